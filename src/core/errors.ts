@@ -1,0 +1,150 @@
+// Every error a caller can be told, in one table: code → HTTP status, title, whether trying again can help.
+// Leaves to others: logging (once, where handled) and mapping foreign errors (each driver's file).
+// Invariant: what an answer says comes from this table and `detail`; never a cause, a stack or SQL.
+
+export type ErrorRow = {
+  /** HTTP status */
+  status: number;
+  title: string;
+  /** The same request may succeed later, unchanged. */
+  retryable: boolean;
+  /** One sentence for docs/reference/errors.md */
+  meaning: string;
+};
+
+// Codes are public and stable: rows are added, never renamed. The order is that of the published page.
+export const ERRORS = {
+  malformed_json: row(400, "Malformed JSON", false, "The body isn't one JSON object, or is nested too deeply."),
+  body_not_utf8: row(400, "Body is not UTF-8", false, "The body holds bytes that are not UTF-8."),
+  api_key_missing: row(401, "API key missing", false, "The request has no `X-API-Key` header."),
+  api_key_invalid: row(401, "API key invalid", false, "The key is unknown or was revoked."),
+  insufficient_balance: row(
+    402,
+    "Insufficient balance",
+    false,
+    "The wallet, with all credit on its way back, holds less than the message costs. Nothing was charged; " +
+      "`required` and `balance` say how much is missing.",
+  ),
+  scope_missing: row(403, "Scope missing", false, "The key is valid, but lacks the scope this route needs."),
+  not_found: row(404, "Not found", false, "No such route, or no such object of this customer."),
+  method_not_allowed: row(405, "Method not allowed", false, "The route exists; `Allow` lists its methods."),
+  topup_conflict: row(409, "Top-up conflict", false, "This `request_id` was already used with another amount."),
+  payload_too_large: row(413, "Payload too large", false, "The body is larger than 64 KiB."),
+  unsupported_media_type: row(415, "Unsupported media type", false, "Send `Content-Type: application/json`."),
+  validation_failed: row(422, "Validation failed", false, "`errors` names every field that was refused, and why."),
+  not_supported: row(422, "Not supported", false, "A documented feature that this version does not have yet."),
+  rate_limited: row(429, "Rate limited", true, "The customer's rate limit is used up. Wait for `Retry-After`."),
+  internal: row(500, "Internal error", true, "An unexpected fault; it was logged under this `request_id`."),
+  overloaded: row(503, "Overloaded", true, "The queue is full. Nothing was stored or charged."),
+  outcome_unknown: row(
+    503,
+    "Outcome unknown",
+    true,
+    "The database was lost during the commit. Retry with the same `Idempotency-Key` or `request_id`; " +
+      "without one, the message may be stored twice.",
+  ),
+  unavailable: row(503, "Unavailable", true, "The database can't be reached, or the process is stopping."),
+  credit_elsewhere: row(
+    503,
+    "Credit is held elsewhere",
+    true,
+    "The balance is enough, but another process holds part of it for the moment.",
+  ),
+  reports_unavailable: row(503, "Reports unavailable", true, "The reporting database can't be reached."),
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export type FieldError = { field: string; reason: string };
+
+export type SluiceErrorOptions = {
+  /** Public. Says what was wrong with this request, without its contents. */
+  detail?: string;
+  errors?: readonly FieldError[];
+  /** Members added to the body, such as `required` and `balance` of a 402. */
+  extra?: Readonly<Record<string, string | number | boolean>>;
+  /** Never shown; for the log. */
+  cause?: unknown;
+  retryAfterS?: number;
+  /** Methods for the `Allow` header of a 405. */
+  allow?: readonly string[];
+};
+
+// One second: a full queue drains in less, and clients that obey it spread out by their own latency.
+const RETRY_AFTER_DEFAULT_S = 1;
+
+/** An operating error: expected, answered, and never a crash. */
+export class SluiceError extends Error {
+  override readonly name = "SluiceError";
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly retryable: boolean;
+  readonly detail: string;
+  readonly errors: readonly FieldError[];
+  readonly extra: Readonly<Record<string, string | number | boolean>>;
+  readonly retryAfterS: number | null;
+  readonly allow: readonly string[];
+
+  constructor(code: ErrorCode, options: SluiceErrorOptions = {}) {
+    const known: ErrorRow = ERRORS[code];
+    const detail = options.detail ?? known.meaning.replaceAll("`", "");
+    super(`${code}: ${detail}`, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.status = known.status;
+    this.retryable = known.retryable;
+    this.detail = detail;
+    this.errors = options.errors ?? [];
+    this.extra = options.extra ?? {};
+    const waits = known.status === 503 || known.status === 429;
+    this.retryAfterS = options.retryAfterS ?? (waits ? RETRY_AFTER_DEFAULT_S : null);
+    this.allow = options.allow ?? [];
+  }
+}
+
+/** A 402: minor units; `balance` is all that could still be spent. */
+export function insufficientBalance(required: number, balance: number): SluiceError {
+  return new SluiceError("insufficient_balance", {
+    detail: `The message costs ${required}; the wallet holds ${balance}.`,
+    extra: { required, balance },
+  });
+}
+
+/** Whatever was thrown, as something that may be answered: foreign errors become `internal` and keep their cause. */
+export function toSluiceError(thrown: unknown): SluiceError {
+  return thrown instanceof SluiceError ? thrown : new SluiceError("internal", { cause: thrown });
+}
+
+/** The body of an `application/problem+json` answer (RFC 9457), on one line. */
+export function problemBody(error: SluiceError, requestId: string): string {
+  return JSON.stringify({
+    ...error.extra,
+    type: problemType(error.code),
+    title: ERRORS[error.code].title,
+    status: error.status,
+    detail: error.detail,
+    code: error.code,
+    ...(error.errors.length > 0 ? { errors: error.errors } : {}),
+    request_id: requestId,
+    error: error.code,
+  });
+}
+
+/** The headers that go with `problemBody`. */
+export function problemHeaders(error: SluiceError, requestId: string): Record<string, string> {
+  const headers: Record<string, string> = {
+    "content-type": "application/problem+json",
+    "x-request-id": requestId,
+  };
+  if (error.retryAfterS !== null) headers["retry-after"] = String(Math.max(1, Math.ceil(error.retryAfterS)));
+  if (error.allow.length > 0) headers.allow = error.allow.join(", ");
+  return headers;
+}
+
+/** The `type` member: a name, not an address, so that it stays true wherever Sluice is deployed. */
+export function problemType(code: ErrorCode): string {
+  return `urn:sluice:error:${code}`;
+}
+
+function row(status: number, title: string, retryable: boolean, meaning: string): ErrorRow {
+  return { status, title, retryable, meaning };
+}

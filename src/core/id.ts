@@ -1,0 +1,52 @@
+// Ids: ULIDs, 26 characters of Crockford base 32, upper case, 10 for the millisecond and 16 of randomness.
+// They sort by time, which is what partitions, lists and ranges are cut by. Leaves to others: whether a clock is right
+// (ingest checks it against MySQL's) and where partitions begin.
+// Invariant: one factory's ids only ever increase, also when its clock goes back.
+
+import { encodeTime, monotonicFactory } from "ulid";
+
+const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const TIME_CHARS = 10;
+const RANDOM_CHARS = 16;
+const DAY_MS = 86_400_000;
+
+/** The largest time that 10 characters hold, in the year 10889. */
+export const ULID_TIME_MAX_MS = 2 ** 48 - 1;
+
+export type IdFactory = () => string;
+
+/** Ids from `now` (Unix milliseconds). 1.6-2.1 M/s: a new millisecond draws randomness, the rest count up. */
+export function createIdFactory({ now }: { now: () => number }): IdFactory {
+  const next = monotonicFactory();
+  return () => next(now());
+}
+
+export function isUlid(value: unknown): value is string {
+  return typeof value === "string" && ULID.test(value);
+}
+
+/** The Unix milliseconds an id was made at. @throws RangeError when it is no id */
+export function ulidTimeMs(id: string): number {
+  if (!isUlid(id)) throw new RangeError("not a ULID");
+  let timeMs = 0;
+  for (let i = 0; i < TIME_CHARS; i++) timeMs = timeMs * 32 + ALPHABET.indexOf(id.charAt(i));
+  return timeMs;
+}
+
+/** The lowest id of a millisecond: `id >= ulidBound(from) && id < ulidBound(to)` is `from <= time < to`. */
+export function ulidBound(timeMs: number): string {
+  return timePrefix(timeMs) + "0".repeat(RANDOM_CHARS);
+}
+
+/** The first 10 characters of every id from the start of the UTC day that holds `timeMs`: where its partition begins. */
+export function ulidDayPrefix(timeMs: number): string {
+  return timePrefix(Math.floor(timeMs / DAY_MS) * DAY_MS);
+}
+
+function timePrefix(timeMs: number): string {
+  if (!Number.isInteger(timeMs) || timeMs < 0 || timeMs > ULID_TIME_MAX_MS) {
+    throw new RangeError(`not a time that a ULID can hold: ${timeMs}`);
+  }
+  return encodeTime(timeMs, TIME_CHARS);
+}

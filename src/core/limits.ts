@@ -1,0 +1,135 @@
+// Every bound that is not the operator's to set, with the reason beside it; what may be set is in the config table.
+// Invariant: the relations at the end hold, or no process starts.
+
+import assert from "node:assert/strict";
+
+// ---- what a request may hold ----
+
+/** The longest text escaped as \uXXXX is 9 KiB; 64 KiB leaves room for 1,000 phones of a batch. */
+export const BODY_BYTES_MAX = 64 * 1024;
+
+/** Nesting of a JSON body, as written. The deepest documented one has 3; parsers recurse, so it is counted first. */
+export const JSON_DEPTH_MAX = 16;
+
+/** More parts are often dropped by handsets, and one typing error must not cost a wallet. */
+export const TEXT_PARTS_MAX = 10;
+
+/** `request_id` of a top-up, in characters; an indexed column. */
+export const REQUEST_ID_CHARS_MAX = 128;
+
+/** A customer's own `reference`, in characters. */
+export const REFERENCE_CHARS_MAX = 128;
+
+/** Sender name or number: 11 alphanumeric characters or 15 digits (3GPP TS 23.040, 9.1.2.5), with room for a plus. */
+export const FROM_CHARS_MAX = 16;
+
+/** `Idempotency-Key`, in characters; the customary bound. */
+export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
+
+/** An operator's own id for a message; longer ones are cut. SMPP allows 64 (5.2.23). */
+export const OPERATOR_MESSAGE_ID_CHARS_MAX = 64;
+
+/** Name of an operator. */
+export const OPERATOR_NAME_CHARS_MAX = 32;
+
+/** A phone as typed, with spaces and brackets; E.164 itself has 15 digits. */
+export const PHONE_CHARS_MAX = 40;
+
+export const LIST_LIMIT_DEFAULT = 50;
+/** About 300 KB of rows, one read of an index. */
+export const LIST_LIMIT_MAX = 1_000;
+
+/** An opaque cursor: an id and a time in base64url, with room to grow. */
+export const CURSOR_CHARS_MAX = 200;
+
+// ---- ingest ----
+
+/** Rows of one group commit. 500 rows cost 36 µs each; more saves little and holds locks longer. */
+export const COMMIT_ROWS_MAX = 500;
+
+/** Messages that wait for a commit in one process: under two seconds of work at 12,000/s, some 20 MB. */
+export const QUEUE_ROWS_MAX = 20_000;
+
+/** One customer's share of that queue: a flood is refused while half of it is still free for everyone else. */
+export const QUEUE_CUSTOMER_ROWS_MAX = 10_000;
+
+/** Retries of a whole transaction after a deadlock or a lock wait (1213, 1205). */
+export const TRANSACTION_ATTEMPTS_MAX = 8;
+
+/** Keys held in memory; one is about 200 B. */
+export const KEY_CACHE_MAX = 50_000;
+
+/** A revoked key may work this long: promised as 2 s, so looked up again a little earlier. */
+export const KEY_CACHE_TTL_MS = 1_500;
+
+/** How long a lease lives without renewal, and how often it is renewed. */
+export const LEASE_TTL_MS = 30_000;
+export const LEASE_RENEW_MS = 5_000;
+
+/** The longest a message may wait in the queue and in its commit before its caller is told 503. */
+export const COMMIT_WAIT_MAX_MS = 10_000;
+
+/** Clocks further from MySQL's than this make a process not ready. */
+export const CLOCK_SKEW_MAX_MS = 1_000;
+
+// ---- relay, sender ----
+
+/** One events record: half of Kafka's default message.max.bytes (1 MiB), as lz4 is not counted on. */
+export const EVENT_RECORD_BYTES_MAX = 512 * 1024;
+
+/** Outbox rows a relay takes at once: 8 × 500 messages are a second's worth, within librdkafka's queue. */
+export const RELAY_ROWS_MAX = 8;
+
+/** Messages of one claim and one settlement: 66 µs a row at 200, 63 at 500, so more gains nothing. */
+export const CLAIM_ROWS_MAX = 200;
+
+/** A claim's life. Whatever is still `sending` then becomes `unknown`. */
+export const CLAIM_TTL_MS = 30_000;
+
+/** One submit to one operator, from connect to answer. */
+export const SUBMIT_TIMEOUT_MS = 2_000;
+
+/** Operators tried for one message within one claim. */
+export const SUBMIT_OPERATORS_MAX = 3;
+
+/** Attempts of one message (claims it may go through) before it is `failed` and refunded. */
+export const MESSAGE_ATTEMPTS_MAX = 5;
+
+/** `unknown` at its limit becomes `failed` and is refunded. */
+export const UNKNOWN_TTL_MS = 24 * 3_600_000;
+
+/** Kafka's max.poll.interval.ms of the senders. */
+export const POLL_INTERVAL_MAX_MS = 300_000;
+
+// ---- every process ----
+
+/** SIGTERM to exit 0. */
+export const DRAIN_MS = 10_000;
+
+/** Time to wait for one statement, commit included. */
+export const STATEMENT_TIMEOUT_MS = 10_000;
+
+/** How long one status, health or ready check may take; the launcher's `status` answers within 2 s. */
+export const HEALTH_TIMEOUT_MS = 1_000;
+
+// ---- the longest lines of events, in bytes ----
+
+// Names, quotes, ids and numbers at their widest (three numbers of 16 digits), counted by record.test.ts.
+export const STATUS_LINE_FIXED_BYTES_MAX = 480;
+// Control characters and lone surrogates are refused (labelProblem), so a UTF-16 unit is at most 3 bytes of UTF-8.
+export const QUEUED_LINE_BYTES_MAX = STATUS_LINE_FIXED_BYTES_MAX + 3 * REFERENCE_CHARS_MAX;
+export const OUTCOME_LINE_BYTES_MAX = QUEUED_LINE_BYTES_MAX + 3 * OPERATOR_MESSAGE_ID_CHARS_MAX;
+
+// ---- relations ----
+
+assert(COMMIT_ROWS_MAX * QUEUED_LINE_BYTES_MAX < EVENT_RECORD_BYTES_MAX, "a commit's events fit one record");
+assert(CLAIM_ROWS_MAX * OUTCOME_LINE_BYTES_MAX < EVENT_RECORD_BYTES_MAX, "a settlement's events fit one record");
+assert(QUEUE_CUSTOMER_ROWS_MAX <= QUEUE_ROWS_MAX / 2, "one customer leaves half of the queue to others");
+assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a commit");
+assert(LEASE_RENEW_MS * 3 <= LEASE_TTL_MS, "a lease survives two lost renewals");
+assert(COMMIT_WAIT_MAX_MS < LEASE_TTL_MS, "a lease outlives the commits that spend it");
+assert(SUBMIT_OPERATORS_MAX * SUBMIT_TIMEOUT_MS * 2 < CLAIM_TTL_MS, "submits and settlement fit a claim");
+assert(MESSAGE_ATTEMPTS_MAX * CLAIM_TTL_MS < POLL_INTERVAL_MAX_MS, "retries never cost a sender its partitions");
+assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");
+assert(KEY_CACHE_TTL_MS < 2_000, "a revoked key stops working within 2 s");
+assert(SUBMIT_TIMEOUT_MS * 2 < DRAIN_MS, "a submit under way can be settled while draining");
