@@ -1,0 +1,83 @@
+// The one table of what an operator may set: key, environment name, default, bounds, a line of doc. Owns reading and checking;
+// every role reads it before any socket opens, and --help and the docs are printed from it. Bounds that nobody may set are in
+// src/core/limits.ts.
+
+type NumberSetting = { env: string; kind: "number"; fallback: number; min: number; max: number; doc: string };
+type TextSetting = { env: string; kind: "text"; fallback: string; doc: string };
+type Setting = NumberSetting | TextSetting;
+
+const port = (env: string, fallback: number, doc: string): NumberSetting => ({
+  env,
+  kind: "number",
+  fallback,
+  min: 1,
+  max: 65_535,
+  doc,
+});
+const count = (env: string, fallback: number, min: number, max: number, doc: string): NumberSetting => ({
+  env,
+  kind: "number",
+  fallback,
+  min,
+  max,
+  doc,
+});
+const text = (env: string, fallback: string, doc: string): TextSetting => ({ env, kind: "text", fallback, doc });
+
+export const settings = {
+  apiHost: text("SLUICE_API_HOST", "127.0.0.1", "address the API listens on"),
+  apiPort: port("SLUICE_API_PORT", 8080, "port of the API"),
+  healthPort: port("SLUICE_HEALTH_PORT", 19_300, "this process's own port for /health, /ready and /metrics"),
+  mysqlHost: text("SLUICE_MYSQL_HOST", "127.0.0.1", "MySQL address"),
+  mysqlPort: port("SLUICE_MYSQL_PORT", 13_306, "MySQL port"),
+  mysqlUser: text("SLUICE_MYSQL_USER", "root", "MySQL user"),
+  mysqlPassword: text("SLUICE_MYSQL_PASSWORD", "", "MySQL password"),
+  mysqlDatabase: text("SLUICE_MYSQL_DATABASE", "sluice", "MySQL database"),
+  kafkaHost: text("SLUICE_KAFKA_HOST", "127.0.0.1", "Kafka address"),
+  kafkaPort: port("SLUICE_KAFKA_PORT", 19_092, "Kafka port"),
+  kafkaControllerPort: port("SLUICE_KAFKA_CONTROLLER_PORT", 19_093, "Kafka controller port (local stack)"),
+  topicPrefix: text("SLUICE_TOPIC_PREFIX", "", "put before every topic and consumer group name"),
+  clickhouseHost: text("SLUICE_CLICKHOUSE_HOST", "127.0.0.1", "ClickHouse address"),
+  clickhousePort: port("SLUICE_CLICKHOUSE_PORT", 18_123, "ClickHouse HTTP port"),
+  clickhouseDatabase: text("SLUICE_CLICKHOUSE_DATABASE", "sluice", "ClickHouse database"),
+  operatorPort: port("SLUICE_OPERATOR_PORT", 19_201, "first port of operators A, B and C"),
+  stateFolder: text("SLUICE_STATE", ".sluice", "folder of the local stack's data, logs and pid files"),
+  logLevel: text("SLUICE_LOG_LEVEL", "info", "pino level: trace, debug, info, warn, error, silent"),
+  otlpUrl: text("SLUICE_OTLP_URL", "", "OTLP-HTTP traces endpoint; empty: no export"),
+  commitConnections: count("SLUICE_COMMIT_CONNECTIONS", 2, 1, 16, "connections of the group commit"),
+  leaseTtlMs: count("SLUICE_LEASE_TTL_MS", 20_000, 3_000, 120_000, "a lease not renewed for this long is taken back"),
+  expressPromiseMs: count("SLUICE_EXPRESS_PROMISE_MS", 5_000, 500, 600_000, "express: guaranteed_by − acceptance"),
+} as const satisfies Record<string, Setting>;
+
+export type Config = {
+  -readonly [K in keyof typeof settings]: (typeof settings)[K] extends NumberSetting ? number : string;
+};
+
+/** Reads the environment. Throws one Error that names every bad value and what is allowed. */
+export function loadConfig(env: Record<string, string | undefined>): Config {
+  const out: Record<string, number | string> = {};
+  const bad: string[] = [];
+  for (const [key, setting] of Object.entries(settings) as [string, Setting][]) {
+    const given = env[setting.env];
+    if (setting.kind === "text") {
+      out[key] = given ?? setting.fallback;
+      continue;
+    }
+    const value = given === undefined || given === "" ? setting.fallback : Number(given);
+    if (!Number.isInteger(value) || value < setting.min || value > setting.max)
+      bad.push(`${setting.env}=${given}: must be a whole number from ${setting.min} to ${setting.max}`);
+    out[key] = value;
+  }
+  if (bad.length > 0) throw new Error(`bad settings:\n  ${bad.join("\n  ")}`);
+  return out as Config;
+}
+
+/** The table as --help shows it. */
+export function describeSettings(): string {
+  return (Object.values(settings) as Setting[])
+    .map((s) => {
+      const bounds = s.kind === "number" ? ` (${s.min} to ${s.max})` : "";
+      return `  ${s.env.padEnd(30)} ${s.doc}${bounds}, default ${JSON.stringify(s.fallback)}`;
+    })
+    .join("\n");
+}

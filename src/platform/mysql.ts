@@ -1,0 +1,121 @@
+// The one file that imports mysql2. Owns connections, transactions, escaping and the table of retryable codes; leaves every
+// statement to its callers. Sessions are READ COMMITTED and UTC. Bound: each pool has a fixed size and a bounded queue.
+
+import mysql from "mysql2";
+import type { Config } from "./config.ts";
+import { sleep } from "./retry.ts";
+
+export type Row = Record<string, unknown>;
+export type WriteResult = { affectedRows: number; insertId: number | string; info: string };
+export type Connection = {
+  /** Rows of a SELECT; for several statements in one text, an array of results. */
+  query<T = Row[]>(sql: string, values?: unknown[]): Promise<T>;
+  /** A write's result. */
+  write(sql: string, values?: unknown[]): Promise<WriteResult>;
+  destroy(): void;
+};
+export type Pool = {
+  /** Runs one statement on any connection. */
+  query<T = Row[]>(sql: string, values?: unknown[]): Promise<T>;
+  write(sql: string, values?: unknown[]): Promise<WriteResult>;
+  /** Lends a connection; it is destroyed, not reused, if `use` throws anything but a retryable code. */
+  use<T>(use: (conn: Connection) => Promise<T>): Promise<T>;
+  /** One transaction: BEGIN, body, COMMIT. Deadlock and lock wait repeat the whole of it, `attemptsMax` times at most. */
+  transaction<T>(body: (conn: Connection) => Promise<T>, options?: { attemptsMax?: number; snapshot?: boolean }): Promise<T>;
+  end(): Promise<void>;
+};
+
+export const escapeSql: (value: unknown) => string = (value) => mysql.escape(value as string);
+
+const DEADLOCK = 1213;
+const LOCK_WAIT = 1205;
+export const errorNumber = (error: unknown): number | undefined => (error as { errno?: number } | undefined)?.errno;
+export const isRetryable = (error: unknown): boolean => {
+  const n = errorNumber(error);
+  return n === DEADLOCK || n === LOCK_WAIT;
+};
+/** True when the server may not have heard or answered the statement: the connection is gone. */
+export const isConnectionLost = (error: unknown): boolean => {
+  const e = error as { fatal?: boolean; code?: string } | undefined;
+  return e?.fatal === true || /^(PROTOCOL_|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|ENOENT)/.test(e?.code ?? "");
+};
+
+const sessionSql =
+  "SET SESSION transaction_isolation='READ-COMMITTED', time_zone='+00:00', innodb_lock_wait_timeout=5";
+
+function wrap(raw: mysql.Connection): Connection {
+  const query = <T>(sql: string, values?: unknown[]) =>
+    new Promise<T>((resolve, reject) => {
+      raw.query(sql, values as never, (error, rows) => (error ? reject(error) : resolve(rows as T)));
+    });
+  return { query, write: (sql, values) => query<WriteResult>(sql, values), destroy: () => raw.destroy() };
+}
+
+export type PoolOptions = {
+  connections: number;
+  queueMax?: number;
+  /** Several statements in one round trip: only for callers that build their SQL from numbers, ULIDs and escapeSql. */
+  multipleStatements?: boolean;
+  database?: string | null;
+};
+
+export function createPool(config: Config, options: PoolOptions): Pool {
+  const database = options.database === undefined ? config.mysqlDatabase : options.database;
+  const pool = mysql.createPool({
+    host: config.mysqlHost,
+    port: config.mysqlPort,
+    user: config.mysqlUser,
+    password: config.mysqlPassword,
+    ...(database === null ? {} : { database }),
+    connectionLimit: options.connections,
+    maxIdle: options.connections,
+    queueLimit: options.queueMax ?? 1_000,
+    multipleStatements: options.multipleStatements ?? false,
+    connectTimeout: 5_000,
+    supportBigNumbers: true,
+    bigNumberStrings: false, // above 2^53 only, as strings; money is asserted to be below
+    timezone: "Z",
+    charset: "utf8mb4",
+    enableKeepAlive: true,
+  });
+  pool.on("connection", (raw: { query(sql: string): void }) => raw.query(sessionSql));
+
+  const take = () =>
+    new Promise<mysql.PoolConnection>((resolve, reject) => {
+      pool.getConnection((error, conn) => (error ? reject(error) : resolve(conn)));
+    });
+  const use = async <T>(body: (conn: Connection) => Promise<T>): Promise<T> => {
+    const raw = await take();
+    try {
+      const result = await body(wrap(raw));
+      raw.release();
+      return result;
+    } catch (error) {
+      raw.destroy(); // whatever was open on it is rolled back by the server
+      throw error;
+    }
+  };
+  const query = <T = Row[]>(sql: string, values?: unknown[]) => use((conn) => conn.query<T>(sql, values));
+  return {
+    query,
+    write: (sql, values) => query<WriteResult>(sql, values),
+    use,
+    async transaction(body, { attemptsMax = 8, snapshot = false } = {}) {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await use(async (conn) => {
+            if (snapshot) await conn.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+            await conn.query(snapshot ? "START TRANSACTION WITH CONSISTENT SNAPSHOT" : "BEGIN");
+            const result = await body(conn);
+            await conn.query("COMMIT");
+            return result;
+          });
+        } catch (error) {
+          if (!isRetryable(error) || attempt >= attemptsMax) throw error;
+          await sleep(attempt * 5 * Math.random());
+        }
+      }
+    },
+    end: () => new Promise((resolve) => pool.end(() => resolve())),
+  };
+}
