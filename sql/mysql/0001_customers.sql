@@ -8,6 +8,8 @@ CREATE TABLE customers (
   region        CHAR(2) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'IR',
   rate_limit    INT UNSIGNED NULL COMMENT 'message parts a minute; NULL: none',
   created_at    DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  updated_at    DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3),
+  KEY by_update (updated_at),
   CHECK (price_normal > 0), CHECK (price_express > 0), CHECK (rate_limit IS NULL OR rate_limit > 0)
 ) ENGINE = InnoDB;
 
@@ -18,6 +20,8 @@ CREATE TABLE api_keys (
   scopes      VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'comma-separated: send, read, billing, admin',
   created_at  DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
   revoked_at  DATETIME(3) NULL,
+  updated_at  DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3),
+  KEY by_update (updated_at),
   UNIQUE KEY by_hash (key_hash),
   KEY by_customer (customer_id),
   FOREIGN KEY (customer_id) REFERENCES customers (customer_id)

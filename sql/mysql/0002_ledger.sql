@@ -26,7 +26,7 @@ CREATE TABLE credit_leases (
   spent       BIGINT NOT NULL DEFAULT 0,
   expires_at  DATETIME(3) NOT NULL,
   recall      BOOLEAN NOT NULL DEFAULT FALSE,
-  PRIMARY KEY (customer_id, node_id),
+  PRIMARY KEY (customer_id, node_id, epoch),
   KEY by_node (node_id),
   KEY by_expiry (expires_at),
   CHECK (spent >= 0), CHECK (spent <= granted)
