@@ -1,0 +1,94 @@
+// Daily partitions of `messages` and `wallet_ledger`, cut by ULID, created ahead. Owns the DDL; leaves to its callers when (once
+// at migration, then daily). Invariant: the partition of a day exists before its first row, so p_future stays empty and cutting
+// it copies nothing. Bound: DDL waits at most 1 s for its table lock, because all later statements queue behind it.
+
+import { ulidDayPrefix } from "../core/id.ts";
+import { type Connection, errorNumber, type Pool } from "../platform/mysql.ts";
+import { sleep } from "../platform/retry.ts";
+
+export type PartitionOptions = { nowMs: number; daysAhead?: number };
+/** `busy`: reconcile or a long transaction held the tables; call again later. */
+export type PartitionResult = { kind: "done"; created: number } | { kind: "busy" };
+
+const TABLES = { messages: "id", wallet_ledger: "entry_id" } as const;
+// Scheduled sends reach 30 days ahead; their rows are keyed by the day of acceptance, but a week of missed runs must not hurt.
+const DAYS_AHEAD = 35;
+// A ULID may be a little older than the transaction that stores it, and the first partition also takes all that is older still.
+const DAYS_BACK = 1;
+const DAYS_AT_ONCE_MAX = 400;
+const LOCK_WAIT_S = 1;
+const ATTEMPTS = 5;
+const DAY_MS = 86_400_000;
+const LOCK_WAIT_ERROR = 1205;
+
+/** Reconcile holds this too: DDL under its snapshot would end it (1412, table definition has changed). */
+export const tablesLockName = (database: string): string => `sluice-tables:${database}`.slice(0, 64);
+
+/** Makes today's partitions and those of the days ahead. Safe to call at any time and from several processes. */
+export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise<PartitionResult> {
+  return pool.use(async (conn) => {
+    const [{ database } = { database: "" }] = await conn.query<{ database: string }[]>("SELECT DATABASE() AS `database`");
+    const name = tablesLockName(database);
+    const [lock] = await conn.query<{ got: number | null }[]>("SELECT GET_LOCK(?, ?) AS got", [name, LOCK_WAIT_S]);
+    if (lock?.got !== 1) return { kind: "busy" };
+    try {
+      await conn.query(`SET SESSION lock_wait_timeout = ${LOCK_WAIT_S}`);
+      return await ensureAll(conn, options);
+    } finally {
+      await conn.query("SET SESSION lock_wait_timeout = DEFAULT");
+      await conn.query("SELECT RELEASE_LOCK(?)", [name]);
+    }
+  });
+}
+
+async function ensureAll(conn: Connection, { nowMs, daysAhead = DAYS_AHEAD }: PartitionOptions): Promise<PartitionResult> {
+  let created = 0;
+  for (const table of Object.keys(TABLES)) {
+    const days = missingDays(await lastDay(conn, table), nowMs, daysAhead);
+    if (days.length === 0) continue;
+    const parts = days.map((dayMs) => `PARTITION ${nameOf(dayMs)} VALUES LESS THAN ('${ulidDayPrefix(dayMs + DAY_MS)}')`);
+    const sql = `ALTER TABLE ${table} REORGANIZE PARTITION p_future INTO
+      (${parts.join(",\n       ")},\n       PARTITION p_future VALUES LESS THAN (MAXVALUE))`;
+    if (!(await alter(conn, sql))) return { kind: "busy" };
+    created += days.length;
+  }
+  return { kind: "done", created };
+}
+
+async function alter(conn: Connection, sql: string): Promise<boolean> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    try {
+      await conn.query(sql);
+      return true;
+    } catch (error) {
+      if (errorNumber(error) !== LOCK_WAIT_ERROR) throw error;
+      if (attempt < ATTEMPTS) await sleep(200 * attempt); // lets through what queued behind the wait
+    }
+  }
+  return false;
+}
+
+/** Start of the last day that has a partition, by its name; null when there is only p_future. */
+async function lastDay(conn: Connection, table: string): Promise<number | null> {
+  const rows = await conn.query<{ name: string }[]>(
+    `SELECT PARTITION_NAME AS name FROM information_schema.PARTITIONS
+     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_NAME <> 'p_future'
+     ORDER BY PARTITION_ORDINAL_POSITION DESC LIMIT 1`,
+    [table],
+  );
+  const day = /^p(\d{4})(\d\d)(\d\d)$/.exec(rows[0]?.name ?? "");
+  return day === null ? null : Date.UTC(Number(day[1]), Number(day[2]) - 1, Number(day[3]));
+}
+
+function missingDays(lastMs: number | null, nowMs: number, daysAhead: number): number[] {
+  const todayMs = Math.floor(nowMs / DAY_MS) * DAY_MS;
+  const endMs = todayMs + daysAhead * DAY_MS;
+  const firstMs = lastMs === null ? todayMs - DAYS_BACK * DAY_MS : lastMs + DAY_MS;
+  const days: number[] = [];
+  for (let dayMs = Math.max(firstMs, endMs - DAYS_AT_ONCE_MAX * DAY_MS); dayMs <= endMs; dayMs += DAY_MS) days.push(dayMs);
+  return days;
+}
+
+function nameOf(dayMs: number): string {
+  return `p${new Date(dayMs).toISOString().slice(0, 10).replaceAll("-", "")}`;
+}

@@ -1,0 +1,24 @@
+// Brings the schemas of both databases to the newest migration and makes the partitions of the days ahead. Safe to run at any
+// time, also twice at once. Kafka's topics are made by a Node process (src/main/topics.ts): `./sluice migrate` runs both.
+
+import { migrateMysql } from "../ledger/migrate.ts";
+import { describeSettings, loadConfig } from "../platform/config.ts";
+
+if (process.argv.includes("--help")) {
+  console.log(`usage: bun src/main/migrate.ts\n\n${describeSettings()}`);
+  process.exit(0);
+}
+
+try {
+  const config = loadConfig(process.env);
+  const mysql = await migrateMysql(config);
+  report("MySQL", mysql.applied);
+  if (mysql.partitions.kind === "busy") console.log("MySQL: the tables are in use; partitions will be made by a role later");
+} catch (error) {
+  console.error(`migrate: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+}
+
+function report(engine: string, applied: readonly string[]): void {
+  console.log(applied.length === 0 ? `${engine}: up to date` : `${engine}: applied ${applied.join(", ")}`);
+}
