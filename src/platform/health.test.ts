@@ -1,0 +1,56 @@
+import { expect, test } from "bun:test";
+import { createServer } from "node:net";
+import type { Log } from "./log.ts";
+import { createMetrics } from "./metrics.ts";
+import { type Readiness, serveHealth } from "./health.ts";
+
+const log = { warn: () => undefined } as unknown as Log;
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+async function withServer(ready: () => Promise<Readiness>, use: (base: string) => Promise<void>): Promise<void> {
+  const metrics = createMetrics("test");
+  const counts = metrics.counts("sluice_test", { things_total: "things" });
+  counts.things_total = 41;
+  counts.things_total++;
+  const port = await freePort();
+  const server = await serveHealth({ log, metrics, ready }, { host: "127.0.0.1", port });
+  try {
+    await use(`http://127.0.0.1:${port}`);
+  } finally {
+    await server.close();
+  }
+}
+
+test("health, ready and metrics answer; plain counts appear when scraped", async () => {
+  await withServer(
+    async () => ({ ready: true, checks: { mysql: "ok", kafka: "degraded" } }),
+    async (base) => {
+      expect((await fetch(`${base}/health`)).status).toBe(200);
+      const ready = await fetch(`${base}/ready`);
+      expect(ready.status).toBe(200);
+      expect(await ready.json()).toEqual({ status: "degraded", checks: { mysql: "ok", kafka: "degraded" } });
+      expect(await (await fetch(`${base}/metrics`)).text()).toContain('sluice_test_things_total{role="test"} 42');
+      expect((await fetch(`${base}/nothing`)).status).toBe(404);
+      expect((await fetch(`${base}/health`, { method: "POST" })).status).toBe(405);
+    },
+  );
+});
+
+test("a check that throws, or never ends, is not ready", async () => {
+  await withServer(
+    () => Promise.reject(new Error("no")),
+    async (base) => expect((await fetch(`${base}/ready`)).status).toBe(503),
+  );
+  await withServer(
+    () => new Promise(() => undefined),
+    async (base) => expect((await fetch(`${base}/ready`)).status).toBe(503),
+  );
+});
