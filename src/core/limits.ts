@@ -62,9 +62,6 @@ export const KEY_CACHE_MAX = 50_000;
 /** A revoked key may work this long: promised as 2 s, so looked up again a little earlier. */
 export const KEY_CACHE_TTL_MS = 1_500;
 
-/** How long a lease lives without renewal, and how often it is renewed. */
-export const LEASE_TTL_MS = 30_000;
-export const LEASE_RENEW_MS = 5_000;
 
 /** The longest a message may wait in the queue and in its commit before its caller is told 503. */
 export const COMMIT_WAIT_MAX_MS = 10_000;
@@ -126,8 +123,6 @@ assert(COMMIT_ROWS_MAX * QUEUED_LINE_BYTES_MAX < EVENT_RECORD_BYTES_MAX, "a comm
 assert(CLAIM_ROWS_MAX * OUTCOME_LINE_BYTES_MAX < EVENT_RECORD_BYTES_MAX, "a settlement's events fit one record");
 assert(QUEUE_CUSTOMER_ROWS_MAX <= QUEUE_ROWS_MAX / 2, "one customer leaves half of the queue to others");
 assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a commit");
-assert(LEASE_RENEW_MS * 3 <= LEASE_TTL_MS, "a lease survives two lost renewals");
-assert(COMMIT_WAIT_MAX_MS < LEASE_TTL_MS, "a lease outlives the commits that spend it");
 assert(SUBMIT_OPERATORS_MAX * SUBMIT_TIMEOUT_MS * 2 < CLAIM_TTL_MS, "submits and settlement fit a claim");
 assert(MESSAGE_ATTEMPTS_MAX * CLAIM_TTL_MS < POLL_INTERVAL_MAX_MS, "retries never cost a sender its partitions");
 assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");

@@ -1,0 +1,115 @@
+// API keys: made, found, revoked. A key is 160 random bits, shown once; the database has only its SHA-256, which needs no salt or
+// stretching at that length. Invariant: at most two live keys a customer, so that one can be rotated.
+
+import { createHash, randomBytes } from "node:crypto";
+import { SluiceError } from "../core/errors.ts";
+import type { Pool } from "../platform/mysql.ts";
+import type { Customer } from "./customers.ts";
+
+export const SCOPES = ["send", "read", "billing", "admin"] as const;
+export type Scope = (typeof SCOPES)[number];
+export const SCOPES_DEFAULT: readonly Scope[] = ["send", "read", "billing"];
+const LIVE_KEYS_MAX = 2;
+
+export type KeyOwner = Customer & { scopes: ReadonlySet<Scope> };
+export type KeyRow = { key_id: string; scopes: string; created_at: string; revoked_at: string | null };
+
+export const hashKey = (key: string): Buffer => createHash("sha256").update(key).digest();
+
+/** Makes a key and returns it; it can't be read again. @throws SluiceError not_found, validation_failed (two are live) */
+export function createKey(
+  { pool, id }: { pool: Pool; id: () => string },
+  customerId: number,
+  scopes: readonly Scope[] = SCOPES_DEFAULT,
+): Promise<{ keyId: string; apiKey: string }> {
+  const apiKey = `sk_${randomBytes(20).toString("base64url")}`;
+  const keyId = id();
+  return pool.transaction(async (conn) => {
+    const known = await conn.query("SELECT customer_id FROM customers WHERE customer_id=? FOR UPDATE", [customerId]);
+    if (known.length === 0) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
+    const live = await conn.query("SELECT key_id FROM api_keys WHERE customer_id=? AND revoked_at IS NULL", [customerId]);
+    if (live.length >= LIVE_KEYS_MAX) {
+      const reason = `already has ${LIVE_KEYS_MAX} live keys: revoke one first`;
+      throw new SluiceError("validation_failed", { detail: `The customer ${reason}.`, errors: [{ field: "customer", reason }] });
+    }
+    await conn.write("INSERT INTO api_keys (key_id, key_hash, customer_id, scopes) VALUES (?, ?, ?, ?)", [
+      keyId,
+      hashKey(apiKey),
+      customerId,
+      scopes.join(","),
+    ]);
+    return { keyId, apiKey };
+  });
+}
+
+/** All keys of a customer, oldest first; never the key itself. */
+export async function listKeys(pool: Pool, customerId: number): Promise<KeyRow[]> {
+  const found = await pool.query<{ key_id: string; scopes: string; created_at: Date; revoked_at: Date | null }[]>(
+    "SELECT key_id, scopes, created_at, revoked_at FROM api_keys WHERE customer_id=? ORDER BY key_id",
+    [customerId],
+  );
+  return found.map((row) => ({
+    ...row,
+    created_at: row.created_at.toISOString(),
+    revoked_at: row.revoked_at?.toISOString() ?? null,
+  }));
+}
+
+/** Ends a key; every process refuses it within 2 s. False when there is no such live key. */
+export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
+  const { affectedRows } = await pool.write(
+    "UPDATE api_keys SET revoked_at=NOW(3) WHERE key_id=? AND revoked_at IS NULL",
+    [keyId],
+  );
+  return affectedRows > 0;
+}
+
+/** The customer a live key belongs to, or null. */
+export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
+  const [row] = await pool.query<OwnerRow[]>(
+    "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, c.rate_limit, k.scopes " +
+      "FROM api_keys k JOIN customers c USING (customer_id) WHERE k.key_hash=? AND k.revoked_at IS NULL",
+    [hashKey(apiKey)],
+  );
+  if (row === undefined) return null;
+  return {
+    customerId: row.customer_id,
+    name: row.name,
+    priceNormal: row.price_normal,
+    priceExpress: row.price_express,
+    currency: row.currency,
+    region: row.region,
+    rateLimit: row.rate_limit,
+    scopes: new Set(row.scopes.split(",") as Scope[]),
+  };
+}
+
+type OwnerRow = {
+  customer_id: number;
+  name: string;
+  price_normal: number;
+  price_express: number;
+  currency: string;
+  region: string;
+  rate_limit: number | null;
+  scopes: string;
+};
+
+/** What changed at or after `sinceMs` of MySQL's clock, and that clock now. */
+export async function changedSince(
+  pool: Pool,
+  sinceMs: number,
+): Promise<{ nowMs: number; keyHashes: string[]; customerIds: number[] }> {
+  const since = "FROM_UNIXTIME(?)";
+  const found = await pool.query<{ now_ms: number; key_hash: Buffer | null; customer_id: number | null }[]>(
+    "SELECT ROUND(UNIX_TIMESTAMP(NOW(3)) * 1000) AS now_ms, NULL AS key_hash, NULL AS customer_id " +
+      `UNION ALL SELECT 0, key_hash, NULL FROM api_keys WHERE updated_at >= ${since} ` +
+      `UNION ALL SELECT 0, NULL, customer_id FROM customers WHERE updated_at >= ${since}`,
+    [sinceMs / 1000, sinceMs / 1000],
+  );
+  return {
+    nowMs: Number(found[0]?.now_ms),
+    keyHashes: found.flatMap((row) => (row.key_hash === null ? [] : [row.key_hash.toString("base64")])),
+    customerIds: found.flatMap((row) => (row.customer_id === null ? [] : [Number(row.customer_id)])),
+  };
+}

@@ -1,0 +1,69 @@
+// Customers and their wallets: create and list. Leaves keys to api-keys.ts and money to src/ledger/topup.ts.
+
+import { SluiceError } from "../core/errors.ts";
+import type { Pool } from "../platform/mysql.ts";
+
+export type NewCustomer = {
+  name: string;
+  /** minor units per part */
+  priceNormal: number;
+  priceExpress: number;
+  /** parts a minute, null: none */
+  rateLimit: number | null;
+};
+export type Customer = NewCustomer & { customerId: number; currency: string; region: string };
+
+export const PRICE_NORMAL_DEFAULT = 500;
+export const PRICE_EXPRESS_DEFAULT = 700;
+/** Ten parts at this price stay far inside 2^53. */
+const PRICE_MAX = 1_000_000_000;
+const NAME_CHARS_MAX = 200;
+const RATE_LIMIT_MAX = 100_000_000;
+
+/** Creates a customer with an empty wallet. @throws SluiceError validation_failed naming every bad field */
+export async function createCustomer(pool: Pool, customer: NewCustomer): Promise<number> {
+  const errors = problems(customer);
+  if (errors.length > 0) throw new SluiceError("validation_failed", { errors });
+  return pool.transaction(async (conn) => {
+    const { insertId } = await conn.write(
+      "INSERT INTO customers (name, price_normal, price_express, rate_limit) VALUES (?, ?, ?, ?)",
+      [customer.name, customer.priceNormal, customer.priceExpress, customer.rateLimit],
+    );
+    await conn.write("INSERT INTO wallet_accounts (customer_id) VALUES (?)", [insertId]);
+    return Number(insertId);
+  });
+}
+
+function problems(c: NewCustomer): { field: string; reason: string }[] {
+  const whole = (field: string, value: number, max: number) =>
+    Number.isInteger(value) && value >= 1 && value <= max
+      ? []
+      : [{ field, reason: `must be a whole number from 1 to ${max}` }];
+  return [
+    ...(c.name.length >= 1 && c.name.length <= NAME_CHARS_MAX
+      ? []
+      : [{ field: "name", reason: `must have 1 to ${NAME_CHARS_MAX} characters` }]),
+    ...whole("price-normal", c.priceNormal, PRICE_MAX),
+    ...whole("price-express", c.priceExpress, PRICE_MAX),
+    ...(c.rateLimit === null ? [] : whole("rate-limit", c.rateLimit, RATE_LIMIT_MAX)),
+  ];
+}
+
+export type CustomerRow = {
+  customer_id: string;
+  name: string;
+  price_normal: number;
+  price_express: number;
+  currency: string;
+  rate_limit: number | null;
+  created_at: string;
+};
+
+/** All customers, oldest first. */
+export async function listCustomers(pool: Pool): Promise<CustomerRow[]> {
+  const found = await pool.query<(Omit<CustomerRow, "created_at"> & { created_at: Date })[]>(
+    "SELECT CAST(customer_id AS CHAR) AS customer_id, name, price_normal, price_express, currency, rate_limit, created_at " +
+      "FROM customers ORDER BY customers.customer_id",
+  );
+  return found.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));
+}

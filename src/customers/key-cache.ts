@@ -1,0 +1,75 @@
+// Keys in memory, so that the hot path asks nobody. One poll a second asks MySQL which keys and customers changed and drops them:
+// the cost doesn't grow with the number of keys. Invariant: an answer older than KEY_STALE_MAX_MS without a good poll isn't used, so
+// a revoked key stops working within 2 s. Bound: KEY_CACHE_MAX entries, the oldest leave first.
+
+import { KEY_CACHE_MAX } from "../core/limits.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { changedSince, findKey, hashKey, type KeyOwner } from "./api-keys.ts";
+
+const POLL_MS = 500;
+const KEY_STALE_MAX_MS = 1_800;
+/** A transaction stamps its rows when it writes them and shows them when it commits: look back further than one may last. */
+const LOOK_BACK_MS = 15_000;
+
+type Entry = { owner: KeyOwner | null; hash: string };
+
+export type KeyCache = {
+  /** The owner when it is known and fresh; undefined: ask `load`. */
+  get(apiKey: string): KeyOwner | null | undefined;
+  load(apiKey: string): Promise<KeyOwner | null>;
+  /** Difference of this machine's clock to MySQL's at the last poll, and how long ago that was, both in ms. */
+  state(): { skewMs: number; polledAgoMs: number };
+  stop(): void;
+};
+
+export function createKeyCache(pool: Pool, options: { monotonicMs: () => number; now: () => number; random?: () => number }): KeyCache {
+  const entries = new Map<string, Entry>();
+  let polledAtMs = Number.NEGATIVE_INFINITY;
+  let since: number | null = null;
+  let skewMs = 0;
+  let stopped = false;
+  let timer: ReturnType<typeof setTimeout>;
+  let epoch = 0; // grows when anything is dropped, so that a load that began before isn't stored
+
+  const poll = async () => {
+    const startedMs = options.monotonicMs();
+    try {
+      const sentMs = options.now();
+      const changed = await changedSince(pool, since ?? 0);
+      skewMs = changed.nowMs - (sentMs + options.now()) / 2;
+      drop(changed);
+      since = changed.nowMs - LOOK_BACK_MS;
+      polledAtMs = startedMs;
+    } catch {
+      // MySQL is away: entries go stale by themselves and `state` tells /ready
+    }
+    if (!stopped) timer = setTimeout(() => void poll(), POLL_MS);
+  };
+  const drop = ({ keyHashes, customerIds }: { keyHashes: string[]; customerIds: number[] }) => {
+    if (keyHashes.length + customerIds.length === 0) return;
+    epoch++;
+    const hashes = new Set(keyHashes);
+    const customers = new Set(customerIds);
+    for (const [key, { owner, hash }] of entries)
+      if (hashes.has(hash) || (owner !== null && customers.has(owner.customerId))) entries.delete(key);
+  };
+  const fresh = () => options.monotonicMs() - polledAtMs < KEY_STALE_MAX_MS;
+  void poll();
+
+  return {
+    get: (apiKey) => (fresh() ? entries.get(apiKey)?.owner : undefined),
+    async load(apiKey) {
+      const before = epoch;
+      const owner = await findKey(pool, apiKey);
+      if (before !== epoch) return owner;
+      if (entries.size >= KEY_CACHE_MAX) entries.delete(entries.keys().next().value as string);
+      entries.set(apiKey, { owner, hash: hashKey(apiKey).toString("base64") });
+      return owner;
+    },
+    state: () => ({ skewMs, polledAgoMs: options.monotonicMs() - polledAtMs }),
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+    },
+  };
+}

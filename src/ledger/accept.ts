@@ -1,0 +1,115 @@
+// The group commit's transaction: messages, their reserve entries, one outbox row per lane, one events row, and what each lease
+// spent. Two round trips: all statements, checked, then COMMIT. Leases come last so that their row locks, which every batch of
+// the same customers wants, are held for one update and the commit, not for the inserts.
+// Invariant: a lease that was taken back is not there to be updated, so its late owner can't commit. Bound: COMMIT_ROWS_MAX rows.
+
+import { type LaneRecord, type LedgerRow, packLaneRow, type StatusRow } from "../core/record.ts";
+import { type Connection, errorNumber, type WriteResult } from "../platform/mysql.ts";
+import { entriesSql, eventsSql, openEntry } from "./posting.ts";
+import { dateTime, quote, rows } from "./sql-text.ts";
+
+export type Spend = { customerId: number; epoch: number; amount: number };
+export type Batch = { nodeId: string; records: LaneRecord[]; spends: Spend[]; nowMs: number };
+
+/** Some leases of the batch are gone (or never held that much): nothing was stored. `lost` names them. */
+export class FencedError extends Error {
+  override readonly name = "FencedError";
+  readonly lost: Spend[];
+  constructor(lost: Spend[]) {
+    super(`${lost.length} leases were taken back`);
+    this.lost = lost;
+  }
+}
+/** The connection was lost while COMMIT was under way: the batch may be stored or not. Ask `isStored`. */
+export class CommitInDoubtError extends Error {
+  override readonly name = "CommitInDoubtError";
+}
+
+const CHECK_VIOLATED = 3819;
+
+/** Stores the batch. @throws FencedError, CommitInDoubtError, or the database's error (nothing was stored then) */
+export async function acceptBatch(conn: Connection, batch: Batch): Promise<void> {
+  batch.spends.sort((a, b) => a.customerId - b.customerId || a.epoch - b.epoch);
+  let results: WriteResult[];
+  try {
+    results = await conn.query<WriteResult[]>(acceptSql(batch));
+  } catch (error) {
+    if (errorNumber(error) !== CHECK_VIOLATED) throw error;
+    await conn.query("ROLLBACK");
+    throw new FencedError(batch.spends);
+  }
+  if (results.at(-1)?.affectedRows !== batch.spends.length) {
+    await conn.query("ROLLBACK");
+    throw new FencedError(await lostLeases(conn, batch));
+  }
+  try {
+    await conn.query("COMMIT");
+  } catch (cause) {
+    throw new CommitInDoubtError("connection lost at COMMIT", { cause });
+  }
+}
+
+/** Whether a batch in doubt was committed. The locking read waits for a transaction that is still open, so the answer is final. */
+export async function isStored(conn: Connection, batch: Batch): Promise<boolean> {
+  const first = batch.records[0] as LaneRecord;
+  const found = await conn.query(`SELECT id FROM messages WHERE id='${first.id}' FOR UPDATE`);
+  return found.length > 0;
+}
+
+function acceptSql(batch: Batch): string {
+  const { records, nowMs } = batch;
+  const entries: LedgerRow[] = [];
+  const statuses: StatusRow[] = [];
+  let messages = "";
+  for (const r of records) {
+    const created = dateTime(r.createdAtMs);
+    const promised = r.guaranteedByMs === null ? "NULL" : dateTime(r.guaranteedByMs);
+    messages +=
+      `${messages === "" ? "" : ","}('${r.id}',${r.customerId},'${r.lane}','queued','${r.phone}',${quote(r.text)},` +
+      `${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},${r.cost},${promised},${created},${created})`;
+    entries.push(openEntry(r.id, "reserve", r.customerId, r.cost, nowMs));
+    statuses.push(queuedRow(r));
+  }
+  return (
+    "BEGIN;INSERT INTO messages (id,customer_id,lane,status,phone,text,sender,reference,encoding,parts,cost,guaranteed_by," +
+    `created_at,updated_at) VALUES ${messages};${entriesSql(entries)};${lanesSql(records)};` +
+    `${eventsSql(statuses, entries)};${spendSql(batch)}`
+  );
+}
+
+const queuedRow = (r: LaneRecord): StatusRow => ({
+  id: r.id,
+  customerId: r.customerId,
+  phone: r.phone,
+  lane: r.lane,
+  status: "queued",
+  parts: r.parts,
+  cost: r.cost,
+  reference: r.reference,
+  operator: null,
+  operatorMessageId: null,
+  attempt: 0,
+  sequence: 1,
+  createdAtMs: r.createdAtMs,
+  updatedAtMs: r.createdAtMs,
+});
+
+function lanesSql(records: LaneRecord[]): string {
+  const express = records.filter((r) => r.lane === "express");
+  const normal = express.length === 0 ? records : records.filter((r) => r.lane === "normal");
+  const row = (lane: string, of: LaneRecord[]) =>
+    of.length === 0 ? [] : [`('${lane}',x'${packLaneRow(of).toString("hex")}')`];
+  return `INSERT INTO outbox (lane,payload) VALUES ${[...row("express", express), ...row("normal", normal)].join(",")}`;
+}
+
+const spendSql = ({ nodeId, spends }: Batch): string =>
+  `UPDATE (VALUES ${rows(spends.map((s) => [s.customerId, s.epoch, s.amount]))}) AS v (c, e, a) STRAIGHT_JOIN credit_leases AS l ` +
+  `ON l.customer_id=v.c AND l.node_id='${nodeId}' AND l.epoch=v.e SET l.spent=l.spent+v.a`;
+
+async function lostLeases(conn: Connection, { nodeId, spends }: Batch): Promise<Spend[]> {
+  const found = await conn.query<{ customer_id: number; epoch: number }[]>(
+    `SELECT customer_id, epoch FROM credit_leases WHERE node_id='${nodeId}' AND customer_id IN (${spends.map((s) => s.customerId)})`,
+  );
+  const held = new Set(found.map((row) => `${row.customer_id}:${row.epoch}`));
+  return spends.filter((s) => !held.has(`${s.customerId}:${s.epoch}`));
+}

@@ -1,0 +1,28 @@
+// Pieces of SQL text for many rows in one statement. Only numbers, ULIDs and what `quote` escaped ever go into them.
+
+import { escapeSql } from "../platform/mysql.ts";
+
+// Most texts hold nothing to escape; testing is a tenth of the cost of mysql2's escape.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters MySQL wants escaped
+const SPECIAL = /['"\\\0\b\t\n\r\x1a]/;
+
+/** A string literal, or NULL. */
+export const quote = (value: string | null): string =>
+  value === null ? "NULL" : SPECIAL.test(value) ? escapeSql(value) : `'${value}'`;
+
+let lastSecond = -1;
+let lastPrefix = "";
+/** A DATETIME(3) literal in UTC. Almost every call falls into the second of the one before. */
+export function dateTime(ms: number): string {
+  const second = Math.floor(ms / 1000);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastPrefix = `'${new Date(second * 1000).toISOString().slice(0, 19).replace("T", " ")}.`;
+  }
+  const milli = ms - second * 1000;
+  return `${lastPrefix}${milli < 10 ? "00" : milli < 100 ? "0" : ""}${milli}'`;
+}
+
+/** `ROW(a,b),ROW(c,d)` for a VALUES table. */
+export const rows = (values: readonly (readonly (number | string)[])[]): string =>
+  values.map((row) => `ROW(${row.join(",")})`).join(",");

@@ -1,0 +1,68 @@
+// Top-ups: money that comes in, once per customer and request_id, for ever. Serves the API, the CLI and the seed.
+
+import { SluiceError } from "../core/errors.ts";
+import { MONEY_MAX } from "../core/money.ts";
+import { errorNumber } from "../platform/mysql.ts";
+import type { LeaseDeps } from "./lease.ts";
+import { entriesSql, eventsSql, openEntry } from "./posting.ts";
+import { dateTime, quote } from "./sql-text.ts";
+
+export type Topup = { idempotent: boolean; balance: number };
+
+const DUPLICATE = 1062;
+
+/**
+ * Adds `amount` (minor units, above 0) to the wallet. The same request_id again changes nothing and says so; `balance` is then
+ * the present one: wallet and unspent leases together.
+ * @throws SluiceError topup_conflict (another amount), validation_failed (the wallet can't hold that much)
+ */
+export function topUp(
+  { pool, id, now }: LeaseDeps,
+  customerId: number,
+  amount: number,
+  requestId: string,
+): Promise<Topup> {
+  return pool.transaction(async (conn) => {
+    const entryId = id();
+    const nowMs = now();
+    const [wallet] = await conn.query<{ balance: number; reserved: number }[]>(
+      `SELECT balance, reserved FROM wallet_accounts WHERE customer_id=${customerId} FOR UPDATE`,
+    );
+    if (wallet === undefined) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
+    const isNew = await conn
+      .write(
+        `INSERT INTO topups (customer_id,request_id,amount,entry_id,created_at) VALUES ` +
+          `(${customerId},${quote(requestId)},${amount},'${entryId}',${dateTime(nowMs)})`,
+      )
+      .then(
+        () => true,
+        (error: unknown) => {
+          if (errorNumber(error) === DUPLICATE) return false;
+          throw error;
+        },
+      );
+    if (!isNew) {
+      const [known] = await conn.query<{ amount: number }[]>(
+        `SELECT amount FROM topups WHERE customer_id=${customerId} AND request_id=${quote(requestId)}`,
+      );
+      if (known?.amount !== amount) {
+        throw new SluiceError("topup_conflict", { detail: `request_id was used with the amount ${known?.amount}.` });
+      }
+    } else {
+      if (wallet.balance + wallet.reserved > MONEY_MAX - amount) {
+        throw new SluiceError("validation_failed", {
+          errors: [{ field: "amount", reason: `the wallet can hold at most ${MONEY_MAX}` }],
+        });
+      }
+      const entries = [openEntry(entryId, "topup", customerId, amount, nowMs)];
+      await conn.query(
+        `UPDATE wallet_accounts SET balance=balance+${amount} WHERE customer_id=${customerId};` +
+          `${entriesSql(entries)};${eventsSql([], entries)}`,
+      );
+    }
+    const [held] = await conn.query<{ unspent: number | string | null }[]>(
+      `SELECT SUM(granted - spent) AS unspent FROM credit_leases WHERE customer_id=${customerId}`,
+    );
+    return { idempotent: !isNew, balance: wallet.balance + (isNew ? amount : 0) + Number(held?.unspent ?? 0) };
+  });
+}
