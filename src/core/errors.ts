@@ -66,6 +66,8 @@ export type SluiceErrorOptions = {
   /** Never shown; for the log. */
   cause?: unknown;
   retryAfterS?: number;
+  /** Headers added to the answer, such as RateLimit. */
+  headers?: Readonly<Record<string, string>>;
   /** Methods for the `Allow` header of a 405. */
   allow?: readonly string[];
 };
@@ -84,6 +86,7 @@ export class SluiceError extends Error {
   readonly extra: Readonly<Record<string, string | number | boolean>>;
   readonly retryAfterS: number | null;
   readonly allow: readonly string[];
+  readonly headers: Readonly<Record<string, string>>;
 
   constructor(code: ErrorCode, options: SluiceErrorOptions = {}) {
     const known: ErrorRow = ERRORS[code];
@@ -98,6 +101,7 @@ export class SluiceError extends Error {
     const waits = known.status === 503 || known.status === 429;
     this.retryAfterS = options.retryAfterS ?? (waits ? RETRY_AFTER_DEFAULT_S : null);
     this.allow = options.allow ?? [];
+    this.headers = options.headers ?? {};
   }
 }
 
@@ -132,6 +136,7 @@ export function problemBody(error: SluiceError, requestId: string): string {
 /** The headers that go with `problemBody`. */
 export function problemHeaders(error: SluiceError, requestId: string): Record<string, string> {
   const headers: Record<string, string> = {
+    ...error.headers,
     "content-type": "application/problem+json",
     "x-request-id": requestId,
   };
