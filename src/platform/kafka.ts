@@ -1,0 +1,283 @@
+// The one file that loads librdkafka (Node only: it dies in Bun). Owns the producer, the consumer and topic creation; leaves what
+// a record means, and when an offset may be stored, to its callers. Uses the node-rdkafka side of the package, which hands over
+// whole batches; its KafkaJS side makes a promise a message.
+// Invariants: sendAll ends only when every record was acknowledged by the broker or failed for good; offsets are committed only
+// after store(). Bound: librdkafka's queues, below.
+
+import librdkafka from "@confluentinc/kafka-javascript";
+import { CLAIM_ROWS_MAX, COMMIT_ROWS_MAX, POLL_INTERVAL_MAX_MS, RELAY_ROWS_MAX } from "../core/limits.ts";
+import type { Config } from "./config.ts";
+import type { Log } from "./log.ts";
+
+export const TOPICS = {
+  normal: "sms.normal",
+  express: "sms.express",
+  status: "sms.status",
+  ledger: "wallet.ledger",
+  dlq: "sms.dlq",
+} as const;
+export type TopicName = keyof typeof TOPICS;
+
+export function topicOf(config: Config, name: TopicName): string {
+  return config.topicPrefix + TOPICS[name];
+}
+
+export type OutRecord = { topic: string; key: string | null; value: Buffer; traceparent: string };
+/** `permanent`: this record can never be produced, whatever the broker's state. */
+export type ProduceFailure = { index: number; code: number; reason: string; permanent: boolean };
+
+export type Producer = {
+  /** Produces all and waits for every delivery report. Returns what failed, by index. Rejects only when closed meanwhile. */
+  sendAll(records: readonly OutRecord[]): Promise<ProduceFailure[]>;
+  /** False once all brokers are away, until one answers. */
+  isUp(): boolean;
+  /** Asks a broker for metadata; resolves to whether it answered. */
+  probe(timeoutMs: number): Promise<boolean>;
+  /** Flushes for at most `waitMs`, then fails what is left. */
+  close(waitMs: number): Promise<void>;
+};
+
+export type InRecord = { partition: number; offset: number; value: Buffer };
+export type Consumer = {
+  /** Up to `max` records; waits `waitMs` at most for the first, not for the others. */
+  read(max: number, waitMs: number): Promise<InRecord[]>;
+  /** The next offset to read after a restart; committed within a second. Ignored for a partition that was taken away. */
+  store(partition: number, nextOffset: number): void;
+  isUp(): boolean;
+  /** Commits what was stored and leaves the group. */
+  close(): Promise<void>;
+};
+export type ConsumerOptions = {
+  group: string;
+  topic: string;
+  /** The broker collects records for this long, to answer fewer and larger fetches; 0: at once. */
+  fetchWaitMs: number;
+  /** Called before the partitions are given up: forget what was to be stored for them. */
+  onRevoked: (partitions: readonly number[]) => void;
+};
+
+// A produce is given up after this long and its outbox row waits; below DRAIN_MS, so that stopping never waits longer for it.
+const MESSAGE_TIMEOUT_MS = 8_000;
+// Every row in flight of three lanes, two transactions each, and room for dead letters.
+const QUEUE_RECORDS_MAX = 6 * RELAY_ROWS_MAX * COMMIT_ROWS_MAX + 1_000;
+const QUEUE_KBYTES_MAX = 128 * 1024;
+const CONNECT_TIMEOUT_MS = 5_000;
+
+// Numbers of librdkafka's rd_kafka_resp_err_t.
+const ALL_BROKERS_DOWN = -187;
+const FATAL = -150;
+const TOPIC_ALREADY_EXISTS = 36;
+// MSG_SIZE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_RECORD, _BAD_MSG, INVALID_MSG.
+const PERMANENT = new Set([10, 18, 87, -199, 2]);
+
+type Opaque = { batch: Batch; index: number };
+type Batch = { left: number; failures: ProduceFailure[]; done: (failures: ProduceFailure[]) => void };
+
+/** Connects; rejects when no broker answers within 5 s. `onFatal` is called when the client must be built anew. */
+export async function createProducer(
+  config: Config,
+  log: Log,
+  onFatal: (error: unknown) => void,
+): Promise<Producer> {
+  const producer = new librdkafka.Producer({
+    ...common(config),
+    acks: -1,
+    "enable.idempotence": true,
+    "compression.codec": "lz4",
+    "linger.ms": 2,
+    "message.timeout.ms": MESSAGE_TIMEOUT_MS,
+    "queue.buffering.max.messages": QUEUE_RECORDS_MAX,
+    "queue.buffering.max.kbytes": QUEUE_KBYTES_MAX,
+    dr_cb: true,
+  });
+  let up = true;
+  const open = new Set<Batch>();
+  const settle = (opaque: Opaque, failure: ProduceFailure | null) => {
+    const { batch } = opaque;
+    if (failure !== null) batch.failures.push(failure);
+    if (--batch.left > 0) return;
+    open.delete(batch);
+    batch.done(batch.failures);
+  };
+  producer.on("delivery-report", (error, report) => {
+    const opaque = report.opaque as Opaque;
+    if (!error) up = true;
+    settle(opaque, error ? failureOf(opaque.index, error) : null);
+  });
+  producer.on("event.error", (error) => {
+    if (error.code === ALL_BROKERS_DOWN) up = false;
+    if (error.code === FATAL) return onFatal(error);
+    log.warn({ code: error.code, reason: error.message }, "kafka producer");
+  });
+  await connect(producer);
+  producer.setPollInBackground(true);
+
+  const produce = (record: OutRecord, opaque: Opaque) => {
+    try {
+      const headers = record.traceparent === "" ? [] : [{ traceparent: record.traceparent }];
+      producer.produce(record.topic, null, record.value, record.key, null, opaque, headers);
+    } catch (error) {
+      settle(opaque, failureOf(opaque.index, error));
+    }
+  };
+  return {
+    sendAll(records) {
+      if (records.length === 0) return Promise.resolve([]);
+      return new Promise((done) => {
+        const batch: Batch = { left: records.length, failures: [], done };
+        open.add(batch);
+        records.forEach((record, index) => produce(record, { batch, index }));
+      });
+    },
+    isUp: () => up,
+    async probe(timeoutMs) {
+      const answered = await new Promise<boolean>((resolve) => {
+        producer.getMetadata({ topic: topicOf(config, "dlq"), timeout: timeoutMs }, (error: unknown) => resolve(!error));
+      });
+      if (answered) up = true;
+      return answered;
+    },
+    async close(waitMs) {
+      await bounded(waitMs + 500, (done) => producer.disconnect(waitMs, done));
+      for (const batch of open) {
+        open.delete(batch);
+        batch.done([...batch.failures, { index: -1, code: 0, reason: "closed", permanent: false }]);
+      }
+    },
+  };
+}
+
+/** Connects and subscribes; rejects when no broker answers within 5 s. */
+export async function createConsumer(config: Config, log: Log, options: ConsumerOptions): Promise<Consumer> {
+  const consumer = new librdkafka.KafkaConsumer(
+    {
+      ...common(config),
+      "group.id": options.group,
+      "enable.auto.commit": true,
+      "auto.commit.interval.ms": 1_000,
+      "enable.auto.offset.store": false,
+      "max.poll.interval.ms": POLL_INTERVAL_MAX_MS,
+      "session.timeout.ms": 10_000,
+      "partition.assignment.strategy": "cooperative-sticky",
+      "queued.min.messages": 10 * CLAIM_ROWS_MAX,
+      "queued.max.messages.kbytes": 16 * 1024,
+      "fetch.wait.max.ms": Math.max(options.fetchWaitMs, 100),
+      "fetch.queue.backoff.ms": 20,
+      ...(options.fetchWaitMs === 0 ? {} : { "fetch.min.bytes": 32 * 1024, "fetch.wait.max.ms": options.fetchWaitMs }),
+      rebalance_cb: true,
+    },
+    { "auto.offset.reset": "earliest" },
+  );
+  let up = true;
+  consumer.on("rebalance", (error, assignment) => {
+    const partitions = assignment.map((a) => a.partition);
+    log.info({ code: error.code, partitions }, "partitions assigned or revoked");
+    if (error.code === librdkafka.CODES.ERRORS.ERR__REVOKE_PARTITIONS) options.onRevoked(partitions);
+  });
+  consumer.on("rebalance.error", (err) => log.error({ err }, "rebalance failed"));
+  consumer.on("event.error", (error) => {
+    if (error.code === ALL_BROKERS_DOWN) up = false;
+    log.warn({ code: error.code, reason: error.message }, "kafka consumer");
+  });
+  await connect(consumer);
+  consumer.subscribe([options.topic]);
+  // Private in the types, and what makes `read` return as soon as there is something.
+  (consumer as unknown as { setDefaultIsTimeoutOnlyForFirstMessage(on: boolean): void }).setDefaultIsTimeoutOnlyForFirstMessage(
+    true,
+  );
+  return {
+    read(max, waitMs) {
+      consumer.setDefaultConsumeTimeout(waitMs);
+      return new Promise((resolve, reject) => {
+        consumer.consume(max, (error, messages) => {
+          if (error) return reject(toError(error));
+          if (messages.length > 0) up = true;
+          resolve(messages.map((m) => ({ partition: m.partition, offset: m.offset, value: m.value ?? Buffer.alloc(0) })));
+        });
+      });
+    },
+    store(partition, nextOffset) {
+      try {
+        consumer.offsetsStore([{ topic: options.topic, partition, offset: nextOffset }]);
+      } catch (error) {
+        // The partition went to another sender meanwhile: its records are read again there, and skipped by their status.
+        log.debug({ partition, nextOffset, reason: (error as Error).message }, "offset not stored");
+      }
+    },
+    isUp: () => up,
+    // Leaving the group commits what was stored; 4 s is what a broker that is away may cost while stopping.
+    close: () => bounded(4_000, (done) => consumer.disconnect(done)),
+  };
+}
+
+export type TopicSpec = { name: string; partitions: number };
+
+/** What design and migrations ask for; idempotent. Rejects when the broker is away or refuses. */
+export async function ensureTopics(config: Config): Promise<void> {
+  const admin = librdkafka.AdminClient.create(common(config) as never);
+  try {
+    for (const name of Object.keys(TOPICS) as TopicName[]) {
+      const isLane = name === "normal" || name === "express";
+      await createTopic(admin, topicOf(config, name), isLane ? LANE_PARTITIONS : 1);
+    }
+  } finally {
+    admin.disconnect();
+  }
+}
+
+const LANE_PARTITIONS = 6;
+// A week: longer than any rebuild of ClickHouse from the event topics needs.
+const RETENTION_MS = 7 * 86_400_000;
+
+function createTopic(admin: librdkafka.IAdminClient, topic: string, partitions: number): Promise<void> {
+  const spec = {
+    topic,
+    num_partitions: partitions,
+    replication_factor: 1,
+    config: { "retention.ms": String(RETENTION_MS), "max.message.bytes": String(1024 * 1024) },
+  };
+  return new Promise((resolve, reject) => {
+    admin.createTopic(spec, CONNECT_TIMEOUT_MS, (error) => {
+      if (error && error.code !== TOPIC_ALREADY_EXISTS) return reject(toError(error));
+      resolve();
+    });
+  });
+}
+
+function common(config: Config): Record<string, unknown> {
+  return {
+    "metadata.broker.list": `${config.kafkaHost}:${config.kafkaPort}`,
+    "client.id": "sluice",
+    "broker.address.family": "v4",
+    "reconnect.backoff.ms": 100,
+    "reconnect.backoff.max.ms": 2_000,
+    "socket.keepalive.enable": true,
+    "log.connection.close": false,
+    "allow.auto.create.topics": false,
+  };
+}
+
+function connect(client: librdkafka.Producer | librdkafka.KafkaConsumer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.connect({ timeout: CONNECT_TIMEOUT_MS }, (error) => (error ? reject(toError(error)) : resolve()));
+  });
+}
+
+function failureOf(index: number, error: unknown): ProduceFailure {
+  const { code, message } = error as { code?: number; message?: string };
+  return { index, code: code ?? 0, reason: message ?? String(error), permanent: PERMANENT.has(code ?? 0) };
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error((error as { message?: string }).message ?? String(error));
+}
+
+function bounded(waitMs: number, start: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, waitMs);
+    start(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
