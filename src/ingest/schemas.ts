@@ -1,0 +1,91 @@
+// The bodies this API takes, as JSON Schema: checked here, published from here. The fast check is compiled once; why a body was
+// refused is worked out only when it was. Leaves what needs more than its shape (phones, texts, money) to the routes.
+
+import { Type } from "typebox";
+import { Compile } from "typebox/compile";
+import { type FieldError, SluiceError } from "../core/errors.ts";
+import { FROM_CHARS_MAX, PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, REQUEST_ID_CHARS_MAX } from "../core/limits.ts";
+import { LANES } from "../core/message.ts";
+import { MONEY_MAX } from "../core/money.ts";
+
+const closed = { additionalProperties: false } as const;
+
+export const SendBody = Type.Object(
+  {
+    phone: Type.String({ minLength: 1, maxLength: PHONE_CHARS_MAX }),
+    text: Type.String(),
+    type: Type.Union(LANES.map((lane) => Type.Literal(lane))),
+    from: Type.Optional(Type.String({ minLength: 1, maxLength: FROM_CHARS_MAX })),
+    reference: Type.Optional(Type.String({ minLength: 1, maxLength: REFERENCE_CHARS_MAX })),
+  },
+  closed,
+);
+export type SendBody = { phone: string; text: string; type: "normal" | "express"; from?: string; reference?: string };
+
+export const TopupBody = Type.Object(
+  {
+    amount: Type.Integer({ minimum: 1, maximum: MONEY_MAX }),
+    request_id: Type.String({ minLength: 1, maxLength: REQUEST_ID_CHARS_MAX }),
+  },
+  closed,
+);
+export type TopupBody = { amount: number; request_id: string };
+
+type Schema = typeof SendBody | typeof TopupBody;
+export type Checker<T> = (body: unknown) => T;
+
+/** A function that returns the body as T, or throws validation_failed (not_supported when only `notYet` fields are in the way). */
+export function checkerOf<T>(schema: Schema, notYet: readonly string[] = []): Checker<T> {
+  const compiled = Compile(schema);
+  const fields = Object.keys(schema.properties);
+  return (body) => {
+    if (compiled.Check(body)) return body as T;
+    const errors = fieldErrors(compiled.Errors(body), fields);
+    const asked = errors.filter((e) => notYet.includes(e.field));
+    if (asked.length > 0 && asked.length === errors.length) {
+      throw new SluiceError("not_supported", { errors: asked.map((e) => ({ ...e, reason: "is not supported yet" })) });
+    }
+    throw new SluiceError("validation_failed", { errors });
+  };
+}
+
+type SchemaError = { keyword: string; instancePath: string; params: object; message: string };
+
+// One reason a field, the first that typebox gives; a union's is its list of values.
+function fieldErrors(found: Iterable<SchemaError>, fields: readonly string[]): FieldError[] {
+  const reasons = new Map<string, string>();
+  for (const error of found) {
+    const field = error.instancePath.slice(1).replaceAll("/", ".");
+    const params = error.params as Record<string, unknown>;
+    if (error.keyword === "required") {
+      for (const name of params.requiredProperties as string[]) reasons.set(name, "is required");
+    } else if (error.keyword === "additionalProperties") {
+      for (const name of params.additionalProperties as string[])
+        reasons.set(printable(name), `is not a field of this request (${fields.join(", ")})`);
+    } else if (field === "") reasons.set("body", "must be a JSON object");
+    else if (error.keyword === "const" || error.keyword === "anyOf") {
+      reasons.set(printable(field), `must be one of ${LANES.map((l) => JSON.stringify(l)).join(", ")}`);
+    } else if (error.keyword !== "boolean" && !reasons.has(printable(field))) reasons.set(printable(field), reasonOf(error.keyword, params, error));
+  }
+  return [...reasons].map(([field, reason]) => ({ field, reason }));
+}
+
+function reasonOf(keyword: string, params: Record<string, unknown>, error: SchemaError): string {
+  switch (keyword) {
+    case "type":
+      return params.type === "integer" ? "must be a whole number" : `must be a ${String(params.type)}`;
+    case "minLength":
+      return "must not be empty";
+    case "maxLength":
+      return `must have at most ${String(params.limit)} characters`;
+    case "minimum":
+      return `must be at least ${String(params.limit)}`;
+    case "maximum":
+      return `must be at most ${String(params.limit)}`;
+    default:
+      return error.message;
+  }
+}
+
+// A field's name came from outside: it is shown cut, and without what a terminal would act on.
+const printable = (name: string): string => name.replace(/[^\p{L}\p{N}_.-]/gu, "?").slice(0, 64);

@@ -1,0 +1,101 @@
+// POST /v1/sms/send: check, price, take the credit, store in the group commit, and only then say 202. The hot path.
+
+import { SluiceError } from "../core/errors.ts";
+import type { IdFactory } from "../core/id.ts";
+import { ulidTimeMs } from "../core/id.ts";
+import { TEXT_PARTS_MAX } from "../core/limits.ts";
+import { cost as costOf } from "../core/money.ts";
+import { countParts, labelProblem, textProblem } from "../core/parts.ts";
+import { parsePhone } from "../core/phone.ts";
+import type { LaneRecord } from "../core/record.ts";
+import type { KeyOwner } from "../customers/api-keys.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import { type Call, type Reply, type Route, readJson } from "./http.ts";
+import type { Lease, LeaseBook } from "./lease-book.ts";
+import type { RateLimits } from "./rate-limits.ts";
+import { checkerOf, SendBody } from "./schemas.ts";
+
+export type SendDeps = { book: LeaseBook; commits: GroupCommit; limits: RateLimits; id: IdFactory };
+
+const NOT_YET = ["send_at", "valid_for", "callback_url"];
+const check = checkerOf<SendBody>(SendBody, NOT_YET);
+
+export function createSend({ book, commits, limits, id }: SendDeps, options: { expressPromiseMs: number }): Route {
+  const handle = async (call: Call): Promise<Reply> => {
+    const { owner } = call;
+    if (call.request.headers.has("idempotency-key")) {
+      throw new SluiceError("not_supported", {
+        errors: [{ field: "Idempotency-Key", reason: "is not supported yet; use `reference` to find a message again" }],
+      });
+    }
+    const record = toRecord(check(await readJson(call.request)), owner, id, call.traceparent, options.expressPromiseMs);
+    const headers = limits.take(owner, record.parts);
+    commits.admit(owner.customerId);
+    let lease: Lease;
+    try {
+      const taken = book.spend(owner.customerId, record.cost);
+      lease = taken instanceof Promise ? await taken : taken;
+    } catch (error) {
+      commits.leave(owner.customerId);
+      throw error;
+    }
+    const balanceAfter = lease.available + lease.elsewhere;
+    await commits.store(record, lease);
+    return { status: 202, body: answer(record, owner, balanceAfter), ...(headers === null ? {} : { headers }) };
+  };
+  return { method: "POST", path: "/v1/sms/send", scope: "send", handle };
+}
+
+function toRecord(
+  body: SendBody,
+  owner: KeyOwner,
+  id: IdFactory,
+  traceparent: string,
+  expressPromiseMs: number,
+): LaneRecord {
+  const phone = parsePhone(body.phone, owner.region);
+  const problem = textProblem(body.text);
+  const size = problem === null ? countParts(body.text) : null;
+  const from = body.from === undefined ? null : labelProblem(body.from);
+  const reference = body.reference === undefined ? null : labelProblem(body.reference);
+  if (!("e164" in phone) || size === null || size.parts > TEXT_PARTS_MAX || from !== null || reference !== null) {
+    const tooLong = size !== null && size.parts > TEXT_PARTS_MAX;
+    const why = tooLong ? `needs ${size.parts} parts; at most ${TEXT_PARTS_MAX} are allowed` : problem;
+    const errors = [
+      { field: "phone", reason: "e164" in phone ? null : phone.reason },
+      { field: "text", reason: why },
+      { field: "from", reason: from },
+      { field: "reference", reason: reference },
+    ].filter((e): e is { field: string; reason: string } => e.reason !== null);
+    throw new SluiceError("validation_failed", { errors });
+  }
+  const express = body.type === "express";
+  const messageId = id();
+  const createdAtMs = ulidTimeMs(messageId);
+  return {
+    id: messageId,
+    customerId: owner.customerId,
+    phone: phone.e164,
+    text: body.text,
+    from: body.from ?? null,
+    reference: body.reference ?? null,
+    lane: body.type,
+    encoding: size.encoding,
+    parts: size.parts,
+    cost: costOf(size.parts, express ? owner.priceExpress : owner.priceNormal),
+    createdAtMs,
+    attempt: 0,
+    guaranteedByMs: express ? createdAtMs + expressPromiseMs : null,
+    traceparent,
+  };
+}
+
+// By hand: nothing in it can need escaping, and it runs for every message.
+function answer(r: LaneRecord, owner: KeyOwner, balanceAfter: number): string {
+  const promised = r.guaranteedByMs === null ? "" : `,"guaranteed_by":"${new Date(r.guaranteedByMs).toISOString()}"`;
+  return (
+    `{"enqueued":true,"id":"${r.id}","customer_id":"${r.customerId}","type":"${r.lane}","encoding":"${r.encoding}",` +
+    `"parts":${r.parts},"cost":${r.cost},"currency":"${owner.currency}","balance_after":${balanceAfter},` +
+    `"status":"queued"${promised}}`
+  );
+}

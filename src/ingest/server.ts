@@ -1,0 +1,139 @@
+// The API's socket: Bun.serve, which is uWebSockets. Owns finding the caller behind a key, mapping errors to answers, and refusing
+// new requests while stopping. Leaves every route to its own file. Invariant: whatever is thrown becomes one problem answer.
+// Bound: bodies by http.ts; concurrent requests by the group commit's queue.
+
+import { SluiceError, toSluiceError } from "../core/errors.ts";
+import type { KeyOwner } from "../customers/api-keys.ts";
+import type { KeyCache } from "../customers/key-cache.ts";
+import type { CheckResult, Readiness } from "../platform/health.ts";
+import { readyBody } from "../platform/health.ts";
+import type { Log } from "../platform/log.ts";
+import type { Metrics } from "../platform/metrics.ts";
+import { newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
+import { type Call, type Route, respond, respondProblem } from "./http.ts";
+
+export type ServerDeps = {
+  keys: KeyCache;
+  routes: Route[];
+  ready: () => Readiness;
+  metrics: Metrics;
+  log: Log;
+};
+export type ApiServer = {
+  /** Refuses new requests with 503 from now on. */
+  refuse(): void;
+  /** Closes the socket; what is being answered is finished first. */
+  close(): Promise<void>;
+};
+
+/** An API key has 30 characters; what is much longer isn't one and is not looked up. */
+const API_KEY_CHARS_MAX = 100;
+// Our own bound answers with a problem (http.ts); Bun's, with an empty body, only has to be out of its way.
+const BUN_BODY_MAX = 64 * 1024 * 1024;
+
+type Handler = (request: Request & { params?: Record<string, string> }) => Promise<Response> | Response;
+
+export function createServer(deps: ServerDeps, options: { host: string; port: number }): ApiServer {
+  const { keys, log, metrics } = deps;
+  const counts = metrics.counts("sluice_http", {
+    requests_total: "requests to the API",
+    client_errors_total: "answers from 400 to 499",
+    server_errors_total: "answers from 500",
+  });
+  let refusing = false;
+
+  const fail = (thrown: unknown, requestId: string, headers?: Record<string, string>): Response => {
+    const error = toSluiceError(thrown);
+    if (error.status >= 500) counts.server_errors_total++;
+    else counts.client_errors_total++;
+    if (error.code === "internal") log.error({ err: error.cause, trace_id: requestId }, "request failed");
+    return respondProblem(error, requestId, headers);
+  };
+
+  const guarded =
+    (route: Route): Handler =>
+    async (request) => {
+      counts.requests_total++;
+      const given = request.headers.get("traceparent");
+      const traceparent = given !== null && parseTraceparent(given) !== null ? given : newTraceparent();
+      const requestId = traceIdOf(traceparent);
+      if (refusing) return fail(stopping(), requestId, { connection: "close" });
+      try {
+        const owner = await authorized(request, route);
+        const cut = request.url.indexOf("?");
+        const call: Call = {
+          request,
+          owner,
+          requestId,
+          traceparent,
+          query: new URLSearchParams(cut < 0 ? "" : request.url.slice(cut)),
+          params: request.params ?? {},
+        };
+        return respond(await route.handle(call), requestId);
+      } catch (error) {
+        return fail(error, requestId);
+      }
+    };
+
+  const authorized = async (request: Request, { scope }: Route): Promise<KeyOwner> => {
+    const key = request.headers.get("x-api-key");
+    if (key === null || key === "") throw new SluiceError("api_key_missing");
+    if (key.length > API_KEY_CHARS_MAX) throw new SluiceError("api_key_invalid");
+    let owner = keys.get(key);
+    if (owner === undefined) {
+      try {
+        owner = await keys.load(key);
+      } catch (cause) {
+        throw new SluiceError("unavailable", { cause });
+      }
+    }
+    if (owner === null) throw new SluiceError("api_key_invalid");
+    if (!owner.scopes.has(scope)) throw new SluiceError("scope_missing", { detail: `This route needs the scope ${scope}.` });
+    return owner;
+  };
+
+  const table = new Map<string, Record<string, Handler>>();
+  for (const route of deps.routes) table.set(route.path, { ...table.get(route.path), [route.method]: guarded(route) });
+  table.set("/health", { GET: () => respond({ status: 200, body: { status: "ok" } }, traceIdOf(newTraceparent())) });
+  table.set("/ready", {
+    GET: () => {
+      const readiness: Readiness = refusing ? { ready: false, checks: { process: "down" as CheckResult } } : deps.ready();
+      return respond({ status: readiness.ready ? 200 : 503, body: readyBody(readiness) }, traceIdOf(newTraceparent()));
+    },
+  });
+  table.set("/metrics", {
+    GET: async () =>
+      respond(
+        { status: 200, body: await metrics.text(), headers: { "content-type": metrics.contentType } },
+        traceIdOf(newTraceparent()),
+      ),
+  });
+
+  const bunRoutes: Record<string, Handler> = {};
+  for (const [path, byMethod] of table) {
+    const allow = Object.keys(byMethod);
+    bunRoutes[path] = (request) => {
+      const handler = byMethod[request.method] ?? (request.method === "HEAD" ? byMethod.GET : undefined);
+      return handler?.(request) ?? fail(new SluiceError("method_not_allowed", { allow }), traceIdOf(newTraceparent()));
+    };
+  }
+  const server = Bun.serve({
+    hostname: options.host,
+    port: options.port,
+    reusePort: true,
+    maxRequestBodySize: BUN_BODY_MAX,
+    idleTimeout: 30,
+    development: false,
+    routes: bunRoutes as never,
+    fetch: () => fail(new SluiceError("not_found", { detail: "No such route." }), traceIdOf(newTraceparent())),
+    error: (thrown) => fail(thrown, traceIdOf(newTraceparent())),
+  });
+  return {
+    refuse() {
+      refusing = true;
+    },
+    close: () => server.stop(false),
+  };
+}
+
+const stopping = () => new SluiceError("unavailable", { detail: "The process is stopping.", retryAfterS: 1 });

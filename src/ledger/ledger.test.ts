@@ -1,0 +1,153 @@
+// The books under concurrency, on a real MySQL: grants, the group commit's fence, release, reaping and top-ups.
+
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
+import { createIdFactory } from "../core/id.ts";
+import type { LaneRecord } from "../core/record.ts";
+import { createCustomer } from "../customers/customers.ts";
+import { createPool, type Pool } from "../platform/mysql.ts";
+import { acceptBatch, type Batch, FencedError, isStored } from "./accept.ts";
+import { type Grant, grantLeases, grantSize, type LeaseDeps, reapLeases, releaseLeases } from "./lease.ts";
+import { topUp } from "./topup.ts";
+
+const id = createIdFactory({ now: Date.now });
+let db: TestDatabase;
+let pool: Pool;
+let deps: LeaseDeps;
+
+beforeAll(async () => {
+  db = await createTestDatabase();
+  pool = createPool(db.config, { connections: 16, multipleStatements: true });
+  deps = { pool, id, now: Date.now };
+});
+afterAll(async () => {
+  await pool.end();
+  await db.drop();
+});
+afterEach(booksBalance);
+
+async function booksBalance(): Promise<void> {
+  const [drift] = await pool.query(
+    "SELECT w.customer_id FROM wallet_accounts w " +
+      "LEFT JOIN (SELECT customer_id, SUM(CASE op WHEN 'topup' THEN amount WHEN 'release' THEN amount WHEN 'refund' THEN amount " +
+      "WHEN 'grant' THEN -amount ELSE 0 END) b, SUM(CASE op WHEN 'grant' THEN amount WHEN 'release' THEN -amount " +
+      "WHEN 'capture' THEN -amount WHEN 'refund' THEN -amount ELSE 0 END) r FROM wallet_ledger GROUP BY customer_id) l USING (customer_id) " +
+      "LEFT JOIN (SELECT customer_id, SUM(granted-spent) u FROM credit_leases GROUP BY customer_id) c USING (customer_id) " +
+      "LEFT JOIN (SELECT customer_id, SUM(cost) m FROM messages GROUP BY customer_id) m USING (customer_id) " +
+      "WHERE w.balance <> COALESCE(l.b,0) OR w.reserved <> COALESCE(l.r,0) OR w.reserved <> COALESCE(c.u,0)+COALESCE(m.m,0)",
+  );
+  expect(drift).toBeUndefined();
+}
+
+async function customerWith(balance: number): Promise<number> {
+  const customerId = await createCustomer(pool, { name: "test", priceNormal: 500, priceExpress: 700, rateLimit: null });
+  if (balance > 0) await topUp(deps, customerId, balance, "first");
+  return customerId;
+}
+
+const record = (customerId: number, cost = 500): LaneRecord => ({
+  id: id(),
+  customerId,
+  phone: "+989121234567",
+  text: "it's \\ a 'test'\n",
+  from: null,
+  reference: 'a"b',
+  lane: "normal",
+  encoding: "gsm7",
+  parts: 1,
+  cost,
+  createdAtMs: Date.now(),
+  attempt: 0,
+  guaranteedByMs: null,
+  traceparent: "",
+});
+const batch = (nodeId: string, customerId: number, epoch: number, count: number): Batch => ({
+  nodeId,
+  records: Array.from({ length: count }, () => record(customerId)),
+  spends: [{ customerId, epoch, amount: count * 500 }],
+  nowMs: Date.now(),
+});
+const grant = async (nodeId: string, customerId: number, costs: number[], held = false, ttlMs = 20_000): Promise<Grant> =>
+  (await grantLeases(deps, nodeId, [{ customerId, epoch: 1, costs, target: 0, held }], { ttlMs, skipLocked: false }))[0] as Grant;
+const wallet = async (customerId: number) =>
+  (await pool.query("SELECT balance, reserved FROM wallet_accounts WHERE customer_id=?", [customerId]))[0];
+
+test("a grant covers what waits, and an eighth of the rest at most ahead of it", () => {
+  expect(grantSize(10_000, [500, 500], 4_000)).toBe(1_000 + 1_125);
+  expect(grantSize(10_000, [500], 100)).toBe(600);
+});
+test("a wallet that can't cover all that waits gives exactly the costs that fit", () => {
+  expect(grantSize(1_200, [500, 500, 500], 4_000)).toBe(1_000 + 25);
+  expect(grantSize(499, [500], 0)).toBe(0);
+});
+
+test("a batch stores messages, entries, outbox rows and what the lease spent, or nothing", async () => {
+  const customerId = await customerWith(10_000);
+  const node = id();
+  await grant(node, customerId, [2_000]);
+  const stored = batch(node, customerId, 1, 3);
+  await pool.use((conn) => acceptBatch(conn, stored));
+  expect(await pool.use((conn) => isStored(conn, stored))).toBe(true);
+  const [lease] = await pool.query("SELECT granted, spent FROM credit_leases WHERE customer_id=?", [customerId]);
+  expect(lease).toEqual({ granted: 2_000, spent: 1_500 });
+  const [message] = await pool.query("SELECT text, reference, status FROM messages WHERE id=?", [stored.records[0]?.id]);
+  expect(message).toEqual({ text: "it's \\ a 'test'\n", reference: 'a"b', status: "queued" });
+});
+
+test("a lease can't be spent above what it was granted", async () => {
+  const customerId = await customerWith(10_000);
+  const node = id();
+  await grant(node, customerId, [500]);
+  const tooMuch = batch(node, customerId, 1, 2);
+  expect(pool.use((conn) => acceptBatch(conn, tooMuch))).rejects.toBeInstanceOf(FencedError);
+  expect(await pool.use((conn) => isStored(conn, tooMuch))).toBe(false);
+});
+
+test("a reaped lease fences its late owner, and its credit is back in the wallet", async () => {
+  const customerId = await customerWith(10_000);
+  const node = id();
+  await grant(node, customerId, [4_000], false, 1);
+  await Bun.sleep(20);
+  expect(await reapLeases(deps)).toBe(1);
+  expect(await wallet(customerId)).toEqual({ balance: 10_000, reserved: 0 });
+  const late = batch(node, customerId, 1, 1);
+  const error = await pool.use((conn) => acceptBatch(conn, late)).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(FencedError);
+  expect((error as FencedError).lost).toEqual(late.spends);
+  expect((await grant(node, customerId, [500], true)).fenced).toBe(true);
+});
+
+test("a release gives back what is unspent and drops the lease", async () => {
+  const customerId = await customerWith(10_000);
+  const node = id();
+  await grant(node, customerId, [2_000]);
+  await pool.use((conn) => acceptBatch(conn, batch(node, customerId, 1, 1)));
+  await releaseLeases(deps, node, [{ customerId, epoch: 1, amount: 1_500 }]);
+  expect(await wallet(customerId)).toEqual({ balance: 9_500, reserved: 500 });
+  expect(await pool.query("SELECT 1 FROM credit_leases WHERE customer_id=?", [customerId])).toEqual([]);
+});
+
+test("many processes granting from one wallet never take more than it holds", async () => {
+  const customerId = await customerWith(10_000);
+  const grants = await Promise.all(Array.from({ length: 30 }, () => grant(id(), customerId, [500])));
+  expect(grants.reduce((sum, g) => sum + g.granted, 0)).toBe(10_000);
+  expect(await wallet(customerId)).toEqual({ balance: 0, reserved: 10_000 });
+});
+
+test("a top-up repeated at once, 16 times over, counts once", async () => {
+  const customerId = await customerWith(0);
+  const results = await Promise.all(Array.from({ length: 16 }, () => topUp(deps, customerId, 700, "same")));
+  expect(results.filter((r) => !r.idempotent)).toHaveLength(1);
+  expect(await wallet(customerId)).toEqual({ balance: 700, reserved: 0 });
+});
+
+test("a request_id with another amount is refused, and changes nothing", async () => {
+  const customerId = await customerWith(700);
+  expect(topUp(deps, customerId, 701, "first")).rejects.toMatchObject({ code: "topup_conflict" });
+  expect(await wallet(customerId)).toEqual({ balance: 700, reserved: 0 });
+});
+
+test("a wallet can't be filled above what JSON can carry exactly", async () => {
+  const customerId = await customerWith(Number.MAX_SAFE_INTEGER);
+  expect(topUp(deps, customerId, 1, "more")).rejects.toMatchObject({ code: "validation_failed" });
+});

@@ -1,0 +1,100 @@
+// The ingest process (Bun): the API, its leases and its group commit. Wires them, and takes them down in order: refuse, commit what
+// is queued, answer, return leases, exit.
+
+import { createIdFactory } from "../core/id.ts";
+import { CLOCK_SKEW_MAX_MS, DRAIN_MS } from "../core/limits.ts";
+import { createKeyCache } from "../customers/key-cache.ts";
+import { createGroupCommit } from "../ingest/group-commit.ts";
+import { createLeaseBook } from "../ingest/lease-book.ts";
+import { createRateLimits } from "../ingest/rate-limits.ts";
+import { createReadRoutes } from "../ingest/read-routes.ts";
+import { createSend } from "../ingest/send.ts";
+import { createServer } from "../ingest/server.ts";
+import { createTopup } from "../ingest/topup-route.ts";
+import { createClickhouse } from "../platform/clickhouse.ts";
+import { describeSettings, loadConfig } from "../platform/config.ts";
+import { type CheckResult, serveHealth } from "../platform/health.ts";
+import { runUntilStopped } from "../platform/lifecycle.ts";
+import { createLog } from "../platform/log.ts";
+import { createMetrics } from "../platform/metrics.ts";
+import { createPool } from "../platform/mysql.ts";
+import { createProbe } from "../platform/probe.ts";
+import { untilUp } from "../platform/retry.ts";
+
+if (process.argv.includes("--help")) {
+  console.log(`Sluice ingest: the HTTP API. Settings, from the environment:\n${describeSettings()}`);
+  process.exit(0);
+}
+
+const config = loadConfig(process.env);
+const log = createLog("ingest", config.logLevel);
+const now = Date.now;
+const monotonicMs = () => performance.now();
+const id = createIdFactory({ now });
+const nodeId = id();
+const metrics = createMetrics("ingest");
+
+// Commits have connections of their own, so that reads and refills never wait behind them.
+const commitPool = createPool(config, { connections: config.commitConnections, multipleStatements: true });
+const ledgerPool = createPool(config, { connections: 6, multipleStatements: true });
+const readPool = createPool(config, { connections: 4 });
+const clickhouse = createClickhouse(config);
+
+await untilUp(
+  () => readPool.query("SELECT 1 FROM wallet_accounts LIMIT 1"),
+  (err, waitMs) => log.warn({ err, wait_ms: Math.round(waitMs) }, "waiting for MySQL and its tables (./sluice migrate)"),
+);
+
+const ledger = { pool: ledgerPool, id, now };
+const keys = createKeyCache(readPool, { monotonicMs, now });
+const book = createLeaseBook(ledger, { nodeId, leaseTtlMs: config.leaseTtlMs, log });
+const commits = createGroupCommit(
+  { pool: commitPool, book },
+  { connections: config.commitConnections, nodeId, now, monotonicMs, log },
+);
+const probes = createProbe({
+  kafka: { host: config.kafkaHost, port: config.kafkaPort },
+  clickhouse: { host: config.clickhouseHost, port: config.clickhousePort },
+});
+const counts = metrics.counts("sluice_ingest", {
+  commits_total: "group commits",
+  accepted_total: "messages stored and charged",
+  in_doubt_total: "commits whose connection was lost at COMMIT",
+});
+metrics.gauge("sluice_ingest_queue", "messages admitted and not yet answered", () => {
+  const s = commits.stats();
+  Object.assign(counts, { commits_total: s.commits, accepted_total: s.rows, in_doubt_total: s.inDoubt });
+  return s.admitted;
+});
+metrics.gauge("sluice_ingest_leases", "leases held", () => book.stats().leases);
+metrics.gauge("sluice_ingest_lease_available", "unspent credit held, minor units", () => book.stats().available);
+
+const ready = () => {
+  const { skewMs, polledAgoMs } = keys.state();
+  const mysql: CheckResult = polledAgoMs < 2_000 ? "ok" : "down";
+  const clock: CheckResult = Math.abs(skewMs) <= CLOCK_SKEW_MAX_MS ? "ok" : "down";
+  const checks = { mysql, clock, ...probes.state() };
+  return { ready: mysql === "ok" && clock === "ok", checks };
+};
+const routes = [
+  createSend(
+    { book, commits, limits: createRateLimits(), id },
+    { expressPromiseMs: config.expressPromiseMs },
+  ),
+  createTopup(ledger),
+  ...createReadRoutes({ pool: readPool, clickhouse, now }),
+];
+const health = await serveHealth({ log, metrics, ready }, { host: config.apiHost, port: config.healthPort });
+const server = createServer({ keys, routes, ready, metrics, log }, { host: config.apiHost, port: config.apiPort });
+log.info({ port: config.apiPort, node_id: nodeId }, "listening");
+
+runUntilStopped(log, DRAIN_MS, async () => {
+  server.refuse();
+  await commits.drained();
+  await book.stop();
+  await server.close();
+  keys.stop();
+  probes.stop();
+  await health.close();
+  await Promise.all([commitPool.end(), ledgerPool.end(), readPool.end(), clickhouse.close()]);
+});
