@@ -1,0 +1,58 @@
+# Sluice's commands. `make` or `make help` lists them. Every target installs what it needs first.
+
+.DEFAULT_GOAL := help
+.PHONY: help run up down migrate seed run-server run-sender-normal run-sender-express run-relay \
+	test quick typecheck lint format bench install
+
+in_env := . scripts/env.sh && exec
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{printf "  make %-20s %s\n", $$1, $$2}'
+
+install: ## install what is missing: runtimes, packages, the Kafka addon, the engines
+	@scripts/install.sh
+
+run: ## start everything in the foreground: engines, migrations, demo customers, all roles; Ctrl-C stops it
+	@exec ./sluice up
+
+up: ## start the engines (MySQL, Kafka, ClickHouse) in the background
+	@exec ./sluice up --engines-only
+
+down: ## stop everything of the state folder .sluice/
+	@exec ./sluice down
+
+migrate: ## bring the databases and Kafka topics to the newest migration (engines must run)
+	@exec ./sluice migrate
+
+seed: ## make the demo customers (engines must run)
+	@exec ./sluice seed
+
+run-server: install ## one ingest process in the foreground
+	@$(in_env) bun src/main/ingest.ts
+
+run-sender-normal: install ## the normal lane's sender in the foreground
+	@$(in_env) node src/main/sender.ts --lane normal
+
+run-sender-express: install ## the express lane's sender in the foreground
+	@$(in_env) node src/main/sender.ts --lane express
+
+run-relay: install ## the relay in the foreground
+	@$(in_env) node src/main/relay.ts
+
+test: ## everything: types, lint, format, structure, unit and integration tests on engines of their own
+	@exec scripts/test.sh
+
+quick: ## the short loop, under a minute: types, lint, format, structure, unit tests; no engines
+	@exec scripts/test.sh --quick
+
+typecheck: ## TypeScript, strict
+	@scripts/install.sh --tools && $(in_env) bun run tsc --noEmit
+
+lint: ## oxlint, type-aware
+	@scripts/install.sh --tools && $(in_env) bun run oxlint --type-aware --deny-warnings
+
+format: ## rewrite the files in the one format
+	@scripts/install.sh --tools && $(in_env) bun run biome format --write
+
+bench: ## the two benches that README quotes (minutes; starts the whole stack)
+	@exec scripts/bench.sh

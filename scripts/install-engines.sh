@@ -1,0 +1,69 @@
+# Sourced by install.sh: the Kafka broker's jars by Maven (tools/kafka/pom.xml, strict checksums) and MySQL: the machine's
+# own mysqld when it is 8.4 or newer, otherwise Debian's package from sid unpacked into the cache without root or changes to
+# the system. ClickHouse is the npm package chdb and needs nothing here.
+
+kafka_home=$cache/kafka-$(sed -n 's/.*<kafka.version>\(.*\)<.*/\1/p' "$root/tools/kafka/pom.xml")
+kafka_there() { [ -e "$kafka_home/complete" ] && command -v java >/dev/null; }
+
+install_kafka() {
+  command -v java >/dev/null || need_debian "the Kafka broker" openjdk-17-jre-headless
+  [ -e "$kafka_home/complete" ] && return
+  command -v mvn >/dev/null || need_debian "the download of the Kafka broker" maven
+  rm -rf "$kafka_home" "$kafka_home.new"
+  step "downloading the Kafka broker" mvn --batch-mode --strict-checksums --no-transfer-progress \
+    -f "$root/tools/kafka/pom.xml" -Dmaven.repo.local="$cache/maven" \
+    dependency:copy-dependencies -DoutputDirectory="$kafka_home.new/libs"
+  touch "$kafka_home.new/complete"
+  mv "$kafka_home.new" "$kafka_home"
+}
+
+mysql_home=$cache/mysql
+mysql_there() { mysql_on_path || [ -e "$mysql_home/complete" ]; }
+
+mysql_on_path() {
+  local version
+  version=$(mysqld --version 2>/dev/null | sed -n 's/.* Ver \([0-9]*\)\.\([0-9]*\).*/\1 \2/p') || return 1
+  # shellcheck disable=SC2086 # two words on purpose
+  set -- $version
+  mysqld --version 2>/dev/null | grep -q MariaDB && return 1
+  [ $# -eq 2 ] && { [ "$1" -gt 8 ] || { [ "$1" -eq 8 ] && [ "$2" -ge 4 ]; }; }
+}
+
+install_mysql() {
+  local help="Put a mysqld of 8.4 or newer on PATH, or use: ./sluice up --stack compose"
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || die "no MySQL 8.4 here, and no apt to get one. $help"
+  rm -rf "$mysql_home" "$mysql_home.new"
+  mkdir -p "$mysql_home.new/root"
+  step "downloading MySQL" download_mysql "$mysql_home.new/apt"
+  step "unpacking MySQL" unpack_mysql "$mysql_home.new"
+  "$mysql_home.new/root/usr/lib64/ld-linux-x86-64.so.2" --version >/dev/null || die "the unpacked MySQL does not start. $help"
+  rm -rf "$mysql_home.new/apt"
+  touch "$mysql_home.new/complete"
+  mv "$mysql_home.new" "$mysql_home"
+}
+
+# sid from the mirror that this machine's own sources name, with apt folders of its own, so the system's lists and packages
+# stay as they are. apt checks the signature of the release file with Debian's keyring and every package against it.
+download_mysql() {
+  local apt=$1 mirror options
+  mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
+    awk '$2 !~ /-|nodistro/ && $1 ~ /debian\/?$/ {print $1; exit}')
+  [ -n "$mirror" ] || { echo "this machine's apt sources name no Debian mirror"; return 1; }
+  mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+  : >"$apt/status"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main" >"$apt/sources.list"
+  options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::Etc::PreferencesParts=/dev/null
+    -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o "Dir::State::status=$apt/status"
+    -o Acquire::Languages=none -o Debug::NoLocking=1 -o APT::Sandbox::User=root -o APT::Install-Recommends=false
+    -o "Dpkg::Post-Invoke=" -o "APT::Update::Post-Invoke=")
+  apt-get "${options[@]}" update
+  apt-get "${options[@]}" install -y --download-only --no-install-recommends mysql-server-core
+}
+
+unpack_mysql() {
+  local file
+  for file in "$1"/apt/cache/archives/*.deb; do
+    dpkg-deb -x "$file" "$1/root" || return 1
+  done
+  ls "$1"/root/usr/sbin/mysqld
+}

@@ -1,0 +1,54 @@
+# Sourced by the install scripts: messages, long steps with a sign of life, and Debian packages. All messages go to
+# stderr, because `./sluice … --json` promises that stdout carries JSON alone.
+
+say() { printf 'install: %s\n' "$*" >&2; }
+die() {
+  printf 'install: error: %s\n' "$*" >&2
+  exit 1
+}
+
+# step LABEL COMMAND…: runs the command with its output in a log file; says that it still works every 10 s; shows the
+# end of the log when it fails. The command must not read stdin.
+step() {
+  local label=$1 log started pid waited=0
+  shift
+  mkdir -p "$cache/logs"
+  log=$cache/logs/$(printf '%s' "$label" | tr -c 'a-zA-Z0-9' '-' | cut -c1-60).log
+  say "$label …"
+  started=$SECONDS
+  "$@" >"$log" 2>&1 </dev/null &
+  pid=$!
+  while kill -0 "$pid" 2>/dev/null; do
+    sleep 0.2
+    waited=$((SECONDS - started))
+    if [ "$waited" -gt 0 ] && [ $((waited % 10)) -eq 0 ] && [ "${said:-0}" != "$waited" ]; then
+      said=$waited
+      say "  … ${waited} s"
+    fi
+  done
+  if ! wait "$pid"; then
+    tail -n 30 "$log" >&2
+    die "$label failed; the whole output is in $log"
+  fi
+  say "  done in $((SECONDS - started)) s"
+}
+
+# need_debian WHAT PACKAGE…: installs those of the packages that are missing, as root; otherwise says which line to run.
+need_debian() {
+  local what=$1 missing=() name
+  shift
+  for name in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  command -v apt-get >/dev/null || die "$what needs: ${missing[*]} (Debian's names). Install them with your package manager"
+  [ "$(id -u)" = 0 ] || die "$what needs packages that only root can install. Run: sudo apt-get install ${missing[*]}"
+  step "installing for $what: ${missing[*]}" apt_install "${missing[@]}"
+}
+
+apt_install() {
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get install -y --no-install-recommends "$@" || {
+    apt-get update && apt-get install -y --no-install-recommends "$@"
+  }
+}

@@ -1,0 +1,75 @@
+// The command line, `./sluice`: declares the commands and turns errors into a clear line and an exit code. Each command's work is
+// in src/main/cli/, loaded only when it is called, so that `status` answers fast. With --json stdout carries JSON alone.
+
+import { Command, InvalidArgumentError } from "commander";
+import { describeSettings, loadConfig } from "../platform/config.ts";
+
+const program = new Command("sluice")
+  .description("An SMS gateway: durable, charged exactly once, fast.")
+  .addHelpText("after", `\nSettings (environment variables):\n${describeSettings()}`)
+  .showHelpAfterError("(run it with --help for its options)")
+  .configureHelp({ showGlobalOptions: true });
+
+program
+  .command("up")
+  .description("start the local stack, migrate, seed and run every role in the foreground until Ctrl-C")
+  .option("--engines-only", "start MySQL, Kafka and ClickHouse in the background and return")
+  .option("--ingest <n>", "ingest processes on the one API port", wholeNumber(1, 16), 1)
+  .option("--operators <profile>", "how the three demo operators behave (bun src/main/operator.ts --help)", "default")
+  .option("--stack <kind>", "local: processes; compose: containers of docker-compose.yml", oneOf("local", "compose"), "local")
+  .action(async (options: { enginesOnly?: true; ingest: number; operators: string; stack: "local" | "compose" }) => {
+    const { up } = await import("./cli/up.ts");
+    await up(loadConfig(process.env), { ...options, enginesOnly: options.enginesOnly === true });
+  });
+
+program
+  .command("down")
+  .description("stop everything of this state folder: a running launcher, background engines, what a killed one left")
+  .action(async () => {
+    const { down } = await import("./cli/down.ts");
+    await down(loadConfig(process.env));
+  });
+
+program
+  .command("status")
+  .description("what runs, and whether a message sent now would reach the report")
+  .option("--json", "print JSON")
+  .action(async (options: { json?: true }) => {
+    const { status } = await import("./cli/status.ts");
+    await status(loadConfig(process.env), options.json === true);
+  });
+
+program
+  .command("logs")
+  .description("print the log of a role or engine")
+  .argument("<role>", "a role (ingest, relay …), a process (ingest-1 …) or an engine (mysql …)")
+  .option("-f, --follow", "go on printing what is added")
+  .option("-n, --lines <n>", "how many of the last lines", wholeNumber(0, 100_000), 50)
+  .action(async (role: string, options: { follow?: true; lines: number }) => {
+    const { logs } = await import("./cli/logs.ts");
+    await logs(loadConfig(process.env), role, { lines: options.lines, follow: options.follow === true });
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`sluice: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
+
+function wholeNumber(min: number, max: number): (given: string) => number {
+  return (given) => {
+    const value = Number(given);
+    if (!/^\d+$/.test(given) || value < min || value > max)
+      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+    return value;
+  };
+}
+
+function oneOf<T extends string>(...allowed: T[]): (given: string) => T {
+  return (given) => {
+    const found = allowed.find((each) => each === given);
+    if (found === undefined) throw new InvalidArgumentError(`It must be one of: ${allowed.join(", ")}.`);
+    return found;
+  };
+}

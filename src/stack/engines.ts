@@ -1,0 +1,180 @@
+// The three engines of the local stack: how each is prepared, started and found ready. MySQL and Kafka are the real servers;
+// ClickHouse is chDB behind its HTTP interface (src/main/clickhouse-server.ts). All listen on loopback only and keep everything
+// below the state folder. docker-compose.yml has the same settings; a test compares the two.
+
+import { execFile } from "node:child_process";
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Config } from "../platform/config.ts";
+import type { ProcessSpec } from "./process.ts";
+import { clickhouseAnswers, kafkaAnswers, mysqlAnswers } from "./probe.ts";
+import { projectRoot, type Tools } from "./tools.ts";
+
+export type Engine = ProcessSpec & {
+  /** Makes what must be there before the first start; a crash in the middle of it leaves nothing half made. */
+  prepare(): Promise<void>;
+  /** True when it answers a request of its own protocol. */
+  ready(): Promise<boolean>;
+  readyMaxMs: number;
+};
+
+/** What MySQL is started with, here and in docker-compose.yml. Durability first: a 202 means that it is on disk. */
+export const mysqlSettings: Readonly<Record<string, string>> = {
+  "innodb-flush-log-at-trx-commit": "1",
+  "sync-binlog": "1",
+  "binlog-row-image": "MINIMAL", // less to write: keys and changed columns
+  "binlog-expire-logs-seconds": "21600", // nobody reads it here; at full rate it grows by gigabytes an hour
+  "transaction-isolation": "READ-COMMITTED",
+  "default-time-zone": "+00:00",
+  "max-connections": "300", // 16 a role, tests beside them
+  "innodb-buffer-pool-size": "1G",
+  "innodb-redo-log-capacity": "2G", // minutes of full rate before a forced flush
+  "innodb-flush-method": "O_DIRECT",
+  "innodb-io-capacity": "2000",
+  "max-allowed-packet": "64M",
+  "skip-name-resolve": "ON",
+  "performance-schema": "OFF", // 5-10 % of the CPU of small statements
+  "local-infile": "OFF",
+  mysqlx: "OFF",
+};
+
+/** What the broker is started with, beside its listeners and folder. Retention is longer than any rebuild needs. */
+export const kafkaSettings: Readonly<Record<string, string>> = {
+  "auto.create.topics.enable": "false",
+  "offsets.topic.replication.factor": "1",
+  "offsets.topic.num.partitions": "4",
+  "transaction.state.log.replication.factor": "1",
+  "transaction.state.log.min.isr": "1",
+  "transaction.state.log.num.partitions": "1",
+  "share.coordinator.state.topic.replication.factor": "1",
+  "share.coordinator.state.topic.min.isr": "1",
+  "group.initial.rebalance.delay.ms": "0",
+  "log.retention.hours": "168",
+  "log.segment.bytes": "134217728",
+  "num.network.threads": "2",
+  "num.io.threads": "4",
+  "message.max.bytes": "1048588",
+};
+
+const kafkaHeapFlags = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"];
+
+export function createEngines(config: Config, tools: Tools, stateFolder: string): Engine[] {
+  return [mysqlEngine(config, tools, stateFolder), kafkaEngine(config, tools, stateFolder), clickhouseEngine(config, tools, stateFolder)];
+}
+
+function mysqlEngine(config: Config, tools: Tools, stateFolder: string): Engine {
+  const folder = join(stateFolder, "mysql");
+  const data = join(folder, "data");
+  const initFile = join(folder, "users.sql");
+  const user = process.getuid?.() === 0 ? ["--user=root"] : [];
+  const base = [...tools.mysqld, "--no-defaults", ...tools.mysqlFlags, "--secure-file-priv=", ...user];
+  return {
+    ...common("mysql", config.mysqlPort, stateFolder),
+    nice: 0,
+    stopMaxMs: 15_000,
+    command: [
+      ...base,
+      `--datadir=${data}`,
+      `--port=${config.mysqlPort}`,
+      "--bind-address=127.0.0.1",
+      "--socket=mysqld.sock", // in the data folder, and short: a long state path would not fit a socket's name
+      "--pid-file=mysqld.pid",
+      `--init-file=${initFile}`,
+      ...Object.entries(mysqlSettings).map(([name, value]) => `--${name}=${value}`),
+    ],
+    async prepare() {
+      if (!existsSync(data)) {
+        const fresh = join(folder, "data.new");
+        rmSync(fresh, { recursive: true, force: true });
+        mkdirSync(fresh, { recursive: true });
+        await runOnce("mysql", [...base, "--initialize-insecure", "--skip-log-bin", `--datadir=${fresh}`], folder);
+        renameSync(fresh, data);
+      }
+      // `localhost` means the socket; with names not resolved, loopback is a host of its own.
+      writeFileSync(
+        initFile,
+        "SET sql_log_bin=0;\nCREATE USER IF NOT EXISTS 'root'@'127.0.0.1';\nGRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n",
+      );
+    },
+    ready: () => mysqlAnswers(config.mysqlPort),
+    readyMaxMs: 60_000, // a crash recovery may have a full redo log to read
+  };
+}
+
+function kafkaEngine(config: Config, tools: Tools, stateFolder: string): Engine {
+  const folder = join(stateFolder, "kafka");
+  const data = join(folder, "data");
+  const properties = join(folder, "server.properties");
+  const java = ["java", ...kafkaHeapFlags, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", tools.kafkaJars];
+  return {
+    ...common("kafka", config.kafkaPort, stateFolder),
+    nice: 5,
+    stopMaxMs: 10_000,
+    command: [...java, "kafka.Kafka", properties],
+    async prepare() {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(properties, kafkaProperties(config, data));
+      if (existsSync(join(data, "meta.properties"))) return;
+      rmSync(data, { recursive: true, force: true });
+      await runOnce("kafka", [...java, "kafka.tools.StorageTool", "format", "-t", kafkaClusterId, "-c", properties], folder);
+    },
+    ready: () => kafkaAnswers(config.kafkaPort),
+    readyMaxMs: 60_000,
+  };
+}
+
+// Any 16 bytes in base64url. One state folder is one cluster, so it need not differ between machines.
+const kafkaClusterId = "c2x1aWNlLWxvY2FsLTAwMQ";
+
+function kafkaProperties(config: Config, data: string): string {
+  const settings = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.quorum.voters": `1@127.0.0.1:${config.kafkaControllerPort}`,
+    listeners: `PLAINTEXT://127.0.0.1:${config.kafkaPort},CONTROLLER://127.0.0.1:${config.kafkaControllerPort}`,
+    "advertised.listeners": `PLAINTEXT://127.0.0.1:${config.kafkaPort}`,
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "controller.listener.names": "CONTROLLER",
+    "log.dirs": data,
+    ...kafkaSettings,
+  };
+  return Object.entries(settings).reduce((text, [name, value]) => `${text}${name}=${value}\n`, "");
+}
+
+function clickhouseEngine(config: Config, tools: Tools, stateFolder: string): Engine {
+  return {
+    ...common("clickhouse", config.clickhousePort, stateFolder),
+    nice: 5,
+    stopMaxMs: 10_000,
+    command: [tools.bun, join(projectRoot, "src/main/clickhouse-server.ts")],
+    env: {
+      ...process.env,
+      SLUICE_STATE: stateFolder,
+      SLUICE_CLICKHOUSE_HOST: "127.0.0.1",
+      SLUICE_CLICKHOUSE_PORT: String(config.clickhousePort),
+    },
+    prepare: () => Promise.resolve(),
+    ready: () => clickhouseAnswers(config.clickhousePort),
+    readyMaxMs: 60_000,
+  };
+}
+
+function common(name: string, port: number, stateFolder: string) {
+  return {
+    role: name,
+    name,
+    port,
+    cwd: projectRoot,
+    env: process.env as Record<string, string | undefined>,
+    logFile: join(stateFolder, "logs", `${name}.log`),
+  };
+}
+
+async function runOnce(name: string, [file = "", ...args]: readonly string[], folder: string): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  await promisify(execFile)(file, args, { timeout: 120_000 }).catch((error: unknown) => {
+    const said = (error as { stderr?: string }).stderr?.trim();
+    throw new Error(`${name}: its data folder could not be made: ${said || String(error)}`, { cause: error });
+  });
+}

@@ -1,0 +1,154 @@
+// Child processes that outlive a careless parent: started in a session of their own (a terminal's Ctrl-C doesn't reach them),
+// logged to a file, and written down in <state>/run/<name>.json, so that the next command finds what a killed launcher left.
+// Invariant: a recorded pid is trusted only together with its start time and boot, as pids are used again.
+
+import { spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { sleep } from "../platform/retry.ts";
+
+export type ProcessSpec = {
+  role: string;
+  /** Unique in the state folder: mysql, ingest-1 … */
+  name: string;
+  port: number | null;
+  command: readonly string[];
+  cwd: string;
+  env: Readonly<Record<string, string | undefined>>;
+  logFile: string;
+  /** Added to the niceness: above 0 means a lower CPU weight. */
+  nice: number;
+  /** SIGTERM, then SIGKILL after this long. */
+  stopMaxMs: number;
+};
+
+/** A process that can be told from another with the same pid. */
+export type Identity = { pid: number; startTicks: number; boot: string };
+/** `owner` is the launcher that supervises it; null for a background stack (`make up`), which belongs to nobody. */
+export type ProcessRecord = Identity & {
+  role: string;
+  name: string;
+  port: number | null;
+  stopMaxMs: number;
+  owner: Identity | null;
+};
+
+const pollMs = 20;
+
+/** Starts it detached and records it. Returns at once; whether it works is for a ready check to say. */
+export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Identity | null): ProcessRecord {
+  mkdirSync(dirname(spec.logFile), { recursive: true });
+  const out = openSync(spec.logFile, "a");
+  const [file = "", ...args] = spec.nice > 0 ? ["nice", "-n", String(spec.nice), ...spec.command] : spec.command;
+  try {
+    const child = spawn(file, args, { cwd: spec.cwd, env: spec.env, detached: true, stdio: ["ignore", out, out] });
+    child.on("error", () => undefined); // seen as "did not start" below
+    child.unref();
+    const identity = child.pid === undefined ? null : identify(child.pid);
+    if (identity === null) throw new Error(`${spec.name} did not start: ${file} cannot be run (see ${spec.logFile})`);
+    const { role, name, port, stopMaxMs } = spec;
+    const record = { ...identity, role, name, port, stopMaxMs, owner };
+    writeRecord(stateFolder, record);
+    return record;
+  } finally {
+    closeSync(out);
+  }
+}
+
+/** Asks it to end and waits; kills its whole session when it takes too long. Resolves to false if it had to be killed. */
+export async function stopProcess(record: ProcessRecord, stateFolder: string): Promise<boolean> {
+  signal(record, "SIGTERM");
+  const endedByItself = await ended(record, record.stopMaxMs);
+  if (!endedByItself) {
+    signal(record, "SIGKILL");
+    await ended(record, 5_000);
+  }
+  forgetProcess(stateFolder, record);
+  return endedByItself;
+}
+
+export async function ended(identity: Identity, maxMs: number): Promise<boolean> {
+  const deadlineMs = performance.now() + maxMs;
+  while (isAlive(identity)) {
+    if (performance.now() > deadlineMs) return false;
+    await sleep(pollMs);
+  }
+  return true;
+}
+
+/** Every record of the state folder, of the dead too. */
+export function readRecords(stateFolder: string): ProcessRecord[] {
+  let files: string[];
+  try {
+    files = readdirSync(runFolder(stateFolder));
+  } catch {
+    return []; // no folder: nothing was ever started
+  }
+  return files.filter((file) => file.endsWith(".json")).flatMap((file) => readRecord(join(runFolder(stateFolder), file)) ?? []);
+}
+
+/** Removes the record, unless a newer process has taken the name. */
+export function forgetProcess(stateFolder: string, record: ProcessRecord): void {
+  const file = recordFile(stateFolder, record.name);
+  const present = readRecord(file);
+  if (present === null || sameProcess(present, record)) rmSync(file, { force: true });
+}
+
+export function identify(pid: number): Identity | null {
+  const stat = readStat(pid);
+  return stat === null ? null : { pid, startTicks: stat.startTicks, boot: bootId() };
+}
+
+export function isAlive(identity: Identity): boolean {
+  const stat = readStat(identity.pid);
+  return stat !== null && stat.state !== "Z" && stat.startTicks === identity.startTicks && identity.boot === bootId();
+}
+
+export const sameProcess = (a: Identity, b: Identity): boolean =>
+  a.pid === b.pid && a.startTicks === b.startTicks && a.boot === b.boot;
+
+function signal(record: ProcessRecord, name: "SIGTERM" | "SIGKILL"): void {
+  if (!isAlive(record)) return;
+  try {
+    // The kill goes to the session, whose leader it is, so that nothing of its own is left; the request to end to it alone.
+    process.kill(name === "SIGKILL" ? -record.pid : record.pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // ended in the meantime
+  }
+}
+
+// The command's name stands in parentheses and may hold anything; fields are counted after the last one (proc(5)).
+function readStat(pid: number): { state: string; startTicks: number } | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return { state: fields[0] ?? "", startTicks: Number(fields[19]) };
+  } catch {
+    return null; // no such process
+  }
+}
+
+let boot: string | undefined;
+function bootId(): string {
+  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  return boot;
+}
+
+const runFolder = (stateFolder: string): string => join(stateFolder, "run");
+const recordFile = (stateFolder: string, name: string): string => join(runFolder(stateFolder), `${name}.json`);
+
+// Written beside and renamed: a launcher killed here leaves no half file.
+function writeRecord(stateFolder: string, record: ProcessRecord): void {
+  mkdirSync(runFolder(stateFolder), { recursive: true });
+  const file = recordFile(stateFolder, record.name);
+  writeFileSync(`${file}.new`, `${JSON.stringify(record)}\n`);
+  renameSync(`${file}.new`, file);
+}
+
+function readRecord(file: string): ProcessRecord | null {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as ProcessRecord;
+  } catch {
+    return null; // removed in the meantime
+  }
+}

@@ -1,0 +1,133 @@
+// The local stack as a whole: engines started in parallel and waited for, stopped cleanly, and what a killed launcher left
+// behind found and cleared. Leaves supervision to src/main/cli/. Invariant: a process is stopped only if its record says that
+// it is ours and nobody alive supervises it.
+
+import { existsSync, readFileSync } from "node:fs";
+import { sleep } from "../platform/retry.ts";
+import type { Engine } from "./engines.ts";
+import { listenerPid } from "./probe.ts";
+import {
+  forgetProcess,
+  type Identity,
+  isAlive,
+  type ProcessRecord,
+  type ProcessSpec,
+  readRecords,
+  startProcess,
+  stopProcess,
+} from "./process.ts";
+
+export type Report = (line: string) => void;
+
+/** What is recorded in a state folder, sorted by who answers for it. */
+export type Recorded = {
+  /** `make up`: it runs for whoever uses it. */
+  background: ProcessRecord[];
+  /** A living launcher supervises it. */
+  supervised: ProcessRecord[];
+  /** Its launcher is dead. */
+  orphans: ProcessRecord[];
+};
+
+export function sortRecords(stateFolder: string): Recorded {
+  const sorted: Recorded = { background: [], supervised: [], orphans: [] };
+  for (const record of readRecords(stateFolder)) {
+    if (!isAlive(record)) forgetProcess(stateFolder, record);
+    else if (record.owner === null) sorted.background.push(record);
+    else if (isAlive(record.owner)) sorted.supervised.push(record);
+    else sorted.orphans.push(record);
+  }
+  return sorted;
+}
+
+/** Stops what a dead launcher left. Roles first, so that they can still settle on their engines. */
+export async function clearOrphans(stateFolder: string, report: Report): Promise<void> {
+  const { orphans } = sortRecords(stateFolder);
+  if (orphans.length === 0) return;
+  report(`stopping what a killed launcher left: ${orphans.map((each) => `${each.name} (pid ${each.pid})`).join(", ")}`);
+  await stopAll(orphans, stateFolder, report);
+}
+
+const engineRoles = new Set(["mysql", "kafka", "clickhouse"]);
+// Who takes requests ends first, then who works them off, then whom those talk to.
+const stopOrder = [["ingest"], ["relay", "sender-normal", "sender-express"], ["operator"], [...engineRoles]];
+
+/** Stops all, each group in parallel, in the order that lets every role finish its work. */
+export async function stopAll(records: readonly ProcessRecord[], stateFolder: string, report: Report): Promise<void> {
+  const known = new Set(stopOrder.flat());
+  const strangers = [...new Set(records.map((each) => each.role))].filter((role) => !known.has(role));
+  for (const roles of [strangers, ...stopOrder]) {
+    const group = records.filter((record) => roles.includes(record.role));
+    await Promise.all(
+      group.map(async (record) => {
+        const byItself = await stopProcess(record, stateFolder);
+        report(byItself ? `${record.name}: stopped` : `${record.name}: did not stop in ${record.stopMaxMs} ms and was killed`);
+      }),
+    );
+  }
+}
+
+/**
+ * Starts what is not running yet and waits until each answers. Background engines that run already are kept.
+ * Throws when a port is taken, or an engine ends or does not answer in time; the others go on, and are recorded.
+ */
+export async function startEngines(
+  engines: readonly Engine[],
+  stateFolder: string,
+  owner: Identity | null,
+  report: Report,
+): Promise<ProcessRecord[]> {
+  const { background } = sortRecords(stateFolder);
+  const results = await Promise.allSettled(
+    engines.map(async (engine) => {
+      const running = background.find((record) => record.name === engine.name && record.port === engine.port);
+      const record = running ?? (await startEngine(engine, stateFolder, owner));
+      await waitReady(engine, record);
+      report(`${engine.name}: ready on port ${engine.port}`);
+      return record;
+    }),
+  );
+  const failures = results.flatMap((result) => (result.status === "rejected" ? [messageOf(result.reason)] : []));
+  if (failures.length > 0) throw new Error(failures.join("\n"));
+  return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+}
+
+export async function startEngine(engine: Engine, stateFolder: string, owner: Identity | null): Promise<ProcessRecord> {
+  refuseTakenPort(engine);
+  await engine.prepare();
+  return startProcess(engine, stateFolder, owner);
+}
+
+/** A second server may bind a taken port silently (reusePort), so it is looked up and the pid named. */
+export function refuseTakenPort(spec: Pick<ProcessSpec, "name" | "port">, port: number | null = spec.port): void {
+  const pid = port === null ? null : listenerPid(port);
+  if (pid === null) return;
+  const who = pid === 0 ? "a process of another user" : `pid ${pid}${commandOf(pid)}`;
+  throw new Error(`${spec.name}: port ${port} is taken by ${who}. Stop it, or choose another port (./sluice up --help)`);
+}
+
+async function waitReady(engine: Engine, record: ProcessRecord): Promise<void> {
+  const deadlineMs = performance.now() + engine.readyMaxMs;
+  while (!(await engine.ready())) {
+    if (!isAlive(record)) throw new Error(`${engine.name} ended while starting:\n${lastLines(engine.logFile)}`);
+    if (performance.now() > deadlineMs)
+      throw new Error(`${engine.name} does not answer after ${engine.readyMaxMs / 1000} s:\n${lastLines(engine.logFile)}`);
+    await sleep(50);
+  }
+}
+
+/** The end of a log, indented, with the file's name. */
+export function lastLines(file: string, lines = 8): string {
+  const text = existsSync(file) ? readFileSync(file, "utf8").trimEnd().split("\n").slice(-lines).join("\n    ") : "";
+  return `    ${text}\n  (${file})`;
+}
+
+function commandOf(pid: number): string {
+  try {
+    return ` (${readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim().slice(0, 80)})`;
+  } catch {
+    return ""; // ended in the meantime
+  }
+}
+
+const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));

