@@ -9,6 +9,7 @@ import type { CheckResult, Readiness } from "../platform/health.ts";
 import { readyBody } from "../platform/health.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
+import { sleep } from "../platform/retry.ts";
 import { newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
 import { type Call, type Route, respond, respondProblem } from "./http.ts";
 
@@ -132,7 +133,11 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
     refuse() {
       refusing = true;
     },
-    close: () => server.stop(false),
+    async close() {
+      // stop(false) would wait for idle keep-alive connections too
+      for (let i = 0; i < 200 && server.pendingRequests > 0; i++) await sleep(10);
+      await server.stop(true);
+    },
   };
 }
 

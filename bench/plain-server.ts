@@ -1,0 +1,75 @@
+// The baseline of bench/ingest: the same request, done the plain way. One transaction per request on a pool of 64 connections:
+// lock the wallet, check, move the money, write message, entry and outbox rows, commit, answer. Correct, durable, and slow.
+
+import { insufficientBalance, SluiceError } from "../src/core/errors.ts";
+import { createIdFactory } from "../src/core/id.ts";
+import { countParts } from "../src/core/parts.ts";
+import { parsePhone } from "../src/core/phone.ts";
+import { packLaneRow } from "../src/core/record.ts";
+import { createKeyCache } from "../src/customers/key-cache.ts";
+import { readJson, respond, respondProblem } from "../src/ingest/http.ts";
+import { checkerOf, SendBody } from "../src/ingest/schemas.ts";
+import { openEntry } from "../src/ledger/posting.ts";
+import { entriesSql, eventsSql } from "../src/ledger/posting.ts";
+import { loadConfig } from "../src/platform/config.ts";
+import { createPool } from "../src/platform/mysql.ts";
+import { newTraceparent, traceIdOf } from "../src/platform/trace.ts";
+
+const config = loadConfig(process.env);
+const pool = createPool(config, { connections: 64, queueMax: 10_000 });
+const keys = createKeyCache(pool, { monotonicMs: () => performance.now(), now: Date.now });
+const id = createIdFactory({ now: Date.now });
+const check = checkerOf<SendBody>(SendBody);
+
+async function send(request: Request, traceparent: string): Promise<Record<string, unknown>> {
+  const key = request.headers.get("x-api-key") ?? "";
+  const owner = keys.get(key) ?? (await keys.load(key));
+  if (owner === null) throw new SluiceError("api_key_invalid");
+  const body = check(await readJson(request));
+  const phone = parsePhone(body.phone, owner.region);
+  if (!("e164" in phone)) throw new SluiceError("validation_failed");
+  const { encoding, parts } = countParts(body.text);
+  const { customerId } = owner;
+  const cost = parts * owner.priceNormal;
+  const messageId = id();
+  const nowMs = Date.now();
+  const record = {
+    id: messageId, customerId, phone: phone.e164, text: body.text, from: null, reference: null, lane: "normal" as const,
+    encoding, parts, cost, createdAtMs: nowMs, attempt: 0, guaranteedByMs: null, traceparent,
+  };
+  const balance = await pool.transaction(async (conn) => {
+    const [wallet] = await conn.query<{ balance: number }[]>(
+      "SELECT balance FROM wallet_accounts WHERE customer_id=? FOR UPDATE", [customerId]);
+    if (wallet === undefined || wallet.balance < cost) throw insufficientBalance(cost, wallet?.balance ?? 0);
+    await conn.write("UPDATE wallet_accounts SET balance=balance-?, reserved=reserved+? WHERE customer_id=?", [cost, cost, customerId]);
+    await conn.write(
+      "INSERT INTO messages (id,customer_id,lane,status,phone,text,encoding,parts,cost,created_at,updated_at) " +
+        "VALUES (?,?,'normal','queued',?,?,?,?,?,NOW(3),NOW(3))",
+      [messageId, customerId, phone.e164, body.text, encoding, parts, cost]);
+    // Wallet to message at once: a grant and a reserve, as the ledger books it.
+    const entries = [openEntry(id(), "grant", customerId, cost, nowMs), openEntry(messageId, "reserve", customerId, cost, nowMs)];
+    await conn.write(entriesSql(entries));
+    await conn.write("INSERT INTO outbox (lane,payload) VALUES ('normal',?)", [packLaneRow([record])]);
+    await conn.write(eventsSql([{ ...record, status: "queued", operator: null, operatorMessageId: null, sequence: 1, updatedAtMs: nowMs }], entries));
+    return wallet.balance - cost;
+  });
+  return { enqueued: true, id: messageId, customer_id: String(customerId), type: "normal", encoding, parts, cost, balance_after: balance };
+}
+
+Bun.serve({
+  hostname: "127.0.0.1",
+  port: config.apiPort,
+  routes: {
+    "/v1/sms/send": {
+      POST: async (request) => {
+        const traceparent = newTraceparent();
+        try {
+          return respond({ status: 202, body: await send(request, traceparent) }, traceIdOf(traceparent));
+        } catch (error) {
+          return respondProblem(error, traceIdOf(traceparent));
+        }
+      },
+    },
+    "/health": () => new Response("ok"),
+  },
+});

@@ -1,0 +1,3 @@
+// What a customer may look up.
+import type { Route } from "./http.ts";
+export const createReadRoutes = (_: unknown): Route[] => [];

@@ -1,0 +1,142 @@
+// Accepting messages, on a real ingest process and MySQL: what is answered, what is stored, and what it costs.
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { type IngestProcess, makeCustomer, post, startIngest } from "../support/ingest-process.ts";
+
+let db: TestDatabase;
+let ingest: IngestProcess;
+const running: IngestProcess[] = [];
+const message = { phone: "09121234567", text: "hello", type: "normal" };
+
+beforeAll(async () => {
+  db = await createTestDatabase();
+  ingest = await startIngest(db.config);
+});
+afterEach(async () => {
+  for (const one of running.splice(0)) await one.end();
+});
+afterAll(async () => {
+  await ingest.end();
+  await db.drop();
+});
+const send = (apiKey: string, body: unknown = message, at = ingest) => post(`${at.url}/v1/sms/send`, apiKey, body);
+const balanceOf = async (customerId: number) => {
+  const [row] = await db.pool.query<{ balance: number; held: string | null; reserved: number }[]>(
+    "SELECT balance, reserved, (SELECT SUM(granted-spent) FROM credit_leases l WHERE l.customer_id=w.customer_id) AS held " +
+      "FROM wallet_accounts w WHERE customer_id=?",
+    [customerId],
+  );
+  return (row?.balance ?? 0) + Number(row?.held ?? 0);
+};
+
+test("an accepted message is stored, charged, and answered with all of the contract's fields", async () => {
+  const { apiKey, customerId } = await makeCustomer(db.config, 10_000);
+  const answer = await send(apiKey, { ...message, from: "Sluice", reference: "r-1" });
+  expect(answer.status).toBe(202);
+  expect(answer.headers.get("x-request-id")).toMatch(/^[0-9a-f]{32}$/);
+  const body = (await answer.json()) as Record<string, unknown>;
+  expect(body).toEqual({
+    enqueued: true,
+    id: expect.any(String),
+    customer_id: String(customerId),
+    type: "normal",
+    encoding: "gsm7",
+    parts: 1,
+    cost: 500,
+    currency: "IRR",
+    balance_after: 9_500,
+    status: "queued",
+  });
+  const [row] = await db.pool.query("SELECT phone, text, sender, reference, status, cost FROM messages WHERE id=?", [body.id]);
+  expect(row).toEqual({ phone: "+989121234567", text: "hello", sender: "Sluice", reference: "r-1", status: "queued", cost: 500 });
+  expect(await balanceOf(customerId)).toBe(9_500);
+});
+
+test("an express message says until when it will have reached an operator", async () => {
+  const { apiKey } = await makeCustomer(db.config, 10_000);
+  const body = (await (await send(apiKey, { ...message, type: "express" })).json()) as Record<string, string>;
+  expect(body.cost as unknown).toBe(700);
+  const aheadMs = Date.parse(body.guaranteed_by as string) - Date.now();
+  expect(aheadMs).toBeGreaterThan(3_000);
+  expect(aheadMs).toBeLessThanOrEqual(5_000);
+});
+
+test("a wallet is spent to the last unit, and then every answer is 402 with what is missing", async () => {
+  const { apiKey, customerId } = await makeCustomer(db.config, 20_300);
+  const answers = await Promise.all(Array.from({ length: 100 }, () => send(apiKey)));
+  expect(answers.filter((a) => a.status === 202)).toHaveLength(40);
+  const refused = answers.filter((a) => a.status === 402);
+  expect(refused).toHaveLength(60);
+  expect(await refused[0]?.json()).toMatchObject({ code: "insufficient_balance", error: "insufficient_balance", required: 500, balance: 300 });
+  expect(await balanceOf(customerId)).toBe(300);
+});
+
+test("two processes on one nearly empty wallet accept what it can pay and not one more", async () => {
+  const { apiKey, customerId } = await makeCustomer(db.config, 30_000);
+  const other = await startIngest(db.config);
+  running.push(other);
+  const answers = await Promise.all(Array.from({ length: 120 }, (_, i) => send(apiKey, message, i % 2 ? ingest : other)));
+  const accepted = answers.filter((a) => a.status === 202).length;
+  const stored = await db.pool.query("SELECT 1 FROM messages WHERE customer_id=?", [customerId]);
+  expect(stored).toHaveLength(accepted);
+  expect(accepted).toBeLessThanOrEqual(60);
+  for (const a of answers) expect([202, 402, 503]).toContain(a.status);
+  expect(await balanceOf(customerId)).toBe(30_000 - accepted * 500);
+});
+
+describe("stopping", () => {
+  test("SIGTERM answers what was accepted, returns the leases and exits 0", async () => {
+    const { apiKey, customerId } = await makeCustomer(db.config, 1_000_000);
+    const one = await startIngest(db.config);
+    const answers = Array.from({ length: 300 }, () => send(apiKey, message, one).then((a) => a.status, () => 0));
+    await Bun.sleep(5);
+    expect(await one.end()).toBe(0);
+    const accepted = (await Promise.all(answers)).filter((status) => status === 202).length;
+    const stored = await db.pool.query("SELECT 1 FROM messages WHERE customer_id=?", [customerId]);
+    expect(stored).toHaveLength(accepted);
+    expect(await db.pool.query("SELECT 1 FROM credit_leases WHERE customer_id=?", [customerId])).toEqual([]);
+    expect(await balanceOf(customerId)).toBe(1_000_000 - accepted * 500);
+  });
+
+  test("kill -9 loses no accepted message, and its leases come back after their time", async () => {
+    const { apiKey, customerId } = await makeCustomer(db.config, 1_000_000);
+    const one = await startIngest(db.config, { leaseTtlMs: 3_000 });
+    const answers = Array.from({ length: 300 }, () => send(apiKey, message, one).then((a) => a.status, () => 0));
+    await Promise.race(answers);
+    await one.end("SIGKILL");
+    const accepted = (await Promise.all(answers)).filter((status) => status === 202).length;
+    expect(accepted).toBeGreaterThan(0);
+    for (let i = 0; i < 100 && (await db.pool.query("SELECT 1 FROM credit_leases WHERE customer_id=?", [customerId])).length > 0; i++)
+      await Bun.sleep(100);
+    const stored = await db.pool.query("SELECT 1 FROM messages WHERE customer_id=?", [customerId]);
+    expect(stored.length).toBeGreaterThanOrEqual(accepted);
+    const [wallet] = await db.pool.query("SELECT balance, reserved FROM wallet_accounts WHERE customer_id=?", [customerId]);
+    expect(wallet).toEqual({ balance: 1_000_000 - stored.length * 500, reserved: stored.length * 500 });
+  }, 20_000);
+});
+
+test("a revoked key stops working within 2 s", async () => {
+  const { apiKey, keyId } = await makeCustomer(db.config, 10_000);
+  expect((await send(apiKey)).status).toBe(202);
+  await db.pool.write("UPDATE api_keys SET revoked_at=NOW(3) WHERE key_id=?", [keyId]);
+  await Bun.sleep(2_000);
+  expect((await send(apiKey)).status).toBe(401);
+});
+
+test("a rate limit answers 429 with when to come back, and costs nothing", async () => {
+  const { apiKey, customerId } = await makeCustomer(db.config, 10_000, { rateLimit: 2 });
+  const answers = [await send(apiKey), await send(apiKey), await send(apiKey)];
+  expect(answers.map((a) => a.status)).toEqual([202, 202, 429]);
+  expect(Number(answers[2]?.headers.get("retry-after"))).toBeGreaterThan(0);
+  expect(answers[2]?.headers.get("ratelimit")).toMatch(/^"parts";r=0;t=\d+$/);
+  expect(await balanceOf(customerId)).toBe(9_000);
+});
+
+test("a top-up counts once, and its repeat says so", async () => {
+  const { apiKey, customerId } = await makeCustomer(db.config, 0);
+  const topup = (amount: number) => post(`${ingest.url}/v1/wallet/topup`, apiKey, { amount, request_id: "t-1" });
+  expect(await (await topup(5_000)).json()).toEqual({ topup: true, idempotent: false, amount: 5_000, customer_id: customerId, balance: 5_000 });
+  expect(await (await topup(5_000)).json()).toEqual({ topup: true, idempotent: true, amount: 5_000, customer_id: customerId, balance: 5_000 });
+  expect((await topup(6_000)).status).toBe(409);
+});

@@ -1,0 +1,100 @@
+// A real ingest process on a database of the test's own, on free ports. Started and ended by the test; what it logged is kept.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { createIdFactory } from "../../src/core/id.ts";
+import { createKey, type Scope, SCOPES_DEFAULT } from "../../src/customers/api-keys.ts";
+import { createCustomer, type NewCustomer } from "../../src/customers/customers.ts";
+import { topUp } from "../../src/ledger/topup.ts";
+import { type Config, settings } from "../../src/platform/config.ts";
+import { createPool } from "../../src/platform/mysql.ts";
+import { sleep } from "../../src/platform/retry.ts";
+
+export type IngestProcess = {
+  url: string;
+  healthUrl: string;
+  pid: number;
+  /** All it has logged so far. */
+  log(): string;
+  /** Sends a signal and waits for the exit: the code, or the signal's name. */
+  end(signal?: NodeJS.Signals): Promise<number | string>;
+};
+
+const main = fileURLToPath(new URL("../../src/main/ingest.ts", import.meta.url));
+const id = createIdFactory({ now: Date.now });
+
+/** The environment that gives a process this config. */
+export const envOf = (config: Config): Record<string, string> =>
+  Object.fromEntries(Object.entries(settings).map(([key, { env }]) => [env, String(config[key as keyof Config])]));
+
+export async function startIngest(base: Config, overrides: Partial<Config> = {}): Promise<IngestProcess> {
+  const [apiPort, healthPort] = [overrides.apiPort ?? (await freePort()), await freePort()];
+  const config: Config = { ...base, ...overrides, apiPort, healthPort };
+  const child = spawn("bun", [main], { env: { ...process.env, ...envOf(config) }, stdio: ["ignore", "pipe", "pipe"] });
+  let log = "";
+  child.stdout.on("data", (chunk: Buffer) => (log += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()));
+  const ended = new Promise<number | string>((resolve) => child.once("exit", (code, signal) => resolve(code ?? signal ?? -1)));
+  const healthUrl = `http://127.0.0.1:${healthPort}`;
+  await untilReady(child, healthUrl, () => log);
+  return {
+    url: `http://127.0.0.1:${apiPort}`,
+    healthUrl,
+    pid: child.pid as number,
+    log: () => log,
+    end(signal = "SIGTERM") {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+async function untilReady(child: ChildProcess, url: string, log: () => string): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    if (child.exitCode !== null) throw new Error(`ingest ended with ${child.exitCode}:\n${log()}`);
+    if (await fetch(`${url}/ready`).then((r) => r.ok, () => false)) return;
+    await sleep(50);
+  }
+  child.kill("SIGKILL");
+  throw new Error(`ingest was not ready within 10 s:\n${log()}`);
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+export type TestCustomer = { customerId: number; apiKey: string; keyId: string };
+
+/** A customer with a key and a balance. */
+export async function makeCustomer(
+  config: Config,
+  balance: number,
+  options: Partial<NewCustomer> & { scopes?: readonly Scope[] } = {},
+): Promise<TestCustomer> {
+  const { scopes = SCOPES_DEFAULT, ...given } = options;
+  const pool = createPool(config, { connections: 1, multipleStatements: true });
+  try {
+    const customer = { name: "test", priceNormal: 500, priceExpress: 700, rateLimit: null, ...given };
+    const customerId = await createCustomer(pool, customer);
+    const { apiKey, keyId } = await createKey({ pool, id }, customerId, scopes);
+    if (balance > 0) await topUp({ pool, id, now: Date.now }, customerId, balance, "opening");
+    return { customerId, apiKey, keyId };
+  } finally {
+    await pool.end();
+  }
+}
+
+export const post = (url: string, apiKey: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(url, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-api-key": apiKey, ...headers },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
