@@ -1,0 +1,80 @@
+// Claims: which sender works on which messages, and until when. Owns `queued → sending`; ending a claim is settle.ts.
+// Invariant: a message is claimed once an attempt: the record's attempt must equal the row's, and the row be queued, so a record
+// delivered twice finds nothing. Bound: CLAIM_ROWS_MAX messages. Time limits are MySQL's clock.
+
+import assert from "node:assert/strict";
+import { CLAIM_ROWS_MAX, CLAIM_TTL_MS } from "../core/limits.ts";
+import { type Lane, sendingSequence } from "../core/message.ts";
+import type { LaneRecord } from "../core/record.ts";
+import type { Connection, Pool, WriteResult } from "../platform/mysql.ts";
+import { repeated } from "./settle.ts";
+import { dateTime } from "./sql-text.ts";
+
+export type ClaimRequest = { claimId: string; lane: Lane; records: readonly LaneRecord[]; nowMs: number };
+
+/**
+ * Claims those of the records that may be sent now and returns them, in one transaction. Repeat with the same claimId after a
+ * lost connection: a claim that was stored then is returned as it is.
+ */
+export function claimMessages(pool: Pool, request: ClaimRequest, again = false): Promise<LaneRecord[]> {
+  assert(request.records.length > 0 && request.records.length <= CLAIM_ROWS_MAX, "a claim has 1 to CLAIM_ROWS_MAX rows");
+  const records = distinct(request.records);
+  return repeated(pool, async (conn) => {
+    if (again) {
+      const stored = await storedClaim(conn, request.claimId);
+      if (stored !== null) return records.filter((r) => stored.has(r.id));
+    }
+    const results = await conn.query<WriteResult[]>(`BEGIN;${claimSql(request, records)}`);
+    let changed = 0;
+    for (const result of results.slice(1, -1)) changed += result.affectedRows;
+    if (changed === records.length) {
+      await conn.query("COMMIT");
+      return records;
+    }
+    await conn.query("ROLLBACK");
+    return claimRead(conn, request, records);
+  });
+}
+
+async function claimRead(conn: Connection, request: ClaimRequest, records: readonly LaneRecord[]): Promise<LaneRecord[]> {
+  const [, found] = await conn.query<[unknown, { id: string; attempt: number }[]]>(
+    `BEGIN;SELECT id, attempt FROM messages WHERE id IN (${list(records)}) AND status='queued' ORDER BY id FOR UPDATE`,
+  );
+  const attempts = new Map(found.map((row) => [row.id, row.attempt]));
+  const queued = records.filter((r) => attempts.get(r.id) === r.attempt);
+  if (queued.length > 0) await conn.query(claimSql(request, queued));
+  await conn.query("COMMIT");
+  return queued;
+}
+
+function claimSql({ claimId, lane, nowMs }: ClaimRequest, records: readonly LaneRecord[]): string {
+  const byAttempt = Map.groupBy(records, (r) => r.attempt);
+  const updates = [...byAttempt].map(
+    ([attempt, of]) =>
+      `UPDATE messages SET status='sending',sequence=${sendingSequence(attempt)},updated_at=${dateTime(nowMs)} ` +
+      `WHERE id IN (${list(of)}) AND status='queued' AND attempt=${attempt}`,
+  );
+  const ids = records.map((r) => r.id).join(",");
+  return (
+    `${updates.join(";")};INSERT INTO claims (claim_id,kind,lane,expires_at,ids) VALUES ` +
+    `('${claimId}','sending','${lane}',NOW(3) + INTERVAL ${CLAIM_TTL_MS * 1000} MICROSECOND,'${ids}')`
+  );
+}
+
+// The locking read waits for a COMMIT that is still under way, so the answer is final.
+async function storedClaim(conn: Connection, claimId: string): Promise<Set<string> | null> {
+  const found = await conn.query<{ ids: string }[]>(`SELECT ids FROM claims WHERE claim_id='${claimId}' FOR UPDATE`);
+  return found[0] === undefined ? null : new Set(found[0].ids.split(","));
+}
+
+function distinct(records: readonly LaneRecord[]): LaneRecord[] {
+  // The highest attempt wins: an older record of the same message is a duplicate by now.
+  const byId = new Map<string, LaneRecord>();
+  for (const record of records) {
+    const known = byId.get(record.id);
+    if (known === undefined || known.attempt < record.attempt) byId.set(record.id, record);
+  }
+  return [...byId.values()];
+}
+
+const list = (records: readonly LaneRecord[]): string => `'${records.map((r) => r.id).join("','")}'`;

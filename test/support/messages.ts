@@ -1,0 +1,55 @@
+// Messages as ingest stores them, for tests of what comes after: a customer with a balance, a lease, and the group commit's own
+// transaction. Leaves HTTP to the tests of ingest.
+
+import { createIdFactory } from "../../src/core/id.ts";
+import type { LaneRecord } from "../../src/core/record.ts";
+import { acceptBatch } from "../../src/ledger/accept.ts";
+import { grantLeases, releaseLeases } from "../../src/ledger/lease.ts";
+import { topUp } from "../../src/ledger/topup.ts";
+import type { Pool } from "../../src/platform/mysql.ts";
+import { newTraceparent } from "../../src/platform/trace.ts";
+
+const id = createIdFactory({ now: Date.now });
+
+/** A customer with this much credit. `pool` must allow several statements. */
+export async function insertCustomer(pool: Pool, balance: number): Promise<number> {
+  const { insertId } = await pool.write("INSERT INTO customers (name,price_normal,price_express) VALUES ('test',500,700)");
+  const customerId = Number(insertId);
+  await pool.write(`INSERT INTO wallet_accounts (customer_id) VALUES (${customerId})`);
+  await topUp({ pool, id, now: Date.now }, customerId, balance, id());
+  return customerId;
+}
+
+export function laneRecord(customerId: number, fields: Partial<LaneRecord> = {}): LaneRecord {
+  return {
+    id: id(),
+    customerId,
+    phone: "+989121234567",
+    text: "hello",
+    from: null,
+    reference: null,
+    lane: "normal",
+    encoding: "gsm7",
+    parts: 1,
+    cost: 500,
+    createdAtMs: Date.now(),
+    attempt: 0,
+    guaranteedByMs: null,
+    traceparent: newTraceparent(),
+    ...fields,
+  };
+}
+
+/** Stores them as one group commit: messages, entries, outbox rows, and the wallet reserved through a lease that is given back. */
+export async function acceptMessages(pool: Pool, records: LaneRecord[]): Promise<void> {
+  const deps = { pool, id, now: Date.now };
+  const nodeId = id();
+  const costs = new Map<number, number>();
+  for (const r of records) costs.set(r.customerId, (costs.get(r.customerId) ?? 0) + r.cost);
+  const spends = [...costs].map(([customerId, amount]) => ({ customerId, epoch: 1, amount }));
+  const wants = spends.map(({ customerId, amount }) => ({ customerId, epoch: 1, costs: [amount], target: 0, held: false }));
+  const grants = await grantLeases(deps, nodeId, wants, { ttlMs: 60_000, skipLocked: false });
+  if (grants.some((g) => g.granted !== costs.get(g.customerId))) throw new Error("the wallets don't hold that much");
+  await pool.use((conn) => acceptBatch(conn, { nodeId, records, spends, nowMs: Date.now() }));
+  await releaseLeases(deps, nodeId, spends.map((s) => ({ ...s, amount: 0 })));
+}
