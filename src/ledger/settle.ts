@@ -31,8 +31,8 @@ export type Settlement = {
   /** Messages of the claim whose outcome is still to come; none: the claim ends. */
   idsLeft: readonly string[];
   nowMs: number;
-  /** When those that go back to `queued` are due. */
-  retryDelayMs: number;
+  /** When those that go back to `queued` are due, by the attempt that failed (0-based). */
+  retryDelayMs: (attempt: number) => number;
 };
 export type SettleDeps = { pool: Pool; id: () => string };
 /** Changes as they were stored. Fewer than asked for when the claim had expired or the same was stored before. */
@@ -85,14 +85,11 @@ export function asLate(change: Change): Change | null {
   return change.to === "queued" ? { ...change, from, to: "failed", money: "refund" } : { ...change, from };
 }
 
-/** Messages that can't go on, inside the caller's transaction. Only those still queued at the record's attempt are ended. */
-export async function failQueued(conn: Connection, records: readonly LaneRecord[], reason: string, nowMs: number): Promise<Change[]> {
-  const present = await lockMessages(conn, records.map((r) => r.id).sort());
-  const changes = records
-    .filter((r) => present.get(r.id)?.status === "queued" && present.get(r.id)?.attempt === r.attempt)
-    .map((record): Change => ({ ...ended(record, reason), from: "queued" }));
-  changes.sort(byId);
-  if (changes.length > 0) await apply(conn, changes, { nowMs, retryDelayMs: 0, id: () => "" });
+/** Messages that can't go on, inside the caller's transaction: those still queued are failed and refunded. */
+export async function failQueued(conn: Connection, ids: readonly string[], reason: string, nowMs: number): Promise<Change[]> {
+  const records = ids.length === 0 ? [] : await lockRecords(conn, ids, "queued");
+  const changes = records.map((record): Change => ({ ...ended(record, reason), from: "queued" }));
+  if (changes.length > 0) await apply(conn, changes, { nowMs, retryDelayMs: () => 0, id: () => "" });
   return changes;
 }
 
@@ -130,7 +127,7 @@ export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Chan
         : { ...ended(record, "the sender was lost"), from: "sending", to: "unknown", money: null },
     );
     changes.sort(byId);
-    if (changes.length > 0) await apply(conn, changes, { nowMs, retryDelayMs: 0, id });
+    if (changes.length > 0) await apply(conn, changes, { nowMs, retryDelayMs: () => 0, id });
     await conn.query(`DELETE FROM claims WHERE claim_id='${claim.claim_id}'`);
     await conn.query("COMMIT");
     return changes;
@@ -168,7 +165,7 @@ async function lockRecords(conn: Connection, ids: readonly string[], status: Sta
   }));
 }
 
-type Context = { nowMs: number; retryDelayMs: number; id: () => string };
+type Context = { nowMs: number; retryDelayMs: (attempt: number) => number; id: () => string };
 
 async function apply(conn: Connection, changes: Change[], context: Context): Promise<void> {
   const results = await conn.query<unknown>(`${changesSql(changes, context)};DO 0`);
@@ -196,7 +193,7 @@ function changesSql(changes: readonly Change[], { nowMs, retryDelayMs, id }: Con
   const statements = [messagesSql(changes, nowMs)];
   if (entries.length > 0) statements.push(walletsSql(wallets), entriesSql(entries));
   statements.push(eventsSql(statuses, entries));
-  if (retries.length > 0) statements.push(retrySql(retries, retryDelayMs));
+  for (const [attempt, of] of Map.groupBy(retries, (r) => r.attempt)) statements.push(retrySql(of, retryDelayMs(attempt - 1)));
   if (unknown.length > 0) statements.push(unknownSql(unknown, id()));
   return statements.join(";");
 }

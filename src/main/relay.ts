@@ -1,0 +1,78 @@
+// The relay: a Node process. Waits for MySQL and Kafka, in any order, then carries outbox rows to Kafka until SIGTERM.
+
+import { DRAIN_MS } from "../core/limits.ts";
+import { describeSettings, loadConfig } from "../platform/config.ts";
+import { type CheckResult, serveHealth } from "../platform/health.ts";
+import { createProducer, type Producer, topicOf } from "../platform/kafka.ts";
+import { runUntilStopped } from "../platform/lifecycle.ts";
+import { createLog } from "../platform/log.ts";
+import { createMetrics } from "../platform/metrics.ts";
+import { createPool } from "../platform/mysql.ts";
+import { untilUp } from "../platform/retry.ts";
+import { type Relay, startRelay } from "../relay/relay.ts";
+
+if (process.argv.includes("--help")) {
+  console.log(`node src/main/relay.ts: carries outbox rows to Kafka. Settings:\n${describeSettings()}`);
+  process.exit(0);
+}
+
+// Flushing what librdkafka still holds while stopping; the rest of DRAIN_MS is for the transactions.
+const FLUSH_MS = 2_000;
+// Three lanes with two transactions each, and their idle look-ups.
+const CONNECTIONS = 8;
+
+const config = loadConfig(process.env);
+const log = createLog("relay", config.logLevel);
+const metrics = createMetrics("relay");
+const pool = createPool(config, { connections: CONNECTIONS, multipleStatements: true });
+const stopping = new AbortController();
+let producer: Producer | null = null;
+let relay: Relay | null = null;
+
+const up = (isUp: boolean | undefined): CheckResult => (isUp ? "ok" : "degraded");
+const health = await serveHealth(
+  {
+    log,
+    metrics,
+    ready: () => ({
+      ready: relay !== null && relay.databaseUp(),
+      checks: { mysql: relay?.databaseUp() ? "ok" : "down", kafka: up(producer?.isUp()) },
+    }),
+  },
+  { host: config.apiHost, port: config.healthPort },
+);
+
+runUntilStopped(log, DRAIN_MS, async () => {
+  stopping.abort();
+  await Promise.race([relay?.stop(), new Promise((resolve) => setTimeout(resolve, DRAIN_MS - FLUSH_MS - 2_000))]);
+  await producer?.close(FLUSH_MS);
+  await relay?.stop();
+  await pool.end();
+  await health.close();
+});
+
+const waiting = (engine: string) => (err: unknown, waitMs: number) =>
+  log.info({ err, waitMs: Math.round(waitMs) }, `waiting for ${engine}`);
+await untilUp(() => pool.query("SELECT 1 FROM outbox LIMIT 1"), waiting("MySQL"), stopping.signal);
+producer = await untilUp(
+  () =>
+    createProducer(config, log, (err) => {
+      log.fatal({ err }, "the Kafka producer has to be built anew");
+      process.exit(70);
+    }),
+  waiting("Kafka"),
+  stopping.signal,
+);
+relay = startRelay(
+  { pool, producer, metrics, log, now: Date.now },
+  {
+    topics: {
+      normal: topicOf(config, "normal"),
+      express: topicOf(config, "express"),
+      status: topicOf(config, "status"),
+      ledger: topicOf(config, "ledger"),
+    },
+    dlq: topicOf(config, "dlq"),
+  },
+);
+log.info("relaying");

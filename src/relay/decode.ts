@@ -1,0 +1,70 @@
+// From an outbox row to the records it stands for, and back to a row that holds only those that failed. Pure.
+// Invariant: whatever the bytes are, the answer is a list of records or `undecodable`, never a throw.
+
+import { type LaneRecord, packEvents, packLaneRecord, packLaneRow, unpackEvents, unpackLaneRow } from "../core/record.ts";
+import type { OutRecord } from "../platform/kafka.ts";
+import type { OutboxLane } from "./outbox.ts";
+
+export type Topics = { normal: string; express: string; status: string; ledger: string };
+export type Decoded =
+  | { kind: "lane"; records: LaneRecord[]; out: OutRecord[] }
+  | { kind: "events"; out: OutRecord[] }
+  | { kind: "undecodable"; reason: string };
+
+export function decodeRow(lane: OutboxLane, payload: Buffer, topics: Topics): Decoded {
+  try {
+    if (lane === "events") return { kind: "events", out: eventRecords(payload, topics) };
+    const records = unpackLaneRow(payload);
+    return { kind: "lane", records, out: records.map((record) => laneOut(record, topics[lane])) };
+  } catch (error) {
+    return { kind: "undecodable", reason: (error as Error).message };
+  }
+}
+
+/** The payload of the same row with only these records, by index. */
+export function payloadOf(decoded: Decoded, failed: readonly number[]): Buffer | null {
+  switch (decoded.kind) {
+    case "lane":
+      return packLaneRow(failed.map((index) => decoded.records[index] as LaneRecord));
+    case "events": {
+      const keep = failed.map((index) => decoded.out[index] as OutRecord);
+      const part = (isStatus: boolean) =>
+        keep.find((out) => (out.key === STATUS_KEY) === isStatus)?.value.toString() ?? "";
+      return packEvents({ status: part(true), ledger: part(false) });
+    }
+    case "undecodable":
+      return null;
+  }
+}
+
+/** Ids that can be seen in a lane row nobody can read: a ULID as msgpack writes a string of 26 bytes. */
+export function idsIn(payload: Buffer): string[] {
+  const found = payload.toString("latin1").matchAll(/\xba([0-7][0-9A-HJKMNP-TV-Z]{25})/g);
+  return [...new Set([...found].map((match) => match[1] as string))];
+}
+
+// Keys of the event topics: they have one partition, so a key only says what the value is.
+const STATUS_KEY = "status";
+const LEDGER_KEY = "ledger";
+
+function eventRecords(payload: Buffer, topics: Topics): OutRecord[] {
+  const events = unpackEvents(payload);
+  const out: OutRecord[] = [];
+  if (events.status !== "") out.push(eventOut(topics.status, STATUS_KEY, events.status));
+  if (events.ledger !== "") out.push(eventOut(topics.ledger, LEDGER_KEY, events.ledger));
+  return out;
+}
+
+const eventOut = (topic: string, key: string, lines: string): OutRecord => ({
+  topic,
+  key,
+  value: Buffer.from(lines),
+  traceparent: "",
+});
+
+const laneOut = (record: LaneRecord, topic: string): OutRecord => ({
+  topic,
+  key: String(record.customerId),
+  value: packLaneRecord(record),
+  traceparent: record.traceparent,
+});

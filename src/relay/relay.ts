@@ -1,0 +1,203 @@
+// From the outbox to Kafka: one loop a lane. Takes due rows under lock, produces their records, waits for every delivery report,
+// deletes the rows, commits. A kill in between leaves the rows, so records may come twice (consumers know that) but never not at
+// all. Leaves SQL to outbox.ts, bytes to decode.ts, ending messages to the ledger.
+// States of a row: due → taken (locked) → deleted | deferred with what failed | dead: sent to sms.dlq, its messages refunded.
+// Bound: IN_FLIGHT_MAX transactions a lane, RELAY_ROWS_MAX rows each.
+
+import type { LaneRecord } from "../core/record.ts";
+import { failQueued } from "../ledger/settle.ts";
+import type { OutRecord, ProduceFailure, Producer } from "../platform/kafka.ts";
+import type { Log } from "../platform/log.ts";
+import type { Metrics } from "../platform/metrics.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
+import { backoffMs, sleep } from "../platform/retry.ts";
+import { type Decoded, decodeRow, idsIn, payloadOf, type Topics } from "./decode.ts";
+import { deferRow, deleteRows, isDue, type OutboxLane, type OutboxRow, takeRows } from "./outbox.ts";
+import { RELAY_ROWS_MAX } from "../core/limits.ts";
+
+export type RelayDeps = { pool: Pool; producer: Producer; metrics: Metrics; log: Log; now: () => number };
+export type RelayOptions = { topics: Topics; dlq: string };
+export type Relay = {
+  /** Whether the last statement of every lane was answered. */
+  databaseUp(): boolean;
+  /** Finishes what is in flight. */
+  stop(): Promise<void>;
+};
+
+// One produces while the other reads or commits.
+const IN_FLIGHT_MAX = 2;
+// How long to wait for more after a taking that wasn't full, and the longest pause when idle. Express pays with CPU for its
+// latency; events are read in seconds, so they gather.
+const WAITS: Record<OutboxLane, { afterMs: number; idleMs: number }> = {
+  express: { afterMs: 4, idleMs: 20 },
+  normal: { afterMs: 15, idleMs: 40 },
+  events: { afterMs: 60, idleMs: 100 },
+};
+const DEFER = { firstMs: 200, mostMs: 10_000 };
+const DATABASE_RETRY = { firstMs: 100, mostMs: 2_000 };
+const PROBE_MS = 500;
+
+export function startRelay(deps: RelayDeps, options: RelayOptions): Relay {
+  const counts = deps.metrics.counts("sluice_relay", {
+    rows_total: "outbox rows produced and deleted",
+    records_total: "records acknowledged by Kafka",
+    deferred_total: "outbox rows put back because records failed",
+    dead_total: "outbox rows with records that can never be produced",
+  });
+  const lanes = (["express", "normal", "events"] as const).map((lane) => startLane(deps, options, lane, counts));
+  return {
+    databaseUp: () => lanes.every((lane) => lane.databaseUp()),
+    async stop() {
+      await Promise.all(lanes.map((lane) => lane.stop()));
+    },
+  };
+}
+
+type Counts = Record<"rows_total" | "records_total" | "deferred_total" | "dead_total", number>;
+
+function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, counts: Counts): Relay {
+  const { pool, producer, log } = deps;
+  let stopping = false;
+  let failures = 0;
+  const inFlight = new Set<Promise<void>>();
+
+  // Resolves with the number of rows as soon as they are taken; what follows goes on in `inFlight`.
+  const takeSome = () =>
+    new Promise<number>((taken) => {
+      const work = pool
+        .use(async (conn) => {
+          const rows = await takeRows(conn, lane);
+          failures = 0;
+          taken(rows.length);
+          if (rows.length > 0) await relayRows(deps, options, conn, lane, rows, counts);
+          await conn.query("COMMIT");
+        })
+        .catch((err: unknown) => {
+          failures++;
+          if (!stopping) log.warn({ err, lane, failures }, "outbox rows wait: the database or Kafka failed");
+        })
+        .finally(() => {
+          inFlight.delete(work);
+          taken(0);
+        });
+      inFlight.add(work);
+    });
+
+  const loop = async () => {
+    let idleMs = 0;
+    while (!stopping) {
+      if (!producer.isUp() && !(await producer.probe(PROBE_MS))) {
+        await sleep(PROBE_MS);
+        continue;
+      }
+      if (failures > 0) await sleep(backoffMs(DATABASE_RETRY, failures));
+      if (inFlight.size >= IN_FLIGHT_MAX) {
+        await Promise.race(inFlight);
+        continue;
+      }
+      if (idleMs > 0 && !(await isDue(pool, lane).catch(() => true))) {
+        idleMs = Math.min(idleMs * 2, WAITS[lane].idleMs);
+        await sleep(idleMs);
+        continue;
+      }
+      const taken = await takeSome();
+      if (taken === RELAY_ROWS_MAX) {
+        idleMs = 0;
+        continue;
+      }
+      await Promise.all(inFlight);
+      idleMs = WAITS[lane].afterMs;
+      if (!stopping) await sleep(idleMs);
+    }
+    await Promise.all(inFlight);
+  };
+  const done = loop();
+  return {
+    databaseUp: () => failures === 0,
+    async stop() {
+      stopping = true;
+      await done;
+    },
+  };
+}
+
+type Sent = { row: OutboxRow; decoded: Decoded; failures: ProduceFailure[] };
+
+async function relayRows(
+  deps: RelayDeps,
+  options: RelayOptions,
+  conn: Connection,
+  lane: OutboxLane,
+  rows: OutboxRow[],
+  counts: Counts,
+): Promise<void> {
+  const sent = await produceRows(deps.producer, options.topics, lane, rows, counts);
+  const whole = sent.filter((s) => s.decoded.kind !== "undecodable" && s.failures.length === 0);
+  const dead = sent.filter((s) => s.decoded.kind === "undecodable" || s.failures.some((f) => f.permanent));
+  const deferred = sent.filter((s) => !whole.includes(s) && !dead.includes(s));
+  const buried: OutboxRow[] = [];
+  for (const one of dead) {
+    counts.dead_total++;
+    // Whatever is still to be tried of a dead row: all of it when its dead letter wasn't stored.
+    if (!(await bury(deps, options, conn, lane, one))) deferred.push({ ...one, failures: [] });
+    else if (one.failures.every((f) => f.permanent)) buried.push(one.row);
+    else deferred.push({ ...one, failures: one.failures.filter((f) => !f.permanent) });
+  }
+  for (const one of deferred) {
+    counts.deferred_total++;
+    const indexes = one.failures.map((f) => f.index);
+    const first = one.failures[0];
+    const reason = first === undefined ? "dead letter not stored" : `${first.code}: ${first.reason}`;
+    const payload = indexes.length > 0 ? payloadOf(one.decoded, indexes) : null;
+    await deferRow(conn, { row: one.row, payload, reason, delayMs: backoffMs(DEFER, one.row.attempts + 1) });
+  }
+  if (deferred.length > 0) deps.log.warn({ lane, rows: deferred.length }, "rows deferred: some records were not produced");
+  counts.rows_total += whole.length;
+  await deleteRows(conn, [...whole.map((s) => s.row), ...buried]);
+}
+
+// All rows of the transaction go out together, so that they share librdkafka's batches.
+async function produceRows(
+  producer: Producer,
+  topics: Topics,
+  lane: OutboxLane,
+  rows: OutboxRow[],
+  counts: Counts,
+): Promise<Sent[]> {
+  const sent = rows.map((row): Sent => ({ row, decoded: decodeRow(lane, row.payload, topics), failures: [] }));
+  const out: OutRecord[] = [];
+  const owners: { sent: Sent; firstIndex: number }[] = [];
+  for (const one of sent) {
+    if (one.decoded.kind === "undecodable") continue;
+    owners.push({ sent: one, firstIndex: out.length });
+    out.push(...one.decoded.out);
+  }
+  const failures = await producer.sendAll(out);
+  if (failures.some((f) => f.index < 0)) throw new Error("the producer was closed");
+  counts.records_total += out.length - failures.length;
+  for (const failure of failures) {
+    const owner = owners.findLast((o) => o.firstIndex <= failure.index);
+    owner?.sent.failures.push({ ...failure, index: failure.index - owner.firstIndex });
+  }
+  return sent;
+}
+
+/** Sends what can never be produced to sms.dlq and ends its messages, refunded. False when the dead letter failed for the moment. */
+async function bury(
+  { producer, log, now }: RelayDeps,
+  { dlq }: RelayOptions,
+  conn: Connection,
+  lane: OutboxLane,
+  { row, decoded, failures }: Sent,
+): Promise<boolean> {
+  const lost = failures.filter((f) => f.permanent);
+  const letters = decoded.kind === "undecodable" ? [row.payload] : lost.map((f) => (decoded.out[f.index] as OutRecord).value);
+  const refused = await producer.sendAll(letters.map((value) => ({ topic: dlq, key: lane, value, traceparent: "" })));
+  if (refused.some((f) => !f.permanent)) return false;
+  // A record too large for its topic is too large for this one: then the log is all there is.
+  const reason = decoded.kind === "undecodable" ? `undecodable: ${decoded.reason}` : `not produced: ${lost[0]?.reason}`;
+  const ids = decoded.kind === "lane" ? lost.map((f) => (decoded.records[f.index] as LaneRecord).id) : idsIn(row.payload);
+  const ended = lane === "events" ? [] : await failQueued(conn, ids, reason, now());
+  log.error({ lane, row: row.id, reason, unstored: refused.length, ended: ended.map((c) => c.record.id) }, "dead letter");
+  return true;
+}
