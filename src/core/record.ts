@@ -1,12 +1,11 @@
 // The bytes that leave a transaction: outbox payloads and Kafka values, built and read only here.
 // Lane records are msgpackr arrays led by a version number (86 B a message, and Bun writes what Node reads); event
-// payloads carry lines of JSONEachRow, ready for ClickHouse. Leaves to others: where the bytes are kept or sent.
+// payloads carry tuples that become lines of JSONEachRow when they are read. Leaves to others: where the bytes are kept or sent.
 // Invariant: what pack… wrote, unpack… returns equal; anything else throws RecordError, never a half-read record.
-// Bound: an events part stays within EVENT_RECORD_BYTES_MAX, whatever customers put into their fields.
+// Bound: an events part stays within EVENT_RECORD_BYTES_MAX, whatever customers put into their fields (limits.ts asserts it).
 
 import { Packr } from "msgpackr";
-import { EVENT_RECORD_BYTES_MAX } from "./limits.ts";
-import type { Encoding, Lane, Status } from "./message.ts";
+import { type Encoding, isLane, isStatus, type Lane, type Status } from "./message.ts";
 
 export type LaneRecord = {
   id: string;
@@ -115,26 +114,27 @@ export function unpackLaneRecord(buf: Uint8Array): LaneRecord {
 }
 
 /**
- * One outbox row of the events lane. Its parts fit one Kafka record each because limits.ts holds rows per transaction
- * times the longest line under the bound. @throws RangeError when a part is too large all the same
+ * One outbox row of the events lane: tuples, a quarter of the JSON's bytes, because MySQL writes them three times (page, redo,
+ * binlog) and the relay can make the lines where nobody waits for them.
  */
-export function packEvents(events: Events): Buffer {
-  for (const part of [events.status, events.ledger]) {
-    // A UTF-16 unit is at most three bytes, so short strings need no counting.
-    if (part.length * 3 >= EVENT_RECORD_BYTES_MAX && Buffer.byteLength(part) >= EVENT_RECORD_BYTES_MAX) {
-      throw new RangeError(`an events part must be under ${EVENT_RECORD_BYTES_MAX} bytes`);
-    }
-  }
-  return packr.pack([VERSION, events.status, events.ledger]);
+export function packEvents(statuses: readonly StatusRow[], entries: readonly LedgerRow[]): Buffer {
+  return packr.pack([VERSION, statuses.map(toStatusTuple), entries.map(toLedgerTuple)]);
 }
 
-/** @throws RecordError */
+/**
+ * The row's events as lines. Each part fits one Kafka record because limits.ts holds rows per transaction times the longest line
+ * under the bound. @throws RecordError
+ */
 export function unpackEvents(buf: Uint8Array): Events {
   const value = unpack(buf);
   if (!Array.isArray(value) || value.length !== 3) throw new RecordError("events must be an array of 3");
-  const [version, status, ledger] = value as unknown[];
+  const [version, statuses, entries] = value as unknown[];
   if (version !== VERSION) throw new RecordError(`unknown version of events: ${String(version)}`);
-  if (typeof status !== "string" || typeof ledger !== "string") throw new RecordError("events must be strings");
+  if (!Array.isArray(statuses) || !Array.isArray(entries)) throw new RecordError("events must be arrays");
+  let status = "";
+  for (const tuple of statuses) status += `${statusLine(fromStatusTuple(tuple))}\n`;
+  let ledger = "";
+  for (const tuple of entries) ledger += `${ledgerLine(fromLedgerTuple(tuple))}\n`;
   return { status, ledger };
 }
 
@@ -219,6 +219,89 @@ function fromTuple(value: unknown): LaneRecord {
     guaranteedByMs: t[13],
     traceparent: t[14],
   };
+}
+
+type StatusTuple = [
+  id: string,
+  customerId: number,
+  phone: string,
+  lane: Lane,
+  status: Status,
+  parts: number,
+  cost: number,
+  reference: string | null,
+  operator: string | null,
+  operatorMessageId: string | null,
+  attempt: number,
+  sequence: number,
+  createdAtMs: number,
+  updatedAtMs: number,
+];
+const STATUS_FIELDS = 14;
+
+function toStatusTuple(r: StatusRow): StatusTuple {
+  return [
+    r.id,
+    r.customerId,
+    r.phone,
+    r.lane,
+    r.status,
+    r.parts,
+    r.cost,
+    r.reference,
+    r.operator,
+    r.operatorMessageId,
+    r.attempt,
+    r.sequence,
+    r.createdAtMs,
+    r.updatedAtMs,
+  ];
+}
+
+function fromStatusTuple(value: unknown): StatusRow {
+  if (!Array.isArray(value) || value.length !== STATUS_FIELDS) throw new RecordError(`a status has ${STATUS_FIELDS} fields`);
+  const t = value as StatusTuple;
+  const sound =
+    [t[0], t[2]].every(isText) &&
+    [t[1], t[5], t[6], t[10], t[11], t[12], t[13]].every(isCount) &&
+    isLane(t[3]) &&
+    isStatus(t[4]) &&
+    [t[7], t[8], t[9]].every((label) => label === null || isText(label));
+  if (!sound) throw new RecordError("a field of a status has the wrong type");
+  return {
+    id: t[0],
+    customerId: t[1],
+    phone: t[2],
+    lane: t[3],
+    status: t[4],
+    parts: t[5],
+    cost: t[6],
+    reference: t[7],
+    operator: t[8],
+    operatorMessageId: t[9],
+    attempt: t[10],
+    sequence: t[11],
+    createdAtMs: t[12],
+    updatedAtMs: t[13],
+  };
+}
+
+const OPS = ["topup", "grant", "reserve", "capture", "refund", "release"] as const;
+const LEDGER_FIELDS = 6;
+
+// leg and op as small numbers: they are a third of the row otherwise.
+function toLedgerTuple(r: LedgerRow): [string, 0 | 1, number, number, number, number] {
+  return [r.entryId, r.leg === "open" ? 0 : 1, OPS.indexOf(r.op), r.customerId, r.amount, r.createdAtMs];
+}
+
+function fromLedgerTuple(value: unknown): LedgerRow {
+  if (!Array.isArray(value) || value.length !== LEDGER_FIELDS) throw new RecordError(`an entry has ${LEDGER_FIELDS} fields`);
+  const [entryId, leg, op, customerId, amount, createdAtMs] = value as number[];
+  const name = OPS[op as number];
+  const sound =
+    isText(entryId) && (leg === 0 || leg === 1) && name !== undefined && isCount(customerId) && isCount(amount) && isCount(createdAtMs);
+  if (!sound) throw new RecordError("a field of an entry has the wrong type");
+  return { entryId, leg: leg === 0 ? "open" : "close", op: name, customerId, amount, createdAtMs } as LedgerRow;
 }
 
 function unpack(buf: Uint8Array): unknown {

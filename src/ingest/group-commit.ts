@@ -22,15 +22,17 @@ export type GroupCommit = {
   leave(customerId: number): void;
   /** Resolves after the commit that stores it. @throws SluiceError unavailable, outcome_unknown */
   store(record: LaneRecord, lease: Lease): Promise<void>;
-  stats(): { queued: number; admitted: number; commits: number; rows: number; inDoubt: number };
+  /** Messages admitted and not yet answered. */
+  admitted(): number;
   /** Resolves when all that was admitted is answered. */
   drained(): Promise<void>;
 };
 
+export type CommitCounts = { commits_total: number; accepted_total: number; in_doubt_total: number };
 export type GroupCommitOptions = { connections: number; nodeId: string; now: () => number; monotonicMs: () => number; log: Log };
 
 export function createGroupCommit(
-  { pool, book }: { pool: Pool; book: LeaseBook },
+  { pool, book, counts }: { pool: Pool; book: LeaseBook; counts: CommitCounts },
   { connections, nodeId, now, monotonicMs, log }: GroupCommitOptions,
 ): GroupCommit {
   let queue: Item[] = [];
@@ -38,7 +40,6 @@ export function createGroupCommit(
   const shares = new Map<number, number>();
   let running = 0;
   let scheduled = false;
-  const stats = { commits: 0, rows: 0, inDoubt: 0 };
 
   const admit = (customerId: number) => {
     const share = shares.get(customerId) ?? 0;
@@ -92,7 +93,7 @@ export function createGroupCommit(
         }
         if (err instanceof CommitInDoubtError) {
           inDoubt = true;
-          stats.inDoubt++;
+          counts.in_doubt_total++;
         }
         const canRetry = inDoubt || isRetryable(err) || isConnectionLost(err);
         if (!canRetry || monotonicMs() >= untilMs) {
@@ -103,8 +104,8 @@ export function createGroupCommit(
         await sleep(backoffMs({ firstMs: 10, mostMs: 500 }, attempt));
       }
     }
-    stats.commits++;
-    stats.rows += items.length;
+    counts.commits_total++;
+    counts.accepted_total += items.length;
     for (const { lease, record } of items) book.committed(lease, record.cost);
     answer(items, null);
   };
@@ -153,7 +154,7 @@ export function createGroupCommit(
         queue.push({ record, lease, resolve, reject });
         wake();
       }),
-    stats: () => ({ queued: queue.length, admitted, ...stats }),
+    admitted: () => admitted,
     async drained() {
       while (admitted > 0) await sleep(5);
     },

@@ -6,7 +6,7 @@
 import { type LaneRecord, type LedgerRow, packLaneRow, type StatusRow } from "../core/record.ts";
 import { type Connection, errorNumber, type WriteResult } from "../platform/mysql.ts";
 import { entriesSql, eventsSql, openEntry } from "./posting.ts";
-import { dateTime, quote, rows } from "./sql-text.ts";
+import { blob, dateTime, quote, rows } from "./sql-text.ts";
 
 export type Spend = { customerId: number; epoch: number; amount: number };
 export type Batch = { nodeId: string; records: LaneRecord[]; spends: Spend[]; nowMs: number };
@@ -98,7 +98,7 @@ function lanesSql(records: LaneRecord[]): string {
   const express = records.filter((r) => r.lane === "express");
   const normal = express.length === 0 ? records : records.filter((r) => r.lane === "normal");
   const row = (lane: string, of: LaneRecord[]) =>
-    of.length === 0 ? [] : [`('${lane}',x'${packLaneRow(of).toString("hex")}')`];
+    of.length === 0 ? [] : [`('${lane}',${blob(packLaneRow(of))})`];
   return `INSERT INTO outbox (lane,payload) VALUES ${[...row("express", express), ...row("normal", normal)].join(",")}`;
 }
 

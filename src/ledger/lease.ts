@@ -26,7 +26,7 @@ type LeaseRow = { customer_id: number; node_id: string; epoch: number; unspent: 
 export function grantSize(balance: number, costs: readonly number[], target: number): number {
   let need = 0;
   for (const cost of costs) if (need + cost <= balance) need += cost;
-  return need + Math.min(target, Math.floor((balance - need) / 8));
+  return need + Math.floor(Math.min(target, (balance - need) / 8)); // a target comes from a rate, which is no whole number
 }
 
 /** Gives credit to leases of this node, all in one transaction. A busy wallet is left out with `skipLocked`. */

@@ -75,6 +75,7 @@ const wallet = async (customerId: number) =>
 test("a grant covers what waits, and an eighth of the rest at most ahead of it", () => {
   expect(grantSize(10_000, [500, 500], 4_000)).toBe(1_000 + 1_125);
   expect(grantSize(10_000, [500], 100)).toBe(600);
+  expect(grantSize(10_000, [500], 100.7)).toBe(600);
 });
 test("a wallet that can't cover all that waits gives exactly the costs that fit", () => {
   expect(grantSize(1_200, [500, 500, 500], 4_000)).toBe(1_000 + 25);

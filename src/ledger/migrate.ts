@@ -7,7 +7,13 @@ import { type AppliedMigration, applyMigrations, type MigrationTarget, readMigra
 import { type Connection, createPool, errorNumber } from "../platform/mysql.ts";
 import { ensurePartitions, type PartitionResult } from "./partitions.ts";
 
-export type MigrateOptions = { nowMs?: number; daysAhead?: number; folder?: string };
+export type MigrateOptions = {
+  nowMs?: number;
+  daysAhead?: number;
+  folder?: string;
+  /** Runs under the same lock, after MySQL's own: for engines that have no locks. */
+  then?: () => Promise<void>;
+};
 export type MigrateResult = { applied: string[]; partitions: PartitionResult };
 
 const FOLDER = fileURLToPath(new URL("../../sql/mysql", import.meta.url));
@@ -27,7 +33,9 @@ export async function migrateMysql(config: Config, options: MigrateOptions = {})
         await conn.query(`CREATE DATABASE IF NOT EXISTS ${database} CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci`);
         await conn.query(`USE ${database}`);
         await conn.query(HISTORY_TABLE);
-        return applyMigrations(migrations, targetOf(conn));
+        const names = await applyMigrations(migrations, targetOf(conn));
+        await options.then?.();
+        return names;
       }),
     );
     const pool = createPool(config, { connections: 1 });

@@ -1,8 +1,8 @@
 // Writing entries: the one place that knows the columns of wallet_ledger and of an events row. Every transaction that changes a
 // wallet posts its entries here, so the books and their events can't part. Bound: the callers' batch bounds.
 
-import { type LedgerOp, type LedgerRow, ledgerLine, packEvents, type StatusRow, statusLine } from "../core/record.ts";
-import { dateTime } from "./sql-text.ts";
+import { type LedgerOp, type LedgerRow, packEvents, type StatusRow } from "../core/record.ts";
+import { blob, dateTime } from "./sql-text.ts";
 
 /** One INSERT of these entries, none of which may exist yet. Sorted by key, which is the order of locks. */
 export function entriesSql(entries: LedgerRow[]): string {
@@ -17,11 +17,7 @@ export function entriesSql(entries: LedgerRow[]): string {
 
 /** One INSERT of the transaction's events row. */
 export function eventsSql(statuses: readonly StatusRow[], entries: readonly LedgerRow[]): string {
-  let status = "";
-  for (const row of statuses) status += `${statusLine(row)}\n`;
-  let ledger = "";
-  for (const row of entries) ledger += `${ledgerLine(row)}\n`;
-  return `INSERT INTO outbox (lane,payload) VALUES ('events',x'${packEvents({ status, ledger }).toString("hex")}')`;
+  return `INSERT INTO outbox (lane,payload) VALUES ('events',${blob(packEvents(statuses, entries))})`;
 }
 
 /** An entry that opens: a top-up, grant or release has a ULID of its own, a reserve its message's. */

@@ -10,6 +10,9 @@ const SPECIAL = /['"\\\0\b\t\n\r\x1a]/;
 export const quote = (value: string | null): string =>
   value === null ? "NULL" : SPECIAL.test(value) ? escapeSql(value) : `'${value}'`;
 
+/** Bytes, as an expression. */
+export const blob = (bytes: Buffer): string => `FROM_BASE64('${bytes.toString("base64")}')`;
+
 let lastSecond = -1;
 let lastPrefix = "";
 /** A DATETIME(3) literal in UTC. Almost every call falls into the second of the one before. */

@@ -48,24 +48,20 @@ await untilUp(
 const ledger = { pool: ledgerPool, id, now };
 const keys = createKeyCache(readPool, { monotonicMs, now });
 const book = createLeaseBook(ledger, { nodeId, leaseTtlMs: config.leaseTtlMs, log });
+const counts = metrics.counts("sluice_ingest", {
+  commits_total: "group commits",
+  accepted_total: "messages stored and charged",
+  in_doubt_total: "commits whose connection was lost at COMMIT",
+});
 const commits = createGroupCommit(
-  { pool: commitPool, book },
+  { pool: commitPool, book, counts },
   { connections: config.commitConnections, nodeId, now, monotonicMs, log },
 );
 const probes = createProbe({
   kafka: { host: config.kafkaHost, port: config.kafkaPort },
   clickhouse: { host: config.clickhouseHost, port: config.clickhousePort },
 });
-const counts = metrics.counts("sluice_ingest", {
-  commits_total: "group commits",
-  accepted_total: "messages stored and charged",
-  in_doubt_total: "commits whose connection was lost at COMMIT",
-});
-metrics.gauge("sluice_ingest_queue", "messages admitted and not yet answered", () => {
-  const s = commits.stats();
-  Object.assign(counts, { commits_total: s.commits, accepted_total: s.rows, in_doubt_total: s.inDoubt });
-  return s.admitted;
-});
+metrics.gauge("sluice_ingest_queue", "messages admitted and not yet answered", () => commits.admitted());
 metrics.gauge("sluice_ingest_leases", "leases held", () => book.stats().leases);
 metrics.gauge("sluice_ingest_lease_available", "unspent credit held, minor units", () => book.stats().available);
 
