@@ -1,8 +1,10 @@
 // The command line, `./sluice`: declares the commands and turns errors into a clear line and an exit code. Each command's work is
 // in src/main/cli/, loaded only when it is called, so that `status` answers fast. With --json stdout carries JSON alone.
 
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { describeSettings, loadConfig } from "../platform/config.ts";
+import { declareCustomers } from "./cli/customers.ts";
+import { oneOf, wholeNumber } from "./cli/options.ts";
 
 const program = new Command("sluice")
   .description("An SMS gateway: durable, charged exactly once, fast.")
@@ -25,9 +27,10 @@ program
 program
   .command("down")
   .description("stop everything of this state folder: a running launcher, background engines, what a killed one left")
-  .action(async () => {
+  .option("--stack <kind>", "compose: stop the containers too", oneOf("local", "compose"), "local")
+  .action(async (options: { stack: "local" | "compose" }) => {
     const { down } = await import("./cli/down.ts");
-    await down(loadConfig(process.env));
+    await down(loadConfig(process.env), options.stack);
   });
 
 program
@@ -50,26 +53,40 @@ program
     await logs(loadConfig(process.env), role, { lines: options.lines, follow: options.follow === true });
   });
 
+program
+  .command("migrate")
+  .description("create the Kafka topics and bring both databases to the newest migration; safe at any time")
+  .action(async () => {
+    const { migrate } = await import("./cli/migrate.ts");
+    const { findTools } = await import("../stack/tools.ts");
+    await migrate(findTools(process.env), (line) => console.log(line));
+  });
+
+program
+  .command("seed")
+  .description("make the demo customers and the demo API key, if they are missing")
+  .action(async () => {
+    const { seedCommand } = await import("./cli/seed.ts");
+    await seedCommand(loadConfig(process.env));
+  });
+
+declareCustomers(program);
+
+program
+  .command("reconcile")
+  .description("prove that wallets, entries, messages and the report agree: exit 0 clean, 1 drift, 2 could not check")
+  .option("--customer <id>", "this customer only", wholeNumber(1, Number.MAX_SAFE_INTEGER))
+  .option("--settled", "also require that nothing is queued, sending or pending")
+  .option("--json", "print JSON")
+  .action(async (options: { customer?: number; settled?: true; json?: true }) => {
+    const { reconcileCommand } = await import("./cli/reconcile.ts");
+    const { customer = null, settled = false, json = false } = options;
+    process.exitCode = await reconcileCommand(loadConfig(process.env), { customerId: customer, settled, json });
+  });
+
 try {
   await program.parseAsync();
 } catch (error) {
   process.stderr.write(`sluice: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
-}
-
-function wholeNumber(min: number, max: number): (given: string) => number {
-  return (given) => {
-    const value = Number(given);
-    if (!/^\d+$/.test(given) || value < min || value > max)
-      throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
-    return value;
-  };
-}
-
-function oneOf<T extends string>(...allowed: T[]): (given: string) => T {
-  return (given) => {
-    const found = allowed.find((each) => each === given);
-    if (found === undefined) throw new InvalidArgumentError(`It must be one of: ${allowed.join(", ")}.`);
-    return found;
-  };
 }

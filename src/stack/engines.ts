@@ -13,7 +13,7 @@ import { projectRoot, type Tools } from "./tools.ts";
 
 export type Engine = ProcessSpec & {
   /** Makes what must be there before the first start; a crash in the middle of it leaves nothing half made. */
-  prepare(): Promise<void>;
+  prepare(signal?: AbortSignal): Promise<void>;
   /** True when it answers a request of its own protocol. */
   ready(): Promise<boolean>;
   readyMaxMs: number;
@@ -83,12 +83,12 @@ function mysqlEngine(config: Config, tools: Tools, stateFolder: string): Engine 
       `--init-file=${initFile}`,
       ...Object.entries(mysqlSettings).map(([name, value]) => `--${name}=${value}`),
     ],
-    async prepare() {
+    async prepare(signal) {
       if (!existsSync(data)) {
         const fresh = join(folder, "data.new");
         rmSync(fresh, { recursive: true, force: true });
         mkdirSync(fresh, { recursive: true });
-        await runOnce("mysql", [...base, "--initialize-insecure", "--skip-log-bin", `--datadir=${fresh}`], folder);
+        await runOnce("mysql", [...base, "--initialize-insecure", "--skip-log-bin", `--datadir=${fresh}`], folder, signal);
         renameSync(fresh, data);
       }
       // `localhost` means the socket; with names not resolved, loopback is a host of its own.
@@ -112,12 +112,12 @@ function kafkaEngine(config: Config, tools: Tools, stateFolder: string): Engine 
     nice: 5,
     stopMaxMs: 10_000,
     command: [...java, "kafka.Kafka", properties],
-    async prepare() {
+    async prepare(signal) {
       mkdirSync(folder, { recursive: true });
       writeFileSync(properties, kafkaProperties(config, data));
       if (existsSync(join(data, "meta.properties"))) return;
       rmSync(data, { recursive: true, force: true });
-      await runOnce("kafka", [...java, "kafka.tools.StorageTool", "format", "-t", kafkaClusterId, "-c", properties], folder);
+      await runOnce("kafka", [...java, "kafka.tools.StorageTool", "format", "-t", kafkaClusterId, "-c", properties], folder, signal);
     },
     ready: () => kafkaAnswers(config.kafkaPort),
     readyMaxMs: 60_000,
@@ -171,9 +171,14 @@ function common(name: string, port: number, stateFolder: string) {
   };
 }
 
-async function runOnce(name: string, [file = "", ...args]: readonly string[], folder: string): Promise<void> {
+async function runOnce(
+  name: string,
+  [file = "", ...args]: readonly string[],
+  folder: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   mkdirSync(folder, { recursive: true });
-  await promisify(execFile)(file, args, { timeout: 120_000 }).catch((error: unknown) => {
+  await promisify(execFile)(file, args, { timeout: 120_000, ...(signal && { signal }) }).catch((error: unknown) => {
     const said = (error as { stderr?: string }).stderr?.trim();
     throw new Error(`${name}: its data folder could not be made: ${said || String(error)}`, { cause: error });
   });

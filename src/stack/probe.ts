@@ -48,7 +48,7 @@ function exchange(port: number, request: Uint8Array | null, accept: (answer: Buf
     };
     socket.setTimeout(probeMaxMs, () => finish(false));
     socket.on("connect", () => request && socket.write(request));
-    socket.on("data", (bytes) => {
+    socket.on("data", (bytes: Buffer) => {
       received = Buffer.concat([received, bytes]);
       if (accept(received)) finish(true);
     });

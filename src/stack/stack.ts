@@ -76,13 +76,14 @@ export async function startEngines(
   stateFolder: string,
   owner: Identity | null,
   report: Report,
+  signal?: AbortSignal,
 ): Promise<ProcessRecord[]> {
   const { background } = sortRecords(stateFolder);
   const results = await Promise.allSettled(
     engines.map(async (engine) => {
       const running = background.find((record) => record.name === engine.name && record.port === engine.port);
-      const record = running ?? (await startEngine(engine, stateFolder, owner));
-      await waitReady(engine, record);
+      const record = running ?? (await startEngine(engine, stateFolder, owner, signal));
+      await waitReady(engine, record, signal);
       report(`${engine.name}: ready on port ${engine.port}`);
       return record;
     }),
@@ -92,9 +93,15 @@ export async function startEngines(
   return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }
 
-export async function startEngine(engine: Engine, stateFolder: string, owner: Identity | null): Promise<ProcessRecord> {
+export async function startEngine(
+  engine: Engine,
+  stateFolder: string,
+  owner: Identity | null,
+  signal?: AbortSignal,
+): Promise<ProcessRecord> {
   refuseTakenPort(engine);
-  await engine.prepare();
+  await engine.prepare(signal);
+  signal?.throwIfAborted();
   return startProcess(engine, stateFolder, owner);
 }
 
@@ -106,9 +113,10 @@ export function refuseTakenPort(spec: Pick<ProcessSpec, "name" | "port">, port: 
   throw new Error(`${spec.name}: port ${port} is taken by ${who}. Stop it, or choose another port (./sluice up --help)`);
 }
 
-async function waitReady(engine: Engine, record: ProcessRecord): Promise<void> {
+async function waitReady(engine: Engine, record: ProcessRecord, signal?: AbortSignal): Promise<void> {
   const deadlineMs = performance.now() + engine.readyMaxMs;
   while (!(await engine.ready())) {
+    signal?.throwIfAborted();
     if (!isAlive(record)) throw new Error(`${engine.name} ended while starting:\n${lastLines(engine.logFile)}`);
     if (performance.now() > deadlineMs)
       throw new Error(`${engine.name} does not answer after ${engine.readyMaxMs / 1000} s:\n${lastLines(engine.logFile)}`);

@@ -1,0 +1,32 @@
+// `logs ROLE [-f]`: the last lines of the role's log, of each of its processes; with -f goes on until it is interrupted.
+
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Config } from "../../platform/config.ts";
+
+export async function logs(config: Config, role: string, options: { lines: number; follow: boolean }): Promise<void> {
+  const folder = join(resolve(config.stateFolder), "logs");
+  const names = logNames(folder);
+  const matching = names.filter((name) => name === role || name.startsWith(`${role}-`));
+  if (matching.length === 0) {
+    const known = names.length === 0 ? `nothing was started yet in ${folder}` : `there are: ${names.join(", ")}`;
+    throw new Error(`no log of ${JSON.stringify(role)}; ${known}`);
+  }
+  const files = matching.map((name) => join(folder, `${name}.log`));
+  // tail follows by name, so a log that was turned over is followed on.
+  const args = ["-n", String(options.lines), ...(options.follow ? ["-F"] : []), "--", ...files];
+  await new Promise<void>((done, failed) => {
+    spawn("tail", args, { stdio: ["ignore", "inherit", "inherit"] })
+      .on("error", failed)
+      .on("close", () => done());
+  });
+}
+
+function logNames(folder: string): string[] {
+  try {
+    return readdirSync(folder).flatMap((file) => /^(.*)\.log$/.exec(file)?.[1] ?? []);
+  } catch {
+    return []; // nothing was started yet
+  }
+}

@@ -1,0 +1,31 @@
+// `migrate`: topics first (a Kafka-engine table looks for its topic when it is made, and again only minutes later), then the
+// schemas. Both are processes: topics need Node. Safe at any time, also twice at once.
+
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { projectRoot, type Tools } from "../../stack/tools.ts";
+
+const stepMaxMs = 120_000;
+
+export async function migrate(tools: Tools, report: (line: string) => void, signal?: AbortSignal): Promise<void> {
+  await runStep("Kafka topics", [tools.node, join(projectRoot, "src/main/topics.ts")], signal);
+  report("Kafka: topics are there");
+  for (const line of await runStep("migrations", [tools.bun, join(projectRoot, "src/main/migrate.ts")], signal)) report(line);
+}
+
+/** Runs it to its end and returns its lines. @throws Error with what it said when it fails */
+function runStep(what: string, [file = "", ...args]: readonly string[], signal?: AbortSignal): Promise<string[]> {
+  const options = { cwd: projectRoot, timeout: stepMaxMs, ...(signal && { signal }) };
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
+    child.stderr.on("data", (bytes: Buffer) => (said += bytes.toString()));
+    child.on("error", (error) => reject(new Error(`${what}: ${error.message}`)));
+    child.on("close", (code) => {
+      const lines = said.trimEnd().split("\n");
+      if (code === 0) resolve(lines);
+      else reject(new Error(`${what} failed. Are the engines up (./sluice status)? It said:\n${lines.slice(-8).join("\n")}`));
+    });
+  });
+}

@@ -1,0 +1,31 @@
+// What `up` prints once a message would reach the report: where the API is, the demo key, and lines to paste.
+
+import { relative } from "node:path";
+import type { Config } from "../../platform/config.ts";
+import { type Demo, demoKeyFile } from "./seed.ts";
+
+/** A phone that every demo operator refuses (src/main/operator.ts): the message fails and is refunded. */
+const refusedPhone = "+989129990001";
+
+export function welcome(config: Config, stateFolder: string, { apiKey, customerId }: Demo): string {
+  const api = `http://${config.apiHost}:${config.apiPort}`;
+  const headers = `-H 'X-API-Key: ${apiKey}' -H 'Content-Type: application/json'`;
+  const post = (route: string, body: object) => `curl -sS ${api}${route} ${headers} -d '${JSON.stringify(body)}'`;
+  const send = (phone: string) => post("/v1/sms/send", { phone, text: "Hello from Sluice", type: "normal" });
+  return [
+    "",
+    `Sluice is ready: ${api}`,
+    `Demo customer ${customerId}, API key (kept in ${relative(process.cwd(), demoKeyFile(stateFolder))}): ${apiKey}`,
+    "",
+    "# put money into the wallet",
+    post("/v1/wallet/topup", { amount: 100_000, request_id: `demo-${Date.now()}` }),
+    "# send a message",
+    send("+989121234567"),
+    "# send one that no operator takes: it ends as failed, and is refunded",
+    send(refusedPhone),
+    "# the report, fresh in seconds, and the wallet",
+    `curl -sS ${api}/v1/reports/messages -H 'X-API-Key: ${apiKey}'`,
+    `curl -sS ${api}/v1/wallet -H 'X-API-Key: ${apiKey}'`,
+    "",
+  ].join("\n");
+}

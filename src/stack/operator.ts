@@ -1,0 +1,137 @@
+// A simulated operator: takes messages over HTTP, answers after a delay, refuses some, and records what it took. Owns nothing of
+// Sluice. POST /submit {id, phone, text, from} → 200 {operator_message_id} or {code, permanent} with 400, 429 or 503;
+// GET /count, /ids?after=N (one id a line, in order of arrival), /health. Numbers ending in 9990001-3 behave as product tests
+// ask. Invariant: an id is in the log before its 200 is sent. Bound: ids are kept in memory, 26 bytes each.
+
+import { mkdirSync, openSync, readFileSync, writeSync, closeSync } from "node:fs";
+
+export type Profile = { delayMs: [number, number]; refused: number; hangs: number; down: number };
+/** Shares of 1; `down`: 503 for everything, a second in so many. */
+export const PROFILES = {
+  default: { delayMs: [5, 30], refused: 0.01, hangs: 0, down: 0 },
+  fast: { delayMs: [0, 0], refused: 0, hangs: 0, down: 0 },
+  flaky: { delayMs: [5, 200], refused: 0.1, hangs: 0.001, down: 0.1 },
+} as const satisfies Record<string, Profile>;
+export type ProfileName = keyof typeof PROFILES;
+export const isProfile = (name: string): name is ProfileName => Object.hasOwn(PROFILES, name);
+
+export type Operator = { port: number; stop(): Promise<void> };
+export type OperatorOptions = { name: string; profile: ProfileName; host: string; port: number; folder: string };
+
+const REFUSED_BY_ALL = "+989129990001";
+const REFUSED_BY_A = "+989129990002";
+const HANGS = "+989129990003";
+const IDLE_S = 120; // longer than any client keeps a connection, so that none is closed under a request
+
+export async function startOperator({ name, profile: profileName, host, port, folder }: OperatorOptions): Promise<Operator> {
+  const profile: Profile = PROFILES[profileName];
+  const record = openRecord(folder, name);
+  const timers = createTimers(record.write);
+  let serial = 0;
+
+  const submit = async (request: Request): Promise<Response> => {
+    const { id, phone } = (await request.json()) as { id: string; phone: string };
+    const [least, most] = profile.delayMs;
+    const delayMs = least + Math.random() * (most - least);
+    const isDown = profile.down > 0 && Math.floor(Date.now() / 1_000) % Math.round(1 / profile.down) === 0;
+    if (phone === REFUSED_BY_ALL || (phone === REFUSED_BY_A && name === "A")) {
+      return timers.after(delayMs, () => refusal(400, "number_refused", true));
+    }
+    if (isDown || Math.random() < profile.refused) {
+      const tooMany = Math.random() < 0.5;
+      return timers.after(delayMs, () => (tooMany ? refusal(429, "throttled", false) : refusal(503, "busy", false)));
+    }
+    record.add(id);
+    if (phone === HANGS || Math.random() < profile.hangs) return new Promise(() => undefined);
+    const body = `{"operator_message_id":"${name}${(++serial).toString(36)}-${id}"}`;
+    return timers.after(delayMs, () => new Response(body, JSON_HEADERS));
+  };
+
+  const server = Bun.serve({
+    hostname: host,
+    port,
+    idleTimeout: IDLE_S,
+    routes: {
+      "/submit": { POST: submit },
+      "/health": new Response("ok"),
+      "/count": () => Response.json({ count: record.count() }),
+      "/ids": (request: Request) => new Response(record.ids(Number(new URL(request.url).searchParams.get("after") ?? 0))),
+    },
+    fetch: () => refusal(404, "not_found", true),
+    error: () => refusal(400, "malformed", true),
+  });
+  return {
+    port: server.port as number,
+    async stop() {
+      await server.stop(true);
+      timers.stop();
+      record.close();
+    },
+  };
+}
+
+const JSON_HEADERS = { headers: { "content-type": "application/json" } };
+const refusal = (status: number, code: string, permanent: boolean): Response =>
+  new Response(JSON.stringify({ code, permanent }), { ...JSON_HEADERS, status });
+
+type Delayed = { build: () => Response; resolve: (response: Response) => void };
+
+// One interval for all delays, in slots of TICK_MS: a timer a message costs more than the message.
+const TICK_MS = 2;
+const SLOTS = 256;
+const WRITE_TICKS = 50;
+
+function createTimers(beforeAnswers: () => void) {
+  const slots: Delayed[][] = Array.from({ length: SLOTS }, () => []);
+  let at = 0;
+  let idle = 0;
+  let due = performance.now();
+  const timer = setInterval(() => {
+    if (++idle % WRITE_TICKS === 0) beforeAnswers(); // ids that are never answered
+    for (const now = performance.now(); due <= now; due += TICK_MS) {
+      at = (at + 1) % SLOTS;
+      const slot = slots[at] as Delayed[];
+      if (slot.length === 0) continue;
+      beforeAnswers();
+      slots[at] = [];
+      for (const { build, resolve } of slot) resolve(build());
+    }
+  }, TICK_MS);
+  return {
+    after(delayMs: number, build: () => Response): Response | Promise<Response> {
+      const ticks = Math.min(SLOTS - 1, Math.round(delayMs / TICK_MS));
+      if (ticks === 0) {
+        beforeAnswers();
+        return build();
+      }
+      return new Promise((resolve) => (slots[(at + ticks) % SLOTS] as Delayed[]).push({ build, resolve }));
+    },
+    stop: () => clearInterval(timer),
+  };
+}
+
+/** `<folder>/<name>.log`: an id a line, written many at once before their answers leave; read back at start. */
+function openRecord(folder: string, name: string) {
+  mkdirSync(folder, { recursive: true });
+  const path = `${folder}/${name}.log`;
+  const file = openSync(path, "a+");
+  const ids = readFileSync(path, "latin1").split("\n").slice(0, -1);
+  let pending = "";
+  const write = () => {
+    if (pending !== "") writeSync(file, pending);
+    pending = "";
+  };
+  return {
+    add(id: string) {
+      ids.push(id);
+      pending += `${id}\n`;
+    },
+    write,
+    count: () => ids.length,
+    ids: (after: number) => ids.slice(after).join("\n"),
+    close() {
+      write();
+      closeSync(file);
+    },
+  };
+}
