@@ -14,7 +14,12 @@ export type ErrorRow = {
 
 // Codes are public and stable: rows are added, never renamed. The order is that of the published page.
 export const ERRORS = {
-  malformed_json: row(400, "Malformed JSON", false, "The body isn't one JSON object, or is nested too deeply."),
+  malformed_json: row(
+    400,
+    "Malformed JSON",
+    false,
+    "The body isn't one JSON object, or is nested too deeply.",
+  ),
   body_not_utf8: row(400, "Body is not UTF-8", false, "The body holds bytes that are not UTF-8."),
   api_key_missing: row(401, "API key missing", false, "The request has no `X-API-Key` header."),
   api_key_invalid: row(401, "API key invalid", false, "The key is unknown or was revoked."),
@@ -28,12 +33,32 @@ export const ERRORS = {
   scope_missing: row(403, "Scope missing", false, "The key is valid, but lacks the scope this route needs."),
   not_found: row(404, "Not found", false, "No such route, or no such object of this customer."),
   method_not_allowed: row(405, "Method not allowed", false, "The route exists; `Allow` lists its methods."),
-  topup_conflict: row(409, "Top-up conflict", false, "This `request_id` was already used with another amount."),
+  topup_conflict: row(
+    409,
+    "Top-up conflict",
+    false,
+    "This `request_id` was already used with another amount.",
+  ),
   payload_too_large: row(413, "Payload too large", false, "The body is larger than 64 KiB."),
   unsupported_media_type: row(415, "Unsupported media type", false, "Send `Content-Type: application/json`."),
-  validation_failed: row(422, "Validation failed", false, "`errors` names every field that was refused, and why."),
-  not_supported: row(422, "Not supported", false, "A documented feature that this version does not have yet."),
-  rate_limited: row(429, "Rate limited", true, "The customer's rate limit is used up. Wait for `Retry-After`."),
+  validation_failed: row(
+    422,
+    "Validation failed",
+    false,
+    "`errors` names every field that was refused, and why.",
+  ),
+  not_supported: row(
+    422,
+    "Not supported",
+    false,
+    "A documented feature that this version does not have yet.",
+  ),
+  rate_limited: row(
+    429,
+    "Rate limited",
+    true,
+    "The customer's rate limit is used up. Wait for `Retry-After`.",
+  ),
   internal: row(500, "Internal error", true, "An unexpected fault; it was logged under this `request_id`."),
   overloaded: row(503, "Overloaded", true, "The queue is full. Nothing was stored or charged."),
   outcome_unknown: row(

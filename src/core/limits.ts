@@ -62,7 +62,6 @@ export const KEY_CACHE_MAX = 50_000;
 /** A revoked key may work this long: promised as 2 s, so looked up again a little earlier. */
 export const KEY_CACHE_TTL_MS = 1_500;
 
-
 /** The longest a message may wait in the queue and in its commit before its caller is told 503. */
 export const COMMIT_WAIT_MAX_MS = 10_000;
 
@@ -120,11 +119,17 @@ export const OUTCOME_LINE_BYTES_MAX = QUEUED_LINE_BYTES_MAX + 3 * OPERATOR_MESSA
 // ---- relations ----
 
 assert(COMMIT_ROWS_MAX * QUEUED_LINE_BYTES_MAX < EVENT_RECORD_BYTES_MAX, "a commit's events fit one record");
-assert(CLAIM_ROWS_MAX * OUTCOME_LINE_BYTES_MAX < EVENT_RECORD_BYTES_MAX, "a settlement's events fit one record");
+assert(
+  CLAIM_ROWS_MAX * OUTCOME_LINE_BYTES_MAX < EVENT_RECORD_BYTES_MAX,
+  "a settlement's events fit one record",
+);
 assert(QUEUE_CUSTOMER_ROWS_MAX <= QUEUE_ROWS_MAX / 2, "one customer leaves half of the queue to others");
 assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a commit");
 assert(SUBMIT_OPERATORS_MAX * SUBMIT_TIMEOUT_MS * 2 < CLAIM_TTL_MS, "submits and settlement fit a claim");
-assert(MESSAGE_ATTEMPTS_MAX * CLAIM_TTL_MS < POLL_INTERVAL_MAX_MS, "retries never cost a sender its partitions");
+assert(
+  MESSAGE_ATTEMPTS_MAX * CLAIM_TTL_MS < POLL_INTERVAL_MAX_MS,
+  "retries never cost a sender its partitions",
+);
 assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");
 assert(KEY_CACHE_TTL_MS < 2_000, "a revoked key stops working within 2 s");
 assert(SUBMIT_TIMEOUT_MS * 2 < DRAIN_MS, "a submit under way can be settled while draining");

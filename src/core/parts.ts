@@ -50,7 +50,6 @@ export function textProblem(text: string): string | null {
   return null;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it is for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 /** Why a one-line field (reference, from, request_id) can't be stored, or null: events rely on its width in bytes. */

@@ -11,7 +11,7 @@ import { PHONE_CHARS_MAX } from "./limits.ts";
 /** ISO 3166-1 alpha-2: where a number without a calling code belongs. */
 export type Region = CountryCode;
 
-export type ParsedPhone = { e164: string; reason?: undefined } | { reason: string; e164?: undefined };
+export type ParsedPhone = { e164: string } | { reason: string };
 
 // Rows of libphonenumber-js metadata, version 4, are arrays; these are the places used here (its source/metadata.js).
 const IDD = 1;
@@ -53,12 +53,17 @@ const EASTERN_DIGITS = /[\u0660-\u0669\u06f0-\u06f9]/g;
 
 const plans = new Map<string, Plan>();
 for (const [callingCode, regions] of Object.entries(metadata.country_calling_codes)) {
-  if (!Object.hasOwn(metadata.nonGeographic, callingCode)) plans.set(callingCode, toPlan(callingCode, regions));
+  if (!Object.hasOwn(metadata.nonGeographic, callingCode))
+    plans.set(callingCode, toPlan(callingCode, regions));
 }
 const regionPlans = new Map<string, RegionPlan>();
 
-/** E.164 of a number as typed in `region`. Under 0.5 µs for plain digits of a valid number, about 10 µs otherwise. */
-export function parsePhone(input: string, region: Region = "IR"): ParsedPhone {
+/**
+ * E.164 of a number as typed in `region`. 0.1 µs for the plain digits of a valid number, about 10 µs for what is not one.
+ * @throws RangeError when there is no such region
+ */
+export function parsePhone(input: string, region = "IR"): ParsedPhone {
+  if (!isRegion(region)) throw new RangeError(`no such region: ${region}`);
   if (input.length > PHONE_CHARS_MAX) return { reason: `must be at most ${PHONE_CHARS_MAX} characters` };
   let digits = input;
   if (!PLAIN.test(input)) {
@@ -120,7 +125,10 @@ function toPlan(callingCode: string, regions: Region[]): Plan {
     countries: regions.map((region) => {
       // The library skips the leading digits when a code has one country only.
       const leading = regions.length > 1 ? textAt(region, LEADING_DIGITS) : null;
-      return { leading: leading === null ? null : new RegExp(`^(?:${leading})`), valid: validPattern(region) };
+      return {
+        leading: leading === null ? null : new RegExp(`^(?:${leading})`),
+        valid: validPattern(region),
+      };
     }),
   };
 }

@@ -259,7 +259,8 @@ function toStatusTuple(r: StatusRow): StatusTuple {
 }
 
 function fromStatusTuple(value: unknown): StatusRow {
-  if (!Array.isArray(value) || value.length !== STATUS_FIELDS) throw new RecordError(`a status has ${STATUS_FIELDS} fields`);
+  if (!Array.isArray(value) || value.length !== STATUS_FIELDS)
+    throw new RecordError(`a status has ${STATUS_FIELDS} fields`);
   const t = value as StatusTuple;
   const sound =
     [t[0], t[2]].every(isText) &&
@@ -295,13 +296,26 @@ function toLedgerTuple(r: LedgerRow): [string, 0 | 1, number, number, number, nu
 }
 
 function fromLedgerTuple(value: unknown): LedgerRow {
-  if (!Array.isArray(value) || value.length !== LEDGER_FIELDS) throw new RecordError(`an entry has ${LEDGER_FIELDS} fields`);
+  if (!Array.isArray(value) || value.length !== LEDGER_FIELDS)
+    throw new RecordError(`an entry has ${LEDGER_FIELDS} fields`);
   const [entryId, leg, op, customerId, amount, createdAtMs] = value as number[];
   const name = OPS[op as number];
   const sound =
-    isText(entryId) && (leg === 0 || leg === 1) && name !== undefined && isCount(customerId) && isCount(amount) && isCount(createdAtMs);
+    isText(entryId) &&
+    (leg === 0 || leg === 1) &&
+    name !== undefined &&
+    isCount(customerId) &&
+    isCount(amount) &&
+    isCount(createdAtMs);
   if (!sound) throw new RecordError("a field of an entry has the wrong type");
-  return { entryId, leg: leg === 0 ? "open" : "close", op: name, customerId, amount, createdAtMs } as LedgerRow;
+  return {
+    entryId,
+    leg: leg === 0 ? "open" : "close",
+    op: name,
+    customerId,
+    amount,
+    createdAtMs,
+  } as LedgerRow;
 }
 
 function unpack(buf: Uint8Array): unknown {
