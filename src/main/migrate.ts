@@ -3,6 +3,7 @@
 
 import { migrateMysql } from "../ledger/migrate.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
+import { migrateClickhouse } from "../reports/migrate.ts";
 
 if (process.argv.includes("--help")) {
   console.log(`usage: bun src/main/migrate.ts\n\n${describeSettings()}`);
@@ -11,7 +12,7 @@ if (process.argv.includes("--help")) {
 
 try {
   const config = loadConfig(process.env);
-  const mysql = await migrateMysql(config);
+  const mysql = await migrateMysql(config, { then: async () => report("ClickHouse", await migrateClickhouse(config)) });
   report("MySQL", mysql.applied);
   if (mysql.partitions.kind === "busy") console.log("MySQL: the tables are in use; partitions will be made by a role later");
 } catch (error) {

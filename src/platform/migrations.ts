@@ -8,7 +8,14 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Umzug } from "umzug";
 
-export type Migration = { name: string; checksum: string; statements: string[] };
+export type Migration = {
+  name: string;
+  /** SHA-256 of the file as it stands */
+  checksum: string;
+  statements: string[];
+  /** What runs differs from the file: settings were filled in. */
+  templated: boolean;
+};
 
 export type AppliedMigration = { name: string; checksum: string; statementsDone: number; finished: boolean };
 
@@ -32,7 +39,9 @@ export function readMigrations(folder: string, render: (sql: string) => string =
     if (numbers.has(number)) throw new Error(`two migrations have the number ${number}`);
     numbers.add(number);
     const sql = readFileSync(join(folder, name), "utf8");
-    return { name, checksum: createHash("sha256").update(sql).digest("hex"), statements: splitStatements(render(sql)) };
+    const rendered = render(sql);
+    const checksum = createHash("sha256").update(sql).digest("hex");
+    return { name, checksum, statements: splitStatements(rendered), templated: rendered !== sql };
   });
 }
 
