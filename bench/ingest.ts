@@ -24,12 +24,34 @@ const program = new Command("bench/ingest")
   .option("--baseline-port <n>", "port the plain server gets", Number, 18_080)
   .option("--json", "print only the result, as JSON")
   .parse();
-type Options = { seconds: number; warmup: number; connections: number; customers: number; baseline: boolean; baselinePort: number; json?: true };
+type Options = {
+  seconds: number;
+  warmup: number;
+  connections: number;
+  customers: number;
+  baseline: boolean;
+  baselinePort: number;
+  json?: true;
+};
 const options = program.opts<Options>();
 const say = (line: string) => (options.json ? undefined : console.error(line));
 
-type Run = { requests: number; micros: number; refused: number; socket_errors: number; p50_ms: number; p99_ms: number };
-type Measured = { accepts_per_s: number; p50_ms: number; p99_ms: number; refused: number; socket_errors: number; stored: number };
+type Run = {
+  requests: number;
+  micros: number;
+  refused: number;
+  socket_errors: number;
+  p50_ms: number;
+  p99_ms: number;
+};
+type Measured = {
+  accepts_per_s: number;
+  p50_ms: number;
+  p99_ms: number;
+  refused: number;
+  socket_errors: number;
+  stored: number;
+};
 
 const config = loadConfig(process.env);
 const pool = createPool(config, { connections: 16, multipleStatements: true });
@@ -40,7 +62,13 @@ try {
   const sluice = await measure("sluice", config.apiPort, keysFile);
   const ratio = plain === null ? null : round(sluice.accepts_per_s / plain.accepts_per_s);
   const { connections, customers, seconds } = options;
-  console.log(JSON.stringify({ bench: "ingest", ratio, sluice, plain, connections, customers, seconds }, null, options.json ? 0 : 2));
+  console.log(
+    JSON.stringify(
+      { bench: "ingest", ratio, sluice, plain, connections, customers, seconds },
+      null,
+      options.json ? 0 : 2,
+    ),
+  );
 } finally {
   rmSync(folder, { recursive: true });
   await pool.end();
@@ -53,7 +81,12 @@ async function seedCustomers(db: Pool, count: number, file: string): Promise<str
   let left = count;
   const worker = async () => {
     while (left-- > 0) {
-      const customerId = await createCustomer(db, { name: "bench", priceNormal: 500, priceExpress: 700, rateLimit: null });
+      const customerId = await createCustomer(db, {
+        name: "bench",
+        priceNormal: 500,
+        priceExpress: 700,
+        rateLimit: null,
+      });
       keys.push((await createKey({ pool: db, id }, customerId)).apiKey);
       await topUp({ pool: db, id, now: Date.now }, customerId, 10_000_000_000, "bench");
     }
@@ -65,10 +98,16 @@ async function seedCustomers(db: Pool, count: number, file: string): Promise<str
 
 async function measurePlain(keysFile: string): Promise<Measured> {
   const env = { ...process.env, SLUICE_API_PORT: String(options.baselinePort) };
-  const server = spawn(process.execPath, [join(import.meta.dirname, "plain-server.ts")], { env, stdio: ["ignore", "inherit", "inherit"] });
+  const server = spawn(process.execPath, [join(import.meta.dirname, "plain-server.ts")], {
+    env,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   try {
     for (let i = 0; ; i++) {
-      const up = await fetch(`http://127.0.0.1:${options.baselinePort}/health`).then((r) => r.ok, () => false);
+      const up = await fetch(`http://127.0.0.1:${options.baselinePort}/health`).then(
+        (r) => r.ok,
+        () => false,
+      );
       if (up) break;
       if (i > 100) throw new Error("the plain server did not start within 10 s");
       await sleep(100);
@@ -88,7 +127,8 @@ async function measure(name: string, port: number, keysFile: string): Promise<Me
   const after = await stored(config);
   const accepts = run.requests - run.refused;
   // wrk stops listening at its deadline: what was under way then is stored, but not counted by it.
-  if (after - before < accepts) throw new Error(`${name}: ${accepts} answers of 202, but ${after - before} messages stored`);
+  if (after - before < accepts)
+    throw new Error(`${name}: ${accepts} answers of 202, but ${after - before} messages stored`);
   const perS = Math.round(accepts / (run.micros / 1e6));
   say(`${name}: ${perS} accepts/s, p50 ${run.p50_ms} ms, p99 ${run.p99_ms} ms`);
   const { p50_ms, p99_ms, refused, socket_errors } = run;
@@ -100,7 +140,15 @@ function stored(_: Config): Promise<number> {
 }
 
 function wrk(port: number, keysFile: string, seconds: number): Promise<Run> {
-  const args = ["-t1", `-c${options.connections}`, `-d${seconds}s`, "--timeout", "10s", "-s", join(import.meta.dirname, "wrk-send.lua")];
+  const args = [
+    "-t1",
+    `-c${options.connections}`,
+    `-d${seconds}s`,
+    "--timeout",
+    "10s",
+    "-s",
+    join(import.meta.dirname, "wrk-send.lua"),
+  ];
   const child = spawn("wrk", [...args, `http://127.0.0.1:${port}`], {
     env: { ...process.env, SLUICE_BENCH_KEYS: keysFile },
     stdio: ["ignore", "pipe", "inherit"],
@@ -108,7 +156,9 @@ function wrk(port: number, keysFile: string, seconds: number): Promise<Run> {
   return new Promise((resolve, reject) => {
     let out = "";
     child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
-    child.once("error", () => reject(new Error("wrk is missing: `make setup` installs it, or `apt-get install wrk`")));
+    child.once("error", () =>
+      reject(new Error("wrk is missing: `make setup` installs it, or `apt-get install wrk`")),
+    );
     child.once("close", () => {
       const line = /^RESULT (.*)$/m.exec(out)?.[1];
       if (line === undefined) reject(new Error(`wrk printed no result:\n${out}`));

@@ -34,26 +34,70 @@ async function send(request: Request, traceparent: string): Promise<Record<strin
   const messageId = id();
   const nowMs = Date.now();
   const record = {
-    id: messageId, customerId, phone: phone.e164, text: body.text, from: null, reference: null, lane: "normal" as const,
-    encoding, parts, cost, createdAtMs: nowMs, attempt: 0, guaranteedByMs: null, traceparent,
+    id: messageId,
+    customerId,
+    phone: phone.e164,
+    text: body.text,
+    from: null,
+    reference: null,
+    lane: "normal" as const,
+    encoding,
+    parts,
+    cost,
+    createdAtMs: nowMs,
+    attempt: 0,
+    guaranteedByMs: null,
+    traceparent,
   };
   const balance = await pool.transaction(async (conn) => {
     const [wallet] = await conn.query<{ balance: number }[]>(
-      "SELECT balance FROM wallet_accounts WHERE customer_id=? FOR UPDATE", [customerId]);
+      "SELECT balance FROM wallet_accounts WHERE customer_id=? FOR UPDATE",
+      [customerId],
+    );
     if (wallet === undefined || wallet.balance < cost) throw insufficientBalance(cost, wallet?.balance ?? 0);
-    await conn.write("UPDATE wallet_accounts SET balance=balance-?, reserved=reserved+? WHERE customer_id=?", [cost, cost, customerId]);
+    await conn.write(
+      "UPDATE wallet_accounts SET balance=balance-?, reserved=reserved+? WHERE customer_id=?",
+      [cost, cost, customerId],
+    );
     await conn.write(
       "INSERT INTO messages (id,customer_id,lane,status,phone,text,encoding,parts,cost,created_at,updated_at) " +
         "VALUES (?,?,'normal','queued',?,?,?,?,?,NOW(3),NOW(3))",
-      [messageId, customerId, phone.e164, body.text, encoding, parts, cost]);
+      [messageId, customerId, phone.e164, body.text, encoding, parts, cost],
+    );
     // Wallet to message at once: a grant and a reserve, as the ledger books it.
-    const entries = [openEntry(id(), "grant", customerId, cost, nowMs), openEntry(messageId, "reserve", customerId, cost, nowMs)];
+    const entries = [
+      openEntry(id(), "grant", customerId, cost, nowMs),
+      openEntry(messageId, "reserve", customerId, cost, nowMs),
+    ];
     await conn.write(entriesSql(entries));
     await conn.write("INSERT INTO outbox (lane,payload) VALUES ('normal',?)", [packLaneRow([record])]);
-    await conn.write(eventsSql([{ ...record, status: "queued", operator: null, operatorMessageId: null, sequence: 1, updatedAtMs: nowMs }], entries));
+    await conn.write(
+      eventsSql(
+        [
+          {
+            ...record,
+            status: "queued",
+            operator: null,
+            operatorMessageId: null,
+            sequence: 1,
+            updatedAtMs: nowMs,
+          },
+        ],
+        entries,
+      ),
+    );
     return wallet.balance - cost;
   });
-  return { enqueued: true, id: messageId, customer_id: String(customerId), type: "normal", encoding, parts, cost, balance_after: balance };
+  return {
+    enqueued: true,
+    id: messageId,
+    customer_id: String(customerId),
+    type: "normal",
+    encoding,
+    parts,
+    cost,
+    balance_after: balance,
+  };
 }
 
 Bun.serve({

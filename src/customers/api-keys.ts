@@ -25,12 +25,19 @@ export function createKey(
   const apiKey = `sk_${randomBytes(20).toString("base64url")}`;
   const keyId = id();
   return pool.transaction(async (conn) => {
-    const known = await conn.query("SELECT customer_id FROM customers WHERE customer_id=? FOR UPDATE", [customerId]);
+    const known = await conn.query("SELECT customer_id FROM customers WHERE customer_id=? FOR UPDATE", [
+      customerId,
+    ]);
     if (known.length === 0) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
-    const live = await conn.query("SELECT key_id FROM api_keys WHERE customer_id=? AND revoked_at IS NULL", [customerId]);
+    const live = await conn.query("SELECT key_id FROM api_keys WHERE customer_id=? AND revoked_at IS NULL", [
+      customerId,
+    ]);
     if (live.length >= LIVE_KEYS_MAX) {
       const reason = `already has ${LIVE_KEYS_MAX} live keys: revoke one first`;
-      throw new SluiceError("validation_failed", { detail: `The customer ${reason}.`, errors: [{ field: "customer", reason }] });
+      throw new SluiceError("validation_failed", {
+        detail: `The customer ${reason}.`,
+        errors: [{ field: "customer", reason }],
+      });
     }
     await conn.write("INSERT INTO api_keys (key_id, key_hash, customer_id, scopes) VALUES (?, ?, ?, ?)", [
       keyId,
@@ -44,10 +51,11 @@ export function createKey(
 
 /** All keys of a customer, oldest first; never the key itself. */
 export async function listKeys(pool: Pool, customerId: number): Promise<KeyRow[]> {
-  const found = await pool.query<{ key_id: string; scopes: string; created_at: Date; revoked_at: Date | null }[]>(
-    "SELECT key_id, scopes, created_at, revoked_at FROM api_keys WHERE customer_id=? ORDER BY key_id",
-    [customerId],
-  );
+  const found = await pool.query<
+    { key_id: string; scopes: string; created_at: Date; revoked_at: Date | null }[]
+  >("SELECT key_id, scopes, created_at, revoked_at FROM api_keys WHERE customer_id=? ORDER BY key_id", [
+    customerId,
+  ]);
   return found.map((row) => ({
     ...row,
     created_at: row.created_at.toISOString(),

@@ -22,7 +22,10 @@ export type KeyCache = {
   stop(): void;
 };
 
-export function createKeyCache(pool: Pool, options: { monotonicMs: () => number; now: () => number; random?: () => number }): KeyCache {
+export function createKeyCache(
+  pool: Pool,
+  options: { monotonicMs: () => number; now: () => number; random?: () => number },
+): KeyCache {
   const entries = new Map<string, Entry>();
   let polledAtMs = Number.NEGATIVE_INFINITY;
   let since: number | null = null;

@@ -5,9 +5,21 @@
 // Crash points: before COMMIT nothing is stored and nobody was answered; after it the outbox row carries on whatever happens here.
 
 import { SluiceError } from "../core/errors.ts";
-import { COMMIT_ROWS_MAX, COMMIT_WAIT_MAX_MS, QUEUE_CUSTOMER_ROWS_MAX, QUEUE_ROWS_MAX } from "../core/limits.ts";
+import {
+  COMMIT_ROWS_MAX,
+  COMMIT_WAIT_MAX_MS,
+  QUEUE_CUSTOMER_ROWS_MAX,
+  QUEUE_ROWS_MAX,
+} from "../core/limits.ts";
 import type { LaneRecord } from "../core/record.ts";
-import { acceptBatch, type Batch, CommitInDoubtError, FencedError, isStored, type Spend } from "../ledger/accept.ts";
+import {
+  acceptBatch,
+  type Batch,
+  CommitInDoubtError,
+  FencedError,
+  isStored,
+  type Spend,
+} from "../ledger/accept.ts";
 import type { Log } from "../platform/log.ts";
 import { isConnectionLost, isRetryable, type Pool } from "../platform/mysql.ts";
 import { backoffMs, sleep } from "../platform/retry.ts";
@@ -29,7 +41,13 @@ export type GroupCommit = {
 };
 
 export type CommitCounts = { commits_total: number; accepted_total: number; in_doubt_total: number };
-export type GroupCommitOptions = { connections: number; nodeId: string; now: () => number; monotonicMs: () => number; log: Log };
+export type GroupCommitOptions = {
+  connections: number;
+  nodeId: string;
+  now: () => number;
+  monotonicMs: () => number;
+  log: Log;
+};
 
 export function createGroupCommit(
   { pool, book, counts }: { pool: Pool; book: LeaseBook; counts: CommitCounts },
@@ -131,7 +149,10 @@ export function createGroupCommit(
     return new SluiceError("unavailable", { cause });
   };
   const unknown = (items: Item[], cause: unknown): SluiceError => {
-    log.error({ err: cause, rows: items.length }, "outcome of a commit is unknown; its leases are left to the reaper");
+    log.error(
+      { err: cause, rows: items.length },
+      "outcome of a commit is unknown; its leases are left to the reaper",
+    );
     for (const lease of new Set(items.map((i) => i.lease))) book.drop(lease);
     return new SluiceError("outcome_unknown", { cause });
   };
@@ -140,7 +161,10 @@ export function createGroupCommit(
     const lost = new Set(error.lost.map((s) => `${s.customerId}:${s.epoch}`));
     const isLost = ({ lease }: Item) => lost.has(`${lease.customerId}:${lease.epoch}`);
     const out = items.filter(isLost);
-    log.warn({ leases: error.lost.length, rows: out.length }, "leases were taken back; their messages were not stored");
+    log.warn(
+      { leases: error.lost.length, rows: out.length },
+      "leases were taken back; their messages were not stored",
+    );
     for (const { lease } of out) book.drop(lease);
     answer(out, new SluiceError("unavailable", { cause: error }));
     return items.filter((item) => !isLost(item));

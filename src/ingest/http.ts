@@ -29,7 +29,8 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 /** The JSON body. @throws SluiceError 400, 413 or 415 */
 export async function readJson(request: Request): Promise<unknown> {
   const type = request.headers.get("content-type");
-  if (type === null || !/^application\/json\s*(;|$)/i.test(type)) throw new SluiceError("unsupported_media_type");
+  if (type === null || !/^application\/json\s*(;|$)/i.test(type))
+    throw new SluiceError("unsupported_media_type");
   const bytes = await readBytes(request);
   let text: string;
   try {
@@ -39,7 +40,9 @@ export async function readJson(request: Request): Promise<unknown> {
   }
   // Short bodies can't be deep enough to matter, and they are the hot path.
   if (text.length > 1_024 && depthOf(text) > JSON_DEPTH_MAX) {
-    throw new SluiceError("malformed_json", { detail: `The body is nested deeper than ${JSON_DEPTH_MAX} levels.` });
+    throw new SluiceError("malformed_json", {
+      detail: `The body is nested deeper than ${JSON_DEPTH_MAX} levels.`,
+    });
   }
   let body: unknown;
   try {
@@ -91,7 +94,11 @@ export function respond(reply: Reply, requestId: string): Response {
 }
 
 /** The answer to whatever was thrown, and the error it was mapped to. */
-export function respondProblem(thrown: unknown, requestId: string, headers?: Record<string, string>): Response {
+export function respondProblem(
+  thrown: unknown,
+  requestId: string,
+  headers?: Record<string, string>,
+): Response {
   const error = toSluiceError(thrown);
   return new Response(problemBody(error, requestId), {
     status: error.status,

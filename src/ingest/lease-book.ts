@@ -8,7 +8,17 @@
 // Invariant: available + inFlight ≤ granted − spent of its row. Bound: what waits is bounded by the commit queue's own bound.
 
 import { insufficientBalance, SluiceError } from "../core/errors.ts";
-import { type Grant, grantLeases, LEASE_BATCH_MAX, type LeaseDeps, reapLeases, type Release, releaseLeases, renewLeases, type Want } from "../ledger/lease.ts";
+import {
+  type Grant,
+  grantLeases,
+  LEASE_BATCH_MAX,
+  type LeaseDeps,
+  reapLeases,
+  type Release,
+  releaseLeases,
+  renewLeases,
+  type Want,
+} from "../ledger/lease.ts";
 import type { Log } from "../platform/log.ts";
 import { sleep } from "../platform/retry.ts";
 
@@ -142,7 +152,9 @@ export function createLeaseBook(deps: LeaseDeps, { nodeId, leaseTtlMs, log }: Le
         lease.waiting.push(waiter);
       } else {
         const all = lease.available + lease.elsewhere;
-        waiter.reject(all < waiter.cost ? insufficientBalance(waiter.cost, all) : new SluiceError("credit_elsewhere"));
+        waiter.reject(
+          all < waiter.cost ? insufficientBalance(waiter.cost, all) : new SluiceError("credit_elsewhere"),
+        );
       }
     }
     if (lease.waiting.length > 0) ask(urgent, lease);
@@ -196,7 +208,9 @@ export function createLeaseBook(deps: LeaseDeps, { nodeId, leaseTtlMs, log }: Le
 
   const release = async (idle: Lease[]) => {
     for (let i = 0; i < idle.length; i += LEASE_BATCH_MAX) {
-      const some = idle.slice(i, i + LEASE_BATCH_MAX).filter((l) => l.held && !l.refilling && l.waiting.length === 0);
+      const some = idle
+        .slice(i, i + LEASE_BATCH_MAX)
+        .filter((l) => l.held && !l.refilling && l.waiting.length === 0);
       if (some.length === 0) continue;
       const releases = some.map((l) => ({ customerId: l.customerId, epoch: l.epoch, amount: l.available }));
       for (const lease of some) {

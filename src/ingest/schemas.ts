@@ -4,7 +4,12 @@
 import { Type } from "typebox";
 import { Compile } from "typebox/compile";
 import { type FieldError, SluiceError } from "../core/errors.ts";
-import { FROM_CHARS_MAX, PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, REQUEST_ID_CHARS_MAX } from "../core/limits.ts";
+import {
+  FROM_CHARS_MAX,
+  PHONE_CHARS_MAX,
+  REFERENCE_CHARS_MAX,
+  REQUEST_ID_CHARS_MAX,
+} from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
 import { MONEY_MAX } from "../core/money.ts";
 
@@ -20,7 +25,13 @@ export const SendBody = Type.Object(
   },
   closed,
 );
-export type SendBody = { phone: string; text: string; type: "normal" | "express"; from?: string; reference?: string };
+export type SendBody = {
+  phone: string;
+  text: string;
+  type: "normal" | "express";
+  from?: string;
+  reference?: string;
+};
 
 export const TopupBody = Type.Object(
   {
@@ -43,7 +54,9 @@ export function checkerOf<T>(schema: Schema, notYet: readonly string[] = []): Ch
     const errors = fieldErrors(compiled.Errors(body), fields);
     const asked = errors.filter((e) => notYet.includes(e.field));
     if (asked.length > 0 && asked.length === errors.length) {
-      throw new SluiceError("not_supported", { errors: asked.map((e) => ({ ...e, reason: "is not supported yet" })) });
+      throw new SluiceError("not_supported", {
+        errors: asked.map((e) => ({ ...e, reason: "is not supported yet" })),
+      });
     }
     throw new SluiceError("validation_failed", { errors });
   };
@@ -65,7 +78,8 @@ function fieldErrors(found: Iterable<SchemaError>, fields: readonly string[]): F
     } else if (field === "") reasons.set("body", "must be a JSON object");
     else if (error.keyword === "const" || error.keyword === "anyOf") {
       reasons.set(printable(field), `must be one of ${LANES.map((l) => JSON.stringify(l)).join(", ")}`);
-    } else if (error.keyword !== "boolean" && !reasons.has(printable(field))) reasons.set(printable(field), reasonOf(error.keyword, params, error));
+    } else if (error.keyword !== "boolean" && !reasons.has(printable(field)))
+      reasons.set(printable(field), reasonOf(error.keyword, params, error));
   }
   return [...reasons].map(([field, reason]) => ({ field, reason }));
 }

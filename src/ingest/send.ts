@@ -20,15 +20,29 @@ export type SendDeps = { book: LeaseBook; commits: GroupCommit; limits: RateLimi
 const NOT_YET = ["send_at", "valid_for", "callback_url"];
 const check = checkerOf<SendBody>(SendBody, NOT_YET);
 
-export function createSend({ book, commits, limits, id }: SendDeps, options: { expressPromiseMs: number }): Route {
+export function createSend(
+  { book, commits, limits, id }: SendDeps,
+  options: { expressPromiseMs: number },
+): Route {
   const handle = async (call: Call): Promise<Reply> => {
     const { owner } = call;
     if (call.request.headers.has("idempotency-key")) {
       throw new SluiceError("not_supported", {
-        errors: [{ field: "Idempotency-Key", reason: "is not supported yet; use `reference` to find a message again" }],
+        errors: [
+          {
+            field: "Idempotency-Key",
+            reason: "is not supported yet; use `reference` to find a message again",
+          },
+        ],
       });
     }
-    const record = toRecord(check(await readJson(call.request)), owner, id, call.traceparent, options.expressPromiseMs);
+    const record = toRecord(
+      check(await readJson(call.request)),
+      owner,
+      id,
+      call.traceparent,
+      options.expressPromiseMs,
+    );
     const headers = limits.take(owner, record.parts);
     commits.admit(owner.customerId);
     let lease: Lease;
@@ -41,7 +55,11 @@ export function createSend({ book, commits, limits, id }: SendDeps, options: { e
     }
     const balanceAfter = lease.available + lease.elsewhere;
     await commits.store(record, lease);
-    return { status: 202, body: answer(record, owner, balanceAfter), ...(headers === null ? {} : { headers }) };
+    return {
+      status: 202,
+      body: answer(record, owner, balanceAfter),
+      ...(headers === null ? {} : { headers }),
+    };
   };
   return { method: "POST", path: "/v1/sms/send", scope: "send", handle };
 }
@@ -58,7 +76,13 @@ function toRecord(
   const size = problem === null ? countParts(body.text) : null;
   const from = body.from === undefined ? null : labelProblem(body.from);
   const reference = body.reference === undefined ? null : labelProblem(body.reference);
-  if (!("e164" in phone) || size === null || size.parts > TEXT_PARTS_MAX || from !== null || reference !== null) {
+  if (
+    !("e164" in phone) ||
+    size === null ||
+    size.parts > TEXT_PARTS_MAX ||
+    from !== null ||
+    reference !== null
+  ) {
     const tooLong = size !== null && size.parts > TEXT_PARTS_MAX;
     const why = tooLong ? `needs ${size.parts} parts; at most ${TEXT_PARTS_MAX} are allowed` : problem;
     const errors = [
@@ -92,7 +116,8 @@ function toRecord(
 
 // By hand: nothing in it can need escaping, and it runs for every message.
 function answer(r: LaneRecord, owner: KeyOwner, balanceAfter: number): string {
-  const promised = r.guaranteedByMs === null ? "" : `,"guaranteed_by":"${new Date(r.guaranteedByMs).toISOString()}"`;
+  const promised =
+    r.guaranteedByMs === null ? "" : `,"guaranteed_by":"${new Date(r.guaranteedByMs).toISOString()}"`;
   return (
     `{"enqueued":true,"id":"${r.id}","customer_id":"${r.customerId}","type":"${r.lane}","encoding":"${r.encoding}",` +
     `"parts":${r.parts},"cost":${r.cost},"currency":"${owner.currency}","balance_after":${balanceAfter},` +

@@ -89,17 +89,26 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
       }
     }
     if (owner === null) throw new SluiceError("api_key_invalid");
-    if (!owner.scopes.has(scope)) throw new SluiceError("scope_missing", { detail: `This route needs the scope ${scope}.` });
+    if (!owner.scopes.has(scope))
+      throw new SluiceError("scope_missing", { detail: `This route needs the scope ${scope}.` });
     return owner;
   };
 
   const table = new Map<string, Record<string, Handler>>();
-  for (const route of deps.routes) table.set(route.path, { ...table.get(route.path), [route.method]: guarded(route) });
-  table.set("/health", { GET: () => respond({ status: 200, body: { status: "ok" } }, traceIdOf(newTraceparent())) });
+  for (const route of deps.routes)
+    table.set(route.path, { ...table.get(route.path), [route.method]: guarded(route) });
+  table.set("/health", {
+    GET: () => respond({ status: 200, body: { status: "ok" } }, traceIdOf(newTraceparent())),
+  });
   table.set("/ready", {
     GET: () => {
-      const readiness: Readiness = refusing ? { ready: false, checks: { process: "down" as CheckResult } } : deps.ready();
-      return respond({ status: readiness.ready ? 200 : 503, body: readyBody(readiness) }, traceIdOf(newTraceparent()));
+      const readiness: Readiness = refusing
+        ? { ready: false, checks: { process: "down" as CheckResult } }
+        : deps.ready();
+      return respond(
+        { status: readiness.ready ? 200 : 503, body: readyBody(readiness) },
+        traceIdOf(newTraceparent()),
+      );
     },
   });
   table.set("/metrics", {
@@ -115,7 +124,10 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
     const allow = Object.keys(byMethod);
     bunRoutes[path] = (request) => {
       const handler = byMethod[request.method] ?? (request.method === "HEAD" ? byMethod.GET : undefined);
-      return handler?.(request) ?? fail(new SluiceError("method_not_allowed", { allow }), traceIdOf(newTraceparent()));
+      return (
+        handler?.(request) ??
+        fail(new SluiceError("method_not_allowed", { allow }), traceIdOf(newTraceparent()))
+      );
     };
   }
   const server = Bun.serve({
@@ -126,7 +138,8 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
     idleTimeout: 30,
     development: false,
     routes: bunRoutes as never,
-    fetch: () => fail(new SluiceError("not_found", { detail: "No such route." }), traceIdOf(newTraceparent())),
+    fetch: () =>
+      fail(new SluiceError("not_found", { detail: "No such route." }), traceIdOf(newTraceparent())),
     error: (thrown) => fail(thrown, traceIdOf(newTraceparent())),
   });
   return {

@@ -21,7 +21,10 @@ export function createTopup(deps: LeaseDeps): Route {
         throw new SluiceError("validation_failed", { errors: [{ field: "request_id", reason: problem }] });
       }
       const { idempotent, balance } = await topUp(deps, owner.customerId, amount, request_id);
-      return { status: 200, body: { topup: true, idempotent, amount, customer_id: owner.customerId, balance } };
+      return {
+        status: 200,
+        body: { topup: true, idempotent, amount, customer_id: owner.customerId, balance },
+      };
     },
   };
 }

@@ -14,7 +14,13 @@ export type LeaseDeps = { pool: Pool; id: () => string; now: () => number };
 /** What the lease wants: the costs that wait for it, in order, and the size it would like for what comes after them. */
 export type Want = { customerId: number; epoch: number; costs: number[]; target: number; held: boolean };
 /** balance and elsewhere are what is left after this grant: in the wallet, and unspent in other leases. */
-export type Grant = { customerId: number; granted: number; balance: number; elsewhere: number; fenced: boolean };
+export type Grant = {
+  customerId: number;
+  granted: number;
+  balance: number;
+  elsewhere: number;
+  fenced: boolean;
+};
 
 type Wallet = { customer_id: number; balance: number };
 type LeaseRow = { customer_id: number; node_id: string; epoch: number; unspent: number };
@@ -43,7 +49,12 @@ export function grantLeases(
     if (wallets.length === 0) return [];
     const leases = await leasesOf(conn, wallets);
     const grants = wallets.map((wallet) =>
-      decide(wallet, byCustomer.get(wallet.customer_id) as Want, leases.get(wallet.customer_id) ?? [], nodeId),
+      decide(
+        wallet,
+        byCustomer.get(wallet.customer_id) as Want,
+        leases.get(wallet.customer_id) ?? [],
+        nodeId,
+      ),
     );
     const given = grants.filter((g) => g.granted > 0);
     if (given.length === 0) return grants;
@@ -71,7 +82,8 @@ function decide(wallet: Wallet, want: Want, leases: LeaseRow[], nodeId: string):
   }
   const { customerId } = want;
   // The lease was reaped: its owner has to start over under a new epoch before it is given anything.
-  if (want.held && !found) return { customerId, granted: 0, balance: wallet.balance, elsewhere, fenced: true };
+  if (want.held && !found)
+    return { customerId, granted: 0, balance: wallet.balance, elsewhere, fenced: true };
   const granted = grantSize(wallet.balance, want.costs, want.target);
   return { customerId, granted, balance: wallet.balance - granted, elsewhere, fenced: false };
 }
@@ -82,13 +94,22 @@ export type Release = { customerId: number; epoch: number; amount: number };
  * Gives unspent credit back, and drops rows that hold nothing more. Only leases still there under their epoch are touched:
  * what was reaped in between went back already.
  */
-export function releaseLeases({ pool, id, now }: LeaseDeps, nodeId: string, releases: Release[]): Promise<void> {
+export function releaseLeases(
+  { pool, id, now }: LeaseDeps,
+  nodeId: string,
+  releases: Release[],
+): Promise<void> {
   return pool.transaction(async (conn) => {
     const ids = releases.map((r) => r.customerId).sort((a, b) => a - b);
     await lockWallets(conn, ids, false);
-    const leases = await leasesOf(conn, ids.map((customer_id) => ({ customer_id })));
+    const leases = await leasesOf(
+      conn,
+      ids.map((customer_id) => ({ customer_id })),
+    );
     const held = releases.filter((r) =>
-      leases.get(r.customerId)?.some((l) => l.node_id === nodeId && l.epoch === r.epoch && l.unspent >= r.amount),
+      leases
+        .get(r.customerId)
+        ?.some((l) => l.node_id === nodeId && l.epoch === r.epoch && l.unspent >= r.amount),
     );
     if (held.length === 0) return;
     const back = held.filter((r) => r.amount > 0);
@@ -103,9 +124,16 @@ export function releaseLeases({ pool, id, now }: LeaseDeps, nodeId: string, rele
 }
 
 /** Keeps this node's leases, but for those it dropped in doubt and leaves to the reaper. */
-export async function renewLeases(pool: Pool, nodeId: string, ttlMs: number, dropped: Release[]): Promise<void> {
+export async function renewLeases(
+  pool: Pool,
+  nodeId: string,
+  ttlMs: number,
+  dropped: Release[],
+): Promise<void> {
   const except =
-    dropped.length === 0 ? "" : ` AND (customer_id,epoch) NOT IN (${dropped.map((d) => `(${d.customerId},${d.epoch})`)})`;
+    dropped.length === 0
+      ? ""
+      : ` AND (customer_id,epoch) NOT IN (${dropped.map((d) => `(${d.customerId},${d.epoch})`)})`;
   await pool.transaction((conn) =>
     conn.write(
       `UPDATE credit_leases SET expires_at=NOW(3) + INTERVAL ${ttlMs * 1000} MICROSECOND WHERE node_id='${nodeId}'${except}`,
@@ -161,7 +189,10 @@ const lockWallets = (conn: Connection, ids: number[], skipLocked: boolean): Prom
       `FOR UPDATE${skipLocked ? " SKIP LOCKED" : ""}`,
   );
 
-async function leasesOf(conn: Connection, wallets: { customer_id: number }[]): Promise<Map<number, LeaseRow[]>> {
+async function leasesOf(
+  conn: Connection,
+  wallets: { customer_id: number }[],
+): Promise<Map<number, LeaseRow[]>> {
   const found = await conn.query<LeaseRow[]>(
     "SELECT customer_id, node_id, epoch, granted - spent AS unspent FROM credit_leases " +
       `WHERE customer_id IN (${wallets.map((w) => w.customer_id)})`,

@@ -40,7 +40,12 @@ async function booksBalance(): Promise<void> {
 }
 
 async function customerWith(balance: number): Promise<number> {
-  const customerId = await createCustomer(pool, { name: "test", priceNormal: 500, priceExpress: 700, rateLimit: null });
+  const customerId = await createCustomer(pool, {
+    name: "test",
+    priceNormal: 500,
+    priceExpress: 700,
+    rateLimit: null,
+  });
   if (balance > 0) await topUp(deps, customerId, balance, "first");
   return customerId;
 }
@@ -67,8 +72,19 @@ const batch = (nodeId: string, customerId: number, epoch: number, count: number)
   spends: [{ customerId, epoch, amount: count * 500 }],
   nowMs: Date.now(),
 });
-const grant = async (nodeId: string, customerId: number, costs: number[], held = false, ttlMs = 20_000): Promise<Grant> =>
-  (await grantLeases(deps, nodeId, [{ customerId, epoch: 1, costs, target: 0, held }], { ttlMs, skipLocked: false }))[0] as Grant;
+const grant = async (
+  nodeId: string,
+  customerId: number,
+  costs: number[],
+  held = false,
+  ttlMs = 20_000,
+): Promise<Grant> =>
+  (
+    await grantLeases(deps, nodeId, [{ customerId, epoch: 1, costs, target: 0, held }], {
+      ttlMs,
+      skipLocked: false,
+    })
+  )[0] as Grant;
 const wallet = async (customerId: number) =>
   (await pool.query("SELECT balance, reserved FROM wallet_accounts WHERE customer_id=?", [customerId]))[0];
 
@@ -89,9 +105,13 @@ test("a batch stores messages, entries, outbox rows and what the lease spent, or
   const stored = batch(node, customerId, 1, 3);
   await pool.use((conn) => acceptBatch(conn, stored));
   expect(await pool.use((conn) => isStored(conn, stored))).toBe(true);
-  const [lease] = await pool.query("SELECT granted, spent FROM credit_leases WHERE customer_id=?", [customerId]);
+  const [lease] = await pool.query("SELECT granted, spent FROM credit_leases WHERE customer_id=?", [
+    customerId,
+  ]);
   expect(lease).toEqual({ granted: 2_000, spent: 1_500 });
-  const [message] = await pool.query("SELECT text, reference, status FROM messages WHERE id=?", [stored.records[0]?.id]);
+  const [message] = await pool.query("SELECT text, reference, status FROM messages WHERE id=?", [
+    stored.records[0]?.id,
+  ]);
   expect(message).toEqual({ text: "it's \\ a 'test'\n", reference: 'a"b', status: "queued" });
 });
 

@@ -46,7 +46,9 @@ export function topUp(
         `SELECT amount FROM topups WHERE customer_id=${customerId} AND request_id=${quote(requestId)}`,
       );
       if (known?.amount !== amount) {
-        throw new SluiceError("topup_conflict", { detail: `request_id was used with the amount ${known?.amount}.` });
+        throw new SluiceError("topup_conflict", {
+          detail: `request_id was used with the amount ${known?.amount}.`,
+        });
       }
     } else {
       if (wallet.balance + wallet.reserved > MONEY_MAX - amount) {
@@ -63,6 +65,9 @@ export function topUp(
     const [held] = await conn.query<{ unspent: number | string | null }[]>(
       `SELECT SUM(granted - spent) AS unspent FROM credit_leases WHERE customer_id=${customerId}`,
     );
-    return { idempotent: !isNew, balance: wallet.balance + (isNew ? amount : 0) + Number(held?.unspent ?? 0) };
+    return {
+      idempotent: !isNew,
+      balance: wallet.balance + (isNew ? amount : 0) + Number(held?.unspent ?? 0),
+    };
   });
 }

@@ -42,7 +42,8 @@ const clickhouse = createClickhouse(config);
 
 await untilUp(
   () => readPool.query("SELECT 1 FROM wallet_accounts LIMIT 1"),
-  (err, waitMs) => log.warn({ err, wait_ms: Math.round(waitMs) }, "waiting for MySQL and its tables (./sluice migrate)"),
+  (err, waitMs) =>
+    log.warn({ err, wait_ms: Math.round(waitMs) }, "waiting for MySQL and its tables (./sluice migrate)"),
 );
 
 const ledger = { pool: ledgerPool, id, now };
@@ -63,7 +64,11 @@ const probes = createProbe({
 });
 metrics.gauge("sluice_ingest_queue", "messages admitted and not yet answered", () => commits.admitted());
 metrics.gauge("sluice_ingest_leases", "leases held", () => book.stats().leases);
-metrics.gauge("sluice_ingest_lease_available", "unspent credit held, minor units", () => book.stats().available);
+metrics.gauge(
+  "sluice_ingest_lease_available",
+  "unspent credit held, minor units",
+  () => book.stats().available,
+);
 
 const ready = () => {
   const { skewMs, polledAgoMs } = keys.state();
@@ -81,7 +86,10 @@ const routes = [
   ...createReadRoutes({ pool: readPool, clickhouse, now }),
 ];
 const health = await serveHealth({ log, metrics, ready }, { host: config.apiHost, port: config.healthPort });
-const server = createServer({ keys, routes, ready, metrics, log }, { host: config.apiHost, port: config.apiPort });
+const server = createServer(
+  { keys, routes, ready, metrics, log },
+  { host: config.apiHost, port: config.apiPort },
+);
 log.info({ port: config.apiPort, node_id: nodeId }, "listening");
 
 runUntilStopped(log, DRAIN_MS, async () => {

@@ -22,7 +22,12 @@ const count = (env: string, fallback: number, min: number, max: number, doc: str
   max,
   doc,
 });
-const text = (env: string, fallback: string, doc: string): TextSetting => ({ env, kind: "text", fallback, doc });
+const text = (env: string, fallback: string, doc: string): TextSetting => ({
+  env,
+  kind: "text",
+  fallback,
+  doc,
+});
 
 export const settings = {
   apiHost: text("SLUICE_API_HOST", "127.0.0.1", "address the API listens on"),
@@ -45,8 +50,20 @@ export const settings = {
   logLevel: text("SLUICE_LOG_LEVEL", "info", "pino level: trace, debug, info, warn, error, silent"),
   otlpUrl: text("SLUICE_OTLP_URL", "", "OTLP-HTTP traces endpoint; empty: no export"),
   commitConnections: count("SLUICE_COMMIT_CONNECTIONS", 2, 1, 16, "connections of the group commit"),
-  leaseTtlMs: count("SLUICE_LEASE_TTL_MS", 20_000, 3_000, 120_000, "a lease not renewed for this long is taken back"),
-  expressPromiseMs: count("SLUICE_EXPRESS_PROMISE_MS", 5_000, 500, 600_000, "express: guaranteed_by − acceptance"),
+  leaseTtlMs: count(
+    "SLUICE_LEASE_TTL_MS",
+    20_000,
+    3_000,
+    120_000,
+    "a lease not renewed for this long is taken back",
+  ),
+  expressPromiseMs: count(
+    "SLUICE_EXPRESS_PROMISE_MS",
+    5_000,
+    500,
+    600_000,
+    "express: guaranteed_by − acceptance",
+  ),
 } as const satisfies Record<string, Setting>;
 
 export type Config = {

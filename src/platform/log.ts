@@ -21,5 +21,12 @@ function errorFields(error: unknown): Record<string, unknown> {
   const { code, errno } = error as { code?: unknown; errno?: unknown };
   const cause = error.cause === undefined ? undefined : errorFields(error.cause);
   const isSql = "sql" in error;
-  return { name: error.name, message: isSql ? undefined : error.message, code, errno, cause, stack: isSql ? undefined : error.stack };
+  return {
+    name: error.name,
+    message: isSql ? undefined : error.message,
+    code,
+    errno,
+    cause,
+    stack: isSql ? undefined : error.stack,
+  };
 }

@@ -21,7 +21,10 @@ export type Pool = {
   /** Lends a connection; it is destroyed, not reused, if `use` throws anything but a retryable code. */
   use<T>(use: (conn: Connection) => Promise<T>): Promise<T>;
   /** One transaction: BEGIN, body, COMMIT. Deadlock and lock wait repeat the whole of it, `attemptsMax` times at most. */
-  transaction<T>(body: (conn: Connection) => Promise<T>, options?: { attemptsMax?: number; snapshot?: boolean }): Promise<T>;
+  transaction<T>(
+    body: (conn: Connection) => Promise<T>,
+    options?: { attemptsMax?: number; snapshot?: boolean },
+  ): Promise<T>;
   end(): Promise<void>;
 };
 
@@ -29,7 +32,8 @@ export const escapeSql: (value: unknown) => string = (value) => mysql.escape(val
 
 const DEADLOCK = 1213;
 const LOCK_WAIT = 1205;
-export const errorNumber = (error: unknown): number | undefined => (error as { errno?: number } | undefined)?.errno;
+export const errorNumber = (error: unknown): number | undefined =>
+  (error as { errno?: number } | undefined)?.errno;
 export const isRetryable = (error: unknown): boolean => {
   const n = errorNumber(error);
   return n === DEADLOCK || n === LOCK_WAIT;
@@ -78,7 +82,9 @@ export function createPool(config: Config, options: PoolOptions): Pool {
     charset: "utf8mb4",
     // mysql2 looks for placeholders in every text, 250 KB of it for a group commit, also when there are no values.
     queryFormat: (sql: string, values: unknown) =>
-      values === undefined || (values as unknown[]).length === 0 ? sql : mysql.format(sql, values as never, false, "Z"),
+      values === undefined || (values as unknown[]).length === 0
+        ? sql
+        : mysql.format(sql, values as never, false, "Z"),
     enableKeepAlive: true,
   });
   pool.on("connection", (raw: { query(sql: string): void }) => raw.query(sessionSql));

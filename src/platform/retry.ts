@@ -5,8 +5,11 @@ export const sleep = (ms: number): Promise<void> => new Promise((resolve) => set
 export type Backoff = { firstMs: number; mostMs: number };
 
 /** Full-jitter exponential backoff: attempt 1 waits up to firstMs, doubling, never more than mostMs. */
-export const backoffMs = ({ firstMs, mostMs }: Backoff, attempt: number, random: () => number = Math.random): number =>
-  Math.min(mostMs, firstMs * 2 ** Math.min(attempt - 1, 30)) * (0.5 + random() / 2);
+export const backoffMs = (
+  { firstMs, mostMs }: Backoff,
+  attempt: number,
+  random: () => number = Math.random,
+): number => Math.min(mostMs, firstMs * 2 ** Math.min(attempt - 1, 30)) * (0.5 + random() / 2);
 
 /**
  * Waits for an engine: calls `attempt` until it succeeds or `signal` aborts, telling `onWait` each time it has to wait.

@@ -20,7 +20,8 @@ afterAll(async () => {
   await ingest.end();
   await db.drop();
 });
-const send = (apiKey: string, body: unknown = message, at = ingest) => post(`${at.url}/v1/sms/send`, apiKey, body);
+const send = (apiKey: string, body: unknown = message, at = ingest) =>
+  post(`${at.url}/v1/sms/send`, apiKey, body);
 const balanceOf = async (customerId: number) => {
   const [row] = await db.pool.query<{ balance: number; held: string | null; reserved: number }[]>(
     "SELECT balance, reserved, (SELECT SUM(granted-spent) FROM credit_leases l WHERE l.customer_id=w.customer_id) AS held " +
@@ -48,8 +49,18 @@ test("an accepted message is stored, charged, and answered with all of the contr
     balance_after: 9_500,
     status: "queued",
   });
-  const [row] = await db.pool.query("SELECT phone, text, sender, reference, status, cost FROM messages WHERE id=?", [body.id]);
-  expect(row).toEqual({ phone: "+989121234567", text: "hello", sender: "Sluice", reference: "r-1", status: "queued", cost: 500 });
+  const [row] = await db.pool.query(
+    "SELECT phone, text, sender, reference, status, cost FROM messages WHERE id=?",
+    [body.id],
+  );
+  expect(row).toEqual({
+    phone: "+989121234567",
+    text: "hello",
+    sender: "Sluice",
+    reference: "r-1",
+    status: "queued",
+    cost: 500,
+  });
   expect(await balanceOf(customerId)).toBe(9_500);
 });
 
@@ -68,7 +79,12 @@ test("a wallet is spent to the last unit, and then every answer is 402 with what
   expect(answers.filter((a) => a.status === 202)).toHaveLength(40);
   const refused = answers.filter((a) => a.status === 402);
   expect(refused).toHaveLength(60);
-  expect(await refused[0]?.json()).toMatchObject({ code: "insufficient_balance", error: "insufficient_balance", required: 500, balance: 300 });
+  expect(await refused[0]?.json()).toMatchObject({
+    code: "insufficient_balance",
+    error: "insufficient_balance",
+    required: 500,
+    balance: 300,
+  });
   expect(await balanceOf(customerId)).toBe(300);
 });
 
@@ -76,7 +92,9 @@ test("two processes on one nearly empty wallet accept what it can pay and not on
   const { apiKey, customerId } = await makeCustomer(db.config, 30_000);
   const other = await startIngest(db.config);
   running.push(other);
-  const answers = await Promise.all(Array.from({ length: 120 }, (_, i) => send(apiKey, message, i % 2 ? ingest : other)));
+  const answers = await Promise.all(
+    Array.from({ length: 120 }, (_, i) => send(apiKey, message, i % 2 ? ingest : other)),
+  );
   const accepted = answers.filter((a) => a.status === 202).length;
   const stored = await db.pool.query("SELECT 1 FROM messages WHERE customer_id=?", [customerId]);
   expect(stored).toHaveLength(accepted);
@@ -89,7 +107,12 @@ describe("stopping", () => {
   test("SIGTERM answers what was accepted, returns the leases and exits 0", async () => {
     const { apiKey, customerId } = await makeCustomer(db.config, 1_000_000);
     const one = await startIngest(db.config);
-    const answers = Array.from({ length: 300 }, () => send(apiKey, message, one).then((a) => a.status, () => 0));
+    const answers = Array.from({ length: 300 }, () =>
+      send(apiKey, message, one).then(
+        (a) => a.status,
+        () => 0,
+      ),
+    );
     await Bun.sleep(5);
     expect(await one.end()).toBe(0);
     const accepted = (await Promise.all(answers)).filter((status) => status === 202).length;
@@ -102,16 +125,29 @@ describe("stopping", () => {
   test("kill -9 loses no accepted message, and its leases come back after their time", async () => {
     const { apiKey, customerId } = await makeCustomer(db.config, 1_000_000);
     const one = await startIngest(db.config, { leaseTtlMs: 3_000 });
-    const answers = Array.from({ length: 300 }, () => send(apiKey, message, one).then((a) => a.status, () => 0));
+    const answers = Array.from({ length: 300 }, () =>
+      send(apiKey, message, one).then(
+        (a) => a.status,
+        () => 0,
+      ),
+    );
     await Promise.race(answers);
     await one.end("SIGKILL");
     const accepted = (await Promise.all(answers)).filter((status) => status === 202).length;
     expect(accepted).toBeGreaterThan(0);
-    for (let i = 0; i < 100 && (await db.pool.query("SELECT 1 FROM credit_leases WHERE customer_id=?", [customerId])).length > 0; i++)
+    for (
+      let i = 0;
+      i < 100 &&
+      (await db.pool.query("SELECT 1 FROM credit_leases WHERE customer_id=?", [customerId])).length > 0;
+      i++
+    )
       await Bun.sleep(100);
     const stored = await db.pool.query("SELECT 1 FROM messages WHERE customer_id=?", [customerId]);
     expect(stored.length).toBeGreaterThanOrEqual(accepted);
-    const [wallet] = await db.pool.query("SELECT balance, reserved FROM wallet_accounts WHERE customer_id=?", [customerId]);
+    const [wallet] = await db.pool.query(
+      "SELECT balance, reserved FROM wallet_accounts WHERE customer_id=?",
+      [customerId],
+    );
     expect(wallet).toEqual({ balance: 1_000_000 - stored.length * 500, reserved: stored.length * 500 });
   }, 20_000);
 });
@@ -135,8 +171,21 @@ test("a rate limit answers 429 with when to come back, and costs nothing", async
 
 test("a top-up counts once, and its repeat says so", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 0);
-  const topup = (amount: number) => post(`${ingest.url}/v1/wallet/topup`, apiKey, { amount, request_id: "t-1" });
-  expect(await (await topup(5_000)).json()).toEqual({ topup: true, idempotent: false, amount: 5_000, customer_id: customerId, balance: 5_000 });
-  expect(await (await topup(5_000)).json()).toEqual({ topup: true, idempotent: true, amount: 5_000, customer_id: customerId, balance: 5_000 });
+  const topup = (amount: number) =>
+    post(`${ingest.url}/v1/wallet/topup`, apiKey, { amount, request_id: "t-1" });
+  expect(await (await topup(5_000)).json()).toEqual({
+    topup: true,
+    idempotent: false,
+    amount: 5_000,
+    customer_id: customerId,
+    balance: 5_000,
+  });
+  expect(await (await topup(5_000)).json()).toEqual({
+    topup: true,
+    idempotent: true,
+    amount: 5_000,
+    customer_id: customerId,
+    balance: 5_000,
+  });
   expect((await topup(6_000)).status).toBe(409);
 });

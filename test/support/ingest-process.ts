@@ -26,16 +26,23 @@ const id = createIdFactory({ now: Date.now });
 
 /** The environment that gives a process this config. */
 export const envOf = (config: Config): Record<string, string> =>
-  Object.fromEntries(Object.entries(settings).map(([key, { env }]) => [env, String(config[key as keyof Config])]));
+  Object.fromEntries(
+    Object.entries(settings).map(([key, { env }]) => [env, String(config[key as keyof Config])]),
+  );
 
 export async function startIngest(base: Config, overrides: Partial<Config> = {}): Promise<IngestProcess> {
   const [apiPort, healthPort] = [overrides.apiPort ?? (await freePort()), await freePort()];
   const config: Config = { ...base, ...overrides, apiPort, healthPort };
-  const child = spawn("bun", [main], { env: { ...process.env, ...envOf(config) }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn("bun", [main], {
+    env: { ...process.env, ...envOf(config) },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   let log = "";
   child.stdout.on("data", (chunk: Buffer) => (log += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()));
-  const ended = new Promise<number | string>((resolve) => child.once("exit", (code, signal) => resolve(code ?? signal ?? -1)));
+  const ended = new Promise<number | string>((resolve) =>
+    child.once("exit", (code, signal) => resolve(code ?? signal ?? -1)),
+  );
   const healthUrl = `http://127.0.0.1:${healthPort}`;
   await untilReady(child, healthUrl, () => log);
   return {
@@ -53,7 +60,13 @@ export async function startIngest(base: Config, overrides: Partial<Config> = {})
 async function untilReady(child: ChildProcess, url: string, log: () => string): Promise<void> {
   for (let i = 0; i < 200; i++) {
     if (child.exitCode !== null) throw new Error(`ingest ended with ${child.exitCode}:\n${log()}`);
-    if (await fetch(`${url}/ready`).then((r) => r.ok, () => false)) return;
+    if (
+      await fetch(`${url}/ready`).then(
+        (r) => r.ok,
+        () => false,
+      )
+    )
+      return;
     await sleep(50);
   }
   child.kill("SIGKILL");
@@ -92,7 +105,12 @@ export async function makeCustomer(
   }
 }
 
-export const post = (url: string, apiKey: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> =>
+export const post = (
+  url: string,
+  apiKey: string,
+  body: unknown,
+  headers: Record<string, string> = {},
+): Promise<Response> =>
   fetch(url, {
     method: "POST",
     headers: { "content-type": "application/json", "x-api-key": apiKey, ...headers },
