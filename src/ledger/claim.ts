@@ -12,27 +12,30 @@ import { dateTime } from "./sql-text.ts";
 
 export type ClaimRequest = { claimId: string; lane: Lane; records: readonly LaneRecord[]; nowMs: number };
 
+/** `wasStored`: an earlier try of this claim had gone through, so its time runs from then. */
+export type Claimed = { records: LaneRecord[]; wasStored: boolean };
+
 /**
- * Claims those of the records that may be sent now and returns them, in one transaction. Repeat with the same claimId after a
- * lost connection: a claim that was stored then is returned as it is.
+ * Claims those of the records that may be sent now and returns them, in one transaction. Repeat with the same claimId and `again`
+ * after a lost connection: a claim that was stored then is returned as it is.
  */
-export function claimMessages(pool: Pool, request: ClaimRequest, again = false): Promise<LaneRecord[]> {
+export function claimMessages(pool: Pool, request: ClaimRequest, again = false): Promise<Claimed> {
   assert(request.records.length > 0 && request.records.length <= CLAIM_ROWS_MAX, "a claim has 1 to CLAIM_ROWS_MAX rows");
   const records = distinct(request.records);
   return repeated(pool, async (conn) => {
     if (again) {
       const stored = await storedClaim(conn, request.claimId);
-      if (stored !== null) return records.filter((r) => stored.has(r.id));
+      if (stored !== null) return { records: records.filter((r) => stored.has(r.id)), wasStored: true };
     }
     const results = await conn.query<WriteResult[]>(`BEGIN;${claimSql(request, records)}`);
     let changed = 0;
     for (const result of results.slice(1, -1)) changed += result.affectedRows;
     if (changed === records.length) {
       await conn.query("COMMIT");
-      return records;
+      return { records, wasStored: false };
     }
     await conn.query("ROLLBACK");
-    return claimRead(conn, request, records);
+    return { records: await claimRead(conn, request, records), wasStored: false };
   });
 }
 

@@ -43,6 +43,7 @@ export type Consumer = {
   read(max: number, waitMs: number): Promise<InRecord[]>;
   /** The next offset to read after a restart; committed within a second. Ignored for a partition that was taken away. */
   store(partition: number, nextOffset: number): void;
+  /** False until the group is joined, and while all brokers are away. */
   isUp(): boolean;
   /** Commits what was stored and leaves the group. */
   close(): Promise<void>;
@@ -62,6 +63,7 @@ const MESSAGE_TIMEOUT_MS = 8_000;
 const QUEUE_RECORDS_MAX = 6 * RELAY_ROWS_MAX * COMMIT_ROWS_MAX + 1_000;
 const QUEUE_KBYTES_MAX = 128 * 1024;
 const CONNECT_TIMEOUT_MS = 5_000;
+const PROBE_MS = 1_000;
 
 // Numbers of librdkafka's rd_kafka_resp_err_t.
 const ALL_BROKERS_DOWN = -187;
@@ -169,8 +171,10 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
     { "auto.offset.reset": "earliest" },
   );
   let up = true;
+  let joined = false;
   consumer.on("rebalance", (error, assignment) => {
     const partitions = assignment.map((a) => a.partition);
+    joined = true;
     log.info({ code: error.code, partitions }, "partitions assigned or revoked");
     if (error.code === librdkafka.CODES.ERRORS.ERR__REVOKE_PARTITIONS) options.onRevoked(partitions);
   });
@@ -180,6 +184,10 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
     log.warn({ code: error.code, reason: error.message }, "kafka consumer");
   });
   await connect(consumer);
+  // An idle consumer hears nothing when a broker is back.
+  const probe = setInterval(() => {
+    if (!up) consumer.getMetadata({ timeout: PROBE_MS }, (error: unknown) => (up ||= !error));
+  }, PROBE_MS);
   consumer.subscribe([options.topic]);
   // Private in the types, and what makes `read` return as soon as there is something.
   (consumer as unknown as { setDefaultIsTimeoutOnlyForFirstMessage(on: boolean): void }).setDefaultIsTimeoutOnlyForFirstMessage(
@@ -204,9 +212,12 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
         log.debug({ partition, nextOffset, reason: (error as Error).message }, "offset not stored");
       }
     },
-    isUp: () => up,
+    isUp: () => up && joined,
     // Leaving the group commits what was stored; 4 s is what a broker that is away may cost while stopping.
-    close: () => bounded(4_000, (done) => consumer.disconnect(done)),
+    close: () => {
+      clearInterval(probe);
+      return bounded(4_000, (done) => consumer.disconnect(done));
+    },
   };
 }
 

@@ -1,0 +1,113 @@
+// One lane's sender: a Node process. Waits for MySQL and Kafka, in any order, then sends until SIGTERM.
+
+import { createIdFactory } from "../core/id.ts";
+import { DRAIN_MS } from "../core/limits.ts";
+import { isLane } from "../core/message.ts";
+import { describeSettings, loadConfig } from "../platform/config.ts";
+import { type CheckResult, serveHealth } from "../platform/health.ts";
+import { type Consumer, createConsumer, createProducer, type Producer, topicOf } from "../platform/kafka.ts";
+import { runUntilStopped } from "../platform/lifecycle.ts";
+import { createLog } from "../platform/log.ts";
+import { createMetrics } from "../platform/metrics.ts";
+import { createPool } from "../platform/mysql.ts";
+import { sleep, untilUp } from "../platform/retry.ts";
+import { createBreaker } from "../sender/breaker.ts";
+import { monotonicMs } from "../sender/monotonic.ts";
+import { createOffsets } from "../sender/offsets.ts";
+import { localOperators } from "../sender/operators.ts";
+import { type Sender, startSender } from "../sender/sender.ts";
+import { createSubmitters } from "../sender/submitters.ts";
+
+const laneAt = process.argv.indexOf("--lane");
+const lane = laneAt < 0 ? undefined : process.argv[laneAt + 1];
+if (process.argv.includes("--help") || !isLane(lane)) {
+  console.log(`node src/main/sender.ts --lane normal|express. Settings:\n${describeSettings()}`);
+  process.exit(process.argv.includes("--help") ? 0 : 64); // EX_USAGE
+}
+
+// Claims and settlements of the batches under way, and the reaper.
+const CONNECTIONS = 6;
+// Two cores in all: one thread submits as fast as the database settles.
+const THREADS = 1;
+// The normal lane gathers records for this long at the broker; express does not wait.
+const FETCH_WAIT_NORMAL_MS = 25;
+
+const config = loadConfig(process.env);
+const role = `sender-${lane}`;
+const log = createLog(role, config.logLevel);
+const metrics = createMetrics(role);
+const pool = createPool(config, { connections: CONNECTIONS, multipleStatements: true });
+const operators = localOperators(config.apiHost, config.operatorPort);
+const submitters = createSubmitters(operators, { threads: THREADS });
+const breakers = operators.map(() => createBreaker(monotonicMs));
+operators.forEach(({ name }, index) => {
+  const isOpen = () => Number(breakers[index]?.state() !== "closed");
+  metrics.gauge(`sluice_sender_breaker_open_${name.toLowerCase()}`, `1 while operator ${name} is avoided`, isOpen);
+});
+const stopping = new AbortController();
+let consumer: Consumer | null = null;
+let deadLetters: Producer | null = null;
+let sender: Sender | null = null;
+
+const health = await serveHealth(
+  {
+    log,
+    metrics,
+    ready: () => {
+      const kafka: CheckResult = consumer?.isUp() ? "ok" : "degraded";
+      const operatorsUp: CheckResult = breakers.some((b) => b.state() === "closed") ? "ok" : "degraded";
+      const isReady = sender?.databaseUp() ?? false;
+      return { ready: isReady, checks: { mysql: isReady ? "ok" : "down", kafka, operators: operatorsUp } };
+    },
+  },
+  { host: config.apiHost, port: config.healthPort },
+);
+
+runUntilStopped(log, DRAIN_MS, async () => {
+  stopping.abort();
+  await sender?.stop();
+  await consumer?.close();
+  await deadLetters?.close(500);
+  await submitters.close();
+  await pool.end();
+  await health.close();
+});
+
+const waiting = (engine: string) => (err: unknown, waitMs: number) =>
+  log.info({ err, waitMs: Math.round(waitMs) }, `waiting for ${engine}`);
+const fatal = (err: unknown) => {
+  log.fatal({ err }, "the Kafka producer has to be built anew");
+  process.exit(70);
+};
+
+// Dead letters are rare: their producer is made when the first one comes.
+async function deadLetter(value: Buffer): Promise<void> {
+  for (;;) {
+    deadLetters ??= await untilUp(() => createProducer(config, log, fatal), waiting("Kafka"), stopping.signal);
+    const record = { topic: topicOf(config, "dlq"), key: role, value, traceparent: "" };
+    const [failure] = await deadLetters.sendAll([record]);
+    if (failure === undefined || failure.permanent) return;
+    log.warn({ failure }, "a dead letter waits: Kafka failed");
+    await sleep(1_000);
+  }
+}
+
+await untilUp(() => pool.query("SELECT 1 FROM messages LIMIT 1"), waiting("MySQL"), stopping.signal);
+const offsets = createOffsets((partition, next) => consumer?.store(partition, next));
+consumer = await untilUp(
+  () =>
+    createConsumer(config, log, {
+      group: `${config.topicPrefix}sluice-sender-${lane}`,
+      topic: topicOf(config, lane),
+      fetchWaitMs: lane === "normal" ? FETCH_WAIT_NORMAL_MS : 0,
+      onRevoked: offsets.revoked,
+    }),
+  waiting("Kafka"),
+  stopping.signal,
+);
+const id = createIdFactory({ now: Date.now });
+sender = startSender(
+  { pool, consumer, offsets, submitters, breakers, deadLetter, metrics, log, id, now: Date.now },
+  { lane },
+);
+log.info("sending");

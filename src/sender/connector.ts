@@ -1,0 +1,94 @@
+// The connector to an operator's HTTP port: one submit, one answer. Owns what an answer means; leaves the choice of operator and
+// failover to dispatch.ts. Uses undici's dispatch, half the cost of its request(): no stream is made for a body of 60 bytes.
+// Not pipelined: answers come in order on one connection, so one hanging call would make everything behind it `unknown`.
+// Invariant: "not connected" is only said when no byte of the request was handed to a socket; anything lost later is "lost".
+// Bound: `window` connections, a time-out for each call, ANSWER_BYTES_MAX of an answer.
+
+import { type Dispatcher, Pool } from "undici";
+import { OPERATOR_MESSAGE_ID_CHARS_MAX, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
+import type { OperatorSpec } from "./operators.ts";
+
+/** What an operator is told: id, phone, text, sender name, traceparent. An array, because it crosses to a worker. */
+export type Submit = [id: string, phone: string, text: string, from: string | null, traceparent: string];
+export type Answer =
+  | { kind: "accepted"; operatorMessageId: string }
+  | { kind: "refused"; permanent: boolean; reason: string }
+  | { kind: "not-connected"; reason: string }
+  | { kind: "lost"; reason: string };
+
+export type Connector = { submit(submit: Submit, done: (answer: Answer) => void): void; close(): Promise<void> };
+
+const ANSWER_BYTES_MAX = 4_096;
+const CONNECT_TIMEOUT_MS = SUBMIT_TIMEOUT_MS / 2;
+// Shorter than any operator keeps an idle connection, so that a request hardly ever meets a closing one.
+const IDLE_MS = 30_000;
+
+export function createConnector({ origin, window }: OperatorSpec): Connector {
+  const pool = new Pool(origin, {
+    connections: window,
+    pipelining: 1,
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+    headersTimeout: SUBMIT_TIMEOUT_MS,
+    bodyTimeout: SUBMIT_TIMEOUT_MS,
+    keepAliveTimeout: IDLE_MS,
+    keepAliveMaxTimeout: IDLE_MS,
+    maxResponseSize: ANSWER_BYTES_MAX,
+  });
+  return {
+    submit([id, phone, text, from, traceparent], done) {
+      const body = JSON.stringify({ id, phone, text, from });
+      const headers = ["content-type", "application/json", "traceparent", traceparent];
+      pool.dispatch({ path: "/submit", method: "POST", headers, body }, answerHandler(done));
+    },
+    close: () => pool.destroy(),
+  };
+}
+
+function answerHandler(done: (answer: Answer) => void): Dispatcher.DispatchHandler {
+  let isSent = false;
+  let status = 0;
+  let text = "";
+  return {
+    onRequestStart() {
+      isSent = true;
+    },
+    onResponseStart(_controller, statusCode) {
+      status = statusCode;
+    },
+    onResponseData(_controller, chunk) {
+      text += chunk.toString("latin1");
+    },
+    onResponseEnd() {
+      done(readAnswer(status, text));
+    },
+    onResponseError(_controller, error) {
+      const reason = (error as { code?: string }).code ?? error.message;
+      done(isSent ? { kind: "lost", reason } : { kind: "not-connected", reason });
+    },
+  };
+}
+
+/** Pure. What can't be understood after a submit may have been taken: it is lost, not refused. */
+export function readAnswer(status: number, text: string): Answer {
+  const body = parseObject(text);
+  if (status === 200) {
+    const operatorMessageId = body?.operator_message_id;
+    return typeof operatorMessageId === "string" && /^[\x21-\x7e]+$/.test(operatorMessageId)
+      ? { kind: "accepted", operatorMessageId: operatorMessageId.slice(0, OPERATOR_MESSAGE_ID_CHARS_MAX) }
+      : { kind: "lost", reason: "200 without an operator_message_id" };
+  }
+  const isForNow = status === 429 || status === 503;
+  if (!isForNow && (status < 400 || status >= 500)) return { kind: "lost", reason: `status ${status}` };
+  const code = typeof body?.code === "string" && /^\w{1,40}$/.test(body.code) ? body.code : "refused";
+  const permanent = typeof body?.permanent === "boolean" ? body.permanent : !isForNow;
+  return { kind: "refused", permanent, reason: `${status} ${code}` };
+}
+
+function parseObject(text: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}

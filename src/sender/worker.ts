@@ -1,0 +1,40 @@
+// A piscina worker: submits batches, several at once. Outcomes leave by the batch's own port as they come, gathered for FLUSH_MS
+// so that one hanging call holds up nobody else; the task ends with its tally when all are out.
+
+import type { MessagePort } from "node:worker_threads";
+import { workerData } from "piscina";
+import { createConnector } from "./connector.ts";
+import { type Batch, createDispatch, type Tally } from "./dispatch.ts";
+import { monotonicMs } from "./monotonic.ts";
+import type { OperatorSpec } from "./operators.ts";
+import type { Outcome } from "./outcome.ts";
+
+export type Task = { batch: Batch; port: MessagePort };
+export type Indexed = [index: number, outcome: Outcome];
+
+const FLUSH_MS = 200;
+
+const operators = workerData as readonly OperatorSpec[];
+const dispatch = createDispatch({
+  operators,
+  connectors: operators.map(createConnector),
+  monotonicMs,
+  wallMs: Date.now,
+  random: Math.random,
+});
+
+export default async function run({ batch, port }: Task): Promise<Tally[]> {
+  let ready: Indexed[] = [];
+  const flush = () => {
+    if (ready.length > 0) port.postMessage(ready);
+    ready = [];
+  };
+  const timer = setInterval(flush, FLUSH_MS);
+  try {
+    return await dispatch(batch, (index, outcome) => ready.push([index, outcome]));
+  } finally {
+    clearInterval(timer);
+    flush();
+    port.close();
+  }
+}
