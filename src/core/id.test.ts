@@ -1,0 +1,68 @@
+// Ids: shape, order under a moving clock, and the bounds that ranges and partitions are cut by.
+
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { holds } from "../../test/support/seed.ts";
+import { createIdFactory, isUlid, ULID_TIME_MAX_MS, ulidBound, ulidDayPrefix, ulidTimeMs } from "./id.ts";
+
+const times = fc.integer({ min: 1, max: ULID_TIME_MAX_MS });
+
+test("ids are ULIDs and carry their time", () => {
+  const next = createIdFactory({ now: () => 1_795_241_165_993 });
+  const id = next();
+  expect(isUlid(id)).toBe(true);
+  expect(ulidTimeMs(id)).toBe(1_795_241_165_993);
+});
+
+test("ids of one factory increase, also within a millisecond and when the clock goes back", () => {
+  holds(
+    "id order",
+    fc.array(times, { minLength: 2, maxLength: 50 }),
+    (clock) => {
+      let at = 0;
+      const next = createIdFactory({ now: () => clock[Math.min(at++, clock.length - 1)] as number });
+      const ids = Array.from({ length: clock.length + 5 }, next);
+      expect(ids).toEqual([...new Set(ids)].sort());
+    },
+    200,
+  );
+});
+
+test("a bound is at or below every id of its millisecond and above every id before it", () => {
+  holds("id bound", times, (time) => {
+    const id = createIdFactory({ now: () => time })();
+    expect(ulidBound(time) <= id).toBe(true);
+    expect(ulidTimeMs(ulidBound(time))).toBe(time);
+    if (time < ULID_TIME_MAX_MS) expect(ulidBound(time + 1) > id).toBe(true);
+  });
+});
+
+test("a day's prefix is the start of all its bounds and lies between two days", () => {
+  const noon = Date.UTC(2026, 10, 21, 12);
+  expect(ulidDayPrefix(noon)).toHaveLength(10);
+  expect(ulidDayPrefix(noon)).toBe(ulidBound(Date.UTC(2026, 10, 21)).slice(0, 10));
+  expect(ulidDayPrefix(Date.UTC(2026, 10, 21, 23, 59, 59, 999))).toBe(ulidDayPrefix(noon));
+  expect(ulidDayPrefix(Date.UTC(2026, 10, 22)) > ulidDayPrefix(noon)).toBe(true);
+});
+
+test("what is no ULID is refused", () => {
+  const good = ulidBound(1);
+  const bad = [
+    "",
+    good.toLowerCase().replace("0", "a"),
+    `${good}0`,
+    good.slice(1),
+    "8".padEnd(26, "0"),
+    good.replace("0", "U"),
+    1,
+    null,
+  ];
+  expect(isUlid(good)).toBe(true);
+  for (const value of bad) expect(isUlid(value)).toBe(false);
+  expect(() => ulidTimeMs("x")).toThrow(RangeError);
+});
+
+test("times outside what 48 bits hold are refused", () => {
+  for (const time of [-1, ULID_TIME_MAX_MS + 1, 0.5, Number.NaN])
+    expect(() => ulidBound(time)).toThrow(RangeError);
+});

@@ -1,0 +1,15 @@
+// The relations between limits are asserted when the module loads; here, that every bound is a bound.
+
+import { expect, test } from "bun:test";
+import * as limits from "./limits.ts";
+
+test("every limit is a positive whole number", () => {
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Number.isSafeInteger(value) || value <= 0) throw new Error(`${name} is ${value}`);
+  }
+});
+
+test("names end in what they count or measure", () => {
+  const units = /_(MAX|MS|DEFAULT)$/;
+  for (const name of Object.keys(limits)) expect(name).toMatch(units);
+});

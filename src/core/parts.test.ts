@@ -1,0 +1,120 @@
+// Parts, held against an independent calculator on random texts, and at every edge of a part.
+
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { SegmentedMessage } from "sms-segments-calculator";
+import { holds } from "../../test/support/seed.ts";
+import { countParts, labelProblem, textProblem } from "./parts.ts";
+
+const GSM7 =
+  "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§" +
+  "¿abcdefghijklmnopqrstuvwxyzäöñüà";
+const EXTENSION = "^{}\\[~]|€";
+
+function oracle(text: string): { encoding: "gsm7" | "ucs2"; parts: number } {
+  const message = new SegmentedMessage(text);
+  return { encoding: message.getEncodingName() === "GSM-7" ? "gsm7" : "ucs2", parts: message.segmentsCount };
+}
+
+const mine = (text: string) => {
+  const { encoding, parts } = countParts(text);
+  return { encoding, parts };
+};
+
+// Lengths around the ends of parts matter most, so texts are repeats of short pieces up to a length near one.
+const near = (piece: fc.Arbitrary<string>, ends: number[]) =>
+  fc
+    .tuple(
+      fc.array(piece, { minLength: 1, maxLength: 6 }),
+      fc.constantFrom(...ends),
+      fc.integer({ min: -3, max: 3 }),
+    )
+    .map(([pieces, end, off]) => {
+      let text = "";
+      for (let i = 0; text.length < end + off; i++) text += pieces[i % pieces.length] as string;
+      return text;
+    });
+
+describe("against the calculator", () => {
+  test("texts of GSM-7 characters have the same encoding and parts", () => {
+    const piece = fc.constantFrom(...Array.from(GSM7 + EXTENSION + EXTENSION));
+    holds(
+      "gsm7 parts",
+      near(piece, [1, 70, 140, 153, 160, 306, 459]),
+      (text) => expect(mine(text)).toEqual(oracle(text)),
+      400,
+    );
+  });
+
+  test("texts with Persian, accents and emoji have the same encoding and parts", () => {
+    const piece = fc.constantFrom("س", "ل", "ا", "م", " ", "a", "é", "ś", "€", "😀", "🌍", "中", "…");
+    holds(
+      "ucs2 parts",
+      near(piece, [1, 67, 70, 134, 201]),
+      (text) => expect(mine(text)).toEqual(oracle(text)),
+      400,
+    );
+  });
+
+  test("any text of well-formed Unicode has the same encoding and parts", () => {
+    const any = fc
+      .string({ unit: "binary", minLength: 1, maxLength: 250 })
+      .filter((text) => textProblem(text) === null);
+    holds("any parts", any, (text) => expect(mine(text)).toEqual(oracle(text)), 300);
+  });
+});
+
+describe("edges", () => {
+  const cases: [string, string, number, string][] = [
+    ["160 septets are one part", "a".repeat(160), 1, "gsm7"],
+    ["161 septets are two", "a".repeat(161), 2, "gsm7"],
+    ["306 septets are two", "a".repeat(306), 2, "gsm7"],
+    ["307 septets are three", "a".repeat(307), 3, "gsm7"],
+    ["80 extension characters are one part", "€".repeat(80), 1, "gsm7"],
+    [
+      "an extension character is not split at 153, so 152 and its two make the next part",
+      `${"a".repeat(152)}€${"a".repeat(152)}`,
+      3,
+      "gsm7",
+    ],
+    ["70 units of UCS-2 are one part", "س".repeat(70), 1, "ucs2"],
+    ["71 units are two", "س".repeat(71), 2, "ucs2"],
+    ["134 units are two", "س".repeat(134), 2, "ucs2"],
+    ["135 units are three", "س".repeat(135), 3, "ucs2"],
+    ["35 emoji are one part", "😀".repeat(35), 1, "ucs2"],
+    ["a pair is not split at 67, so 66 emoji make two parts and 67 make three", "😀".repeat(67), 3, "ucs2"],
+    ["66 emoji still make two", "😀".repeat(66), 2, "ucs2"],
+    ["one character outside the alphabet makes the whole text UCS-2", `${"a".repeat(80)}س`, 2, "ucs2"],
+    ["c with cedilla in lower case is not in GSM-7", "ç", 1, "ucs2"],
+    ["C with cedilla in upper case is", "Ç", 1, "gsm7"],
+    ["ESC is no character of GSM-7", "\u001b", 1, "ucs2"],
+    ["a form feed is an extension character", "\f".repeat(80), 1, "gsm7"],
+  ];
+  for (const [name, text, parts, encoding] of cases) {
+    test(name, () => expect(countParts(text)).toMatchObject({ parts, encoding }));
+  }
+
+  test("units count septets or UTF-16 units of the text", () => {
+    expect(countParts("a€").units).toBe(3);
+    expect(countParts("س😀").units).toBe(3);
+  });
+});
+
+describe("texts that can't be sent", () => {
+  test("empty, NUL and lone surrogates are named", () => {
+    expect(textProblem("")).toBe("must not be empty");
+    expect(textProblem("a\0b")).toContain("NUL");
+    for (const text of ["\ud83d", "\ude00", "a\ud83d", "\ude00\ud83d", "😀\ud83d"])
+      expect(textProblem(text)).toContain("surrogate");
+  });
+
+  test("spaces, newlines, emoji and Persian are fine", () => {
+    for (const text of [" ", "\n", "😀", "سلام", "\u200c"]) expect(textProblem(text)).toBeNull();
+  });
+
+  test("a label is one line of whole characters", () => {
+    for (const label of ["", "a\nb", "a\0", "\u007f", "\u0085", "\ud800"])
+      expect(labelProblem(label)).not.toBeNull();
+    for (const label of ["order-1", "سفارش", "a b", "😀"]) expect(labelProblem(label)).toBeNull();
+  });
+});

@@ -1,0 +1,152 @@
+// Phones as people type them, and the fast path held against the library on 60,000 random numbers.
+
+import { describe, expect, test } from "bun:test";
+import {
+  type CountryCode,
+  getCountries,
+  getCountryCallingCode,
+  parsePhoneNumberFromString,
+} from "libphonenumber-js/max";
+import { printedSeed, randomFrom } from "../../test/support/seed.ts";
+import { PHONE_CHARS_MAX } from "./limits.ts";
+import { isRegion, parsePhone } from "./phone.ts";
+
+const e164 = "+989129990001";
+
+describe("ways to write one number", () => {
+  const ways = [
+    "+989129990001",
+    "00989129990001",
+    "989129990001",
+    "09129990001",
+    "9129990001",
+    "+98 912 999 0001",
+    "0912-999-0001",
+    "(0912) 999 0001",
+    " 0912 999 0001 ",
+    "۰۹۱۲۹۹۹۰۰۰۱",
+    "٠٩١٢٩٩٩٠٠٠١",
+    "+۹۸۹۱۲۹۹۹۰۰۰۱",
+    "۰۰۹۸ ۹۱۲ ۹۹۹ ۰۰۰۱",
+    "+98 0912 999 0001",
+  ];
+  for (const way of ways)
+    test(`${JSON.stringify(way)} is read`, () => expect(parsePhone(way)).toEqual({ e164 }));
+
+  test("the three numbers of the demonstration are valid", () => {
+    for (const last of [1, 2, 3])
+      expect(parsePhone(`+98 912 999 000${last}`)).toEqual({ e164: `+98912999000${last}` });
+  });
+
+  test("numbers of other countries are read when they say so", () => {
+    expect(parsePhone("+1 415 555 2671")).toEqual({ e164: "+14155552671" });
+    expect(parsePhone("00442071838750")).toEqual({ e164: "+442071838750" });
+  });
+
+  test("the region decides what a national number means", () => {
+    expect(parsePhone("07911123456", "GB")).toEqual({ e164: "+447911123456" });
+    expect(parsePhone("(415) 555-2671", "US")).toEqual({ e164: "+14155552671" });
+    expect(parsePhone("(415) 555-2671", "IR")).toEqual({ e164: "+984155552671" });
+  });
+});
+
+describe("what is no phone", () => {
+  const not = [
+    "",
+    "+",
+    " ",
+    "abc",
+    "12",
+    "0912",
+    "+98",
+    "+9891299900011",
+    "0912999000",
+    "0912x9990001",
+    "tel:+989129990001",
+  ];
+  const more = [
+    "+989129990001 ext 5",
+    "++989129990001",
+    "0912+9990001",
+    "+0989129990001",
+    "９１２",
+    "+999123456789",
+    "0".repeat(20),
+  ];
+  for (const phone of [...not, ...more, "\u202a09129990001", "09129990001\0", "09129990001\n"]) {
+    test(`${JSON.stringify(phone)} is refused`, () =>
+      expect(parsePhone(phone)).toEqual({ reason: expect.any(String) }));
+  }
+
+  test("a long string is refused before it is looked at", () => {
+    expect(parsePhone("0".repeat(PHONE_CHARS_MAX + 1))).toEqual({
+      reason: `must be at most ${PHONE_CHARS_MAX} characters`,
+    });
+  });
+
+  test("a region that does not exist is a fault of ours, not of the number", () => {
+    expect(() => parsePhone(e164, "ZZ")).toThrow(RangeError);
+    expect(isRegion("IR")).toBe(true);
+    for (const no of ["ZZ", "", "ir", "__proto__", null]) expect(isRegion(no)).toBe(false);
+  });
+});
+
+describe("against the library", () => {
+  function truth(digits: string, region: CountryCode): string | null {
+    const phone = parsePhoneNumberFromString(digits, { defaultCountry: region, extract: false });
+    return phone?.isValid() ? phone.number : null;
+  }
+
+  function compare(count: number, draw: (random: () => number) => [string, CountryCode]): number {
+    const random = randomFrom(printedSeed("phones"));
+    let valid = 0;
+    for (let i = 0; i < count; i++) {
+      const [digits, region] = draw(random);
+      const parsed = parsePhone(digits, region);
+      const mine = "e164" in parsed ? parsed.e164 : null;
+      const theirs = truth(digits, region);
+      if (mine !== theirs) throw new Error(`${digits} in ${region}: ${mine}, but the library says ${theirs}`);
+      if (theirs !== null) valid++;
+    }
+    return valid;
+  }
+
+  const regions = getCountries();
+  const pick = <T>(random: () => number, from: readonly T[]): T =>
+    from[Math.floor(random() * from.length)] as T;
+  const digits = (random: () => number, count: number) =>
+    Array.from({ length: count }, () => Math.floor(random() * 10)).join("");
+
+  test("30,000 international numbers of all countries give the same answer", () => {
+    const valid = compare(30_000, (random) => {
+      const code = getCountryCallingCode(pick(random, regions));
+      return [
+        `${pick(random, ["+", "00", ""])}${code}${digits(random, 4 + Math.floor(random() * 9))}`,
+        pick(random, ["IR", "IR", "DE", "GB"]),
+      ];
+    });
+    expect(valid).toBeGreaterThan(1_000);
+  });
+
+  test("20,000 numbers of Iran, in every form, give the same answer", () => {
+    const valid = compare(20_000, (random) => [
+      `${pick(random, ["+98", "0098", "98", "0", "", "+980", "00980"])}${pick(random, ["9", "91", "93", "21", "94", "96", ""])}${digits(random, 6 + Math.floor(random() * 4))}`,
+      "IR",
+    ]);
+    expect(valid).toBeGreaterThan(1_000);
+  });
+
+  test("10,000 national numbers of all regions give the same answer", () => {
+    const valid = compare(10_000, (random) => [
+      `${pick(random, ["", "0", "8", "1"])}${digits(random, 6 + Math.floor(random() * 5))}`,
+      pick(random, regions),
+    ]);
+    expect(valid).toBeGreaterThan(500);
+  });
+});
+
+test("the usual number takes the fast path: 100,000 in well under the library's second", () => {
+  const start = performance.now();
+  for (let i = 0; i < 100_000; i++) parsePhone("09129990001");
+  expect(performance.now() - start).toBeLessThan(400);
+});

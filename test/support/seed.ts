@@ -1,0 +1,31 @@
+// The seed of a property test: new each run and printed, or SEED from the environment to see a failure again.
+
+import fc from "fast-check";
+
+/** Prints and returns the seed of this file's properties: `SEED=… bun test <file>` repeats them. */
+export function printedSeed(name: string): number {
+  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+  console.log(`${name}: SEED=${seed}`);
+  return seed;
+}
+
+/** Numbers in [0, 1) from a seed (mulberry32), for loops that are too long for fast-check. */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Runs a property with a printed seed; a failure shows the smallest counterexample. */
+export function holds<T>(
+  name: string,
+  arbitrary: fc.Arbitrary<T>,
+  property: (value: T) => void,
+  runs = 1_000,
+): void {
+  fc.assert(fc.property(arbitrary, property), { seed: printedSeed(name), numRuns: runs });
+}
