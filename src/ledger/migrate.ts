@@ -3,7 +3,12 @@
 
 import { fileURLToPath } from "node:url";
 import type { Config } from "../platform/config.ts";
-import { type AppliedMigration, applyMigrations, type MigrationTarget, readMigrations } from "../platform/migrations.ts";
+import {
+  type AppliedMigration,
+  applyMigrations,
+  type MigrationTarget,
+  readMigrations,
+} from "../platform/migrations.ts";
 import { type Connection, createPool, errorNumber } from "../platform/mysql.ts";
 import { ensurePartitions, type PartitionResult } from "./partitions.ts";
 
@@ -30,7 +35,9 @@ export async function migrateMysql(config: Config, options: MigrateOptions = {})
   try {
     const applied = await server.use((conn) =>
       locked(conn, config.mysqlDatabase, async () => {
-        await conn.query(`CREATE DATABASE IF NOT EXISTS ${database} CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci`);
+        await conn.query(
+          `CREATE DATABASE IF NOT EXISTS ${database} CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci`,
+        );
         await conn.query(`USE ${database}`);
         await conn.query(HISTORY_TABLE);
         const names = await applyMigrations(migrations, targetOf(conn));
@@ -40,7 +47,10 @@ export async function migrateMysql(config: Config, options: MigrateOptions = {})
     );
     const pool = createPool(config, { connections: 1 });
     try {
-      const partitions = await ensurePartitions(pool, { nowMs, ...(daysAhead === undefined ? {} : { daysAhead }) });
+      const partitions = await ensurePartitions(pool, {
+        nowMs,
+        ...(daysAhead === undefined ? {} : { daysAhead }),
+      });
       return { applied, partitions };
     } finally {
       await pool.end();
@@ -61,10 +71,16 @@ const HISTORY_TABLE = `CREATE TABLE IF NOT EXISTS schema_migrations (
 function targetOf(conn: Connection): MigrationTarget {
   return {
     async applied() {
-      const rows = await conn.query<{ name: string; checksum: string; statements_done: number; finished: number }[]>(
+      const rows = await conn.query<
+        { name: string; checksum: string; statements_done: number; finished: number }[]
+      >(
         "SELECT name, checksum, statements_done, finished_at IS NOT NULL AS finished FROM schema_migrations ORDER BY name",
       );
-      return rows.map((row) => ({ ...row, statementsDone: row.statements_done, finished: row.finished === 1 }));
+      return rows.map((row) => ({
+        ...row,
+        statementsDone: row.statements_done,
+        finished: row.finished === 1,
+      }));
     },
     async run(statement, { repeated }) {
       try {
@@ -86,8 +102,12 @@ function targetOf(conn: Connection): MigrationTarget {
 
 async function locked<T>(conn: Connection, database: string, body: () => Promise<T>): Promise<T> {
   const name = `sluice-migrate:${database}`.slice(0, 64);
-  const [lock] = await conn.query<{ got: number | null }[]>("SELECT GET_LOCK(?, ?) AS got", [name, LOCK_WAIT_S]);
-  if (lock?.got !== 1) throw new Error(`another migration of ${database} has been running for ${LOCK_WAIT_S} s`);
+  const [lock] = await conn.query<{ got: number | null }[]>("SELECT GET_LOCK(?, ?) AS got", [
+    name,
+    LOCK_WAIT_S,
+  ]);
+  if (lock?.got !== 1)
+    throw new Error(`another migration of ${database} has been running for ${LOCK_WAIT_S} s`);
   try {
     return await body();
   } finally {

@@ -27,9 +27,14 @@ export const tablesLockName = (database: string): string => `sluice-tables:${dat
 /** Makes today's partitions and those of the days ahead. Safe to call at any time and from several processes. */
 export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise<PartitionResult> {
   return pool.use(async (conn) => {
-    const [{ database } = { database: "" }] = await conn.query<{ database: string }[]>("SELECT DATABASE() AS `database`");
+    const [{ database } = { database: "" }] = await conn.query<{ database: string }[]>(
+      "SELECT DATABASE() AS `database`",
+    );
     const name = tablesLockName(database);
-    const [lock] = await conn.query<{ got: number | null }[]>("SELECT GET_LOCK(?, ?) AS got", [name, LOCK_WAIT_S]);
+    const [lock] = await conn.query<{ got: number | null }[]>("SELECT GET_LOCK(?, ?) AS got", [
+      name,
+      LOCK_WAIT_S,
+    ]);
     if (lock?.got !== 1) return { kind: "busy" };
     try {
       await conn.query(`SET SESSION lock_wait_timeout = ${LOCK_WAIT_S}`);
@@ -41,12 +46,17 @@ export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise
   });
 }
 
-async function ensureAll(conn: Connection, { nowMs, daysAhead = DAYS_AHEAD }: PartitionOptions): Promise<PartitionResult> {
+async function ensureAll(
+  conn: Connection,
+  { nowMs, daysAhead = DAYS_AHEAD }: PartitionOptions,
+): Promise<PartitionResult> {
   let created = 0;
   for (const table of Object.keys(TABLES)) {
     const days = missingDays(await lastDay(conn, table), nowMs, daysAhead);
     if (days.length === 0) continue;
-    const parts = days.map((dayMs) => `PARTITION ${nameOf(dayMs)} VALUES LESS THAN ('${ulidDayPrefix(dayMs + DAY_MS)}')`);
+    const parts = days.map(
+      (dayMs) => `PARTITION ${nameOf(dayMs)} VALUES LESS THAN ('${ulidDayPrefix(dayMs + DAY_MS)}')`,
+    );
     const sql = `ALTER TABLE ${table} REORGANIZE PARTITION p_future INTO
       (${parts.join(",\n       ")},\n       PARTITION p_future VALUES LESS THAN (MAXVALUE))`;
     if (!(await alter(conn, sql))) return { kind: "busy" };
@@ -85,7 +95,8 @@ function missingDays(lastMs: number | null, nowMs: number, daysAhead: number): n
   const endMs = todayMs + daysAhead * DAY_MS;
   const firstMs = lastMs === null ? todayMs - DAYS_BACK * DAY_MS : lastMs + DAY_MS;
   const days: number[] = [];
-  for (let dayMs = Math.max(firstMs, endMs - DAYS_AT_ONCE_MAX * DAY_MS); dayMs <= endMs; dayMs += DAY_MS) days.push(dayMs);
+  for (let dayMs = Math.max(firstMs, endMs - DAYS_AT_ONCE_MAX * DAY_MS); dayMs <= endMs; dayMs += DAY_MS)
+    days.push(dayMs);
   return days;
 }
 

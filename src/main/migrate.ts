@@ -12,9 +12,12 @@ if (process.argv.includes("--help")) {
 
 try {
   const config = loadConfig(process.env);
-  const mysql = await migrateMysql(config, { then: async () => report("ClickHouse", await migrateClickhouse(config)) });
+  const mysql = await migrateMysql(config, {
+    then: async () => report("ClickHouse", await migrateClickhouse(config)),
+  });
   report("MySQL", mysql.applied);
-  if (mysql.partitions.kind === "busy") console.log("MySQL: the tables are in use; partitions will be made by a role later");
+  if (mysql.partitions.kind === "busy")
+    console.log("MySQL: the tables are in use; partitions will be made by a role later");
 } catch (error) {
   console.error(`migrate: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(1);

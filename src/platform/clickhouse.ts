@@ -2,7 +2,7 @@
 // leaves every statement to its callers. Values only ever travel as bound parameters. Bounds: connections, time and rows of a
 // query, set on each request, since the engine behind it has no users with limits of their own.
 
-import { ClickHouseError, createClient } from "@clickhouse/client";
+import { ClickHouseError, ClickHouseLogLevel, createClient } from "@clickhouse/client";
 import { SluiceError } from "../core/errors.ts";
 import type { Config } from "./config.ts";
 
@@ -37,13 +37,16 @@ export function createClickhouse(config: Config, options: ClickhouseOptions = {}
     database,
     request_timeout: timeoutMs,
     max_open_connections: connections,
+    log: { level: ClickHouseLogLevel.OFF }, // its lines are not JSON, and hold the query; callers log what they handle
     compression: { request: false, response: false }, // it is the same machine, or the same rack
   });
   const guarded = async <T>(run: () => Promise<T>): Promise<T> => {
     try {
       return await run();
     } catch (cause) {
-      throw isNotNow(cause) ? new SluiceError("reports_unavailable", { cause, retryAfterS: RETRY_AFTER_S }) : cause;
+      throw isNotNow(cause)
+        ? new SluiceError("reports_unavailable", { cause, retryAfterS: RETRY_AFTER_S })
+        : cause;
     }
   };
   return {

@@ -31,7 +31,9 @@ const NAME = /^\d{4}_[a-z0-9_]+\.sql$/;
 
 /** @param render fills in placeholders after the checksum is taken, so that a setting may differ between installations */
 export function readMigrations(folder: string, render: (sql: string) => string = (sql) => sql): Migration[] {
-  const names = readdirSync(folder).filter((name) => name.endsWith(".sql")).sort();
+  const names = readdirSync(folder)
+    .filter((name) => name.endsWith(".sql"))
+    .sort();
   const numbers = new Set<string>();
   return names.map((name) => {
     if (!NAME.test(name)) throw new Error(`migration ${name}: the name must look like 0001_words.sql`);
@@ -46,7 +48,10 @@ export function readMigrations(folder: string, render: (sql: string) => string =
 }
 
 /** Applies what is missing and returns the names of it. The caller holds a lock, so nobody else applies at the same time. */
-export async function applyMigrations(migrations: readonly Migration[], target: MigrationTarget): Promise<string[]> {
+export async function applyMigrations(
+  migrations: readonly Migration[],
+  target: MigrationTarget,
+): Promise<string[]> {
   const applied = new Map((await target.applied()).map((row) => [row.name, row]));
   refuseChangedHistory(migrations, applied);
   const umzug = new Umzug({
@@ -66,24 +71,36 @@ export async function applyMigrations(migrations: readonly Migration[], target: 
   return (await umzug.up()).map((done) => done.name);
 }
 
-async function applyOne(migration: Migration, resumeAt: number | undefined, target: MigrationTarget): Promise<void> {
+async function applyOne(
+  migration: Migration,
+  resumeAt: number | undefined,
+  target: MigrationTarget,
+): Promise<void> {
   const { name, checksum, statements } = migration;
   for (let i = resumeAt ?? 0; i < statements.length; i++) {
-    if (resumeAt === undefined && i === 0) await target.record({ name, checksum, statementsDone: 0, finished: false });
+    if (resumeAt === undefined && i === 0)
+      await target.record({ name, checksum, statementsDone: 0, finished: false });
     // The statement it stopped at may have run without being recorded: DDL can't be rolled back with the record of it.
     await target.run(statements[i] as string, { repeated: i === resumeAt });
     await target.record({ name, checksum, statementsDone: i + 1, finished: i + 1 === statements.length });
   }
 }
 
-function refuseChangedHistory(migrations: readonly Migration[], applied: ReadonlyMap<string, AppliedMigration>): void {
+function refuseChangedHistory(
+  migrations: readonly Migration[],
+  applied: ReadonlyMap<string, AppliedMigration>,
+): void {
   const newest = [...applied.keys()].sort().at(-1) ?? "";
   for (const { name, checksum } of migrations) {
     const landed = applied.get(name);
     if (landed === undefined && name < newest)
-      throw new Error(`migration ${name} is numbered before ${newest}, which is already applied: give it the next number`);
+      throw new Error(
+        `migration ${name} is numbered before ${newest}, which is already applied: give it the next number`,
+      );
     if (landed !== undefined && landed.checksum !== checksum)
-      throw new Error(`migration ${name} was changed after it was applied: restore the file and add a new migration instead`);
+      throw new Error(
+        `migration ${name} was changed after it was applied: restore the file and add a new migration instead`,
+      );
   }
 }
 

@@ -6,7 +6,13 @@ import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { type Clickhouse, createClickhouse } from "../platform/clickhouse.ts";
 import type { Config } from "../platform/config.ts";
-import { type AppliedMigration, applyMigrations, type Migration, type MigrationTarget, readMigrations } from "../platform/migrations.ts";
+import {
+  type AppliedMigration,
+  applyMigrations,
+  type Migration,
+  type MigrationTarget,
+  readMigrations,
+} from "../platform/migrations.ts";
 
 const FOLDER = fileURLToPath(new URL("../../sql/clickhouse", import.meta.url));
 const TIMEOUT_MS = 60_000;
@@ -17,7 +23,10 @@ export type ClickhouseMigrateOptions = {
 };
 
 /** Brings ClickHouse to the newest schema; returns what was applied. @throws Error that says which file was refused and why */
-export async function migrateClickhouse(config: Config, { kafka = true }: ClickhouseMigrateOptions = {}): Promise<string[]> {
+export async function migrateClickhouse(
+  config: Config,
+  { kafka = true }: ClickhouseMigrateOptions = {},
+): Promise<string[]> {
   const words = wordsOf(config);
   const migrations = readMigrations(FOLDER, (sql) => fillIn(sql, words));
   const wanted = kafka ? migrations : migrations.filter(({ name }) => !name.endsWith("_kafka.sql"));
@@ -49,7 +58,12 @@ const HISTORY_TABLE = `CREATE TABLE IF NOT EXISTS schema_migrations (
 function targetOf(clickhouse: Clickhouse): MigrationTarget {
   return {
     async applied() {
-      const rows = await clickhouse.query<{ name: string; checksum: string; statements_done: number; finished: boolean }>(
+      const rows = await clickhouse.query<{
+        name: string;
+        checksum: string;
+        statements_done: number;
+        finished: boolean;
+      }>(
         "SELECT name, checksum, statements_done, finished FROM schema_migrations FINAL WHERE name LIKE '%.sql' ORDER BY name",
       );
       return rows.map((row) => ({ ...row, statementsDone: row.statements_done }));
@@ -59,12 +73,21 @@ function targetOf(clickhouse: Clickhouse): MigrationTarget {
   };
 }
 
-function recordOf(clickhouse: Clickhouse, { name, checksum, statementsDone, finished }: AppliedMigration): Promise<void> {
-  return clickhouse.insert("schema_migrations", [{ name, checksum, statements_done: statementsDone, finished }]);
+function recordOf(
+  clickhouse: Clickhouse,
+  { name, checksum, statementsDone, finished }: AppliedMigration,
+): Promise<void> {
+  return clickhouse.insert("schema_migrations", [
+    { name, checksum, statements_done: statementsDone, finished },
+  ]);
 }
 
 /** Runs files with words in them again when the words changed; what they were made with stands in a row of their own. */
-async function followSettings(migrations: readonly Migration[], fresh: readonly string[], clickhouse: Clickhouse): Promise<string[]> {
+async function followSettings(
+  migrations: readonly Migration[],
+  fresh: readonly string[],
+  clickhouse: Clickhouse,
+): Promise<string[]> {
   const again: string[] = [];
   for (const { name, statements } of migrations.filter((migration) => migration.templated)) {
     const row = `${name}:settings`;
@@ -89,11 +112,12 @@ type Words = { database: string; kafka_broker: string; topic_prefix: string };
 function wordsOf(config: Config): Words {
   const words = {
     database: config.clickhouseDatabase,
-    kafka_broker: `${config.kafkaHost}:${config.kafkaPort}`,
+    kafka_broker: config.clickhouseKafka || `${config.kafkaHost}:${config.kafkaPort}`,
     topic_prefix: config.topicPrefix,
   };
   for (const [name, word] of Object.entries(words))
-    if (!/^[\w.:-]*$/.test(word)) throw new Error(`the setting for ${name} has characters that can't be used: ${word}`);
+    if (!/^[\w.:-]*$/.test(word))
+      throw new Error(`the setting for ${name} has characters that can't be used: ${word}`);
   return words;
 }
 

@@ -22,7 +22,10 @@ const DAYS_AHEAD = 2;
 
 export async function createTestDatabase(base: Config = loadConfig(process.env)): Promise<TestDatabase> {
   const template = await ensureTemplate(base);
-  const config = { ...base, mysqlDatabase: `sluice_test_${Date.now().toString(36)}_${randomBytes(4).toString("hex")}` };
+  const config = {
+    ...base,
+    mysqlDatabase: `sluice_test_${Date.now().toString(36)}_${randomBytes(4).toString("hex")}`,
+  };
   const database = checkedName(config.mysqlDatabase);
   const server = createPool(base, { connections: 1, database: null });
   try {
@@ -88,6 +91,7 @@ async function makeTemplate(config: Config): Promise<string[]> {
 }
 
 function checkedName(name: string): string {
-  if (!/^\w{1,64}$/.test(name) || !name.includes("test")) throw new Error(`not the name of a test database: ${name}`);
+  if (!/^\w{1,64}$/.test(name) || !name.includes("test"))
+    throw new Error(`not the name of a test database: ${name}`);
   return `\`${name}\``;
 }

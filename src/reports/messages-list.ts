@@ -1,0 +1,163 @@
+// GET /v1/messages/{id} and GET /v1/messages: a customer's messages as MySQL has them now, newest first. Owns their SQL and shape;
+// leaves the timeline to timeline.ts. Invariant: every statement is bound to the caller's own customer_id. Bound: a filtered page
+// looks at SCAN_ROWS_MAX messages at most, so it may be short; only a null next_cursor is the end.
+
+import { SluiceError } from "../core/errors.ts";
+import { isUlid } from "../core/id.ts";
+import type { Lane, Status } from "../core/message.ts";
+import type { Clickhouse } from "../platform/clickhouse.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { isIdCursor, readParams } from "./params.ts";
+import { type TimelineEntry, timelineOf } from "./timeline.ts";
+
+export type MessageDeps = { pool: Pool; clickhouse: Clickhouse };
+export type MessageOwner = { customerId: number; region: string; currency: string };
+
+export type Message = {
+  id: string;
+  customer_id: string;
+  phone: string;
+  type: Lane;
+  status: Status;
+  encoding: string;
+  parts: number;
+  cost: number;
+  currency: string;
+  from: string | null;
+  reference: string | null;
+  /** Submits so far, the one under way included. */
+  attempts: number;
+  last_error: string | null;
+  operator: string | null;
+  operator_message_id: string | null;
+  guaranteed_by: string | null;
+  created_at: string;
+  updated_at: string;
+};
+/** `timeline` is null while the reporting database can't be reached: the status itself is never missing. */
+export type MessageWithTimeline = Message & { timeline: TimelineEntry[] | null };
+export type MessageList = { messages: Message[]; next_cursor: string | null };
+
+const KNOWN = ["status", "type", "phone", "limit", "cursor"];
+/** Rows of the (customer_id, id) index that one filtered page may look at: some 50 ms. */
+const SCAN_ROWS_MAX = 10_000;
+const COLUMNS =
+  "id, customer_id, lane, status, phone, sender, reference, encoding, parts, cost, attempt, sequence, operator, " +
+  "operator_message_id, last_error, guaranteed_by, created_at, updated_at";
+/** Above every ULID. */
+const ID_AFTER_ALL = "~";
+
+/** @throws SluiceError not_found, also for another customer's message */
+export async function oneMessage(
+  { pool, clickhouse }: MessageDeps,
+  owner: MessageOwner,
+  id: string,
+): Promise<MessageWithTimeline> {
+  if (!isUlid(id)) throw new SluiceError("not_found");
+  const [row] = await pool.query<StoredMessage[]>(
+    `SELECT ${COLUMNS} FROM messages WHERE id = ? AND customer_id = ?`,
+    [id, owner.customerId],
+  );
+  if (row === undefined) throw new SluiceError("not_found", { detail: "No such message." });
+  const timeline = await timelineOf(clickhouse, {
+    id,
+    customerId: owner.customerId,
+    status: row.status,
+    sequence: row.sequence,
+    attempt: row.attempt,
+    operator: row.operator,
+    updatedAtMs: row.updated_at.getTime(),
+  }).catch((error: unknown) => {
+    if (error instanceof SluiceError && error.code === "reports_unavailable") return null;
+    throw error;
+  });
+  return { ...messageOf(row, owner), timeline };
+}
+
+/** @throws SluiceError validation_failed */
+export async function listMessages(
+  { pool }: { pool: Pool },
+  owner: MessageOwner,
+  query: URLSearchParams,
+): Promise<MessageList> {
+  const params = readParams(query, KNOWN);
+  const before = (params.cursor(isIdCursor)?.[0] as string | undefined) ?? ID_AFTER_ALL;
+  const filters: [column: string, value: string | null][] = [
+    ["status", params.status()],
+    ["lane", params.type()],
+    ["phone", params.phone(owner.region)],
+  ];
+  const limit = params.limit();
+  params.check();
+
+  const wanted = filters.filter(([, value]) => value !== null);
+  const scanned =
+    "FROM messages FORCE INDEX (by_customer) WHERE customer_id = ? AND id < ? ORDER BY id DESC LIMIT ?";
+  const rows =
+    wanted.length === 0
+      ? await pool.query<StoredMessage[]>(`SELECT ${COLUMNS} ${scanned}`, [
+          owner.customerId,
+          before,
+          limit + 1,
+        ])
+      : await pool.query<StoredMessage[]>(
+          `SELECT * FROM (SELECT ${COLUMNS} ${scanned}) AS scanned
+           WHERE ${wanted.map(([column]) => `${column} = ?`).join(" AND ")} ORDER BY id DESC LIMIT ?`,
+          [owner.customerId, before, SCAN_ROWS_MAX, ...wanted.map(([, value]) => value), limit + 1],
+        );
+  const messages = rows.slice(0, limit).map((row) => messageOf(row, owner));
+  if (rows.length > limit)
+    return { messages, next_cursor: params.nextCursor([messages.at(-1)?.id as string]) };
+  if (wanted.length === 0) return { messages, next_cursor: null };
+  const [end] = await pool.query<{ lowest: string | null; count: number }[]>(
+    `SELECT MIN(id) AS lowest, COUNT(*) AS count FROM (SELECT id ${scanned}) AS scanned`,
+    [owner.customerId, before, SCAN_ROWS_MAX],
+  );
+  const more = end !== undefined && end.lowest !== null && Number(end.count) === SCAN_ROWS_MAX;
+  return { messages, next_cursor: more ? params.nextCursor([end.lowest as string]) : null };
+}
+
+type StoredMessage = {
+  id: string;
+  customer_id: number;
+  lane: Lane;
+  status: Status;
+  phone: string;
+  sender: string | null;
+  reference: string | null;
+  encoding: string;
+  parts: number;
+  cost: number;
+  attempt: number;
+  sequence: number;
+  operator: string | null;
+  operator_message_id: string | null;
+  last_error: string | null;
+  guaranteed_by: Date | null;
+  created_at: Date;
+  updated_at: Date;
+};
+
+function messageOf(row: StoredMessage, { currency }: MessageOwner): Message {
+  const waiting = row.status === "queued" || row.status === "scheduled";
+  return {
+    id: row.id,
+    customer_id: String(row.customer_id),
+    phone: row.phone,
+    type: row.lane,
+    status: row.status,
+    encoding: row.encoding,
+    parts: row.parts,
+    cost: Number(row.cost),
+    currency,
+    from: row.sender,
+    reference: row.reference,
+    attempts: row.attempt + (waiting ? 0 : 1),
+    last_error: row.last_error,
+    operator: row.operator,
+    operator_message_id: row.operator_message_id,
+    guaranteed_by: row.guaranteed_by?.toISOString() ?? null,
+    created_at: row.created_at.toISOString(),
+    updated_at: row.updated_at.toISOString(),
+  };
+}

@@ -1,0 +1,172 @@
+// GET /v1/reports/messages: a customer's messages at their latest status, from ClickHouse, newest first. Owns its SQL and the
+// shape of a row; leaves the fill of messages_log to sql/clickhouse. Invariants: a row is one message, however often its events
+// were delivered and in whatever order; pages neither repeat nor skip a message, since they are cut by id. Bounds: rows by
+// `limit`, time by max_execution_time; customer and time range prune what is read.
+
+import { isUlid, ulidBound, ULID_TIME_MAX_MS, ulidTimeMs } from "../core/id.ts";
+import type { Clickhouse } from "../platform/clickhouse.ts";
+import { type CursorValues, type Params, readParams } from "./params.ts";
+
+export type ReportDeps = { clickhouse: Clickhouse; now: () => number };
+export type ReportCustomer = { customerId: number; region: string };
+
+export type ReportRow = {
+  id: string;
+  phone: string;
+  type: string;
+  status: string;
+  parts: number;
+  cost: number;
+  reference: string | null;
+  operator: string | null;
+  operator_message_id: string | null;
+  created_at: string;
+  updated_at: string;
+};
+export type MessagesReport = {
+  messages: ReportRow[];
+  next_cursor: string | null;
+  /** Time of the newest event the report was made from: what happened until then is in it. Null before the first one. */
+  as_of: string | null;
+};
+
+const KNOWN = ["from", "to", "status", "type", "phone", "id", "limit", "cursor"];
+const WINDOW_DEFAULT_MS = 24 * 3_600_000;
+// An id is made shortly before its created_at; a clock that was set back keeps ids ahead for as long. The range of ids only prunes.
+const ID_SLACK_MS = 600_000;
+const EXECUTION_MAX_S = 8;
+
+/** @throws SluiceError validation_failed, reports_unavailable */
+export async function messagesReport(
+  { clickhouse, now }: ReportDeps,
+  customer: ReportCustomer,
+  query: URLSearchParams,
+): Promise<MessagesReport> {
+  const params = readParams(query, KNOWN);
+  const filter = filterOf(params, customer, now());
+  const limit = params.limit();
+  params.check();
+
+  const asOf = await asOfMs(clickhouse); // before the rows: a report may be fresher than it says, never staler
+  const rows = await clickhouse.query<StoredRow>(sqlOf(filter), {
+    customer: customer.customerId,
+    low: filter.low,
+    high: filter.high,
+    from: filter.fromMs,
+    to: filter.toMs,
+    status: filter.status ?? "",
+    type: filter.type ?? "",
+    phone: filter.phone ?? "",
+    count: limit + 1, // one more tells whether there is a next page
+  });
+  const messages = rows.slice(0, limit).map(rowOf);
+  const last = messages.at(-1);
+  const more = rows.length > limit && last !== undefined;
+  return {
+    messages,
+    next_cursor: more ? params.nextCursor([filter.fromMs, filter.toMs, last.id]) : null,
+    as_of: asOf === null ? null : new Date(asOf).toISOString(),
+  };
+}
+
+type Filter = {
+  fromMs: number;
+  toMs: number;
+  /** low <= id < high */
+  low: string;
+  high: string;
+  status: string | null;
+  type: string | null;
+  phone: string | null;
+};
+
+function filterOf(params: Params, customer: ReportCustomer, nowMs: number): Filter {
+  const cursor = params.cursor(isReportCursor) as [number, number, string] | null;
+  const id = params.id();
+  const [status, type, phone] = [params.status(), params.type(), params.phone(customer.region)];
+  const [from, to] = [params.time("from"), params.time("to")];
+  // One id is found at any time; a cursor keeps the window of its first page while the last 24 hours move on.
+  const toMs = cursor?.[1] ?? to ?? (id === null ? nowMs + 1 : ULID_TIME_MAX_MS);
+  const fromMs = cursor?.[0] ?? from ?? (id === null ? Math.max(0, toMs - WINDOW_DEFAULT_MS) : 0);
+  if (fromMs >= toMs) params.fail(from === null ? "to" : "from", "must be before `to`");
+
+  let low = ulidBound(Math.max(0, fromMs - ID_SLACK_MS));
+  let high = cursor?.[2] ?? ulidBound(Math.min(ULID_TIME_MAX_MS, toMs + ID_SLACK_MS));
+  if (id !== null) {
+    low = id;
+    high = cursor === null ? `${id}0` : low; // the next string after the id; one id has no second page
+  }
+  return { fromMs, toMs, low, high, status, type, phone };
+}
+
+function isReportCursor(values: CursorValues): boolean {
+  const [fromMs, toMs, id] = values;
+  return values.length === 3 && isTime(fromMs) && isTime(toMs) && isUlid(id) && ulidTimeMs(id) >= 0;
+}
+
+const isTime = (value: unknown): boolean =>
+  typeof value === "number" && value >= 0 && value <= ULID_TIME_MAX_MS;
+
+/**
+ * The ids of one page first, then all columns of those only. Without a status the page is read backwards along the key and stops
+ * when it is full; with one, a message's latest status must be known before it counts, so the range is grouped (id, status and
+ * sequence only).
+ */
+function sqlOf(filter: Filter): string {
+  const where = `customer_id = {customer:UInt64} AND id >= {low:String} AND id < {high:String}
+    AND created_at >= fromUnixTimestamp64Milli({from:Int64}) AND created_at < fromUnixTimestamp64Milli({to:Int64})`;
+  const picked = [
+    where,
+    ...(filter.phone === null ? [] : ["phone = {phone:String}"]),
+    ...(filter.type === null ? [] : ["type = {type:String}"]),
+  ].join(" AND ");
+  const page =
+    filter.status === null
+      ? `SELECT id FROM messages_log WHERE ${picked}
+         ORDER BY customer_id DESC, id DESC LIMIT 1 BY id LIMIT {count:UInt32}`
+      : `SELECT id FROM messages_log WHERE ${picked} GROUP BY id
+         HAVING argMax(status, sequence) = {status:String} ORDER BY id DESC LIMIT {count:UInt32}`;
+  const latest = ["status", "parts", "cost", "reference", "operator", "operator_message_id"];
+  return `SELECT id, any(phone) AS phone, any(type) AS type,
+      ${latest.map((column) => `argMax(m.${column}, m.sequence) AS ${column}`).join(", ")},
+      toUnixTimestamp64Milli(any(m.created_at)) AS created_at_ms,
+      toUnixTimestamp64Milli(argMax(m.updated_at, m.sequence)) AS updated_at_ms
+    FROM messages_log AS m
+    WHERE ${where} AND id IN (${page})
+    GROUP BY id ORDER BY id DESC
+    SETTINGS max_execution_time = ${EXECUTION_MAX_S}, optimize_aggregation_in_order = 1`;
+}
+
+type StoredRow = Omit<
+  ReportRow,
+  "reference" | "operator" | "operator_message_id" | "created_at" | "updated_at"
+> & {
+  reference: string;
+  operator: string;
+  operator_message_id: string;
+  created_at_ms: string | number;
+  updated_at_ms: string | number;
+};
+
+function rowOf(row: StoredRow): ReportRow {
+  return {
+    id: row.id,
+    phone: row.phone,
+    type: row.type,
+    status: row.status,
+    parts: Number(row.parts),
+    cost: Number(row.cost),
+    reference: row.reference === "" ? null : row.reference,
+    operator: row.operator === "" ? null : row.operator,
+    operator_message_id: row.operator_message_id === "" ? null : row.operator_message_id,
+    created_at: new Date(Number(row.created_at_ms)).toISOString(),
+    updated_at: new Date(Number(row.updated_at_ms)).toISOString(),
+  };
+}
+
+async function asOfMs(clickhouse: Clickhouse): Promise<number | null> {
+  const [row] = await clickhouse.query<{ at: string | number; rows: string | number }>(
+    "SELECT toUnixTimestamp64Milli(max(newest_at)) AS at, count() AS rows FROM freshness WHERE topic = 'sms.status'",
+  );
+  return row === undefined || Number(row.rows) === 0 ? null : Number(row.at);
+}

@@ -1,0 +1,125 @@
+// GET /v1/wallet and GET /v1/wallet/ledger, from MySQL. A customer never sees leases: what they hold unspent is still the
+// customer's to spend, so it counts as balance, and statements leave out grant and release. Invariant: a wallet is read by one
+// statement, so its three figures belong to one moment.
+
+import { SluiceError } from "../core/errors.ts";
+import { isUlid } from "../core/id.ts";
+import { moneyOf } from "../core/money.ts";
+import type { LedgerLeg, LedgerOp } from "../core/record.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { type CursorValues, readParams } from "./params.ts";
+
+export type Wallet = {
+  customer_id: string;
+  balance: number;
+  reserved: number;
+  available: number;
+  currency: string;
+};
+export type LedgerEntry = {
+  entry_id: string;
+  op: LedgerOp;
+  amount: number;
+  /** Of reserve, capture and refund. */
+  message_id?: string;
+  /** Of a topup. */
+  request_id?: string;
+  created_at: string;
+};
+export type LedgerPage = { entries: LedgerEntry[]; next_cursor: string | null };
+
+/** @throws SluiceError not_found */
+export async function readWallet({ pool }: { pool: Pool }, customerId: number): Promise<Wallet> {
+  const [row] = await pool.query<
+    { balance: unknown; reserved: unknown; unspent: unknown; currency: string }[]
+  >(
+    `SELECT w.balance, w.reserved, c.currency,
+       (SELECT CAST(COALESCE(SUM(l.granted - l.spent), 0) AS SIGNED)
+        FROM credit_leases l WHERE l.customer_id = w.customer_id) AS unspent
+     FROM wallet_accounts w JOIN customers c ON c.customer_id = w.customer_id
+     WHERE w.customer_id = ?`,
+    [customerId],
+  );
+  if (row === undefined) throw new SluiceError("not_found");
+  const unspent = moneyOf(row.unspent);
+  const available = moneyOf(moneyOf(row.balance) + unspent);
+  const reserved = moneyOf(moneyOf(row.reserved) - unspent);
+  return { customer_id: String(customerId), balance: available, reserved, available, currency: row.currency };
+}
+
+/**
+ * Newest first by the message or top-up that an entry belongs to, its close before its open: the order of the key, so a page
+ * costs its rows alone. @throws SluiceError validation_failed
+ */
+export async function readLedger(
+  { pool }: { pool: Pool },
+  customerId: number,
+  query: URLSearchParams,
+): Promise<LedgerPage> {
+  const params = readParams(query, ["limit", "cursor"]);
+  const cursor = params.cursor(isLedgerCursor) as [string, LedgerLeg] | null;
+  const limit = params.limit();
+  params.check();
+
+  // After the close of an entry comes its open; after its open, the entries before it.
+  const after =
+    cursor === null
+      ? ""
+      : cursor[1] === "open"
+        ? "AND entry_id < ?"
+        : "AND (entry_id < ? OR (entry_id = ? AND leg = 'open'))";
+  const values = cursor === null ? [] : cursor[1] === "open" ? [cursor[0]] : [cursor[0], cursor[0]];
+  const rows = await pool.query<StoredEntry[]>(
+    `SELECT entry_id, leg, op, amount, created_at FROM wallet_ledger
+     WHERE customer_id = ? ${after} AND op NOT IN ('grant', 'release')
+     ORDER BY entry_id DESC, leg DESC LIMIT ?`,
+    [customerId, ...values, limit + 1],
+  );
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const more = rows.length > limit && last !== undefined;
+  const requestIds = await requestIdsOf(pool, customerId, page);
+  return {
+    entries: page.map((row) => entryOf(row, requestIds)),
+    next_cursor: more ? params.nextCursor([last.entry_id, last.leg]) : null,
+  };
+}
+
+type StoredEntry = {
+  entry_id: string;
+  leg: LedgerLeg;
+  op: LedgerOp;
+  amount: unknown;
+  created_at: Date;
+};
+
+/** entry_id → request_id of a page's top-ups. */
+async function requestIdsOf(
+  pool: Pool,
+  customerId: number,
+  page: readonly StoredEntry[],
+): Promise<Map<string, string>> {
+  const topups = page.filter(({ op }) => op === "topup").map(({ entry_id }) => entry_id);
+  if (topups.length === 0) return new Map();
+  const rows = await pool.query<{ entry_id: string; request_id: string }[]>(
+    "SELECT entry_id, request_id FROM topups WHERE customer_id = ? AND entry_id IN (?)",
+    [customerId, topups],
+  );
+  return new Map(rows.map((row) => [row.entry_id, row.request_id]));
+}
+
+function entryOf(row: StoredEntry, requestIds: ReadonlyMap<string, string>): LedgerEntry {
+  return {
+    entry_id: row.entry_id,
+    op: row.op,
+    amount: moneyOf(row.amount),
+    ...(row.op === "topup"
+      ? { request_id: requestIds.get(row.entry_id) ?? "" }
+      : { message_id: row.entry_id }),
+    created_at: row.created_at.toISOString(),
+  };
+}
+
+function isLedgerCursor(values: CursorValues): boolean {
+  return values.length === 2 && isUlid(values[0]) && (values[1] === "open" || values[1] === "close");
+}

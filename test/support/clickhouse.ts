@@ -1,0 +1,76 @@
+// A ClickHouse database of its own for a test, without the tables that read Kafka: tests insert into status_events and
+// ledger_events what a broker would bring. Its name holds `test`, and nothing without it is dropped here.
+
+import { randomBytes } from "node:crypto";
+import { type Clickhouse, createClickhouse } from "../../src/platform/clickhouse.ts";
+import { type Config, loadConfig } from "../../src/platform/config.ts";
+import { migrateClickhouse } from "../../src/reports/migrate.ts";
+
+export type TestClickhouse = {
+  /** The given config, with this database's name in it. */
+  config: Config;
+  clickhouse: Clickhouse;
+  drop(): Promise<void>;
+};
+
+export async function createTestClickhouse(base: Config = loadConfig(process.env)): Promise<TestClickhouse> {
+  const config = { ...base, clickhouseDatabase: `sluice_test_${randomBytes(5).toString("hex")}` };
+  await migrateClickhouse(config, { kafka: false });
+  const clickhouse = createClickhouse(config);
+  const drop = async () => {
+    await clickhouse.command(`DROP DATABASE IF EXISTS ${config.clickhouseDatabase} SYNC`);
+    await clickhouse.close();
+  };
+  return { config, clickhouse, drop };
+}
+
+export type StatusEvent = {
+  id: string;
+  sequence: number;
+  status: string;
+  customer_id?: number;
+  phone?: string;
+  type?: string;
+  reference?: string;
+  operator?: string;
+  operator_message_id?: string;
+  attempt?: number;
+  created_at_ms: number;
+  updated_at_ms?: number;
+};
+
+/** As one record of the topic: one block. */
+export async function insertStatusEvents(
+  clickhouse: Clickhouse,
+  events: readonly StatusEvent[],
+): Promise<void> {
+  const rows = events.map((event) => ({
+    customer_id: 1,
+    phone: "+989120000001",
+    type: "normal",
+    parts: 1,
+    cost: 500,
+    reference: "",
+    operator: "",
+    operator_message_id: "",
+    attempt: 0,
+    updated_at_ms: event.created_at_ms + event.sequence,
+    ...event,
+  }));
+  await clickhouse.insert("status_events", rows);
+}
+
+export type LedgerEvent = {
+  event_id: string;
+  customer_id: number;
+  op: string;
+  amount: number;
+  created_at_ms: number;
+};
+
+export async function insertLedgerEvents(
+  clickhouse: Clickhouse,
+  events: readonly LedgerEvent[],
+): Promise<void> {
+  await clickhouse.insert("ledger_events", events);
+}
