@@ -1,6 +1,7 @@
-# Sourced by every script here, by ./sluice and by the Makefile's shell: where the cache folder and the pinned runtimes
-# are. Sets root, cache, toolchain and node_version and puts Bun and Node 26 first on PATH. It changes nothing on disk.
-# The toolchain's folder is named after the hash of its lock file, so two clones of different age never disturb another.
+# Sourced by every script here, by ./sluice and by the Makefile's shell: where the cache folder and the
+# pinned runtimes are. Sets root, cache, toolchain and node_version and puts Bun and Node 26 first on PATH.
+# It changes nothing on disk. The toolchain's folder is named after the hash of its lock file, so two clones
+# of different age never disturb another.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${SLUICE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice}

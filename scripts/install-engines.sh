@@ -1,6 +1,6 @@
-# Sourced by install.sh: the Kafka broker's jars by Maven (tools/kafka/pom.xml, strict checksums) and MySQL: the machine's
-# own mysqld when it is 8.4 or newer, otherwise Debian's package from sid unpacked into the cache without root or changes to
-# the system. ClickHouse is the npm package chdb and needs nothing here.
+# Sourced by install.sh: the Kafka broker's jars by Maven (tools/kafka/pom.xml, strict checksums) and MySQL:
+# the machine's own mysqld when it is 8.4 or newer, otherwise Debian's package from sid unpacked into the
+# cache without root or changes to the system. ClickHouse is the npm package chdb and needs nothing here.
 
 kafka_home=$cache/kafka-$(sed -n 's/.*<kafka.version>\(.*\)<.*/\1/p' "$root/tools/kafka/pom.xml")
 kafka_there() { [ -e "$kafka_home/complete" ] && command -v java >/dev/null; }
@@ -31,19 +31,22 @@ mysql_on_path() {
 
 install_mysql() {
   local help="Put a mysqld of 8.4 or newer on PATH, or use: ./sluice up --stack compose"
-  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || die "no MySQL 8.4 here, and no apt to get one. $help"
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+    die "no MySQL 8.4 here, and no apt to get one. $help"
   rm -rf "$mysql_home" "$mysql_home.new"
   mkdir -p "$mysql_home.new/root"
   step "downloading MySQL" download_mysql "$mysql_home.new/apt"
   step "unpacking MySQL" unpack_mysql "$mysql_home.new"
-  "$mysql_home.new/root/usr/lib64/ld-linux-x86-64.so.2" --version >/dev/null || die "the unpacked MySQL does not start. $help"
+  "$mysql_home.new/root/usr/lib64/ld-linux-x86-64.so.2" --version >/dev/null ||
+    die "the unpacked MySQL does not start. $help"
   rm -rf "$mysql_home.new/apt"
   touch "$mysql_home.new/complete"
   mv "$mysql_home.new" "$mysql_home"
 }
 
-# sid from the mirror that this machine's own sources name, with apt folders of its own, so the system's lists and packages
-# stay as they are. apt checks the signature of the release file with Debian's keyring and every package against it.
+# sid from the mirror that this machine's own sources name, with apt folders of its own, so the system's
+# lists and packages stay as they are. apt checks the signature of the release file with Debian's keyring
+# and every package against it.
 download_mysql() {
   local apt=$1 mirror options
   mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
@@ -52,10 +55,10 @@ download_mysql() {
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
   : >"$apt/status"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main" >"$apt/sources.list"
-  options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::Etc::PreferencesParts=/dev/null
-    -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o "Dir::State::status=$apt/status"
-    -o Acquire::Languages=none -o Debug::NoLocking=1 -o APT::Sandbox::User=root -o APT::Install-Recommends=false
-    -o "Dpkg::Post-Invoke=" -o "APT::Update::Post-Invoke=")
+  options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+    -o Dir::Etc::PreferencesParts=/dev/null -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o "Dir::State::status=$apt/status"
+    -o Acquire::Languages=none -o Debug::NoLocking=1 -o APT::Sandbox::User=root
+    -o APT::Install-Recommends=false -o "Dpkg::Post-Invoke=" -o "APT::Update::Post-Invoke=")
   apt-get "${options[@]}" update
   apt-get "${options[@]}" install -y --download-only --no-install-recommends mysql-server-core
 }

@@ -1,5 +1,5 @@
-# Sourced by install.sh: the runtimes (npm, by tools/package-lock.json), the npm packages (bun, by bun.lock) and the
-# librdkafka addon, built from the package's own sources. No install script of any package is run.
+# Sourced by install.sh: the runtimes (npm, by tools/package-lock.json), the npm packages (bun, by bun.lock)
+# and the librdkafka addon, built from the package's own sources. No install script of any package is run.
 
 toolchain_there() { [ -e "$toolchain/complete" ]; }
 
@@ -23,8 +23,9 @@ install_packages() {
   packages_key >"$root/node_modules/.sluice-packages"
 }
 
-# The addon links librdkafka dynamically (a static link would download more sources); the .node file finds it beside
-# itself through its rpath $ORIGIN/../deps. Built once for each version of the package and of Node.
+# The addon links librdkafka dynamically (a static link would download more sources); the .node file finds
+# it beside itself through its rpath $ORIGIN/../deps. Built once for each version of the package and of
+# Node.
 kafka_package=$root/node_modules/@confluentinc/kafka-javascript
 addon_file=confluent-kafka-javascript.node
 addon_there() {
@@ -42,8 +43,8 @@ addon_key() {
 install_addon() {
   local built fresh
   built=$cache/$(addon_key)
-  need_debian "the librdkafka addon" g++ make python3 libssl-dev zlib1g-dev libzstd-dev liblz4-dev libsasl2-dev \
-    libcurl4-openssl-dev
+  need_debian "the librdkafka addon" g++ make python3 libssl-dev zlib1g-dev libzstd-dev liblz4-dev \
+    libsasl2-dev libcurl4-openssl-dev
   if [ ! -e "$built/key" ]; then
     fresh=$built.new
     rm -rf "$fresh" "$built"

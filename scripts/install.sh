@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs what is missing to run Sluice: the two runtimes, the npm packages, the librdkafka addon, MySQL, the Kafka broker
-# and wrk. Safe to run at any time and by two at once; when everything is there it takes a few milliseconds.
-# Every download is checksummed: npm and bun by lock files, Maven by strict checksums, Debian packages by apt's signatures.
-# What it downloads or builds stays in the cache folder (scripts/env.sh), never in the clone, except node_modules/.
+# Installs what is missing to run Sluice: the two runtimes, the npm packages, the librdkafka addon, MySQL,
+# the Kafka broker and wrk. Safe to run at any time and by two at once; when everything is there it takes a
+# few milliseconds. Every download is checksummed: npm and bun by lock files, Maven by strict checksums,
+# Debian packages by apt's signatures. What it downloads or builds stays in the cache folder
+# (scripts/env.sh), never in the clone, except node_modules/.
 #   scripts/install.sh            everything
 #   scripts/install.sh --tools    runtimes, packages and the addon only (no engines: enough for `make quick`)
 set -euo pipefail
@@ -13,7 +14,8 @@ set -euo pipefail
 
 wanted=${1:-all}
 case $wanted in all | --tools) ;; *) die "unknown option $wanted; usage: scripts/install.sh [--tools]" ;; esac
-[ "$(uname -sm)" = "Linux x86_64" ] || die "Sluice's pinned runtimes are for Linux on x86-64; this is $(uname -sm)"
+[ "$(uname -sm)" = "Linux x86_64" ] ||
+  die "Sluice's pinned runtimes are for Linux on x86-64; this is $(uname -sm)"
 
 all_there() {
   toolchain_there && packages_there && addon_there || return 1

@@ -1,5 +1,5 @@
-# Sourced by the install scripts: messages, long steps with a sign of life, and Debian packages. All messages go to
-# stderr, because `./sluice … --json` promises that stdout carries JSON alone.
+# Sourced by the install scripts: messages, long steps with a sign of life, and Debian packages. All
+# messages go to stderr, because `./sluice … --json` promises that stdout carries JSON alone.
 
 say() { printf 'install: %s\n' "$*" >&2; }
 die() {
@@ -7,8 +7,8 @@ die() {
   exit 1
 }
 
-# step LABEL COMMAND…: runs the command with its output in a log file; says that it still works every 10 s; shows the
-# end of the log when it fails. The command must not read stdin.
+# step LABEL COMMAND…: runs the command with its output in a log file; says that it still works every 10 s;
+# shows the end of the log when it fails. The command must not read stdin.
 step() {
   local label=$1 log started pid waited=0
   shift
@@ -33,7 +33,8 @@ step() {
   say "  done in $((SECONDS - started)) s"
 }
 
-# need_debian WHAT PACKAGE…: installs those of the packages that are missing, as root; otherwise says which line to run.
+# need_debian WHAT PACKAGE…: installs those of the packages that are missing, as root; otherwise says which
+# line to run.
 need_debian() {
   local what=$1 missing=() name
   shift
@@ -41,8 +42,9 @@ need_debian() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
   done
   [ ${#missing[@]} -eq 0 ] && return 0
-  command -v apt-get >/dev/null || die "$what needs: ${missing[*]} (Debian's names). Install them with your package manager"
-  [ "$(id -u)" = 0 ] || die "$what needs packages that only root can install. Run: sudo apt-get install ${missing[*]}"
+  command -v apt-get >/dev/null || die "$what needs ${missing[*]} (Debian's names): install them first"
+  [ "$(id -u)" = 0 ] ||
+    die "$what needs packages that only root can install. Run: sudo apt-get install ${missing[*]}"
   step "installing for $what: ${missing[*]}" apt_install "${missing[@]}"
 }
 

@@ -1,5 +1,6 @@
-// The command line, `./sluice`: declares the commands and turns errors into a clear line and an exit code. Each command's work is
-// in src/main/cli/, loaded only when it is called, so that `status` answers fast. With --json stdout carries JSON alone.
+// The command line, `./sluice`: declares the commands and turns errors into a clear line and an exit code.
+// Each command's work is in src/main/cli/, loaded only when it is called, so that `status` answers fast.
+// With --json stdout carries JSON alone.
 
 import { Command } from "commander";
 import { describeSettings, loadConfig } from "../platform/config.ts";
@@ -17,16 +18,34 @@ program
   .description("start the local stack, migrate, seed and run every role in the foreground until Ctrl-C")
   .option("--engines-only", "start MySQL, Kafka and ClickHouse in the background and return")
   .option("--ingest <n>", "ingest processes on the one API port", wholeNumber(1, 16), 1)
-  .option("--operators <profile>", "how the three demo operators behave (bun src/main/operator.ts --help)", "default")
-  .option("--stack <kind>", "local: processes; compose: containers of docker-compose.yml", oneOf("local", "compose"), "local")
-  .action(async (options: { enginesOnly?: true; ingest: number; operators: string; stack: "local" | "compose" }) => {
-    const { up } = await import("./cli/up.ts");
-    await up(loadConfig(process.env), { ...options, enginesOnly: options.enginesOnly === true });
-  });
+  .option(
+    "--operators <profile>",
+    "how the three demo operators behave (bun src/main/operator.ts --help)",
+    "default",
+  )
+  .option(
+    "--stack <kind>",
+    "local: processes; compose: containers of docker-compose.yml",
+    oneOf("local", "compose"),
+    "local",
+  )
+  .action(
+    async (options: {
+      enginesOnly?: true;
+      ingest: number;
+      operators: string;
+      stack: "local" | "compose";
+    }) => {
+      const { up } = await import("./cli/up.ts");
+      await up(loadConfig(process.env), { ...options, enginesOnly: options.enginesOnly === true });
+    },
+  );
 
 program
   .command("down")
-  .description("stop everything of this state folder: a running launcher, background engines, what a killed one left")
+  .description(
+    "stop everything of this state folder: a running launcher, background engines, what a killed one left",
+  )
   .option("--stack <kind>", "compose: stop the containers too", oneOf("local", "compose"), "local")
   .action(async (options: { stack: "local" | "compose" }) => {
     const { down } = await import("./cli/down.ts");
@@ -71,18 +90,6 @@ program
   });
 
 declareCustomers(program);
-
-program
-  .command("reconcile")
-  .description("prove that wallets, entries, messages and the report agree: exit 0 clean, 1 drift, 2 could not check")
-  .option("--customer <id>", "this customer only", wholeNumber(1, Number.MAX_SAFE_INTEGER))
-  .option("--settled", "also require that nothing is queued, sending or pending")
-  .option("--json", "print JSON")
-  .action(async (options: { customer?: number; settled?: true; json?: true }) => {
-    const { reconcileCommand } = await import("./cli/reconcile.ts");
-    const { customer = null, settled = false, json = false } = options;
-    process.exitCode = await reconcileCommand(loadConfig(process.env), { customerId: customer, settled, json });
-  });
 
 try {
   await program.parseAsync();

@@ -1,7 +1,8 @@
-// ClickHouse for the local stack: chDB (the engine, in this process) behind the part of ClickHouse's HTTP interface that
-// @clickhouse/client uses, so the gateway can't tell it from a server. Owns one data folder; loopback only, no users.
-// Settings and parameters are state of a chDB connection, so every request gets a connection of its own (0.2 ms) and nothing
-// of one request reaches another. Bound: requests that run at once and that wait; the rest are refused with code 202.
+// ClickHouse for the local stack: chDB (the engine, in this process) behind the part of ClickHouse's HTTP
+// interface that @clickhouse/client uses, so the gateway can't tell it from a server. Owns one data folder;
+// loopback only, no users. Settings and parameters are state of a chDB connection, so every request gets a
+// connection of its own (0.2 ms) and nothing of one request reaches another. Bound: requests that run at once
+// and that wait; the rest are refused with code 202.
 
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
@@ -87,12 +88,13 @@ async function run({ id, sql, format, database, assignments }: Query): Promise<R
   }
 }
 
-// What the interface itself understands; every other name is a setting, or `param_…`: SET takes both, escaped as sent.
+// What the interface itself understands; every other name is a setting, or `param_…`: SET takes both,
+// escaped as sent.
 const reserved = new Set(
   [
     "query query_id default_format database session_id session_timeout session_check user password role",
-    "wait_end_of_query buffer_size compress decompress enable_http_compression stacktrace close_session quota_key",
-    "client_protocol_version send_progress_in_http_headers http_headers_progress_interval_ms",
+    "wait_end_of_query buffer_size compress decompress enable_http_compression stacktrace close_session",
+    "quota_key client_protocol_version send_progress_in_http_headers http_headers_progress_interval_ms",
     "cancel_http_readonly_queries_on_client_close",
   ].flatMap((line) => line.split(" ")),
 );

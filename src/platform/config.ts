@@ -45,6 +45,7 @@ export const settings = {
   clickhouseHost: text("SLUICE_CLICKHOUSE_HOST", "127.0.0.1", "ClickHouse address"),
   clickhousePort: port("SLUICE_CLICKHOUSE_PORT", 18_123, "ClickHouse HTTP port"),
   clickhouseDatabase: text("SLUICE_CLICKHOUSE_DATABASE", "sluice", "ClickHouse database"),
+  clickhouseKafka: text("SLUICE_CLICKHOUSE_KAFKA", "", "broker as ClickHouse reaches it; empty: the Kafka address above"),
   operatorPort: port("SLUICE_OPERATOR_PORT", 19_201, "first port of operators A, B and C"),
   stateFolder: text("SLUICE_STATE", ".sluice", "folder of the local stack's data, logs and pid files"),
   logLevel: text("SLUICE_LOG_LEVEL", "info", "pino level: trace, debug, info, warn, error, silent"),

@@ -1,5 +1,5 @@
-// `--stack compose`: the same engines as containers of docker-compose.yml, for machines with a Docker engine. The ports and the
-// database's settings come from the same tables as the local stack's.
+// `--stack compose`: the same engines as containers of docker-compose.yml, for machines with a Docker
+// engine. The ports and the database's settings come from the same tables as the local stack's.
 
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -10,20 +10,33 @@ import { projectRoot } from "./tools.ts";
 
 const readyMaxMs = 180_000; // the first start pulls the images
 
-export async function composeEngines(config: Config, report: (line: string) => void, signal?: AbortSignal): Promise<void> {
+/** ClickHouse's container reaches the broker by the containers' own network. */
+export const composeEnv = { SLUICE_CLICKHOUSE_KAFKA: "kafka:9094" };
+
+export async function composeEngines(
+  config: Config,
+  report: (line: string) => void,
+  signal?: AbortSignal,
+): Promise<void> {
   await compose(config, ["up", "--detach"], report);
   const deadlineMs = performance.now() + readyMaxMs;
   const answers = () =>
-    Promise.all([mysqlAnswers(config.mysqlPort), kafkaAnswers(config.kafkaPort), clickhouseAnswers(config.clickhousePort)]);
+    Promise.all([
+      mysqlAnswers(config.mysqlPort),
+      kafkaAnswers(config.kafkaPort),
+      clickhouseAnswers(config.clickhousePort),
+    ]);
   while (!(await answers()).every(Boolean)) {
     signal?.throwIfAborted();
-    if (performance.now() > deadlineMs) throw new Error("the containers do not answer; see: docker compose logs");
+    if (performance.now() > deadlineMs)
+      throw new Error("the containers do not answer; see: docker compose logs");
     await sleep(500);
   }
   report("the containers of MySQL, Kafka and ClickHouse are ready");
 }
 
-export const composeStop = (config: Config, report: (line: string) => void): Promise<void> => compose(config, ["stop"], report);
+export const composeStop = (config: Config, report: (line: string) => void): Promise<void> =>
+  compose(config, ["stop"], report);
 
 function compose(config: Config, args: string[], report: (line: string) => void): Promise<void> {
   const env = {
@@ -34,8 +47,17 @@ function compose(config: Config, args: string[], report: (line: string) => void)
   };
   report(`docker compose ${args.join(" ")}`);
   return new Promise((done, failed) => {
-    spawn("docker", ["compose", "-f", join(projectRoot, "docker-compose.yml"), ...args], { env, stdio: ["ignore", "inherit", "inherit"] })
-      .on("error", (error) => failed(new Error(`docker cannot be run (${error.message}). Without it use: ./sluice up --stack local`)))
-      .on("close", (code) => (code === 0 ? done() : failed(new Error(`docker compose ${args.join(" ")} failed (exit ${code})`))));
+    spawn("docker", ["compose", "-f", join(projectRoot, "docker-compose.yml"), ...args], {
+      env,
+      stdio: ["ignore", "inherit", "inherit"],
+    })
+      .on("error", (error) =>
+        failed(
+          new Error(`docker cannot be run (${error.message}). Without it use: ./sluice up --stack local`),
+        ),
+      )
+      .on("close", (code) =>
+        code === 0 ? done() : failed(new Error(`docker compose ${args.join(" ")} failed (exit ${code})`)),
+      );
   });
 }

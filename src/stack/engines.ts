@@ -1,6 +1,7 @@
-// The three engines of the local stack: how each is prepared, started and found ready. MySQL and Kafka are the real servers;
-// ClickHouse is chDB behind its HTTP interface (src/main/clickhouse-server.ts). All listen on loopback only and keep everything
-// below the state folder. docker-compose.yml has the same settings; a test compares the two.
+// The three engines of the local stack: how each is prepared, started and found ready. MySQL and Kafka are
+// the real servers; ClickHouse is chDB behind its HTTP interface (src/main/clickhouse-server.ts). All
+// listen on loopback only and keep everything below the state folder. docker-compose.yml has the same
+// settings; a test compares the two.
 
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -12,14 +13,14 @@ import { clickhouseAnswers, kafkaAnswers, mysqlAnswers } from "./probe.ts";
 import { projectRoot, type Tools } from "./tools.ts";
 
 export type Engine = ProcessSpec & {
-  /** Makes what must be there before the first start; a crash in the middle of it leaves nothing half made. */
+  /** Makes what must be there before the first start; a crash in the middle leaves nothing half made. */
   prepare(signal?: AbortSignal): Promise<void>;
   /** True when it answers a request of its own protocol. */
   ready(): Promise<boolean>;
   readyMaxMs: number;
 };
 
-/** What MySQL is started with, here and in docker-compose.yml. Durability first: a 202 means that it is on disk. */
+/** What MySQL is started with, also in docker-compose.yml. Durability first: a 202 means it is on disk. */
 export const mysqlSettings: Readonly<Record<string, string>> = {
   "innodb-flush-log-at-trx-commit": "1",
   "sync-binlog": "1",
@@ -39,7 +40,7 @@ export const mysqlSettings: Readonly<Record<string, string>> = {
   mysqlx: "OFF",
 };
 
-/** What the broker is started with, beside its listeners and folder. Retention is longer than any rebuild needs. */
+/** What the broker is started with. Retention is longer than any rebuild of ClickHouse needs. */
 export const kafkaSettings: Readonly<Record<string, string>> = {
   "auto.create.topics.enable": "false",
   "offsets.topic.replication.factor": "1",
@@ -60,7 +61,11 @@ export const kafkaSettings: Readonly<Record<string, string>> = {
 const kafkaHeapFlags = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"];
 
 export function createEngines(config: Config, tools: Tools, stateFolder: string): Engine[] {
-  return [mysqlEngine(config, tools, stateFolder), kafkaEngine(config, tools, stateFolder), clickhouseEngine(config, tools, stateFolder)];
+  return [
+    mysqlEngine(config, tools, stateFolder),
+    kafkaEngine(config, tools, stateFolder),
+    clickhouseEngine(config, tools, stateFolder),
+  ];
 }
 
 function mysqlEngine(config: Config, tools: Tools, stateFolder: string): Engine {
@@ -78,7 +83,7 @@ function mysqlEngine(config: Config, tools: Tools, stateFolder: string): Engine 
       `--datadir=${data}`,
       `--port=${config.mysqlPort}`,
       "--bind-address=127.0.0.1",
-      "--socket=mysqld.sock", // in the data folder, and short: a long state path would not fit a socket's name
+      "--socket=mysqld.sock", // in the data folder: a long path would not fit a socket's name
       "--pid-file=mysqld.pid",
       `--init-file=${initFile}`,
       ...Object.entries(mysqlSettings).map(([name, value]) => `--${name}=${value}`),
@@ -88,13 +93,22 @@ function mysqlEngine(config: Config, tools: Tools, stateFolder: string): Engine 
         const fresh = join(folder, "data.new");
         rmSync(fresh, { recursive: true, force: true });
         mkdirSync(fresh, { recursive: true });
-        await runOnce("mysql", [...base, "--initialize-insecure", "--skip-log-bin", `--datadir=${fresh}`], folder, signal);
+        await runOnce(
+          "mysql",
+          [...base, "--initialize-insecure", "--skip-log-bin", `--datadir=${fresh}`],
+          folder,
+          signal,
+        );
         renameSync(fresh, data);
       }
       // `localhost` means the socket; with names not resolved, loopback is a host of its own.
       writeFileSync(
         initFile,
-        "SET sql_log_bin=0;\nCREATE USER IF NOT EXISTS 'root'@'127.0.0.1';\nGRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n",
+        [
+          "SET sql_log_bin=0;",
+          "CREATE USER IF NOT EXISTS 'root'@'127.0.0.1';",
+          "GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n",
+        ].join("\n"),
       );
     },
     ready: () => mysqlAnswers(config.mysqlPort),
@@ -106,7 +120,13 @@ function kafkaEngine(config: Config, tools: Tools, stateFolder: string): Engine 
   const folder = join(stateFolder, "kafka");
   const data = join(folder, "data");
   const properties = join(folder, "server.properties");
-  const java = ["java", ...kafkaHeapFlags, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", tools.kafkaJars];
+  const java = [
+    "java",
+    ...kafkaHeapFlags,
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-cp",
+    tools.kafkaJars,
+  ];
   return {
     ...common("kafka", config.kafkaPort, stateFolder),
     nice: 5,
@@ -117,7 +137,12 @@ function kafkaEngine(config: Config, tools: Tools, stateFolder: string): Engine 
       writeFileSync(properties, kafkaProperties(config, data));
       if (existsSync(join(data, "meta.properties"))) return;
       rmSync(data, { recursive: true, force: true });
-      await runOnce("kafka", [...java, "kafka.tools.StorageTool", "format", "-t", kafkaClusterId, "-c", properties], folder, signal);
+      await runOnce(
+        "kafka",
+        [...java, "kafka.tools.StorageTool", "format", "-t", kafkaClusterId, "-c", properties],
+        folder,
+        signal,
+      );
     },
     ready: () => kafkaAnswers(config.kafkaPort),
     readyMaxMs: 60_000,
@@ -128,12 +153,13 @@ function kafkaEngine(config: Config, tools: Tools, stateFolder: string): Engine 
 const kafkaClusterId = "c2x1aWNlLWxvY2FsLTAwMQ";
 
 function kafkaProperties(config: Config, data: string): string {
+  const clients = `PLAINTEXT://127.0.0.1:${config.kafkaPort}`;
   const settings = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.quorum.voters": `1@127.0.0.1:${config.kafkaControllerPort}`,
-    listeners: `PLAINTEXT://127.0.0.1:${config.kafkaPort},CONTROLLER://127.0.0.1:${config.kafkaControllerPort}`,
-    "advertised.listeners": `PLAINTEXT://127.0.0.1:${config.kafkaPort}`,
+    listeners: `${clients},CONTROLLER://127.0.0.1:${config.kafkaControllerPort}`,
+    "advertised.listeners": clients,
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "controller.listener.names": "CONTROLLER",
     "log.dirs": data,
@@ -178,8 +204,12 @@ async function runOnce(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   mkdirSync(folder, { recursive: true });
-  await promisify(execFile)(file, args, { timeout: 120_000, ...(signal && { signal }) }).catch((error: unknown) => {
-    const said = (error as { stderr?: string }).stderr?.trim();
-    throw new Error(`${name}: its data folder could not be made: ${said || String(error)}`, { cause: error });
-  });
+  await promisify(execFile)(file, args, { timeout: 120_000, ...(signal && { signal }) }).catch(
+    (error: unknown) => {
+      const said = (error as { stderr?: string }).stderr?.trim();
+      throw new Error(`${name}: its data folder could not be made: ${said || String(error)}`, {
+        cause: error,
+      });
+    },
+  );
 }

@@ -16,14 +16,26 @@ export type ProfileName = keyof typeof PROFILES;
 export const isProfile = (name: string): name is ProfileName => Object.hasOwn(PROFILES, name);
 
 export type Operator = { port: number; stop(): Promise<void> };
-export type OperatorOptions = { name: string; profile: ProfileName; host: string; port: number; folder: string };
+export type OperatorOptions = {
+  name: string;
+  profile: ProfileName;
+  host: string;
+  port: number;
+  folder: string;
+};
 
 const REFUSED_BY_ALL = "+989129990001";
 const REFUSED_BY_A = "+989129990002";
 const HANGS = "+989129990003";
 const IDLE_S = 120; // longer than any client keeps a connection, so that none is closed under a request
 
-export async function startOperator({ name, profile: profileName, host, port, folder }: OperatorOptions): Promise<Operator> {
+export async function startOperator({
+  name,
+  profile: profileName,
+  host,
+  port,
+  folder,
+}: OperatorOptions): Promise<Operator> {
   const profile: Profile = PROFILES[profileName];
   const record = openRecord(folder, name);
   const timers = createTimers(record.write);
@@ -39,7 +51,9 @@ export async function startOperator({ name, profile: profileName, host, port, fo
     }
     if (isDown || Math.random() < profile.refused) {
       const tooMany = Math.random() < 0.5;
-      return timers.after(delayMs, () => (tooMany ? refusal(429, "throttled", false) : refusal(503, "busy", false)));
+      return timers.after(delayMs, () =>
+        tooMany ? refusal(429, "throttled", false) : refusal(503, "busy", false),
+      );
     }
     record.add(id);
     if (phone === HANGS || Math.random() < profile.hangs) return new Promise(() => undefined);
@@ -55,7 +69,8 @@ export async function startOperator({ name, profile: profileName, host, port, fo
       "/submit": { POST: submit },
       "/health": new Response("ok"),
       "/count": () => Response.json({ count: record.count() }),
-      "/ids": (request: Request) => new Response(record.ids(Number(new URL(request.url).searchParams.get("after") ?? 0))),
+      "/ids": (request: Request) =>
+        new Response(record.ids(Number(new URL(request.url).searchParams.get("after") ?? 0))),
     },
     fetch: () => refusal(404, "not_found", true),
     error: () => refusal(400, "malformed", true),

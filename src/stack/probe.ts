@@ -1,26 +1,33 @@
-// Is an engine there? One request of its own protocol on a fresh connection, without a driver: an open port alone may be an
-// engine that is still recovering. Bound: probeMaxMs; anything unexpected is "no".
+// Is an engine there? One request of its own protocol on a fresh connection, without a driver: an open port
+// alone may be an engine that is still recovering. Bound: probeMaxMs; anything unexpected is "no".
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { connect } from "node:net";
 
 const probeMaxMs = 1_000;
 
-/** MySQL greets first: byte 5 is the protocol's version, 10, or 255 for "too many connections" and the like. */
-export const mysqlAnswers = (port: number): Promise<boolean> => exchange(port, null, (bytes) => bytes.length >= 5 && bytes[4] === 10);
+/** MySQL greets first: byte 5 is the protocol's version, 10, or 255 for an error. */
+export const mysqlAnswers = (port: number): Promise<boolean> =>
+  exchange(port, null, (bytes) => bytes.length >= 5 && bytes[4] === 10);
 
-// ApiVersions (key 18) version 0, correlation id 1, no client id: 10 bytes after the length. The answer repeats the id,
-// then an error code, 0.
+// ApiVersions (key 18) version 0, correlation id 1, no client id: 10 bytes after the length. The answer
+// repeats the id, then an error code, 0.
 const apiVersions = Uint8Array.from([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 255, 255]);
 export const kafkaAnswers = (port: number): Promise<boolean> =>
-  exchange(port, apiVersions, (bytes) => bytes.length >= 10 && bytes[7] === 1 && bytes[8] === 0 && bytes[9] === 0);
+  exchange(
+    port,
+    apiVersions,
+    (bytes) => bytes.length >= 10 && bytes[7] === 1 && bytes[8] === 0 && bytes[9] === 0,
+  );
 
 export const clickhouseAnswers = (port: number): Promise<boolean> => httpAnswers(port, "/ping");
 
 /** True for a 2xx. */
 export async function httpAnswers(port: number, path: string): Promise<boolean> {
   try {
-    const response = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(probeMaxMs) });
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+      signal: AbortSignal.timeout(probeMaxMs),
+    });
     await response.arrayBuffer();
     return response.ok;
   } catch {
@@ -28,9 +35,12 @@ export async function httpAnswers(port: number, path: string): Promise<boolean> 
   }
 }
 
-/** The pid that listens on a TCP port of this machine: null if nobody does, 0 if it is another user's and can't be told. */
+/** The pid that listens on a TCP port here: null if nobody does, 0 if it is another user's. */
 export function listenerPid(port: number): number | null {
-  const inodes = new Set([...listeningInodes("/proc/net/tcp", port), ...listeningInodes("/proc/net/tcp6", port)]);
+  const inodes = new Set([
+    ...listeningInodes("/proc/net/tcp", port),
+    ...listeningInodes("/proc/net/tcp6", port),
+  ]);
   if (inodes.size === 0) return null;
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     if (socketsOf(pid).some((inode) => inodes.has(inode))) return Number(pid);
@@ -38,7 +48,11 @@ export function listenerPid(port: number): number | null {
   return 0;
 }
 
-function exchange(port: number, request: Uint8Array | null, accept: (answer: Buffer) => boolean): Promise<boolean> {
+function exchange(
+  port: number,
+  request: Uint8Array | null,
+  accept: (answer: Buffer) => boolean,
+): Promise<boolean> {
   return new Promise((resolve) => {
     let received = Buffer.alloc(0);
     const socket = connect({ host: "127.0.0.1", port });
@@ -66,7 +80,9 @@ function listeningInodes(file: string, port: number): string[] {
     return []; // no IPv6 here
   }
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  return lines.map((line) => line.trim().split(/\s+/)).flatMap((at) => (at[1]?.endsWith(suffix) && at[3] === "0A" ? [at[9] ?? ""] : []));
+  return lines
+    .map((line) => line.trim().split(/\s+/))
+    .flatMap((at) => (at[1]?.endsWith(suffix) && at[3] === "0A" ? [at[9] ?? ""] : []));
 }
 
 function socketsOf(pid: string): string[] {

@@ -1,9 +1,19 @@
-// Child processes that outlive a careless parent: started in a session of their own (a terminal's Ctrl-C doesn't reach them),
-// logged to a file, and written down in <state>/run/<name>.json, so that the next command finds what a killed launcher left.
-// Invariant: a recorded pid is trusted only together with its start time and boot, as pids are used again.
+// Child processes that outlive a careless parent: started in a session of their own (a terminal's Ctrl-C
+// doesn't reach them), logged to a file, and written down in <state>/run/<name>.json, so that the next
+// command finds what a killed launcher left. Invariant: a recorded pid is trusted only together with its
+// start time and boot, as pids are used again.
 
 import { spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { sleep } from "../platform/retry.ts";
 
@@ -24,7 +34,7 @@ export type ProcessSpec = {
 
 /** A process that can be told from another with the same pid. */
 export type Identity = { pid: number; startTicks: number; boot: string };
-/** `owner` is the launcher that supervises it; null for a background stack (`make up`), which belongs to nobody. */
+/** `owner` is the launcher that supervises it; null for a background stack (`make up`). */
 export type ProcessRecord = Identity & {
   role: string;
   name: string;
@@ -39,13 +49,20 @@ const pollMs = 20;
 export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Identity | null): ProcessRecord {
   mkdirSync(dirname(spec.logFile), { recursive: true });
   const out = openSync(spec.logFile, "a");
-  const [file = "", ...args] = spec.nice > 0 ? ["nice", "-n", String(spec.nice), ...spec.command] : spec.command;
+  const [file = "", ...args] =
+    spec.nice > 0 ? ["nice", "-n", String(spec.nice), ...spec.command] : spec.command;
   try {
-    const child = spawn(file, args, { cwd: spec.cwd, env: spec.env, detached: true, stdio: ["ignore", out, out] });
+    const child = spawn(file, args, {
+      cwd: spec.cwd,
+      env: spec.env,
+      detached: true,
+      stdio: ["ignore", out, out],
+    });
     child.on("error", () => undefined); // seen as "did not start" below
     child.unref();
     const identity = child.pid === undefined ? null : identify(child.pid);
-    if (identity === null) throw new Error(`${spec.name} did not start: ${file} cannot be run (see ${spec.logFile})`);
+    if (identity === null)
+      throw new Error(`${spec.name} did not start: ${file} cannot be run (see ${spec.logFile})`);
     const { role, name, port, stopMaxMs } = spec;
     const record = { ...identity, role, name, port, stopMaxMs, owner };
     writeRecord(stateFolder, record);
@@ -55,7 +72,7 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
   }
 }
 
-/** Asks it to end and waits; kills its whole session when it takes too long. Resolves to false if it had to be killed. */
+/** Asks it to end and waits; kills its session when it takes too long, and then resolves to false. */
 export async function stopProcess(record: ProcessRecord, stateFolder: string): Promise<boolean> {
   signal(record, "SIGTERM");
   const endedByItself = await ended(record, record.stopMaxMs);
@@ -84,7 +101,9 @@ export function readRecords(stateFolder: string): ProcessRecord[] {
   } catch {
     return []; // no folder: nothing was ever started
   }
-  return files.filter((file) => file.endsWith(".json")).flatMap((file) => readRecord(join(runFolder(stateFolder), file)) ?? []);
+  return files
+    .filter((file) => file.endsWith(".json"))
+    .flatMap((file) => readRecord(join(runFolder(stateFolder), file)) ?? []);
 }
 
 /** Removes the record, unless a newer process has taken the name. */
@@ -101,7 +120,12 @@ export function identify(pid: number): Identity | null {
 
 export function isAlive(identity: Identity): boolean {
   const stat = readStat(identity.pid);
-  return stat !== null && stat.state !== "Z" && stat.startTicks === identity.startTicks && identity.boot === bootId();
+  return (
+    stat !== null &&
+    stat.state !== "Z" &&
+    stat.startTicks === identity.startTicks &&
+    identity.boot === bootId()
+  );
 }
 
 export const sameProcess = (a: Identity, b: Identity): boolean =>
@@ -110,14 +134,16 @@ export const sameProcess = (a: Identity, b: Identity): boolean =>
 function signal(record: ProcessRecord, name: "SIGTERM" | "SIGKILL"): void {
   if (!isAlive(record)) return;
   try {
-    // The kill goes to the session, whose leader it is, so that nothing of its own is left; the request to end to it alone.
+    // The kill goes to the session, whose leader it is, so that nothing of its own is left; the request to
+    // end to it alone.
     process.kill(name === "SIGKILL" ? -record.pid : record.pid, name);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // ended in the meantime
   }
 }
 
-// The command's name stands in parentheses and may hold anything; fields are counted after the last one (proc(5)).
+// The command's name stands in parentheses and may hold anything; fields are counted after the last one
+// (proc(5)).
 function readStat(pid: number): { state: string; startTicks: number } | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");
@@ -135,7 +161,8 @@ function bootId(): string {
 }
 
 const runFolder = (stateFolder: string): string => join(stateFolder, "run");
-const recordFile = (stateFolder: string, name: string): string => join(runFolder(stateFolder), `${name}.json`);
+const recordFile = (stateFolder: string, name: string): string =>
+  join(runFolder(stateFolder), `${name}.json`);
 
 // Written beside and renamed: a launcher killed here leaves no half file.
 function writeRecord(stateFolder: string, record: ProcessRecord): void {

@@ -1,6 +1,6 @@
-// The local stack as a whole: engines started in parallel and waited for, stopped cleanly, and what a killed launcher left
-// behind found and cleared. Leaves supervision to src/main/cli/. Invariant: a process is stopped only if its record says that
-// it is ours and nobody alive supervises it.
+// The local stack as a whole: engines started in parallel and waited for, stopped cleanly, and what a
+// killed launcher left behind found and cleared. Leaves supervision to src/main/cli/. Invariant: a process
+// is stopped only if its record says that it is ours and nobody alive supervises it.
 
 import { existsSync, readFileSync } from "node:fs";
 import { sleep } from "../platform/retry.ts";
@@ -44,7 +44,9 @@ export function sortRecords(stateFolder: string): Recorded {
 export async function clearOrphans(stateFolder: string, report: Report): Promise<void> {
   const { orphans } = sortRecords(stateFolder);
   if (orphans.length === 0) return;
-  report(`stopping what a killed launcher left: ${orphans.map((each) => `${each.name} (pid ${each.pid})`).join(", ")}`);
+  report(
+    `stopping what a killed launcher left: ${orphans.map(({ name, pid }) => `${name} (pid ${pid})`).join(", ")}`,
+  );
   await stopAll(orphans, stateFolder, report);
 }
 
@@ -53,7 +55,11 @@ const engineRoles = new Set(["mysql", "kafka", "clickhouse"]);
 const stopOrder = [["ingest"], ["relay", "sender-normal", "sender-express"], ["operator"], [...engineRoles]];
 
 /** Stops all, each group in parallel, in the order that lets every role finish its work. */
-export async function stopAll(records: readonly ProcessRecord[], stateFolder: string, report: Report): Promise<void> {
+export async function stopAll(
+  records: readonly ProcessRecord[],
+  stateFolder: string,
+  report: Report,
+): Promise<void> {
   const known = new Set(stopOrder.flat());
   const strangers = [...new Set(records.map((each) => each.role))].filter((role) => !known.has(role));
   for (const roles of [strangers, ...stopOrder]) {
@@ -61,15 +67,20 @@ export async function stopAll(records: readonly ProcessRecord[], stateFolder: st
     await Promise.all(
       group.map(async (record) => {
         const byItself = await stopProcess(record, stateFolder);
-        report(byItself ? `${record.name}: stopped` : `${record.name}: did not stop in ${record.stopMaxMs} ms and was killed`);
+        report(
+          byItself
+            ? `${record.name}: stopped`
+            : `${record.name}: did not stop in ${record.stopMaxMs} ms and was killed`,
+        );
       }),
     );
   }
 }
 
 /**
- * Starts what is not running yet and waits until each answers. Background engines that run already are kept.
- * Throws when a port is taken, or an engine ends or does not answer in time; the others go on, and are recorded.
+ * Starts what is not running yet and waits until each answers. Background engines that run already are
+ * kept. Throws when a port is taken, or an engine ends or does not answer in time; the others go on, and
+ * are recorded.
  */
 export async function startEngines(
   engines: readonly Engine[],
@@ -88,7 +99,9 @@ export async function startEngines(
       return record;
     }),
   );
-  const failures = results.flatMap((result) => (result.status === "rejected" ? [messageOf(result.reason)] : []));
+  const failures = results.flatMap((result) =>
+    result.status === "rejected" ? [messageOf(result.reason)] : [],
+  );
   if (failures.length > 0) throw new Error(failures.join("\n"));
   return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }
@@ -106,27 +119,37 @@ export async function startEngine(
 }
 
 /** A second server may bind a taken port silently (reusePort), so it is looked up and the pid named. */
-export function refuseTakenPort(spec: Pick<ProcessSpec, "name" | "port">, port: number | null = spec.port): void {
+export function refuseTakenPort(
+  spec: Pick<ProcessSpec, "name" | "port">,
+  port: number | null = spec.port,
+): void {
   const pid = port === null ? null : listenerPid(port);
   if (pid === null) return;
   const who = pid === 0 ? "a process of another user" : `pid ${pid}${commandOf(pid)}`;
-  throw new Error(`${spec.name}: port ${port} is taken by ${who}. Stop it, or choose another port (./sluice up --help)`);
+  throw new Error(
+    `${spec.name}: port ${port} is taken by ${who}. Stop it, or choose another port (./sluice up --help)`,
+  );
 }
 
 async function waitReady(engine: Engine, record: ProcessRecord, signal?: AbortSignal): Promise<void> {
   const deadlineMs = performance.now() + engine.readyMaxMs;
   while (!(await engine.ready())) {
     signal?.throwIfAborted();
-    if (!isAlive(record)) throw new Error(`${engine.name} ended while starting:\n${lastLines(engine.logFile)}`);
+    if (!isAlive(record))
+      throw new Error(`${engine.name} ended while starting:\n${lastLines(engine.logFile)}`);
     if (performance.now() > deadlineMs)
-      throw new Error(`${engine.name} does not answer after ${engine.readyMaxMs / 1000} s:\n${lastLines(engine.logFile)}`);
+      throw new Error(
+        `${engine.name} does not answer after ${engine.readyMaxMs / 1000} s:\n${lastLines(engine.logFile)}`,
+      );
     await sleep(50);
   }
 }
 
 /** The end of a log, indented, with the file's name. */
 export function lastLines(file: string, lines = 8): string {
-  const text = existsSync(file) ? readFileSync(file, "utf8").trimEnd().split("\n").slice(-lines).join("\n    ") : "";
+  const text = existsSync(file)
+    ? readFileSync(file, "utf8").trimEnd().split("\n").slice(-lines).join("\n    ")
+    : "";
   return `    ${text}\n  (${file})`;
 }
 

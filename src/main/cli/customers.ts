@@ -1,17 +1,36 @@
-// `customer`, `key` and `topup`: what an administrator does on the database directly. A key is shown once, when it is made.
+// `customer`, `key` and `topup`: what an administrator does on the database directly. A key is shown once,
+// when it is made.
 
 import type { Command } from "commander";
 import { createIdFactory } from "../../core/id.ts";
 import { MONEY_MAX } from "../../core/money.ts";
-import { createKey, listKeys, revokeKey, type Scope, SCOPES, SCOPES_DEFAULT } from "../../customers/api-keys.ts";
-import { createCustomer, listCustomers, PRICE_EXPRESS_DEFAULT, PRICE_NORMAL_DEFAULT } from "../../customers/customers.ts";
+import {
+  createKey,
+  listKeys,
+  revokeKey,
+  type Scope,
+  SCOPES,
+  SCOPES_DEFAULT,
+} from "../../customers/api-keys.ts";
+import {
+  createCustomer,
+  listCustomers,
+  PRICE_EXPRESS_DEFAULT,
+  PRICE_NORMAL_DEFAULT,
+} from "../../customers/customers.ts";
 import { topUp } from "../../ledger/topup.ts";
 import { loadConfig } from "../../platform/config.ts";
 import { createPool, type Pool } from "../../platform/mysql.ts";
 import { wholeNumber } from "./options.ts";
 
 type Json = { json?: true };
-type CreateOptions = Json & { name: string; balance: number; priceNormal: number; priceExpress: number; rateLimit?: number };
+type CreateOptions = Json & {
+  name: string;
+  balance: number;
+  priceNormal: number;
+  priceExpress: number;
+  rateLimit?: number;
+};
 
 const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
 const amount = wholeNumber(1, MONEY_MAX);
@@ -33,7 +52,9 @@ export function declareCustomers(program: Command): void {
     .command("list")
     .description("all customers, oldest first")
     .option(...jsonFlag)
-    .action((options: Json) => withDatabase(async (pool) => print(options, { customers: await listCustomers(pool) })));
+    .action((options: Json) =>
+      withDatabase(async (pool) => print(options, { customers: await listCustomers(pool) })),
+    );
 
   const key = program.command("key").description("create, list and revoke API keys");
   key
@@ -63,7 +84,8 @@ export function declareCustomers(program: Command): void {
     .option(...jsonFlag)
     .action((keyId: string, options: Json) =>
       withDatabase(async (pool) => {
-        if (!(await revokeKey(pool, keyId))) throw new Error(`no live key ${JSON.stringify(keyId)}; see: ./sluice key list`);
+        if (!(await revokeKey(pool, keyId)))
+          throw new Error(`no live key ${JSON.stringify(keyId)}; see: ./sluice key list`);
         print(options, { key_id: keyId, revoked: true });
       }),
     );
@@ -78,8 +100,19 @@ export function declareCustomers(program: Command): void {
     .action((options: Json & { customer: number; amount: number; requestId?: string }) =>
       withDatabase(async (pool) => {
         const { requestId = `cli-${newId()}` } = options;
-        const { idempotent, balance } = await topUp(ledger(pool), options.customer, options.amount, requestId);
-        print(options, { customer_id: String(options.customer), amount: options.amount, request_id: requestId, idempotent, balance });
+        const { idempotent, balance } = await topUp(
+          ledger(pool),
+          options.customer,
+          options.amount,
+          requestId,
+        );
+        print(options, {
+          customer_id: String(options.customer),
+          amount: options.amount,
+          request_id: requestId,
+          idempotent,
+          balance,
+        });
       }),
     );
 }
@@ -109,15 +142,21 @@ async function withDatabase(use: (pool: Pool) => Promise<void>): Promise<void> {
 
 function explained(error: unknown, where: string): unknown {
   const { code, errno } = error as { code?: string; errno?: number };
-  if (code === "ECONNREFUSED") return new Error(`MySQL does not answer on ${where}. Start it: ./sluice up (or make up)`, { cause: error });
+  if (code === "ECONNREFUSED")
+    return new Error(`MySQL does not answer on ${where}. Start it: ./sluice up (or make up)`, {
+      cause: error,
+    });
   const unmigrated = errno === 1049 || errno === 1146; // no such database, no such table
-  return unmigrated ? new Error("the database has no tables yet. Run: ./sluice migrate", { cause: error }) : error;
+  return unmigrated
+    ? new Error("the database has no tables yet. Run: ./sluice migrate", { cause: error })
+    : error;
 }
 
 function scopes(given: string): Scope[] {
   const wanted = given.split(",").map((each) => each.trim());
   const unknown = wanted.filter((each) => !(SCOPES as readonly string[]).includes(each));
-  if (unknown.length > 0) throw new Error(`unknown scope ${unknown.join(", ")}; there are: ${SCOPES.join(", ")}`);
+  if (unknown.length > 0)
+    throw new Error(`unknown scope ${unknown.join(", ")}; there are: ${SCOPES.join(", ")}`);
   return wanted as Scope[];
 }
 
@@ -125,7 +164,8 @@ function scopes(given: string): Scope[] {
 function print({ json }: Json, value: Record<string, unknown>): void {
   if (json) return console.log(JSON.stringify(value));
   for (const [name, each] of Object.entries(value)) {
-    if (Array.isArray(each)) console.log(each.length === 0 ? `no ${name}` : each.map((row) => JSON.stringify(row)).join("\n"));
+    if (Array.isArray(each))
+      console.log(each.length === 0 ? `no ${name}` : each.map((row) => JSON.stringify(row)).join("\n"));
     else console.log(`${name}: ${String(each)}`);
   }
 }

@@ -1,5 +1,6 @@
-// One launcher per state folder. The lock is a file that names its holder; a dead holder's lock is taken over. It is made by
-// linking a finished file, and taken over by renaming it away first, so of two launchers at the same moment one wins.
+// One launcher per state folder. The lock is a file that names its holder; a dead holder's lock is taken
+// over. It is made by linking a finished file, and taken over by renaming it away first, so of two
+// launchers at the same moment one wins.
 
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

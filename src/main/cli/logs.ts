@@ -1,16 +1,22 @@
-// `logs ROLE [-f]`: the last lines of the role's log, of each of its processes; with -f goes on until it is interrupted.
+// `logs ROLE [-f]`: the last lines of the role's log, of each of its processes; with -f goes on until it is
+// interrupted.
 
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
 
-export async function logs(config: Config, role: string, options: { lines: number; follow: boolean }): Promise<void> {
+export async function logs(
+  config: Config,
+  role: string,
+  options: { lines: number; follow: boolean },
+): Promise<void> {
   const folder = join(resolve(config.stateFolder), "logs");
   const names = logNames(folder);
   const matching = names.filter((name) => name === role || name.startsWith(`${role}-`));
   if (matching.length === 0) {
-    const known = names.length === 0 ? `nothing was started yet in ${folder}` : `there are: ${names.join(", ")}`;
+    const known =
+      names.length === 0 ? `nothing was started yet in ${folder}` : `there are: ${names.join(", ")}`;
     throw new Error(`no log of ${JSON.stringify(role)}; ${known}`);
   }
   const files = matching.map((name) => join(folder, `${name}.log`));

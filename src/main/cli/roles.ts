@@ -1,5 +1,5 @@
-// The roles that `up` starts, as processes: command, ports, CPU weight. Each reads its settings from the environment; the launcher
-// gives each a health port of its own, counted from its own SLUICE_HEALTH_PORT.
+// The roles that `up` starts, as processes: command, ports, CPU weight. Each reads its settings from the
+// environment; the launcher gives each a health port of its own, counted from its own SLUICE_HEALTH_PORT.
 
 import { join } from "node:path";
 import type { Config } from "../../platform/config.ts";
@@ -22,9 +22,21 @@ const stopMaxMs = 10_000;
 
 export type RolesOptions = { ingest: number; operators: string };
 
-export function createRoles(config: Config, tools: Tools, stateFolder: string, options: RolesOptions): Role[] {
+export function createRoles(
+  config: Config,
+  tools: Tools,
+  stateFolder: string,
+  options: RolesOptions,
+): Role[] {
   const main = (file: string) => join(projectRoot, "src/main", file);
-  const role = (kind: string, name: string, port: number, healthPort: number, nice: number, command: string[]): Role => ({
+  const role = (
+    kind: string,
+    name: string,
+    port: number,
+    healthPort: number,
+    nice: number,
+    command: string[],
+  ): Role => ({
     role: kind,
     name,
     port,
@@ -43,7 +55,10 @@ export function createRoles(config: Config, tools: Tools, stateFolder: string, o
   };
   return [
     ...Array.from({ length: options.ingest }, (_, at) =>
-      role("ingest", `ingest-${at + 1}`, config.apiPort, config.healthPort + at + 1, 0, [tools.bun, main("ingest.ts")]),
+      role("ingest", `ingest-${at + 1}`, config.apiPort, config.healthPort + at + 1, 0, [
+        tools.bun,
+        main("ingest.ts"),
+      ]),
     ),
     worker("relay", [main("relay.ts")]),
     worker("sender-normal", [main("sender.ts"), "--lane", "normal"]),

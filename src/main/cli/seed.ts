@@ -1,11 +1,16 @@
-// `seed`: two demo customers with money, made once. The first one's API key is kept in the state folder, readable by its owner only,
-// and made anew when it no longer works (a wiped database, a revoked key).
+// `seed`: two demo customers with money, made once. The first one's API key is kept in the state folder,
+// readable by its owner only, and made anew when it no longer works (a wiped database, a revoked key).
 
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createIdFactory } from "../../core/id.ts";
 import { createKey, findKey, listKeys, revokeKey } from "../../customers/api-keys.ts";
-import { createCustomer, listCustomers, PRICE_EXPRESS_DEFAULT, PRICE_NORMAL_DEFAULT } from "../../customers/customers.ts";
+import {
+  createCustomer,
+  listCustomers,
+  PRICE_EXPRESS_DEFAULT,
+  PRICE_NORMAL_DEFAULT,
+} from "../../customers/customers.ts";
 import { topUp } from "../../ledger/topup.ts";
 import type { Config } from "../../platform/config.ts";
 import { createPool, type Pool } from "../../platform/mysql.ts";
@@ -43,7 +48,8 @@ async function makeCustomer(pool: Pool, name: string): Promise<number> {
 
 async function demoKey(pool: Pool, customerId: number, file: string): Promise<Demo> {
   const kept = readKey(file);
-  if (kept !== null && (await findKey(pool, kept))?.customerId === customerId) return { customerId, apiKey: kept };
+  if (kept !== null && (await findKey(pool, kept))?.customerId === customerId)
+    return { customerId, apiKey: kept };
   // A key that is lost can't be shown again: the oldest live one makes room.
   const live = (await listKeys(pool, customerId)).filter((key) => key.revoked_at === null);
   if (live.length > 1 && live[0] !== undefined) await revokeKey(pool, live[0].key_id);

@@ -1,5 +1,6 @@
-// `status`: what runs, asked of the processes themselves, all at once; it answers within 2 s whatever is down, because every probe
-// is bounded (src/stack/probe.ts). `ready` means that a message sent now reaches the report.
+// `status`: what runs, asked of the processes themselves, all at once; it answers within 2 s whatever is
+// down, because every probe is bounded (src/stack/probe.ts). `ready` means that a message sent now reaches
+// the report.
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
@@ -21,7 +22,10 @@ export async function readStatus(config: Config): Promise<Status> {
   const stateFolder = resolve(config.stateFolder);
   const records = readRecords(stateFolder).filter(isAlive);
   const ingest = records.filter((record) => record.role === "ingest").length;
-  const roles = createRoles(config, findTools(process.env), stateFolder, { ingest: Math.max(1, ingest), operators: "" });
+  const roles = createRoles(config, findTools(process.env), stateFolder, {
+    ingest: Math.max(1, ingest),
+    operators: "",
+  });
   const processes = await Promise.all([
     ...roles.map((role) => roleStatus(role, records)),
     engineStatus("mysql", config.mysqlPort, mysqlAnswers, records),
@@ -31,7 +35,7 @@ export async function readStatus(config: Config): Promise<Status> {
   return { ready: isReady(processes), processes };
 }
 
-/** Every stage has someone who works; one operator of three is enough, as a refused message goes on to the next. */
+/** Every stage has someone who works; one operator of three is enough: a refused message goes on to it. */
 export function isReady(processes: readonly ProcessStatus[]): boolean {
   const stages = new Set(processes.map(({ role }) => role));
   return [...stages].every((role) => processes.some((each) => each.role === role && each.health === "ready"));
@@ -52,8 +56,15 @@ async function engineStatus(
   return entry(name, name, pid, port, await answers(port));
 }
 
-// An engine in a container has no pid here, but answers; a role started by hand neither stands in the records.
-const entry = (role: string, name: string, pid: number | null, port: number, answers: boolean): ProcessStatus => ({
+// An engine in a container has no pid here, but answers; a role started by hand neither stands in the
+// records.
+const entry = (
+  role: string,
+  name: string,
+  pid: number | null,
+  port: number,
+  answers: boolean,
+): ProcessStatus => ({
   role,
   name,
   pid,
@@ -62,7 +73,12 @@ const entry = (role: string, name: string, pid: number | null, port: number, ans
 });
 
 function asText({ ready, processes }: Status): string {
-  const rows = processes.map(({ name, pid, port, health }) => `${name.padEnd(16)} ${health.padEnd(10)} ${String(pid ?? "-").padStart(8)} ${port}`);
+  const rows = processes.map(
+    ({ name, pid, port, health }) =>
+      `${name.padEnd(16)} ${health.padEnd(10)} ${String(pid ?? "-").padStart(8)} ${port}`,
+  );
   const head = ready ? "ready: a message sent now reaches the report" : "not ready";
-  return [head, `${"process".padEnd(16)} ${"health".padEnd(10)} ${"pid".padStart(8)} port`, ...rows].join("\n");
+  return [head, `${"process".padEnd(16)} ${"health".padEnd(10)} ${"pid".padStart(8)} port`, ...rows].join(
+    "\n",
+  );
 }

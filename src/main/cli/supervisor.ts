@@ -1,10 +1,11 @@
-// Keeps processes running: what dies is started again, at once the first time, then with backoff; and says so.
+// Keeps processes running: what dies is started again, at once the first time, then with backoff; and says
+// so.
 //
 //   starting ──ready──► ready ──no longer answers──► unready ──answers──► ready
 //      └──────dies──────────┴──────────dies─────────────┴──► down ──after the wait──► starting
 //
-// A process that lives but isn't ready is left alone: it waits for something itself, and says so in its log. Bound: one
-// look at every process per tick, one probe of each at a time; waits of restartMostMs.
+// A process that lives but isn't ready is left alone: it waits for something itself, and says so in its
+// log. Bound: one look at every process per tick, one probe of each at a time; waits of restartMostMs.
 
 import { isAlive, type ProcessRecord, type ProcessSpec } from "../../stack/process.ts";
 
@@ -49,7 +50,8 @@ export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps)
 
   async function tickOne(entry: Entry): Promise<void> {
     if (entry.record !== null && !isAlive(entry.record)) died(entry, `died (pid ${entry.record.pid})`);
-    if (entry.record === null && entry.state === "down" && monotonicMs() >= entry.startAtMs) await restart(entry);
+    if (entry.record === null && entry.state === "down" && monotonicMs() >= entry.startAtMs)
+      await restart(entry);
     if (entry.record !== null) probe(entry);
   }
 
@@ -86,7 +88,8 @@ export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps)
         if (entry.record !== record || record === null) return; // another process by now
         const next: State = ready ? "ready" : entry.state === "starting" ? "starting" : "unready";
         if (next !== entry.state && next === "ready") report(`${entry.spec.name}: ready (pid ${record.pid})`);
-        if (next !== entry.state && next === "unready") report(`${entry.spec.name}: runs, but is not ready (pid ${record.pid})`);
+        if (next !== entry.state && next === "unready")
+          report(`${entry.spec.name}: runs, but is not ready (pid ${record.pid})`);
         entry.state = next;
       },
       () => {
@@ -100,7 +103,7 @@ export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps)
       const entry: Entry = {
         spec,
         record: running ?? null,
-        state: running === undefined ? "down" : "starting",
+        state: running === undefined ? "down" : "ready", // given only once it answers
         restarts: running === undefined ? -1 : 0, // its first start is none
         deaths: 0,
         startedAtMs: monotonicMs(),
@@ -110,7 +113,12 @@ export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps)
       entries.push(entry);
     },
     views: () =>
-      entries.map(({ spec, state, record, restarts }) => ({ spec, state, pid: record?.pid ?? null, restarts: Math.max(0, restarts) })),
+      entries.map(({ spec, state, record, restarts }) => ({
+        spec,
+        state,
+        pid: record?.pid ?? null,
+        restarts: Math.max(0, restarts),
+      })),
     tick: () => Promise.all(entries.map(tickOne)).then(() => undefined),
   };
 }

@@ -1,14 +1,22 @@
-// `up`: takes the state folder, starts the engines, migrates, seeds, starts every role and supervises all of it until SIGINT,
-// SIGTERM or SIGHUP; then stops it in order, within 30 s. Everything it starts has a session of its own, so a Ctrl-C reaches this
-// process alone, and what it has started stands in the state folder from the first moment: a stop at any point finds it there.
+// `up`: takes the state folder, starts the engines, migrates, seeds, starts every role and supervises all
+// of it until SIGINT, SIGTERM or SIGHUP; then stops it in order, within 30 s. Everything it starts has a
+// session of its own, so a Ctrl-C reaches this process alone, and what it has started stands in the state
+// folder from the first moment: a stop at any point finds it there.
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
 import { sleep } from "../../platform/retry.ts";
-import { composeEngines, composeStop } from "../../stack/compose.ts";
+import { composeEngines, composeEnv, composeStop } from "../../stack/compose.ts";
 import { createEngines, type Engine } from "../../stack/engines.ts";
 import { type Identity, sameProcess, startProcess } from "../../stack/process.ts";
-import { clearOrphans, refuseTakenPort, sortRecords, startEngine, startEngines, stopAll } from "../../stack/stack.ts";
+import {
+  clearOrphans,
+  refuseTakenPort,
+  sortRecords,
+  startEngine,
+  startEngines,
+  stopAll,
+} from "../../stack/stack.ts";
 import { findTools } from "../../stack/tools.ts";
 import { lockHolder, releaseLock, takeLock } from "./lock.ts";
 import { migrate } from "./migrate.ts";
@@ -18,7 +26,12 @@ import { createSupervisor, type Supervised } from "./supervisor.ts";
 import { createView, type StatusView } from "./view.ts";
 import { welcome } from "./welcome.ts";
 
-export type UpOptions = { enginesOnly: boolean; ingest: number; operators: string; stack: "local" | "compose" };
+export type UpOptions = {
+  enginesOnly: boolean;
+  ingest: number;
+  operators: string;
+  stack: "local" | "compose";
+};
 
 const tickMs = 200;
 const readyMaxMs = 60_000;
@@ -47,7 +60,7 @@ export async function up(config: Config, options: UpOptions): Promise<void> {
   await stopAll(ownRecords(stateFolder, own), stateFolder, view.line);
   if (options.stack === "compose") await composeStop(config, view.line);
   releaseLock(stateFolder, own);
-  if (failure !== null) throw failure;
+  if (failure !== null) throw asError(failure);
   view.line("all stopped; the data stays in " + stateFolder);
   process.exit(0);
 }
@@ -77,8 +90,12 @@ async function run(
   view.line("starting the engines …");
   if (options.stack === "compose") await composeEngines(config, view.line, signal);
   const records = await startEngines(engines, stateFolder, own, view.line, signal);
-  for (const engine of engines) supervisor.add(engine, records.find((record) => record.name === engine.name));
-  await migrate(tools, view.line, signal);
+  for (const engine of engines)
+    supervisor.add(
+      engine,
+      records.find((record) => record.name === engine.name),
+    );
+  await migrate(tools, view.line, { signal, env: options.stack === "compose" ? composeEnv : {} });
   const demo = await seed(config, stateFolder);
   signal.throwIfAborted();
   for (const role of roles) supervisor.add(role);
@@ -103,7 +120,9 @@ async function supervise(
     announced ||= missing.length === 0;
     if (!announced && !saidLate && performance.now() > lateAtMs) {
       saidLate = true;
-      view.line(`not ready after ${readyMaxMs / 1000} s: ${missing.join(", ")}; their logs (./sluice logs NAME) say why. Still waiting`);
+      view.line(
+        `not ready after ${readyMaxMs / 1000} s: ${missing.join(", ")}. Why: ./sluice logs NAME. Still waiting`,
+      );
     }
     view.show(views);
     await sleep(tickMs);
@@ -119,7 +138,11 @@ async function enginesOnly(config: Config, stateFolder: string, stack: "local" |
   await startEngines(createEngines(config, findTools(process.env), stateFolder), stateFolder, null, report);
 }
 
+const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
+
 const ownRecords = (stateFolder: string, own: Identity) =>
-  sortRecords(stateFolder).supervised.filter((record) => record.owner !== null && sameProcess(record.owner, own));
+  sortRecords(stateFolder).supervised.filter(
+    (record) => record.owner !== null && sameProcess(record.owner, own),
+  );
 
 const isEngine = (spec: Supervised): spec is Engine => "prepare" in spec;

@@ -1,5 +1,5 @@
-// What `up` shows: on a terminal the events above and a table of all processes below, drawn again when it changes; anywhere else
-// plain lines of events. Never reads stdin.
+// What `up` shows: on a terminal the events above and a table of all processes below, drawn again when it
+// changes; anywhere else plain lines of events. Never reads stdin.
 
 import { isatty } from "node:tty";
 import type { View } from "./supervisor.ts";

@@ -8,14 +8,16 @@ import { type Demo, demoKeyFile } from "./seed.ts";
 const refusedPhone = "+989129990001";
 
 export function welcome(config: Config, stateFolder: string, { apiKey, customerId }: Demo): string {
+  const keyFile = relative(process.cwd(), demoKeyFile(stateFolder));
   const api = `http://${config.apiHost}:${config.apiPort}`;
   const headers = `-H 'X-API-Key: ${apiKey}' -H 'Content-Type: application/json'`;
-  const post = (route: string, body: object) => `curl -sS ${api}${route} ${headers} -d '${JSON.stringify(body)}'`;
+  const post = (route: string, body: object) =>
+    `curl -sS ${api}${route} ${headers} -d '${JSON.stringify(body)}'`;
   const send = (phone: string) => post("/v1/sms/send", { phone, text: "Hello from Sluice", type: "normal" });
   return [
     "",
     `Sluice is ready: ${api}`,
-    `Demo customer ${customerId}, API key (kept in ${relative(process.cwd(), demoKeyFile(stateFolder))}): ${apiKey}`,
+    `Demo customer ${customerId}, API key: ${apiKey} (kept in ${keyFile})`,
     "",
     "# put money into the wallet",
     post("/v1/wallet/topup", { amount: 100_000, request_id: `demo-${Date.now()}` }),

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# All checks, in the order of their cost: types, lint, format, structure, unit tests, then integration tests
+# on engines of their own (src/stack/test-env.ts), which are started first and stopped at the end, whatever
+# happens. Goes on after a failure and says at the end what failed. The last line is `N passed, N failed`,
+# summed over everything: a check counts as one test.
+#   scripts/test.sh            everything
+#   scripts/test.sh --quick    without engines, under a minute
+set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+cd "$root" || exit 1
+quick=${1:-}
+passed=0
+failed=0
+failures=()
+started=$SECONDS
+
+"$root/scripts/install.sh" ${quick:+--tools} || exit 1
+
+note() { printf '\n== %s (%s s)\n' "$1" "$((SECONDS - started))"; }
+
+# check LABEL COMMAND…: one test.
+check() {
+  local label=$1
+  shift
+  note "$label"
+  if "$@"; then passed=$((passed + 1)); else
+    failed=$((failed + 1))
+    failures+=("$label")
+  fi
+}
+
+# tests LABEL ARGUMENT…: a run of bun test; its closing lines are ` N pass` and ` N fail`. A run that dies
+# without them is a failure.
+tests() {
+  local label=$1 log pass fail status
+  shift
+  note "$label"
+  log=$(mktemp)
+  bun test "$@" 2>&1 </dev/null | tee "$log"
+  status=${PIPESTATUS[0]}
+  pass=$(sed -n 's/^ *\([0-9]*\) pass$/\1/p' "$log" | tail -n 1)
+  fail=$(sed -n 's/^ *\([0-9]*\) fail$/\1/p' "$log" | tail -n 1)
+  rm -f "$log"
+  passed=$((passed + ${pass:-0}))
+  failed=$((failed + ${fail:-0}))
+  [ "$status" = 0 ] && return
+  failures+=("$label")
+  [ "${fail:-0}" -gt 0 ] || failed=$((failed + 1))
+}
+
+format_check() { bun run biome format --reporter=summary; }
+shell_check() {
+  local file
+  for file in sluice .ci/run scripts/*.sh; do bash -n "$file" || return 1; done
+}
+
+check "types" bun run tsc --noEmit
+check "lint" bun run oxlint --type-aware --deny-warnings
+check "format" format_check
+check "shell scripts" shell_check
+[ -e test/tidy.test.ts ] && tests "structure" ./test/tidy.test.ts
+mapfile -t with_engines < <(
+  grep -rlE 'createTestDatabase|testEnv\(' --include='*.test.ts' src test bench 2>/dev/null | sort
+)
+mapfile -t without < <(find src test bench -name '*.test.ts' ! -name tidy.test.ts 2>/dev/null | sort |
+  grep -vxF -f <(printf '%s\n' "${with_engines[@]}" none))
+tests "unit tests" "${without[@]/#/./}"
+
+if [ -z "$quick" ]; then
+  eval "$(bun scripts/test-settings.ts)"
+  trap './sluice down' EXIT
+  note "engines of the tests"
+  ./sluice down >/dev/null && rm -rf "$SLUICE_STATE"
+  if ./sluice up --engines-only; then
+    # One run a file: each starts clean, and one that crashes takes no other with it.
+    for file in "${with_engines[@]}"; do tests "$file" --timeout 120000 "./$file"; done
+  else
+    failed=$((failed + 1))
+    failures+=("engines of the tests")
+  fi
+  note "stopping the engines of the tests"
+  ./sluice down
+  trap - EXIT
+fi
+
+printf '\n'
+for label in "${failures[@]}"; do printf 'FAILED: %s\n' "$label"; done
+printf '%s s\n%s passed, %s failed\n' "$((SECONDS - started))" "$passed" "$failed"
+[ "$failed" = 0 ]

@@ -1,0 +1,84 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { identify, isAlive, type ProcessSpec, readRecords, startProcess, stopProcess } from "./process.ts";
+import { clearOrphans, refuseTakenPort, sortRecords } from "./stack.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "sluice-process-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const spec = (name: string, script: string, stopMaxMs = 5_000): ProcessSpec => ({
+  role: "ingest",
+  name,
+  port: null,
+  command: ["bash", "-c", script],
+  cwd: folder,
+  env: process.env,
+  logFile: join(folder, "logs", `${name}.log`),
+  nice: 3,
+  stopMaxMs,
+});
+const self = identify(process.pid);
+
+test("a started process is recorded with its identity, and stopping it removes the record", async () => {
+  const record = startProcess(spec("a", "echo hello; exec sleep 60"), folder, self);
+  expect(readRecords(folder)).toEqual([record]);
+  expect(isAlive(record)).toBe(true);
+  await Bun.sleep(100);
+  expect(readFileSync(join(folder, "logs/a.log"), "utf8")).toBe("hello\n");
+  expect(await stopProcess(record, folder)).toBe(true);
+  expect(isAlive(record)).toBe(false);
+  expect(readRecords(folder)).toEqual([]);
+});
+
+test("one that ignores SIGTERM is killed after its time, with its children, and said so", async () => {
+  const record = startProcess(
+    spec("b", "trap '' TERM; sleep 61 & echo $!; while :; do sleep 0.05; done", 200),
+    folder,
+    self,
+  );
+  await Bun.sleep(150);
+  const child = Number(readFileSync(join(folder, "logs/b.log"), "utf8"));
+  expect(identify(child)).not.toBeNull();
+  expect(await stopProcess(record, folder)).toBe(false);
+  await Bun.sleep(50);
+  const left = identify(child);
+  expect(left === null || !isAlive(left)).toBe(true);
+});
+
+test("a pid that was given to another process is not taken for ours", () => {
+  if (self === null) throw new Error("no /proc");
+  expect(isAlive(self)).toBe(true);
+  expect(isAlive({ ...self, startTicks: self.startTicks - 1 })).toBe(false);
+  expect(isAlive({ ...self, boot: "another" })).toBe(false);
+});
+
+test("what a dead launcher left is stopped; background and supervised processes are not", async () => {
+  if (self === null) throw new Error("no /proc");
+  const orphan = startProcess(spec("orphan", "exec sleep 60"), folder, { ...self, startTicks: 1 });
+  const background = startProcess(spec("background", "exec sleep 60"), folder, null);
+  const supervised = startProcess(spec("supervised", "exec sleep 60"), folder, self);
+  const said: string[] = [];
+  await clearOrphans(folder, (line) => said.push(line));
+  expect([orphan, background, supervised].map(isAlive)).toEqual([false, true, true]);
+  expect(said[0]).toContain(`orphan (pid ${orphan.pid})`);
+  expect(sortRecords(folder)).toEqual({ background: [background], supervised: [supervised], orphans: [] });
+  await Promise.all([background, supervised].map((record) => stopProcess(record, folder)));
+});
+
+test("a command that cannot be run is an error at once, and leaves no record", () => {
+  const missing = { ...spec("c", ""), nice: 0, command: ["/nowhere/engine"] };
+  expect(() => startProcess(missing, folder, self)).toThrow("c did not start");
+  expect(readRecords(folder)).toEqual([]);
+});
+
+test("a taken port is refused with the pid that listens on it; a free one is not", async () => {
+  const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
+  const port = server.port ?? 0;
+  expect(() => refuseTakenPort({ name: "ingest-1", port })).toThrow(
+    `ingest-1: port ${port} is taken by pid ${process.pid}`,
+  );
+  await server.stop(true);
+  expect(() => refuseTakenPort({ name: "ingest-1", port })).not.toThrow();
+});

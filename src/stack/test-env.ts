@@ -1,0 +1,66 @@
+// The stack that tests use: engines of its own, beside the one a developer may be running. Call `const {
+// config, env } = await testEnv()` once at the top of an integration test: it makes sure that MySQL, Kafka
+// and ClickHouse answer and returns the settings that lead there (`env` is for roles a test starts). `make
+// test` starts them before all tests and stops them after all; for a test run by hand the first caller
+// starts them (5 s) and they end with that process. State: .sluice-test/ (SLUICE_TEST_STATE). Ports: the
+// defaults + 10,000 (SLUICE_TEST_PORTS), below the range that the kernel hands to outgoing connections, so
+// none of those can sit on one.
+
+import { resolve } from "node:path";
+import { type Config, loadConfig, settings } from "../platform/config.ts";
+import { createEngines } from "./engines.ts";
+import { identify, readRecords } from "./process.ts";
+import { clearOrphans, sortRecords, startEngines } from "./stack.ts";
+import { findTools, projectRoot } from "./tools.ts";
+
+export type TestEnv = { config: Config; env: Record<string, string>; stateFolder: string };
+
+let started: Promise<TestEnv> | undefined;
+
+/** The same stack for every caller in this process. @throws Error with the end of the log of an engine that fails */
+export function testEnv(): Promise<TestEnv> {
+  started ??= start();
+  return started;
+}
+
+/** The settings alone, as `make test` exports them. Nothing is started. */
+export function testSettings(given: Record<string, string | undefined>): Record<string, string> {
+  const offset = Number(given.SLUICE_TEST_PORTS ?? 10_000);
+  const ports = Object.values(settings).flatMap((setting) =>
+    setting.kind === "number" && setting.env.endsWith("_PORT")
+      ? [[setting.env, String(setting.fallback + offset)]]
+      : [],
+  );
+  return {
+    ...(Object.fromEntries(ports) as Record<string, string>),
+    SLUICE_STATE: resolve(projectRoot, given.SLUICE_TEST_STATE ?? ".sluice-test"),
+    SLUICE_MYSQL_DATABASE: "sluice_test",
+    SLUICE_CLICKHOUSE_DATABASE: "sluice_test",
+  };
+}
+
+async function start(): Promise<TestEnv> {
+  const wanted = testSettings(process.env);
+  const env = { ...(process.env as Record<string, string>), ...wanted };
+  const config = loadConfig(env);
+  const stateFolder = config.stateFolder;
+  const quiet = () => undefined;
+  await clearOrphans(stateFolder, quiet);
+  const { supervised, background } = sortRecords(stateFolder);
+  const running = new Set([...supervised, ...background].map(({ name }) => name));
+  const engines = createEngines(config, findTools(env), stateFolder);
+  await startEngines(
+    engines.filter(({ name }) => !running.has(name)),
+    stateFolder,
+    identify(process.pid),
+    quiet,
+  );
+  process.on("exit", () => stopOwn(stateFolder));
+  return { config, env, stateFolder };
+}
+
+// A process that exits can't wait; the engines end cleanly by themselves once asked.
+function stopOwn(stateFolder: string): void {
+  for (const { pid, owner } of readRecords(stateFolder))
+    if (owner?.pid === process.pid) process.kill(pid, "SIGTERM");
+}
