@@ -20,6 +20,7 @@ import {
   type Want,
 } from "../ledger/lease.ts";
 import type { Log } from "../platform/log.ts";
+import { isConnectionLost } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 
 type Waiter = { cost: number; resolve: (lease: Lease) => void; reject: (error: Error) => void };
@@ -182,10 +183,15 @@ export function createLeaseBook(deps: LeaseDeps, { nodeId, leaseTtlMs, log }: Le
           } catch (err) {
             failures++;
             log.warn({ err, failures }, "refill failed");
+            // The grant may have been committed all the same: its row is for the reaper, and a new lease asks again.
+            if (isConnectionLost(err)) for (const lease of wanting) drop(lease);
             if (skipLocked) continue;
-            if (failures > REFILL_RETRIES_MAX) refuse(wanting, err);
-            else {
-              for (const lease of wanting) if (leases.get(lease.customerId) === lease) set.add(lease);
+            const still = wanting.flatMap((lease) => leases.get(lease.customerId) ?? []);
+            if (failures > REFILL_RETRIES_MAX) {
+              for (const lease of still) set.delete(lease);
+              refuse(still, err);
+            } else {
+              for (const lease of still) if (lease.waiting.length > 0) set.add(lease);
               await sleep(50 * failures);
             }
           }

@@ -9,6 +9,7 @@ import type { CheckResult, Readiness } from "../platform/health.ts";
 import { readyBody } from "../platform/health.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
+import { isConnectionLost } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import { newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
 import { type Call, type Route, respond, respondProblem } from "./http.ts";
@@ -44,7 +45,9 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
   let refusing = false;
 
   const fail = (thrown: unknown, requestId: string, headers?: Record<string, string>): Response => {
-    const error = toSluiceError(thrown);
+    const error = isConnectionLost(thrown)
+      ? new SluiceError("unavailable", { cause: thrown })
+      : toSluiceError(thrown);
     if (error.status >= 500) counts.server_errors_total++;
     else counts.client_errors_total++;
     if (error.code === "internal") log.error({ err: error.cause, trace_id: requestId }, "request failed");
@@ -81,13 +84,7 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
     if (key === null || key === "") throw new SluiceError("api_key_missing");
     if (key.length > API_KEY_CHARS_MAX) throw new SluiceError("api_key_invalid");
     let owner = keys.get(key);
-    if (owner === undefined) {
-      try {
-        owner = await keys.load(key);
-      } catch (cause) {
-        throw new SluiceError("unavailable", { cause });
-      }
-    }
+    if (owner === undefined) owner = await keys.load(key);
     if (owner === null) throw new SluiceError("api_key_invalid");
     if (!owner.scopes.has(scope))
       throw new SluiceError("scope_missing", { detail: `This route needs the scope ${scope}.` });

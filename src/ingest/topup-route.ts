@@ -4,6 +4,7 @@ import { labelProblem } from "../core/parts.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { LeaseDeps } from "../ledger/lease.ts";
 import { topUp } from "../ledger/topup.ts";
+import { isConnectionLost } from "../platform/mysql.ts";
 import { type Route, readJson } from "./http.ts";
 import { checkerOf, TopupBody } from "./schemas.ts";
 
@@ -20,7 +21,13 @@ export function createTopup(deps: LeaseDeps): Route {
       if (problem !== null) {
         throw new SluiceError("validation_failed", { errors: [{ field: "request_id", reason: problem }] });
       }
-      const { idempotent, balance } = await topUp(deps, owner.customerId, amount, request_id);
+      const { idempotent, balance } = await topUp(deps, owner.customerId, amount, request_id).catch(
+        (cause: unknown) => {
+          // Lost at COMMIT or before: the same request_id again is safe in both cases, and says which it was.
+          if (isConnectionLost(cause)) throw new SluiceError("outcome_unknown", { cause });
+          throw cause;
+        },
+      );
       return {
         status: 200,
         body: { topup: true, idempotent, amount, customer_id: owner.customerId, balance },

@@ -1,0 +1,104 @@
+// A connection lost around COMMIT: whoever is answered is answered rightly, and nothing is charged twice.
+
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { type IngestProcess, makeCustomer, post, startIngest } from "../support/ingest-process.ts";
+import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+
+let db: TestDatabase;
+let proxy: TcpProxy;
+let ingest: IngestProcess;
+const message = { phone: "09121234567", text: "hello", type: "normal" };
+
+beforeEach(async () => {
+  db = await createTestDatabase();
+  proxy = await startTcpProxy(db.config.mysqlPort);
+  ingest = await startIngest(db.config, { mysqlPort: proxy.port, leaseTtlMs: 3_000 });
+});
+afterEach(async () => {
+  await ingest.end("SIGKILL");
+  proxy.close();
+  await db.drop();
+});
+
+const send = (apiKey: string) => post(`${ingest.url}/v1/sms/send`, apiKey, message);
+const stored = async (customerId: number) =>
+  (await db.pool.query("SELECT id FROM messages WHERE customer_id=?", [customerId])).length;
+/** Lets leases run out, so that the wallet shows what was really spent. */
+async function settledWallet(customerId: number) {
+  await ingest.end();
+  const late = await startIngest(db.config, { leaseTtlMs: 3_000 });
+  for (let i = 0; i < 100; i++) {
+    if ((await db.pool.query("SELECT 1 FROM credit_leases")).length === 0) break;
+    await Bun.sleep(100);
+  }
+  await late.end();
+  return (
+    await db.pool.query("SELECT balance, reserved FROM wallet_accounts WHERE customer_id=?", [customerId])
+  )[0];
+}
+
+for (const when of ["before", "after"] as const) {
+  test(`a line cut ${when} the server heard COMMIT ends in one 202, one message and one charge`, async () => {
+    const { apiKey, customerId } = await makeCustomer(db.config, 10_000);
+    expect((await send(apiKey)).status).toBe(202);
+    const happened = proxy.cutAtCommit("INSERT INTO messages", when);
+    const answer = await send(apiKey);
+    await happened;
+    expect(answer.status).toBe(202);
+    expect(await stored(customerId)).toBe(2);
+    expect(await settledWallet(customerId)).toEqual({ balance: 9_000, reserved: 1_000 });
+  }, 20_000);
+}
+
+for (const when of ["before", "after"] as const) {
+  test(`a line cut ${when} the server heard a grant's COMMIT strands no credit`, async () => {
+    const { apiKey, customerId } = await makeCustomer(db.config, 1_000);
+    const happened = proxy.cutAtCommit("INSERT INTO credit_leases", when);
+    const first = send(apiKey);
+    await happened;
+    expect((await first).status).toBe(202);
+    let second = await send(apiKey);
+    for (let i = 0; i < 80 && second.status === 503; i++) {
+      await Bun.sleep(100);
+      second = await send(apiKey);
+    }
+    expect(second.status).toBe(202);
+    expect((await send(apiKey)).status).toBe(402);
+    expect(await stored(customerId)).toBe(2);
+    expect(await settledWallet(customerId)).toEqual({ balance: 0, reserved: 1_000 });
+  }, 20_000);
+
+  test(`a line cut ${when} the server heard a top-up's COMMIT: 503, and the same request_id again counts once`, async () => {
+    const { apiKey, customerId } = await makeCustomer(db.config, 0);
+    const topup = () => post(`${ingest.url}/v1/wallet/topup`, apiKey, { amount: 700, request_id: "r" });
+    const happened = proxy.cutAtCommit("INSERT INTO topups", when);
+    const first = await topup();
+    await happened;
+    expect(first.status).toBe(503);
+    expect((await first.json()) as object).toMatchObject({ code: "outcome_unknown" });
+    expect((await (await topup()).json()) as object).toMatchObject({
+      topup: true,
+      idempotent: when === "after",
+      balance: 700,
+    });
+    expect(await settledWallet(customerId)).toEqual({ balance: 700, reserved: 0 });
+  }, 20_000);
+}
+
+test("MySQL gone longer than anyone waits: 503, and the books agree with what was stored", async () => {
+  const { apiKey, customerId } = await makeCustomer(db.config, 10_000);
+  expect((await send(apiKey)).status).toBe(202);
+  const happened = proxy.cutAtCommit("INSERT INTO messages", "after");
+  const answer = send(apiKey);
+  await happened;
+  proxy.cutAll();
+  const { status, headers } = await answer;
+  expect(status).toBe(503);
+  expect(headers.get("retry-after")).not.toBeNull();
+  expect((await (await answer).json()) as object).toMatchObject({ code: "outcome_unknown" });
+  expect((await send(apiKey)).status).toBe(503);
+  proxy.mend();
+  expect(await stored(customerId)).toBe(2);
+  expect(await settledWallet(customerId)).toEqual({ balance: 9_000, reserved: 1_000 });
+}, 40_000);
