@@ -1,4 +1,5 @@
-// Errors as callers see them: problem details (RFC 9457) from the one table, and nothing that is not theirs to see.
+// Errors as callers see them: problem details (RFC 9457) from the one table, and nothing that is not theirs
+// to see.
 
 import { expect, test } from "bun:test";
 import {

@@ -138,7 +138,10 @@ export function insufficientBalance(required: number, balance: number): SluiceEr
   });
 }
 
-/** Whatever was thrown, as something that may be answered: foreign errors become `internal` and keep their cause. */
+/**
+ * Whatever was thrown, as something that may be answered: foreign errors become `internal` and keep their
+ * cause.
+ */
 export function toSluiceError(thrown: unknown): SluiceError {
   return thrown instanceof SluiceError ? thrown : new SluiceError("internal", { cause: thrown });
 }

@@ -1,6 +1,6 @@
 // Ids: ULIDs, 26 characters of Crockford base 32, upper case, 10 for the millisecond and 16 of randomness.
-// They sort by time, which is what partitions, lists and ranges are cut by. Leaves to others: whether a clock is right
-// (ingest checks it against MySQL's) and where partitions begin.
+// They sort by time, which is what partitions, lists and ranges are cut by. Leaves to others: whether a clock
+// is right (ingest checks it against MySQL's) and where partitions begin.
 // Invariant: one factory's ids only ever increase, also when its clock goes back.
 
 import { encodeTime, monotonicFactory } from "ulid";
@@ -39,7 +39,10 @@ export function ulidBound(timeMs: number): string {
   return timePrefix(timeMs) + "0".repeat(RANDOM_CHARS);
 }
 
-/** The first 10 characters of every id from the start of the UTC day that holds `timeMs`: where its partition begins. */
+/**
+ * The first 10 characters of every id from the start of the UTC day that holds `timeMs`: where its partition
+ * begins.
+ */
 export function ulidDayPrefix(timeMs: number): string {
   return timePrefix(Math.floor(timeMs / DAY_MS) * DAY_MS);
 }

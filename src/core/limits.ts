@@ -1,4 +1,5 @@
-// Every bound that is not the operator's to set, with the reason beside it; what may be set is in the config table.
+// Every bound that is not the operator's to set, with the reason beside it; what may be set is in the config
+// table.
 // Invariant: the relations at the end hold, or no process starts.
 
 import assert from "node:assert/strict";
@@ -8,7 +9,10 @@ import assert from "node:assert/strict";
 /** The longest text escaped as \uXXXX is 9 KiB; 64 KiB leaves room for 1,000 phones of a batch. */
 export const BODY_BYTES_MAX = 64 * 1024;
 
-/** Nesting of a JSON body, as written. The deepest documented one has 3; parsers recurse, so it is counted first. */
+/**
+ * Nesting of a JSON body, as written. The deepest documented one has 3; parsers recurse, so it is counted
+ * first.
+ */
 export const JSON_DEPTH_MAX = 16;
 
 /** More parts are often dropped by handsets, and one typing error must not cost a wallet. */
@@ -20,7 +24,10 @@ export const REQUEST_ID_CHARS_MAX = 128;
 /** A customer's own `reference`, in characters. */
 export const REFERENCE_CHARS_MAX = 128;
 
-/** Sender name or number: 11 alphanumeric characters or 15 digits (3GPP TS 23.040, 9.1.2.5), with room for a plus. */
+/**
+ * Sender name or number: 11 alphanumeric characters or 15 digits (3GPP TS 23.040, 9.1.2.5), with room for a
+ * plus.
+ */
 export const FROM_CHARS_MAX = 16;
 
 /** `Idempotency-Key`, in characters; the customary bound. */
@@ -50,7 +57,9 @@ export const COMMIT_ROWS_MAX = 500;
 /** Messages that wait for a commit in one process: under two seconds of work at 12,000/s, some 20 MB. */
 export const QUEUE_ROWS_MAX = 20_000;
 
-/** One customer's share of that queue: a flood is refused while half of it is still free for everyone else. */
+/**
+ * One customer's share of that queue: a flood is refused while half of it is still free for everyone else.
+ */
 export const QUEUE_CUSTOMER_ROWS_MAX = 10_000;
 
 /** Retries of a whole transaction after a deadlock or a lock wait (1213, 1205). */
@@ -112,7 +121,8 @@ export const HEALTH_TIMEOUT_MS = 1_000;
 
 // Names, quotes, ids and numbers at their widest (three numbers of 16 digits), counted by record.test.ts.
 export const STATUS_LINE_FIXED_BYTES_MAX = 480;
-// Control characters and lone surrogates are refused (labelProblem), so a UTF-16 unit is at most 3 bytes of UTF-8.
+// Control characters and lone surrogates are refused (labelProblem), so a UTF-16 unit is at most 3 bytes of
+// UTF-8.
 export const QUEUED_LINE_BYTES_MAX = STATUS_LINE_FIXED_BYTES_MAX + 3 * REFERENCE_CHARS_MAX;
 export const OUTCOME_LINE_BYTES_MAX = QUEUED_LINE_BYTES_MAX + 3 * OPERATOR_MESSAGE_ID_CHARS_MAX;
 

@@ -23,12 +23,16 @@ export type Lane = (typeof LANES)[number];
 
 export type Encoding = "gsm7" | "ucs2";
 
-/** Statuses that nothing follows. `sent` is captured but still waits for its delivery report; `unknown` for anything. */
+/**
+ * Statuses that nothing follows. `sent` is captured but still waits for its delivery report; `unknown` for
+ * anything.
+ */
 export const FINAL = ["delivered", "undelivered", "failed", "rejected", "expired", "canceled"] as const;
 export type FinalStatus = (typeof FINAL)[number];
 
-// The whole machine, one row a status. A report can overtake the settlement of its own submit, so `sending` may go
-// straight to delivered or undelivered; `queued` may end by itself when its record can never be produced or is too late.
+// The whole machine, one row a status. A report can overtake the settlement of its own submit, so `sending`
+// may go straight to delivered or undelivered; `queued` may end by itself when its record can never be
+// produced or is too late.
 const MOVES: Record<Status, readonly Status[]> = {
   scheduled: ["queued", "failed", "rejected", "expired", "canceled"],
   queued: ["sending", "failed", "rejected", "expired"],
@@ -43,7 +47,8 @@ const MOVES: Record<Status, readonly Status[]> = {
   canceled: [],
 };
 
-// product.md, "Charging": taken by an operator is captured, ended before that is refunded, the rest stays reserved.
+// product.md, "Charging": taken by an operator is captured, ended before that is refunded, the rest stays
+// reserved.
 const SETTLEMENT: Record<Status, "capture" | "refund" | null> = {
   scheduled: null,
   queued: null,
@@ -58,7 +63,10 @@ const SETTLEMENT: Record<Status, "capture" | "refund" | null> = {
   canceled: "refund",
 };
 
-/** Whether `to` may follow `from`. `sending → queued` also needs a higher attempt, which the caller's SQL checks. */
+/**
+ * Whether `to` may follow `from`. `sending → queued` also needs a higher attempt, which the caller's SQL
+ * checks.
+ */
 export function canMove(from: Status, to: Status): boolean {
   return MOVES[from].includes(to);
 }
@@ -80,8 +88,9 @@ export function isLane(value: unknown): value is Lane {
   return value === "normal" || value === "express";
 }
 
-// Sequence orders the events of one message without a clock: ClickHouse keeps the row with the highest. Two numbers
-// an attempt (0-based) keep a retry above everything the attempt before it can produce. A scheduled message is at 0.
+// Sequence orders the events of one message without a clock: ClickHouse keeps the row with the highest. Two
+// numbers an attempt (0-based) keep a retry above everything the attempt before it can produce. A scheduled
+// message is at 0.
 export const SCHEDULED_SEQUENCE = 0;
 
 /** Sequence of `queued` at this attempt: 1, 3, 5 … */

@@ -1,5 +1,6 @@
 // Money: integers in the currency's minor unit, exact within 2^53 in JSON, JavaScript and BIGINT alike.
-// Leaves to others: what an amount does (src/ledger). Invariant: no float, no rounding, nothing above MONEY_MAX.
+// Leaves to others: what an amount does (src/ledger). Invariant: no float, no rounding, nothing above
+// MONEY_MAX.
 
 import assert from "node:assert/strict";
 
@@ -27,7 +28,8 @@ export function parseAmount(value: unknown): ParsedAmount {
 }
 
 /**
- * A stored amount: mysql2 gives BIGINT above 2^53 as a string (`supportBigNumbers`), which is refused here and not rounded.
+ * A stored amount: mysql2 gives BIGINT above 2^53 as a string (`supportBigNumbers`), which is refused here
+ * and not rounded.
  * @throws AssertionError
  */
 export function moneyOf(value: unknown): number {

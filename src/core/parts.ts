@@ -1,5 +1,5 @@
-// Parts: how many billed pieces a text becomes (3GPP TS 23.038: 7-bit default alphabet, or UCS-2), and which texts
-// can't be sent at all. Leaves to others: the price (money.ts) and the bound on parts (limits.ts).
+// Parts: how many billed pieces a text becomes (3GPP TS 23.038: 7-bit default alphabet, or UCS-2), and which
+// texts can't be sent at all. Leaves to others: the price (money.ts) and the bound on parts (limits.ts).
 // Invariant: no character is replaced or split; a text with one character outside GSM-7 is UCS-2 as a whole.
 
 import type { Encoding } from "./message.ts";
@@ -11,7 +11,8 @@ export type Parts = {
   units: number;
 };
 
-// 140 bytes a part; in a longer message each part gives 6 of them to the concatenation header (TS 23.040, 9.2.3.24.1).
+// 140 bytes a part; in a longer message each part gives 6 of them to the concatenation header (TS 23.040,
+// 9.2.3.24.1).
 const GSM7_SINGLE = 160;
 const GSM7_EACH = 153;
 const UCS2_SINGLE = 70;
@@ -24,7 +25,8 @@ const BASIC =
 // TS 23.038, 6.2.1.1: sent as ESC and a second septet.
 const EXTENSION = "\f^{}\\[~]|€";
 
-// Septets by UTF-16 unit, 0 when the alphabet lacks it. The highest is € (U+20AC); what lies above reads undefined.
+// Septets by UTF-16 unit, 0 when the alphabet lacks it. The highest is € (U+20AC); what lies above reads
+// undefined.
 const SEPTETS = new Uint8Array(0x20ac + 1);
 for (const c of BASIC) SEPTETS[c.charCodeAt(0)] = 1;
 for (const c of EXTENSION) SEPTETS[c.charCodeAt(0)] = 2;
@@ -52,7 +54,10 @@ export function textProblem(text: string): string | null {
 
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
-/** Why a one-line field (reference, from, request_id) can't be stored, or null: events rely on its width in bytes. */
+/**
+ * Why a one-line field (reference, from, request_id) can't be stored, or null: events rely on its width in
+ * bytes.
+ */
 export function labelProblem(label: string): string | null {
   if (label.length === 0) return "must not be empty";
   if (CONTROL.test(label)) return "must not contain control characters";
@@ -77,7 +82,8 @@ function fillParts(text: string, room: number, widthAt: (text: string, i: number
       used = 0;
     }
     used += width;
-    // A pair of surrogates is two units of the string; an extension character is one, though it fills two septets.
+    // A pair of surrogates is two units of the string; an extension character is one, though it fills two
+    // septets.
     i += widthAt === unitsAt ? width : 1;
   }
   return parts;

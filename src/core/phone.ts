@@ -1,7 +1,8 @@
 // Phones: whatever a person types → E.164, or the reason why not.
-// libphonenumber-js/max is the truth; its own national patterns, compiled once, answer the usual case in a fraction of a
-// microsecond instead of 8. Leaves to others: whether an operator serves a number.
-// Invariant: the fast path only ever says "valid", and only where the library says so too (phone.test.ts compares them).
+// libphonenumber-js/max is the truth; its own national patterns, compiled once, answer the usual case in a
+// fraction of a microsecond instead of 8. Leaves to others: whether an operator serves a number.
+// Invariant: the fast path only ever says "valid", and only where the library says so too (phone.test.ts
+// compares them).
 
 import type { CountryCode } from "libphonenumber-js/max";
 import { getCountryCallingCode, isSupportedCountry, parsePhoneNumberFromString } from "libphonenumber-js/max";
@@ -13,7 +14,8 @@ export type Region = CountryCode;
 
 export type ParsedPhone = { e164: string } | { reason: string };
 
-// Rows of libphonenumber-js metadata, version 4, are arrays; these are the places used here (its source/metadata.js).
+// Rows of libphonenumber-js metadata, version 4, are arrays; these are the places used here (its
+// source/metadata.js).
 const IDD = 1;
 const PATTERN = 2;
 const NATIONAL_PREFIX = 5;
@@ -59,7 +61,8 @@ for (const [callingCode, regions] of Object.entries(metadata.country_calling_cod
 const regionPlans = new Map<string, RegionPlan>();
 
 /**
- * E.164 of a number as typed in `region`. 0.1 µs for the plain digits of a valid number, about 10 µs for what is not one.
+ * E.164 of a number as typed in `region`. 0.1 µs for the plain digits of a valid number, about 10 µs for what
+ * is not one.
  * @throws RangeError when there is no such region
  */
 export function parsePhone(input: string, region = "IR"): ParsedPhone {

@@ -1,4 +1,5 @@
-// Payloads: what is packed comes back, lines are JSON of the agreed shape and bounded width, garbage is refused.
+// Payloads: what is packed comes back, lines are JSON of the agreed shape and bounded width, garbage is
+// refused.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";

@@ -1,8 +1,11 @@
 // The bytes that leave a transaction: outbox payloads and Kafka values, built and read only here.
-// Lane records are msgpackr arrays led by a version number (86 B a message, and Bun writes what Node reads); event
-// payloads carry tuples that become lines of JSONEachRow when they are read. Leaves to others: where the bytes are kept or sent.
-// Invariant: what pack… wrote, unpack… returns equal; anything else throws RecordError, never a half-read record.
-// Bound: an events part stays within EVENT_RECORD_BYTES_MAX, whatever customers put into their fields (limits.ts asserts it).
+// Lane records are msgpackr arrays led by a version number (86 B a message, and Bun writes what Node reads);
+// event payloads carry tuples that become lines of JSONEachRow when they are read. Leaves to others: where
+// the bytes are kept or sent.
+// Invariant: what pack… wrote, unpack… returns equal; anything else throws RecordError, never a half-read
+// record.
+// Bound: an events part stays within EVENT_RECORD_BYTES_MAX, whatever customers put into their fields
+// (limits.ts asserts it).
 
 import { Packr } from "msgpackr";
 import { type Encoding, isLane, isStatus, type Lane, type Status } from "./message.ts";
@@ -114,16 +117,16 @@ export function unpackLaneRecord(buf: Uint8Array): LaneRecord {
 }
 
 /**
- * One outbox row of the events lane: tuples, a quarter of the JSON's bytes, because MySQL writes them three times (page, redo,
- * binlog) and the relay can make the lines where nobody waits for them.
+ * One outbox row of the events lane: tuples, a quarter of the JSON's bytes, because MySQL writes them three
+ * times (page, redo, binlog) and the relay can make the lines where nobody waits for them.
  */
 export function packEvents(statuses: readonly StatusRow[], entries: readonly LedgerRow[]): Buffer {
   return packr.pack([VERSION, statuses.map(toStatusTuple), entries.map(toLedgerTuple)]);
 }
 
 /**
- * The row's events as lines. Each part fits one Kafka record because limits.ts holds rows per transaction times the longest line
- * under the bound. @throws RecordError
+ * The row's events as lines. Each part fits one Kafka record because limits.ts holds rows per transaction
+ * times the longest line under the bound. @throws RecordError
  */
 export function unpackEvents(buf: Uint8Array): Events {
   const value = unpack(buf);
@@ -139,8 +142,9 @@ export function unpackEvents(buf: Uint8Array): Events {
 }
 
 /**
- * A line of `messages_log`, without the newline. Concatenated by hand: about a third of JSON.stringify's time, and it
- * runs twice a message. Only what outsiders chose is escaped; the rest is ours and has no character to escape.
+ * A line of `messages_log`, without the newline. Concatenated by hand: about a third of JSON.stringify's
+ * time, and it runs twice a message. Only what outsiders chose is escaped; the rest is ours and has no
+ * character to escape.
  */
 export function statusLine(row: StatusRow): string {
   const reference = row.reference === null ? '""' : JSON.stringify(row.reference);
@@ -157,8 +161,8 @@ export function statusLine(row: StatusRow): string {
 /** A line of ClickHouse's `wallet_ledger`, without the newline. */
 export function ledgerLine(row: LedgerRow): string {
   return (
-    `{"event_id":"${row.entryId}:${row.leg}","entry_id":"${row.entryId}","leg":"${row.leg}","op":"${row.op}",` +
-    `"customer_id":${row.customerId},"amount":${row.amount},"created_at_ms":${row.createdAtMs}}`
+    `{"event_id":"${row.entryId}:${row.leg}","entry_id":"${row.entryId}","leg":"${row.leg}",` +
+    `"op":"${row.op}","customer_id":${row.customerId},"amount":${row.amount},"created_at_ms":${row.createdAtMs}}`
   );
 }
 
