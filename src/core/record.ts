@@ -162,7 +162,8 @@ export function statusLine(row: StatusRow): string {
 export function ledgerLine(row: LedgerRow): string {
   return (
     `{"event_id":"${row.entryId}:${row.leg}","entry_id":"${row.entryId}","leg":"${row.leg}",` +
-    `"op":"${row.op}","customer_id":${row.customerId},"amount":${row.amount},"created_at_ms":${row.createdAtMs}}`
+    `"op":"${row.op}",` +
+    `"customer_id":${row.customerId},"amount":${row.amount},"created_at_ms":${row.createdAtMs}}`
   );
 }
 

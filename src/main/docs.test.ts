@@ -1,0 +1,14 @@
+// The committed pages are the generated ones.
+
+import { expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { ERRORS } from "../core/errors.ts";
+import { ERRORS_PAGE, errorsPage } from "./docs.ts";
+
+test("docs/reference/errors.md is what `bun src/main/docs.ts` writes", () => {
+  expect(readFileSync(ERRORS_PAGE, "utf8")).toBe(errorsPage());
+});
+
+test("the page names every code once", () => {
+  for (const code of Object.keys(ERRORS)) expect(errorsPage().split(`| \`${code}\` |`)).toHaveLength(2);
+});

@@ -1,0 +1,52 @@
+// Writes the pages of docs/reference that come from tables in the code: `bun src/main/docs.ts`.
+// docs.test.ts fails when a committed page is not what this writes.
+
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import {
+  ERRORS,
+  type ErrorCode,
+  type ErrorRow,
+  problemBody,
+  problemType,
+  SluiceError,
+} from "../core/errors.ts";
+
+export const ERRORS_PAGE = fileURLToPath(new URL("../../docs/reference/errors.md", import.meta.url));
+
+/** The page of all error codes, in Markdown. */
+export function errorsPage(): string {
+  const example = new SluiceError("validation_failed", {
+    detail: "The request has a field that can't be accepted.",
+    errors: [{ field: "phone", reason: "is not a valid phone number" }],
+  });
+  const body = JSON.stringify(JSON.parse(problemBody(example, "0af7651916cd43dd8448eb211c80319c")), null, 2);
+  return `<!-- Written by \`bun src/main/docs.ts\` from src/core/errors.ts; change that table instead. -->
+
+# Errors
+
+Every answer that is not a success is \`application/problem+json\` (RFC 9457):
+
+\`\`\`json
+${body}
+\`\`\`
+
+- \`code\` is stable: codes are added, never renamed or given another meaning. \`error\` is the same word.
+- \`type\` is \`${problemType("CODE" as ErrorCode)}\`: a name to compare, not an address to open.
+- \`errors\` stands only where single fields were refused.
+- \`request_id\` is also in the \`X-Request-Id\` header of every answer, and in the log.
+- A 402 adds \`required\` and \`balance\`, in minor units. A 405 has \`Allow\`; a 429 or 503 has \`Retry-After\`, in seconds.
+- "Try again" says whether the same request can succeed later without being changed. What was refused was never
+  stored or charged; only after \`outcome_unknown\` and \`internal\` is that not known.
+
+| status | code | try again | when |
+|---|---|---|---|
+${Object.entries(ERRORS).map(line).join("\n")}
+`;
+}
+
+function line([code, { status, retryable, meaning }]: [string, ErrorRow]): string {
+  return `| ${status} | \`${code}\` | ${retryable ? "yes" : "no"} | ${meaning} |`;
+}
+
+if (import.meta.main) writeFileSync(ERRORS_PAGE, errorsPage());
