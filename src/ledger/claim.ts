@@ -20,7 +20,10 @@ export type Claimed = { records: LaneRecord[]; wasStored: boolean };
  * after a lost connection: a claim that was stored then is returned as it is.
  */
 export function claimMessages(pool: Pool, request: ClaimRequest, again = false): Promise<Claimed> {
-  assert(request.records.length > 0 && request.records.length <= CLAIM_ROWS_MAX, "a claim has 1 to CLAIM_ROWS_MAX rows");
+  assert(
+    request.records.length > 0 && request.records.length <= CLAIM_ROWS_MAX,
+    "a claim has 1 to CLAIM_ROWS_MAX rows",
+  );
   const records = distinct(request.records);
   return repeated(pool, async (conn) => {
     if (again) {
@@ -39,7 +42,11 @@ export function claimMessages(pool: Pool, request: ClaimRequest, again = false):
   });
 }
 
-async function claimRead(conn: Connection, request: ClaimRequest, records: readonly LaneRecord[]): Promise<LaneRecord[]> {
+async function claimRead(
+  conn: Connection,
+  request: ClaimRequest,
+  records: readonly LaneRecord[],
+): Promise<LaneRecord[]> {
   const [, found] = await conn.query<[unknown, { id: string; attempt: number }[]]>(
     `BEGIN;SELECT id, attempt FROM messages WHERE id IN (${list(records)}) AND status='queued' ORDER BY id FOR UPDATE`,
   );
@@ -66,7 +73,9 @@ function claimSql({ claimId, lane, nowMs }: ClaimRequest, records: readonly Lane
 
 // The locking read waits for a COMMIT that is still under way, so the answer is final.
 async function storedClaim(conn: Connection, claimId: string): Promise<Set<string> | null> {
-  const found = await conn.query<{ ids: string }[]>(`SELECT ids FROM claims WHERE claim_id='${claimId}' FOR UPDATE`);
+  const found = await conn.query<{ ids: string }[]>(
+    `SELECT ids FROM claims WHERE claim_id='${claimId}' FOR UPDATE`,
+  );
   return found[0] === undefined ? null : new Set(found[0].ids.split(","));
 }
 

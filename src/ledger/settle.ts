@@ -48,7 +48,9 @@ export function settleClaim({ pool, id }: SettleDeps, settlement: Settlement): P
   return repeated(pool, async (conn) => {
     const lock = `SELECT claim_id FROM claims WHERE claim_id='${claimId}' FOR UPDATE`;
     const ended = { ...settlement, id };
-    const results = await conn.query<unknown[]>(`BEGIN;${lock};${changesSql(changes, ended)};${claimSql(settlement)}`);
+    const results = await conn.query<unknown[]>(
+      `BEGIN;${lock};${changesSql(changes, ended)};${claimSql(settlement)}`,
+    );
     const held = (results[1] as unknown[]).length === 1;
     if (held && isComplete(results.slice(2), changes)) {
       await conn.query("COMMIT");
@@ -59,9 +61,16 @@ export function settleClaim({ pool, id }: SettleDeps, settlement: Settlement): P
   });
 }
 
-async function settleRead(conn: Connection, lock: string, settlement: Settlement & { id: () => string }): Promise<Settled> {
+async function settleRead(
+  conn: Connection,
+  lock: string,
+  settlement: Settlement & { id: () => string },
+): Promise<Settled> {
   const [, claim] = await conn.query<[unknown, unknown[]]>(`BEGIN;${lock}`);
-  const present = await lockMessages(conn, settlement.changes.map((c) => c.record.id));
+  const present = await lockMessages(
+    conn,
+    settlement.changes.map((c) => c.record.id),
+  );
   const changes = settlement.changes.flatMap((change) => {
     const row = present.get(change.record.id);
     if (row === undefined || row.attempt !== change.record.attempt) return [];
@@ -86,7 +95,12 @@ export function asLate(change: Change): Change | null {
 }
 
 /** Messages that can't go on, inside the caller's transaction: those still queued are failed and refunded. */
-export async function failQueued(conn: Connection, ids: readonly string[], reason: string, nowMs: number): Promise<Change[]> {
+export async function failQueued(
+  conn: Connection,
+  ids: readonly string[],
+  reason: string,
+  nowMs: number,
+): Promise<Change[]> {
   const records = ids.length === 0 ? [] : await lockRecords(conn, ids, "queued");
   const changes = records.map((record): Change => ({ ...ended(record, reason), from: "queued" }));
   if (changes.length > 0) await apply(conn, changes, { nowMs, retryDelayMs: () => 0, id: () => "" });
@@ -121,10 +135,11 @@ export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Chan
       return null;
     }
     const records = await lockRecords(conn, claim.ids.split(","), claim.kind);
-    const changes = records.map((record): Change =>
-      claim.kind === "unknown"
-        ? ended(record, "no answer within the time limit")
-        : { ...ended(record, "the sender was lost"), from: "sending", to: "unknown", money: null },
+    const changes = records.map(
+      (record): Change =>
+        claim.kind === "unknown"
+          ? ended(record, "no answer within the time limit")
+          : { ...ended(record, "the sender was lost"), from: "sending", to: "unknown", money: null },
     );
     changes.sort(byId);
     if (changes.length > 0) await apply(conn, changes, { nowMs, retryDelayMs: () => 0, id });
@@ -143,7 +158,10 @@ async function lockMessages(conn: Connection, ids: readonly string[]): Promise<M
   return new Map(found.map((row) => [row.id, row]));
 }
 
-type MessageRow = Omit<LaneRecord, "customerId" | "from" | "createdAtMs" | "guaranteedByMs" | "traceparent"> & {
+type MessageRow = Omit<
+  LaneRecord,
+  "customerId" | "from" | "createdAtMs" | "guaranteedByMs" | "traceparent"
+> & {
   customer_id: number;
   sender: string | null;
   created_at: Date;
@@ -188,12 +206,15 @@ function changesSql(changes: readonly Change[], { nowMs, retryDelayMs, id }: Con
     wallet.reserved += cost;
     if (change.money === "refund") wallet.balance += cost;
   }
-  const retries = changes.filter((c) => c.to === "queued").map((c) => ({ ...c.record, attempt: c.record.attempt + 1 }));
+  const retries = changes
+    .filter((c) => c.to === "queued")
+    .map((c) => ({ ...c.record, attempt: c.record.attempt + 1 }));
   const unknown = changes.filter((c) => c.to === "unknown");
   const statements = [messagesSql(changes, nowMs)];
   if (entries.length > 0) statements.push(walletsSql(wallets), entriesSql(entries));
   statements.push(eventsSql(statuses, entries));
-  for (const [attempt, of] of Map.groupBy(retries, (r) => r.attempt)) statements.push(retrySql(of, retryDelayMs(attempt - 1)));
+  for (const [attempt, of] of Map.groupBy(retries, (r) => r.attempt))
+    statements.push(retrySql(of, retryDelayMs(attempt - 1)));
   if (unknown.length > 0) statements.push(unknownSql(unknown, id()));
   return statements.join(";");
 }
@@ -254,7 +275,9 @@ function messagesSql(changes: readonly Change[], nowMs: number): string {
 }
 
 function walletsSql(wallets: ReadonlyMap<number, { reserved: number; balance: number }>): string {
-  const values = [...wallets].sort(([a], [b]) => a - b).map(([customerId, w]) => [customerId, w.reserved, w.balance]);
+  const values = [...wallets]
+    .sort(([a], [b]) => a - b)
+    .map(([customerId, w]) => [customerId, w.reserved, w.balance]);
   return (
     `UPDATE (VALUES ${rows(values)}) AS v (c,r,b) STRAIGHT_JOIN wallet_accounts w ON w.customer_id=v.c ` +
     "SET w.reserved=w.reserved-v.r,w.balance=w.balance+v.b"

@@ -16,7 +16,9 @@ function option(name: string, fallback: string | undefined): string | undefined 
 const name = option("name", undefined) ?? "";
 const profile = option("profile", process.env.SLUICE_OPERATORS_PROFILE || "default") ?? "";
 if (process.argv.includes("--help") || !NAMES.includes(name) || !isProfile(profile)) {
-  console.log(`bun src/main/operator.ts --name ${NAMES.join("|")} [--profile ${Object.keys(PROFILES).join("|")}]`);
+  console.log(
+    `bun src/main/operator.ts --name ${NAMES.join("|")} [--profile ${Object.keys(PROFILES).join("|")}]`,
+  );
   process.exit(process.argv.includes("--help") ? 0 : 64); // EX_USAGE
 }
 

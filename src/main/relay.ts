@@ -44,7 +44,10 @@ const health = await serveHealth(
 
 runUntilStopped(log, DRAIN_MS, async () => {
   stopping.abort();
-  await Promise.race([relay?.stop(), new Promise((resolve) => setTimeout(resolve, DRAIN_MS - FLUSH_MS - 2_000))]);
+  await Promise.race([
+    relay?.stop(),
+    new Promise((resolve) => setTimeout(resolve, DRAIN_MS - FLUSH_MS - 2_000)),
+  ]);
   await producer?.close(FLUSH_MS);
   await relay?.stop();
   await pool.end();

@@ -42,7 +42,11 @@ const submitters = createSubmitters(operators, { threads: THREADS });
 const breakers = operators.map(() => createBreaker(monotonicMs));
 operators.forEach(({ name }, index) => {
   const isOpen = () => Number(breakers[index]?.state() !== "closed");
-  metrics.gauge(`sluice_sender_breaker_open_${name.toLowerCase()}`, `1 while operator ${name} is avoided`, isOpen);
+  metrics.gauge(
+    `sluice_sender_breaker_open_${name.toLowerCase()}`,
+    `1 while operator ${name} is avoided`,
+    isOpen,
+  );
 });
 const stopping = new AbortController();
 let consumer: Consumer | null = null;
@@ -83,7 +87,11 @@ const fatal = (err: unknown) => {
 // Dead letters are rare: their producer is made when the first one comes.
 async function deadLetter(value: Buffer): Promise<void> {
   for (;;) {
-    deadLetters ??= await untilUp(() => createProducer(config, log, fatal), waiting("Kafka"), stopping.signal);
+    deadLetters ??= await untilUp(
+      () => createProducer(config, log, fatal),
+      waiting("Kafka"),
+      stopping.signal,
+    );
     const record = { topic: topicOf(config, "dlq"), key: role, value, traceparent: "" };
     const [failure] = await deadLetters.sendAll([record]);
     if (failure === undefined || failure.permanent) return;

@@ -5,7 +5,9 @@ import { describeSettings, loadConfig } from "../platform/config.ts";
 import { createLog } from "../platform/log.ts";
 
 if (process.argv.includes("--help")) {
-  console.log(`node src/main/topics.ts: creates the topics that are missing. Settings:\n${describeSettings()}`);
+  console.log(
+    `node src/main/topics.ts: creates the topics that are missing. Settings:\n${describeSettings()}`,
+  );
   process.exit(0);
 }
 const config = loadConfig(process.env);

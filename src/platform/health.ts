@@ -15,7 +15,10 @@ export type HealthServer = { close(): Promise<void> };
 export type HealthDeps = { log: Log; metrics: Metrics; ready: ReadyCheck };
 
 /** Listens at once; rejects when the port is taken. */
-export function serveHealth(deps: HealthDeps, options: { host: string; port: number }): Promise<HealthServer> {
+export function serveHealth(
+  deps: HealthDeps,
+  options: { host: string; port: number },
+): Promise<HealthServer> {
   const server = createServer((request, response) => {
     answer(deps, request.method ?? "", request.url ?? "", response).catch((err: unknown) => {
       deps.log.warn({ err }, "health request failed");
@@ -38,7 +41,12 @@ export function serveHealth(deps: HealthDeps, options: { host: string; port: num
   });
 }
 
-async function answer(deps: HealthDeps, method: string, url: string, response: ServerResponse): Promise<void> {
+async function answer(
+  deps: HealthDeps,
+  method: string,
+  url: string,
+  response: ServerResponse,
+): Promise<void> {
   const path = url.split("?", 1)[0];
   if (method !== "GET" && method !== "HEAD") return sendJson(response, 405, { status: "method not allowed" });
   if (path === "/health") return sendJson(response, 200, { status: "ok" });

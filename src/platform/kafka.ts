@@ -37,7 +37,13 @@ export type Producer = {
   close(waitMs: number): Promise<void>;
 };
 
-export type InRecord = { partition: number; offset: number; value: Buffer };
+export type InRecord = {
+  partition: number;
+  offset: number;
+  key: Buffer | string | null | undefined;
+  value: Buffer;
+  headers: librdkafka.MessageHeader[] | undefined;
+};
 export type Consumer = {
   /** Up to `max` records; waits `waitMs` at most for the first, not for the others. */
   read(max: number, waitMs: number): Promise<InRecord[]>;
@@ -134,7 +140,9 @@ export async function createProducer(
     isUp: () => up,
     async probe(timeoutMs) {
       const answered = await new Promise<boolean>((resolve) => {
-        producer.getMetadata({ topic: topicOf(config, "dlq"), timeout: timeoutMs }, (error: unknown) => resolve(!error));
+        producer.getMetadata({ topic: topicOf(config, "dlq"), timeout: timeoutMs }, (error: unknown) =>
+          resolve(!error),
+        );
       });
       if (answered) up = true;
       return answered;
@@ -165,7 +173,9 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       "queued.max.messages.kbytes": 16 * 1024,
       "fetch.wait.max.ms": Math.max(options.fetchWaitMs, 100),
       "fetch.queue.backoff.ms": 20,
-      ...(options.fetchWaitMs === 0 ? {} : { "fetch.min.bytes": 32 * 1024, "fetch.wait.max.ms": options.fetchWaitMs }),
+      ...(options.fetchWaitMs === 0
+        ? {}
+        : { "fetch.min.bytes": 32 * 1024, "fetch.wait.max.ms": options.fetchWaitMs }),
       rebalance_cb: true,
     },
     { "auto.offset.reset": "earliest" },
@@ -190,9 +200,9 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
   }, PROBE_MS);
   consumer.subscribe([options.topic]);
   // Private in the types, and what makes `read` return as soon as there is something.
-  (consumer as unknown as { setDefaultIsTimeoutOnlyForFirstMessage(on: boolean): void }).setDefaultIsTimeoutOnlyForFirstMessage(
-    true,
-  );
+  (
+    consumer as unknown as { setDefaultIsTimeoutOnlyForFirstMessage(on: boolean): void }
+  ).setDefaultIsTimeoutOnlyForFirstMessage(true);
   return {
     read(max, waitMs) {
       consumer.setDefaultConsumeTimeout(waitMs);
@@ -200,7 +210,15 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
         consumer.consume(max, (error, messages) => {
           if (error) return reject(toError(error));
           if (messages.length > 0) up = true;
-          resolve(messages.map((m) => ({ partition: m.partition, offset: m.offset, value: m.value ?? Buffer.alloc(0) })));
+          resolve(
+            messages.map((m) => ({
+              partition: m.partition,
+              offset: m.offset,
+              key: m.key,
+              value: m.value ?? Buffer.alloc(0),
+              headers: m.headers,
+            })),
+          );
         });
       });
     },

@@ -11,7 +11,12 @@ export type Metrics = {
    */
   counts<K extends string>(prefix: string, docs: Readonly<Record<K, string>>): Record<K, number>;
   /** One counter with a label, as plain numbers by label value. */
-  labelled<K extends string>(name: string, doc: string, label: string, values: readonly K[]): Record<K, number>;
+  labelled<K extends string>(
+    name: string,
+    doc: string,
+    label: string,
+    values: readonly K[],
+  ): Record<K, number>;
   /** A value read at each scrape. */
   gauge(name: string, doc: string, read: () => number): void;
   /** 0.2 µs an observation: around a batch or a request, in seconds. */

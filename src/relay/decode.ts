@@ -1,7 +1,7 @@
 // From an outbox row to the records it stands for, and back to a row that holds only those that failed. Pure.
 // Invariant: whatever the bytes are, the answer is a list of records or `undecodable`, never a throw.
 
-import { type LaneRecord, packEvents, packLaneRecord, packLaneRow, unpackEvents, unpackLaneRow } from "../core/record.ts";
+import { type LaneRecord, packLaneRecord, packLaneRow, unpackEvents, unpackLaneRow } from "../core/record.ts";
 import type { OutRecord } from "../platform/kafka.ts";
 import type { OutboxLane } from "./outbox.ts";
 
@@ -21,20 +21,10 @@ export function decodeRow(lane: OutboxLane, payload: Buffer, topics: Topics): De
   }
 }
 
-/** The payload of the same row with only these records, by index. */
+/** The payload of the same row with only these records, by index; null: all of it again, which events don't mind. */
 export function payloadOf(decoded: Decoded, failed: readonly number[]): Buffer | null {
-  switch (decoded.kind) {
-    case "lane":
-      return packLaneRow(failed.map((index) => decoded.records[index] as LaneRecord));
-    case "events": {
-      const keep = failed.map((index) => decoded.out[index] as OutRecord);
-      const part = (isStatus: boolean) =>
-        keep.find((out) => (out.key === STATUS_KEY) === isStatus)?.value.toString() ?? "";
-      return packEvents({ status: part(true), ledger: part(false) });
-    }
-    case "undecodable":
-      return null;
-  }
+  if (decoded.kind !== "lane") return null;
+  return packLaneRow(failed.map((index) => decoded.records[index] as LaneRecord));
 }
 
 /** Ids that can be seen in a lane row nobody can read: a ULID as msgpack writes a string of 26 bytes. */
@@ -43,21 +33,17 @@ export function idsIn(payload: Buffer): string[] {
   return [...new Set([...found].map((match) => match[1] as string))];
 }
 
-// Keys of the event topics: they have one partition, so a key only says what the value is.
-const STATUS_KEY = "status";
-const LEDGER_KEY = "ledger";
-
 function eventRecords(payload: Buffer, topics: Topics): OutRecord[] {
   const events = unpackEvents(payload);
   const out: OutRecord[] = [];
-  if (events.status !== "") out.push(eventOut(topics.status, STATUS_KEY, events.status));
-  if (events.ledger !== "") out.push(eventOut(topics.ledger, LEDGER_KEY, events.ledger));
+  if (events.status !== "") out.push(eventOut(topics.status, events.status));
+  if (events.ledger !== "") out.push(eventOut(topics.ledger, events.ledger));
   return out;
 }
 
-const eventOut = (topic: string, key: string, lines: string): OutRecord => ({
+const eventOut = (topic: string, lines: string): OutRecord => ({
   topic,
-  key,
+  key: null,
   value: Buffer.from(lines),
   traceparent: "",
 });

@@ -44,7 +44,9 @@ export function startRelay(deps: RelayDeps, options: RelayOptions): Relay {
     deferred_total: "outbox rows put back because records failed",
     dead_total: "outbox rows with records that can never be produced",
   });
-  const lanes = (["express", "normal", "events"] as const).map((lane) => startLane(deps, options, lane, counts));
+  const lanes = (["express", "normal", "events"] as const).map((lane) =>
+    startLane(deps, options, lane, counts),
+  );
   return {
     databaseUp: () => lanes.every((lane) => lane.databaseUp()),
     async stop() {
@@ -151,7 +153,8 @@ async function relayRows(
     const payload = indexes.length > 0 ? payloadOf(one.decoded, indexes) : null;
     await deferRow(conn, { row: one.row, payload, reason, delayMs: backoffMs(DEFER, one.row.attempts + 1) });
   }
-  if (deferred.length > 0) deps.log.warn({ lane, rows: deferred.length }, "rows deferred: some records were not produced");
+  if (deferred.length > 0)
+    deps.log.warn({ lane, rows: deferred.length }, "rows deferred: some records were not produced");
   counts.rows_total += whole.length;
   await deleteRows(conn, [...whole.map((s) => s.row), ...buried]);
 }
@@ -164,7 +167,9 @@ async function produceRows(
   rows: OutboxRow[],
   counts: Counts,
 ): Promise<Sent[]> {
-  const sent = rows.map((row): Sent => ({ row, decoded: decodeRow(lane, row.payload, topics), failures: [] }));
+  const sent = rows.map(
+    (row): Sent => ({ row, decoded: decodeRow(lane, row.payload, topics), failures: [] }),
+  );
   const out: OutRecord[] = [];
   const owners: { sent: Sent; firstIndex: number }[] = [];
   for (const one of sent) {
@@ -191,13 +196,25 @@ async function bury(
   { row, decoded, failures }: Sent,
 ): Promise<boolean> {
   const lost = failures.filter((f) => f.permanent);
-  const letters = decoded.kind === "undecodable" ? [row.payload] : lost.map((f) => (decoded.out[f.index] as OutRecord).value);
-  const refused = await producer.sendAll(letters.map((value) => ({ topic: dlq, key: lane, value, traceparent: "" })));
+  const letters =
+    decoded.kind === "undecodable"
+      ? [row.payload]
+      : lost.map((f) => (decoded.out[f.index] as OutRecord).value);
+  const refused = await producer.sendAll(
+    letters.map((value) => ({ topic: dlq, key: lane, value, traceparent: "" })),
+  );
   if (refused.some((f) => !f.permanent)) return false;
   // A record too large for its topic is too large for this one: then the log is all there is.
-  const reason = decoded.kind === "undecodable" ? `undecodable: ${decoded.reason}` : `not produced: ${lost[0]?.reason}`;
-  const ids = decoded.kind === "lane" ? lost.map((f) => (decoded.records[f.index] as LaneRecord).id) : idsIn(row.payload);
+  const reason =
+    decoded.kind === "undecodable" ? `undecodable: ${decoded.reason}` : `not produced: ${lost[0]?.reason}`;
+  const ids =
+    decoded.kind === "lane"
+      ? lost.map((f) => (decoded.records[f.index] as LaneRecord).id)
+      : idsIn(row.payload);
   const ended = lane === "events" ? [] : await failQueued(conn, ids, reason, now());
-  log.error({ lane, row: row.id, reason, unstored: refused.length, ended: ended.map((c) => c.record.id) }, "dead letter");
+  log.error(
+    { lane, row: row.id, reason, unstored: refused.length, ended: ended.map((c) => c.record.id) },
+    "dead letter",
+  );
   return true;
 }

@@ -16,7 +16,10 @@ export type Answer =
   | { kind: "not-connected"; reason: string }
   | { kind: "lost"; reason: string };
 
-export type Connector = { submit(submit: Submit, done: (answer: Answer) => void): void; close(): Promise<void> };
+export type Connector = {
+  submit(submit: Submit, done: (answer: Answer) => void): void;
+  close(): Promise<void>;
+};
 
 const ANSWER_BYTES_MAX = 4_096;
 const CONNECT_TIMEOUT_MS = SUBMIT_TIMEOUT_MS / 2;

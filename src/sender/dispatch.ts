@@ -75,7 +75,12 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     else tally.bad++;
     switch (answer.kind) {
       case "accepted":
-        job.end({ kind: "accepted", operator, operatorMessageId: answer.operatorMessageId, atMs: deps.wallMs() });
+        job.end({
+          kind: "accepted",
+          operator,
+          operatorMessageId: answer.operatorMessageId,
+          atMs: deps.wallMs(),
+        });
         break;
       case "lost":
         job.end({ kind: "unknown", operator, reason: `${operator}: ${answer.reason}` });
@@ -132,7 +137,17 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
           if (--left === 0) resolve(tally);
         };
         const candidates = operators.map(({ price, weight }) => ({ price, weight, free: 0, tried: false }));
-        const job: Job = { index, submit, batch: own, candidates, tries: 0, permanent: true, reason: "", end, tally };
+        const job: Job = {
+          index,
+          submit,
+          batch: own,
+          candidates,
+          tries: 0,
+          permanent: true,
+          reason: "",
+          end,
+          tally,
+        };
         if (start(job) === "waits") waiting.push(job);
       });
     });

@@ -29,11 +29,23 @@ export function changeOf(record: LaneRecord, outcome: Outcome): Change {
       const { operator, operatorMessageId, atMs } = outcome;
       const isLate = record.guaranteedByMs !== null && atMs > record.guaranteedByMs;
       const reason = isLate ? "taken after guaranteed_by" : null;
-      return { ...base, to: "sent", money: isLate ? "refund" : "capture", operator, operatorMessageId, reason };
+      return {
+        ...base,
+        to: "sent",
+        money: isLate ? "refund" : "capture",
+        operator,
+        operatorMessageId,
+        reason,
+      };
     }
     case "refused": {
       const ends = outcome.permanent || record.attempt + 1 >= MESSAGE_ATTEMPTS_MAX;
-      return { ...base, to: ends ? "failed" : "queued", money: ends ? "refund" : null, reason: outcome.reason };
+      return {
+        ...base,
+        to: ends ? "failed" : "queued",
+        money: ends ? "refund" : null,
+        reason: outcome.reason,
+      };
     }
     case "unknown":
       return { ...base, to: "unknown", money: null, operator: outcome.operator, reason: outcome.reason };

@@ -54,7 +54,10 @@ assert(REAP_EVERY_MS * 10 < CLAIM_TTL_MS, "an expired claim is found soon after"
 export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender {
   const { consumer, log } = deps;
   const counts = deps.metrics.counts("sluice_sender", COUNTS);
-  const observeBatch = deps.metrics.histogram("sluice_sender_batch_seconds", "from a batch's reading to its first settlement");
+  const observeBatch = deps.metrics.histogram(
+    "sluice_sender_batch_seconds",
+    "from a batch's reading to its first settlement",
+  );
   let stopping = false;
   let databaseFailures = 0;
   let batches = 0;
@@ -73,7 +76,8 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
         return result;
       } catch (err) {
         databaseFailures++;
-        if (err instanceof assert.AssertionError || monotonicMs() - startedMs > DATABASE_WAIT_MAX_MS) throw err;
+        if (err instanceof assert.AssertionError || monotonicMs() - startedMs > DATABASE_WAIT_MAX_MS)
+          throw err;
         log.warn({ err, attempt }, `${what} waits: the database failed`);
         await sleep(backoffMs(DATABASE_RETRY, attempt));
       }
@@ -98,7 +102,9 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
   const settle = async (claimId: string, changes: Change[], left: Set<string>) => {
     for (const change of changes) left.delete(change.record.id);
     const settlement = { claimId, lane, changes, idsLeft: [...left], nowMs: deps.now(), retryDelayMs: delay };
-    const settled = await persist("settlement", () => settleClaim(deps, { ...settlement, nowMs: deps.now() }));
+    const settled = await persist("settlement", () =>
+      settleClaim(deps, { ...settlement, nowMs: deps.now() }),
+    );
     count(counts, settled.changes);
     if (settled.late) counts.late_total += settled.changes.length;
     for (const change of settled.changes) if (change.to !== "sent") logChange(log, change);
@@ -136,7 +142,10 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
       });
       settling.catch(() => undefined); // awaited below
     };
-    const submits = claimed.map((r) => [r.id, r.phone, r.text, r.from, r.traceparent] as [string, string, string, string | null, string]);
+    const submits = claimed.map(
+      (r) =>
+        [r.id, r.phone, r.text, r.from, r.traceparent] as [string, string, string, string | null, string],
+    );
     const deadlineMs = (wasStored ? firstTryMs : claimedAtMs) + CLAIM_TTL_MS - SUBMIT_TIMEOUT_MS;
     const tallies = await deps.submitters.submit({ submits, allowance, deadlineMs }, onOutcomes);
     tallies.forEach((tally, index) => deps.breakers[index]?.report(tally));
@@ -181,11 +190,13 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
         await sleep(NO_OPERATOR_WAIT_MS);
         continue;
       }
-      const read = await consumer.read(Math.min(CLAIM_ROWS_MAX, allowed), READ_WAIT_MS).catch(async (err: unknown) => {
-        log.warn({ err }, "reading waits: Kafka failed");
-        await sleep(READ_WAIT_MS);
-        return [];
-      });
+      const read = await consumer
+        .read(Math.min(CLAIM_ROWS_MAX, allowed), READ_WAIT_MS)
+        .catch(async (err: unknown) => {
+          log.warn({ err }, "reading waits: Kafka failed");
+          await sleep(READ_WAIT_MS);
+          return [];
+        });
       if (read.length > 0) startBatch(read, allowance);
       else deps.breakers.forEach((breaker) => breaker.report({ good: 0, bad: 0 }));
     }
@@ -204,7 +215,11 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
   };
 }
 
-async function reapLoop({ pool, id, now, log }: SenderDeps, counts: Counts, isStopping: () => boolean): Promise<void> {
+async function reapLoop(
+  { pool, id, now, log }: SenderDeps,
+  counts: Counts,
+  isStopping: () => boolean,
+): Promise<void> {
   while (!isStopping()) {
     try {
       for (let n = 0; n < REAP_AT_ONCE_MAX && !isStopping(); n++) {

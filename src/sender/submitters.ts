@@ -16,7 +16,10 @@ export type Submitters = {
 const BATCHES_PER_WORKER = 32;
 const TASKS_WAITING_MAX = 32;
 
-export function createSubmitters(operators: readonly OperatorSpec[], { threads }: { threads: number }): Submitters {
+export function createSubmitters(
+  operators: readonly OperatorSpec[],
+  { threads }: { threads: number },
+): Submitters {
   const pool = new Piscina({
     filename: new URL("./worker.ts", import.meta.url).href,
     workerData: operators,
@@ -41,7 +44,7 @@ export function createSubmitters(operators: readonly OperatorSpec[], { threads }
         });
       });
       try {
-        const tally = (await pool.run({ batch, port: port2 }, { transferList: [port2] })) as Tally[];
+        const tally = (await pool.run({ batch, port: port2 }, { transferList: [port2] as never })) as Tally[];
         await all;
         return tally;
       } finally {

@@ -13,7 +13,9 @@ const id = createIdFactory({ now: Date.now });
 
 /** A customer with this much credit. `pool` must allow several statements. */
 export async function insertCustomer(pool: Pool, balance: number): Promise<number> {
-  const { insertId } = await pool.write("INSERT INTO customers (name,price_normal,price_express) VALUES ('test',500,700)");
+  const { insertId } = await pool.write(
+    "INSERT INTO customers (name,price_normal,price_express) VALUES ('test',500,700)",
+  );
   const customerId = Number(insertId);
   await pool.write(`INSERT INTO wallet_accounts (customer_id) VALUES (${customerId})`);
   await topUp({ pool, id, now: Date.now }, customerId, balance, id());
@@ -47,9 +49,20 @@ export async function acceptMessages(pool: Pool, records: LaneRecord[]): Promise
   const costs = new Map<number, number>();
   for (const r of records) costs.set(r.customerId, (costs.get(r.customerId) ?? 0) + r.cost);
   const spends = [...costs].map(([customerId, amount]) => ({ customerId, epoch: 1, amount }));
-  const wants = spends.map(({ customerId, amount }) => ({ customerId, epoch: 1, costs: [amount], target: 0, held: false }));
+  const wants = spends.map(({ customerId, amount }) => ({
+    customerId,
+    epoch: 1,
+    costs: [amount],
+    target: 0,
+    held: false,
+  }));
   const grants = await grantLeases(deps, nodeId, wants, { ttlMs: 60_000, skipLocked: false });
-  if (grants.some((g) => g.granted !== costs.get(g.customerId))) throw new Error("the wallets don't hold that much");
+  if (grants.some((g) => g.granted !== costs.get(g.customerId)))
+    throw new Error("the wallets don't hold that much");
   await pool.use((conn) => acceptBatch(conn, { nodeId, records, spends, nowMs: Date.now() }));
-  await releaseLeases(deps, nodeId, spends.map((s) => ({ ...s, amount: 0 })));
+  await releaseLeases(
+    deps,
+    nodeId,
+    spends.map((s) => ({ ...s, amount: 0 })),
+  );
 }

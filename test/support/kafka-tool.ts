@@ -1,0 +1,36 @@
+// For tests, which run on Bun and can't load librdkafka: `node kafka-tool.ts read TOPIC` prints every record of a topic as a JSON
+// line; `… produce TOPIC KEY BASE64` adds one.
+
+import { loadConfig } from "../../src/platform/config.ts";
+import { createConsumer, createProducer } from "../../src/platform/kafka.ts";
+import { createLog } from "../../src/platform/log.ts";
+
+const [command, topic = "", key = "", base64 = ""] = process.argv.slice(2);
+const config = loadConfig(process.env);
+const log = createLog("kafka-tool", "silent");
+
+if (command === "produce") {
+  const producer = await createProducer(config, log, () => process.exit(1));
+  const value = Buffer.from(base64, "base64");
+  const failures = await producer.sendAll([{ topic, key, value, traceparent: "" }]);
+  process.exit(failures.length === 0 ? 0 : 1);
+}
+const group = `${config.topicPrefix}kafka-tool-${process.pid}-${Date.now()}`;
+const consumer = await createConsumer(config, log, {
+  group,
+  topic,
+  fetchWaitMs: 0,
+  onRevoked: () => undefined,
+});
+let emptyReads = 0;
+while (!consumer.isUp() || emptyReads < 3) {
+  const records = await consumer.read(1_000, 300);
+  emptyReads = records.length === 0 ? emptyReads + 1 : 0;
+  for (const { partition, key: recordKey, value, headers } of records) {
+    const traceparent = headers?.[0]?.traceparent;
+    const line = { partition, key: recordKey?.toString() ?? null, value: value.toString("base64") };
+    console.log(JSON.stringify({ ...line, traceparent: traceparent?.toString() ?? null }));
+  }
+}
+await consumer.close();
+process.exit(0);

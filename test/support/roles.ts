@@ -1,0 +1,190 @@
+// Real relay, sender and operator processes for tests: on a database and topics of the test's own, on free ports, each ended by
+// its pid. Leaves ingest to ingest-process.ts.
+
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Config } from "../../src/platform/config.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { sleep } from "../../src/platform/retry.ts";
+import { createTestDatabase, type TestDatabase } from "./database.ts";
+import { envOf, freePort } from "./ingest-process.ts";
+
+export type Role = {
+  pid: number;
+  healthUrl: string;
+  log(): string;
+  /** A count of /metrics, without its role label. */
+  count(name: string): Promise<number>;
+  /** Sends a signal and waits for the exit: the code, or the signal's name. */
+  end(signal?: NodeJS.Signals): Promise<number | string>;
+};
+export type TopicRecord = {
+  partition: number;
+  key: string | null;
+  value: Buffer;
+  traceparent: string | null;
+};
+export type Downstream = {
+  config: Config;
+  /** Allows several statements. */
+  pool: Pool;
+  start(role: "relay" | "sender-normal" | "sender-express"): Promise<Role>;
+  startOperator(name: "A" | "B" | "C", profile?: string): Promise<Role>;
+  /** Ids this operator took, in order. */
+  received(name: string): string[];
+  readTopic(name: string): Promise<TopicRecord[]>;
+  produce(topic: string, key: string, value: Buffer): Promise<void>;
+  /** Ends what still runs, drops the database. */
+  end(): Promise<void>;
+};
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const READY_WAIT_MS = 20_000;
+
+export async function createDownstream(): Promise<Downstream> {
+  const db: TestDatabase = await createTestDatabase();
+  const stateFolder = mkdtempSync(join(tmpdir(), "sluice-test-"));
+  const operatorPort = await freePorts();
+  const topicPrefix = `test-${randomBytes(4).toString("hex")}.`;
+  const config: Config = { ...db.config, stateFolder, operatorPort, topicPrefix };
+  const pool = createPool(config, { connections: 4, multipleStatements: true });
+  const running = new Set<Role>();
+  await run(config, ["src/main/topics.ts"]);
+
+  const start = async (command: string, args: string[], healthPort: number, path: string): Promise<Role> => {
+    const role = spawnRole(command, args, { ...config, healthPort });
+    running.add(role);
+    await until(() => isOk(`${role.healthUrl}${path}`), `${args.join(" ")} answers`, READY_WAIT_MS, role.log);
+    return role;
+  };
+  return {
+    config,
+    pool,
+    async start(name) {
+      const args =
+        name === "relay"
+          ? ["src/main/relay.ts"]
+          : ["src/main/sender.ts", "--lane", name.slice("sender-".length)];
+      return start("node", args, await freePort(), "/ready");
+    },
+    startOperator(name, profile = "default") {
+      const port = operatorPort + "ABC".indexOf(name);
+      return start("bun", ["src/main/operator.ts", "--name", name, "--profile", profile], port, "/health");
+    },
+    received: (name) => readLines(join(stateFolder, "operators", `${name}.log`)),
+    async readTopic(name) {
+      const out = await run(config, ["test/support/kafka-tool.ts", "read", topicPrefix + name]);
+      return out
+        .split("\n")
+        .filter((line) => line !== "")
+        .map(
+          (line) =>
+            JSON.parse(line) as { partition: number; key: string; value: string; traceparent: string },
+        )
+        .map((record) => ({ ...record, value: Buffer.from(record.value, "base64") }));
+    },
+    async produce(topic, key, value) {
+      await run(config, [
+        "test/support/kafka-tool.ts",
+        "produce",
+        topicPrefix + topic,
+        key,
+        value.toString("base64"),
+      ]);
+    },
+    async end() {
+      await Promise.all([...running].map((role) => role.end("SIGKILL")));
+      await pool.end();
+      await db.drop();
+      rmSync(stateFolder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Polls until `holds`; throws with what it was waiting for. */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string,
+  mostMs = 10_000,
+  detail: () => string = () => "",
+): Promise<void> {
+  for (const endMs = Date.now() + mostMs; ; ) {
+    if (await holds()) return;
+    if (Date.now() > endMs) throw new Error(`not within ${mostMs} ms: ${what}\n${detail()}`);
+    await sleep(25);
+  }
+}
+
+function spawnRole(command: string, args: string[], config: Config): Role {
+  const child = spawn(command, args, {
+    cwd: root,
+    env: { ...process.env, ...envOf(config) },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let log = "";
+  child.stdout.on("data", (chunk: Buffer) => (log += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (log += chunk.toString()));
+  const ended = new Promise<number | string>((resolve) => {
+    child.once("exit", (code, signal) => resolve(code ?? signal ?? -1));
+  });
+  const healthUrl = `http://127.0.0.1:${config.healthPort}`;
+  return {
+    pid: child.pid as number,
+    healthUrl,
+    log: () => log,
+    async count(name) {
+      const text = await fetch(`${healthUrl}/metrics`).then((answer) => answer.text());
+      return Number(new RegExp(`^${name}\\{[^}]*\\} (.*)$`, "m").exec(text)?.[1] ?? Number.NaN);
+    },
+    end(signal = "SIGTERM") {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+function run(config: Config, args: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("node", args, { cwd: root, env: { ...process.env, ...envOf(config) } });
+    let out = "";
+    child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
+    child.stderr.on("data", (chunk: Buffer) => (out += chunk.toString()));
+    child.once("exit", (code) =>
+      code === 0 ? resolve(out) : reject(new Error(`${args.join(" ")} ended with ${code}\n${out}`)),
+    );
+  });
+}
+
+const isOk = (url: string): Promise<boolean> =>
+  fetch(url).then(
+    (answer) => answer.ok,
+    () => false,
+  );
+
+// Three in a row, as the config wants them.
+async function freePorts(): Promise<number> {
+  for (;;) {
+    const port = await freePort();
+    if (port + 2 > 65_535) continue;
+    const [next, last] = await Promise.all([isFree(port + 1), isFree(port + 2)]);
+    if (next && last) return port;
+  }
+}
+
+const isFree = (port: number): Promise<boolean> =>
+  fetch(`http://127.0.0.1:${port}`).then(
+    () => false,
+    () => true,
+  );
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, "latin1").split("\n").slice(0, -1);
+  } catch {
+    return [];
+  }
+}
