@@ -129,7 +129,7 @@ function kafkaEngine(config: Config, tools: Tools, stateFolder: string): Engine 
   ];
   return {
     ...common("kafka", config.kafkaPort, stateFolder),
-    nice: 5,
+    nice: 10,
     stopMaxMs: 10_000,
     command: [...java, "kafka.Kafka", properties],
     async prepare(signal) {
@@ -171,7 +171,7 @@ function kafkaProperties(config: Config, data: string): string {
 function clickhouseEngine(config: Config, tools: Tools, stateFolder: string): Engine {
   return {
     ...common("clickhouse", config.clickhousePort, stateFolder),
-    nice: 5,
+    nice: 10,
     stopMaxMs: 10_000,
     command: [tools.bun, join(projectRoot, "src/main/clickhouse-server.ts")],
     env: {

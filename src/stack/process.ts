@@ -45,6 +45,16 @@ export type ProcessRecord = Identity & {
 
 const pollMs = 20;
 
+// Where the kernel groups by session (sched_autogroup), niceness counts only inside a session, and each of these has one of its own:
+// the whole group is made nicer too. Absent elsewhere, and then not needed.
+function lowerSession(pid: number, nice: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, String(nice));
+  } catch {
+    return;
+  }
+}
+
 /** Starts it detached and records it. Returns at once; whether it works is for a ready check to say. */
 export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Identity | null): ProcessRecord {
   mkdirSync(dirname(spec.logFile), { recursive: true });
@@ -61,6 +71,7 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
     child.on("error", () => undefined); // seen as "did not start" below
     child.unref();
     const identity = child.pid === undefined ? null : identify(child.pid);
+    if (identity !== null && spec.nice > 0) lowerSession(identity.pid, spec.nice);
     if (identity === null)
       throw new Error(`${spec.name} did not start: ${file} cannot be run (see ${spec.logFile})`);
     const { role, name, port, stopMaxMs } = spec;
