@@ -18,7 +18,7 @@ export const ERRORS = {
     400,
     "Malformed JSON",
     false,
-    "The body isn't one JSON object, or is nested too deeply.",
+    "The body isn't JSON, or is nested too deeply.",
   ),
   body_not_utf8: row(400, "Body is not UTF-8", false, "The body holds bytes that are not UTF-8."),
   api_key_missing: row(401, "API key missing", false, "The request has no `X-API-Key` header."),

@@ -35,9 +35,10 @@ ${body}
 - \`type\` is \`${problemType("CODE" as ErrorCode)}\`: a name to compare, not an address to open.
 - \`errors\` stands only where single fields were refused.
 - \`request_id\` is also in the \`X-Request-Id\` header of every answer, and in the log.
-- A 402 adds \`required\` and \`balance\`, in minor units. A 405 has \`Allow\`; a 429 or 503 has \`Retry-After\`, in seconds.
-- "Try again" says whether the same request can succeed later without being changed. What was refused was never
-  stored or charged; only after \`outcome_unknown\` and \`internal\` is that not known.
+- A 402 adds \`required\` and \`balance\`, in minor units. A 405 has \`Allow\`; a 429 or 503 has
+  \`Retry-After\`, in seconds.
+- "Try again" says whether the same request can succeed later without being changed. What was refused was
+  never stored or charged; only after \`outcome_unknown\` and \`internal\` is that not known.
 
 | status | code | try again | when |
 |---|---|---|---|
