@@ -26,16 +26,6 @@ export function createSend(
 ): Route {
   const handle = async (call: Call): Promise<Reply> => {
     const { owner } = call;
-    if (call.request.headers.has("idempotency-key")) {
-      throw new SluiceError("not_supported", {
-        errors: [
-          {
-            field: "Idempotency-Key",
-            reason: "is not supported yet; use `reference` to find a message again",
-          },
-        ],
-      });
-    }
     const record = toRecord(
       check(await readJson(call.request)),
       owner,

@@ -64,6 +64,7 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
       if (refusing) return fail(stopping(), requestId, { connection: "close" });
       try {
         const owner = await authorized(request, route);
+        if (route.method === "POST" && request.headers.has("idempotency-key")) throw noKeysYet();
         const cut = request.url.indexOf("?");
         const call: Call = {
           request,
@@ -151,4 +152,8 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
   };
 }
 
+const noKeysYet = () =>
+  new SluiceError("not_supported", {
+    errors: [{ field: "Idempotency-Key", reason: "is not supported yet: leave the header out" }],
+  });
 const stopping = () => new SluiceError("unavailable", { detail: "The process is stopping.", retryAfterS: 1 });

@@ -11,6 +11,7 @@ import { createReadRoutes } from "../ingest/read-routes.ts";
 import { createSend } from "../ingest/send.ts";
 import { createServer } from "../ingest/server.ts";
 import { createTopup } from "../ingest/topup-route.ts";
+import { ensurePartitions } from "../ledger/partitions.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { type CheckResult, serveHealth } from "../platform/health.ts";
@@ -25,6 +26,9 @@ if (process.argv.includes("--help")) {
   console.log(`Sluice ingest: the HTTP API. Settings, from the environment:\n${describeSettings()}`);
   process.exit(0);
 }
+
+/** Four times a day: partitions are made 35 days ahead. */
+const PARTITION_UPKEEP_MS = 6 * 3_600_000;
 
 const config = loadConfig(process.env);
 const log = createLog("ingest", config.logLevel);
@@ -85,6 +89,13 @@ const routes = [
   createTopup(ledger),
   ...createReadRoutes({ pool: readPool, clickhouse, now }),
 ];
+// Days ahead are cut by `migrate` already; this keeps them ahead in a process that runs for months.
+const partitionUpkeep = setInterval(() => {
+  ensurePartitions(readPool, { nowMs: now() }).then(
+    ({ kind }) => log.info({ kind }, "partitions ahead are checked"),
+    (err: unknown) => log.warn({ err }, "partitions ahead could not be checked; tried again later"),
+  );
+}, PARTITION_UPKEEP_MS);
 const health = await serveHealth({ log, metrics, ready }, { host: config.apiHost, port: config.healthPort });
 const server = createServer(
   { keys, routes, ready, metrics, log },
@@ -94,6 +105,7 @@ log.info({ port: config.apiPort, node_id: nodeId }, "listening");
 
 runUntilStopped(log, DRAIN_MS, async () => {
   server.refuse();
+  clearInterval(partitionUpkeep);
   await commits.drained();
   await book.stop();
   await server.close();
