@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { CLAIM_ROWS_MAX, TRANSACTION_ATTEMPTS_MAX, UNKNOWN_TTL_MS } from "../core/limits.ts";
 import { canMove, lateSequence, outcomeSequence, type Lane, type Status } from "../core/message.ts";
 import { type LaneRecord, type LedgerRow, packLaneRow, type StatusRow } from "../core/record.ts";
-import { type Connection, isRetryable, type Pool, type WriteResult } from "../platform/mysql.ts";
+import { type Connection, errorNumber, isRetryable, type Pool, type WriteResult } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import { entriesSql, eventsSql } from "./posting.ts";
 import { dateTime, quote, rows } from "./sql-text.ts";
@@ -39,6 +39,8 @@ export type SettleDeps = { pool: Pool; id: () => string };
 export type Settled = { changes: Change[]; late: boolean };
 
 const REASON_CHARS_MAX = 100;
+// The database refuses a second close of a message (1062), or a wallet below zero (3819): it was settled before.
+const REFUSED_BY_KEYS = new Set([1062, 3819]);
 
 /** One transaction. Safe to repeat after a lost connection: what was stored before is left alone. */
 export function settleClaim({ pool, id }: SettleDeps, settlement: Settlement): Promise<Settled> {
@@ -48,10 +50,12 @@ export function settleClaim({ pool, id }: SettleDeps, settlement: Settlement): P
   return repeated(pool, async (conn) => {
     const lock = `SELECT claim_id FROM claims WHERE claim_id='${claimId}' FOR UPDATE`;
     const ended = { ...settlement, id };
-    const results = await conn.query<unknown[]>(
-      `BEGIN;${lock};${changesSql(changes, ended)};${claimSql(settlement)}`,
-    );
-    const held = (results[1] as unknown[]).length === 1;
+    const sql = `BEGIN;${lock};${changesSql(changes, ended)};${claimSql(settlement)}`;
+    const results = await conn.query<unknown[]>(sql).catch((error: unknown) => {
+      if (!REFUSED_BY_KEYS.has(errorNumber(error) ?? 0)) throw error;
+      return null;
+    });
+    const held = results !== null && (results[1] as unknown[]).length === 1;
     if (held && isComplete(results.slice(2), changes)) {
       await conn.query("COMMIT");
       return { changes, late: false };

@@ -1,5 +1,6 @@
 // One lane's sender: a Node process. Waits for MySQL and Kafka, in any order, then sends until SIGTERM.
 
+import { hostname } from "node:os";
 import { createIdFactory } from "../core/id.ts";
 import { DRAIN_MS } from "../core/limits.ts";
 import { isLane } from "../core/message.ts";
@@ -80,7 +81,7 @@ runUntilStopped(log, DRAIN_MS, async () => {
 const waiting = (engine: string) => (err: unknown, waitMs: number) =>
   log.info({ err, waitMs: Math.round(waitMs) }, `waiting for ${engine}`);
 const fatal = (err: unknown) => {
-  log.fatal({ err }, "the Kafka producer has to be built anew");
+  log.fatal({ err }, "the Kafka client has to be built anew");
   process.exit(70);
 };
 
@@ -106,9 +107,12 @@ consumer = await untilUp(
   () =>
     createConsumer(config, log, {
       group: `${config.topicPrefix}sluice-sender-${lane}`,
+      // The health port tells the senders of one machine apart.
+      instance: `${hostname()}-${config.healthPort}`,
       topic: topicOf(config, lane),
       fetchWaitMs: lane === "normal" ? FETCH_WAIT_NORMAL_MS : 0,
       onRevoked: offsets.revoked,
+      onFatal: fatal,
     }),
   waiting("Kafka"),
   stopping.signal,

@@ -56,11 +56,18 @@ export type Consumer = {
 };
 export type ConsumerOptions = {
   group: string;
+  /**
+   * Static membership: a killed process that starts again under the same name has its partitions back at once, not after the
+   * session's time-out. Unique in the group.
+   */
+  instance: string;
   topic: string;
   /** The broker collects records for this long, to answer fewer and larger fetches; 0: at once. */
   fetchWaitMs: number;
   /** Called before the partitions are given up: forget what was to be stored for them. */
   onRevoked: (partitions: readonly number[]) => void;
+  /** The client is of no use any more, for instance because another process took its name. */
+  onFatal: (error: unknown) => void;
 };
 
 // A produce is given up after this long and its outbox row waits; below DRAIN_MS, so that stopping never waits longer for it.
@@ -163,6 +170,7 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
     {
       ...common(config),
       "group.id": options.group,
+      "group.instance.id": options.instance,
       "enable.auto.commit": true,
       "auto.commit.interval.ms": 1_000,
       "enable.auto.offset.store": false,
@@ -191,6 +199,7 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
   consumer.on("rebalance.error", (err) => log.error({ err }, "rebalance failed"));
   consumer.on("event.error", (error) => {
     if (error.code === ALL_BROKERS_DOWN) up = false;
+    if (error.code === FATAL) return options.onFatal(error);
     log.warn({ code: error.code, reason: error.message }, "kafka consumer");
   });
   await connect(consumer);

@@ -18,9 +18,11 @@ if (command === "produce") {
 const group = `${config.topicPrefix}kafka-tool-${process.pid}-${Date.now()}`;
 const consumer = await createConsumer(config, log, {
   group,
+  instance: group,
   topic,
   fetchWaitMs: 0,
   onRevoked: () => undefined,
+  onFatal: () => process.exit(1),
 });
 let emptyReads = 0;
 while (!consumer.isUp() || emptyReads < 3) {

@@ -4,6 +4,7 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,7 +12,7 @@ import type { Config } from "../../src/platform/config.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
-import { envOf, freePort } from "./ingest-process.ts";
+import { envOf } from "./ingest-process.ts";
 
 export type Role = {
   pid: number;
@@ -44,15 +45,18 @@ export type Downstream = {
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const READY_WAIT_MS = 20_000;
+const PORT_FIRST = 21_000;
+const PORTS = 10_000;
 
 export async function createDownstream(): Promise<Downstream> {
   const db: TestDatabase = await createTestDatabase();
   const stateFolder = mkdtempSync(join(tmpdir(), "sluice-test-"));
-  const operatorPort = await freePorts();
+  const operatorPort = await freePorts(3);
   const topicPrefix = `test-${randomBytes(4).toString("hex")}.`;
   const config: Config = { ...db.config, stateFolder, operatorPort, topicPrefix };
   const pool = createPool(config, { connections: 4, multipleStatements: true });
   const running = new Set<Role>();
+  const ports = new Map<string, number>();
   await run(config, ["src/main/topics.ts"]);
 
   const start = async (command: string, args: string[], healthPort: number, path: string): Promise<Role> => {
@@ -69,7 +73,10 @@ export async function createDownstream(): Promise<Downstream> {
         name === "relay"
           ? ["src/main/relay.ts"]
           : ["src/main/sender.ts", "--lane", name.slice("sender-".length)];
-      return start("node", args, await freePort(), "/ready");
+      // The same port each time, as under the supervisor: it is also the sender's name in its group.
+      const port = ports.get(name) ?? (await freePorts(1));
+      ports.set(name, port);
+      return start("node", args, port, "/ready");
     },
     startOperator(name, profile = "default") {
       const port = operatorPort + "ABC".indexOf(name);
@@ -165,21 +172,22 @@ const isOk = (url: string): Promise<boolean> =>
     () => false,
   );
 
-// Three in a row, as the config wants them.
-async function freePorts(): Promise<number> {
+// So many in a row, below the ports that the system gives to outgoing connections, which may take them at any moment.
+async function freePorts(count: number): Promise<number> {
   for (;;) {
-    const port = await freePort();
-    if (port + 2 > 65_535) continue;
-    const [next, last] = await Promise.all([isFree(port + 1), isFree(port + 2)]);
-    if (next && last) return port;
+    const port = PORT_FIRST + Math.floor(Math.random() * PORTS);
+    const wanted = Array.from({ length: count }, (_, n) => port + n);
+    const free = await Promise.all(wanted.map(isFree));
+    if (free.every(Boolean)) return port;
   }
 }
 
 const isFree = (port: number): Promise<boolean> =>
-  fetch(`http://127.0.0.1:${port}`).then(
-    () => false,
-    () => true,
-  );
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 
 function readLines(path: string): string[] {
   try {

@@ -1,0 +1,27 @@
+import { expect, test } from "bun:test";
+import { readAnswer } from "./connector.ts";
+
+test("200 with an id is accepted; 200 without a sound one is lost, because it may have been taken", () => {
+  expect(readAnswer(200, '{"operator_message_id":"a-1"}')).toEqual({
+    kind: "accepted",
+    operatorMessageId: "a-1",
+  });
+  const long = readAnswer(200, JSON.stringify({ operator_message_id: "x".repeat(200) }));
+  expect(long).toEqual({ kind: "accepted", operatorMessageId: "x".repeat(64) });
+  for (const body of ["", "null", "[]", "{}", '{"operator_message_id":7}', '{"operator_message_id":"a b"}'])
+    expect(readAnswer(200, body).kind).toBe("lost");
+});
+
+test("a refusal says whether it is for good, and without a word 429 and 503 are for the moment", () => {
+  expect(readAnswer(503, '{"code":"busy","permanent":true}')).toEqual({
+    kind: "refused",
+    permanent: true,
+    reason: "503 busy",
+  });
+  expect(readAnswer(429, "not json")).toEqual({ kind: "refused", permanent: false, reason: "429 refused" });
+  expect(readAnswer(400, '{"code":"number_refused"}')).toMatchObject({ kind: "refused", permanent: true });
+});
+
+test("any other status leaves open whether the message was taken", () => {
+  for (const status of [201, 302, 500, 502, 504]) expect(readAnswer(status, "{}").kind).toBe("lost");
+});

@@ -1,0 +1,109 @@
+import { expect, test } from "bun:test";
+import type { Answer, Submit } from "./connector.ts";
+import { createDispatch } from "./dispatch.ts";
+import type { OperatorSpec } from "./operators.ts";
+import type { Outcome } from "./outcome.ts";
+
+const INFINITE = Number.POSITIVE_INFINITY;
+const accepted: Answer = { kind: "accepted", operatorMessageId: "x" };
+const busy: Answer = { kind: "refused", permanent: false, reason: "503 busy" };
+const never: Answer = { kind: "refused", permanent: true, reason: "400 no" };
+const away: Answer = { kind: "not-connected", reason: "ECONNREFUSED" };
+const lost: Answer = { kind: "lost", reason: "timed out" };
+
+/** Operators A, B, … in order of price, that give these answers at once; `hold` keeps an answer back. */
+function dispatchTo(answers: (Answer | "hold")[], window = 10) {
+  const clock = { ms: 0 };
+  const submitted: string[] = [];
+  const held: (() => void)[] = [];
+  const operators = answers.map(
+    (_, index): OperatorSpec => ({ name: "ABC".charAt(index), origin: "", price: index, weight: 1, window }),
+  );
+  const connectors = answers.map((answer, index) => ({
+    submit([id]: Submit, done: (answer: Answer) => void) {
+      submitted.push(`${"ABC".charAt(index)}${id}`);
+      if (answer === "hold") held.push(() => done(accepted));
+      else done(answer);
+    },
+    close: async () => undefined,
+  }));
+  const dispatch = createDispatch({
+    operators,
+    connectors,
+    monotonicMs: () => clock.ms,
+    wallMs: () => 5,
+    random: () => 0,
+  });
+  const outcomes = new Map<number, Outcome>();
+  const run = (messages: number, allowance = answers.map(() => INFINITE), deadlineMs = 100) => {
+    const submits = Array.from({ length: messages }, (_, i): Submit => [String(i), "+98", "text", null, ""]);
+    return dispatch({ submits, allowance, deadlineMs }, (index, outcome) => outcomes.set(index, outcome));
+  };
+  return { run, outcomes, submitted, held, clock };
+}
+
+test("a refusal and no connection go on to the next operator", async () => {
+  const { run, outcomes, submitted } = dispatchTo([busy, away, accepted]);
+  const tally = await run(1);
+  expect(submitted).toEqual(["A0", "B0", "C0"]);
+  expect(outcomes.get(0)).toEqual({ kind: "accepted", operator: "C", operatorMessageId: "x", atMs: 5 });
+  expect(tally).toEqual([
+    { good: 1, bad: 0 },
+    { good: 0, bad: 1 },
+    { good: 1, bad: 0 },
+  ]);
+});
+
+test("a lost answer is unknown and goes nowhere else", async () => {
+  const { run, outcomes, submitted } = dispatchTo([lost, accepted]);
+  await run(1);
+  expect(submitted).toEqual(["A0"]);
+  expect(outcomes.get(0)).toMatchObject({ kind: "unknown", operator: "A" });
+});
+
+test("refused for good means by every operator; one that was away or busy might have taken it", async () => {
+  for (const [answers, permanent] of [
+    [[never, never, never], true],
+    [[never, busy, never], false],
+    [[away, never, never], false],
+  ] as const) {
+    const { run, outcomes } = dispatchTo([...answers]);
+    await run(1);
+    expect(outcomes.get(0)).toMatchObject({ kind: "refused", permanent });
+  }
+  const { run, outcomes } = dispatchTo([never, accepted, never]);
+  await run(1, [INFINITE, 0, INFINITE]);
+  expect(outcomes.get(0)).toMatchObject({ kind: "refused", permanent: false });
+});
+
+test("a full window passes to the next operator, and what finds no room waits for an answer", async () => {
+  const { run, outcomes, submitted, held } = dispatchTo(["hold", "hold"], 1);
+  const done = run(3);
+  expect(submitted).toEqual(["A0", "B1"]);
+  held.shift()?.();
+  expect(submitted).toEqual(["A0", "B1", "A2"]);
+  for (const answer of held) answer();
+  await done;
+  expect(outcomes.size).toBe(3);
+});
+
+test("nothing is submitted after the deadline", async () => {
+  const { run, outcomes, submitted, held, clock } = dispatchTo(["hold"], 1);
+  const done = run(2);
+  clock.ms = 101;
+  held.shift()?.();
+  await done;
+  expect(submitted).toEqual(["A0"]);
+  expect(outcomes.get(1)).toMatchObject({
+    kind: "refused",
+    permanent: false,
+    reason: "not submitted in time",
+  });
+});
+
+test("an allowance of one is one submit, and with none at all a message is refused for the moment", async () => {
+  const { run, outcomes, submitted } = dispatchTo([accepted]);
+  await run(2, [1]);
+  expect(submitted).toEqual(["A0"]);
+  expect(outcomes.get(1)).toEqual({ kind: "refused", permanent: false, reason: "no operator available" });
+});

@@ -1,0 +1,35 @@
+import { expect, test } from "bun:test";
+import { createOffsets } from "./offsets.ts";
+
+function offsetsWith() {
+  const stored: [number, number][] = [];
+  return { stored, offsets: createOffsets((partition, next) => stored.push([partition, next])) };
+}
+
+test("offsets pass only what is all done, whatever order batches end in", () => {
+  const { stored, offsets } = offsetsWith();
+  const first = offsets.begin([
+    { partition: 0, offset: 4 },
+    { partition: 1, offset: 7 },
+    { partition: 0, offset: 5 },
+  ]);
+  const second = offsets.begin([{ partition: 0, offset: 6 }]);
+  offsets.end(second);
+  expect(stored).toEqual([]);
+  offsets.end(first);
+  expect(stored).toEqual([
+    [0, 7],
+    [1, 8],
+  ]);
+});
+
+test("nothing is stored for a partition that was taken away, nor for its next reading by an older batch", () => {
+  const { stored, offsets } = offsetsWith();
+  const before = offsets.begin([{ partition: 0, offset: 10 }]);
+  offsets.revoked([0]);
+  const again = offsets.begin([{ partition: 0, offset: 10 }]);
+  offsets.end(before);
+  expect(stored).toEqual([]);
+  offsets.end(again);
+  expect(stored).toEqual([[0, 11]]);
+});

@@ -1,0 +1,53 @@
+import { expect, test } from "bun:test";
+import { MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
+import type { LaneRecord } from "../core/record.ts";
+import { asLate } from "../ledger/settle.ts";
+import { changeOf, type Outcome, retryDelayMs } from "./outcome.ts";
+
+const record = (fields: Partial<LaneRecord> = {}) =>
+  ({ id: "m", lane: "normal", attempt: 0, guaranteedByMs: null, ...fields }) as LaneRecord;
+const accepted: Outcome = { kind: "accepted", operator: "A", operatorMessageId: "a1", atMs: 1_000 };
+const refused = (permanent: boolean): Outcome => ({ kind: "refused", permanent, reason: "A: 503 busy" });
+const unknown: Outcome = { kind: "unknown", operator: "B", reason: "B: timed out" };
+
+test("taken is captured; taken after guaranteed_by is refunded", () => {
+  expect(changeOf(record(), accepted)).toMatchObject({ to: "sent", money: "capture", operator: "A" });
+  expect(changeOf(record({ guaranteedByMs: 1_000 }), accepted)).toMatchObject({
+    to: "sent",
+    money: "capture",
+  });
+  expect(changeOf(record({ guaranteedByMs: 999 }), accepted)).toMatchObject({ to: "sent", money: "refund" });
+});
+
+test("refused for the moment is queued again until its attempts are used up; refused for good ends at once", () => {
+  expect(changeOf(record(), refused(false))).toMatchObject({ to: "queued", money: null });
+  const last = record({ attempt: MESSAGE_ATTEMPTS_MAX - 1 });
+  expect(changeOf(last, refused(false))).toMatchObject({ to: "failed", money: "refund" });
+  expect(changeOf(record(), refused(true))).toMatchObject({ to: "failed", money: "refund" });
+});
+
+test("a lost answer is unknown and moves no money", () => {
+  expect(changeOf(record(), unknown)).toMatchObject({ to: "unknown", money: null, operator: "B" });
+});
+
+test("a late outcome settles an unknown message, which never goes back to queued", () => {
+  expect(asLate(changeOf(record(), accepted))).toMatchObject({
+    from: "unknown",
+    to: "sent",
+    money: "capture",
+  });
+  expect(asLate(changeOf(record(), refused(false)))).toMatchObject({
+    from: "unknown",
+    to: "failed",
+    money: "refund",
+  });
+  expect(asLate(changeOf(record(), unknown))).toBeNull();
+});
+
+test("retries wait longer each time, and less in the express lane", () => {
+  for (const lane of ["normal", "express"] as const) {
+    const delays = [0, 1, 2, 3, 9].map((attempt) => retryDelayMs(lane, attempt));
+    expect(delays).toEqual(delays.toSorted((a, b) => a - b));
+  }
+  expect(retryDelayMs("express", 0)).toBeLessThan(retryDelayMs("normal", 0));
+});
