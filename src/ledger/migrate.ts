@@ -17,7 +17,7 @@ export type MigrateOptions = {
   daysAhead?: number;
   folder?: string;
   /** Runs under the same lock, after MySQL's own: for engines that have no locks. */
-  then?: () => Promise<void>;
+  afterwards?: () => Promise<void>;
 };
 export type MigrateResult = { applied: string[]; partitions: PartitionResult };
 
@@ -41,7 +41,7 @@ export async function migrateMysql(config: Config, options: MigrateOptions = {})
         await conn.query(`USE ${database}`);
         await conn.query(HISTORY_TABLE);
         const names = await applyMigrations(migrations, targetOf(conn));
-        await options.then?.();
+        await options.afterwards?.();
         return names;
       }),
     );

@@ -39,8 +39,8 @@ export type Pending = {
 };
 
 export type ReconcileResult =
-  | { result: "clean"; checked: Checked; pending: Pending }
-  | { result: "drift"; checked: Checked; pending: Pending; drifts: Drift[] }
-  | { result: "could_not_check"; reason: string };
+  | { kind: "clean"; checked: Checked; pending: Pending }
+  | { kind: "drift"; checked: Checked; pending: Pending; drifts: Drift[] }
+  | { kind: "could_not_check"; reason: string };
 
 export const ENTRIES_NAMED_MAX = 20;

@@ -34,7 +34,7 @@ export async function reconcile(
   try {
     return await deps.pool.use(async (conn) => {
       const lock = await takeLock(conn);
-      if (lock === null) return { result: "could_not_check", reason: "partitions are being changed" };
+      if (lock === null) return { kind: "could_not_check", reason: "partitions are being changed" };
       await conn.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
       await conn.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
       const result = await readAll(deps, conn, customerId, settled);
@@ -43,7 +43,7 @@ export async function reconcile(
       return result; // whatever is thrown instead ends the connection, and with it snapshot and lock
     });
   } catch (error) {
-    return { result: "could_not_check", reason: reasonOf(error) };
+    return { kind: "could_not_check", reason: reasonOf(error) };
   }
 }
 
@@ -55,15 +55,15 @@ async function readAll(
 ): Promise<ReconcileResult> {
   const books = await readBooks(conn, customerId);
   if (customerId !== null && books.customers.size === 0)
-    return { result: "could_not_check", reason: `there is no customer ${customerId}` };
+    return { kind: "could_not_check", reason: `there is no customer ${customerId}` };
   const drifts = await checkBooks(conn, books);
   const events = await checkEvents({ ...deps, conn }, books, customerId);
   return resultOf(books, [...drifts, ...events.drifts], events, settled);
 }
 
 /** 0 clean, 1 drift, 2 could not check. */
-export function exitCodeOf({ result }: ReconcileResult): 0 | 1 | 2 {
-  switch (result) {
+export function exitCodeOf({ kind }: ReconcileResult): 0 | 1 | 2 {
+  switch (kind) {
     case "clean":
       return 0;
     case "drift":
@@ -93,8 +93,8 @@ function resultOf(books: Books, drifts: Drift[], events: EventsCheck, settled: b
   };
   const found = [...drifts, ...(settled ? unsettled(pending) : [])].slice(0, DRIFTS_MAX);
   return found.length === 0
-    ? { result: "clean", checked, pending }
-    : { result: "drift", checked, pending, drifts: found };
+    ? { kind: "clean", checked, pending }
+    : { kind: "drift", checked, pending, drifts: found };
 }
 
 function unsettled(pending: Pending): Drift[] {

@@ -13,7 +13,7 @@ if (process.argv.includes("--help")) {
 try {
   const config = loadConfig(process.env);
   const mysql = await migrateMysql(config, {
-    then: async () => report("ClickHouse", await migrateClickhouse(config)),
+    afterwards: async () => report("ClickHouse", await migrateClickhouse(config)),
   });
   report("MySQL", mysql.applied);
   if (mysql.partitions.kind === "busy")

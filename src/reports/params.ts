@@ -101,7 +101,9 @@ function dayExists(text: string): boolean {
 
 /** Everything that decides which rows there are; a cursor only moves through them. */
 function filtersOf(query: URLSearchParams): string {
-  const kept = [...query].filter(([name]) => name !== "cursor" && name !== "limit").sort();
+  const kept = [...query]
+    .filter(([name]) => name !== "cursor" && name !== "limit")
+    .sort(([a], [b]) => (a < b ? -1 : 1));
   return createHash("sha256").update(JSON.stringify(kept)).digest("base64url").slice(0, 8);
 }
 

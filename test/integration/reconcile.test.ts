@@ -84,8 +84,8 @@ async function deliverEvents({ old = false, except = "" } = {}): Promise<void> {
 const check = (options: { settled?: boolean; customerId?: number } = {}) =>
   reconcile({ pool, clickhouse }, options);
 function invariantsOf(result: ReconcileResult): Invariant[] {
-  expect(result).toMatchObject({ result: "drift" });
-  return result.result === "drift" ? result.drifts.map(({ invariant }) => invariant).sort() : [];
+  expect(result).toMatchObject({ kind: "drift" });
+  return result.kind === "drift" ? result.drifts.map(({ invariant }) => invariant).sort() : [];
 }
 
 describe("reconcile", () => {
@@ -93,21 +93,21 @@ describe("reconcile", () => {
     await deliverEvents();
     const result = await check();
     expect(result).toMatchObject({
-      result: "clean",
+      kind: "clean",
       checked: { customers: 1, messages: 3, entries: 7 },
       pending: { entries: 0, events: 0, messages: 1 },
     });
     expect(exitCodeOf(result)).toBe(0);
-    expect(await check({ customerId })).toMatchObject({ result: "clean", checked: { customers: 1 } });
+    expect(await check({ customerId })).toMatchObject({ kind: "clean", checked: { customers: 1 } });
   });
 
   test("counts events on their way as pending", async () => {
-    expect(await check()).toMatchObject({ result: "clean", pending: { entries: 7 } });
+    expect(await check()).toMatchObject({ kind: "clean", pending: { entries: 7 } });
     await pool.query(
       `UPDATE wallet_ledger SET created_at = created_at - INTERVAL ${OLD_MS * 1000} MICROSECOND`,
     );
     const result = await check();
-    expect(result).toMatchObject({ result: "clean", pending: { entries: 7 } }); // event rows wait in the outbox
+    expect(result).toMatchObject({ kind: "clean", pending: { entries: 7 } }); // event rows wait in the outbox
   });
 
   test("with settled, needs an empty way: no open message, no event row, no missing event", async () => {
@@ -120,7 +120,7 @@ describe("reconcile", () => {
     expect(invariantsOf(await check({ settled: true }))).toEqual(["settled"]); // its event is missing
     await deliverEvents();
     expect(await check({ settled: true })).toMatchObject({
-      result: "clean",
+      kind: "clean",
       pending: { entries: 0, events: 0, messages: 0 },
     });
     await pool.query("INSERT INTO outbox (lane,payload) VALUES ('events','')");
@@ -130,29 +130,29 @@ describe("reconcile", () => {
   test("a record delivered twice is no drift", async () => {
     await deliverEvents();
     await deliverEvents();
-    expect(await check()).toMatchObject({ result: "clean", pending: { entries: 0 } });
+    expect(await check()).toMatchObject({ kind: "clean", pending: { entries: 0 } });
   });
 
   test("says when it could not check", async () => {
     const nowhere = createClickhouse({ ...events.config, clickhousePort: 1 });
     const result = await reconcile({ pool, clickhouse: nowhere });
     await nowhere.close();
-    expect(result.result).toBe("could_not_check");
+    expect(result.kind).toBe("could_not_check");
     expect(exitCodeOf(result)).toBe(2);
     const noMysql = createPool({ ...database.config, mysqlPort: 1 }, { connections: 1 });
-    expect(await reconcile({ pool: noMysql, clickhouse })).toMatchObject({ result: "could_not_check" });
+    expect(await reconcile({ pool: noMysql, clickhouse })).toMatchObject({ kind: "could_not_check" });
     await noMysql.end();
-    expect(await check({ customerId: 987_654 })).toMatchObject({ result: "could_not_check" });
+    expect(await check({ customerId: 987_654 })).toMatchObject({ kind: "could_not_check" });
   });
 
   test("one customer's drift is not another's", async () => {
     const other = await insertCustomer(pool, 700);
     await deliverEvents();
     await pool.query(`UPDATE wallet_accounts SET balance=balance+1 WHERE customer_id=${other}`);
-    expect(await check({ customerId })).toMatchObject({ result: "clean" });
-    expect(await check({ customerId: other })).toMatchObject({ result: "drift" });
+    expect(await check({ customerId })).toMatchObject({ kind: "clean" });
+    expect(await check({ customerId: other })).toMatchObject({ kind: "drift" });
     expect(await check()).toMatchObject({
-      result: "drift",
+      kind: "drift",
       drifts: [
         { invariant: "balance_equals_entries", customer_id: String(other), expected: 700, found: 701 },
       ],
