@@ -59,11 +59,12 @@ check "lint" bun run oxlint --type-aware --deny-warnings
 check "format" format_check
 check "shell scripts" shell_check
 [ -e test/tidy.test.ts ] && tests "structure" ./test/tidy.test.ts
-mapfile -t with_engines < <(
-  grep -rlE 'createTestDatabase|testEnv\(' --include='*.test.ts' src test bench 2>/dev/null | sort
-)
-mapfile -t without < <(find src test bench -name '*.test.ts' ! -name tidy.test.ts 2>/dev/null | sort |
-  grep -vxF -f <(printf '%s\n' "${with_engines[@]}" none))
+# Integration tests: all of test/, and what stands beside its file but needs a database.
+mapfile -t with_engines < <({
+  find test bench -name '*.test.ts' ! -name tidy.test.ts
+  grep -rlE 'createTestDatabase|testEnv\(\)' --include='*.test.ts' src
+} 2>/dev/null | sort)
+mapfile -t without < <(find src -name '*.test.ts' | sort | grep -vxF -f <(printf '%s\n' "${with_engines[@]}"))
 tests "unit tests" "${without[@]/#/./}"
 
 if [ -z "$quick" ]; then

@@ -12,7 +12,7 @@ export function welcome(config: Config, stateFolder: string, { apiKey, customerI
   const api = `http://${config.apiHost}:${config.apiPort}`;
   const headers = `-H 'X-API-Key: ${apiKey}' -H 'Content-Type: application/json'`;
   const post = (route: string, body: object) =>
-    `curl -sS ${api}${route} ${headers} -d '${JSON.stringify(body)}'`;
+    `curl -sS -w '\\n' ${api}${route} ${headers} -d '${JSON.stringify(body)}'`;
   const send = (phone: string) => post("/v1/sms/send", { phone, text: "Hello from Sluice", type: "normal" });
   return [
     "",
@@ -26,8 +26,8 @@ export function welcome(config: Config, stateFolder: string, { apiKey, customerI
     "# send one that no operator takes: it ends as failed, and is refunded",
     send(refusedPhone),
     "# the report, fresh in seconds, and the wallet",
-    `curl -sS ${api}/v1/reports/messages -H 'X-API-Key: ${apiKey}'`,
-    `curl -sS ${api}/v1/wallet -H 'X-API-Key: ${apiKey}'`,
+    `curl -sS -w '\\n' ${api}/v1/reports/messages -H 'X-API-Key: ${apiKey}'`,
+    `curl -sS -w '\\n' ${api}/v1/wallet -H 'X-API-Key: ${apiKey}'`,
     "",
   ].join("\n");
 }

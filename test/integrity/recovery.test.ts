@@ -1,0 +1,160 @@
+// Whatever is killed is started again, and whoever is killed leaves nothing behind: the launcher as a user runs it, on a
+// stack of its own. The tests build on each other, in this order.
+
+import { afterAll, expect, test } from "bun:test";
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { createLauncher, type Running } from "../support/launcher.ts";
+
+const launcher = createLauncher({ portOffset: 11_000, folder: ".sluice-test-recovery" });
+const api = `http://127.0.0.1:${launcher.config.apiPort}`;
+const stopMaxMs = 30_000;
+let running: Running;
+
+launcher.wipe(); // of an earlier run that was killed
+afterAll(() => launcher.wipe());
+
+const apiKey = () => readFileSync(join(launcher.stateFolder, "demo-key"), "utf8").trim();
+
+async function send(): Promise<number> {
+  const response = await fetch(`${api}/v1/sms/send`, {
+    method: "POST",
+    headers: { "X-API-Key": apiKey(), "Content-Type": "application/json" },
+    body: JSON.stringify({ phone: "+989121234567", text: "hello", type: "normal" }),
+    signal: AbortSignal.timeout(10_000),
+  });
+  await response.text();
+  return response.status;
+}
+
+const pidOf = (name: string): number => {
+  const pid = launcher.status().processes.find((each) => each.name === name)?.pid;
+  if (pid === null || pid === undefined) throw new Error(`${name} has no pid`);
+  return pid;
+};
+
+async function until(what: string, done: () => boolean, maxMs: number): Promise<void> {
+  const deadlineMs = performance.now() + maxMs;
+  while (!done()) {
+    if (performance.now() > deadlineMs)
+      throw new Error(`${what}: not after ${maxMs} ms\n${running.output()}`);
+    await Bun.sleep(50);
+  }
+}
+
+/** Exit code and duration; the whole of it must be gone. */
+async function stopped(signalled: Running): Promise<number | null> {
+  const startedAtMs = performance.now();
+  const code = await signalled.exit;
+  expect(performance.now() - startedAtMs).toBeLessThan(stopMaxMs);
+  expect(launcher.left()).toEqual([]);
+  return code;
+}
+
+test("the first start leads to a 202, and prints the API, a key that only its owner reads, and lines to paste", async () => {
+  running = launcher.up();
+  await launcher.untilReady(running, 90_000);
+  await until("the welcome", () => running.output().includes("Sluice is ready"), 5_000);
+  expect(await send()).toBe(202);
+  expect(statSync(join(launcher.stateFolder, "demo-key")).mode & 0o777).toBe(0o600);
+  const lines = running.output().split("\n");
+  expect(lines).toContain(`Sluice is ready: ${api}`);
+  expect(lines.filter((line) => line.startsWith("curl ") && line.includes(apiKey()))).toHaveLength(5);
+  expect(lines.some((line) => line.includes("+989129990001"))).toBe(true);
+});
+
+test("a second launcher is refused and names the first one's pid", () => {
+  const { status, stderr } = launcher.run("up");
+  expect(status).toBe(1);
+  expect(stderr).toContain(`in use by a running launcher, pid ${running.pid}`);
+});
+
+const everything = [
+  ...["ingest-1", "relay", "sender-normal", "sender-express", "operator-A", "operator-B", "operator-C"],
+  ...["mysql", "kafka", "clickhouse"],
+];
+for (const name of everything)
+  test(`${name} is started again after a kill -9, and messages are accepted`, async () => {
+    const pid = pidOf(name);
+    process.kill(pid, "SIGKILL");
+    await until(`${name} died`, () => running.output().includes(`${name}: died (pid ${pid})`), 10_000);
+    await launcher.untilReady(running, 60_000);
+    expect(pidOf(name)).not.toBe(pid);
+    expect(await send()).toBe(202);
+  });
+
+test("status answers within 2 s while a stopped process hangs, and says that it isn't ready", async () => {
+  const pid = pidOf("mysql");
+  process.kill(pid, "SIGSTOP");
+  try {
+    const startedAtMs = performance.now();
+    const { ready, processes } = launcher.status();
+    expect(performance.now() - startedAtMs).toBeLessThan(2_000);
+    expect(ready).toBe(false);
+    expect(processes.find(({ name }) => name === "mysql")).toMatchObject({ pid, health: "not ready" });
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+  await launcher.untilReady(running, 60_000);
+});
+
+test("after a kill -9 of the launcher the next one stops what was left and keeps the data", async () => {
+  const key = apiKey();
+  const before = launcher.left();
+  process.kill(running.pid, "SIGKILL");
+  await running.exit;
+  running = launcher.up();
+  await launcher.untilReady(running, 60_000);
+  expect(running.output()).toContain("stopping what a killed launcher left");
+  expect(launcher.left().filter((pid) => before.includes(pid))).toEqual([]);
+  expect(apiKey()).toBe(key);
+  expect(await send()).toBe(202);
+});
+
+test("SIGINT to the launcher alone drains and stops everything", async () => {
+  process.kill(running.pid, "SIGINT");
+  expect(await stopped(running)).toBe(0);
+});
+
+test("a later start is ready within 15 s, and SIGINT to its whole process group stops everything", async () => {
+  running = launcher.up("--ingest", "2");
+  await launcher.untilReady(running, 15_000);
+  expect(launcher.status().processes.filter(({ role }) => role === "ingest")).toHaveLength(2);
+  process.kill(-running.pid, "SIGINT");
+  expect(await stopped(running)).toBe(0);
+});
+
+test("SIGINT while it is still starting leaves nothing", async () => {
+  for (const waitMs of [100, 700, 2_500]) {
+    running = launcher.up();
+    await Bun.sleep(waitMs);
+    process.kill(-running.pid, "SIGINT");
+    await stopped(running);
+  }
+});
+
+test("after a kill -9 of a starting launcher `down` leaves nothing", async () => {
+  running = launcher.up();
+  await until("engines", () => running.output().includes("mysql: ready"), 30_000);
+  process.kill(running.pid, "SIGKILL");
+  await running.exit;
+  expect(launcher.left().length).toBeGreaterThan(0);
+  expect(launcher.run("down").status).toBe(0);
+  expect(launcher.left()).toEqual([]);
+});
+
+test("background engines stay when a launcher that used them ends, and `down` stops them", async () => {
+  expect(launcher.run("up", "--engines-only").status).toBe(0);
+  running = launcher.up();
+  await launcher.untilReady(running, 30_000);
+  process.kill(running.pid, "SIGTERM");
+  await running.exit;
+  const { processes } = launcher.status();
+  expect(processes.filter(({ pid }) => pid !== null).map(({ name }) => name)).toEqual([
+    "mysql",
+    "kafka",
+    "clickhouse",
+  ]);
+  expect(launcher.run("down").status).toBe(0);
+  expect(launcher.left()).toEqual([]);
+});

@@ -1,0 +1,92 @@
+// Runs `./sluice` as a user does, on a stack of its own: a state folder and ports that no other test uses.
+// Owns nothing afterwards: `wipe` stops what is left and removes the folder.
+
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Status } from "../../src/main/cli/status.ts";
+import { type Config, loadConfig } from "../../src/platform/config.ts";
+import { testSettings } from "../../src/stack/test-env.ts";
+import { projectRoot } from "../../src/stack/tools.ts";
+
+export type Running = {
+  pid: number;
+  /** All it has printed so far, both streams. */
+  output(): string;
+  /** Resolves with the exit code, or null when a signal ended it. */
+  exit: Promise<number | null>;
+};
+
+export type Launcher = {
+  config: Config;
+  stateFolder: string;
+  /** `./sluice up …` in a process group of its own, like a terminal's foreground job. */
+  up(...args: string[]): Running;
+  /** Another command, to its end. */
+  run(...args: string[]): { status: number | null; stdout: string; stderr: string };
+  status(): Status;
+  /** Waits until `./sluice status` is ready. @throws Error with what isn't, and the launcher's output */
+  untilReady(running: Running, maxMs: number): Promise<void>;
+  /** Pids of living processes that were started for this state folder. */
+  left(): number[];
+  wipe(): void;
+};
+
+export function createLauncher(options: { portOffset: number; folder: string }): Launcher {
+  const settings = testSettings({
+    SLUICE_TEST_PORTS: String(options.portOffset),
+    SLUICE_TEST_STATE: options.folder,
+  });
+  const env = { ...process.env, ...settings };
+  const config = loadConfig(env);
+  const command = join(projectRoot, "sluice");
+  const run = (...args: string[]) =>
+    spawnSync(command, args, { env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
+  const status = () => JSON.parse(run("status", "--json").stdout) as Status;
+  return {
+    config,
+    stateFolder: config.stateFolder,
+    run,
+    status,
+    up: (...args) =>
+      follow(spawn(command, ["up", ...args], { env, detached: true, stdio: ["ignore", "pipe", "pipe"] })),
+    async untilReady(running, maxMs) {
+      const deadlineMs = performance.now() + maxMs;
+      for (;;) {
+        const { ready, processes } = status();
+        if (ready && processes.every(({ health }) => health === "ready")) return;
+        if (performance.now() > deadlineMs)
+          throw new Error(`not ready: ${JSON.stringify(processes)}\n${running.output()}`);
+        await Bun.sleep(100);
+      }
+    },
+    left: () => processesOf(config.stateFolder),
+    wipe() {
+      run("down");
+      for (const pid of processesOf(config.stateFolder)) process.kill(pid, "SIGKILL");
+      rmSync(config.stateFolder, { recursive: true, force: true });
+    },
+  };
+}
+
+function follow(child: ChildProcess): Running {
+  let said = "";
+  child.stdout?.on("data", (bytes: Buffer) => (said += bytes.toString()));
+  child.stderr?.on("data", (bytes: Buffer) => (said += bytes.toString()));
+  const exit = new Promise<number | null>((resolve) => child.on("exit", resolve));
+  return { pid: child.pid ?? 0, output: () => said, exit };
+}
+
+// Every process of the stack inherits SLUICE_STATE; a zombie has no environment any more.
+function processesOf(stateFolder: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+        return environment.includes(`SLUICE_STATE=${stateFolder}`) ? [Number(pid)] : [];
+      } catch {
+        return []; // ended in the meantime, or another user's
+      }
+    });
+}
