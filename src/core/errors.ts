@@ -14,12 +14,7 @@ export type ErrorRow = {
 
 // Codes are public and stable: rows are added, never renamed. The order is that of the published page.
 export const ERRORS = {
-  malformed_json: row(
-    400,
-    "Malformed JSON",
-    false,
-    "The body isn't JSON, or is nested too deeply.",
-  ),
+  malformed_json: row(400, "Malformed JSON", false, "The body isn't JSON, or is nested too deeply."),
   body_not_utf8: row(400, "Body is not UTF-8", false, "The body holds bytes that are not UTF-8."),
   api_key_missing: row(401, "API key missing", false, "The request has no `X-API-Key` header."),
   api_key_invalid: row(401, "API key invalid", false, "The key is unknown or was revoked."),

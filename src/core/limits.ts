@@ -15,6 +15,9 @@ export const BODY_BYTES_MAX = 64 * 1024;
  */
 export const JSON_DEPTH_MAX = 16;
 
+/** Field errors of one answer: a body of 10,000 unknown fields must not be answered with a megabyte. */
+export const FIELD_ERRORS_MAX = 50;
+
 /** More parts are often dropped by handsets, and one typing error must not cost a wallet. */
 export const TEXT_PARTS_MAX = 10;
 

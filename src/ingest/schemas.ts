@@ -3,8 +3,10 @@
 
 import { Type } from "typebox";
 import { Compile } from "typebox/compile";
+import { Settings } from "typebox/system";
 import { type FieldError, SluiceError } from "../core/errors.ts";
 import {
+  FIELD_ERRORS_MAX,
   FROM_CHARS_MAX,
   PHONE_CHARS_MAX,
   REFERENCE_CHARS_MAX,
@@ -12,6 +14,9 @@ import {
 } from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
 import { MONEY_MAX } from "../core/money.ts";
+
+// typebox stops at 8 otherwise, and a union counts one for each of its values.
+Settings.Set({ maxErrors: 4 * FIELD_ERRORS_MAX });
 
 const closed = { additionalProperties: false } as const;
 
@@ -51,35 +56,48 @@ export function checkerOf<T>(schema: Schema, notYet: readonly string[] = []): Ch
   const fields = Object.keys(schema.properties);
   return (body) => {
     if (compiled.Check(body)) return body as T;
-    const errors = fieldErrors(compiled.Errors(body), fields);
+    const errors = isObject(body)
+      ? [...fieldErrors(compiled.Errors(onlyKnown(body, fields))), ...unknownFields(body, fields)]
+      : [{ field: "body", reason: "must be a JSON object" }];
     const asked = errors.filter((e) => notYet.includes(e.field));
     if (asked.length > 0 && asked.length === errors.length) {
       throw new SluiceError("not_supported", {
         errors: asked.map((e) => ({ ...e, reason: "is not supported yet" })),
       });
     }
-    throw new SluiceError("validation_failed", { errors });
+    throw new SluiceError("validation_failed", { errors: errors.slice(0, FIELD_ERRORS_MAX) });
   };
 }
 
 type SchemaError = { keyword: string; instancePath: string; params: object; message: string };
 
+const isObject = (body: unknown): body is Record<string, unknown> =>
+  typeof body === "object" && body !== null && !Array.isArray(body);
+
+// Unknown fields are left out before typebox lists what is wrong: they would use up its bound on errors.
+const onlyKnown = (body: Record<string, unknown>, fields: readonly string[]): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(body).filter(([name]) => fields.includes(name)));
+
+const unknownFields = (body: Record<string, unknown>, fields: readonly string[]): FieldError[] =>
+  Object.keys(body)
+    .filter((name) => !fields.includes(name))
+    .slice(0, FIELD_ERRORS_MAX)
+    .map((name) => ({
+      field: printable(name),
+      reason: `is not a field of this request (${fields.join(", ")})`,
+    }));
+
 // One reason a field, the first that typebox gives; a union's is its list of values.
-function fieldErrors(found: Iterable<SchemaError>, fields: readonly string[]): FieldError[] {
+function fieldErrors(found: Iterable<SchemaError>): FieldError[] {
   const reasons = new Map<string, string>();
   for (const error of found) {
-    const field = error.instancePath.slice(1).replaceAll("/", ".");
+    const field = printable(error.instancePath.slice(1).replaceAll("/", "."));
     const params = error.params as Record<string, unknown>;
     if (error.keyword === "required") {
       for (const name of params.requiredProperties as string[]) reasons.set(name, "is required");
-    } else if (error.keyword === "additionalProperties") {
-      for (const name of params.additionalProperties as string[])
-        reasons.set(printable(name), `is not a field of this request (${fields.join(", ")})`);
-    } else if (field === "") reasons.set("body", "must be a JSON object");
-    else if (error.keyword === "const" || error.keyword === "anyOf") {
-      reasons.set(printable(field), `must be one of ${LANES.map((l) => JSON.stringify(l)).join(", ")}`);
-    } else if (error.keyword !== "boolean" && !reasons.has(printable(field)))
-      reasons.set(printable(field), reasonOf(error.keyword, params, error));
+    } else if (error.keyword === "const" || error.keyword === "anyOf") {
+      reasons.set(field, `must be one of ${LANES.map((l) => JSON.stringify(l)).join(", ")}`);
+    } else if (!reasons.has(field)) reasons.set(field, reasonOf(error.keyword, params, error));
   }
   return [...reasons].map(([field, reason]) => ({ field, reason }));
 }
