@@ -97,7 +97,8 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
         await Promise.race(inFlight);
         continue;
       }
-      if (idleMs > 0 && !(await isDue(pool, lane).catch(() => true))) {
+      // After a failure it takes rows even if none is due: only that shows that the database is back.
+      if (idleMs > 0 && failures === 0 && !(await isDue(pool, lane).catch(() => true))) {
         idleMs = Math.min(idleMs * 2, WAITS[lane].idleMs);
         await sleep(idleMs);
         continue;
