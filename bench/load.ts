@@ -1,0 +1,100 @@
+// An open-loop load generator: requests are due at fixed times, whether or not answers came, and latency counts from then, so a
+// stall is not hidden. Raw keep-alive sockets and requests built beforehand, to leave the CPU to what is measured. Bound: one
+// request at a time on each connection; what is due while all are busy waits and is counted late.
+
+import { connect, type Socket } from "node:net";
+
+export type LoadOptions = {
+  host: string;
+  port: number;
+  connections: number;
+  ratePerS: number;
+  seconds: number;
+};
+export type LoadResult = {
+  sent: number;
+  accepted: number;
+  /** Other answers by status, and connections that broke. */
+  refused: Record<string, number>;
+  seconds: number;
+  /** From when a request was due to its answer, sorted. */
+  latenciesMs: Float64Array;
+};
+
+const TICK_MS = 4;
+const DRAIN_MS = 15_000;
+const HEADER_END = "\r\n\r\n";
+
+type Line = { socket: Socket; dueAt: number; received: Buffer | null };
+
+/** Sends `next()` at the given rate for the given time, and waits for the last answers. */
+export async function runLoad(options: LoadOptions, next: () => Buffer): Promise<LoadResult> {
+  const { host, port, connections, ratePerS, seconds } = options;
+  const total = Math.round(ratePerS * seconds);
+  const latencies = new Float64Array(total);
+  const refused: Record<string, number> = {};
+  const idle: Line[] = [];
+  let sent = 0;
+  let answered = 0;
+  let accepted = 0;
+  let finish: () => void = () => undefined;
+  const finished = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  const answer = (line: Line, status: string) => {
+    if (status === "202") accepted++;
+    else refused[status] = (refused[status] ?? 0) + 1;
+    latencies[answered++] = performance.now() - line.dueAt;
+    idle.push(line);
+    if (answered === total) finish();
+  };
+  const lines = await Promise.all(Array.from({ length: connections }, () => open(host, port, answer)));
+  idle.push(...lines);
+  const startedAt = performance.now();
+  const due = (n: number) => startedAt + (n * 1000) / ratePerS;
+  const timer = setInterval(() => {
+    const now = performance.now();
+    while (sent < total && due(sent) <= now) {
+      const line = idle.pop();
+      if (line === undefined) return; // stays due
+      line.dueAt = due(sent++);
+      line.socket.write(next());
+    }
+    if (sent === total) clearInterval(timer);
+  }, TICK_MS);
+  await Promise.race([finished, new Promise((resolve) => setTimeout(resolve, seconds * 1000 + DRAIN_MS))]);
+  const elapsedS = (performance.now() - startedAt) / 1000;
+  clearInterval(timer);
+  for (const { socket } of lines) socket.destroy();
+  if (answered < total) refused.unanswered = total - answered;
+  return { sent, accepted, refused, seconds: elapsedS, latenciesMs: latencies.subarray(0, answered).sort() };
+}
+
+function open(host: string, port: number, answer: (line: Line, status: string) => void): Promise<Line> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, noDelay: true });
+    const line: Line = { socket, dueAt: 0, received: null };
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      socket.off("error", reject);
+      socket.on("error", () => undefined); // its request stays unanswered and is counted so
+      resolve(line);
+    });
+    socket.on("data", (chunk: Buffer) => {
+      const bytes = line.received === null ? chunk : Buffer.concat([line.received, chunk]);
+      if (!isWhole(bytes)) {
+        line.received = bytes;
+        return;
+      }
+      line.received = null;
+      answer(line, bytes.toString("latin1", 9, 12));
+    });
+  });
+}
+
+function isWhole(bytes: Buffer): boolean {
+  const end = bytes.indexOf(HEADER_END);
+  if (end < 0) return false;
+  const length = /content-length: (\d+)/i.exec(bytes.toString("latin1", 0, end))?.[1];
+  return bytes.length >= end + HEADER_END.length + Number(length ?? 0);
+}
