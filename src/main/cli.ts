@@ -91,6 +91,24 @@ program
 
 declareCustomers(program);
 
+program
+  .command("reconcile")
+  .description(
+    "prove that wallets, entries, messages and the report agree: exit 0 clean, 1 drift, 2 could not check",
+  )
+  .option("--customer <id>", "this customer only", wholeNumber(1, Number.MAX_SAFE_INTEGER))
+  .option("--settled", "also require that nothing is queued, sending or pending")
+  .option("--json", "print JSON")
+  .action(async (options: { customer?: number; settled?: true; json?: true }) => {
+    const { reconcileCommand } = await import("./cli/reconcile.ts");
+    const { customer = null, settled = false, json = false } = options;
+    process.exitCode = await reconcileCommand(loadConfig(process.env), {
+      customerId: customer,
+      settled,
+      json,
+    });
+  });
+
 try {
   await program.parseAsync();
 } catch (error) {

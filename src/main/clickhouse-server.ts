@@ -23,7 +23,9 @@ const config = loadConfig(process.env);
 const log = createLog("clickhouse", config.logLevel);
 const folder = resolve(config.stateFolder, "clickhouse");
 mkdirSync(folder, { recursive: true });
-const keeper = new Session(folder); // holds the engine, with its background work, between requests
+const configFile = resolve(import.meta.dirname, "../../tools/clickhouse.xml");
+const connect = () => new Session(folder, { connectionArgs: [`--config-file=${configFile}`] });
+const keeper = connect(); // holds the engine, with its background work, between requests
 const waiting: (() => void)[] = [];
 let running = 0;
 let stopping = false;
@@ -67,7 +69,7 @@ async function answer(request: Request): Promise<Response> {
 
 async function run({ id, sql, format, database, assignments }: Query): Promise<Response> {
   const startedAtMs = performance.now();
-  const connection = new Session(folder);
+  const connection = connect();
   try {
     await connection.queryAsync(`USE ${quoteName(database)}`);
     if (assignments.length > 0) await connection.queryAsync(`SET ${assignments.join(", ")}`);

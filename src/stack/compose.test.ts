@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { kafkaSettings, mysqlSettings } from "./engines.ts";
 import { projectRoot } from "./tools.ts";
@@ -53,10 +54,13 @@ test("Kafka in a container has all of the local stack's settings", () => {
   expect(service("kafka").environment).toMatchObject(Object.fromEntries(wanted));
 });
 
-test("every volume that a container names is declared", () => {
-  const named = Object.values(compose.services).flatMap(({ volumes }) =>
-    volumes.map((each) => each.split(":")[0]),
+test("every volume that a container names is declared, and every file that it mounts is there", () => {
+  const sources = Object.values(compose.services).flatMap(({ volumes }) =>
+    volumes.map((each) => each.split(":")[0] ?? ""),
   );
+  const files = sources.filter((source) => source.startsWith("./"));
+  for (const each of files) expect(existsSync(join(projectRoot, each))).toBe(true);
+  const named = sources.filter((source) => !files.includes(source));
   expect(new Set(named)).toEqual(new Set(Object.keys(compose.volumes)));
 });
 

@@ -47,10 +47,14 @@ function compose(config: Config, args: string[], report: (line: string) => void)
   };
   report(`docker compose ${args.join(" ")}`);
   return new Promise((done, failed) => {
-    spawn("docker", ["compose", "-f", join(projectRoot, "docker-compose.yml"), ...args], {
-      env,
-      stdio: ["ignore", "inherit", "inherit"],
-    })
+    spawn(
+      "docker",
+      ["compose", "--project-name", "sluice", "-f", join(projectRoot, "docker-compose.yml"), ...args],
+      {
+        env,
+        stdio: ["ignore", "inherit", "inherit"],
+      },
+    )
       .on("error", (error) =>
         failed(
           new Error(`docker cannot be run (${error.message}). Without it use: ./sluice up --stack local`),

@@ -1,0 +1,41 @@
+// `reconcile`: the proof of src/ledger/reconcile.ts, printed. Exit code 0 clean, 1 drift, 2 could not check.
+
+import { exitCodeOf, reconcile } from "../../ledger/reconcile.ts";
+import type { ReconcileResult } from "../../ledger/reconcile-result.ts";
+import { createClickhouse } from "../../platform/clickhouse.ts";
+import type { Config } from "../../platform/config.ts";
+import { createPool } from "../../platform/mysql.ts";
+
+export type ReconcileOptions = { customerId: number | null; settled: boolean; json: boolean };
+
+export async function reconcileCommand(config: Config, options: ReconcileOptions): Promise<0 | 1 | 2> {
+  const pool = createPool(config, { connections: 2 });
+  const clickhouse = createClickhouse(config);
+  try {
+    const { customerId, settled } = options;
+    const result = await reconcile(
+      { pool, clickhouse },
+      { ...(customerId !== null && { customerId }), settled },
+    );
+    console.log(options.json ? JSON.stringify(result) : asText(result));
+    return exitCodeOf(result);
+  } finally {
+    await Promise.all([pool.end(), clickhouse.close()]);
+  }
+}
+
+function asText(result: ReconcileResult): string {
+  if (result.kind === "could_not_check") return `could not check: ${result.reason}`;
+  const { checked, pending } = result;
+  const counts = [
+    `${checked.customers} customers, ${checked.messages} messages, ${checked.entries} entries checked at ${checked.at}`,
+    `pending: ${pending.messages} messages, ${pending.events} event rows, ${pending.entries} entries on their way`,
+  ];
+  if (result.kind === "clean")
+    return ["clean: every wallet, entry and message adds up", ...counts].join("\n");
+  const drifts = result.drifts.map(
+    ({ invariant, customer_id, detail, expected, found }) =>
+      `  customer ${customer_id}: ${invariant}: expected ${expected}, found ${found}: ${detail}`,
+  );
+  return [`DRIFT: ${result.drifts.length} found (--json names the entries)`, ...counts, ...drifts].join("\n");
+}
