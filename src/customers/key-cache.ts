@@ -1,6 +1,7 @@
-// Keys in memory, so that the hot path asks nobody. One poll a second asks MySQL which keys and customers changed and drops them:
-// the cost doesn't grow with the number of keys. Invariant: an answer older than KEY_STALE_MAX_MS without a good poll isn't used, so
-// a revoked key stops working within 2 s. Bound: KEY_CACHE_MAX entries, the oldest leave first.
+// Keys in memory, so that the hot path asks nobody. One poll a second asks MySQL which keys and customers
+// changed and drops them: the cost doesn't grow with the number of keys. Invariant: an answer older than
+// KEY_STALE_MAX_MS without a good poll isn't used, so a revoked key stops working within 2 s.
+// Bound: KEY_CACHE_MAX entries, the oldest leave first.
 
 import { KEY_CACHE_MAX } from "../core/limits.ts";
 import type { Pool } from "../platform/mysql.ts";
@@ -8,7 +9,10 @@ import { changedSince, findKey, hashKey, type KeyOwner } from "./api-keys.ts";
 
 const POLL_MS = 500;
 const KEY_STALE_MAX_MS = 1_800;
-/** A transaction stamps its rows when it writes them and shows them when it commits: look back further than one may last. */
+/**
+ * A transaction stamps its rows when it writes them and shows them when it commits: look back further than
+ * one may last.
+ */
 const LOOK_BACK_MS = 15_000;
 
 type Entry = { owner: KeyOwner | null; hash: string };
@@ -17,7 +21,9 @@ export type KeyCache = {
   /** The owner when it is known and fresh; undefined: ask `load`. */
   get(apiKey: string): KeyOwner | null | undefined;
   load(apiKey: string): Promise<KeyOwner | null>;
-  /** Difference of this machine's clock to MySQL's at the last poll, and how long ago that was, both in ms. */
+  /**
+   * Difference of this machine's clock to MySQL's at the last poll, and how long ago that was, both in ms.
+   */
   state(): { skewMs: number; polledAgoMs: number };
   stop(): void;
 };
@@ -32,6 +38,9 @@ export function createKeyCache(
   let skewMs = 0;
   let stopped = false;
   let timer: ReturnType<typeof setTimeout>;
+  // One look-up a key, however many requests wait for it: a thousand misses at once would fill the pool's
+  // queue.
+  const loading = new Map<string, Promise<KeyOwner | null>>();
   let epoch = 0; // grows when anything is dropped, so that a load that began before isn't stored
 
   const poll = async () => {
@@ -51,23 +60,33 @@ export function createKeyCache(
   const drop = ({ keyHashes, customerIds }: { keyHashes: string[]; customerIds: number[] }) => {
     if (keyHashes.length + customerIds.length === 0) return;
     epoch++;
+    loading.clear(); // whoever comes now must not be given what was read before the change
     const hashes = new Set(keyHashes);
     const customers = new Set(customerIds);
     for (const [key, { owner, hash }] of entries)
       if (hashes.has(hash) || (owner !== null && customers.has(owner.customerId))) entries.delete(key);
+  };
+  const find = async (apiKey: string) => {
+    const before = epoch;
+    const owner = await findKey(pool, apiKey);
+    if (before !== epoch) return owner;
+    if (entries.size >= KEY_CACHE_MAX) entries.delete(entries.keys().next().value as string);
+    entries.set(apiKey, { owner, hash: hashKey(apiKey).toString("base64") });
+    return owner;
   };
   const fresh = () => options.monotonicMs() - polledAtMs < KEY_STALE_MAX_MS;
   void poll();
 
   return {
     get: (apiKey) => (fresh() ? entries.get(apiKey)?.owner : undefined),
-    async load(apiKey) {
-      const before = epoch;
-      const owner = await findKey(pool, apiKey);
-      if (before !== epoch) return owner;
-      if (entries.size >= KEY_CACHE_MAX) entries.delete(entries.keys().next().value as string);
-      entries.set(apiKey, { owner, hash: hashKey(apiKey).toString("base64") });
-      return owner;
+    load(apiKey) {
+      const known = loading.get(apiKey);
+      if (known !== undefined) return known;
+      const load = find(apiKey).finally(() => {
+        if (loading.get(apiKey) === load) loading.delete(apiKey);
+      });
+      loading.set(apiKey, load);
+      return load;
     },
     state: () => ({ skewMs, polledAgoMs: options.monotonicMs() - polledAtMs }),
     stop() {

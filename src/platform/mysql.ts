@@ -1,7 +1,9 @@
-// The one file that imports mysql2. Owns connections, transactions, escaping and the table of retryable codes; leaves every
-// statement to its callers. Sessions are READ COMMITTED and UTC. Bound: each pool has a fixed size and a bounded queue.
+// The one file that imports mysql2. Owns connections, transactions, escaping and the table of retryable
+// codes; leaves every statement to its callers. Sessions are READ COMMITTED and UTC. Bound: each pool has a
+// fixed size and a bounded queue.
 
 import mysql from "mysql2";
+import { SluiceError } from "../core/errors.ts";
 import type { Config } from "./config.ts";
 import { sleep } from "./retry.ts";
 
@@ -20,7 +22,10 @@ export type Pool = {
   write(sql: string, values?: unknown[]): Promise<WriteResult>;
   /** Lends a connection; it is destroyed, not reused, if `use` throws anything but a retryable code. */
   use<T>(use: (conn: Connection) => Promise<T>): Promise<T>;
-  /** One transaction: BEGIN, body, COMMIT. Deadlock and lock wait repeat the whole of it, `attemptsMax` times at most. */
+  /**
+   * One transaction: BEGIN, body, COMMIT. Deadlock and lock wait repeat the whole of it, `attemptsMax` times
+   * at most.
+   */
   transaction<T>(
     body: (conn: Connection) => Promise<T>,
     options?: { attemptsMax?: number; snapshot?: boolean },
@@ -44,6 +49,13 @@ export const isConnectionLost = (error: unknown): boolean => {
   return e?.fatal === true || /^(PROTOCOL_|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|ENOENT)/.test(e?.code ?? "");
 };
 
+// mysql2 gives its pool's own refusals no code: all that tells them apart is their text.
+function refusalOf(error: Error): Error {
+  if (error.message === "Queue limit reached.") return new SluiceError("overloaded", { cause: error });
+  if (error.message === "Pool is closed.") return new SluiceError("unavailable", { cause: error });
+  return error;
+}
+
 const sessionSql =
   "SET SESSION transaction_isolation='READ-COMMITTED', time_zone='+00:00', innodb_lock_wait_timeout=5";
 
@@ -58,7 +70,10 @@ function wrap(raw: mysql.Connection): Connection {
 export type PoolOptions = {
   connections: number;
   queueMax?: number;
-  /** Several statements in one round trip: only for callers that build their SQL from numbers, ULIDs and escapeSql. */
+  /**
+   * Several statements in one round trip: only for callers that build their SQL from numbers, ULIDs and
+   * escapeSql.
+   */
   multipleStatements?: boolean;
   database?: string | null;
 };
@@ -80,7 +95,8 @@ export function createPool(config: Config, options: PoolOptions): Pool {
     bigNumberStrings: false, // above 2^53 only, as strings; money is asserted to be below
     timezone: "Z",
     charset: "utf8mb4",
-    // mysql2 looks for placeholders in every text, 250 KB of it for a group commit, also when there are no values.
+    // mysql2 looks for placeholders in every text, 250 KB of it for a group commit, also when there are no
+    // values.
     queryFormat: (sql: string, values: unknown) =>
       values === undefined || (values as unknown[]).length === 0
         ? sql
@@ -91,7 +107,7 @@ export function createPool(config: Config, options: PoolOptions): Pool {
 
   const take = () =>
     new Promise<mysql.PoolConnection>((resolve, reject) => {
-      pool.getConnection((error, conn) => (error ? reject(error) : resolve(conn)));
+      pool.getConnection((error, conn) => (error ? reject(refusalOf(error)) : resolve(conn)));
     });
   const use = async <T>(body: (conn: Connection) => Promise<T>): Promise<T> => {
     const raw = await take();

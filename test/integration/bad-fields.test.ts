@@ -1,0 +1,204 @@
+// Requests whose fields can't be accepted, over real HTTP against a real ingest process and MySQL: every
+// wrong field is named, and nothing is stored, charged or logged that should not be.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  FIELD_ERRORS_MAX,
+  FROM_CHARS_MAX,
+  REFERENCE_CHARS_MAX,
+  REQUEST_ID_CHARS_MAX,
+} from "../../src/core/limits.ts";
+import { makeCustomer } from "../support/ingest-process.ts";
+import { type Api, fieldsOf, message, refused, startApi } from "../support/refusals.ts";
+
+let api: Api;
+beforeAll(async () => {
+  api = await startApi();
+}, 60_000);
+afterAll(() => api.stop(), 30_000);
+
+describe("fields of a message", () => {
+  const cases: [string, object, string][] = [
+    ["an unknown field", { ...message, colour: "red" }, "colour"],
+    [
+      "__proto__ as a field",
+      JSON.parse(`{"__proto__":{"x":1},${JSON.stringify(message).slice(1)}`) as object,
+      "__proto__",
+    ],
+    ["constructor as a field", { ...message, constructor: 1 }, "constructor"],
+    ["no phone", { text: "x", type: "normal" }, "phone"],
+    ["an empty text", { ...message, text: "" }, "text"],
+    ["a text of 11 parts", { ...message, text: "a".repeat(153 * 10 + 1) }, "text"],
+    ["a text of 11 parts of UCS-2", { ...message, text: "س".repeat(67 * 10 + 1) }, "text"],
+    ["a text that fills the body", { ...message, text: "a".repeat(60_000) }, "text"],
+    ["a NUL", { ...message, text: "a\0b" }, "text"],
+    ["a lone high surrogate", { ...message, text: "a\ud83d" }, "text"],
+    ["a lone low surrogate", { ...message, text: "\ude00a" }, "text"],
+    ["a text that is a number", { ...message, text: 5 }, "text"],
+    ["a text that is null", { ...message, text: null }, "text"],
+    ["a phone that is none", { ...message, phone: "hello" }, "phone"],
+    ["a phone too short", { ...message, phone: "0912" }, "phone"],
+    ["a phone too long", { ...message, phone: "0".repeat(500) }, "phone"],
+    ["a phone as a number", { ...message, phone: 9121234567 }, "phone"],
+    ["a phone as an array", { ...message, phone: ["09121234567"] }, "phone"],
+    ["an unknown type", { ...message, type: "fast" }, "type"],
+    ["a type in capitals", { ...message, type: "NORMAL" }, "type"],
+    ["a type that is a prototype's name", { ...message, type: "toString" }, "type"],
+    ["a sender that is too long", { ...message, from: "x".repeat(FROM_CHARS_MAX + 1) }, "from"],
+    ["a sender with a newline", { ...message, from: "a\nb" }, "from"],
+    ["an empty reference", { ...message, reference: "" }, "reference"],
+    [
+      "a reference that is too long",
+      { ...message, reference: "x".repeat(REFERENCE_CHARS_MAX + 1) },
+      "reference",
+    ],
+    [
+      "a reference long in code points, short in graphemes",
+      { ...message, reference: `e${"\u0301".repeat(500)}` },
+      "reference",
+    ],
+    ["a reference with control characters", { ...message, reference: "a\u0001" }, "reference"],
+    ["a reference with a lone surrogate", { ...message, reference: "\ud800" }, "reference"],
+  ];
+  for (const [name, body, field] of cases) {
+    test(`${name} is refused by name`, async () => {
+      expect(fieldsOf(refused(await api.send(body), "validation_failed"))).toEqual([field]);
+    });
+  }
+
+  test("every wrong field is named at once", async () => {
+    const answer = await api.send({ phone: 1, text: 2, type: 3, from: 4, x: 5 });
+    expect(fieldsOf(refused(answer, "validation_failed"))).toEqual(["from", "phone", "text", "type", "x"]);
+  });
+
+  test("thousands of unknown fields are answered with the first fifty", async () => {
+    const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`f${i}`, 1]));
+    const answer = await api.send({ ...message, ...many });
+    expect(refused(answer, "validation_failed").errors).toHaveLength(FIELD_ERRORS_MAX);
+  });
+
+  test("features that are not built yet say so, and are not ignored", async () => {
+    for (const [field, value] of Object.entries({
+      send_at: "2030-01-01T00:00:00Z",
+      valid_for: 60,
+      callback_url: "https://example.com",
+    })) {
+      expect(fieldsOf(refused(await api.send({ ...message, [field]: value }), "not_supported"))).toEqual([
+        field,
+      ]);
+    }
+    refused(await api.send(message, { "idempotency-key": "k-1" }), "not_supported");
+  });
+
+  test("a text of exactly 10 parts passes every check but the phone's", async () => {
+    const answer = await api.send({ ...message, text: "a".repeat(1_530), phone: "1" });
+    expect(fieldsOf(refused(answer, "validation_failed"))).toEqual(["phone"]);
+  });
+});
+
+describe("fields of a top-up", () => {
+  for (const amount of [
+    "0",
+    "-1",
+    "-0",
+    "0.5",
+    "1e-3",
+    "9007199254740992",
+    "9007199254740993",
+    "1e400",
+    "1e300",
+    '"5"',
+    "null",
+    "true",
+    "[5]",
+    "{}",
+  ]) {
+    test(`an amount of ${amount} is refused`, async () => {
+      expect(
+        fieldsOf(refused(await api.topup(`{"amount":${amount},"request_id":"r"}`), "validation_failed")),
+      ).toEqual(["amount"]);
+    });
+  }
+
+  const ids: [string, unknown][] = [
+    ["is empty", ""],
+    [`has ${REQUEST_ID_CHARS_MAX + 1} characters`, "x".repeat(REQUEST_ID_CHARS_MAX + 1)],
+    ["is long in code points, short in graphemes", `e${"\u0301".repeat(500)}`],
+    ["is a number", 5],
+    ["is null", null],
+    ["holds a NUL", "a\0"],
+    ["holds a lone surrogate", "\ud800"],
+  ];
+  for (const [name, request_id] of ids) {
+    test(`a request_id that ${name} is refused`, async () => {
+      expect(fieldsOf(refused(await api.topup({ amount: 5, request_id }), "validation_failed"))).toEqual([
+        "request_id",
+      ]);
+    });
+  }
+
+  test("missing and unknown fields are refused by name", async () => {
+    expect(fieldsOf(refused(await api.topup({}), "validation_failed"))).toEqual(["amount", "request_id"]);
+    expect(
+      fieldsOf(refused(await api.topup({ amount: 5, request_id: "r", customer_id: 1 }), "validation_failed")),
+    ).toEqual(["customer_id"]);
+  });
+
+  test("a top-up that would pass 2^53 is refused and changes nothing", async () => {
+    const rich = await makeCustomer(api.db.config, Number.MAX_SAFE_INTEGER - 5);
+    const answer = await api.ask(
+      "/v1/wallet/topup",
+      { method: "POST", body: '{"amount":10,"request_id":"r"}' },
+      rich.apiKey,
+    );
+    expect(fieldsOf(refused(answer, "validation_failed"))).toEqual(["amount"]);
+  });
+
+  test("a request_id of 128 characters is taken", async () => {
+    const other = await makeCustomer(api.db.config, 0);
+    const body = JSON.stringify({ amount: 5, request_id: "ی".repeat(REQUEST_ID_CHARS_MAX) });
+    expect((await api.ask("/v1/wallet/topup", { method: "POST", body }, other.apiKey)).status).toBe(200);
+  });
+});
+
+describe("queries", () => {
+  const bad = [
+    "limit=0",
+    "limit=1001",
+    "limit=x",
+    "limit=1.5",
+    "cursor=x",
+    "cursor=%00",
+    `cursor=${"a".repeat(5_000)}`,
+    "unknown=1",
+  ];
+  const reports = [
+    "status=SENT",
+    "type=fast",
+    "from=yesterday",
+    "to=x",
+    "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z",
+    "phone=x",
+    "id=x",
+  ];
+  for (const query of bad) {
+    test(`${query.slice(0, 40)} is refused by every list`, async () => {
+      for (const path of ["/v1/messages", "/v1/wallet/ledger", "/v1/reports/messages"]) {
+        refused(await api.ask(`${path}?${query}`), "validation_failed");
+      }
+    });
+  }
+  for (const query of reports) {
+    test(`${query} is refused by the report`, async () => {
+      refused(await api.ask(`/v1/reports/messages?${query}`), "validation_failed");
+    });
+  }
+});
+
+describe("after all of it", () => {
+  test("nothing was stored, charged or logged that should not be", () => api.untouched());
+
+  test("a good message is still taken", async () => {
+    expect((await api.send(message)).status).toBe(202);
+  });
+});

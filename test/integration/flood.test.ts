@@ -1,0 +1,153 @@
+// Ten thousand requests at once, and clients that leave before their answer: each request is stored and
+// charged once or not at all, and the process goes on.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { connect } from "node:net";
+import { ERRORS } from "../../src/core/errors.ts";
+import { makeCustomer, type TestCustomer } from "../support/ingest-process.ts";
+import { head, parseAnswer, type RawAnswer, sendAndLeave } from "../support/raw-http.ts";
+import { type Api, message, refused, startApi } from "../support/refusals.ts";
+
+const PRICE = 500;
+const FLOOD = 10_000;
+const RICH = 100_000_000;
+
+let api: Api;
+beforeAll(async () => {
+  api = await startApi();
+}, 60_000);
+afterAll(() => api.stop(), 30_000);
+
+const body = JSON.stringify(message);
+const request = (apiKey: string) =>
+  head("POST", "/v1/sms/send", {
+    "content-type": "application/json",
+    "x-api-key": apiKey,
+    "content-length": String(body.length),
+  }) + body;
+
+/** Opens all connections first, then writes all requests, so that they really wait beside each other. */
+async function flood(requests: string[]): Promise<(RawAnswer | null)[]> {
+  const port = Number(new URL(api.ingest.url).port);
+  const sockets = await Promise.all(
+    requests.map(
+      () =>
+        new Promise<ReturnType<typeof connect>>((resolve, reject) => {
+          const socket = connect(port, "127.0.0.1", () => resolve(socket));
+          socket.on("error", reject);
+        }),
+    ),
+  );
+  return Promise.all(
+    sockets.map(
+      (socket, i) =>
+        new Promise<RawAnswer | null>((resolve) => {
+          let received: Buffer = Buffer.alloc(0);
+          socket.removeAllListeners("error");
+          socket.on("error", () => resolve(null));
+          socket.on("close", () => resolve(null));
+          socket.on("data", (chunk: Buffer) => {
+            received = Buffer.concat([received, chunk]);
+            const answer = parseAnswer(received);
+            if (answer === null) return;
+            resolve(answer);
+            socket.destroy();
+          });
+          socket.write(requests[i] as string);
+        }),
+    ),
+  );
+}
+
+/** Waits until no request is under way in the process. */
+async function idle(): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    const metrics = await (await fetch(`${api.ingest.healthUrl}/metrics`)).text();
+    if (/^sluice_ingest_queue\S* 0$/m.test(metrics)) return;
+    await Bun.sleep(50);
+  }
+  throw new Error("messages are still queued");
+}
+
+/** Messages stored; the wallet, its leases and its entries must agree with that number. */
+async function storedAndCharged({ customerId }: TestCustomer, opening: number): Promise<number> {
+  const one = async (sql: string) => {
+    const [row] = await api.db.pool.query<{ n: string | number | null }[]>(sql, [customerId]);
+    return Number(row?.n ?? 0);
+  };
+  const stored = await one("SELECT COUNT(*) AS n FROM messages WHERE customer_id=?");
+  const reserves = await one("SELECT COUNT(*) AS n FROM wallet_ledger WHERE customer_id=? AND op='reserve'");
+  const balance = await one("SELECT balance AS n FROM wallet_accounts WHERE customer_id=?");
+  const reserved = await one("SELECT reserved AS n FROM wallet_accounts WHERE customer_id=?");
+  const held = await one("SELECT SUM(granted-spent) AS n FROM credit_leases WHERE customer_id=?");
+  expect(reserves).toBe(stored);
+  expect(balance + reserved).toBe(opening);
+  expect(reserved - held).toBe(stored * PRICE);
+  return stored;
+}
+
+test("10,000 concurrent requests of one customer are accepted and charged, or told to wait", async () => {
+  const customer = await makeCustomer(api.db.config, RICH);
+  const answers = await flood(Array<string>(FLOOD).fill(request(customer.apiKey)));
+  const accepted = answers.filter((answer) => answer?.status === 202);
+  const others = answers.filter((answer) => answer?.status !== 202);
+  for (const answer of others) {
+    if (answer === null) throw new Error("a request got no answer");
+    refused({ status: answer.status, headers: answer.headers, text: answer.body }, "overloaded");
+    expect(Number(answer.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+  }
+  expect(accepted.length).toBeGreaterThan(FLOOD / 2);
+  const ids = new Set(accepted.map((answer) => (JSON.parse(answer?.body ?? "{}") as { id: string }).id));
+  expect(ids.size).toBe(accepted.length);
+  expect(await storedAndCharged(customer, RICH)).toBe(accepted.length);
+}, 60_000);
+
+test("10,000 concurrent requests of 100 customers, half of them nonsense, are each answered right", async () => {
+  const customers = await Promise.all(
+    Array.from({ length: 100 }, () => makeCustomer(api.db.config, 25 * PRICE)),
+  );
+  const good = customers.flatMap(({ apiKey }) => Array<string>(50).fill(request(apiKey)));
+  const bad = customers.flatMap(({ apiKey }) =>
+    Array<string>(50).fill(request(apiKey).replace("phone", "fone_")),
+  );
+  const mixed = good.flatMap((one, i) => [one, bad[i] as string]);
+  const answers = await flood(mixed);
+  const count = new Map<number, number>();
+  for (const answer of answers) count.set(answer?.status ?? 0, (count.get(answer?.status ?? 0) ?? 0) + 1);
+  // Each wallet pays for 25 of its 50; 503 is allowed where credit or the queue was busy, never a fault.
+  expect(count.get(422)).toBe(5_000);
+  for (const status of count.keys()) expect([202, 402, 422, 503]).toContain(status);
+  expect(count.get(202) ?? 0).toBeLessThanOrEqual(2_500);
+  expect(count.get(402) ?? 0).toBeLessThanOrEqual(2_500);
+  let stored = 0;
+  for (const customer of customers) stored += await storedAndCharged(customer, 25 * PRICE);
+  expect(stored).toBe(count.get(202) ?? 0);
+}, 60_000);
+
+test("clients that leave before the answer are charged for what was stored, and nothing else", async () => {
+  const customer = await makeCustomer(api.db.config, RICH);
+  await Promise.all(
+    Array.from({ length: 500 }, () => sendAndLeave(api.ingest.url, [request(customer.apiKey)])),
+  );
+  await idle();
+  const stored = await storedAndCharged(customer, RICH);
+  expect(stored).toBeLessThanOrEqual(500);
+  expect(stored).toBeGreaterThan(0);
+});
+
+test("clients that leave in the middle of their request store nothing", async () => {
+  const customer = await makeCustomer(api.db.config, RICH);
+  const whole = request(customer.apiKey);
+  const cuts = Array.from({ length: 200 }, (_, i) =>
+    whole.slice(0, 1 + Math.floor((i * (whole.length - 1)) / 200)),
+  );
+  await Promise.all(cuts.map((cut) => sendAndLeave(api.ingest.url, [cut])));
+  await idle();
+  expect(await storedAndCharged(customer, RICH)).toBe(0);
+});
+
+test("after all of it, no fault was logged and no text, phone or key", async () => {
+  await api.untouched();
+  expect(api.ingest.log()).not.toContain(ERRORS.internal.title);
+  expect((await api.send(message)).status).toBe(202);
+});

@@ -1,0 +1,77 @@
+// HTTP by hand over one socket, for what no client would send: half requests, wrong lengths, bytes that are
+// no text.
+
+import { connect } from "node:net";
+
+export type RawAnswer = { status: number; headers: Map<string, string>; body: string };
+
+/**
+ * Writes the pieces to a new connection, one after another, and resolves with the first answer; rejects
+ * without one.
+ */
+export function rawHttp(
+  url: string,
+  pieces: (string | Uint8Array)[],
+  timeoutMs = 20_000,
+): Promise<RawAnswer> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname);
+    let received: Buffer = Buffer.alloc(0);
+    const finish = (how: () => void) => {
+      socket.destroy();
+      how();
+    };
+    socket.setTimeout(timeoutMs, () => finish(() => reject(new Error("no answer in time"))));
+    socket.on("connect", () => {
+      for (const piece of pieces) socket.write(piece);
+    });
+    socket.on("data", (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk]);
+      const answer = parseAnswer(received);
+      if (answer !== null) finish(() => resolve(answer));
+    });
+    // A server that answers early and closes may reset what is still being written: the answer counts.
+    socket.on("error", (error) => finish(() => reject(error)));
+    socket.on("close", () => reject(new Error(`closed after ${received.length} bytes`)));
+  });
+}
+
+/** Writes the pieces and goes away without waiting for an answer. */
+export function sendAndLeave(url: string, pieces: (string | Uint8Array)[]): Promise<void> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), hostname);
+    socket.on("error", () => resolve());
+    socket.on("close", () => resolve());
+    socket.on("connect", () => {
+      for (const piece of pieces.slice(0, -1)) socket.write(piece);
+      socket.write(pieces.at(-1) ?? "", () => socket.destroy());
+    });
+  });
+}
+
+/** The head of a request, with its closing empty line. */
+export function head(method: string, path: string, headers: Record<string, string>): string {
+  const lines = Object.entries({ host: "sluice", ...headers }).map(
+    ([name, value]) => `${name}: ${value}\r\n`,
+  );
+  return `${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n`;
+}
+
+/** Null while the answer is not whole. All answers of this API have a content-length. */
+export function parseAnswer(received: Buffer): RawAnswer | null {
+  const end = received.indexOf("\r\n\r\n");
+  if (end < 0) return null;
+  const [first = "", ...lines] = received.subarray(0, end).toString("latin1").split("\r\n");
+  const headers = new Map(
+    lines.map((line) => [
+      line.slice(0, line.indexOf(":")).toLowerCase(),
+      line.slice(line.indexOf(":") + 1).trim(),
+    ]),
+  );
+  const body = received.subarray(end + 4);
+  const length = Number(headers.get("content-length") ?? 0);
+  if (body.length < length) return null;
+  return { status: Number(first.split(" ")[1]), headers, body: body.subarray(0, length).toString() };
+}
