@@ -1,6 +1,7 @@
-// The whole way of a message, measured and then proved: HTTP, MySQL, Kafka, operators, ClickHouse. Sends at a fixed rate, looks five
-// seconds after the last one whether anything is left over, runs reconcile --settled, and compares every count. Needs a running
-// gateway (`make run`) that nobody else is using; adds customers of its own to it. Exit 1 when any of it doesn't hold.
+// The whole way of a message, measured and then proved: HTTP, MySQL, Kafka, operators, ClickHouse. Sends at a
+// fixed rate, looks five seconds after the last one whether anything is left over, runs reconcile --settled,
+// and compares every count. Needs a running gateway (`make run`) that nobody else is using; adds customers of
+// its own to it. Exit 1 when any of it doesn't hold.
 
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
@@ -113,7 +114,8 @@ function requestsOf(customers: readonly BenchCustomer[]): () => Buffer {
   const random = randomFrom(BENCH_SEED);
   const built = customers.flatMap(({ apiKey }, i) =>
     ["normal", "express"].map((type) => {
-      // Subscriber numbers that end in 1 to 3 after 9990 have a meaning for the simulated operators; these begin with 1.
+      // Subscriber numbers that end in 1 to 3 after 9990 have a meaning for the simulated operators; these
+      // begin with 1.
       const phone = `+98912${1_000_000 + i}`;
       const body = JSON.stringify({
         phone,

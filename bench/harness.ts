@@ -1,4 +1,5 @@
-// What benches share: a fixed seed, customers with credit, CPU time of the processes, and a result as JSON with its ratio first.
+// What benches share: a fixed seed, customers with credit, CPU time of the processes, and a result as JSON
+// with its ratio first.
 
 import { readFileSync } from "node:fs";
 import { createIdFactory } from "../src/core/id.ts";

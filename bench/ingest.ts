@@ -1,5 +1,6 @@
-// How many durable, charged accepts a second the gateway takes, and how that compares with the plain way (bench/plain-server.ts) in
-// the same run. Needs a running gateway (`make run`); adds customers of its own to it. Load: wrk, one keep-alive connection each.
+// How many durable, charged accepts a second the gateway takes, and how that compares with the plain way
+// (bench/plain-server.ts) in the same run. Needs a running gateway (`make run`); adds customers of its own to
+// it. Load: wrk, one keep-alive connection each.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

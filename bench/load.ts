@@ -1,6 +1,7 @@
-// An open-loop load generator: requests are due at fixed times, whether or not answers came, and latency counts from then, so a
-// stall is not hidden. Raw keep-alive sockets and requests built beforehand, to leave the CPU to what is measured. Bound: one
-// request at a time on each connection; what is due while all are busy waits and is counted late.
+// An open-loop load generator: requests are due at fixed times, whether or not answers came, and latency
+// counts from then, so a stall is not hidden. Raw keep-alive sockets and requests built beforehand, to leave
+// the CPU to what is measured. Bound: one request at a time on each connection; what is due while all are
+// busy waits and is counted late.
 
 import { connect, type Socket } from "node:net";
 

@@ -1,5 +1,6 @@
-// The baseline of bench/ingest: the same request, done the plain way. One transaction per request on a pool of 64 connections:
-// lock the wallet, check, move the money, write message, entry and outbox rows, commit, answer. Correct, durable, and slow.
+// The baseline of bench/ingest: the same request, done the plain way. One transaction per request on a pool
+// of 64 connections: lock the wallet, check, move the money, write message, entry and outbox rows, commit,
+// answer. Correct, durable, and slow.
 
 import { insufficientBalance, SluiceError } from "../src/core/errors.ts";
 import { createIdFactory } from "../src/core/id.ts";

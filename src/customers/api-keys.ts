@@ -1,5 +1,6 @@
-// API keys: made, found, revoked. A key is 160 random bits, shown once; the database has only its SHA-256, which needs no salt or
-// stretching at that length. Invariant: at most two live keys a customer, so that one can be rotated.
+// API keys: made, found, revoked. A key is 160 random bits, shown once; the database has only its SHA-256,
+// which needs no salt or stretching at that length. Invariant: at most two live keys a customer, so that one
+// can be rotated.
 
 import { createHash, randomBytes } from "node:crypto";
 import { SluiceError } from "../core/errors.ts";
@@ -16,7 +17,10 @@ export type KeyRow = { key_id: string; scopes: string; created_at: string; revok
 
 export const hashKey = (key: string): Buffer => createHash("sha256").update(key).digest();
 
-/** Makes a key and returns it; it can't be read again. @throws SluiceError not_found, validation_failed (two are live) */
+/**
+ * Makes a key and returns it; it can't be read again. @throws SluiceError not_found, validation_failed (two
+ * are live)
+ */
 export function createKey(
   { pool, id }: { pool: Pool; id: () => string },
   customerId: number,

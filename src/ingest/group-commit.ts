@@ -1,8 +1,10 @@
-// The queue before the database, and the loops that empty it. There is no timer: whenever a commit connection is free it takes what
-// is queued, up to COMMIT_ROWS_MAX; under load batches grow by themselves, when idle a message commits alone.
+// The queue before the database, and the loops that empty it. There is no timer: whenever a commit connection
+// is free it takes what is queued, up to COMMIT_ROWS_MAX; under load batches grow by themselves, when idle a
+// message commits alone.
 // Invariant: a caller is answered only when its batch's outcome is certain, or told that it isn't known.
 // Bound: QUEUE_ROWS_MAX messages, QUEUE_CUSTOMER_ROWS_MAX of one customer; what is more is refused at once.
-// Crash points: before COMMIT nothing is stored and nobody was answered; after it the outbox row carries on whatever happens here.
+// Crash points: before COMMIT nothing is stored and nobody was answered; after it the outbox row carries on
+// whatever happens here.
 
 import { SluiceError } from "../core/errors.ts";
 import {
@@ -91,7 +93,10 @@ export function createGroupCommit(
     if (queue.length > 0) wake();
   };
 
-  /** Stores and answers all of them; credit of what wasn't stored is returned, or its lease dropped, before that. */
+  /**
+   * Stores and answers all of them; credit of what wasn't stored is returned, or its lease dropped, before
+   * that.
+   */
   const commit = async (all: Item[]): Promise<void> => {
     let items = all;
     let batch = batchOf(items);

@@ -1,5 +1,6 @@
-// One HTTP request as the routes see it, and what they answer. Owns reading a body within its bounds, and the answers every route
-// shares. Leaves sockets to server.ts. Invariant: every answer carries X-Request-Id; no answer shows more than the errors table.
+// One HTTP request as the routes see it, and what they answer. Owns reading a body within its bounds, and the
+// answers every route shares. Leaves sockets to server.ts. Invariant: every answer carries X-Request-Id; no
+// answer shows more than the errors table.
 
 import { problemBody, problemHeaders, SluiceError, toSluiceError } from "../core/errors.ts";
 import { BODY_BYTES_MAX, JSON_DEPTH_MAX } from "../core/limits.ts";

@@ -3,9 +3,11 @@
 //   spend ── enough available ──► available −, inFlight +  ── committed ──► inFlight −
 //     └───── not enough ──► waits ── refill ──► served in order, or refused: 402, or 503 while the credit is held elsewhere
 //
-// A lease in doubt (its commit's outcome unknown, or fenced by the database) is dropped: a new one under a new epoch takes its place
-// and the reaper settles the old one from what was committed. Leaves SQL to src/ledger/lease.ts.
-// Invariant: available + inFlight ≤ granted − spent of its row. Bound: what waits is bounded by the commit queue's own bound.
+// A lease in doubt (its commit's outcome unknown, or fenced by the database) is dropped: a new one under a
+// new epoch takes its place and the reaper settles the old one from what was committed. Leaves SQL to
+// src/ledger/lease.ts.
+// Invariant: available + inFlight ≤ granted − spent of its row. Bound: what waits is bounded by the commit
+// queue's own bound.
 
 import { insufficientBalance, SluiceError } from "../core/errors.ts";
 import {
@@ -42,7 +44,10 @@ export type Lease = {
   idleTicks: number;
 };
 export type LeaseBook = {
-  /** Takes `cost` from the customer's lease: at once, or when a refill brought it. @throws SluiceError 402 or 503 */
+  /**
+   * Takes `cost` from the customer's lease: at once, or when a refill brought it. @throws SluiceError 402 or
+   * 503
+   */
   spend(customerId: number, cost: number): Lease | Promise<Lease>;
   committed(lease: Lease, cost: number): void;
   /** The message was not stored, for certain. */
@@ -183,7 +188,8 @@ export function createLeaseBook(deps: LeaseDeps, { nodeId, leaseTtlMs, log }: Le
           } catch (err) {
             failures++;
             log.warn({ err, failures }, "refill failed");
-            // The grant may have been committed all the same: its row is for the reaper, and a new lease asks again.
+            // The grant may have been committed all the same: its row is for the reaper, and a new lease asks
+            // again.
             if (isConnectionLost(err)) for (const lease of wanting) drop(lease);
             if (skipLocked) continue;
             const still = wanting.flatMap((lease) => leases.get(lease.customerId) ?? []);

@@ -1,5 +1,6 @@
-// A token bucket per customer, in message parts a minute. Each ingest process has its own, so with N processes a customer's rate is
-// up to N times its limit until the buckets are shared. Source of the headers: draft-ietf-httpapi-ratelimit-headers-10.
+// A token bucket per customer, in message parts a minute. Each ingest process has its own, so with N
+// processes a customer's rate is up to N times its limit until the buckets are shared. Source of the headers:
+// draft-ietf-httpapi-ratelimit-headers-10.
 
 import { TokenBucket } from "limiter";
 import { SluiceError } from "../core/errors.ts";
@@ -7,7 +8,10 @@ import { KEY_CACHE_MAX } from "../core/limits.ts";
 import type { KeyOwner } from "../customers/api-keys.ts";
 
 export type RateLimits = {
-  /** Takes `parts` from the bucket; the RateLimit headers, or null without a limit. @throws SluiceError rate_limited */
+  /**
+   * Takes `parts` from the bucket; the RateLimit headers, or null without a limit. @throws SluiceError
+   * rate_limited
+   */
   take(owner: KeyOwner, parts: number): Record<string, string> | null;
 };
 

@@ -1,4 +1,5 @@
-// What a customer may look up: wallet, statement, messages, reports. Each is one function of src/reports behind one path.
+// What a customer may look up: wallet, statement, messages, reports. Each is one function of src/reports
+// behind one path.
 
 import type { KeyOwner } from "../customers/api-keys.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";

@@ -1,5 +1,6 @@
-// The bodies this API takes, as JSON Schema: checked here, published from here. The fast check is compiled once; why a body was
-// refused is worked out only when it was. Leaves what needs more than its shape (phones, texts, money) to the routes.
+// The bodies this API takes, as JSON Schema: checked here, published from here. The fast check is compiled
+// once; why a body was refused is worked out only when it was. Leaves what needs more than its shape (phones,
+// texts, money) to the routes.
 
 import { Type } from "typebox";
 import { Compile } from "typebox/compile";
@@ -50,7 +51,10 @@ export type TopupBody = { amount: number; request_id: string };
 type Schema = typeof SendBody | typeof TopupBody;
 export type Checker<T> = (body: unknown) => T;
 
-/** A function that returns the body as T, or throws validation_failed (not_supported when only `notYet` fields are in the way). */
+/**
+ * A function that returns the body as T, or throws validation_failed (not_supported when only `notYet` fields
+ * are in the way).
+ */
 export function checkerOf<T>(schema: Schema, notYet: readonly string[] = []): Checker<T> {
   const compiled = Compile(schema);
   const fields = Object.keys(schema.properties);

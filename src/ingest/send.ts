@@ -1,4 +1,5 @@
-// POST /v1/sms/send: check, price, take the credit, store in the group commit, and only then say 202. The hot path.
+// POST /v1/sms/send: check, price, take the credit, store in the group commit, and only then say 202. The hot
+// path.
 
 import { SluiceError } from "../core/errors.ts";
 import type { IdFactory } from "../core/id.ts";

@@ -1,7 +1,9 @@
-// The group commit's transaction: messages, their reserve entries, one outbox row per lane, one events row, and what each lease
-// spent. Two round trips: all statements, checked, then COMMIT. Leases come last so that their row locks, which every batch of
-// the same customers wants, are held for one update and the commit, not for the inserts.
-// Invariant: a lease that was taken back is not there to be updated, so its late owner can't commit. Bound: COMMIT_ROWS_MAX rows.
+// The group commit's transaction: messages, their reserve entries, one outbox row per lane, one events row,
+// and what each lease spent. Two round trips: all statements, checked, then COMMIT. Leases come last so that
+// their row locks, which every batch of the same customers wants, are held for one update and the commit, not
+// for the inserts.
+// Invariant: a lease that was taken back is not there to be updated, so its late owner can't commit. Bound:
+// COMMIT_ROWS_MAX rows.
 
 import { type LaneRecord, type LedgerRow, packLaneRow, type StatusRow } from "../core/record.ts";
 import { type Connection, errorNumber, type WriteResult } from "../platform/mysql.ts";
@@ -27,7 +29,10 @@ export class CommitInDoubtError extends Error {
 
 const CHECK_VIOLATED = 3819;
 
-/** Stores the batch. @throws FencedError, CommitInDoubtError, or the database's error (nothing was stored then) */
+/**
+ * Stores the batch. @throws FencedError, CommitInDoubtError, or the database's error (nothing was stored
+ * then)
+ */
 export async function acceptBatch(conn: Connection, batch: Batch): Promise<void> {
   batch.spends.sort((a, b) => a.customerId - b.customerId || a.epoch - b.epoch);
   let results: WriteResult[];
@@ -49,7 +54,10 @@ export async function acceptBatch(conn: Connection, batch: Batch): Promise<void>
   }
 }
 
-/** Whether a batch in doubt was committed. The locking read waits for a transaction that is still open, so the answer is final. */
+/**
+ * Whether a batch in doubt was committed. The locking read waits for a transaction that is still open, so the
+ * answer is final.
+ */
 export async function isStored(conn: Connection, batch: Batch): Promise<boolean> {
   const first = batch.records[0] as LaneRecord;
   const found = await conn.query(`SELECT id FROM messages WHERE id='${first.id}' FOR UPDATE`);

@@ -1,6 +1,8 @@
-// Claims: which sender works on which messages, and until when. Owns `queued → sending`; ending a claim is settle.ts.
-// Invariant: a message is claimed once an attempt: the record's attempt must equal the row's, and the row be queued, so a record
-// delivered twice finds nothing. Bound: CLAIM_ROWS_MAX messages. Time limits are MySQL's clock.
+// Claims: which sender works on which messages, and until when. Owns `queued → sending`; ending a claim is
+// settle.ts.
+// Invariant: a message is claimed once an attempt: the record's attempt must equal the row's, and the row be
+// queued, so a record delivered twice finds nothing. Bound: CLAIM_ROWS_MAX messages. Time limits are MySQL's
+// clock.
 
 import assert from "node:assert/strict";
 import { CLAIM_ROWS_MAX, CLAIM_TTL_MS } from "../core/limits.ts";
@@ -16,8 +18,8 @@ export type ClaimRequest = { claimId: string; lane: Lane; records: readonly Lane
 export type Claimed = { records: LaneRecord[]; wasStored: boolean };
 
 /**
- * Claims those of the records that may be sent now and returns them, in one transaction. Repeat with the same claimId and `again`
- * after a lost connection: a claim that was stored then is returned as it is.
+ * Claims those of the records that may be sent now and returns them, in one transaction. Repeat with the same
+ * claimId and `again` after a lost connection: a claim that was stored then is returned as it is.
  */
 export function claimMessages(pool: Pool, request: ClaimRequest, again = false): Promise<Claimed> {
   assert(

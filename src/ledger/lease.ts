@@ -1,6 +1,8 @@
-// Leases in the database: grant, release, renew, reap. Owns every statement on credit_leases but the commit's own spending.
-// Order of locks everywhere: wallets in customer_id order, then leases. So while a wallet is locked its leases can only be spent
-// from, never given or taken back. Invariant: reserved = unspent leases + messages not settled. Bound: LEASE_BATCH_MAX customers.
+// Leases in the database: grant, release, renew, reap. Owns every statement on credit_leases but the commit's
+// own spending.
+// Order of locks everywhere: wallets in customer_id order, then leases. So while a wallet is locked its
+// leases can only be spent from, never given or taken back. Invariant: reserved = unspent leases + messages
+// not settled. Bound: LEASE_BATCH_MAX customers.
 
 import type { LedgerRow } from "../core/record.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
@@ -11,7 +13,10 @@ import { rows } from "./sql-text.ts";
 export const LEASE_BATCH_MAX = 500;
 
 export type LeaseDeps = { pool: Pool; id: () => string; now: () => number };
-/** What the lease wants: the costs that wait for it, in order, and the size it would like for what comes after them. */
+/**
+ * What the lease wants: the costs that wait for it, in order, and the size it would like for what comes after
+ * them.
+ */
 export type Want = { customerId: number; epoch: number; costs: number[]; target: number; held: boolean };
 /** balance and elsewhere are what is left after this grant: in the wallet, and unspent in other leases. */
 export type Grant = {
@@ -26,8 +31,9 @@ type Wallet = { customer_id: number; balance: number };
 type LeaseRow = { customer_id: number; node_id: string; epoch: number; unspent: number };
 
 /**
- * How much to give, in minor units: all that waits and up to an eighth of the rest ahead of need; when the wallet can't cover
- * what waits, exactly those costs that fit, in order. So grants shrink as a wallet empties and the last ones are exact.
+ * How much to give, in minor units: all that waits and up to an eighth of the rest ahead of need; when the
+ * wallet can't cover what waits, exactly those costs that fit, in order. So grants shrink as a wallet empties
+ * and the last ones are exact.
  */
 export function grantSize(balance: number, costs: readonly number[], target: number): number {
   let need = 0;
@@ -35,7 +41,9 @@ export function grantSize(balance: number, costs: readonly number[], target: num
   return need + Math.floor(Math.min(target, (balance - need) / 8)); // a target comes from a rate, which is no whole number
 }
 
-/** Gives credit to leases of this node, all in one transaction. A busy wallet is left out with `skipLocked`. */
+/**
+ * Gives credit to leases of this node, all in one transaction. A busy wallet is left out with `skipLocked`.
+ */
 export function grantLeases(
   { pool, id, now }: LeaseDeps,
   nodeId: string,
@@ -91,8 +99,8 @@ function decide(wallet: Wallet, want: Want, leases: LeaseRow[], nodeId: string):
 export type Release = { customerId: number; epoch: number; amount: number };
 
 /**
- * Gives unspent credit back, and drops rows that hold nothing more. Only leases still there under their epoch are touched:
- * what was reaped in between went back already.
+ * Gives unspent credit back, and drops rows that hold nothing more. Only leases still there under their epoch
+ * are touched: what was reaped in between went back already.
  */
 export function releaseLeases(
   { pool, id, now }: LeaseDeps,
@@ -141,7 +149,10 @@ export async function renewLeases(
   );
 }
 
-/** Takes back what dead processes hold, by MySQL's clock. Returns how many leases it ended; call again while it is the maximum. */
+/**
+ * Takes back what dead processes hold, by MySQL's clock. Returns how many leases it ended; call again while
+ * it is the maximum.
+ */
 export async function reapLeases({ pool, id, now }: LeaseDeps): Promise<number> {
   const expired = await pool.query<{ customer_id: number }[]>(
     `SELECT DISTINCT customer_id FROM credit_leases WHERE expires_at < NOW(3) ORDER BY customer_id LIMIT ${LEASE_BATCH_MAX}`,

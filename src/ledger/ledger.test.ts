@@ -1,4 +1,5 @@
-// The books under concurrency, on a real MySQL: grants, the group commit's fence, release, reaping and top-ups.
+// The books under concurrency, on a real MySQL: grants, the group commit's fence, release, reaping and
+// top-ups.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";

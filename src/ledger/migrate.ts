@@ -1,5 +1,6 @@
-// MySQL's migrations: the database itself, sql/mysql in order, and the partitions of the days ahead. Safe when two run at once
-// (GET_LOCK); forward only. Leaves reading, checksums and order to src/platform/migrations.ts.
+// MySQL's migrations: the database itself, sql/mysql in order, and the partitions of the days ahead. Safe
+// when two run at once (GET_LOCK); forward only. Leaves reading, checksums and order to
+// src/platform/migrations.ts.
 
 import { fileURLToPath } from "node:url";
 import type { Config } from "../platform/config.ts";
@@ -26,7 +27,10 @@ const FOLDER = fileURLToPath(new URL("../../sql/mysql", import.meta.url));
 const LOCK_WAIT_S = 60;
 const ALREADY_THERE = new Set([1050, 1060, 1061, 1091, 1826]); // table, column, key; nothing to drop; foreign key
 
-/** Brings the database named in the config to the newest schema. @throws Error that says which file was refused and why */
+/**
+ * Brings the database named in the config to the newest schema. @throws Error that says which file was
+ * refused and why
+ */
 export async function migrateMysql(config: Config, options: MigrateOptions = {}): Promise<MigrateResult> {
   const { nowMs = Date.now(), daysAhead, folder = FOLDER } = options;
   const database = quoteName(config.mysqlDatabase);

@@ -1,6 +1,7 @@
-// Daily partitions of `messages` and `wallet_ledger`, cut by ULID, created ahead. Owns the DDL; leaves to its callers when (once
-// at migration, then daily). Invariant: the partition of a day exists before its first row, so p_future stays empty and cutting
-// it copies nothing. Bound: DDL waits at most 1 s for its table lock, because all later statements queue behind it.
+// Daily partitions of `messages` and `wallet_ledger`, cut by ULID, created ahead. Owns the DDL; leaves to its
+// callers when (once at migration, then daily). Invariant: the partition of a day exists before its first
+// row, so p_future stays empty and cutting it copies nothing. Bound: DDL waits at most 1 s for its table
+// lock, because all later statements queue behind it.
 
 import { ulidDayPrefix } from "../core/id.ts";
 import { type Connection, errorNumber, type Pool } from "../platform/mysql.ts";
@@ -11,9 +12,11 @@ export type PartitionOptions = { nowMs: number; daysAhead?: number };
 export type PartitionResult = { kind: "done"; created: number } | { kind: "busy" };
 
 const TABLES = { messages: "id", wallet_ledger: "entry_id" } as const;
-// Scheduled sends reach 30 days ahead; their rows are keyed by the day of acceptance, but a week of missed runs must not hurt.
+// Scheduled sends reach 30 days ahead; their rows are keyed by the day of acceptance, but a week of missed
+// runs must not hurt.
 const DAYS_AHEAD = 35;
-// A ULID may be a little older than the transaction that stores it, and the first partition also takes all that is older still.
+// A ULID may be a little older than the transaction that stores it, and the first partition also takes all
+// that is older still.
 const DAYS_BACK = 1;
 const DAYS_AT_ONCE_MAX = 400;
 const LOCK_WAIT_S = 1;
@@ -24,7 +27,9 @@ const LOCK_WAIT_ERROR = 1205;
 /** Reconcile holds this too: DDL under its snapshot would end it (1412, table definition has changed). */
 export const tablesLockName = (database: string): string => `sluice-tables:${database}`.slice(0, 64);
 
-/** Makes today's partitions and those of the days ahead. Safe to call at any time and from several processes. */
+/**
+ * Makes today's partitions and those of the days ahead. Safe to call at any time and from several processes.
+ */
 export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise<PartitionResult> {
   return pool.use(async (conn) => {
     const [{ database } = { database: "" }] = await conn.query<{ database: string }[]>(

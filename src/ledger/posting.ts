@@ -1,5 +1,6 @@
-// Writing entries: the one place that knows the columns of wallet_ledger and of an events row. Every transaction that changes a
-// wallet posts its entries here, so the books and their events can't part. Bound: the callers' batch bounds.
+// Writing entries: the one place that knows the columns of wallet_ledger and of an events row. Every
+// transaction that changes a wallet posts its entries here, so the books and their events can't part. Bound:
+// the callers' batch bounds.
 
 import { type LedgerOp, type LedgerRow, packEvents, type StatusRow } from "../core/record.ts";
 import { blob, dateTime } from "./sql-text.ts";

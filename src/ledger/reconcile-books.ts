@@ -1,6 +1,8 @@
-// Reconcile's view of MySQL: sums per customer from one snapshot, what they must equal, and the entries of customers that differ.
-// A fingerprint, the sum of CRC32('<id>:<amount>') over rows, tells that two sets of rows are the same without joining them;
-// only customers whose sums or fingerprints differ are read row by row. Bound: one row a customer, day and op in memory.
+// Reconcile's view of MySQL: sums per customer from one snapshot, what they must equal, and the entries of
+// customers that differ.
+// A fingerprint, the sum of CRC32('<id>:<amount>') over rows, tells that two sets of rows are the same
+// without joining them; only customers whose sums or fingerprints differ are read row by row. Bound: one row
+// a customer, day and op in memory.
 
 import type { Connection } from "../platform/mysql.ts";
 import { type Drift, type DriftEntry, ENTRIES_NAMED_MAX, type Invariant } from "./reconcile-result.ts";
@@ -149,7 +151,8 @@ function messagesMatch(c: CustomerBooks): boolean {
   return equal(c.entries.get("reserve") ?? NO_ROWS, all) && same("capture") && same("refund");
 }
 
-// One row a message that breaks a rule. An express message taken too late is `sent` and refunded, which is as promised.
+// One row a message that breaks a rule. An express message taken too late is `sent` and refunded, which is as
+// promised.
 const MESSAGE_PROBLEMS = `
   SELECT m.id AS entry_id, m.status, m.cost AS amount, o.op AS open_op, o.amount AS open_amount, c.op AS close_op, c.amount AS close_amount,
     CASE WHEN o.op IS NULL OR o.op <> 'reserve' OR o.amount <> m.cost THEN 'reserve' ELSE 'close' END AS broken

@@ -1,8 +1,9 @@
-// Reconcile's comparison of MySQL's entries with ClickHouse's, by customer and the day of the entry's own time. Days that differ
-// are cut into seconds and only seconds that differ are read entry by entry, so under load that is the last few. An entry that
-// ClickHouse lacks is pending while it may be on its way: event rows wait in the outbox, it is younger than PENDING_MS by MySQL's
-// clock, or ClickHouse hasn't come that far in the topic. One that MySQL lacks is looked for again in MySQL as it is now, since
-// ClickHouse is read after the snapshot. Days older than ClickHouse keeps entries are compared by their sums.
+// Reconcile's comparison of MySQL's entries with ClickHouse's, by customer and the day of the entry's own
+// time. Days that differ are cut into seconds and only seconds that differ are read entry by entry, so under
+// load that is the last few. An entry that ClickHouse lacks is pending while it may be on its way: event rows
+// wait in the outbox, it is younger than PENDING_MS by MySQL's clock, or ClickHouse hasn't come that far in
+// the topic. One that MySQL lacks is looked for again in MySQL as it is now, since ClickHouse is read after
+// the snapshot. Days older than ClickHouse keeps entries are compared by their sums.
 
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
@@ -201,7 +202,10 @@ async function compare(
   return { drifts, pending };
 }
 
-/** Time of the newest entry that ClickHouse has taken in; the topic is in the order of transactions, give or take seconds. */
+/**
+ * Time of the newest entry that ClickHouse has taken in; the topic is in the order of transactions, give or
+ * take seconds.
+ */
 async function reachedMs(clickhouse: Clickhouse): Promise<number> {
   const [row] = await clickhouse.query<{ at: string }>(
     "SELECT toUnixTimestamp64Milli(max(newest_at)) AS at FROM freshness WHERE topic = 'wallet.ledger'",

@@ -1,4 +1,5 @@
-// What reconcile can answer: the invariants by name, drifts with their entries, and the closed union of results.
+// What reconcile can answer: the invariants by name, drifts with their entries, and the closed union of
+// results.
 
 export const RECONCILE_INVARIANTS = [
   "balance_equals_entries",

@@ -1,8 +1,9 @@
-// The proof that money adds up: every invariant of the ledger, in MySQL and against ClickHouse, for one customer or all, at any
-// moment and under load. Owns what is checked and what the answer is; leaves SQL to reconcile-books.ts (MySQL) and
-// reconcile-events.ts (ClickHouse). Reads only. Invariants of its own: MySQL is read in one snapshot; what may still be on its
-// way to ClickHouse is pending, never drift; whatever can't be checked is said to be so. Bound: two scans of entries and messages
-// summed per customer, then single entries of customers that differ, ENTRIES_NAMED_MAX a drift.
+// The proof that money adds up: every invariant of the ledger, in MySQL and against ClickHouse, for one
+// customer or all, at any moment and under load. Owns what is checked and what the answer is; leaves SQL to
+// reconcile-books.ts (MySQL) and reconcile-events.ts (ClickHouse). Reads only. Invariants of its own: MySQL
+// is read in one snapshot; what may still be on its way to ClickHouse is pending, never drift; whatever can't
+// be checked is said to be so. Bound: two scans of entries and messages summed per customer, then single
+// entries of customers that differ, ENTRIES_NAMED_MAX a drift.
 
 import { SluiceError } from "../core/errors.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";

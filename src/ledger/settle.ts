@@ -1,8 +1,9 @@
-// Changes of message status with everything that goes along: entry, wallet, event, retry row, claim. Owns the only SQL that ends
-// a message. Locks in one order: claim, messages by id, wallets by customer_id. The common case is two round trips: every
-// statement, checked by the number of rows it changed, then COMMIT; any surprise rolls back and reads the rows under lock.
-// Invariants: a message leaves `sending` or `unknown` once, whoever gets there first; a retry's outbox row, a refund and the
-// status that caused it commit together. Bound: CLAIM_ROWS_MAX changes a transaction.
+// Changes of message status with everything that goes along: entry, wallet, event, retry row, claim. Owns the
+// only SQL that ends a message. Locks in one order: claim, messages by id, wallets by customer_id. The common
+// case is two round trips: every statement, checked by the number of rows it changed, then COMMIT; any
+// surprise rolls back and reads the rows under lock.
+// Invariants: a message leaves `sending` or `unknown` once, whoever gets there first; a retry's outbox row, a
+// refund and the status that caused it commit together. Bound: CLAIM_ROWS_MAX changes a transaction.
 
 import assert from "node:assert/strict";
 import { CLAIM_ROWS_MAX, TRANSACTION_ATTEMPTS_MAX, UNKNOWN_TTL_MS } from "../core/limits.ts";
@@ -35,11 +36,14 @@ export type Settlement = {
   retryDelayMs: (attempt: number) => number;
 };
 export type SettleDeps = { pool: Pool; id: () => string };
-/** Changes as they were stored. Fewer than asked for when the claim had expired or the same was stored before. */
+/**
+ * Changes as they were stored. Fewer than asked for when the claim had expired or the same was stored before.
+ */
 export type Settled = { changes: Change[]; late: boolean };
 
 const REASON_CHARS_MAX = 100;
-// The database refuses a second close of a message (1062), or a wallet below zero (3819): it was settled before.
+// The database refuses a second close of a message (1062), or a wallet below zero (3819): it was settled
+// before.
 const REFUSED_BY_KEYS = new Set([1062, 3819]);
 
 /** One transaction. Safe to repeat after a lost connection: what was stored before is left alone. */
@@ -89,8 +93,9 @@ async function settleRead(
 }
 
 /**
- * An outcome that comes after its claim expired counts as a report on an `unknown` message: taken is captured; not taken by
- * anyone is certain too, and ends it, because `unknown` never goes back to `queued`. "Unknown" adds nothing.
+ * An outcome that comes after its claim expired counts as a report on an `unknown` message: taken is
+ * captured; not taken by anyone is certain too, and ends it, because `unknown` never goes back to `queued`.
+ * "Unknown" adds nothing.
  */
 export function asLate(change: Change): Change | null {
   if (change.to === "unknown") return null;
@@ -124,8 +129,9 @@ const ended = (record: LaneRecord, reason: string): Change => ({
 type ReapedClaim = { claim_id: string; kind: "sending" | "unknown"; lane: Lane; ids: string };
 
 /**
- * Ends one claim that expired by MySQL's clock: what is still `sending` becomes `unknown` under a new claim; what is still
- * `unknown` at its limit is failed and refunded. Returns what changed, null when no claim is due. Call again until null.
+ * Ends one claim that expired by MySQL's clock: what is still `sending` becomes `unknown` under a new claim;
+ * what is still `unknown` at its limit is failed and refunded. Returns what changed, null when no claim is
+ * due. Call again until null.
  */
 export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Change[] | null> {
   return repeated(pool, async (conn) => {
@@ -309,7 +315,9 @@ function claimSql({ claimId, idsLeft }: Settlement): string {
     : `UPDATE claims SET ids='${idsLeft.join(",")}' WHERE claim_id='${claimId}'`;
 }
 
-/** Like Pool.transaction, for bodies that send BEGIN along with their first statements and COMMIT themselves. */
+/**
+ * Like Pool.transaction, for bodies that send BEGIN along with their first statements and COMMIT themselves.
+ */
 export async function repeated<T>(pool: Pool, body: (conn: Connection) => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -1,4 +1,5 @@
-// Pieces of SQL text for many rows in one statement. Only numbers, ULIDs and what `quote` escaped ever go into them.
+// Pieces of SQL text for many rows in one statement. Only numbers, ULIDs and what `quote` escaped ever go
+// into them.
 
 import { escapeSql } from "../platform/mysql.ts";
 

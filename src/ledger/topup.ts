@@ -1,4 +1,5 @@
-// Top-ups: money that comes in, once per customer and request_id, for ever. Serves the API, the CLI and the seed.
+// Top-ups: money that comes in, once per customer and request_id, for ever. Serves the API, the CLI and the
+// seed.
 
 import { SluiceError } from "../core/errors.ts";
 import { MONEY_MAX } from "../core/money.ts";
@@ -12,8 +13,8 @@ export type Topup = { idempotent: boolean; balance: number };
 const DUPLICATE = 1062;
 
 /**
- * Adds `amount` (minor units, above 0) to the wallet. The same request_id again changes nothing and says so; `balance` is then
- * the present one: wallet and unspent leases together.
+ * Adds `amount` (minor units, above 0) to the wallet. The same request_id again changes nothing and says so;
+ * `balance` is then the present one: wallet and unspent leases together.
  * @throws SluiceError topup_conflict (another amount), validation_failed (the wallet can't hold that much)
  */
 export function topUp(

@@ -1,5 +1,6 @@
-// Brings the schemas of both databases to the newest migration and makes the partitions of the days ahead. Safe to run at any
-// time, also twice at once. Kafka's topics are made by a Node process (src/main/topics.ts): `./sluice migrate` runs both.
+// Brings the schemas of both databases to the newest migration and makes the partitions of the days ahead.
+// Safe to run at any time, also twice at once. Kafka's topics are made by a Node process
+// (src/main/topics.ts): `./sluice migrate` runs both.
 
 import { migrateMysql } from "../ledger/migrate.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";

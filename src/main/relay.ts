@@ -1,4 +1,5 @@
-// The relay: a Node process. Waits for MySQL and Kafka, in any order, then carries outbox rows to Kafka until SIGTERM.
+// The relay: a Node process. Waits for MySQL and Kafka, in any order, then carries outbox rows to Kafka until
+// SIGTERM.
 
 import { DRAIN_MS } from "../core/limits.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";

@@ -1,4 +1,5 @@
-// Creates Kafka's topics and ends: a process of its own, because only Node loads librdkafka and `./sluice migrate` runs on Bun.
+// Creates Kafka's topics and ends: a process of its own, because only Node loads librdkafka and `./sluice
+// migrate` runs on Bun.
 
 import { ensureTopics } from "../platform/kafka.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";

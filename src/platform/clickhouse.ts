@@ -1,6 +1,7 @@
-// The one file that imports @clickhouse/client. Owns its connections, time limits and which of its errors mean "not now";
-// leaves every statement to its callers. Values only ever travel as bound parameters. Bounds: connections, time and rows of a
-// query, set on each request, since the engine behind it has no users with limits of their own.
+// The one file that imports @clickhouse/client. Owns its connections, time limits and which of its errors
+// mean "not now"; leaves every statement to its callers. Values only ever travel as bound parameters. Bounds:
+// connections, time and rows of a query, set on each request, since the engine behind it has no users with
+// limits of their own.
 
 import { ClickHouseError, ClickHouseLogLevel, createClient } from "@clickhouse/client";
 import { SluiceError } from "../core/errors.ts";
@@ -9,7 +10,10 @@ import type { Config } from "./config.ts";
 export type ClickhouseParams = Record<string, string | number | readonly string[] | readonly number[]>;
 
 export type Clickhouse = {
-  /** Rows as objects; 64-bit integers come as strings. @throws SluiceError reports_unavailable when it can't answer now */
+  /**
+   * Rows as objects; 64-bit integers come as strings. @throws SluiceError reports_unavailable when it can't
+   * answer now
+   */
   query<T>(sql: string, params?: ClickhouseParams): Promise<T[]>;
   /** DDL and the like. @throws as `query` */
   command(sql: string, params?: ClickhouseParams): Promise<void>;
@@ -27,7 +31,8 @@ export type ClickhouseOptions = {
 };
 
 const RETRY_AFTER_S = 5;
-// timeout, too many queries, too slow, network, no free connection, aborted, memory limit, all connections failed
+// timeout, too many queries, too slow, network, no free connection, aborted, memory limit, all connections
+// failed
 const NOT_NOW = new Set(["159", "202", "160", "210", "203", "236", "241", "279", "209", "394"]);
 
 export function createClickhouse(config: Config, options: ClickhouseOptions = {}): Clickhouse {
@@ -68,7 +73,8 @@ export function createClickhouse(config: Config, options: ClickhouseOptions = {}
   };
 }
 
-// What the server itself refused has a number; anything else (refused connection, reset, time-out) never reached a decision.
+// What the server itself refused has a number; anything else (refused connection, reset, time-out) never
+// reached a decision.
 function isNotNow(error: unknown): boolean {
   return !(error instanceof ClickHouseError) || NOT_NOW.has(error.code);
 }

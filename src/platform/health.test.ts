@@ -15,7 +15,10 @@ function freePort(): Promise<number> {
   });
 }
 
-async function withServer(ready: () => Promise<Readiness>, use: (base: string) => Promise<void>): Promise<void> {
+async function withServer(
+  ready: () => Promise<Readiness>,
+  use: (base: string) => Promise<void>,
+): Promise<void> {
   const metrics = createMetrics("test");
   const counts = metrics.counts("sluice_test", { things_total: "things" });
   counts.things_total = 41;
@@ -37,7 +40,9 @@ test("health, ready and metrics answer; plain counts appear when scraped", async
       const ready = await fetch(`${base}/ready`);
       expect(ready.status).toBe(200);
       expect(await ready.json()).toEqual({ status: "degraded", checks: { mysql: "ok", kafka: "degraded" } });
-      expect(await (await fetch(`${base}/metrics`)).text()).toContain('sluice_test_things_total{role="test"} 42');
+      expect(await (await fetch(`${base}/metrics`)).text()).toContain(
+        'sluice_test_things_total{role="test"} 42',
+      );
       expect((await fetch(`${base}/nothing`)).status).toBe(404);
       expect((await fetch(`${base}/health`, { method: "POST" })).status).toBe(405);
     },

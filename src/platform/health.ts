@@ -1,5 +1,6 @@
-// The port every process has of its own: GET /health (alive), /ready (would do its work), /metrics. Leaves what ready means to
-// the role. Works on Bun and Node. Invariant: /ready answers within HEALTH_TIMEOUT_MS, also when a check hangs.
+// The port every process has of its own: GET /health (alive), /ready (would do its work), /metrics. Leaves
+// what ready means to the role. Works on Bun and Node. Invariant: /ready answers within HEALTH_TIMEOUT_MS,
+// also when a check hangs.
 
 import { createServer, type ServerResponse } from "node:http";
 import { HEALTH_TIMEOUT_MS } from "../core/limits.ts";

@@ -1,8 +1,9 @@
-// The one file that loads librdkafka (Node only: it dies in Bun). Owns the producer, the consumer and topic creation; leaves what
-// a record means, and when an offset may be stored, to its callers. Uses the node-rdkafka side of the package, which hands over
-// whole batches; its KafkaJS side makes a promise a message.
-// Invariants: sendAll ends only when every record was acknowledged by the broker or failed for good; offsets are committed only
-// after store(). Bound: librdkafka's queues, below.
+// The one file that loads librdkafka (Node only: it dies in Bun). Owns the producer, the consumer and topic
+// creation; leaves what a record means, and when an offset may be stored, to its callers. Uses the
+// node-rdkafka side of the package, which hands over whole batches; its KafkaJS side makes a promise a
+// message.
+// Invariants: sendAll ends only when every record was acknowledged by the broker or failed for good; offsets
+// are committed only after store(). Bound: librdkafka's queues, below.
 
 import librdkafka from "@confluentinc/kafka-javascript";
 import { CLAIM_ROWS_MAX, COMMIT_ROWS_MAX, POLL_INTERVAL_MAX_MS, RELAY_ROWS_MAX } from "../core/limits.ts";
@@ -27,7 +28,10 @@ export type OutRecord = { topic: string; key: string | null; value: Buffer; trac
 export type ProduceFailure = { index: number; code: number; reason: string; permanent: boolean };
 
 export type Producer = {
-  /** Produces all and waits for every delivery report. Returns what failed, by index. Rejects only when closed meanwhile. */
+  /**
+   * Produces all and waits for every delivery report. Returns what failed, by index. Rejects only when closed
+   * meanwhile.
+   */
   sendAll(records: readonly OutRecord[]): Promise<ProduceFailure[]>;
   /** False once all brokers are away, until one answers. */
   isUp(): boolean;
@@ -47,7 +51,10 @@ export type InRecord = {
 export type Consumer = {
   /** Up to `max` records; waits `waitMs` at most for the first, not for the others. */
   read(max: number, waitMs: number): Promise<InRecord[]>;
-  /** The next offset to read after a restart; committed within a second. Ignored for a partition that was taken away. */
+  /**
+   * The next offset to read after a restart; committed within a second. Ignored for a partition that was
+   * taken away.
+   */
   store(partition: number, nextOffset: number): void;
   /** False until the group is joined, and while all brokers are away. */
   isUp(): boolean;
@@ -57,8 +64,8 @@ export type Consumer = {
 export type ConsumerOptions = {
   group: string;
   /**
-   * Static membership: a killed process that starts again under the same name has its partitions back at once, not after the
-   * session's time-out. Unique in the group.
+   * Static membership: a killed process that starts again under the same name has its partitions back at
+   * once, not after the session's time-out. Unique in the group.
    */
   instance: string;
   topic: string;
@@ -70,7 +77,8 @@ export type ConsumerOptions = {
   onFatal: (error: unknown) => void;
 };
 
-// A produce is given up after this long and its outbox row waits; below DRAIN_MS, so that stopping never waits longer for it.
+// A produce is given up after this long and its outbox row waits; below DRAIN_MS, so that stopping never
+// waits longer for it.
 const MESSAGE_TIMEOUT_MS = 8_000;
 // Every row in flight of three lanes, two transactions each, and room for dead letters.
 const QUEUE_RECORDS_MAX = 6 * RELAY_ROWS_MAX * COMMIT_ROWS_MAX + 1_000;
@@ -88,7 +96,10 @@ const PERMANENT = new Set([10, 18, 87, -199, 2]);
 type Opaque = { batch: Batch; index: number };
 type Batch = { left: number; failures: ProduceFailure[]; done: (failures: ProduceFailure[]) => void };
 
-/** Connects; rejects when no broker answers within 5 s. `onFatal` is called when the client must be built anew. */
+/**
+ * Connects; rejects when no broker answers within 5 s. `onFatal` is called when the client must be built
+ * anew.
+ */
 export async function createProducer(
   config: Config,
   log: Log,
@@ -235,7 +246,8 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       try {
         consumer.offsetsStore([{ topic: options.topic, partition, offset: nextOffset }]);
       } catch (error) {
-        // The partition went to another sender meanwhile: its records are read again there, and skipped by their status.
+        // The partition went to another sender meanwhile: its records are read again there, and skipped by
+        // their status.
         log.debug({ partition, nextOffset, reason: (error as Error).message }, "offset not stored");
       }
     },

@@ -1,5 +1,6 @@
-// One process's life: stop on SIGTERM or SIGINT once, within a bound, exit 0; crash on what nobody handled. Owns signals and exit
-// codes. `stop` steps run in the order given; the process exits 1 when they take longer than drainMaxMs.
+// One process's life: stop on SIGTERM or SIGINT once, within a bound, exit 0; crash on what nobody handled.
+// Owns signals and exit codes. `stop` steps run in the order given; the process exits 1 when they take longer
+// than drainMaxMs.
 
 import type { Log } from "./log.ts";
 

@@ -1,4 +1,5 @@
-// JSON lines on stdout, by pino. Never a text, a phone in full, or a key: callers log ids; what slips in by name is redacted.
+// JSON lines on stdout, by pino. Never a text, a phone in full, or a key: callers log ids; what slips in by
+// name is redacted.
 
 import pino from "pino";
 
@@ -15,7 +16,8 @@ export function createLog(role: string, level: string): Log {
   });
 }
 
-// mysql2 puts the whole statement, texts and phones included, on its errors: keep what says what happened, not the data.
+// mysql2 puts the whole statement, texts and phones included, on its errors: keep what says what happened,
+// not the data.
 function errorFields(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: String(error) };
   const { code, errno } = error as { code?: unknown; errno?: unknown };

@@ -1,12 +1,15 @@
-// What a process counts, as Prometheus reads it. Owns one prom-client registry a process; leaves serving it to health.ts (and to
-// the API's /metrics). Hot code adds to plain numbers, which are copied into the registry only when somebody scrapes.
-// Bound: series exist from the start, one a name and label value written in the source; no label holds a customer or a message.
+// What a process counts, as Prometheus reads it. Owns one prom-client registry a process; leaves serving it
+// to health.ts (and to the API's /metrics). Hot code adds to plain numbers, which are copied into the
+// registry only when somebody scrapes.
+// Bound: series exist from the start, one a name and label value written in the source; no label holds a
+// customer or a message.
 
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 export type Metrics = {
   /**
-   * Counters as plain numbers: `const c = metrics.counts("sluice_relay", { rows_total: "outbox rows produced" }); c.rows_total += 8`.
+   * Counters as plain numbers: `const c = metrics.counts("sluice_relay", { rows_total: "outbox rows produced"
+   * }); c.rows_total += 8`.
    * The series is named `<prefix>_<key>`.
    */
   counts<K extends string>(prefix: string, docs: Readonly<Record<K, string>>): Record<K, number>;
@@ -53,7 +56,8 @@ export function createMetrics(role: string): Metrics {
       },
     });
   };
-  // prom-client's own default metrics sample the event loop all the time, and promtool refuses three of their names.
+  // prom-client's own default metrics sample the event loop all the time, and promtool refuses three of their
+  // names.
   counter("process_cpu_seconds_total", "CPU time of this process", () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;

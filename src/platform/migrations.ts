@@ -1,7 +1,9 @@
-// Numbered .sql files, applied once each and in order, for whichever engine. Owns reading the files, their checksums and the
-// order (umzug runs them); leaves to its callers where the record of what was applied lives, locks, and running a statement.
-// Invariants: forward only; a landed file never changes; a file numbered before a landed one is refused; a file that died half
-// way goes on after its last finished statement. In a file every statement ends with `;` at the end of a line.
+// Numbered .sql files, applied once each and in order, for whichever engine. Owns reading the files, their
+// checksums and the order (umzug runs them); leaves to its callers where the record of what was applied
+// lives, locks, and running a statement.
+// Invariants: forward only; a landed file never changes; a file numbered before a landed one is refused; a
+// file that died half way goes on after its last finished statement. In a file every statement ends with `;`
+// at the end of a line.
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -29,7 +31,10 @@ export type MigrationTarget = {
 
 const NAME = /^\d{4}_[a-z0-9_]+\.sql$/;
 
-/** @param render fills in placeholders after the checksum is taken, so that a setting may differ between installations */
+/**
+ * @param render fills in placeholders after the checksum is taken, so that a setting may differ between
+ * installations
+ */
 export function readMigrations(folder: string, render: (sql: string) => string = (sql) => sql): Migration[] {
   const names = readdirSync(folder)
     .filter((name) => name.endsWith(".sql"))
@@ -47,7 +52,10 @@ export function readMigrations(folder: string, render: (sql: string) => string =
   });
 }
 
-/** Applies what is missing and returns the names of it. The caller holds a lock, so nobody else applies at the same time. */
+/**
+ * Applies what is missing and returns the names of it. The caller holds a lock, so nobody else applies at the
+ * same time.
+ */
 export async function applyMigrations(
   migrations: readonly Migration[],
   target: MigrationTarget,
@@ -80,7 +88,8 @@ async function applyOne(
   for (let i = resumeAt ?? 0; i < statements.length; i++) {
     if (resumeAt === undefined && i === 0)
       await target.record({ name, checksum, statementsDone: 0, finished: false });
-    // The statement it stopped at may have run without being recorded: DDL can't be rolled back with the record of it.
+    // The statement it stopped at may have run without being recorded: DDL can't be rolled back with the
+    // record of it.
     await target.run(statements[i] as string, { repeated: i === resumeAt });
     await target.record({ name, checksum, statementsDone: i + 1, finished: i + 1 === statements.length });
   }

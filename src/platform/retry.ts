@@ -12,7 +12,8 @@ export const backoffMs = (
 ): number => Math.min(mostMs, firstMs * 2 ** Math.min(attempt - 1, 30)) * (0.5 + random() / 2);
 
 /**
- * Waits for an engine: calls `attempt` until it succeeds or `signal` aborts, telling `onWait` each time it has to wait.
+ * Waits for an engine: calls `attempt` until it succeeds or `signal` aborts, telling `onWait` each time it
+ * has to wait.
  * Throws the last error when aborted.
  */
 export async function untilUp<T>(

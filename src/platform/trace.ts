@@ -1,5 +1,6 @@
-// W3C trace context: made, read, and carried as the header `traceparent` from request to record to operator. Logs carry the
-// trace id. Leaves spans and their export to otlp.ts, which is loaded only when an address is set.
+// W3C trace context: made, read, and carried as the header `traceparent` from request to record to operator.
+// Logs carry the trace id. Leaves spans and their export to otlp.ts, which is loaded only when an address is
+// set.
 // Source: W3C Trace Context, section 3.2.
 
 const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
@@ -8,7 +9,8 @@ const NO_SPAN = "0".repeat(16);
 
 export type TraceContext = { traceId: string; spanId: string; sampled: boolean };
 
-// Two random words a process, and a count: unique without a call to the system's randomness for every message.
+// Two random words a process, and a count: unique without a call to the system's randomness for every
+// message.
 const processWords = crypto.getRandomValues(new Uint32Array(4));
 let count = crypto.getRandomValues(new Uint32Array(1))[0] as number;
 const processPart = [...processWords.subarray(0, 3)].map(hex8).join("");

@@ -21,7 +21,10 @@ export function decodeRow(lane: OutboxLane, payload: Buffer, topics: Topics): De
   }
 }
 
-/** The payload of the same row with only these records, by index; null: all of it again, which events don't mind. */
+/**
+ * The payload of the same row with only these records, by index; null: all of it again, which events don't
+ * mind.
+ */
 export function payloadOf(decoded: Decoded, failed: readonly number[]): Buffer | null {
   if (decoded.kind !== "lane") return null;
   return packLaneRow(failed.map((index) => decoded.records[index] as LaneRecord));

@@ -1,5 +1,7 @@
-// The relay's own SQL: rows of the outbox taken under lock, deleted, rewritten. Leaves decoding and producing to relay.ts.
-// Invariant: a row is deleted only in the transaction that locked it, so two relays never finish the same row.
+// The relay's own SQL: rows of the outbox taken under lock, deleted, rewritten. Leaves decoding and producing
+// to relay.ts.
+// Invariant: a row is deleted only in the transaction that locked it, so two relays never finish the same
+// row.
 
 import { RELAY_ROWS_MAX } from "../core/limits.ts";
 import type { Connection } from "../platform/mysql.ts";

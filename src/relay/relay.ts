@@ -1,7 +1,9 @@
-// From the outbox to Kafka: one loop a lane. Takes due rows under lock, produces their records, waits for every delivery report,
-// deletes the rows, commits. A kill in between leaves the rows, so records may come twice (consumers know that) but never not at
-// all. Leaves SQL to outbox.ts, bytes to decode.ts, ending messages to the ledger.
-// States of a row: due → taken (locked) → deleted | deferred with what failed | dead: sent to sms.dlq, its messages refunded.
+// From the outbox to Kafka: one loop a lane. Takes due rows under lock, produces their records, waits for
+// every delivery report, deletes the rows, commits. A kill in between leaves the rows, so records may come
+// twice (consumers know that) but never not at all. Leaves SQL to outbox.ts, bytes to decode.ts, ending
+// messages to the ledger.
+// States of a row: due → taken (locked) → deleted | deferred with what failed | dead: sent to sms.dlq, its
+// messages refunded.
 // Bound: IN_FLIGHT_MAX transactions a lane, RELAY_ROWS_MAX rows each.
 
 import type { LaneRecord } from "../core/record.ts";
@@ -26,8 +28,8 @@ export type Relay = {
 
 // One produces while the other reads or commits.
 const IN_FLIGHT_MAX = 2;
-// How long to wait for more after a taking that wasn't full, and the longest pause when idle. Express pays with CPU for its
-// latency; events are read in seconds, so they gather.
+// How long to wait for more after a taking that wasn't full, and the longest pause when idle. Express pays
+// with CPU for its latency; events are read in seconds, so they gather.
 const WAITS: Record<OutboxLane, { afterMs: number; idleMs: number }> = {
   express: { afterMs: 4, idleMs: 20 },
   normal: { afterMs: 15, idleMs: 40 },
@@ -188,7 +190,10 @@ async function produceRows(
   return sent;
 }
 
-/** Sends what can never be produced to sms.dlq and ends its messages, refunded. False when the dead letter failed for the moment. */
+/**
+ * Sends what can never be produced to sms.dlq and ends its messages, refunded. False when the dead letter
+ * failed for the moment.
+ */
 async function bury(
   { producer, log, now }: RelayDeps,
   { dlq }: RelayOptions,

@@ -1,6 +1,7 @@
-// GET /v1/messages/{id} and GET /v1/messages: a customer's messages as MySQL has them now, newest first. Owns their SQL and shape;
-// leaves the timeline to timeline.ts. Invariant: every statement is bound to the caller's own customer_id. Bound: a filtered page
-// looks at SCAN_ROWS_MAX messages at most, so it may be short; only a null next_cursor is the end.
+// GET /v1/messages/{id} and GET /v1/messages: a customer's messages as MySQL has them now, newest first. Owns
+// their SQL and shape; leaves the timeline to timeline.ts. Invariant: every statement is bound to the
+// caller's own customer_id. Bound: a filtered page looks at SCAN_ROWS_MAX messages at most, so it may be
+// short; only a null next_cursor is the end.
 
 import { SluiceError } from "../core/errors.ts";
 import { isUlid } from "../core/id.ts";

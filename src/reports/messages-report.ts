@@ -1,7 +1,8 @@
-// GET /v1/reports/messages: a customer's messages at their latest status, from ClickHouse, newest first. Owns its SQL and the
-// shape of a row; leaves the fill of messages_log to sql/clickhouse. Invariants: a row is one message, however often its events
-// were delivered and in whatever order; pages neither repeat nor skip a message, since they are cut by id. Bounds: rows by
-// `limit`, time by max_execution_time; customer and time range prune what is read.
+// GET /v1/reports/messages: a customer's messages at their latest status, from ClickHouse, newest first. Owns
+// its SQL and the shape of a row; leaves the fill of messages_log to sql/clickhouse. Invariants: a row is one
+// message, however often its events were delivered and in whatever order; pages neither repeat nor skip a
+// message, since they are cut by id. Bounds: rows by `limit`, time by max_execution_time; customer and time
+// range prune what is read.
 
 import { isUlid, ulidBound, ULID_TIME_MAX_MS, ulidTimeMs } from "../core/id.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
@@ -26,13 +27,17 @@ export type ReportRow = {
 export type MessagesReport = {
   messages: ReportRow[];
   next_cursor: string | null;
-  /** Time of the newest event the report was made from: what happened until then is in it. Null before the first one. */
+  /**
+   * Time of the newest event the report was made from: what happened until then is in it. Null before the
+   * first one.
+   */
   as_of: string | null;
 };
 
 const KNOWN = ["from", "to", "status", "type", "phone", "id", "limit", "cursor"];
 const WINDOW_DEFAULT_MS = 24 * 3_600_000;
-// An id is made shortly before its created_at; a clock that was set back keeps ids ahead for as long. The range of ids only prunes.
+// An id is made shortly before its created_at; a clock that was set back keeps ids ahead for as long. The
+// range of ids only prunes.
 const ID_SLACK_MS = 600_000;
 const EXECUTION_MAX_S = 8;
 
@@ -108,9 +113,9 @@ const isTime = (value: unknown): boolean =>
   typeof value === "number" && value >= 0 && value <= ULID_TIME_MAX_MS;
 
 /**
- * The ids of one page first, then all columns of those only. Without a status the page is read backwards along the key and stops
- * when it is full; with one, a message's latest status must be known before it counts, so the range is grouped (id, status and
- * sequence only).
+ * The ids of one page first, then all columns of those only. Without a status the page is read backwards
+ * along the key and stops when it is full; with one, a message's latest status must be known before it
+ * counts, so the range is grouped (id, status and sequence only).
  */
 function sqlOf(filter: Filter): string {
   const where = `customer_id = {customer:UInt64} AND id >= {low:String} AND id < {high:String}

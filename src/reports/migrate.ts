@@ -1,6 +1,7 @@
-// ClickHouse's migrations: the database itself and sql/clickhouse in order. Forward only. ClickHouse has no locks, so the caller
-// holds MySQL's migration lock; statements may be repeated all the same. Files with {{words}} take them from the settings and
-// are run again when those change: that is how the tables that read Kafka follow their broker.
+// ClickHouse's migrations: the database itself and sql/clickhouse in order. Forward only. ClickHouse has no
+// locks, so the caller holds MySQL's migration lock; statements may be repeated all the same. Files with
+// {{words}} take them from the settings and are run again when those change: that is how the tables that read
+// Kafka follow their broker.
 
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
@@ -22,7 +23,10 @@ export type ClickhouseMigrateOptions = {
   kafka?: boolean;
 };
 
-/** Brings ClickHouse to the newest schema; returns what was applied. @throws Error that says which file was refused and why */
+/**
+ * Brings ClickHouse to the newest schema; returns what was applied. @throws Error that says which file was
+ * refused and why
+ */
 export async function migrateClickhouse(
   config: Config,
   { kafka = true }: ClickhouseMigrateOptions = {},
@@ -82,7 +86,10 @@ function recordOf(
   ]);
 }
 
-/** Runs files with words in them again when the words changed; what they were made with stands in a row of their own. */
+/**
+ * Runs files with words in them again when the words changed; what they were made with stands in a row of
+ * their own.
+ */
 async function followSettings(
   migrations: readonly Migration[],
   fresh: readonly string[],

@@ -1,6 +1,7 @@
-// Query parameters of the read routes: parsed once, every bad one named. Owns the words and bounds of from, to, status, type,
-// phone, id, limit and cursor; leaves what they select to each report. Invariant: a parameter that isn't known, is given twice
-// or is empty is refused, never ignored. A cursor belongs to the filters it was made with.
+// Query parameters of the read routes: parsed once, every bad one named. Owns the words and bounds of from,
+// to, status, type, phone, id, limit and cursor; leaves what they select to each report. Invariant: a
+// parameter that isn't known, is given twice or is empty is refused, never ignored. A cursor belongs to the
+// filters it was made with.
 
 import { createHash } from "node:crypto";
 import { type FieldError, SluiceError } from "../core/errors.ts";
@@ -18,7 +19,10 @@ export type Params = {
   /** As E.164, whichever way it was written. */
   phone(region: string): string | null;
   id(): string | null;
-  /** Unix milliseconds; a finer fraction is rounded up, which keeps `from <= t < to` true for times in milliseconds. */
+  /**
+   * Unix milliseconds; a finer fraction is rounded up, which keeps `from <= t < to` true for times in
+   * milliseconds.
+   */
   time(name: string): number | null;
   limit(): number;
   /** The values of a cursor that `nextCursor` made with the same filters; null when none was given. */

@@ -1,5 +1,6 @@
-// What happened to one message, from messages_log, oldest first. `sending` is never an event, so the message's present row in
-// MySQL is added when it is ahead of the log. Leaves finding the message to messages-list.ts.
+// What happened to one message, from messages_log, oldest first. `sending` is never an event, so the
+// message's present row in MySQL is added when it is ahead of the log. Leaves finding the message to
+// messages-list.ts.
 
 import type { Status } from "../core/message.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";

@@ -1,6 +1,6 @@
-// GET /v1/wallet and GET /v1/wallet/ledger, from MySQL. A customer never sees leases: what they hold unspent is still the
-// customer's to spend, so it counts as balance, and statements leave out grant and release. Invariant: a wallet is read by one
-// statement, so its three figures belong to one moment.
+// GET /v1/wallet and GET /v1/wallet/ledger, from MySQL. A customer never sees leases: what they hold unspent
+// is still the customer's to spend, so it counts as balance, and statements leave out grant and release.
+// Invariant: a wallet is read by one statement, so its three figures belong to one moment.
 
 import { SluiceError } from "../core/errors.ts";
 import { isUlid } from "../core/id.ts";
@@ -48,8 +48,8 @@ export async function readWallet({ pool }: { pool: Pool }, customerId: number): 
 }
 
 /**
- * Newest first by the message or top-up that an entry belongs to, its close before its open: the order of the key, so a page
- * costs its rows alone. @throws SluiceError validation_failed
+ * Newest first by the message or top-up that an entry belongs to, its close before its open: the order of the
+ * key, so a page costs its rows alone. @throws SluiceError validation_failed
  */
 export async function readLedger(
   { pool }: { pool: Pool },

@@ -1,14 +1,20 @@
-// The connector to an operator's HTTP port: one submit, one answer. Owns what an answer means; leaves the choice of operator and
-// failover to dispatch.ts. Uses undici's dispatch, half the cost of its request(): no stream is made for a body of 60 bytes.
-// Not pipelined: answers come in order on one connection, so one hanging call would make everything behind it `unknown`.
-// Invariant: "not connected" is only said when no byte of the request was handed to a socket; anything lost later is "lost".
+// The connector to an operator's HTTP port: one submit, one answer. Owns what an answer means; leaves the
+// choice of operator and failover to dispatch.ts. Uses undici's dispatch, half the cost of its request(): no
+// stream is made for a body of 60 bytes.
+// Not pipelined: answers come in order on one connection, so one hanging call would make everything behind it
+// `unknown`.
+// Invariant: "not connected" is only said when no byte of the request was handed to a socket; anything lost
+// later is "lost".
 // Bound: `window` connections, a time-out for each call, ANSWER_BYTES_MAX of an answer.
 
 import { type Dispatcher, Pool } from "undici";
 import { OPERATOR_MESSAGE_ID_CHARS_MAX, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { OperatorSpec } from "./operators.ts";
 
-/** What an operator is told: id, phone, text, sender name, traceparent. An array, because it crosses to a worker. */
+/**
+ * What an operator is told: id, phone, text, sender name, traceparent. An array, because it crosses to a
+ * worker.
+ */
 export type Submit = [id: string, phone: string, text: string, from: string | null, traceparent: string];
 export type Answer =
   | { kind: "accepted"; operatorMessageId: string }

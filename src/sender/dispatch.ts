@@ -1,8 +1,9 @@
-// Submits a batch of messages: an operator for each, failover to the next on refusal and on no connection, an outcome for every
-// one. Runs in a worker. Owns the windows: how many submits each operator has under way. A message waits in turn when all
-// operators it may still try are full. Leaves the health of operators to the sender, which gives each batch an allowance.
-// Invariants: no submit starts after the batch's deadline; a message whose answer was lost is not submitted again; each message
-// has exactly one outcome. Bound: the windows, and the batches the sender lets in.
+// Submits a batch of messages: an operator for each, failover to the next on refusal and on no connection, an
+// outcome for every one. Runs in a worker. Owns the windows: how many submits each operator has under way. A
+// message waits in turn when all operators it may still try are full. Leaves the health of operators to the
+// sender, which gives each batch an allowance.
+// Invariants: no submit starts after the batch's deadline; a message whose answer was lost is not submitted
+// again; each message has exactly one outcome. Bound: the windows, and the batches the sender lets in.
 
 import { SUBMIT_OPERATORS_MAX } from "../core/limits.ts";
 import type { Answer, Connector, Submit } from "./connector.ts";
@@ -94,8 +95,9 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     startWaiting();
   };
 
-  // First come, first served; one that can't go yet doesn't stop those behind it that may use another operator. Most often
-  // nothing waits. The scan ends at the first few that must wait on, so it stays cheap when everything is full.
+  // First come, first served; one that can't go yet doesn't stop those behind it that may use another
+  // operator. Most often nothing waits. The scan ends at the first few that must wait on, so it stays cheap
+  // when everything is full.
   const startWaiting = () => {
     for (let at = 0, blocked = 0; at < waiting.length && blocked < operators.length; ) {
       if (start(waiting[at] as Job) === "waits") {

@@ -1,5 +1,6 @@
-// Which offsets may be stored: batches finish in any order, and a partition's offset may only pass what is all done. Pure but for
-// its own state. Invariant: a stored offset is never above a batch still open, and never of a partition that was taken away.
+// Which offsets may be stored: batches finish in any order, and a partition's offset may only pass what is
+// all done. Pure but for its own state. Invariant: a stored offset is never above a batch still open, and
+// never of a partition that was taken away.
 
 export type Handle = { partition: number; next: number; isDone: boolean; queue: Handle[] };
 export type Offsets = {

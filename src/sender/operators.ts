@@ -1,5 +1,5 @@
-// The operators this sender may use. Owns the table; route.ts chooses from it. Their contracts live here until they are kept in
-// the database.
+// The operators this sender may use. Owns the table; route.ts chooses from it. Their contracts live here
+// until they are kept in the database.
 
 import { OPERATOR_NAME_CHARS_MAX } from "../core/limits.ts";
 import assert from "node:assert/strict";

@@ -1,4 +1,5 @@
-// How a message's submits ended, and what that makes of it: status, money, next attempt. Pure; the ledger stores it.
+// How a message's submits ended, and what that makes of it: status, money, next attempt. Pure; the ledger
+// stores it.
 // product.md, "Charging", is the table this follows.
 
 import { MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";

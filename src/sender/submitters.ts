@@ -1,4 +1,5 @@
-// The pool of workers that submit. Owns piscina and the ports outcomes come back by; leaves what they mean to sender.ts.
+// The pool of workers that submit. Owns piscina and the ports outcomes come back by; leaves what they mean to
+// sender.ts.
 // Bound: BATCHES_PER_WORKER at once a worker, TASKS_WAITING_MAX more.
 
 import { MessageChannel } from "node:worker_threads";
@@ -8,7 +9,10 @@ import type { OperatorSpec } from "./operators.ts";
 import type { Indexed } from "./worker.ts";
 
 export type Submitters = {
-  /** `onOutcomes` is called with each message's outcome once, some at a time. Resolves when all were, with the tallies. */
+  /**
+   * `onOutcomes` is called with each message's outcome once, some at a time. Resolves when all were, with the
+   * tallies.
+   */
   submit(batch: Batch, onOutcomes: (outcomes: Indexed[]) => void): Promise<Tally[]>;
   close(): Promise<void>;
 };
@@ -28,7 +32,8 @@ export function createSubmitters(
     concurrentTasksPerWorker: BATCHES_PER_WORKER,
     maxQueue: TASKS_WAITING_MAX,
     idleTimeout: Number.POSITIVE_INFINITY,
-    // Waiting on Atomics would stop an idle worker's event loop: it would not see its connections close, and lose messages on them.
+    // Waiting on Atomics would stop an idle worker's event loop: it would not see its connections close, and
+    // lose messages on them.
     atomics: "disabled",
     recordTiming: false,
   });

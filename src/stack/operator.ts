@@ -1,7 +1,8 @@
-// A simulated operator: takes messages over HTTP, answers after a delay, refuses some, and records what it took. Owns nothing of
-// Sluice. POST /submit {id, phone, text, from} → 200 {operator_message_id} or {code, permanent} with 400, 429 or 503;
-// GET /count, /ids?after=N (one id a line, in order of arrival), /health. Numbers ending in 9990001-3 behave as product tests
-// ask. Invariant: an id is in the log before its 200 is sent. Bound: ids are kept in memory, 26 bytes each.
+// A simulated operator: takes messages over HTTP, answers after a delay, refuses some, and records what it
+// took. Owns nothing of Sluice. POST /submit {id, phone, text, from} → 200 {operator_message_id} or {code,
+// permanent} with 400, 429 or 503; GET /count, /ids?after=N (one id a line, in order of arrival), /health.
+// Numbers ending in 9990001-3 behave as product tests ask. Invariant: an id is in the log before its 200 is
+// sent. Bound: ids are kept in memory, 26 bytes each.
 
 import { mkdirSync, openSync, readFileSync, writeSync, closeSync } from "node:fs";
 
@@ -125,7 +126,9 @@ function createTimers(beforeAnswers: () => void) {
   };
 }
 
-/** `<folder>/<name>.log`: an id a line, written many at once before their answers leave; read back at start. */
+/**
+ * `<folder>/<name>.log`: an id a line, written many at once before their answers leave; read back at start.
+ */
 function openRecord(folder: string, name: string) {
   mkdirSync(folder, { recursive: true });
   const path = `${folder}/${name}.log`;

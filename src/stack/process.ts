@@ -45,8 +45,8 @@ export type ProcessRecord = Identity & {
 
 const pollMs = 20;
 
-// Where the kernel groups by session (sched_autogroup), niceness counts only inside a session, and each of these has one of its own:
-// the whole group is made nicer too. Absent elsewhere, and then not needed.
+// Where the kernel groups by session (sched_autogroup), niceness counts only inside a session, and each of
+// these has one of its own: the whole group is made nicer too. Absent elsewhere, and then not needed.
 function lowerSession(pid: number, nice: number): void {
   try {
     writeFileSync(`/proc/${pid}/autogroup`, String(nice));

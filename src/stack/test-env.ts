@@ -17,7 +17,10 @@ export type TestEnv = { config: Config; env: Record<string, string>; stateFolder
 
 let started: Promise<TestEnv> | undefined;
 
-/** The same stack for every caller in this process. @throws Error with the end of the log of an engine that fails */
+/**
+ * The same stack for every caller in this process. @throws Error with the end of the log of an engine that
+ * fails
+ */
 export function testEnv(): Promise<TestEnv> {
   started ??= start();
   return started;

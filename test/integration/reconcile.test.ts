@@ -36,7 +36,10 @@ const id = createIdFactory({ now: Date.now });
 let customerId: number;
 let ids: string[];
 
-/** A customer with 10,000: one message sent, one failed, one queued, 500 each, all as the roles would have left it. */
+/**
+ * A customer with 10,000: one message sent, one failed, one queued, 500 each, all as the roles would have
+ * left it.
+ */
 beforeEach(async () => {
   await pool.query(
     `SET foreign_key_checks=0;${TABLES.map((t) => `DELETE FROM ${t}`).join(";")};SET foreign_key_checks=1`,
@@ -56,7 +59,10 @@ beforeEach(async () => {
   );
 });
 
-/** What relay, broker and ClickHouse do; `old` moves every entry ten minutes back first, past what may be on its way. */
+/**
+ * What relay, broker and ClickHouse do; `old` moves every entry ten minutes back first, past what may be on
+ * its way.
+ */
 async function deliverEvents({ old = false, except = "" } = {}): Promise<void> {
   if (old)
     await pool.query(

@@ -1,5 +1,5 @@
-// The relay, on real engines: what becomes of outbox rows whose records are produced, fail for the moment, or can never be
-// produced, and that a kill between producing and deleting loses nothing.
+// The relay, on real engines: what becomes of outbox rows whose records are produced, fail for the moment, or
+// can never be produced, and that a kill between producing and deleting loses nothing.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { packLaneRow, unpackLaneRecord, unpackLaneRow } from "../../src/core/record.ts";

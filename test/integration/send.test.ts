@@ -1,4 +1,5 @@
-// Accepting messages, on a real ingest process and MySQL: what is answered, what is stored, and what it costs.
+// Accepting messages, on a real ingest process and MySQL: what is answered, what is stored, and what it
+// costs.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";

@@ -1,4 +1,5 @@
-// Claims and settlement against MySQL, statement by statement: who may settle what, when it was settled before or is too late.
+// Claims and settlement against MySQL, statement by statement: who may settle what, when it was settled
+// before or is too late.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";

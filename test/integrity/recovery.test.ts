@@ -1,5 +1,5 @@
-// Whatever is killed is started again, and whoever is killed leaves nothing behind: the launcher as a user runs it, on a
-// stack of its own. The tests build on each other, in this order.
+// Whatever is killed is started again, and whoever is killed leaves nothing behind: the launcher as a user
+// runs it, on a stack of its own. The tests build on each other, in this order.
 
 import { afterAll, expect, test } from "bun:test";
 import { readFileSync, statSync } from "node:fs";

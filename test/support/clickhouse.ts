@@ -1,5 +1,6 @@
-// A ClickHouse database of its own for a test, without the tables that read Kafka: tests insert into status_events and
-// ledger_events what a broker would bring. Its name holds `test`, and nothing without it is dropped here.
+// A ClickHouse database of its own for a test, without the tables that read Kafka: tests insert into
+// status_events and ledger_events what a broker would bring. Its name holds `test`, and nothing without it is
+// dropped here.
 
 import { randomBytes } from "node:crypto";
 import { type Clickhouse, createClickhouse } from "../../src/platform/clickhouse.ts";

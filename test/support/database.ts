@@ -1,5 +1,6 @@
-// A MySQL database of its own for a test, cloned from a migrated template. Owns their names: each holds `test`, and nothing
-// without it is ever created or dropped here. The template is made once per state of sql/mysql, by whoever needs it first.
+// A MySQL database of its own for a test, cloned from a migrated template. Owns their names: each holds
+// `test`, and nothing without it is ever created or dropped here. The template is made once per state of
+// sql/mysql, by whoever needs it first.
 
 import { createHash, randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";

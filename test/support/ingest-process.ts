@@ -1,4 +1,5 @@
-// A real ingest process on a database of the test's own, on free ports. Started and ended by the test; what it logged is kept.
+// A real ingest process on a database of the test's own, on free ports. Started and ended by the test; what
+// it logged is kept.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { createServer } from "node:net";

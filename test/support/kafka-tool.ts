@@ -1,5 +1,5 @@
-// For tests, which run on Bun and can't load librdkafka: `node kafka-tool.ts read TOPIC` prints every record of a topic as a JSON
-// line; `… produce TOPIC KEY BASE64` adds one.
+// For tests, which run on Bun and can't load librdkafka: `node kafka-tool.ts read TOPIC` prints every record
+// of a topic as a JSON line; `… produce TOPIC KEY BASE64` adds one.
 
 import { loadConfig } from "../../src/platform/config.ts";
 import { createConsumer, createProducer } from "../../src/platform/kafka.ts";

@@ -1,5 +1,5 @@
-// Messages as ingest stores them, for tests of what comes after: a customer with a balance, a lease, and the group commit's own
-// transaction. Leaves HTTP to the tests of ingest.
+// Messages as ingest stores them, for tests of what comes after: a customer with a balance, a lease, and the
+// group commit's own transaction. Leaves HTTP to the tests of ingest.
 
 import { createIdFactory } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/record.ts";
@@ -42,7 +42,10 @@ export function laneRecord(customerId: number, fields: Partial<LaneRecord> = {})
   };
 }
 
-/** Stores them as one group commit: messages, entries, outbox rows, and the wallet reserved through a lease that is given back. */
+/**
+ * Stores them as one group commit: messages, entries, outbox rows, and the wallet reserved through a lease
+ * that is given back.
+ */
 export async function acceptMessages(pool: Pool, records: LaneRecord[]): Promise<void> {
   const deps = { pool, id, now: Date.now };
   const nodeId = id();

@@ -1,5 +1,5 @@
-// Real relay, sender and operator processes for tests: on a database and topics of the test's own, on free ports, each ended by
-// its pid. Leaves ingest to ingest-process.ts.
+// Real relay, sender and operator processes for tests: on a database and topics of the test's own, on free
+// ports, each ended by its pid. Leaves ingest to ingest-process.ts.
 
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -172,7 +172,8 @@ const isOk = (url: string): Promise<boolean> =>
     () => false,
   );
 
-// So many in a row, below the ports that the system gives to outgoing connections, which may take them at any moment.
+// So many in a row, below the ports that the system gives to outgoing connections, which may take them at any
+// moment.
 async function freePorts(count: number): Promise<number> {
   for (;;) {
     const port = PORT_FIRST + Math.floor(Math.random() * PORTS);

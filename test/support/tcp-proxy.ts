@@ -5,8 +5,8 @@ import { connect, createServer, type Socket } from "node:net";
 export type TcpProxy = {
   port: number;
   /**
-   * Cuts the connection at the next COMMIT of a transaction whose statements hold `of`: before the server hears it, or after it has
-   * answered and before the client hears that. Resolves when it happened.
+   * Cuts the connection at the next COMMIT of a transaction whose statements hold `of`: before the server
+   * hears it, or after it has answered and before the client hears that. Resolves when it happened.
    */
   cutAtCommit(of: string, when: "before" | "after"): Promise<void>;
   /** Refuses new connections and cuts all there are, until `mend`. */
