@@ -19,6 +19,7 @@ import { runUntilStopped } from "../platform/lifecycle.ts";
 import { createLog } from "../platform/log.ts";
 import { createMetrics } from "../platform/metrics.ts";
 import { createPool } from "../platform/mysql.ts";
+import { createTracing } from "../platform/otlp.ts";
 import { createProbe } from "../platform/probe.ts";
 import { untilUp } from "../platform/retry.ts";
 
@@ -37,6 +38,11 @@ const monotonicMs = () => performance.now();
 const id = createIdFactory({ now });
 const nodeId = id();
 const metrics = createMetrics("ingest");
+const tracing = await createTracing({
+  url: config.otlpUrl,
+  role: "ingest",
+  sampleEvery: config.otlpSampleEvery,
+});
 
 // Commits have connections of their own, so that reads and refills never wait behind them.
 const commitPool = createPool(config, { connections: config.commitConnections, multipleStatements: true });
@@ -98,7 +104,7 @@ const partitionUpkeep = setInterval(() => {
 }, PARTITION_UPKEEP_MS);
 const health = await serveHealth({ log, metrics, ready }, { host: config.apiHost, port: config.healthPort });
 const server = createServer(
-  { keys, routes, ready, metrics, log },
+  { keys, routes, ready, metrics, tracing, log },
   { host: config.apiHost, port: config.apiPort },
 );
 log.info({ port: config.apiPort, node_id: nodeId }, "listening");
@@ -112,5 +118,11 @@ runUntilStopped(log, DRAIN_MS, async () => {
   keys.stop();
   probes.stop();
   await health.close();
-  await Promise.all([commitPool.end(), ledgerPool.end(), readPool.end(), clickhouse.close()]);
+  await Promise.all([
+    commitPool.end(),
+    ledgerPool.end(),
+    readPool.end(),
+    clickhouse.close(),
+    tracing.close(),
+  ]);
 });

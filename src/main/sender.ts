@@ -11,6 +11,7 @@ import { runUntilStopped } from "../platform/lifecycle.ts";
 import { createLog } from "../platform/log.ts";
 import { createMetrics } from "../platform/metrics.ts";
 import { createPool } from "../platform/mysql.ts";
+import { createTracing } from "../platform/otlp.ts";
 import { sleep, untilUp } from "../platform/retry.ts";
 import { createBreaker } from "../sender/breaker.ts";
 import { monotonicMs } from "../sender/monotonic.ts";
@@ -37,6 +38,7 @@ const config = loadConfig(process.env);
 const role = `sender-${lane}`;
 const log = createLog(role, config.logLevel);
 const metrics = createMetrics(role);
+const tracing = await createTracing({ url: config.otlpUrl, role, sampleEvery: config.otlpSampleEvery });
 const pool = createPool(config, { connections: CONNECTIONS, multipleStatements: true });
 const operators = localOperators(config.apiHost, config.operatorPort);
 const submitters = createSubmitters(operators, { threads: THREADS });
@@ -75,6 +77,7 @@ runUntilStopped(log, DRAIN_MS, async () => {
   await deadLetters?.close(500);
   await submitters.close();
   await pool.end();
+  await tracing.close();
   await health.close();
 });
 
@@ -119,7 +122,7 @@ consumer = await untilUp(
 );
 const id = createIdFactory({ now: Date.now });
 sender = startSender(
-  { pool, consumer, offsets, submitters, breakers, deadLetter, metrics, log, id, now: Date.now },
+  { pool, consumer, offsets, submitters, breakers, deadLetter, metrics, tracing, log, id, now: Date.now },
   { lane },
 );
 log.info("sending");

@@ -45,11 +45,22 @@ export const settings = {
   clickhouseHost: text("SLUICE_CLICKHOUSE_HOST", "127.0.0.1", "ClickHouse address"),
   clickhousePort: port("SLUICE_CLICKHOUSE_PORT", 18_123, "ClickHouse HTTP port"),
   clickhouseDatabase: text("SLUICE_CLICKHOUSE_DATABASE", "sluice", "ClickHouse database"),
-  clickhouseKafka: text("SLUICE_CLICKHOUSE_KAFKA", "", "broker as ClickHouse reaches it; empty: the Kafka address above"),
+  clickhouseKafka: text(
+    "SLUICE_CLICKHOUSE_KAFKA",
+    "",
+    "broker as ClickHouse reaches it; empty: the Kafka address above",
+  ),
   operatorPort: port("SLUICE_OPERATOR_PORT", 19_201, "first port of operators A, B and C"),
   stateFolder: text("SLUICE_STATE", ".sluice", "folder of the local stack's data, logs and pid files"),
   logLevel: text("SLUICE_LOG_LEVEL", "info", "pino level: trace, debug, info, warn, error, silent"),
   otlpUrl: text("SLUICE_OTLP_URL", "", "OTLP-HTTP traces endpoint; empty: no export"),
+  otlpSampleEvery: count(
+    "SLUICE_OTLP_SAMPLE_EVERY",
+    100,
+    1,
+    1_000_000,
+    "one new trace in so many is exported",
+  ),
   commitConnections: count("SLUICE_COMMIT_CONNECTIONS", 2, 1, 16, "connections of the group commit"),
   leaseTtlMs: count(
     "SLUICE_LEASE_TTL_MS",

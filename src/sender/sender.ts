@@ -16,6 +16,7 @@ import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { backoffMs, sleep } from "../platform/retry.ts";
+import type { Tracing } from "../platform/otlp.ts";
 import { traceIdOf } from "../platform/trace.ts";
 import type { Breaker } from "./breaker.ts";
 import { monotonicMs } from "./monotonic.ts";
@@ -34,6 +35,7 @@ export type SenderDeps = {
   /** Stores a record nobody can read. Resolves when it is stored. */
   deadLetter: (value: Buffer) => Promise<void>;
   metrics: Metrics;
+  tracing: Tracing;
   log: Log;
   id: () => string;
   now: () => number;
@@ -114,6 +116,7 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
   const runBatch = async (read: InRecord[], allowance: number[], afterFirst: () => void): Promise<void> => {
     const handles = deps.offsets.begin(read);
     const startedMs = monotonicMs();
+    const startedAtMs = deps.now();
     const records = await decode(read);
     const claimId = deps.id();
     let claimedAtMs = monotonicMs();
@@ -138,6 +141,7 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
       // One after the other: each writes what is left of the claim.
       settling = settling.then(async () => {
         await settle(claimId, changes, left);
+        for (const change of changes) traceChange(deps, lane, change, startedAtMs);
         if (left.size < claimed.length) afterFirst();
       });
       settling.catch(() => undefined); // awaited below
@@ -258,6 +262,13 @@ function count(counts: Counts, changes: readonly Change[]): void {
     else if (to === "queued") counts.requeued_total++;
     else if (to === "unknown") counts.unknown_total++;
   }
+}
+
+function traceChange({ tracing, now }: SenderDeps, lane: Lane, change: Change, startedAtMs: number): void {
+  const { traceparent, id, attempt } = change.record;
+  if (!traceparent.endsWith("1")) return; // not sampled
+  const attributes = { id, attempt, status: change.to, operator: change.operator ?? "" };
+  tracing.span(`send ${lane}`, traceparent, startedAtMs, now(), attributes);
 }
 
 function logChange(log: Log, { record, to, reason }: Change): void {
