@@ -69,8 +69,16 @@ test("a second launcher is refused and names the first one's pid", () => {
 });
 
 const everything = [
-  ...["ingest-1", "relay", "sender-normal", "sender-express", "operator-A", "operator-B", "operator-C"],
-  ...["mysql", "kafka", "clickhouse"],
+  "ingest-1",
+  "relay",
+  "sender-normal",
+  "sender-express",
+  "operator-A",
+  "operator-B",
+  "operator-C",
+  "mysql",
+  "kafka",
+  "clickhouse",
 ];
 for (const name of everything)
   test(`${name} is started again after a kill -9, and messages are accepted`, async () => {

@@ -54,7 +54,8 @@ export function createLauncher(options: { portOffset: number; folder: string }):
       const deadlineMs = performance.now() + maxMs;
       for (;;) {
         const { ready, processes } = status();
-        const welcomed = running.output().includes("Sluice is ready"); // else it may be an earlier one's processes
+        // Without the welcome it may be what an earlier launcher left.
+        const welcomed = running.output().includes("Sluice is ready");
         if (welcomed && ready && processes.every(({ health }) => health === "ready")) return;
         if (performance.now() > deadlineMs)
           throw new Error(`not ready: ${JSON.stringify(processes)}\n${running.output()}`);

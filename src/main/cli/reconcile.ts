@@ -28,8 +28,10 @@ function asText(result: ReconcileResult): string {
   if (result.kind === "could_not_check") return `could not check: ${result.reason}`;
   const { checked, pending } = result;
   const counts = [
-    `${checked.customers} customers, ${checked.messages} messages, ${checked.entries} entries checked at ${checked.at}`,
-    `pending: ${pending.messages} messages, ${pending.events} event rows, ${pending.entries} entries on their way`,
+    `${checked.customers} customers, ${checked.messages} messages, ${checked.entries} entries checked ` +
+      `at ${checked.at}`,
+    `pending: ${pending.messages} messages, ${pending.events} event rows, ${pending.entries} entries ` +
+      `on their way`,
   ];
   if (result.kind === "clean")
     return ["clean: every wallet, entry and message adds up", ...counts].join("\n");

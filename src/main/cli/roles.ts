@@ -17,7 +17,8 @@ export const OPERATORS = ["A", "B", "C"] as const;
 // Offsets from the first health port; ingest n has offset n (1 to 16).
 const healthOffset = { relay: 20, "sender-normal": 30, "sender-express": 40 } as const;
 // Below ingest and MySQL, which answer the caller; a backlog further down only grows a little.
-const lowerWeight = 10; // a tenth of the weight of ingest and MySQL: accepting goes first when both can't be had
+// A tenth of their weight: accepting goes first when both can't be had.
+const lowerWeight = 10;
 const stopMaxMs = 10_000;
 
 export type RolesOptions = { ingest: number; operators: string };

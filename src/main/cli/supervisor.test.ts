@@ -42,7 +42,7 @@ function harness() {
   return { state, supervisor, tick, kill };
 }
 
-test("the first death is followed by a start at once, each next one waits twice as long, up to a bound", async () => {
+test("the first death is followed by a start at once, each next one by twice the wait, bounded", async () => {
   const { state, supervisor, tick, kill } = harness();
   await tick();
   const waits: number[] = [];

@@ -121,7 +121,8 @@ async function supervise(
     if (!announced && !saidLate && performance.now() > lateAtMs) {
       saidLate = true;
       view.line(
-        `not ready after ${readyMaxMs / 1000} s: ${missing.join(", ")}. Why: ./sluice logs NAME. Still waiting`,
+        `not ready after ${readyMaxMs / 1000} s: ${missing.join(", ")}. Why: ./sluice logs NAME. Still ` +
+          `waiting`,
       );
     }
     view.show(views);
