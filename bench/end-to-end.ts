@@ -139,7 +139,8 @@ type Backlog = { open_messages: number; outbox_rows: number; missing_in_clickhou
 
 async function backlogNow(accepted: number, { from, to, firstId }: Ids): Promise<Backlog> {
   const [row] = await pool.query<{ open_messages: number; outbox_rows: number }[]>(
-    `SELECT (SELECT COUNT(*) FROM messages WHERE id >= ? AND customer_id BETWEEN ? AND ? AND status IN ('queued','sending')) AS open_messages,
+    `SELECT (SELECT COUNT(*) FROM messages WHERE id >= ? AND customer_id BETWEEN ? AND ?
+    AND status IN ('queued','sending')) AS open_messages,
        (SELECT COUNT(*) FROM outbox) AS outbox_rows`,
     [firstId, from, to],
   );
@@ -165,11 +166,13 @@ type Counts = {
 
 async function countEverywhere({ from, to, firstId }: Ids, operatorsBefore: number): Promise<Counts> {
   const mysql = await pool.query<{ status: string; count: number }[]>(
-    "SELECT status, COUNT(*) AS count FROM messages WHERE id >= ? AND customer_id BETWEEN ? AND ? GROUP BY status",
+    "SELECT status, COUNT(*) AS count FROM messages WHERE id >= ? AND customer_id BETWEEN ? AND ? " +
+      "GROUP BY status",
     [firstId, from, to],
   );
   const [entries] = await pool.query<{ count: number }[]>(
-    "SELECT COUNT(*) AS count FROM wallet_ledger WHERE entry_id >= ? AND customer_id BETWEEN ? AND ? AND op = 'capture'",
+    "SELECT COUNT(*) AS count FROM wallet_ledger WHERE entry_id >= ? AND customer_id BETWEEN ? AND ? " +
+      "AND op = 'capture'",
     [firstId, from, to],
   );
   const range = "customer_id BETWEEN {from:UInt64} AND {to:UInt64}";
@@ -179,7 +182,8 @@ async function countEverywhere({ from, to, firstId }: Ids, operatorsBefore: numb
     { from, to, firstId },
   );
   const [captures] = await clickhouse.query<{ count: string }>(
-    `SELECT count() AS count FROM wallet_ledger FINAL WHERE ${range} AND event_id >= {firstId:String} AND op = 'capture'`,
+    `SELECT count() AS count FROM wallet_ledger FINAL WHERE ${range} AND event_id >= {firstId:String} ` +
+      `AND op = 'capture'`,
     { from, to, firstId },
   );
   return {

@@ -61,7 +61,8 @@ async function send(request: Request, traceparent: string): Promise<Record<strin
       [cost, cost, customerId],
     );
     await conn.write(
-      "INSERT INTO messages (id,customer_id,lane,status,phone,text,encoding,parts,cost,created_at,updated_at) " +
+      "INSERT INTO messages " +
+        "(id,customer_id,lane,status,phone,text,encoding,parts,cost,created_at,updated_at) " +
         "VALUES (?,?,'normal','queued',?,?,?,?,?,NOW(3),NOW(3))",
       [messageId, customerId, phone.e164, body.text, encoding, parts, cost],
     );

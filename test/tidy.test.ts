@@ -184,6 +184,13 @@ describe("shape", () => {
     expect(sizes(file("a.ts", "x", "x".repeat(111)))).toEqual(["a.ts:2 111 columns, 110 at most"]);
   });
 
+  test("only a test's title may be longer", () => {
+    const title = `test("${"x".repeat(120)}", () => {`;
+    expect(sizes(file("a.test.ts", title))).toEqual([]);
+    expect(sizes(file("a.ts", title))).toHaveLength(1);
+    expect(sizes(file("a.test.ts", `const t = "${"x".repeat(120)}";`))).toHaveLength(1);
+  });
+
   test("a file without an opening comment is refused", () => {
     expect(header(file("a.ts", "// Owns a.", "x;"))).toEqual([]);
     expect(header(file("a.ts", "#!/usr/bin/env bun", "// Owns a."))).toEqual([]);

@@ -79,7 +79,8 @@ export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
 /** The customer a live key belongs to, or null. */
 export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
   const [row] = await pool.query<OwnerRow[]>(
-    "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, c.rate_limit, k.scopes " +
+    "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
+      "c.rate_limit, k.scopes " +
       "FROM api_keys k JOIN customers c USING (customer_id) WHERE k.key_hash=? AND k.revoked_at IS NULL",
     [hashKey(apiKey)],
   );

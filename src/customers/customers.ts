@@ -62,7 +62,8 @@ export type CustomerRow = {
 /** All customers, oldest first. */
 export async function listCustomers(pool: Pool): Promise<CustomerRow[]> {
   const found = await pool.query<(Omit<CustomerRow, "created_at"> & { created_at: Date })[]>(
-    "SELECT CAST(customer_id AS CHAR) AS customer_id, name, price_normal, price_express, currency, rate_limit, created_at " +
+    "SELECT CAST(customer_id AS CHAR) AS customer_id, name, price_normal, price_express, currency, " +
+      "rate_limit, created_at " +
       "FROM customers ORDER BY customers.customer_id",
   );
   return found.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));

@@ -1,7 +1,8 @@
 // The leases of this process, in memory. Owns the machine of one lease:
 //
 //   spend ── enough available ──► available −, inFlight +  ── committed ──► inFlight −
-//     └───── not enough ──► waits ── refill ──► served in order, or refused: 402, or 503 while the credit is held elsewhere
+//     └───── not enough ──► waits ── refill ──► served in order, or refused: 402, or 503 while the credit is
+//                                               held elsewhere
 //
 // A lease in doubt (its commit's outcome unknown, or fenced by the database) is dropped: a new one under a
 // new epoch takes its place and the reaper settles the old one from what was committed. Leaves SQL to

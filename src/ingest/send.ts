@@ -110,8 +110,9 @@ function answer(r: LaneRecord, owner: KeyOwner, balanceAfter: number): string {
   const promised =
     r.guaranteedByMs === null ? "" : `,"guaranteed_by":"${new Date(r.guaranteedByMs).toISOString()}"`;
   return (
-    `{"enqueued":true,"id":"${r.id}","customer_id":"${r.customerId}","type":"${r.lane}","encoding":"${r.encoding}",` +
-    `"parts":${r.parts},"cost":${r.cost},"currency":"${owner.currency}","balance_after":${balanceAfter},` +
+    `{"enqueued":true,"id":"${r.id}","customer_id":"${r.customerId}","type":"${r.lane}",` +
+    `"encoding":"${r.encoding}","parts":${r.parts},"cost":${r.cost},` +
+    `"currency":"${owner.currency}","balance_after":${balanceAfter},` +
     `"status":"queued"${promised}}`
   );
 }

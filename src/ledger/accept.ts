@@ -73,13 +73,15 @@ function acceptSql(batch: Batch): string {
     const created = dateTime(r.createdAtMs);
     const promised = r.guaranteedByMs === null ? "NULL" : dateTime(r.guaranteedByMs);
     messages +=
-      `${messages === "" ? "" : ","}('${r.id}',${r.customerId},'${r.lane}','queued','${r.phone}',${quote(r.text)},` +
-      `${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},${r.cost},${promised},${created},${created})`;
+      `${messages === "" ? "" : ","}('${r.id}',${r.customerId},'${r.lane}','queued','${r.phone}',` +
+      `${quote(r.text)},${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},${r.cost},` +
+      `${promised},${created},${created})`;
     entries.push(openEntry(r.id, "reserve", r.customerId, r.cost, nowMs));
     statuses.push(queuedRow(r));
   }
   return (
-    "BEGIN;INSERT INTO messages (id,customer_id,lane,status,phone,text,sender,reference,encoding,parts,cost,guaranteed_by," +
+    "BEGIN;INSERT INTO messages " +
+    "(id,customer_id,lane,status,phone,text,sender,reference,encoding,parts,cost,guaranteed_by," +
     `created_at,updated_at) VALUES ${messages};${entriesSql(entries)};${lanesSql(records)};` +
     `${eventsSql(statuses, entries)};${spendSql(batch)}`
   );
@@ -107,16 +109,21 @@ function lanesSql(records: LaneRecord[]): string {
   const normal = express.length === 0 ? records : records.filter((r) => r.lane === "normal");
   const row = (lane: string, of: LaneRecord[]) =>
     of.length === 0 ? [] : [`('${lane}',${blob(packLaneRow(of))})`];
-  return `INSERT INTO outbox (lane,payload) VALUES ${[...row("express", express), ...row("normal", normal)].join(",")}`;
+  return (
+    `INSERT INTO outbox (lane,payload) VALUES ` +
+    `${[...row("express", express), ...row("normal", normal)].join(",")}`
+  );
 }
 
 const spendSql = ({ nodeId, spends }: Batch): string =>
-  `UPDATE (VALUES ${rows(spends.map((s) => [s.customerId, s.epoch, s.amount]))}) AS v (c, e, a) STRAIGHT_JOIN credit_leases AS l ` +
+  `UPDATE (VALUES ${rows(spends.map((s) => [s.customerId, s.epoch, s.amount]))}) AS v (c, e, a) ` +
+  `STRAIGHT_JOIN credit_leases AS l ` +
   `ON l.customer_id=v.c AND l.node_id='${nodeId}' AND l.epoch=v.e SET l.spent=l.spent+v.a`;
 
 async function lostLeases(conn: Connection, { nodeId, spends }: Batch): Promise<Spend[]> {
   const found = await conn.query<{ customer_id: number; epoch: number }[]>(
-    `SELECT customer_id, epoch FROM credit_leases WHERE node_id='${nodeId}' AND customer_id IN (${spends.map((s) => s.customerId)})`,
+    `SELECT customer_id, epoch FROM credit_leases WHERE node_id='${nodeId}' ` +
+      `AND customer_id IN (${spends.map((s) => s.customerId)})`,
   );
   const held = new Set(found.map((row) => `${row.customer_id}:${row.epoch}`));
   return spends.filter((s) => !held.has(`${s.customerId}:${s.epoch}`));

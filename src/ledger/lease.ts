@@ -38,7 +38,8 @@ type LeaseRow = { customer_id: number; node_id: string; epoch: number; unspent: 
 export function grantSize(balance: number, costs: readonly number[], target: number): number {
   let need = 0;
   for (const cost of costs) if (need + cost <= balance) need += cost;
-  return need + Math.floor(Math.min(target, (balance - need) / 8)); // a target comes from a rate, which is no whole number
+  // A target comes from a rate, which is no whole number.
+  return need + Math.floor(Math.min(target, (balance - need) / 8));
 }
 
 /**
@@ -69,12 +70,16 @@ export function grantLeases(
     const entries = given.map((g) => openEntry(id(), "grant", g.customerId, g.granted, now()));
     const leaseRows = given.map((g) => {
       const epoch = byCustomer.get(g.customerId)?.epoch;
-      return `('${nodeId}',${g.customerId},${epoch},${g.granted},NOW(3) + INTERVAL ${options.ttlMs * 1000} MICROSECOND)`;
+      return (
+        `('${nodeId}',${g.customerId},${epoch},${g.granted},NOW(3) + INTERVAL ` +
+        `${options.ttlMs * 1000} MICROSECOND)`
+      );
     });
     await conn.query(
       `${moveSql(given.map((g) => ({ customerId: g.customerId, amount: -g.granted })))};` +
         "INSERT INTO credit_leases (node_id,customer_id,epoch,granted,expires_at) VALUES " +
-        `${leaseRows.join(",")} AS n ON DUPLICATE KEY UPDATE granted=credit_leases.granted+n.granted,expires_at=n.expires_at;` +
+        `${leaseRows.join(",")} AS n ON DUPLICATE KEY UPDATE ` +
+        `granted=credit_leases.granted+n.granted,expires_at=n.expires_at;` +
         `${entriesSql(entries)};${eventsSql([], entries)}`,
     );
     return grants;
@@ -124,8 +129,10 @@ export function releaseLeases(
     const values = rows(held.map((r) => [r.customerId, r.epoch, r.amount]));
     const join = `l.customer_id=v.c AND l.node_id='${nodeId}' AND l.epoch=v.e`;
     await conn.query(
-      `UPDATE (VALUES ${values}) AS v (c,e,a) STRAIGHT_JOIN credit_leases l ON ${join} SET l.granted=l.granted-v.a;` +
-        `DELETE l FROM (VALUES ${values}) AS v (c,e,a) STRAIGHT_JOIN credit_leases l ON ${join} WHERE l.granted=l.spent`,
+      `UPDATE (VALUES ${values}) AS v (c,e,a) STRAIGHT_JOIN credit_leases l ON ${join} ` +
+        `SET l.granted=l.granted-v.a;` +
+        `DELETE l FROM (VALUES ${values}) AS v (c,e,a) STRAIGHT_JOIN credit_leases l ON ${join} ` +
+        `WHERE l.granted=l.spent`,
     );
     await returnCredit(conn, back, { id, now });
   });
@@ -144,7 +151,8 @@ export async function renewLeases(
       : ` AND (customer_id,epoch) NOT IN (${dropped.map((d) => `(${d.customerId},${d.epoch})`)})`;
   await pool.transaction((conn) =>
     conn.write(
-      `UPDATE credit_leases SET expires_at=NOW(3) + INTERVAL ${ttlMs * 1000} MICROSECOND WHERE node_id='${nodeId}'${except}`,
+      `UPDATE credit_leases SET expires_at=NOW(3) + INTERVAL ${ttlMs * 1000} MICROSECOND ` +
+        `WHERE node_id='${nodeId}'${except}`,
     ),
   );
 }
@@ -155,7 +163,8 @@ export async function renewLeases(
  */
 export async function reapLeases({ pool, id, now }: LeaseDeps): Promise<number> {
   const expired = await pool.query<{ customer_id: number }[]>(
-    `SELECT DISTINCT customer_id FROM credit_leases WHERE expires_at < NOW(3) ORDER BY customer_id LIMIT ${LEASE_BATCH_MAX}`,
+    `SELECT DISTINCT customer_id FROM credit_leases WHERE expires_at < NOW(3) ORDER BY customer_id ` +
+      `LIMIT ${LEASE_BATCH_MAX}`,
   );
   if (expired.length === 0) return 0;
   return pool.transaction(async (conn) => {
@@ -163,7 +172,8 @@ export async function reapLeases({ pool, id, now }: LeaseDeps): Promise<number> 
     await lockWallets(conn, ids, false);
     const leases = await conn.query<(LeaseRow & { epoch: number })[]>(
       "SELECT customer_id, node_id, epoch, granted - spent AS unspent FROM credit_leases " +
-        `WHERE customer_id IN (${ids}) AND expires_at < NOW(3) ORDER BY customer_id, node_id, epoch FOR UPDATE`,
+        `WHERE customer_id IN (${ids}) AND expires_at < NOW(3) ORDER BY customer_id, node_id, epoch ` +
+        `FOR UPDATE`,
     );
     if (leases.length === 0) return 0;
     const keys = leases.map((l) => `(${l.customer_id},'${l.node_id}',${l.epoch})`);
@@ -191,7 +201,8 @@ async function returnCredit(
 
 // Positive: from reserved back to the balance; negative: from the balance to reserved.
 const moveSql = (moves: { customerId: number; amount: number }[]): string =>
-  `UPDATE (VALUES ${rows(moves.map((m) => [m.customerId, m.amount]))}) AS v (c,a) STRAIGHT_JOIN wallet_accounts w ` +
+  `UPDATE (VALUES ${rows(moves.map((m) => [m.customerId, m.amount]))}) AS v (c,a) STRAIGHT_JOIN ` +
+  `wallet_accounts w ` +
   "ON w.customer_id=v.c SET w.balance=w.balance+v.a, w.reserved=w.reserved-v.a";
 
 const lockWallets = (conn: Connection, ids: number[], skipLocked: boolean): Promise<Wallet[]> =>

@@ -25,7 +25,8 @@ export type MigrateResult = { applied: string[]; partitions: PartitionResult };
 const FOLDER = fileURLToPath(new URL("../../sql/mysql", import.meta.url));
 // Another migrator may be at it; none of ours takes longer.
 const LOCK_WAIT_S = 60;
-const ALREADY_THERE = new Set([1050, 1060, 1061, 1091, 1826]); // table, column, key; nothing to drop; foreign key
+// A table, a column, a key; nothing to drop; a foreign key.
+const ALREADY_THERE = new Set([1050, 1060, 1061, 1091, 1826]);
 
 /**
  * Brings the database named in the config to the newest schema. @throws Error that says which file was
@@ -78,7 +79,8 @@ function targetOf(conn: Connection): MigrationTarget {
       const rows = await conn.query<
         { name: string; checksum: string; statements_done: number; finished: number }[]
       >(
-        "SELECT name, checksum, statements_done, finished_at IS NOT NULL AS finished FROM schema_migrations ORDER BY name",
+        "SELECT name, checksum, statements_done, finished_at IS NOT NULL AS finished " +
+          "FROM schema_migrations ORDER BY name",
       );
       return rows.map((row) => ({
         ...row,

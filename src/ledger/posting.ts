@@ -11,7 +11,9 @@ export function entriesSql(entries: LedgerRow[]): string {
   let sql = "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) VALUES ";
   for (let i = 0; i < entries.length; i++) {
     const e = entries[i] as LedgerRow;
-    sql += `${i ? "," : ""}(${e.customerId},'${e.entryId}','${e.leg}','${e.op}',${e.amount},${dateTime(e.createdAtMs)})`;
+    sql +=
+      `${i ? "," : ""}(${e.customerId},'${e.entryId}','${e.leg}','${e.op}',` +
+      `${e.amount},${dateTime(e.createdAtMs)})`;
   }
   return sql;
 }

@@ -35,10 +35,13 @@ export type Books = {
 const NO_ROWS: Sum = { count: 0, amount: 0, fingerprint: "0" };
 const CAPTURED = "'sent','delivered','undelivered'";
 const REFUNDED = "'failed','rejected','expired','canceled'";
-const MONEY_OF_STATUS = `CASE WHEN status IN (${CAPTURED}) THEN 'capture' WHEN status IN (${REFUNDED}) THEN 'refund' ELSE 'open' END`;
+const MONEY_OF_STATUS =
+  `CASE WHEN status IN (${CAPTURED}) THEN 'capture' WHEN status IN (${REFUNDED}) ` +
+  `THEN 'refund' ELSE 'open' END`;
 
 const sums = (id: string, amount: string): string =>
-  `COUNT(*) AS count, CAST(SUM(${amount}) AS SIGNED) AS amount, CAST(SUM(CRC32(CONCAT(${id}, ':', ${amount}))) AS CHAR) AS fingerprint`;
+  `COUNT(*) AS count, CAST(SUM(${amount}) AS SIGNED) AS amount, CAST(SUM(CRC32(CONCAT(${id}, ':', ` +
+  `${amount}))) AS CHAR) AS fingerprint`;
 
 /** Inside the caller's snapshot. */
 export async function readBooks(conn: Connection, customerId: number | null): Promise<Books> {
@@ -62,7 +65,8 @@ export async function readBooks(conn: Connection, customerId: number | null): Pr
   for (const w of wallets)
     Object.assign(customerOf(books, w.customer_id), { balance: w.balance, reserved: w.reserved });
   const leases = await conn.query<{ customer_id: number; unspent: number }[]>(
-    `SELECT customer_id, CAST(SUM(granted - spent) AS SIGNED) AS unspent FROM credit_leases ${one} GROUP BY customer_id`,
+    `SELECT customer_id, CAST(SUM(granted - spent) AS SIGNED) AS unspent FROM credit_leases ${one} ` +
+      `GROUP BY customer_id`,
   );
   for (const lease of leases) customerOf(books, lease.customer_id).unspent = Number(lease.unspent);
   await readEntries(conn, books, one);
@@ -90,7 +94,8 @@ async function readEntries(conn: Connection, books: Books, one: string): Promise
 
 async function readMessages(conn: Connection, books: Books, one: string): Promise<void> {
   const rows = await conn.query<(Sum & { customer_id: number; money: string })[]>(
-    `SELECT customer_id, ${MONEY_OF_STATUS} AS money, ${sums("id", "cost")} FROM messages ${one} GROUP BY customer_id, money`,
+    `SELECT customer_id, ${MONEY_OF_STATUS} AS money, ${sums("id", "cost")} FROM messages ${one} ` +
+      `GROUP BY customer_id, money`,
   );
   for (const row of rows) {
     const sum = sumOf(row);
@@ -154,8 +159,10 @@ function messagesMatch(c: CustomerBooks): boolean {
 // One row a message that breaks a rule. An express message taken too late is `sent` and refunded, which is as
 // promised.
 const MESSAGE_PROBLEMS = `
-  SELECT m.id AS entry_id, m.status, m.cost AS amount, o.op AS open_op, o.amount AS open_amount, c.op AS close_op, c.amount AS close_amount,
-    CASE WHEN o.op IS NULL OR o.op <> 'reserve' OR o.amount <> m.cost THEN 'reserve' ELSE 'close' END AS broken
+  SELECT m.id AS entry_id, m.status, m.cost AS amount, o.op AS open_op, o.amount AS open_amount, c.op
+  AS close_op, c.amount AS close_amount,
+    CASE WHEN o.op IS NULL OR o.op <> 'reserve'
+    OR o.amount <> m.cost THEN 'reserve' ELSE 'close' END AS broken
   FROM messages m
   LEFT JOIN wallet_ledger o ON o.customer_id = m.customer_id AND o.entry_id = m.id AND o.leg = 'open'
   LEFT JOIN wallet_ledger c ON c.customer_id = m.customer_id AND c.entry_id = m.id AND c.leg = 'close'

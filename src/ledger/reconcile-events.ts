@@ -69,9 +69,11 @@ async function daySums(
     amount: string;
     fingerprint: string;
   }>(
-    `SELECT customer_id, toString(toDate(created_at)) AS day, op, count() AS count, toString(sum(l.amount)) AS amount,
+    `SELECT customer_id, toString(toDate(created_at)) AS day, op, count() AS count,
+    toString(sum(l.amount)) AS amount,
        toString(sum(toUInt64(CRC32(concat(l.entry_id, ':', toString(l.amount)))))) AS fingerprint
-     FROM wallet_ledger AS l FINAL WHERE toDate(created_at) >= {first:Date} ${one} GROUP BY customer_id, toDate(created_at), op
+     FROM wallet_ledger AS l FINAL WHERE toDate(created_at) >= {first:Date} ${one}
+     GROUP BY customer_id, toDate(created_at), op
      UNION ALL
      SELECT customer_id, toString(day), op, entries, toString(amount), '' FROM mv_wallet_ledger_daily
      WHERE day < {first:Date} ${one}`,
@@ -121,7 +123,8 @@ async function checkDay(
   const span = `created_at >= '${day}' AND created_at < '${dayOf(startMs + DAY_MS)}' ${one}`;
   const second = "FLOOR(UNIX_TIMESTAMP(created_at))";
   const mine = await conn.query<{ s: number; f: string }[]>(
-    `SELECT CAST(${second} AS SIGNED) AS s, CAST(SUM(CRC32(CONCAT(customer_id, entry_id, ':', leg, op, amount))) AS CHAR) AS f
+    `SELECT CAST(${second} AS SIGNED) AS s, CAST(SUM(CRC32(CONCAT(customer_id, entry_id, ':', leg, op,
+    amount))) AS CHAR) AS f
      FROM wallet_ledger WHERE ${span} GROUP BY s`,
   );
   const theirs = await clickhouse.query<{ s: number; f: string }>(
@@ -141,12 +144,14 @@ async function checkDay(
 
   const list = [...seconds].join(",");
   const inMysql = await conn.query<Entry[]>(
-    `SELECT CONCAT(entry_id, ':', leg) AS event_id, customer_id, op, amount, CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED) AS created_ms
+    `SELECT CONCAT(entry_id, ':', leg) AS event_id, customer_id, op, amount,
+    CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED) AS created_ms
      FROM wallet_ledger WHERE ${span} AND ${second} IN (${list}) LIMIT ${ENTRIES_READ_MAX + 1}`,
   );
   const inClickhouse = await clickhouse.query<Entry>(
     `SELECT event_id, customer_id, op, amount, toUnixTimestamp64Milli(created_at) AS created_ms
-     FROM wallet_ledger FINAL WHERE toDate(created_at) = {day:Date} ${one} AND toUnixTimestamp(created_at) IN (${list})
+     FROM wallet_ledger FINAL WHERE toDate(created_at) = {day:Date} ${one}
+     AND toUnixTimestamp(created_at) IN (${list})
      LIMIT ${ENTRIES_READ_MAX + 1}`,
     { day },
   );

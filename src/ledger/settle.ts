@@ -136,7 +136,8 @@ type ReapedClaim = { claim_id: string; kind: "sending" | "unknown"; lane: Lane; 
 export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Change[] | null> {
   return repeated(pool, async (conn) => {
     const [, claims] = await conn.query<[unknown, ReapedClaim[]]>(
-      "BEGIN;SELECT claim_id, kind, lane, ids FROM claims WHERE expires_at < NOW(3) ORDER BY expires_at LIMIT 1 " +
+      "BEGIN;SELECT claim_id, kind, lane, ids FROM claims WHERE expires_at < NOW(3) " +
+        "ORDER BY expires_at LIMIT 1 " +
         "FOR UPDATE SKIP LOCKED",
     );
     const [claim] = claims;
@@ -180,7 +181,8 @@ type MessageRow = Omit<
 
 async function lockRecords(conn: Connection, ids: readonly string[], status: Status): Promise<LaneRecord[]> {
   const found = await conn.query<MessageRow[]>(
-    "SELECT id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, created_at, guaranteed_by " +
+    "SELECT id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, " +
+      "created_at, guaranteed_by " +
       `FROM messages WHERE id IN ('${ids.join("','")}') AND status='${status}' ORDER BY id FOR UPDATE`,
   );
   return found.map(({ customer_id, sender, created_at, guaranteed_by, ...row }) => ({
@@ -304,7 +306,8 @@ function unknownSql(changes: readonly Change[], claimId: string): string {
   const ids = changes.map((c) => c.record.id).join(",");
   return (
     "INSERT INTO claims (claim_id,kind,lane,expires_at,ids) VALUES " +
-    `('${claimId}','unknown','${changes[0]?.record.lane}',NOW(3) + INTERVAL ${UNKNOWN_TTL_MS * 1000} MICROSECOND,'${ids}')`
+    `('${claimId}','unknown','${changes[0]?.record.lane}',NOW(3) + INTERVAL ${UNKNOWN_TTL_MS * 1000} ` +
+    `MICROSECOND,'${ids}')`
   );
 }
 

@@ -1,5 +1,5 @@
-// The ingest process (Bun): the API, its leases and its group commit. Wires them, and takes them down in order: refuse, commit what
-// is queued, answer, return leases, exit.
+// The ingest process (Bun): the API, its leases and its group commit. Wires them, and takes them down in
+// order: refuse, commit what is queued, answer, return leases, exit.
 
 import { createIdFactory } from "../core/id.ts";
 import { CLOCK_SKEW_MAX_MS, DRAIN_MS } from "../core/limits.ts";
@@ -12,6 +12,7 @@ import { createSend } from "../ingest/send.ts";
 import { createServer } from "../ingest/server.ts";
 import { createTopup } from "../ingest/topup-route.ts";
 import { ensurePartitions } from "../ledger/partitions.ts";
+import { tablesAnswer } from "../ledger/tables.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { type CheckResult, serveHealth } from "../platform/health.ts";
@@ -51,7 +52,7 @@ const readPool = createPool(config, { connections: 4 });
 const clickhouse = createClickhouse(config);
 
 await untilUp(
-  () => readPool.query("SELECT 1 FROM wallet_accounts LIMIT 1"),
+  () => tablesAnswer(readPool),
   (err, waitMs) =>
     log.warn({ err, wait_ms: Math.round(waitMs) }, "waiting for MySQL and its tables (./sluice migrate)"),
 );

@@ -42,7 +42,8 @@ export function createClickhouse(config: Config, options: ClickhouseOptions = {}
     database,
     request_timeout: timeoutMs,
     max_open_connections: connections,
-    log: { level: ClickHouseLogLevel.OFF }, // its lines are not JSON, and hold the query; callers log what they handle
+    // Its lines are not JSON, and hold the query; callers log what they handle.
+    log: { level: ClickHouseLogLevel.OFF },
     compression: { request: false, response: false }, // it is the same machine, or the same rack
   });
   const guarded = async <T>(run: () => Promise<T>): Promise<T> => {

@@ -1,6 +1,6 @@
-// The one table of what an operator may set: key, environment name, default, bounds, a line of doc. Owns reading and checking;
-// every role reads it before any socket opens, and --help and the docs are printed from it. Bounds that nobody may set are in
-// src/core/limits.ts.
+// The one table of what an operator may set: key, environment name, default, bounds, a line of doc. Owns
+// reading and checking; every role reads it before any socket opens, and --help and the docs are printed from
+// it. Bounds that nobody may set are in src/core/limits.ts.
 
 type NumberSetting = { env: string; kind: "number"; fallback: number; min: number; max: number; doc: string };
 type TextSetting = { env: string; kind: "text"; fallback: string; doc: string };

@@ -108,7 +108,8 @@ function refuseChangedHistory(
       );
     if (landed !== undefined && landed.checksum !== checksum)
       throw new Error(
-        `migration ${name} was changed after it was applied: restore the file and add a new migration instead`,
+        `migration ${name} was changed after it was applied: restore the file and add a new migration ` +
+          `instead`,
       );
   }
 }

@@ -1,5 +1,6 @@
-// Spans, exported over OTLP-HTTP when an address is set; off by default, and then nothing of OpenTelemetry is even loaded. A span is
-// told when it is over, under the traceparent that its message carries. Leaves making and reading that header to trace.ts.
+// Spans, exported over OTLP-HTTP when an address is set; off by default, and then nothing of OpenTelemetry is
+// even loaded. A span is told when it is over, under the traceparent that its message carries. Leaves making
+// and reading that header to trace.ts.
 // Bound: SPANS_WAITING_MAX; spans above it are dropped by the exporter's queue, never waited for.
 
 import { parseTraceparent } from "./trace.ts";

@@ -43,7 +43,8 @@ const KNOWN = ["status", "type", "phone", "limit", "cursor"];
 /** Rows of the (customer_id, id) index that one filtered page may look at: some 50 ms. */
 const SCAN_ROWS_MAX = 10_000;
 const COLUMNS =
-  "id, customer_id, lane, status, phone, sender, reference, encoding, parts, cost, attempt, sequence, operator, " +
+  "id, customer_id, lane, status, phone, sender, reference, encoding, parts, cost, attempt, sequence, " +
+  "operator, " +
   "operator_message_id, last_error, guaranteed_by, created_at, updated_at";
 /** Above every ULID. */
 const ID_AFTER_ALL = "~";

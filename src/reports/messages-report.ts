@@ -52,7 +52,8 @@ export async function messagesReport(
   const limit = params.limit();
   params.check();
 
-  const asOf = await asOfMs(clickhouse); // before the rows: a report may be fresher than it says, never staler
+  // Before the rows: a report may be fresher than it says, never staler.
+  const asOf = await asOfMs(clickhouse);
   const rows = await clickhouse.query<StoredRow>(sqlOf(filter), {
     customer: customer.customerId,
     low: filter.low,
@@ -119,7 +120,8 @@ const isTime = (value: unknown): boolean =>
  */
 function sqlOf(filter: Filter): string {
   const where = `customer_id = {customer:UInt64} AND id >= {low:String} AND id < {high:String}
-    AND created_at >= fromUnixTimestamp64Milli({from:Int64}) AND created_at < fromUnixTimestamp64Milli({to:Int64})`;
+    AND created_at >= fromUnixTimestamp64Milli({from:Int64})
+    AND created_at < fromUnixTimestamp64Milli({to:Int64})`;
   const picked = [
     where,
     ...(filter.phone === null ? [] : ["phone = {phone:String}"]),
@@ -171,7 +173,8 @@ function rowOf(row: StoredRow): ReportRow {
 
 async function asOfMs(clickhouse: Clickhouse): Promise<number | null> {
   const [row] = await clickhouse.query<{ at: string | number; rows: string | number }>(
-    "SELECT toUnixTimestamp64Milli(max(newest_at)) AS at, count() AS rows FROM freshness WHERE topic = 'sms.status'",
+    "SELECT toUnixTimestamp64Milli(max(newest_at)) AS at, count() AS rows FROM freshness " +
+      "WHERE topic = 'sms.status'",
   );
   return row === undefined || Number(row.rows) === 0 ? null : Number(row.at);
 }

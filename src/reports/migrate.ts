@@ -68,7 +68,8 @@ function targetOf(clickhouse: Clickhouse): MigrationTarget {
         statements_done: number;
         finished: boolean;
       }>(
-        "SELECT name, checksum, statements_done, finished FROM schema_migrations FINAL WHERE name LIKE '%.sql' ORDER BY name",
+        "SELECT name, checksum, statements_done, finished FROM schema_migrations FINAL " +
+          "WHERE name LIKE '%.sql' ORDER BY name",
       );
       return rows.map((row) => ({ ...row, statementsDone: row.statements_done }));
     },

@@ -1,8 +1,10 @@
 // One operator's circuit breaker. Counts whole batches' answers, not messages one by one. Pure but for its
 // own state; the clock is given. States:
-//   closed     any number of submits; opens after BAD_MAX bad answers (no connection, lost) with no good one between
+//   closed     any number of submits; opens after BAD_MAX bad answers (no connection, lost) with no good one
+//              between
 //   open       none, until its pause is over; the pause doubles each time a probe fails
-//   half-open  one submit in all until its answer is known: good closes, bad opens. A probe that was never submitted ends nothing
+//   half-open  one submit in all until its answer is known: good closes, bad opens. A probe that was never
+//              submitted ends nothing
 // A hang costs a message (`unknown`), which is why the probe is one.
 
 import type { Tally } from "./dispatch.ts";

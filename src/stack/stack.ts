@@ -45,7 +45,8 @@ export async function clearOrphans(stateFolder: string, report: Report): Promise
   const { orphans } = sortRecords(stateFolder);
   if (orphans.length === 0) return;
   report(
-    `stopping what a killed launcher left: ${orphans.map(({ name, pid }) => `${name} (pid ${pid})`).join(", ")}`,
+    `stopping what a killed launcher left: ` +
+      `${orphans.map(({ name, pid }) => `${name} (pid ${pid})`).join(", ")}`,
   );
   await stopAll(orphans, stateFolder, report);
 }

@@ -69,7 +69,7 @@ for (const when of ["before", "after"] as const) {
     expect(await settledWallet(customerId)).toEqual({ balance: 0, reserved: 1_000 });
   }, 20_000);
 
-  test(`a line cut ${when} the server heard a top-up's COMMIT: 503, and the same request_id again counts once`, async () => {
+  test(`a line cut ${when} the server heard a top-up's COMMIT: 503, and its repeat counts once`, async () => {
     const { apiKey, customerId } = await makeCustomer(db.config, 0);
     const topup = () => post(`${ingest.url}/v1/wallet/topup`, apiKey, { amount: 700, request_id: "r" });
     const happened = proxy.cutAtCommit("INSERT INTO topups", when);

@@ -102,7 +102,7 @@ test("10,000 concurrent requests of one customer are accepted and charged, or to
   expect(await storedAndCharged(customer, RICH)).toBe(accepted.length);
 }, 60_000);
 
-test("10,000 concurrent requests of 100 customers, half of them nonsense, are each answered right", async () => {
+test("10,000 concurrent requests of 100 customers, half of them nonsense, are answered right", async () => {
   const customers = await Promise.all(
     Array.from({ length: 100 }, () => makeCustomer(api.db.config, 25 * PRICE)),
   );

@@ -51,7 +51,8 @@ beforeEach(async () => {
   ids = records.map((record) => record.id);
   await acceptMessages(pool, records);
   const entry = (messageId: string, op: string) =>
-    `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) VALUES (${customerId},'${messageId}','close','${op}',500,NOW(3))`;
+    `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) ` +
+    `VALUES (${customerId},'${messageId}','close','${op}',500,NOW(3))`;
   await pool.query(
     `UPDATE messages SET status='sent' WHERE id='${ids[0]}';${entry(ids[0] as string, "capture")};` +
       `UPDATE messages SET status='failed' WHERE id='${ids[1]}';${entry(ids[1] as string, "refund")};` +
@@ -71,7 +72,8 @@ async function deliverEvents({ old = false, except = "" } = {}): Promise<void> {
   const rows = await pool.query<
     { event_id: string; customer_id: number; op: string; amount: number; created_at_ms: number }[]
   >(
-    `SELECT CONCAT(entry_id,':',leg) AS event_id, customer_id, op, amount, CAST(UNIX_TIMESTAMP(created_at)*1000 AS SIGNED) AS created_at_ms
+    `SELECT CONCAT(entry_id,':',leg) AS event_id, customer_id, op, amount,
+    CAST(UNIX_TIMESTAMP(created_at)*1000 AS SIGNED) AS created_at_ms
      FROM wallet_ledger WHERE entry_id <> '${except}'`,
   );
   await insertLedgerEvents(clickhouse, rows);
@@ -120,8 +122,10 @@ describe("reconcile", () => {
     await deliverEvents();
     expect(invariantsOf(await check({ settled: true }))).toEqual(["settled"]);
     await pool.query(
-      `UPDATE messages SET status='sent' WHERE id='${ids[2]}';UPDATE wallet_accounts SET reserved=reserved-500;` +
-        `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) VALUES (${customerId},'${ids[2]}','close','capture',500,NOW(3))`,
+      `UPDATE messages SET status='sent' WHERE id='${ids[2]}';UPDATE wallet_accounts ` +
+        `SET reserved=reserved-500;` +
+        `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) ` +
+        `VALUES (${customerId},'${ids[2]}','close','capture',500,NOW(3))`,
     );
     expect(invariantsOf(await check({ settled: true }))).toEqual(["settled"]); // its event is missing
     await deliverEvents();
@@ -169,7 +173,8 @@ describe("reconcile", () => {
   const reserveOf = (i: number) => `customer_id=${customerId} AND entry_id='${ids[i]}' AND leg='open'`;
   const closeOf = (i: number) => `customer_id=${customerId} AND entry_id='${ids[i]}' AND leg='close'`;
   const entry = (op: string, leg: string, entryId: string) =>
-    `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) VALUES (${customerId},'${entryId}','${leg}','${op}',500,NOW(3))`;
+    `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) ` +
+    `VALUES (${customerId},'${entryId}','${leg}','${op}',500,NOW(3))`;
   const plants: Plant[] = [
     ["a balance that grew", () => "UPDATE wallet_accounts SET balance=balance+1", ["balance_equals_entries"]],
     [
@@ -180,7 +185,8 @@ describe("reconcile", () => {
     [
       "a lease that nobody granted",
       () =>
-        `INSERT INTO credit_leases (node_id,customer_id,epoch,granted,spent,expires_at) VALUES ('${id()}',${customerId},1,300,100,NOW(3))`,
+        `INSERT INTO credit_leases (node_id,customer_id,epoch,granted,spent,expires_at) ` +
+        `VALUES ('${id()}',${customerId},1,300,100,NOW(3))`,
       ["reserved_equals_leases_and_messages"],
     ],
     [
@@ -196,7 +202,8 @@ describe("reconcile", () => {
     [
       "two reserves that swapped their amounts",
       () =>
-        `UPDATE wallet_ledger SET amount=400 WHERE ${reserveOf(0)};UPDATE wallet_ledger SET amount=600 WHERE ${reserveOf(1)}`,
+        `UPDATE wallet_ledger SET amount=400 WHERE ${reserveOf(0)};UPDATE wallet_ledger SET amount=600 ` +
+        `WHERE ${reserveOf(1)}`,
       ["message_has_one_reserve"],
     ],
     [
@@ -224,7 +231,8 @@ describe("reconcile", () => {
     [
       "a top-up without its entry",
       () =>
-        `INSERT INTO topups (customer_id,request_id,amount,entry_id,created_at) VALUES (${customerId},'x',5,'${id()}',NOW(3))`,
+        `INSERT INTO topups (customer_id,request_id,amount,entry_id,created_at) ` +
+        `VALUES (${customerId},'x',5,'${id()}',NOW(3))`,
       ["topup_has_entry"],
     ],
     [
@@ -235,7 +243,8 @@ describe("reconcile", () => {
     [
       "a negative balance",
       () =>
-        "ALTER TABLE wallet_accounts ALTER CHECK wallet_accounts_chk_1 NOT ENFORCED;UPDATE wallet_accounts SET balance=-1",
+        "ALTER TABLE wallet_accounts ALTER CHECK wallet_accounts_chk_1 NOT ENFORCED;UPDATE " +
+        "wallet_accounts SET balance=-1",
       ["balance_equals_entries", "never_negative"],
     ],
   ];
@@ -282,7 +291,8 @@ describe("reconcile", () => {
   test("finds an amount that differs in ClickHouse", async () => {
     await deliverEvents();
     await pool.query(
-      `UPDATE wallet_ledger SET amount=1 WHERE op='topup';UPDATE topups SET amount=1;UPDATE wallet_accounts SET balance=balance-9999`,
+      `UPDATE wallet_ledger SET amount=1 WHERE op='topup';UPDATE topups ` +
+        `SET amount=1;UPDATE wallet_accounts SET balance=balance-9999`,
     );
     const found = invariantsOf(await check());
     expect(found).toContain("clickhouse_entry_is_equal");

@@ -25,7 +25,8 @@ const send = (apiKey: string, body: unknown = message, at = ingest) =>
   post(`${at.url}/v1/sms/send`, apiKey, body);
 const balanceOf = async (customerId: number) => {
   const [row] = await db.pool.query<{ balance: number; held: string | null; reserved: number }[]>(
-    "SELECT balance, reserved, (SELECT SUM(granted-spent) FROM credit_leases l WHERE l.customer_id=w.customer_id) AS held " +
+    "SELECT balance, reserved, (SELECT SUM(granted-spent) FROM credit_leases l " +
+      "WHERE l.customer_id=w.customer_id) AS held " +
       "FROM wallet_accounts w WHERE customer_id=?",
     [customerId],
   );

@@ -74,11 +74,13 @@ function ensureTemplate(base: Config): Promise<string[]> {
 
 async function makeTemplate(config: Config): Promise<string[]> {
   checkedName(config.mysqlDatabase);
-  await migrateMysql(config, { daysAhead: DAYS_AHEAD }); // under its own lock, so two test processes may race here
+  // Under its own lock, so two test processes may race here.
+  await migrateMysql(config, { daysAhead: DAYS_AHEAD });
   const pool = createPool(config, { connections: 1 });
   try {
     const tables = await pool.query<{ name: string }[]>(
-      "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY name",
+      "SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() " +
+        "ORDER BY name",
     );
     const statements: string[] = [];
     for (const { name } of tables) {
