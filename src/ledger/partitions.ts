@@ -20,7 +20,7 @@ const DAYS_AHEAD = 35;
 const DAYS_BACK = 1;
 const DAYS_AT_ONCE_MAX = 400;
 const LOCK_WAIT_S = 1;
-const ATTEMPTS = 5;
+const ATTEMPTS = 3;
 const DAY_MS = 86_400_000;
 const LOCK_WAIT_ERROR = 1205;
 

@@ -1,0 +1,123 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createIdFactory, ulidDayPrefix } from "../../src/core/id.ts";
+import { migrateMysql } from "../../src/ledger/migrate.ts";
+import { ensurePartitions } from "../../src/ledger/partitions.ts";
+import { type Config, loadConfig } from "../../src/platform/config.ts";
+import { createPool } from "../../src/platform/mysql.ts";
+import { createTestDatabase, dropDatabase, type TestDatabase } from "../support/database.ts";
+
+const DAY_MS = 86_400_000;
+const NOW_MS = Date.UTC(2026, 6, 14, 15);
+const folder = mkdtempSync(join(tmpdir(), "sluice-sql-"));
+let config: Config;
+beforeAll(() => {
+  config = { ...loadConfig(process.env), mysqlDatabase: `sluice_test_migrate_${Date.now().toString(36)}` };
+  cpSync(join(import.meta.dirname, "../../sql/mysql"), folder, { recursive: true });
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => dropDatabase(config, config.mysqlDatabase));
+
+describe("migrateMysql", () => {
+  test("makes the database, and two at once are safe", async () => {
+    const results = await Promise.all([migrateMysql(config), migrateMysql(config), migrateMysql(config)]);
+    const applied = results.map((result) => result.applied.length).sort();
+    expect(applied).toEqual([0, 0, applied[2] as number]);
+    expect(applied[2]).toBeGreaterThanOrEqual(3);
+    expect(results.every(({ partitions }) => partitions.kind === "done")).toBe(true);
+  });
+
+  test("goes on where a killed one stopped, also when its last statement had run", async () => {
+    await migrateMysql(config);
+    const pool = createPool(config, { connections: 1 });
+    await pool.query("DROP TABLE api_keys, wallet_accounts, topups"); // all but the first of 0001
+    await pool.query(
+      "UPDATE schema_migrations SET statements_done=1, finished_at=NULL WHERE name LIKE '0001%'",
+    );
+    await pool.query("CREATE TABLE api_keys (x INT)"); // it ran, and the process died before it was recorded
+    expect((await migrateMysql(config)).applied).toEqual(["0001_customers.sql"]);
+    const tables = await pool.query("SHOW TABLES LIKE 'topups'");
+    expect(tables).toHaveLength(1);
+    await pool.end();
+  });
+
+  test("refuses a landed file that changed, and names it", async () => {
+    await migrateMysql(config, { folder });
+    writeFileSync(join(folder, "0002_ledger.sql"), "SELECT 1;\n");
+    await expect(migrateMysql(config, { folder })).rejects.toThrow(
+      "0002_ledger.sql was changed after it was applied",
+    );
+  });
+});
+
+describe("partitions", () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+  });
+  afterAll(() => database.drop());
+
+  const partitions = async (pool: TestDatabase["pool"], table: string) =>
+    pool.query<{ name: string; bound: string; rows: number }[]>(
+      `SELECT PARTITION_NAME AS name, PARTITION_DESCRIPTION AS bound, TABLE_ROWS AS \`rows\` FROM information_schema.PARTITIONS
+       WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? ORDER BY PARTITION_ORDINAL_POSITION`,
+      [table],
+    );
+
+  test("reach from yesterday to 35 days ahead, one a day, cut by the ULID of midnight", async () => {
+    await migrateMysql(config, { nowMs: NOW_MS });
+    const pool = createPool(config, { connections: 1 });
+    for (const table of ["messages", "wallet_ledger"]) {
+      const found = await partitions(pool, table);
+      expect(found).toHaveLength(38);
+      expect(found[0]).toMatchObject({ name: "p20260713", bound: `'${ulidDayPrefix(NOW_MS)}'` });
+      expect(found[36]).toMatchObject({
+        name: "p20260818",
+        bound: `'${ulidDayPrefix(NOW_MS + 36 * DAY_MS)}'`,
+      });
+      expect(found[37]).toMatchObject({ name: "p_future", bound: "MAXVALUE" });
+    }
+    expect(await ensurePartitions(pool, { nowMs: NOW_MS + DAY_MS })).toEqual({ kind: "done", created: 2 });
+    expect(await ensurePartitions(pool, { nowMs: NOW_MS + DAY_MS })).toEqual({ kind: "done", created: 0 });
+    expect(await ensurePartitions(pool, { nowMs: NOW_MS })).toEqual({ kind: "done", created: 0 });
+    await pool.end();
+  });
+
+  test("a day's ids go to the day's partition, and a query by day opens that one alone", async () => {
+    const { pool } = database;
+    const nowMs = Date.now();
+    const id = createIdFactory({ now: () => nowMs })();
+    await pool.query(
+      "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) VALUES (1,?,'open','topup',1,NOW(3))",
+      [id],
+    );
+    const name = `p${new Date(nowMs).toISOString().slice(0, 10).replaceAll("-", "")}`;
+    const rows = await pool.query(`SELECT entry_id FROM wallet_ledger PARTITION (${name})`);
+    expect(rows).toEqual([{ entry_id: id }]);
+    const [plan] = await pool.query<{ partitions: string }[]>(
+      "EXPLAIN FORMAT=TRADITIONAL SELECT * FROM wallet_ledger WHERE entry_id = ?",
+      [id],
+    );
+    expect(plan?.partitions).toBe(name);
+  });
+
+  test("are left for later while a transaction uses the tables, after a bounded wait", async () => {
+    const { pool } = database;
+    await pool.use(async (conn) => {
+      await conn.query("BEGIN");
+      await conn.query("SELECT * FROM messages LIMIT 1");
+      const startedMs = performance.now();
+      const result = await ensurePartitions(pool, { nowMs: Date.now() + 10 * DAY_MS });
+      expect(result).toEqual({ kind: "busy" });
+      expect(performance.now() - startedMs).toBeLessThan(15_000);
+      await conn.query("COMMIT");
+    });
+    expect(await ensurePartitions(pool, { nowMs: Date.now() + 10 * DAY_MS })).toMatchObject({ kind: "done" });
+  }, 20_000);
+});
+
+test("a test database can't be dropped by a name without `test`", async () => {
+  await expect(dropDatabase(config, "sluice")).rejects.toThrow("not the name of a test database");
+});
