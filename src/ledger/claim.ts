@@ -50,7 +50,8 @@ async function claimRead(
   records: readonly LaneRecord[],
 ): Promise<LaneRecord[]> {
   const [, found] = await conn.query<[unknown, { id: string; attempt: number }[]]>(
-    `BEGIN;SELECT id, attempt FROM messages WHERE id IN (${list(records)}) AND status='queued' ORDER BY id FOR UPDATE`,
+    `BEGIN;SELECT id, attempt FROM messages WHERE id IN (${list(records)}) AND status='queued' ` +
+      `ORDER BY id FOR UPDATE`,
   );
   const attempts = new Map(found.map((row) => [row.id, row.attempt]));
   const queued = records.filter((r) => attempts.get(r.id) === r.attempt);
@@ -63,7 +64,8 @@ function claimSql({ claimId, lane, nowMs }: ClaimRequest, records: readonly Lane
   const byAttempt = Map.groupBy(records, (r) => r.attempt);
   const updates = [...byAttempt].map(
     ([attempt, of]) =>
-      `UPDATE messages SET status='sending',sequence=${sendingSequence(attempt)},updated_at=${dateTime(nowMs)} ` +
+      `UPDATE messages SET ` +
+      `status='sending',sequence=${sendingSequence(attempt)},updated_at=${dateTime(nowMs)} ` +
       `WHERE id IN (${list(of)}) AND status='queued' AND attempt=${attempt}`,
   );
   const ids = records.map((r) => r.id).join(",");

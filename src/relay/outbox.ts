@@ -16,7 +16,8 @@ const REASON_CHARS_MAX = 200;
 /** Begins a transaction and locks up to RELAY_ROWS_MAX due rows that no other relay holds. */
 export async function takeRows(conn: Connection, lane: OutboxLane): Promise<OutboxRow[]> {
   const [, rows] = await conn.query<[unknown, OutboxRow[]]>(
-    `BEGIN;SELECT id, attempts, payload FROM outbox WHERE lane='${lane}' AND run_at<=NOW(3) ORDER BY run_at, id ` +
+    `BEGIN;SELECT id, attempts, payload FROM outbox WHERE lane='${lane}' AND run_at<=NOW(3) ` +
+      `ORDER BY run_at, id ` +
       `LIMIT ${RELAY_ROWS_MAX} FOR UPDATE SKIP LOCKED`,
   );
   return rows;
@@ -34,7 +35,8 @@ export async function deleteRows(conn: Connection, rows: readonly OutboxRow[]): 
 
 export async function deferRow(conn: Connection, { row, payload, reason, delayMs }: Deferred): Promise<void> {
   await conn.write(
-    "UPDATE outbox SET attempts=LEAST(attempts+1, 65535), last_error=?, run_at=NOW(3) + INTERVAL ? MICROSECOND, payload=? WHERE id=?",
+    "UPDATE outbox SET attempts=LEAST(attempts+1, 65535), last_error=?, run_at=NOW(3) + INTERVAL ? " +
+      "MICROSECOND, payload=? WHERE id=?",
     [reason.slice(0, REASON_CHARS_MAX), Math.round(delayMs * 1_000), payload ?? row.payload, row.id],
   );
 }

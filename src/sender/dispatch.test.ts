@@ -101,7 +101,7 @@ test("nothing is submitted after the deadline", async () => {
   });
 });
 
-test("an allowance of one is one submit, and with none at all a message is refused for the moment", async () => {
+test("an allowance of one is one submit, and with none a message is refused for the moment", async () => {
   const { run, outcomes, submitted } = dispatchTo([accepted]);
   await run(2, [1]);
   expect(submitted).toEqual(["A0"]);

@@ -23,7 +23,7 @@ test("offsets pass only what is all done, whatever order batches end in", () => 
   ]);
 });
 
-test("nothing is stored for a partition that was taken away, nor for its next reading by an older batch", () => {
+test("nothing is stored for a partition taken away, nor for its next reading by an older batch", () => {
   const { stored, offsets } = offsetsWith();
   const before = offsets.begin([{ partition: 0, offset: 10 }]);
   offsets.revoked([0]);

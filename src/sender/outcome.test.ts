@@ -19,7 +19,7 @@ test("taken is captured; taken after guaranteed_by is refunded", () => {
   expect(changeOf(record({ guaranteedByMs: 999 }), accepted)).toMatchObject({ to: "sent", money: "refund" });
 });
 
-test("refused for the moment is queued again until its attempts are used up; refused for good ends at once", () => {
+test("refused for the moment is queued again while attempts are left; refused for good ends at once", () => {
   expect(changeOf(record(), refused(false))).toMatchObject({ to: "queued", money: null });
   const last = record({ attempt: MESSAGE_ATTEMPTS_MAX - 1 });
   expect(changeOf(last, refused(false))).toMatchObject({ to: "failed", money: "refund" });

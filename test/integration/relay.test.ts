@@ -17,7 +17,8 @@ const rows = (down: Downstream) =>
   );
 const messages = (down: Downstream) =>
   down.pool.query<{ id: string; status: string; closes: number }[]>(
-    "SELECT id, status, (SELECT COUNT(*) FROM wallet_ledger w WHERE w.entry_id=m.id AND op='refund') AS closes FROM messages m " +
+    "SELECT id, status, (SELECT COUNT(*) FROM wallet_ledger w WHERE w.entry_id=m.id " +
+      "AND op='refund') AS closes FROM messages m " +
       "ORDER BY id",
   );
 

@@ -54,13 +54,15 @@ const reapAll = async () => {
 };
 const statuses = async (records: LaneRecord[]) => {
   const rows = await pool.query<{ status: string; attempt: number; sequence: number }[]>(
-    `SELECT status, attempt, sequence FROM messages WHERE id IN ('${records.map((r) => r.id).join("','")}') ORDER BY id`,
+    `SELECT status, attempt, sequence FROM messages ` +
+      `WHERE id IN ('${records.map((r) => r.id).join("','")}') ORDER BY id`,
   );
   return rows.map((row) => `${row.status} ${row.attempt} ${row.sequence}`);
 };
 const closes = async (records: LaneRecord[]) => {
   const rows = await pool.query<{ op: string }[]>(
-    `SELECT op FROM wallet_ledger WHERE leg='close' AND entry_id IN ('${records.map((r) => r.id).join("','")}') ORDER BY entry_id`,
+    `SELECT op FROM wallet_ledger WHERE leg='close' ` +
+      `AND entry_id IN ('${records.map((r) => r.id).join("','")}') ORDER BY entry_id`,
   );
   return rows.map((row) => row.op);
 };
