@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { createIdFactory } from "../core/id.ts";
 import { DRAIN_MS } from "../core/limits.ts";
 import { isLane } from "../core/message.ts";
+import { tablesAnswer } from "../ledger/tables.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { type CheckResult, serveHealth } from "../platform/health.ts";
 import { type Consumer, createConsumer, createProducer, type Producer, topicOf } from "../platform/kafka.ts";
@@ -104,7 +105,7 @@ async function deadLetter(value: Buffer): Promise<void> {
   }
 }
 
-await untilUp(() => pool.query("SELECT 1 FROM messages LIMIT 1"), waiting("MySQL"), stopping.signal);
+await untilUp(() => tablesAnswer(pool), waiting("MySQL"), stopping.signal);
 const offsets = createOffsets((partition, next) => consumer?.store(partition, next));
 consumer = await untilUp(
   () =>

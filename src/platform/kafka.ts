@@ -187,6 +187,7 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       "enable.auto.offset.store": false,
       "max.poll.interval.ms": POLL_INTERVAL_MAX_MS,
       "session.timeout.ms": 10_000,
+      "heartbeat.interval.ms": 1_000, // how soon a member hears of a rebalance
       "partition.assignment.strategy": "cooperative-sticky",
       "queued.min.messages": 10 * CLAIM_ROWS_MAX,
       "queued.max.messages.kbytes": 16 * 1024,
@@ -302,6 +303,8 @@ function common(config: Config): Record<string, unknown> {
     "reconnect.backoff.ms": 100,
     "reconnect.backoff.max.ms": 2_000,
     "socket.keepalive.enable": true,
+    // How soon topics made after this process started are found.
+    "topic.metadata.refresh.interval.ms": 10_000,
     "log.connection.close": false,
     "allow.auto.create.topics": false,
   };

@@ -1,0 +1,141 @@
+// One batch of records, from reading to its end: decode → claim → submit → settle, in one or more parts.
+// Leaves SQL to the ledger, submits to the workers, what an outcome means to outcome.ts, how many batches run
+// to sender.ts.
+// Invariants: nothing is submitted that isn't claimed; an outcome is settled until the database has it; the
+// batch ends only when all of it is settled.
+
+import { CLAIM_TTL_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
+import type { Lane } from "../core/message.ts";
+import { type LaneRecord, RecordError, unpackLaneRecord } from "../core/record.ts";
+import { type Claimed, claimMessages } from "../ledger/claim.ts";
+import { type Change, settleClaim } from "../ledger/settle.ts";
+import type { InRecord } from "../platform/kafka.ts";
+import type { Log } from "../platform/log.ts";
+import type { Pool } from "../platform/mysql.ts";
+import type { Tracing } from "../platform/otlp.ts";
+import { traceIdOf } from "../platform/trace.ts";
+import type { Breaker } from "./breaker.ts";
+import type { Submit } from "./connector.ts";
+import { type Counts, countChanges } from "./counts.ts";
+import { monotonicMs } from "./monotonic.ts";
+import { changeOf, retryDelayMs } from "./outcome.ts";
+import { type Persist, StoppedError } from "./persist.ts";
+import type { Submitters } from "./submitters.ts";
+import type { Indexed } from "./worker.ts";
+
+export type BatchDeps = {
+  pool: Pool;
+  persist: Persist;
+  submitters: Submitters;
+  /** In the order of the operators that the workers know. */
+  breakers: readonly Breaker[];
+  /** Stores a record nobody can read. Resolves when it is stored. */
+  deadLetter: (value: Buffer) => Promise<void>;
+  counts: Counts;
+  tracing: Tracing;
+  log: Log;
+  id: () => string;
+  now: () => number;
+  isStopping: () => boolean;
+};
+/** `allowance`: by operator, how many submits it may be given at most. */
+export type BatchRequest = { lane: Lane; read: readonly InRecord[]; allowance: readonly number[] };
+
+/**
+ * Runs it to its end. `onPart` is called after each settlement; a batch held up by one hanging call has
+ * several.
+ */
+export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: () => void): Promise<void> {
+  const { lane, read, allowance } = request;
+  const startedAtMs = deps.now();
+  const records = await decode(deps, read);
+  const { claimId, claimed, deadlineMs } = await claim(deps, lane, records);
+  deps.counts.skipped_total += records.length - claimed.length;
+  if (claimed.length === 0) return reportUnused(deps.breakers);
+
+  const left = new Set(claimed.map((r) => r.id));
+  let settling: Promise<void> = Promise.resolve();
+  const onOutcomes = (outcomes: Indexed[]) => {
+    const changes = outcomes.map(([index, outcome]) => changeOf(claimed[index] as LaneRecord, outcome));
+    // One after the other: each writes what is left of the claim.
+    settling = settling.then(async () => {
+      await settle(deps, { claimId, lane, changes, left });
+      for (const change of changes) traceChange(deps, change, startedAtMs);
+      onPart();
+    });
+    settling.catch(() => undefined); // awaited below
+  };
+  const submits = claimed.map((r): Submit => [r.id, r.phone, r.text, r.from, r.traceparent]);
+  const tallies = await deps.submitters.submit({ submits, allowance, deadlineMs }, onOutcomes);
+  tallies.forEach((tally, index) => deps.breakers[index]?.report(tally));
+  await settling;
+}
+
+/** A batch that submitted nothing gives back the probes it was allowed. */
+export function reportUnused(breakers: readonly Breaker[]): void {
+  for (const breaker of breakers) breaker.report({ good: 0, bad: 0 });
+}
+
+async function decode(deps: BatchDeps, read: readonly InRecord[]): Promise<LaneRecord[]> {
+  const records: LaneRecord[] = [];
+  for (const { value, partition, offset } of read) {
+    try {
+      records.push(unpackLaneRecord(value));
+    } catch (error) {
+      if (!(error instanceof RecordError)) throw error;
+      deps.counts.dead_total++;
+      deps.log.error({ partition, offset, reason: error.message }, "dead letter: the record can't be read");
+      await deps.deadLetter(value);
+    }
+  }
+  return records;
+}
+
+type Held = { claimId: string; claimed: LaneRecord[]; deadlineMs: number };
+
+// The deadline counts from before the claim was sent, so it is never later than the claim's own end less a
+// submit.
+async function claim(deps: BatchDeps, lane: Lane, records: readonly LaneRecord[]): Promise<Held> {
+  const claimId = deps.id();
+  const firstTryMs = monotonicMs();
+  if (records.length === 0) return { claimId, claimed: [], deadlineMs: firstTryMs };
+  let lastTryMs = firstTryMs;
+  const result: Claimed = await deps.persist.run("claim", (again) => {
+    if (again && deps.isStopping()) throw new StoppedError("stopped before the claim");
+    lastTryMs = monotonicMs();
+    return claimMessages(deps.pool, { claimId, lane, records, nowMs: deps.now() }, again);
+  });
+  const sinceMs = result.wasStored ? firstTryMs : lastTryMs;
+  return { claimId, claimed: result.records, deadlineMs: sinceMs + CLAIM_TTL_MS - SUBMIT_TIMEOUT_MS };
+}
+
+type Part = { claimId: string; lane: Lane; changes: Change[]; left: Set<string> };
+
+async function settle(deps: BatchDeps, { claimId, lane, changes, left }: Part): Promise<void> {
+  for (const change of changes) left.delete(change.record.id);
+  const settled = await deps.persist.run("settlement", () =>
+    settleClaim(deps, {
+      claimId,
+      lane,
+      changes,
+      idsLeft: [...left],
+      nowMs: deps.now(),
+      retryDelayMs: (attempt) => retryDelayMs(lane, attempt),
+    }),
+  );
+  countChanges(deps.counts, settled.changes);
+  if (settled.late) deps.counts.late_total += settled.changes.length;
+  for (const change of settled.changes) if (change.to !== "sent") logChange(deps.log, change);
+}
+
+function traceChange({ tracing, now }: BatchDeps, change: Change, startedAtMs: number): void {
+  const { traceparent, id, attempt, lane } = change.record;
+  if (!traceparent.endsWith("1")) return; // not sampled
+  const attributes = { id, attempt, status: change.to, operator: change.operator ?? "" };
+  tracing.span(`send ${lane}`, traceparent, startedAtMs, now(), attributes);
+}
+
+function logChange(log: Log, { record, to, reason }: Change): void {
+  const { id, attempt, traceparent } = record;
+  log.info({ id, attempt, to, reason, trace_id: traceIdOf(traceparent) }, "message not sent");
+}

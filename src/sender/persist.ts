@@ -1,0 +1,45 @@
+// Repeats a transaction while the database is away. Owns how long and how often; `body` must be safe to
+// repeat.
+
+import { monotonicMs } from "./monotonic.ts";
+import type { Log } from "../platform/log.ts";
+import { backoffMs, sleep } from "../platform/retry.ts";
+import { AssertionError } from "node:assert";
+
+/** Given up because the process is stopping: whoever comes next reads the records again. */
+export class StoppedError extends Error {
+  override readonly name = "StoppedError";
+}
+
+export type Persist = {
+  run<T>(what: string, body: (isRepeated: boolean) => Promise<T>): Promise<T>;
+  /** Whether the last transaction went through. */
+  isUp(): boolean;
+};
+
+const RETRY = { firstMs: 50, mostMs: 1_000 };
+// After this the process starts anew; what it held becomes `unknown` by its claims.
+const WAIT_MAX_MS = 10 * 60_000;
+
+export function createPersist(log: Log): Persist {
+  let failures = 0;
+  return {
+    async run(what, body) {
+      const startedMs = monotonicMs();
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const result = await body(attempt > 1);
+          failures = 0;
+          return result;
+        } catch (err) {
+          const isHopeless = err instanceof AssertionError || err instanceof StoppedError;
+          if (isHopeless || monotonicMs() - startedMs > WAIT_MAX_MS) throw err;
+          failures++;
+          log.warn({ err, attempt }, `${what} waits: the database failed`);
+          await sleep(backoffMs(RETRY, attempt));
+        }
+      }
+    },
+    isUp: () => failures === 0,
+  };
+}
