@@ -14,9 +14,13 @@ export type TestClickhouse = {
   drop(): Promise<void>;
 };
 
-export async function createTestClickhouse(base: Config = loadConfig(process.env)): Promise<TestClickhouse> {
+/** `kafka`: with the tables that read the broker, whose topics must exist. */
+export async function createTestClickhouse(
+  base: Config = loadConfig(process.env),
+  { kafka = false } = {},
+): Promise<TestClickhouse> {
   const config = { ...base, clickhouseDatabase: `sluice_test_${randomBytes(5).toString("hex")}` };
-  await migrateClickhouse(config, { kafka: false });
+  await migrateClickhouse(config, { kafka });
   const clickhouse = createClickhouse(config);
   const drop = async () => {
     await clickhouse.command(`DROP DATABASE IF EXISTS ${config.clickhouseDatabase} SYNC`);

@@ -1,0 +1,105 @@
+// The way of events from the broker into ClickHouse, with the real Kafka-engine tables.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createIdFactory } from "../../src/core/id.ts";
+import { sleep } from "../../src/platform/retry.ts";
+import { migrateClickhouse } from "../../src/reports/migrate.ts";
+import { messagesReport } from "../../src/reports/messages-report.ts";
+import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
+import { createDownstream, type Downstream } from "../support/roles.ts";
+
+const WAIT_MS = 15_000;
+const id = createIdFactory({ now: Date.now });
+let downstream: Downstream;
+let db: TestClickhouse;
+beforeAll(async () => {
+  downstream = await createDownstream();
+  db = await createTestClickhouse(downstream.config, { kafka: true });
+}, 60_000);
+afterAll(async () => {
+  await Promise.all([db.drop(), downstream.end()]);
+}, 60_000);
+
+const lines = (rows: readonly object[]) => Buffer.from(rows.map((row) => JSON.stringify(row)).join("\n"));
+const count = async (sql: string) => Number((await db.clickhouse.query<{ n: string }>(sql))[0]?.n);
+async function until(sql: string, wanted: number): Promise<void> {
+  const startedMs = performance.now();
+  for (;;) {
+    const found = await count(sql);
+    if (found === wanted) return;
+    if (performance.now() - startedMs > WAIT_MS) throw new Error(`${found} instead of ${wanted}: ${sql}`);
+    await sleep(100);
+  }
+}
+function statusRow(messageId: string, sequence: number, status: string): object {
+  const at = Date.now();
+  return {
+    ...{
+      event_id: `${messageId}:${sequence}`,
+      id: messageId,
+      customer_id: 3,
+      phone: "+989120000001",
+      type: "express",
+      status,
+    },
+    ...{
+      parts: 2,
+      cost: 1_400,
+      reference: 'a "quoted"\nline é',
+      operator: sequence === 1 ? "" : "B",
+      operator_message_id: "",
+    },
+    ...{ attempt: 0, sequence, created_at_ms: at, updated_at_ms: at + sequence },
+  };
+}
+const ledgerRow = (entryId: string, amount: number) => ({
+  ...{ event_id: `${entryId}:open`, entry_id: entryId, leg: "open", op: "topup", customer_id: 3, amount },
+  created_at_ms: Date.now(),
+});
+
+test("records delivered twice change no total, a record that can't be read is kept and blocks nothing", async () => {
+  const ids = [id(), id(), id()];
+  const record = lines(ids.flatMap((one) => [statusRow(one, 1, "queued"), statusRow(one, 3, "sent")]));
+  await downstream.produce("sms.status", "", record);
+  await until("SELECT count() AS n FROM messages_log", 6);
+  await downstream.produce("sms.status", "", record);
+  await downstream.produce("sms.status", "", Buffer.from('{"id": nonsense\n'));
+  const last = id();
+  await downstream.produce("sms.status", "", lines([statusRow(last, 1, "queued")]));
+  await until(`SELECT count() AS n FROM messages_log WHERE id = '${last}'`, 1);
+  expect(await count("SELECT count() AS n FROM messages_log FINAL")).toBe(7);
+  expect(await db.clickhouse.query("SELECT raw, error <> '' AS failed FROM bad_records")).toEqual([
+    { raw: '{"id": nonsense\n', failed: 1 },
+  ]);
+  const { messages } = await messagesReport(
+    { clickhouse: db.clickhouse, now: Date.now },
+    { customerId: 3, region: "IR" },
+    new URLSearchParams(),
+  );
+  expect(messages.map((m) => [m.id, m.status, m.operator, m.reference])).toEqual([
+    [last, "queued", null, 'a "quoted"\nline é'],
+    ...ids.toReversed().map((one) => [one, "sent", "B", 'a "quoted"\nline é']),
+  ]);
+
+  const entries = lines([ledgerRow(id(), 5), ledgerRow(id(), 7)]);
+  await downstream.produce("wallet.ledger", "", entries);
+  await downstream.produce("wallet.ledger", "", entries);
+  await until("SELECT count() AS n FROM wallet_ledger FINAL", 2);
+  await until("SELECT sum(amount) AS n FROM mv_wallet_ledger_daily", 12);
+}, 60_000);
+
+test("the tables that read Kafka follow their settings, and nothing else runs again", async () => {
+  expect(await migrateClickhouse(db.config)).toEqual([]);
+  const other = await createDownstream();
+  try {
+    const { topicPrefix } = other.config;
+    const moved = { ...db.config, topicPrefix };
+    expect(await migrateClickhouse(moved)).toEqual(["0004_kafka.sql (settings changed)"]);
+    expect(await migrateClickhouse(moved)).toEqual([]);
+    const one = id();
+    await other.produce("sms.status", "", lines([statusRow(one, 1, "queued")]));
+    await until(`SELECT count() AS n FROM messages_log WHERE id = '${one}'`, 1);
+  } finally {
+    await other.end();
+  }
+}, 60_000);

@@ -1,0 +1,161 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { SluiceError } from "../../src/core/errors.ts";
+import { createIdFactory } from "../../src/core/id.ts";
+import { grantLeases } from "../../src/ledger/lease.ts";
+import { createClickhouse } from "../../src/platform/clickhouse.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { listMessages, oneMessage } from "../../src/reports/messages-list.ts";
+import { readLedger, readWallet } from "../../src/reports/wallet.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
+
+const id = createIdFactory({ now: Date.now });
+let database: TestDatabase;
+let pool: Pool;
+let customerId: number;
+let otherId: number;
+let ids: string[];
+const owner = () => ({ customerId, region: "IR", currency: "IRR" });
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = createPool(database.config, { connections: 4, multipleStatements: true });
+  [customerId, otherId] = [await insertCustomer(pool, 10_000), await insertCustomer(pool, 5_000)];
+  const records = [
+    laneRecord(customerId, { reference: "r1", from: "Shop" }),
+    laneRecord(customerId, { lane: "express", cost: 700, guaranteedByMs: Date.UTC(2026, 0, 1) }),
+    laneRecord(customerId, { phone: "+989351112233" }),
+  ];
+  ids = records.map((record) => record.id);
+  await acceptMessages(pool, records);
+  await acceptMessages(pool, [laneRecord(otherId)]);
+  await pool.query(
+    `UPDATE messages SET status='sent', operator='A', operator_message_id='a1' WHERE id='${ids[0]}';` +
+      `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) VALUES (${customerId},'${ids[0]}','close','capture',500,NOW(3));` +
+      `UPDATE wallet_accounts SET reserved=reserved-500 WHERE customer_id=${customerId}`,
+  );
+});
+afterAll(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+const params = (query: Record<string, string> = {}) => new URLSearchParams(query);
+
+describe("GET /v1/wallet", () => {
+  test("counts what leases hold unspent as the customer's, and only open messages as reserved", async () => {
+    const wallet = {
+      customer_id: String(customerId),
+      balance: 8_300,
+      reserved: 1_200,
+      available: 8_300,
+      currency: "IRR",
+    };
+    expect(await readWallet({ pool }, customerId)).toEqual(wallet);
+    const want = { customerId, epoch: 1, costs: [3_000], target: 0, held: false };
+    await grantLeases({ pool, id, now: Date.now }, id(), [want], { ttlMs: 60_000, skipLocked: false });
+    const [row] = await pool.query<{ balance: number }[]>(
+      "SELECT balance FROM wallet_accounts WHERE customer_id=?",
+      [customerId],
+    );
+    expect(row?.balance).toBe(5_300);
+    expect(await readWallet({ pool }, customerId)).toEqual(wallet);
+  });
+});
+
+describe("GET /v1/wallet/ledger", () => {
+  test("shows what the customer paid for, newest first, without grants and releases, page by page", async () => {
+    const { entries, next_cursor } = await readLedger({ pool }, customerId, params());
+    expect(entries.map(({ op, amount, message_id }) => [op, amount, message_id])).toEqual([
+      ["reserve", 500, ids[2]],
+      ["reserve", 700, ids[1]],
+      ["capture", 500, ids[0]],
+      ["reserve", 500, ids[0]],
+      ["topup", 10_000, undefined],
+    ]);
+    expect(entries.at(-1)?.request_id).toHaveLength(26);
+    expect(next_cursor).toBeNull();
+    const paged = [];
+    let cursor: string | null = null;
+    do {
+      const page = await readLedger(
+        { pool },
+        customerId,
+        params({ limit: "1", ...(cursor === null ? {} : { cursor }) }),
+      );
+      paged.push(...page.entries);
+      cursor = page.next_cursor;
+    } while (cursor !== null);
+    expect(paged).toEqual(entries);
+  });
+
+  test("refuses what it doesn't know", async () => {
+    const error = await readLedger(
+      { pool },
+      customerId,
+      params({ limit: "0", op: "topup", cursor: "x" }),
+    ).catch((e: unknown) => e);
+    expect((error as SluiceError).errors.map(({ field }) => field).sort()).toEqual(["cursor", "limit", "op"]);
+  });
+});
+
+describe("GET /v1/messages", () => {
+  const list = async (query: Record<string, string> = {}) =>
+    (await listMessages({ pool }, owner(), params(query))).messages.map((message) => message.id);
+
+  test("lists the customer's own, newest first, by status, type and phone", async () => {
+    expect(await list()).toEqual(ids.toReversed());
+    expect(await list({ status: "sent" })).toEqual([ids[0] as string]);
+    expect(await list({ type: "express" })).toEqual([ids[1] as string]);
+    expect(await list({ phone: "0935 111 22 33", status: "queued" })).toEqual([ids[2] as string]);
+    expect(await list({ phone: "09121234567", type: "normal" })).toEqual([ids[0] as string]);
+    expect(await list({ status: "failed" })).toEqual([]);
+  });
+
+  test("pages without a gap or a repeat", async () => {
+    for (const filter of [{}, { status: "queued" }] as Record<string, string>[]) {
+      const seen: string[] = [];
+      let cursor: string | null = null;
+      do {
+        const page = await listMessages(
+          { pool },
+          owner(),
+          params({ ...filter, limit: "1", ...(cursor === null ? {} : { cursor }) }),
+        );
+        seen.push(...page.messages.map((message) => message.id));
+        cursor = page.next_cursor;
+      } while (cursor !== null);
+      expect(seen).toEqual((filter.status === undefined ? ids : ids.slice(1)).toReversed());
+    }
+  });
+
+  test("shows one message, with no timeline while ClickHouse can't be reached", async () => {
+    const clickhouse = createClickhouse({ ...database.config, clickhousePort: 1 });
+    const one = await oneMessage({ pool, clickhouse }, owner(), ids[0] as string);
+    expect(one).toMatchObject({
+      ...{
+        id: ids[0],
+        customer_id: String(customerId),
+        status: "sent",
+        type: "normal",
+        from: "Shop",
+        reference: "r1",
+      },
+      ...{
+        attempts: 1,
+        operator: "A",
+        operator_message_id: "a1",
+        cost: 500,
+        currency: "IRR",
+        timeline: null,
+      },
+    });
+    expect(await oneMessage({ pool, clickhouse }, owner(), ids[1] as string)).toMatchObject({
+      ...{ status: "queued", attempts: 0, operator: null, guaranteed_by: "2026-01-01T00:00:00.000Z" },
+    });
+    for (const wrong of [id(), "x", "' OR 1=1 --"])
+      await expect(oneMessage({ pool, clickhouse }, owner(), wrong)).rejects.toThrow("not_found");
+    const others = { ...owner(), customerId: otherId };
+    await expect(oneMessage({ pool, clickhouse }, others, ids[0] as string)).rejects.toThrow("not_found");
+    await clickhouse.close();
+  });
+});
