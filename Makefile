@@ -54,5 +54,5 @@ lint: ## oxlint, type-aware
 format: ## rewrite the files in the one format
 	@scripts/install.sh --tools && $(in_env) bun run biome format --write
 
-bench: ## the two benches that README quotes (minutes; starts the whole stack)
+bench: install ## the two benches that README quotes (minutes; starts the whole gateway if none runs)
 	@exec scripts/bench.sh

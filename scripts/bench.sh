@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The two benches that README quotes, one after the other, against the running gateway; starts one, and stops
+# it again, when none runs. Arguments go to both (--seconds N). Exit 1 when one of them misses its target.
+set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+cd "$root" || exit 1
+
+ready() { ./sluice status --json | grep -q '^{"ready":true'; }
+
+if ! ready; then
+  echo "starting the gateway for the benches …"
+  log=$(mktemp)
+  ./sluice up >"$log" 2>&1 </dev/null &
+  launcher=$!
+  trap 'kill -INT "$launcher" 2>/dev/null; wait "$launcher"; rm -f "$log"' EXIT
+  until ready; do
+    kill -0 "$launcher" 2>/dev/null || {
+      cat "$log" >&2
+      exit 1
+    }
+    sleep 1
+  done
+fi
+
+failed=0
+for bench in bench/ingest.ts bench/end-to-end.ts; do
+  printf '\n== %s\n' "$bench"
+  bun "$bench" "$@" </dev/null || failed=1
+done
+exit "$failed"
