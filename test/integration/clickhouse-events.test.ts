@@ -34,26 +34,30 @@ async function until(sql: string, wanted: number): Promise<void> {
 function statusRow(messageId: string, sequence: number, status: string): object {
   const at = Date.now();
   return {
-    ...{
-      event_id: `${messageId}:${sequence}`,
-      id: messageId,
-      customer_id: 3,
-      phone: "+989120000001",
-      type: "express",
-      status,
-    },
-    ...{
-      parts: 2,
-      cost: 1_400,
-      reference: 'a "quoted"\nline é',
-      operator: sequence === 1 ? "" : "B",
-      operator_message_id: "",
-    },
-    ...{ attempt: 0, sequence, created_at_ms: at, updated_at_ms: at + sequence },
+    event_id: `${messageId}:${sequence}`,
+    id: messageId,
+    customer_id: 3,
+    phone: "+989120000001",
+    type: "express",
+    status,
+    parts: 2,
+    cost: 1_400,
+    reference: 'a "quoted"\nline é',
+    operator: sequence === 1 ? "" : "B",
+    operator_message_id: "",
+    attempt: 0,
+    sequence,
+    created_at_ms: at,
+    updated_at_ms: at + sequence,
   };
 }
 const ledgerRow = (entryId: string, amount: number) => ({
-  ...{ event_id: `${entryId}:open`, entry_id: entryId, leg: "open", op: "topup", customer_id: 3, amount },
+  event_id: `${entryId}:open`,
+  entry_id: entryId,
+  leg: "open",
+  op: "topup",
+  customer_id: 3,
+  amount,
   created_at_ms: Date.now(),
 });
 

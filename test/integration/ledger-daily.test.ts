@@ -73,7 +73,7 @@ describe("mv_wallet_ledger_daily", () => {
     await refresh();
     const sums = await closed();
     const days = sums.map(({ day }) => day);
-    expect(days[0]).toBe(dayOf(TODAY_MS - 2 * DAY_MS)); // yesterday isn't closed in the first minutes of a day
+    expect(days[0]).toBe(dayOf(TODAY_MS - 2 * DAY_MS)); // yesterday is open until 00:10
     expect(days).not.toContain(dayOf(TODAY_MS));
     expect(await totals()).toEqual(wanted);
     await refresh();

@@ -9,6 +9,12 @@ import { type Config, loadConfig } from "../../src/platform/config.ts";
 import { createPool } from "../../src/platform/mysql.ts";
 import { createTestDatabase, dropDatabase, type TestDatabase } from "../support/database.ts";
 
+/** What it was refused with. */
+const refusal = (work: Promise<unknown>) =>
+  work.then(
+    () => "",
+    (error: Error) => error.message,
+  );
 const DAY_MS = 86_400_000;
 const NOW_MS = Date.UTC(2026, 6, 14, 15);
 const folder = mkdtempSync(join(tmpdir(), "sluice-sql-"));
@@ -23,7 +29,7 @@ afterEach(() => dropDatabase(config, config.mysqlDatabase));
 describe("migrateMysql", () => {
   test("makes the database, and two at once are safe", async () => {
     const results = await Promise.all([migrateMysql(config), migrateMysql(config), migrateMysql(config)]);
-    const applied = results.map((result) => result.applied.length).sort();
+    const applied = results.map((result) => result.applied.length).sort((a, b) => a - b);
     expect(applied).toEqual([0, 0, applied[2] as number]);
     expect(applied[2]).toBeGreaterThanOrEqual(3);
     expect(results.every(({ partitions }) => partitions.kind === "done")).toBe(true);
@@ -46,7 +52,7 @@ describe("migrateMysql", () => {
   test("refuses a landed file that changed, and names it", async () => {
     await migrateMysql(config, { folder });
     writeFileSync(join(folder, "0002_ledger.sql"), "SELECT 1;\n");
-    await expect(migrateMysql(config, { folder })).rejects.toThrow(
+    expect(await refusal(migrateMysql(config, { folder }))).toContain(
       "0002_ledger.sql was changed after it was applied",
     );
   });
@@ -60,8 +66,8 @@ describe("partitions", () => {
   afterAll(() => database.drop());
 
   const partitions = async (pool: TestDatabase["pool"], table: string) =>
-    pool.query<{ name: string; bound: string; rows: number }[]>(
-      `SELECT PARTITION_NAME AS name, PARTITION_DESCRIPTION AS bound, TABLE_ROWS AS \`rows\` FROM information_schema.PARTITIONS
+    pool.query<{ name: string; bound: string }[]>(
+      `SELECT PARTITION_NAME AS name, PARTITION_DESCRIPTION AS bound FROM information_schema.PARTITIONS
        WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? ORDER BY PARTITION_ORDINAL_POSITION`,
       [table],
     );
@@ -90,7 +96,8 @@ describe("partitions", () => {
     const nowMs = Date.now();
     const id = createIdFactory({ now: () => nowMs })();
     await pool.query(
-      "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) VALUES (1,?,'open','topup',1,NOW(3))",
+      "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) " +
+        "VALUES (1,?,'open','topup',1,NOW(3))",
       [id],
     );
     const name = `p${new Date(nowMs).toISOString().slice(0, 10).replaceAll("-", "")}`;
@@ -119,5 +126,5 @@ describe("partitions", () => {
 });
 
 test("a test database can't be dropped by a name without `test`", async () => {
-  await expect(dropDatabase(config, "sluice")).rejects.toThrow("not the name of a test database");
+  expect(await refusal(dropDatabase(config, "sluice"))).toContain("not the name of a test database");
 });
