@@ -31,9 +31,9 @@ const IN_FLIGHT_MAX = 2;
 // How long to wait for more after a taking that wasn't full, and the longest pause when idle. Express pays
 // with CPU for its latency; events are read in seconds, so they gather.
 const WAITS: Record<OutboxLane, { afterMs: number; idleMs: number }> = {
-  express: { afterMs: 4, idleMs: 20 },
-  normal: { afterMs: 15, idleMs: 40 },
-  events: { afterMs: 60, idleMs: 100 },
+  express: { afterMs: 10, idleMs: 20 },
+  normal: { afterMs: 30, idleMs: 50 },
+  events: { afterMs: 100, idleMs: 100 },
 };
 const DEFER = { firstMs: 200, mostMs: 10_000 };
 const DATABASE_RETRY = { firstMs: 100, mostMs: 2_000 };
