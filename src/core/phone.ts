@@ -4,7 +4,7 @@
 // Invariant: the fast path only ever says "valid", and only where the library says so too (phone.test.ts
 // compares them).
 
-import type { CountryCode } from "libphonenumber-js/max";
+import type { CountryCallingCode, CountryCode } from "libphonenumber-js/max";
 import { getCountryCallingCode, isSupportedCountry, parsePhoneNumberFromString } from "libphonenumber-js/max";
 import metadata from "libphonenumber-js/metadata.max";
 import { PHONE_CHARS_MAX } from "./limits.ts";
@@ -39,6 +39,8 @@ type Plan = {
 
 type RegionPlan = {
   plan: Plan;
+  /** The first country of its calling code, whose rules the library uses for the code as a whole. */
+  isMain: boolean;
   /** International numbers are dialled with 00. */
   dials00: boolean;
   /** National numbers are dialled with a plain 0. */
@@ -90,10 +92,13 @@ function fastE164(digits: string, region: Region): string | null {
   if (digits.charCodeAt(0) === 0x2b) return international(digits.slice(1));
   const here = regionPlan(region);
   if (here.dials00 && digits.startsWith("00")) return international(digits.slice(2));
+  // Below, the library reads by the rules of the region; a plan holds those of its calling code's main country.
+  if (!here.isMain) return null;
   const { plan } = here;
   if (digits.startsWith(plan.callingCode)) {
     // Could also be a national number that happens to start so: the library prefers that.
-    return here.national.test(digits) || plan.rewritten?.test(digits) ? null : international(digits);
+    if (here.national.test(digits) || plan.rewritten?.test(digits)) return null;
+    return here.national.test(digits.slice(plan.callingCode.length)) ? international(digits) : null;
   }
   const national = here.dials0 && digits.charCodeAt(0) === 0x30 ? digits.slice(1) : digits;
   return isValid(plan, national) ? `+${plan.callingCode}${national}` : null;
@@ -152,6 +157,7 @@ function regionPlan(region: Region): RegionPlan {
   if (plan === undefined) throw new RangeError(`no numbering plan for region ${region}`);
   const made: RegionPlan = {
     plan,
+    isMain: metadata.country_calling_codes[plan.callingCode as CountryCallingCode]?.[0] === region,
     dials00: textAt(region, IDD) === "00",
     dials0: textAt(region, NATIONAL_PREFIX) === "0" && textAt(region, PREFIX_FOR_PARSING) === null,
     national: new RegExp(`^(?:${textAt(region, PATTERN)})$`),
