@@ -1,0 +1,50 @@
+import { afterEach, describe, expect, test } from "bun:test";
+import { sleep } from "../src/platform/retry.ts";
+import { percentile, randomFrom } from "./harness.ts";
+import { runLoad } from "./load.ts";
+
+let server: ReturnType<typeof Bun.serve> | undefined;
+afterEach(() => server?.stop(true));
+
+const request = Buffer.from("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+function serve(answer: (n: number) => Response | Promise<Response>): number {
+  let n = 0;
+  server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => answer(n++) });
+  return server.port as number;
+}
+const load = (port: number, options = {}) =>
+  runLoad(
+    { host: "127.0.0.1", port, connections: 8, ratePerS: 200, seconds: 0.5, ...options },
+    () => request,
+  );
+
+describe("the load generator", () => {
+  test("sends every request once, at its rate", async () => {
+    const port = serve(() => new Response("{}", { status: 202 }));
+    const { sent, accepted, refused, seconds, latenciesMs } = await load(port);
+    expect({ sent, accepted, refused }).toEqual({ sent: 100, accepted: 100, refused: {} });
+    expect(latenciesMs).toHaveLength(100);
+    expect(seconds).toBeGreaterThan(0.45);
+  });
+
+  test("counts other answers by their status", async () => {
+    const port = serve((n) => new Response("x".repeat(n), { status: n % 4 === 0 ? 503 : 202 }));
+    const { accepted, refused } = await load(port);
+    expect({ accepted, refused }).toEqual({ accepted: 75, refused: { 503: 25 } });
+  });
+
+  test("counts a stall from when a request was due, not from when it could be sent", async () => {
+    const port = serve(async (n) => {
+      if (n === 0) await sleep(300);
+      return new Response(null, { status: 202 });
+    });
+    const { latenciesMs } = await load(port, { connections: 1 });
+    expect(percentile(latenciesMs, 0.5)).toBeGreaterThan(50);
+    expect(percentile(latenciesMs, 1)).toBeGreaterThan(290);
+  });
+});
+
+test("the random numbers of a bench are the same each time", () => {
+  const [a, b] = [randomFrom(7), randomFrom(7)];
+  expect(Array.from({ length: 5 }, a)).toEqual(Array.from({ length: 5 }, b));
+});
