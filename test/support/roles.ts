@@ -33,7 +33,7 @@ export type Downstream = {
   config: Config;
   /** Allows several statements. */
   pool: Pool;
-  start(role: "relay" | "sender-normal" | "sender-express"): Promise<Role>;
+  start(role: "relay" | "sender-normal" | "sender-express", overrides?: Partial<Config>): Promise<Role>;
   startOperator(name: "A" | "B" | "C", profile?: string): Promise<Role>;
   /** Ids this operator took, in order. */
   received(name: string): string[];
@@ -59,8 +59,13 @@ export async function createDownstream(): Promise<Downstream> {
   const ports = new Map<string, number>();
   await run(config, ["src/main/topics.ts"]);
 
-  const start = async (command: string, args: string[], healthPort: number, path: string): Promise<Role> => {
-    const role = spawnRole(command, args, { ...config, healthPort });
+  const start = async (
+    command: string,
+    args: string[],
+    changed: Partial<Config>,
+    path: string,
+  ): Promise<Role> => {
+    const role = spawnRole(command, args, { ...config, ...changed });
     running.add(role);
     await until(() => isOk(`${role.healthUrl}${path}`), `${args.join(" ")} answers`, READY_WAIT_MS, role.log);
     return role;
@@ -68,7 +73,7 @@ export async function createDownstream(): Promise<Downstream> {
   return {
     config,
     pool,
-    async start(name) {
+    async start(name, overrides = {}) {
       const args =
         name === "relay"
           ? ["src/main/relay.ts"]
@@ -76,11 +81,16 @@ export async function createDownstream(): Promise<Downstream> {
       // The same port each time, as under the supervisor: it is also the sender's name in its group.
       const port = ports.get(name) ?? (await freePorts(1));
       ports.set(name, port);
-      return start("node", args, port, "/ready");
+      return start("node", args, { ...overrides, healthPort: port }, "/ready");
     },
     startOperator(name, profile = "default") {
       const port = operatorPort + "ABC".indexOf(name);
-      return start("bun", ["src/main/operator.ts", "--name", name, "--profile", profile], port, "/health");
+      return start(
+        "bun",
+        ["src/main/operator.ts", "--name", name, "--profile", profile],
+        { healthPort: port },
+        "/health",
+      );
     },
     received: (name) => readLines(join(stateFolder, "operators", `${name}.log`)),
     async readTopic(name) {
