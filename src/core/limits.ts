@@ -85,7 +85,9 @@ export const CLOCK_SKEW_MAX_MS = 1_000;
 /** One events record: half of Kafka's default message.max.bytes (1 MiB), as lz4 is not counted on. */
 export const EVENT_RECORD_BYTES_MAX = 512 * 1024;
 
-/** Outbox rows a relay takes at once: 16 of 500 messages are 0.2 s of its work; more would hold up express. */
+/**
+ * Outbox rows a relay takes at once: 16 of 500 messages are 0.2 s of its work; more would hold up express.
+ */
 export const RELAY_ROWS_MAX = 16;
 
 /** Messages of one claim and one settlement: 66 µs a row at 200, 63 at 500, so more gains nothing. */

@@ -92,7 +92,8 @@ function fastE164(digits: string, region: Region): string | null {
   if (digits.charCodeAt(0) === 0x2b) return international(digits.slice(1));
   const here = regionPlan(region);
   if (here.dials00 && digits.startsWith("00")) return international(digits.slice(2));
-  // Below, the library reads by the rules of the region; a plan holds those of its calling code's main country.
+  // Below, the library reads by the rules of the region; a plan holds those of its calling code's main
+  // country.
   if (!here.isMain) return null;
   const { plan } = here;
   if (digits.startsWith(plan.callingCode)) {

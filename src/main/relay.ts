@@ -2,6 +2,7 @@
 // SIGTERM.
 
 import { DRAIN_MS } from "../core/limits.ts";
+import { tablesAnswer } from "../ledger/tables.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { type CheckResult, serveHealth } from "../platform/health.ts";
 import { createProducer, type Producer, topicOf } from "../platform/kafka.ts";
@@ -57,7 +58,7 @@ runUntilStopped(log, DRAIN_MS, async () => {
 
 const waiting = (engine: string) => (err: unknown, waitMs: number) =>
   log.info({ err, waitMs: Math.round(waitMs) }, `waiting for ${engine}`);
-await untilUp(() => pool.query("SELECT 1 FROM outbox LIMIT 1"), waiting("MySQL"), stopping.signal);
+await untilUp(() => tablesAnswer(pool), waiting("MySQL"), stopping.signal);
 producer = await untilUp(
   () =>
     createProducer(config, log, (err) => {
