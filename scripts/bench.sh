@@ -12,7 +12,7 @@ if ! ready; then
   log=$(mktemp)
   ./sluice up >"$log" 2>&1 </dev/null &
   launcher=$!
-  trap 'kill -INT "$launcher" 2>/dev/null; wait "$launcher"; rm -f "$log"' EXIT
+  trap 'kill -TERM "$launcher" 2>/dev/null; wait "$launcher"; rm -f "$log"' EXIT
   until ready; do
     kill -0 "$launcher" 2>/dev/null || {
       cat "$log" >&2

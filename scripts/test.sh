@@ -68,13 +68,16 @@ mapfile -t without < <(find src -name '*.test.ts' | sort | grep -vxF -f <(printf
 tests "unit tests" "${without[@]/#/./}"
 
 if [ -z "$quick" ]; then
+  # Two runs would share ports; what is started below must not hold the lock after this script.
+  exec 8>"$cache/test.lock"
+  flock -n 8 || { echo "waiting for another run of the tests to end" && flock 8; }
   eval "$(bun scripts/test-settings.ts)"
   trap './sluice down' EXIT
   note "engines of the tests"
   ./sluice down >/dev/null && rm -rf "$SLUICE_STATE"
-  if ./sluice up --engines-only; then
+  if ./sluice up --engines-only 8>&-; then
     # One run a file: each starts clean, and one that crashes takes no other with it.
-    for file in "${with_engines[@]}"; do tests "$file" --timeout 120000 "./$file"; done
+    for file in "${with_engines[@]}"; do tests "$file" --timeout 120000 "./$file" 8>&-; done
   else
     failed=$((failed + 1))
     failures+=("engines of the tests")

@@ -1,8 +1,17 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { identify, isAlive, type ProcessSpec, readRecords, startProcess, stopProcess } from "./process.ts";
+import {
+  ended,
+  identify,
+  isAlive,
+  logBytesMax,
+  type ProcessSpec,
+  readRecords,
+  startProcess,
+  stopProcess,
+} from "./process.ts";
 import { clearOrphans, refuseTakenPort, sortRecords } from "./stack.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-process-"));
@@ -65,6 +74,17 @@ test("what a dead launcher left is stopped; background and supervised processes 
   expect(said[0]).toContain(`orphan (pid ${orphan.pid})`);
   expect(sortRecords(folder)).toEqual({ background: [background], supervised: [supervised], orphans: [] });
   await Promise.all([background, supervised].map((record) => stopProcess(record, folder)));
+});
+
+test("a log that has grown too long is set aside when its process starts", async () => {
+  const { logFile } = spec("d", "");
+  writeFileSync(logFile, "");
+  truncateSync(logFile, logBytesMax + 1);
+  const record = startProcess(spec("d", "echo new"), folder, self);
+  await ended(record, 5_000);
+  expect(readFileSync(logFile, "utf8")).toBe("new\n");
+  expect(statSync(`${logFile}.1`).size).toBe(logBytesMax + 1);
+  await stopProcess(record, folder);
 });
 
 test("a command that cannot be run is an error at once, and leaves no record", () => {

@@ -12,6 +12,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -44,6 +45,8 @@ export type ProcessRecord = Identity & {
 };
 
 const pollMs = 20;
+/** A log longer than this is set aside when its process starts. */
+export const logBytesMax = 64 * 1024 * 1024;
 
 // Where the kernel groups by session (sched_autogroup), niceness counts only inside a session, and each of
 // these has one of its own: the whole group is made nicer too. Absent elsewhere, and then not needed.
@@ -58,6 +61,7 @@ function lowerSession(pid: number, nice: number): void {
 /** Starts it detached and records it. Returns at once; whether it works is for a ready check to say. */
 export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Identity | null): ProcessRecord {
   mkdirSync(dirname(spec.logFile), { recursive: true });
+  turnOver(spec.logFile);
   const out = openSync(spec.logFile, "a");
   const [file = "", ...args] =
     spec.nice > 0 ? ["nice", "-n", String(spec.nice), ...spec.command] : spec.command;
@@ -141,6 +145,12 @@ export function isAlive(identity: Identity): boolean {
 
 export const sameProcess = (a: Identity, b: Identity): boolean =>
   a.pid === b.pid && a.startTicks === b.startTicks && a.boot === b.boot;
+
+// Only when a process starts: nobody holds the file open then. One older part is kept.
+function turnOver(logFile: string): void {
+  const bytes = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
+  if (bytes > logBytesMax) renameSync(logFile, `${logFile}.1`);
+}
 
 function signal(record: ProcessRecord, name: "SIGTERM" | "SIGKILL"): void {
   if (!isAlive(record)) return;
