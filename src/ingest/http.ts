@@ -32,7 +32,11 @@ export async function readJson(request: Request): Promise<unknown> {
   const type = request.headers.get("content-type");
   if (type === null || !/^application\/json\s*(;|$)/i.test(type))
     throw new SluiceError("unsupported_media_type");
-  const bytes = await readBytes(request);
+  const bytes = await readBytes(request).catch((cause: unknown) => {
+    if (cause instanceof SluiceError) throw cause;
+    // The client left, or its chunks were broken: nobody hears this answer, and it is no fault of ours.
+    throw new SluiceError("malformed_json", { detail: "The body ended early.", cause });
+  });
   let text: string;
   try {
     text = decoder.decode(bytes);

@@ -165,6 +165,7 @@ describe("routes and methods", () => {
     ["GET", "/v1/sms/send", "POST"],
     ["PUT", "/v1/sms/send", "POST"],
     ["OPTIONS", "/v1/sms/send", "POST"],
+    ["PROPFIND", "/v1/sms/send", "POST"],
     ["PATCH", "/v1/wallet/topup", "POST"],
     ["POST", "/v1/wallet", "GET"],
     ["DELETE", "/v1/reports/messages", "GET"],

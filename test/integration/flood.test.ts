@@ -146,6 +146,20 @@ test("clients that leave in the middle of their request store nothing", async ()
   expect(await storedAndCharged(customer, RICH)).toBe(0);
 });
 
+test("clients that leave in the middle of a body in chunks store nothing", async () => {
+  const customer = await makeCustomer(api.db.config, RICH);
+  const opening = head("POST", "/v1/sms/send", {
+    "content-type": "application/json",
+    "x-api-key": customer.apiKey,
+    "transfer-encoding": "chunked",
+  });
+  const pieces = [opening, `${body.length.toString(16)}\r\n${body}\r\n`];
+  await Promise.all(Array.from({ length: 100 }, () => sendAndLeave(api.ingest.url, pieces)));
+  await Promise.all(Array.from({ length: 100 }, () => sendAndLeave(api.ingest.url, [opening, "zz\r\n"])));
+  await idle();
+  expect(await storedAndCharged(customer, RICH)).toBe(0);
+});
+
 test("after all of it, no fault was logged and no text, phone or key", async () => {
   await api.untouched();
   expect(api.ingest.log()).not.toContain(ERRORS.internal.title);
