@@ -129,7 +129,7 @@ function kafkaEngine(config: Config, tools: Tools, stateFolder: string): Engine 
   ];
   return {
     ...common("kafka", config.kafkaPort, stateFolder),
-    nice: 10,
+    nice: 5,
     stopMaxMs: 10_000,
     command: [...java, "kafka.Kafka", properties],
     async prepare(signal) {
