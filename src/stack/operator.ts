@@ -93,9 +93,9 @@ const refusal = (status: number, code: string, permanent: boolean): Response =>
 type Delayed = { build: () => Response; resolve: (response: Response) => void };
 
 // One interval for all delays, in slots of TICK_MS: a timer a message costs more than the message.
-const TICK_MS = 2;
+const TICK_MS = 5;
 const SLOTS = 256;
-const WRITE_TICKS = 50;
+const WRITE_TICKS = 20;
 
 function createTimers(beforeAnswers: () => void) {
   const slots: Delayed[][] = Array.from({ length: SLOTS }, () => []);

@@ -1,16 +1,16 @@
-// The stack that tests use: engines of its own, beside the one a developer may be running. Call `const {
-// config, env } = await testEnv()` once at the top of an integration test: it makes sure that MySQL, Kafka
-// and ClickHouse answer and returns the settings that lead there (`env` is for roles a test starts). `make
-// test` starts them before all tests and stops them after all; for a test run by hand the first caller
-// starts them (5 s) and they end with that process. State: .sluice-test/ (SLUICE_TEST_STATE). Ports: the
-// defaults + 10,000 (SLUICE_TEST_PORTS), below the range that the kernel hands to outgoing connections, so
-// none of those can sit on one.
+// The stack that tests use: engines of its own, beside the one a developer may be running. Call
+// `const { config, env } = await testEnv()` at the top of an integration test, outside of its tests: it makes
+// sure that MySQL, Kafka and ClickHouse answer and returns the settings that lead there (`env` is for roles a
+// test starts). `make test` starts them before all tests and stops them after all; for a test run by hand they
+// are started here (5 s) and stopped after the file's last test. State: .sluice-test/ (SLUICE_TEST_STATE).
+// Ports: the defaults + 10,000 (SLUICE_TEST_PORTS), below the range that the kernel hands to outgoing
+// connections, so none of those can sit on one.
 
 import { resolve } from "node:path";
 import { type Config, loadConfig, settings } from "../platform/config.ts";
 import { createEngines } from "./engines.ts";
 import { identify, readRecords } from "./process.ts";
-import { clearOrphans, sortRecords, startEngines } from "./stack.ts";
+import { clearOrphans, sortRecords, startEngines, stopAll } from "./stack.ts";
 import { findTools, projectRoot } from "./tools.ts";
 
 export type TestEnv = { config: Config; env: Record<string, string>; stateFolder: string };
@@ -58,12 +58,13 @@ async function start(): Promise<TestEnv> {
     identify(process.pid),
     quiet,
   );
-  process.on("exit", () => stopOwn(stateFolder));
+  const { afterAll } = await import("bun:test"); // only there inside a test run
+  afterAll(() => stopOwn(stateFolder), 30_000);
   return { config, env, stateFolder };
 }
 
-// A process that exits can't wait; the engines end cleanly by themselves once asked.
-function stopOwn(stateFolder: string): void {
-  for (const { pid, owner } of readRecords(stateFolder))
-    if (owner?.pid === process.pid) process.kill(pid, "SIGTERM");
+async function stopOwn(stateFolder: string): Promise<void> {
+  started = undefined;
+  const own = readRecords(stateFolder).filter(({ owner }) => owner?.pid === process.pid);
+  await stopAll(own, stateFolder, () => undefined);
 }
