@@ -57,7 +57,8 @@ export async function messagesReport(
 
   // Before the rows: a report may be fresher than it says, never staler.
   const asOf = await asOfMs(clickhouse);
-  const rows = await readPage(clickhouse, customer, filter, limit + 1); // one more tells whether there is a next page
+  // One more than asked for tells whether there is a next page.
+  const rows = await readPage(clickhouse, customer, filter, limit + 1);
   const messages = rows.slice(0, limit).map(rowOf);
   const last = messages.at(-1);
   const more = rows.length > limit && last !== undefined;
@@ -124,7 +125,8 @@ async function readPage(
     count,
   };
   const where = `customer_id = {customer:UInt64} AND id >= {low:String} AND id < {high:String}
-    AND created_at >= fromUnixTimestamp64Milli({from:Int64}) AND created_at < fromUnixTimestamp64Milli({to:Int64})`;
+    AND created_at >= fromUnixTimestamp64Milli({from:Int64})
+    AND created_at < fromUnixTimestamp64Milli({to:Int64})`;
   const picked = [
     where,
     ...(filter.phone === null ? [] : ["phone = {phone:String}"]),
