@@ -158,8 +158,16 @@ describe("against the library", () => {
   });
 });
 
-test("the usual number takes the fast path: 100,000 in well under the library's second", () => {
-  const start = performance.now();
-  for (let i = 0; i < 100_000; i++) parsePhone("09129990001");
-  expect(performance.now() - start).toBeLessThan(400);
+test("the usual number takes the fast path, many times faster than the library", () => {
+  const library = () => parsePhoneNumberFromString("09129990001", { defaultCountry: "IR", extract: false });
+  // The best of several rounds: other work on the machine only ever makes one slower.
+  const bestMs = (run: () => unknown) => {
+    const rounds = Array.from({ length: 20 }, () => {
+      const start = performance.now();
+      for (let i = 0; i < 1_000; i++) run();
+      return performance.now() - start;
+    });
+    return Math.min(...rounds);
+  };
+  expect(bestMs(() => parsePhone("09129990001"))).toBeLessThan(bestMs(library) / 5);
 });

@@ -1,6 +1,10 @@
 // The seed of a property test: new each run and printed, or SEED from the environment to see a failure again.
 
+import { setDefaultTimeout } from "bun:test";
 import fc from "fast-check";
+
+// Thousands of runs take a second or two, but many times that on a machine with other work.
+setDefaultTimeout(60_000);
 
 /** Prints and returns the seed of this file's properties: `SEED=… bun test <file>` repeats them. */
 export function printedSeed(name: string): number {
