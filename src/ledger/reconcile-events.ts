@@ -20,6 +20,8 @@ const DAY_MS = 86_400_000;
 const ENTRY_DAYS = 28;
 /** Entries of one side that are read one by one in one go: some 30 MB. */
 const ENTRIES_READ_MAX = 200_000;
+/** Seconds of a day that are looked into: their list stays under ClickHouse's 256 KiB for a statement. */
+const SECONDS_READ_MAX = 10_000;
 
 export async function checkEvents(
   deps: EventsDeps,
@@ -141,6 +143,9 @@ async function checkDay(
   for (const s of known.keys()) if (!own.has(s)) seconds.add(s);
   const check: EventsCheck = { drifts: [], pending: 0 };
   if (seconds.size === 0) return check;
+  const newestMs = mine.reduce((most, { s }) => Math.max(most, Number(s) * 1000), 0);
+  const isBehind = async () => books.eventRows > 0 || (await reachedMs(clickhouse)) < newestMs - PENDING_MS;
+  if (seconds.size > SECONDS_READ_MAX) return tooMany(day, await isBehind());
 
   const list = [...seconds].join(",");
   const inMysql = await conn.query<Entry[]>(
@@ -156,21 +161,15 @@ async function checkDay(
     { day },
   );
   if (inMysql.length > ENTRIES_READ_MAX || inClickhouse.length > ENTRIES_READ_MAX)
-    return tooMany(books, day, await reachedMs(clickhouse));
+    return tooMany(day, await isBehind());
   return compare(deps, books, inMysql, inClickhouse);
 }
 
-/** So many differ that naming them is no use: all of a day's are on their way, or the day is lost. */
-function tooMany(books: Books, day: string, reached: number): EventsCheck {
-  if (books.eventRows > 0 || reached < Date.parse(`${day}T00:00:00Z`) + DAY_MS - PENDING_MS)
-    return { drifts: [], pending: ENTRIES_READ_MAX };
-  const drift = driftOf(
-    "clickhouse_has_entry",
-    0,
-    `more than ${ENTRIES_READ_MAX} entries of ${day} differ`,
-    0,
-    ENTRIES_READ_MAX,
-  );
+/** So many differ that naming them is no use: ClickHouse is far behind, or a day is lost. */
+function tooMany(day: string, isBehind: boolean): EventsCheck {
+  if (isBehind) return { drifts: [], pending: ENTRIES_READ_MAX };
+  const detail = `too many entries of ${day} differ to name them`;
+  const drift = driftOf("clickhouse_has_entry", 0, detail, 0, ENTRIES_READ_MAX);
   return { drifts: [{ ...drift, customer_id: "" }], pending: 0 };
 }
 

@@ -302,4 +302,20 @@ describe("reconcile", () => {
     await pool.query("UPDATE wallet_ledger SET created_at = created_at - INTERVAL 40 DAY");
     expect(invariantsOf(await check())).toContain("clickhouse_sum_is_equal");
   });
+
+  test("says that a whole day is lost without naming each of its entries", async () => {
+    const row = (second: number) => `ROW(${customerId},'${id()}','open','topup',1,${second})`;
+    const values = Array.from({ length: 10_500 }, (_, second) => row(second)).join(",");
+    await pool.query(
+      "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) SELECT c,e,l,o,a," +
+        `DATE(NOW()) - INTERVAL 1 DAY + INTERVAL s SECOND FROM (VALUES ${values}) AS v (c,e,l,o,a,s)`,
+    );
+    await pool.query("DELETE FROM outbox");
+    const created_at_ms = Date.now();
+    await insertLedgerEvents(clickhouse, [
+      { event_id: `${id()}:open`, customer_id: customerId, op: "topup", amount: 1, created_at_ms },
+    ]);
+    const found = invariantsOf(await check());
+    expect(found).toContain("clickhouse_has_entry");
+  });
 });
