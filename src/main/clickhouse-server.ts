@@ -13,7 +13,7 @@ import { runUntilStopped } from "../platform/lifecycle.ts";
 import { createLog } from "../platform/log.ts";
 
 const runningMax = 4; // two cores; reports and the refreshable views seldom overlap more
-const waitingMax = 256;
+const waitingMax = 128;
 const bodyBytesMax = 64 * 1024 * 1024;
 const drainMaxMs = 8_000;
 
