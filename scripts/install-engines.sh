@@ -56,7 +56,8 @@ download_mysql() {
   : >"$apt/status"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main" >"$apt/sources.list"
   options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
-    -o Dir::Etc::PreferencesParts=/dev/null -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o "Dir::State::status=$apt/status"
+    -o Dir::Etc::PreferencesParts=/dev/null -o "Dir::State::Lists=$apt/lists"
+    -o "Dir::Cache=$apt/cache" -o "Dir::State::status=$apt/status"
     -o Acquire::Languages=none -o Debug::NoLocking=1 -o APT::Sandbox::User=root
     -o APT::Install-Recommends=false -o "Dpkg::Post-Invoke=" -o "APT::Update::Post-Invoke=")
   apt-get "${options[@]}" update

@@ -2,7 +2,7 @@
 // `const { config, env } = await testEnv()` at the top of an integration test, outside of its tests: it makes
 // sure that MySQL, Kafka and ClickHouse answer and returns the settings that lead there (`env` is for roles a
 // test starts). `make test` starts them before all tests and stops them after all; for one run by hand they
-// are started here (5 s) and stopped after the last test of the file. State: .sluice-test/ (SLUICE_TEST_STATE).
+// are started here (5 s) and stopped after its last test. State: .sluice-test/ (SLUICE_TEST_STATE).
 // Ports: the defaults + 10,000 (SLUICE_TEST_PORTS), below the range that the kernel hands to outgoing
 // connections, so none of those can sit on one.
 
