@@ -48,9 +48,12 @@ install_mysql() {
 # lists and packages stay as they are. apt checks the signature of the release file with Debian's keyring
 # and every package against it.
 download_mysql() {
-  local apt=$1 mirror options
-  mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
-    awk '$2 !~ /-|nodistro/ && $1 ~ /debian\/?$/ {print $1; exit}')
+  local apt=$1 codename mirror options
+  codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-sid}")
+  # shellcheck disable=SC2016 # apt's own variables
+  mirror=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+    awk -v codename="$codename" \
+      '$2 == "main" && ($1 == codename || $1 ~ /^(stable|testing|unstable|sid)$/) {print $3; exit}')
   [ -n "$mirror" ] || { echo "this machine's apt sources name no Debian mirror"; return 1; }
   mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
   : >"$apt/status"
