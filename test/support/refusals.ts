@@ -4,7 +4,6 @@
 
 import { expect } from "bun:test";
 import { ERRORS, type ErrorCode } from "../../src/core/errors.ts";
-import { testEnv } from "../../src/stack/test-env.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { type IngestProcess, makeCustomer, startIngest, type TestCustomer } from "./ingest-process.ts";
 import type { RawAnswer } from "./raw-http.ts";
@@ -34,8 +33,7 @@ export const SECRET = "never-in-a-log";
 export const message = { phone: "09121234567", text: SECRET, type: "normal" };
 
 export async function startApi(): Promise<Api> {
-  const { config } = await testEnv();
-  const db = await createTestDatabase(config);
+  const db = await createTestDatabase();
   const ingest = await startIngest(db.config);
   const customer = await makeCustomer(db.config, OPENING);
   const ask: Api["ask"] = async (path, init = {}, apiKey = customer.apiKey) => {
