@@ -33,9 +33,6 @@ export const REFERENCE_CHARS_MAX = 128;
  */
 export const FROM_CHARS_MAX = 16;
 
-/** `Idempotency-Key`, in characters; the customary bound. */
-export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
-
 /** An operator's own id for a message; longer ones are cut. SMPP allows 64 (5.2.23). */
 export const OPERATOR_MESSAGE_ID_CHARS_MAX = 64;
 
@@ -70,9 +67,6 @@ export const TRANSACTION_ATTEMPTS_MAX = 8;
 
 /** Keys held in memory; one is about 200 B. */
 export const KEY_CACHE_MAX = 50_000;
-
-/** A revoked key may work this long: promised as 2 s, so looked up again a little earlier. */
-export const KEY_CACHE_TTL_MS = 1_500;
 
 /** The longest a message may wait in the queue and in its commit before its caller is told 503. */
 export const COMMIT_WAIT_MAX_MS = 10_000;
@@ -116,9 +110,6 @@ export const POLL_INTERVAL_MAX_MS = 300_000;
 /** SIGTERM to exit 0. */
 export const DRAIN_MS = 10_000;
 
-/** Time to wait for one statement, commit included. */
-export const STATEMENT_TIMEOUT_MS = 10_000;
-
 /** How long one status, health or ready check may take; the launcher's `status` answers within 2 s. */
 export const HEALTH_TIMEOUT_MS = 1_000;
 
@@ -146,5 +137,4 @@ assert(
   "retries never cost a sender its partitions",
 );
 assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");
-assert(KEY_CACHE_TTL_MS < 2_000, "a revoked key stops working within 2 s");
 assert(SUBMIT_TIMEOUT_MS * 2 < DRAIN_MS, "a submit under way can be settled while draining");

@@ -3,20 +3,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds } from "../../test/support/seed.ts";
-import { assertMoney, cost, MONEY_MAX, moneyOf, parseAmount } from "./money.ts";
-
-test("an amount is a whole number from 1 to 2^53 - 1", () => {
-  for (const amount of [1, 500, MONEY_MAX]) expect(parseAmount(amount)).toEqual({ amount });
-});
-
-test("zero, negative, fractional, too large and not numbers are refused with a reason", () => {
-  for (const value of [0, -0, -1, 0.5, 1.5, MONEY_MAX + 1, 2 ** 60, Number.NaN, Number.POSITIVE_INFINITY]) {
-    expect(parseAmount(value)).toEqual({ reason: expect.any(String) });
-  }
-  for (const value of ["5", "", null, undefined, true, [5], {}, 5n]) {
-    expect(parseAmount(value)).toEqual({ reason: "must be a number" });
-  }
-});
+import { assertMoney, cost, MONEY_MAX, moneyOf } from "./money.ts";
 
 test("a cost is exact, or it is not made", () => {
   expect(cost(3, 500)).toBe(1_500);

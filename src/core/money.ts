@@ -7,8 +7,6 @@ import assert from "node:assert/strict";
 /** 2^53 - 1: the largest integer that JSON readers agree on (RFC 8259, section 6). */
 export const MONEY_MAX = Number.MAX_SAFE_INTEGER;
 
-export type ParsedAmount = { amount: number } | { reason: string };
-
 /** parts × price, in minor units. @throws AssertionError when a factor or the product isn't an amount */
 export function cost(parts: number, price: number): number {
   assertMoney(parts);
@@ -16,15 +14,6 @@ export function cost(parts: number, price: number): number {
   const product = parts * price;
   assertMoney(product);
   return product;
-}
-
-/** An amount from outside: a JSON number, whole, 1 to MONEY_MAX. Strings are refused, also "5". */
-export function parseAmount(value: unknown): ParsedAmount {
-  if (typeof value !== "number") return { reason: "must be a number" };
-  if (!Number.isInteger(value)) return { reason: "must be a whole number of minor units" };
-  if (value <= 0) return { reason: "must be greater than 0" };
-  if (value > MONEY_MAX) return { reason: `must be at most ${MONEY_MAX}` };
-  return { amount: value };
 }
 
 /**

@@ -5,6 +5,7 @@
 // Invariant: a lease that was taken back is not there to be updated, so its late owner can't commit. Bound:
 // COMMIT_ROWS_MAX rows.
 
+import { queuedSequence } from "../core/message.ts";
 import { type LaneRecord, type LedgerRow, packLaneRow, type StatusRow } from "../core/record.ts";
 import { type Connection, errorNumber, type WriteResult } from "../platform/mysql.ts";
 import { entriesSql, eventsSql, openEntry } from "./posting.ts";
@@ -99,7 +100,7 @@ const queuedRow = (r: LaneRecord): StatusRow => ({
   operator: null,
   operatorMessageId: null,
   attempt: 0,
-  sequence: 1,
+  sequence: queuedSequence(0),
   createdAtMs: r.createdAtMs,
   updatedAtMs: r.createdAtMs,
 });

@@ -4,6 +4,7 @@
 // without joining them; only customers whose sums or fingerprints differ are read row by row. Bound: one row
 // a customer, day and op in memory.
 
+import { STATUSES, settlementOf } from "../core/message.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { type Drift, type DriftEntry, ENTRIES_NAMED_MAX, type Invariant } from "./reconcile-result.ts";
 
@@ -33,8 +34,10 @@ export type Books = {
 };
 
 const NO_ROWS: Sum = { count: 0, amount: 0, fingerprint: "0" };
-const CAPTURED = "'sent','delivered','undelivered'";
-const REFUNDED = "'failed','rejected','expired','canceled'";
+const settledBy = (by: "capture" | "refund") =>
+  STATUSES.filter((status) => settlementOf(status) === by).map((status) => `'${status}'`);
+const CAPTURED = settledBy("capture");
+const REFUNDED = settledBy("refund");
 const MONEY_OF_STATUS =
   `CASE WHEN status IN (${CAPTURED}) THEN 'capture' WHEN status IN (${REFUNDED}) ` +
   `THEN 'refund' ELSE 'open' END`;
