@@ -1,5 +1,6 @@
-// The gateway as its users see it, on a stack of its own: from HTTP through MySQL, Kafka and an operator into the report, paid for
-// exactly, also when each process and engine is killed under traffic. The tests build on each other, in this order.
+// The gateway as its users see it, on a stack of its own: from HTTP through MySQL, Kafka and an operator into
+// the report, paid for exactly, also when each process and engine is killed under traffic. The tests build on
+// each other, in this order.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
@@ -172,7 +173,8 @@ test("every process and engine killed under traffic: nothing accepted is lost, a
   // Handing over can't be exactly once; within an attempt nothing is submitted twice, so copies stay few.
   const copies = [...taken.values()].filter((count) => count > 1).length;
   console.log(
-    `${traffic.accepted().length} accepted, answers ${JSON.stringify([...traffic.answers()])}, ${copies} copies at operators`,
+    `${traffic.accepted().length} accepted, answers ${JSON.stringify([...traffic.answers()])}, ` +
+      `${copies} copies at operators`,
   );
   expect(copies).toBeLessThan(traffic.accepted().length / 20);
 }, 600_000);

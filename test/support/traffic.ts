@@ -1,4 +1,5 @@
-// Steady traffic against a running gateway, as a careful client sends it: what got a 202 is remembered, what did not is only counted.
+// Steady traffic against a running gateway, as a careful client sends it: what got a 202 is remembered, what
+// did not is only counted.
 
 import { sleep } from "../../src/platform/retry.ts";
 
