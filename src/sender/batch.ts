@@ -93,8 +93,8 @@ async function decode(deps: BatchDeps, read: readonly InRecord[]): Promise<LaneR
 
 type Held = { claimId: string; claimed: LaneRecord[]; deadlineMs: number };
 
-// The deadline counts from before the claim was sent, so it is never later than the claim's own end less a
-// submit.
+// The deadline counts from before the claim was sent, and leaves room for a submit that takes its whole time-
+// out to connect and again to answer: its outcome is still settled under the claim.
 async function claim(deps: BatchDeps, lane: Lane, records: readonly LaneRecord[]): Promise<Held> {
   const claimId = deps.id();
   const firstTryMs = monotonicMs();
@@ -106,7 +106,7 @@ async function claim(deps: BatchDeps, lane: Lane, records: readonly LaneRecord[]
     return claimMessages(deps.pool, { claimId, lane, records, nowMs: deps.now() }, again);
   });
   const sinceMs = result.wasStored ? firstTryMs : lastTryMs;
-  return { claimId, claimed: result.records, deadlineMs: sinceMs + CLAIM_TTL_MS - SUBMIT_TIMEOUT_MS };
+  return { claimId, claimed: result.records, deadlineMs: sinceMs + CLAIM_TTL_MS - 2 * SUBMIT_TIMEOUT_MS };
 }
 
 type Part = { claimId: string; lane: Lane; changes: Change[]; left: Set<string> };

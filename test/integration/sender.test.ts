@@ -153,6 +153,17 @@ test("SIGTERM finishes what is in flight, exits 0, and nothing is read again", a
   expect(await sender.count("sluice_sender_skipped_total")).toBe(0);
 }, 60_000);
 
+test("SIGTERM waits for a call that hangs, settles it as unknown, and still exits 0 within 10 s", async () => {
+  const { id } = await send({ phone: HANGS });
+  await untilStatus(id, "sending");
+  const startedMs = Date.now();
+  expect(await sender.end()).toBe(0);
+  expect(Date.now() - startedMs).toBeLessThan(10_000);
+  expect((await rowOf(id)).status).toBe("unknown");
+  expect(await closeOf(id)).toEqual([]);
+  sender = await down.start("sender-normal");
+}, 30_000);
+
 test("with an operator away the others take over, and with all away messages wait and are sent when one is back", async () => {
   const other = await createDownstream();
   try {
@@ -180,7 +191,7 @@ test("with an operator away the others take over, and with all away messages wai
   }
 }, 60_000);
 
-test("the wallet adds up: what is reserved belongs to the one message still unknown", async () => {
+test("the wallet adds up: what is reserved belongs to the messages still unknown", async () => {
   const [wallet] = await down.pool.query<{ balance: number; reserved: number }[]>(
     "SELECT balance, reserved FROM wallet_accounts WHERE customer_id=?",
     [customerId],
