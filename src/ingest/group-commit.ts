@@ -1,4 +1,4 @@
-// The queue before the database, and the loops that empty it. There is no timer: whenever a commit connection
+// The queue before the database, and the loops that empty it. Whenever a commit connection
 // is free it takes what is queued, up to COMMIT_ROWS_MAX; under load batches grow by themselves, when idle a
 // message commits alone.
 // Invariant: a caller is answered only when its batch's outcome is certain, or told that it isn't known.
@@ -28,6 +28,12 @@ import { backoffMs, sleep } from "../platform/retry.ts";
 import type { Lease, LeaseBook } from "./lease-book.ts";
 
 type Item = { record: LaneRecord; lease: Lease; resolve: () => void; reject: (error: Error) => void };
+
+// Fewer, fuller commits while messages keep coming: a commit costs MySQL and this process some 0.5 ms whatever it holds. Alone or
+// among few, a message never waits; a step without a new arrival ends the wait, so callers that wait for their answers lose one step.
+const GATHER_ROWS_MIN = 8;
+const GATHER_STEP_MS = 1;
+const GATHER_MAX_MS = 15;
 
 export type GroupCommit = {
   /** @throws SluiceError overloaded, when the queue or the customer's share of it is full */
@@ -60,6 +66,7 @@ export function createGroupCommit(
   const shares = new Map<number, number>();
   let running = 0;
   let scheduled = false;
+  let lastRows = 0;
 
   const admit = (customerId: number) => {
     const share = shares.get(customerId) ?? 0;
@@ -78,16 +85,25 @@ export function createGroupCommit(
     if (scheduled || running >= connections) return;
     scheduled = true;
     // What this turn of the event loop parses goes into the same batch.
-    setImmediate(() => {
-      scheduled = false;
-      while (running < connections && queue.length > 0) void run();
-    });
+    setImmediate(take, 0, 0);
+  };
+
+  const take = (waitedMs: number, seen: number) => {
+    const isBusy = lastRows >= GATHER_ROWS_MIN && queue.length < COMMIT_ROWS_MAX / 2;
+    if (isBusy && queue.length > seen && waitedMs < GATHER_MAX_MS) {
+      setTimeout(take, GATHER_STEP_MS, waitedMs + GATHER_STEP_MS, queue.length);
+      return;
+    }
+    scheduled = false;
+    if (running < connections && queue.length > 0) void run();
+    if (queue.length > 0) wake();
   };
 
   const run = async () => {
     running++;
     const items = queue.length <= COMMIT_ROWS_MAX ? queue : queue.slice(0, COMMIT_ROWS_MAX);
     queue = items === queue ? [] : queue.slice(COMMIT_ROWS_MAX);
+    lastRows = items.length;
     await commit(items);
     running--;
     if (queue.length > 0) wake();

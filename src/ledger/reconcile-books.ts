@@ -96,9 +96,16 @@ async function readEntries(conn: Connection, books: Books, one: string): Promise
 }
 
 async function readMessages(conn: Connection, books: Books, one: string): Promise<void> {
+  // One customer's are found by their reserve entries; only the run over all customers reads every message,
+  // and so finds one that has no entry at all.
+  const from =
+    one === ""
+      ? "messages AS m"
+      : `(SELECT entry_id FROM wallet_ledger ${one} AND leg = 'open' AND op = 'reserve') AS l ` +
+        "STRAIGHT_JOIN messages AS m ON m.id = l.entry_id";
   const rows = await conn.query<(Sum & { customer_id: number; money: string })[]>(
-    `SELECT customer_id, ${MONEY_OF_STATUS} AS money, ${sums("id", "cost")} FROM messages ${one} ` +
-      `GROUP BY customer_id, money`,
+    `SELECT m.customer_id, ${MONEY_OF_STATUS} AS money, ${sums("m.id", "m.cost")} FROM ${from} ` +
+      `GROUP BY m.customer_id, money`,
   );
   for (const row of rows) {
     const sum = sumOf(row);

@@ -40,12 +40,12 @@ export type MessageWithTimeline = Message & { timeline: TimelineEntry[] | null }
 export type MessageList = { messages: Message[]; next_cursor: string | null };
 
 const KNOWN = ["status", "type", "phone", "limit", "cursor"];
-/** Rows of the (customer_id, id) index that one filtered page may look at: some 50 ms. */
+/** Entries of a customer that one filtered page may look at: some 50 ms. */
 const SCAN_ROWS_MAX = 10_000;
 const COLUMNS =
-  "id, customer_id, lane, status, phone, sender, reference, encoding, parts, cost, attempt, sequence, " +
-  "operator, " +
-  "operator_message_id, last_error, guaranteed_by, created_at, updated_at";
+  "m.id, m.customer_id, m.lane, m.status, m.phone, m.sender, m.reference, m.encoding, m.parts, m.cost, " +
+  "m.attempt, m.sequence, m.operator, m.operator_message_id, m.last_error, m.guaranteed_by, m.created_at, " +
+  "m.updated_at";
 /** Above every ULID. */
 const ID_AFTER_ALL = "~";
 
@@ -57,7 +57,7 @@ export async function oneMessage(
 ): Promise<MessageWithTimeline> {
   if (!isUlid(id)) throw new SluiceError("not_found");
   const [row] = await pool.query<StoredMessage[]>(
-    `SELECT ${COLUMNS} FROM messages WHERE id = ? AND customer_id = ?`,
+    `SELECT ${COLUMNS} FROM messages AS m WHERE m.id = ? AND m.customer_id = ?`,
     [id, owner.customerId],
   );
   if (row === undefined) throw new SluiceError("not_found", { detail: "No such message." });
@@ -93,8 +93,10 @@ export async function listMessages(
   params.check();
 
   const wanted = filters.filter(([, value]) => value !== null);
+  // A message's reserve entry has its id, under a key led by customer_id: the index that messages itself doesn't need.
   const scanned =
-    "FROM messages FORCE INDEX (by_customer) WHERE customer_id = ? AND id < ? ORDER BY id DESC LIMIT ?";
+    "FROM wallet_ledger AS l STRAIGHT_JOIN messages AS m ON m.id = l.entry_id WHERE l.customer_id = ? AND l.entry_id < ? " +
+    "AND l.leg = 'open' AND l.op = 'reserve' ORDER BY l.entry_id DESC LIMIT ?";
   const rows =
     wanted.length === 0
       ? await pool.query<StoredMessage[]>(`SELECT ${COLUMNS} ${scanned}`, [
@@ -112,7 +114,7 @@ export async function listMessages(
     return { messages, next_cursor: params.nextCursor([messages.at(-1)?.id as string]) };
   if (wanted.length === 0) return { messages, next_cursor: null };
   const [end] = await pool.query<{ lowest: string | null; count: number }[]>(
-    `SELECT MIN(id) AS lowest, COUNT(*) AS count FROM (SELECT id ${scanned}) AS scanned`,
+    `SELECT MIN(id) AS lowest, COUNT(*) AS count FROM (SELECT m.id ${scanned}) AS scanned`,
     [owner.customerId, before, SCAN_ROWS_MAX],
   );
   const more = end !== undefined && end.lowest !== null && Number(end.count) === SCAN_ROWS_MAX;
