@@ -93,10 +93,12 @@ export async function listMessages(
   params.check();
 
   const wanted = filters.filter(([, value]) => value !== null);
-  // A message's reserve entry has its id, under a key led by customer_id: the index that messages itself doesn't need.
+  // A message's reserve entry has its id, under a key led by customer_id: the index that messages itself
+  // doesn't need.
   const scanned =
-    "FROM wallet_ledger AS l STRAIGHT_JOIN messages AS m ON m.id = l.entry_id WHERE l.customer_id = ? AND l.entry_id < ? " +
-    "AND l.leg = 'open' AND l.op = 'reserve' ORDER BY l.entry_id DESC LIMIT ?";
+    "FROM wallet_ledger AS l STRAIGHT_JOIN messages AS m ON m.id = l.entry_id " +
+    "WHERE l.customer_id = ? AND l.entry_id < ? AND l.leg = 'open' AND l.op = 'reserve' " +
+    "ORDER BY l.entry_id DESC LIMIT ?";
   const rows =
     wanted.length === 0
       ? await pool.query<StoredMessage[]>(`SELECT ${COLUMNS} ${scanned}`, [
