@@ -84,9 +84,15 @@ runUntilStopped(log, DRAIN_MS, async () => {
 
 const waiting = (engine: string) => (err: unknown, waitMs: number) =>
   log.info({ err, waitMs: Math.round(waitMs) }, `waiting for ${engine}`);
+// Ends the process, to be started anew; what is under way is settled first, or it would end as `unknown`.
+let isEnding = false;
 const fatal = (err: unknown) => {
+  if (isEnding) return;
+  isEnding = true;
   log.fatal({ err }, "the Kafka client has to be built anew");
-  process.exit(70);
+  const end = () => process.exit(70); // EX_SOFTWARE: the supervisor starts it again
+  setTimeout(end, DRAIN_MS);
+  Promise.resolve(sender?.stop()).then(end, end);
 };
 
 // Dead letters are rare: their producer is made when the first one comes.

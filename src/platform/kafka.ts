@@ -5,6 +5,7 @@
 // Invariants: sendAll ends only when every record was acknowledged by the broker or failed for good; offsets
 // are committed only after store(). Bound: librdkafka's queues, below.
 
+import type { EventEmitter } from "node:events";
 import librdkafka from "@confluentinc/kafka-javascript";
 import { CLAIM_ROWS_MAX, COMMIT_ROWS_MAX, POLL_INTERVAL_MAX_MS, RELAY_ROWS_MAX } from "../core/limits.ts";
 import type { Config } from "./config.ts";
@@ -85,9 +86,10 @@ const QUEUE_RECORDS_MAX = 6 * RELAY_ROWS_MAX * COMMIT_ROWS_MAX + 1_000;
 const QUEUE_KBYTES_MAX = 128 * 1024;
 const CONNECT_TIMEOUT_MS = 5_000;
 const PROBE_MS = 1_000;
+const LOG_EVERY_MS = 5_000;
+const LOGGED_MAX = 100;
 
 // Numbers of librdkafka's rd_kafka_resp_err_t.
-const ALL_BROKERS_DOWN = -187;
 const FATAL = -150;
 const TOPIC_ALREADY_EXISTS = 36;
 // MSG_SIZE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_RECORD, _BAD_MSG, INVALID_MSG.
@@ -130,11 +132,7 @@ export async function createProducer(
     if (!error) up = true;
     settle(opaque, error ? failureOf(opaque.index, error) : null);
   });
-  producer.on("event.error", (error) => {
-    if (error.code === ALL_BROKERS_DOWN) up = false;
-    if (error.code === FATAL) return onFatal(error);
-    log.warn({ code: error.code, reason: error.message }, "kafka producer");
-  });
+  onClientError(producer, log, { onDown: () => (up = false), onFatal });
   await connect(producer);
   producer.setPollInBackground(true);
 
@@ -157,11 +155,7 @@ export async function createProducer(
     },
     isUp: () => up,
     async probe(timeoutMs) {
-      const answered = await new Promise<boolean>((resolve) => {
-        producer.getMetadata({ topic: topicOf(config, "dlq"), timeout: timeoutMs }, (error: unknown) =>
-          resolve(!error),
-        );
-      });
+      const answered = await answers(producer, timeoutMs);
       if (answered) up = true;
       return answered;
     },
@@ -186,7 +180,7 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       "auto.commit.interval.ms": 1_000,
       "enable.auto.offset.store": false,
       "max.poll.interval.ms": POLL_INTERVAL_MAX_MS,
-      "session.timeout.ms": 10_000,
+      "session.timeout.ms": 20_000, // longer than a broker takes to start again
       "heartbeat.interval.ms": 1_000, // how soon a member hears of a rebalance
       "partition.assignment.strategy": "cooperative-sticky",
       "queued.min.messages": 10 * CLAIM_ROWS_MAX,
@@ -209,11 +203,7 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
     if (error.code === librdkafka.CODES.ERRORS.ERR__REVOKE_PARTITIONS) options.onRevoked(partitions);
   });
   consumer.on("rebalance.error", (err) => log.error({ err }, "rebalance failed"));
-  consumer.on("event.error", (error) => {
-    if (error.code === ALL_BROKERS_DOWN) up = false;
-    if (error.code === FATAL) return options.onFatal(error);
-    log.warn({ code: error.code, reason: error.message }, "kafka consumer");
-  });
+  onClientError(consumer, log, { onDown: () => (up = false), onFatal: options.onFatal });
   await connect(consumer);
   // An idle consumer hears nothing when a broker is back.
   const probe = setInterval(() => {
@@ -229,7 +219,11 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       consumer.setDefaultConsumeTimeout(waitMs);
       return new Promise((resolve, reject) => {
         consumer.consume(max, (error, messages) => {
-          if (error) return reject(toError(error));
+          if (error) {
+            // A consumer hears of a fatal error here only, and afterwards reads nothing, for ever.
+            if (error.code === FATAL) options.onFatal(error);
+            return reject(toError(error));
+          }
           if (messages.length > 0) up = true;
           resolve(
             messages.map((m) => ({
@@ -254,9 +248,12 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
     },
     isUp: () => up && joined,
     // Leaving the group commits what was stored; 4 s is what a broker that is away may cost while stopping.
-    close: () => {
+    async close() {
       clearInterval(probe);
-      return bounded(4_000, (done) => consumer.disconnect(done));
+      // With no broker there librdkafka would wait for one, in a thread that process.exit() joins.
+      if (up && (await answers(consumer, PROBE_MS)))
+        return bounded(4_000, (done) => consumer.disconnect(done));
+      log.warn("left without a commit of offsets: no broker answers; records since the last one come again");
     },
   };
 }
@@ -310,7 +307,34 @@ function common(config: Config): Record<string, unknown> {
   };
 }
 
-function connect(client: librdkafka.Producer | librdkafka.KafkaConsumer): Promise<void> {
+type ErrorHandlers = { onDown: () => void; onFatal: (error: unknown) => void };
+
+// The addon hands these errors over as text, without their number.
+function onClientError(client: Client, log: Log, { onDown, onFatal }: ErrorHandlers): void {
+  const loggedMs = new Map<string, number>();
+  // Both clients emit it; their types have no overload in common.
+  (client as EventEmitter).on("event.error", (error: { message: string }) => {
+    const { message } = error;
+    if (/all broker connections are down/i.test(message)) onDown();
+    if (/\bfatal error\b/i.test(message)) return onFatal(error);
+    // librdkafka repeats itself at every attempt to connect.
+    if (Date.now() - (loggedMs.get(message) ?? 0) < LOG_EVERY_MS) return;
+    if (loggedMs.size >= LOGGED_MAX) loggedMs.clear();
+    loggedMs.set(message, Date.now());
+    log.warn({ reason: message }, "kafka");
+  });
+}
+
+/** Whether a broker answers within this time. */
+function answers(client: Client, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    client.getMetadata({ timeout: timeoutMs, allTopics: false }, (error: unknown) => resolve(!error));
+  });
+}
+
+type Client = librdkafka.Producer | librdkafka.KafkaConsumer;
+
+function connect(client: Client): Promise<void> {
   return new Promise((resolve, reject) => {
     client.connect({ timeout: CONNECT_TIMEOUT_MS }, (error) => (error ? reject(toError(error)) : resolve()));
   });
