@@ -29,9 +29,9 @@ import type { Lease, LeaseBook } from "./lease-book.ts";
 
 type Item = { record: LaneRecord; lease: Lease; resolve: () => void; reject: (error: Error) => void };
 
-// Fewer, fuller commits while messages keep coming: a commit costs MySQL and this process some 0.5 ms whatever
-// it holds. Alone or among few, a message never waits; a step without a new arrival ends the wait, so callers
-// that wait for their answers lose one step.
+// Fewer, fuller commits while messages keep coming: a commit costs MySQL and this process some 0.5 ms,
+// whatever it holds. Alone or among few, a message never waits; a step without a new arrival ends the wait,
+// so callers that wait for their answers lose one step.
 const GATHER_ROWS_MIN = 8;
 const GATHER_STEP_MS = 1;
 const GATHER_MAX_MS = 15;
