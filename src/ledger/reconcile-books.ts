@@ -18,7 +18,7 @@ export type CustomerBooks = {
   unspent: number;
   /** By op */
   entries: Map<string, Sum>;
-  /** By what must have happened to the money: open, capture, refund. */
+  /** By what must have happened to the money: capture, refund, nothing yet (open, unknown). */
   messages: Map<string, Sum>;
   topups: Sum;
 };
@@ -40,7 +40,7 @@ const CAPTURED = settledBy("capture");
 const REFUNDED = settledBy("refund");
 const MONEY_OF_STATUS =
   `CASE WHEN status IN (${CAPTURED}) THEN 'capture' WHEN status IN (${REFUNDED}) ` +
-  `THEN 'refund' ELSE 'open' END`;
+  `THEN 'refund' WHEN status = 'unknown' THEN 'unknown' ELSE 'open' END`;
 
 const sums = (id: string, amount: string): string =>
   `COUNT(*) AS count, CAST(SUM(${amount}) AS SIGNED) AS amount, CAST(SUM(CRC32(CONCAT(${id}, ':', ` +
@@ -136,7 +136,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
       of("grant") - backed,
       c.reserved,
     );
-    const open = c.messages.get("open") ?? NO_ROWS;
+    const open = added(c.messages.get("open") ?? NO_ROWS, c.messages.get("unknown") ?? NO_ROWS);
     say(
       "reserved_equals_leases_and_messages",
       "reserved, and unspent leases with messages not settled",

@@ -35,7 +35,7 @@ export type Pending = {
   entries: number;
   /** Event rows that wait in the outbox, of all customers. */
   events: number;
-  /** Messages that are scheduled, queued, sending or unknown. */
+  /** Messages that are scheduled, queued or sending; `unknown` may last a day, and waits for nobody here. */
   messages: number;
 };
 

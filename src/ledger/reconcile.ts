@@ -17,7 +17,7 @@ export type ReconcileDeps = { pool: Pool; clickhouse: Clickhouse };
 export type ReconcileOptions = {
   /** One customer instead of all. */
   customerId?: number;
-  /** Also require that nothing is queued, sending, unknown or on its way to ClickHouse. */
+  /** Also require that nothing is queued, sending or on its way to ClickHouse. */
   settled?: boolean;
 };
 
