@@ -61,7 +61,7 @@ export const settings = {
     1_000_000,
     "one new trace in so many is exported",
   ),
-  commitConnections: count("SLUICE_COMMIT_CONNECTIONS", 2, 1, 16, "connections of the group commit"),
+  commitConnections: count("SLUICE_COMMIT_CONNECTIONS", 3, 1, 16, "connections of the group commit"),
   leaseTtlMs: count(
     "SLUICE_LEASE_TTL_MS",
     20_000,

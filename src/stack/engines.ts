@@ -173,7 +173,7 @@ function kafkaProperties(config: Config, data: string): string {
 function clickhouseEngine(config: Config, tools: Tools, stateFolder: string): Engine {
   return {
     ...common("clickhouse", config.clickhousePort, stateFolder),
-    nice: 10,
+    nice: 19, // reports may lag by seconds, accepting may not
     stopMaxMs: 10_000,
     command: [tools.bun, join(projectRoot, "src/main/clickhouse-server.ts")],
     env: {

@@ -18,7 +18,8 @@ export const OPERATORS = ["A", "B", "C"] as const;
 const healthOffset = { relay: 20, "sender-normal": 30, "sender-express": 40 } as const;
 // Below ingest and MySQL, which answer the caller; a backlog further down only grows a little.
 // A tenth of their weight: accepting goes first when both can't be had.
-const lowerWeight = 10;
+// Accepting goes first when not everything can be had at once, then what the express lane needs, then the rest.
+const niceness = { relay: 10, "sender-express": 5, "sender-normal": 19, operator: 10 } as const;
 const stopMaxMs = 10_000;
 
 export type RolesOptions = { ingest: number; operators: string };
@@ -52,7 +53,7 @@ export function createRoles(
   });
   const worker = (kind: keyof typeof healthOffset, args: string[]) => {
     const port = config.healthPort + healthOffset[kind];
-    return role(kind, kind, port, port, lowerWeight, [tools.node, ...args]);
+    return role(kind, kind, port, port, niceness[kind], [tools.node, ...args]);
   };
   return [
     ...Array.from({ length: options.ingest }, (_, at) =>
@@ -67,7 +68,7 @@ export function createRoles(
     ...OPERATORS.map((name, at) => {
       const port = config.operatorPort + at;
       const command = [tools.bun, main("operator.ts"), "--name", name, "--profile", options.operators];
-      return role("operator", `operator-${name}`, port, port, lowerWeight, command);
+      return role("operator", `operator-${name}`, port, port, niceness.operator, command);
     }),
   ];
 }
