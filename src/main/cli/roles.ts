@@ -16,9 +16,8 @@ export type Role = ProcessSpec & {
 export const OPERATORS = ["A", "B", "C"] as const;
 // Offsets from the first health port; ingest n has offset n (1 to 16).
 const healthOffset = { relay: 20, "sender-normal": 30, "sender-express": 40 } as const;
-// Below ingest and MySQL, which answer the caller; a backlog further down only grows a little.
-// A tenth of their weight: accepting goes first when both can't be had.
-// Accepting goes first when not everything can be had at once, then what the express lane needs, then the rest.
+// Accepting goes first when not everything can be had at once, then what the express lane needs, then the
+// rest: a backlog further down only grows a little.
 const niceness = { relay: 10, "sender-express": 5, "sender-normal": 19, operator: 10 } as const;
 const stopMaxMs = 10_000;
 
