@@ -52,8 +52,8 @@ export const CURSOR_CHARS_MAX = 200;
 // ---- ingest ----
 
 /**
- * Rows of one group commit. MySQL runs one on one thread, so several of this size keep two cores busy where one
- * large one leaves them waiting for each other: 160 on 3 connections took 12 % more than 500 on 2.
+ * Rows of one group commit. MySQL runs one on one thread, so several of this size keep two cores busy where
+ * large ones leave them waiting for each other (docs/decisions/0004).
  */
 export const COMMIT_ROWS_MAX = 160;
 
