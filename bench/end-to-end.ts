@@ -21,6 +21,7 @@ import {
   percentile,
   randomFrom,
   round,
+  untilDrained,
 } from "./harness.ts";
 import { type LoadResult, runLoad } from "./load.ts";
 
@@ -70,6 +71,7 @@ async function measure() {
   const firstId = ulidBound(Date.now() - 60_000);
   const operatorsBefore = await takenByOperators();
   const load = { host: config.apiHost, port: config.apiPort, connections: options.connections };
+  await untilDrained(pool, say);
   say(`warming up for ${options.warmup} s at ${Math.round(options.rate / 2)}/s`);
   const warmup = await runLoad({ ...load, ratePerS: options.rate / 2, seconds: options.warmup }, next);
   const processes = runningProcesses();

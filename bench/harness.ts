@@ -6,6 +6,7 @@ import { createIdFactory } from "../src/core/id.ts";
 import { hashKey } from "../src/customers/api-keys.ts";
 import { topUp } from "../src/ledger/topup.ts";
 import type { Pool } from "../src/platform/mysql.ts";
+import { sleep } from "../src/platform/retry.ts";
 
 export const BENCH_SEED = 20_260_101;
 const BALANCE = 1_000_000_000_000;
@@ -79,6 +80,24 @@ export function percentile(sorted: Float64Array, share: number): number {
   return sorted.length === 0
     ? 0
     : (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number);
+}
+
+const DRAIN_MAX_MS = 10 * 60_000;
+const DRAIN_LOOK_MS = 2_000;
+
+/** Waits until nothing of an earlier run is on its way to an operator. @throws Error after DRAIN_MAX_MS */
+export async function untilDrained(pool: Pool, say: (line: string) => void): Promise<void> {
+  for (const endMs = performance.now() + DRAIN_MAX_MS; ; ) {
+    const [row] = await pool.query<{ open: number }[]>(
+      "SELECT COUNT(*) AS open FROM messages WHERE status IN ('queued', 'sending')",
+    );
+    const open = Number(row?.open);
+    if (open === 0) return;
+    if (performance.now() > endMs)
+      throw new Error(`${open} messages of an earlier run are still on their way`);
+    say(`  waiting for ${open} messages of an earlier run`);
+    await sleep(DRAIN_LOOK_MS);
+  }
 }
 
 export const round = (value: number, digits = 2): number => Number(value.toFixed(digits));

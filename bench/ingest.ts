@@ -7,13 +7,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
-import { createIdFactory } from "../src/core/id.ts";
-import { createKey } from "../src/customers/api-keys.ts";
-import { createCustomer } from "../src/customers/customers.ts";
-import { topUp } from "../src/ledger/topup.ts";
 import { type Config, loadConfig } from "../src/platform/config.ts";
 import { createPool, type Pool } from "../src/platform/mysql.ts";
 import { sleep } from "../src/platform/retry.ts";
+import { createBenchCustomers, untilDrained } from "./harness.ts";
 
 const program = new Command("bench/ingest")
   .description("Accepts a second against the running gateway, and the ratio to one transaction per request.")
@@ -58,7 +55,7 @@ const config = loadConfig(process.env);
 const pool = createPool(config, { connections: 16, multipleStatements: true });
 const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
 try {
-  const keysFile = await seedCustomers(pool, options.customers, join(folder, "keys"));
+  const keysFile = await writeKeys(pool, options.customers, join(folder, "keys"));
   const plain = options.baseline ? await measurePlain(keysFile) : null;
   const sluice = await measure("sluice", config.apiPort, keysFile);
   const ratio = plain === null ? null : round(sluice.accepts_per_s / plain.accepts_per_s);
@@ -75,25 +72,10 @@ try {
   await pool.end();
 }
 
-async function seedCustomers(db: Pool, count: number, file: string): Promise<string> {
+async function writeKeys(db: Pool, count: number, file: string): Promise<string> {
   say(`creating ${count} customers`);
-  const id = createIdFactory({ now: Date.now });
-  const keys: string[] = [];
-  let left = count;
-  const worker = async () => {
-    while (left-- > 0) {
-      const customerId = await createCustomer(db, {
-        name: "bench",
-        priceNormal: 500,
-        priceExpress: 700,
-        rateLimit: null,
-      });
-      keys.push((await createKey({ pool: db, id }, customerId)).apiKey);
-      await topUp({ pool: db, id, now: Date.now }, customerId, 10_000_000_000, "bench");
-    }
-  };
-  await Promise.all(Array.from({ length: 16 }, worker));
-  writeFileSync(file, `${keys.join("\n")}\n`, { mode: 0o600 });
+  const customers = await createBenchCustomers(db, count);
+  writeFileSync(file, `${customers.map((c) => c.apiKey).join("\n")}\n`, { mode: 0o600 });
   return file;
 }
 
@@ -120,6 +102,7 @@ async function measurePlain(keysFile: string): Promise<Measured> {
 }
 
 async function measure(name: string, port: number, keysFile: string): Promise<Measured> {
+  await untilDrained(pool, say);
   say(`${name}: warming up for ${options.warmup} s`);
   if (options.warmup > 0) await wrk(port, keysFile, options.warmup);
   const before = await stored(config);
