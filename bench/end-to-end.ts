@@ -26,11 +26,13 @@ import {
 import { type LoadResult, runLoad } from "./load.ts";
 
 const TARGET_PER_S = 3_471; // the peak of 100 M messages a day, product.md
+// The last answers come after the last second: offered a little more, so that the target itself is reached.
+const RATE_PER_S = 3_500;
 const options = new Command("bench/end-to-end")
   .description(
     "Messages a second from HTTP to ClickHouse, against the running gateway; proves that every count agrees.",
   )
-  .option("--rate <n>", "messages a second", Number, TARGET_PER_S)
+  .option("--rate <n>", "messages a second offered", Number, RATE_PER_S)
   .option("--seconds <n>", "length of the measured run", Number, 60)
   .option("--warmup <n>", "seconds before it, at half the rate", Number, 5)
   .option("--connections <n>", "keep-alive connections", Number, 256)
@@ -69,9 +71,9 @@ async function measure() {
   const customers = await createBenchCustomers(pool, options.customers);
   const next = requestsOf(customers);
   const firstId = ulidBound(Date.now() - 60_000);
+  await untilDrained(pool, say);
   const operatorsBefore = await takenByOperators();
   const load = { host: config.apiHost, port: config.apiPort, connections: options.connections };
-  await untilDrained(pool, say);
   say(`warming up for ${options.warmup} s at ${Math.round(options.rate / 2)}/s`);
   const warmup = await runLoad({ ...load, ratePerS: options.rate / 2, seconds: options.warmup }, next);
   const processes = runningProcesses();
@@ -223,7 +225,8 @@ function failuresOf({ run, warmup, accepted, backlog, counts }: Outcome): string
   const must = (holds: boolean, what: string) => {
     if (!holds) failures.push(what);
   };
-  must(run.accepted / run.seconds >= options.rate * 0.99, `accepted less than ${options.rate}/s`);
+  const wantedPerS = Math.min(TARGET_PER_S, options.rate * 0.99);
+  must(run.accepted / run.seconds >= wantedPerS, `accepted less than ${wantedPerS}/s`);
   must(
     Object.keys({ ...run.refused, ...warmup.refused }).length === 0,
     "requests were refused or not answered",
