@@ -223,7 +223,7 @@ export function createLeaseBook(deps: LeaseDeps, { nodeId, leaseTtlMs, log }: Le
     for (let i = 0; i < idle.length; i += LEASE_BATCH_MAX) {
       const some = idle
         .slice(i, i + LEASE_BATCH_MAX)
-        .filter((l) => l.held && !l.refilling && l.waiting.length === 0);
+        .filter((l) => l.held && !l.refilling && l.inFlight === 0 && l.waiting.length === 0);
       if (some.length === 0) continue;
       const releases = some.map((l) => ({ customerId: l.customerId, epoch: l.epoch, amount: l.available }));
       for (const lease of some) {
