@@ -1,6 +1,6 @@
 // What a sender counts. Plain numbers, read at each scrape.
 
-import type { Change } from "../ledger/settle.ts";
+import type { Change } from "../ledger/settle-plan.ts";
 import type { Metrics } from "../platform/metrics.ts";
 
 const DOCS = {

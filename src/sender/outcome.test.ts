@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
 import type { LaneRecord } from "../core/record.ts";
-import { asLate } from "../ledger/settle.ts";
+import { asLate } from "../ledger/settle-plan.ts";
 import { changeOf, type Outcome, retryDelayMs } from "./outcome.ts";
 
 const record = (fields: Partial<LaneRecord> = {}) =>

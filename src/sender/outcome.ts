@@ -4,7 +4,7 @@
 
 import { MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
 import type { LaneRecord } from "../core/record.ts";
-import type { Change } from "../ledger/settle.ts";
+import type { Change } from "../ledger/settle-plan.ts";
 
 export type Outcome =
   | { kind: "accepted"; operator: string; operatorMessageId: string; atMs: number }
