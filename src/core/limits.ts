@@ -39,8 +39,11 @@ export const OPERATOR_MESSAGE_ID_CHARS_MAX = 64;
 /** Name of an operator. */
 export const OPERATOR_NAME_CHARS_MAX = 32;
 
-/** A phone as typed, with spaces and brackets; E.164 itself has 15 digits. */
+/** A phone as typed, with spaces and brackets. */
 export const PHONE_CHARS_MAX = 40;
+
+/** ITU-T E.164, 6.2.1; with its plus it is the width of messages.phone. */
+export const E164_DIGITS_MAX = 15;
 
 export const LIST_LIMIT_DEFAULT = 50;
 /** About 300 KB of rows, one read of an index. */

@@ -49,6 +49,8 @@ describe("ways to write one number", () => {
     expect(parsePhone("07911123456", "GB")).toEqual({ e164: "+447911123456" });
     expect(parsePhone("(415) 555-2671", "US")).toEqual({ e164: "+14155552671" });
     expect(parsePhone("(415) 555-2671", "IR")).toEqual({ e164: "+984155552671" });
+    // 019 dials abroad in Israel, so this is a number of India, and none.
+    expect(parsePhone("01991234280", "IL")).toEqual({ reason: "is not a valid phone number" });
   });
 });
 
@@ -80,6 +82,17 @@ describe("what is no phone", () => {
       expect(parsePhone(phone)).toEqual({ reason: expect.any(String) }));
   }
 
+  test("a number of more than 15 digits is none, although the library has such", () => {
+    for (const phone of [
+      "+810066375082487667",
+      "+6200180376490618895",
+      "+4999176226374367",
+      "+2347005411411307",
+    ])
+      expect(parsePhone(phone)).toEqual({ reason: "is not a valid phone number" });
+    expect(parsePhone("+49991762263743")).toEqual({ e164: "+49991762263743" });
+  });
+
   test("a long string is refused before it is looked at", () => {
     expect(parsePhone("0".repeat(PHONE_CHARS_MAX + 1))).toEqual({
       reason: `must be at most ${PHONE_CHARS_MAX} characters`,
@@ -96,7 +109,7 @@ describe("what is no phone", () => {
 describe("against the library", () => {
   function truth(digits: string, region: CountryCode): string | null {
     const phone = parsePhoneNumberFromString(digits, { defaultCountry: region, extract: false });
-    return phone?.isValid() ? phone.number : null;
+    return phone?.isValid() && phone.number.length <= 16 ? phone.number : null;
   }
 
   function compare(count: number, draw: (random: () => number) => [string, CountryCode]): number {
@@ -150,7 +163,23 @@ describe("against the library", () => {
       const national = random() < 0.3 ? near.slice(0, at) + digits(random, 1) + near.slice(at + 1) : near;
       const code = getCountryCallingCode(region);
       const idd = pick(random, ["00", "011", "0011", "810", "010", "001"]);
-      const prefix = pick(random, ["", "0", "8", "1", "9", "15", "44", "01", "06", digits(random, 1)]);
+      // 019 and the like begin an international number in some regions, and a national one in others.
+      const starts = [
+        "",
+        "0",
+        "8",
+        "1",
+        "9",
+        "15",
+        "44",
+        "01",
+        "06",
+        "019",
+        "009",
+        "0018",
+        digits(random, 1),
+      ];
+      const prefix = pick(random, starts);
       const way = pick(random, [`+${code}`, `+${code}${prefix}`, `${idd}${code}`, code, prefix, ""]);
       return [`${way}${national}`, pick(random, [region, region, "IR", pick(random, regions)])];
     });

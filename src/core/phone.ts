@@ -7,7 +7,7 @@
 import type { CountryCallingCode, CountryCode } from "libphonenumber-js/max";
 import { getCountryCallingCode, isSupportedCountry, parsePhoneNumberFromString } from "libphonenumber-js/max";
 import metadata from "libphonenumber-js/metadata.max";
-import { PHONE_CHARS_MAX } from "./limits.ts";
+import { E164_DIGITS_MAX, PHONE_CHARS_MAX } from "./limits.ts";
 
 /** ISO 3166-1 alpha-2: where a number without a calling code belongs. */
 export type Region = CountryCode;
@@ -41,8 +41,8 @@ type RegionPlan = {
   plan: Plan;
   /** The first country of its calling code, whose rules the library uses for the code as a whole. */
   isMain: boolean;
-  /** International numbers are dialled with 00. */
-  dials00: boolean;
+  /** What dials abroad where it is not 00 alone: numbers that begin so are left to the library. */
+  dials: RegExp | null;
   /** National numbers are dialled with a plain 0. */
   dials0: boolean;
   /** The pattern of any national number, valid or not. */
@@ -75,11 +75,10 @@ export function parsePhone(input: string, region = "IR"): ParsedPhone {
     if (!TYPED.test(input)) return { reason: "must be a phone number: digits, with an optional leading +" };
     digits = input.replace(SEPARATORS, "").replace(EASTERN_DIGITS, asciiDigit);
   }
-  const e164 = fastE164(digits, region);
-  if (e164 !== null) return { e164 };
-  const phone = parsePhoneNumberFromString(digits, { defaultCountry: region, extract: false });
-  if (phone?.isValid()) return { e164: phone.number };
-  return { reason: "is not a valid phone number" };
+  const e164 = fastE164(digits, region) ?? slowE164(digits, region);
+  // The library calls some longer ones valid, such as toll-free numbers that are dialled within one country.
+  if (e164 === null || e164.length > E164_DIGITS_MAX + 1) return { reason: "is not a valid phone number" };
+  return { e164 };
 }
 
 /** Whether numbers can be read as typed in this region. */
@@ -87,14 +86,19 @@ export function isRegion(value: unknown): value is Region {
   return typeof value === "string" && isSupportedCountry(value);
 }
 
+function slowE164(digits: string, region: Region): string | null {
+  const phone = parsePhoneNumberFromString(digits, { defaultCountry: region, extract: false });
+  return phone?.isValid() ? phone.number : null;
+}
+
 // Null means "ask the library", never "invalid".
 function fastE164(digits: string, region: Region): string | null {
   if (digits.charCodeAt(0) === 0x2b) return international(digits.slice(1));
   const here = regionPlan(region);
-  if (here.dials00 && digits.startsWith("00")) return international(digits.slice(2));
+  if (here.dials === null && digits.startsWith("00")) return international(digits.slice(2));
   // Below, the library reads by the rules of the region; a plan holds those of its calling code's main
   // country.
-  if (!here.isMain) return null;
+  if (!here.isMain || here.dials?.test(digits)) return null;
   const { plan } = here;
   if (digits.startsWith(plan.callingCode)) {
     // Could also be a national number that happens to start so: the library prefers that.
@@ -156,10 +160,11 @@ function regionPlan(region: Region): RegionPlan {
   if (known !== undefined) return known;
   const plan = plans.get(getCountryCallingCode(region));
   if (plan === undefined) throw new RangeError(`no numbering plan for region ${region}`);
+  const idd = textAt(region, IDD) ?? "";
   const made: RegionPlan = {
     plan,
     isMain: metadata.country_calling_codes[plan.callingCode as CountryCallingCode]?.[0] === region,
-    dials00: textAt(region, IDD) === "00",
+    dials: idd === "00" ? null : new RegExp(`^(?:${idd})`),
     dials0: textAt(region, NATIONAL_PREFIX) === "0" && textAt(region, PREFIX_FOR_PARSING) === null,
     national: new RegExp(`^(?:${textAt(region, PATTERN)})$`),
   };

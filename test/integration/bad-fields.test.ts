@@ -39,6 +39,7 @@ describe("fields of a message", () => {
     ["a phone that is none", { ...message, phone: "hello" }, "phone"],
     ["a phone too short", { ...message, phone: "0912" }, "phone"],
     ["a phone too long", { ...message, phone: "0".repeat(500) }, "phone"],
+    ["a phone of more digits than E.164 has", { ...message, phone: "+810066375082487667" }, "phone"],
     ["a phone as a number", { ...message, phone: 9121234567 }, "phone"],
     ["a phone as an array", { ...message, phone: ["09121234567"] }, "phone"],
     ["an unknown type", { ...message, type: "fast" }, "type"],

@@ -1,4 +1,5 @@
 // The seed of a property test: new each run and printed, or SEED from the environment to see a failure again.
+// A failure of fast-check prints its path too: with SEED_PATH beside it, only that counterexample runs.
 
 import { setDefaultTimeout } from "bun:test";
 import fc from "fast-check";
@@ -24,12 +25,24 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-/** Runs a property with a printed seed; a failure shows the smallest counterexample. */
+/** Runs a property with a printed seed; a failure shows the smallest counterexample and how to repeat it. */
 export function holds<T>(
   name: string,
   arbitrary: fc.Arbitrary<T>,
   property: (value: T) => void,
   runs = 1_000,
 ): void {
-  fc.assert(fc.property(arbitrary, property), { seed: printedSeed(name), numRuns: runs });
+  const path = process.env.SEED_PATH;
+  fc.assert(fc.property(arbitrary, property), {
+    seed: printedSeed(name),
+    numRuns: runs,
+    ...(path === undefined ? {} : { path }),
+    reporter: (run) => {
+      if (!run.failed) return;
+      const again = `SEED=${run.seed} SEED_PATH=${run.counterexamplePath} bun test <file> -t <title>`;
+      throw new Error(`${fc.defaultReportMessage(run)}\nSee it again: ${again}`, {
+        cause: run.errorInstance,
+      });
+    },
+  });
 }
