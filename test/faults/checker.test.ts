@@ -1,0 +1,312 @@
+// The judge is judged: on evidence that is right it finds nothing, and each violation, planted alone, is found
+// by its name, and no other.
+
+import { expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { check, type Violation, VIOLATIONS } from "./checker.ts";
+import {
+  type Answer,
+  type Evidence,
+  files,
+  type MessageRow,
+  OPERATOR_NAMES,
+  readClient,
+  readEvidence,
+  type SendRequest,
+  type Snapshot,
+  writeLines,
+} from "./evidence.ts";
+
+const COST = 500;
+const yes = (id: string, changed: Partial<Answer> = {}): Answer => ({
+  status: 202,
+  code: null,
+  id,
+  cost: COST,
+  replayed: false,
+  body: `body of ${id}`,
+  ...changed,
+});
+const no = (status: number, code: string | null = null): Answer => ({
+  status,
+  code,
+  id: null,
+  cost: null,
+  replayed: false,
+  body: null,
+});
+const request = (n: number, key: string | null, ...tries: Answer[]): SendRequest => ({
+  n,
+  customer: "1",
+  key,
+  tries,
+});
+const message = (n: number, status: string, lane = "normal"): MessageRow => ({
+  id: `M${n}`,
+  customer: "1",
+  reference: `r${n}`,
+  lane,
+  status,
+  cost: COST,
+  attempt: 0,
+  sequence: 3,
+});
+
+/** One customer and one message of every kind: what a run without any violation leaves. */
+function clean(): Evidence {
+  const messages = [
+    message(1, "sent"), // plain
+    message(2, "sent"), // its answer was lost, its key tried again
+    message(3, "failed"), // refused by all operators
+    message(4, "unknown"), // the operator never answered
+    message(5, "sent", "express"), // taken too late: refunded
+    message(6, "delivered"), // its answer was lost, and it had no key
+    message(8, "sent"), // replayed on purpose
+  ];
+  const entries = messages.flatMap(({ id, status, lane }) => {
+    const entry = (leg: string, op: string) => ({ customer: "1", entry: id, leg, op, amount: COST });
+    const close = status === "failed" || lane === "express" ? "refund" : "capture";
+    return [entry("open", "reserve"), ...(status === "unknown" ? [] : [entry("close", close)])];
+  });
+  const own = (entry: string, op: string, amount: number) => ({
+    customer: "1",
+    entry,
+    leg: "open",
+    op,
+    amount,
+  });
+  entries.push(own("T1", "topup", 10_000), own("G1", "grant", 5_000), own("L1", "release", 1_000));
+  // 7 reserves of 500 from 5,000: 1,500 left in leases, of which 1,000 were released; 4 captures, 2 refunds.
+  const wallet = { customer: "1", balance: 7_000, reserved: 1_000, leases: 500 };
+  const before = { customer: "1", topups: 10_000, balance: 9_000, leases: 500, open: 500, captured: 0 };
+  const after = { customer: "1", topups: 10_000, balance: 7_000, leases: 500, open: 500, captured: 2_000 };
+  return {
+    rich: new Set(["1"]),
+    hangs: 1,
+    requests: [
+      request(1, null, yes("M1")),
+      request(2, "k2", no(0), no(503, "unavailable"), yes("M2", { replayed: true })),
+      request(3, "k3", yes("M3")),
+      request(4, null, yes("M4")),
+      request(5, null, yes("M5")),
+      request(6, null, no(0)),
+      request(7, null, no(503, "overloaded")),
+      request(8, "k8", yes("M8"), yes("M8", { replayed: true })),
+    ],
+    topupRequests: [
+      {
+        request: "t1",
+        customer: "1",
+        amount: 10_000,
+        tries: [
+          { status: 0, idempotent: null },
+          { status: 200, idempotent: true },
+        ],
+      },
+    ],
+    messages,
+    entries,
+    wallets: [wallet],
+    topups: [{ customer: "1", request: "t1", amount: 10_000 }],
+    operators: [
+      ["M1", "M4"],
+      ["M2", "M6"],
+      ["M5", "M8"],
+    ],
+    clickhouse: {
+      entries: entries.map((entry) => ({ ...entry })),
+      statuses: messages.map(({ id, status, sequence }) => ({ id, status, sequence })),
+    },
+    snapshots: [before, before, after].map(
+      (customer, at): Snapshot => ({ at, customers: [{ ...customer }] }),
+    ),
+    faults: [{ at: 0, index: 0, kind: "kill", what: "kill relay", tookMs: 1, inFlight: 1 }],
+  };
+}
+
+const at = <T>(list: T[], index: number): T => list[index] as T;
+const entryOf = (e: Evidence, id: string, leg: string) =>
+  e.entries.find((entry) => entry.entry === id && entry.leg === leg) as Evidence["entries"][number];
+
+/** Each violation, planted alone. Those that can't be alone name what comes with them. */
+const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violation[] }> = {
+  accepted_lost: { plant: (e) => e.requests.push(request(9, null, yes("M9"))) },
+  accepted_differs: { plant: (e) => (at(at(e.requests, 0).tries, 0).cost = COST + 1) },
+  stored_twice: { plant: (e) => (at(e.messages, 1).reference = "r1"), comes: ["accepted_differs"] },
+  key_stored_twice: {
+    plant: (e) => {
+      at(e.messages, 5).reference = "r2";
+    },
+  },
+  key_two_answers: { plant: (e) => (at(at(e.requests, 7).tries, 1).body = "another") },
+  replay_unmarked: { plant: (e) => (at(at(e.requests, 7).tries, 1).replayed = false) },
+  refused_but_stored: { plant: (e) => (at(e.requests, 5).tries = [no(503, "overloaded")]) },
+  message_nobody_sent: { plant: (e) => e.requests.splice(5, 1) },
+  false_402: { plant: (e) => at(e.requests, 6).tries.push(no(402, "insufficient_balance")) },
+  strange_answer: { plant: (e) => at(e.requests, 6).tries.push(no(500, "internal")) },
+  not_ended: {
+    plant: (e) => {
+      at(e.messages, 3).status = "sending";
+      at(e.clickhouse.statuses, 3).status = "sending";
+    },
+  },
+  reserve_wrong: {
+    plant: (e) => {
+      // Half of a message's reserve is booked under another customer's books by mistake.
+      entryOf(e, "M4", "open").amount -= 1;
+      const twin = e.clickhouse.entries.find((entry) => entry.entry === "M4");
+      if (twin) twin.amount -= 1;
+    },
+  },
+  settled_twice: {
+    plant: (e) => {
+      // A refund beside the capture, and all sums made to fit.
+      const refund = { ...entryOf(e, "M1", "close"), leg: "close2", op: "refund" };
+      e.entries.push(refund);
+      e.clickhouse.entries.push({ ...refund });
+      const wallet = at(e.wallets, 0);
+      wallet.balance += COST;
+      wallet.reserved -= COST;
+      wallet.leases -= COST;
+    },
+    comes: ["close_wrong", "taken_and_refunded"],
+  },
+  close_wrong: {
+    plant: (e) => {
+      at(e.messages, 5).status = "failed";
+      at(e.clickhouse.statuses, 5).status = "failed";
+    },
+  },
+  entry_without_message: {
+    plant: (e) => {
+      const reserve = { customer: "1", entry: "M99", leg: "open", op: "reserve", amount: COST };
+      e.entries.push(reserve);
+      e.clickhouse.entries.push({ ...reserve });
+    },
+  },
+  captured_not_taken: { plant: (e) => at(e.operators, 0).shift() },
+  taken_not_stored: { plant: (e) => at(e.operators, 2).push("M77") },
+  taken_and_refunded: { plant: (e) => at(e.operators, 2).push("M3") },
+  copies_over_bound: { plant: (e) => at(e.operators, 1).push("M1", "M1") },
+  unknown_over_bound: {
+    plant: (e) => {
+      e.faults = [];
+      e.hangs = 0;
+    },
+  },
+  books_differ: { plant: (e) => (at(e.wallets, 0).balance += 1) },
+  not_conserved: { plant: (e) => (at(at(e.snapshots, 1).customers, 0).leases += 1) },
+  went_back: {
+    plant: (e) => {
+      const last = at(at(e.snapshots, 0).customers, 0);
+      last.captured += 2_500;
+      last.balance -= 2_500;
+    },
+  },
+  snapshots_missing: { plant: (e) => e.snapshots.pop() },
+  topup_lost: { plant: (e) => (at(e.topups, 0).amount -= 1) },
+  topup_twice: {
+    plant: (e) => {
+      for (const t of at(e.topupRequests, 0).tries) Object.assign(t, { status: 200, idempotent: false });
+    },
+  },
+  topup_nobody_made: { plant: (e) => e.topups.push({ customer: "1", request: "t9", amount: 1 }) },
+  clickhouse_lacks: { plant: (e) => e.clickhouse.entries.pop() },
+  clickhouse_extra: {
+    plant: (e) =>
+      e.clickhouse.entries.push({ customer: "1", entry: "X", leg: "open", op: "grant", amount: 1 }),
+  },
+  clickhouse_differs: { plant: (e) => (at(e.clickhouse.entries, 0).amount += 1) },
+  clickhouse_status: { plant: (e) => (at(e.clickhouse.statuses, 0).status = "queued") },
+};
+
+const named = (e: Evidence) => check(e).violations.map(({ violation }) => violation);
+
+test("evidence without a violation is found clean, and counted", () => {
+  const { violations, counts } = check(clean());
+  expect(violations).toEqual([]);
+  expect(counts).toMatchObject({
+    requests: 8,
+    tries: 11,
+    accepted: 6,
+    stored: 7,
+    storedWithoutAnswer: 1,
+    replays: 2,
+    captured: 4,
+    refunded: 2,
+    takenByOperators: 6,
+    extraIds: { unknown: 1, lateExpress: 1 },
+    copies: 0,
+    copiesMax: 1,
+  });
+});
+
+for (const [violation, { plant, comes = [] }] of Object.entries(PLANTED))
+  test(`${violation}: ${VIOLATIONS[violation as Violation]}`, () => {
+    const evidence = clean();
+    plant(evidence);
+    expect(named(evidence).toSorted()).toEqual([violation as Violation, ...comes].toSorted());
+  });
+
+test("a copy at an operator is counted, and no violation while so many were on their way", () => {
+  const evidence = clean();
+  at(evidence.operators, 1).push("M1");
+  expect(check(evidence)).toMatchObject({ violations: [], counts: { copies: 1 } });
+});
+
+test("examples are few, the count is whole", () => {
+  const evidence = clean();
+  for (let n = 100; n < 150; n++) evidence.requests.push(request(n, null, yes(`M${n}`)));
+  const [lost] = check(evidence).violations;
+  expect(lost).toMatchObject({ violation: "accepted_lost", count: 50 });
+  expect(lost?.examples).toHaveLength(5);
+});
+
+test("the client's log is gathered by request, and a try without an answer counts as unanswered", () => {
+  const at = 0;
+  const answer = { what: "answer", at, n: 1, ...no(503, "unavailable") } as const;
+  const { requests, topupRequests, rich, hangs } = readClient([
+    { what: "customer", customer: "1", rich: true },
+    { what: "send", at, n: 1, customer: "1", key: "k1", hangs: true },
+    answer,
+    { what: "send", at, n: 1, customer: "1", key: "k1", hangs: true },
+    { what: "topup", at, request: "t", customer: "1", amount: 5 },
+    { what: "topup", at, request: "t", customer: "1", amount: 5 },
+    { what: "topup-answer", at, request: "t", customer: "1", status: 200, idempotent: true },
+  ]);
+  expect([...rich]).toEqual(["1"]);
+  expect(hangs).toBe(1);
+  expect(requests.map(({ n, key, tries }) => [n, key, tries.map((t) => t.status)])).toEqual([
+    [1, "k1", [503, 0]],
+  ]);
+  expect(topupRequests[0]?.tries.map((t) => t.status)).toEqual([200, 0]);
+});
+
+test("evidence written to a folder is read back as it was", () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-test-evidence-"));
+  try {
+    const evidence = clean();
+    writeLines(folder, files.client, [{ what: "customer", customer: "1", rich: true }]);
+    for (const [file, rows] of [
+      [files.messages, evidence.messages],
+      [files.entries, evidence.entries],
+      [files.wallets, evidence.wallets],
+      [files.topups, evidence.topups],
+      [files.clickhouseEntries, evidence.clickhouse.entries],
+      [files.clickhouseStatuses, evidence.clickhouse.statuses],
+      [files.snapshots, evidence.snapshots],
+      [files.faults, evidence.faults],
+    ] as const)
+      writeLines(folder, file, rows);
+    OPERATOR_NAMES.forEach((name, index) =>
+      writeFileSync(join(folder, files.operator(name)), `${at(evidence.operators, index).join("\n")}\n`),
+    );
+    const { requests, topupRequests, hangs, ...stored } = evidence;
+    expect(readEvidence(folder)).toEqual({ ...stored, requests: [], topupRequests: [], hangs: 0 });
+    expect([requests.length, topupRequests.length, hangs]).toEqual([8, 1, 1]);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});

@@ -1,0 +1,338 @@
+// The judge of a run of the fault suite: reads the evidence, and names what is wrong and how often. Pure, so
+// that it can be tested on planted violations, and run again on a kept folder. Knows what was promised
+// (product.md, "Charging"), and nothing of how Sluice keeps it.
+
+import {
+  type Answer,
+  type EntryRow,
+  type Evidence,
+  type MessageRow,
+  type SendRequest,
+  type Snapshot,
+} from "./evidence.ts";
+
+export const VIOLATIONS = {
+  accepted_lost: "a 202 was given for a message that is not stored",
+  accepted_differs: "a stored message is another customer's, or has another cost, than its 202 said",
+  stored_twice: "one request without a key is stored more than once",
+  key_stored_twice: "one Idempotency-Key has more than one message",
+  key_two_answers: "one Idempotency-Key was answered with different ids or bytes",
+  replay_unmarked: "one Idempotency-Key was accepted more than once without Idempotent-Replayed",
+  refused_but_stored: "every try was refused for certain, and the message is stored",
+  message_nobody_sent: "a message is stored that no request asked for",
+  false_402: "a customer with money was told that it has none",
+  strange_answer: "an answer that no fault explains",
+  not_ended: "a message is neither final, nor sent, nor unknown",
+  reserve_wrong: "a message hasn't exactly one reserve of its cost",
+  settled_twice: "a message is captured or refunded more than once",
+  close_wrong: "a message's capture or refund isn't what its status asks for",
+  entry_without_message: "an entry of a message that is not stored",
+  captured_not_taken: "a message is captured that no operator took",
+  taken_not_stored: "an operator took a message that is not stored",
+  taken_and_refunded: "an operator took a message in time, and it was refunded",
+  copies_over_bound: "more extra copies at operators than messages were on their way at the faults",
+  unknown_over_bound: "more messages are unknown than faults and hanging numbers explain",
+  books_differ: "a wallet isn't the sum of its entries, leases and open messages",
+  not_conserved: "top-ups aren't balance + leases + open reserves + captured in a snapshot",
+  went_back: "top-ups or captures of a customer became less between two snapshots",
+  snapshots_missing: "there are too few snapshots to say anything",
+  topup_lost: "a top-up was confirmed and isn't stored, or with another amount",
+  topup_twice: "a top-up was confirmed twice as new",
+  topup_nobody_made: "a top-up is stored that no request asked for",
+  clickhouse_lacks: "MySQL has an entry that ClickHouse hasn't",
+  clickhouse_extra: "ClickHouse has an entry that MySQL hasn't",
+  clickhouse_differs: "an entry isn't the same in ClickHouse",
+  clickhouse_status: "a message's status isn't the same in ClickHouse",
+} as const;
+export type Violation = keyof typeof VIOLATIONS;
+export type Found = { violation: Violation; count: number; examples: string[] };
+export type Counts = {
+  requests: number;
+  tries: number;
+  accepted: number;
+  stored: number;
+  storedWithoutAnswer: number;
+  replays: number;
+  answers: Record<string, number>;
+  statuses: Record<string, number>;
+  captured: number;
+  refunded: number;
+  takenByOperators: number;
+  extraIds: { unknown: number; lateExpress: number };
+  copies: number;
+  copiesMax: number;
+  unknownMax: number;
+  topups: number;
+  snapshots: number;
+  entries: number;
+};
+export type Verdict = { violations: Found[]; counts: Counts };
+
+const EXAMPLES_MAX = 5;
+const SNAPSHOTS_MIN = 3;
+// Submits that one fault may leave without an answer although nothing was under a claim when it was looked.
+const UNKNOWN_PER_FAULT = 300;
+const OPEN = new Set(["scheduled", "queued", "sending"]);
+const CAPTURED = new Set(["sent", "delivered", "undelivered"]);
+const REFUNDED = new Set(["failed", "rejected", "expired", "canceled"]);
+/** Nothing was stored, whatever happened around it. */
+const REFUSALS = new Set([402, 409, 422, 429]);
+const REFUSAL_CODES = new Set(["overloaded", "credit_elsewhere"]);
+const EXPECTED = new Set([0, 202, 402, 409, 429, 503]);
+
+type Say = (violation: Violation, example: string, count?: number) => void;
+
+/** Judges a run. `snapshotsMin`: how many there must be at least. */
+export function check(evidence: Evidence, { snapshotsMin = SNAPSHOTS_MIN } = {}): Verdict {
+  const found = new Map<Violation, Found>();
+  const say: Say = (violation, example, count = 1) => {
+    const known = found.get(violation) ?? { violation, count: 0, examples: [] };
+    found.set(violation, known);
+    known.count += count;
+    if (known.examples.length < EXAMPLES_MAX) known.examples.push(example);
+  };
+  const counts = countsOf(evidence);
+  const messages = new Map(evidence.messages.map((m) => [m.id, m]));
+  checkRequests(evidence, messages, say);
+  const closes = checkMessages(evidence, messages, say);
+  checkOperators(evidence, messages, closes, counts, say);
+  if (counts.copies > counts.copiesMax)
+    say("copies_over_bound", `${counts.copies} copies, ${counts.copiesMax} on their way`);
+  const unknown = counts.statuses.unknown ?? 0;
+  if (unknown > counts.unknownMax)
+    say("unknown_over_bound", `${unknown} unknown, ${counts.unknownMax} may be`);
+  checkBooks(evidence, say);
+  checkSnapshots(evidence.snapshots, snapshotsMin, say);
+  checkTopups(evidence, say);
+  checkClickhouse(evidence, messages, say);
+  return { violations: [...found.values()], counts };
+}
+
+function checkRequests(
+  { requests, rich, messages }: Evidence,
+  byId: Map<string, MessageRow>,
+  say: Say,
+): void {
+  const byReference = Map.groupBy(messages, (m) => m.reference ?? "");
+  const known = new Set<string>();
+  for (const request of requests) {
+    const { n, customer, key, tries } = request;
+    const reference = `r${n}`;
+    known.add(reference);
+    const stored = byReference.get(reference) ?? [];
+    const accepted = tries.filter((t) => t.status === 202);
+    for (const answer of accepted) checkAccepted(request, answer, byId, say);
+    if (stored.length > 1)
+      say(key === null ? "stored_twice" : "key_stored_twice", `${reference}: ${stored.map((m) => m.id)}`);
+    if (key !== null && new Set(accepted.map((a) => `${a.id} ${a.body}`)).size > 1)
+      say("key_two_answers", `${reference}: ${accepted.map((a) => a.id)}`);
+    if (accepted.filter((a) => !a.replayed).length > 1) say("replay_unmarked", reference);
+    if (stored.length > 0 && tries.every(isRefusal))
+      say("refused_but_stored", `${reference}: ${tries.map((t) => t.code ?? t.status)}`);
+    for (const { status, code } of tries) {
+      if (status === 402 && rich.has(customer)) say("false_402", `${reference} of customer ${customer}`);
+      if (!EXPECTED.has(status)) say("strange_answer", `${reference}: ${status} ${code}`);
+    }
+  }
+  for (const m of messages)
+    if (!known.has(m.reference ?? "")) say("message_nobody_sent", `${m.id} (${m.reference})`);
+}
+
+const isRefusal = ({ status, code }: Answer): boolean =>
+  REFUSALS.has(status) || (status === 503 && code !== null && REFUSAL_CODES.has(code));
+
+function checkAccepted(
+  { n, customer }: SendRequest,
+  answer: Answer,
+  byId: Map<string, MessageRow>,
+  say: Say,
+) {
+  const message = byId.get(answer.id ?? "");
+  if (message === undefined) return say("accepted_lost", `r${n}: ${answer.id}`);
+  if (message.customer !== customer || message.reference !== `r${n}` || message.cost !== answer.cost)
+    say("accepted_differs", `r${n}: ${answer.id}`);
+}
+
+/** Returns what became of each message's money. */
+function checkMessages(
+  { messages, entries }: Evidence,
+  byId: Map<string, MessageRow>,
+  say: Say,
+): Map<string, string> {
+  const reserves = new Map<string, number>();
+  const closes = new Map<string, string>();
+  for (const { customer, entry, op, amount } of entries) {
+    if (op !== "reserve" && op !== "capture" && op !== "refund") continue;
+    const message = byId.get(entry);
+    if (message === undefined || message.customer !== customer) {
+      say("entry_without_message", `${op} ${entry}`);
+      continue;
+    }
+    if (op === "reserve") {
+      reserves.set(entry, (reserves.get(entry) ?? 0) + 1);
+      if (amount !== message.cost) say("reserve_wrong", `${entry}: ${amount}, not ${message.cost}`);
+      continue;
+    }
+    if (closes.has(entry)) say("settled_twice", `${entry}: ${closes.get(entry)}, ${op}`);
+    closes.set(entry, op);
+    if (amount !== message.cost) say("close_wrong", `${op} ${entry}: ${amount}, not ${message.cost}`);
+  }
+  for (const { id, lane, status } of messages) {
+    if (reserves.get(id) !== 1) say("reserve_wrong", `${id} has ${reserves.get(id) ?? 0}`);
+    if (OPEN.has(status)) say("not_ended", `${id} is ${status}`);
+    const close = closes.get(id) ?? null;
+    // Express that an operator took after `guaranteed_by` is sent, and refunded, as promised.
+    const isRight = CAPTURED.has(status)
+      ? close === "capture" || (close === "refund" && lane === "express")
+      : close === (REFUNDED.has(status) ? "refund" : null);
+    if (!isRight) say("close_wrong", `${id} is ${status} with ${close ?? "nothing"}`);
+  }
+  return closes;
+}
+
+function checkOperators(
+  { operators }: Evidence,
+  messages: Map<string, MessageRow>,
+  closes: Map<string, string>,
+  counts: Counts,
+  say: Say,
+): void {
+  const taken = new Map<string, number>();
+  for (const ids of operators) for (const id of ids) taken.set(id, (taken.get(id) ?? 0) + 1);
+  for (const [id, times] of taken) {
+    counts.copies += times - 1;
+    const message = messages.get(id);
+    if (message === undefined) say("taken_not_stored", id);
+    else if (message.status === "unknown") counts.extraIds.unknown++;
+    else if (closes.get(id) === "refund") {
+      if (message.status === "sent" && message.lane === "express") counts.extraIds.lateExpress++;
+      else say("taken_and_refunded", `${id} is ${message.status}`);
+    }
+  }
+  counts.takenByOperators = taken.size;
+  for (const [id, op] of closes) if (op === "capture" && !taken.has(id)) say("captured_not_taken", id);
+}
+
+function checkBooks({ messages, entries, wallets }: Evidence, say: Say): void {
+  const sums = new Map<string, number>();
+  const add = (key: string, amount: number) => sums.set(key, (sums.get(key) ?? 0) + amount);
+  for (const { customer, op, amount } of entries) add(`${customer} ${op}`, amount);
+  for (const { customer, status, cost } of messages)
+    if (OPEN.has(status) || status === "unknown") add(`${customer} open`, cost);
+  for (const { customer, balance, reserved, leases } of wallets) {
+    const of = (op: string) => sums.get(`${customer} ${op}`) ?? 0;
+    const left = of("topup") - of("grant") + of("refund") + of("release");
+    const held = of("grant") - of("capture") - of("refund") - of("release");
+    const isRight =
+      balance === left &&
+      reserved === held &&
+      reserved === leases + of("open") &&
+      balance >= 0 &&
+      leases >= 0;
+    if (!isRight)
+      say(
+        "books_differ",
+        `customer ${customer}: balance ${balance} (entries say ${left}), reserved ${reserved} ` +
+          `(entries say ${held}), leases ${leases} + open ${of("open")}`,
+      );
+  }
+}
+
+function checkSnapshots(snapshots: readonly Snapshot[], atLeast: number, say: Say): void {
+  if (snapshots.length < atLeast) say("snapshots_missing", `${snapshots.length}`);
+  const before = new Map<string, { topups: number; captured: number }>();
+  for (const { at, customers } of snapshots) {
+    for (const { customer, topups, balance, leases, open, captured } of customers) {
+      const found = balance + leases + open + captured;
+      const where = `customer ${customer} at ${new Date(at).toISOString()}`;
+      if (topups !== found || Math.min(balance, leases, open, captured) < 0)
+        say("not_conserved", `${where}: ${topups} topped up, ${found} there`);
+      const earlier = before.get(customer);
+      if (earlier !== undefined && (topups < earlier.topups || captured < earlier.captured))
+        say("went_back", where);
+      before.set(customer, { topups, captured });
+    }
+  }
+}
+
+function checkTopups({ topupRequests, topups }: Evidence, say: Say): void {
+  const stored = new Map(topups.map((t) => [`${t.customer} ${t.request}`, t.amount]));
+  const asked = new Set<string>();
+  for (const { customer, request, amount, tries } of topupRequests) {
+    const name = `${customer} ${request}`;
+    asked.add(name);
+    const confirmed = tries.filter((t) => t.status === 200);
+    if (confirmed.length > 0 && stored.get(name) !== amount)
+      say("topup_lost", `${name}: ${stored.get(name) ?? "nothing"}, not ${amount}`);
+    if (confirmed.filter((t) => t.idempotent === false).length > 1) say("topup_twice", name);
+    for (const { status } of tries)
+      if (status !== 200 && !EXPECTED.has(status)) say("strange_answer", `top-up ${name}: ${status}`);
+  }
+  for (const name of stored.keys()) if (!asked.has(name)) say("topup_nobody_made", name);
+}
+
+function checkClickhouse(
+  { entries, clickhouse }: Evidence,
+  messages: Map<string, MessageRow>,
+  say: Say,
+): void {
+  const keyOf = (e: EntryRow) => `${e.customer} ${e.entry} ${e.leg}`;
+  const there = new Map(clickhouse.entries.map((e) => [keyOf(e), e]));
+  for (const entry of entries) {
+    const other = there.get(keyOf(entry));
+    there.delete(keyOf(entry));
+    if (other === undefined) say("clickhouse_lacks", `${entry.op} ${keyOf(entry)}`);
+    else if (other.op !== entry.op || other.amount !== entry.amount) say("clickhouse_differs", keyOf(entry));
+  }
+  for (const key of there.keys()) say("clickhouse_extra", key);
+  const statuses = new Map(clickhouse.statuses.map((s) => [s.id, s]));
+  for (const { id, status, sequence } of messages.values()) {
+    const other = statuses.get(id);
+    if (other?.status !== status || other.sequence !== sequence)
+      say(
+        "clickhouse_status",
+        `${id} is ${status} (${sequence}), there ${other?.status} (${other?.sequence})`,
+      );
+  }
+}
+
+function countsOf({ requests, messages, entries, faults, hangs, topups, snapshots }: Evidence): Counts {
+  const answers: Record<string, number> = {};
+  let accepted = 0;
+  let replays = 0;
+  let tries = 0;
+  const answered = new Set<string>();
+  for (const request of requests) {
+    if (request.tries.some((t) => t.status === 202)) accepted++;
+    for (const { status, code, id, replayed } of request.tries) {
+      tries++;
+      if (replayed) replays++;
+      if (id !== null) answered.add(id);
+      const name = status === 0 ? "none" : code === null ? String(status) : `${status} ${code}`;
+      answers[name] = (answers[name] ?? 0) + 1;
+    }
+  }
+  const statuses: Record<string, number> = {};
+  for (const { status } of messages) statuses[status] = (statuses[status] ?? 0) + 1;
+  const inFlight = faults.reduce((sum, f) => sum + f.inFlight, 0);
+  return {
+    requests: requests.length,
+    tries,
+    accepted,
+    stored: messages.length,
+    storedWithoutAnswer: messages.filter((m) => !answered.has(m.id)).length,
+    replays,
+    answers,
+    statuses,
+    captured: entries.filter((e) => e.op === "capture").length,
+    refunded: entries.filter((e) => e.op === "refund").length,
+    takenByOperators: 0,
+    extraIds: { unknown: 0, lateExpress: 0 },
+    copies: 0,
+    copiesMax: inFlight,
+    unknownMax: hangs + 2 * inFlight + UNKNOWN_PER_FAULT * faults.length,
+    topups: topups.length,
+    snapshots: snapshots.length,
+    entries: entries.length,
+  };
+}

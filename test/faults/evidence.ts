@@ -1,0 +1,209 @@
+// What a run of the fault suite leaves behind, and what the checker reads: the client's own log, snapshots
+// taken during the run, and what MySQL, ClickHouse and the operators hold at its end. Owns the formats and
+// the files of a run's folder (JSON lines). Leaves judging to checker.ts.
+// Bound: all of it is read into memory, some 1 KiB a message.
+
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+
+/** One try of a request: what was answered; status 0 when no answer came (time-out, reset). */
+export type Answer = {
+  status: number;
+  /** `code` of a problem. */
+  code: string | null;
+  /** Of a 202. */
+  id: string | null;
+  cost: number | null;
+  replayed: boolean;
+  /** Hash of the body, to compare replays byte for byte. */
+  body: string | null;
+};
+/** One message a client wanted sent, in one try or, with a key, several. Stored under `reference` r<n>. */
+export type SendRequest = { n: number; customer: string; key: string | null; tries: Answer[] };
+export type TopupTry = { status: number; idempotent: boolean | null };
+export type TopupRequest = { request: string; customer: string; amount: number; tries: TopupTry[] };
+
+/** Lines of client.jsonl, in order of time. A try without an answer line got none. */
+export type ClientLine =
+  | { what: "customer"; customer: string; rich: boolean }
+  | { what: "send"; at: number; n: number; customer: string; key: string | null; hangs?: true }
+  | ({ what: "answer"; at: number; n: number } & Answer)
+  | { what: "topup"; at: number; request: string; customer: string; amount: number }
+  | ({ what: "topup-answer"; at: number; request: string; customer: string } & TopupTry);
+
+export type MessageRow = {
+  id: string;
+  customer: string;
+  reference: string | null;
+  lane: string;
+  status: string;
+  cost: number;
+  attempt: number;
+  sequence: number;
+};
+export type EntryRow = { customer: string; entry: string; leg: string; op: string; amount: number };
+export type WalletRow = { customer: string; balance: number; reserved: number; leases: number };
+export type TopupRow = { customer: string; request: string; amount: number };
+export type StatusRow = { id: string; status: string; sequence: number };
+
+/** Of each customer, in one consistent snapshot. */
+export type Snapshot = {
+  at: number;
+  customers: {
+    customer: string;
+    topups: number;
+    balance: number;
+    leases: number;
+    open: number;
+    captured: number;
+  }[];
+};
+
+export type FaultRecord = {
+  at: number;
+  index: number;
+  kind: string;
+  what: string;
+  tookMs: number;
+  /** Messages under a claim just before it: what it could disturb on its way to an operator. */
+  inFlight: number;
+};
+
+export type Evidence = {
+  /** Customers that always have enough money: a 402 to them is wrong. */
+  rich: Set<string>;
+  requests: SendRequest[];
+  /** Requests to the number whose answer is never given. */
+  hangs: number;
+  topupRequests: TopupRequest[];
+  messages: MessageRow[];
+  entries: EntryRow[];
+  wallets: WalletRow[];
+  topups: TopupRow[];
+  /** Ids in the order an operator took them, one list an operator. */
+  operators: string[][];
+  clickhouse: { entries: EntryRow[]; statuses: StatusRow[] };
+  snapshots: Snapshot[];
+  faults: FaultRecord[];
+};
+
+export const OPERATOR_NAMES = ["A", "B", "C"] as const;
+export const files = {
+  client: "client.jsonl",
+  faults: "faults.jsonl",
+  snapshots: "snapshots.jsonl",
+  messages: "mysql-messages.jsonl",
+  entries: "mysql-entries.jsonl",
+  wallets: "mysql-wallets.jsonl",
+  topups: "mysql-topups.jsonl",
+  clickhouseEntries: "clickhouse-entries.jsonl",
+  clickhouseStatuses: "clickhouse-statuses.jsonl",
+  operator: (name: string) => `operator-${name}.log`,
+} as const;
+
+const PENDING_LINES = 500;
+
+/** An append-only file of JSON lines; what is written is on its way to the file within PENDING_LINES. */
+export type Lines<T> = { add(line: T): void; close(): void };
+
+export function openLines<T>(folder: string, file: string): Lines<T> {
+  const handle = openSync(join(folder, file), "a");
+  let pending: string[] = [];
+  const flush = () => {
+    if (pending.length > 0) writeSync(handle, `${pending.join("\n")}\n`);
+    pending = [];
+  };
+  return {
+    add(line) {
+      pending.push(JSON.stringify(line));
+      if (pending.length >= PENDING_LINES) flush();
+    },
+    close() {
+      flush();
+      closeSync(handle);
+    },
+  };
+}
+
+export function writeLines(folder: string, file: string, lines: readonly unknown[]): void {
+  writeFileSync(join(folder, file), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+}
+
+export const readLines = <T>(folder: string, file: string): T[] =>
+  readText(folder, file).map((line) => JSON.parse(line) as T);
+
+function readText(folder: string, file: string): string[] {
+  return readFileSync(join(folder, file), "utf8")
+    .split("\n")
+    .filter((line) => line !== "");
+}
+
+/** Everything of a run's folder. @throws Error when a file is missing */
+export function readEvidence(folder: string): Evidence {
+  return {
+    ...readClient(readLines<ClientLine>(folder, files.client)),
+    messages: readLines(folder, files.messages),
+    entries: readLines(folder, files.entries),
+    wallets: readLines(folder, files.wallets),
+    topups: readLines(folder, files.topups),
+    operators: OPERATOR_NAMES.map((name) => readText(folder, files.operator(name))),
+    clickhouse: {
+      entries: readLines(folder, files.clickhouseEntries),
+      statuses: readLines(folder, files.clickhouseStatuses),
+    },
+    snapshots: readLines(folder, files.snapshots),
+    faults: readLines(folder, files.faults),
+  };
+}
+
+const NO_ANSWER: Answer = { status: 0, code: null, id: null, cost: null, replayed: false, body: null };
+
+/** The client's log, gathered by request. Pure. */
+export function readClient(
+  lines: readonly ClientLine[],
+): Pick<Evidence, "rich" | "requests" | "hangs" | "topupRequests"> {
+  const rich = new Set<string>();
+  const sends = new Map<number, SendRequest & { asked: number }>();
+  const topups = new Map<string, TopupRequest & { asked: number }>();
+  let hangs = 0;
+  for (const line of lines) {
+    switch (line.what) {
+      case "customer":
+        if (line.rich) rich.add(line.customer);
+        break;
+      case "send": {
+        const known = sends.get(line.n);
+        if (known !== undefined) known.asked++;
+        else {
+          sends.set(line.n, { n: line.n, customer: line.customer, key: line.key, tries: [], asked: 1 });
+          if (line.hangs) hangs++;
+        }
+        break;
+      }
+      case "answer": {
+        const { what: _what, at: _at, n, ...answer } = line;
+        sends.get(n)?.tries.push(answer);
+        break;
+      }
+      case "topup": {
+        const known = topups.get(`${line.customer} ${line.request}`);
+        if (known !== undefined) known.asked++;
+        else {
+          const { what: _what, at: _at, ...topup } = line;
+          topups.set(`${line.customer} ${line.request}`, { ...topup, tries: [], asked: 1 });
+        }
+        break;
+      }
+      case "topup-answer":
+        topups
+          .get(`${line.customer} ${line.request}`)
+          ?.tries.push({ status: line.status, idempotent: line.idempotent });
+    }
+  }
+  const unanswered = <T>(asked: number, tries: T[], none: T) => {
+    while (tries.length < asked) tries.push(none);
+  };
+  for (const send of sends.values()) unanswered(send.asked, send.tries, NO_ANSWER);
+  for (const topup of topups.values()) unanswered(topup.asked, topup.tries, { status: 0, idempotent: null });
+  return { rich, hangs, requests: [...sends.values()], topupRequests: [...topups.values()] };
+}

@@ -1,0 +1,248 @@
+// The plan of a run: which faults, on what, when, for how long. Pure: the same seed and options give the same
+// plan, which is what replays a run. Leaves doing them to kinds/, and timing to run.ts.
+// Invariants: every kind is in a plan that has room for all; what lasts long runs beside later faults, which
+// never touch what it holds.
+
+import { randomFrom } from "../support/seed.ts";
+
+export const KINDS = {
+  kill: "kill -9 of a role or an engine, which is started again at once",
+  "kill-all": "kill -9 of everything at the same moment",
+  restart: "a role is asked to stop (SIGTERM) and started again",
+  pause: "a process stands still (SIGSTOP) and goes on: an ingest beyond the life of its leases",
+  "cut-commit": "a connection to MySQL is cut before COMMIT is heard, or after it and before its OK",
+  reset: "all connections of a line are reset, and new ones refused for a moment",
+  latency: "a line answers slowly for some seconds",
+  "operator-hangs": "an operator takes messages and doesn't answer",
+  rebalance: "a second sender of a lane joins in the middle of batches, and one of the two is killed",
+  rewind: "a lane's consumer offsets are set back while its sender is away",
+  "disk-full": "MySQL's disk is full, and has room again; in half of the cases mysqld is killed meanwhile",
+  "kafka-outage": "Kafka is down for long",
+  "sender-sleeps": "a sender stands still beyond its claims and its group session while another works",
+  "poll-limit": "a sender stands still beyond its poll limit while another works",
+} as const;
+export type Kind = keyof typeof KINDS;
+export const isKind = (name: string): name is Kind => Object.hasOwn(KINDS, name);
+
+export type Fault = {
+  index: number;
+  /** Since the one before it had been done or, when it lasts long, begun. */
+  afterMs: number;
+  kind: Kind;
+  /** A process, a line or a lane, by kind. */
+  target: string;
+  /** How long it lasts. */
+  ms: number;
+  /** By kind: before | after, first | second, kill | leave, a number of records. */
+  choice: string;
+};
+
+export type PlanOptions = {
+  seed: number;
+  faults: number;
+  /** Mean time from one fault to the next. */
+  everyMs: number;
+  /** quick: nothing that takes minutes. */
+  profile: "full" | "quick";
+  /** Only these kinds; null: all. */
+  only: readonly Kind[] | null;
+  /** Kinds that can't be done here. */
+  without: readonly Kind[];
+};
+
+export const ROLES = ["ingest-1", "ingest-2", "relay", "sender-normal", "sender-express"] as const;
+export const OPERATORS = ["operator-A", "operator-B", "operator-C"] as const;
+export const ENGINES = ["mysql", "kafka", "clickhouse"] as const;
+/** What is between a kind of process and what it talks to: a proxy each. */
+export const LINES = ["ingest-mysql", "relay-mysql", "sender-mysql", "kafka"] as const;
+const MYSQL_LINES = LINES.slice(0, 3);
+const LANES = ["normal", "express"] as const;
+
+export const KAFKA_OUTAGE_MS = 90_000;
+const KAFKA_OUTAGE_QUICK_MS = 10_000;
+/** Beyond CLAIM_TTL_MS and the consumer's session time-out. */
+export const SENDER_SLEEPS_MS = 34_000;
+/** Beyond the poll limit that run.ts gives the senders, the least that their settings allow. */
+export const POLL_LIMIT_MS = 165_000;
+// Stopping, the broker's session time-out, and setting offsets.
+const REWIND_MS = 26_000;
+
+// Of 200 faults. A kind without a share is in a plan once.
+const SHARES: Record<Kind, number> = {
+  kill: 80,
+  "kill-all": 4,
+  restart: 20,
+  pause: 18,
+  "cut-commit": 26,
+  reset: 14,
+  latency: 9,
+  "operator-hangs": 9,
+  rebalance: 8,
+  rewind: 3,
+  "disk-full": 6,
+  "kafka-outage": 0,
+  "sender-sleeps": 2,
+  "poll-limit": 0,
+};
+const ONCE: readonly Kind[] = ["kafka-outage", "poll-limit"];
+const NOT_QUICK: readonly Kind[] = ["poll-limit"];
+/** Runs beside what follows it. */
+export const LONG: readonly Kind[] = ["kafka-outage", "sender-sleeps", "poll-limit", "rewind"];
+// Its length is the broker's to say; nothing else may touch the same for some seconds more.
+const SLACK_MS = 8_000;
+
+type Random = () => number;
+
+export function makePlan(options: PlanOptions): Fault[] {
+  const random = randomFrom(options.seed);
+  const kinds = shuffled(kindsOf(options, random), random);
+  const plan: Fault[] = [];
+  let held: { what: string[]; untilMs: number }[] = [];
+  // On the plan's own clock: this fault's moment, and when the runner goes on after the one before.
+  let atMs = 0;
+  let wentOnMs = 0;
+  while (kinds.length > 0) {
+    atMs += Math.round(options.everyMs * (0.3 + 1.4 * random()));
+    held = held.filter((h) => h.untilMs > atMs);
+    const next = takeNext(kinds, held, options, random);
+    if (next === null) {
+      // Everything left touches what is held: wait for the first to end.
+      atMs = Math.min(...held.map((h) => h.untilMs));
+      continue;
+    }
+    const fault = { ...next, index: plan.length, afterMs: atMs - wentOnMs };
+    plan.push(fault);
+    const lasting = durationMs(fault);
+    if (LONG.includes(fault.kind)) held.push({ what: touches(fault), untilMs: atMs + lasting + SLACK_MS });
+    else atMs += lasting;
+    wentOnMs = atMs;
+  }
+  return plan;
+}
+
+function kindsOf({ faults, profile, only, without }: PlanOptions, random: Random): Kind[] {
+  const possible = (Object.keys(KINDS) as Kind[]).filter(
+    (kind) =>
+      (only === null || only.includes(kind)) &&
+      !without.includes(kind) &&
+      (profile === "full" || !NOT_QUICK.includes(kind)),
+  );
+  if (possible.length === 0) throw new Error("no kind of fault is left");
+  const kinds = shuffled(possible, random).slice(0, faults);
+  const many = possible.filter((kind) => only !== null || !ONCE.includes(kind));
+  if (many.length === 0) return kinds;
+  const weights = many.map((kind) => Math.max(1, SHARES[kind]));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  while (kinds.length < faults) {
+    let left = random() * total;
+    kinds.push(many[weights.findIndex((weight) => (left -= weight) < 0)] ?? (many[0] as Kind));
+  }
+  return kinds;
+}
+
+type Drawn = Omit<Fault, "index" | "afterMs">;
+
+function takeNext(
+  kinds: Kind[],
+  held: readonly { what: string[] }[],
+  options: PlanOptions,
+  random: Random,
+): Drawn | null {
+  for (let at = 0; at < kinds.length; at++) {
+    for (let tries = 0; tries < 8; tries++) {
+      const drawn = draw(kinds[at] as Kind, options, random);
+      if (isFree(drawn, held)) {
+        kinds.splice(at, 1);
+        return drawn;
+      }
+    }
+  }
+  return null;
+}
+
+const isFree = (fault: Drawn, held: readonly { what: string[] }[]): boolean => {
+  const mine = touches(fault);
+  return held.every(({ what }) => !mine.includes("*") && !what.some((each) => mine.includes(each)));
+};
+
+/** What a fault has to have for itself while it lasts. */
+export function touches({ kind, target }: Pick<Fault, "kind" | "target">): string[] {
+  switch (kind) {
+    case "kill-all":
+      return ["*"];
+    case "rebalance":
+    case "rewind":
+    case "sender-sleeps":
+    case "poll-limit":
+      return ["kafka", `sender-${target}`];
+    case "kafka-outage":
+      return ["kafka"];
+    case "disk-full":
+      return ["mysql"];
+    case "latency":
+    case "reset":
+      return target === "kafka" ? ["kafka"] : [target];
+    case "kill":
+    case "restart":
+    case "pause":
+    case "cut-commit":
+    case "operator-hangs":
+      return [target];
+  }
+}
+
+function durationMs(fault: Drawn): number {
+  return fault.kind === "rewind" ? REWIND_MS : fault.ms;
+}
+
+function draw(kind: Kind, { profile }: PlanOptions, random: Random): Drawn {
+  const one = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+  const between = (least: number, most: number) => Math.round(least + random() * (most - least));
+  const fault = (target: string, ms: number, choice = "") => ({ kind, target, ms, choice });
+  switch (kind) {
+    case "kill":
+      // Twice the senders, relay and ingest: money moves there.
+      return fault(one([...ROLES, ...ROLES, ...ENGINES, ...OPERATORS]), 0);
+    case "kill-all":
+      return fault("everything", 0);
+    case "restart":
+      return fault(one([...ROLES, ...OPERATORS]), 0);
+    case "pause": {
+      const target = one(["ingest-1", "ingest-2", ...ROLES, ...OPERATORS, ...ENGINES]);
+      return fault(target, target.startsWith("ingest") ? between(6_000, 9_000) : between(1_000, 6_000));
+    }
+    case "cut-commit":
+      return fault(one(MYSQL_LINES), 0, one(["before", "after", "after"]));
+    case "reset":
+      return fault(one(LINES), between(0, 1_500));
+    case "latency":
+      return fault(one(LINES), between(2_000, 5_000), String(between(20, 300)));
+    case "operator-hangs":
+      return fault(one(OPERATORS), between(500, 3_000));
+    case "rebalance":
+      return fault(one(LANES), between(0, 1_500), one(["first", "second"]));
+    case "rewind":
+      return fault(one(LANES), 0, one(["earliest", "2000", "500"]));
+    case "disk-full":
+      return fault("mysql", between(2_000, 8_000), one(["leave", "kill"]));
+    case "kafka-outage":
+      return fault("kafka", profile === "quick" ? KAFKA_OUTAGE_QUICK_MS : KAFKA_OUTAGE_MS);
+    case "sender-sleeps":
+      return fault(one(LANES), SENDER_SLEEPS_MS);
+    case "poll-limit":
+      return fault("normal", POLL_LIMIT_MS);
+  }
+}
+
+function shuffled<T>(list: readonly T[], random: Random): T[] {
+  const out = [...list];
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [out[i], out[j]] = [out[j] as T, out[i] as T];
+  }
+  return out;
+}
+
+/** One line a person reads: `12 kill sender-normal`. */
+export const describe = ({ index, kind, target, ms, choice }: Fault): string =>
+  `${index + 1} ${kind} ${target}${choice === "" ? "" : ` ${choice}`}${ms === 0 ? "" : ` ${ms} ms`}`;
