@@ -181,16 +181,16 @@ export function readClient(
         break;
       }
       case "answer": {
-        const { what: _what, at: _at, n, ...answer } = line;
-        sends.get(n)?.tries.push(answer);
+        const { status, code, id, cost, replayed, body } = line;
+        sends.get(line.n)?.tries.push({ status, code, id, cost, replayed, body });
         break;
       }
       case "topup": {
         const known = topups.get(`${line.customer} ${line.request}`);
         if (known !== undefined) known.asked++;
         else {
-          const { what: _what, at: _at, ...topup } = line;
-          topups.set(`${line.customer} ${line.request}`, { ...topup, tries: [], asked: 1 });
+          const { request, customer, amount } = line;
+          topups.set(`${customer} ${request}`, { request, customer, amount, tries: [], asked: 1 });
         }
         break;
       }
