@@ -1,5 +1,5 @@
-// The judge is judged: on evidence that is right it finds nothing, and each violation, planted alone, is found
-// by its name, and no other.
+// The judge is judged: on evidence that is right it finds nothing, and each violation, planted alone, is
+// found by its name, and no other.
 
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
