@@ -8,7 +8,7 @@ import { countParts } from "../src/core/parts.ts";
 import { parsePhone } from "../src/core/phone.ts";
 import { packLaneRow } from "../src/core/record.ts";
 import { createKeyCache } from "../src/customers/key-cache.ts";
-import { readJson, respond, respondProblem } from "../src/ingest/http.ts";
+import { parseJson, readBody, respond, respondProblem } from "../src/ingest/http.ts";
 import { checkerOf, SendBody } from "../src/ingest/schemas.ts";
 import { openEntry } from "../src/ledger/posting.ts";
 import { entriesSql, eventsSql } from "../src/ledger/posting.ts";
@@ -26,7 +26,7 @@ async function send(request: Request, traceparent: string): Promise<Record<strin
   const key = request.headers.get("x-api-key") ?? "";
   const owner = keys.get(key) ?? (await keys.load(key));
   if (owner === null) throw new SluiceError("api_key_invalid");
-  const body = check(await readJson(request));
+  const body = check(parseJson(await readBody(request)));
   const phone = parsePhone(body.phone, owner.region);
   if (!("e164" in phone)) throw new SluiceError("validation_failed");
   const { encoding, parts } = countParts(body.text);

@@ -34,6 +34,12 @@ export const ERRORS = {
     false,
     "This `request_id` was already used with another amount.",
   ),
+  idempotency_in_progress: row(
+    409,
+    "Request in progress",
+    true,
+    "A request with this `Idempotency-Key` is under way. Wait for `Retry-After`, then repeat it.",
+  ),
   payload_too_large: row(413, "Payload too large", false, "The body is larger than 64 KiB."),
   unsupported_media_type: row(415, "Unsupported media type", false, "Send `Content-Type: application/json`."),
   validation_failed: row(
@@ -47,6 +53,12 @@ export const ERRORS = {
     "Not supported",
     false,
     "A documented feature that this version does not have yet.",
+  ),
+  idempotency_key_reused: row(
+    422,
+    "Idempotency key reused",
+    false,
+    "This `Idempotency-Key` was used with another body in the last 24 hours. Nothing was done.",
   ),
   rate_limited: row(
     429,
@@ -118,7 +130,7 @@ export class SluiceError extends Error {
     this.detail = detail;
     this.errors = options.errors ?? [];
     this.extra = options.extra ?? {};
-    const waits = known.status === 503 || known.status === 429;
+    const waits = known.retryable && known.status !== 500;
     this.retryAfterS = options.retryAfterS ?? (waits ? RETRY_AFTER_DEFAULT_S : null);
     this.allow = options.allow ?? [];
     this.headers = options.headers ?? {};

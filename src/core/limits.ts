@@ -77,6 +77,30 @@ export const KEY_CACHE_MAX = 50_000;
 /** The longest a message may wait in the queue and in its commit before its caller is told 503. */
 export const COMMIT_WAIT_MAX_MS = 10_000;
 
+/** A process looks so often which of its leases another one wants back; one small query. */
+export const RECALL_POLL_MS = 50;
+
+/** Who waits for recalled credit asks for it so often, under the wallet's lock. */
+export const RECALL_STEP_MS = 20;
+
+/**
+ * How long a message waits for credit that another process holds before its caller is told 503. A live
+ * process answers within RECALL_POLL_MS and a transaction or two; a dead one's leases have to expire.
+ */
+export const RECALL_WAIT_MAX_MS = 2_000;
+
+/** `Idempotency-Key`, in characters: a column of the primary key. */
+export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
+
+/** The largest answer kept for replay; those of send and top-up have some 350 bytes. */
+export const STORED_ANSWER_BYTES_MAX = 2_000;
+
+/** How long a key and its answer are kept. */
+export const IDEMPOTENCY_TTL_MS = 24 * 3_600_000;
+
+/** Keys deleted in one statement: a few milliseconds of row locks that nobody waits for. */
+export const KEY_PURGE_ROWS_MAX = 1_000;
+
 /** Clocks further from MySQL's than this make a process not ready. */
 export const CLOCK_SKEW_MAX_MS = 1_000;
 
@@ -137,6 +161,7 @@ assert(
 );
 assert(QUEUE_CUSTOMER_ROWS_MAX <= QUEUE_ROWS_MAX / 2, "one customer leaves half of the queue to others");
 assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a commit");
+assert(RECALL_POLL_MS * 10 < RECALL_WAIT_MAX_MS, "a live process gives credit back while it is waited for");
 assert(SUBMIT_OPERATORS_MAX * SUBMIT_TIMEOUT_MS * 2 < CLAIM_TTL_MS, "submits and settlement fit a claim");
 assert(
   MESSAGE_ATTEMPTS_MAX * CLAIM_TTL_MS < POLL_INTERVAL_MAX_MS,

@@ -15,19 +15,27 @@ import {
 } from "../core/limits.ts";
 import type { LaneRecord } from "../core/record.ts";
 import {
-  acceptBatch,
+  type AcceptStore,
   type Batch,
   CommitInDoubtError,
   FencedError,
-  isStored,
   type Spend,
 } from "../ledger/accept.ts";
+import { type KeyClaim, KeyTakenError } from "../ledger/idempotency.ts";
 import type { Log } from "../platform/log.ts";
-import { isConnectionLost, isRetryable, type Pool } from "../platform/mysql.ts";
-import { backoffMs, sleep } from "../platform/retry.ts";
-import type { Lease, LeaseBook } from "./lease-book.ts";
+import { isConnectionLost, isRetryable } from "../platform/mysql.ts";
+import { backoffMs } from "../platform/retry.ts";
+import type { Timers } from "../platform/timers.ts";
+import type { LeaseBook } from "./lease-book.ts";
+import type { Lease, Reservation } from "./lease-table.ts";
 
-type Item = { record: LaneRecord; lease: Lease; resolve: () => void; reject: (error: Error) => void };
+type Item = {
+  record: LaneRecord;
+  reservation: Reservation;
+  key: KeyClaim | null;
+  resolve: () => void;
+  reject: (error: Error) => void;
+};
 
 // Fewer, fuller commits while messages keep coming: a commit costs MySQL and this process some 0.5 ms,
 // whatever it holds. Alone or among few, a message never waits; a step without a new arrival ends the wait,
@@ -41,8 +49,11 @@ export type GroupCommit = {
   admit(customerId: number): void;
   /** A message that was admitted but is not going to be stored. */
   leave(customerId: number): void;
-  /** Resolves after the commit that stores it. @throws SluiceError unavailable, outcome_unknown */
-  store(record: LaneRecord, lease: Lease): Promise<void>;
+  /**
+   * Resolves after the commit that stores it, with its idempotency key if it has one. @throws SluiceError
+   * unavailable, outcome_unknown; KeyTakenError
+   */
+  store(record: LaneRecord, reservation: Reservation, key: KeyClaim | null): Promise<void>;
   /** Messages admitted and not yet answered. */
   admitted(): number;
   /** Resolves when all that was admitted is answered. */
@@ -50,17 +61,22 @@ export type GroupCommit = {
 };
 
 export type CommitCounts = { commits_total: number; accepted_total: number; in_doubt_total: number };
+export type GroupCommitDeps = {
+  store: AcceptStore;
+  book: LeaseBook;
+  counts: CommitCounts;
+  timers: Timers;
+  log: Log;
+};
 export type GroupCommitOptions = {
   connections: number;
   nodeId: string;
   now: () => number;
-  monotonicMs: () => number;
-  log: Log;
 };
 
 export function createGroupCommit(
-  { pool, book, counts }: { pool: Pool; book: LeaseBook; counts: CommitCounts },
-  { connections, nodeId, now, monotonicMs, log }: GroupCommitOptions,
+  { store, book, counts, timers, log }: GroupCommitDeps,
+  { connections, nodeId, now }: GroupCommitOptions,
 ): GroupCommit {
   let queue: Item[] = [];
   let admitted = 0;
@@ -86,13 +102,14 @@ export function createGroupCommit(
     if (scheduled || running >= connections) return;
     scheduled = true;
     // What this turn of the event loop parses goes into the same batch.
-    setImmediate(take, 0, 0);
+    timers.soon(() => take(0, 0));
   };
 
   const take = (waitedMs: number, seen: number) => {
     const isBusy = lastRows >= GATHER_ROWS_MIN && queue.length < COMMIT_ROWS_MAX / 2;
     if (isBusy && queue.length > seen && waitedMs < GATHER_MAX_MS) {
-      setTimeout(take, GATHER_STEP_MS, waitedMs + GATHER_STEP_MS, queue.length);
+      const queued = queue.length;
+      timers.after(GATHER_STEP_MS, () => take(waitedMs + GATHER_STEP_MS, queued));
       return;
     }
     scheduled = false;
@@ -117,17 +134,17 @@ export function createGroupCommit(
   const commit = async (all: Item[]): Promise<void> => {
     let items = all;
     let batch = batchOf(items);
-    const untilMs = monotonicMs() + COMMIT_WAIT_MAX_MS;
+    const untilMs = timers.monotonicMs() + COMMIT_WAIT_MAX_MS;
     let inDoubt = false;
     for (let attempt = 1; items.length > 0; attempt++) {
       try {
-        if (inDoubt && (await pool.use((conn) => isStored(conn, batch)))) break;
+        if (inDoubt && (await store.isStored(batch))) break;
         inDoubt = false;
-        await pool.use((conn) => acceptBatch(conn, batch));
+        await store.accept(batch);
         break;
       } catch (err) {
-        if (err instanceof FencedError) {
-          items = withoutFenced(items, err);
+        if (err instanceof FencedError || err instanceof KeyTakenError) {
+          items = err instanceof FencedError ? withoutFenced(items, err) : withoutTaken(items, err);
           batch = batchOf(items);
           continue;
         }
@@ -136,17 +153,17 @@ export function createGroupCommit(
           counts.in_doubt_total++;
         }
         const canRetry = inDoubt || isRetryable(err) || isConnectionLost(err);
-        if (!canRetry || monotonicMs() >= untilMs) {
+        if (!canRetry || timers.monotonicMs() >= untilMs) {
           answer(items, inDoubt ? unknown(items, err) : refused(items, err));
           return;
         }
         log.warn({ err, attempt, in_doubt: inDoubt, rows: items.length }, "commit failed; trying again");
-        await sleep(backoffMs({ firstMs: 10, mostMs: 500 }, attempt));
+        await timers.sleep(backoffMs({ firstMs: 10, mostMs: 500 }, attempt, timers.random));
       }
     }
     counts.commits_total++;
     counts.accepted_total += items.length;
-    for (const { lease, record } of items) book.committed(lease, record.cost);
+    for (const { reservation } of items) book.committed(reservation);
     answer(items, null);
   };
 
@@ -154,10 +171,11 @@ export function createGroupCommit(
     nodeId,
     records: items.map((i) => i.record),
     spends: spendsOf(items),
+    keys: items.flatMap((i) => (i.key === null ? [] : [i.key])),
     nowMs: now(),
   });
 
-  const answer = (items: Item[], error: SluiceError | null) => {
+  const answer = (items: Item[], error: SluiceError | KeyTakenError | null) => {
     for (const item of items) {
       leave(item.record.customerId);
       if (error === null) item.resolve();
@@ -167,7 +185,7 @@ export function createGroupCommit(
 
   const refused = (items: Item[], cause: unknown): SluiceError => {
     log.error({ err: cause, rows: items.length }, "commit given up; nothing was stored");
-    for (const { lease, record } of items) book.giveBack(lease, record.cost);
+    for (const { reservation } of items) book.giveBack(reservation);
     return new SluiceError("unavailable", { cause });
   };
   const unknown = (items: Item[], cause: unknown): SluiceError => {
@@ -175,41 +193,49 @@ export function createGroupCommit(
       { err: cause, rows: items.length },
       "outcome of a commit is unknown; its leases are left to the reaper",
     );
-    for (const lease of new Set(items.map((i) => i.lease))) book.drop(lease);
+    for (const lease of new Set(items.map((i) => i.reservation.lease))) book.drop(lease);
     return new SluiceError("outcome_unknown", { cause });
   };
   // Messages of leases that were taken back leave the batch; their callers may try again, on a new lease.
   const withoutFenced = (items: Item[], error: FencedError): Item[] => {
     const lost = new Set(error.lost.map((s) => `${s.customerId}:${s.epoch}`));
-    const isLost = ({ lease }: Item) => lost.has(`${lease.customerId}:${lease.epoch}`);
+    const isLost = ({ reservation: { lease } }: Item) => lost.has(`${lease.customerId}:${lease.epoch}`);
     const out = items.filter(isLost);
     log.warn(
       { leases: error.lost.length, rows: out.length },
       "leases were taken back; their messages were not stored",
     );
-    for (const { lease } of out) book.drop(lease);
+    for (const { reservation } of out) book.drop(reservation.lease);
     answer(out, new SluiceError("unavailable", { cause: error }));
     return items.filter((item) => !isLost(item));
+  };
+  // Another process stored the same key meanwhile: its answer is theirs too.
+  const withoutTaken = (items: Item[], error: KeyTakenError): Item[] => {
+    const out = items.filter(({ record }) => error.owners.has(record.id));
+    for (const { reservation } of out) book.giveBack(reservation);
+    answer(out, error);
+    return items.filter(({ record }) => !error.owners.has(record.id));
   };
 
   return {
     admit,
     leave,
-    store: (record, lease) =>
+    store: (record, reservation, key) =>
       new Promise((resolve, reject) => {
-        queue.push({ record, lease, resolve, reject });
+        queue.push({ record, reservation, key, resolve, reject });
         wake();
       }),
     admitted: () => admitted,
     async drained() {
-      while (admitted > 0) await sleep(5);
+      while (admitted > 0) await timers.sleep(5);
     },
   };
 }
 
 function spendsOf(items: Item[]): Spend[] {
   const byLease = new Map<Lease, Spend>();
-  for (const { lease, record } of items) {
+  for (const { reservation, record } of items) {
+    const { lease } = reservation;
     const spend = byLease.get(lease);
     if (spend === undefined) {
       byLease.set(lease, { customerId: lease.customerId, epoch: lease.epoch, amount: record.cost });

@@ -27,16 +27,20 @@ export type Route = {
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
-/** The JSON body. @throws SluiceError 400, 413 or 415 */
-export async function readJson(request: Request): Promise<unknown> {
+/** The bytes of a JSON body. @throws SluiceError 400, 413 or 415 */
+export async function readBody(request: Request): Promise<Uint8Array> {
   const type = request.headers.get("content-type");
   if (type === null || !/^application\/json\s*(;|$)/i.test(type))
     throw new SluiceError("unsupported_media_type");
-  const bytes = await readBytes(request).catch((cause: unknown) => {
+  return readBytes(request).catch((cause: unknown) => {
     if (cause instanceof SluiceError) throw cause;
     // The client left, or its chunks were broken: nobody hears this answer, and it is no fault of ours.
     throw new SluiceError("malformed_json", { detail: "The body ended early.", cause });
   });
+}
+
+/** @throws SluiceError 400 */
+export function parseJson(bytes: Uint8Array): unknown {
   let text: string;
   try {
     text = decoder.decode(bytes);

@@ -10,49 +10,60 @@ import { countParts, labelProblem, textProblem } from "../core/parts.ts";
 import { parsePhone } from "../core/phone.ts";
 import type { LaneRecord } from "../core/record.ts";
 import type { KeyOwner } from "../customers/api-keys.ts";
+import type { RequestKey } from "../ledger/idempotency.ts";
 import type { GroupCommit } from "./group-commit.ts";
-import { type Call, type Reply, type Route, readJson } from "./http.ts";
-import type { Lease, LeaseBook } from "./lease-book.ts";
+import { type Call, parseJson, type Reply, type Route, readBody } from "./http.ts";
+import type { Idempotency } from "./idempotency.ts";
+import type { LeaseBook } from "./lease-book.ts";
+import type { Reservation } from "./lease-table.ts";
 import type { RateLimits } from "./rate-limits.ts";
 import { checkerOf, SendBody } from "./schemas.ts";
 
-export type SendDeps = { book: LeaseBook; commits: GroupCommit; limits: RateLimits; id: IdFactory };
+export type SendDeps = {
+  book: LeaseBook;
+  commits: GroupCommit;
+  limits: RateLimits;
+  keys: Idempotency;
+  id: IdFactory;
+};
 
 const NOT_YET = ["send_at", "valid_for", "callback_url"];
 const check = checkerOf<SendBody>(SendBody, NOT_YET);
 
-export function createSend(
-  { book, commits, limits, id }: SendDeps,
-  options: { expressPromiseMs: number },
-): Route {
+export function createSend(deps: SendDeps, options: { expressPromiseMs: number }): Route {
   const handle = async (call: Call): Promise<Reply> => {
-    const { owner } = call;
-    const record = toRecord(
-      check(await readJson(call.request)),
-      owner,
-      id,
-      call.traceparent,
-      options.expressPromiseMs,
+    const body = await readBody(call.request);
+    const { customerId } = call.owner;
+    const header = call.request.headers.get("idempotency-key");
+    return deps.keys.once({ customerId, operation: "send", header, body }, (key) =>
+      accept(deps, options, call, body, key),
     );
-    const headers = limits.take(owner, record.parts);
-    commits.admit(owner.customerId);
-    let lease: Lease;
-    try {
-      const taken = book.spend(owner.customerId, record.cost);
-      lease = taken instanceof Promise ? await taken : taken;
-    } catch (error) {
-      commits.leave(owner.customerId);
-      throw error;
-    }
-    const balanceAfter = lease.available + lease.elsewhere;
-    await commits.store(record, lease);
-    return {
-      status: 202,
-      body: answer(record, owner, balanceAfter),
-      ...(headers === null ? {} : { headers }),
-    };
   };
   return { method: "POST", path: "/v1/sms/send", scope: "send", handle };
+}
+
+async function accept(
+  { book, commits, limits, id }: SendDeps,
+  { expressPromiseMs }: { expressPromiseMs: number },
+  { owner, traceparent }: Call,
+  body: Uint8Array,
+  key: RequestKey | null,
+): Promise<Reply> {
+  const record = toRecord(check(parseJson(body)), owner, id, traceparent, expressPromiseMs);
+  const headers = limits.take(owner, record.parts);
+  commits.admit(owner.customerId);
+  let reservation: Reservation;
+  try {
+    const taken = book.reserve(owner.customerId, record.cost);
+    reservation = taken instanceof Promise ? await taken : taken;
+  } catch (error) {
+    commits.leave(owner.customerId);
+    throw error;
+  }
+  const answer = answerOf(record, owner, reservation.balanceAfter);
+  const claim = key === null ? null : { ...key, owner: record.id, status: 202, answer };
+  await commits.store(record, reservation, claim);
+  return { status: 202, body: answer, ...(headers === null ? {} : { headers }) };
 }
 
 function toRecord(
@@ -106,7 +117,7 @@ function toRecord(
 }
 
 // By hand: nothing in it can need escaping, and it runs for every message.
-function answer(r: LaneRecord, owner: KeyOwner, balanceAfter: number): string {
+function answerOf(r: LaneRecord, owner: KeyOwner, balanceAfter: number): string {
   const promised =
     r.guaranteedByMs === null ? "" : `,"guaranteed_by":"${new Date(r.guaranteedByMs).toISOString()}"`;
   return (

@@ -86,7 +86,6 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
   ): Promise<Response> => {
     try {
       const owner = await authorized(request, route);
-      if (route.method === "POST" && request.headers.has("idempotency-key")) throw noKeysYet();
       const cut = request.url.indexOf("?");
       const call: Call = {
         request,
@@ -174,8 +173,4 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
   };
 }
 
-const noKeysYet = () =>
-  new SluiceError("not_supported", {
-    errors: [{ field: "Idempotency-Key", reason: "is not supported yet: leave the header out" }],
-  });
 const stopping = () => new SluiceError("unavailable", { detail: "The process is stopping.", retryAfterS: 1 });

@@ -7,12 +7,34 @@
 
 import { queuedSequence } from "../core/message.ts";
 import { type LaneRecord, type LedgerRow, packLaneRow, type StatusRow } from "../core/record.ts";
-import { type Connection, errorNumber, type WriteResult } from "../platform/mysql.ts";
+import { type Connection, errorNumber, type Pool, type WriteResult } from "../platform/mysql.ts";
+import { claimKeysSql, type KeyClaim, KeyTakenError, takenKeys } from "./idempotency.ts";
 import { entriesSql, eventsSql, openEntry } from "./posting.ts";
 import { blob, dateTime, quote, rows } from "./sql-text.ts";
 
 export type Spend = { customerId: number; epoch: number; amount: number };
-export type Batch = { nodeId: string; records: LaneRecord[]; spends: Spend[]; nowMs: number };
+/** `keys`: idempotency keys of some of the records, owned by them. */
+export type Batch = {
+  nodeId: string;
+  records: LaneRecord[];
+  spends: Spend[];
+  keys: KeyClaim[];
+  nowMs: number;
+};
+export type AcceptStore = {
+  /**
+   * Stores the batch, or nothing of it. @throws FencedError, KeyTakenError, CommitInDoubtError, or the
+   * database's error (nothing was stored then)
+   */
+  accept(batch: Batch): Promise<void>;
+  /** Whether a batch in doubt was committed; final. */
+  isStored(batch: Batch): Promise<boolean>;
+};
+
+export const createAcceptStore = (pool: Pool): AcceptStore => ({
+  accept: (batch) => pool.use((conn) => acceptBatch(conn, batch)),
+  isStored: (batch) => pool.use((conn) => isStored(conn, batch)),
+});
 
 /** Some leases of the batch are gone (or never held that much): nothing was stored. `lost` names them. */
 export class FencedError extends Error {
@@ -31,8 +53,7 @@ export class CommitInDoubtError extends Error {
 const CHECK_VIOLATED = 3819;
 
 /**
- * Stores the batch. @throws FencedError, CommitInDoubtError, or the database's error (nothing was stored
- * then)
+ * Stores the batch, as `AcceptStore.accept`. Keys come first and leases last, each in the order of its key.
  */
 export async function acceptBatch(conn: Connection, batch: Batch): Promise<void> {
   batch.spends.sort((a, b) => a.customerId - b.customerId || a.epoch - b.epoch);
@@ -43,6 +64,12 @@ export async function acceptBatch(conn: Connection, batch: Batch): Promise<void>
     if (errorNumber(error) !== CHECK_VIOLATED) throw error;
     await conn.query("ROLLBACK");
     throw new FencedError(batch.spends);
+  }
+  // After BEGIN: the keys' insert, then their owners.
+  const taken = batch.keys.length === 0 ? [] : takenKeys(batch.keys, results[2] as never);
+  if (taken.length > 0) {
+    await conn.query("ROLLBACK");
+    throw new KeyTakenError(taken);
   }
   if (results.at(-1)?.affectedRows !== batch.spends.length) {
     await conn.query("ROLLBACK");
@@ -81,7 +108,7 @@ function acceptSql(batch: Batch): string {
     statuses.push(queuedRow(r));
   }
   return (
-    "BEGIN;INSERT INTO messages " +
+    `BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}INSERT INTO messages ` +
     "(id,customer_id,lane,status,phone,text,sender,reference,encoding,parts,cost,guaranteed_by," +
     `created_at,updated_at) VALUES ${messages};${entriesSql(entries)};${lanesSql(records)};` +
     `${eventsSql(statuses, entries)};${spendSql(batch)}`

@@ -1,11 +1,12 @@
-// Leases in the database: grant, release, renew, reap. Owns every statement on credit_leases but the commit's
-// own spending.
+// Leases in the database: grant, release, recall, renew, reap. Owns every statement on credit_leases but the
+// commit's own spending. Who is given how much is decided in grant.ts.
 // Order of locks everywhere: wallets in customer_id order, then leases. So while a wallet is locked its
 // leases can only be spent from, never given or taken back. Invariant: reserved = unspent leases + messages
 // not settled. Bound: LEASE_BATCH_MAX customers.
 
 import type { LedgerRow } from "../core/record.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
+import { type CustomerMode, decideGrant, type Grant, type Want } from "./grant.ts";
 import { entriesSql, eventsSql, openEntry } from "./posting.ts";
 import { rows } from "./sql-text.ts";
 
@@ -13,37 +14,49 @@ import { rows } from "./sql-text.ts";
 export const LEASE_BATCH_MAX = 500;
 
 export type LeaseDeps = { pool: Pool; id: () => string; now: () => number };
-/**
- * What the lease wants: the costs that wait for it, in order, and the size it would like for what comes after
- * them.
- */
-export type Want = { customerId: number; epoch: number; costs: number[]; target: number; held: boolean };
-/** balance and elsewhere are what is left after this grant: in the wallet, and unspent in other leases. */
-export type Grant = {
-  customerId: number;
-  granted: number;
-  balance: number;
-  elsewhere: number;
-  fenced: boolean;
+export type LeaseKey = { customerId: number; epoch: number };
+export type Release = LeaseKey & {
+  /** minor units */
+  amount: number;
+  /** Nothing of the lease is under way: its row goes. */
+  ends: boolean;
 };
 
-type Wallet = { customer_id: number; balance: number };
-type LeaseRow = { customer_id: number; node_id: string; epoch: number; unspent: number };
+/** What a process does with the leases of its node, one transaction each. */
+export type LeaseStore = {
+  /** One answer for each wallet that could be locked; a busy one is left out with `skipLocked`. */
+  grant(wants: Want[], options: { skipLocked: boolean }): Promise<Grant[]>;
+  /** Only leases still there under their epoch are touched: what was reaped went back already. */
+  release(releases: Release[]): Promise<void>;
+  /** Puts off the expiry of all leases of this node, but for those it dropped in doubt. */
+  renew(dropped: LeaseKey[]): Promise<void>;
+  /** Leases of this node that another process wants back. */
+  recalled(): Promise<LeaseKey[]>;
+  /** Ends what has expired, of any node, by MySQL's clock; LEASE_BATCH_MAX: there is more. */
+  reap(): Promise<number>;
+};
 
-/**
- * How much to give, in minor units: all that waits and up to an eighth of the rest ahead of need; when the
- * wallet can't cover what waits, exactly those costs that fit, in order. So grants shrink as a wallet empties
- * and the last ones are exact.
- */
-export function grantSize(balance: number, costs: readonly number[], target: number): number {
-  let need = 0;
-  for (const cost of costs) if (need + cost <= balance) need += cost;
-  // A target comes from a rate, which is no whole number.
-  return need + Math.floor(Math.min(target, (balance - need) / 8));
+export function createLeaseStore(deps: LeaseDeps, options: { nodeId: string; ttlMs: number }): LeaseStore {
+  const { nodeId, ttlMs } = options;
+  return {
+    grant: (wants, { skipLocked }) => grantLeases(deps, nodeId, wants, { ttlMs, skipLocked }),
+    release: (releases) => releaseLeases(deps, nodeId, releases),
+    renew: (dropped) => renewLeases(deps.pool, nodeId, ttlMs, dropped),
+    recalled: () => recalledLeases(deps.pool, nodeId),
+    reap: () => reapLeases(deps),
+  };
 }
 
+type WalletRow = { customer_id: number; balance: number };
+type LeaseRow = { customer_id: number; node_id: string; epoch: number; unspent: number };
+type HeldRow = { customer_id: number; mode: CustomerMode } & (
+  | { node_id: string; epoch: number; unspent: number }
+  | { node_id: null; epoch: null; unspent: null }
+);
+
 /**
- * Gives credit to leases of this node, all in one transaction. A busy wallet is left out with `skipLocked`.
+ * Gives credit to leases of this node, all in one transaction, and marks the leases of others that are asked
+ * to give theirs back.
  */
 export function grantLeases(
   { pool, id, now }: LeaseDeps,
@@ -51,57 +64,71 @@ export function grantLeases(
   wants: Want[],
   options: { ttlMs: number; skipLocked: boolean },
 ): Promise<Grant[]> {
-  const ids = wants.map((w) => w.customerId).sort((a, b) => a - b);
   const byCustomer = new Map(wants.map((w) => [w.customerId, w]));
+  const ids = [...byCustomer.keys()].sort((a, b) => a - b);
   return pool.transaction(async (conn) => {
-    const wallets = await lockWallets(conn, ids, options.skipLocked);
-    if (wallets.length === 0) return [];
-    const leases = await leasesOf(conn, wallets);
-    const grants = wallets.map((wallet) =>
-      decide(
-        wallet,
-        byCustomer.get(wallet.customer_id) as Want,
-        leases.get(wallet.customer_id) ?? [],
+    // The second statement reads after the first has its locks, so no grant or change of mode is missed.
+    const [wallets, held] = await conn.query<[WalletRow[], HeldRow[]]>(
+      `${lockSql(ids, options.skipLocked)};` +
+        "SELECT c.customer_id, c.mode, l.node_id, l.epoch, l.granted - l.spent AS unspent FROM customers c " +
+        `LEFT JOIN credit_leases l ON l.customer_id=c.customer_id WHERE c.customer_id IN (${ids})`,
+    );
+    const heldBy = Map.groupBy(held, (row) => row.customer_id);
+    const grants = wallets.map(({ customer_id: customerId, balance }) => {
+      const found = heldBy.get(customerId) ?? [];
+      const leases = found.flatMap((row) => (row.node_id === null ? [] : [{ ...row, nodeId: row.node_id }]));
+      const wallet = { customerId, balance, mode: found[0]?.mode ?? "lease", leases };
+      return decideGrant(wallet, byCustomer.get(customerId) as Want, nodeId);
+    });
+    const sql = [
+      ...givenSql(
+        grants.filter((g) => g.granted > 0),
+        (customerId) => (byCustomer.get(customerId) as Want).epoch,
+        { nodeId, ttlMs: options.ttlMs, id, nowMs: now() },
+      ),
+      ...recallSql(
+        grants.filter((g) => g.recall).map((g) => byCustomer.get(g.customerId) as Want),
         nodeId,
       ),
-    );
-    const given = grants.filter((g) => g.granted > 0);
-    if (given.length === 0) return grants;
-    const entries = given.map((g) => openEntry(id(), "grant", g.customerId, g.granted, now()));
-    const leaseRows = given.map((g) => {
-      const epoch = byCustomer.get(g.customerId)?.epoch;
-      return (
-        `('${nodeId}',${g.customerId},${epoch},${g.granted},NOW(3) + INTERVAL ` +
-        `${options.ttlMs * 1000} MICROSECOND)`
-      );
-    });
-    await conn.query(
-      `${moveSql(given.map((g) => ({ customerId: g.customerId, amount: -g.granted })))};` +
-        "INSERT INTO credit_leases (node_id,customer_id,epoch,granted,expires_at) VALUES " +
-        `${leaseRows.join(",")} AS n ON DUPLICATE KEY UPDATE ` +
-        `granted=credit_leases.granted+n.granted,expires_at=n.expires_at;` +
-        `${entriesSql(entries)};${eventsSql([], entries)}`,
-    );
+    ];
+    if (sql.length > 0) await conn.query(sql.join(";"));
     return grants;
   });
 }
 
-function decide(wallet: Wallet, want: Want, leases: LeaseRow[], nodeId: string): Grant {
-  let elsewhere = 0;
-  let found = false;
-  for (const lease of leases) {
-    if (lease.node_id === nodeId && lease.epoch === want.epoch) found = true;
-    else elsewhere += lease.unspent;
-  }
-  const { customerId } = want;
-  // The lease was reaped: its owner has to start over under a new epoch before it is given anything.
-  if (want.held && !found)
-    return { customerId, granted: 0, balance: wallet.balance, elsewhere, fenced: true };
-  const granted = grantSize(wallet.balance, want.costs, want.target);
-  return { customerId, granted, balance: wallet.balance - granted, elsewhere, fenced: false };
+function givenSql(
+  given: Grant[],
+  epochOf: (customerId: number) => number,
+  { nodeId, ttlMs, id, nowMs }: { nodeId: string; ttlMs: number; id: () => string; nowMs: number },
+): string[] {
+  if (given.length === 0) return [];
+  const entries = given.map((g) => openEntry(id(), "grant", g.customerId, g.granted, nowMs));
+  const expires = `NOW(3) + INTERVAL ${ttlMs * 1000} MICROSECOND`;
+  const leases = given.map(
+    (g) => `('${nodeId}',${g.customerId},${epochOf(g.customerId)},${g.granted},${expires})`,
+  );
+  return [
+    moveSql(given.map((g) => ({ customerId: g.customerId, amount: -g.granted }))),
+    `INSERT INTO credit_leases (node_id,customer_id,epoch,granted,expires_at) VALUES ${leases.join(",")} ` +
+      "AS n ON DUPLICATE KEY UPDATE granted=credit_leases.granted+n.granted,expires_at=n.expires_at",
+    entriesSql(entries),
+    eventsSql([], entries),
+  ];
 }
 
-export type Release = { customerId: number; epoch: number; amount: number };
+const recallSql = (wants: LeaseKey[], nodeId: string): string[] =>
+  wants.map(
+    ({ customerId, epoch }) =>
+      `UPDATE credit_leases SET recall=TRUE WHERE customer_id=${customerId} ` +
+      `AND NOT (node_id='${nodeId}' AND epoch=${epoch}) AND spent<granted AND NOT recall`,
+  );
+
+async function recalledLeases(pool: Pool, nodeId: string): Promise<LeaseKey[]> {
+  const found = await pool.query<{ customer_id: number; epoch: number }[]>(
+    `SELECT customer_id, epoch FROM credit_leases WHERE node_id='${nodeId}' AND recall`,
+  );
+  return found.map((row) => ({ customerId: row.customer_id, epoch: row.epoch }));
+}
 
 /**
  * Gives unspent credit back, and drops rows that hold nothing more. Only leases still there under their epoch
@@ -113,28 +140,26 @@ export function releaseLeases(
   releases: Release[],
 ): Promise<void> {
   return pool.transaction(async (conn) => {
-    const ids = releases.map((r) => r.customerId).sort((a, b) => a - b);
-    await lockWallets(conn, ids, false);
-    const leases = await leasesOf(
-      conn,
-      ids.map((customer_id) => ({ customer_id })),
+    const ids = [...new Set(releases.map((r) => r.customerId))].sort((a, b) => a - b);
+    const [, leases] = await conn.query<[unknown, LeaseRow[]]>(
+      `${lockSql(ids, false)};SELECT customer_id, node_id, epoch, granted - spent AS unspent ` +
+        `FROM credit_leases WHERE node_id='${nodeId}' AND customer_id IN (${ids})`,
     );
-    const held = releases.filter((r) =>
-      leases
-        .get(r.customerId)
-        ?.some((l) => l.node_id === nodeId && l.epoch === r.epoch && l.unspent >= r.amount),
-    );
+    const unspent = new Map(leases.map((l) => [`${l.customer_id}:${l.epoch}`, l.unspent]));
+    const held = releases.filter((r) => (unspent.get(`${r.customerId}:${r.epoch}`) ?? -1) >= r.amount);
     if (held.length === 0) return;
-    const back = held.filter((r) => r.amount > 0);
-    const values = rows(held.map((r) => [r.customerId, r.epoch, r.amount]));
+    const values = (of: Release[]) => rows(of.map((r) => [r.customerId, r.epoch, r.amount]));
     const join = `l.customer_id=v.c AND l.node_id='${nodeId}' AND l.epoch=v.e`;
+    const ended = held.filter((r) => r.ends);
     await conn.query(
-      `UPDATE (VALUES ${values}) AS v (c,e,a) STRAIGHT_JOIN credit_leases l ON ${join} ` +
-        `SET l.granted=l.granted-v.a;` +
-        `DELETE l FROM (VALUES ${values}) AS v (c,e,a) STRAIGHT_JOIN credit_leases l ON ${join} ` +
-        `WHERE l.granted=l.spent`,
+      `UPDATE (VALUES ${values(held)}) AS v (c,e,a) STRAIGHT_JOIN credit_leases l ON ${join} ` +
+        "SET l.granted=l.granted-v.a,l.recall=FALSE" +
+        (ended.length === 0
+          ? ""
+          : `;DELETE l FROM (VALUES ${values(ended)}) AS v (c,e,a) STRAIGHT_JOIN credit_leases l ` +
+            `ON ${join} WHERE l.granted=l.spent`),
     );
-    await returnCredit(conn, back, { id, now });
+    await returnCredit(conn, held, { id, now });
   });
 }
 
@@ -143,7 +168,7 @@ export async function renewLeases(
   pool: Pool,
   nodeId: string,
   ttlMs: number,
-  dropped: Release[],
+  dropped: LeaseKey[],
 ): Promise<void> {
   const except =
     dropped.length === 0
@@ -158,8 +183,8 @@ export async function renewLeases(
 }
 
 /**
- * Takes back what dead processes hold, by MySQL's clock. Returns how many leases it ended; call again while
- * it is the maximum.
+ * Takes back what dead processes hold, by MySQL's clock. Returns of how many customers; call again while it
+ * is LEASE_BATCH_MAX.
  */
 export async function reapLeases({ pool, id, now }: LeaseDeps): Promise<number> {
   const expired = await pool.query<{ customer_id: number }[]>(
@@ -169,8 +194,8 @@ export async function reapLeases({ pool, id, now }: LeaseDeps): Promise<number> 
   if (expired.length === 0) return 0;
   return pool.transaction(async (conn) => {
     const ids = expired.map((row) => row.customer_id);
-    await lockWallets(conn, ids, false);
-    const leases = await conn.query<(LeaseRow & { epoch: number })[]>(
+    await conn.query(lockSql(ids, false));
+    const leases = await conn.query<LeaseRow[]>(
       "SELECT customer_id, node_id, epoch, granted - spent AS unspent FROM credit_leases " +
         `WHERE customer_id IN (${ids}) AND expires_at < NOW(3) ORDER BY customer_id, node_id, epoch ` +
         `FOR UPDATE`,
@@ -178,52 +203,33 @@ export async function reapLeases({ pool, id, now }: LeaseDeps): Promise<number> 
     if (leases.length === 0) return 0;
     const keys = leases.map((l) => `(${l.customer_id},'${l.node_id}',${l.epoch})`);
     await conn.write(`DELETE FROM credit_leases WHERE (customer_id,node_id,epoch) IN (${keys})`);
-    const back = new Map<number, number>();
-    for (const l of leases) back.set(l.customer_id, (back.get(l.customer_id) ?? 0) + l.unspent);
-    await returnCredit(
-      conn,
-      [...back].filter(([, amount]) => amount > 0).map(([customerId, amount]) => ({ customerId, amount })),
-      { id, now },
-    );
-    return leases.length;
+    const back = leases.map((l) => ({ customerId: l.customer_id, amount: l.unspent }));
+    await returnCredit(conn, back, { id, now });
+    return expired.length;
   });
 }
 
 async function returnCredit(
   conn: Connection,
-  back: { customerId: number; amount: number }[],
+  amounts: readonly { customerId: number; amount: number }[],
   { id, now }: { id: () => string; now: () => number },
 ): Promise<void> {
-  if (back.length === 0) return;
+  // One sum a customer: a joined UPDATE changes a wallet once, however many rows join it.
+  const sums = new Map<number, number>();
+  for (const { customerId, amount } of amounts)
+    if (amount > 0) sums.set(customerId, (sums.get(customerId) ?? 0) + amount);
+  if (sums.size === 0) return;
+  const back = [...sums].map(([customerId, amount]) => ({ customerId, amount }));
   const entries: LedgerRow[] = back.map((r) => openEntry(id(), "release", r.customerId, r.amount, now()));
   await conn.query(`${moveSql(back)};${entriesSql(entries)};${eventsSql([], entries)}`);
 }
 
 // Positive: from reserved back to the balance; negative: from the balance to reserved.
-const moveSql = (moves: { customerId: number; amount: number }[]): string =>
+const moveSql = (moves: readonly { customerId: number; amount: number }[]): string =>
   `UPDATE (VALUES ${rows(moves.map((m) => [m.customerId, m.amount]))}) AS v (c,a) STRAIGHT_JOIN ` +
   `wallet_accounts w ` +
   "ON w.customer_id=v.c SET w.balance=w.balance+v.a, w.reserved=w.reserved-v.a";
 
-const lockWallets = (conn: Connection, ids: number[], skipLocked: boolean): Promise<Wallet[]> =>
-  conn.query<Wallet[]>(
-    `SELECT customer_id, balance FROM wallet_accounts WHERE customer_id IN (${ids}) ORDER BY customer_id ` +
-      `FOR UPDATE${skipLocked ? " SKIP LOCKED" : ""}`,
-  );
-
-async function leasesOf(
-  conn: Connection,
-  wallets: { customer_id: number }[],
-): Promise<Map<number, LeaseRow[]>> {
-  const found = await conn.query<LeaseRow[]>(
-    "SELECT customer_id, node_id, epoch, granted - spent AS unspent FROM credit_leases " +
-      `WHERE customer_id IN (${wallets.map((w) => w.customer_id)})`,
-  );
-  const byCustomer = new Map<number, LeaseRow[]>();
-  for (const lease of found) {
-    const known = byCustomer.get(lease.customer_id);
-    if (known === undefined) byCustomer.set(lease.customer_id, [lease]);
-    else known.push(lease);
-  }
-  return byCustomer;
-}
+const lockSql = (ids: number[], skipLocked: boolean): string =>
+  `SELECT customer_id, balance FROM wallet_accounts WHERE customer_id IN (${ids}) ORDER BY customer_id ` +
+  `FOR UPDATE${skipLocked ? " SKIP LOCKED" : ""}`;

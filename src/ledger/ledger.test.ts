@@ -8,7 +8,10 @@ import type { LaneRecord } from "../core/record.ts";
 import { createCustomer } from "../customers/customers.ts";
 import { createPool, type Pool } from "../platform/mysql.ts";
 import { acceptBatch, type Batch, FencedError, isStored } from "./accept.ts";
-import { type Grant, grantLeases, grantSize, type LeaseDeps, reapLeases, releaseLeases } from "./lease.ts";
+import type { Grant, Want } from "./grant.ts";
+import { findKeys, type KeyClaim, KeyTakenError, purgeKeys } from "./idempotency.ts";
+import { setMode } from "./lease-admin.ts";
+import { createLeaseStore, grantLeases, type LeaseDeps, reapLeases, releaseLeases } from "./lease.ts";
 import { topUp } from "./topup.ts";
 
 const id = createIdFactory({ now: Date.now });
@@ -77,6 +80,7 @@ const batch = (nodeId: string, customerId: number, epoch: number, count: number)
   nodeId,
   records: Array.from({ length: count }, () => record(customerId)),
   spends: [{ customerId, epoch, amount: count * 500 }],
+  keys: [],
   nowMs: Date.now(),
 });
 const grant = async (
@@ -87,23 +91,23 @@ const grant = async (
   ttlMs = 20_000,
 ): Promise<Grant> =>
   (
-    await grantLeases(deps, nodeId, [{ customerId, epoch: 1, costs, target: 0, held }], {
+    await grantLeases(deps, nodeId, [{ customerId, epoch: 1, costs, target: 0, unit: 0, held }], {
       ttlMs,
       skipLocked: false,
     })
   )[0] as Grant;
+const ttlMs = 20_000;
+const never = { ttlMs, skipLocked: false };
+const want = (customerId: number, costs: number[]): Want => ({
+  customerId,
+  epoch: 1,
+  costs,
+  target: 0,
+  unit: 0,
+  held: false,
+});
 const wallet = async (customerId: number) =>
   (await pool.query("SELECT balance, reserved FROM wallet_accounts WHERE customer_id=?", [customerId]))[0];
-
-test("a grant covers what waits, and an eighth of the rest at most ahead of it", () => {
-  expect(grantSize(10_000, [500, 500], 4_000)).toBe(1_000 + 1_125);
-  expect(grantSize(10_000, [500], 100)).toBe(600);
-  expect(grantSize(10_000, [500], 100.7)).toBe(600);
-});
-test("a wallet that can't cover all that waits gives exactly the costs that fit", () => {
-  expect(grantSize(1_200, [500, 500, 500], 4_000)).toBe(1_000 + 25);
-  expect(grantSize(499, [500], 0)).toBe(0);
-});
 
 test("a batch stores messages, entries, outbox rows and what the lease spent, or nothing", async () => {
   const customerId = await customerWith(10_000);
@@ -150,9 +154,117 @@ test("a release gives back what is unspent and drops the lease", async () => {
   const node = id();
   await grant(node, customerId, [2_000]);
   await pool.use((conn) => acceptBatch(conn, batch(node, customerId, 1, 1)));
-  await releaseLeases(deps, node, [{ customerId, epoch: 1, amount: 1_500 }]);
+  await releaseLeases(deps, node, [{ customerId, epoch: 1, amount: 1_500, ends: true }]);
   expect(await wallet(customerId)).toEqual({ balance: 9_500, reserved: 500 });
   expect(await pool.query("SELECT 1 FROM credit_leases WHERE customer_id=?", [customerId])).toEqual([]);
+});
+
+test("a lease given back in part keeps its row, for the commits under way", async () => {
+  const customerId = await customerWith(10_000);
+  const node = id();
+  await grant(node, customerId, [2_000]);
+  await releaseLeases(deps, node, [{ customerId, epoch: 1, amount: 1_500, ends: false }]);
+  await pool.use((conn) => acceptBatch(conn, batch(node, customerId, 1, 1)));
+  expect(await wallet(customerId)).toEqual({ balance: 9_500, reserved: 500 });
+  expect((await grant(node, customerId, [500], true)).fenced).toBe(false);
+});
+
+test("two leases of one customer given back at once both reach the wallet", async () => {
+  const customerId = await customerWith(10_000);
+  const node = id();
+  await grant(node, customerId, [2_000]);
+  await grantLeases(deps, node, [{ ...want(customerId, [1_000]), epoch: 2 }], never);
+  const of = (epoch: number, amount: number) => ({ customerId, epoch, amount, ends: true });
+  await releaseLeases(deps, node, [of(1, 2_000), of(2, 1_000)]);
+  expect(await wallet(customerId)).toEqual({ balance: 10_000, reserved: 0 });
+});
+
+test("credit held elsewhere is recalled by who needs it, and only then", async () => {
+  const customerId = await customerWith(1_000);
+  const [holder, other] = [createLeaseStore(deps, { nodeId: id(), ttlMs }), id()];
+  await holder.grant([want(customerId, [800])], { skipLocked: false });
+  expect((await grant(other, customerId, [200])).recall).toBe(false);
+  expect(await holder.recalled()).toEqual([]);
+  const asked = await grant(other, customerId, [500], true);
+  expect(asked).toMatchObject({ granted: 0, elsewhere: 800, total: 1_000, recall: true });
+  expect(await holder.recalled()).toEqual([{ customerId, epoch: 1 }]);
+  await holder.release([{ customerId, epoch: 1, amount: 800, ends: true }]);
+  expect(await holder.recalled()).toEqual([]);
+  expect((await grant(other, customerId, [500], true)).granted).toBe(500);
+});
+
+test("a strict customer is given exactly what waits, from the moment its mode changed", async () => {
+  const customerId = await customerWith(1_000_000);
+  const ahead = { ...want(customerId, [500]), target: 10_000 };
+  const store = createLeaseStore(deps, { nodeId: id(), ttlMs });
+  const [first] = await store.grant([ahead], { skipLocked: false });
+  expect(first).toMatchObject({ granted: 10_500, mode: "lease" });
+  await setMode(pool, customerId, "strict");
+  expect(await store.recalled()).toEqual([{ customerId, epoch: 1 }]);
+  const [second] = await store.grant([{ ...ahead, held: true }], { skipLocked: false });
+  expect(second).toMatchObject({ granted: 500, mode: "strict", balance: 989_000 });
+});
+
+const keyOf = (customerId: number, owner: string, key = "k"): KeyClaim => ({
+  customerId,
+  operation: "send",
+  key,
+  hash: Buffer.alloc(32, 7),
+  owner,
+  status: 202,
+  answer: `{"id":"${owner}","quote":"it's"}`,
+});
+
+test("a key is stored with its message, and whoever brings it again stores nothing", async () => {
+  const customerId = await customerWith(10_000);
+  const node = id();
+  await grant(node, customerId, [4_000]);
+  const first = batch(node, customerId, 1, 2);
+  const owner = first.records[1]?.id as string;
+  first.keys = [keyOf(customerId, owner)];
+  await pool.use((conn) => acceptBatch(conn, first));
+  const second = batch(node, customerId, 1, 3);
+  const loser = second.records[2]?.id as string;
+  second.keys = [keyOf(customerId, loser), keyOf(customerId, second.records[0]?.id as string, "other")];
+  const error = await pool.use((conn) => acceptBatch(conn, second)).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(KeyTakenError);
+  expect([...(error as KeyTakenError).owners]).toEqual([loser]);
+  expect(await pool.use((conn) => isStored(conn, second))).toBe(false);
+  const refs = [keyOf(customerId, "", "other"), keyOf(customerId, ""), { ...keyOf(0, "") }];
+  expect(await findKeys(pool, refs)).toEqual([
+    null,
+    { hash: Buffer.alloc(32, 7), status: 202, answer: `{"id":"${owner}","quote":"it's"}` },
+    null,
+  ]);
+});
+
+test("keys that differ in case, spaces or operation are different keys", async () => {
+  const customerId = await customerWith(10_000);
+  const node = id();
+  await grant(node, customerId, [4_000]);
+  const all = batch(node, customerId, 1, 4);
+  const keys = ["a", "A", "a b", "a  b"];
+  all.keys = all.records.map((r, at) => keyOf(customerId, r.id, keys[at] as string));
+  await pool.use((conn) => acceptBatch(conn, all));
+  const found = await findKeys(pool, [
+    ...keys.map((key) => keyOf(customerId, "", key)),
+    { customerId, operation: "topup", key: "a" },
+  ]);
+  expect(found.map((f) => f?.answer.includes('"id"') ?? null)).toEqual([true, true, true, true, null]);
+});
+
+test("keys leave after 24 h, and not before", async () => {
+  const customerId = await customerWith(10_000);
+  const node = id();
+  await grant(node, customerId, [4_000]);
+  const stored = batch(node, customerId, 1, 2);
+  stored.keys = stored.records.map((r) => keyOf(customerId, r.id, r.id));
+  await pool.use((conn) => acceptBatch(conn, stored));
+  await pool.query("UPDATE idempotency_keys SET created_at=NOW(3) - INTERVAL 1439 MINUTE");
+  expect(await purgeKeys(pool)).toBe(0);
+  await pool.query("UPDATE idempotency_keys SET created_at=NOW(3) - INTERVAL 1441 MINUTE LIMIT 1");
+  expect(await purgeKeys(pool)).toBe(1);
+  expect(await purgeKeys(pool)).toBe(0);
 });
 
 test("many processes granting from one wallet never take more than it holds", async () => {

@@ -4,27 +4,33 @@
 import { SluiceError } from "../core/errors.ts";
 import { MONEY_MAX } from "../core/money.ts";
 import { errorNumber } from "../platform/mysql.ts";
+import { claimKeysSql, KeyTakenError, type RequestKey, takenKeys } from "./idempotency.ts";
 import type { LeaseDeps } from "./lease.ts";
 import { entriesSql, eventsSql, openEntry } from "./posting.ts";
 import { dateTime, quote } from "./sql-text.ts";
 
 export type Topup = { idempotent: boolean; balance: number };
+/** An idempotency key and what to keep under it. */
+export type KeptAnswer = { key: RequestKey; status: number; answerOf: (topup: Topup) => string };
 
 const DUPLICATE = 1062;
 
 /**
  * Adds `amount` (minor units, above 0) to the wallet. The same request_id again changes nothing and says so;
  * `balance` is then the present one: wallet and unspent leases together.
- * @throws SluiceError topup_conflict (another amount), validation_failed (the wallet can't hold that much)
+ * @throws SluiceError topup_conflict (another amount), validation_failed (the wallet can't hold that much);
+ * KeyTakenError (another request owns the key of `kept`)
  */
 export function topUp(
   { pool, id, now }: LeaseDeps,
   customerId: number,
   amount: number,
   requestId: string,
+  kept: KeptAnswer | null = null,
 ): Promise<Topup> {
   return pool.transaction(async (conn) => {
     const entryId = id();
+    let owner = entryId;
     const nowMs = now();
     const [wallet] = await conn.query<{ balance: number; reserved: number }[]>(
       `SELECT balance, reserved FROM wallet_accounts WHERE customer_id=${customerId} FOR UPDATE`,
@@ -43,14 +49,16 @@ export function topUp(
         },
       );
     if (!isNew) {
-      const [known] = await conn.query<{ amount: number }[]>(
-        `SELECT amount FROM topups WHERE customer_id=${customerId} AND request_id=${quote(requestId)}`,
+      const [known] = await conn.query<{ amount: number; entry_id: string }[]>(
+        `SELECT amount, entry_id FROM topups ` +
+          `WHERE customer_id=${customerId} AND request_id=${quote(requestId)}`,
       );
       if (known?.amount !== amount) {
         throw new SluiceError("topup_conflict", {
           detail: `request_id was used with the amount ${known?.amount}.`,
         });
       }
+      owner = known.entry_id;
     } else {
       if (wallet.balance + wallet.reserved > MONEY_MAX - amount) {
         throw new SluiceError("validation_failed", {
@@ -66,9 +74,15 @@ export function topUp(
     const [held] = await conn.query<{ unspent: number | string | null }[]>(
       `SELECT SUM(granted - spent) AS unspent FROM credit_leases WHERE customer_id=${customerId}`,
     );
-    return {
+    const topup = {
       idempotent: !isNew,
       balance: wallet.balance + (isNew ? amount : 0) + Number(held?.unspent ?? 0),
     };
+    if (kept !== null) {
+      const claim = { ...kept.key, owner, status: kept.status, answer: kept.answerOf(topup) };
+      const [, found] = await conn.query<[unknown, { owner: string }[]]>(claimKeysSql([claim]));
+      if (takenKeys([claim], found).length > 0) throw new KeyTakenError([owner]);
+    }
+    return topup;
   });
 }

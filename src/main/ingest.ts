@@ -5,12 +5,17 @@ import { createIdFactory } from "../core/id.ts";
 import { CLOCK_SKEW_MAX_MS, DRAIN_MS } from "../core/limits.ts";
 import { createKeyCache } from "../customers/key-cache.ts";
 import { createGroupCommit } from "../ingest/group-commit.ts";
+import { createIdempotency } from "../ingest/idempotency.ts";
+import { startKeyUpkeep } from "../ingest/key-upkeep.ts";
 import { createLeaseBook } from "../ingest/lease-book.ts";
 import { createRateLimits } from "../ingest/rate-limits.ts";
 import { createReadRoutes } from "../ingest/read-routes.ts";
 import { createSend } from "../ingest/send.ts";
 import { createServer } from "../ingest/server.ts";
 import { createTopup } from "../ingest/topup-route.ts";
+import { createAcceptStore } from "../ledger/accept.ts";
+import { findKeys } from "../ledger/idempotency.ts";
+import { createLeaseStore } from "../ledger/lease.ts";
 import { ensurePartitions } from "../ledger/partitions.ts";
 import { tablesAnswer } from "../ledger/tables.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
@@ -23,6 +28,7 @@ import { createPool } from "../platform/mysql.ts";
 import { createTracing } from "../platform/otlp.ts";
 import { createProbe } from "../platform/probe.ts";
 import { untilUp } from "../platform/retry.ts";
+import { systemTimers } from "../platform/timers.ts";
 
 if (process.argv.includes("--help")) {
   console.log(`Sluice ingest: the HTTP API. Settings, from the environment:\n${describeSettings()}`);
@@ -35,7 +41,7 @@ const PARTITION_UPKEEP_MS = 6 * 3_600_000;
 const config = loadConfig(process.env);
 const log = createLog("ingest", config.logLevel);
 const now = Date.now;
-const monotonicMs = () => performance.now();
+const { monotonicMs } = systemTimers;
 const id = createIdFactory({ now });
 const nodeId = id();
 const metrics = createMetrics("ingest");
@@ -59,15 +65,19 @@ await untilUp(
 
 const ledger = { pool: ledgerPool, id, now };
 const keys = createKeyCache(readPool, { monotonicMs, now });
-const book = createLeaseBook(ledger, { nodeId, leaseTtlMs: config.leaseTtlMs, log });
+const leaseTtlMs = config.leaseTtlMs;
+const book = createLeaseBook(
+  { store: createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), timers: systemTimers, log },
+  { leaseTtlMs },
+);
 const counts = metrics.counts("sluice_ingest", {
   commits_total: "group commits",
   accepted_total: "messages stored and charged",
   in_doubt_total: "commits whose connection was lost at COMMIT",
 });
 const commits = createGroupCommit(
-  { pool: commitPool, book, counts },
-  { connections: config.commitConnections, nodeId, now, monotonicMs, log },
+  { store: createAcceptStore(commitPool), book, counts, timers: systemTimers, log },
+  { connections: config.commitConnections, nodeId, now },
 );
 const probes = createProbe({
   kafka: { host: config.kafkaHost, port: config.kafkaPort },
@@ -88,12 +98,19 @@ const ready = () => {
   const checks = { mysql, clock, ...probes.state() };
   return { ready: mysql === "ok" && clock === "ok", checks };
 };
+const idempotency = createIdempotency({
+  find: (refs) => findKeys(readPool, refs),
+  timers: systemTimers,
+  counts: metrics.counts("sluice_idempotency", {
+    replayed_total: "requests answered with what their Idempotency-Key answered before",
+  }),
+});
 const routes = [
   createSend(
-    { book, commits, limits: createRateLimits(), id },
+    { book, commits, limits: createRateLimits(), keys: idempotency, id },
     { expressPromiseMs: config.expressPromiseMs },
   ),
-  createTopup(ledger),
+  createTopup({ ledger, keys: idempotency }),
   ...createReadRoutes({ pool: readPool, clickhouse, now }),
 ];
 // Days ahead are cut by `migrate` already; this keeps them ahead in a process that runs for months.
@@ -103,6 +120,7 @@ const partitionUpkeep = setInterval(() => {
     (err: unknown) => log.warn({ err }, "partitions ahead could not be checked; tried again later"),
   );
 }, PARTITION_UPKEEP_MS);
+const keyUpkeep = startKeyUpkeep(readPool, log);
 const health = await serveHealth({ log, metrics, ready }, { host: config.apiHost, port: config.healthPort });
 const server = createServer(
   { keys, routes, ready, metrics, tracing, log },
@@ -113,6 +131,7 @@ log.info({ port: config.apiPort, node_id: nodeId }, "listening");
 runUntilStopped(log, DRAIN_MS, async () => {
   server.refuse();
   clearInterval(partitionUpkeep);
+  await keyUpkeep.stop();
   await commits.drained();
   await book.stop();
   await server.close();

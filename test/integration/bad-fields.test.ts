@@ -88,7 +88,19 @@ describe("fields of a message", () => {
         field,
       ]);
     }
-    refused(await api.send(message, { "idempotency-key": "k-1" }), "not_supported");
+  });
+
+  test("an Idempotency-Key outside 1 to 255 printable ASCII characters is named, on both routes", async () => {
+    for (const key of ["", "k".repeat(256), "naïve", "a\tb"]) {
+      const headers = { "idempotency-key": key };
+      expect(fieldsOf(refused(await api.send(message, headers), "validation_failed"))).toEqual([
+        "Idempotency-Key",
+      ]);
+      const topup = { amount: 5, request_id: "never" };
+      expect(fieldsOf(refused(await api.topup(topup, undefined, headers), "validation_failed"))).toEqual([
+        "Idempotency-Key",
+      ]);
+    }
   });
 
   test("a text of exactly 10 parts passes every check but the phone's", async () => {

@@ -58,7 +58,7 @@ describe("GET /v1/wallet", () => {
       currency: "IRR",
     };
     expect(await readWallet({ pool }, customerId)).toEqual(wallet);
-    const want = { customerId, epoch: 1, costs: [3_000], target: 0, held: false };
+    const want = { customerId, epoch: 1, costs: [3_000], target: 0, unit: 0, held: false };
     await grantLeases({ pool, id, now: Date.now }, id(), [want], { ttlMs: 60_000, skipLocked: false });
     const [row] = await pool.query<{ balance: number }[]>(
       "SELECT balance FROM wallet_accounts WHERE customer_id=?",

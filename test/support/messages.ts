@@ -57,15 +57,16 @@ export async function acceptMessages(pool: Pool, records: LaneRecord[]): Promise
     epoch: 1,
     costs: [amount],
     target: 0,
+    unit: 0,
     held: false,
   }));
   const grants = await grantLeases(deps, nodeId, wants, { ttlMs: 60_000, skipLocked: false });
   if (grants.some((g) => g.granted !== costs.get(g.customerId)))
     throw new Error("the wallets don't hold that much");
-  await pool.use((conn) => acceptBatch(conn, { nodeId, records, spends, nowMs: Date.now() }));
+  await pool.use((conn) => acceptBatch(conn, { nodeId, records, spends, keys: [], nowMs: Date.now() }));
   await releaseLeases(
     deps,
     nodeId,
-    spends.map((s) => ({ ...s, amount: 0 })),
+    spends.map((s) => ({ ...s, amount: 0, ends: true })),
   );
 }

@@ -21,7 +21,7 @@ export type Api = {
   customer: TestCustomer;
   ask(path: string, init?: RequestInit, apiKey?: string | null): Promise<Answer>;
   send(body: unknown, headers?: Record<string, string>, apiKey?: string | null): Promise<Answer>;
-  topup(body: unknown, apiKey?: string): Promise<Answer>;
+  topup(body: unknown, apiKey?: string, headers?: Record<string, string>): Promise<Answer>;
   /** Nothing was stored or charged for the customer, and no text, phone or key stands in the log. */
   untouched(): Promise<void>;
   stop(): Promise<void>;
@@ -55,7 +55,7 @@ export async function startApi(): Promise<Api> {
     customer,
     ask,
     send: (body, headers = {}, apiKey) => post("/v1/sms/send", body, headers, apiKey),
-    topup: (body, apiKey) => post("/v1/wallet/topup", body, {}, apiKey),
+    topup: (body, apiKey, headers = {}) => post("/v1/wallet/topup", body, headers, apiKey),
     untouched: () => untouched(db, ingest, customer),
     async stop() {
       expect(await ingest.end()).toBe(0);

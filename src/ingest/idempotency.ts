@@ -1,0 +1,129 @@
+// Idempotency-Key on the routes that move money: the first request with a key runs, its repeats are told what
+// it answered. Owns the header, the requests under way in this process, and looking keys up, many in one
+// read; the rows are written by the transactions they belong to (src/ledger/idempotency.ts).
+// States of a key: free → under way (409, or 422 for another body) → stored (replayed for 24 h) | free again,
+// when the request was refused. Invariant: a request runs only while its key is free; two processes that run
+// the same key at once meet in the database, where one of them stores it and the other replays that.
+// Bound: requests under way, by the group commit's queue; LOOKUP_KEYS_MAX keys a read.
+
+import { createHash } from "node:crypto";
+import { SluiceError } from "../core/errors.ts";
+import { IDEMPOTENCY_KEY_CHARS_MAX } from "../core/limits.ts";
+import {
+  type KeyOperation,
+  type KeyRef,
+  KeyTakenError,
+  type RequestKey,
+  type StoredAnswer,
+} from "../ledger/idempotency.ts";
+import type { Timers } from "../platform/timers.ts";
+import type { Reply } from "./http.ts";
+
+/** What these keys answered, null for a key that is free. */
+export type FindKeys = (refs: readonly KeyRef[]) => Promise<(StoredAnswer | null)[]>;
+export type KeyCounts = { replayed_total: number };
+export type Idempotency = {
+  /**
+   * The answer of `run`, or of the request that used the key before. `header`: Idempotency-Key as it came,
+   * null without one; `run` gets the key it has to store along with its effect. @throws SluiceError
+   * idempotency_in_progress, idempotency_key_reused, validation_failed, or what `run` throws
+   */
+  once(
+    request: { customerId: number; operation: KeyOperation; header: string | null; body: Uint8Array },
+    run: (key: RequestKey | null) => Promise<Reply>,
+  ): Promise<Reply>;
+};
+
+const LOOKUP_KEYS_MAX = 500;
+const PRINTABLE = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
+
+export function createIdempotency({
+  find,
+  timers,
+  counts,
+}: {
+  find: FindKeys;
+  timers: Timers;
+  counts: KeyCounts;
+}): Idempotency {
+  const underWay = new Map<string, Buffer>();
+  const lookUp = createLookUp(find, timers);
+
+  const replay = (key: RequestKey, stored: StoredAnswer): Reply => {
+    if (!stored.hash.equals(key.hash)) throw new SluiceError("idempotency_key_reused");
+    counts.replayed_total++;
+    return { status: stored.status, body: stored.answer, headers: { "Idempotent-Replayed": "true" } };
+  };
+
+  return {
+    async once({ customerId, operation, header, body }, run) {
+      if (header === null) return run(null);
+      const key: RequestKey = { customerId, operation, key: checked(header), hash: sha256(body) };
+      const name = `${customerId} ${operation} ${key.key}`;
+      const first = underWay.get(name);
+      if (first !== undefined)
+        throw new SluiceError(first.equals(key.hash) ? "idempotency_in_progress" : "idempotency_key_reused");
+      underWay.set(name, key.hash);
+      try {
+        const stored = await lookUp(key);
+        if (stored !== null) return replay(key, stored);
+        try {
+          return await run(key);
+        } catch (error) {
+          if (!(error instanceof KeyTakenError)) throw error;
+          const winner = await lookUp(key);
+          // Gone between the two reads: it was 24 h old.
+          if (winner === null) throw new SluiceError("unavailable", { cause: error });
+          return replay(key, winner);
+        }
+      } finally {
+        underWay.delete(name);
+      }
+    },
+  };
+}
+
+function checked(key: string): string {
+  if (key.length <= IDEMPOTENCY_KEY_CHARS_MAX && PRINTABLE.test(key)) return key;
+  throw new SluiceError("validation_failed", {
+    errors: [
+      {
+        field: "Idempotency-Key",
+        reason: `must have 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters`,
+      },
+    ],
+  });
+}
+
+const sha256 = (body: Uint8Array): Buffer => createHash("sha256").update(body).digest();
+
+type Asked = {
+  ref: KeyRef;
+  resolve: (stored: StoredAnswer | null) => void;
+  reject: (error: unknown) => void;
+};
+
+// One read at a time for all who ask; what arrives meanwhile shares the next one.
+function createLookUp(find: FindKeys, timers: Timers): (ref: KeyRef) => Promise<StoredAnswer | null> {
+  const asked: Asked[] = [];
+  let running = false;
+  const run = async () => {
+    while (asked.length > 0) {
+      const some = asked.splice(0, LOOKUP_KEYS_MAX);
+      try {
+        const found = await find(some.map((one) => one.ref));
+        for (const [at, one] of some.entries()) one.resolve(found[at] ?? null);
+      } catch (error) {
+        for (const one of some) one.reject(error);
+      }
+    }
+    running = false;
+  };
+  return (ref) =>
+    new Promise((resolve, reject) => {
+      asked.push({ ref, resolve, reject });
+      if (running) return;
+      running = true;
+      timers.soon(() => void run());
+    });
+}
