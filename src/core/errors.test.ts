@@ -65,7 +65,8 @@ test("an error that already has a code keeps it", () => {
 test("answers that ask to wait say how long, in whole seconds of at least one", () => {
   for (const code of codes) {
     const waits = "retry-after" in problemHeaders(new SluiceError(code), "r-1");
-    expect(waits).toBe([429, 503].includes(ERRORS[code].status));
+    const underWay = code === "idempotency_in_progress";
+    expect(waits).toBe(underWay || [429, 503].includes(ERRORS[code].status));
   }
   expect(problemHeaders(new SluiceError("rate_limited", { retryAfterS: 0.2 }), "r-1")["retry-after"]).toBe(
     "1",
@@ -88,7 +89,9 @@ test("headers carry the type, the request id, the allowed methods and what was a
   });
 });
 
-test("whatever answers 429 or 5xx may be tried again, and no other error", () => {
-  for (const code of codes)
-    expect(ERRORS[code].retryable).toBe(ERRORS[code].status === 429 || ERRORS[code].status >= 500);
+test("whatever answers 429 or 5xx may be tried again, and a request under way; no other error", () => {
+  for (const code of codes) {
+    const { status, retryable } = ERRORS[code];
+    expect(retryable).toBe(status === 429 || status >= 500 || code === "idempotency_in_progress");
+  }
 });
