@@ -129,6 +129,9 @@ export const SUBMIT_OPERATORS_MAX = 3;
 /** Attempts of one message (claims it may go through) before it is `failed` and refunded. */
 export const MESSAGE_ATTEMPTS_MAX = 5;
 
+/** The longest a message waits for its next attempt, by its outbox row's run_at. */
+export const RETRY_DELAY_MAX_MS = 60_000;
+
 /** `unknown` at its limit becomes `failed` and is refunded. */
 export const UNKNOWN_TTL_MS = 24 * 3_600_000;
 

@@ -148,7 +148,11 @@ type MessageRow = Omit<
   guaranteed_by: Date | null;
 };
 
-async function lockRecords(conn: Connection, ids: readonly string[], status: Status): Promise<LaneRecord[]> {
+export async function lockRecords(
+  conn: Connection,
+  ids: readonly string[],
+  status: Status,
+): Promise<LaneRecord[]> {
   const found = await conn.query<MessageRow[]>(
     "SELECT id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, " +
       "created_at, guaranteed_by " +

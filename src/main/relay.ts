@@ -2,16 +2,19 @@
 // SIGTERM.
 
 import { DRAIN_MS } from "../core/limits.ts";
+import { LANES } from "../core/message.ts";
 import { tablesAnswer } from "../ledger/tables.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { type CheckResult, serveHealth } from "../platform/health.ts";
-import { createProducer, type Producer, topicOf } from "../platform/kafka.ts";
+import { createProducer, createTopicAdmin, type Producer } from "../platform/kafka.ts";
 import { runUntilStopped } from "../platform/lifecycle.ts";
 import { createLog } from "../platform/log.ts";
 import { createMetrics } from "../platform/metrics.ts";
 import { createPool } from "../platform/mysql.ts";
 import { untilUp } from "../platform/retry.ts";
+import { senderGroup, topicOf } from "../platform/topics.ts";
 import { type Relay, startRelay } from "../relay/relay.ts";
+import { startSweep, type Sweep } from "../relay/sweep.ts";
 
 if (process.argv.includes("--help")) {
   console.log(`node src/main/relay.ts: carries outbox rows to Kafka. Settings:\n${describeSettings()}`);
@@ -20,8 +23,8 @@ if (process.argv.includes("--help")) {
 
 // Flushing what librdkafka still holds while stopping; the rest of DRAIN_MS is for the transactions.
 const FLUSH_MS = 2_000;
-// Three lanes with two transactions each, and their idle look-ups.
-const CONNECTIONS = 8;
+// Three lanes with two transactions each, and their idle look-ups; a sweep looks on one, writes on another.
+const CONNECTIONS = 10;
 
 const config = loadConfig(process.env);
 const log = createLog("relay", config.logLevel);
@@ -30,6 +33,8 @@ const pool = createPool(config, { connections: CONNECTIONS, multipleStatements: 
 const stopping = new AbortController();
 let producer: Producer | null = null;
 let relay: Relay | null = null;
+let sweep: Sweep | null = null;
+const topics = createTopicAdmin(config);
 
 const up = (isUp: boolean | undefined): CheckResult => (isUp ? "ok" : "degraded");
 const health = await serveHealth(
@@ -47,10 +52,11 @@ const health = await serveHealth(
 runUntilStopped(log, DRAIN_MS, async () => {
   stopping.abort();
   await Promise.race([
-    relay?.stop(),
+    Promise.all([relay?.stop(), sweep?.stop()]),
     new Promise((resolve) => setTimeout(resolve, DRAIN_MS - FLUSH_MS - 2_000)),
   ]);
   await producer?.close(FLUSH_MS);
+  topics.close();
   await relay?.stop();
   await pool.end();
   await health.close();
@@ -63,6 +69,7 @@ producer = await untilUp(
   () =>
     createProducer(config, log, (err) => {
       log.fatal({ err }, "the Kafka producer has to be built anew");
+      topics.close();
       process.exit(70);
     }),
   waiting("Kafka"),
@@ -80,4 +87,10 @@ relay = startRelay(
     dlq: topicOf(config, "dlq"),
   },
 );
+const lanes = LANES.map((lane) => ({
+  lane,
+  topic: topicOf(config, lane),
+  group: senderGroup(config, lane),
+}));
+sweep = startSweep({ pool, topics, metrics, log, now: Date.now }, { lanes, afterMs: config.sweepAfterMs });
 log.info("relaying");

@@ -7,13 +7,14 @@ import { isLane } from "../core/message.ts";
 import { tablesAnswer } from "../ledger/tables.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { type CheckResult, serveHealth } from "../platform/health.ts";
-import { type Consumer, createConsumer, createProducer, type Producer, topicOf } from "../platform/kafka.ts";
+import { type Consumer, createConsumer, createProducer, type Producer } from "../platform/kafka.ts";
 import { runUntilStopped } from "../platform/lifecycle.ts";
 import { createLog } from "../platform/log.ts";
 import { createMetrics } from "../platform/metrics.ts";
 import { createPool } from "../platform/mysql.ts";
 import { createTracing } from "../platform/otlp.ts";
 import { sleep, untilUp } from "../platform/retry.ts";
+import { senderGroup, topicOf } from "../platform/topics.ts";
 import { createBreaker } from "../sender/breaker.ts";
 import { monotonicMs } from "../sender/monotonic.ts";
 import { createOffsets } from "../sender/offsets.ts";
@@ -116,7 +117,7 @@ const offsets = createOffsets((partition, next) => consumer?.store(partition, ne
 consumer = await untilUp(
   () =>
     createConsumer(config, log, {
-      group: `${config.topicPrefix}sluice-sender-${lane}`,
+      group: senderGroup(config, lane),
       // The health port tells the senders of one machine apart.
       instance: `${hostname()}-${config.healthPort}`,
       topic: topicOf(config, lane),

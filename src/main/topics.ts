@@ -1,7 +1,7 @@
 // Creates Kafka's topics and ends: a process of its own, because only Node loads librdkafka and `./sluice
 // migrate` runs on Bun.
 
-import { ensureTopics } from "../platform/kafka.ts";
+import { createTopicAdmin } from "../platform/kafka.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { createLog } from "../platform/log.ts";
 
@@ -13,11 +13,12 @@ if (process.argv.includes("--help")) {
 }
 const config = loadConfig(process.env);
 const log = createLog("topics", config.logLevel);
-try {
-  await ensureTopics(config);
-  log.info("topics are there");
-  process.exit(0);
-} catch (err) {
-  log.error({ err }, "topics could not be created");
-  process.exit(1);
-}
+const topics = createTopicAdmin(config);
+const failure: unknown = await topics.ensure().then(
+  () => null,
+  (err: unknown) => err,
+);
+topics.close();
+if (failure === null) log.info("topics are there");
+else log.error({ err: failure }, "topics could not be created");
+process.exit(failure === null ? 0 : 1);

@@ -69,6 +69,13 @@ export const settings = {
     120_000,
     "a lease not renewed for this long is taken back",
   ),
+  sweepAfterMs: count(
+    "SLUICE_SWEEP_AFTER_MS",
+    90_000,
+    5_000,
+    3_600_000,
+    "a message queued for this long is looked for in outbox and Kafka, and put back if it is in neither",
+  ),
   expressPromiseMs: count(
     "SLUICE_EXPRESS_PROMISE_MS",
     5_000,

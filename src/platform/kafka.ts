@@ -10,19 +10,7 @@ import librdkafka from "@confluentinc/kafka-javascript";
 import { CLAIM_ROWS_MAX, COMMIT_ROWS_MAX, POLL_INTERVAL_MAX_MS, RELAY_ROWS_MAX } from "../core/limits.ts";
 import type { Config } from "./config.ts";
 import type { Log } from "./log.ts";
-
-export const TOPICS = {
-  normal: "sms.normal",
-  express: "sms.express",
-  status: "sms.status",
-  ledger: "wallet.ledger",
-  dlq: "sms.dlq",
-} as const;
-export type TopicName = keyof typeof TOPICS;
-
-export function topicOf(config: Config, name: TopicName): string {
-  return config.topicPrefix + TOPICS[name];
-}
+import { type TopicAdmin, type TopicSpec, topicSpecs } from "./topics.ts";
 
 export type OutRecord = { topic: string; key: string | null; value: Buffer; traceparent: string };
 /** `permanent`: this record can never be produced, whatever the broker's state. */
@@ -258,32 +246,72 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
   };
 }
 
-export type TopicSpec = { name: string; partitions: number };
-
-/** What design and migrations ask for; idempotent. Rejects when the broker is away or refuses. */
-export async function ensureTopics(config: Config): Promise<void> {
+/** Connects in the background; every call says whether a broker answered. */
+export function createTopicAdmin(config: Config): TopicAdmin {
   const admin = librdkafka.AdminClient.create(common(config) as never);
-  try {
-    for (const name of Object.keys(TOPICS) as TopicName[]) {
-      const isLane = name === "normal" || name === "express";
-      await createTopic(admin, topicOf(config, name), isLane ? LANE_PARTITIONS : 1);
-    }
-  } finally {
-    admin.disconnect();
-  }
+  const options = { timeout: ADMIN_TIMEOUT_MS };
+  return {
+    async offsets(topic, group) {
+      const [found] = await called<librdkafka.TopicDescription[]>((done) =>
+        admin.describeTopics([topic], options, done),
+      );
+      if (found === undefined || found.error?.code === UNKNOWN_TOPIC) return null;
+      if (found.error) throw toError(found.error);
+      const partitions = found.partitions.map(({ partition }) => ({ topic, partition }));
+      const ends = (offset: librdkafka.OffsetSpec) =>
+        called<librdkafka.ListOffsetsResult[]>((done) =>
+          admin.listOffsets(
+            partitions.map((each) => ({ ...each, offset })),
+            options,
+            done,
+          ),
+        );
+      // Before the ends, which only grow: an offset above them is then none of this log.
+      const [stored] = await called<librdkafka.GroupResults[]>((done) =>
+        admin.listConsumerGroupOffsets([{ groupId: group, partitions }], options, done),
+      );
+      const begin = await ends(new librdkafka.OffsetSpec(EARLIEST));
+      const end = await ends(new librdkafka.OffsetSpec(LATEST));
+      const { mostSignificantBits, leastSignificantBits } = found.topicId;
+      return {
+        topicId: `${mostSignificantBits}:${leastSignificantBits}`,
+        partitions: partitions.map(({ partition }) => {
+          const offset = stored?.partitions.find((each) => each.partition === partition)?.offset ?? -1;
+          return {
+            partition,
+            begin: offsetOf(begin, partition),
+            end: offsetOf(end, partition),
+            committed: offset < 0 ? null : offset,
+          };
+        }),
+      };
+    },
+    async ensure() {
+      for (const spec of topicSpecs(config)) await createTopic(admin, spec);
+    },
+    close: () => admin.disconnect(),
+  };
 }
 
-const LANE_PARTITIONS = 6;
-// A week: longer than any rebuild of ClickHouse from the event topics needs.
-const RETENTION_MS = 7 * 86_400_000;
+// Special offsets of Kafka's ListOffsets, and its error code.
+const EARLIEST = -2;
+const LATEST = -1;
+const UNKNOWN_TOPIC = 3;
+const ADMIN_TIMEOUT_MS = 3_000;
 
-function createTopic(admin: librdkafka.IAdminClient, topic: string, partitions: number): Promise<void> {
-  const spec = {
-    topic,
-    num_partitions: partitions,
-    replication_factor: 1,
-    config: { "retention.ms": String(RETENTION_MS), "max.message.bytes": String(1024 * 1024) },
-  };
+function offsetOf(found: librdkafka.ListOffsetsResult[], partition: number): number {
+  const one = found.find((each) => each.partition === partition);
+  if (one === undefined || one.error || one.offset < 0) throw toError(one?.error ?? "no offset");
+  return one.offset;
+}
+
+function called<T>(call: (done: (error: unknown, result: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    call((error, result) => (error ? reject(toError(error)) : resolve(result)));
+  });
+}
+
+function createTopic(admin: librdkafka.IAdminClient, spec: TopicSpec): Promise<void> {
   return new Promise((resolve, reject) => {
     admin.createTopic(spec, CONNECT_TIMEOUT_MS, (error) => {
       if (error && error.code !== TOPIC_ALREADY_EXISTS) return reject(toError(error));

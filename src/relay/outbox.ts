@@ -4,7 +4,7 @@
 // row.
 
 import { RELAY_ROWS_MAX } from "../core/limits.ts";
-import type { Connection } from "../platform/mysql.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
 
 export type OutboxLane = "express" | "normal" | "events";
 export type OutboxRow = { id: number; attempts: number; payload: Buffer };
@@ -39,4 +39,43 @@ export async function deferRow(conn: Connection, { row, payload, reason, delayMs
       "MICROSECOND, payload=? WHERE id=?",
     [reason.slice(0, REASON_CHARS_MAX), Math.round(delayMs * 1_000), payload ?? row.payload, row.id],
   );
+}
+
+/** MySQL's time, and the newest row of any lane that can be seen now. */
+export async function momentOf(pool: Pick<Pool, "query">): Promise<{ momentMs: number; lastRow: number }> {
+  const [row] = await pool.query<{ at: Date; lastRow: number | null }[]>(
+    "SELECT NOW(3) AS at, (SELECT MAX(id) FROM outbox) AS lastRow",
+  );
+  if (row === undefined) throw new Error("a SELECT of constants has one row");
+  return { momentMs: row.at.getTime(), lastRow: row.lastRow ?? 0 };
+}
+
+/** Whether a row up to `lastRow` is left that is due by then, or was deferred because Kafka failed. */
+export async function hasRowsOf(
+  pool: Pick<Pool, "query">,
+  lane: OutboxLane,
+  { lastRow, dueMs }: { lastRow: number; dueMs: number },
+): Promise<boolean> {
+  const rows = await pool.query(
+    `SELECT 1 FROM outbox WHERE id<=${lastRow} AND lane='${lane}' AND (run_at<=? OR attempts>0) LIMIT 1`,
+    [new Date(dueMs)],
+  );
+  return rows.length > 0;
+}
+
+/** Runs `body` while this connection alone holds the name in this database; `busy` when another one does. */
+export function withLock<T>(
+  pool: Pool,
+  name: string,
+  body: (conn: Connection) => Promise<T>,
+): Promise<T | "busy"> {
+  return pool.use(async (conn) => {
+    const lock = `LEFT(CONCAT('${name}:', DATABASE()), 64)`;
+    const [row] = await conn.query<{ got: number | null }[]>(`SELECT GET_LOCK(${lock}, 0) AS got`);
+    if (row?.got !== 1) return "busy";
+    // A body that throws costs the connection, and with it the lock.
+    const result = await body(conn);
+    await conn.query(`DO RELEASE_LOCK(${lock})`);
+    return result;
+  });
 }

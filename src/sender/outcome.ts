@@ -2,7 +2,8 @@
 // stores it.
 // product.md, "Charging", is the table this follows.
 
-import { MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
+import assert from "node:assert/strict";
+import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
 import type { LaneRecord } from "../core/record.ts";
 import type { Change } from "../ledger/settle-plan.ts";
 
@@ -16,6 +17,10 @@ export type Outcome =
 // Retries back off while the cause passes; express retries sooner, its promise is in seconds.
 const RETRY_NORMAL_MS = [1_000, 4_000, 16_000, 60_000];
 const RETRY_EXPRESS_MS = [300, 1_000, 3_000, 10_000];
+assert(
+  Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS) <= RETRY_DELAY_MAX_MS,
+  "the sweep knows how long a message may wait",
+);
 
 export function retryDelayMs(lane: LaneRecord["lane"], attempt: number): number {
   const delays = lane === "express" ? RETRY_EXPRESS_MS : RETRY_NORMAL_MS;

@@ -1,0 +1,58 @@
+// Kafka's topics: their names and shape, and what can be asked about them. Leaves asking and making to
+// kafka.ts.
+
+import type { Config } from "./config.ts";
+
+export const TOPICS = {
+  normal: "sms.normal",
+  express: "sms.express",
+  status: "sms.status",
+  ledger: "wallet.ledger",
+  dlq: "sms.dlq",
+} as const;
+export type TopicName = keyof typeof TOPICS;
+export type TopicSpec = {
+  topic: string;
+  num_partitions: number;
+  replication_factor: number;
+  config: Record<string, string>;
+};
+
+export const topicOf = (config: Config, name: TopicName): string => config.topicPrefix + TOPICS[name];
+
+/** The consumer group of a lane's senders. */
+export const senderGroup = (config: Config, lane: "normal" | "express"): string =>
+  `${config.topicPrefix}sluice-sender-${lane}`;
+
+const LANE_PARTITIONS = 6;
+// A week: longer than any rebuild of ClickHouse from the event topics needs.
+const RETENTION_MS = 7 * 86_400_000;
+
+/** What design and migrations ask for. */
+export function topicSpecs(config: Config): TopicSpec[] {
+  return (Object.keys(TOPICS) as TopicName[]).map((name) => ({
+    topic: topicOf(config, name),
+    num_partitions: name === "normal" || name === "express" ? LANE_PARTITIONS : 1,
+    replication_factor: 1,
+    config: { "retention.ms": String(RETENTION_MS), "max.message.bytes": String(1024 * 1024) },
+  }));
+}
+
+export type PartitionOffsets = {
+  partition: number;
+  /** The oldest record that is there, and the next that will be written. */
+  begin: number;
+  end: number;
+  /** Where the group goes on; null: it never stored an offset, and starts at `begin`. */
+  committed: number | null;
+};
+/** `topicId` is another one after the topic was made anew. */
+export type TopicOffsets = { topicId: string; partitions: PartitionOffsets[] };
+export type TopicAdmin = {
+  /** Null when there is no such topic. Rejects while no broker answers. */
+  offsets(topic: string, group: string): Promise<TopicOffsets | null>;
+  /** Makes the topics that are missing; idempotent. Rejects while the broker is away or refuses. */
+  ensure(): Promise<void>;
+  /** To be called before the process exits: librdkafka's threads outlive nothing else. */
+  close(): void;
+};

@@ -1,0 +1,155 @@
+// Puts back messages that stay `queued` though nothing of them is left in the outbox or in Kafka: a broker
+// does not fsync each record, so a disk or a power supply can take what it had acknowledged. One loop a lane.
+// Owns the order of looking; leaves what proves a loss to proof.ts, the messages to the ledger, the topics to
+// platform/kafka.ts.
+// States of a lane: see proof.ts; proven → the ids up to the moment are looked through → pause → a new
+// moment.
+// Invariants: a message is put back only when its loss is proven, still locked and still queued at that
+// attempt; one relay at a time looks. Bound: LOOK_MS of looking and PUT_BACK_MAX messages a tick, and
+// PAUSE_FACTOR as long a rest as the looking took.
+
+import { ulidBound } from "../core/id.ts";
+import { CLAIM_ROWS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
+import type { Lane } from "../core/message.ts";
+import { lookForQueued, openFrom, putBack, type Queued, setOpenFrom } from "../ledger/put-back.ts";
+import type { TopicAdmin, TopicOffsets } from "../platform/topics.ts";
+import type { Log } from "../platform/log.ts";
+import type { Metrics } from "../platform/metrics.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
+import { sleep } from "../platform/retry.ts";
+import { hasRowsOf, momentOf, withLock } from "./outbox.ts";
+import { judge } from "./proof.ts";
+
+export type SweepDeps = { pool: Pool; topics: TopicAdmin; metrics: Metrics; log: Log; now: () => number };
+export type SweepOptions = {
+  lanes: readonly { lane: Lane; topic: string; group: string }[];
+  /** Messages queued for less than this are never looked at: their transaction may still be open. */
+  afterMs: number;
+};
+export type Sweep = { stop(): Promise<void> };
+
+const TICK_MS = 1_000;
+const STOP_CHECK_MS = 100;
+const PAUSE_MS = 10_000;
+const PAUSE_FACTOR = 20;
+const LOOK_MS = 300;
+const PUT_BACK_MAX = 10 * CLAIM_ROWS_MAX;
+// Between a message's updated_at and the commit that shows it, within `afterMs`.
+const SLACK_MS = 2_000;
+
+type State =
+  | { at: "outbox"; momentMs: number; lastRow: number }
+  | { at: "kafka"; momentMs: number; seen: TopicOffsets }
+  | { at: "proven"; momentMs: number; from: string | null; firstOpen: string | null; tookMs: number };
+type Counts = Record<"swept_total" | "sweep_failed_total" | "sweeps_total", number>;
+type LaneSweep = SweepDeps & Omit<SweepOptions, "lanes"> & SweepOptions["lanes"][number] & { counts: Counts };
+
+export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): Sweep {
+  const counts = deps.metrics.counts("sluice_relay", {
+    swept_total: "messages put back because their record was lost",
+    sweep_failed_total: "messages refunded because their record was lost and no attempt was left",
+    sweeps_total: "sweeps that reached their end",
+  });
+  let stopping = false;
+  const loops = lanes.map(async (of) => {
+    const lane = { ...deps, ...of, afterMs, counts };
+    let state: State | null = null;
+    let sweptToMs = deps.now();
+    deps.metrics.gauge(
+      `sluice_relay_sweep_age_seconds_${of.lane}`,
+      "since the moment up to which every message of the lane is known not to be lost",
+      () => (deps.now() - sweptToMs) / 1_000,
+    );
+    while (!stopping) {
+      let waitMs = TICK_MS;
+      try {
+        const before: State | null = state;
+        state = await step(lane, state);
+        if (state === null && before?.at === "proven") {
+          counts.sweeps_total++;
+          sweptToMs = before.momentMs;
+          waitMs = Math.max(PAUSE_MS, before.tookMs * PAUSE_FACTOR);
+        }
+      } catch (err) {
+        // Nothing is proven any more that an engine's absence could have changed: offsets are judged anew.
+        deps.log.debug({ err, lane: of.lane }, "the sweep waits: an engine failed");
+      }
+      for (let waitedMs = 0; waitedMs < waitMs && !stopping; waitedMs += STOP_CHECK_MS)
+        await sleep(STOP_CHECK_MS);
+    }
+  });
+  return {
+    async stop() {
+      stopping = true;
+      await Promise.all(loops);
+    },
+  };
+}
+
+async function step(lane: LaneSweep, state: State | null): Promise<State | null> {
+  const { pool, topics, topic, group, afterMs } = lane;
+  if (state === null) return { at: "outbox", ...(await momentOf(pool)) };
+  switch (state.at) {
+    case "outbox": {
+      // A row that waits longer for its retry was written after the cutoff, like its message.
+      const dueMs = state.momentMs + Math.max(0, RETRY_DELAY_MAX_MS - afterMs) + SLACK_MS;
+      if (await hasRowsOf(pool, lane.lane, { lastRow: state.lastRow, dueMs })) return state;
+      const seen = await topics.offsets(topic, group);
+      return seen === null ? renewTopics(lane) : { at: "kafka", momentMs: state.momentMs, seen };
+    }
+    case "kafka": {
+      const now = await topics.offsets(topic, group);
+      if (now === null) return renewTopics(lane);
+      const verdict = judge(state.seen, now);
+      if (verdict === "waiting") return state;
+      if (verdict === "passed")
+        return { at: "proven", momentMs: state.momentMs, from: null, firstOpen: null, tookMs: 0 };
+      lane.log.warn(
+        { topic, seen: state.seen, now },
+        "records of this topic were lost; the sweep starts anew",
+      );
+      return null;
+    }
+    case "proven":
+      return withLock(pool, `sluice-sweep-${lane.lane}`, (conn) => look(lane, conn, state)).then((next) =>
+        next === "busy" ? state : next,
+      );
+  }
+}
+
+type Proven = Extract<State, { at: "proven" }>;
+
+async function look(lane: LaneSweep, conn: Connection, state: Proven): Promise<Proven | null> {
+  const startedMs = performance.now();
+  const cutoffMs = state.momentMs - lane.afterMs;
+  const before = ulidBound(cutoffMs);
+  let from = state.from ?? (await openFrom(conn, lane.lane));
+  let { firstOpen } = state;
+  let put = 0;
+  while (from < before && put < PUT_BACK_MAX && performance.now() - startedMs < LOOK_MS) {
+    const found = await lookForQueued(conn, lane.lane, { from, before, cutoffMs });
+    firstOpen ??= found.firstOpen;
+    for (let at = 0; at < found.queued.length; at += CLAIM_ROWS_MAX)
+      await putBackSome(lane, found.queued.slice(at, at + CLAIM_ROWS_MAX));
+    put += found.queued.length;
+    from = found.next;
+  }
+  const tookMs = state.tookMs + performance.now() - startedMs;
+  if (from < before) return { ...state, from, firstOpen, tookMs };
+  await setOpenFrom(conn, lane.lane, firstOpen ?? before);
+  return null;
+}
+
+async function putBackSome({ pool, lane, counts, log, now }: LaneSweep, lost: Queued[]): Promise<void> {
+  const { ids, failed } = await putBack(pool, lane, lost, now());
+  counts.swept_total += ids.length;
+  counts.sweep_failed_total += failed.length;
+  if (ids.length + failed.length > 0)
+    log.warn({ lane, ids, failed }, "queued messages without a record were put back");
+}
+
+async function renewTopics({ topics, topic, log }: LaneSweep): Promise<null> {
+  log.warn({ topic }, "this topic is not there; it is made anew");
+  await topics.ensure();
+  return null;
+}

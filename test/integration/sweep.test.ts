@@ -1,0 +1,123 @@
+// The sweep, on real engines: a message whose record is nowhere is put back and sent, and nothing else is
+// touched, however old it looks, while its row waits in the outbox or its record in Kafka.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createIdFactory } from "../../src/core/id.ts";
+import { MESSAGE_ATTEMPTS_MAX } from "../../src/core/limits.ts";
+import { type LaneRecord, packLaneRecord } from "../../src/core/record.ts";
+import { sleep } from "../../src/platform/retry.ts";
+import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
+import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
+
+const AFTER_MS = 5_000;
+const OLD_MS = 60_000;
+// Several ticks of a sweep that had something to find.
+const QUIET_MS = 5_000;
+
+let down: Downstream;
+let customerId: number;
+let relay: Role;
+let sender: Role;
+const oldId = createIdFactory({ now: () => Date.now() - OLD_MS });
+
+beforeAll(async () => {
+  down = await createDownstream();
+  customerId = await insertCustomer(down.pool, 1_000_000);
+  await Promise.all(["A", "B", "C"].map((name) => down.startOperator(name as "A", "fast")));
+  relay = await down.start("relay", { sweepAfterMs: AFTER_MS });
+}, 60_000);
+afterAll(() => down.end());
+
+const old = (fields: Partial<LaneRecord> = {}) =>
+  laneRecord(customerId, { id: oldId(), createdAtMs: Date.now() - OLD_MS, ...fields });
+
+/**
+ * Accepts them while the relay is stopped; `change` says what becomes of their outbox rows. A sweep that ended
+ * before has no reason to look at times that are long past, so it is made to begin anew.
+ */
+async function accept(records: LaneRecord[], change: string): Promise<void> {
+  process.kill(relay.pid, "SIGSTOP");
+  try {
+    await down.pool.write("DELETE FROM sweeps");
+    const [before] = await down.pool.query<{ id: number }[]>("SELECT COALESCE(MAX(id), 0) AS id FROM outbox");
+    await acceptMessages(down.pool, records);
+    await down.pool.write(`${change} WHERE id>${before?.id} AND lane<>'events'`);
+  } finally {
+    process.kill(relay.pid, "SIGCONT");
+  }
+}
+const lose = (records: LaneRecord[]) => accept(records, "DELETE FROM outbox");
+
+type Row = { id: string; status: string; attempt: number; sequence: number };
+async function rowsOf(records: LaneRecord[]): Promise<Row[]> {
+  return down.pool.query<Row[]>(
+    `SELECT id, status, attempt, sequence FROM messages WHERE id IN (?) ORDER BY id`,
+    [records.map((record) => record.id)],
+  );
+}
+const untilAll = (records: LaneRecord[], status: string) =>
+  until(
+    async () => (await rowsOf(records)).every((row) => row.status === status),
+    `all are ${status}`,
+    30_000,
+    relay.log,
+  );
+const taken = () => ["A", "B", "C"].flatMap((name) => down.received(name));
+const swept = () => relay.count("sluice_relay_swept_total");
+
+test("while a record of the lane is unread in Kafka, nothing of the lane is put back; afterwards what is lost is, and is sent under its next attempt", async () => {
+  const lost = Array.from({ length: 450 }, () => old({ cost: 1 }));
+  const unread = [old(), old()];
+  await lose(lost);
+  await acceptMessages(down.pool, unread);
+  await sleep(QUIET_MS);
+  expect(await swept()).toBe(0);
+  sender = await down.start("sender-normal");
+  await untilAll([...lost, ...unread], "sent");
+  expect(await swept()).toBe(lost.length);
+  expect(new Set((await rowsOf(unread)).map((row) => row.attempt))).toEqual(new Set([0]));
+  expect(new Set((await rowsOf(lost)).map((row) => `${row.attempt} ${row.sequence}`))).toEqual(
+    new Set(["1 5"]),
+  );
+  expect(taken().toSorted()).toEqual([...lost, ...unread].map((record) => record.id).toSorted());
+}, 60_000);
+
+test("a lost record that turns up after all is skipped: its attempt is over", async () => {
+  const record = old();
+  await lose([record]);
+  await untilAll([record], "sent");
+  const skipped = await sender.count("sluice_sender_skipped_total");
+  await down.produce("sms.normal", String(customerId), packLaneRecord(record));
+  await until(
+    async () => (await sender.count("sluice_sender_skipped_total")) === skipped + 1,
+    "it is skipped",
+  );
+  expect(taken().filter((id) => id === record.id)).toHaveLength(1);
+}, 30_000);
+
+test("while a message waits for its retry, however old it is, nothing of the lane is put back, and it never is", async () => {
+  const before = await swept();
+  const waits = old();
+  const lost = old();
+  await accept([waits], "UPDATE outbox SET run_at=NOW(3) + INTERVAL 50 SECOND");
+  await lose([lost]);
+  await sleep(QUIET_MS);
+  expect(await swept()).toBe(before);
+  await down.pool.write("UPDATE outbox SET run_at=NOW(3) WHERE run_at>NOW(3)");
+  await untilAll([waits, lost], "sent");
+  expect((await rowsOf([waits, lost])).map((row) => row.attempt)).toEqual([0, 1]);
+  expect(await swept()).toBe(before + 1);
+}, 60_000);
+
+test("a message whose last attempt was lost is failed and refunded", async () => {
+  const record = old({ attempt: MESSAGE_ATTEMPTS_MAX - 1 });
+  await lose([record]);
+  await down.pool.write("UPDATE messages SET attempt=? WHERE id=?", [record.attempt, record.id]);
+  await untilAll([record], "failed");
+  expect(await relay.count("sluice_relay_sweep_failed_total")).toBe(1);
+  const closes = await down.pool.query<{ op: string }[]>(
+    "SELECT op FROM wallet_ledger WHERE entry_id=? AND leg='close'",
+    [record.id],
+  );
+  expect(closes).toEqual([{ op: "refund" }]);
+}, 30_000);
