@@ -32,8 +32,8 @@ const old = (fields: Partial<LaneRecord> = {}) =>
   laneRecord(customerId, { id: oldId(), createdAtMs: Date.now() - OLD_MS, ...fields });
 
 /**
- * Accepts them while the relay is stopped; `change` says what becomes of their outbox rows. A sweep that ended
- * before has no reason to look at times that are long past, so it is made to begin anew.
+ * Accepts them while the relay is stopped; `change` says what becomes of their outbox rows. A sweep that
+ * ended before has no reason to look at times that are long past, so it is made to begin anew.
  */
 async function accept(records: LaneRecord[], change: string): Promise<void> {
   process.kill(relay.pid, "SIGSTOP");
