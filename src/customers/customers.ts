@@ -56,6 +56,8 @@ export type CustomerRow = {
   price_express: number;
   currency: string;
   rate_limit: number | null;
+  /** `lease` or `strict`: how its credit is taken */
+  mode: string;
   created_at: string;
 };
 
@@ -63,7 +65,7 @@ export type CustomerRow = {
 export async function listCustomers(pool: Pool): Promise<CustomerRow[]> {
   const found = await pool.query<(Omit<CustomerRow, "created_at"> & { created_at: Date })[]>(
     "SELECT CAST(customer_id AS CHAR) AS customer_id, name, price_normal, price_express, currency, " +
-      "rate_limit, created_at " +
+      "rate_limit, mode, created_at " +
       "FROM customers ORDER BY customers.customer_id",
   );
   return found.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));

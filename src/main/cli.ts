@@ -5,6 +5,7 @@
 import { Command } from "commander";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { declareCustomers } from "./cli/customers.ts";
+import { declareLeases } from "./cli/leases.ts";
 import { oneOf, wholeNumber } from "./cli/options.ts";
 
 const program = new Command("sluice")
@@ -90,6 +91,7 @@ program
   });
 
 declareCustomers(program);
+declareLeases(program);
 
 program
   .command("reconcile")

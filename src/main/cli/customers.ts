@@ -18,12 +18,14 @@ import {
   PRICE_EXPRESS_DEFAULT,
   PRICE_NORMAL_DEFAULT,
 } from "../../customers/customers.ts";
+import type { CustomerMode } from "../../ledger/grant.ts";
+import { drainsLeft, setMode } from "../../ledger/lease-admin.ts";
 import { topUp } from "../../ledger/topup.ts";
-import { loadConfig } from "../../platform/config.ts";
-import { createPool, type Pool } from "../../platform/mysql.ts";
-import { wholeNumber } from "./options.ts";
+import type { Pool } from "../../platform/mysql.ts";
+import { sleep } from "../../platform/retry.ts";
+import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
+import { oneOf, wholeNumber } from "./options.ts";
 
-type Json = { json?: true };
 type CreateOptions = Json & {
   name: string;
   balance: number;
@@ -34,7 +36,6 @@ type CreateOptions = Json & {
 
 const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
 const amount = wholeNumber(1, MONEY_MAX);
-const jsonFlag = ["--json", "print JSON"] as const;
 
 export function declareCustomers(program: Command): void {
   const customer = program.command("customer").description("create and list customers");
@@ -54,6 +55,19 @@ export function declareCustomers(program: Command): void {
     .option(...jsonFlag)
     .action((options: Json) =>
       withDatabase(async (pool) => print(options, { customers: await listCustomers(pool) })),
+    );
+
+  customer
+    .command("mode")
+    .description(
+      "how credit is taken: `lease` ahead of need (fast), `strict` exactly per message " +
+        "(balance_after is exact); waits until what processes hold is back",
+    )
+    .argument("<mode>", "lease or strict", oneOf("lease", "strict"))
+    .requiredOption("--customer <id>", "the customer", anyId)
+    .option(...jsonFlag)
+    .action((mode: CustomerMode, options: Json & { customer: number }) =>
+      withDatabase((pool) => changeMode(pool, mode, options)),
     );
 
   const key = program.command("key").description("create, list and revoke API keys");
@@ -117,6 +131,28 @@ export function declareCustomers(program: Command): void {
     );
 }
 
+// The longest a dead process's lease lives, twice over: nothing drains later than that.
+const DRAIN_WAIT_MAX_MS = 60_000;
+const PROGRESS_MS = 2_000;
+
+async function changeMode(pool: Pool, mode: CustomerMode, options: Json & { customer: number }) {
+  await setMode(pool, options.customer, mode);
+  const startedMs = performance.now();
+  let toldMs = startedMs;
+  for (let left = 1; left > 0; ) {
+    left = await drainsLeft(pool, options.customer);
+    const nowMs = performance.now();
+    if (left > 0 && nowMs - startedMs > DRAIN_WAIT_MAX_MS)
+      throw new Error(`the mode is ${mode}, but leases still hold ${left}: see ./sluice lease list`);
+    if (left > 0 && nowMs - toldMs > PROGRESS_MS) {
+      toldMs = nowMs;
+      process.stderr.write(`waiting for ${left} that processes still hold …\n`);
+    }
+    if (left > 0) await sleep(100);
+  }
+  print(options, { customer_id: String(options.customer), mode });
+}
+
 async function makeCustomer(pool: Pool, options: CreateOptions): Promise<void> {
   const { name, priceNormal, priceExpress, rateLimit = null, balance } = options;
   const customerId = await createCustomer(pool, { name, priceNormal, priceExpress, rateLimit });
@@ -128,44 +164,10 @@ async function makeCustomer(pool: Pool, options: CreateOptions): Promise<void> {
 const newId = createIdFactory({ now: Date.now });
 const ledger = (pool: Pool) => ({ pool, id: newId, now: Date.now });
 
-async function withDatabase(use: (pool: Pool) => Promise<void>): Promise<void> {
-  const config = loadConfig(process.env);
-  const pool = createPool(config, { connections: 1, multipleStatements: true });
-  try {
-    await use(pool);
-  } catch (error) {
-    throw explained(error, `${config.mysqlHost}:${config.mysqlPort}`);
-  } finally {
-    await pool.end();
-  }
-}
-
-function explained(error: unknown, where: string): unknown {
-  const { code, errno } = error as { code?: string; errno?: number };
-  if (code === "ECONNREFUSED")
-    return new Error(`MySQL does not answer on ${where}. Start it: ./sluice up (or make up)`, {
-      cause: error,
-    });
-  const unmigrated = errno === 1049 || errno === 1146; // no such database, no such table
-  return unmigrated
-    ? new Error("the database has no tables yet. Run: ./sluice migrate", { cause: error })
-    : error;
-}
-
 function scopes(given: string): Scope[] {
   const wanted = given.split(",").map((each) => each.trim());
   const unknown = wanted.filter((each) => !(SCOPES as readonly string[]).includes(each));
   if (unknown.length > 0)
     throw new Error(`unknown scope ${unknown.join(", ")}; there are: ${SCOPES.join(", ")}`);
   return wanted as Scope[];
-}
-
-/** JSON on one line, or `name: value` lines; lists as one line each. */
-function print({ json }: Json, value: Record<string, unknown>): void {
-  if (json) return console.log(JSON.stringify(value));
-  for (const [name, each] of Object.entries(value)) {
-    if (Array.isArray(each))
-      console.log(each.length === 0 ? `no ${name}` : each.map((row) => JSON.stringify(row)).join("\n"));
-    else console.log(`${name}: ${String(each)}`);
-  }
 }
