@@ -60,7 +60,10 @@ export function takenKeys(claims: readonly KeyClaim[], found: readonly { owner: 
 }
 
 /** What these keys answered; a key that isn't there was never used, or more than 24 h ago. */
-export async function findKeys(pool: Pool, refs: readonly KeyRef[]): Promise<(StoredAnswer | null)[]> {
+export async function findKeys(
+  pool: Pick<Pool, "query">,
+  refs: readonly KeyRef[],
+): Promise<(StoredAnswer | null)[]> {
   type Found = { customer_id: number; operation: string; idem_key: Buffer } & {
     request_hash: Buffer;
     status: number;

@@ -4,7 +4,7 @@
 import { SluiceError } from "../core/errors.ts";
 import { MONEY_MAX } from "../core/money.ts";
 import { errorNumber } from "../platform/mysql.ts";
-import { claimKeysSql, KeyTakenError, type RequestKey, takenKeys } from "./idempotency.ts";
+import { claimKeysSql, findKeys, KeyTakenError, type RequestKey } from "./idempotency.ts";
 import type { LeaseDeps } from "./lease.ts";
 import { entriesSql, eventsSql, openEntry } from "./posting.ts";
 import { dateTime, quote } from "./sql-text.ts";
@@ -36,6 +36,8 @@ export function topUp(
       `SELECT balance, reserved FROM wallet_accounts WHERE customer_id=${customerId} FOR UPDATE`,
     );
     if (wallet === undefined) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
+    // Under the wallet's lock: whoever had the key first has committed.
+    if (kept !== null && (await findKeys(conn, [kept.key]))[0] !== null) throw new KeyTakenError([owner]);
     const isNew = await conn
       .write(
         `INSERT INTO topups (customer_id,request_id,amount,entry_id,created_at) VALUES ` +
@@ -80,8 +82,7 @@ export function topUp(
     };
     if (kept !== null) {
       const claim = { ...kept.key, owner, status: kept.status, answer: kept.answerOf(topup) };
-      const [, found] = await conn.query<[unknown, { owner: string }[]]>(claimKeysSql([claim]));
-      if (takenKeys([claim], found).length > 0) throw new KeyTakenError([owner]);
+      await conn.query(claimKeysSql([claim]));
     }
     return topup;
   });
