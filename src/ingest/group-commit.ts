@@ -23,7 +23,7 @@ import {
 } from "../ledger/accept.ts";
 import { type KeyClaim, KeyTakenError } from "../ledger/idempotency.ts";
 import type { Log } from "../platform/log.ts";
-import { isConnectionLost, isRetryable } from "../platform/mysql.ts";
+import { isConnectionLost, isDataError, isRetryable } from "../platform/mysql.ts";
 import { backoffMs } from "../platform/retry.ts";
 import type { Timers } from "../platform/timers.ts";
 import type { LeaseBook } from "./lease-book.ts";
@@ -152,6 +152,12 @@ export function createGroupCommit(
           inDoubt = true;
           counts.in_doubt_total++;
         }
+        // One message that the database refuses must not cost the others theirs: halves, until it is alone.
+        if (isDataError(err) && items.length > 1) {
+          const half = items.length >> 1;
+          await commit(items.slice(0, half));
+          return commit(items.slice(half));
+        }
         const canRetry = inDoubt || isRetryable(err) || isConnectionLost(err);
         if (!canRetry || timers.monotonicMs() >= untilMs) {
           answer(items, inDoubt ? unknown(items, err) : refused(items, err));
@@ -186,7 +192,7 @@ export function createGroupCommit(
   const refused = (items: Item[], cause: unknown): SluiceError => {
     log.error({ err: cause, rows: items.length }, "commit given up; nothing was stored");
     for (const { reservation } of items) book.giveBack(reservation);
-    return new SluiceError("unavailable", { cause });
+    return new SluiceError(isDataError(cause) ? "internal" : "unavailable", { cause });
   };
   const unknown = (items: Item[], cause: unknown): SluiceError => {
     log.error(

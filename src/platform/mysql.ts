@@ -43,6 +43,9 @@ export const isRetryable = (error: unknown): boolean => {
   const n = errorNumber(error);
   return n === DEADLOCK || n === LOCK_WAIT;
 };
+/** The data itself is refused (SQLSTATE classes 22 and 23): the same rows fail again, whatever is tried. */
+export const isDataError = (error: unknown): boolean =>
+  /^2[23]/.test((error as { sqlState?: string } | undefined)?.sqlState ?? "");
 /** True when the server may not have heard or answered the statement: the connection is gone. */
 export const isConnectionLost = (error: unknown): boolean => {
   const e = error as { fatal?: boolean; code?: string } | undefined;

@@ -132,7 +132,7 @@ describe("at the same time", () => {
       send(one, customer, "k"),
       send(one, customer, "k", { ...message, text: "other" }),
     ]);
-    expect(told.map((t) => t.status).sort()).toEqual([202, 422]);
+    expect(new Set(told.map((t) => t.status))).toEqual(new Set([202, 422]));
     expect(await stored(customer)).toBe(1);
   });
 

@@ -1,0 +1,99 @@
+// The queue's answers when the store refuses: who is told what, and what happens to their credit. The store is
+// scripted here; the real one is tested by test/integration/commit-in-doubt.test.ts.
+
+import { expect, test } from "bun:test";
+import type { LaneRecord } from "../core/record.ts";
+import { type Batch, CommitInDoubtError, FencedError } from "../ledger/accept.ts";
+import { KeyTakenError } from "../ledger/idempotency.ts";
+import { createLog } from "../platform/log.ts";
+import { systemTimers } from "../platform/timers.ts";
+import { createGroupCommit } from "./group-commit.ts";
+import type { LeaseBook } from "./lease-book.ts";
+import type { Lease, Reservation } from "./lease-table.ts";
+
+type Step = (batch: Batch) => Error | null;
+const lost = () => Object.assign(new Error("lost"), { code: "PROTOCOL_CONNECTION_LOST", fatal: true });
+const refusedData = () => Object.assign(new Error("Data too long"), { errno: 1406, sqlState: "22001" });
+
+function setUp(steps: Step[], isStored: boolean[] = []) {
+  const credit = { committed: [] as number[], returned: [] as number[], dropped: 0 };
+  const batches: string[][] = [];
+  const book: LeaseBook = {
+    reserve: () => {
+      throw new Error("not used here");
+    },
+    committed: ({ cost }) => void credit.committed.push(cost),
+    giveBack: ({ cost }) => void credit.returned.push(cost),
+    drop: () => void credit.dropped++,
+    stats: () => ({ leases: 0, available: 0, waiting: 0 }),
+    stop: () => Promise.resolve(),
+  };
+  const store = {
+    accept(batch: Batch) {
+      batches.push(batch.records.map((r) => r.id));
+      const error = (steps.shift() ?? (() => null))(batch);
+      return error === null ? Promise.resolve() : Promise.reject(error);
+    },
+    isStored: () => Promise.resolve(isStored.shift() ?? false),
+  };
+  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0 };
+  const deps = { store, book, counts, timers: systemTimers, log: createLog("test", "silent") };
+  const commits = createGroupCommit(deps, { connections: 1, nodeId: "node", now: () => 1 });
+  const lease = { customerId: 7, epoch: 1 } as Lease;
+  const send = async (id: string, cost: number, of: Lease = lease): Promise<string> => {
+    commits.admit(of.customerId);
+    const record = { id, customerId: of.customerId, cost } as LaneRecord;
+    const reservation: Reservation = { lease: of, cost, balanceAfter: 0 };
+    try {
+      await commits.store(record, reservation, null);
+      return "stored";
+    } catch (error) {
+      return (error as { code?: string }).code ?? (error as Error).name;
+    }
+  };
+  return { send, credit, batches, commits, counts };
+}
+
+test("a message that the database refuses costs the others of its batch nothing", async () => {
+  const bad: Step = ({ records }) => (records.some((r) => r.id === "c") ? refusedData() : null);
+  const { send, credit, batches, commits } = setUp([bad, bad, bad, bad, bad, bad]);
+  const ids = ["a", "b", "c", "d", "e"];
+  const told = await Promise.all(ids.map((id, at) => send(id, at + 1)));
+  expect(told).toEqual(["stored", "stored", "internal", "stored", "stored"]);
+  expect(credit).toEqual({ committed: [1, 2, 4, 5], returned: [3], dropped: 0 });
+  expect(batches).toEqual([ids, ["a", "b"], ["c", "d", "e"], ["c"], ["d", "e"]]);
+  expect(commits.admitted()).toBe(0);
+});
+
+test("a commit in doubt that was stored is answered as stored, and not stored again", async () => {
+  const { send, credit, batches, counts } = setUp([() => new CommitInDoubtError("lost")], [true]);
+  expect(await send("a", 5)).toBe("stored");
+  expect(credit).toEqual({ committed: [5], returned: [], dropped: 0 });
+  expect(batches).toEqual([["a"]]);
+  expect(counts.in_doubt_total).toBe(1);
+});
+
+test("a commit in doubt that was not stored is tried again, under the same ids", async () => {
+  const { send, credit, batches } = setUp([() => new CommitInDoubtError("lost"), lost], [false]);
+  expect(await send("a", 5)).toBe("stored");
+  expect(credit).toEqual({ committed: [5], returned: [], dropped: 0 });
+  expect(batches).toEqual([["a"], ["a"], ["a"]]);
+});
+
+test("messages of a lease that was taken back leave the batch, and their lease is dropped", async () => {
+  const gone = { customerId: 8, epoch: 4 } as Lease;
+  const fence: Step = (batch) => new FencedError(batch.spends.filter((s) => s.customerId === 8));
+  const { send, credit, batches } = setUp([fence]);
+  const told = await Promise.all([send("a", 5), send("b", 6, gone)]);
+  expect(told).toEqual(["stored", "unavailable"]);
+  expect(credit).toEqual({ committed: [5], returned: [], dropped: 1 });
+  expect(batches).toEqual([["a", "b"], ["a"]]);
+});
+
+test("a message whose key another one owns leaves the batch, with its credit", async () => {
+  const { send, credit, batches } = setUp([() => new KeyTakenError(["b"])]);
+  const told = await Promise.all([send("a", 5), send("b", 6)]);
+  expect(told).toEqual(["stored", "KeyTakenError"]);
+  expect(credit).toEqual({ committed: [5], returned: [6], dropped: 0 });
+  expect(batches).toEqual([["a", "b"], ["a"]]);
+});
