@@ -1,5 +1,5 @@
-// The queue's answers when the store refuses: who is told what, and what happens to their credit. The store is
-// scripted here; the real one is tested by test/integration/commit-in-doubt.test.ts.
+// The queue's answers when the store refuses: who is told what, and what happens to their credit. The store
+// is scripted here; the real one is tested by test/integration/commit-in-doubt.test.ts.
 
 import { expect, test } from "bun:test";
 import type { LaneRecord } from "../core/record.ts";
