@@ -1,8 +1,10 @@
 # Sluice's commands. `make` or `make help` lists them. Every target installs what it needs first.
 
+# scripts/env.sh is Bash; /bin/sh need not be.
+SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help run up down migrate seed run-server run-sender-normal run-sender-express run-relay \
-	test quick typecheck lint format bench install
+	test quick typecheck lint format bench mutate install
 
 in_env := . scripts/env.sh && exec
 
@@ -56,3 +58,6 @@ format: ## rewrite the files in the one format
 
 bench: install ## the two benches that README quotes (minutes; starts the whole gateway if none runs)
 	@exec scripts/bench.sh
+
+mutate: ## mutation testing of the modules that decide about money (minutes); MODULE=src/core/money.ts: one
+	@scripts/install.sh --tools && $(in_env) node test/mutation/run.ts $(MODULE)

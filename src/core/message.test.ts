@@ -7,6 +7,7 @@ import {
   isFinal,
   isLane,
   isStatus,
+  LANES,
   lateSequence,
   outcomeSequence,
   queuedSequence,
@@ -15,6 +16,38 @@ import {
   sendingSequence,
   settlementOf,
 } from "./message.ts";
+
+// product.md, "Status of a message", one line a status: what may follow it.
+const MACHINE = `
+  scheduled → queued failed rejected expired canceled
+  queued → sending failed rejected expired
+  sending → queued sent delivered undelivered failed expired unknown
+  unknown → sent delivered undelivered failed
+  sent → delivered undelivered
+  delivered →
+  undelivered →
+  failed →
+  rejected →
+  expired →
+  canceled →`;
+
+test("the machine has these moves and no other", () => {
+  const moves = STATUSES.map((from) => {
+    const after = STATUSES.filter((to) => canMove(from, to));
+    return `${from} → ${after.join(" ")}`.trim();
+  });
+  const inOrder = (line: string): string => {
+    const [from = "", ...after] = line.trim().split(/ →? ?/);
+    return `${from} → ${STATUSES.filter((to) => after.includes(to)).join(" ")}`.trim();
+  };
+  expect(moves.toSorted()).toEqual(MACHINE.trim().split("\n").map(inOrder).toSorted());
+  expect(STATUSES).toHaveLength(11);
+});
+
+test("what is no status is reached from none", () => {
+  for (const from of STATUSES)
+    for (const to of ["", "done", "Stryker was here"]) expect(canMove(from, to as Status)).toBe(false);
+});
 
 test("nothing follows a final status", () => {
   for (const from of FINAL) for (const to of STATUSES) expect(canMove(from, to)).toBe(false);
@@ -82,7 +115,8 @@ test("sequences of one attempt rise, and a retry's are higher than all before it
 
 test("words from outside are statuses and lanes only when they are exactly that", () => {
   expect(isStatus("sent")).toBe(true);
-  for (const no of ["SENT", "", "toString", "__proto__", null, 1]) expect(isStatus(no)).toBe(false);
-  expect(isLane("express")).toBe(true);
+  for (const no of ["SENT", "", "toString", "__proto__", null, 1, ["sent"]]) expect(isStatus(no)).toBe(false);
+  for (const lane of LANES) expect(isLane(lane)).toBe(true);
+  expect(LANES).toEqual(["normal", "express"]);
   for (const no of ["Express", "events", undefined]) expect(isLane(no)).toBe(false);
 });

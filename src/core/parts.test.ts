@@ -83,6 +83,8 @@ describe("edges", () => {
     ["135 units are three", "س".repeat(135), 3, "ucs2"],
     ["35 emoji are one part", "😀".repeat(35), 1, "ucs2"],
     ["a pair is not split at 67, so 66 emoji make two parts and 67 make three", "😀".repeat(67), 3, "ucs2"],
+    ["the last character of the plane is one unit", "\uffff".repeat(71), 2, "ucs2"],
+    ["67 of it fill a part of two", "\uffff".repeat(134), 2, "ucs2"],
     ["66 emoji still make two", "😀".repeat(66), 2, "ucs2"],
     ["one character outside the alphabet makes the whole text UCS-2", `${"a".repeat(80)}س`, 2, "ucs2"],
     ["c with cedilla in lower case is not in GSM-7", "ç", 1, "ucs2"],
@@ -113,8 +115,10 @@ describe("texts that can't be sent", () => {
   });
 
   test("a label is one line of whole characters", () => {
-    for (const label of ["", "a\nb", "a\0", "\u007f", "\u0085", "\ud800"])
-      expect(labelProblem(label)).not.toBeNull();
+    expect(labelProblem("")).toBe("must not be empty");
+    for (const label of ["a\nb", "a\0", "\u007f", "\u0085"])
+      expect(labelProblem(label)).toBe("must not contain control characters");
+    expect(labelProblem("\ud800")).toBe("must not contain a lone surrogate");
     for (const label of ["order-1", "سفارش", "a b", "😀"]) expect(labelProblem(label)).toBeNull();
   });
 });

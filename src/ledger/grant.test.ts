@@ -1,6 +1,8 @@
-// Who is given how much, apart from any database.
+// Who is given how much, apart from any database: by example, and by laws over any wallet.
 
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { holds } from "../../test/support/seed.ts";
 import { decideGrant, grantSize, type LeaseState, type Want, type WalletState } from "./grant.ts";
 
 const NODE = "01ARZ3NDEKTSV4RRFFQ69G5FA1";
@@ -44,6 +46,10 @@ test("a strict wallet gives exactly what waits, whatever it holds", () => {
   const given = decideGrant(wallet(1_000_000, [], "strict"), want({ costs: [500], target: 9_000 }), NODE);
   expect(given).toMatchObject({ granted: 500, balance: 999_500, mode: "strict" });
 });
+test("the same wallet in lease mode also gives ahead of need", () => {
+  const given = decideGrant(wallet(1_000_000), want({ costs: [500], target: 9_000 }), NODE);
+  expect(given).toMatchObject({ granted: 9_500, balance: 990_500, mode: "lease" });
+});
 test("total counts the wallet and every lease, the asking one included", () => {
   const leases = [lease(NODE, 3, 40), lease(NODE, 2, 5), lease(OTHER, 3, 100)];
   const grant = decideGrant(wallet(1_000, leases), want({ held: true, costs: [700] }), NODE);
@@ -72,4 +78,80 @@ test("a lease that should be there and isn't was reaped: it gets nothing under i
   const grant = decideGrant(wallet(1_000, [lease(NODE, 2, 5)]), want({ held: true, costs: [500] }), NODE);
   expect(grant).toMatchObject({ granted: 0, balance: 1_000, total: 1_005, fenced: true, recall: false });
   expect(decideGrant(wallet(1_000), want({ costs: [500] }), NODE).fenced).toBe(false);
+});
+
+describe("laws of a grant", () => {
+  const amount = fc.integer({ min: 0, max: 5_000 });
+  const leases = fc.array(
+    fc.record({
+      nodeId: fc.constantFrom(NODE, OTHER),
+      epoch: fc.integer({ min: 1, max: 4 }),
+      unspent: amount,
+    }),
+    { maxLength: 4 },
+  );
+  const cases = fc.record({
+    balance: fc.integer({ min: 0, max: 20_000 }),
+    mode: fc.constantFrom("lease" as const, "strict" as const),
+    leases,
+    want: fc.record({
+      customerId: fc.constant(7),
+      epoch: fc.integer({ min: 1, max: 4 }),
+      held: fc.boolean(),
+      costs: fc.array(fc.integer({ min: 1, max: 4_000 }), { maxLength: 8 }),
+      target: fc.double({ min: 0, max: 10_000, noNaN: true }),
+      unit: fc.integer({ min: 0, max: 100 }),
+    }),
+  });
+  const decide = ({
+    balance,
+    mode,
+    leases: of,
+    want: wanted,
+  }: typeof cases extends fc.Arbitrary<infer T> ? T : never) =>
+    decideGrant({ customerId: 7, balance, mode, leases: of }, wanted, NODE);
+  const sum = (of: readonly number[]): number => of.reduce((a, b) => a + b, 0);
+
+  test("nothing is made or lost: what is given leaves the balance, in whole units, and never more than it holds", () => {
+    holds("grant conserves", cases, (c) => {
+      const grant = decide(c);
+      expect(Number.isSafeInteger(grant.granted)).toBe(true);
+      expect(grant.granted).toBeGreaterThanOrEqual(0);
+      expect(grant.balance).toBeGreaterThanOrEqual(0);
+      expect(grant.balance + grant.granted).toBe(c.balance);
+      expect(grant.total).toBe(c.balance + sum(c.leases.map((l) => l.unspent)));
+    });
+  });
+
+  test("the first that waits gets its credit whenever the wallet holds it, and all do when it holds all", () => {
+    holds("grant serves", cases, (c) => {
+      const { granted, fenced } = decide(c);
+      const [first] = c.want.costs;
+      if (fenced) return;
+      if (first !== undefined && first <= c.balance) expect(granted).toBeGreaterThanOrEqual(first);
+      if (sum(c.want.costs) <= c.balance) expect(granted).toBeGreaterThanOrEqual(sum(c.want.costs));
+    });
+  });
+
+  test("ahead of need goes an eighth of the rest at most, never to a strict customer, never in crumbs", () => {
+    holds("grant ahead", cases, (c) => {
+      const { granted, fenced } = decide(c);
+      const need = fenced ? 0 : grantSize(c.balance, { ...c.want, target: 0 });
+      const ahead = granted - need;
+      expect(ahead).toBeLessThanOrEqual((c.balance - need) / 8);
+      expect(ahead).toBeLessThanOrEqual(c.want.target);
+      if (c.mode === "strict" || fenced) expect(ahead).toBe(0);
+      if (ahead > 0) expect(ahead).toBeGreaterThanOrEqual(16 * c.want.unit);
+    });
+  });
+
+  test("whoever waits in vain while others hold credit has it recalled; nobody is recalled for nothing", () => {
+    holds("grant recalls", cases, (c) => {
+      const { granted, recall, fenced, elsewhere } = decide(c);
+      const own = (l: LeaseState) => l.nodeId === NODE && l.epoch === c.want.epoch;
+      expect(elsewhere).toBe(sum(c.leases.filter((l) => !own(l)).map((l) => l.unspent)));
+      expect(fenced).toBe(c.want.held && !c.leases.some(own));
+      expect(recall).toBe(!fenced && granted < sum(c.want.costs) && elsewhere > 0);
+    });
+  });
 });

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
+import { canMove, settlementOf } from "../core/message.ts";
 import type { LaneRecord } from "../core/record.ts";
 import { asLate } from "../ledger/settle-plan.ts";
 import { changeOf, type Outcome, retryDelayMs } from "./outcome.ts";
@@ -17,6 +18,40 @@ test("taken is captured; taken after guaranteed_by is refunded", () => {
     money: "capture",
   });
   expect(changeOf(record({ guaranteedByMs: 999 }), accepted)).toMatchObject({ to: "sent", money: "refund" });
+});
+
+test("a change says what it changes: the record, from sending, and who took it or why not", () => {
+  const of = record({ guaranteedByMs: 999 });
+  expect(changeOf(of, accepted)).toEqual({
+    record: of,
+    from: "sending",
+    to: "sent",
+    money: "refund",
+    operator: "A",
+    operatorMessageId: "a1",
+    reason: "taken after guaranteed_by",
+  });
+  expect(changeOf(record(), accepted).reason).toBeNull();
+  expect(changeOf(of, refused(true))).toEqual({
+    record: of,
+    from: "sending",
+    to: "failed",
+    money: "refund",
+    operator: null,
+    operatorMessageId: null,
+    reason: "A: 503 busy",
+  });
+  expect(changeOf(of, unknown)).toMatchObject({ from: "sending", operatorMessageId: null });
+});
+
+test("every outcome at every attempt is a move of the machine, with the money that its status asks for", () => {
+  for (const outcome of [accepted, refused(true), refused(false), unknown]) {
+    for (let attempt = 0; attempt < MESSAGE_ATTEMPTS_MAX; attempt++) {
+      const { from, to, money } = changeOf(record({ attempt }), outcome);
+      expect(canMove(from, to)).toBe(true);
+      expect(money).toBe(settlementOf(to));
+    }
+  }
 });
 
 test("refused for the moment is queued again while attempts are left; refused for good ends at once", () => {

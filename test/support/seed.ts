@@ -36,6 +36,8 @@ export function holds<T>(
   fc.assert(fc.property(arbitrary, property), {
     seed: printedSeed(name),
     numRuns: runs,
+    // Mutation tests want to know that it fails, not the smallest example.
+    endOnFailure: process.env.SHRINK === "0",
     ...(path === undefined ? {} : { path }),
     reporter: (run) => {
       if (!run.failed) return;

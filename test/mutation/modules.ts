@@ -1,0 +1,18 @@
+// The pure modules that decide about money, each with the tests that have to kill its mutants. Small test
+// files on purpose: every mutant runs them all.
+
+export type Module = { file: string; tests: readonly string[] };
+
+export const MODULES: readonly Module[] = [
+  { file: "src/core/money.ts", tests: ["src/core/money.test.ts"] },
+  { file: "src/core/parts.ts", tests: ["src/core/parts.test.ts", "src/core/parts-laws.test.ts"] },
+  { file: "src/core/message.ts", tests: ["src/core/message.test.ts"] },
+  { file: "src/ledger/grant.ts", tests: ["src/ledger/grant.test.ts"] },
+  { file: "src/ledger/posting.ts", tests: ["src/ledger/posting.test.ts"] },
+  { file: "src/ledger/settle-plan.ts", tests: ["src/ledger/settle-plan.test.ts"] },
+  { file: "src/ingest/lease-table.ts", tests: ["src/ingest/lease-table.test.ts"] },
+  { file: "src/sender/outcome.ts", tests: ["src/sender/outcome.test.ts"] },
+];
+
+/** Killed mutants of each hundred, for each module and for all together. */
+export const KILLED_PERCENT_MIN = 85;
