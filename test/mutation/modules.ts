@@ -10,6 +10,7 @@ export const MODULES: readonly Module[] = [
   { file: "src/ledger/grant.ts", tests: ["src/ledger/grant.test.ts"] },
   { file: "src/ledger/posting.ts", tests: ["src/ledger/posting.test.ts"] },
   { file: "src/ledger/settle-plan.ts", tests: ["src/ledger/settle-plan.test.ts"] },
+  { file: "src/ledger/sql-text.ts", tests: ["src/ledger/sql-text.test.ts"] },
   { file: "src/ingest/lease-table.ts", tests: ["src/ingest/lease-table.test.ts"] },
   { file: "src/sender/outcome.ts", tests: ["src/sender/outcome.test.ts"] },
 ];

@@ -1,0 +1,76 @@
+// Pieces of SQL text: what goes in comes out, and nothing a customer wrote can end its literal.
+
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { holds } from "../../test/support/seed.ts";
+import { blob, dateTime, quote, rows } from "./sql-text.ts";
+
+/** Reads a MySQL string literal by the rules of its manual, "String Literals"; null when it is not one alone. */
+function read(literal: string): string | null {
+  if (!literal.startsWith("'")) return null;
+  const named: Record<string, string> = { "0": "\0", b: "\b", n: "\n", r: "\r", t: "\t", Z: "\x1a" };
+  let text = "";
+  for (let at = 1; at < literal.length; at++) {
+    const c = literal.charAt(at);
+    if (c === "'") {
+      if (at === literal.length - 1) return text;
+      if (literal.charAt(at + 1) !== "'") return null;
+      text += "'";
+      at++;
+    } else if (c === "\\") {
+      const next = literal.charAt(++at);
+      text += named[next] ?? next;
+    } else text += c;
+  }
+  return null;
+}
+
+describe("quoted text", () => {
+  test("plain text stands between quotes, and nothing is NULL", () => {
+    expect(quote("سلام 1")).toBe("'سلام 1'");
+    expect(quote("")).toBe("''");
+    expect(quote(null)).toBe("NULL");
+  });
+
+  test("each character that MySQL reads as more than itself is escaped", () => {
+    for (const c of ["'", '"', "\\", "\0", "\b", "\t", "\n", "\r", "\x1a"]) {
+      const literal = quote(`a${c}b`);
+      expect([c, literal.includes("\\"), read(literal)]).toEqual([c, true, `a${c}b`]);
+    }
+  });
+
+  test("any text is read back as itself, whatever it holds", () => {
+    const nasty = fc.array(fc.constantFrom("'", "\\", '"', "\0", "\n", "\x1a", "--", ";", "%", "سلام", "a"));
+    const any = fc.oneof(
+      nasty.map((all) => all.join("")),
+      fc.string({ unit: "grapheme" }),
+      fc.string(),
+    );
+    holds("quote", any, (text) => expect(read(quote(text))).toBe(text));
+  });
+});
+
+describe("times", () => {
+  test("a time is a literal of UTC to the millisecond", () => {
+    expect(dateTime(0)).toBe("'1970-01-01 00:00:00.000'");
+    expect(dateTime(Date.UTC(2026, 10, 21, 23, 59, 59, 7))).toBe("'2026-11-21 23:59:59.007'");
+    expect(dateTime(Date.UTC(2026, 10, 21, 23, 59, 59, 42))).toBe("'2026-11-21 23:59:59.042'");
+    expect(dateTime(Date.UTC(2026, 10, 22))).toBe("'2026-11-22 00:00:00.000'");
+  });
+
+  test("every time, in whatever order they come, is that of its ISO form", () => {
+    const start = Date.UTC(2026, 0, 1);
+    const near = fc.integer({ min: start, max: start + 5_000 });
+    const any = fc.array(fc.oneof(near, fc.integer({ min: 0, max: Date.UTC(9999, 0, 1) })), { minLength: 1 });
+    holds("dateTime", any, (times) => {
+      for (const ms of times)
+        expect(dateTime(ms)).toBe(`'${new Date(ms).toISOString().slice(0, 23).replace("T", " ")}'`);
+    });
+  });
+});
+
+test("bytes and rows are written for VALUES tables", () => {
+  expect(blob(Buffer.from([0, 255, 39]))).toBe("FROM_BASE64('AP8n')");
+  expect(rows([[1, "'a'"], [2]])).toBe("ROW(1,'a'),ROW(2)");
+  expect(rows([])).toBe("");
+});
