@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { holds } from "../../test/support/seed.ts";
 import { blob, dateTime, quote, rows } from "./sql-text.ts";
 
-/** Reads a MySQL string literal by the rules of its manual, "String Literals"; null when it is not one alone. */
+/** Reads a MySQL string literal by its manual, "String Literals"; null when it is not one alone. */
 function read(literal: string): string | null {
   if (!literal.startsWith("'")) return null;
   const named: Record<string, string> = { "0": "\0", b: "\b", n: "\n", r: "\r", t: "\t", Z: "\x1a" };
