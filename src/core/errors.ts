@@ -82,6 +82,13 @@ export const ERRORS = {
     true,
     "The balance is enough, but another process holds part of it for the moment.",
   ),
+  check_too_long: row(
+    503,
+    "Check took too long",
+    true,
+    "These books are too large to be checked while a client waits. Whoever runs Sluice can check them with " +
+      "`./sluice reconcile`.",
+  ),
   reports_unavailable: row(503, "Reports unavailable", true, "The reporting database can't be reached."),
 } as const satisfies Record<string, ErrorRow>;
 

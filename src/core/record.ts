@@ -129,16 +129,21 @@ export function packEvents(statuses: readonly StatusRow[], entries: readonly Led
  * times the longest line under the bound. @throws RecordError
  */
 export function unpackEvents(buf: Uint8Array): Events {
-  const value = unpack(buf);
-  if (!Array.isArray(value) || value.length !== 3) throw new RecordError("events must be an array of 3");
-  const [version, statuses, entries] = value as unknown[];
-  if (version !== VERSION) throw new RecordError(`unknown version of events: ${String(version)}`);
-  if (!Array.isArray(statuses) || !Array.isArray(entries)) throw new RecordError("events must be arrays");
+  const [statuses, entries] = eventTuples(buf);
   let status = "";
   for (const tuple of statuses) status += `${statusLine(fromStatusTuple(tuple))}\n`;
   let ledger = "";
   for (const tuple of entries) ledger += `${ledgerLine(fromLedgerTuple(tuple))}\n`;
   return { status, ledger };
+}
+
+/**
+ * Unix milliseconds of the row's events, in no order: how far back what it holds may go. @throws RecordError
+ */
+export function unpackEventTimes(buf: Uint8Array): number[] {
+  const [statuses, entries] = eventTuples(buf);
+  const statusTimes = statuses.map((tuple) => fromStatusTuple(tuple).updatedAtMs);
+  return [...statusTimes, ...entries.map((tuple) => fromLedgerTuple(tuple).createdAtMs)];
 }
 
 /**
@@ -165,6 +170,15 @@ export function ledgerLine(row: LedgerRow): string {
     `"op":"${row.op}",` +
     `"customer_id":${row.customerId},"amount":${row.amount},"created_at_ms":${row.createdAtMs}}`
   );
+}
+
+function eventTuples(buf: Uint8Array): [statuses: unknown[], entries: unknown[]] {
+  const value = unpack(buf);
+  if (!Array.isArray(value) || value.length !== 3) throw new RecordError("events must be an array of 3");
+  const [version, statuses, entries] = value as unknown[];
+  if (version !== VERSION) throw new RecordError(`unknown version of events: ${String(version)}`);
+  if (!Array.isArray(statuses) || !Array.isArray(entries)) throw new RecordError("events must be arrays");
+  return [statuses, entries];
 }
 
 function toTuple(r: LaneRecord): LaneTuple {

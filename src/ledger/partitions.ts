@@ -6,6 +6,7 @@
 import { ulidDayPrefix } from "../core/id.ts";
 import { type Connection, errorNumber, type Pool } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
+import { ownTables } from "./tables-lock.ts";
 
 export type PartitionOptions = { nowMs: number; daysAhead?: number };
 /** `busy`: reconcile or a long transaction held the tables; call again later. */
@@ -24,29 +25,19 @@ const ATTEMPTS = 3;
 const DAY_MS = 86_400_000;
 const LOCK_WAIT_ERROR = 1205;
 
-/** Reconcile holds this too: DDL under its snapshot would end it (1412, table definition has changed). */
-export const tablesLockName = (database: string): string => `sluice-tables:${database}`.slice(0, 64);
-
 /**
  * Makes today's partitions and those of the days ahead. Safe to call at any time and from several processes.
  */
 export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise<PartitionResult> {
   return pool.use(async (conn) => {
-    const [{ database } = { database: "" }] = await conn.query<{ database: string }[]>(
-      "SELECT DATABASE() AS `database`",
-    );
-    const name = tablesLockName(database);
-    const [lock] = await conn.query<{ got: number | null }[]>("SELECT GET_LOCK(?, ?) AS got", [
-      name,
-      LOCK_WAIT_S,
-    ]);
-    if (lock?.got !== 1) return { kind: "busy" };
+    const lock = await ownTables(conn, LOCK_WAIT_S);
+    if (lock === null) return { kind: "busy" };
     try {
       await conn.query(`SET SESSION lock_wait_timeout = ${LOCK_WAIT_S}`);
       return await ensureAll(conn, options);
     } finally {
       await conn.query("SET SESSION lock_wait_timeout = DEFAULT");
-      await conn.query("SELECT RELEASE_LOCK(?)", [name]);
+      await lock.release();
     }
   });
 }

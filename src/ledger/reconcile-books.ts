@@ -1,329 +1,227 @@
-// Reconcile's view of MySQL: sums per customer from one snapshot, what they must equal, and the entries of
-// customers that differ.
+// Reconcile's view of MySQL: sums per customer, of entries, messages, leases, top-ups and claims, all from
+// the caller's one snapshot. Leaves what they must equal to reconcile-check.ts.
 // A fingerprint, the sum of CRC32('<id>:<amount>') over rows, tells that two sets of rows are the same
-// without joining them; only customers whose sums or fingerprints differ are read row by row. Bound: one row
-// a customer, day and op in memory.
+// without joining them; only customers whose sums or fingerprints differ are read row by row. Bounds: two
+// scans (entries, messages) of the customers asked for; in memory a row a customer, day and op or status.
 
-import { STATUSES, settlementOf } from "../core/message.ts";
+import { settlementOf, type Status } from "../core/message.ts";
+import { unpackEventTimes } from "../core/record.ts";
 import type { Connection } from "../platform/mysql.ts";
-import { type Drift, type DriftEntry, ENTRIES_NAMED_MAX, type Invariant } from "./reconcile-result.ts";
+import { isEverybody, type Scope } from "./reconcile-result.ts";
 
 export type Sum = { count: number; amount: number; fingerprint: string };
-/** Entries of one customer, day and op. */
-export type DaySum = Sum & { customerId: number; day: string; op: string };
+/**
+ * Rows of one customer, day and op (or status). `young` ones may still be on their way to ClickHouse; a
+ * message's fingerprint here is that of its newest event.
+ */
+export type DaySum = Sum & { customerId: number; day: string; what: string; young: boolean };
 
 export type CustomerBooks = {
   balance: number;
   reserved: number;
   unspent: number;
+  /** The smallest of spent, unspent and granted over all leases. */
+  leaseLowest: number;
   /** By op */
   entries: Map<string, Sum>;
-  /** By what must have happened to the money: capture, refund, nothing yet (open, unknown). */
-  messages: Map<string, Sum>;
+  /** By status; amounts are costs. */
+  messages: Map<Status, Sum>;
+  /** Those of them that a claim covers: `sending` and `unknown`. */
+  claimed: Map<Status, Sum>;
   topups: Sum;
 };
 export type Books = {
+  scope: Scope;
   customers: Map<number, CustomerBooks>;
-  days: DaySum[];
+  entryDays: DaySum[];
+  statusDays: DaySum[];
   /** MySQL's clock when the snapshot was taken. */
   nowMs: number;
+  /** What was written after this is young. */
+  cutoffMs: number;
   eventRows: number;
-  openMessages: number;
+  /** Nothing older than this waits in the outbox. */
+  outboxFromMs: number;
   messages: number;
   entries: number;
 };
 
-const NO_ROWS: Sum = { count: 0, amount: 0, fingerprint: "0" };
-const settledBy = (by: "capture" | "refund") =>
-  STATUSES.filter((status) => settlementOf(status) === by).map((status) => `'${status}'`);
-const CAPTURED = settledBy("capture");
-const REFUNDED = settledBy("refund");
-const MONEY_OF_STATUS =
-  `CASE WHEN status IN (${CAPTURED}) THEN 'capture' WHEN status IN (${REFUNDED}) ` +
-  `THEN 'refund' WHEN status = 'unknown' THEN 'unknown' ELSE 'open' END`;
+/** Relay, broker and flush take a second or two; a restart of one of them takes less than this. */
+export const PENDING_MS = 60_000;
+export const NO_ROWS: Sum = { count: 0, amount: 0, fingerprint: "0" };
+const EPOCH_DAYS = 719_528; // TO_DAYS('1970-01-01')
+const DAY_MS = 86_400_000;
+
+export const ofScope = (scope: Scope, alias = ""): string =>
+  isEverybody(scope) ? "TRUE" : `${alias}customer_id BETWEEN ${Number(scope.low)} AND ${Number(scope.high)}`;
+
+// A few customers' messages are found by their reserve entries, whose key is led by customer_id; only the run
+// over everybody reads every message, and so finds one that has no entry at all.
+export const messagesOf = (scope: Scope, entryRange = ""): string =>
+  isEverybody(scope)
+    ? "messages AS m"
+    : `(SELECT customer_id, entry_id FROM wallet_ledger WHERE ${ofScope(scope)} ${entryRange} ` +
+      "AND leg = 'open' AND op = 'reserve') AS l " +
+      "STRAIGHT_JOIN messages AS m ON m.id = l.entry_id AND m.customer_id = l.customer_id";
+
+/** The status and sequence of a message's newest event: `sending` is none, so `queued` before it. */
+export const EVENT_STATUS = "IF(m.status = 'sending', 'queued', m.status)";
+export const EVENT_SEQUENCE = "m.sequence - (m.status = 'sending')";
 
 const sums = (id: string, amount: string): string =>
-  `COUNT(*) AS count, CAST(SUM(${amount}) AS SIGNED) AS amount, CAST(SUM(CRC32(CONCAT(${id}, ':', ` +
-  `${amount}))) AS CHAR) AS fingerprint`;
+  `COUNT(*) AS count, CAST(SUM(${amount}) AS SIGNED) AS amount, ` +
+  `CAST(SUM(CRC32(CONCAT(${id}, ':', ${amount}))) AS CHAR) AS fingerprint`;
 
-/** Inside the caller's snapshot. */
-export async function readBooks(conn: Connection, customerId: number | null): Promise<Books> {
-  const one = customerId === null ? "" : `WHERE customer_id = ${Number(customerId)}`;
+/** Inside the caller's snapshot. `allOld`: nothing counts as young, whoever asks knows that all is quiet. */
+export async function readBooks(conn: Connection, scope: Scope, { allOld = false } = {}): Promise<Books> {
+  const books = await begun(conn, scope, allOld ? -DAY_MS : PENDING_MS);
+  const wallets = await conn.query<{ customer_id: number; balance: number; reserved: number }[]>(
+    `SELECT customer_id, balance, reserved FROM wallet_accounts WHERE ${ofScope(scope)}`,
+  );
+  for (const { customer_id, balance, reserved } of wallets)
+    Object.assign(customerOf(books, customer_id), { balance, reserved });
+  const leases = await conn.query<{ customer_id: number; unspent: number; lowest: number }[]>(
+    `SELECT customer_id, CAST(SUM(granted - spent) AS SIGNED) AS unspent,
+       MIN(LEAST(granted - spent, spent, granted)) AS lowest
+     FROM credit_leases WHERE ${ofScope(scope)} GROUP BY customer_id`,
+  );
+  for (const { customer_id, unspent, lowest } of leases)
+    Object.assign(customerOf(books, customer_id), { unspent: Number(unspent), leaseLowest: Number(lowest) });
+  const topups = await conn.query<(Sum & { customer_id: number })[]>(
+    `SELECT customer_id, ${sums("entry_id", "amount")} FROM topups WHERE ${ofScope(scope)}
+     GROUP BY customer_id`,
+  );
+  for (const row of topups) customerOf(books, row.customer_id).topups = sumOf(row);
+  await readEntries(conn, books);
+  await readMessages(conn, books);
+  await readClaimed(conn, books);
+  return books;
+}
+
+async function begun(conn: Connection, scope: Scope, youngMs: number): Promise<Books> {
   const [state] = await conn.query<{ now_ms: number; events: number }[]>(
     `SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) AS now_ms,
        (SELECT COUNT(*) FROM outbox WHERE lane = 'events') AS events`,
   );
-  const books: Books = {
+  const nowMs = Number(state?.now_ms);
+  // Rows leave in the order of their ids, but for deferred ones, which keep theirs.
+  const [oldest] = await conn.query<{ payload: Buffer }[]>(
+    "SELECT payload FROM outbox WHERE lane = 'events' ORDER BY id LIMIT 1",
+  );
+  return {
+    scope,
     customers: new Map(),
-    days: [],
-    nowMs: Number(state?.now_ms),
+    entryDays: [],
+    statusDays: [],
+    nowMs,
+    cutoffMs: nowMs - youngMs,
     eventRows: Number(state?.events),
-    openMessages: 0,
+    outboxFromMs: oldest === undefined ? Number.POSITIVE_INFINITY : oldestEventMs(oldest.payload),
     messages: 0,
     entries: 0,
   };
-  const wallets = await conn.query<{ customer_id: number; balance: number; reserved: number }[]>(
-    `SELECT customer_id, balance, reserved FROM wallet_accounts ${one}`,
-  );
-  for (const w of wallets)
-    Object.assign(customerOf(books, w.customer_id), { balance: w.balance, reserved: w.reserved });
-  const leases = await conn.query<{ customer_id: number; unspent: number }[]>(
-    `SELECT customer_id, CAST(SUM(granted - spent) AS SIGNED) AS unspent FROM credit_leases ${one} ` +
-      `GROUP BY customer_id`,
-  );
-  for (const lease of leases) customerOf(books, lease.customer_id).unspent = Number(lease.unspent);
-  await readEntries(conn, books, one);
-  await readMessages(conn, books, one);
-  const topups = await conn.query<(Sum & { customer_id: number })[]>(
-    `SELECT customer_id, ${sums("entry_id", "amount")} FROM topups ${one} GROUP BY customer_id`,
-  );
-  for (const row of topups) customerOf(books, row.customer_id).topups = sumOf(row);
-  return books;
 }
 
-async function readEntries(conn: Connection, books: Books, one: string): Promise<void> {
-  const rows = await conn.query<(Sum & { customer_id: number; day: string; op: string })[]>(
-    `SELECT customer_id, DATE_FORMAT(created_at, '%Y-%m-%d') AS day, op, ${sums("entry_id", "amount")}
-     FROM wallet_ledger ${one} GROUP BY customer_id, day, op`,
+/** A row that can't be read hides what it holds: everything may be in it. */
+function oldestEventMs(payload: Buffer): number {
+  try {
+    return Math.min(...unpackEventTimes(payload)) - PENDING_MS;
+  } catch {
+    return 0;
+  }
+}
+
+async function readEntries(conn: Connection, books: Books): Promise<void> {
+  const rows = await conn.query<(Sum & Group & { op: string })[]>(
+    `SELECT customer_id, TO_DAYS(created_at) AS day, op, created_at >= ${at(books.cutoffMs)} AS young,
+       ${sums("entry_id", "amount")}
+     FROM wallet_ledger WHERE ${ofScope(books.scope)} GROUP BY customer_id, day, op, young`,
   );
   for (const row of rows) {
     const { entries } = customerOf(books, row.customer_id);
     const sum = sumOf(row);
-    books.days.push({ ...sum, customerId: row.customer_id, day: row.day, op: row.op });
+    books.entryDays.push({ ...sum, ...groupOf(row), what: row.op });
     entries.set(row.op, added(entries.get(row.op) ?? NO_ROWS, sum));
     books.entries += sum.count;
   }
 }
 
-async function readMessages(conn: Connection, books: Books, one: string): Promise<void> {
-  // One customer's are found by their reserve entries; only the run over all customers reads every message,
-  // and so finds one that has no entry at all.
-  const from =
-    one === ""
-      ? "messages AS m"
-      : `(SELECT entry_id FROM wallet_ledger ${one} AND leg = 'open' AND op = 'reserve') AS l ` +
-        "STRAIGHT_JOIN messages AS m ON m.id = l.entry_id";
-  const rows = await conn.query<(Sum & { customer_id: number; money: string })[]>(
-    `SELECT m.customer_id, ${MONEY_OF_STATUS} AS money, ${sums("m.id", "m.cost")} FROM ${from} ` +
-      `GROUP BY m.customer_id, money`,
+async function readMessages(conn: Connection, books: Books): Promise<void> {
+  const rows = await conn.query<(Sum & Group & { status: Status; event_fingerprint: string })[]>(
+    `SELECT m.customer_id, TO_DAYS(m.created_at) AS day, m.status,
+       m.updated_at >= ${at(books.cutoffMs)} AS young, ${sums("m.id", "m.cost")},
+       CAST(SUM(CRC32(CONCAT(m.id, ':', ${EVENT_STATUS}, ':', ${EVENT_SEQUENCE}))) AS CHAR)
+         AS event_fingerprint
+     FROM ${messagesOf(books.scope)} GROUP BY m.customer_id, day, m.status, young`,
   );
   for (const row of rows) {
     const sum = sumOf(row);
-    customerOf(books, row.customer_id).messages.set(row.money, sum);
+    const { messages } = customerOf(books, row.customer_id);
+    messages.set(row.status, added(messages.get(row.status) ?? NO_ROWS, sum));
     books.messages += sum.count;
-    if (row.money === "open") books.openMessages += sum.count;
+    const what = row.status === "sending" ? "queued" : row.status;
+    books.statusDays.push({ ...sum, ...groupOf(row), what, fingerprint: String(row.event_fingerprint) });
   }
 }
 
-/** Every invariant that MySQL alone decides. */
-export async function checkBooks(conn: Connection, books: Books): Promise<Drift[]> {
-  const drifts: Drift[] = [];
-  for (const [customerId, c] of books.customers) {
-    const of = (op: string) => (c.entries.get(op) ?? NO_ROWS).amount;
-    const say = (invariant: Invariant, detail: string, expected: number, found: number) => {
-      if (expected !== found) drifts.push(driftOf(invariant, customerId, detail, expected, found));
-    };
-    const backed = of("capture") + of("refund") + of("release");
-    say(
-      "balance_equals_entries",
-      "wallet balance and the sum of its entries",
-      of("topup") - of("grant") + of("refund") + of("release"),
-      c.balance,
-    );
-    say(
-      "reserved_equals_entries",
-      "wallet reserved and the sum of its entries",
-      of("grant") - backed,
-      c.reserved,
-    );
-    const open = added(c.messages.get("open") ?? NO_ROWS, c.messages.get("unknown") ?? NO_ROWS);
-    say(
-      "reserved_equals_leases_and_messages",
-      "reserved, and unspent leases with messages not settled",
-      c.unspent + open.amount,
-      c.reserved,
-    );
-    if (c.balance < 0 || c.reserved < 0 || c.unspent < 0)
-      drifts.push(
-        driftOf(
-          "never_negative",
-          customerId,
-          "balance, reserved or a lease is negative",
-          0,
-          Math.min(c.balance, c.reserved, c.unspent),
-        ),
-      );
-    if (!messagesMatch(c)) drifts.push(...(await checkMessages(conn, customerId)));
-    if (!equal(c.topups, c.entries.get("topup") ?? NO_ROWS))
-      drifts.push(...(await checkTopups(conn, customerId)));
-  }
-  return drifts;
-}
-
-function messagesMatch(c: CustomerBooks): boolean {
-  const all = [...c.messages.values()].reduce(added, NO_ROWS);
-  const same = (op: string) => equal(c.entries.get(op) ?? NO_ROWS, c.messages.get(op) ?? NO_ROWS);
-  return equal(c.entries.get("reserve") ?? NO_ROWS, all) && same("capture") && same("refund");
-}
-
-// One row a message that breaks a rule. An express message taken too late is `sent` and refunded, which is as
-// promised.
-const MESSAGE_PROBLEMS = `
-  SELECT m.id AS entry_id, m.status, m.cost AS amount, o.op AS open_op, o.amount AS open_amount, c.op
-  AS close_op, c.amount AS close_amount,
-    CASE WHEN o.op IS NULL OR o.op <> 'reserve'
-    OR o.amount <> m.cost THEN 'reserve' ELSE 'close' END AS broken
-  FROM messages m
-  LEFT JOIN wallet_ledger o ON o.customer_id = m.customer_id AND o.entry_id = m.id AND o.leg = 'open'
-  LEFT JOIN wallet_ledger c ON c.customer_id = m.customer_id AND c.entry_id = m.id AND c.leg = 'close'
-  WHERE m.customer_id = ? AND NOT (
-    o.op <=> 'reserve' AND o.amount <=> m.cost AND (c.amount IS NULL OR c.amount = m.cost) AND
-    CASE WHEN m.status IN (${CAPTURED}) THEN c.op <=> 'capture' OR (m.lane = 'express' AND c.op <=> 'refund')
-         WHEN m.status IN (${REFUNDED}) THEN c.op <=> 'refund'
-         ELSE c.op IS NULL END)
-  ORDER BY m.id`;
-
-const ENTRIES_WITHOUT_MESSAGE = `
-  SELECT e.entry_id, e.op, e.amount FROM wallet_ledger e
-  LEFT JOIN messages m ON m.id = e.entry_id AND m.customer_id = e.customer_id
-  WHERE e.customer_id = ? AND e.op IN ('reserve', 'capture', 'refund') AND m.id IS NULL ORDER BY e.entry_id`;
-
-type Problem = {
-  entry_id: string;
-  status: string;
-  amount: number;
-  open_op: string | null;
-  open_amount: number | null;
-  close_op: string | null;
-  close_amount: number | null;
-  broken: "reserve" | "close";
-};
-
-async function checkMessages(conn: Connection, customerId: number): Promise<Drift[]> {
-  const problems = await conn.query<Problem[]>(MESSAGE_PROBLEMS, [customerId]);
-  const entries = problems.map((p) => ({
-    ...entryOf(
-      p.entry_id,
-      p.broken === "reserve" ? p.open_op : p.close_op,
-      p.broken === "reserve" ? p.open_amount : p.close_amount,
-    ),
-    detail: `message is ${p.status} and costs ${p.amount}`,
-    broken: p.broken,
-  }));
-  const orphans = await conn.query<{ entry_id: string; op: string; amount: number }[]>(
-    ENTRIES_WITHOUT_MESSAGE,
-    [customerId],
+// A message may be named by an old claim beside its present one.
+async function readClaimed(conn: Connection, books: Books): Promise<void> {
+  const rows = await conn.query<(Sum & { customer_id: number; status: Status })[]>(
+    `SELECT customer_id, status, ${sums("id", "cost")} FROM (
+       SELECT DISTINCT m.id, m.customer_id, m.status, m.cost FROM ${CLAIMED_IDS}
+       STRAIGHT_JOIN messages AS m ON m.id = j.id
+       WHERE m.status = IF(c.kind = 'sending', 'sending', 'unknown') AND ${ofScope(books.scope, "m.")}
+     ) AS claimed GROUP BY customer_id, status`,
   );
-  return [
-    ...listed(
-      "message_has_one_reserve",
-      customerId,
-      "messages without a reserve of their cost",
-      entries.filter((e) => e.broken === "reserve"),
-    ),
-    ...listed(
-      "message_close_matches_status",
-      customerId,
-      "messages whose capture or refund isn't what their status asks for",
-      entries.filter((e) => e.broken === "close"),
-    ),
-    ...listed(
-      "entry_has_message",
-      customerId,
-      "entries of messages that don't exist",
-      orphans.map((o) => entryOf(o.entry_id, o.op, o.amount)),
-    ),
-  ];
+  for (const row of rows) customerOf(books, row.customer_id).claimed.set(row.status, sumOf(row));
 }
 
-async function checkTopups(conn: Connection, customerId: number): Promise<Drift[]> {
-  const rows = await conn.query<{ entry_id: string; op: string | null; amount: number; detail: string }[]>(
-    `SELECT t.entry_id, e.op, t.amount, 'a top-up without its entry' AS detail FROM topups t
-     LEFT JOIN wallet_ledger e ON e.customer_id = t.customer_id AND e.entry_id = t.entry_id AND e.leg = 'open'
-     WHERE t.customer_id = ? AND NOT (e.op <=> 'topup' AND e.amount <=> t.amount)
-     UNION ALL
-     SELECT e.entry_id, e.op, e.amount, 'an entry without its top-up' FROM wallet_ledger e
-     LEFT JOIN topups t ON t.customer_id = e.customer_id AND t.entry_id = e.entry_id
-     WHERE e.customer_id = ? AND e.op = 'topup' AND t.entry_id IS NULL`,
-    [customerId, customerId],
-  );
-  return listed("topup_has_entry", customerId, "top-ups and their entries", rows);
+/** The ids of all claims, as column `j.id` beside the claim `c`. */
+export const CLAIMED_IDS =
+  `claims AS c CROSS JOIN JSON_TABLE(CONCAT('["', REPLACE(c.ids, ',', '","'), '"]'), '$[*]' ` +
+  "COLUMNS (id CHAR(26) CHARACTER SET ascii COLLATE ascii_bin PATH '$')) AS j";
+
+/** Cost of messages whose money is still reserved. */
+export function openOf(c: CustomerBooks): Sum {
+  return settledAs(c, null);
 }
 
-export const entryOf = (
-  entry_id: string,
-  op: string | null,
-  amount: number | null,
-  detail = "",
-): DriftEntry => ({
-  entry_id,
-  op,
-  amount: amount === null ? null : Number(amount),
-  detail,
-});
-
-/** One drift that names the first of these entries, or none. */
-export function listed(
-  invariant: Invariant,
-  customerId: number,
-  detail: string,
-  entries: DriftEntry[],
-): Drift[] {
-  if (entries.length === 0) return [];
-  const named = entries
-    .slice(0, ENTRIES_NAMED_MAX)
-    .map(({ entry_id, op, amount, detail: why }) => ({ entry_id, op, amount, detail: why }));
-  return [
-    {
-      ...driftOf(invariant, customerId, detail, 0, entries.length),
-      entries: named,
-      entries_total: entries.length,
-    },
-  ];
-}
-
-export function driftOf(
-  invariant: Invariant,
-  customerId: number,
-  detail: string,
-  expected: number,
-  found: number,
-): Drift {
-  return {
-    invariant,
-    customer_id: String(customerId),
-    detail,
-    expected,
-    found,
-    entries: [],
-    entries_total: 0,
-  };
+/** Messages by what must have happened to their money. */
+export function settledAs(c: CustomerBooks, money: "capture" | "refund" | null): Sum {
+  let sum = NO_ROWS;
+  for (const [status, of] of c.messages) if (settlementOf(status) === money) sum = added(sum, of);
+  return sum;
 }
 
 export const equal = (a: Sum, b: Sum): boolean =>
   a.count === b.count && a.amount === b.amount && a.fingerprint === b.fingerprint;
 
-function added(a: Sum, b: Sum): Sum {
+export function added(a: Sum, b: Sum): Sum {
   const fingerprint = String(BigInt(a.fingerprint) + BigInt(b.fingerprint));
   return { count: a.count + b.count, amount: a.amount + b.amount, fingerprint };
 }
+
+/** A DATETIME(3) literal. */
+export const at = (ms: number): string => `'${new Date(ms).toISOString().slice(0, 23).replace("T", " ")}'`;
+export const dayOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);
+
+type Group = { customer_id: number; day: number; young: number };
+const groupOf = ({ customer_id, day, young }: Group): Pick<DaySum, "customerId" | "day" | "young"> => ({
+  customerId: customer_id,
+  day: dayOf((Number(day) - EPOCH_DAYS) * DAY_MS),
+  young: Number(young) === 1,
+});
 
 function sumOf(row: Sum): Sum {
   return { count: Number(row.count), amount: Number(row.amount), fingerprint: String(row.fingerprint) };
 }
 
 function customerOf(books: Books, customerId: number): CustomerBooks {
-  let books1 = books.customers.get(customerId);
-  if (books1 === undefined) {
-    books1 = {
-      balance: 0,
-      reserved: 0,
-      unspent: 0,
-      entries: new Map(),
-      messages: new Map(),
-      topups: NO_ROWS,
-    };
-    books.customers.set(customerId, books1);
+  let found = books.customers.get(customerId);
+  if (found === undefined) {
+    const none = { balance: 0, reserved: 0, unspent: 0, leaseLowest: 0, topups: NO_ROWS };
+    found = { ...none, entries: new Map(), messages: new Map(), claimed: new Map() };
+    books.customers.set(customerId, found);
   }
-  return books1;
+  return found;
 }

@@ -1,251 +1,206 @@
-// Reconcile's comparison of MySQL's entries with ClickHouse's, by customer and the day of the entry's own
-// time. Days that differ are cut into seconds and only seconds that differ are read entry by entry, so under
-// load that is the last few. An entry that ClickHouse lacks is pending while it may be on its way: event rows
-// wait in the outbox, it is younger than PENDING_MS by MySQL's clock, or ClickHouse hasn't come that far in
-// the topic. One that MySQL lacks is looked for again in MySQL as it is now, since ClickHouse is read after
-// the snapshot. Days older than ClickHouse keeps entries are compared by their sums.
+// Reconcile's comparison with ClickHouse, by customer and day: which of its drifts each difference is, and
+// what is to be sent again. Entries older than ClickHouse keeps them are compared by their sums; messages for
+// as long as MySQL keeps them. Leaves the way to find differences to reconcile-compare.ts, and SQL to
+// reconcile-entries.ts and reconcile-statuses.ts.
 
+import type { LedgerOp } from "../core/record.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
-import type { Connection, Pool } from "../platform/mysql.ts";
-import type { Drift, DriftEntry } from "./reconcile-result.ts";
-import { type Books, type DaySum, driftOf, entryOf, listed } from "./reconcile-books.ts";
+import { type Books, type DaySum, dayOf } from "./reconcile-books.ts";
+import {
+  daysThatDiffer,
+  type Difference,
+  differencesOf,
+  type EventRow,
+  paired,
+  type Reached,
+  sameSum,
+  type Stream,
+} from "./reconcile-compare.ts";
+import { entriesStream, entrySums, keyOf, type StreamDeps } from "./reconcile-entries.ts";
+import {
+  type Drift,
+  type DriftEntry,
+  driftOf,
+  type Invariant,
+  isEverybody,
+  listed,
+  type Missing,
+} from "./reconcile-result.ts";
+import { daysWithMessages, statusesStream, statusSums } from "./reconcile-statuses.ts";
 
-export type EventsDeps = { pool: Pool; clickhouse: Clickhouse; conn: Connection };
-export type EventsCheck = { drifts: Drift[]; pending: number };
+export type EventsCheck = {
+  drifts: Drift[];
+  pending: { entries: number; statuses: number };
+  missing: Missing;
+  /** ClickHouse's sums. */
+  entryDays: DaySum[];
+  statusDays: DaySum[];
+};
 
-/** Relay, broker and flush take a second or two; a restart of one of them takes less than this. */
-const PENDING_MS = 60_000;
 const DAY_MS = 86_400_000;
 // wallet_ledger's TTL is 30 days; the sums of closed days begin where it may have started to drop.
 const ENTRY_DAYS = 28;
-/** Entries of one side that are read one by one in one go: some 30 MB. */
-const ENTRIES_READ_MAX = 200_000;
-/** Seconds of a day that are looked into: their list stays under ClickHouse's 256 KiB for a statement. */
-const SECONDS_READ_MAX = 10_000;
+/** Days that MySQL keeps messages (docs/ARCHITECTURE.md, "Partitions"). */
+const STATUS_DAYS = 90;
 
+/** `hidden`: ops whose entries nobody is told of. */
 export async function checkEvents(
-  deps: EventsDeps,
+  deps: StreamDeps,
   books: Books,
-  customerId: number | null,
+  { hidden = [] }: { hidden?: readonly LedgerOp[] } = {},
 ): Promise<EventsCheck> {
   const todayMs = Math.floor(books.nowMs / DAY_MS) * DAY_MS;
   const firstDay = dayOf(todayMs - ENTRY_DAYS * DAY_MS);
-  const theirs = await daySums(deps.clickhouse, firstDay, customerId);
-  const old: Drift[] = [];
-  const days = new Set<string>();
-  for (const { key, mine, their } of paired(books.days, theirs)) {
-    if (mine !== undefined && their !== undefined && sameSum(mine, their)) continue;
-    const day = key.day;
-    if (day >= firstDay) days.add(day);
-    else
-      old.push(
-        driftOf(
-          "clickhouse_sum_is_equal",
-          key.customerId,
-          `${key.op} of ${day}`,
-          mine?.amount ?? 0,
-          their?.amount ?? 0,
-        ),
-      );
-  }
-  const found: EventsCheck = { drifts: old, pending: 0 };
-  for (const day of [...days].sort()) {
-    const check = await checkDay(deps, books, customerId, day);
-    found.drifts.push(...check.drifts);
-    found.pending += check.pending;
-  }
-  return found;
+  const entryDays = await entrySums(deps.clickhouse, books, firstDay);
+  const recent = ({ day }: DaySum) => day >= firstDay;
+  const entries = without(
+    await compare(
+      deps,
+      entriesStream(deps, books),
+      books,
+      daysThatDiffer(books.entryDays.filter(recent), entryDays.filter(recent)),
+    ),
+    hidden,
+  );
+  const firstStatusDay = dayOf(todayMs - STATUS_DAYS * DAY_MS);
+  const statusDays = await statusDaysOf(deps.clickhouse, books, firstStatusDay);
+  const statuses = await compare(
+    deps,
+    statusesStream(deps, books),
+    books,
+    daysThatDiffer(
+      books.statusDays.filter(({ day }) => day >= firstStatusDay),
+      statusDays,
+    ),
+  );
+  return {
+    drifts: [
+      ...oldSums(
+        books.entryDays.filter((sum) => !recent(sum)),
+        entryDays.filter((sum) => !recent(sum)),
+      ),
+      ...driftsOf(entries, ENTRIES),
+      ...driftsOf(statuses, STATUSES),
+    ],
+    pending: { entries: entries.pending + entries.unread, statuses: statuses.pending + statuses.unread },
+    missing: {
+      entries: entries.resend.map(ledgerRowOf),
+      messageIds: statuses.resend.map(({ eventId }) => eventId),
+    },
+    entryDays,
+    statusDays,
+  };
 }
 
-async function daySums(
-  clickhouse: Clickhouse,
-  firstDay: string,
-  customerId: number | null,
-): Promise<DaySum[]> {
-  const one = customerId === null ? "" : "AND customer_id = {customer:UInt64}";
-  const rows = await clickhouse.query<{
-    customer_id: string;
-    day: string;
-    op: string;
-    count: string;
-    amount: string;
-    fingerprint: string;
-  }>(
-    `SELECT customer_id, toString(toDate(created_at)) AS day, op, count() AS count,
-    toString(sum(l.amount)) AS amount,
-       toString(sum(toUInt64(CRC32(concat(l.entry_id, ':', toString(l.amount)))))) AS fingerprint
-     FROM wallet_ledger AS l FINAL WHERE toDate(created_at) >= {first:Date} ${one}
-     GROUP BY customer_id, toDate(created_at), op
-     UNION ALL
-     SELECT customer_id, toString(day), op, entries, toString(amount), '' FROM mv_wallet_ledger_daily
-     WHERE day < {first:Date} ${one}`,
-    { first: firstDay, customer: customerId ?? 0 },
-  );
-  return rows.map((row) => ({
-    customerId: Number(row.customer_id),
-    day: row.day,
-    op: row.op,
-    count: Number(row.count),
-    amount: Number(row.amount),
-    fingerprint: row.fingerprint,
-  }));
+function without(found: Difference, hidden: readonly LedgerOp[]): Difference {
+  if (hidden.length === 0) return found;
+  const isShown = (row: EventRow) => !hidden.includes(row.value.split(" ")[0] as LedgerOp);
+  const [missing, different, extra] = [found.missing, found.different, found.extra].map((rows) =>
+    rows.filter(isShown),
+  ) as [EventRow[], EventRow[], EventRow[]];
+  return { ...found, missing, different, extra };
 }
 
-type Pair = { key: DaySum; mine: DaySum | undefined; their: DaySum | undefined };
-
-function paired(mine: readonly DaySum[], theirs: readonly DaySum[]): Pair[] {
-  const keyOf = (sum: DaySum) => `${sum.customerId}/${sum.day}/${sum.op}`;
-  const pairs = new Map<string, Pair>(
-    mine.map((sum) => [keyOf(sum), { key: sum, mine: sum, their: undefined }]),
-  );
-  for (const sum of theirs) {
-    const pair = pairs.get(keyOf(sum));
-    if (pair === undefined) pairs.set(keyOf(sum), { key: sum, mine: undefined, their: sum });
-    else pair.their = sum;
-  }
-  return [...pairs.values()];
-}
-
-function sameSum(mine: DaySum, their: DaySum): boolean {
-  const sameRows = their.fingerprint === "" || their.fingerprint === mine.fingerprint;
-  return sameRows && mine.count === their.count && mine.amount === their.amount;
-}
-
-type Entry = { event_id: string; customer_id: number; op: string; amount: number; created_ms: number };
-
-async function checkDay(
-  deps: EventsDeps,
-  books: Books,
-  customerId: number | null,
-  day: string,
-): Promise<EventsCheck> {
-  const { conn, clickhouse } = deps;
-  const startMs = Date.parse(`${day}T00:00:00Z`);
-  const one = customerId === null ? "" : `AND customer_id = ${Number(customerId)}`;
-  const span = `created_at >= '${day}' AND created_at < '${dayOf(startMs + DAY_MS)}' ${one}`;
-  const second = "FLOOR(UNIX_TIMESTAMP(created_at))";
-  const mine = await conn.query<{ s: number; f: string }[]>(
-    `SELECT CAST(${second} AS SIGNED) AS s, CAST(SUM(CRC32(CONCAT(customer_id, entry_id, ':', leg, op,
-    amount))) AS CHAR) AS f
-     FROM wallet_ledger WHERE ${span} GROUP BY s`,
-  );
-  const theirs = await clickhouse.query<{ s: number; f: string }>(
-    `SELECT toUnixTimestamp(created_at) AS s,
-       toString(sum(toUInt64(CRC32(concat(toString(customer_id), event_id, op, toString(amount)))))) AS f
-     FROM wallet_ledger FINAL WHERE toDate(created_at) = {day:Date} ${one} GROUP BY s`,
-    { day },
-  );
-  const known = new Map(theirs.map(({ s, f }) => [Number(s), f]));
-  const seconds = new Set(
-    mine.filter(({ s, f }) => known.get(Number(s)) !== String(f)).map(({ s }) => Number(s)),
-  );
-  const own = new Set(mine.map(({ s }) => Number(s)));
-  for (const s of known.keys()) if (!own.has(s)) seconds.add(s);
-  const check: EventsCheck = { drifts: [], pending: 0 };
-  if (seconds.size === 0) return check;
-  const newestMs = mine.reduce((most, { s }) => Math.max(most, Number(s) * 1000), 0);
-  const isBehind = async () => books.eventRows > 0 || (await reachedMs(clickhouse)) < newestMs - PENDING_MS;
-  if (seconds.size > SECONDS_READ_MAX) return tooMany(day, await isBehind());
-
-  const list = [...seconds].join(",");
-  const inMysql = await conn.query<Entry[]>(
-    `SELECT CONCAT(entry_id, ':', leg) AS event_id, customer_id, op, amount,
-    CAST(UNIX_TIMESTAMP(created_at) * 1000 AS SIGNED) AS created_ms
-     FROM wallet_ledger WHERE ${span} AND ${second} IN (${list}) LIMIT ${ENTRIES_READ_MAX + 1}`,
-  );
-  const inClickhouse = await clickhouse.query<Entry>(
-    `SELECT event_id, customer_id, op, amount, toUnixTimestamp64Milli(created_at) AS created_ms
-     FROM wallet_ledger FINAL WHERE toDate(created_at) = {day:Date} ${one}
-     AND toUnixTimestamp(created_at) IN (${list})
-     LIMIT ${ENTRIES_READ_MAX + 1}`,
-    { day },
-  );
-  if (inMysql.length > ENTRIES_READ_MAX || inClickhouse.length > ENTRIES_READ_MAX)
-    return tooMany(day, await isBehind());
-  return compare(deps, books, inMysql, inClickhouse);
-}
-
-/** So many differ that naming them is no use: ClickHouse is far behind, or a day is lost. */
-function tooMany(day: string, isBehind: boolean): EventsCheck {
-  if (isBehind) return { drifts: [], pending: ENTRIES_READ_MAX };
-  const detail = `too many entries of ${day} differ to name them`;
-  const drift = driftOf("clickhouse_has_entry", 0, detail, 0, ENTRIES_READ_MAX);
-  return { drifts: [{ ...drift, customer_id: "" }], pending: 0 };
+// Everybody's messages are summed day by day: a day of them is what ClickHouse may hold in memory.
+async function statusDaysOf(clickhouse: Clickhouse, books: Books, firstDay: string): Promise<DaySum[]> {
+  if (!isEverybody(books.scope)) return statusSums(clickhouse, books, firstDay, dayOf(books.nowMs + DAY_MS));
+  const days = new Set([...books.statusDays.map(({ day }) => day), ...(await daysWithMessages(clickhouse))]);
+  const sums: DaySum[] = [];
+  for (const day of [...days].filter((day) => day >= firstDay).sort())
+    sums.push(...(await statusSums(clickhouse, books, day, day)));
+  return sums;
 }
 
 async function compare(
-  deps: EventsDeps,
+  { clickhouse }: StreamDeps,
+  stream: Stream,
   books: Books,
-  inMysql: Entry[],
-  inClickhouse: Entry[],
-): Promise<EventsCheck> {
-  const keyOf = (entry: Entry) => `${entry.customer_id}/${entry.event_id}`;
-  const theirs = new Map(inClickhouse.map((entry) => [keyOf(entry), entry]));
-  const reached = await reachedMs(deps.clickhouse);
-  const missing: Entry[] = [];
-  const different: Entry[] = [];
-  let pending = 0;
-  for (const entry of inMysql) {
-    const their = theirs.get(keyOf(entry));
-    theirs.delete(keyOf(entry));
-    if (their === undefined) {
-      const onItsWay =
-        books.eventRows > 0 ||
-        books.nowMs - entry.created_ms < PENDING_MS ||
-        entry.created_ms > reached - PENDING_MS;
-      if (onItsWay) pending++;
-      else missing.push(entry);
-    } else if (their.op !== entry.op || Number(their.amount) !== Number(entry.amount)) different.push(entry);
-  }
-  const extra = await stillExtra(deps.pool, [...theirs.values()]);
-  const drifts = [
-    ...byCustomer(missing, "clickhouse_has_entry", "entries that ClickHouse lacks"),
-    ...byCustomer(different, "clickhouse_entry_is_equal", "entries whose op or amount differs in ClickHouse"),
-    ...byCustomer(extra, "clickhouse_has_no_other_entry", "entries in ClickHouse that MySQL doesn't have"),
-  ];
-  return { drifts, pending };
+  { days, young }: { days: string[]; young: number },
+): Promise<Difference> {
+  const found = await differencesOf(stream, books, days, await reachedOf(clickhouse, stream.topic));
+  found.pending += young;
+  return found;
 }
 
-/**
- * Time of the newest entry that ClickHouse has taken in; the topic is in the order of transactions, give or
- * take seconds.
- */
-async function reachedMs(clickhouse: Clickhouse): Promise<number> {
-  const [row] = await clickhouse.query<{ at: string }>(
-    "SELECT toUnixTimestamp64Milli(max(newest_at)) AS at FROM freshness WHERE topic = 'wallet.ledger'",
+/** The topic has one partition, so what is older than the newest that came is not on its way. */
+async function reachedOf(clickhouse: Clickhouse, topic: Stream["topic"]): Promise<Reached> {
+  const [row] = await clickhouse.query<{ newest: string; quiet: string }>(
+    `SELECT toUnixTimestamp64Milli(max(newest_at)) AS newest,
+       toUnixTimestamp64Milli(now64(3)) - toUnixTimestamp64Milli(max(ingested_at)) AS quiet
+     FROM freshness WHERE topic = {topic:String}`,
+    { topic },
   );
-  return Number(row?.at ?? 0);
+  return { newestMs: Number(row?.newest ?? 0), quietMs: Number(row?.quiet ?? 0) };
 }
 
-/** Those that MySQL doesn't have now either: the snapshot is older than what ClickHouse was asked. */
-async function stillExtra(pool: Pool, entries: Entry[]): Promise<Entry[]> {
-  const extra: Entry[] = [];
-  for (let i = 0; i < entries.length; i += 500) {
-    const chunk = entries.slice(i, i + 500);
-    const keys = chunk.map(({ customer_id, event_id }) => [
-      Number(customer_id),
-      event_id.slice(0, 26),
-      event_id.slice(27),
-    ]);
-    const rows = await pool.query<{ event_id: string; customer_id: number; op: string; amount: number }[]>(
-      `SELECT CONCAT(entry_id, ':', leg) AS event_id, customer_id, op, amount FROM wallet_ledger
-       WHERE (customer_id, entry_id, leg) IN (?)`,
-      [keys],
-    );
-    const now = new Set(rows.map((row) => `${row.customer_id}/${row.event_id}/${row.op}/${row.amount}`));
-    extra.push(...chunk.filter((e) => !now.has(`${e.customer_id}/${e.event_id}/${e.op}/${e.amount}`)));
-  }
-  return extra;
+function oldSums(mine: readonly DaySum[], theirs: readonly DaySum[]): Drift[] {
+  return paired(mine, theirs).flatMap(({ mine: my, their }) => {
+    if (sameSum(my, their)) return [];
+    const { customerId, what, day } = (my ?? their) as DaySum;
+    const detail = `${what} of ${day}`;
+    return [driftOf("clickhouse_sum_is_equal", customerId, detail, my?.amount ?? 0, their?.amount ?? 0)];
+  });
 }
 
-function byCustomer(entries: readonly Entry[], invariant: Drift["invariant"], detail: string): Drift[] {
-  const groups = new Map<number, DriftEntry[]>();
-  for (const { customer_id, event_id, op, amount, created_ms } of entries) {
-    const group = groups.get(Number(customer_id)) ?? [];
-    group.push(entryOf(event_id.slice(0, 26), op, amount, new Date(Number(created_ms)).toISOString()));
-    groups.set(Number(customer_id), group);
-  }
-  return [...groups].flatMap(([customerId, group]) => listed(invariant, customerId, detail, group));
+type Names = {
+  what: string;
+  missing: Invariant;
+  different: Invariant;
+  extra: Invariant;
+  named: (row: EventRow) => DriftEntry;
+};
+
+const ENTRIES: Names = {
+  what: "entries",
+  missing: "clickhouse_has_entry",
+  different: "clickhouse_entry_is_equal",
+  extra: "clickhouse_has_no_other_entry",
+  named: (row) => {
+    const { entryId, op, amount } = ledgerRowOf(row);
+    return { entry_id: entryId, op, amount, detail: new Date(row.atMs).toISOString() };
+  },
+};
+const STATUSES: Names = {
+  what: "message statuses",
+  missing: "clickhouse_has_status",
+  different: "clickhouse_status_is_equal",
+  extra: "clickhouse_has_no_other_message",
+  named: ({ eventId, value, order, atMs }) => ({
+    entry_id: eventId,
+    op: null,
+    amount: null,
+    detail: `${value} at sequence ${order}, ${new Date(atMs).toISOString()}`,
+  }),
+};
+
+function driftsOf(found: Difference, { what, missing, different, extra, named }: Names): Drift[] {
+  const drifts = [
+    ...byCustomer(found.missing, missing, `${what} that ClickHouse lacks`, named),
+    ...byCustomer(found.different, different, `${what} that differ in ClickHouse`, named),
+    ...byCustomer(found.extra, extra, `${what} in ClickHouse that MySQL doesn't have`, named),
+  ];
+  if (found.unread > 0 && drifts.length > 0)
+    drifts.push({
+      ...driftOf(missing, 0, `${what} of seconds that differ, too many to read`, 0, found.unread),
+      customer_id: "",
+    });
+  return drifts;
 }
 
-const dayOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);
+function byCustomer(
+  rows: readonly EventRow[],
+  invariant: Invariant,
+  detail: string,
+  named: Names["named"],
+): Drift[] {
+  return [...Map.groupBy(rows, ({ customerId }) => customerId)].flatMap(([customerId, group]) =>
+    listed(invariant, customerId, detail, group.map(named)),
+  );
+}
+
+function ledgerRowOf({ customerId, eventId, value, atMs }: EventRow): Missing["entries"][number] {
+  const [entryId, leg] = keyOf(eventId);
+  const [op, amount] = value.split(" ");
+  const sides = { leg: leg === "close" ? "close" : "open", op: op as LedgerOp } as const;
+  return { entryId, ...sides, customerId, amount: Number(amount), createdAtMs: atMs };
+}

@@ -1,5 +1,7 @@
 // What reconcile can answer: the invariants by name, drifts with their entries, and the closed union of
-// results.
+// results. Also whom it looks at, and how a drift is built.
+
+import type { LedgerRow } from "../core/record.ts";
 
 export const RECONCILE_INVARIANTS = [
   "balance_equals_entries",
@@ -8,15 +10,26 @@ export const RECONCILE_INVARIANTS = [
   "never_negative",
   "message_has_one_reserve",
   "message_close_matches_status",
+  "message_has_claim",
   "entry_has_message",
   "topup_has_entry",
+  "key_has_owner",
   "clickhouse_has_entry",
   "clickhouse_has_no_other_entry",
   "clickhouse_entry_is_equal",
   "clickhouse_sum_is_equal",
+  "clickhouse_has_status",
+  "clickhouse_has_no_other_message",
+  "clickhouse_status_is_equal",
   "settled",
 ] as const;
 export type Invariant = (typeof RECONCILE_INVARIANTS)[number];
+
+/** Customers by number, both ends included. */
+export type Scope = { low: number; high: number };
+export const EVERYBODY: Scope = { low: 0, high: Number.MAX_SAFE_INTEGER };
+export const isEverybody = ({ low, high }: Scope): boolean =>
+  low === EVERYBODY.low && high === EVERYBODY.high;
 
 export type DriftEntry = { entry_id: string; op: string | null; amount: number | null; detail: string };
 export type Drift = {
@@ -33,15 +46,44 @@ export type Checked = { customers: number; messages: number; entries: number; at
 export type Pending = {
   /** Entries that ClickHouse doesn't have yet. */
   entries: number;
+  /** Messages whose present status ClickHouse doesn't have yet. */
+  statuses: number;
   /** Event rows that wait in the outbox, of all customers. */
   events: number;
   /** Messages that are scheduled, queued or sending; `unknown` may last a day, and waits for nobody here. */
   messages: number;
 };
+/** What MySQL has and ClickHouse should have had for a while: to be sent again. */
+export type Missing = { entries: LedgerRow[]; messageIds: string[] };
 
 export type ReconcileResult =
-  | { kind: "clean"; checked: Checked; pending: Pending }
-  | { kind: "drift"; checked: Checked; pending: Pending; drifts: Drift[] }
-  | { kind: "could_not_check"; reason: string };
+  | { kind: "clean"; checked: Checked; pending: Pending; resent: number }
+  | { kind: "drift"; checked: Checked; pending: Pending; resent: number; drifts: Drift[] }
+  /** `tooLong`: the snapshot ran into its bound; it will again. */
+  | { kind: "could_not_check"; reason: string; tooLong?: true };
 
 export const ENTRIES_NAMED_MAX = 20;
+
+export function driftOf(
+  invariant: Invariant,
+  customerId: number,
+  detail: string,
+  expected: Drift["expected"],
+  found: Drift["found"],
+): Drift {
+  const customer_id = String(customerId);
+  return { invariant, customer_id, detail, expected, found, entries: [], entries_total: 0 };
+}
+
+/** One drift that names the first of these entries, or none. */
+export function listed(
+  invariant: Invariant,
+  customerId: number,
+  detail: string,
+  entries: readonly DriftEntry[],
+  total = entries.length,
+): Drift[] {
+  if (total === 0) return [];
+  const named = entries.slice(0, ENTRIES_NAMED_MAX);
+  return [{ ...driftOf(invariant, customerId, detail, 0, total), entries: [...named], entries_total: total }];
+}

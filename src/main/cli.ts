@@ -100,13 +100,15 @@ program
   )
   .option("--customer <id>", "this customer only", wholeNumber(1, Number.MAX_SAFE_INTEGER))
   .option("--settled", "also require that nothing is queued, sending or pending")
+  .option("--resend", "send events again that the report should have by now, and lacks")
   .option("--json", "print JSON")
-  .action(async (options: { customer?: number; settled?: true; json?: true }) => {
+  .action(async (options: { customer?: number; settled?: true; resend?: true; json?: true }) => {
     const { reconcileCommand } = await import("./cli/reconcile.ts");
-    const { customer = null, settled = false, json = false } = options;
+    const { customer = null, settled = false, resend = false, json = false } = options;
     process.exitCode = await reconcileCommand(loadConfig(process.env), {
       customerId: customer,
       settled,
+      resend,
       json,
     });
   });

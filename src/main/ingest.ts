@@ -10,6 +10,7 @@ import { startKeyUpkeep } from "../ingest/key-upkeep.ts";
 import { createLeaseBook } from "../ingest/lease-book.ts";
 import { createRateLimits } from "../ingest/rate-limits.ts";
 import { createReadRoutes } from "../ingest/read-routes.ts";
+import { createReconcileRoute, RUNNING_MAX } from "../ingest/reconcile-route.ts";
 import { createSend } from "../ingest/send.ts";
 import { createServer } from "../ingest/server.ts";
 import { createTopup } from "../ingest/topup-route.ts";
@@ -55,6 +56,7 @@ const tracing = await createTracing({
 const commitPool = createPool(config, { connections: config.commitConnections, multipleStatements: true });
 const ledgerPool = createPool(config, { connections: 6, multipleStatements: true });
 const readPool = createPool(config, { connections: 4 });
+const reconcilePool = createPool(config, { connections: RUNNING_MAX + 1 });
 const clickhouse = createClickhouse(config);
 
 await untilUp(
@@ -112,6 +114,7 @@ const routes = [
   ),
   createTopup({ ledger, keys: idempotency }),
   ...createReadRoutes({ pool: readPool, clickhouse, now }),
+  createReconcileRoute({ pool: reconcilePool, clickhouse, monotonicMs }),
 ];
 // Days ahead are cut by `migrate` already; this keeps them ahead in a process that runs for months.
 const partitionUpkeep = setInterval(() => {
@@ -138,6 +141,7 @@ runUntilStopped(log, DRAIN_MS, async () => {
   keys.stop();
   probes.stop();
   await health.close();
+  void reconcilePool.end(); // a check that is still reading has nothing to lose
   await Promise.all([
     commitPool.end(),
     ledgerPool.end(),

@@ -4,9 +4,10 @@ import { exitCodeOf, reconcile } from "../../src/ledger/reconcile.ts";
 import type { Invariant, ReconcileResult } from "../../src/ledger/reconcile-result.ts";
 import { type Clickhouse, createClickhouse } from "../../src/platform/clickhouse.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
-import { createTestClickhouse, insertLedgerEvents, type TestClickhouse } from "../support/clickhouse.ts";
+import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
+import { claimSql, deliverEvents, emptyTables, entrySql, keySql, makeBook } from "../support/small-book.ts";
+import { insertCustomer } from "../support/messages.ts";
 
 let database: TestDatabase;
 let events: TestClickhouse;
@@ -22,73 +23,16 @@ afterAll(async () => {
   await Promise.all([database.drop(), events.drop()]);
 });
 
-const TABLES = [
-  "wallet_ledger",
-  "messages",
-  "outbox",
-  "credit_leases",
-  "topups",
-  "wallet_accounts",
-  "customers",
-];
-const OLD_MS = 600_000;
 const id = createIdFactory({ now: Date.now });
 let customerId: number;
 let ids: string[];
-
-/**
- * A customer with 10,000: one message sent, one failed, one queued, 500 each, all as the roles would have
- * left it.
- */
 beforeEach(async () => {
-  await pool.query(
-    `SET foreign_key_checks=0;${TABLES.map((t) => `DELETE FROM ${t}`).join(";")};SET foreign_key_checks=1`,
-  );
-  for (const table of ["wallet_ledger", "wallet_ledger_closed_days", "ledger_days", "freshness"])
-    await clickhouse.command(`TRUNCATE TABLE ${table}`);
-  customerId = await insertCustomer(pool, 10_000);
-  const records = [0, 1, 2].map(() => laneRecord(customerId));
-  ids = records.map((record) => record.id);
-  await acceptMessages(pool, records);
-  const entry = (messageId: string, op: string) =>
-    `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) ` +
-    `VALUES (${customerId},'${messageId}','close','${op}',500,NOW(3))`;
-  await pool.query(
-    `UPDATE messages SET status='sent' WHERE id='${ids[0]}';${entry(ids[0] as string, "capture")};` +
-      `UPDATE messages SET status='failed' WHERE id='${ids[1]}';${entry(ids[1] as string, "refund")};` +
-      `UPDATE wallet_accounts SET reserved=reserved-1000, balance=balance+500`,
-  );
+  await emptyTables({ pool, clickhouse });
+  ({ customerId, ids } = await makeBook(pool));
 });
 
-/**
- * What relay, broker and ClickHouse do; `old` moves every entry ten minutes back first, past what may be on
- * its way.
- */
-async function deliverEvents({ old = false, except = "" } = {}): Promise<void> {
-  if (old)
-    await pool.query(
-      `UPDATE wallet_ledger SET created_at = created_at - INTERVAL ${OLD_MS * 1000} MICROSECOND`,
-    );
-  const rows = await pool.query<
-    { event_id: string; customer_id: number; op: string; amount: number; created_at_ms: number }[]
-  >(
-    `SELECT CONCAT(entry_id,':',leg) AS event_id, customer_id, op, amount,
-    CAST(UNIX_TIMESTAMP(created_at)*1000 AS SIGNED) AS created_at_ms
-     FROM wallet_ledger WHERE entry_id <> '${except}'`,
-  );
-  await insertLedgerEvents(clickhouse, rows);
-  await pool.query("DELETE FROM outbox WHERE lane='events'");
-  if (old) {
-    const created_at_ms = Date.now() + 120_000; // a newer entry of somebody else has come through since
-    await insertLedgerEvents(clickhouse, [
-      { event_id: `${id()}:open`, customer_id: 0, op: "topup", amount: 1, created_at_ms },
-    ]);
-    await clickhouse.command(
-      "ALTER TABLE wallet_ledger DELETE WHERE customer_id = 0 SETTINGS mutations_sync = 1",
-    );
-  }
-}
-
+const delivered = (options: Parameters<typeof deliverEvents>[1] = {}) =>
+  deliverEvents({ pool, clickhouse }, options);
 const check = (options: { settled?: boolean; customerId?: number } = {}) =>
   reconcile({ pool, clickhouse }, options);
 function invariantsOf(result: ReconcileResult): Invariant[] {
@@ -96,9 +40,16 @@ function invariantsOf(result: ReconcileResult): Invariant[] {
   return result.kind === "drift" ? result.drifts.map(({ invariant }) => invariant).sort() : [];
 }
 
+type Plant = [what: string, sql: () => string, invariants: Invariant[]];
+
 describe("reconcile", () => {
+  const reserveOf = (i: number) => `customer_id=${customerId} AND entry_id='${ids[i]}' AND leg='open'`;
+  const closeOf = (i: number) => `customer_id=${customerId} AND entry_id='${ids[i]}' AND leg='close'`;
+  const entry = (op: string, leg: string, entryId: string) => entrySql(customerId, op, leg, entryId);
+  const GHOST = id();
+
   test("is clean when all events are in, and says what it looked at", async () => {
-    await deliverEvents();
+    await delivered();
     const result = await check();
     expect(result).toMatchObject({
       kind: "clean",
@@ -109,38 +60,23 @@ describe("reconcile", () => {
     expect(await check({ customerId })).toMatchObject({ kind: "clean", checked: { customers: 1 } });
   });
 
-  test("counts events on their way as pending", async () => {
-    expect(await check()).toMatchObject({ kind: "clean", pending: { entries: 7 } });
-    await pool.query(
-      `UPDATE wallet_ledger SET created_at = created_at - INTERVAL ${OLD_MS * 1000} MICROSECOND`,
-    );
-    const result = await check();
-    expect(result).toMatchObject({ kind: "clean", pending: { entries: 7 } }); // event rows wait in the outbox
-  });
-
   test("with settled, needs an empty way: no open message, no event row, no missing event", async () => {
-    await deliverEvents();
+    await delivered();
     expect(invariantsOf(await check({ settled: true }))).toEqual(["settled"]);
     await pool.query(
-      `UPDATE messages SET status='sent' WHERE id='${ids[2]}';UPDATE wallet_accounts ` +
+      `UPDATE messages SET status='sent',sequence=3 WHERE id='${ids[2]}';UPDATE wallet_accounts ` +
         `SET reserved=reserved-500;` +
         `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) ` +
         `VALUES (${customerId},'${ids[2]}','close','capture',500,NOW(3))`,
     );
     expect(invariantsOf(await check({ settled: true }))).toEqual(["settled"]); // its event is missing
-    await deliverEvents();
+    await delivered();
     expect(await check({ settled: true })).toMatchObject({
       kind: "clean",
       pending: { entries: 0, events: 0, messages: 0 },
     });
     await pool.query("INSERT INTO outbox (lane,payload) VALUES ('events','')");
     expect(invariantsOf(await check({ settled: true }))).toEqual(["settled"]);
-  });
-
-  test("a record delivered twice is no drift", async () => {
-    await deliverEvents();
-    await deliverEvents();
-    expect(await check()).toMatchObject({ kind: "clean", pending: { entries: 0 } });
   });
 
   test("says when it could not check", async () => {
@@ -157,7 +93,7 @@ describe("reconcile", () => {
 
   test("one customer's drift is not another's", async () => {
     const other = await insertCustomer(pool, 700);
-    await deliverEvents();
+    await delivered();
     await pool.query(`UPDATE wallet_accounts SET balance=balance+1 WHERE customer_id=${other}`);
     expect(await check({ customerId })).toMatchObject({ kind: "clean" });
     expect(await check({ customerId: other })).toMatchObject({ kind: "drift" });
@@ -169,12 +105,37 @@ describe("reconcile", () => {
     });
   });
 
-  type Plant = [what: string, sql: () => string, invariants: Invariant[]];
-  const reserveOf = (i: number) => `customer_id=${customerId} AND entry_id='${ids[i]}' AND leg='open'`;
-  const closeOf = (i: number) => `customer_id=${customerId} AND entry_id='${ids[i]}' AND leg='close'`;
-  const entry = (op: string, leg: string, entryId: string) =>
-    `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) ` +
-    `VALUES (${customerId},'${entryId}','${leg}','${op}',500,NOW(3))`;
+  test("keys of stored messages and top-ups, and older ones whose message is gone, are clean", async () => {
+    const [topup] = await pool.query<{ entry_id: string }[]>("SELECT entry_id FROM topups");
+    await pool.query(
+      `${keySql(customerId, "send", GHOST)};` +
+        "UPDATE idempotency_keys SET created_at=NOW(3) - INTERVAL 25 HOUR;" +
+        `${keySql(customerId, "send", ids[0] as string)};` +
+        keySql(customerId, "topup", topup?.entry_id as string),
+    );
+    await delivered();
+    expect(await check()).toMatchObject({ kind: "clean" });
+  });
+
+  test("a claim covers sending and unknown, and a late express message is refunded: clean", async () => {
+    await pool.query(
+      `UPDATE messages SET status='sending',sequence=2 WHERE id='${ids[2]}';` +
+        `${claimSql("sending", [id(), ids[2] as string])};` +
+        `UPDATE wallet_ledger SET op='refund' WHERE ${closeOf(0)};` +
+        "UPDATE wallet_accounts SET balance=balance+500;UPDATE messages SET lane='express'," +
+        `guaranteed_by=NOW(3) - INTERVAL 1 MINUTE WHERE id='${ids[0]}'`,
+    );
+    await delivered();
+    expect(await check()).toMatchObject({ kind: "clean" });
+    await pool.query(
+      `UPDATE messages SET status='unknown',sequence=3 WHERE id='${ids[2]}';` +
+        `DELETE FROM claims;${claimSql("unknown", [ids[2] as string])}`,
+    );
+    await delivered();
+    expect(await check()).toMatchObject({ kind: "clean", pending: { messages: 0 } });
+    expect(await check({ customerId })).toMatchObject({ kind: "clean" });
+  });
+
   const plants: Plant[] = [
     ["a balance that grew", () => "UPDATE wallet_accounts SET balance=balance+1", ["balance_equals_entries"]],
     [
@@ -241,6 +202,63 @@ describe("reconcile", () => {
       ["topup_has_entry"],
     ],
     [
+      "a reserve and a capture without a message",
+      () => `${entry("reserve", "open", GHOST)};${entry("capture", "close", GHOST)}`,
+      ["entry_has_message", "reserved_equals_entries"],
+    ],
+    [
+      "a capture whose reserve is gone",
+      () => `DELETE FROM wallet_ledger WHERE ${reserveOf(0)}`,
+      ["message_has_one_reserve"],
+    ],
+    [
+      "a message in sending that no claim names",
+      () => `UPDATE messages SET status='sending',sequence=2 WHERE id='${ids[2]}'`,
+      ["message_has_claim"],
+    ],
+    [
+      "an unknown message that only a claim to send names",
+      () =>
+        `UPDATE messages SET status='unknown' WHERE id='${ids[2]}';` +
+        claimSql("sending", [ids[2] as string]),
+      ["message_has_claim"],
+    ],
+    [
+      "an unknown message that was closed",
+      () =>
+        `UPDATE messages SET status='unknown' WHERE id='${ids[0]}';` +
+        `${claimSql("unknown", [ids[0] as string])};UPDATE wallet_accounts SET reserved=reserved+500`,
+      ["message_close_matches_status", "reserved_equals_entries"],
+    ],
+    [
+      "a normal message that was sent and refunded",
+      () =>
+        `UPDATE wallet_ledger SET op='refund' WHERE ${closeOf(0)};` +
+        "UPDATE wallet_accounts SET balance=balance+500",
+      ["message_close_matches_status"],
+    ],
+    [
+      "an express message that was sent in time and refunded",
+      () =>
+        `UPDATE wallet_ledger SET op='refund' WHERE ${closeOf(0)};` +
+        "UPDATE wallet_accounts SET balance=balance+500;UPDATE messages SET lane='express'," +
+        `guaranteed_by=NOW(3) + INTERVAL 1 MINUTE WHERE id='${ids[0]}'`,
+      ["message_close_matches_status"],
+    ],
+    [
+      "a lease that spent more than it was granted, beside one that makes up for it",
+      () =>
+        "ALTER TABLE credit_leases ALTER CHECK credit_leases_chk_2 NOT ENFORCED;" +
+        `INSERT INTO credit_leases (node_id,customer_id,epoch,granted,spent,expires_at) VALUES ` +
+        `('${id()}',${customerId},1,100,200,NOW(3)),('${id()}',${customerId},1,200,100,NOW(3))`,
+      ["never_negative"],
+    ],
+    [
+      "a key whose message was never stored, and one whose top-up was a message",
+      () => `${keySql(customerId, "send", GHOST)};${keySql(customerId, "topup", ids[0] as string)}`,
+      ["key_has_owner"],
+    ],
+    [
       "a negative balance",
       () =>
         "ALTER TABLE wallet_accounts ALTER CHECK wallet_accounts_chk_1 NOT ENFORCED;UPDATE " +
@@ -251,71 +269,10 @@ describe("reconcile", () => {
   for (const [what, sql, invariants] of plants) {
     test(`finds ${what}`, async () => {
       await pool.query(sql());
-      await deliverEvents();
+      await delivered();
       const result = await check();
       expect(invariantsOf(result)).toEqual(invariants);
       expect(exitCodeOf(result)).toBe(1);
     });
   }
-
-  test("finds an entry that ClickHouse lost, and names it", async () => {
-    await deliverEvents({ old: true, except: ids[0] as string });
-    const result = await check();
-    expect(invariantsOf(result)).toEqual(["clickhouse_has_entry"]);
-    expect(result).toMatchObject({
-      drifts: [
-        {
-          customer_id: String(customerId),
-          entries_total: 2,
-          entries: [{ entry_id: ids[0] }, { entry_id: ids[0] }],
-        },
-      ],
-    });
-    expect(invariantsOf(await check({ customerId }))).toEqual(["clickhouse_has_entry"]);
-  });
-
-  test("finds an entry that only ClickHouse has", async () => {
-    await deliverEvents();
-    await insertLedgerEvents(clickhouse, [
-      {
-        event_id: `${ids[2]}:close`,
-        customer_id: customerId,
-        op: "capture",
-        amount: 500,
-        created_at_ms: Date.now(),
-      },
-    ]);
-    expect(invariantsOf(await check())).toEqual(["clickhouse_has_no_other_entry"]);
-  });
-
-  test("finds an amount that differs in ClickHouse", async () => {
-    await deliverEvents();
-    await pool.query(
-      `UPDATE wallet_ledger SET amount=1 WHERE op='topup';UPDATE topups ` +
-        `SET amount=1;UPDATE wallet_accounts SET balance=balance-9999`,
-    );
-    const found = invariantsOf(await check());
-    expect(found).toContain("clickhouse_entry_is_equal");
-  });
-
-  test("finds a wrong sum of a day whose entries ClickHouse no longer keeps", async () => {
-    await pool.query("UPDATE wallet_ledger SET created_at = created_at - INTERVAL 40 DAY");
-    expect(invariantsOf(await check())).toContain("clickhouse_sum_is_equal");
-  });
-
-  test("says that a whole day is lost without naming each of its entries", async () => {
-    const row = (second: number) => `ROW(${customerId},'${id()}','open','topup',1,${second})`;
-    const values = Array.from({ length: 10_500 }, (_, second) => row(second)).join(",");
-    await pool.query(
-      "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) SELECT c,e,l,o,a," +
-        `DATE(NOW()) - INTERVAL 1 DAY + INTERVAL s SECOND FROM (VALUES ${values}) AS v (c,e,l,o,a,s)`,
-    );
-    await pool.query("DELETE FROM outbox");
-    const created_at_ms = Date.now();
-    await insertLedgerEvents(clickhouse, [
-      { event_id: `${id()}:open`, customer_id: customerId, op: "topup", amount: 1, created_at_ms },
-    ]);
-    const found = invariantsOf(await check());
-    expect(found).toContain("clickhouse_has_entry");
-  });
 });

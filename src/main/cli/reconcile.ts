@@ -6,16 +6,24 @@ import { createClickhouse } from "../../platform/clickhouse.ts";
 import type { Config } from "../../platform/config.ts";
 import { createPool } from "../../platform/mysql.ts";
 
-export type ReconcileOptions = { customerId: number | null; settled: boolean; json: boolean };
+export type ReconcileOptions = {
+  customerId: number | null;
+  settled: boolean;
+  resend: boolean;
+  json: boolean;
+};
+
+/** A day of everybody's messages in one statement. */
+const CLICKHOUSE_TIMEOUT_MS = 120_000;
 
 export async function reconcileCommand(config: Config, options: ReconcileOptions): Promise<0 | 1 | 2> {
   const pool = createPool(config, { connections: 2 });
-  const clickhouse = createClickhouse(config);
+  const clickhouse = createClickhouse(config, { timeoutMs: CLICKHOUSE_TIMEOUT_MS });
   try {
-    const { customerId, settled } = options;
+    const { customerId, settled, resend } = options;
     const result = await reconcile(
       { pool, clickhouse },
-      { ...(customerId !== null && { customerId }), settled },
+      { ...(customerId !== null && { customerId }), settled, resend },
     );
     console.log(options.json ? JSON.stringify(result) : asText(result));
     return exitCodeOf(result);
@@ -26,12 +34,13 @@ export async function reconcileCommand(config: Config, options: ReconcileOptions
 
 function asText(result: ReconcileResult): string {
   if (result.kind === "could_not_check") return `could not check: ${result.reason}`;
-  const { checked, pending } = result;
+  const { checked, pending, resent } = result;
   const counts = [
     `${checked.customers} customers, ${checked.messages} messages, ${checked.entries} entries checked ` +
       `at ${checked.at}`,
-    `pending: ${pending.messages} messages, ${pending.events} event rows, ${pending.entries} entries ` +
-      `on their way`,
+    `pending: ${pending.messages} messages, ${pending.events} event rows, ${pending.entries} entries, ` +
+      `${pending.statuses} statuses on their way`,
+    ...(resent > 0 ? [`sent again: ${resent} events`] : []),
   ];
   if (result.kind === "clean")
     return ["clean: every wallet, entry and message adds up", ...counts].join("\n");

@@ -1,0 +1,218 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { createIdFactory } from "../../src/core/id.ts";
+import { unpackEvents } from "../../src/core/record.ts";
+import { eventsSql } from "../../src/ledger/posting.ts";
+import { RESEND_MAX } from "../../src/ledger/reconcile-resend.ts";
+import { reconcile } from "../../src/ledger/reconcile.ts";
+import type { Invariant, ReconcileResult } from "../../src/ledger/reconcile-result.ts";
+import type { Clickhouse } from "../../src/platform/clickhouse.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import {
+  createTestClickhouse,
+  insertLedgerEvents,
+  insertStatusEvents,
+  type TestClickhouse,
+} from "../support/clickhouse.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { ageAll, claimSql, deliverEvents, emptyTables, makeBook, OLD_MS } from "../support/small-book.ts";
+
+let database: TestDatabase;
+let events: TestClickhouse;
+let pool: Pool;
+let clickhouse: Clickhouse;
+beforeAll(async () => {
+  [database, events] = await Promise.all([createTestDatabase(), createTestClickhouse()]);
+  pool = createPool(database.config, { connections: 4, multipleStatements: true });
+  clickhouse = events.clickhouse;
+});
+afterAll(async () => {
+  await pool.end();
+  await Promise.all([database.drop(), events.drop()]);
+});
+
+const id = createIdFactory({ now: Date.now });
+let customerId: number;
+let ids: string[];
+beforeEach(async () => {
+  await emptyTables({ pool, clickhouse });
+  ({ customerId, ids } = await makeBook(pool));
+});
+
+const delivered = (options: Parameters<typeof deliverEvents>[1] = {}) =>
+  deliverEvents({ pool, clickhouse }, options);
+const check = (options: { settled?: boolean; customerId?: number } = {}) =>
+  reconcile({ pool, clickhouse }, options);
+function invariantsOf(result: ReconcileResult): Invariant[] {
+  expect(result).toMatchObject({ kind: "drift" });
+  return result.kind === "drift" ? result.drifts.map(({ invariant }) => invariant).sort() : [];
+}
+
+describe("reconcile, MySQL with ClickHouse", () => {
+  test("counts events on their way as pending", async () => {
+    const nothingThere = { kind: "clean", pending: { entries: 7, statuses: 3 } };
+    expect(await check()).toMatchObject(nothingThere);
+    await ageAll(pool);
+    await pool.query("DELETE FROM outbox WHERE lane='events'");
+    const entry = { entryId: id(), leg: "open", op: "topup", customerId, amount: 1 } as const;
+    await pool.query(eventsSql([], [{ ...entry, createdAtMs: Date.now() - OLD_MS }]));
+    expect(await check()).toMatchObject(nothingThere); // all of it may be in rows that wait in the outbox
+  });
+
+  test("a record delivered twice is no drift", async () => {
+    await delivered();
+    await delivered();
+    expect(await check()).toMatchObject({ kind: "clean", pending: { entries: 0, statuses: 0 } });
+  });
+
+  test("finds an entry that ClickHouse lost, and names it", async () => {
+    await delivered({ old: true, except: ids[0] as string });
+    const result = await check();
+    expect(invariantsOf(result)).toEqual(["clickhouse_has_entry"]);
+    const entries = [{ entry_id: ids[0] }, { entry_id: ids[0] }];
+    expect(result).toMatchObject({
+      drifts: [{ customer_id: String(customerId), entries_total: 2, entries }],
+    });
+    expect(invariantsOf(await check({ customerId }))).toEqual(["clickhouse_has_entry"]);
+  });
+
+  test("finds a status that ClickHouse lost, wholly or the newest of them, and names the message", async () => {
+    await delivered({ old: true, exceptStatus: ids[0] as string });
+    const lost = await check();
+    expect(invariantsOf(lost)).toEqual(["clickhouse_has_status"]);
+    expect(lost).toMatchObject({ drifts: [{ entries_total: 1, entries: [{ entry_id: ids[0] }] }] });
+    const event = { id: ids[0] as string, customer_id: customerId, sequence: 1, status: "queued" };
+    await insertStatusEvents(clickhouse, [{ ...event, created_at_ms: await acceptedMs(0) }]);
+    expect(invariantsOf(await check())).toEqual(["clickhouse_has_status"]);
+    expect(invariantsOf(await check({ customerId }))).toEqual(["clickhouse_has_status"]);
+  });
+
+  test("finds an entry that only ClickHouse has", async () => {
+    await delivered({ old: true });
+    const event = { event_id: `${ids[2]}:close`, customer_id: customerId, op: "capture", amount: 500 };
+    await insertLedgerEvents(clickhouse, [{ ...event, created_at_ms: Date.now() - OLD_MS }]);
+    expect(invariantsOf(await check())).toEqual(["clickhouse_has_no_other_entry"]);
+  });
+
+  test("finds a message, and a later status, that only ClickHouse has", async () => {
+    await delivered({ old: true });
+    const ghost = { id: id(), customer_id: customerId, sequence: 1, status: "queued" };
+    const later = { id: ids[2] as string, customer_id: customerId, sequence: 3, status: "sent" };
+    const updated_at_ms = Date.now() - OLD_MS;
+    await insertStatusEvents(clickhouse, [
+      { ...ghost, created_at_ms: updated_at_ms, updated_at_ms },
+      { ...later, created_at_ms: await acceptedMs(2), updated_at_ms },
+    ]);
+    const result = await check();
+    expect(invariantsOf(result)).toEqual(["clickhouse_has_no_other_message"]);
+    expect(result).toMatchObject({ drifts: [{ entries_total: 2 }] });
+  });
+
+  test("finds an amount and a status that differ in ClickHouse", async () => {
+    await delivered({ old: true });
+    await pool.query(
+      `UPDATE wallet_ledger SET amount=9999 WHERE op='topup';UPDATE topups SET amount=9999;` +
+        `UPDATE wallet_accounts SET balance=balance-1;UPDATE messages SET status='delivered' ` +
+        `WHERE id='${ids[0]}'`,
+    );
+    expect(invariantsOf(await check())).toEqual(["clickhouse_entry_is_equal", "clickhouse_status_is_equal"]);
+  });
+
+  test("a message in sending is queued as far as ClickHouse can know", async () => {
+    await pool.query(
+      `UPDATE messages SET status='sending',sequence=2 WHERE id='${ids[2]}';` +
+        claimSql("sending", [ids[2] as string]),
+    );
+    await delivered({ old: true });
+    expect(await check()).toMatchObject({ kind: "clean", pending: { statuses: 0 } });
+  });
+
+  test("finds a wrong sum of a day whose entries ClickHouse no longer keeps", async () => {
+    await pool.query("UPDATE wallet_ledger SET created_at = created_at - INTERVAL 40 DAY");
+    expect(invariantsOf(await check())).toContain("clickhouse_sum_is_equal");
+  });
+
+  test("names the first of a whole day that is lost, and says how many there are", async () => {
+    const row = (second: number) => `ROW(${customerId},'${id()}','open','topup',1,${second})`;
+    const values = Array.from({ length: 10_500 }, (_, second) => row(second)).join(",");
+    await delivered({ old: true });
+    await pool.query(
+      "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) SELECT c,e,l,o,a," +
+        `DATE(NOW()) - INTERVAL 1 DAY + INTERVAL s SECOND FROM (VALUES ${values}) AS v (c,e,l,o,a,s)`,
+    );
+    const result = await check();
+    const lost = result.kind === "drift" && result.drifts.find((d) => d.invariant === "clickhouse_has_entry");
+    expect(lost).toMatchObject({ entries_total: 10_500 });
+  });
+});
+
+describe("reconcile --resend", () => {
+  const sentAgain = () => reconcile({ pool, clickhouse }, { resend: true });
+
+  test("writes what is lost to the outbox with the same ids; when that arrives, all is clean", async () => {
+    await delivered({ old: true, except: ids[0] as string, exceptStatus: ids[1] as string });
+    expect(await sentAgain()).toMatchObject({ kind: "drift", resent: 3 });
+    const rows = await pool.query<{ payload: Buffer }[]>("SELECT payload FROM outbox WHERE lane='events'");
+    const sent = rows.map(({ payload }) => unpackEvents(payload));
+    const eventIds = sent.flatMap(({ status, ledger }) => [...lines(ledger), ...lines(status)]).sort();
+    expect(eventIds).toEqual([`${ids[0]}:close`, `${ids[0]}:open`, `${ids[1]}:3`].sort());
+    // Waiting in the outbox they are on their way, and are not sent a third time.
+    expect(await sentAgain()).toMatchObject({
+      kind: "clean",
+      resent: 0,
+      pending: { entries: 2, statuses: 1 },
+    });
+    await delivered();
+    expect(await sentAgain()).toMatchObject({
+      kind: "clean",
+      resent: 0,
+      pending: { entries: 0, statuses: 0 },
+    });
+  });
+
+  test("sends the very last events again too, which nothing newer has passed", async () => {
+    await ageAll(pool);
+    await pool.query("DELETE FROM outbox WHERE lane='events'");
+    expect(await sentAgain()).toMatchObject({ resent: 10 });
+  });
+
+  test("sends nothing again that is young, or that waits in the outbox", async () => {
+    expect(await sentAgain()).toMatchObject({ kind: "clean", resent: 0 });
+    await pool.query("DELETE FROM outbox WHERE lane='events'");
+    expect(await sentAgain()).toMatchObject({ kind: "clean", resent: 0 });
+  });
+
+  test("sends nothing again while ClickHouse is catching up", async () => {
+    await ageAll(pool);
+    await pool.query("DELETE FROM outbox WHERE lane='events'");
+    const created_at_ms = Date.now() - 2 * OLD_MS; // taken in just now, and older than all that is missing
+    await insertLedgerEvents(clickhouse, [
+      { event_id: `${id()}:open`, customer_id: 0, op: "topup", amount: 1, created_at_ms },
+    ]);
+    const event = { id: id(), customer_id: 0, sequence: 1, status: "queued", created_at_ms };
+    await insertStatusEvents(clickhouse, [event]);
+    const result = await reconcile({ pool, clickhouse }, { resend: true, customerId });
+    expect(result).toMatchObject({ kind: "clean", resent: 0, pending: { entries: 7, statuses: 3 } });
+  });
+
+  test("is bounded a run", async () => {
+    await delivered({ old: true });
+    const row = (second: number) => `ROW(${customerId},'${id()}','open','topup',1,${second})`;
+    const values = Array.from({ length: RESEND_MAX + 10 }, (_, n) => row(n % 1_000)).join(",");
+    await pool.query(
+      "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) SELECT c,e,l,o,a," +
+        `NOW(3) - INTERVAL 3000 + s SECOND FROM (VALUES ${values}) AS v (c,e,l,o,a,s)`,
+    );
+    expect(await sentAgain()).toMatchObject({ kind: "drift", resent: RESEND_MAX });
+  });
+});
+
+const acceptedMs = async (i: number): Promise<number> => {
+  const sql = `SELECT created_at FROM messages WHERE id='${ids[i]}'`;
+  const [row] = await pool.query<{ created_at: Date }[]>(sql);
+  return row?.created_at.getTime() ?? 0;
+};
+const lines = (text: string): string[] =>
+  text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => (JSON.parse(line) as { event_id: string }).event_id);
