@@ -33,3 +33,13 @@ test("nothing is stored for a partition taken away, nor for its next reading by 
   offsets.end(again);
   expect(stored).toEqual([[0, 11]]);
 });
+
+test("a batch stores the offset after its last record of each partition, in whatever order they were read", () => {
+  const { stored, offsets } = offsetsWith();
+  const read = [7, 9, 8].map((offset) => ({ partition: 1, offset }));
+  offsets.end(offsets.begin([...read, { partition: 2, offset: 0 }]));
+  expect(stored).toEqual([
+    [1, 10],
+    [2, 1],
+  ]);
+});

@@ -1,5 +1,5 @@
-// The pure modules that decide about money, each with the tests that have to kill its mutants. Small test
-// files on purpose: every mutant runs them all.
+// The pure modules that decide about money, and about what is sent again, each with the tests that have to
+// kill its mutants. Small test files on purpose: every mutant runs them all.
 
 export type Module = { file: string; tests: readonly string[] };
 
@@ -12,6 +12,8 @@ export const MODULES: readonly Module[] = [
   { file: "src/ledger/settle-plan.ts", tests: ["src/ledger/settle-plan.test.ts"] },
   { file: "src/ledger/sql-text.ts", tests: ["src/ledger/sql-text.test.ts"] },
   { file: "src/ingest/lease-table.ts", tests: ["src/ingest/lease-table.test.ts"] },
+  { file: "src/relay/proof.ts", tests: ["src/relay/proof.test.ts"] },
+  { file: "src/sender/offsets.ts", tests: ["src/sender/offsets.test.ts"] },
   { file: "src/sender/outcome.ts", tests: ["src/sender/outcome.test.ts"] },
 ];
 

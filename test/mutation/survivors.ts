@@ -59,4 +59,18 @@ export const EXPLAINED: readonly Explained[] = [
     to: "true",
     why: "equal: the same prefix is only made again; the condition saves time",
   },
+  {
+    file: "src/relay/proof.ts",
+    code: "committed !== null && committed >= target",
+    from: "committed !== null",
+    to: "true",
+    why: "equal: null >= target holds for a target of 0 only, and then begin >= target holds before it",
+  },
+  {
+    file: "src/sender/offsets.ts",
+    code: "if (next >= 0) store(partition, next);",
+    from: "next >= 0",
+    to: "next > 0",
+    why: "equal: what is stored is the offset after a record, so at least 1",
+  },
 ];
