@@ -10,7 +10,8 @@ import { sleep } from "../src/platform/retry.ts";
 
 export const BENCH_SEED = 20_260_101;
 const BALANCE = 1_000_000_000_000;
-const PRICE = 500;
+/** Of a part, on both lanes. */
+export const PRICE = 500;
 const CUSTOMERS_AT_ONCE = 8;
 
 export type BenchCustomer = { customerId: number; apiKey: string };
@@ -26,8 +27,12 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-/** New customers with a key and more credit than a bench can spend. */
-export async function createBenchCustomers(pool: Pool, count: number): Promise<BenchCustomer[]> {
+/** New customers with a key and, unless said otherwise, more credit than a bench can spend. */
+export async function createBenchCustomers(
+  pool: Pool,
+  count: number,
+  balance = BALANCE,
+): Promise<BenchCustomer[]> {
   const id = createIdFactory({ now: Date.now });
   const run = id();
   const customers = await pool.transaction(async (conn) => {
@@ -51,7 +56,7 @@ export async function createBenchCustomers(pool: Pool, count: number): Promise<B
   const queue = [...customers];
   const worker = async () => {
     for (let next = queue.pop(); next !== undefined; next = queue.pop())
-      await topUp({ pool, id, now: Date.now }, next.customerId, BALANCE, run);
+      await topUp({ pool, id, now: Date.now }, next.customerId, balance, run);
   };
   await Promise.all(Array.from({ length: CUSTOMERS_AT_ONCE }, worker));
   return customers;

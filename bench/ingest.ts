@@ -3,14 +3,15 @@
 // it. Load: wrk, one keep-alive connection each.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { type Config, loadConfig } from "../src/platform/config.ts";
-import { createPool, type Pool } from "../src/platform/mysql.ts";
+import { createPool } from "../src/platform/mysql.ts";
 import { sleep } from "../src/platform/retry.ts";
 import { createBenchCustomers, untilDrained } from "./harness.ts";
+import { wrk, writeKeys } from "./wrk.ts";
 
 const program = new Command("bench/ingest")
   .description("Accepts a second against the running gateway, and the ratio to one transaction per request.")
@@ -34,14 +35,6 @@ type Options = {
 const options = program.opts<Options>();
 const say = (line: string) => (options.json ? undefined : console.error(line));
 
-type Run = {
-  requests: number;
-  micros: number;
-  refused: number;
-  socket_errors: number;
-  p50_ms: number;
-  p99_ms: number;
-};
 type Measured = {
   accepts_per_s: number;
   p50_ms: number;
@@ -55,7 +48,8 @@ const config = loadConfig(process.env);
 const pool = createPool(config, { connections: 16, multipleStatements: true });
 const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
 try {
-  const keysFile = await writeKeys(pool, options.customers, join(folder, "keys"));
+  say(`creating ${options.customers} customers`);
+  const keysFile = writeKeys(await createBenchCustomers(pool, options.customers), join(folder, "keys"));
   const plain = options.baseline ? await measurePlain(keysFile) : null;
   const sluice = await measure("sluice", config.apiPort, keysFile);
   const ratio = plain === null ? null : round(sluice.accepts_per_s / plain.accepts_per_s);
@@ -70,13 +64,6 @@ try {
 } finally {
   rmSync(folder, { recursive: true });
   await pool.end();
-}
-
-async function writeKeys(db: Pool, count: number, file: string): Promise<string> {
-  say(`creating ${count} customers`);
-  const customers = await createBenchCustomers(db, count);
-  writeFileSync(file, `${customers.map((c) => c.apiKey).join("\n")}\n`, { mode: 0o600 });
-  return file;
 }
 
 async function measurePlain(keysFile: string): Promise<Measured> {
@@ -104,10 +91,10 @@ async function measurePlain(keysFile: string): Promise<Measured> {
 async function measure(name: string, port: number, keysFile: string): Promise<Measured> {
   await untilDrained(pool, say);
   say(`${name}: warming up for ${options.warmup} s`);
-  if (options.warmup > 0) await wrk(port, keysFile, options.warmup);
+  if (options.warmup > 0) await wrk(port, keysFile, { ...options, seconds: options.warmup });
   const before = await stored(config);
   say(`${name}: measuring for ${options.seconds} s`);
-  const run = await wrk(port, keysFile, options.seconds);
+  const run = await wrk(port, keysFile, options);
   const after = await stored(config);
   const accepts = run.requests - run.refused;
   // wrk stops listening at its deadline: what was under way then is stored, but not counted by it.
@@ -121,34 +108,6 @@ async function measure(name: string, port: number, keysFile: string): Promise<Me
 
 function stored(_: Config): Promise<number> {
   return pool.query<{ n: number }[]>("SELECT COUNT(*) AS n FROM messages").then((rows) => Number(rows[0]?.n));
-}
-
-function wrk(port: number, keysFile: string, seconds: number): Promise<Run> {
-  const args = [
-    "-t1",
-    `-c${options.connections}`,
-    `-d${seconds}s`,
-    "--timeout",
-    "10s",
-    "-s",
-    join(import.meta.dirname, "wrk-send.lua"),
-  ];
-  const child = spawn("wrk", [...args, `http://127.0.0.1:${port}`], {
-    env: { ...process.env, SLUICE_BENCH_KEYS: keysFile },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  return new Promise((resolve, reject) => {
-    let out = "";
-    child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
-    child.once("error", () =>
-      reject(new Error("wrk is missing: `make setup` installs it, or `apt-get install wrk`")),
-    );
-    child.once("close", () => {
-      const line = /^RESULT (.*)$/m.exec(out)?.[1];
-      if (line === undefined) reject(new Error(`wrk printed no result:\n${out}`));
-      else resolve(JSON.parse(line) as Run);
-    });
-  });
 }
 
 function round(value: number): number {

@@ -11,6 +11,8 @@ export type LoadOptions = {
   connections: number;
   ratePerS: number;
   seconds: number;
+  /** Told of each answer: its status, and when its request was written and it came (performance.now). */
+  observe?: (status: string, sentAtMs: number, answeredAtMs: number) => void;
 };
 export type LoadResult = {
   sent: number;
@@ -26,7 +28,7 @@ const TICK_MS = 4;
 const DRAIN_MS = 15_000;
 const HEADER_END = "\r\n\r\n";
 
-type Line = { socket: Socket; dueAt: number; received: Buffer | null };
+type Line = { socket: Socket; dueAt: number; sentAt: number; received: Buffer | null };
 
 /** Sends `next()` at the given rate for the given time, and waits for the last answers. */
 export async function runLoad(options: LoadOptions, next: () => Buffer): Promise<LoadResult> {
@@ -45,7 +47,9 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
   const answer = (line: Line, status: string) => {
     if (status === "202") accepted++;
     else refused[status] = (refused[status] ?? 0) + 1;
-    latencies[answered++] = performance.now() - line.dueAt;
+    const now = performance.now();
+    latencies[answered++] = now - line.dueAt;
+    options.observe?.(status, line.sentAt, now);
     idle.push(line);
     if (answered === total) finish();
   };
@@ -59,6 +63,7 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
       const line = idle.pop();
       if (line === undefined) return; // stays due
       line.dueAt = due(sent++);
+      line.sentAt = now;
       line.socket.write(next());
     }
     if (sent === total) clearInterval(timer);
@@ -74,7 +79,7 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
 function open(host: string, port: number, answer: (line: Line, status: string) => void): Promise<Line> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, noDelay: true });
-    const line: Line = { socket, dueAt: 0, received: null };
+    const line: Line = { socket, dueAt: 0, sentAt: 0, received: null };
     socket.once("error", reject);
     socket.once("connect", () => {
       socket.off("error", reject);
