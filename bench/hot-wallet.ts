@@ -1,6 +1,7 @@
 // One customer alone against a thousand: how much of the gateway's rate a single wallet reaches over two
-// ingest processes, and whether its whole balance can be spent, to exactly 0, with no 402 before that. Needs a
-// running gateway (`make run`) that nobody else is using; starts two ingest processes of its own on its engines.
+// ingest processes, and whether its whole balance can be spent, to exactly 0, with no 402 before that. Needs
+// a running gateway (`make run`) that nobody else is using; starts two ingest processes of its own on its
+// engines.
 // Exit 1 when any of it doesn't hold.
 
 import { type ChildProcess, spawn } from "node:child_process";

@@ -21,21 +21,23 @@ export type KeyCache = {
   /** The owner when it is known and fresh; undefined: ask `load`. */
   get(apiKey: string): KeyOwner | null | undefined;
   load(apiKey: string): Promise<KeyOwner | null>;
-  /**
-   * Difference of this machine's clock to MySQL's at the last poll, and how long ago that was, both in ms.
-   */
-  state(): { skewMs: number; polledAgoMs: number };
+  /** How long ago the last good poll was, in ms. */
+  state(): { polledAgoMs: number };
   stop(): void;
 };
 
 export function createKeyCache(
   pool: Pool,
-  options: { monotonicMs: () => number; now: () => number; random?: () => number },
+  options: {
+    monotonicMs: () => number;
+    now: () => number;
+    /** Told at each poll: MySQL's clock − this machine's, in ms. */
+    onSkew?: (skewMs: number) => void;
+  },
 ): KeyCache {
   const entries = new Map<string, Entry>();
   let polledAtMs = Number.NEGATIVE_INFINITY;
   let since: number | null = null;
-  let skewMs = 0;
   let stopped = false;
   let timer: ReturnType<typeof setTimeout>;
   // One look-up a key, however many requests wait for it: a thousand misses at once would fill the pool's
@@ -48,7 +50,7 @@ export function createKeyCache(
     try {
       const sentMs = options.now();
       const changed = await changedSince(pool, since ?? 0);
-      skewMs = changed.nowMs - (sentMs + options.now()) / 2;
+      options.onSkew?.(changed.nowMs - (sentMs + options.now()) / 2);
       drop(changed);
       since = changed.nowMs - LOOK_BACK_MS;
       polledAtMs = startedMs;
@@ -88,7 +90,7 @@ export function createKeyCache(
       loading.set(apiKey, load);
       return load;
     },
-    state: () => ({ skewMs, polledAgoMs: options.monotonicMs() - polledAtMs }),
+    state: () => ({ polledAgoMs: options.monotonicMs() - polledAtMs }),
     stop() {
       stopped = true;
       clearTimeout(timer);

@@ -1,9 +1,9 @@
 // The ingest process (Bun): the API, its leases and its group commit. Wires them, and takes them down in
 // order: refuse, commit what is queued, answer, return leases, exit.
 
-import { createIdFactory } from "../core/id.ts";
-import { CLOCK_SKEW_MAX_MS, DRAIN_MS } from "../core/limits.ts";
+import { DRAIN_MS } from "../core/limits.ts";
 import { createKeyCache } from "../customers/key-cache.ts";
+import { createClockGuard } from "../ingest/clock-guard.ts";
 import { createGroupCommit } from "../ingest/group-commit.ts";
 import { createIdempotency } from "../ingest/idempotency.ts";
 import { startKeyUpkeep } from "../ingest/key-upkeep.ts";
@@ -43,7 +43,8 @@ const config = loadConfig(process.env);
 const log = createLog("ingest", config.logLevel);
 const now = Date.now;
 const { monotonicMs } = systemTimers;
-const id = createIdFactory({ now });
+const clockGuard = createClockGuard({ now, monotonicMs });
+const id = clockGuard.entryId;
 const nodeId = id();
 const metrics = createMetrics("ingest");
 const tracing = await createTracing({
@@ -66,7 +67,7 @@ await untilUp(
 );
 
 const ledger = { pool: ledgerPool, id, now };
-const keys = createKeyCache(readPool, { monotonicMs, now });
+const keys = createKeyCache(readPool, { monotonicMs, now, onSkew: clockGuard.observe });
 const leaseTtlMs = config.leaseTtlMs;
 const book = createLeaseBook(
   { store: createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), timers: systemTimers, log },
@@ -94,9 +95,9 @@ metrics.gauge(
 );
 
 const ready = () => {
-  const { skewMs, polledAgoMs } = keys.state();
+  const { polledAgoMs } = keys.state();
   const mysql: CheckResult = polledAgoMs < 2_000 ? "ok" : "down";
-  const clock: CheckResult = Math.abs(skewMs) <= CLOCK_SKEW_MAX_MS ? "ok" : "down";
+  const clock: CheckResult = clockGuard.isRight() ? "ok" : "down";
   const checks = { mysql, clock, ...probes.state() };
   return { ready: mysql === "ok" && clock === "ok", checks };
 };
@@ -109,7 +110,7 @@ const idempotency = createIdempotency({
 });
 const routes = [
   createSend(
-    { book, commits, limits: createRateLimits(), keys: idempotency, id },
+    { book, commits, limits: createRateLimits(), keys: idempotency, id: clockGuard.messageId },
     { expressPromiseMs: config.expressPromiseMs },
   ),
   createTopup({ ledger, keys: idempotency }),
