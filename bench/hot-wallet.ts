@@ -4,7 +4,7 @@
 // engines.
 // Exit 1 when any of it doesn't hold.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +14,7 @@ import { loadConfig } from "../src/platform/config.ts";
 import { createPool } from "../src/platform/mysql.ts";
 import { sleep } from "../src/platform/retry.ts";
 import { type BenchCustomer, createBenchCustomers, PRICE, round, untilDrained } from "./harness.ts";
+import { startIngest, stop } from "./ingest-process.ts";
 import { runLoad } from "./load.ts";
 import { wrk, writeKeys } from "./wrk.ts";
 
@@ -32,6 +33,7 @@ const options = new Command("bench/hot-wallet")
     Number,
     5_000,
   )
+  .option("--no-drain", "don't wait between the runs for what is on its way to operators")
   .option("--port <n>", "API port of the two processes; their health ports are the next two", Number, 18_090)
   .option("--json", "print only the result, as JSON")
   .parse()
@@ -42,6 +44,7 @@ const options = new Command("bench/hot-wallet")
     customers: number;
     messages: number;
     rate: number;
+    drain: boolean;
     port: number;
     json?: true;
   }>();
@@ -52,7 +55,7 @@ const pool = createPool(config, { connections: 8, multipleStatements: true });
 const folder = mkdtempSync(join(tmpdir(), "sluice-bench-"));
 const servers: ChildProcess[] = [];
 try {
-  for (let n = 1; n <= PROCESSES; n++) servers.push(await startIngest(options.port + n));
+  for (let n = 1; n <= PROCESSES; n++) servers.push(await startIngest(options.port, options.port + n));
   const many = await rateOf("many", await createBenchCustomers(pool, options.customers));
   const hot = await rateOf("hot", await createBenchCustomers(pool, 1));
   const emptied = await empty();
@@ -67,7 +70,7 @@ try {
   console.log(JSON.stringify(result, null, options.json ? 0 : 2));
   process.exitCode = failures.length === 0 ? 0 : 1;
 } finally {
-  await Promise.all(servers.map(stop));
+  await Promise.all(servers.map((server) => stop(server)));
   rmSync(folder, { recursive: true });
   await pool.end();
 }
@@ -75,7 +78,7 @@ try {
 /** Accepts a second, as wrk counts them. */
 async function rateOf(name: string, customers: BenchCustomer[]): Promise<number> {
   const keys = writeKeys(customers, join(folder, name));
-  await untilDrained(pool, say);
+  if (options.drain) await untilDrained(pool, say);
   say(`${name}: ${customers.length} customers, warming up for ${options.warmup} s`);
   if (options.warmup > 0) await wrk(options.port, keys, { ...options, seconds: options.warmup });
   say(`${name}: measuring for ${options.seconds} s`);
@@ -89,7 +92,7 @@ async function rateOf(name: string, customers: BenchCustomer[]): Promise<number>
 /** Sends half as many again as the wallet can pay, and looks at every answer. */
 async function empty() {
   const [customer] = (await createBenchCustomers(pool, 1, options.messages * PRICE)) as [BenchCustomer];
-  await untilDrained(pool, say);
+  if (options.drain) await untilDrained(pool, say);
   say(`emptying a wallet of ${options.messages} messages at ${options.rate}/s`);
   let first402Ms = Number.POSITIVE_INFINITY;
   let last202SentMs = 0;
@@ -140,32 +143,4 @@ async function leftOf(customerId: number): Promise<number> {
   );
   const held = (await listLeases(pool, { customerId })).reduce((sum, lease) => sum + lease.unspent, 0);
   return Number(wallet?.balance) + held;
-}
-
-async function startIngest(healthPort: number): Promise<ChildProcess> {
-  const env = {
-    ...process.env,
-    SLUICE_API_PORT: String(options.port),
-    SLUICE_HEALTH_PORT: String(healthPort),
-    SLUICE_LOG_LEVEL: "warn",
-  };
-  const main = join(import.meta.dirname, "../src/main/ingest.ts");
-  const child = spawn(process.execPath, [main], { env, stdio: ["ignore", "ignore", "inherit"] });
-  for (let i = 0; i < 100; i++) {
-    const ready = await fetch(`http://127.0.0.1:${healthPort}/ready`).then(
-      (r) => r.ok,
-      () => false,
-    );
-    if (ready) return child;
-    await sleep(100);
-  }
-  child.kill();
-  throw new Error("an ingest process was not ready within 10 s: is the gateway running (make run)?");
-}
-
-function stop(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    child.once("exit", () => resolve());
-    child.kill();
-  });
 }
