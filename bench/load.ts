@@ -68,7 +68,10 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
     }
     if (sent === total) clearInterval(timer);
   }, TICK_MS);
-  await Promise.race([finished, new Promise((resolve) => setTimeout(resolve, seconds * 1000 + DRAIN_MS))]);
+  let giveUp: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise((resolve) => (giveUp = setTimeout(resolve, seconds * 1000 + DRAIN_MS)));
+  await Promise.race([finished, late]);
+  clearTimeout(giveUp);
   const elapsedS = (performance.now() - startedAt) / 1000;
   clearInterval(timer);
   for (const { socket } of lines) socket.destroy();
