@@ -13,6 +13,7 @@ import { createMetrics } from "../platform/metrics.ts";
 import { createPool } from "../platform/mysql.ts";
 import { untilUp } from "../platform/retry.ts";
 import { senderGroup, topicOf } from "../platform/topics.ts";
+import { type KeepTopics, keepTopics } from "../relay/keep-topics.ts";
 import { type Relay, startRelay } from "../relay/relay.ts";
 import { startSweep, type Sweep } from "../relay/sweep.ts";
 
@@ -34,6 +35,7 @@ const stopping = new AbortController();
 let producer: Producer | null = null;
 let relay: Relay | null = null;
 let sweep: Sweep | null = null;
+let keeping: KeepTopics | null = null;
 const topics = createTopicAdmin(config);
 
 const up = (isUp: boolean | undefined): CheckResult => (isUp ? "ok" : "degraded");
@@ -52,7 +54,7 @@ const health = await serveHealth(
 runUntilStopped(log, DRAIN_MS, async () => {
   stopping.abort();
   await Promise.race([
-    Promise.all([relay?.stop(), sweep?.stop()]),
+    Promise.all([relay?.stop(), sweep?.stop(), keeping?.stop()]),
     new Promise((resolve) => setTimeout(resolve, DRAIN_MS - FLUSH_MS - 2_000)),
   ]);
   await producer?.close(FLUSH_MS);
@@ -92,5 +94,6 @@ const lanes = LANES.map((lane) => ({
   topic: topicOf(config, lane),
   group: senderGroup(config, lane),
 }));
+keeping = keepTopics(topics, log);
 sweep = startSweep({ pool, topics, metrics, log, now: Date.now }, { lanes, afterMs: config.sweepAfterMs });
 log.info("relaying");

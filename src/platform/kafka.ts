@@ -287,7 +287,10 @@ export function createTopicAdmin(config: Config): TopicAdmin {
       };
     },
     async ensure() {
-      for (const spec of topicSpecs(config)) await createTopic(admin, spec);
+      const names = await called<string[]>((done) => admin.listTopics(options, done));
+      const missing = topicSpecs(config).filter(({ topic }) => !names.includes(topic));
+      for (const spec of missing) await createTopic(admin, spec);
+      return missing.map(({ topic }) => topic);
     },
     close: () => admin.disconnect(),
   };

@@ -95,11 +95,11 @@ async function step(lane: LaneSweep, state: State | null): Promise<State | null>
       const dueMs = state.momentMs + Math.max(0, RETRY_DELAY_MAX_MS - afterMs) + SLACK_MS;
       if (await hasRowsOf(pool, lane.lane, { lastRow: state.lastRow, dueMs })) return state;
       const seen = await topics.offsets(topic, group);
-      return seen === null ? renewTopics(lane) : { at: "kafka", momentMs: state.momentMs, seen };
+      return seen === null ? null : { at: "kafka", momentMs: state.momentMs, seen };
     }
     case "kafka": {
       const now = await topics.offsets(topic, group);
-      if (now === null) return renewTopics(lane);
+      if (now === null) return null;
       const verdict = judge(state.seen, now);
       if (verdict === "waiting") return state;
       if (verdict === "passed")
@@ -146,10 +146,4 @@ async function putBackSome({ pool, lane, counts, log, now }: LaneSweep, lost: Qu
   counts.sweep_failed_total += failed.length;
   if (ids.length + failed.length > 0)
     log.warn({ lane, ids, failed }, "queued messages without a record were put back");
-}
-
-async function renewTopics({ topics, topic, log }: LaneSweep): Promise<null> {
-  log.warn({ topic }, "this topic is not there; it is made anew");
-  await topics.ensure();
-  return null;
 }

@@ -32,12 +32,17 @@ export type Launcher = {
   wipe(): void;
 };
 
-export function createLauncher(options: { portOffset: number; folder: string }): Launcher {
+export function createLauncher(options: {
+  portOffset: number;
+  folder: string;
+  /** Settings that differ from their defaults. */
+  env?: Record<string, string>;
+}): Launcher {
   const settings = testSettings({
     SLUICE_TEST_PORTS: String(options.portOffset),
     SLUICE_TEST_STATE: options.folder,
   });
-  const env = { ...process.env, ...settings };
+  const env = { ...process.env, ...settings, ...options.env };
   const config = loadConfig(env);
   const command = join(projectRoot, "sluice");
   const run = (...args: string[]) =>

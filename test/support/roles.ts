@@ -5,12 +5,14 @@ import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Lane } from "../../src/core/message.ts";
 import type { Config } from "../../src/platform/config.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
+import { senderGroup, topicOf } from "../../src/platform/topics.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { envOf } from "./ingest-process.ts";
 
@@ -39,6 +41,8 @@ export type Downstream = {
   received(name: string): string[];
   readTopic(name: string): Promise<TopicRecord[]>;
   produce(topic: string, key: string, value: Buffer): Promise<void>;
+  /** Sets the offsets of a lane's senders back to the beginning; the one started here must have ended. */
+  rewind(lane: Lane): Promise<void>;
   /** Ends what still runs, drops the database. */
   end(): Promise<void>;
 };
@@ -78,9 +82,10 @@ export async function createDownstream(): Promise<Downstream> {
         name === "relay"
           ? ["src/main/relay.ts"]
           : ["src/main/sender.ts", "--lane", name.slice("sender-".length)];
-      // The same port each time, as under the supervisor: it is also the sender's name in its group.
-      const port = ports.get(name) ?? (await freePorts(1));
-      ports.set(name, port);
+      // The same port each time, as under the supervisor: it is also the sender's name in its group. A second
+      // one of a role brings its own.
+      const port = overrides.healthPort ?? ports.get(name) ?? (await freePorts(1));
+      if (overrides.healthPort === undefined) ports.set(name, port);
       return start("node", args, { ...overrides, healthPort: port }, "/ready");
     },
     startOperator(name, profile = "default") {
@@ -112,6 +117,11 @@ export async function createDownstream(): Promise<Downstream> {
         key,
         value.toString("base64"),
       ]);
+    },
+    async rewind(lane) {
+      const instance = `${hostname()}-${ports.get(`sender-${lane}`)}`;
+      const args = [topicOf(config, lane), senderGroup(config, lane), instance];
+      await run(config, ["test/support/kafka-tool.ts", "rewind", ...args]);
     },
     async end() {
       await Promise.all([...running].map((role) => role.end("SIGKILL")));
