@@ -51,7 +51,9 @@ export type TopicOffsets = { topicId: string; partitions: PartitionOffsets[] };
 export type TopicAdmin = {
   /** Null when there is no such topic. Rejects while no broker answers. */
   offsets(topic: string, group: string): Promise<TopicOffsets | null>;
-  /** Makes the topics that are missing and returns their names. Rejects while the broker is away or refuses. */
+  /**
+   * Makes the topics that are missing and returns their names. Rejects while the broker is away or refuses.
+   */
   ensure(): Promise<string[]>;
   /** To be called before the process exits: librdkafka's threads outlive nothing else. */
   close(): void;

@@ -1,5 +1,5 @@
-// Makes topics that are gone anew, as when a broker lost its disk: without them nothing leaves the outbox, and
-// senders and ClickHouse wait for them. What was in them is the sweep's. Bound: one look every LOOK_MS.
+// Makes topics that are gone anew, as when a broker lost its disk: without them nothing leaves the outbox,
+// and senders and ClickHouse wait for them. What was in them is the sweep's. Bound: one look every LOOK_MS.
 
 import type { Log } from "../platform/log.ts";
 import { sleep } from "../platform/retry.ts";
