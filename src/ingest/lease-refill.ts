@@ -45,6 +45,7 @@ export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: num
   const refill = async (wanting: Lease[], skipLocked: boolean) => {
     for (const lease of wanting) lease.refilling = true;
     const startedMs = timers.monotonicMs();
+    const asked = new Map(wanting.map((lease) => [lease, lease.waiting.length]));
     try {
       const grants = await store.grant(wanting.map(wantOf), { skipLocked });
       const byCustomer = new Map(grants.map((g) => [g.customerId, g]));
@@ -56,14 +57,16 @@ export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: num
           lease.held = true;
           lease.goodUntilMs = startedMs + leaseTtlMs;
         }
-        settle(lease, grant);
+        settle(lease, grant, asked.get(lease) as number);
       }
     } finally {
       for (const lease of wanting) lease.refilling = false;
     }
   };
 
-  const settle = (lease: Lease, grant: Grant) => {
+  // Who came while the grant was under way can be served by it, but not refused: the wallet may have been
+  // read before their request was made, even before the top-up that pays for it.
+  const settle = (lease: Lease, grant: Grant, asked: number) => {
     if (grant.fenced) {
       log.warn({ customer_id: lease.customerId }, "lease was taken back; starting a new one");
       return drop(lease);
@@ -76,16 +79,19 @@ export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: num
     const waiting = lease.waiting;
     lease.waiting = [];
     let soon = false;
-    for (const waiter of waiting) {
+    for (const [at, waiter] of waiting.entries()) {
       const { cost } = waiter;
       if (lease.available >= cost) {
         table.take(lease, cost);
         waiter.resolve({ lease, cost, balanceAfter: lease.available + lease.elsewhere });
+      } else if (at >= asked) {
+        lease.waiting.push(waiter);
+        soon = true;
       } else if (grant.total < cost) waiter.reject(insufficientBalance(cost, grant.total));
       else if (nowMs >= waiter.untilMs) waiter.reject(new SluiceError("credit_elsewhere"));
       else {
         lease.waiting.push(waiter);
-        // It came while the grant was under way: the wallet itself has enough.
+        // The wallet itself has enough: others of this grant came first.
         soon ||= grant.balance + lease.available >= cost;
       }
     }
