@@ -44,7 +44,7 @@ export type Grant = {
 
 /** Ahead of need at most this share of the wallet is taken, so that several processes can take it. */
 const AHEAD_SHARE = 8;
-/** A wallet that can't give so many messages ahead is small: then only what waits is taken, to the unit. */
+/** A wallet whose share can't pay so many messages is small: then only what waits is taken, to the unit. */
 const AHEAD_UNITS_MIN = 16;
 
 /**
@@ -57,9 +57,10 @@ export function grantSize(
 ): number {
   let need = 0;
   for (const cost of costs) if (need + cost <= balance) need += cost;
+  const share = (balance - need) / AHEAD_SHARE;
+  if (share < AHEAD_UNITS_MIN * unit) return need;
   // A target comes from a rate, which is no whole number.
-  const ahead = Math.floor(Math.min(target, (balance - need) / AHEAD_SHARE));
-  return ahead < AHEAD_UNITS_MIN * unit ? need : need + ahead;
+  return need + Math.floor(Math.min(target, share));
 }
 
 export function decideGrant(wallet: WalletState, want: Want, nodeId: string): Grant {
