@@ -1,0 +1,148 @@
+// What the pages say is checked against the code: links lead somewhere, tests that are named exist under that
+// title, limits, settings and metrics exist, and a value that stands behind a limit's name is the limit's.
+
+import { describe, expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as limits from "../core/limits.ts";
+import { settings } from "../platform/config.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+const below = (folder: string, end: string): string[] =>
+  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(end) && !path.includes("node_modules"))
+    .map((path) => `${folder}/${path}`);
+
+type Page = { path: string; text: string };
+const pages: Page[] = ["README.md", "CONTRIBUTING.md", ...below("docs", ".md")].map((path) => ({
+  path,
+  text: read(path),
+}));
+
+const code = below("src", ".ts")
+  .filter((path) => !path.endsWith(".test.ts"))
+  .map(read)
+  .join("\n");
+
+/** GitHub's name of a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, "")
+    .replaceAll(" ", "-");
+const anchorsOf = (text: string): string[] =>
+  [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) => anchorOf(heading));
+
+function brokenLinks({ path, text }: Page): string[] {
+  const broken: string[] = [];
+  for (const [, target = ""] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+    if (/^(https?|mailto):/.test(target)) continue;
+    const [file = "", anchor] = target.split("#");
+    const at = normalize(join(dirname(path), file));
+    if (!existsSync(join(root, at))) broken.push(`${path}: ${target}`);
+    else if (anchor !== undefined && !anchorsOf(file === "" ? text : read(at)).includes(anchor))
+      broken.push(`${path}: ${target} has no such heading`);
+  }
+  return broken;
+}
+
+/** `path/to/x.test.ts` "title": the file must have a test of that title. */
+function missingTests({ path, text }: Page): string[] {
+  const missing: string[] = [];
+  for (const [, file = "", title] of text.matchAll(/`([\w./-]+\.test\.ts)`(?:\s+"([^"]+)")?/g)) {
+    if (!file.includes("/")) continue;
+    if (!existsSync(join(root, file))) missing.push(`${path}: ${file}`);
+    else if (title !== undefined && !read(file).includes(title.replace(/\s+/g, " ")))
+      missing.push(`${path}: ${file} has no test "${title}"`);
+  }
+  return missing;
+}
+
+const UNITS: Record<string, number> = { ms: 1, s: 1_000, min: 60_000, h: 3_600_000, KiB: 1_024 };
+const valueOf = (number: string, unit: string | undefined): number =>
+  Number(number.replaceAll(",", "")) * (unit === undefined ? 1 : (UNITS[unit] ?? Number.NaN));
+
+/** `NAME` (30 s): names of limits and settings, and the value behind them where there is one. */
+function wrongLimits({ path, text }: Page, source = code): string[] {
+  const known = new Map<string, number | string>([
+    ...Object.entries(limits),
+    ...Object.values(settings).map((s): [string, number | string] => [s.env, s.fallback]),
+  ]);
+  const wrong: string[] = [];
+  const named = /`((?:SLUICE_)?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`(?:\s+\(([\d,.]+)(?: (ms|s|min|h|KiB))?\))?/g;
+  for (const [, name = "", number, unit] of text.matchAll(named)) {
+    if (!/_(MAX|MS|DEFAULT)$|^SLUICE_/.test(name)) continue;
+    const value = known.get(name);
+    if (value === undefined) {
+      // A bound of one file, or its environment name elsewhere: known, but without a value to compare.
+      const isNamed = source.includes(`const ${name} =`) && number === undefined;
+      if (!isNamed) wrong.push(`${path}: there is no ${name}`);
+    } else if (number !== undefined && valueOf(number, unit) !== value)
+      wrong.push(`${path}: ${name} is ${value}, not ${number} ${unit ?? ""}`);
+  }
+  return wrong;
+}
+
+/** A metric is named whole in the code, or as the group of its counter and the counter's own name. */
+function unknownMetrics({ path, text }: Page, code: string): string[] {
+  const isKnown = (name: string): boolean => {
+    if (code.includes(`"${name}"`) || code.includes(`\`${name.replace(/_[^_]+$/, "_${")}`)) return true;
+    const words = name.split("_");
+    return words.some(
+      (_, at) =>
+        code.includes(`"${words.slice(0, at).join("_")}"`) &&
+        new RegExp(`\\b${words.slice(at).join("_")}: "`).test(code),
+    );
+  };
+  return [...text.matchAll(/`(sluice_[a-z_]+)`/g)]
+    .filter(([, name = ""]) => !isKnown(name))
+    .map(([, name]) => `${path}: there is no metric ${name}`);
+}
+
+describe("the pages", () => {
+  test("link to what is there", () => expect(pages.flatMap(brokenLinks)).toEqual([]));
+  test("name tests that exist", () => expect(pages.flatMap(missingTests)).toEqual([]));
+  test("name limits and settings that exist, with their values", () =>
+    expect(pages.flatMap((page) => wrongLimits(page))).toEqual([]));
+  test("name metrics that exist", () =>
+    expect(pages.flatMap((page) => unknownMetrics(page, code))).toEqual([]));
+});
+
+describe("planted mistakes are found", () => {
+  const page = (text: string): Page => ({ path: "docs/x.md", text });
+
+  test("a link to nothing, and to a heading that is none", () => {
+    expect(brokenLinks(page("[a](nothing.md) [b](reference/errors.md#no-such) [c](#here)\n# Here"))).toEqual([
+      "docs/x.md: nothing.md",
+      "docs/x.md: reference/errors.md#no-such has no such heading",
+    ]);
+  });
+
+  test("a test under another title, and a file that is gone", () => {
+    expect(
+      missingTests(page('`src/core/money.test.ts` "costs nothing" and `src/core/gone.test.ts`, `a.test.ts`')),
+    ).toEqual([
+      'docs/x.md: src/core/money.test.ts has no test "costs nothing"',
+      "docs/x.md: src/core/gone.test.ts",
+    ]);
+    expect(missingTests(page('`src/core/money.test.ts` "a cost is exact, or it is not made"'))).toEqual([]);
+  });
+
+  test("a limit that is gone, and one with another value, in any unit", () => {
+    expect(
+      wrongLimits(page("`CLAIM_TTL_MS` (31 s), `CLAIM_TTL_MS` (30 s), `UNKNOWN_TTL_MS` (24 h), `GONE_MAX`")),
+    ).toEqual(["docs/x.md: CLAIM_TTL_MS is 30000, not 31 s", "docs/x.md: there is no GONE_MAX"]);
+    expect(
+      wrongLimits(page("`SLUICE_LEASE_TTL_MS` (20 s), `SLUICE_NOTHING`, `QUEUE_ROWS_MAX` (20,000)")),
+    ).toEqual(["docs/x.md: there is no SLUICE_NOTHING"]);
+  });
+
+  test("a metric that is none", () => {
+    const planted = 'counts("sluice_relay", { rows_total: "rows" }); gauge("sluice_queue", "x")';
+    expect(
+      unknownMetrics(page("`sluice_relay_rows_total` `sluice_queue` `sluice_relay_cows_total`"), planted),
+    ).toEqual(["docs/x.md: there is no metric sluice_relay_cows_total"]);
+  });
+});
