@@ -14,6 +14,7 @@ import {
   listed,
   type Scope,
 } from "./reconcile-result.ts";
+import { quote } from "./sql-text.ts";
 
 const settledBy = (by: "capture" | "refund") =>
   STATUSES.filter((status) => settlementOf(status) === by).map((status) => `'${status}'`);
@@ -105,6 +106,32 @@ export function messagesWithoutReserve(conn: Connection, customerIds: readonly n
      LEFT JOIN wallet_ledger c ON c.customer_id = m.customer_id AND c.entry_id = m.id AND c.leg = 'close'
      WHERE m.customer_id IN (${ids}) AND NOT (o.op <=> 'reserve') AND c.op IS NULL`,
   );
+}
+
+/**
+ * Messages without a reserve among the next `count` after this id, of whichever customer: one statement, so
+ * one moment. `last` is the highest id looked at.
+ */
+export async function orphansAfter(
+  conn: Connection,
+  after: string,
+  count: number,
+): Promise<{ drifts: Drift[]; rows: number; last: string }> {
+  const some = `SELECT id, customer_id, status, cost FROM messages WHERE id > ${quote(after)}
+    ORDER BY id LIMIT ${count}`;
+  const [seen] = await conn.query<{ n: number; last: string | null }[]>(
+    `SELECT COUNT(*) AS n, MAX(id) AS last FROM (${some}) AS m`,
+  );
+  const last = seen?.last ?? "";
+  const drifts = await driftsOf(
+    conn,
+    `SELECT m.customer_id, m.id AS entry_id, 'message_has_one_reserve' AS rule, o.op, o.amount,
+       CONCAT('message is ', m.status, ' and costs ', m.cost) AS detail
+     FROM (${some}) AS m
+     LEFT JOIN wallet_ledger o ON o.customer_id = m.customer_id AND o.entry_id = m.id AND o.leg = 'open'
+     WHERE NOT (o.op <=> 'reserve')`,
+  );
+  return { drifts, rows: Number(seen?.n ?? 0), last };
 }
 
 /** `sending` and `unknown` end by a claim's outcome or its expiry: one that no claim names stays for ever. */

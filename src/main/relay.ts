@@ -1,9 +1,11 @@
 // The relay: a Node process. Waits for MySQL and Kafka, in any order, then carries outbox rows to Kafka until
-// SIGTERM.
+// SIGTERM. Beside that one of the relays sweeps, and one goes round the books.
 
 import { DRAIN_MS } from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
+import { startReconcileTurn, type Turn, TURN_CONNECTIONS } from "../ledger/reconcile-turn.ts";
 import { tablesAnswer } from "../ledger/tables.ts";
+import { createClickhouse } from "../platform/clickhouse.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { type CheckResult, serveHealth } from "../platform/health.ts";
 import { createProducer, createTopicAdmin, type Producer } from "../platform/kafka.ts";
@@ -26,6 +28,8 @@ if (process.argv.includes("--help")) {
 const FLUSH_MS = 2_000;
 // Three lanes with two transactions each, and their idle look-ups; a sweep looks on one, writes on another.
 const CONNECTIONS = 10;
+/** A day of some customers' messages in one statement. */
+const CLICKHOUSE_TIMEOUT_MS = 30_000;
 
 const config = loadConfig(process.env);
 const log = createLog("relay", config.logLevel);
@@ -36,7 +40,10 @@ let producer: Producer | null = null;
 let relay: Relay | null = null;
 let sweep: Sweep | null = null;
 let keeping: KeepTopics | null = null;
+let books: Turn | null = null;
 const topics = createTopicAdmin(config);
+const booksPool = createPool(config, { connections: TURN_CONNECTIONS });
+const clickhouse = createClickhouse(config, { timeoutMs: CLICKHOUSE_TIMEOUT_MS });
 
 const up = (isUp: boolean | undefined): CheckResult => (isUp ? "ok" : "degraded");
 const health = await serveHealth(
@@ -54,19 +61,23 @@ const health = await serveHealth(
 runUntilStopped(log, DRAIN_MS, async () => {
   stopping.abort();
   await Promise.race([
-    Promise.all([relay?.stop(), sweep?.stop(), keeping?.stop()]),
+    Promise.all([relay?.stop(), sweep?.stop(), keeping?.stop(), books?.stop()]),
     new Promise((resolve) => setTimeout(resolve, DRAIN_MS - FLUSH_MS - 2_000)),
   ]);
   await producer?.close(FLUSH_MS);
   topics.close();
   await relay?.stop();
-  await pool.end();
+  await Promise.all([pool.end(), booksPool.end(), clickhouse.close()]);
   await health.close();
 });
 
 const waiting = (engine: string) => (err: unknown, waitMs: number) =>
   log.info({ err, waitMs: Math.round(waitMs) }, `waiting for ${engine}`);
 await untilUp(() => tablesAnswer(pool), waiting("MySQL"), stopping.signal);
+books = startReconcileTurn(
+  { pool: booksPool, clickhouse, metrics, log, now: Date.now, monotonicMs: () => performance.now() },
+  { turnMs: config.reconcileTurnMs },
+);
 producer = await untilUp(
   () =>
     createProducer(config, log, (err) => {

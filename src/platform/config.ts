@@ -62,6 +62,13 @@ export const settings = {
     "one new trace in so many is exported",
   ),
   commitConnections: count("SLUICE_COMMIT_CONNECTIONS", 3, 1, 16, "connections of the group commit"),
+  reconcileTurnMs: count(
+    "SLUICE_RECONCILE_TURN_MS",
+    3_600_000,
+    1_000,
+    7 * 86_400_000,
+    "how long the background check of the books takes over all customers",
+  ),
   leaseTtlMs: count(
     "SLUICE_LEASE_TTL_MS",
     20_000,

@@ -1,0 +1,199 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { createIdFactory } from "../../src/core/id.ts";
+import { ensurePartitions } from "../../src/ledger/partitions.ts";
+import { inSnapshot } from "../../src/ledger/reconcile.ts";
+import { startReconcileTurn, type Turn, TURN_CONNECTIONS } from "../../src/ledger/reconcile-turn.ts";
+import { ownTables, SLOTS } from "../../src/ledger/tables-lock.ts";
+import type { Clickhouse } from "../../src/platform/clickhouse.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { createMetrics, type Metrics } from "../../src/platform/metrics.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { sleep } from "../../src/platform/retry.ts";
+import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { insertCustomer } from "../support/messages.ts";
+import { deliverEvents, emptyTables, makeBook } from "../support/small-book.ts";
+
+let database: TestDatabase;
+let events: TestClickhouse;
+let pool: Pool;
+let clickhouse: Clickhouse;
+beforeAll(async () => {
+  [database, events] = await Promise.all([createTestDatabase(), createTestClickhouse()]);
+  pool = createPool(database.config, { connections: 4, multipleStatements: true });
+  clickhouse = events.clickhouse;
+});
+afterAll(async () => {
+  await pool.end();
+  await Promise.all([database.drop(), events.drop()]);
+});
+
+const id = createIdFactory({ now: Date.now });
+const log = createLog("test", "silent");
+let customerId: number;
+let ids: string[];
+beforeEach(async () => {
+  await pool.query("DELETE FROM reconcile_turn");
+  await emptyTables({ pool, clickhouse });
+  ({ customerId, ids } = await makeBook(pool));
+});
+
+type Started = { turn: Turn; metrics: Metrics; stop(): Promise<void> };
+const started: Started[] = [];
+afterEach(async () => {
+  for (const one of started.splice(0)) await one.stop();
+});
+
+/** As a relay does it, with a pool of its own. */
+function start(turnMs = 3_600_000): Started {
+  const metrics = createMetrics("test");
+  const own = createPool(database.config, { connections: TURN_CONNECTIONS });
+  const turn = startReconcileTurn(
+    { pool: own, clickhouse, metrics, log, now: Date.now, monotonicMs: () => performance.now() },
+    { turnMs, startAfterMs: 0 },
+  );
+  const stop = async () => {
+    await turn.stop();
+    await own.end();
+  };
+  started.push({ turn, metrics, stop });
+  return { turn, metrics, stop };
+}
+
+async function valueOf({ metrics }: Started, name: string, label = ""): Promise<number> {
+  const lines = (await metrics.text()).split("\n");
+  const line = lines.find(
+    (one) => one.startsWith(name) && /[ {]/.test(one[name.length] ?? "") && one.includes(label),
+  );
+  return Number(line?.split(" ").at(-1));
+}
+
+async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 900; i++) {
+    if (await isSo()) return;
+    await sleep(50);
+  }
+  throw new Error(`not within 45 s: ${what}`);
+}
+const turned = (one: Started, times = 1) =>
+  until("a turn", async () => (await valueOf(one, "sluice_reconcile_turns_total")) >= times);
+
+describe("the background check", () => {
+  test("goes over all customers, says how long ago, and finds nothing in sound books", async () => {
+    for (let i = 0; i < 20; i++) await insertCustomer(pool, 700);
+    await deliverEvents({ pool, clickhouse });
+    const one = start(3_000);
+    await turned(one);
+    expect(await valueOf(one, "sluice_reconcile_customers_total")).toBeGreaterThanOrEqual(21);
+    expect(await valueOf(one, "sluice_reconcile_turn_drifts")).toBe(0);
+    expect(await valueOf(one, "sluice_reconcile_turn_age_seconds")).toBeLessThan(20);
+    expect(await valueOf(one, "sluice_reconcile_active")).toBe(1);
+    expect(await valueOf(one, "sluice_reconcile_failed_total")).toBe(0);
+  });
+
+  test("counts a drift by its kind", async () => {
+    await deliverEvents({ pool, clickhouse });
+    await pool.query("UPDATE wallet_accounts SET balance=balance+1");
+    const one = start();
+    await turned(one);
+    const of = (invariant: string) => valueOf(one, "sluice_reconcile_drifts_total", `"${invariant}"`);
+    expect(await of("balance_equals_entries")).toBe(1);
+    expect(await of("never_negative")).toBe(0);
+    expect(await valueOf(one, "sluice_reconcile_turn_drifts")).toBe(1);
+  });
+
+  test("finds a message that has no entry at all, which no check of one customer can see", async () => {
+    await deliverEvents({ pool, clickhouse });
+    await pool.query(
+      "INSERT INTO messages (id,customer_id,lane,status,phone,text,encoding,parts,cost,created_at," +
+        `updated_at) VALUES ('${id()}',${customerId},'normal','queued','+989121234567','x','gsm7',1,500,` +
+        "NOW(3),NOW(3))",
+    );
+    const one = start();
+    const found = () =>
+      valueOf(one, "sluice_reconcile_drifts_total", '"message_has_one_reserve"').then((n) => n > 0);
+    await until("the message is found", found);
+    expect(await valueOf(one, "sluice_reconcile_messages_total")).toBe(4);
+  });
+
+  test("sends lost events again, and the next turn is clean", async () => {
+    await deliverEvents({ pool, clickhouse }, { old: true, except: ids[0] as string });
+    const one = start(1_000);
+    await turned(one);
+    expect(await valueOf(one, "sluice_reconcile_resent_total")).toBe(2);
+    await deliverEvents({ pool, clickhouse });
+    const turns = await valueOf(one, "sluice_reconcile_turns_total");
+    await turned(one, turns + 2);
+    expect(await valueOf(one, "sluice_reconcile_turn_drifts")).toBe(0);
+    expect(await valueOf(one, "sluice_reconcile_resent_total")).toBe(2);
+  });
+
+  test("only one process does it; when that stops, another goes on, and a turn that is done isn't done again", async () => {
+    await deliverEvents({ pool, clickhouse });
+    const one = start();
+    await turned(one);
+    const other = start();
+    await sleep(500);
+    expect(await valueOf(other, "sluice_reconcile_active")).toBe(0);
+    expect(await valueOf(other, "sluice_reconcile_turn_age_seconds")).toBeLessThan(20);
+    await one.stop();
+    started.splice(0, 1);
+    await until("the other takes over", async () => (await valueOf(other, "sluice_reconcile_active")) === 1);
+    await sleep(500);
+    expect(await valueOf(other, "sluice_reconcile_turns_total")).toBe(0);
+  });
+
+  test("goes on after the customers that were done before a restart", async () => {
+    await deliverEvents({ pool, clickhouse });
+    await pool.query("UPDATE wallet_accounts SET balance=balance+1");
+    await pool.query(
+      `INSERT INTO reconcile_turn (turn,next_customer,started_at) VALUES (1,${customerId + 1},NOW(3))`,
+    );
+    const one = start();
+    await turned(one);
+    expect(await valueOf(one, "sluice_reconcile_customers_total")).toBe(0);
+  });
+});
+
+describe("snapshots and partition DDL", () => {
+  const partitions = (daysAhead: number) => ensurePartitions(pool, { nowMs: Date.now(), daysAhead });
+
+  test("DDL waits for a snapshot, and a snapshot for DDL", async () => {
+    await inSnapshot(pool, { maxMs: 10_000, waitS: 0 }, async () => {
+      expect(await partitions(3)).toEqual({ kind: "busy" });
+    });
+    expect(await partitions(3)).toMatchObject({ kind: "done" });
+    await pool.use(async (conn) => {
+      const lock = await ownTables(conn, 0);
+      expect(inSnapshot(pool, { maxMs: 10_000, waitS: 0 }, async () => {})).rejects.toThrow("partitions");
+      await sleep(200);
+      await lock?.release();
+    });
+    await inSnapshot(pool, { maxMs: 10_000, waitS: 0 }, async () => {});
+  });
+
+  test("as many snapshots as there are places run at once, and no more", async () => {
+    const many = createPool(database.config, { connections: SLOTS + 1 });
+    let running = 0;
+    const one = () =>
+      inSnapshot(many, { maxMs: 10_000, waitS: 0 }, async () => {
+        running++;
+        await sleep(500);
+      });
+    const results = await Promise.allSettled(Array.from({ length: SLOTS + 1 }, one));
+    expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(SLOTS);
+    expect(running).toBe(SLOTS);
+    await many.end();
+  });
+
+  test("a snapshot ends when its time is up, also in the middle of a statement", async () => {
+    const startedMs = performance.now();
+    const slow = inSnapshot(pool, { maxMs: 300, waitS: 0 }, (conn) =>
+      conn.query("SELECT COUNT(*) FROM messages a, messages b WHERE SLEEP(1) = 0"),
+    );
+    expect(slow).rejects.toThrow("longer than it may");
+    await slow.catch(() => {});
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    await inSnapshot(pool, { maxMs: 300, waitS: 0 }, (conn) => conn.query("SELECT 1"));
+  });
+});
