@@ -12,7 +12,7 @@ export type ReconcileRouteDeps = ReconcileDeps & { monotonicMs: () => number };
 /** Each is a core of MySQL while it runs. */
 export const RUNNING_MAX = 2;
 /** Under this a check costs no more than a report. */
-const CHEAP_MS = 250;
+const CHEAP_MS = 1_000;
 const REST_FACTOR = 4;
 const RESTING_MAX = 1_000;
 const RETRY_AFTER_S = 5;

@@ -156,7 +156,14 @@ function customerDrifts(drifts: readonly Drift[]): CustomerDrift[] {
     .filter((drift) => !isWallet(drift))
     .map((drift) => ({ ...drift, entries: drift.entries.filter(isShown) }));
   const all = wallet.length === 0 ? shown : [...shown, walletDrift(wallet.length)];
-  return all.map(({ customer_id: _, ...drift }) => drift);
+  return all.map(({ customer_id: _, ...drift }) => ({
+    ...drift,
+    invariant: drift.invariant.replace("clickhouse_", "report_"),
+    detail: drift.detail
+      .replace("in ClickHouse", "in the report")
+      .replace("ClickHouse", "the report")
+      .replace("MySQL", "the ledger"),
+  }));
 }
 
 function walletDrift(found: number): Omit<Drift, "invariant"> & { invariant: string } {

@@ -1,0 +1,184 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { CustomerReconcile } from "../../src/ledger/reconcile-customer.ts";
+import { lockName, ownTables, take } from "../../src/ledger/tables-lock.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { sleep } from "../../src/platform/retry.ts";
+import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { type IngestProcess, makeCustomer, post, startIngest } from "../support/ingest-process.ts";
+import { deliverEvents } from "../support/small-book.ts";
+
+let database: TestDatabase;
+let events: TestClickhouse;
+let pool: Pool;
+let ingest: IngestProcess;
+beforeAll(async () => {
+  [database, events] = await Promise.all([createTestDatabase(), createTestClickhouse()]);
+  pool = createPool(database.config, { connections: 4, multipleStatements: true });
+  ingest = await startIngest({ ...database.config, clickhouseDatabase: events.config.clickhouseDatabase });
+});
+afterAll(async () => {
+  await ingest.end();
+  await pool.end();
+  await Promise.all([database.drop(), events.drop()]);
+});
+
+const PATH = "/v1/wallet/reconcile";
+const get = (apiKey: string, url = ingest.url, query = "") =>
+  fetch(`${url}${PATH}${query}`, { headers: { "x-api-key": apiKey } });
+/** On a busy machine a check may be slow enough to be asked to rest before the next. */
+async function proofOf(apiKey: string): Promise<CustomerReconcile> {
+  for (;;) {
+    const answer = await get(apiKey);
+    if (answer.status === 200) return (await answer.json()) as CustomerReconcile;
+    expect(answer.status).toBe(429);
+    await sleep(Number(answer.headers.get("retry-after")) * 1_000);
+  }
+}
+const send = (apiKey: string) =>
+  post(`${ingest.url}/v1/sms/send`, apiKey, { phone: "+989121234567", text: "hello", type: "normal" });
+const delivered = (old = false) => deliverEvents({ pool, clickhouse: events.clickhouse }, { old });
+
+describe("GET /v1/wallet/reconcile", () => {
+  test("adds up a wallet with open messages, while a lease holds credit, without showing the lease", async () => {
+    const { apiKey, customerId } = await makeCustomer(database.config, 100_000);
+    for (let i = 0; i < 3; i++) expect((await send(apiKey)).status).toBe(202);
+    const proof = await proofOf(apiKey);
+    expect(proof).toMatchObject({
+      customer_id: String(customerId),
+      currency: "IRR",
+      ok: true,
+      balance: 98_500,
+      reserved: 1_500,
+      topped_up: 100_000,
+      captured: 0,
+      refunded: 0,
+      open_reserves: { messages: 3, amount: 1_500 },
+      drifts: [],
+    });
+    expect(proof.equations.map(({ left, right, ok }) => [left, right, ok])).toEqual([
+      [98_500, 98_500, true],
+      [1_500, 1_500, true],
+      [1_500, 1_500, true],
+      [100_000, 100_000, true],
+    ]);
+    expect(Math.abs(Date.parse(proof.as_of) - Date.now())).toBeLessThan(10_000);
+    expect(JSON.stringify(proof)).not.toMatch(/lease|grant|release/);
+  });
+
+  test("compares with the report by day, in the entries of a statement alone", async () => {
+    const { apiKey } = await makeCustomer(database.config, 100_000);
+    expect((await send(apiKey)).status).toBe(202);
+    const before = await proofOf(apiKey);
+    expect(before.report.state).toBe("compared");
+    expect(before.report.pending).toBeGreaterThan(0);
+    await delivered();
+    const { report, ok } = await proofOf(apiKey);
+    const side = { count: 2, amount: 100_500 };
+    expect(ok).toBe(true);
+    expect(report).toMatchObject({
+      state: "compared",
+      pending: 0,
+      days: [
+        {
+          entries: { ledger: side, report: side },
+          messages: { stored: { count: 1, amount: 500 }, report: { count: 1, amount: 500 } },
+          by_status: { queued: { stored: 1, report: 1 } },
+        },
+      ],
+    });
+  });
+
+  test("names what drifts, and says that the whole is not ok", async () => {
+    const { apiKey, customerId } = await makeCustomer(database.config, 100_000);
+    const { id } = (await (await send(apiKey)).json()) as { id: string };
+    await delivered(true);
+    await pool.query(`DELETE FROM wallet_ledger WHERE entry_id='${id}' AND leg='open'`);
+    const proof = await proofOf(apiKey);
+    expect(proof.ok).toBe(false);
+    expect(proof.drifts.map(({ invariant }) => invariant)).toContain("wallet_equals_entries");
+    expect(proof.equations.every(({ ok }) => ok)).toBe(false);
+    await pool.query(`DELETE FROM messages WHERE customer_id=${customerId}`);
+    const { drifts } = await proofOf(apiKey);
+    const named = drifts.filter(({ invariant }) => invariant.startsWith("report_has_no_other"));
+    expect(named.map(({ entries }) => entries[0]?.entry_id)).toEqual([id, id]);
+    expect(JSON.stringify(drifts)).not.toMatch(/clickhouse|mysql/i);
+    await pool.query(`DELETE FROM wallet_ledger WHERE customer_id=${customerId}`);
+  });
+
+  test("nothing of another customer is in it, whatever is wrong there", async () => {
+    const [one, other] = [
+      await makeCustomer(database.config, 100_000),
+      await makeCustomer(database.config, 55_555),
+    ];
+    const { id } = (await (await send(other.apiKey)).json()) as { id: string };
+    expect((await send(one.apiKey)).status).toBe(202);
+    await delivered();
+    await pool.query(`UPDATE wallet_accounts SET balance=balance+1 WHERE customer_id=${other.customerId}`);
+    const proof = await proofOf(one.apiKey);
+    expect(proof.ok).toBe(true);
+    const text = JSON.stringify(proof);
+    expect(text).not.toContain(id);
+    expect(text).not.toContain("5555");
+    expect((await proofOf(other.apiKey)).ok).toBe(false);
+    // A message that was booked to the wrong customer shows neither its owner nor its id's row.
+    await pool.query(`UPDATE messages SET customer_id=${one.customerId} WHERE id='${id}'`);
+    expect((await proofOf(one.apiKey)).topped_up).toBe(100_000);
+    await pool.query(`UPDATE messages SET customer_id=${other.customerId} WHERE id='${id}'`);
+  });
+
+  test("needs the scope read, and takes no parameters", async () => {
+    const { apiKey } = await makeCustomer(database.config, 0, { scopes: ["send", "billing"] });
+    const refused = await get(apiKey);
+    expect(refused.status).toBe(403);
+    expect(await refused.json()).toMatchObject({ code: "scope_missing" });
+    const { apiKey: reader } = await makeCustomer(database.config, 0, { scopes: ["read"] });
+    const odd = await get(reader, ingest.url, "?customer_id=1");
+    expect(odd.status).toBe(422);
+    expect(await odd.json()).toMatchObject({ errors: [{ field: "customer_id" }] });
+    expect(await proofOf(reader)).toMatchObject({ ok: true, balance: 0, report: { days: [] } });
+  });
+
+  test("with ClickHouse away the rest is there, and says so", async () => {
+    const { apiKey } = await makeCustomer(database.config, 100_000);
+    const alone = await startIngest(database.config, { clickhousePort: 1 });
+    try {
+      const answer = await get(apiKey, alone.url);
+      expect(answer.status).toBe(200);
+      expect(await answer.json()).toMatchObject({
+        ok: true,
+        balance: 100_000,
+        report: { state: "unreachable", pending: null, days: null },
+      });
+    } finally {
+      await alone.end();
+    }
+  });
+
+  test("one at a time a customer, over all processes: 429 with Retry-After", async () => {
+    const { apiKey, customerId } = await makeCustomer(database.config, 0);
+    await pool.use(async (conn) => {
+      const name = await lockName(conn, `reconcile-${customerId}`);
+      expect(await take(conn, name, 0)).toBe(true);
+      const refused = await get(apiKey);
+      expect(refused.status).toBe(429);
+      expect(refused.headers.get("retry-after")).toBe("5");
+      expect(await refused.json()).toMatchObject({ code: "rate_limited" });
+      await conn.query("SELECT RELEASE_LOCK(?)", [name]);
+    });
+    expect((await get(apiKey)).status).toBe(200);
+  });
+
+  test("while partitions change, or all places are taken: 503 with Retry-After", async () => {
+    const { apiKey } = await makeCustomer(database.config, 0);
+    await pool.use(async (conn) => {
+      const lock = await ownTables(conn, 1);
+      const refused = await get(apiKey);
+      expect(refused.status).toBe(503);
+      expect(refused.headers.get("retry-after")).toBe("5");
+      expect(await refused.json()).toMatchObject({ code: "overloaded" });
+      await lock?.release();
+    });
+    expect((await get(apiKey)).status).toBe(200);
+  });
+});
