@@ -1,17 +1,25 @@
-// A TCP proxy in front of MySQL that can cut the line at the worst moment. Owned by one test; loopback only.
+// A TCP proxy in front of an engine that can cut the line at the worst moment, make it slow, or reset all of
+// it. Owned by one test; loopback only. Bytes keep their order whatever the latency. Bound: what is on its way
+// is held in memory.
 
 import { connect, createServer, type Socket } from "node:net";
 
 export type TcpProxy = {
   port: number;
   /**
-   * Cuts the connection at the next COMMIT of a transaction whose statements hold `of`: before the server
-   * hears it, or after it has answered and before the client hears that. Resolves when it happened.
+   * Cuts the connection at the next COMMIT of a transaction whose statements hold `of` (MySQL): before the
+   * server hears it, or after it has answered and before the client hears that. Resolves when it happened,
+   * or when another cut takes its place.
    */
   cutAtCommit(of: string, when: "before" | "after"): Promise<void>;
+  /** The cut that hasn't happened yet is not wanted any more. */
+  disarm(): void;
   /** Refuses new connections and cuts all there are, until `mend`. */
   cutAll(): void;
   mend(): void;
+  /** From now on every chunk waits for so long, in both directions; 0: none. */
+  delay(ms: number): void;
+  connections(): number;
   close(): void;
 };
 
@@ -19,13 +27,36 @@ export type TcpProxy = {
 const isCommit = (packet: Buffer): boolean =>
   packet.length < 16 && packet.toString("latin1").endsWith("COMMIT");
 
-export function startTcpProxy(targetPort: number): Promise<TcpProxy> {
-  let armed: { of: string; when: "before" | "after"; done: () => void } | null = null;
+type Armed = { of: string; when: "before" | "after"; done: () => void };
+
+/** `port` 0: any free one. */
+export function startTcpProxy(targetPort: number, port = 0): Promise<TcpProxy> {
+  let armed: Armed | null = null;
   let cut = false;
+  let delayMs = 0;
   const sockets = new Set<Socket>();
+  // Where chunks wait while the line is slow; the same for both directions of a connection.
+  const forward = (to: Socket) => {
+    const waiting: { chunk: Buffer; dueAt: number }[] = [];
+    const pass = () => {
+      const first = waiting[0];
+      if (first === undefined) return;
+      const leftMs = first.dueAt - performance.now();
+      if (leftMs > 0) return void setTimeout(pass, leftMs);
+      waiting.shift();
+      if (!to.destroyed) to.write(first.chunk);
+      pass();
+    };
+    return (chunk: Buffer) => {
+      if (delayMs === 0 && waiting.length === 0) return void to.write(chunk);
+      waiting.push({ chunk, dueAt: performance.now() + delayMs });
+      if (waiting.length === 1) pass();
+    };
+  };
   const server = createServer((client) => {
-    if (cut) return void client.destroy();
-    const upstream = connect(targetPort, "127.0.0.1");
+    if (cut) return void client.resetAndDestroy();
+    const upstream = connect({ port: targetPort, host: "127.0.0.1", noDelay: true });
+    client.setNoDelay(true);
     let swallow: (() => void) | null = null;
     let concerned = false;
     for (const socket of [client, upstream]) {
@@ -35,31 +66,41 @@ export function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     }
     client.on("close", () => upstream.destroy());
     upstream.on("close", () => client.destroy());
+    const [toServer, toClient] = [forward(upstream), forward(client)];
     client.on("data", (chunk: Buffer) => {
       if (armed !== null && chunk.includes(armed.of)) concerned = true;
-      if (armed === null || !concerned || !isCommit(chunk)) return void upstream.write(chunk);
+      if (armed === null || !concerned || !isCommit(chunk)) return toServer(chunk);
       const { when, done } = armed;
       armed = null;
       if (when === "after") {
         swallow = done;
-        upstream.write(chunk);
+        toServer(chunk);
       } else {
         client.destroy();
         done();
       }
     });
     upstream.on("data", (chunk: Buffer) => {
-      if (swallow === null) return void client.write(chunk);
+      if (swallow === null) return toClient(chunk);
       client.destroy();
       swallow();
     });
   });
-  return new Promise((resolve) => {
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
+  const disarm = () => {
+    armed?.done();
+    armed = null;
+  };
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", () => {
+      const { port: own } = server.address() as { port: number };
       resolve({
-        port,
-        cutAtCommit: (of, when) => new Promise((done) => (armed = { of, when, done })),
+        port: own,
+        cutAtCommit: (of, when) => {
+          disarm();
+          return new Promise((done) => (armed = { of, when, done }));
+        },
+        disarm,
         cutAll() {
           cut = true;
           for (const socket of sockets) socket.destroy();
@@ -67,6 +108,10 @@ export function startTcpProxy(targetPort: number): Promise<TcpProxy> {
         mend() {
           cut = false;
         },
+        delay(ms) {
+          delayMs = ms;
+        },
+        connections: () => sockets.size / 2,
         close() {
           for (const socket of sockets) socket.destroy();
           server.close();

@@ -1,0 +1,208 @@
+// The clients of a run: requests at a fixed rate, whether or not answers come, from many customers; half of
+// them with an Idempotency-Key, which is what makes trying again safe. Everything asked and answered goes to
+// the client's log before anything is done about it. A request without a key is sent once, whatever happens.
+// Drawn from the seed; what an answer is, is the system's. Bound: LATE_MAX requests waiting; what is due
+// beyond that is skipped and counted. A key is tried until it is answered for certain, or the run ends.
+
+import { sleep } from "../../src/platform/retry.ts";
+import type { RawAnswer } from "../support/raw-http.ts";
+import { randomFrom } from "../support/seed.ts";
+import type { Client } from "./client.ts";
+import type { ClientLine, Lines } from "./evidence.ts";
+
+/** `thin`: has little money, and is given a little more now and then. */
+export type LoadCustomer = { customer: string; apiKey: string; kind: "rich" | "strict" | "thin" };
+export type LoadOptions = { ratePerS: number; seed: number; keys: boolean; host: string };
+export type LoadCounts = {
+  sent: number;
+  accepted: number;
+  refused: number;
+  unanswered: number;
+  retries: number;
+  replays: number;
+  skipped: number;
+  topups: number;
+  open: number;
+};
+export type Load = {
+  counts: LoadCounts;
+  /** No new messages; resolves when every key and top-up is answered for certain, or after `maxMs`. */
+  stop(maxMs: number): Promise<void>;
+};
+
+const TICK_MS = 5;
+const LATE_MAX = 2_000;
+const EXPRESS_SHARE = 0.25;
+const REPLAY_SHARE = 0.03;
+const THIN_SHARE = 0.04;
+const STRICT_SHARE = 0.06;
+// Numbers that mean something to the simulated operators (src/stack/operator.ts).
+const REFUSED_BY_ALL = { share: 0.004, phone: "+989129990001" };
+const REFUSED_BY_A = { share: 0.01, phone: "+989129990002" };
+const HANGS = { share: 0.000_3, phone: "+989129990003" };
+const TWO_PARTS = "A message of more than one part: ".padEnd(200, "0123456789");
+const TOPUP_EVERY_MS = 2_000;
+const OPENING = { rich: 1_000_000_000, strict: 100_000_000, thin: 20_000 } as const;
+const TOPUP = { rich: 1_000, strict: 1_000, thin: 6_000 } as const;
+// Tried again after any of these; anything else is a certain answer.
+const AGAIN = new Set([0, 409, 429, 503]);
+
+export async function startLoad(
+  client: Client,
+  log: Lines<ClientLine>,
+  customers: readonly LoadCustomer[],
+  { ratePerS, seed, keys, host }: LoadOptions,
+): Promise<Load> {
+  const random = randomFrom(seed);
+  const rich = customers.filter((c) => c.kind === "rich");
+  const strict = customers.filter((c) => c.kind === "strict");
+  const thin = customers.filter((c) => c.kind === "thin");
+  const one = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+  const counts: LoadCounts = {
+    sent: 0,
+    accepted: 0,
+    refused: 0,
+    unanswered: 0,
+    retries: 0,
+    replays: 0,
+    skipped: 0,
+    topups: 0,
+    open: 0,
+  };
+  const work = new Set<Promise<void>>();
+  let giveUp = false;
+  const follow = (promise: Promise<void>) => {
+    work.add(promise);
+    counts.open++;
+    void promise.finally(() => {
+      work.delete(promise);
+      counts.open--;
+    });
+  };
+  const post = (path: string, apiKey: string, key: string | null, body: string) =>
+    Buffer.from(
+      `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${apiKey}\r\nContent-Type: application/json\r\n` +
+        `${key === null ? "" : `Idempotency-Key: ${key}\r\n`}` +
+        `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    );
+
+  const send = async (n: number) => {
+    const draw = random();
+    const from = draw < THIN_SHARE ? thin : draw < THIN_SHARE + STRICT_SHARE ? strict : rich;
+    const { customer, apiKey } = one(from.length === 0 ? rich : from);
+    const key = keys && n % 2 === 0 ? `key-${seed}-${n}` : null;
+    const { phone, hangs } = phoneOf(random);
+    const type = random() < EXPRESS_SHARE ? "express" : "normal";
+    const text = random() < 0.1 ? TWO_PARTS : `Message ${n}`;
+    const bytes = post(
+      "/v1/sms/send",
+      apiKey,
+      key,
+      JSON.stringify({ phone, text, type, reference: `r${n}` }),
+    );
+    const replays = random() < REPLAY_SHARE && key !== null;
+    const again = random();
+    const ask = async (): Promise<number> => {
+      const line = { what: "send", at: 0, n, customer, key, ...(hangs ? { hangs: true as const } : {}) } as const;
+      const answer = await client.request(bytes, () => log.add({ ...line, at: Date.now() }));
+      log.add({ what: "answer", at: Date.now(), n, ...answerOf(answer) });
+      return answer?.status ?? 0;
+    };
+    let status = await ask();
+    count(status);
+    for (let attempt = 1; key !== null && AGAIN.has(status) && !giveUp; attempt++) {
+      await sleep(Math.min(3_000, 150 * 2 ** attempt) * (0.5 + again));
+      if (giveUp) break;
+      counts.retries++;
+      status = await ask();
+      if (status === 202) counts.accepted++;
+    }
+    if (status !== 202 || !replays) return;
+    await sleep(8_000 * again);
+    counts.replays++;
+    await ask();
+  };
+  const count = (status: number) => {
+    if (status === 202) counts.accepted++;
+    else if (status === 0) counts.unanswered++;
+    else counts.refused++;
+  };
+
+  const topUp = async ({ customer, apiKey }: LoadCustomer, request: string, amount: number) => {
+    const body = JSON.stringify({ amount, request_id: request });
+    const bytes = post("/v1/wallet/topup", apiKey, keys && random() < 0.5 ? request : null, body);
+    for (let attempt = 0; !giveUp; attempt++) {
+      const line = { what: "topup", at: 0, request, customer, amount } as const;
+      const answer = await client.request(bytes, () => log.add({ ...line, at: Date.now() }));
+      const status = answer?.status ?? 0;
+      const idempotent = status === 200 ? (parse(answer).idempotent === true) : null;
+      log.add({ what: "topup-answer", at: Date.now(), request, customer, status, idempotent });
+      if (!AGAIN.has(status)) return;
+      await sleep(Math.min(3_000, 150 * 2 ** attempt));
+    }
+  };
+
+  for (const c of customers) log.add({ what: "customer", customer: c.customer, rich: c.kind !== "thin" });
+  await Promise.all(customers.map((c) => topUp(c, "opening", OPENING[c.kind])));
+
+  const startedAt = performance.now();
+  let n = 0;
+  const timer = setInterval(() => {
+    for (; n < ((performance.now() - startedAt) * ratePerS) / 1_000; n++) {
+      if (client.waiting() > LATE_MAX) counts.skipped++;
+      else {
+        counts.sent++;
+        follow(send(n));
+      }
+    }
+  }, TICK_MS);
+  const topups = setInterval(() => {
+    for (const from of [rich, strict, thin]) {
+      if (from.length === 0) continue;
+      const customer = one(from);
+      follow(topUp(customer, `t${counts.topups++}`, TOPUP[customer.kind]));
+    }
+  }, TOPUP_EVERY_MS);
+  return {
+    counts,
+    async stop(maxMs) {
+      clearInterval(timer);
+      clearInterval(topups);
+      const endMs = performance.now() + maxMs;
+      while (work.size > 0 && performance.now() < endMs) await sleep(50);
+      giveUp = true;
+      await Promise.all(work);
+    },
+  };
+}
+
+function phoneOf(random: () => number): { phone: string; hangs: boolean } {
+  let draw = random();
+  const subscriber = Math.floor(random() * 8_000_000);
+  if ((draw -= HANGS.share) < 0) return { phone: HANGS.phone, hangs: true };
+  if ((draw -= REFUSED_BY_ALL.share) < 0) return { phone: REFUSED_BY_ALL.phone, hangs: false };
+  if ((draw -= REFUSED_BY_A.share) < 0) return { phone: REFUSED_BY_A.phone, hangs: false };
+  return { phone: `+98912${String(1_000_000 + subscriber).padStart(7, "0")}`, hangs: false };
+}
+
+function answerOf(answer: RawAnswer | null) {
+  const body = parse(answer);
+  const status = answer?.status ?? 0;
+  return {
+    status,
+    code: typeof body.code === "string" ? body.code : null,
+    id: status === 202 && typeof body.id === "string" ? body.id : null,
+    cost: status === 202 && typeof body.cost === "number" ? body.cost : null,
+    replayed: answer?.headers.get("idempotent-replayed") === "true",
+    body: status === 202 && answer !== null ? Bun.hash(answer.body).toString(36) : null,
+  };
+}
+
+function parse(answer: RawAnswer | null): Record<string, unknown> {
+  if (answer === null) return {};
+  try {
+    return JSON.parse(answer.body) as Record<string, unknown>;
+  } catch {
+    return {}; // an answer that is no JSON has no code, and is counted by its status
+  }
+}
