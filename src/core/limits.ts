@@ -135,8 +135,10 @@ export const RETRY_DELAY_MAX_MS = 60_000;
 /** `unknown` at its limit becomes `failed` and is refunded. */
 export const UNKNOWN_TTL_MS = 24 * 3_600_000;
 
-/** Kafka's max.poll.interval.ms of the senders. */
+/** Kafka's max.poll.interval.ms of the senders, unless it is set. */
 export const POLL_INTERVAL_MAX_MS = 300_000;
+/** The least that it may be set to. */
+export const POLL_INTERVAL_MIN_MS = 155_000;
 
 // ---- every process ----
 
@@ -167,7 +169,7 @@ assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a c
 assert(RECALL_POLL_MS * 10 < RECALL_WAIT_MAX_MS, "a live process gives credit back while it is waited for");
 assert(SUBMIT_OPERATORS_MAX * SUBMIT_TIMEOUT_MS * 2 < CLAIM_TTL_MS, "submits and settlement fit a claim");
 assert(
-  MESSAGE_ATTEMPTS_MAX * CLAIM_TTL_MS < POLL_INTERVAL_MAX_MS,
+  MESSAGE_ATTEMPTS_MAX * CLAIM_TTL_MS < POLL_INTERVAL_MIN_MS && POLL_INTERVAL_MIN_MS < POLL_INTERVAL_MAX_MS,
   "retries never cost a sender its partitions",
 );
 assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");

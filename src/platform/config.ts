@@ -2,6 +2,8 @@
 // reading and checking; every role reads it before any socket opens, and --help and the docs are printed from
 // it. Bounds that nobody may set are in src/core/limits.ts.
 
+import { POLL_INTERVAL_MAX_MS, POLL_INTERVAL_MIN_MS } from "../core/limits.ts";
+
 type NumberSetting = { env: string; kind: "number"; fallback: number; min: number; max: number; doc: string };
 type TextSetting = { env: string; kind: "text"; fallback: string; doc: string };
 type Setting = NumberSetting | TextSetting;
@@ -82,6 +84,13 @@ export const settings = {
     5_000,
     3_600_000,
     "a message queued for this long is looked for in outbox and Kafka, and put back if it is in neither",
+  ),
+  pollIntervalMs: count(
+    "SLUICE_POLL_INTERVAL_MS",
+    POLL_INTERVAL_MAX_MS,
+    POLL_INTERVAL_MIN_MS,
+    3_600_000,
+    "a sender that reads nothing for this long loses its partitions",
   ),
   expressPromiseMs: count(
     "SLUICE_EXPRESS_PROMISE_MS",

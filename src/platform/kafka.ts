@@ -7,7 +7,7 @@
 
 import type { EventEmitter } from "node:events";
 import librdkafka from "@confluentinc/kafka-javascript";
-import { CLAIM_ROWS_MAX, COMMIT_ROWS_MAX, POLL_INTERVAL_MAX_MS, RELAY_ROWS_MAX } from "../core/limits.ts";
+import { CLAIM_ROWS_MAX, COMMIT_ROWS_MAX, RELAY_ROWS_MAX } from "../core/limits.ts";
 import type { Config } from "./config.ts";
 import type { Log } from "./log.ts";
 import { type TopicAdmin, type TopicSpec, topicSpecs } from "./topics.ts";
@@ -167,7 +167,7 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       "enable.auto.commit": true,
       "auto.commit.interval.ms": 1_000,
       "enable.auto.offset.store": false,
-      "max.poll.interval.ms": POLL_INTERVAL_MAX_MS,
+      "max.poll.interval.ms": config.pollIntervalMs,
       "session.timeout.ms": 20_000, // longer than a broker takes to start again
       "heartbeat.interval.ms": 1_000, // how soon a member hears of a rebalance
       "partition.assignment.strategy": "cooperative-sticky",

@@ -1,7 +1,7 @@
 // A simulated operator: takes messages over HTTP, answers after a delay, refuses some, and records what it
 // took. Owns nothing of Sluice. POST /submit {id, phone, text, from} → 200 {operator_message_id} or {code,
-// permanent} with 400, 429 or 503; GET /count, /ids?after=N (one id a line, in order of arrival), /health.
-// Numbers ending in 9990001-3 behave as product tests ask. Invariant: an id is in the log before its 200 is
+// permanent} with 400, 429 or 503; GET /count, /ids?after=N (one id a line, in order of arrival), /health;
+// POST /profile with a profile's name as body changes its behaviour from now on. Numbers ending in 9990001-3 behave as product tests ask. Invariant: an id is in the log before its 200 is
 // sent. Bound: ids are kept in memory, 26 bytes each.
 
 import { mkdirSync, openSync, readFileSync, writeSync, closeSync } from "node:fs";
@@ -11,6 +11,8 @@ export type Profile = { delayMs: [number, number]; refused: number; hangs: numbe
 export const PROFILES = {
   default: { delayMs: [5, 30], refused: 0.01, hangs: 0, down: 0 },
   fast: { delayMs: [0, 0], refused: 0, hangs: 0, down: 0 },
+  /** Takes everything and answers nothing. */
+  hangs: { delayMs: [0, 0], refused: 0, hangs: 1, down: 0 },
   flaky: { delayMs: [5, 200], refused: 0.1, hangs: 0.001, down: 0.1 },
 } as const satisfies Record<string, Profile>;
 export type ProfileName = keyof typeof PROFILES;
@@ -37,7 +39,7 @@ export async function startOperator({
   port,
   folder,
 }: OperatorOptions): Promise<Operator> {
-  const profile: Profile = PROFILES[profileName];
+  let profile: Profile = PROFILES[profileName];
   const record = openRecord(folder, name);
   const timers = createTimers(record.write);
   let serial = 0;
@@ -69,6 +71,14 @@ export async function startOperator({
     routes: {
       "/submit": { POST: submit },
       "/health": new Response("ok"),
+      "/profile": {
+        POST: async (request: Request) => {
+          const wanted = await request.text();
+          if (!isProfile(wanted)) return refusal(422, "no_such_profile", true);
+          profile = PROFILES[wanted];
+          return new Response("ok");
+        },
+      },
       "/count": () => Response.json({ count: record.count() }),
       "/ids": (request: Request) =>
         new Response(record.ids(Number(new URL(request.url).searchParams.get("after") ?? 0))),

@@ -101,8 +101,8 @@ function clean(): Evidence {
         customer: "1",
         amount: 10_000,
         tries: [
-          { status: 0, idempotent: null },
-          { status: 200, idempotent: true },
+          { status: 0, idempotent: null, replayed: false },
+          { status: 200, idempotent: true, replayed: false },
         ],
       },
     ],
@@ -274,7 +274,7 @@ test("the client's log is gathered by request, and a try without an answer count
     { what: "send", at, n: 1, customer: "1", key: "k1", hangs: true },
     { what: "topup", at, request: "t", customer: "1", amount: 5 },
     { what: "topup", at, request: "t", customer: "1", amount: 5 },
-    { what: "topup-answer", at, request: "t", customer: "1", status: 200, idempotent: true },
+    { what: "topup-answer", at, request: "t", customer: "1", status: 200, idempotent: true, replayed: false },
   ]);
   expect([...rich]).toEqual(["1"]);
   expect(hangs).toBe(1);

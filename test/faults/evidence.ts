@@ -20,7 +20,7 @@ export type Answer = {
 };
 /** One message a client wanted sent, in one try or, with a key, several. Stored under `reference` r<n>. */
 export type SendRequest = { n: number; customer: string; key: string | null; tries: Answer[] };
-export type TopupTry = { status: number; idempotent: boolean | null };
+export type TopupTry = { status: number; idempotent: boolean | null; replayed: boolean };
 export type TopupRequest = { request: string; customer: string; amount: number; tries: TopupTry[] };
 
 /** Lines of client.jsonl, in order of time. A try without an answer line got none. */
@@ -157,6 +157,7 @@ export function readEvidence(folder: string): Evidence {
 }
 
 const NO_ANSWER: Answer = { status: 0, code: null, id: null, cost: null, replayed: false, body: null };
+const NO_TOPUP_ANSWER: TopupTry = { status: 0, idempotent: null, replayed: false };
 
 /** The client's log, gathered by request. Pure. */
 export function readClient(
@@ -197,13 +198,13 @@ export function readClient(
       case "topup-answer":
         topups
           .get(`${line.customer} ${line.request}`)
-          ?.tries.push({ status: line.status, idempotent: line.idempotent });
+          ?.tries.push({ status: line.status, idempotent: line.idempotent, replayed: line.replayed });
     }
   }
   const unanswered = <T>(asked: number, tries: T[], none: T) => {
     while (tries.length < asked) tries.push(none);
   };
   for (const send of sends.values()) unanswered(send.asked, send.tries, NO_ANSWER);
-  for (const topup of topups.values()) unanswered(topup.asked, topup.tries, { status: 0, idempotent: null });
+  for (const topup of topups.values()) unanswered(topup.asked, topup.tries, NO_TOPUP_ANSWER);
   return { rich, hangs, requests: [...sends.values()], topupRequests: [...topups.values()] };
 }

@@ -26,6 +26,8 @@ export type LoadCounts = {
 };
 export type Load = {
   counts: LoadCounts;
+  /** The longest time between two 202s. */
+  longestGapMs(): number;
   /** No new messages; resolves when every key and top-up is answered for certain, or after `maxMs`. */
   stop(maxMs: number): Promise<void>;
 };
@@ -69,6 +71,12 @@ export async function startLoad(
     topups: 0,
     open: 0,
   };
+  let acceptedAt = performance.now();
+  let longestGapMs = 0;
+  const sawAccepted = () => {
+    longestGapMs = Math.max(longestGapMs, performance.now() - acceptedAt);
+    acceptedAt = performance.now();
+  };
   const work = new Set<Promise<void>>();
   let giveUp = false;
   const follow = (promise: Promise<void>) => {
@@ -103,9 +111,17 @@ export async function startLoad(
     const replays = random() < REPLAY_SHARE && key !== null;
     const again = random();
     const ask = async (): Promise<number> => {
-      const line = { what: "send", at: 0, n, customer, key, ...(hangs ? { hangs: true as const } : {}) } as const;
+      const line = {
+        what: "send",
+        at: 0,
+        n,
+        customer,
+        key,
+        ...(hangs ? { hangs: true as const } : {}),
+      } as const;
       const answer = await client.request(bytes, () => log.add({ ...line, at: Date.now() }));
       log.add({ what: "answer", at: Date.now(), n, ...answerOf(answer) });
+      if (answer?.status === 202) sawAccepted();
       return answer?.status ?? 0;
     };
     let status = await ask();
@@ -135,8 +151,9 @@ export async function startLoad(
       const line = { what: "topup", at: 0, request, customer, amount } as const;
       const answer = await client.request(bytes, () => log.add({ ...line, at: Date.now() }));
       const status = answer?.status ?? 0;
-      const idempotent = status === 200 ? (parse(answer).idempotent === true) : null;
-      log.add({ what: "topup-answer", at: Date.now(), request, customer, status, idempotent });
+      const idempotent = status === 200 ? parse(answer).idempotent === true : null;
+      const replayed = isReplay(answer);
+      log.add({ what: "topup-answer", at: Date.now(), request, customer, status, idempotent, replayed });
       if (!AGAIN.has(status)) return;
       await sleep(Math.min(3_000, 150 * 2 ** attempt));
     }
@@ -165,6 +182,7 @@ export async function startLoad(
   }, TOPUP_EVERY_MS);
   return {
     counts,
+    longestGapMs: () => longestGapMs,
     async stop(maxMs) {
       clearInterval(timer);
       clearInterval(topups);
@@ -193,10 +211,12 @@ function answerOf(answer: RawAnswer | null) {
     code: typeof body.code === "string" ? body.code : null,
     id: status === 202 && typeof body.id === "string" ? body.id : null,
     cost: status === 202 && typeof body.cost === "number" ? body.cost : null,
-    replayed: answer?.headers.get("idempotent-replayed") === "true",
+    replayed: isReplay(answer),
     body: status === 202 && answer !== null ? Bun.hash(answer.body).toString(36) : null,
   };
 }
+
+const isReplay = (answer: RawAnswer | null) => answer?.headers.get("idempotent-replayed") === "true";
 
 function parse(answer: RawAnswer | null): Record<string, unknown> {
   if (answer === null) return {};

@@ -16,7 +16,7 @@ export const KINDS = {
   "operator-hangs": "an operator takes messages and doesn't answer",
   rebalance: "a second sender of a lane joins in the middle of batches, and one of the two is killed",
   rewind: "a lane's consumer offsets are set back while its sender is away",
-  "disk-full": "MySQL's disk is full, and has room again; in half of the cases mysqld is killed meanwhile",
+  "disk-full": "MySQL's disk is full, and has room again; mysqld may be killed meanwhile, or after that",
   "kafka-outage": "Kafka is down for long",
   "sender-sleeps": "a sender stands still beyond its claims and its group session while another works",
   "poll-limit": "a sender stands still beyond its poll limit while another works",
@@ -33,7 +33,7 @@ export type Fault = {
   target: string;
   /** How long it lasts. */
   ms: number;
-  /** By kind: before | after, first | second, kill | leave, a number of records. */
+  /** By kind: before | after, first | second, kill | restart | leave, a number of records or of ms. */
   choice: string;
 };
 
@@ -224,7 +224,11 @@ function draw(kind: Kind, { profile }: PlanOptions, random: Random): Drawn {
     case "rewind":
       return fault(one(LANES), 0, one(["earliest", "2000", "500"]));
     case "disk-full":
-      return fault("mysql", between(2_000, 8_000), one(["leave", "kill"]));
+      return fault(
+        "mysql",
+        between(2_000, 8_000),
+        one(profile === "quick" ? ["kill", "restart"] : ["leave", "kill", "restart"]),
+      );
     case "kafka-outage":
       return fault("kafka", profile === "quick" ? KAFKA_OUTAGE_QUICK_MS : KAFKA_OUTAGE_MS);
     case "sender-sleeps":

@@ -79,7 +79,13 @@ export type StackOptions = {
   report: (line: string) => void;
 };
 
-type Kept = { spec: ProcessSpec; engine: Engine | null; record: ProcessRecord | null; held: boolean; starts: number };
+type Kept = {
+  spec: ProcessSpec;
+  engine: Engine | null;
+  record: ProcessRecord | null;
+  held: boolean;
+  starts: number;
+};
 
 /** Whether this machine lets us mount a tmpfs: null, or why not. */
 export function whyNoDisk(folder: string): string | null {
@@ -273,7 +279,8 @@ function mount(folder: string, sizeMb: number): void {
 // What an earlier run that was killed left mounted; nothing is mounted most often.
 function unmount(folder: string): void {
   while (readFileSync("/proc/mounts", "utf8").includes(` ${folder} `))
-    if (spawnSync("umount", [folder]).status !== 0 && spawnSync("umount", ["-l", folder]).status !== 0) return;
+    if (spawnSync("umount", [folder]).status !== 0 && spawnSync("umount", ["-l", folder]).status !== 0)
+      return;
 }
 
 function goOn({ pid }: ProcessRecord): void {

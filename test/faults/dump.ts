@@ -1,0 +1,171 @@
+// Takes the evidence at the end of a run: what MySQL, ClickHouse and the operators hold, into the run's folder.
+// Also says when there is nothing more to wait for. Leaves judging to checker.ts. Bound: PAGE_ROWS rows of
+// MySQL at a time, one customer's rows of ClickHouse.
+
+import { copyFileSync, existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Clickhouse, createClickhouse } from "../../src/platform/clickhouse.ts";
+import type { Pool } from "../../src/platform/mysql.ts";
+import { sleep } from "../../src/platform/retry.ts";
+import {
+  type EntryRow,
+  files,
+  type MessageRow,
+  OPERATOR_NAMES,
+  openLines,
+  type StatusRow,
+  type TopupRow,
+  type WalletRow,
+  writeLines,
+} from "./evidence.ts";
+import type { FaultStack } from "./stack.ts";
+
+const PAGE_ROWS = 20_000;
+const LOOK_MS = 500;
+const CLICKHOUSE_MAX_MS = 90_000;
+const QUERY_MAX_MS = 60_000;
+
+export type Left = { open: number; outbox: number; leases: number };
+
+/** What is still on its way: messages not ended, outbox rows, credit that processes hold. */
+export async function leftNow(pool: Pool): Promise<Left> {
+  const [row] = await pool.query<Left[]>(
+    "SELECT (SELECT COUNT(*) FROM messages WHERE status IN ('scheduled', 'queued', 'sending')) AS open, " +
+      "(SELECT COUNT(*) FROM outbox) AS outbox, (SELECT COUNT(*) FROM credit_leases) AS leases",
+  );
+  return row as Left;
+}
+
+/** Waits until nothing is on its way; resolves with what was left when it gave up. */
+export async function untilDrained(
+  pool: Pool,
+  maxMs: number,
+  tell: (left: Left) => void,
+): Promise<Left | null> {
+  let left: Left = { open: -1, outbox: -1, leases: -1 };
+  for (const endMs = performance.now() + maxMs; ; ) {
+    left = await leftNow(pool).catch(() => left);
+    if (left.open === 0 && left.outbox === 0 && left.leases === 0) return null;
+    if (performance.now() > endMs) return left;
+    tell(left);
+    await sleep(LOOK_MS);
+  }
+}
+
+export async function dump(stack: FaultStack, pool: Pool, folder: string): Promise<void> {
+  await dumpMysql(pool, folder);
+  for (const name of OPERATOR_NAMES) {
+    const from = join(stack.stateFolder, "operators", `${name}.log`);
+    if (existsSync(from)) copyFileSync(from, join(folder, files.operator(name)));
+    else writeFileSync(join(folder, files.operator(name)), "");
+  }
+  const clickhouse = createClickhouse(stack.config, { timeoutMs: QUERY_MAX_MS });
+  try {
+    await untilAllEvents(clickhouse, pool);
+    await dumpClickhouse(clickhouse, await customersOf(pool), folder);
+  } finally {
+    await clickhouse.close();
+  }
+}
+
+async function dumpMysql(pool: Pool, folder: string): Promise<void> {
+  const messages = openLines<MessageRow>(folder, files.messages);
+  for (let after = ""; ; ) {
+    const rows = await pool.query<MessageRow[]>(
+      "SELECT id, CAST(customer_id AS CHAR) AS customer, reference, lane, status, cost, attempt, sequence " +
+        `FROM messages WHERE id > ? ORDER BY id LIMIT ${PAGE_ROWS}`,
+      [after],
+    );
+    for (const row of rows) messages.add(row);
+    if (rows.length < PAGE_ROWS) break;
+    after = rows.at(-1)?.id ?? "";
+  }
+  messages.close();
+  const entries = openLines<EntryRow>(folder, files.entries);
+  for (const customer of await customersOf(pool)) {
+    for (let after = ["", ""]; ; ) {
+      const rows = await pool.query<EntryRow[]>(
+        "SELECT CAST(customer_id AS CHAR) AS customer, entry_id AS entry, CAST(leg AS CHAR) AS leg, op, " +
+          "amount FROM wallet_ledger WHERE customer_id = ? AND " +
+          `(entry_id > ? OR (entry_id = ? AND leg > ?)) ORDER BY entry_id, leg LIMIT ${PAGE_ROWS}`,
+        [customer, after[0], after[0], after[1]],
+      );
+      for (const row of rows) entries.add(row);
+      if (rows.length < PAGE_ROWS) break;
+      after = [rows.at(-1)?.entry ?? "", rows.at(-1)?.leg ?? ""];
+    }
+  }
+  entries.close();
+  writeLines(
+    folder,
+    files.wallets,
+    await pool.query<WalletRow[]>(
+      "SELECT CAST(w.customer_id AS CHAR) AS customer, w.balance, w.reserved, " +
+        "CAST(COALESCE(SUM(l.granted - l.spent), 0) AS SIGNED) AS leases FROM wallet_accounts w " +
+        "LEFT JOIN credit_leases l ON l.customer_id = w.customer_id GROUP BY w.customer_id",
+    ),
+  );
+  writeLines(
+    folder,
+    files.topups,
+    await pool.query<TopupRow[]>(
+      "SELECT CAST(customer_id AS CHAR) AS customer, request_id AS request, amount FROM topups",
+    ),
+  );
+}
+
+async function customersOf(pool: Pool): Promise<number[]> {
+  const rows = await pool.query<{ customer: number }[]>(
+    "SELECT customer_id AS customer FROM wallet_accounts",
+  );
+  return rows.map(({ customer }) => Number(customer));
+}
+
+// Events come by Kafka, statuses and entries by topics of their own: until both are whole, or for so long.
+// What is missing then, the checker names.
+async function untilAllEvents(clickhouse: Clickhouse, pool: Pool): Promise<void> {
+  const [wanted] = await pool.query<{ messages: number; sequences: number; entries: number }[]>(
+    "SELECT COUNT(*) AS messages, CAST(COALESCE(SUM(sequence), 0) AS SIGNED) AS sequences, " +
+      "(SELECT COUNT(*) FROM wallet_ledger) AS entries FROM messages",
+  );
+  for (const endMs = performance.now() + CLICKHOUSE_MAX_MS; performance.now() < endMs; ) {
+    const [there] = await clickhouse
+      .query<{ messages: string; sequences: string; entries: string }>(
+        "SELECT count() AS messages, sum(sequence) AS sequences, " +
+          "(SELECT count() FROM wallet_ledger FINAL) AS entries " +
+          "FROM (SELECT id, max(sequence) AS sequence FROM messages_log GROUP BY id)",
+      )
+      .catch(() => []);
+    const isWhole =
+      Number(there?.messages) === Number(wanted?.messages) &&
+      Number(there?.sequences) === Number(wanted?.sequences) &&
+      Number(there?.entries) === Number(wanted?.entries);
+    if (isWhole) return;
+    await sleep(LOOK_MS);
+  }
+}
+
+async function dumpClickhouse(
+  clickhouse: Clickhouse,
+  customers: readonly number[],
+  folder: string,
+): Promise<void> {
+  const entries = openLines<EntryRow>(folder, files.clickhouseEntries);
+  const statuses = openLines<StatusRow>(folder, files.clickhouseStatuses);
+  for (const customer of customers) {
+    const rows = await clickhouse.query<{ entry: string; leg: string; op: string; amount: string }>(
+      "SELECT entry_id AS entry, leg, op, amount FROM wallet_ledger FINAL WHERE customer_id = {customer:UInt64}",
+      { customer },
+    );
+    for (const { entry, leg, op, amount } of rows)
+      entries.add({ customer: String(customer), entry, leg, op, amount: Number(amount) });
+    const latest = await clickhouse.query<StatusRow>(
+      "SELECT l.id AS id, argMax(l.status, l.sequence) AS status, max(l.sequence) AS sequence " +
+        "FROM messages_log AS l WHERE l.customer_id = {customer:UInt64} GROUP BY l.id",
+      { customer },
+    );
+    for (const { id, status, sequence } of latest) statuses.add({ id, status, sequence: Number(sequence) });
+  }
+  entries.close();
+  statuses.close();
+}

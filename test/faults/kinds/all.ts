@@ -1,0 +1,26 @@
+// Each kind of fault and who does it.
+
+import type { Kind } from "../plan.ts";
+import type { DoFault } from "./context.ts";
+import { diskFull, kafkaOutage } from "./engines.ts";
+import { cutCommit, latency, reset } from "./lines.ts";
+import { operatorHangs } from "./operators.ts";
+import { kill, killAll, pause, restart } from "./processes.ts";
+import { rebalance, rewind, senderSleeps } from "./senders.ts";
+
+export const DO: Record<Kind, DoFault> = {
+  kill,
+  "kill-all": killAll,
+  restart,
+  pause,
+  "cut-commit": cutCommit,
+  reset,
+  latency,
+  "operator-hangs": operatorHangs,
+  rebalance,
+  rewind,
+  "disk-full": diskFull,
+  "kafka-outage": kafkaOutage,
+  "sender-sleeps": senderSleeps,
+  "poll-limit": senderSleeps,
+};

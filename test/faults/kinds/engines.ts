@@ -1,0 +1,71 @@
+// Faults of engines that are more than a kill: Kafka away for long, MySQL's disk full.
+
+import { spawnSync } from "node:child_process";
+import { statfsSync } from "node:fs";
+import { sleep } from "../../../src/platform/retry.ts";
+import type { DoFault } from "./context.ts";
+
+// mysqld looks once a minute whether there is room again for its binlog.
+const HEAL_MAX_MS = 75_000;
+const BACK_MAX_MS = 90_000;
+// Left free when the disk is "full": less than one group commit writes.
+const LEFT_KB = 16;
+
+export const kafkaOutage: DoFault = async ({ stack }, { ms }) => {
+  stack.hold("kafka");
+  stack.signal("kafka", "SIGKILL");
+  await sleep(ms);
+  stack.release("kafka");
+  const startedAt = performance.now();
+  while (!(await stack.isReady("kafka"))) {
+    if (performance.now() - startedAt > BACK_MAX_MS) throw new Error("Kafka didn't come back");
+    await sleep(100);
+  }
+  return `down for ${ms} ms, back in ${Math.round(performance.now() - startedAt)} ms`;
+};
+
+export const diskFull: DoFault = async ({ stack, report }, { ms, choice }) => {
+  const { disk } = stack;
+  if (disk === null) throw new Error("MySQL has no disk of its own here");
+  const { blocks, bfree, bsize } = statfsSync(disk);
+  const usedKb = Math.ceil(((blocks - bfree) * bsize) / 1024);
+  const starts = () => stack.starts().mysql ?? 0;
+  const before = starts();
+  resize(disk, usedKb + LEFT_KB);
+  try {
+    await sleep(ms);
+    if (choice === "kill") stack.signal("mysql", "SIGKILL");
+    if (choice === "kill") await sleep(1_000); // starts on the full disk, or tries to
+  } finally {
+    resize(disk, (blocks * bsize) / 1024);
+  }
+  const healedAt = performance.now();
+  // A server that waits for room is started anew, as an operator would; or waited for, a minute at most.
+  if (choice === "restart") stack.signal("mysql", "SIGKILL");
+  while (!(await stack.isReady("mysql")) || (choice === "leave" && !(await writes(stack.metric)))) {
+    if (performance.now() - healedAt > HEAL_MAX_MS) {
+      report("MySQL doesn't write although its disk has room again");
+      break;
+    }
+    await sleep(200);
+  }
+  return (
+    `full for ${ms} ms, mysqld started ${starts() - before} times, ` +
+    `writes ${Math.round(performance.now() - healedAt)} ms after there was room`
+  );
+};
+
+type Metric = (name: string, metric: string) => Promise<number>;
+let acceptedBefore = Number.NaN;
+/** Whether something was accepted between two looks. */
+async function writes(metric: Metric): Promise<boolean> {
+  const accepted = await metric("ingest-1", "sluice_ingest_accepted_total");
+  const more = accepted > acceptedBefore;
+  acceptedBefore = accepted;
+  return more;
+}
+
+function resize(folder: string, kb: number): void {
+  const done = spawnSync("mount", ["-o", `remount,size=${Math.floor(kb)}k`, folder]);
+  if (done.status !== 0) throw new Error(`the disk can't be resized: ${done.stderr?.toString().trim()}`);
+}

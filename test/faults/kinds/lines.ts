@@ -1,0 +1,47 @@
+// Faults of the lines between roles and engines, in the proxies: cut at COMMIT, reset, slow.
+
+import { sleep } from "../../../src/platform/retry.ts";
+import type { Line } from "../stack.ts";
+import type { DoFault } from "./context.ts";
+
+// What the transaction holds whose COMMIT is cut, by line; the index of the fault chooses.
+const OF: Partial<Record<Line, readonly string[]>> = {
+  "ingest-mysql": ["INSERT INTO messages", "INSERT INTO messages", "wallet_accounts", "idempotency_keys"],
+  "relay-mysql": ["DELETE FROM outbox"],
+  "sender-mysql": ["INSERT INTO claims", "claims WHERE claim_id", "wallet_accounts"],
+};
+// Traffic is steady: a transaction of every kind comes within a second or two, unless its role is away.
+const CUT_MAX_MS = 8_000;
+
+export const cutCommit: DoFault = async ({ stack }, { target, choice, index }) => {
+  const line = target as Line;
+  const texts = OF[line] ?? [];
+  const of = texts[index % texts.length] ?? "";
+  const proxy = stack.lines[line];
+  let happened = false;
+  const cut = proxy.cutAtCommit(of, choice as "before" | "after").then(() => (happened = true));
+  await Promise.race([cut, sleep(CUT_MAX_MS)]);
+  if (happened) return `cut ${choice} COMMIT of "${of}"`;
+  proxy.disarm();
+  // Something must be cut: then all of it, wherever it stands.
+  proxy.cutAll();
+  proxy.mend();
+  return `no COMMIT of "${of}" came; all of the line was reset`;
+};
+
+export const reset: DoFault = async ({ stack }, { target, ms }) => {
+  const proxy = stack.lines[target as Line];
+  const connections = proxy.connections();
+  proxy.cutAll();
+  await sleep(ms);
+  proxy.mend();
+  return `${connections} connections reset`;
+};
+
+export const latency: DoFault = async ({ stack }, { target, ms, choice }) => {
+  const proxy = stack.lines[target as Line];
+  proxy.delay(Number(choice));
+  await sleep(ms);
+  proxy.delay(0);
+  return `${choice} ms more each way`;
+};

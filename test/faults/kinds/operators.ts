@@ -1,0 +1,26 @@
+// Faults of operators: they take messages and don't answer. They are only seen from outside here, as they
+// belong to others.
+
+import { sleep } from "../../../src/platform/retry.ts";
+import type { DoFault } from "./context.ts";
+
+export const operatorHangs: DoFault = async ({ stack }, { target, ms }) => {
+  const url = `http://127.0.0.1:${stack.config.operatorPort + ["A", "B", "C"].indexOf(target.slice(-1))}`;
+  const behave = async (profile: string) =>
+    (await fetch(`${url}/profile`, { method: "POST", body: profile, signal: AbortSignal.timeout(1_000) })).ok;
+  const count = async () => ((await (await fetch(`${url}/count`)).json()) as { count: number }).count;
+  try {
+    if (!(await behave("hangs"))) throw new Error("the operator refused");
+    const before = await count();
+    await sleep(ms);
+    const taken = (await count()) - before;
+    await behave("default");
+    return `took ${taken} messages without an answer`;
+  } catch (error) {
+    // It is on its way back from a fault before: then it hangs as a stopped process does.
+    const stopped = stack.signal(target, "SIGSTOP");
+    await sleep(ms);
+    stack.signal(target, "SIGCONT");
+    return `${stopped ? "stood still instead" : "was away"}: ${error instanceof Error ? error.message : ""}`;
+  }
+};

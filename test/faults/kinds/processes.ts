@@ -1,0 +1,42 @@
+// Faults of processes: killed, asked to stop, standing still. The stack starts what died again.
+
+import { sleep } from "../../../src/platform/retry.ts";
+import type { DoFault } from "./context.ts";
+
+// SIGTERM to exit 0 takes at most DRAIN_MS; what takes longer is killed, and said.
+const STOP_MAX_MS = 15_000;
+const BACK_MAX_MS = 20_000;
+
+export const kill: DoFault = async ({ stack }, { target }) => {
+  // It may still be on its way back from the fault before.
+  for (const endMs = performance.now() + BACK_MAX_MS; !stack.isAlive(target); ) {
+    if (performance.now() > endMs) throw new Error(`${target} isn't running`);
+    await sleep(50);
+  }
+  stack.signal(target, "SIGKILL");
+  return "killed";
+};
+
+export const killAll: DoFault = ({ stack }) => {
+  const killed = stack.names().filter((name) => stack.signal(name, "SIGKILL"));
+  return Promise.resolve(`killed ${killed.length} processes`);
+};
+
+export const restart: DoFault = async ({ stack }, { target }) => {
+  for (const endMs = performance.now() + BACK_MAX_MS; !(await stack.isReady(target)); ) {
+    if (performance.now() > endMs) break; // a process that waits for an engine must stop too
+    await sleep(100);
+  }
+  const startedAt = performance.now();
+  if (!stack.signal(target, "SIGTERM")) return "wasn't running";
+  if (await stack.untilDead(target, STOP_MAX_MS))
+    return `stopped in ${Math.round(performance.now() - startedAt)} ms`;
+  stack.signal(target, "SIGKILL");
+  return `did NOT stop in ${STOP_MAX_MS} ms and was killed`;
+};
+
+export const pause: DoFault = async ({ stack }, { target, ms }) => {
+  if (!stack.signal(target, "SIGSTOP")) return "wasn't running";
+  await sleep(ms);
+  return stack.signal(target, "SIGCONT") ? "went on" : "was gone when it should go on";
+};

@@ -1,0 +1,76 @@
+// Faults of a lane's consumer group: a second sender comes in the middle of batches and one of the two is
+// killed; offsets set back; a sender that stands still until the group has given its work to another.
+
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { sleep } from "../../../src/platform/retry.ts";
+import { projectRoot } from "../../../src/stack/tools.ts";
+import type { FaultStack } from "../stack.ts";
+import type { Context, DoFault } from "./context.ts";
+
+const JOINED_MAX_MS = 8_000;
+const STOP_MAX_MS = 15_000;
+const AFTER_MS = 2_000;
+const REWIND_MAX_MS = 60_000;
+
+export const rebalance: DoFault = async (context, { target, ms, choice }) => {
+  const { stack } = context;
+  const first = `sender-${target}`;
+  const second = stack.startSecondSender(target);
+  const read = await untilItReads(stack, second);
+  await sleep(ms);
+  stack.signal(choice === "first" ? first : second, "SIGKILL");
+  await sleep(AFTER_MS);
+  await endSecond(context, second);
+  return `the second read ${read} records; the ${choice} was killed`;
+};
+
+export const senderSleeps: DoFault = async (context, { target, ms }) => {
+  const { stack } = context;
+  const first = `sender-${target}`;
+  const second = stack.startSecondSender(target);
+  await untilItReads(stack, second);
+  if (!stack.signal(first, "SIGSTOP")) throw new Error(`${first} isn't running`);
+  await sleep(ms);
+  const read = await stack.metric(second, "sluice_sender_read_total");
+  const before = stack.starts()[first];
+  const woke = stack.signal(first, "SIGCONT");
+  await sleep(2 * AFTER_MS);
+  const isNew = stack.starts()[first] !== before;
+  await endSecond(context, second);
+  return `the second read ${read}; the first ${woke ? "woke" : "was gone"}${isNew ? " and started anew" : ""}`;
+};
+
+export const rewind: DoFault = async ({ stack }, { target, choice }) => {
+  const name = `sender-${target}`;
+  const prefix = stack.config.topicPrefix;
+  stack.hold(name);
+  stack.signal(name, "SIGKILL");
+  try {
+    const args = ["test/faults/rewind-tool.ts", `${prefix}sluice-sender-${target}`, `${prefix}sms.${target}`];
+    const { stdout } = await promisify(execFile)(stack.node, [...args, choice], {
+      cwd: projectRoot,
+      env: { ...process.env, ...stack.env },
+      timeout: REWIND_MAX_MS,
+    });
+    return `${stdout.trim()} records come again`;
+  } finally {
+    stack.release(name);
+  }
+};
+
+async function untilItReads(stack: FaultStack, name: string): Promise<number> {
+  for (const endMs = performance.now() + JOINED_MAX_MS; performance.now() < endMs; ) {
+    const read = await stack.metric(name, "sluice_sender_read_total");
+    if (read > 0) return read;
+    await sleep(100);
+  }
+  return 0;
+}
+
+async function endSecond({ stack, report }: Context, name: string): Promise<void> {
+  if (!stack.signal(name, "SIGTERM")) return;
+  if (await stack.untilDead(name, STOP_MAX_MS)) return;
+  report(`${name} did NOT stop in ${STOP_MAX_MS} ms and is killed`);
+  stack.signal(name, "SIGKILL");
+}

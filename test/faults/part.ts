@@ -1,0 +1,242 @@
+// One part of a run: a stack of its own, a plan done under load, everything drained, the evidence taken and
+// judged. Owns the order of these; leaves each to its file. Used by run.ts and by the tests.
+// Invariant: whatever happens, the stack is stopped; a folder with a violation is kept.
+
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { createIdFactory } from "../../src/core/id.ts";
+import { createKey } from "../../src/customers/api-keys.ts";
+import { createCustomer } from "../../src/customers/customers.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { sleep } from "../../src/platform/retry.ts";
+import { projectRoot } from "../../src/stack/tools.ts";
+import { check, type Verdict } from "./checker.ts";
+import { createClient } from "./client.ts";
+import { dump, untilDrained } from "./dump.ts";
+import { type ClientLine, type FaultRecord, files, openLines, readEvidence } from "./evidence.ts";
+import { type Snapshot } from "./evidence.ts";
+import { DO } from "./kinds/all.ts";
+import { type Load, type LoadCustomer, startLoad } from "./load.ts";
+import { describe, type Fault, LONG, touches } from "./plan.ts";
+import { startSnapshots, takeSnapshot } from "./snapshots.ts";
+import { type FaultStack, startStack } from "./stack.ts";
+
+export type PartOptions = {
+  /** Where the evidence goes. */
+  folder: string;
+  seed: number;
+  plan: readonly Fault[];
+  messages: number;
+  ratePerS: number;
+  keys: boolean;
+  diskMb: number | null;
+  env?: Record<string, string>;
+  report: (line: string) => void;
+  progress: (line: string) => void;
+};
+export type PartResult = {
+  verdict: Verdict;
+  /** By kind, faults that were done; and those that could not be. */
+  done: Record<string, number>;
+  notDone: string[];
+  reconcile: string;
+  seconds: { load: number; drain: number; all: number };
+  longestGapMs: number;
+  starts: Record<string, number>;
+  /** Anything that makes the part a failure. */
+  failures: string[];
+};
+
+const STATE_FOLDER = ".sluice-test-faults";
+const PORT_OFFSET = 13_000;
+const INGEST = 2;
+const CUSTOMERS = { rich: 24, strict: 2, thin: 2 } as const;
+const CONNECTIONS = 400;
+const ANSWER_MAX_MS = 4_000;
+const KEYS_MAX_MS = 90_000;
+// A claim's life, then the last retry's delay, then the same once more.
+const DRAIN_MAX_MS = 240_000;
+const READY_MAX_MS = 120_000;
+const RECONCILE_TRIES = 20;
+const PROGRESS_MS = 2_000;
+
+export async function runPart(options: PartOptions): Promise<PartResult> {
+  const { folder, report } = options;
+  const startedAt = performance.now();
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const stack = await startStack({
+    folder: STATE_FOLDER,
+    portOffset: PORT_OFFSET,
+    ingest: INGEST,
+    diskMb: options.diskMb,
+    env: options.env ?? {},
+    report,
+  });
+  const pool = createPool(stack.config, { connections: 6 });
+  const failures: string[] = [];
+  try {
+    const client = createClient({
+      host: stack.config.apiHost,
+      port: stack.config.apiPort,
+      connections: CONNECTIONS,
+      answerMaxMs: ANSWER_MAX_MS,
+    });
+    const log = openLines<ClientLine>(folder, files.client);
+    const snapshotLines = openLines<Snapshot>(folder, files.snapshots);
+    const customers = await makeCustomers(pool);
+    const load = await startLoad(client, log, customers, { ...options, host: stack.config.apiHost });
+    const snapshots = startSnapshots(pool, snapshotLines);
+    const loadAt = performance.now();
+    const { done, notDone } = await doPlan(stack, pool, load, options);
+    while (load.counts.accepted < options.messages) await sleep(PROGRESS_MS / 4);
+    report("no new messages; waiting for what is under way");
+    await load.stop(KEYS_MAX_MS);
+    const drainAt = performance.now();
+    await stack.untilReady(READY_MAX_MS);
+    const left = await untilDrained(pool, DRAIN_MAX_MS, (now) =>
+      options.progress(`  draining: ${JSON.stringify(now)}`),
+    );
+    if (left !== null) failures.push(`not drained: ${JSON.stringify(left)}`);
+    await snapshots.stop();
+    snapshotLines.add(await takeSnapshot(pool));
+    snapshotLines.close();
+    log.close();
+    client.close();
+    const checkAt = performance.now();
+    const proof = await reconcile(stack);
+    if (proof !== "clean") failures.push(`reconcile --settled: ${proof}`);
+    await dump(stack, pool, folder);
+    const verdict = check(readEvidence(folder));
+    for (const { violation, count, examples } of verdict.violations)
+      failures.push(`${violation} × ${count}: ${examples[0]}`);
+    if (notDone.length > 0) failures.push(`${notDone.length} faults could not be done: ${notDone[0]}`);
+    const all = performance.now();
+    const s = (from: number, to: number) => Math.round((to - from) / 1_000);
+    return {
+      verdict,
+      done,
+      notDone,
+      reconcile: proof,
+      seconds: { load: s(loadAt, drainAt), drain: s(drainAt, checkAt), all: s(startedAt, all) },
+      longestGapMs: Math.round(load.longestGapMs()),
+      starts: stack.starts(),
+      failures,
+    };
+  } catch (error) {
+    failures.push(String(error));
+    throw error;
+  } finally {
+    await pool.end();
+    if (failures.length > 0)
+      cpSync(join(stack.stateFolder, "logs"), join(folder, "logs"), { recursive: true });
+    await stack.stop({ keep: false });
+  }
+}
+
+async function makeCustomers(pool: Pool): Promise<LoadCustomer[]> {
+  const id = createIdFactory({ now: Date.now });
+  const customers: LoadCustomer[] = [];
+  for (const [kind, count] of Object.entries(CUSTOMERS) as [LoadCustomer["kind"], number][])
+    for (let i = 0; i < count; i++) {
+      const prices = { priceNormal: 500, priceExpress: 700, rateLimit: null };
+      const customerId = await createCustomer(pool, { name: `faults ${kind} ${i}`, ...prices });
+      if (kind === "strict")
+        await pool.write("UPDATE customers SET mode = 'strict' WHERE customer_id = ?", [customerId]);
+      const { apiKey } = await createKey({ pool, id }, customerId);
+      customers.push({ customer: String(customerId), apiKey, kind });
+    }
+  return customers;
+}
+
+async function doPlan(
+  stack: FaultStack,
+  pool: Pool,
+  load: Load,
+  { plan, folder, report, progress }: PartOptions,
+): Promise<{ done: Record<string, number>; notDone: string[] }> {
+  const records = openLines<FaultRecord>(folder, files.faults);
+  const done: Record<string, number> = {};
+  const notDone: string[] = [];
+  const startedAt = performance.now();
+  let at = 0;
+  let inFlight = 0;
+  const running = new Set<{ touches: string[]; over: Promise<void> }>();
+  const ticker = setInterval(() => {
+    const { accepted, unanswered, refused, retries, open } = load.counts;
+    const seconds = Math.round((performance.now() - startedAt) / 1_000);
+    progress(
+      `  ${seconds} s, fault ${at}/${plan.length}, accepted ${accepted} (${Math.round(accepted / seconds)}/s), ` +
+        `refused ${refused}, unanswered ${unanswered}, retries ${retries}, open ${open}`,
+    );
+  }, PROGRESS_MS);
+  const doOne = async (fault: Fault) => {
+    inFlight = (await claimedNow(pool)) ?? inFlight;
+    const begun = performance.now();
+    const record = { at: Date.now(), index: fault.index, kind: fault.kind, inFlight };
+    try {
+      const what = await DO[fault.kind]({ stack, report }, fault);
+      done[fault.kind] = (done[fault.kind] ?? 0) + 1;
+      report(`${describe(fault)}: ${what}`);
+      records.add({ ...record, what, tookMs: Math.round(performance.now() - begun) });
+    } catch (error) {
+      notDone.push(`${describe(fault)}: ${String(error)}`);
+      report(`${describe(fault)}: NOT DONE: ${String(error)}`);
+      records.add({ ...record, what: "not done", tookMs: Math.round(performance.now() - begun) });
+    }
+  };
+  try {
+    for (const fault of plan) {
+      await sleep(fault.afterMs);
+      const mine = touches(fault);
+      for (const other of running)
+        if (mine.includes("*") || other.touches.some((each) => mine.includes(each))) await other.over;
+      at++;
+      if (!LONG.includes(fault.kind)) await doOne(fault);
+      else {
+        const over = doOne(fault).finally(() => running.delete(entry));
+        const entry = { touches: mine, over };
+        running.add(entry);
+      }
+    }
+    for (const { over } of running) await over;
+  } finally {
+    clearInterval(ticker);
+    records.close();
+  }
+  return { done, notDone };
+}
+
+const LOOK_MAX_MS = 500;
+const ULID_AND_COMMA = 27;
+
+/** Messages under a claim; null when MySQL doesn't say at once. */
+async function claimedNow(pool: Pool): Promise<number | null> {
+  const look = pool
+    .query<{ n: number | null }[]>(
+      `SELECT CAST(SUM((LENGTH(ids) + 1) DIV ${ULID_AND_COMMA}) AS SIGNED) AS n FROM claims ` +
+        "WHERE kind = 'sending'",
+    )
+    .then(
+      ([row]) => Number(row?.n ?? 0),
+      () => null,
+    );
+  return Promise.race([look, sleep(LOOK_MAX_MS).then(() => null)]);
+}
+
+/** `clean`, or what it said at last. */
+async function reconcile({ env }: FaultStack): Promise<string> {
+  let said = "";
+  for (let n = 0; n < RECONCILE_TRIES; n++) {
+    const done = spawnSync(join(projectRoot, "sluice"), ["reconcile", "--settled", "--json"], {
+      env: { ...process.env, ...env },
+      encoding: "utf8",
+      timeout: 120_000,
+    });
+    if (done.status === 0) return "clean";
+    said = `${done.stdout}${done.stderr}`.slice(0, 2_000);
+    await sleep(2_000);
+  }
+  return said;
+}

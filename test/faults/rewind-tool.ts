@@ -1,0 +1,58 @@
+// Sets a group's offsets back; Node, as it needs librdkafka: `node rewind-tool.ts GROUP TOPIC earliest|N`
+// (N: so many records, in each partition). A broker takes offsets from a stranger only while the group has no
+// member, so it tries until the dead sender's session is over. Prints how many records will come again.
+
+import librdkafka from "@confluentinc/kafka-javascript";
+import { loadConfig } from "../../src/platform/config.ts";
+
+const [group = "", topic = "", back = ""] = process.argv.slice(2);
+const TIMEOUT_MS = 5_000;
+const TRIES = 45;
+const PARTITIONS = 6;
+const config = loadConfig(process.env);
+const consumer = new librdkafka.KafkaConsumer(
+  {
+    "metadata.broker.list": `${config.kafkaHost}:${config.kafkaPort}`,
+    "broker.address.family": "v4",
+    "group.id": group,
+    "enable.auto.commit": false,
+  },
+  {},
+);
+consumer.on("event.error", () => undefined); // told by each call
+
+type Marks = { lowOffset: number; highOffset: number };
+const call = <T>(start: (done: (error: unknown, result: T) => void) => void): Promise<T> =>
+  new Promise((resolve, reject) => {
+    start((error, result) => (error ? reject(new Error(JSON.stringify(error))) : resolve(result)));
+  });
+
+await call((done) => consumer.connect({ timeout: TIMEOUT_MS }, done));
+const partitions = Array.from({ length: PARTITIONS }, (_, partition) => ({ topic, partition }));
+let again = 0;
+for (let attempt = 1; ; attempt++) {
+  try {
+    const committed = await call<librdkafka.TopicPartitionOffset[]>((done) =>
+      consumer.committed(partitions as never, TIMEOUT_MS, done as never),
+    );
+    again = 0;
+    const wanted: librdkafka.TopicPartitionOffset[] = [];
+    for (const { partition, offset } of committed) {
+      if (typeof offset !== "number" || offset < 0) continue; // nothing of it was ever read
+      const marks = await call<Marks>((done) =>
+        consumer.queryWatermarkOffsets(topic, partition, TIMEOUT_MS, done as never),
+      );
+      const to = back === "earliest" ? marks.lowOffset : Math.max(marks.lowOffset, offset - Number(back));
+      again += offset - to;
+      wanted.push({ topic, partition, offset: to });
+    }
+    consumer.commitSync(wanted);
+    break;
+  } catch (error) {
+    if (attempt >= TRIES) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+}
+console.log(String(again));
+consumer.disconnect();
+process.exit(0);
