@@ -31,7 +31,7 @@ export type PartOptions = {
   ratePerS: number;
   keys: boolean;
   diskMb: number | null;
-  env?: Record<string, string>;
+  env: Readonly<Record<string, string>>;
   report: (line: string) => void;
   progress: (line: string) => void;
 };
@@ -46,6 +46,13 @@ export type PartResult = {
   starts: Record<string, number>;
   /** Anything that makes the part a failure. */
   failures: string[];
+};
+
+/** What is shortened, so that within a run it happens again and again. */
+export const STACK_SETTINGS: Readonly<Record<string, string>> = {
+  SLUICE_POLL_INTERVAL_MS: "155000", // the least it may be; `poll-limit` sleeps longer
+  SLUICE_SWEEP_AFTER_MS: "10000",
+  SLUICE_EXPRESS_PROMISE_MS: "10000", // express that is late, and express that isn't
 };
 
 const STATE_FOLDER = ".sluice-test-faults";
@@ -71,7 +78,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     portOffset: PORT_OFFSET,
     ingest: INGEST,
     diskMb: options.diskMb,
-    env: options.env ?? {},
+    env: options.env,
     report,
   });
   const pool = createPool(stack.config, { connections: 6 });

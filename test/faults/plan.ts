@@ -64,8 +64,10 @@ const KAFKA_OUTAGE_QUICK_MS = 10_000;
 export const SENDER_SLEEPS_MS = 34_000;
 /** Beyond the poll limit that run.ts gives the senders, the least that their settings allow. */
 export const POLL_LIMIT_MS = 165_000;
-// Stopping, the broker's session time-out, and setting offsets.
-const REWIND_MS = 26_000;
+// The broker's session time-out, and setting offsets.
+const REWIND_MS = 24_000;
+// Joining, at most, and what follows.
+const REBALANCE_MS = 20_000;
 
 // Of 200 faults. A kind without a share is in a plan once.
 const SHARES: Record<Kind, number> = {
@@ -87,7 +89,8 @@ const SHARES: Record<Kind, number> = {
 const ONCE: readonly Kind[] = ["kafka-outage", "poll-limit"];
 const NOT_QUICK: readonly Kind[] = ["poll-limit"];
 /** Runs beside what follows it. */
-export const LONG: readonly Kind[] = ["kafka-outage", "sender-sleeps", "poll-limit", "rewind"];
+export const LONG: readonly Kind[] = ["kafka-outage", "sender-sleeps", "poll-limit", "rewind", "rebalance"];
+const isLong = (kind: Kind) => LONG.includes(kind);
 // Its length is the broker's to say; nothing else may touch the same for some seconds more.
 const SLACK_MS = 8_000;
 
@@ -95,7 +98,10 @@ type Random = () => number;
 
 export function makePlan(options: PlanOptions): Fault[] {
   const random = randomFrom(options.seed);
-  const kinds = shuffled(kindsOf(options, random), random);
+  const drawn = shuffled(kindsOf(options, random), random);
+  // What takes long comes first where time is short.
+  const kinds =
+    options.profile === "full" ? drawn : drawn.toSorted((a, b) => Number(isLong(b)) - Number(isLong(a)));
   const plan: Fault[] = [];
   let held: { what: string[]; untilMs: number }[] = [];
   // On the plan's own clock: this fault's moment, and when the runner goes on after the one before.
@@ -113,7 +119,7 @@ export function makePlan(options: PlanOptions): Fault[] {
     const fault = { ...next, index: plan.length, afterMs: atMs - wentOnMs };
     plan.push(fault);
     const lasting = durationMs(fault);
-    if (LONG.includes(fault.kind)) held.push({ what: touches(fault), untilMs: atMs + lasting + SLACK_MS });
+    if (isLong(fault.kind)) held.push({ what: touches(fault), untilMs: atMs + lasting + SLACK_MS });
     else atMs += lasting;
     wentOnMs = atMs;
   }
@@ -174,25 +180,26 @@ export function touches({ kind, target }: Pick<Fault, "kind" | "target">): strin
     case "rewind":
     case "sender-sleeps":
     case "poll-limit":
-      return ["kafka", `sender-${target}`];
+      return [`group-${target}`, `sender-${target}`];
     case "kafka-outage":
-      return ["kafka"];
+      return KAFKA;
     case "disk-full":
       return ["mysql"];
     case "latency":
     case "reset":
-      return target === "kafka" ? ["kafka"] : [target];
     case "kill":
     case "restart":
     case "pause":
     case "cut-commit":
     case "operator-hangs":
-      return [target];
+      return target === "kafka" ? KAFKA : [target];
   }
 }
+// What is done to a lane's group needs Kafka to be there, and leaves the other lane's alone.
+const KAFKA = ["kafka", "group-normal", "group-express"];
 
 function durationMs(fault: Drawn): number {
-  return fault.kind === "rewind" ? REWIND_MS : fault.ms;
+  return fault.kind === "rewind" ? REWIND_MS : fault.kind === "rebalance" ? REBALANCE_MS : fault.ms;
 }
 
 function draw(kind: Kind, { profile }: PlanOptions, random: Random): Drawn {

@@ -27,11 +27,13 @@ const call = <T>(start: (done: (error: unknown, result: T) => void) => void): Pr
     start((error, result) => (error ? reject(new Error(JSON.stringify(error))) : resolve(result)));
   });
 
-await call((done) => consumer.connect({ timeout: TIMEOUT_MS }, done));
 const partitions = Array.from({ length: PARTITIONS }, (_, partition) => ({ topic, partition }));
 let again = 0;
+let isConnected = false;
 for (let attempt = 1; ; attempt++) {
   try {
+    if (!isConnected) await call((done) => consumer.connect({ timeout: TIMEOUT_MS }, done));
+    isConnected = true;
     const committed = await call<librdkafka.TopicPartitionOffset[]>((done) =>
       consumer.committed(partitions as never, TIMEOUT_MS, done as never),
     );

@@ -2,15 +2,15 @@
 // each. Exit 0: nothing accepted was lost, nothing charged twice, every sum right. A line on every failure
 // repeats it. Leaves all else to part.ts.
 
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { projectRoot } from "../../src/stack/tools.ts";
 import { asText } from "./check.ts";
 import { isKind, type Kind, KINDS, LONG, makePlan } from "./plan.ts";
-import { type PartResult, runPart } from "./part.ts";
+import { type PartResult, runPart, STACK_SETTINGS } from "./part.ts";
 import { whyNoDisk } from "./stack.ts";
 
-const POLL_INTERVAL_MS = 155_000; // the least it may be; `poll-limit` sleeps longer
 const DISK_MB = 6_000;
 const DISK_SHARE = 0.1;
 const PROGRESS_PLAIN = 5;
@@ -103,12 +103,13 @@ for (const seed of seeds()) {
       ratePerS: options.rate,
       keys: options.keys,
       diskMb: part.diskMb,
-      env: { SLUICE_POLL_INTERVAL_MS: String(POLL_INTERVAL_MS), SLUICE_SWEEP_AFTER_MS: "10000" },
+      env: STACK_SETTINGS,
       report,
       progress,
     });
     results.push({ seed, part: part.name, ...result });
     say(textOf(result));
+    if (result.failures.length === 0 && !options.keep) rmSync(folder, { recursive: true });
     if (result.failures.length > 0) {
       say(`FAILED. Evidence and logs: ${folder} (bun test/faults/check.ts judges it again). Replay:`);
       say(`  bun test/faults/run.ts ${replayArgs(seed)}`);

@@ -75,7 +75,7 @@ export type StackOptions = {
   ingest: number;
   /** Size of MySQL's own disk, a tmpfs; null: the disk of the state folder. */
   diskMb: number | null;
-  env: Record<string, string>;
+  env: Readonly<Record<string, string>>;
   report: (line: string) => void;
 };
 

@@ -12,6 +12,7 @@ const OF: Partial<Record<Line, readonly string[]>> = {
 };
 // Traffic is steady: a transaction of every kind comes within a second or two, unless its role is away.
 const CUT_MAX_MS = 8_000;
+const BACK_MAX_MS = 15_000;
 
 export const cutCommit: DoFault = async ({ stack }, { target, choice, index }) => {
   const line = target as Line;
@@ -31,6 +32,9 @@ export const cutCommit: DoFault = async ({ stack }, { target, choice, index }) =
 
 export const reset: DoFault = async ({ stack }, { target, ms }) => {
   const proxy = stack.lines[target as Line];
+  // Its role may still be on its way back from the fault before.
+  const endMs = performance.now() + BACK_MAX_MS;
+  while (proxy.connections() === 0 && performance.now() < endMs) await sleep(50);
   const connections = proxy.connections();
   proxy.cutAll();
   await sleep(ms);

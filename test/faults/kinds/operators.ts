@@ -4,6 +4,9 @@
 import { sleep } from "../../../src/platform/retry.ts";
 import type { DoFault } from "./context.ts";
 
+// Until a first message comes: senders may be on their way back, or their breakers open.
+const TAKES_MAX_MS = 12_000;
+
 export const operatorHangs: DoFault = async ({ stack }, { target, ms }) => {
   const url = `http://127.0.0.1:${stack.config.operatorPort + ["A", "B", "C"].indexOf(target.slice(-1))}`;
   const behave = async (profile: string) =>
@@ -12,6 +15,9 @@ export const operatorHangs: DoFault = async ({ stack }, { target, ms }) => {
   try {
     if (!(await behave("hangs"))) throw new Error("the operator refused");
     const before = await count();
+    const endMs = performance.now() + TAKES_MAX_MS;
+    for (let since = before; since === before && performance.now() < endMs; since = await count())
+      await sleep(50);
     await sleep(ms);
     const taken = (await count()) - before;
     await behave("default");

@@ -8,10 +8,11 @@ import { projectRoot } from "../../../src/stack/tools.ts";
 import type { FaultStack } from "../stack.ts";
 import type { Context, DoFault } from "./context.ts";
 
-const JOINED_MAX_MS = 8_000;
+// A member that was killed just before is waited for by the group: its session's time-out, and a little.
+const JOINED_MAX_MS = 25_000;
 const STOP_MAX_MS = 15_000;
 const AFTER_MS = 2_000;
-const REWIND_MAX_MS = 60_000;
+const REWIND_MAX_MS = 120_000;
 
 export const rebalance: DoFault = async (context, { target, ms, choice }) => {
   const { stack } = context;
