@@ -35,6 +35,7 @@ test(`${FAULTS} faults under load: nothing accepted is lost, nothing is charged 
     env: STACK_SETTINGS,
     report: (line) => console.log(line),
     progress: () => undefined,
+    keepLogs: false,
   });
   console.log(`SEED=${SEED}\n${asText(result.verdict)}\n  starts: ${JSON.stringify(result.starts)}`);
   expect(result.failures).toEqual([]);

@@ -34,6 +34,8 @@ export type PartOptions = {
   env: Readonly<Record<string, string>>;
   report: (line: string) => void;
   progress: (line: string) => void;
+  /** Keep the logs of every process too; those of a failure are kept anyway. */
+  keepLogs: boolean;
 };
 export type PartResult = {
   verdict: Verdict;
@@ -136,7 +138,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     throw error;
   } finally {
     await pool.end();
-    if (failures.length > 0)
+    if (failures.length > 0 || options.keepLogs)
       cpSync(join(stack.stateFolder, "logs"), join(folder, "logs"), { recursive: true });
     await stack.stop({ keep: false });
   }

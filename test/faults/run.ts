@@ -28,7 +28,7 @@ const options = new Command("test/faults/run")
   .option("--only <kinds>", `only these, comma-separated: ${Object.keys(KINDS).join(", ")}`)
   .option("--quick", "nothing that takes minutes; one part, MySQL on the small disk")
   .option("--no-keys", "the client sends no Idempotency-Key")
-  .option("--keep", "keep the evidence, also of a run without a violation")
+  .option("--keep", "keep evidence and logs, also of a run without a violation")
   .option("--json", "print the results as JSON")
   .parse()
   .opts<{
@@ -106,6 +106,7 @@ for (const seed of seeds()) {
       env: STACK_SETTINGS,
       report,
       progress,
+      keepLogs: options.keep === true,
     });
     results.push({ seed, part: part.name, ...result });
     say(textOf(result));
