@@ -1,8 +1,9 @@
 // A simulated operator: takes messages over HTTP, answers after a delay, refuses some, and records what it
 // took. Owns nothing of Sluice. POST /submit {id, phone, text, from} → 200 {operator_message_id} or {code,
 // permanent} with 400, 429 or 503; GET /count, /ids?after=N (one id a line, in order of arrival), /health;
-// POST /profile with a profile's name as body changes its behaviour from now on. Numbers ending in 9990001-3 behave as product tests ask. Invariant: an id is in the log before its 200 is
-// sent. Bound: ids are kept in memory, 26 bytes each.
+// POST /profile with a profile's name as its body: behaves so from now on. Numbers ending in 9990001-3 behave
+// as product tests ask. Invariant: an id is in the log before its 200 is sent. Bound: ids are kept in memory,
+// 26 bytes each.
 
 import { mkdirSync, openSync, readFileSync, writeSync, closeSync } from "node:fs";
 

@@ -1,5 +1,5 @@
-// Takes the evidence at the end of a run: what MySQL, ClickHouse and the operators hold, into the run's folder.
-// Also says when there is nothing more to wait for. Leaves judging to checker.ts. Bound: PAGE_ROWS rows of
+// Takes the evidence at the end of a run: what MySQL, ClickHouse and the operators hold, into the run's
+// folder. Also says when there is nothing more to wait for. Leaves judging to checker.ts. Bound: PAGE_ROWS rows of
 // MySQL at a time, one customer's rows of ClickHouse.
 
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
@@ -154,7 +154,8 @@ async function dumpClickhouse(
   const statuses = openLines<StatusRow>(folder, files.clickhouseStatuses);
   for (const customer of customers) {
     const rows = await clickhouse.query<{ entry: string; leg: string; op: string; amount: string }>(
-      "SELECT entry_id AS entry, leg, op, amount FROM wallet_ledger FINAL WHERE customer_id = {customer:UInt64}",
+      "SELECT entry_id AS entry, leg, op, amount FROM wallet_ledger FINAL " +
+        "WHERE customer_id = {customer:UInt64}",
       { customer },
     );
     for (const { entry, leg, op, amount } of rows)

@@ -176,8 +176,8 @@ async function doPlan(
     const { accepted, unanswered, refused, retries, open } = load.counts;
     const seconds = Math.round((performance.now() - startedAt) / 1_000);
     progress(
-      `  ${seconds} s, fault ${at}/${plan.length}, accepted ${accepted} (${Math.round(accepted / seconds)}/s), ` +
-        `refused ${refused}, unanswered ${unanswered}, retries ${retries}, open ${open}`,
+      `  ${seconds} s, fault ${at}/${plan.length}, accepted ${accepted} ` +
+        `(${Math.round(accepted / seconds)}/s), refused ${refused}, unanswered ${unanswered}, retries ${retries}, open ${open}`,
     );
   }, PROGRESS_MS);
   const doOne = async (fault: Fault) => {

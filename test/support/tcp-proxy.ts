@@ -1,6 +1,6 @@
 // A TCP proxy in front of an engine that can cut the line at the worst moment, make it slow, or reset all of
-// it. Owned by one test; loopback only. Bytes keep their order whatever the latency. Bound: what is on its way
-// is held in memory.
+// it. Owned by one test; loopback only. Bytes keep their order whatever the latency. Bound: what is on its
+// way is held in memory.
 
 import { connect, createServer, type Socket } from "node:net";
 

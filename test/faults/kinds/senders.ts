@@ -39,7 +39,8 @@ export const senderSleeps: DoFault = async (context, { target, ms }) => {
   await sleep(2 * AFTER_MS);
   const isNew = stack.starts()[first] !== before;
   await endSecond(context, second);
-  return `the second read ${read}; the first ${woke ? "woke" : "was gone"}${isNew ? " and started anew" : ""}`;
+  const how = woke ? (isNew ? "woke, ended and was started anew" : "woke") : "was gone";
+  return `the second read ${read} records; the first ${how}`;
 };
 
 export const rewind: DoFault = async ({ stack }, { target, choice }) => {
