@@ -1,6 +1,6 @@
 // Takes the evidence at the end of a run: what MySQL, ClickHouse and the operators hold, into the run's
-// folder. Also says when there is nothing more to wait for. Leaves judging to checker.ts. Bound: PAGE_ROWS rows of
-// MySQL at a time, one customer's rows of ClickHouse.
+// folder. Also says when there is nothing more to wait for. Leaves judging to checker.ts. Bound: PAGE_ROWS
+// rows of MySQL at a time, one customer's rows of ClickHouse.
 
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -177,7 +177,8 @@ async function doPlan(
     const seconds = Math.round((performance.now() - startedAt) / 1_000);
     progress(
       `  ${seconds} s, fault ${at}/${plan.length}, accepted ${accepted} ` +
-        `(${Math.round(accepted / seconds)}/s), refused ${refused}, unanswered ${unanswered}, retries ${retries}, open ${open}`,
+        `(${Math.round(accepted / seconds)}/s), ` +
+        `refused ${refused}, unanswered ${unanswered}, retries ${retries}, open ${open}`,
     );
   }, PROGRESS_MS);
   const doOne = async (fault: Fault) => {
