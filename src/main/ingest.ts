@@ -1,7 +1,7 @@
 // The ingest process (Bun): the API, its leases and its group commit. Wires them, and takes them down in
 // order: refuse, commit what is queued, answer, return leases, exit.
 
-import { DRAIN_MS } from "../core/limits.ts";
+import { DRAIN_MS, MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { createKeyCache } from "../customers/key-cache.ts";
 import { createClockGuard } from "../ingest/clock-guard.ts";
 import { createGroupCommit } from "../ingest/group-commit.ts";
@@ -54,9 +54,11 @@ const tracing = await createTracing({
 });
 
 // Commits have connections of their own, so that reads and refills never wait behind them.
-const commitPool = createPool(config, { connections: config.commitConnections, multipleStatements: true });
-const ledgerPool = createPool(config, { connections: 6, multipleStatements: true });
-const readPool = createPool(config, { connections: 4 });
+const bounded = { multipleStatements: true, answerMaxMs: MYSQL_ANSWER_MAX_MS };
+const commitPool = createPool(config, { ...bounded, connections: config.commitConnections });
+const ledgerPool = createPool(config, { ...bounded, connections: 6 });
+const readPool = createPool(config, { connections: 4, answerMaxMs: MYSQL_ANSWER_MAX_MS });
+// What may take its time: checks of the books, and partitions.
 const reconcilePool = createPool(config, { connections: RUNNING_MAX + 1 });
 const clickhouse = createClickhouse(config);
 
@@ -119,7 +121,7 @@ const routes = [
 ];
 // Days ahead are cut by `migrate` already; this keeps them ahead in a process that runs for months.
 const partitionUpkeep = setInterval(() => {
-  ensurePartitions(readPool, { nowMs: now() }).then(
+  ensurePartitions(reconcilePool, { nowMs: now() }).then(
     ({ kind }) => log.info({ kind }, "partitions ahead are checked"),
     (err: unknown) => log.warn({ err }, "partitions ahead could not be checked; tried again later"),
   );

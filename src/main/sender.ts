@@ -2,7 +2,7 @@
 
 import { hostname } from "node:os";
 import { createIdFactory } from "../core/id.ts";
-import { DRAIN_MS } from "../core/limits.ts";
+import { DRAIN_MS, MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { isLane } from "../core/message.ts";
 import { tablesAnswer } from "../ledger/tables.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
@@ -41,7 +41,11 @@ const role = `sender-${lane}`;
 const log = createLog(role, config.logLevel);
 const metrics = createMetrics(role);
 const tracing = await createTracing({ url: config.otlpUrl, role, sampleEvery: config.otlpSampleEvery });
-const pool = createPool(config, { connections: CONNECTIONS, multipleStatements: true });
+const pool = createPool(config, {
+  connections: CONNECTIONS,
+  multipleStatements: true,
+  answerMaxMs: MYSQL_ANSWER_MAX_MS,
+});
 const operators = localOperators(config.apiHost, config.operatorPort);
 const submitters = createSubmitters(operators, { threads: THREADS });
 const breakers = operators.map(() => createBreaker(monotonicMs));

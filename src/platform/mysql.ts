@@ -4,6 +4,7 @@
 
 import mysql from "mysql2";
 import { SluiceError } from "../core/errors.ts";
+import { MYSQL_LOCK_WAIT_MAX_S } from "../core/limits.ts";
 import type { Config } from "./config.ts";
 import { sleep } from "./retry.ts";
 
@@ -60,12 +61,14 @@ function refusalOf(error: Error): Error {
 }
 
 const sessionSql =
-  "SET SESSION transaction_isolation='READ-COMMITTED', time_zone='+00:00', innodb_lock_wait_timeout=5";
+  "SET SESSION transaction_isolation='READ-COMMITTED', time_zone='+00:00', " +
+  `innodb_lock_wait_timeout=${MYSQL_LOCK_WAIT_MAX_S}`;
 
-function wrap(raw: mysql.Connection): Connection {
+function wrap(raw: mysql.Connection, answerMaxMs: number): Connection {
   const query = <T>(sql: string, values?: unknown[]) =>
     new Promise<T>((resolve, reject) => {
-      raw.query(sql, values as never, (error, rows) => (error ? reject(error) : resolve(rows as T)));
+      const options = { sql, values, ...(answerMaxMs === 0 ? {} : { timeout: answerMaxMs }) };
+      raw.query(options as mysql.QueryOptions, (error, rows) => (error ? reject(error) : resolve(rows as T)));
     });
   return { query, write: (sql, values) => query<WriteResult>(sql, values), destroy: () => raw.destroy() };
 }
@@ -78,6 +81,11 @@ export type PoolOptions = {
    * escapeSql.
    */
   multipleStatements?: boolean;
+  /**
+   * An answer that takes longer counts as a lost connection: a server that hangs, or a line that swallows
+   * what is sent, must not hold up callers for ever. Unless given there is no bound.
+   */
+  answerMaxMs?: number;
   database?: string | null;
 };
 
@@ -115,7 +123,7 @@ export function createPool(config: Config, options: PoolOptions): Pool {
   const use = async <T>(body: (conn: Connection) => Promise<T>): Promise<T> => {
     const raw = await take();
     try {
-      const result = await body(wrap(raw));
+      const result = await body(wrap(raw, options.answerMaxMs ?? 0));
       raw.release();
       return result;
     } catch (error) {
