@@ -143,7 +143,7 @@ export const POLL_INTERVAL_MIN_MS = 155_000;
 // ---- every process ----
 
 /** The longest a statement waits for a row lock before its transaction is repeated (1205). */
-export const MYSQL_LOCK_WAIT_MAX_S = 5;
+export const MYSQL_LOCK_WAIT_MS = 5_000;
 
 /** The longest a statement may take to be answered before its connection counts as lost. */
 export const MYSQL_ANSWER_MAX_MS = 8_000;
@@ -173,7 +173,7 @@ assert(
 assert(QUEUE_CUSTOMER_ROWS_MAX <= QUEUE_ROWS_MAX / 2, "one customer leaves half of the queue to others");
 assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a commit");
 assert(RECALL_POLL_MS * 10 < RECALL_WAIT_MAX_MS, "a live process gives credit back while it is waited for");
-assert(MYSQL_LOCK_WAIT_MAX_S * 1_000 < MYSQL_ANSWER_MAX_MS, "a lock wait ends before its connection does");
+assert(MYSQL_LOCK_WAIT_MS < MYSQL_ANSWER_MAX_MS, "a lock wait ends before its connection does");
 assert(
   MYSQL_ANSWER_MAX_MS < COMMIT_WAIT_MAX_MS,
   "a commit that hangs is looked up before its caller is told",

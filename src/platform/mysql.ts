@@ -4,7 +4,7 @@
 
 import mysql from "mysql2";
 import { SluiceError } from "../core/errors.ts";
-import { MYSQL_LOCK_WAIT_MAX_S } from "../core/limits.ts";
+import { MYSQL_LOCK_WAIT_MS } from "../core/limits.ts";
 import type { Config } from "./config.ts";
 import { sleep } from "./retry.ts";
 
@@ -62,7 +62,7 @@ function refusalOf(error: Error): Error {
 
 const sessionSql =
   "SET SESSION transaction_isolation='READ-COMMITTED', time_zone='+00:00', " +
-  `innodb_lock_wait_timeout=${MYSQL_LOCK_WAIT_MAX_S}`;
+  `innodb_lock_wait_timeout=${MYSQL_LOCK_WAIT_MS / 1_000}`;
 
 function wrap(raw: mysql.Connection, answerMaxMs: number): Connection {
   const query = <T>(sql: string, values?: unknown[]) =>
