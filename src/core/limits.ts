@@ -74,7 +74,10 @@ export const TRANSACTION_ATTEMPTS_MAX = 8;
 /** Keys held in memory; one is about 200 B. */
 export const KEY_CACHE_MAX = 50_000;
 
-/** The longest a message may wait in the queue and in its commit before its caller is told 503. */
+/**
+ * After so long no further try of a commit is begun, and its callers are told 503; the last try itself may take
+ * MYSQL_ANSWER_MAX_MS more.
+ */
 export const COMMIT_WAIT_MAX_MS = 10_000;
 
 /** A process looks so often which of its leases another one wants back; one small query. */
@@ -146,7 +149,7 @@ export const POLL_INTERVAL_MIN_MS = 155_000;
 export const MYSQL_LOCK_WAIT_MS = 5_000;
 
 /** The longest a statement may take to be answered before its connection counts as lost. */
-export const MYSQL_ANSWER_MAX_MS = 8_000;
+export const MYSQL_ANSWER_MAX_MS = 6_000;
 
 /** SIGTERM to exit 0. */
 export const DRAIN_MS = 10_000;

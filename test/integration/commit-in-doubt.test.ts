@@ -1,6 +1,7 @@
 // A connection lost around COMMIT: whoever is answered is answered rightly, and nothing is charged twice.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
+import { COMMIT_WAIT_MAX_MS, MYSQL_ANSWER_MAX_MS } from "../../src/core/limits.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { type IngestProcess, makeCustomer, post, startIngest } from "../support/ingest-process.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
@@ -102,3 +103,17 @@ test("MySQL gone longer than anyone waits: 503, and the books agree with what wa
   expect(await stored(customerId)).toBe(2);
   expect(await settledWallet(customerId)).toEqual({ balance: 9_000, reserved: 1_000 });
 }, 40_000);
+
+test("a line that swallows everything: 503 within 16 s, and the books agree with what was stored", async () => {
+  const { apiKey, customerId } = await makeCustomer(db.config, 10_000);
+  expect((await send(apiKey)).status).toBe(202);
+  proxy.delay(600_000);
+  const startedMs = performance.now();
+  expect((await send(apiKey)).status).toBe(503);
+  expect(performance.now() - startedMs).toBeLessThan(COMMIT_WAIT_MAX_MS + MYSQL_ANSWER_MAX_MS);
+  proxy.cutAll();
+  proxy.delay(0);
+  proxy.mend();
+  const count = await stored(customerId);
+  expect(await settledWallet(customerId)).toEqual({ balance: 10_000 - 500 * count, reserved: 500 * count });
+}, 60_000);
