@@ -75,8 +75,8 @@ export const TRANSACTION_ATTEMPTS_MAX = 8;
 export const KEY_CACHE_MAX = 50_000;
 
 /**
- * After so long no further try of a commit is begun, and its callers are told 503; the last try itself may take
- * MYSQL_ANSWER_MAX_MS more.
+ * After so long no further try of a commit is begun, and its callers are told 503; the last try itself may
+ * take MYSQL_ANSWER_MAX_MS more.
  */
 export const COMMIT_WAIT_MAX_MS = 10_000;
 

@@ -122,13 +122,11 @@ export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: num
           if (isConnectionLost(err)) for (const lease of wanting) if (table.isCurrent(lease)) drop(lease);
           if (skipLocked) continue;
           const still = wanting.flatMap((lease) => table.leases.get(lease.customerId) ?? []);
-          if (failures > REFILL_RETRIES_MAX) {
-            for (const lease of still) set.delete(lease);
-            refuse(still, err);
-          } else {
-            for (const lease of still) if (lease.waiting.length > 0) set.add(lease);
-            await timers.sleep(50 * failures);
-          }
+          refuse(still, failures > REFILL_RETRIES_MAX ? Number.POSITIVE_INFINITY : timers.monotonicMs(), err);
+          for (const lease of still)
+            if (lease.waiting.length > 0) set.add(lease);
+            else set.delete(lease);
+          await timers.sleep(50 * failures);
         }
       }
       running = false;
@@ -143,11 +141,13 @@ export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: num
   const runUrgent = loop(urgent, false);
   const runAhead = loop(ahead, true);
 
-  const refuse = (wanting: Lease[], cause: unknown) => {
+  /** Tells those who have waited long enough by `untilMs` that the database can't be reached. */
+  const refuse = (wanting: Lease[], untilMs: number, cause: unknown) => {
     for (const lease of wanting) {
       const waiting = lease.waiting;
-      lease.waiting = [];
-      for (const waiter of waiting) waiter.reject(new SluiceError("unavailable", { cause }));
+      lease.waiting = waiting.filter((waiter) => waiter.untilMs > untilMs);
+      for (const waiter of waiting)
+        if (waiter.untilMs <= untilMs) waiter.reject(new SluiceError("unavailable", { cause }));
     }
   };
   const now = (lease: Lease) => {
