@@ -2,8 +2,10 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { holds } from "../../test/support/seed.ts";
+import { holds, patiently } from "../../test/support/seed.ts";
 import { createIdFactory, isUlid, ULID_TIME_MAX_MS, ulidBound, ulidDayPrefix, ulidTimeMs } from "./id.ts";
+
+patiently();
 
 const times = fc.integer({ min: 1, max: ULID_TIME_MAX_MS });
 

@@ -2,8 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { holds } from "../../test/support/seed.ts";
+import { holds, patiently } from "../../test/support/seed.ts";
 import { assertMoney, cost, MONEY_MAX, moneyOf } from "./money.ts";
+
+patiently();
 
 test("a cost is exact, or it is not made", () => {
   expect(cost(3, 500)).toBe(1_500);

@@ -9,9 +9,11 @@ import {
   parsePhoneNumberFromString,
 } from "libphonenumber-js/max";
 import examples from "libphonenumber-js/mobile/examples";
-import { printedSeed, randomFrom } from "../../test/support/seed.ts";
+import { patiently, printedSeed, randomFrom } from "../../test/support/seed.ts";
 import { PHONE_CHARS_MAX } from "./limits.ts";
 import { isRegion, parsePhone } from "./phone.ts";
+
+patiently();
 
 const e164 = "+989129990001";
 

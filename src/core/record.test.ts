@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Packr } from "msgpackr";
-import { holds } from "../../test/support/seed.ts";
+import { holds, patiently } from "../../test/support/seed.ts";
 import { EVENT_RECORD_BYTES_MAX, OPERATOR_MESSAGE_ID_CHARS_MAX, OUTCOME_LINE_BYTES_MAX } from "./limits.ts";
 import { OPERATOR_NAME_CHARS_MAX, QUEUED_LINE_BYTES_MAX, REFERENCE_CHARS_MAX } from "./limits.ts";
 import { COMMIT_ROWS_MAX } from "./limits.ts";
@@ -24,6 +24,8 @@ import {
   unpackLaneRecord,
   unpackLaneRow,
 } from "./record.ts";
+
+patiently();
 
 const count = fc.oneof(fc.nat(), fc.maxSafeNat());
 const text = fc.string({ unit: "binary", maxLength: 200 }).filter((s) => s.isWellFormed());

@@ -2,8 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { holds } from "../../test/support/seed.ts";
+import { holds, patiently } from "../../test/support/seed.ts";
 import { decideGrant, grantSize, type LeaseState, type Want, type WalletState } from "./grant.ts";
+
+patiently();
 
 const NODE = "01ARZ3NDEKTSV4RRFFQ69G5FA1";
 const OTHER = "01ARZ3NDEKTSV4RRFFQ69G5FA2";

@@ -2,10 +2,12 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { holds } from "../../test/support/seed.ts";
+import { holds, patiently } from "../../test/support/seed.ts";
 import { canMove, queuedSequence, STATUSES, sendingSequence, settlementOf } from "../core/message.ts";
 import type { LaneRecord } from "../core/record.ts";
 import { asLate, type Change, endedChange, expiredChange, holdingChanges, planOf } from "./settle-plan.ts";
+
+patiently();
 
 const record = (id: string, customerId: number, fields: Partial<LaneRecord> = {}) =>
   ({ id, customerId, cost: 500, lane: "normal", attempt: 0, parts: 1, ...fields }) as LaneRecord;

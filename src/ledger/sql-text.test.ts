@@ -2,8 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { holds } from "../../test/support/seed.ts";
+import { holds, patiently } from "../../test/support/seed.ts";
 import { blob, dateTime, quote, rows } from "./sql-text.ts";
+
+patiently();
 
 /** Reads a MySQL string literal by its manual, "String Literals"; null when it is not one alone. */
 function read(literal: string): string | null {

@@ -4,8 +4,11 @@
 import { setDefaultTimeout } from "bun:test";
 import fc from "fast-check";
 
-// Thousands of runs take a second or two, but many times that on a machine with other work.
-setDefaultTimeout(60_000);
+/**
+ * To be called once at the top of each file with properties: thousands of runs take a second or two, but many
+ * times that on a machine with other work. (Bun keeps the limit for the file that sets it.)
+ */
+export const patiently = (): void => setDefaultTimeout(60_000);
 
 /** Prints and returns the seed of this file's properties: `SEED=… bun test <file>` repeats them. */
 export function printedSeed(name: string): number {
