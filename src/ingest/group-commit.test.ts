@@ -2,11 +2,12 @@
 // is scripted here; the real one is tested by test/integration/commit-in-doubt.test.ts.
 
 import { expect, test } from "bun:test";
+import { COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
 import type { LaneRecord } from "../core/record.ts";
 import { type Batch, CommitInDoubtError, FencedError } from "../ledger/accept.ts";
 import { KeyTakenError } from "../ledger/idempotency.ts";
 import { createLog } from "../platform/log.ts";
-import { systemTimers } from "../platform/timers.ts";
+import { systemTimers, type Timers } from "../platform/timers.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
@@ -15,7 +16,23 @@ type Step = (batch: Batch) => Error | null;
 const lost = () => Object.assign(new Error("lost"), { code: "PROTOCOL_CONNECTION_LOST", fatal: true });
 const refusedData = () => Object.assign(new Error("Data too long"), { errno: 1406, sqlState: "22001" });
 
-function setUp(steps: Step[], isStored: boolean[] = []) {
+const deadlock = () => Object.assign(new Error("Deadlock found"), { errno: 1213, sqlState: "40001" });
+const lockWait = () => Object.assign(new Error("Lock wait timeout"), { errno: 1205, sqlState: "HY000" });
+
+/** Timers on which a sleep takes no time, but counts. */
+function fastTimers(): Timers {
+  let atMs = 0;
+  return {
+    ...systemTimers,
+    monotonicMs: () => atMs,
+    sleep(ms) {
+      atMs += ms;
+      return Promise.resolve();
+    },
+  };
+}
+
+function setUp(steps: Step[], isStored: boolean[] = [], timers = systemTimers) {
   const credit = { committed: [] as number[], returned: [] as number[], dropped: 0 };
   const batches: string[][] = [];
   const book: LeaseBook = {
@@ -37,7 +54,7 @@ function setUp(steps: Step[], isStored: boolean[] = []) {
     isStored: () => Promise.resolve(isStored.shift() ?? false),
   };
   const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0 };
-  const deps = { store, book, counts, timers: systemTimers, log: createLog("test", "silent") };
+  const deps = { store, book, counts, timers, log: createLog("test", "silent") };
   const commits = createGroupCommit(deps, { connections: 1, nodeId: "node", now: () => 1 });
   const lease = { customerId: 7, epoch: 1 } as Lease;
   const send = async (id: string, cost: number, of: Lease = lease): Promise<string> => {
@@ -96,4 +113,46 @@ test("a message whose key another one owns leaves the batch, with its credit", a
   expect(told).toEqual(["stored", "KeyTakenError"]);
   expect(credit).toEqual({ committed: [5], returned: [6], dropped: 0 });
   expect(batches).toEqual([["a", "b"], ["a"]]);
+});
+
+test("a deadlock and a lock wait repeat the whole transaction, as often as they come", async () => {
+  const { send, credit, batches } = setUp([deadlock, lockWait, deadlock]);
+  expect(await Promise.all([send("a", 5), send("b", 6)])).toEqual(["stored", "stored"]);
+  expect(batches).toEqual(Array.from({ length: 4 }, () => ["a", "b"]));
+  expect(credit).toEqual({ committed: [5, 6], returned: [], dropped: 0 });
+});
+
+test("but no longer than COMMIT_WAIT_MAX_MS: then 503, nothing stored, and the credit is back", async () => {
+  const timers = fastTimers();
+  const { send, credit, batches } = setUp(
+    Array.from({ length: 500 }, () => deadlock),
+    [],
+    timers,
+  );
+  expect(await send("a", 5)).toBe("unavailable");
+  expect(timers.monotonicMs()).toBeGreaterThanOrEqual(COMMIT_WAIT_MAX_MS);
+  expect(batches.length).toBeGreaterThan(20);
+  expect(batches.length).toBeLessThan(60);
+  expect(credit).toEqual({ committed: [], returned: [5], dropped: 0 });
+});
+
+test("an error that can't pass is not tried again", async () => {
+  const full = () => Object.assign(new Error("The table is full"), { errno: 1114, sqlState: "HY000" });
+  const { send, credit, batches } = setUp([full]);
+  expect(await Promise.all([send("a", 5), send("b", 6)])).toEqual(["unavailable", "unavailable"]);
+  expect(batches).toEqual([["a", "b"]]);
+  expect(credit).toEqual({ committed: [], returned: [5, 6], dropped: 0 });
+});
+
+test("a doubt that nobody resolves in time is told as such, and its lease is left to the reaper", async () => {
+  const unknown = () => new CommitInDoubtError("lost");
+  const timers = fastTimers();
+  const { send, credit, commits } = setUp(
+    Array.from({ length: 500 }, () => unknown),
+    [],
+    timers,
+  );
+  expect(await send("a", 5)).toBe("outcome_unknown");
+  expect(credit).toEqual({ committed: [], returned: [], dropped: 1 });
+  expect(commits.admitted()).toBe(0);
 });
