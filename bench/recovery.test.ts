@@ -1,0 +1,41 @@
+// A tiny run of the bench, on a stack of its own: one kill of each, and every bound holds.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { envOf } from "../test/support/ingest-process.ts";
+import { createLauncher, type Running } from "../test/support/launcher.ts";
+
+const launcher = createLauncher({ portOffset: 11_850, folder: ".sluice-test-recover" });
+let running: Running;
+
+beforeAll(async () => {
+  launcher.wipe(); // of an earlier run that was killed
+  running = launcher.up();
+  await launcher.untilReady(running, 90_000);
+}, 120_000);
+afterAll(async () => {
+  process.kill(running.pid, "SIGINT");
+  await running.exit;
+  launcher.wipe();
+}, 60_000);
+
+type Result = { holds: boolean; figures: { name: string; runs_ms: number[] }[] };
+
+test("bench/recovery: accepting again within 1 s of ingest's respawn and 10 s of a dead mysqld, credit back within 30 s", async () => {
+  const args = ["--repeats", "1", "--rate", "100", "--warmup", "1", "--customers", "5", "--json"];
+  const bench = spawn("bun", [join(import.meta.dirname, "recovery.ts"), ...args], {
+    env: { ...process.env, ...envOf(launcher.config) },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  bench.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  await new Promise((resolve) => bench.once("close", resolve));
+  const result = JSON.parse(output) as Result;
+  expect(result.figures.map(({ name, runs_ms }) => `${name} ${runs_ms.length}`)).toEqual([
+    "ingest_ready 1",
+    "mysqld_ready 1",
+    "credit_back 1",
+  ]);
+  expect(result.holds ? "holds" : JSON.stringify(result.figures)).toBe("holds");
+}, 120_000);
