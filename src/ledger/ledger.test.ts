@@ -2,6 +2,7 @@
 // top-ups.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { reconcileBooks } from "../../test/support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
 import { createIdFactory } from "../core/id.ts";
 import type { LaneRecord } from "../core/record.ts";
@@ -28,26 +29,7 @@ afterAll(async () => {
   await pool.end();
   await db.drop();
 });
-afterEach(booksBalance);
-
-async function booksBalance(): Promise<void> {
-  const [drift] = await pool.query(
-    "SELECT w.customer_id FROM wallet_accounts w " +
-      "LEFT JOIN (SELECT customer_id, SUM(CASE op WHEN 'topup' THEN amount WHEN 'release' THEN amount " +
-      "WHEN 'refund' THEN amount " +
-      "WHEN 'grant' THEN -amount ELSE 0 END) b, SUM(CASE op WHEN 'grant' THEN amount WHEN 'release' " +
-      "THEN -amount " +
-      "WHEN 'capture' THEN -amount WHEN 'refund' THEN -amount ELSE 0 END) r FROM wallet_ledger " +
-      "GROUP BY customer_id) l USING (customer_id) " +
-      "LEFT JOIN (SELECT customer_id, SUM(granted-spent) u FROM credit_leases GROUP BY customer_id) c " +
-      "USING (customer_id) " +
-      "LEFT JOIN (SELECT customer_id, SUM(cost) m FROM messages GROUP BY customer_id) m " +
-      "USING (customer_id) " +
-      "WHERE w.balance <> COALESCE(l.b,0) OR w.reserved <> COALESCE(l.r,0) " +
-      "OR w.reserved <> COALESCE(c.u,0)+COALESCE(m.m,0)",
-  );
-  expect(drift).toBeUndefined();
-}
+afterEach(() => reconcileBooks(pool));
 
 async function customerWith(balance: number): Promise<number> {
   const customerId = await createCustomer(pool, {
