@@ -170,7 +170,7 @@ async function doPlan(
   const notDone: string[] = [];
   const startedAt = performance.now();
   let at = 0;
-  let inFlight = 0;
+  let lastInFlight = 0;
   const running = new Set<{ touches: string[]; over: Promise<void> }>();
   const ticker = setInterval(() => {
     const { accepted, unanswered, refused, retries, open } = load.counts;
@@ -182,11 +182,16 @@ async function doPlan(
     );
   }, PROGRESS_MS);
   const doOne = async (fault: Fault) => {
-    inFlight = (await claimedNow(pool)) ?? inFlight;
     const begun = performance.now();
-    const record = { at: Date.now(), index: fault.index, kind: fault.kind, inFlight };
+    lastInFlight = (await claimedNow(pool)) ?? lastInFlight;
+    const record = { at: Date.now(), index: fault.index, kind: fault.kind, inFlight: lastInFlight };
+    const inFlight = async () => {
+      const now = await claimedNow(pool);
+      record.inFlight = Math.max(record.inFlight, now ?? 0);
+      return now;
+    };
     try {
-      const what = await DO[fault.kind]({ stack, report }, fault);
+      const what = await DO[fault.kind]({ stack, report, inFlight }, fault);
       done[fault.kind] = (done[fault.kind] ?? 0) + 1;
       report(`${describe(fault)}: ${what}`);
       records.add({ ...record, what, tookMs: Math.round(performance.now() - begun) });

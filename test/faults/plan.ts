@@ -14,7 +14,7 @@ export const KINDS = {
   reset: "all connections of a line are reset, and new ones refused for a moment",
   latency: "a line answers slowly for some seconds",
   "operator-hangs": "an operator takes messages and doesn't answer",
-  rebalance: "a second sender of a lane joins in the middle of batches, and one of the two is killed",
+  rebalance: "a second sender of a lane joins, and one of the two is killed in the middle of whole batches",
   rewind: "a lane's consumer offsets are set back while its sender is away",
   "disk-full": "MySQL's disk is full, and has room again; mysqld may be killed meanwhile, or after that",
   "kafka-outage": "Kafka is down for long",

@@ -3,6 +3,7 @@
 
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
+import { CLAIM_ROWS_MAX } from "../../../src/core/limits.ts";
 import { sleep } from "../../../src/platform/retry.ts";
 import { projectRoot } from "../../../src/stack/tools.ts";
 import type { FaultStack } from "../stack.ts";
@@ -10,6 +11,8 @@ import type { Context, DoFault } from "./context.ts";
 
 // A member that was killed just before is waited for by the group: its session's time-out, and a little.
 const JOINED_MAX_MS = 25_000;
+const GATHER_MS = 3_000;
+const MANY_MAX_MS = 3_000;
 const STOP_MAX_MS = 15_000;
 const AFTER_MS = 2_000;
 const REWIND_MAX_MS = 120_000;
@@ -20,10 +23,15 @@ export const rebalance: DoFault = async (context, { target, ms, choice }) => {
   const second = stack.startSecondSender(target);
   const read = await untilItReads(stack, second);
   await sleep(ms);
+  // Records gather while both stand still, so that what they take then are whole batches.
+  for (const name of [first, second]) stack.signal(name, "SIGSTOP");
+  await sleep(GATHER_MS);
+  for (const name of [first, second]) stack.signal(name, "SIGCONT");
+  const underClaim = await untilMany(context);
   stack.signal(choice === "first" ? first : second, "SIGKILL");
   await sleep(AFTER_MS);
   await endSecond(context, second);
-  return `the second read ${read} records; the ${choice} was killed`;
+  return `the second read ${read} records; the ${choice} was killed with ${underClaim} messages under claims`;
 };
 
 export const senderSleeps: DoFault = async (context, { target, ms }) => {
@@ -60,6 +68,16 @@ export const rewind: DoFault = async ({ stack }, { target, choice }) => {
     stack.release(name);
   }
 };
+
+async function untilMany({ inFlight }: Context): Promise<number> {
+  let most = 0;
+  for (const endMs = performance.now() + MANY_MAX_MS; performance.now() < endMs; ) {
+    most = (await inFlight()) ?? most;
+    if (most >= CLAIM_ROWS_MAX) break;
+    await sleep(5);
+  }
+  return most;
+}
 
 async function untilItReads(stack: FaultStack, name: string): Promise<number> {
   for (const endMs = performance.now() + JOINED_MAX_MS; performance.now() < endMs; ) {
