@@ -22,7 +22,7 @@ import {
   type ProcessSpec,
   startProcess,
 } from "../../src/stack/process.ts";
-import { clearOrphans, startEngines, stopAll } from "../../src/stack/stack.ts";
+import { clearOrphans, sortRecords, startEngines, stopAll } from "../../src/stack/stack.ts";
 import { testSettings } from "../../src/stack/test-env.ts";
 import { findTools } from "../../src/stack/tools.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
@@ -108,6 +108,8 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
   const own = identify(process.pid) as Identity;
   const quiet = () => undefined;
   await clearOrphans(stateFolder, options.report);
+  const others = sortRecords(stateFolder).supervised;
+  if (others.length > 0) throw new Error(`another run has this stack: pid ${others[0]?.owner?.pid}`);
   const disk = options.diskMb === null ? null : join(stateFolder, "mysql");
   unmount(join(stateFolder, "mysql"));
   rmSync(stateFolder, { recursive: true, force: true });
@@ -140,6 +142,14 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
   for (const role of roles) add(role, null);
 
   let stopped = false;
+  // What is left of a run that is broken off is worth nothing: it ends at once.
+  const breakOff = () => {
+    stopped = true;
+    for (const { record } of kept.values()) if (record !== null) killSession(record);
+    if (disk !== null) unmount(disk);
+    process.exit(130); // as a shell says of an interrupted command
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, breakOff);
   const look = async () => {
     while (!stopped) {
       for (const one of kept.values()) {
@@ -229,6 +239,7 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
     starts: () => Object.fromEntries([...kept].map(([name, { starts }]) => [name, starts])),
     async stop({ keep }) {
       stopped = true;
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, breakOff);
       await looking;
       for (const { record } of kept.values()) if (record !== null) goOn(record);
       const running = [...kept.values()].flatMap(({ record }) => (record === null ? [] : [record]));
@@ -281,6 +292,14 @@ function unmount(folder: string): void {
   while (readFileSync("/proc/mounts", "utf8").includes(` ${folder} `))
     if (spawnSync("umount", [folder]).status !== 0 && spawnSync("umount", ["-l", folder]).status !== 0)
       return;
+}
+
+function killSession({ pid }: ProcessRecord): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    return; // it has ended
+  }
 }
 
 function goOn({ pid }: ProcessRecord): void {
