@@ -64,11 +64,26 @@ const sessionSql =
   "SET SESSION transaction_isolation='READ-COMMITTED', time_zone='+00:00', " +
   `innodb_lock_wait_timeout=${MYSQL_LOCK_WAIT_MS / 1_000}`;
 
-function wrap(raw: mysql.Connection, answerMaxMs: number): Connection {
+/** What a pool asks of a driver's connection. */
+export type RawConnection = {
+  /** `timeout`: how long to wait for the answer, in milliseconds; unless given there is no bound. */
+  query(
+    query: { sql: string; values?: unknown[]; timeout?: number },
+    done: (error: Error | null, result: unknown) => void,
+  ): unknown;
+  release(): void;
+  destroy(): void;
+};
+
+function wrap(raw: RawConnection, answerMaxMs: number): Connection {
   const query = <T>(sql: string, values?: unknown[]) =>
     new Promise<T>((resolve, reject) => {
-      const options = { sql, values, ...(answerMaxMs === 0 ? {} : { timeout: answerMaxMs }) };
-      raw.query(options as mysql.QueryOptions, (error, rows) => (error ? reject(error) : resolve(rows as T)));
+      const options = {
+        sql,
+        ...(values === undefined ? {} : { values }),
+        ...(answerMaxMs === 0 ? {} : { timeout: answerMaxMs }),
+      };
+      raw.query(options, (error, rows) => (error ? reject(error) : resolve(rows as T)));
     });
   return { query, write: (sql, values) => query<WriteResult>(sql, values), destroy: () => raw.destroy() };
 }
@@ -117,13 +132,24 @@ export function createPool(config: Config, options: PoolOptions): Pool {
   pool.on("connection", (raw: { query(sql: string): void }) => raw.query(sessionSql));
 
   const take = () =>
-    new Promise<mysql.PoolConnection>((resolve, reject) => {
-      pool.getConnection((error, conn) => (error ? reject(refusalOf(error)) : resolve(conn)));
+    new Promise<RawConnection>((resolve, reject) => {
+      pool.getConnection((error, conn) =>
+        error ? reject(refusalOf(error)) : resolve(conn as unknown as RawConnection),
+      );
     });
+  const end = () => new Promise<void>((resolve) => pool.end(() => resolve()));
+  return poolOf({ take, end }, options.answerMaxMs);
+}
+
+/** A pool over any driver's connections: lending, transactions and their repetition. */
+export function poolOf(
+  { take, end }: { take: () => Promise<RawConnection>; end: () => Promise<void> },
+  answerMaxMs = 0,
+): Pool {
   const use = async <T>(body: (conn: Connection) => Promise<T>): Promise<T> => {
     const raw = await take();
     try {
-      const result = await body(wrap(raw, options.answerMaxMs ?? 0));
+      const result = await body(wrap(raw, answerMaxMs));
       raw.release();
       return result;
     } catch (error) {
@@ -152,6 +178,6 @@ export function createPool(config: Config, options: PoolOptions): Pool {
         }
       }
     },
-    end: () => new Promise((resolve) => pool.end(() => resolve())),
+    end,
   };
 }
