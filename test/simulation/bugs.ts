@@ -1,0 +1,231 @@
+// Bugs planted in a copy of the real source, one at a time, to see that the simulator catches each. A patch
+// names the only place where its text stands, so a change of the code that moves it is noticed. Owns the
+// list; patched.ts makes the copies.
+
+export type Edit = { file: string; find: string; replace: string };
+export type Bug = {
+  name: string;
+  area: "lease" | "ledger" | "message" | "idempotency" | "commit";
+  edits: readonly Edit[];
+};
+
+const bug = (
+  area: Bug["area"],
+  name: string,
+  file: string,
+  find: string,
+  replace: string,
+  ...more: Edit[]
+): Bug => ({ area, name, edits: [{ file, find, replace }, ...more] });
+
+export const BUGS: readonly Bug[] = [
+  // ---- the lease machine ----
+  bug(
+    "lease",
+    "a commit doesn't look whether its leases are still there",
+    "src/ledger/accept.ts",
+    "if (results.at(-1)?.affectedRows !== batch.spends.length) {",
+    "if (results.length === 0) {",
+  ),
+  bug(
+    "lease",
+    "a release doesn't look whether the lease is still there",
+    "src/ledger/lease.ts",
+    "const held = releases.filter((r) => (unspent.get(`${r.customerId}:${r.epoch}`) ?? -1) >= r.amount);",
+    "const held = releases;",
+  ),
+  bug(
+    "lease",
+    "a dropped lease's credit is kept",
+    "src/ingest/lease-table.ts",
+    "lease.available = 0;\n      leave(lease);",
+    "next.available = lease.available;\n      leave(lease);",
+  ),
+  bug(
+    "lease",
+    "the reaper takes leases that have not expired",
+    "src/ledger/lease.ts",
+    "`WHERE customer_id IN (${ids}) AND expires_at < NOW(3) ORDER BY customer_id, node_id, epoch ` +",
+    "`WHERE customer_id IN (${ids}) ORDER BY customer_id, node_id, epoch ` +",
+  ),
+  bug(
+    "lease",
+    "a 402 forgets what other processes hold",
+    "src/ledger/grant.ts",
+    "} else elsewhere += lease.unspent;",
+    "} else elsewhere += 0;",
+  ),
+  bug(
+    "lease",
+    "a 402 forgets what is being committed from the own lease",
+    "src/ledger/grant.ts",
+    "own += lease.unspent;",
+    "own += 0;",
+  ),
+  bug(
+    "lease",
+    "a waiter is refused by a grant that was asked before it came",
+    "src/ingest/lease-refill.ts",
+    "} else if (at >= asked) {",
+    "} else if (at < 0 * asked) {",
+  ),
+  bug(
+    "lease",
+    "leases dropped in doubt are renewed with the others",
+    "src/ingest/lease-upkeep.ts",
+    "await store.renew(table.dropped());",
+    "await store.renew([]);",
+  ),
+  bug(
+    "lease",
+    "recalled credit is not given back",
+    "src/ingest/lease-upkeep.ts",
+    "return holds ? [lease] : [];",
+    "return holds && lease.rate < 0 ? [lease] : [];",
+  ),
+  // ---- ledger postings ----
+  bug(
+    "ledger",
+    "a refund is taken from reserved and given to nobody",
+    "src/ledger/settle-plan.ts",
+    'if (change.money === "refund") move.balance += cost;',
+    'if (change.money === "refund") move.balance += 0;',
+  ),
+  bug(
+    "ledger",
+    "a capture has no entry",
+    "src/ledger/settle-plan.ts",
+    "    plan.entries.push({",
+    '    if (change.money === "refund") plan.entries.push({',
+  ),
+  bug(
+    "ledger",
+    "what is released has no entry",
+    "src/ledger/lease.ts",
+    "await conn.query(`${moveSql(back)};${entriesSql(entries)};${eventsSql([], entries)}`);",
+    "await conn.query(`${moveSql(back)};${eventsSql([], entries)}`);",
+  ),
+  bug(
+    "ledger",
+    "a repeated top-up is paid in again",
+    "src/ledger/topup.ts",
+    "if (errorNumber(error) === DUPLICATE) return false;",
+    "if (errorNumber(error) === DUPLICATE) return true;",
+  ),
+  bug(
+    "ledger",
+    "the events of a settlement leave out its entries",
+    "src/ledger/settle.ts",
+    "statements.push(eventsSql(plan.statuses, plan.entries));",
+    "statements.push(eventsSql(plan.statuses, []));",
+  ),
+  // ---- the message's machine ----
+  bug(
+    "message",
+    "a claim doesn't compare attempts",
+    "src/ledger/claim.ts",
+    "`WHERE id IN (${list(of)}) AND status='queued' AND attempt=${attempt}`,",
+    "`WHERE id IN (${list(of)}) AND status='queued'`,",
+  ),
+  bug(
+    "message",
+    "an expired claim's messages are sent again",
+    "src/ledger/settle-plan.ts",
+    'to: "unknown", money: null };',
+    'to: "queued", money: null };',
+  ),
+  bug(
+    "message",
+    "a lost answer is tried at the next operator",
+    "src/sender/dispatch.ts",
+    'job.end({ kind: "unknown", operator, reason: `${operator}: ${answer.reason}` });\n        break;',
+    "",
+  ),
+  bug(
+    "message",
+    "a late outcome overrules whatever the message became",
+    "src/ledger/settle-plan.ts",
+    'const late = row.status === "unknown" ? asLate(change) : null;\n    return late === null ? [] : [late];',
+    "const late = asLate(change);\n    return late === null ? [] : [{ ...late, from: row.status }];",
+  ),
+  bug(
+    "message",
+    "a retry keeps its attempt",
+    "src/ledger/settle-plan.ts",
+    'record.attempt + (to === "queued" ? 1 : 0);',
+    'record.attempt + (to === "queued" ? 0 : 0);',
+  ),
+  bug(
+    "message",
+    "offsets pass a batch before it is settled",
+    "src/sender/sender.ts",
+    "await runBatch(batchDeps, { lane, read, allowance }, onPart);\n      offsets.end(handles);",
+    "offsets.end(handles);\n      await runBatch(batchDeps, { lane, read, allowance }, onPart);",
+  ),
+  bug(
+    "message",
+    "the relay deletes rows whose records failed",
+    "src/relay/relay.ts",
+    's.decoded.kind !== "undecodable" && s.failures.length === 0);',
+    's.decoded.kind !== "undecodable");',
+  ),
+  // ---- idempotency ----
+  bug(
+    "idempotency",
+    "a key is stored before its message, in a transaction of its own",
+    "src/ledger/accept.ts",
+    '`BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}INSERT INTO messages ` +',
+    '`${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}BEGIN;INSERT INTO messages ` +',
+    { file: "src/ledger/accept.ts", find: "results[2] as never", replace: "results[1] as never" },
+  ),
+  bug(
+    "idempotency",
+    "the body is not compared",
+    "src/ingest/idempotency.ts",
+    'if (!stored.hash.equals(key.hash)) throw new SluiceError("idempotency_key_reused");',
+    "",
+  ),
+  bug(
+    "idempotency",
+    "a key stays taken after its request failed",
+    "src/ingest/idempotency.ts",
+    "} finally {\n        underWay.delete(name);\n      }",
+    "} finally {\n        counts.replayed_total += 0;\n      }",
+  ),
+  bug(
+    "idempotency",
+    "customers share keys",
+    "src/ingest/idempotency.ts",
+    "const name = `${customerId} ${operation} ${key.key}`;",
+    "const name = `${operation} ${key.key}`;",
+  ),
+  bug(
+    "idempotency",
+    "who owns a key is not looked at",
+    "src/ledger/idempotency.ts",
+    "return claims.map((c) => c.owner).filter((owner) => !owners.has(owner));",
+    "return claims.map((c) => c.owner).filter((owner) => owners.size > claims.length && !owners.has(owner));",
+  ),
+  // ---- a commit in doubt ----
+  bug(
+    "commit",
+    "a commit in doubt counts as failed",
+    "src/ingest/group-commit.ts",
+    "inDoubt = true;\n          counts",
+    "counts",
+  ),
+  bug(
+    "commit",
+    "a commit in doubt counts as stored",
+    "src/ingest/group-commit.ts",
+    "if (inDoubt && (await store.isStored(batch))) break;",
+    "if (inDoubt) break;",
+  ),
+  bug(
+    "commit",
+    "a commit in doubt is looked up without a lock",
+    "src/ledger/accept.ts",
+    "`SELECT id FROM messages WHERE id='${first.id}' FOR UPDATE`",
+    "`SELECT id FROM messages WHERE id='${first.id}'`",
+  ),
+];

@@ -1,0 +1,327 @@
+// Simulated clients: they send messages and pay in, some with an Idempotency-Key, some of them twice at once
+// or with another body, and try again when they hear nothing or are told to. What they are answered is
+// compared with the model.
+// Invariant checked here: an answer says what is so, the same key gets the same bytes, and each request has
+// at most one effect.
+
+import { createHash } from "node:crypto";
+import type { KeyOwner } from "../../src/customers/api-keys.ts";
+import type { Kernel } from "./kernel.ts";
+import { hold, type Model } from "./model.ts";
+import type { Answer, Ingest, Request } from "./roles.ts";
+
+/** One thing a client wants, however often it asks. */
+type Wish = {
+  name: string;
+  request: Request;
+  triesLeft: number;
+  /** Some try may have had an effect. */
+  isUncertain: boolean;
+  isAnswered: boolean;
+  underWay: number;
+  whenAnswered: () => void;
+};
+/** `least`: the least that could be spent since it was asked; `rivals`: others with its key are about. */
+type Pending = { customerId: number; least: number; rivals: boolean };
+type KeyState = {
+  bodies: Set<string>;
+  bytes: string | null;
+  body: string | null;
+  underWay: Set<Pending>;
+  /** A request was given up by its client; the process may still be at it. */
+  isLeft: boolean;
+};
+export type Stats = Record<string, number>;
+export type Clients = {
+  send(owner: KeyOwner, options: { keyed: boolean; express: boolean; parts: number }): void;
+  topUp(owner: KeyOwner, amount: number, keyed: boolean): void;
+  /** Sends one message after the other until the wallet is empty; true when the last unit is gone. */
+  drain(owner: KeyOwner, isSteady: boolean, done: () => void): void;
+  /** Nothing waits for an answer, or is to be tried again. */
+  isIdle(): boolean;
+  /** To be called when nothing runs any more. */
+  check(): void;
+  stats: Stats;
+};
+
+// Answers after which nothing can have been stored.
+const REFUSED = new Set(["insufficient_balance", "credit_elsewhere", "unavailable", "overloaded"]);
+const PATIENCE_MS = 15_000;
+const DRAIN_REFUSALS_MAX = 8;
+const STEADY_SENDS = 25;
+const STEADY_MS = 50;
+const PART_CHARS = 153;
+
+export function createClients(
+  kernel: Kernel,
+  model: Model,
+  ingests: () => readonly Ingest[],
+  options: { triesMax: number; isCalm: () => boolean },
+): Clients {
+  const { random } = kernel;
+  const pending = new Set<Pending>();
+  const wishes: Wish[] = [];
+  const keys = new Map<string, KeyState>();
+  const answeredIds = new Map<string, string>();
+  const stats: Stats = {};
+  let waiting = 0;
+  let names = 0;
+  model.onSpendable = (customerId, amount) => {
+    for (const one of pending) if (one.customerId === customerId) one.least = Math.min(one.least, amount);
+  };
+  const keyName = ({ owner, route, key }: Request) => `${owner.customerId} ${route} ${key}`;
+  const keyOf = (request: Request): KeyState => {
+    const name = keyName(request);
+    let known = keys.get(name);
+    if (known === undefined)
+      keys.set(
+        name,
+        (known = { bodies: new Set(), bytes: null, body: null, underWay: new Set(), isLeft: false }),
+      );
+    return known;
+  };
+
+  type May = (ingest: Ingest) => boolean;
+  const ask = (wish: Wish, then: (answer: Answer | null) => void, may: May = () => true): void => {
+    const { request } = wish;
+    const living = ingests().filter((i) => i.of.alive && may(i));
+    if (living.length === 0) return void kernel.after(50, null, () => then(null));
+    const to = random.pick(living);
+    const { customerId } = request.owner;
+    const one: Pending = { customerId, least: model.spendable(customerId), rivals: false };
+    pending.add(one);
+    wish.underWay++;
+    const key = request.key === null ? null : keyOf(request);
+    if (key !== null) {
+      key.bodies.add(request.body.toString());
+      key.underWay.add(one);
+      if (key.underWay.size > 1 || key.isLeft) for (const other of key.underWay) other.rivals = true;
+    }
+    let isOver = false;
+    const end = (answer: Answer | null) => {
+      if (isOver) return;
+      isOver = true;
+      wish.underWay--;
+      if (answer !== null) check(wish, answer, one);
+      else {
+        wish.isUncertain = true;
+        if (key !== null) key.isLeft = true;
+      }
+      pending.delete(one);
+      key?.underWay.delete(one);
+      then(answer);
+    };
+    kernel.note("ask", `${wish.name} ${to.of.name}`);
+    kernel.after(random.between(0.1, 2), to.of, () => {
+      to.handle(request).then(
+        (answer) => kernel.after(random.between(0.1, 2), null, () => end(answer)),
+        () => kernel.after(random.between(0.1, 2), null, () => end(null)),
+      );
+    });
+    kernel.after(PATIENCE_MS, null, () => end(null));
+  };
+
+  const check = (wish: Wish, answer: Answer, { least, rivals }: Pending): void => {
+    const { request, name } = wish;
+    const { status, body } = answer;
+    const detail = () => `${name} was answered ${status} ${body}`;
+    kernel.note("answer", `${name} ${status} ${body.slice(0, 80)}`);
+    const fields = JSON.parse(body) as Record<string, unknown>;
+    stats[`${request.route} ${status}`] = (stats[`${request.route} ${status}`] ?? 0) + 1;
+    const isReplay = answer.headers["Idempotent-Replayed"] === "true";
+    if (isReplay) stats.replays = (stats.replays ?? 0) + 1;
+    hold(!isReplay || request.key !== null, "only a key is replayed", detail);
+    if (status === 200 || status === 202) {
+      if (!wish.isAnswered) wish.whenAnswered();
+      wish.isAnswered = true;
+      checkStored(wish, fields, detail);
+      if (request.key === null) return;
+      const state = keyOf(request);
+      hold(
+        state.bytes === null || state.bytes === body,
+        "a replay returns the same bytes",
+        () => `${detail()}, before: ${state.bytes}`,
+      );
+      hold(
+        state.body === null || state.body === request.body.toString(),
+        "a key is not answered for another body",
+        detail,
+      );
+      state.bytes = body;
+      state.body = request.body.toString();
+      return;
+    }
+    const code = String(fields.code);
+    hold(!options.isCalm() || status !== 503, "no 503 while nothing fails", detail);
+    if (code === "insufficient_balance") {
+      const cost = Number(fields.required);
+      hold(least < cost, "no 402 while the credit is there", () => `${detail()}, there were always ${least}`);
+      hold(Number(fields.balance) < cost, "a 402 says that the credit is not enough", detail);
+    } else if (code === "idempotency_key_reused")
+      hold(keyOf(request).bodies.size > 1, "422 only for another body", detail);
+    else if (code === "idempotency_in_progress") {
+      hold(rivals, "409 only while another request has the key", detail);
+      wish.isUncertain = true;
+    } else if (code === "outcome_unknown") wish.isUncertain = true;
+    else hold(REFUSED.has(code), "no other error", detail);
+  };
+
+  const checkStored = (wish: Wish, fields: Record<string, unknown>, detail: () => string): void => {
+    const { request, name } = wish;
+    const asked = JSON.parse(request.body.toString()) as Record<string, unknown>;
+    if (request.route === "topup") {
+      const paid = model.topups.get(`${request.owner.customerId} ${String(asked.request_id)}`);
+      hold(paid === asked.amount && fields.amount === paid, "a top-up that is answered is stored", detail);
+      return;
+    }
+    const id = String(fields.id);
+    const message = model.messages.get(id);
+    hold(message !== undefined, "every 202 is stored", detail);
+    const { values } = message;
+    hold(
+      values.text === asked.text && values.reference === asked.reference && values.lane === asked.type,
+      "what is stored is what was asked for",
+      detail,
+    );
+    hold(message.customerId === request.owner.customerId, "keys and wallets are never shared", detail);
+    hold(fields.cost === message.cost, "a 202 says what it cost", detail);
+    const owner = request.key === null ? name : keyName(request);
+    const known = answeredIds.get(id);
+    hold(known === undefined || known === owner, "each request has a message of its own", detail);
+    answeredIds.set(id, owner);
+  };
+
+  const later = (ms: number, wish: Wish): void => {
+    waiting++;
+    kernel.after(ms, null, () => {
+      waiting--;
+      pursue(wish);
+    });
+  };
+  const pursue = (wish: Wish): void => {
+    waiting++;
+    wish.triesLeft--;
+    ask(wish, (answer) => {
+      waiting--;
+      const code = answer === null ? "none" : answer.status;
+      const isOver = code === 200 || code === 202 || code === 402 || code === 422;
+      // Without a key another try is another message.
+      const mayTry = wish.request.key !== null || wish.request.route === "topup";
+      if (isOver || !mayTry || wish.triesLeft <= 0) return;
+      later(random.between(100, 3_000), wish);
+    });
+  };
+  const wishFor = (request: Request, name: string): Wish => {
+    const wish = {
+      name,
+      request,
+      triesLeft: request.key === null && request.route === "send" ? 1 : options.triesMax,
+      isUncertain: false,
+      isAnswered: false,
+      underWay: 0,
+      whenAnswered: () => undefined,
+    };
+    wishes.push(wish);
+    return wish;
+  };
+  // Customers choose the same keys now and then, and must never meet.
+  const counters = new Map<number, number>();
+  const keyFor = ({ customerId }: KeyOwner): string => {
+    if (random.chance(0.5)) return `key "${names}'`;
+    const count = (counters.get(customerId) ?? 0) + 1;
+    counters.set(customerId, count);
+    return `common ${count}`;
+  };
+  const sendBody = (reference: string, express: boolean, parts: number, variant: string): Buffer =>
+    Buffer.from(
+      JSON.stringify({
+        phone: `+98912${String(1_000_000 + random.int(9_000_000)).slice(0, 7)}`,
+        text: `it's ${variant}`.padEnd(parts === 1 ? 20 : PART_CHARS * (parts - 1) + 10, "x"),
+        type: express ? "express" : "normal",
+        reference,
+      }),
+    );
+
+  const send: Clients["send"] = (owner, { keyed, express, parts }) => {
+    const name = `send-${++names}`;
+    const body = sendBody(name, express, parts, "one");
+    const key = keyed ? keyFor(owner) : null;
+    const wish = wishFor({ route: "send", owner, body, key }, name);
+    pursue(wish);
+    if (key === null) return;
+    for (let copies = random.chance(0.3) ? random.int(3) : 0; copies > 0; copies--)
+      later(random.chance(0.5) ? 0 : random.between(0, 300), wish);
+    if (random.chance(0.1)) {
+      const other = sendBody(name, express, parts, "two");
+      const rival = wishFor({ route: "send", owner, body: other, key }, `${name}-rival`);
+      rival.triesLeft = 3;
+      later(random.between(0, 2_000), rival);
+    }
+  };
+
+  return {
+    stats,
+    send,
+    topUp(owner, amount, keyed) {
+      const name = `topup-${++names}`;
+      const body = Buffer.from(JSON.stringify({ amount, request_id: name }));
+      const wish = wishFor({ route: "topup", owner, body, key: keyed ? name : null }, name);
+      // Who is told that the money is there spends it at once.
+      wish.whenAnswered = () => {
+        for (let n = random.int(4); n > 0; n--) send(owner, { keyed: false, express: false, parts: 1 });
+      };
+      pursue(wish);
+      if (random.chance(0.3)) later(random.between(0, 200), wish);
+    },
+    drain(owner, isSteadyFirst, done) {
+      let triesLeft = 1_000;
+      let refusals = 0;
+      // First at a steady rate by one process, which takes credit ahead; then by the others, which need it.
+      const [first] = ingests();
+      let steady = isSteadyFirst ? STEADY_SENDS : 0;
+      const next = () => {
+        const left = model.spendable(owner.customerId);
+        const parts = steady <= 0 && left > 30 * owner.priceNormal ? 9 : 1;
+        const name = `drain-${++names}`;
+        const body = sendBody(name, false, parts, "drain");
+        const wish = wishFor({ route: "send", owner, body, key: null }, name);
+        hold(triesLeft-- > 0, "the whole balance can be spent", () => `${left} of ${owner.name} are left`);
+        const isSteady = steady-- > 0;
+        ask(
+          wish,
+          (answer) => {
+            if (answer?.status === 402 && parts === 1) return done();
+            const isElsewhere = answer?.body.includes("credit_elsewhere") === true;
+            // The clock that was set took leases that their owners still believe in.
+            if (answer?.status === 503) refusals++;
+            hold(refusals < DRAIN_REFUSALS_MAX, "no 503 when all is well", () => String(answer?.body));
+            hold(!isElsewhere, "credit is given back when it is recalled", () => String(answer?.body));
+            kernel.after(isSteady ? STEADY_MS : answer?.status === 202 ? 1 : 300, null, next);
+          },
+          (ingest) => (ingest === first) === isSteady || triesLeft % 10 === 0,
+        );
+      };
+      next();
+    },
+    isIdle: () => waiting === 0,
+    check() {
+      const effects = Map.groupBy(model.messages.values(), (m) => m.reference);
+      for (const [reference, of] of effects)
+        hold(
+          of.length === 1,
+          "each request has at most one message",
+          () => `${reference}: ${of.map((m) => m.id).join(", ")}`,
+        );
+      for (const wish of wishes) {
+        const { request, name } = wish;
+        const rival = request.key === null ? null : keyOf(request);
+        if (request.route !== "send" || wish.isUncertain || wish.underWay > 0) continue;
+        if (wish.isAnswered || (rival !== null && rival.bodies.size > 1)) continue;
+        hold(!effects.has(name), "what is refused is not stored", () => name);
+      }
+    },
+  };
+}
+
+/** What a key's row must hold of a body. */
+export const hashOf = (body: Buffer): Buffer => createHash("sha256").update(body).digest();

@@ -1,0 +1,59 @@
+// What the event topics carry, as ClickHouse would keep it: one line an event_id, and every copy of it alike.
+// At the end it must agree with the database to the unit.
+
+import { hold, type Model } from "./model.ts";
+import type { Server } from "./mysql-server.ts";
+
+export type Events = {
+  take(topic: string, value: Buffer): void;
+  check(model: Model, server: Server): void;
+};
+
+export function createEvents(): Events {
+  const lines = new Map<string, Record<string, unknown>>();
+  const latest = new Map<string, { sequence: number; status: string }>();
+  return {
+    take(topic, value) {
+      if (topic === "sms.dlq") return;
+      for (const line of value.toString().split("\n")) {
+        if (line === "") continue;
+        const fields = JSON.parse(line) as Record<string, unknown>;
+        const eventId = String(fields.event_id);
+        const known = lines.get(eventId);
+        if (known === undefined) lines.set(eventId, fields);
+        else
+          hold(
+            JSON.stringify(known) === JSON.stringify(fields),
+            "an event's copies are alike",
+            () => `${line}; before: ${JSON.stringify(known)}`,
+          );
+        if (fields.sequence === undefined) continue;
+        const [id, sequence] = [String(fields.id), Number(fields.sequence)];
+        if ((latest.get(id)?.sequence ?? -1) < sequence)
+          latest.set(id, { sequence, status: String(fields.status) });
+      }
+    },
+    check(model, server) {
+      for (const { committed } of server.tables.get("wallet_ledger")?.rows.values() ?? []) {
+        if (committed === null) continue;
+        const event = lines.get(`${String(committed.entry_id)}:${String(committed.leg)}`);
+        hold(
+          event?.amount === committed.amount && event?.op === committed.op,
+          "every entry is an event",
+          () => `${JSON.stringify(committed)}, event ${JSON.stringify(event)}`,
+        );
+      }
+      for (const { id, status } of model.messages.values()) {
+        if (!isSettledStatus(status)) continue;
+        const event = latest.get(id);
+        hold(
+          event?.status === status,
+          "the newest event of a message is its status",
+          () => `${id} is ${status}, its events say ${event?.status}`,
+        );
+      }
+    },
+  };
+}
+
+const isSettledStatus = (status: string): boolean => status !== "sending" && status !== "queued";

@@ -1,0 +1,169 @@
+// Which faults a seed has, and when they strike: each run has some kinds of them at some rates, so that every
+// kind also meets runs without the others. `end` ends them all.
+
+import type { KafkaFaults } from "./kafka.ts";
+import type { Kernel, Process } from "./kernel.ts";
+import type { NetworkFaults } from "./mysql-client.ts";
+import type { Server } from "./mysql-server.ts";
+import type { OperatorFaults } from "./operators.ts";
+import type { Random } from "./random.ts";
+import { TOPIC_NAMES, type World } from "./roles.ts";
+import type { Gateway } from "./simulate.ts";
+
+export type Rates = {
+  statementPause: number;
+  deadlock: number;
+  network: NetworkFaults;
+  kafka: KafkaFaults;
+  operator: OperatorFaults;
+};
+type Scene = {
+  kernel: Kernel;
+  world: World;
+  server: Server;
+  gateway: Gateway;
+  databaseClock: { offsetMs: number };
+};
+export type Faults = {
+  /** Until the time limits are made to pass, nothing goes wrong in this run. */
+  isCalm(): boolean;
+  rates: Rates;
+  start(scene: Scene, forMs: number): void;
+  end(): void;
+  counts: Record<string, number>;
+};
+
+/** Runs without any fault, in which nobody may be told to come again. */
+const CALM_SHARE = 0.08;
+const KINDS = [
+  "kill",
+  "pause",
+  "freeze",
+  "stop",
+  "database dies",
+  "all at once",
+  "operators busy",
+  "cut off",
+  "kafka away",
+  "rebalance",
+  "rewind",
+  "wall clock",
+  "database clock",
+] as const;
+type Kind = (typeof KINDS)[number];
+
+export function createFaults(random: Random): Faults {
+  const calm = random.chance(CALM_SHARE);
+  const some = (p: number, most: number) => (!calm && random.chance(p) ? random.next() * most : 0);
+  const rates: Rates = {
+    statementPause: some(0.5, 0.2),
+    deadlock: some(0.4, 0.02),
+    network: {
+      lost: some(0.4, 0.01),
+      answerLost: some(0.4, 0.01),
+      late: some(0.4, 0.01),
+      slow: some(0.4, 0.05),
+      commitFactor: 1 + random.int(12),
+    },
+    kafka: { failed: some(0.3, 0.1), ackLost: some(0.5, 0.1), late: some(0.4, 0.1) },
+    operator: {
+      refusedForNow: some(0.6, 0.4),
+      refusedForGood: some(0.4, 0.2),
+      notConnected: some(0.4, 0.3),
+      takenSilently: some(0.5, 0.1),
+      lostBefore: some(0.4, 0.1),
+      slow: some(0.4, 0.1),
+    },
+  };
+  const kinds = KINDS.filter(() => !calm && random.chance(0.35));
+  const counts: Record<string, number> = calm ? { calm: 1 } : {};
+  let ended = false;
+
+  const strike = (kind: Kind, scene: Scene): void => {
+    const { kernel, world, server, gateway, databaseClock } = scene;
+    const all = [...gateway.ingests.map((i) => i.of), ...gateway.roles.map((r) => r.role.of)];
+    const victim = random.pick(all);
+    counts[kind] = (counts[kind] ?? 0) + 1;
+    kernel.note("fault", `${kind} ${victim.name}`);
+    switch (kind) {
+      case "kill":
+        return kill(scene, victim);
+      case "pause":
+      case "freeze":
+        return kernel.pause(victim, random.between(20, 1.6 * world.leaseTtlMs), kind === "freeze");
+      case "stop":
+        return stop(scene);
+      case "database dies":
+        server.crash();
+        world.network.serverDied();
+        return void kernel.after(random.between(50, 1_500), null, () => server.start());
+      case "all at once":
+        server.crash();
+        world.network.serverDied();
+        kernel.after(random.between(50, 1_500), null, () => server.start());
+        for (const one of all)
+          if (random.chance(0.4)) kernel.after(random.between(0, 500), null, () => kill(scene, one));
+        return;
+      case "operators busy":
+        return world.operators.busy(random.between(100, 1_500));
+      case "cut off":
+        return world.network.cutOff(victim, random.between(20, 3_000));
+      case "kafka away":
+        return world.broker.away(random.between(100, 4_000));
+      case "rebalance":
+        return world.broker.rebalance(random.pick([TOPIC_NAMES.normal, TOPIC_NAMES.express]));
+      case "rewind":
+        return world.broker.rewind(random.pick([TOPIC_NAMES.normal, TOPIC_NAMES.express]), 30);
+      case "wall clock":
+        victim.wallOffsetMs += random.between(-5_000, 5_000);
+        return;
+      case "database clock":
+        databaseClock.offsetMs += random.chance(0.5)
+          ? random.between(-500, 500)
+          : random.between(0, random.pick([3_000, 40_000]));
+    }
+  };
+
+  const kill = ({ kernel, world, gateway }: Scene, victim: Process) => {
+    if (!victim.alive) return;
+    kernel.kill(victim);
+    world.network.processDied(victim);
+    kernel.after(random.between(50, 2_000), null, () => gateway.startAll());
+  };
+  // SIGTERM to an ingest process, which another one follows.
+  const stop = ({ kernel, world, gateway }: Scene) => {
+    const one = random.pick(gateway.ingests);
+    // It may hear of it only when it runs again, its leases long gone.
+    if (random.chance(0.4))
+      kernel.pause(one.of, random.between(0.8, 1.6) * world.leaseTtlMs, random.chance(0.5));
+    const end = () => {
+      if (!one.of.alive) return;
+      kernel.kill(one.of);
+      world.network.processDied(one.of);
+      kernel.after(random.between(5, 500), null, () => gateway.startAll());
+    };
+    kernel.after(0, one.of, () => void one.stop().then(() => kernel.after(0.1, null, end)));
+    kernel.after(15_000, null, end);
+  };
+
+  return {
+    rates,
+    counts,
+    isCalm: () => calm && !ended,
+    start(scene, forMs) {
+      const everyMs = random.pick([300, 1_000, 3_000]);
+      const next = () => {
+        if (ended || kinds.length === 0) return;
+        strike(random.pick(kinds), scene);
+        scene.kernel.after(random.between(0, 2 * everyMs), null, next);
+      };
+      scene.kernel.after(random.between(100, forMs / 2), null, next);
+    },
+    end() {
+      ended = true;
+      rates.deadlock = 0;
+      for (const group of [rates.network, rates.kafka, rates.operator])
+        for (const name of Object.keys(group) as never[]) (group as Record<string, number>)[name] = 0;
+    },
+  };
+}

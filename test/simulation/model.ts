@@ -1,0 +1,353 @@
+// What must hold, whatever happens: the model the simulated gateway is compared with at every commit of the
+// database, every answer to a client and every message an operator takes. Written from product.md and
+// architecture.md, not from src/: its tables of moves and postings are its own.
+// Bound: all state of one run, some hundred messages.
+
+import type { RowChange } from "./mysql-server.ts";
+import type { Values } from "./sql-tables.ts";
+
+/** A broken invariant. */
+export class Violation extends Error {
+  override readonly name = "Violation";
+  readonly invariant: string;
+  constructor(invariant: string, detail: string) {
+    super(`${invariant}: ${detail}`);
+    this.invariant = invariant;
+  }
+}
+
+export function hold(condition: boolean, invariant: string, detail: () => string): asserts condition {
+  if (!condition) throw new Violation(invariant, detail());
+}
+
+type Books = {
+  balance: number;
+  reserved: number;
+  /** Sums of the entries. */
+  entries: { balance: number; reserved: number };
+  leases: Map<string, number>;
+  unspent: number;
+  /** Costs of messages that are reserved and not settled. */
+  open: number;
+};
+export type Message = {
+  id: string;
+  customerId: number;
+  cost: number;
+  status: string;
+  attempt: number;
+  sequence: number;
+  reference: string;
+  values: Values;
+  reserve: number | null;
+  close: { op: string; amount: number } | null;
+};
+export type Model = {
+  readonly messages: ReadonlyMap<string, Message>;
+  readonly books: ReadonlyMap<number, Books>;
+  /** Per customer and request_id, what was paid in. */
+  readonly topups: ReadonlyMap<string, number>;
+  /** `node`: the ingest process that committed, if it was one; `nowMs`: by the database's clock. */
+  onCommit(changes: readonly RowChange[], by: { node: string | null; nowMs: number }): void;
+  onTaken(id: string): void;
+  /** Processes that lost a lease because it had expired. */
+  readonly reaped: ReadonlySet<string>;
+  /** Balance and all leases. */
+  spendable(customerId: number): number;
+  /** Called when that changes. */
+  onSpendable: (customerId: number, amount: number) => void;
+};
+
+const FINAL = new Set(["delivered", "undelivered", "failed", "rejected", "expired", "canceled"]);
+const UNSETTLED = new Set(["scheduled", "queued", "sending", "unknown"]);
+// product.md, "Status of a message".
+const MOVES: Record<string, readonly string[]> = {
+  queued: ["sending", "failed", "rejected", "expired"],
+  sending: ["queued", "sent", "delivered", "undelivered", "failed", "expired", "unknown"],
+  unknown: ["sent", "delivered", "undelivered", "failed"],
+  sent: ["delivered", "undelivered"],
+};
+// architecture.md, "Ledger": what each entry does to balance and reserved.
+const POSTINGS: Record<string, { leg: string; balance: number; reserved: number }> = {
+  topup: { leg: "open", balance: 1, reserved: 0 },
+  grant: { leg: "open", balance: -1, reserved: 1 },
+  reserve: { leg: "open", balance: 0, reserved: 0 },
+  capture: { leg: "close", balance: 0, reserved: -1 },
+  refund: { leg: "close", balance: 1, reserved: -1 },
+  release: { leg: "open", balance: 1, reserved: -1 },
+};
+export const isFinal = (status: string): boolean => FINAL.has(status);
+
+const num = (values: Values, name: string): number => Number(values[name]);
+const text = (values: Values, name: string): string => String(values[name]);
+
+export function createModel(taken: ReadonlyMap<string, string[]>): Model {
+  const messages = new Map<string, Message>();
+  const books = new Map<number, Books>();
+  const topups = new Map<string, number>();
+  const claims = new Map<string, { kind: string; ids: Set<string> }>();
+  const claimsOf = new Map<string, Set<string>>();
+
+  const reaped = new Set<string>();
+  const booksOf = (customerId: number): Books => {
+    let known = books.get(customerId);
+    if (known === undefined) {
+      const entries = { balance: 0, reserved: 0 };
+      known = { balance: 0, reserved: 0, entries, leases: new Map(), unspent: 0, open: 0 };
+      books.set(customerId, known);
+    }
+    return known;
+  };
+  const messageOf = (id: string): Message => {
+    let known = messages.get(id);
+    if (known === undefined) {
+      known = {
+        id,
+        customerId: 0,
+        cost: 0,
+        status: "",
+        attempt: 0,
+        sequence: 0,
+        reference: "",
+        values: {},
+        reserve: null,
+        close: null,
+      };
+      messages.set(id, known);
+    }
+    return known;
+  };
+  const spendable = (customerId: number): number => {
+    const { balance, unspent } = booksOf(customerId);
+    return balance + unspent;
+  };
+
+  type Touched = { messages: Set<Message>; customers: Set<number>; keys: Values[]; paid: Values[] };
+
+  const postEntry = ({ before, after, key }: RowChange, touched: Touched): void => {
+    hold(before === null && after !== null, "an entry is immutable", () => `entry ${key} was changed`);
+    const [op, amount, customerId] = [text(after, "op"), num(after, "amount"), num(after, "customer_id")];
+    const posting = POSTINGS[op];
+    hold(
+      posting !== undefined && posting.leg === after.leg && amount > 0,
+      "entries are posted by the table",
+      () => JSON.stringify(after),
+    );
+    const of = booksOf(customerId);
+    of.entries.balance += posting.balance * amount;
+    of.entries.reserved += posting.reserved * amount;
+    touched.customers.add(customerId);
+    if (op === "topup") touched.paid.push(after);
+    if (op === "topup" || op === "grant" || op === "release") return;
+    const message = messageOf(text(after, "entry_id"));
+    touched.messages.add(message);
+    if (op === "reserve") {
+      message.reserve = amount;
+      of.open += amount;
+    } else {
+      message.close = { op, amount };
+      of.open -= amount;
+    }
+  };
+
+  const postMessage = ({ before, after, key }: RowChange, touched: Touched): void => {
+    hold(after !== null, "no message is lost", () => `message ${key} was deleted`);
+    const message = messageOf(text(after, "id"));
+    touched.messages.add(message);
+    const [status, attempt, sequence] = [
+      text(after, "status"),
+      num(after, "attempt"),
+      num(after, "sequence"),
+    ];
+    if (before === null) {
+      message.customerId = num(after, "customer_id");
+      message.cost = num(after, "cost");
+      message.reference = text(after, "reference");
+      hold(
+        status === "queued" && attempt === 0 && sequence === 1,
+        "a message begins as queued",
+        () => `${key} ${status} ${attempt} ${sequence}`,
+      );
+    } else {
+      const was = `${message.status} ${message.attempt} ${message.sequence}`;
+      const detail = () => `${key} ${was} became ${status} ${attempt} ${sequence}`;
+      // The sweep puts back what stayed queued, under its next attempt.
+      const isPutBack = status === "queued" && message.status === "queued";
+      hold(
+        isPutBack || (MOVES[message.status]?.includes(status) ?? false),
+        "statuses only move forward",
+        detail,
+      );
+      hold(
+        attempt === message.attempt + (status === "queued" ? 1 : 0),
+        "an attempt is counted exactly when a message is queued again",
+        detail,
+      );
+      hold(sequence > message.sequence, "a message's sequence grows with every change", detail);
+    }
+    Object.assign(message, { status, attempt, sequence, values: after });
+  };
+
+  const postClaim = ({ before, after, key }: RowChange, touched: Touched): void => {
+    for (const id of before === null ? [] : text(before, "ids").split(",")) {
+      claimsOf.get(id)?.delete(key);
+      touched.messages.add(messageOf(id));
+    }
+    claims.delete(key);
+    if (after === null) return;
+    const ids = text(after, "ids").split(",");
+    claims.set(key, { kind: text(after, "kind"), ids: new Set(ids) });
+    for (const id of ids) {
+      touched.messages.add(messageOf(id));
+      const known = claimsOf.get(id);
+      if (known === undefined) claimsOf.set(id, new Set([key]));
+      else known.add(key);
+    }
+  };
+
+  const checkMessage = (m: Message): void => {
+    const detail = () =>
+      `${m.id} ${m.status}, cost ${m.cost}, reserve ${m.reserve}, ${JSON.stringify(m.close)}`;
+    hold(m.status !== "" && m.reserve === m.cost, "each message has one reserve, of its cost", detail);
+    if (m.close === null) {
+      hold(UNSETTLED.has(m.status), "a message taken or ended is settled", detail);
+      if (m.status === "queued") return;
+      const kinds = [...(claimsOf.get(m.id) ?? [])].map((claim) => claims.get(claim)?.kind);
+      hold(kinds.includes(m.status), "what is being sent, or unknown, has a time limit", detail);
+      return;
+    }
+    const { op, amount } = m.close;
+    hold(
+      !UNSETTLED.has(m.status) && amount === m.cost,
+      "a message is settled when it is taken or ends, with its whole cost",
+      detail,
+    );
+    const by = taken.get(m.id) ?? [];
+    const isLateExpress = m.values.guaranteed_by !== null && m.status === "sent";
+    if (op === "capture") {
+      hold(!isFinal(m.status) || /delivered/.test(m.status), "what ended unsent is refunded", detail);
+      hold(by.length > 0, "only what an operator took is captured", detail);
+      hold(by.includes(text(m.values, "operator")), "a capture names the operator that took it", detail);
+    } else {
+      hold(isFinal(m.status) || isLateExpress, "what an operator took is captured", detail);
+      const isListed = m.values.last_error === "no answer within the time limit" || isLateExpress;
+      hold(
+        by.length === 0 || isListed,
+        "what an operator took is refunded only when unknown or late",
+        detail,
+      );
+    }
+  };
+
+  // Anyone may end a lease that expired; before that it is its owner's alone. A second of doubt, because the
+  // clock may have been set back since.
+  const checkTaken = (before: Values, after: Values | null, by: { node: string | null; nowMs: number }) => {
+    const isTaken = after === null || num(after, "granted") < num(before, "granted");
+
+    const isDue = num(before, "expires_at") < by.nowMs + 1_000;
+    if (isTaken && isDue) reaped.add(text(before, "node_id"));
+    hold(
+      !isTaken || isDue || by.node === before.node_id,
+      "only what expired is taken from its owner",
+      () => `${JSON.stringify(before)} by ${by.node}`,
+    );
+  };
+
+  const checkBooks = (customerId: number): void => {
+    const of = booksOf(customerId);
+    const detail = () =>
+      `customer ${customerId}: balance ${of.balance}, reserved ${of.reserved}; entries say ` +
+      `${of.entries.balance}, ${of.entries.reserved}; leases ${of.unspent}, open messages ${of.open}`;
+    hold(of.balance >= 0 && of.reserved >= 0, "no wallet goes below zero", detail);
+    hold(
+      of.balance === of.entries.balance && of.reserved === of.entries.reserved,
+      "balance and reserved are the sums of their entries",
+      detail,
+    );
+    hold(
+      of.reserved === of.unspent + of.open,
+      "reserved is what leases hold and messages not settled cost",
+      detail,
+    );
+  };
+
+  const model: Model = {
+    messages,
+    books,
+    topups,
+    reaped,
+    spendable,
+    onSpendable: () => undefined,
+    onTaken(id) {
+      const by = taken.get(id) as string[];
+      hold(by.length === 1, "no message is taken twice", () => `${id} was taken by ${by.join(" and ")}`);
+      const m = messages.get(id);
+      hold(m !== undefined, "only what is stored is sent", () => `${id} was taken, and is not stored`);
+      hold(m.status !== "queued", "only what is claimed is sent", () => `${id} was taken while ${m.status}`);
+    },
+    onCommit(changes, by) {
+      const touched: Touched = { messages: new Set(), customers: new Set(), keys: [], paid: [] };
+      const paid = new Map<string, number>();
+      for (const change of changes) {
+        const { table, before, after, key } = change;
+        const customerId = num((after ?? before) as Values, "customer_id");
+        switch (table) {
+          case "wallet_accounts":
+            Object.assign(booksOf(customerId), {
+              balance: Number(after?.balance),
+              reserved: Number(after?.reserved),
+            });
+            touched.customers.add(customerId);
+            break;
+          case "wallet_ledger":
+            postEntry(change, touched);
+            break;
+          case "messages":
+            postMessage(change, touched);
+            break;
+          case "claims":
+            postClaim(change, touched);
+            break;
+          case "credit_leases": {
+            const of = booksOf(customerId);
+            if (before !== null) checkTaken(before, after, by);
+            const unspent = after === null ? 0 : num(after, "granted") - num(after, "spent");
+            of.unspent += unspent - (of.leases.get(key) ?? 0);
+            if (after === null) of.leases.delete(key);
+            else of.leases.set(key, unspent);
+            touched.customers.add(customerId);
+            break;
+          }
+          case "topups":
+            hold(after !== null && before === null, "a top-up's request_id is kept for ever", () => key);
+            topups.set(`${customerId} ${text(after, "request_id")}`, num(after, "amount"));
+            paid.set(text(after, "entry_id"), num(after, "amount"));
+            break;
+          case "idempotency_keys":
+            hold(before === null || after === null, "a key's answer never changes", () => key);
+            if (after !== null) touched.keys.push(after);
+            break;
+          default:
+        }
+      }
+      for (const message of touched.messages) checkMessage(message);
+      for (const customerId of touched.customers) checkBooks(customerId);
+      hold(
+        paid.size === touched.paid.length &&
+          touched.paid.every((entry) => paid.get(text(entry, "entry_id")) === num(entry, "amount")),
+        "a top-up's row and its entry are written together",
+        () => JSON.stringify(touched.paid),
+      );
+      for (const row of touched.keys) {
+        const owner = text(row, "owner");
+        const isOwned =
+          row.operation === "send"
+            ? changes.some((c) => c.table === "messages" && c.before === null && c.after?.id === owner)
+            : [...topups.keys()].length > 0;
+        hold(isOwned, "a key is stored along with its effect", () => `${text(row, "idem_key")} of ${owner}`);
+      }
+      for (const customerId of touched.customers) model.onSpendable(customerId, spendable(customerId));
+    },
+  };
+  return model;
+}

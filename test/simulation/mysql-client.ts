@@ -1,0 +1,153 @@
+// The network between a process and the simulated MySQL server: connections with latency that are cut before
+// a statement arrives, after it ran, or while it is on its way. Owns what the client sees of that; leaves the
+// rules of a pool (transactions, repetition) to the real ones in src/platform/mysql.ts.
+// Invariant: every query is answered once, with a result or an error, while its process lives.
+
+import { type Pool, poolOf, type RawConnection } from "../../src/platform/mysql.ts";
+import type { Kernel, Process } from "./kernel.ts";
+import type { Server, Session } from "./mysql-server.ts";
+
+/** Chances that one query meets this; COMMIT has its own, because that is where it matters. */
+export type NetworkFaults = {
+  lost: number;
+  answerLost: number;
+  late: number;
+  slow: number;
+  commitFactor: number;
+};
+type Connection = {
+  of: Process;
+  session: Session;
+  dead: boolean;
+  /** What was sent is still to arrive; the server sees the end after it. */
+  ends: boolean;
+  /** Fails the query under way. */
+  fail: ((error: Error) => void) | null;
+};
+export type Network = {
+  pool(of: Process, connections: number): Pool;
+  /** The server died: every client hears of it. */
+  serverDied(): void;
+  processDied(of: Process): void;
+  /** All connections of a process break, and new ones are refused for a while. */
+  cutOff(of: Process, forMs: number): void;
+};
+
+const lostError = (code: string): Error => Object.assign(new Error(code), { code, fatal: true });
+
+export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFaults): Network {
+  const { random } = kernel;
+  const connections = new Set<Connection>();
+  const cutUntilMs = new Map<Process, number>();
+  const latency = () => (random.chance(faults.slow) ? random.between(5, 400) : random.between(0.05, 0.4));
+
+  const query = (
+    conn: Connection,
+    text: string,
+    values: unknown[] | undefined,
+    answer: (error: Error | null, result: unknown) => void,
+  ) => {
+    const { of, session } = conn;
+    let isAnswered = false;
+    const done = (delayMs: number, error: Error | null, result: unknown) =>
+      kernel.after(delayMs, of, () => {
+        if (isAnswered) return;
+        isAnswered = true;
+        conn.fail = null;
+        answer(error, result);
+      });
+    const lose = (delayMs: number) => {
+      conn.dead = true;
+      done(delayMs, lostError("PROTOCOL_CONNECTION_LOST"), null);
+    };
+    if (conn.dead) return done(0.01, lostError("PROTOCOL_ENQUEUE_AFTER_FATAL_ERROR"), null);
+    conn.fail = (error) => done(0.01, error, null);
+    const factor = text === "COMMIT" ? faults.commitFactor : 1;
+    const arrive = (delayMs: number, then: (error: Error | null, result: unknown) => void) =>
+      kernel.after(delayMs, null, () => session.query(text, values ?? [], then));
+    if (random.chance(faults.lost * factor)) {
+      conn.ends = true;
+      kernel.after(random.between(0, 200), null, () => session.close());
+      return lose(latency());
+    }
+    if (random.chance(faults.answerLost * factor))
+      return arrive(latency(), () => {
+        session.close();
+        lose(latency());
+      });
+    if (random.chance(faults.late * factor)) {
+      conn.ends = true;
+      arrive(random.between(1, 300), () => session.close());
+      return lose(latency());
+    }
+    arrive(latency(), (error, result) => done(latency(), error, result));
+  };
+
+  const drop = (conn: Connection, afterMs: number) => {
+    conn.dead = true;
+    connections.delete(conn);
+    conn.fail?.(lostError("PROTOCOL_CONNECTION_LOST"));
+    if (!conn.ends) kernel.after(afterMs, null, () => conn.session.close());
+  };
+
+  const pool = (of: Process, most: number): Pool => {
+    const idle: Connection[] = [];
+    const waiting: { resolve: (raw: RawConnection) => void; reject: (error: Error) => void }[] = [];
+    let total = 0;
+    const rawOf = (conn: Connection): RawConnection => ({
+      query: (text, values, done) => query(conn, text, values, done),
+      release: () => (conn.dead ? gone() : give(conn)),
+      destroy() {
+        drop(conn, random.between(0, 30));
+        gone();
+      },
+    });
+    const give = (conn: Connection) => {
+      const next = waiting.shift();
+      if (next === undefined) idle.push(conn);
+      else next.resolve(rawOf(conn));
+    };
+    const gone = () => {
+      total--;
+      const next = waiting.shift();
+      if (next !== undefined) take().then(next.resolve, next.reject);
+    };
+    const take = (): Promise<RawConnection> => {
+      for (;;) {
+        const conn = idle.pop();
+        if (conn === undefined) break;
+        if (!conn.dead) return Promise.resolve(rawOf(conn));
+        total--;
+      }
+      if (total >= most) return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+      total++;
+      return new Promise((resolve, reject) => {
+        kernel.after(latency() + 0.2, of, () => {
+          const session = (cutUntilMs.get(of) ?? 0) > kernel.nowMs() ? null : server.connect(of);
+          if (session === null) {
+            gone();
+            return reject(lostError("ECONNREFUSED"));
+          }
+          const conn: Connection = { of, session, dead: false, ends: false, fail: null };
+          connections.add(conn);
+          resolve(rawOf(conn));
+        });
+      });
+    };
+    return poolOf(take, () => Promise.resolve());
+  };
+
+  return {
+    pool,
+    serverDied() {
+      for (const conn of connections) drop(conn, 0);
+    },
+    processDied(of) {
+      for (const conn of connections) if (conn.of === of) drop(conn, random.between(0, 50));
+    },
+    cutOff(of, forMs) {
+      cutUntilMs.set(of, kernel.nowMs() + forMs);
+      for (const conn of connections) if (conn.of === of) drop(conn, random.between(0, 200));
+    },
+  };
+}

@@ -1,0 +1,217 @@
+// The simulated MySQL server: sessions, transactions, row locks with deadlocks and time-outs, a clock of its
+// own, and its death. What is committed outlives it; nothing else does.
+// Owns when statements run; leaves what they mean to sql-run.ts and the network to mysql-client.ts.
+// Invariant: a transaction's changes become visible together, or never.
+
+import type { Statement } from "./sql-ast.ts";
+import type { Outcome, Tx } from "./sql-read.ts";
+import { execute } from "./sql-run.ts";
+import { parseSql } from "./sql-parse.ts";
+import { type Row, SqlError, Table, type TableSpec, type Values } from "./sql-tables.ts";
+
+export type RowChange = { table: string; key: string; before: Values | null; after: Values | null };
+export type ServerDeps = {
+  after: (delayMs: number, run: () => void) => void;
+  nowMs: () => number;
+  /** Time between two statements of one text; 0 most of the time. */
+  pauseMs: () => number;
+  /** An error to answer a statement with, instead of running it. */
+  fault: (statement: Statement) => SqlError | null;
+  /** `by`: who connected. */
+  onCommit: (changes: RowChange[], by: object | null) => void;
+};
+export type Session = {
+  /** Runs all statements of the text, in order, up to the first that fails. */
+  query(text: string, values: readonly unknown[], done: (error: Error | null, result: unknown) => void): void;
+  /** The client is gone: what is open is rolled back, after the text under way. */
+  close(): void;
+};
+export type Server = {
+  readonly tables: ReadonlyMap<string, Table>;
+  /** null while it is down. */
+  connect(by: object | null): Session | null;
+  crash(): void;
+  start(): void;
+  isUp(): boolean;
+  /** Transactions open at the moment, for the end of a run. */
+  open(): number;
+};
+
+const LOCK_WAIT_MS = 5_000;
+const DEADLOCK = 1213;
+const LOCK_WAIT = 1205;
+
+type Held = Tx & { open: boolean; waitsFor: Row | null; by: object | null };
+
+export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Server {
+  const tables = new Map(specs.map((spec) => [spec.name, new Table(spec)]));
+  const sessions = new Set<{ kill: () => void; tx: Held }>();
+  let up = true;
+
+  const release = (tx: Held) => {
+    for (const row of tx.held) {
+      if (row.current === null && row.committed === null) row.table.remove(row);
+      row.holder = null;
+      const [next] = row.waiting;
+      if (row.gone) for (const waiter of row.waiting.splice(0)) waiter.granted();
+      else if (next !== undefined) {
+        row.waiting.shift();
+        row.holder = next.holder;
+        next.granted();
+      }
+    }
+    tx.held.clear();
+    tx.undo.length = 0;
+    tx.open = false;
+  };
+  const rollback = (tx: Held, to = 0) => {
+    for (let i = tx.undo.length - 1; i >= to; i--) {
+      const { row, before } = tx.undo[i] as Tx["undo"][number];
+      row.current = before;
+    }
+    tx.undo.length = to;
+    if (to === 0) release(tx);
+  };
+  const commit = (tx: Held) => {
+    const changes: RowChange[] = [];
+    for (const { row } of tx.undo) {
+      if (row.current === row.committed) continue;
+      changes.push({
+        table: row.table.spec.name,
+        key: row.key,
+        before: row.committed,
+        after: row.current,
+      });
+      row.committed = row.current;
+    }
+    release(tx);
+    if (changes.length > 0) deps.onCommit(changes, tx.by);
+  };
+  const isDeadlock = (tx: Held, row: Row): boolean => {
+    let at = row.holder as Held | null;
+    for (let steps = 0; at !== null && steps < 50; steps++) {
+      if (at === tx) return true;
+      at = (at.waitsFor?.holder ?? null) as Held | null;
+    }
+    return false;
+  };
+
+  const open = (by: object | null): Session => {
+    const tx: Held = { nowMs: 0, tables, undo: [], held: new Set(), open: false, waitsFor: null, by };
+    let closed = false;
+    let busy = false;
+    const end = () => {
+      rollback(tx);
+      sessions.delete(self);
+    };
+    const self = {
+      tx,
+      kill() {
+        closed = true;
+        if (tx.waitsFor !== null) tx.waitsFor.waiting = tx.waitsFor.waiting.filter((w) => w.holder !== tx);
+        tx.waitsFor = null;
+        busy = true; // nothing of it runs any more
+        end();
+      },
+    };
+    sessions.add(self);
+
+    const run = (
+      statements: readonly Statement[],
+      done: (error: Error | null, results: Outcome[]) => void,
+    ) => {
+      const results: Outcome[] = [];
+      let at = 0;
+      let mark = 0;
+      let steps: Generator<Row, Outcome, void> | null = null;
+      const fail = (error: unknown) => {
+        tx.waitsFor = null;
+        if (!(error instanceof SqlError)) throw error;
+        if (error.errno === DEADLOCK || !tx.open) rollback(tx);
+        else rollback(tx, mark);
+        done(error, results);
+      };
+      const next = () => {
+        for (;;) {
+          const statement = statements[at];
+          if (!sessions.has(self)) return;
+          if (statement === undefined) return done(null, results);
+          if (steps === null) {
+            mark = tx.undo.length;
+            const fault = deps.fault(statement);
+            if (fault !== null) return fail(fault);
+            tx.nowMs = deps.nowMs();
+            if (statement.k === "begin" || statement.k === "commit") commit(tx);
+            if (statement.k === "rollback") rollback(tx);
+            if (statement.k === "begin") tx.open = true;
+            steps = execute(tx, statement);
+          }
+          let step: IteratorResult<Row, Outcome>;
+          try {
+            step = steps.next();
+          } catch (error) {
+            return fail(error);
+          }
+          if (!step.done) return wait(step.value);
+          results.push(step.value);
+          steps = null;
+          at++;
+          if (!tx.open) commit(tx);
+          const pauseMs = at < statements.length ? deps.pauseMs() : 0;
+          if (pauseMs > 0) return deps.after(pauseMs, next);
+        }
+      };
+      const wait = (row: Row) => {
+        if (isDeadlock(tx, row)) return fail(new SqlError(DEADLOCK, "deadlock"));
+        tx.waitsFor = row;
+        const waiter = {
+          holder: tx,
+          granted: () => {
+            tx.waitsFor = null;
+            if (row.holder === tx) tx.held.add(row);
+            deps.after(0.01, next);
+          },
+        };
+        row.waiting.push(waiter);
+        deps.after(LOCK_WAIT_MS, () => {
+          if (!row.waiting.includes(waiter)) return;
+          row.waiting = row.waiting.filter((w) => w !== waiter);
+          fail(new SqlError(LOCK_WAIT, "lock wait time-out"));
+        });
+      };
+      next();
+    };
+
+    return {
+      query(text, values, done) {
+        if (closed) return;
+        busy = true;
+        const statements = parseSql(text, values);
+        run(statements, (error, results) => {
+          busy = false;
+          if (closed) end();
+          done(error, statements.length === 1 ? results[0] : results);
+        });
+      },
+      close() {
+        if (closed) return;
+        closed = true;
+        if (!busy) end();
+      },
+    };
+  };
+
+  return {
+    tables,
+    connect: (by) => (up ? open(by) : null),
+    crash() {
+      up = false;
+      for (const session of sessions) session.kill();
+    },
+    start() {
+      up = true;
+    },
+    isUp: () => up,
+    open: () => [...sessions].filter(({ tx }) => tx.held.size > 0).length,
+  };
+}

@@ -1,0 +1,77 @@
+// Simulated operators: each submit is taken, refused, never reaches them, or is taken without an answer. They
+// remember what they took, which is what the gateway's captures are compared with.
+
+import type { Answer, Connector, Submit } from "../../src/sender/connector.ts";
+import type { OperatorSpec } from "../../src/sender/operators.ts";
+import { SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
+import type { Kernel, Process } from "./kernel.ts";
+
+/** Chances that one submit ends so. */
+export type OperatorFaults = {
+  refusedForNow: number;
+  refusedForGood: number;
+  notConnected: number;
+  takenSilently: number;
+  lostBefore: number;
+  slow: number;
+};
+export type Operators = {
+  specs: readonly OperatorSpec[];
+  connectors(of: Process): Connector[];
+  /** Operators that took this message, in order. */
+  taken: ReadonlyMap<string, string[]>;
+  /** All of them refuse for so long. */
+  busy(forMs: number): void;
+};
+
+export function createOperators(
+  kernel: Kernel,
+  faults: OperatorFaults,
+  onTaken: (id: string) => void,
+): Operators {
+  const { random } = kernel;
+  const specs = ["A", "B", "C"].map((name, i) => ({
+    name,
+    origin: "http://operator.test",
+    price: i === 0 ? 90 : 100,
+    weight: 3 - i,
+    window: 8,
+  }));
+  const taken = new Map<string, string[]>();
+  let busyUntilMs = 0;
+  const take = (operator: string, id: string) => {
+    const by = taken.get(id);
+    if (by === undefined) taken.set(id, [operator]);
+    else by.push(operator);
+    kernel.note("operator", `${operator} takes ${id}`);
+    onTaken(id);
+  };
+  const submit = (of: Process, operator: string, [id]: Submit, done: (answer: Answer) => void) => {
+    const answer = (delayMs: number, a: Answer) => void kernel.after(delayMs, of, () => done(a));
+    const away = random.between(0.2, 8);
+    const back = random.chance(faults.slow) ? random.between(100, 1_900) : random.between(0.2, 20);
+    const silence = () => answer(SUBMIT_TIMEOUT_MS, { kind: "lost", reason: "timed out" });
+    if (random.chance(faults.notConnected))
+      return answer(away, { kind: "not-connected", reason: "ECONNREFUSED" });
+    if (random.chance(faults.lostBefore)) return silence();
+    if (kernel.nowMs() < busyUntilMs || random.chance(faults.refusedForNow))
+      return answer(away + back, { kind: "refused", permanent: false, reason: "503 busy" });
+    if (random.chance(faults.refusedForGood))
+      return answer(away + back, { kind: "refused", permanent: true, reason: "400 number_refused" });
+    kernel.after(away, null, () => take(operator, id));
+    if (random.chance(faults.takenSilently)) return silence();
+    return answer(away + back, { kind: "accepted", operatorMessageId: `${operator}-${id}` });
+  };
+  return {
+    specs,
+    taken,
+    busy(forMs) {
+      busyUntilMs = Math.max(busyUntilMs, kernel.nowMs() + forMs);
+    },
+    connectors: (of) =>
+      specs.map(({ name }) => ({
+        submit: (message, done) => submit(of, name, message, done),
+        close: () => Promise.resolve(),
+      })),
+  };
+}

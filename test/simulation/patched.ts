@@ -1,0 +1,39 @@
+// A copy of the source and the simulator with some text of it changed, in a temporary folder, loaded as
+// modules of its own. Invariant: every edit changes exactly one place, or nothing is made.
+
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Edit } from "./bugs.ts";
+import type { Result } from "./simulate.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const FOLDERS = ["src/core", "src/platform", "src/ledger", "src/customers", "src/ingest", "src/relay"];
+
+export type Patched = { simulate: (seed: number) => Promise<Result>; remove: () => void };
+
+/** @throws when an edit's text stands in no place or in several. */
+export async function patchedSimulator(edits: readonly Edit[]): Promise<Patched> {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-simulation-"));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    for (const path of [...FOLDERS, "src/sender", "test/simulation"])
+      cpSync(join(root, path), join(folder, path), { recursive: true });
+    for (const path of ["node_modules", "sql", "package.json"])
+      symlinkSync(join(root, path), join(folder, path));
+    for (const { file, find, replace } of edits) {
+      const path = join(folder, file);
+      const parts = readFileSync(path, "utf8").split(find);
+      if (parts.length !== 2) throw new Error(`${file} holds ${parts.length - 1} times: ${find}`);
+      writeFileSync(path, parts.join(replace));
+    }
+    const module = (await import(
+      join(folder, "test/simulation/simulate.ts")
+    )) as { simulateAll: Patched["simulate"] };
+    return { simulate: module.simulateAll, remove };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}

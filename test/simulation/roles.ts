@@ -1,0 +1,240 @@
+// The processes of a simulated gateway: the real code of ingest, relay and sender, wired as src/main does it,
+// on simulated clocks, database, Kafka and operators. Leaves what they are asked for to clients.ts, when they
+// die to faults.ts.
+
+import { monotonicFactory } from "ulid";
+import { SluiceError, toSluiceError } from "../../src/core/errors.ts";
+import type { Lane } from "../../src/core/message.ts";
+import type { KeyOwner } from "../../src/customers/api-keys.ts";
+import { createGroupCommit } from "../../src/ingest/group-commit.ts";
+import type { Call, Reply, Route } from "../../src/ingest/http.ts";
+import { createIdempotency } from "../../src/ingest/idempotency.ts";
+import { startKeyUpkeep } from "../../src/ingest/key-upkeep.ts";
+import { createLeaseBook } from "../../src/ingest/lease-book.ts";
+import { createSend } from "../../src/ingest/send.ts";
+import { createTopup } from "../../src/ingest/topup-route.ts";
+import { createAcceptStore } from "../../src/ledger/accept.ts";
+import { findKeys } from "../../src/ledger/idempotency.ts";
+import { createLeaseStore } from "../../src/ledger/lease.ts";
+import type { Log } from "../../src/platform/log.ts";
+import type { Metrics } from "../../src/platform/metrics.ts";
+import { isConnectionLost } from "../../src/platform/mysql.ts";
+import { startRelay } from "../../src/relay/relay.ts";
+import { createBreaker } from "../../src/sender/breaker.ts";
+import { createDispatch } from "../../src/sender/dispatch.ts";
+import { monotonicMs } from "../../src/sender/monotonic.ts";
+import { createOffsets } from "../../src/sender/offsets.ts";
+import { startSender } from "../../src/sender/sender.ts";
+import type { Submitters } from "../../src/sender/submitters.ts";
+import type { Indexed } from "../../src/sender/worker.ts";
+import type { Broker } from "./kafka.ts";
+import type { Kernel, Process } from "./kernel.ts";
+import type { Network } from "./mysql-client.ts";
+import type { Operators } from "./operators.ts";
+
+export type World = {
+  kernel: Kernel;
+  network: Network;
+  broker: Broker;
+  operators: Operators;
+  leaseTtlMs: number;
+};
+export type Answer = { status: number; body: string; headers: Readonly<Record<string, string>> };
+export type Request = {
+  route: "send" | "topup";
+  owner: KeyOwner;
+  body: Buffer;
+  /** Idempotency-Key */
+  key: string | null;
+};
+export type Ingest = {
+  of: Process;
+  nodeId: string;
+  handle(request: Request): Promise<Answer>;
+  /** Unspent credit it holds, as it believes. */
+  available(): number;
+  /** Refuses, drains, returns its leases. */
+  stop(): Promise<void>;
+};
+export type Role = { of: Process; stop(): Promise<void> };
+
+export const TOPIC_NAMES = {
+  normal: "sms.normal",
+  express: "sms.express",
+  status: "sms.status",
+  ledger: "wallet.ledger",
+} as const;
+export const DEAD_LETTERS = "sms.dlq";
+
+const COMMIT_CONNECTIONS = 3;
+const LEDGER_CONNECTIONS = 6;
+const SENDER_CONNECTIONS = 6;
+const RELAY_CONNECTIONS = 8;
+const FLUSH_MS = 200;
+
+const metrics = {
+  counts: (_prefix: string, docs: object) => Object.fromEntries(Object.keys(docs).map((key) => [key, 0])),
+  gauge: () => undefined,
+  histogram: () => () => undefined,
+} as unknown as Metrics;
+
+function logOf({ kernel }: World): Log {
+  const line = (fields: { err?: unknown } | string, text = "") => {
+    const err = typeof fields === "object" ? (fields.err as Error | undefined) : undefined;
+    kernel.note("log", err === undefined ? text : `${text}: ${err.name} ${err.message.slice(0, 80)}`);
+  };
+  const quiet = () => undefined;
+  return { trace: quiet, debug: quiet, info: quiet, warn: line, error: line, fatal: line } as never;
+}
+
+function idsOf({ kernel }: World): () => string {
+  const next = monotonicFactory(() => kernel.random.next());
+  return () => next(Date.now());
+}
+
+export function startIngest(world: World, of: Process): Ingest {
+  const { kernel, network, leaseTtlMs } = world;
+  const log = logOf(world);
+  const id = idsOf(world);
+  const nodeId = id();
+  const timers = kernel.timersOf(of);
+  const now = Date.now;
+  const ledgerPool = network.pool(of, LEDGER_CONNECTIONS);
+  const readPool = network.pool(of, 2);
+  const ledger = { pool: ledgerPool, id, now };
+  const book = createLeaseBook(
+    { store: createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), timers, log },
+    { leaseTtlMs },
+  );
+  const commits = createGroupCommit(
+    {
+      store: createAcceptStore(network.pool(of, COMMIT_CONNECTIONS)),
+      book,
+      counts: { commits_total: 0, accepted_total: 0, in_doubt_total: 0 },
+      timers,
+      log,
+    },
+    { connections: COMMIT_CONNECTIONS, nodeId, now },
+  );
+  const keys = createIdempotency({
+    find: (refs) => findKeys(readPool, refs),
+    timers,
+    counts: { replayed_total: 0 },
+  });
+  const upkeep = startKeyUpkeep(readPool, log);
+  const limits = { take: () => null };
+  const routes: Record<Request["route"], Route> = {
+    send: createSend({ book, commits, limits, keys, id }, { expressPromiseMs: 5_000 }),
+    topup: createTopup({ ledger, keys }),
+  };
+  let refuses = false;
+  return {
+    of,
+    nodeId,
+    async handle({ route, owner, body, key }) {
+      if (refuses) throw new Error("connection refused");
+      const headers = new Map([
+        ["content-type", "application/json"],
+        ["content-length", String(body.length)],
+      ]);
+      if (key !== null) headers.set("idempotency-key", key);
+      const request = {
+        headers: { get: (name: string) => headers.get(name) ?? null },
+        arrayBuffer: () => Promise.resolve(new Uint8Array(body).buffer),
+      };
+      const call = { request, owner, requestId: "", traceparent: "", params: {} } as unknown as Call;
+      return routes[route].handle(call).then(answerOf, (thrown: unknown) => problemOf(world, thrown));
+    },
+    available: () => book.stats().available,
+    async stop() {
+      refuses = true;
+      await upkeep.stop();
+      await commits.drained();
+      await book.stop();
+    },
+  };
+}
+
+const answerOf = ({ status, body, headers }: Reply): Answer => ({
+  status,
+  body: typeof body === "string" ? body : JSON.stringify(body),
+  headers: headers ?? {},
+});
+function problemOf({ kernel }: World, thrown: unknown): Answer {
+  // As server.ts maps them.
+  const error = isConnectionLost(thrown) ? new SluiceError("unavailable") : toSluiceError(thrown);
+  if (error.code === "internal") kernel.note("log", `internal: ${(thrown as Error).stack ?? String(thrown)}`);
+  return {
+    status: error.status,
+    body: JSON.stringify({ code: error.code, detail: error.detail, ...error.extra }),
+    headers: {},
+  };
+}
+
+export function startRelayRole(world: World, of: Process): Role {
+  const pool = world.network.pool(of, RELAY_CONNECTIONS);
+  const producer = world.broker.producer(of);
+  const relay = startRelay(
+    { pool, producer, metrics, log: logOf(world), now: Date.now },
+    { topics: TOPIC_NAMES, dlq: DEAD_LETTERS },
+  );
+  return { of, stop: () => relay.stop() };
+}
+
+export function startSenderRole(world: World, of: Process, lane: Lane): Role {
+  const { kernel, network, broker, operators } = world;
+  const topic = TOPIC_NAMES[lane];
+  const offsets = createOffsets((partition, next) => consumer.store(partition, next));
+  const consumer = broker.consumer(of, topic, (partitions) => offsets.revoked(partitions));
+  const sender = startSender(
+    {
+      pool: network.pool(of, SENDER_CONNECTIONS),
+      consumer,
+      offsets,
+      submitters: submittersOf(world, of),
+      breakers: operators.specs.map(() => createBreaker(monotonicMs)),
+      deadLetter: () => Promise.resolve(),
+      metrics,
+      tracing: { sample: () => false, span: () => undefined, close: () => Promise.resolve() },
+      log: logOf(world),
+      id: idsOf(world),
+      now: () => kernel.wallMs(of),
+    },
+    { lane },
+  );
+  return {
+    of,
+    async stop() {
+      await sender.stop();
+      await consumer.close();
+    },
+  };
+}
+
+// As worker.ts does it, in the process itself: outcomes come back gathered, all of them before the tallies.
+function submittersOf({ kernel, operators }: World, of: Process): Submitters {
+  const dispatch = createDispatch({
+    operators: operators.specs,
+    connectors: operators.connectors(of),
+    monotonicMs,
+    wallMs: Date.now,
+    random: kernel.random.next,
+  });
+  return {
+    async submit(batch, onOutcomes) {
+      let ready: Indexed[] = [];
+      const flush = () => {
+        if (ready.length > 0) onOutcomes(ready);
+        ready = [];
+      };
+      const timer = setInterval(flush, FLUSH_MS);
+      try {
+        return await dispatch(batch, (index, outcome) => ready.push([index, outcome]));
+      } finally {
+        clearInterval(timer);
+        flush();
+      }
+    },
+    close: () => Promise.resolve(),
+  };
+}

@@ -1,0 +1,123 @@
+// Runs the simulator over a range of seeds, on several cores, or one seed with its trace.
+//   bun test/simulation/run.ts --seeds 10000
+// Exits 1 when a seed breaks an invariant, and says how to run it again.
+
+import { parseArgs } from "node:util";
+import { BUGS } from "./bugs.ts";
+import { patchedSimulator } from "./patched.ts";
+import { type Result, simulateAll } from "./simulate.ts";
+import { type Share, totals } from "./shares.ts";
+
+const HELP = `bun test/simulation/run.ts: the gateway on simulated clocks, database, network and operators
+
+  --seeds N    how many runs (default 1000)
+  --from N     the first seed (default 1)
+  --jobs N     processes that share the work (default: 2)
+  --seed N     one run; with --trace every event of it
+  --bugs       plants each bug of bugs.ts in turn and counts the seeds that catch it (--seeds of each: 50)
+  --help       this text
+
+A run that breaks an invariant prints it, the last events, and the line that repeats it.`;
+
+const PROGRESS_MS = 2_000;
+const SHOWN_MAX = 5;
+const LAST_EVENTS = 25;
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string" },
+    from: { type: "string", default: "1" },
+    jobs: { type: "string", default: "2" },
+    seed: { type: "string" },
+    trace: { type: "boolean", default: false },
+    bugs: { type: "boolean", default: false },
+    share: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+if (values.help) {
+  console.log(HELP);
+  process.exit(0);
+}
+const number = (text: string): number => {
+  const n = Number(text);
+  if (Number.isSafeInteger(n) && n >= 0) return n;
+  console.error(`not a number: ${text}\n\n${HELP}`);
+  process.exit(64); // EX_USAGE
+};
+const from = number(values.from);
+
+function report({ seed, violation, trace }: Result): void {
+  if (violation === null) return;
+  console.log(`\nseed ${seed} breaks: ${violation.invariant}\n  ${violation.detail}\n  the last events:`);
+  for (const line of trace.slice(-LAST_EVENTS)) console.log(`    ${line.slice(0, 200)}`);
+  console.log(`  again: bun test/simulation/run.ts --seed ${seed} --trace`);
+}
+
+async function one(seed: number): Promise<number> {
+  const result = await simulateAll(seed, values.trace ? (line) => console.log(line) : undefined);
+  report(result);
+  const { hash, events, stats, violation } = result;
+  console.log(`seed ${seed}: ${violation === null ? "clean" : "broken"}, ${events} events, hash ${hash}`);
+  if (violation === null) console.log(JSON.stringify(stats));
+  return violation === null ? 0 : 1;
+}
+
+/** Every `step`th seed, told to the parent as it goes. */
+async function share(count: number, step: number): Promise<void> {
+  for (let seed = from; seed < from + count * step; seed += step) {
+    const { violation, trace, events } = await simulateAll(seed);
+    const broken = violation === null ? null : { seed, violation, trace };
+    process.send?.({ seed, events, broken } satisfies Share);
+  }
+}
+
+async function many(seeds: number, jobs: number): Promise<number> {
+  const all = totals(seeds);
+  const progress = setInterval(() => console.log(all.line()), PROGRESS_MS);
+  const left = Array.from({ length: Math.min(jobs, seeds) }, (_, at) => {
+    const count = Math.ceil((seeds - at) / jobs);
+    const child = Bun.spawn(
+      [process.execPath, import.meta.path, "--share", "--seeds", String(count), "--from", String(from + at)],
+      {
+        env: { ...process.env, SLUICE_SIMULATION_STEP: String(jobs) },
+        stdout: "inherit",
+        stderr: "inherit",
+        ipc(message: Share) {
+          all.add(message);
+          if (message.broken === null || all.broken() > SHOWN_MAX) return;
+          report({ ...message.broken, hash: "", events: 0, stats: {} });
+        },
+      },
+    );
+    return child.exited;
+  });
+  const exits = await Promise.all(left);
+  clearInterval(progress);
+  console.log(all.line());
+  return all.broken() === 0 && all.isWhole() && exits.every((code) => code === 0) ? 0 : 1;
+}
+
+async function bugs(seeds: number): Promise<number> {
+  let missed = 0;
+  for (const { area, name, edits } of BUGS) {
+    const patched = await patchedSimulator(edits);
+    const by = new Map<string, number>();
+    for (let seed = from; seed < from + seeds; seed++) {
+      const { violation } = await patched.simulate(seed);
+      if (violation !== null) by.set(violation.invariant, (by.get(violation.invariant) ?? 0) + 1);
+    }
+    patched.remove();
+    const caught = [...by.values()].reduce((a, b) => a + b, 0);
+    if (caught === 0) missed++;
+    const how = [...by].sort((a, b) => b[1] - a[1]).map(([invariant, n]) => `${n}× ${invariant}`);
+    console.log(`${caught}/${seeds} ${area}: ${name}\n      ${how.slice(0, 3).join("; ")}`);
+  }
+  console.log(`${BUGS.length - missed} of ${BUGS.length} planted bugs caught in ${seeds} seeds each`);
+  return missed === 0 ? 0 : 1;
+}
+
+const seeds = number(values.seeds ?? (values.bugs ? "50" : "1000"));
+if (values.share) await share(seeds, number(process.env.SLUICE_SIMULATION_STEP ?? "1"));
+else if (values.seed !== undefined) process.exitCode = await one(number(values.seed));
+else process.exitCode = await (values.bugs ? bugs(seeds) : many(seeds, Math.max(1, number(values.jobs))));

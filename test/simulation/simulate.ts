@@ -1,0 +1,309 @@
+// One simulated run, from a seed: a gateway of several processes, clients, and faults of the kinds this seed
+// has; then the faults end, and everything must come to rest: every message ended, every lease of a dead
+// process back, every wallet spendable to its last unit.
+// Bound: SEED_EVENTS_MAX events.
+
+import type { KeyOwner } from "../../src/customers/api-keys.ts";
+import type { Lane } from "../../src/core/message.ts";
+import { type Clients, createClients, type Stats } from "./clients.ts";
+import { createFaults } from "./faults.ts";
+import { createBroker } from "./kafka.ts";
+import { createKernel, type Kernel, type Process } from "./kernel.ts";
+import { createModel, hold, isFinal, type Model, Violation } from "./model.ts";
+import { createNetwork } from "./mysql-client.ts";
+import { createServer, type Server } from "./mysql-server.ts";
+import { createOperators } from "./operators.ts";
+import { type Ingest, type Role, startIngest, startRelayRole, startSenderRole } from "./roles.ts";
+import { TOPIC_NAMES, type World } from "./roles.ts";
+import { createEvents } from "./events.ts";
+import { readSchema, SqlError, type TableSpec, type Values } from "./sql-tables.ts";
+
+export type Result = {
+  seed: number;
+  /** null: all invariants held. */
+  violation: { invariant: string; detail: string } | null;
+  hash: string;
+  trace: string[];
+  events: number;
+  stats: Stats;
+};
+
+const SEED_EVENTS_MAX = 300_000;
+const REST_MOST_MS = 40_000;
+const HOUR_MS = 3_600_000;
+const LOOK_EVERY_MS = 25;
+/** As long as a sender may take to find what has expired, and to send what is due. */
+const LEAP_REST_MS = 5_000;
+/** Longer than a claim lives and a retry waits. */
+const LEAP_MS = 61_000;
+
+let schema: TableSpec[] | undefined;
+
+export function simulate(seed: number, onNote?: (line: string) => void): Result {
+  schema ??= readSchema(new URL("../../sql/mysql/", import.meta.url));
+  const kernel = createKernel(seed, onNote);
+  const stats: Stats = {};
+  let violation: Result["violation"] = null;
+  try {
+    kernel.within(() => runSeed(kernel, schema as TableSpec[], stats));
+  } catch (error) {
+    violation =
+      error instanceof Violation
+        ? { invariant: error.invariant, detail: error.message }
+        : { invariant: "nothing breaks", detail: (error as Error).stack ?? String(error) };
+  }
+  const { trace, hash, events } = kernel;
+  return { seed, violation, hash: hash(), trace: trace(), events: events(), stats };
+}
+
+/** A run, and what was thrown in it where nobody waited for it: a process would have died of that. */
+export async function simulateAll(seed: number, onNote?: (line: string) => void): Promise<Result> {
+  let thrown: unknown;
+  const keep = (error: unknown) => {
+    thrown ??= error;
+  };
+  process.on("unhandledRejection", keep);
+  try {
+    const result = simulate(seed, onNote);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (thrown === undefined) return result;
+    const detail = `nothing breaks: ${(thrown as Error).stack ?? JSON.stringify(thrown)}`;
+    return { ...result, violation: result.violation ?? { invariant: "nothing breaks", detail } };
+  } finally {
+    process.off("unhandledRejection", keep);
+  }
+}
+
+function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats): void {
+  const { random } = kernel;
+  const faults = createFaults(random);
+  const { rates } = faults;
+  const databaseClock = { offsetMs: 0 };
+  const nodes = new Map<object | null, string>();
+  const operators = createOperators(kernel, rates.operator, (id) => model.onTaken(id));
+  const model = createModel(operators.taken);
+  const server = createServer(specs, {
+    after: (delayMs, run) => void kernel.after(delayMs, null, run),
+    nowMs: () => kernel.wallMs(null) + databaseClock.offsetMs,
+    pauseMs: () => (kernel.nowMs() > 0 && random.chance(rates.statementPause) ? random.between(0.05, 3) : 0),
+    fault: (statement) => {
+      const locks = statement.k === "select" ? statement.lock : /^(insert|update|delete)$/.test(statement.k);
+      return locks && kernel.nowMs() > 0 && random.chance(rates.deadlock)
+        ? new SqlError(1213, "deadlock")
+        : null;
+    },
+    onCommit(changes, by) {
+      kernel.note("commit", changes.map((c) => `${c.table}:${c.key}`).join(" "));
+      const nowMs = kernel.wallMs(null) + databaseClock.offsetMs;
+      model.onCommit(changes, { node: nodes.get(by) ?? null, nowMs });
+      for (const { nodeId, of, available } of gateway.ingests) {
+        if (!of.alive || model.reaped.has(nodeId)) continue;
+        const [held, unspent] = [available(), unspentOf(server, nodeId)];
+        hold(
+          held <= unspent,
+          "a process never holds more credit than its leases",
+          () => `${of.name} holds ${held} of ${unspent}`,
+        );
+      }
+    },
+  });
+  const network = createNetwork(kernel, server, rates.network);
+  const events = createEvents();
+  const lanes = [TOPIC_NAMES.normal, TOPIC_NAMES.express];
+  const broker = createBroker(kernel, lanes, rates.kafka, events.take);
+  const world: World = { kernel, network, broker, operators, leaseTtlMs: random.pick([2_000, 3_000, 8_000]) };
+  const gateway = startGateway(world, nodes);
+  const owners = makeCustomers(kernel, server);
+  const clients = createClients(kernel, model, () => gateway.ingests, {
+    triesMax: 30,
+    isCalm: faults.isCalm,
+  });
+  const wait = (ms: number) => kernel.run(kernel.nowMs() + ms);
+  const until = (what: string, mostMs: number, isReached: () => boolean) => {
+    kernel.note("until not", `${what} (${kernel.events()} events)`);
+    const limitMs = kernel.nowMs() + mostMs;
+    while (!isReached() && kernel.nowMs() < limitMs) wait(LOOK_EVERY_MS);
+    const left = () => `${what}, after ${mostMs} ms without faults; ${openWork(model, server)}`;
+    hold(isReached(), "everything comes to rest", left);
+    hold(kernel.events() < SEED_EVENTS_MAX, "everything comes to rest", left);
+  };
+
+  // Traffic and faults.
+  const trafficMs = random.between(1_000, 5_000);
+  startTraffic(kernel, clients, owners, trafficMs);
+  faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
+  wait(trafficMs);
+  faults.end();
+  gateway.startAll();
+  until("a client waits", REST_MOST_MS, () => clients.isIdle() && server.isUp());
+  wait(500);
+  until("an outbox row waits", REST_MOST_MS, () => due(server, databaseClock, kernel) === 0);
+
+  // Leases that nobody has any more expire, without any clock being set.
+  const isHeld = () =>
+    gateway.ingests.every((one) => unspentOf(server, one.nodeId) === one.available()) &&
+    [...leasesOf(server)].every(({ node_id }) => gateway.ingests.some((i) => i.nodeId === node_id));
+  until("a lease is in nobody's memory", 3 * world.leaseTtlMs + 5_000, isHeld);
+
+  // Time limits pass: claims, retries, leases, then what is unknown.
+  for (let leaps = 0; leaps < 12 && hasStatus(model, ["queued", "sending"]); leaps++) {
+    databaseClock.offsetMs += LEAP_MS;
+    for (let ms = 0; ms < LEAP_REST_MS && hasStatus(model, ["queued", "sending"]); ms += LOOK_EVERY_MS)
+      wait(LOOK_EVERY_MS);
+  }
+  const stuck = () => openWork(model, server);
+  hold(!hasStatus(model, ["queued", "sending"]), "every message ends, or is unknown", stuck);
+  databaseClock.offsetMs += 24 * HOUR_MS + LEAP_MS;
+  until("a message is unknown", REST_MOST_MS, () => !hasStatus(model, ["unknown"]));
+  for (const m of model.messages.values())
+    hold(isFinal(m.status) || m.status === "sent", "every message ends", () => `${m.id} is ${m.status}`);
+
+  // All credit can be spent, wherever it is.
+  const steady = random.chance(0.25) ? random.pick(owners) : null;
+  for (const owner of owners) {
+    const messages = owner === steady ? 300 : random.int(random.pick([5, 40]));
+    clients.topUp(owner, 1 + messages * owner.priceNormal + random.int(3), false);
+  }
+  until("a client waits", REST_MOST_MS, () => clients.isIdle());
+  let drained = 0;
+  for (const owner of owners) clients.drain(owner, owner === steady, () => drained++);
+  until("a wallet is not empty", 4 * REST_MOST_MS, () => drained === owners.length);
+  for (const owner of owners) {
+    const left = model.spendable(owner.customerId);
+    hold(
+      left < owner.priceNormal,
+      "the whole balance can be spent",
+      () => `${left} of ${owner.name} are left`,
+    );
+  }
+  until("an outbox row waits", REST_MOST_MS, () => server.tables.get("outbox")?.rows.size === 0);
+  clients.check();
+  events.check(model, server);
+  Object.assign(stats, clients.stats, faults.counts);
+}
+
+export type Gateway = {
+  ingests: Ingest[];
+  roles: { role: Role; start: () => Role }[];
+  /** Starts whatever is dead. */
+  startAll(): void;
+};
+
+function startGateway(world: World, nodes: Map<object | null, string>): Gateway {
+  const { kernel } = world;
+  let starts = 0;
+  const begin = <T>(name: string, make: (of: Process) => T): T => {
+    const of = kernel.spawn(`${name}.${++starts}`);
+    return kernel.inside(of, () => make(of));
+  };
+  const sender = (lane: Lane) => () => begin(`sender-${lane}`, (of) => startSenderRole(world, of, lane));
+  const relay = () => begin("relay", (of) => startRelayRole(world, of));
+  const ingest = () => {
+    const one = begin("ingest", (of) => startIngest(world, of));
+    nodes.set(one.of, one.nodeId);
+    return one;
+  };
+  const gateway: Gateway = {
+    ingests: [],
+    roles: [relay, sender("normal"), sender("normal"), sender("express")].map((start) => ({
+      role: start(),
+      start,
+    })),
+    startAll() {
+      gateway.ingests = gateway.ingests.map((one) => (one.of.alive ? one : ingest()));
+      for (const one of gateway.roles) if (!one.role.of.alive) one.role = one.start();
+    },
+  };
+  gateway.ingests = Array.from({ length: 2 + kernel.random.int(2) }, ingest);
+  return gateway;
+}
+
+function makeCustomers(kernel: Kernel, server: Server): KeyOwner[] {
+  const { random } = kernel;
+  const session = server.connect(null);
+  return [1, 2, 3].map((customerId) => {
+    const priceNormal = random.pick([1, 3, 7]);
+    const mode = random.chance(0.25) ? "strict" : "lease";
+    const owner = {
+      customerId,
+      name: `customer-${customerId}`,
+      priceNormal,
+      priceExpress: priceNormal + 2,
+      rateLimit: null,
+      currency: "IRR",
+      region: "IR",
+      mode,
+      scopes: new Set(["send", "billing"]),
+    } as unknown as KeyOwner;
+    session?.query(
+      "INSERT INTO customers (customer_id,name,price_normal,price_express,mode) VALUES " +
+        `(${customerId},'${owner.name}',${priceNormal},${priceNormal + 2},'${mode}');` +
+        `INSERT INTO wallet_accounts (customer_id) VALUES (${customerId})`,
+      [],
+      (error) => {
+        if (error !== null) throw error;
+      },
+    );
+    return owner;
+  });
+}
+
+function startTraffic(kernel: Kernel, clients: Clients, owners: readonly KeyOwner[], forMs: number): void {
+  const { random } = kernel;
+  for (const owner of owners) {
+    clients.topUp(
+      owner,
+      owner.priceNormal * (1 + random.int(random.pick([5, 60, 1_000]))),
+      random.chance(0.5),
+    );
+    const everyMs = random.pick([30, 120, 400]);
+    const keyedShare = random.pick([0, 0.5, 1]);
+    const next = () => {
+      if (kernel.nowMs() > forMs) return;
+      const burst = random.chance(0.1) ? 1 + random.int(12) : 1;
+      for (let i = 0; i < burst; i++)
+        clients.send(owner, {
+          keyed: random.chance(keyedShare),
+          express: random.chance(0.2),
+          parts: random.chance(0.1) ? 2 : 1,
+        });
+      if (random.chance(0.08))
+        clients.topUp(owner, owner.priceNormal * (1 + random.int(30)), random.chance(0.5));
+      kernel.after(random.between(0, 2 * everyMs) * (burst > 1 ? 4 : 1), null, next);
+    };
+    kernel.after(random.between(5, 500), null, next);
+  }
+}
+
+function* leasesOf(server: Server): Iterable<Values> {
+  for (const { committed } of server.tables.get("credit_leases")?.rows.values() ?? [])
+    if (committed !== null) yield committed;
+}
+function unspentOf(server: Server, nodeId: string): number {
+  let unspent = 0;
+  for (const lease of leasesOf(server))
+    if (lease.node_id === nodeId) unspent += Number(lease.granted) - Number(lease.spent);
+  return unspent;
+}
+
+// Rows that have to be produced; retries wait for their time.
+function due(server: Server, clock: { offsetMs: number }, kernel: Kernel): number {
+  const nowMs = kernel.wallMs(null) + clock.offsetMs;
+  let rows = 0;
+  for (const row of server.tables.get("outbox")?.rows.values() ?? [])
+    if (row.committed !== null && Number(row.committed.run_at) <= nowMs) rows++;
+  return rows;
+}
+
+const hasStatus = (model: Model, statuses: readonly string[]): boolean =>
+  [...model.messages.values()].some((m) => statuses.includes(m.status));
+
+function openWork(model: Model, server: Server): string {
+  const open = [...model.messages.values()].filter((m) => !isFinal(m.status) && m.status !== "sent");
+  const some = open.slice(0, 3).map((m) => `${m.id} ${m.status} ${m.attempt}`);
+  const rows = (table: string) => server.tables.get(table)?.rows.size ?? 0;
+  return (
+    `${open.length} messages open (${some.join(", ")}), ${rows("claims")} claims, ` +
+    `${rows("outbox")} outbox rows, ${rows("credit_leases")} leases, ${server.open()} transactions open`
+  );
+}
