@@ -3,6 +3,7 @@
 // rules of a pool (transactions, repetition) to the real ones in src/platform/mysql.ts.
 // Invariant: every query is answered once, with a result or an error, while its process lives.
 
+import { MYSQL_ANSWER_MAX_MS } from "../../src/core/limits.ts";
 import { type Pool, poolOf, type RawConnection } from "../../src/platform/mysql.ts";
 import type { Kernel, Process } from "./kernel.ts";
 import type { Server, Session } from "./mysql-server.ts";
@@ -12,6 +13,8 @@ export type NetworkFaults = {
   lost: number;
   answerLost: number;
   late: number;
+  /** The answer never comes, and nothing says so. */
+  hangs: number;
   slow: number;
   commitFactor: number;
 };
@@ -33,6 +36,8 @@ export type Network = {
   cutOff(of: Process, forMs: number): void;
 };
 
+type Query = Parameters<RawConnection["query"]>[0];
+
 const lostError = (code: string): Error => Object.assign(new Error(code), { code, fatal: true });
 
 export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFaults): Network {
@@ -43,8 +48,7 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
 
   const query = (
     conn: Connection,
-    text: string,
-    values: unknown[] | undefined,
+    { sql: text, values, timeout }: Query,
     answer: (error: Error | null, result: unknown) => void,
   ) => {
     const { of, session } = conn;
@@ -80,7 +84,16 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
       arrive(random.between(1, 300), () => session.close());
       return lose(latency());
     }
-    arrive(latency(), (error, result) => done(latency(), error, result));
+    if (timeout !== undefined)
+      kernel.after(timeout, of, () => {
+        if (isAnswered) return;
+        conn.dead = true;
+        done(0, lostError("PROTOCOL_SEQUENCE_TIMEOUT"), null);
+      });
+    const hangs = random.chance(faults.hangs * factor);
+    arrive(latency(), (error, result) => {
+      if (!hangs) done(latency(), error, result);
+    });
   };
 
   const drop = (conn: Connection, afterMs: number) => {
@@ -95,7 +108,7 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
     const waiting: { resolve: (raw: RawConnection) => void; reject: (error: Error) => void }[] = [];
     let total = 0;
     const rawOf = (conn: Connection): RawConnection => ({
-      query: (text, values, done) => query(conn, text, values, done),
+      query: (what, done) => query(conn, what, done),
       release: () => (conn.dead ? gone() : give(conn)),
       destroy() {
         drop(conn, random.between(0, 30));
@@ -134,7 +147,7 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
         });
       });
     };
-    return poolOf(take, () => Promise.resolve());
+    return poolOf({ take, end: () => Promise.resolve() }, MYSQL_ANSWER_MAX_MS);
   };
 
   return {

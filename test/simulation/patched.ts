@@ -28,9 +28,9 @@ export async function patchedSimulator(edits: readonly Edit[]): Promise<Patched>
       if (parts.length !== 2) throw new Error(`${file} holds ${parts.length - 1} times: ${find}`);
       writeFileSync(path, parts.join(replace));
     }
-    const module = (await import(
-      join(folder, "test/simulation/simulate.ts")
-    )) as { simulateAll: Patched["simulate"] };
+    const module = (await import(join(folder, "test/simulation/simulate.ts"))) as {
+      simulateAll: Patched["simulate"];
+    };
     return { simulate: module.simulateAll, remove };
   } catch (error) {
     remove();
