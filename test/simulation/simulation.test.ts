@@ -6,7 +6,7 @@ import { BUGS } from "./bugs.ts";
 import { patchedSimulator } from "./patched.ts";
 import { simulateAll } from "./simulate.ts";
 
-const SEEDS = 150;
+const SEEDS = 60;
 /** The rarest of them needs some 60 seeds. */
 const SEEDS_PER_BUG_MAX = 400;
 const MOST_MS = 120_000;
