@@ -122,11 +122,15 @@ async function compare(
   return found;
 }
 
-/** The topic has one partition, so what is older than the newest that came is not on its way. */
+/**
+ * The topic has one partition, so what is older than the newest that came is not on its way. A ClickHouse that
+ * has just started is not quiet, it has yet to begin.
+ */
 async function reachedOf(clickhouse: Clickhouse, topic: Stream["topic"]): Promise<Reached> {
   const [row] = await clickhouse.query<{ newest: string; quiet: string }>(
     `SELECT toUnixTimestamp64Milli(max(newest_at)) AS newest,
-       toUnixTimestamp64Milli(now64(3)) - toUnixTimestamp64Milli(max(ingested_at)) AS quiet
+       least(toUnixTimestamp64Milli(now64(3)) - toUnixTimestamp64Milli(max(ingested_at)),
+         toInt64(uptime()) * 1000) AS quiet
      FROM freshness WHERE topic = {topic:String}`,
     { topic },
   );
