@@ -46,8 +46,8 @@ export type CustomerReconcile = {
 };
 
 /**
- * Two or three million messages on two busy cores (bench/reconcile.ts); with ClickHouse after it, still within
- * the 30 s after which the server closes a silent connection.
+ * Two or three million messages on two busy cores (bench/reconcile.ts); with ClickHouse after it, still
+ * within the 30 s after which the server closes a silent connection.
  */
 export const CUSTOMER_MAX_MS = 15_000;
 const HIDDEN: readonly LedgerOp[] = ["grant", "release"];

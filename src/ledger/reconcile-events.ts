@@ -123,8 +123,8 @@ async function compare(
 }
 
 /**
- * The topic has one partition, so what is older than the newest that came is not on its way. A ClickHouse that
- * has just started is not quiet, it has yet to begin.
+ * The topic has one partition, so what is older than the newest that came is not on its way. A ClickHouse
+ * that has just started is not quiet, it has yet to begin.
  */
 async function reachedOf(clickhouse: Clickhouse, topic: Stream["topic"]): Promise<Reached> {
   const [row] = await clickhouse.query<{ newest: string; quiet: string }>(
