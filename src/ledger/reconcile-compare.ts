@@ -36,9 +36,11 @@ export type Stream = {
 export type Reached = { newestMs: number; quietMs: number };
 
 export type Difference = {
-  /** Lost on the way, and ClickHouse has passed them, or had ten minutes. */
+  /** Lost on the way: ClickHouse has newer ones. */
   missing: EventRow[];
-  /** To be sent again: those, and lost ones that nothing newer has passed yet. */
+  /** Nothing newer has passed them, but ClickHouse has been quiet and they are TAIL_MS old. */
+  tail: EventRow[];
+  /** To be sent again: those of both, and younger ones of a tail. */
   resend: EventRow[];
   different: EventRow[];
   extra: EventRow[];
@@ -52,7 +54,6 @@ const ROWS_AT_ONCE = 100_000;
 const ROWS_MAX = 1_000_000;
 /** Seconds in one statement: their list stays under ClickHouse's 256 KiB. */
 const SECONDS_AT_ONCE = 10_000;
-/** A tail that nothing newer follows is lost when ClickHouse has been quiet and this old. */
 const TAIL_MS = 600_000;
 const NOW_ROWS = 500;
 
@@ -109,7 +110,8 @@ export async function differencesOf(
   days: readonly string[],
   reached: Reached,
 ): Promise<Difference> {
-  const found: Difference = { missing: [], resend: [], different: [], extra: [], pending: 0, unread: 0 };
+  const none = { missing: [], tail: [], resend: [], different: [], extra: [] };
+  const found: Difference = { ...none, pending: 0, unread: 0 };
   let rowsLeft = ROWS_MAX;
   for (const day of days) {
     const seconds = await secondsThatDiffer(stream, day);
@@ -173,23 +175,23 @@ function compareRows(
       found.extra.push(their);
     } else if (row.atMs < books.cutoffMs) {
       const fate = fateOf(row, books, reached);
-      if (fate === "pending") found.pending++;
-      else found.resend.push(row);
+      if (fate !== "pending") found.resend.push(row);
       if (fate === "lost") found.missing.push(row);
-      else if (fate === "tail") found.pending++;
+      else if (fate === "tail" && row.atMs < books.nowMs - TAIL_MS) found.tail.push(row);
+      else found.pending++;
     }
   }
   found.extra.push(...others.values());
 }
 
 /**
- * `tail`: not in the outbox, and ClickHouse is quiet without having come this far: sent again, not yet told.
+ * `tail`: not in the outbox, and ClickHouse is quiet without having come this far.
  */
 function fateOf(row: EventRow, books: Books, { newestMs, quietMs }: Reached): "pending" | "tail" | "lost" {
   if (row.atMs >= books.outboxFromMs) return "pending";
   if (row.atMs <= newestMs - PENDING_MS) return "lost";
   if (quietMs < PENDING_MS) return "pending"; // it is catching up
-  return row.atMs < books.nowMs - TAIL_MS ? "lost" : "tail";
+  return "tail";
 }
 
 /** Those that MySQL doesn't have like this now either. */

@@ -5,6 +5,7 @@
 
 import type { LedgerOp } from "../core/record.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
+import { sleep } from "../platform/retry.ts";
 import { type Books, type DaySum, dayOf } from "./reconcile-books.ts";
 import {
   daysThatDiffer,
@@ -43,11 +44,20 @@ const ENTRY_DAYS = 28;
 /** Days that MySQL keeps messages (docs/ARCHITECTURE.md, "Partitions"). */
 const STATUS_DAYS = 90;
 
-/** `hidden`: ops whose entries nobody is told of. */
+export type EventsOptions = {
+  /** Ops whose entries nobody is told of. */
+  hidden?: readonly LedgerOp[];
+  /**
+   * How long a tail is watched before it is called lost: a broker that comes back after an outage hands it on
+   * within this. 0: it stays pending.
+   */
+  confirmMs?: number;
+};
+
 export async function checkEvents(
   deps: StreamDeps,
   books: Books,
-  { hidden = [] }: { hidden?: readonly LedgerOp[] } = {},
+  { hidden = [], confirmMs = 0 }: EventsOptions = {},
 ): Promise<EventsCheck> {
   const todayMs = Math.floor(books.nowMs / DAY_MS) * DAY_MS;
   const firstDay = dayOf(todayMs - ENTRY_DAYS * DAY_MS);
@@ -59,6 +69,7 @@ export async function checkEvents(
       entriesStream(deps, books),
       books,
       daysThatDiffer(books.entryDays.filter(recent), entryDays.filter(recent)),
+      confirmMs,
     ),
     hidden,
   );
@@ -72,6 +83,7 @@ export async function checkEvents(
       books.statusDays.filter(({ day }) => day >= firstStatusDay),
       statusDays,
     ),
+    confirmMs,
   );
   return {
     drifts: [
@@ -116,9 +128,16 @@ async function compare(
   stream: Stream,
   books: Books,
   { days, young }: { days: string[]; young: number },
+  confirmMs: number,
 ): Promise<Difference> {
-  const found = await differencesOf(stream, books, days, await reachedOf(clickhouse, stream.topic));
+  const reached = await reachedOf(clickhouse, stream.topic);
+  const found = await differencesOf(stream, books, days, reached);
   found.pending += young;
+  if (found.tail.length === 0) return found;
+  await sleep(confirmMs);
+  const later = confirmMs === 0 ? reached : await reachedOf(clickhouse, stream.topic);
+  if (confirmMs > 0 && later.quietMs >= reached.quietMs) found.missing.push(...found.tail);
+  else found.pending += found.tail.length;
   return found;
 }
 

@@ -37,6 +37,8 @@ export type ReconcileOptions = {
   /** Send events again that ClickHouse lacks. */
   resend?: boolean;
   maxMs?: number;
+  /** As in EventsOptions. */
+  confirmMs?: number;
   /** Ends the snapshot, and with it the check. */
   signal?: AbortSignal;
 };
@@ -56,6 +58,8 @@ const DRIFTS_MAX = 1_000;
 const SNAPSHOT_MAX_MS = 10 * 60_000;
 // Partition DDL holds the lock for a second or so, other snapshots for as long as they run.
 const LOCK_WAIT_S = 60;
+// librdkafka inside ClickHouse asks for a broker that was away every 10 s, then flushes within one.
+const CONFIRM_MS = 12_000;
 const QUERY_TIMEOUT = 3024;
 
 /** The snapshot lived as long as it may. */
@@ -84,7 +88,7 @@ export async function reconcile(
     const { books, drifts, events } = await inSnapshot(
       deps.pool,
       { maxMs, waitS: LOCK_WAIT_S, ...(signal && { signal }) },
-      (conn) => readAll(deps, conn, scope, options.settled === true),
+      (conn) => readAll(deps, conn, scope, options),
     );
     if (customerId !== undefined && books.customers.size === 0)
       return { kind: "could_not_check", reason: `there is no customer ${customerId}` };
@@ -148,11 +152,11 @@ async function readAll(
   deps: ReconcileDeps,
   conn: Connection,
   scope: Scope,
-  settled: boolean,
+  { settled = false, confirmMs = CONFIRM_MS }: ReconcileOptions,
 ): Promise<{ books: Books; drifts: Drift[]; events: EventsCheck }> {
   const books = await readBooks(conn, scope, { allOld: settled });
   const drifts = await checkBooks(conn, books);
-  const events = await checkEvents({ ...deps, conn }, books);
+  const events = await checkEvents({ ...deps, conn }, books, { confirmMs });
   return { books, drifts: [...drifts, ...events.drifts], events };
 }
 

@@ -7,6 +7,7 @@ import { reconcile } from "../../src/ledger/reconcile.ts";
 import type { Invariant, ReconcileResult } from "../../src/ledger/reconcile-result.ts";
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { sleep } from "../../src/platform/retry.ts";
 import {
   createTestClickhouse,
   insertLedgerEvents,
@@ -146,7 +147,7 @@ describe("reconcile, MySQL with ClickHouse", () => {
 });
 
 describe("reconcile --resend", () => {
-  const sentAgain = () => reconcile({ pool, clickhouse }, { resend: true });
+  const sentAgain = () => reconcile({ pool, clickhouse }, { resend: true, confirmMs: 100 });
 
   test("writes what is lost to the outbox with the same ids; when that arrives, all is clean", async () => {
     await delivered({ old: true, except: ids[0] as string, exceptStatus: ids[1] as string });
@@ -172,7 +173,18 @@ describe("reconcile --resend", () => {
   test("sends the very last events again too, which nothing newer has passed", async () => {
     await ageAll(pool);
     await pool.query("DELETE FROM outbox WHERE lane='events'");
-    expect(await sentAgain()).toMatchObject({ resent: 10 });
+    const result = await sentAgain();
+    expect(result).toMatchObject({ resent: 10 });
+    expect(invariantsOf(result)).toEqual(["clickhouse_has_entry", "clickhouse_has_status"]);
+  });
+
+  test("a tail that ClickHouse takes up while it is watched is on its way", async () => {
+    await ageAll(pool);
+    await pool.query("DELETE FROM outbox WHERE lane='events'");
+    const watched = reconcile({ pool, clickhouse }, { confirmMs: 1_500 });
+    await sleep(700);
+    await delivered();
+    expect(await watched).toMatchObject({ kind: "clean", pending: { entries: 7, statuses: 0 } });
   });
 
   test("sends nothing again that is young, or that waits in the outbox", async () => {
