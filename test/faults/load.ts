@@ -12,7 +12,14 @@ import type { ClientLine, Lines } from "./evidence.ts";
 
 /** `thin`: has little money, and is given a little more now and then. */
 export type LoadCustomer = { customer: string; apiKey: string; kind: "rich" | "strict" | "thin" };
-export type LoadOptions = { ratePerS: number; seed: number; keys: boolean; host: string };
+export type LoadOptions = {
+  ratePerS: number;
+  seed: number;
+  keys: boolean;
+  host: string;
+  /** All waits before trying again are multiplied by it; 1, but for tests of this file. */
+  waits: number;
+};
 export type LoadCounts = {
   sent: number;
   accepted: number;
@@ -46,6 +53,8 @@ const TWO_PARTS = "A message of more than one part: ".padEnd(200, "0123456789");
 const TOPUP_EVERY_MS = 2_000;
 const OPENING = { rich: 1_000_000_000, strict: 100_000_000, thin: 20_000 } as const;
 const TOPUP = { rich: 1_000, strict: 1_000, thin: 6_000 } as const;
+const REPLAY_WITHIN_MS = 8_000;
+const againMs = (attempt: number): number => Math.min(3_000, 150 * 2 ** attempt);
 // Tried again after any of these; anything else is a certain answer.
 const AGAIN = new Set([0, 409, 429, 503]);
 
@@ -53,13 +62,15 @@ export async function startLoad(
   client: Client,
   log: Lines<ClientLine>,
   customers: readonly LoadCustomer[],
-  { ratePerS, seed, keys, host }: LoadOptions,
+  { ratePerS, seed, keys, host, waits }: LoadOptions,
 ): Promise<Load> {
   const random = randomFrom(seed);
+  // Top-ups come by the clock, between messages: they must not shift what those draw.
+  const topupRandom = randomFrom(seed + 1);
   const rich = customers.filter((c) => c.kind === "rich");
   const strict = customers.filter((c) => c.kind === "strict");
   const thin = customers.filter((c) => c.kind === "thin");
-  const one = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+  const one = <T>(list: readonly T[], draw = random): T => list[Math.floor(draw() * list.length)] as T;
   const counts: LoadCounts = {
     sent: 0,
     accepted: 0,
@@ -127,14 +138,14 @@ export async function startLoad(
     let status = await ask();
     count(status);
     for (let attempt = 1; key !== null && AGAIN.has(status) && !giveUp; attempt++) {
-      await sleep(Math.min(3_000, 150 * 2 ** attempt) * (0.5 + again));
+      await sleep(waits * againMs(attempt) * (0.5 + again));
       if (giveUp) break;
       counts.retries++;
       status = await ask();
       if (status === 202) counts.accepted++;
     }
     if (status !== 202 || !replays) return;
-    await sleep(8_000 * again);
+    await sleep(waits * REPLAY_WITHIN_MS * again);
     counts.replays++;
     await ask();
   };
@@ -146,7 +157,7 @@ export async function startLoad(
 
   const topUp = async ({ customer, apiKey }: LoadCustomer, request: string, amount: number) => {
     const body = JSON.stringify({ amount, request_id: request });
-    const bytes = post("/v1/wallet/topup", apiKey, keys && random() < 0.5 ? request : null, body);
+    const bytes = post("/v1/wallet/topup", apiKey, keys && topupRandom() < 0.5 ? request : null, body);
     for (let attempt = 0; !giveUp; attempt++) {
       const line = { what: "topup", at: 0, request, customer, amount } as const;
       const answer = await client.request(bytes, () => log.add({ ...line, at: Date.now() }));
@@ -155,7 +166,7 @@ export async function startLoad(
       const replayed = isReplay(answer);
       log.add({ what: "topup-answer", at: Date.now(), request, customer, status, idempotent, replayed });
       if (!AGAIN.has(status)) return;
-      await sleep(Math.min(3_000, 150 * 2 ** attempt));
+      await sleep(waits * againMs(attempt));
     }
   };
 
@@ -176,7 +187,7 @@ export async function startLoad(
   const topups = setInterval(() => {
     for (const from of [rich, strict, thin]) {
       if (from.length === 0) continue;
-      const customer = one(from);
+      const customer = one(from, topupRandom);
       follow(topUp(customer, `t${counts.topups++}`, TOPUP[customer.kind]));
     }
   }, TOPUP_EVERY_MS);

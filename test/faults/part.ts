@@ -95,7 +95,11 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     const log = openLines<ClientLine>(folder, files.client);
     const snapshotLines = openLines<Snapshot>(folder, files.snapshots);
     const customers = await makeCustomers(pool);
-    const load = await startLoad(client, log, customers, { ...options, host: stack.config.apiHost });
+    const load = await startLoad(client, log, customers, {
+      ...options,
+      host: stack.config.apiHost,
+      waits: 1,
+    });
     const snapshots = startSnapshots(pool, snapshotLines);
     const loadAt = performance.now();
     const { done, notDone } = await doPlan(stack, pool, load, options);

@@ -1,0 +1,146 @@
+// The client of the fault suite keeps its own promises, or the checker would judge it instead of the gateway:
+// what has no key is sent once, what has one is tried again with the same bytes, and the log has it all.
+
+import { expect, test } from "bun:test";
+import { createServer, type Socket } from "node:net";
+import { sleep } from "../../src/platform/retry.ts";
+import { type Client, createClient } from "./client.ts";
+import { type ClientLine, readClient } from "./evidence.ts";
+import { type LoadOptions, startLoad } from "./load.ts";
+
+type Handler = (path: string, key: string | undefined, nth: number, body: string) => number;
+
+/** A client without a network: `handle` gives a status, 0 for no answer. */
+function fakeClient(handle: Handler): { client: Client; sent: Map<string, string[]> } {
+  const sent = new Map<string, string[]>();
+  const client: Client = {
+    async request(bytes, onSent) {
+      onSent();
+      const text = bytes.toString();
+      const [head = "", body = ""] = text.split("\r\n\r\n");
+      const path = head.split(" ")[1] ?? "";
+      const key = /^idempotency-key: (.*)$/im.exec(head)?.[1];
+      const { reference, request_id } = JSON.parse(body) as { reference?: string; request_id?: string };
+      const name = reference ?? `${request_id} ${/^x-api-key: (.*)$/im.exec(head)?.[1]}`;
+      const before = sent.get(name) ?? [];
+      sent.set(name, [...before, text]);
+      await sleep(1);
+      const status = handle(path, key, before.length, body);
+      if (status === 0) return null;
+      const answer = path.endsWith("topup")
+        ? { idempotent: before.length > 0 }
+        : { id: `id of ${name}`, cost: 500 };
+      return {
+        status,
+        headers: new Map(),
+        body: JSON.stringify(status < 300 ? answer : { code: "unavailable" }),
+      };
+    },
+    waiting: () => 0,
+    close: () => undefined,
+  };
+  return { client, sent };
+}
+
+const customers = [
+  { customer: "1", apiKey: "one", kind: "rich" },
+  { customer: "2", apiKey: "two", kind: "strict" },
+  { customer: "3", apiKey: "three", kind: "thin" },
+] as const;
+const options = (changed: Partial<LoadOptions> = {}): LoadOptions => ({
+  ratePerS: 400,
+  seed: 1,
+  keys: true,
+  host: "x",
+  waits: 0.05,
+  ...changed,
+});
+
+async function runLoad(handle: Handler, changed: Partial<LoadOptions> = {}) {
+  const lines: ClientLine[] = [];
+  const { client, sent } = fakeClient(handle);
+  const log = { add: (line: ClientLine) => void lines.push(line), close: () => undefined };
+  const load = await startLoad(client, log, customers, options(changed));
+  await sleep(400);
+  await load.stop(10_000);
+  return { lines, sent, counts: load.counts, ...readClient(lines) };
+}
+
+test("a request without a key is sent once, whatever was answered", async () => {
+  const { requests, sent } = await runLoad((path, key) => (path.endsWith("topup") || key ? 202 : 0));
+  const keyless = requests.filter((r) => r.key === null);
+  expect(keyless.length).toBeGreaterThan(20);
+  for (const { n, tries } of keyless) {
+    expect(tries.map((t) => t.status)).toEqual([0]);
+    expect(sent.get(`r${n}`)).toHaveLength(1);
+  }
+});
+
+test("a request with a key is tried again with the same bytes until it is answered for certain", async () => {
+  const answers = [0, 503, 409, 202];
+  const { requests, sent } = await runLoad((path, key, nth) =>
+    path.endsWith("topup") ? 200 : key === undefined ? 202 : (answers[nth] ?? 202),
+  );
+  const keyed = requests.filter((r) => r.key !== null);
+  expect(keyed.length).toBeGreaterThan(20);
+  for (const { n, tries } of keyed) {
+    expect(tries.map((t) => t.status).slice(0, 4)).toEqual(answers);
+    expect(new Set(sent.get(`r${n}`)).size).toBe(1);
+  }
+});
+
+test("a refusal is certain: nobody tries again", async () => {
+  const { requests } = await runLoad((path) => (path.endsWith("topup") ? 200 : 402));
+  for (const { tries } of requests) expect(tries.map((t) => t.status)).toEqual([402]);
+});
+
+test("without keys no request has one", async () => {
+  const { requests } = await runLoad((path) => (path.endsWith("topup") ? 200 : 202), { keys: false });
+  expect(requests.length).toBeGreaterThan(50);
+  expect(requests.every((r) => r.key === null)).toBe(true);
+});
+
+test("a top-up is tried again under its request_id, and all customers get an opening one", async () => {
+  const { topupRequests } = await runLoad((path, _key, nth) =>
+    path.endsWith("topup") ? (nth === 0 ? 503 : 200) : 202,
+  );
+  const opening = topupRequests.filter((t) => t.request === "opening");
+  expect(opening.map((t) => t.customer).toSorted()).toEqual(["1", "2", "3"]);
+  for (const { tries } of opening) expect(tries.map((t) => t.status)).toEqual([503, 200]);
+});
+
+test("the same seed asks for the same messages", async () => {
+  const bodies = async () => {
+    const { sent } = await runLoad((path) => (path.endsWith("topup") ? 200 : 202));
+    return [...sent].filter(([name]) => /^r\d+$/.test(name)).slice(0, 50);
+  };
+  expect(await bodies()).toEqual(await bodies());
+});
+
+test("a lost connection is no answer, and nothing is sent twice; the next request has a new one", async () => {
+  const received: string[] = [];
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => undefined);
+    socket.on("data", (chunk: Buffer) => {
+      received.push(chunk.toString());
+      if (received.length === 1) socket.resetAndDestroy();
+      else if (received.length > 2) socket.write("HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok");
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  const client = createClient({ host: "127.0.0.1", port, connections: 1, answerMaxMs: 200 });
+  try {
+    const ask = (text: string) => client.request(Buffer.from(text), () => undefined);
+    const [reset, late, answered] = await Promise.all([ask("first"), ask("second"), ask("third")]);
+    expect([reset, late]).toEqual([null, null]);
+    expect(answered).toMatchObject({ status: 202, body: "ok" });
+    expect(received).toEqual(["first", "second", "third"]);
+    expect(sockets).toHaveLength(3);
+  } finally {
+    client.close();
+    server.close();
+  }
+});
