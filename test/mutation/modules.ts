@@ -11,6 +11,10 @@ export const MODULES: readonly Module[] = [
   { file: "src/ledger/posting.ts", tests: ["src/ledger/posting.test.ts"] },
   { file: "src/ledger/settle-plan.ts", tests: ["src/ledger/settle-plan.test.ts"] },
   { file: "src/ledger/sql-text.ts", tests: ["src/ledger/sql-text.test.ts"] },
+  {
+    file: "src/ingest/group-commit.ts",
+    tests: ["src/ingest/group-commit.test.ts", "src/ingest/group-commit-queue.test.ts"],
+  },
   { file: "src/ingest/lease-table.ts", tests: ["src/ingest/lease-table.test.ts"] },
   { file: "src/relay/proof.ts", tests: ["src/relay/proof.test.ts"] },
   { file: "src/sender/offsets.ts", tests: ["src/sender/offsets.test.ts"] },

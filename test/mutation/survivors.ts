@@ -11,6 +11,12 @@ export type Explained = {
   why: string;
 };
 
+const LOGGED = "only the log: what a line says and carries is no promise";
+const GROUP_COMMIT = "src/ingest/group-commit.ts";
+const TWICE = "equal: wake() and take() both look, and nothing can start between them";
+const NEVER_EMPTY = "equal: a turn is only asked for while something is queued, and nothing else takes it";
+const SLICED = "equal: a copy of the same rows; the condition saves copying";
+
 export const EXPLAINED: readonly Explained[] = [
   {
     file: "src/core/money.ts",
@@ -72,5 +78,149 @@ export const EXPLAINED: readonly Explained[] = [
     from: "next >= 0",
     to: "next > 0",
     why: "equal: what is stored is the offset after a record, so at least 1",
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (share === 0) shares.delete",
+    from: "share === 0",
+    to: "false",
+    why: "equal but for memory: a customer without messages keeps an entry of 0",
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (scheduled || running >= connections) return;",
+    from: "running >= connections",
+    to: "false",
+    why: TWICE,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (scheduled || running >= connections) return;",
+    from: "running >= connections",
+    to: "running > connections",
+    why: TWICE,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (running < connections && queue.length > 0)",
+    from: "running < connections && queue.length > 0",
+    to: "true",
+    why: TWICE,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (running < connections && queue.length > 0)",
+    from: "running < connections && queue.length > 0",
+    to: "running < connections || queue.length > 0",
+    why: TWICE,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (running < connections && queue.length > 0)",
+    from: "running < connections",
+    to: "true",
+    why: TWICE,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (running < connections && queue.length > 0)",
+    from: "running < connections",
+    to: "running <= connections",
+    why: TWICE,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (running < connections && queue.length > 0)",
+    from: "queue.length > 0",
+    to: "true",
+    why: NEVER_EMPTY,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (running < connections && queue.length > 0)",
+    from: "queue.length > 0",
+    to: "queue.length >= 0",
+    why: NEVER_EMPTY,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "const items = queue.length <= COMMIT_ROWS_MAX",
+    from: "queue.length <= COMMIT_ROWS_MAX",
+    to: "false",
+    why: SLICED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "const items = queue.length <= COMMIT_ROWS_MAX",
+    from: "queue.length <= COMMIT_ROWS_MAX",
+    to: "queue.length < COMMIT_ROWS_MAX",
+    why: SLICED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "queue = items === queue",
+    from: "items === queue",
+    to: "false",
+    why: SLICED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (!canRetry || timers.monotonicMs() >= untilMs)",
+    from: "timers.monotonicMs() >= untilMs",
+    to: "timers.monotonicMs() > untilMs",
+    why: "equal but for one instant of a clock that is never exact",
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "log.warn({ err, attempt, in_doubt",
+    from: "{ err, attempt, in_doubt: inDoubt, rows: items.length }",
+    to: "{}",
+    why: LOGGED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "log.warn({ err, attempt, in_doubt",
+    from: '"commit failed; trying again"',
+    to: '""',
+    why: LOGGED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: 'log.error({ err: cause, rows: items.length }, "commit given up',
+    from: "{ err: cause, rows: items.length }",
+    to: "{}",
+    why: LOGGED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: 'log.error({ err: cause, rows: items.length }, "commit given up',
+    from: '"commit given up; nothing was stored"',
+    to: '""',
+    why: LOGGED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "{ err: cause, rows: items.length },",
+    from: "{ err: cause, rows: items.length }",
+    to: "{}",
+    why: LOGGED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: '"outcome of a commit is unknown;',
+    to: '""',
+    why: LOGGED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "{ leases: error.lost.length, rows: out.length },",
+    to: "{}",
+    why: LOGGED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: '"leases were taken back;',
+    to: '""',
+    why: LOGGED,
   },
 ];

@@ -1,0 +1,373 @@
+// The queue under a clock of its own: what goes into which commit and when, how long it tries, and that every
+// unit of credit is committed, given back, or dropped with its lease.
+
+import { describe, expect, test } from "bun:test";
+import {
+  COMMIT_ROWS_MAX,
+  COMMIT_WAIT_MAX_MS,
+  QUEUE_CUSTOMER_ROWS_MAX,
+  QUEUE_ROWS_MAX,
+} from "../core/limits.ts";
+import type { LaneRecord } from "../core/record.ts";
+import { type Batch, CommitInDoubtError, FencedError } from "../ledger/accept.ts";
+import type { KeyClaim } from "../ledger/idempotency.ts";
+import { createLog } from "../platform/log.ts";
+import type { Timers } from "../platform/timers.ts";
+import { createGroupCommit } from "./group-commit.ts";
+import type { LeaseBook } from "./lease-book.ts";
+import type { Lease } from "./lease-table.ts";
+
+const lost = () => Object.assign(new Error("lost"), { code: "PROTOCOL_CONNECTION_LOST", fatal: true });
+const deadlock = () => Object.assign(new Error("deadlock"), { errno: 1213 });
+const inDoubt = () => new CommitInDoubtError("lost at COMMIT");
+const lease = (customerId: number, epoch = 1) => ({ customerId, epoch }) as Lease;
+
+/** Lets everything run that doesn't wait for the clock. */
+const settle = async () => {
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+function fakeClock() {
+  let nowMs = 0;
+  let turns = 0;
+  let due: { atMs: number; run: () => void }[] = [];
+  const after = (ms: number, run: () => void) => void due.push({ atMs: nowMs + ms, run });
+  const timers: Timers = {
+    monotonicMs: () => nowMs,
+    sleep: (ms) => new Promise((resolve) => after(ms, resolve)),
+    soon(run) {
+      turns++;
+      setImmediate(run);
+    },
+    after,
+    every: () => () => undefined,
+    random: () => 0.5,
+  };
+  const advance = async (ms: number) => {
+    for (const endMs = nowMs + ms; ; ) {
+      await settle();
+      const next = Math.min(...due.map(({ atMs }) => atMs));
+      if (next > endMs) return void (nowMs = endMs);
+      nowMs = next;
+      const now = due.filter(({ atMs }) => atMs === next);
+      due = due.filter(({ atMs }) => atMs !== next);
+      for (const { run } of now) run();
+    }
+  };
+  return { timers, advance, waiting: () => due.length, turns: () => turns };
+}
+
+function setUp(connections = 1) {
+  const clock = fakeClock();
+  const open: { batch: Batch; done: (error?: Error) => void }[] = [];
+  const credit = { committed: [] as number[], returned: [] as number[], dropped: [] as Lease[] };
+  const asked: Batch[] = [];
+  let stored: boolean | Error = false;
+  const book: LeaseBook = {
+    reserve: () => {
+      throw new Error("not used here");
+    },
+    committed: ({ cost }) => void credit.committed.push(cost),
+    giveBack: ({ cost }) => void credit.returned.push(cost),
+    drop: (of) => void credit.dropped.push(of),
+    stats: () => ({ leases: 0, available: 0, waiting: 0 }),
+    stop: () => Promise.resolve(),
+  };
+  const store = {
+    accept: (batch: Batch) =>
+      new Promise<void>((resolve, reject) =>
+        open.push({ batch, done: (error) => (error === undefined ? resolve() : reject(error)) }),
+      ),
+    isStored: (batch: Batch) => {
+      asked.push(batch);
+      return stored instanceof Error ? Promise.reject(stored) : Promise.resolve(stored);
+    },
+  };
+  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0 };
+  const deps = { store, book, counts, timers: clock.timers, log: createLog("test", "silent") };
+  const commits = createGroupCommit(deps, { connections, nodeId: "node", now: () => 77 });
+  const told: string[] = [];
+  const causes: unknown[] = [];
+  const send = (id: string, of: Lease = lease(7), cost = 5, key: KeyClaim | null = null) => {
+    commits.admit(of.customerId);
+    const record = { id, customerId: of.customerId, cost } as LaneRecord;
+    void commits.store(record, { lease: of, cost, balanceAfter: 0 }, key).then(
+      () => told.push(`${id} stored`),
+      (error: { code?: string; cause?: unknown }) => {
+        told.push(`${id} ${error.code}`);
+        causes.push(error.cause);
+      },
+    );
+  };
+  const sendMany = (count: number, of?: Lease) => {
+    for (let i = 0; i < count; i++) send(`m${i}`, of);
+  };
+  const answerAll = async (error?: Error) => {
+    for (const { done } of open.splice(0)) done(error);
+    await settle();
+  };
+  const sizes = () => open.map(({ batch }) => batch.records.length);
+  return {
+    ...clock,
+    ...{ open, credit, asked, commits, counts, told, causes, send, sendMany, answerAll, sizes },
+    storedIs: (is: boolean | Error) => void (stored = is),
+  };
+}
+
+describe("a batch", () => {
+  test("holds what one turn brought, with what each lease spends and the keys of those that have one", async () => {
+    const { send, open } = setUp();
+    const key = { customerId: 7, operation: "send", key: "k", owner: "b" } as KeyClaim;
+    const own = lease(7);
+    send("a", own, 5);
+    send("b", lease(9, 3), 6, key);
+    send("c", own, 7);
+    await settle();
+    expect(open.map(({ batch }) => ({ ...batch, records: batch.records.map((r) => r.id) }))).toEqual([
+      {
+        nodeId: "node",
+        nowMs: 77,
+        records: ["a", "b", "c"],
+        spends: [
+          { customerId: 7, epoch: 1, amount: 12 },
+          { customerId: 9, epoch: 3, amount: 6 },
+        ],
+        keys: [key],
+      },
+    ]);
+  });
+
+  test("holds COMMIT_ROWS_MAX messages; what is more is the next batch, in order", async () => {
+    const { sendMany, open, sizes, answerAll, told } = setUp();
+    sendMany(2 * COMMIT_ROWS_MAX + 1);
+    await settle();
+    expect(sizes()).toEqual([COMMIT_ROWS_MAX]);
+    expect(open[0]?.batch.records.at(-1)?.id).toBe(`m${COMMIT_ROWS_MAX - 1}`);
+    await answerAll();
+    expect(sizes()).toEqual([COMMIT_ROWS_MAX]);
+    expect(open[0]?.batch.records[0]?.id).toBe(`m${COMMIT_ROWS_MAX}`);
+    await answerAll();
+    expect(told).toHaveLength(2 * COMMIT_ROWS_MAX);
+  });
+
+  test("of exactly COMMIT_ROWS_MAX is one batch", async () => {
+    const { sendMany, sizes, answerAll, told, commits, counts } = setUp(2);
+    sendMany(COMMIT_ROWS_MAX);
+    await settle();
+    expect(sizes()).toEqual([COMMIT_ROWS_MAX]);
+    await answerAll();
+    expect(told).toHaveLength(COMMIT_ROWS_MAX);
+    expect(commits.admitted()).toBe(0);
+    expect(counts).toEqual({ commits_total: 1, accepted_total: COMMIT_ROWS_MAX, in_doubt_total: 0 });
+  });
+});
+
+describe("commits at once", () => {
+  test("are as many as there are connections, and the next starts when one ends", async () => {
+    const { sendMany, open, answerAll, sizes } = setUp(2);
+    sendMany(4 * COMMIT_ROWS_MAX);
+    await settle();
+    expect(sizes()).toEqual([COMMIT_ROWS_MAX, COMMIT_ROWS_MAX]);
+    open.shift()?.done();
+    await settle();
+    expect(sizes()).toEqual([COMMIT_ROWS_MAX, COMMIT_ROWS_MAX]);
+    await answerAll();
+    expect(sizes()).toEqual([COMMIT_ROWS_MAX]);
+  });
+
+  test("a message that comes while all are busy goes with the next", async () => {
+    const { send, answerAll, sizes, told, waiting } = setUp();
+    send("a");
+    await settle();
+    send("b");
+    send("c");
+    await settle();
+    expect(sizes()).toEqual([1]);
+    await answerAll();
+    expect([sizes(), told, waiting()]).toEqual([[2], ["a stored"], 0]);
+  });
+});
+
+test("an idle queue does nothing: one message costs one turn of the event loop", async () => {
+  const { send, answerAll, turns, waiting } = setUp(2);
+  send("a");
+  await settle();
+  await answerAll();
+  await settle();
+  expect([turns(), waiting()]).toEqual([1, 0]);
+});
+
+test("a batch that all its messages left is not stored", async () => {
+  const { send, open, answerAll, told, credit, causes } = setUp();
+  const gone = lease(7);
+  send("a", gone);
+  send("b", gone);
+  await settle();
+  const fenced = new FencedError(open[0]?.batch.spends ?? []);
+  await answerAll(fenced);
+  expect(open).toEqual([]);
+  expect(told).toEqual(["a unavailable", "b unavailable"]);
+  expect(credit).toEqual({ committed: [], returned: [], dropped: [gone, gone] });
+  expect(causes).toEqual([fenced, fenced]);
+});
+
+describe("gathering", () => {
+  const afterALarge = async () => {
+    const all = setUp();
+    all.sendMany(8);
+    await settle();
+    await all.answerAll();
+    return all;
+  };
+
+  test("alone or after a small commit, a message never waits", async () => {
+    const { sendMany, answerAll, send, sizes } = setUp();
+    sendMany(7);
+    await settle();
+    await answerAll();
+    send("a");
+    await settle();
+    expect(sizes()).toEqual([1]);
+  });
+
+  test("after a larger one it waits for more, step by step; a step without any ends that", async () => {
+    const { send, sizes, advance } = await afterALarge();
+    send("a");
+    await settle();
+    expect(sizes()).toEqual([]);
+    send("b");
+    await advance(1);
+    expect(sizes()).toEqual([]);
+    await advance(1);
+    expect(sizes()).toEqual([2]);
+  });
+
+  test("while messages keep coming it waits 15 ms and no longer", async () => {
+    const { send, sizes, advance } = await afterALarge();
+    send("m0");
+    await settle();
+    for (let ms = 1; ms <= 15; ms++) {
+      send(`m${ms}`);
+      expect([ms, sizes()]).toEqual([ms, []]);
+      await advance(1);
+    }
+    expect(sizes()).toEqual([16]);
+  });
+
+  test("half a batch is enough to start", async () => {
+    const { sendMany, sizes } = await afterALarge();
+    sendMany(COMMIT_ROWS_MAX / 2 - 1);
+    await settle();
+    expect(sizes()).toEqual([]);
+    const next = await afterALarge();
+    next.sendMany(COMMIT_ROWS_MAX / 2);
+    await settle();
+    expect(next.sizes()).toEqual([COMMIT_ROWS_MAX / 2]);
+  });
+});
+
+describe("the bounds of the queue", () => {
+  test("one customer is refused at its share, others are not, and all at the whole", () => {
+    const { commits } = setUp();
+    for (let i = 0; i < QUEUE_CUSTOMER_ROWS_MAX; i++) commits.admit(1);
+    expect(() => commits.admit(1)).toThrow("overloaded");
+    for (let i = QUEUE_CUSTOMER_ROWS_MAX; i < QUEUE_ROWS_MAX; i++) commits.admit(i);
+    expect(commits.admitted()).toBe(QUEUE_ROWS_MAX);
+    expect(() => commits.admit(2)).toThrow("overloaded");
+    commits.leave(1);
+    commits.admit(2);
+    expect(() => commits.admit(3)).toThrow("overloaded");
+  });
+
+  test("who leaves makes room in the customer's share and in the whole", () => {
+    const { commits } = setUp();
+    for (let i = 0; i < QUEUE_CUSTOMER_ROWS_MAX; i++) commits.admit(1);
+    commits.leave(1);
+    commits.leave(1);
+    commits.admit(1);
+    commits.admit(1);
+    expect(() => commits.admit(1)).toThrow("overloaded");
+    for (let i = 0; i < QUEUE_CUSTOMER_ROWS_MAX; i++) commits.leave(1);
+    expect(commits.admitted()).toBe(0);
+    for (let i = 0; i < QUEUE_CUSTOMER_ROWS_MAX; i++) commits.admit(1);
+    expect(() => commits.admit(1)).toThrow("overloaded");
+  });
+
+  test("drained waits until all that was admitted is answered", async () => {
+    const { commits, send, answerAll, advance } = setUp();
+    let isDrained = false;
+    send("a");
+    void commits.drained().then(() => (isDrained = true));
+    await advance(100);
+    expect(isDrained).toBe(false);
+    await answerAll();
+    await advance(5);
+    expect(isDrained).toBe(true);
+  });
+});
+
+describe("when the database fails", () => {
+  test("a deadlock is tried again, and nobody notices", async () => {
+    const { send, answerAll, advance, told, credit, sizes } = setUp();
+    send("a");
+    await settle();
+    await answerAll(deadlock());
+    expect(sizes()).toEqual([]);
+    await advance(10);
+    expect(sizes()).toEqual([1]);
+    await answerAll();
+    expect(told).toEqual(["a stored"]);
+    expect(credit).toEqual({ committed: [5], returned: [], dropped: [] });
+  });
+
+  test("a line lost before COMMIT is tried again for COMMIT_WAIT_MAX_MS, then all get their credit back", async () => {
+    const { send, open, answerAll, advance, told, credit, timers } = setUp();
+    send("a", lease(7), 5);
+    send("b", lease(8), 6);
+    await settle();
+    let tries = 0;
+    while (told.length === 0 && timers.monotonicMs() < 2 * COMMIT_WAIT_MAX_MS) {
+      if (open.length > 0) tries++;
+      await answerAll(lost());
+      if (told.length === 0) await advance(100);
+    }
+    expect(told).toEqual(["a unavailable", "b unavailable"]);
+    expect(timers.monotonicMs()).toBeGreaterThanOrEqual(COMMIT_WAIT_MAX_MS);
+    expect(timers.monotonicMs()).toBeLessThan(COMMIT_WAIT_MAX_MS + 1_000);
+    // From 10 ms on, doubling up to half a second.
+    expect(tries).toBeGreaterThan(15);
+    expect(tries).toBeLessThan(60);
+    expect(credit).toEqual({ committed: [], returned: [5, 6], dropped: [] });
+  });
+
+  test("an error that trying again can't help gives the credit back at once", async () => {
+    const { send, answerAll, told, credit, counts, causes, waiting } = setUp();
+    send("a", lease(7), 5);
+    await settle();
+    const error = new Error("no such table");
+    await answerAll(error);
+    expect([told, causes]).toEqual([["a unavailable"], [error]]);
+    expect(credit).toEqual({ committed: [], returned: [5], dropped: [] });
+    expect([counts.commits_total, counts.accepted_total, waiting()]).toEqual([0, 0, 0]);
+  });
+
+  test("an outcome that stays unknown drops each lease once and gives nothing back", async () => {
+    const { send, answerAll, advance, told, credit, asked, causes, storedIs, counts } = setUp();
+    const [one, other] = [lease(7), lease(8)];
+    const away = lost();
+    storedIs(away);
+    send("a", one, 5);
+    send("b", one, 6);
+    send("c", other, 7);
+    await settle();
+    await answerAll(inDoubt());
+    await advance(COMMIT_WAIT_MAX_MS - 500);
+    expect(told).toEqual([]);
+    await advance(1_500);
+    expect(told).toEqual(["a outcome_unknown", "b outcome_unknown", "c outcome_unknown"]);
+    expect(credit).toEqual({ committed: [], returned: [], dropped: [one, other] });
+    expect(causes).toEqual([away, away, away]);
+    expect(asked.length).toBeGreaterThan(15);
+    expect(counts).toEqual({ commits_total: 0, accepted_total: 0, in_doubt_total: 1 });
+  });
+});
