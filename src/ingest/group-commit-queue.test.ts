@@ -109,7 +109,17 @@ function setUp(connections = 1) {
   const sizes = () => open.map(({ batch }) => batch.records.length);
   return {
     ...clock,
-    ...{ open, credit, asked, commits, counts, told, causes, send, sendMany, answerAll, sizes },
+    open,
+    credit,
+    asked,
+    commits,
+    counts,
+    told,
+    causes,
+    send,
+    sendMany,
+    answerAll,
+    sizes,
     storedIs: (is: boolean | Error) => void (stored = is),
   };
 }
