@@ -135,6 +135,13 @@ export const MESSAGE_ATTEMPTS_MAX = 5;
 /** The longest a message waits for its next attempt, by its outbox row's run_at. */
 export const RETRY_DELAY_MAX_MS = 60_000;
 
+/**
+ * A transaction that holds locks and hears nothing from its process for this long is ended. Longer than the
+ * relay holds its rows while Kafka takes a record or gives it up (8 s); short enough that a living sender
+ * that waits for those locks still settles within its own claims.
+ */
+export const IDLE_TRANSACTION_MAX_MS = 12_000;
+
 /** `unknown` at its limit becomes `failed` and is refunded. */
 export const UNKNOWN_TTL_MS = 24 * 3_600_000;
 
@@ -186,5 +193,6 @@ assert(
   MESSAGE_ATTEMPTS_MAX * CLAIM_TTL_MS < POLL_INTERVAL_MIN_MS && POLL_INTERVAL_MIN_MS < POLL_INTERVAL_MAX_MS,
   "retries never cost a sender its partitions",
 );
+assert(2 * IDLE_TRANSACTION_MAX_MS < CLAIM_TTL_MS, "a claim outlives the locks of a sleeping process");
 assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");
 assert(SUBMIT_TIMEOUT_MS * 2 < DRAIN_MS, "a submit under way can be settled while draining");

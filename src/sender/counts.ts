@@ -14,6 +14,7 @@ const DOCS = {
   unknown_total: "messages whose answer was lost",
   late_total: "outcomes that came after their claim had expired",
   reaped_total: "messages whose claim expired",
+  idle_ended_total: "transactions of processes that sleep, ended to free their locks",
 } as const;
 export type Counts = Record<keyof typeof DOCS, number>;
 

@@ -1,9 +1,10 @@
-// Ends claims that expired, those of senders that died included: every sender does it, for both lanes, and
-// SKIP LOCKED keeps them apart. Leaves what expiry means to the ledger. Bound: REAP_AT_ONCE_MAX claims a
-// round.
+// Ends claims that expired, those of senders that died included, and transactions that a sleeping process left
+// open: every sender does it, for both lanes, and SKIP LOCKED keeps them apart. Leaves what expiry means to
+// the ledger. Bound: REAP_AT_ONCE_MAX claims a round.
 
 import assert from "node:assert/strict";
 import { CLAIM_TTL_MS } from "../core/limits.ts";
+import { endIdleTransactions } from "../ledger/idle-transactions.ts";
 import { reapClaim, type SettleDeps } from "../ledger/settle.ts";
 import type { Log } from "../platform/log.ts";
 import { sleep } from "../platform/retry.ts";
@@ -14,12 +15,14 @@ export type ReaperDeps = SettleDeps & { log: Log; counts: Counts; now: () => num
 const EVERY_MS = 1_000;
 const STOP_CHECK_MS = 100;
 const REAP_AT_ONCE_MAX = 20;
+const IDLE_EVERY_ROUNDS = 3;
 assert(EVERY_MS * 10 < CLAIM_TTL_MS, "an expired claim is found soon after");
 
 /** Runs until `isStopping`. */
 export async function reapClaims(deps: ReaperDeps, isStopping: () => boolean): Promise<void> {
-  while (!isStopping()) {
+  for (let round = 0; !isStopping(); round++) {
     try {
+      if (round % IDLE_EVERY_ROUNDS === 0) await endIdle(deps);
       for (let n = 0; n < REAP_AT_ONCE_MAX && !isStopping(); n++) {
         if (!(await reapOne(deps))) break;
       }
@@ -39,4 +42,10 @@ async function reapOne({ pool, id, now, log, counts }: ReaperDeps): Promise<bool
   if (changes.length > 0)
     log.warn({ to: changes[0]?.to, ids: changes.map((c) => c.record.id) }, "a claim expired");
   return true;
+}
+
+async function endIdle({ pool, log, counts }: ReaperDeps): Promise<void> {
+  const ended = await endIdleTransactions(pool);
+  counts.idle_ended_total += ended;
+  if (ended > 0) log.warn({ ended }, "transactions of a process that sleeps were ended");
 }

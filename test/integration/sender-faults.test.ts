@@ -147,10 +147,11 @@ test("a sender that sleeps longer than its session and its claims: another goes 
   }, "both send");
   const late = await sender.count("sluice_sender_late_total");
   for (let held = 0; held === 0; ) {
-    await accept(1_500, 50);
+    await accept(1_500);
     await until(async () => (await sender.count("sluice_sender_unsettled")) > 0, "it holds some");
     process.kill(sender.pid, "SIGSTOP");
-    await sleep(3_000); // the other one settles what it holds itself
+    await sleep(1_000);
+    await until(async () => (await second.count("sluice_sender_unsettled")) === 0, "the other one is done");
     held = await countOf("'sending'");
     if (held === 0) process.kill(sender.pid, "SIGCONT");
   }
