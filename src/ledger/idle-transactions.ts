@@ -1,5 +1,6 @@
-// Ends transactions whose process went to sleep in the middle: one that is stopped, or whose machine is, would
-// hold its rows' locks for as long as it sleeps, and with them every wallet and claim it was about to settle.
+// Ends transactions whose process went to sleep in the middle: one that is stopped, or whose machine is,
+// would hold its rows' locks for as long as it sleeps, and with them every wallet and claim it was about to
+// settle.
 // MySQL has no time limit of its own for that. The sleeper finds its connection gone and looks up what became
 // of its work, as after any lost connection.
 // Invariant: only this user's transactions on this database, that hold locks and wait for no statement.
