@@ -1,31 +1,43 @@
 // What a proof of the books costs: one customer with a million messages (settled, over 20 days, with all of
 // their events in ClickHouse), made directly in SQL; then `reconcile` of this customer and of everybody.
 //
-//   bun bench/reconcile.ts [--messages 1000000] [--json]
+//   bun bench/reconcile.ts [--messages 1000000] [--beside 0] [--json]
+//
+// `--beside` seconds: also how fast one writer accepts, claims and settles messages in that time, alone and
+// then while the books are checked again and again, and how long InnoDB's list of versions to purge gets.
 //
 // On engines that run (make up). Databases of its own, whose names hold `test`, are dropped at the end.
 
 import { parseArgs } from "node:util";
-import { ulidBound } from "../src/core/id.ts";
+import { createIdFactory, ulidBound } from "../src/core/id.ts";
+import { COMMIT_ROWS_MAX } from "../src/core/limits.ts";
+import { claimMessages } from "../src/ledger/claim.ts";
+import { settleClaim } from "../src/ledger/settle.ts";
 import { reconcile } from "../src/ledger/reconcile.ts";
 import { customerReconcile } from "../src/ledger/reconcile-customer.ts";
 import type { ReconcileResult } from "../src/ledger/reconcile-result.ts";
 import { createClickhouse } from "../src/platform/clickhouse.ts";
 import { createPool, type Pool } from "../src/platform/mysql.ts";
+import { sleep } from "../src/platform/retry.ts";
 import { createTestClickhouse } from "../test/support/clickhouse.ts";
 import { createTestDatabase } from "../test/support/database.ts";
-import { insertCustomer } from "../test/support/messages.ts";
+import { acceptMessages, insertCustomer, laneRecord } from "../test/support/messages.ts";
 
 const { values: args } = parseArgs({
-  options: { messages: { type: "string", default: "1000000" }, json: { type: "boolean", default: false } },
+  options: {
+    messages: { type: "string", default: "1000000" },
+    beside: { type: "string", default: "0" },
+    json: { type: "boolean", default: false },
+  },
 });
 const GROUPS = 1_000;
 const COST = 500;
 const DAYS = 20;
+const id = createIdFactory({ now: Date.now });
 const messages = Math.ceil(Number(args.messages) / GROUPS) * GROUPS;
 
 const [database, events] = await Promise.all([createTestDatabase(), createTestClickhouse()]);
-const pool = createPool(database.config, { connections: 4, multipleStatements: true });
+const pool = createPool(database.config, { connections: 8, multipleStatements: true });
 const clickhouse = createClickhouse(events.config, { timeoutMs: 120_000 });
 try {
   const customerId = await insertCustomer(pool, messages * COST);
@@ -36,6 +48,12 @@ try {
     await timed("everybody", () => reconcile({ pool, clickhouse })),
     await timed("GET /v1/wallet/reconcile", () => customerReconcile({ pool, clickhouse }, customerId)),
   ];
+  const seconds = Number(args.beside);
+  if (seconds > 0) {
+    results.push(await writing("writer alone", seconds, async () => sleep(100)));
+    const check = async () => void (await reconcile({ pool, clickhouse }));
+    results.push(await writing("writer beside reconcile", seconds, check));
+  }
   if (args.json) console.log(JSON.stringify({ messages, results }));
 } finally {
   await Promise.all([pool.end(), clickhouse.close()]);
@@ -50,6 +68,54 @@ async function timed(what: string, run: () => Promise<ReconcileResult | object>)
   if (!args.json) console.log(`${what}: ${messages} messages, ${ms} ms, ${state}`);
   if (state !== "clean" && state !== "ok true") console.log(JSON.stringify(result).slice(0, 2_000));
   return { what, ms, state };
+}
+
+/** A writer's messages a second while `beside` runs again and again. */
+async function writing(what: string, seconds: number, beside: () => Promise<void>): Promise<object> {
+  const customerId = await insertCustomer(pool, 1_000_000_000);
+  const endMs = performance.now() + seconds * 1_000;
+  let written = 0;
+  let versionsMost = 0;
+  let runs = 0;
+  const writer = async () => {
+    while (performance.now() < endMs) written += await takeThrough(customerId);
+  };
+  const checker = async () => {
+    for (; performance.now() < endMs; runs++) await beside();
+  };
+  const watcher = async () => {
+    while (performance.now() < endMs) {
+      versionsMost = Math.max(versionsMost, await versionsToPurge());
+      await sleep(500);
+    }
+  };
+  await Promise.all([writer(), checker(), watcher()]);
+  const perSecond = Math.round(written / seconds);
+  if (!args.json)
+    console.log(`${what}: ${perSecond} messages/s, ${versionsMost} versions to purge, ${runs} runs`);
+  return { what, perSecond, versionsMost, runs };
+}
+
+async function takeThrough(customerId: number): Promise<number> {
+  const records = Array.from({ length: COMMIT_ROWS_MAX }, () => laneRecord(customerId));
+  await acceptMessages(pool, records);
+  const [claimId, nowMs] = [id(), Date.now()];
+  await claimMessages(pool, { claimId, lane: "normal", records, nowMs });
+  const sent = { from: "sending", to: "sent", money: "capture", operator: "A" } as const;
+  const changes = records.map((record) => ({ ...sent, record, operatorMessageId: record.id, reason: null }));
+  await settleClaim(
+    { pool, id },
+    { claimId, lane: "normal", changes, idsLeft: [], nowMs, retryDelayMs: () => 0 },
+  );
+  await pool.query("DELETE FROM outbox");
+  return records.length;
+}
+
+async function versionsToPurge(): Promise<number> {
+  const [row] = await pool.query<{ n: number }[]>(
+    "SELECT `COUNT` AS n FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'",
+  );
+  return Number(row?.n ?? 0);
 }
 
 /** Both engines make the same ids: a group's time, then the number within the group. */

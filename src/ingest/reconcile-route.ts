@@ -4,13 +4,15 @@
 
 import { SluiceError } from "../core/errors.ts";
 import { NotAloneError, type ReconcileDeps, TablesBusyError, TookTooLongError } from "../ledger/reconcile.ts";
-import { customerReconcile } from "../ledger/reconcile-customer.ts";
+import { CUSTOMER_MAX_MS, customerReconcile } from "../ledger/reconcile-customer.ts";
 import type { Route } from "./http.ts";
 
 export type ReconcileRouteDeps = ReconcileDeps & { monotonicMs: () => number };
 
 /** Each is a core of MySQL while it runs. */
 export const RUNNING_MAX = 2;
+/** A server that hangs must not keep a place for ever. */
+export const ANSWER_MAX_MS = CUSTOMER_MAX_MS + 5_000;
 /** Under this a check costs no more than a report. */
 const CHEAP_MS = 1_000;
 const REST_FACTOR = 4;

@@ -30,7 +30,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
     drifts.push(...checkWallet(customerId, c));
     if (!messagesMatch(c)) {
       drifts.push(...(await rowsOfMessages(conn, customerId)));
-      differ.push(customerId);
+      if (!reservesMatch(c)) differ.push(customerId);
     }
     if (!claimsMatch(c)) drifts.push(...(await messagesWithoutClaim(conn, customerId)));
     if (!equal(c.topups, entriesOf(c, "topup"))) drifts.push(...(await rowsOfTopups(conn, customerId)));
@@ -78,11 +78,14 @@ function checkWallet(customerId: number, c: CustomerBooks): Drift[] {
   return drifts;
 }
 
+// An express message that was refunded for being late makes captures and refunds differ: its rows are read.
 function messagesMatch(c: CustomerBooks): boolean {
-  const all = [...c.messages.values()].reduce(added, NO_ROWS);
   const same = (op: "capture" | "refund") => equal(entriesOf(c, op), settledAs(c, op));
-  return equal(entriesOf(c, "reserve"), all) && same("capture") && same("refund");
+  return reservesMatch(c) && same("capture") && same("refund");
 }
+
+const reservesMatch = (c: CustomerBooks): boolean =>
+  equal(entriesOf(c, "reserve"), [...c.messages.values()].reduce(added, NO_ROWS));
 
 function claimsMatch(c: CustomerBooks): boolean {
   return (["sending", "unknown"] as const).every((status) =>

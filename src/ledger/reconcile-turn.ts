@@ -40,6 +40,8 @@ const START_AFTER_MS = 10_000;
 const STANDBY_MS = 5_000;
 const STOP_CHECK_MS = 100;
 const STEP_MAX_MS = 60_000;
+/** A server that hangs must not hold the turn for ever; a place is waited for as long as a step may take. */
+export const TURN_ANSWER_MAX_MS = STEP_MAX_MS + 30_000;
 /** The customers of a step are as many as take about this long. */
 const STEP_TARGET_MS = 1_000;
 const CUSTOMERS_FIRST = 8;

@@ -10,7 +10,7 @@ import { startKeyUpkeep } from "../ingest/key-upkeep.ts";
 import { createLeaseBook } from "../ingest/lease-book.ts";
 import { createRateLimits } from "../ingest/rate-limits.ts";
 import { createReadRoutes } from "../ingest/read-routes.ts";
-import { createReconcileRoute, RUNNING_MAX } from "../ingest/reconcile-route.ts";
+import { ANSWER_MAX_MS, createReconcileRoute, RUNNING_MAX } from "../ingest/reconcile-route.ts";
 import { createSend } from "../ingest/send.ts";
 import { createServer } from "../ingest/server.ts";
 import { createTopup } from "../ingest/topup-route.ts";
@@ -59,7 +59,7 @@ const commitPool = createPool(config, { ...bounded, connections: config.commitCo
 const ledgerPool = createPool(config, { ...bounded, connections: 6 });
 const readPool = createPool(config, { connections: 4, answerMaxMs: MYSQL_ANSWER_MAX_MS });
 // What may take its time: checks of the books, and partitions.
-const reconcilePool = createPool(config, { connections: RUNNING_MAX + 1 });
+const reconcilePool = createPool(config, { connections: RUNNING_MAX + 1, answerMaxMs: ANSWER_MAX_MS });
 const clickhouse = createClickhouse(config);
 
 await untilUp(

@@ -3,7 +3,12 @@
 
 import { DRAIN_MS } from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
-import { startReconcileTurn, type Turn, TURN_CONNECTIONS } from "../ledger/reconcile-turn.ts";
+import {
+  startReconcileTurn,
+  type Turn,
+  TURN_ANSWER_MAX_MS,
+  TURN_CONNECTIONS,
+} from "../ledger/reconcile-turn.ts";
 import { tablesAnswer } from "../ledger/tables.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
@@ -42,7 +47,7 @@ let sweep: Sweep | null = null;
 let keeping: KeepTopics | null = null;
 let books: Turn | null = null;
 const topics = createTopicAdmin(config);
-const booksPool = createPool(config, { connections: TURN_CONNECTIONS });
+const booksPool = createPool(config, { connections: TURN_CONNECTIONS, answerMaxMs: TURN_ANSWER_MAX_MS });
 const clickhouse = createClickhouse(config, { timeoutMs: CLICKHOUSE_TIMEOUT_MS });
 
 const up = (isUp: boolean | undefined): CheckResult => (isUp ? "ok" : "degraded");
