@@ -2,6 +2,7 @@
 // unit of credit is committed, given back, or dropped with its lease.
 
 import { describe, expect, test } from "bun:test";
+import { createFakeClock, settle } from "../../test/support/fake-clock.ts";
 import {
   COMMIT_ROWS_MAX,
   COMMIT_WAIT_MAX_MS,
@@ -12,7 +13,6 @@ import type { LaneRecord } from "../core/record.ts";
 import { type Batch, CommitInDoubtError, FencedError } from "../ledger/accept.ts";
 import type { KeyClaim } from "../ledger/idempotency.ts";
 import { createLog } from "../platform/log.ts";
-import type { Timers } from "../platform/timers.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Lease } from "./lease-table.ts";
@@ -22,43 +22,8 @@ const deadlock = () => Object.assign(new Error("deadlock"), { errno: 1213 });
 const inDoubt = () => new CommitInDoubtError("lost at COMMIT");
 const lease = (customerId: number, epoch = 1) => ({ customerId, epoch }) as Lease;
 
-/** Lets everything run that doesn't wait for the clock. */
-const settle = async () => {
-  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
-};
-
-function fakeClock() {
-  let nowMs = 0;
-  let turns = 0;
-  let due: { atMs: number; run: () => void }[] = [];
-  const after = (ms: number, run: () => void) => void due.push({ atMs: nowMs + ms, run });
-  const timers: Timers = {
-    monotonicMs: () => nowMs,
-    sleep: (ms) => new Promise((resolve) => after(ms, resolve)),
-    soon(run) {
-      turns++;
-      setImmediate(run);
-    },
-    after,
-    every: () => () => undefined,
-    random: () => 0.5,
-  };
-  const advance = async (ms: number) => {
-    for (const endMs = nowMs + ms; ; ) {
-      await settle();
-      const next = Math.min(...due.map(({ atMs }) => atMs));
-      if (next > endMs) return void (nowMs = endMs);
-      nowMs = next;
-      const now = due.filter(({ atMs }) => atMs === next);
-      due = due.filter(({ atMs }) => atMs !== next);
-      for (const { run } of now) run();
-    }
-  };
-  return { timers, advance, waiting: () => due.length, turns: () => turns };
-}
-
 function setUp(connections = 1) {
-  const clock = fakeClock();
+  const clock = createFakeClock();
   const open: { batch: Batch; done: (error?: Error) => void }[] = [];
   const credit = { committed: [] as number[], returned: [] as number[], dropped: [] as Lease[] };
   const asked: Batch[] = [];

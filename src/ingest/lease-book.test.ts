@@ -1,0 +1,226 @@
+// Who waits for credit and who is served, against a scripted store: what is asked of the wallets, who is
+// refused and when, and what becomes of a lease that can't be trusted.
+
+import { describe, expect, test } from "bun:test";
+import { settle } from "../../test/support/fake-clock.ts";
+import { createScriptedBook, holding, lost } from "../../test/support/scripted-book.ts";
+import { RECALL_STEP_MS, RECALL_WAIT_MAX_MS } from "../core/limits.ts";
+import type { Reservation } from "./lease-table.ts";
+
+describe("who waits for credit", () => {
+  test("is served by a grant of what waits, under the wallet's lock; the next ones at once from the rest", async () => {
+    const { send, asked, wants, answer, told, book } = createScriptedBook();
+    send("a", 5);
+    await settle();
+    expect(wants()).toEqual([[{ customerId: 7, epoch: 1, held: false, costs: [5], target: 0, unit: 0 }]]);
+    expect(asked[0]?.skipLocked).toBe(false);
+    await answer({ granted: 20, balance: 100, elsewhere: 3, total: 123 });
+    expect(told).toEqual(["a 118"]);
+    const next = book.reserve(7, 6);
+    expect(next).toMatchObject({
+      cost: 6,
+      balanceAfter: 112,
+      lease: { available: 9, inFlight: 11, held: true },
+    });
+    expect(asked).toEqual([]);
+  });
+
+  test("is nobody who needs just what is left", async () => {
+    const { book, asked } = await holding(10, 3);
+    expect(book.reserve(7, 7)).toMatchObject({ cost: 7, balanceAfter: 0 });
+    await settle();
+    expect(asked).toEqual([]);
+  });
+
+  test("shares one transaction with all who wait at the same moment, each under the own customer", async () => {
+    const { send, wants } = createScriptedBook();
+    send("a", 5);
+    send("b", 6, 8);
+    send("c", 7);
+    await settle();
+    expect(wants()).toMatchObject([
+      [
+        { customerId: 7, costs: [5, 7], epoch: 1 },
+        { customerId: 8, costs: [6], epoch: 2 },
+      ],
+    ]);
+  });
+
+  test("asks for what the lease lacks only", async () => {
+    const { send, wants } = await holding(10, 3);
+    send("a", 9);
+    send("b", 4);
+    await settle();
+    expect(wants()).toMatchObject([[{ costs: [2, 4], held: true, unit: 3 }]]);
+  });
+
+  test("is served in order, each as far as the credit goes", async () => {
+    const { send, answer, told } = createScriptedBook();
+    send("a", 5);
+    send("b", 6);
+    send("c", 4);
+    await settle();
+    await answer({ granted: 9, balance: 0, total: 9 });
+    expect(told).toEqual(["a 4", "c 0"]);
+  });
+
+  test("is told 402 with both figures when wallet and all leases hold less, and not when they hold as much", async () => {
+    const { send, answer, told } = createScriptedBook();
+    send("a", 10);
+    send("b", 9);
+    await settle();
+    await answer({ total: 9, elsewhere: 9 });
+    expect(told).toEqual(['a insufficient_balance{"required":10,"balance":9}']);
+  });
+
+  test("waits for credit that is elsewhere, asks again each step, and is told 503 at its limit", async () => {
+    const { send, answer, asked, told, advance } = createScriptedBook();
+    send("a", 5);
+    await settle();
+    const elsewhere = { total: 9, elsewhere: 9, recall: true };
+    await answer(elsewhere);
+    expect(asked).toEqual([]);
+    await advance(RECALL_STEP_MS - 1);
+    expect(asked).toEqual([]);
+    let steps = 0;
+    for (let ms = RECALL_STEP_MS - 1; told.length === 0 && ms < 2 * RECALL_WAIT_MAX_MS; ms++) {
+      await advance(1);
+      if (asked.length === 0) continue;
+      steps++;
+      await answer(elsewhere);
+    }
+    expect(told).toEqual(["a credit_elsewhere"]);
+    expect(steps).toBe(RECALL_WAIT_MAX_MS / RECALL_STEP_MS);
+  });
+
+  test("is served as soon as the credit came back", async () => {
+    const { send, answer, told, advance } = createScriptedBook();
+    send("a", 5);
+    await settle();
+    await answer({ total: 9, elsewhere: 9, recall: true });
+    await advance(RECALL_STEP_MS);
+    await answer({ granted: 5, balance: 4, total: 9 });
+    expect(told).toEqual(["a 4"]);
+    await advance(1_000);
+    expect(told).toHaveLength(1);
+  });
+
+  test("asks again at once when the wallet has enough, and others of the grant came first", async () => {
+    const { send, answer, wants, told } = createScriptedBook();
+    send("a", 5);
+    send("b", 8);
+    await settle();
+    await answer({ granted: 5, balance: 8, total: 13 });
+    expect(told).toEqual(["a 8"]);
+    expect(wants()).toMatchObject([[{ costs: [8] }]]);
+  });
+
+  test("and came while a grant was under way, is not refused by what the wallet was before", async () => {
+    const { send, answer, wants, told } = createScriptedBook();
+    send("a", 5);
+    await settle();
+    send("b", 5);
+    await answer({ total: 0 });
+    expect(told).toEqual(['a insufficient_balance{"required":5,"balance":0}']);
+    expect(wants()).toMatchObject([[{ costs: [5] }]]);
+    await answer({ granted: 5, balance: 95, total: 100 });
+    expect(told[1]).toBe("b 95");
+  });
+
+  test("of a strict customer always asks, and is told the wallet's own balance", async () => {
+    const { send, answer, wants, told } = createScriptedBook();
+    const strict = { mode: "strict", elsewhere: 30 } as const;
+    send("a", 7);
+    send("b", 5);
+    await settle();
+    await answer({ ...strict, granted: 15, balance: 50, total: 95 });
+    expect(told).toEqual(["a 58", "b 53"]);
+    // What is left here would do, but is not taken without asking.
+    send("c", 1);
+    await settle();
+    expect(wants()).toMatchObject([[{ costs: [] }]]);
+    await answer({ ...strict, balance: 49, total: 82 });
+    expect(told[2]).toBe("c 51");
+  });
+});
+
+describe("when a lease can't be trusted", () => {
+  test("a fenced one is replaced by another under a new epoch, which serves who waits", async () => {
+    const { send, answer, wants, told, book } = await holding(10, 10);
+    send("a", 4);
+    await settle();
+    await answer({ fenced: true, total: 100, balance: 100 });
+    expect(wants()).toMatchObject([[{ epoch: 2, held: false, costs: [4] }]]);
+    await answer({ granted: 4, balance: 96, total: 100 });
+    expect(told).toEqual(["a 96"]);
+    expect(book.stats()).toEqual({ leases: 1, available: 0, waiting: 0 });
+  });
+
+  test("a grant whose line was lost leaves its lease to the reaper; a new one asks again", async () => {
+    const { send, answer, wants, told, advance } = createScriptedBook();
+    send("a", 4);
+    await settle();
+    await answer(lost());
+    await advance(50);
+    expect(wants()).toMatchObject([[{ epoch: 2, held: false, costs: [4] }]]);
+    await answer({ granted: 4, total: 4 });
+    expect(told).toEqual(["a 0"]);
+  });
+
+  test("after another error the same lease asks again, and after four in a row who waits is told 503", async () => {
+    const { send, answer, wants, told, advance } = createScriptedBook();
+    send("a", 4);
+    await settle();
+    for (let failure = 1; failure <= 4; failure++) {
+      expect(wants()).toMatchObject([[{ epoch: 1, costs: [4] }]]);
+      expect(told).toEqual([]);
+      await answer(new Error("no such table"));
+      await advance(50 * failure);
+    }
+    expect(told).toEqual(["a unavailable"]);
+    expect(wants()).toEqual([]);
+  });
+
+  test("who has waited long enough is told 503 also after a first failure", async () => {
+    const { send, answer, told, advance } = createScriptedBook();
+    send("a", 4);
+    await settle();
+    await advance(RECALL_WAIT_MAX_MS);
+    await answer(lost());
+    expect(told).toEqual(["a unavailable"]);
+  });
+
+  test("a message that was not stored gives its credit back, unless its lease was dropped meanwhile", async () => {
+    const { book, got } = await holding(10, 3);
+    const [reservation] = got as [Reservation];
+    book.giveBack(reservation);
+    expect(reservation.lease).toMatchObject({ available: 10, inFlight: 0 });
+    const again = book.reserve(7, 4) as Reservation;
+    book.drop(again.lease);
+    book.giveBack(again);
+    expect(again.lease).toMatchObject({ available: 0, inFlight: 0 });
+    expect(book.stats()).toEqual({ leases: 1, available: 0, waiting: 0 });
+  });
+
+  test("dropping it moves who waits to the next one, which alone asks", async () => {
+    const { book, got, send, wants } = await holding(10, 3);
+    send("a", 100);
+    expect(book.stats()).toEqual({ leases: 1, available: 7, waiting: 1 });
+    book.drop((got[0] as Reservation).lease);
+    await settle();
+    expect(wants()).toMatchObject([[{ epoch: 2, costs: [100] }]]);
+    expect(wants()[0]).toHaveLength(1);
+  });
+
+  test("dropping it when nobody waits asks for nothing, and dropping it twice is dropping it once", async () => {
+    const { book, got, send, wants } = await holding(10, 3);
+    const [{ lease }] = got as [Reservation];
+    book.drop(lease);
+    book.drop(lease);
+    await settle();
+    expect(wants()).toEqual([]);
+    send("a", 1);
+    await settle();
+    expect(wants()).toMatchObject([[{ epoch: 2 }]]);
+  });
+});

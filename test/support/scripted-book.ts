@@ -1,0 +1,92 @@
+// A book of leases against a store that a test answers for, under a clock of its own.
+
+import type { Grant, Want } from "../../src/ledger/grant.ts";
+import type { LeaseKey, LeaseStore, Release } from "../../src/ledger/lease.ts";
+import { createLeaseBook } from "../../src/ingest/lease-book.ts";
+import type { Reservation } from "../../src/ingest/lease-table.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { createFakeClock, settle } from "./fake-clock.ts";
+
+export const TTL_MS = 20_000;
+export const lost = () => Object.assign(new Error("lost"), { code: "PROTOCOL_CONNECTION_LOST", fatal: true });
+
+export function createScriptedBook() {
+  const clock = createFakeClock();
+  const asked: { wants: Want[]; skipLocked: boolean; answer: (grants: Grant[] | Error) => void }[] = [];
+  const released: Release[][] = [];
+  const renewed: LeaseKey[][] = [];
+  const world = {
+    recalled: [] as LeaseKey[],
+    reaped: [] as number[],
+    releaseFails: false,
+    renewFails: false,
+  };
+  const store: LeaseStore = {
+    grant: (wants, { skipLocked }) =>
+      new Promise((resolve, reject) =>
+        asked.push({
+          wants,
+          skipLocked,
+          answer: (grants) => (grants instanceof Error ? reject(grants) : resolve(grants)),
+        }),
+      ),
+    release(releases) {
+      released.push(releases);
+      return world.releaseFails ? Promise.reject(lost()) : Promise.resolve();
+    },
+    renew(dropped) {
+      renewed.push([...dropped]);
+      return world.renewFails ? Promise.reject(lost()) : Promise.resolve();
+    },
+    recalled: () => Promise.resolve(world.recalled),
+    reap: () => Promise.resolve(world.reaped.shift() ?? 0),
+  };
+  const book = createLeaseBook(
+    { store, timers: clock.timers, log: createLog("test", "silent") },
+    { leaseTtlMs: TTL_MS },
+  );
+  const told: string[] = [];
+  const got: Reservation[] = [];
+  const send = (name: string, cost: number, customerId = 7) => {
+    void Promise.resolve(book.reserve(customerId, cost)).then(
+      (reservation) => {
+        told.push(`${name} ${reservation.balanceAfter}`);
+        got.push(reservation);
+      },
+      (error: { code: string; extra?: unknown }) =>
+        told.push(
+          `${name} ${error.code}${error.code.startsWith("insuf") ? JSON.stringify(error.extra) : ""}`,
+        ),
+    );
+  };
+  /** Answers the oldest question; what isn't said is an empty wallet of a `lease` customer. */
+  const answer = async (fields: Partial<Grant> | Error) => {
+    const question = asked.shift();
+    if (question === undefined) throw new Error("nothing was asked");
+    const grantOf = (want: Want): Grant => ({
+      customerId: want.customerId,
+      granted: 0,
+      balance: 0,
+      elsewhere: 0,
+      total: 0,
+      mode: "lease",
+      fenced: false,
+      recall: false,
+      ...(fields as Partial<Grant>),
+    });
+    question.answer(fields instanceof Error ? fields : question.wants.map(grantOf));
+    await settle();
+  };
+  const wants = () => asked.map(({ wants: all }) => all);
+  return { ...clock, asked, wants, released, renewed, world, book, told, got, send, answer };
+}
+
+/** A book whose customer 7 holds `granted`, all of it available but `cost`, which one message took. */
+export async function holding(granted: number, cost: number, elsewhere = 0) {
+  const all = createScriptedBook();
+  all.send("first", cost);
+  await settle();
+  await all.answer({ granted, balance: elsewhere, total: granted + elsewhere });
+  all.told.length = 0;
+  return all;
+}
