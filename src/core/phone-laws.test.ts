@@ -110,7 +110,7 @@ describe("any string", () => {
       expect(e164Of(e164, where)).toBe(e164);
       expect(e164Of(e164, elsewhere)).toBe(e164);
     });
-    expect(read).toBeGreaterThan(100);
+    expect(read).toBeGreaterThan(50);
   });
 
   test("digits of another script read the same, valid or not", () => {

@@ -36,11 +36,12 @@ export function holds<T>(
   runs = 1_000,
 ): void {
   const path = process.env.SEED_PATH;
+  // Mutation tests want to know soon that it fails, not the smallest example.
+  const forMutants = process.env.SLUICE_MUTANTS === "1";
   fc.assert(fc.property(arbitrary, property), {
     seed: printedSeed(name),
-    numRuns: runs,
-    // Mutation tests want to know that it fails, not the smallest example.
-    endOnFailure: process.env.SHRINK === "0",
+    numRuns: forMutants ? Math.ceil(runs / 4) : runs,
+    endOnFailure: forMutants,
     ...(path === undefined ? {} : { path }),
     reporter: (run) => {
       if (!run.failed) return;
