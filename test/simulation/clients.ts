@@ -208,7 +208,7 @@ export function createClients(
       // Without a key another try is another message.
       const mayTry = wish.request.key !== null || wish.request.route === "topup";
       if (isOver || !mayTry || wish.triesLeft <= 0) return;
-      later(random.between(100, 3_000), wish);
+      later(random.between(100, 2_000), wish);
     });
   };
   const wishFor = (request: Request, name: string): Wish => {
@@ -268,7 +268,7 @@ export function createClients(
       const wish = wishFor({ route: "topup", owner, body, key: keyed ? name : null }, name);
       // Who is told that the money is there spends it at once.
       wish.whenAnswered = () => {
-        for (let n = random.int(4); n > 0; n--) send(owner, { keyed: false, express: false, parts: 1 });
+        for (let n = random.int(5); n > 0; n--) send(owner, { keyed: false, express: false, parts: 1 });
       };
       pursue(wish);
       if (random.chance(0.3)) later(random.between(0, 200), wish);

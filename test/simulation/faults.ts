@@ -44,6 +44,7 @@ const KINDS = [
   "all at once",
   "operators busy",
   "cut off",
+  "slow line",
   "kafka away",
   "rebalance",
   "rewind",
@@ -63,7 +64,7 @@ export function createFaults(random: Random): Faults {
       answerLost: some(0.4, 0.01),
       late: some(0.4, 0.01),
       hangs: some(0.2, 0.003),
-      slow: some(0.4, 0.05),
+      slow: some(0.5, 0.1),
       commitFactor: 1 + random.int(12),
     },
     kafka: { failed: some(0.3, 0.1), ackLost: some(0.5, 0.1), late: some(0.4, 0.1) },
@@ -109,6 +110,8 @@ export function createFaults(random: Random): Faults {
         return world.operators.busy(random.between(100, 1_500));
       case "cut off":
         return world.network.cutOff(victim, random.between(20, 3_000));
+      case "slow line":
+        return world.network.slow(random.pick(gateway.ingests).of, random.between(200, 1_500));
       case "kafka away":
         return world.broker.away(random.between(100, 4_000));
       case "rebalance":
@@ -132,18 +135,23 @@ export function createFaults(random: Random): Faults {
     kernel.after(random.between(50, 2_000), null, () => gateway.startAll());
   };
   // SIGTERM to an ingest process, which another one follows.
-  const stop = ({ kernel, world, gateway }: Scene) => {
+  const stop = ({ kernel, world, gateway, databaseClock }: Scene) => {
     const one = random.pick(gateway.ingests);
-    // It may hear of it only when it runs again, its leases long gone.
+    let inMs = 0;
+    // Its leases may be gone by then: it slept too long, or the database's clock went on.
     if (random.chance(0.4))
-      kernel.pause(one.of, random.between(0.8, 1.6) * world.leaseTtlMs, random.chance(0.5));
+      kernel.pause(one.of, random.between(1, 1.6) * world.leaseTtlMs, random.chance(0.5));
+    else if (random.chance(0.6)) {
+      databaseClock.offsetMs += world.leaseTtlMs + 1_000;
+      inMs = random.between(100, 1_300);
+    }
     const end = () => {
       if (!one.of.alive) return;
       kernel.kill(one.of);
       world.network.processDied(one.of);
       kernel.after(random.between(5, 500), null, () => gateway.startAll());
     };
-    kernel.after(0, one.of, () => void one.stop().then(() => kernel.after(0.1, null, end)));
+    kernel.after(inMs, one.of, () => void one.stop().then(() => kernel.after(0.1, null, end)));
     kernel.after(15_000, null, end);
   };
 
@@ -152,7 +160,7 @@ export function createFaults(random: Random): Faults {
     counts,
     isCalm: () => calm && !ended,
     start(scene, forMs) {
-      const everyMs = random.pick([300, 1_000, 3_000]);
+      const everyMs = random.pick([200, 600, 1_500]);
       const next = () => {
         if (ended || kinds.length === 0) return;
         strike(random.pick(kinds), scene);

@@ -32,6 +32,8 @@ export type Network = {
   /** The server died: every client hears of it. */
   serverDied(): void;
   processDied(of: Process): void;
+  /** Every answer to this process takes long for a while. */
+  slow(of: Process, forMs: number): void;
   /** All connections of a process break, and new ones are refused for a while. */
   cutOff(of: Process, forMs: number): void;
 };
@@ -44,7 +46,11 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
   const { random } = kernel;
   const connections = new Set<Connection>();
   const cutUntilMs = new Map<Process, number>();
-  const latency = () => (random.chance(faults.slow) ? random.between(5, 400) : random.between(0.05, 0.4));
+  const slowUntilMs = new Map<Process, number>();
+  const latencyOf = (of: Process) => {
+    if ((slowUntilMs.get(of) ?? 0) > kernel.nowMs()) return random.between(10, 120);
+    return random.chance(faults.slow) ? random.between(5, 400) : random.between(0.05, 0.4);
+  };
 
   const query = (
     conn: Connection,
@@ -52,6 +58,7 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
     answer: (error: Error | null, result: unknown) => void,
   ) => {
     const { of, session } = conn;
+    const latency = () => latencyOf(of);
     let isAnswered = false;
     const done = (delayMs: number, error: Error | null, result: unknown) =>
       kernel.after(delayMs, of, () => {
@@ -135,7 +142,7 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
       if (total >= most) return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
       total++;
       return new Promise((resolve, reject) => {
-        kernel.after(latency() + 0.2, of, () => {
+        kernel.after(latencyOf(of) + 0.2, of, () => {
           const session = (cutUntilMs.get(of) ?? 0) > kernel.nowMs() ? null : server.connect(of);
           if (session === null) {
             gone();
@@ -157,6 +164,9 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
     },
     processDied(of) {
       for (const conn of connections) if (conn.of === of) drop(conn, random.between(0, 50));
+    },
+    slow(of, forMs) {
+      slowUntilMs.set(of, kernel.nowMs() + forMs);
     },
     cutOff(of, forMs) {
       cutUntilMs.set(of, kernel.nowMs() + forMs);

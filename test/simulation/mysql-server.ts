@@ -17,6 +17,8 @@ export type ServerDeps = {
   pauseMs: () => number;
   /** An error to answer a statement with, instead of running it. */
   fault: (statement: Statement) => SqlError | null;
+  /** A statement failed. */
+  onRefused: (error: SqlError, by: object | null) => void;
   /** `by`: who connected. */
   onCommit: (changes: RowChange[], by: object | null) => void;
 };
@@ -127,6 +129,7 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
       const fail = (error: unknown) => {
         tx.waitsFor = null;
         if (!(error instanceof SqlError)) throw error;
+        deps.onRefused(error, tx.by);
         if (error.errno === DEADLOCK || !tx.open) rollback(tx);
         else rollback(tx, mark);
         done(error, results);
