@@ -151,9 +151,9 @@ export const BUGS: readonly Bug[] = [
   bug(
     "message",
     "a retry keeps its attempt",
-    "src/ledger/settle-plan.ts",
-    'record.attempt + (to === "queued" ? 1 : 0);',
-    'record.attempt + (to === "queued" ? 0 : 0);',
+    "src/ledger/settle.ts",
+    "m.attempt=${nextAttempt(first)}",
+    "m.attempt=${first.record.attempt}",
   ),
   bug(
     "message",

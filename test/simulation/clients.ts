@@ -46,7 +46,7 @@ export type Clients = {
 
 // Answers after which nothing can have been stored.
 const REFUSED = new Set(["insufficient_balance", "credit_elsewhere", "unavailable", "overloaded"]);
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 8_000;
 const DRAIN_REFUSALS_MAX = 8;
 const STEADY_SENDS = 25;
 const STEADY_MS = 50;

@@ -63,7 +63,7 @@ export function createFaults(random: Random): Faults {
       lost: some(0.4, 0.01),
       answerLost: some(0.4, 0.01),
       late: some(0.4, 0.01),
-      hangs: some(0.2, 0.003),
+      hangs: some(0.15, 0.001),
       slow: some(0.5, 0.1),
       commitFactor: 1 + random.int(12),
     },

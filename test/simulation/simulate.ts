@@ -257,8 +257,7 @@ function makeCustomers(kernel: Kernel, server: Server): KeyOwner[] {
 function startTraffic(kernel: Kernel, clients: Clients, owners: readonly KeyOwner[], forMs: number): void {
   const { random } = kernel;
   for (const owner of owners) {
-    const paysOften = random.chance(0.4);
-    const size = paysOften ? 10 : random.pick([5, 60, 1_000, 1_000]);
+    const size = random.pick([3, 60, 1_000]);
     clients.topUp(owner, owner.priceNormal * (1 + random.int(size)), random.chance(0.5));
     const everyMs = random.pick([50, 150, 400]);
     const keyedShare = random.pick([0, 0.5, 1]);
@@ -271,8 +270,8 @@ function startTraffic(kernel: Kernel, clients: Clients, owners: readonly KeyOwne
           express: random.chance(0.2),
           parts: random.chance(0.1) ? 2 : 1,
         });
-      if (random.chance(paysOften ? 0.1 : 0.03))
-        clients.topUp(owner, owner.priceNormal * (1 + random.int(paysOften ? 16 : 40)), random.chance(0.5));
+      if (random.chance(0.06))
+        clients.topUp(owner, owner.priceNormal * (1 + random.int(40)), random.chance(0.5));
       kernel.after(random.between(0, 2 * everyMs) * (burst > 1 ? 4 : 1), null, next);
     };
     kernel.after(random.between(5, 500), null, next);
