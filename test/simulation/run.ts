@@ -65,6 +65,7 @@ async function one(seed: number): Promise<number> {
 
 /** Every `step`th seed, told to the parent as it goes. */
 async function share(count: number, step: number): Promise<void> {
+  process.on("disconnect", () => process.exit(1)); // the parent is gone
   for (let seed = from; seed < from + count * step; seed += step) {
     const { violation, trace, events } = await simulateAll(seed);
     const broken = violation === null ? null : { seed, violation, trace };
