@@ -300,7 +300,7 @@ export function createTopicAdmin(config: Config): TopicAdmin {
 const EARLIEST = -2;
 const LATEST = -1;
 const UNKNOWN_TOPIC = 3;
-const ADMIN_TIMEOUT_MS = 3_000;
+const ADMIN_TIMEOUT_MS = 5_000;
 
 function offsetOf(found: librdkafka.ListOffsetsResult[], partition: number): number {
   const one = found.find((each) => each.partition === partition);
