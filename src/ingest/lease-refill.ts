@@ -107,7 +107,7 @@ export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: num
       while (set.size > 0) {
         const wanting = [...set].filter((l) => !l.refilling).slice(0, LEASE_BATCH_MAX);
         if (wanting.length === 0) {
-          await timers.sleep(1); // the other loop refills the same leases
+          await timers.sleep(5); // the other loop refills the same leases, maybe on a line that hangs
           continue;
         }
         for (const lease of wanting) set.delete(lease);
