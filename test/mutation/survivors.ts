@@ -12,6 +12,8 @@ export type Explained = {
 };
 
 const LOGGED = "only the log: what a line says and carries is no promise";
+const ASSERTED =
+  "equal while it holds: a relation that is asserted as the module loads, for who changes a number";
 const GROUP_COMMIT = "src/ingest/group-commit.ts";
 const TWICE = "equal: wake() and take() both look, and nothing can start between them";
 const NEVER_EMPTY = "equal: a turn is only asked for while something is queued, and nothing else takes it";
@@ -222,5 +224,25 @@ export const EXPLAINED: readonly Explained[] = [
     code: '"leases were taken back;',
     to: '""',
     why: LOGGED,
+  },
+  {
+    file: "src/sender/outcome.ts",
+    code: "Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS)",
+    from: "Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS) <= RETRY_DELAY_MAX_MS",
+    to: "true",
+    why: ASSERTED,
+  },
+  {
+    file: "src/sender/outcome.ts",
+    code: "Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS)",
+    from: "Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS)",
+    to: "Math.min(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS)",
+    why: ASSERTED,
+  },
+  {
+    file: "src/sender/outcome.ts",
+    code: '"the sweep knows how long a message may wait",',
+    to: '""',
+    why: ASSERTED,
   },
 ];
