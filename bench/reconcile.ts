@@ -4,7 +4,7 @@
 //   bun bench/reconcile.ts [--messages 1000000] [--beside 0] [--json]
 //
 // `--beside` seconds: also how fast one writer accepts, claims and settles messages in that time, alone and
-// then while the books are checked again and again, and how long InnoDB's list of versions to purge gets.
+// then while the books are checked again and again, and how long InnoDB's list of transactions to purge gets.
 //
 // On engines that run (make up). Databases of its own, whose names hold `test`, are dropped at the end.
 
@@ -75,7 +75,7 @@ async function writing(what: string, seconds: number, beside: () => Promise<void
   const customerId = await insertCustomer(pool, 1_000_000_000);
   const endMs = performance.now() + seconds * 1_000;
   let written = 0;
-  let versionsMost = 0;
+  let unpurgedMost = 0;
   let runs = 0;
   const writer = async () => {
     while (performance.now() < endMs) written += await takeThrough(customerId);
@@ -85,15 +85,15 @@ async function writing(what: string, seconds: number, beside: () => Promise<void
   };
   const watcher = async () => {
     while (performance.now() < endMs) {
-      versionsMost = Math.max(versionsMost, await versionsToPurge());
+      unpurgedMost = Math.max(unpurgedMost, await unpurged());
       await sleep(500);
     }
   };
   await Promise.all([writer(), checker(), watcher()]);
   const perSecond = Math.round(written / seconds);
   if (!args.json)
-    console.log(`${what}: ${perSecond} messages/s, ${versionsMost} versions to purge, ${runs} runs`);
-  return { what, perSecond, versionsMost, runs };
+    console.log(`${what}: ${perSecond} messages/s, ${unpurgedMost} transactions to purge, ${runs} runs`);
+  return { what, perSecond, unpurgedMost, runs };
 }
 
 async function takeThrough(customerId: number): Promise<number> {
@@ -111,7 +111,7 @@ async function takeThrough(customerId: number): Promise<number> {
   return records.length;
 }
 
-async function versionsToPurge(): Promise<number> {
+async function unpurged(): Promise<number> {
   const [row] = await pool.query<{ n: number }[]>(
     "SELECT `COUNT` AS n FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'",
   );

@@ -15,7 +15,7 @@ import {
   startIngest,
   type TestCustomer,
 } from "../support/ingest-process.ts";
-import { createDownstream, type Downstream, until } from "../support/roles.ts";
+import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
 import { ageAll } from "../support/small-book.ts";
 import { startTraffic } from "../support/traffic.ts";
 
@@ -23,6 +23,7 @@ let downstream: Downstream;
 let events: TestClickhouse;
 let clickhouse: Clickhouse;
 let ingest: IngestProcess;
+let relay: Role;
 let pool: Pool;
 beforeAll(async () => {
   downstream = await createDownstream();
@@ -34,8 +35,8 @@ beforeAll(async () => {
   // A refuses many, is down at times and loses answers: retries and unknown messages are in the books too.
   for (const name of ["A", "B", "C"] as const)
     await downstream.startOperator(name, name === "A" ? "flaky" : "default");
-  for (const name of ["relay", "sender-normal", "sender-express"] as const)
-    await downstream.start(name, { clickhouseDatabase });
+  relay = await downstream.start("relay", { clickhouseDatabase, reconcileTurnMs: 1_000 });
+  for (const name of ["sender-normal", "sender-express"] as const) await downstream.start(name);
 }, 60_000);
 afterAll(async () => {
   await ingest.end();
@@ -84,6 +85,13 @@ test("under traffic reconcile never sees a drift that isn't one", async () => {
   );
   await until(async () => (await check({ settled: true })).kind === "clean", "all is settled", 60_000);
 }, 120_000);
+
+test("the relay's own check goes round the same books, and finds nothing", async () => {
+  const turns = () => relay.count("sluice_reconcile_turns_total");
+  await until(async () => (await turns()) > 0, "a turn", 60_000, relay.log);
+  expect(await relay.count("sluice_reconcile_turn_drifts")).toBe(0);
+  expect(await relay.count("sluice_reconcile_failed_total")).toBe(0);
+}, 90_000);
 
 test("what ClickHouse lost is there again after --resend", async () => {
   // As if the events of the last minutes had been dropped on the way.
