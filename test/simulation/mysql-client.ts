@@ -150,6 +150,7 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
           }
           const conn: Connection = { of, session, dead: false, ends: false, fail: null };
           connections.add(conn);
+          session.onKilled = () => drop(conn, 0);
           resolve(rawOf(conn));
         });
       });

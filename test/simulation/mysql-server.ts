@@ -25,6 +25,8 @@ export type ServerDeps = {
 export type Session = {
   /** Runs all statements of the text, in order, up to the first that fails. */
   query(text: string, values: readonly unknown[], done: (error: Error | null, result: unknown) => void): void;
+  /** Called when the server ended it. */
+  onKilled: () => void;
   /** The client is gone: what is open is rolled back, after the text under way. */
   close(): void;
 };
@@ -42,12 +44,18 @@ export type Server = {
 const LOCK_WAIT_MS = 5_000;
 const DEADLOCK = 1213;
 const LOCK_WAIT = 1205;
+const UNKNOWN_THREAD = 1094;
+// The two statements of src/ledger/idle-transactions.ts, which are about the server itself.
+const IDLE = /^SELECT p\.ID AS id FROM information_schema\.innodb_trx/;
+const KILL = /^KILL (\d+)$/;
 
 type Held = Tx & { open: boolean; waitsFor: Row | null; by: object | null };
 
 export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Server {
   const tables = new Map(specs.map((spec) => [spec.name, new Table(spec)]));
-  const sessions = new Set<{ kill: () => void; tx: Held }>();
+  type Thread = { id: number; kill: () => void; idleSinceMs: () => number | null; tx: Held };
+  const sessions = new Set<Thread>();
+  let threads = 0;
   let up = true;
 
   const release = (tx: Held) => {
@@ -98,6 +106,16 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
     return false;
   };
 
+  const idleFor = (ms: number) =>
+    [...sessions]
+      .filter(({ tx, idleSinceMs }) => tx.held.size > 0 && deps.nowMs() - (idleSinceMs() ?? Infinity) >= ms)
+      .map(({ id }) => ({ id }));
+  const killThread = (id: number, done: (error: Error | null, result: unknown) => void) => {
+    const thread = [...sessions].find((one) => one.id === id);
+    thread?.kill();
+    done(thread === undefined ? new SqlError(UNKNOWN_THREAD, "no such thread") : null, null);
+  };
+
   const open = (by: object | null): Session => {
     const tx: Held = { nowMs: 0, tables, undo: [], held: new Set(), open: false, waitsFor: null, by };
     let closed = false;
@@ -106,14 +124,19 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
       rollback(tx);
       sessions.delete(self);
     };
-    const self = {
+    let idleSinceMs = deps.nowMs();
+    let onKilled = (): void => undefined;
+    const self: Thread = {
+      id: ++threads,
       tx,
+      idleSinceMs: () => (busy ? null : idleSinceMs),
       kill() {
         closed = true;
         if (tx.waitsFor !== null) tx.waitsFor.waiting = tx.waitsFor.waiting.filter((w) => w.holder !== tx);
         tx.waitsFor = null;
         busy = true; // nothing of it runs any more
         end();
+        onKilled();
       },
     };
     sessions.add(self);
@@ -185,13 +208,18 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
       next();
     };
 
-    return {
+    const session: Session = {
+      onKilled: () => undefined,
       query(text, values, done) {
         if (closed) return;
+        if (IDLE.test(text)) return done(null, idleFor(Number(values[0]) * 1_000));
+        const kill = KILL.exec(text);
+        if (kill !== null) return killThread(Number(kill[1]), done);
         busy = true;
         const statements = parseSql(text, values);
         run(statements, (error, results) => {
           busy = false;
+          idleSinceMs = deps.nowMs();
           if (closed) end();
           done(error, statements.length === 1 ? results[0] : results);
         });
@@ -202,6 +230,8 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
         if (!busy) end();
       },
     };
+    onKilled = () => session.onKilled();
+    return session;
   };
 
   return {
