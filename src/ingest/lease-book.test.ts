@@ -144,6 +144,34 @@ describe("who waits for credit", () => {
   });
 });
 
+describe("what is asked for", () => {
+  test("leaves out what the lease can pay itself, also when it has to ask", async () => {
+    const { send, answer, wants } = createScriptedBook();
+    send("a", 7);
+    await settle();
+    await answer({ mode: "strict", granted: 12, balance: 50, total: 62 });
+    send("b", 2);
+    send("c", 3);
+    send("d", 4);
+    await settle();
+    expect(wants()).toMatchObject([[{ costs: [4] }]]);
+  });
+
+  test("is asked of a lease that was never given anything, until it is", async () => {
+    const { send, answer, wants } = createScriptedBook();
+    send("a", 7);
+    await settle();
+    await answer({ total: 0 });
+    send("b", 7);
+    await settle();
+    expect(wants()).toMatchObject([[{ epoch: 1, held: false }]]);
+    await answer({ granted: 7, total: 7 });
+    send("c", 7);
+    await settle();
+    expect(wants()).toMatchObject([[{ epoch: 1, held: true }]]);
+  });
+});
+
 describe("when a lease can't be trusted", () => {
   test("a fenced one is replaced by another under a new epoch, which serves who waits", async () => {
     const { send, answer, wants, told, book } = await holding(10, 10);

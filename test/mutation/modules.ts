@@ -3,6 +3,8 @@
 
 export type Module = { file: string; tests: readonly string[] };
 
+const LEASE_TESTS = ["src/ingest/lease-book.test.ts", "src/ingest/lease-upkeep.test.ts"];
+
 export const MODULES: readonly Module[] = [
   { file: "src/core/money.ts", tests: ["src/core/money.test.ts"] },
   { file: "src/core/parts.ts", tests: ["src/core/parts.test.ts", "src/core/parts-laws.test.ts"] },
@@ -15,6 +17,7 @@ export const MODULES: readonly Module[] = [
     file: "src/ingest/group-commit.ts",
     tests: ["src/ingest/group-commit.test.ts", "src/ingest/group-commit-queue.test.ts"],
   },
+  { file: "src/ingest/lease-book.ts", tests: LEASE_TESTS },
   { file: "src/ingest/lease-table.ts", tests: ["src/ingest/lease-table.test.ts"] },
   { file: "src/relay/proof.ts", tests: ["src/relay/proof.test.ts"] },
   { file: "src/sender/offsets.ts", tests: ["src/sender/offsets.test.ts"] },
