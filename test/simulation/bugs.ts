@@ -64,13 +64,6 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "lease",
-    "a waiter is refused by a grant that was asked before it came",
-    "src/ingest/lease-refill.ts",
-    "} else if (at >= asked) {",
-    "} else if (at < 0 * asked) {",
-  ),
-  bug(
-    "lease",
     "leases dropped in doubt are renewed with the others",
     "src/ingest/lease-upkeep.ts",
     "await store.renew(table.dropped());",
