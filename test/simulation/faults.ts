@@ -107,6 +107,10 @@ export function createFaults(random: Random): Faults {
           if (random.chance(0.4)) kernel.after(random.between(0, 500), null, () => kill(scene, one));
         return;
       case "operators busy":
+        // Records come again while their messages wait for the next attempt.
+        if (random.chance(0.5))
+          for (const topic of [TOPIC_NAMES.normal, TOPIC_NAMES.express])
+            kernel.after(random.between(300, 1_200), null, () => world.broker.rewind(topic, 30));
         return world.operators.busy(random.between(100, 1_500));
       case "cut off":
         return world.network.cutOff(victim, random.between(20, 3_000));
