@@ -7,14 +7,14 @@ import { projectRoot } from "../../src/stack/tools.ts";
 import { asText } from "./check.ts";
 import { makePlan } from "./plan.ts";
 import { runPart, STACK_SETTINGS } from "./part.ts";
-import { whyNoDisk } from "./stack.ts";
+import { whyNoDisk } from "./disk.ts";
 
 const SEED = Number(process.env.SEED ?? 3);
 const FAULTS = 20;
 const MESSAGES = 10_000;
 
 test(`${FAULTS} faults under load: nothing accepted is lost, nothing is charged twice, every sum is right`, async () => {
-  const noDisk = whyNoDisk(join(projectRoot, ".sluice-test-faults", "mysql"));
+  const noDisk = whyNoDisk(join(projectRoot, ".sluice-faults", "probe"));
   if (noDisk !== null) console.log(`LEFT OUT: disk-full, as nobody may mount a tmpfs here: ${noDisk}`);
   const plan = makePlan({
     seed: SEED,

@@ -46,6 +46,7 @@ export type PartResult = {
   seconds: { load: number; drain: number; all: number };
   longestGapMs: number;
   starts: Record<string, number>;
+  endedByThemselves: Record<string, number>;
   /** Anything that makes the part a failure. */
   failures: string[];
 };
@@ -134,7 +135,8 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
       reconcile: proof,
       seconds: { load: s(loadAt, drainAt), drain: s(drainAt, checkAt), all: s(startedAt, all) },
       longestGapMs: Math.round(load.longestGapMs()),
-      starts: stack.starts(),
+      starts: stack.keeper.starts(),
+      endedByThemselves: stack.keeper.endedByThemselves(),
       failures,
     };
   } catch (error) {
@@ -144,7 +146,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     await pool.end();
     if (failures.length > 0 || options.keepLogs)
       cpSync(join(stack.stateFolder, "logs"), join(folder, "logs"), { recursive: true });
-    await stack.stop({ keep: false });
+    await stack.stop();
   }
 }
 

@@ -9,7 +9,7 @@ import { projectRoot } from "../../src/stack/tools.ts";
 import { asText } from "./check.ts";
 import { isKind, type Kind, KINDS, LONG, makePlan } from "./plan.ts";
 import { type PartResult, runPart, STACK_SETTINGS } from "./part.ts";
-import { whyNoDisk } from "./stack.ts";
+import { whyNoDisk } from "./disk.ts";
 
 const DISK_MB = 6_000;
 const DISK_SHARE = 0.1;
@@ -57,7 +57,7 @@ type Part = { name: string; faults: number; messages: number; diskMb: number | n
 
 const only = options.only?.split(",") ?? null;
 for (const name of only ?? []) if (!isKind(name)) throw new Error(`no kind of fault: ${name}`);
-const noDisk = whyNoDisk(join(projectRoot, ".sluice-test-faults", "mysql"));
+const noDisk = whyNoDisk(join(projectRoot, ".sluice-faults", "probe"));
 if (noDisk !== null) say(`LEFT OUT: disk-full, as this machine lets nobody mount a tmpfs: ${noDisk}`);
 
 // Most of a run has MySQL on the machine's own disk. A tenth has it on a small one, where it can be full.
@@ -137,11 +137,12 @@ else
   );
 process.exit(total.failures.length === 0 ? 0 : 1);
 
-function textOf({ verdict, done, reconcile, seconds, longestGapMs, starts, failures }: PartResult): string {
+function textOf(result: PartResult): string {
+  const { verdict, done, reconcile, seconds, longestGapMs, starts, endedByThemselves, failures } = result;
   return [
     asText(verdict),
     `  faults: ${JSON.stringify(done)}`,
-    `  starts: ${JSON.stringify(starts)}`,
+    `  starts: ${JSON.stringify(starts)}, ended by themselves: ${JSON.stringify(endedByThemselves)}`,
     `  seconds: ${JSON.stringify(seconds)}, longest time without a 202: ${longestGapMs} ms`,
     `  reconcile --settled: ${reconcile}`,
     ...failures.map((failure) => `FAILURE ${failure}`),

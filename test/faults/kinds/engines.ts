@@ -1,8 +1,8 @@
 // Faults of engines that are more than a kill: Kafka away for long, MySQL's disk full.
 
-import { spawnSync } from "node:child_process";
 import { statfsSync } from "node:fs";
 import { sleep } from "../../../src/platform/retry.ts";
+import { resize } from "../disk.ts";
 import type { DoFault } from "./context.ts";
 
 // mysqld looks once a minute whether there is room again for its binlog.
@@ -12,10 +12,10 @@ const BACK_MAX_MS = 90_000;
 const LEFT_KB = 16;
 
 export const kafkaOutage: DoFault = async ({ stack }, { ms }) => {
-  stack.hold("kafka");
-  stack.signal("kafka", "SIGKILL");
+  stack.keeper.hold("kafka");
+  stack.keeper.signal("kafka", "SIGKILL");
   await sleep(ms);
-  stack.release("kafka");
+  stack.keeper.release("kafka");
   const startedAt = performance.now();
   while (!(await stack.isReady("kafka"))) {
     if (performance.now() - startedAt > BACK_MAX_MS) throw new Error("Kafka didn't come back");
@@ -29,19 +29,19 @@ export const diskFull: DoFault = async ({ stack, report }, { ms, choice }) => {
   if (disk === null) throw new Error("MySQL has no disk of its own here");
   const { blocks, bfree, bsize } = statfsSync(disk);
   const usedKb = Math.ceil(((blocks - bfree) * bsize) / 1024);
-  const starts = () => stack.starts().mysql ?? 0;
+  const starts = () => stack.keeper.starts().mysql ?? 0;
   const before = starts();
   resize(disk, usedKb + LEFT_KB);
   try {
     await sleep(ms);
-    if (choice === "kill") stack.signal("mysql", "SIGKILL");
+    if (choice === "kill") stack.keeper.signal("mysql", "SIGKILL");
     if (choice === "kill") await sleep(1_000); // starts on the full disk, or tries to
   } finally {
     resize(disk, (blocks * bsize) / 1024);
   }
   const healedAt = performance.now();
   // A server that waits for room is started anew, as an operator would; or waited for, a minute at most.
-  if (choice === "restart") stack.signal("mysql", "SIGKILL");
+  if (choice === "restart") stack.keeper.signal("mysql", "SIGKILL");
   while (!(await stack.isReady("mysql")) || (choice === "leave" && !(await writes(stack.metric)))) {
     if (performance.now() - healedAt > HEAL_MAX_MS) {
       report("MySQL doesn't write although its disk has room again");
@@ -63,9 +63,4 @@ async function writes(metric: Metric): Promise<boolean> {
   const more = accepted > acceptedBefore;
   acceptedBefore = accepted;
   return more;
-}
-
-function resize(folder: string, kb: number): void {
-  const done = spawnSync("mount", ["-o", `remount,size=${Math.floor(kb)}k`, folder]);
-  if (done.status !== 0) throw new Error(`the disk can't be resized: ${done.stderr?.toString().trim()}`);
 }

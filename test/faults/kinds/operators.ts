@@ -24,9 +24,9 @@ export const operatorHangs: DoFault = async ({ stack }, { target, ms }) => {
     return `took ${taken} messages without an answer`;
   } catch (error) {
     // It is on its way back from a fault before: then it hangs as a stopped process does.
-    const stopped = stack.signal(target, "SIGSTOP");
+    const stopped = stack.keeper.signal(target, "SIGSTOP");
     await sleep(ms);
-    stack.signal(target, "SIGCONT");
+    stack.keeper.signal(target, "SIGCONT");
     return `${stopped ? "stood still instead" : "was away"}: ${error instanceof Error ? error.message : ""}`;
   }
 };

@@ -9,16 +9,16 @@ const BACK_MAX_MS = 20_000;
 
 export const kill: DoFault = async ({ stack }, { target }) => {
   // It may still be on its way back from the fault before.
-  for (const endMs = performance.now() + BACK_MAX_MS; !stack.isAlive(target); ) {
+  for (const endMs = performance.now() + BACK_MAX_MS; !stack.keeper.isAlive(target); ) {
     if (performance.now() > endMs) throw new Error(`${target} isn't running`);
     await sleep(50);
   }
-  stack.signal(target, "SIGKILL");
+  stack.keeper.signal(target, "SIGKILL");
   return "killed";
 };
 
 export const killAll: DoFault = ({ stack }) => {
-  const killed = stack.names().filter((name) => stack.signal(name, "SIGKILL"));
+  const killed = stack.keeper.names().filter((name) => stack.keeper.signal(name, "SIGKILL"));
   return Promise.resolve(`killed ${killed.length} processes`);
 };
 
@@ -28,15 +28,15 @@ export const restart: DoFault = async ({ stack }, { target }) => {
     await sleep(100);
   }
   const startedAt = performance.now();
-  if (!stack.signal(target, "SIGTERM")) return "wasn't running";
-  if (await stack.untilDead(target, STOP_MAX_MS))
+  if (!stack.keeper.signal(target, "SIGTERM")) return "wasn't running";
+  if (await stack.keeper.untilDead(target, STOP_MAX_MS))
     return `stopped in ${Math.round(performance.now() - startedAt)} ms`;
-  stack.signal(target, "SIGKILL");
+  stack.keeper.signal(target, "SIGKILL");
   return `did NOT stop in ${STOP_MAX_MS} ms and was killed`;
 };
 
 export const pause: DoFault = async ({ stack }, { target, ms }) => {
-  if (!stack.signal(target, "SIGSTOP")) return "wasn't running";
+  if (!stack.keeper.signal(target, "SIGSTOP")) return "wasn't running";
   await sleep(ms);
-  return stack.signal(target, "SIGCONT") ? "went on" : "was gone when it should go on";
+  return stack.keeper.signal(target, "SIGCONT") ? "went on" : "was gone when it should go on";
 };

@@ -24,11 +24,11 @@ export const rebalance: DoFault = async (context, { target, ms, choice }) => {
   const read = await untilItReads(stack, second);
   await sleep(ms);
   // Records gather while both stand still, so that what they take then are whole batches.
-  for (const name of [first, second]) stack.signal(name, "SIGSTOP");
+  for (const name of [first, second]) stack.keeper.signal(name, "SIGSTOP");
   await sleep(GATHER_MS);
-  for (const name of [first, second]) stack.signal(name, "SIGCONT");
+  for (const name of [first, second]) stack.keeper.signal(name, "SIGCONT");
   const underClaim = await untilMany(context);
-  stack.signal(choice === "first" ? first : second, "SIGKILL");
+  stack.keeper.signal(choice === "first" ? first : second, "SIGKILL");
   await sleep(AFTER_MS);
   await endSecond(context, second);
   return `the second read ${read} records; the ${choice} was killed with ${underClaim} messages under claims`;
@@ -39,13 +39,13 @@ export const senderSleeps: DoFault = async (context, { target, ms }) => {
   const first = `sender-${target}`;
   const second = stack.startSecondSender(target);
   await untilItReads(stack, second);
-  if (!stack.signal(first, "SIGSTOP")) throw new Error(`${first} isn't running`);
+  if (!stack.keeper.signal(first, "SIGSTOP")) throw new Error(`${first} isn't running`);
   await sleep(ms);
   const read = await stack.metric(second, "sluice_sender_read_total");
-  const before = stack.starts()[first];
-  const woke = stack.signal(first, "SIGCONT");
+  const before = stack.keeper.starts()[first];
+  const woke = stack.keeper.signal(first, "SIGCONT");
   await sleep(2 * AFTER_MS);
-  const isNew = stack.starts()[first] !== before;
+  const isNew = stack.keeper.starts()[first] !== before;
   await endSecond(context, second);
   const how = woke ? (isNew ? "woke, ended and was started anew" : "woke") : "was gone";
   return `the second read ${read} records; the first ${how}`;
@@ -54,8 +54,8 @@ export const senderSleeps: DoFault = async (context, { target, ms }) => {
 export const rewind: DoFault = async ({ stack }, { target, choice }) => {
   const name = `sender-${target}`;
   const prefix = stack.config.topicPrefix;
-  stack.hold(name);
-  stack.signal(name, "SIGKILL");
+  stack.keeper.hold(name);
+  stack.keeper.signal(name, "SIGKILL");
   try {
     const args = ["test/faults/rewind-tool.ts", `${prefix}sluice-sender-${target}`, `${prefix}sms.${target}`];
     const { stdout } = await promisify(execFile)(stack.node, [...args, choice], {
@@ -65,7 +65,7 @@ export const rewind: DoFault = async ({ stack }, { target, choice }) => {
     });
     return `${stdout.trim()} records come again`;
   } finally {
-    stack.release(name);
+    stack.keeper.release(name);
   }
 };
 
@@ -89,8 +89,8 @@ async function untilItReads(stack: FaultStack, name: string): Promise<number> {
 }
 
 async function endSecond({ stack, report }: Context, name: string): Promise<void> {
-  if (!stack.signal(name, "SIGTERM")) return;
-  if (await stack.untilDead(name, STOP_MAX_MS)) return;
+  if (!stack.keeper.signal(name, "SIGTERM")) return;
+  if (await stack.keeper.untilDead(name, STOP_MAX_MS)) return;
   report(`${name} did NOT stop in ${STOP_MAX_MS} ms and is killed`);
-  stack.signal(name, "SIGKILL");
+  stack.keeper.signal(name, "SIGKILL");
 }
