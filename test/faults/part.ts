@@ -59,7 +59,8 @@ export const STACK_SETTINGS: Readonly<Record<string, string>> = {
 };
 
 const STATE_FOLDER = ".sluice-test-faults";
-const PORT_OFFSET = 13_000;
+// Beside the gateway's own ports and those of other tests; another one lets two runs go on at once.
+const PORT_OFFSET = Number(process.env.SLUICE_FAULT_PORTS ?? 13_000);
 const INGEST = 2;
 const CUSTOMERS = { rich: 24, strict: 2, thin: 2 } as const;
 const CONNECTIONS = 400;

@@ -30,6 +30,7 @@ const options = new Command("test/faults/run")
   .option("--no-keys", "the client sends no Idempotency-Key")
   .option("--keep", "keep evidence and logs, also of a run without a violation")
   .option("--json", "print the results as JSON")
+  .addHelpText("after", "\nPorts: those of the gateway + 13,000, or + SLUICE_FAULT_PORTS.")
   .parse()
   .opts<{
     seed: number;

@@ -53,7 +53,7 @@ export type StackOptions = {
 
 const READY_MAX_MS = 120_000;
 const LEASE_TTL_MS = 5_000; // short, so that what a dead process holds is back within the run
-const HEALTH_MAX_MS = 1_000;
+const HEALTH_MAX_MS = 3_000; // a machine that is busy with faults answers late
 
 export async function startStack(options: StackOptions): Promise<FaultStack> {
   const env = {
