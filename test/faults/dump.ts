@@ -36,17 +36,27 @@ export async function leftNow(pool: Pool): Promise<Left> {
   return row as Left;
 }
 
-/** Waits until nothing is on its way; resolves with what was left when it gave up. */
+/**
+ * Waits until nothing is on its way, as long as what is left becomes less within `stuckMs`; resolves with what
+ * was left when it gave up.
+ */
 export async function untilDrained(
   pool: Pool,
-  maxMs: number,
+  stuckMs: number,
   tell: (left: Left) => void,
 ): Promise<Left | null> {
   let left: Left = { open: -1, outbox: -1, leases: -1 };
-  for (const endMs = performance.now() + maxMs; ; ) {
-    left = await leftNow(pool).catch(() => left);
-    if (left.open === 0 && left.outbox === 0 && left.leases === 0) return null;
-    if (performance.now() > endMs) return left;
+  let least = Number.POSITIVE_INFINITY;
+  let lessAt = performance.now();
+  for (;;) {
+    const found = await leftNow(pool).catch(() => null);
+    if (found !== null) {
+      left = found;
+      const all = left.open + left.outbox + left.leases;
+      if (all === 0) return null;
+      if (all < least) [least, lessAt] = [all, performance.now()];
+    }
+    if (performance.now() - lessAt > stuckMs) return left;
     tell(left);
     await sleep(LOOK_MS);
   }
