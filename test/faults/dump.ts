@@ -37,8 +37,8 @@ export async function leftNow(pool: Pool): Promise<Left> {
 }
 
 /**
- * Waits until nothing is on its way, as long as what is left becomes less within `stuckMs`; resolves with what
- * was left when it gave up.
+ * Waits until nothing is on its way, as long as what is left becomes less within `stuckMs`; resolves with
+ * what was left when it gave up.
  */
 export async function untilDrained(
   pool: Pool,
