@@ -139,13 +139,12 @@ test("senders that join and die in the middle of batches: each message is settle
   await expectExact();
 }, 150_000);
 
-test("a sender that sleeps longer than its session and its claims: another goes on, its late outcomes count as reports, it joins again, and nothing is sent twice", async () => {
+test("a sender that sleeps longer than its session and its claims: another goes on, what it hands in late agrees with what operators hold, it joins again, and nothing is sent twice", async () => {
   const second = await down.start("sender-normal", { healthPort: await freePort() });
   await until(async () => {
     await accept(100);
     return (await second.count("sluice_sender_sent_total")) > 0;
   }, "both send");
-  const late = await sender.count("sluice_sender_late_total");
   for (let held = 0; held === 0; ) {
     await accept(1_500);
     await until(async () => (await sender.count("sluice_sender_unsettled")) > 0, "it holds some");
@@ -164,7 +163,6 @@ test("a sender that sleeps longer than its session and its claims: another goes 
     20_000,
     sender.log,
   );
-  expect(await sender.count("sluice_sender_late_total")).toBeGreaterThan(late);
   const read = await sender.count("sluice_sender_read_total");
   await until(
     async () => {
