@@ -71,6 +71,9 @@ async function share(count: number, step: number): Promise<void> {
     const broken = violation === null ? null : { seed, violation, trace };
     process.send?.({ seed, events, broken } satisfies Share);
   }
+  // Listening to the parent would keep this process for ever.
+  process.removeAllListeners("disconnect");
+  process.disconnect?.();
 }
 
 async function many(seeds: number, jobs: number): Promise<number> {
