@@ -15,6 +15,7 @@ const HELP = `bun test/simulation/run.ts: the gateway on simulated clocks, datab
   --jobs N     processes that share the work (default: 2)
   --seed N     one run; with --trace every event of it
   --bugs       plants each bug of bugs.ts in turn and counts the seeds that catch it (--seeds of each: 50)
+  --first      with --bugs: only up to the first seed that catches it (--seeds of each: 400)
   --help       this text
 
 A run that breaks an invariant prints it, the last events, and the line that repeats it.`;
@@ -31,6 +32,7 @@ const { values } = parseArgs({
     seed: { type: "string" },
     trace: { type: "boolean", default: false },
     bugs: { type: "boolean", default: false },
+    first: { type: "boolean", default: false },
     share: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -107,21 +109,23 @@ async function bugs(seeds: number): Promise<number> {
   for (const { area, name, edits } of BUGS) {
     const patched = await patchedSimulator(edits);
     const by = new Map<string, number>();
-    for (let seed = from; seed < from + seeds; seed++) {
+    let ran = 0;
+    for (let seed = from; seed < from + seeds && !(values.first && by.size > 0); seed++) {
       const { violation } = await patched.simulate(seed);
+      ran++;
       if (violation !== null) by.set(violation.invariant, (by.get(violation.invariant) ?? 0) + 1);
     }
     patched.remove();
     const caught = [...by.values()].reduce((a, b) => a + b, 0);
     if (caught === 0) missed++;
     const how = [...by].sort((a, b) => b[1] - a[1]).map(([invariant, n]) => `${n}× ${invariant}`);
-    console.log(`${caught}/${seeds} ${area}: ${name}\n      ${how.slice(0, 3).join("; ")}`);
+    console.log(`${caught}/${ran} ${area}: ${name}\n      ${how.slice(0, 3).join("; ")}`);
   }
-  console.log(`${BUGS.length - missed} of ${BUGS.length} planted bugs caught in ${seeds} seeds each`);
+  console.log(`${BUGS.length - missed} of ${BUGS.length} planted bugs caught in ${seeds} seeds each at most`);
   return missed === 0 ? 0 : 1;
 }
 
-const seeds = number(values.seeds ?? (values.bugs ? "50" : "1000"));
+const seeds = number(values.seeds ?? (values.bugs ? (values.first ? "400" : "50") : "1000"));
 if (values.share) await share(seeds, number(process.env.SLUICE_SIMULATION_STEP ?? "1"));
 else if (values.seed !== undefined) process.exitCode = await one(number(values.seed));
 else process.exitCode = await (values.bugs ? bugs(seeds) : many(seeds, Math.max(1, number(values.jobs))));

@@ -135,7 +135,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats): voi
   };
 
   // Traffic and faults.
-  const trafficMs = random.between(1_000, 3_200);
+  const trafficMs = random.between(800, 2_800);
   startTraffic(kernel, clients, owners, trafficMs);
   faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
   wait(trafficMs);
