@@ -56,7 +56,7 @@ lint: ## oxlint, type-aware
 format: ## rewrite the files in the one format
 	@scripts/install.sh --tools && $(in_env) bun run biome format --write
 
-bench: install ## the two benches that README quotes (minutes; starts the whole gateway if none runs)
+bench: install ## the benches of rates that README quotes (minutes; starts the whole gateway if none runs)
 	@exec scripts/bench.sh
 
 mutate: ## mutation testing of the modules that decide about money (minutes); MODULE=src/core/money.ts: one

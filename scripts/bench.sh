@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The two benches that README quotes, one after the other, against the running gateway; starts one, and stops
-# it again, when none runs. Arguments go to both (--seconds N). Exit 1 when one of them misses its target.
+# The benches of rates that README quotes, one after the other, against the running gateway; starts one, and
+# stops it again, when none runs. Arguments go to those that last for a time (--seconds N). Exit 1 when one of
+# them misses its target.
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root" || exit 1
@@ -23,8 +24,10 @@ if ! ready; then
 fi
 
 failed=0
-for bench in bench/ingest.ts bench/end-to-end.ts; do
+for bench in bench/ingest.ts bench/end-to-end.ts bench/hot-wallet.ts; do
   printf '\n== %s\n' "$bench"
   bun "$bench" "$@" </dev/null || failed=1
 done
+printf '\n== bench/replays.ts\n'
+bun bench/replays.ts </dev/null || failed=1
 exit "$failed"
