@@ -17,10 +17,11 @@ import {
   type StoredAnswer,
 } from "../ledger/idempotency.ts";
 import type { Timers } from "../platform/timers.ts";
-import type { Reply } from "./http.ts";
 
 /** What these keys answered, null for a key that is free. */
 export type FindKeys = (refs: readonly KeyRef[]) => Promise<(StoredAnswer | null)[]>;
+/** What a request is answered: the body as an object, or as the very bytes that were stored. */
+export type Reply = { status: number; body: unknown; headers?: Record<string, string> };
 export type KeyCounts = { replayed_total: number };
 export type Idempotency = {
   /**

@@ -1,12 +1,12 @@
 // The command line, `./sluice`: declares the commands and turns errors into a clear line and an exit code.
-// Each command's work is in src/main/cli/, loaded only when it is called, so that `status` answers fast.
-// With --json stdout carries JSON alone.
+// Each command's work is in src/admin/ and src/stack/launcher/, loaded only when it is called, so that
+// `status` answers fast. With --json stdout carries JSON alone.
 
 import { Command } from "commander";
 import { describeSettings, loadConfig } from "../platform/config.ts";
-import { declareCustomers } from "./cli/customers.ts";
-import { declareLeases } from "./cli/leases.ts";
-import { oneOf, wholeNumber } from "./cli/options.ts";
+import { declareCustomers } from "../admin/customers.ts";
+import { declareLeases } from "../admin/leases.ts";
+import { oneOf, wholeNumber } from "../admin/options.ts";
 
 const program = new Command("sluice")
   .description("An SMS gateway: durable, charged exactly once, fast.")
@@ -37,8 +37,9 @@ program
       operators: string;
       stack: "local" | "compose";
     }) => {
-      const { up } = await import("./cli/up.ts");
-      await up(loadConfig(process.env), { ...options, enginesOnly: options.enginesOnly === true });
+      const { up } = await import("../stack/launcher/up.ts");
+      const { seed } = await import("../admin/seed.ts");
+      await up(loadConfig(process.env), { ...options, enginesOnly: options.enginesOnly === true, seed });
     },
   );
 
@@ -49,7 +50,7 @@ program
   )
   .option("--stack <kind>", "compose: stop the containers too", oneOf("local", "compose"), "local")
   .action(async (options: { stack: "local" | "compose" }) => {
-    const { down } = await import("./cli/down.ts");
+    const { down } = await import("../stack/launcher/down.ts");
     await down(loadConfig(process.env), options.stack);
   });
 
@@ -58,7 +59,7 @@ program
   .description("what runs, and whether a message sent now would reach the report")
   .option("--json", "print JSON")
   .action(async (options: { json?: true }) => {
-    const { status } = await import("./cli/status.ts");
+    const { status } = await import("../stack/launcher/status.ts");
     await status(loadConfig(process.env), options.json === true);
   });
 
@@ -69,7 +70,7 @@ program
   .option("-f, --follow", "go on printing what is added")
   .option("-n, --lines <n>", "how many of the last lines", wholeNumber(0, 100_000), 50)
   .action(async (role: string, options: { follow?: true; lines: number }) => {
-    const { logs } = await import("./cli/logs.ts");
+    const { logs } = await import("../stack/launcher/logs.ts");
     await logs(loadConfig(process.env), role, { lines: options.lines, follow: options.follow === true });
   });
 
@@ -77,7 +78,7 @@ program
   .command("migrate")
   .description("create the Kafka topics and bring both databases to the newest migration; safe at any time")
   .action(async () => {
-    const { migrate } = await import("./cli/migrate.ts");
+    const { migrate } = await import("../stack/launcher/migrate.ts");
     const { findTools } = await import("../stack/tools.ts");
     await migrate(findTools(process.env), (line) => console.log(line));
   });
@@ -86,7 +87,7 @@ program
   .command("seed")
   .description("make the demo customers and the demo API key, if they are missing")
   .action(async () => {
-    const { seedCommand } = await import("./cli/seed.ts");
+    const { seedCommand } = await import("../admin/seed.ts");
     await seedCommand(loadConfig(process.env));
   });
 
@@ -103,7 +104,7 @@ program
   .option("--resend", "send events again that the report should have by now, and lacks")
   .option("--json", "print JSON")
   .action(async (options: { customer?: number; settled?: true; resend?: true; json?: true }) => {
-    const { reconcileCommand } = await import("./cli/reconcile.ts");
+    const { reconcileCommand } = await import("../admin/reconcile.ts");
     const { customer = null, settled = false, resend = false, json = false } = options;
     process.exitCode = await reconcileCommand(loadConfig(process.env), {
       customerId: customer,

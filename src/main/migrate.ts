@@ -2,9 +2,9 @@
 // Safe to run at any time, also twice at once. Kafka's topics are made by a Node process
 // (src/main/topics.ts): `./sluice migrate` runs both.
 
-import { migrateMysql } from "../ledger/migrate.ts";
+import { migrateMysql } from "../schema/mysql.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
-import { migrateClickhouse } from "../reports/migrate.ts";
+import { migrateClickhouse } from "../schema/clickhouse.ts";
 
 if (process.argv.includes("--help")) {
   console.log(`usage: bun src/main/migrate.ts\n\n${describeSettings()}`);

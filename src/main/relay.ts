@@ -3,13 +3,8 @@
 
 import { DRAIN_MS } from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
-import {
-  startReconcileTurn,
-  type Turn,
-  TURN_ANSWER_MAX_MS,
-  TURN_CONNECTIONS,
-} from "../ledger/reconcile-turn.ts";
-import { tablesAnswer } from "../ledger/tables.ts";
+import { startReconcileTurn, type Turn, TURN_ANSWER_MAX_MS, TURN_CONNECTIONS } from "../reconcile/cycle.ts";
+import { tablesAnswer } from "../schema/tables.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { type CheckResult, serveHealth } from "../platform/health.ts";

@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { createIdFactory } from "../core/id.ts";
 import { DRAIN_MS, MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { isLane } from "../core/message.ts";
-import { tablesAnswer } from "../ledger/tables.ts";
+import { tablesAnswer } from "../schema/tables.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { type CheckResult, serveHealth } from "../platform/health.ts";
 import { type Consumer, createConsumer, createProducer, type Producer } from "../platform/kafka.ts";

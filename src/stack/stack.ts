@@ -1,5 +1,5 @@
 // The local stack as a whole: engines started in parallel and waited for, stopped cleanly, and what a
-// killed launcher left behind found and cleared. Leaves supervision to src/main/cli/. Invariant: a process
+// killed launcher left behind found and cleared. Leaves supervision to launcher/. Invariant: a process
 // is stopped only if its record says that it is ours and nobody alive supervises it.
 
 import { existsSync, readFileSync } from "node:fs";

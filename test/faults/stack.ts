@@ -5,8 +5,8 @@
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { migrate } from "../../src/main/cli/migrate.ts";
-import { createRoles } from "../../src/main/cli/roles.ts";
+import { migrate } from "../../src/stack/launcher/migrate.ts";
+import { createRoles } from "../../src/stack/launcher/roles.ts";
 import { type Config, loadConfig } from "../../src/platform/config.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createEngines, type Engine } from "../../src/stack/engines.ts";

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
 import { sleep } from "../../src/platform/retry.ts";
-import { migrateClickhouse } from "../../src/reports/migrate.ts";
+import { migrateClickhouse } from "../../src/schema/clickhouse.ts";
 import { messagesReport } from "../../src/reports/messages-report.ts";
 import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
 import { createDownstream, type Downstream } from "../support/roles.ts";

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { createIdFactory } from "../../src/core/id.ts";
 import { unpackEvents } from "../../src/core/record.ts";
 import { eventsSql } from "../../src/ledger/posting.ts";
-import { RESEND_MAX } from "../../src/ledger/reconcile-resend.ts";
-import { reconcile } from "../../src/ledger/reconcile.ts";
-import type { Invariant, ReconcileResult } from "../../src/ledger/reconcile-result.ts";
+import { RESEND_MAX } from "../../src/reconcile/resend.ts";
+import { reconcile } from "../../src/reconcile/reconcile.ts";
+import type { Invariant, ReconcileResult } from "../../src/reconcile/result.ts";
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";

@@ -2,9 +2,9 @@
 // events that never reached ClickHouse are there after --resend.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { reconcile } from "../../src/ledger/reconcile.ts";
-import type { CustomerReconcile } from "../../src/ledger/reconcile-customer.ts";
-import type { ReconcileResult } from "../../src/ledger/reconcile-result.ts";
+import { reconcile } from "../../src/reconcile/reconcile.ts";
+import type { CustomerReconcile } from "../../src/reconcile/customer.ts";
+import type { ReconcileResult } from "../../src/reconcile/result.ts";
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { CustomerReconcile } from "../../src/ledger/reconcile-customer.ts";
-import { lockName, ownTables, take } from "../../src/ledger/tables-lock.ts";
+import type { CustomerReconcile } from "../../src/reconcile/customer.ts";
+import { lockName, ownTables, take } from "../../src/schema/tables-lock.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";

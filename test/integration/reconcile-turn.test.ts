@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
-import { ensurePartitions } from "../../src/ledger/partitions.ts";
-import { inSnapshot } from "../../src/ledger/reconcile.ts";
-import { startReconcileTurn, type Turn, TURN_CONNECTIONS } from "../../src/ledger/reconcile-turn.ts";
-import { ownTables, SLOTS } from "../../src/ledger/tables-lock.ts";
+import { ensurePartitions } from "../../src/schema/partitions.ts";
+import { inSnapshot } from "../../src/reconcile/reconcile.ts";
+import { startReconcileTurn, type Turn, TURN_CONNECTIONS } from "../../src/reconcile/cycle.ts";
+import { ownTables, SLOTS } from "../../src/schema/tables-lock.ts";
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { createMetrics, type Metrics } from "../../src/platform/metrics.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
-import { exitCodeOf, reconcile } from "../../src/ledger/reconcile.ts";
-import type { Invariant, ReconcileResult } from "../../src/ledger/reconcile-result.ts";
+import { exitCodeOf, reconcile } from "../../src/reconcile/reconcile.ts";
+import type { Invariant, ReconcileResult } from "../../src/reconcile/result.ts";
 import { type Clickhouse, createClickhouse } from "../../src/platform/clickhouse.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";

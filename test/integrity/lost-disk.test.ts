@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { ReconcileResult } from "../../src/ledger/reconcile-result.ts";
+import type { ReconcileResult } from "../../src/reconcile/result.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { createLauncher, type Running } from "../support/launcher.ts";
 

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { type Clickhouse, createClickhouse } from "../../src/platform/clickhouse.ts";
 import { type Config, loadConfig } from "../../src/platform/config.ts";
-import { migrateClickhouse } from "../../src/reports/migrate.ts";
+import { migrateClickhouse } from "../../src/schema/clickhouse.ts";
 
 export type TestClickhouse = {
   /** The given config, with this database's name in it. */

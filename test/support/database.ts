@@ -4,9 +4,9 @@
 
 import { createHash, randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { migrateMysql } from "../../src/ledger/migrate.ts";
+import { migrateMysql } from "../../src/schema/mysql.ts";
 import { type Config, loadConfig } from "../../src/platform/config.ts";
-import { readMigrations } from "../../src/platform/migrations.ts";
+import { readMigrations } from "../../src/schema/migrations.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 
 export type TestDatabase = {

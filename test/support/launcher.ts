@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Status } from "../../src/main/cli/status.ts";
+import type { Status } from "../../src/stack/launcher/status.ts";
 import { type Config, loadConfig } from "../../src/platform/config.ts";
 import { testSettings } from "../../src/stack/test-env.ts";
 import { projectRoot } from "../../src/stack/tools.ts";

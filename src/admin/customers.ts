@@ -1,0 +1,166 @@
+// `customer`, `key` and `topup`: what an administrator does on the database directly. A key is shown once,
+// when it is made.
+
+import type { Command } from "commander";
+import { createIdFactory } from "../core/id.ts";
+import { MONEY_MAX } from "../core/money.ts";
+import { createKey, listKeys, revokeKey, type Scope, SCOPES, SCOPES_DEFAULT } from "../customers/api-keys.ts";
+import {
+  createCustomer,
+  listCustomers,
+  PRICE_EXPRESS_DEFAULT,
+  PRICE_NORMAL_DEFAULT,
+} from "../customers/customers.ts";
+import type { CustomerMode } from "../ledger/grant.ts";
+import { drainsLeft, setMode } from "../ledger/lease-admin.ts";
+import { topUp } from "../ledger/topup.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { sleep } from "../platform/retry.ts";
+import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
+import { oneOf, wholeNumber } from "./options.ts";
+
+type CreateOptions = Json & {
+  name: string;
+  balance: number;
+  priceNormal: number;
+  priceExpress: number;
+  rateLimit?: number;
+};
+
+const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
+const amount = wholeNumber(1, MONEY_MAX);
+
+export function declareCustomers(program: Command): void {
+  const customer = program.command("customer").description("create and list customers");
+  customer
+    .command("create")
+    .description("make a customer with a wallet and an API key (scopes send, read, billing)")
+    .requiredOption("--name <name>", "need not be unique")
+    .option("--balance <n>", "the first top-up, in minor units", wholeNumber(0, MONEY_MAX), 0)
+    .option("--price-normal <n>", "price per part", anyId, PRICE_NORMAL_DEFAULT)
+    .option("--price-express <n>", "price per part", anyId, PRICE_EXPRESS_DEFAULT)
+    .option("--rate-limit <n>", "parts a minute; none unless given", anyId)
+    .option(...jsonFlag)
+    .action((options: CreateOptions) => withDatabase((pool) => makeCustomer(pool, options)));
+  customer
+    .command("list")
+    .description("all customers, oldest first")
+    .option(...jsonFlag)
+    .action((options: Json) =>
+      withDatabase(async (pool) => print(options, { customers: await listCustomers(pool) })),
+    );
+
+  customer
+    .command("mode")
+    .description(
+      "how credit is taken: `lease` ahead of need (fast), `strict` exactly per message " +
+        "(balance_after is exact); waits until what processes hold is back",
+    )
+    .argument("<mode>", "lease or strict", oneOf("lease", "strict"))
+    .requiredOption("--customer <id>", "the customer", anyId)
+    .option(...jsonFlag)
+    .action((mode: CustomerMode, options: Json & { customer: number }) =>
+      withDatabase((pool) => changeMode(pool, mode, options)),
+    );
+
+  const key = program.command("key").description("create, list and revoke API keys");
+  key
+    .command("create")
+    .description("make another key; a customer may have two live ones")
+    .requiredOption("--customer <id>", "the customer", anyId)
+    .option("--scopes <list>", `of ${SCOPES.join(", ")}`, scopes, [...SCOPES_DEFAULT])
+    .option(...jsonFlag)
+    .action((options: Json & { customer: number; scopes: Scope[] }) =>
+      withDatabase(async (pool) => {
+        const { keyId, apiKey } = await createKey(ledger(pool), options.customer, options.scopes);
+        print(options, { key_id: keyId, customer_id: String(options.customer), api_key: apiKey });
+      }),
+    );
+  key
+    .command("list")
+    .description("a customer's keys, without the keys themselves")
+    .requiredOption("--customer <id>", "the customer", anyId)
+    .option(...jsonFlag)
+    .action((options: Json & { customer: number }) =>
+      withDatabase(async (pool) => print(options, { keys: await listKeys(pool, options.customer) })),
+    );
+  key
+    .command("revoke")
+    .description("end a key; every process refuses it within 2 s")
+    .argument("<key-id>", "from `key list`")
+    .option(...jsonFlag)
+    .action((keyId: string, options: Json) =>
+      withDatabase(async (pool) => {
+        if (!(await revokeKey(pool, keyId)))
+          throw new Error(`no live key ${JSON.stringify(keyId)}; see: ./sluice key list`);
+        print(options, { key_id: keyId, revoked: true });
+      }),
+    );
+
+  program
+    .command("topup")
+    .description("add money to a customer's wallet")
+    .requiredOption("--customer <id>", "the customer", anyId)
+    .requiredOption("--amount <n>", "minor units", amount)
+    .option("--request-id <text>", "the same one again has no effect; made up unless given")
+    .option(...jsonFlag)
+    .action((options: Json & { customer: number; amount: number; requestId?: string }) =>
+      withDatabase(async (pool) => {
+        const { requestId = `cli-${newId()}` } = options;
+        const { idempotent, balance } = await topUp(
+          ledger(pool),
+          options.customer,
+          options.amount,
+          requestId,
+        );
+        print(options, {
+          customer_id: String(options.customer),
+          amount: options.amount,
+          request_id: requestId,
+          idempotent,
+          balance,
+        });
+      }),
+    );
+}
+
+// The longest a dead process's lease lives, twice over: nothing drains later than that.
+const DRAIN_WAIT_MAX_MS = 60_000;
+const PROGRESS_MS = 2_000;
+
+async function changeMode(pool: Pool, mode: CustomerMode, options: Json & { customer: number }) {
+  await setMode(pool, options.customer, mode);
+  const startedMs = performance.now();
+  let toldMs = startedMs;
+  for (let left = 1; left > 0; ) {
+    left = await drainsLeft(pool, options.customer);
+    const nowMs = performance.now();
+    if (left > 0 && nowMs - startedMs > DRAIN_WAIT_MAX_MS)
+      throw new Error(`the mode is ${mode}, but leases still hold ${left}: see ./sluice lease list`);
+    if (left > 0 && nowMs - toldMs > PROGRESS_MS) {
+      toldMs = nowMs;
+      process.stderr.write(`waiting for ${left} that processes still hold …\n`);
+    }
+    if (left > 0) await sleep(100);
+  }
+  print(options, { customer_id: String(options.customer), mode });
+}
+
+async function makeCustomer(pool: Pool, options: CreateOptions): Promise<void> {
+  const { name, priceNormal, priceExpress, rateLimit = null, balance } = options;
+  const customerId = await createCustomer(pool, { name, priceNormal, priceExpress, rateLimit });
+  if (balance > 0) await topUp(ledger(pool), customerId, balance, "create");
+  const { apiKey } = await createKey(ledger(pool), customerId);
+  print(options, { customer_id: String(customerId), api_key: apiKey });
+}
+
+const newId = createIdFactory({ now: Date.now });
+const ledger = (pool: Pool) => ({ pool, id: newId, now: Date.now });
+
+function scopes(given: string): Scope[] {
+  const wanted = given.split(",").map((each) => each.trim());
+  const unknown = wanted.filter((each) => !(SCOPES as readonly string[]).includes(each));
+  if (unknown.length > 0)
+    throw new Error(`unknown scope ${unknown.join(", ")}; there are: ${SCOPES.join(", ")}`);
+  return wanted as Scope[];
+}

@@ -1,0 +1,42 @@
+// What the commands that work on the database share: a connection, errors that say what to do, and printing.
+
+import { loadConfig } from "../platform/config.ts";
+import { createPool, type Pool } from "../platform/mysql.ts";
+
+export type Json = { json?: true };
+export const jsonFlag = ["--json", "print JSON"] as const;
+
+/** Runs `use` on one connection. @throws Error that says what to start or run first */
+export async function withDatabase(use: (pool: Pool) => Promise<void>): Promise<void> {
+  const config = loadConfig(process.env);
+  const pool = createPool(config, { connections: 1, multipleStatements: true });
+  try {
+    await use(pool);
+  } catch (error) {
+    throw explained(error, `${config.mysqlHost}:${config.mysqlPort}`);
+  } finally {
+    await pool.end();
+  }
+}
+
+function explained(error: unknown, where: string): unknown {
+  const { code, errno } = error as { code?: string; errno?: number };
+  if (code === "ECONNREFUSED")
+    return new Error(`MySQL does not answer on ${where}. Start it: ./sluice up (or make up)`, {
+      cause: error,
+    });
+  const unmigrated = errno === 1049 || errno === 1146; // no such database, no such table
+  return unmigrated
+    ? new Error("the database has no tables yet. Run: ./sluice migrate", { cause: error })
+    : error;
+}
+
+/** JSON on one line, or `name: value` lines; lists as one line each. */
+export function print({ json }: Json, value: Record<string, unknown>): void {
+  if (json) return console.log(JSON.stringify(value));
+  for (const [name, each] of Object.entries(value)) {
+    if (Array.isArray(each))
+      console.log(each.length === 0 ? `no ${name}` : each.map((row) => JSON.stringify(row)).join("\n"));
+    else console.log(`${name}: ${String(each)}`);
+  }
+}

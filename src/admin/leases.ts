@@ -1,0 +1,58 @@
+// `lease list`: which process holds how much of whose credit, and until when.
+
+import type { Command } from "commander";
+import { LEASE_LIST_MAX, type LeaseRow, listLeases } from "../ledger/lease-admin.ts";
+import { type Json, jsonFlag, withDatabase } from "./database.ts";
+import { wholeNumber } from "./options.ts";
+
+const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
+
+export function declareLeases(program: Command): void {
+  program
+    .command("lease")
+    .description("credit that ingest processes hold")
+    .command("list")
+    .description("leases by customer: what was granted, what is spent, when it expires unless renewed")
+    .option("--customer <id>", "this customer only", anyId)
+    .option("--limit <n>", "at most so many", wholeNumber(1, LEASE_LIST_MAX), 1_000)
+    .option(...jsonFlag)
+    .action((options: Json & { customer?: number; limit: number }) =>
+      withDatabase(async (pool) => {
+        const { customer: customerId = null, limit } = options;
+        const leases = await listLeases(pool, { customerId, limit });
+        console.log(options.json ? JSON.stringify({ leases }) : asTable(leases, limit));
+      }),
+    );
+}
+
+const HEADS = ["customer", "node", "epoch", "granted", "spent", "unspent", "expires in"] as const;
+
+/** Columns as wide as their widest cell; numbers to the right. */
+export function asTable(leases: readonly LeaseRow[], limit: number): string {
+  if (leases.length === 0) return "no leases: no process holds credit";
+  const cells = leases.map((l) => [
+    l.customer_id,
+    l.node_id,
+    String(l.epoch),
+    String(l.granted),
+    String(l.spent),
+    String(l.unspent),
+    `${(l.expires_in_ms / 1_000).toFixed(1)} s${l.recall ? ", recalled" : ""}`,
+  ]);
+  const widths = HEADS.map((head, at) => Math.max(head.length, ...cells.map((row) => row[at]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, at) =>
+        at === 1 || at === 6 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0),
+      )
+      .join("  ")
+      .trimEnd();
+  const held = leases.reduce((sum, l) => sum + l.unspent, 0);
+  const nodes = new Set(leases.map((l) => l.node_id)).size;
+  const cut = leases.length === limit ? ` (the first ${limit}: --limit shows more)` : "";
+  return [
+    line(HEADS),
+    ...cells.map(line),
+    `${leases.length} leases of ${nodes} processes hold ${held} unspent${cut}`,
+  ].join("\n");
+}

@@ -1,0 +1,71 @@
+// `seed`: two demo customers with money, made once. The first one's API key is kept in the state folder,
+// readable by its owner only, and made anew when it no longer works (a wiped database, a revoked key).
+
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { createIdFactory } from "../core/id.ts";
+import { createKey, findKey, listKeys, revokeKey } from "../customers/api-keys.ts";
+import {
+  createCustomer,
+  listCustomers,
+  PRICE_EXPRESS_DEFAULT,
+  PRICE_NORMAL_DEFAULT,
+} from "../customers/customers.ts";
+import { topUp } from "../ledger/topup.ts";
+import type { Config } from "../platform/config.ts";
+import { createPool, type Pool } from "../platform/mysql.ts";
+
+const demoNames = ["demo", "demo-2"] as const;
+const demoBalance = 10_000_000; // 20,000 normal parts
+
+export type Demo = { customerId: number; apiKey: string; keyFile: string };
+
+const demoKeyFile = (stateFolder: string): string => join(stateFolder, "demo-key");
+
+export async function seed(config: Config, stateFolder: string): Promise<Demo> {
+  const pool = createPool(config, { connections: 2, multipleStatements: true });
+  try {
+    const known = new Map((await listCustomers(pool)).map((row) => [row.name, Number(row.customer_id)]));
+    const ids: number[] = [];
+    for (const name of demoNames) ids.push(known.get(name) ?? (await makeCustomer(pool, name)));
+    return await demoKey(pool, ids[0] ?? 0, demoKeyFile(stateFolder));
+  } finally {
+    await pool.end();
+  }
+}
+
+export async function seedCommand(config: Config): Promise<void> {
+  const { customerId } = await seed(config, resolve(config.stateFolder));
+  console.log(`demo customer ${customerId}; its API key is in ${demoKeyFile(config.stateFolder)}`);
+}
+
+async function makeCustomer(pool: Pool, name: string): Promise<number> {
+  const prices = { priceNormal: PRICE_NORMAL_DEFAULT, priceExpress: PRICE_EXPRESS_DEFAULT };
+  const customerId = await createCustomer(pool, { name, ...prices, rateLimit: null });
+  await topUp(ledger(pool), customerId, demoBalance, "seed");
+  return customerId;
+}
+
+async function demoKey(pool: Pool, customerId: number, file: string): Promise<Demo> {
+  const kept = readKey(file);
+  if (kept !== null && (await findKey(pool, kept))?.customerId === customerId)
+    return { customerId, apiKey: kept, keyFile: file };
+  // A key that is lost can't be shown again: the oldest live one makes room.
+  const live = (await listKeys(pool, customerId)).filter((key) => key.revoked_at === null);
+  if (live.length > 1 && live[0] !== undefined) await revokeKey(pool, live[0].key_id);
+  const { apiKey } = await createKey(ledger(pool), customerId);
+  mkdirSync(join(file, ".."), { recursive: true });
+  writeFileSync(file, `${apiKey}\n`, { mode: 0o600 });
+  chmodSync(file, 0o600); // an older file keeps its mode when it is written again
+  return { customerId, apiKey, keyFile: file };
+}
+
+const ledger = (pool: Pool) => ({ pool, id: createIdFactory({ now: Date.now }), now: Date.now });
+
+function readKey(file: string): string | null {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch {
+    return null; // none yet
+  }
+}

@@ -1,0 +1,45 @@
+// POST /v1/wallet/topup. The one answer in which customer_id is a number, as the contract was asked for.
+
+import { labelProblem } from "../core/parts.ts";
+import { SluiceError } from "../core/errors.ts";
+import type { KeyOwner } from "../customers/api-keys.ts";
+import type { RequestKey } from "../ledger/idempotency.ts";
+import type { LeaseDeps } from "../ledger/lease.ts";
+import { type Topup, topUp } from "../ledger/topup.ts";
+import { isConnectionLost } from "../platform/mysql.ts";
+import { parseJson, type Route, readBody } from "./http.ts";
+import type { Idempotency, Reply } from "../ingest/idempotency.ts";
+import { checkerOf, TopupBody } from "./schemas.ts";
+
+const check = checkerOf<TopupBody>(TopupBody);
+
+export function createTopup({ ledger, keys }: { ledger: LeaseDeps; keys: Idempotency }): Route {
+  const run = async (owner: KeyOwner, bytes: Uint8Array, key: RequestKey | null): Promise<Reply> => {
+    const { amount, request_id } = check(parseJson(bytes));
+    const problem = labelProblem(request_id);
+    if (problem !== null) {
+      throw new SluiceError("validation_failed", { errors: [{ field: "request_id", reason: problem }] });
+    }
+    const { customerId } = owner;
+    const answerOf = ({ idempotent, balance }: Topup) =>
+      JSON.stringify({ topup: true, idempotent, amount, customer_id: customerId, balance });
+    const kept = key === null ? null : { key, status: 200, answerOf };
+    const topup = await topUp(ledger, customerId, amount, request_id, kept).catch((cause: unknown) => {
+      // Lost at COMMIT or before: the same request_id again is safe in both cases, and says which it was.
+      if (isConnectionLost(cause)) throw new SluiceError("outcome_unknown", { cause });
+      throw cause;
+    });
+    return { status: 200, body: answerOf(topup) };
+  };
+  return {
+    method: "POST",
+    path: "/v1/wallet/topup",
+    scope: "billing",
+    async handle({ owner, request }) {
+      const body = await readBody(request);
+      const { customerId } = owner;
+      const header = request.headers.get("idempotency-key");
+      return keys.once({ customerId, operation: "topup", header, body }, (key) => run(owner, body, key));
+    },
+  };
+}

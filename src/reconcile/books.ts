@@ -1,0 +1,227 @@
+// Reconcile's view of MySQL: sums per customer, of entries, messages, leases, top-ups and claims, all from
+// the caller's one snapshot. Leaves what they must equal to reconcile-check.ts.
+// A fingerprint, the sum of CRC32('<id>:<amount>') over rows, tells that two sets of rows are the same
+// without joining them; only customers whose sums or fingerprints differ are read row by row. Bounds: two
+// scans (entries, messages) of the customers asked for; in memory a row a customer, day and op or status.
+
+import { settlementOf, type Status } from "../core/message.ts";
+import { unpackEventTimes } from "../core/record.ts";
+import type { Connection } from "../platform/mysql.ts";
+import { isEverybody, type Scope } from "./result.ts";
+
+export type Sum = { count: number; amount: number; fingerprint: string };
+/**
+ * Rows of one customer, day and op (or status). `young` ones may still be on their way to ClickHouse; a
+ * message's fingerprint here is that of its newest event.
+ */
+export type DaySum = Sum & { customerId: number; day: string; what: string; young: boolean };
+
+export type CustomerBooks = {
+  balance: number;
+  reserved: number;
+  unspent: number;
+  /** The smallest of spent, unspent and granted over all leases. */
+  leaseLowest: number;
+  /** By op */
+  entries: Map<string, Sum>;
+  /** By status; amounts are costs. */
+  messages: Map<Status, Sum>;
+  /** Those of them that a claim covers: `sending` and `unknown`. */
+  claimed: Map<Status, Sum>;
+  topups: Sum;
+};
+export type Books = {
+  scope: Scope;
+  customers: Map<number, CustomerBooks>;
+  entryDays: DaySum[];
+  statusDays: DaySum[];
+  /** MySQL's clock when the snapshot was taken. */
+  nowMs: number;
+  /** What was written after this is young. */
+  cutoffMs: number;
+  eventRows: number;
+  /** Nothing older than this waits in the outbox. */
+  outboxFromMs: number;
+  messages: number;
+  entries: number;
+};
+
+/** Relay, broker and flush take a second or two; a restart of one of them takes less than this. */
+export const PENDING_MS = 60_000;
+export const NO_ROWS: Sum = { count: 0, amount: 0, fingerprint: "0" };
+const EPOCH_DAYS = 719_528; // TO_DAYS('1970-01-01')
+const DAY_MS = 86_400_000;
+
+export const ofScope = (scope: Scope, alias = ""): string =>
+  isEverybody(scope) ? "TRUE" : `${alias}customer_id BETWEEN ${Number(scope.low)} AND ${Number(scope.high)}`;
+
+// A few customers' messages are found by their reserve entries, whose key is led by customer_id; only the run
+// over everybody reads every message, and so finds one that has no entry at all.
+export const messagesOf = (scope: Scope, entryRange = ""): string =>
+  isEverybody(scope)
+    ? "messages AS m"
+    : `(SELECT customer_id, entry_id FROM wallet_ledger WHERE ${ofScope(scope)} ${entryRange} ` +
+      "AND leg = 'open' AND op = 'reserve') AS l " +
+      "STRAIGHT_JOIN messages AS m ON m.id = l.entry_id AND m.customer_id = l.customer_id";
+
+/** The status and sequence of a message's newest event: `sending` is none, so `queued` before it. */
+export const EVENT_STATUS = "IF(m.status = 'sending', 'queued', m.status)";
+export const EVENT_SEQUENCE = "m.sequence - (m.status = 'sending')";
+
+const sums = (id: string, amount: string): string =>
+  `COUNT(*) AS count, CAST(SUM(${amount}) AS SIGNED) AS amount, ` +
+  `CAST(SUM(CRC32(CONCAT(${id}, ':', ${amount}))) AS CHAR) AS fingerprint`;
+
+/** Inside the caller's snapshot. `allOld`: nothing counts as young, whoever asks knows that all is quiet. */
+export async function readBooks(conn: Connection, scope: Scope, { allOld = false } = {}): Promise<Books> {
+  const books = await begun(conn, scope, allOld ? -DAY_MS : PENDING_MS);
+  const wallets = await conn.query<{ customer_id: number; balance: number; reserved: number }[]>(
+    `SELECT customer_id, balance, reserved FROM wallet_accounts WHERE ${ofScope(scope)}`,
+  );
+  for (const { customer_id, balance, reserved } of wallets)
+    Object.assign(customerOf(books, customer_id), { balance, reserved });
+  const leases = await conn.query<{ customer_id: number; unspent: number; lowest: number }[]>(
+    `SELECT customer_id, CAST(SUM(granted - spent) AS SIGNED) AS unspent,
+       MIN(LEAST(granted - spent, spent, granted)) AS lowest
+     FROM credit_leases WHERE ${ofScope(scope)} GROUP BY customer_id`,
+  );
+  for (const { customer_id, unspent, lowest } of leases)
+    Object.assign(customerOf(books, customer_id), { unspent: Number(unspent), leaseLowest: Number(lowest) });
+  const topups = await conn.query<(Sum & { customer_id: number })[]>(
+    `SELECT customer_id, ${sums("entry_id", "amount")} FROM topups WHERE ${ofScope(scope)}
+     GROUP BY customer_id`,
+  );
+  for (const row of topups) customerOf(books, row.customer_id).topups = sumOf(row);
+  await readEntries(conn, books);
+  await readMessages(conn, books);
+  await readClaimed(conn, books);
+  return books;
+}
+
+async function begun(conn: Connection, scope: Scope, youngMs: number): Promise<Books> {
+  const [state] = await conn.query<{ now_ms: number; events: number }[]>(
+    `SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) AS now_ms,
+       (SELECT COUNT(*) FROM outbox WHERE lane = 'events') AS events`,
+  );
+  const nowMs = Number(state?.now_ms);
+  // Rows leave in the order of their ids, but for deferred ones, which keep theirs.
+  const [oldest] = await conn.query<{ payload: Buffer }[]>(
+    "SELECT payload FROM outbox WHERE lane = 'events' ORDER BY id LIMIT 1",
+  );
+  return {
+    scope,
+    customers: new Map(),
+    entryDays: [],
+    statusDays: [],
+    nowMs,
+    cutoffMs: nowMs - youngMs,
+    eventRows: Number(state?.events),
+    outboxFromMs: oldest === undefined ? Number.POSITIVE_INFINITY : oldestEventMs(oldest.payload),
+    messages: 0,
+    entries: 0,
+  };
+}
+
+/** A row that can't be read hides what it holds: everything may be in it. */
+function oldestEventMs(payload: Buffer): number {
+  try {
+    return Math.min(...unpackEventTimes(payload)) - PENDING_MS;
+  } catch {
+    return 0;
+  }
+}
+
+async function readEntries(conn: Connection, books: Books): Promise<void> {
+  const rows = await conn.query<(Sum & Group & { op: string })[]>(
+    `SELECT customer_id, TO_DAYS(created_at) AS day, op, created_at >= ${at(books.cutoffMs)} AS young,
+       ${sums("entry_id", "amount")}
+     FROM wallet_ledger WHERE ${ofScope(books.scope)} GROUP BY customer_id, day, op, young`,
+  );
+  for (const row of rows) {
+    const { entries } = customerOf(books, row.customer_id);
+    const sum = sumOf(row);
+    books.entryDays.push({ ...sum, ...groupOf(row), what: row.op });
+    entries.set(row.op, added(entries.get(row.op) ?? NO_ROWS, sum));
+    books.entries += sum.count;
+  }
+}
+
+async function readMessages(conn: Connection, books: Books): Promise<void> {
+  const rows = await conn.query<(Sum & Group & { status: Status; event_fingerprint: string })[]>(
+    `SELECT m.customer_id, TO_DAYS(m.created_at) AS day, m.status,
+       m.updated_at >= ${at(books.cutoffMs)} AS young, ${sums("m.id", "m.cost")},
+       CAST(SUM(CRC32(CONCAT(m.id, ':', ${EVENT_STATUS}, ':', ${EVENT_SEQUENCE}))) AS CHAR)
+         AS event_fingerprint
+     FROM ${messagesOf(books.scope)} GROUP BY m.customer_id, day, m.status, young`,
+  );
+  for (const row of rows) {
+    const sum = sumOf(row);
+    const { messages } = customerOf(books, row.customer_id);
+    messages.set(row.status, added(messages.get(row.status) ?? NO_ROWS, sum));
+    books.messages += sum.count;
+    const what = row.status === "sending" ? "queued" : row.status;
+    books.statusDays.push({ ...sum, ...groupOf(row), what, fingerprint: String(row.event_fingerprint) });
+  }
+}
+
+// A message may be named by an old claim beside its present one.
+async function readClaimed(conn: Connection, books: Books): Promise<void> {
+  const rows = await conn.query<(Sum & { customer_id: number; status: Status })[]>(
+    `SELECT customer_id, status, ${sums("id", "cost")} FROM (
+       SELECT DISTINCT m.id, m.customer_id, m.status, m.cost FROM ${CLAIMED_IDS}
+       STRAIGHT_JOIN messages AS m ON m.id = j.id
+       WHERE m.status = IF(c.kind = 'sending', 'sending', 'unknown') AND ${ofScope(books.scope, "m.")}
+     ) AS claimed GROUP BY customer_id, status`,
+  );
+  for (const row of rows) customerOf(books, row.customer_id).claimed.set(row.status, sumOf(row));
+}
+
+/** The ids of all claims, as column `j.id` beside the claim `c`. */
+export const CLAIMED_IDS =
+  `claims AS c CROSS JOIN JSON_TABLE(CONCAT('["', REPLACE(c.ids, ',', '","'), '"]'), '$[*]' ` +
+  "COLUMNS (id CHAR(26) CHARACTER SET ascii COLLATE ascii_bin PATH '$')) AS j";
+
+/** Cost of messages whose money is still reserved. */
+export function openOf(c: CustomerBooks): Sum {
+  return settledAs(c, null);
+}
+
+/** Messages by what must have happened to their money. */
+export function settledAs(c: CustomerBooks, money: "capture" | "refund" | null): Sum {
+  let sum = NO_ROWS;
+  for (const [status, of] of c.messages) if (settlementOf(status) === money) sum = added(sum, of);
+  return sum;
+}
+
+export const equal = (a: Sum, b: Sum): boolean =>
+  a.count === b.count && a.amount === b.amount && a.fingerprint === b.fingerprint;
+
+export function added(a: Sum, b: Sum): Sum {
+  const fingerprint = String(BigInt(a.fingerprint) + BigInt(b.fingerprint));
+  return { count: a.count + b.count, amount: a.amount + b.amount, fingerprint };
+}
+
+/** A DATETIME(3) literal. */
+export const at = (ms: number): string => `'${new Date(ms).toISOString().slice(0, 23).replace("T", " ")}'`;
+export const dayOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);
+
+type Group = { customer_id: number; day: number; young: number };
+const groupOf = ({ customer_id, day, young }: Group): Pick<DaySum, "customerId" | "day" | "young"> => ({
+  customerId: customer_id,
+  day: dayOf((Number(day) - EPOCH_DAYS) * DAY_MS),
+  young: Number(young) === 1,
+});
+
+function sumOf(row: Sum): Sum {
+  return { count: Number(row.count), amount: Number(row.amount), fingerprint: String(row.fingerprint) };
+}
+
+function customerOf(books: Books, customerId: number): CustomerBooks {
+  let found = books.customers.get(customerId);
+  if (found === undefined) {
+    const none = { balance: 0, reserved: 0, unspent: 0, leaseLowest: 0, topups: NO_ROWS };
+    found = { ...none, entries: new Map(), messages: new Map(), claimed: new Map() };
+    books.customers.set(customerId, found);
+  }
+  return found;
+}

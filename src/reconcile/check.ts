@@ -1,0 +1,94 @@
+// What MySQL's sums must equal, customer by customer (docs/ARCHITECTURE.md, "Ledger"), and for a customer
+// whose sums differ the rows that break the rule (reconcile-rows.ts).
+// Bound: one pass over the entries of each customer that differs; ENTRIES_NAMED_MAX rows a drift.
+
+import type { Connection } from "../platform/mysql.ts";
+import {
+  added,
+  type Books,
+  type CustomerBooks,
+  equal,
+  NO_ROWS,
+  openOf,
+  settledAs,
+  type Sum,
+} from "./books.ts";
+import { type Drift, driftOf, type Invariant, isEverybody } from "./result.ts";
+import {
+  keysWithoutOwner,
+  messagesWithoutClaim,
+  messagesWithoutReserve,
+  rowsOfMessages,
+  rowsOfTopups,
+} from "./rows.ts";
+
+/** Every invariant that MySQL alone decides. Inside the caller's snapshot. */
+export async function checkBooks(conn: Connection, books: Books): Promise<Drift[]> {
+  const drifts: Drift[] = [];
+  const differ: number[] = [];
+  for (const [customerId, c] of books.customers) {
+    drifts.push(...checkWallet(customerId, c));
+    if (!messagesMatch(c)) {
+      drifts.push(...(await rowsOfMessages(conn, customerId)));
+      if (!reservesMatch(c)) differ.push(customerId);
+    }
+    if (!claimsMatch(c)) drifts.push(...(await messagesWithoutClaim(conn, customerId)));
+    if (!equal(c.topups, entriesOf(c, "topup"))) drifts.push(...(await rowsOfTopups(conn, customerId)));
+  }
+  // A message without a reserve is in no index of its customer: found by reading all messages, or not here.
+  if (isEverybody(books.scope) && differ.length > 0)
+    drifts.push(...(await messagesWithoutReserve(conn, differ)));
+  drifts.push(...(await keysWithoutOwner(conn, books.scope)));
+  return drifts;
+}
+
+const entriesOf = (c: CustomerBooks, op: string): Sum => c.entries.get(op) ?? NO_ROWS;
+
+function checkWallet(customerId: number, c: CustomerBooks): Drift[] {
+  const drifts: Drift[] = [];
+  const of = (op: string) => entriesOf(c, op).amount;
+  const say = (invariant: Invariant, detail: string, expected: number, found: number) => {
+    if (expected !== found) drifts.push(driftOf(invariant, customerId, detail, expected, found));
+  };
+  say(
+    "balance_equals_entries",
+    "wallet balance and the sum of its entries",
+    of("topup") - of("grant") + of("refund") + of("release"),
+    c.balance,
+  );
+  say(
+    "reserved_equals_entries",
+    "wallet reserved and the sum of its entries",
+    of("grant") - of("capture") - of("refund") - of("release"),
+    c.reserved,
+  );
+  say(
+    "reserved_equals_leases_and_messages",
+    "reserved, and unspent leases with messages not settled",
+    c.unspent + openOf(c).amount,
+    c.reserved,
+  );
+  const lowest = Math.min(0, c.balance, c.reserved, c.leaseLowest);
+  say(
+    "never_negative",
+    "the lowest of balance, reserved, and each lease's granted, spent, unspent",
+    0,
+    lowest,
+  );
+  return drifts;
+}
+
+// An express message that was refunded for being late makes captures and refunds differ: its rows are read.
+function messagesMatch(c: CustomerBooks): boolean {
+  const same = (op: "capture" | "refund") => equal(entriesOf(c, op), settledAs(c, op));
+  return reservesMatch(c) && same("capture") && same("refund");
+}
+
+const reservesMatch = (c: CustomerBooks): boolean =>
+  equal(entriesOf(c, "reserve"), [...c.messages.values()].reduce(added, NO_ROWS));
+
+function claimsMatch(c: CustomerBooks): boolean {
+  return (["sending", "unknown"] as const).every((status) =>
+    equal(c.messages.get(status) ?? NO_ROWS, c.claimed.get(status) ?? NO_ROWS),
+  );
+}

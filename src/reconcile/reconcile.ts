@@ -1,0 +1,214 @@
+// The proof that money adds up: every invariant of the ledger, in MySQL and against ClickHouse, for some
+// customers or all, at any moment and under load. Owns what is checked, the snapshot and the answer; leaves
+// sums and SQL to reconcile-books.ts, rules to reconcile-check.ts, ClickHouse to reconcile-events.ts. Changes
+// nothing, but for events that are sent again when asked to.
+// Invariants of its own: MySQL is read in one snapshot; what may still be on its way to ClickHouse is
+// pending, never drift; whatever can't be checked is said to be so. Bounds: SLOTS snapshots over all
+// processes; a snapshot lives `maxMs` at most, whatever it reads. While one is open InnoDB keeps every older
+// version of a row that changes, since its purge waits: beside a writer of 1,900 messages a second 665
+// transactions waited for it at most after 10 s, 196 without (bench/reconcile.ts --beside). It grows with
+// time, so minutes are the limit and not hours.
+
+import { SluiceError } from "../core/errors.ts";
+import type { Clickhouse } from "../platform/clickhouse.ts";
+import { type Connection, errorNumber, type Pool } from "../platform/mysql.ts";
+import { type Books, openOf, readBooks } from "./books.ts";
+import { checkBooks } from "./check.ts";
+import { checkEvents, type EventsCheck } from "./events.ts";
+import { resend } from "./resend.ts";
+import {
+  type Checked,
+  type Drift,
+  driftOf,
+  EVERYBODY,
+  type Pending,
+  type ReconcileResult,
+  type Scope,
+} from "./result.ts";
+import { lockName, shareTables, take } from "../schema/tables-lock.ts";
+
+export type ReconcileDeps = { pool: Pool; clickhouse: Clickhouse };
+export type ReconcileOptions = {
+  /** One customer instead of all. */
+  customerId?: number;
+  /** Some customers. */
+  scope?: Scope;
+  /** Also require that nothing is queued, sending or on its way to ClickHouse. */
+  settled?: boolean;
+  /** Send events again that ClickHouse lacks. */
+  resend?: boolean;
+  maxMs?: number;
+  /** As in EventsOptions. */
+  confirmMs?: number;
+  /** Ends the snapshot, and with it the check. */
+  signal?: AbortSignal;
+};
+
+export type SnapshotOptions = {
+  maxMs: number;
+  /** How long to wait for a place; 0: not at all. */
+  waitS: number;
+  /** A lock that nobody else may hold meanwhile. */
+  alone?: string;
+  signal?: AbortSignal;
+};
+
+/** Drifts in one answer; more say nothing new. */
+const DRIFTS_MAX = 1_000;
+/** Over all customers: some 100 million entries. */
+const SNAPSHOT_MAX_MS = 10 * 60_000;
+// Partition DDL holds the lock for a second or so, other snapshots for as long as they run.
+const LOCK_WAIT_S = 60;
+// librdkafka inside ClickHouse asks for a broker that was away every 10 s, then flushes within one.
+const CONFIRM_MS = 12_000;
+const QUERY_TIMEOUT = 3024;
+
+/** The snapshot lived as long as it may. */
+export class TookTooLongError extends Error {
+  override readonly name = "TookTooLongError";
+}
+/** The same check runs already. */
+export class NotAloneError extends Error {
+  override readonly name = "NotAloneError";
+}
+/** All places are taken, or partitions are being changed. */
+export class TablesBusyError extends Error {
+  override readonly name = "TablesBusyError";
+}
+
+/** Never throws for what an engine did: that is `could_not_check`. */
+export async function reconcile(
+  deps: ReconcileDeps,
+  options: ReconcileOptions = {},
+): Promise<ReconcileResult> {
+  const { customerId, maxMs = SNAPSHOT_MAX_MS } = options;
+  const scope =
+    options.scope ?? (customerId === undefined ? EVERYBODY : { low: customerId, high: customerId });
+  try {
+    const { signal } = options;
+    const { books, drifts, events } = await inSnapshot(
+      deps.pool,
+      { maxMs, waitS: LOCK_WAIT_S, ...(signal && { signal }) },
+      (conn) => readAll(deps, conn, scope, options),
+    );
+    if (customerId !== undefined && books.customers.size === 0)
+      return { kind: "could_not_check", reason: `there is no customer ${customerId}` };
+    const resent = options.resend === true ? await resend(deps.pool, events.missing) : 0;
+    return resultOf(books, drifts, events, { resent, settled: options.settled === true });
+  } catch (error) {
+    const reason = reasonOf(error);
+    return { kind: "could_not_check", reason, ...(error instanceof TookTooLongError && { tooLong: true }) };
+  }
+}
+
+/**
+ * Runs `body` in one consistent snapshot that partition DDL can't end.
+ * @throws NotAloneError, TablesBusyError, TookTooLongError
+ */
+export function inSnapshot<T>(
+  pool: Pool,
+  { maxMs, waitS, alone, signal }: SnapshotOptions,
+  body: (conn: Connection) => Promise<T>,
+): Promise<T> {
+  const stop = new AbortController();
+  return pool
+    .use(async (conn) => {
+      signal?.addEventListener("abort", () => conn.destroy(), { signal: stop.signal });
+      const own = alone === undefined ? null : await lockName(conn, alone);
+      if (own !== null && !(await take(conn, own, 0))) throw new NotAloneError("the same check runs already");
+      const lock = await shareTables(conn, waitS);
+      if (lock === null) throw new TablesBusyError("partitions are being changed, or others check");
+      await conn.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+      await conn.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
+      const result = await body(withDeadline(conn, performance.now() + maxMs));
+      await conn.query("COMMIT");
+      await conn.query("SET SESSION max_execution_time = DEFAULT");
+      await lock.release();
+      if (own !== null) await conn.query("SELECT RELEASE_LOCK(?)", [own]);
+      return result; // whatever is thrown instead ends the connection, and with it snapshot and lock
+    })
+    .finally(() => stop.abort());
+}
+
+// The server itself ends a statement that runs into the deadline.
+function withDeadline(conn: Connection, deadlineMs: number): Connection {
+  return {
+    ...conn,
+    async query<T>(sql: string, values?: unknown[]): Promise<T> {
+      const leftMs = Math.ceil(deadlineMs - performance.now());
+      if (leftMs <= 0) throw new TookTooLongError("the check took longer than it may");
+      await conn.query(`SET SESSION max_execution_time = ${leftMs}`);
+      try {
+        return await conn.query<T>(sql, values);
+      } catch (cause) {
+        if (errorNumber(cause) !== QUERY_TIMEOUT) throw cause;
+        throw new TookTooLongError("the check took longer than it may", { cause });
+      }
+    },
+  };
+}
+
+/** Everything about these customers. Inside the caller's snapshot. */
+async function readAll(
+  deps: ReconcileDeps,
+  conn: Connection,
+  scope: Scope,
+  { settled = false, confirmMs = CONFIRM_MS }: ReconcileOptions,
+): Promise<{ books: Books; drifts: Drift[]; events: EventsCheck }> {
+  const books = await readBooks(conn, scope, { allOld: settled });
+  const drifts = await checkBooks(conn, books);
+  const events = await checkEvents({ ...deps, conn }, books, { confirmMs });
+  return { books, drifts: [...drifts, ...events.drifts], events };
+}
+
+/** 0 clean, 1 drift, 2 could not check. */
+export function exitCodeOf({ kind }: ReconcileResult): 0 | 1 | 2 {
+  switch (kind) {
+    case "clean":
+      return 0;
+    case "drift":
+      return 1;
+    case "could_not_check":
+      return 2;
+  }
+}
+
+function resultOf(
+  books: Books,
+  drifts: Drift[],
+  events: EventsCheck,
+  { resent, settled }: { resent: number; settled: boolean },
+): ReconcileResult {
+  const pending: Pending = { ...events.pending, events: books.eventRows, messages: waitingIn(books) };
+  const checked: Checked = {
+    customers: books.customers.size,
+    messages: books.messages,
+    entries: books.entries,
+    at: new Date(books.nowMs).toISOString(),
+  };
+  const found = [...drifts, ...(settled ? unsettled(pending) : [])].slice(0, DRIFTS_MAX);
+  return found.length === 0
+    ? { kind: "clean", checked, pending, resent }
+    : { kind: "drift", checked, pending, resent, drifts: found };
+}
+
+function waitingIn(books: Books): number {
+  let waiting = 0;
+  for (const c of books.customers.values())
+    waiting += openOf(c).count - (c.messages.get("unknown")?.count ?? 0);
+  return waiting;
+}
+
+function unsettled(pending: Pending): Drift[] {
+  const waiting = Object.entries(pending).filter(([, count]) => count > 0);
+  if (waiting.length === 0) return [];
+  const detail = `still on its way: ${waiting.map(([what, count]) => `${count} ${what}`).join(", ")}`;
+  return [{ ...driftOf("settled", 0, detail, 0, null), customer_id: "" }];
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof SluiceError && error.cause instanceof Error)
+    return `ClickHouse: ${error.cause.message}`;
+  const { code, message } = error as { code?: string; message?: string };
+  return code === undefined ? String(message ?? error) : `${code}: ${message}`;
+}

@@ -1,0 +1,61 @@
+// Sends events again that ClickHouse lacks: outbox rows with the same event_id, by the way they went the
+// first time, so that whatever arrives twice is one event. Leaves finding them to reconcile-events.ts.
+// Bounds: RESEND_MAX events a run, CLAIM_ROWS_MAX an outbox row, which fits one Kafka record (limits.ts).
+
+import { CLAIM_ROWS_MAX } from "../core/limits.ts";
+import { queuedSequence } from "../core/message.ts";
+import type { StatusRow } from "../core/record.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { eventsSql } from "../ledger/posting.ts";
+import type { Missing } from "./result.ts";
+
+/** A second of the relay's work, so that what is new is not held up; more are found again by the next run. */
+export const RESEND_MAX = 10_000;
+
+/** Returns how many were written to the outbox. */
+export async function resend(pool: Pool, { entries, messageIds }: Missing): Promise<number> {
+  let sent = 0;
+  for (const part of chunks(entries.slice(0, RESEND_MAX))) {
+    await pool.query(eventsSql([], part));
+    sent += part.length;
+  }
+  for (const ids of chunks(messageIds.slice(0, RESEND_MAX - sent))) {
+    const statuses = await presentStatuses(pool, ids);
+    if (statuses.length > 0) await pool.query(eventsSql(statuses, []));
+    sent += statuses.length;
+  }
+  return sent;
+}
+
+type StoredMessage = Omit<StatusRow, "customerId" | "operatorMessageId" | "createdAtMs" | "updatedAtMs"> & {
+  customer_id: number;
+  operator_message_id: string | null;
+  created_at: Date;
+  updated_at: Date;
+};
+
+// As they are now: a message that moved on since is told with its newer status, which its own event tells
+// too.
+async function presentStatuses(pool: Pool, ids: readonly string[]): Promise<StatusRow[]> {
+  const rows = await pool.query<StoredMessage[]>(
+    `SELECT id, customer_id, phone, lane, status, parts, cost, reference, operator, operator_message_id,
+       attempt, sequence, created_at, updated_at FROM messages WHERE id IN (?)`,
+    [ids],
+  );
+  return rows.map(({ customer_id, operator_message_id, created_at, updated_at, ...row }) => ({
+    ...row,
+    cost: Number(row.cost),
+    customerId: Number(customer_id),
+    operatorMessageId: operator_message_id,
+    createdAtMs: created_at.getTime(),
+    updatedAtMs: updated_at.getTime(),
+    // `sending` is no event: its newest is the `queued` before it.
+    ...(row.status === "sending" ? { status: "queued", sequence: queuedSequence(row.attempt) } : {}),
+  }));
+}
+
+function chunks<T>(all: readonly T[]): T[][] {
+  const parts: T[][] = [];
+  for (let i = 0; i < all.length; i += CLAIM_ROWS_MAX) parts.push(all.slice(i, i + CLAIM_ROWS_MAX));
+  return parts;
+}

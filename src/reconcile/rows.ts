@@ -1,0 +1,177 @@
+// The rows behind a drift in MySQL: which messages, entries, top-ups and keys of one customer break a rule.
+// Owns that SQL. Driven by the customer's own entries, whose key is led by customer_id, so one customer's
+// drift never costs a scan of everybody's messages. Bound: ENTRIES_NAMED_MAX rows a rule, and their number.
+
+import { IDEMPOTENCY_TTL_MS } from "../core/limits.ts";
+import { STATUSES, settlementOf } from "../core/message.ts";
+import type { Connection } from "../platform/mysql.ts";
+import { CLAIMED_IDS, messagesOf, ofScope } from "./books.ts";
+import {
+  type Drift,
+  type DriftEntry,
+  ENTRIES_NAMED_MAX,
+  type Invariant,
+  listed,
+  type Scope,
+} from "./result.ts";
+import { quote } from "../ledger/sql-text.ts";
+
+const settledBy = (by: "capture" | "refund") =>
+  STATUSES.filter((status) => settlementOf(status) === by).map((status) => `'${status}'`);
+
+// An express message that an operator took after guaranteed_by is `sent` and refunded: the refund was
+// written after that time. Nothing else that was taken is refunded.
+const CLOSE_IS_RIGHT = `CASE
+    WHEN m.status IN (${settledBy("capture")}) THEN c.op <=> 'capture'
+      OR (c.op <=> 'refund' AND m.lane = 'express' AND c.created_at > m.guaranteed_by)
+    WHEN m.status IN (${settledBy("refund")}) THEN c.op <=> 'refund'
+    ELSE c.op IS NULL END AND (c.amount IS NULL OR c.amount = m.cost)`;
+
+/** Customers that are looked into at once: when more differ, one cause is behind it. */
+const CUSTOMERS_MAX = 1_000;
+
+/** The first rows of each rule, with how many there are. */
+const firstOfEach = (rows: string): string =>
+  `SELECT * FROM (
+     SELECT r.*, ROW_NUMBER() OVER (PARTITION BY customer_id, rule ORDER BY entry_id) AS place,
+       COUNT(*) OVER (PARTITION BY customer_id, rule) AS total
+     FROM (${rows}) AS r
+   ) AS numbered WHERE place <= ${ENTRIES_NAMED_MAX} ORDER BY customer_id, rule, place`;
+
+type Found = DriftEntry & { customer_id: number; rule: Invariant; total: number };
+
+const SAYS: Partial<Record<Invariant, string>> = {
+  message_has_one_reserve: "messages without a reserve of their cost",
+  message_close_matches_status: "messages whose capture or refund isn't what their status asks for",
+  entry_has_message: "entries of messages that don't exist",
+  message_has_claim: "messages in sending or unknown that no claim will end",
+  topup_has_entry: "top-ups and their entries",
+  key_has_owner: "idempotency keys whose message or top-up isn't this customer's",
+};
+
+async function driftsOf(conn: Connection, sql: string): Promise<Drift[]> {
+  const found = await conn.query<Found[]>(firstOfEach(sql));
+  return [...Map.groupBy(found, ({ customer_id, rule }) => `${customer_id} ${rule}`).values()].flatMap(
+    (rows) => {
+      const [{ customer_id, rule, total }] = rows as [Found];
+      return listed(rule, Number(customer_id), SAYS[rule] ?? rule, rows.map(entryOf), Number(total));
+    },
+  );
+}
+
+const entryOf = ({ entry_id, op, amount, detail }: DriftEntry): DriftEntry => ({
+  entry_id,
+  op,
+  amount: amount === null ? null : Number(amount),
+  detail,
+});
+
+/** Reserves and closes of one customer that don't belong to a message as they should. */
+export async function rowsOfMessages(conn: Connection, customerId: number): Promise<Drift[]> {
+  const reserves = `
+    SELECT o.customer_id, o.entry_id,
+      CASE WHEN m.id IS NULL THEN 'entry_has_message' WHEN o.amount <> m.cost THEN 'message_has_one_reserve'
+        ELSE 'message_close_matches_status' END AS rule,
+      IF(m.id IS NULL OR o.amount <> m.cost, o.op, c.op) AS op,
+      IF(m.id IS NULL OR o.amount <> m.cost, o.amount, c.amount) AS amount,
+      IF(m.id IS NULL, '', CONCAT('message is ', m.status, ' and costs ', m.cost)) AS detail
+    FROM wallet_ledger o
+    LEFT JOIN messages m ON m.id = o.entry_id AND m.customer_id = o.customer_id
+    LEFT JOIN wallet_ledger c
+      ON c.customer_id = o.customer_id AND c.entry_id = o.entry_id AND c.leg = 'close'
+    WHERE o.customer_id = ${Number(customerId)} AND o.leg = 'open' AND o.op = 'reserve'
+      AND (m.id IS NULL OR o.amount <> m.cost OR NOT (${CLOSE_IS_RIGHT}))`;
+  const closes = `
+    SELECT c.customer_id, c.entry_id,
+      IF(m.id IS NULL, 'entry_has_message', 'message_has_one_reserve') AS rule, c.op,
+      c.amount, IF(m.id IS NULL, '', CONCAT('message is ', m.status, ' and costs ', m.cost)) AS detail
+    FROM wallet_ledger c
+    LEFT JOIN wallet_ledger o
+      ON o.customer_id = c.customer_id AND o.entry_id = c.entry_id AND o.leg = 'open' AND o.op = 'reserve'
+    LEFT JOIN messages m ON m.id = c.entry_id AND m.customer_id = c.customer_id
+    WHERE c.customer_id = ${Number(customerId)} AND c.leg = 'close' AND o.entry_id IS NULL`;
+  return driftsOf(conn, `${reserves} UNION ALL ${closes}`);
+}
+
+/** Of these customers, the first CUSTOMERS_MAX of them. Reads every message once. */
+export function messagesWithoutReserve(conn: Connection, customerIds: readonly number[]): Promise<Drift[]> {
+  const ids = customerIds.slice(0, CUSTOMERS_MAX).map(Number).join(",");
+  // One with a close is named by rowsOfMessages already.
+  return driftsOf(
+    conn,
+    `SELECT m.customer_id, m.id AS entry_id, 'message_has_one_reserve' AS rule, o.op, o.amount,
+       CONCAT('message is ', m.status, ' and costs ', m.cost) AS detail
+     FROM messages m
+     LEFT JOIN wallet_ledger o ON o.customer_id = m.customer_id AND o.entry_id = m.id AND o.leg = 'open'
+     LEFT JOIN wallet_ledger c ON c.customer_id = m.customer_id AND c.entry_id = m.id AND c.leg = 'close'
+     WHERE m.customer_id IN (${ids}) AND NOT (o.op <=> 'reserve') AND c.op IS NULL`,
+  );
+}
+
+/**
+ * Messages without a reserve among the next `count` after this id, of whichever customer: one statement, so
+ * one moment. `last` is the highest id looked at.
+ */
+export async function orphansAfter(
+  conn: Connection,
+  after: string,
+  count: number,
+): Promise<{ drifts: Drift[]; rows: number; last: string }> {
+  const some = `SELECT id, customer_id, status, cost FROM messages WHERE id > ${quote(after)}
+    ORDER BY id LIMIT ${count}`;
+  const [seen] = await conn.query<{ n: number; last: string | null }[]>(
+    `SELECT COUNT(*) AS n, MAX(id) AS last FROM (${some}) AS m`,
+  );
+  const last = seen?.last ?? "";
+  const drifts = await driftsOf(
+    conn,
+    `SELECT m.customer_id, m.id AS entry_id, 'message_has_one_reserve' AS rule, o.op, o.amount,
+       CONCAT('message is ', m.status, ' and costs ', m.cost) AS detail
+     FROM (${some}) AS m
+     LEFT JOIN wallet_ledger o ON o.customer_id = m.customer_id AND o.entry_id = m.id AND o.leg = 'open'
+     WHERE NOT (o.op <=> 'reserve')`,
+  );
+  return { drifts, rows: Number(seen?.n ?? 0), last };
+}
+
+/** `sending` and `unknown` end by a claim's outcome or its expiry: one that no claim names stays for ever. */
+export async function messagesWithoutClaim(conn: Connection, customerId: number): Promise<Drift[]> {
+  const scope = { low: customerId, high: customerId };
+  const rows = `
+    SELECT m.customer_id, m.id AS entry_id, 'message_has_claim' AS rule, NULL AS op, m.cost AS amount,
+      CONCAT('message is ', m.status) AS detail
+    FROM ${messagesOf(scope)}
+    WHERE m.status IN ('sending', 'unknown') AND m.customer_id = ${Number(customerId)}
+      AND (m.id, m.status) NOT IN
+        (SELECT j.id, IF(c.kind = 'sending', 'sending', 'unknown') FROM ${CLAIMED_IDS})`;
+  return driftsOf(conn, rows);
+}
+
+/** Keys of the last 24 hours: what each answered for must be there, with its entry. */
+export function keysWithoutOwner(conn: Connection, scope: Scope): Promise<Drift[]> {
+  return driftsOf(
+    conn,
+    `SELECT k.customer_id, k.owner AS entry_id, 'key_has_owner' AS rule, e.op, e.amount,
+       CONCAT('key of a ', k.operation, ', ', k.created_at) AS detail
+     FROM idempotency_keys k
+     LEFT JOIN wallet_ledger e ON e.customer_id = k.customer_id AND e.entry_id = k.owner AND e.leg = 'open'
+     WHERE ${ofScope(scope, "k.")}
+       AND k.created_at > NOW(3) - INTERVAL ${IDEMPOTENCY_TTL_MS * 1000} MICROSECOND
+       AND NOT (e.op <=> IF(k.operation = 'send', 'reserve', 'topup'))`,
+  );
+}
+
+export async function rowsOfTopups(conn: Connection, customerId: number): Promise<Drift[]> {
+  const id = Number(customerId);
+  const rows = `
+    SELECT t.customer_id, t.entry_id, 'topup_has_entry' AS rule, e.op, t.amount,
+      'a top-up without its entry' AS detail
+    FROM topups t
+    LEFT JOIN wallet_ledger e ON e.customer_id = t.customer_id AND e.entry_id = t.entry_id AND e.leg = 'open'
+    WHERE t.customer_id = ${id} AND NOT (e.op <=> 'topup' AND e.amount <=> t.amount)
+    UNION ALL
+    SELECT e.customer_id, e.entry_id, 'topup_has_entry', e.op, e.amount, 'an entry without its top-up'
+    FROM wallet_ledger e LEFT JOIN topups t ON t.customer_id = e.customer_id AND t.entry_id = e.entry_id
+    WHERE e.customer_id = ${id} AND e.op = 'topup' AND t.entry_id IS NULL`;
+  return driftsOf(conn, rows);
+}

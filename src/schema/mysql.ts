@@ -1,0 +1,127 @@
+// MySQL's migrations: the database itself, sql/mysql in order, and the partitions of the days ahead. Safe
+// when two run at once (GET_LOCK); forward only. Leaves reading, checksums and order to
+// src/schema/migrations.ts.
+
+import { fileURLToPath } from "node:url";
+import type { Config } from "../platform/config.ts";
+import {
+  type AppliedMigration,
+  applyMigrations,
+  type MigrationTarget,
+  readMigrations,
+} from "./migrations.ts";
+import { type Connection, createPool, errorNumber } from "../platform/mysql.ts";
+import { ensurePartitions, type PartitionResult } from "./partitions.ts";
+
+export type MigrateOptions = {
+  nowMs?: number;
+  daysAhead?: number;
+  folder?: string;
+  /** Runs under the same lock, after MySQL's own: for engines that have no locks. */
+  afterwards?: () => Promise<void>;
+};
+export type MigrateResult = { applied: string[]; partitions: PartitionResult };
+
+const FOLDER = fileURLToPath(new URL("../../sql/mysql", import.meta.url));
+// Another migrator may be at it; none of ours takes longer.
+const LOCK_WAIT_S = 60;
+// A table, a column, a key; nothing to drop; a foreign key.
+const ALREADY_THERE = new Set([1050, 1060, 1061, 1091, 1826]);
+
+/**
+ * Brings the database named in the config to the newest schema. @throws Error that says which file was
+ * refused and why
+ */
+export async function migrateMysql(config: Config, options: MigrateOptions = {}): Promise<MigrateResult> {
+  const { nowMs = Date.now(), daysAhead, folder = FOLDER } = options;
+  const database = quoteName(config.mysqlDatabase);
+  const migrations = readMigrations(folder);
+  const server = createPool(config, { connections: 1, database: null });
+  try {
+    const applied = await server.use((conn) =>
+      locked(conn, config.mysqlDatabase, async () => {
+        await conn.query(
+          `CREATE DATABASE IF NOT EXISTS ${database} CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci`,
+        );
+        await conn.query(`USE ${database}`);
+        await conn.query(HISTORY_TABLE);
+        const names = await applyMigrations(migrations, targetOf(conn));
+        await options.afterwards?.();
+        return names;
+      }),
+    );
+    const pool = createPool(config, { connections: 1 });
+    try {
+      const partitions = await ensurePartitions(pool, {
+        nowMs,
+        ...(daysAhead === undefined ? {} : { daysAhead }),
+      });
+      return { applied, partitions };
+    } finally {
+      await pool.end();
+    }
+  } finally {
+    await server.end();
+  }
+}
+
+const HISTORY_TABLE = `CREATE TABLE IF NOT EXISTS schema_migrations (
+  name            VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+  checksum        CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'SHA-256 of the file',
+  statements_done INT NOT NULL,
+  started_at      DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
+  finished_at     DATETIME(3) NULL
+) ENGINE = InnoDB`;
+
+function targetOf(conn: Connection): MigrationTarget {
+  return {
+    async applied() {
+      const rows = await conn.query<
+        { name: string; checksum: string; statements_done: number; finished: number }[]
+      >(
+        "SELECT name, checksum, statements_done, finished_at IS NOT NULL AS finished " +
+          "FROM schema_migrations ORDER BY name",
+      );
+      return rows.map((row) => ({
+        ...row,
+        statementsDone: row.statements_done,
+        finished: row.finished === 1,
+      }));
+    },
+    async run(statement, { repeated }) {
+      try {
+        await conn.query(statement);
+      } catch (error) {
+        if (!(repeated && ALREADY_THERE.has(errorNumber(error) ?? 0))) throw error;
+      }
+    },
+    async record({ name, checksum, statementsDone, finished }: AppliedMigration) {
+      const end = finished ? "CURRENT_TIMESTAMP(3)" : "NULL";
+      await conn.write(
+        `INSERT INTO schema_migrations (name, checksum, statements_done, finished_at) VALUES (?, ?, ?, ${end})
+         ON DUPLICATE KEY UPDATE statements_done = ?, finished_at = ${end}`,
+        [name, checksum, statementsDone, statementsDone],
+      );
+    },
+  };
+}
+
+async function locked<T>(conn: Connection, database: string, body: () => Promise<T>): Promise<T> {
+  const name = `sluice-migrate:${database}`.slice(0, 64);
+  const [lock] = await conn.query<{ got: number | null }[]>("SELECT GET_LOCK(?, ?) AS got", [
+    name,
+    LOCK_WAIT_S,
+  ]);
+  if (lock?.got !== 1)
+    throw new Error(`another migration of ${database} has been running for ${LOCK_WAIT_S} s`);
+  try {
+    return await body();
+  } finally {
+    await conn.query("SELECT RELEASE_LOCK(?)", [name]);
+  }
+}
+
+function quoteName(name: string): string {
+  if (!/^\w{1,64}$/.test(name)) throw new Error(`not a database name: ${name}`);
+  return `\`${name}\``;
+}

@@ -1,0 +1,78 @@
+// One launcher per state folder. The lock is a file that names its holder; a dead holder's lock is taken
+// over. It is made by linking a finished file, and taken over by renaming it away first, so of two
+// launchers at the same moment one wins.
+
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { identify, type Identity, isAlive, sameProcess } from "../process.ts";
+
+const lockFile = (stateFolder: string): string => join(stateFolder, "launcher.json");
+
+/** The living launcher of this state folder, or null. */
+export function lockHolder(stateFolder: string): Identity | null {
+  const holder = readHolder(lockFile(stateFolder));
+  return holder !== null && isAlive(holder) ? holder : null;
+}
+
+/** Takes the folder for this process. @throws Error that names the pid when another launcher has it */
+export function takeLock(stateFolder: string): Identity {
+  mkdirSync(stateFolder, { recursive: true });
+  const own = identify(process.pid);
+  if (own === null) throw new Error("/proc is not readable: Sluice's launcher needs it");
+  const file = lockFile(stateFolder);
+  const draft = `${file}.${own.pid}`;
+  writeFileSync(draft, JSON.stringify(own));
+  try {
+    for (let attempt = 0; attempt < 3; attempt++) {
+      if (linked(draft, file)) return own;
+      const holder = readHolder(file);
+      if (holder !== null && isAlive(holder)) throw taken(stateFolder, holder.pid);
+      clearDead(file, `${draft}.dead`);
+    }
+  } finally {
+    rmSync(draft, { force: true });
+  }
+  throw taken(stateFolder, lockHolder(stateFolder)?.pid ?? 0);
+}
+
+export function releaseLock(stateFolder: string, own: Identity): void {
+  const holder = readHolder(lockFile(stateFolder));
+  if (holder !== null && sameProcess(holder, own)) rmSync(lockFile(stateFolder), { force: true });
+}
+
+const taken = (stateFolder: string, pid: number): Error =>
+  new Error(
+    `the state folder ${stateFolder} is in use by a running launcher, pid ${pid}. ` +
+      "Stop it with: ./sluice down — or choose another folder with SLUICE_STATE, and other ports",
+  );
+
+function linked(draft: string, file: string): boolean {
+  try {
+    linkSync(draft, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+// Between the look at the file and the rename another launcher may have made it its own: then it is put back.
+function clearDead(file: string, aside: string): void {
+  try {
+    renameSync(file, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return; // just released
+    throw error;
+  }
+  const holder = readHolder(aside);
+  if (holder !== null && isAlive(holder)) linked(aside, file);
+  rmSync(aside, { force: true });
+}
+
+function readHolder(file: string): Identity | null {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Identity;
+  } catch {
+    return null; // nobody has it
+  }
+}

@@ -1,0 +1,60 @@
+// `migrate`: topics first (a Kafka-engine table looks for its topic when it is made, and again only minutes
+// later), then the schemas. Both are processes: topics need Node. Safe at any time, also twice at once.
+
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { projectRoot, type Tools } from "../tools.ts";
+
+const stepMaxMs = 120_000;
+
+export type MigrateOptions = {
+  signal?: AbortSignal;
+  /** Added to the environment: where the engines are not where a role would look. */
+  env?: Record<string, string>;
+};
+
+export async function migrate(
+  tools: Tools,
+  report: (line: string) => void,
+  options: MigrateOptions = {},
+): Promise<void> {
+  await runStep("Kafka topics", [tools.node, join(projectRoot, "src/main/topics.ts")], options);
+  report("Kafka: topics are there");
+  for (const line of await runStep(
+    "migrations",
+    [tools.bun, join(projectRoot, "src/main/migrate.ts")],
+    options,
+  ))
+    report(line);
+}
+
+/** Runs it to its end and returns its lines. @throws Error with what it said when it fails */
+function runStep(
+  what: string,
+  [file = "", ...args]: readonly string[],
+  { signal, env }: MigrateOptions,
+): Promise<string[]> {
+  const options = {
+    cwd: projectRoot,
+    env: { ...process.env, ...env },
+    timeout: stepMaxMs,
+    ...(signal && { signal }),
+  };
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
+    child.stderr.on("data", (bytes: Buffer) => (said += bytes.toString()));
+    child.on("error", (error) => reject(new Error(`${what}: ${error.message}`)));
+    child.on("close", (code) => {
+      const lines = said.trimEnd().split("\n");
+      if (code === 0) resolve(lines);
+      else
+        reject(
+          new Error(
+            `${what} failed. Are the engines up (./sluice status)? It said:\n${lines.slice(-8).join("\n")}`,
+          ),
+        );
+    });
+  });
+}

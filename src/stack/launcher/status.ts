@@ -1,0 +1,84 @@
+// `status`: what runs, asked of the processes themselves, all at once; it answers within 2 s whatever is
+// down, because every probe is bounded (src/stack/probe.ts). `ready` means that a message sent now reaches
+// the report.
+
+import { resolve } from "node:path";
+import type { Config } from "../../platform/config.ts";
+import { clickhouseAnswers, kafkaAnswers, mysqlAnswers } from "../probe.ts";
+import { isAlive, type ProcessRecord, readRecords } from "../process.ts";
+import { findTools } from "../tools.ts";
+import { createRoles, type Role } from "./roles.ts";
+
+export type Health = "ready" | "not ready" | "down";
+export type ProcessStatus = { role: string; name: string; pid: number | null; port: number; health: Health };
+export type Status = { ready: boolean; processes: ProcessStatus[] };
+
+export async function status(config: Config, json: boolean): Promise<void> {
+  const found = await readStatus(config);
+  console.log(json ? JSON.stringify(found) : asText(found));
+}
+
+export async function readStatus(config: Config): Promise<Status> {
+  const stateFolder = resolve(config.stateFolder);
+  const records = readRecords(stateFolder).filter(isAlive);
+  const ingest = records.filter((record) => record.role === "ingest").length;
+  const roles = createRoles(config, findTools(process.env), stateFolder, {
+    ingest: Math.max(1, ingest),
+    operators: "",
+  });
+  const processes = await Promise.all([
+    ...roles.map((role) => roleStatus(role, records)),
+    engineStatus("mysql", config.mysqlPort, mysqlAnswers, records),
+    engineStatus("kafka", config.kafkaPort, kafkaAnswers, records),
+    engineStatus("clickhouse", config.clickhousePort, clickhouseAnswers, records),
+  ]);
+  return { ready: isReady(processes), processes };
+}
+
+/** Every stage has someone who works; one operator of three is enough: a refused message goes on to it. */
+export function isReady(processes: readonly ProcessStatus[]): boolean {
+  const stages = new Set(processes.map(({ role }) => role));
+  return [...stages].every((role) => processes.some((each) => each.role === role && each.health === "ready"));
+}
+
+async function roleStatus(role: Role, records: readonly ProcessRecord[]): Promise<ProcessStatus> {
+  const pid = records.find((record) => record.name === role.name)?.pid ?? null;
+  return entry(role.role, role.name, pid, role.port ?? role.healthPort, await role.ready());
+}
+
+async function engineStatus(
+  name: string,
+  port: number,
+  answers: (port: number) => Promise<boolean>,
+  records: readonly ProcessRecord[],
+): Promise<ProcessStatus> {
+  const pid = records.find((record) => record.name === name)?.pid ?? null;
+  return entry(name, name, pid, port, await answers(port));
+}
+
+// An engine in a container has no pid here, but answers; a role started by hand neither stands in the
+// records.
+const entry = (
+  role: string,
+  name: string,
+  pid: number | null,
+  port: number,
+  answers: boolean,
+): ProcessStatus => ({
+  role,
+  name,
+  pid,
+  port,
+  health: answers ? "ready" : pid === null ? "down" : "not ready",
+});
+
+function asText({ ready, processes }: Status): string {
+  const rows = processes.map(
+    ({ name, pid, port, health }) =>
+      `${name.padEnd(16)} ${health.padEnd(10)} ${String(pid ?? "-").padStart(8)} ${port}`,
+  );
+  const head = ready ? "ready: a message sent now reaches the report" : "not ready";
+  return [head, `${"process".padEnd(16)} ${"health".padEnd(10)} ${"pid".padStart(8)} port`, ...rows].join(
+    "\n",
+  );
+}

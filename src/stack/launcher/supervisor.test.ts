@@ -1,0 +1,101 @@
+import { expect, test } from "bun:test";
+import { identify, type ProcessRecord } from "../process.ts";
+import { createSupervisor, restartMostMs, steadyMs, type Supervised } from "./supervisor.ts";
+
+// A process is this test's own (alive) or has an impossible start time (dead).
+function harness() {
+  const self = identify(process.pid);
+  if (self === null) throw new Error("no /proc");
+  const state = { nowMs: 0, starts: [] as number[], ready: true, failing: false, lines: [] as string[] };
+  let record: ProcessRecord;
+  const spec: Supervised = {
+    role: "relay",
+    name: "relay",
+    port: 1,
+    command: ["relay"],
+    cwd: ".",
+    env: {},
+    logFile: "relay.log",
+    nice: 0,
+    stopMaxMs: 1,
+    ready: () => Promise.resolve(state.ready),
+  };
+  const supervisor = createSupervisor({
+    start: () => {
+      state.starts.push(state.nowMs);
+      if (state.failing) return Promise.reject(new Error("no such file"));
+      record = { ...self, role: "relay", name: "relay", port: 1, stopMaxMs: 1, owner: null };
+      return Promise.resolve(record);
+    },
+    report: (line) => state.lines.push(line),
+    monotonicMs: () => state.nowMs,
+  });
+  supervisor.add(spec);
+  const tick = async () => {
+    await supervisor.tick();
+    await Promise.resolve();
+    await Promise.resolve();
+  };
+  const kill = () => {
+    record.startTicks = -1;
+  };
+  return { state, supervisor, tick, kill };
+}
+
+test("the first death is followed by a start at once, each next one by twice the wait, bounded", async () => {
+  const { state, supervisor, tick, kill } = harness();
+  await tick();
+  const waits: number[] = [];
+  for (let deaths = 0; deaths < 8; deaths++) {
+    kill();
+    const diedAtMs = state.nowMs;
+    const starts = state.starts.length;
+    while (state.starts.length === starts) {
+      await tick();
+      if (state.starts.length === starts) state.nowMs += 500;
+    }
+    waits.push(state.nowMs - diedAtMs);
+  }
+  expect(waits).toEqual([0, 1_000, 2_000, 4_000, 8_000, 16_000, restartMostMs, restartMostMs]);
+  expect(supervisor.views()[0]?.restarts).toBe(8);
+  expect(state.lines.filter((line) => line.includes("starting it again at once"))).toHaveLength(1);
+});
+
+test("after a steady time a death is a first one again", async () => {
+  const { state, tick, kill } = harness();
+  await tick();
+  kill();
+  await tick();
+  state.nowMs += steadyMs + 1;
+  kill();
+  await tick();
+  expect(state.starts).toHaveLength(3);
+});
+
+test("a process that lives but isn't ready is not restarted, and both changes are said", async () => {
+  const { state, supervisor, tick } = harness();
+  await tick();
+  expect(supervisor.views()[0]?.state).toBe("ready");
+  state.ready = false;
+  await tick();
+  expect(supervisor.views()[0]?.state).toBe("unready");
+  state.ready = true;
+  await tick();
+  expect(state.starts).toHaveLength(1);
+  expect(state.lines.map((line) => line.replace(/\d+/, "N"))).toEqual([
+    "relay: ready (pid N)",
+    "relay: runs, but is not ready (pid N)",
+    "relay: ready (pid N)",
+  ]);
+});
+
+test("a start that fails is a death: it is said why, and tried again later", async () => {
+  const { state, supervisor, tick } = harness();
+  state.failing = true;
+  await tick();
+  expect(supervisor.views()[0]).toMatchObject({ state: "down", pid: null });
+  expect(state.lines[0]).toContain("could not be started: no such file");
+  state.failing = false;
+  await tick();
+  expect(supervisor.views()[0]?.state).toBe("ready");
+});

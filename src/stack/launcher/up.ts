@@ -1,0 +1,143 @@
+// `up`: takes the state folder, starts the engines, migrates, seeds, starts every role and supervises all
+// of it until SIGINT, SIGTERM or SIGHUP; then stops it in order, within 30 s. Everything it starts has a
+// session of its own, so a Ctrl-C reaches this process alone, and what it has started stands in the state
+// folder from the first moment: a stop at any point finds it there.
+
+import { resolve } from "node:path";
+import type { Config } from "../../platform/config.ts";
+import { sleep } from "../../platform/retry.ts";
+import { composeEngines, composeEnv, composeStop } from "../compose.ts";
+import { createEngines, type Engine } from "../engines.ts";
+import { type Identity, sameProcess, startProcess } from "../process.ts";
+import { clearOrphans, refuseTakenPort, sortRecords, startEngine, startEngines, stopAll } from "../stack.ts";
+import { findTools } from "../tools.ts";
+import { lockHolder, releaseLock, takeLock } from "./lock.ts";
+import { migrate } from "./migrate.ts";
+import { createRoles } from "./roles.ts";
+import { createSupervisor, type Supervised } from "./supervisor.ts";
+import { createView, type StatusView } from "./view.ts";
+import { type Demo, welcome } from "./welcome.ts";
+
+export type UpOptions = {
+  enginesOnly: boolean;
+  ingest: number;
+  operators: string;
+  stack: "local" | "compose";
+  /** Makes the demo customers; the launcher knows no wallets. */
+  seed: (config: Config, stateFolder: string) => Promise<Demo>;
+};
+
+const tickMs = 200;
+const readyMaxMs = 60_000;
+
+export async function up(config: Config, options: UpOptions): Promise<void> {
+  const stateFolder = resolve(config.stateFolder);
+  if (options.enginesOnly) return enginesOnly(config, stateFolder, options.stack);
+  const own = takeLock(stateFolder);
+  const stopped = new AbortController();
+  const view = createView(process.stdout);
+  let signals = 0;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => {
+      if (++signals === 1) view.line(`${signal}: draining and stopping, at most 30 s …`);
+      stopped.abort();
+    });
+  // A terminal that went away takes no more lines; what runs must still be stopped in order.
+  process.stdout.on("error", () => undefined);
+  let failure: unknown = null;
+  try {
+    await run(config, stateFolder, options, own, view, stopped.signal);
+  } catch (error) {
+    if (!stopped.signal.aborted) failure = error;
+  }
+  view.hold();
+  await stopAll(ownRecords(stateFolder, own), stateFolder, view.line);
+  if (options.stack === "compose") await composeStop(config, view.line);
+  releaseLock(stateFolder, own);
+  if (failure !== null) throw asError(failure);
+  view.line("all stopped; the data stays in " + stateFolder);
+  process.exit(0);
+}
+
+async function run(
+  config: Config,
+  stateFolder: string,
+  options: UpOptions,
+  own: Identity,
+  view: StatusView,
+  signal: AbortSignal,
+): Promise<void> {
+  const tools = findTools(process.env);
+  const roles = createRoles(config, tools, stateFolder, options);
+  const engines = options.stack === "compose" ? [] : createEngines(config, tools, stateFolder);
+  await clearOrphans(stateFolder, view.line);
+  for (const { name, port, healthPort } of roles) {
+    refuseTakenPort({ name, port });
+    refuseTakenPort({ name, port: healthPort });
+  }
+  const supervisor = createSupervisor({
+    start: async (spec) =>
+      isEngine(spec) ? startEngine(spec, stateFolder, own, signal) : startProcess(spec, stateFolder, own),
+    report: view.line,
+    monotonicMs: () => performance.now(),
+  });
+  view.line("starting the engines …");
+  if (options.stack === "compose") await composeEngines(config, view.line, signal);
+  const records = await startEngines(engines, stateFolder, own, view.line, signal);
+  for (const engine of engines)
+    supervisor.add(
+      engine,
+      records.find((record) => record.name === engine.name),
+    );
+  await migrate(tools, view.line, { signal, env: options.stack === "compose" ? composeEnv : {} });
+  const demo = await options.seed(config, stateFolder);
+  signal.throwIfAborted();
+  for (const role of roles) supervisor.add(role);
+  view.line("starting the roles …");
+  await supervise(supervisor, view, signal, () => view.line(welcome(config, demo)));
+}
+
+async function supervise(
+  supervisor: ReturnType<typeof createSupervisor>,
+  view: StatusView,
+  signal: AbortSignal,
+  onReady: () => void,
+): Promise<void> {
+  const lateAtMs = performance.now() + readyMaxMs;
+  let announced = false;
+  let saidLate = false;
+  while (!signal.aborted) {
+    await supervisor.tick();
+    const views = supervisor.views();
+    const missing = views.filter(({ state }) => state !== "ready").map(({ spec }) => spec.name);
+    if (missing.length === 0 && !announced) onReady();
+    announced ||= missing.length === 0;
+    if (!announced && !saidLate && performance.now() > lateAtMs) {
+      saidLate = true;
+      view.line(
+        `not ready after ${readyMaxMs / 1000} s: ${missing.join(", ")}. Why: ./sluice logs NAME. Still ` +
+          `waiting`,
+      );
+    }
+    view.show(views);
+    await sleep(tickMs);
+  }
+}
+
+async function enginesOnly(config: Config, stateFolder: string, stack: "local" | "compose"): Promise<void> {
+  const report = (line: string) => console.log(line);
+  if (stack === "compose") return composeEngines(config, report);
+  const holder = lockHolder(stateFolder);
+  if (holder !== null) throw new Error(`the engines run already, under the launcher with pid ${holder.pid}`);
+  await clearOrphans(stateFolder, report);
+  await startEngines(createEngines(config, findTools(process.env), stateFolder), stateFolder, null, report);
+}
+
+const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
+
+const ownRecords = (stateFolder: string, own: Identity) =>
+  sortRecords(stateFolder).supervised.filter(
+    (record) => record.owner !== null && sameProcess(record.owner, own),
+  );
+
+const isEngine = (spec: Supervised): spec is Engine => "prepare" in spec;

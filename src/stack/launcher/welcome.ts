@@ -1,0 +1,36 @@
+// What `up` prints once a message would reach the report: where the API is, the demo key, and lines to paste.
+
+import { relative } from "node:path";
+import type { Config } from "../../platform/config.ts";
+
+/** A phone that every demo operator refuses (src/main/operator.ts): the message fails and is refunded. */
+const refusedPhone = "+989129990001";
+
+/** The demo customer, its API key, and the file that keeps the key. */
+export type Demo = { customerId: number; apiKey: string; keyFile: string };
+
+export function welcome(config: Config, demo: Demo): string {
+  const { apiKey, customerId } = demo;
+  const keyFile = relative(process.cwd(), demo.keyFile);
+  const api = `http://${config.apiHost}:${config.apiPort}`;
+  const headers = `-H 'X-API-Key: ${apiKey}' -H 'Content-Type: application/json'`;
+  const post = (route: string, body: object) =>
+    `curl -sS -w '\\n' ${api}${route} ${headers} -d '${JSON.stringify(body)}'`;
+  const send = (phone: string) => post("/v1/sms/send", { phone, text: "Hello from Sluice", type: "normal" });
+  return [
+    "",
+    `Sluice is ready: ${api}`,
+    `Demo customer ${customerId}, API key: ${apiKey} (kept in ${keyFile})`,
+    "",
+    "# put money into the wallet",
+    post("/v1/wallet/topup", { amount: 100_000, request_id: `demo-${Date.now()}` }),
+    "# send a message",
+    send("+989121234567"),
+    "# send one that no operator takes: it ends as failed, and is refunded",
+    send(refusedPhone),
+    "# the report, fresh in seconds, and the wallet",
+    `curl -sS -w '\\n' ${api}/v1/reports/messages -H 'X-API-Key: ${apiKey}'`,
+    `curl -sS -w '\\n' ${api}/v1/wallet -H 'X-API-Key: ${apiKey}'`,
+    "",
+  ].join("\n");
+}
