@@ -1,4 +1,5 @@
-// `reconcile`: the proof of src/reconcile/reconcile.ts, printed. Exit code 0 clean, 1 drift, 2 could not check.
+// `reconcile`: the proof of src/reconcile/reconcile.ts, printed. Exit code 0 clean, 1 drift, 2 could not
+// check.
 
 import { exitCodeOf, reconcile } from "../reconcile/reconcile.ts";
 import type { ReconcileResult } from "../reconcile/result.ts";

@@ -1,6 +1,6 @@
 // Keeps the processes of a run alive: what dies is started again at once, unless it is held down on purpose.
-// Owns signals to them, and counting who ended by itself. The launcher's own supervisor (src/stack/launcher/) waits
-// longer the more often something dies, and can't be told to leave one down; it has its own tests.
+// Owns signals to them, and counting who ended by itself. The launcher's own supervisor (src/stack/launcher/)
+// waits longer the more often something dies, and can't be told to leave one down; it has its own tests.
 // Bound: one look at every process each LOOK_MS.
 
 import { sleep } from "../../src/platform/retry.ts";

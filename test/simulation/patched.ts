@@ -9,7 +9,15 @@ import type { Edit } from "./bugs.ts";
 import type { Result } from "./simulate.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const FOLDERS = ["src/core", "src/platform", "src/ledger", "src/customers", "src/ingest", "src/relay"];
+const FOLDERS = [
+  "src/core",
+  "src/platform",
+  "src/ledger",
+  "src/customers",
+  "src/ingest",
+  "src/api",
+  "src/relay",
+];
 
 export type Patched = { simulate: (seed: number) => Promise<Result>; remove: () => void };
 

@@ -8,7 +8,7 @@ import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
 import type { Call, Route } from "../../src/api/http.ts";
-import { createIdempotency } from "../../src/ingest/idempotency.ts";
+import { createIdempotency, type Reply } from "../../src/ingest/idempotency.ts";
 import { startKeyUpkeep } from "../../src/ingest/key-upkeep.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
 import { createSend } from "../../src/api/send.ts";
