@@ -2,7 +2,7 @@
 // At the end it must agree with the database to the unit.
 
 import { hold, type Model } from "./model.ts";
-import type { Server } from "./mysql-server.ts";
+import type { Server } from "../simulated-mysql/server.ts";
 
 export type Events = {
   take(topic: string, value: Buffer): void;

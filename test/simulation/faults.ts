@@ -3,8 +3,8 @@
 
 import type { KafkaFaults } from "./kafka.ts";
 import type { Kernel, Process } from "./kernel.ts";
-import type { NetworkFaults } from "./mysql-client.ts";
-import type { Server } from "./mysql-server.ts";
+import type { NetworkFaults } from "../simulated-mysql/client.ts";
+import type { Server } from "../simulated-mysql/server.ts";
 import type { OperatorFaults } from "./operators.ts";
 import type { Random } from "./random.ts";
 import { TOPIC_NAMES, type World } from "./roles.ts";

@@ -3,8 +3,8 @@
 // architecture.md, not from src/: its tables of moves and postings are its own.
 // Bound: all state of one run, some hundred messages.
 
-import type { RowChange } from "./mysql-server.ts";
-import type { Values } from "./sql-tables.ts";
+import type { RowChange } from "../simulated-mysql/server.ts";
+import type { Values } from "../simulated-mysql/tables.ts";
 
 /** A broken invariant. */
 export class Violation extends Error {

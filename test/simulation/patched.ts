@@ -26,7 +26,7 @@ export async function patchedSimulator(edits: readonly Edit[]): Promise<Patched>
   const folder = mkdtempSync(join(tmpdir(), "sluice-simulation-"));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   try {
-    for (const path of [...FOLDERS, "src/sender", "test/simulation"])
+    for (const path of [...FOLDERS, "src/sender", "test/simulation", "test/simulated-mysql"])
       cpSync(join(root, path), join(folder, path), { recursive: true });
     for (const path of ["node_modules", "sql", "package.json"])
       symlinkSync(join(root, path), join(folder, path));

@@ -29,7 +29,7 @@ import type { Submitters } from "../../src/sender/submitters.ts";
 import type { Indexed } from "../../src/sender/worker.ts";
 import type { Broker } from "./kafka.ts";
 import type { Kernel, Process } from "./kernel.ts";
-import type { Network } from "./mysql-client.ts";
+import type { Network } from "../simulated-mysql/client.ts";
 import type { Operators } from "./operators.ts";
 
 export type World = {

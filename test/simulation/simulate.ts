@@ -11,13 +11,13 @@ import { createFaults } from "./faults.ts";
 import { createBroker } from "./kafka.ts";
 import { createKernel, type Kernel, type Process } from "./kernel.ts";
 import { createModel, hold, isFinal, type Model, Violation } from "./model.ts";
-import { createNetwork } from "./mysql-client.ts";
-import { createServer, type Server } from "./mysql-server.ts";
+import { createNetwork } from "../simulated-mysql/client.ts";
+import { createServer, type Server } from "../simulated-mysql/server.ts";
 import { createOperators } from "./operators.ts";
 import { type Ingest, type Role, startIngest, startRelayRole, startSenderRole } from "./roles.ts";
 import { TOPIC_NAMES, type World } from "./roles.ts";
 import { createEvents } from "./events.ts";
-import { readSchema, SqlError, type TableSpec, type Values } from "./sql-tables.ts";
+import { readSchema, SqlError, type TableSpec, type Values } from "../simulated-mysql/tables.ts";
 
 export type Result = {
   seed: number;

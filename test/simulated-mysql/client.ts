@@ -5,8 +5,8 @@
 
 import { MYSQL_ANSWER_MAX_MS } from "../../src/core/limits.ts";
 import { type Pool, poolOf, type RawConnection } from "../../src/platform/mysql.ts";
-import type { Kernel, Process } from "./kernel.ts";
-import type { Server, Session } from "./mysql-server.ts";
+import type { Kernel, Process } from "../simulation/kernel.ts";
+import type { Server, Session } from "./server.ts";
 
 /** Chances that one query meets this; COMMIT has its own, because that is where it matters. */
 export type NetworkFaults = {

@@ -4,9 +4,9 @@
 // transaction's own writes; locking reads and writes see the newest version, wait for whoever holds it, and
 // look again; no gap locks.
 
-import type { Expr, From, Select, Value } from "./sql-ast.ts";
-import { AGGREGATES, evaluate, type EvalContext, kindOf, type Scope, truthy } from "./sql-eval.ts";
-import { type Row, SqlError, type Table, type Values } from "./sql-tables.ts";
+import type { Expr, From, Select, Value } from "./ast.ts";
+import { AGGREGATES, evaluate, type EvalContext, kindOf, type Scope, truthy } from "./eval.ts";
+import { type Row, SqlError, type Table, type Values } from "./tables.ts";
 
 /** A transaction, as far as statements care. */
 export type Tx = {

@@ -2,18 +2,24 @@
 // top-ups.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { reconcileBooks } from "../../test/support/books.ts";
-import { createTestDatabase, type TestDatabase } from "../../test/support/database.ts";
-import { createIdFactory } from "../core/id.ts";
-import type { LaneRecord } from "../core/record.ts";
-import { createCustomer } from "../customers/customers.ts";
-import { createPool, type Pool } from "../platform/mysql.ts";
-import { acceptBatch, type Batch, FencedError, isStored } from "./accept.ts";
-import type { Grant, Want } from "./grant.ts";
-import { findKeys, type KeyClaim, KeyTakenError, purgeKeys } from "./idempotency.ts";
-import { setMode } from "./lease-admin.ts";
-import { createLeaseStore, grantLeases, type LeaseDeps, reapLeases, releaseLeases } from "./lease.ts";
-import { topUp } from "./topup.ts";
+import { reconcileBooks } from "../support/books.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { createIdFactory } from "../../src/core/id.ts";
+import type { LaneRecord } from "../../src/core/record.ts";
+import { createCustomer } from "../../src/customers/customers.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { acceptBatch, type Batch, FencedError, isStored } from "../../src/ledger/accept.ts";
+import type { Grant, Want } from "../../src/ledger/grant.ts";
+import { findKeys, type KeyClaim, KeyTakenError, purgeKeys } from "../../src/ledger/idempotency.ts";
+import { setMode } from "../../src/ledger/lease-admin.ts";
+import {
+  createLeaseStore,
+  grantLeases,
+  type LeaseDeps,
+  reapLeases,
+  releaseLeases,
+} from "../../src/ledger/lease.ts";
+import { topUp } from "../../src/ledger/topup.ts";
 
 const id = createIdFactory({ now: Date.now });
 let db: TestDatabase;

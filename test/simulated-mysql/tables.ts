@@ -1,10 +1,10 @@
 // The tables of the simulated database, made from the real migrations in sql/mysql: columns, primary key,
 // defaults and CHECKs. Owns rows, each with its committed version, the version of the transaction that holds
-// it, and its lock; leaves transactions to mysql-server.ts.
+// it, and its lock; leaves transactions to server.ts.
 
 import { readdirSync, readFileSync } from "node:fs";
-import type { Expr, Value } from "./sql-ast.ts";
-import { parseExpr } from "./sql-parse.ts";
+import type { Expr, Value } from "./ast.ts";
+import { parseExpr } from "./parse.ts";
 
 export type Kind = "number" | "text" | "time" | "bytes";
 export type Column = {

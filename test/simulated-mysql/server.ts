@@ -1,13 +1,13 @@
 // The simulated MySQL server: sessions, transactions, row locks with deadlocks and time-outs, a clock of its
 // own, and its death. What is committed outlives it; nothing else does.
-// Owns when statements run; leaves what they mean to sql-run.ts and the network to mysql-client.ts.
+// Owns when statements run; leaves what they mean to run.ts and the network to client.ts.
 // Invariant: a transaction's changes become visible together, or never.
 
-import type { Statement } from "./sql-ast.ts";
-import type { Outcome, Tx } from "./sql-read.ts";
-import { execute } from "./sql-run.ts";
-import { parseSql } from "./sql-parse.ts";
-import { type Row, SqlError, Table, type TableSpec, type Values } from "./sql-tables.ts";
+import type { Statement } from "./ast.ts";
+import type { Outcome, Tx } from "./read.ts";
+import { execute } from "./run.ts";
+import { parseSql } from "./parse.ts";
+import { type Row, SqlError, Table, type TableSpec, type Values } from "./tables.ts";
 
 export type RowChange = { table: string; key: string; before: Values | null; after: Values | null };
 export type ServerDeps = {

@@ -1,8 +1,8 @@
 // Values of expressions over the rows in scope. Pure but for the clock it is given. Three-valued logic as far
 // as it matters here: a comparison with NULL is NULL, and NULL does not hold.
 
-import type { Expr, Value } from "./sql-ast.ts";
-import { type Kind, SqlError, type Table, timeOf, type Values } from "./sql-tables.ts";
+import type { Expr, Value } from "./ast.ts";
+import { type Kind, SqlError, type Table, timeOf, type Values } from "./tables.ts";
 
 export type Scope = { alias: string; values: Values | null; table: Table | null }[];
 export type EvalContext = { nowMs: number; exists?: (expr: Expr & { k: "exists" }, scope: Scope) => boolean };

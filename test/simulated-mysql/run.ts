@@ -1,9 +1,9 @@
 // Executes one statement for one transaction: what it changes, and under which locks. A generator: it yields
-// the row it has to wait for, and goes on when the row is its own. Leaves finding rows to sql-read.ts,
-// deadlocks, commits and connections to mysql-server.ts.
+// the row it has to wait for, and goes on when the row is its own. Leaves finding rows to read.ts,
+// deadlocks, commits and connections to server.ts.
 
-import type { Assign, Expr, From, Select, Statement, Value } from "./sql-ast.ts";
-import { evaluate, type Scope, truthy } from "./sql-eval.ts";
+import type { Assign, Expr, From, Select, Statement, Value } from "./ast.ts";
+import { evaluate, type Scope, truthy } from "./eval.ts";
 import {
   type Combo,
   contextOf,
@@ -18,8 +18,8 @@ import {
   tableOf,
   type Tx,
   type WriteOutcome,
-} from "./sql-read.ts";
-import { PRESENT, type Row, SqlError, stored, type Table, type Values } from "./sql-tables.ts";
+} from "./read.ts";
+import { PRESENT, type Row, SqlError, stored, type Table, type Values } from "./tables.ts";
 
 export function* execute(tx: Tx, statement: Statement): Run<Outcome> {
   switch (statement.k) {

@@ -1,7 +1,7 @@
 // Reads expressions of SQL, from the loosest operator to the tightest.
 
-import type { Expr, Select, Value } from "./sql-ast.ts";
-import { Tokens } from "./sql-tokens.ts";
+import type { Expr, Select, Value } from "./ast.ts";
+import { Tokens } from "./tokens.ts";
 
 const COMPARISONS = new Set(["=", "<>", "!=", "<", ">", "<=", ">="]);
 

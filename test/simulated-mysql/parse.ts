@@ -1,10 +1,10 @@
-// Reads the SQL that src/ writes, into trees that sql-run.ts executes: the part of MySQL's language in use
+// Reads the SQL that src/ writes, into trees that run.ts executes: the part of MySQL's language in use
 // here, and an error for the rest, so that a new kind of statement is noticed at once.
-// Owns statements; leaves expressions to sql-expr.ts. Bound: texts below CACHED_CHARS_MAX are kept parsed,
+// Owns statements; leaves expressions to expr.ts. Bound: texts below CACHED_CHARS_MAX are kept parsed,
 // CACHED_MAX of them.
 
-import type { Assign, Expr, From, Select, Statement } from "./sql-ast.ts";
-import { ExprParser } from "./sql-expr.ts";
+import type { Assign, Expr, From, Select, Statement } from "./ast.ts";
+import { ExprParser } from "./expr.ts";
 
 const CACHED_CHARS_MAX = 400;
 const CACHED_MAX = 2_000;
