@@ -15,6 +15,7 @@ import { sleep } from "../platform/retry.ts";
 import type { Tracing } from "../platform/otlp.ts";
 import { newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
 import { type Call, type Route, respond, respondProblem } from "./http.ts";
+import { createObserveHttp } from "./http-metrics.ts";
 
 export type ServerDeps = {
   keys: KeyCache;
@@ -42,19 +43,12 @@ type Handler = (request: Request & { params?: Record<string, string> }) => Promi
 
 export function createServer(deps: ServerDeps, options: { host: string; port: number }): ApiServer {
   const { keys, log, metrics, tracing } = deps;
-  const counts = metrics.counts("sluice_http", {
-    requests_total: "requests to the API",
-    client_errors_total: "answers from 400 to 499",
-    server_errors_total: "answers from 500",
-  });
   let refusing = false;
 
   const fail = (thrown: unknown, requestId: string, headers?: Record<string, string>): Response => {
     const error = isConnectionLost(thrown)
       ? new SluiceError("unavailable", { cause: thrown })
       : toSluiceError(thrown);
-    if (error.status >= 500) counts.server_errors_total++;
-    else counts.client_errors_total++;
     if (error.code === "internal") log.error({ err: error.cause, trace_id: requestId }, "request failed");
     return respondProblem(error, requestId, headers);
   };
@@ -62,7 +56,6 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
   const guarded =
     (route: Route): Handler =>
     async (request) => {
-      counts.requests_total++;
       const startedMs = Date.now();
       const given = request.headers.get("traceparent");
       const traceparent =
@@ -139,15 +132,25 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
   });
 
   const bunRoutes: Record<string, Handler> = {};
+  // Every answer passes here, and is counted once, whatever became of it.
+  const observe = createObserveHttp(metrics, table.keys());
+  const observed =
+    (path: string, handler: Handler): Handler =>
+    async (request) => {
+      const startedMs = performance.now();
+      const response = await handler(request);
+      observe(path, request.method, response.status, (performance.now() - startedMs) / 1_000);
+      return response;
+    };
   for (const [path, byMethod] of table) {
     const allow = Object.keys(byMethod);
-    bunRoutes[path] = (request) => {
+    bunRoutes[path] = observed(path, (request) => {
       const handler = byMethod[request.method] ?? (request.method === "HEAD" ? byMethod.GET : undefined);
       return (
         handler?.(request) ??
         fail(new SluiceError("method_not_allowed", { allow }), traceIdOf(newTraceparent()))
       );
-    };
+    });
   }
   const server = Bun.serve({
     hostname: options.host,
@@ -157,9 +160,14 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
     idleTimeout: 30,
     development: false,
     routes: bunRoutes as never,
-    fetch: () =>
+    fetch: observed("other", () =>
       fail(new SluiceError("not_found", { detail: "No such route." }), traceIdOf(newTraceparent())),
-    error: (thrown) => fail(thrown, traceIdOf(newTraceparent())),
+    ),
+    error: (thrown) => {
+      const response = fail(thrown, traceIdOf(newTraceparent()));
+      observe("other", "other", response.status, 0); // thrown by a handler, so not counted yet
+      return response;
+    },
   });
   return {
     refuse() {

@@ -4,9 +4,14 @@ import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { ERRORS } from "../core/errors.ts";
 import { ERRORS_PAGE, errorsPage } from "./docs.ts";
+import { METRICS_PAGE, metricsPage } from "./metrics-page.ts";
 
 test("docs/reference/errors.md is what `bun src/main/docs.ts` writes", () => {
   expect(readFileSync(ERRORS_PAGE, "utf8")).toBe(errorsPage());
+});
+
+test("docs/reference/metrics.md is what `bun src/main/docs.ts` writes", () => {
+  expect(readFileSync(METRICS_PAGE, "utf8")).toBe(metricsPage());
 });
 
 test("the page names every code once", () => {

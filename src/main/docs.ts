@@ -11,6 +11,7 @@ import {
   problemType,
   SluiceError,
 } from "../core/errors.ts";
+import { METRICS_PAGE, metricsPage } from "./metrics-page.ts";
 
 export const ERRORS_PAGE = fileURLToPath(new URL("../../docs/reference/errors.md", import.meta.url));
 
@@ -50,4 +51,7 @@ function line([code, { status, retryable, meaning }]: [string, ErrorRow]): strin
   return `| ${status} | \`${code}\` | ${retryable ? "yes" : "no"} | ${meaning} |`;
 }
 
-if (import.meta.main) writeFileSync(ERRORS_PAGE, errorsPage());
+if (import.meta.main) {
+  writeFileSync(ERRORS_PAGE, errorsPage());
+  writeFileSync(METRICS_PAGE, metricsPage());
+}

@@ -75,11 +75,7 @@ const book = createLeaseBook(
   { store: createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), timers: systemTimers, log },
   { leaseTtlMs },
 );
-const counts = metrics.counts("sluice_ingest", {
-  commits_total: "group commits",
-  accepted_total: "messages stored and charged",
-  in_doubt_total: "commits whose connection was lost at COMMIT",
-});
+const counts = metrics.counts("sluice_ingest", ["commits_total", "accepted_total", "in_doubt_total"]);
 const commits = createGroupCommit(
   { store: createAcceptStore(commitPool), book, counts, timers: systemTimers, log },
   { connections: config.commitConnections, nodeId, now },
@@ -88,13 +84,9 @@ const probes = createProbe({
   kafka: { host: config.kafkaHost, port: config.kafkaPort },
   clickhouse: { host: config.clickhouseHost, port: config.clickhousePort },
 });
-metrics.gauge("sluice_ingest_queue", "messages admitted and not yet answered", () => commits.admitted());
-metrics.gauge("sluice_ingest_leases", "leases held", () => book.stats().leases);
-metrics.gauge(
-  "sluice_ingest_lease_available",
-  "unspent credit held, minor units",
-  () => book.stats().available,
-);
+metrics.gauge("sluice_ingest_queue_messages", () => commits.admitted());
+metrics.gauge("sluice_ingest_leases", () => book.stats().leases);
+metrics.gauge("sluice_ingest_lease_credit", () => book.stats().available);
 
 const ready = () => {
   const { polledAgoMs } = keys.state();
@@ -106,9 +98,7 @@ const ready = () => {
 const idempotency = createIdempotency({
   find: (refs) => findKeys(readPool, refs),
   timers: systemTimers,
-  counts: metrics.counts("sluice_idempotency", {
-    replayed_total: "requests answered with what their Idempotency-Key answered before",
-  }),
+  counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
 });
 const routes = [
   createSend(

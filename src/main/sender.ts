@@ -49,14 +49,9 @@ const pool = createPool(config, {
 const operators = localOperators(config.apiHost, config.operatorPort);
 const submitters = createSubmitters(operators, { threads: THREADS });
 const breakers = operators.map(() => createBreaker(monotonicMs));
-operators.forEach(({ name }, index) => {
-  const isOpen = () => Number(breakers[index]?.state() !== "closed");
-  metrics.gauge(
-    `sluice_sender_breaker_open_${name.toLowerCase()}`,
-    `1 while operator ${name} is avoided`,
-    isOpen,
-  );
-});
+metrics.gauges("sluice_operator_breaker_open", () =>
+  operators.map(({ name }, at) => [{ operator: name }, Number(breakers[at]?.state() !== "closed")] as const),
+);
 const stopping = new AbortController();
 let consumer: Consumer | null = null;
 let deadLetters: Producer | null = null;

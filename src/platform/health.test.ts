@@ -20,9 +20,9 @@ async function withServer(
   use: (base: string) => Promise<void>,
 ): Promise<void> {
   const metrics = createMetrics("test");
-  const counts = metrics.counts("sluice_test", { things_total: "things" });
-  counts.things_total = 41;
-  counts.things_total++;
+  const counts = metrics.counts("sluice_relay", ["rows_total"]);
+  counts.rows_total = 41;
+  counts.rows_total++;
   const port = await freePort();
   const server = await serveHealth({ log, metrics, ready }, { host: "127.0.0.1", port });
   try {
@@ -40,9 +40,11 @@ test("health, ready and metrics answer; plain counts appear when scraped", async
       const ready = await fetch(`${base}/ready`);
       expect(ready.status).toBe(200);
       expect(await ready.json()).toEqual({ status: "degraded", checks: { mysql: "ok", kafka: "degraded" } });
-      expect(await (await fetch(`${base}/metrics`)).text()).toContain(
-        'sluice_test_things_total{role="test"} 42',
-      );
+      const text = await (await fetch(`${base}/metrics`)).text();
+      expect(text).toContain('sluice_relay_rows_total{role="test"} 42\n');
+      expect(text).toContain('sluice_ready{role="test"} 1\n');
+      expect(text).toContain('sluice_ready_check{check="mysql",role="test"} 1\n');
+      expect(text).toContain('sluice_ready_check{check="kafka",role="test"} 0\n');
       expect((await fetch(`${base}/nothing`)).status).toBe(404);
       expect((await fetch(`${base}/health`, { method: "POST" })).status).toBe(405);
     },

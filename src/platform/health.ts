@@ -20,6 +20,7 @@ export function serveHealth(
   deps: HealthDeps,
   options: { host: string; port: number },
 ): Promise<HealthServer> {
+  watchReady(deps);
   const server = createServer((request, response) => {
     answer(deps, request.method ?? "", request.url ?? "", response).catch((err: unknown) => {
       deps.log.warn({ err }, "health request failed");
@@ -61,6 +62,15 @@ async function answer(
     return;
   }
   sendJson(response, 404, { status: "not found" });
+}
+
+// Asked at each scrape: whoever looks at the metrics sees what /ready would say now.
+function watchReady({ metrics, ready }: HealthDeps): void {
+  metrics.gauges("sluice_ready", async () => [[{}, Number((await checkReady(ready)).ready)]]);
+  metrics.gauges("sluice_ready_check", async () => {
+    const { checks } = await checkReady(ready);
+    return Object.entries(checks).map(([check, result]) => [{ check }, Number(result === "ok")] as const);
+  });
 }
 
 /** Runs a role's check, bounded; a check that throws or hangs is not ready. */

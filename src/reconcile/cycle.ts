@@ -96,38 +96,34 @@ type Worker = {
 
 function createWorker(deps: TurnDeps, { turnMs }: TurnOptions): Worker {
   const { metrics, log, now, monotonicMs } = deps;
-  const counts = metrics.counts("sluice_reconcile", {
-    customers_total: "customers whose books were checked in the background",
-    messages_total: "messages looked at for their reserve",
-    resent_total: "events sent again because the report had lost them",
-    failed_total: "steps that could not be checked; they are tried again",
-    too_long_total: "customers left out because their check took longer than it may",
-    turns_total: "turns over all customers",
-  });
-  const drifts = metrics.labelled(
-    "sluice_reconcile_drifts_total",
-    "drifts found in the background, each turn anew while they last",
-    "invariant",
-    RECONCILE_INVARIANTS,
+  const counts = metrics.counts("sluice_reconcile", [
+    "customers_total",
+    "messages_total",
+    "resent_total",
+    "failed_total",
+    "too_long_total",
+    "cycles_total",
+  ]);
+  const drifts = new Map(
+    RECONCILE_INVARIANTS.map((invariant) => [
+      invariant,
+      metrics.counter("sluice_reconcile_drifts_total", { invariant }),
+    ]),
   );
-  const observe = metrics.histogram("sluice_reconcile_step_seconds", "one step over some customers");
+  const observe = metrics.histogram("sluice_reconcile_step_duration_seconds", {});
   let state = createTurnState();
   let active = false;
   const startedMs = now();
-  metrics.gauge("sluice_reconcile_active", "1 in the process that checks", () => (active ? 1 : 0));
-  metrics.gauge("sluice_reconcile_turn_age_seconds", "since the end of the last full turn", () =>
+  metrics.gauge("sluice_reconcile_active", () => (active ? 1 : 0));
+  metrics.gauge("sluice_reconcile_cycle_age_seconds", () =>
     Math.max(0, (now() - (state.endedMs ?? startedMs)) / 1_000),
   );
-  metrics.gauge(
-    "sluice_reconcile_turn_seconds",
-    "how long the last full turn took",
-    () => state.tookMs / 1_000,
-  );
-  metrics.gauge("sluice_reconcile_turn_drifts", "drifts of the last full turn", () => state.driftsLast);
+  metrics.gauge("sluice_reconcile_cycle_duration_seconds", () => state.tookMs / 1_000);
+  metrics.gauge("sluice_reconcile_cycle_drifts", () => state.driftsLast);
 
   const tell = (found: readonly Drift[]) => {
     state.drifts += found.length;
-    for (const drift of found) drifts[drift.invariant]++;
+    for (const drift of found) drifts.get(drift.invariant)?.(1);
     for (const drift of found.slice(0, DRIFTS_LOGGED_MAX)) log.error({ drift }, "the books drift");
   };
 
@@ -175,7 +171,7 @@ function createWorker(deps: TurnDeps, { turnMs }: TurnOptions): Worker {
     const endedMs = now();
     const tookMs = endedMs - (state.startedMs ?? endedMs);
     Object.assign(state, { nextCustomer: 0, endedMs, tookMs, driftsLast: state.drifts, drifts: 0 });
-    counts.turns_total++;
+    counts.cycles_total++;
     await writeTurn(conn, state);
     return REST_MIN_MS;
   };

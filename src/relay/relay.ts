@@ -40,12 +40,12 @@ const DATABASE_RETRY = { firstMs: 100, mostMs: 2_000 };
 const PROBE_MS = 500;
 
 export function startRelay(deps: RelayDeps, options: RelayOptions): Relay {
-  const counts = deps.metrics.counts("sluice_relay", {
-    rows_total: "outbox rows produced and deleted",
-    records_total: "records acknowledged by Kafka",
-    deferred_total: "outbox rows put back because records failed",
-    dead_total: "outbox rows with records that can never be produced",
-  });
+  const counts = deps.metrics.counts("sluice_relay", [
+    "rows_total",
+    "records_total",
+    "deferred_total",
+    "dead_total",
+  ]);
   const lanes = (["express", "normal", "events"] as const).map((lane) =>
     startLane(deps, options, lane, counts),
   );

@@ -45,21 +45,15 @@ type Counts = Record<"swept_total" | "sweep_failed_total" | "sweeps_total", numb
 type LaneSweep = SweepDeps & Omit<SweepOptions, "lanes"> & SweepOptions["lanes"][number] & { counts: Counts };
 
 export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): Sweep {
-  const counts = deps.metrics.counts("sluice_relay", {
-    swept_total: "messages put back because their record was lost",
-    sweep_failed_total: "messages refunded because their record was lost and no attempt was left",
-    sweeps_total: "sweeps that reached their end",
-  });
+  const counts = deps.metrics.counts("sluice_relay", ["swept_total", "sweep_failed_total", "sweeps_total"]);
   let stopping = false;
+  const sweptToMs = new Map(lanes.map(({ lane }) => [lane, deps.now()]));
+  deps.metrics.gauges("sluice_relay_sweep_age_seconds", () =>
+    [...sweptToMs].map(([lane, ms]) => [{ lane }, (deps.now() - ms) / 1_000] as const),
+  );
   const loops = lanes.map(async (of) => {
     const lane = { ...deps, ...of, afterMs, counts };
     let state: State | null = null;
-    let sweptToMs = deps.now();
-    deps.metrics.gauge(
-      `sluice_relay_sweep_age_seconds_${of.lane}`,
-      "since the moment up to which every message of the lane is known not to be lost",
-      () => (deps.now() - sweptToMs) / 1_000,
-    );
     while (!stopping) {
       let waitMs = TICK_MS;
       try {
@@ -67,7 +61,7 @@ export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): S
         state = await step(lane, state);
         if (state === null && before?.at === "proven") {
           counts.sweeps_total++;
-          sweptToMs = before.momentMs;
+          sweptToMs.set(of.lane, before.momentMs);
           waitMs = Math.max(PAUSE_MS, before.tookMs * PAUSE_FACTOR);
         }
       } catch (err) {

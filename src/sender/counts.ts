@@ -3,22 +3,22 @@
 import type { Change } from "../ledger/settle-plan.ts";
 import type { Metrics } from "../platform/metrics.ts";
 
-const DOCS = {
-  read_total: "records read",
-  skipped_total: "records whose message wasn't queued at their attempt: delivered twice, or ended",
-  dead_total: "records that can't be read, sent to sms.dlq",
-  sent_total: "messages an operator took",
-  refunded_total: "messages refunded, late express ones included",
-  failed_total: "messages that ended unsent",
-  requeued_total: "messages to be tried again later",
-  unknown_total: "messages whose answer was lost",
-  late_total: "outcomes that came after their claim had expired",
-  reaped_total: "messages whose claim expired",
-  idle_ended_total: "transactions of processes that sleep, ended to free their locks",
-} as const;
-export type Counts = Record<keyof typeof DOCS, number>;
+const KEYS = [
+  "read_total",
+  "skipped_total",
+  "dead_total",
+  "sent_total",
+  "refunded_total",
+  "failed_total",
+  "requeued_total",
+  "unknown_total",
+  "late_total",
+  "reaped_total",
+  "idle_ended_total",
+] as const;
+export type Counts = Record<(typeof KEYS)[number], number>;
 
-export const createCounts = (metrics: Metrics): Counts => metrics.counts("sluice_sender", DOCS);
+export const createCounts = (metrics: Metrics): Counts => metrics.counts("sluice_sender", KEYS);
 
 export function countChanges(counts: Counts, changes: readonly Change[]): void {
   for (const { to, money } of changes) {

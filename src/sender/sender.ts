@@ -36,7 +36,7 @@ const NO_OPERATOR_WAIT_MS = 200;
 export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender {
   const { consumer, offsets, metrics, log } = deps;
   const counts = createCounts(metrics);
-  const observe = metrics.histogram("sluice_sender_batch_seconds", "from reading a batch to its end");
+  const observe = metrics.histogram("sluice_sender_batch_duration_seconds", {});
   const persist = createPersist(log);
   let stopping = false;
   let unsettled = 0;
@@ -44,7 +44,7 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
   let wake: () => void = () => undefined;
   const open = new Set<Promise<void>>();
   const batchDeps: BatchDeps = { ...deps, counts, persist, isStopping: () => stopping };
-  metrics.gauge("sluice_sender_unsettled", "messages read and not settled", () => unsettled);
+  metrics.gauge("sluice_sender_unsettled", () => unsettled);
 
   const run = async (read: InRecord[], allowance: number[]): Promise<void> => {
     const startedMs = monotonicMs();

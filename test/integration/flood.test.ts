@@ -63,7 +63,7 @@ async function flood(requests: string[]): Promise<(RawAnswer | null)[]> {
 async function idle(): Promise<void> {
   for (let i = 0; i < 200; i++) {
     const metrics = await (await fetch(`${api.ingest.healthUrl}/metrics`)).text();
-    if (/^sluice_ingest_queue\S* 0$/m.test(metrics)) return;
+    if (/^sluice_ingest_queue_messages\S* 0$/m.test(metrics)) return;
     await Bun.sleep(50);
   }
   throw new Error("messages are still queued");

@@ -87,9 +87,9 @@ test("under traffic reconcile never sees a drift that isn't one", async () => {
 }, 120_000);
 
 test("the relay's own check goes round the same books, and finds nothing", async () => {
-  const turns = () => relay.count("sluice_reconcile_turns_total");
+  const turns = () => relay.count("sluice_reconcile_cycles_total");
   await until(async () => (await turns()) > 0, "a turn", 60_000, relay.log);
-  expect(await relay.count("sluice_reconcile_turn_drifts")).toBe(0);
+  expect(await relay.count("sluice_reconcile_cycle_drifts")).toBe(0);
   expect(await relay.count("sluice_reconcile_failed_total")).toBe(0);
 }, 90_000);
 

@@ -76,7 +76,7 @@ async function until(what: string, isSo: () => Promise<boolean>): Promise<void> 
   throw new Error(`not within 45 s: ${what}`);
 }
 const turned = (one: Started, times = 1) =>
-  until("a turn", async () => (await valueOf(one, "sluice_reconcile_turns_total")) >= times);
+  until("a turn", async () => (await valueOf(one, "sluice_reconcile_cycles_total")) >= times);
 
 describe("the background check", () => {
   test("goes over all customers, says how long ago, and finds nothing in sound books", async () => {
@@ -85,8 +85,8 @@ describe("the background check", () => {
     const one = start(3_000);
     await turned(one);
     expect(await valueOf(one, "sluice_reconcile_customers_total")).toBeGreaterThanOrEqual(21);
-    expect(await valueOf(one, "sluice_reconcile_turn_drifts")).toBe(0);
-    expect(await valueOf(one, "sluice_reconcile_turn_age_seconds")).toBeLessThan(20);
+    expect(await valueOf(one, "sluice_reconcile_cycle_drifts")).toBe(0);
+    expect(await valueOf(one, "sluice_reconcile_cycle_age_seconds")).toBeLessThan(20);
     expect(await valueOf(one, "sluice_reconcile_active")).toBe(1);
     expect(await valueOf(one, "sluice_reconcile_failed_total")).toBe(0);
   });
@@ -99,7 +99,7 @@ describe("the background check", () => {
     const of = (invariant: string) => valueOf(one, "sluice_reconcile_drifts_total", `"${invariant}"`);
     expect(await of("balance_equals_entries")).toBe(1);
     expect(await of("never_negative")).toBe(0);
-    expect(await valueOf(one, "sluice_reconcile_turn_drifts")).toBe(1);
+    expect(await valueOf(one, "sluice_reconcile_cycle_drifts")).toBe(1);
   });
 
   test("finds a message that has no entry at all, which no check of one customer can see", async () => {
@@ -122,9 +122,9 @@ describe("the background check", () => {
     await turned(one);
     expect(await valueOf(one, "sluice_reconcile_resent_total")).toBe(2);
     await deliverEvents({ pool, clickhouse });
-    const turns = await valueOf(one, "sluice_reconcile_turns_total");
+    const turns = await valueOf(one, "sluice_reconcile_cycles_total");
     await turned(one, turns + 2);
-    expect(await valueOf(one, "sluice_reconcile_turn_drifts")).toBe(0);
+    expect(await valueOf(one, "sluice_reconcile_cycle_drifts")).toBe(0);
     expect(await valueOf(one, "sluice_reconcile_resent_total")).toBe(2);
   });
 
@@ -135,12 +135,12 @@ describe("the background check", () => {
     const other = start();
     await sleep(500);
     expect(await valueOf(other, "sluice_reconcile_active")).toBe(0);
-    expect(await valueOf(other, "sluice_reconcile_turn_age_seconds")).toBeLessThan(20);
+    expect(await valueOf(other, "sluice_reconcile_cycle_age_seconds")).toBeLessThan(20);
     await one.stop();
     started.splice(0, 1);
     await until("the other takes over", async () => (await valueOf(other, "sluice_reconcile_active")) === 1);
     await sleep(500);
-    expect(await valueOf(other, "sluice_reconcile_turns_total")).toBe(0);
+    expect(await valueOf(other, "sluice_reconcile_cycles_total")).toBe(0);
   });
 
   test("goes on after the customers that were done before a restart", async () => {

@@ -1,0 +1,54 @@
+// The page of all metrics, in Markdown, from the table in the code. docs.ts writes it.
+
+import { fileURLToPath } from "node:url";
+import { type MetricRole, type MetricRow, ROWS } from "../platform/metrics-table.ts";
+
+export const METRICS_PAGE = fileURLToPath(new URL("../../docs/reference/metrics.md", import.meta.url));
+
+const HEADINGS: Record<MetricRole, string> = {
+  all: "Every process",
+  ingest: "Ingest",
+  relay: "Relay",
+  sender: "Senders",
+};
+
+export function metricsPage(): string {
+  const roles = Object.keys(HEADINGS) as MetricRole[];
+  return `<!-- Written by \`bun src/main/docs.ts\` from src/platform/metrics-table.ts: change that. -->
+
+# Metrics
+
+Every process serves \`GET /metrics\` in Prometheus' text format on its own health port; an ingest process
+also on the port of the API.
+
+- Every series also has the label \`role\`: \`ingest\`, \`relay\`, \`sender-normal\` or \`sender-express\`.
+- Units are seconds and bytes; counters count from the start of the process. Counters and histograms are there
+  from the start, at 0, except those of HTTP, which begin with their first answer. A gauge that isn't known
+  yet is left out.
+- No label holds a customer, a phone, a message or anything else that a request brings.
+- Most figures are read when they are scraped, from what the process has in memory. What costs a query is
+  sampled in the background.
+${roles.map(section).join("")}`;
+}
+
+function section(role: MetricRole): string {
+  const rows = Object.entries(ROWS).filter(([, row]) => row.role === role);
+  return `
+## ${HEADINGS[role]}
+
+| name | kind | labels | what |
+|---|---|---|---|
+${rows.map(line).join("\n")}
+`;
+}
+
+function line([name, row]: [string, MetricRow]): string {
+  const buckets = row.buckets.length === 0 ? "" : `; buckets up to ${row.buckets.at(-1)}`;
+  return `| \`${name}\` | ${row.kind} | ${labelsOf(row)} | ${row.help}${buckets} |`;
+}
+
+function labelsOf({ labels }: MetricRow): string {
+  return Object.entries(labels)
+    .map(([label, values]) => `\`${label}\`: ${"max" in values ? values.from : values.join(", ")}`)
+    .join("<br>");
+}

@@ -1,0 +1,174 @@
+// The one table of metrics: name, kind, meaning, labels, buckets and who has it. metrics.ts makes series from
+// it only, docs/reference/metrics.md is written from it, and tests walk it. Names follow Prometheus' habits:
+// base units (seconds, bytes), `_total` for counters.
+// Invariant: a label's values are a closed set, or come from a list that the process knows when it starts;
+// no label ever holds a customer, a phone, a message or anything else that a request brings.
+// Bound: linesMax of each row.
+
+import { ERRORS } from "../core/errors.ts";
+import { LANES } from "../core/message.ts";
+
+/** A closed set, or where a process takes the values from, and how many there are at most. */
+export type LabelValues = readonly string[] | { from: string; max: number };
+export type Labels = Readonly<Record<string, LabelValues>>;
+export type Kind = "counter" | "gauge" | "histogram";
+/** Which processes have it. */
+export type MetricRole = "all" | "ingest" | "relay" | "sender";
+export type MetricRow<K extends Kind = Kind, L extends Labels = Labels> = {
+  kind: K;
+  role: MetricRole;
+  help: string;
+  labels: L;
+  /** Upper bounds; the last one, +Inf, is not named. */
+  buckets: readonly number[];
+};
+
+type None = Record<never, never>;
+const none: None = {};
+const counter = <const L extends Labels = None>(role: MetricRole, help: string, labels: L = none as L) =>
+  ({ kind: "counter", role, help, labels, buckets: [] }) as const;
+const gauge = <const L extends Labels = None>(role: MetricRole, help: string, labels: L = none as L) =>
+  ({ kind: "gauge", role, help, labels, buckets: [] }) as const;
+const histogram = <const L extends Labels = None>(
+  role: MetricRole,
+  help: string,
+  buckets: readonly number[],
+  labels: L = none as L,
+) => ({ kind: "histogram", role, help, labels, buckets }) as const;
+
+// From one fsync to the longest wait a caller is given.
+const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** Every other method is `other`. */
+export const HTTP_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"] as const;
+/** What the API answers; any other status is `other`. */
+export const HTTP_CODES: readonly string[] = [
+  ...new Set(["200", "202", ...Object.values(ERRORS).map(({ status }) => String(status))]),
+  "other",
+];
+const http = {
+  route: { from: "paths of the API's routes, and `other`", max: 40 },
+  method: HTTP_METHODS,
+  code: HTTP_CODES,
+};
+/** Pairs of route, method and code that have happened; further ones are counted under `other` alone. */
+export const HTTP_SERIES_MAX = 400;
+const check = { from: "names of the checks of `/ready`", max: 12 };
+const invariant = { from: "invariants of reconcile", max: 40 };
+const operator = { from: "operators that the sender knows", max: 32 };
+
+export const METRICS = {
+  // ---- every process ----
+  process_cpu_seconds_total: counter("all", "CPU time of this process"),
+  process_resident_memory_bytes: gauge("all", "memory held by this process"),
+  process_start_time_seconds: gauge("all", "Unix time this process started at"),
+  sluice_ready: gauge("all", "1 while /ready answers 200"),
+  sluice_ready_check: gauge("all", "1 while this check of /ready is ok, 0 when it is degraded or down", {
+    check,
+  }),
+
+  // ---- ingest ----
+  sluice_http_requests_total: counter("ingest", "answers of the API", http),
+  sluice_http_request_duration_seconds: histogram(
+    "ingest",
+    "from a request's headers to its answer",
+    BUCKETS_S,
+    http,
+  ),
+  sluice_ingest_commits_total: counter("ingest", "group commits"),
+  sluice_ingest_accepted_total: counter("ingest", "messages stored and charged"),
+  sluice_ingest_in_doubt_total: counter("ingest", "commits whose connection was lost at COMMIT"),
+  sluice_ingest_queue_messages: gauge("ingest", "messages admitted and not yet answered"),
+  sluice_ingest_leases: gauge("ingest", "leases held"),
+  sluice_ingest_lease_credit: gauge("ingest", "unspent credit in the leases held, in minor units"),
+  sluice_idempotency_replayed_total: counter(
+    "ingest",
+    "requests answered with what their Idempotency-Key answered before",
+  ),
+
+  // ---- relay ----
+  sluice_relay_rows_total: counter("relay", "outbox rows produced and deleted"),
+  sluice_relay_records_total: counter("relay", "records acknowledged by Kafka"),
+  sluice_relay_deferred_total: counter("relay", "outbox rows put off because records failed"),
+  sluice_relay_dead_total: counter("relay", "outbox rows with records that can never be produced"),
+  sluice_relay_swept_total: counter("relay", "messages queued again because their record was lost"),
+  sluice_relay_sweep_failed_total: counter(
+    "relay",
+    "messages refunded because their record was lost and no attempt was left",
+  ),
+  sluice_relay_sweeps_total: counter("relay", "sweeps that reached their end"),
+  sluice_relay_sweep_age_seconds: gauge(
+    "relay",
+    "since the moment up to which no message of the lane can be lost",
+    { lane: LANES },
+  ),
+  sluice_reconcile_customers_total: counter("relay", "customers whose books were checked in the background"),
+  sluice_reconcile_messages_total: counter("relay", "messages looked at for their reserve"),
+  sluice_reconcile_resent_total: counter("relay", "events sent again because the report had lost them"),
+  sluice_reconcile_failed_total: counter("relay", "steps that could not be checked; they are tried again"),
+  sluice_reconcile_too_long_total: counter(
+    "relay",
+    "customers left out because their check took longer than it may",
+  ),
+  sluice_reconcile_cycles_total: counter("relay", "cycles over all customers"),
+  sluice_reconcile_drifts_total: counter(
+    "relay",
+    "drifts found in the background, each cycle anew while they last",
+    { invariant },
+  ),
+  sluice_reconcile_step_duration_seconds: histogram("relay", "one step over some customers", BUCKETS_S),
+  sluice_reconcile_active: gauge("relay", "1 in the process that checks"),
+  sluice_reconcile_cycle_age_seconds: gauge("relay", "since the end of the last full cycle"),
+  sluice_reconcile_cycle_duration_seconds: gauge("relay", "how long the last full cycle took"),
+  sluice_reconcile_cycle_drifts: gauge("relay", "drifts of the last full cycle"),
+
+  // ---- senders ----
+  sluice_sender_read_total: counter("sender", "records read"),
+  sluice_sender_skipped_total: counter(
+    "sender",
+    "records whose message wasn't queued at their attempt: delivered twice, or ended",
+  ),
+  sluice_sender_dead_total: counter("sender", "records that can't be read, sent to sms.dlq"),
+  sluice_sender_sent_total: counter("sender", "messages an operator took"),
+  sluice_sender_refunded_total: counter("sender", "messages refunded, late express ones included"),
+  sluice_sender_failed_total: counter("sender", "messages that ended unsent"),
+  sluice_sender_requeued_total: counter("sender", "messages to be tried again later"),
+  sluice_sender_unknown_total: counter("sender", "messages whose answer was lost"),
+  sluice_sender_late_total: counter("sender", "outcomes that came after their claim had expired"),
+  sluice_sender_reaped_total: counter("sender", "messages whose claim expired"),
+  sluice_sender_idle_ended_total: counter(
+    "sender",
+    "transactions of processes that sleep, ended to free their locks",
+  ),
+  sluice_sender_batch_duration_seconds: histogram("sender", "from reading a batch to its end", BUCKETS_S),
+  sluice_sender_unsettled: gauge("sender", "messages read and not settled"),
+  sluice_operator_breaker_open: gauge("sender", "1 while the operator is avoided", { operator }),
+} as const;
+// Beside it, because a `satisfies` would widen the labels to any.
+export const ROWS: Readonly<Record<string, MetricRow>> = METRICS;
+
+type Table = typeof METRICS;
+export type MetricName = keyof Table;
+/** Names of one kind. */
+export type Named<K extends Kind> = {
+  [N in MetricName]: Table[N]["kind"] extends K ? N : never;
+}[MetricName];
+/** The labels of a metric's series, each with a value that it may have. */
+export type LabelsOf<N extends MetricName> = {
+  [L in keyof Table[N]["labels"]]: Table[N]["labels"][L] extends readonly (infer V)[] ? V : string;
+};
+/** Names without labels. */
+export type Plain<K extends Kind> = {
+  [N in Named<K>]: keyof Table[N]["labels"] extends never ? N : never;
+}[Named<K>];
+
+/** How many series a metric may have at most. */
+export function seriesMax({ labels }: MetricRow): number {
+  const all = Object.values(labels).reduce((n, of) => n * ("max" in of ? of.max : of.length), 1);
+  return labels === http ? Math.min(all, HTTP_SERIES_MAX) : all;
+}
+
+/** How many lines of /metrics a metric may have at most. */
+export function linesMax(row: MetricRow): number {
+  return seriesMax(row) * (row.kind === "histogram" ? row.buckets.length + 3 : 1);
+}
