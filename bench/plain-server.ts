@@ -6,7 +6,7 @@ import { insufficientBalance, SluiceError } from "../src/core/errors.ts";
 import { createIdFactory } from "../src/core/id.ts";
 import { countParts } from "../src/core/parts.ts";
 import { parsePhone } from "../src/core/phone.ts";
-import { packLaneRow } from "../src/core/record.ts";
+import { packLaneRow } from "../src/core/lane-record.ts";
 import { createKeyCache } from "../src/customers/key-cache.ts";
 import { parseJson, readBody, respond, respondProblem } from "../src/api/http.ts";
 import { checkerOf, SendBody } from "../src/api/schemas.ts";

@@ -8,7 +8,7 @@ import { TEXT_PARTS_MAX } from "../core/limits.ts";
 import { cost as costOf } from "../core/money.ts";
 import { countParts, labelProblem, textProblem } from "../core/parts.ts";
 import { parsePhone } from "../core/phone.ts";
-import type { LaneRecord } from "../core/record.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import type { KeyOwner } from "../customers/api-keys.ts";
 import type { RequestKey } from "../ledger/idempotency.ts";
 import type { GroupCommit } from "../ingest/group-commit.ts";

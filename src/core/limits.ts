@@ -117,6 +117,13 @@ export const EVENT_RECORD_BYTES_MAX = 512 * 1024;
  */
 export const RELAY_ROWS_MAX = 16;
 
+/**
+ * A record that no broker took by then is given up for now and its outbox row waits: below DRAIN_MS, so that
+ * stopping never waits longer for it, and below IDLE_TRANSACTION_MAX_MS, which would end the transaction that
+ * holds the row.
+ */
+export const PRODUCE_TIMEOUT_MS = 8_000;
+
 /** Messages of one claim and one settlement: 66 µs a row at 200, 63 at 500, so more gains nothing. */
 export const CLAIM_ROWS_MAX = 200;
 
@@ -137,8 +144,8 @@ export const RETRY_DELAY_MAX_MS = 60_000;
 
 /**
  * A transaction that holds locks and hears nothing from its process for this long is ended. Longer than the
- * relay holds its rows while Kafka takes a record or gives it up (8 s); short enough that a living sender
- * that waits for those locks still settles within its own claims.
+ * relay holds its rows while Kafka takes a record or gives it up; short enough that a living sender that
+ * waits for those locks still settles within its own claims.
  */
 export const IDLE_TRANSACTION_MAX_MS = 12_000;
 
@@ -166,7 +173,8 @@ export const HEALTH_TIMEOUT_MS = 1_000;
 
 // ---- the longest lines of events, in bytes ----
 
-// Names, quotes, ids and numbers at their widest (three numbers of 16 digits), counted by record.test.ts.
+// Names, quotes, ids and numbers at their widest (three numbers of 16 digits), counted by
+// event-record.test.ts.
 export const STATUS_LINE_FIXED_BYTES_MAX = 480;
 // Control characters and lone surrogates are refused (labelProblem), so a UTF-16 unit is at most 3 bytes of
 // UTF-8.
@@ -194,5 +202,9 @@ assert(
   "retries never cost a sender its partitions",
 );
 assert(2 * IDLE_TRANSACTION_MAX_MS < CLAIM_TTL_MS, "a claim outlives the locks of a sleeping process");
+assert(
+  PRODUCE_TIMEOUT_MS < DRAIN_MS && PRODUCE_TIMEOUT_MS < IDLE_TRANSACTION_MAX_MS,
+  "a produce ends before its process or its transaction is ended",
+);
 assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");
 assert(SUBMIT_TIMEOUT_MS * 2 < DRAIN_MS, "a submit under way can be settled while draining");

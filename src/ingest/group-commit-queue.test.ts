@@ -9,7 +9,7 @@ import {
   QUEUE_CUSTOMER_ROWS_MAX,
   QUEUE_ROWS_MAX,
 } from "../core/limits.ts";
-import type { LaneRecord } from "../core/record.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import { type Batch, CommitInDoubtError, FencedError } from "../ledger/accept.ts";
 import type { KeyClaim } from "../ledger/idempotency.ts";
 import { createLog } from "../platform/log.ts";

@@ -3,7 +3,7 @@
 
 import { expect, test } from "bun:test";
 import { COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
-import type { LaneRecord } from "../core/record.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import { type Batch, CommitInDoubtError, FencedError } from "../ledger/accept.ts";
 import { KeyTakenError } from "../ledger/idempotency.ts";
 import { createLog } from "../platform/log.ts";

@@ -13,7 +13,7 @@ import {
   QUEUE_CUSTOMER_ROWS_MAX,
   QUEUE_ROWS_MAX,
 } from "../core/limits.ts";
-import type { LaneRecord } from "../core/record.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import {
   type AcceptStore,
   type Batch,

@@ -6,7 +6,8 @@
 // COMMIT_ROWS_MAX rows.
 
 import { queuedSequence } from "../core/message.ts";
-import { type LaneRecord, type LedgerRow, packLaneRow, type StatusRow } from "../core/record.ts";
+import type { LedgerRow, StatusRow } from "../core/event-record.ts";
+import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import { type Connection, errorNumber, type Pool, type WriteResult } from "../platform/mysql.ts";
 import { claimKeysSql, type KeyClaim, KeyTakenError, takenKeys } from "./idempotency.ts";
 import { entriesSql, eventsSql, openEntry } from "./posting.ts";

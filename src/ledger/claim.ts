@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { CLAIM_ROWS_MAX, CLAIM_TTL_MS } from "../core/limits.ts";
 import { type Lane, sendingSequence } from "../core/message.ts";
-import type { LaneRecord } from "../core/record.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import type { Connection, Pool, WriteResult } from "../platform/mysql.ts";
 import { repeated } from "./settle.ts";
 import { dateTime } from "./sql-text.ts";

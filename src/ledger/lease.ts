@@ -4,7 +4,7 @@
 // leases can only be spent from, never given or taken back. Invariant: reserved = unspent leases + messages
 // not settled. Bound: LEASE_BATCH_MAX customers.
 
-import type { LedgerRow } from "../core/record.ts";
+import type { LedgerRow } from "../core/event-record.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { type CustomerMode, decideGrant, type Grant, type Want } from "./grant.ts";
 import { entriesSql, eventsSql, openEntry } from "./posting.ts";

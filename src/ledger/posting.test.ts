@@ -1,7 +1,7 @@
 // The text of entries and events: which columns, in which order, and that events carry what was posted.
 
 import { expect, test } from "bun:test";
-import { type LedgerRow, type StatusRow, unpackEvents } from "../core/record.ts";
+import { type LedgerRow, type StatusRow, unpackEvents } from "../core/event-record.ts";
 import { entriesSql, eventsSql, openEntry } from "./posting.ts";
 
 const AT_MS = Date.UTC(2026, 10, 21, 9, 5, 7, 42);

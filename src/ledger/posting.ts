@@ -2,7 +2,7 @@
 // transaction that changes a wallet posts its entries here, so the books and their events can't part. Bound:
 // the callers' batch bounds.
 
-import { type LedgerOp, type LedgerRow, packEvents, type StatusRow } from "../core/record.ts";
+import { type LedgerOp, type LedgerRow, packEvents, type StatusRow } from "../core/event-record.ts";
 import { blob, dateTime } from "./sql-text.ts";
 
 /** One INSERT of these entries, none of which may exist yet. Sorted by key, which is the order of locks. */

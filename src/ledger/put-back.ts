@@ -8,7 +8,8 @@
 import { ulidBound, ulidTimeMs } from "../core/id.ts";
 import { CLAIM_ROWS_MAX, MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
 import { type Lane, queuedSequence } from "../core/message.ts";
-import { type LaneRecord, packLaneRow, type StatusRow } from "../core/record.ts";
+import type { StatusRow } from "../core/event-record.ts";
+import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { eventsSql } from "./posting.ts";
 import { failQueued, lockRecords, repeated } from "./settle.ts";

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, patiently } from "../../test/support/seed.ts";
 import { canMove, queuedSequence, STATUSES, sendingSequence, settlementOf } from "../core/message.ts";
-import type { LaneRecord } from "../core/record.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import { asLate, type Change, endedChange, expiredChange, holdingChanges, planOf } from "./settle-plan.ts";
 
 patiently();

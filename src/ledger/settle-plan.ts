@@ -6,7 +6,8 @@
 
 import assert from "node:assert/strict";
 import { canMove, lateSequence, outcomeSequence, type Status } from "../core/message.ts";
-import type { LaneRecord, LedgerRow, StatusRow } from "../core/record.ts";
+import type { LedgerRow, StatusRow } from "../core/event-record.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 
 export type Change = {
   record: LaneRecord;

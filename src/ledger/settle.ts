@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { CLAIM_ROWS_MAX, TRANSACTION_ATTEMPTS_MAX, UNKNOWN_TTL_MS } from "../core/limits.ts";
 import type { Lane, Status } from "../core/message.ts";
-import { type LaneRecord, packLaneRow } from "../core/record.ts";
+import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import { type Connection, errorNumber, isRetryable, type Pool, type WriteResult } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import { entriesSql, eventsSql } from "./posting.ts";

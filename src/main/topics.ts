@@ -1,7 +1,7 @@
 // Creates Kafka's topics and ends: a process of its own, because only Node loads librdkafka and `./sluice
 // migrate` runs on Bun.
 
-import { createTopicAdmin } from "../platform/kafka.ts";
+import { createTopicAdmin } from "../platform/kafka/admin.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { createLog } from "../platform/log.ts";
 

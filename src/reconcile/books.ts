@@ -5,7 +5,7 @@
 // scans (entries, messages) of the customers asked for; in memory a row a customer, day and op or status.
 
 import { settlementOf, type Status } from "../core/message.ts";
-import { unpackEventTimes } from "../core/record.ts";
+import { unpackEventTimes } from "../core/event-record.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { isEverybody, type Scope } from "./result.ts";
 

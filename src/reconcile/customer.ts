@@ -5,7 +5,7 @@
 // customer, SLOTS in all.
 
 import { SluiceError } from "../core/errors.ts";
-import type { LedgerOp } from "../core/record.ts";
+import type { LedgerOp } from "../core/event-record.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { inSnapshot, type ReconcileDeps } from "./reconcile.ts";

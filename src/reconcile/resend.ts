@@ -4,7 +4,7 @@
 
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import { queuedSequence } from "../core/message.ts";
-import type { StatusRow } from "../core/record.ts";
+import type { StatusRow } from "../core/event-record.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { eventsSql } from "../ledger/posting.ts";
 import type { Missing } from "./result.ts";

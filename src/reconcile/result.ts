@@ -1,7 +1,7 @@
 // What reconcile can answer: the invariants by name, drifts with their entries, and the closed union of
 // results. Also whom it looks at, and how a drift is built.
 
-import type { LedgerRow } from "../core/record.ts";
+import type { LedgerRow } from "../core/event-record.ts";
 
 export const RECONCILE_INVARIANTS = [
   "balance_equals_entries",

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { type LaneRecord, packEvents, packLaneRow, unpackLaneRecord, unpackLaneRow } from "../core/record.ts";
+import { packEvents } from "../core/event-record.ts";
+import { type LaneRecord, packLaneRow, unpackLaneRecord, unpackLaneRow } from "../core/lane-record.ts";
 import { decodeRow, idsIn, payloadOf } from "./decode.ts";
 
 const topics = { normal: "n", express: "e", status: "s", ledger: "l" };

@@ -1,8 +1,9 @@
 // From an outbox row to the records it stands for, and back to a row that holds only those that failed. Pure.
 // Invariant: whatever the bytes are, the answer is a list of records or `undecodable`, never a throw.
 
-import { type LaneRecord, packLaneRecord, packLaneRow, unpackEvents, unpackLaneRow } from "../core/record.ts";
-import type { OutRecord } from "../platform/kafka.ts";
+import { unpackEvents } from "../core/event-record.ts";
+import { type LaneRecord, packLaneRecord, packLaneRow, unpackLaneRow } from "../core/lane-record.ts";
+import type { OutRecord } from "../platform/kafka/producer.ts";
 import type { OutboxLane } from "./outbox.ts";
 
 export type Topics = { normal: string; express: string; status: string; ledger: string };

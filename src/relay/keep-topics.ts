@@ -3,7 +3,7 @@
 
 import type { Log } from "../platform/log.ts";
 import { sleep } from "../platform/retry.ts";
-import type { TopicAdmin } from "../platform/topics.ts";
+import type { TopicAdmin } from "../platform/kafka/topics.ts";
 
 export type KeepTopics = { stop(): Promise<void> };
 

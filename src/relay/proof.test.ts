@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { PartitionOffsets, TopicOffsets } from "../platform/topics.ts";
+import type { PartitionOffsets, TopicOffsets } from "../platform/kafka/topics.ts";
 import { judge } from "./proof.ts";
 
 const at = (begin: number, end: number, committed: number | null): Omit<PartitionOffsets, "partition"> => ({

@@ -12,7 +12,7 @@
 // asked, a backlog or an engine that is away only makes the wait longer.
 // Invariant: a lane is never proven while a row or a record of before that moment can still reach a sender.
 
-import type { PartitionOffsets, TopicOffsets } from "../platform/topics.ts";
+import type { PartitionOffsets, TopicOffsets } from "../platform/kafka/topics.ts";
 
 /**
  * `passed`: all that was in the topic when `then` was seen has been settled or lost. `broken`: the topic is

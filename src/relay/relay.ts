@@ -6,9 +6,9 @@
 // messages refunded.
 // Bound: IN_FLIGHT_MAX transactions a lane, RELAY_ROWS_MAX rows each.
 
-import type { LaneRecord } from "../core/record.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import { failQueued } from "../ledger/settle.ts";
-import type { OutRecord, ProduceFailure, Producer } from "../platform/kafka.ts";
+import type { OutRecord, ProduceFailure, Producer } from "../platform/kafka/producer.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";

@@ -1,7 +1,7 @@
 // Puts back messages that stay `queued` though nothing of them is left in the outbox or in Kafka: a broker
 // does not fsync each record, so a disk or a power supply can take what it had acknowledged. One loop a lane.
 // Owns the order of looking; leaves what proves a loss to proof.ts, the messages to the ledger, the topics to
-// platform/kafka.ts.
+// platform/kafka/admin.ts.
 // States of a lane: see proof.ts; proven → the ids up to the moment are looked through → pause → a new
 // moment.
 // Invariants: a message is put back only when its loss is proven, still locked and still queued at that
@@ -12,7 +12,7 @@ import { ulidBound } from "../core/id.ts";
 import { CLAIM_ROWS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import { lookForQueued, openFrom, putBack, type Queued, setOpenFrom } from "../ledger/put-back.ts";
-import type { TopicAdmin, TopicOffsets } from "../platform/topics.ts";
+import type { TopicAdmin, TopicOffsets } from "../platform/kafka/topics.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";

@@ -5,7 +5,7 @@
 import { SluiceError } from "../core/errors.ts";
 import { isUlid } from "../core/id.ts";
 import { moneyOf } from "../core/money.ts";
-import type { LedgerLeg, LedgerOp } from "../core/record.ts";
+import type { LedgerLeg, LedgerOp } from "../core/event-record.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { type CursorValues, readParams } from "./params.ts";
 

@@ -6,11 +6,12 @@
 
 import { CLAIM_TTL_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
-import { type LaneRecord, RecordError, unpackLaneRecord } from "../core/record.ts";
+import { type LaneRecord, unpackLaneRecord } from "../core/lane-record.ts";
+import { RecordError } from "../core/packed.ts";
 import { type Claimed, claimMessages } from "../ledger/claim.ts";
 import { settleClaim } from "../ledger/settle.ts";
 import type { Change } from "../ledger/settle-plan.ts";
-import type { InRecord } from "../platform/kafka.ts";
+import type { InRecord } from "../platform/kafka/consumer.ts";
 import type { Log } from "../platform/log.ts";
 import type { Pool } from "../platform/mysql.ts";
 import type { Tracing } from "../platform/otlp.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
 import { canMove, settlementOf } from "../core/message.ts";
-import type { LaneRecord } from "../core/record.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import { asLate } from "../ledger/settle-plan.ts";
 import { changeOf, type Outcome, retryDelayMs } from "./outcome.ts";
 

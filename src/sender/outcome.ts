@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
-import type { LaneRecord } from "../core/record.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import type { Change } from "../ledger/settle-plan.ts";
 
 export type Outcome =

@@ -6,7 +6,7 @@
 
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
-import type { Consumer, InRecord } from "../platform/kafka.ts";
+import type { Consumer, InRecord } from "../platform/kafka/consumer.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { sleep } from "../platform/retry.ts";
 import { type BatchDeps, reportUnused, runBatch } from "./batch.ts";

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { createIdFactory } from "../../src/core/id.ts";
-import type { LaneRecord } from "../../src/core/record.ts";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { createCustomer } from "../../src/customers/customers.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { acceptBatch, type Batch, FencedError, isStored } from "../../src/ledger/accept.ts";

@@ -2,7 +2,7 @@
 // and everywhere at once under traffic. Each message is still handed over once, and captured once.
 
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
-import type { LaneRecord } from "../../src/core/record.ts";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
-import { unpackEvents } from "../../src/core/record.ts";
+import { unpackEvents } from "../../src/core/event-record.ts";
 import { eventsSql } from "../../src/ledger/posting.ts";
 import { RESEND_MAX } from "../../src/reconcile/resend.ts";
 import { reconcile } from "../../src/reconcile/reconcile.ts";

@@ -2,8 +2,8 @@
 // can never be produced, and that a kill between producing and deleting loses nothing.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { packLaneRow, unpackLaneRecord, unpackLaneRow } from "../../src/core/record.ts";
-import type { OutRecord, ProduceFailure, Producer } from "../../src/platform/kafka.ts";
+import { packLaneRow, unpackLaneRecord, unpackLaneRow } from "../../src/core/lane-record.ts";
+import type { OutRecord, ProduceFailure, Producer } from "../../src/platform/kafka/producer.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { createMetrics } from "../../src/platform/metrics.ts";
 import { startRelay } from "../../src/relay/relay.ts";

@@ -2,7 +2,7 @@
 // money, and what is left when a sender dies.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { type LaneRecord, packLaneRow } from "../../src/core/record.ts";
+import { type LaneRecord, packLaneRow } from "../../src/core/lane-record.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
 

@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
-import type { LaneRecord } from "../../src/core/record.ts";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { reapClaim, settleClaim } from "../../src/ledger/settle.ts";
 import type { Change } from "../../src/ledger/settle-plan.ts";

@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
 import { MESSAGE_ATTEMPTS_MAX } from "../../src/core/limits.ts";
-import { type LaneRecord, packLaneRecord } from "../../src/core/record.ts";
+import { type LaneRecord, packLaneRecord } from "../../src/core/lane-record.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";

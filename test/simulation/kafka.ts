@@ -3,7 +3,8 @@
 // the broker goes away. Invariant, as Kafka's: a record acknowledged stays; a partition's records are in
 // order; a committed offset only passes what was stored.
 
-import type { Consumer, InRecord, OutRecord, ProduceFailure, Producer } from "../../src/platform/kafka.ts";
+import type { Consumer, InRecord } from "../../src/platform/kafka/consumer.ts";
+import type { OutRecord, ProduceFailure, Producer } from "../../src/platform/kafka/producer.ts";
 import type { Kernel, Process } from "./kernel.ts";
 
 export type KafkaFaults = { failed: number; ackLost: number; late: number };

@@ -3,7 +3,8 @@
 // place of a sender that has ended, and stores the beginning as where its group goes on.
 
 import { loadConfig } from "../../src/platform/config.ts";
-import { createConsumer, createProducer } from "../../src/platform/kafka.ts";
+import { createConsumer } from "../../src/platform/kafka/consumer.ts";
+import { createProducer } from "../../src/platform/kafka/producer.ts";
 import { createLog } from "../../src/platform/log.ts";
 
 const PARTITIONS = 6;

@@ -2,7 +2,7 @@
 // group commit's own transaction. Leaves HTTP to the tests of ingest.
 
 import { createIdFactory } from "../../src/core/id.ts";
-import type { LaneRecord } from "../../src/core/record.ts";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { acceptBatch } from "../../src/ledger/accept.ts";
 import { grantLeases, releaseLeases } from "../../src/ledger/lease.ts";
 import { topUp } from "../../src/ledger/topup.ts";

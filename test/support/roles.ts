@@ -12,7 +12,7 @@ import type { Lane } from "../../src/core/message.ts";
 import type { Config } from "../../src/platform/config.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
-import { senderGroup, topicOf } from "../../src/platform/topics.ts";
+import { senderGroup, topicOf } from "../../src/platform/kafka/topics.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { envOf } from "./ingest-process.ts";
 

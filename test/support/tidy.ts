@@ -38,9 +38,9 @@ const SQL_ALLOWED = [
   "src/schema/",
   "src/relay/",
 ];
-// A driver and its one file; nothing else may load it, not even for its types.
+// A driver and its one file or folder; nothing else may load it, not even for its types.
 const DRIVERS: Record<string, string> = {
-  "@confluentinc/kafka-javascript": "src/platform/kafka.ts",
+  "@confluentinc/kafka-javascript": "src/platform/kafka/",
   mysql2: "src/platform/mysql.ts",
   "@clickhouse/client": "src/platform/clickhouse.ts",
   pino: "src/platform/log.ts",
@@ -111,7 +111,7 @@ export function runtimeFences(file: SourceFile, scanned = scan(file.text)): Find
       findings.push(at(file, line, "bun is not allowed here"));
     for (const [driver, place] of Object.entries(DRIVERS)) {
       const isDriver = specifier === driver || specifier.startsWith(`${driver}/`);
-      if (isDriver && isProduct(file.path) && file.path !== place)
+      if (isDriver && isProduct(file.path) && !file.path.startsWith(place))
         findings.push(at(file, line, `${driver} belongs to ${place}`));
     }
   }

@@ -1,29 +1,29 @@
-// Payloads: what is packed comes back, lines are JSON of the agreed shape and bounded width, garbage is
+// Event records: what is packed comes back as JSON lines of the agreed shape and bounded width, garbage is
 // refused.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { Packr } from "msgpackr";
 import { holds, patiently } from "../../test/support/seed.ts";
-import { EVENT_RECORD_BYTES_MAX, OPERATOR_MESSAGE_ID_CHARS_MAX, OUTCOME_LINE_BYTES_MAX } from "./limits.ts";
-import { OPERATOR_NAME_CHARS_MAX, QUEUED_LINE_BYTES_MAX, REFERENCE_CHARS_MAX } from "./limits.ts";
-import { COMMIT_ROWS_MAX } from "./limits.ts";
-import { LANES, STATUSES } from "./message.ts";
-import { labelProblem } from "./parts.ts";
 import {
-  type LaneRecord,
   type LedgerRow,
   ledgerLine,
   packEvents,
-  packLaneRecord,
-  packLaneRow,
-  RecordError,
   type StatusRow,
   statusLine,
   unpackEvents,
-  unpackLaneRecord,
-  unpackLaneRow,
-} from "./record.ts";
+} from "./event-record.ts";
+import {
+  COMMIT_ROWS_MAX,
+  EVENT_RECORD_BYTES_MAX,
+  OPERATOR_MESSAGE_ID_CHARS_MAX,
+  OPERATOR_NAME_CHARS_MAX,
+  OUTCOME_LINE_BYTES_MAX,
+  QUEUED_LINE_BYTES_MAX,
+  REFERENCE_CHARS_MAX,
+} from "./limits.ts";
+import { LANES, STATUSES } from "./message.ts";
+import { RecordError } from "./packed.ts";
+import { labelProblem } from "./parts.ts";
 
 patiently();
 
@@ -32,22 +32,6 @@ const text = fc.string({ unit: "binary", maxLength: 200 }).filter((s) => s.isWel
 const label = fc.option(text, { nil: null });
 const id = fc.constantFrom("01M7YBCH59Z4D8R94AWEAQ1Q8T", "01M7YBCH5F0000000000000000");
 const phone = fc.constantFrom("+989129990001", "+14155552671");
-const records: fc.Arbitrary<LaneRecord> = fc.record({
-  id,
-  customerId: count,
-  phone,
-  text,
-  from: label,
-  reference: label,
-  lane: fc.constantFrom(...LANES),
-  encoding: fc.constantFrom("gsm7", "ucs2"),
-  parts: count,
-  cost: count,
-  createdAtMs: count,
-  attempt: count,
-  guaranteedByMs: fc.option(count, { nil: null }),
-  traceparent: text,
-});
 const statuses: fc.Arbitrary<StatusRow> = fc.record({
   id,
   customerId: count,
@@ -73,42 +57,18 @@ const entries: fc.Arbitrary<LedgerRow> = fc.record({
   createdAtMs: count,
 });
 
-describe("round trips", () => {
-  test("a lane record comes back equal", () => {
-    holds(
-      "lane record",
-      records,
-      (record) => expect(unpackLaneRecord(packLaneRecord(record))).toEqual(record),
-      500,
-    );
-  });
-
-  test("a lane row comes back equal, also an empty one", () => {
-    const rows = fc.array(records, { maxLength: 20 });
-    holds("lane row", rows, (row) => expect(unpackLaneRow(packLaneRow(row))).toEqual(row), 100);
-  });
-
-  test("packed bytes stay as they are while more is packed", () => {
-    const [first] = fc.sample(records, 1) as [LaneRecord];
-    const kept = packLaneRecord(first);
-    const copy = Buffer.from(kept);
-    for (const record of fc.sample(records, 500)) packLaneRecord(record);
-    expect(kept.equals(copy)).toBe(true);
-  });
-
-  test("events come back as the lines of their rows", () => {
-    const both = fc.tuple(fc.array(statuses, { maxLength: 5 }), fc.array(entries, { maxLength: 5 }));
-    holds(
-      "events",
-      both,
-      ([of, money]) => {
-        const events = unpackEvents(packEvents(of, money));
-        expect(events.status).toBe(of.map((row) => `${statusLine(row)}\n`).join(""));
-        expect(events.ledger).toBe(money.map((row) => `${ledgerLine(row)}\n`).join(""));
-      },
-      200,
-    );
-  });
+test("events come back as the lines of their rows", () => {
+  const both = fc.tuple(fc.array(statuses, { maxLength: 5 }), fc.array(entries, { maxLength: 5 }));
+  holds(
+    "events",
+    both,
+    ([of, money]) => {
+      const events = unpackEvents(packEvents(of, money));
+      expect(events.status).toBe(of.map((row) => `${statusLine(row)}\n`).join(""));
+      expect(events.ledger).toBe(money.map((row) => `${ledgerLine(row)}\n`).join(""));
+    },
+    200,
+  );
 });
 
 describe("lines", () => {
@@ -202,43 +162,12 @@ describe("lines", () => {
   });
 });
 
-describe("garbage", () => {
-  const readers = [unpackLaneRecord, unpackLaneRow, unpackEvents];
-
-  test("random bytes are refused with a RecordError, by every reader", () => {
-    holds("garbage", fc.uint8Array({ maxLength: 60 }), (bytes) => {
-      for (const read of readers) {
-        try {
-          read(Buffer.from(bytes));
-        } catch (error) {
-          expect(error).toBeInstanceOf(RecordError);
-        }
-      }
-    });
-  });
-
-  test("a record cut short anywhere is refused", () => {
-    const [record] = fc.sample(records, 1) as [LaneRecord];
-    const whole = packLaneRecord(record);
-    for (let end = 0; end < whole.length; end++)
-      expect(() => unpackLaneRecord(whole.subarray(0, end))).toThrow(RecordError);
-  });
-
-  test("another version, a missing field and a field of another type are refused", () => {
-    const [record] = fc.sample(records, 1) as [LaneRecord];
-    const packr = new Packr({ useRecords: false });
-    const tuple = packr.unpack(packLaneRecord(record)) as unknown[];
-    expect(() => unpackLaneRecord(packr.pack([2, ...tuple.slice(1)]))).toThrow("version");
-    expect(() => unpackLaneRecord(packr.pack(tuple.slice(0, -1)))).toThrow("15 fields");
-    for (let i = 1; i < tuple.length; i++) {
-      expect(() => unpackLaneRecord(packr.pack(tuple.with(i, true)))).toThrow("wrong type");
+test("random bytes are refused with a RecordError", () => {
+  holds("garbage", fc.uint8Array({ maxLength: 60 }), (bytes) => {
+    try {
+      unpackEvents(Buffer.from(bytes));
+    } catch (error) {
+      expect(error).toBeInstanceOf(RecordError);
     }
-    expect(() => unpackLaneRecord(packr.pack(tuple.with(9, -1)))).toThrow("wrong type");
-    expect(() => unpackLaneRecord(packr.pack(tuple.with(9, 1.5)))).toThrow("wrong type");
-    expect(() => unpackLaneRecord(packr.pack(tuple.with(7, "events")))).toThrow("wrong type");
-  });
-
-  test("arrays nested a hundred thousand deep are refused, not a crash", () => {
-    expect(() => unpackLaneRecord(Buffer.alloc(100_000, 0x91))).toThrow(RecordError);
   });
 });

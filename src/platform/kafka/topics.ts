@@ -1,7 +1,7 @@
-// Kafka's topics: their names and shape, and what can be asked about them. Leaves asking and making to
-// kafka.ts.
+// Kafka's topics: their names and shape, and what can be asked about them. Loads no driver, so Bun may import
+// it. Leaves asking and making to admin.ts.
 
-import type { Config } from "./config.ts";
+import type { Config } from "../config.ts";
 
 export const TOPICS = {
   normal: "sms.normal",

@@ -1,35 +1,10 @@
-// The bytes that leave a transaction: outbox payloads and Kafka values, built and read only here.
-// Lane records are msgpackr arrays led by a version number (86 B a message, and Bun writes what Node reads);
-// event payloads carry tuples that become lines of JSONEachRow when they are read. Leaves to others: where
-// the bytes are kept or sent.
-// Invariant: what pack… wrote, unpack… returns equal; anything else throws RecordError, never a half-read
-// record.
-// Bound: an events part stays within EVENT_RECORD_BYTES_MAX, whatever customers put into their fields
-// (limits.ts asserts it).
+// What happened, for reports: status changes and ledger entries. An outbox row of the events lane holds
+// them as tuples, Kafka and ClickHouse as lines of JSONEachRow. Invariant: what packEvents wrote,
+// unpackEvents returns equal; anything else throws RecordError. Bound: the lines of one row stay within
+// EVENT_RECORD_BYTES_MAX, whatever customers put into their fields (limits.ts asserts it).
 
-import { Packr } from "msgpackr";
-import { type Encoding, isLane, isStatus, type Lane, type Status } from "./message.ts";
-
-export type LaneRecord = {
-  id: string;
-  customerId: number;
-  /** E.164 */
-  phone: string;
-  text: string;
-  from: string | null;
-  reference: string | null;
-  lane: Lane;
-  encoding: Encoding;
-  parts: number;
-  cost: number;
-  createdAtMs: number;
-  /** 0 at the first submit */
-  attempt: number;
-  /** Express only: when the message will have reached an operator. */
-  guaranteedByMs: number | null;
-  /** W3C trace context, '' when none */
-  traceparent: string;
-};
+import { isLane, isStatus, type Lane, type Status } from "./message.ts";
+import { isCount, isText, pack, RecordError, unpack, VERSION } from "./packed.ts";
 
 /** One status change, a row of `messages_log`. */
 export type StatusRow = {
@@ -65,63 +40,12 @@ export type LedgerRow = {
 /** Newline-separated JSONEachRow, '' when none. */
 export type Events = { status: string; ledger: string };
 
-/** Bytes that are not a record this version can read. They go to `sms.dlq` as they came. */
-export class RecordError extends Error {
-  override readonly name = "RecordError";
-}
-
-const VERSION = 1;
-const LANE_FIELDS = 15;
-
-// Arrays need no record structures; shared ones fail across processes ("end of buffer not reached").
-const packr = new Packr({ useRecords: false });
-
-type LaneTuple = [
-  version: number,
-  id: string,
-  customerId: number,
-  phone: string,
-  text: string,
-  from: string | null,
-  reference: string | null,
-  lane: Lane,
-  encoding: Encoding,
-  parts: number,
-  cost: number,
-  createdAtMs: number,
-  attempt: number,
-  guaranteedByMs: number | null,
-  traceparent: string,
-];
-
-/** One outbox row of a lane. */
-export function packLaneRow(records: readonly LaneRecord[]): Buffer {
-  return packr.pack(records.map(toTuple));
-}
-
-/** @throws RecordError */
-export function unpackLaneRow(buf: Uint8Array): LaneRecord[] {
-  const value = unpack(buf);
-  if (!Array.isArray(value)) throw new RecordError("a lane row must be an array");
-  return value.map(fromTuple);
-}
-
-/** One Kafka value of a lane topic. */
-export function packLaneRecord(record: LaneRecord): Buffer {
-  return packr.pack(toTuple(record));
-}
-
-/** @throws RecordError */
-export function unpackLaneRecord(buf: Uint8Array): LaneRecord {
-  return fromTuple(unpack(buf));
-}
-
 /**
  * One outbox row of the events lane: tuples, a quarter of the JSON's bytes, because MySQL writes them three
  * times (page, redo, binlog) and the relay can make the lines where nobody waits for them.
  */
 export function packEvents(statuses: readonly StatusRow[], entries: readonly LedgerRow[]): Buffer {
-  return packr.pack([VERSION, statuses.map(toStatusTuple), entries.map(toLedgerTuple)]);
+  return pack([VERSION, statuses.map(toStatusTuple), entries.map(toLedgerTuple)]);
 }
 
 /**
@@ -179,65 +103,6 @@ function eventTuples(buf: Uint8Array): [statuses: unknown[], entries: unknown[]]
   if (version !== VERSION) throw new RecordError(`unknown version of events: ${String(version)}`);
   if (!Array.isArray(statuses) || !Array.isArray(entries)) throw new RecordError("events must be arrays");
   return [statuses, entries];
-}
-
-function toTuple(r: LaneRecord): LaneTuple {
-  return [
-    VERSION,
-    r.id,
-    r.customerId,
-    r.phone,
-    r.text,
-    r.from,
-    r.reference,
-    r.lane,
-    r.encoding,
-    r.parts,
-    r.cost,
-    r.createdAtMs,
-    r.attempt,
-    r.guaranteedByMs,
-    r.traceparent,
-  ];
-}
-
-function fromTuple(value: unknown): LaneRecord {
-  if (!Array.isArray(value)) throw new RecordError("a lane record must be an array");
-  if (value[0] !== VERSION) throw new RecordError(`unknown version of a lane record: ${String(value[0])}`);
-  if (value.length !== LANE_FIELDS) throw new RecordError(`a lane record has ${LANE_FIELDS} fields`);
-  const t = value as LaneTuple;
-  const sound =
-    isText(t[1]) &&
-    isCount(t[2]) &&
-    isText(t[3]) &&
-    isText(t[4]) &&
-    (t[5] === null || isText(t[5])) &&
-    (t[6] === null || isText(t[6])) &&
-    (t[7] === "normal" || t[7] === "express") &&
-    (t[8] === "gsm7" || t[8] === "ucs2") &&
-    isCount(t[9]) &&
-    isCount(t[10]) &&
-    isCount(t[11]) &&
-    isCount(t[12]) &&
-    (t[13] === null || isCount(t[13])) &&
-    isText(t[14]);
-  if (!sound) throw new RecordError("a field of a lane record has the wrong type");
-  return {
-    id: t[1],
-    customerId: t[2],
-    phone: t[3],
-    text: t[4],
-    from: t[5],
-    reference: t[6],
-    lane: t[7],
-    encoding: t[8],
-    parts: t[9],
-    cost: t[10],
-    createdAtMs: t[11],
-    attempt: t[12],
-    guaranteedByMs: t[13],
-    traceparent: t[14],
-  };
 }
 
 type StatusTuple = [
@@ -335,20 +200,4 @@ function fromLedgerTuple(value: unknown): LedgerRow {
     amount,
     createdAtMs,
   } as LedgerRow;
-}
-
-function unpack(buf: Uint8Array): unknown {
-  try {
-    return packr.unpack(buf);
-  } catch (cause) {
-    throw new RecordError("not msgpack", { cause });
-  }
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string";
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -1,0 +1,102 @@
+// Lane records: what is packed comes back, garbage is refused.
+
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { Packr } from "msgpackr";
+import { holds, patiently } from "../../test/support/seed.ts";
+import {
+  type LaneRecord,
+  packLaneRecord,
+  packLaneRow,
+  unpackLaneRecord,
+  unpackLaneRow,
+} from "./lane-record.ts";
+import { LANES } from "./message.ts";
+import { RecordError } from "./packed.ts";
+
+patiently();
+
+const count = fc.oneof(fc.nat(), fc.maxSafeNat());
+const text = fc.string({ unit: "binary", maxLength: 200 }).filter((s) => s.isWellFormed());
+const label = fc.option(text, { nil: null });
+const id = fc.constantFrom("01M7YBCH59Z4D8R94AWEAQ1Q8T", "01M7YBCH5F0000000000000000");
+const phone = fc.constantFrom("+989129990001", "+14155552671");
+const records: fc.Arbitrary<LaneRecord> = fc.record({
+  id,
+  customerId: count,
+  phone,
+  text,
+  from: label,
+  reference: label,
+  lane: fc.constantFrom(...LANES),
+  encoding: fc.constantFrom("gsm7", "ucs2"),
+  parts: count,
+  cost: count,
+  createdAtMs: count,
+  attempt: count,
+  guaranteedByMs: fc.option(count, { nil: null }),
+  traceparent: text,
+});
+
+describe("round trips", () => {
+  test("a lane record comes back equal", () => {
+    holds(
+      "lane record",
+      records,
+      (record) => expect(unpackLaneRecord(packLaneRecord(record))).toEqual(record),
+      500,
+    );
+  });
+
+  test("a lane row comes back equal, also an empty one", () => {
+    const rows = fc.array(records, { maxLength: 20 });
+    holds("lane row", rows, (row) => expect(unpackLaneRow(packLaneRow(row))).toEqual(row), 100);
+  });
+
+  test("packed bytes stay as they are while more is packed", () => {
+    const [first] = fc.sample(records, 1) as [LaneRecord];
+    const kept = packLaneRecord(first);
+    const copy = Buffer.from(kept);
+    for (const record of fc.sample(records, 500)) packLaneRecord(record);
+    expect(kept.equals(copy)).toBe(true);
+  });
+});
+
+describe("garbage", () => {
+  test("random bytes are refused with a RecordError, by both readers", () => {
+    holds("garbage", fc.uint8Array({ maxLength: 60 }), (bytes) => {
+      for (const read of [unpackLaneRecord, unpackLaneRow]) {
+        try {
+          read(Buffer.from(bytes));
+        } catch (error) {
+          expect(error).toBeInstanceOf(RecordError);
+        }
+      }
+    });
+  });
+
+  test("a record cut short anywhere is refused", () => {
+    const [record] = fc.sample(records, 1) as [LaneRecord];
+    const whole = packLaneRecord(record);
+    for (let end = 0; end < whole.length; end++)
+      expect(() => unpackLaneRecord(whole.subarray(0, end))).toThrow(RecordError);
+  });
+
+  test("another version, a missing field and a field of another type are refused", () => {
+    const [record] = fc.sample(records, 1) as [LaneRecord];
+    const packr = new Packr({ useRecords: false });
+    const tuple = packr.unpack(packLaneRecord(record)) as unknown[];
+    expect(() => unpackLaneRecord(packr.pack([2, ...tuple.slice(1)]))).toThrow("version");
+    expect(() => unpackLaneRecord(packr.pack(tuple.slice(0, -1)))).toThrow("15 fields");
+    for (let i = 1; i < tuple.length; i++) {
+      expect(() => unpackLaneRecord(packr.pack(tuple.with(i, true)))).toThrow("wrong type");
+    }
+    expect(() => unpackLaneRecord(packr.pack(tuple.with(9, -1)))).toThrow("wrong type");
+    expect(() => unpackLaneRecord(packr.pack(tuple.with(9, 1.5)))).toThrow("wrong type");
+    expect(() => unpackLaneRecord(packr.pack(tuple.with(7, "events")))).toThrow("wrong type");
+  });
+
+  test("arrays nested a hundred thousand deep are refused, not a crash", () => {
+    expect(() => unpackLaneRecord(Buffer.alloc(100_000, 0x91))).toThrow(RecordError);
+  });
+});

@@ -1,0 +1,129 @@
+// A message on its way to a sender: what an outbox row of a lane holds many of, and a Kafka record one.
+// A msgpackr array led by a version number: 86 B a message, and Bun writes what Node reads.
+// Invariant: what pack… wrote, unpack… returns equal; anything else throws RecordError, never a half-read
+// record.
+
+import type { Encoding, Lane } from "./message.ts";
+import { isCount, isText, pack, RecordError, unpack, VERSION } from "./packed.ts";
+
+export type LaneRecord = {
+  id: string;
+  customerId: number;
+  /** E.164 */
+  phone: string;
+  text: string;
+  from: string | null;
+  reference: string | null;
+  lane: Lane;
+  encoding: Encoding;
+  parts: number;
+  cost: number;
+  createdAtMs: number;
+  /** 0 at the first submit */
+  attempt: number;
+  /** Express only: when the message will have reached an operator. */
+  guaranteedByMs: number | null;
+  /** W3C trace context, '' when none */
+  traceparent: string;
+};
+
+const LANE_FIELDS = 15;
+
+/** One outbox row of a lane. */
+export function packLaneRow(records: readonly LaneRecord[]): Buffer {
+  return pack(records.map(toTuple));
+}
+
+/** @throws RecordError */
+export function unpackLaneRow(buf: Uint8Array): LaneRecord[] {
+  const value = unpack(buf);
+  if (!Array.isArray(value)) throw new RecordError("a lane row must be an array");
+  return value.map(fromTuple);
+}
+
+/** One Kafka value of a lane topic. */
+export function packLaneRecord(record: LaneRecord): Buffer {
+  return pack(toTuple(record));
+}
+
+/** @throws RecordError */
+export function unpackLaneRecord(buf: Uint8Array): LaneRecord {
+  return fromTuple(unpack(buf));
+}
+
+type LaneTuple = [
+  version: number,
+  id: string,
+  customerId: number,
+  phone: string,
+  text: string,
+  from: string | null,
+  reference: string | null,
+  lane: Lane,
+  encoding: Encoding,
+  parts: number,
+  cost: number,
+  createdAtMs: number,
+  attempt: number,
+  guaranteedByMs: number | null,
+  traceparent: string,
+];
+
+function toTuple(r: LaneRecord): LaneTuple {
+  return [
+    VERSION,
+    r.id,
+    r.customerId,
+    r.phone,
+    r.text,
+    r.from,
+    r.reference,
+    r.lane,
+    r.encoding,
+    r.parts,
+    r.cost,
+    r.createdAtMs,
+    r.attempt,
+    r.guaranteedByMs,
+    r.traceparent,
+  ];
+}
+
+function fromTuple(value: unknown): LaneRecord {
+  if (!Array.isArray(value)) throw new RecordError("a lane record must be an array");
+  if (value[0] !== VERSION) throw new RecordError(`unknown version of a lane record: ${String(value[0])}`);
+  if (value.length !== LANE_FIELDS) throw new RecordError(`a lane record has ${LANE_FIELDS} fields`);
+  const t = value as LaneTuple;
+  const sound =
+    isText(t[1]) &&
+    isCount(t[2]) &&
+    isText(t[3]) &&
+    isText(t[4]) &&
+    (t[5] === null || isText(t[5])) &&
+    (t[6] === null || isText(t[6])) &&
+    (t[7] === "normal" || t[7] === "express") &&
+    (t[8] === "gsm7" || t[8] === "ucs2") &&
+    isCount(t[9]) &&
+    isCount(t[10]) &&
+    isCount(t[11]) &&
+    isCount(t[12]) &&
+    (t[13] === null || isCount(t[13])) &&
+    isText(t[14]);
+  if (!sound) throw new RecordError("a field of a lane record has the wrong type");
+  return {
+    id: t[1],
+    customerId: t[2],
+    phone: t[3],
+    text: t[4],
+    from: t[5],
+    reference: t[6],
+    lane: t[7],
+    encoding: t[8],
+    parts: t[9],
+    cost: t[10],
+    createdAtMs: t[11],
+    attempt: t[12],
+    guaranteedByMs: t[13],
+    traceparent: t[14],
+  };
+}
