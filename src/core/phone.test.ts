@@ -10,8 +10,8 @@ import {
 } from "libphonenumber-js/max";
 import examples from "libphonenumber-js/mobile/examples";
 import { patiently, printedSeed, randomFrom } from "../../test/support/seed.ts";
-import { PHONE_CHARS_MAX } from "./limits.ts";
-import { isRegion, parsePhone } from "./phone.ts";
+import { E164_DIGITS_MAX, PHONE_CHARS_MAX } from "./limits.ts";
+import { isRegion, parsePhone, PHONE_REASONS } from "./phone.ts";
 
 patiently();
 
@@ -33,6 +33,29 @@ describe("ways to write one number", () => {
     "+۹۸۹۱۲۹۹۹۰۰۰۱",
     "۰۰۹۸ ۹۱۲ ۹۹۹ ۰۰۰۱",
     "+98 0912 999 0001",
+    "0912.999.0001",
+    "+98.912.999.00.01",
+    "0912/999/0001",
+    "[0912] 999 0001",
+    "(+98) 912 999 0001",
+    "+98\u00a0912\u00a0999\u00a00001",
+    "0912\u202f999\u202f0001",
+    "0912\u2009999\u20050001",
+    ...Array.from(
+      "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u30fc\uff0d",
+      (dash) => `0912${dash}999${dash}0001`,
+    ),
+    "０９１２９９９０００１",
+    "＋９８（９１２）９９９－０００１",
+    "\u202a+98 912 999 0001\u202c",
+    "\u200e0912 999 0001",
+    "\u2066+989129990001\u2069",
+    "0912\u2060999\u200b0001",
+    "\ufeff09129990001",
+    "0912\u00ad999\u00ad0001",
+    "tel:+98-912-999-0001",
+    "TEL:09129990001",
+    "Tel: 0912 999 0001",
   ];
   for (const way of ways)
     test(`${JSON.stringify(way)} is read`, () => expect(parsePhone(way)).toEqual({ e164 }));
@@ -68,21 +91,51 @@ describe("what is no phone", () => {
     "+9891299900011",
     "0912999000",
     "0912x9990001",
-    "tel:+989129990001",
+    "0912FLOWERS",
+    "1-800-FLOWERS",
+    "09129990001 or 09129990002",
+    "0912*9990001",
+    "tel:",
   ];
   const more = [
-    "+989129990001 ext 5",
     "++989129990001",
+    "tel:tel:+989129990001",
+    "tel:912-999-0001;phone-context=+98",
+    "09129990001/09129990002",
+    "0912 999 0001\t",
     "0912+9990001",
     "+0989129990001",
     "９１２",
     "+999123456789",
     "0".repeat(20),
   ];
-  for (const phone of [...not, ...more, "\u202a09129990001", "09129990001\0", "09129990001\n"]) {
+  for (const phone of [...not, ...more, "\u202a\u202c", "09129990001\0", "09129990001\n"]) {
     test(`${JSON.stringify(phone)} is refused`, () =>
       expect(parsePhone(phone)).toEqual({ reason: expect.any(String) }));
   }
+
+  const extensions = [
+    "+989129990001 ext 5",
+    "+989129990001 ext. 5",
+    "09129990001 x5",
+    "09129990001;ext=5",
+    "tel:+98-912-999-0001;ext=5",
+    "0912 999 0001,,5",
+    "0912 999 0001 #5",
+    "+1 415 555 2671 extension 12",
+    "0912~9990001",
+  ];
+  for (const phone of extensions) {
+    test(`${JSON.stringify(phone)} is refused for its extension`, () =>
+      expect(parsePhone(phone)).toEqual({ reason: PHONE_REASONS.extension }));
+  }
+
+  test("the reason tells what can't be read from what is no number", () => {
+    expect(parsePhone("0912x9990001a")).toEqual({ reason: PHONE_REASONS.notTyped });
+    expect(parsePhone("0912.999.000")).toEqual({ reason: PHONE_REASONS.invalid });
+    for (const blank of ["", " ", "\u200e"])
+      expect(parsePhone(blank)).toEqual({ reason: expect.any(String) });
+  });
 
   test("a number of more than 15 digits is none, although the library has such", () => {
     for (const phone of [
@@ -185,6 +238,75 @@ describe("against the library", () => {
       const way = pick(random, [`+${code}`, `+${code}${prefix}`, `${idd}${code}`, code, prefix, ""]);
       return [`${way}${national}`, pick(random, [region, region, "IR", pick(random, regions)])];
     });
+    expect(valid).toBeGreaterThan(5_000);
+  });
+});
+
+describe("typed in any way, against the library", () => {
+  // Google's libphonenumber reads these; libphonenumber-js has no name for some blanks and marks, drops the
+  // full-width plus, and wants nothing before a plus.
+  const known = (typed: string) =>
+    typed
+      .replace(/[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]/g, "")
+      .replace(/[\u1680\u2000-\u200a\u202f\u205f]/g, " ")
+      .replace("\uff0b", "+")
+      .replace(/^[^0-9+\uff10-\uff19\u0660-\u0669\u06f0-\u06f9]*(?=\+)/, "");
+  const truth = (typed: string, region: CountryCode): string | null => {
+    const phone = parsePhoneNumberFromString(known(typed), { defaultCountry: region, extract: false });
+    const isOne = phone?.isValid() && phone.number.length <= E164_DIGITS_MAX + 1 && phone.ext === undefined;
+    return isOne ? phone.number : null;
+  };
+  const marks = Array.from(
+    "   ---../()[]\u00a0\u202f\u2009\u2010\u2013\u2212\uff0d\uff0f\u3000\u200e\u202a\u202c\u2060\ufeff",
+  );
+  const zeros = [0x30, 0x30, 0xff10, 0x660, 0x6f0];
+
+  test("20,000 numbers with separators, marks and digits of four scripts anywhere give the same answer", () => {
+    const random = randomFrom(printedSeed("typed"));
+    const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)] as T;
+    let valid = 0;
+    for (let i = 0; i < 20_000; i++) {
+      const region = pick<CountryCode>([
+        "IR",
+        "IR",
+        "IR",
+        "DE",
+        "GB",
+        "US",
+        "IT",
+        "AR",
+        "MX",
+        "BR",
+        "TR",
+        "KZ",
+      ]);
+      const real = getExampleNumber(region, examples)?.nationalNumber ?? "";
+      const national = real.slice(0, -3) + String(Math.floor(random() * 1_000)).padStart(3, "0");
+      const code = getCountryCallingCode(region);
+      const prefix = pick([
+        `+${code}`,
+        `00${code}`,
+        code,
+        "0",
+        "",
+        `+${code}0`,
+        `+${code}(0)`,
+        "8",
+        "\uff0b" + code,
+      ]);
+      const typed = Array.from(prefix + national, (c) => {
+        const digit = c >= "0" && c <= "9" ? String.fromCharCode(pick(zeros) + Number(c)) : c;
+        return (random() < 0.2 ? pick(marks) : "") + digit;
+      }).join("");
+      const where = pick<CountryCode>([region, region, "IR"]);
+      const parsed = parsePhone(typed, where);
+      const mine = "e164" in parsed ? parsed.e164 : null;
+      if (typed.length <= PHONE_CHARS_MAX && mine !== truth(typed, where))
+        throw new Error(
+          `${JSON.stringify(typed)} in ${where}: ${mine}, but the library says ${truth(typed, where)}`,
+        );
+      if (mine !== null) valid++;
+    }
     expect(valid).toBeGreaterThan(5_000);
   });
 });

@@ -50,10 +50,30 @@ type RegionPlan = {
 };
 
 const PLAIN = /^\+?[0-9]+$/;
-// Spaces, dashes and brackets; digits are ASCII, Arabic-Indic (U+0660) and the Persian ones (U+06F0).
-const TYPED = /^[ ()-]*\+?[ ()\-0-9\u0660-\u0669\u06f0-\u06f9]+$/;
-const SEPARATORS = /[ ()-]/g;
-const EASTERN_DIGITS = /[\u0660-\u0669\u06f0-\u06f9]/g;
+// What stands in numbers copied from contacts and documents. Digits are ASCII, full-width, Arabic-Indic and
+// Persian; what is read over is libphonenumber's punctuation (its source/constants.js) with every kind of
+// blank and the invisible marks of bidirectional text. Its tilde is left out: with digits behind it the
+// library takes it for an extension.
+const DIGITS = "0-9\uff10-\uff19\u0660-\u0669\u06f0-\u06f9";
+const DASHES = "\\-\u2010-\u2015\u2212\u30fc\uff0d";
+const DOTS_SLASHES_BRACKETS = ".\uff0e/\uff0f()\uff08\uff09\\[\\]\uff3b\uff3d";
+const BLANKS = " \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000";
+const INVISIBLE = "\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff";
+const READ_OVER = DASHES + DOTS_SLASHES_BRACKETS + BLANKS + INVISIBLE;
+const TYPED = new RegExp(`^[${READ_OVER}]*[+\uff0b]?[${READ_OVER}${DIGITS}]+$`);
+const ZEROS = [0x30, 0x0660, 0x06f0, 0xff10];
+const PLUSES = [0x2b, 0xff0b];
+/** RFC 3966, as contacts and links have it. */
+const TEL = /^tel:/i;
+
+export const PHONE_REASONS = {
+  tooLong: `must be at most ${PHONE_CHARS_MAX} characters`,
+  notTyped:
+    "must be a phone number: digits with an optional + before them; only blanks, dashes, dots, slashes and " +
+    "brackets may stand between",
+  extension: "must not have an extension: a message can't be sent to one",
+  invalid: "is not a valid phone number",
+} as const;
 
 const plans = new Map<string, Plan>();
 for (const [callingCode, regions] of Object.entries(metadata.country_calling_codes)) {
@@ -69,15 +89,17 @@ const regionPlans = new Map<string, RegionPlan>();
  */
 export function parsePhone(input: string, region = "IR"): ParsedPhone {
   if (!isRegion(region)) throw new RangeError(`no such region: ${region}`);
-  if (input.length > PHONE_CHARS_MAX) return { reason: `must be at most ${PHONE_CHARS_MAX} characters` };
+  if (input.length > PHONE_CHARS_MAX) return { reason: PHONE_REASONS.tooLong };
   let digits = input;
   if (!PLAIN.test(input)) {
-    if (!TYPED.test(input)) return { reason: "must be a phone number: digits, with an optional leading +" };
-    digits = input.replace(SEPARATORS, "").replace(EASTERN_DIGITS, asciiDigit);
+    const typed = input.replace(TEL, "");
+    if (!TYPED.test(typed))
+      return { reason: hasExtension(typed, region) ? PHONE_REASONS.extension : PHONE_REASONS.notTyped };
+    digits = compact(typed);
   }
   const e164 = fastE164(digits, region) ?? slowE164(digits, region);
   // The library calls some longer ones valid, such as toll-free numbers that are dialled within one country.
-  if (e164 === null || e164.length > E164_DIGITS_MAX + 1) return { reason: "is not a valid phone number" };
+  if (e164 === null || e164.length > E164_DIGITS_MAX + 1) return { reason: PHONE_REASONS.invalid };
   return { e164 };
 }
 
@@ -181,7 +203,18 @@ function rowOf(region: Region): readonly unknown[] {
   return metadata.countries[region] as unknown as readonly unknown[];
 }
 
-function asciiDigit(c: string): string {
-  const code = c.charCodeAt(0);
-  return String(code - (code >= 0x06f0 ? 0x06f0 : 0x0660));
+// Only to say so: an extension is refused whether the number before it is valid or not.
+function hasExtension(typed: string, region: Region): boolean {
+  return parsePhoneNumberFromString(typed, { defaultCountry: region, extract: false })?.ext !== undefined;
+}
+
+/** The plus and the digits of what TYPED allows, in ASCII. */
+function compact(typed: string): string {
+  let digits = "";
+  for (let i = 0; i < typed.length; i++) {
+    const code = typed.charCodeAt(i);
+    for (const zero of ZEROS) if (code >= zero && code <= zero + 9) digits += String(code - zero);
+    if (PLUSES.includes(code)) digits += "+";
+  }
+  return digits;
 }
