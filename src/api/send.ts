@@ -6,7 +6,7 @@ import type { IdFactory } from "../core/id.ts";
 import { ulidTimeMs } from "../core/id.ts";
 import { TEXT_PARTS_MAX } from "../core/limits.ts";
 import { cost as costOf } from "../core/money.ts";
-import { countParts, labelProblem, textProblem } from "../core/parts.ts";
+import { countParts, labelProblem, senderProblem, textProblem } from "../core/parts.ts";
 import { parsePhone } from "../core/phone.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { KeyOwner } from "../customers/api-keys.ts";
@@ -76,7 +76,7 @@ function toRecord(
   const phone = parsePhone(body.phone, owner.region);
   const problem = textProblem(body.text);
   const size = problem === null ? countParts(body.text) : null;
-  const from = body.from === undefined ? null : labelProblem(body.from);
+  const from = body.from === undefined ? null : senderProblem(body.from);
   const reference = body.reference === undefined ? null : labelProblem(body.reference);
   if (
     !("e164" in phone) ||

@@ -13,7 +13,7 @@ import type { Metrics } from "../platform/metrics.ts";
 import { isConnectionLost } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import type { Tracing } from "../platform/otlp.ts";
-import { newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
+import { isSampled, newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
 import { type Call, type Route, respond, respondProblem } from "./http.ts";
 import { createObserveHttp } from "./http-metrics.ts";
 
@@ -63,8 +63,7 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
       const requestId = traceIdOf(traceparent);
       if (refusing) return fail(stopping(), requestId, { connection: "close" });
       const response = await answer(route, request, traceparent, requestId);
-      // W3C: the last two characters are the flags; only sampled traces cost anything.
-      if (traceparent.endsWith("1")) {
+      if (isSampled(traceparent)) {
         const attributes = { "http.route": route.path, "http.response.status_code": response.status };
         tracing.span(`${route.method} ${route.path}`, traceparent, startedMs, Date.now(), attributes);
       }

@@ -27,10 +27,10 @@ export const REQUEST_ID_CHARS_MAX = 128;
 /** A customer's own `reference`, in characters. */
 export const REFERENCE_CHARS_MAX = 128;
 
-/**
- * Sender name or number: 11 alphanumeric characters or 15 digits (3GPP TS 23.040, 9.1.2.5), with room for a
- * plus.
- */
+/** `from` as a name: 11 septets of the GSM 7-bit alphabet (3GPP TS 23.040, 9.1.2.5). */
+export const FROM_SEPTETS_MAX = 11;
+
+/** `from` at its longest: a number of 15 digits with its plus. */
 export const FROM_CHARS_MAX = 16;
 
 /** An operator's own id for a message; longer ones are cut. SMPP allows 64 (5.2.23). */
@@ -188,6 +188,7 @@ assert(
   CLAIM_ROWS_MAX * OUTCOME_LINE_BYTES_MAX < EVENT_RECORD_BYTES_MAX,
   "a settlement's events fit one record",
 );
+assert(FROM_CHARS_MAX === 1 + E164_DIGITS_MAX && FROM_SEPTETS_MAX < FROM_CHARS_MAX, "every sender fits");
 assert(QUEUE_CUSTOMER_ROWS_MAX <= QUEUE_ROWS_MAX / 2, "one customer leaves half of the queue to others");
 assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a commit");
 assert(RECALL_POLL_MS * 10 < RECALL_WAIT_MAX_MS, "a live process gives credit back while it is waited for");

@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, patiently } from "../../test/support/seed.ts";
-import { countParts, labelProblem, textProblem } from "./parts.ts";
+import { countParts, labelProblem, senderProblem, textProblem } from "./parts.ts";
 
 patiently();
 
@@ -172,6 +172,22 @@ describe("what can be sent", () => {
     holds("label problem", any, (label) => {
       const isControl = /\p{Cc}/u.test(label);
       expect(labelProblem(label) === null).toBe(textProblem(label) === null && !isControl);
+    });
+  });
+
+  test("a sender is a number, or what needs no more than 11 septets and is not blank", () => {
+    const any = fc.oneof(
+      fc.string({ maxLength: 14 }),
+      fc
+        .array(fc.constantFrom(...Array.from("ab1 @ΩÜ€{~ï\n😀+9")), { maxLength: 14 })
+        .map((all) => all.join("")),
+      fc.stringMatching(/^\+?[0-9]{1,18}$/),
+    );
+    holds("sender problem", any, (from) => {
+      const isNumber = /^\+?\d{1,15}$/.test(from);
+      const { encoding, units } = countParts(from);
+      const isName = encoding === "gsm7" && units <= 11 && from.trim() !== "" && !/\p{Cc}/u.test(from);
+      expect(senderProblem(from) === null).toBe(isNumber || isName);
     });
   });
 });

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { SegmentedMessage } from "sms-segments-calculator";
 import { holds, patiently } from "../../test/support/seed.ts";
-import { countParts, labelProblem, textProblem } from "./parts.ts";
+import { countParts, labelProblem, senderProblem, textProblem } from "./parts.ts";
 
 patiently();
 
@@ -123,4 +123,31 @@ describe("texts that can't be sent", () => {
     expect(labelProblem("\ud800")).toBe("must not contain a lone surrogate");
     for (const label of ["order-1", "سفارش", "a b", "😀"]) expect(labelProblem(label)).toBeNull();
   });
+});
+
+describe("who a message can be from", () => {
+  const good = ["Sluice", "SLUICE 24/7", "12345", "+989121234567", "123456789012345", "+123456789012345"];
+  for (const from of [...good, "@£$¥èéùìòÇØ", "{€}ab[", " a ", "0", "+", "12 345"])
+    test(`${JSON.stringify(from)} is a sender`, () => expect(senderProblem(from)).toBeNull());
+
+  const bad: [string, string][] = [
+    ["", "must not be empty"],
+    ["   ", "must not be blank"],
+    ["abcdefghijkl", "at most 11 characters"],
+    ["Ünal & Söhne", "at most 11 characters"],
+    ["€€€€€€", "count two"],
+    ["1234567890123456", "at most 15 digits"],
+    ["+1234567890123456", "at most 15 digits"],
+    ["+12345678901 x", "at most 11 characters"],
+    ["😀", "GSM 7-bit alphabet"],
+    ["شرکت", "GSM 7-bit alphabet"],
+    ["۱۲۳۴۵", "GSM 7-bit alphabet"],
+    ["naïve", "GSM 7-bit alphabet"],
+    ["a\u00a0b", "GSM 7-bit alphabet"],
+    ["a\nb", "control characters"],
+    ["\u001b", "control characters"],
+    ["\ud800", "lone surrogate"],
+  ];
+  for (const [from, reason] of bad)
+    test(`${JSON.stringify(from)} is none`, () => expect(senderProblem(from)).toContain(reason));
 });

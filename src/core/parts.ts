@@ -1,7 +1,8 @@
 // Parts: how many billed pieces a text becomes (3GPP TS 23.038: 7-bit default alphabet, or UCS-2), and which
-// texts can't be sent at all. Leaves to others: the price (money.ts) and the bound on parts (limits.ts).
+// texts, and which senders of one, can't be sent at all. Leaves to others: the price (money.ts) and the bound on parts (limits.ts).
 // Invariant: no character is replaced or split; a text with one character outside GSM-7 is UCS-2 as a whole.
 
+import { E164_DIGITS_MAX, FROM_SEPTETS_MAX } from "./limits.ts";
 import type { Encoding } from "./message.ts";
 
 export type Parts = {
@@ -63,6 +64,30 @@ export function labelProblem(label: string): string | null {
   if (CONTROL.test(label)) return "must not contain control characters";
   if (!label.isWellFormed()) return "must not contain a lone surrogate";
   return null;
+}
+
+const NUMBER = /^\+?[0-9]+$/;
+
+/**
+ * Why this can't be a message's `from`, or null: a number, or what fits into 11 septets of the GSM 7-bit
+ * default alphabet, where an extension character takes two (TS 23.040, 9.1.2.5).
+ */
+export function senderProblem(from: string): string | null {
+  if (NUMBER.test(from)) {
+    const digits = from.charCodeAt(0) === 0x2b ? from.length - 1 : from.length;
+    return digits <= E164_DIGITS_MAX ? null : `must be a number of at most ${E164_DIGITS_MAX} digits`;
+  }
+  const problem = labelProblem(from);
+  if (problem !== null) return problem;
+  let septets = 0;
+  for (let i = 0; i < from.length; i++) {
+    const width = SEPTETS[from.charCodeAt(i)];
+    if (!width) return "must be a number, or a name in the GSM 7-bit alphabet";
+    septets += width;
+  }
+  if (septets > FROM_SEPTETS_MAX)
+    return `must be a number, or a name of at most ${FROM_SEPTETS_MAX} characters (^{}\\[~]|€ count two)`;
+  return from.trim() === "" ? "must not be blank" : null;
 }
 
 function countUcs2(text: string): Parts {

@@ -254,7 +254,7 @@ describe("typed in any way, against the library", () => {
   const truth = (typed: string, region: CountryCode): string | null => {
     const phone = parsePhoneNumberFromString(known(typed), { defaultCountry: region, extract: false });
     const isOne = phone?.isValid() && phone.number.length <= E164_DIGITS_MAX + 1 && phone.ext === undefined;
-    return isOne ? phone.number : null;
+    return isOne ? (phone?.number ?? null) : null;
   };
   const marks = Array.from(
     "   ---../()[]\u00a0\u202f\u2009\u2010\u2013\u2212\uff0d\uff0f\u3000\u200e\u202a\u202c\u2060\ufeff",

@@ -1,11 +1,35 @@
 import { expect, test } from "bun:test";
-import { newTraceparent, parseTraceparent, traceIdOf } from "./trace.ts";
+import { isSampled, newTraceparent, parseTraceparent, traceIdOf } from "./trace.ts";
 
 test("a new traceparent is read back, and no two are alike", () => {
   const seen = new Set(Array.from({ length: 1_000 }, () => newTraceparent()));
   expect(seen.size).toBe(1_000);
   for (const made of seen) expect(parseTraceparent(made)?.traceId).toBe(traceIdOf(made));
   expect(parseTraceparent(newTraceparent(true))?.sampled).toBe(true);
+});
+
+test("neither trace ids nor span ids count: every digit of them varies", () => {
+  const made = Array.from({ length: 600 }, () => newTraceparent());
+  for (let at = 3; at < 52; at++) {
+    if (at === 35) continue;
+    expect(new Set(made.map((one) => one[at])).size).toBe(16);
+  }
+});
+
+test("a trace is sampled by the lowest bit of its flags, whatever the others say", () => {
+  const ids = newTraceparent().slice(0, -2);
+  for (const [flags, sampled] of [
+    ["00", false],
+    ["01", true],
+    ["02", false],
+    ["03", true],
+    ["0a", false],
+    ["0b", true],
+  ] as const) {
+    expect(isSampled(ids + flags)).toBe(sampled);
+    expect(parseTraceparent(ids + flags)?.sampled).toBe(sampled);
+  }
+  expect(isSampled("")).toBe(false);
 });
 
 test("a header that is malformed, of another version or all zeros is refused", () => {

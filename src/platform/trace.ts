@@ -3,24 +3,31 @@
 // set.
 // Source: W3C Trace Context, section 3.2.
 
+import { randomFillSync } from "node:crypto";
+
 const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+const SAMPLED = /^.{54}[13579bdf]$/;
 const NO_TRACE = "0".repeat(32);
 const NO_SPAN = "0".repeat(16);
 
 export type TraceContext = { traceId: string; spanId: string; sampled: boolean };
 
-// Two random words a process, and a count: unique without a call to the system's randomness for every
-// message.
-const processWords = crypto.getRandomValues(new Uint32Array(4));
-let count = crypto.getRandomValues(new Uint32Array(1))[0] as number;
-const processPart = [...processWords.subarray(0, 3)].map(hex8).join("");
-const spanPart = hex8(processWords[3] as number);
+// Random, as W3C asks (section 3.2.2.3): an id that counted would tell each customer everyone's traffic. One
+// call to the system's randomness makes the ids of IDS_AT_ONCE requests.
+const ID_BYTES = 24;
+const IDS_AT_ONCE = 256;
+const pool = Buffer.alloc(ID_BYTES * IDS_AT_ONCE);
+let taken = pool.length;
 
-/** A new trace, not sampled unless asked: 0.1 µs. */
+/** A new trace, not sampled unless asked: 0.2 µs. */
 export function newTraceparent(sampled = false): string {
-  count = (count + 1) >>> 0;
-  const tail = hex8(count);
-  return `00-${processPart}${tail}-${spanPart}${tail}-${sampled ? "01" : "00"}`;
+  if (taken === pool.length) {
+    randomFillSync(pool);
+    taken = 0;
+  }
+  const ids = pool.toString("hex", taken, taken + ID_BYTES);
+  taken += ID_BYTES;
+  return `00-${ids.slice(0, 32)}-${ids.slice(32)}-${sampled ? "01" : "00"}`;
 }
 
 /** The caller's header if it is sound, otherwise null. */
@@ -34,11 +41,12 @@ export function parseTraceparent(header: string | null | undefined): TraceContex
   };
 }
 
+/** Whether the spans of a traceparent made or checked here are wanted: the lowest bit of its flags. */
+export function isSampled(traceparent: string): boolean {
+  return SAMPLED.test(traceparent);
+}
+
 /** The trace id of a traceparent made or checked here; '' when there is none. */
 export function traceIdOf(traceparent: string): string {
   return traceparent.length === 55 ? traceparent.slice(3, 35) : "";
-}
-
-function hex8(word: number): string {
-  return word.toString(16).padStart(8, "0");
 }

@@ -15,7 +15,7 @@ import type { InRecord } from "../platform/kafka/consumer.ts";
 import type { Log } from "../platform/log.ts";
 import type { Pool } from "../platform/mysql.ts";
 import type { Tracing } from "../platform/otlp.ts";
-import { traceIdOf } from "../platform/trace.ts";
+import { isSampled, traceIdOf } from "../platform/trace.ts";
 import type { Breaker } from "./breaker.ts";
 import type { Submit } from "./connector.ts";
 import { type Counts, countChanges } from "./counts.ts";
@@ -132,7 +132,7 @@ async function settle(deps: BatchDeps, { claimId, lane, changes, left }: Part): 
 
 function traceChange({ tracing, now }: BatchDeps, change: Change, startedAtMs: number): void {
   const { traceparent, id, attempt, lane } = change.record;
-  if (!traceparent.endsWith("1")) return; // not sampled
+  if (!isSampled(traceparent)) return;
   const attributes = { id, attempt, status: change.to, operator: change.operator ?? "" };
   tracing.span(`send ${lane}`, traceparent, startedAtMs, now(), attributes);
 }

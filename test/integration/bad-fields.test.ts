@@ -47,6 +47,12 @@ describe("fields of a message", () => {
     ["a type that is a prototype's name", { ...message, type: "toString" }, "type"],
     ["a sender that is too long", { ...message, from: "x".repeat(FROM_CHARS_MAX + 1) }, "from"],
     ["a sender with a newline", { ...message, from: "a\nb" }, "from"],
+    ["a sender of 12 letters", { ...message, from: "abcdefghijkl" }, "from"],
+    ["a sender of 16 digits", { ...message, from: "1234567890123456" }, "from"],
+    ["a sender of blanks", { ...message, from: "   " }, "from"],
+    ["a sender in emoji", { ...message, from: "😀" }, "from"],
+    ["a sender outside GSM-7", { ...message, from: "شرکت" }, "from"],
+    ["a phone with an extension", { ...message, phone: "09121234567 ext 5" }, "phone"],
     ["an empty reference", { ...message, reference: "" }, "reference"],
     [
       "a reference that is too long",

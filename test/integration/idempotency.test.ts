@@ -1,6 +1,7 @@
 // Idempotency-Key on send and top-up: one effect a key, whoever repeats it, wherever and however often.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { TEXT_PARTS_MAX } from "../../src/core/limits.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import {
@@ -73,10 +74,11 @@ describe("a repeat", () => {
   });
 
   test("is answered also when the wallet is empty by then, or the limit used up", async () => {
-    const customer = await makeCustomer(db.config, 500, { rateLimit: 1 });
-    const first = await send(one, customer, "last");
+    const customer = await makeCustomer(db.config, 500 * TEXT_PARTS_MAX, { rateLimit: 1 });
+    const long = { ...message, text: "a".repeat(153 * TEXT_PARTS_MAX) };
+    const first = await send(one, customer, "last", long);
     expect(first.status).toBe(202);
-    expect(await send(one, customer, "last")).toEqual({ ...first, replayed: true });
+    expect(await send(one, customer, "last", long)).toEqual({ ...first, replayed: true });
     expect((await send(one, customer, "more")).status).toBe(429);
   });
 

@@ -2,6 +2,7 @@
 // costs.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { TEXT_PARTS_MAX } from "../../src/core/limits.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { type IngestProcess, makeCustomer, post, startIngest } from "../support/ingest-process.ts";
 
@@ -164,11 +165,13 @@ test("a revoked key stops working within 2 s", async () => {
 
 test("a rate limit answers 429 with when to come back, and costs nothing", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 10_000, { rateLimit: 2 });
-  const answers = [await send(apiKey), await send(apiKey), await send(apiKey)];
+  // The longest message fits any limit, and a bucket is never smaller than it.
+  const long = { ...message, text: "a".repeat(153 * (TEXT_PARTS_MAX - 1)) };
+  const answers = [await send(apiKey, long), await send(apiKey), await send(apiKey)];
   expect(answers.map((a) => a.status)).toEqual([202, 202, 429]);
   expect(Number(answers[2]?.headers.get("retry-after"))).toBeGreaterThan(0);
   expect(answers[2]?.headers.get("ratelimit")).toMatch(/^"parts";r=0;t=\d+$/);
-  expect(await balanceOf(customerId)).toBe(9_000);
+  expect(await balanceOf(customerId)).toBe(10_000 - 500 * TEXT_PARTS_MAX);
 });
 
 test("a top-up counts once, and its repeat says so", async () => {

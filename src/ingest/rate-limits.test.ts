@@ -1,0 +1,79 @@
+// Whoever waits as long as Retry-After says is let in, however long the text and however small the limit.
+
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
+import fc from "fast-check";
+import { holds } from "../../test/support/seed.ts";
+import { SluiceError } from "../core/errors.ts";
+import { TEXT_PARTS_MAX } from "../core/limits.ts";
+import { createRateLimits } from "./rate-limits.ts";
+
+// The bucket reads performance.now(): it stands still here until a test moves it.
+let nowMs = 0;
+let clock: ReturnType<typeof spyOn<Performance, "now">>;
+beforeEach(() => {
+  nowMs = 1_000;
+  clock = spyOn(performance, "now").mockImplementation(() => nowMs);
+});
+afterEach(() => clock.mockRestore());
+
+const refusalOf = (run: () => unknown): SluiceError => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof SluiceError) return error;
+    throw error;
+  }
+  throw new Error("was let in");
+};
+
+test("a message of the most parts fits any limit, at once and again after Retry-After", () => {
+  for (const rateLimit of [1, 3, 9, 10, 11, 10_000]) {
+    const limits = createRateLimits();
+    const owner = { customerId: 1, rateLimit };
+    limits.take(owner, TEXT_PARTS_MAX);
+    for (let left = Math.max(rateLimit, TEXT_PARTS_MAX) - TEXT_PARTS_MAX; left > 0; left -= TEXT_PARTS_MAX)
+      limits.take(owner, Math.min(left, TEXT_PARTS_MAX));
+    const refused = refusalOf(() => limits.take(owner, TEXT_PARTS_MAX));
+    expect(refused.code).toBe("rate_limited");
+    nowMs += (refused.retryAfterS as number) * 1_000;
+    limits.take(owner, TEXT_PARTS_MAX);
+  }
+});
+
+test("Retry-After is true after any history, and no more than a second too long", () => {
+  const history = fc.record({
+    rateLimit: fc.integer({ min: 1, max: 200 }),
+    sends: fc.array(fc.tuple(fc.integer({ min: 1, max: TEXT_PARTS_MAX }), fc.nat(20_000)), { maxLength: 60 }),
+  });
+  holds("retry-after", history, ({ rateLimit, sends }) => {
+    const limits = createRateLimits();
+    const owner = { customerId: 1, rateLimit };
+    for (const [parts, gapMs] of sends) {
+      nowMs += gapMs;
+      try {
+        limits.take(owner, parts);
+      } catch (error) {
+        const waitMs = ((error as SluiceError).retryAfterS as number) * 1_000;
+        if (waitMs > 1_000) {
+          nowMs += waitMs - 1_001;
+          expect(refusalOf(() => limits.take(owner, parts)).code).toBe("rate_limited");
+          nowMs += 1_001;
+        } else nowMs += waitMs;
+        limits.take(owner, parts);
+      }
+    }
+  });
+});
+
+test("the policy says what the bucket holds and how long it takes to fill", () => {
+  const limits = createRateLimits();
+  expect(limits.take({ customerId: 1, rateLimit: null }, 1)).toBeNull();
+  expect(limits.take({ customerId: 2, rateLimit: 120 }, 1)).toEqual({
+    "ratelimit-policy": '"parts";q=120;w=60',
+    ratelimit: '"parts";r=119;t=1',
+  });
+  expect(limits.take({ customerId: 3, rateLimit: 3 }, 5)).toEqual({
+    "ratelimit-policy": `"parts";q=${TEXT_PARTS_MAX};w=200`,
+    ratelimit: '"parts";r=5;t=100',
+  });
+});
