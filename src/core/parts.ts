@@ -1,6 +1,7 @@
 // Parts: how many billed pieces a text becomes (3GPP TS 23.038: 7-bit default alphabet, or UCS-2), and which
-// texts, and which senders of one, can't be sent at all. Leaves to others: the price (money.ts) and the bound on parts (limits.ts).
-// Invariant: no character is replaced or split; a text with one character outside GSM-7 is UCS-2 as a whole.
+// texts, and which senders, can't be sent at all. Leaves to others: the price (money.ts) and the bound on
+// parts (limits.ts). Invariant: no character is replaced or split; a text with one character outside GSM-7 is
+// UCS-2 as a whole.
 
 import { E164_DIGITS_MAX, FROM_SEPTETS_MAX } from "./limits.ts";
 import type { Encoding } from "./message.ts";
