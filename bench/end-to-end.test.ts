@@ -1,4 +1,4 @@
-// A tiny run of the bench against real roles: what it proves of 208,260 messages it proves of 100 here.
+// A tiny run of the bench against real roles: what it proves of 200,000 messages it proves of 150 here.
 
 import { expect, test } from "bun:test";
 import { spawn } from "node:child_process";
@@ -20,26 +20,35 @@ test("bench/end-to-end takes messages all the way, and every count agrees", asyn
     for (const name of ["A", "B", "C"] as const) await downstream.startOperator(name);
     for (const name of ["relay", "sender-normal", "sender-express"] as const) await downstream.start(name);
     const args = [
-      "--rate",
-      "40",
+      "--rates",
+      "20,40",
       "--seconds",
       "2",
       "--warmup",
       "1",
       "--customers",
       "5",
+      "--zipf",
+      "1",
       "--connections",
       "8",
     ];
     const { output, code } = await run([...args, "--left-over", "8", "--json"], envOf(config));
-    const result = JSON.parse(output) as { failures: string[]; counts: unknown; backlog: unknown };
+    const result = JSON.parse(output) as {
+      failures: string[];
+      counts: unknown;
+      backlog: unknown;
+      runs: { rate: number; histogram: Record<string, number> }[];
+    };
     expect(result.failures).toEqual([]);
     expect(result.counts).toMatchObject({
-      accepted: 100,
-      mysql: { sent: 100 },
-      clickhouse: { sent: 100 },
-      operators: 100,
+      accepted: 150,
+      mysql: { sent: 150 },
+      clickhouse: { sent: 150 },
+      operators: 150,
     });
+    expect(result.runs.map(({ rate }) => rate)).toEqual([20, 40]);
+    expect(result.runs.map(({ histogram }) => sum(Object.values(histogram)))).toEqual([40, 80]);
     expect(result.backlog).toEqual({ open_messages: 0, outbox_rows: 0, missing_in_clickhouse: 0 });
     expect(code).toBe(0);
   } finally {
@@ -47,6 +56,8 @@ test("bench/end-to-end takes messages all the way, and every count agrees", asyn
     await Promise.all([downstream.end(), events.drop()]);
   }
 }, 120_000);
+
+const sum = (all: number[]): number => all.reduce((total, one) => total + one, 0);
 
 function run(args: string[], env: Record<string, string>): Promise<{ output: string; code: number | null }> {
   const script = join(import.meta.dirname, "end-to-end.ts");

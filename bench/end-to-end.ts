@@ -1,7 +1,7 @@
-// The whole way of a message, measured and then proved: HTTP, MySQL, Kafka, operators, ClickHouse. Sends at a
-// fixed rate, looks five seconds after the last one whether anything is left over, runs reconcile --settled,
-// and compares every count. Needs a running gateway (`make run`) that nobody else is using; adds customers of
-// its own to it. Exit 1 when any of it doesn't hold.
+// The whole way of a message, measured and then proved: HTTP, MySQL, Kafka, operators, ClickHouse. Sends at
+// fixed rates, one after the other, in an open loop; looks five seconds after the last request whether
+// anything is left over, runs reconcile --settled, and compares every count. Needs a running gateway
+// (`make run`) that nobody else is using; adds customers of its own to it. Exit 1 when any of it fails.
 
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
@@ -13,45 +13,49 @@ import { createClickhouse } from "../src/platform/clickhouse.ts";
 import { loadConfig } from "../src/platform/config.ts";
 import { createPool } from "../src/platform/mysql.ts";
 import { sleep } from "../src/platform/retry.ts";
-import {
-  BENCH_SEED,
-  type BenchCustomer,
-  cpuMs,
-  createBenchCustomers,
-  percentile,
-  randomFrom,
-  round,
-  untilDrained,
-} from "./harness.ts";
+import { cpuMs, createBenchCustomers, round, untilDrained } from "./harness.ts";
+import { type Latency, latencyOf } from "./latency.ts";
 import { type LoadResult, runLoad } from "./load.ts";
+import { requestsOf } from "./requests.ts";
 
-const TARGET_PER_S = 3_471; // the peak of 100 M messages a day, product.md
+const TARGET_PER_S = 3_471; // the peak of 100 M messages a day
 // The last answers come after the last second: offered a little more, so that the target itself is reached.
 const RATE_PER_S = 3_500;
 const options = new Command("bench/end-to-end")
   .description(
     "Messages a second from HTTP to ClickHouse, against the running gateway; proves that every count agrees.",
   )
-  .option("--rate <n>", "messages a second offered", Number, RATE_PER_S)
-  .option("--seconds <n>", "length of the measured run", Number, 60)
-  .option("--warmup <n>", "seconds before it, at half the rate", Number, 5)
+  .option("--rates <list>", "messages a second offered, one run each: 300,1000,3471", String(RATE_PER_S))
+  .option("--seconds <n>", "length of each measured run", Number, 60)
+  .option("--warmup <n>", "seconds before each, at half its rate", Number, 5)
   .option("--connections <n>", "keep-alive connections", Number, 256)
   .option("--customers <n>", "customers that send", Number, 1_000)
+  .option(
+    "--zipf <s>",
+    "how unlike they send: 0 all the same, 1.0 the customer of rank r a share of 1/r",
+    Number,
+    0,
+  )
   .option("--express <share>", "share of express messages", Number, 0.05)
   .option("--left-over <s>", "seconds after which nothing may be left", Number, 5)
+  .option("--no-proof", "leave out what comes after the runs: the wait, the counts and reconcile")
   .option("--json", "print only the result, as JSON")
   .parse()
   .opts<{
-    rate: number;
+    rates: string;
     seconds: number;
     warmup: number;
     connections: number;
     customers: number;
+    zipf: number;
     express: number;
     leftOver: number;
+    proof: boolean;
     json?: true;
   }>();
 const say = (line: string) => (options.json ? undefined : console.error(line));
+const rates = options.rates.split(",").map(Number);
+if (!rates.every((rate) => rate > 0)) throw new Error(`--rates: ${options.rates} is not a list of rates`);
 
 const config = loadConfig(process.env);
 const pool = createPool(config, { connections: 8, multipleStatements: true });
@@ -69,75 +73,86 @@ try {
 async function measure() {
   say(`creating ${options.customers} customers`);
   const customers = await createBenchCustomers(pool, options.customers);
-  const next = requestsOf(customers);
-  const firstId = ulidBound(Date.now() - 60_000);
+  const next = requestsOf(customers, { host: config.apiHost, express: options.express, zipf: options.zipf });
+  const ids = {
+    from: customers.at(0)?.customerId ?? 0,
+    to: customers.at(-1)?.customerId ?? 0,
+    firstId: ulidBound(Date.now() - 60_000),
+  };
   await untilDrained(pool, say);
   const operatorsBefore = await takenByOperators();
+  const runs: Run[] = [];
+  for (const rate of rates) runs.push(await runAt(rate, next));
+  const failures = runs.flatMap((run) => run.failures);
+  const { customers: count, zipf, seconds } = options;
+  const result = { bench: "end-to-end", customers: count, zipf, seconds, target_per_s: TARGET_PER_S };
+  const shown = runs.map(({ accepted: _, failures: __, ...run }) => run);
+  if (!options.proof) return { ...result, runs: shown, failures };
+  const accepted = runs.reduce((sum, run) => sum + run.accepted, 0);
+  return { ...result, runs: shown, ...(await prove(accepted, ids, operatorsBefore, failures)) };
+}
+
+type Run = {
+  rate: number;
+  accepted_per_s: number;
+  refused: Record<string, number>;
+  cpu_us_per_message: Record<string, number>;
+  /** With the warm-up. */
+  accepted: number;
+  failures: string[];
+} & Latency;
+
+async function runAt(rate: number, next: () => Buffer): Promise<Run> {
   const load = { host: config.apiHost, port: config.apiPort, connections: options.connections };
-  say(`warming up for ${options.warmup} s at ${Math.round(options.rate / 2)}/s`);
-  const warmup = await runLoad({ ...load, ratePerS: options.rate / 2, seconds: options.warmup }, next);
+  say(`warming up for ${options.warmup} s at ${Math.round(rate / 2)}/s`);
+  const warmup = await runLoad({ ...load, ratePerS: rate / 2, seconds: options.warmup }, next);
   const processes = runningProcesses();
   const before = cpuMs(processes);
-  say(`sending ${options.rate}/s for ${options.seconds} s`);
-  const progress = setInterval(() => void tellProgress(), 10_000);
-  const run = await runLoad({ ...load, ratePerS: options.rate, seconds: options.seconds }, next);
-  clearInterval(progress);
-  const accepted = warmup.accepted + run.accepted;
-  say(`accepted ${run.accepted} in ${round(run.seconds)} s; waiting ${options.leftOver} s`);
-  await sleep(options.leftOver * 1000);
-  const after = cpuMs(processes);
+  say(`sending ${rate}/s for ${options.seconds} s`);
+  const run = await runLoad({ ...load, ratePerS: rate, seconds: options.seconds }, next);
+  const cpu = [...cpuMs(processes)].map(([name, ms]) => {
+    const usedMs = ms - (before.get(name) ?? 0);
+    return [name, round((usedMs * 1_000) / run.accepted, 1)];
+  });
+  const latency = latencyOf(run.latenciesMs);
+  say(
+    `  accepted ${run.accepted} in ${round(run.seconds)} s, p50 ${latency.p50_ms}, p99 ${latency.p99_ms} ms`,
+  );
+  return {
+    rate,
+    accepted_per_s: round(run.accepted / run.seconds, 0),
+    ...latency,
+    refused: run.refused,
+    cpu_us_per_message: Object.fromEntries(cpu) as Record<string, number>,
+    accepted: warmup.accepted + run.accepted,
+    failures: failuresOf(rate, run, warmup),
+  };
+}
 
-  const ids = { from: customers.at(0)?.customerId ?? 0, to: customers.at(-1)?.customerId ?? 0, firstId };
+function failuresOf(rate: number, run: LoadResult, warmup: LoadResult): string[] {
+  const wantedPerS = Math.min(TARGET_PER_S, rate * 0.99);
+  const failures: string[] = [];
+  if (run.accepted / run.seconds < wantedPerS) failures.push(`${rate}/s: accepted less than ${wantedPerS}/s`);
+  if (Object.keys({ ...run.refused, ...warmup.refused }).length > 0)
+    failures.push(`${rate}/s: requests were refused or not answered`);
+  return failures;
+}
+
+async function prove(accepted: number, ids: Ids, operatorsBefore: number, failures: string[]) {
+  say(`waiting ${options.leftOver} s`);
+  await sleep(options.leftOver * 1000);
   const backlog = await backlogNow(accepted, ids);
   const counts = await countEverywhere(ids, operatorsBefore);
   const proof = await reconcile({ pool, clickhouse }, { settled: true });
-  const failures = failuresOf({ run, warmup, accepted, backlog, counts });
+  failures.push(...unlike(accepted, backlog, counts));
   if (proof.kind !== "clean" && !isOthers(proof, backlog))
     failures.push(`reconcile --settled: ${JSON.stringify(proof).slice(0, 500)}`);
   return {
-    bench: "end-to-end",
-    ratio: round(run.accepted / run.seconds / TARGET_PER_S),
-    accepted_per_s: round(run.accepted / run.seconds, 0),
-    target_per_s: TARGET_PER_S,
-    p50_ms: round(percentile(run.latenciesMs, 0.5)),
-    p99_ms: round(percentile(run.latenciesMs, 0.99)),
-    refused: run.refused,
     backlog,
     counts: { accepted, ...counts },
     reconcile:
       proof.kind === "drift" && isOthers(proof, backlog) ? "clean, messages of others are open" : proof.kind,
-    cpu_us_per_message: Object.fromEntries(
-      [...after].map(([name, ms]) => [
-        name,
-        round(((ms - (before.get(name) ?? 0)) * 1000) / run.accepted, 1),
-      ]),
-    ),
     failures,
-  };
-}
-
-/** Requests drawn from the seed, each built once for every customer. */
-function requestsOf(customers: readonly BenchCustomer[]): () => Buffer {
-  const random = randomFrom(BENCH_SEED);
-  const built = customers.flatMap(({ apiKey }, i) =>
-    ["normal", "express"].map((type) => {
-      // Subscriber numbers that end in 1 to 3 after 9990 have a meaning for the simulated operators; these
-      // begin with 1.
-      const phone = `+98912${1_000_000 + i}`;
-      const body = JSON.stringify({
-        phone,
-        text: `Your order ${i} is on its way and will arrive today.`,
-        type,
-      });
-      return Buffer.from(
-        `POST /v1/sms/send HTTP/1.1\r\nHost: ${config.apiHost}\r\nX-API-Key: ${apiKey}\r\n` +
-          `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-      );
-    }),
-  );
-  return () => {
-    const customer = Math.floor(random() * customers.length);
-    return built[2 * customer + (random() < options.express ? 1 : 0)] as Buffer;
   };
 }
 
@@ -218,19 +233,11 @@ async function takenByOperators(): Promise<number> {
   return taken;
 }
 
-type Outcome = { run: LoadResult; warmup: LoadResult; accepted: number; backlog: Backlog; counts: Counts };
-
-function failuresOf({ run, warmup, accepted, backlog, counts }: Outcome): string[] {
+function unlike(accepted: number, backlog: Backlog, counts: Counts): string[] {
   const failures: string[] = [];
   const must = (holds: boolean, what: string) => {
     if (!holds) failures.push(what);
   };
-  const wantedPerS = Math.min(TARGET_PER_S, options.rate * 0.99);
-  must(run.accepted / run.seconds >= wantedPerS, `accepted less than ${wantedPerS}/s`);
-  must(
-    Object.keys({ ...run.refused, ...warmup.refused }).length === 0,
-    "requests were refused or not answered",
-  );
   must(
     Object.values(backlog).every((left) => left === 0),
     `${options.leftOver} s after the last request something was left over`,
@@ -244,11 +251,6 @@ function failuresOf({ run, warmup, accepted, backlog, counts }: Outcome): string
   );
   must(counts.operators === accepted, "operators didn't take every accepted message exactly once");
   return failures;
-}
-
-async function tellProgress(): Promise<void> {
-  const [row] = await pool.query<{ waiting: number }[]>("SELECT COUNT(*) AS waiting FROM outbox");
-  say(`  outbox rows waiting: ${row?.waiting}`);
 }
 
 function runningProcesses(): { name: string; pid: number | null }[] {

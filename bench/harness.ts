@@ -4,7 +4,8 @@
 import { readFileSync } from "node:fs";
 import { createIdFactory } from "../src/core/id.ts";
 import { hashKey } from "../src/customers/api-keys.ts";
-import { topUp } from "../src/ledger/topup.ts";
+import { entriesSql, eventsSql, openEntry } from "../src/ledger/posting.ts";
+import { dateTime } from "../src/ledger/sql-text.ts";
 import type { Pool } from "../src/platform/mysql.ts";
 import { sleep } from "../src/platform/retry.ts";
 
@@ -12,7 +13,8 @@ export const BENCH_SEED = 20_260_101;
 const BALANCE = 1_000_000_000_000;
 /** Of a part, on both lanes. */
 export const PRICE = 500;
-const CUSTOMERS_AT_ONCE = 8;
+/** Customers of one transaction that creates them. */
+const SOME = 1_000;
 
 export type BenchCustomer = { customerId: number; apiKey: string };
 
@@ -35,39 +37,56 @@ export async function createBenchCustomers(
 ): Promise<BenchCustomer[]> {
   const id = createIdFactory({ now: Date.now });
   const run = id();
-  const customers = await pool.transaction(async (conn) => {
-    const made: BenchCustomer[] = [];
-    for (let i = 0; i < count; i++) {
-      const { insertId } = await conn.write(
-        "INSERT INTO customers (name, price_normal, price_express) VALUES ('bench', ?, ?)",
-        [PRICE, PRICE],
-      );
-      const customerId = Number(insertId);
-      const apiKey = `sk_bench_${run}_${i}`;
-      await conn.write("INSERT INTO wallet_accounts (customer_id) VALUES (?)", [customerId]);
-      await conn.write(
-        "INSERT INTO api_keys (key_id, key_hash, customer_id, scopes) VALUES (?, ?, ?, 'send,read')",
-        [id(), hashKey(apiKey), customerId],
-      );
-      made.push({ customerId, apiKey });
-    }
-    return made;
-  });
-  const queue = [...customers];
-  const worker = async () => {
-    for (let next = queue.pop(); next !== undefined; next = queue.pop())
-      await topUp({ pool, id, now: Date.now }, next.customerId, balance, run);
-  };
-  await Promise.all(Array.from({ length: CUSTOMERS_AT_ONCE }, worker));
+  const customers: BenchCustomer[] = [];
+  while (customers.length < count)
+    customers.push(
+      ...(await createSome(pool, Math.min(SOME, count - customers.length), { balance, run, id })),
+    );
   return customers;
+}
+
+/** In one transaction: what `customer create` and a top-up write, a statement a table. */
+async function createSome(
+  pool: Pool,
+  count: number,
+  { balance, run, id }: { balance: number; run: string; id: () => string },
+): Promise<BenchCustomer[]> {
+  const nowMs = Date.now();
+  return pool.transaction(async (conn) => {
+    const each = (row: string) => Array.from({ length: count }, () => row).join(",");
+    const { insertId } = await conn.write(
+      `INSERT INTO customers (name,price_normal,price_express) VALUES ${each(`('bench',${PRICE},${PRICE})`)}`,
+    );
+    // One statement's ids follow each other (innodb_autoinc_lock_mode, "simple inserts").
+    const customers = Array.from({ length: count }, (_, i) => {
+      const customerId = Number(insertId) + i;
+      return { customerId, apiKey: `sk_bench_${run}_${customerId}`, entryId: id() };
+    });
+    const all = (row: (c: { customerId: number; apiKey: string; entryId: string }) => string) =>
+      customers.map((c) => `(${row(c)})`).join(",");
+    const entries = customers.map((c) => openEntry(c.entryId, "topup", c.customerId, balance, nowMs));
+    await conn.query(
+      "INSERT INTO wallet_accounts (customer_id,balance) VALUES " +
+        `${all((c) => `${c.customerId},${balance}`)};` +
+        "INSERT INTO api_keys (key_id,key_hash,customer_id,scopes) VALUES " +
+        `${all((c) => `'${id()}',x'${hashKey(c.apiKey).toString("hex")}',${c.customerId},'send,read'`)};` +
+        "INSERT INTO topups (customer_id,request_id,amount,entry_id,created_at) VALUES " +
+        `${all((c) => `${c.customerId},'${run}',${balance},'${c.entryId}',${dateTime(nowMs)}`)};` +
+        `${entriesSql(entries)};${eventsSql([], entries)}`,
+    );
+    return customers.map(({ customerId, apiKey }) => ({ customerId, apiKey }));
+  });
 }
 
 // USER_HZ of every Linux this runs on.
 const TICK_MS = 10;
 
-/** CPU milliseconds that processes have used so far, by name; those that are gone are left out. */
+/**
+ * CPU milliseconds that processes have used so far, by name, and the whole machine as `machine`: what it used
+ * more than they did went to the kernel, or to others that disturbed. Those that are gone are left out.
+ */
 export function cpuMs(processes: readonly { name: string; pid: number | null }[]): Map<string, number> {
-  const used = new Map<string, number>();
+  const used = new Map<string, number>([["machine", machineMs()]]);
   for (const { name, pid } of processes) {
     if (pid === null) continue;
     try {
@@ -81,10 +100,10 @@ export function cpuMs(processes: readonly { name: string; pid: number | null }[]
   return used;
 }
 
-export function percentile(sorted: Float64Array, share: number): number {
-  return sorted.length === 0
-    ? 0
-    : (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number);
+function machineMs(): number {
+  const [, ...ticks] = readFileSync("/proc/stat", "utf8").split("\n", 1)[0]?.split(/ +/).map(Number) ?? [];
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = ticks;
+  return (user + nice + system + irq + softirq) * TICK_MS;
 }
 
 const DRAIN_MAX_MS = 10 * 60_000;

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { sleep } from "../src/platform/retry.ts";
-import { percentile, randomFrom } from "./harness.ts";
+import { randomFrom } from "./harness.ts";
+import { percentile } from "./latency.ts";
 import { runLoad } from "./load.ts";
 
 let server: ReturnType<typeof Bun.serve> | undefined;
@@ -31,6 +33,20 @@ describe("the load generator", () => {
     const port = serve((n) => new Response("x".repeat(n), { status: n % 4 === 0 ? 503 : 202 }));
     const { accepted, refused } = await load(port);
     expect({ accepted, refused }).toEqual({ accepted: 75, refused: { 503: 25 } });
+  });
+
+  test("opens a connection anew that the server ended while it was idle", async () => {
+    const sockets: Socket[] = [];
+    const silent = createServer((socket) => {
+      sockets.push(socket);
+      socket.on("data", () => socket.write("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"));
+    });
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const ending = setTimeout(() => sockets[0]?.end(), 100); // the first to open is the last to be used
+    const { accepted, refused } = await load((silent.address() as AddressInfo).port, { connections: 2 });
+    clearTimeout(ending);
+    silent.close();
+    expect({ accepted, refused, opened: sockets.length }).toEqual({ accepted: 100, refused: {}, opened: 3 });
   });
 
   test("counts a stall from when a request was due, not from when it could be sent", async () => {

@@ -1,7 +1,8 @@
 // An open-loop load generator: requests are due at fixed times, whether or not answers came, and latency
 // counts from then, so a stall is not hidden. Raw keep-alive sockets and requests built beforehand, to leave
-// the CPU to what is measured. Bound: one request at a time on each connection; what is due while all are
-// busy waits and is counted late.
+// the CPU to what is measured. A connection that the server ends while it is idle is opened anew, as clients
+// do. Bound: one request at a time on each connection; what is due while all are busy waits and is counted
+// late.
 
 import { connect, type Socket } from "node:net";
 
@@ -24,11 +25,12 @@ export type LoadResult = {
   latenciesMs: Float64Array;
 };
 
-const TICK_MS = 4;
+// How late a request may be sent for the client's own sake; each tick costs it 30 µs.
+const TICK_MS = 1;
 const DRAIN_MS = 15_000;
 const HEADER_END = "\r\n\r\n";
 
-type Line = { socket: Socket; dueAt: number; sentAt: number; received: Buffer | null };
+type Line = { socket: Socket; dueAt: number; sentAt: number; isBusy: boolean; received: Buffer | null };
 
 /** Sends `next()` at the given rate for the given time, and waits for the last answers. */
 export async function runLoad(options: LoadOptions, next: () => Buffer): Promise<LoadResult> {
@@ -50,11 +52,25 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
     const now = performance.now();
     latencies[answered++] = now - line.dueAt;
     options.observe?.(status, line.sentAt, now);
-    idle.push(line);
+    line.isBusy = false;
+    if (!line.socket.destroyed) idle.push(line);
     if (answered === total) finish();
   };
-  const lines = await Promise.all(Array.from({ length: connections }, () => open(host, port, answer)));
-  idle.push(...lines);
+  let isOver = false;
+  const lines = new Set<Line>();
+  const add = async (): Promise<void> => {
+    const line = await open(host, port, answer);
+    lines.add(line);
+    idle.push(line);
+    line.socket.once("close", () => {
+      lines.delete(line);
+      if (isOver) return;
+      // Busy: its request stays unanswered and is counted so.
+      if (!line.isBusy) idle.splice(idle.indexOf(line), 1);
+      add().catch(() => undefined);
+    });
+  };
+  await Promise.all(Array.from({ length: connections }, add));
   const startedAt = performance.now();
   const due = (n: number) => startedAt + (n * 1000) / ratePerS;
   const timer = setInterval(() => {
@@ -64,6 +80,7 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
       if (line === undefined) return; // stays due
       line.dueAt = due(sent++);
       line.sentAt = now;
+      line.isBusy = true;
       line.socket.write(next());
     }
     if (sent === total) clearInterval(timer);
@@ -74,6 +91,7 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
   clearTimeout(giveUp);
   const elapsedS = (performance.now() - startedAt) / 1000;
   clearInterval(timer);
+  isOver = true;
   for (const { socket } of lines) socket.destroy();
   if (answered < total) refused.unanswered = total - answered;
   return { sent, accepted, refused, seconds: elapsedS, latenciesMs: latencies.subarray(0, answered).sort() };
@@ -82,11 +100,11 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
 function open(host: string, port: number, answer: (line: Line, status: string) => void): Promise<Line> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, noDelay: true });
-    const line: Line = { socket, dueAt: 0, sentAt: 0, received: null };
+    const line: Line = { socket, dueAt: 0, sentAt: 0, isBusy: false, received: null };
     socket.once("error", reject);
     socket.once("connect", () => {
       socket.off("error", reject);
-      socket.on("error", () => undefined); // its request stays unanswered and is counted so
+      socket.on("error", () => undefined); // "close" follows
       resolve(line);
     });
     socket.on("data", (chunk: Buffer) => {
