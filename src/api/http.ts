@@ -2,6 +2,7 @@
 // answers every route shares. Leaves sockets to server.ts. Invariant: every answer carries X-Request-Id; no
 // answer shows more than the errors table.
 
+import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { problemBody, problemHeaders, SluiceError, toSluiceError } from "../core/errors.ts";
 import { BODY_BYTES_MAX, JSON_DEPTH_MAX } from "../core/limits.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
@@ -16,6 +17,8 @@ export type Call = {
   query: URLSearchParams;
   /** `{id}` of the path */
   params: Record<string, string>;
+  /** Whether its connection has ended: Bun loses the answer then, whatever it is. */
+  isGone: IsGone;
 };
 export type Route = {
   method: "GET" | "POST" | "DELETE";
@@ -34,7 +37,8 @@ export async function readBody(request: Request): Promise<Uint8Array> {
     throw new SluiceError("unsupported_media_type");
   return readBytes(request).catch((cause: unknown) => {
     if (cause instanceof SluiceError) throw cause;
-    // The client left, or its chunks were broken: nobody hears this answer, and it is no fault of ours.
+    if (request.signal.aborted) throw new CallerGoneError();
+    // Its chunks were broken: nobody hears this answer, and it is no fault of ours.
     throw new SluiceError("malformed_json", { detail: "The body ended early.", cause });
   });
 }

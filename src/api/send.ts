@@ -1,6 +1,7 @@
 // POST /v1/sms/send: check, price, take the credit, store in the group commit, and only then say 202. The hot
 // path.
 
+import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { IdFactory } from "../core/id.ts";
 import { ulidTimeMs } from "../core/id.ts";
@@ -33,9 +34,12 @@ const check = checkerOf<SendBody>(SendBody, NOT_YET);
 export function createSend(deps: SendDeps, options: { expressPromiseMs: number }): Route {
   const handle = async (call: Call): Promise<Reply> => {
     const body = await readBody(call.request);
-    const { customerId } = call.owner;
+    const {
+      isGone,
+      owner: { customerId },
+    } = call;
     const header = call.request.headers.get("idempotency-key");
-    return deps.keys.once({ customerId, operation: "send", header, body }, (key) =>
+    return deps.keys.once({ customerId, operation: "send", header, body, isGone }, (key) =>
       accept(deps, options, call, body, key),
     );
   };
@@ -45,25 +49,41 @@ export function createSend(deps: SendDeps, options: { expressPromiseMs: number }
 async function accept(
   { book, commits, limits, id }: SendDeps,
   { expressPromiseMs }: { expressPromiseMs: number },
-  { owner, traceparent }: Call,
+  { owner, traceparent, isGone }: Call,
   body: Uint8Array,
   key: RequestKey | null,
 ): Promise<Reply> {
   const record = toRecord(check(parseJson(body)), owner, id, traceparent, expressPromiseMs);
   const headers = limits.take(owner, record.parts);
   commits.admit(owner.customerId);
-  let reservation: Reservation;
   try {
-    const taken = book.reserve(owner.customerId, record.cost);
-    reservation = taken instanceof Promise ? await taken : taken;
+    const reservation = await reserve(book, commits, record, isGone);
+    const answer = answerOf(record, owner, reservation.balanceAfter);
+    const claim = key === null ? null : { ...key, owner: record.id, status: 202, answer };
+    await commits.store(record, reservation, claim, isGone);
+    return { status: 202, body: answer, ...(headers === null ? {} : { headers }) };
   } catch (error) {
-    commits.leave(owner.customerId);
+    if (error instanceof CallerGoneError) limits.giveBack(owner, record.parts);
     throw error;
   }
-  const answer = answerOf(record, owner, reservation.balanceAfter);
-  const claim = key === null ? null : { ...key, owner: record.id, status: 202, answer };
-  await commits.store(record, reservation, claim);
-  return { status: 202, body: answer, ...(headers === null ? {} : { headers }) };
+}
+
+function reserve(
+  book: LeaseBook,
+  commits: GroupCommit,
+  { customerId, cost }: LaneRecord,
+  isGone: IsGone,
+): Reservation | Promise<Reservation> {
+  const left = (error: unknown): never => {
+    commits.leave(customerId);
+    throw error;
+  };
+  try {
+    const taken = book.reserve(customerId, cost, isGone);
+    return taken instanceof Promise ? taken.catch(left) : taken;
+  } catch (error) {
+    return left(error);
+  }
 }
 
 function toRecord(

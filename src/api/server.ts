@@ -3,6 +3,7 @@
 // is thrown becomes one problem answer.
 // Bound: bodies by http.ts; concurrent requests by the group commit's queue.
 
+import { CallerGoneError } from "../core/caller.ts";
 import { SluiceError, toSluiceError } from "../core/errors.ts";
 import type { KeyOwner } from "../customers/api-keys.ts";
 import type { KeyCache } from "../customers/key-cache.ts";
@@ -25,6 +26,8 @@ export type ServerDeps = {
   tracing: Tracing;
   log: Log;
 };
+/** `idleS`: seconds after which a connection that says nothing is closed. */
+export type ServerOptions = { host: string; port: number; idleS: number };
 export type ApiServer = {
   /** Refuses new requests with 503 from now on. */
   refuse(): void;
@@ -39,13 +42,17 @@ const API_KEY_CHARS_MAX = 100;
 // MB sent).
 const BUN_BODY_MAX = Number.MAX_SAFE_INTEGER;
 
+/** As nginx logs it. Nobody hears this answer; it is there to be counted. */
+const CALLER_GONE_STATUS = 499;
+
 type Handler = (request: Request & { params?: Record<string, string> }) => Promise<Response> | Response;
 
-export function createServer(deps: ServerDeps, options: { host: string; port: number }): ApiServer {
+export function createServer(deps: ServerDeps, options: ServerOptions): ApiServer {
   const { keys, log, metrics, tracing } = deps;
   let refusing = false;
 
   const fail = (thrown: unknown, requestId: string, headers?: Record<string, string>): Response => {
+    if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_STATUS });
     const error = isConnectionLost(thrown)
       ? new SluiceError("unavailable", { cause: thrown })
       : toSluiceError(thrown);
@@ -86,6 +93,7 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
         traceparent,
         query: new URLSearchParams(cut < 0 ? "" : request.url.slice(cut)),
         params: request.params ?? {},
+        isGone: () => request.signal.aborted,
       };
       return respond(await route.handle(call), requestId);
     } catch (error) {
@@ -156,7 +164,7 @@ export function createServer(deps: ServerDeps, options: { host: string; port: nu
     port: options.port,
     reusePort: true,
     maxRequestBodySize: BUN_BODY_MAX,
-    idleTimeout: 30,
+    idleTimeout: options.idleS,
     development: false,
     routes: bunRoutes as never,
     fetch: observed("other", () =>

@@ -1,5 +1,6 @@
 // POST /v1/wallet/topup. The one answer in which customer_id is a number, as the contract was asked for.
 
+import type { IsGone } from "../core/caller.ts";
 import { labelProblem } from "../core/parts.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { KeyOwner } from "../customers/api-keys.ts";
@@ -14,7 +15,12 @@ import { checkerOf, TopupBody } from "./schemas.ts";
 const check = checkerOf<TopupBody>(TopupBody);
 
 export function createTopup({ ledger, keys }: { ledger: LeaseDeps; keys: Idempotency }): Route {
-  const run = async (owner: KeyOwner, bytes: Uint8Array, key: RequestKey | null): Promise<Reply> => {
+  const run = async (
+    owner: KeyOwner,
+    bytes: Uint8Array,
+    key: RequestKey | null,
+    isGone: IsGone,
+  ): Promise<Reply> => {
     const { amount, request_id } = check(parseJson(bytes));
     const problem = labelProblem(request_id);
     if (problem !== null) {
@@ -24,22 +30,26 @@ export function createTopup({ ledger, keys }: { ledger: LeaseDeps; keys: Idempot
     const answerOf = ({ idempotent, balance }: Topup) =>
       JSON.stringify({ topup: true, idempotent, amount, customer_id: customerId, balance });
     const kept = key === null ? null : { key, status: 200, answerOf };
-    const topup = await topUp(ledger, customerId, amount, request_id, kept).catch((cause: unknown) => {
-      // Lost at COMMIT or before: the same request_id again is safe in both cases, and says which it was.
-      if (isConnectionLost(cause)) throw new SluiceError("outcome_unknown", { cause });
-      throw cause;
-    });
+    const topup = await topUp(ledger, customerId, amount, request_id, kept, isGone).catch(
+      (cause: unknown) => {
+        // Lost at COMMIT or before: the same request_id again is safe in both cases, and says which it was.
+        if (isConnectionLost(cause)) throw new SluiceError("outcome_unknown", { cause });
+        throw cause;
+      },
+    );
     return { status: 200, body: answerOf(topup) };
   };
   return {
     method: "POST",
     path: "/v1/wallet/topup",
     scope: "billing",
-    async handle({ owner, request }) {
+    async handle({ owner, request, isGone }) {
       const body = await readBody(request);
       const { customerId } = owner;
       const header = request.headers.get("idempotency-key");
-      return keys.once({ customerId, operation: "topup", header, body }, (key) => run(owner, body, key));
+      return keys.once({ customerId, operation: "topup", header, body, isGone }, (key) =>
+        run(owner, body, key, isGone),
+      );
     },
   };
 }

@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { createFakeClock, settle } from "../../test/support/fake-clock.ts";
+import { type IsGone, neverGone } from "../core/caller.ts";
 import {
   COMMIT_ROWS_MAX,
   COMMIT_WAIT_MAX_MS,
@@ -48,18 +49,24 @@ function setUp(connections = 1) {
       return stored instanceof Error ? Promise.reject(stored) : Promise.resolve(stored);
     },
   };
-  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0 };
+  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0, caller_gone_total: 0 };
   const deps = { store, book, counts, timers: clock.timers, log: createLog("test", "silent") };
   const commits = createGroupCommit(deps, { connections, nodeId: "node", now: () => 77 });
   const told: string[] = [];
   const causes: unknown[] = [];
-  const send = (id: string, of: Lease = lease(7), cost = 5, key: KeyClaim | null = null) => {
+  const send = (
+    id: string,
+    of: Lease = lease(7),
+    cost = 5,
+    key: KeyClaim | null = null,
+    isGone: IsGone = neverGone,
+  ) => {
     commits.admit(of.customerId);
     const record = { id, customerId: of.customerId, cost } as LaneRecord;
-    void commits.store(record, { lease: of, cost, balanceAfter: 0 }, key).then(
+    void commits.store(record, { lease: of, cost, balanceAfter: 0 }, key, isGone).then(
       () => told.push(`${id} stored`),
-      (error: { code?: string; cause?: unknown }) => {
-        told.push(`${id} ${error.code}`);
+      (error: { code?: string; name: string; cause?: unknown }) => {
+        told.push(`${id} ${error.code ?? error.name}`);
         causes.push(error.cause);
       },
     );
@@ -133,7 +140,7 @@ describe("a batch", () => {
     await answerAll();
     expect(told).toHaveLength(COMMIT_ROWS_MAX);
     expect(commits.admitted()).toBe(0);
-    expect(counts).toEqual({ commits_total: 1, accepted_total: COMMIT_ROWS_MAX, in_doubt_total: 0 });
+    expect(counts).toMatchObject({ commits_total: 1, accepted_total: COMMIT_ROWS_MAX, in_doubt_total: 0 });
   });
 });
 
@@ -163,13 +170,13 @@ describe("commits at once", () => {
   });
 });
 
-test("an idle queue does nothing: one message costs one turn of the event loop", async () => {
+test("an idle queue does nothing: one message costs two turns of the event loop", async () => {
   const { send, answerAll, turns, waiting } = setUp(2);
   send("a");
   await settle();
   await answerAll();
   await settle();
-  expect([turns(), waiting()]).toEqual([1, 0]);
+  expect([turns(), waiting()]).toEqual([2, 0]);
 });
 
 test("a batch that all its messages left is not stored", async () => {
@@ -184,6 +191,73 @@ test("a batch that all its messages left is not stored", async () => {
   expect(told).toEqual(["a unavailable", "b unavailable"]);
   expect(credit).toEqual({ committed: [], returned: [], dropped: [gone, gone] });
   expect(causes).toEqual([fenced, fenced]);
+});
+
+describe("a message whose caller is gone", () => {
+  const gone: IsGone = () => true;
+
+  test("leaves the queue when a batch is formed: not stored, its credit and its place given back", async () => {
+    const { send, open, told, credit, counts, commits, answerAll } = setUp();
+    const own = lease(7);
+    send("a", own);
+    send("b", lease(8), 6, null, gone);
+    send("c", own);
+    await settle();
+    expect(open[0]?.batch.records.map((r) => r.id)).toEqual(["a", "c"]);
+    expect(open[0]?.batch.spends).toEqual([{ customerId: 7, epoch: 1, amount: 10 }]);
+    expect([told, credit.returned, commits.admitted()]).toEqual([["b CallerGoneError"], [6], 2]);
+    await answerAll();
+    expect(counts).toEqual({ commits_total: 1, accepted_total: 2, in_doubt_total: 0, caller_gone_total: 1 });
+  });
+
+  test("alone, makes no commit, and the next message gets one", async () => {
+    const { send, open, told, counts, commits, sizes, waiting } = setUp();
+    send("a", lease(7), 5, null, gone);
+    await settle();
+    expect([open, told, commits.admitted(), waiting()]).toEqual([[], ["a CallerGoneError"], 0, 0]);
+    expect(counts.commits_total).toBe(0);
+    send("b");
+    await settle();
+    expect(sizes()).toEqual([1]);
+  });
+
+  test("who leaves while its batch is being committed is stored all the same", async () => {
+    const { send, answerAll, told, credit } = setUp();
+    let left = false;
+    send("a", lease(7), 5, null, () => left);
+    await settle();
+    left = true;
+    await answerAll();
+    expect([told, credit.committed, credit.returned]).toEqual([["a stored"], [5], []]);
+  });
+
+  test("who leaves before the commit is tried again is not in the second try", async () => {
+    const { send, answerAll, advance, told, credit, sizes } = setUp();
+    let left = false;
+    send("a", lease(7), 5, null, () => left);
+    send("b", lease(8), 6);
+    await settle();
+    left = true;
+    await answerAll(deadlock());
+    await advance(10);
+    expect([sizes(), told, credit.returned]).toEqual([[1], ["a CallerGoneError"], [5]]);
+    await answerAll();
+    expect([told, credit.committed]).toEqual([["a CallerGoneError", "b stored"], [6]]);
+  });
+
+  test("a commit in doubt is looked up with all that was in it", async () => {
+    const { send, answerAll, advance, told, credit, asked, storedIs } = setUp();
+    let left = false;
+    send("a", lease(7), 5, null, () => left);
+    send("b", lease(8), 6);
+    await settle();
+    left = true;
+    storedIs(true);
+    await answerAll(inDoubt());
+    await advance(10);
+    expect(asked.map(({ records }) => records.map((r) => r.id))).toEqual([["a", "b"]]);
+    expect([told, credit.committed, credit.returned]).toEqual([["a stored", "b stored"], [5, 6], []]);
+  });
 });
 
 describe("gathering", () => {
@@ -343,6 +417,6 @@ describe("when the database fails", () => {
     expect(credit).toEqual({ committed: [], returned: [], dropped: [one, other] });
     expect(causes).toEqual([away, away, away]);
     expect(asked.length).toBeGreaterThan(15);
-    expect(counts).toEqual({ commits_total: 0, accepted_total: 0, in_doubt_total: 1 });
+    expect(counts).toMatchObject({ commits_total: 0, accepted_total: 0, in_doubt_total: 1 });
   });
 });

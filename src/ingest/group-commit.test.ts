@@ -2,6 +2,7 @@
 // is scripted here; the real one is tested by test/integration/commit-in-doubt.test.ts.
 
 import { expect, test } from "bun:test";
+import { neverGone } from "../core/caller.ts";
 import { COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { type Batch, CommitInDoubtError, FencedError } from "../ledger/accept.ts";
@@ -53,7 +54,7 @@ function setUp(steps: Step[], isStored: boolean[] = [], timers = systemTimers) {
     },
     isStored: () => Promise.resolve(isStored.shift() ?? false),
   };
-  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0 };
+  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0, caller_gone_total: 0 };
   const deps = { store, book, counts, timers, log: createLog("test", "silent") };
   const commits = createGroupCommit(deps, { connections: 1, nodeId: "node", now: () => 1 });
   const lease = { customerId: 7, epoch: 1 } as Lease;
@@ -62,7 +63,7 @@ function setUp(steps: Step[], isStored: boolean[] = [], timers = systemTimers) {
     const record = { id, customerId: of.customerId, cost } as LaneRecord;
     const reservation: Reservation = { lease: of, cost, balanceAfter: 0 };
     try {
-      await commits.store(record, reservation, null);
+      await commits.store(record, reservation, null, neverGone);
       return "stored";
     } catch (error) {
       return (error as { code?: string }).code ?? (error as Error).name;

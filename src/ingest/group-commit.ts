@@ -1,11 +1,13 @@
 // The queue before the database, and the loops that empty it. Whenever a commit connection
 // is free it takes what is queued, up to COMMIT_ROWS_MAX; under load batches grow by themselves, when idle a
 // message commits alone.
-// Invariant: a caller is answered only when its batch's outcome is certain, or told that it isn't known.
+// Invariant: a caller is answered only when its batch's outcome is certain, or told that it isn't known; a
+// message whose caller is gone when a transaction begins is not in it.
 // Bound: QUEUE_ROWS_MAX messages, QUEUE_CUSTOMER_ROWS_MAX of one customer; what is more is refused at once.
 // Crash points: before COMMIT nothing is stored and nobody was answered; after it the outbox row carries on
 // whatever happens here.
 
+import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
 import {
   COMMIT_ROWS_MAX,
@@ -33,6 +35,7 @@ type Item = {
   record: LaneRecord;
   reservation: Reservation;
   key: KeyClaim | null;
+  isGone: IsGone;
   resolve: () => void;
   reject: (error: Error) => void;
 };
@@ -51,16 +54,21 @@ export type GroupCommit = {
   leave(customerId: number): void;
   /**
    * Resolves after the commit that stores it, with its idempotency key if it has one. @throws SluiceError
-   * unavailable, outcome_unknown; KeyTakenError
+   * unavailable, outcome_unknown; KeyTakenError; CallerGoneError
    */
-  store(record: LaneRecord, reservation: Reservation, key: KeyClaim | null): Promise<void>;
+  store(record: LaneRecord, reservation: Reservation, key: KeyClaim | null, isGone: IsGone): Promise<void>;
   /** Messages admitted and not yet answered. */
   admitted(): number;
   /** Resolves when all that was admitted is answered. */
   drained(): Promise<void>;
 };
 
-export type CommitCounts = { commits_total: number; accepted_total: number; in_doubt_total: number };
+export type CommitCounts = {
+  commits_total: number;
+  accepted_total: number;
+  in_doubt_total: number;
+  caller_gone_total: number;
+};
 export type GroupCommitDeps = {
   store: AcceptStore;
   book: LeaseBook;
@@ -101,8 +109,9 @@ export function createGroupCommit(
   const wake = () => {
     if (scheduled || running >= connections) return;
     scheduled = true;
-    // What this turn of the event loop parses goes into the same batch.
-    timers.soon(() => take(0, 0));
+    // What this turn of the event loop parses goes into the same batch. The next turn tells which of those
+    // connections have ended: Bun hears of bytes and of their end one after the other.
+    timers.soon(() => timers.soon(() => take(0, 0)));
   };
 
   const take = (waitedMs: number, seen: number) => {
@@ -133,19 +142,21 @@ export function createGroupCommit(
    */
   const commit = async (all: Item[]): Promise<void> => {
     let items = all;
-    let batch = batchOf(items);
+    let batch: Batch | null = null;
     const untilMs = timers.monotonicMs() + COMMIT_WAIT_MAX_MS;
     let inDoubt = false;
     for (let attempt = 1; items.length > 0; attempt++) {
       try {
-        if (inDoubt && (await store.isStored(batch))) break;
+        if (inDoubt && batch !== null && (await store.isStored(batch))) break;
         inDoubt = false;
+        items = withoutGone(items);
+        if (items.length === 0) return;
+        batch = batchOf(items);
         await store.accept(batch);
         break;
       } catch (err) {
         if (err instanceof FencedError || err instanceof KeyTakenError) {
           items = err instanceof FencedError ? withoutFenced(items, err) : withoutTaken(items, err);
-          batch = batchOf(items);
           continue;
         }
         if (err instanceof CommitInDoubtError) {
@@ -181,7 +192,7 @@ export function createGroupCommit(
     nowMs: now(),
   });
 
-  const answer = (items: Item[], error: SluiceError | KeyTakenError | null) => {
+  const answer = (items: Item[], error: Error | null) => {
     for (const item of items) {
       leave(item.record.customerId);
       if (error === null) item.resolve();
@@ -215,6 +226,15 @@ export function createGroupCommit(
     answer(out, new SluiceError("unavailable", { cause: error }));
     return items.filter((item) => !isLost(item));
   };
+  // Nothing of them is stored at this moment, and nobody would hear that it was.
+  const withoutGone = (items: Item[]): Item[] => {
+    const out = new Set(items.filter((item) => item.isGone()));
+    if (out.size === 0) return items;
+    counts.caller_gone_total += out.size;
+    for (const { reservation } of out) book.giveBack(reservation);
+    answer([...out], new CallerGoneError());
+    return items.filter((item) => !out.has(item));
+  };
   // Another process stored the same key meanwhile: its answer is theirs too.
   const withoutTaken = (items: Item[], error: KeyTakenError): Item[] => {
     const out = items.filter(({ record }) => error.owners.has(record.id));
@@ -226,9 +246,9 @@ export function createGroupCommit(
   return {
     admit,
     leave,
-    store: (record, reservation, key) =>
+    store: (record, reservation, key, isGone) =>
       new Promise((resolve, reject) => {
-        queue.push({ record, reservation, key, resolve, reject });
+        queue.push({ record, reservation, key, isGone, resolve, reject });
         wake();
       }),
     admitted: () => admitted,

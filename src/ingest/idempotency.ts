@@ -7,6 +7,7 @@
 // Bound: requests under way, by the group commit's queue; LOOKUP_KEYS_MAX keys a read.
 
 import { createHash } from "node:crypto";
+import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../core/limits.ts";
 import {
@@ -27,10 +28,17 @@ export type Idempotency = {
   /**
    * The answer of `run`, or of the request that used the key before. `header`: Idempotency-Key as it came,
    * null without one; `run` gets the key it has to store along with its effect. @throws SluiceError
-   * idempotency_in_progress, idempotency_key_reused, validation_failed, or what `run` throws
+   * idempotency_in_progress, idempotency_key_reused, validation_failed, or what `run` throws;
+   * CallerGoneError, when the caller left while its key was looked up
    */
   once(
-    request: { customerId: number; operation: KeyOperation; header: string | null; body: Uint8Array },
+    request: {
+      customerId: number;
+      operation: KeyOperation;
+      header: string | null;
+      body: Uint8Array;
+      isGone: IsGone;
+    },
     run: (key: RequestKey | null) => Promise<Reply>,
   ): Promise<Reply>;
 };
@@ -57,7 +65,7 @@ export function createIdempotency({
   };
 
   return {
-    async once({ customerId, operation, header, body }, run) {
+    async once({ customerId, operation, header, body, isGone }, run) {
       if (header === null) return run(null);
       const key: RequestKey = { customerId, operation, key: checked(header), hash: sha256(body) };
       const name = `${customerId} ${operation} ${key.key}`;
@@ -67,6 +75,7 @@ export function createIdempotency({
       underWay.set(name, key.hash);
       try {
         const stored = await lookUp(key);
+        if (isGone()) throw new CallerGoneError();
         if (stored !== null) return replay(key, stored);
         try {
           return await run(key);

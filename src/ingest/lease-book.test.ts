@@ -46,6 +46,30 @@ describe("who waits for credit", () => {
     ]);
   });
 
+  test("and leaves while the wallet is asked, takes nothing of what it gave; the others get it all", async () => {
+    const { send, answer, told, book } = createScriptedBook();
+    let left = false;
+    send("a", 5, 7, () => left);
+    send("b", 6);
+    await settle();
+    left = true;
+    await answer({ granted: 11, balance: 0, total: 11 });
+    expect(told).toEqual(["a CallerGoneError", "b 5"]);
+    expect(book.reserve(7, 5)).toMatchObject({ lease: { available: 0, inFlight: 11 } });
+  });
+
+  test("and leaves while credit is called back, is not asked for again", async () => {
+    const { send, answer, told, wants, advance } = createScriptedBook();
+    let left = false;
+    send("a", 5, 7, () => left);
+    await settle();
+    await answer({ granted: 0, balance: 0, elsewhere: 9, total: 9 });
+    left = true;
+    send("b", 6);
+    await advance(RECALL_STEP_MS);
+    expect([told, wants()]).toMatchObject([["a CallerGoneError"], [[{ costs: [6] }]]]);
+  });
+
   test("asks for what the lease lacks only", async () => {
     const { send, wants } = await holding(10, 3);
     send("a", 9);

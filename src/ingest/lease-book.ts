@@ -3,6 +3,7 @@
 // what leases need with time in lease-upkeep.ts.
 // Invariant: each reservation ends in exactly one of `committed`, `giveBack` or `drop` of its lease.
 
+import { type IsGone, neverGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
 import { RECALL_WAIT_MAX_MS } from "../core/limits.ts";
 import type { LeaseStore } from "../ledger/lease.ts";
@@ -15,9 +16,9 @@ import { startUpkeep } from "./lease-upkeep.ts";
 export type LeaseBook = {
   /**
    * Takes `cost` from the customer's lease: at once, or when a refill brought it. @throws SluiceError 402 or
-   * 503
+   * 503; CallerGoneError, when its caller left while it waited
    */
-  reserve(customerId: number, cost: number): Reservation | Promise<Reservation>;
+  reserve(customerId: number, cost: number, isGone?: IsGone): Reservation | Promise<Reservation>;
   committed(reservation: Reservation): void;
   /** The message was not stored, for certain. */
   giveBack(reservation: Reservation): void;
@@ -53,7 +54,7 @@ export function createLeaseBook(
   };
 
   return {
-    reserve(customerId, cost) {
+    reserve(customerId, cost, isGone = neverGone) {
       if (stopped) throw new SluiceError("unavailable", { detail: "The process is stopping." });
       const lease = leaseOf(customerId);
       if (lease.waiting.length === 0 && lease.available >= cost && !lease.strict) {
@@ -63,7 +64,7 @@ export function createLeaseBook(
       }
       const untilMs = timers.monotonicMs() + RECALL_WAIT_MAX_MS;
       return new Promise((resolve, reject) => {
-        lease.waiting.push({ cost, untilMs, resolve, reject });
+        lease.waiting.push({ cost, untilMs, isGone, resolve, reject });
         refill.now(lease);
       });
     },

@@ -5,6 +5,7 @@
 // lock, hold less than its cost; credit that is elsewhere is asked for, and waited for RECALL_WAIT_MAX_MS.
 // Bound: LEASE_BATCH_MAX leases a transaction; what waits is bounded by the commit queue.
 
+import { CallerGoneError } from "../core/caller.ts";
 import { insufficientBalance, SluiceError } from "../core/errors.ts";
 import { RECALL_STEP_MS } from "../core/limits.ts";
 import type { Grant, Want } from "../ledger/grant.ts";
@@ -43,7 +44,10 @@ export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: num
   const ahead = new Set<Lease>();
 
   const refill = async (wanting: Lease[], skipLocked: boolean) => {
-    for (const lease of wanting) lease.refilling = true;
+    for (const lease of wanting) {
+      lease.refilling = true;
+      dismissGone(lease);
+    }
     const startedMs = timers.monotonicMs();
     const asked = new Map(wanting.map((lease) => [lease, lease.waiting.length]));
     try {
@@ -81,7 +85,8 @@ export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: num
     let soon = false;
     for (const [at, waiter] of waiting.entries()) {
       const { cost } = waiter;
-      if (lease.available >= cost) {
+      if (waiter.isGone()) waiter.reject(new CallerGoneError());
+      else if (lease.available >= cost) {
         table.take(lease, cost);
         waiter.resolve({ lease, cost, balanceAfter: lease.available + lease.elsewhere });
       } else if (at >= asked) {
@@ -175,6 +180,14 @@ const wantOf = (lease: Lease): Want => ({
   target: Math.max(0, targetOf(lease) - lease.available),
   unit: lease.unit,
 });
+
+// No credit is asked for, or called back, for those who have left.
+function dismissGone(lease: Lease): void {
+  const gone = new Set(lease.waiting.filter((waiter) => waiter.isGone()));
+  if (gone.size === 0) return;
+  lease.waiting = lease.waiting.filter((waiter) => !gone.has(waiter));
+  for (const waiter of gone) waiter.reject(new CallerGoneError());
+}
 
 // What is available serves the first of them; the grant has to bring the rest.
 function waitingCosts(lease: Lease): number[] {

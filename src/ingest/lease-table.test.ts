@@ -1,9 +1,16 @@
 // Leases in memory: what is taken is counted, and a lease that is dropped can never be mistaken for the next.
 
 import { expect, test } from "bun:test";
+import { neverGone } from "../core/caller.ts";
 import { createLeaseTable, type Waiter } from "./lease-table.ts";
 
-const waiter = (): Waiter => ({ cost: 500, untilMs: 0, resolve: () => {}, reject: () => {} });
+const waiter = (): Waiter => ({
+  cost: 500,
+  untilMs: 0,
+  isGone: neverGone,
+  resolve: () => {},
+  reject: () => {},
+});
 
 test("a customer without a lease gets an empty one, which is then the customer's own", () => {
   const table = createLeaseTable();

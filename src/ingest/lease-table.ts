@@ -8,12 +8,14 @@
 // time) is dropped: a new one under a new epoch takes its place, and the reaper settles the old one from what
 // was committed. Invariant: available + inFlight ≤ granted − spent of its row.
 
+import type { IsGone } from "../core/caller.ts";
 import type { LeaseKey } from "../ledger/lease.ts";
 
 export type Waiter = {
   cost: number;
   /** Monotonic: until then the credit may come back from elsewhere. */
   untilMs: number;
+  isGone: IsGone;
   resolve: (reservation: Reservation) => void;
   reject: (error: Error) => void;
 };

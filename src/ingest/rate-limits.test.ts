@@ -77,3 +77,17 @@ test("the policy says what the bucket holds and how long it takes to fill", () =
     ratelimit: '"parts";r=5;t=100',
   });
 });
+
+test("what is given back can be taken again, and never fills the bucket above its size", () => {
+  const limits = createRateLimits();
+  const owner = { customerId: 1, rateLimit: 20 };
+  limits.take(owner, 20);
+  expect(refusalOf(() => limits.take(owner, 5)).code).toBe("rate_limited");
+  limits.giveBack(owner, 5);
+  limits.take(owner, 5);
+  limits.giveBack(owner, 5);
+  limits.giveBack(owner, 100);
+  limits.take(owner, 20);
+  expect(refusalOf(() => limits.take(owner, 1)).code).toBe("rate_limited");
+  limits.giveBack({ customerId: 2 }, 5);
+});

@@ -14,6 +14,8 @@ export type RateLimits = {
    * rate_limited
    */
   take(owner: Pick<KeyOwner, "customerId" | "rateLimit">, parts: number): Record<string, string> | null;
+  /** What was taken for a message that its caller left before it was stored. */
+  giveBack(owner: Pick<KeyOwner, "customerId">, parts: number): void;
 };
 
 const MINUTE_S = 60;
@@ -43,6 +45,11 @@ export function createRateLimits(): RateLimits {
       if (taken) return headers;
       const retryAfterS = Math.max(1, secondsFor(parts - known.bucket.content));
       throw new SluiceError("rate_limited", { retryAfterS, headers });
+    },
+    giveBack({ customerId }, parts) {
+      const known = buckets.get(customerId);
+      if (known !== undefined)
+        known.bucket.content = Math.min(known.bucket.bucketSize, known.bucket.content + parts);
     },
   };
 }

@@ -1,6 +1,7 @@
 // Top-ups: money that comes in, once per customer and request_id, for ever. Serves the API, the CLI and the
 // seed.
 
+import { CallerGoneError, type IsGone, neverGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
 import { MONEY_MAX } from "../core/money.ts";
 import { errorNumber } from "../platform/mysql.ts";
@@ -19,16 +20,18 @@ const DUPLICATE = 1062;
  * Adds `amount` (minor units, above 0) to the wallet. The same request_id again changes nothing and says so;
  * `balance` is then the present one: wallet and unspent leases together.
  * @throws SluiceError topup_conflict (another amount), validation_failed (the wallet can't hold that much);
- * KeyTakenError (another request owns the key of `kept`)
+ * KeyTakenError (another request owns the key of `kept`); CallerGoneError (the caller left while this waited
+ * for the wallet)
  */
-export function topUp(
+export async function topUp(
   { pool, id, now }: LeaseDeps,
   customerId: number,
   amount: number,
   requestId: string,
   kept: KeptAnswer | null = null,
+  isGone: IsGone = neverGone,
 ): Promise<Topup> {
-  return pool.transaction(async (conn) => {
+  const done = await pool.transaction(async (conn) => {
     const entryId = id();
     let owner = entryId;
     const nowMs = now();
@@ -38,6 +41,8 @@ export function topUp(
     if (wallet === undefined) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
     // Under the wallet's lock: whoever had the key first has committed.
     if (kept !== null && (await findKeys(conn, [kept.key]))[0] !== null) throw new KeyTakenError([owner]);
+    // The last moment: nothing is written yet, and nothing is waited for any more.
+    if (isGone()) return null;
     const isNew = await conn
       .write(
         `INSERT INTO topups (customer_id,request_id,amount,entry_id,created_at) VALUES ` +
@@ -86,4 +91,6 @@ export function topUp(
     }
     return topup;
   });
+  if (done === null) throw new CallerGoneError();
+  return done;
 }

@@ -75,7 +75,12 @@ const book = createLeaseBook(
   { store: createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), timers: systemTimers, log },
   { leaseTtlMs },
 );
-const counts = metrics.counts("sluice_ingest", ["commits_total", "accepted_total", "in_doubt_total"]);
+const counts = metrics.counts("sluice_ingest", [
+  "commits_total",
+  "accepted_total",
+  "in_doubt_total",
+  "caller_gone_total",
+]);
 const commits = createGroupCommit(
   { store: createAcceptStore(commitPool), book, counts, timers: systemTimers, log },
   { connections: config.commitConnections, nodeId, now },
@@ -120,7 +125,7 @@ const keyUpkeep = startKeyUpkeep(readPool, log);
 const health = await serveHealth({ log, metrics, ready }, { host: config.apiHost, port: config.healthPort });
 const server = createServer(
   { keys, routes, ready, metrics, tracing, log },
-  { host: config.apiHost, port: config.apiPort },
+  { host: config.apiHost, port: config.apiPort, idleS: config.apiIdleS },
 );
 log.info({ port: config.apiPort, node_id: nodeId }, "listening");
 

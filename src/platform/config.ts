@@ -34,6 +34,9 @@ const text = (env: string, fallback: string, doc: string): TextSetting => ({
 export const settings = {
   apiHost: text("SLUICE_API_HOST", "127.0.0.1", "address the API listens on"),
   apiPort: port("SLUICE_API_PORT", 8080, "port of the API"),
+  // Longer than the clients and proxies in front keep an idle connection, so that they close it and not we.
+  // 255 is the longest that Bun takes.
+  apiIdleS: count("SLUICE_API_IDLE_S", 75, 1, 255, "seconds until the API closes a connection that is idle"),
   healthPort: port("SLUICE_HEALTH_PORT", 19_300, "this process's own port for /health, /ready and /metrics"),
   mysqlHost: text("SLUICE_MYSQL_HOST", "127.0.0.1", "MySQL address"),
   mysqlPort: port("SLUICE_MYSQL_PORT", 13_306, "MySQL port"),

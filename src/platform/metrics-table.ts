@@ -78,6 +78,10 @@ export const METRICS = {
   sluice_ingest_commits_total: counter("ingest", "group commits"),
   sluice_ingest_accepted_total: counter("ingest", "messages stored and charged"),
   sluice_ingest_in_doubt_total: counter("ingest", "commits whose connection was lost at COMMIT"),
+  sluice_ingest_caller_gone_total: counter(
+    "ingest",
+    "messages whose caller left before their commit; nothing was stored",
+  ),
   sluice_ingest_queue_messages: gauge("ingest", "messages admitted and not yet answered"),
   sluice_ingest_leases: gauge("ingest", "leases held"),
   sluice_ingest_lease_credit: gauge("ingest", "unspent credit in the leases held, in minor units"),

@@ -3,6 +3,7 @@
 // die to faults.ts.
 
 import { monotonicFactory } from "ulid";
+import { neverGone } from "../../src/core/caller.ts";
 import { SluiceError, toSluiceError } from "../../src/core/errors.ts";
 import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
@@ -110,7 +111,7 @@ export function startIngest(world: World, of: Process): Ingest {
     {
       store: createAcceptStore(network.pool(of, COMMIT_CONNECTIONS)),
       book,
-      counts: { commits_total: 0, accepted_total: 0, in_doubt_total: 0 },
+      counts: { commits_total: 0, accepted_total: 0, in_doubt_total: 0, caller_gone_total: 0 },
       timers,
       log,
     },
@@ -122,7 +123,7 @@ export function startIngest(world: World, of: Process): Ingest {
     counts: { replayed_total: 0 },
   });
   const upkeep = startKeyUpkeep(readPool, log);
-  const limits = { take: () => null };
+  const limits = { take: () => null, giveBack: () => undefined };
   const routes: Record<Request["route"], Route> = {
     send: createSend({ book, commits, limits, keys, id }, { expressPromiseMs: 5_000 }),
     topup: createTopup({ ledger, keys }),
@@ -142,7 +143,14 @@ export function startIngest(world: World, of: Process): Ingest {
         headers: { get: (name: string) => headers.get(name) ?? null },
         arrayBuffer: () => Promise.resolve(new Uint8Array(body).buffer),
       };
-      const call = { request, owner, requestId: "", traceparent: "", params: {} } as unknown as Call;
+      const call = {
+        request,
+        owner,
+        requestId: "",
+        traceparent: "",
+        params: {},
+        isGone: neverGone,
+      } as unknown as Call;
       return routes[route].handle(call).then(answerOf, (thrown: unknown) => problemOf(world, thrown));
     },
     available: () => book.stats().available,

@@ -1,5 +1,6 @@
 // A book of leases against a store that a test answers for, under a clock of its own.
 
+import { type IsGone, neverGone } from "../../src/core/caller.ts";
 import type { Grant, Want } from "../../src/ledger/grant.ts";
 import type { LeaseKey, LeaseStore, Release } from "../../src/ledger/lease.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
@@ -47,16 +48,16 @@ export function createScriptedBook() {
   );
   const told: string[] = [];
   const got: Reservation[] = [];
-  const send = (name: string, cost: number, customerId = 7) => {
-    void Promise.resolve(book.reserve(customerId, cost)).then(
+  const send = (name: string, cost: number, customerId = 7, isGone: IsGone = neverGone) => {
+    void Promise.resolve(book.reserve(customerId, cost, isGone)).then(
       (reservation) => {
         told.push(`${name} ${reservation.balanceAfter}`);
         got.push(reservation);
       },
-      (error: { code: string; extra?: unknown }) =>
-        told.push(
-          `${name} ${error.code}${error.code.startsWith("insuf") ? JSON.stringify(error.extra) : ""}`,
-        ),
+      (error: { code?: string; name: string; extra?: unknown }) => {
+        const code = error.code ?? error.name;
+        told.push(`${name} ${code}${code.startsWith("insuf") ? JSON.stringify(error.extra) : ""}`);
+      },
     );
   };
   /** Answers the oldest question; what isn't said is an empty wallet of a `lease` customer. */
