@@ -2,99 +2,22 @@
 // unit of credit is committed, given back, or dropped with its lease.
 
 import { describe, expect, test } from "bun:test";
-import { createFakeClock, settle } from "../../test/support/fake-clock.ts";
-import { type IsGone, neverGone } from "../core/caller.ts";
+import { settle } from "../../test/support/fake-clock.ts";
+import {
+  createScriptedQueue as setUp,
+  deadlock,
+  inDoubt,
+  lease,
+  lost,
+} from "../../test/support/scripted-queue.ts";
 import {
   COMMIT_ROWS_MAX,
   COMMIT_WAIT_MAX_MS,
   QUEUE_CUSTOMER_ROWS_MAX,
   QUEUE_ROWS_MAX,
 } from "../core/limits.ts";
-import type { LaneRecord } from "../core/lane-record.ts";
-import { type Batch, CommitInDoubtError, FencedError } from "../ledger/accept.ts";
+import { FencedError } from "../ledger/accept.ts";
 import type { KeyClaim } from "../ledger/idempotency.ts";
-import { createLog } from "../platform/log.ts";
-import { createGroupCommit } from "./group-commit.ts";
-import type { LeaseBook } from "./lease-book.ts";
-import type { Lease } from "./lease-table.ts";
-
-const lost = () => Object.assign(new Error("lost"), { code: "PROTOCOL_CONNECTION_LOST", fatal: true });
-const deadlock = () => Object.assign(new Error("deadlock"), { errno: 1213 });
-const inDoubt = () => new CommitInDoubtError("lost at COMMIT");
-const lease = (customerId: number, epoch = 1) => ({ customerId, epoch }) as Lease;
-
-function setUp(connections = 1) {
-  const clock = createFakeClock();
-  const open: { batch: Batch; done: (error?: Error) => void }[] = [];
-  const credit = { committed: [] as number[], returned: [] as number[], dropped: [] as Lease[] };
-  const asked: Batch[] = [];
-  let stored: boolean | Error = false;
-  const book: LeaseBook = {
-    reserve: () => {
-      throw new Error("not used here");
-    },
-    committed: ({ cost }) => void credit.committed.push(cost),
-    giveBack: ({ cost }) => void credit.returned.push(cost),
-    drop: (of) => void credit.dropped.push(of),
-    stats: () => ({ leases: 0, available: 0, waiting: 0 }),
-    stop: () => Promise.resolve(),
-  };
-  const store = {
-    accept: (batch: Batch) =>
-      new Promise<void>((resolve, reject) =>
-        open.push({ batch, done: (error) => (error === undefined ? resolve() : reject(error)) }),
-      ),
-    isStored: (batch: Batch) => {
-      asked.push(batch);
-      return stored instanceof Error ? Promise.reject(stored) : Promise.resolve(stored);
-    },
-  };
-  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0, caller_gone_total: 0 };
-  const deps = { store, book, counts, timers: clock.timers, log: createLog("test", "silent") };
-  const commits = createGroupCommit(deps, { connections, nodeId: "node", now: () => 77 });
-  const told: string[] = [];
-  const causes: unknown[] = [];
-  const send = (
-    id: string,
-    of: Lease = lease(7),
-    cost = 5,
-    key: KeyClaim | null = null,
-    isGone: IsGone = neverGone,
-  ) => {
-    commits.admit(of.customerId);
-    const record = { id, customerId: of.customerId, cost } as LaneRecord;
-    void commits.store(record, { lease: of, cost, balanceAfter: 0 }, key, isGone).then(
-      () => told.push(`${id} stored`),
-      (error: { code?: string; name: string; cause?: unknown }) => {
-        told.push(`${id} ${error.code ?? error.name}`);
-        causes.push(error.cause);
-      },
-    );
-  };
-  const sendMany = (count: number, of?: Lease) => {
-    for (let i = 0; i < count; i++) send(`m${i}`, of);
-  };
-  const answerAll = async (error?: Error) => {
-    for (const { done } of open.splice(0)) done(error);
-    await settle();
-  };
-  const sizes = () => open.map(({ batch }) => batch.records.length);
-  return {
-    ...clock,
-    open,
-    credit,
-    asked,
-    commits,
-    counts,
-    told,
-    causes,
-    send,
-    sendMany,
-    answerAll,
-    sizes,
-    storedIs: (is: boolean | Error) => void (stored = is),
-  };
-}
 
 describe("a batch", () => {
   test("holds what one turn brought, with what each lease spends and the keys of those that have one", async () => {
@@ -191,73 +114,6 @@ test("a batch that all its messages left is not stored", async () => {
   expect(told).toEqual(["a unavailable", "b unavailable"]);
   expect(credit).toEqual({ committed: [], returned: [], dropped: [gone, gone] });
   expect(causes).toEqual([fenced, fenced]);
-});
-
-describe("a message whose caller is gone", () => {
-  const gone: IsGone = () => true;
-
-  test("leaves the queue when a batch is formed: not stored, its credit and its place given back", async () => {
-    const { send, open, told, credit, counts, commits, answerAll } = setUp();
-    const own = lease(7);
-    send("a", own);
-    send("b", lease(8), 6, null, gone);
-    send("c", own);
-    await settle();
-    expect(open[0]?.batch.records.map((r) => r.id)).toEqual(["a", "c"]);
-    expect(open[0]?.batch.spends).toEqual([{ customerId: 7, epoch: 1, amount: 10 }]);
-    expect([told, credit.returned, commits.admitted()]).toEqual([["b CallerGoneError"], [6], 2]);
-    await answerAll();
-    expect(counts).toEqual({ commits_total: 1, accepted_total: 2, in_doubt_total: 0, caller_gone_total: 1 });
-  });
-
-  test("alone, makes no commit, and the next message gets one", async () => {
-    const { send, open, told, counts, commits, sizes, waiting } = setUp();
-    send("a", lease(7), 5, null, gone);
-    await settle();
-    expect([open, told, commits.admitted(), waiting()]).toEqual([[], ["a CallerGoneError"], 0, 0]);
-    expect(counts.commits_total).toBe(0);
-    send("b");
-    await settle();
-    expect(sizes()).toEqual([1]);
-  });
-
-  test("who leaves while its batch is being committed is stored all the same", async () => {
-    const { send, answerAll, told, credit } = setUp();
-    let left = false;
-    send("a", lease(7), 5, null, () => left);
-    await settle();
-    left = true;
-    await answerAll();
-    expect([told, credit.committed, credit.returned]).toEqual([["a stored"], [5], []]);
-  });
-
-  test("who leaves before the commit is tried again is not in the second try", async () => {
-    const { send, answerAll, advance, told, credit, sizes } = setUp();
-    let left = false;
-    send("a", lease(7), 5, null, () => left);
-    send("b", lease(8), 6);
-    await settle();
-    left = true;
-    await answerAll(deadlock());
-    await advance(10);
-    expect([sizes(), told, credit.returned]).toEqual([[1], ["a CallerGoneError"], [5]]);
-    await answerAll();
-    expect([told, credit.committed]).toEqual([["a CallerGoneError", "b stored"], [6]]);
-  });
-
-  test("a commit in doubt is looked up with all that was in it", async () => {
-    const { send, answerAll, advance, told, credit, asked, storedIs } = setUp();
-    let left = false;
-    send("a", lease(7), 5, null, () => left);
-    send("b", lease(8), 6);
-    await settle();
-    left = true;
-    storedIs(true);
-    await answerAll(inDoubt());
-    await advance(10);
-    expect(asked.map(({ records }) => records.map((r) => r.id))).toEqual([["a", "b"]]);
-    expect([told, credit.committed, credit.returned]).toEqual([["a stored", "b stored"], [5, 6], []]);
-  });
 });
 
 describe("gathering", () => {

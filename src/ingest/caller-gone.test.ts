@@ -1,0 +1,74 @@
+// Messages whose caller leaves while they wait for a commit, or while one is under way: what is stored, and
+// what becomes of their credit.
+
+import { describe, expect, test } from "bun:test";
+import { settle } from "../../test/support/fake-clock.ts";
+import { createScriptedQueue as setUp, deadlock, inDoubt, lease } from "../../test/support/scripted-queue.ts";
+import type { IsGone } from "../core/caller.ts";
+
+describe("a message whose caller is gone", () => {
+  const gone: IsGone = () => true;
+
+  test("leaves the queue when a batch is formed: not stored, its credit and its place given back", async () => {
+    const { send, open, told, credit, counts, commits, answerAll } = setUp();
+    const own = lease(7);
+    send("a", own);
+    send("b", lease(8), 6, null, gone);
+    send("c", own);
+    await settle();
+    expect(open[0]?.batch.records.map((r) => r.id)).toEqual(["a", "c"]);
+    expect(open[0]?.batch.spends).toEqual([{ customerId: 7, epoch: 1, amount: 10 }]);
+    expect([told, credit.returned, commits.admitted()]).toEqual([["b CallerGoneError"], [6], 2]);
+    await answerAll();
+    expect(counts).toEqual({ commits_total: 1, accepted_total: 2, in_doubt_total: 0, caller_gone_total: 1 });
+  });
+
+  test("alone, makes no commit, and the next message gets one", async () => {
+    const { send, open, told, counts, commits, sizes, waiting } = setUp();
+    send("a", lease(7), 5, null, gone);
+    await settle();
+    expect([open, told, commits.admitted(), waiting()]).toEqual([[], ["a CallerGoneError"], 0, 0]);
+    expect(counts.commits_total).toBe(0);
+    send("b");
+    await settle();
+    expect(sizes()).toEqual([1]);
+  });
+
+  test("who leaves while its batch is being committed is stored all the same", async () => {
+    const { send, answerAll, told, credit } = setUp();
+    let left = false;
+    send("a", lease(7), 5, null, () => left);
+    await settle();
+    left = true;
+    await answerAll();
+    expect([told, credit.committed, credit.returned]).toEqual([["a stored"], [5], []]);
+  });
+
+  test("who leaves before the commit is tried again is not in the second try", async () => {
+    const { send, answerAll, advance, told, credit, sizes } = setUp();
+    let left = false;
+    send("a", lease(7), 5, null, () => left);
+    send("b", lease(8), 6);
+    await settle();
+    left = true;
+    await answerAll(deadlock());
+    await advance(10);
+    expect([sizes(), told, credit.returned]).toEqual([[1], ["a CallerGoneError"], [5]]);
+    await answerAll();
+    expect([told, credit.committed]).toEqual([["a CallerGoneError", "b stored"], [6]]);
+  });
+
+  test("a commit in doubt is looked up with all that was in it", async () => {
+    const { send, answerAll, advance, told, credit, asked, storedIs } = setUp();
+    let left = false;
+    send("a", lease(7), 5, null, () => left);
+    send("b", lease(8), 6);
+    await settle();
+    left = true;
+    storedIs(true);
+    await answerAll(inDoubt());
+    await advance(10);
+    expect(asked.map(({ records }) => records.map((r) => r.id))).toEqual([["a", "b"]]);
+    expect([told, credit.committed, credit.returned]).toEqual([["a stored", "b stored"], [5, 6], []]);
+  });
+});

@@ -1,0 +1,89 @@
+// A group commit whose store a test answers for, under a clock of its own.
+
+import { type IsGone, neverGone } from "../../src/core/caller.ts";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
+import { createGroupCommit } from "../../src/ingest/group-commit.ts";
+import type { LeaseBook } from "../../src/ingest/lease-book.ts";
+import type { Lease } from "../../src/ingest/lease-table.ts";
+import { type Batch, CommitInDoubtError } from "../../src/ledger/accept.ts";
+import type { KeyClaim } from "../../src/ledger/idempotency.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { createFakeClock, settle } from "./fake-clock.ts";
+
+export const lost = () => Object.assign(new Error("lost"), { code: "PROTOCOL_CONNECTION_LOST", fatal: true });
+export const deadlock = () => Object.assign(new Error("deadlock"), { errno: 1213 });
+export const inDoubt = () => new CommitInDoubtError("lost at COMMIT");
+export const lease = (customerId: number, epoch = 1) => ({ customerId, epoch }) as Lease;
+
+export function createScriptedQueue(connections = 1) {
+  const clock = createFakeClock();
+  const open: { batch: Batch; done: (error?: Error) => void }[] = [];
+  const credit = { committed: [] as number[], returned: [] as number[], dropped: [] as Lease[] };
+  const asked: Batch[] = [];
+  let stored: boolean | Error = false;
+  const book: LeaseBook = {
+    reserve: () => {
+      throw new Error("not used here");
+    },
+    committed: ({ cost }) => void credit.committed.push(cost),
+    giveBack: ({ cost }) => void credit.returned.push(cost),
+    drop: (of) => void credit.dropped.push(of),
+    stats: () => ({ leases: 0, available: 0, waiting: 0 }),
+    stop: () => Promise.resolve(),
+  };
+  const store = {
+    accept: (batch: Batch) =>
+      new Promise<void>((resolve, reject) =>
+        open.push({ batch, done: (error) => (error === undefined ? resolve() : reject(error)) }),
+      ),
+    isStored: (batch: Batch) => {
+      asked.push(batch);
+      return stored instanceof Error ? Promise.reject(stored) : Promise.resolve(stored);
+    },
+  };
+  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0, caller_gone_total: 0 };
+  const deps = { store, book, counts, timers: clock.timers, log: createLog("test", "silent") };
+  const commits = createGroupCommit(deps, { connections, nodeId: "node", now: () => 77 });
+  const told: string[] = [];
+  const causes: unknown[] = [];
+  const send = (
+    id: string,
+    of: Lease = lease(7),
+    cost = 5,
+    key: KeyClaim | null = null,
+    isGone: IsGone = neverGone,
+  ) => {
+    commits.admit(of.customerId);
+    const record = { id, customerId: of.customerId, cost } as LaneRecord;
+    void commits.store(record, { lease: of, cost, balanceAfter: 0 }, key, isGone).then(
+      () => told.push(`${id} stored`),
+      (error: { code?: string; name: string; cause?: unknown }) => {
+        told.push(`${id} ${error.code ?? error.name}`);
+        causes.push(error.cause);
+      },
+    );
+  };
+  const sendMany = (count: number, of?: Lease) => {
+    for (let i = 0; i < count; i++) send(`m${i}`, of);
+  };
+  const answerAll = async (error?: Error) => {
+    for (const { done } of open.splice(0)) done(error);
+    await settle();
+  };
+  const sizes = () => open.map(({ batch }) => batch.records.length);
+  return {
+    ...clock,
+    open,
+    credit,
+    asked,
+    commits,
+    counts,
+    told,
+    causes,
+    send,
+    sendMany,
+    answerAll,
+    sizes,
+    storedIs: (is: boolean | Error) => void (stored = is),
+  };
+}
