@@ -39,7 +39,10 @@ export type Select = {
   skipLocked: boolean;
 };
 export type Assign = { column: string; q: string | null; expr: Expr };
-export type Statement =
+/** A statement as it came, with the values of its question marks. */
+export type Source = { text: string; values: readonly unknown[] };
+export type Statement = { source?: Source } & StatementTree;
+type StatementTree =
   | Select
   | {
       k: "insert";

@@ -10,6 +10,14 @@ export abstract class ExprParser {
   readonly #values: readonly unknown[];
   #value = 0;
 
+  /** The values of the question marks passed since `from` values ago were taken. */
+  protected valuesSince(from: number): readonly unknown[] {
+    return this.#values.slice(from, this.#value);
+  }
+  protected get valuesTaken(): number {
+    return this.#value;
+  }
+
   constructor(text: string, values: readonly unknown[]) {
     this.t = new Tokens(text);
     this.#values = values;

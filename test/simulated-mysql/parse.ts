@@ -26,13 +26,17 @@ export function parseExpr(text: string): Expr {
 }
 
 const WORDS_AFTER_TABLE =
-  /^(ON|SET|WHERE|ORDER|GROUP|LIMIT|FOR|JOIN|STRAIGHT_JOIN|LEFT|INNER|USING|HAVING|VALUES|SELECT|CROSS)$/i;
+  /^(FORCE|ON|SET|WHERE|ORDER|GROUP|LIMIT|FOR|JOIN|STRAIGHT_JOIN|LEFT|INNER|USING|HAVING|VALUES|SELECT)$/i;
 
 class Parser extends ExprParser {
   statements(): Statement[] {
     const out: Statement[] = [];
     while (!this.isEnd()) {
-      out.push(this.#statement());
+      const { start } = this.t;
+      const taken = this.valuesTaken;
+      const statement: Statement = this.#statement();
+      statement.source = { text: this.t.text.slice(start, this.t.start), values: this.valuesSince(taken) };
+      out.push(statement);
       if (!this.isEnd()) this.op(";");
     }
     return out;
@@ -167,6 +171,11 @@ class Parser extends ExprParser {
     }
     if (this.take("AS")) ref.alias = this.id();
     else if (this.t.kind === "name" && !WORDS_AFTER_TABLE.test(this.t.value)) ref.alias = this.id();
+    // Which index MySQL takes changes what it locks and costs, not what is found.
+    if (this.take("FORCE")) {
+      this.word("INDEX");
+      this.ids();
+    }
     if (ref.table === null && this.isOp("(")) ref.columns = this.ids();
     return ref;
   }

@@ -145,7 +145,8 @@ export function scopeFor(tx: Tx, from: readonly From[], combo: Combo, locking: b
     const part = combo[i] ?? null;
     if (ref.table === null) return { alias: ref.alias, values: named(ref, part), table: null };
     const row = part as Row | null;
-    const values = row === null ? null : locking ? row.current : mine(tx, row);
+    // Somebody may have deleted it without a commit yet: until then it is there, to be waited for.
+    const values = row === null ? null : locking ? (row.current ?? row.committed) : mine(tx, row);
     return { alias: ref.alias, values, table: tableOf(tx, ref.table) };
   });
 }

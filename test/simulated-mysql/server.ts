@@ -3,13 +3,23 @@
 // Owns when statements run; leaves what they mean to run.ts and the network to client.ts.
 // Invariant: a transaction's changes become visible together, or never.
 
-import type { Statement } from "./ast.ts";
+import type { Source, Statement } from "./ast.ts";
 import type { Outcome, Tx } from "./read.ts";
 import { execute } from "./run.ts";
 import { parseSql } from "./parse.ts";
 import { type Row, SqlError, Table, type TableSpec, type Values } from "./tables.ts";
 
 export type RowChange = { table: string; key: string; before: Values | null; after: Values | null };
+/**
+ * What one session did, in the order in which it came into effect: enough to do the same on another server.
+ */
+export type JournalEntry = { session: number } & (
+  | { kind: "ran"; source: Source; nowMs: number; outcome: Outcome }
+  /** `executed`: the statement itself failed; otherwise it was a lock, a deadlock or a planted fault. */
+  | { kind: "failed"; source: Source; nowMs: number; errno: number; executed: boolean; rolledBack: boolean }
+  /** The session is gone; what was open is rolled back. */
+  | { kind: "ended" }
+);
 export type ServerDeps = {
   after: (delayMs: number, run: () => void) => void;
   nowMs: () => number;
@@ -21,6 +31,8 @@ export type ServerDeps = {
   onRefused: (error: SqlError, by: object | null) => void;
   /** `by`: who connected. */
   onCommit: (changes: RowChange[], by: object | null) => void;
+  /** Statements about the server itself (idle transactions) are left out. */
+  journal?: (entry: JournalEntry) => void;
 };
 export type Session = {
   /** Runs all statements of the text, in order, up to the first that fails. */
@@ -74,13 +86,17 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
     tx.undo.length = 0;
     tx.open = false;
   };
-  const rollback = (tx: Held, to = 0) => {
+  /** Takes back the changes since `to`; the locks stay. */
+  const undo = (tx: Held, to: number) => {
     for (let i = tx.undo.length - 1; i >= to; i--) {
       const { row, before } = tx.undo[i] as Tx["undo"][number];
       row.current = before;
     }
     tx.undo.length = to;
-    if (to === 0) release(tx);
+  };
+  const rollback = (tx: Held) => {
+    undo(tx, 0);
+    release(tx);
   };
   const commit = (tx: Held) => {
     const changes: RowChange[] = [];
@@ -123,6 +139,7 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
     const end = () => {
       rollback(tx);
       sessions.delete(self);
+      deps.journal?.({ session: self.id, kind: "ended" });
     };
     let idleSinceMs = deps.nowMs();
     let onKilled = (): void => undefined;
@@ -140,6 +157,7 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
       },
     };
     sessions.add(self);
+    const entryOf = (source: Source) => ({ session: self.id, source, nowMs: tx.nowMs });
 
     const run = (
       statements: readonly Statement[],
@@ -149,12 +167,17 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
       let at = 0;
       let mark = 0;
       let steps: Generator<Row, Outcome, void> | null = null;
-      const fail = (error: unknown) => {
+      const fail = (error: unknown, executed = false) => {
         tx.waitsFor = null;
         if (!(error instanceof SqlError)) throw error;
         deps.onRefused(error, tx.by);
-        if (error.errno === DEADLOCK || !tx.open) rollback(tx);
-        else rollback(tx, mark);
+        const { errno } = error;
+        const rolledBack = errno === DEADLOCK || !tx.open;
+        if (rolledBack) rollback(tx);
+        else undo(tx, mark);
+        const { source } = statements[at] as Statement;
+        if (source !== undefined)
+          deps.journal?.({ ...entryOf(source), kind: "failed", errno, executed, rolledBack });
         done(error, results);
       };
       const next = () => {
@@ -176,10 +199,12 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
           try {
             step = steps.next();
           } catch (error) {
-            return fail(error);
+            return fail(error, true);
           }
           if (!step.done) return wait(step.value);
           results.push(step.value);
+          if (statement.source !== undefined)
+            deps.journal?.({ ...entryOf(statement.source), kind: "ran", outcome: step.value });
           steps = null;
           at++;
           if (!tx.open) commit(tx);

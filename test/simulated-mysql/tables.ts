@@ -230,7 +230,7 @@ export function stored(column: Column, value: Value): Value {
       return Math.round(n);
     }
     case "time":
-      return typeof value === "number" ? value : timeOf(String(value));
+      return Math.round(typeof value === "number" ? value : timeOf(String(value))); // DATETIME(3)
     case "bytes":
       return Buffer.isBuffer(value) ? value : Buffer.from(String(value));
     case "text": {

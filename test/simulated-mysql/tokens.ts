@@ -8,6 +8,7 @@ const TWO = new Set(["<=", ">=", "<>", "!="]);
 const QUOTE = 39;
 const BACKSLASH = 92;
 const BACKTICK = 96;
+const SLASH = 47;
 
 const isDigit = (c: number): boolean => c >= 48 && c <= 57;
 const isWord = (c: number): boolean =>
@@ -30,7 +31,13 @@ export class Tokens {
     const { text } = this;
     let at = this.#at;
     let c = text.charCodeAt(at);
-    while (c === 32 || c === 10 || c === 9) c = text.charCodeAt(++at);
+    for (;;) {
+      while (c === 32 || c === 10 || c === 9) c = text.charCodeAt(++at);
+      // A hint for the optimizer says which index, not what is found.
+      if (c !== SLASH || !text.startsWith("/*+", at)) break;
+      at = text.indexOf("*/", at) + 2;
+      c = text.charCodeAt(at);
+    }
     this.start = at;
     if (at >= text.length) {
       this.kind = "end";

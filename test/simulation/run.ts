@@ -57,7 +57,7 @@ function report({ seed, violation, trace }: Result): void {
 }
 
 async function one(seed: number): Promise<number> {
-  const result = await simulateAll(seed, values.trace ? (line) => console.log(line) : undefined);
+  const result = await simulateAll(seed, values.trace ? { onNote: (line) => console.log(line) } : {});
   report(result);
   const { hash, events, stats, violation } = result;
   console.log(`seed ${seed}: ${violation === null ? "clean" : "broken"}, ${events} events, hash ${hash}`);

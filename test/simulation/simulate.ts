@@ -12,7 +12,7 @@ import { createBroker } from "./kafka.ts";
 import { createKernel, type Kernel, type Process } from "./kernel.ts";
 import { createModel, hold, isFinal, type Model, Violation } from "./model.ts";
 import { createNetwork } from "../simulated-mysql/client.ts";
-import { createServer, type Server } from "../simulated-mysql/server.ts";
+import { createServer, type JournalEntry, type Server } from "../simulated-mysql/server.ts";
 import { createOperators } from "./operators.ts";
 import { type Ingest, type Role, startIngest, startRelayRole, startSenderRole } from "./roles.ts";
 import { TOPIC_NAMES, type World } from "./roles.ts";
@@ -40,13 +40,21 @@ const LEAP_MS = 61_000;
 
 let schema: TableSpec[] | undefined;
 
-export function simulate(seed: number, onNote?: (line: string) => void): Result {
+/** What else a run may be watched by. */
+export type Watch = {
+  onNote?: (line: string) => void;
+  journal?: (entry: JournalEntry) => void;
+  /** The tables of the simulated database, when nothing runs any more. */
+  atEnd?: (tables: Server["tables"]) => void;
+};
+
+export function simulate(seed: number, watch: Watch = {}): Result {
   schema ??= readSchema(new URL("../../sql/mysql/", import.meta.url));
-  const kernel = createKernel(seed, onNote);
+  const kernel = createKernel(seed, watch.onNote);
   const stats: Stats = {};
   let violation: Result["violation"] = null;
   try {
-    kernel.within(() => runSeed(kernel, schema as TableSpec[], stats));
+    kernel.within(() => runSeed(kernel, schema as TableSpec[], stats, watch));
   } catch (error) {
     violation =
       error instanceof Violation
@@ -58,14 +66,14 @@ export function simulate(seed: number, onNote?: (line: string) => void): Result 
 }
 
 /** A run, and what was thrown in it where nobody waited for it: a process would have died of that. */
-export async function simulateAll(seed: number, onNote?: (line: string) => void): Promise<Result> {
+export async function simulateAll(seed: number, watch: Watch = {}): Promise<Result> {
   let thrown: unknown;
   const keep = (error: unknown) => {
     thrown ??= error;
   };
   process.on("unhandledRejection", keep);
   try {
-    const result = simulate(seed, onNote);
+    const result = simulate(seed, watch);
     await new Promise((resolve) => setImmediate(resolve));
     if (thrown === undefined) return result;
     const detail = `nothing breaks: ${(thrown as Error).stack ?? JSON.stringify(thrown)}`;
@@ -75,7 +83,7 @@ export async function simulateAll(seed: number, onNote?: (line: string) => void)
   }
 }
 
-function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats): void {
+function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watch: Watch): void {
   const { random } = kernel;
   const faults = createFaults(random);
   const { rates } = faults;
@@ -84,8 +92,9 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats): voi
   const operators = createOperators(kernel, rates.operator, (id) => model.onTaken(id));
   const model = createModel(operators.taken);
   const server = createServer(specs, {
+    ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
-    nowMs: () => kernel.wallMs(null) + databaseClock.offsetMs,
+    nowMs: () => Math.floor(kernel.wallMs(null) + databaseClock.offsetMs), // NOW(3)
     pauseMs: () => (kernel.nowMs() > 0 && random.chance(rates.statementPause) ? random.between(0.05, 3) : 0),
     fault: (statement) => {
       const locks = statement.k === "select" ? statement.lock : /^(insert|update|delete)$/.test(statement.k);
@@ -188,6 +197,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats): voi
   until("an outbox row waits", REST_MOST_MS, () => server.tables.get("outbox")?.rows.size === 0);
   clients.check();
   events.check(model, server);
+  watch.atEnd?.(server.tables);
   Object.assign(stats, clients.stats, faults.counts);
 }
 

@@ -1,0 +1,48 @@
+// The simulated MySQL against the real one: what seeded runs of the simulator did to it, with their faults,
+// is done again on a real server, and every result and every row has to be the same.
+// SEED=… SEEDS=… bun test …: other runs than those that `make test` takes.
+
+import { afterAll, expect, test } from "bun:test";
+import { createPool } from "../../src/platform/mysql.ts";
+import { testEnv } from "../../src/stack/test-env.ts";
+import { replay } from "../simulated-mysql/replay.ts";
+import type { JournalEntry, Server } from "../simulated-mysql/server.ts";
+import { simulateAll } from "../simulation/simulate.ts";
+import { createTestDatabase } from "../support/database.ts";
+
+const { config } = await testEnv();
+const first = Number(process.env.SEED ?? 1);
+const seeds = Number(process.env.SEEDS ?? 4);
+/** More sessions than a run has open at once. */
+const CONNECTIONS = 120;
+
+const kinds = new Set<string>();
+let statements = 0;
+afterAll(() => console.log(`${statements} statements of ${kinds.size} forms, ${seeds} seeds from ${first}`));
+
+for (let seed = first; seed < first + seeds; seed++)
+  test(`what seed ${seed} did to the simulated MySQL, a real one does too`, async () => {
+    const journal: JournalEntry[] = [];
+    let tables: Server["tables"] = new Map();
+    const { violation } = await simulateAll(seed, {
+      journal: (entry) => void journal.push(entry),
+      atEnd: (found) => (tables = found),
+    });
+    expect(violation).toBeNull();
+    expect(tables.size).toBeGreaterThan(5);
+    const database = await createTestDatabase(config);
+    const pool = createPool(database.config, { connections: CONNECTIONS, multipleStatements: true });
+    try {
+      const found = await replay(pool, journal, tables);
+      expect(found.differences.join("\n")).toBe("");
+      expect(found.statements).toBeGreaterThan(300);
+      statements += found.statements;
+      for (const entry of journal) if (entry.kind !== "ended") kinds.add(formOf(entry.source.text));
+    } finally {
+      await pool.end();
+      await database.drop();
+    }
+  }, 60_000);
+
+const formOf = (text: string): string =>
+  text.replaceAll(/'[^']*'|x'[0-9a-f]*'|\b\d+\b/gi, "?").replaceAll(/\(\?(,\?)*\)(,\(\?(,\?)*\))*/g, "(?)");
