@@ -112,8 +112,8 @@ type ReapedClaim = { claim_id: string; kind: "sending" | "unknown"; lane: Lane; 
 export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Change[] | null> {
   return repeated(pool, async (conn) => {
     const [, claims] = await conn.query<[unknown, ReapedClaim[]]>(
-      "BEGIN;SELECT claim_id, kind, lane, ids FROM claims WHERE expires_at < NOW(3) " +
-        "ORDER BY expires_at LIMIT 1 " +
+      "BEGIN;SELECT claim_id, kind, lane, ids FROM claims FORCE INDEX (by_expiry) " +
+        "WHERE expires_at < NOW(3) ORDER BY expires_at LIMIT 1 " +
         "FOR UPDATE SKIP LOCKED",
     );
     const [claim] = claims;

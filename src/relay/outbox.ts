@@ -64,7 +64,7 @@ export async function hasRowsOf(
   { lastRow, dueMs }: { lastRow: number; dueMs: number },
 ): Promise<boolean> {
   const rows = await pool.query(
-    `SELECT 1 FROM outbox WHERE id<=${lastRow} AND lane='${lane}' AND (run_at<=? OR attempts>0) LIMIT 1`,
+    `SELECT 1 FROM ${DUE} WHERE lane='${lane}' AND id<=${lastRow} ` + "AND (run_at<=? OR attempts>0) LIMIT 1",
     [new Date(dueMs)],
   );
   return rows.length > 0;

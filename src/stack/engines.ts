@@ -33,7 +33,8 @@ export const mysqlSettings: Readonly<Record<string, string>> = {
   "innodb-redo-log-capacity": "2G", // minutes of full rate before a forced flush
   "innodb-flush-method": "O_DIRECT",
   "innodb-io-capacity": "2000",
-  "innodb-log-writer-threads": "OFF", // they hand work between threads, which few cores don't repay
+  // OFF saves some 15 µs a message, and stops every commit for exactly 100 ms every few seconds.
+  "innodb-log-writer-threads": "ON",
   "binlog-cache-size": "1M", // a group commit's rows; the default 32 KiB spills each to a temporary file
   "max-allowed-packet": "64M",
   "skip-name-resolve": "ON",

@@ -1,0 +1,158 @@
+// Statements on tables whose size changes by the second: each must read by an index and sort nothing,
+// whatever the optimizer believes about the table. It is made to believe the wrong thing: that a full table
+// is empty, and that an empty one is full.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createIdFactory } from "../../src/core/id.ts";
+import { claimMessages } from "../../src/ledger/claim.ts";
+import { claimKeysSql, findKeys, type KeyClaim, purgeKeys } from "../../src/ledger/idempotency.ts";
+import { reapClaim } from "../../src/ledger/settle.ts";
+import { type Connection, createPool, type Pool } from "../../src/platform/mysql.ts";
+import { readBooks } from "../../src/reconcile/books.ts";
+import * as outbox from "../../src/relay/outbox.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { laneRecord } from "../support/messages.ts";
+
+const CHANGING = ["outbox", "claims", "idempotency_keys"];
+const FULL = 1_000;
+const id = createIdFactory({ now: Date.now });
+let database: TestDatabase;
+let pool: Pool;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = createPool(database.config, { connections: 4, multipleStatements: true });
+  for (const table of CHANGING) await pool.query(`ALTER TABLE ${table} STATS_AUTO_RECALC=0`);
+});
+afterAll(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+const fill = async (rows: number): Promise<void> => {
+  for (const table of CHANGING) await pool.query(`DELETE FROM ${table}`);
+  const each = (row: (n: number) => string) => Array.from({ length: rows }, (_, n) => row(n)).join(",");
+  const payload = "x".repeat(200); // of large rows it would read as few as it can anyway
+  if (rows === 0) return;
+  await pool.query(
+    "INSERT INTO outbox (lane,payload) VALUES " +
+      each((n) => `('${n % 100 === 0 ? "normal" : "events"}','${payload}')`),
+  );
+  await pool.query(
+    "INSERT INTO claims (claim_id,kind,lane,expires_at,ids) VALUES " +
+      each((n) => `('${id()}','sending','normal',NOW(3) + INTERVAL ${n - 10} SECOND,'${id()}')`),
+  );
+  await pool.query(
+    "INSERT INTO idempotency_keys (customer_id,operation,idem_key,request_hash,owner,status,answer," +
+      "created_at) VALUES " +
+      each((n) => `(1,'send','${n}','','${id()}',202,'',NOW(3) - INTERVAL ${n} MINUTE)`),
+  );
+};
+const learn = () => pool.query(`ANALYZE TABLE ${CHANGING.join(",")}`);
+
+const situations: Record<string, () => Promise<void>> = {
+  "a table believed to be empty that is full": async () => {
+    await fill(0);
+    await learn();
+    await fill(FULL);
+  },
+  "a table believed to be full that is almost empty": async () => {
+    await fill(FULL);
+    await learn();
+    await fill(30);
+  },
+  "a full table known as it is": async () => {
+    await fill(FULL);
+    await learn();
+  },
+};
+
+describe.each(Object.entries(situations))("%s", (_, make) => {
+  test("is read by an index, and nothing of it is sorted", async () => {
+    await make();
+    const said = new Set<string>();
+    await workOn(recorded(pool, said));
+    expect(said.size).toBeGreaterThan(12);
+    const bad: string[] = [];
+    for (const sql of said) bad.push(...(await faultsOf(sql)));
+    expect(bad).toEqual([]);
+  });
+});
+
+test("the check sees a plan without an index, and one that sorts", async () => {
+  await fill(30);
+  expect(await faultsOf("SELECT payload FROM outbox WHERE attempts=7")).toHaveLength(1);
+  expect(
+    await faultsOf("SELECT id FROM outbox FORCE INDEX (due) WHERE lane='normal' ORDER BY id LIMIT 1"),
+  ).toHaveLength(1);
+});
+
+/** Everything that the roles do all the time with these tables. */
+async function workOn(own: Pool): Promise<void> {
+  await own.use(async (conn) => {
+    for (const lane of ["express", "normal", "events"] as const) {
+      await outbox.isDue(conn, lane);
+      const rows = await outbox.takeRows(conn, lane);
+      const [first] = rows;
+      if (first !== undefined)
+        await outbox.deferRow(conn, { row: first, payload: null, reason: "away", delayMs: 1 });
+      await outbox.deleteRows(conn, rows.slice(1));
+      await conn.query("COMMIT");
+    }
+  });
+  const { lastRow } = await outbox.momentOf(own);
+  await outbox.hasRowsOf(own, "normal", { lastRow, dueMs: Date.now() });
+  await own.use((conn) => readBooks(conn, { low: 1, high: 1 }));
+  const records = [laneRecord(1), laneRecord(1)];
+  await claimMessages(own, { claimId: id(), lane: "normal", records, nowMs: Date.now() }, true);
+  await reapClaim({ pool: own, id }, Date.now());
+  const key: KeyClaim = {
+    customerId: 1,
+    operation: "send",
+    key: "3",
+    hash: Buffer.alloc(32),
+    owner: id(),
+    status: 202,
+    answer: "",
+  };
+  await findKeys(own, [key]);
+  await own.query(claimKeysSql([key]));
+  await purgeKeys(own);
+}
+
+/** The pool, with each statement noted that has a plan and is about one of these tables. */
+function recorded(own: Pool, said: Set<string>): Pool {
+  const noted = <T>(query: Connection["query"]) => {
+    return (sql: string, values?: unknown[]) => {
+      for (const one of sql.split(";"))
+        if (isPlanned(one)) said.add(values === undefined ? one : one.replaceAll("?", "NULL"));
+      return query<T>(sql, values);
+    };
+  };
+  const wrap = (conn: Connection): Connection => ({
+    ...conn,
+    query: noted(conn.query) as Connection["query"],
+    write: noted(conn.write as Connection["query"]) as Connection["write"],
+  });
+  return {
+    ...own,
+    query: noted(own.query) as Pool["query"],
+    write: noted(own.write as Pool["query"]) as Pool["write"],
+    use: (body) => own.use((conn) => body(wrap(conn))),
+  };
+}
+
+// The check of the books reads all claims, on purpose, through JSON_TABLE.
+const isPlanned = (sql: string): boolean =>
+  !sql.includes("JSON_TABLE") &&
+  /^\s*(SELECT|UPDATE|DELETE)/.test(sql) &&
+  CHANGING.some((table) => sql.includes(table));
+
+type PlanRow = { table: string | null; type: string | null; key: string | null; Extra: string | null };
+
+async function faultsOf(sql: string): Promise<string[]> {
+  const plan = await pool.query<PlanRow[]>(`EXPLAIN FORMAT=TRADITIONAL ${sql}`);
+  return plan
+    .filter(({ table }) => table !== null && CHANGING.some((one) => sql.includes(one)))
+    .filter(({ type, key, Extra }) => type === "ALL" || key === null || /filesort/.test(Extra ?? ""))
+    .map(({ table, type, key, Extra }) => `${table}: ${type} by ${key}, ${Extra}: ${sql.slice(0, 200)}`);
+}
