@@ -101,8 +101,8 @@ async function takeThrough(customerId: number): Promise<number> {
   await acceptMessages(pool, records);
   const [claimId, nowMs] = [id(), Date.now()];
   await claimMessages(pool, { claimId, lane: "normal", records, nowMs });
-  const sent = { from: "sending", to: "sent", money: "capture", operator: "A" } as const;
-  const changes = records.map((record) => ({ ...sent, record, operatorMessageId: record.id, reason: null }));
+  const sent = { from: "sending", to: "sent", takenAtMs: nowMs, operator: "A", reason: null } as const;
+  const changes = records.map((record) => ({ ...sent, record, operatorMessageId: record.id }));
   await settleClaim(
     { pool, id },
     { claimId, lane: "normal", changes, idsLeft: [], nowMs, retryDelayMs: () => 0 },
@@ -142,7 +142,7 @@ async function makeBook(pool: Pool, customerId: number): Promise<void> {
     await pool.query(
       "INSERT INTO messages (id,customer_id,lane,status,phone,text,encoding,parts,cost,sequence,operator," +
         `created_at,updated_at) SELECT ${id},${customerId},'normal','sent','+989121234567','hello','gsm7',` +
-        `1,${COST},3,'A',g.at,g.at + INTERVAL 1 SECOND FROM ${some};` +
+        `1,${COST},4,'A',g.at,g.at + INTERVAL 1 SECOND FROM ${some};` +
         "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) " +
         `SELECT ${customerId},${id},'open','reserve',${COST},g.at FROM ${some} UNION ALL ` +
         `SELECT ${customerId},${id},'close','capture',${COST},g.at + INTERVAL 1 SECOND FROM ${some}`,
@@ -187,7 +187,7 @@ async function makeEvents(
     );
   for (const [sequence, status, later] of [
     [1, "queued", 0],
-    [3, "sent", 1_000],
+    [4, "sent", 1_000],
   ])
     await clickhouse.command(
       `INSERT INTO status_events (id, customer_id, phone, type, status, parts, cost, sequence, created_at_ms,

@@ -16,7 +16,7 @@ import {
   machinePaths,
   runtimeFences,
 } from "./support/tidy.ts";
-import { scan, type SourceFile, sizes, sqlFence } from "./support/tidy.ts";
+import { moveFence, scan, type SourceFile, sizes, sqlFence } from "./support/tidy.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const FOLDERS = ["src", "test", "bench", "scripts", "tools"];
@@ -150,6 +150,29 @@ describe("fences", () => {
         expect(sqlFence(file(path, `const q = ${sql};`))).toEqual([]);
       }
     }
+  });
+
+  test("a message's status is written in move.ts alone, however the statement is cut; reading it is free", () => {
+    for (const sql of [
+      "\"UPDATE messages SET status='sent' WHERE id=1\"",
+      "`UPDATE (VALUES ROW(1)) AS v JOIN messages m ON m.id=v.i ` + `SET m.status='${to}',m.attempt=1`",
+      "`UPDATE messages ` + `SET attempt=2`",
+      "`status='sending',sequence=${n}`",
+      "`INSERT INTO messages (id) VALUES (1)`",
+      "`DELETE FROM messages`",
+      "'sequence=5'",
+    ]) {
+      expect(moveFence(file("src/ledger/a.ts", `const q = ${sql};`))).not.toEqual([]);
+      expect(moveFence(file("src/ledger/move.ts", `const q = ${sql};`))).toEqual([]);
+      expect(moveFence(file("test/integration/a.test.ts", `const q = ${sql};`))).toEqual([]);
+    }
+    for (const sql of [
+      "`SELECT id FROM messages WHERE id IN (1) AND status='queued' FOR UPDATE`",
+      '"UPDATE outbox SET run_at=NOW(3)"',
+      "`AND status IN ('scheduled','queued')`",
+      "`m.sequence - 1`",
+    ])
+      expect(moveFence(file("src/ledger/a.ts", `const q = ${sql};`))).toEqual([]);
   });
 
   test("words that only look like SQL are allowed", () => {

@@ -1,26 +1,32 @@
-// The status machine and the table of charges, held against product.md.
+// The status machine, its numbers and the table of charges, held against product.md.
 
 import { expect, test } from "bun:test";
+import { MESSAGE_ATTEMPTS_MAX } from "./limits.ts";
 import {
+  ACCEPTED,
+  attemptAfter,
+  CHARGING,
   canMove,
+  chargeOf,
   FINAL,
   isFinal,
   isLane,
+  isLate,
   isStatus,
   LANES,
-  lateSequence,
-  outcomeSequence,
-  queuedSequence,
+  type Move,
   STATUSES,
   type Status,
-  sendingSequence,
+  sequenceOf,
   settlementOf,
+  toldStatus,
+  untoldSequences,
 } from "./message.ts";
 
 // product.md, "Status of a message", one line a status: what may follow it.
 const MACHINE = `
   scheduled → queued failed rejected expired canceled
-  queued → sending failed rejected expired
+  queued → queued sending failed rejected expired
   sending → queued sent delivered undelivered failed expired unknown
   unknown → sent delivered undelivered failed
   sent → delivered undelivered
@@ -30,6 +36,9 @@ const MACHINE = `
   rejected →
   expired →
   canceled →`;
+const MOVES: Move[] = [null, ...STATUSES].flatMap((from) =>
+  STATUSES.filter((to) => canMove(from, to)).map((to) => ({ from, to })),
+);
 
 test("the machine has these moves and no other", () => {
   const moves = STATUSES.map((from) => {
@@ -44,21 +53,24 @@ test("the machine has these moves and no other", () => {
   expect(STATUSES).toHaveLength(11);
 });
 
+test("a message is accepted as queued or scheduled, and as nothing else", () => {
+  expect(ACCEPTED).toEqual(["queued", "scheduled"]);
+  for (const to of STATUSES) expect(canMove(null, to)).toBe(to === "queued" || to === "scheduled");
+});
+
 test("what is no status is reached from none", () => {
-  for (const from of STATUSES)
+  for (const from of [null, ...STATUSES])
     for (const to of ["", "done", "Stryker was here"]) expect(canMove(from, to as Status)).toBe(false);
 });
 
 test("nothing follows a final status", () => {
+  expect(FINAL).toEqual(["delivered", "undelivered", "failed", "rejected", "expired", "canceled"]);
   for (const from of FINAL) for (const to of STATUSES) expect(canMove(from, to)).toBe(false);
 });
 
 test("every status that is not final can still end", () => {
-  for (const from of STATUSES.filter((status) => !isFinal(status))) {
-    expect(
-      STATUSES.some((to) => canMove(from, to) && (isFinal(to) || to === "sent" || to === "queued")),
-    ).toBe(true);
-  }
+  for (const from of STATUSES.filter((status) => !isFinal(status)))
+    expect(STATUSES.some((to) => canMove(from, to) && isFinal(to))).toBe(true);
 });
 
 test("the usual way is allowed, and its way back is not", () => {
@@ -69,20 +81,88 @@ test("the usual way is allowed, and its way back is not", () => {
   }
 });
 
-test("only sending goes back, and only to queued", () => {
-  expect(canMove("sending", "queued")).toBe(true);
-  for (const from of ["unknown", "sent", "failed"] as const) expect(canMove(from, "queued")).toBe(false);
+test("only queued and sending are queued again, always under the next attempt; nothing else changes it", () => {
+  const raising = MOVES.filter((move) => attemptAfter(move, 2) !== 2);
+  expect(raising).toEqual([
+    { from: "queued", to: "queued" },
+    { from: "sending", to: "queued" },
+  ]);
+  for (const move of raising) expect(attemptAfter(move, 2)).toBe(3);
 });
 
-test("a status never follows itself", () => {
-  for (const status of STATUSES) expect(canMove(status, status)).toBe(false);
+test("a status follows itself only where a requeue raises the attempt", () => {
+  for (const status of STATUSES) expect(canMove(status, status)).toBe(status === "queued");
 });
 
 test("unknown may end either way, but is never sent again", () => {
   expect(canMove("unknown", "sent")).toBe(true);
   expect(canMove("unknown", "failed")).toBe(true);
   expect(canMove("unknown", "sending")).toBe(false);
+  expect(canMove("unknown", "queued")).toBe(false);
 });
+
+// ---- numbers ----
+
+test("a sequence is 6 × attempt + rank", () => {
+  const ranks = STATUSES.map((status) => [status, sequenceOf(0, status)]);
+  expect(Object.fromEntries(ranks)).toEqual({
+    scheduled: 0,
+    queued: 1,
+    sending: 2,
+    unknown: 3,
+    sent: 4,
+    delivered: 5,
+    undelivered: 5,
+    failed: 5,
+    rejected: 5,
+    expired: 5,
+    canceled: 5,
+  });
+  for (const status of STATUSES) expect(sequenceOf(7, status)).toBe(42 + sequenceOf(0, status));
+});
+
+test("the sequence grows along every move, at every attempt", () => {
+  for (const move of MOVES) {
+    if (move.from === null) continue;
+    for (let attempt = 0; attempt < MESSAGE_ATTEMPTS_MAX; attempt++)
+      expect(sequenceOf(attemptAfter(move, attempt), move.to)).toBeGreaterThan(
+        sequenceOf(attempt, move.from),
+      );
+  }
+});
+
+test("two statuses that one message can have have two numbers", () => {
+  // All ways through two attempts: no number twice on any of them.
+  const walk = (from: Status | null, attempt: number, seen: readonly number[]): void => {
+    for (const to of STATUSES.filter((status) => canMove(from, status))) {
+      const next = attemptAfter({ from, to }, attempt);
+      const number = sequenceOf(next, to);
+      expect(seen).not.toContain(number);
+      if (next < 2) walk(to, next, [...seen, number]);
+    }
+  };
+  walk(null, 0, []);
+});
+
+test("a message stored with the numbers of before still grows along every move", () => {
+  // 2 × attempt + 1, 2, 3 and, after unknown or sent, 4 (docs/decisions/0006).
+  const before = (status: Status, attempt: number): number =>
+    2 * attempt + ({ scheduled: 0, queued: 1, sending: 2, unknown: 3 }[status as "queued"] ?? 4);
+  for (const { from, to } of MOVES) {
+    if (from === null) continue;
+    for (let attempt = 0; attempt < MESSAGE_ATTEMPTS_MAX; attempt++)
+      expect(sequenceOf(attemptAfter({ from, to }, attempt), to)).toBeGreaterThan(before(from, attempt));
+  }
+});
+
+test("sending is the only status that no event tells of; queued was told one number before", () => {
+  for (const status of STATUSES) {
+    expect(toldStatus(status)).toBe(status === "sending" ? "queued" : status);
+    expect(untoldSequences(status)).toBe(status === "sending" ? 1 : 0);
+  }
+});
+
+// ---- money ----
 
 test("what an operator took is captured, what ended before is refunded, the rest stays reserved", () => {
   const by = (kind: "capture" | "refund" | null) =>
@@ -92,29 +172,59 @@ test("what an operator took is captured, what ended before is refunded, the rest
   expect(by(null)).toEqual(["scheduled", "queued", "sending", "unknown"]);
 });
 
-test("no move turns a capture into a refund or back", () => {
-  for (const from of STATUSES) {
-    for (const to of STATUSES) {
-      if (!canMove(from, to) || settlementOf(from) === null) continue;
-      expect(settlementOf(to)).toBe(settlementOf(from));
+test("acceptance reserves, whatever it stores", () => {
+  for (const to of ACCEPTED) {
+    expect(chargeOf({ from: null, to }, false)).toBe("reserve");
+    expect(chargeOf({ from: null, to }, true)).toBe("reserve");
+  }
+});
+
+test("express that an operator took after its time is refunded, and only what was taken can be late", () => {
+  for (const to of STATUSES) {
+    const move: Move = { from: "sending", to };
+    const taken = ["sent", "delivered", "undelivered"].includes(to);
+    expect(chargeOf(move, true)).toBe(taken ? "refund" : settlementOf(to));
+    expect(chargeOf(move, false)).toBe(settlementOf(to));
+  }
+});
+
+test("late is after guaranteed_by, where there is one, and where an operator took it", () => {
+  expect(isLate({ guaranteedByMs: 10 }, 11)).toBe(true);
+  expect(isLate({ guaranteedByMs: 10 }, 10)).toBe(false);
+  expect(isLate({ guaranteedByMs: 0 }, 1)).toBe(true);
+  expect(isLate({ guaranteedByMs: 10 }, null)).toBe(false);
+  expect(isLate({ guaranteedByMs: null }, 11)).toBe(false);
+});
+
+test("however a message goes, its money is settled once: by the first move that captures or refunds", () => {
+  const walk = (from: Status | null, attempt: number, charges: readonly string[]): void => {
+    expect(charges.filter((charge) => charge !== "reserve").length).toBeLessThanOrEqual(1);
+    if (from !== null && isFinal(from)) {
+      expect(charges).toHaveLength(2);
+      return;
     }
-  }
+    for (const to of STATUSES.filter((status) => canMove(from, status))) {
+      const next = attemptAfter({ from, to }, attempt);
+      if (next === 2) continue;
+      for (const late of [false, true]) {
+        const charge = chargeOf({ from, to }, late);
+        walk(to, next, charge === null ? charges : [...charges, charge]);
+      }
+    }
+  };
+  walk(null, 0, []);
 });
 
-test("every final status settles the money", () => {
-  for (const status of FINAL) expect(settlementOf(status)).not.toBeNull();
+test("the table of charges has a row for every status, and one of its own for late express", () => {
+  const rows = CHARGING.filter(({ late }) => late !== true);
+  expect(rows.flatMap(({ to }) => to).toSorted()).toEqual(STATUSES.toSorted());
+  expect(CHARGING.filter(({ late }) => late === true).map(({ charge }) => charge)).toEqual(["refund"]);
 });
 
-test("sequences of one attempt rise, and a retry's are higher than all before it", () => {
-  for (let attempt = 0; attempt < 10; attempt++) {
-    const steps = [queuedSequence, sendingSequence, outcomeSequence, lateSequence].map((of) => of(attempt));
-    expect(steps).toEqual([2 * attempt + 1, 2 * attempt + 2, 2 * attempt + 3, 2 * attempt + 4]);
-    expect(outcomeSequence(attempt)).toBe(queuedSequence(attempt + 1));
-  }
-});
+// ---- names ----
 
 test("words from outside are statuses and lanes only when they are exactly that", () => {
-  expect(isStatus("sent")).toBe(true);
+  for (const status of STATUSES) expect(isStatus(status)).toBe(true);
   for (const no of ["SENT", "", "toString", "__proto__", null, 1, ["sent"]]) expect(isStatus(no)).toBe(false);
   for (const lane of LANES) expect(isLane(lane)).toBe(true);
   expect(LANES).toEqual(["normal", "express"]);

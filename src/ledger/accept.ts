@@ -5,13 +5,13 @@
 // Invariant: a lease that was taken back is not there to be updated, so its late owner can't commit. Bound:
 // COMMIT_ROWS_MAX rows.
 
-import { queuedSequence } from "../core/message.ts";
 import type { LedgerRow, StatusRow } from "../core/event-record.ts";
 import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import { type Connection, errorNumber, type Pool, type WriteResult } from "../platform/mysql.ts";
 import { claimKeysSql, type KeyClaim, KeyTakenError, takenKeys } from "./idempotency.ts";
+import { statusRow, storeSql } from "./move.ts";
 import { entriesSql, eventsSql, openEntry } from "./posting.ts";
-import { blob, dateTime, quote, rows } from "./sql-text.ts";
+import { blob, rows } from "./sql-text.ts";
 
 export type Spend = { customerId: number; epoch: number; amount: number };
 /** `keys`: idempotency keys of some of the records, owned by them. */
@@ -97,41 +97,16 @@ function acceptSql(batch: Batch): string {
   const { records, nowMs } = batch;
   const entries: LedgerRow[] = [];
   const statuses: StatusRow[] = [];
-  let messages = "";
   for (const r of records) {
-    const created = dateTime(r.createdAtMs);
-    const promised = r.guaranteedByMs === null ? "NULL" : dateTime(r.guaranteedByMs);
-    messages +=
-      `${messages === "" ? "" : ","}('${r.id}',${r.customerId},'${r.lane}','queued','${r.phone}',` +
-      `${quote(r.text)},${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},${r.cost},` +
-      `${promised},${created},${created})`;
     entries.push(openEntry(r.id, "reserve", r.customerId, r.cost, nowMs));
-    statuses.push(queuedRow(r));
+    statuses.push(statusRow(r, { to: "queued", attempt: 0, atMs: r.createdAtMs }));
   }
   return (
-    `BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}INSERT INTO messages ` +
-    "(id,customer_id,lane,status,phone,text,sender,reference,encoding,parts,cost,guaranteed_by," +
-    `created_at,updated_at) VALUES ${messages};${entriesSql(entries)};${lanesSql(records)};` +
+    `BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +
+    `${storeSql(records, "queued")};${entriesSql(entries)};${lanesSql(records)};` +
     `${eventsSql(statuses, entries)};${spendSql(batch)}`
   );
 }
-
-const queuedRow = (r: LaneRecord): StatusRow => ({
-  id: r.id,
-  customerId: r.customerId,
-  phone: r.phone,
-  lane: r.lane,
-  status: "queued",
-  parts: r.parts,
-  cost: r.cost,
-  reference: r.reference,
-  operator: null,
-  operatorMessageId: null,
-  attempt: 0,
-  sequence: queuedSequence(0),
-  createdAtMs: r.createdAtMs,
-  updatedAtMs: r.createdAtMs,
-});
 
 function lanesSql(records: LaneRecord[]): string {
   const express = records.filter((r) => r.lane === "express");

@@ -6,11 +6,13 @@
 
 import assert from "node:assert/strict";
 import { CLAIM_ROWS_MAX, CLAIM_TTL_MS } from "../core/limits.ts";
-import { type Lane, sendingSequence } from "../core/message.ts";
+import type { Lane } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Connection, Pool, WriteResult } from "../platform/mysql.ts";
+import { moveSql } from "./move.ts";
 import { repeated } from "./settle.ts";
-import { dateTime } from "./sql-text.ts";
+
+const CLAIM = { from: "queued", to: "sending" } as const;
 
 export type ClaimRequest = { claimId: string; lane: Lane; records: readonly LaneRecord[]; nowMs: number };
 
@@ -62,11 +64,13 @@ async function claimRead(
 
 function claimSql({ claimId, lane, nowMs }: ClaimRequest, records: readonly LaneRecord[]): string {
   const byAttempt = Map.groupBy(records, (r) => r.attempt);
-  const updates = [...byAttempt].map(
-    ([attempt, of]) =>
-      `UPDATE messages SET ` +
-      `status='sending',sequence=${sendingSequence(attempt)},updated_at=${dateTime(nowMs)} ` +
-      `WHERE id IN (${list(of)}) AND status='queued' AND attempt=${attempt}`,
+  const updates = [...byAttempt].map(([attempt, of]) =>
+    moveSql(
+      CLAIM,
+      attempt,
+      of.map((r) => r.id),
+      nowMs,
+    ),
   );
   const ids = records.map((r) => r.id).join(",");
   return (

@@ -53,7 +53,7 @@ test("the events row carries every status and entry that is posted with it", () 
     operator: "A",
     operatorMessageId: null,
     attempt: 0,
-    sequence: 3,
+    sequence: 4,
     createdAtMs: 1,
     updatedAtMs: 2,
   };

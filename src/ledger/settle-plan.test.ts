@@ -3,27 +3,31 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, patiently } from "../../test/support/seed.ts";
-import { canMove, queuedSequence, STATUSES, sendingSequence, settlementOf } from "../core/message.ts";
+import { attemptAfter, canMove, chargeOf, STATUSES, type Status, sequenceOf } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { asLate, type Change, endedChange, expiredChange, holdingChanges, planOf } from "./settle-plan.ts";
+import type { Change } from "./move.ts";
+import {
+  afterUnknown,
+  changeTo,
+  chargeOfChange,
+  expiredChange,
+  holdingChanges,
+  planOf,
+} from "./settle-plan.ts";
 
 patiently();
 
 const record = (id: string, customerId: number, fields: Partial<LaneRecord> = {}) =>
   ({ id, customerId, cost: 500, lane: "normal", attempt: 0, parts: 1, ...fields }) as LaneRecord;
-const change = (of: LaneRecord, to: Change["to"], money: Change["money"]): Change => ({
-  ...endedChange(of, "sending", "why"),
-  to,
-  money,
-});
+const change = (of: LaneRecord, to: Status): Change => changeTo(to, of, "sending", "why");
 
 test("a capture takes its cost from reserved, a refund also gives it back, and customers are in order", () => {
   const plan = planOf(
     [
-      change(record("a", 9), "sent", "capture"),
-      change(record("b", 7, { cost: 700 }), "failed", "refund"),
-      change(record("c", 9, { cost: 30 }), "failed", "refund"),
-      change(record("d", 9), "unknown", null),
+      change(record("a", 9), "sent"),
+      change(record("b", 7, { cost: 700 }), "failed"),
+      change(record("c", 9, { cost: 30 }), "failed"),
+      change(record("d", 9), "unknown"),
     ],
     1_000,
   );
@@ -37,7 +41,7 @@ test("a capture takes its cost from reserved, a refund also gives it back, and c
     { entryId: "c", leg: "close", op: "refund", customerId: 9, amount: 30, createdAtMs: 1_000 },
   ]);
   expect(plan.unknown.map((r) => r.id)).toEqual(["d"]);
-  expect(plan.retries).toEqual([]);
+  expect(plan.requeued).toEqual([]);
   expect(plan.groups.map((group) => group.map((c) => c.record.id))).toEqual([["a"], ["b", "c"], ["d"]]);
 });
 
@@ -50,7 +54,7 @@ test("a status row carries the message as it is after the change", () => {
     attempt: 3,
     createdAtMs: 10,
   });
-  const sent = { ...change(of, "sent", "capture"), operator: "A", operatorMessageId: "a1" };
+  const sent = { ...change(of, "sent"), operator: "A", operatorMessageId: "a1" };
   expect(planOf([sent], 1_000).statuses).toEqual([
     {
       id: "a",
@@ -64,7 +68,7 @@ test("a status row carries the message as it is after the change", () => {
       operator: "A",
       operatorMessageId: "a1",
       attempt: 3,
-      sequence: 9,
+      sequence: 6 * 3 + 4,
       createdAtMs: 10,
       updatedAtMs: 1_000,
     },
@@ -72,28 +76,50 @@ test("a status row carries the message as it is after the change", () => {
 });
 
 test("a retry moves no money and goes on at the next attempt, with a sequence above what came before", () => {
-  const { wallets, entries, retries, statuses } = planOf(
-    [change(record("a", 1, { attempt: 2 }), "queued", null)],
+  const { wallets, entries, requeued, statuses } = planOf(
+    [change(record("a", 1, { attempt: 2 }), "queued")],
     1_000,
   );
   expect([wallets, entries]).toEqual([[], []]);
-  expect(retries.map((r) => [r.id, r.attempt])).toEqual([["a", 3]]);
-  expect(statuses[0]).toMatchObject({ status: "queued", attempt: 3, sequence: 7 });
+  expect(requeued.map((r) => [r.id, r.attempt])).toEqual([["a", 3]]);
+  expect(statuses[0]).toMatchObject({ status: "queued", attempt: 3, sequence: 6 * 3 + 1 });
 });
 
-test("a message that was unknown ends at the late sequence of its attempt", () => {
-  const [late] = planOf([expiredChange(record("a", 1), "unknown")], 1_000).statuses;
-  expect(late).toMatchObject({ status: "failed", sequence: 4 });
+test("a message queued again because its record was lost goes on at the next attempt, as a retry does", () => {
+  const lost = changeTo("queued", record("a", 1), "queued", "lost before it was sent");
+  const { requeued, statuses, entries } = planOf([lost], 1_000);
+  expect(requeued.map((r) => [r.id, r.attempt])).toEqual([["a", 1]]);
+  expect(statuses[0]).toMatchObject({ status: "queued", attempt: 1, sequence: 7 });
+  expect(entries).toEqual([]);
 });
 
-test("a move that the machine does not have is refused", () => {
-  expect(() => planOf([endedChange(record("a", 1), "failed", "again")], 1_000)).toThrow(
-    "failed never becomes failed",
+test("express taken after guaranteed_by is refunded, by its report too; what was taken in time is captured", () => {
+  const of = record("a", 1, { guaranteedByMs: 1_000 });
+  for (const to of ["sent", "delivered", "undelivered"] as const) {
+    for (const [takenAtMs, op] of [
+      [1_001, "refund"],
+      [1_000, "capture"],
+    ] as const) {
+      const taken = { ...change(of, to), takenAtMs };
+      expect(chargeOfChange(taken)).toBe(op);
+      expect(planOf([taken], 2_000).entries.map((e) => e.op)).toEqual([op]);
+      expect(planOf([{ ...taken, from: "unknown" }], 2_000).entries.map((e) => e.op)).toEqual([op]);
+    }
+  }
+});
+
+test("a report on what was sent moves no money, whenever it was taken", () => {
+  const of = record("a", 1, { guaranteedByMs: 1_000 });
+  const { entries, wallets, statuses } = planOf(
+    [{ ...changeTo("delivered", of, "sent", ""), takenAtMs: 2_000 }],
+    3_000,
   );
+  expect([entries, wallets]).toEqual([[], []]);
+  expect(statuses[0]).toMatchObject({ status: "delivered", sequence: 5 });
 });
 
 test("only changes hold whose row is at their attempt, and at their status or unknown", () => {
-  const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((id) => change(record(id, 1), "queued", null));
+  const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((id) => change(record(id, 1), "queued"));
   const row = (id: string, status: "sending" | "unknown" | "sent", attempt = 0) =>
     [id, { id, status, attempt }] as const;
   const present = new Map([
@@ -103,22 +129,21 @@ test("only changes hold whose row is at their attempt, and at their status or un
     row("d", "sending", 1),
   ]);
   const held = holdingChanges([a, b, c, d, e] as Change[], present);
-  expect(held.map(({ record: { id }, from, to, money }) => [id, from, to, money])).toEqual([
+  expect(held.map((c) => [c.record.id, c.from, c.to, chargeOfChange(c)])).toEqual([
     ["a", "sending", "queued", null],
     ["b", "unknown", "failed", "refund"],
   ]);
 });
 
 test("what is unknown already has nothing to gain from another unknown", () => {
-  expect(asLate(change(record("a", 1), "unknown", null))).toBeNull();
-  expect(asLate(change(record("a", 1), "sent", "capture"))).toMatchObject({ from: "unknown", to: "sent" });
+  expect(afterUnknown(change(record("a", 1), "unknown"))).toBeNull();
+  expect(afterUnknown(change(record("a", 1), "sent"))).toMatchObject({ from: "unknown", to: "sent" });
 });
 
 test("the end of a claim makes unknown what was being sent, and failed what had been unknown", () => {
   expect(expiredChange(record("a", 1), "sending")).toMatchObject({
     from: "sending",
     to: "unknown",
-    money: null,
     operator: null,
     operatorMessageId: null,
     reason: "the sender was lost",
@@ -127,7 +152,6 @@ test("the end of a claim makes unknown what was being sent, and failed what had 
     reason: "no answer within the time limit",
     from: "unknown",
     to: "failed",
-    money: "refund",
   });
 });
 
@@ -139,6 +163,7 @@ describe("laws of a plan", () => {
         customerId: fc.integer({ min: 1, max: 4 }),
         cost: fc.integer({ min: 1, max: 10_000 }),
         attempt: fc.integer({ min: 0, max: 4 }),
+        takenAtMs: fc.constantFrom(null, 1, 2),
         move: fc.constantFrom(
           ...STATUSES.flatMap((from) =>
             STATUSES.filter((to) => canMove(from, to)).map((to) => [from, to] as const),
@@ -148,10 +173,9 @@ describe("laws of a plan", () => {
       { selector: (c) => c.id, maxLength: 40 },
     )
     .map((drawn) =>
-      drawn.map(({ id, customerId, cost, attempt, move: [from, to] }): Change => {
-        // What a status that was reached before did is done: sent was captured.
-        const money = settlementOf(from) === null ? settlementOf(to) : null;
-        return { ...endedChange(record(String(id), customerId, { cost, attempt }), from, "why"), to, money };
+      drawn.map(({ id, customerId, cost, attempt, move: [from, to], takenAtMs }): Change => {
+        const of = record(String(id), customerId, { cost, attempt, guaranteedByMs: 1 });
+        return { ...changeTo(to, of, from, "why"), takenAtMs };
       }),
     );
   const sum = (of: readonly number[]): number => of.reduce((a, b) => a + b, 0);
@@ -159,10 +183,11 @@ describe("laws of a plan", () => {
   test("each message that moves money has one closing entry of its whole cost, and no other has any", () => {
     holds("plan entries", changes, (all) => {
       const { entries } = planOf(all, 1);
-      const moving = all.filter((c) => c.money !== null);
-      expect(entries.map((e) => [e.entryId, e.op, e.amount, e.customerId, e.leg])).toEqual(
-        moving.map((c) => [c.record.id, c.money as string, c.record.cost, c.record.customerId, "close"]),
-      );
+      const charges = all.flatMap((c) => {
+        const charge = chargeOf(c, c.takenAtMs === 2);
+        return charge === null ? [] : [[c.record.id, charge, c.record.cost, c.record.customerId, "close"]];
+      });
+      expect(entries.map((e) => [e.entryId, e.op, e.amount, e.customerId, e.leg])).toEqual(charges);
     });
   });
 
@@ -180,9 +205,9 @@ describe("laws of a plan", () => {
     });
   });
 
-  test("each change is in one group of equals and has one status row, above the row of its claim", () => {
+  test("each change is in one group of equals, and is told with the number of where it arrives", () => {
     holds("plan groups", changes, (all) => {
-      const { groups, statuses, retries } = planOf(all, 1);
+      const { groups, statuses, requeued } = planOf(all, 1);
       expect(
         groups
           .flat()
@@ -191,13 +216,16 @@ describe("laws of a plan", () => {
       ).toEqual(all.map((c) => c.record.id).toSorted());
       for (const group of groups)
         expect(new Set(group.map((c) => `${c.from} ${c.to} ${c.record.attempt}`)).size).toBe(1);
-      for (const [i, row] of statuses.entries()) {
-        const { attempt } = (all[i] as Change).record;
-        expect(row.sequence).toBeGreaterThan(sendingSequence(attempt));
-        if (row.status === "queued") expect(row.sequence).toBe(queuedSequence(row.attempt));
-      }
-      expect(retries.map((r) => [r.id, r.attempt])).toEqual(
-        all.filter((c) => c.to === "queued").map((c) => [c.record.id, c.record.attempt + 1]),
+      const told = all.filter((c) => c.to !== "sending");
+      expect(statuses.map((row) => [row.id, row.status, row.attempt, row.sequence])).toEqual(
+        told.map((c) => {
+          const attempt = attemptAfter(c, c.record.attempt);
+          return [c.record.id, c.to, attempt, sequenceOf(attempt, c.to)];
+        }),
+      );
+      const again = all.filter((c) => attemptAfter(c, 0) === 1);
+      expect(requeued.map((r) => [r.id, r.attempt])).toEqual(
+        again.map((c) => [c.record.id, c.record.attempt + 1]),
       );
     });
   });

@@ -11,20 +11,18 @@ import type { Lane, Status } from "../core/message.ts";
 import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import { type Connection, errorNumber, isRetryable, type Pool, type WriteResult } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
+import { type Change, changesSql } from "./move.ts";
 import { entriesSql, eventsSql } from "./posting.ts";
 import {
-  type Change,
-  endedChange,
+  changeTo,
   expiredChange,
   holdingChanges,
   type MessageKey,
-  nextAttempt,
-  nextSequence,
   type Plan,
   planOf,
   type WalletMove,
 } from "./settle-plan.ts";
-import { dateTime, quote, rows } from "./sql-text.ts";
+import { rows } from "./sql-text.ts";
 
 export type Settlement = {
   claimId: string;
@@ -42,8 +40,6 @@ export type SettleDeps = { pool: Pool; id: () => string };
  */
 export type Settled = { changes: Change[]; late: boolean };
 
-const REASON_CHARS_MAX = 100;
-const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 // The database refuses a second close of a message (1062), or a wallet below zero (3819): it was settled
 // before.
 const REFUSED_BY_KEYS = new Set([1062, 3819]);
@@ -89,18 +85,30 @@ async function settleRead(
   return { changes, late: claim.length === 0 };
 }
 
-/** Messages that can't go on, inside the caller's transaction: those still queued are failed and refunded. */
-export async function failQueued(
+/**
+ * Ends messages that can't go on, or queues them again at once, inside the caller's transaction: `changeOf`
+ * says what becomes of each that is still queued. Returns what changed.
+ */
+export async function changeQueued(
+  conn: Connection,
+  ids: readonly string[],
+  changeOf: (record: LaneRecord) => Change | null,
+  nowMs: number,
+): Promise<Change[]> {
+  const records = ids.length === 0 ? [] : await lockRecords(conn, ids, "queued");
+  const changes = records.map(changeOf).filter((change) => change !== null);
+  if (changes.length > 0) await apply(conn, changes, { nowMs, retryDelayMs: () => 0, id: () => "" });
+  return changes;
+}
+
+/** Messages whose record can never be produced: those still queued are failed and refunded. */
+export const failQueued = (
   conn: Connection,
   ids: readonly string[],
   reason: string,
   nowMs: number,
-): Promise<Change[]> {
-  const records = ids.length === 0 ? [] : await lockRecords(conn, ids, "queued");
-  const changes = records.map((record) => endedChange(record, "queued", reason));
-  if (changes.length > 0) await apply(conn, changes, { nowMs, retryDelayMs: () => 0, id: () => "" });
-  return changes;
-}
+): Promise<Change[]> =>
+  changeQueued(conn, ids, (record) => changeTo("failed", record, "queued", reason), nowMs);
 
 type ReapedClaim = { claim_id: string; kind: "sending" | "unknown"; lane: Lane; ids: string };
 
@@ -148,11 +156,7 @@ type MessageRow = Omit<
   guaranteed_by: Date | null;
 };
 
-export async function lockRecords(
-  conn: Connection,
-  ids: readonly string[],
-  status: Status,
-): Promise<LaneRecord[]> {
+async function lockRecords(conn: Connection, ids: readonly string[], status: Status): Promise<LaneRecord[]> {
   const found = await conn.query<MessageRow[]>(
     "SELECT id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, " +
       "created_at, guaranteed_by " +
@@ -178,11 +182,11 @@ async function apply(conn: Connection, changes: Change[], context: Context): Pro
 
 // Statement order is what isComplete relies on: messages by group, then wallets (when money moves).
 function planSql(plan: Plan, { nowMs, retryDelayMs, id }: Context): string {
-  const statements = plan.groups.map((group) => messagesSql(group, nowMs));
+  const statements = plan.groups.map((group) => changesSql(group, nowMs));
   if (plan.entries.length > 0) statements.push(walletsSql(plan.wallets), entriesSql(plan.entries));
   statements.push(eventsSql(plan.statuses, plan.entries));
-  for (const [attempt, of] of Map.groupBy(plan.retries, (r) => r.attempt))
-    statements.push(retrySql(of, retryDelayMs(attempt - 1)));
+  for (const [attempt, of] of Map.groupBy(plan.requeued, (r) => r.attempt))
+    statements.push(requeueSql(of, retryDelayMs(attempt - 1)));
   if (plan.unknown.length > 0) statements.push(unknownSql(plan.unknown, id()));
   return statements.join(";");
 }
@@ -195,27 +199,6 @@ function isComplete(results: readonly unknown[], { groups, wallets }: Plan): boo
   );
 }
 
-// What is equal in the group are constants: half the cost of a statement that carries all columns for each
-// row. `_ascii` keeps the join on the primary key: a utf8mb4 value would convert the column instead.
-function messagesSql(group: readonly Change[], nowMs: number): string {
-  const first = group[0] as Change;
-  const values = group.map((c) => [
-    `_ascii'${c.record.id}'`,
-    ascii(c.operator),
-    ascii(c.operatorMessageId),
-    ascii(c.reason?.replace(NOT_PRINTABLE, "?").slice(0, REASON_CHARS_MAX) ?? null),
-  ]);
-  return (
-    `UPDATE (VALUES ${rows(values)}) AS v (i,o,oi,e) STRAIGHT_JOIN messages m ON m.id=v.i ` +
-    `SET m.status='${first.to}',m.attempt=${nextAttempt(first)},m.sequence=${nextSequence(first)},` +
-    "m.operator=COALESCE(v.o,m.operator),m.operator_message_id=COALESCE(v.oi,m.operator_message_id)," +
-    `m.last_error=v.e,m.updated_at=${dateTime(nowMs)} ` +
-    `WHERE m.status='${first.from}' AND m.attempt=${first.record.attempt}`
-  );
-}
-
-const ascii = (value: string | null): string => (value === null ? "NULL" : `_ascii${quote(value)}`);
-
 function walletsSql(wallets: readonly WalletMove[]): string {
   const values = wallets.map((w) => [w.customerId, w.reserved, w.balance]);
   return (
@@ -224,7 +207,7 @@ function walletsSql(wallets: readonly WalletMove[]): string {
   );
 }
 
-function retrySql(records: LaneRecord[], delayMs: number): string {
+function requeueSql(records: LaneRecord[], delayMs: number): string {
   const payload = packLaneRow(records).toString("hex");
   const runAt = `NOW(3) + INTERVAL ${Math.round(delayMs) * 1000} MICROSECOND`;
   return `INSERT INTO outbox (lane,run_at,payload) VALUES ('${records[0]?.lane}',${runAt},x'${payload}')`;

@@ -86,7 +86,7 @@ export const settings = {
     90_000,
     5_000,
     3_600_000,
-    "a message queued for this long is looked for in outbox and Kafka, and put back if it is in neither",
+    "a message queued for this long is looked for in outbox and Kafka, and queued again if it is in neither",
   ),
   pollIntervalMs: count(
     "SLUICE_POLL_INTERVAL_MS",

@@ -4,7 +4,7 @@
 // without joining them; only customers whose sums or fingerprints differ are read row by row. Bounds: two
 // scans (entries, messages) of the customers asked for; in memory a row a customer, day and op or status.
 
-import { settlementOf, type Status } from "../core/message.ts";
+import { settlementOf, STATUSES, type Status, toldStatus, untoldSequences } from "../core/message.ts";
 import { unpackEventTimes } from "../core/event-record.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { isEverybody, type Scope } from "./result.ts";
@@ -64,9 +64,15 @@ export const messagesOf = (scope: Scope, entryRange = ""): string =>
       "AND leg = 'open' AND op = 'reserve') AS l " +
       "STRAIGHT_JOIN messages AS m ON m.id = l.entry_id AND m.customer_id = l.customer_id";
 
-/** The status and sequence of a message's newest event: `sending` is none, so `queued` before it. */
-export const EVENT_STATUS = "IF(m.status = 'sending', 'queued', m.status)";
-export const EVENT_SEQUENCE = "m.sequence - (m.status = 'sending')";
+/** The status and sequence of a message's newest event, which `sending` is not (core/message.ts). */
+export const EVENT_STATUS = ofUntold((status) => `'${toldStatus(status)}'`, "m.status");
+export const EVENT_SEQUENCE = ofUntold((status) => `m.sequence - ${untoldSequences(status)}`, "m.sequence");
+
+function ofUntold(expression: (status: Status) => string, otherwise: string): string {
+  const untold = STATUSES.filter((status) => toldStatus(status) !== status);
+  const whens = untold.map((status) => `WHEN '${status}' THEN ${expression(status)}`);
+  return `CASE m.status ${whens.join(" ")} ELSE ${otherwise} END`;
+}
 
 const sums = (id: string, amount: string): string =>
   `COUNT(*) AS count, CAST(SUM(${amount}) AS SIGNED) AS amount, ` +
@@ -159,7 +165,7 @@ async function readMessages(conn: Connection, books: Books): Promise<void> {
     const { messages } = customerOf(books, row.customer_id);
     messages.set(row.status, added(messages.get(row.status) ?? NO_ROWS, sum));
     books.messages += sum.count;
-    const what = row.status === "sending" ? "queued" : row.status;
+    const what = toldStatus(row.status);
     books.statusDays.push({ ...sum, ...groupOf(row), what, fingerprint: String(row.event_fingerprint) });
   }
 }

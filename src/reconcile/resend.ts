@@ -3,7 +3,7 @@
 // Bounds: RESEND_MAX events a run, CLAIM_ROWS_MAX an outbox row, which fits one Kafka record (limits.ts).
 
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
-import { queuedSequence } from "../core/message.ts";
+import { toldStatus, untoldSequences } from "../core/message.ts";
 import type { StatusRow } from "../core/event-record.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { eventsSql } from "../ledger/posting.ts";
@@ -49,8 +49,9 @@ async function presentStatuses(pool: Pool, ids: readonly string[]): Promise<Stat
     operatorMessageId: operator_message_id,
     createdAtMs: created_at.getTime(),
     updatedAtMs: updated_at.getTime(),
-    // `sending` is no event: its newest is the `queued` before it.
-    ...(row.status === "sending" ? { status: "queued", sequence: queuedSequence(row.attempt) } : {}),
+    // From the stored number, so that the event is the one that was written before the message was sending.
+    status: toldStatus(row.status),
+    sequence: row.sequence - untoldSequences(row.status),
   }));
 }
 

@@ -1,17 +1,17 @@
-// Puts back messages that stay `queued` though nothing of them is left in the outbox or in Kafka: a broker
+// Requeues messages that stay `queued` though nothing of them is left in the outbox or in Kafka: a broker
 // does not fsync each record, so a disk or a power supply can take what it had acknowledged. One loop a lane.
 // Owns the order of looking; leaves what proves a loss to proof.ts, the messages to the ledger, the topics to
 // platform/kafka/admin.ts.
 // States of a lane: see proof.ts; proven → the ids up to the moment are looked through → pause → a new
 // moment.
-// Invariants: a message is put back only when its loss is proven, still locked and still queued at that
-// attempt; one relay at a time looks. Bound: LOOK_MS of looking and PUT_BACK_MAX messages a tick, and
+// Invariants: a message is requeued only when its loss is proven, still locked and still queued at that
+// attempt; one relay at a time looks. Bound: LOOK_MS of looking and REQUEUE_MAX messages a tick, and
 // PAUSE_FACTOR as long a rest as the looking took.
 
 import { ulidBound } from "../core/id.ts";
 import { CLAIM_ROWS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
-import { lookForQueued, openFrom, putBack, type Queued, setOpenFrom } from "../ledger/put-back.ts";
+import { lookForQueued, openFrom, type Queued, requeue, setOpenFrom } from "../ledger/requeue.ts";
 import type { TopicAdmin, TopicOffsets } from "../platform/kafka/topics.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
@@ -33,7 +33,7 @@ const STOP_CHECK_MS = 100;
 const PAUSE_MS = 10_000;
 const PAUSE_FACTOR = 20;
 const LOOK_MS = 300;
-const PUT_BACK_MAX = 10 * CLAIM_ROWS_MAX;
+const REQUEUE_MAX = 10 * CLAIM_ROWS_MAX;
 // Between a message's updated_at and the commit that shows it, within `afterMs`.
 const SLACK_MS = 2_000;
 
@@ -120,11 +120,11 @@ async function look(lane: LaneSweep, conn: Connection, state: Proven): Promise<P
   let from = state.from ?? (await openFrom(conn, lane.lane));
   let { firstOpen } = state;
   let put = 0;
-  while (from < before && put < PUT_BACK_MAX && performance.now() - startedMs < LOOK_MS) {
+  while (from < before && put < REQUEUE_MAX && performance.now() - startedMs < LOOK_MS) {
     const found = await lookForQueued(conn, lane.lane, { from, before, cutoffMs });
     firstOpen ??= found.firstOpen;
     for (let at = 0; at < found.queued.length; at += CLAIM_ROWS_MAX)
-      await putBackSome(lane, found.queued.slice(at, at + CLAIM_ROWS_MAX));
+      await requeueSome(lane, found.queued.slice(at, at + CLAIM_ROWS_MAX));
     put += found.queued.length;
     from = found.next;
   }
@@ -134,10 +134,10 @@ async function look(lane: LaneSweep, conn: Connection, state: Proven): Promise<P
   return null;
 }
 
-async function putBackSome({ pool, lane, counts, log, now }: LaneSweep, lost: Queued[]): Promise<void> {
-  const { ids, failed } = await putBack(pool, lane, lost, now());
+async function requeueSome({ pool, lane, counts, log, now }: LaneSweep, lost: Queued[]): Promise<void> {
+  const { ids, failed } = await requeue(pool, lost, now());
   counts.swept_total += ids.length;
   counts.sweep_failed_total += failed.length;
   if (ids.length + failed.length > 0)
-    log.warn({ lane, ids, failed }, "queued messages without a record were put back");
+    log.warn({ lane, ids, failed }, "queued messages without a record were queued again");
 }

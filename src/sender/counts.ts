@@ -1,6 +1,7 @@
 // What a sender counts. Plain numbers, read at each scrape.
 
-import type { Change } from "../ledger/settle-plan.ts";
+import type { Change } from "../ledger/move.ts";
+import { chargeOfChange } from "../ledger/settle-plan.ts";
 import type { Metrics } from "../platform/metrics.ts";
 
 const KEYS = [
@@ -21,8 +22,9 @@ export type Counts = Record<(typeof KEYS)[number], number>;
 export const createCounts = (metrics: Metrics): Counts => metrics.counts("sluice_sender", KEYS);
 
 export function countChanges(counts: Counts, changes: readonly Change[]): void {
-  for (const { to, money } of changes) {
-    if (money === "refund") counts.refunded_total++;
+  for (const change of changes) {
+    const { to } = change;
+    if (chargeOfChange(change) === "refund") counts.refunded_total++;
     if (to === "sent") counts.sent_total++;
     else if (to === "failed") counts.failed_total++;
     else if (to === "queued") counts.requeued_total++;

@@ -2,7 +2,8 @@ import { expect, test } from "bun:test";
 import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
 import { canMove, settlementOf } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { asLate } from "../ledger/settle-plan.ts";
+import type { Change } from "../ledger/move.ts";
+import { afterUnknown, chargeOfChange } from "../ledger/settle-plan.ts";
 import { changeOf, type Outcome, retryDelayMs } from "./outcome.ts";
 
 const record = (fields: Partial<LaneRecord> = {}) =>
@@ -11,72 +12,81 @@ const accepted: Outcome = { kind: "accepted", operator: "A", operatorMessageId: 
 const refused = (permanent: boolean): Outcome => ({ kind: "refused", permanent, reason: "A: 503 busy" });
 const unknown: Outcome = { kind: "unknown", operator: "B", reason: "B: timed out" };
 
+/** What a change is and costs. */
+const costed = (change: Change | null) =>
+  change === null ? null : { ...change, money: chargeOfChange(change) };
+
 test("taken is captured; taken after guaranteed_by is refunded", () => {
-  expect(changeOf(record(), accepted)).toMatchObject({ to: "sent", money: "capture", operator: "A" });
-  expect(changeOf(record({ guaranteedByMs: 1_000 }), accepted)).toMatchObject({
+  expect(costed(changeOf(record(), accepted))).toMatchObject({ to: "sent", money: "capture", operator: "A" });
+  expect(costed(changeOf(record({ guaranteedByMs: 1_000 }), accepted))).toMatchObject({
     to: "sent",
     money: "capture",
   });
-  expect(changeOf(record({ guaranteedByMs: 999 }), accepted)).toMatchObject({ to: "sent", money: "refund" });
+  expect(costed(changeOf(record({ guaranteedByMs: 999 }), accepted))).toMatchObject({
+    to: "sent",
+    money: "refund",
+  });
 });
 
 test("a change says what it changes: the record, from sending, and who took it or why not", () => {
   const of = record({ guaranteedByMs: 999 });
-  expect(changeOf(of, accepted)).toEqual({
+  expect(costed(changeOf(of, accepted))).toEqual({
     record: of,
     from: "sending",
     to: "sent",
+    takenAtMs: 1_000,
     money: "refund",
     operator: "A",
     operatorMessageId: "a1",
     reason: "taken after guaranteed_by",
   });
   expect(changeOf(record(), accepted).reason).toBeNull();
-  expect(changeOf(of, refused(true))).toEqual({
+  expect(costed(changeOf(of, refused(true)))).toEqual({
     record: of,
     from: "sending",
     to: "failed",
+    takenAtMs: null,
     money: "refund",
     operator: null,
     operatorMessageId: null,
     reason: "A: 503 busy",
   });
-  expect(changeOf(of, unknown)).toMatchObject({ from: "sending", operatorMessageId: null });
+  expect(costed(changeOf(of, unknown))).toMatchObject({ from: "sending", operatorMessageId: null });
 });
 
 test("every outcome at every attempt is a move of the machine, with the money that its status asks for", () => {
   for (const outcome of [accepted, refused(true), refused(false), unknown]) {
     for (let attempt = 0; attempt < MESSAGE_ATTEMPTS_MAX; attempt++) {
-      const { from, to, money } = changeOf(record({ attempt }), outcome);
-      expect(canMove(from, to)).toBe(true);
-      expect(money).toBe(settlementOf(to));
+      const change = changeOf(record({ attempt }), outcome);
+      expect(canMove(change.from, change.to)).toBe(true);
+      expect(chargeOfChange(change)).toBe(settlementOf(change.to));
     }
   }
 });
 
 test("refused for the moment is queued again while attempts are left; refused for good ends at once", () => {
-  expect(changeOf(record(), refused(false))).toMatchObject({ to: "queued", money: null });
+  expect(costed(changeOf(record(), refused(false)))).toMatchObject({ to: "queued", money: null });
   const last = record({ attempt: MESSAGE_ATTEMPTS_MAX - 1 });
-  expect(changeOf(last, refused(false))).toMatchObject({ to: "failed", money: "refund" });
-  expect(changeOf(record(), refused(true))).toMatchObject({ to: "failed", money: "refund" });
+  expect(costed(changeOf(last, refused(false)))).toMatchObject({ to: "failed", money: "refund" });
+  expect(costed(changeOf(record(), refused(true)))).toMatchObject({ to: "failed", money: "refund" });
 });
 
 test("a lost answer is unknown and moves no money", () => {
-  expect(changeOf(record(), unknown)).toMatchObject({ to: "unknown", money: null, operator: "B" });
+  expect(costed(changeOf(record(), unknown))).toMatchObject({ to: "unknown", money: null, operator: "B" });
 });
 
 test("a late outcome settles an unknown message, which never goes back to queued", () => {
-  expect(asLate(changeOf(record(), accepted))).toMatchObject({
+  expect(costed(afterUnknown(changeOf(record(), accepted)))).toMatchObject({
     from: "unknown",
     to: "sent",
     money: "capture",
   });
-  expect(asLate(changeOf(record(), refused(false)))).toMatchObject({
+  expect(costed(afterUnknown(changeOf(record(), refused(false))))).toMatchObject({
     from: "unknown",
     to: "failed",
     money: "refund",
   });
-  expect(asLate(changeOf(record(), unknown))).toBeNull();
+  expect(costed(afterUnknown(changeOf(record(), unknown)))).toBeNull();
 });
 
 test("retries wait longer each time, less in the express lane, and never longer than the sweep knows", () => {

@@ -1,11 +1,11 @@
-// How a message's submits ended, and what that makes of it: status, money, next attempt. Pure; the ledger
-// stores it.
-// product.md, "Charging", is the table this follows.
+// How a message's submits ended, and which move that is. Pure; the ledger makes it, and the table of charges
+// in core/message.ts says what it costs.
 
 import assert from "node:assert/strict";
 import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
+import { isLate } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Change } from "../ledger/settle-plan.ts";
+import type { Change } from "../ledger/move.ts";
 
 export type Outcome =
   | { kind: "accepted"; operator: string; operatorMessageId: string; atMs: number }
@@ -29,31 +29,18 @@ export function retryDelayMs(lane: LaneRecord["lane"], attempt: number): number 
 
 /** What a message in `sending` becomes. */
 export function changeOf(record: LaneRecord, outcome: Outcome): Change {
-  const base = { record, from: "sending" as const, operator: null, operatorMessageId: null, reason: null };
+  const none = { record, from: "sending", takenAtMs: null, operator: null, operatorMessageId: null } as const;
   switch (outcome.kind) {
     case "accepted": {
-      const { operator, operatorMessageId, atMs } = outcome;
-      const isLate = record.guaranteedByMs !== null && atMs > record.guaranteedByMs;
-      const reason = isLate ? "taken after guaranteed_by" : null;
-      return {
-        ...base,
-        to: "sent",
-        money: isLate ? "refund" : "capture",
-        operator,
-        operatorMessageId,
-        reason,
-      };
+      const { operator, operatorMessageId, atMs: takenAtMs } = outcome;
+      const reason = isLate(record, takenAtMs) ? "taken after guaranteed_by" : null;
+      return { ...none, to: "sent", takenAtMs, operator, operatorMessageId, reason };
     }
     case "refused": {
       const ends = outcome.permanent || record.attempt + 1 >= MESSAGE_ATTEMPTS_MAX;
-      return {
-        ...base,
-        to: ends ? "failed" : "queued",
-        money: ends ? "refund" : null,
-        reason: outcome.reason,
-      };
+      return { ...none, to: ends ? "failed" : "queued", reason: outcome.reason };
     }
     case "unknown":
-      return { ...base, to: "unknown", money: null, operator: outcome.operator, reason: outcome.reason };
+      return { ...none, to: "unknown", operator: outcome.operator, reason: outcome.reason };
   }
 }

@@ -51,7 +51,7 @@ const message = (n: number, status: string, lane = "normal"): MessageRow => ({
   status,
   cost: COST,
   attempt: 0,
-  sequence: 3,
+  sequence: 4,
 });
 
 /** One customer and one message of every kind: what a run without any violation leaves. */

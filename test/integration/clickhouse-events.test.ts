@@ -63,7 +63,7 @@ const ledgerRow = (entryId: string, amount: number) => ({
 
 test("records delivered twice change no total, a record that can't be read is kept and blocks nothing", async () => {
   const ids = [id(), id(), id()];
-  const record = lines(ids.flatMap((one) => [statusRow(one, 1, "queued"), statusRow(one, 3, "sent")]));
+  const record = lines(ids.flatMap((one) => [statusRow(one, 1, "queued"), statusRow(one, 4, "sent")]));
   await downstream.produce("sms.status", "", record);
   await until("SELECT count() AS n FROM messages_log", 6);
   await downstream.produce("sms.status", "", record);

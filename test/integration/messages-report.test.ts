@@ -47,7 +47,7 @@ describe("GET /v1/reports/messages", () => {
     };
     const sent = {
       ...queued,
-      sequence: 3,
+      sequence: 4,
       status: "sent",
       operator: "A",
       operator_message_id: "x1",
@@ -109,7 +109,7 @@ describe("GET /v1/reports/messages", () => {
       { id, sequence: 1, status: "queued", created_at_ms: NOW_MS - 23.9 * HOUR_MS + i, customer_id: 4 },
       {
         id,
-        sequence: 3,
+        sequence: i % 2 === 0 ? 4 : 5,
         status: i % 2 === 0 ? "sent" : "failed",
         created_at_ms: NOW_MS - 23.9 * HOUR_MS + i,
         customer_id: 4,
@@ -206,8 +206,8 @@ test("a timeline has each event once, and the present status when the log is beh
   const present = { id, customerId: 7, attempt: 0, operator: null, updatedAtMs: createdMs + 50 };
   const now = await timelineOf(db.clickhouse, { ...present, status: "sending", sequence: 2 });
   expect(now.map(({ status }) => status)).toEqual(["queued", "sending"]);
-  await insertStatusEvents(db.clickhouse, [{ ...event, sequence: 3, status: "sent", operator: "B" }]);
-  const later = await timelineOf(db.clickhouse, { ...present, status: "sent", sequence: 3 });
+  await insertStatusEvents(db.clickhouse, [{ ...event, sequence: 4, status: "sent", operator: "B" }]);
+  const later = await timelineOf(db.clickhouse, { ...present, status: "sent", sequence: 4 });
   expect(later).toEqual([
     { status: "queued", attempt: 1, operator: null, at: new Date(createdMs + 1).toISOString() },
     { status: "sent", attempt: 1, operator: "B", at: new Date(createdMs + 3).toISOString() },

@@ -97,7 +97,7 @@ describe("reconcile, MySQL with ClickHouse", () => {
   test("finds a message, and a later status, that only ClickHouse has", async () => {
     await delivered({ old: true });
     const ghost = { id: id(), customer_id: customerId, sequence: 1, status: "queued" };
-    const later = { id: ids[2] as string, customer_id: customerId, sequence: 3, status: "sent" };
+    const later = { id: ids[2] as string, customer_id: customerId, sequence: 4, status: "sent" };
     const updated_at_ms = Date.now() - OLD_MS;
     await insertStatusEvents(clickhouse, [
       { ...ghost, created_at_ms: updated_at_ms, updated_at_ms },

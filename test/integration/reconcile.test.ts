@@ -64,7 +64,7 @@ describe("reconcile", () => {
     await delivered();
     expect(invariantsOf(await check({ settled: true }))).toEqual(["settled"]);
     await pool.query(
-      `UPDATE messages SET status='sent',sequence=3 WHERE id='${ids[2]}';UPDATE wallet_accounts ` +
+      `UPDATE messages SET status='sent',sequence=4 WHERE id='${ids[2]}';UPDATE wallet_accounts ` +
         `SET reserved=reserved-500;` +
         `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) ` +
         `VALUES (${customerId},'${ids[2]}','close','capture',500,NOW(3))`,

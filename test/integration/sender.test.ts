@@ -57,7 +57,7 @@ test("a message an operator takes is sent and captured, and its claim ends", asy
   const { id } = await send();
   await untilStatus(id, "sent");
   const row = await rowOf(id);
-  expect(row).toMatchObject({ sequence: 3, attempt: 0, last_error: null });
+  expect(row).toMatchObject({ sequence: 4, attempt: 0, last_error: null });
   expect(takenBy(id)).toEqual([row.operator as string]);
   expect(await closeOf(id)).toEqual(["capture"]);
   expect(await down.pool.query("SELECT claim_id FROM claims")).toEqual([]);
@@ -92,7 +92,7 @@ test("an answer that never comes makes the message unknown: not sent again, stil
   await down.pool.write("UPDATE claims SET expires_at=NOW(3) - INTERVAL 1 SECOND");
   await untilStatus(id, "failed");
   expect(await closeOf(id)).toEqual(["refund"]);
-  expect((await rowOf(id)).sequence).toBe(4);
+  expect((await rowOf(id)).sequence).toBe(5);
 });
 
 test("an express message taken after guaranteed_by is sent and refunded; in time it is captured", async () => {

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
+import type { Change } from "../../src/ledger/move.ts";
 import { reapClaim, settleClaim } from "../../src/ledger/settle.ts";
-import type { Change } from "../../src/ledger/settle-plan.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { changeOf, type Outcome } from "../../src/sender/outcome.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
@@ -106,7 +106,7 @@ test("a settlement in two parts ends the claim with the second, and a repeated o
   const repeated = await settle(claimId, changesOf(early, taken));
   expect(repeated).toEqual({ changes: [], late: true });
   expect(await closes(records)).toEqual(["capture", "capture", "capture"]);
-  expect(await statuses(records)).toEqual(["sent 0 3", "sent 0 3", "sent 0 3", "queued 1 3"]);
+  expect(await statuses(records)).toEqual(["sent 0 4", "sent 0 4", "sent 0 4", "queued 1 7"]);
 });
 
 test("an expired claim makes unknown what is still sending, and late outcomes settle it: taken, not taken, no news", async () => {
@@ -127,7 +127,7 @@ test("an expired claim makes unknown what is still sending, and late outcomes se
   expect(late).toBe(true);
   expect(changes.map((c) => c.to)).toEqual(["sent", "failed"]);
   expect(await closes(records)).toEqual(["capture", "refund"]);
-  expect(await statuses(records)).toEqual(["sent 0 4", "failed 0 4", "unknown 0 3"]);
+  expect(await statuses(records)).toEqual(["sent 0 4", "failed 0 5", "unknown 0 3"]);
   await expire();
   await reapAll();
   expect(await closes([third])).toEqual(["refund"]);

@@ -77,7 +77,7 @@ test("while a record of the lane is unread in Kafka, nothing of the lane is put 
   expect(await swept()).toBe(lost.length);
   expect(new Set((await rowsOf(unread)).map((row) => row.attempt))).toEqual(new Set([0]));
   expect(new Set((await rowsOf(lost)).map((row) => `${row.attempt} ${row.sequence}`))).toEqual(
-    new Set(["1 5"]),
+    new Set(["1 10"]),
   );
   expect(taken().toSorted()).toEqual([...lost, ...unread].map((record) => record.id).toSorted());
 }, 60_000);

@@ -10,6 +10,7 @@ export const MODULES: readonly Module[] = [
   { file: "src/core/parts.ts", tests: ["src/core/parts.test.ts", "src/core/parts-laws.test.ts"] },
   { file: "src/core/message.ts", tests: ["src/core/message.test.ts"] },
   { file: "src/ledger/grant.ts", tests: ["src/ledger/grant.test.ts"] },
+  { file: "src/ledger/move.ts", tests: ["src/ledger/move.test.ts"] },
   { file: "src/ledger/posting.ts", tests: ["src/ledger/posting.test.ts"] },
   { file: "src/ledger/settle-plan.ts", tests: ["src/ledger/settle-plan.test.ts"] },
   { file: "src/ledger/sql-text.ts", tests: ["src/ledger/sql-text.test.ts"] },

@@ -62,11 +62,13 @@ const FINAL = new Set(["delivered", "undelivered", "failed", "rejected", "expire
 const UNSETTLED = new Set(["scheduled", "queued", "sending", "unknown"]);
 // product.md, "Status of a message".
 const MOVES: Record<string, readonly string[]> = {
-  queued: ["sending", "failed", "rejected", "expired"],
+  queued: ["queued", "sending", "failed", "rejected", "expired"],
   sending: ["queued", "sent", "delivered", "undelivered", "failed", "expired", "unknown"],
   unknown: ["sent", "delivered", "undelivered", "failed"],
   sent: ["delivered", "undelivered"],
 };
+// architecture.md, "Delivery reports": any final status is 5.
+const RANKS: Record<string, number> = { scheduled: 0, queued: 1, sending: 2, unknown: 3, sent: 4 };
 // architecture.md, "Ledger": what each entry does to balance and reserved.
 const POSTINGS: Record<string, { leg: string; balance: number; reserved: number }> = {
   topup: { leg: "open", balance: 1, reserved: 0 },
@@ -81,7 +83,13 @@ export const isFinal = (status: string): boolean => FINAL.has(status);
 const num = (values: Values, name: string): number => Number(values[name]);
 const text = (values: Values, name: string): string => String(values[name]);
 
-export function createModel(taken: ReadonlyMap<string, string[]>): Model {
+/** What the model knows of the operators: who took which message, and when they said so, by who heard it. */
+export type Taking = {
+  taken: ReadonlyMap<string, string[]>;
+  answeredAtMs: ReadonlyMap<string, number>;
+};
+
+export function createModel({ taken, answeredAtMs }: Taking): Model {
   const messages = new Map<string, Message>();
   const books = new Map<number, Books>();
   const topups = new Map<string, number>();
@@ -171,13 +179,7 @@ export function createModel(taken: ReadonlyMap<string, string[]>): Model {
     } else {
       const was = `${message.status} ${message.attempt} ${message.sequence}`;
       const detail = () => `${key} ${was} became ${status} ${attempt} ${sequence}`;
-      // The sweep puts back what stayed queued, under its next attempt.
-      const isPutBack = status === "queued" && message.status === "queued";
-      hold(
-        isPutBack || (MOVES[message.status]?.includes(status) ?? false),
-        "statuses only move forward",
-        detail,
-      );
+      hold(MOVES[message.status]?.includes(status) ?? false, "statuses only move forward", detail);
       hold(
         attempt === message.attempt + (status === "queued" ? 1 : 0),
         "an attempt is counted exactly when a message is queued again",
@@ -185,6 +187,12 @@ export function createModel(taken: ReadonlyMap<string, string[]>): Model {
       );
       hold(sequence > message.sequence, "a message's sequence grows with every change", detail);
     }
+    const number = 6 * attempt + (RANKS[status] ?? 5);
+    hold(
+      sequence === number,
+      "a sequence is 6 × attempt + rank of the status",
+      () => `${key} ${status} at attempt ${attempt} has ${sequence}, not ${number}`,
+    );
     Object.assign(message, { status, attempt, sequence, values: after });
   };
 
@@ -223,20 +231,24 @@ export function createModel(taken: ReadonlyMap<string, string[]>): Model {
       detail,
     );
     const by = taken.get(m.id) ?? [];
-    const isLateExpress = m.values.guaranteed_by !== null && m.status === "sent";
+    const { guaranteed_by: promised } = m.values;
+    const isLateExpress = promised !== null && (answeredAtMs.get(m.id) ?? 0) > Number(promised);
     if (op === "capture") {
       hold(!isFinal(m.status) || /delivered/.test(m.status), "what ended unsent is refunded", detail);
       hold(by.length > 0, "only what an operator took is captured", detail);
       hold(by.includes(text(m.values, "operator")), "a capture names the operator that took it", detail);
     } else {
+      const isSent = m.status === "sent";
       hold(isFinal(m.status) || isLateExpress, "what an operator took is captured", detail);
-      const isListed = m.values.last_error === "no answer within the time limit" || isLateExpress;
+      const isListed = m.values.last_error === "no answer within the time limit" || isSent;
       hold(
         by.length === 0 || isListed,
         "what an operator took is refunded only when unknown or late",
         detail,
       );
     }
+    if (m.status === "sent")
+      hold((op === "refund") === isLateExpress, "express is refunded when late, and only then", detail);
   };
 
   // Anyone may end a lease that expired; before that it is its owner's alone. A second of doubt, because the

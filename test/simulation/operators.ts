@@ -20,6 +20,8 @@ export type Operators = {
   connectors(of: Process): Connector[];
   /** Operators that took this message, in order. */
   taken: ReadonlyMap<string, string[]>;
+  /** When each sender heard that its message was taken, by its own clock. */
+  answeredAtMs: ReadonlyMap<string, number>;
   /** All of them refuse for so long. */
   busy(forMs: number): void;
 };
@@ -38,6 +40,7 @@ export function createOperators(
     window: 8,
   }));
   const taken = new Map<string, string[]>();
+  const answeredAtMs = new Map<string, number>();
   let busyUntilMs = 0;
   const take = (operator: string, id: string) => {
     const by = taken.get(id);
@@ -60,11 +63,15 @@ export function createOperators(
       return answer(away + back, { kind: "refused", permanent: true, reason: "400 number_refused" });
     kernel.after(away, null, () => take(operator, id));
     if (random.chance(faults.takenSilently)) return silence();
-    return answer(away + back, { kind: "accepted", operatorMessageId: `${operator}-${id}` });
+    return void kernel.after(away + back, of, () => {
+      answeredAtMs.set(id, kernel.wallMs(of));
+      done({ kind: "accepted", operatorMessageId: `${operator}-${id}` });
+    });
   };
   return {
     specs,
     taken,
+    answeredAtMs,
     busy(forMs) {
       busyUntilMs = Math.max(busyUntilMs, kernel.nowMs() + forMs);
     },

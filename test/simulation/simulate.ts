@@ -90,7 +90,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   const databaseClock = { offsetMs: 0 };
   const nodes = new Map<object | null, string>();
   const operators = createOperators(kernel, rates.operator, (id) => model.onTaken(id));
-  const model = createModel(operators.taken);
+  const model = createModel(operators);
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),

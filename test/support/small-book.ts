@@ -5,6 +5,7 @@ import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import type { Pool } from "../../src/platform/mysql.ts";
 import { insertLedgerEvents, insertStatusEvents, type LedgerEvent, type StatusEvent } from "./clickhouse.ts";
 import { createIdFactory } from "../../src/core/id.ts";
+import { sequenceOf, type Status } from "../../src/core/message.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "./messages.ts";
 
 export type Book = { customerId: number; ids: string[] };
@@ -46,8 +47,9 @@ export async function makeBook(pool: Pool): Promise<Book> {
   const ids = records.map((record) => record.id);
   await acceptMessages(pool, records);
   const close = (messageId: string, op: string) => entrySql(customerId, op, "close", messageId);
-  const ended = (i: number, status: string) =>
-    `UPDATE messages SET status='${status}',sequence=3,updated_at=${NOW} WHERE id='${ids[i]}'`;
+  const ended = (i: number, status: Status) =>
+    `UPDATE messages SET status='${status}',sequence=${sequenceOf(0, status)},updated_at=${NOW} ` +
+    `WHERE id='${ids[i]}'`;
   await pool.query(
     `${ended(0, "sent")};${close(ids[0] as string, "capture")};` +
       `${ended(1, "failed")};${close(ids[1] as string, "refund")};` +

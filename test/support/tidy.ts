@@ -55,6 +55,17 @@ const STATEMENT = new RegExp(
     String.raw`\b(CREATE|ALTER|DROP|TRUNCATE)\s+TABLE\b`,
   ].join("|"),
 );
+// What stores, moves or deletes a message, also in pieces: its statement's beginning, or the assignment.
+const MOVES_MESSAGES = new RegExp(
+  [
+    String.raw`\b(UPDATE|INTO|DELETE\s+FROM)\s+messages\b`,
+    String.raw`\bJOIN\s+messages\b[^;]*\bSET\b`,
+    String.raw`\bSET\b[^;]*\bstatus\s*=`,
+    String.raw`^\s*(\w+\.)?status\s*=[^;]*,\s*\w+\s*=`,
+    String.raw`\bsequence\s*=`,
+  ].join("|"),
+);
+const MOVES_MESSAGES_ALLOWED = "src/ledger/move.ts";
 // Split, so that this file keeps its own rules.
 const LEFT_OPEN = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"].join("|")})\\b`);
 const PUT_OFF = /\b(?:test|it|describe)\s*\.\s*(?:skip|only|todo|failing)\b/;
@@ -67,6 +78,7 @@ export function findingsOf(file: SourceFile): Finding[] {
     ...importRanks(file, scanned),
     ...runtimeFences(file, scanned),
     ...sqlFence(file, scanned),
+    ...moveFence(file, scanned),
     ...barrels(file, scanned),
     ...sizes(file),
     ...header(file),
@@ -128,6 +140,14 @@ export function sqlFence(file: SourceFile, scanned = scan(file.text)): Finding[]
   return scanned.strings
     .filter(({ text }) => STATEMENT.test(text))
     .map(({ line }) => at(file, line, "SQL is not allowed here"));
+}
+
+/** A message's status is written by the one file that asserts its moves. */
+export function moveFence(file: SourceFile, scanned = scan(file.text)): Finding[] {
+  if (!isProduct(file.path) || file.path === MOVES_MESSAGES_ALLOWED) return [];
+  return scanned.strings
+    .filter(({ text }) => MOVES_MESSAGES.test(text))
+    .map(({ line }) => at(file, line, `messages are moved by ${MOVES_MESSAGES_ALLOWED} alone`));
 }
 
 /** A file that passes on what another defines loads all of it wherever one name is wanted. */

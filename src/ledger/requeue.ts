@@ -1,19 +1,19 @@
-// Messages whose record was lost on its way to a sender: looked for, and put back into the outbox under their
-// next attempt. Owns that SQL and the mark below which nothing is open; leaves to the relay's sweep when a
-// record is proven lost.
-// Invariants: the raised attempt, the outbox row and the event commit together, so an attempt is put back
+// Messages whose record was lost on its way to a sender: looked for, and queued again under their next
+// attempt. Owns that search and the mark below which nothing is open; leaves to the relay's sweep when a
+// record is proven lost, and to settle.ts what a change writes.
+// Invariants: the raised attempt, the outbox row and the event commit together, so an attempt is requeued
 // once and a record of it that turns up after all is skipped by its claim; at MESSAGE_ATTEMPTS_MAX a message
 // is failed and refunded instead. Bound: CLAIM_ROWS_MAX messages a transaction, OPEN_ROWS_MAX rows a look.
 
 import { ulidBound, ulidTimeMs } from "../core/id.ts";
 import { CLAIM_ROWS_MAX, MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
-import { type Lane, queuedSequence } from "../core/message.ts";
-import type { StatusRow } from "../core/event-record.ts";
-import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
+import type { Lane } from "../core/message.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
-import { eventsSql } from "./posting.ts";
-import { failQueued, lockRecords, repeated } from "./settle.ts";
-import { blob, dateTime } from "./sql-text.ts";
+import type { Change } from "./move.ts";
+import { changeQueued, repeated } from "./settle.ts";
+import { changeTo } from "./settle-plan.ts";
+import { dateTime } from "./sql-text.ts";
 
 export type Queued = { id: string; attempt: number };
 /**
@@ -21,7 +21,7 @@ export type Queued = { id: string; attempt: number };
  * the first message that is open in any way.
  */
 export type Look = { next: string; queued: Queued[]; firstOpen: string | null };
-export type PutBack = { ids: string[]; failed: string[] };
+export type Requeued = { ids: string[]; failed: string[] };
 
 /** Ids of so much time are looked at in one statement: 35,000 at a peak of 3,500 messages a second. */
 const WINDOW_MS = 10_000;
@@ -58,59 +58,24 @@ export async function lookForQueued(
 }
 
 /**
- * Puts back those that are still queued at that attempt. Returns what went back, and what was failed for
+ * Queues again those that are still queued at that attempt. Returns them, and those that were failed for
  * having no attempt left.
  */
-export function putBack(pool: Pool, lane: Lane, lost: readonly Queued[], nowMs: number): Promise<PutBack> {
+export function requeue(pool: Pool, lost: readonly Queued[], nowMs: number): Promise<Requeued> {
   const attempts = new Map(lost.slice(0, CLAIM_ROWS_MAX).map((row) => [row.id, row.attempt]));
+  const changeOf = (record: LaneRecord): Change | null => {
+    if (record.attempt !== attempts.get(record.id)) return null;
+    const to = record.attempt + 1 < MESSAGE_ATTEMPTS_MAX ? "queued" : "failed";
+    return changeTo(to, record, "queued", "lost before it was sent");
+  };
   return repeated(pool, async (conn) => {
     await conn.query("BEGIN");
-    const locked = await lockRecords(conn, [...attempts.keys()], "queued");
-    const queued = locked.filter((record) => record.attempt === attempts.get(record.id));
-    const [ended, again] = split(queued, (record) => record.attempt + 1 >= MESSAGE_ATTEMPTS_MAX);
-    const records = again.map((record) => ({ ...record, attempt: record.attempt + 1 }));
-    if (records.length > 0) await conn.query(putBackSql(lane, records, nowMs));
-    const failed = await failQueued(
-      conn,
-      ended.map((record) => record.id),
-      "lost before it was sent",
-      nowMs,
-    );
+    const changes = await changeQueued(conn, [...attempts.keys()], changeOf, nowMs);
     await conn.query("COMMIT");
-    return { ids: records.map((record) => record.id), failed: failed.map((change) => change.record.id) };
+    const idsTo = (to: Change["to"]) => changes.filter((c) => c.to === to).map((c) => c.record.id);
+    return { ids: idsTo("queued"), failed: idsTo("failed") };
   });
 }
-
-function putBackSql(lane: Lane, records: readonly LaneRecord[], nowMs: number): string {
-  const updates = [...Map.groupBy(records, (record) => record.attempt)].map(
-    ([attempt, of]) =>
-      `UPDATE messages SET attempt=${attempt},sequence=${queuedSequence(attempt)},` +
-      `updated_at=${dateTime(nowMs)} WHERE id IN ('${of.map((record) => record.id).join("','")}')`,
-  );
-  const row = blob(packLaneRow(records));
-  const statuses = records.map((record) => queuedRow(record, nowMs));
-  return (
-    `${updates.join(";")};INSERT INTO outbox (lane,payload) VALUES ('${lane}',${row});` +
-    eventsSql(statuses, [])
-  );
-}
-
-const queuedRow = (record: LaneRecord, nowMs: number): StatusRow => ({
-  id: record.id,
-  customerId: record.customerId,
-  phone: record.phone,
-  lane: record.lane,
-  status: "queued",
-  parts: record.parts,
-  cost: record.cost,
-  reference: record.reference,
-  operator: null,
-  operatorMessageId: null,
-  attempt: record.attempt,
-  sequence: queuedSequence(record.attempt),
-  createdAtMs: record.createdAtMs,
-  updatedAtMs: nowMs,
-});
 
 /** Where the lane's next sweep begins; the lowest id when none has ended yet. */
 export async function openFrom(conn: Pick<Connection, "query">, lane: Lane): Promise<string> {
@@ -125,8 +90,4 @@ export async function setOpenFrom(conn: Connection, lane: Lane, id: string): Pro
     `INSERT INTO sweeps (lane,open_from) VALUES ('${lane}','${id}') AS n ` +
       "ON DUPLICATE KEY UPDATE open_from=n.open_from",
   );
-}
-
-function split<T>(all: readonly T[], isFirst: (one: T) => boolean): [first: T[], second: T[]] {
-  return [all.filter(isFirst), all.filter((one) => !isFirst(one))];
 }

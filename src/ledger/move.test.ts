@@ -1,0 +1,125 @@
+// The statements that write `messages`, as text: what they set, and which rows they leave alone.
+
+import { expect, test } from "bun:test";
+import { STATUSES, canMove } from "../core/message.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
+import { type Change, changesSql, moveSql, statusRow, storeSql } from "./move.ts";
+
+const AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 6);
+const AT = "'2026-01-02 03:04:05.006'";
+const record = (id: string, fields: Partial<LaneRecord> = {}): LaneRecord => ({
+  id,
+  customerId: 9,
+  phone: "+989121234567",
+  text: "it's",
+  from: null,
+  reference: null,
+  lane: "normal",
+  encoding: "gsm7",
+  parts: 1,
+  cost: 500,
+  createdAtMs: AT_MS,
+  attempt: 0,
+  guaranteedByMs: null,
+  traceparent: "",
+  ...fields,
+});
+const sent: Change = {
+  record: record("a"),
+  from: "sending",
+  to: "sent",
+  takenAtMs: 1,
+  operator: "A",
+  operatorMessageId: "a1",
+  reason: null,
+};
+
+test("a move changes only rows at its status and attempt, and gives them the number of where they arrive", () => {
+  expect(moveSql({ from: "queued", to: "sending" }, 2, ["a", "b"], AT_MS)).toBe(
+    `UPDATE messages SET status='sending',sequence=14,updated_at=${AT} ` +
+      "WHERE id IN ('a','b') AND status='queued' AND attempt=2",
+  );
+});
+
+test("a message queued again is so under its next attempt, which nothing else changes", () => {
+  for (const from of ["queued", "sending"] as const)
+    expect(moveSql({ from, to: "queued" }, 2, ["a"], AT_MS)).toBe(
+      `UPDATE messages SET status='queued',attempt=3,sequence=19,updated_at=${AT} ` +
+        `WHERE id IN ('a') AND status='${from}' AND attempt=2`,
+    );
+  expect(moveSql({ from: "scheduled", to: "queued" }, 0, ["a"], AT_MS)).not.toContain("SET attempt");
+});
+
+test("no statement is made for a move that the machine does not have", () => {
+  for (const from of STATUSES) {
+    for (const to of STATUSES) {
+      const make = () => moveSql({ from, to }, 0, ["a"], AT_MS);
+      if (canMove(from, to)) expect(make()).toContain(`status='${to}'`);
+      else expect(make).toThrow(`${from} never becomes ${to}`);
+    }
+  }
+  expect(() => changesSql([{ ...sent, from: "failed" }], AT_MS)).toThrow("failed never becomes sent");
+});
+
+test("changes that say the same of each message are one statement of constants", () => {
+  const lost: Change = { ...sent, to: "unknown", operatorMessageId: null, reason: "A: it's late\n" };
+  expect(changesSql([lost, { ...lost, record: record("b") }], AT_MS)).toBe(
+    "UPDATE messages SET operator='A',last_error='A: it\\'s late?',status='unknown',sequence=3," +
+      `updated_at=${AT} WHERE id IN ('a','b') AND status='sending' AND attempt=0`,
+  );
+  const nobody: Change = { ...lost, to: "failed", operator: null, reason: "x".repeat(101) };
+  expect(changesSql([nobody], AT_MS)).toBe(
+    `UPDATE messages SET last_error='${"x".repeat(100)}',status='failed',sequence=5,` +
+      `updated_at=${AT} WHERE id IN ('a') AND status='sending' AND attempt=0`,
+  );
+  expect(changesSql([sent], AT_MS)).toContain("operator_message_id='a1',last_error=NULL,");
+});
+
+test("changes that differ carry what differs, row by row, under the same guard", () => {
+  const other = { ...sent, record: record("b"), operatorMessageId: null, operator: null, reason: "é" };
+  expect(changesSql([sent, other], AT_MS)).toBe(
+    "UPDATE (VALUES ROW(_ascii'a',_ascii'A',_ascii'a1',NULL),ROW(_ascii'b',NULL,NULL,_ascii'?')) " +
+      "AS v (i,o,oi,e) STRAIGHT_JOIN messages m ON m.id=v.i SET m.operator=COALESCE(v.o,m.operator)," +
+      "m.operator_message_id=COALESCE(v.oi,m.operator_message_id),m.last_error=v.e," +
+      `status='sent',sequence=4,updated_at=${AT} WHERE status='sending' AND attempt=0`,
+  );
+  for (const one of [{ operator: "B" }, { operatorMessageId: "a2" }, { reason: "why" }])
+    expect(changesSql([sent, { ...sent, ...one, record: record("b") }], AT_MS)).toContain("STRAIGHT_JOIN");
+});
+
+test("an accepted message is stored with its status, its number and all that was said of it", () => {
+  const express = record("b", { lane: "express", from: "shop", reference: "r", guaranteedByMs: AT_MS });
+  expect(storeSql([record("a"), express], "queued")).toBe(
+    "INSERT INTO messages (id,customer_id,lane,status,sequence,phone,text,sender,reference,encoding,parts," +
+      "cost,guaranteed_by,created_at,updated_at) VALUES " +
+      `('a',9,'normal','queued',1,'+989121234567','it\\'s',NULL,NULL,'gsm7',1,500,NULL,${AT},${AT}),` +
+      `('b',9,'express','queued',1,'+989121234567','it\\'s','shop','r','gsm7',1,500,${AT},${AT},${AT})`,
+  );
+  expect(storeSql([record("a")], "scheduled")).toContain("'scheduled',0,");
+});
+
+test("an event has the status, attempt and number of where its message arrives, and who had a part in it", () => {
+  const of = record("a", { reference: "r", parts: 2, lane: "express" });
+  const row = {
+    id: "a",
+    customerId: 9,
+    phone: "+989121234567",
+    lane: "express",
+    status: "queued",
+    parts: 2,
+    cost: 500,
+    reference: "r",
+    operator: null,
+    operatorMessageId: null,
+    attempt: 3,
+    sequence: 19,
+    createdAtMs: AT_MS,
+    updatedAtMs: 7,
+  } as const;
+  expect(statusRow(of, { to: "queued", attempt: 3, atMs: 7 })).toEqual(row);
+  expect(statusRow(of, { to: "queued", attempt: 3, atMs: 7 }, sent)).toEqual({
+    ...row,
+    operator: "A",
+    operatorMessageId: "a1",
+  });
+});
