@@ -56,6 +56,7 @@ shell_check() {
 
 check "types" bun run tsc --noEmit
 check "lint" bun run oxlint --type-aware --deny-warnings
+check "exports that nobody uses" bun run knip --no-progress
 check "format" format_check
 check "shell scripts" shell_check
 [ -e test/tidy.test.ts ] && tests "structure" ./test/tidy.test.ts

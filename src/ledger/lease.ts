@@ -164,12 +164,7 @@ export function releaseLeases(
 }
 
 /** Keeps this node's leases, but for those it dropped in doubt and leaves to the reaper. */
-export async function renewLeases(
-  pool: Pool,
-  nodeId: string,
-  ttlMs: number,
-  dropped: LeaseKey[],
-): Promise<void> {
+async function renewLeases(pool: Pool, nodeId: string, ttlMs: number, dropped: LeaseKey[]): Promise<void> {
   const except =
     dropped.length === 0
       ? ""

@@ -74,7 +74,7 @@ function watchReady({ metrics, ready }: HealthDeps): void {
 }
 
 /** Runs a role's check, bounded; a check that throws or hangs is not ready. */
-export async function checkReady(ready: ReadyCheck): Promise<Readiness> {
+async function checkReady(ready: ReadyCheck): Promise<Readiness> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<Readiness>((resolve) => {
     timer = setTimeout(() => resolve({ ready: false, checks: { check: "down" } }), HEALTH_TIMEOUT_MS);

@@ -147,7 +147,7 @@ async function waitReady(engine: Engine, record: ProcessRecord, signal?: AbortSi
 }
 
 /** The end of a log, indented, with the file's name. */
-export function lastLines(file: string, lines = 8): string {
+function lastLines(file: string, lines = 8): string {
   const text = existsSync(file)
     ? readFileSync(file, "utf8").trimEnd().split("\n").slice(-lines).join("\n    ")
     : "";

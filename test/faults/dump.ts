@@ -28,7 +28,7 @@ const QUERY_MAX_MS = 60_000;
 export type Left = { open: number; outbox: number; leases: number };
 
 /** What is still on its way: messages not ended, outbox rows, credit that processes hold. */
-export async function leftNow(pool: Pool): Promise<Left> {
+async function leftNow(pool: Pool): Promise<Left> {
   const [row] = await pool.query<Left[]>(
     "SELECT (SELECT COUNT(*) FROM messages WHERE status IN ('scheduled', 'queued', 'sending')) AS open, " +
       "(SELECT COUNT(*) FROM outbox) AS outbox, (SELECT COUNT(*) FROM credit_leases) AS leases",

@@ -129,7 +129,7 @@ export function writeLines(folder: string, file: string, lines: readonly unknown
   writeFileSync(join(folder, file), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
 }
 
-export const readLines = <T>(folder: string, file: string): T[] =>
+const readLines = <T>(folder: string, file: string): T[] =>
   readText(folder, file).map((line) => JSON.parse(line) as T);
 
 function readText(folder: string, file: string): string[] {

@@ -50,20 +50,20 @@ export type PlanOptions = {
   without: readonly Kind[];
 };
 
-export const ROLES = ["ingest-1", "ingest-2", "relay", "sender-normal", "sender-express"] as const;
-export const OPERATORS = ["operator-A", "operator-B", "operator-C"] as const;
-export const ENGINES = ["mysql", "kafka", "clickhouse"] as const;
+const ROLES = ["ingest-1", "ingest-2", "relay", "sender-normal", "sender-express"] as const;
+const OPERATORS = ["operator-A", "operator-B", "operator-C"] as const;
+const ENGINES = ["mysql", "kafka", "clickhouse"] as const;
 /** What is between a kind of process and what it talks to: a proxy each. */
 export const LINES = ["ingest-mysql", "relay-mysql", "sender-mysql", "kafka"] as const;
 const MYSQL_LINES = LINES.slice(0, 3);
 const LANES = ["normal", "express"] as const;
 
-export const KAFKA_OUTAGE_MS = 90_000;
+const KAFKA_OUTAGE_MS = 90_000;
 const KAFKA_OUTAGE_QUICK_MS = 10_000;
 /** Beyond CLAIM_TTL_MS and the consumer's session time-out. */
-export const SENDER_SLEEPS_MS = 34_000;
+const SENDER_SLEEPS_MS = 34_000;
 /** Beyond the poll limit that run.ts gives the senders, the least that their settings allow. */
-export const POLL_LIMIT_MS = 165_000;
+const POLL_LIMIT_MS = 165_000;
 // The broker's session time-out, and setting offsets.
 const REWIND_MS = 24_000;
 // Joining, at most, and what follows.

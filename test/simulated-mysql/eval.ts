@@ -121,7 +121,7 @@ function binary(expr: Expr & { k: "bin" }, scope: Scope, context: EvalContext): 
 
 const TIME = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/;
 
-export function compare(a: Exclude<Value, null>, b: Exclude<Value, null>): number {
+function compare(a: Exclude<Value, null>, b: Exclude<Value, null>): number {
   if (typeof a === "number" && typeof b === "number") return a - b;
   if (typeof a === "number") return a - numberOf(b as string | Buffer);
   if (typeof b === "number") return numberOf(a) - b;

@@ -12,7 +12,7 @@ import { type Connection, errorNumber, type Pool } from "../../src/platform/mysq
 import type { JournalEntry, Server } from "./server.ts";
 import type { Table, Values } from "./tables.ts";
 
-export const DIFFERENCES_MAX = 10;
+const DIFFERENCES_MAX = 10;
 const SHOWN_CHARS_MAX = 300;
 
 export type Replay = { statements: number; sessions: number; differences: string[] };

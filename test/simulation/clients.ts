@@ -4,7 +4,6 @@
 // Invariant checked here: an answer says what is so, the same key gets the same bytes, and each request has
 // at most one effect.
 
-import { createHash } from "node:crypto";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Kernel } from "./kernel.ts";
 import { hold, type Model } from "./model.ts";
@@ -322,6 +321,3 @@ export function createClients(
     },
   };
 }
-
-/** What a key's row must hold of a body. */
-export const hashOf = (body: Buffer): Buffer => createHash("sha256").update(body).digest();

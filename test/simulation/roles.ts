@@ -65,7 +65,7 @@ export const TOPIC_NAMES = {
   status: "sms.status",
   ledger: "wallet.ledger",
 } as const;
-export const DEAD_LETTERS = "sms.dlq";
+const DEAD_LETTERS = "sms.dlq";
 
 const COMMIT_CONNECTIONS = 3;
 const LEDGER_CONNECTIONS = 6;

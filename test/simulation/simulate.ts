@@ -48,7 +48,7 @@ export type Watch = {
   atEnd?: (tables: Server["tables"]) => void;
 };
 
-export function simulate(seed: number, watch: Watch = {}): Result {
+function simulate(seed: number, watch: Watch = {}): Result {
   schema ??= readSchema(new URL("../../sql/mysql/", import.meta.url));
   const kernel = createKernel(seed, watch.onNote);
   const stats: Stats = {};

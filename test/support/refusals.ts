@@ -29,7 +29,7 @@ export type Api = {
 
 export const OPENING = 1_000_000;
 /** The text of every message here: it may be neither answered nor logged. */
-export const SECRET = "never-in-a-log";
+const SECRET = "never-in-a-log";
 export const message = { phone: "09121234567", text: SECRET, type: "normal" };
 
 export async function startApi(): Promise<Api> {

@@ -25,7 +25,7 @@ const TABLES = [
 ];
 /** Past what may be on its way. */
 export const OLD_MS = 600_000;
-export const NOW = "NOW(3)";
+const NOW = "NOW(3)";
 
 export async function emptyTables({ pool, clickhouse }: Engines): Promise<void> {
   const deletes = TABLES.map((table) => `DELETE FROM ${table}`).join(";");
@@ -106,7 +106,7 @@ export async function deliverEvents(
 }
 
 /** Newer events of somebody else come through: what isn't there by then was lost. */
-export async function passOthers(clickhouse: Clickhouse): Promise<void> {
+async function passOthers(clickhouse: Clickhouse): Promise<void> {
   const created_at_ms = Date.now() + 120_000;
   await insertLedgerEvents(clickhouse, [
     { event_id: `${id()}:open`, customer_id: 0, op: "topup", amount: 1, created_at_ms },

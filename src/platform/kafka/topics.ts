@@ -3,7 +3,7 @@
 
 import type { Config } from "../config.ts";
 
-export const TOPICS = {
+const TOPICS = {
   normal: "sms.normal",
   express: "sms.express",
   status: "sms.status",

@@ -13,7 +13,7 @@ export type Role = ProcessSpec & {
   ready(): Promise<boolean>;
 };
 
-export const OPERATORS = ["A", "B", "C"] as const;
+const OPERATORS = ["A", "B", "C"] as const;
 // Offsets from the first health port; ingest n has offset n (1 to 16).
 const healthOffset = { relay: 20, "sender-normal": 30, "sender-express": 40 } as const;
 // Accepting goes first when not everything can be had at once, then what the express lane needs, then the

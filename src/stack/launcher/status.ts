@@ -18,7 +18,7 @@ export async function status(config: Config, json: boolean): Promise<void> {
   console.log(json ? JSON.stringify(found) : asText(found));
 }
 
-export async function readStatus(config: Config): Promise<Status> {
+async function readStatus(config: Config): Promise<Status> {
   const stateFolder = resolve(config.stateFolder);
   const records = readRecords(stateFolder).filter(isAlive);
   const ingest = records.filter((record) => record.role === "ingest").length;
@@ -36,7 +36,7 @@ export async function readStatus(config: Config): Promise<Status> {
 }
 
 /** Every stage has someone who works; one operator of three is enough: a refused message goes on to it. */
-export function isReady(processes: readonly ProcessStatus[]): boolean {
+function isReady(processes: readonly ProcessStatus[]): boolean {
   const stages = new Set(processes.map(({ role }) => role));
   return [...stages].every((role) => processes.some((each) => each.role === role && each.health === "ready"));
 }

@@ -28,7 +28,7 @@ export type Supervisor = {
   tick(): Promise<void>;
 };
 
-export const restartFirstMs = 1_000;
+const restartFirstMs = 1_000;
 export const restartMostMs = 30_000;
 /** Up for this long, and the next death is a first one again. */
 export const steadyMs = 60_000;
