@@ -1,6 +1,7 @@
 # Sourced by install.sh: the Kafka broker's jars by Maven (tools/kafka/pom.xml, strict checksums) and MySQL:
 # the machine's own mysqld when it is 8.4 or newer, otherwise Debian's package from sid unpacked into the
-# cache without root or changes to the system. ClickHouse is the npm package chdb and needs nothing here.
+# cache without root or changes to the system. nginx, for the edge, comes in the same way, from the machine's
+# own release. ClickHouse is the npm package chdb and needs nothing here.
 
 kafka_home=$cache/kafka-$(sed -n 's/.*<kafka.version>\(.*\)<.*/\1/p' "$root/tools/kafka/pom.xml")
 kafka_there() { [ -e "$kafka_home/complete" ] && command -v java >/dev/null; }
@@ -55,16 +56,21 @@ download_mysql() {
     awk -v codename="$codename" \
       '$2 == "main" && ($1 == codename || $1 ~ /^(stable|testing|unstable|sid)$/) {print $3; exit}')
   [ -n "$mirror" ] || { echo "this machine's apt sources name no Debian mirror"; return 1; }
-  mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+  private_apt "$apt"
   : >"$apt/status"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main" >"$apt/sources.list"
-  options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
-    -o Dir::Etc::PreferencesParts=/dev/null -o "Dir::State::Lists=$apt/lists"
-    -o "Dir::Cache=$apt/cache" -o "Dir::State::status=$apt/status"
+  options+=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+    -o Dir::Etc::PreferencesParts=/dev/null -o "Dir::State::status=$apt/status")
+  apt-get "${options[@]}" update
+  apt-get "${options[@]}" install -y --download-only mysql-server-core
+}
+
+# private_apt FOLDER: sets `options` so that apt keeps lists and packages there and changes nothing elsewhere.
+private_apt() {
+  mkdir -p "$1/lists/partial" "$1/cache/archives/partial"
+  options=(-o "Dir::State::Lists=$1/lists" -o "Dir::Cache=$1/cache"
     -o Acquire::Languages=none -o Debug::NoLocking=1 -o APT::Sandbox::User=root
     -o APT::Install-Recommends=false -o "Dpkg::Post-Invoke=" -o "APT::Update::Post-Invoke=")
-  apt-get "${options[@]}" update
-  apt-get "${options[@]}" install -y --download-only --no-install-recommends mysql-server-core
 }
 
 unpack_mysql() {
@@ -73,4 +79,42 @@ unpack_mysql() {
     dpkg-deb -x "$file" "$1/root" || return 1
   done
   ls "$1"/root/usr/sbin/mysqld
+}
+
+# The machine's own nginx, where there is one; it needs openssl for the local stack's certificate.
+nginx_home=$cache/nginx
+nginx_there() {
+  [ -e "$nginx_home/complete" ] || { command -v nginx && command -v openssl; } >/dev/null
+}
+
+install_nginx() {
+  local help="Put nginx (1.20 or newer) and openssl on PATH"
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+    die "no nginx here, and no apt to get one. $help"
+  rm -rf "$nginx_home" "$nginx_home.new"
+  mkdir -p "$nginx_home.new/root"
+  step "downloading nginx" download_nginx "$nginx_home.new/apt"
+  step "unpacking nginx" unpack_nginx "$nginx_home.new"
+  LD_LIBRARY_PATH=$nginx_home.new/root/usr/lib/x86_64-linux-gnu "$nginx_home.new/root/usr/sbin/nginx" -v \
+    2>/dev/null || die "the unpacked nginx does not start. $help"
+  rm -rf "$nginx_home.new/apt"
+  touch "$nginx_home.new/complete"
+  mv "$nginx_home.new" "$nginx_home"
+}
+
+# From the machine's own sources, and knowing what it has installed: libraries that are there are not fetched. Not
+# installed by apt, because Debian's package would start a server on port 80.
+download_nginx() {
+  local options
+  private_apt "$1"
+  apt-get "${options[@]}" update
+  apt-get "${options[@]}" install -y --download-only --reinstall nginx openssl
+}
+
+unpack_nginx() {
+  local file
+  for file in "$1"/apt/cache/archives/*.deb; do
+    dpkg-deb -x "$file" "$1/root" || return 1
+  done
+  ls "$1"/root/usr/sbin/nginx
 }

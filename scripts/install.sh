@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing to run Sluice: the two runtimes, the npm packages, the librdkafka addon, MySQL,
-# the Kafka broker and wrk. Safe to run at any time and by two at once; when everything is there it takes a
-# few milliseconds. Every download is checksummed: npm and bun by lock files, Maven by strict checksums,
+# the Kafka broker, nginx and wrk. Safe to run at any time and by two at once; when everything is there it
+# takes a few milliseconds. Every download is checksummed: npm and bun by lock files, Maven by strict checksums,
 # Debian packages by apt's signatures. What it downloads or builds stays in the cache folder
 # (scripts/env.sh), never in the clone, except node_modules/.
 #   scripts/install.sh            everything
@@ -19,7 +19,7 @@ case $wanted in all | --tools) ;; *) die "unknown option $wanted; usage: scripts
 
 all_there() {
   toolchain_there && packages_there && addon_there || return 1
-  [ "$wanted" = --tools ] || { kafka_there && mysql_there && command -v wrk >/dev/null; }
+  [ "$wanted" = --tools ] || { kafka_there && mysql_there && nginx_there && command -v wrk >/dev/null; }
 }
 all_there && exit 0
 
@@ -35,6 +35,7 @@ addon_there || install_addon
 if [ "$wanted" = all ]; then
   kafka_there || install_kafka
   mysql_there || install_mysql
+  nginx_there || install_nginx
   command -v wrk >/dev/null || need_debian "the benches" wrk
 fi
 say "everything is installed"

@@ -19,6 +19,8 @@ export type Call = {
   params: Record<string, string>;
   /** Whether its connection has ended: Bun loses the answer then, whatever it is. */
   isGone: IsGone;
+  /** Whose request it is: an IP address, of the client behind the edge where there is one. */
+  clientAddress: () => string;
 };
 export type Route = {
   method: "GET" | "POST" | "DELETE";

@@ -15,6 +15,7 @@ import { isConnectionLost } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import type { Tracing } from "../platform/otlp.ts";
 import { isSampled, newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
+import { createClientAddress } from "./client-address.ts";
 import { type Call, type Route, respond, respondProblem } from "./http.ts";
 import { createObserveHttp } from "./http-metrics.ts";
 
@@ -27,7 +28,7 @@ export type ServerDeps = {
   log: Log;
 };
 /** `idleS`: seconds after which a connection that says nothing is closed. */
-export type ServerOptions = { host: string; port: number; idleS: number };
+export type ServerOptions = { host: string; port: number; idleS: number; edgeSecret: string };
 export type ApiServer = {
   /** Refuses new requests with 503 from now on. */
   refuse(): void;
@@ -50,13 +51,24 @@ type Handler = (request: Request & { params?: Record<string, string> }) => Promi
 export function createServer(deps: ServerDeps, options: ServerOptions): ApiServer {
   const { keys, log, metrics, tracing } = deps;
   let refusing = false;
+  const addressOf = createClientAddress(options.edgeSecret);
+  const clientAddress = (request: Request): string =>
+    addressOf(request.headers, () => server.requestIP(request)?.address);
 
-  const fail = (thrown: unknown, requestId: string, headers?: Record<string, string>): Response => {
+  const fail = (
+    thrown: unknown,
+    requestId: string,
+    headers?: Record<string, string>,
+    request?: Request,
+  ): Response => {
     if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_STATUS });
     const error = isConnectionLost(thrown)
       ? new SluiceError("unavailable", { cause: thrown })
       : toSluiceError(thrown);
-    if (error.code === "internal") log.error({ err: error.cause, trace_id: requestId }, "request failed");
+    if (error.code === "internal") {
+      const client = request === undefined ? undefined : clientAddress(request);
+      log.error({ err: error.cause, trace_id: requestId, client }, "request failed");
+    }
     return respondProblem(error, requestId, headers);
   };
 
@@ -94,10 +106,11 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
         query: new URLSearchParams(cut < 0 ? "" : request.url.slice(cut)),
         params: request.params ?? {},
         isGone: () => request.signal.aborted,
+        clientAddress: () => clientAddress(request),
       };
       return respond(await route.handle(call), requestId);
     } catch (error) {
-      return fail(error, requestId);
+      return fail(error, requestId, undefined, request);
     }
   };
 

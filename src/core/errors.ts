@@ -14,6 +14,12 @@ export type ErrorRow = {
 
 // Codes are public and stable: rows are added, never renamed. The order is that of the published page.
 export const ERRORS = {
+  malformed_request: row(
+    400,
+    "Malformed request",
+    false,
+    "The request is not valid HTTP. Only the edge answers so; the direct port closes the connection.",
+  ),
   malformed_json: row(400, "Malformed JSON", false, "The body isn't JSON, or is nested too deeply."),
   body_not_utf8: row(400, "Body is not UTF-8", false, "The body holds bytes that are not UTF-8."),
   api_key_missing: row(401, "API key missing", false, "The request has no `X-API-Key` header."),
@@ -41,6 +47,7 @@ export const ERRORS = {
     "A request with this `Idempotency-Key` is under way. Wait for `Retry-After`, then repeat it.",
   ),
   payload_too_large: row(413, "Payload too large", false, "The body is larger than 64 KiB."),
+  uri_too_long: row(414, "URI too long", false, "The request line is longer than 8 KiB (edge only)."),
   unsupported_media_type: row(415, "Unsupported media type", false, "Send `Content-Type: application/json`."),
   validation_failed: row(
     422,
@@ -66,13 +73,14 @@ export const ERRORS = {
     true,
     "The customer's rate limit is used up. Wait for `Retry-After`.",
   ),
+  headers_too_large: row(431, "Headers too large", false, "A header is longer than 8 KiB (edge only)."),
   internal: row(500, "Internal error", true, "An unexpected fault; it was logged under this `request_id`."),
   overloaded: row(503, "Overloaded", true, "The queue is full. Nothing was stored or charged."),
   outcome_unknown: row(
     503,
     "Outcome unknown",
     true,
-    "The database was lost during the commit. Retry with the same `Idempotency-Key` or `request_id`; " +
+    "The database or the process was lost during the commit. Retry with the same `Idempotency-Key` or `request_id`; " +
       "without one, the message may be stored twice.",
   ),
   unavailable: row(503, "Unavailable", true, "The database can't be reached, or the process is stopping."),

@@ -18,6 +18,7 @@ program
   .command("up")
   .description("start the local stack, migrate, seed and run every role in the foreground until Ctrl-C")
   .option("--engines-only", "start MySQL, Kafka and ClickHouse in the background and return")
+  .option("--edge", "put nginx in front of the API: TLS, HTTP/2, and what Bun's own HTTP cannot do")
   .option("--ingest <n>", "ingest processes on the one API port", wholeNumber(1, 16), 1)
   .option(
     "--operators <profile>",
@@ -33,13 +34,19 @@ program
   .action(
     async (options: {
       enginesOnly?: true;
+      edge?: true;
       ingest: number;
       operators: string;
       stack: "local" | "compose";
     }) => {
       const { up } = await import("../stack/launcher/up.ts");
       const { seed } = await import("../admin/seed.ts");
-      await up(loadConfig(process.env), { ...options, enginesOnly: options.enginesOnly === true, seed });
+      await up(loadConfig(process.env), {
+        ...options,
+        enginesOnly: options.enginesOnly === true,
+        edge: options.edge === true,
+        seed,
+      });
     },
   );
 

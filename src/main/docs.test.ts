@@ -3,7 +3,8 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { ERRORS } from "../core/errors.ts";
-import { ERRORS_PAGE, errorsPage } from "./docs.ts";
+import { problemsConf } from "../stack/edge-problems.ts";
+import { ERRORS_PAGE, errorsPage, PROBLEMS_CONF } from "./docs.ts";
 import { METRICS_PAGE, metricsPage } from "./metrics-page.ts";
 
 test("docs/reference/errors.md is what `bun src/main/docs.ts` writes", () => {
@@ -12,6 +13,10 @@ test("docs/reference/errors.md is what `bun src/main/docs.ts` writes", () => {
 
 test("docs/reference/metrics.md is what `bun src/main/docs.ts` writes", () => {
   expect(readFileSync(METRICS_PAGE, "utf8")).toBe(metricsPage());
+});
+
+test("deploy/nginx/problems.conf is what it writes", () => {
+  expect(readFileSync(PROBLEMS_CONF, "utf8")).toBe(problemsConf());
 });
 
 test("the page names every code once", () => {

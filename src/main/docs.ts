@@ -1,4 +1,4 @@
-// Writes the pages of docs/reference that come from tables in the code: `bun src/main/docs.ts`.
+// Writes the pages and files that come from tables in the code: `bun src/main/docs.ts`.
 // docs.test.ts fails when a committed page is not what this writes.
 
 import { writeFileSync } from "node:fs";
@@ -12,8 +12,11 @@ import {
   SluiceError,
 } from "../core/errors.ts";
 import { METRICS_PAGE, metricsPage } from "./metrics-page.ts";
+import { problemsConf } from "../stack/edge-problems.ts";
 
 export const ERRORS_PAGE = fileURLToPath(new URL("../../docs/reference/errors.md", import.meta.url));
+
+export const PROBLEMS_CONF = fileURLToPath(new URL("../../deploy/nginx/problems.conf", import.meta.url));
 
 /** The page of all error codes, in Markdown. */
 export function errorsPage(): string {
@@ -54,4 +57,5 @@ function line([code, { status, retryable, meaning }]: [string, ErrorRow]): strin
 if (import.meta.main) {
   writeFileSync(ERRORS_PAGE, errorsPage());
   writeFileSync(METRICS_PAGE, metricsPage());
+  writeFileSync(PROBLEMS_CONF, problemsConf());
 }

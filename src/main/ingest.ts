@@ -125,7 +125,12 @@ const keyUpkeep = startKeyUpkeep(readPool, log);
 const health = await serveHealth({ log, metrics, ready }, { host: config.apiHost, port: config.healthPort });
 const server = createServer(
   { keys, routes, ready, metrics, tracing, log },
-  { host: config.apiHost, port: config.apiPort, idleS: config.apiIdleS },
+  {
+    host: config.apiHost,
+    port: config.apiPort,
+    idleS: config.apiIdleS,
+    edgeSecret: config.edgeSecret,
+  },
 );
 log.info({ port: config.apiPort, node_id: nodeId }, "listening");
 

@@ -37,6 +37,14 @@ export const settings = {
   // Longer than the clients and proxies in front keep an idle connection, so that they close it and not we.
   // 255 is the longest that Bun takes.
   apiIdleS: count("SLUICE_API_IDLE_S", 75, 1, 255, "seconds until the API closes a connection that is idle"),
+  edgeHost: text("SLUICE_EDGE_HOST", "127.0.0.1", "address the edge (nginx) listens on"),
+  edgePort: port("SLUICE_EDGE_PORT", 8_088, "HTTP port of the edge"),
+  edgeTlsPort: port("SLUICE_EDGE_TLS_PORT", 8_443, "HTTPS port of the edge, HTTP/1.1 and HTTP/2"),
+  edgeSecret: text(
+    "SLUICE_EDGE_SECRET",
+    "",
+    "what the edge proves itself with to ingest; empty: `up --edge` makes one, ingest believes no edge",
+  ),
   healthPort: port("SLUICE_HEALTH_PORT", 19_300, "this process's own port for /health, /ready and /metrics"),
   mysqlHost: text("SLUICE_MYSQL_HOST", "127.0.0.1", "MySQL address"),
   mysqlPort: port("SLUICE_MYSQL_PORT", 13_306, "MySQL port"),

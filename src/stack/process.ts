@@ -29,9 +29,12 @@ export type ProcessSpec = {
   logFile: string;
   /** Added to the niceness: above 0 means a lower CPU weight. */
   nice: number;
-  /** SIGTERM, then SIGKILL after this long. */
+  /** The signal that asks it to end, SIGTERM if none is given; then SIGKILL after stopMaxMs. */
+  stopSignal?: StopSignal;
   stopMaxMs: number;
 };
+/** SIGQUIT is nginx's: answer what is under way, then end. */
+export type StopSignal = "SIGTERM" | "SIGQUIT";
 
 /** A process that can be told from another with the same pid. */
 export type Identity = { pid: number; startTicks: number; boot: string };
@@ -40,6 +43,7 @@ export type ProcessRecord = Identity & {
   role: string;
   name: string;
   port: number | null;
+  stopSignal?: StopSignal;
   stopMaxMs: number;
   owner: Identity | null;
 };
@@ -78,8 +82,8 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
     if (identity !== null && spec.nice > 0) lowerSession(identity.pid, spec.nice);
     if (identity === null)
       throw new Error(`${spec.name} did not start: ${file} cannot be run (see ${spec.logFile})`);
-    const { role, name, port, stopMaxMs } = spec;
-    const record = { ...identity, role, name, port, stopMaxMs, owner };
+    const { role, name, port, stopSignal = "SIGTERM", stopMaxMs } = spec;
+    const record = { ...identity, role, name, port, stopSignal, stopMaxMs, owner };
     writeRecord(stateFolder, record);
     return record;
   } finally {
@@ -89,7 +93,7 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
 
 /** Asks it to end and waits; kills its session when it takes too long, and then resolves to false. */
 export async function stopProcess(record: ProcessRecord, stateFolder: string): Promise<boolean> {
-  signal(record, "SIGTERM");
+  signal(record, record.stopSignal ?? "SIGTERM");
   const endedByItself = await ended(record, record.stopMaxMs);
   if (!endedByItself) {
     signal(record, "SIGKILL");
@@ -121,8 +125,9 @@ export function readRecords(stateFolder: string): ProcessRecord[] {
     .flatMap((file) => readRecord(join(runFolder(stateFolder), file)) ?? []);
 }
 
-/** Removes the record, unless a newer process has taken the name. */
+/** Removes a dead process's record, unless a newer process has taken the name, and ends what it left. */
 export function forgetProcess(stateFolder: string, record: ProcessRecord): void {
+  if (!isAlive(record)) killRemains(record);
   const file = recordFile(stateFolder, record.name);
   const present = readRecord(file);
   if (present === null || sameProcess(present, record)) rmSync(file, { force: true });
@@ -152,12 +157,29 @@ function turnOver(logFile: string): void {
   if (bytes > logBytesMax) renameSync(logFile, `${logFile}.1`);
 }
 
-function signal(record: ProcessRecord, name: "SIGTERM" | "SIGKILL"): void {
+/** Ends what the last process of this name left behind when it died. */
+export function clearRemains(stateFolder: string, name: string): void {
+  const record = readRecord(recordFile(stateFolder, name));
+  if (record !== null && !isAlive(record)) killRemains(record);
+}
+
+// A process may die and leave children of its session (nginx's workers keep their ports then). Its pid is not
+// given away while such a group lives, so a process that has it now means that nothing was left.
+function killRemains(record: ProcessRecord): void {
+  if (record.boot !== bootId() || identify(record.pid) !== null) return;
+  kill(-record.pid, "SIGKILL");
+}
+
+function signal(record: ProcessRecord, name: StopSignal | "SIGKILL"): void {
   if (!isAlive(record)) return;
+  // The kill goes to the session, whose leader it is, so that nothing of its own is left; the request to end
+  // to it alone.
+  kill(name === "SIGKILL" ? -record.pid : record.pid, name);
+}
+
+function kill(pid: number, name: StopSignal | "SIGKILL"): void {
   try {
-    // The kill goes to the session, whose leader it is, so that nothing of its own is left; the request to
-    // end to it alone.
-    process.kill(name === "SIGKILL" ? -record.pid : record.pid, name);
+    process.kill(pid, name);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // ended in the meantime
   }

@@ -7,6 +7,7 @@ import { sleep } from "../platform/retry.ts";
 import type { Engine } from "./engines.ts";
 import { listenerPid } from "./probe.ts";
 import {
+  clearRemains,
   forgetProcess,
   type Identity,
   isAlive,
@@ -53,7 +54,13 @@ export async function clearOrphans(stateFolder: string, report: Report): Promise
 
 const engineRoles = new Set(["mysql", "kafka", "clickhouse"]);
 // Who takes requests ends first, then who works them off, then whom those talk to.
-const stopOrder = [["ingest"], ["relay", "sender-normal", "sender-express"], ["operator"], [...engineRoles]];
+const stopOrder = [
+  ["edge"],
+  ["ingest"],
+  ["relay", "sender-normal", "sender-express"],
+  ["operator"],
+  [...engineRoles],
+];
 
 /** Stops all, each group in parallel, in the order that lets every role finish its work. */
 export async function stopAll(
@@ -113,6 +120,7 @@ export async function startEngine(
   owner: Identity | null,
   signal?: AbortSignal,
 ): Promise<ProcessRecord> {
+  clearRemains(stateFolder, engine.name);
   refuseTakenPort(engine);
   await engine.prepare(signal);
   signal?.throwIfAborted();

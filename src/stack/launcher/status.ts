@@ -4,6 +4,7 @@
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
+import { edgeAnswers } from "../edge.ts";
 import { clickhouseAnswers, kafkaAnswers, mysqlAnswers } from "../probe.ts";
 import { isAlive, type ProcessRecord, readRecords } from "../process.ts";
 import { findTools } from "../tools.ts";
@@ -28,6 +29,7 @@ async function readStatus(config: Config): Promise<Status> {
   });
   const processes = await Promise.all([
     ...roles.map((role) => roleStatus(role, records)),
+    ...edgeStatus(config, records),
     engineStatus("mysql", config.mysqlPort, mysqlAnswers, records),
     engineStatus("kafka", config.kafkaPort, kafkaAnswers, records),
     engineStatus("clickhouse", config.clickhousePort, clickhouseAnswers, records),
@@ -44,6 +46,12 @@ function isReady(processes: readonly ProcessStatus[]): boolean {
 async function roleStatus(role: Role, records: readonly ProcessRecord[]): Promise<ProcessStatus> {
   const pid = records.find((record) => record.name === role.name)?.pid ?? null;
   return entry(role.role, role.name, pid, role.port ?? role.healthPort, await role.ready());
+}
+
+/** Only where it was started: a gateway is whole without an edge. */
+function edgeStatus(config: Config, records: readonly ProcessRecord[]): Promise<ProcessStatus>[] {
+  if (!records.some(({ role }) => role === "edge")) return [];
+  return [engineStatus("edge", config.edgePort, edgeAnswers, records)];
 }
 
 async function engineStatus(

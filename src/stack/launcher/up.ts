@@ -7,6 +7,7 @@ import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
 import { sleep } from "../../platform/retry.ts";
 import { composeEngines, composeEnv, composeStop } from "../compose.ts";
+import { createEdge, edgeSecret } from "../edge.ts";
 import { createEngines, type Engine } from "../engines.ts";
 import { type Identity, sameProcess, startProcess } from "../process.ts";
 import { clearOrphans, refuseTakenPort, sortRecords, startEngine, startEngines, stopAll } from "../stack.ts";
@@ -20,6 +21,7 @@ import { type Demo, welcome } from "./welcome.ts";
 
 export type UpOptions = {
   enginesOnly: boolean;
+  edge: boolean;
   ingest: number;
   operators: string;
   stack: "local" | "compose";
@@ -68,13 +70,16 @@ async function run(
   signal: AbortSignal,
 ): Promise<void> {
   const tools = findTools(process.env);
-  const roles = createRoles(config, tools, stateFolder, options);
+  const secret = options.edge ? edgeSecret(config, stateFolder) : config.edgeSecret;
+  const roles = createRoles(config, tools, stateFolder, { ...options, edgeSecret: secret });
+  const edge = options.edge ? [createEdge(config, tools, stateFolder, secret)] : [];
   const engines = options.stack === "compose" ? [] : createEngines(config, tools, stateFolder);
   await clearOrphans(stateFolder, view.line);
   for (const { name, port, healthPort } of roles) {
     refuseTakenPort({ name, port });
     refuseTakenPort({ name, port: healthPort });
   }
+  for (const { name, ports } of edge) for (const port of ports) refuseTakenPort({ name, port });
   const supervisor = createSupervisor({
     start: async (spec) =>
       isEngine(spec) ? startEngine(spec, stateFolder, own, signal) : startProcess(spec, stateFolder, own),
@@ -92,9 +97,9 @@ async function run(
   await migrate(tools, view.line, { signal, env: options.stack === "compose" ? composeEnv : {} });
   const demo = await options.seed(config, stateFolder);
   signal.throwIfAborted();
-  for (const role of roles) supervisor.add(role);
+  for (const role of [...roles, ...edge]) supervisor.add(role);
   view.line("starting the roles …");
-  await supervise(supervisor, view, signal, () => view.line(welcome(config, demo)));
+  await supervise(supervisor, view, signal, () => view.line(welcome(config, demo, options.edge)));
 }
 
 async function supervise(

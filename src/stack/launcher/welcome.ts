@@ -1,7 +1,8 @@
 // What `up` prints once a message would reach the report: where the API is, the demo key, and lines to paste.
 
-import { relative } from "node:path";
+import { relative, resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
+import { certificateFile } from "../edge.ts";
 
 /** A phone that every demo operator refuses (src/main/operator.ts): the message fails and is refunded. */
 const refusedPhone = "+989129990001";
@@ -9,7 +10,7 @@ const refusedPhone = "+989129990001";
 /** The demo customer, its API key, and the file that keeps the key. */
 export type Demo = { customerId: number; apiKey: string; keyFile: string };
 
-export function welcome(config: Config, demo: Demo): string {
+export function welcome(config: Config, demo: Demo, edge: boolean): string {
   const { apiKey, customerId } = demo;
   const keyFile = relative(process.cwd(), demo.keyFile);
   const api = `http://${config.apiHost}:${config.apiPort}`;
@@ -20,6 +21,7 @@ export function welcome(config: Config, demo: Demo): string {
   return [
     "",
     `Sluice is ready: ${api}`,
+    ...(edge ? [edgeLine(config)] : []),
     `Demo customer ${customerId}, API key: ${apiKey} (kept in ${keyFile})`,
     "",
     "# put money into the wallet",
@@ -34,3 +36,7 @@ export function welcome(config: Config, demo: Demo): string {
     "",
   ].join("\n");
 }
+
+const edgeLine = ({ edgeHost, edgePort, edgeTlsPort, stateFolder }: Config): string =>
+  `The edge: http://${edgeHost}:${edgePort} and https://${edgeHost}:${edgeTlsPort} ` +
+  `(curl --cacert ${relative(process.cwd(), resolve(certificateFile(stateFolder)))})`;

@@ -1,0 +1,83 @@
+// deploy/nginx/problems.conf: what nginx answers to requests that never reach the API, from the table of
+// errors. Written by `bun src/main/docs.ts`; a test compares. Invariant: an answer of the edge has the
+// members, headers and codes of one of the API, and a request id that stands in the edge's log.
+
+import { type ErrorCode, problemBody, problemHeaders, SluiceError } from "../core/errors.ts";
+
+type Refusal = { statuses: number[]; code: ErrorCode; detail?: string; allow?: string[] };
+
+/** nginx's own statuses: 494 a header too large, 495 to 497 TLS, 502 and 504 no answer of an upstream. */
+const refusals: Refusal[] = [
+  {
+    statuses: [400, 411, 421, 501, 505],
+    code: "malformed_request",
+    detail: "The request is not valid HTTP.",
+  },
+  { statuses: [495, 496], code: "malformed_request", detail: "The client certificate is refused." },
+  { statuses: [497], code: "malformed_request", detail: "This port speaks TLS; the request came without." },
+  { statuses: [403, 404], code: "not_found", detail: "No such route." },
+  {
+    statuses: [405],
+    code: "method_not_allowed",
+    detail: "No route has this method.",
+    allow: ["GET", "HEAD", "POST", "DELETE"],
+  },
+  { statuses: [413], code: "payload_too_large" },
+  { statuses: [414], code: "uri_too_long", detail: "The request line is longer than 8 KiB." },
+  { statuses: [494], code: "headers_too_large", detail: "A header is longer than 8 KiB." },
+  { statuses: [500], code: "internal" },
+  { statuses: [503], code: "overloaded", detail: "Too many requests of this address are under way." },
+];
+
+const ID = "$request_id";
+const away = new SluiceError("unavailable", { detail: "No process could be reached. Nothing was stored." });
+const lost = new SluiceError("outcome_unknown", {
+  detail:
+    "The process was lost in the middle of the request. Retry with the same Idempotency-Key or " +
+    "request_id; without one, the message may be stored twice.",
+});
+
+/** The whole file. */
+export function problemsConf(): string {
+  return `# Written by \`bun src/main/docs.ts\` from src/core/errors.ts; change src/stack/edge-problems.ts instead.
+# Included in the server block of nginx.conf.
+
+${refusals.map(refusal).join("\n")}
+# No answer came from ingest. Whether a POST was stored is known only if not a byte of it was sent.
+error_page 502 504 =503 /_problem/unanswered;
+location = /_problem/unanswered {
+  internal;
+  ${headers(away)}
+  set $sent "$method_given $upstream_bytes_sent";
+  if ($sent ~ "^(POST|DELETE) .*[1-9]") {
+    return 503 ${quoted(lost)};
+  }
+  return 503 ${quoted(away)};
+}
+`;
+}
+
+function refusal({ statuses, code, ...options }: Refusal): string {
+  const error = new SluiceError(code, options);
+  const name = `/_problem/${code}_${statuses[0]}`;
+  return `error_page ${statuses.join(" ")} =${error.status} ${name};
+location = ${name} {
+  internal;
+  ${headers(error)}
+  return ${error.status} ${quoted(error)};
+}
+`;
+}
+
+// A string in single quotes, as nginx reads it.
+const quoted = (error: SluiceError): string => `'${problemBody(error, ID).replace(/[\\']/g, "\\$&")}'`;
+
+function headers(error: SluiceError): string {
+  const { "content-type": type, ...others } = problemHeaders(error, ID);
+  return [
+    `default_type ${type};`,
+    ...Object.entries({ ...others, "cache-control": "no-store" }).map(
+      ([name, value]) => `add_header ${name} "${value}" always;`,
+    ),
+  ].join("\n  ");
+}

@@ -1,0 +1,108 @@
+// The edge of the local stack: nginx by the configuration of deploy/nginx/, its names filled in, in the
+// state folder. Owns the certificate (self-signed, of this stack alone) and the secret by which ingest knows
+// that a client's address comes from the edge. Both are made once and kept.
+
+import { randomBytes } from "node:crypto";
+import { execFile } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Config } from "../platform/config.ts";
+import type { Engine } from "./engines.ts";
+import { httpAnswers } from "./probe.ts";
+import { projectRoot, type Tools } from "./tools.ts";
+
+export type Edge = Engine & { ports: readonly number[] };
+
+const templates = join(projectRoot, "deploy/nginx");
+const folderOf = (stateFolder: string): string => join(stateFolder, "edge");
+export const certificateFile = (stateFolder: string): string =>
+  join(folderOf(stateFolder), "certificate.pem");
+
+/** True when a request comes through to ingest. */
+export const edgeAnswers = (port: number): Promise<boolean> => httpAnswers(port, "/health");
+
+export function createEdge(config: Config, tools: Tools, stateFolder: string, secret: string): Edge {
+  if (tools.nginx === "") throw new Error("nginx is not installed. Run: scripts/install.sh");
+  const folder = folderOf(stateFolder);
+  // nginx's workers give up root for `nobody`, who cannot read a state folder.
+  const user = process.getuid?.() === 0 ? "user root;" : "";
+  return {
+    role: "edge",
+    name: "edge",
+    port: config.edgePort,
+    ports: [config.edgePort, config.edgeTlsPort],
+    command: [tools.nginx, "-p", folder, "-c", "nginx.conf", "-e", "stderr", "-g", `daemon off; ${user}`],
+    cwd: folder,
+    env: withLibraries(tools),
+    logFile: join(stateFolder, "logs", "edge.log"),
+    nice: 0,
+    stopSignal: "SIGQUIT",
+    stopMaxMs: 7_000, // worker_shutdown_timeout of nginx.conf, and a little
+    async prepare(signal) {
+      mkdirSync(join(folder, "temp"), { recursive: true });
+      await makeCertificate(tools, folder, signal);
+      copyFileSync(join(templates, "problems.conf"), join(folder, "problems.conf"));
+      const conf = renderConf(readFileSync(join(templates, "nginx.conf"), "utf8"), {
+        SLUICE_API_ADDRESS: `${reachable(config.apiHost)}:${config.apiPort}`,
+        SLUICE_EDGE_HOST: config.edgeHost,
+        SLUICE_EDGE_PORT: String(config.edgePort),
+        SLUICE_EDGE_TLS_PORT: String(config.edgeTlsPort),
+        SLUICE_EDGE_SECRET: secret,
+        SLUICE_EDGE_CERTIFICATE: "certificate.pem",
+        SLUICE_EDGE_CERTIFICATE_KEY: "key.pem",
+      });
+      writeFileSync(join(folder, "nginx.conf"), conf, { mode: 0o600 });
+    },
+    ready: () => edgeAnswers(config.edgePort),
+    readyMaxMs: 10_000,
+  };
+}
+
+/** The template with every ${NAME} filled in. @throws Error for a name without a value */
+export function renderConf(template: string, values: Readonly<Record<string, string>>): string {
+  return template.replace(/\$\{(\w+)\}/g, (_, name: string) => {
+    const value = values[name];
+    if (value === undefined) throw new Error(`deploy/nginx/nginx.conf: nothing is known of ${name}`);
+    return value;
+  });
+}
+
+/** The configured secret, or one of this state folder's own. @throws Error for one that nginx would misread */
+export function edgeSecret(config: Config, stateFolder: string): string {
+  if (config.edgeSecret !== "") {
+    if (!/^[\w.~+/=-]+$/.test(config.edgeSecret))
+      throw new Error("SLUICE_EDGE_SECRET may hold letters, digits and . _ ~ + / = - only");
+    return config.edgeSecret;
+  }
+  const file = join(folderOf(stateFolder), "secret");
+  if (!existsSync(file)) {
+    mkdirSync(folderOf(stateFolder), { recursive: true });
+    writeFileSync(`${file}.new`, randomBytes(24).toString("hex"), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  }
+  return readFileSync(file, "utf8");
+}
+
+async function makeCertificate(tools: Tools, folder: string, signal: AbortSignal | undefined): Promise<void> {
+  const certificate = join(folder, "certificate.pem");
+  if (existsSync(certificate)) return;
+  const kind = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650";
+  const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
+  const files = ["-keyout", join(folder, "key.pem"), "-out", `${certificate}.new`];
+  await promisify(execFile)(tools.openssl, [...kind.split(" "), ...names, ...files], {
+    env: withLibraries(tools),
+    timeout: 30_000,
+    ...(signal && { signal }),
+  });
+  renameSync(`${certificate}.new`, certificate);
+}
+
+const withLibraries = (tools: Tools): Record<string, string | undefined> =>
+  existsSync(tools.edgeLibraries) ? { ...process.env, LD_LIBRARY_PATH: tools.edgeLibraries } : process.env;
+
+// An address to listen on, as one to connect to.
+function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host.includes(":") ? `[${host === "::" ? "::1" : host}]` : host;
+}
