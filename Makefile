@@ -3,7 +3,7 @@
 # scripts/env.sh is Bash; /bin/sh need not be.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run up down migrate seed run-server run-sender-normal run-sender-express run-relay \
+.PHONY: help run run-edge up down migrate seed run-server run-sender-normal run-sender-express run-relay \
 	test quick typecheck lint format bench mutate faults simulate install
 
 in_env := . scripts/env.sh && exec
@@ -16,6 +16,9 @@ install: ## install what is missing: runtimes, packages, the Kafka addon, the en
 
 run: ## start everything in the foreground: engines, migrations, demo customers, all roles; Ctrl-C stops it
 	@exec ./sluice up
+
+run-edge: ## the same, with nginx in front of the API: TLS, HTTP/2, pipelining
+	@exec ./sluice up --edge
 
 up: ## start the engines (MySQL, Kafka, ClickHouse) in the background
 	@exec ./sluice up --engines-only

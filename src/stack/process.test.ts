@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  clearRemains,
   ended,
   identify,
   isAlive,
@@ -51,6 +52,20 @@ test("one that ignores SIGTERM is killed after its time, with its children, and 
   const child = Number(readFileSync(join(folder, "logs/b.log"), "utf8"));
   expect(identify(child)).not.toBeNull();
   expect(await stopProcess(record, folder)).toBe(false);
+  await Bun.sleep(50);
+  const left = identify(child);
+  expect(left === null || !isAlive(left)).toBe(true);
+});
+
+test("what a process left behind when it died is ended before its name is used again", async () => {
+  const record = startProcess(spec("left", "sleep 62 & echo $!; exec sleep 63"), folder, self);
+  await Bun.sleep(150);
+  const child = Number(readFileSync(join(folder, "logs/left.log"), "utf8"));
+  process.kill(record.pid, "SIGKILL");
+  await ended(record, 5_000);
+  await Bun.sleep(50); // until its parent, this process, has taken note of its end
+  expect(identify(child)).not.toBeNull();
+  clearRemains(folder, "left");
   await Bun.sleep(50);
   const left = identify(child);
   expect(left === null || !isAlive(left)).toBe(true);
