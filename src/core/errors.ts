@@ -80,8 +80,8 @@ export const ERRORS = {
     503,
     "Outcome unknown",
     true,
-    "The database or the process was lost during the commit. Retry with the same `Idempotency-Key` or `request_id`; " +
-      "without one, the message may be stored twice.",
+    "The database or the process was lost during the commit. Retry with the same `Idempotency-Key` or " +
+      "`request_id`; without one, the message may be stored twice.",
   ),
   unavailable: row(503, "Unavailable", true, "The database can't be reached, or the process is stopping."),
   credit_elsewhere: row(

@@ -39,7 +39,7 @@ const lost = new SluiceError("outcome_unknown", {
 
 /** The whole file. */
 export function problemsConf(): string {
-  return `# Written by \`bun src/main/docs.ts\` from src/core/errors.ts; change src/stack/edge-problems.ts instead.
+  return `# Written by \`bun src/main/docs.ts\` from src/core/errors.ts and src/stack/edge-problems.ts.
 # Included in the server block of nginx.conf.
 
 ${refusals.map(refusal).join("\n")}

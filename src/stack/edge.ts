@@ -68,7 +68,7 @@ export function renderConf(template: string, values: Readonly<Record<string, str
   });
 }
 
-/** The configured secret, or one of this state folder's own. @throws Error for one that nginx would misread */
+/** The configured secret, or one of this state folder. @throws Error for one that nginx would misread */
 export function edgeSecret(config: Config, stateFolder: string): string {
   if (config.edgeSecret !== "") {
     if (!/^[\w.~+/=-]+$/.test(config.edgeSecret))
