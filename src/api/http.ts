@@ -6,8 +6,11 @@ import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { problemBody, problemHeaders, SluiceError, toSluiceError } from "../core/errors.ts";
 import { BODY_BYTES_MAX, JSON_DEPTH_MAX } from "../core/limits.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
-import type { Reply } from "../ingest/idempotency.ts";
+import { RateLimitedError } from "../ingest/rate-limits.ts";
+import { rateHeaders } from "./rate-headers.ts";
 
+/** What a request is answered: the body as an object, or as the very bytes that were stored. */
+export type Reply = { status: number; body: unknown; headers?: Record<string, string> };
 export type Call = {
   request: Request;
   owner: KeyOwner;
@@ -115,8 +118,9 @@ export function respondProblem(
   headers?: Record<string, string>,
 ): Response {
   const error = toSluiceError(thrown);
+  const rate = error instanceof RateLimitedError ? rateHeaders(error.rate) : {};
   return new Response(problemBody(error, requestId), {
     status: error.status,
-    headers: { ...problemHeaders(error, requestId), ...headers },
+    headers: { ...problemHeaders(error, requestId), ...rate, ...headers },
   });
 }

@@ -1,26 +1,20 @@
 // POST /v1/wallet/topup. The one answer in which customer_id is a number, as the contract was asked for.
 
-import type { IsGone } from "../core/caller.ts";
 import { labelProblem } from "../core/parts.ts";
 import { SluiceError } from "../core/errors.ts";
-import type { KeyOwner } from "../customers/api-keys.ts";
 import type { RequestKey } from "../ledger/idempotency.ts";
 import type { LeaseDeps } from "../ledger/lease.ts";
 import { type Topup, topUp } from "../ledger/topup.ts";
 import { isConnectionLost } from "../platform/mysql.ts";
-import { parseJson, type Route, readBody } from "./http.ts";
-import type { Idempotency, Reply } from "../ingest/idempotency.ts";
+import type { Idempotency } from "../ingest/idempotency.ts";
+import { type Call, parseJson, type Reply, type Route, readBody } from "./http.ts";
+import { once } from "./idempotency-key.ts";
 import { checkerOf, TopupBody } from "./schemas.ts";
 
 const check = checkerOf<TopupBody>(TopupBody);
 
 export function createTopup({ ledger, keys }: { ledger: LeaseDeps; keys: Idempotency }): Route {
-  const run = async (
-    owner: KeyOwner,
-    bytes: Uint8Array,
-    key: RequestKey | null,
-    isGone: IsGone,
-  ): Promise<Reply> => {
+  const run = async ({ owner, isGone }: Call, bytes: Uint8Array, key: RequestKey | null): Promise<Reply> => {
     const { amount, request_id } = check(parseJson(bytes));
     const problem = labelProblem(request_id);
     if (problem !== null) {
@@ -43,13 +37,9 @@ export function createTopup({ ledger, keys }: { ledger: LeaseDeps; keys: Idempot
     method: "POST",
     path: "/v1/wallet/topup",
     scope: "billing",
-    async handle({ owner, request, isGone }) {
-      const body = await readBody(request);
-      const { customerId } = owner;
-      const header = request.headers.get("idempotency-key");
-      return keys.once({ customerId, operation: "topup", header, body, isGone }, (key) =>
-        run(owner, body, key, isGone),
-      );
+    async handle(call) {
+      const body = await readBody(call.request);
+      return once(keys, call, { operation: "topup", body }, (key) => run(call, body, key));
     },
   };
 }

@@ -113,8 +113,6 @@ export type SluiceErrorOptions = {
   /** Never shown; for the log. */
   cause?: unknown;
   retryAfterS?: number;
-  /** Headers added to the answer, such as RateLimit. */
-  headers?: Readonly<Record<string, string>>;
   /** Methods for the `Allow` header of a 405. */
   allow?: readonly string[];
 };
@@ -133,7 +131,6 @@ export class SluiceError extends Error {
   readonly extra: Readonly<Record<string, string | number | boolean>>;
   readonly retryAfterS: number | null;
   readonly allow: readonly string[];
-  readonly headers: Readonly<Record<string, string>>;
 
   constructor(code: ErrorCode, options: SluiceErrorOptions = {}) {
     const known: ErrorRow = ERRORS[code];
@@ -148,7 +145,6 @@ export class SluiceError extends Error {
     const waits = known.retryable && known.status !== 500;
     this.retryAfterS = options.retryAfterS ?? (waits ? RETRY_AFTER_DEFAULT_S : null);
     this.allow = options.allow ?? [];
-    this.headers = options.headers ?? {};
   }
 }
 
@@ -186,7 +182,6 @@ export function problemBody(error: SluiceError, requestId: string): string {
 /** The headers that go with `problemBody`. */
 export function problemHeaders(error: SluiceError, requestId: string): Record<string, string> {
   const headers: Record<string, string> = {
-    ...error.headers,
     "content-type": "application/problem+json",
     "x-request-id": requestId,
   };

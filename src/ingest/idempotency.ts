@@ -1,6 +1,6 @@
-// Idempotency-Key on the routes that move money: the first request with a key runs, its repeats are told what
-// it answered. Owns the header, the requests under way in this process, and looking keys up, many in one
-// read; the rows are written by the transactions they belong to (src/ledger/idempotency.ts).
+// Idempotency keys of what moves money: the first request with a key runs, its repeats are told what it
+// answered. Owns the requests under way in this process, and looking keys up, many in one read; the rows are
+// written by the transactions they belong to (src/ledger/idempotency.ts). Leaves to the doors: how a key comes.
 // States of a key: free → under way (409, or 422 for another body) → stored (replayed for 24 h) | free again,
 // when the request was refused. Invariant: a request runs only while its key is free; two processes that run
 // the same key at once meet in the database, where one of them stores it and the other replays that.
@@ -9,7 +9,6 @@
 import { createHash } from "node:crypto";
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
-import { IDEMPOTENCY_KEY_CHARS_MAX } from "../core/limits.ts";
 import {
   type KeyOperation,
   type KeyRef,
@@ -21,30 +20,27 @@ import type { Timers } from "../platform/timers.ts";
 
 /** What these keys answered, null for a key that is free. */
 export type FindKeys = (refs: readonly KeyRef[]) => Promise<(StoredAnswer | null)[]>;
-/** What a request is answered: the body as an object, or as the very bytes that were stored. */
-export type Reply = { status: number; body: unknown; headers?: Record<string, string> };
+export type Once<T> = { kind: "ran"; result: T } | { kind: "replayed"; stored: StoredAnswer };
 export type KeyCounts = { replayed_total: number };
 export type Idempotency = {
   /**
-   * The answer of `run`, or of the request that used the key before. `header`: Idempotency-Key as it came,
-   * null without one; `run` gets the key it has to store along with its effect. @throws SluiceError
-   * idempotency_in_progress, idempotency_key_reused, validation_failed, or what `run` throws;
-   * CallerGoneError, when the caller left while its key was looked up
+   * What `run` returns, or the stored answer of the request that used the key before. `run` gets the key it
+   * has to store along with its effect. @throws SluiceError idempotency_in_progress, idempotency_key_reused,
+   * or what `run` throws; CallerGoneError, when the caller left while its key was looked up
    */
-  once(
+  once<T>(
     request: {
       customerId: number;
       operation: KeyOperation;
-      header: string | null;
+      key: string;
       body: Uint8Array;
       isGone: IsGone;
     },
-    run: (key: RequestKey | null) => Promise<Reply>,
-  ): Promise<Reply>;
+    run: (key: RequestKey) => Promise<T>,
+  ): Promise<Once<T>>;
 };
 
 const LOOKUP_KEYS_MAX = 500;
-const PRINTABLE = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
 
 export function createIdempotency({
   find,
@@ -58,16 +54,15 @@ export function createIdempotency({
   const underWay = new Map<string, Buffer>();
   const lookUp = createLookUp(find, timers);
 
-  const replay = (key: RequestKey, stored: StoredAnswer): Reply => {
+  const replay = (key: RequestKey, stored: StoredAnswer): Once<never> => {
     if (!stored.hash.equals(key.hash)) throw new SluiceError("idempotency_key_reused");
     counts.replayed_total++;
-    return { status: stored.status, body: stored.answer, headers: { "Idempotent-Replayed": "true" } };
+    return { kind: "replayed", stored };
   };
 
   return {
-    async once({ customerId, operation, header, body, isGone }, run) {
-      if (header === null) return run(null);
-      const key: RequestKey = { customerId, operation, key: checked(header), hash: sha256(body) };
+    async once({ customerId, operation, key: given, body, isGone }, run) {
+      const key: RequestKey = { customerId, operation, key: given, hash: sha256(body) };
       const name = `${customerId} ${operation} ${key.key}`;
       const first = underWay.get(name);
       if (first !== undefined)
@@ -78,7 +73,7 @@ export function createIdempotency({
         if (isGone()) throw new CallerGoneError();
         if (stored !== null) return replay(key, stored);
         try {
-          return await run(key);
+          return { kind: "ran", result: await run(key) };
         } catch (error) {
           if (!(error instanceof KeyTakenError)) throw error;
           const winner = await lookUp(key);
@@ -91,18 +86,6 @@ export function createIdempotency({
       }
     },
   };
-}
-
-function checked(key: string): string {
-  if (key.length <= IDEMPOTENCY_KEY_CHARS_MAX && PRINTABLE.test(key)) return key;
-  throw new SluiceError("validation_failed", {
-    errors: [
-      {
-        field: "Idempotency-Key",
-        reason: `must have 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters`,
-      },
-    ],
-  });
 }
 
 const sha256 = (body: Uint8Array): Buffer => createHash("sha256").update(body).digest();

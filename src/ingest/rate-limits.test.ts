@@ -65,16 +65,20 @@ test("Retry-After is true after any history, and no more than a second too long"
   });
 });
 
-test("the policy says what the bucket holds and how long it takes to fill", () => {
+test("what is told is how much the bucket holds, and how long it takes to fill", () => {
   const limits = createRateLimits();
   expect(limits.take({ customerId: 1, rateLimit: null }, 1)).toBeNull();
   expect(limits.take({ customerId: 2, rateLimit: 120 }, 1)).toEqual({
-    "ratelimit-policy": '"parts";q=120;w=60',
-    ratelimit: '"parts";r=119;t=1',
+    size: 120,
+    fillS: 60,
+    left: 119,
+    fullInS: 1,
   });
   expect(limits.take({ customerId: 3, rateLimit: 3 }, 5)).toEqual({
-    "ratelimit-policy": `"parts";q=${TEXT_PARTS_MAX};w=200`,
-    ratelimit: '"parts";r=5;t=100',
+    size: TEXT_PARTS_MAX,
+    fillS: 200,
+    left: 5,
+    fullInS: 100,
   });
 });
 
@@ -89,5 +93,5 @@ test("what is given back can be taken again, and never fills the bucket above it
   limits.giveBack(owner, 100);
   limits.take(owner, 20);
   expect(refusalOf(() => limits.take(owner, 1)).code).toBe("rate_limited");
-  limits.giveBack({ customerId: 2 }, 5);
+  limits.giveBack({ customerId: 2, rateLimit: null }, 5);
 });

@@ -14,6 +14,8 @@ export type KeyRef = { customerId: number; operation: KeyOperation; key: string 
 export type RequestKey = KeyRef & { hash: Buffer };
 /** What a key stands for once its request is committed. `owner`: the message, or the top-up's entry. */
 export type KeyClaim = RequestKey & { owner: string; status: number; answer: string };
+/** A key and what to keep under it, once it is known. `status`: as the door counts them. */
+export type KeptAnswer<T> = { key: RequestKey; status: number; answerOf: (result: T) => string };
 export type StoredAnswer = { hash: Buffer; status: number; answer: string };
 
 /** Other requests own these keys, given by the owner that was to be: nothing was stored. */

@@ -5,14 +5,12 @@ import { CallerGoneError, type IsGone, neverGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
 import { MONEY_MAX } from "../core/money.ts";
 import { errorNumber } from "../platform/mysql.ts";
-import { claimKeysSql, findKeys, KeyTakenError, type RequestKey } from "./idempotency.ts";
+import { claimKeysSql, findKeys, type KeptAnswer, KeyTakenError } from "./idempotency.ts";
 import type { LeaseDeps } from "./lease.ts";
 import { entriesSql, eventsSql, openEntry } from "./posting.ts";
 import { dateTime, quote } from "./sql-text.ts";
 
 export type Topup = { idempotent: boolean; balance: number };
-/** An idempotency key and what to keep under it. */
-export type KeptAnswer = { key: RequestKey; status: number; answerOf: (topup: Topup) => string };
 
 const DUPLICATE = 1062;
 
@@ -28,7 +26,7 @@ export async function topUp(
   customerId: number,
   amount: number,
   requestId: string,
-  kept: KeptAnswer | null = null,
+  kept: KeptAnswer<Topup> | null = null,
   isGone: IsGone = neverGone,
 ): Promise<Topup> {
   const done = await pool.transaction(async (conn) => {

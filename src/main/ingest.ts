@@ -3,6 +3,7 @@
 
 import { DRAIN_MS, MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { createKeyCache } from "../customers/key-cache.ts";
+import { createAcceptMessage } from "../ingest/accept-message.ts";
 import { createClockGuard } from "../ingest/clock-guard.ts";
 import { createGroupCommit } from "../ingest/group-commit.ts";
 import { createIdempotency } from "../ingest/idempotency.ts";
@@ -105,11 +106,12 @@ const idempotency = createIdempotency({
   timers: systemTimers,
   counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
 });
+const accept = createAcceptMessage(
+  { book, commits, limits: createRateLimits(), id: clockGuard.messageId },
+  { expressPromiseMs: config.expressPromiseMs },
+);
 const routes = [
-  createSend(
-    { book, commits, limits: createRateLimits(), keys: idempotency, id: clockGuard.messageId },
-    { expressPromiseMs: config.expressPromiseMs },
-  ),
+  createSend({ accept, keys: idempotency }),
   createTopup({ ledger, keys: idempotency }),
   ...createReadRoutes({ pool: readPool, clickhouse, now }),
   createReconcileRoute({ pool: reconcilePool, clickhouse, monotonicMs }),

@@ -16,7 +16,11 @@ export const MODULES: readonly Module[] = [
   { file: "src/ledger/sql-text.ts", tests: ["src/ledger/sql-text.test.ts"] },
   {
     file: "src/ingest/group-commit.ts",
-    tests: ["src/ingest/group-commit.test.ts", "src/ingest/group-commit-queue.test.ts"],
+    tests: [
+      "src/ingest/group-commit.test.ts",
+      "src/ingest/group-commit-queue.test.ts",
+      "src/ingest/caller-gone.test.ts",
+    ],
   },
   { file: "src/ingest/lease-book.ts", tests: LEASE_TESTS },
   { file: "src/ingest/lease-table.ts", tests: ["src/ingest/lease-table.test.ts"] },

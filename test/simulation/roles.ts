@@ -8,8 +8,9 @@ import { SluiceError, toSluiceError } from "../../src/core/errors.ts";
 import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
-import type { Call, Route } from "../../src/api/http.ts";
-import { createIdempotency, type Reply } from "../../src/ingest/idempotency.ts";
+import type { Call, Reply, Route } from "../../src/api/http.ts";
+import { createAcceptMessage } from "../../src/ingest/accept-message.ts";
+import { createIdempotency } from "../../src/ingest/idempotency.ts";
 import { startKeyUpkeep } from "../../src/ingest/key-upkeep.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
 import { createSend } from "../../src/api/send.ts";
@@ -124,8 +125,9 @@ export function startIngest(world: World, of: Process): Ingest {
   });
   const upkeep = startKeyUpkeep(readPool, log);
   const limits = { take: () => null, giveBack: () => undefined };
+  const accept = createAcceptMessage({ book, commits, limits, id }, { expressPromiseMs: 5_000 });
   const routes: Record<Request["route"], Route> = {
-    send: createSend({ book, commits, limits, keys, id }, { expressPromiseMs: 5_000 }),
+    send: createSend({ accept, keys }),
     topup: createTopup({ ledger, keys }),
   };
   let refuses = false;

@@ -1,0 +1,44 @@
+// From what a door was given to a message that can be sent, or to every reason why not.
+
+import { expect, test } from "bun:test";
+import { draftOf } from "./draft.ts";
+import { TEXT_PARTS_MAX } from "./limits.ts";
+
+const given = { phone: "09121234567", text: "hello", lane: "normal", from: null, reference: null } as const;
+
+test("a draft has the phone in E.164, and the parts that its text will be billed for", () => {
+  expect(draftOf({ ...given, from: "Sluice", reference: "r1" }, "IR")).toEqual({
+    kind: "draft",
+    draft: {
+      phone: "+989121234567",
+      text: "hello",
+      lane: "normal",
+      from: "Sluice",
+      reference: "r1",
+      encoding: "gsm7",
+      parts: 1,
+    },
+  });
+  expect(draftOf({ ...given, text: "سلام".repeat(20) }, "IR")).toMatchObject({
+    draft: { encoding: "ucs2", parts: 2 },
+  });
+});
+
+test("a refusal names every field that is in the way, and no other", () => {
+  const all = draftOf({ ...given, phone: "12", text: "", from: " ", reference: "a\nb" }, "IR");
+  expect(all).toMatchObject({ kind: "refused" });
+  expect("errors" in all && all.errors.map((e) => e.field)).toEqual(["phone", "text", "from", "reference"]);
+  const one = draftOf({ ...given, reference: "" }, "IR");
+  expect(one).toEqual({ kind: "refused", errors: [{ field: "reference", reason: "must not be empty" }] });
+});
+
+test("a text of as many parts as are allowed is a draft; one character more is refused", () => {
+  const text = "x".repeat(TEXT_PARTS_MAX * 153);
+  expect(draftOf({ ...given, text }, "IR")).toMatchObject({ draft: { parts: TEXT_PARTS_MAX } });
+  expect(draftOf({ ...given, text: `${text}x` }, "IR")).toEqual({
+    kind: "refused",
+    errors: [
+      { field: "text", reason: `needs ${TEXT_PARTS_MAX + 1} parts; at most ${TEXT_PARTS_MAX} are allowed` },
+    ],
+  });
+});

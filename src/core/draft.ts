@@ -1,0 +1,58 @@
+// A message as its customer wants it, checked: the one way from what any door was given to what can be priced
+// and stored. Leaves to others: a body's shape (each door), the price (money.ts), and what no phone, text or
+// label may be (phone.ts, parts.ts).
+// Invariant: a Draft can be sent as it is; nothing after this refuses it for what it says.
+
+import type { FieldError } from "./errors.ts";
+import { TEXT_PARTS_MAX } from "./limits.ts";
+import type { Encoding, Lane } from "./message.ts";
+import { countParts, labelProblem, senderProblem, textProblem } from "./parts.ts";
+import { parsePhone } from "./phone.ts";
+
+/** What a door was given, of the right types and not checked any further. */
+export type DraftInput = {
+  /** In any spelling that phone.ts reads. */
+  phone: string;
+  text: string;
+  lane: Lane;
+  from: string | null;
+  reference: string | null;
+};
+export type Draft = DraftInput & {
+  /** E.164 */
+  phone: string;
+  encoding: Encoding;
+  parts: number;
+};
+export type Drafted = { kind: "draft"; draft: Draft } | { kind: "refused"; errors: FieldError[] };
+
+/** `region`: whose numbers may come without a country code. A refusal names every field that is in the way. */
+export function draftOf(input: DraftInput, region: string): Drafted {
+  const { text, lane, from, reference } = input;
+  const phone = parsePhone(input.phone, region);
+  const sized = sizeOf(text);
+  const fromProblem = from === null ? null : senderProblem(from);
+  const referenceProblem = reference === null ? null : labelProblem(reference);
+  if ("e164" in phone && typeof sized !== "string" && fromProblem === null && referenceProblem === null) {
+    const { encoding, parts } = sized;
+    return { kind: "draft", draft: { phone: phone.e164, text, lane, from, reference, encoding, parts } };
+  }
+  const reasons = {
+    phone: "e164" in phone ? null : phone.reason,
+    text: typeof sized === "string" ? sized : null,
+    from: fromProblem,
+    reference: referenceProblem,
+  };
+  const errors = Object.entries(reasons).flatMap(([field, reason]) =>
+    reason === null ? [] : [{ field, reason }],
+  );
+  return { kind: "refused", errors };
+}
+
+function sizeOf(text: string): { encoding: Encoding; parts: number } | string {
+  const problem = textProblem(text);
+  if (problem !== null) return problem;
+  const { encoding, parts } = countParts(text);
+  if (parts <= TEXT_PARTS_MAX) return { encoding, parts };
+  return `needs ${parts} parts; at most ${TEXT_PARTS_MAX} are allowed`;
+}

@@ -1,0 +1,113 @@
+// Accepting a message without any door: what is priced, reserved and stored, what is kept for its key, and
+// what each refusal leaves behind, which is nothing. Queue, credit and rate are scripted.
+
+import { expect, test } from "bun:test";
+import { CallerGoneError, neverGone } from "../core/caller.ts";
+import type { Draft } from "../core/draft.ts";
+import { insufficientBalance } from "../core/errors.ts";
+import { createIdFactory } from "../core/id.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
+import type { KeyClaim, RequestKey } from "../ledger/idempotency.ts";
+import { type Accepted, createAcceptMessage } from "./accept-message.ts";
+import type { Lease, Reservation } from "./lease-table.ts";
+
+const NOW_MS = Date.UTC(2026, 0, 1);
+const payer = { customerId: 7, priceNormal: 500, priceExpress: 700, currency: "IRR", rateLimit: 100 };
+const draft: Draft = {
+  phone: "+989121234567",
+  text: "hello",
+  lane: "normal",
+  from: null,
+  reference: "r",
+  encoding: "gsm7",
+  parts: 2,
+};
+const rate = { size: 100, fillS: 60, left: 98, fullInS: 2 };
+
+function setUp(fails: { reserve?: Error; store?: Error } = {}) {
+  const done: string[] = [];
+  const stored: { record: LaneRecord; key: KeyClaim | null }[] = [];
+  const accept = createAcceptMessage(
+    {
+      id: createIdFactory({ now: () => NOW_MS }),
+      limits: {
+        take: (_, parts) => (done.push(`take ${parts}`), rate),
+        giveBack: (_, parts) => void done.push(`give back ${parts}`),
+      },
+      book: {
+        reserve(_: number, cost: number): Reservation {
+          done.push(`reserve ${cost}`);
+          if (fails.reserve !== undefined) throw fails.reserve;
+          return { lease: {} as Lease, cost, balanceAfter: 4_000 };
+        },
+      } as never,
+      commits: {
+        admit: () => void done.push("admit"),
+        leave: () => void done.push("leave"),
+        store(record: LaneRecord, _: Reservation, key: KeyClaim | null) {
+          done.push("store");
+          stored.push({ record, key });
+          return fails.store === undefined ? Promise.resolve() : Promise.reject(fails.store);
+        },
+      } as never,
+    },
+    { expressPromiseMs: 5_000 },
+  );
+  const send = (fields: Partial<Draft> = {}, key: RequestKey | null = null) => {
+    const answerOf = (accepted: Accepted) => `told ${accepted.id}`;
+    const kept = key === null ? null : { key, status: 202, answerOf };
+    return accept({ payer, draft: { ...draft, ...fields }, kept, traceparent: "t", isGone: neverGone });
+  };
+  return { done, stored, send };
+}
+
+test("a draft is priced by its lane, reserved, stored, and then told with all that a door may say", async () => {
+  const { send, stored, done } = setUp();
+  const { accepted, rate: told } = await send();
+  const [{ record }] = stored as [(typeof stored)[0]];
+  expect(accepted).toEqual({
+    id: record.id,
+    customerId: 7,
+    lane: "normal",
+    encoding: "gsm7",
+    parts: 2,
+    cost: 1_000,
+    currency: "IRR",
+    balanceAfter: 4_000,
+    status: "queued",
+    guaranteedByMs: null,
+  });
+  expect(record).toMatchObject({ ...draft, cost: 1_000, createdAtMs: NOW_MS, attempt: 0, traceparent: "t" });
+  expect([told, done]).toEqual([rate, ["take 2", "admit", "reserve 1000", "store"]]);
+});
+
+test("express costs its own price, and says by when it will have reached an operator", async () => {
+  const { accepted } = await setUp().send({ lane: "express" });
+  expect(accepted).toMatchObject({ cost: 1_400, guaranteedByMs: NOW_MS + 5_000 });
+});
+
+test("a key is stored with the message, and keeps what its door will answer", async () => {
+  const { send, stored } = setUp();
+  const key: RequestKey = { customerId: 7, operation: "send", key: "k", hash: Buffer.from("h") };
+  const { accepted } = await send({}, key);
+  expect(stored[0]?.key).toEqual({
+    ...key,
+    owner: accepted.id,
+    status: 202,
+    answer: `told ${accepted.id}`,
+  });
+});
+
+test("without credit its place in the queue is free again, and nothing is stored", async () => {
+  const { send, done } = setUp({ reserve: insufficientBalance(1_000, 3) });
+  expect(send()).rejects.toMatchObject({ code: "insufficient_balance" });
+  expect(done).toEqual(["take 2", "admit", "reserve 1000", "leave"]);
+});
+
+test("a caller who left while it waited for credit, or for its commit, does not count against the rate", async () => {
+  for (const at of ["reserve", "store"] as const) {
+    const { send, done } = setUp({ [at]: new CallerGoneError() });
+    expect(await send().catch((error: Error) => error.name)).toBe("CallerGoneError");
+    expect(done.at(-1)).toBe("give back 2");
+  }
+});

@@ -1,0 +1,126 @@
+// Accepting a message, whoever brings it: priced, within its customer's rate, its credit reserved, stored and
+// charged by a group commit. Every door ends here, and knows what to answer from what it returns. Leaves to
+// the doors: how a message is written down, who may send it, and keys that were used before (idempotency.ts).
+// Invariant: what resolves is stored and charged; what rejects is neither, but for `outcome_unknown`. A
+// message whose caller is gone before its commit leaves nothing behind, nor counts against the rate.
+
+import { CallerGoneError, type IsGone } from "../core/caller.ts";
+import type { Draft } from "../core/draft.ts";
+import { type IdFactory, ulidTimeMs } from "../core/id.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
+import type { Encoding, Lane } from "../core/message.ts";
+import { cost as costOf } from "../core/money.ts";
+import type { Customer } from "../customers/customers.ts";
+import type { KeptAnswer } from "../ledger/idempotency.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import type { LeaseBook } from "./lease-book.ts";
+import type { Reservation } from "./lease-table.ts";
+import type { RateLimits, RateState } from "./rate-limits.ts";
+
+/** Who pays. */
+export type Payer = Pick<Customer, "customerId" | "priceNormal" | "priceExpress" | "currency" | "rateLimit">;
+export type AcceptRequest = {
+  payer: Payer;
+  draft: Draft;
+  /** What is stored for those who bring the same key again, along with the message; null without a key. */
+  kept: KeptAnswer<Accepted> | null;
+  /** W3C trace context, '' when none */
+  traceparent: string;
+  isGone: IsGone;
+};
+export type Accepted = {
+  id: string;
+  customerId: number;
+  lane: Lane;
+  encoding: Encoding;
+  parts: number;
+  /** minor units of `currency` */
+  cost: number;
+  currency: string;
+  /** What is left to the customer, as this process knows. */
+  balanceAfter: number;
+  status: "queued";
+  /** Express only: when it will have reached an operator. */
+  guaranteedByMs: number | null;
+};
+export type AcceptMessage = (
+  request: AcceptRequest,
+) => Promise<{ accepted: Accepted; rate: RateState | null }>;
+export type AcceptDeps = { book: LeaseBook; commits: GroupCommit; limits: RateLimits; id: IdFactory };
+
+/**
+ * The function it returns throws SluiceError: rate_limited (RateLimitedError), insufficient_balance,
+ * credit_elsewhere, overloaded, unavailable, outcome_unknown; KeyTakenError; CallerGoneError.
+ */
+export function createAcceptMessage(
+  { book, commits, limits, id }: AcceptDeps,
+  { expressPromiseMs }: { expressPromiseMs: number },
+): AcceptMessage {
+  /** A place in the queue and the credit, or neither. */
+  const reserve = async ({ customerId, cost }: LaneRecord, isGone: IsGone): Promise<Reservation> => {
+    commits.admit(customerId);
+    try {
+      return await book.reserve(customerId, cost, isGone);
+    } catch (error) {
+      commits.leave(customerId);
+      throw error;
+    }
+  };
+
+  return async ({ payer, draft, kept, traceparent, isGone }) => {
+    const rate = limits.take(payer, draft.parts);
+    try {
+      const record = recordOf(id(), payer, draft, { traceparent, expressPromiseMs });
+      const reservation = await reserve(record, isGone);
+      const accepted = acceptedOf(record, payer, reservation);
+      const claim =
+        kept === null
+          ? null
+          : { ...kept.key, owner: record.id, status: kept.status, answer: kept.answerOf(accepted) };
+      await commits.store(record, reservation, claim, isGone);
+      return { accepted, rate };
+    } catch (error) {
+      if (error instanceof CallerGoneError) limits.giveBack(payer, draft.parts);
+      throw error;
+    }
+  };
+}
+
+function recordOf(
+  id: string,
+  payer: Payer,
+  draft: Draft,
+  { traceparent, expressPromiseMs }: { traceparent: string; expressPromiseMs: number },
+): LaneRecord {
+  const isExpress = draft.lane === "express";
+  const createdAtMs = ulidTimeMs(id);
+  return {
+    id,
+    customerId: payer.customerId,
+    phone: draft.phone,
+    text: draft.text,
+    from: draft.from,
+    reference: draft.reference,
+    lane: draft.lane,
+    encoding: draft.encoding,
+    parts: draft.parts,
+    cost: costOf(draft.parts, isExpress ? payer.priceExpress : payer.priceNormal),
+    createdAtMs,
+    attempt: 0,
+    guaranteedByMs: isExpress ? createdAtMs + expressPromiseMs : null,
+    traceparent,
+  };
+}
+
+const acceptedOf = (r: LaneRecord, { currency }: Payer, { balanceAfter }: Reservation): Accepted => ({
+  id: r.id,
+  customerId: r.customerId,
+  lane: r.lane,
+  encoding: r.encoding,
+  parts: r.parts,
+  cost: r.cost,
+  currency,
+  balanceAfter,
+  status: "queued",
+  guaranteedByMs: r.guaranteedByMs,
+});
