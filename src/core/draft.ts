@@ -26,7 +26,9 @@ export type Draft = DraftInput & {
 };
 export type Drafted = { kind: "draft"; draft: Draft } | { kind: "refused"; errors: FieldError[] };
 
-/** `region`: whose numbers may come without a country code. A refusal names every field that is in the way. */
+/**
+ * `region`: whose numbers may come without a country code. A refusal names every field that is in the way.
+ */
 export function draftOf(input: DraftInput, region: string): Drafted {
   const { text, lane, from, reference } = input;
   const phone = parsePhone(input.phone, region);

@@ -1,6 +1,7 @@
 // Idempotency keys of what moves money: the first request with a key runs, its repeats are told what it
 // answered. Owns the requests under way in this process, and looking keys up, many in one read; the rows are
-// written by the transactions they belong to (src/ledger/idempotency.ts). Leaves to the doors: how a key comes.
+// written by the transactions they belong to (src/ledger/idempotency.ts). Leaves to the doors: how a key
+// comes.
 // States of a key: free → under way (409, or 422 for another body) → stored (replayed for 24 h) | free again,
 // when the request was refused. Invariant: a request runs only while its key is free; two processes that run
 // the same key at once meet in the database, where one of them stores it and the other replays that.
