@@ -1,5 +1,5 @@
-// `./sluice` as scripts meet it: exit codes, output that can't be written, input that the API would refuse too.
-// On the engines of the tests, with a database of its own.
+// `./sluice` as scripts meet it: exit codes, output that can't be written, input that the API would refuse
+// too. On the engines of the tests, with a database of its own.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
