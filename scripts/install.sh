@@ -5,20 +5,23 @@
 # Debian packages by apt's signatures. What it downloads or builds stays in the cache folder
 # (scripts/env.sh), never in the clone, except node_modules/.
 #   scripts/install.sh            everything
+#   scripts/install.sh --tests    everything, and what only the tests use
 #   scripts/install.sh --tools    runtimes, packages and the addon only (no engines: enough for `make quick`)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 . "$root/scripts/lib.sh"
 . "$root/scripts/install-packages.sh"
 . "$root/scripts/install-engines.sh"
+. "$root/scripts/install-promtool.sh"
 
 wanted=${1:-all}
-case $wanted in all | --tools) ;; *) die "unknown option $wanted; usage: scripts/install.sh [--tools]" ;; esac
+case $wanted in all | --tests | --tools) ;; *) die "usage: scripts/install.sh [--tests | --tools]" ;; esac
 [ "$(uname -sm)" = "Linux x86_64" ] ||
   die "Sluice's pinned runtimes are for Linux on x86-64; this is $(uname -sm)"
 
 all_there() {
   toolchain_there && packages_there && addon_there || return 1
+  [ "$wanted" != --tests ] || promtool_there || return 1
   [ "$wanted" = --tools ] || { kafka_there && mysql_there && nginx_there && command -v wrk >/dev/null; }
 }
 all_there && exit 0
@@ -32,7 +35,8 @@ fi
 toolchain_there || install_toolchain
 packages_there || install_packages
 addon_there || install_addon
-if [ "$wanted" = all ]; then
+if [ "$wanted" = --tests ]; then promtool_there || install_promtool; fi
+if [ "$wanted" != --tools ]; then
   kafka_there || install_kafka
   mysql_there || install_mysql
   nginx_there || install_nginx

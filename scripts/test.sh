@@ -14,7 +14,7 @@ failed=0
 failures=()
 started=$SECONDS
 
-"$root/scripts/install.sh" ${quick:+--tools} || exit 1
+"$root/scripts/install.sh" "$([ -n "$quick" ] && echo --tools || echo --tests)" || exit 1
 
 note() { printf '\n== %s (%s s)\n' "$1" "$((SECONDS - started))"; }
 
