@@ -6,7 +6,6 @@ import type { ReconcileResult } from "../reconcile/result.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
 import type { Config } from "../platform/config.ts";
 import { createPool } from "../platform/mysql.ts";
-import { say } from "../platform/output.ts";
 
 export type ReconcileOptions = {
   customerId: number | null;
@@ -27,7 +26,7 @@ export async function reconcileCommand(config: Config, options: ReconcileOptions
       { pool, clickhouse },
       { ...(customerId !== null && { customerId }), settled, resend },
     );
-    say(options.json ? JSON.stringify(result) : asText(result));
+    console.log(options.json ? JSON.stringify(result) : asText(result));
     return exitCodeOf(result);
   } finally {
     await Promise.all([pool.end(), clickhouse.close()]);

@@ -10,6 +10,7 @@ import { createIdempotency } from "../ingest/idempotency.ts";
 import { startKeyUpkeep } from "../ingest/key-upkeep.ts";
 import { createLeaseBook } from "../ingest/lease-book.ts";
 import { createRateLimits } from "../ingest/rate-limits.ts";
+import { meteredAccept, meteredLeases } from "../ingest/store-metrics.ts";
 import { createReadRoutes } from "../api/read-routes.ts";
 import { ANSWER_MAX_MS, createReconcileRoute, RUNNING_MAX } from "../api/reconcile-route.ts";
 import { createSend } from "../api/send.ts";
@@ -26,7 +27,7 @@ import { type CheckResult, serveHealth } from "../platform/health.ts";
 import { runUntilStopped } from "../platform/lifecycle.ts";
 import { createLog } from "../platform/log.ts";
 import { createMetrics } from "../platform/metrics.ts";
-import { createPool } from "../platform/mysql.ts";
+import { createMeteredPool } from "../platform/pool-meter.ts";
 import { createTracing } from "../platform/otlp.ts";
 import { createProbe } from "../platform/probe.ts";
 import { untilUp } from "../platform/retry.ts";
@@ -56,11 +57,15 @@ const tracing = await createTracing({
 
 // Commits have connections of their own, so that reads and refills never wait behind them.
 const bounded = { multipleStatements: true, answerMaxMs: MYSQL_ANSWER_MAX_MS };
-const commitPool = createPool(config, { ...bounded, connections: config.commitConnections });
-const ledgerPool = createPool(config, { ...bounded, connections: 6 });
-const readPool = createPool(config, { connections: 4, answerMaxMs: MYSQL_ANSWER_MAX_MS });
+const pools = { config, metrics };
+const commitPool = createMeteredPool(pools, "commit", { ...bounded, connections: config.commitConnections });
+const ledgerPool = createMeteredPool(pools, "ledger", { ...bounded, connections: 6 });
+const readPool = createMeteredPool(pools, "read", { connections: 4, answerMaxMs: MYSQL_ANSWER_MAX_MS });
 // What may take its time: checks of the books, and partitions.
-const reconcilePool = createPool(config, { connections: RUNNING_MAX + 1, answerMaxMs: ANSWER_MAX_MS });
+const reconcilePool = createMeteredPool(pools, "reconcile", {
+  connections: RUNNING_MAX + 1,
+  answerMaxMs: ANSWER_MAX_MS,
+});
 const clickhouse = createClickhouse(config);
 
 await untilUp(
@@ -70,10 +75,19 @@ await untilUp(
 );
 
 const ledger = { pool: ledgerPool, id, now };
-const keys = createKeyCache(readPool, { monotonicMs, now, onSkew: clockGuard.observe });
+let skewMs: number | null = null;
+const onSkew = (ms: number) => {
+  skewMs = ms;
+  clockGuard.observe(ms);
+};
+const keys = createKeyCache(readPool, { monotonicMs, now, onSkew });
 const leaseTtlMs = config.leaseTtlMs;
 const book = createLeaseBook(
-  { store: createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), timers: systemTimers, log },
+  {
+    store: meteredLeases(createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), metrics),
+    timers: systemTimers,
+    log,
+  },
   { leaseTtlMs },
 );
 const counts = metrics.counts("sluice_ingest", [
@@ -83,7 +97,7 @@ const counts = metrics.counts("sluice_ingest", [
   "caller_gone_total",
 ]);
 const commits = createGroupCommit(
-  { store: createAcceptStore(commitPool), book, counts, timers: systemTimers, log },
+  { store: meteredAccept(createAcceptStore(commitPool), metrics), book, counts, timers: systemTimers, log },
   { connections: config.commitConnections, nodeId, now },
 );
 const probes = createProbe({
@@ -93,6 +107,8 @@ const probes = createProbe({
 metrics.gauge("sluice_ingest_queue_messages", () => commits.admitted());
 metrics.gauge("sluice_ingest_leases", () => book.stats().leases);
 metrics.gauge("sluice_ingest_lease_credit", () => book.stats().available);
+metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
+metrics.gauge("sluice_clock_skew_seconds", () => (skewMs === null ? null : skewMs / 1_000));
 
 const ready = () => {
   const { polledAgoMs } = keys.state();

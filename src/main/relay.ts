@@ -2,7 +2,7 @@
 // SIGTERM. Beside that one of the relays sweeps, and one goes round the books.
 
 import { DRAIN_MS } from "../core/limits.ts";
-import { LANES } from "../core/message.ts";
+import { type Lane, LANES } from "../core/message.ts";
 import { startReconcileTurn, type Turn, TURN_ANSWER_MAX_MS, TURN_CONNECTIONS } from "../reconcile/cycle.ts";
 import { tablesAnswer } from "../schema/tables.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
@@ -13,9 +13,10 @@ import { createProducer, type Producer } from "../platform/kafka/producer.ts";
 import { runUntilStopped } from "../platform/lifecycle.ts";
 import { createLog } from "../platform/log.ts";
 import { createMetrics } from "../platform/metrics.ts";
-import { createPool } from "../platform/mysql.ts";
+import { createMeteredPool } from "../platform/pool-meter.ts";
 import { untilUp } from "../platform/retry.ts";
-import { senderGroup, topicOf } from "../platform/kafka/topics.ts";
+import { clickhouseGroup, senderGroup, topicOf } from "../platform/kafka/topics.ts";
+import { type Backlog, startBacklog } from "../relay/backlog.ts";
 import { type KeepTopics, keepTopics } from "../relay/keep-topics.ts";
 import { type Relay, startRelay } from "../relay/relay.ts";
 import { startSweep, type Sweep } from "../relay/sweep.ts";
@@ -27,23 +28,29 @@ if (process.argv.includes("--help")) {
 
 // Flushing what librdkafka still holds while stopping; the rest of DRAIN_MS is for the transactions.
 const FLUSH_MS = 2_000;
-// Three lanes with two transactions each, and their idle look-ups; a sweep looks on one, writes on another.
-const CONNECTIONS = 10;
+// Three lanes with two transactions each, and their idle look-ups; a sweep looks on one, writes on another;
+// one that samples what waits.
+const CONNECTIONS = 11;
 /** A day of some customers' messages in one statement. */
 const CLICKHOUSE_TIMEOUT_MS = 30_000;
 
 const config = loadConfig(process.env);
 const log = createLog("relay", config.logLevel);
 const metrics = createMetrics("relay");
-const pool = createPool(config, { connections: CONNECTIONS, multipleStatements: true });
+const pools = { config, metrics };
+const pool = createMeteredPool(pools, "relay", { connections: CONNECTIONS, multipleStatements: true });
 const stopping = new AbortController();
 let producer: Producer | null = null;
 let relay: Relay | null = null;
 let sweep: Sweep | null = null;
 let keeping: KeepTopics | null = null;
+let backlog: Backlog | null = null;
 let books: Turn | null = null;
 const topics = createTopicAdmin(config);
-const booksPool = createPool(config, { connections: TURN_CONNECTIONS, answerMaxMs: TURN_ANSWER_MAX_MS });
+const booksPool = createMeteredPool(pools, "reconcile", {
+  connections: TURN_CONNECTIONS,
+  answerMaxMs: TURN_ANSWER_MAX_MS,
+});
 const clickhouse = createClickhouse(config, { timeoutMs: CLICKHOUSE_TIMEOUT_MS });
 
 const up = (isUp: boolean | undefined): CheckResult => (isUp ? "ok" : "degraded");
@@ -62,7 +69,7 @@ const health = await serveHealth(
 runUntilStopped(log, DRAIN_MS, async () => {
   stopping.abort();
   await Promise.race([
-    Promise.all([relay?.stop(), sweep?.stop(), keeping?.stop(), books?.stop()]),
+    Promise.all([relay?.stop(), sweep?.stop(), keeping?.stop(), books?.stop(), backlog?.stop()]),
     new Promise((resolve) => setTimeout(resolve, DRAIN_MS - FLUSH_MS - 2_000)),
   ]);
   await producer?.close(FLUSH_MS);
@@ -101,11 +108,23 @@ relay = startRelay(
     dlq: topicOf(config, "dlq"),
   },
 );
-const lanes = LANES.map((lane) => ({
-  lane,
-  topic: topicOf(config, lane),
-  group: senderGroup(config, lane),
-}));
+const clickhouseConsumer = (topic: "status" | "ledger") => ({
+  topic: topicOf(config, topic),
+  group: clickhouseGroup(config, topic),
+});
+const laneConsumer = (lane: Lane) => ({ topic: topicOf(config, lane), group: senderGroup(config, lane) });
+const lanes = LANES.map((lane) => ({ lane, ...laneConsumer(lane) }));
 keeping = keepTopics(topics, log);
 sweep = startSweep({ pool, topics, metrics, log, now: Date.now }, { lanes, afterMs: config.sweepAfterMs });
+backlog = startBacklog(
+  { pool, topics, clickhouse, metrics, log, now: Date.now, monotonicMs: () => performance.now() },
+  {
+    consumers: {
+      normal: laneConsumer("normal"),
+      express: laneConsumer("express"),
+      status: clickhouseConsumer("status"),
+      ledger: clickhouseConsumer("ledger"),
+    },
+  },
+);
 log.info("relaying");

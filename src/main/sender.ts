@@ -12,13 +12,14 @@ import { createProducer, type Producer } from "../platform/kafka/producer.ts";
 import { runUntilStopped } from "../platform/lifecycle.ts";
 import { createLog } from "../platform/log.ts";
 import { createMetrics } from "../platform/metrics.ts";
-import { createPool } from "../platform/mysql.ts";
+import { createMeteredPool } from "../platform/pool-meter.ts";
 import { createTracing } from "../platform/otlp.ts";
 import { sleep, untilUp } from "../platform/retry.ts";
 import { senderGroup, topicOf } from "../platform/kafka/topics.ts";
 import { createBreaker } from "../sender/breaker.ts";
 import { monotonicMs } from "../sender/monotonic.ts";
 import { createOffsets } from "../sender/offsets.ts";
+import { createSharedCounts, exposeOperators } from "../sender/operator-meter.ts";
 import { localOperators } from "../sender/operators.ts";
 import { type Sender, startSender } from "../sender/sender.ts";
 import { createSubmitters } from "../sender/submitters.ts";
@@ -42,13 +43,15 @@ const role = `sender-${lane}`;
 const log = createLog(role, config.logLevel);
 const metrics = createMetrics(role);
 const tracing = await createTracing({ url: config.otlpUrl, role, sampleEvery: config.otlpSampleEvery });
-const pool = createPool(config, {
+const pool = createMeteredPool({ config, metrics }, "sender", {
   connections: CONNECTIONS,
   multipleStatements: true,
   answerMaxMs: MYSQL_ANSWER_MAX_MS,
 });
 const operators = localOperators(config.apiHost, config.operatorPort);
-const submitters = createSubmitters(operators, { threads: THREADS });
+const submitCounts = createSharedCounts(operators.length);
+const submitters = createSubmitters(operators, { threads: THREADS, counts: submitCounts });
+exposeOperators(metrics, operators, submitCounts);
 const breakers = operators.map(() => createBreaker(monotonicMs));
 metrics.gauges("sluice_operator_breaker_open", () =>
   operators.map(({ name }, at) => [{ operator: name }, Number(breakers[at]?.state() !== "closed")] as const),

@@ -20,9 +20,9 @@ async function withServer(
   use: (base: string) => Promise<void>,
 ): Promise<void> {
   const metrics = createMetrics("test");
-  const counts = metrics.counts("sluice_relay", ["rows_total"]);
-  counts.rows_total = 41;
-  counts.rows_total++;
+  const counts = metrics.counts("sluice_sender", ["read_total"]);
+  counts.read_total = 41;
+  counts.read_total++;
   const port = await freePort();
   const server = await serveHealth({ log, metrics, ready }, { host: "127.0.0.1", port });
   try {
@@ -41,7 +41,7 @@ test("health, ready and metrics answer; plain counts appear when scraped", async
       expect(ready.status).toBe(200);
       expect(await ready.json()).toEqual({ status: "degraded", checks: { mysql: "ok", kafka: "degraded" } });
       const text = await (await fetch(`${base}/metrics`)).text();
-      expect(text).toContain('sluice_relay_rows_total{role="test"} 42\n');
+      expect(text).toContain('sluice_sender_read_total{role="test"} 42\n');
       expect(text).toContain('sluice_ready{role="test"} 1\n');
       expect(text).toContain('sluice_ready_check{check="mysql",role="test"} 1\n');
       expect(text).toContain('sluice_ready_check{check="kafka",role="test"} 0\n');

@@ -53,6 +53,16 @@ const http = {
 };
 /** Pairs of route, method and code that have happened; further ones are counted under `other` alone. */
 export const HTTP_SERIES_MAX = 400;
+/** Pools of MySQL connections, each for what must not wait behind the others. */
+export const POOLS = ["commit", "ledger", "read", "reconcile", "relay", "sender"] as const;
+const OUTBOX_LANES = ["express", "normal", "events"] as const;
+/** Topics that somebody has to keep up with: the senders' lanes, and ClickHouse's events. */
+export const CONSUMED_TOPICS = ["normal", "express", "status", "ledger"] as const;
+const EVENT_TOPICS = ["status", "ledger"] as const;
+const leaseOperation = { from: "what the lease store is asked for: grant and so on", max: 12 };
+export const COMMIT_FAILURES = ["in_doubt", "fenced", "key_taken", "refused_data", "retried"] as const;
+/** An operator's answer to one submit, as its connector read it. */
+export const ANSWERS = ["accepted", "refused", "not-connected", "lost"] as const;
 const check = { from: "names of the checks of `/ready`", max: 12 };
 const invariant = { from: "invariants of reconcile", max: 40 };
 const operator = { from: "operators that the sender knows", max: 32 };
@@ -62,6 +72,24 @@ export const METRICS = {
   process_cpu_seconds_total: counter("all", "CPU time of this process"),
   process_resident_memory_bytes: gauge("all", "memory held by this process"),
   process_start_time_seconds: gauge("all", "Unix time this process started at"),
+  process_open_fds: gauge("all", "open files and sockets"),
+  process_max_fds: gauge("all", "how many may be open"),
+  sluice_build_info: gauge("all", "1; which version it is, and on which runtime", {
+    version: { from: "package.json", max: 1 },
+    runtime: ["bun", "node"],
+  }),
+  sluice_event_loop_lag_seconds: histogram(
+    "all",
+    "how late a timer came that was due; taken ten times a second",
+    BUCKETS_S,
+  ),
+  sluice_mysql_pool_connections: gauge("all", "connections that the pool may have", { pool: POOLS }),
+  sluice_mysql_pool_used: gauge("all", "connections lent", { pool: POOLS }),
+  sluice_mysql_pool_waiting: gauge("all", "callers that wait for a connection", { pool: POOLS }),
+  sluice_mysql_pool_wait_seconds: histogram("all", "how long callers waited for a connection", BUCKETS_S, {
+    pool: POOLS,
+  }),
+  sluice_mysql_pool_lost_total: counter("all", "connections thrown away after an error", { pool: POOLS }),
   sluice_ready: gauge("all", "1 while /ready answers 200"),
   sluice_ready_check: gauge("all", "1 while this check of /ready is ok, 0 when it is degraded or down", {
     check,
@@ -82,19 +110,82 @@ export const METRICS = {
     "ingest",
     "messages whose caller left before their commit; nothing was stored",
   ),
+  sluice_ingest_commit_rows: histogram(
+    "ingest",
+    "messages of one commit",
+    [1, 2, 4, 8, 16, 32, 64, 128, 256],
+  ),
+  sluice_ingest_commit_duration_seconds: histogram(
+    "ingest",
+    "one commit, from its first statement to its outcome",
+    BUCKETS_S,
+  ),
+  sluice_ingest_commit_failures_total: counter(
+    "ingest",
+    "commits that did not go through at once, by why; most go through when they are tried again",
+    { reason: COMMIT_FAILURES },
+  ),
+  sluice_lease_operation_duration_seconds: histogram(
+    "ingest",
+    "transactions on leases, each for all customers that need it just then",
+    BUCKETS_S,
+    { operation: leaseOperation },
+  ),
+  sluice_lease_operation_failures_total: counter("ingest", "those transactions that failed", {
+    operation: leaseOperation,
+  }),
+  sluice_lease_grants_total: counter("ingest", "leases that were given credit"),
   sluice_ingest_queue_messages: gauge("ingest", "messages admitted and not yet answered"),
   sluice_ingest_leases: gauge("ingest", "leases held"),
+  sluice_ingest_waiting_for_credit: gauge("ingest", "messages that wait for a grant"),
   sluice_ingest_lease_credit: gauge("ingest", "unspent credit in the leases held, in minor units"),
   sluice_idempotency_replayed_total: counter(
     "ingest",
     "requests answered with what their Idempotency-Key answered before",
   ),
 
+  sluice_clock_skew_seconds: gauge("ingest", "MySQL's clock minus this machine's, at the last look"),
+
   // ---- relay ----
-  sluice_relay_rows_total: counter("relay", "outbox rows produced and deleted"),
-  sluice_relay_records_total: counter("relay", "records acknowledged by Kafka"),
-  sluice_relay_deferred_total: counter("relay", "outbox rows put off because records failed"),
-  sluice_relay_dead_total: counter("relay", "outbox rows with records that can never be produced"),
+  sluice_relay_rows_total: counter("relay", "outbox rows produced and deleted", { lane: OUTBOX_LANES }),
+  sluice_relay_records_total: counter("relay", "records acknowledged by Kafka", { lane: OUTBOX_LANES }),
+  sluice_relay_deferred_total: counter("relay", "outbox rows put off because records failed", {
+    lane: OUTBOX_LANES,
+  }),
+  sluice_relay_dead_total: counter("relay", "outbox rows with records that can never be produced", {
+    lane: OUTBOX_LANES,
+  }),
+  sluice_relay_produce_duration_seconds: histogram(
+    "relay",
+    "from handing over the records of some rows to the last acknowledgement",
+    BUCKETS_S,
+    { lane: OUTBOX_LANES },
+  ),
+  sluice_outbox_rows: gauge("relay", "rows of the outbox, 10,000 at most: due, or for later", {
+    lane: OUTBOX_LANES,
+    state: ["due", "later"],
+  }),
+  sluice_outbox_oldest_seconds: gauge("relay", "how long the oldest due row has waited", {
+    lane: OUTBOX_LANES,
+  }),
+  sluice_consumer_lag_records: gauge("relay", "records of a topic that its readers have not finished", {
+    topic: CONSUMED_TOPICS,
+    partition: { from: "the topic's partitions", max: 64 },
+  }),
+  sluice_consumer_lag_seconds: gauge("relay", "how long the oldest of them has waited", {
+    topic: CONSUMED_TOPICS,
+  }),
+  sluice_clickhouse_newest_event_age_seconds: gauge(
+    "relay",
+    "age of the newest event that ClickHouse has; it grows without traffic, too",
+    { topic: EVENT_TOPICS },
+  ),
+  sluice_clickhouse_bad_records: gauge("relay", "records of the event topics that are no events"),
+  sluice_messages_unknown: gauge("relay", "messages whose answer was lost, and that still wait for it"),
+  sluice_partitions_ahead: gauge(
+    "relay",
+    "days after today that have a partition, in the table that has fewest",
+  ),
   sluice_relay_swept_total: counter("relay", "messages queued again because their record was lost"),
   sluice_relay_sweep_failed_total: counter(
     "relay",
@@ -145,6 +236,14 @@ export const METRICS = {
     "transactions of processes that sleep, ended to free their locks",
   ),
   sluice_sender_batch_duration_seconds: histogram("sender", "from reading a batch to its end", BUCKETS_S),
+  sluice_operator_submits_total: counter("sender", "answers to submits", { operator, answer: ANSWERS }),
+  sluice_operator_submit_duration_seconds: histogram(
+    "sender",
+    "from a submit to its answer, or to the loss of it",
+    BUCKETS_S,
+    { operator },
+  ),
+  sluice_operator_submits_in_flight: gauge("sender", "submits without an answer yet", { operator }),
   sluice_sender_unsettled: gauge("sender", "messages read and not settled"),
   sluice_operator_breaker_open: gauge("sender", "1 while the operator is avoided", { operator }),
 } as const;
@@ -161,10 +260,6 @@ export type Named<K extends Kind> = {
 export type LabelsOf<N extends MetricName> = {
   [L in keyof Table[N]["labels"]]: Table[N]["labels"][L] extends readonly (infer V)[] ? V : string;
 };
-/** Names without labels. */
-export type Plain<K extends Kind> = {
-  [N in Named<K>]: keyof Table[N]["labels"] extends never ? N : never;
-}[Named<K>];
 
 /** How many series a metric may have at most. */
 export function seriesMax({ labels }: MetricRow): number {

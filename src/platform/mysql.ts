@@ -6,6 +6,7 @@ import mysql from "mysql2";
 import { SluiceError } from "../core/errors.ts";
 import { MYSQL_LOCK_WAIT_MS } from "../core/limits.ts";
 import type { Config } from "./config.ts";
+import type { PoolMeter } from "./pool-meter.ts";
 import { sleep } from "./retry.ts";
 
 export type Row = Record<string, unknown>;
@@ -102,6 +103,7 @@ export type PoolOptions = {
    */
   answerMaxMs?: number;
   database?: string | null;
+  meter?: PoolMeter;
 };
 
 export function createPool(config: Config, options: PoolOptions): Pool {
@@ -138,7 +140,38 @@ export function createPool(config: Config, options: PoolOptions): Pool {
       );
     });
   const end = () => new Promise<void>((resolve) => pool.end(() => resolve()));
-  return poolOf({ take, end }, options.answerMaxMs);
+  const { meter } = options;
+  return poolOf({ take: meter === undefined ? take : metered(take, meter), end }, options.answerMaxMs);
+}
+
+function metered(take: () => Promise<RawConnection>, meter: PoolMeter): () => Promise<RawConnection> {
+  return async () => {
+    const waited = meter.asked();
+    let raw: RawConnection;
+    try {
+      raw = await take();
+    } catch (error) {
+      waited(false);
+      throw error;
+    }
+    waited(true);
+    let isLent = true; // a connection may be destroyed twice
+    const back = (lost: boolean) => {
+      if (isLent) meter.back(lost);
+      isLent = false;
+    };
+    return {
+      query: (query, done) => raw.query(query, done),
+      release() {
+        back(false);
+        raw.release();
+      },
+      destroy() {
+        back(true);
+        raw.destroy();
+      },
+    };
+  };
 }
 
 /** A pool over any driver's connections: lending, transactions and their repetition. */

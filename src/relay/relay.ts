@@ -40,14 +40,8 @@ const DATABASE_RETRY = { firstMs: 100, mostMs: 2_000 };
 const PROBE_MS = 500;
 
 export function startRelay(deps: RelayDeps, options: RelayOptions): Relay {
-  const counts = deps.metrics.counts("sluice_relay", [
-    "rows_total",
-    "records_total",
-    "deferred_total",
-    "dead_total",
-  ]);
   const lanes = (["express", "normal", "events"] as const).map((lane) =>
-    startLane(deps, options, lane, counts),
+    startLane(deps, options, lane, createCounts(deps.metrics, lane)),
   );
   return {
     databaseUp: () => lanes.every((lane) => lane.databaseUp()),
@@ -57,7 +51,15 @@ export function startRelay(deps: RelayDeps, options: RelayOptions): Relay {
   };
 }
 
-type Counts = Record<"rows_total" | "records_total" | "deferred_total" | "dead_total", number>;
+type Counts = Record<"rows_total" | "records_total" | "deferred_total" | "dead_total", number> & {
+  produced(seconds: number): void;
+};
+
+function createCounts(metrics: Metrics, lane: OutboxLane): Counts {
+  const keys = ["rows_total", "records_total", "deferred_total", "dead_total"] as const;
+  const produced = metrics.histogram("sluice_relay_produce_duration_seconds", { lane });
+  return Object.assign(metrics.counts("sluice_relay", keys, { lane }), { produced });
+}
 
 function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, counts: Counts): Relay {
   const { pool, producer, log } = deps;
@@ -180,7 +182,9 @@ async function produceRows(
     owners.push({ sent: one, firstIndex: out.length });
     out.push(...one.decoded.out);
   }
+  const startedMs = performance.now();
   const failures = await producer.sendAll(out);
+  counts.produced((performance.now() - startedMs) / 1_000);
   if (failures.some((f) => f.index < 0)) throw new Error("the producer was closed");
   counts.records_total += out.length - failures.length;
   for (const failure of failures) {

@@ -42,6 +42,17 @@ export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise
   });
 }
 
+/** How many days after today have a partition, in the table that has the fewest. */
+export async function partitionDaysAhead(conn: Connection, nowMs: number): Promise<number> {
+  const todayMs = Math.floor(nowMs / DAY_MS) * DAY_MS;
+  let least = Number.POSITIVE_INFINITY;
+  for (const table of Object.keys(TABLES)) {
+    const lastMs = await lastDay(conn, table);
+    least = Math.min(least, lastMs === null ? 0 : (lastMs - todayMs) / DAY_MS);
+  }
+  return least;
+}
+
 async function ensureAll(
   conn: Connection,
   { nowMs, daysAhead = DAYS_AHEAD }: PartitionOptions,

@@ -5,8 +5,9 @@
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import type { Batch, Tally } from "./dispatch.ts";
+import type { SharedCounts } from "./operator-meter.ts";
 import type { OperatorSpec } from "./operators.ts";
-import type { Indexed } from "./worker.ts";
+import type { Indexed, WorkerData } from "./worker.ts";
 
 export type Submitters = {
   /**
@@ -22,11 +23,11 @@ const TASKS_WAITING_MAX = 32;
 
 export function createSubmitters(
   operators: readonly OperatorSpec[],
-  { threads }: { threads: number },
+  { threads, counts }: { threads: number; counts: SharedCounts },
 ): Submitters {
   const pool = new Piscina({
     filename: new URL("./worker.ts", import.meta.url).href,
-    workerData: operators,
+    workerData: { operators, counts } satisfies WorkerData,
     minThreads: threads,
     maxThreads: threads,
     concurrentTasksPerWorker: BATCHES_PER_WORKER,

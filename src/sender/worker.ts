@@ -7,18 +7,20 @@ import { workerData } from "piscina";
 import { createConnector } from "./connector.ts";
 import { type Batch, createDispatch, type Tally } from "./dispatch.ts";
 import { monotonicMs } from "./monotonic.ts";
+import { metered, type SharedCounts } from "./operator-meter.ts";
 import type { OperatorSpec } from "./operators.ts";
 import type { Outcome } from "./outcome.ts";
 
+export type WorkerData = { operators: readonly OperatorSpec[]; counts: SharedCounts };
 export type Task = { batch: Batch; port: MessagePort };
 export type Indexed = [index: number, outcome: Outcome];
 
 const FLUSH_MS = 200;
 
-const operators = workerData as readonly OperatorSpec[];
+const { operators, counts } = workerData as WorkerData;
 const dispatch = createDispatch({
   operators,
-  connectors: operators.map(createConnector),
+  connectors: operators.map((operator, at) => metered(createConnector(operator), counts, at, monotonicMs)),
   monotonicMs,
   wallMs: Date.now,
   random: Math.random,

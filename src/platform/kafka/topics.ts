@@ -3,7 +3,7 @@
 
 import type { Config } from "../config.ts";
 
-const TOPICS = {
+export const TOPICS = {
   normal: "sms.normal",
   express: "sms.express",
   status: "sms.status",
@@ -23,6 +23,10 @@ export const topicOf = (config: Config, name: TopicName): string => config.topic
 /** The consumer group of a lane's senders. */
 export const senderGroup = (config: Config, lane: "normal" | "express"): string =>
   `${config.topicPrefix}sluice-sender-${lane}`;
+
+/** The consumer group by which ClickHouse reads an event topic (sql/clickhouse/0004_kafka.sql). */
+export const clickhouseGroup = (config: Config, topic: "status" | "ledger"): string =>
+  `${config.topicPrefix}${config.clickhouseDatabase}-clickhouse-${topic}`;
 
 const LANE_PARTITIONS = 6;
 // A week: longer than any rebuild of ClickHouse from the event topics needs.

@@ -4,7 +4,6 @@
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
-import { say } from "../../platform/output.ts";
 import { edgeAnswers } from "../edge.ts";
 import { clickhouseAnswers, kafkaAnswers, mysqlAnswers } from "../probe.ts";
 import { isAlive, type ProcessRecord, readRecords } from "../process.ts";
@@ -15,11 +14,9 @@ export type Health = "ready" | "not ready" | "down";
 export type ProcessStatus = { role: string; name: string; pid: number | null; port: number; health: Health };
 export type Status = { ready: boolean; processes: ProcessStatus[] };
 
-/** Returns the exit code: 0 ready, 3 (as `systemctl status` has it) not ready. */
-export async function status(config: Config, json: boolean): Promise<0 | 3> {
+export async function status(config: Config, json: boolean): Promise<void> {
   const found = await readStatus(config);
-  say(json ? JSON.stringify(found) : asText(found));
-  return found.ready ? 0 : 3;
+  console.log(json ? JSON.stringify(found) : asText(found));
 }
 
 async function readStatus(config: Config): Promise<Status> {

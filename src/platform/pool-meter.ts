@@ -1,0 +1,48 @@
+// How one pool of MySQL connections is used: how many are lent, who waits for one and for how long, how many
+// were thrown away. A pool that is always full is the first sign of a database that has become slow.
+
+import type { Config } from "./config.ts";
+import type { Metrics } from "./metrics.ts";
+import type { POOLS } from "./metrics-table.ts";
+import { createPool, type Pool, type PoolOptions } from "./mysql.ts";
+
+export type PoolMeter = {
+  /** Somebody asks for a connection; what it returns is called once the wait is over. */
+  asked(): (got: boolean) => void;
+  /** A lent connection is back; `lost` when it was thrown away. */
+  back(lost: boolean): void;
+};
+
+function meterPool(metrics: Metrics, pool: (typeof POOLS)[number], size: number): PoolMeter {
+  let waiting = 0;
+  let used = 0;
+  const wait = metrics.histogram("sluice_mysql_pool_wait_seconds", { pool });
+  const lose = metrics.counter("sluice_mysql_pool_lost_total", { pool });
+  metrics.gauge("sluice_mysql_pool_connections", () => size, { pool });
+  metrics.gauge("sluice_mysql_pool_used", () => used, { pool });
+  metrics.gauge("sluice_mysql_pool_waiting", () => waiting, { pool });
+  return {
+    asked() {
+      const startedMs = performance.now();
+      waiting++;
+      return (got) => {
+        waiting--;
+        if (got) used++;
+        wait((performance.now() - startedMs) / 1_000);
+      };
+    },
+    back(lost) {
+      used--;
+      if (lost) lose(1);
+    },
+  };
+}
+
+/** A pool of its own name in the metrics. */
+export function createMeteredPool(
+  { config, metrics }: { config: Config; metrics: Metrics },
+  name: (typeof POOLS)[number],
+  options: PoolOptions,
+): Pool {
+  return createPool(config, { ...options, meter: meterPool(metrics, name, options.connections) });
+}

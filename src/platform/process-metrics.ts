@@ -1,0 +1,56 @@
+// What every process tells of itself. Read at each scrape, but for the event loop: its lateness is taken ten
+// times a second, because one stall between two scrapes is what a caller feels. prom-client's own default
+// metrics look at the event loop every 10 ms, and promtool refuses three of their names.
+
+import { readdirSync, readFileSync } from "node:fs";
+import type { Metrics } from "./metrics.ts";
+
+const LOOP_EVERY_MS = 100;
+
+export function watchProcess(metrics: Metrics): void {
+  metrics.counted("process_cpu_seconds_total", {}, () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  });
+  metrics.gauge("process_resident_memory_bytes", () => process.memoryUsage.rss());
+  const startedAtS = Date.now() / 1_000 - process.uptime();
+  metrics.gauge("process_start_time_seconds", () => startedAtS);
+  metrics.gauge("process_open_fds", openFiles);
+  const openMax = openFilesMax();
+  metrics.gauge("process_max_fds", () => openMax);
+  const runtime = process.versions.bun === undefined ? "node" : "bun";
+  metrics.gauge("sluice_build_info", () => 1, { version: VERSION, runtime });
+  watchLoop(metrics.histogram("sluice_event_loop_lag_seconds", {}));
+}
+
+const { version: VERSION } = JSON.parse(
+  readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+) as { version: string };
+
+function watchLoop(observe: (seconds: number) => void): void {
+  let dueMs = performance.now() + LOOP_EVERY_MS;
+  const timer = setInterval(() => {
+    const nowMs = performance.now();
+    observe(Math.max(0, nowMs - dueMs) / 1_000);
+    dueMs = nowMs + LOOP_EVERY_MS;
+  }, LOOP_EVERY_MS);
+  timer.unref(); // a process ends when its work does
+}
+
+function openFiles(): number | null {
+  try {
+    return readdirSync("/proc/self/fd").length;
+  } catch {
+    return null; // no Linux, or no file left to read the folder with
+  }
+}
+
+/** The soft limit; null where there is none to read. */
+function openFilesMax(): number | null {
+  try {
+    const limit = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
+    return limit === undefined ? null : Number(limit);
+  } catch {
+    return null;
+  }
+}

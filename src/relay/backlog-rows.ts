@@ -1,0 +1,47 @@
+// What is asked of MySQL for the gauges of what waits. Invariant: every statement reads an index that it
+// names, or a table that stays small, and at most COUNTED_MAX rows of it, so that it costs milliseconds
+// also while millions wait.
+
+import type { Connection } from "../platform/mysql.ts";
+import type { OutboxLane } from "./outbox.ts";
+
+/** More rows than this are only "many". */
+const COUNTED_MAX = 10_000;
+/** Rows of `claims` hold up to 200 ids. */
+const CLAIMS_READ_MAX = 2_000;
+const ULID_CHARS = 26;
+
+export type LaneRows = {
+  lane: OutboxLane;
+  /** Rows whose time has come, and rows for later; COUNTED_MAX means that there are more. */
+  due: number;
+  later: number;
+  /** How long the oldest due row has waited; 0 when there is none. */
+  oldestS: number;
+};
+
+export async function laneRows(conn: Connection, lane: OutboxLane): Promise<LaneRows> {
+  const count = (when: string) =>
+    `(SELECT COUNT(*) FROM (SELECT 1 FROM outbox FORCE INDEX (due) WHERE lane='${lane}' AND ${when} ` +
+    `LIMIT ${COUNTED_MAX}) AS some)`;
+  const [row] = await conn.query<{ due: number; later: number; oldestS: string | number | null }[]>(
+    `SELECT ${count("run_at<=NOW(3)")} AS due, ${count("run_at>NOW(3)")} AS later,
+       (SELECT TIMESTAMPDIFF(MICROSECOND, run_at, NOW(3)) / 1e6 FROM outbox FORCE INDEX (due)
+        WHERE lane='${lane}' AND run_at<=NOW(3) ORDER BY run_at, id LIMIT 1) AS oldestS`,
+  );
+  return {
+    lane,
+    due: Number(row?.due ?? 0),
+    later: Number(row?.later ?? 0),
+    oldestS: Number(row?.oldestS ?? 0),
+  };
+}
+
+/** Messages whose answer was lost and who wait for it. A claim's ids are ULIDs between commas. */
+export async function unknownMessages(conn: Connection): Promise<number> {
+  const [row] = await conn.query<{ n: string | number | null }[]>(
+    `SELECT SUM((chars + 1) DIV ${ULID_CHARS + 1}) AS n FROM
+       (SELECT LENGTH(ids) AS chars FROM claims WHERE kind='unknown' LIMIT ${CLAIMS_READ_MAX}) AS some`,
+  );
+  return Number(row?.n ?? 0);
+}

@@ -1,0 +1,162 @@
+// What waits, as gauges: outbox rows and their age, how far senders and ClickHouse are behind, messages
+// without an answer, partitions ahead. It costs queries, so it is sampled slowly, in the background, by the
+// one relay that holds a lock; a scrape reads what the last look saw.
+// States: standby (another relay samples) → sampling → standby when an engine fails. Invariant: what can't be
+// looked at is left out of the metrics, never told as it was. Bound: one look each SAMPLE_MS, of statements
+// that backlog-rows.ts bounds.
+
+import type { TopicAdmin } from "../platform/kafka/topics.ts";
+import type { Clickhouse } from "../platform/clickhouse.ts";
+import type { Log } from "../platform/log.ts";
+import type { Metrics } from "../platform/metrics.ts";
+import { CONSUMED_TOPICS } from "../platform/metrics-table.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
+import { sleep } from "../platform/retry.ts";
+import { partitionDaysAhead } from "../schema/partitions.ts";
+import { badRecords, newestEvents, type Newest } from "../reports/freshness.ts";
+import { type LaneRows, laneRows, unknownMessages } from "./backlog-rows.ts";
+import { createLagMeter, type Lag } from "./lag.ts";
+import { type OutboxLane, withLock } from "./outbox.ts";
+
+export type ConsumedTopic = (typeof CONSUMED_TOPICS)[number];
+export type BacklogDeps = {
+  pool: Pool;
+  topics: Pick<TopicAdmin, "offsets">;
+  clickhouse: Clickhouse;
+  metrics: Metrics;
+  log: Log;
+  now: () => number;
+  monotonicMs: () => number;
+};
+export type BacklogOptions = {
+  consumers: Readonly<Record<ConsumedTopic, { topic: string; group: string }>>;
+  /** Between two looks. */
+  sampleMs?: number;
+};
+export type Backlog = { stop(): Promise<void> };
+
+const SAMPLE_MS = 5_000;
+const STANDBY_MS = 5_000;
+const STOP_CHECK_MS = 100;
+/** What changes by the hour is looked at once in so many looks. */
+const SLOW_LOOKS = 12;
+const LANES: readonly OutboxLane[] = ["express", "normal", "events"];
+
+type Consumed = { topic: ConsumedTopic; lags: Lag[]; seconds: number };
+type Sampled = {
+  rows: LaneRows[];
+  consumed: Consumed[];
+  unknown: number | null;
+  daysAhead: number | null;
+  newest: Newest[];
+  bad: number | null;
+};
+
+export function startBacklog(deps: BacklogDeps, options: BacklogOptions): Backlog {
+  const { pool, log } = deps;
+  const { sampleMs = SAMPLE_MS } = options;
+  let sampled: Sampled | null = null;
+  let stopping = false;
+  expose(deps.metrics, () => sampled);
+
+  const pause = async (ms: number) => {
+    for (let waitedMs = 0; waitedMs < ms && !stopping; waitedMs += STOP_CHECK_MS) await sleep(STOP_CHECK_MS);
+  };
+  const hold = async (conn: Connection) => {
+    const look = createLook(deps, options);
+    while (!stopping) {
+      sampled = await look(conn);
+      await pause(sampleMs);
+    }
+  };
+  const loop = async () => {
+    while (!stopping) {
+      try {
+        await withLock(pool, "sluice-backlog", hold);
+      } catch (err) {
+        log.debug({ err }, "what waits can't be sampled: the database failed");
+      }
+      sampled = null;
+      await pause(STANDBY_MS);
+    }
+  };
+  const done = loop();
+  return {
+    async stop() {
+      stopping = true;
+      await done;
+    },
+  };
+}
+
+function createLook(
+  deps: BacklogDeps,
+  { consumers }: BacklogOptions,
+): (conn: Connection) => Promise<Sampled> {
+  const { topics, clickhouse, log, now, monotonicMs } = deps;
+  const meters = CONSUMED_TOPICS.map((topic) => ({ topic, meter: createLagMeter(monotonicMs) }));
+  let looks = 0;
+  let slow: Pick<Sampled, "unknown" | "daysAhead"> = { unknown: null, daysAhead: null };
+
+  const consumed = async (): Promise<Consumed[]> => {
+    const all: Consumed[] = [];
+    for (const { topic, meter } of meters) {
+      const offsets = await topics.offsets(consumers[topic].topic, consumers[topic].group);
+      if (offsets !== null) all.push({ topic, ...meter.saw(offsets) });
+    }
+    return all;
+  };
+  // Kafka or ClickHouse away: its figures are left out, the others go on.
+  const orNone = <T>(what: string, all: Promise<T[]>): Promise<T[]> =>
+    all.catch((err: unknown) => {
+      log.debug({ err }, `${what} can't be sampled`);
+      return [];
+    });
+  return async (conn) => {
+    if (looks++ % SLOW_LOOKS === 0)
+      slow = { unknown: await unknownMessages(conn), daysAhead: await partitionDaysAhead(conn, now()) };
+    const rows: LaneRows[] = [];
+    for (const lane of LANES) rows.push(await laneRows(conn, lane));
+    return {
+      ...slow,
+      rows,
+      consumed: await orNone("lag", consumed()),
+      newest: await orNone("freshness", newestEvents(clickhouse, now())),
+      bad:
+        (
+          await orNone(
+            "bad records",
+            badRecords(clickhouse).then((n) => [n]),
+          )
+        )[0] ?? null,
+    };
+  };
+}
+
+function expose(metrics: Metrics, sampled: () => Sampled | null): void {
+  const rows = () => sampled()?.rows ?? [];
+  const consumed = () => sampled()?.consumed ?? [];
+  metrics.gauges("sluice_outbox_rows", () =>
+    rows().flatMap(({ lane, due, later }) => [
+      [{ lane, state: "due" }, due] as const,
+      [{ lane, state: "later" }, later] as const,
+    ]),
+  );
+  metrics.gauges("sluice_outbox_oldest_seconds", () =>
+    rows().map(({ lane, oldestS }) => [{ lane }, oldestS] as const),
+  );
+  metrics.gauges("sluice_consumer_lag_records", () =>
+    consumed().flatMap(({ topic, lags }) =>
+      lags.map(({ partition, records }) => [{ topic, partition: String(partition) }, records] as const),
+    ),
+  );
+  metrics.gauges("sluice_consumer_lag_seconds", () =>
+    consumed().map(({ topic, seconds }) => [{ topic }, seconds] as const),
+  );
+  metrics.gauges("sluice_clickhouse_newest_event_age_seconds", () =>
+    (sampled()?.newest ?? []).map(({ topic, ageS }) => [{ topic }, ageS] as const),
+  );
+  metrics.gauge("sluice_clickhouse_bad_records", () => sampled()?.bad ?? null);
+  metrics.gauge("sluice_messages_unknown", () => sampled()?.unknown ?? null);
+  metrics.gauge("sluice_partitions_ahead", () => sampled()?.daysAhead ?? null);
+}

@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { createMetrics } from "../platform/metrics.ts";
+import type { Answer, Connector } from "./connector.ts";
+import { createSharedCounts, exposeOperators, metered } from "./operator-meter.ts";
+
+const operators = [{ name: "A" }, { name: "B" }];
+
+test("answers and durations of each operator are counted where they come, and read elsewhere", async () => {
+  let ms = 0;
+  const pending: ((answer: Answer) => void)[] = [];
+  const connector: Connector = { submit: (_, done) => pending.push(done), close: async () => undefined };
+  const shared = createSharedCounts(operators.length);
+  const metrics = createMetrics("test");
+  exposeOperators(metrics, operators, shared);
+  const b = metered(connector, shared, 1, () => ms);
+  const answers: Answer[] = [];
+  for (let n = 0; n < 3; n++)
+    b.submit(["id", "+4532123456", "text", null, ""], (answer) => answers.push(answer));
+
+  const valueOf = async (start: string) =>
+    (await metrics.text())
+      .split("\n")
+      .find((line) => line.startsWith(start))
+      ?.split(" ")[1];
+  expect(await valueOf('sluice_operator_submits_in_flight{operator="B"')).toBe("3");
+  ms = 30;
+  pending[0]?.({ kind: "accepted", operatorMessageId: "x" });
+  ms = 20_000;
+  pending[1]?.({ kind: "lost", reason: "time-out" });
+
+  expect(answers.map(({ kind }) => kind)).toEqual(["accepted", "lost"]);
+  expect(await valueOf('sluice_operator_submits_in_flight{operator="B"')).toBe("1");
+  expect(await valueOf('sluice_operator_submits_total{operator="B",answer="accepted"')).toBe("1");
+  expect(await valueOf('sluice_operator_submits_total{operator="B",answer="lost"')).toBe("1");
+  expect(await valueOf('sluice_operator_submits_total{operator="B",answer="refused"')).toBe("0");
+  expect(await valueOf('sluice_operator_submits_total{operator="A",answer="accepted"')).toBe("0");
+  const bucket = (le: string) =>
+    valueOf(`sluice_operator_submit_duration_seconds_bucket{operator="B",le="${le}"`);
+  expect([await bucket("0.025"), await bucket("0.05"), await bucket("10"), await bucket("+Inf")]).toEqual([
+    "0",
+    "1",
+    "1",
+    "2",
+  ]);
+  expect(await valueOf('sluice_operator_submit_duration_seconds_sum{operator="B"')).toBe("20.03");
+});
