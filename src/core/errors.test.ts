@@ -5,6 +5,7 @@ import { expect, test } from "bun:test";
 import {
   ERRORS,
   type ErrorCode,
+  fieldName,
   insufficientBalance,
   problemBody,
   problemHeaders,
@@ -32,6 +33,30 @@ test("every code answers all members of the contract", () => {
 test("field errors are listed when there are some", () => {
   const errors = [{ field: "phone", reason: "is not a valid phone number" }];
   expect(bodyOf(new SluiceError("validation_failed", { errors })).errors).toEqual(errors);
+});
+
+test("without a text of its own, the detail names the fields, a few of them", () => {
+  const errors = ["phone", "text", "type", "from"].map((field) => ({ field, reason: "is wrong" }));
+  const detailOf = (count: number) =>
+    new SluiceError("validation_failed", { errors: errors.slice(0, count) }).detail;
+  expect(detailOf(1)).toBe("phone is wrong.");
+  expect(detailOf(3)).toBe("phone is wrong; text is wrong; type is wrong.");
+  expect(detailOf(4)).toBe("phone is wrong; text is wrong; type is wrong; and 1 more.");
+});
+
+test("a field's name from outside is shown cut and without control characters", () => {
+  expect(fieldName("a.b_c-1")).toBe("a.b_c-1");
+  expect(fieldName("نام")).toBe("نام");
+  expect(fieldName("\u001b[31m")).toBe("??31m");
+  expect(fieldName("x".repeat(500))).toHaveLength(64);
+  expect(fieldName("")).toBe('""');
+});
+
+test("every 401 names its scheme, and nothing else does", () => {
+  for (const code of codes) {
+    const scheme = problemHeaders(new SluiceError(code), "r-1")["www-authenticate"];
+    expect(scheme).toBe(ERRORS[code].status === 401 ? 'ApiKey realm="sluice"' : undefined);
+  }
 });
 
 test("a 402 says what is needed and what there is", () => {
@@ -81,6 +106,7 @@ test("headers carry the type, the request id and the allowed methods", () => {
   expect(problemHeaders(error, "r-1")).toEqual({
     "content-type": "application/problem+json",
     "x-request-id": "r-1",
+    "cache-control": "no-store",
     allow: "GET, DELETE",
   });
 });

@@ -18,7 +18,9 @@ export const ERRORS = {
     400,
     "Malformed request",
     false,
-    "The request is not valid HTTP. Only the edge answers so; the direct port closes the connection.",
+    "The request is not valid HTTP (only the edge answers so; the direct port closes the connection), or a " +
+      "header or the query can't be read: given twice where one value is meant, or not percent-encoded UTF-8. " +
+      "`errors` says which.",
   ),
   malformed_json: row(400, "Malformed JSON", false, "The body isn't JSON, or is nested too deeply."),
   body_not_utf8: row(400, "Body is not UTF-8", false, "The body holds bytes that are not UTF-8."),
@@ -48,7 +50,12 @@ export const ERRORS = {
   ),
   payload_too_large: row(413, "Payload too large", false, "The body is larger than 64 KiB."),
   uri_too_long: row(414, "URI too long", false, "The request line is longer than 8 KiB (edge only)."),
-  unsupported_media_type: row(415, "Unsupported media type", false, "Send `Content-Type: application/json`."),
+  unsupported_media_type: row(
+    415,
+    "Unsupported media type",
+    false,
+    "Send `Content-Type: application/json`, in UTF-8 and without a `Content-Encoding`.",
+  ),
   validation_failed: row(
     422,
     "Validation failed",
@@ -83,7 +90,13 @@ export const ERRORS = {
     "The database or the process was lost during the commit. Retry with the same `Idempotency-Key` or " +
       "`request_id`; without one, the message may be stored twice.",
   ),
-  unavailable: row(503, "Unavailable", true, "The database can't be reached, or the process is stopping."),
+  unavailable: row(
+    503,
+    "Unavailable",
+    true,
+    "This process can't answer now: its database can't be reached, its credit was taken back, or it is stopping. " +
+      "Nothing was stored or charged.",
+  ),
   credit_elsewhere: row(
     503,
     "Credit is held elsewhere",
@@ -134,19 +147,38 @@ export class SluiceError extends Error {
 
   constructor(code: ErrorCode, options: SluiceErrorOptions = {}) {
     const known: ErrorRow = ERRORS[code];
-    const detail = options.detail ?? known.meaning.replaceAll("`", "");
+    const errors = options.errors ?? [];
+    const detail =
+      options.detail ?? (errors.length > 0 ? sentenceOf(errors) : known.meaning.replaceAll("`", ""));
     super(`${code}: ${detail}`, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.status = known.status;
     this.retryable = known.retryable;
     this.detail = detail;
-    this.errors = options.errors ?? [];
+    this.errors = errors;
     this.extra = options.extra ?? {};
     const waits = known.retryable && known.status !== 500;
     this.retryAfterS = options.retryAfterS ?? (waits ? RETRY_AFTER_DEFAULT_S : null);
     this.allow = options.allow ?? [];
   }
 }
+
+/** Field errors in `detail`: the rest is in `errors`, and a log line or a terminal needs no more. */
+const NAMED_IN_DETAIL_MAX = 3;
+
+function sentenceOf(errors: readonly FieldError[]): string {
+  const named = errors.slice(0, NAMED_IN_DETAIL_MAX).map(({ field, reason }) => `${field} ${reason}`);
+  const more = errors.length - named.length;
+  return `${named.join("; ")}${more > 0 ? `; and ${more} more` : ""}.`;
+}
+
+/** A name that came from outside: shown cut, and without what a terminal would act on. */
+export function fieldName(given: string): string {
+  if (given === "") return '""';
+  return given.replace(/[^\p{L}\p{N}_.-]/gu, "?").slice(0, FIELD_NAME_CHARS_MAX);
+}
+
+const FIELD_NAME_CHARS_MAX = 64;
 
 /** A 402: minor units; `balance` is all that could still be spent. */
 export function insufficientBalance(required: number, balance: number): SluiceError {
@@ -184,7 +216,10 @@ export function problemHeaders(error: SluiceError, requestId: string): Record<st
   const headers: Record<string, string> = {
     "content-type": "application/problem+json",
     "x-request-id": requestId,
+    "cache-control": "no-store",
   };
+  // RFC 9110, 11.6.1: a 401 names a scheme, and clients such as the JDK's fail on one that doesn't.
+  if (error.status === 401) headers["www-authenticate"] = 'ApiKey realm="sluice"';
   if (error.retryAfterS !== null) headers["retry-after"] = String(Math.max(1, Math.ceil(error.retryAfterS)));
   if (error.allow.length > 0) headers.allow = error.allow.join(", ");
   return headers;
