@@ -8,7 +8,8 @@ import { countParts } from "../src/core/parts.ts";
 import { parsePhone } from "../src/core/phone.ts";
 import { packLaneRow } from "../src/core/lane-record.ts";
 import { createKeyCache } from "../src/customers/key-cache.ts";
-import { parseJson, readBody, respond, respondProblem } from "../src/api/http.ts";
+import { parseJson } from "../src/core/json.ts";
+import { readBody, respond, respondProblem } from "../src/api/http.ts";
 import { checkerOf, SendBody } from "../src/api/schemas.ts";
 import { openEntry } from "../src/ledger/posting.ts";
 import { entriesSql, eventsSql } from "../src/ledger/posting.ts";
@@ -20,7 +21,7 @@ const config = loadConfig(process.env);
 const pool = createPool(config, { connections: 64, queueMax: 10_000 });
 const keys = createKeyCache(pool, { monotonicMs: () => performance.now(), now: Date.now });
 const id = createIdFactory({ now: Date.now });
-const check = checkerOf<SendBody>(SendBody);
+const check = checkerOf(SendBody);
 
 async function send(request: Request, traceparent: string): Promise<Record<string, unknown>> {
   const key = request.headers.get("x-api-key") ?? "";

@@ -1,12 +1,13 @@
-// One HTTP request as the routes see it, and what they answer. Owns reading a body within its bounds, and the
-// answers every route shares. Leaves sockets to server.ts. Invariant: every answer carries X-Request-Id; no
-// answer shows more than the errors table.
+// One HTTP request as the routes see it, and what they answer. Owns reading headers and a body within its
+// bounds, and the answers every route shares. Leaves sockets to server.ts, queries to query.ts. Invariant:
+// every answer carries X-Request-Id and is not to be cached; no answer shows more than the errors table.
 
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { problemBody, problemHeaders, SluiceError, toSluiceError } from "../core/errors.ts";
-import { BODY_BYTES_MAX, JSON_DEPTH_MAX } from "../core/limits.ts";
+import { BODY_BYTES_MAX } from "../core/limits.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
 import { RateLimitedError } from "../ingest/rate-limits.ts";
+import type { Query } from "../reports/params.ts";
 import { rateHeaders } from "./rate-headers.ts";
 
 /** What a request is answered: the body as an object, or as the very bytes that were stored. */
@@ -17,7 +18,7 @@ export type Call = {
   /** The trace id; it is the X-Request-Id too. */
   requestId: string;
   traceparent: string;
-  query: URLSearchParams;
+  query: Query;
   /** `{id}` of the path */
   params: Record<string, string>;
   /** Whether its connection has ended: Bun loses the answer then, whatever it is. */
@@ -30,16 +31,27 @@ export type Route = {
   /** As Bun.serve takes it: `/v1/messages/:id` */
   path: string;
   scope: Scope;
+  /** The query parameters it takes; others are refused. */
+  query: readonly string[];
   handle: (call: Call) => Promise<Reply>;
 };
 
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+/**
+ * The value of a header that has one value. Given twice, it comes joined with a comma ("k" twice is another
+ * key than "k"), and none of the values read here holds one. @throws SluiceError malformed_request
+ */
+export function singleHeader(request: Request, name: string): string | null {
+  const value = request.headers.get(name);
+  if (value?.includes(",")) {
+    const errors = [{ field: name, reason: "must be given once, and without commas" }];
+    throw new SluiceError("malformed_request", { errors });
+  }
+  return value;
+}
 
-/** The bytes of a JSON body. @throws SluiceError 400, 413 or 415 */
+/** The bytes of a JSON body. @throws SluiceError 400, 413 or 415; CallerGoneError */
 export async function readBody(request: Request): Promise<Uint8Array> {
-  const type = request.headers.get("content-type");
-  if (type === null || !/^application\/json\s*(;|$)/i.test(type))
-    throw new SluiceError("unsupported_media_type");
+  checkMedia(request);
   return readBytes(request).catch((cause: unknown) => {
     if (cause instanceof SluiceError) throw cause;
     if (request.signal.aborted) throw new CallerGoneError();
@@ -48,31 +60,28 @@ export async function readBody(request: Request): Promise<Uint8Array> {
   });
 }
 
-/** @throws SluiceError 400 */
-export function parseJson(bytes: Uint8Array): unknown {
-  let text: string;
-  try {
-    text = decoder.decode(bytes);
-  } catch (cause) {
-    throw new SluiceError("body_not_utf8", { cause });
+const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
+const CHARSET = /;\s*charset\s*=\s*"?([^\s";]*)/i;
+const CHARSETS_READ = ["utf-8", "utf8", "us-ascii"];
+
+function checkMedia(request: Request): void {
+  const type = singleHeader(request, "Content-Type");
+  if (type !== "application/json") {
+    if (type === null || !JSON_TYPE.test(type)) throw new SluiceError("unsupported_media_type");
+    const charset = CHARSET.exec(type)?.[1];
+    if (charset !== undefined && !CHARSETS_READ.includes(charset.toLowerCase()))
+      throw new SluiceError("unsupported_media_type", { detail: "The body must be UTF-8." });
   }
-  // Short bodies can't be deep enough to matter, and they are the hot path.
-  if (text.length > 1_024 && depthOf(text) > JSON_DEPTH_MAX) {
-    throw new SluiceError("malformed_json", {
-      detail: `The body is nested deeper than ${JSON_DEPTH_MAX} levels.`,
-    });
+  const encoding = request.headers.get("content-encoding");
+  if (encoding !== null && encoding.toLowerCase() !== "identity") {
+    const detail = "The body must be sent as it is, without a Content-Encoding such as gzip.";
+    throw new SluiceError("unsupported_media_type", { detail });
   }
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-  } catch (cause) {
-    throw new SluiceError("malformed_json", { detail: "The body is not valid JSON.", cause });
-  }
-  return body;
 }
 
 async function readBytes(request: Request): Promise<Uint8Array> {
-  const length = request.headers.get("content-length");
+  // Bun joins this one too when both are equal, and "2, 2" is no number to compare with a bound.
+  const length = singleHeader(request, "Content-Length");
   if (length !== null) {
     if (Number(length) > BODY_BYTES_MAX) throw new SluiceError("payload_too_large");
     return new Uint8Array(await request.arrayBuffer());
@@ -87,27 +96,16 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
-function depthOf(text: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let quoted = false;
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charCodeAt(i);
-    if (quoted) {
-      if (c === 92) i++;
-      else if (c === 34) quoted = false;
-    } else if (c === 34) quoted = true;
-    else if (c === 123 || c === 91) deepest = Math.max(deepest, ++depth);
-    else if (c === 125 || c === 93) depth--;
-  }
-  return deepest;
-}
-
 export function respond(reply: Reply, requestId: string): Response {
   const body = typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body);
   return new Response(body, {
     status: reply.status,
-    headers: { "content-type": "application/json", "x-request-id": requestId, ...reply.headers },
+    headers: {
+      "content-type": "application/json",
+      "x-request-id": requestId,
+      "cache-control": "no-store",
+      ...reply.headers,
+    },
   });
 }
 

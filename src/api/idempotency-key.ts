@@ -5,13 +5,14 @@ import { SluiceError } from "../core/errors.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../core/limits.ts";
 import type { Idempotency } from "../ingest/idempotency.ts";
 import type { KeyOperation, RequestKey } from "../ledger/idempotency.ts";
-import type { Call, Reply } from "./http.ts";
+import { type Call, type Reply, singleHeader } from "./http.ts";
 
-const PRINTABLE = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
+// Printable ASCII without what a list or a structured header would need: commas, quotes and backslashes.
+const KEY = /^[!#-+\--[\]-~](?:[ !#-+\--[\]-~]*[!#-+\--[\]-~])?$/;
 
 /**
  * The answer of `run`, or the stored bytes of the request that used the key before. @throws SluiceError
- * validation_failed, or what Idempotency.once throws
+ * malformed_request, validation_failed, or what Idempotency.once throws
  */
 export async function once(
   keys: Idempotency,
@@ -19,7 +20,7 @@ export async function once(
   { operation, body }: { operation: KeyOperation; body: Uint8Array },
   run: (key: RequestKey | null) => Promise<Reply>,
 ): Promise<Reply> {
-  const key = keyOf(request.headers.get("idempotency-key"));
+  const key = keyOf(singleHeader(request, "Idempotency-Key"));
   if (key === null) return run(null);
   const { customerId } = owner;
   const done = await keys.once({ customerId, operation, key, body, isGone }, run);
@@ -28,9 +29,13 @@ export async function once(
   return { status, body: answer, headers: { "Idempotent-Replayed": "true" } };
 }
 
+// "k", as a structured header has it (draft-ietf-httpapi-idempotency-key-header), is the key k.
 function keyOf(header: string | null): string | null {
-  if (header === null || (header.length <= IDEMPOTENCY_KEY_CHARS_MAX && PRINTABLE.test(header)))
-    return header;
-  const reason = `must have 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters`;
+  if (header === null) return null;
+  const key = /^"(.*)"$/.exec(header)?.[1] ?? header;
+  if (key.length <= IDEMPOTENCY_KEY_CHARS_MAX && KEY.test(key)) return key;
+  const reason =
+    `must have 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters other than comma, quote and ` +
+    "backslash; quotes around all of it are read over";
   throw new SluiceError("validation_failed", { errors: [{ field: "Idempotency-Key", reason }] });
 }

@@ -4,29 +4,28 @@
 import type { KeyOwner } from "../customers/api-keys.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { listMessages, oneMessage } from "../reports/messages-list.ts";
-import { messagesReport } from "../reports/messages-report.ts";
-import { readLedger, readWallet } from "../reports/wallet.ts";
+import { listMessages, MESSAGES_PARAMS, oneMessage } from "../reports/messages-list.ts";
+import { messagesReport, REPORT_PARAMS } from "../reports/messages-report.ts";
+import { LEDGER_PARAMS, readLedger, readWallet } from "../reports/wallet.ts";
+import type { Query } from "../reports/params.ts";
 import type { Route } from "./http.ts";
 
 export type ReadDeps = { pool: Pool; clickhouse: Clickhouse; now: () => number };
-type Read = (owner: KeyOwner, query: URLSearchParams, id: string) => Promise<object>;
+type Read = (owner: KeyOwner, query: Query, id: string) => Promise<object>;
 
 export function createReadRoutes(deps: ReadDeps): Route[] {
-  const reads: Record<string, Read> = {
-    "/v1/wallet": (owner) => readWallet(deps, owner.customerId),
-    "/v1/wallet/ledger": (owner, query) => readLedger(deps, owner.customerId, query),
-    "/v1/messages": (owner, query) => listMessages(deps, owner, query),
-    "/v1/messages/:id": (owner, _query, id) => oneMessage(deps, owner, id),
-    "/v1/reports/messages": (owner, query) => messagesReport(deps, owner, query),
-  };
-  return Object.entries(reads).map(([path, read]) => ({
+  const route = (path: string, query: readonly string[], read: Read): Route => ({
     method: "GET",
     path,
     scope: "read",
-    handle: async ({ owner, query, params }) => ({
-      status: 200,
-      body: await read(owner, query, params.id ?? ""),
-    }),
-  }));
+    query,
+    handle: async (call) => ({ status: 200, body: await read(call.owner, call.query, call.params.id ?? "") }),
+  });
+  return [
+    route("/v1/wallet", [], (owner) => readWallet(deps, owner.customerId)),
+    route("/v1/wallet/ledger", LEDGER_PARAMS, (owner, query) => readLedger(deps, owner.customerId, query)),
+    route("/v1/messages", MESSAGES_PARAMS, (owner, query) => listMessages(deps, owner, query)),
+    route("/v1/messages/:id", [], (owner, _query, id) => oneMessage(deps, owner, id)),
+    route("/v1/reports/messages", REPORT_PARAMS, (owner, query) => messagesReport(deps, owner, query)),
+  ];
 }

@@ -40,14 +40,8 @@ export function createReconcileRoute({ monotonicMs, ...deps }: ReconcileRouteDep
     method: "GET",
     path: "/v1/wallet/reconcile",
     scope: "read",
-    async handle({ owner: { customerId }, query }) {
-      if (query.size > 0) {
-        const errors = [...new Set(query.keys())].slice(0, 20).map((field) => ({
-          field: field.slice(0, 100),
-          reason: "is not a parameter of this route",
-        }));
-        throw new SluiceError("validation_failed", { errors });
-      }
+    query: [],
+    async handle({ owner: { customerId } }) {
       const startedMs = monotonicMs();
       const leftMs = (restsUntil.get(customerId) ?? 0) - startedMs;
       if (leftMs > 0) throw tooOften(leftMs / 1_000);

@@ -1,11 +1,12 @@
 // The bodies this API takes, as JSON Schema: checked here, published from here. The fast check is compiled
 // once; why a body was refused is worked out only when it was. Leaves what needs more than its shape (phones,
-// texts, money) to the routes.
+// texts, money) to the routes. Invariant: null for an optional field means that it is absent, as it does in
+// what this API answers; no route sees one.
 
-import { Type } from "typebox";
+import { type Static, type TObject, Type } from "typebox";
 import { Compile } from "typebox/compile";
 import { Settings } from "typebox/system";
-import { type FieldError, SluiceError } from "../core/errors.ts";
+import { type FieldError, fieldName, SluiceError } from "../core/errors.ts";
 import {
   FIELD_ERRORS_MAX,
   FROM_CHARS_MAX,
@@ -13,7 +14,6 @@ import {
   REFERENCE_CHARS_MAX,
   REQUEST_ID_CHARS_MAX,
 } from "../core/limits.ts";
-import { LANES } from "../core/message.ts";
 import { MONEY_MAX } from "../core/money.ts";
 
 // typebox stops at 8 otherwise, and a union counts one for each of its values.
@@ -25,19 +25,13 @@ export const SendBody = Type.Object(
   {
     phone: Type.String({ minLength: 1, maxLength: PHONE_CHARS_MAX }),
     text: Type.String(),
-    type: Type.Union(LANES.map((lane) => Type.Literal(lane))),
+    type: Type.Union([Type.Literal("normal"), Type.Literal("express")]),
     from: Type.Optional(Type.String({ minLength: 1, maxLength: FROM_CHARS_MAX })),
     reference: Type.Optional(Type.String({ minLength: 1, maxLength: REFERENCE_CHARS_MAX })),
   },
   closed,
 );
-export type SendBody = {
-  phone: string;
-  text: string;
-  type: "normal" | "express";
-  from?: string;
-  reference?: string;
-};
+export type SendBody = Static<typeof SendBody>;
 
 export const TopupBody = Type.Object(
   {
@@ -46,22 +40,24 @@ export const TopupBody = Type.Object(
   },
   closed,
 );
-export type TopupBody = { amount: number; request_id: string };
+export type TopupBody = Static<typeof TopupBody>;
 
-type Schema = typeof SendBody | typeof TopupBody;
 export type Checker<T> = (body: unknown) => T;
 
 /**
- * A function that returns the body as T, or throws validation_failed (not_supported when only `notYet` fields
- * are in the way).
+ * A function that returns the body as the schema's type, or throws validation_failed (not_supported when only
+ * `notYet` fields are in the way).
  */
-export function checkerOf<T>(schema: Schema, notYet: readonly string[] = []): Checker<T> {
+export function checkerOf<S extends TObject>(schema: S, notYet: readonly string[] = []): Checker<Static<S>> {
   const compiled = Compile(schema);
   const fields = Object.keys(schema.properties);
+  const required = schema.required as readonly string[];
+  const nullable = [...fields.filter((name) => !required.includes(name)), ...notYet];
   return (body) => {
-    if (compiled.Check(body)) return body as T;
+    if (isObject(body)) for (const name of nullable) if (body[name] === null) delete body[name];
+    if (compiled.Check(body)) return body;
     const errors = isObject(body)
-      ? [...fieldErrors(compiled.Errors(onlyKnown(body, fields))), ...unknownFields(body, fields)]
+      ? [...fieldErrors(schema, compiled.Errors(onlyKnown(body, fields))), ...unknownFields(body, fields)]
       : [{ field: "body", reason: "must be a JSON object" }];
     const asked = errors.filter((e) => notYet.includes(e.field));
     if (asked.length > 0 && asked.length === errors.length) {
@@ -87,29 +83,38 @@ const unknownFields = (body: Record<string, unknown>, fields: readonly string[])
     .filter((name) => !fields.includes(name))
     .slice(0, FIELD_ERRORS_MAX)
     .map((name) => ({
-      field: printable(name),
+      field: fieldName(name),
       reason: `is not a field of this request (${fields.join(", ")})`,
     }));
 
 // One reason a field, the first that typebox gives; a union's is its list of values.
-function fieldErrors(found: Iterable<SchemaError>): FieldError[] {
+function fieldErrors(schema: TObject, found: Iterable<SchemaError>): FieldError[] {
   const reasons = new Map<string, string>();
   for (const error of found) {
-    const field = printable(error.instancePath.slice(1).replaceAll("/", "."));
+    const field = error.instancePath.slice(1).split("/").map(fieldName).join(".");
     const params = error.params as Record<string, unknown>;
     if (error.keyword === "required") {
       for (const name of params.requiredProperties as string[]) reasons.set(name, "is required");
-    } else if (error.keyword === "const" || error.keyword === "anyOf") {
-      reasons.set(field, `must be one of ${LANES.map((l) => JSON.stringify(l)).join(", ")}`);
+    } else if (error.keyword === "anyOf") {
+      const values = valuesOf(schema, field);
+      reasons.set(field, values === null ? error.message : `must be one of ${values.join(", ")}`);
     } else if (!reasons.has(field)) reasons.set(field, reasonOf(error.keyword, params, error));
   }
   return [...reasons].map(([field, reason]) => ({ field, reason }));
 }
 
+/** The values of a union of literals, quoted. */
+function valuesOf(schema: TObject, field: string): string[] | null {
+  const { anyOf } = (schema.properties[field] ?? {}) as { anyOf?: readonly { const?: unknown }[] };
+  return anyOf?.every((one) => one.const !== undefined)
+    ? anyOf.map((one) => JSON.stringify(one.const))
+    : null;
+}
+
 function reasonOf(keyword: string, params: Record<string, unknown>, error: SchemaError): string {
   switch (keyword) {
     case "type":
-      return params.type === "integer" ? "must be a whole number" : `must be a ${String(params.type)}`;
+      return `must be ${TYPES[params.type as keyof typeof TYPES] ?? `a ${String(params.type)}`}`;
     case "minLength":
       return "must not be empty";
     case "maxLength":
@@ -123,5 +128,4 @@ function reasonOf(keyword: string, params: Record<string, unknown>, error: Schem
   }
 }
 
-// A field's name came from outside: it is shown cut, and without what a terminal would act on.
-const printable = (name: string): string => name.replace(/[^\p{L}\p{N}_.-]/gu, "?").slice(0, 64);
+const TYPES = { integer: "a whole number", object: "a JSON object", array: "an array" };

@@ -3,18 +3,19 @@
 
 import { draftOf } from "../core/draft.ts";
 import { SluiceError } from "../core/errors.ts";
+import { parseJson } from "../core/json.ts";
 import type { RequestKey } from "../ledger/idempotency.ts";
 import type { Accepted, AcceptMessage } from "../ingest/accept-message.ts";
 import type { Idempotency } from "../ingest/idempotency.ts";
-import { type Call, parseJson, type Reply, type Route, readBody } from "./http.ts";
+import { type Call, type Reply, type Route, readBody } from "./http.ts";
 import { once } from "./idempotency-key.ts";
 import { rateHeaders } from "./rate-headers.ts";
 import { checkerOf, SendBody } from "./schemas.ts";
 
 export type SendDeps = { accept: AcceptMessage; keys: Idempotency };
 
-const NOT_YET = ["send_at", "valid_for", "callback_url"];
-const check = checkerOf<SendBody>(SendBody, NOT_YET);
+const NOT_YET = ["send_at", "valid_for", "callback_url", "fallback"];
+const check = checkerOf(SendBody, NOT_YET);
 
 export function createSend({ accept, keys }: SendDeps): Route {
   const run = async (call: Call, bytes: Uint8Array, key: RequestKey | null): Promise<Reply> => {
@@ -32,6 +33,7 @@ export function createSend({ accept, keys }: SendDeps): Route {
     method: "POST",
     path: "/v1/sms/send",
     scope: "send",
+    query: [],
     async handle(call) {
       const body = await readBody(call.request);
       return once(keys, call, { operation: "send", body }, (key) => run(call, body, key));

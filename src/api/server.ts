@@ -16,7 +16,8 @@ import { sleep } from "../platform/retry.ts";
 import type { Tracing } from "../platform/otlp.ts";
 import { isSampled, newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
 import { createClientAddress } from "./client-address.ts";
-import { type Call, type Route, respond, respondProblem } from "./http.ts";
+import { type Call, type Route, respond, respondProblem, singleHeader } from "./http.ts";
+import { readQuery } from "./query.ts";
 import { createObserveHttp } from "./http-metrics.ts";
 
 export type ServerDeps = {
@@ -97,13 +98,12 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
   ): Promise<Response> => {
     try {
       const owner = await authorized(request, route);
-      const cut = request.url.indexOf("?");
       const call: Call = {
         request,
         owner,
         requestId,
         traceparent,
-        query: new URLSearchParams(cut < 0 ? "" : request.url.slice(cut)),
+        query: readQuery(request.url, route.query),
         params: request.params ?? {},
         isGone: () => request.signal.aborted,
         clientAddress: () => clientAddress(request),
@@ -115,7 +115,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
   };
 
   const authorized = async (request: Request, { scope }: Route): Promise<KeyOwner> => {
-    const key = request.headers.get("x-api-key");
+    const key = singleHeader(request, "X-API-Key");
     if (key === null || key === "") throw new SluiceError("api_key_missing");
     if (key.length > API_KEY_CHARS_MAX) throw new SluiceError("api_key_invalid");
     let owner = keys.get(key);
@@ -163,7 +163,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       return response;
     };
   for (const [path, byMethod] of table) {
-    const allow = Object.keys(byMethod);
+    const allow = Object.keys(byMethod).flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
     bunRoutes[path] = observed(path, (request) => {
       const handler = byMethod[request.method] ?? (request.method === "HEAD" ? byMethod.GET : undefined);
       return (

@@ -2,16 +2,17 @@
 
 import { labelProblem } from "../core/parts.ts";
 import { SluiceError } from "../core/errors.ts";
+import { parseJson } from "../core/json.ts";
 import type { RequestKey } from "../ledger/idempotency.ts";
 import type { LeaseDeps } from "../ledger/lease.ts";
 import { type Topup, topUp } from "../ledger/topup.ts";
 import { isConnectionLost } from "../platform/mysql.ts";
 import type { Idempotency } from "../ingest/idempotency.ts";
-import { type Call, parseJson, type Reply, type Route, readBody } from "./http.ts";
+import { type Call, type Reply, type Route, readBody } from "./http.ts";
 import { once } from "./idempotency-key.ts";
 import { checkerOf, TopupBody } from "./schemas.ts";
 
-const check = checkerOf<TopupBody>(TopupBody);
+const check = checkerOf(TopupBody);
 
 export function createTopup({ ledger, keys }: { ledger: LeaseDeps; keys: Idempotency }): Route {
   const run = async ({ owner, isGone }: Call, bytes: Uint8Array, key: RequestKey | null): Promise<Reply> => {
@@ -37,6 +38,7 @@ export function createTopup({ ledger, keys }: { ledger: LeaseDeps; keys: Idempot
     method: "POST",
     path: "/v1/wallet/topup",
     scope: "billing",
+    query: [],
     async handle(call) {
       const body = await readBody(call.request);
       return once(keys, call, { operation: "topup", body }, (key) => run(call, body, key));

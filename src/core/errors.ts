@@ -18,9 +18,9 @@ export const ERRORS = {
     400,
     "Malformed request",
     false,
-    "The request is not valid HTTP (only the edge answers so; the direct port closes the connection), or a " +
-      "header or the query can't be read: given twice where one value is meant, or not percent-encoded UTF-8. " +
-      "`errors` says which.",
+    "A header or the query can't be read: given twice where one value is meant, or not percent-encoded " +
+      "UTF-8; `errors` says which. Or the request is not valid HTTP: only the edge answers that, the direct " +
+      "port closes the connection.",
   ),
   malformed_json: row(400, "Malformed JSON", false, "The body isn't JSON, or is nested too deeply."),
   body_not_utf8: row(400, "Body is not UTF-8", false, "The body holds bytes that are not UTF-8."),
@@ -94,8 +94,8 @@ export const ERRORS = {
     503,
     "Unavailable",
     true,
-    "This process can't answer now: its database can't be reached, its credit was taken back, or it is stopping. " +
-      "Nothing was stored or charged.",
+    "This process can't answer now: its database can't be reached, its credit was taken back, or it is " +
+      "stopping. Nothing was stored or charged.",
   ),
   credit_elsewhere: row(
     503,
@@ -220,6 +220,7 @@ export function problemHeaders(error: SluiceError, requestId: string): Record<st
   };
   // RFC 9110, 11.6.1: a 401 names a scheme, and clients such as the JDK's fail on one that doesn't.
   if (error.status === 401) headers["www-authenticate"] = 'ApiKey realm="sluice"';
+  if (error.status === 415) headers["accept-encoding"] = "identity"; // RFC 9110, 15.5.16
   if (error.retryAfterS !== null) headers["retry-after"] = String(Math.max(1, Math.ceil(error.retryAfterS)));
   if (error.allow.length > 0) headers.allow = error.allow.join(", ");
   return headers;

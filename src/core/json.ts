@@ -9,7 +9,7 @@ import { FIELD_ERRORS_MAX, JSON_DEPTH_MAX } from "./limits.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
-/** @throws SluiceError body_not_utf8, malformed_json, validation_failed (a member twice, an inexact number) */
+/** @throws SluiceError body_not_utf8, malformed_json, validation_failed (a member twice, a number not kept) */
 export function parseJson(bytes: Uint8Array): unknown {
   let text: string;
   try {
@@ -112,7 +112,7 @@ const pathOf = (frames: readonly Frame[]): string =>
 
 const INTEGER_CHARS_EXACT = 15;
 
-/** Whether JavaScript's number is the number that is written: 1.0 and 1e0 are 1, 0.99999999999999999999 is not. */
+/** Whether JavaScript keeps the number that is written: 1.0 and 1e0 are 1, 0.99999999999999999999 is not. */
 function isExact(written: string): boolean {
   if (written.length <= INTEGER_CHARS_EXACT && !/[.eE]/.test(written)) return true;
   const value = Number(written);

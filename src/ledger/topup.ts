@@ -67,7 +67,7 @@ export async function topUp(
     } else {
       if (wallet.balance + wallet.reserved > MONEY_MAX - amount) {
         throw new SluiceError("validation_failed", {
-          errors: [{ field: "amount", reason: `the wallet can hold at most ${MONEY_MAX}` }],
+          errors: [{ field: "amount", reason: `is too much: a wallet can hold at most ${MONEY_MAX}` }],
         });
       }
       const entries = [openEntry(entryId, "topup", customerId, amount, nowMs)];

@@ -8,7 +8,7 @@ import { isUlid } from "../core/id.ts";
 import type { Lane, Status } from "../core/message.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { isIdCursor, readParams } from "./params.ts";
+import { isIdCursor, type Query, readParams } from "./params.ts";
 import { type TimelineEntry, timelineOf } from "./timeline.ts";
 
 export type MessageDeps = { pool: Pool; clickhouse: Clickhouse };
@@ -39,7 +39,7 @@ export type Message = {
 export type MessageWithTimeline = Message & { timeline: TimelineEntry[] | null };
 export type MessageList = { messages: Message[]; next_cursor: string | null };
 
-const KNOWN = ["status", "type", "phone", "limit", "cursor"];
+export const MESSAGES_PARAMS = ["status", "type", "phone", "limit", "cursor"] as const;
 /** Entries of a customer that one filtered page may look at: some 50 ms. */
 const SCAN_ROWS_MAX = 10_000;
 const COLUMNS =
@@ -80,9 +80,9 @@ export async function oneMessage(
 export async function listMessages(
   { pool }: { pool: Pool },
   owner: MessageOwner,
-  query: URLSearchParams,
+  query: Query,
 ): Promise<MessageList> {
-  const params = readParams(query, KNOWN);
+  const params = readParams(query);
   const before = (params.cursor(isIdCursor)?.[0] as string | undefined) ?? ID_AFTER_ALL;
   const filters: [column: string, value: string | null][] = [
     ["status", params.status()],

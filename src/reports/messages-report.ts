@@ -7,7 +7,7 @@
 import { isUlid, ulidBound, ULID_TIME_MAX_MS, ulidTimeMs } from "../core/id.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
-import { type CursorValues, type Params, readParams } from "./params.ts";
+import { type CursorValues, type Params, type Query, readParams } from "./params.ts";
 
 export type ReportDeps = { clickhouse: Clickhouse; now: () => number };
 export type ReportCustomer = { customerId: number; region: string };
@@ -35,7 +35,7 @@ export type MessagesReport = {
   as_of: string | null;
 };
 
-const KNOWN = ["from", "to", "status", "type", "phone", "id", "limit", "cursor"];
+export const REPORT_PARAMS = ["from", "to", "status", "type", "phone", "id", "limit", "cursor"] as const;
 const WINDOW_DEFAULT_MS = 24 * 3_600_000;
 /** Messages looked at for a status before the whole range is: more than the longest page. */
 const CANDIDATES = 2 * LIST_LIMIT_MAX;
@@ -48,9 +48,9 @@ const EXECUTION_MAX_S = 8;
 export async function messagesReport(
   { clickhouse, now }: ReportDeps,
   customer: ReportCustomer,
-  query: URLSearchParams,
+  query: Query,
 ): Promise<MessagesReport> {
-  const params = readParams(query, KNOWN);
+  const params = readParams(query);
   const filter = filterOf(params, customer, now());
   const limit = params.limit();
   params.check();
@@ -88,7 +88,11 @@ function filterOf(params: Params, customer: ReportCustomer, nowMs: number): Filt
   // One id is found at any time; a cursor keeps the window of its first page while the last 24 hours move on.
   const toMs = cursor?.[1] ?? to ?? (id === null ? nowMs + 1 : ULID_TIME_MAX_MS);
   const fromMs = cursor?.[0] ?? from ?? (id === null ? Math.max(0, toMs - WINDOW_DEFAULT_MS) : 0);
-  if (fromMs >= toMs) params.fail(from === null ? "to" : "from", "must be before `to`");
+  if (fromMs >= toMs) {
+    if (from === null) params.fail("to", "must be after 1970-01-01T00:00:00Z");
+    else
+      params.fail("from", to === null ? "must be in the past, unless `to` is given" : "must be before `to`");
+  }
 
   let low = ulidBound(Math.max(0, fromMs - ID_SLACK_MS));
   let high = cursor?.[2] ?? ulidBound(Math.min(ULID_TIME_MAX_MS, toMs + ID_SLACK_MS));

@@ -1,7 +1,7 @@
-// Query parameters of the read routes: parsed once, every bad one named. Owns the words and bounds of from,
-// to, status, type, phone, id, limit and cursor; leaves what they select to each report. Invariant: a
-// parameter that isn't known, is given twice or is empty is refused, never ignored. A cursor belongs to the
-// filters it was made with.
+// Values of the query parameters of the read routes: parsed once, every bad one named. Owns the words and
+// bounds of from, to, status, type, phone, id, limit and cursor; leaves which of them a route takes to its
+// declaration, and what they select to each report. Invariant: a cursor belongs to the filters it was made
+// with.
 
 import { createHash } from "node:crypto";
 import { type FieldError, SluiceError } from "../core/errors.ts";
@@ -9,6 +9,9 @@ import { isUlid, ULID_TIME_MAX_MS } from "../core/id.ts";
 import { CURSOR_CHARS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "../core/limits.ts";
 import { isLane, isStatus, LANES, type Lane, STATUSES, type Status } from "../core/message.ts";
 import { parsePhone } from "../core/phone.ts";
+
+/** Parameters by name, each given once and not empty (src/api/query.ts). */
+export type Query = ReadonlyMap<string, string>;
 
 /** What a cursor carries: where the next page begins. */
 export type CursorValues = readonly (string | number)[];
@@ -34,24 +37,19 @@ export type Params = {
 };
 
 const CURSOR_VERSION = 1;
-const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/;
+// A plus that wasn't escaped arrives as a blank; +45… without it would be another country's number.
+const LOST_PLUS = /^ /;
+const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
-export function readParams(query: URLSearchParams, known: readonly string[]): Params {
+export function readParams(query: Query): Params {
   const errors: FieldError[] = [];
   const fail = (field: string, reason: string): null => {
     errors.push({ field, reason });
     return null;
   };
-  for (const name of new Set(query.keys())) {
-    if (!known.includes(name)) fail(name.slice(0, 100), "is not a parameter of this route");
-    else if (query.getAll(name).length > 1) fail(name, "must be given once");
-    else if (query.get(name) === "") fail(name, "must not be empty");
-  }
-  const refused = new Set(errors.map(({ field }) => field));
-  const given = (name: string): string | null => (refused.has(name) ? null : query.get(name));
   const read = <T>(name: string, parse: (text: string) => T | null): T | null => {
-    const text = given(name);
-    return text === null ? null : parse(text);
+    const text = query.get(name);
+    return text === undefined ? null : parse(text);
   };
   const filters = filtersOf(query);
 
@@ -61,10 +59,10 @@ export function readParams(query: URLSearchParams, known: readonly string[]): Pa
     type: () => read("type", (s) => (isLane(s) ? s : fail("type", `must be one of ${LANES.join(", ")}`))),
     phone: (region) =>
       read("phone", (s) => {
-        const parsed = parsePhone(s, region);
+        const parsed = parsePhone(s.replace(LOST_PLUS, "+"), region);
         return "e164" in parsed ? parsed.e164 : fail("phone", parsed.reason);
       }),
-    id: () => read("id", (s) => (isUlid(s) ? s : fail("id", "must be a message id: 26 characters"))),
+    id: () => read("id", (s) => (isUlid(s) ? s : fail("id", "must be a message id, as a send answers it"))),
     time: (name) => read(name, (s) => timeOf(s) ?? fail(name, "must be a time such as 2026-01-31T09:30:00Z")),
     limit: () =>
       read("limit", (s) => {
@@ -86,25 +84,35 @@ export function readParams(query: URLSearchParams, known: readonly string[]): Pa
   };
 }
 
-/** RFC 3339, section 5.6, with seconds. Null when it is something else or a date that doesn't exist. */
+/**
+ * RFC 3339, section 5.6: hours end at 23, and second 60 is a leap second, here the next one. Null when it is
+ * something else or a date that doesn't exist.
+ */
 function timeOf(text: string): number | null {
-  const match = RFC_3339.exec(text.replace(" ", "+")); // a plus that wasn't escaped arrives as a space
+  const match = RFC_3339.exec(text.replace(" ", "+")); // a plus that wasn't escaped
   if (match === null) return null;
-  const [whole, fraction = ""] = match;
-  const seconds = Date.parse(whole.replace(fraction, "").toUpperCase());
-  if (Number.isNaN(seconds) || !dayExists(whole)) return null;
-  const timeMs = seconds + Math.ceil(Number(`0${fraction || ".0"}`) * 1000);
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as Six;
+  const [fraction = "", sign, offsetHour = "0", offsetMinute = "0"] = match.slice(7);
+  if (hour > 23 || minute > 59 || second > 60 || Number(offsetHour) > 23 || Number(offsetMinute) > 59)
+    return null;
+  // Date.UTC takes 30 February for 2 March, and the years up to 99 for the last century.
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return null;
+  const offsetMin = Number(offsetHour) * 60 + Number(offsetMinute);
+  const minutes = hour * 60 + minute - (sign === "-" ? -offsetMin : offsetMin);
+  const timeMs = date.getTime() + (minutes * 60 + second) * 1_000 + millisecondsUp(fraction);
   return timeMs >= 0 && timeMs <= ULID_TIME_MAX_MS ? timeMs : null;
 }
 
-// Date.parse takes 30 February for 2 March.
-function dayExists(text: string): boolean {
-  const [year = 0, month = 0, day = 0] = text.slice(0, 10).split("-").map(Number);
-  return day <= new Date(Date.UTC(year, month, 0)).getUTCDate();
-}
+type Six = [number, number, number, number, number, number];
+
+// By digits: 0.001 × n is not always n thousandths.
+const millisecondsUp = (fraction: string): number =>
+  Number(fraction.slice(0, 3).padEnd(3, "0")) + (/[1-9]/.test(fraction.slice(3)) ? 1 : 0);
 
 /** Everything that decides which rows there are; a cursor only moves through them. */
-function filtersOf(query: URLSearchParams): string {
+function filtersOf(query: Query): string {
   const kept = [...query]
     .filter(([name]) => name !== "cursor" && name !== "limit")
     .sort(([a], [b]) => (a < b ? -1 : 1));

@@ -7,7 +7,7 @@ import { isUlid } from "../core/id.ts";
 import { moneyOf } from "../core/money.ts";
 import type { LedgerLeg, LedgerOp } from "../core/event-record.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { type CursorValues, readParams } from "./params.ts";
+import { type CursorValues, type Query, readParams } from "./params.ts";
 
 export type Wallet = {
   customer_id: string;
@@ -26,6 +26,7 @@ export type LedgerEntry = {
   request_id?: string;
   created_at: string;
 };
+export const LEDGER_PARAMS = ["limit", "cursor"] as const;
 export type LedgerPage = { entries: LedgerEntry[]; next_cursor: string | null };
 
 /** @throws SluiceError not_found */
@@ -54,9 +55,9 @@ export async function readWallet({ pool }: { pool: Pool }, customerId: number): 
 export async function readLedger(
   { pool }: { pool: Pool },
   customerId: number,
-  query: URLSearchParams,
+  query: Query,
 ): Promise<LedgerPage> {
-  const params = readParams(query, ["limit", "cursor"]);
+  const params = readParams(query);
   const cursor = params.cursor(isLedgerCursor) as [string, LedgerLeg] | null;
   const limit = params.limit();
   params.check();

@@ -78,7 +78,7 @@ test("records delivered twice change no total, a record that can't be read is ke
   const { messages } = await messagesReport(
     { clickhouse: db.clickhouse, now: Date.now },
     { customerId: 3, region: "IR" },
-    new URLSearchParams(),
+    new Map(new URLSearchParams()),
   );
   expect(messages.map((m) => [m.id, m.status, m.operator, m.reference])).toEqual([
     [last, "queued", null, 'a "quoted"\nline é'],

@@ -20,7 +20,7 @@ const report = (query: string | Record<string, string> = {}, customerId = 1, now
   messagesReport(
     { clickhouse: db.clickhouse, now: () => nowMs },
     { ...customer, customerId },
-    new URLSearchParams(query),
+    new Map(new URLSearchParams(query)),
   );
 const fieldsRefused = async (query: string) => {
   const error = await report(query).catch((thrown: unknown) => thrown);
@@ -154,21 +154,21 @@ describe("GET /v1/reports/messages", () => {
 
   test("names every parameter it refuses", async () => {
     expect(
-      await fieldsRefused(
-        "from=yesterday&to=&status=SENT&type=x&phone=12&id=abc&limit=0&cursor=zzz&unknown=1&page=2",
-      ),
-    ).toEqual(["cursor", "from", "id", "limit", "page", "phone", "status", "to", "type", "unknown"]);
-    for (const bad of ["limit=1001", "limit=-1", "limit=1.5", "limit=1e2", "limit=10&limit=20", "limit=%20"])
+      await fieldsRefused("from=yesterday&to=x&status=SENT&type=x&phone=12&id=abc&limit=0&cursor=zzz"),
+    ).toEqual(["cursor", "from", "id", "limit", "phone", "status", "to", "type"]);
+    for (const bad of ["limit=1001", "limit=-1", "limit=1.5", "limit=1e2", "limit=%20"])
       expect(await fieldsRefused(bad)).toEqual(["limit"]);
     for (const bad of [
       "2026-02-30T00:00:00Z",
       "2026-01-01",
       "2026-01-01T00:00:00",
       "1767225600",
-      "2026-01-01T24:61:00Z",
+      "2026-01-01T24:00:00Z",
     ])
       expect(await fieldsRefused(`from=${bad}`)).toEqual(["from"]);
     expect(await fieldsRefused("from=2026-05-20T12:00:00Z&to=2026-05-20T12:00:00Z")).toEqual(["from"]);
+    expect(await fieldsRefused("from=2026-05-20T12:00:01Z")).toEqual(["from"]);
+    expect(await fieldsRefused("to=1970-01-01T00:00:00Z")).toEqual(["to"]);
     expect(await fieldsRefused("id=01KS0000000000000000000000' OR 1=1")).toEqual(["id"]);
   });
 
@@ -190,7 +190,7 @@ describe("GET /v1/reports/messages", () => {
     const error = await messagesReport(
       { clickhouse: nowhere, now: () => NOW_MS },
       customer,
-      new URLSearchParams(),
+      new Map(new URLSearchParams()),
     ).catch((thrown: unknown) => thrown);
     await nowhere.close();
     expect(error).toMatchObject({ code: "reports_unavailable", status: 503, retryAfterS: 5 });

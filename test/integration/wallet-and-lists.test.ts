@@ -46,7 +46,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-const params = (query: Record<string, string> = {}) => new URLSearchParams(query);
+const params = (query: Record<string, string> = {}) => new Map(new URLSearchParams(query));
 
 describe("GET /v1/wallet", () => {
   test("counts what leases hold unspent as the customer's, and only open messages as reserved", async () => {
@@ -95,13 +95,11 @@ describe("GET /v1/wallet/ledger", () => {
     expect(paged).toEqual(entries);
   });
 
-  test("refuses what it doesn't know", async () => {
-    const error = await readLedger(
-      { pool },
-      customerId,
-      params({ limit: "0", op: "topup", cursor: "x" }),
-    ).catch((e: unknown) => e);
-    expect((error as SluiceError).errors.map(({ field }) => field).sort()).toEqual(["cursor", "limit", "op"]);
+  test("refuses values that it can't read", async () => {
+    const error = await readLedger({ pool }, customerId, params({ limit: "0", cursor: "x" })).catch(
+      (e: unknown) => e,
+    );
+    expect((error as SluiceError).errors.map(({ field }) => field).sort()).toEqual(["cursor", "limit"]);
   });
 });
 
