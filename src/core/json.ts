@@ -9,7 +9,7 @@ import { FIELD_ERRORS_MAX, JSON_DEPTH_MAX } from "./limits.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
-/** @throws SluiceError body_not_utf8, malformed_json, validation_failed (a member twice, a number not kept) */
+/** @throws SluiceError body_not_utf8, malformed_json, validation_failed (members twice, inexact numbers) */
 export function parseJson(bytes: Uint8Array): unknown {
   let text: string;
   try {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds } from "../../test/support/seed.ts";
-import { SluiceError } from "../core/errors.ts";
+import type { SluiceError } from "../core/errors.ts";
 import { readParams } from "./params.ts";
 
 const timeOf = (from: string): string | null => {
