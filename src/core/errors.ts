@@ -18,9 +18,9 @@ export const ERRORS = {
     400,
     "Malformed request",
     false,
-    "A header or the query can't be read: given twice where one value is meant, or not " +
-      "percent-encoded UTF-8; `errors` says which. Or the request is not valid HTTP: only the edge answers that, the direct " +
-      "port closes the connection.",
+    "A header or the query can't be read: given twice where one value is meant, or not percent-encoded; " +
+      "`errors` says which. Or the request is not valid HTTP: only the edge answers that, the direct port " +
+      "closes the connection.",
   ),
   malformed_json: row(400, "Malformed JSON", false, "The body isn't JSON, or is nested too deeply."),
   body_not_utf8: row(400, "Body is not UTF-8", false, "The body holds bytes that are not UTF-8."),
