@@ -3,10 +3,13 @@
 
 import type { Command } from "commander";
 import { createIdFactory } from "../core/id.ts";
+import { REQUEST_ID_CHARS_MAX } from "../core/limits.ts";
 import { MONEY_MAX } from "../core/money.ts";
 import { createKey, listKeys, revokeKey, type Scope, SCOPES, SCOPES_DEFAULT } from "../customers/api-keys.ts";
 import {
   createCustomer,
+  NAME_CHARS_MAX,
+  requireCustomer,
   listCustomers,
   PRICE_EXPRESS_DEFAULT,
   PRICE_NORMAL_DEFAULT,
@@ -15,9 +18,10 @@ import type { CustomerMode } from "../ledger/grant.ts";
 import { drainsLeft, setMode } from "../ledger/lease-admin.ts";
 import { topUp } from "../ledger/topup.ts";
 import type { Pool } from "../platform/mysql.ts";
+import { OutputError } from "../platform/output.ts";
 import { sleep } from "../platform/retry.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
-import { oneOf, wholeNumber } from "./options.ts";
+import { label, oneOf, wholeNumber } from "./options.ts";
 
 type CreateOptions = Json & {
   name: string;
@@ -35,7 +39,7 @@ export function declareCustomers(program: Command): void {
   customer
     .command("create")
     .description("make a customer with a wallet and an API key (scopes send, read, billing)")
-    .requiredOption("--name <name>", "need not be unique")
+    .requiredOption("--name <name>", "need not be unique", label(NAME_CHARS_MAX))
     .option("--balance <n>", "the first top-up, in minor units", wholeNumber(0, MONEY_MAX), 0)
     .option("--price-normal <n>", "price per part", anyId, PRICE_NORMAL_DEFAULT)
     .option("--price-express <n>", "price per part", anyId, PRICE_EXPRESS_DEFAULT)
@@ -72,8 +76,7 @@ export function declareCustomers(program: Command): void {
     .option(...jsonFlag)
     .action((options: Json & { customer: number; scopes: Scope[] }) =>
       withDatabase(async (pool) => {
-        const { keyId, apiKey } = await createKey(ledger(pool), options.customer, options.scopes);
-        print(options, { key_id: keyId, customer_id: String(options.customer), api_key: apiKey });
+        await handOver(pool, options, options.customer, options.scopes);
       }),
     );
   key
@@ -82,7 +85,10 @@ export function declareCustomers(program: Command): void {
     .requiredOption("--customer <id>", "the customer", anyId)
     .option(...jsonFlag)
     .action((options: Json & { customer: number }) =>
-      withDatabase(async (pool) => print(options, { keys: await listKeys(pool, options.customer) })),
+      withDatabase(async (pool) => {
+        await requireCustomer(pool, options.customer);
+        print(options, { keys: await listKeys(pool, options.customer) });
+      }),
     );
   key
     .command("revoke")
@@ -102,7 +108,11 @@ export function declareCustomers(program: Command): void {
     .description("add money to a customer's wallet")
     .requiredOption("--customer <id>", "the customer", anyId)
     .requiredOption("--amount <n>", "minor units", amount)
-    .option("--request-id <text>", "the same one again has no effect; made up unless given")
+    .option(
+      "--request-id <text>",
+      "the same one again has no effect; made up unless given",
+      label(REQUEST_ID_CHARS_MAX),
+    )
     .option(...jsonFlag)
     .action((options: Json & { customer: number; amount: number; requestId?: string }) =>
       withDatabase(async (pool) => {
@@ -150,8 +160,27 @@ async function makeCustomer(pool: Pool, options: CreateOptions): Promise<void> {
   const { name, priceNormal, priceExpress, rateLimit = null, balance } = options;
   const customerId = await createCustomer(pool, { name, priceNormal, priceExpress, rateLimit });
   if (balance > 0) await topUp(ledger(pool), customerId, balance, "create");
-  const { apiKey } = await createKey(ledger(pool), customerId);
-  print(options, { customer_id: String(customerId), api_key: apiKey });
+  await handOver(pool, options, customerId, SCOPES_DEFAULT);
+}
+
+/** Makes a key and prints it. One that could not be printed is nobody's, and is revoked. */
+async function handOver(
+  pool: Pool,
+  json: Json,
+  customerId: number,
+  scopesOf: readonly Scope[],
+): Promise<void> {
+  const { keyId, apiKey } = await createKey(ledger(pool), customerId, scopesOf);
+  try {
+    print(json, { customer_id: String(customerId), key_id: keyId, api_key: apiKey });
+  } catch (cause) {
+    await revokeKey(pool, keyId);
+    throw new OutputError(
+      `the new key of customer ${customerId} could not be written, and is revoked; ` +
+        `make another: ./sluice key create --customer ${customerId}`,
+      { cause },
+    );
+  }
 }
 
 const newId = createIdFactory({ now: Date.now });

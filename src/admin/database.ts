@@ -2,6 +2,7 @@
 
 import { loadConfig } from "../platform/config.ts";
 import { createPool, type Pool } from "../platform/mysql.ts";
+import { say } from "../platform/output.ts";
 
 export type Json = { json?: true };
 export const jsonFlag = ["--json", "print JSON"] as const;
@@ -33,10 +34,10 @@ function explained(error: unknown, where: string): unknown {
 
 /** JSON on one line, or `name: value` lines; lists as one line each. */
 export function print({ json }: Json, value: Record<string, unknown>): void {
-  if (json) return console.log(JSON.stringify(value));
+  if (json) return say(JSON.stringify(value));
   for (const [name, each] of Object.entries(value)) {
     if (Array.isArray(each))
-      console.log(each.length === 0 ? `no ${name}` : each.map((row) => JSON.stringify(row)).join("\n"));
-    else console.log(`${name}: ${String(each)}`);
+      say(each.length === 0 ? `no ${name}` : each.map((row) => JSON.stringify(row)).join("\n"));
+    else say(`${name}: ${String(each)}`);
   }
 }

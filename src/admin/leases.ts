@@ -1,7 +1,9 @@
 // `lease list`: which process holds how much of whose credit, and until when.
 
 import type { Command } from "commander";
+import { requireCustomer } from "../customers/customers.ts";
 import { LEASE_LIST_MAX, type LeaseRow, listLeases } from "../ledger/lease-admin.ts";
+import { say } from "../platform/output.ts";
 import { type Json, jsonFlag, withDatabase } from "./database.ts";
 import { wholeNumber } from "./options.ts";
 
@@ -19,8 +21,9 @@ export function declareLeases(program: Command): void {
     .action((options: Json & { customer?: number; limit: number }) =>
       withDatabase(async (pool) => {
         const { customer: customerId = null, limit } = options;
+        if (customerId !== null) await requireCustomer(pool, customerId);
         const leases = await listLeases(pool, { customerId, limit });
-        console.log(options.json ? JSON.stringify({ leases }) : asTable(leases, limit));
+        say(options.json ? JSON.stringify({ leases }) : asTable(leases, limit));
       }),
     );
 }

@@ -1,6 +1,7 @@
 // Parsers of option values, with commander's own error, which names the option.
 
 import { InvalidArgumentError } from "commander";
+import { labelProblem } from "../core/parts.ts";
 
 export function wholeNumber(min: number, max: number): (given: string) => number {
   return (given) => {
@@ -8,6 +9,19 @@ export function wholeNumber(min: number, max: number): (given: string) => number
     if (!/^\d+$/.test(given) || value < min || value > max)
       throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
     return value;
+  };
+}
+
+/** A name or an id as people give it; the API's own check of such texts. */
+export function label(charsMax: number): (given: string) => string {
+  return (given) => {
+    const problem =
+      given.length < 1 || given.length > charsMax
+        ? `must have 1 to ${charsMax} characters`
+        : labelProblem(given);
+    if (given.length > 0 && given.trim() === "") throw new InvalidArgumentError("It must not be blank.");
+    if (problem !== null) throw new InvalidArgumentError(`It ${problem}.`);
+    return given;
   };
 }
 

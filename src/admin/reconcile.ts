@@ -6,6 +6,7 @@ import type { ReconcileResult } from "../reconcile/result.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
 import type { Config } from "../platform/config.ts";
 import { createPool } from "../platform/mysql.ts";
+import { say } from "../platform/output.ts";
 
 export type ReconcileOptions = {
   customerId: number | null;
@@ -26,7 +27,7 @@ export async function reconcileCommand(config: Config, options: ReconcileOptions
       { pool, clickhouse },
       { ...(customerId !== null && { customerId }), settled, resend },
     );
-    console.log(options.json ? JSON.stringify(result) : asText(result));
+    say(options.json ? JSON.stringify(result) : asText(result));
     return exitCodeOf(result);
   } finally {
     await Promise.all([pool.end(), clickhouse.close()]);

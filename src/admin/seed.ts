@@ -14,6 +14,7 @@ import {
 import { topUp } from "../ledger/topup.ts";
 import type { Config } from "../platform/config.ts";
 import { createPool, type Pool } from "../platform/mysql.ts";
+import { say } from "../platform/output.ts";
 
 const demoNames = ["demo", "demo-2"] as const;
 const demoBalance = 10_000_000; // 20,000 normal parts
@@ -36,7 +37,7 @@ export async function seed(config: Config, stateFolder: string): Promise<Demo> {
 
 export async function seedCommand(config: Config): Promise<void> {
   const { customerId } = await seed(config, resolve(config.stateFolder));
-  console.log(`demo customer ${customerId}; its API key is in ${demoKeyFile(config.stateFolder)}`);
+  say(`demo customer ${customerId}; its API key is in ${demoKeyFile(config.stateFolder)}`);
 }
 
 async function makeCustomer(pool: Pool, name: string): Promise<number> {

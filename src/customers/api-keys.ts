@@ -108,21 +108,34 @@ type OwnerRow = {
   scopes: string;
 };
 
-/** What changed at or after `sinceMs` of MySQL's clock, and that clock now. */
+/** A key or a customer as it is now; `version` differs whenever anything that a cache holds of it does. */
+export type Changed = { keyHash: string | null; customerId: number | null; version: string };
+
+/** What changed at or after `sinceMs` of MySQL's clock (null: nothing is asked), and that clock now. */
 export async function changedSince(
   pool: Pool,
-  sinceMs: number,
-): Promise<{ nowMs: number; keyHashes: string[]; customerIds: number[] }> {
-  const since = "FROM_UNIXTIME(?)";
-  const found = await pool.query<{ now_ms: number; key_hash: Buffer | null; customer_id: number | null }[]>(
-    "SELECT ROUND(UNIX_TIMESTAMP(NOW(3)) * 1000) AS now_ms, NULL AS key_hash, NULL AS customer_id " +
-      `UNION ALL SELECT 0, key_hash, NULL FROM api_keys WHERE updated_at >= ${since} ` +
-      `UNION ALL SELECT 0, NULL, customer_id FROM customers WHERE updated_at >= ${since}`,
-    [sinceMs / 1000, sinceMs / 1000],
+  sinceMs: number | null,
+): Promise<{ nowMs: number; changed: Changed[] }> {
+  const since = "updated_at >= FROM_UNIXTIME(?)";
+  const rows = await pool.query<
+    { now_ms: number; key_hash: Buffer | null; customer_id: number | null; version: string }[]
+  >(
+    "SELECT ROUND(UNIX_TIMESTAMP(NOW(3)) * 1000) AS now_ms, NULL AS key_hash, NULL AS customer_id, " +
+      "'' AS version" +
+      (sinceMs === null
+        ? ""
+        : " UNION ALL SELECT 0, key_hash, NULL, CONCAT_WS('|', updated_at, scopes, revoked_at) " +
+          `FROM api_keys WHERE ${since} UNION ALL SELECT 0, NULL, customer_id, CONCAT_WS('|', updated_at, ` +
+          "price_normal, price_express, currency, region, COALESCE(rate_limit, ''), name) " +
+          `FROM customers WHERE ${since}`),
+    sinceMs === null ? [] : [sinceMs / 1000, sinceMs / 1000],
   );
   return {
-    nowMs: Number(found[0]?.now_ms),
-    keyHashes: found.flatMap((row) => (row.key_hash === null ? [] : [row.key_hash.toString("base64")])),
-    customerIds: found.flatMap((row) => (row.customer_id === null ? [] : [Number(row.customer_id)])),
+    nowMs: Number(rows[0]?.now_ms),
+    changed: rows.slice(1).map((row) => ({
+      keyHash: row.key_hash?.toString("base64") ?? null,
+      customerId: row.customer_id === null ? null : Number(row.customer_id),
+      version: row.version,
+    })),
   };
 }

@@ -17,7 +17,7 @@ export const PRICE_NORMAL_DEFAULT = 500;
 export const PRICE_EXPRESS_DEFAULT = 700;
 /** Ten parts at this price stay far inside 2^53. */
 const PRICE_MAX = 1_000_000_000;
-const NAME_CHARS_MAX = 200;
+export const NAME_CHARS_MAX = 200;
 const RATE_LIMIT_MAX = 100_000_000;
 
 /** Creates a customer with an empty wallet. @throws SluiceError validation_failed naming every bad field */
@@ -60,6 +60,12 @@ export type CustomerRow = {
   mode: string;
   created_at: string;
 };
+
+/** @throws SluiceError not_found */
+export async function requireCustomer(pool: Pool, customerId: number): Promise<void> {
+  const found = await pool.query("SELECT 1 FROM customers WHERE customer_id=?", [customerId]);
+  if (found.length === 0) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
+}
 
 /** All customers, oldest first. */
 export async function listCustomers(pool: Pool): Promise<CustomerRow[]> {

@@ -1,11 +1,11 @@
 // Keys in memory, so that the hot path asks nobody. One poll a second asks MySQL which keys and customers
-// changed and drops them: the cost doesn't grow with the number of keys. Invariant: an answer older than
-// KEY_STALE_MAX_MS without a good poll isn't used, so a revoked key stops working within 2 s.
-// Bound: KEY_CACHE_MAX entries, the oldest leave first.
+// changed and drops them, once for each change: the cost doesn't grow with the number of keys. Invariant: an
+// answer older than KEY_STALE_MAX_MS without a good poll isn't used, so a revoked key stops working within
+// 2 s. Bound: KEY_CACHE_MAX entries, the oldest leave first; what changed in the last LOOK_BACK_MS.
 
 import { KEY_CACHE_MAX } from "../core/limits.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { changedSince, findKey, hashKey, type KeyOwner } from "./api-keys.ts";
+import { type Changed, changedSince, findKey, hashKey, type KeyOwner } from "./api-keys.ts";
 
 const POLL_MS = 500;
 const KEY_STALE_MAX_MS = 1_800;
@@ -38,6 +38,9 @@ export function createKeyCache(
   const entries = new Map<string, Entry>();
   let polledAtMs = Number.NEGATIVE_INFINITY;
   let since: number | null = null;
+  // What the last poll saw. Each poll sees the same rows again while it looks back; a version that was seen
+  // has been dropped since, and whatever was read after that is as new.
+  let seen = new Map<string, string>();
   let stopped = false;
   let timer: ReturnType<typeof setTimeout>;
   // One look-up a key, however many requests wait for it: a thousand misses at once would fill the pool's
@@ -49,22 +52,31 @@ export function createKeyCache(
     const startedMs = options.monotonicMs();
     try {
       const sentMs = options.now();
-      const changed = await changedSince(pool, since ?? 0);
-      options.onSkew?.(changed.nowMs - (sentMs + options.now()) / 2);
-      drop(changed);
-      since = changed.nowMs - LOOK_BACK_MS;
+      const { nowMs, changed } = await changedSince(pool, since);
+      options.onSkew?.(nowMs - (sentMs + options.now()) / 2);
+      if (since === null) dropAll();
+      else drop(changed);
+      since = nowMs - LOOK_BACK_MS;
       polledAtMs = startedMs;
     } catch {
       // MySQL is away: entries go stale by themselves and `state` tells /ready
     }
     if (!stopped) timer = setTimeout(() => void poll(), POLL_MS);
   };
-  const drop = ({ keyHashes, customerIds }: { keyHashes: string[]; customerIds: number[] }) => {
-    if (keyHashes.length + customerIds.length === 0) return;
+  const dropAll = () => {
     epoch++;
     loading.clear(); // whoever comes now must not be given what was read before the change
-    const hashes = new Set(keyHashes);
-    const customers = new Set(customerIds);
+    entries.clear();
+  };
+  const drop = (changed: readonly Changed[]) => {
+    const nameOf = ({ keyHash, customerId }: Changed) => keyHash ?? String(customerId);
+    const fresh = changed.filter((one) => seen.get(nameOf(one)) !== one.version);
+    seen = new Map(changed.map((one) => [nameOf(one), one.version]));
+    if (fresh.length === 0) return;
+    epoch++;
+    loading.clear();
+    const hashes = new Set(fresh.map((one) => one.keyHash));
+    const customers = new Set(fresh.map((one) => one.customerId));
     for (const [key, { owner, hash }] of entries)
       if (hashes.has(hash) || (owner !== null && customers.has(owner.customerId))) entries.delete(key);
   };

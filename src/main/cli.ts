@@ -3,13 +3,17 @@
 // `status` answers fast. With --json stdout carries JSON alone.
 
 import { Command } from "commander";
+import packageJson from "../../package.json" with { type: "json" };
+import { SluiceError } from "../core/errors.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
+import { EX_IOERR, OutputError } from "../platform/output.ts";
 import { declareCustomers } from "../admin/customers.ts";
 import { declareLeases } from "../admin/leases.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
 
 const program = new Command("sluice")
   .description("An SMS gateway: durable, charged exactly once, fast.")
+  .version(packageJson.version, "-V, --version", "print the version")
   .addHelpText("after", `\nSettings (environment variables):\n${describeSettings()}`)
   .showHelpAfterError("(run it with --help for its options)")
   .configureHelp({ showGlobalOptions: true });
@@ -63,11 +67,11 @@ program
 
 program
   .command("status")
-  .description("what runs, and whether a message sent now would reach the report")
+  .description("what runs, and whether a message sent now would reach the report: exit 0 if so, 3 if not")
   .option("--json", "print JSON")
   .action(async (options: { json?: true }) => {
     const { status } = await import("../stack/launcher/status.ts");
-    await status(loadConfig(process.env), options.json === true);
+    process.exitCode = await status(loadConfig(process.env), options.json === true);
   });
 
 program
@@ -121,9 +125,16 @@ program
     });
   });
 
+function describeError(error: unknown): string {
+  if (!(error instanceof SluiceError)) return error instanceof Error ? error.message : String(error);
+  // The API says "errors names every field"; here they are.
+  if (error.errors.length === 0) return error.detail;
+  return error.errors.map(({ field, reason }) => `${field} ${reason}`).join("; ");
+}
+
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`sluice: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  process.stderr.write(`sluice: ${describeError(error)}\n`);
+  process.exitCode = error instanceof OutputError ? EX_IOERR : 1;
 }

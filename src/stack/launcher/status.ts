@@ -4,6 +4,7 @@
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
+import { say } from "../../platform/output.ts";
 import { edgeAnswers } from "../edge.ts";
 import { clickhouseAnswers, kafkaAnswers, mysqlAnswers } from "../probe.ts";
 import { isAlive, type ProcessRecord, readRecords } from "../process.ts";
@@ -14,9 +15,11 @@ export type Health = "ready" | "not ready" | "down";
 export type ProcessStatus = { role: string; name: string; pid: number | null; port: number; health: Health };
 export type Status = { ready: boolean; processes: ProcessStatus[] };
 
-export async function status(config: Config, json: boolean): Promise<void> {
+/** Returns the exit code: 0 ready, 3 (as `systemctl status` has it) not ready. */
+export async function status(config: Config, json: boolean): Promise<0 | 3> {
   const found = await readStatus(config);
-  console.log(json ? JSON.stringify(found) : asText(found));
+  say(json ? JSON.stringify(found) : asText(found));
+  return found.ready ? 0 : 3;
 }
 
 async function readStatus(config: Config): Promise<Status> {

@@ -1,0 +1,150 @@
+// `./sluice` as scripts meet it: exit codes, output that can't be written, input that the API would refuse
+// too. On the engines of the tests, with a database of its own.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { testEnv } from "../../src/stack/test-env.ts";
+import { projectRoot } from "../../src/stack/tools.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+
+let database: TestDatabase;
+// Before testEnv's own, which may stop the engines.
+afterAll(async () => {
+  await database.drop();
+  rmSync(stateFolder, { recursive: true, force: true });
+});
+const { config, env } = await testEnv();
+const launcher = join(projectRoot, "sluice");
+const stateFolder = mkdtempSync(join(tmpdir(), "sluice-test-cli-"));
+let settings: Record<string, string>;
+
+beforeAll(async () => {
+  database = await createTestDatabase(config);
+  settings = { ...env, SLUICE_MYSQL_DATABASE: database.config.mysqlDatabase, SLUICE_STATE: stateFolder };
+});
+
+const run = (args: string[], options: { to?: string; cwd?: string; env?: Record<string, string> } = {}) => {
+  const script = options.to === undefined ? 'exec "$0" "$@"' : `exec "$0" "$@" >${options.to}`;
+  const { status, stdout, stderr } = spawnSync("bash", ["-c", script, launcher, ...args], {
+    env: { ...settings, ...options.env },
+    encoding: "utf8",
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  return { code: status, stdout, stderr };
+};
+const json = (...args: string[]) => JSON.parse(run([...args, "--json"]).stdout) as Record<string, string>;
+const liveKeys = async (customerId: string) =>
+  (
+    await database.pool.query("SELECT 1 FROM api_keys WHERE customer_id=? AND revoked_at IS NULL", [
+      customerId,
+    ])
+  ).length;
+const customer = () => json("customer", "create", "--name", "Acme");
+
+test("a top-up without a real request id is refused, and the next payment counts", () => {
+  const id = customer().customer_id ?? "";
+  for (const bad of ["", " ", "x".repeat(129), "a\u0007b"]) {
+    const refused = run(["topup", "--customer", id, "--amount", "5", "--request-id", bad]);
+    expect([refused.code, refused.stdout]).toEqual([1, ""]);
+    expect(refused.stderr).toContain("--request-id");
+  }
+  const paid = ["topup", "--customer", id, "--amount", "5", "--request-id", "slip-1"];
+  expect(json(...paid)).toMatchObject({ idempotent: false, balance: 5 });
+  expect(json(...paid)).toMatchObject({ idempotent: true, balance: 5 });
+});
+
+test("what is wrong is named, field by field", () => {
+  for (const name of ["", "  ", "a\tb", "x".repeat(201)])
+    expect(run(["customer", "create", "--name", name])).toMatchObject({ code: 1, stdout: "" });
+  const dear = run(["customer", "create", "--name", "x", "--price-normal", "9007199254740991"]);
+  expect(dear.code).toBe(1);
+  expect(dear.stderr).toContain("price-normal must be a whole number from 1 to");
+  expect(dear.stderr).not.toContain("errors");
+});
+
+test("a new key that can't be written is revoked, and the command fails", async () => {
+  const id = customer().customer_id ?? "";
+  expect(await liveKeys(id)).toBe(1);
+  const lost = run(["key", "create", "--customer", id], { to: "/dev/full" });
+  expect(lost.code).toBe(74);
+  expect(lost.stderr).toContain("is revoked");
+  expect(await liveKeys(id)).toBe(1);
+  expect(json("key", "create", "--customer", id).api_key).toStartWith("sk_");
+});
+
+test("any other output that can't be written fails too", () => {
+  for (const args of [
+    ["customer", "list"],
+    ["status", "--json"],
+    ["lease", "list"],
+  ])
+    expect({ args, ...run(args, { to: "/dev/full" }) }).toMatchObject({ args, code: 74 });
+});
+
+test("lists of a customer that does not exist fail", () => {
+  for (const args of [
+    ["key", "list", "--customer", "999999"],
+    ["lease", "list", "--customer", "999999"],
+    ["customer", "mode", "strict", "--customer", "999999"],
+  ]) {
+    const found = run(args);
+    expect({ args, code: found.code, stdout: found.stdout }).toEqual({ args, code: 1, stdout: "" });
+    expect(found.stderr).toContain("No customer 999999");
+  }
+});
+
+test("status says by its exit code whether it is ready", () => {
+  const { code, stdout } = run(["status", "--json"]);
+  expect(JSON.parse(stdout)).toMatchObject({ ready: false });
+  expect(code).toBe(3);
+});
+
+test("the version is the package's", () => {
+  const { version } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as {
+    version: string;
+  };
+  expect(run(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+});
+
+test("the state folder is the project's, wherever the command is called", () => {
+  for (const cwd of [tmpdir(), projectRoot])
+    expect(run(["logs", "no-such-role"], { cwd, env: { SLUICE_STATE: "" } }).stderr).toContain(
+      "no-such-role",
+    );
+  const elsewhere = mkdtempSync(join(tmpdir(), "sluice-test-cwd-"));
+  run(["status"], { cwd: elsewhere, env: { SLUICE_STATE: "" } });
+  expect(readdirSync(elsewhere)).toEqual([]);
+  rmSync(elsewhere, { recursive: true });
+});
+
+test("following a log leaves no tail behind, however it ends", async () => {
+  mkdirSync(join(stateFolder, "logs"), { recursive: true });
+  const file = join(stateFolder, "logs", "relay.log");
+  writeFileSync(file, "one line\n");
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    const child = spawn(launcher, ["logs", "relay", "-f"], {
+      env: settings,
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    await new Promise((seen) => child.stdout.once("data", seen));
+    expect(tailsOf(file)).toBe(1);
+    child.kill(signal);
+    for (let i = 0; i < 50 && tailsOf(file) > 0; i++) await Bun.sleep(100);
+    expect(tailsOf(file)).toBe(0);
+  }
+});
+
+const tailsOf = (file: string): number =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const [command, ...args] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+        return command?.endsWith("tail") === true && args.includes(file);
+      } catch {
+        return false; // ended in the meantime
+      }
+    }).length;

@@ -1,0 +1,81 @@
+// The keys that a process remembers: looked up once, and again only when something about them changed.
+
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import { createIdFactory } from "../../src/core/id.ts";
+import { createKey, revokeKey } from "../../src/customers/api-keys.ts";
+import { createKeyCache, type KeyCache } from "../../src/customers/key-cache.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { sleep } from "../../src/platform/retry.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { insertCustomer } from "../support/messages.ts";
+
+let database: TestDatabase;
+let pool: Pool;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = createPool(database.config, { connections: 4, multipleStatements: true });
+});
+afterAll(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+const id = createIdFactory({ now: Date.now });
+let cache: KeyCache;
+let lookUps = 0;
+let customerId: number;
+let key: { keyId: string; apiKey: string };
+beforeEach(async () => {
+  lookUps = 0;
+  const counting: Pool = {
+    ...pool,
+    query: (sql, values) => {
+      if (sql.includes("key_hash=?")) lookUps++;
+      return pool.query(sql, values);
+    },
+  };
+  cache = createKeyCache(counting, { monotonicMs: () => performance.now(), now: Date.now });
+  customerId = await insertCustomer(pool, 700);
+  key = await createKey({ pool, id }, customerId, ["send"]);
+  await sleep(1_300); // the first poll, and one that sees the new customer
+  await ask();
+});
+afterEach(() => cache.stop());
+
+const ask = async () => cache.get(key.apiKey) ?? (await cache.load(key.apiKey));
+const askedFor = async (ms: number) => {
+  for (const endMs = performance.now() + ms; performance.now() < endMs; await sleep(20)) await ask();
+};
+
+test("a customer that was made a moment ago is looked up once, not at every poll", async () => {
+  await askedFor(1_600);
+  expect(lookUps).toBe(1);
+});
+
+test("a changed price is seen, and looked up once more", async () => {
+  await pool.query("UPDATE customers SET price_normal=77 WHERE customer_id=?", [customerId]);
+  await askedFor(1_500);
+  expect((await ask())?.priceNormal).toBe(77);
+  expect(lookUps).toBe(2);
+});
+
+test("so is a change that bears the time of the one before", async () => {
+  const set = (price: number) =>
+    pool.query("UPDATE customers SET price_normal=?, updated_at=updated_at WHERE customer_id=?", [
+      price,
+      customerId,
+    ]);
+  await set(78);
+  await askedFor(1_200);
+  expect((await ask())?.priceNormal).toBe(78);
+  await set(79);
+  await askedFor(1_200);
+  expect((await ask())?.priceNormal).toBe(79);
+  expect(lookUps).toBe(3);
+});
+
+test("a revoked key is nobody's within 2 s", async () => {
+  await revokeKey(pool, key.keyId);
+  await askedFor(2_000);
+  expect(cache.get(key.apiKey)).toBeNull();
+});
