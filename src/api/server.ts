@@ -11,6 +11,7 @@ import type { CheckResult, Readiness } from "../platform/health.ts";
 import { readyBody } from "../platform/health.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
+import { CALLER_GONE_CODE } from "../platform/metrics-table.ts";
 import { isConnectionLost } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import type { Tracing } from "../platform/otlp.ts";
@@ -44,9 +45,6 @@ const API_KEY_CHARS_MAX = 100;
 // MB sent).
 const BUN_BODY_MAX = Number.MAX_SAFE_INTEGER;
 
-/** As nginx logs it. Nobody hears this answer; it is there to be counted. */
-const CALLER_GONE_STATUS = 499;
-
 type Handler = (request: Request & { params?: Record<string, string> }) => Promise<Response> | Response;
 
 export function createServer(deps: ServerDeps, options: ServerOptions): ApiServer {
@@ -62,7 +60,8 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     headers?: Record<string, string>,
     request?: Request,
   ): Response => {
-    if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_STATUS });
+    // Nobody hears this answer; it is there to be counted.
+    if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_CODE });
     const error = isConnectionLost(thrown)
       ? new SluiceError("unavailable", { cause: thrown })
       : toSluiceError(thrown);

@@ -54,7 +54,7 @@ function setUp(steps: Step[], isStored: boolean[] = [], timers = systemTimers) {
     },
     isStored: () => Promise.resolve(isStored.shift() ?? false),
   };
-  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0, caller_gone_total: 0 };
+  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0 };
   const deps = { store, book, counts, timers, log: createLog("test", "silent") };
   const commits = createGroupCommit(deps, { connections: 1, nodeId: "node", now: () => 1 });
   const lease = { customerId: 7, epoch: 1 } as Lease;

@@ -63,12 +63,7 @@ export type GroupCommit = {
   drained(): Promise<void>;
 };
 
-export type CommitCounts = {
-  commits_total: number;
-  accepted_total: number;
-  in_doubt_total: number;
-  caller_gone_total: number;
-};
+export type CommitCounts = { commits_total: number; accepted_total: number; in_doubt_total: number };
 export type GroupCommitDeps = {
   store: AcceptStore;
   book: LeaseBook;
@@ -230,7 +225,6 @@ export function createGroupCommit(
   const withoutGone = (items: Item[]): Item[] => {
     const out = new Set(items.filter((item) => item.isGone()));
     if (out.size === 0) return items;
-    counts.caller_gone_total += out.size;
     for (const { reservation } of out) book.giveBack(reservation);
     answer([...out], new CallerGoneError());
     return items.filter((item) => !out.has(item));

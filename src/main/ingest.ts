@@ -90,12 +90,7 @@ const book = createLeaseBook(
   },
   { leaseTtlMs },
 );
-const counts = metrics.counts("sluice_ingest", [
-  "commits_total",
-  "accepted_total",
-  "in_doubt_total",
-  "caller_gone_total",
-]);
+const counts = metrics.counts("sluice_ingest", ["commits_total", "accepted_total", "in_doubt_total"]);
 const commits = createGroupCommit(
   { store: meteredAccept(createAcceptStore(commitPool), metrics), book, counts, timers: systemTimers, log },
   { connections: config.commitConnections, nodeId, now },

@@ -42,8 +42,15 @@ const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 /** Every other method is `other`. */
 export const HTTP_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"] as const;
 /** What the API answers; any other status is `other`. */
+/** Counted in place of an answer when the client left before anything was stored; nginx's number for it. */
+export const CALLER_GONE_CODE = 499;
 export const HTTP_CODES: readonly string[] = [
-  ...new Set(["200", "202", ...Object.values(ERRORS).map(({ status }) => String(status))]),
+  ...new Set([
+    "200",
+    "202",
+    String(CALLER_GONE_CODE),
+    ...Object.values(ERRORS).map(({ status }) => String(status)),
+  ]),
   "other",
 ];
 const http = {
@@ -96,7 +103,11 @@ export const METRICS = {
   }),
 
   // ---- ingest ----
-  sluice_http_requests_total: counter("ingest", "answers of the API", http),
+  sluice_http_requests_total: counter(
+    "ingest",
+    `answers of the API; code ${CALLER_GONE_CODE}: the client left, and nothing was stored`,
+    http,
+  ),
   sluice_http_request_duration_seconds: histogram(
     "ingest",
     "from a request's headers to its answer",
@@ -106,10 +117,6 @@ export const METRICS = {
   sluice_ingest_commits_total: counter("ingest", "group commits"),
   sluice_ingest_accepted_total: counter("ingest", "messages stored and charged"),
   sluice_ingest_in_doubt_total: counter("ingest", "commits whose connection was lost at COMMIT"),
-  sluice_ingest_caller_gone_total: counter(
-    "ingest",
-    "messages whose caller left before their commit; nothing was stored",
-  ),
   sluice_ingest_commit_rows: histogram(
     "ingest",
     "messages of one commit",

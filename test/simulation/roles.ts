@@ -112,7 +112,7 @@ export function startIngest(world: World, of: Process): Ingest {
     {
       store: createAcceptStore(network.pool(of, COMMIT_CONNECTIONS)),
       book,
-      counts: { commits_total: 0, accepted_total: 0, in_doubt_total: 0, caller_gone_total: 0 },
+      counts: { commits_total: 0, accepted_total: 0, in_doubt_total: 0 },
       timers,
       log,
     },

@@ -75,3 +75,41 @@ export function parseAnswer(received: Buffer): RawAnswer | null {
   if (body.length < length) return null;
   return { status: Number(first.split(" ")[1]), headers, body: body.subarray(0, length).toString() };
 }
+
+/** How a client's connection can end before it was answered. */
+export const ENDINGS = ["reset", "close", "half-close", "next request", "no HTTP"] as const;
+export type Ending = (typeof ENDINGS)[number];
+export type OpenRequest = {
+  /** Null: the connection ended without an answer, or with an empty one, which says nothing. */
+  answer: Promise<RawAnswer | null>;
+  /** Ends the connection, whatever is under way. */
+  leave(how: Ending): void;
+};
+
+/** One request on a connection of its own, which its client can end at any moment. */
+export function openRequest(url: string, bytes: string): OpenRequest {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ port: Number(port), host: hostname, noDelay: true });
+  socket.on("connect", () => socket.write(bytes));
+  socket.on("error", () => socket.destroy());
+  const answer = new Promise<RawAnswer | null>((resolve) => {
+    let received: Buffer = Buffer.alloc(0);
+    socket.on("data", (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk]);
+      const got = parseAnswer(received);
+      if (got === null) return;
+      resolve(got.body === "" ? null : got);
+      socket.destroy();
+    });
+    socket.on("close", () => resolve(null));
+  });
+  return {
+    answer,
+    leave(how) {
+      if (how === "reset") socket.resetAndDestroy();
+      else if (how === "close") socket.destroy();
+      else if (how === "half-close") socket.end();
+      else socket.write(how === "no HTTP" ? "\u0001\r\n\r\n" : head("GET", "/health", {}));
+    },
+  };
+}

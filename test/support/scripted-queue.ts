@@ -41,7 +41,7 @@ export function createScriptedQueue(connections = 1) {
       return stored instanceof Error ? Promise.reject(stored) : Promise.resolve(stored);
     },
   };
-  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0, caller_gone_total: 0 };
+  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0 };
   const deps = { store, book, counts, timers: clock.timers, log: createLog("test", "silent") };
   const commits = createGroupCommit(deps, { connections, nodeId: "node", now: () => 77 });
   const told: string[] = [];
