@@ -28,6 +28,8 @@ export class RateLimitedError extends SluiceError {
 }
 
 const MINUTE_S = 60;
+// The bucket drips in floating point: after exactly the time it takes, it may hold a hair less.
+const DRIP_ERROR = 1e-6;
 
 export function createRateLimits(): RateLimits {
   const buckets = new Map<number, { bucket: TokenBucket; limit: number }>();
@@ -53,7 +55,7 @@ export function createRateLimits(): RateLimits {
         fullInS: secondsFor(size - content),
       };
       if (taken) return rate;
-      throw new RateLimitedError(rate, Math.max(1, secondsFor(parts - content)));
+      throw new RateLimitedError(rate, secondsFor(parts - content + DRIP_ERROR));
     },
     giveBack({ customerId }, parts) {
       const bucket = buckets.get(customerId)?.bucket;

@@ -86,7 +86,7 @@ const gone = (route: Route): Promise<number> =>
 const settled = () =>
   until(async () => (await count("sluice_ingest_queue_messages")) === 0, "nothing waits for a commit");
 
-/** Holds the customer's wallet and leases, as a slow transaction would, until the function it gives is called. */
+/** Holds the wallet and its leases, as a slow transaction would, until the function it gives is called. */
 async function holdWallet(): Promise<() => Promise<void>> {
   let release: () => void = () => undefined;
   const released = new Promise<void>((resolve) => (release = resolve));
@@ -209,7 +209,7 @@ test("whoever leaves while the wallet is held gets no credit and pays nothing in
   }
 }, 30_000);
 
-/** When MySQL was told to store each of these, in Unix milliseconds; the last time, should there be several. */
+/** When MySQL was told to store each of these, in Unix milliseconds; the last time if there are several. */
 async function toldAtMs(statement: RegExp): Promise<Map<string, number>> {
   const rows = await pool.query<{ at: string; argument: Buffer }[]>(
     "SELECT UNIX_TIMESTAMP(event_time) AS at, argument FROM mysql.general_log WHERE command_type='Query'",
