@@ -142,7 +142,7 @@ export function startIngest(world: World, of: Process): Ingest {
       ]);
       if (key !== null) headers.set("idempotency-key", key);
       const request = {
-        headers: { get: (name: string) => headers.get(name) ?? null },
+        headers: { get: (name: string) => headers.get(name.toLowerCase()) ?? null },
         arrayBuffer: () => Promise.resolve(new Uint8Array(body).buffer),
       };
       const call = {
