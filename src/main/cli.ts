@@ -10,6 +10,7 @@ import { EX_IOERR, OutputError } from "../platform/output.ts";
 import { declareCustomers } from "../admin/customers.ts";
 import { declareLeases } from "../admin/leases.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
+import { describeRoles } from "../stack/role-table.ts";
 
 const program = new Command("sluice")
   .description("An SMS gateway: durable, charged exactly once, fast.")
@@ -77,7 +78,8 @@ program
 program
   .command("logs")
   .description("print the log of a role or engine")
-  .argument("<role>", "a role (ingest, relay …), a process (ingest-1 …) or an engine (mysql …)")
+  .argument("<role>", "a role, a process (ingest-1 …) or an engine (mysql, kafka, clickhouse)")
+  .addHelpText("after", `\nRoles:\n${describeRoles()}`)
   .option("-f, --follow", "go on printing what is added")
   .option("-n, --lines <n>", "how many of the last lines", wholeNumber(0, 100_000), 50)
   .action(async (role: string, options: { follow?: true; lines: number }) => {

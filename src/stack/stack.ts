@@ -17,6 +17,7 @@ import {
   startProcess,
   stopProcess,
 } from "./process.ts";
+import { stopStages } from "./role-table.ts";
 
 export type Report = (line: string) => void;
 
@@ -53,14 +54,7 @@ export async function clearOrphans(stateFolder: string, report: Report): Promise
 }
 
 const engineRoles = new Set(["mysql", "kafka", "clickhouse"]);
-// Who takes requests ends first, then who works them off, then whom those talk to.
-const stopOrder = [
-  ["edge"],
-  ["ingest"],
-  ["relay", "sender-normal", "sender-express"],
-  ["operator"],
-  [...engineRoles],
-];
+const stopOrder = [["edge"], ...stopStages, [...engineRoles]];
 
 /** Stops all, each group in parallel, in the order that lets every role finish its work. */
 export async function stopAll(

@@ -3,6 +3,7 @@
 // Invariants: every kind is in a plan that has room for all; what lasts long runs beside later faults, which
 // never touch what it holds.
 
+import { processNames } from "../../src/stack/role-table.ts";
 import { randomFrom } from "../support/seed.ts";
 
 export const KINDS = {
@@ -50,8 +51,11 @@ export type PlanOptions = {
   without: readonly Kind[];
 };
 
-const ROLES = ["ingest-1", "ingest-2", "relay", "sender-normal", "sender-express"] as const;
-const OPERATORS = ["operator-A", "operator-B", "operator-C"] as const;
+/** Two ingest processes, as run.ts starts them. */
+const PROCESSES = (["ingest", "relay", "sender-normal", "sender-express"] as const).flatMap((role) =>
+  processNames(role, 2),
+);
+const OPERATORS = processNames("operator");
 const ENGINES = ["mysql", "kafka", "clickhouse"] as const;
 /** What is between a kind of process and what it talks to: a proxy each. */
 export const LINES = ["ingest-mysql", "relay-mysql", "sender-mysql", "kafka"] as const;
@@ -209,13 +213,13 @@ function draw(kind: Kind, { profile }: PlanOptions, random: Random): Drawn {
   switch (kind) {
     case "kill":
       // Twice the senders, relay and ingest: money moves there.
-      return fault(one([...ROLES, ...ROLES, ...ENGINES, ...OPERATORS]), 0);
+      return fault(one([...PROCESSES, ...PROCESSES, ...ENGINES, ...OPERATORS]), 0);
     case "kill-all":
       return fault("everything", 0);
     case "restart":
-      return fault(one([...ROLES, ...OPERATORS]), 0);
+      return fault(one([...PROCESSES, ...OPERATORS]), 0);
     case "pause": {
-      const target = one(["ingest-1", "ingest-2", ...ROLES, ...OPERATORS, ...ENGINES]);
+      const target = one(["ingest-1", "ingest-2", ...PROCESSES, ...OPERATORS, ...ENGINES]);
       return fault(target, target.startsWith("ingest") ? between(6_000, 9_000) : between(1_000, 6_000));
     }
     case "cut-commit":

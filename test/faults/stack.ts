@@ -12,6 +12,7 @@ import { sleep } from "../../src/platform/retry.ts";
 import { createEngines, type Engine } from "../../src/stack/engines.ts";
 import { httpAnswers } from "../../src/stack/probe.ts";
 import { type Identity, identify, type ProcessSpec } from "../../src/stack/process.ts";
+import { type RoleKind, ROLES } from "../../src/stack/role-table.ts";
 import { clearOrphans, sortRecords, startEngines, stopAll } from "../../src/stack/stack.ts";
 import { testSettings } from "../../src/stack/test-env.ts";
 import { findTools } from "../../src/stack/tools.ts";
@@ -177,7 +178,7 @@ function checksOf(keeper: Keeper): Pick<FaultStack, "isReady" | "untilReady" | "
     const engine = keeper.engine(name);
     if (engine !== null) return engine.ready();
     const { role, env } = keeper.spec(name);
-    return httpAnswers(Number(env.SLUICE_HEALTH_PORT), role === "operator" ? "/health" : "/ready");
+    return httpAnswers(Number(env.SLUICE_HEALTH_PORT), ROLES[role as RoleKind].ready);
   };
   return {
     isReady,

@@ -1,10 +1,11 @@
-// The roles that `up` starts, as processes: command, ports, CPU weight. Each reads its settings from the
+// The processes of the roles that `up` starts, from the table of roles. Each reads its settings from the
 // environment; the launcher gives each a health port of its own, counted from its own SLUICE_HEALTH_PORT.
 
 import { join } from "node:path";
 import type { Config } from "../../platform/config.ts";
 import { httpAnswers } from "../probe.ts";
 import type { ProcessSpec } from "../process.ts";
+import { processNames, type RoleKind, type RoleRow, ROLES } from "../role-table.ts";
 import { projectRoot, type Tools } from "../tools.ts";
 
 export type Role = ProcessSpec & {
@@ -13,12 +14,6 @@ export type Role = ProcessSpec & {
   ready(): Promise<boolean>;
 };
 
-const OPERATORS = ["A", "B", "C"] as const;
-// Offsets from the first health port; ingest n has offset n (1 to 16).
-const healthOffset = { relay: 20, "sender-normal": 30, "sender-express": 40 } as const;
-// Accepting goes first when not everything can be had at once, then what the express lane needs, then the
-// rest: a backlog further down only grows a little.
-const niceness = { relay: 10, "sender-express": 5, "sender-normal": 19, operator: 10 } as const;
 const stopMaxMs = 10_000;
 
 export type RolesOptions = {
@@ -34,50 +29,39 @@ export function createRoles(
   stateFolder: string,
   options: RolesOptions,
 ): Role[] {
-  const main = (file: string) => join(projectRoot, "src/main", file);
-  const role = (
-    kind: string,
-    name: string,
-    port: number,
-    healthPort: number,
-    nice: number,
-    command: string[],
-  ): Role => ({
-    role: kind,
-    name,
-    port,
-    healthPort,
-    command,
-    cwd: projectRoot,
-    env: {
-      ...process.env,
-      SLUICE_STATE: stateFolder,
-      SLUICE_HEALTH_PORT: String(healthPort),
-      ...(kind === "ingest" && options.edgeSecret ? { SLUICE_EDGE_SECRET: options.edgeSecret } : {}),
-    },
-    logFile: join(stateFolder, "logs", `${name}.log`),
-    nice,
-    stopMaxMs,
-    ready: () => httpAnswers(healthPort, kind === "operator" ? "/health" : "/ready"),
-  });
-  const worker = (kind: keyof typeof healthOffset, args: string[]) => {
-    const port = config.healthPort + healthOffset[kind];
-    return role(kind, kind, port, port, niceness[kind], [tools.node, ...args]);
+  const ports = (kind: RoleKind, at: number): { port: number; healthPort: number } => {
+    const { healthOffset }: RoleRow = ROLES[kind];
+    if (healthOffset === null) return same(config.operatorPort + at);
+    const healthPort = config.healthPort + healthOffset + (kind === "ingest" ? at + 1 : 0);
+    return kind === "ingest" ? { port: config.apiPort, healthPort } : same(healthPort);
   };
-  return [
-    ...Array.from({ length: options.ingest }, (_, at) =>
-      role("ingest", `ingest-${at + 1}`, config.apiPort, config.healthPort + at + 1, 0, [
-        tools.bun,
-        main("ingest.ts"),
-      ]),
-    ),
-    worker("relay", [main("relay.ts")]),
-    worker("sender-normal", [main("sender.ts"), "--lane", "normal"]),
-    worker("sender-express", [main("sender.ts"), "--lane", "express"]),
-    ...OPERATORS.map((name, at) => {
-      const port = config.operatorPort + at;
-      const command = [tools.bun, main("operator.ts"), "--name", name, "--profile", options.operators];
-      return role("operator", `operator-${name}`, port, port, niceness.operator, command);
-    }),
-  ];
+  const role = (kind: RoleKind, name: string, at: number): Role => {
+    const { runtime, command, ready, nice, names }: RoleRow = ROLES[kind];
+    const [file, ...args] = command;
+    const { port, healthPort } = ports(kind, at);
+    const own = Array.isArray(names) ? ["--name", names[at] as string, "--profile", options.operators] : [];
+    return {
+      role: kind,
+      name,
+      port,
+      healthPort,
+      command: [tools[runtime], join(projectRoot, "src/main", file), ...args, ...own],
+      cwd: projectRoot,
+      env: {
+        ...process.env,
+        SLUICE_STATE: stateFolder,
+        SLUICE_HEALTH_PORT: String(healthPort),
+        ...(kind === "ingest" && options.edgeSecret ? { SLUICE_EDGE_SECRET: options.edgeSecret } : {}),
+      },
+      logFile: join(stateFolder, "logs", `${name}.log`),
+      nice,
+      stopMaxMs,
+      ready: () => httpAnswers(healthPort, ready),
+    };
+  };
+  return (Object.keys(ROLES) as RoleKind[]).flatMap((kind) =>
+    processNames(kind, options.ingest).map((name, at) => role(kind, name, at)),
+  );
 }
+
+const same = (port: number) => ({ port, healthPort: port });
