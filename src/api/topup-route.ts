@@ -6,6 +6,7 @@ import { parseJson } from "../core/json.ts";
 import type { RequestKey } from "../ledger/idempotency.ts";
 import type { LeaseDeps } from "../ledger/lease.ts";
 import { type Topup, topUp } from "../ledger/topup.ts";
+import type { Metrics } from "../platform/metrics.ts";
 import { isConnectionLost } from "../platform/mysql.ts";
 import type { Idempotency } from "../ingest/idempotency.ts";
 import { type Call, type Reply, type Route, readBody } from "./http.ts";
@@ -14,7 +15,11 @@ import { checkerOf, TopupBody } from "./schemas.ts";
 
 const check = checkerOf(TopupBody);
 
-export function createTopup({ ledger, keys }: { ledger: LeaseDeps; keys: Idempotency }): Route {
+export type TopupDeps = { ledger: LeaseDeps; keys: Idempotency; metrics: Metrics };
+
+export function createTopup({ ledger, keys, metrics }: TopupDeps): Route {
+  const made = metrics.counter("sluice_topups_total", { result: "made" });
+  const repeated = metrics.counter("sluice_topups_total", { result: "repeated" });
   const run = async ({ owner, isGone }: Call, bytes: Uint8Array, key: RequestKey | null): Promise<Reply> => {
     const { amount, request_id } = check(parseJson(bytes));
     const problem = labelProblem(request_id);
@@ -32,6 +37,7 @@ export function createTopup({ ledger, keys }: { ledger: LeaseDeps; keys: Idempot
         throw cause;
       },
     );
+    (topup.idempotent ? repeated : made)(1);
     return { status: 200, body: answerOf(topup) };
   };
   return {

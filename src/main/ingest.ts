@@ -123,7 +123,7 @@ const accept = createAcceptMessage(
 );
 const routes = [
   createSend({ accept, keys: idempotency }),
-  createTopup({ ledger, keys: idempotency }),
+  createTopup({ ledger, keys: idempotency, metrics }),
   ...createReadRoutes({ pool: readPool, clickhouse, now }),
   createReconcileRoute({ pool: reconcilePool, clickhouse, monotonicMs }),
 ];

@@ -151,6 +151,9 @@ export const METRICS = {
     "requests answered with what their Idempotency-Key answered before",
   ),
 
+  sluice_topups_total: counter("ingest", "top-ups over the API: made, or known already", {
+    result: ["made", "repeated"],
+  }),
   sluice_clock_skew_seconds: gauge("ingest", "MySQL's clock minus this machine's, at the last look"),
 
   // ---- relay ----
@@ -232,6 +235,7 @@ export const METRICS = {
   ),
   sluice_sender_dead_total: counter("sender", "records that can't be read, sent to sms.dlq"),
   sluice_sender_sent_total: counter("sender", "messages an operator took"),
+  sluice_sender_captured_total: counter("sender", "messages whose cost was captured"),
   sluice_sender_refunded_total: counter("sender", "messages refunded, late express ones included"),
   sluice_sender_failed_total: counter("sender", "messages that ended unsent"),
   sluice_sender_requeued_total: counter("sender", "messages to be tried again later"),
@@ -241,6 +245,16 @@ export const METRICS = {
   sluice_sender_idle_ended_total: counter(
     "sender",
     "transactions of processes that sleep, ended to free their locks",
+  ),
+  sluice_sender_express_total: counter(
+    "sender",
+    "express messages whose end is known: taken in time, taken too late (refunded), or taken by nobody",
+    { result: ["made", "missed", "failed"] },
+  ),
+  sluice_sender_accepted_to_taken_seconds: histogram(
+    "sender",
+    "from a message's acceptance to the operator's answer that it is taken, retries included",
+    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600],
   ),
   sluice_sender_batch_duration_seconds: histogram("sender", "from reading a batch to its end", BUCKETS_S),
   sluice_operator_submits_total: counter("sender", "answers to submits", { operator, answer: ANSWERS }),

@@ -1,7 +1,8 @@
-// What a sender counts. Plain numbers, read at each scrape.
+// What a sender counts of its messages. Plain numbers, read at each scrape.
 
 import type { Change } from "../ledger/move.ts";
 import { chargeOfChange } from "../ledger/settle-plan.ts";
+import { isLate } from "../core/message.ts";
 import type { Metrics } from "../platform/metrics.ts";
 
 const KEYS = [
@@ -9,6 +10,7 @@ const KEYS = [
   "skipped_total",
   "dead_total",
   "sent_total",
+  "captured_total",
   "refunded_total",
   "failed_total",
   "requeued_total",
@@ -17,14 +19,33 @@ const KEYS = [
   "reaped_total",
   "idle_ended_total",
 ] as const;
-export type Counts = Record<(typeof KEYS)[number], number>;
+export type Counts = Record<(typeof KEYS)[number], number> & {
+  /** What became of an express message's promise. */
+  promise: Record<"made" | "missed" | "failed", (n: number) => void>;
+  /** From acceptance to the operator's answer, of a message that one took. */
+  taken(seconds: number): void;
+};
 
-export const createCounts = (metrics: Metrics): Counts => metrics.counts("sluice_sender", KEYS);
+export function createCounts(metrics: Metrics): Counts {
+  const promise = (result: "made" | "missed" | "failed") =>
+    metrics.counter("sluice_sender_express_total", { result });
+  return Object.assign(metrics.counts("sluice_sender", KEYS), {
+    promise: { made: promise("made"), missed: promise("missed"), failed: promise("failed") },
+    taken: metrics.histogram("sluice_sender_accepted_to_taken_seconds", {}),
+  });
+}
 
 export function countChanges(counts: Counts, changes: readonly Change[]): void {
   for (const change of changes) {
-    const { to } = change;
-    if (chargeOfChange(change) === "refund") counts.refunded_total++;
+    const { to, record, takenAtMs } = change;
+    const charge = chargeOfChange(change);
+    if (charge === "refund") counts.refunded_total++;
+    if (charge === "capture") counts.captured_total++;
+    if (takenAtMs !== null) counts.taken(Math.max(0, takenAtMs - record.createdAtMs) / 1_000);
+    if (record.guaranteedByMs !== null) {
+      if (takenAtMs !== null) counts.promise[isLate(record, takenAtMs) ? "missed" : "made"](1);
+      else if (to === "failed") counts.promise.failed(1);
+    }
     if (to === "sent") counts.sent_total++;
     else if (to === "failed") counts.failed_total++;
     else if (to === "queued") counts.requeued_total++;

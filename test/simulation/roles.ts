@@ -75,7 +75,8 @@ const RELAY_CONNECTIONS = 8;
 const FLUSH_MS = 200;
 
 const metrics = {
-  counts: (_prefix: string, docs: object) => Object.fromEntries(Object.keys(docs).map((key) => [key, 0])),
+  counts: (_prefix: string, keys: readonly string[]) => Object.fromEntries(keys.map((key) => [key, 0])),
+  counter: () => () => undefined,
   gauge: () => undefined,
   histogram: () => () => undefined,
 } as unknown as Metrics;
