@@ -129,7 +129,7 @@ export function startIngest(world: World, of: Process): Ingest {
   const accept = createAcceptMessage({ book, commits, limits, id }, { expressPromiseMs: 5_000 });
   const routes: Record<Request["route"], Route> = {
     send: createSend({ accept, keys }),
-    topup: createTopup({ ledger, keys }),
+    topup: createTopup({ ledger, keys, metrics }),
   };
   let refuses = false;
   return {
