@@ -4,7 +4,8 @@
 import { readFileSync } from "node:fs";
 import { createIdFactory } from "../src/core/id.ts";
 import { hashKey } from "../src/customers/api-keys.ts";
-import { entriesSql, eventsSql, openEntry } from "../src/ledger/posting.ts";
+import { entryOf } from "../src/core/ledger.ts";
+import { entriesSql, eventsSql } from "../src/ledger/posting.ts";
 import { dateTime } from "../src/ledger/sql-text.ts";
 import type { Pool } from "../src/platform/mysql.ts";
 import { sleep } from "../src/platform/retry.ts";
@@ -64,7 +65,7 @@ async function createSome(
     });
     const all = (row: (c: { customerId: number; apiKey: string; entryId: string }) => string) =>
       customers.map((c) => `(${row(c)})`).join(",");
-    const entries = customers.map((c) => openEntry(c.entryId, "topup", c.customerId, balance, nowMs));
+    const entries = customers.map((c) => entryOf(c.entryId, "topup", c.customerId, balance, nowMs));
     await conn.query(
       "INSERT INTO wallet_accounts (customer_id,balance) VALUES " +
         `${all((c) => `${c.customerId},${balance}`)};` +

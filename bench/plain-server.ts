@@ -11,7 +11,7 @@ import { createKeyCache } from "../src/customers/key-cache.ts";
 import { parseJson } from "../src/core/json.ts";
 import { readBody, respond, respondProblem } from "../src/api/http.ts";
 import { checkerOf, SendBody } from "../src/api/schemas.ts";
-import { openEntry } from "../src/ledger/posting.ts";
+import { entryOf } from "../src/core/ledger.ts";
 import { entriesSql, eventsSql } from "../src/ledger/posting.ts";
 import { loadConfig } from "../src/platform/config.ts";
 import { createPool } from "../src/platform/mysql.ts";
@@ -69,8 +69,8 @@ async function send(request: Request, traceparent: string): Promise<Record<strin
     );
     // Wallet to message at once: a grant and a reserve, as the ledger books it.
     const entries = [
-      openEntry(id(), "grant", customerId, cost, nowMs),
-      openEntry(messageId, "reserve", customerId, cost, nowMs),
+      entryOf(id(), "grant", customerId, cost, nowMs),
+      entryOf(messageId, "reserve", customerId, cost, nowMs),
     ];
     await conn.write(entriesSql(entries));
     await conn.write("INSERT INTO outbox (lane,payload) VALUES ('normal',?)", [packLaneRow([record])]);

@@ -16,7 +16,7 @@ import {
   machinePaths,
   runtimeFences,
 } from "./support/tidy.ts";
-import { moveFence, scan, type SourceFile, sizes, sqlFence } from "./support/tidy.ts";
+import { scan, type SourceFile, sizes, sqlFence, writerFence } from "./support/tidy.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const FOLDERS = ["src", "test", "bench", "scripts", "tools"];
@@ -162,9 +162,9 @@ describe("fences", () => {
       "`DELETE FROM messages`",
       "'sequence=5'",
     ]) {
-      expect(moveFence(file("src/ledger/a.ts", `const q = ${sql};`))).not.toEqual([]);
-      expect(moveFence(file("src/ledger/move.ts", `const q = ${sql};`))).toEqual([]);
-      expect(moveFence(file("test/integration/a.test.ts", `const q = ${sql};`))).toEqual([]);
+      expect(writerFence(file("src/ledger/a.ts", `const q = ${sql};`))).not.toEqual([]);
+      expect(writerFence(file("src/ledger/move.ts", `const q = ${sql};`))).toEqual([]);
+      expect(writerFence(file("test/integration/a.test.ts", `const q = ${sql};`))).toEqual([]);
     }
     for (const sql of [
       "`SELECT id FROM messages WHERE id IN (1) AND status='queued' FOR UPDATE`",
@@ -172,7 +172,25 @@ describe("fences", () => {
       "`AND status IN ('scheduled','queued')`",
       "`m.sequence - 1`",
     ])
-      expect(moveFence(file("src/ledger/a.ts", `const q = ${sql};`))).toEqual([]);
+      expect(writerFence(file("src/ledger/a.ts", `const q = ${sql};`))).toEqual([]);
+  });
+
+  test("wallets and entries are written in posting.ts alone; a wallet is opened, read and locked freely", () => {
+    for (const sql of [
+      "`UPDATE wallet_accounts SET balance=1`",
+      "`UPDATE (VALUES ROW(1)) AS v STRAIGHT_JOIN wallet_accounts w ON w.customer_id=v.c`",
+      '"w.balance=w.balance+1"',
+      "`INSERT INTO wallet_ledger (op) VALUES (1)`",
+      "`DELETE FROM wallet_ledger`",
+    ]) {
+      expect(writerFence(file("src/ledger/lease.ts", `const q = ${sql};`))).toHaveLength(1);
+      expect(writerFence(file("src/ledger/posting.ts", `const q = ${sql};`))).toEqual([]);
+    }
+    for (const sql of [
+      "`SELECT balance FROM wallet_accounts WHERE customer_id=1 FOR UPDATE`",
+      "`INSERT INTO wallet_accounts (customer_id) VALUES (1)`",
+    ])
+      expect(writerFence(file("src/ledger/lease.ts", `const q = ${sql};`))).toEqual([]);
   });
 
   test("words that only look like SQL are allowed", () => {

@@ -4,14 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, patiently } from "../../test/support/seed.ts";
-import {
-  type LedgerRow,
-  ledgerLine,
-  packEvents,
-  type StatusRow,
-  statusLine,
-  unpackEvents,
-} from "./event-record.ts";
+import { ledgerLine, packEvents, type StatusRow, statusLine, unpackEvents } from "./event-record.ts";
 import {
   COMMIT_ROWS_MAX,
   EVENT_RECORD_BYTES_MAX,
@@ -21,6 +14,7 @@ import {
   QUEUED_LINE_BYTES_MAX,
   REFERENCE_CHARS_MAX,
 } from "./limits.ts";
+import type { Entry } from "./ledger.ts";
 import { LANES, STATUSES } from "./message.ts";
 import { RecordError } from "./packed.ts";
 import { labelProblem } from "./parts.ts";
@@ -48,7 +42,7 @@ const statuses: fc.Arbitrary<StatusRow> = fc.record({
   createdAtMs: count,
   updatedAtMs: count,
 });
-const entries: fc.Arbitrary<LedgerRow> = fc.record({
+const entries: fc.Arbitrary<Entry> = fc.record({
   entryId: id,
   leg: fc.constantFrom("open", "close"),
   op: fc.constantFrom("topup", "grant", "reserve", "capture", "refund", "release"),
@@ -135,7 +129,7 @@ describe("lines", () => {
   });
 
   test("a full commit of the widest rows fits one Kafka record a topic", () => {
-    const entry: LedgerRow = {
+    const entry: Entry = {
       entryId: widest.id,
       leg: "close",
       op: "capture",
@@ -144,10 +138,7 @@ describe("lines", () => {
       createdAtMs: 2 ** 48,
     };
     const events = unpackEvents(
-      packEvents(
-        Array<StatusRow>(COMMIT_ROWS_MAX).fill(widest),
-        Array<LedgerRow>(COMMIT_ROWS_MAX).fill(entry),
-      ),
+      packEvents(Array<StatusRow>(COMMIT_ROWS_MAX).fill(widest), Array<Entry>(COMMIT_ROWS_MAX).fill(entry)),
     );
     expect(Buffer.byteLength(events.status)).toBeLessThan(EVENT_RECORD_BYTES_MAX);
     expect(Buffer.byteLength(events.ledger)).toBeLessThan(EVENT_RECORD_BYTES_MAX);

@@ -3,6 +3,7 @@
 // unpackEvents returns equal; anything else throws RecordError. Bound: the lines of one row stay within
 // EVENT_RECORD_BYTES_MAX, whatever customers put into their fields (limits.ts asserts it).
 
+import { type Entry, OPS } from "./ledger.ts";
 import { isLane, isStatus, type Lane, type Status } from "./message.ts";
 import { isCount, isText, pack, RecordError, unpack, VERSION } from "./packed.ts";
 
@@ -24,19 +25,6 @@ export type StatusRow = {
   updatedAtMs: number;
 };
 
-export type LedgerOp = "topup" | "grant" | "reserve" | "capture" | "refund" | "release";
-export type LedgerLeg = "open" | "close";
-
-/** One ledger entry, a row of ClickHouse's `wallet_ledger`. */
-export type LedgerRow = {
-  entryId: string;
-  leg: LedgerLeg;
-  op: LedgerOp;
-  customerId: number;
-  amount: number;
-  createdAtMs: number;
-};
-
 /** Newline-separated JSONEachRow, '' when none. */
 export type Events = { status: string; ledger: string };
 
@@ -44,7 +32,7 @@ export type Events = { status: string; ledger: string };
  * One outbox row of the events lane: tuples, a quarter of the JSON's bytes, because MySQL writes them three
  * times (page, redo, binlog) and the relay can make the lines where nobody waits for them.
  */
-export function packEvents(statuses: readonly StatusRow[], entries: readonly LedgerRow[]): Buffer {
+export function packEvents(statuses: readonly StatusRow[], entries: readonly Entry[]): Buffer {
   return pack([VERSION, statuses.map(toStatusTuple), entries.map(toLedgerTuple)]);
 }
 
@@ -88,7 +76,7 @@ export function statusLine(row: StatusRow): string {
 }
 
 /** A line of ClickHouse's `wallet_ledger`, without the newline. */
-export function ledgerLine(row: LedgerRow): string {
+export function ledgerLine(row: Entry): string {
   return (
     `{"event_id":"${row.entryId}:${row.leg}","entry_id":"${row.entryId}","leg":"${row.leg}",` +
     `"op":"${row.op}",` +
@@ -171,15 +159,14 @@ function fromStatusTuple(value: unknown): StatusRow {
   };
 }
 
-const OPS = ["topup", "grant", "reserve", "capture", "refund", "release"] as const;
 const LEDGER_FIELDS = 6;
 
 // leg and op as small numbers: they are a third of the row otherwise.
-function toLedgerTuple(r: LedgerRow): [string, 0 | 1, number, number, number, number] {
+function toLedgerTuple(r: Entry): [string, 0 | 1, number, number, number, number] {
   return [r.entryId, r.leg === "open" ? 0 : 1, OPS.indexOf(r.op), r.customerId, r.amount, r.createdAtMs];
 }
 
-function fromLedgerTuple(value: unknown): LedgerRow {
+function fromLedgerTuple(value: unknown): Entry {
   if (!Array.isArray(value) || value.length !== LEDGER_FIELDS)
     throw new RecordError(`an entry has ${LEDGER_FIELDS} fields`);
   const [entryId, leg, op, customerId, amount, createdAtMs] = value as number[];
@@ -199,5 +186,5 @@ function fromLedgerTuple(value: unknown): LedgerRow {
     customerId,
     amount,
     createdAtMs,
-  } as LedgerRow;
+  } as Entry;
 }

@@ -153,16 +153,18 @@ const CHARGE = Object.fromEntries(
   STATUSES.map((status) => [status, { inTime: chargeAt(status, false), late: chargeAt(status, true) }]),
 ) as Record<Status, { inTime: Settled; late: Settled }>;
 
-/** What a message that reached `status` in time has had done to its reserved cost; null: it is reserved. */
-export function settlementOf(status: Status): "capture" | "refund" | null {
-  return CHARGE[status].inTime;
+/** What has become of the reserved cost of a message that is at `status`; null: it is still reserved. */
+export function settlementOf(status: Status, late = false): "capture" | "refund" | null {
+  return late ? CHARGE[status].late : CHARGE[status].inTime;
 }
 
 /** What this move does with the money. `late`: see `isLate`. */
+export function chargeOf(move: Move & { from: null }, late: boolean): "reserve";
+export function chargeOf(move: Move, late: boolean): Charge | null;
 export function chargeOf({ from, to }: Move, late: boolean): Charge | null {
   if (from === null) return "reserve";
   if (settlementOf(from) !== null) return null;
-  return late ? CHARGE[to].late : CHARGE[to].inTime;
+  return settlementOf(to, late);
 }
 
 /** Whether an operator took an express message after the time that was promised. */

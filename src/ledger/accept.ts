@@ -5,13 +5,17 @@
 // Invariant: a lease that was taken back is not there to be updated, so its late owner can't commit. Bound:
 // COMMIT_ROWS_MAX rows.
 
-import type { LedgerRow, StatusRow } from "../core/event-record.ts";
+import type { StatusRow } from "../core/event-record.ts";
 import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
+import { type Entry, entryOf } from "../core/ledger.ts";
+import { chargeOf } from "../core/message.ts";
 import { type Connection, errorNumber, type Pool, type WriteResult } from "../platform/mysql.ts";
 import { claimKeysSql, type KeyClaim, KeyTakenError, takenKeys } from "./idempotency.ts";
 import { statusRow, storeSql } from "./move.ts";
-import { entriesSql, eventsSql, openEntry } from "./posting.ts";
+import { entriesSql, eventsSql } from "./posting.ts";
 import { blob, rows } from "./sql-text.ts";
+
+const ACCEPT = { from: null, to: "queued" } as const;
 
 export type Spend = { customerId: number; epoch: number; amount: number };
 /** `keys`: idempotency keys of some of the records, owned by them. */
@@ -95,15 +99,15 @@ export async function isStored(conn: Connection, batch: Batch): Promise<boolean>
 
 function acceptSql(batch: Batch): string {
   const { records, nowMs } = batch;
-  const entries: LedgerRow[] = [];
+  const entries: Entry[] = [];
   const statuses: StatusRow[] = [];
   for (const r of records) {
-    entries.push(openEntry(r.id, "reserve", r.customerId, r.cost, nowMs));
-    statuses.push(statusRow(r, { to: "queued", attempt: 0, atMs: r.createdAtMs }));
+    entries.push(entryOf(r.id, chargeOf(ACCEPT, false), r.customerId, r.cost, nowMs));
+    statuses.push(statusRow(r, { to: ACCEPT.to, attempt: 0, atMs: r.createdAtMs }));
   }
   return (
     `BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +
-    `${storeSql(records, "queued")};${entriesSql(entries)};${lanesSql(records)};` +
+    `${storeSql(records, ACCEPT.to)};${entriesSql(entries)};${lanesSql(records)};` +
     `${eventsSql(statuses, entries)};${spendSql(batch)}`
   );
 }

@@ -4,10 +4,10 @@
 // leases can only be spent from, never given or taken back. Invariant: reserved = unspent leases + messages
 // not settled. Bound: LEASE_BATCH_MAX customers.
 
-import type { LedgerRow } from "../core/event-record.ts";
+import { entryOf, walletChanges } from "../core/ledger.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { type CustomerMode, decideGrant, type Grant, type Want } from "./grant.ts";
-import { entriesSql, eventsSql, openEntry } from "./posting.ts";
+import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 import { rows } from "./sql-text.ts";
 
 /** Customers of one grant, release or reap: some 10 ms of work, the longest a wallet stays locked by it. */
@@ -102,13 +102,13 @@ function givenSql(
   { nodeId, ttlMs, id, nowMs }: { nodeId: string; ttlMs: number; id: () => string; nowMs: number },
 ): string[] {
   if (given.length === 0) return [];
-  const entries = given.map((g) => openEntry(id(), "grant", g.customerId, g.granted, nowMs));
+  const entries = given.map((g) => entryOf(id(), "grant", g.customerId, g.granted, nowMs));
   const expires = `NOW(3) + INTERVAL ${ttlMs * 1000} MICROSECOND`;
   const leases = given.map(
     (g) => `('${nodeId}',${g.customerId},${epochOf(g.customerId)},${g.granted},${expires})`,
   );
   return [
-    moveSql(given.map((g) => ({ customerId: g.customerId, amount: -g.granted }))),
+    walletsSql(walletChanges(entries)),
     `INSERT INTO credit_leases (node_id,customer_id,epoch,granted,expires_at) VALUES ${leases.join(",")} ` +
       "AS n ON DUPLICATE KEY UPDATE granted=credit_leases.granted+n.granted,expires_at=n.expires_at",
     entriesSql(entries),
@@ -209,21 +209,16 @@ async function returnCredit(
   amounts: readonly { customerId: number; amount: number }[],
   { id, now }: { id: () => string; now: () => number },
 ): Promise<void> {
-  // One sum a customer: a joined UPDATE changes a wallet once, however many rows join it.
+  // One entry a customer, however many of its leases end at once.
   const sums = new Map<number, number>();
   for (const { customerId, amount } of amounts)
     if (amount > 0) sums.set(customerId, (sums.get(customerId) ?? 0) + amount);
   if (sums.size === 0) return;
-  const back = [...sums].map(([customerId, amount]) => ({ customerId, amount }));
-  const entries: LedgerRow[] = back.map((r) => openEntry(id(), "release", r.customerId, r.amount, now()));
-  await conn.query(`${moveSql(back)};${entriesSql(entries)};${eventsSql([], entries)}`);
+  const entries = [...sums].map(([customerId, amount]) =>
+    entryOf(id(), "release", customerId, amount, now()),
+  );
+  await conn.query(`${walletsSql(walletChanges(entries))};${entriesSql(entries)};${eventsSql([], entries)}`);
 }
-
-// Positive: from reserved back to the balance; negative: from the balance to reserved.
-const moveSql = (moves: readonly { customerId: number; amount: number }[]): string =>
-  `UPDATE (VALUES ${rows(moves.map((m) => [m.customerId, m.amount]))}) AS v (c,a) STRAIGHT_JOIN ` +
-  `wallet_accounts w ` +
-  "ON w.customer_id=v.c SET w.balance=w.balance+v.a, w.reserved=w.reserved-v.a";
 
 const lockSql = (ids: number[], skipLocked: boolean): string =>
   `SELECT customer_id, balance FROM wallet_accounts WHERE customer_id IN (${ids}) ORDER BY customer_id ` +

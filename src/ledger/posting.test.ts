@@ -1,24 +1,25 @@
 // The text of entries and events: which columns, in which order, and that events carry what was posted.
 
 import { expect, test } from "bun:test";
-import { type LedgerRow, type StatusRow, unpackEvents } from "../core/event-record.ts";
-import { entriesSql, eventsSql, openEntry } from "./posting.ts";
+import { type StatusRow, unpackEvents } from "../core/event-record.ts";
+import { type Entry, entryOf } from "../core/ledger.ts";
+import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 
 const AT_MS = Date.UTC(2026, 10, 21, 9, 5, 7, 42);
-const entry = (entryId: string, customerId: number, fields: Partial<LedgerRow> = {}): LedgerRow => ({
-  ...openEntry(entryId, "reserve", customerId, 500, AT_MS),
+const entry = (entryId: string, customerId: number, fields: Partial<Entry> = {}): Entry => ({
+  ...entryOf(entryId, "reserve", customerId, 500, AT_MS),
   ...fields,
 });
 
-test("an opening entry is what it is told, on the leg that opens", () => {
-  expect(openEntry("a", "topup", 7, 1_000, 5)).toEqual({
-    entryId: "a",
-    leg: "open",
-    op: "topup",
-    customerId: 7,
-    amount: 1_000,
-    createdAtMs: 5,
-  });
+test("wallets change by one statement, a row for each, by what is added to either column", () => {
+  const sql = walletsSql([
+    { customerId: 7, balance: -30, reserved: 30 },
+    { customerId: 9, balance: 0, reserved: -500 },
+  ]);
+  expect(sql).toBe(
+    "UPDATE (VALUES ROW(7,-30,30),ROW(9,0,-500)) AS v (c,b,r) STRAIGHT_JOIN wallet_accounts w " +
+      "ON w.customer_id=v.c SET w.balance=w.balance+v.b,w.reserved=w.reserved+v.r",
+  );
 });
 
 test("entries are one insert, each with its customer, key, leg, operation, amount and time", () => {
@@ -31,7 +32,7 @@ test("entries are one insert, each with its customer, key, leg, operation, amoun
 });
 
 test("entries stand in the order of their key, customer first, whatever order they came in", () => {
-  const keys = (entries: LedgerRow[]): string[] =>
+  const keys = (entries: Entry[]): string[] =>
     [...entriesSql(entries).matchAll(/\((\d+),'(\w+)'/g)].map(([, customer, id]) => `${customer}${id}`);
   const ordered = ["2a", "2b", "2c", "10a", "10d"];
   const entries = [entry("d", 10), entry("c", 2), entry("a", 10), entry("b", 2), entry("a", 2)];

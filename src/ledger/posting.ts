@@ -1,16 +1,18 @@
-// Writing entries: the one place that knows the columns of wallet_ledger and of an events row. Every
-// transaction that changes a wallet posts its entries here, so the books and their events can't part. Bound:
-// the callers' batch bounds.
+// Writing entries, the wallets they change and their events: the one place that knows the columns of
+// wallet_ledger and wallet_accounts and of an events row (test/tidy.test.ts holds the tree to that). What an
+// entry does to a wallet is core/ledger.ts's, so books, wallets and events can't part.
+// Bound: the callers' batches.
 
-import { type LedgerOp, type LedgerRow, packEvents, type StatusRow } from "../core/event-record.ts";
-import { blob, dateTime } from "./sql-text.ts";
+import { packEvents, type StatusRow } from "../core/event-record.ts";
+import type { Entry, WalletChange } from "../core/ledger.ts";
+import { blob, dateTime, rows } from "./sql-text.ts";
 
 /** One INSERT of these entries, none of which may exist yet. Sorted by key, which is the order of locks. */
-export function entriesSql(entries: LedgerRow[]): string {
+export function entriesSql(entries: Entry[]): string {
   entries.sort((a, b) => a.customerId - b.customerId || (a.entryId < b.entryId ? -1 : 1));
   let sql = "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) VALUES ";
   for (let i = 0; i < entries.length; i++) {
-    const e = entries[i] as LedgerRow;
+    const e = entries[i] as Entry;
     sql +=
       `${i ? "," : ""}(${e.customerId},'${e.entryId}','${e.leg}','${e.op}',` +
       `${e.amount},${dateTime(e.createdAtMs)})`;
@@ -19,15 +21,15 @@ export function entriesSql(entries: LedgerRow[]): string {
 }
 
 /** One INSERT of the transaction's events row. */
-export function eventsSql(statuses: readonly StatusRow[], entries: readonly LedgerRow[]): string {
+export function eventsSql(statuses: readonly StatusRow[], entries: readonly Entry[]): string {
   return `INSERT INTO outbox (lane,payload) VALUES ('events',${blob(packEvents(statuses, entries))})`;
 }
 
-/** An entry that opens: a top-up, grant or release has a ULID of its own, a reserve its message's. */
-export const openEntry = (
-  entryId: string,
-  op: Exclude<LedgerOp, "capture" | "refund">,
-  customerId: number,
-  amount: number,
-  createdAtMs: number,
-): LedgerRow => ({ entryId, leg: "open", op, customerId, amount, createdAtMs });
+/** One UPDATE of the wallets that these changes name, each once. It changes a row for each of them. */
+export function walletsSql(changes: readonly WalletChange[]): string {
+  const values = changes.map((c) => [c.customerId, c.balance, c.reserved]);
+  return (
+    `UPDATE (VALUES ${rows(values)}) AS v (c,b,r) STRAIGHT_JOIN wallet_accounts w ON w.customer_id=v.c ` +
+    "SET w.balance=w.balance+v.b,w.reserved=w.reserved+v.r"
+  );
+}

@@ -32,8 +32,8 @@ test("a capture takes its cost from reserved, a refund also gives it back, and c
     1_000,
   );
   expect(plan.wallets).toEqual([
-    { customerId: 7, reserved: 700, balance: 700 },
-    { customerId: 9, reserved: 530, balance: 30 },
+    { customerId: 7, reserved: -700, balance: 700 },
+    { customerId: 9, reserved: -530, balance: 30 },
   ]);
   expect(plan.entries).toEqual([
     { entryId: "a", leg: "close", op: "capture", customerId: 9, amount: 500, createdAtMs: 1_000 },
@@ -197,7 +197,7 @@ describe("laws of a plan", () => {
       for (const customerId of [1, 2, 3, 4]) {
         const own = entries.filter((e) => e.customerId === customerId);
         const move = wallets.find((w) => w.customerId === customerId) ?? { reserved: 0, balance: 0 };
-        expect(move.reserved).toBe(sum(own.map((e) => e.amount)));
+        expect(move.reserved).toBe(0 - sum(own.map((e) => e.amount)));
         expect(move.balance).toBe(sum(own.filter((e) => e.op === "refund").map((e) => e.amount)));
         expect(wallets.some((w) => w.customerId === customerId)).toBe(own.length > 0);
       }

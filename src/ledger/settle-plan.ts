@@ -5,19 +5,17 @@
 // cost. Bound: the caller's, CLAIM_ROWS_MAX changes.
 
 import { attemptAfter, type Charge, chargeOf, isLate, type Status, toldStatus } from "../core/message.ts";
-import type { LedgerRow, StatusRow } from "../core/event-record.ts";
+import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
+import { type Entry, entryOf, type WalletChange, walletChanges } from "../core/ledger.ts";
 import { type Change, statusRow } from "./move.ts";
 
-/** What settling takes from `reserved`, and gives back to the balance, in minor units. */
-export type WalletMove = { customerId: number; reserved: number; balance: number };
 export type Plan = {
   /** Changes that share a statement: the same move from the same attempt, where the rows must be. */
   groups: Change[][];
   statuses: StatusRow[];
-  entries: LedgerRow[];
-  /** In customer_id order, the order of locks. */
-  wallets: WalletMove[];
+  entries: Entry[];
+  wallets: WalletChange[];
   /** Records of the next attempt, for the outbox. */
   requeued: LaneRecord[];
   /** Messages whose answer is lost: they get a claim of their own, with their time limit. */
@@ -34,7 +32,6 @@ export function planOf(changes: readonly Change[], nowMs: number): Plan {
     requeued: [],
     unknown: [],
   };
-  const wallets = new Map<number, WalletMove>();
   for (const change of changes) {
     const { record, to } = change;
     const attempt = attemptAfter(change, record.attempt);
@@ -42,22 +39,9 @@ export function planOf(changes: readonly Change[], nowMs: number): Plan {
     if (attempt > record.attempt) plan.requeued.push({ ...record, attempt });
     if (to === "unknown") plan.unknown.push(record);
     const charge = chargeOfChange(change);
-    if (charge === null) continue;
-    const { id, customerId, cost } = record;
-    plan.entries.push({
-      entryId: id,
-      leg: "close",
-      op: charge,
-      customerId,
-      amount: cost,
-      createdAtMs: nowMs,
-    });
-    let move = wallets.get(customerId);
-    if (move === undefined) wallets.set(customerId, (move = { customerId, reserved: 0, balance: 0 }));
-    move.reserved += cost;
-    if (charge === "refund") move.balance += cost;
+    if (charge !== null) plan.entries.push(entryOf(record.id, charge, record.customerId, record.cost, nowMs));
   }
-  plan.wallets = [...wallets.values()].sort((a, b) => a.customerId - b.customerId);
+  plan.wallets = walletChanges(plan.entries);
   return plan;
 }
 

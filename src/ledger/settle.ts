@@ -12,7 +12,7 @@ import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import { type Connection, errorNumber, isRetryable, type Pool, type WriteResult } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import { type Change, changesSql } from "./move.ts";
-import { entriesSql, eventsSql } from "./posting.ts";
+import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 import {
   changeTo,
   expiredChange,
@@ -20,9 +20,7 @@ import {
   type MessageKey,
   type Plan,
   planOf,
-  type WalletMove,
 } from "./settle-plan.ts";
-import { rows } from "./sql-text.ts";
 
 export type Settlement = {
   claimId: string;
@@ -196,14 +194,6 @@ function isComplete(results: readonly unknown[], { groups, wallets }: Plan): boo
   return (
     groups.every((group, index) => changed(index) === group.length) &&
     (wallets.length === 0 || changed(groups.length) === wallets.length)
-  );
-}
-
-function walletsSql(wallets: readonly WalletMove[]): string {
-  const values = wallets.map((w) => [w.customerId, w.reserved, w.balance]);
-  return (
-    `UPDATE (VALUES ${rows(values)}) AS v (c,r,b) STRAIGHT_JOIN wallet_accounts w ON w.customer_id=v.c ` +
-    "SET w.reserved=w.reserved-v.r,w.balance=w.balance+v.b"
   );
 }
 

@@ -3,11 +3,12 @@
 
 import { CallerGoneError, type IsGone, neverGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
+import { entryOf, walletChanges } from "../core/ledger.ts";
 import { MONEY_MAX } from "../core/money.ts";
 import { errorNumber } from "../platform/mysql.ts";
 import { claimKeysSql, findKeys, type KeptAnswer, KeyTakenError } from "./idempotency.ts";
 import type { LeaseDeps } from "./lease.ts";
-import { entriesSql, eventsSql, openEntry } from "./posting.ts";
+import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 import { dateTime, quote } from "./sql-text.ts";
 
 export type Topup = { idempotent: boolean; balance: number };
@@ -70,10 +71,9 @@ export async function topUp(
           errors: [{ field: "amount", reason: `is too much: a wallet can hold at most ${MONEY_MAX}` }],
         });
       }
-      const entries = [openEntry(entryId, "topup", customerId, amount, nowMs)];
+      const entries = [entryOf(entryId, "topup", customerId, amount, nowMs)];
       await conn.query(
-        `UPDATE wallet_accounts SET balance=balance+${amount} WHERE customer_id=${customerId};` +
-          `${entriesSql(entries)};${eventsSql([], entries)}`,
+        `${walletsSql(walletChanges(entries))};${entriesSql(entries)};${eventsSql([], entries)}`,
       );
     }
     const [held] = await conn.query<{ unspent: number | string | null }[]>(

@@ -2,6 +2,7 @@
 // whose sums differ the rows that break the rule (reconcile-rows.ts).
 // Bound: one pass over the entries of each customer that differs; ENTRIES_NAMED_MAX rows a drift.
 
+import { walletOf } from "../core/ledger.ts";
 import type { Connection } from "../platform/mysql.ts";
 import {
   added,
@@ -46,20 +47,15 @@ const entriesOf = (c: CustomerBooks, op: string): Sum => c.entries.get(op) ?? NO
 
 function checkWallet(customerId: number, c: CustomerBooks): Drift[] {
   const drifts: Drift[] = [];
-  const of = (op: string) => entriesOf(c, op).amount;
+  const byEntries = walletOf((op) => entriesOf(c, op).amount);
   const say = (invariant: Invariant, detail: string, expected: number, found: number) => {
     if (expected !== found) drifts.push(driftOf(invariant, customerId, detail, expected, found));
   };
-  say(
-    "balance_equals_entries",
-    "wallet balance and the sum of its entries",
-    of("topup") - of("grant") + of("refund") + of("release"),
-    c.balance,
-  );
+  say("balance_equals_entries", "wallet balance and the sum of its entries", byEntries.balance, c.balance);
   say(
     "reserved_equals_entries",
     "wallet reserved and the sum of its entries",
-    of("grant") - of("capture") - of("refund") - of("release"),
+    byEntries.reserved,
     c.reserved,
   );
   say(

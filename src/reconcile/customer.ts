@@ -5,7 +5,7 @@
 // customer, SLOTS in all.
 
 import { SluiceError } from "../core/errors.ts";
-import type { LedgerOp } from "../core/event-record.ts";
+import { LEASE_OPS, type LedgerOp } from "../core/ledger.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { inSnapshot, type ReconcileDeps } from "./reconcile.ts";
@@ -50,7 +50,6 @@ export type CustomerReconcile = {
  * within the 30 s after which the server closes a silent connection.
  */
 export const CUSTOMER_MAX_MS = 15_000;
-const HIDDEN: readonly LedgerOp[] = ["grant", "release"];
 /** Told as one, in the customer's own terms. */
 const OF_THE_WALLET: readonly Invariant[] = [
   "balance_equals_entries",
@@ -82,7 +81,7 @@ export function customerReconcile(
 
 async function eventsOf(conn: Connection, books: Books, deps: ReconcileDeps): Promise<EventsCheck | null> {
   try {
-    return await checkEvents({ ...deps, conn }, books, { hidden: HIDDEN });
+    return await checkEvents({ ...deps, conn }, books, { hidden: LEASE_OPS });
   } catch (error) {
     if (error instanceof SluiceError && error.code === "reports_unavailable") return null;
     throw error;
@@ -153,7 +152,7 @@ const equation = (text: string, left: number, right: number): Equation => ({
 
 function customerDrifts(drifts: readonly Drift[]): CustomerDrift[] {
   const isWallet = ({ invariant }: Drift) => OF_THE_WALLET.includes(invariant);
-  const isShown = ({ op }: DriftEntry) => !HIDDEN.includes(op as LedgerOp);
+  const isShown = ({ op }: DriftEntry) => !LEASE_OPS.includes(op as LedgerOp);
   const wallet = drifts.filter(isWallet);
   const shown = drifts
     .filter((drift) => !isWallet(drift))
@@ -196,7 +195,7 @@ function daysOf(books: Books, events: EventsCheck): ReportDay[] {
     const status = (day.by_status[sum.what] ??= { stored: 0, report: 0 });
     status[where] += sum.count;
   };
-  const isShown = ({ what }: DaySum) => !HIDDEN.includes(what as LedgerOp);
+  const isShown = ({ what }: DaySum) => !LEASE_OPS.includes(what as LedgerOp);
   for (const sum of books.entryDays.filter(isShown)) add(dayFor(sum.day).entries.ledger, sum);
   for (const sum of events.entryDays.filter(isShown)) add(dayFor(sum.day).entries.report, sum);
   for (const sum of books.statusDays) addStatus(sum, "stored");

@@ -3,7 +3,7 @@
 // as long as MySQL keeps them. Leaves the way to find differences to reconcile-compare.ts, and SQL to
 // reconcile-entries.ts and reconcile-statuses.ts.
 
-import type { LedgerOp } from "../core/event-record.ts";
+import type { LedgerOp } from "../core/ledger.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import { sleep } from "../platform/retry.ts";
 import { type Books, type DaySum, dayOf } from "./books.ts";

@@ -1,7 +1,7 @@
 // What reconcile can answer: the invariants by name, drifts with their entries, and the closed union of
 // results. Also whom it looks at, and how a drift is built.
 
-import type { LedgerRow } from "../core/event-record.ts";
+import type { Entry } from "../core/ledger.ts";
 
 export const RECONCILE_INVARIANTS = [
   "balance_equals_entries",
@@ -54,7 +54,7 @@ export type Pending = {
   messages: number;
 };
 /** What MySQL has and ClickHouse should have had for a while: to be sent again. */
-export type Missing = { entries: LedgerRow[]; messageIds: string[] };
+export type Missing = { entries: Entry[]; messageIds: string[] };
 
 export type ReconcileResult =
   | { kind: "clean"; checked: Checked; pending: Pending; resent: number }

@@ -5,7 +5,7 @@
 import { SluiceError } from "../core/errors.ts";
 import { isUlid } from "../core/id.ts";
 import { moneyOf } from "../core/money.ts";
-import type { LedgerLeg, LedgerOp } from "../core/event-record.ts";
+import { LEASE_OPS, type LedgerLeg, type LedgerOp } from "../core/ledger.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { type CursorValues, type Query, readParams } from "./params.ts";
 
@@ -72,7 +72,7 @@ export async function readLedger(
   const values = cursor === null ? [] : cursor[1] === "open" ? [cursor[0]] : [cursor[0], cursor[0]];
   const rows = await pool.query<StoredEntry[]>(
     `SELECT entry_id, leg, op, amount, created_at FROM wallet_ledger
-     WHERE customer_id = ? ${after} AND op NOT IN ('grant', 'release')
+     WHERE customer_id = ? ${after} AND op NOT IN (${LEASE_OPS.map((op) => `'${op}'`)})
      ORDER BY entry_id DESC, leg DESC LIMIT ?`,
     [customerId, ...values, limit + 1],
   );

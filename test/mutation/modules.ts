@@ -8,6 +8,7 @@ const LEASE_TESTS = ["src/ingest/lease-book.test.ts", "src/ingest/lease-upkeep.t
 export const MODULES: readonly Module[] = [
   { file: "src/core/money.ts", tests: ["src/core/money.test.ts"] },
   { file: "src/core/parts.ts", tests: ["src/core/parts.test.ts", "src/core/parts-laws.test.ts"] },
+  { file: "src/core/ledger.ts", tests: ["src/core/ledger.test.ts"] },
   { file: "src/core/message.ts", tests: ["src/core/message.test.ts"] },
   { file: "src/ledger/grant.ts", tests: ["src/ledger/grant.test.ts"] },
   { file: "src/ledger/move.ts", tests: ["src/ledger/move.test.ts"] },

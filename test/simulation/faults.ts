@@ -7,7 +7,7 @@ import type { NetworkFaults } from "../simulated-mysql/client.ts";
 import type { Server } from "../simulated-mysql/server.ts";
 import type { OperatorFaults } from "./operators.ts";
 import type { Random } from "./random.ts";
-import { TOPIC_NAMES, type World } from "./roles.ts";
+import { requeueIn, TOPIC_NAMES, type World } from "./roles.ts";
 import type { Gateway } from "./simulate.ts";
 
 export type Rates = {
@@ -48,6 +48,7 @@ const KINDS = [
   "kafka away",
   "rebalance",
   "rewind",
+  "requeue",
   "wall clock",
   "database clock",
 ] as const;
@@ -122,6 +123,8 @@ export function createFaults(random: Random): Faults {
         return world.broker.rebalance(random.pick([TOPIC_NAMES.normal, TOPIC_NAMES.express]));
       case "rewind":
         return world.broker.rewind(random.pick([TOPIC_NAMES.normal, TOPIC_NAMES.express]), 30);
+      case "requeue":
+        return requeueIn(world, random.pick(gateway.roles).role.of, queuedOf(server).slice(0, 20));
       case "wall clock":
         victim.wallOffsetMs += random.between(-5_000, 5_000);
         return;
@@ -131,6 +134,14 @@ export function createFaults(random: Random): Faults {
           : random.between(0, random.pick([3_000, 40_000]));
     }
   };
+
+  // As the sweep finds them, but also messages whose record is not lost at all: it will be skipped.
+  const queuedOf = (server: Server) =>
+    [...(server.tables.get("messages")?.rows.values() ?? [])].flatMap(({ committed }) =>
+      committed?.status === "queued" && random.chance(0.3)
+        ? [{ id: String(committed.id), attempt: Number(committed.attempt) }]
+        : [],
+    );
 
   const kill = ({ kernel, world, gateway }: Scene, victim: Process) => {
     if (!victim.alive) return;

@@ -18,6 +18,7 @@ import { createTopup } from "../../src/api/topup-route.ts";
 import { createAcceptStore } from "../../src/ledger/accept.ts";
 import { findKeys } from "../../src/ledger/idempotency.ts";
 import { createLeaseStore } from "../../src/ledger/lease.ts";
+import { type Queued, requeue } from "../../src/ledger/requeue.ts";
 import type { Log } from "../../src/platform/log.ts";
 import type { Metrics } from "../../src/platform/metrics.ts";
 import { isConnectionLost } from "../../src/platform/mysql.ts";
@@ -190,6 +191,19 @@ export function startRelayRole(world: World, of: Process): Role {
     { topics: TOPIC_NAMES, dlq: DEAD_LETTERS },
   );
   return { of, stop: () => relay.stop() };
+}
+
+/** What a relay's sweep does once it has proven a loss, in a process that may die meanwhile. */
+export function requeueIn({ kernel, network }: World, of: Process, lost: Queued[]): void {
+  if (!of.alive || lost.length === 0) return;
+  kernel.inside(of, () => {
+    const pool = network.pool(of, 1);
+    // The sweep finds again what it could not requeue.
+    requeue(pool, lost, Date.now()).then(
+      ({ ids, failed }) => kernel.note("requeue", `${ids.length} queued again, ${failed.length} failed`),
+      (err: unknown) => kernel.note("log", `requeue: ${String(err)}`),
+    );
+  });
 }
 
 export function startSenderRole(world: World, of: Process, lane: Lane): Role {

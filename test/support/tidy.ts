@@ -55,17 +55,32 @@ const STATEMENT = new RegExp(
     String.raw`\b(CREATE|ALTER|DROP|TRUNCATE)\s+TABLE\b`,
   ].join("|"),
 );
-// What stores, moves or deletes a message, also in pieces: its statement's beginning, or the assignment.
-const MOVES_MESSAGES = new RegExp(
-  [
-    String.raw`\b(UPDATE|INTO|DELETE\s+FROM)\s+messages\b`,
-    String.raw`\bJOIN\s+messages\b[^;]*\bSET\b`,
-    String.raw`\bSET\b[^;]*\bstatus\s*=`,
-    String.raw`^\s*(\w+\.)?status\s*=[^;]*,\s*\w+\s*=`,
-    String.raw`\bsequence\s*=`,
-  ].join("|"),
-);
-const MOVES_MESSAGES_ALLOWED = "src/ledger/move.ts";
+// Rows that one file alone writes, and how that is seen, also in pieces of a statement: by its beginning, or
+// by the assignment.
+const WRITTEN_BY_ONE = [
+  {
+    what: "messages are moved",
+    by: "src/ledger/move.ts",
+    writes: [
+      String.raw`\b(UPDATE|INTO|DELETE\s+FROM)\s+messages\b`,
+      String.raw`\bJOIN\s+messages\b[^;]*\bSET\b`,
+      String.raw`\bSET\b[^;]*\bstatus\s*=`,
+      String.raw`^\s*(\w+\.)?status\s*=[^;]*,\s*\w+\s*=`,
+      String.raw`\bsequence\s*=`,
+    ],
+  },
+  {
+    what: "wallets and entries are posted",
+    by: "src/ledger/posting.ts",
+    writes: [
+      String.raw`\bUPDATE\b[^;]*\bwallet_(accounts|ledger)\b`,
+      String.raw`\b(INTO|DELETE\s+FROM)\s+wallet_ledger\b`,
+      String.raw`\bwallet_accounts\b[^;]*\bSET\b`,
+      String.raw`\bbalance\s*=\s*(\w+\.)?balance\b`,
+      String.raw`\breserved\s*=\s*(\w+\.)?reserved\b`,
+    ],
+  },
+].map(({ writes, ...rule }) => ({ ...rule, writes: new RegExp(writes.join("|")) }));
 // Split, so that this file keeps its own rules.
 const LEFT_OPEN = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"].join("|")})\\b`);
 const PUT_OFF = /\b(?:test|it|describe)\s*\.\s*(?:skip|only|todo|failing)\b/;
@@ -78,7 +93,7 @@ export function findingsOf(file: SourceFile): Finding[] {
     ...importRanks(file, scanned),
     ...runtimeFences(file, scanned),
     ...sqlFence(file, scanned),
-    ...moveFence(file, scanned),
+    ...writerFence(file, scanned),
     ...barrels(file, scanned),
     ...sizes(file),
     ...header(file),
@@ -142,12 +157,14 @@ export function sqlFence(file: SourceFile, scanned = scan(file.text)): Finding[]
     .map(({ line }) => at(file, line, "SQL is not allowed here"));
 }
 
-/** A message's status is written by the one file that asserts its moves. */
-export function moveFence(file: SourceFile, scanned = scan(file.text)): Finding[] {
-  if (!isProduct(file.path) || file.path === MOVES_MESSAGES_ALLOWED) return [];
-  return scanned.strings
-    .filter(({ text }) => MOVES_MESSAGES.test(text))
-    .map(({ line }) => at(file, line, `messages are moved by ${MOVES_MESSAGES_ALLOWED} alone`));
+/** A message's status is written by the file that asserts its moves, money by the one that posts it. */
+export function writerFence(file: SourceFile, scanned = scan(file.text)): Finding[] {
+  if (!isProduct(file.path)) return [];
+  return WRITTEN_BY_ONE.filter(({ by }) => by !== file.path).flatMap(({ what, by, writes }) =>
+    scanned.strings
+      .filter(({ text }) => writes.test(text))
+      .map(({ line }) => at(file, line, `${what} by ${by} alone`)),
+  );
 }
 
 /** A file that passes on what another defines loads all of it wherever one name is wanted. */

@@ -1,0 +1,92 @@
+// The posting table, held against architecture.md, and what follows from it for wallets.
+
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { holds, patiently } from "../../test/support/seed.ts";
+import { EFFECTS, type Entry, entryOf, LEASE_OPS, OPS, POSTINGS, walletChanges, walletOf } from "./ledger.ts";
+
+patiently();
+
+// architecture.md, "Ledger: double entry": op, leg, from, to, what it does to balance and reserved.
+const TABLE = `
+  topup   open  outside balance  +1  0
+  grant   open  balance lease    -1 +1
+  reserve open  lease   message   0  0
+  capture close message revenue   0 -1
+  refund  close message balance  +1 -1
+  release open  lease   balance  +1 -1`;
+
+test("each operation posts what the table says, and there is no other", () => {
+  const rows = TABLE.trim()
+    .split("\n")
+    .map((line) => line.trim().split(/ +/));
+  expect(rows.map(([op]) => op as string)).toEqual([...OPS]);
+  for (const [op, leg, from, to, balance, reserved] of rows as [keyof typeof POSTINGS, ...string[]][]) {
+    expect<unknown>(POSTINGS[op]).toEqual({ leg, from, to });
+    expect(EFFECTS[op]).toEqual({ balance: Number(balance), reserved: Number(reserved) });
+  }
+});
+
+test("an entry is on the leg of its operation: only what settles a message closes", () => {
+  const legs = OPS.map((op) => entryOf("a", op, 7, 1_000, 5));
+  expect(legs.filter(({ leg }) => leg === "close").map(({ op }) => op)).toEqual(["capture", "refund"]);
+  expect(entryOf("a", "topup", 7, 1_000, 5)).toEqual({
+    entryId: "a",
+    leg: "open",
+    op: "topup",
+    customerId: 7,
+    amount: 1_000,
+    createdAtMs: 5,
+  });
+});
+
+test("customers see all but what goes to a lease and back", () => {
+  expect(LEASE_OPS).toEqual(["grant", "release"]);
+});
+
+test("wallets change once each, in order; what stays inside of reserved changes none", () => {
+  const entries = [
+    entryOf("a", "refund", 9, 10, 1),
+    entryOf("b", "topup", 7, 5, 1),
+    entryOf("c", "capture", 9, 1, 1),
+    entryOf("d", "reserve", 8, 3, 1),
+  ];
+  expect(walletChanges(entries)).toEqual([
+    { customerId: 7, balance: 5, reserved: 0 },
+    { customerId: 9, balance: 10, reserved: -11 },
+  ]);
+  expect(walletChanges([])).toEqual([]);
+});
+
+const entries: fc.Arbitrary<Entry[]> = fc.array(
+  fc
+    .record({
+      op: fc.constantFrom(...OPS),
+      customerId: fc.integer({ min: 1, max: 3 }),
+      amount: fc.integer({ min: 1, max: 10_000 }),
+    })
+    .map(({ op, customerId, amount }) => entryOf("a", op, customerId, amount, 1)),
+  { maxLength: 50 },
+);
+
+test("a wallet that changed by its entries is what the sums of its entries say", () => {
+  holds("ledger sums", entries, (all) => {
+    const changes = walletChanges(all);
+    for (const customerId of [1, 2, 3]) {
+      const sumOf = (op: string) =>
+        all
+          .filter((e) => e.customerId === customerId && e.op === op)
+          .reduce((sum, { amount }) => sum + amount, 0);
+      const { balance, reserved } = changes.find((c) => c.customerId === customerId) ?? walletOf(() => 0);
+      expect(walletOf(sumOf)).toEqual({ balance, reserved });
+    }
+  });
+});
+
+test("money only comes by top-ups and only leaves by captures", () => {
+  holds("ledger conserved", entries, (all) => {
+    const sumOf = (op: string) => all.filter((e) => e.op === op).reduce((sum, { amount }) => sum + amount, 0);
+    const { balance, reserved } = walletOf(sumOf);
+    expect(balance + reserved).toBe(sumOf("topup") - sumOf("capture"));
+  });
+});

@@ -1,0 +1,89 @@
+// The posting table: what each operation of the ledger moves, from which account to which. Everything that
+// changes a wallet, or proves one, follows it: entries, wallet updates, reconcile, docs/reference/wallet.md.
+// Pure. Leaves to others: when an operation happens, and the SQL (src/ledger/posting.ts).
+// Invariant: a wallet changes by its entries and by nothing else.
+
+/** Their order is their number in packed events: new ones come last. */
+export const OPS = ["topup", "grant", "reserve", "capture", "refund", "release"] as const;
+export type LedgerOp = (typeof OPS)[number];
+
+/** An entry's key is (customer_id, entry_id, leg): one close an id is all that the database lets in. */
+export type LedgerLeg = "open" | "close";
+
+/** `lease` and `message` together are what wallet_accounts calls reserved. */
+export type Account = "outside" | "balance" | "lease" | "message" | "revenue";
+
+export const POSTINGS: Record<LedgerOp, { leg: LedgerLeg; from: Account; to: Account }> = {
+  topup: { leg: "open", from: "outside", to: "balance" },
+  grant: { leg: "open", from: "balance", to: "lease" },
+  reserve: { leg: "open", from: "lease", to: "message" },
+  capture: { leg: "close", from: "message", to: "revenue" },
+  refund: { leg: "close", from: "message", to: "balance" },
+  release: { leg: "open", from: "lease", to: "balance" },
+};
+
+/** One immutable entry. `entryId`: of the message or top-up; a grant or release has its own. */
+export type Entry = {
+  entryId: string;
+  leg: LedgerLeg;
+  op: LedgerOp;
+  customerId: number;
+  /** minor units, above 0 */
+  amount: number;
+  createdAtMs: number;
+};
+
+export const entryOf = (
+  entryId: string,
+  op: LedgerOp,
+  customerId: number,
+  amount: number,
+  createdAtMs: number,
+): Entry => ({ entryId, leg: POSTINGS[op].leg, op, customerId, amount, createdAtMs });
+
+/** Amounts by which a wallet's two columns change, or what they are; in minor units. */
+export type WalletAmounts = { balance: number; reserved: number };
+export type WalletChange = WalletAmounts & { customerId: number };
+
+/** By what one unit of each operation changes a wallet: -1, 0 or 1. */
+export const EFFECTS: Readonly<Record<LedgerOp, WalletAmounts>> = Object.fromEntries(
+  OPS.map((op) => {
+    const { from, to } = POSTINGS[op];
+    const sign = (isIn: (account: Account) => boolean) => Number(isIn(to)) - Number(isIn(from));
+    return [op, { balance: sign((a) => a === "balance"), reserved: sign(isReserved) }];
+  }),
+) as Record<LedgerOp, WalletAmounts>;
+
+function isReserved(account: Account): boolean {
+  return account === "lease" || account === "message";
+}
+
+/** Between the balance and a lease, which customers never see: to them both are what can be spent. */
+export const LEASE_OPS: readonly LedgerOp[] = OPS.filter((op) => {
+  const { from, to } = POSTINGS[op];
+  return [from, to].every((account) => account === "balance" || account === "lease");
+});
+
+/** How these entries change their wallets, in customer_id order, the order of locks. */
+export function walletChanges(entries: readonly Entry[]): WalletChange[] {
+  const changes = new Map<number, WalletChange>();
+  for (const { op, customerId, amount } of entries) {
+    const { balance, reserved } = EFFECTS[op];
+    if (balance === 0 && reserved === 0) continue;
+    let change = changes.get(customerId);
+    if (change === undefined) changes.set(customerId, (change = { customerId, balance: 0, reserved: 0 }));
+    change.balance += balance * amount;
+    change.reserved += reserved * amount;
+  }
+  return [...changes.values()].sort((a, b) => a.customerId - b.customerId);
+}
+
+/** What a wallet must be, from the sum of its entries by operation. */
+export function walletOf(sumOf: (op: LedgerOp) => number): WalletAmounts {
+  const wallet = { balance: 0, reserved: 0 };
+  for (const op of OPS) {
+    wallet.balance += EFFECTS[op].balance * sumOf(op);
+    wallet.reserved += EFFECTS[op].reserved * sumOf(op);
+  }
+  return wallet;
+}
