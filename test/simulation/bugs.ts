@@ -96,14 +96,15 @@ export const BUGS: readonly Bug[] = [
     "a capture has no entry",
     "src/ledger/settle-plan.ts",
     "plan.wallets = walletChanges(plan.entries);",
-    'plan.wallets = walletChanges(plan.entries);\n  plan.entries = plan.entries.filter((e) => e.op === "refund");',
+    "plan.wallets = walletChanges(plan.entries);\n" +
+      '  plan.entries = plan.entries.filter((e) => e.op === "refund");',
   ),
   bug(
     "ledger",
     "what is released has no entry",
     "src/ledger/lease.ts",
-    "`${walletsSql(walletChanges(entries))};${entriesSql(entries)};${eventsSql([], entries)}`,\n  );",
-    "`${walletsSql(walletChanges(entries))};${eventsSql([], entries)}`,\n  );",
+    "${walletsSql(walletChanges(entries))};${entriesSql(entries)};${eventsSql([], entries)}",
+    "${walletsSql(walletChanges(entries))};${eventsSql([], entries)}",
   ),
   bug(
     "ledger",
@@ -196,9 +197,8 @@ export const BUGS: readonly Bug[] = [
     "message",
     "sent has the number of unknown, so that a late outcome's event meets it",
     "src/core/message.ts",
-    'sent: { rank: 4, to: ["delivered", "undelivered"], requeues: false },',
-    'sent: { rank: 3, to: ["delivered", "undelivered"], requeues: false },',
-    unasserted,
+    "return SEQUENCES_AN_ATTEMPT * attempt + MACHINE[status].rank;",
+    'return SEQUENCES_AN_ATTEMPT * attempt + MACHINE[status === "sent" ? "unknown" : status].rank;',
   ),
   bug(
     "message",

@@ -48,7 +48,6 @@ const KINDS = [
   "kafka away",
   "rebalance",
   "rewind",
-  "requeue",
   "wall clock",
   "database clock",
 ] as const;
@@ -79,6 +78,7 @@ export function createFaults(random: Random): Faults {
     },
   };
   const kinds = KINDS.filter(() => !calm && random.chance(0.35));
+  const sweepMs = some(0.5, 600);
   const counts: Record<string, number> = calm ? { calm: 1 } : {};
   let ended = false;
 
@@ -123,8 +123,6 @@ export function createFaults(random: Random): Faults {
         return world.broker.rebalance(random.pick([TOPIC_NAMES.normal, TOPIC_NAMES.express]));
       case "rewind":
         return world.broker.rewind(random.pick([TOPIC_NAMES.normal, TOPIC_NAMES.express]), 30);
-      case "requeue":
-        return requeueIn(world, random.pick(gateway.roles).role.of, queuedOf(server).slice(0, 20));
       case "wall clock":
         victim.wallOffsetMs += random.between(-5_000, 5_000);
         return;
@@ -135,13 +133,18 @@ export function createFaults(random: Random): Faults {
     }
   };
 
-  // As the sweep finds them, but also messages whose record is not lost at all: it will be skipped.
-  const queuedOf = (server: Server) =>
-    [...(server.tables.get("messages")?.rows.values() ?? [])].flatMap(({ committed }) =>
-      committed?.status === "queued" && random.chance(0.3)
+  // What the sweep does with messages it has proven lost, done to any that is queued: a record that is there
+  // all the same is skipped.
+  const requeueSome = ({ world, server, gateway }: Scene) => {
+    const queued = [...(server.tables.get("messages")?.rows.values() ?? [])].flatMap(({ committed }) =>
+      committed?.status === "queued" && random.chance(0.5)
         ? [{ id: String(committed.id), attempt: Number(committed.attempt) }]
         : [],
     );
+    if (queued.length === 0) return;
+    counts.requeue = (counts.requeue ?? 0) + 1;
+    requeueIn(world, random.pick(gateway.roles).role.of, queued.slice(0, 20));
+  };
 
   const kill = ({ kernel, world, gateway }: Scene, victim: Process) => {
     if (!victim.alive) return;
@@ -182,6 +185,12 @@ export function createFaults(random: Random): Faults {
         scene.kernel.after(random.between(0, 2 * everyMs), null, next);
       };
       scene.kernel.after(random.between(100, forMs / 2), null, next);
+      const sweep = () => {
+        if (ended) return;
+        requeueSome(scene);
+        scene.kernel.after(50 + random.between(0, 2 * sweepMs), null, sweep);
+      };
+      if (sweepMs > 0) scene.kernel.after(random.between(0, 2 * sweepMs), null, sweep);
     },
     end() {
       ended = true;
