@@ -2,6 +2,7 @@
 // no text.
 
 import { connect } from "node:net";
+import { sleep } from "../../src/platform/retry.ts";
 
 export type RawAnswer = { status: number; headers: Map<string, string>; body: string };
 
@@ -112,4 +113,50 @@ export function openRequest(url: string, bytes: string): OpenRequest {
       else socket.write(how === "no HTTP" ? "\u0001\r\n\r\n" : head("GET", "/health", {}));
     },
   };
+}
+
+export type RawAnswers = {
+  answers: RawAnswer[];
+  /** The server ended the connection. */
+  closed: boolean;
+};
+
+/**
+ * Writes the pieces to one connection, `pauseMs` apart, and gathers every answer until so many have come (and
+ * no more come for a moment), the server ends the connection, or the time is up. An interim 100 is none.
+ */
+export async function rawAnswers(
+  url: string,
+  pieces: readonly (string | Uint8Array)[],
+  options: { wanted: number; halfClose?: boolean; pauseMs?: number; mostMs?: number },
+): Promise<RawAnswers> {
+  const { hostname, port } = new URL(url);
+  const { wanted, halfClose = false, pauseMs = 0, mostMs = 5_000 } = options;
+  const socket = connect({ port: Number(port), host: hostname, allowHalfOpen: true });
+  let received: Buffer = Buffer.alloc(0);
+  let closed = false;
+  socket.setNoDelay(true);
+  socket.on("data", (chunk: Buffer) => (received = Buffer.concat([received, chunk])));
+  for (const event of ["end", "close", "error"]) socket.on(event, () => (closed = true));
+  for (const piece of pieces) {
+    socket.write(piece);
+    if (pauseMs > 0) await sleep(pauseMs);
+  }
+  if (halfClose) socket.end();
+  const lateAtMs = performance.now() + mostMs;
+  while (!closed && performance.now() < lateAtMs && parseAnswers(received).length < wanted) await sleep(5);
+  if (!closed) await sleep(100); // one that should not come
+  socket.destroy();
+  return { answers: parseAnswers(received), closed };
+}
+
+function parseAnswers(received: Buffer): RawAnswer[] {
+  const answers: RawAnswer[] = [];
+  for (let rest = received; ; ) {
+    const answer = parseAnswer(rest);
+    if (answer === null) return answers;
+    if (answer.status !== 100) answers.push(answer);
+    const length = Number(answer.headers.get("content-length") ?? 0);
+    rest = rest.subarray(rest.indexOf("\r\n\r\n") + 4 + length);
+  }
 }

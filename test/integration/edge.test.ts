@@ -1,0 +1,130 @@
+// The edge towards ingest: what it adds to a request and takes from it, and what a client is told when the
+// process behind it is gone. The upstream is a server of the test's own, which can be told to misbehave.
+
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
+import { once } from "node:events";
+import { createClientAddress } from "../../src/api/client-address.ts";
+import { sleep } from "../../src/platform/retry.ts";
+import { startEdge, type TestEdge } from "../support/edge.ts";
+import { freePort } from "../support/ingest-process.ts";
+import { head, rawAnswers, rawHttp } from "../support/raw-http.ts";
+
+type Seen = { headers: IncomingHttpHeaders; body: string };
+type Behaviour = "answer" | "answer late" | "cut";
+
+let upstream: Server;
+let port: number;
+let edge: TestEdge;
+let behaviour: Behaviour = "answer";
+let seen: Seen[] = [];
+
+beforeAll(async () => {
+  port = await freePort();
+  upstream = await startUpstream();
+  edge = await startEdge(port);
+}, 30_000);
+beforeEach(() => {
+  behaviour = "answer";
+  seen = [];
+});
+afterAll(async () => {
+  await edge.end();
+  upstream.closeAllConnections();
+  upstream.close();
+}, 30_000);
+
+async function startUpstream(): Promise<Server> {
+  const server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    request.on("end", () => {
+      if (request.url !== "/health") seen.push({ headers: request.headers, body });
+      if (behaviour === "cut") request.socket.destroy();
+      else setTimeout(() => response.end("{}"), behaviour === "answer late" ? 500 : 0);
+    });
+  });
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}
+
+const send = (headers: Record<string, string> = {}) =>
+  fetch(`${edge.url}/v1/sms/send`, { method: "POST", body: "{}", headers });
+const codeOf = async (answer: Response) => ((await answer.json()) as { code: string }).code;
+
+describe("the client's address", () => {
+  test("is the connection's own, whatever the client says of itself", async () => {
+    await send({
+      "x-real-ip": "203.0.113.9",
+      "x-forwarded-for": "203.0.113.9",
+      forwarded: "for=203.0.113.9",
+      "x-sluice-edge": "guessed",
+    });
+    const headers = new Headers(seen[0]?.headers as Record<string, string>);
+    expect(headers.get("x-forwarded-for")).toBe("127.0.0.1");
+    expect(headers.get("forwarded")).toBeNull();
+    const clientAddress = createClientAddress(edge.secret);
+    expect(clientAddress(headers, () => "192.0.2.1")).toBe("127.0.0.1");
+  });
+
+  test("a header given twice reaches the API twice, which refuses it", async () => {
+    const twice = head("POST", "/v1/sms/send", { "content-length": "2", "Idempotency-Key": "a" });
+    await rawHttp(edge.url, [twice.replace("\r\n\r\n", "\r\nidempotency-key: b\r\n\r\n"), "{}"]);
+    expect(seen[0]?.headers["idempotency-key"]).toBe("a, b");
+  });
+});
+
+describe("a process that is gone", () => {
+  test("in the middle of a request: outcome_unknown, and the POST is not sent again", async () => {
+    await send(); // so that an idle connection is there to be used
+    behaviour = "cut";
+    seen = [];
+    const answer = await send();
+    expect([answer.status, answer.headers.get("retry-after"), await codeOf(answer)]).toEqual([
+      503,
+      "1",
+      "outcome_unknown",
+    ]);
+    await sleep(100);
+    expect(seen).toHaveLength(1);
+  });
+
+  test("before the request: unavailable with Retry-After, since nothing was stored; served again at once when it is back", async () => {
+    upstream.closeAllConnections();
+    upstream.close();
+    await sleep(50); // nginx takes note of the closed connections
+    const answer = await send();
+    expect([answer.status, answer.headers.get("retry-after"), await codeOf(answer)]).toEqual([
+      503,
+      "1",
+      "unavailable",
+    ]);
+    expect(answer.headers.get("content-type")).toBe("application/problem+json");
+    expect(answer.headers.get("x-request-id")).toMatch(/^[0-9a-f]{32}$/);
+    upstream = await startUpstream();
+    expect((await send()).status).toBe(200);
+  });
+});
+
+test("a stop answers what is under way, and takes no more", async () => {
+  const other = await startEdge(port);
+  behaviour = "answer late";
+  const underWay = fetch(`${other.url}/v1/sms/send`, { method: "POST", body: "{}" });
+  await sleep(100);
+  const [answer, byItself] = await Promise.all([underWay, other.end()]);
+  expect([answer.status, byItself]).toEqual([200, true]);
+  expect(await fetch(`${other.url}/health`).catch(() => "refused")).toBe("refused");
+});
+
+test("a chunked request with a trailer reaches the API in one plain shape", async () => {
+  const chunked = head("POST", "/v1/sms/send", { "transfer-encoding": "chunked", expect: "100-Continue" });
+  await rawAnswers(edge.url, [chunked, "2\r\n{}\r\n0\r\nx-trailer: 1\r\n\r\n"], { wanted: 1 });
+  const { headers, body } = seen[0] as Seen;
+  expect(body).toBe("{}");
+  expect({
+    length: headers["content-length"],
+    encoding: headers["transfer-encoding"],
+    expect: headers.expect,
+  }).toEqual({ length: "2", encoding: undefined, expect: undefined });
+});

@@ -1,0 +1,46 @@
+// nginx as `./sluice up --edge` runs it, in front of whatever listens on a port: on free ports, in a state
+// folder of its own.
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Config, loadConfig } from "../../src/platform/config.ts";
+import { certificateFile, createEdge, edgeSecret } from "../../src/stack/edge.ts";
+import { identify, type ProcessRecord, stopProcess } from "../../src/stack/process.ts";
+import { startEngines } from "../../src/stack/stack.ts";
+import { findTools } from "../../src/stack/tools.ts";
+import { freePort } from "./ingest-process.ts";
+
+export type TestEdge = {
+  url: string;
+  tlsUrl: string;
+  certificate: string;
+  secret: string;
+  pid: number;
+  log(): string;
+  /** False when it had to be killed. */
+  end(): Promise<boolean>;
+};
+
+/** Something must answer GET /health on the port, or it is not ready. */
+export async function startEdge(apiPort: number, changed: Partial<Config> = {}): Promise<TestEdge> {
+  const stateFolder = mkdtempSync(join(tmpdir(), "sluice-test-edge-"));
+  const ports = { apiPort, edgePort: await freePort(), edgeTlsPort: await freePort() };
+  const config: Config = { ...loadConfig(process.env), edgeSecret: "", ...changed, ...ports };
+  const secret = edgeSecret(config, stateFolder);
+  const edge = createEdge(config, findTools(process.env), stateFolder, secret);
+  const [record] = await startEngines([edge], stateFolder, identify(process.pid), () => undefined);
+  return {
+    url: `http://127.0.0.1:${ports.edgePort}`,
+    tlsUrl: `https://localhost:${ports.edgeTlsPort}`,
+    certificate: certificateFile(stateFolder),
+    secret,
+    pid: (record as ProcessRecord).pid,
+    log: () => readFileSync(edge.logFile, "utf8"),
+    async end() {
+      const byItself = await stopProcess(record as ProcessRecord, stateFolder);
+      rmSync(stateFolder, { recursive: true, force: true });
+      return byItself;
+    },
+  };
+}
