@@ -226,7 +226,7 @@ export function createClients(
   // Customers choose the same keys now and then, and must never meet.
   const counters = new Map<number, number>();
   const keyFor = ({ customerId }: KeyOwner): string => {
-    if (random.chance(0.5)) return `key "${names}'`;
+    if (random.chance(0.5)) return `key '${names}'`;
     const count = (counters.get(customerId) ?? 0) + 1;
     counters.set(customerId, count);
     return `common ${count}`;
