@@ -1,7 +1,7 @@
 // Writes the pages and files that come from tables in the code: `bun src/main/docs.ts`.
 // docs.test.ts fails when a committed page is not what this writes.
 
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
   ERRORS,
@@ -13,10 +13,16 @@ import {
 } from "../core/errors.ts";
 import { METRICS_PAGE, metricsPage } from "./metrics-page.ts";
 import { problemsConf } from "../stack/edge-problems.ts";
+import { withTables } from "./docs-tables.ts";
 
 export const ERRORS_PAGE = fileURLToPath(new URL("../../docs/reference/errors.md", import.meta.url));
 
 export const PROBLEMS_CONF = fileURLToPath(new URL("../../deploy/nginx/problems.conf", import.meta.url));
+
+/** Pages that people write, with tables in them that come from the code. */
+export const PAGES_WITH_TABLES = ["message.md", "wallet.md"].map((name) =>
+  fileURLToPath(new URL(`../../docs/reference/${name}`, import.meta.url)),
+);
 
 /** The page of all error codes, in Markdown. */
 export function errorsPage(): string {
@@ -58,4 +64,5 @@ if (import.meta.main) {
   writeFileSync(ERRORS_PAGE, errorsPage());
   writeFileSync(METRICS_PAGE, metricsPage());
   writeFileSync(PROBLEMS_CONF, problemsConf());
+  for (const page of PAGES_WITH_TABLES) writeFileSync(page, withTables(readFileSync(page, "utf8")));
 }

@@ -51,7 +51,7 @@ const message = (n: number, status: string, lane = "normal"): MessageRow => ({
   status,
   cost: COST,
   attempt: 0,
-  sequence: 4,
+  sequence: { unknown: 3, sent: 4 }[status] ?? 5,
 });
 
 /** One customer and one message of every kind: what a run without any violation leaves. */
@@ -148,8 +148,13 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
   strange_answer: { plant: (e) => at(e.requests, 6).tries.push(no(500, "internal")) },
   not_ended: {
     plant: (e) => {
-      at(e.messages, 3).status = "sending";
-      at(e.clickhouse.statuses, 3).status = "sending";
+      for (const row of [at(e.messages, 3), at(e.clickhouse.statuses, 3)])
+        Object.assign(row, { status: "sending", sequence: 2 });
+    },
+  },
+  sequence_wrong: {
+    plant: (e) => {
+      for (const row of [at(e.messages, 0), at(e.clickhouse.statuses, 0)]) row.sequence = 3;
     },
   },
   reserve_wrong: {

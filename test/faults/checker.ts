@@ -23,6 +23,7 @@ export const VIOLATIONS = {
   false_402: "a customer with money was told that it has none",
   strange_answer: "an answer that no fault explains",
   not_ended: "a message is neither final, nor sent, nor unknown",
+  sequence_wrong: "a message's sequence isn't 6 × attempt + the rank of its status",
   reserve_wrong: "a message hasn't exactly one reserve of its cost",
   settled_twice: "a message is captured or refunded more than once",
   close_wrong: "a message's capture or refund isn't what its status asks for",
@@ -75,6 +76,9 @@ const UNKNOWN_PER_FAULT = 300;
 const OPEN = new Set(["scheduled", "queued", "sending"]);
 const CAPTURED = new Set(["sent", "delivered", "undelivered"]);
 const REFUNDED = new Set(["failed", "rejected", "expired", "canceled"]);
+// Of one attempt; any final status has 5.
+const RANKS: Record<string, number> = { scheduled: 0, queued: 1, sending: 2, unknown: 3, sent: 4 };
+const SEQUENCES_AN_ATTEMPT = 6;
 /** Nothing was stored, whatever happened around it. */
 const REFUSALS = new Set([402, 409, 422, 429]);
 const REFUSAL_CODES = new Set(["overloaded", "credit_elsewhere"]);
@@ -177,7 +181,9 @@ function checkMessages(
     closes.set(entry, op);
     if (amount !== message.cost) say("close_wrong", `${op} ${entry}: ${amount}, not ${message.cost}`);
   }
-  for (const { id, lane, status } of messages) {
+  for (const { id, lane, status, attempt, sequence } of messages) {
+    if (sequence !== SEQUENCES_AN_ATTEMPT * attempt + (RANKS[status] ?? 5))
+      say("sequence_wrong", `${id} is ${status} at attempt ${attempt} with ${sequence}`);
     if (reserves.get(id) !== 1) say("reserve_wrong", `${id} has ${reserves.get(id) ?? 0}`);
     if (OPEN.has(status)) say("not_ended", `${id} is ${status}`);
     const close = closes.get(id) ?? null;

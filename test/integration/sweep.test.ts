@@ -1,4 +1,4 @@
-// The sweep, on real engines: a message whose record is nowhere is put back and sent, and nothing else is
+// The sweep, on real engines: a message whose record is nowhere is requeued and sent, and nothing else is
 // touched, however old it looks, while its row waits in the outbox or its record in Kafka.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
@@ -65,7 +65,7 @@ const untilAll = (records: LaneRecord[], status: string) =>
 const taken = () => ["A", "B", "C"].flatMap((name) => down.received(name));
 const swept = () => relay.count("sluice_relay_swept_total");
 
-test("while a record of the lane is unread in Kafka, nothing of the lane is put back; afterwards what is lost is, and is sent under its next attempt", async () => {
+test("while a record of the lane is unread in Kafka, nothing of the lane is requeued; afterwards what is lost is, and is sent under its next attempt", async () => {
   const lost = Array.from({ length: 450 }, () => old({ cost: 1 }));
   const unread = [old(), old()];
   await lose(lost);
@@ -95,7 +95,7 @@ test("a lost record that turns up after all is skipped: its attempt is over", as
   expect(taken().filter((id) => id === record.id)).toHaveLength(1);
 }, 30_000);
 
-test("while a message waits for its retry, however old it is, nothing of the lane is put back, and it never is", async () => {
+test("while a message waits for its retry, however old it is, nothing of the lane is requeued, and it never is", async () => {
   const before = await swept();
   const waits = old();
   const lost = old();

@@ -103,7 +103,7 @@ test("every accepted message is sent, once, and charged, though the broker lost 
     throw new Error(`${error.message}\n${JSON.stringify(await statuses())}`);
   });
   expect(taken().toSorted()).toEqual(all.toSorted());
-  // Only what was in Kafka was put back, a fetch's worth less that the stopped senders had before; what
+  // Only what was in Kafka was requeued, a fetch's worth less that the stopped senders had before; what
   // waited in the outbox, for a broker that was away longer than AFTER_MS, was not.
   const attempts = async (ids: string[]) =>
     pool.query<{ attempt: number; n: number }[]>(

@@ -1,0 +1,98 @@
+// Tables inside of pages that people write: docs/reference/message.md and wallet.md hold them between marks,
+// made from the message machine and the posting table. What no code says, a row's meaning, stands here, under
+// the types of those tables, so that a new status or operation can't be left out.
+
+import { EFFECTS, type LedgerOp, OPS, POSTINGS } from "../core/ledger.ts";
+import { ACCEPTED, CHARGING, canMove, STATUSES, type Status, sequenceOf } from "../core/message.ts";
+
+const MEANING: Record<Status, [meaning: string, until: string]> = {
+  scheduled: ["accepted, to be sent later", "not made by this version"],
+  queued: [
+    "waits in the outbox, in Kafka, or for its next attempt",
+    "while engines or operators are away; see [attempts](#attempts) and the sweep below",
+  ],
+  sending: ["claimed by a sender", "`CLAIM_TTL_MS` (30 s), then `unknown`"],
+  unknown: [
+    "submitted, and the answer is lost: an operator may have it",
+    "`UNKNOWN_TTL_MS` (24 h), then `failed`",
+  ],
+  sent: ["an operator took it", ""],
+  delivered: ["by the operator's report", "not made by this version"],
+  undelivered: ["by the operator's report", "not made by this version"],
+  failed: [
+    "ended unsent: refused for good by every operator asked, attempts used up, never produced, or " +
+      "unknown for too long",
+    "",
+  ],
+  rejected: ["ended before it was sent", "not made by this version"],
+  expired: ["ended before it was sent", "not made by this version"],
+  canceled: ["ended before it was sent", "not made by this version"],
+};
+
+const WRITTEN_BY: Record<LedgerOp, string> = {
+  topup: "`POST /v1/wallet/topup`, `./sluice topup`",
+  grant: "an ingest process that needs credit",
+  reserve: "the group commit that accepts the message",
+  capture: "the settlement, once an operator took the message",
+  refund: "the settlement of a message that ends unsent, or of an express one that was late",
+  release: "whoever ends a lease: its owner, or the reaper",
+};
+
+/** By the name in the marks. */
+export const TABLES: Record<string, () => string> = {
+  statuses: () =>
+    table(
+      ["status", "rank", "meaning", "what may follow", "for how long"],
+      STATUSES.map((status) => {
+        const after = STATUSES.filter((to) => canMove(status, to)).map((to) =>
+          to === "queued" && status !== "scheduled" ? "queued (next attempt)" : to,
+        );
+        const [meaning, until] = MEANING[status];
+        const rank = String(sequenceOf(0, status));
+        return [`\`${status}\``, rank, meaning, after.join(", ") || "nothing", until];
+      }),
+    ),
+  charging: () =>
+    table(
+      ["when", "status", "money"],
+      [
+        ["it is accepted", list(ACCEPTED), "reserve"],
+        ...CHARGING.map(({ when, to, charge }) => [when, list(to), charge ?? "stays reserved"]),
+      ],
+    ),
+  postings: () =>
+    table(
+      ["op", "leg", "from", "to", "written by", "balance", "reserved"],
+      OPS.map((op) => {
+        const { leg, from, to } = POSTINGS[op];
+        const { balance, reserved } = EFFECTS[op];
+        return [`\`${op}\``, leg, from, to, WRITTEN_BY[op], sign(balance), sign(reserved)];
+      }),
+    ),
+};
+
+/** The page with every marked table made anew. @throws when a mark has no table or no end */
+export function withTables(page: string): string {
+  return page.replace(/^<!-- table (\w+)[^\n]*-->\n[\s\S]*?(?=^<!-- \/table -->$)/gm, (_, name: string) => {
+    const make = TABLES[name];
+    if (make === undefined) throw new Error(`no table ${name}`);
+    return `${mark(name)}\n${make()}\n`;
+  });
+}
+
+/** Names of the tables that a page has. */
+export const tablesOf = (page: string): string[] =>
+  [...page.matchAll(/^<!-- table (\w+)/gm)].map((match) => match[1] as string);
+
+const mark = (name: string): string =>
+  `<!-- table ${name}: written by \`bun src/main/docs.ts\`; change the code it comes from instead -->`;
+
+const row = (cells: readonly string[]): string =>
+  `|${cells.map((cell) => (cell === "" ? " " : ` ${cell} `)).join("|")}|`;
+
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [row(head), `|${"---|".repeat(head.length)}`, ...rows.map(row)].join("\n");
+
+const list = (statuses: readonly Status[]): string => statuses.map((status) => `\`${status}\``).join(", ");
+
+const sign = (effect: number): string => (effect === 0 ? "" : effect > 0 ? "+" : "−");
