@@ -19,7 +19,8 @@ export function metricsPage(): string {
 # Metrics
 
 Every process serves \`GET /metrics\` in Prometheus' text format on its own health port; an ingest process
-also on the port of the API.
+also on the port of the API. \`deploy/prometheus/\` has a scrape configuration and alerts; what each of them
+means is in [OPERATIONS.md](../OPERATIONS.md#alerts).
 
 - Every series also has the label \`role\`: \`ingest\`, \`relay\`, \`sender-normal\` or \`sender-express\`.
 - Units are seconds and bytes; counters count from the start of the process. Counters and histograms are there
