@@ -1,5 +1,6 @@
-// deploy/prometheus/, by promtool itself: the files are right, each alert fires when it should and keeps quiet
-// when it should, it asks only for metrics that exist, and the page for whoever is on call has an entry for it.
+// deploy/prometheus/, by promtool itself: the files are right, each alert fires when it should and keeps
+// quiet when it should, it asks only for metrics that exist, and the page for whoever is on call has an entry
+// for it.
 
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,6 +1,6 @@
-// For each alert of deploy/prometheus/alerts.yml: series under which it fires, with the labels it then has, and
-// series under which it does not, which are as near to it as the rule allows. Values are in promtool's notation,
-// one each 30 s: `2x40` is 2 for 20 minutes, `0+5x40` grows by 5.
+// For each alert of deploy/prometheus/alerts.yml: series under which it fires, with the labels it then has,
+// and series under which it does not, which are as near to it as the rule allows. Values are in promtool's
+// notation, one each 30 s: `2x40` is 2 for 20 minutes, `0+5x40` grows by 5.
 
 export type AlertCase = {
   alert: string;
@@ -18,8 +18,9 @@ const identity = { instance: "a:1", job: "sluice" };
 const asIngest = { ...identity, role: "ingest" };
 const requests = (code: string) =>
   `sluice_http_requests_total${of("ingest", `,route="/v1/sms/send",method="POST",code="${code}"`)}`;
+const sent = ',route="/v1/sms/send",method="POST",code="202"';
 const sends = (le: string) =>
-  `sluice_http_request_duration_seconds_bucket${of("ingest", `,route="/v1/sms/send",method="POST",code="202",le="${le}"`)}`;
+  `sluice_http_request_duration_seconds_bucket${of("ingest", `${sent},le="${le}"`)}`;
 const loop = (le: string) => `sluice_event_loop_lag_seconds_bucket${of("ingest", `,le="${le}"`)}`;
 const submits = (answer: string) =>
   `sluice_operator_submits_total${of("sender-normal", `,operator="A",answer="${answer}"`)}`;
