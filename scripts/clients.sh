@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Tries well-known HTTP clients against the direct port and the edge (test/clients/cases.ts), all of them:
+# what is missing is installed first. Python's packages go into the cache folder, by the hashes of
+# requirements.txt. `make test` runs the same with whatever is there.
+#   scripts/clients.sh --install   only installs
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$root/scripts/lib.sh"
+cd "$root"
+
+python_home=$(dirname "$(dirname "$SLUICE_CLIENTS_PYTHON")")
+install_python() {
+  rm -rf "$python_home" "$python_home.new"
+  python3 -m venv --copies "$python_home.new"
+  "$python_home.new/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+    --require-hashes -r "$root/test/clients/requirements.txt"
+  mv "$python_home.new" "$python_home"
+}
+
+"$root/scripts/install.sh"
+command -v curl >/dev/null || need_debian "the client suite" curl
+command -v perl >/dev/null || need_debian "the client suite" perl
+command -v go >/dev/null || need_debian "the client suite" golang-go
+command -v javac >/dev/null || need_debian "the client suite" openjdk-17-jdk-headless
+command -v python3 >/dev/null || need_debian "the client suite" python3 python3-venv
+[ -x "$SLUICE_CLIENTS_PYTHON" ] || step "installing Python's clients" install_python
+[ "${1:-}" = --install ] && exit 0
+
+export SLUICE_CLIENTS=all
+eval "$(bun scripts/test-settings.ts)"
+trap './sluice down' EXIT
+./sluice up --engines-only
+bun test --timeout 120000 ./test/clients/clients.test.ts
