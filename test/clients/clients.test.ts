@@ -16,7 +16,7 @@ import { CLIENTS_PAGE, clientsPage } from "./page.ts";
 type Line = { client: string; case: string; statuses: number[] };
 
 const PRICE = 500;
-const PROGRAM_MAX_MS = 100_000; // Go compiles its standard library first
+const PROGRAM_MAX_MS = 200_000; // Go compiles its standard library first
 let api: Api;
 let edge: TestEdge;
 beforeAll(async () => {

@@ -51,14 +51,15 @@ any case, a repeat with the same \`Idempotency-Key\` ends in exactly one message
 
 ## Clients
 
-Pinned: ${versions()}. The others are whatever is installed; the table was made with those of Debian 12 (curl 7.88, Perl 5.36,
-Java 17), Python 3.11, Go 1.26 and Node 26.
+Pinned: ${versions()}. The others are whatever is installed; the table was made with
+those of Debian 12 (curl 7.88, Perl 5.36, Java 17), Python 3.11, Go 1.26 and Node 26.
 
 | client | how | direct port | edge |
 |---|---|---|---|
 ${clientCases.map((each) => `| ${each.client} | ${each.what} | ${outcome(each.direct)} | ${outcome(each.edge)} |`).join("\n")}
 
-"No answer" is an error of the client's own, and nothing was stored. Pipelining on the direct port: what was not answered may be
+"No answer" is an error of the client's own, and nothing was stored. JDK's \`Expect: 100-Continue\` is not recognised by Bun for its
+capital letter; the client then waits for the interim answer until its time-out. Pipelining on the direct port: what was not answered may be
 repeated with its \`Idempotency-Key\`.
 
 ## Bytes on a socket

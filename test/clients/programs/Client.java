@@ -22,12 +22,12 @@ public class Client {
   static void run(HttpClient client, String url, String name, String key, boolean expect,
       Function<String, BodyPublisher> publisher) {
     List<Integer> statuses = new ArrayList<>();
-    for (int n = 1; n <= 3; n++) {
+    for (int n = 1; n <= (expect ? 1 : 3); n++) {
       String reference = System.getenv("SLUICE_PREFIX") + "/jdk/" + name + "/" + n;
       String body = "{\"phone\":\"+989121234567\",\"text\":\"x\",\"type\":\"normal\",\"reference\":\""
           + reference + "\"}";
       HttpRequest request = HttpRequest.newBuilder(URI.create(url + "/v1/sms/send"))
-          .timeout(Duration.ofSeconds(20))
+          .timeout(Duration.ofSeconds(expect ? 6 : 20)) // it waits for the 100 as long as that
           .header("X-API-Key", key)
           .header("Content-Type", "application/json")
           .header("Idempotency-Key", reference)
