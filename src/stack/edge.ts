@@ -60,7 +60,7 @@ export function createEdge(config: Config, tools: Tools, stateFolder: string, se
 }
 
 /** The template with every ${NAME} filled in. @throws Error for a name without a value */
-export function renderConf(template: string, values: Readonly<Record<string, string>>): string {
+function renderConf(template: string, values: Readonly<Record<string, string>>): string {
   return template.replace(/\$\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
     if (value === undefined) throw new Error(`deploy/nginx/nginx.conf: nothing is known of ${name}`);

@@ -53,7 +53,8 @@ async function run(program: Program, door: Door): Promise<Line[]> {
 /** How often each reference is stored. */
 async function storedOf(door: Door, client: string): Promise<Map<string, number>> {
   const rows = await api.db.pool.query<{ reference: string; n: number }[]>(
-    "SELECT reference, COUNT(*) AS n FROM messages WHERE customer_id = ? AND reference LIKE ? GROUP BY reference",
+    "SELECT reference, COUNT(*) AS n FROM messages " +
+      "WHERE customer_id = ? AND reference LIKE ? GROUP BY reference",
     [api.customer.customerId, `${door}/${client}/%`],
   );
   return new Map(rows.map(({ reference, n }) => [reference, Number(n)]));
@@ -74,7 +75,7 @@ function holdsTo(line: Line, outcome: Outcome): void {
   }
 }
 
-/** As a careful client does after no answer: the same request with the same key, on a connection of its own. */
+/** As a careful client does after no answer: the same request with the same key, on a new connection. */
 async function repeat(reference: string): Promise<void> {
   const body = { phone: "+989121234567", text: "x", type: "normal", reference };
   const answer = await post(`${api.ingest.url}/v1/sms/send`, api.customer.apiKey, body, {

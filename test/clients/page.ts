@@ -3,8 +3,8 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { rawCases, type Want } from "../support/raw-cases.ts";
-import { clientCases, type Outcome } from "./cases.ts";
+import { type RawCase, rawCases, type Want } from "../support/raw-cases.ts";
+import { type ClientCase, clientCases, type Outcome } from "./cases.ts";
 
 export const CLIENTS_PAGE = join(import.meta.dirname, "../../docs/reference/clients.md");
 
@@ -35,44 +35,52 @@ const wants: Partial<Record<Want, string>> = {
 };
 const want = (value: Want): string => wants[value] ?? (value === "202" ? "202" : `\`${value}\``);
 
+const clientRow = ({ client, what, direct, edge }: ClientCase): string =>
+  `| ${client} | ${what} | ${outcome(direct)} | ${outcome(edge)} |`;
+const rawRow = ({ name, direct, edge }: RawCase): string => `| ${name} | ${want(direct)} | ${want(edge)} |`;
+
 export function clientsPage(): string {
   return `<!-- Written by \`bun test/clients/page.ts\` from the cases of the tests; change those instead. -->
 
 # HTTP clients, and what they get
 
-Two doors lead to the API. The **direct port** is the ingest process itself: the fastest, plain HTTP/1.1, one request at a time on a
-connection. The **edge** is nginx in front of it (\`./sluice up --edge\`, [deploy/nginx](../../deploy/nginx/README.md)): TLS, HTTP/2, and
-everything that HTTP/1.1 allows. At both, a message is answered 202, stored and charged once; or it is refused, and nothing is stored
-or charged. \`make clients\` shows it for the first table, \`test/integration/raw-sockets.test.ts\` for the second.
+Two doors lead to the API. The **direct port** is the ingest process itself: the fastest, plain HTTP/1.1,
+one request at a time on a connection. The **edge** is nginx in front of it (\`./sluice up --edge\`,
+[deploy/nginx](../../deploy/nginx/README.md)): TLS, HTTP/2, and everything that HTTP/1.1 allows. At both, a
+message is answered 202, stored and charged once; or it is refused, and nothing is stored or charged. \`make
+clients\` shows it for the first table, \`test/integration/raw-sockets.test.ts\` for the second.
 
-The direct port ends a connection as soon as more bytes come, or its client closes its sending half, while an answer is pending: that is
-how Bun's server works. The request counts as left by its client. Nothing of it is stored, unless its commit had begun by then; in
-any case, a repeat with the same \`Idempotency-Key\` ends in exactly one message.
+The direct port ends a connection as soon as more bytes come, or its client closes its sending half, while
+an answer is pending: that is how Bun's server works. The request counts as left by its client. Nothing of
+it is stored, unless its commit had begun by then; in any case, a repeat with the same \`Idempotency-Key\`
+ends in exactly one message.
 
 ## Clients
 
-Pinned: ${versions()}. The others are whatever is installed; the table was made with
-those of Debian 12 (curl 7.88, Perl 5.36, Java 17), Python 3.11, Go 1.26 and Node 26.
+Pinned: ${versions()}. The others are whatever is installed; the table was made with those of Debian 12
+(curl 7.88, Perl 5.36, Java 17), Python 3.11, Go 1.26 and Node 26.
 
 | client | how | direct port | edge |
 |---|---|---|---|
-${clientCases.map((each) => `| ${each.client} | ${each.what} | ${outcome(each.direct)} | ${outcome(each.edge)} |`).join("\n")}
+${clientCases.map(clientRow).join("\n")}
 
-"No answer" is an error of the client's own, and nothing was stored. JDK's \`Expect: 100-Continue\` is not recognised by Bun for its
-capital letter; the client then waits for the interim answer until its time-out. Pipelining on the direct port: what was not answered may be
-repeated with its \`Idempotency-Key\`.
+"No answer" is an error of the client's own, and nothing was stored. JDK's \`Expect: 100-Continue\` is not
+recognised by Bun for its capital letter; the client then waits for the interim answer until its time-out.
+Pipelining on the direct port: what was not answered may be repeated with its \`Idempotency-Key\`.
 
 ## Bytes on a socket
 
 | what is sent | direct port | edge |
 |---|---|---|
-${rawCases.map((each) => `| ${each.name} | ${want(each.direct)} | ${want(each.edge)} |`).join("\n")}
+${rawCases.map(rawRow).join("\n")}
 
 - A word like \`malformed_request\` is the code of a problem document ([errors](errors.md)).
 - Half-closed at the direct port: closed without an answer, as above.
-- The edge closes a connection, without an answer, when a header is not complete 10 s after its first byte, or a body is silent for 10 s.
-- At the edge, a client that leaves after its whole request was sent is served to the end, because nginx can't tell it from one that
-  closed only its sending half. It repeats the request with its \`Idempotency-Key\` to hear the answer.
+- The edge closes a connection, without an answer, when a header is not complete 10 s after its first byte,
+  or a body is silent for 10 s.
+- At the edge, a client that leaves after its whole request was sent is served to the end, because nginx
+  can't tell it from one that closed only its sending half. It repeats the request with its
+  \`Idempotency-Key\` to hear the answer.
 `;
 }
 
