@@ -5,6 +5,15 @@ import pino from "pino";
 
 export type Log = pino.Logger;
 
+const { warn: WARN = 40, error: ERROR = 50, fatal: FATAL = 60 } = pino.levels.values;
+
+/** Levels whose lines are counted for the metrics. */
+export const COUNTED_LEVELS = ["warn", "error", "fatal"] as const;
+type CountedLevel = (typeof COUNTED_LEVELS)[number];
+const lines: Record<CountedLevel, number> = { warn: 0, error: 0, fatal: 0 };
+/** How many lines of this level the process has logged. */
+export const linesLogged = (level: CountedLevel): number => lines[level];
+
 export function createLog(role: string, level: string): Log {
   return pino({
     level,
@@ -13,6 +22,12 @@ export function createLog(role: string, level: string): Log {
     redact: { paths: ["text", "phone", "api_key", "*.text", "*.phone", "*.api_key"], censor: "[hidden]" },
     serializers: { err: errorFields },
     formatters: { level: (label) => ({ level: label }) },
+    hooks: {
+      logMethod(args, method, level) {
+        if (level >= WARN) lines[level < ERROR ? "warn" : level < FATAL ? "error" : "fatal"]++;
+        method.apply(this, args);
+      },
+    },
   });
 }
 

@@ -85,6 +85,9 @@ export const METRICS = {
     version: { from: "package.json", max: 1 },
     runtime: ["bun", "node"],
   }),
+  sluice_log_lines_total: counter("all", "lines of the log that say that something went wrong", {
+    level: ["warn", "error", "fatal"],
+  }),
   sluice_event_loop_lag_seconds: histogram(
     "all",
     "how late a timer came that was due; taken ten times a second",

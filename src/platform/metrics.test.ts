@@ -17,7 +17,17 @@ describe("the table", () => {
   test("no label can hold what a request brings, and the series are bounded", () => {
     // Each label is a decision: a name that is not in this list needs a second look at what it may hold.
     const allowed = ["route", "method", "code", "check", "invariant", "operator", "answer", "lane", "state"];
-    allowed.push("version", "runtime", "pool", "reason", "operation", "topic", "partition", "result");
+    allowed.push(
+      "version",
+      "runtime",
+      "pool",
+      "reason",
+      "operation",
+      "topic",
+      "partition",
+      "result",
+      "level",
+    );
     for (const [name, row] of Object.entries(ROWS)) {
       for (const label of Object.keys(row.labels))
         expect(`${name} ${label} ${allowed.includes(label)}`).toBe(`${name} ${label} true`);

@@ -3,6 +3,7 @@
 // metrics look at the event loop every 10 ms, and promtool refuses three of their names.
 
 import { readdirSync, readFileSync } from "node:fs";
+import { COUNTED_LEVELS, linesLogged } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
 const LOOP_EVERY_MS = 100;
@@ -20,6 +21,8 @@ export function watchProcess(metrics: Metrics): void {
   metrics.gauge("process_max_fds", () => openMax);
   const runtime = process.versions.bun === undefined ? "node" : "bun";
   metrics.gauge("sluice_build_info", () => 1, { version: VERSION, runtime });
+  for (const level of COUNTED_LEVELS)
+    metrics.counted("sluice_log_lines_total", { level }, () => linesLogged(level));
   watchLoop(metrics.histogram("sluice_event_loop_lag_seconds", {}));
 }
 

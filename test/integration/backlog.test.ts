@@ -139,8 +139,8 @@ test("with MySQL away nothing is told as it was, and it goes on when it is back"
   const one = start(behind, own);
   await until(async () => (await lines(one, "sluice_outbox_rows")).length === 6, "it samples");
   await pool.query(
-    "SELECT IS_USED_LOCK(LEFT(CONCAT('sluice-backlog:', DATABASE()), 64)) INTO @holder; SET @kill = CONCAT('KILL ', @holder); " +
-      "PREPARE kill_it FROM @kill; EXECUTE kill_it",
+    "SELECT IS_USED_LOCK(LEFT(CONCAT('sluice-backlog:', DATABASE()), 64)) INTO @holder; " +
+      "SET @kill = CONCAT('KILL ', @holder); PREPARE kill_it FROM @kill; EXECUTE kill_it",
   );
   await until(async () => (await lines(one, "sluice_outbox_rows")).length === 0, "nothing is told");
   await until(async () => (await lines(one, "sluice_outbox_rows")).length === 6, "it goes on", 15_000);

@@ -65,6 +65,15 @@ const processes: AlertCase[] = [
     quiet: { [`process_start_time_seconds${ingest}`]: "100x20 200x5 300x20" },
   },
   {
+    alert: "SluiceErrorsLogged",
+    labels: { role: "ingest" },
+    fires: { [`sluice_log_lines_total${of("ingest", ',level="error"')}`]: "0x30 1x10" },
+    quiet: {
+      [`sluice_log_lines_total${of("ingest", ',level="error"')}`]: "1x40",
+      [`sluice_log_lines_total${of("ingest", ',level="warn"')}`]: "0+1x40",
+    },
+  },
+  {
     alert: "SluiceStalls",
     labels: { instance: "a:1", role: "ingest" },
     fires: { [loop("0.1")]: "0+270x40", [loop("0.5")]: "0+300x40", [loop("+Inf")]: "0+300x40" },
