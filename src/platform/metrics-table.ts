@@ -62,6 +62,7 @@ const http = {
 export const HTTP_SERIES_MAX = 400;
 /** Pools of MySQL connections, each for what must not wait behind the others. */
 export const POOLS = ["commit", "ledger", "read", "reconcile", "relay", "sender"] as const;
+export const QUERY_FAILURES = ["deadlock", "lock_wait", "lost", "other"] as const;
 const OUTBOX_LANES = ["express", "normal", "events"] as const;
 /** Topics that somebody has to keep up with: the senders' lanes, and ClickHouse's events. */
 export const CONSUMED_TOPICS = ["normal", "express", "status", "ledger"] as const;
@@ -99,6 +100,11 @@ export const METRICS = {
   sluice_mysql_pool_wait_seconds: histogram("all", "how long callers waited for a connection", BUCKETS_S, {
     pool: POOLS,
   }),
+  sluice_mysql_errors_total: counter(
+    "all",
+    "statements that failed; deadlocks and lock waits are repeated with their transaction",
+    { pool: POOLS, error: QUERY_FAILURES },
+  ),
   sluice_mysql_pool_lost_total: counter("all", "connections thrown away after an error", { pool: POOLS }),
   sluice_ready: gauge("all", "1 while /ready answers 200"),
   sluice_ready_check: gauge("all", "1 while this check of /ready is ok, 0 when it is degraded or down", {

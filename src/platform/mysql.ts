@@ -6,7 +6,7 @@ import mysql from "mysql2";
 import { SluiceError } from "../core/errors.ts";
 import { MYSQL_LOCK_WAIT_MS } from "../core/limits.ts";
 import type { Config } from "./config.ts";
-import type { PoolMeter } from "./pool-meter.ts";
+import type { PoolMeter, QueryFailure } from "./pool-meter.ts";
 import { sleep } from "./retry.ts";
 
 export type Row = Record<string, unknown>;
@@ -144,6 +144,13 @@ export function createPool(config: Config, options: PoolOptions): Pool {
   return poolOf({ take: meter === undefined ? take : metered(take, meter), end }, options.answerMaxMs);
 }
 
+function failureOf(error: unknown): QueryFailure {
+  const number = errorNumber(error);
+  if (number === DEADLOCK) return "deadlock";
+  if (number === LOCK_WAIT) return "lock_wait";
+  return isConnectionLost(error) ? "lost" : "other";
+}
+
 function metered(take: () => Promise<RawConnection>, meter: PoolMeter): () => Promise<RawConnection> {
   return async () => {
     const waited = meter.asked();
@@ -161,7 +168,11 @@ function metered(take: () => Promise<RawConnection>, meter: PoolMeter): () => Pr
       isLent = false;
     };
     return {
-      query: (query, done) => raw.query(query, done),
+      query: (query, done) =>
+        raw.query(query, (error, result) => {
+          if (error !== null) meter.failed(failureOf(error));
+          done(error, result);
+        }),
       release() {
         back(false);
         raw.release();

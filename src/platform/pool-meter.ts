@@ -3,14 +3,16 @@
 
 import type { Config } from "./config.ts";
 import type { Metrics } from "./metrics.ts";
-import type { POOLS } from "./metrics-table.ts";
+import { type POOLS, QUERY_FAILURES } from "./metrics-table.ts";
 import { createPool, type Pool, type PoolOptions } from "./mysql.ts";
 
+export type QueryFailure = (typeof QUERY_FAILURES)[number];
 export type PoolMeter = {
   /** Somebody asks for a connection; what it returns is called once the wait is over. */
   asked(): (got: boolean) => void;
   /** A lent connection is back; `lost` when it was thrown away. */
   back(lost: boolean): void;
+  failed(why: QueryFailure): void;
 };
 
 function meterPool(metrics: Metrics, pool: (typeof POOLS)[number], size: number): PoolMeter {
@@ -18,6 +20,9 @@ function meterPool(metrics: Metrics, pool: (typeof POOLS)[number], size: number)
   let used = 0;
   const wait = metrics.histogram("sluice_mysql_pool_wait_seconds", { pool });
   const lose = metrics.counter("sluice_mysql_pool_lost_total", { pool });
+  const errors = new Map(
+    QUERY_FAILURES.map((error) => [error, metrics.counter("sluice_mysql_errors_total", { pool, error })]),
+  );
   metrics.gauge("sluice_mysql_pool_connections", () => size, { pool });
   metrics.gauge("sluice_mysql_pool_used", () => used, { pool });
   metrics.gauge("sluice_mysql_pool_waiting", () => waiting, { pool });
@@ -35,6 +40,7 @@ function meterPool(metrics: Metrics, pool: (typeof POOLS)[number], size: number)
       used--;
       if (lost) lose(1);
     },
+    failed: (why) => errors.get(why)?.(1),
   };
 }
 

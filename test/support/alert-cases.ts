@@ -92,6 +92,12 @@ const processes: AlertCase[] = [
     quiet: { [`sluice_mysql_pool_waiting${of("ingest", ',pool="read"')}`]: "3x36 0 3 3 3" },
   },
   {
+    alert: "SluiceLockWaits",
+    labels: { pool: "ledger" },
+    fires: { [`sluice_mysql_errors_total${of("ingest", ',pool="ledger",error="lock_wait"')}`]: "0+1x40" },
+    quiet: { [`sluice_mysql_errors_total${of("ingest", ',pool="ledger",error="deadlock"')}`]: "0+9x40" },
+  },
+  {
     alert: "SluiceClockOff",
     labels: asIngest,
     fires: { [`sluice_clock_skew_seconds${ingest}`]: "-0.6x40" },
