@@ -2,6 +2,13 @@
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Resolves when `ended` does, or after `ms`: a wait that must not hold up what comes next. */
+export const within = async (ms: number, ended: Promise<unknown>): Promise<void> => {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([ended, late]).finally(() => clearTimeout(timer));
+};
+
 export type Backoff = { firstMs: number; mostMs: number };
 
 /** Full-jitter exponential backoff: attempt 1 waits up to firstMs, doubling, never more than mostMs. */

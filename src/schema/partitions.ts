@@ -4,6 +4,7 @@
 // lock, because all later statements queue behind it.
 
 import { ulidDayPrefix } from "../core/id.ts";
+import type { Log } from "../platform/log.ts";
 import { type Connection, errorNumber, type Pool } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import { ownTables } from "./tables-lock.ts";
@@ -16,6 +17,8 @@ const TABLES = { messages: "id", wallet_ledger: "entry_id" } as const;
 // Scheduled sends reach 30 days ahead; their rows are keyed by the day of acceptance, but a week of missed
 // runs must not hurt.
 const DAYS_AHEAD = 35;
+/** Four times a day. */
+const UPKEEP_MS = 6 * 3_600_000;
 // A ULID may be a little older than the transaction that stores it, and the first partition also takes all
 // that is older still.
 const DAYS_BACK = 1;
@@ -40,6 +43,17 @@ export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise
       await lock.release();
     }
   });
+}
+
+/** Days ahead are cut by `migrate` already; this keeps them ahead in a process that runs for months. */
+export function keepPartitions(pool: Pool, log: Log): { stop(): void } {
+  const timer = setInterval(() => {
+    ensurePartitions(pool, { nowMs: Date.now() }).then(
+      ({ kind }) => log.info({ kind }, "partitions ahead are checked"),
+      (err: unknown) => log.warn({ err }, "partitions ahead could not be checked; tried again later"),
+    );
+  }, UPKEEP_MS);
+  return { stop: () => clearInterval(timer) };
 }
 
 /** How many days after today have a partition, in the table that has the fewest. */

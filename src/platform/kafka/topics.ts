@@ -28,6 +28,30 @@ export const senderGroup = (config: Config, lane: "normal" | "express"): string 
 export const clickhouseGroup = (config: Config, topic: "status" | "ledger"): string =>
   `${config.topicPrefix}${config.clickhouseDatabase}-clickhouse-${topic}`;
 
+/** Every topic by its name here. */
+export const topicsOf = (config: Config): Record<TopicName, string> =>
+  Object.fromEntries(
+    (Object.keys(TOPICS) as TopicName[]).map((name) => [name, topicOf(config, name)]),
+  ) as Record<TopicName, string>;
+
+/** Who reads which topic. */
+export const consumersOf = (config: Config) => {
+  const lane = (name: "normal" | "express") => ({
+    topic: topicOf(config, name),
+    group: senderGroup(config, name),
+  });
+  const events = (name: "status" | "ledger") => ({
+    topic: topicOf(config, name),
+    group: clickhouseGroup(config, name),
+  });
+  return {
+    normal: lane("normal"),
+    express: lane("express"),
+    status: events("status"),
+    ledger: events("ledger"),
+  };
+};
+
 const LANE_PARTITIONS = 6;
 // A week: longer than any rebuild of ClickHouse from the event topics needs.
 const RETENTION_MS = 7 * 86_400_000;

@@ -1,0 +1,98 @@
+// All that accepting takes, wired once for every door that brings messages: pools, the clock, callers' keys,
+// leases, the group commit.
+// Invariant: nothing in here knows HTTP.
+
+import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
+import { createKeyCache, type KeyCache } from "../customers/key-cache.ts";
+import { createAcceptStore } from "../ledger/accept.ts";
+import { findKeys } from "../ledger/idempotency.ts";
+import { createLeaseStore, type LeaseDeps } from "../ledger/lease.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { createMeteredPool } from "../platform/pool-meter.ts";
+import type { Role } from "../platform/role.ts";
+import { systemTimers } from "../platform/timers.ts";
+import { tablesAnswer } from "../schema/tables.ts";
+import { type AcceptMessage, createAcceptMessage } from "./accept-message.ts";
+import { createClockGuard } from "./clock-guard.ts";
+import { createGroupCommit } from "./group-commit.ts";
+import { createIdempotency, type Idempotency } from "./idempotency.ts";
+import { startKeyUpkeep } from "./key-upkeep.ts";
+import { createLeaseBook } from "./lease-book.ts";
+import { createRateLimits } from "./rate-limits.ts";
+import { meteredAccept, meteredLeases } from "./store-metrics.ts";
+
+export type Accepting = {
+  accept: AcceptMessage;
+  /** Who calls, by API key. */
+  callers: KeyCache;
+  /** Requests by Idempotency-Key. */
+  keys: Idempotency;
+  /** For what changes a wallet beside messages. */
+  ledger: LeaseDeps;
+  /** For look-ups that must not wait behind commits. */
+  readPool: Pool;
+  /** To be called when no door takes requests any more: commits what was admitted, and returns the leases. */
+  stop(): Promise<void>;
+};
+
+/** The poll of the callers' keys runs each second; two of them missed is a database that is away. */
+const POLL_MISSED_MS = 2_000;
+
+/** Waits for MySQL and its tables. */
+export async function startAccepting(role: Role): Promise<Accepting> {
+  const { config, log, metrics } = role;
+  const now = Date.now;
+  const { monotonicMs } = systemTimers;
+  const clockGuard = createClockGuard({ now, monotonicMs });
+  const id = clockGuard.entryId;
+  const nodeId = id();
+  // Commits have connections of their own, so that reads and refills never wait behind them.
+  const bounded = { multipleStatements: true, answerMaxMs: MYSQL_ANSWER_MAX_MS };
+  const commitPool = createMeteredPool(role, "commit", { ...bounded, connections: config.commitConnections });
+  const ledgerPool = createMeteredPool(role, "ledger", { ...bounded, connections: 6 });
+  const readPool = createMeteredPool(role, "read", { connections: 4, answerMaxMs: MYSQL_ANSWER_MAX_MS });
+  role.onStop(() => Promise.all([commitPool.end(), ledgerPool.end(), readPool.end()]));
+  await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(readPool));
+
+  const ledger = { pool: ledgerPool, id, now };
+  let skewMs: number | null = null;
+  const onSkew = (ms: number) => {
+    skewMs = ms;
+    clockGuard.observe(ms);
+  };
+  const callers = createKeyCache(readPool, { monotonicMs, now, onSkew });
+  role.onStop(() => callers.stop());
+  role.check("mysql", () => (callers.state().polledAgoMs < POLL_MISSED_MS ? "ok" : "down"));
+  role.check("clock", () => (clockGuard.isRight() ? "ok" : "down"));
+  metrics.gauge("sluice_clock_skew_seconds", () => (skewMs === null ? null : skewMs / 1_000));
+
+  const { leaseTtlMs } = config;
+  const leases = meteredLeases(createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), metrics);
+  const book = createLeaseBook({ store: leases, timers: systemTimers, log }, { leaseTtlMs });
+  const counts = metrics.counts("sluice_ingest", ["commits_total", "accepted_total", "in_doubt_total"]);
+  const commits = createGroupCommit(
+    { store: meteredAccept(createAcceptStore(commitPool), metrics), book, counts, timers: systemTimers, log },
+    { connections: config.commitConnections, nodeId, now },
+  );
+  metrics.gauge("sluice_ingest_queue_messages", () => commits.admitted());
+  metrics.gauge("sluice_ingest_leases", () => book.stats().leases);
+  metrics.gauge("sluice_ingest_lease_credit", () => book.stats().available);
+  metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
+  const upkeep = startKeyUpkeep(readPool, log);
+  const stop = async () => {
+    await upkeep.stop();
+    await commits.drained();
+    await book.stop();
+  };
+  const accept = createAcceptMessage(
+    { book, commits, limits: createRateLimits(), id: clockGuard.messageId },
+    { expressPromiseMs: config.expressPromiseMs },
+  );
+  const keys = createIdempotency({
+    find: (refs) => findKeys(readPool, refs),
+    timers: systemTimers,
+    counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
+  });
+  log.info({ node_id: nodeId }, "accepting");
+  return { accept, callers, keys, ledger, readPool, stop };
+}
