@@ -1,13 +1,13 @@
 // Simulated clients: they send messages and pay in, some with an Idempotency-Key, some of them twice at once
-// or with another body, and try again when they hear nothing or are told to. What they are answered is
-// compared with the model.
-// Invariant checked here: an answer says what is so, the same key gets the same bytes, and each request has
-// at most one effect.
+// or with another body, try again when they hear nothing or are told to, and leave now and then before they
+// are answered. What they are answered is compared with the model.
+// Invariant checked here: an answer says what is so, the same key gets the same bytes, each request has at
+// most one effect, and one whose client left before it entered a commit has none and ends.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Kernel } from "./kernel.ts";
 import { hold, type Model } from "./model.ts";
-import type { Answer, Ingest, Request } from "./roles.ts";
+import type { Answer, Ingest, OnStoring, Request } from "./roles.ts";
 
 /** One thing a client wants, however often it asks. */
 type Wish = {
@@ -20,16 +20,29 @@ type Wish = {
   underWay: number;
   whenAnswered: () => void;
 };
-/** `least`: the least that could be spent since it was asked; `rivals`: others with its key are about. */
-type Pending = { customerId: number; least: number; rivals: boolean };
+/** One try of a wish, by one process. */
+type Attempt = {
+  wish: Wish;
+  to: Ingest;
+  /** The least that could be spent since it was asked. */
+  least: number;
+  /** Others with its key were about at this process. */
+  rivals: boolean;
+  /** The process knows that its client left. */
+  isGone: boolean;
+  /** A transaction that stores it was begun while its client was there. */
+  isStoring: boolean;
+  /** The process is done with it. */
+  isEnded: boolean;
+};
 type KeyState = {
   bodies: Set<string>;
   bytes: string | null;
   body: string | null;
-  underWay: Set<Pending>;
-  /** A request was given up by its client; the process may still be at it. */
-  isLeft: boolean;
+  attempts: Set<Attempt>;
 };
+/** `leaves`: the share of requests whose client leaves, `withinMs` of asking at most. */
+export type ClientFaults = { leaves: number; withinMs: number };
 export type Stats = Record<string, number>;
 export type Clients = {
   send(owner: KeyOwner, options: { keyed: boolean; express: boolean; parts: number }): void;
@@ -38,6 +51,9 @@ export type Clients = {
   drain(owner: KeyOwner, isSteady: boolean, done: () => void): void;
   /** Nothing waits for an answer, or is to be tried again. */
   isIdle(): boolean;
+  /** No living process has anything to do for a client, be it there or gone. */
+  isServed(): boolean;
+  onStoring: OnStoring;
   /** To be called when nothing runs any more. */
   check(): void;
   stats: Stats;
@@ -55,10 +71,11 @@ export function createClients(
   kernel: Kernel,
   model: Model,
   ingests: () => readonly Ingest[],
-  options: { triesMax: number; isCalm: () => boolean },
+  options: { triesMax: number; isCalm: () => boolean; faults: ClientFaults },
 ): Clients {
   const { random } = kernel;
-  const pending = new Set<Pending>();
+  const pending = new Set<Attempt>();
+  const attempts = new Map<string, Attempt>();
   const wishes: Wish[] = [];
   const keys = new Map<string, KeyState>();
   const answeredIds = new Map<string, string>();
@@ -66,17 +83,15 @@ export function createClients(
   let waiting = 0;
   let names = 0;
   model.onSpendable = (customerId, amount) => {
-    for (const one of pending) if (one.customerId === customerId) one.least = Math.min(one.least, amount);
+    for (const one of pending)
+      if (one.wish.request.owner.customerId === customerId) one.least = Math.min(one.least, amount);
   };
   const keyName = ({ owner, route, key }: Request) => `${owner.customerId} ${route} ${key}`;
   const keyOf = (request: Request): KeyState => {
     const name = keyName(request);
     let known = keys.get(name);
     if (known === undefined)
-      keys.set(
-        name,
-        (known = { bodies: new Set(), bytes: null, body: null, underWay: new Set(), isLeft: false }),
-      );
+      keys.set(name, (known = { bodies: new Set(), bytes: null, body: null, attempts: new Set() }));
     return known;
   };
 
@@ -86,41 +101,82 @@ export function createClients(
     const living = ingests().filter((i) => i.of.alive && may(i));
     if (living.length === 0) return void kernel.after(50, null, () => then(null));
     const to = random.pick(living);
-    const { customerId } = request.owner;
-    const one: Pending = { customerId, least: model.spendable(customerId), rivals: false };
+    const least = model.spendable(request.owner.customerId);
+    const one: Attempt = {
+      wish,
+      to,
+      least,
+      rivals: false,
+      isGone: false,
+      isStoring: false,
+      isEnded: false,
+    };
+    const traceparent = `00-${String(attempts.size).padStart(32, "0")}-${"1".repeat(16)}-00`;
+    attempts.set(traceparent, one);
     pending.add(one);
     wish.underWay++;
-    const key = request.key === null ? null : keyOf(request);
-    if (key !== null) {
+    if (request.key !== null) {
+      const key = keyOf(request);
       key.bodies.add(request.body.toString());
-      key.underWay.add(one);
-      if (key.underWay.size > 1 || key.isLeft) for (const other of key.underWay) other.rivals = true;
+      key.attempts.add(one);
+      const rivals = [...key.attempts].filter((other) => other.to === to && !other.isEnded);
+      if (rivals.length > 1) for (const other of rivals) other.rivals = true;
     }
     let isOver = false;
-    const end = (answer: Answer | null) => {
+    const end = (answer: Answer | null, isCertain = false) => {
       if (isOver) return;
       isOver = true;
       wish.underWay--;
       if (answer !== null) check(wish, answer, one);
-      else {
-        wish.isUncertain = true;
-        if (key !== null) key.isLeft = true;
-      }
+      else if (!isCertain) wish.isUncertain = true;
       pending.delete(one);
-      key?.underWay.delete(one);
       then(answer);
+    };
+    /** The process hears that the connection has ended; what it has not begun to store by now never is. */
+    const leave = () => {
+      one.isGone = true;
+      end(null, !one.isStoring);
     };
     kernel.note("ask", `${wish.name} ${to.of.name}`);
     kernel.after(random.between(0.1, 2), to.of, () => {
-      to.handle(request).then(
-        (answer) => kernel.after(random.between(0.1, 2), null, () => end(answer)),
-        () => kernel.after(random.between(0.1, 2), null, () => end(null)),
-      );
+      const answered = (answer: Answer | null) => {
+        one.isEnded = true;
+        kernel.after(random.between(0.1, 2), null, () => end(one.isGone ? null : answer));
+      };
+      to.handle(request, { traceparent, isGone: () => one.isGone }).then(answered, () => answered(null));
+      if (random.chance(options.faults.leaves))
+        kernel.after(random.between(0, options.faults.withinMs), to.of, () => {
+          stats.left = (stats.left ?? 0) + 1;
+          leave();
+        });
     });
-    kernel.after(PATIENCE_MS, null, () => end(null));
+    kernel.after(PATIENCE_MS, null, () => {
+      end(null);
+      kernel.after(random.between(0.1, 2), to.of, leave);
+    });
   };
 
-  const check = (wish: Wish, answer: Answer, { least, rivals }: Pending): void => {
+  const onStoring: OnStoring = (of, what) => {
+    const begun =
+      "topup" in what
+        ? [...attempts.values()].filter((one) => one.to.of === of && one.wish.name === what.topup)
+        : what.traceparents.map((name) => attempts.get(name) as Attempt);
+    const there = begun.filter((one) => !one.isGone);
+    for (const one of there) one.isStoring = true;
+    const isHeard = "topup" in what ? there.length > 0 : there.length === begun.length;
+    const names = begun.map((one) => one.wish.name).join(" ");
+    // Thrown where no process can catch it.
+    if (!isHeard)
+      kernel.after(0, null, () =>
+        hold(
+          false,
+          "nothing is stored for a client that has left",
+          () => `${of.name} began to store ${names}`,
+        ),
+      );
+  };
+
+  const check = (wish: Wish, answer: Answer, { least, rivals }: Attempt): void => {
     const { request, name } = wish;
     const { status, body } = answer;
     const detail = () => `${name} was answered ${status} ${body}`;
@@ -303,6 +359,8 @@ export function createClients(
       next();
     },
     isIdle: () => waiting === 0,
+    isServed: () => [...attempts.values()].every((one) => one.isEnded || !one.to.of.alive),
+    onStoring,
     check() {
       const effects = Map.groupBy(model.messages.values(), (m) => m.reference);
       for (const [reference, of] of effects)
@@ -314,9 +372,12 @@ export function createClients(
       for (const wish of wishes) {
         const { request, name } = wish;
         const rival = request.key === null ? null : keyOf(request);
-        if (request.route !== "send" || wish.isUncertain || wish.underWay > 0) continue;
-        if (wish.isAnswered || (rival !== null && rival.bodies.size > 1)) continue;
-        hold(!effects.has(name), "what is refused is not stored", () => name);
+        if (wish.isUncertain || wish.isAnswered || wish.underWay > 0) continue;
+        if (rival !== null && rival.bodies.size > 1) continue;
+        const { customerId } = request.owner;
+        const isStored =
+          request.route === "send" ? effects.has(name) : model.topups.has(`${customerId} ${name}`);
+        hold(!isStored, "what is refused, or left in time, is not stored", () => name);
       }
     },
   };

@@ -1,6 +1,7 @@
 // Which faults a seed has, and when they strike: each run has some kinds of them at some rates, so that every
 // kind also meets runs without the others. `end` ends them all.
 
+import type { ClientFaults } from "./clients.ts";
 import type { KafkaFaults } from "./kafka.ts";
 import type { Kernel, Process } from "./kernel.ts";
 import type { NetworkFaults } from "../simulated-mysql/client.ts";
@@ -16,6 +17,7 @@ export type Rates = {
   network: NetworkFaults;
   kafka: KafkaFaults;
   operator: OperatorFaults;
+  client: ClientFaults;
 };
 type Scene = {
   kernel: Kernel;
@@ -68,6 +70,7 @@ export function createFaults(random: Random): Faults {
       commitFactor: 1 + random.int(12),
     },
     kafka: { failed: some(0.3, 0.1), ackLost: some(0.5, 0.1), late: some(0.4, 0.1) },
+    client: { leaves: some(0.5, 0.5), withinMs: random.pick([3, 30, 400]) },
     operator: {
       refusedForNow: some(0.6, 0.4),
       refusedForGood: some(0.4, 0.2),
@@ -195,7 +198,7 @@ export function createFaults(random: Random): Faults {
     end() {
       ended = true;
       rates.deadlock = 0;
-      for (const group of [rates.network, rates.kafka, rates.operator])
+      for (const group of [rates.network, rates.kafka, rates.operator, rates.client])
         for (const name of Object.keys(group) as never[]) (group as Record<string, number>)[name] = 0;
     },
   };

@@ -3,7 +3,7 @@
 // die to faults.ts.
 
 import { monotonicFactory } from "ulid";
-import { neverGone } from "../../src/core/caller.ts";
+import { CallerGoneError, type IsGone } from "../../src/core/caller.ts";
 import { SluiceError, toSluiceError } from "../../src/core/errors.ts";
 import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
@@ -15,13 +15,14 @@ import { startKeyUpkeep } from "../../src/ingest/key-upkeep.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
 import { createSend } from "../../src/api/send.ts";
 import { createTopup } from "../../src/api/topup-route.ts";
-import { createAcceptStore } from "../../src/ledger/accept.ts";
+import { type AcceptStore, createAcceptStore } from "../../src/ledger/accept.ts";
 import { findKeys } from "../../src/ledger/idempotency.ts";
 import { createLeaseStore } from "../../src/ledger/lease.ts";
 import { type Queued, requeue } from "../../src/ledger/requeue.ts";
 import type { Log } from "../../src/platform/log.ts";
 import type { Metrics } from "../../src/platform/metrics.ts";
-import { isConnectionLost } from "../../src/platform/mysql.ts";
+import { type Connection, isConnectionLost, type Pool } from "../../src/platform/mysql.ts";
+import { CALLER_GONE_CODE } from "../../src/platform/metrics-table.ts";
 import { startRelay } from "../../src/relay/relay.ts";
 import { createBreaker } from "../../src/sender/breaker.ts";
 import { createDispatch } from "../../src/sender/dispatch.ts";
@@ -41,7 +42,10 @@ export type World = {
   broker: Broker;
   operators: Operators;
   leaseTtlMs: number;
+  onStoring: OnStoring;
 };
+/** An ingest process begins a transaction that stores what these requests asked for. */
+export type OnStoring = (of: Process, what: { traceparents: readonly string[] } | { topup: string }) => void;
 export type Answer = { status: number; body: string; headers: Readonly<Record<string, string>> };
 export type Request = {
   route: "send" | "topup";
@@ -50,10 +54,12 @@ export type Request = {
   /** Idempotency-Key */
   key: string | null;
 };
+/** One try of a request: `traceparent` names it; `isGone`: whether its client left, as the process knows. */
+export type Try = { traceparent: string; isGone: IsGone };
 export type Ingest = {
   of: Process;
   nodeId: string;
-  handle(request: Request): Promise<Answer>;
+  handle(request: Request, by: Try): Promise<Answer>;
   /** Unspent credit it holds, as it believes. */
   available(): number;
   /** Refuses, drains, returns its leases. */
@@ -112,7 +118,7 @@ export function startIngest(world: World, of: Process): Ingest {
   );
   const commits = createGroupCommit(
     {
-      store: createAcceptStore(network.pool(of, COMMIT_CONNECTIONS)),
+      store: storeOf(world, of),
       book,
       counts: { commits_total: 0, accepted_total: 0, in_doubt_total: 0 },
       timers,
@@ -130,13 +136,13 @@ export function startIngest(world: World, of: Process): Ingest {
   const accept = createAcceptMessage({ book, commits, limits, id }, { expressPromiseMs: 5_000 });
   const routes: Record<Request["route"], Route> = {
     send: createSend({ accept, keys }),
-    topup: createTopup({ ledger, keys, metrics }),
+    topup: createTopup({ ledger: { ...ledger, pool: watchTopups(world, of, ledgerPool) }, keys, metrics }),
   };
   let refuses = false;
   return {
     of,
     nodeId,
-    async handle({ route, owner, body, key }) {
+    async handle({ route, owner, body, key }, by) {
       if (refuses) throw new Error("connection refused");
       const headers = new Map([
         ["content-type", "application/json"],
@@ -151,9 +157,8 @@ export function startIngest(world: World, of: Process): Ingest {
         request,
         owner,
         requestId: "",
-        traceparent: "",
+        ...by,
         params: {},
-        isGone: neverGone,
       } as unknown as Call;
       return routes[route].handle(call).then(answerOf, (thrown: unknown) => problemOf(world, thrown));
     },
@@ -167,12 +172,39 @@ export function startIngest(world: World, of: Process): Ingest {
   };
 }
 
+function storeOf({ network, onStoring }: World, of: Process): AcceptStore {
+  const store = createAcceptStore(network.pool(of, COMMIT_CONNECTIONS));
+  return {
+    ...store,
+    accept(batch) {
+      onStoring(of, { traceparents: batch.records.map((record) => record.traceparent) });
+      return store.accept(batch);
+    },
+  };
+}
+
+function watchTopups({ onStoring }: World, of: Process, pool: Pool): Pool {
+  return {
+    ...pool,
+    transaction: (body, options) =>
+      pool.transaction((conn) => {
+        const write: Connection["write"] = (sql, values) => {
+          const [, topup] = /^INSERT INTO topups .*'(topup-\d+)'/.exec(sql) ?? [];
+          if (topup !== undefined) onStoring(of, { topup });
+          return conn.write(sql, values);
+        };
+        return body({ ...conn, write });
+      }, options),
+  };
+}
+
 const answerOf = ({ status, body, headers }: Reply): Answer => ({
   status,
   body: typeof body === "string" ? body : JSON.stringify(body),
   headers: headers ?? {},
 });
 function problemOf({ kernel }: World, thrown: unknown): Answer {
+  if (thrown instanceof CallerGoneError) return { status: CALLER_GONE_CODE, body: "{}", headers: {} };
   // As server.ts maps them.
   const error = isConnectionLost(thrown) ? new SluiceError("unavailable") : toSluiceError(thrown);
   if (error.code === "internal") kernel.note("log", `internal: ${(thrown as Error).stack ?? String(thrown)}`);

@@ -127,12 +127,20 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   const events = createEvents();
   const lanes = [TOPIC_NAMES.normal, TOPIC_NAMES.express];
   const broker = createBroker(kernel, lanes, rates.kafka, events.take);
-  const world: World = { kernel, network, broker, operators, leaseTtlMs: random.pick([2_000, 3_000, 5_000]) };
+  const world: World = {
+    kernel,
+    network,
+    broker,
+    operators,
+    leaseTtlMs: random.pick([2_000, 3_000, 5_000]),
+    onStoring: (of, what) => clients.onStoring(of, what),
+  };
   const gateway = startGateway(world, nodes);
   const owners = makeCustomers(kernel, server);
   const clients = createClients(kernel, model, () => gateway.ingests, {
     triesMax: 6,
     isCalm: faults.isCalm,
+    faults: rates.client,
   });
   const wait = (ms: number) => kernel.run(kernel.nowMs() + ms);
   const until = (what: string, mostMs: number, isReached: () => boolean) => {
@@ -195,6 +203,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
     );
   }
   until("an outbox row waits", REST_MOST_MS, () => server.tables.get("outbox")?.rows.size === 0);
+  until("a request has not ended", REST_MOST_MS, () => clients.isServed());
   clients.check();
   events.check(model, server);
   watch.atEnd?.(server.tables);
