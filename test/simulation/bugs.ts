@@ -251,6 +251,42 @@ export const BUGS: readonly Bug[] = [
     "return claims.map((c) => c.owner).filter((owner) => !owners.has(owner));",
     "return claims.map((c) => c.owner).filter((owner) => owners.size > claims.length && !owners.has(owner));",
   ),
+  // ---- callers that leave ----
+  bug(
+    "commit",
+    "a message is stored though its caller left before",
+    "src/ingest/group-commit.ts",
+    "        items = withoutGone(items);\n",
+    "",
+  ),
+  bug(
+    "commit",
+    "the credit of a message whose caller left is not given back",
+    "src/ingest/group-commit.ts",
+    "book.giveBack(reservation);\n    answer([...out], new CallerGoneError());",
+    "lastRows += reservation.cost;\n    answer([...out], new CallerGoneError());",
+  ),
+  bug(
+    "lease",
+    "who left while waiting for credit takes it along",
+    "src/ingest/lease-refill.ts",
+    "if (waiter.isGone()) waiter.reject(new CallerGoneError());",
+    "if (waiter.isGone()) (table.take(lease, cost), waiter.reject(new CallerGoneError()));",
+  ),
+  bug(
+    "idempotency",
+    "the key of a caller who left stays taken",
+    "src/ingest/group-commit.ts",
+    "answer([...out], new CallerGoneError());",
+    "for (const { record } of out) leave(record.customerId);",
+  ),
+  bug(
+    "ledger",
+    "a top-up is paid in though its caller left before",
+    "src/ledger/topup.ts",
+    "if (isGone()) return null;",
+    "",
+  ),
   // ---- a commit in doubt ----
   bug(
     "commit",
