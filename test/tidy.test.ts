@@ -7,6 +7,7 @@ import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { BUGS } from "./simulation/bugs.ts";
 import {
   barrels,
   findingsOf,
@@ -37,6 +38,13 @@ test("the tree is tidy", () => {
   const files = sources();
   expect(files.length).toBeGreaterThan(50);
   expect(files.flatMap(findingsOf)).toEqual([]);
+});
+
+test("the text that each planted bug changes stands in one place", () => {
+  const places = BUGS.flatMap(({ name, edits }) =>
+    edits.map((edit) => `${readFileSync(join(root, edit.file), "utf8").split(edit.find).length - 1} ${name}`),
+  );
+  expect(places.filter((place) => !place.startsWith("1 "))).toEqual([]);
 });
 
 const file = (path: string, ...lines: string[]): SourceFile => ({ path, text: `${lines.join("\n")}\n` });

@@ -219,8 +219,8 @@ export const BUGS: readonly Bug[] = [
     "idempotency",
     "a key is stored before its message, in a transaction of its own",
     "src/ledger/accept.ts",
-    '`BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}INSERT INTO messages ` +',
-    '`${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}BEGIN;INSERT INTO messages ` +',
+    '`BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +',
+    '`${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}BEGIN;` +',
     { file: "src/ledger/accept.ts", find: "results[2] as never", replace: "results[1] as never" },
   ),
   bug(
@@ -299,7 +299,7 @@ export const BUGS: readonly Bug[] = [
     "commit",
     "a commit in doubt counts as stored",
     "src/ingest/group-commit.ts",
-    "if (inDoubt && (await store.isStored(batch))) break;",
+    "if (inDoubt && batch !== null && (await store.isStored(batch))) break;",
     "if (inDoubt) break;",
   ),
   bug(
