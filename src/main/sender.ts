@@ -7,6 +7,7 @@ import { isLane } from "../core/message.ts";
 import { tablesAnswer } from "../schema/tables.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { type CheckResult, serveHealth } from "../platform/health.ts";
+import { createTopicAdmin } from "../platform/kafka/admin.ts";
 import { type Consumer, createConsumer } from "../platform/kafka/consumer.ts";
 import { createProducer, type Producer } from "../platform/kafka/producer.ts";
 import { runUntilStopped } from "../platform/lifecycle.ts";
@@ -16,11 +17,13 @@ import { createMeteredPool } from "../platform/pool-meter.ts";
 import { createTracing } from "../platform/otlp.ts";
 import { sleep, untilUp } from "../platform/retry.ts";
 import { senderGroup, topicOf } from "../platform/kafka/topics.ts";
+import { systemTimers } from "../platform/timers.ts";
 import { createBreaker } from "../sender/breaker.ts";
 import { monotonicMs } from "../sender/monotonic.ts";
 import { createOffsets } from "../sender/offsets.ts";
 import { createSharedCounts, exposeOperators } from "../sender/operator-meter.ts";
 import { localOperators } from "../sender/operators.ts";
+import { type Ownership, watchOwnership } from "../sender/ownership.ts";
 import { type Sender, startSender } from "../sender/sender.ts";
 import { createSubmitters } from "../sender/submitters.ts";
 
@@ -60,6 +63,8 @@ const stopping = new AbortController();
 let consumer: Consumer | null = null;
 let deadLetters: Producer | null = null;
 let sender: Sender | null = null;
+let ownership: Ownership | null = null;
+const topics = createTopicAdmin(config);
 
 const health = await serveHealth(
   {
@@ -68,8 +73,10 @@ const health = await serveHealth(
     ready: () => {
       const kafka: CheckResult = consumer?.isUp() ? "ok" : "degraded";
       const operatorsUp: CheckResult = breakers.some((b) => b.state() === "closed") ? "ok" : "degraded";
-      const isReady = sender?.databaseUp() ?? false;
-      return { ready: isReady, checks: { mysql: isReady ? "ok" : "down", kafka, operators: operatorsUp } };
+      const mysql: CheckResult = sender?.databaseUp() ? "ok" : "down";
+      const partitions: CheckResult = ownership?.isServed() ? "ok" : "down";
+      const checks = { mysql, partitions, kafka, operators: operatorsUp };
+      return { ready: mysql === "ok" && partitions === "ok", checks };
     },
   },
   { host: config.apiHost, port: config.healthPort },
@@ -77,7 +84,9 @@ const health = await serveHealth(
 
 runUntilStopped(log, DRAIN_MS, async () => {
   stopping.abort();
+  await ownership?.stop();
   await sender?.stop();
+  topics.close();
   await consumer?.close();
   await deadLetters?.close(500);
   await submitters.close();
@@ -94,7 +103,10 @@ const fatal = (err: unknown) => {
   if (isEnding) return;
   isEnding = true;
   log.fatal({ err }, "the Kafka client has to be built anew");
-  const end = () => process.exit(70); // EX_SOFTWARE: the supervisor starts it again
+  const end = () => {
+    topics.close();
+    process.exit(70); // EX_SOFTWARE: the supervisor starts it again
+  };
   setTimeout(end, DRAIN_MS);
   Promise.resolve(sender?.stop()).then(end, end);
 };
@@ -116,14 +128,17 @@ async function deadLetter(value: Buffer): Promise<void> {
 }
 
 await untilUp(() => tablesAnswer(pool), waiting("MySQL"), stopping.signal);
+const group = senderGroup(config, lane);
+const topic = topicOf(config, lane);
+// The health port tells the senders of one machine apart.
+const instance = `${hostname()}-${config.healthPort}`;
 const offsets = createOffsets((partition, next) => consumer?.store(partition, next));
 consumer = await untilUp(
   () =>
     createConsumer(config, log, {
-      group: senderGroup(config, lane),
-      // The health port tells the senders of one machine apart.
-      instance: `${hostname()}-${config.healthPort}`,
-      topic: topicOf(config, lane),
+      group,
+      instance,
+      topic,
       fetchWaitMs: lane === "normal" ? FETCH_WAIT_NORMAL_MS : 0,
       onRevoked: offsets.revoked,
       onFatal: fatal,
@@ -135,5 +150,9 @@ const id = createIdFactory({ now: Date.now });
 sender = startSender(
   { pool, consumer, offsets, submitters, breakers, deadLetter, metrics, tracing, log, id, now: Date.now },
   { lane },
+);
+ownership = watchOwnership(
+  { topics, consumer, timers: systemTimers, metrics, log, onFatal: fatal },
+  { topic, group, instance },
 );
 log.info("sending");

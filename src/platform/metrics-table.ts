@@ -72,6 +72,7 @@ export const COMMIT_FAILURES = ["in_doubt", "fenced", "key_taken", "refused_data
 /** An operator's answer to one submit, as its connector read it. */
 export const ANSWERS = ["accepted", "refused", "not-connected", "lost"] as const;
 const check = { from: "names of the checks of `/ready`", max: 12 };
+const job = { from: "periodic jobs of the process", max: 12 };
 const invariant = { from: "invariants of reconcile", max: 40 };
 const operator = { from: "operators that the sender knows", max: 32 };
 
@@ -110,6 +111,8 @@ export const METRICS = {
   sluice_ready_check: gauge("all", "1 while this check of /ready is ok, 0 when it is degraded or down", {
     check,
   }),
+  sluice_job_failed_total: counter("all", "runs of a periodic job that failed", { job }),
+  sluice_job_age_seconds: gauge("all", "since a periodic job last ran to its end", { job }),
 
   // ---- ingest ----
   sluice_http_requests_total: counter(
@@ -275,6 +278,12 @@ export const METRICS = {
   ),
   sluice_operator_submits_in_flight: gauge("sender", "submits without an answer yet", { operator }),
   sluice_sender_unsettled: gauge("sender", "messages read and not settled"),
+  sluice_sender_partitions: gauge("sender", "partitions of its lane that this process reads"),
+  sluice_sender_partitions_unread: gauge("sender", "partitions of its lane that no sender reads"),
+  sluice_sender_rejoins_total: counter(
+    "sender",
+    "times the group was asked again for partitions that nobody read",
+  ),
   sluice_operator_breaker_open: gauge("sender", "1 while the operator is avoided", { operator }),
 } as const;
 // Beside it, because a `satisfies` would widen the labels to any.

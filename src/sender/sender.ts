@@ -17,7 +17,7 @@ import { createPersist } from "./persist.ts";
 import { reapClaims } from "./reaper.ts";
 
 export type SenderDeps = Omit<BatchDeps, "counts" | "persist" | "isStopping"> & {
-  consumer: Consumer;
+  consumer: Pick<Consumer, "read" | "store">;
   offsets: Offsets;
   metrics: Metrics;
 };

@@ -21,9 +21,11 @@ type Member = {
   onRevoked: (partitions: readonly number[]) => void;
   wake: () => void;
 };
+/** What a sender needs; partitions move here by themselves. */
+type SimulatedConsumer = Pick<Consumer, "read" | "store" | "close">;
 export type Broker = {
   producer(of: Process): Producer;
-  consumer(of: Process, topic: string, onRevoked: (partitions: readonly number[]) => void): Consumer;
+  consumer(of: Process, topic: string, onRevoked: (partitions: readonly number[]) => void): SimulatedConsumer;
   /** Gives every partition of the topic to some living member, anew. */
   rebalance(topic: string): void;
   /** Offsets go back by up to so many records. */

@@ -3,6 +3,7 @@
 import librdkafka from "@confluentinc/kafka-javascript";
 import type { Config } from "../config.ts";
 import { CONNECT_TIMEOUT_MS, common, toError } from "./client.ts";
+import { describeGroup } from "./group.ts";
 import { type TopicAdmin, type TopicSpec, topicSpecs } from "./topics.ts";
 
 const TOPIC_ALREADY_EXISTS = 36;
@@ -16,13 +17,18 @@ const ADMIN_TIMEOUT_MS = 5_000;
 export function createTopicAdmin(config: Config): TopicAdmin {
   const admin = librdkafka.AdminClient.create(common(config) as never);
   const options = { timeout: ADMIN_TIMEOUT_MS };
+  const describe = async (topic: string): Promise<librdkafka.TopicDescription | null> => {
+    const [found] = await called<librdkafka.TopicDescription[]>((done) =>
+      admin.describeTopics([topic], options, done),
+    );
+    if (found === undefined || found.error?.code === UNKNOWN_TOPIC) return null;
+    if (found.error) throw toError(found.error);
+    return found;
+  };
   return {
     async offsets(topic, group) {
-      const [found] = await called<librdkafka.TopicDescription[]>((done) =>
-        admin.describeTopics([topic], options, done),
-      );
-      if (found === undefined || found.error?.code === UNKNOWN_TOPIC) return null;
-      if (found.error) throw toError(found.error);
+      const found = await describe(topic);
+      if (found === null) return null;
       const partitions = found.partitions.map(({ partition }) => ({ topic, partition }));
       const ends = (offset: librdkafka.OffsetSpec) =>
         called<librdkafka.ListOffsetsResult[]>((done) =>
@@ -50,6 +56,21 @@ export function createTopicAdmin(config: Config): TopicAdmin {
             committed: offset < 0 ? null : offset,
           };
         }),
+      };
+    },
+    async readers(topic, group) {
+      const found = await describe(topic);
+      const { state, members } = await describeGroup(
+        { host: config.kafkaHost, port: config.kafkaPort },
+        group,
+      );
+      return {
+        partitions: (found?.partitions ?? []).map(({ partition }) => partition),
+        isSettled: !state.endsWith("Rebalance"),
+        members: members.map(({ instance, topics }) => ({
+          instance,
+          partitions: [...(topics.get(topic) ?? [])],
+        })),
       };
     },
     async ensure() {

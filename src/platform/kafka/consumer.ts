@@ -23,6 +23,10 @@ export type Consumer = {
    * taken away.
    */
   store(partition: number, nextOffset: number): void;
+  /** The partitions this member reads, as its client sees it. */
+  assigned(): number[];
+  /** Gives up all partitions and asks the group for some again. */
+  rejoin(): void;
   /** False until the group is joined, and while all brokers are away. */
   isUp(): boolean;
   /** Commits what was stored and leaves the group. */
@@ -124,6 +128,11 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
         // their status.
         log.debug({ partition, nextOffset, reason: (error as Error).message }, "offset not stored");
       }
+    },
+    assigned: () => consumer.assignments().map(({ partition }) => partition),
+    rejoin() {
+      consumer.unsubscribe();
+      consumer.subscribe([options.topic]);
     },
     isUp: () => up && joined,
     // Leaving the group commits what was stored; 4 s is what a broker that is away may cost while stopping.

@@ -76,9 +76,20 @@ export type PartitionOffsets = {
 };
 /** `topicId` is another one after the topic was made anew. */
 export type TopicOffsets = { topicId: string; partitions: PartitionOffsets[] };
+/** Who reads a topic, as the broker sees it. */
+export type TopicReaders = {
+  /** None: there is no such topic. */
+  partitions: number[];
+  /** False while the group is handing out its partitions. */
+  isSettled: boolean;
+  /** `instance` is the member's name in the group. */
+  members: { instance: string; partitions: number[] }[];
+};
 export type TopicAdmin = {
   /** Null when there is no such topic. Rejects while no broker answers. */
   offsets(topic: string, group: string): Promise<TopicOffsets | null>;
+  /** Rejects while no broker answers. */
+  readers(topic: string, group: string): Promise<TopicReaders>;
   /**
    * Makes the topics that are missing and returns their names. Rejects while the broker is away or refuses.
    */
