@@ -1,6 +1,7 @@
 // A broker that lost its disk loses no message, and nobody waits for ever for what it does not know any more:
-// the whole gateway on a stack of its own, its senders held back, the broker killed, its log folder wiped with
-// hundreds of records nobody had read, and started again; and again with its topics made at the worst moment.
+// the whole gateway on a stack of its own, its senders held back, the broker killed, its log folder wiped
+// with hundreds of records nobody had read, and started again; and again with its topics made at the worst
+// moment.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawn } from "node:child_process";

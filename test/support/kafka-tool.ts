@@ -1,7 +1,8 @@
 // For tests, which run on Bun and can't load librdkafka: `node kafka-tool.ts read TOPIC` prints every record
 // of a topic as a JSON line; `… produce TOPIC KEY BASE64` adds one; `… rewind TOPIC GROUP INSTANCE` takes the
-// place of a sender that has ended, and stores the beginning as where its group goes on. `… unlucky TOPIC GROUP`
-// waits for a broker without the topic to hand it out to the group, and makes all topics at that very moment.
+// place of a sender that has ended, and stores the beginning as where its group goes on. `… unlucky TOPIC
+// GROUP` waits for a broker without the topic to hand it out to the group, and makes all topics at that
+// very moment.
 
 import { loadConfig } from "../../src/platform/config.ts";
 import { createTopicAdmin } from "../../src/platform/kafka/admin.ts";
