@@ -9,6 +9,8 @@ import { type Config, loadConfig } from "../../src/platform/config.ts";
 import { testSettings } from "../../src/stack/test-env.ts";
 import { projectRoot } from "../../src/stack/tools.ts";
 
+const TEST_PORTS = 10_000; // of test-env.ts, unless given
+
 export type Running = {
   pid: number;
   /** All it has printed so far, both streams. */
@@ -33,13 +35,15 @@ export type Launcher = {
 };
 
 export function createLauncher(options: {
+  /** From the default ports; where SLUICE_TEST_PORTS moves the tests' own, these move with them. */
   portOffset: number;
   folder: string;
   /** Settings that differ from their defaults. */
   env?: Record<string, string>;
 }): Launcher {
+  const moved = Number(process.env.SLUICE_TEST_PORTS ?? TEST_PORTS) - TEST_PORTS;
   const settings = testSettings({
-    SLUICE_TEST_PORTS: String(options.portOffset),
+    SLUICE_TEST_PORTS: String(options.portOffset + moved),
     SLUICE_TEST_STATE: options.folder,
   });
   const env = { ...process.env, ...settings, ...options.env };
