@@ -1,6 +1,7 @@
 // What the commands that work on the database share: a connection, errors that say what to do, and printing.
 
 import { loadConfig } from "../platform/config.ts";
+import { isError } from "../platform/mysql-errors.ts";
 import { createPool, type Pool } from "../platform/mysql.ts";
 import { say } from "../platform/output.ts";
 
@@ -21,13 +22,12 @@ export async function withDatabase(use: (pool: Pool) => Promise<void>): Promise<
 }
 
 function explained(error: unknown, where: string): unknown {
-  const { code, errno } = error as { code?: string; errno?: number };
+  const { code } = error as { code?: string };
   if (code === "ECONNREFUSED")
     return new Error(`MySQL does not answer on ${where}. Start it: ./sluice up (or make up)`, {
       cause: error,
     });
-  const unmigrated = errno === 1049 || errno === 1146; // no such database, no such table
-  return unmigrated
+  return isError(error, "noDatabase", "noTable")
     ? new Error("the database has no tables yet. Run: ./sluice migrate", { cause: error })
     : error;
 }

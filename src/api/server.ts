@@ -12,7 +12,7 @@ import { readyBody } from "../platform/health.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { CALLER_GONE_CODE } from "../platform/metrics-table.ts";
-import { isConnectionLost } from "../platform/mysql.ts";
+import { isConnectionLost } from "../platform/mysql-errors.ts";
 import { sleep } from "../platform/retry.ts";
 import type { Tracing } from "../platform/otlp.ts";
 import { isSampled, newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";

@@ -7,7 +7,7 @@ import type { RequestKey } from "../ledger/idempotency.ts";
 import type { LeaseDeps } from "../ledger/lease.ts";
 import { type Topup, topUp } from "../ledger/topup.ts";
 import type { Metrics } from "../platform/metrics.ts";
-import { isConnectionLost } from "../platform/mysql.ts";
+import { isConnectionLost } from "../platform/mysql-errors.ts";
 import type { Idempotency } from "../ingest/idempotency.ts";
 import { type Call, type Reply, type Route, readBody } from "./http.ts";
 import { once } from "./idempotency-key.ts";

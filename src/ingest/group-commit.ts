@@ -25,7 +25,7 @@ import {
 } from "../ledger/accept.ts";
 import { type KeyClaim, KeyTakenError } from "../ledger/idempotency.ts";
 import type { Log } from "../platform/log.ts";
-import { isConnectionLost, isDataError, isRetryable } from "../platform/mysql.ts";
+import { isConnectionLost, isDataError, isRetryable } from "../platform/mysql-errors.ts";
 import { backoffMs } from "../platform/retry.ts";
 import type { Timers } from "../platform/timers.ts";
 import type { LeaseBook } from "./lease-book.ts";

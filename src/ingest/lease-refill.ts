@@ -11,7 +11,7 @@ import { RECALL_STEP_MS } from "../core/limits.ts";
 import type { Grant, Want } from "../ledger/grant.ts";
 import { LEASE_BATCH_MAX, type LeaseStore } from "../ledger/lease.ts";
 import type { Log } from "../platform/log.ts";
-import { isConnectionLost } from "../platform/mysql.ts";
+import { isConnectionLost } from "../platform/mysql-errors.ts";
 import type { Timers } from "../platform/timers.ts";
 import type { Lease, LeaseTable } from "./lease-table.ts";
 

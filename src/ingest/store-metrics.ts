@@ -6,7 +6,7 @@ import { KeyTakenError } from "../ledger/idempotency.ts";
 import type { LeaseStore } from "../ledger/lease.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { COMMIT_FAILURES } from "../platform/metrics-table.ts";
-import { isDataError } from "../platform/mysql.ts";
+import { isDataError } from "../platform/mysql-errors.ts";
 
 type CommitFailure = (typeof COMMIT_FAILURES)[number];
 

@@ -9,7 +9,8 @@ import type { StatusRow } from "../core/event-record.ts";
 import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import { type Entry, entryOf } from "../core/ledger.ts";
 import { chargeOf } from "../core/message.ts";
-import { type Connection, errorNumber, type Pool, type WriteResult } from "../platform/mysql.ts";
+import { isError } from "../platform/mysql-errors.ts";
+import type { Connection, Pool, WriteResult } from "../platform/mysql.ts";
 import { claimKeysSql, type KeyClaim, KeyTakenError, takenKeys } from "./idempotency.ts";
 import { statusRow, storeSql } from "./move.ts";
 import { entriesSql, eventsSql } from "./posting.ts";
@@ -55,8 +56,6 @@ export class CommitInDoubtError extends Error {
   override readonly name = "CommitInDoubtError";
 }
 
-const CHECK_VIOLATED = 3819;
-
 /**
  * Stores the batch, as `AcceptStore.accept`. Keys come first and leases last, each in the order of its key.
  */
@@ -66,7 +65,7 @@ export async function acceptBatch(conn: Connection, batch: Batch): Promise<void>
   try {
     results = await conn.query<WriteResult[]>(acceptSql(batch));
   } catch (error) {
-    if (errorNumber(error) !== CHECK_VIOLATED) throw error;
+    if (!isError(error, "checkViolated")) throw error;
     await conn.query("ROLLBACK");
     throw new FencedError(batch.spends);
   }

@@ -8,9 +8,8 @@ import assert from "node:assert/strict";
 import { CLAIM_ROWS_MAX, CLAIM_TTL_MS } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Connection, Pool, WriteResult } from "../platform/mysql.ts";
+import { type Connection, type Pool, repeated, type WriteResult } from "../platform/mysql.ts";
 import { moveSql } from "./move.ts";
-import { repeated } from "./settle.ts";
 
 const CLAIM = { from: "queued", to: "sending" } as const;
 

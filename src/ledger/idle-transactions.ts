@@ -6,9 +6,8 @@
 // Invariant: only this user's transactions on this database, that hold locks and wait for no statement.
 
 import { IDLE_TRANSACTION_MAX_MS } from "../core/limits.ts";
-import { errorNumber, type Pool } from "../platform/mysql.ts";
-
-const UNKNOWN_THREAD = 1094;
+import { isError } from "../platform/mysql-errors.ts";
+import type { Pool } from "../platform/mysql.ts";
 
 /** Returns how many were ended. The database counts whole seconds. */
 export async function endIdleTransactions(pool: Pool, idleMs = IDLE_TRANSACTION_MAX_MS): Promise<number> {
@@ -25,7 +24,7 @@ export async function endIdleTransactions(pool: Pool, idleMs = IDLE_TRANSACTION_
       await pool.query(`KILL ${id}`);
       ended++;
     } catch (error) {
-      if (errorNumber(error) !== UNKNOWN_THREAD) throw error; // it ended by itself meanwhile
+      if (!isError(error, "noSuchThread")) throw error; // it ended by itself meanwhile
     }
   }
   return ended;

@@ -9,9 +9,9 @@ import { ulidBound, ulidTimeMs } from "../core/id.ts";
 import { CLAIM_ROWS_MAX, MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Connection, Pool } from "../platform/mysql.ts";
+import { type Connection, type Pool, repeated } from "../platform/mysql.ts";
 import type { Change } from "./move.ts";
-import { changeQueued, repeated } from "./settle.ts";
+import { changeQueued } from "./settle.ts";
 import { changeTo } from "./settle-plan.ts";
 import { dateTime } from "./sql-text.ts";
 

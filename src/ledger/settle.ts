@@ -6,11 +6,11 @@
 // refund and the status that caused it commit together. Bound: CLAIM_ROWS_MAX changes a transaction.
 
 import assert from "node:assert/strict";
-import { CLAIM_ROWS_MAX, TRANSACTION_ATTEMPTS_MAX, UNKNOWN_TTL_MS } from "../core/limits.ts";
+import { CLAIM_ROWS_MAX, UNKNOWN_TTL_MS } from "../core/limits.ts";
 import type { Lane, Status } from "../core/message.ts";
 import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
-import { type Connection, errorNumber, isRetryable, type Pool, type WriteResult } from "../platform/mysql.ts";
-import { sleep } from "../platform/retry.ts";
+import { isError } from "../platform/mysql-errors.ts";
+import { type Connection, type Pool, repeated, type WriteResult } from "../platform/mysql.ts";
 import { type Change, changesSql } from "./move.ts";
 import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 import {
@@ -38,10 +38,6 @@ export type SettleDeps = { pool: Pool; id: () => string };
  */
 export type Settled = { changes: Change[]; late: boolean };
 
-// The database refuses a second close of a message (1062), or a wallet below zero (3819): it was settled
-// before.
-const REFUSED_BY_KEYS = new Set([1062, 3819]);
-
 /** One transaction. Safe to repeat after a lost connection: what was stored before is left alone. */
 export function settleClaim({ pool, id }: SettleDeps, settlement: Settlement): Promise<Settled> {
   assert(settlement.changes.length <= CLAIM_ROWS_MAX, "a settlement is at most one claim");
@@ -53,7 +49,8 @@ export function settleClaim({ pool, id }: SettleDeps, settlement: Settlement): P
     const context = { ...settlement, id };
     const sql = `BEGIN;${lock};${planSql(plan, context)};${claimSql(settlement)}`;
     const results = await conn.query<unknown[]>(sql).catch((error: unknown) => {
-      if (!REFUSED_BY_KEYS.has(errorNumber(error) ?? 0)) throw error;
+      // A second close of a message, or a wallet below zero: it was settled before.
+      if (!isError(error, "duplicate", "checkViolated")) throw error;
       return null;
     });
     const held = results !== null && (results[1] as unknown[]).length === 1;
@@ -217,20 +214,6 @@ function claimSql({ claimId, idsLeft }: Settlement): string {
   return idsLeft.length === 0
     ? `DELETE FROM claims WHERE claim_id='${claimId}'`
     : `UPDATE claims SET ids='${idsLeft.join(",")}' WHERE claim_id='${claimId}'`;
-}
-
-/**
- * Like Pool.transaction, for bodies that send BEGIN along with their first statements and COMMIT themselves.
- */
-export async function repeated<T>(pool: Pool, body: (conn: Connection) => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await pool.use(body);
-    } catch (error) {
-      if (!isRetryable(error) || attempt >= TRANSACTION_ATTEMPTS_MAX) throw error;
-      await sleep(attempt * 5 * Math.random());
-    }
-  }
 }
 
 function byId(a: Change, b: Change): number {

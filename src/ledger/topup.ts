@@ -5,15 +5,13 @@ import { CallerGoneError, type IsGone, neverGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
 import { entryOf, walletChanges } from "../core/ledger.ts";
 import { MONEY_MAX } from "../core/money.ts";
-import { errorNumber } from "../platform/mysql.ts";
+import { isError } from "../platform/mysql-errors.ts";
 import { claimKeysSql, findKeys, type KeptAnswer, KeyTakenError } from "./idempotency.ts";
 import type { LeaseDeps } from "./lease.ts";
 import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 import { dateTime, quote } from "./sql-text.ts";
 
 export type Topup = { idempotent: boolean; balance: number };
-
-const DUPLICATE = 1062;
 
 /**
  * Adds `amount` (minor units, above 0) to the wallet. The same request_id again changes nothing and says so;
@@ -50,7 +48,7 @@ export async function topUp(
       .then(
         () => true,
         (error: unknown) => {
-          if (errorNumber(error) === DUPLICATE) return false;
+          if (isError(error, "duplicate")) return false;
           throw error;
         },
       );

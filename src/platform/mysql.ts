@@ -1,11 +1,12 @@
-// The one file that imports mysql2. Owns connections, transactions, escaping and the table of retryable
-// codes; leaves every statement to its callers. Sessions are READ COMMITTED and UTC. Bound: each pool has a
+// The one file that imports mysql2. Owns connections, transactions and escaping; leaves every statement to its
+// callers, and what an error means to mysql-errors.ts. Sessions are READ COMMITTED and UTC. Bound: each pool has a
 // fixed size and a bounded queue.
 
 import mysql from "mysql2";
 import { SluiceError } from "../core/errors.ts";
-import { MYSQL_LOCK_WAIT_MS } from "../core/limits.ts";
+import { MYSQL_LOCK_WAIT_MS, TRANSACTION_ATTEMPTS_MAX } from "../core/limits.ts";
 import type { Config } from "./config.ts";
+import { isConnectionLost, isError, isRetryable } from "./mysql-errors.ts";
 import type { PoolMeter, QueryFailure } from "./pool-meter.ts";
 import { sleep } from "./retry.ts";
 
@@ -36,23 +37,6 @@ export type Pool = {
 };
 
 export const escapeSql: (value: unknown) => string = (value) => mysql.escape(value as string);
-
-const DEADLOCK = 1213;
-const LOCK_WAIT = 1205;
-export const errorNumber = (error: unknown): number | undefined =>
-  (error as { errno?: number } | undefined)?.errno;
-export const isRetryable = (error: unknown): boolean => {
-  const n = errorNumber(error);
-  return n === DEADLOCK || n === LOCK_WAIT;
-};
-/** The data itself is refused (SQLSTATE classes 22 and 23): the same rows fail again, whatever is tried. */
-export const isDataError = (error: unknown): boolean =>
-  /^2[23]/.test((error as { sqlState?: string } | undefined)?.sqlState ?? "");
-/** True when the server may not have heard or answered the statement: the connection is gone. */
-export const isConnectionLost = (error: unknown): boolean => {
-  const e = error as { fatal?: boolean; code?: string } | undefined;
-  return e?.fatal === true || /^(PROTOCOL_|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|ENOENT)/.test(e?.code ?? "");
-};
 
 // mysql2 gives its pool's own refusals no code: all that tells them apart is their text.
 function refusalOf(error: Error): Error {
@@ -145,9 +129,8 @@ export function createPool(config: Config, options: PoolOptions): Pool {
 }
 
 function failureOf(error: unknown): QueryFailure {
-  const number = errorNumber(error);
-  if (number === DEADLOCK) return "deadlock";
-  if (number === LOCK_WAIT) return "lock_wait";
+  if (isError(error, "deadlock")) return "deadlock";
+  if (isError(error, "lockWait")) return "lock_wait";
   return isConnectionLost(error) ? "lost" : "other";
 }
 
@@ -206,22 +189,37 @@ export function poolOf(
     query,
     write: (sql, values) => query<WriteResult>(sql, values),
     use,
-    async transaction(body, { attemptsMax = 8, snapshot = false } = {}) {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          return await use(async (conn) => {
-            if (snapshot) await conn.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
-            await conn.query(snapshot ? "START TRANSACTION WITH CONSISTENT SNAPSHOT" : "BEGIN");
-            const result = await body(conn);
-            await conn.query("COMMIT");
-            return result;
-          });
-        } catch (error) {
-          if (!isRetryable(error) || attempt >= attemptsMax) throw error;
-          await sleep(attempt * 5 * Math.random());
-        }
-      }
-    },
+    transaction: (body, { attemptsMax = TRANSACTION_ATTEMPTS_MAX, snapshot = false } = {}) =>
+      repeated(
+        { use },
+        async (conn) => {
+          if (snapshot) await conn.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+          await conn.query(snapshot ? "START TRANSACTION WITH CONSISTENT SNAPSHOT" : "BEGIN");
+          const result = await body(conn);
+          await conn.query("COMMIT");
+          return result;
+        },
+        attemptsMax,
+      ),
     end,
   };
+}
+
+/**
+ * One transaction, repeated as a whole after a deadlock or a lock wait: for bodies that send BEGIN along with
+ * their first statements, and COMMIT themselves.
+ */
+export async function repeated<T>(
+  pool: Pick<Pool, "use">,
+  body: (conn: Connection) => Promise<T>,
+  attemptsMax = TRANSACTION_ATTEMPTS_MAX,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await pool.use(body);
+    } catch (error) {
+      if (!isRetryable(error) || attempt >= attemptsMax) throw error;
+      await sleep(attempt * 5 * Math.random());
+    }
+  }
 }

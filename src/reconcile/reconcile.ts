@@ -11,7 +11,8 @@
 
 import { SluiceError } from "../core/errors.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
-import { type Connection, errorNumber, type Pool } from "../platform/mysql.ts";
+import { isError } from "../platform/mysql-errors.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
 import { type Books, openOf, readBooks } from "./books.ts";
 import { checkBooks } from "./check.ts";
 import { checkEvents, type EventsCheck } from "./events.ts";
@@ -61,7 +62,6 @@ const SNAPSHOT_MAX_MS = 10 * 60_000;
 const LOCK_WAIT_S = 60;
 // librdkafka inside ClickHouse asks for a broker that was away every 10 s, then flushes within one.
 const CONFIRM_MS = 12_000;
-const QUERY_TIMEOUT = 3024;
 
 /** The snapshot lived as long as it may. */
 export class TookTooLongError extends Error {
@@ -141,7 +141,7 @@ function withDeadline(conn: Connection, deadlineMs: number): Connection {
       try {
         return await conn.query<T>(sql, values);
       } catch (cause) {
-        if (errorNumber(cause) !== QUERY_TIMEOUT) throw cause;
+        if (!isError(cause, "tookTooLong")) throw cause;
         throw new TookTooLongError("the check took longer than it may", { cause });
       }
     },

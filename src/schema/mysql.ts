@@ -10,7 +10,8 @@ import {
   type MigrationTarget,
   readMigrations,
 } from "./migrations.ts";
-import { type Connection, createPool, errorNumber } from "../platform/mysql.ts";
+import { isError, type MysqlError } from "../platform/mysql-errors.ts";
+import { type Connection, createPool } from "../platform/mysql.ts";
 import { ensurePartitions, type PartitionResult } from "./partitions.ts";
 
 export type MigrateOptions = {
@@ -25,8 +26,13 @@ export type MigrateResult = { applied: string[]; partitions: PartitionResult };
 const FOLDER = fileURLToPath(new URL("../../sql/mysql", import.meta.url));
 // Another migrator may be at it; none of ours takes longer.
 const LOCK_WAIT_S = 60;
-// A table, a column, a key; nothing to drop; a foreign key.
-const ALREADY_THERE = new Set([1050, 1060, 1061, 1091, 1826]);
+const ALREADY_THERE: readonly MysqlError[] = [
+  "tableExists",
+  "columnExists",
+  "keyExists",
+  "nothingToDrop",
+  "foreignKeyExists",
+];
 
 /**
  * Brings the database named in the config to the newest schema. @throws Error that says which file was
@@ -92,7 +98,7 @@ function targetOf(conn: Connection): MigrationTarget {
       try {
         await conn.query(statement);
       } catch (error) {
-        if (!(repeated && ALREADY_THERE.has(errorNumber(error) ?? 0))) throw error;
+        if (!(repeated && isError(error, ...ALREADY_THERE))) throw error;
       }
     },
     async record({ name, checksum, statementsDone, finished }: AppliedMigration) {

@@ -5,7 +5,8 @@
 
 import { ulidDayPrefix } from "../core/id.ts";
 import type { Log } from "../platform/log.ts";
-import { type Connection, errorNumber, type Pool } from "../platform/mysql.ts";
+import { isError } from "../platform/mysql-errors.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import { ownTables } from "./tables-lock.ts";
 
@@ -26,7 +27,6 @@ const DAYS_AT_ONCE_MAX = 400;
 const LOCK_WAIT_S = 1;
 const ATTEMPTS = 3;
 const DAY_MS = 86_400_000;
-const LOCK_WAIT_ERROR = 1205;
 
 /**
  * Makes today's partitions and those of the days ahead. Safe to call at any time and from several processes.
@@ -92,7 +92,7 @@ async function alter(conn: Connection, sql: string): Promise<boolean> {
       await conn.query(sql);
       return true;
     } catch (error) {
-      if (errorNumber(error) !== LOCK_WAIT_ERROR) throw error;
+      if (!isError(error, "lockWait")) throw error;
       if (attempt < ATTEMPTS) await sleep(200 * attempt); // lets through what queued behind the wait
     }
   }

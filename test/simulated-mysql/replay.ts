@@ -8,7 +8,8 @@
 // Bound: DIFFERENCES_MAX differences; a replay ends there.
 
 import { isDeepStrictEqual } from "node:util";
-import { type Connection, errorNumber, type Pool } from "../../src/platform/mysql.ts";
+import { errorNumber } from "../../src/platform/mysql-errors.ts";
+import type { Connection, Pool } from "../../src/platform/mysql.ts";
 import type { JournalEntry, Server } from "./server.ts";
 import type { Table, Values } from "./tables.ts";
 

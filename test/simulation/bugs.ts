@@ -117,8 +117,8 @@ export const BUGS: readonly Bug[] = [
     "ledger",
     "a repeated top-up is paid in again",
     "src/ledger/topup.ts",
-    "if (errorNumber(error) === DUPLICATE) return false;",
-    "if (errorNumber(error) === DUPLICATE) return true;",
+    `if (isError(error, "duplicate")) return false;`,
+    `if (isError(error, "duplicate")) return true;`,
   ),
   bug(
     "ledger",
