@@ -1,5 +1,5 @@
-// MySQL's errors that this program knows, and what they mean to it. Numbers stand here only; any other error is
-// nobody's to handle. What the driver says of a lost connection has no number of MySQL's.
+// MySQL's errors that this program knows, and what they mean to it. Numbers stand here only; any other
+// error is nobody's to handle. What the driver says of a lost connection has no number of MySQL's.
 
 export const MYSQL_ERRORS = {
   // Repeat the whole transaction: nothing of it is stored, and the next try may find the way free.

@@ -1,6 +1,6 @@
-// The one file that imports mysql2. Owns connections, transactions and escaping; leaves every statement to its
-// callers, and what an error means to mysql-errors.ts. Sessions are READ COMMITTED and UTC. Bound: each pool has a
-// fixed size and a bounded queue.
+// The one file that imports mysql2. Owns connections, transactions and escaping; leaves every statement to
+// its callers, and what an error means to mysql-errors.ts. Sessions are READ COMMITTED and UTC. Bound: each
+// pool has a fixed size and a bounded queue.
 
 import mysql from "mysql2";
 import { SluiceError } from "../core/errors.ts";

@@ -11,11 +11,11 @@ import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
+import { takeLock } from "../platform/named-lock.ts";
 import { sleep } from "../platform/retry.ts";
 import { reconcile } from "./reconcile.ts";
 import { type Drift, RECONCILE_INVARIANTS, type Scope } from "./result.ts";
 import { orphansAfter } from "./rows.ts";
-import { lockName, take } from "../schema/tables-lock.ts";
 import { createTurnState, readTurn, writeTurn } from "./state.ts";
 
 export type TurnDeps = {
@@ -66,10 +66,10 @@ export function startReconcileTurn(deps: TurnDeps, options: TurnOptions): Turn {
       await deps.pool
         .use(async (conn) => {
           signal.addEventListener("abort", () => conn.destroy(), { signal: ended.signal });
-          const name = await lockName(conn, "reconcile-turn");
-          if (await take(conn, name, 0)) await worker.hold(conn, signal);
-          else await worker.look(conn);
-          await conn.query("SELECT RELEASE_LOCK(?)", [name]);
+          const lock = await takeLock(conn, "reconcile-turn");
+          if (lock === null) return worker.look(conn);
+          await worker.hold(conn, signal);
+          await lock.release();
         })
         .catch((err: unknown) => {
           if (!signal.aborted) deps.log.debug({ err }, "the check of the books waits: the database failed");

@@ -9,10 +9,12 @@
 // transactions waited for it at most after 10 s, 196 without (bench/reconcile.ts --beside). It grows with
 // time, so minutes are the limit and not hours.
 
+import assert from "node:assert/strict";
 import { SluiceError } from "../core/errors.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
+import { SILENT_MAX_S, takeLock } from "../platform/named-lock.ts";
 import { type Books, openOf, readBooks } from "./books.ts";
 import { checkBooks } from "./check.ts";
 import { checkEvents, type EventsCheck } from "./events.ts";
@@ -26,7 +28,7 @@ import {
   type ReconcileResult,
   type Scope,
 } from "./result.ts";
-import { lockName, shareTables, take } from "../schema/tables-lock.ts";
+import { shareTables } from "../schema/tables-lock.ts";
 
 export type ReconcileDeps = { pool: Pool; clickhouse: Clickhouse };
 export type ReconcileOptions = {
@@ -58,6 +60,7 @@ export type SnapshotOptions = {
 const DRIFTS_MAX = 1_000;
 /** Over all customers: some 100 million entries. */
 const SNAPSHOT_MAX_MS = 10 * 60_000;
+assert(SNAPSHOT_MAX_MS < SILENT_MAX_S * 1_000, "a check that waits for ClickHouse keeps its connection");
 // Partition DDL holds the lock for a second or so, other snapshots for as long as they run.
 const LOCK_WAIT_S = 60;
 // librdkafka inside ClickHouse asks for a broker that was away every 10 s, then flushes within one.
@@ -114,8 +117,8 @@ export function inSnapshot<T>(
   return pool
     .use(async (conn) => {
       signal?.addEventListener("abort", () => conn.destroy(), { signal: stop.signal });
-      const own = alone === undefined ? null : await lockName(conn, alone);
-      if (own !== null && !(await take(conn, own, 0))) throw new NotAloneError("the same check runs already");
+      const own = alone === undefined ? undefined : await takeLock(conn, alone);
+      if (own === null) throw new NotAloneError("the same check runs already");
       const lock = await shareTables(conn, waitS);
       if (lock === null) throw new TablesBusyError("partitions are being changed, or others check");
       await conn.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
@@ -124,7 +127,7 @@ export function inSnapshot<T>(
       await conn.query("COMMIT");
       await conn.query("SET SESSION max_execution_time = DEFAULT");
       await lock.release();
-      if (own !== null) await conn.query("SELECT RELEASE_LOCK(?)", [own]);
+      await own?.release();
       return result; // whatever is thrown instead ends the connection, and with it snapshot and lock
     })
     .finally(() => stop.abort());

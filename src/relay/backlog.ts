@@ -11,12 +11,13 @@ import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { CONSUMED_TOPICS } from "../platform/metrics-table.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
+import { withLock } from "../platform/named-lock.ts";
 import { sleep } from "../platform/retry.ts";
 import { partitionDaysAhead } from "../schema/partitions.ts";
 import { badRecords, newestEvents, type Newest } from "../reports/freshness.ts";
 import { type LaneRows, laneRows, unknownMessages } from "./backlog-rows.ts";
 import { createLagMeter, type Lag } from "./lag.ts";
-import { type OutboxLane, withLock } from "./outbox.ts";
+import type { OutboxLane } from "./outbox.ts";
 
 export type ConsumedTopic = (typeof CONSUMED_TOPICS)[number];
 export type BacklogDeps = {
@@ -72,7 +73,7 @@ export function startBacklog(deps: BacklogDeps, options: BacklogOptions): Backlo
   const loop = async () => {
     while (!stopping) {
       try {
-        await withLock(pool, "sluice-backlog", hold);
+        await withLock(pool, "backlog", hold);
       } catch (err) {
         log.debug({ err }, "what waits can't be sampled: the database failed");
       }

@@ -69,20 +69,3 @@ export async function hasRowsOf(
   );
   return rows.length > 0;
 }
-
-/** Runs `body` while this connection alone holds the name in this database; `busy` when another one does. */
-export function withLock<T>(
-  pool: Pool,
-  name: string,
-  body: (conn: Connection) => Promise<T>,
-): Promise<T | "busy"> {
-  return pool.use(async (conn) => {
-    const lock = `LEFT(CONCAT('${name}:', DATABASE()), 64)`;
-    const [row] = await conn.query<{ got: number | null }[]>(`SELECT GET_LOCK(${lock}, 0) AS got`);
-    if (row?.got !== 1) return "busy";
-    // A body that throws costs the connection, and with it the lock.
-    const result = await body(conn);
-    await conn.query(`DO RELEASE_LOCK(${lock})`);
-    return result;
-  });
-}

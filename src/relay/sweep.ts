@@ -16,8 +16,9 @@ import type { TopicAdmin, TopicOffsets } from "../platform/kafka/topics.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
+import { withLock } from "../platform/named-lock.ts";
 import { sleep } from "../platform/retry.ts";
-import { hasRowsOf, momentOf, withLock } from "./outbox.ts";
+import { hasRowsOf, momentOf } from "./outbox.ts";
 import { judge } from "./proof.ts";
 
 export type SweepDeps = { pool: Pool; topics: TopicAdmin; metrics: Metrics; log: Log; now: () => number };
@@ -105,7 +106,7 @@ async function step(lane: LaneSweep, state: State | null): Promise<State | null>
       return null;
     }
     case "proven":
-      return withLock(pool, `sluice-sweep-${lane.lane}`, (conn) => look(lane, conn, state)).then((next) =>
+      return withLock(pool, `sweep-${lane.lane}`, (conn) => look(lane, conn, state)).then((next) =>
         next === "busy" ? state : next,
       );
   }

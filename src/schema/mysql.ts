@@ -12,6 +12,7 @@ import {
 } from "./migrations.ts";
 import { isError, type MysqlError } from "../platform/mysql-errors.ts";
 import { type Connection, createPool } from "../platform/mysql.ts";
+import { takeLock } from "../platform/named-lock.ts";
 import { ensurePartitions, type PartitionResult } from "./partitions.ts";
 
 export type MigrateOptions = {
@@ -26,6 +27,8 @@ export type MigrateResult = { applied: string[]; partitions: PartitionResult };
 const FOLDER = fileURLToPath(new URL("../../sql/mysql", import.meta.url));
 // Another migrator may be at it; none of ours takes longer.
 const LOCK_WAIT_S = 60;
+/** Other engines are migrated under the same lock. */
+const MIGRATION_MAX_S = 3_600;
 const ALREADY_THERE: readonly MysqlError[] = [
   "tableExists",
   "columnExists",
@@ -112,18 +115,18 @@ function targetOf(conn: Connection): MigrationTarget {
   };
 }
 
+// On a connection without a database, which may have to be made first.
 async function locked<T>(conn: Connection, database: string, body: () => Promise<T>): Promise<T> {
-  const name = `sluice-migrate:${database}`.slice(0, 64);
-  const [lock] = await conn.query<{ got: number | null }[]>("SELECT GET_LOCK(?, ?) AS got", [
-    name,
-    LOCK_WAIT_S,
-  ]);
-  if (lock?.got !== 1)
+  const lock = await takeLock(conn, `migrate-${database}`, {
+    waitS: LOCK_WAIT_S,
+    silentMaxS: MIGRATION_MAX_S,
+  });
+  if (lock === null)
     throw new Error(`another migration of ${database} has been running for ${LOCK_WAIT_S} s`);
   try {
     return await body();
   } finally {
-    await conn.query("SELECT RELEASE_LOCK(?)", [name]);
+    await lock.release();
   }
 }
 

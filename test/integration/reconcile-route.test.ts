@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { CustomerReconcile } from "../../src/reconcile/customer.ts";
-import { lockName, ownTables, take } from "../../src/schema/tables-lock.ts";
+import { takeLock } from "../../src/platform/named-lock.ts";
+import { ownTables } from "../../src/schema/tables-lock.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
@@ -158,13 +159,13 @@ describe("GET /v1/wallet/reconcile", () => {
   test("one at a time a customer, over all processes: 429 with Retry-After", async () => {
     const { apiKey, customerId } = await makeCustomer(database.config, 0);
     await pool.use(async (conn) => {
-      const name = await lockName(conn, `reconcile-${customerId}`);
-      expect(await take(conn, name, 0)).toBe(true);
+      const lock = await takeLock(conn, `reconcile-${customerId}`);
+      expect(lock).not.toBeNull();
       const refused = await get(apiKey);
       expect(refused.status).toBe(429);
       expect(refused.headers.get("retry-after")).toBe("5");
       expect(await refused.json()).toMatchObject({ code: "rate_limited" });
-      await conn.query("SELECT RELEASE_LOCK(?)", [name]);
+      await lock?.release();
     });
     expect((await get(apiKey)).status).toBe(200);
   });
