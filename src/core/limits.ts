@@ -124,6 +124,9 @@ export const RELAY_ROWS_MAX = 16;
  */
 export const PRODUCE_TIMEOUT_MS = 8_000;
 
+/** Transactions of a relay at once, over all lanes: connections, and rows that wait in the producer's queue. */
+export const RELAY_TRANSACTIONS_MAX = 6;
+
 /** Messages of one claim and one settlement: 66 µs a row at 200, 63 at 500, so more gains nothing. */
 export const CLAIM_ROWS_MAX = 200;
 

@@ -78,7 +78,7 @@ export async function startAccepting(role: Role): Promise<Accepting> {
   metrics.gauge("sluice_ingest_leases", () => book.stats().leases);
   metrics.gauge("sluice_ingest_lease_credit", () => book.stats().available);
   metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
-  const upkeep = startKeyUpkeep(readPool, log);
+  const upkeep = startKeyUpkeep({ timers: systemTimers, metrics, log, pool: readPool });
   const stop = async () => {
     await upkeep.stop();
     await commits.drained();

@@ -11,6 +11,7 @@ import { createClickhouse } from "../platform/clickhouse.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { createProbe } from "../platform/probe.ts";
 import { runRole } from "../platform/role.ts";
+import { systemTimers } from "../platform/timers.ts";
 import { keepPartitions } from "../schema/partitions.ts";
 
 runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, async (role) => {
@@ -32,8 +33,8 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   role.check("clickhouse", () => probes.state().clickhouse);
   const accepting = await startAccepting(role);
   const { accept, callers, keys, ledger, readPool } = accepting;
-  const partitions = keepPartitions(reconcilePool, log);
-  role.onStop(() => partitions.stop());
+  const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
+  role.onStop(() => void partitions.stop()); // like a check, it has nothing to lose
   const routes = [
     createSend({ accept, keys }),
     createTopup({ ledger, keys, metrics }),

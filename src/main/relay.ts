@@ -1,13 +1,14 @@
 // The relay: a Node process. Waits for MySQL and Kafka, in any order, then carries outbox rows to Kafka until
 // SIGTERM. Beside that one of the relays sweeps, one samples what waits, and one cycles through the books.
 
-import { DRAIN_MS } from "../core/limits.ts";
+import { DRAIN_MS, MYSQL_ANSWER_MAX_MS, RELAY_TRANSACTIONS_MAX } from "../core/limits.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
 import { createTopicAdmin } from "../platform/kafka/admin.ts";
 import { createProducer } from "../platform/kafka/producer.ts";
 import { consumersOf, topicsOf } from "../platform/kafka/topics.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
+import { systemTimers } from "../platform/timers.ts";
 import { within } from "../platform/retry.ts";
 import { startReconcileTurn, TURN_ANSWER_MAX_MS, TURN_CONNECTIONS } from "../reconcile/cycle.ts";
 import { startBacklog } from "../relay/backlog.ts";
@@ -18,16 +19,20 @@ import { tablesAnswer } from "../schema/tables.ts";
 
 // Flushing what librdkafka still holds while stopping; the rest of DRAIN_MS is for the transactions.
 const FLUSH_MS = 2_000;
-// Three lanes with two transactions each, and their idle look-ups; a sweep looks on one, writes on another;
-// one that samples what waits.
-const CONNECTIONS = 11;
+// Transactions of all lanes, and three more for their idle look-ups and for a sweep, which looks on one
+// connection and writes on another; one that samples what waits.
+const CONNECTIONS = RELAY_TRANSACTIONS_MAX + 5;
 /** A day of some customers' messages in one statement. */
 const CLICKHOUSE_TIMEOUT_MS = 30_000;
 
 const usage = "node src/main/relay.ts: carries outbox rows to Kafka.";
 runRole({ name: "relay", usage }, async (role) => {
   const { config, log, metrics } = role;
-  const pool = createMeteredPool(role, "relay", { connections: CONNECTIONS, multipleStatements: true });
+  const pool = createMeteredPool(role, "relay", {
+    connections: CONNECTIONS,
+    multipleStatements: true,
+    answerMaxMs: MYSQL_ANSWER_MAX_MS,
+  });
   const books = { connections: TURN_CONNECTIONS, answerMaxMs: TURN_ANSWER_MAX_MS };
   const booksPool = createMeteredPool(role, "reconcile", books);
   const clickhouse = createClickhouse(config, { timeoutMs: CLICKHOUSE_TIMEOUT_MS });
@@ -51,9 +56,10 @@ runRole({ name: "relay", usage }, async (role) => {
   role.check("mysql", () => (relay.databaseUp() ? "ok" : "down"));
   role.check("kafka", () => (producer.isUp() ? "ok" : "degraded"));
   const lanes = (["normal", "express"] as const).map((lane) => ({ lane, ...consumers[lane] }));
-  const sweep = startSweep({ ...common, pool, topics }, { lanes, afterMs: config.sweepAfterMs });
+  const jobs = { ...common, timers: systemTimers };
+  const sweep = startSweep({ ...jobs, pool, topics }, { lanes, afterMs: config.sweepAfterMs });
   const others = [
-    keepTopics(topics, log),
+    keepTopics({ ...jobs, topics }),
     sweep,
     startBacklog({ ...common, pool, topics, clickhouse }, { consumers }),
   ];

@@ -147,12 +147,10 @@ consumer = await untilUp(
   stopping.signal,
 );
 const id = createIdFactory({ now: Date.now });
+const jobs = { timers: systemTimers, metrics, log };
 sender = startSender(
-  { pool, consumer, offsets, submitters, breakers, deadLetter, metrics, tracing, log, id, now: Date.now },
+  { ...jobs, pool, consumer, offsets, submitters, breakers, deadLetter, tracing, id, now: Date.now },
   { lane },
 );
-ownership = watchOwnership(
-  { topics, consumer, timers: systemTimers, metrics, log, onFatal: fatal },
-  { topic, group, instance },
-);
+ownership = watchOwnership({ ...jobs, topics, consumer, onFatal: fatal }, { topic, group, instance });
 log.info("sending");

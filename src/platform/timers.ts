@@ -25,5 +25,5 @@ export const systemTimers: Timers = {
     const timer = setInterval(run, ms);
     return () => clearInterval(timer);
   },
-  random: Math.random,
+  random: () => Math.random(),
 };

@@ -3,7 +3,7 @@
 // also while millions wait.
 
 import type { Connection } from "../platform/mysql.ts";
-import type { OutboxLane } from "./outbox.ts";
+import type { OutboxLane } from "./lanes.ts";
 
 /** More rows than this are only "many". */
 const COUNTED_MAX = 10_000;

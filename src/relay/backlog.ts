@@ -17,7 +17,7 @@ import { partitionDaysAhead } from "../schema/partitions.ts";
 import { badRecords, newestEvents, type Newest } from "../reports/freshness.ts";
 import { type LaneRows, laneRows, unknownMessages } from "./backlog-rows.ts";
 import { createLagMeter, type Lag } from "./lag.ts";
-import type { OutboxLane } from "./outbox.ts";
+import type { OutboxLane } from "./lanes.ts";
 
 export type ConsumedTopic = (typeof CONSUMED_TOPICS)[number];
 export type BacklogDeps = {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { packEvents } from "../core/event-record.ts";
 import { type LaneRecord, packLaneRow, unpackLaneRecord, unpackLaneRow } from "../core/lane-record.ts";
-import { decodeRow, idsIn, payloadOf } from "./decode.ts";
+import { decodeEvents, decodeMessages, idsIn, payloadOf } from "./decode.ts";
 
 const topics = { normal: "n", express: "e", status: "s", ledger: "l" };
 const record = (id: string, fields: Partial<LaneRecord> = {}): LaneRecord => ({
@@ -26,8 +26,8 @@ const ID_2 = "01ARZ3NDEKTSV4RRFFQ69G5FA2";
 
 test("a lane row becomes a record a message, keyed by its customer; what failed becomes a row again", () => {
   const records = [record(ID_1), record(ID_2, { customerId: 8 })];
-  const decoded = decodeRow("express", packLaneRow(records), topics);
-  if (decoded.kind !== "lane") throw new Error(decoded.kind);
+  const decoded = decodeMessages("express")(packLaneRow(records), topics);
+  if (decoded.kind !== "messages") throw new Error(decoded.kind);
   expect(decoded.out.map(({ topic, key, traceparent }) => [topic, key, traceparent])).toEqual([
     ["e", "7", "00-1"],
     ["e", "8", "00-1"],
@@ -38,7 +38,7 @@ test("a lane row becomes a record a message, keyed by its customer; what failed 
 
 test("an events row becomes a record for each part that holds something", () => {
   const entry = { leg: "open", op: "topup", customerId: 1, amount: 5, createdAtMs: 1 } as const;
-  const decoded = decodeRow("events", packEvents([], [{ entryId: ID_1, ...entry }]), topics);
+  const decoded = decodeEvents(packEvents([], [{ entryId: ID_1, ...entry }]), topics);
   if (decoded.kind !== "events") throw new Error(decoded.kind);
   expect(decoded.out.map((out) => out.topic)).toEqual(["l"]);
   expect(decoded.out[0]?.value.toString()).toContain(`"entry_id":"${ID_1}"`);
@@ -49,8 +49,8 @@ test("whatever else the bytes are, the row is undecodable, and ids in it are sti
   const row = packLaneRow([record(ID_1), record(ID_2)]);
   const cut = row.subarray(0, row.length - 3);
   for (const payload of [Buffer.alloc(0), Buffer.from("x"), cut]) {
-    expect(decodeRow("normal", payload, topics).kind).toBe("undecodable");
-    expect(decodeRow("events", payload, topics).kind).toBe("undecodable");
+    expect(decodeMessages("normal")(payload, topics).kind).toBe("undecodable");
+    expect(decodeEvents(payload, topics).kind).toBe("undecodable");
   }
   expect(idsIn(cut)).toEqual([ID_1, ID_2]);
   expect(idsIn(Buffer.from("nothing"))).toEqual([]);

@@ -3,20 +3,31 @@
 
 import { unpackEvents } from "../core/event-record.ts";
 import { type LaneRecord, packLaneRecord, packLaneRow, unpackLaneRow } from "../core/lane-record.ts";
+import type { Lane } from "../core/message.ts";
 import type { OutRecord } from "../platform/kafka/producer.ts";
-import type { OutboxLane } from "./outbox.ts";
 
 export type Topics = { normal: string; express: string; status: string; ledger: string };
 export type Decoded =
-  | { kind: "lane"; records: LaneRecord[]; out: OutRecord[] }
+  | { kind: "messages"; records: LaneRecord[]; out: OutRecord[] }
   | { kind: "events"; out: OutRecord[] }
   | { kind: "undecodable"; reason: string };
 
-export function decodeRow(lane: OutboxLane, payload: Buffer, topics: Topics): Decoded {
+/** A row of messages becomes a record each. */
+export const decodeMessages =
+  (lane: Lane) =>
+  (payload: Buffer, topics: Topics): Decoded =>
+    orUndecodable(() => {
+      const records = unpackLaneRow(payload);
+      return { kind: "messages", records, out: records.map((record) => laneOut(record, topics[lane])) };
+    });
+
+/** A row of events becomes a record for each of their two topics, of as many lines as it has. */
+export const decodeEvents = (payload: Buffer, topics: Topics): Decoded =>
+  orUndecodable(() => ({ kind: "events", out: eventRecords(payload, topics) }));
+
+function orUndecodable(decode: () => Decoded): Decoded {
   try {
-    if (lane === "events") return { kind: "events", out: eventRecords(payload, topics) };
-    const records = unpackLaneRow(payload);
-    return { kind: "lane", records, out: records.map((record) => laneOut(record, topics[lane])) };
+    return decode();
   } catch (error) {
     return { kind: "undecodable", reason: (error as Error).message };
   }
@@ -27,7 +38,7 @@ export function decodeRow(lane: OutboxLane, payload: Buffer, topics: Topics): De
  * mind.
  */
 export function payloadOf(decoded: Decoded, failed: readonly number[]): Buffer | null {
-  if (decoded.kind !== "lane") return null;
+  if (decoded.kind !== "messages") return null;
   return packLaneRow(failed.map((index) => decoded.records[index] as LaneRecord));
 }
 

@@ -5,8 +5,8 @@
 
 import { RELAY_ROWS_MAX } from "../core/limits.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
+import type { OutboxLane } from "./lanes.ts";
 
-export type OutboxLane = "express" | "normal" | "events";
 export type OutboxRow = { id: number; attempts: number; payload: Buffer };
 /** A row to be tried again; `payload` when only some of its records failed. */
 export type Deferred = { row: OutboxRow; payload: Buffer | null; reason: string; delayMs: number };

@@ -4,7 +4,7 @@
 // messages to the ledger.
 // States of a row: due → taken (locked) → deleted | deferred with what failed | dead: sent to sms.dlq, its
 // messages refunded.
-// Bound: IN_FLIGHT_MAX transactions a lane, RELAY_ROWS_MAX rows each.
+// Bound: inFlightMax transactions a lane (lanes.ts), RELAY_ROWS_MAX rows each.
 
 import type { LaneRecord } from "../core/lane-record.ts";
 import { failQueued } from "../ledger/settle.ts";
@@ -13,8 +13,9 @@ import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { backoffMs, sleep } from "../platform/retry.ts";
-import { type Decoded, decodeRow, idsIn, payloadOf, type Topics } from "./decode.ts";
-import { deferRow, deleteRows, isDue, type OutboxLane, type OutboxRow, takeRows } from "./outbox.ts";
+import { type Decoded, idsIn, payloadOf, type Topics } from "./decode.ts";
+import { OUTBOX_LANE_NAMES, OUTBOX_LANES, type OutboxLane } from "./lanes.ts";
+import { deferRow, deleteRows, isDue, type OutboxRow, takeRows } from "./outbox.ts";
 import { RELAY_ROWS_MAX } from "../core/limits.ts";
 
 export type RelayDeps = { pool: Pool; producer: Producer; metrics: Metrics; log: Log; now: () => number };
@@ -26,21 +27,12 @@ export type Relay = {
   stop(): Promise<void>;
 };
 
-// One produces while the other reads or commits.
-const IN_FLIGHT_MAX = 2;
-// How long to wait for more after a taking that wasn't full, and the longest pause when idle. Express pays
-// with CPU for its latency; events are read in seconds, so they gather.
-const WAITS: Record<OutboxLane, { afterMs: number; idleMs: number }> = {
-  express: { afterMs: 10, idleMs: 20 },
-  normal: { afterMs: 30, idleMs: 50 },
-  events: { afterMs: 100, idleMs: 100 },
-};
 const DEFER = { firstMs: 200, mostMs: 10_000 };
 const DATABASE_RETRY = { firstMs: 100, mostMs: 2_000 };
 const PROBE_MS = 500;
 
 export function startRelay(deps: RelayDeps, options: RelayOptions): Relay {
-  const lanes = (["express", "normal", "events"] as const).map((lane) =>
+  const lanes = OUTBOX_LANE_NAMES.map((lane) =>
     startLane(deps, options, lane, createCounts(deps.metrics, lane)),
   );
   return {
@@ -63,6 +55,7 @@ function createCounts(metrics: Metrics, lane: OutboxLane): Counts {
 
 function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, counts: Counts): Relay {
   const { pool, producer, log } = deps;
+  const spec = OUTBOX_LANES[lane];
   let stopping = false;
   let failures = 0;
   const inFlight = new Set<Promise<void>>();
@@ -97,13 +90,13 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
         continue;
       }
       if (failures > 0) await sleep(backoffMs(DATABASE_RETRY, failures));
-      if (inFlight.size >= IN_FLIGHT_MAX) {
+      if (inFlight.size >= spec.inFlightMax) {
         await Promise.race(inFlight);
         continue;
       }
       // After a failure it takes rows even if none is due: only that shows that the database is back.
       if (idleMs > 0 && failures === 0 && !(await isDue(pool, lane).catch(() => true))) {
-        idleMs = Math.min(idleMs * 2, WAITS[lane].idleMs);
+        idleMs = Math.min(idleMs * 2, spec.idleMs);
         await sleep(idleMs);
         continue;
       }
@@ -113,7 +106,7 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
         continue;
       }
       await Promise.all(inFlight);
-      idleMs = WAITS[lane].afterMs;
+      idleMs = spec.afterMs;
       if (!stopping) await sleep(idleMs);
     }
     await Promise.all(inFlight);
@@ -173,7 +166,7 @@ async function produceRows(
   counts: Counts,
 ): Promise<Sent[]> {
   const sent = rows.map(
-    (row): Sent => ({ row, decoded: decodeRow(lane, row.payload, topics), failures: [] }),
+    (row): Sent => ({ row, decoded: OUTBOX_LANES[lane].decode(row.payload, topics), failures: [] }),
   );
   const out: OutRecord[] = [];
   const owners: { sent: Sent; firstIndex: number }[] = [];
@@ -218,10 +211,10 @@ async function bury(
   const reason =
     decoded.kind === "undecodable" ? `undecodable: ${decoded.reason}` : `not produced: ${lost[0]?.reason}`;
   const ids =
-    decoded.kind === "lane"
+    decoded.kind === "messages"
       ? lost.map((f) => (decoded.records[f.index] as LaneRecord).id)
       : idsIn(row.payload);
-  const ended = lane === "events" ? [] : await failQueued(conn, ids, reason, now());
+  const ended = OUTBOX_LANES[lane].holdsMessages ? await failQueued(conn, ids, reason, now()) : [];
   log.error(
     { lane, row: row.id, reason, unstored: refused.length, ended: ended.map((c) => c.record.id) },
     "dead letter",

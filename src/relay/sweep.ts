@@ -13,24 +13,21 @@ import { CLAIM_ROWS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import { lookForQueued, openFrom, type Queued, requeue, setOpenFrom } from "../ledger/requeue.ts";
 import type { TopicAdmin, TopicOffsets } from "../platform/kafka/topics.ts";
-import type { Log } from "../platform/log.ts";
-import type { Metrics } from "../platform/metrics.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { withLock } from "../platform/named-lock.ts";
-import { sleep } from "../platform/retry.ts";
+import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
 import { hasRowsOf, momentOf } from "./outbox.ts";
 import { judge } from "./proof.ts";
 
-export type SweepDeps = { pool: Pool; topics: TopicAdmin; metrics: Metrics; log: Log; now: () => number };
+export type SweepDeps = PeriodicDeps & { pool: Pool; topics: TopicAdmin; now: () => number };
 export type SweepOptions = {
   lanes: readonly { lane: Lane; topic: string; group: string }[];
   /** Messages queued for less than this are never looked at: their transaction may still be open. */
   afterMs: number;
 };
-export type Sweep = { stop(): Promise<void> };
 
 const TICK_MS = 1_000;
-const STOP_CHECK_MS = 100;
+const RUN_MAX_MS = 60_000;
 const PAUSE_MS = 10_000;
 const PAUSE_FACTOR = 20;
 const LOOK_MS = 300;
@@ -45,38 +42,29 @@ type State =
 type Counts = Record<"swept_total" | "sweep_failed_total" | "sweeps_total", number>;
 type LaneSweep = SweepDeps & Omit<SweepOptions, "lanes"> & SweepOptions["lanes"][number] & { counts: Counts };
 
-export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): Sweep {
+export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): Periodic {
   const counts = deps.metrics.counts("sluice_relay", ["swept_total", "sweep_failed_total", "sweeps_total"]);
-  let stopping = false;
   const sweptToMs = new Map(lanes.map(({ lane }) => [lane, deps.now()]));
   deps.metrics.gauges("sluice_relay_sweep_age_seconds", () =>
     [...sweptToMs].map(([lane, ms]) => [{ lane }, (deps.now() - ms) / 1_000] as const),
   );
-  const loops = lanes.map(async (of) => {
+  const jobs = lanes.map((of) => {
     const lane = { ...deps, ...of, afterMs, counts };
     let state: State | null = null;
-    while (!stopping) {
-      let waitMs = TICK_MS;
-      try {
-        const before: State | null = state;
-        state = await step(lane, state);
-        if (state === null && before?.at === "proven") {
-          counts.sweeps_total++;
-          sweptToMs.set(of.lane, before.momentMs);
-          waitMs = Math.max(PAUSE_MS, before.tookMs * PAUSE_FACTOR);
-        }
-      } catch (err) {
-        // Nothing is proven any more that an engine's absence could have changed: offsets are judged anew.
-        deps.log.debug({ err, lane: of.lane }, "the sweep waits: an engine failed");
-      }
-      for (let waitedMs = 0; waitedMs < waitMs && !stopping; waitedMs += STOP_CHECK_MS)
-        await sleep(STOP_CHECK_MS);
-    }
+    const options = { name: `sweep-${of.lane}`, everyMs: TICK_MS, runMaxMs: RUN_MAX_MS };
+    // When an engine fails, the state stays: offsets are judged anew with the next answer.
+    return startPeriodic(deps, options, async () => {
+      const before: State | null = state;
+      state = await step(lane, state);
+      if (state !== null || before?.at !== "proven") return TICK_MS;
+      counts.sweeps_total++;
+      sweptToMs.set(of.lane, before.momentMs);
+      return Math.max(PAUSE_MS, before.tookMs * PAUSE_FACTOR);
+    });
   });
   return {
     async stop() {
-      stopping = true;
-      await Promise.all(loops);
+      await Promise.all(jobs.map((job) => job.stop()));
     },
   };
 }

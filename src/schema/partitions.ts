@@ -4,9 +4,9 @@
 // lock, because all later statements queue behind it.
 
 import { ulidDayPrefix } from "../core/id.ts";
-import type { Log } from "../platform/log.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
+import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
 import { sleep } from "../platform/retry.ts";
 import { ownTables } from "./tables-lock.ts";
 
@@ -20,6 +20,9 @@ const TABLES = { messages: "id", wallet_ledger: "entry_id" } as const;
 const DAYS_AHEAD = 35;
 /** Four times a day. */
 const UPKEEP_MS = 6 * 3_600_000;
+const UPKEEP_MAX_MS = 60_000;
+/** After a check of the books held the tables. */
+const BUSY_MS = 5 * 60_000;
 // A ULID may be a little older than the transaction that stores it, and the first partition also takes all
 // that is older still.
 const DAYS_BACK = 1;
@@ -46,14 +49,13 @@ export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise
 }
 
 /** Days ahead are cut by `migrate` already; this keeps them ahead in a process that runs for months. */
-export function keepPartitions(pool: Pool, log: Log): { stop(): void } {
-  const timer = setInterval(() => {
-    ensurePartitions(pool, { nowMs: Date.now() }).then(
-      ({ kind }) => log.info({ kind }, "partitions ahead are checked"),
-      (err: unknown) => log.warn({ err }, "partitions ahead could not be checked; tried again later"),
-    );
-  }, UPKEEP_MS);
-  return { stop: () => clearInterval(timer) };
+export function keepPartitions(deps: PeriodicDeps, pool: Pool): Periodic {
+  const options = { name: "partitions", everyMs: UPKEEP_MS, firstMs: UPKEEP_MS, runMaxMs: UPKEEP_MAX_MS };
+  return startPeriodic(deps, options, async () => {
+    const { kind } = await ensurePartitions(pool, { nowMs: Date.now() });
+    deps.log.info({ kind }, "partitions ahead are checked");
+    return kind === "busy" ? BUSY_MS : UPKEEP_MS;
+  });
 }
 
 /** How many days after today have a partition, in the table that has the fewest. */

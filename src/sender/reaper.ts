@@ -6,32 +6,31 @@ import assert from "node:assert/strict";
 import { CLAIM_TTL_MS } from "../core/limits.ts";
 import { endIdleTransactions } from "../ledger/idle-transactions.ts";
 import { reapClaim, type SettleDeps } from "../ledger/settle.ts";
-import type { Log } from "../platform/log.ts";
-import { sleep } from "../platform/retry.ts";
+import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
 import { type Counts, countChanges } from "./counts.ts";
 
-export type ReaperDeps = SettleDeps & { log: Log; counts: Counts; now: () => number };
+export type ReaperDeps = SettleDeps & PeriodicDeps & { counts: Counts; now: () => number };
 
-const EVERY_MS = 1_000;
-const STOP_CHECK_MS = 100;
+const REAP_EVERY_MS = 1_000;
+const IDLE_EVERY_MS = 3_000;
 const REAP_AT_ONCE_MAX = 20;
-const IDLE_EVERY_ROUNDS = 3;
-assert(EVERY_MS * 10 < CLAIM_TTL_MS, "an expired claim is found soon after");
+const RUN_MAX_MS = 60_000;
+assert(REAP_EVERY_MS * 10 < CLAIM_TTL_MS, "an expired claim is found soon after");
 
-/** Runs until `isStopping`. */
-export async function reapClaims(deps: ReaperDeps, isStopping: () => boolean): Promise<void> {
-  for (let round = 0; !isStopping(); round++) {
-    try {
-      if (round % IDLE_EVERY_ROUNDS === 0) await endIdle(deps);
-      for (let n = 0; n < REAP_AT_ONCE_MAX && !isStopping(); n++) {
-        if (!(await reapOne(deps))) break;
-      }
-    } catch (err) {
-      deps.log.warn({ err }, "reaping waits: the database failed");
-    }
-    for (let waitedMs = 0; waitedMs < EVERY_MS && !isStopping(); waitedMs += STOP_CHECK_MS)
-      await sleep(STOP_CHECK_MS);
-  }
+export function startReaper(deps: ReaperDeps): Periodic {
+  const claims = { name: "claims", everyMs: REAP_EVERY_MS, runMaxMs: RUN_MAX_MS };
+  const idle = { name: "idle-transactions", everyMs: IDLE_EVERY_MS, runMaxMs: RUN_MAX_MS };
+  const jobs = [
+    startPeriodic(deps, claims, async (signal) => {
+      for (let n = 0; n < REAP_AT_ONCE_MAX && !signal.aborted; n++) if (!(await reapOne(deps))) return;
+    }),
+    startPeriodic(deps, idle, () => endIdle(deps)),
+  ];
+  return {
+    async stop() {
+      await Promise.all(jobs.map((job) => job.stop()));
+    },
+  };
 }
 
 async function reapOne({ pool, id, now, log, counts }: ReaperDeps): Promise<boolean> {

@@ -9,16 +9,18 @@ import type { Lane } from "../core/message.ts";
 import type { Consumer, InRecord } from "../platform/kafka/consumer.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { sleep } from "../platform/retry.ts";
+import type { Timers } from "../platform/timers.ts";
 import { type BatchDeps, reportUnused, runBatch } from "./batch.ts";
 import { createCounts } from "./counts.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { Offsets } from "./offsets.ts";
 import { createPersist } from "./persist.ts";
-import { reapClaims } from "./reaper.ts";
+import { startReaper } from "./reaper.ts";
 
 export type SenderDeps = Omit<BatchDeps, "counts" | "persist" | "isStopping"> & {
   consumer: Pick<Consumer, "read" | "store">;
   offsets: Offsets;
+  timers: Timers;
   metrics: Metrics;
 };
 export type Sender = { databaseUp(): boolean; stop(): Promise<void> };
@@ -103,7 +105,7 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
       if (read.length < CLAIM_ROWS_MAX) restMs = PACE_MS;
     }
   };
-  const reaping = reapClaims({ ...deps, counts }, () => stopping);
+  const reaper = startReaper({ ...deps, counts });
   const done = loop();
   return {
     databaseUp: persist.isUp,
@@ -112,7 +114,7 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
       wake();
       await done;
       await Promise.all(open);
-      await reaping;
+      await reaper.stop();
     },
   };
 }

@@ -131,7 +131,7 @@ export function startIngest(world: World, of: Process): Ingest {
     timers,
     counts: { replayed_total: 0 },
   });
-  const upkeep = startKeyUpkeep(readPool, log);
+  const upkeep = startKeyUpkeep({ pool: readPool, timers, metrics, log });
   const limits = { take: () => null, giveBack: () => undefined };
   const accept = createAcceptMessage({ book, commits, limits, id }, { expressPromiseMs: 5_000 });
   const routes: Record<Request["route"], Route> = {
@@ -251,6 +251,7 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
       submitters: submittersOf(world, of),
       breakers: operators.specs.map(() => createBreaker(monotonicMs)),
       deadLetter: () => Promise.resolve(),
+      timers: kernel.timersOf(of),
       metrics,
       tracing: { sample: () => false, span: () => undefined, close: () => Promise.resolve() },
       log: logOf(world),

@@ -3,7 +3,12 @@
 // good. Bound: librdkafka's queues, below, and PRODUCE_TIMEOUT_MS a record.
 
 import librdkafka from "@confluentinc/kafka-javascript";
-import { COMMIT_ROWS_MAX, PRODUCE_TIMEOUT_MS, RELAY_ROWS_MAX } from "../../core/limits.ts";
+import {
+  COMMIT_ROWS_MAX,
+  PRODUCE_TIMEOUT_MS,
+  RELAY_ROWS_MAX,
+  RELAY_TRANSACTIONS_MAX,
+} from "../../core/limits.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
 import { answers, bounded, common, connect, onClientError } from "./client.ts";
@@ -26,8 +31,8 @@ export type Producer = {
   close(waitMs: number): Promise<void>;
 };
 
-// Every row in flight of three lanes, two transactions each, and room for dead letters.
-const QUEUE_RECORDS_MAX = 6 * RELAY_ROWS_MAX * COMMIT_ROWS_MAX + 1_000;
+// Every row in flight, and room for dead letters.
+const QUEUE_RECORDS_MAX = RELAY_TRANSACTIONS_MAX * RELAY_ROWS_MAX * COMMIT_ROWS_MAX + 1_000;
 const QUEUE_KBYTES_MAX = 128 * 1024;
 // MSG_SIZE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_RECORD, _BAD_MSG, INVALID_MSG.
 const PERMANENT = new Set([10, 18, 87, -199, 2]);

@@ -1,0 +1,40 @@
+// The one table of outbox lanes, from which the relay runs: how often each is looked at, how much of it is
+// under way at once, and what its rows hold. Another kind of row (reports, callbacks) is one more entry
+// here and a value of the column `lane`.
+
+import assert from "node:assert/strict";
+import { RELAY_TRANSACTIONS_MAX } from "../core/limits.ts";
+import { type Decoded, decodeEvents, decodeMessages, type Topics } from "./decode.ts";
+
+export type LaneSpec = {
+  /** The pause after rows were taken that were fewer than a full taking, so that more gather. */
+  afterMs: number;
+  /** The longest pause while nothing is due. */
+  idleMs: number;
+  /** Transactions at once: one produces while the other reads or commits. */
+  inFlightMax: number;
+  /** Whether messages of a row that can never be produced are failed and refunded; of others the log tells. */
+  holdsMessages: boolean;
+  /** From a row to its records. Never throws. */
+  decode: (payload: Buffer, topics: Topics) => Decoded;
+};
+
+export const OUTBOX_LANES = {
+  // Pays with CPU for its latency.
+  express: {
+    afterMs: 10,
+    idleMs: 20,
+    inFlightMax: 2,
+    holdsMessages: true,
+    decode: decodeMessages("express"),
+  },
+  normal: { afterMs: 30, idleMs: 50, inFlightMax: 2, holdsMessages: true, decode: decodeMessages("normal") },
+  // Read in seconds, so they gather.
+  events: { afterMs: 100, idleMs: 100, inFlightMax: 2, holdsMessages: false, decode: decodeEvents },
+} as const satisfies Record<string, LaneSpec>;
+
+export type OutboxLane = keyof typeof OUTBOX_LANES;
+export const OUTBOX_LANE_NAMES = Object.keys(OUTBOX_LANES) as readonly OutboxLane[];
+
+const inFlight = Object.values(OUTBOX_LANES).reduce((sum, { inFlightMax }) => sum + inFlightMax, 0);
+assert(inFlight <= RELAY_TRANSACTIONS_MAX, "connections and the producer's queue have room for every lane");
