@@ -124,7 +124,7 @@ export const RELAY_ROWS_MAX = 16;
  */
 export const PRODUCE_TIMEOUT_MS = 8_000;
 
-/** Transactions of a relay at once, over all lanes: connections, and rows that wait in the producer's queue. */
+/** Transactions of a relay at once, over all lanes; its connections and the producer's queue follow. */
 export const RELAY_TRANSACTIONS_MAX = 6;
 
 /** Messages of one claim and one settlement: 66 µs a row at 200, 63 at 500, so more gains nothing. */

@@ -15,7 +15,7 @@ import { createLog } from "../platform/log.ts";
 import { createMetrics } from "../platform/metrics.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { createTracing } from "../platform/otlp.ts";
-import { sleep, untilUp } from "../platform/retry.ts";
+import { backoffMs, sleep, untilUp } from "../platform/retry.ts";
 import { senderGroup, topicOf } from "../platform/kafka/topics.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { createBreaker } from "../sender/breaker.ts";
@@ -23,6 +23,7 @@ import { monotonicMs } from "../sender/monotonic.ts";
 import { createOffsets } from "../sender/offsets.ts";
 import { createSharedCounts, exposeOperators } from "../sender/operator-meter.ts";
 import { localOperators } from "../sender/operators.ts";
+import { StoppedError } from "../sender/persist.ts";
 import { type Ownership, watchOwnership } from "../sender/ownership.ts";
 import { type Sender, startSender } from "../sender/sender.ts";
 import { createSubmitters } from "../sender/submitters.ts";
@@ -38,6 +39,7 @@ if (process.argv.includes("--help") || !isLane(lane)) {
 const CONNECTIONS = 6;
 // Two cores in all: one thread submits as fast as the database settles.
 const THREADS = 1;
+const LETTER_RETRY = { firstMs: 500, mostMs: 10_000 };
 // The normal lane gathers records for this long at the broker; express does not wait.
 const FETCH_WAIT_NORMAL_MS = 25;
 
@@ -111,19 +113,25 @@ const fatal = (err: unknown) => {
   Promise.resolve(sender?.stop()).then(end, end);
 };
 
-// Dead letters are rare: their producer is made when the first one comes.
+// Dead letters are rare: their producer is made when the first one comes. Until its topic takes it, a
+// letter's offset isn't stored, so it outlives this process; the metric shows that it waits.
+let lettersWaiting = 0;
+metrics.gauge("sluice_sender_dead_letters_waiting", () => lettersWaiting);
 async function deadLetter(value: Buffer): Promise<void> {
-  for (;;) {
-    deadLetters ??= await untilUp(
-      () => createProducer(config, log, fatal),
-      waiting("Kafka"),
-      stopping.signal,
-    );
-    const record = { topic: topicOf(config, "dlq"), key: role, value, traceparent: "" };
-    const [failure] = await deadLetters.sendAll([record]);
-    if (failure === undefined || failure.permanent) return;
-    log.warn({ failure }, "a dead letter waits: Kafka failed");
-    await sleep(1_000);
+  const record = { topic: topicOf(config, "dlq"), key: role, value, traceparent: "" };
+  const make = () => createProducer(config, log, fatal);
+  lettersWaiting++;
+  try {
+    for (let attempt = 1; ; attempt++) {
+      if (stopping.signal.aborted) throw new StoppedError("stopped before a dead letter was stored");
+      deadLetters ??= await untilUp(make, waiting("Kafka"), stopping.signal);
+      const [failure] = await deadLetters.sendAll([record]);
+      if (failure === undefined || failure.permanent) return;
+      log.warn({ failure, attempt }, "a dead letter waits: Kafka failed");
+      await sleep(backoffMs(LETTER_RETRY, attempt));
+    }
+  } finally {
+    lettersWaiting--;
   }
 }
 

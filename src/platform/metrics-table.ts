@@ -280,6 +280,7 @@ export const METRICS = {
   sluice_sender_unsettled: gauge("sender", "messages read and not settled"),
   sluice_sender_partitions: gauge("sender", "partitions of its lane that this process reads"),
   sluice_sender_partitions_unread: gauge("sender", "partitions of its lane that no sender reads"),
+  sluice_sender_dead_letters_waiting: gauge("sender", "records that can't be read and aren't in sms.dlq yet"),
   sluice_sender_rejoins_total: counter(
     "sender",
     "times the group was asked again for partitions that nobody read",

@@ -39,3 +39,21 @@ export async function untilUp<T>(
     }
   }
 }
+
+/**
+ * The same work; `onLate` is called when it has not ended `maxMs` after now, and then not within `graceMs`
+ * either: a process that slept finds its timers overdue before it hears of the answers that came meanwhile.
+ */
+export function watched<T>(
+  work: Promise<T>,
+  { maxMs, graceMs }: { maxMs: number; graceMs: number },
+  onLate: () => void,
+): Promise<T> {
+  let timer = setTimeout(
+    () => {
+      timer = setTimeout(onLate, graceMs);
+    },
+    Math.max(0, maxMs),
+  );
+  return work.finally(() => clearTimeout(timer));
+}

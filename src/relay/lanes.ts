@@ -13,7 +13,7 @@ export type LaneSpec = {
   idleMs: number;
   /** Transactions at once: one produces while the other reads or commits. */
   inFlightMax: number;
-  /** Whether messages of a row that can never be produced are failed and refunded; of others the log tells. */
+  /** Whether a row that can never be produced holds messages, which are then failed and refunded. */
   holdsMessages: boolean;
   /** From a row to its records. Never throws. */
   decode: (payload: Buffer, topics: Topics) => Decoded;

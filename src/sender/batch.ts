@@ -50,10 +50,18 @@ export type BatchRequest = { lane: Lane; read: readonly InRecord[]; allowance: r
 export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: () => void): Promise<void> {
   const { lane, read, allowance } = request;
   const startedAtMs = deps.now();
-  const records = await decode(deps, read);
+  const { records, dead } = decode(deps, read);
+  // Stored beside the others' way, which must not wait for a topic that can't be written.
+  const letters = Promise.all(dead.map((value) => deps.deadLetter(value)));
+  letters.catch(() => undefined); // awaited below
   const { claimId, claimed, deadlineMs } = await claim(deps, lane, records);
   deps.counts.skipped_total += records.length - claimed.length;
-  if (claimed.length === 0) return reportUnused(deps.breakers);
+  if (claimed.length === 0) {
+    reportUnused(deps.breakers);
+    onPart();
+    await letters;
+    return;
+  }
 
   const left = new Set(claimed.map((r) => r.id));
   let settling: Promise<void> = Promise.resolve();
@@ -71,6 +79,7 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
   const tallies = await deps.submitters.submit({ submits, allowance, deadlineMs }, onOutcomes);
   tallies.forEach((tally, index) => deps.breakers[index]?.report(tally));
   await settling;
+  await letters;
 }
 
 /** A batch that submitted nothing gives back the probes it was allowed. */
@@ -78,8 +87,9 @@ export function reportUnused(breakers: readonly Breaker[]): void {
   for (const breaker of breakers) breaker.report({ good: 0, bad: 0 });
 }
 
-async function decode(deps: BatchDeps, read: readonly InRecord[]): Promise<LaneRecord[]> {
+function decode(deps: BatchDeps, read: readonly InRecord[]): { records: LaneRecord[]; dead: Buffer[] } {
   const records: LaneRecord[] = [];
+  const dead: Buffer[] = [];
   for (const { value, partition, offset } of read) {
     try {
       records.push(unpackLaneRecord(value));
@@ -87,10 +97,10 @@ async function decode(deps: BatchDeps, read: readonly InRecord[]): Promise<LaneR
       if (!(error instanceof RecordError)) throw error;
       deps.counts.dead_total++;
       deps.log.error({ partition, offset, reason: error.message }, "dead letter: the record can't be read");
-      await deps.deadLetter(value);
+      dead.push(value);
     }
   }
-  return records;
+  return { records, dead };
 }
 
 type Held = { claimId: string; claimed: LaneRecord[]; deadlineMs: number };

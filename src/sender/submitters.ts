@@ -4,7 +4,10 @@
 
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
+import { SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { Batch, Tally } from "./dispatch.ts";
+import { watched } from "../platform/retry.ts";
+import { monotonicMs } from "./monotonic.ts";
 import type { SharedCounts } from "./operator-meter.ts";
 import type { OperatorSpec } from "./operators.ts";
 import type { Indexed, WorkerData } from "./worker.ts";
@@ -12,12 +15,14 @@ import type { Indexed, WorkerData } from "./worker.ts";
 export type Submitters = {
   /**
    * `onOutcomes` is called with each message's outcome once, some at a time. Resolves when all were, with the
-   * tallies.
+   * tallies. Rejects when a worker doesn't answer: this process can't go on, and the claim ends what it held.
    */
   submit(batch: Batch, onOutcomes: (outcomes: Indexed[]) => void): Promise<Tally[]>;
   close(): Promise<void>;
 };
 
+/** After a batch's deadline: the time-outs of a last submit, and a busy machine. */
+export const ANSWERS_MAX_MS = 2 * SUBMIT_TIMEOUT_MS + 10_000;
 const BATCHES_PER_WORKER = 32;
 const TASKS_WAITING_MAX = 32;
 
@@ -49,10 +54,18 @@ export function createSubmitters(
           if (left === 0) resolve();
         });
       });
-      try {
-        const tally = (await pool.run({ batch, port: port2 }, { transferList: [port2] as never })) as Tally[];
+      const done = async () => {
+        const task = pool.run({ batch, port: port2 }, { transferList: [port2] as never });
+        const tally = (await task) as Tally[];
         await all;
         return tally;
+      };
+      try {
+        const hangs = Promise.withResolvers<never>();
+        const late = () => hangs.reject(new Error("the workers do not answer"));
+        // No submit starts after the deadline.
+        const maxMs = batch.deadlineMs + ANSWERS_MAX_MS - monotonicMs();
+        return await Promise.race([watched(done(), { maxMs, graceMs: ANSWERS_MAX_MS }, late), hangs.promise]);
       } finally {
         port1.close();
       }

@@ -1,18 +1,13 @@
 // For tests, which run on Bun and can't load librdkafka: `node kafka-tool.ts read TOPIC` prints every record
 // of a topic as a JSON line; `… produce TOPIC KEY BASE64` adds one; `… rewind TOPIC GROUP INSTANCE` takes the
-// place of a sender that has ended, and stores the beginning as where its group goes on. `… unlucky TOPIC
-// GROUP` waits for a broker without the topic to hand it out to the group, and makes all topics at that
-// very moment.
+// place of a sender that has ended, and stores the beginning as where its group goes on.
 
 import { loadConfig } from "../../src/platform/config.ts";
-import { createTopicAdmin } from "../../src/platform/kafka/admin.ts";
 import { createConsumer } from "../../src/platform/kafka/consumer.ts";
 import { createProducer } from "../../src/platform/kafka/producer.ts";
 import { createLog } from "../../src/platform/log.ts";
-import { sleep } from "../../src/platform/retry.ts";
 
 const PARTITIONS = 6;
-const HANDED_OUT_MAX_MS = 60_000;
 const [command, topic = "", key = "", base64 = ""] = process.argv.slice(2);
 const config = loadConfig(process.env);
 const log = createLog("kafka-tool", "silent");
@@ -30,23 +25,6 @@ if (command === "rewind") {
   while (!consumer.isUp()) await consumer.read(1, 100);
   for (let partition = 0; partition < PARTITIONS; partition++) consumer.store(partition, 0);
   await consumer.close();
-  process.exit(0);
-}
-if (command === "unlucky") {
-  const topics = createTopicAdmin(config);
-  const isHandedOut = async () => {
-    const { members, isSettled } = await topics.readers(topic, key);
-    return isSettled && members.length > 0 && members.every(({ partitions }) => partitions.length === 0);
-  };
-  const endMs = performance.now() + HANDED_OUT_MAX_MS;
-  let isOut = false;
-  while (!isOut && performance.now() < endMs) {
-    isOut = await isHandedOut().catch(() => false);
-    if (!isOut) await sleep(5);
-  }
-  await topics.ensure();
-  topics.close();
-  console.log(isOut ? "handed out without it" : "not handed out");
   process.exit(0);
 }
 const group = `${config.topicPrefix}kafka-tool-${process.pid}-${Date.now()}`;

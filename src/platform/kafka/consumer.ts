@@ -6,6 +6,7 @@ import librdkafka from "@confluentinc/kafka-javascript";
 import { CLAIM_ROWS_MAX } from "../../core/limits.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
+import { watched } from "../retry.ts";
 import { answers, bounded, common, connect, onClientError, toError } from "./client.ts";
 
 export type InRecord = {
@@ -49,6 +50,8 @@ export type ConsumerOptions = {
 };
 
 const PROBE_MS = 1_000;
+/** Beyond the wait that was asked for: librdkafka's threads are stuck. */
+const READ_MAX_MS = 15_000;
 // Number of librdkafka's rd_kafka_resp_err_t.
 const FATAL = -150;
 
@@ -100,7 +103,7 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
   return {
     read(max, waitMs) {
       consumer.setDefaultConsumeTimeout(waitMs);
-      return new Promise((resolve, reject) => {
+      const read = new Promise<InRecord[]>((resolve, reject) => {
         consumer.consume(max, (error, messages) => {
           if (error) {
             // A consumer hears of a fatal error here only, and afterwards reads nothing, for ever.
@@ -119,6 +122,9 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
           );
         });
       });
+      return watched(read, { maxMs: waitMs + READ_MAX_MS, graceMs: READ_MAX_MS }, () =>
+        options.onFatal(new Error("reading does not end")),
+      );
     },
     store(partition, nextOffset) {
       try {

@@ -11,6 +11,7 @@ import {
 } from "../../core/limits.ts";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
+import { watched } from "../retry.ts";
 import { answers, bounded, common, connect, onClientError } from "./client.ts";
 
 export type OutRecord = { topic: string; key: string | null; value: Buffer; traceparent: string };
@@ -36,6 +37,9 @@ const QUEUE_RECORDS_MAX = RELAY_TRANSACTIONS_MAX * RELAY_ROWS_MAX * COMMIT_ROWS_
 const QUEUE_KBYTES_MAX = 128 * 1024;
 // MSG_SIZE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_RECORD, _BAD_MSG, INVALID_MSG.
 const PERMANENT = new Set([10, 18, 87, -199, 2]);
+
+// Each record has its report after PRODUCE_TIMEOUT_MS at the latest, unless librdkafka's threads are stuck.
+const REPORTS = { maxMs: 2 * PRODUCE_TIMEOUT_MS, graceMs: PRODUCE_TIMEOUT_MS };
 
 type Opaque = { batch: Batch; index: number };
 type Batch = { left: number; failures: ProduceFailure[]; done: (failures: ProduceFailure[]) => void };
@@ -89,11 +93,12 @@ export async function createProducer(
   return {
     sendAll(records) {
       if (records.length === 0) return Promise.resolve([]);
-      return new Promise((done) => {
+      const all = new Promise<ProduceFailure[]>((done) => {
         const batch: Batch = { left: records.length, failures: [], done };
         open.add(batch);
         records.forEach((record, index) => produce(record, { batch, index }));
       });
+      return watched(all, REPORTS, () => onFatal(new Error("no delivery report comes any more")));
     },
     isUp: () => up,
     async probe(timeoutMs) {

@@ -1,0 +1,23 @@
+// Work that must end: who is told, and when.
+
+import { expect, test } from "bun:test";
+import { sleep, watched } from "./retry.ts";
+
+test("work that ends in time, or in the grace after it, is nobody's concern", async () => {
+  let lates = 0;
+  const work = sleep(60).then(() => "done");
+  expect(await watched(work, { maxMs: 20, graceMs: 500 }, () => lates++)).toBe("done");
+  const failing = Promise.reject(new Error("failed"));
+  expect(await watched(failing, { maxMs: 20, graceMs: 20 }, () => lates++).catch(String)).toContain("failed");
+  await sleep(80);
+  expect(lates).toBe(0);
+});
+
+test("work that never ends is told once, after both", async () => {
+  let lates = 0;
+  void watched(new Promise(() => undefined), { maxMs: 20, graceMs: 30 }, () => lates++);
+  await sleep(30);
+  expect(lates).toBe(0);
+  await sleep(60);
+  expect(lates).toBe(1);
+});
