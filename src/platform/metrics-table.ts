@@ -72,7 +72,7 @@ export const COMMIT_FAILURES = ["in_doubt", "fenced", "key_taken", "refused_data
 /** An operator's answer to one submit, as its connector read it. */
 export const ANSWERS = ["accepted", "refused", "not-connected", "lost"] as const;
 const check = { from: "names of the checks of `/ready`", max: 12 };
-const job = { from: "periodic jobs of the process", max: 12 };
+const name = { from: "periodic jobs of the process", max: 12 };
 const invariant = { from: "invariants of reconcile", max: 40 };
 const operator = { from: "operators that the sender knows", max: 32 };
 
@@ -111,8 +111,8 @@ export const METRICS = {
   sluice_ready_check: gauge("all", "1 while this check of /ready is ok, 0 when it is degraded or down", {
     check,
   }),
-  sluice_job_failed_total: counter("all", "runs of a periodic job that failed", { job }),
-  sluice_job_age_seconds: gauge("all", "since a periodic job last ran to its end", { job }),
+  sluice_job_failed_total: counter("all", "runs of a periodic job that failed", { name }),
+  sluice_job_age_seconds: gauge("all", "since a periodic job last ran to its end", { name }),
 
   // ---- ingest ----
   sluice_http_requests_total: counter(

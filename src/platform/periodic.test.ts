@@ -12,7 +12,7 @@ function started(run: Run, options: { firstMs?: number } = {}) {
   const deps = { timers: clock.timers, metrics, log: createLog("test", "silent") };
   const job = startPeriodic(deps, { name: "tested", everyMs: 1_000, runMaxMs: 5_000, ...options }, run);
   const read = async (name: string) =>
-    Number(new RegExp(`^${name}\\{[^}]*job="tested"[^}]*\\} (.*)$`, "m").exec(await metrics.text())?.[1]);
+    Number(new RegExp(`^${name}\\{[^}]*name="tested"[^}]*\\} (.*)$`, "m").exec(await metrics.text())?.[1]);
   return { clock, job, read };
 }
 

@@ -10,7 +10,7 @@ import type { Timers } from "./timers.ts";
 
 export type PeriodicDeps = { timers: Timers; metrics: Metrics; log: Log };
 export type PeriodicOptions = {
-  /** In logs, and the label `job` of its metrics. */
+  /** In logs, and the label `name` of its metrics. */
   name: string;
   /** From the end of a run to the start of the next, give or take JITTER. */
   everyMs: number;
@@ -33,9 +33,9 @@ export function startPeriodic(
   { name, everyMs, firstMs = 0, runMaxMs }: PeriodicOptions,
   run: Run,
 ): Periodic {
-  const failed = metrics.counter("sluice_job_failed_total", { job: name });
+  const failed = metrics.counter("sluice_job_failed_total", { name });
   let endedMs = timers.monotonicMs();
-  metrics.gauge("sluice_job_age_seconds", () => (timers.monotonicMs() - endedMs) / 1_000, { job: name });
+  metrics.gauge("sluice_job_age_seconds", () => (timers.monotonicMs() - endedMs) / 1_000, { name });
   let isStopping = false;
   let failures = 0;
   let wake: () => void = () => undefined;

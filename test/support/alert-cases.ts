@@ -29,6 +29,7 @@ const took = (le: string) =>
 const express = (result: string) =>
   `sluice_sender_express_total${of("sender-express", `,result="${result}"`)}`;
 const relay = (name: string, more = "") => `${name}${of("relay", more)}`;
+const sender = (name: string) => `${name}${of("sender-normal")}`;
 const open = (role: string, operator: string) =>
   `sluice_operator_breaker_open${of(role, `,operator="${operator}"`)}`;
 
@@ -166,6 +167,28 @@ const backlog: AlertCase[] = [
     alert: "SluiceEventsWaiting",
     fires: { [relay("sluice_outbox_oldest_seconds", ',lane="events"')]: "90x40" },
     quiet: { [relay("sluice_outbox_oldest_seconds", ',lane="events"')]: "50x40" },
+  },
+  {
+    alert: "SluicePartitionsUnread",
+    labels: { role: "sender-normal" },
+    fires: { [sender("sluice_sender_partitions_unread")]: "6x40" },
+    quiet: { [sender("sluice_sender_partitions_unread")]: "0 6 0x38" },
+  },
+  {
+    alert: "SluiceDeadLettersWaiting",
+    labels: { ...identity, role: "sender-normal" },
+    fires: { [sender("sluice_sender_dead_letters_waiting")]: "1x40" },
+    quiet: { [sender("sluice_sender_dead_letters_waiting")]: "1 1 0x38" },
+  },
+  {
+    alert: "SluiceJobStuck",
+    labels: { ...identity, role: "relay", name: "topics" },
+    fires: { [relay("sluice_job_age_seconds", ',name="topics"')]: "400x40" },
+    quiet: {
+      [relay("sluice_job_age_seconds", ',name="topics"')]: "200x40",
+      [relay("sluice_job_age_seconds", ',name="partitions"')]: "20000x40",
+      [relay("sluice_job_age_seconds", ',name="sweep-normal"')]: "1000x40",
+    },
   },
   {
     alert: "SluiceLagOld",
