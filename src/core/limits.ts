@@ -152,6 +152,13 @@ export const RETRY_DELAY_MAX_MS = 60_000;
  */
 export const IDLE_TRANSACTION_MAX_MS = 12_000;
 
+/**
+ * How long a message is `queued` before the sweep may look for it, unless it is set. Longer than a commit may
+ * take, because its row isn't in the outbox before. With less, as tests ask for, a commit that takes its
+ * whole time could cost its messages an attempt; none is lost or sent twice.
+ */
+export const SWEEP_AFTER_MS = 90_000;
+
 /** `unknown` at its limit becomes `failed` and is refunded. */
 export const UNKNOWN_TTL_MS = 24 * 3_600_000;
 
@@ -209,6 +216,10 @@ assert(2 * IDLE_TRANSACTION_MAX_MS < CLAIM_TTL_MS, "a claim outlives the locks o
 assert(
   PRODUCE_TIMEOUT_MS < DRAIN_MS && PRODUCE_TIMEOUT_MS < IDLE_TRANSACTION_MAX_MS,
   "a produce ends before its process or its transaction is ended",
+);
+assert(
+  COMMIT_WAIT_MAX_MS + MYSQL_ANSWER_MAX_MS < SWEEP_AFTER_MS && RETRY_DELAY_MAX_MS < SWEEP_AFTER_MS,
+  "whatever is still to come into the outbox is not looked for",
 );
 assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");
 assert(SUBMIT_TIMEOUT_MS * 2 < DRAIN_MS, "a submit under way can be settled while draining");

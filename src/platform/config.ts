@@ -2,7 +2,7 @@
 // reading and checking; every role reads it before any socket opens, and --help and the docs are printed from
 // it. Bounds that nobody may set are in src/core/limits.ts.
 
-import { POLL_INTERVAL_MAX_MS, POLL_INTERVAL_MIN_MS } from "../core/limits.ts";
+import { POLL_INTERVAL_MAX_MS, POLL_INTERVAL_MIN_MS, SWEEP_AFTER_MS } from "../core/limits.ts";
 
 type NumberSetting = { env: string; kind: "number"; fallback: number; min: number; max: number; doc: string };
 type TextSetting = { env: string; kind: "text"; fallback: string; doc: string };
@@ -91,7 +91,7 @@ export const settings = {
   ),
   sweepAfterMs: count(
     "SLUICE_SWEEP_AFTER_MS",
-    90_000,
+    SWEEP_AFTER_MS,
     5_000,
     3_600_000,
     "a message queued for this long is looked for in outbox and Kafka, and queued again if it is in neither",
