@@ -14,14 +14,15 @@ import { startReconcileTurn, TURN_ANSWER_MAX_MS, TURN_CONNECTIONS } from "../rec
 import { startBacklog } from "../relay/backlog.ts";
 import { keepTopics } from "../relay/keep-topics.ts";
 import { startRelay } from "../relay/relay.ts";
+import { watchReportReaders } from "../relay/report-readers.ts";
 import { startSweep } from "../relay/sweep.ts";
 import { tablesAnswer } from "../schema/tables.ts";
 
 // Flushing what librdkafka still holds while stopping; the rest of DRAIN_MS is for the transactions.
 const FLUSH_MS = 2_000;
 // Transactions of all lanes, and three more for their idle look-ups and for a sweep, which looks on one
-// connection and writes on another; one that samples what waits.
-const CONNECTIONS = RELAY_TRANSACTIONS_MAX + 5;
+// connection and writes on another; one that samples what waits, one that looks after ClickHouse's readers.
+const CONNECTIONS = RELAY_TRANSACTIONS_MAX + 6;
 /** A day of some customers' messages in one statement. */
 const CLICKHOUSE_TIMEOUT_MS = 30_000;
 
@@ -61,6 +62,7 @@ runRole({ name: "relay", usage }, async (role) => {
   const others = [
     keepTopics({ ...jobs, topics }),
     sweep,
+    watchReportReaders({ ...jobs, pool, topics, clickhouse }, { consumers }),
     startBacklog({ ...common, pool, topics, clickhouse }, { consumers }),
   ];
   role.onStop(async () => {

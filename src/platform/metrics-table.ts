@@ -213,6 +213,10 @@ export const METRICS = {
     "relay",
     "messages refunded because their record was lost and no attempt was left",
   ),
+  sluice_relay_reattached_total: counter(
+    "relay",
+    "tables of ClickHouse attached anew because they had stopped reading their topic",
+  ),
   sluice_relay_sweeps_total: counter("relay", "sweeps that reached their end"),
   sluice_relay_sweep_age_seconds: gauge(
     "relay",

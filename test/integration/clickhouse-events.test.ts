@@ -2,13 +2,20 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
+import { describeGroup } from "../../src/platform/kafka/group.ts";
+import { consumersOf } from "../../src/platform/kafka/topics.ts";
+import { createLog } from "../../src/platform/log.ts";
+import { createMetrics } from "../../src/platform/metrics.ts";
+import { createPool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
+import { systemTimers } from "../../src/platform/timers.ts";
+import { watchReportReaders } from "../../src/relay/report-readers.ts";
 import { migrateClickhouse } from "../../src/schema/clickhouse.ts";
 import { messagesReport } from "../../src/reports/messages-report.ts";
 import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
 import { createDownstream, type Downstream } from "../support/roles.ts";
 
-const WAIT_MS = 15_000;
+const WAIT_MS = 30_000;
 const id = createIdFactory({ now: Date.now });
 let downstream: Downstream;
 let db: TestClickhouse;
@@ -91,6 +98,41 @@ test("records delivered twice change no total, a record that can't be read is ke
   await until("SELECT count() AS n FROM wallet_ledger FINAL", 2);
   await until("SELECT sum(amount) AS n FROM mv_wallet_ledger_daily", 12);
 }, 60_000);
+
+test("a table that reads its topic no longer is attached anew, and reads on where its group was", async () => {
+  const jobs = { timers: systemTimers, metrics: createMetrics("relay"), log: createLog("test", "silent") };
+  const { kafkaHost: host, kafkaPort: port } = db.config;
+  const { status, ledger } = consumersOf(db.config);
+  // Its consumer leaves, as one that was given nothing: the view that asks for records is gone for the
+  // moment.
+  await db.clickhouse.command("DETACH TABLE kafka_status");
+  await until(
+    "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name = 'kafka_status'",
+    0,
+  );
+  const readers = async (topic: string, of: string) => {
+    const { state, members } = await describeGroup({ host, port }, of);
+    const each = members.map(({ instance, topics }) => ({
+      instance,
+      partitions: [...(topics.get(topic) ?? [])],
+    }));
+    return { partitions: [0], isSettled: !state.endsWith("Rebalance"), members: each };
+  };
+  const pool = createPool(downstream.config, { connections: 2 });
+  const watching = watchReportReaders(
+    { ...jobs, pool, topics: { readers }, clickhouse: db.clickhouse },
+    { consumers: { status, ledger }, unreadMs: 1_000 },
+  );
+  try {
+    const one = id();
+    await downstream.produce("sms.status", "", lines([statusRow(one, 1, "queued")]));
+    await until(`SELECT count() AS n FROM messages_log WHERE id = '${one}'`, 1);
+    expect(await jobs.metrics.text()).toMatch(/^sluice_relay_reattached_total\S* [1-9]/m);
+  } finally {
+    await watching.stop();
+    await pool.end();
+  }
+}, 90_000);
 
 test("the tables that read Kafka follow their settings, and nothing else runs again", async () => {
   expect(await migrateClickhouse(db.config)).toEqual([]);

@@ -1,0 +1,66 @@
+// Whether ClickHouse reads the event topics, and what is done when it does not though it is up: its Kafka
+// tables hold librdkafka consumers, which like a sender's may be left without partitions when a broker
+// comes back without its topics (sender/ownership.ts), and ClickHouse never asks again. Detaching and
+// attaching such a table makes its consumer anew; offsets are the group's, so nothing is lost or counted
+// twice. States of a table: read → unread → attached anew after UNREAD_MS, again each AGAIN_MS. Bound: one
+// look every LOOK_MS, by one relay.
+
+import type { Clickhouse } from "../platform/clickhouse.ts";
+import type { TopicAdmin } from "../platform/kafka/topics.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { withLock } from "../platform/named-lock.ts";
+import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
+
+export type ReportReadersDeps = PeriodicDeps & {
+  pool: Pool;
+  topics: Pick<TopicAdmin, "readers">;
+  clickhouse: Pick<Clickhouse, "command">;
+};
+type Consumed = { topic: string; group: string };
+export type ReportReadersOptions = { consumers: { status: Consumed; ledger: Consumed }; unreadMs?: number };
+
+const LOOK_MS = 5_000;
+const LOOK_MAX_MS = 60_000;
+/** A ClickHouse that starts, and a group that hands out its partitions, take some seconds. */
+const UNREAD_MS = 20_000;
+const AGAIN_MS = 60_000;
+
+export function watchReportReaders(
+  deps: ReportReadersDeps,
+  { consumers, unreadMs = UNREAD_MS }: ReportReadersOptions,
+): Periodic {
+  const { pool, topics, clickhouse, timers, log } = deps;
+  const tables = (["status", "ledger"] as const).map((of) => ({
+    name: `kafka_${of}`,
+    ...consumers[of],
+    unreadSinceMs: null as number | null,
+  }));
+  const counts = deps.metrics.counts("sluice_relay", ["reattached_total"]);
+
+  const look = async (table: (typeof tables)[number]) => {
+    const { partitions, isSettled, members } = await topics.readers(table.topic, table.group);
+    const read = new Set(members.flatMap((member) => member.partitions));
+    if (partitions.every((partition) => read.has(partition))) {
+      table.unreadSinceMs = null;
+      return;
+    }
+    const nowMs = timers.monotonicMs();
+    table.unreadSinceMs ??= nowMs;
+    if (!isSettled || nowMs - table.unreadSinceMs < unreadMs) return;
+    table.unreadSinceMs = nowMs + AGAIN_MS - unreadMs;
+    log.warn(
+      { table: table.name, members },
+      "ClickHouse does not read this topic: its table is attached anew",
+    );
+    // The second also mends what a relay left that died between them.
+    await clickhouse.command(`DETACH TABLE IF EXISTS ${table.name}`);
+    await clickhouse.command(`ATTACH TABLE IF NOT EXISTS ${table.name}`);
+    counts.reattached_total++;
+  };
+  const options = { name: "report-readers", everyMs: LOOK_MS, runMaxMs: LOOK_MAX_MS };
+  return startPeriodic(deps, options, async () => {
+    await withLock(pool, "report-readers", async () => {
+      for (const table of tables) await look(table);
+    });
+  });
+}
