@@ -23,6 +23,7 @@ import type { Log } from "../../src/platform/log.ts";
 import type { Metrics } from "../../src/platform/metrics.ts";
 import { CALLER_GONE_CODE } from "../../src/platform/metrics-table.ts";
 import { isConnectionLost } from "../../src/platform/mysql-errors.ts";
+import type { Connection, Pool } from "../../src/platform/mysql.ts";
 import { startRelay } from "../../src/relay/relay.ts";
 import { createBreaker } from "../../src/sender/breaker.ts";
 import { createDispatch } from "../../src/sender/dispatch.ts";
