@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { type AcceptedStatus, attemptAfter, canMove, type Move, sequenceOf } from "../core/message.ts";
 import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { dateTime, quote, rows } from "./sql-text.ts";
+import { byKey, dateTime, quote } from "./sql-text.ts";
 
 /** One message and the move it makes, at `record.attempt`. */
 export type Change = Move & {
@@ -22,6 +22,9 @@ export type Change = Move & {
   reason: string | null;
 };
 
+// A partition that is new today is empty for MySQL's statistics until they are made anew: left to itself it
+// would read all of it.
+const MESSAGES = "messages FORCE INDEX (PRIMARY)";
 const REASON_CHARS_MAX = 100;
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
@@ -48,29 +51,22 @@ export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus)
  * ids, or some message was elsewhere: the caller looks at affectedRows.
  */
 export function moveSql(move: Move, attempt: number, ids: readonly string[], nowMs: number): string {
-  return `UPDATE messages SET ${arrivalSql(move, attempt, nowMs)} ${guardSql(move, attempt, ids)}`;
+  return `UPDATE ${MESSAGES} SET ${arrivalSql(move, attempt, nowMs)} ${guardSql(move, attempt, ids)}`;
 }
 
 /** The same, for changes of one move and attempt, with who took each message or why nobody did. */
 export function changesSql(changes: readonly Change[], nowMs: number): string {
-  const { record, ...first } = changes[0] as Change;
-  const { attempt } = record;
-  if (changes.every((change) => isAlike(change, first))) {
-    const ids = changes.map((change) => change.record.id);
-    const set = `${alikeSql(first)}${arrivalSql(first, attempt, nowMs)}`;
-    return `UPDATE messages SET ${set} ${guardSql(first, attempt, ids)}`;
-  }
-  // `_ascii` keeps the join on the primary key: a utf8mb4 value would convert the column instead.
-  const values = changes.map((c) => [
-    `_ascii'${c.record.id}'`,
-    ascii(c.operator),
-    ascii(c.operatorMessageId),
-    ascii(lastError(c)),
-  ]);
+  const { record, ...move } = changes[0] as Change;
+  const ids = changes.map((change) => change.record.id);
+  const set = (column: string, valueOf: (change: Change) => string | null, otherwise: string) => {
+    const values = changes.map((c) => [`_ascii'${c.record.id}'`, ascii(valueOf(c)) ?? otherwise] as const);
+    return `${column}=${byKey("id", values, otherwise)}`;
+  };
   return (
-    `UPDATE (VALUES ${rows(values)}) AS v (i,o,oi,e) STRAIGHT_JOIN messages m ON m.id=v.i ` +
-    "SET m.operator=COALESCE(v.o,m.operator),m.operator_message_id=COALESCE(v.oi,m.operator_message_id)," +
-    `m.last_error=v.e,${arrivalSql(first, attempt, nowMs)} WHERE ${atSql(first, attempt)}`
+    `UPDATE ${MESSAGES} SET ${set("operator", (c) => c.operator, "operator")},` +
+    `${set("operator_message_id", (c) => c.operatorMessageId, "operator_message_id")},` +
+    `${set("last_error", lastError, "NULL")},${arrivalSql(move, record.attempt, nowMs)} ` +
+    guardSql(move, record.attempt, ids)
   );
 }
 
@@ -105,22 +101,10 @@ function arrivalSql(move: Move, attempt: number, nowMs: number): string {
   return `status='${move.to}',${raised}sequence=${sequenceOf(next, move.to)},updated_at=${dateTime(nowMs)}`;
 }
 
-const guardSql = (move: Move, attempt: number, ids: readonly string[]): string =>
-  `WHERE id IN ('${ids.join("','")}') AND ${atSql(move, attempt)}`;
+const guardSql = ({ from }: Move, attempt: number, ids: readonly string[]): string =>
+  `WHERE id IN ('${ids.join("','")}') AND status='${from}' AND attempt=${attempt}`;
 
-const atSql = ({ from }: Move, attempt: number): string => `status='${from}' AND attempt=${attempt}`;
-
-const isAlike = (a: Omit<Change, "record">, b: Omit<Change, "record">): boolean =>
-  a.operator === b.operator && a.operatorMessageId === b.operatorMessageId && a.reason === b.reason;
-
-function alikeSql(change: Omit<Change, "record">): string {
-  const { operator, operatorMessageId } = change;
-  const by = operator === null ? "" : `operator=${quote(operator)},`;
-  const theirs = operatorMessageId === null ? "" : `operator_message_id=${quote(operatorMessageId)},`;
-  return `${by}${theirs}last_error=${quote(lastError(change))},`;
-}
-
-const lastError = ({ reason }: Pick<Change, "reason">): string | null =>
+const lastError = ({ reason }: Change): string | null =>
   reason?.replace(NOT_PRINTABLE, "?").slice(0, REASON_CHARS_MAX) ?? null;
 
-const ascii = (value: string | null): string => (value === null ? "NULL" : `_ascii${quote(value)}`);
+const ascii = (value: string | null): string | null => (value === null ? null : `_ascii${quote(value)}`);

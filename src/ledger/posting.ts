@@ -5,7 +5,7 @@
 
 import { packEvents, type StatusRow } from "../core/event-record.ts";
 import type { Entry, WalletChange } from "../core/ledger.ts";
-import { blob, dateTime, rows } from "./sql-text.ts";
+import { blob, byKey, dateTime } from "./sql-text.ts";
 
 /** One INSERT of these entries, none of which may exist yet. Sorted by key, which is the order of locks. */
 export function entriesSql(entries: Entry[]): string {
@@ -20,16 +20,28 @@ export function entriesSql(entries: Entry[]): string {
   return sql;
 }
 
-/** One INSERT of the transaction's events row. */
-export function eventsSql(statuses: readonly StatusRow[], entries: readonly Entry[]): string {
-  return `INSERT INTO outbox (lane,payload) VALUES ('events',${blob(packEvents(statuses, entries))})`;
-}
+/** The transaction's events row, as one of an INSERT INTO outbox (lane,payload). */
+export const eventsRow = (statuses: readonly StatusRow[], entries: readonly Entry[]): string =>
+  `('events',${blob(packEvents(statuses, entries))})`;
 
-/** One UPDATE of the wallets that these changes name, each once. It changes a row for each of them. */
+/** One INSERT of the transaction's events row. */
+export const eventsSql = (statuses: readonly StatusRow[], entries: readonly Entry[]): string =>
+  `INSERT INTO outbox (lane,payload) VALUES ${eventsRow(statuses, entries)}`;
+
+/**
+ * One UPDATE of the wallets that these changes name, each once, in the order of their key. It changes a row
+ * for each of them.
+ */
 export function walletsSql(changes: readonly WalletChange[]): string {
-  const values = changes.map((c) => [c.customerId, c.balance, c.reserved]);
+  const add = (column: "balance" | "reserved") =>
+    `${column}=${column}+${byKey(
+      "customer_id",
+      changes.map((c) => [c.customerId, c[column]]),
+      0,
+    )}`;
+  const ids = changes.map((c) => c.customerId);
   return (
-    `UPDATE (VALUES ${rows(values)}) AS v (c,b,r) STRAIGHT_JOIN wallet_accounts w ON w.customer_id=v.c ` +
-    "SET w.balance=w.balance+v.b,w.reserved=w.reserved+v.r"
+    `UPDATE wallet_accounts FORCE INDEX (PRIMARY) SET ${add("balance")},${add("reserved")} ` +
+    `WHERE customer_id IN (${ids})`
   );
 }

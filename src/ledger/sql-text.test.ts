@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, patiently } from "../../test/support/seed.ts";
-import { blob, dateTime, quote, rows } from "./sql-text.ts";
+import { blob, byKey, dateTime, quote, rows } from "./sql-text.ts";
 
 patiently();
 
@@ -72,7 +72,33 @@ describe("times", () => {
 });
 
 test("bytes and rows are written for VALUES tables", () => {
-  expect(blob(Buffer.from([0, 255, 39]))).toBe("FROM_BASE64('AP8n')");
+  expect(blob(Buffer.from([0, 255, 39]))).toBe("x'00ff27'");
   expect(rows([[1, "'a'"], [2]])).toBe("ROW(1,'a'),ROW(2)");
   expect(rows([])).toBe("");
+});
+
+test("what rows get by their key is the value itself when all get the same, and a CASE when not", () => {
+  expect(byKey("id", [[1, 5]], 0)).toBe("5");
+  expect(
+    byKey(
+      "id",
+      [
+        [1, 5],
+        [2, 5],
+      ],
+      0,
+    ),
+  ).toBe("5");
+  expect(
+    byKey(
+      "id",
+      [
+        [1, 5],
+        [2, 0],
+        [3, "'x'"],
+      ],
+      0,
+    ),
+  ).toBe("CASE id WHEN 1 THEN 5 WHEN 3 THEN 'x' ELSE 0 END");
+  expect(byKey("id", [], 0)).toBe("0");
 });

@@ -12,7 +12,7 @@ export const quote = (value: string | null): string =>
   value === null ? "NULL" : SPECIAL.test(value) ? escapeSql(value) : `'${value}'`;
 
 /** Bytes, as an expression. */
-export const blob = (bytes: Buffer): string => `FROM_BASE64('${bytes.toString("base64")}')`;
+export const blob = (bytes: Buffer): string => `x'${bytes.toString("hex")}'`;
 
 let lastSecond = -1;
 let lastPrefix = "";
@@ -25,6 +25,23 @@ export function dateTime(ms: number): string {
   }
   const milli = ms - second * 1000;
   return `${lastPrefix}${milli < 10 ? "00" : milli < 100 ? "0" : ""}${milli}'`;
+}
+
+/**
+ * What each row gets, by its key, as an expression: the value itself where all get the same, else a CASE,
+ * which costs half of a join with a VALUES table. `otherwise`: what the others get. All of them are SQL.
+ */
+export function byKey(
+  column: string,
+  values: readonly (readonly [key: number | string, value: number | string])[],
+  otherwise: number | string = "NULL",
+): string {
+  const [first] = values;
+  if (first === undefined || values.every(([, value]) => value === first[1]))
+    return String(first?.[1] ?? otherwise);
+  let sql = `CASE ${column}`;
+  for (const [key, value] of values) if (value !== otherwise) sql += ` WHEN ${key} THEN ${value}`;
+  return `${sql} ELSE ${otherwise} END`;
 }
 
 /** `ROW(a,b),ROW(c,d)` for a VALUES table. */

@@ -142,8 +142,10 @@ export abstract class ExprParser {
   }
   #case(): Expr {
     const whens: [Expr, Expr][] = [];
+    const subject = this.is("WHEN") ? null : this.expr();
     while (this.take("WHEN")) {
-      const when = this.expr();
+      const given = this.expr();
+      const when: Expr = subject === null ? given : { k: "bin", op: "=", a: subject, b: given };
       this.word("THEN");
       whens.push([when, this.expr()]);
     }

@@ -132,8 +132,8 @@ export const BUGS: readonly Bug[] = [
     "message",
     "a claim doesn't compare attempts",
     "src/ledger/move.ts",
-    "`WHERE id IN ('${ids.join(\"','\")}') AND ${atSql(move, attempt)}`;",
-    "`WHERE id IN ('${ids.join(\"','\")}') AND status='${move.from}'`;",
+    "`WHERE id IN ('${ids.join(\"','\")}') AND status='${from}' AND attempt=${attempt}`;",
+    "`WHERE id IN ('${ids.join(\"','\")}') AND status='${from}'`;",
   ),
   bug(
     "message",
@@ -176,8 +176,8 @@ export const BUGS: readonly Bug[] = [
     "message",
     "a settlement doesn't look at the status",
     "src/ledger/move.ts",
-    "`status='${from}' AND attempt=${attempt}`;",
-    "`(status='${from}' OR status<>'queued') AND attempt=${attempt}`;",
+    "AND status='${from}' AND attempt=${attempt}`;",
+    "AND (status='${from}' OR status<>'queued') AND attempt=${attempt}`;",
   ),
   bug(
     "message",
