@@ -117,7 +117,7 @@ test("a batch that all its messages left is not stored", async () => {
 });
 
 describe("gathering", () => {
-  const afterALarge = async () => {
+  const afterEight = async () => {
     const all = setUp();
     all.sendMany(8);
     await settle();
@@ -125,49 +125,49 @@ describe("gathering", () => {
     return all;
   };
 
-  test("alone or after a small commit, a message never waits", async () => {
-    const { sendMany, answerAll, send, sizes } = setUp();
-    sendMany(7);
-    await settle();
-    await answerAll();
-    send("a");
-    await settle();
-    expect(sizes()).toEqual([1]);
+  test("a message that comes alone never waits", async () => {
+    const { send, answerAll, sizes, waiting } = setUp();
+    for (const id of ["a", "b", "c"]) {
+      send(id);
+      await settle();
+      expect([sizes(), waiting()]).toEqual([[1], 0]);
+      await answerAll();
+    }
   });
 
-  test("after a larger one it waits for more, step by step; a step without any ends that", async () => {
-    const { send, sizes, advance } = await afterALarge();
+  test("after a commit of some, the next gathers until its time", async () => {
+    const { send, sizes, advance } = await afterEight();
     send("a");
-    await settle();
-    expect(sizes()).toEqual([]);
+    await advance(3);
     send("b");
-    await advance(1);
     expect(sizes()).toEqual([]);
     await advance(1);
     expect(sizes()).toEqual([2]);
   });
 
-  test("while messages keep coming it waits 15 ms and no longer", async () => {
-    const { send, sizes, advance } = await afterALarge();
-    send("m0");
-    await settle();
-    for (let ms = 1; ms <= 15; ms++) {
-      send(`m${ms}`);
-      expect([ms, sizes()]).toEqual([ms, []]);
-      await advance(1);
-    }
-    expect(sizes()).toEqual([16]);
-  });
-
-  test("half a batch is enough to start", async () => {
-    const { sendMany, sizes } = await afterALarge();
-    sendMany(COMMIT_ROWS_MAX / 2 - 1);
+  test("callers that wait for their answers lose nothing: when all have asked again it begins", async () => {
+    const { sendMany, sizes, advance } = await afterEight();
+    sendMany(7);
     await settle();
     expect(sizes()).toEqual([]);
-    const next = await afterALarge();
-    next.sendMany(COMMIT_ROWS_MAX / 2);
+    sendMany(1);
     await settle();
-    expect(next.sizes()).toEqual([COMMIT_ROWS_MAX / 2]);
+    expect(sizes()).toEqual([8]);
+    await advance(20); // the end of the wait that was cut short begins nothing
+    expect(sizes()).toEqual([8]);
+  });
+
+  test("half a batch is enough to begin", async () => {
+    const all = setUp();
+    all.sendMany(COMMIT_ROWS_MAX);
+    await settle();
+    await all.answerAll();
+    all.sendMany(COMMIT_ROWS_MAX / 2 - 1);
+    await settle();
+    expect(all.sizes()).toEqual([]);
+    all.sendMany(1);
+    await settle();
+    expect(all.sizes()).toEqual([COMMIT_ROWS_MAX / 2]);
   });
 });
 

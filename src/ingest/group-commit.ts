@@ -1,6 +1,6 @@
-// The queue before the database, and the loops that empty it. Whenever a commit connection
-// is free it takes what is queued, up to COMMIT_ROWS_MAX; under load batches grow by themselves, when idle a
-// message commits alone.
+// The queue before the database, and the loops that empty it. When a commit connection is free and the pace
+// (commit-pace.ts) lets it, it takes what is queued, up to COMMIT_ROWS_MAX; when idle a message commits
+// alone.
 // Invariant: a caller is answered only when its batch's outcome is certain, or told that it isn't known; a
 // message whose caller is gone when a transaction begins is not in it.
 // Bound: QUEUE_ROWS_MAX messages, QUEUE_CUSTOMER_ROWS_MAX of one customer; what is more is refused at once.
@@ -28,6 +28,7 @@ import type { Log } from "../platform/log.ts";
 import { isConnectionLost, isDataError, isRetryable } from "../platform/mysql-errors.ts";
 import { backoffMs } from "../platform/retry.ts";
 import type { Timers } from "../platform/timers.ts";
+import { createCommitPace } from "./commit-pace.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
 
@@ -39,13 +40,6 @@ type Item = {
   resolve: () => void;
   reject: (error: Error) => void;
 };
-
-// Fewer, fuller commits while messages keep coming: a commit costs MySQL and this process some 0.5 ms,
-// whatever it holds. Alone or among few, a message never waits; a step without a new arrival ends the wait,
-// so callers that wait for their answers lose one step.
-const GATHER_ROWS_MIN = 8;
-const GATHER_STEP_MS = 1;
-const GATHER_MAX_MS = 15;
 
 export type GroupCommit = {
   /** @throws SluiceError overloaded, when the queue or the customer's share of it is full */
@@ -85,8 +79,10 @@ export function createGroupCommit(
   let admitted = 0;
   const shares = new Map<number, number>();
   let running = 0;
-  let scheduled = false;
-  let lastRows = 0;
+  // What comes next: nothing, a batch in this turn of the event loop, or one when it has gathered.
+  let next: "none" | "soon" | "gathers" = "none";
+  let gathering = 0;
+  const pace = createCommitPace(() => timers.monotonicMs());
 
   const admit = (customerId: number) => {
     const share = shares.get(customerId) ?? 0;
@@ -102,21 +98,27 @@ export function createGroupCommit(
   };
 
   const wake = () => {
-    if (scheduled || running >= connections) return;
-    scheduled = true;
+    if (running >= connections) return;
+    if (next === "gathers" && pace.waitMs(queue.length) === 0) next = "none";
+    if (next !== "none") return;
+    next = "soon";
+    gathering++;
     // What this turn of the event loop parses goes into the same batch. The next turn tells which of those
     // connections have ended: Bun hears of bytes and of their end one after the other.
-    timers.soon(() => timers.soon(() => take(0, 0)));
+    timers.soon(() => timers.soon(take));
   };
 
-  const take = (waitedMs: number, seen: number) => {
-    const isBusy = lastRows >= GATHER_ROWS_MIN && queue.length < COMMIT_ROWS_MAX / 2;
-    if (isBusy && queue.length > seen && waitedMs < GATHER_MAX_MS) {
-      const queued = queue.length;
-      timers.after(GATHER_STEP_MS, () => take(waitedMs + GATHER_STEP_MS, queued));
+  const take = () => {
+    const waitMs = queue.length === 0 ? 0 : pace.waitMs(queue.length);
+    if (waitMs > 0) {
+      next = "gathers";
+      const mine = ++gathering;
+      timers.after(waitMs, () => {
+        if (mine === gathering) take();
+      });
       return;
     }
-    scheduled = false;
+    next = "none";
     if (running < connections && queue.length > 0) void run();
     if (queue.length > 0) wake();
   };
@@ -125,8 +127,9 @@ export function createGroupCommit(
     running++;
     const items = queue.length <= COMMIT_ROWS_MAX ? queue : queue.slice(0, COMMIT_ROWS_MAX);
     queue = items === queue ? [] : queue.slice(COMMIT_ROWS_MAX);
-    lastRows = items.length;
+    const ended = pace.begin(items.length);
     await commit(items);
+    ended();
     running--;
     if (queue.length > 0) wake();
   };

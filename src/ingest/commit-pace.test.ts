@@ -1,0 +1,53 @@
+import { expect, test } from "bun:test";
+import { COMMIT_ROWS_MAX } from "../core/limits.ts";
+import { createCommitPace } from "./commit-pace.ts";
+
+function setUp() {
+  let nowMs = 1_000;
+  const pace = createCommitPace(() => nowMs);
+  const commit = (rows: number, tookMs: number) => {
+    const ended = pace.begin(rows);
+    nowMs += tookMs;
+    ended();
+  };
+  return { pace, commit, pass: (ms: number) => void (nowMs += ms) };
+}
+
+test("the first message doesn't wait, nor one after a commit of one", () => {
+  const { pace, commit } = setUp();
+  expect(pace.waitMs(1)).toBe(0);
+  commit(1, 2);
+  expect(pace.waitMs(1)).toBe(0);
+});
+
+test("after a commit of several the next begins 4 ms after it began, while commits are quick", () => {
+  const { pace, commit, pass } = setUp();
+  commit(3, 1);
+  expect(pace.waitMs(1)).toBe(3);
+  pass(3);
+  expect(pace.waitMs(1)).toBe(0);
+});
+
+test("a slow database is asked less often, and nobody waits longer than 15 ms for that", () => {
+  const { pace, commit, pass } = setUp();
+  for (let i = 0; i < 100; i++) commit(3, 6);
+  pass(100);
+  pace.begin(3);
+  expect(pace.waitMs(1)).toBeCloseTo(9, 1);
+  for (let i = 0; i < 100; i++) commit(3, 60);
+  pace.begin(3);
+  expect(pace.waitMs(1)).toBe(15);
+});
+
+test("it doesn't wait for more than any of the last eight commits held, or than half a batch", () => {
+  const { pace, commit } = setUp();
+  commit(5, 0);
+  for (let i = 0; i < 7; i++) commit(3, 0);
+  expect(pace.waitMs(4)).toBe(4);
+  expect(pace.waitMs(5)).toBe(0);
+  commit(3, 0);
+  expect(pace.waitMs(3)).toBe(0);
+  commit(COMMIT_ROWS_MAX, 0);
+  expect(pace.waitMs(COMMIT_ROWS_MAX / 2 - 1)).toBe(4);
+  expect(pace.waitMs(COMMIT_ROWS_MAX / 2)).toBe(0);
+});
