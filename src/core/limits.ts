@@ -112,10 +112,8 @@ export const CLOCK_SKEW_MAX_MS = 1_000;
 /** One events record: half of Kafka's default message.max.bytes (1 MiB), as lz4 is not counted on. */
 export const EVENT_RECORD_BYTES_MAX = 512 * 1024;
 
-/**
- * Outbox rows a relay takes at once: 16 of 500 messages are 0.2 s of its work; more would hold up express.
- */
-export const RELAY_ROWS_MAX = 16;
+/** Outbox rows a relay takes at once while they are small: at a low rate each holds a few messages. */
+export const RELAY_ROWS_MAX = 128;
 
 /**
  * A record that no broker took by then is given up for now and its outbox row waits: below DRAIN_MS, so that

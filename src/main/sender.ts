@@ -41,7 +41,7 @@ const CONNECTIONS = 6;
 const THREADS = 1;
 const LETTER_RETRY = { firstMs: 500, mostMs: 10_000 };
 // The normal lane gathers records for this long at the broker; express does not wait.
-const FETCH_WAIT_NORMAL_MS = 25;
+const FETCH_WAIT_NORMAL_MS = 50;
 
 const config = loadConfig(process.env);
 const role = `sender-${lane}`;

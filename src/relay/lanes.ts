@@ -20,17 +20,18 @@ export type LaneSpec = {
 };
 
 export const OUTBOX_LANES = {
-  // Pays with CPU for its latency.
+  // Each taking is a transaction, a produce request and a fetch of every consumer: express pays for its
+  // latency with them, normal messages have time.
   express: {
-    afterMs: 10,
+    afterMs: 20,
     idleMs: 20,
     inFlightMax: 2,
     holdsMessages: true,
     decode: decodeMessages("express"),
   },
-  normal: { afterMs: 30, idleMs: 50, inFlightMax: 2, holdsMessages: true, decode: decodeMessages("normal") },
+  normal: { afterMs: 50, idleMs: 50, inFlightMax: 2, holdsMessages: true, decode: decodeMessages("normal") },
   // Read in seconds, so they gather.
-  events: { afterMs: 100, idleMs: 100, inFlightMax: 2, holdsMessages: false, decode: decodeEvents },
+  events: { afterMs: 200, idleMs: 200, inFlightMax: 2, holdsMessages: false, decode: decodeEvents },
 } as const satisfies Record<string, LaneSpec>;
 
 export type OutboxLane = keyof typeof OUTBOX_LANES;

@@ -3,7 +3,6 @@
 // Invariant: a row is deleted only in the transaction that locked it, so two relays never finish the same
 // row.
 
-import { RELAY_ROWS_MAX } from "../core/limits.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import type { OutboxLane } from "./lanes.ts";
 
@@ -19,12 +18,12 @@ const DUE = "outbox FORCE INDEX (due)";
 const BY_ID = "/*+ INDEX(outbox PRIMARY) */";
 const REASON_CHARS_MAX = 200;
 
-/** Begins a transaction and locks up to RELAY_ROWS_MAX due rows that no other relay holds. */
-export async function takeRows(conn: Connection, lane: OutboxLane): Promise<OutboxRow[]> {
+/** Begins a transaction and locks up to `limit` due rows that no other relay holds. */
+export async function takeRows(conn: Connection, lane: OutboxLane, limit: number): Promise<OutboxRow[]> {
   const [, rows] = await conn.query<[unknown, OutboxRow[]]>(
     `BEGIN;SELECT id, attempts, payload FROM ${DUE} WHERE lane='${lane}' AND run_at<=NOW(3) ` +
       `ORDER BY run_at, id ` +
-      `LIMIT ${RELAY_ROWS_MAX} FOR UPDATE SKIP LOCKED`,
+      `LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
   );
   return rows;
 }

@@ -4,7 +4,7 @@
 // messages to the ledger.
 // States of a row: due → taken (locked) → deleted | deferred with what failed | dead: sent to sms.dlq, its
 // messages refunded.
-// Bound: inFlightMax transactions a lane (lanes.ts), RELAY_ROWS_MAX rows each.
+// Bound: inFlightMax transactions a lane (lanes.ts), RELAY_ROWS_MAX rows each; fewer when they are large.
 
 import type { LaneRecord } from "../core/lane-record.ts";
 import { failQueued } from "../ledger/settle.ts";
@@ -27,6 +27,10 @@ export type Relay = {
   stop(): Promise<void>;
 };
 
+// Rows of one taking: 16 full group commits are a tenth of a second of work, and more would hold up express.
+// At a low rate rows hold few messages each, and as many are taken as are about as much.
+const ROWS_MIN = 16;
+const BYTES_WANTED = 384 * 1024;
 const DEFER = { firstMs: 200, mostMs: 10_000 };
 const DATABASE_RETRY = { firstMs: 100, mostMs: 2_000 };
 const PROBE_MS = 500;
@@ -58,16 +62,18 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
   const spec = OUTBOX_LANES[lane];
   let stopping = false;
   let failures = 0;
+  let limit = ROWS_MIN;
   const inFlight = new Set<Promise<void>>();
 
-  // Resolves with the number of rows as soon as they are taken; what follows goes on in `inFlight`.
+  // Resolves to whether there may be more, as soon as rows are taken; what follows goes on in `inFlight`.
   const takeSome = () =>
-    new Promise<number>((taken) => {
+    new Promise<boolean>((taken) => {
       const work = pool
         .use(async (conn) => {
-          const rows = await takeRows(conn, lane);
+          const rows = await takeRows(conn, lane, limit);
           failures = 0;
-          taken(rows.length);
+          taken(rows.length === limit);
+          if (rows.length > 0) limit = limitAfter(rows);
           if (rows.length > 0) await relayRows(deps, options, conn, lane, rows, counts);
           await conn.query("COMMIT");
         })
@@ -77,7 +83,7 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
         })
         .finally(() => {
           inFlight.delete(work);
-          taken(0);
+          taken(false);
         });
       inFlight.add(work);
     });
@@ -100,8 +106,7 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
         await sleep(idleMs);
         continue;
       }
-      const taken = await takeSome();
-      if (taken === RELAY_ROWS_MAX) {
+      if (await takeSome()) {
         idleMs = 0;
         continue;
       }
@@ -119,6 +124,13 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
       await done;
     },
   };
+}
+
+/** How many rows like these hold BYTES_WANTED. */
+function limitAfter(rows: readonly OutboxRow[]): number {
+  const bytes = rows.reduce((sum, row) => sum + row.payload.length, 0);
+  const fitting = Math.floor((BYTES_WANTED * rows.length) / Math.max(1, bytes));
+  return Math.max(ROWS_MIN, Math.min(RELAY_ROWS_MAX, fitting));
 }
 
 type Sent = { row: OutboxRow; decoded: Decoded; failures: ProduceFailure[] };

@@ -91,7 +91,7 @@ async function workOn(own: Pool): Promise<void> {
   await own.use(async (conn) => {
     for (const lane of ["express", "normal", "events"] as const) {
       await outbox.isDue(conn, lane);
-      const rows = await outbox.takeRows(conn, lane);
+      const rows = await outbox.takeRows(conn, lane, 16);
       const [first] = rows;
       if (first !== undefined)
         await outbox.deferRow(conn, { row: first, payload: null, reason: "away", delayMs: 1 });
