@@ -10,7 +10,7 @@ import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { within } from "../platform/retry.ts";
-import { startReconcileTurn, TURN_ANSWER_MAX_MS, TURN_CONNECTIONS } from "../reconcile/cycle.ts";
+import { startReconcileCycle, CYCLE_ANSWER_MAX_MS, CYCLE_CONNECTIONS } from "../reconcile/cycle.ts";
 import { startBacklog } from "../relay/backlog.ts";
 import { keepTopics } from "../relay/keep-topics.ts";
 import { startRelay } from "../relay/relay.ts";
@@ -34,7 +34,7 @@ runRole({ name: "relay", usage }, async (role) => {
     multipleStatements: true,
     answerMaxMs: MYSQL_ANSWER_MAX_MS,
   });
-  const books = { connections: TURN_CONNECTIONS, answerMaxMs: TURN_ANSWER_MAX_MS };
+  const books = { connections: CYCLE_CONNECTIONS, answerMaxMs: CYCLE_ANSWER_MAX_MS };
   const booksPool = createMeteredPool(role, "reconcile", books);
   const clickhouse = createClickhouse(config, { timeoutMs: CLICKHOUSE_TIMEOUT_MS });
   const topics = createTopicAdmin(config);
@@ -43,9 +43,9 @@ runRole({ name: "relay", usage }, async (role) => {
   await role.waitFor("MySQL", () => tablesAnswer(pool));
 
   const common = { metrics, log, now: Date.now, monotonicMs: () => performance.now() };
-  const cycle = startReconcileTurn(
+  const cycle = startReconcileCycle(
     { ...common, pool: booksPool, clickhouse },
-    { turnMs: config.reconcileTurnMs },
+    { cycleMs: config.reconcileCycleMs },
   );
   role.onStop(() => cycle.stop());
   const isLost = (err: unknown) =>

@@ -75,8 +75,8 @@ export const settings = {
     "one new trace in so many is exported",
   ),
   commitConnections: count("SLUICE_COMMIT_CONNECTIONS", 3, 1, 16, "connections of the group commit"),
-  reconcileTurnMs: count(
-    "SLUICE_RECONCILE_TURN_MS",
+  reconcileCycleMs: count(
+    "SLUICE_RECONCILE_CYCLE_MS",
     3_600_000,
     1_000,
     7 * 86_400_000,

@@ -1,11 +1,12 @@
-// The check that goes round by itself: turn after turn over all customers, a few at a time, at a low rate.
-// What it finds is counted and logged, and events that the report lost are sent again. Beside it all messages
-// are looked through by their ids for any without a reserve, which no check of single customers can see. Owns
-// pace and place; leaves what is checked to reconcile.ts, rows of messages to reconcile-rows.ts. States:
-// standby (another process holds the turn's lock) → turning → resting until the next turn is due. Invariants:
-// one process at a time; a restart, or another process, goes on where the last one was. Bounds: a snapshot of
-// STEP_MAX_MS; REST_FACTOR times as long a rest after each piece of work, so at most a fifth of one
-// connection; SCAN_ROWS messages at once; RESEND_MAX events a step.
+// The background check: it cycles through all customers in small batches, at a low rate. What it finds is
+// counted and logged, and events that the report lost are sent again. Beside it all messages are read in the
+// order of their ids for any without a reserve, which no check of single customers can see. Owns the order
+// and its place in it; leaves what is checked to reconcile.ts, rows of messages to rows.ts, and how long it
+// rests after each piece of work to pace.ts.
+// States: standby (another process holds the lock) → at work → waiting until the next cycle is due.
+// Invariants: one process at a time; a restart, or another process, goes on where the last one was.
+// Bounds: a snapshot of STEP_MAX_MS, STEP_TARGET_MS as a rule; SCAN_ROWS messages at once; RESEND_MAX events
+// a step.
 
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Log } from "../platform/log.ts";
@@ -13,12 +14,13 @@ import type { Metrics } from "../platform/metrics.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { takeLock } from "../platform/named-lock.ts";
 import { sleep } from "../platform/retry.ts";
+import { createCheckPace } from "./pace.ts";
 import { reconcile } from "./reconcile.ts";
 import { type Drift, RECONCILE_INVARIANTS, type Scope } from "./result.ts";
 import { orphansAfter } from "./rows.ts";
-import { createTurnState, readTurn, writeTurn } from "./state.ts";
+import { createCycleState, readCycle, writeCycle } from "./state.ts";
 
-export type TurnDeps = {
+export type CycleDeps = {
   pool: Pool;
   clickhouse: Clickhouse;
   metrics: Metrics;
@@ -26,36 +28,35 @@ export type TurnDeps = {
   now: () => number;
   monotonicMs: () => number;
 };
-export type TurnOptions = {
-  /** How long a turn over all customers should take; it takes longer when they are too many for that. */
-  turnMs: number;
+export type CycleOptions = {
+  /** How long a cycle through all customers should take; longer when they are too many for that. */
+  cycleMs: number;
   /** Before the first look, so that a process that is being restarted has better things to do. */
   startAfterMs?: number;
 };
-export type Turn = { stop(): Promise<void> };
+export type Cycle = { stop(): Promise<void> };
 
 /** Connections of the pool: the lock's, a snapshot's, one for what is read beside it. */
-export const TURN_CONNECTIONS = 3;
+export const CYCLE_CONNECTIONS = 3;
 const START_AFTER_MS = 10_000;
 const STANDBY_MS = 5_000;
 const STOP_CHECK_MS = 100;
 const STEP_MAX_MS = 60_000;
-/** A server that hangs must not hold the turn for ever; a place is waited for as long as a step may take. */
-export const TURN_ANSWER_MAX_MS = STEP_MAX_MS + 30_000;
-/** The customers of a step are as many as take about this long. */
-const STEP_TARGET_MS = 1_000;
+/** A server that hangs must not hold the lock for ever; a place is waited for as long as a step may take. */
+export const CYCLE_ANSWER_MAX_MS = STEP_MAX_MS + 30_000;
+/** The customers of a step are as many as take about this long: an open snapshot holds up the purge. */
+const STEP_TARGET_MS = 500;
 const CUSTOMERS_FIRST = 8;
 const CUSTOMERS_MAX = 500;
-const REST_FACTOR = 4;
 const REST_MIN_MS = 250;
 /** After a step that an engine failed. */
 const FAILED_MS = 10_000;
 const SCAN_ROWS = 5_000;
-/** Pause of the look through all messages after it has reached the last one. */
+/** The least pause of the look through all messages after it has reached the last one. */
 const SCAN_PAUSE_MS = 60_000;
 const DRIFTS_LOGGED_MAX = 20;
 
-export function startReconcileTurn(deps: TurnDeps, options: TurnOptions): Turn {
+export function startReconcileCycle(deps: CycleDeps, options: CycleOptions): Cycle {
   const worker = createWorker(deps, options);
   const abort = new AbortController();
   const { signal } = abort;
@@ -66,7 +67,7 @@ export function startReconcileTurn(deps: TurnDeps, options: TurnOptions): Turn {
       await deps.pool
         .use(async (conn) => {
           signal.addEventListener("abort", () => conn.destroy(), { signal: ended.signal });
-          const lock = await takeLock(conn, "reconcile-turn");
+          const lock = await takeLock(conn, "reconcile-cycle");
           if (lock === null) return worker.look(conn);
           await worker.hold(conn, signal);
           await lock.release();
@@ -94,7 +95,7 @@ type Worker = {
   look(conn: Connection): Promise<void>;
 };
 
-function createWorker(deps: TurnDeps, { turnMs }: TurnOptions): Worker {
+function createWorker(deps: CycleDeps, { cycleMs }: CycleOptions): Worker {
   const { metrics, log, now, monotonicMs } = deps;
   const counts = metrics.counts("sluice_reconcile", [
     "customers_total",
@@ -111,7 +112,7 @@ function createWorker(deps: TurnDeps, { turnMs }: TurnOptions): Worker {
     ]),
   );
   const observe = metrics.histogram("sluice_reconcile_step_duration_seconds", {});
-  let state = createTurnState();
+  let state = createCycleState();
   let active = false;
   const startedMs = now();
   metrics.gauge("sluice_reconcile_active", () => (active ? 1 : 0));
@@ -127,20 +128,23 @@ function createWorker(deps: TurnDeps, { turnMs }: TurnOptions): Worker {
     for (const drift of found.slice(0, DRIFTS_LOGGED_MAX)) log.error({ drift }, "the books drift");
   };
 
+  const pace = createCheckPace(deps.pool, monotonicMs);
+  let scanBeganMs = monotonicMs();
   let batch = CUSTOMERS_FIRST;
   let customers = 1;
   /** Some customers; how long to wait for the next ones. */
   const step = async (conn: Connection, signal: AbortSignal): Promise<number> => {
     if (state.nextCustomer === 0) {
-      const dueMs = (state.startedMs ?? 0) + turnMs - now();
+      const dueMs = (state.startedMs ?? 0) + cycleMs - now();
       if (dueMs > 0) return dueMs;
       Object.assign(state, { startedMs: now(), nextCustomer: 1, drifts: 0 });
       customers = await countCustomers(conn);
     }
     const { scope, next } = await someCustomers(conn, state.nextCustomer, batch);
-    if (scope === null) return endTurn(conn);
+    if (scope === null) return endCycle(conn);
     const beganMs = monotonicMs();
-    const result = await reconcile(deps, { scope, resend: true, maxMs: STEP_MAX_MS, signal });
+    const own = { ...deps, pool: pace.pool };
+    const result = await reconcile(own, { scope, resend: true, maxMs: STEP_MAX_MS, signal });
     const tookMs = monotonicMs() - beganMs;
     observe(tookMs / 1_000);
     if (result.kind === "could_not_check") {
@@ -148,7 +152,7 @@ function createWorker(deps: TurnDeps, { turnMs }: TurnOptions): Worker {
       const alone = scope.low === scope.high;
       if (result.tooLong && !alone) {
         batch = Math.max(1, Math.floor(batch / 4));
-        return tookMs * REST_FACTOR;
+        return pace.restMs(conn);
       }
       counts[result.tooLong ? "too_long_total" : "failed_total"]++;
       log.warn({ ...result, scope }, "customers could not be checked");
@@ -162,38 +166,39 @@ function createWorker(deps: TurnDeps, { turnMs }: TurnOptions): Worker {
     const part = batch / Math.max(1, customers);
     batch = Math.max(1, Math.min(CUSTOMERS_MAX, tookMs < STEP_TARGET_MS ? batch * 2 : Math.ceil(batch / 2)));
     state.nextCustomer = next ?? 0;
-    if (next === null) return endTurn(conn);
-    await writeTurn(conn, state);
-    return Math.max(REST_MIN_MS, tookMs * REST_FACTOR, turnMs * part - tookMs);
+    if (next === null) return endCycle(conn);
+    await writeCycle(conn, state);
+    return Math.max(REST_MIN_MS, await pace.restMs(conn), cycleMs * part - tookMs);
   };
 
-  const endTurn = async (conn: Connection): Promise<number> => {
+  const endCycle = async (conn: Connection): Promise<number> => {
     const endedMs = now();
     const tookMs = endedMs - (state.startedMs ?? endedMs);
     Object.assign(state, { nextCustomer: 0, endedMs, tookMs, driftsLast: state.drifts, drifts: 0 });
     counts.cycles_total++;
-    await writeTurn(conn, state);
+    await writeCycle(conn, state);
     return REST_MIN_MS;
   };
 
   /** Some messages; how long to wait for the next ones. */
   const scan = async (conn: Connection): Promise<number> => {
-    const beganMs = monotonicMs();
-    const { drifts: found, rows, last } = await orphansAfter(conn, state.nextMessage, SCAN_ROWS);
+    if (state.nextMessage === "") scanBeganMs = monotonicMs();
+    const after = state.nextMessage;
+    const { drifts: found, rows, last } = await orphansAfter(pace.counted(conn), after, SCAN_ROWS);
     counts.messages_total += rows;
     tell(found);
     state.nextMessage = rows < SCAN_ROWS ? "" : last;
-    await writeTurn(conn, state);
-    if (rows < SCAN_ROWS) return SCAN_PAUSE_MS;
-    return Math.max(REST_MIN_MS, (monotonicMs() - beganMs) * REST_FACTOR);
+    await writeCycle(conn, state);
+    if (rows < SCAN_ROWS) return Math.max(SCAN_PAUSE_MS, cycleMs - (monotonicMs() - scanBeganMs));
+    return Math.max(REST_MIN_MS, await pace.restMs(conn));
   };
 
   return {
     look: async (conn) => {
-      state = await readTurn(conn);
+      state = await readCycle(conn);
     },
     async hold(conn, signal) {
-      state = await readTurn(conn);
+      state = await readCycle(conn);
       active = true;
       let [stepAt, scanAt] = [0, 0];
       try {

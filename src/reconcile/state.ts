@@ -1,24 +1,23 @@
-// Where the background check is: one row, so that a restart goes on. Written by whoever holds the turn's
-// lock.
+// Where the background check is: one row, so that a restart goes on. Written by whoever holds the lock.
 
 import type { Connection } from "../platform/mysql.ts";
 import { quote } from "../ledger/sql-text.ts";
 
-export type TurnState = {
-  /** 0: a turn begins. */
+export type CycleState = {
+  /** 0: a cycle begins. */
   nextCustomer: number;
   /** '': from the first message. */
   nextMessage: string;
-  /** Found in this turn so far. */
+  /** Found in this cycle so far. */
   drifts: number;
   startedMs: number | null;
-  /** Of the last full turn, as is what follows. */
+  /** Of the last full cycle, as is what follows. */
   endedMs: number | null;
   tookMs: number;
   driftsLast: number;
 };
 
-export const createTurnState = (): TurnState => ({
+export const createCycleState = (): CycleState => ({
   nextCustomer: 0,
   nextMessage: "",
   drifts: 0,
@@ -28,7 +27,7 @@ export const createTurnState = (): TurnState => ({
   driftsLast: 0,
 });
 
-export async function readTurn(conn: Connection): Promise<TurnState> {
+export async function readCycle(conn: Connection): Promise<CycleState> {
   const [row] = await conn.query<
     {
       next_customer: number;
@@ -40,7 +39,7 @@ export async function readTurn(conn: Connection): Promise<TurnState> {
       drifts_last: number;
     }[]
   >("SELECT * FROM reconcile_turn");
-  if (row === undefined) return createTurnState();
+  if (row === undefined) return createCycleState();
   return {
     nextCustomer: Number(row.next_customer),
     nextMessage: row.next_message,
@@ -52,7 +51,7 @@ export async function readTurn(conn: Connection): Promise<TurnState> {
   };
 }
 
-export async function writeTurn(conn: Connection, state: TurnState): Promise<void> {
+export async function writeCycle(conn: Connection, state: CycleState): Promise<void> {
   const time = (ms: number | null) => (ms === null ? "NULL" : `FROM_UNIXTIME(${ms / 1_000})`);
   await conn.write(
     "REPLACE INTO reconcile_turn (turn,next_customer,next_message,drifts,started_at,ended_at,took_ms," +

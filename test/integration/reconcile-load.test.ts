@@ -35,7 +35,7 @@ beforeAll(async () => {
   // A refuses many, is down at times and loses answers: retries and unknown messages are in the books too.
   for (const name of ["A", "B", "C"] as const)
     await downstream.startOperator(name, name === "A" ? "flaky" : "default");
-  relay = await downstream.start("relay", { clickhouseDatabase, reconcileTurnMs: 1_000 });
+  relay = await downstream.start("relay", { clickhouseDatabase, reconcileCycleMs: 1_000 });
   for (const name of ["sender-normal", "sender-express"] as const) await downstream.start(name);
 }, 60_000);
 afterAll(async () => {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createIdFactory } from "../../src/core/id.ts";
 import { ensurePartitions } from "../../src/schema/partitions.ts";
 import { inSnapshot } from "../../src/reconcile/reconcile.ts";
-import { startReconcileTurn, type Turn, TURN_CONNECTIONS } from "../../src/reconcile/cycle.ts";
+import { startReconcileCycle, type Cycle, CYCLE_CONNECTIONS } from "../../src/reconcile/cycle.ts";
 import { ownTables, SLOTS } from "../../src/schema/tables-lock.ts";
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import { createLog } from "../../src/platform/log.ts";
@@ -38,26 +38,26 @@ beforeEach(async () => {
   ({ customerId, ids } = await makeBook(pool));
 });
 
-type Started = { turn: Turn; metrics: Metrics; stop(): Promise<void> };
+type Started = { cycle: Cycle; metrics: Metrics; stop(): Promise<void> };
 const started: Started[] = [];
 afterEach(async () => {
   for (const one of started.splice(0)) await one.stop();
 });
 
 /** As a relay does it, with a pool of its own. */
-function start(turnMs = 3_600_000): Started {
+function start(cycleMs = 3_600_000): Started {
   const metrics = createMetrics("test");
-  const own = createPool(database.config, { connections: TURN_CONNECTIONS });
-  const turn = startReconcileTurn(
+  const own = createPool(database.config, { connections: CYCLE_CONNECTIONS });
+  const cycle = startReconcileCycle(
     { pool: own, clickhouse, metrics, log, now: Date.now, monotonicMs: () => performance.now() },
-    { turnMs, startAfterMs: 0 },
+    { cycleMs, startAfterMs: 0 },
   );
   const stop = async () => {
-    await turn.stop();
+    await cycle.stop();
     await own.end();
   };
-  started.push({ turn, metrics, stop });
-  return { turn, metrics, stop };
+  started.push({ cycle, metrics, stop });
+  return { cycle, metrics, stop };
 }
 
 async function valueOf({ metrics }: Started, name: string, label = ""): Promise<number> {
@@ -75,15 +75,15 @@ async function until(what: string, isSo: () => Promise<boolean>): Promise<void> 
   }
   throw new Error(`not within 45 s: ${what}`);
 }
-const turned = (one: Started, times = 1) =>
-  until("a turn", async () => (await valueOf(one, "sluice_reconcile_cycles_total")) >= times);
+const cycled = (one: Started, times = 1) =>
+  until("a cycle", async () => (await valueOf(one, "sluice_reconcile_cycles_total")) >= times);
 
 describe("the background check", () => {
   test("goes over all customers, says how long ago, and finds nothing in sound books", async () => {
     for (let i = 0; i < 20; i++) await insertCustomer(pool, 700);
     await deliverEvents({ pool, clickhouse });
     const one = start(3_000);
-    await turned(one);
+    await cycled(one);
     expect(await valueOf(one, "sluice_reconcile_customers_total")).toBeGreaterThanOrEqual(21);
     expect(await valueOf(one, "sluice_reconcile_cycle_drifts")).toBe(0);
     expect(await valueOf(one, "sluice_reconcile_cycle_age_seconds")).toBeLessThan(20);
@@ -95,7 +95,7 @@ describe("the background check", () => {
     await deliverEvents({ pool, clickhouse });
     await pool.query("UPDATE wallet_accounts SET balance=balance+1");
     const one = start();
-    await turned(one);
+    await cycled(one);
     const of = (invariant: string) => valueOf(one, "sluice_reconcile_drifts_total", `"${invariant}"`);
     expect(await of("balance_equals_entries")).toBe(1);
     expect(await of("never_negative")).toBe(0);
@@ -116,22 +116,22 @@ describe("the background check", () => {
     expect(await valueOf(one, "sluice_reconcile_messages_total")).toBe(4);
   });
 
-  test("sends lost events again, and the next turn is clean", async () => {
+  test("sends lost events again, and the next cycle is clean", async () => {
     await deliverEvents({ pool, clickhouse }, { old: true, except: ids[0] as string });
     const one = start(1_000);
-    await turned(one);
+    await cycled(one);
     expect(await valueOf(one, "sluice_reconcile_resent_total")).toBe(2);
     await deliverEvents({ pool, clickhouse });
-    const turns = await valueOf(one, "sluice_reconcile_cycles_total");
-    await turned(one, turns + 2);
+    const cycles = await valueOf(one, "sluice_reconcile_cycles_total");
+    await cycled(one, cycles + 2);
     expect(await valueOf(one, "sluice_reconcile_cycle_drifts")).toBe(0);
     expect(await valueOf(one, "sluice_reconcile_resent_total")).toBe(2);
   });
 
-  test("only one process does it; when that stops, another goes on, and a turn that is done isn't done again", async () => {
+  test("only one process does it; when that stops, another goes on, and a cycle that is done isn't done again", async () => {
     await deliverEvents({ pool, clickhouse });
     const one = start();
-    await turned(one);
+    await cycled(one);
     const other = start();
     await sleep(500);
     expect(await valueOf(other, "sluice_reconcile_active")).toBe(0);
@@ -150,7 +150,7 @@ describe("the background check", () => {
       `INSERT INTO reconcile_turn (turn,next_customer,started_at) VALUES (1,${customerId + 1},NOW(3))`,
     );
     const one = start();
-    await turned(one);
+    await cycled(one);
     expect(await valueOf(one, "sluice_reconcile_customers_total")).toBe(0);
   });
 });
