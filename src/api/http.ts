@@ -1,40 +1,13 @@
-// One HTTP request as the routes see it, and what they answer. Owns reading headers and a body within its
-// bounds, and the answers every route shares. Leaves sockets to server.ts, queries to query.ts. Invariant:
-// every answer carries X-Request-Id and is not to be cached; no answer shows more than the errors table.
+// HTTP as the routes need it: headers and bodies read within their bounds, and the answers that every route
+// shares. Leaves sockets to server.ts, queries to query.ts. Invariant: every answer carries X-Request-Id and
+// is not to be cached; no answer shows more than the errors table.
 
-import { CallerGoneError, type IsGone } from "../core/caller.ts";
+import { CallerGoneError } from "../core/caller.ts";
 import { problemBody, problemHeaders, SluiceError, toSluiceError } from "../core/errors.ts";
 import { BODY_BYTES_MAX } from "../core/limits.ts";
-import type { KeyOwner, Scope } from "../customers/api-keys.ts";
 import { RateLimitedError } from "../ingest/rate-limits.ts";
-import type { Query } from "../reports/params.ts";
 import { rateHeaders } from "./rate-headers.ts";
-
-/** What a request is answered: the body as an object, or as the very bytes that were stored. */
-export type Reply = { status: number; body: unknown; headers?: Record<string, string> };
-export type Call = {
-  request: Request;
-  owner: KeyOwner;
-  /** The trace id; it is the X-Request-Id too. */
-  requestId: string;
-  traceparent: string;
-  query: Query;
-  /** `{id}` of the path */
-  params: Record<string, string>;
-  /** Whether its connection has ended: Bun loses the answer then, whatever it is. */
-  isGone: IsGone;
-  /** Whose request it is: an IP address, of the client behind the edge where there is one. */
-  clientAddress: () => string;
-};
-export type Route = {
-  method: "GET" | "POST" | "DELETE";
-  /** As Bun.serve takes it: `/v1/messages/:id` */
-  path: string;
-  scope: Scope;
-  /** The query parameters it takes; others are refused. */
-  query: readonly string[];
-  handle: (call: Call) => Promise<Reply>;
-};
+import type { Reply } from "./route.ts";
 
 /**
  * The value of a header that has one value. Given twice, it comes joined with a comma ("k" twice is another

@@ -5,7 +5,8 @@ import { SluiceError } from "../core/errors.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../core/limits.ts";
 import type { Idempotency } from "../ingest/idempotency.ts";
 import type { KeyOperation, RequestKey } from "../ledger/idempotency.ts";
-import { type Call, type Reply, singleHeader } from "./http.ts";
+import { singleHeader } from "./http.ts";
+import type { Call, Written } from "./route.ts";
 
 // Printable ASCII without what a list or a structured header would need: commas, quotes and backslashes.
 const KEY = /^[!#-+\--[\]-~](?:[ !#-+\--[\]-~]*[!#-+\--[\]-~])?$/;
@@ -14,19 +15,20 @@ const KEY = /^[!#-+\--[\]-~](?:[ !#-+\--[\]-~]*[!#-+\--[\]-~])?$/;
  * The answer of `run`, or the stored bytes of the request that used the key before. @throws SluiceError
  * malformed_request, validation_failed, or what Idempotency.once throws
  */
-export async function once(
+export async function once<S extends number>(
   keys: Idempotency,
-  { request, owner, isGone }: Call,
-  { operation, body }: { operation: KeyOperation; body: Uint8Array },
-  run: (key: RequestKey | null) => Promise<Reply>,
-): Promise<Reply> {
+  { request, owner, isGone, bytes }: Pick<Call, "request" | "owner" | "isGone" | "bytes">,
+  operation: KeyOperation,
+  run: (key: RequestKey | null) => Promise<Written<S>>,
+): Promise<Written<S>> {
   const key = keyOf(singleHeader(request, "Idempotency-Key"));
   if (key === null) return run(null);
   const { customerId } = owner;
-  const done = await keys.once({ customerId, operation, key, body, isGone }, run);
+  const done = await keys.once({ customerId, operation, key, body: bytes, isGone }, run);
   if (done.kind === "ran") return done.result;
   const { status, answer } = done.stored;
-  return { status, body: answer, headers: { "Idempotent-Replayed": "true" } };
+  // Only what this operation answered is stored under its keys.
+  return { status: status as S, body: answer, headers: { "Idempotent-Replayed": "true" } };
 }
 
 // "k", as a structured header has it (draft-ietf-httpapi-idempotency-key-header), is the key k.

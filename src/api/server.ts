@@ -1,14 +1,11 @@
-// The API's socket: Bun.serve, which is uWebSockets. Owns finding the caller behind a key, mapping errors to
-// answers, and refusing new requests while stopping. Leaves every route to its own file. Invariant: whatever
-// is thrown becomes one problem answer.
+// The API's socket: Bun.serve, which is uWebSockets. Owns traces, counting, mapping errors to answers, and
+// refusing new requests while stopping. Leaves what a route declares to run-route.ts. Invariant: whatever is
+// thrown becomes one problem answer.
 // Bound: bodies by http.ts; concurrent requests by the group commit's queue.
 
 import { CallerGoneError } from "../core/caller.ts";
 import { SluiceError, toSluiceError } from "../core/errors.ts";
-import type { KeyOwner } from "../customers/api-keys.ts";
 import type { KeyCache } from "../customers/key-cache.ts";
-import type { CheckResult, Readiness } from "../platform/health.ts";
-import { readyBody } from "../platform/health.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { CALLER_GONE_CODE } from "../platform/metrics-table.ts";
@@ -17,14 +14,14 @@ import { sleep } from "../platform/retry.ts";
 import type { Tracing } from "../platform/otlp.ts";
 import { isSampled, newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
 import { createClientAddress } from "./client-address.ts";
-import { type Call, type Route, respond, respondProblem, singleHeader } from "./http.ts";
-import { readQuery } from "./query.ts";
+import { respond, respondProblem } from "./http.ts";
+import type { Route } from "./route.ts";
+import { runRoute } from "./run-route.ts";
 import { createObserveHttp } from "./http-metrics.ts";
 
 export type ServerDeps = {
   keys: KeyCache;
   routes: Route[];
-  ready: () => Readiness;
   metrics: Metrics;
   tracing: Tracing;
   log: Log;
@@ -38,8 +35,6 @@ export type ApiServer = {
   close(): Promise<void>;
 };
 
-/** An API key has 30 characters; what is much longer isn't one and is not looked up. */
-const API_KEY_CHARS_MAX = 100;
 // Our own bound answers with a problem (http.ts); Bun's would answer with an empty body, so it is out of the
 // way whatever a client announces. Bun keeps no more than a few MB of a body that nobody reads (measured: 200
 // MB sent).
@@ -54,12 +49,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
   const clientAddress = (request: Request): string =>
     addressOf(request.headers, () => server.requestIP(request)?.address);
 
-  const fail = (
-    thrown: unknown,
-    requestId: string,
-    headers?: Record<string, string>,
-    request?: Request,
-  ): Response => {
+  const fail = (thrown: unknown, requestId: string, request?: Request): Response => {
     // Nobody hears this answer; it is there to be counted.
     if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_CODE });
     const error = isConnectionLost(thrown)
@@ -69,10 +59,10 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       const client = request === undefined ? undefined : clientAddress(request);
       log.error({ err: error.cause, trace_id: requestId, client }, "request failed");
     }
-    return respondProblem(error, requestId, headers);
+    return respondProblem(error, requestId, refusing ? { connection: "close" } : {});
   };
 
-  const guarded =
+  const answered =
     (route: Route): Handler =>
     async (request) => {
       const startedMs = Date.now();
@@ -80,8 +70,18 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       const traceparent =
         given !== null && parseTraceparent(given) !== null ? given : newTraceparent(tracing.sample());
       const requestId = traceIdOf(traceparent);
-      if (refusing) return fail(stopping(), requestId, { connection: "close" });
-      const response = await answer(route, request, traceparent, requestId);
+      const response = await runRoute(keys, route, {
+        request,
+        requestId,
+        traceparent,
+        params: request.params ?? {},
+        isGone: () => request.signal.aborted,
+        isStopping: () => refusing,
+        clientAddress: () => clientAddress(request),
+      }).then(
+        (reply) => respond(reply, requestId),
+        (thrown: unknown) => fail(thrown, requestId, request),
+      );
       if (isSampled(traceparent)) {
         const attributes = { "http.route": route.path, "http.response.status_code": response.status };
         tracing.span(`${route.method} ${route.path}`, traceparent, startedMs, Date.now(), attributes);
@@ -89,66 +89,9 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       return response;
     };
 
-  const answer = async (
-    route: Route,
-    request: Parameters<Handler>[0],
-    traceparent: string,
-    requestId: string,
-  ): Promise<Response> => {
-    try {
-      const owner = await authorized(request, route);
-      const call: Call = {
-        request,
-        owner,
-        requestId,
-        traceparent,
-        query: readQuery(request.url, route.query),
-        params: request.params ?? {},
-        isGone: () => request.signal.aborted,
-        clientAddress: () => clientAddress(request),
-      };
-      return respond(await route.handle(call), requestId);
-    } catch (error) {
-      return fail(error, requestId, undefined, request);
-    }
-  };
-
-  const authorized = async (request: Request, { scope }: Route): Promise<KeyOwner> => {
-    const key = singleHeader(request, "X-API-Key");
-    if (key === null || key === "") throw new SluiceError("api_key_missing");
-    if (key.length > API_KEY_CHARS_MAX) throw new SluiceError("api_key_invalid");
-    let owner = keys.get(key);
-    if (owner === undefined) owner = await keys.load(key);
-    if (owner === null) throw new SluiceError("api_key_invalid");
-    if (!owner.scopes.has(scope))
-      throw new SluiceError("scope_missing", { detail: `This route needs the scope ${scope}.` });
-    return owner;
-  };
-
   const table = new Map<string, Record<string, Handler>>();
   for (const route of deps.routes)
-    table.set(route.path, { ...table.get(route.path), [route.method]: guarded(route) });
-  table.set("/health", {
-    GET: () => respond({ status: 200, body: { status: "ok" } }, traceIdOf(newTraceparent())),
-  });
-  table.set("/ready", {
-    GET: () => {
-      const readiness: Readiness = refusing
-        ? { ready: false, checks: { process: "down" as CheckResult } }
-        : deps.ready();
-      return respond(
-        { status: readiness.ready ? 200 : 503, body: readyBody(readiness) },
-        traceIdOf(newTraceparent()),
-      );
-    },
-  });
-  table.set("/metrics", {
-    GET: async () =>
-      respond(
-        { status: 200, body: await metrics.text(), headers: { "content-type": metrics.contentType } },
-        traceIdOf(newTraceparent()),
-      ),
-  });
+    table.set(route.path, { ...table.get(route.path), [route.method]: answered(route) });
 
   const bunRoutes: Record<string, Handler> = {};
   // Every answer passes here, and is counted once, whatever became of it.
@@ -199,5 +142,3 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     },
   };
 }
-
-const stopping = () => new SluiceError("unavailable", { detail: "The process is stopping.", retryAfterS: 1 });

@@ -1,11 +1,9 @@
 // The ingest process (Bun): the API in front of accepting. Stops in order: refuse, commit what is queued,
 // answer, return leases, exit.
 
-import { createReadRoutes } from "../api/read-routes.ts";
-import { ANSWER_MAX_MS, createReconcileRoute, RUNNING_MAX } from "../api/reconcile-route.ts";
-import { createSend } from "../api/send.ts";
+import { ANSWER_MAX_MS, RUNNING_MAX } from "../api/routes/wallet-reconcile.ts";
 import { createServer } from "../api/server.ts";
-import { createTopup } from "../api/topup-route.ts";
+import { createRoutes } from "../api/table.ts";
 import { startAccepting } from "../ingest/accepting.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
@@ -35,14 +33,17 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   const { accept, callers, keys, ledger, readPool } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it has nothing to lose
-  const routes = [
-    createSend({ accept, keys }),
-    createTopup({ ledger, keys, metrics }),
-    ...createReadRoutes({ pool: readPool, clickhouse, now: Date.now }),
-    createReconcileRoute({ pool: reconcilePool, clickhouse, monotonicMs: () => performance.now() }),
-  ];
+  const routes = createRoutes({
+    accept,
+    keys,
+    ledger,
+    metrics,
+    ready: role.ready,
+    reads: { pool: readPool, clickhouse, now: Date.now },
+    reconcile: { pool: reconcilePool, clickhouse, monotonicMs: () => performance.now() },
+  });
   const server = createServer(
-    { keys: callers, routes, ready: role.ready, metrics, tracing, log },
+    { keys: callers, routes, metrics, tracing, log },
     { host: config.apiHost, port: config.apiPort, idleS: config.apiIdleS, edgeSecret: config.edgeSecret },
   );
   role.onStop(async () => {

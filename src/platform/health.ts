@@ -9,7 +9,7 @@ import type { Metrics } from "./metrics.ts";
 
 /** `degraded`: goes on working, but something it feeds or reads is away. */
 export type CheckResult = "ok" | "degraded" | "down";
-export type Readiness = { ready: boolean; checks: Readonly<Record<string, CheckResult>> };
+export type Readiness = { ready: boolean; checks: Record<string, CheckResult> };
 export type ReadyCheck = () => Readiness | Promise<Readiness>;
 
 export type HealthServer = { close(): Promise<void> };
@@ -88,8 +88,13 @@ async function checkReady(ready: ReadyCheck): Promise<Readiness> {
   }
 }
 
+type ReadyBody = Readonly<{
+  status: "ready" | "degraded" | "not_ready";
+  checks: Record<string, CheckResult>;
+}>;
+
 /** What /ready says, here and on the API's port: `ready`, `degraded` (still ready) or `not_ready`. */
-export function readyBody({ ready, checks }: Readiness): Record<string, unknown> {
+export function readyBody({ ready, checks }: Readiness): ReadyBody {
   const degraded = Object.values(checks).some((check) => check !== "ok");
   return { status: ready ? (degraded ? "degraded" : "ready") : "not_ready", checks };
 }

@@ -39,7 +39,6 @@ export type Message = {
 export type MessageWithTimeline = Message & { timeline: TimelineEntry[] | null };
 export type MessageList = { messages: Message[]; next_cursor: string | null };
 
-export const MESSAGES_PARAMS = ["status", "type", "phone", "limit", "cursor"] as const;
 /** Entries of a customer that one filtered page may look at: some 50 ms. */
 const SCAN_ROWS_MAX = 10_000;
 const COLUMNS =

@@ -35,7 +35,6 @@ export type MessagesReport = {
   as_of: string | null;
 };
 
-export const REPORT_PARAMS = ["from", "to", "status", "type", "phone", "id", "limit", "cursor"] as const;
 const WINDOW_DEFAULT_MS = 24 * 3_600_000;
 /** Messages looked at for a status before the whole range is: more than the longest page. */
 const CANDIDATES = 2 * LIST_LIMIT_MAX;

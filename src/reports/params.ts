@@ -4,6 +4,7 @@
 // with.
 
 import { createHash } from "node:crypto";
+import { Type } from "typebox";
 import { type FieldError, SluiceError } from "../core/errors.ts";
 import { isUlid, ULID_TIME_MAX_MS } from "../core/id.ts";
 import { CURSOR_CHARS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "../core/limits.ts";
@@ -12,6 +13,19 @@ import { parsePhone } from "../core/phone.ts";
 
 /** Parameters by name, each given once and not empty (src/api/query.ts). */
 export type Query = ReadonlyMap<string, string>;
+
+/** Every parameter there is, as the reference shows it; what reads it is below. */
+export const PARAMS = {
+  from: Type.String({ format: "date-time" }),
+  to: Type.String({ format: "date-time" }),
+  status: Type.Enum(STATUSES),
+  type: Type.Enum(LANES),
+  phone: Type.String(),
+  id: Type.String({ minLength: 26, maxLength: 26 }),
+  limit: Type.Integer({ minimum: 1, maximum: LIST_LIMIT_MAX, default: LIST_LIMIT_DEFAULT }),
+  cursor: Type.String({ maxLength: CURSOR_CHARS_MAX }),
+};
+export type ParamName = keyof typeof PARAMS;
 
 /** What a cursor carries: where the next page begins. */
 export type CursorValues = readonly (string | number)[];

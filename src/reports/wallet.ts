@@ -16,9 +16,11 @@ export type Wallet = {
   available: number;
   currency: string;
 };
+/** What a customer is shown: never the moves between wallet and leases. */
+type StatementOp = Exclude<LedgerOp, "grant" | "release">;
 export type LedgerEntry = {
   entry_id: string;
-  op: LedgerOp;
+  op: StatementOp;
   amount: number;
   /** Of reserve, capture and refund. */
   message_id?: string;
@@ -26,7 +28,6 @@ export type LedgerEntry = {
   request_id?: string;
   created_at: string;
 };
-export const LEDGER_PARAMS = ["limit", "cursor"] as const;
 export type LedgerPage = { entries: LedgerEntry[]; next_cursor: string | null };
 
 /** @throws SluiceError not_found */
@@ -89,7 +90,7 @@ export async function readLedger(
 type StoredEntry = {
   entry_id: string;
   leg: LedgerLeg;
-  op: LedgerOp;
+  op: StatementOp;
   amount: unknown;
   created_at: Date;
 };

@@ -103,6 +103,9 @@ describe("queries", () => {
     ["GET", "/v1/messages"],
     ["GET", "/v1/messages/01M7YBCH59Z4D8R94AWEAQ1Q8T"],
     ["GET", "/v1/reports/messages"],
+    ["GET", "/health"],
+    ["GET", "/ready"],
+    ["GET", "/metrics"],
   ] as const;
   for (const [method, path, body] of routes) {
     test(`${method} ${path} refuses parameters that it doesn't take`, async () => {

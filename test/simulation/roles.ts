@@ -8,13 +8,14 @@ import { SluiceError, toSluiceError } from "../../src/core/errors.ts";
 import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
-import type { Call, Reply, Route } from "../../src/api/http.ts";
+import type { Reply, Route } from "../../src/api/route.ts";
+import { runRoute } from "../../src/api/run-route.ts";
 import { createAcceptMessage } from "../../src/ingest/accept-message.ts";
 import { createIdempotency } from "../../src/ingest/idempotency.ts";
 import { startKeyUpkeep } from "../../src/ingest/key-upkeep.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
-import { createSend } from "../../src/api/send.ts";
-import { createTopup } from "../../src/api/topup-route.ts";
+import { createSend } from "../../src/api/routes/send.ts";
+import { createTopup } from "../../src/api/routes/topup.ts";
 import { type AcceptStore, createAcceptStore } from "../../src/ledger/accept.ts";
 import { findKeys } from "../../src/ledger/idempotency.ts";
 import { createLeaseStore } from "../../src/ledger/lease.ts";
@@ -146,22 +147,28 @@ export function startIngest(world: World, of: Process): Ingest {
     async handle({ route, owner, body, key }, by) {
       if (refuses) throw new Error("connection refused");
       const headers = new Map([
+        ["x-api-key", owner.name],
         ["content-type", "application/json"],
         ["content-length", String(body.length)],
       ]);
       if (key !== null) headers.set("idempotency-key", key);
       const request = {
+        url: routes[route].path,
         headers: { get: (name: string) => headers.get(name.toLowerCase()) ?? null },
         arrayBuffer: () => Promise.resolve(new Uint8Array(body).buffer),
-      };
-      const call = {
+      } as unknown as globalThis.Request;
+      const arrival = {
         request,
-        owner,
         requestId: "",
         ...by,
         params: {},
-      } as unknown as Call;
-      return routes[route].handle(call).then(answerOf, (thrown: unknown) => problemOf(world, thrown));
+        isStopping: () => false,
+        clientAddress: () => "",
+      };
+      const keyring = { get: () => owner, load: () => Promise.resolve(owner) };
+      return runRoute(keyring, routes[route], arrival).then(answerOf, (thrown: unknown) =>
+        problemOf(world, thrown),
+      );
     },
     available: () => book.stats().available,
     async stop() {

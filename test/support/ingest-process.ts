@@ -10,6 +10,7 @@ import { createCustomer, type NewCustomer } from "../../src/customers/customers.
 import { topUp } from "../../src/ledger/topup.ts";
 import { type Config, settings } from "../../src/platform/config.ts";
 import { createPool } from "../../src/platform/mysql.ts";
+import { holdDeclared } from "./declared.ts";
 import { sleep } from "../../src/platform/retry.ts";
 
 export type IngestProcess = {
@@ -106,14 +107,20 @@ export async function makeCustomer(
   }
 }
 
-export const post = (
+/** A POST whose answer is held to the table of routes. */
+export async function post(
   url: string,
   apiKey: string,
   body: unknown,
   headers: Record<string, string> = {},
-): Promise<Response> =>
-  fetch(url, {
+): Promise<Response> {
+  const answer = await fetch(url, {
     method: "POST",
     headers: { "content-type": "application/json", "x-api-key": apiKey, ...headers },
     body: typeof body === "string" ? body : JSON.stringify(body),
   });
+  const type = answer.headers.get("content-type");
+  const text = await answer.clone().text();
+  holdDeclared("POST", new URL(url).pathname, { status: answer.status, type, text });
+  return answer;
+}

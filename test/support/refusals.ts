@@ -6,6 +6,7 @@ import { expect } from "bun:test";
 import { ERRORS, type ErrorCode } from "../../src/core/errors.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { type IngestProcess, makeCustomer, startIngest, type TestCustomer } from "./ingest-process.ts";
+import { holdDeclared } from "./declared.ts";
 import type { RawAnswer } from "./raw-http.ts";
 
 export type Answer = {
@@ -41,7 +42,11 @@ export async function startApi(): Promise<Api> {
     const headers: Record<string, string> = { "content-type": "application/json", ...given };
     if (apiKey !== null) headers["x-api-key"] = apiKey;
     const answer = await fetch(`${ingest.url}${path}`, { ...init, headers });
-    return { status: answer.status, headers: answer.headers, text: await answer.text() };
+    const { status } = answer;
+    const text = await answer.text();
+    const type = answer.headers.get("content-type");
+    holdDeclared(init.method ?? "GET", new URL(answer.url).pathname, { status, type, text });
+    return { status, headers: answer.headers, text };
   };
   const post = (path: string, body: unknown, headers: Record<string, string>, apiKey?: string | null) =>
     ask(

@@ -1,54 +1,25 @@
-// The bodies this API takes, as JSON Schema: checked here, published from here. The fast check is compiled
-// once; why a body was refused is worked out only when it was. Leaves what needs more than its shape (phones,
-// texts, money) to the routes. Invariant: null for an optional field means that it is absent, as it does in
-// what this API answers; no route sees one.
+// Whether a body is what its schema says, and if not, why. The fast check is compiled once; the reasons are
+// worked out only when there are some. Leaves what needs more than a shape (phones, texts, money) to others.
+// Invariant: null for an optional field means that it is absent, as it does in what this API answers; no
+// route sees one.
 
-import { type Static, type TObject, Type } from "typebox";
+import type { Static, TObject } from "typebox";
 import { Compile } from "typebox/compile";
 import { Settings } from "typebox/system";
 import { type FieldError, fieldName, SluiceError } from "../core/errors.ts";
-import {
-  FIELD_ERRORS_MAX,
-  FROM_CHARS_MAX,
-  PHONE_CHARS_MAX,
-  REFERENCE_CHARS_MAX,
-  REQUEST_ID_CHARS_MAX,
-} from "../core/limits.ts";
-import { MONEY_MAX } from "../core/money.ts";
+import { FIELD_ERRORS_MAX } from "../core/limits.ts";
 
 // typebox stops at 8 otherwise, and a union counts one for each of its values.
 Settings.Set({ maxErrors: 4 * FIELD_ERRORS_MAX });
-
-const closed = { additionalProperties: false } as const;
-
-export const SendBody = Type.Object(
-  {
-    phone: Type.String({ minLength: 1, maxLength: PHONE_CHARS_MAX }),
-    text: Type.String(),
-    type: Type.Union([Type.Literal("normal"), Type.Literal("express")]),
-    from: Type.Optional(Type.String({ minLength: 1, maxLength: FROM_CHARS_MAX })),
-    reference: Type.Optional(Type.String({ minLength: 1, maxLength: REFERENCE_CHARS_MAX })),
-  },
-  closed,
-);
-export type SendBody = Static<typeof SendBody>;
-
-export const TopupBody = Type.Object(
-  {
-    amount: Type.Integer({ minimum: 1, maximum: MONEY_MAX }),
-    request_id: Type.String({ minLength: 1, maxLength: REQUEST_ID_CHARS_MAX }),
-  },
-  closed,
-);
-export type TopupBody = Static<typeof TopupBody>;
-
-export type Checker<T> = (body: unknown) => T;
 
 /**
  * A function that returns the body as the schema's type, or throws validation_failed (not_supported when only
  * `notYet` fields are in the way).
  */
-export function checkerOf<S extends TObject>(schema: S, notYet: readonly string[] = []): Checker<Static<S>> {
+export function checkerOf<S extends TObject>(
+  schema: S,
+  notYet: readonly string[] = [],
+): (body: unknown) => Static<S> {
   const compiled = Compile(schema);
   const fields = Object.keys(schema.properties);
   const required = schema.required as readonly string[];
@@ -57,7 +28,7 @@ export function checkerOf<S extends TObject>(schema: S, notYet: readonly string[
     if (isObject(body)) for (const name of nullable) if (body[name] === null) delete body[name];
     if (compiled.Check(body)) return body;
     const errors = isObject(body)
-      ? [...fieldErrors(schema, compiled.Errors(onlyKnown(body, fields))), ...unknownFields(body, fields)]
+      ? [...fieldErrors(compiled.Errors(onlyKnown(body, fields))), ...unknownFields(body, fields)]
       : [{ field: "body", reason: "must be a JSON object" }];
     const asked = errors.filter((e) => notYet.includes(e.field));
     if (asked.length > 0 && asked.length === errors.length) {
@@ -87,34 +58,25 @@ const unknownFields = (body: Record<string, unknown>, fields: readonly string[])
       reason: `is not a field of this request (${fields.join(", ")})`,
     }));
 
-// One reason a field, the first that typebox gives; a union's is its list of values.
-function fieldErrors(schema: TObject, found: Iterable<SchemaError>): FieldError[] {
+// One reason a field, the first that typebox gives.
+function fieldErrors(found: Iterable<SchemaError>): FieldError[] {
   const reasons = new Map<string, string>();
   for (const error of found) {
     const field = error.instancePath.slice(1).split("/").map(fieldName).join(".");
     const params = error.params as Record<string, unknown>;
     if (error.keyword === "required") {
       for (const name of params.requiredProperties as string[]) reasons.set(name, "is required");
-    } else if (error.keyword === "anyOf") {
-      const values = valuesOf(schema, field);
-      reasons.set(field, values === null ? error.message : `must be one of ${values.join(", ")}`);
     } else if (!reasons.has(field)) reasons.set(field, reasonOf(error.keyword, params, error));
   }
   return [...reasons].map(([field, reason]) => ({ field, reason }));
-}
-
-/** The values of a union of literals, quoted. */
-function valuesOf(schema: TObject, field: string): string[] | null {
-  const { anyOf } = (schema.properties[field] ?? {}) as { anyOf?: readonly { const?: unknown }[] };
-  return anyOf?.every((one) => one.const !== undefined)
-    ? anyOf.map((one) => JSON.stringify(one.const))
-    : null;
 }
 
 function reasonOf(keyword: string, params: Record<string, unknown>, error: SchemaError): string {
   switch (keyword) {
     case "type":
       return `must be ${TYPES[params.type as keyof typeof TYPES] ?? `a ${String(params.type)}`}`;
+    case "enum":
+      return `must be one of ${(params.allowedValues as unknown[]).map((v) => JSON.stringify(v)).join(", ")}`;
     case "minLength":
       return "must not be empty";
     case "maxLength":

@@ -2,15 +2,73 @@
 // who may ask how often. Bounds: RUNNING_MAX at once in this process (its pool has as many connections), one
 // at a time a customer over all processes, and a slow one rests REST_FACTOR times as long as it took.
 
-import { SluiceError } from "../core/errors.ts";
+import { Type } from "typebox";
+import { SluiceError } from "../../core/errors.ts";
 import {
   NotAloneError,
   type ReconcileDeps,
   TablesBusyError,
   TookTooLongError,
-} from "../reconcile/reconcile.ts";
-import { CUSTOMER_MAX_MS, customerReconcile } from "../reconcile/customer.ts";
-import type { Route } from "./http.ts";
+} from "../../reconcile/reconcile.ts";
+import { CUSTOMER_MAX_MS, customerReconcile } from "../../reconcile/customer.ts";
+import { type Route, route } from "../route.ts";
+import { closed, Count, Currency, CustomerId, Money, OrNull, Sum, Time } from "../shapes.ts";
+
+const Side = Type.Object({ count: Count, amount: Sum }, closed);
+const Day = Type.Object(
+  {
+    day: Type.String({ format: "date" }),
+    entries: Type.Object({ ledger: Side, report: Side }, closed),
+    messages: Type.Object({ stored: Side, report: Side }, closed),
+    by_status: Type.Record(Type.String(), Type.Object({ stored: Count, report: Count }, closed)),
+  },
+  closed,
+);
+const DriftEntry = Type.Object(
+  {
+    entry_id: Type.String(),
+    op: OrNull(Type.String()),
+    amount: OrNull(Type.Integer()),
+    detail: Type.String(),
+  },
+  closed,
+);
+/** A sum, a status, or nothing where there should be something. */
+const Told = Type.Union([Type.Integer(), Type.String(), Type.Null()]);
+const Drift = Type.Object(
+  {
+    invariant: Type.String(),
+    detail: Type.String(),
+    expected: Told,
+    found: Told,
+    entries: Type.Array(DriftEntry),
+    entries_total: Count,
+  },
+  closed,
+);
+const Proof = Type.Object(
+  {
+    customer_id: CustomerId,
+    as_of: Time,
+    currency: Currency,
+    ok: Type.Boolean(),
+    balance: Money,
+    reserved: Money,
+    topped_up: Money,
+    captured: Money,
+    refunded: Money,
+    open_reserves: Type.Object({ messages: Count, amount: Money }, closed),
+    equations: Type.Array(
+      Type.Object({ equation: Type.String(), left: Sum, right: Sum, ok: Type.Boolean() }, closed),
+    ),
+    drifts: Type.Array(Drift),
+    report: Type.Union([
+      Type.Object({ state: Type.Literal("compared"), pending: Count, days: Type.Array(Day) }, closed),
+      Type.Object({ state: Type.Literal("unreachable"), pending: Type.Null(), days: Type.Null() }, closed),
+    ]),
+  },
+  closed,
+);
 
 export type ReconcileRouteDeps = ReconcileDeps & { monotonicMs: () => number };
 
@@ -36,11 +94,14 @@ export function createReconcileRoute({ monotonicMs, ...deps }: ReconcileRouteDep
     if (restsUntil.size < RESTING_MAX) restsUntil.set(customerId, nowMs + tookMs * REST_FACTOR);
   };
 
-  return {
+  return route({
     method: "GET",
     path: "/v1/wallet/reconcile",
-    scope: "read",
+    access: "read",
     query: [],
+    body: null,
+    answers: { 200: Proof },
+    errors: ["rate_limited", "overloaded", "check_too_long"],
     async handle({ owner: { customerId } }) {
       const startedMs = monotonicMs();
       const leftMs = (restsUntil.get(customerId) ?? 0) - startedMs;
@@ -56,7 +117,7 @@ export function createReconcileRoute({ monotonicMs, ...deps }: ReconcileRouteDep
         rest(customerId, monotonicMs() - startedMs);
       }
     },
-  };
+  });
 }
 
 function refusalOf(error: unknown): unknown {

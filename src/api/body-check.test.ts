@@ -1,0 +1,84 @@
+// A body is what its schema says, or every wrong field is named with a reason that is true of it.
+
+import { describe, expect, test } from "bun:test";
+import { Type } from "typebox";
+import { SluiceError } from "../core/errors.ts";
+import { FIELD_ERRORS_MAX } from "../core/limits.ts";
+import { checkerOf } from "./body-check.ts";
+
+const check = checkerOf(
+  Type.Object(
+    {
+      name: Type.String({ minLength: 1, maxLength: 3 }),
+      amount: Type.Integer({ minimum: 1, maximum: 9 }),
+      kind: Type.Enum(["a", "b"]),
+      note: Type.Optional(Type.String({ minLength: 1 })),
+      list: Type.Optional(Type.Array(Type.Object({ id: Type.String() }))),
+    },
+    { additionalProperties: false },
+  ),
+  ["later"],
+);
+const good = { name: "x", amount: 1, kind: "a" };
+const refusalOf = (body: unknown): SluiceError => {
+  try {
+    check(body);
+  } catch (error) {
+    if (error instanceof SluiceError) return error;
+    throw error;
+  }
+  throw new Error("was let through");
+};
+const reasonsOf = (body: unknown) =>
+  Object.fromEntries(refusalOf(body).errors.map(({ field, reason }) => [field, reason]));
+
+test("null for an optional field is no field, also for one that is not built yet", () => {
+  expect(check({ ...good, note: null, list: null, later: null })).toEqual(good as never);
+  expect(reasonsOf({ ...good, name: null })).toEqual({ name: "must be a string" });
+  expect(reasonsOf({ ...good, unknown: null })).toEqual({
+    unknown: expect.stringContaining("is not a field"),
+  });
+});
+
+describe("a reason says what is wrong with this value", () => {
+  const cases: [object, string, string][] = [
+    [{ name: "" }, "name", "must not be empty"],
+    [{ name: "abcd" }, "name", "must have at most 3 characters"],
+    [{ amount: 0 }, "amount", "must be at least 1"],
+    [{ amount: 10 }, "amount", "must be at most 9"],
+    [{ amount: 1.5 }, "amount", "must be a whole number"],
+    [{ amount: "1" }, "amount", "must be a whole number"],
+    [{ kind: "c" }, "kind", 'must be one of "a", "b"'],
+    [{ kind: null }, "kind", 'must be one of "a", "b"'],
+    [{ note: "" }, "note", "must not be empty"],
+    [{ list: {} }, "list", "must be an array"],
+    [{ list: [{ id: "1" }, { id: 2 }] }, "list.1.id", "must be a string"],
+  ];
+  for (const [fields, field, reason] of cases)
+    test(`${JSON.stringify(fields)}: ${reason}`, () =>
+      expect(reasonsOf({ ...good, ...fields })).toEqual({ [field]: reason }));
+});
+
+test("all wrong fields are named, the missing and the unknown ones too", () => {
+  expect(reasonsOf({ amount: 0, colour: "red" })).toEqual({
+    name: "is required",
+    amount: "must be at least 1",
+    kind: "is required",
+    colour: "is not a field of this request (name, amount, kind, note, list)",
+  });
+  const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`f${i}`, 1]));
+  expect(refusalOf({ ...good, ...many }).errors).toHaveLength(FIELD_ERRORS_MAX);
+});
+
+test("what is not built yet says so, unless something is wrong besides", () => {
+  expect(refusalOf({ ...good, later: 1 })).toMatchObject({
+    code: "not_supported",
+    detail: "later is not supported yet.",
+  });
+  expect(refusalOf({ ...good, later: 1, amount: 0 }).code).toBe("validation_failed");
+});
+
+test("what is no object is refused as the body", () => {
+  for (const body of [null, [], 1, "x", true])
+    expect(reasonsOf(body)).toEqual({ body: "must be a JSON object" });
+});

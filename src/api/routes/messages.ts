@@ -1,0 +1,25 @@
+// GET /v1/messages: the customer's own, as MySQL has them now, newest first.
+
+import { Type } from "typebox";
+import type { Pool } from "../../platform/mysql.ts";
+import { listMessages } from "../../reports/messages-list.ts";
+import { MessageShape } from "../message-shape.ts";
+import { type Route, route } from "../route.ts";
+import { closed, Cursor } from "../shapes.ts";
+
+export const createMessages = (deps: { pool: Pool }): Route =>
+  route({
+    method: "GET",
+    path: "/v1/messages",
+    access: "read",
+    query: ["status", "type", "phone", "limit", "cursor"],
+    body: null,
+    answers: {
+      200: Type.Object(
+        { messages: Type.Array(Type.Object(MessageShape, closed)), next_cursor: Cursor },
+        closed,
+      ),
+    },
+    errors: [],
+    handle: async ({ owner, query }) => ({ status: 200, body: await listMessages(deps, owner, query) }),
+  });

@@ -1,0 +1,21 @@
+// GET /metrics: for Prometheus, in its text format.
+
+import { Type } from "typebox";
+import type { Metrics } from "../../platform/metrics.ts";
+import { type Route, route } from "../route.ts";
+
+export const createMetricsRoute = ({ metrics }: { metrics: Metrics }): Route =>
+  route({
+    method: "GET",
+    path: "/metrics",
+    access: "public",
+    query: [],
+    body: null,
+    answers: { 200: Type.String() },
+    errors: [],
+    handle: async () => ({
+      status: 200,
+      body: await metrics.text(),
+      headers: { "content-type": metrics.contentType },
+    }),
+  });

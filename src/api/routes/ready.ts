@@ -1,0 +1,30 @@
+// GET /ready: whether this process would accept a send. One that is stopping says no, so that a load balancer
+// looks elsewhere.
+
+import { Type } from "typebox";
+import { type Readiness, readyBody } from "../../platform/health.ts";
+import { type Route, route } from "../route.ts";
+import { closed } from "../shapes.ts";
+
+const Ready = Type.Object(
+  {
+    status: Type.Enum(["ready", "degraded", "not_ready"]),
+    checks: Type.Record(Type.String(), Type.Enum(["ok", "degraded", "down"])),
+  },
+  closed,
+);
+
+export const createReady = ({ ready }: { ready: () => Readiness }): Route =>
+  route({
+    method: "GET",
+    path: "/ready",
+    access: "public",
+    query: [],
+    body: null,
+    answers: { 200: Ready, 503: Ready },
+    errors: [],
+    handle({ isStopping }) {
+      const readiness: Readiness = isStopping() ? { ready: false, checks: { process: "down" } } : ready();
+      return { status: readiness.ready ? 200 : 503, body: readyBody(readiness) };
+    },
+  });

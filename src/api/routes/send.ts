@@ -1,0 +1,88 @@
+// POST /v1/sms/send: a body becomes a draft, the draft is accepted (src/ingest/accept-message.ts), and only
+// then comes the 202. The hot path.
+
+import { Type } from "typebox";
+import { draftOf } from "../../core/draft.ts";
+import { SluiceError } from "../../core/errors.ts";
+import { FROM_CHARS_MAX, PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
+import { LANES } from "../../core/message.ts";
+import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
+import type { Idempotency } from "../../ingest/idempotency.ts";
+import { once } from "../idempotency-key.ts";
+import { rateHeaders } from "../rate-headers.ts";
+import { type Route, route } from "../route.ts";
+import { closed, Currency, CustomerId, Money, Time, Ulid } from "../shapes.ts";
+
+export const SendBody = Type.Object(
+  {
+    phone: Type.String({ minLength: 1, maxLength: PHONE_CHARS_MAX }),
+    text: Type.String(),
+    type: Type.Enum(LANES),
+    from: Type.Optional(Type.String({ minLength: 1, maxLength: FROM_CHARS_MAX })),
+    reference: Type.Optional(Type.String({ minLength: 1, maxLength: REFERENCE_CHARS_MAX })),
+  },
+  closed,
+);
+
+const SendAnswer = Type.Object(
+  {
+    enqueued: Type.Literal(true),
+    id: Ulid,
+    customer_id: CustomerId,
+    type: Type.Enum(LANES),
+    encoding: Type.Enum(["gsm7", "ucs2"]),
+    parts: Type.Integer({ minimum: 1, maximum: TEXT_PARTS_MAX }),
+    cost: Money,
+    currency: Currency,
+    balance_after: Money,
+    status: Type.Literal("queued"),
+    guaranteed_by: Type.Optional(Time),
+  },
+  closed,
+);
+
+export type SendDeps = { accept: AcceptMessage; keys: Idempotency };
+
+export const createSend = ({ accept, keys }: SendDeps): Route =>
+  route({
+    method: "POST",
+    path: "/v1/sms/send",
+    access: "send",
+    query: [],
+    body: SendBody,
+    notYet: ["send_at", "valid_for", "callback_url", "fallback"],
+    answers: { 202: SendAnswer },
+    errors: [
+      "insufficient_balance",
+      "idempotency_in_progress",
+      "idempotency_key_reused",
+      "rate_limited",
+      "overloaded",
+      "credit_elsewhere",
+      "outcome_unknown",
+    ],
+    handle: (call) =>
+      once(keys, call, "send", async (key) => {
+        const { owner, traceparent, isGone } = call;
+        const { phone, text, type: lane, from = null, reference = null } = call.body;
+        const drafted = draftOf({ phone, text, lane, from, reference }, owner.region);
+        if (drafted.kind === "refused")
+          throw new SluiceError("validation_failed", { errors: drafted.errors });
+        const kept = key === null ? null : { key, status: 202, answerOf };
+        const { draft } = drafted;
+        const { accepted, rate } = await accept({ payer: owner, draft, kept, traceparent, isGone });
+        const body = answerOf(accepted);
+        return rate === null ? { status: 202, body } : { status: 202, body, headers: rateHeaders(rate) };
+      }),
+  });
+
+// By hand: nothing in it can need escaping, and it runs for every message.
+function answerOf(a: Accepted): string {
+  const promised =
+    a.guaranteedByMs === null ? "" : `,"guaranteed_by":"${new Date(a.guaranteedByMs).toISOString()}"`;
+  return (
+    `{"enqueued":true,"id":"${a.id}","customer_id":"${a.customerId}","type":"${a.lane}",` +
+    `"encoding":"${a.encoding}","parts":${a.parts},"cost":${a.cost},` +
+    `"currency":"${a.currency}","balance_after":${a.balanceAfter},"status":"${a.status}"${promised}}`
+  );
+}

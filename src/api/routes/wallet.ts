@@ -1,0 +1,24 @@
+// GET /v1/wallet: what the customer has, to the unit.
+
+import { Type } from "typebox";
+import type { Pool } from "../../platform/mysql.ts";
+import { readWallet } from "../../reports/wallet.ts";
+import { type Route, route } from "../route.ts";
+import { closed, Currency, CustomerId, Money } from "../shapes.ts";
+
+const Wallet = Type.Object(
+  { customer_id: CustomerId, balance: Money, reserved: Money, available: Money, currency: Currency },
+  closed,
+);
+
+export const createWallet = (deps: { pool: Pool }): Route =>
+  route({
+    method: "GET",
+    path: "/v1/wallet",
+    access: "read",
+    query: [],
+    body: null,
+    answers: { 200: Wallet },
+    errors: [],
+    handle: async ({ owner }) => ({ status: 200, body: await readWallet(deps, owner.customerId) }),
+  });

@@ -1,0 +1,51 @@
+// From a request to its route's reply: who asks, then the query, then the body, each as the route declares.
+// Owns that order: what is refused by one is not read by the next. Leaves sockets, traces and the answer to
+// what is thrown to server.ts.
+
+import { SluiceError } from "../core/errors.ts";
+import { parseJson } from "../core/json.ts";
+import type { KeyOwner } from "../customers/api-keys.ts";
+import type { KeyCache } from "../customers/key-cache.ts";
+import { readBody, singleHeader } from "./http.ts";
+import { readQuery } from "./query.ts";
+import type { Access, Arrival, Reply, Route } from "./route.ts";
+
+/** An API key has 30 characters; what is much longer isn't one and is not looked up. */
+const API_KEY_CHARS_MAX = 100;
+const NO_BYTES = new Uint8Array(0);
+
+/** @throws SluiceError, CallerGoneError, and whatever the route throws */
+export async function runRoute(
+  keys: Pick<KeyCache, "get" | "load">,
+  route: Route,
+  arrival: Arrival,
+): Promise<Reply> {
+  if (route.access === "public") return read(route, arrival, null);
+  if (arrival.isStopping())
+    throw new SluiceError("unavailable", { detail: "The process is stopping.", retryAfterS: 1 });
+  return read(route, arrival, await ownerOf(keys, arrival.request, route.access));
+}
+
+async function read(route: Route, arrival: Arrival, owner: KeyOwner | null): Promise<Reply> {
+  const query = readQuery(arrival.request.url, route.query);
+  const bytes = route.check === null ? NO_BYTES : await readBody(arrival.request);
+  const body = route.check === null ? null : route.check(parseJson(bytes));
+  // Of the very types that the route declares: its access, its body's schema.
+  return route.handle({ ...arrival, owner, query, body, bytes } as never);
+}
+
+async function ownerOf(
+  keys: Pick<KeyCache, "get" | "load">,
+  request: Request,
+  scope: Exclude<Access, "public">,
+): Promise<KeyOwner> {
+  const key = singleHeader(request, "X-API-Key");
+  if (key === null || key === "") throw new SluiceError("api_key_missing");
+  if (key.length > API_KEY_CHARS_MAX) throw new SluiceError("api_key_invalid");
+  let owner = keys.get(key);
+  if (owner === undefined) owner = await keys.load(key);
+  if (owner === null) throw new SluiceError("api_key_invalid");
+  if (!owner.scopes.has(scope))
+    throw new SluiceError("scope_missing", { detail: `This route needs the scope ${scope}.` });
+  return owner;
+}

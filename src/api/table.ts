@@ -1,0 +1,39 @@
+// The API: every route, in the order of the reference. What is not here is a 404.
+
+import { createHealth } from "./routes/health.ts";
+import { createMessage } from "./routes/message.ts";
+import { createMessages } from "./routes/messages.ts";
+import { createMessagesReport } from "./routes/messages-report.ts";
+import { createMetricsRoute } from "./routes/metrics.ts";
+import { createReady } from "./routes/ready.ts";
+import { createSend, type SendDeps } from "./routes/send.ts";
+import { createTopup, type TopupDeps } from "./routes/topup.ts";
+import { createWallet } from "./routes/wallet.ts";
+import { createWalletLedger } from "./routes/wallet-ledger.ts";
+import { createReconcileRoute, type ReconcileRouteDeps } from "./routes/wallet-reconcile.ts";
+import type { Route } from "./route.ts";
+import type { MessageDeps } from "../reports/messages-list.ts";
+import type { ReportDeps } from "../reports/messages-report.ts";
+import type { Readiness } from "../platform/health.ts";
+
+export type ApiDeps = SendDeps &
+  TopupDeps & {
+    /** Whatever only reads. */
+    reads: MessageDeps & ReportDeps;
+    reconcile: ReconcileRouteDeps;
+    ready: () => Readiness;
+  };
+
+export const createRoutes = (deps: ApiDeps): Route[] => [
+  createSend(deps),
+  createTopup(deps),
+  createWallet(deps.reads),
+  createWalletLedger(deps.reads),
+  createReconcileRoute(deps.reconcile),
+  createMessages(deps.reads),
+  createMessage(deps.reads),
+  createMessagesReport(deps.reads),
+  createHealth(),
+  createReady(deps),
+  createMetricsRoute(deps),
+];

@@ -1,0 +1,48 @@
+// Holds what the API answers to what its table declares: the body to the schema of its status, the code of an
+// error to those that the route may answer.
+
+import { expect } from "bun:test";
+import { Compile } from "typebox/compile";
+import { errorsOf, type Route } from "../../src/api/route.ts";
+import { type ApiDeps, createRoutes } from "../../src/api/table.ts";
+import type { ErrorCode } from "../../src/core/errors.ts";
+
+const noMetrics = { counter: () => () => undefined };
+/** The table without what its handlers need: to be looked at, not to be called. */
+export const declaredRoutes: Route[] = createRoutes({
+  metrics: noMetrics,
+  reconcile: {},
+} as unknown as ApiDeps);
+
+const patternOf = ({ path }: Route): RegExp => new RegExp(`^${path.replace(/:\w+/g, "[^/]+")}$`);
+const patterns = declaredRoutes.map((route) => ({ route, pattern: patternOf(route) }));
+const checks = new Map<object, ReturnType<typeof Compile>>();
+
+type Seen = { status: number; type: string | null | undefined; text: string };
+
+/** `path` may have a query. Answers to paths that no route has are 404, to other methods 405. */
+export function holdDeclared(method: string, path: string, { status, type, text }: Seen): void {
+  const bare = path.split("?", 1)[0] as string;
+  const here = patterns.filter(({ pattern }) => pattern.test(bare)).map(({ route }) => route);
+  const route = here.find((one) => one.method === (method === "HEAD" ? "GET" : method));
+  const where = `${method} ${bare}`;
+  if (route === undefined) {
+    expect(`${where} ${status}`).toBe(`${where} ${here.length === 0 ? 404 : 405}`);
+    return;
+  }
+  if (method === "HEAD") return;
+  if (type === "application/problem+json") {
+    const { code } = JSON.parse(text) as { code: ErrorCode };
+    if (!errorsOf(route).includes(code)) throw new Error(`${where} does not declare ${code}`);
+    return;
+  }
+  const schema = route.answers[status];
+  if (schema === undefined) throw new Error(`${where} does not declare a ${status}`);
+  const check = checks.get(schema) ?? Compile(schema);
+  checks.set(schema, check);
+  const body: unknown = type === "application/json" ? JSON.parse(text) : text;
+  if (!check.Check(body)) {
+    const errors = JSON.stringify(check.Errors(body).slice(0, 5));
+    throw new Error(`${where} ${status} is not as declared: ${errors} in ${text.slice(0, 500)}`);
+  }
+}
