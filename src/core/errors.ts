@@ -24,7 +24,12 @@ export const ERRORS = {
   ),
   malformed_json: row(400, "Malformed JSON", false, "The body isn't JSON, or is nested too deeply."),
   body_not_utf8: row(400, "Body is not UTF-8", false, "The body holds bytes that are not UTF-8."),
-  api_key_missing: row(401, "API key missing", false, "The request has no `X-API-Key` header."),
+  api_key_missing: row(
+    401,
+    "API key missing",
+    false,
+    "The request has no `X-API-Key` header, or an empty one.",
+  ),
   api_key_invalid: row(401, "API key invalid", false, "The key is unknown or was revoked."),
   insufficient_balance: row(
     402,
@@ -82,7 +87,12 @@ export const ERRORS = {
   ),
   headers_too_large: row(431, "Headers too large", false, "A header is longer than 8 KiB (edge only)."),
   internal: row(500, "Internal error", true, "An unexpected fault; it was logged under this `request_id`."),
-  overloaded: row(503, "Overloaded", true, "The queue is full. Nothing was stored or charged."),
+  overloaded: row(
+    503,
+    "Overloaded",
+    true,
+    "As much is waiting as may, of all customers or of this one. Nothing was stored or charged.",
+  ),
   outcome_unknown: row(
     503,
     "Outcome unknown",

@@ -77,7 +77,8 @@ export function readParams(query: Query): Params {
         return "e164" in parsed ? parsed.e164 : fail("phone", parsed.reason);
       }),
     id: () => read("id", (s) => (isUlid(s) ? s : fail("id", "must be a message id, as a send answers it"))),
-    time: (name) => read(name, (s) => timeOf(s) ?? fail(name, "must be a time such as 2026-01-31T09:30:00Z")),
+    time: (name) =>
+      read(name, (s) => timeOf(s) ?? fail(name, "must be a time from 1970 on, such as 2026-01-31T09:30:00Z")),
     limit: () =>
       read("limit", (s) => {
         const limit = /^\d{1,4}$/.test(s) ? Number(s) : 0;
