@@ -1,7 +1,7 @@
 // MySQL's errors that this program knows, and what they mean to it. Numbers stand here only; any other
 // error is nobody's to handle. What the driver says of a lost connection has no number of MySQL's.
 
-export const MYSQL_ERRORS = {
+const MYSQL_ERRORS = {
   // Repeat the whole transaction: nothing of it is stored, and the next try may find the way free.
   deadlock: 1213,
   lockWait: 1205,

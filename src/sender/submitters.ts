@@ -22,7 +22,7 @@ export type Submitters = {
 };
 
 /** After a batch's deadline: the time-outs of a last submit, and a busy machine. */
-export const ANSWERS_MAX_MS = 2 * SUBMIT_TIMEOUT_MS + 10_000;
+const ANSWERS_MAX_MS = 2 * SUBMIT_TIMEOUT_MS + 10_000;
 const BATCHES_PER_WORKER = 32;
 const TASKS_WAITING_MAX = 32;
 

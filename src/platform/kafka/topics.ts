@@ -25,7 +25,7 @@ export const senderGroup = (config: Config, lane: "normal" | "express"): string 
   `${config.topicPrefix}sluice-sender-${lane}`;
 
 /** The consumer group by which ClickHouse reads an event topic (sql/clickhouse/0004_kafka.sql). */
-export const clickhouseGroup = (config: Config, topic: "status" | "ledger"): string =>
+const clickhouseGroup = (config: Config, topic: "status" | "ledger"): string =>
   `${config.topicPrefix}${config.clickhouseDatabase}-clickhouse-${topic}`;
 
 /** Every topic by its name here. */
