@@ -1,4 +1,4 @@
-// `lease list`: which process holds how much of whose credit, and until when.
+// `lease list`: which process holds how much of whose credit, and how long it has to say that it lives.
 
 import type { Command } from "commander";
 import { requireCustomer } from "../customers/customers.ts";
@@ -14,7 +14,9 @@ export function declareLeases(program: Command): void {
     .command("lease")
     .description("credit that ingest processes hold")
     .command("list")
-    .description("leases by customer: what was granted, what is spent, when it expires unless renewed")
+    .description(
+      "leases by customer: what was granted, what is spent, when its process expires unless renewed",
+    )
     .option("--customer <id>", "this customer only", anyId)
     .option("--limit <n>", "at most so many", wholeNumber(1, LEASE_LIST_MAX), 1_000)
     .option(...jsonFlag)

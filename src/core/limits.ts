@@ -92,6 +92,21 @@ export const RECALL_STEP_MS = 20;
  */
 export const RECALL_WAIT_MAX_MS = 2_000;
 
+/**
+ * The least that SLUICE_LEASE_TTL_MS may be: a commit that waits for MySQL must not find its lease taken
+ * back.
+ */
+export const LEASE_TTL_MIN_MS = 12_000;
+
+/**
+ * A lease without a message for this long goes back. Whoever needs its credit before that recalls it, so this
+ * only keeps the table small; most customers of a busy gateway send less than one message in half a minute.
+ */
+export const LEASE_IDLE_MS = 15 * 60_000;
+
+/** Leases in one process, some 300 B each. One more ends another that is idle. */
+export const LEASES_MAX = 100_000;
+
 /** `Idempotency-Key`, in characters: a column of the primary key. */
 export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
 
@@ -200,6 +215,12 @@ assert(FROM_CHARS_MAX === 1 + E164_DIGITS_MAX && FROM_SEPTETS_MAX < FROM_CHARS_M
 assert(QUEUE_CUSTOMER_ROWS_MAX <= QUEUE_ROWS_MAX / 2, "one customer leaves half of the queue to others");
 assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a commit");
 assert(RECALL_POLL_MS * 10 < RECALL_WAIT_MAX_MS, "a live process gives credit back while it is waited for");
+assert(COMMIT_WAIT_MAX_MS < LEASE_TTL_MIN_MS, "a lease outlives the wait of a commit that spends from it");
+assert(
+  LEASE_TTL_MIN_MS / 4 + MYSQL_ANSWER_MAX_MS < LEASE_TTL_MIN_MS,
+  "a renewal that hangs once is repeated before the leases' time is over",
+);
+assert(QUEUE_ROWS_MAX < LEASES_MAX, "some lease is always idle when the table is full");
 assert(MYSQL_LOCK_WAIT_MS < MYSQL_ANSWER_MAX_MS, "a lock wait ends before its connection does");
 assert(
   MYSQL_ANSWER_MAX_MS < COMMIT_WAIT_MAX_MS,

@@ -1,5 +1,5 @@
 // The queue under a clock of its own: what goes into which commit and when, how long it tries, and that every
-// unit of credit is committed, given back, or dropped with its lease.
+// unit of credit is committed, given back, or lost with its lease.
 
 import { describe, expect, test } from "bun:test";
 import { settle } from "../../test/support/fake-clock.ts";
@@ -112,7 +112,7 @@ test("a batch that all its messages left is not stored", async () => {
   await answerAll(fenced);
   expect(open).toEqual([]);
   expect(told).toEqual(["a unavailable", "b unavailable"]);
-  expect(credit).toEqual({ committed: [], returned: [], dropped: [gone, gone] });
+  expect(credit).toEqual({ committed: [], returned: [], lost: [5, 5] });
   expect(causes).toEqual([fenced, fenced]);
 });
 
@@ -222,7 +222,7 @@ describe("when the database fails", () => {
     expect(sizes()).toEqual([1]);
     await answerAll();
     expect(told).toEqual(["a stored"]);
-    expect(credit).toEqual({ committed: [5], returned: [], dropped: [] });
+    expect(credit).toEqual({ committed: [5], returned: [], lost: [] });
   });
 
   test("a line lost before COMMIT is tried again for COMMIT_WAIT_MAX_MS, then all get their credit back", async () => {
@@ -242,7 +242,7 @@ describe("when the database fails", () => {
     // From 10 ms on, doubling up to half a second.
     expect(tries).toBeGreaterThan(15);
     expect(tries).toBeLessThan(60);
-    expect(credit).toEqual({ committed: [], returned: [5, 6], dropped: [] });
+    expect(credit).toEqual({ committed: [], returned: [5, 6], lost: [] });
   });
 
   test("an error that trying again can't help gives the credit back at once", async () => {
@@ -252,11 +252,11 @@ describe("when the database fails", () => {
     const error = new Error("no such table");
     await answerAll(error);
     expect([told, causes]).toEqual([["a unavailable"], [error]]);
-    expect(credit).toEqual({ committed: [], returned: [5], dropped: [] });
+    expect(credit).toEqual({ committed: [], returned: [5], lost: [] });
     expect([counts.commits_total, counts.accepted_total, waiting()]).toEqual([0, 0, 0]);
   });
 
-  test("an outcome that stays unknown drops each lease once and gives nothing back", async () => {
+  test("an outcome that stays unknown is told as such, and no credit of it is given back", async () => {
     const { send, answerAll, advance, told, credit, asked, causes, storedIs, counts } = setUp();
     const [one, other] = [lease(7), lease(8)];
     const away = lost();
@@ -270,7 +270,7 @@ describe("when the database fails", () => {
     expect(told).toEqual([]);
     await advance(1_500);
     expect(told).toEqual(["a outcome_unknown", "b outcome_unknown", "c outcome_unknown"]);
-    expect(credit).toEqual({ committed: [], returned: [], dropped: [one, other] });
+    expect(credit).toEqual({ committed: [], returned: [], lost: [5, 6, 7] });
     expect(causes).toEqual([away, away, away]);
     expect(asked.length).toBeGreaterThan(15);
     expect(counts).toMatchObject({ commits_total: 0, accepted_total: 0, in_doubt_total: 1 });

@@ -34,7 +34,7 @@ function fastTimers(): Timers {
 }
 
 function setUp(steps: Step[], isStored: boolean[] = [], timers = systemTimers) {
-  const credit = { committed: [] as number[], returned: [] as number[], dropped: 0 };
+  const credit = { committed: [] as number[], returned: [] as number[], lost: [] as number[] };
   const batches: string[][] = [];
   const book: LeaseBook = {
     reserve: () => {
@@ -42,7 +42,7 @@ function setUp(steps: Step[], isStored: boolean[] = [], timers = systemTimers) {
     },
     committed: ({ cost }) => void credit.committed.push(cost),
     giveBack: ({ cost }) => void credit.returned.push(cost),
-    drop: () => void credit.dropped++,
+    lost: ({ cost }) => void credit.lost.push(cost),
     stats: () => ({ leases: 0, available: 0, waiting: 0 }),
     stop: () => Promise.resolve(),
   };
@@ -78,7 +78,7 @@ test("a message that the database refuses costs the others of its batch nothing"
   const ids = ["a", "b", "c", "d", "e"];
   const told = await Promise.all(ids.map((id, at) => send(id, at + 1)));
   expect(told).toEqual(["stored", "stored", "internal", "stored", "stored"]);
-  expect(credit).toEqual({ committed: [1, 2, 4, 5], returned: [3], dropped: 0 });
+  expect(credit).toEqual({ committed: [1, 2, 4, 5], returned: [3], lost: [] });
   expect(batches).toEqual([ids, ["a", "b"], ["c", "d", "e"], ["c"], ["d", "e"]]);
   expect(commits.admitted()).toBe(0);
 });
@@ -86,7 +86,7 @@ test("a message that the database refuses costs the others of its batch nothing"
 test("a commit in doubt that was stored is answered as stored, and not stored again", async () => {
   const { send, credit, batches, counts } = setUp([() => new CommitInDoubtError("lost")], [true]);
   expect(await send("a", 5)).toBe("stored");
-  expect(credit).toEqual({ committed: [5], returned: [], dropped: 0 });
+  expect(credit).toEqual({ committed: [5], returned: [], lost: [] });
   expect(batches).toEqual([["a"]]);
   expect(counts.in_doubt_total).toBe(1);
 });
@@ -94,17 +94,17 @@ test("a commit in doubt that was stored is answered as stored, and not stored ag
 test("a commit in doubt that was not stored is tried again, under the same ids", async () => {
   const { send, credit, batches } = setUp([() => new CommitInDoubtError("lost"), lost], [false]);
   expect(await send("a", 5)).toBe("stored");
-  expect(credit).toEqual({ committed: [5], returned: [], dropped: 0 });
+  expect(credit).toEqual({ committed: [5], returned: [], lost: [] });
   expect(batches).toEqual([["a"], ["a"], ["a"]]);
 });
 
-test("messages of a lease that was taken back leave the batch, and their lease is dropped", async () => {
+test("messages of a lease that was taken back leave the batch, with their credit", async () => {
   const gone = { customerId: 8, epoch: 4 } as Lease;
   const fence: Step = (batch) => new FencedError(batch.spends.filter((s) => s.customerId === 8));
   const { send, credit, batches } = setUp([fence]);
   const told = await Promise.all([send("a", 5), send("b", 6, gone)]);
   expect(told).toEqual(["stored", "unavailable"]);
-  expect(credit).toEqual({ committed: [5], returned: [], dropped: 1 });
+  expect(credit).toEqual({ committed: [5], returned: [], lost: [6] });
   expect(batches).toEqual([["a", "b"], ["a"]]);
 });
 
@@ -112,7 +112,7 @@ test("a message whose key another one owns leaves the batch, with its credit", a
   const { send, credit, batches } = setUp([() => new KeyTakenError(["b"])]);
   const told = await Promise.all([send("a", 5), send("b", 6)]);
   expect(told).toEqual(["stored", "KeyTakenError"]);
-  expect(credit).toEqual({ committed: [5], returned: [6], dropped: 0 });
+  expect(credit).toEqual({ committed: [5], returned: [6], lost: [] });
   expect(batches).toEqual([["a", "b"], ["a"]]);
 });
 
@@ -120,7 +120,7 @@ test("a deadlock and a lock wait repeat the whole transaction, as often as they 
   const { send, credit, batches } = setUp([deadlock, lockWait, deadlock]);
   expect(await Promise.all([send("a", 5), send("b", 6)])).toEqual(["stored", "stored"]);
   expect(batches).toEqual(Array.from({ length: 4 }, () => ["a", "b"]));
-  expect(credit).toEqual({ committed: [5, 6], returned: [], dropped: 0 });
+  expect(credit).toEqual({ committed: [5, 6], returned: [], lost: [] });
 });
 
 test("but no longer than COMMIT_WAIT_MAX_MS: then 503, nothing stored, and the credit is back", async () => {
@@ -134,7 +134,7 @@ test("but no longer than COMMIT_WAIT_MAX_MS: then 503, nothing stored, and the c
   expect(timers.monotonicMs()).toBeGreaterThanOrEqual(COMMIT_WAIT_MAX_MS);
   expect(batches.length).toBeGreaterThan(20);
   expect(batches.length).toBeLessThan(60);
-  expect(credit).toEqual({ committed: [], returned: [5], dropped: 0 });
+  expect(credit).toEqual({ committed: [], returned: [5], lost: [] });
 });
 
 test("an error that can't pass is not tried again", async () => {
@@ -142,10 +142,10 @@ test("an error that can't pass is not tried again", async () => {
   const { send, credit, batches } = setUp([full]);
   expect(await Promise.all([send("a", 5), send("b", 6)])).toEqual(["unavailable", "unavailable"]);
   expect(batches).toEqual([["a", "b"]]);
-  expect(credit).toEqual({ committed: [], returned: [5, 6], dropped: 0 });
+  expect(credit).toEqual({ committed: [], returned: [5, 6], lost: [] });
 });
 
-test("a doubt that nobody resolves in time is told as such, and its lease is left to the reaper", async () => {
+test("a doubt that nobody resolves in time is told as such, and its credit is given up with its lease", async () => {
   const unknown = () => new CommitInDoubtError("lost");
   const timers = fastTimers();
   const { send, credit, commits } = setUp(
@@ -154,6 +154,6 @@ test("a doubt that nobody resolves in time is told as such, and its lease is lef
     timers,
   );
   expect(await send("a", 5)).toBe("outcome_unknown");
-  expect(credit).toEqual({ committed: [], returned: [], dropped: 1 });
+  expect(credit).toEqual({ committed: [], returned: [], lost: [5] });
   expect(commits.admitted()).toBe(0);
 });

@@ -204,11 +204,8 @@ export function createGroupCommit(
     return new SluiceError(isDataError(cause) ? "internal" : "unavailable", { cause });
   };
   const unknown = (items: Item[], cause: unknown): SluiceError => {
-    log.error(
-      { err: cause, rows: items.length },
-      "outcome of a commit is unknown; its leases are left to the reaper",
-    );
-    for (const lease of new Set(items.map((i) => i.reservation.lease))) book.drop(lease);
+    log.error({ err: cause, rows: items.length }, "outcome of a commit is unknown; its leases are given up");
+    for (const { reservation } of items) book.lost(reservation);
     return new SluiceError("outcome_unknown", { cause });
   };
   // Messages of leases that were taken back leave the batch; their callers may try again, on a new lease.
@@ -220,7 +217,7 @@ export function createGroupCommit(
       { leases: error.lost.length, rows: out.length },
       "leases were taken back; their messages were not stored",
     );
-    for (const { reservation } of out) book.drop(reservation.lease);
+    for (const { reservation } of out) book.lost(reservation);
     answer(out, new SluiceError("unavailable", { cause: error }));
     return items.filter((item) => !isLost(item));
   };

@@ -12,7 +12,7 @@ describe("who waits for credit", () => {
     const { send, asked, wants, answer, told, book } = createScriptedBook();
     send("a", 5);
     await settle();
-    expect(wants()).toEqual([[{ customerId: 7, epoch: 1, held: false, costs: [5], target: 0, unit: 0 }]]);
+    expect(wants()).toEqual([[{ customerId: 7, epoch: 1, held: false, costs: [5], target: 160, unit: 5 }]]);
     expect(asked[0]?.skipLocked).toBe(false);
     await answer({ granted: 20, balance: 100, elsewhere: 3, total: 123 });
     expect(told).toEqual(["a 118"]);
@@ -26,10 +26,13 @@ describe("who waits for credit", () => {
   });
 
   test("is nobody who needs just what is left", async () => {
-    const { book, asked } = await holding(10, 3);
-    expect(book.reserve(7, 7)).toMatchObject({ cost: 7, balanceAfter: 0 });
+    const { book, asked, wants } = await holding(10, 3);
+    expect(book.reserve(7, 5)).toMatchObject({ cost: 5, balanceAfter: 2 });
     await settle();
     expect(asked).toEqual([]);
+    expect(book.reserve(7, 2)).toMatchObject({ cost: 2, balanceAfter: 0 });
+    await settle();
+    expect([wants(), asked[0]?.skipLocked]).toMatchObject([[[{ costs: [] }]], true]);
   });
 
   test("shares one transaction with all who wait at the same moment, each under the own customer", async () => {
@@ -208,15 +211,31 @@ describe("when a lease can't be trusted", () => {
     expect(book.stats()).toEqual({ leases: 1, available: 0, waiting: 0 });
   });
 
-  test("a grant whose line was lost leaves its lease to the reaper; a new one asks again", async () => {
+  test("a grant whose answer was lost is asked for again, and what the lost one brought is spent", async () => {
     const { send, answer, wants, told, advance } = createScriptedBook();
     send("a", 4);
     await settle();
     await answer(lost());
     await advance(50);
-    expect(wants()).toMatchObject([[{ epoch: 2, held: false, costs: [4] }]]);
-    await answer({ granted: 4, total: 4 });
+    expect(wants()).toMatchObject([[{ epoch: 1, held: false, costs: [4] }]]);
+    await answer({ granted: 0, own: 4, total: 4 });
     expect(told).toEqual(["a 0"]);
+  });
+
+  test("when that lease was spent from before, another takes its place, and the old one's row is ended", async () => {
+    const { send, answer, wants, told, ended, got, book, advance } = await holding(10, 3);
+    send("a", 9);
+    await settle();
+    await answer(lost());
+    await advance(50);
+    expect(wants()).toMatchObject([[{ epoch: 2, held: false, costs: [9] }]]);
+    await answer({ granted: 9, total: 9 });
+    expect(told).toEqual(["a 0"]);
+    await advance(1_000);
+    expect(ended).toEqual([]);
+    book.committed(got[0] as Reservation);
+    await advance(1_000);
+    expect(ended).toEqual([["7:1"]]);
   });
 
   test("after another error the same lease asks again, and after four in a row who waits is told 503", async () => {
@@ -248,7 +267,7 @@ describe("when a lease can't be trusted", () => {
     book.giveBack(reservation);
     expect(reservation.lease).toMatchObject({ available: 10, inFlight: 0 });
     const again = book.reserve(7, 4) as Reservation;
-    book.drop(again.lease);
+    book.lost(book.reserve(7, 1) as Reservation);
     book.giveBack(again);
     expect(again.lease).toMatchObject({ available: 0, inFlight: 0 });
     expect(book.stats()).toEqual({ leases: 1, available: 0, waiting: 0 });
@@ -258,7 +277,7 @@ describe("when a lease can't be trusted", () => {
     const { book, got, send, wants } = await holding(10, 3);
     send("a", 100);
     expect(book.stats()).toEqual({ leases: 1, available: 7, waiting: 1 });
-    book.drop((got[0] as Reservation).lease);
+    book.lost(got[0] as Reservation);
     await settle();
     expect(wants()).toMatchObject([[{ epoch: 2, costs: [100] }]]);
     expect(wants()[0]).toHaveLength(1);
@@ -266,9 +285,9 @@ describe("when a lease can't be trusted", () => {
 
   test("dropping it when nobody waits asks for nothing, and dropping it twice is dropping it once", async () => {
     const { book, got, send, wants } = await holding(10, 3);
-    const [{ lease }] = got as [Reservation];
-    book.drop(lease);
-    book.drop(lease);
+    const other = book.reserve(7, 1) as Reservation;
+    book.lost(got[0] as Reservation);
+    book.lost(other);
     await settle();
     expect(wants()).toEqual([]);
     send("a", 1);

@@ -1,15 +1,16 @@
 // Credit for the hot path: reserves a message's cost from its customer's lease, at once when there is enough.
-// Owns the rules of spending; the machine of a lease is in lease-table.ts, refilling in lease-refill.ts, and
-// what leases need with time in lease-upkeep.ts.
-// Invariant: each reservation ends in exactly one of `committed`, `giveBack` or `drop` of its lease.
+// Owns the rules of spending; the machine of a lease is in lease-table.ts, how long it may be spent from in
+// heartbeat.ts, refilling in lease-refill.ts, and what leases need with time in lease-upkeep.ts.
+// Invariant: each reservation ends in exactly one of `committed`, `giveBack` and `lost`.
 
 import { type IsGone, neverGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
-import { RECALL_WAIT_MAX_MS } from "../core/limits.ts";
+import { LEASES_MAX, RECALL_WAIT_MAX_MS } from "../core/limits.ts";
 import type { LeaseStore } from "../ledger/lease.ts";
 import type { Log } from "../platform/log.ts";
 import type { Timers } from "../platform/timers.ts";
-import { createRefill, targetOf } from "./lease-refill.ts";
+import { createHeartbeat } from "./heartbeat.ts";
+import { createRefill } from "./lease-refill.ts";
 import { createLeaseTable, type Lease, type Reservation } from "./lease-table.ts";
 import { startUpkeep } from "./lease-upkeep.ts";
 
@@ -22,17 +23,18 @@ export type LeaseBook = {
   committed(reservation: Reservation): void;
   /** The message was not stored, for certain. */
   giveBack(reservation: Reservation): void;
-  /** The lease can't be trusted any more. */
-  drop(lease: Lease): void;
+  /** Whether it was stored is not known, or its lease was taken back: the lease is dropped. */
+  lost(reservation: Reservation): void;
   stats(): { leases: number; available: number; waiting: number };
-  /** Returns what is unspent; leases with commits under way are left to the reaper. */
+  /** When nothing is reserved any more: gives back all leases, by what was really spent from them. */
   stop(): Promise<void>;
 };
 
 export function createLeaseBook(
   { store, timers, log }: { store: LeaseStore; timers: Timers; log: Log },
-  options: { leaseTtlMs: number },
+  options: { leaseTtlMs: number; leasesMax?: number },
 ): LeaseBook {
+  const { leasesMax = LEASES_MAX } = options;
   const table = createLeaseTable();
   let stopped = false;
 
@@ -42,49 +44,46 @@ export function createLeaseBook(
     const next = table.drop(lease);
     if (next.waiting.length > 0) refill.now(next);
   };
-  const refill = createRefill({ store, table, timers, log, drop }, options);
-  const upkeep = startUpkeep({ store, table, timers, log, drop }, options);
-
-  /** The customer's lease, unless it wasn't renewed in time (the process was paused, or MySQL was away). */
-  const leaseOf = (customerId: number): Lease => {
-    const lease = table.of(customerId);
-    if (timers.monotonicMs() < lease.goodUntilMs) return lease;
-    drop(lease);
-    return table.of(customerId);
+  const onExpired = () => {
+    let dropped = 0;
+    for (const lease of table.leases.values()) {
+      // An empty one that was never asked for has nothing that could have been taken back.
+      if (!lease.held && !lease.doubtful && !lease.refilling) continue;
+      drop(lease);
+      dropped++;
+    }
+    if (dropped > 0)
+      log.warn({ leases: dropped }, "the time of this process's leases is over; starting anew");
   };
+  const heartbeat = createHeartbeat({ store, timers, onExpired }, options);
+  const refill = createRefill({ store, table, heartbeat, timers, log, drop });
+  const upkeep = startUpkeep({ store, table, heartbeat, timers, log, drop });
 
   return {
     reserve(customerId, cost, isGone = neverGone) {
       if (stopped) throw new SluiceError("unavailable", { detail: "The process is stopping." });
-      const lease = leaseOf(customerId);
-      if (lease.waiting.length === 0 && lease.available >= cost && !lease.strict) {
-        table.take(lease, cost);
-        if (lease.available < targetOf(lease) / 2 && !lease.refilling && lease.rate > 0) refill.ahead(lease);
-        return { lease, cost, balanceAfter: lease.available + lease.elsewhere };
+      if (table.leases.size >= leasesMax && !table.leases.has(customerId) && !upkeep.makeRoom())
+        throw new SluiceError("overloaded");
+      const lease = table.of(customerId);
+      const mayTake = lease.available >= cost && lease.waiting.length === 0 && !lease.strict;
+      if (mayTake && heartbeat.isAlive()) {
+        const reservation = table.take(lease, cost, timers.monotonicMs());
+        if (lease.available < lease.low && !lease.refilling) refill.ahead(lease);
+        return reservation;
       }
       const untilMs = timers.monotonicMs() + RECALL_WAIT_MAX_MS;
       return new Promise((resolve, reject) => {
-        lease.waiting.push({ cost, untilMs, isGone, resolve, reject });
+        table.wait(lease, { cost, untilMs, isGone, resolve, reject });
         refill.now(lease);
       });
     },
-    committed({ lease, cost }) {
-      lease.inFlight -= cost;
+    committed: table.committed,
+    giveBack: table.giveBack,
+    lost(reservation) {
+      drop(reservation.lease);
+      table.lost(reservation);
     },
-    giveBack({ lease, cost }) {
-      lease.inFlight -= cost;
-      if (table.isCurrent(lease)) lease.available += cost;
-    },
-    drop,
-    stats() {
-      let available = 0;
-      let waiting = 0;
-      for (const lease of table.leases.values()) {
-        available += lease.available;
-        waiting += lease.waiting.length;
-      }
-      return { leases: table.leases.size, available, waiting };
-    },
+    stats: () => ({ leases: table.leases.size, ...table.totals() }),
     async stop() {
       stopped = true;
       await upkeep.stop();

@@ -9,11 +9,14 @@ import { CallerGoneError } from "../core/caller.ts";
 import { insufficientBalance, SluiceError } from "../core/errors.ts";
 import { RECALL_STEP_MS } from "../core/limits.ts";
 import type { Grant, Want } from "../ledger/grant.ts";
-import { LEASE_BATCH_MAX, type LeaseStore } from "../ledger/lease.ts";
+import { type LeaseStore, NodeExpiredError } from "../ledger/lease.ts";
+import { LEASE_BATCH_MAX } from "../ledger/lease-rows.ts";
 import type { Log } from "../platform/log.ts";
 import { isConnectionLost } from "../platform/mysql-errors.ts";
 import type { Timers } from "../platform/timers.ts";
-import type { Lease, LeaseTable } from "./lease-table.ts";
+import type { Heartbeat } from "./heartbeat.ts";
+import { targetOf } from "./lease-size.ts";
+import type { Lease, LeaseTable, Waiter } from "./lease-table.ts";
 
 export type Refill = {
   /** Somebody waits for it. */
@@ -25,84 +28,98 @@ export type Refill = {
 export type RefillDeps = {
   store: LeaseStore;
   table: LeaseTable;
+  heartbeat: Heartbeat;
   timers: Timers;
   log: Log;
   /** Called in place of LeaseTable.drop, so that who waits is served by the new lease. */
   drop: (lease: Lease) => void;
 };
 
-/** Credit for so much time ahead, at the present rate: few refills at speed, little held when slow. */
-const AHEAD_S = 4;
 const REFILL_RETRIES_MAX = 3;
 
-/** minor units a lease would like to hold */
-export const targetOf = (lease: Lease): number => AHEAD_S * Math.max(lease.rate, lease.spentThisTick);
-
-export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: number }): Refill {
-  const { store, table, timers, log, drop } = deps;
+export function createRefill({ store, table, heartbeat, timers, log, drop }: RefillDeps): Refill {
   const urgent = new Set<Lease>();
   const ahead = new Set<Lease>();
 
   const refill = async (wanting: Lease[], skipLocked: boolean) => {
+    if (wanting.length === 0) return;
     for (const lease of wanting) {
-      lease.refilling = true;
+      table.refillBegins(lease);
       dismissGone(lease);
     }
-    const startedMs = timers.monotonicMs();
     const asked = new Map(wanting.map((lease) => [lease, lease.waiting.length]));
     try {
-      const grants = await store.grant(wanting.map(wantOf), { skipLocked });
+      const nowMs = timers.monotonicMs();
+      const wants = wanting.map((lease) => wantOf(lease, nowMs));
+      const grants = await store.grant(wants, { skipLocked });
       const byCustomer = new Map(grants.map((g) => [g.customerId, g]));
       for (const lease of wanting) {
-        lease.refilling = false;
+        table.refillEnds(lease);
         const grant = byCustomer.get(lease.customerId);
-        if (grant === undefined || !table.isCurrent(lease)) continue;
-        if (grant.granted > 0) {
-          lease.held = true;
-          lease.goodUntilMs = startedMs + leaseTtlMs;
-        }
-        settle(lease, grant, asked.get(lease) as number);
+        if (grant !== undefined && table.isCurrent(lease)) settle(lease, grant, asked.get(lease) as number);
       }
+    } catch (err) {
+      // Nothing is known of what it did, unless the server said that it failed.
+      if (isConnectionLost(err)) wanting.forEach(doubt);
+      throw err;
     } finally {
-      for (const lease of wanting) lease.refilling = false;
+      for (const lease of wanting) table.refillEnds(lease);
     }
   };
 
-  // Who came while the grant was under way can be served by it, but not refused: the wallet may have been
-  // read before their request was made, even before the top-up that pays for it.
   const settle = (lease: Lease, grant: Grant, asked: number) => {
     if (grant.fenced) {
       log.warn({ customer_id: lease.customerId }, "lease was taken back; starting a new one");
       return drop(lease);
     }
-    lease.available += grant.granted;
-    lease.strict = grant.mode === "strict";
+    const strict = grant.mode === "strict";
     // A strict customer's other leases hold nothing but what is being committed.
-    lease.elsewhere = grant.balance + (lease.strict ? 0 : grant.elsewhere);
+    const elsewhere = grant.balance + (strict ? 0 : grant.elsewhere);
+    table.granted(lease, { granted: grant.granted, own: grant.own, elsewhere, strict }, timers.monotonicMs());
+    const again = serve(lease, grant, asked);
+    table.served(lease);
+    if (lease.waiting.length === 0) return;
+    if (again === "now") now(lease);
+    else timers.after(RECALL_STEP_MS, () => void (lease.waiting.length > 0 && now(lease)));
+  };
+
+  // Who came while the grant was under way can be served by it, but not refused: the wallet may have been
+  // read before their request was made, even before the top-up that pays for it.
+  const serve = (lease: Lease, grant: Grant, asked: number): "now" | "later" => {
     const nowMs = timers.monotonicMs();
-    const waiting = lease.waiting;
-    lease.waiting = [];
-    let soon = false;
-    for (const [at, waiter] of waiting.entries()) {
+    const mayTake = heartbeat.isAlive();
+    let again: "now" | "later" = "later";
+    for (const [at, waiter] of table.takeWaiting(lease).entries()) {
       const { cost } = waiter;
       if (waiter.isGone()) waiter.reject(new CallerGoneError());
-      else if (lease.available >= cost) {
-        table.take(lease, cost);
-        waiter.resolve({ lease, cost, balanceAfter: lease.available + lease.elsewhere });
-      } else if (at >= asked) {
-        lease.waiting.push(waiter);
-        soon = true;
+      else if (mayTake && lease.available >= cost) waiter.resolve(table.take(lease, cost, nowMs));
+      else if (at >= asked || !mayTake) {
+        table.wait(lease, waiter);
+        again = "now";
       } else if (grant.total < cost) waiter.reject(insufficientBalance(cost, grant.total));
       else if (nowMs >= waiter.untilMs) waiter.reject(new SluiceError("credit_elsewhere"));
       else {
-        lease.waiting.push(waiter);
+        table.wait(lease, waiter);
         // The wallet itself has enough: others of this grant came first.
-        soon ||= grant.balance + lease.available >= cost;
+        if (grant.balance + lease.available >= cost) again = "now";
       }
     }
-    if (lease.waiting.length === 0) return;
-    if (soon) now(lease);
-    else timers.after(RECALL_STEP_MS, () => void (lease.waiting.length > 0 && now(lease)));
+    return again;
+  };
+
+  // No credit is asked for, or called back, for those who have left.
+  const dismissGone = (lease: Lease) => {
+    if (!lease.waiting.some((waiter) => waiter.isGone())) return;
+    for (const waiter of table.takeWaiting(lease))
+      if (waiter.isGone()) waiter.reject(new CallerGoneError());
+      else table.wait(lease, waiter);
+  };
+
+  // What an empty lease was given is found by its next grant; one that is spent from starts anew.
+  const doubt = (lease: Lease) => {
+    if (!table.isCurrent(lease)) return;
+    if (lease.held) drop(lease);
+    else table.doubt(lease);
   };
 
   const loop = (set: Set<Lease>, skipLocked: boolean) => {
@@ -117,14 +134,16 @@ export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: num
         }
         for (const lease of wanting) set.delete(lease);
         try {
-          await refill(wanting, skipLocked);
+          if (!heartbeat.isAlive()) await heartbeat.renew();
+          await refill(
+            wanting.filter((lease) => table.isCurrent(lease)),
+            skipLocked,
+          );
           failures = 0;
         } catch (err) {
           failures++;
           log.warn({ err, failures }, "refill failed");
-          // The grant may have been committed all the same: its row is for the reaper, a new lease asks
-          // again.
-          if (isConnectionLost(err)) for (const lease of wanting) if (table.isCurrent(lease)) drop(lease);
+          if (err instanceof NodeExpiredError) await heartbeat.renew().catch(() => undefined);
           if (skipLocked) continue;
           const still = wanting.flatMap((lease) => table.leases.get(lease.customerId) ?? []);
           refuse(still, failures > REFILL_RETRIES_MAX ? Number.POSITIVE_INFINITY : timers.monotonicMs(), err);
@@ -149,10 +168,10 @@ export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: num
   /** Tells those who have waited long enough by `untilMs` that the database can't be reached. */
   const refuse = (wanting: Lease[], untilMs: number, cause: unknown) => {
     for (const lease of wanting) {
-      const waiting = lease.waiting;
-      lease.waiting = waiting.filter((waiter) => waiter.untilMs > untilMs);
-      for (const waiter of waiting)
-        if (waiter.untilMs <= untilMs) waiter.reject(new SluiceError("unavailable", { cause }));
+      const isOver = (waiter: Waiter) => waiter.untilMs <= untilMs;
+      for (const waiter of table.takeWaiting(lease))
+        if (isOver(waiter)) waiter.reject(new SluiceError("unavailable", { cause }));
+        else table.wait(lease, waiter);
     }
   };
   const now = (lease: Lease) => {
@@ -172,22 +191,14 @@ export function createRefill(deps: RefillDeps, { leaseTtlMs }: { leaseTtlMs: num
   };
 }
 
-const wantOf = (lease: Lease): Want => ({
+const wantOf = (lease: Lease, nowMs: number): Want => ({
   customerId: lease.customerId,
   epoch: lease.epoch,
   held: lease.held,
   costs: waitingCosts(lease),
-  target: Math.max(0, targetOf(lease) - lease.available),
+  target: Math.max(0, targetOf(lease, nowMs) - lease.available),
   unit: lease.unit,
 });
-
-// No credit is asked for, or called back, for those who have left.
-function dismissGone(lease: Lease): void {
-  const gone = new Set(lease.waiting.filter((waiter) => waiter.isGone()));
-  if (gone.size === 0) return;
-  lease.waiting = lease.waiting.filter((waiter) => !gone.has(waiter));
-  for (const waiter of gone) waiter.reject(new CallerGoneError());
-}
 
 // What is available serves the first of them; the grant has to bring the rest.
 function waitingCosts(lease: Lease): number[] {

@@ -1,16 +1,30 @@
-// Leases in memory: what is taken is counted, and a lease that is dropped can never be mistaken for the next.
+// Leases in memory: every verb moves what it says, refuses what would break the invariant, and a lease that
+// left the table can never be mistaken for the next.
 
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { neverGone } from "../core/caller.ts";
-import { createLeaseTable, type Waiter } from "./lease-table.ts";
+import { createLeaseTable, type Granted, isQuiet, type Lease, type Waiter } from "./lease-table.ts";
 
-const waiter = (): Waiter => ({
-  cost: 500,
+const waiter = (cost = 500): Waiter => ({
+  cost,
   untilMs: 0,
   isGone: neverGone,
   resolve: () => {},
   reject: () => {},
 });
+const grant = (granted: number, fields: Partial<Granted> = {}): Granted => ({
+  granted,
+  own: 0,
+  elsewhere: 0,
+  strict: false,
+  ...fields,
+});
+function holding(amount: number) {
+  const table = createLeaseTable();
+  const lease = table.of(7);
+  table.granted(lease, grant(amount, { elsewhere: 50 }), 1_000);
+  return { table, lease };
+}
 
 test("a customer without a lease gets an empty one, which is then the customer's own", () => {
   const table = createLeaseTable();
@@ -18,81 +32,202 @@ test("a customer without a lease gets an empty one, which is then the customer's
   expect(lease).toEqual({
     customerId: 7,
     epoch: 1,
+    granted: 0,
+    spent: 0,
     available: 0,
     inFlight: 0,
     elsewhere: 0,
     held: false,
-    goodUntilMs: Number.POSITIVE_INFINITY,
+    doubtful: false,
     strict: false,
-    waiting: [],
     refilling: false,
+    waiting: [],
     unit: 0,
-    spentThisTick: 0,
-    rate: 0,
-    idleTicks: 0,
+    taken: 0,
+    grantedAtMs: 0,
+    takenAtMs: 0,
+    low: 0,
   });
   expect(table.of(7)).toBe(lease);
   expect(table.isCurrent(lease)).toBe(true);
   expect([...table.leases.keys()]).toEqual([7]);
 });
 
-test("what is taken moves from available to in flight, so their sum stays", () => {
-  const table = createLeaseTable();
-  const lease = table.of(7);
-  Object.assign(lease, { available: 2_000, idleTicks: 3 });
-  table.take(lease, 500);
-  table.take(lease, 700);
-  expect(lease).toMatchObject({
-    available: 800,
-    inFlight: 1_200,
-    spentThisTick: 1_200,
-    unit: 700,
-    idleTicks: 0,
+describe("spending", () => {
+  test("what is taken moves from available to in flight, and is told with what is left", () => {
+    const { table, lease } = holding(2_000);
+    expect(table.take(lease, 500, 7)).toEqual({ lease, cost: 500, balanceAfter: 1_550 });
+    table.take(lease, 700, 9);
+    expect(lease).toMatchObject({ available: 800, inFlight: 1_200, taken: 1_200, unit: 700, takenAtMs: 9 });
+    expect(table.totals()).toEqual({ available: 800, waiting: 0 });
+  });
+
+  test("what is committed is spent; what was not stored is available again", () => {
+    const { table, lease } = holding(1_000);
+    const [one, other] = [table.take(lease, 300, 0), table.take(lease, 200, 0)];
+    table.committed(one);
+    expect(lease).toMatchObject({ available: 500, inFlight: 200, granted: 1_000, spent: 300 });
+    table.giveBack(other);
+    expect(lease).toMatchObject({ available: 700, inFlight: 0, granted: 1_000, spent: 300 });
+    expect(table.totals().available).toBe(700);
+  });
+
+  test("more than is available can't be taken, and nothing twice committed or given back", () => {
+    const { table, lease } = holding(500);
+    expect(() => table.take(lease, 501, 0)).toThrow("no more than it was granted");
+    const again = holding(500);
+    const reservation = again.table.take(again.lease, 500, 0);
+    again.table.committed(reservation);
+    expect(() => again.table.committed(reservation)).toThrow("no more than it was granted");
+    const third = holding(500);
+    const back = third.table.take(third.lease, 500, 0);
+    third.table.giveBack(back);
+    expect(() => third.table.giveBack(back)).toThrow("no more than it was granted");
+  });
+
+  test("an outcome that is unknown is only told of a lease that was dropped, and frees nothing", () => {
+    const { table, lease } = holding(500);
+    const reservation = table.take(lease, 200, 0);
+    expect(() => table.lost(reservation)).toThrow("dropped first");
+    table.drop(lease);
+    table.lost(reservation);
+    expect(lease).toMatchObject({ available: 0, inFlight: 0, granted: 500, spent: 0 });
+  });
+});
+
+describe("refilling", () => {
+  test("a grant adds to what is there, says what is elsewhere, and begins a new count", () => {
+    const { table, lease } = holding(500);
+    table.take(lease, 200, 0);
+    table.granted(lease, grant(400, { own: 500, elsewhere: 90, strict: true }), 5_000);
+    expect(lease).toMatchObject({ granted: 900, available: 700, inFlight: 200, held: true });
+    expect(lease).toMatchObject({ elsewhere: 90, strict: true, taken: 0, grantedAtMs: 5_000 });
+  });
+
+  test("a grant of nothing makes no row", () => {
+    const { lease } = holding(0);
+    expect(lease).toMatchObject({ held: false, available: 0, granted: 0 });
+  });
+
+  test("an empty lease takes over what a grant brought whose answer was lost", () => {
+    const table = createLeaseTable();
+    const lease = table.of(7);
+    table.doubt(lease);
+    expect(lease.doubtful).toBe(true);
+    table.granted(lease, grant(100, { own: 300 }), 0);
+    expect(lease).toMatchObject({ available: 400, granted: 400, held: true, doubtful: false });
+  });
+
+  test("it is low at a quarter of what was left when those who waited were served", () => {
+    const { table, lease } = holding(1_000);
+    table.take(lease, 200, 0);
+    table.served(lease);
+    table.take(lease, 100, 0);
+    expect(lease.low).toBe(200);
+  });
+
+  test("who waits is counted, keeps the order, and tells what a message usually costs", () => {
+    const table = createLeaseTable();
+    const lease = table.of(7);
+    const waits = [waiter(500), waiter(700)];
+    for (const one of waits) table.wait(lease, one);
+    expect([lease.unit, table.totals().waiting, isQuiet(lease)]).toEqual([500, 2, false]);
+    expect(table.takeWaiting(lease)).toEqual(waits);
+    expect([lease.waiting, table.totals().waiting, isQuiet(lease)]).toEqual([[], 0, true]);
+  });
+
+  test("while it is refilled it is not quiet", () => {
+    const { table, lease } = holding(10);
+    table.refillBegins(lease);
+    expect(isQuiet(lease)).toBe(false);
+    table.refillEnds(lease);
+    expect(isQuiet(lease)).toBe(true);
+  });
+});
+
+describe("leaving", () => {
+  test("what is available can be taken out while commits go on", () => {
+    const { table, lease } = holding(1_000);
+    const reservation = table.take(lease, 300, 0);
+    expect(table.empty(lease)).toBe(700);
+    expect(lease).toMatchObject({ available: 0, inFlight: 300, granted: 300 });
+    table.giveBack(reservation);
+    expect([lease.available, table.totals().available]).toEqual([300, 300]);
+  });
+
+  test("a lease that is given up has a row to end, and its customer's next one is another", () => {
+    const { table, lease } = holding(10);
+    table.end(lease);
+    expect([table.leases.size, lease.available, table.totals().available]).toEqual([0, 0, 0]);
+    expect(table.toEnd(9)).toEqual([lease]);
+    expect(table.of(7).epoch).toBe(2);
+    table.ended([lease]);
+    expect([table.toEnd(9), table.leaving.size]).toEqual([[], 0]);
+  });
+
+  test("one that holds nothing, and was asked nothing, has no row", () => {
+    const table = createLeaseTable();
+    table.end(table.of(7));
+    table.drop(table.of(8));
+    expect(table.leaving.size).toBe(0);
+  });
+
+  test("a lease with a commit, a refill or somebody waiting can't be given up; nor can one that left", () => {
+    const busy: ((table: ReturnType<typeof createLeaseTable>, lease: Lease) => void)[] = [
+      (table, lease) => void table.take(lease, 1, 0),
+      (table, lease) => table.refillBegins(lease),
+      (table, lease) => table.wait(lease, waiter()),
+      (table, lease) => table.end(lease),
+    ];
+    for (const make of busy) {
+      const { table, lease } = holding(10);
+      make(table, lease);
+      expect(() => table.end(lease)).toThrow("nothing of it is under way");
+    }
+  });
+
+  test("a dropped lease spends nothing more; the next one inherits who waits and what is known of the customer", () => {
+    const { table, lease: old } = holding(1_400);
+    table.take(old, 500, 0);
+    const waits = [waiter(), waiter()];
+    for (const one of waits) table.wait(old, one);
+    const next = table.drop(old);
+    expect(old).toMatchObject({ available: 0, inFlight: 500, waiting: [] });
+    expect(next).toMatchObject({ available: 0, inFlight: 0, held: false, unit: 500, waiting: waits });
+    expect([table.of(7), table.isCurrent(old), table.isCurrent(next)]).toEqual([next, false, true]);
+    expect(table.totals()).toEqual({ available: 0, waiting: 2 });
+    expect(() => table.drop(old)).toThrow("only the present lease");
+  });
+
+  test("the row of a dropped lease goes when its last commit has ended", () => {
+    const { table, lease } = holding(1_000);
+    const [one, other] = [table.take(lease, 300, 0), table.take(lease, 200, 0)];
+    table.drop(lease);
+    table.committed(one);
+    expect(table.toEnd(9)).toEqual([]);
+    table.giveBack(other);
+    expect(lease).toMatchObject({ available: 0, inFlight: 0, spent: 300 });
+    expect(table.toEnd(9)).toEqual([lease]);
+  });
+
+  test("a grant under way may still make a row, so it is waited for", () => {
+    const table = createLeaseTable();
+    const [refilling, doubtful] = [table.of(7), table.of(8)];
+    table.refillBegins(refilling);
+    table.doubt(doubtful);
+    table.drop(refilling);
+    table.drop(doubtful);
+    expect(table.toEnd(9)).toEqual([doubtful]);
+    table.refillEnds(refilling);
+    expect(table.toEnd(9)).toEqual([refilling, doubtful]);
+    expect(table.toEnd(1)).toEqual([refilling]);
   });
 });
 
 test("every lease has an epoch that no other lease of this process has", () => {
   const table = createLeaseTable();
   const epochs = [table.of(7).epoch, table.of(8).epoch, table.drop(table.of(7)).epoch];
-  table.forget(table.of(8));
+  table.end(table.of(8));
   epochs.push(table.of(8).epoch);
   expect(epochs).toEqual([1, 2, 3, 4]);
-});
-
-test("a dropped lease spends nothing more; the next one inherits who waits and what is known of the customer", () => {
-  const table = createLeaseTable();
-  const old = table.of(7);
-  const waits = [waiter(), waiter()];
-  Object.assign(old, { available: 900, inFlight: 500, held: true, waiting: waits, rate: 12, unit: 500 });
-  const next = table.drop(old);
-  expect(old).toMatchObject({ available: 0, inFlight: 500, waiting: [] });
-  expect(next).toMatchObject({ available: 0, inFlight: 0, held: false, rate: 12, unit: 500 });
-  expect(next.waiting).toBe(waits);
-  expect(table.of(7)).toBe(next);
-  expect([table.isCurrent(old), table.isCurrent(next)]).toEqual([false, true]);
-  expect(table.dropped()).toMatchObject([{ customerId: 7, epoch: 1 }]);
-});
-
-test("forgetting ends the customer's lease, but never the one that took its place", () => {
-  const table = createLeaseTable();
-  const old = table.of(7);
-  const next = table.drop(old);
-  table.forget(old);
-  expect(table.of(7)).toBe(next);
-  table.forget(next);
-  expect(table.leases.size).toBe(0);
-});
-
-test("a dropped lease is left to the reaper for 16 renewals, so that none keeps its row alive", () => {
-  const table = createLeaseTable();
-  table.drop(table.of(7));
-  table.leave({ customerId: 8, epoch: 5 });
-  for (let i = 0; i < 15; i++) table.renewed();
-  expect(table.dropped()).toMatchObject([
-    { customerId: 7, epoch: 1 },
-    { customerId: 8, epoch: 5 },
-  ]);
-  table.leave({ customerId: 9, epoch: 6 });
-  table.renewed();
-  expect(table.dropped()).toMatchObject([{ customerId: 9, epoch: 6 }]);
 });

@@ -1,126 +1,209 @@
-// What leases need with time, against a scripted store: refills ahead, renewal, return, recall, reaping.
+// What leases need with time, against a scripted store: refills ahead, the node's renewal, return, recall,
+// and what costs nothing however many leases there are.
 
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { settle } from "../../test/support/fake-clock.ts";
 import { createScriptedBook, holding, TTL_MS } from "../../test/support/scripted-book.ts";
-import { RECALL_POLL_MS } from "../core/limits.ts";
-import { LEASE_BATCH_MAX } from "../ledger/lease.ts";
+import { LEASE_IDLE_MS, RECALL_POLL_MS } from "../core/limits.ts";
+import { LEASE_BATCH_MAX } from "../ledger/lease-rows.ts";
 import type { Reservation } from "./lease-table.ts";
 
 const TICK_MS = 1_000;
 
-test("a lease is refilled ahead of need at its rate, without waiting for a busy wallet", async () => {
-  const { book, got, asked, answer, advance } = await holding(1_000, 100);
-  book.committed(got[0] as Reservation);
-  await advance(TICK_MS);
-  expect(asked).toEqual([]);
-  // The target is 4 s of the busiest second: 1,200 after three messages, and 600 left is half of it.
-  for (let i = 0; i < 3; i++) book.committed(book.reserve(7, 100) as Reservation);
-  await settle();
-  expect(asked).toEqual([]);
-  for (let i = 0; i < 4; i++) book.committed(book.reserve(7, 100) as Reservation);
-  await settle();
-  expect(asked).toHaveLength(1);
-  expect(asked[0]?.skipLocked).toBe(true);
-  expect(asked[0]?.wants).toMatchObject([{ costs: [], held: true, unit: 100 }]);
-  expect(asked[0]?.wants[0]?.target).toBe(4 * 700 - 200);
-  await answer({ granted: 500, balance: 0, total: 700 });
-  expect(book.stats()).toEqual({ leases: 1, available: 700, waiting: 0 });
+describe("a lease", () => {
+  test("that runs low is refilled ahead of need, without waiting for a busy wallet", async () => {
+    const { book, got, asked, answer } = await holding(1_000, 100);
+    book.committed(got[0] as Reservation);
+    for (let i = 0; i < 6; i++) book.committed(book.reserve(7, 100) as Reservation);
+    await settle();
+    expect(asked).toEqual([]);
+    book.committed(book.reserve(7, 100) as Reservation);
+    await settle();
+    expect(asked).toHaveLength(1);
+    expect(asked[0]).toMatchObject({ skipLocked: true, wants: [{ costs: [], held: true, unit: 100 }] });
+    // 32 messages of 100, less what is there.
+    expect(asked[0]?.wants[0]?.target).toBe(32 * 100 - 200);
+    await answer({ granted: 500, balance: 0, total: 700 });
+    expect(book.stats()).toEqual({ leases: 1, available: 700, waiting: 0 });
+  });
+
+  test("of a fast customer asks for what it takes in four seconds", async () => {
+    const { book, got, asked, advance } = await holding(100_000, 100);
+    book.committed(got[0] as Reservation);
+    await advance(2_000);
+    for (let i = 0; i < 759; i++) book.committed(book.reserve(7, 100) as Reservation);
+    await settle();
+    // 76,000 in 2 s, and 24,000 are left.
+    expect(asked[0]?.wants[0]?.target).toBe(4 * 38_000 - 24_000);
+  });
+
+  test("is held for as long as nobody wants it, and goes back after a quarter of an hour without a message", async () => {
+    const { book, got, ended, returned, advance } = await holding(10, 3);
+    book.committed(got[0] as Reservation);
+    await advance(LEASE_IDLE_MS - TICK_MS);
+    expect(book.stats()).toEqual({ leases: 1, available: 7, waiting: 0 });
+    expect([ended, returned]).toEqual([[], []]);
+    await advance(3 * TICK_MS);
+    expect(ended).toEqual([["7:1"]]);
+    expect(book.stats()).toEqual({ leases: 0, available: 0, waiting: 0 });
+  }, 20_000);
+
+  test("with a commit under way stays, however long", async () => {
+    const { ended, advance } = await holding(10, 3);
+    await advance(LEASE_IDLE_MS + 10 * TICK_MS);
+    expect(ended).toEqual([]);
+  }, 20_000);
+
+  test("whose row could not be ended is ended at a later tick", async () => {
+    const { book, got, world, ended, advance } = await holding(10, 3);
+    world.endFails = true;
+    book.lost(got[0] as Reservation);
+    await advance(3 * TICK_MS);
+    expect(ended).toEqual([]);
+    world.endFails = false;
+    await advance(TICK_MS);
+    expect(ended).toEqual([["7:1"]]);
+    await advance(3 * TICK_MS);
+    expect(ended).toHaveLength(1);
+  });
+
+  test("makes room for another when the table is full: of the idle ones, the one longest unused", async () => {
+    const { book, send, answer, ended, advance, got } = createScriptedBook({ leasesMax: 2 });
+    for (const customerId of [1, 2]) {
+      send("m", 5, customerId);
+      await settle();
+      await answer({ granted: 10, total: 10 });
+      await advance(10);
+    }
+    expect(() => book.reserve(3, 5)).toThrow("overloaded");
+    for (const reservation of got) book.committed(reservation);
+    book.giveBack(book.reserve(1, 1) as Reservation);
+    send("m", 5, 3);
+    expect(book.stats().leases).toBe(2);
+    await advance(TICK_MS);
+    expect(ended).toEqual([["2:2"]]);
+  });
 });
 
-test("a lease without messages goes back after three seconds, whole", async () => {
-  const { book, got, released, advance } = await holding(10, 3);
-  book.committed(got[0] as Reservation);
-  await advance(2 * TICK_MS);
-  expect(released).toEqual([]);
-  await advance(TICK_MS);
-  expect(released).toEqual([[{ customerId: 7, epoch: 1, amount: 7, ends: true }]]);
-  expect(book.stats()).toEqual({ leases: 0, available: 0, waiting: 0 });
-});
+describe("the node", () => {
+  test("is registered before the first grant, and renewed each quarter of its time", async () => {
+    const { node, advance } = await holding(10, 3);
+    expect(node).toEqual(["0 renew", "0 register"]);
+    await advance(TTL_MS / 4 - 1);
+    expect(node).toHaveLength(2);
+    await advance(TTL_MS / 4 + 1);
+    expect(node.slice(2)).toEqual(["5000 renew", "10000 renew"]);
+  });
 
-test("a lease with a commit under way stays, however long", async () => {
-  const { released, advance } = await holding(10, 3);
-  await advance(10 * TICK_MS);
-  expect(released).toEqual([]);
-});
-
-test("leases are renewed each quarter of their time, but for those that were dropped", async () => {
-  const { book, got, renewed, advance } = await holding(10, 3);
-  await advance(TTL_MS / 4 - 1);
-  expect(renewed).toEqual([]);
-  await advance(1);
-  expect(renewed).toEqual([[]]);
-  book.drop((got[0] as Reservation).lease);
-  await advance(TTL_MS / 4);
-  expect(renewed[1]).toMatchObject([{ customerId: 7, epoch: 1 }]);
-});
-
-test("a lease that is renewed is spent from for ever, one that isn't only for its time", async () => {
-  for (const [renewFails, epoch] of [
-    [false, 1],
-    [true, 2],
-  ] as const) {
-    const { book, world, wants, send, advance } = await holding(10, 3);
-    world.renewFails = renewFails;
+  test("that can't be renewed is tried each second, and what it holds is spent from only for its time", async () => {
+    const { book, world, node, wants, send, answer, told, advance } = await holding(10, 3);
+    world.renewFails = true;
     await advance(TTL_MS - 1);
+    expect(node.at(-1)).toBe("19000 renew failed");
     expect(book.reserve(7, 1)).toMatchObject({ lease: { epoch: 1 } });
     await advance(1);
     send("a", 1);
     await settle();
-    expect(wants()).toMatchObject(epoch === 1 ? [] : [[{ epoch, held: false, costs: [1] }]]);
-  }
+    expect(wants()).toEqual([]);
+    world.renewFails = false;
+    await advance(50);
+    // It was only late: nobody had taken its leases.
+    expect(wants()).toMatchObject([[{ epoch: 1, held: true, costs: [] }]]);
+    await answer({});
+    expect(told).toEqual(["a 5"]);
+  });
+
+  test("whose time was over gives up all it held, by what was really spent, and registers anew", async () => {
+    const { book, world, node, wants, send, ended, got, answer, advance } = await holding(10, 3);
+    world.isRegistered = false;
+    await advance(TTL_MS / 4);
+    expect(node.slice(2)).toEqual(["5000 renew", "5000 register"]);
+    expect(book.stats()).toEqual({ leases: 1, available: 0, waiting: 0 });
+    send("a", 4);
+    await settle();
+    expect(wants()).toMatchObject([[{ epoch: 2, held: false, costs: [4] }]]);
+    await answer({ granted: 4, total: 4 });
+    expect(ended).toEqual([]);
+    book.committed(got[0] as Reservation);
+    await advance(TICK_MS);
+    expect(ended).toEqual([["7:1"]]);
+  });
+
+  test("whose time is over by MySQL's clock learns it from a grant, and then serves from new leases", async () => {
+    const { send, world, answer, node, wants, told, advance } = await holding(10, 10);
+    send("a", 4);
+    await settle();
+    world.isRegistered = false;
+    await answer(Object.assign(new (await import("../ledger/lease.ts")).NodeExpiredError("over")));
+    await advance(50);
+    expect(node.slice(2)).toEqual(["0 renew", "0 register"]);
+    expect(wants()).toMatchObject([[{ epoch: 2, held: false, costs: [4] }]]);
+    await answer({ granted: 4, total: 4 });
+    expect(told).toEqual(["a 0"]);
+  });
+
+  test("takes back each second what others held whose time is over", async () => {
+    const { world, advance } = createScriptedBook();
+    await advance(3 * TICK_MS);
+    expect(world.reaps).toBe(3);
+  });
 });
 
-test("what expired is reaped each second, until less than a whole batch is found", async () => {
-  const { world, advance } = createScriptedBook();
-  world.reaped = [LEASE_BATCH_MAX, LEASE_BATCH_MAX, 3, 9];
-  await advance(TICK_MS);
-  expect(world.reaped).toEqual([9]);
-  await advance(TICK_MS);
-  expect(world.reaped).toEqual([]);
+describe("what is recalled", () => {
+  test("goes back at the next look, but for commits under way; their lease stays until they end", async () => {
+    const { book, got, world, returned, ended, advance } = await holding(10, 3);
+    world.recalled = [{ customerId: 7, epoch: 1 }];
+    await advance(RECALL_POLL_MS);
+    expect(returned).toEqual([[{ customerId: 7, epoch: 1, amount: 7 }]]);
+    expect(book.stats()).toEqual({ leases: 1, available: 0, waiting: 0 });
+    await advance(RECALL_POLL_MS);
+    expect([returned.length, ended]).toEqual([1, []]);
+    book.committed(got[0] as Reservation);
+    await advance(RECALL_POLL_MS);
+    expect(ended).toEqual([["7:1"]]);
+    expect(book.stats().leases).toBe(0);
+  });
+
+  test("of an older lease of the customer takes nothing from the present one", async () => {
+    const { world, returned, ended, advance } = await holding(10, 3);
+    world.recalled = [{ customerId: 7, epoch: 9 }];
+    await advance(RECALL_POLL_MS);
+    expect([returned, ended]).toEqual([[], []]);
+  });
+
+  test("and could not be given back in part is given up with its lease", async () => {
+    const { book, got, world, ended, advance } = await holding(10, 3);
+    world.giveBackFails = true;
+    world.recalled = [{ customerId: 7, epoch: 1 }];
+    await advance(RECALL_POLL_MS);
+    expect(book.stats()).toEqual({ leases: 1, available: 0, waiting: 0 });
+    book.committed(got[0] as Reservation);
+    await advance(TICK_MS);
+    expect(ended).toEqual([["7:1"]]);
+  });
+
+  test("by the thousand is ended a batch at a time", async () => {
+    const { book, send, answer, world, ended, got, advance } = createScriptedBook();
+    const many = LEASE_BATCH_MAX + 3;
+    for (let customerId = 1; customerId <= many; customerId++) send("m", 1, customerId);
+    await settle();
+    await answer({ granted: 10, total: 10 });
+    await answer({ granted: 10, total: 10 });
+    for (const reservation of got) book.committed(reservation);
+    world.recalled = got.map(({ lease: { customerId, epoch } }) => ({ customerId, epoch }));
+    await advance(RECALL_POLL_MS);
+    expect(ended.map((some) => some.length)).toEqual([LEASE_BATCH_MAX, 3]);
+    expect(book.stats()).toEqual({ leases: 0, available: 0, waiting: 0 });
+  });
 });
 
-test("what is recalled goes back at the next look, but for commits under way; their lease stays", async () => {
-  const { book, got, world, released, advance } = await holding(10, 3);
-  world.recalled = [{ customerId: 7, epoch: 1 }];
-  await advance(RECALL_POLL_MS);
-  expect(released).toEqual([[{ customerId: 7, epoch: 1, amount: 7, ends: false }]]);
-  expect(book.stats()).toEqual({ leases: 1, available: 0, waiting: 0 });
-  await advance(RECALL_POLL_MS);
-  expect(released).toHaveLength(1);
-  book.committed(got[0] as Reservation);
-  await advance(RECALL_POLL_MS);
-  expect(released[1]).toEqual([{ customerId: 7, epoch: 1, amount: 0, ends: true }]);
-  expect(book.stats().leases).toBe(0);
-});
-
-test("a recall of an older lease of the customer takes nothing from the present one", async () => {
-  const { world, released, advance } = await holding(10, 3);
-  world.recalled = [{ customerId: 7, epoch: 9 }];
-  await advance(RECALL_POLL_MS);
-  expect(released).toEqual([]);
-});
-
-test("a release that fails leaves the lease to the reaper", async () => {
-  const { book, got, world, renewed, advance } = await holding(10, 3);
-  book.committed(got[0] as Reservation);
-  world.releaseFails = true;
-  await advance(3 * TICK_MS);
-  expect(book.stats()).toEqual({ leases: 0, available: 0, waiting: 0 });
-  await advance(2 * TICK_MS);
-  expect(renewed).toMatchObject([[{ customerId: 7, epoch: 1 }]]);
-});
-
-test("a process that stops gives back what no commit holds, and reserves nothing more", async () => {
-  const { book, send, got, answer, released, advance } = await holding(10, 3);
-  send("other", 5, 8);
-  await settle();
-  await answer({ granted: 9, total: 9 });
+test("a process that stops reserves nothing more and gives up its node", async () => {
+  const { book, got, node, ended, advance } = await holding(10, 3);
   book.committed(got[0] as Reservation);
   void book.stop();
   await advance(0);
-  expect(released).toEqual([[{ customerId: 7, epoch: 1, amount: 7, ends: true }]]);
+  expect(node.at(-1)).toBe("0 retire");
   expect(() => book.reserve(7, 1)).toThrow("unavailable: The process is stopping.");
   await advance(10 * TICK_MS);
-  expect(released).toHaveLength(1);
+  expect([node.at(-1), ended]).toEqual(["0 retire", []]);
 });

@@ -1,105 +1,126 @@
-// What leases need with time: rates measured, idle ones returned, held ones renewed, recalled ones given
-// back, expired ones of any process reaped. Everything runs on the monotonic clock; expiry itself is MySQL's.
-// Invariant: what is being returned can't be spent from any more. Bound: LEASE_BATCH_MAX leases a
-// transaction.
+// What leases need with time: their node renewed, idle ones given up, recalled ones given back, rows of those
+// that left the table ended, expired ones of other processes taken back. A lease is held until it is wanted,
+// so in the rule nothing here costs anything per lease: a look at a few of them each second.
+// Everything runs on the monotonic clock; expiry itself is MySQL's. Invariant: what is being given back can't
+// be spent from any more. Bound: LEASE_BATCH_MAX leases a transaction.
 
-import { RECALL_POLL_MS } from "../core/limits.ts";
-import { LEASE_BATCH_MAX } from "../ledger/lease.ts";
+import { LEASE_IDLE_MS, RECALL_POLL_MS } from "../core/limits.ts";
+import { LEASE_BATCH_MAX } from "../ledger/lease-rows.ts";
 import type { Timers } from "../platform/timers.ts";
 import type { RefillDeps } from "./lease-refill.ts";
-import type { Lease } from "./lease-table.ts";
+import { isQuiet, type Lease } from "./lease-table.ts";
 
 export type Upkeep = {
-  /** Ends the timers and returns what is unspent; leases with commits under way are left to the reaper. */
+  /** Ends the one longest unused among a few, so that there is room for another. False: all are in use. */
+  makeRoom(): boolean;
+  /** Ends the timers and gives up the node with all its leases. */
   stop(): Promise<void>;
 };
 
 const TICK_MS = 1_000;
-const IDLE_TICKS = 3;
+/** The whole table is looked through in so many ticks. */
+const ROUND_TICKS = 300;
+const ROOM_LOOKS_MAX = 64;
 
-export function startUpkeep(
-  { store, table, timers, log, drop }: RefillDeps,
-  { leaseTtlMs }: { leaseTtlMs: number },
-): Upkeep {
-  const renewTicks = Math.max(1, Math.floor(leaseTtlMs / 4 / TICK_MS));
-  let ticks = 0;
+export function startUpkeep({ store, table, heartbeat, timers, log, drop }: RefillDeps): Upkeep {
+  let round = table.leases.values();
 
-  /** Gives back what is available; a lease with nothing under way ends with it. */
-  const release = async (leases: Lease[]) => {
-    for (let i = 0; i < leases.length; i += LEASE_BATCH_MAX) {
-      const some = leases
-        .slice(i, i + LEASE_BATCH_MAX)
-        .filter((l) => table.isCurrent(l) && l.held && !l.refilling);
-      const releases = some.map((lease) => {
-        const ends = lease.inFlight === 0 && lease.waiting.length === 0;
-        const { customerId, epoch, available: amount } = lease;
-        // From here on nothing can be spent from what is being returned.
-        lease.available = 0;
-        if (ends) table.forget(lease);
-        return { customerId, epoch, amount, ends };
-      });
-      if (releases.length === 0) continue;
-      try {
-        await store.release(releases);
-      } catch (err) {
-        log.warn({ err }, "release failed; the reaper will take these leases back");
-        for (const [at, lease] of some.entries()) {
-          if (table.isCurrent(lease)) drop(lease);
-          else if (releases[at]?.ends) table.leave(lease);
-        }
-      }
+  /** The next lease of the round, which begins again at its end. */
+  const nextLease = (): Lease | undefined => {
+    const next = round.next();
+    if (next.done !== true) return next.value;
+    round = table.leases.values();
+    return round.next().value;
+  };
+  const endIdle = () => {
+    const idleSinceMs = timers.monotonicMs() - LEASE_IDLE_MS;
+    for (let looks = Math.ceil(table.leases.size / ROUND_TICKS); looks > 0; looks--) {
+      const lease = nextLease();
+      if (lease !== undefined && isQuiet(lease) && lease.takenAtMs <= idleSinceMs) table.end(lease);
     }
   };
 
-  const tick = async () => {
-    ticks++;
-    const idle: Lease[] = [];
-    for (const lease of table.leases.values()) {
-      lease.rate = lease.rate === 0 ? lease.spentThisTick : (lease.rate + lease.spentThisTick) / 2;
-      if (lease.rate < 1) lease.rate = 0;
-      lease.spentThisTick = 0;
-      lease.idleTicks++;
-      const quiet = lease.inFlight === 0 && lease.waiting.length === 0 && !lease.refilling;
-      if (!quiet || lease.idleTicks < IDLE_TICKS) continue;
-      if (lease.held) idle.push(lease);
-      else table.forget(lease);
+  let ending: Promise<void> | null = null;
+  /** Rows of leases that left the table. What is not answered is tried again at the next tick. */
+  const endRows = () => {
+    ending ??= endAllRows().finally(() => {
+      ending = null;
+    });
+    return ending;
+  };
+  const endAllRows = async () => {
+    for (;;) {
+      const some = table.toEnd(LEASE_BATCH_MAX);
+      if (some.length === 0) return;
+      await store.end(some);
+      table.ended(some);
     }
-    await release(idle);
-    if (ticks % renewTicks === 0) await renew();
-    while ((await store.reap()) === LEASE_BATCH_MAX);
   };
 
-  const renew = async () => {
-    const goodUntilMs = timers.monotonicMs() + leaseTtlMs;
-    const held = [...table.leases.values()].filter((lease) => lease.held);
-    await store.renew(table.dropped());
-    for (const lease of held) lease.goodUntilMs = Math.max(lease.goodUntilMs, goodUntilMs);
-    table.renewed();
+  /** Commits of these are under way: what is available goes back, the rest is theirs. */
+  const giveBack = async (leases: Lease[]) => {
+    const returns = leases.map((lease) => ({
+      customerId: lease.customerId,
+      epoch: lease.epoch,
+      amount: table.empty(lease),
+    }));
+    if (returns.length === 0) return;
+    try {
+      await store.giveBack(returns);
+    } catch (err) {
+      log.warn({ err }, "leases could not be given back in part; they are ended instead");
+      for (const lease of leases) drop(lease);
+    }
   };
-
-  const giveBack = async () => {
+  const answerRecalls = async () => {
     if (table.leases.size === 0) return;
-    const wanted = await store.recalled();
-    await release(
-      wanted.flatMap(({ customerId, epoch }) => {
-        const lease = table.leases.get(customerId);
-        // With commits under way and nothing left, there is something to return only if one of them fails.
-        const holds = lease?.epoch === epoch && (lease.available > 0 || lease.inFlight === 0);
-        return holds ? [lease] : [];
-      }),
-    );
+    const recalled = (await store.recalled()).flatMap(({ customerId, epoch }) => {
+      const lease = table.leases.get(customerId);
+      return lease?.epoch === epoch && !lease.refilling ? [lease] : [];
+    });
+    if (recalled.length === 0) return;
+    const [quiet, busy] = [recalled.filter(isQuiet), recalled.filter((lease) => !isQuiet(lease))];
+    for (const lease of quiet) table.end(lease);
+    // With nothing available there is something to give back only if a commit fails.
+    await giveBack(busy.filter((lease) => lease.available > 0).slice(0, LEASE_BATCH_MAX));
+    await endRows();
   };
 
   const jobs = [
-    every(timers, TICK_MS, tick, (err) => log.warn({ err }, "lease upkeep failed; it is tried again")),
-    every(timers, RECALL_POLL_MS, giveBack, (err) =>
-      log.warn({ err }, "recalled leases could not be looked up; it is tried again"),
+    every(timers, TICK_MS, heartbeat.beat, (err) => log.warn({ err }, "the leases could not be renewed")),
+    every(
+      timers,
+      TICK_MS,
+      async () => {
+        endIdle();
+        await endRows();
+        await store.reap();
+      },
+      (err) => log.warn({ err }, "lease upkeep failed; it is tried again"),
+    ),
+    every(timers, RECALL_POLL_MS, answerRecalls, (err) =>
+      log.warn({ err }, "recalled leases could not be given back; it is tried again"),
     ),
   ];
   return {
+    makeRoom() {
+      let oldest: Lease | null = null;
+      for (let looks = 0; looks < ROOM_LOOKS_MAX; looks++) {
+        const lease = nextLease();
+        if (lease === undefined || !isQuiet(lease)) continue;
+        if (oldest === null || lease.takenAtMs < oldest.takenAtMs) oldest = lease;
+      }
+      if (oldest !== null) table.end(oldest);
+      return oldest !== null;
+    },
     async stop() {
       await Promise.all(jobs.map((stop) => stop()));
-      await release([...table.leases.values()].filter((l) => l.inFlight === 0));
+      await heartbeat.stop();
+      await store
+        .retire()
+        .catch((err: unknown) =>
+          log.warn({ err }, "the leases could not be given back; others take them when their time is over"),
+        );
     },
   };
 }

@@ -58,6 +58,7 @@ test("total counts the wallet and every lease, the asking one included", () => {
   expect(grant).toEqual({
     customerId: 7,
     granted: 700,
+    own: 40,
     balance: 300,
     elsewhere: 105,
     total: 1_145,

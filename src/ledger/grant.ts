@@ -29,6 +29,8 @@ export type Grant = {
   customerId: number;
   /** Given to the lease that asked. */
   granted: number;
+  /** What it held before that, commits under way included. */
+  own: number;
   /** Left in the wallet. */
   balance: number;
   /** Unspent in other leases, commits under way included. */
@@ -36,7 +38,7 @@ export type Grant = {
   /** Wallet and all leases together, before the grant. */
   total: number;
   mode: CustomerMode;
-  /** The lease was reaped: it has to start over under a new epoch. */
+  /** The lease was taken back: it has to start over under a new epoch. */
   fenced: boolean;
   /** Something that waits was not given and other leases hold credit: ask their owners for it. */
   recall: boolean;
@@ -59,7 +61,7 @@ export function grantSize(
   for (const cost of costs) if (need + cost <= balance) need += cost;
   const share = (balance - need) / AHEAD_SHARE;
   if (share < AHEAD_UNITS_MIN * unit) return need;
-  // A target comes from a rate, which is no whole number.
+  // A target may come from a rate, which is no whole number.
   return need + Math.floor(Math.min(target, share));
 }
 
@@ -76,13 +78,14 @@ export function decideGrant(wallet: WalletState, want: Want, nodeId: string): Gr
   }
   const total = balance + elsewhere + own;
   if (want.held && !found)
-    return { customerId, granted: 0, balance, elsewhere, total, mode, fenced: true, recall: false };
+    return { customerId, granted: 0, own, balance, elsewhere, total, mode, fenced: true, recall: false };
   const granted = grantSize(balance, mode === "strict" ? { ...want, target: 0 } : want);
   const waits = want.costs.reduce((sum, cost) => sum + cost, 0);
   const recall = granted < waits && elsewhere > 0;
   return {
     customerId,
     granted,
+    own,
     balance: balance - granted,
     elsewhere,
     total,

@@ -13,7 +13,7 @@ export type LeaseRow = {
   granted: number;
   spent: number;
   unspent: number;
-  /** Below 0: the next process that looks takes it back. */
+  /** Of its process, unless that renews itself. Below 0: the next process that looks takes it back. */
   expires_in_ms: number;
   /** Another process, or a change of mode, wants it back. */
   recall: boolean;
@@ -29,7 +29,7 @@ export async function listLeases(
     "SELECT CAST(customer_id AS CHAR) AS customer_id, node_id, epoch, granted, spent, " +
       "granted - spent AS unspent, " +
       "TIMESTAMPDIFF(MICROSECOND, NOW(3), expires_at) DIV 1000 AS expires_in_ms, recall " +
-      `FROM credit_leases ${customerId === null ? "" : "WHERE customer_id=?"} ` +
+      `FROM credit_leases JOIN nodes USING (node_id) ${customerId === null ? "" : "WHERE customer_id=?"} ` +
       `ORDER BY credit_leases.customer_id, node_id, epoch LIMIT ${limit}`,
     customerId === null ? [] : [customerId],
   );

@@ -7,7 +7,7 @@ import { entryOf, walletChanges } from "../core/ledger.ts";
 import { MONEY_MAX } from "../core/money.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import { claimKeysSql, findKeys, type KeptAnswer, KeyTakenError } from "./idempotency.ts";
-import type { LeaseDeps } from "./lease.ts";
+import type { LeaseDeps } from "./lease-rows.ts";
 import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 import { dateTime, quote } from "./sql-text.ts";
 

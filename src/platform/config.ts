@@ -2,7 +2,12 @@
 // reading and checking; every role reads it before any socket opens, and --help and the docs are printed from
 // it. Bounds that nobody may set are in src/core/limits.ts.
 
-import { POLL_INTERVAL_MAX_MS, POLL_INTERVAL_MIN_MS, SWEEP_AFTER_MS } from "../core/limits.ts";
+import {
+  LEASE_TTL_MIN_MS,
+  POLL_INTERVAL_MAX_MS,
+  POLL_INTERVAL_MIN_MS,
+  SWEEP_AFTER_MS,
+} from "../core/limits.ts";
 
 type NumberSetting = { env: string; kind: "number"; fallback: number; min: number; max: number; doc: string };
 type TextSetting = { env: string; kind: "text"; fallback: string; doc: string };
@@ -85,9 +90,9 @@ export const settings = {
   leaseTtlMs: count(
     "SLUICE_LEASE_TTL_MS",
     20_000,
-    3_000,
+    LEASE_TTL_MIN_MS,
     120_000,
-    "a lease not renewed for this long is taken back",
+    "the leases of a process that did not say for this long that it lives are taken back",
   ),
   sweepAfterMs: count(
     "SLUICE_SWEEP_AFTER_MS",

@@ -27,8 +27,12 @@ const QUERY_MAX_MS = 60_000;
 
 export type Left = { open: number; outbox: number; leases: number };
 
-/** What is still on its way: messages not ended, outbox rows, credit that processes hold. */
+/**
+ * What is still on its way: messages not ended, outbox rows, credit that processes hold. All of it is
+ * recalled, so that what stays is held by nobody.
+ */
 async function leftNow(pool: Pool): Promise<Left> {
+  await pool.query("UPDATE credit_leases SET recall=TRUE WHERE NOT recall");
   const [row] = await pool.query<Left[]>(
     "SELECT (SELECT COUNT(*) FROM messages WHERE status IN ('scheduled', 'queued', 'sending')) AS open, " +
       "(SELECT COUNT(*) FROM outbox) AS outbox, (SELECT COUNT(*) FROM credit_leases) AS leases",

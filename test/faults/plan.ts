@@ -3,6 +3,7 @@
 // Invariants: every kind is in a plan that has room for all; what lasts long runs beside later faults, which
 // never touch what it holds.
 
+import { LEASE_TTL_MIN_MS } from "../../src/core/limits.ts";
 import { processNames } from "../../src/stack/role-table.ts";
 import { randomFrom } from "../support/seed.ts";
 
@@ -220,7 +221,12 @@ function draw(kind: Kind, { profile }: PlanOptions, random: Random): Drawn {
       return fault(one([...PROCESSES, ...OPERATORS]), 0);
     case "pause": {
       const target = one(["ingest-1", "ingest-2", ...PROCESSES, ...OPERATORS, ...ENGINES]);
-      return fault(target, target.startsWith("ingest") ? between(6_000, 9_000) : between(1_000, 6_000));
+      return fault(
+        target,
+        target.startsWith("ingest")
+          ? between(LEASE_TTL_MIN_MS + 1_000, LEASE_TTL_MIN_MS + 4_000)
+          : between(1_000, 6_000),
+      );
     }
     case "cut-commit":
       return fault(one(MYSQL_LINES), 0, one(["before", "after", "after"]));

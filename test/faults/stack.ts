@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { migrate } from "../../src/stack/launcher/migrate.ts";
 import { createRoles } from "../../src/stack/launcher/roles.ts";
+import { LEASE_TTL_MIN_MS } from "../../src/core/limits.ts";
 import { type Config, loadConfig } from "../../src/platform/config.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createEngines, type Engine } from "../../src/stack/engines.ts";
@@ -53,7 +54,8 @@ export type StackOptions = {
 };
 
 const READY_MAX_MS = 120_000;
-const LEASE_TTL_MS = 5_000; // short, so that what a dead process holds is back within the run
+// As short as may be, so that what a dead process holds is back within the run.
+const LEASE_TTL_MS = LEASE_TTL_MIN_MS;
 const HEALTH_MAX_MS = 3_000; // a machine that is busy with faults answers late
 
 export async function startStack(options: StackOptions): Promise<FaultStack> {

@@ -1,7 +1,7 @@
 // A connection lost around COMMIT: whoever is answered is answered rightly, and nothing is charged twice.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { COMMIT_WAIT_MAX_MS, MYSQL_ANSWER_MAX_MS } from "../../src/core/limits.ts";
+import { COMMIT_WAIT_MAX_MS, LEASE_TTL_MIN_MS, MYSQL_ANSWER_MAX_MS } from "../../src/core/limits.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { type IngestProcess, makeCustomer, post, startIngest } from "../support/ingest-process.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
@@ -14,7 +14,7 @@ const message = { phone: "09121234567", text: "hello", type: "normal" };
 beforeEach(async () => {
   db = await createTestDatabase();
   proxy = await startTcpProxy(db.config.mysqlPort);
-  ingest = await startIngest(db.config, { mysqlPort: proxy.port, leaseTtlMs: 3_000 });
+  ingest = await startIngest(db.config, { mysqlPort: proxy.port, leaseTtlMs: LEASE_TTL_MIN_MS });
 });
 afterEach(async () => {
   await ingest.end("SIGKILL");
@@ -25,11 +25,11 @@ afterEach(async () => {
 const send = (apiKey: string) => post(`${ingest.url}/v1/sms/send`, apiKey, message);
 const stored = async (customerId: number) =>
   (await db.pool.query("SELECT id FROM messages WHERE customer_id=?", [customerId])).length;
-/** Lets leases run out, so that the wallet shows what was really spent. */
+/** Lets leases go back, or run out, so that the wallet shows what was really spent. */
 async function settledWallet(customerId: number) {
   await ingest.end();
-  const late = await startIngest(db.config, { leaseTtlMs: 3_000 });
-  for (let i = 0; i < 100; i++) {
+  const late = await startIngest(db.config, { leaseTtlMs: LEASE_TTL_MIN_MS });
+  for (let i = 0; i < 150; i++) {
     if ((await db.pool.query("SELECT 1 FROM credit_leases")).length === 0) break;
     await Bun.sleep(100);
   }

@@ -1,7 +1,7 @@
 // The books under concurrency, on a real MySQL: grants, the group commit's fence, release, reaping and
 // top-ups.
 
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { createIdFactory } from "../../src/core/id.ts";
@@ -12,13 +12,8 @@ import { acceptBatch, type Batch, FencedError, isStored } from "../../src/ledger
 import type { Grant, Want } from "../../src/ledger/grant.ts";
 import { findKeys, type KeyClaim, KeyTakenError, purgeKeys } from "../../src/ledger/idempotency.ts";
 import { setMode } from "../../src/ledger/lease-admin.ts";
-import {
-  createLeaseStore,
-  grantLeases,
-  type LeaseDeps,
-  reapLeases,
-  releaseLeases,
-} from "../../src/ledger/lease.ts";
+import { createLeaseStore, NodeExpiredError } from "../../src/ledger/lease.ts";
+import { LEASE_BATCH_MAX, type LeaseDeps } from "../../src/ledger/lease-rows.ts";
 import { topUp } from "../../src/ledger/topup.ts";
 
 const id = createIdFactory({ now: Date.now });
@@ -71,21 +66,19 @@ const batch = (nodeId: string, customerId: number, epoch: number, count: number)
   keys: [],
   nowMs: Date.now(),
 });
+const storeOf = (nodeId: string, ttlMs = 20_000) => createLeaseStore(deps, { nodeId, ttlMs });
+/** Registers the node, so that it lives. */
 const grant = async (
   nodeId: string,
   customerId: number,
   costs: number[],
-  held = false,
-  ttlMs = 20_000,
-): Promise<Grant> =>
-  (
-    await grantLeases(deps, nodeId, [{ customerId, epoch: 1, costs, target: 0, unit: 0, held }], {
-      ttlMs,
-      skipLocked: false,
-    })
-  )[0] as Grant;
-const ttlMs = 20_000;
-const never = { ttlMs, skipLocked: false };
+  { held = false, epoch = 1, ttlMs = 20_000 } = {},
+): Promise<Grant> => {
+  const store = storeOf(nodeId, ttlMs);
+  await store.register();
+  const wants = [{ ...want(customerId, costs), epoch, held }];
+  return (await store.grant(wants, { skipLocked: false }))[0] as Grant;
+};
 const want = (customerId: number, costs: number[]): Want => ({
   customerId,
   epoch: 1,
@@ -126,23 +119,119 @@ test("a lease can't be spent above what it was granted", async () => {
 test("a reaped lease fences its late owner, and its credit is back in the wallet", async () => {
   const customerId = await customerWith(10_000);
   const node = id();
-  await grant(node, customerId, [4_000], false, 1);
-  await Bun.sleep(20);
-  expect(await reapLeases(deps)).toBe(1);
+  await grant(node, customerId, [4_000], { ttlMs: 20 });
+  await Bun.sleep(40);
+  await storeOf(id()).reap();
   expect(await wallet(customerId)).toEqual({ balance: 10_000, reserved: 0 });
   const late = batch(node, customerId, 1, 1);
   const error = await pool.use((conn) => acceptBatch(conn, late)).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(FencedError);
   expect((error as FencedError).lost).toEqual(late.spends);
-  expect((await grant(node, customerId, [500], true)).fenced).toBe(true);
+  expect((await grant(node, customerId, [500], { held: true })).fenced).toBe(true);
 });
 
-test("a release gives back what is unspent and drops the lease", async () => {
+describe("a node", () => {
+  test("is renewed while it lives, and its leases are nobody else's to take", async () => {
+    const customerId = await customerWith(10_000);
+    const node = id();
+    await grant(node, customerId, [4_000], { ttlMs: 2_000 });
+    expect(await storeOf(node).renew()).toBe(true);
+    const [row] = await pool.query<{ left: number }[]>(
+      "SELECT TIMESTAMPDIFF(SECOND, NOW(3), expires_at) AS `left` FROM nodes WHERE node_id=?",
+      [node],
+    );
+    expect(row?.left).toBeGreaterThan(15);
+    await storeOf(id()).reap();
+    expect(await wallet(customerId)).toEqual({ balance: 6_000, reserved: 4_000 });
+  });
+
+  test("is granted nothing before it is registered, nor renewed or granted anything after its time", async () => {
+    const customerId = await customerWith(10_000);
+    const [store, wants] = [storeOf(id(), 20), [want(customerId, [500])]];
+    expect(store.grant(wants, { skipLocked: false })).rejects.toBeInstanceOf(NodeExpiredError);
+    expect(await store.renew()).toBe(false);
+    await store.register();
+    await Bun.sleep(40);
+    expect(store.grant(wants, { skipLocked: false })).rejects.toBeInstanceOf(NodeExpiredError);
+    expect(await store.renew()).toBe(false);
+    await store.register();
+    expect(await store.grant(wants, { skipLocked: false })).toMatchObject([{ granted: 500 }]);
+    expect(await wallet(customerId)).toEqual({ balance: 9_500, reserved: 500 });
+    await store.retire();
+  });
+
+  test("that retires gives back all its leases by what was spent; others keep theirs", async () => {
+    const [one, other] = [await customerWith(10_000), await customerWith(10_000)];
+    const [node, alive] = [id(), id()];
+    await grant(node, one, [2_000]);
+    await grant(node, other, [3_000]);
+    await grant(alive, one, [1_000]);
+    await pool.use((conn) => acceptBatch(conn, batch(node, one, 1, 1)));
+    await storeOf(node).retire();
+    expect(await wallet(one)).toEqual({ balance: 8_500, reserved: 1_500 });
+    expect(await wallet(other)).toEqual({ balance: 10_000, reserved: 0 });
+    expect(await storeOf(node).renew()).toBe(false);
+  });
+
+  test("that is long dead is forgotten, but never while it has a lease: one granted late is found by it", async () => {
+    const customerId = await customerWith(10_000);
+    const node = id();
+    await grant(node, customerId, [2_000]);
+    const age = (days: number) =>
+      pool.query("UPDATE nodes SET expires_at=NOW(3) - INTERVAL ? DAY WHERE node_id=?", [days, node]);
+    const isKnown = async () =>
+      (await pool.query("SELECT 1 FROM nodes WHERE node_id=?", [node])).length === 1;
+    await age(3);
+    await storeOf(id()).reap();
+    expect([await isKnown(), await wallet(customerId)]).toEqual([true, { balance: 10_000, reserved: 0 }]);
+    await age(1);
+    await storeOf(id()).reap();
+    expect(await isKnown()).toBe(true);
+    await age(3);
+    await storeOf(id()).reap();
+    expect(await isKnown()).toBe(false);
+  });
+
+  test("is looked for by its leases with one look into an index", async () => {
+    const plan = await pool.query<{ table: string; type: string; key: string }[]>(
+      "EXPLAIN FORMAT=TRADITIONAL SELECT node_id, EXISTS (SELECT 1 FROM credit_leases AS l " +
+        "FORCE INDEX (by_recall) WHERE l.node_id=n.node_id) AS holds FROM nodes AS n " +
+        "WHERE expires_at <= NOW(3)",
+    );
+    expect(plan.find(({ table }) => table === "l")).toMatchObject({ type: "ref", key: "by_recall" });
+  });
+
+  test("with more leases than a transaction takes is reaped whole, by several at once", async () => {
+    const node = id();
+    const customers: number[] = [];
+    for (let i = 0; i < LEASE_BATCH_MAX + 1; i++) customers.push(await customerWith(0));
+    await pool.query(`UPDATE wallet_accounts SET balance=700 WHERE customer_id IN (${customers})`);
+    await pool.query(
+      "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) " +
+        `SELECT customer_id,'${id()}','open','topup',700,NOW(3) FROM wallet_accounts ` +
+        `WHERE customer_id IN (${customers})`,
+    );
+    const store = storeOf(node, 300);
+    await store.register();
+    const wants = customers.map((customerId) => want(customerId, [700]));
+    await store.grant(wants, { skipLocked: false });
+    await Bun.sleep(400);
+    await Promise.all([storeOf(id()).reap(), storeOf(id()).reap()]);
+    const [sum] = await pool.query<{ back: number }[]>(
+      "SELECT CAST(SUM(balance) AS SIGNED) AS back FROM wallet_accounts WHERE reserved=0 " +
+        `AND customer_id IN (${customers})`,
+    );
+    expect(sum?.back).toBe(700 * customers.length);
+  }, 30_000);
+});
+
+test("a lease that is ended gives back what is unspent, once however often it is asked for", async () => {
   const customerId = await customerWith(10_000);
   const node = id();
   await grant(node, customerId, [2_000]);
   await pool.use((conn) => acceptBatch(conn, batch(node, customerId, 1, 1)));
-  await releaseLeases(deps, node, [{ customerId, epoch: 1, amount: 1_500, ends: true }]);
+  await storeOf(node).end([{ customerId, epoch: 1 }]);
+  await storeOf(node).end([{ customerId, epoch: 1 }]);
   expect(await wallet(customerId)).toEqual({ balance: 9_500, reserved: 500 });
   expect(await pool.query("SELECT 1 FROM credit_leases WHERE customer_id=?", [customerId])).toEqual([]);
 });
@@ -151,40 +240,65 @@ test("a lease given back in part keeps its row, for the commits under way", asyn
   const customerId = await customerWith(10_000);
   const node = id();
   await grant(node, customerId, [2_000]);
-  await releaseLeases(deps, node, [{ customerId, epoch: 1, amount: 1_500, ends: false }]);
+  await storeOf(node).giveBack([{ customerId, epoch: 1, amount: 1_500 }]);
   await pool.use((conn) => acceptBatch(conn, batch(node, customerId, 1, 1)));
   expect(await wallet(customerId)).toEqual({ balance: 9_500, reserved: 500 });
-  expect((await grant(node, customerId, [500], true)).fenced).toBe(false);
+  expect((await grant(node, customerId, [500], { held: true })).fenced).toBe(false);
 });
 
-test("two leases of one customer given back at once both reach the wallet", async () => {
+test("what a process gives back of a lease that was taken from it reaches the wallet once", async () => {
   const customerId = await customerWith(10_000);
   const node = id();
   await grant(node, customerId, [2_000]);
-  await grantLeases(deps, node, [{ ...want(customerId, [1_000]), epoch: 2 }], never);
-  const of = (epoch: number, amount: number) => ({ customerId, epoch, amount, ends: true });
-  await releaseLeases(deps, node, [of(1, 2_000), of(2, 1_000)]);
+  await storeOf(node).end([{ customerId, epoch: 1 }]);
+  await storeOf(node).giveBack([{ customerId, epoch: 1, amount: 1_500 }]);
   expect(await wallet(customerId)).toEqual({ balance: 10_000, reserved: 0 });
+});
+
+test("two leases of one customer ended at once both reach the wallet, and a third one stays", async () => {
+  const customerId = await customerWith(10_000);
+  const node = id();
+  for (const [epoch, amount] of [
+    [1, 2_000],
+    [2, 1_000],
+    [3, 500],
+  ] as const)
+    await grant(node, customerId, [amount], { epoch });
+  await storeOf(node).end([
+    { customerId, epoch: 1 },
+    { customerId, epoch: 2 },
+  ]);
+  expect(await wallet(customerId)).toEqual({ balance: 9_500, reserved: 500 });
 });
 
 test("credit held elsewhere is recalled by who needs it, and only then", async () => {
   const customerId = await customerWith(1_000);
-  const [holder, other] = [createLeaseStore(deps, { nodeId: id(), ttlMs }), id()];
+  const [holder, other] = [storeOf(id()), id()];
+  await holder.register();
   await holder.grant([want(customerId, [800])], { skipLocked: false });
   expect((await grant(other, customerId, [200])).recall).toBe(false);
   expect(await holder.recalled()).toEqual([]);
-  const asked = await grant(other, customerId, [500], true);
+  const asked = await grant(other, customerId, [500], { held: true });
   expect(asked).toMatchObject({ granted: 0, elsewhere: 800, total: 1_000, recall: true });
   expect(await holder.recalled()).toEqual([{ customerId, epoch: 1 }]);
-  await holder.release([{ customerId, epoch: 1, amount: 800, ends: true }]);
+  await holder.end([{ customerId, epoch: 1 }]);
   expect(await holder.recalled()).toEqual([]);
-  expect((await grant(other, customerId, [500], true)).granted).toBe(500);
+  expect((await grant(other, customerId, [500], { held: true })).granted).toBe(500);
+});
+
+test("looking for recalled leases reads an empty range of an index, however many there are", async () => {
+  const plan = await pool.query<{ key: string; type: string; Extra: string }[]>(
+    "EXPLAIN FORMAT=TRADITIONAL SELECT customer_id, epoch FROM credit_leases FORCE INDEX (by_recall) " +
+      `WHERE node_id='${id()}' AND recall=TRUE`,
+  );
+  expect(plan).toMatchObject([{ type: "ref", key: "by_recall", Extra: "Using index" }]);
 });
 
 test("a strict customer is given exactly what waits, from the moment its mode changed", async () => {
   const customerId = await customerWith(1_000_000);
   const ahead = { ...want(customerId, [500]), target: 10_000 };
-  const store = createLeaseStore(deps, { nodeId: id(), ttlMs });
+  const store = storeOf(id());
+  await store.register();
   const [first] = await store.grant([ahead], { skipLocked: false });
   expect(first).toMatchObject({ granted: 10_500, mode: "lease" });
   await setMode(pool, customerId, "strict");

@@ -47,6 +47,7 @@ describe("reconcile", () => {
   const closeOf = (i: number) => `customer_id=${customerId} AND entry_id='${ids[i]}' AND leg='close'`;
   const entry = (op: string, leg: string, entryId: string) => entrySql(customerId, op, leg, entryId);
   const GHOST = id();
+  const NODE = id();
 
   test("is clean when all events are in, and says what it looked at", async () => {
     await delivered();
@@ -146,8 +147,8 @@ describe("reconcile", () => {
     [
       "a lease that nobody granted",
       () =>
-        `INSERT INTO credit_leases (node_id,customer_id,epoch,granted,spent,expires_at) ` +
-        `VALUES ('${id()}',${customerId},1,300,100,NOW(3))`,
+        `INSERT INTO nodes VALUES ('${NODE}',NOW(3));INSERT INTO credit_leases ` +
+        `(node_id,customer_id,epoch,granted,spent) VALUES ('${NODE}',${customerId},1,300,100)`,
       ["reserved_equals_leases_and_messages"],
     ],
     [
@@ -249,8 +250,9 @@ describe("reconcile", () => {
       "a lease that spent more than it was granted, beside one that makes up for it",
       () =>
         "ALTER TABLE credit_leases ALTER CHECK credit_leases_chk_2 NOT ENFORCED;" +
-        `INSERT INTO credit_leases (node_id,customer_id,epoch,granted,spent,expires_at) VALUES ` +
-        `('${id()}',${customerId},1,100,200,NOW(3)),('${id()}',${customerId},1,200,100,NOW(3))`,
+        `INSERT INTO nodes VALUES ('${NODE}',NOW(3));INSERT INTO credit_leases ` +
+        `(node_id,customer_id,epoch,granted,spent) VALUES ('${NODE}',${customerId},1,100,200),` +
+        `('${NODE}',${customerId},2,200,100)`,
       ["never_negative"],
     ],
     [

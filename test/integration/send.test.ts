@@ -2,7 +2,7 @@
 // costs.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { TEXT_PARTS_MAX } from "../../src/core/limits.ts";
+import { LEASE_TTL_MIN_MS, TEXT_PARTS_MAX } from "../../src/core/limits.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { type IngestProcess, makeCustomer, post, startIngest } from "../support/ingest-process.ts";
 
@@ -127,7 +127,7 @@ describe("stopping", () => {
 
   test("kill -9 loses no accepted message, and its leases come back after their time", async () => {
     const { apiKey, customerId } = await makeCustomer(db.config, 1_000_000);
-    const one = await startIngest(db.config, { leaseTtlMs: 3_000 });
+    const one = await startIngest(db.config, { leaseTtlMs: LEASE_TTL_MIN_MS });
     const answers = Array.from({ length: 300 }, () =>
       send(apiKey, message, one).then(
         (a) => a.status,
@@ -140,7 +140,7 @@ describe("stopping", () => {
     expect(accepted).toBeGreaterThan(0);
     for (
       let i = 0;
-      i < 100 &&
+      i < 200 &&
       (await db.pool.query("SELECT 1 FROM credit_leases WHERE customer_id=?", [customerId])).length > 0;
       i++
     )

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { SluiceError } from "../../src/core/errors.ts";
 import { createIdFactory } from "../../src/core/id.ts";
-import { grantLeases } from "../../src/ledger/lease.ts";
+import { createLeaseStore } from "../../src/ledger/lease.ts";
 import { createClickhouse } from "../../src/platform/clickhouse.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { listMessages, oneMessage } from "../../src/reports/messages-list.ts";
@@ -59,7 +59,9 @@ describe("GET /v1/wallet", () => {
     };
     expect(await readWallet({ pool }, customerId)).toEqual(wallet);
     const want = { customerId, epoch: 1, costs: [3_000], target: 0, unit: 0, held: false };
-    await grantLeases({ pool, id, now: Date.now }, id(), [want], { ttlMs: 60_000, skipLocked: false });
+    const leases = createLeaseStore({ pool, id, now: Date.now }, { nodeId: id(), ttlMs: 60_000 });
+    await leases.register();
+    await leases.grant([want], { skipLocked: false });
     const [row] = await pool.query<{ balance: number }[]>(
       "SELECT balance FROM wallet_accounts WHERE customer_id=?",
       [customerId],

@@ -4,6 +4,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { listLeases, setMode } from "../../src/ledger/lease-admin.ts";
 import { topUp } from "../../src/ledger/topup.ts";
+import { LEASE_TTL_MIN_MS } from "../../src/core/limits.ts";
 import { createIdFactory } from "../../src/core/id.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { reconcileBooks } from "../support/books.ts";
@@ -12,7 +13,7 @@ import { type IngestProcess, makeCustomer, post, startIngest } from "../support/
 import { until } from "../support/roles.ts";
 
 const PRICE = 500;
-const TTL_MS = 3_000;
+const TTL_MS = LEASE_TTL_MIN_MS;
 const message = { phone: "09121234567", text: "hello", type: "normal" };
 const id = createIdFactory({ now: Date.now });
 let db: TestDatabase;
@@ -145,7 +146,7 @@ test("credit of a killed process: 503 with Retry-After until its lease expires, 
     [customerId],
   );
   expect(left?.messages).toBe(2_000 * PRICE);
-}, 30_000);
+}, 60_000);
 
 test("strict: balance_after is exact for every message, from both processes at once", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 200 * PRICE);
@@ -175,13 +176,13 @@ test("a process that slept past its leases' end serves at once from new ones", a
   await until(
     async () => (await listLeases(pool, { customerId })).length === 0,
     "its lease is reaped",
-    9_000,
+    TTL_MS + 6_000,
   );
   process.kill(sleeper.pid, "SIGCONT");
   const told = await Promise.all(Array.from({ length: 20 }, () => send(sleeper, apiKey)));
   expect(statuses(told)).toEqual({ accepted: 20 });
   await sleeper.end();
-}, 20_000);
+}, 60_000);
 
 test("money that comes in while others wait for credit serves them", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 0);

@@ -61,6 +61,8 @@ export function readSchema(folder: URL): TableSpec[] {
     if (alter !== null) {
       const spec = specs.get(alter[1] as string) as TableSpec;
       for (const part of parts(alter[2] as string)) {
+        const dropped = /^DROP COLUMN (\w+)$/.exec(part)?.[1];
+        if (dropped !== undefined) spec.columns = spec.columns.filter((c) => c.name !== dropped);
         const added = /^ADD\s+(?:COLUMN\s+)?([\s\S]*)$/.exec(part);
         if (added !== null) addPart(spec, (added[1] as string).replace(/\s+(AFTER\s+\w+|FIRST)\s*$/, ""));
       }

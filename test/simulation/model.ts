@@ -95,6 +95,9 @@ export function createModel({ taken, answeredAtMs }: Taking): Model {
   const topups = new Map<string, number>();
   const claims = new Map<string, { kind: string; ids: Set<string> }>();
   const claimsOf = new Map<string, Set<string>>();
+  /** Until when each lives, by the database's clock; and how many leases it has. */
+  const nodes = new Map<string, number>();
+  const leasesOf = new Map<string, number>();
 
   const reaped = new Set<string>();
   const booksOf = (customerId: number): Books => {
@@ -251,12 +254,11 @@ export function createModel({ taken, answeredAtMs }: Taking): Model {
       hold((op === "refund") === isLateExpress, "express is refunded when late, and only then", detail);
   };
 
-  // Anyone may end a lease that expired; before that it is its owner's alone. A second of doubt, because the
-  // clock may have been set back since.
+  // Anyone may end a lease whose node expired; before that it is its owner's alone. A second of doubt,
+  // because the clock may have been set back since.
   const checkTaken = (before: Values, after: Values | null, by: { node: string | null; nowMs: number }) => {
     const isTaken = after === null || num(after, "granted") < num(before, "granted");
-
-    const isDue = num(before, "expires_at") < by.nowMs + 1_000;
+    const isDue = (nodes.get(text(before, "node_id")) ?? 0) < by.nowMs + 1_000;
     if (isTaken && isDue) reaped.add(text(before, "node_id"));
     hold(
       !isTaken || isDue || by.node === before.node_id,
@@ -300,6 +302,8 @@ export function createModel({ taken, answeredAtMs }: Taking): Model {
     onCommit(changes, by) {
       const touched: Touched = { messages: new Set(), customers: new Set(), keys: [], paid: [] };
       const paid = new Map<string, number>();
+      const nodeChanges: RowChange[] = [];
+      const granted = new Set<string>();
       for (const change of changes) {
         const { table, before, after, key } = change;
         const customerId = num((after ?? before) as Values, "customer_id");
@@ -320,8 +324,15 @@ export function createModel({ taken, answeredAtMs }: Taking): Model {
           case "claims":
             postClaim(change, touched);
             break;
+          case "nodes":
+            nodeChanges.push(change);
+            break;
           case "credit_leases": {
             const of = booksOf(customerId);
+            const nodeId = text((after ?? before) as Values, "node_id");
+            const more = Number(after !== null) - Number(before !== null);
+            leasesOf.set(nodeId, (leasesOf.get(nodeId) ?? 0) + more);
+            if (more > 0) granted.add(nodeId);
             if (before !== null) checkTaken(before, after, by);
             const unspent = after === null ? 0 : num(after, "granted") - num(after, "spent");
             of.unspent += unspent - (of.leases.get(key) ?? 0);
@@ -342,6 +353,16 @@ export function createModel({ taken, answeredAtMs }: Taking): Model {
           default:
         }
       }
+      // A node's row goes only when no lease of it can come any more.
+      for (const { before, after } of nodeChanges) {
+        const nodeId = text((after ?? before) as Values, "node_id");
+        if (after === null) nodes.delete(nodeId);
+        else nodes.set(nodeId, num(after, "expires_at"));
+        const left = leasesOf.get(nodeId) ?? 0;
+        hold(after !== null || left === 0, "a node goes after its last lease", () => `${nodeId} has ${left}`);
+      }
+      for (const nodeId of granted)
+        hold(nodes.has(nodeId), "no lease without its node", () => `${nodeId} is not registered`);
       for (const message of touched.messages) checkMessage(message);
       for (const customerId of touched.customers) checkBooks(customerId);
       hold(

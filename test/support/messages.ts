@@ -4,7 +4,7 @@
 import { createIdFactory } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { acceptBatch } from "../../src/ledger/accept.ts";
-import { grantLeases, releaseLeases } from "../../src/ledger/lease.ts";
+import { createLeaseStore } from "../../src/ledger/lease.ts";
 import { topUp } from "../../src/ledger/topup.ts";
 import type { Pool } from "../../src/platform/mysql.ts";
 import { newTraceparent } from "../../src/platform/trace.ts";
@@ -47,8 +47,9 @@ export function laneRecord(customerId: number, fields: Partial<LaneRecord> = {})
  * that is given back.
  */
 export async function acceptMessages(pool: Pool, records: LaneRecord[]): Promise<void> {
-  const deps = { pool, id, now: Date.now };
   const nodeId = id();
+  const leases = createLeaseStore({ pool, id, now: Date.now }, { nodeId, ttlMs: 60_000 });
+  await leases.register();
   const costs = new Map<number, number>();
   for (const r of records) costs.set(r.customerId, (costs.get(r.customerId) ?? 0) + r.cost);
   const spends = [...costs].map(([customerId, amount]) => ({ customerId, epoch: 1, amount }));
@@ -60,13 +61,9 @@ export async function acceptMessages(pool: Pool, records: LaneRecord[]): Promise
     unit: 0,
     held: false,
   }));
-  const grants = await grantLeases(deps, nodeId, wants, { ttlMs: 60_000, skipLocked: false });
+  const grants = await leases.grant(wants, { skipLocked: false });
   if (grants.some((g) => g.granted !== costs.get(g.customerId)))
     throw new Error("the wallets don't hold that much");
   await pool.use((conn) => acceptBatch(conn, { nodeId, records, spends, keys: [], nowMs: Date.now() }));
-  await releaseLeases(
-    deps,
-    nodeId,
-    spends.map((s) => ({ ...s, amount: 0, ends: true })),
-  );
+  await leases.retire();
 }

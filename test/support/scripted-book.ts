@@ -2,7 +2,8 @@
 
 import { type IsGone, neverGone } from "../../src/core/caller.ts";
 import type { Grant, Want } from "../../src/ledger/grant.ts";
-import type { LeaseKey, LeaseStore, Release } from "../../src/ledger/lease.ts";
+import type { LeaseStore, Return } from "../../src/ledger/lease.ts";
+import type { LeaseKey } from "../../src/ledger/lease-rows.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
 import type { Reservation } from "../../src/ingest/lease-table.ts";
 import { createLog } from "../../src/platform/log.ts";
@@ -11,16 +12,24 @@ import { createFakeClock, settle } from "./fake-clock.ts";
 export const TTL_MS = 20_000;
 export const lost = () => Object.assign(new Error("lost"), { code: "PROTOCOL_CONNECTION_LOST", fatal: true });
 
-export function createScriptedBook() {
+export function createScriptedBook(options: { leasesMax?: number } = {}) {
   const clock = createFakeClock();
   const asked: { wants: Want[]; skipLocked: boolean; answer: (grants: Grant[] | Error) => void }[] = [];
-  const released: Release[][] = [];
-  const renewed: LeaseKey[][] = [];
+  const returned: Return[][] = [];
+  const ended: string[][] = [];
+  /** What the node did, and when. */
+  const node: string[] = [];
   const world = {
     recalled: [] as LeaseKey[],
-    reaped: [] as number[],
-    releaseFails: false,
+    isRegistered: false,
+    giveBackFails: false,
+    endFails: false,
     renewFails: false,
+    reaps: 0,
+  };
+  const did = (what: string, fails: boolean) => {
+    node.push(`${clock.timers.monotonicMs()} ${what}${fails ? " failed" : ""}`);
+    return fails ? Promise.reject(lost()) : Promise.resolve();
   };
   const store: LeaseStore = {
     grant: (wants, { skipLocked }) =>
@@ -31,20 +40,27 @@ export function createScriptedBook() {
           answer: (grants) => (grants instanceof Error ? reject(grants) : resolve(grants)),
         }),
       ),
-    release(releases) {
-      released.push(releases);
-      return world.releaseFails ? Promise.reject(lost()) : Promise.resolve();
+    giveBack(returns) {
+      returned.push(returns);
+      return world.giveBackFails ? Promise.reject(lost()) : Promise.resolve();
     },
-    renew(dropped) {
-      renewed.push([...dropped]);
-      return world.renewFails ? Promise.reject(lost()) : Promise.resolve();
+    end(keys) {
+      if (world.endFails) return Promise.reject(lost());
+      ended.push(keys.map(({ customerId, epoch }) => `${customerId}:${epoch}`));
+      return Promise.resolve();
     },
     recalled: () => Promise.resolve(world.recalled),
-    reap: () => Promise.resolve(world.reaped.shift() ?? 0),
+    renew: () => did("renew", world.renewFails).then(() => world.isRegistered),
+    async register() {
+      await did("register", false);
+      world.isRegistered = true;
+    },
+    reap: () => Promise.resolve(void world.reaps++),
+    retire: () => did("retire", false),
   };
   const book = createLeaseBook(
     { store, timers: clock.timers, log: createLog("test", "silent") },
-    { leaseTtlMs: TTL_MS },
+    { leaseTtlMs: TTL_MS, ...options },
   );
   const told: string[] = [];
   const got: Reservation[] = [];
@@ -67,6 +83,7 @@ export function createScriptedBook() {
     const grantOf = (want: Want): Grant => ({
       customerId: want.customerId,
       granted: 0,
+      own: 0,
       balance: 0,
       elsewhere: 0,
       total: 0,
@@ -79,7 +96,7 @@ export function createScriptedBook() {
     await settle();
   };
   const wants = () => asked.map(({ wants: all }) => all);
-  return { ...clock, asked, wants, released, renewed, world, book, told, got, send, answer };
+  return { ...clock, asked, wants, returned, ended, node, world, book, told, got, send, answer };
 }
 
 /** A book whose customer 7 holds `granted`, all of it available but `cost`, which one message took. */

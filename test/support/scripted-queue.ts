@@ -18,7 +18,7 @@ export const lease = (customerId: number, epoch = 1) => ({ customerId, epoch }) 
 export function createScriptedQueue(connections = 1) {
   const clock = createFakeClock();
   const open: { batch: Batch; done: (error?: Error) => void }[] = [];
-  const credit = { committed: [] as number[], returned: [] as number[], dropped: [] as Lease[] };
+  const credit = { committed: [] as number[], returned: [] as number[], lost: [] as number[] };
   const asked: Batch[] = [];
   let stored: boolean | Error = false;
   const book: LeaseBook = {
@@ -27,7 +27,7 @@ export function createScriptedQueue(connections = 1) {
     },
     committed: ({ cost }) => void credit.committed.push(cost),
     giveBack: ({ cost }) => void credit.returned.push(cost),
-    drop: (of) => void credit.dropped.push(of),
+    lost: (of) => void credit.lost.push(of.cost),
     stats: () => ({ leases: 0, available: 0, waiting: 0 }),
     stop: () => Promise.resolve(),
   };

@@ -19,6 +19,7 @@ const TABLES = [
   "claims",
   "idempotency_keys",
   "credit_leases",
+  "nodes",
   "topups",
   "wallet_accounts",
   "customers",

@@ -6,7 +6,7 @@ import { REQUEST_ID_CHARS_MAX } from "../../core/limits.ts";
 import { MONEY_MAX } from "../../core/money.ts";
 import { labelProblem } from "../../core/parts.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
-import type { LeaseDeps } from "../../ledger/lease.ts";
+import type { LeaseDeps } from "../../ledger/lease-rows.ts";
 import { type Topup, topUp } from "../../ledger/topup.ts";
 import type { Metrics } from "../../platform/metrics.ts";
 import { isConnectionLost } from "../../platform/mysql-errors.ts";

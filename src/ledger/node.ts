@@ -1,0 +1,91 @@
+// A node: the process that holds leases, as the database knows it. Owns the statements on `nodes`: it
+// registers, renews itself while it lives, and when its time is over, by MySQL's clock, any process takes its
+// leases back. One row a process, so neither renewal nor expiry costs anything per lease.
+// Invariant: no lease outlives its node's row; a node whose time is over is never renewed, only registered
+// anew, and its process gives up what it held before. Bound: LEASE_BATCH_MAX leases a transaction.
+
+import type { Pool } from "../platform/mysql.ts";
+import { customersOf, endRows, LEASE_BATCH_MAX, type LeaseDeps } from "./lease-rows.ts";
+
+export type NodeStore = {
+  /** Puts off the node's end. False: it isn't registered, or its time is over. */
+  renew(): Promise<boolean>;
+  register(): Promise<void>;
+  /** Takes back what nodes hold whose time is over. */
+  reap(): Promise<void>;
+  /** Gives up this node and all its leases, by what was really spent from them. */
+  retire(): Promise<void>;
+};
+
+export function createNodeStore(
+  deps: LeaseDeps,
+  { nodeId, ttlMs }: { nodeId: string; ttlMs: number },
+): NodeStore {
+  const { pool } = deps;
+  const until = `NOW(3) + INTERVAL ${ttlMs * 1000} MICROSECOND`;
+  return {
+    async renew() {
+      const { affectedRows } = await write(
+        pool,
+        `UPDATE nodes SET expires_at=${until} WHERE node_id='${nodeId}' AND expires_at > NOW(3)`,
+      );
+      return affectedRows > 0;
+    },
+    async register() {
+      await write(
+        pool,
+        `INSERT INTO nodes (node_id,expires_at) VALUES ('${nodeId}',${until}) AS n ` +
+          "ON DUPLICATE KEY UPDATE expires_at=n.expires_at",
+      );
+    },
+    async reap() {
+      const expired = await pool.query<{ node_id: string; holds: number; old: number }[]>(
+        `SELECT node_id, ${IS_OLD} AS old, EXISTS (SELECT 1 FROM credit_leases AS l ` +
+          "FORCE INDEX (by_recall) WHERE l.node_id=n.node_id) AS holds FROM nodes AS n " +
+          "WHERE expires_at <= NOW(3) ORDER BY node_id",
+      );
+      for (const node of expired)
+        if (node.holds === 1) await reapNode(deps, node.node_id);
+        else if (node.old === 1) await forget(pool, node.node_id);
+    },
+    async retire() {
+      await write(pool, `UPDATE nodes SET expires_at=NOW(3) WHERE node_id='${nodeId}'`);
+      await reapNode(deps, nodeId);
+    },
+  };
+}
+
+// In a transaction of its own, for the sake of its repetition.
+const write = (pool: Pool, sql: string) => pool.transaction((conn) => conn.write(sql));
+
+/** All leases of a node whose time is over, then the node. Several processes may be at it at once. */
+async function reapNode(deps: LeaseDeps, nodeId: string): Promise<void> {
+  while (await reapSome(deps, nodeId));
+}
+
+// While the node is locked it can't register anew. What it is granted late is found at the next look.
+function reapSome(deps: LeaseDeps, nodeId: string): Promise<boolean> {
+  return deps.pool.transaction(async (conn) => {
+    const [node] = await conn.query<{ dead: number }[]>(
+      `SELECT expires_at <= NOW(3) AS dead FROM nodes WHERE node_id='${nodeId}' FOR UPDATE`,
+    );
+    if (node?.dead !== 1) return false;
+    const some = await conn.query<{ customer_id: number }[]>(
+      `SELECT customer_id FROM credit_leases FORCE INDEX (by_recall) WHERE node_id='${nodeId}' ` +
+        `LIMIT ${LEASE_BATCH_MAX}`,
+    );
+    if (some.length === 0) return false;
+    const customerIds = customersOf(some.map((row) => ({ customerId: row.customer_id })));
+    const which = `node_id='${nodeId}' AND customer_id IN (${customerIds})`;
+    await endRows(conn, { nodeId, customerIds, which }, deps);
+    return some.length === LEASE_BATCH_MAX;
+  });
+}
+
+/**
+ * A grant reads that its node lives, and commits later: a node is kept for longer than MySQL lets any
+ * transaction be open (wait_timeout, 8 h), so that no lease outlives its node's row.
+ */
+const IS_OLD = "expires_at < NOW(3) - INTERVAL 2 DAY";
+const forget = (pool: Pool, nodeId: string) =>
+  write(pool, `DELETE FROM nodes WHERE node_id='${nodeId}' AND ${IS_OLD}`);
