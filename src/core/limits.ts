@@ -172,6 +172,9 @@ export const IDLE_TRANSACTION_MAX_MS = 12_000;
  */
 export const SWEEP_AFTER_MS = 90_000;
 
+/** How long after its acceptance an operator may still deliver a message. */
+export const VALID_FOR_MS = 72 * 3_600_000;
+
 /** `unknown` at its limit becomes `failed` and is refunded. */
 export const UNKNOWN_TTL_MS = 24 * 3_600_000;
 
@@ -239,6 +242,10 @@ assert(
 assert(
   COMMIT_WAIT_MAX_MS + MYSQL_ANSWER_MAX_MS < SWEEP_AFTER_MS && RETRY_DELAY_MAX_MS < SWEEP_AFTER_MS,
   "whatever is still to come into the outbox is not looked for",
+);
+assert(
+  MESSAGE_ATTEMPTS_MAX * (CLAIM_TTL_MS + RETRY_DELAY_MAX_MS) < VALID_FOR_MS,
+  "a message is submitted for the last time while it is valid",
 );
 assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");
 assert(SUBMIT_TIMEOUT_MS * 2 < DRAIN_MS, "a submit under way can be settled while draining");

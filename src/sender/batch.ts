@@ -17,7 +17,6 @@ import type { Pool } from "../platform/mysql.ts";
 import type { Tracing } from "../platform/otlp.ts";
 import { isSampled, traceIdOf } from "../platform/trace.ts";
 import type { Breaker } from "./breaker.ts";
-import type { Submit } from "./connector.ts";
 import { type Counts, countChanges } from "./counts.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { changeOf, retryDelayMs } from "./outcome.ts";
@@ -75,8 +74,7 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
     });
     settling.catch(() => undefined); // awaited below
   };
-  const submits = claimed.map((r): Submit => [r.id, r.phone, r.text, r.from, r.traceparent]);
-  const tallies = await deps.submitters.submit({ submits, allowance, deadlineMs }, onOutcomes);
+  const tallies = await deps.submitters.submit({ messages: claimed, allowance, deadlineMs }, onOutcomes);
   tallies.forEach((tally, index) => deps.breakers[index]?.report(tally));
   await settling;
   await letters;

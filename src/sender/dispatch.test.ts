@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
-import type { Answer, Submit } from "./connector.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
+import type { Answer, OperatorTerms } from "./connectors/connector.ts";
 import { createDispatch } from "./dispatch.ts";
-import type { OperatorSpec } from "./operators.ts";
 import type { Outcome } from "./outcome.ts";
 
 const INFINITE = Number.POSITIVE_INFINITY;
@@ -17,10 +17,16 @@ function dispatchTo(answers: (Answer | "hold")[], window = 10) {
   const submitted: string[] = [];
   const held: (() => void)[] = [];
   const operators = answers.map(
-    (_, index): OperatorSpec => ({ name: "ABC".charAt(index), origin: "", price: index, weight: 1, window }),
+    (_, index): OperatorTerms => ({
+      name: "ABC".charAt(index),
+      price: index,
+      weight: 1,
+      window,
+      prefixes: ["+98"],
+    }),
   );
   const connectors = answers.map((answer, index) => ({
-    submit([id]: Submit, done: (answer: Answer) => void) {
+    submit({ id }: LaneRecord, done: (answer: Answer) => void) {
       submitted.push(`${"ABC".charAt(index)}${id}`);
       if (answer === "hold") held.push(() => done(accepted));
       else done(answer);
@@ -35,9 +41,13 @@ function dispatchTo(answers: (Answer | "hold")[], window = 10) {
     random: () => 0,
   });
   const outcomes = new Map<number, Outcome>();
-  const run = (messages: number, allowance = answers.map(() => INFINITE), deadlineMs = 100) => {
-    const submits = Array.from({ length: messages }, (_, i): Submit => [String(i), "+98", "text", null, ""]);
-    return dispatch({ submits, allowance, deadlineMs }, (index, outcome) => outcomes.set(index, outcome));
+  const run = (
+    count: number,
+    allowance = answers.map(() => INFINITE),
+    { deadlineMs = 100, phone = "+989121234567" } = {},
+  ) => {
+    const messages = Array.from({ length: count }, (_, i) => ({ id: String(i), phone }) as LaneRecord);
+    return dispatch({ messages, allowance, deadlineMs }, (index, outcome) => outcomes.set(index, outcome));
   };
   return { run, outcomes, submitted, held, clock };
 }
@@ -106,4 +116,15 @@ test("an allowance of one is one submit, and with none a message is refused for 
   await run(2, [1]);
   expect(submitted).toEqual(["A0"]);
   expect(outcomes.get(1)).toEqual({ kind: "refused", permanent: false, reason: "no operator available" });
+});
+
+test("a number that no operator takes is refused for good, and submitted to none", async () => {
+  const { run, outcomes, submitted } = dispatchTo([accepted]);
+  await run(1, [INFINITE], { phone: "+14155552671" });
+  expect(submitted).toEqual([]);
+  expect(outcomes.get(0)).toEqual({
+    kind: "refused",
+    permanent: true,
+    reason: "no operator takes this number",
+  });
 });

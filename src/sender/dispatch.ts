@@ -6,13 +6,13 @@
 // again; each message has exactly one outcome. Bound: the windows, and the batches the sender lets in.
 
 import { SUBMIT_OPERATORS_MAX } from "../core/limits.ts";
-import type { Answer, Connector, Submit } from "./connector.ts";
-import type { OperatorSpec } from "./operators.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
+import type { Answer, Connector, OperatorTerms } from "./connectors/connector.ts";
 import type { Outcome } from "./outcome.ts";
-import { type Candidate, route } from "./route.ts";
+import { type Candidate, candidatesFor, route } from "./route.ts";
 
 export type Batch = {
-  submits: readonly Submit[];
+  messages: readonly LaneRecord[];
   /** By operator: how many of this batch it may be given at most. */
   allowance: readonly number[];
   /** On the monotonic clock given as `now`. */
@@ -21,7 +21,7 @@ export type Batch = {
 /** Answers by operator, for its breaker: `good` also counts refusals, which a working operator gives. */
 export type Tally = { good: number; bad: number };
 export type DispatchDeps = {
-  operators: readonly OperatorSpec[];
+  operators: readonly OperatorTerms[];
   connectors: readonly Connector[];
   monotonicMs: () => number;
   wallMs: () => number;
@@ -30,8 +30,7 @@ export type DispatchDeps = {
 export type Dispatch = (batch: Batch, done: (index: number, outcome: Outcome) => void) => Promise<Tally[]>;
 
 type Job = {
-  index: number;
-  submit: Submit;
+  message: LaneRecord;
   batch: Batch;
   candidates: Candidate[];
   tries: number;
@@ -50,27 +49,29 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   const start = (job: Job): "started" | "waits" | "ended" => {
     if (deps.monotonicMs() > job.batch.deadlineMs) return giveUp(job, "not submitted in time");
     if (job.tries >= SUBMIT_OPERATORS_MAX) return giveUp(job, job.reason);
+    if (job.candidates.length === 0) return giveUp(job, "no operator takes this number");
     let isAnyLeft = false;
-    for (let o = 0; o < operators.length; o++) {
-      const candidate = job.candidates[o] as Candidate;
+    for (const candidate of job.candidates) {
+      const o = candidate.operator;
       const allowed = job.batch.allowance[o] as number;
       if (!candidate.tried && allowed > 0) isAnyLeft = true;
-      candidate.free = allowed > 0 ? (operators[o] as OperatorSpec).window - (underWay[o] as number) : 0;
+      candidate.free = allowed > 0 ? (operators[o] as OperatorTerms).window - (underWay[o] as number) : 0;
     }
     if (!isAnyLeft) return giveUp(job, job.tries === 0 ? "no operator available" : job.reason);
-    const o = route(job.candidates, random);
-    if (o < 0) return "waits";
-    (job.candidates[o] as Candidate).tried = true;
+    const next = route(job.candidates, random);
+    if (next === null) return "waits";
+    next.tried = true;
     job.tries++;
+    const o = next.operator;
     (job.batch.allowance as number[])[o] = (job.batch.allowance[o] as number) - 1;
     underWay[o] = (underWay[o] as number) + 1;
-    (connectors[o] as Connector).submit(job.submit, (answer) => onAnswer(job, o, answer));
+    (connectors[o] as Connector).submit(job.message, (answer) => onAnswer(job, o, answer));
     return "started";
   };
 
   const onAnswer = (job: Job, o: number, answer: Answer) => {
     underWay[o] = (underWay[o] as number) - 1;
-    const operator = (operators[o] as OperatorSpec).name;
+    const operator = (operators[o] as OperatorTerms).name;
     const tally = job.tally[o] as Tally;
     if (answer.kind === "accepted" || answer.kind === "refused") tally.good++;
     else tally.bad++;
@@ -108,8 +109,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   };
 
   const giveUp = (job: Job, reason: string): "ended" => {
-    // Permanent only when every operator was asked: one that was away might have taken it.
-    const permanent = job.permanent && job.tries >= Math.min(operators.length, SUBMIT_OPERATORS_MAX);
+    // Permanent only when all were asked who take such numbers: one that was away might have taken it.
+    const permanent = job.permanent && job.tries >= Math.min(job.candidates.length, SUBMIT_OPERATORS_MAX);
     job.end({ kind: "refused", permanent, reason });
     return "ended";
   };
@@ -131,19 +132,17 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     new Promise((resolve) => {
       const own = { ...batch, allowance: [...batch.allowance] };
       const tally = operators.map((): Tally => ({ good: 0, bad: 0 }));
-      let left = batch.submits.length;
+      let left = batch.messages.length;
       if (left === 0) resolve(tally);
-      batch.submits.forEach((submit, index) => {
+      batch.messages.forEach((message, index) => {
         const end = (outcome: Outcome) => {
           done(index, outcome);
           if (--left === 0) resolve(tally);
         };
-        const candidates = operators.map(({ price, weight }) => ({ price, weight, free: 0, tried: false }));
         const job: Job = {
-          index,
-          submit,
+          message,
           batch: own,
-          candidates,
+          candidates: candidatesFor(operators, message.phone),
           tries: 0,
           permanent: true,
           reason: "",

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { createMetrics } from "../platform/metrics.ts";
-import type { Answer, Connector } from "./connector.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
+import type { Answer, Connector } from "./connectors/connector.ts";
 import { createSharedCounts, exposeOperators, metered } from "./operator-meter.ts";
 
 const operators = [{ name: "A" }, { name: "B" }];
@@ -14,8 +15,7 @@ test("answers and durations of each operator are counted where they come, and re
   exposeOperators(metrics, operators, shared);
   const b = metered(connector, shared, 1, () => ms);
   const answers: Answer[] = [];
-  for (let n = 0; n < 3; n++)
-    b.submit(["id", "+4532123456", "text", null, ""], (answer) => answers.push(answer));
+  for (let n = 0; n < 3; n++) b.submit({ id: "id" } as LaneRecord, (answer) => answers.push(answer));
 
   const valueOf = async (start: string) =>
     (await metrics.text())

@@ -7,7 +7,7 @@
 
 import type { Metrics } from "../platform/metrics.ts";
 import { ANSWERS, METRICS } from "../platform/metrics-table.ts";
-import type { Connector } from "./connector.ts";
+import type { Connector } from "./connectors/connector.ts";
 
 export type SharedCounts = SharedArrayBuffer;
 
@@ -30,10 +30,10 @@ export function metered(
   const counts = countsOf(shared, at);
   return {
     ...connector,
-    submit(submit, done) {
+    submit(message, done) {
       const startedMs = monotonicMs();
       Atomics.add(counts, IN_FLIGHT, 1n);
-      connector.submit(submit, (answer) => {
+      connector.submit(message, (answer) => {
         const tookMs = monotonicMs() - startedMs;
         Atomics.sub(counts, IN_FLIGHT, 1n);
         Atomics.add(counts, ANSWERS.indexOf(answer.kind), 1n);

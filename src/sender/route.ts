@@ -1,6 +1,12 @@
-// Which operator a message goes to next. Pure: no clock, no state; randomness is given.
+// Which operators may take a message, and which of them is next. Pure: no clock, no state; randomness is
+// given.
 
+import type { OperatorTerms } from "./connectors/connector.ts";
+
+/** An operator that may take the message at hand. */
 export type Candidate = {
+  /** Its number in the table of operators. */
+  operator: number;
   price: number;
   weight: number;
   /** Submits it may still be given: 0 while its breaker is open or its window is full. */
@@ -9,8 +15,29 @@ export type Candidate = {
   tried: boolean;
 };
 
-/** Index of the cheapest operator with room, by weight among equals; -1 when none has. `random` in [0, 1). */
-export function route(candidates: readonly Candidate[], random: () => number): number {
+/**
+ * The operators for a phone (E.164): those with the longest of all prefixes that it begins with. None when
+ * nobody takes such numbers.
+ */
+export function candidatesFor(
+  operators: readonly Pick<OperatorTerms, "price" | "weight" | "prefixes">[],
+  phone: string,
+): Candidate[] {
+  let longest = 0;
+  let candidates: Candidate[] = [];
+  for (const [operator, { price, weight, prefixes }] of operators.entries()) {
+    let own = 0;
+    for (const prefix of prefixes) if (prefix.length > own && phone.startsWith(prefix)) own = prefix.length;
+    if (own === 0 || own < longest) continue;
+    if (own > longest) candidates = [];
+    longest = own;
+    candidates.push({ operator, price, weight, free: 0, tried: false });
+  }
+  return candidates;
+}
+
+/** The cheapest candidate with room, by weight among equals; null when none has. `random` in [0, 1). */
+export function route(candidates: readonly Candidate[], random: () => number): Candidate | null {
   let bestPrice = Number.POSITIVE_INFINITY;
   let totalWeight = 0;
   for (const c of candidates) {
@@ -19,13 +46,12 @@ export function route(candidates: readonly Candidate[], random: () => number): n
     bestPrice = c.price;
     totalWeight += c.weight;
   }
-  if (totalWeight === 0) return -1;
+  if (totalWeight === 0) return null;
   let left = random() * totalWeight;
-  let last = -1;
-  for (let index = 0; index < candidates.length; index++) {
-    const c = candidates[index] as Candidate;
+  let last: Candidate | null = null;
+  for (const c of candidates) {
     if (c.tried || c.free <= 0 || c.price !== bestPrice) continue;
-    last = index;
+    last = c;
     left -= c.weight;
     if (left < 0) break;
   }

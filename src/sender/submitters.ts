@@ -5,11 +5,11 @@
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
+import type { OperatorSpec } from "./connectors/kinds.ts";
 import type { Batch, Tally } from "./dispatch.ts";
 import { watched } from "../platform/retry.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { SharedCounts } from "./operator-meter.ts";
-import type { OperatorSpec } from "./operators.ts";
 import type { Indexed, WorkerData } from "./worker.ts";
 
 export type Submitters = {
@@ -46,7 +46,7 @@ export function createSubmitters(
   return {
     async submit(batch, onOutcomes) {
       const { port1, port2 } = new MessageChannel();
-      let left = batch.submits.length;
+      let left = batch.messages.length;
       const all = new Promise<void>((resolve) => {
         port1.on("message", (outcomes: Indexed[]) => {
           left -= outcomes.length;

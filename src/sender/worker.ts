@@ -4,11 +4,10 @@
 
 import type { MessagePort } from "node:worker_threads";
 import { workerData } from "piscina";
-import { createConnector } from "./connector.ts";
+import { createConnector, type OperatorSpec } from "./connectors/kinds.ts";
 import { type Batch, createDispatch, type Tally } from "./dispatch.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { metered, type SharedCounts } from "./operator-meter.ts";
-import type { OperatorSpec } from "./operators.ts";
 import type { Outcome } from "./outcome.ts";
 
 export type WorkerData = { operators: readonly OperatorSpec[]; counts: SharedCounts };

@@ -1,6 +1,6 @@
 // A simulated operator: takes messages over HTTP, answers after a delay, refuses some, and records what it
-// took. Owns nothing of Sluice. POST /submit {id, phone, text, from} → 200 {operator_message_id} or {code,
-// permanent} with 400, 429 or 503; GET /count, /ids?after=N (one id a line, in order of arrival), /health;
+// took. Owns nothing of Sluice. POST /submit {id, phone, text, from, encoding, parts, valid_until} → 200
+// {operator_message_id} or {code, permanent} with 400, 429 or 503; GET /count, /ids?after=N (one id a line, in order of arrival), /health;
 // POST /profile with a profile's name as its body: behaves so from now on. Numbers ending in 9990001-3 behave
 // as product tests ask. Invariant: an id is in the log before its 200 is sent. Bound: ids are kept in memory,
 // 26 bytes each.
@@ -28,6 +28,15 @@ export type OperatorOptions = {
   folder: string;
 };
 
+type Submit = {
+  id: string;
+  phone: string;
+  text: string;
+  encoding: string;
+  parts: number;
+  valid_until: string;
+};
+
 const REFUSED_BY_ALL = "+989129990001";
 const REFUSED_BY_A = "+989129990002";
 const HANGS = "+989129990003";
@@ -46,7 +55,9 @@ export async function startOperator({
   let serial = 0;
 
   const submit = async (request: Request): Promise<Response> => {
-    const { id, phone } = (await request.json()) as { id: string; phone: string };
+    const message = (await request.json()) as Submit;
+    if (!isWellFormed(message)) return refusal(400, "malformed", true);
+    const { id, phone } = message;
     const [least, most] = profile.delayMs;
     const delayMs = least + Math.random() * (most - least);
     const isDown = profile.down > 0 && Math.floor(Date.now() / 1_000) % Math.round(1 / profile.down) === 0;
@@ -98,6 +109,17 @@ export async function startOperator({
 }
 
 const JSON_HEADERS = { headers: { "content-type": "application/json" } };
+// As strict as a real one, so that a field that gets lost on the way here fails every test.
+function isWellFormed({ id, phone, text, encoding, parts, valid_until }: Submit): boolean {
+  return (
+    [id, phone, text].every((field) => typeof field === "string" && field !== "") &&
+    (encoding === "gsm7" || encoding === "ucs2") &&
+    Number.isInteger(parts) &&
+    parts >= 1 &&
+    Date.parse(valid_until) > Date.now()
+  );
+}
+
 const refusal = (status: number, code: string, permanent: boolean): Response =>
   new Response(JSON.stringify({ code, permanent }), { ...JSON_HEADERS, status });
 

@@ -1,8 +1,8 @@
 // Simulated operators: each submit is taken, refused, never reaches them, or is taken without an answer. They
 // remember what they took, which is what the gateway's captures are compared with.
 
-import type { Answer, Connector, Submit } from "../../src/sender/connector.ts";
-import type { OperatorSpec } from "../../src/sender/operators.ts";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
+import type { Answer, Connector, OperatorTerms } from "../../src/sender/connectors/connector.ts";
 import { SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { Kernel, Process } from "./kernel.ts";
 
@@ -16,7 +16,7 @@ export type OperatorFaults = {
   slow: number;
 };
 export type Operators = {
-  specs: readonly OperatorSpec[];
+  specs: readonly OperatorTerms[];
   connectors(of: Process): Connector[];
   /** Operators that took this message, in order. */
   taken: ReadonlyMap<string, string[]>;
@@ -34,10 +34,10 @@ export function createOperators(
   const { random } = kernel;
   const specs = ["A", "B", "C"].map((name, i) => ({
     name,
-    origin: "http://operator.test",
     price: i === 0 ? 90 : 100,
     weight: 3 - i,
     window: 8,
+    prefixes: ["+"],
   }));
   const taken = new Map<string, string[]>();
   const answeredAtMs = new Map<string, number>();
@@ -49,7 +49,7 @@ export function createOperators(
     kernel.note("operator", `${operator} takes ${id}`);
     onTaken(id);
   };
-  const submit = (of: Process, operator: string, [id]: Submit, done: (answer: Answer) => void) => {
+  const submit = (of: Process, operator: string, { id }: LaneRecord, done: (answer: Answer) => void) => {
     const answer = (delayMs: number, a: Answer) => void kernel.after(delayMs, of, () => done(a));
     const away = random.between(0.2, 8);
     const back = random.chance(faults.slow) ? random.between(100, 1_900) : random.between(0.2, 20);

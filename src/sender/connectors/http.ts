@@ -1,30 +1,20 @@
-// The connector to an operator's HTTP port: one submit, one answer. Owns what an answer means; leaves the
-// choice of operator and failover to dispatch.ts. Uses undici's dispatch, half the cost of its request(): no
-// stream is made for a body of 60 bytes.
+// The connector to an operator's HTTP port: one request a submit, JSON both ways. Owns what an answer means.
+// POST {origin}/submit {id, phone, text, from, encoding, parts, valid_until} → 200 {operator_message_id}, or
+// {code, permanent} with another status. Uses undici's dispatch, half the cost of its request(): no stream is
+// made for a body of 60 bytes.
 // Not pipelined: answers come in order on one connection, so one hanging call would make everything behind it
 // `unknown`.
-// Invariant: "not connected" is only said when no byte of the request was handed to a socket; anything lost
-// later is "lost".
 // Bound: `window` connections, a time-out for each call, ANSWER_BYTES_MAX of an answer.
 
 import { type Dispatcher, Pool } from "undici";
-import { OPERATOR_MESSAGE_ID_CHARS_MAX, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
-import type { OperatorSpec } from "./operators.ts";
+import type { LaneRecord } from "../../core/lane-record.ts";
+import { OPERATOR_MESSAGE_ID_CHARS_MAX, SUBMIT_TIMEOUT_MS, VALID_FOR_MS } from "../../core/limits.ts";
+import type { Answer, Connector, OperatorTerms } from "./connector.ts";
 
-/**
- * What an operator is told: id, phone, text, sender name, traceparent. An array, because it crosses to a
- * worker.
- */
-export type Submit = [id: string, phone: string, text: string, from: string | null, traceparent: string];
-export type Answer =
-  | { kind: "accepted"; operatorMessageId: string }
-  | { kind: "refused"; permanent: boolean; reason: string }
-  | { kind: "not-connected"; reason: string }
-  | { kind: "lost"; reason: string };
-
-export type Connector = {
-  submit(submit: Submit, done: (answer: Answer) => void): void;
-  close(): Promise<void>;
+export type HttpOperator = OperatorTerms & {
+  kind: "http";
+  /** http://host:port */
+  origin: string;
 };
 
 const ANSWER_BYTES_MAX = 4_096;
@@ -32,7 +22,7 @@ const CONNECT_TIMEOUT_MS = SUBMIT_TIMEOUT_MS / 2;
 // Shorter than any operator keeps an idle connection, so that a request hardly ever meets a closing one.
 const IDLE_MS = 30_000;
 
-export function createConnector({ origin, window }: OperatorSpec): Connector {
+export function createHttpConnector({ origin, window }: HttpOperator): Connector {
   const pool = new Pool(origin, {
     connections: window,
     pipelining: 1,
@@ -44,13 +34,18 @@ export function createConnector({ origin, window }: OperatorSpec): Connector {
     maxResponseSize: ANSWER_BYTES_MAX,
   });
   return {
-    submit([id, phone, text, from, traceparent], done) {
-      const body = JSON.stringify({ id, phone, text, from });
-      const headers = ["content-type", "application/json", "traceparent", traceparent];
+    submit(message, done) {
+      const headers = ["content-type", "application/json", "traceparent", message.traceparent];
+      const body = bodyOf(message);
       pool.dispatch({ path: "/submit", method: "POST", headers, body }, answerHandler(done));
     },
     close: () => pool.destroy(),
   };
+}
+
+function bodyOf({ id, phone, text, from, encoding, parts, createdAtMs }: LaneRecord): string {
+  const valid_until = new Date(createdAtMs + VALID_FOR_MS).toISOString();
+  return JSON.stringify({ id, phone, text, from, encoding, parts, valid_until });
 }
 
 function answerHandler(done: (answer: Answer) => void): Dispatcher.DispatchHandler {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readAnswer } from "./connector.ts";
+import { readAnswer } from "./http.ts";
 
 test("200 with an id is accepted; 200 without a sound one is lost, because it may have been taken", () => {
   expect(readAnswer(200, '{"operator_message_id":"a-1"}')).toEqual({

@@ -1,0 +1,78 @@
+// What a submit is on the wire, and how it can fail there: connectors on Node, as the senders run them, against
+// servers of their protocol.
+
+import { expect, test } from "bun:test";
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
+import type { Answer } from "../../src/sender/connectors/connector.ts";
+import type { OperatorSpec } from "../../src/sender/connectors/kinds.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+const message: LaneRecord = {
+  id: "01M7YBCH59Z4D8R94AWEAQ1Q8T",
+  customerId: 7,
+  phone: "+989121234567",
+  text: "سلام",
+  from: "shop",
+  reference: "order-1",
+  lane: "express",
+  encoding: "ucs2",
+  parts: 2,
+  cost: 1_400,
+  createdAtMs: Date.UTC(2026, 0, 2, 3, 4, 5, 6),
+  attempt: 0,
+  guaranteedByMs: null,
+  traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+};
+async function submitTo(port: number): Promise<Answer> {
+  const terms = { name: "A", price: 1, weight: 1, window: 2, prefixes: ["+"] };
+  const operator: OperatorSpec = { ...terms, kind: "http", origin: `http://127.0.0.1:${port}` };
+  const args = ["test/support/submit-tool.ts", JSON.stringify(operator), JSON.stringify(message)];
+  const { stdout } = await promisify(execFile)("node", args, { cwd: root });
+  return JSON.parse(stdout) as Answer;
+}
+
+test("an operator is told what it needs to send the message: text, encoding, parts, sender, validity; no more", async () => {
+  const heard: { body: unknown; traceparent: string | null }[] = [];
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    async fetch(request) {
+      heard.push({ body: await request.json(), traceparent: request.headers.get("traceparent") });
+      return Response.json({ operator_message_id: "a-1" });
+    },
+  });
+  expect(await submitTo(server.port as number)).toEqual({ kind: "accepted", operatorMessageId: "a-1" });
+  await server.stop(true);
+  expect(heard).toEqual([
+    {
+      body: {
+        id: message.id,
+        phone: "+989121234567",
+        text: "سلام",
+        from: "shop",
+        encoding: "ucs2",
+        parts: 2,
+        valid_until: "2026-01-05T03:04:05.006Z",
+      },
+      traceparent: message.traceparent,
+    },
+  ]);
+});
+
+test("no connection is told apart from an answer that is lost", async () => {
+  const closed = Bun.listen({ port: 0, hostname: "127.0.0.1", socket: { data: () => undefined } });
+  const { port } = closed;
+  closed.stop(true);
+  expect(await submitTo(port)).toEqual({ kind: "not-connected", reason: "ECONNREFUSED" });
+  const silent = Bun.listen({
+    port: 0,
+    hostname: "127.0.0.1",
+    socket: { data: (socket) => void socket.end() },
+  });
+  expect((await submitTo(silent.port)).kind).toBe("lost");
+  silent.stop(true);
+});

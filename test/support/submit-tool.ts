@@ -1,0 +1,12 @@
+// For tests, which run on Bun, where undici is another one: `node submit-tool.ts OPERATOR MESSAGE`, both in
+// JSON, submits the message to the operator and prints what its connector says, a line each.
+
+import type { LaneRecord } from "../../src/core/lane-record.ts";
+import { createConnector, type OperatorSpec } from "../../src/sender/connectors/kinds.ts";
+
+const [operator = "", message = ""] = process.argv.slice(2);
+const connector = createConnector(JSON.parse(operator) as OperatorSpec);
+connector.submit(JSON.parse(message) as LaneRecord, (answer) => {
+  console.log(JSON.stringify(answer));
+  void connector.close();
+});
