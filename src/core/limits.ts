@@ -149,6 +149,12 @@ export const CLAIM_TTL_MS = 30_000;
 /** One submit to one operator, from connect to answer. */
 export const SUBMIT_TIMEOUT_MS = 2_000;
 
+/**
+ * An answer that comes after its submit was given up, and its message `unknown`, is waited for so long: most
+ * operators that are slow answer within seconds, and each wait keeps a connection.
+ */
+export const LATE_ANSWER_MAX_MS = 20_000;
+
 /** Operators tried for one message within one claim. */
 export const SUBMIT_OPERATORS_MAX = 3;
 
@@ -246,6 +252,10 @@ assert(
 assert(
   MESSAGE_ATTEMPTS_MAX * (CLAIM_TTL_MS + RETRY_DELAY_MAX_MS) < VALID_FOR_MS,
   "a message is submitted for the last time while it is valid",
+);
+assert(
+  SUBMIT_TIMEOUT_MS + LATE_ANSWER_MAX_MS < UNKNOWN_TTL_MS,
+  "a late answer comes while its message is unknown",
 );
 assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");
 assert(SUBMIT_TIMEOUT_MS * 2 < DRAIN_MS, "a submit under way can be settled while draining");

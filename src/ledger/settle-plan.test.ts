@@ -13,6 +13,7 @@ import {
   expiredChange,
   holdingChanges,
   planOf,
+  reportedChanges,
 } from "./settle-plan.ts";
 
 patiently();
@@ -138,6 +139,23 @@ test("only changes hold whose row is at their attempt, and at their status or un
 test("what is unknown already has nothing to gain from another unknown", () => {
   expect(afterUnknown(change(record("a", 1), "unknown"))).toBeNull();
   expect(afterUnknown(change(record("a", 1), "sent"))).toMatchObject({ from: "unknown", to: "sent" });
+});
+
+test("a report settles what is unknown, once; what is still being sent is early, what has ended keeps its end", () => {
+  const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((id) => change(record(id, 1), "sent"));
+  const row = (id: string, status: Status, attempt = 0) => [id, { id, status, attempt }] as const;
+  const present = new Map([
+    row("a", "unknown"),
+    row("b", "sending"),
+    row("c", "failed"),
+    row("d", "unknown", 1),
+  ]);
+  const [settled, early] = reportedChanges([a, a, b, c, d, e] as Change[], present);
+  expect(settled.map(({ record: { id }, from, to }) => [id, from, to])).toEqual([["a", "unknown", "sent"]]);
+  expect([...early]).toEqual(["b"]);
+  const refused = change(record("a", 1), "queued");
+  expect(reportedChanges([refused], present)[0].map(({ to }) => to)).toEqual(["failed"]);
+  expect(reportedChanges([change(record("a", 1), "unknown")], present)).toEqual([[], new Set()]);
 });
 
 test("the end of a claim makes unknown what was being sent, and failed what had been unknown", () => {

@@ -78,6 +78,27 @@ export function afterUnknown(change: Change): Change | null {
   return { ...change, from: "unknown", to: change.to === "queued" ? "failed" : change.to };
 }
 
+/**
+ * Which reports settle a message that is `unknown`, one each, and the ids of those that are still being sent:
+ * their own outcome comes first.
+ */
+export function reportedChanges(
+  reports: readonly Change[],
+  present: ReadonlyMap<string, MessageKey>,
+): [settled: Change[], early: Set<string>] {
+  const settled = new Map<string, Change>();
+  const early = new Set<string>();
+  for (const report of reports) {
+    const { id, attempt } = report.record;
+    const row = present.get(id);
+    if (row === undefined || row.attempt !== attempt) continue;
+    const change = row.status === "unknown" ? afterUnknown(report) : null;
+    if (row.status === "sending") early.add(id);
+    else if (change !== null && !settled.has(id)) settled.set(id, change);
+  }
+  return [[...settled.values()], early];
+}
+
 /** What the end of a claim makes of a message: its sender was lost, or the wait for an answer is over. */
 export function expiredChange(record: LaneRecord, kind: "sending" | "unknown"): Change {
   return kind === "unknown"

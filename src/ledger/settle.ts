@@ -20,6 +20,7 @@ import {
   type MessageKey,
   type Plan,
   planOf,
+  reportedChanges,
 } from "./settle-plan.ts";
 
 export type Settlement = {
@@ -78,6 +79,29 @@ async function settleRead(
   if (claim.length === 1) await conn.query(claimSql(settlement));
   await conn.query("COMMIT");
   return { changes, late: claim.length === 0 };
+}
+
+/**
+ * What operators said of messages besides their claims: settles those that are `unknown`. `early` are still
+ * being sent; whatever else became of the others stands.
+ */
+export function settleReports(
+  { pool, id }: SettleDeps,
+  changes: readonly Change[],
+  nowMs: number,
+): Promise<{ settled: Change[]; early: Set<string> }> {
+  assert(changes.length <= CLAIM_ROWS_MAX, "reports are settled some at a time");
+  return repeated(pool, async (conn) => {
+    await conn.query("BEGIN");
+    const present = await lockMessages(
+      conn,
+      changes.map((c) => c.record.id),
+    );
+    const [settled, early] = reportedChanges(changes, present);
+    if (settled.length > 0) await apply(conn, settled, { nowMs, retryDelayMs: () => 0, id });
+    await conn.query("COMMIT");
+    return { settled, early };
+  });
 }
 
 /**

@@ -257,6 +257,7 @@ export const METRICS = {
   sluice_sender_requeued_total: counter("sender", "messages to be tried again later"),
   sluice_sender_unknown_total: counter("sender", "messages whose answer was lost"),
   sluice_sender_late_total: counter("sender", "outcomes that came after their claim had expired"),
+  sluice_sender_reported_total: counter("sender", "messages settled by an answer after they were unknown"),
   sluice_sender_reaped_total: counter("sender", "messages whose claim expired"),
   sluice_sender_idle_ended_total: counter(
     "sender",

@@ -16,6 +16,7 @@ const KEYS = [
   "requeued_total",
   "unknown_total",
   "late_total",
+  "reported_total",
   "reaped_total",
   "idle_ended_total",
 ] as const;

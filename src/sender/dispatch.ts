@@ -8,7 +8,7 @@
 import { SUBMIT_OPERATORS_MAX } from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Answer, Connector, OperatorTerms } from "./connectors/connector.ts";
-import type { Outcome } from "./outcome.ts";
+import { type Outcome, outcomeOf } from "./outcome.ts";
 import { type Candidate, candidatesFor, route } from "./route.ts";
 
 export type Batch = {
@@ -75,24 +75,12 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const tally = job.tally[o] as Tally;
     if (answer.kind === "accepted" || answer.kind === "refused") tally.good++;
     else tally.bad++;
-    switch (answer.kind) {
-      case "accepted":
-        job.end({
-          kind: "accepted",
-          operator,
-          operatorMessageId: answer.operatorMessageId,
-          atMs: deps.wallMs(),
-        });
-        break;
-      case "lost":
-        job.end({ kind: "unknown", operator, reason: `${operator}: ${answer.reason}` });
-        break;
-      case "refused":
-      case "not-connected":
-        job.permanent &&= answer.kind === "refused" && answer.permanent;
-        job.reason = `${operator}: ${answer.reason}`;
-        if (start(job) === "waits") waiting.push(job);
-    }
+    const outcome = outcomeOf(operator, answer, deps.wallMs());
+    if (outcome.kind === "refused") {
+      job.permanent &&= outcome.permanent;
+      job.reason = outcome.reason;
+      if (start(job) === "waits") waiting.push(job);
+    } else job.end(outcome);
     startWaiting();
   };
 

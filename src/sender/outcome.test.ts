@@ -4,7 +4,7 @@ import { canMove, settlementOf } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Change } from "../ledger/move.ts";
 import { afterUnknown, chargeOfChange } from "../ledger/settle-plan.ts";
-import { changeOf, type Outcome, retryDelayMs } from "./outcome.ts";
+import { changeOf, type Outcome, outcomeOf, retryDelayMs } from "./outcome.ts";
 
 const record = (fields: Partial<LaneRecord> = {}) =>
   ({ id: "m", lane: "normal", attempt: 0, guaranteedByMs: null, ...fields }) as LaneRecord;
@@ -95,4 +95,16 @@ test("retries wait longer each time, less in the express lane, and never longer 
   expect(delays("normal")).toEqual([1_000, 4_000, 16_000, 60_000, 60_000, 60_000]);
   expect(delays("express")).toEqual([300, 1_000, 3_000, 10_000, 10_000, 10_000]);
   expect(Math.max(...delays("normal"), ...delays("express"))).toBeLessThanOrEqual(RETRY_DELAY_MAX_MS);
+});
+
+test("an answer is an outcome that names its operator; no connection is a refusal for now", () => {
+  expect(outcomeOf("A", { kind: "accepted", operatorMessageId: "a1" }, 1_000)).toEqual(accepted);
+  expect(outcomeOf("B", { kind: "lost", reason: "timed out" }, 1)).toEqual(unknown);
+  for (const permanent of [true, false])
+    expect(outcomeOf("A", { kind: "refused", permanent, reason: "503 busy" }, 1)).toEqual(refused(permanent));
+  expect(outcomeOf("A", { kind: "not-connected", reason: "ECONNREFUSED" }, 1)).toEqual({
+    kind: "refused",
+    permanent: false,
+    reason: "A: ECONNREFUSED",
+  });
 });

@@ -6,6 +6,7 @@ import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
 import { isLate } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Change } from "../ledger/move.ts";
+import type { Answer } from "./connectors/connector.ts";
 
 export type Outcome =
   | { kind: "accepted"; operator: string; operatorMessageId: string; atMs: number }
@@ -13,6 +14,20 @@ export type Outcome =
   | { kind: "refused"; permanent: boolean; reason: string }
   /** It was submitted and the answer is lost: it may have been taken, so it is never submitted again. */
   | { kind: "unknown"; operator: string; reason: string };
+
+/** The outcome of a submit to one operator, as it answered. */
+export function outcomeOf(operator: string, answer: Answer, atMs: number): Outcome {
+  switch (answer.kind) {
+    case "accepted":
+      return { kind: "accepted", operator, operatorMessageId: answer.operatorMessageId, atMs };
+    case "lost":
+      return { kind: "unknown", operator, reason: `${operator}: ${answer.reason}` };
+    case "refused":
+      return { kind: "refused", permanent: answer.permanent, reason: `${operator}: ${answer.reason}` };
+    case "not-connected":
+      return { kind: "refused", permanent: false, reason: `${operator}: ${answer.reason}` };
+  }
+}
 
 // Retries back off while the cause passes; express retries sooner, its promise is in seconds.
 const RETRY_NORMAL_MS = [1_000, 4_000, 16_000, 60_000];

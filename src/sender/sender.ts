@@ -16,6 +16,7 @@ import { monotonicMs } from "./monotonic.ts";
 import type { Offsets } from "./offsets.ts";
 import { createPersist } from "./persist.ts";
 import { startReaper } from "./reaper.ts";
+import { startReports } from "./reports.ts";
 
 export type SenderDeps = Omit<BatchDeps, "counts" | "persist" | "isStopping"> & {
   consumer: Pick<Consumer, "read" | "store">;
@@ -106,6 +107,8 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
     }
   };
   const reaper = startReaper({ ...deps, counts });
+  const reports = startReports({ ...deps, counts });
+  deps.submitters.onReport((report) => reports.take(report));
   const done = loop();
   return {
     databaseUp: persist.isUp,
@@ -115,6 +118,7 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
       await done;
       await Promise.all(open);
       await reaper.stop();
+      await reports.stop();
     },
   };
 }

@@ -10,7 +10,7 @@ import type { Batch, Tally } from "./dispatch.ts";
 import { watched } from "../platform/retry.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { SharedCounts } from "./operator-meter.ts";
-import type { Indexed, WorkerData } from "./worker.ts";
+import type { Indexed, Report, WorkerData } from "./worker.ts";
 
 export type Submitters = {
   /**
@@ -18,6 +18,8 @@ export type Submitters = {
    * tallies. Rejects when a worker doesn't answer: this process can't go on, and the claim ends what it held.
    */
   submit(batch: Batch, onOutcomes: (outcomes: Indexed[]) => void): Promise<Tally[]>;
+  /** Calls `take` for what operators say outside of any batch, from now on. */
+  onReport(take: (report: Report) => void): void;
   close(): Promise<void>;
 };
 
@@ -70,6 +72,7 @@ export function createSubmitters(
         port1.close();
       }
     },
+    onReport: (take) => void pool.on("message", take),
     close: () => pool.destroy(),
   };
 }

@@ -2,13 +2,14 @@
 // gathered for FLUSH_MS so that one hanging call holds up nobody else; the task ends with its tally when all
 // are out.
 
-import type { MessagePort } from "node:worker_threads";
+import { type MessagePort, parentPort } from "node:worker_threads";
 import { workerData } from "piscina";
+import type { LaneRecord } from "../core/lane-record.ts";
 import { createConnector, type OperatorSpec } from "./connectors/kinds.ts";
 import { type Batch, createDispatch, type Tally } from "./dispatch.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { metered, type SharedCounts } from "./operator-meter.ts";
-import type { Outcome } from "./outcome.ts";
+import { type Outcome, outcomeOf } from "./outcome.ts";
 
 export type WorkerData = { operators: readonly OperatorSpec[]; counts: SharedCounts };
 export type Task = { batch: Batch; port: MessagePort };
@@ -16,10 +17,18 @@ export type Indexed = [index: number, outcome: Outcome];
 
 const FLUSH_MS = 200;
 
+/** What an operator says of a message whose outcome was told as unknown; sent by the worker itself. */
+export type Report = { message: LaneRecord; outcome: Outcome };
+
 const { operators, counts } = workerData as WorkerData;
+const connectorOf = (operator: OperatorSpec) =>
+  createConnector(operator, (message, answer) => {
+    const outcome = outcomeOf(operator.name, answer, Date.now());
+    parentPort?.postMessage({ message, outcome } satisfies Report);
+  });
 const dispatch = createDispatch({
   operators,
-  connectors: operators.map((operator, at) => metered(createConnector(operator), counts, at, monotonicMs)),
+  connectors: operators.map((operator, at) => metered(connectorOf(operator), counts, at, monotonicMs)),
   monotonicMs,
   wallMs: Date.now,
   random: Math.random,

@@ -12,6 +12,8 @@ export type Profile = { delayMs: [number, number]; refused: number; hangs: numbe
 export const PROFILES = {
   default: { delayMs: [5, 30], refused: 0.01, hangs: 0, down: 0 },
   fast: { delayMs: [0, 0], refused: 0, hangs: 0, down: 0 },
+  /** Takes everything, and answers after the sender has given it up. */
+  slow: { delayMs: [2_500, 4_000], refused: 0, hangs: 0, down: 0 },
   /** Takes everything and answers nothing. */
   hangs: { delayMs: [0, 0], refused: 0, hangs: 1, down: 0 },
   flaky: { delayMs: [5, 200], refused: 0.1, hangs: 0.001, down: 0.1 },

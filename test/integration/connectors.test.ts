@@ -6,6 +6,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
+import { SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { Answer } from "../../src/sender/connectors/connector.ts";
 import type { OperatorSpec } from "../../src/sender/connectors/kinds.ts";
 
@@ -27,12 +28,16 @@ const message: LaneRecord = {
   guaranteedByMs: null,
   traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 };
-async function submitTo(port: number): Promise<Answer> {
+type Said = Answer | { report: Answer };
+async function said(port: number): Promise<Said[]> {
   const terms = { name: "A", price: 1, weight: 1, window: 2, prefixes: ["+"] };
   const operator: OperatorSpec = { ...terms, kind: "http", origin: `http://127.0.0.1:${port}` };
   const args = ["test/support/submit-tool.ts", JSON.stringify(operator), JSON.stringify(message)];
   const { stdout } = await promisify(execFile)("node", args, { cwd: root });
-  return JSON.parse(stdout) as Answer;
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Said);
 }
 
 test("an operator is told what it needs to send the message: text, encoding, parts, sender, validity; no more", async () => {
@@ -45,7 +50,7 @@ test("an operator is told what it needs to send the message: text, encoding, par
       return Response.json({ operator_message_id: "a-1" });
     },
   });
-  expect(await submitTo(server.port as number)).toEqual({ kind: "accepted", operatorMessageId: "a-1" });
+  expect(await said(server.port as number)).toEqual([{ kind: "accepted", operatorMessageId: "a-1" }]);
   await server.stop(true);
   expect(heard).toEqual([
     {
@@ -67,12 +72,33 @@ test("no connection is told apart from an answer that is lost", async () => {
   const closed = Bun.listen({ port: 0, hostname: "127.0.0.1", socket: { data: () => undefined } });
   const { port } = closed;
   closed.stop(true);
-  expect(await submitTo(port)).toEqual({ kind: "not-connected", reason: "ECONNREFUSED" });
+  expect(await said(port)).toEqual([{ kind: "not-connected", reason: "ECONNREFUSED" }]);
   const silent = Bun.listen({
     port: 0,
     hostname: "127.0.0.1",
     socket: { data: (socket) => void socket.end() },
   });
-  expect((await submitTo(silent.port)).kind).toBe("lost");
+  expect(await said(silent.port)).toMatchObject([{ kind: "lost" }]);
   silent.stop(true);
 });
+
+test("an answer that comes after the submit was given up is a report: taken, or refused", async () => {
+  for (const [status, body, report] of [
+    [200, { operator_message_id: "a-1" }, { kind: "accepted", operatorMessageId: "a-1" }],
+    [503, { code: "busy" }, { kind: "refused", permanent: false, reason: "503 busy" }],
+  ] as const) {
+    const server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      async fetch() {
+        await Bun.sleep(SUBMIT_TIMEOUT_MS + 500);
+        return Response.json(body, { status });
+      },
+    });
+    expect<unknown>(await said(server.port as number)).toEqual([
+      { kind: "lost", reason: "no answer in time" },
+      { report },
+    ]);
+    await server.stop(true);
+  }
+}, 20_000);

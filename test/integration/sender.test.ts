@@ -95,6 +95,20 @@ test("an answer that never comes makes the message unknown: not sent again, stil
   expect((await rowOf(id)).sequence).toBe(5);
 });
 
+test("an answer that comes after its message became unknown settles it: sent and captured, by one operator", async () => {
+  await Promise.all(["A", "B", "C"].map((name) => down.behave(name as "A", "slow")));
+  const records = [await send(), await send()];
+  for (const { id } of records) await untilStatus(id, "unknown");
+  for (const { id } of records) {
+    await untilStatus(id, "sent");
+    expect(await rowOf(id)).toMatchObject({ sequence: 4, last_error: null });
+    expect(takenBy(id)).toEqual([(await rowOf(id)).operator as string]);
+    expect(await closeOf(id)).toEqual(["capture"]);
+  }
+  expect(await sender.count("sluice_sender_reported_total")).toBe(2);
+  await Promise.all(["A", "B", "C"].map((name) => down.behave(name as "A", "default")));
+}, 30_000);
+
 test("an express message taken after guaranteed_by is sent and refunded; in time it is captured", async () => {
   const express = { lane: "express", cost: 700 } as const;
   const late = await send({ ...express, guaranteedByMs: Date.now() - 1 });

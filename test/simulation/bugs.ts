@@ -184,8 +184,8 @@ export const BUGS: readonly Bug[] = [
     "message",
     "a lost answer is tried at the next operator",
     "src/sender/dispatch.ts",
-    'job.end({ kind: "unknown", operator, reason: `${operator}: ${answer.reason}` });\n        break;',
-    "",
+    'if (outcome.kind === "refused") {\n      job.permanent &&= outcome.permanent;',
+    'if (outcome.kind !== "accepted") {\n      job.permanent &&= outcome.kind === "refused" && outcome.permanent;',
   ),
   bug(
     "message",
@@ -237,6 +237,22 @@ export const BUGS: readonly Bug[] = [
     "src/core/message.ts",
     "return SEQUENCES_AN_ATTEMPT * attempt + MACHINE[status].rank;",
     'return SEQUENCES_AN_ATTEMPT * attempt + MACHINE[status === "sent" ? "unknown" : status].rank;',
+  ),
+  bug(
+    "message",
+    "a late answer overrules the time limit of an unknown message",
+    "src/ledger/settle-plan.ts",
+    'const change = row.status === "unknown" ? afterUnknown(report) : null;',
+    'const change = row.status === "sending" ? null : { ...report, from: row.status };',
+    unasserted,
+  ),
+  bug(
+    "message",
+    "a late answer requeues a message that is unknown",
+    "src/ledger/settle-plan.ts",
+    'const change = row.status === "unknown" ? afterUnknown(report) : null;',
+    'const change = row.status === "unknown" ? { ...report, from: row.status } : null;',
+    unasserted,
   ),
   bug(
     "message",

@@ -77,6 +77,7 @@ export function createFaults(random: Random): Faults {
       notConnected: some(0.4, 0.3),
       takenSilently: some(0.5, 0.1),
       lostBefore: some(0.4, 0.1),
+      late: some(0.7, 1),
       slow: some(0.4, 0.1),
     },
   };

@@ -1,9 +1,10 @@
-// Simulated operators: each submit is taken, refused, never reaches them, or is taken without an answer. They
+// Simulated operators: each submit is taken, refused, never reaches them, or is taken without an answer, or
+// with one that comes after the sender gave it up. They
 // remember what they took, which is what the gateway's captures are compared with.
 
 import type { LaneRecord } from "../../src/core/lane-record.ts";
-import type { Answer, Connector, OperatorTerms } from "../../src/sender/connectors/connector.ts";
-import { SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
+import type { Answer, Certain, Connector, OperatorTerms } from "../../src/sender/connectors/connector.ts";
+import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { Kernel, Process } from "./kernel.ts";
 
 /** Chances that one submit ends so. */
@@ -13,11 +14,14 @@ export type OperatorFaults = {
   notConnected: number;
   takenSilently: number;
   lostBefore: number;
+  /** Of those without an answer: the answer comes later. */
+  late: number;
   slow: number;
 };
+export type OnReportOf = (operator: string, message: LaneRecord, answer: Certain) => void;
 export type Operators = {
   specs: readonly OperatorTerms[];
-  connectors(of: Process): Connector[];
+  connectors(of: Process, onReport: OnReportOf): Connector[];
   /** Operators that took this message, in order. */
   taken: ReadonlyMap<string, string[]>;
   /** When each sender heard that its message was taken, by its own clock. */
@@ -49,23 +53,40 @@ export function createOperators(
     kernel.note("operator", `${operator} takes ${id}`);
     onTaken(id);
   };
-  const submit = (of: Process, operator: string, { id }: LaneRecord, done: (answer: Answer) => void) => {
+  const submit = (
+    of: Process,
+    operator: string,
+    message: LaneRecord,
+    done: (answer: Answer) => void,
+    onReport: OnReportOf,
+  ) => {
+    const { id } = message;
     const answer = (delayMs: number, a: Answer) => void kernel.after(delayMs, of, () => done(a));
     const away = random.between(0.2, 8);
     const back = random.chance(faults.slow) ? random.between(100, 1_900) : random.between(0.2, 20);
-    const silence = () => answer(SUBMIT_TIMEOUT_MS, { kind: "lost", reason: "timed out" });
+    const silence = (later: Certain) => {
+      answer(SUBMIT_TIMEOUT_MS, { kind: "lost", reason: "timed out" });
+      if (!random.chance(faults.late)) return;
+      const lateMs = SUBMIT_TIMEOUT_MS + random.between(1, random.pick([200, LATE_ANSWER_MAX_MS]));
+      kernel.after(lateMs, of, () => {
+        if (later.kind === "accepted") answeredAtMs.set(id, kernel.wallMs(of));
+        onReport(operator, message, later);
+      });
+    };
+    const taking: Certain = { kind: "accepted", operatorMessageId: `${operator}-${id}` };
     if (random.chance(faults.notConnected))
       return answer(away, { kind: "not-connected", reason: "ECONNREFUSED" });
-    if (random.chance(faults.lostBefore)) return silence();
+    if (random.chance(faults.lostBefore))
+      return silence({ kind: "refused", permanent: random.chance(0.5), reason: "503 busy" });
     if (kernel.nowMs() < busyUntilMs || random.chance(faults.refusedForNow))
       return answer(away + back, { kind: "refused", permanent: false, reason: "503 busy" });
     if (random.chance(faults.refusedForGood))
       return answer(away + back, { kind: "refused", permanent: true, reason: "400 number_refused" });
     kernel.after(away, null, () => take(operator, id));
-    if (random.chance(faults.takenSilently)) return silence();
+    if (random.chance(faults.takenSilently)) return silence(taking);
     return void kernel.after(away + back, of, () => {
       answeredAtMs.set(id, kernel.wallMs(of));
-      done({ kind: "accepted", operatorMessageId: `${operator}-${id}` });
+      done(taking);
     });
   };
   return {
@@ -75,9 +96,9 @@ export function createOperators(
     busy(forMs) {
       busyUntilMs = Math.max(busyUntilMs, kernel.nowMs() + forMs);
     },
-    connectors: (of) =>
+    connectors: (of, onReport) =>
       specs.map(({ name }) => ({
-        submit: (message, done) => submit(of, name, message, done),
+        submit: (message, done) => submit(of, name, message, done, onReport),
         close: () => Promise.resolve(),
       })),
   };

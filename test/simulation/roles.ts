@@ -30,9 +30,10 @@ import { createBreaker } from "../../src/sender/breaker.ts";
 import { createDispatch } from "../../src/sender/dispatch.ts";
 import { monotonicMs } from "../../src/sender/monotonic.ts";
 import { createOffsets } from "../../src/sender/offsets.ts";
+import { outcomeOf } from "../../src/sender/outcome.ts";
 import { startSender } from "../../src/sender/sender.ts";
 import type { Submitters } from "../../src/sender/submitters.ts";
-import type { Indexed } from "../../src/sender/worker.ts";
+import type { Indexed, Report } from "../../src/sender/worker.ts";
 import type { Broker } from "./kafka.ts";
 import type { Kernel, Process } from "./kernel.ts";
 import type { Network } from "../simulated-mysql/client.ts";
@@ -279,9 +280,12 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
 
 // As worker.ts does it, in the process itself: outcomes come back gathered, all of them before the tallies.
 function submittersOf({ kernel, operators }: World, of: Process): Submitters {
+  let take: (report: Report) => void = () => undefined;
   const dispatch = createDispatch({
     operators: operators.specs,
-    connectors: operators.connectors(of),
+    connectors: operators.connectors(of, (operator, message, answer) =>
+      take({ message, outcome: outcomeOf(operator, answer, Date.now()) }),
+    ),
     monotonicMs,
     wallMs: Date.now,
     random: kernel.random.next,
@@ -301,6 +305,7 @@ function submittersOf({ kernel, operators }: World, of: Process): Submitters {
         flush();
       }
     },
+    onReport: (taker) => void (take = taker),
     close: () => Promise.resolve(),
   };
 }

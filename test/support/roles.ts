@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Lane } from "../../src/core/message.ts";
 import type { Config } from "../../src/platform/config.ts";
+import type { ProfileName } from "../../src/stack/operator.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { senderGroup, topicOf } from "../../src/platform/kafka/topics.ts";
@@ -37,6 +38,8 @@ export type Downstream = {
   pool: Pool;
   start(role: "relay" | "sender-normal" | "sender-express", overrides?: Partial<Config>): Promise<Role>;
   startOperator(name: "A" | "B" | "C", profile?: string): Promise<Role>;
+  /** From now on the operator behaves by this profile (src/stack/operator.ts). */
+  behave(name: "A" | "B" | "C", profile: ProfileName): Promise<void>;
   /** Ids this operator took, in order. */
   received(name: string): string[];
   readTopic(name: string): Promise<TopicRecord[]>;
@@ -96,6 +99,11 @@ export async function createDownstream(): Promise<Downstream> {
         { healthPort: port },
         "/health",
       );
+    },
+    async behave(name, profile) {
+      const origin = `http://${config.apiHost}:${operatorPort + "ABC".indexOf(name)}`;
+      const answer = await fetch(`${origin}/profile`, { method: "POST", body: profile });
+      if (!answer.ok) throw new Error(`operator ${name}: ${answer.status}`);
     },
     received: (name) => readLines(join(stateFolder, "operators", `${name}.log`)),
     async readTopic(name) {

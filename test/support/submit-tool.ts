@@ -5,8 +5,12 @@ import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { createConnector, type OperatorSpec } from "../../src/sender/connectors/kinds.ts";
 
 const [operator = "", message = ""] = process.argv.slice(2);
-const connector = createConnector(JSON.parse(operator) as OperatorSpec);
+const connector = createConnector(JSON.parse(operator) as OperatorSpec, (_, answer) => {
+  console.log(JSON.stringify({ report: answer }));
+  void connector.close();
+});
 connector.submit(JSON.parse(message) as LaneRecord, (answer) => {
   console.log(JSON.stringify(answer));
-  void connector.close();
+  // After "no answer in time" a report may come.
+  if (answer.kind !== "lost" || answer.reason !== "no answer in time") void connector.close();
 });

@@ -24,8 +24,17 @@ export type Answer =
   | { kind: "not-connected"; reason: string }
   | { kind: "lost"; reason: string };
 
+/** An answer that says what became of the message. */
+export type Certain = Extract<Answer, { kind: "accepted" | "refused" }>;
+
+/** Called for what an operator says of a message whose submit was given up as lost. */
+export type OnReport = (message: LaneRecord, answer: Certain) => void;
+
 export type Connector = {
-  /** `done` is called once, within SUBMIT_TIMEOUT_MS to connect and as much again to answer. */
+  /**
+   * `done` is called once, within SUBMIT_TIMEOUT_MS to connect and as much again to answer. What an operator
+   * says after a "lost" is a report.
+   */
   submit(message: LaneRecord, done: (answer: Answer) => void): void;
   close(): Promise<void>;
 };

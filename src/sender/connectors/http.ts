@@ -4,12 +4,18 @@
 // made for a body of 60 bytes.
 // Not pipelined: answers come in order on one connection, so one hanging call would make everything behind it
 // `unknown`.
-// Bound: `window` connections, a time-out for each call, ANSWER_BYTES_MAX of an answer.
+// Bound: `window` connections and as many that wait for late answers, a time-out for each call,
+// ANSWER_BYTES_MAX of an answer.
 
 import { type Dispatcher, Pool } from "undici";
 import type { LaneRecord } from "../../core/lane-record.ts";
-import { OPERATOR_MESSAGE_ID_CHARS_MAX, SUBMIT_TIMEOUT_MS, VALID_FOR_MS } from "../../core/limits.ts";
-import type { Answer, Connector, OperatorTerms } from "./connector.ts";
+import {
+  LATE_ANSWER_MAX_MS,
+  OPERATOR_MESSAGE_ID_CHARS_MAX,
+  SUBMIT_TIMEOUT_MS,
+  VALID_FOR_MS,
+} from "../../core/limits.ts";
+import type { Answer, Certain, Connector, OnReport, OperatorTerms } from "./connector.ts";
 
 export type HttpOperator = OperatorTerms & {
   kind: "http";
@@ -22,22 +28,25 @@ const CONNECT_TIMEOUT_MS = SUBMIT_TIMEOUT_MS / 2;
 // Shorter than any operator keeps an idle connection, so that a request hardly ever meets a closing one.
 const IDLE_MS = 30_000;
 
-export function createHttpConnector({ origin, window }: HttpOperator): Connector {
+export function createHttpConnector({ origin, window }: HttpOperator, onReport: OnReport): Connector {
   const pool = new Pool(origin, {
-    connections: window,
+    // A late answer keeps its connection, while the submit that it was lost for has left its place.
+    connections: 2 * window,
     pipelining: 1,
     connect: { timeout: CONNECT_TIMEOUT_MS },
-    headersTimeout: SUBMIT_TIMEOUT_MS,
+    headersTimeout: SUBMIT_TIMEOUT_MS + LATE_ANSWER_MAX_MS,
     bodyTimeout: SUBMIT_TIMEOUT_MS,
     keepAliveTimeout: IDLE_MS,
     keepAliveMaxTimeout: IDLE_MS,
     maxResponseSize: ANSWER_BYTES_MAX,
   });
+  const late: Late = { places: window };
   return {
     submit(message, done) {
       const headers = ["content-type", "application/json", "traceparent", message.traceparent];
       const body = bodyOf(message);
-      pool.dispatch({ path: "/submit", method: "POST", headers, body }, answerHandler(done));
+      const handler = answerHandler(late, done, (answer) => onReport(message, answer));
+      pool.dispatch({ path: "/submit", method: "POST", headers, body }, handler);
     },
     close: () => pool.destroy(),
   };
@@ -48,13 +57,37 @@ function bodyOf({ id, phone, text, from, encoding, parts, createdAtMs }: LaneRec
   return JSON.stringify({ id, phone, text, from, encoding, parts, valid_until });
 }
 
-function answerHandler(done: (answer: Answer) => void): Dispatcher.DispatchHandler {
-  let isSent = false;
+/** Connections on which late answers may still be waited for. */
+type Late = { places: number };
+
+// Until it is sent a submit can only fail to connect. From then on it has SUBMIT_TIMEOUT_MS to be answered;
+// after that it is lost, and what still comes is a report.
+function answerHandler(
+  late: Late,
+  done: (answer: Answer) => void,
+  report: (answer: Certain) => void,
+): Dispatcher.DispatchHandler {
+  let state: "waits" | "sent" | "late" | "over" = "waits";
+  let timer: ReturnType<typeof setTimeout> | undefined;
   let status = 0;
   let text = "";
+  const end = (): typeof state => {
+    clearTimeout(timer);
+    if (state === "late") late.places++;
+    const before = state;
+    state = "over";
+    return before;
+  };
   return {
-    onRequestStart() {
-      isSent = true;
+    onRequestStart(controller) {
+      state = "sent";
+      timer = setTimeout(() => {
+        const isPatient = late.places > 0;
+        state = isPatient ? "late" : "over";
+        if (isPatient) late.places--;
+        done({ kind: "lost", reason: "no answer in time" });
+        if (!isPatient) controller.abort(new Error("no answer in time"));
+      }, SUBMIT_TIMEOUT_MS);
     },
     onResponseStart(_controller, statusCode) {
       status = statusCode;
@@ -63,11 +96,16 @@ function answerHandler(done: (answer: Answer) => void): Dispatcher.DispatchHandl
       text += chunk.toString("latin1");
     },
     onResponseEnd() {
-      done(readAnswer(status, text));
+      const before = end();
+      const answer = readAnswer(status, text);
+      if (before === "sent") done(answer);
+      else if (before === "late" && (answer.kind === "accepted" || answer.kind === "refused")) report(answer);
     },
     onResponseError(_controller, error) {
       const reason = (error as { code?: string }).code ?? error.message;
-      done(isSent ? { kind: "lost", reason } : { kind: "not-connected", reason });
+      const before = end();
+      if (before === "waits") done({ kind: "not-connected", reason });
+      else if (before === "sent") done({ kind: "lost", reason });
     },
   };
 }

@@ -1,0 +1,67 @@
+// What operators say of messages whose outcome was settled as unknown: late answers. Owns what waits to be
+// settled; leaves what it means to outcome.ts, the SQL to the ledger.
+// Invariant: a report only settles what is `unknown`; one that comes while its message is still `sending`
+// waits for the claim to end. Bound: WAITING_MAX reports, WAIT_MAX_MS each; what is dropped stays unknown until
+// its time limit.
+
+import assert from "node:assert/strict";
+import { CLAIM_ROWS_MAX, CLAIM_TTL_MS } from "../core/limits.ts";
+import type { Change } from "../ledger/move.ts";
+import { type SettleDeps, settleReports } from "../ledger/settle.ts";
+import { type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
+import { type Counts, countChanges } from "./counts.ts";
+import { monotonicMs } from "./monotonic.ts";
+import { changeOf } from "./outcome.ts";
+import type { Report } from "./worker.ts";
+
+export type ReportsDeps = SettleDeps & PeriodicDeps & { counts: Counts; now: () => number };
+export type Reports = {
+  take(report: Report): void;
+  /** Settles what can be, and returns. */
+  stop(): Promise<void>;
+};
+
+const EVERY_MS = 500;
+const RUN_MAX_MS = 60_000;
+const WAITING_MAX = 10_000;
+const WAIT_MAX_MS = 2 * CLAIM_TTL_MS;
+assert(EVERY_MS * 10 < WAIT_MAX_MS, "a report is tried many times");
+
+export function startReports(deps: ReportsDeps): Reports {
+  let waiting: { change: Change; untilMs: number }[] = [];
+
+  const settle = async (): Promise<void> => {
+    const some = waiting.splice(0, CLAIM_ROWS_MAX);
+    if (some.length === 0) return;
+    const changes = some.map(({ change }) => change);
+    try {
+      const { settled, early } = await settleReports(deps, changes, deps.now());
+      deps.counts.reported_total += settled.length;
+      countChanges(deps.counts, settled);
+      for (const { record, to } of settled) deps.log.info({ id: record.id, to }, "a late answer");
+      waiting.push(...some.filter(({ change }) => early.has(change.record.id)));
+    } catch (err) {
+      waiting.push(...some);
+      throw err;
+    } finally {
+      waiting = waiting.filter(({ untilMs }) => untilMs > monotonicMs());
+    }
+  };
+  const job = startPeriodic(
+    deps,
+    { name: "late-answers", everyMs: EVERY_MS, runMaxMs: RUN_MAX_MS },
+    settle,
+  );
+
+  return {
+    take({ message, outcome }) {
+      if (waiting.length >= WAITING_MAX) return;
+      waiting.push({ change: changeOf(message, outcome), untilMs: monotonicMs() + WAIT_MAX_MS });
+    },
+    async stop() {
+      await job.stop();
+      // What can't be settled now is unknown until its time limit.
+      await settle().catch((err: unknown) => deps.log.warn({ err }, "late answers were not settled"));
+    },
+  };
+}
