@@ -1,8 +1,8 @@
 // What operators say of messages whose outcome was settled as unknown: late answers. Owns what waits to be
 // settled; leaves what it means to outcome.ts, the SQL to the ledger.
 // Invariant: a report only settles what is `unknown`; one that comes while its message is still `sending`
-// waits for the claim to end. Bound: WAITING_MAX reports, WAIT_MAX_MS each; what is dropped stays unknown until
-// its time limit.
+// waits for the claim to end. Bound: WAITING_MAX reports, WAIT_MAX_MS each; what is dropped stays unknown
+// until its time limit.
 
 import assert from "node:assert/strict";
 import { CLAIM_ROWS_MAX, CLAIM_TTL_MS } from "../core/limits.ts";

@@ -1,9 +1,9 @@
 // A simulated operator: takes messages over HTTP, answers after a delay, refuses some, and records what it
 // took. Owns nothing of Sluice. POST /submit {id, phone, text, from, encoding, parts, valid_until} → 200
-// {operator_message_id} or {code, permanent} with 400, 429 or 503; GET /count, /ids?after=N (one id a line, in order of arrival), /health;
-// POST /profile with a profile's name as its body: behaves so from now on. Numbers ending in 9990001-3 behave
-// as product tests ask. Invariant: an id is in the log before its 200 is sent. Bound: ids are kept in memory,
-// 26 bytes each.
+// {operator_message_id} or {code, permanent} with 400, 429 or 503; GET /count, /ids?after=N (one id a
+// line, in order of arrival), /health; POST /profile with a profile's name as its body: behaves so from
+// now on. Numbers ending in 9990001-3 behave as product tests ask. Invariant: an id is in the log before
+// its 200 is sent. Bound: ids are kept in memory, 26 bytes each.
 
 import { mkdirSync, openSync, readFileSync, writeSync, closeSync } from "node:fs";
 
@@ -13,7 +13,7 @@ export const PROFILES = {
   default: { delayMs: [5, 30], refused: 0.01, hangs: 0, down: 0 },
   fast: { delayMs: [0, 0], refused: 0, hangs: 0, down: 0 },
   /** Takes everything, and answers after the sender has given it up. */
-  slow: { delayMs: [2_500, 4_000], refused: 0, hangs: 0, down: 0 },
+  slow: { delayMs: [3_500, 4_500], refused: 0, hangs: 0, down: 0 },
   /** Takes everything and answers nothing. */
   hangs: { delayMs: [0, 0], refused: 0, hangs: 1, down: 0 },
   flaky: { delayMs: [5, 200], refused: 0.1, hangs: 0.001, down: 0.1 },
@@ -129,7 +129,8 @@ type Delayed = { build: () => Response; resolve: (response: Response) => void };
 
 // One interval for all delays, in slots of TICK_MS: a timer a message costs more than the message.
 const TICK_MS = 5;
-const SLOTS = 256;
+// 5 s, longer than any profile waits.
+const SLOTS = 1_024;
 const WRITE_TICKS = 20;
 
 function createTimers(beforeAnswers: () => void) {

@@ -185,7 +185,8 @@ export const BUGS: readonly Bug[] = [
     "a lost answer is tried at the next operator",
     "src/sender/dispatch.ts",
     'if (outcome.kind === "refused") {\n      job.permanent &&= outcome.permanent;',
-    'if (outcome.kind !== "accepted") {\n      job.permanent &&= outcome.kind === "refused" && outcome.permanent;',
+    'if (outcome.kind !== "accepted") {\n' +
+      '      job.permanent &&= outcome.kind === "refused" && outcome.permanent;',
   ),
   bug(
     "message",

@@ -1,6 +1,6 @@
 // What every kind of connector is to the rest of the sender: it submits a message to one operator and says
-// how that ended. Leaves to others: the choice of operator and failover (dispatch.ts), what an answer makes of
-// the message (outcome.ts). A new kind is a file beside this one and a line in kinds.ts.
+// how that ended. Leaves to others: the choice of operator and failover (dispatch.ts), what an answer makes
+// of the message (outcome.ts). A new kind is a file beside this one and a case in kinds.ts.
 
 import type { LaneRecord } from "../../core/lane-record.ts";
 
