@@ -47,11 +47,7 @@ export function startReports(deps: ReportsDeps): Reports {
       waiting = waiting.filter(({ untilMs }) => untilMs > monotonicMs());
     }
   };
-  const job = startPeriodic(
-    deps,
-    { name: "late-answers", everyMs: EVERY_MS, runMaxMs: RUN_MAX_MS },
-    settle,
-  );
+  const job = startPeriodic(deps, { name: "late-answers", everyMs: EVERY_MS, runMaxMs: RUN_MAX_MS }, settle);
 
   return {
     take({ message, outcome }) {
