@@ -65,9 +65,10 @@ function watched(first: { seen: TopicReaders; assigned: number[] }) {
 }
 
 describe("a sender", () => {
-  test("is served while it or others read everything, and only after a look", async () => {
+  test("is served while it or others read everything; before the first look, while it reads some", async () => {
+    expect(watched({ seen: readers([]), assigned: [] }).ownership.isServed()).toBe(false);
     const alone = watched({ seen: readers([]), assigned: six });
-    expect(alone.ownership.isServed()).toBe(false);
+    expect(alone.ownership.isServed()).toBe(true);
     await alone.clock.advance(10);
     expect(alone.ownership.isServed()).toBe(true);
     const idle = watched({ seen: readers([{ instance: "other", partitions: six }]), assigned: [] });

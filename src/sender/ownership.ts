@@ -25,7 +25,7 @@ export type OwnershipDeps = {
 };
 export type OwnershipOptions = { topic: string; group: string; instance: string };
 export type Ownership = {
-  /** False until a first look has shown that every partition has a reader, and while one has had none. */
+  /** False while a partition has no reader. Until a look has shown that, owning some is enough. */
   isServed(): boolean;
   stop(): Promise<void>;
 };
@@ -55,7 +55,7 @@ export function watchOwnership(
   { topics, consumer, timers, metrics, log, onFatal }: OwnershipDeps,
   { topic, group, instance }: OwnershipOptions,
 ): Ownership {
-  let served = false;
+  let served: boolean | null = null;
   let unread: number[] = [];
   let unreadSinceMs: number | null = null;
   let rejoinedMs = Number.NEGATIVE_INFINITY;
@@ -69,7 +69,7 @@ export function watchOwnership(
     unread = unreadOf(readers, { instance, assigned });
     const nowMs = timers.monotonicMs();
     if (unread.length === 0) {
-      if (unreadSinceMs !== null && !served) log.info({ assigned }, "every partition has a reader");
+      if (unreadSinceMs !== null && served === false) log.info({ assigned }, "every partition has a reader");
       unreadSinceMs = null;
       served = true;
       return;
@@ -77,7 +77,8 @@ export function watchOwnership(
     unreadSinceMs ??= nowMs;
     const forMs = nowMs - unreadSinceMs;
     if (forMs < UNREAD_MS) return;
-    if (served) log.warn({ unread, assigned, members: readers.members }, "partitions have no reader");
+    if (served !== false)
+      log.warn({ unread, assigned, members: readers.members }, "partitions have no reader");
     served = false;
     if (!readers.isSettled) return;
     if (forMs >= END_MS) return onFatal(new Error(`nobody reads partitions ${unread} of ${topic}`));
@@ -90,5 +91,5 @@ export function watchOwnership(
 
   const options = { name: "ownership", everyMs: LOOK_MS, runMaxMs: LOOK_MAX_MS };
   const job = startPeriodic({ timers, metrics, log }, options, look);
-  return { isServed: () => served, stop: job.stop };
+  return { isServed: () => served ?? consumer.assigned().length > 0, stop: job.stop };
 }
