@@ -35,8 +35,9 @@ test("a started process is recorded with its identity, and stopping it removes t
   const record = startProcess(spec("a", "echo hello; exec sleep 60"), folder, self);
   expect(readRecords(folder)).toEqual([record]);
   expect(isAlive(record)).toBe(true);
-  await Bun.sleep(100);
-  expect(readFileSync(join(folder, "logs/a.log"), "utf8")).toBe("hello\n");
+  const log = () => readFileSync(join(folder, "logs/a.log"), "utf8");
+  for (let i = 0; i < 100 && log() === ""; i++) await Bun.sleep(50);
+  expect(log()).toBe("hello\n");
   expect(await stopProcess(record, folder)).toBe(true);
   expect(isAlive(record)).toBe(false);
   expect(readRecords(folder)).toEqual([]);
