@@ -218,6 +218,7 @@ test("however a message goes, its money is settled once: by the first move that 
 test("the table of charges has a row for every status, and one of its own for late express", () => {
   const rows = CHARGING.filter(({ late }) => late !== true);
   expect(rows.flatMap(({ to }) => to).toSorted()).toEqual(STATUSES.toSorted());
+  for (const { when } of CHARGING) expect(when).not.toBe("");
   expect(CHARGING.filter(({ late }) => late === true).map(({ charge }) => charge)).toEqual(["refund"]);
 });
 
