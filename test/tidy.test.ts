@@ -14,6 +14,7 @@ import {
   header,
   importRanks,
   leftOpen,
+  longFunctions,
   machinePaths,
   runtimeFences,
 } from "./support/tidy.ts";
@@ -231,6 +232,18 @@ describe("shape", () => {
     expect(sizes(file("a.ts", ...Array<string>(400).fill("x".repeat(110))))).toEqual([]);
     expect(sizes(file("a.ts", ...Array<string>(401).fill("x")))).toEqual(["a.ts:1 401 lines, 400 at most"]);
     expect(sizes(file("a.ts", "x", "x".repeat(111)))).toEqual(["a.ts:2 111 columns, 110 at most"]);
+  });
+
+  test("a function has 70 lines of its own at most: not blank ones, comments, or those of functions inside it", () => {
+    const lines = (n: number) => Array<string>(n).fill("  x();");
+    const long = file("src/core/a.ts", "function f() {", ...lines(69), "}");
+    expect(longFunctions(long)).toEqual(["src/core/a.ts:1 f has 71 lines of its own, 70 at most"]);
+    expect(longFunctions(file("src/core/a.ts", "function f() {", ...lines(68), "", "// y", "}"))).toEqual([]);
+    const inner = ["  const g = () => {", ...lines(60), "  };"];
+    expect(longFunctions(file("src/core/a.ts", "export function f() {", ...inner, ...inner, "}"))).toEqual(
+      [],
+    );
+    expect(longFunctions({ ...long, path: "src/core/a.test.ts" })).toEqual([]);
   });
 
   test("only a test's title may be longer", () => {

@@ -1,7 +1,9 @@
 // The rules of this tree as pure functions: a file's path and text in, what is wrong with it out
 // (test/tidy.test.ts runs them).
-// Leaves to others: types (tsc), promises and function length (oxlint), layout (biome).
+// Leaves to others: types (tsc), promises (oxlint), unused exports (knip), layout (biome).
 // It reads TypeScript by a small scanner, not a parser: enough to tell code, strings and comments apart.
+
+import { functionLengths } from "./function-length.ts";
 
 export type SourceFile = { path: string; text: string };
 
@@ -27,6 +29,7 @@ const RANKS: Record<string, number> = {
 };
 
 const FILE_LINES_MAX = 400;
+const FUNCTION_LINES_MAX = 70;
 const LINE_CHARS_MAX = 110;
 
 const BUN_ALLOWED = ["src/api/server.ts", "src/stack/", "src/main/"];
@@ -96,6 +99,7 @@ export function findingsOf(file: SourceFile): Finding[] {
     ...writerFence(file, scanned),
     ...barrels(file, scanned),
     ...sizes(file),
+    ...longFunctions(file),
     ...header(file),
     ...leftOpen(file, scanned),
     ...machinePaths(file),
@@ -165,6 +169,19 @@ export function writerFence(file: SourceFile, scanned = scan(file.text)): Findin
       .filter(({ text }) => writes.test(text))
       .map(({ line }) => at(file, line, `${what} by ${by} alone`)),
   );
+}
+
+/** A test's cases are a table, and a scenario is told in order: they may be as long as they are. */
+const SCENARIOS = new Set(["runSeed", "onCommit", "runPart"]);
+
+/** A function of the product has FUNCTION_LINES_MAX lines of its own. */
+export function longFunctions(file: SourceFile): Finding[] {
+  if (isTest(file.path)) return [];
+  return functionLengths(file.path, file.text)
+    .filter(({ name, lines }) => lines > FUNCTION_LINES_MAX && !SCENARIOS.has(name))
+    .map(({ name, line, lines }) =>
+      at(file, line, `${name} has ${lines} lines of its own, ${FUNCTION_LINES_MAX} at most`),
+    );
 }
 
 /** A file that passes on what another defines loads all of it wherever one name is wanted. */
