@@ -126,13 +126,15 @@ test("10,000 concurrent requests of 100 customers, half of them nonsense, are an
 
 test("clients that leave before the answer are charged for what was stored, and nothing else", async () => {
   const customer = await makeCustomer(api.db.config, RICH);
+  // Credit is there at once for those that follow: they meet the commit, not the first grant.
+  expect((await api.send(message, {}, customer.apiKey)).status).toBe(202);
   await Promise.all(
     Array.from({ length: 500 }, () => sendAndLeave(api.ingest.url, [request(customer.apiKey)])),
   );
   await idle();
-  // All of them wait for the customer's first grant; who is gone when it comes leaves nothing.
   const stored = await storedAndCharged(customer, RICH);
-  expect(stored).toBeLessThanOrEqual(500);
+  expect(stored).toBeGreaterThanOrEqual(1);
+  expect(stored).toBeLessThanOrEqual(501);
 });
 
 test("clients that leave in the middle of their request store nothing", async () => {
