@@ -1,4 +1,4 @@
-// When a group commit begins: how long the queue gathers before the next one. A commit costs MySQL and this
+// When a group commit begins: how long the queue lingers before the next one. A commit costs MySQL and this
 // process over a millisecond whatever it holds, so while messages keep coming they begin a certain time
 // apart, which follows how long commits take at present: a busy database is given fewer, fuller ones.
 // Decision 0004 has the measurements. Owns no queue and no timer.

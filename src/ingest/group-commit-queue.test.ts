@@ -116,7 +116,7 @@ test("a batch that all its messages left is not stored", async () => {
   expect(causes).toEqual([fenced, fenced]);
 });
 
-describe("gathering", () => {
+describe("lingering", () => {
   const afterEight = async () => {
     const all = setUp();
     all.sendMany(8);
@@ -135,7 +135,7 @@ describe("gathering", () => {
     }
   });
 
-  test("after a commit of some, the next gathers until its time", async () => {
+  test("after a commit of some, the next lingers until its time", async () => {
     const { send, sizes, advance } = await afterEight();
     send("a");
     await advance(3);

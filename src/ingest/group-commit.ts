@@ -80,8 +80,8 @@ export function createGroupCommit(
   const shares = new Map<number, number>();
   let running = 0;
   // What comes next: nothing, a batch in this turn of the event loop, or one when it has gathered.
-  let next: "none" | "soon" | "gathers" = "none";
-  let gathering = 0;
+  let next: "none" | "soon" | "lingers" = "none";
+  let lingering = 0;
   const pace = createCommitPace(() => timers.monotonicMs());
 
   const admit = (customerId: number) => {
@@ -99,10 +99,10 @@ export function createGroupCommit(
 
   const wake = () => {
     if (running >= connections) return;
-    if (next === "gathers" && pace.waitMs(queue.length) === 0) next = "none";
+    if (next === "lingers" && pace.waitMs(queue.length) === 0) next = "none";
     if (next !== "none") return;
     next = "soon";
-    gathering++;
+    lingering++;
     // What this turn of the event loop parses goes into the same batch. The next turn tells which of those
     // connections have ended: Bun hears of bytes and of their end one after the other.
     timers.soon(() => timers.soon(take));
@@ -111,10 +111,10 @@ export function createGroupCommit(
   const take = () => {
     const waitMs = queue.length === 0 ? 0 : pace.waitMs(queue.length);
     if (waitMs > 0) {
-      next = "gathers";
-      const mine = ++gathering;
+      next = "lingers";
+      const mine = ++lingering;
       timers.after(waitMs, () => {
-        if (mine === gathering) take();
+        if (mine === lingering) take();
       });
       return;
     }

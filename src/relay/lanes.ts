@@ -7,7 +7,7 @@ import { RELAY_TRANSACTIONS_MAX } from "../core/limits.ts";
 import { type Decoded, decodeEvents, decodeMessages, type Topics } from "./decode.ts";
 
 export type LaneSpec = {
-  /** The pause after rows were taken that were fewer than a full taking, so that more gather. */
+  /** The pause after rows were taken that were fewer than a full taking: a linger, for more to come. */
   afterMs: number;
   /** The longest pause while nothing is due. */
   idleMs: number;
@@ -30,7 +30,7 @@ export const OUTBOX_LANES = {
     decode: decodeMessages("express"),
   },
   normal: { afterMs: 50, idleMs: 50, inFlightMax: 2, holdsMessages: true, decode: decodeMessages("normal") },
-  // Read in seconds, so they gather.
+  // Read in seconds, so they linger.
   events: { afterMs: 200, idleMs: 200, inFlightMax: 2, holdsMessages: false, decode: decodeEvents },
 } as const satisfies Record<string, LaneSpec>;
 

@@ -147,12 +147,12 @@ async function relayRows(
   const whole = sent.filter((s) => s.decoded.kind !== "undecodable" && s.failures.length === 0);
   const dead = sent.filter((s) => s.decoded.kind === "undecodable" || s.failures.some((f) => f.permanent));
   const deferred = sent.filter((s) => !whole.includes(s) && !dead.includes(s));
-  const buried: OutboxRow[] = [];
+  const deadRows: OutboxRow[] = [];
   for (const one of dead) {
     counts.dead_total++;
     // Whatever is still to be tried of a dead row: all of it when its dead letter wasn't stored.
-    if (!(await bury(deps, options, conn, lane, one))) deferred.push({ ...one, failures: [] });
-    else if (one.failures.every((f) => f.permanent)) buried.push(one.row);
+    if (!(await toDeadLetters(deps, options, conn, lane, one))) deferred.push({ ...one, failures: [] });
+    else if (one.failures.every((f) => f.permanent)) deadRows.push(one.row);
     else deferred.push({ ...one, failures: one.failures.filter((f) => !f.permanent) });
   }
   for (const one of deferred) {
@@ -166,7 +166,7 @@ async function relayRows(
   if (deferred.length > 0)
     deps.log.warn({ lane, rows: deferred.length }, "rows deferred: some records were not produced");
   counts.rows_total += whole.length;
-  await deleteRows(conn, [...whole.map((s) => s.row), ...buried]);
+  await deleteRows(conn, [...whole.map((s) => s.row), ...deadRows]);
 }
 
 // All rows of the transaction go out together, so that they share librdkafka's batches.
@@ -203,7 +203,7 @@ async function produceRows(
  * Sends what can never be produced to sms.dlq and ends its messages, refunded. False when the dead letter
  * failed for the moment.
  */
-async function bury(
+async function toDeadLetters(
   { producer, log, now }: RelayDeps,
   { dlq }: RelayOptions,
   conn: Connection,

@@ -30,7 +30,7 @@ export type Sender = { databaseUp(): boolean; stop(): Promise<void> };
 // `unknown`.
 const BATCHES_MAX = 6;
 // Between two batches that were not full: the first message of a quiet lane goes at once, a busy lane's
-// gather, because a small batch costs two commits like a large one. At 1,000/s a batch is then 100.
+// linger, because a small batch costs two commits like a large one. At 1,000/s a batch is then 100.
 const PACE_MS: Record<Lane, number> = { normal: 100, express: 50 };
 const UNSETTLED_MAX = 20 * CLAIM_ROWS_MAX;
 const READ_WAIT_MS = 100;

@@ -1,5 +1,5 @@
 // A piscina worker: submits batches, several at once. Outcomes leave by the batch's own port as they come,
-// gathered for FLUSH_MS so that one hanging call holds up nobody else; the task ends with its tally when all
+// lingering FLUSH_MS, so that one hanging call holds up nobody else; the task ends with its tally when all
 // are out.
 
 import { type MessagePort, parentPort } from "node:worker_threads";
