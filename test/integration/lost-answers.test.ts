@@ -51,7 +51,7 @@ async function expectSentOnce(): Promise<void> {
 
 for (const when of ["before", "after"] as const) {
   for (const [what, of] of [
-    ["the relay's deletion", "DELETE FROM outbox"],
+    ["the relay's deletion", "FROM outbox WHERE id IN"],
     ["a claim", "INSERT INTO claims"],
     ["a settlement", "DELETE FROM claims"],
   ] as const) {

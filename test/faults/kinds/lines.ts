@@ -7,7 +7,7 @@ import type { DoFault } from "./context.ts";
 // What the transaction holds whose COMMIT is cut, by line; the index of the fault chooses.
 const OF: Partial<Record<Line, readonly string[]>> = {
   "ingest-mysql": ["INSERT INTO messages", "INSERT INTO messages", "wallet_accounts", "idempotency_keys"],
-  "relay-mysql": ["DELETE FROM outbox"],
+  "relay-mysql": ["FROM outbox WHERE id IN"],
   "sender-mysql": ["INSERT INTO claims", "claims WHERE claim_id", "wallet_accounts"],
 };
 // Traffic is steady: a transaction of every kind comes within a second or two, unless its role is away.
