@@ -210,6 +210,6 @@ test("a timeline has each event once, and the present status when the log is beh
   const later = await timelineOf(db.clickhouse, { ...present, status: "sent", sequence: 4 });
   expect(later).toEqual([
     { status: "queued", attempt: 1, operator: null, at: new Date(createdMs + 1).toISOString() },
-    { status: "sent", attempt: 1, operator: "B", at: new Date(createdMs + 3).toISOString() },
+    { status: "sent", attempt: 1, operator: "B", at: new Date(createdMs + 4).toISOString() },
   ]);
 });

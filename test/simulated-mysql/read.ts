@@ -37,6 +37,7 @@ const mine = (tx: Tx, row: Row): Values | null => (row.holder === tx ? row.curre
 export function* select(tx: Tx, s: Select): Run<Outcome> {
   const context = contextOf(tx);
   const limit = s.limit === null ? Number.POSITIVE_INFINITY : Number(evaluate(s.limit, [], context));
+  if (s.lock && !s.skipLocked) yield* lockNamed(tx, s.from, s.where);
   let combos = s.from.length === 0 ? [[]] : scan(tx, s.from, s.where, s.lock);
   const scopeOf = (combo: Combo) => scopeFor(tx, s.from, combo, s.lock);
   const isGrouped = s.group.length > 0 || s.items.some((item) => hasAggregate(item.expr));
@@ -312,6 +313,25 @@ export function* lockAll(
     if (isOurs && matches(tx, from, where, combo)) kept.push(combo);
   }
   return kept;
+}
+
+/**
+ * Rows that are named by their primary key are locked whatever else is asked of them: MySQL looks at the
+ * other conditions when it has the row. It lets go of some of those that don't fit; here they stay locked.
+ */
+export function* lockNamed(tx: Tx, from: readonly From[], where: Expr | null): Run<void> {
+  const [ref] = from;
+  if (from.length !== 1 || ref === undefined || ref.table === null) return;
+  const table = tableOf(tx, ref.table);
+  const [key, ...more] = table.spec.key;
+  if (key === undefined || more.length > 0) return;
+  for (const expr of conjuncts(where)) {
+    if (!("a" in expr) || expr.a.k !== "col" || expr.a.n !== key) continue;
+    const named =
+      expr.k === "in" && !expr.not ? expr.list : expr.k === "bin" && expr.op === "=" ? [expr.b] : [];
+    const found = named.flatMap((one) => (one.k === "lit" ? [...table.having(key, one.v)] : []));
+    for (const row of inKeyOrder(found)) yield* lock(tx, row, false);
+  }
 }
 
 // After the wait the row may be another, or gone.

@@ -9,6 +9,7 @@ import {
   contextOf,
   lock,
   lockAll,
+  lockNamed,
   type Outcome,
   type Run,
   scan,
@@ -125,6 +126,7 @@ function* changing(
   s: { from: From[]; where: Expr | null; order: Select["order"]; limit: Expr | null },
 ): Run<Combo[]> {
   const context = contextOf(tx);
+  yield* lockNamed(tx, s.from, s.where);
   const combos = scan(tx, s.from, s.where, true);
   if (s.order.length > 0) sortBy(combos, s.order, (c) => scopeFor(tx, s.from, c, true), context);
   const limit = s.limit === null ? Number.POSITIVE_INFINITY : Number(evaluate(s.limit, [], context));
