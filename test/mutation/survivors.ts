@@ -180,20 +180,6 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: GROUP_COMMIT,
-    code: "if (scheduled || running >= connections) return;",
-    from: "running >= connections",
-    to: "false",
-    why: TWICE,
-  },
-  {
-    file: GROUP_COMMIT,
-    code: "if (scheduled || running >= connections) return;",
-    from: "running >= connections",
-    to: "running > connections",
-    why: TWICE,
-  },
-  {
-    file: GROUP_COMMIT,
     code: "if (running < connections && queue.length > 0)",
     from: "running < connections && queue.length > 0",
     to: "true",
