@@ -1,9 +1,9 @@
 // Whether ClickHouse reads the event topics, and what is done when it does not though it is up: its Kafka
-// tables hold librdkafka consumers, which like a sender's may be left without partitions when a broker
-// comes back without its topics (sender/ownership.ts), and ClickHouse never asks again. Detaching and
-// attaching such a table makes its consumer anew; offsets are the group's, so nothing is lost or counted
-// twice. States of a table: read → unread → attached anew after UNREAD_MS, again each AGAIN_MS. Bound: one
-// look every LOOK_MS, by one relay.
+// tables hold librdkafka consumers, which like a sender's may be left without partitions when a broker comes
+// back without its topics (sender/ownership.ts), and ClickHouse never asks again. Detaching and attaching
+// such a table makes its consumer anew; offsets are the group's, so nothing is lost or counted twice. States
+// of a table: read → unread (a partition without a reader, or records wait and the offset of the group stands
+// still) → attached anew after UNREAD_MS, again each AGAIN_MS. Bound: one look every LOOK_MS, by one relay.
 
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { TopicAdmin } from "../platform/kafka/topics.ts";
@@ -13,7 +13,7 @@ import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/per
 
 export type ReportReadersDeps = PeriodicDeps & {
   pool: Pool;
-  topics: Pick<TopicAdmin, "readers">;
+  topics: Pick<TopicAdmin, "readers" | "offsets">;
   clickhouse: Pick<Clickhouse, "command">;
 };
 type Consumed = { topic: string; group: string };
@@ -34,13 +34,19 @@ export function watchReportReaders(
     name: `kafka_${of}`,
     ...consumers[of],
     unreadSinceMs: null as number | null,
+    offsets: "",
   }));
   const counts = deps.metrics.counts("sluice_relay", ["reattached_total"]);
 
   const look = async (table: (typeof tables)[number]) => {
     const { partitions, isSettled, members } = await topics.readers(table.topic, table.group);
     const read = new Set(members.flatMap((member) => member.partitions));
-    if (partitions.every((partition) => read.has(partition))) {
+    const found = (await topics.offsets(table.topic, table.group))?.partitions ?? [];
+    const offsets = found.map(({ committed }) => committed).join();
+    const waits = found.some(({ begin, end, committed }) => end !== (committed ?? begin));
+    const standsStill = waits && offsets === table.offsets;
+    table.offsets = offsets;
+    if (partitions.every((partition) => read.has(partition)) && !standsStill) {
       table.unreadSinceMs = null;
       return;
     }

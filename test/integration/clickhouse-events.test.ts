@@ -120,7 +120,7 @@ test("a table that reads its topic no longer is attached anew, and reads on wher
   };
   const pool = createPool(downstream.config, { connections: 2 });
   const watching = watchReportReaders(
-    { ...jobs, pool, topics: { readers }, clickhouse: db.clickhouse },
+    { ...jobs, pool, topics: { readers, offsets: () => Promise.resolve(null) }, clickhouse: db.clickhouse },
     { consumers: { status, ledger }, unreadMs: 1_000 },
   );
   try {
@@ -128,6 +128,44 @@ test("a table that reads its topic no longer is attached anew, and reads on wher
     await downstream.produce("sms.status", "", lines([statusRow(one, 1, "queued")]));
     await until(`SELECT count() AS n FROM messages_log WHERE id = '${one}'`, 1);
     expect(await jobs.metrics.text()).toMatch(/^sluice_relay_reattached_total\S* [1-9]/m);
+  } finally {
+    await watching.stop();
+    await pool.end();
+  }
+}, 90_000);
+
+test("a table whose offset stands still while records wait is attached anew; one that moves is left alone", async () => {
+  const jobs = { timers: systemTimers, metrics: createMetrics("relay"), log: createLog("test", "silent") };
+  const { status, ledger } = consumersOf(db.config);
+  let looks = 0;
+  const offsets = (topic: string) => {
+    const committed = topic === ledger.topic ? 2 : looks++;
+    return Promise.resolve({ topicId: "", partitions: [{ partition: 0, begin: 0, end: 1_000, committed }] });
+  };
+  const all = { partitions: [0], isSettled: true, members: [{ instance: "a", partitions: [0] }] };
+  const commands: string[] = [];
+  const clickhouse = {
+    command: (sql: string) => {
+      commands.push(sql);
+      return db.clickhouse.command(sql);
+    },
+  };
+  const pool = createPool(downstream.config, { connections: 2 });
+  const watching = watchReportReaders(
+    { ...jobs, pool, topics: { readers: () => Promise.resolve(all), offsets }, clickhouse },
+    { consumers: { status, ledger }, unreadMs: 1_000 },
+  );
+  try {
+    for (let i = 0; i < 400 && commands.length < 2; i++) await Bun.sleep(100);
+    expect(commands).toEqual([
+      "DETACH TABLE IF EXISTS kafka_ledger",
+      "ATTACH TABLE IF NOT EXISTS kafka_ledger",
+    ]);
+    const entries = lines([ledgerRow(id(), 5)]);
+    const before = "SELECT count() AS n FROM wallet_ledger FINAL";
+    const n = await count(before);
+    await downstream.produce("wallet.ledger", "", entries);
+    await until(before, n + 1);
   } finally {
     await watching.stop();
     await pool.end();
