@@ -17,17 +17,25 @@ export type ReportReadersDeps = PeriodicDeps & {
   clickhouse: Pick<Clickhouse, "command">;
 };
 type Consumed = { topic: string; group: string };
-export type ReportReadersOptions = { consumers: { status: Consumed; ledger: Consumed }; unreadMs?: number };
+export type ReportReadersOptions = {
+  consumers: { status: Consumed; ledger: Consumed };
+  unreadMs?: number;
+  goneMs?: number;
+};
 
 const LOOK_MS = 5_000;
-const LOOK_MAX_MS = 60_000;
+const LOOK_MAX_MS = 90_000;
 /** A ClickHouse that starts, and a group that hands out its partitions, take some seconds. */
 const UNREAD_MS = 20_000;
 const AGAIN_MS = 60_000;
+// Longer than the session of its member (tools/clickhouse.xml): one that comes back earlier under its fixed
+// name is given what it had, which was nothing.
+const GONE_MS = 23_000;
+const STOP_CHECK_MS = 250;
 
 export function watchReportReaders(
   deps: ReportReadersDeps,
-  { consumers, unreadMs = UNREAD_MS }: ReportReadersOptions,
+  { consumers, unreadMs = UNREAD_MS, goneMs = GONE_MS }: ReportReadersOptions,
 ): Periodic {
   const { pool, topics, clickhouse, timers, log } = deps;
   const tables = (["status", "ledger"] as const).map((of) => ({
@@ -38,7 +46,7 @@ export function watchReportReaders(
   }));
   const counts = deps.metrics.counts("sluice_relay", ["reattached_total"]);
 
-  const look = async (table: (typeof tables)[number]) => {
+  const look = async (table: (typeof tables)[number], signal: AbortSignal) => {
     const { partitions, isSettled, members } = await topics.readers(table.topic, table.group);
     const read = new Set(members.flatMap((member) => member.partitions));
     const found = (await topics.offsets(table.topic, table.group))?.partitions ?? [];
@@ -60,13 +68,14 @@ export function watchReportReaders(
     );
     // The second also mends what a relay left that died between them.
     await clickhouse.command(`DETACH TABLE IF EXISTS ${table.name}`);
+    for (let ms = 0; ms < goneMs && !signal.aborted; ms += STOP_CHECK_MS) await timers.sleep(STOP_CHECK_MS);
     await clickhouse.command(`ATTACH TABLE IF NOT EXISTS ${table.name}`);
     counts.reattached_total++;
   };
   const options = { name: "report-readers", everyMs: LOOK_MS, runMaxMs: LOOK_MAX_MS };
-  return startPeriodic(deps, options, async () => {
+  return startPeriodic(deps, options, async (signal) => {
     await withLock(pool, "report-readers", async () => {
-      for (const table of tables) await look(table);
+      for (const table of tables) await look(table, signal);
     });
   });
 }

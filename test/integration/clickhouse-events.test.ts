@@ -121,7 +121,7 @@ test("a table that reads its topic no longer is attached anew, and reads on wher
   const pool = createPool(downstream.config, { connections: 2 });
   const watching = watchReportReaders(
     { ...jobs, pool, topics: { readers, offsets: () => Promise.resolve(null) }, clickhouse: db.clickhouse },
-    { consumers: { status, ledger }, unreadMs: 1_000 },
+    { consumers: { status, ledger }, unreadMs: 1_000, goneMs: 0 },
   );
   try {
     const one = id();
@@ -153,7 +153,7 @@ test("a table whose offset stands still while records wait is attached anew; one
   const pool = createPool(downstream.config, { connections: 2 });
   const watching = watchReportReaders(
     { ...jobs, pool, topics: { readers: () => Promise.resolve(all), offsets }, clickhouse },
-    { consumers: { status, ledger }, unreadMs: 1_000 },
+    { consumers: { status, ledger }, unreadMs: 1_000, goneMs: 0 },
   );
   try {
     for (let i = 0; i < 400 && commands.length < 2; i++) await Bun.sleep(100);
