@@ -4,7 +4,8 @@ import { expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createTestClickhouse } from "../test/support/clickhouse.ts";
-import { envOf, freePort, startIngest } from "../test/support/ingest-process.ts";
+import { envOf, startIngest } from "../test/support/ingest-process.ts";
+import { freePort } from "../test/support/ports.ts";
 import { createDownstream } from "../test/support/roles.ts";
 
 test("bench/end-to-end takes messages all the way, and every count agrees", async () => {

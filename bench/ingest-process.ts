@@ -3,7 +3,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 
-/** Several may share `port`. @throws Error when it isn't ready within 10 s */
+const LOG_CHARS_MAX = 4_000;
+
+/** Several may share `port`. @throws Error when it ends or isn't ready within 10 s, with what it logged */
 export async function startIngest(port: number, healthPort: number): Promise<ChildProcess> {
   const env = {
     ...process.env,
@@ -12,8 +14,10 @@ export async function startIngest(port: number, healthPort: number): Promise<Chi
     SLUICE_LOG_LEVEL: "warn",
   };
   const main = join(import.meta.dirname, "../src/main/ingest.ts");
-  const child = spawn(process.execPath, [main], { env, stdio: ["ignore", "ignore", "inherit"] });
-  for (let i = 0; i < 200; i++) {
+  const child = spawn(process.execPath, [main], { env, stdio: ["ignore", "pipe", "inherit"] });
+  let log = "";
+  child.stdout.on("data", (chunk: Buffer) => (log = (log + chunk.toString()).slice(-LOG_CHARS_MAX)));
+  for (let i = 0; i < 200 && child.exitCode === null; i++) {
     const ready = await fetch(`http://127.0.0.1:${healthPort}/ready`).then(
       (r) => r.ok,
       () => false,
@@ -21,8 +25,9 @@ export async function startIngest(port: number, healthPort: number): Promise<Chi
     if (ready) return child;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  const what = child.exitCode === null ? "was not ready within 10 s" : `ended with code ${child.exitCode}`;
   child.kill("SIGKILL");
-  throw new Error("an ingest process was not ready within 10 s: is the gateway running (make run)?");
+  throw new Error(`an ingest process ${what}: is the gateway running (make run)?\n${log}`);
 }
 
 /** Ends it, and waits until it is gone. */

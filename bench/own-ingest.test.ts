@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createTestDatabase, type TestDatabase } from "../test/support/database.ts";
-import { envOf, freePort } from "../test/support/ingest-process.ts";
+import { envOf } from "../test/support/ingest-process.ts";
+import { freePorts } from "../test/support/ports.ts";
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -26,7 +27,7 @@ test("bench/hot-wallet: a wallet is spent to exactly 0, and everyone else is tol
 }, 60_000);
 
 async function run(file: string, args: string[]): Promise<Record<string, unknown>> {
-  const port = await freePort();
+  const port = await freePorts(3);
   const bench = spawn("bun", [join(import.meta.dirname, file), ...args, "--port", String(port), "--json"], {
     env: { ...process.env, ...envOf(db.config) },
     stdio: ["ignore", "pipe", "inherit"],

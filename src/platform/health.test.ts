@@ -1,19 +1,10 @@
 import { expect, test } from "bun:test";
-import { createServer } from "node:net";
+import { freePort } from "../../test/support/ports.ts";
 import type { Log } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import { type Readiness, serveHealth } from "./health.ts";
 
 const log = { warn: () => undefined } as unknown as Log;
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
-}
 
 async function withServer(
   ready: () => Promise<Readiness>,

@@ -7,9 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { projectRoot } from "../../src/stack/tools.ts";
+import { freePort } from "../support/ports.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sluice-clickhouse-"));
-const port = freePort();
+const port = await freePort();
 const api = `http://127.0.0.1:${port}/`;
 let server: ReturnType<typeof start>;
 
@@ -22,13 +23,6 @@ afterAll(async () => {
   await server.exited;
   rmSync(folder, { recursive: true, force: true });
 });
-
-function freePort(): number {
-  const probe = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
-  const free = probe.port ?? 0;
-  void probe.stop(true);
-  return free;
-}
 
 function start() {
   const env = { ...process.env, SLUICE_STATE: folder, SLUICE_CLICKHOUSE_PORT: String(port) };

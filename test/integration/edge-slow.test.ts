@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { sleep } from "../../src/platform/retry.ts";
 import { startEdge, type TestEdge } from "../support/edge.ts";
-import { freePort } from "../support/ingest-process.ts";
+import { freePort } from "../support/ports.ts";
 import { head } from "../support/raw-http.ts";
 
 const SLOW = 2_000;

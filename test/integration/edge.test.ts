@@ -7,7 +7,7 @@ import { once } from "node:events";
 import { createClientAddress } from "../../src/api/client-address.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { startEdge, type TestEdge } from "../support/edge.ts";
-import { freePort } from "../support/ingest-process.ts";
+import { freePort } from "../support/ports.ts";
 import { head, rawAnswers, rawHttp } from "../support/raw-http.ts";
 
 type Seen = { headers: IncomingHttpHeaders; body: string };

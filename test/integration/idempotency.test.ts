@@ -5,13 +5,13 @@ import { TEXT_PARTS_MAX } from "../../src/core/limits.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import {
-  freePort,
   type IngestProcess,
   makeCustomer,
   post,
   startIngest,
   type TestCustomer,
 } from "../support/ingest-process.ts";
+import { freePort } from "../support/ports.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 
 const message = { phone: "09121234567", text: "hello", type: "normal" };

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { CLAIM_TTL_MS } from "../../src/core/limits.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { sleep } from "../../src/platform/retry.ts";
-import { freePort } from "../support/ingest-process.ts";
+import { freePort } from "../support/ports.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
 

@@ -9,7 +9,7 @@ import { certificateFile, createEdge, edgeSecret } from "../../src/stack/edge.ts
 import { identify, type ProcessRecord, stopProcess } from "../../src/stack/process.ts";
 import { startEngines } from "../../src/stack/stack.ts";
 import { findTools } from "../../src/stack/tools.ts";
-import { freePort } from "./ingest-process.ts";
+import { freePorts } from "./ports.ts";
 
 export type TestEdge = {
   url: string;
@@ -25,7 +25,8 @@ export type TestEdge = {
 /** Something must answer GET /health on the port, or it is not ready. */
 export async function startEdge(apiPort: number, changed: Partial<Config> = {}): Promise<TestEdge> {
   const stateFolder = mkdtempSync(join(tmpdir(), "sluice-test-edge-"));
-  const ports = { apiPort, edgePort: await freePort(), edgeTlsPort: await freePort() };
+  const free = await freePorts(2);
+  const ports = { apiPort, edgePort: free, edgeTlsPort: free + 1 };
   const config: Config = { ...loadConfig(process.env), edgeSecret: "", ...changed, ...ports };
   const secret = edgeSecret(config, stateFolder);
   const edge = createEdge(config, findTools(process.env), stateFolder, secret);

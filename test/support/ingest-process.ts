@@ -2,7 +2,6 @@
 // it logged is kept.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { createIdFactory } from "../../src/core/id.ts";
 import { createKey, type Scope, SCOPES_DEFAULT } from "../../src/customers/api-keys.ts";
@@ -11,6 +10,7 @@ import { topUp } from "../../src/ledger/topup.ts";
 import { type Config, settings } from "../../src/platform/config.ts";
 import { createPool } from "../../src/platform/mysql.ts";
 import { holdDeclared } from "./declared.ts";
+import { freePorts } from "./ports.ts";
 import { sleep } from "../../src/platform/retry.ts";
 
 export type IngestProcess = {
@@ -33,7 +33,8 @@ export const envOf = (config: Config): Record<string, string> =>
   );
 
 export async function startIngest(base: Config, overrides: Partial<Config> = {}): Promise<IngestProcess> {
-  const [apiPort, healthPort] = [overrides.apiPort ?? (await freePort()), await freePort()];
+  const free = await freePorts(2);
+  const [apiPort, healthPort] = [overrides.apiPort ?? free, free + 1];
   const config: Config = { ...base, ...overrides, apiPort, healthPort };
   const child = spawn("bun", [main], {
     env: { ...process.env, ...envOf(config) },
@@ -73,17 +74,6 @@ async function untilReady(child: ChildProcess, url: string, log: () => string): 
   }
   child.kill("SIGKILL");
   throw new Error(`ingest was not ready within 10 s:\n${log()}`);
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 export type TestCustomer = { customerId: number; apiKey: string; keyId: string };

@@ -4,7 +4,6 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,6 +15,7 @@ import { sleep } from "../../src/platform/retry.ts";
 import { senderGroup, topicOf } from "../../src/platform/kafka/topics.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { envOf } from "./ingest-process.ts";
+import { freePorts } from "./ports.ts";
 
 export type Role = {
   pid: number;
@@ -52,8 +52,6 @@ export type Downstream = {
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const READY_WAIT_MS = 20_000;
-const PORT_FIRST = 21_000;
-const PORTS = 10_000;
 
 export async function createDownstream(): Promise<Downstream> {
   const db: TestDatabase = await createTestDatabase();
@@ -199,24 +197,6 @@ const isOk = (url: string): Promise<boolean> =>
     (answer) => answer.ok,
     () => false,
   );
-
-// So many in a row, below the ports that the system gives to outgoing connections, which may take them at any
-// moment.
-async function freePorts(count: number): Promise<number> {
-  for (;;) {
-    const port = PORT_FIRST + Math.floor(Math.random() * PORTS);
-    const wanted = Array.from({ length: count }, (_, n) => port + n);
-    const free = await Promise.all(wanted.map(isFree));
-    if (free.every(Boolean)) return port;
-  }
-}
-
-const isFree = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });
 
 function readLines(path: string): string[] {
   try {

@@ -1,0 +1,26 @@
+// Ports for what a test starts. They lie below the range that the system gives to outgoing connections: one
+// from that range, free when it was looked at, may belong to somebody's connection a moment later.
+
+import { createServer } from "node:net";
+
+const PORT_FIRST = 21_000;
+const PORTS = 10_000;
+
+/** The first of so many free ports in a row, on loopback. */
+export async function freePorts(count: number): Promise<number> {
+  for (;;) {
+    const port = PORT_FIRST + Math.floor(Math.random() * PORTS);
+    const wanted = Array.from({ length: count }, (_, n) => port + n);
+    const free = await Promise.all(wanted.map(isFree));
+    if (free.every(Boolean)) return port;
+  }
+}
+
+export const freePort = (): Promise<number> => freePorts(1);
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
