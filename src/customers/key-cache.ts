@@ -1,7 +1,8 @@
-// Keys in memory, so that the hot path asks nobody. One poll a second asks MySQL which keys and customers
-// changed and drops them, once for each change: the cost doesn't grow with the number of keys. Invariant: an
-// answer older than KEY_STALE_MAX_MS without a good poll isn't used, so a revoked key stops working within
-// 2 s. Bound: KEY_CACHE_MAX entries, the oldest leave first; what changed in the last LOOK_BACK_MS.
+// API keys in memory, so that the hot path makes no query. One poll each half second asks MySQL which keys
+// and customers changed and drops those, once for each change: its cost doesn't grow with the number of keys.
+// Invariant: an entry is not used once KEY_STALE_MAX_MS have passed without a good poll, so a revoked key
+// stops working within 2 s. Bound: KEY_CACHE_MAX entries, the oldest dropped first; each poll looks back by
+// LOOK_BACK_MS.
 
 import { KEY_CACHE_MAX } from "../core/limits.ts";
 import type { Pool } from "../platform/mysql.ts";
@@ -10,18 +11,18 @@ import { type Changed, changedSince, findKey, hashKey, type KeyOwner } from "./a
 const POLL_MS = 500;
 const KEY_STALE_MAX_MS = 1_800;
 /**
- * A transaction stamps its rows when it writes them and shows them when it commits: look back further than
- * one may last.
+ * Rows are stamped when a transaction writes them but become visible when it commits, so each poll looks back
+ * further than a transaction may last.
  */
 const LOOK_BACK_MS = 15_000;
 
 type Entry = { owner: KeyOwner | null; hash: string };
 
 export type KeyCache = {
-  /** The owner when it is known and fresh; undefined: ask `load`. */
+  /** The key's owner, null if it has none; undefined when not cached, or stale: then call `load`. */
   get(apiKey: string): KeyOwner | null | undefined;
   load(apiKey: string): Promise<KeyOwner | null>;
-  /** How long ago the last good poll was, in ms. */
+  /** Milliseconds since the last good poll began. */
   state(): { polledAgoMs: number };
   stop(): void;
 };
@@ -31,22 +32,22 @@ export function createKeyCache(
   options: {
     monotonicMs: () => number;
     now: () => number;
-    /** Told at each poll: MySQL's clock − this machine's, in ms. */
+    /** Called at each poll with MySQL's clock − this machine's, in ms. */
     onSkew?: (skewMs: number) => void;
   },
 ): KeyCache {
   const entries = new Map<string, Entry>();
   let polledAtMs = Number.NEGATIVE_INFINITY;
   let since: number | null = null;
-  // What the last poll saw. Each poll sees the same rows again while it looks back; a version that was seen
-  // has been dropped since, and whatever was read after that is as new.
+  // What the last poll saw. Polls look back, so they see the same rows again; a version already seen was
+  // dropped then, and whatever was read since is at least as new.
   let seen = new Map<string, string>();
   let stopped = false;
   let timer: ReturnType<typeof setTimeout>;
-  // One look-up a key, however many requests wait for it: a thousand misses at once would fill the pool's
+  // One look-up per key, however many requests wait for it: a thousand misses at once would fill the pool's
   // queue.
   const loading = new Map<string, Promise<KeyOwner | null>>();
-  let epoch = 0; // grows when anything is dropped, so that a load that began before isn't stored
+  let epoch = 0; // grows with every drop, so that a load that began before it isn't cached
 
   const poll = async () => {
     const startedMs = options.monotonicMs();
@@ -59,13 +60,13 @@ export function createKeyCache(
       since = nowMs - LOOK_BACK_MS;
       polledAtMs = startedMs;
     } catch {
-      // MySQL is away: entries go stale by themselves and `state` tells /ready
+      // MySQL is away: entries become stale on their own, and `state` tells /ready
     }
     if (!stopped) timer = setTimeout(() => void poll(), POLL_MS);
   };
   const dropAll = () => {
     epoch++;
-    loading.clear(); // whoever comes now must not be given what was read before the change
+    loading.clear(); // later requests must not get what was read before the change
     entries.clear();
   };
   const drop = (changed: readonly Changed[]) => {

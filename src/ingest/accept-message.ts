@@ -1,8 +1,9 @@
-// Accepting a message, whoever brings it: priced, within its customer's rate, its credit reserved, stored and
-// charged by a group commit. Every door ends here, and knows what to answer from what it returns. Leaves to
-// the doors: how a message is written down, who may send it, and keys that were used before (idempotency.ts).
-// Invariant: what resolves is stored and charged; what rejects is neither, but for `outcome_unknown`. A
-// message whose caller is gone before its commit leaves nothing behind, nor counts against the rate.
+// Accepts one message from any door (an entry point, such as the HTTP API): prices it, checks the customer's
+// rate limit, reserves its credit, then stores and charges it in a group commit. Leaves to the doors: the
+// format of requests and answers, authentication, and replays of used idempotency keys (idempotency.ts).
+// Invariant: if the promise resolves, the message is stored and charged; if it rejects, it is neither, except
+// for `outcome_unknown`. A message whose caller is gone before its commit begins leaves nothing behind and
+// does not count against the rate limit.
 
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
@@ -17,12 +18,12 @@ import type { LeaseBook } from "./lease-book.ts";
 import type { Reservation } from "./lease-table.ts";
 import type { RateLimits, RateState } from "./rate-limits.ts";
 
-/** Who pays. */
+/** The customer who pays. */
 export type Payer = Pick<Customer, "customerId" | "priceNormal" | "priceExpress" | "currency" | "rateLimit">;
 export type AcceptRequest = {
   payer: Payer;
   draft: Draft;
-  /** What is stored for those who bring the same key again, along with the message; null without a key. */
+  /** The answer stored with the message, for later requests with the same key; null without a key. */
   kept: KeptAnswer<Accepted> | null;
   /** W3C trace context, '' when none */
   traceparent: string;
@@ -37,10 +38,10 @@ export type Accepted = {
   /** minor units of `currency` */
   cost: number;
   currency: string;
-  /** What is left to the customer, as this process knows. */
+  /** The customer's remaining credit, as far as this process knows, in minor units. */
   balanceAfter: number;
   status: "queued";
-  /** Express only: when it will have reached an operator. */
+  /** Express only: the promised time by which an operator has taken it. */
   guaranteedByMs: number | null;
 };
 export type AcceptMessage = (
@@ -50,13 +51,13 @@ export type AcceptDeps = { book: LeaseBook; commits: GroupCommit; limits: RateLi
 
 /**
  * The function it returns throws SluiceError: rate_limited (RateLimitedError), insufficient_balance,
- * credit_elsewhere, overloaded, unavailable, outcome_unknown; KeyTakenError; CallerGoneError.
+ * credit_elsewhere, overloaded, unavailable, outcome_unknown; also KeyTakenError and CallerGoneError.
  */
 export function createAcceptMessage(
   { book, commits, limits, id }: AcceptDeps,
   { expressPromiseMs }: { expressPromiseMs: number },
 ): AcceptMessage {
-  /** A place in the queue and the credit, or neither. */
+  /** Gets both a place in the queue and the credit, or neither. */
   const reserve = async ({ customerId, cost }: LaneRecord, isGone: IsGone): Promise<Reservation> => {
     commits.admit(customerId);
     try {

@@ -1,5 +1,5 @@
-// All that accepting takes, wired once for every door that brings messages: pools, the clock, callers' keys,
-// leases, the group commit.
+// Wires everything that accepting messages needs, once for all doors: connection pools, the clock guard, API
+// keys, leases and the group commit.
 // Invariant: nothing in here knows HTTP.
 
 import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
@@ -24,22 +24,22 @@ import { meteredAccept, meteredLeases } from "./store-metrics.ts";
 
 export type Accepting = {
   accept: AcceptMessage;
-  /** Who calls, by API key. */
+  /** Finds the customer of an API key. */
   callers: KeyCache;
-  /** Requests by Idempotency-Key. */
+  /** Runs one request per Idempotency-Key and replays its answer. */
   keys: Idempotency;
-  /** For what changes a wallet beside messages. */
+  /** For routes that change a wallet without a message. */
   ledger: LeaseDeps;
-  /** For look-ups that must not wait behind commits. */
+  /** For reads that must not wait behind commits. */
   readPool: Pool;
-  /** To be called when no door takes requests any more: commits what was admitted, and returns the leases. */
+  /** Call it once no door takes requests any more: commits what was admitted and returns the leases. */
   stop(): Promise<void>;
 };
 
-/** The poll of the callers' keys runs each second; two of them missed is a database that is away. */
+/** The key cache polls twice a second; after this long without a good poll the database counts as away. */
 const POLL_MISSED_MS = 2_000;
 
-/** Waits for MySQL and its tables. */
+/** Waits until MySQL is up and has its tables. */
 export async function startAccepting(role: Role): Promise<Accepting> {
   const { config, log, metrics } = role;
   const now = Date.now;
@@ -47,7 +47,7 @@ export async function startAccepting(role: Role): Promise<Accepting> {
   const clockGuard = createClockGuard({ now, monotonicMs });
   const id = clockGuard.entryId;
   const nodeId = id();
-  // Commits have connections of their own, so that reads and refills never wait behind them.
+  // Commits have connections of their own, so that reads and lease refills never wait behind them.
   const bounded = { multipleStatements: true, answerMaxMs: MYSQL_ANSWER_MAX_MS };
   const commitPool = createMeteredPool(role, "commit", { ...bounded, connections: config.commitConnections });
   const ledgerPool = createMeteredPool(role, "ledger", { ...bounded, connections: 6 });

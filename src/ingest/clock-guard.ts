@@ -1,18 +1,19 @@
-// Ids that carry the right time. A message's id says when it was accepted, cuts its partition and dates its
-// promise, so none is made while this machine's clock is more than CLOCK_SKEW_MAX_MS from MySQL's; and after
-// a jump the factory is made anew, because the old one would go on counting from the furthest time it saw.
-// A jump is noticed at once (against the monotonic clock), its end by the next look at MySQL's clock.
+// Makes sure that ids carry the right time. A message's id says when it was accepted, selects its partition
+// and starts its delivery promise, so no id is made while this machine's clock is more than CLOCK_SKEW_MAX_MS
+// from MySQL's. After a jump the id factory is replaced, because the old one would keep counting from the
+// latest time it saw. The start of a jump is noticed at once (by the monotonic clock), its end at the next
+// comparison with MySQL's clock.
 
 import { SluiceError } from "../core/errors.ts";
 import { createIdFactory, type IdFactory } from "../core/id.ts";
 import { CLOCK_SKEW_MAX_MS } from "../core/limits.ts";
 
 export type ClockGuard = {
-  /** Ids of messages. @throws SluiceError unavailable, while the clock is wrong */
+  /** Makes message ids. @throws SluiceError unavailable, while the clock is wrong */
   messageId: IdFactory;
-  /** Ids of what is inside (grants, releases), which must go on whatever the clock says. */
+  /** Makes ids of internal entries (grants, releases), which must continue whatever the clock says. */
   entryId: IdFactory;
-  /** MySQL's clock was looked at: its time − ours, in ms. */
+  /** Reports a comparison with MySQL's clock: its time − ours, in ms. */
   observe(skewMs: number): void;
   isRight(): boolean;
 };
@@ -39,7 +40,7 @@ export function createClockGuard({
   return {
     isRight,
     entryId() {
-      isRight(); // an id made during a jump is what the factory has to be made anew for
+      isRight(); // an id made during a jump means that the factory must be replaced
       return factory();
     },
     messageId() {

@@ -1,29 +1,29 @@
-// When a group commit begins: how long the queue lingers before the next one. A commit costs MySQL and this
-// process over a millisecond whatever it holds, so while messages keep coming they begin a certain time
-// apart, which follows how long commits take at present: a busy database is given fewer, fuller ones.
-// Decision 0004 has the measurements. Owns no queue and no timer.
-// Invariants: a message that comes alone never waits; none waits longer than PACE_MAX_MS; callers that wait
-// for their answers, however many, lose nothing: once as many are queued as commits held of late, all of
-// them have asked again.
+// Decides how long the queue lingers before the next group commit. A commit costs MySQL and this process more
+// than a millisecond however few rows it holds, so while messages keep coming, commits begin a certain time
+// apart. That time follows how long commits take at present: a busy database gets fewer, fuller commits.
+// Decision 0004 has the measurements. Owns neither the queue nor a timer.
+// Invariants: a message that comes alone never waits; none waits longer than PACE_MAX_MS; clients that send
+// their next message only after the last answer lose nothing: once as many messages are queued as recent
+// commits held, all of these clients have sent again, so the commit begins.
 
 import { COMMIT_ROWS_MAX } from "../core/limits.ts";
 
-/** Below this a commit of a few rows costs more CPU than it saves anybody time. */
+/** Commits closer together than this cost more CPU than the latency they save is worth. */
 const PACE_MIN_MS = 4;
 const PACE_MAX_MS = 15;
-/** Between the beginnings of two commits, in units of what one takes. */
+/** Time between the beginnings of two commits, as a multiple of how long one takes. */
 const PACE_FACTOR = 1.5;
-/** From so many rows on a batch gains little by growing. */
+/** From this many rows on, a larger batch saves little. */
 const ENOUGH_ROWS = COMMIT_ROWS_MAX / 2;
-/** Commits looked back at. */
+/** How many recent commits to look back at. */
 const RECENT = 8;
-/** Weight of the last commit in how long they take. */
+/** Weight of the latest commit in the moving average of their duration. */
 const SMOOTHING = 0.1;
 
 export type CommitPace = {
-  /** How long so many queued messages should wait for more, in milliseconds. */
+  /** How long this many queued messages should wait for more, in milliseconds. */
   waitMs(queued: number): number;
-  /** A commit of so many begins; call what it returns when it has ended. */
+  /** Call when a commit of `rows` begins; call the returned function when it has ended. */
   begin(rows: number): () => void;
 };
 

@@ -1,11 +1,11 @@
-// The queue before the database, and the loops that empty it. When a commit connection is free and the pace
-// (commit-pace.ts) lets it, it takes what is queued, up to COMMIT_ROWS_MAX; when idle a message commits
-// alone.
-// Invariant: a caller is answered only when its batch's outcome is certain, or told that it isn't known; a
-// message whose caller is gone when a transaction begins is not in it.
-// Bound: QUEUE_ROWS_MAX messages, QUEUE_CUSTOMER_ROWS_MAX of one customer; what is more is refused at once.
-// Crash points: before COMMIT nothing is stored and nobody was answered; after it the outbox row carries on
-// whatever happens here.
+// The queue in front of the database, and the loops that empty it. When a commit connection is free and the
+// pace (commit-pace.ts) allows it, the connection takes what is queued, up to COMMIT_ROWS_MAX messages. With
+// nothing else queued, a message commits alone.
+// Invariants: a caller is answered only when the outcome of its batch is certain, or is told that it is
+// unknown; a message whose caller is gone when a transaction begins is not part of that transaction.
+// Bound: QUEUE_ROWS_MAX messages, QUEUE_CUSTOMER_ROWS_MAX of one customer; more are refused at once.
+// Crash points: before COMMIT nothing is stored and nobody was answered; after it the outbox row makes sure
+// that the message is sent, whatever happens to this process.
 
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
@@ -42,18 +42,18 @@ type Item = {
 };
 
 export type GroupCommit = {
-  /** @throws SluiceError overloaded, when the queue or the customer's share of it is full */
+  /** Takes a place. @throws SluiceError overloaded, when the queue or this customer's share is full */
   admit(customerId: number): void;
-  /** A message that was admitted but is not going to be stored. */
+  /** Gives the place back, for a message that was admitted but won't be stored. */
   leave(customerId: number): void;
   /**
-   * Resolves after the commit that stores it, with its idempotency key if it has one. @throws SluiceError
-   * unavailable, outcome_unknown; KeyTakenError; CallerGoneError
+   * Resolves after the commit that stores the message, and its idempotency key if it has one.
+   * @throws SluiceError unavailable, outcome_unknown; KeyTakenError; CallerGoneError
    */
   store(record: LaneRecord, reservation: Reservation, key: KeyClaim | null, isGone: IsGone): Promise<void>;
-  /** Messages admitted and not yet answered. */
+  /** Number of messages admitted and not answered yet. */
   admitted(): number;
-  /** Resolves when all that was admitted is answered. */
+  /** Resolves when everything admitted has been answered. */
   drained(): Promise<void>;
 };
 
@@ -79,7 +79,7 @@ export function createGroupCommit(
   let admitted = 0;
   const shares = new Map<number, number>();
   let running = 0;
-  // What comes next: nothing, a batch in this turn of the event loop, or one when it has gathered.
+  // What is planned: nothing, a batch in this turn of the event loop, or one after a linger.
   let next: "none" | "soon" | "lingers" = "none";
   let lingering = 0;
   const pace = createCommitPace(() => timers.monotonicMs());
@@ -103,8 +103,8 @@ export function createGroupCommit(
     if (next !== "none") return;
     next = "soon";
     lingering++;
-    // What this turn of the event loop parses goes into the same batch. The next turn tells which of those
-    // connections have ended: Bun hears of bytes and of their end one after the other.
+    // Requests parsed in this turn of the event loop join the same batch. The following turn shows which of
+    // those connections have ended: Bun reports a connection's bytes first and its end after them.
     timers.soon(() => timers.soon(take));
   };
 
@@ -135,8 +135,7 @@ export function createGroupCommit(
   };
 
   /**
-   * Stores and answers all of them; credit of what wasn't stored is returned, or its lease dropped, before
-   * that.
+   * Stores and answers all of them. Credit of what wasn't stored is returned, or its lease dropped, first.
    */
   const commit = async (all: Item[]): Promise<void> => {
     let items = all;
@@ -161,7 +160,7 @@ export function createGroupCommit(
           inDoubt = true;
           counts.in_doubt_total++;
         }
-        // One message that the database refuses must not cost the others theirs: halves, until it is alone.
+        // One message that the database refuses must not fail the others: halve the batch until it is alone.
         if (isDataError(err) && items.length > 1) {
           const half = items.length >> 1;
           await commit(items.slice(0, half));
@@ -208,7 +207,7 @@ export function createGroupCommit(
     for (const { reservation } of items) book.lost(reservation);
     return new SluiceError("outcome_unknown", { cause });
   };
-  // Messages of leases that were taken back leave the batch; their callers may try again, on a new lease.
+  // Messages of leases that were taken back leave the batch; their callers may try again with a new lease.
   const withoutFenced = (items: Item[], error: FencedError): Item[] => {
     const lost = new Set(error.lost.map((s) => `${s.customerId}:${s.epoch}`));
     const isLost = ({ reservation: { lease } }: Item) => lost.has(`${lease.customerId}:${lease.epoch}`);
@@ -221,7 +220,7 @@ export function createGroupCommit(
     answer(out, new SluiceError("unavailable", { cause: error }));
     return items.filter((item) => !isLost(item));
   };
-  // Nothing of them is stored at this moment, and nobody would hear that it was.
+  // At this moment none of the batch is stored, so messages whose callers are gone can still leave it.
   const withoutGone = (items: Item[]): Item[] => {
     const out = new Set(items.filter((item) => item.isGone()));
     if (out.size === 0) return items;
@@ -229,7 +228,7 @@ export function createGroupCommit(
     answer([...out], new CallerGoneError());
     return items.filter((item) => !out.has(item));
   };
-  // Another process stored the same key meanwhile: its answer is theirs too.
+  // Another process has stored the same key in the meantime: its answer applies to these callers too.
   const withoutTaken = (items: Item[], error: KeyTakenError): Item[] => {
     const out = items.filter(({ record }) => error.owners.has(record.id));
     for (const { reservation } of out) book.giveBack(reservation);

@@ -1,20 +1,21 @@
-// Whether this process may spend from its leases: it may for the life of its node, which it renews each
-// quarter of its time. Its own monotonic clock decides here, from when the renewal was asked for; MySQL's
-// clock decides when others may take the leases back, which is later.
-// Invariant: after its time was over, by either clock, a node gives up all it held before it registers anew.
+// Decides whether this process may spend from its leases: it may while its node's lifetime lasts, which it
+// renews when a quarter of it has passed. Here the process's monotonic clock decides, counted from the moment
+// the renewal was requested; for others, who may take the leases back, MySQL's clock decides, which is later.
+// Invariant: once its lifetime is over by either clock, a node gives up all its leases before it registers
+// again.
 
 import { SluiceError } from "../core/errors.ts";
 import type { NodeStore } from "../ledger/node.ts";
 import type { Timers } from "../platform/timers.ts";
 
 export type Heartbeat = {
-  /** Nobody can have taken this node's leases. */
+  /** True while nobody else can have taken this node's leases. */
   isAlive(): boolean;
-  /** Renews when a quarter of the node's time has passed since it last did. @throws the database's error */
+  /** Renews if a quarter of the lifetime has passed since the last renewal. @throws the database's error */
   beat(): Promise<void>;
-  /** Renews at once; who asks while that is under way shares it. @throws the database's error */
+  /** Renews at once; callers share a renewal that is under way. @throws the database's error */
   renew(): Promise<void>;
-  /** From here on nothing is spent from its leases, and it is not renewed. */
+  /** From here on nothing is spent from the leases, and the node is not renewed. */
   stop(): Promise<void>;
 };
 

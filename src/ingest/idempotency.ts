@@ -1,11 +1,10 @@
-// Idempotency keys of what moves money: the first request with a key runs, its repeats are told what it
-// answered. Owns the requests under way in this process, and looking keys up, many in one read; the rows are
-// written by the transactions they belong to (src/ledger/idempotency.ts). Leaves to the doors: how a key
-// comes.
-// States of a key: free → under way (409, or 422 for another body) → stored (replayed for 24 h) | free again,
-// when the request was refused. Invariant: a request runs only while its key is free; two processes that run
-// the same key at once meet in the database, where one of them stores it and the other replays that.
-// Bound: requests under way, by the group commit's queue; LOOKUP_KEYS_MAX keys a read.
+// Idempotency keys of requests that move money: the first request with a key runs, later ones get its answer.
+// Owns the requests under way in this process and the look-up of keys, many in one read. The rows are written
+// by the transactions they belong to (src/ledger/idempotency.ts). Leaves to the doors: where a key comes
+// from. States of a key: free → under way (repeats get 409, or 422 for another body) → stored (replayed for
+// 24 h), or free again if the request was refused. Invariant: a request runs only while its key is free. If
+// two processes run the same key at once, the database lets one of them store it and the other replays that.
+// Bound: requests under way are bounded by the group commit's queue; LOOKUP_KEYS_MAX keys a read.
 
 import { createHash } from "node:crypto";
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
@@ -19,15 +18,15 @@ import {
 } from "../ledger/idempotency.ts";
 import type { Timers } from "../platform/timers.ts";
 
-/** What these keys answered, null for a key that is free. */
+/** Looks up the stored answers of these keys, in order; null for a key that is free. */
 export type FindKeys = (refs: readonly KeyRef[]) => Promise<(StoredAnswer | null)[]>;
 export type Once<T> = { kind: "ran"; result: T } | { kind: "replayed"; stored: StoredAnswer };
 export type KeyCounts = { replayed_total: number };
 export type Idempotency = {
   /**
-   * What `run` returns, or the stored answer of the request that used the key before. `run` gets the key it
-   * has to store along with its effect. @throws SluiceError idempotency_in_progress, idempotency_key_reused,
-   * or what `run` throws; CallerGoneError, when the caller left while its key was looked up
+   * Returns what `run` returns, or the stored answer of the request that used the key before. `run` must
+   * store the key it is given together with its effect. @throws SluiceError idempotency_in_progress,
+   * idempotency_key_reused; CallerGoneError, when the caller left during the look-up; what `run` throws
    */
   once<T>(
     request: {
@@ -78,7 +77,7 @@ export function createIdempotency({
         } catch (error) {
           if (!(error instanceof KeyTakenError)) throw error;
           const winner = await lookUp(key);
-          // Gone between the two reads: it was 24 h old.
+          // The row expired (24 h) between the two reads.
           if (winner === null) throw new SluiceError("unavailable", { cause: error });
           return replay(key, winner);
         }
@@ -97,7 +96,7 @@ type Asked = {
   reject: (error: unknown) => void;
 };
 
-// One read at a time for all who ask; what arrives meanwhile shares the next one.
+// One read at a time for all callers; keys that arrive meanwhile share the next one.
 function createLookUp(find: FindKeys, timers: Timers): (ref: KeyRef) => Promise<StoredAnswer | null> {
   const asked: Asked[] = [];
   let running = false;

@@ -1,5 +1,5 @@
-// Idempotency keys leave after 24 h, in bounded deletes with pauses between them, so that nobody waits for
-// their locks. Every ingest process does it; what one has deleted the others don't find.
+// Deletes idempotency keys after 24 h, in bounded chunks with pauses between them, so that nobody waits long
+// for their locks. Every ingest process does this; rows deleted by one are simply not found by the others.
 
 import { KEY_PURGE_ROWS_MAX } from "../core/limits.ts";
 import { purgeKeys } from "../ledger/idempotency.ts";
@@ -8,7 +8,7 @@ import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/per
 
 export type KeyUpkeepDeps = PeriodicDeps & { pool: Pool };
 
-/** At 3,500 keys a second, a minute leaves 210,000 to delete: 42 s of the next one, at these pauses. */
+/** At 3,500 keys a second, a minute adds 210,000 rows; at these pauses deleting them takes 42 s. */
 const PERIOD_MS = 60_000;
 const PAUSE_MS = 200;
 const STATEMENT_MAX_MS = 10_000;

@@ -1,6 +1,6 @@
-// Credit for the hot path: reserves a message's cost from its customer's lease, at once when there is enough.
-// Owns the rules of spending; the machine of a lease is in lease-table.ts, how long it may be spent from in
-// heartbeat.ts, refilling in lease-refill.ts, and what leases need with time in lease-upkeep.ts.
+// Credit for the hot path: reserves a message's cost from its customer's lease, at once if it holds enough.
+// Owns the rules of spending. The state machine of a lease is in lease-table.ts, how long a lease may be
+// spent from in heartbeat.ts, refills in lease-refill.ts, and periodic maintenance in lease-upkeep.ts.
 // Invariant: each reservation ends in exactly one of `committed`, `giveBack` and `lost`.
 
 import { type IsGone, neverGone } from "../core/caller.ts";
@@ -16,17 +16,17 @@ import { startUpkeep } from "./lease-upkeep.ts";
 
 export type LeaseBook = {
   /**
-   * Takes `cost` from the customer's lease: at once, or when a refill brought it. @throws SluiceError 402 or
-   * 503; CallerGoneError, when its caller left while it waited
+   * Takes `cost` (minor units) from the customer's lease: at once, or after a refill. @throws SluiceError
+   * insufficient_balance (402) or a 503; CallerGoneError, when the caller left while it waited
    */
   reserve(customerId: number, cost: number, isGone?: IsGone): Reservation | Promise<Reservation>;
   committed(reservation: Reservation): void;
-  /** The message was not stored, for certain. */
+  /** The message was certainly not stored: its credit returns to the lease. */
   giveBack(reservation: Reservation): void;
-  /** Whether it was stored is not known, or its lease was taken back: the lease is dropped. */
+  /** The outcome is unknown, or the lease was taken back: the lease is dropped. */
   lost(reservation: Reservation): void;
   stats(): { leases: number; available: number; waiting: number };
-  /** When nothing is reserved any more: gives back all leases, by what was really spent from them. */
+  /** Call it when nothing is reserved any more: returns all leases, keeping only what was really spent. */
   stop(): Promise<void>;
 };
 
@@ -47,7 +47,7 @@ export function createLeaseBook(
   const onExpired = () => {
     let dropped = 0;
     for (const lease of table.leases.values()) {
-      // An empty one that was never asked for has nothing that could have been taken back.
+      // An empty lease that never asked for credit has nothing that could have been taken back.
       if (!lease.held && !lease.doubtful && !lease.refilling) continue;
       drop(lease);
       dropped++;

@@ -1,9 +1,9 @@
-// Refilling leases from the wallets: those that somebody waits for at once and under lock, those that run low
-// ahead of need and only where the wallet is free. All that need credit at the same moment share one
+// Refills leases from the wallets: those that a message waits for at once and under lock, those that run low
+// ahead of need and only where the wallet is not locked. All that need credit at the same moment share one
 // transaction.
-// Invariant: a waiter is refused with 402 only when wallet and all leases together, read under the wallet's
-// lock, hold less than its cost; credit that is elsewhere is asked for, and waited for RECALL_WAIT_MAX_MS.
-// Bound: LEASE_BATCH_MAX leases a transaction; what waits is bounded by the commit queue.
+// Invariant: a waiting message is refused with 402 only when wallet and all leases together, read under the
+// wallet's lock, hold less than its cost. Credit held elsewhere is recalled, and waited for up to
+// RECALL_WAIT_MAX_MS. Bound: LEASE_BATCH_MAX leases a transaction; waiters are bounded by the commit queue.
 
 import { CallerGoneError } from "../core/caller.ts";
 import { insufficientBalance, SluiceError } from "../core/errors.ts";
@@ -19,10 +19,10 @@ import { targetOf } from "./lease-size.ts";
 import type { Lease, LeaseTable, Waiter } from "./lease-table.ts";
 
 export type Refill = {
-  /** Somebody waits for it. */
+  /** Refills a lease that a message waits for. */
   now(lease: Lease): void;
   ahead(lease: Lease): void;
-  /** No refill of a dropped lease. */
+  /** Cancels the refill of a lease that was dropped. */
   cancel(lease: Lease): void;
 };
 export type RefillDeps = {
@@ -31,7 +31,7 @@ export type RefillDeps = {
   heartbeat: Heartbeat;
   timers: Timers;
   log: Log;
-  /** Called in place of LeaseTable.drop, so that who waits is served by the new lease. */
+  /** Use this instead of LeaseTable.drop: it also refills the new lease for those who wait. */
   drop: (lease: Lease) => void;
 };
 
@@ -59,7 +59,7 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
         if (grant !== undefined && table.isCurrent(lease)) settle(lease, grant, asked.get(lease) as number);
       }
     } catch (err) {
-      // Nothing is known of what it did, unless the server said that it failed.
+      // The outcome of the grant is unknown, unless the server itself reported a failure.
       if (isConnectionLost(err)) wanting.forEach(doubt);
       throw err;
     } finally {
@@ -73,7 +73,7 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
       return drop(lease);
     }
     const strict = grant.mode === "strict";
-    // A strict customer's other leases hold nothing but what is being committed.
+    // A strict customer's other leases hold only what is being committed.
     const elsewhere = grant.balance + (strict ? 0 : grant.elsewhere);
     table.granted(lease, { granted: grant.granted, own: grant.own, elsewhere, strict }, timers.monotonicMs());
     const again = serve(lease, grant, asked);
@@ -83,8 +83,8 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
     else timers.after(RECALL_STEP_MS, () => void (lease.waiting.length > 0 && now(lease)));
   };
 
-  // Who came while the grant was under way can be served by it, but not refused: the wallet may have been
-  // read before their request was made, even before the top-up that pays for it.
+  // A message that arrived while the grant was under way can be served by it but not refused: the wallet may
+  // have been read before that request was made, even before the top-up that pays for it.
   const serve = (lease: Lease, grant: Grant, asked: number): "now" | "later" => {
     const nowMs = timers.monotonicMs();
     const mayTake = heartbeat.isAlive();
@@ -100,14 +100,14 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
       else if (nowMs >= waiter.untilMs) waiter.reject(new SluiceError("credit_elsewhere"));
       else {
         table.wait(lease, waiter);
-        // The wallet itself has enough: others of this grant came first.
+        // The wallet itself has enough, but others in this grant came first.
         if (grant.balance + lease.available >= cost) again = "now";
       }
     }
     return again;
   };
 
-  // No credit is asked for, or called back, for those who have left.
+  // No credit is requested or recalled for callers who have left.
   const dismissGone = (lease: Lease) => {
     if (!lease.waiting.some((waiter) => waiter.isGone())) return;
     for (const waiter of table.takeWaiting(lease))
@@ -115,7 +115,8 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
       else table.wait(lease, waiter);
   };
 
-  // What an empty lease was given is found by its next grant; one that is spent from starts anew.
+  // What an empty lease was given is found by its next grant; a lease already in use is replaced by a new
+  // one.
   const doubt = (lease: Lease) => {
     if (!table.isCurrent(lease)) return;
     if (lease.held) drop(lease);
@@ -129,7 +130,7 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
       while (set.size > 0) {
         const wanting = [...set].filter((l) => !l.refilling).slice(0, LEASE_BATCH_MAX);
         if (wanting.length === 0) {
-          await timers.sleep(5); // the other loop refills the same leases, maybe on a line that hangs
+          await timers.sleep(5); // the other loop refills the same leases, maybe over a connection that hangs
           continue;
         }
         for (const lease of wanting) set.delete(lease);
@@ -165,7 +166,7 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
   const runUrgent = loop(urgent, false);
   const runAhead = loop(ahead, true);
 
-  /** Tells those who have waited long enough by `untilMs` that the database can't be reached. */
+  /** Refuses those whose wait ends by `untilMs`, because the database can't be reached. */
   const refuse = (wanting: Lease[], untilMs: number, cause: unknown) => {
     for (const lease of wanting) {
       const isOver = (waiter: Waiter) => waiter.untilMs <= untilMs;
@@ -200,7 +201,7 @@ const wantOf = (lease: Lease, nowMs: number): Want => ({
   unit: lease.unit,
 });
 
-// What is available serves the first of them; the grant has to bring the rest.
+// What the waiting messages still lack: the available credit pays the first of them.
 function waitingCosts(lease: Lease): number[] {
   let left = lease.available;
   const costs: number[] = [];

@@ -1,14 +1,15 @@
-// The leases this process holds, in memory, and the machine of one lease. Owner of every change: outside it a
-// lease is readonly, and each verb asserts the invariant.
+// The leases this process holds, in memory, and the state machine of one lease. Every change is made here:
+// outside this file a lease is readonly, and each method asserts the invariant.
 //
 //   take: available −, inFlight + ──► committed: inFlight −, spent +
 //     ▲                           ├─► giveBack:  inFlight −, available +   (not stored, for certain)
 //   granted: available +          └─► lost:      inFlight −                (outcome unknown; lease dropped)
 //
-// A lease leaves the table in two ways: `end`, when nothing is under way and it is given up; `drop`, when it
-// can't be trusted any more, and a new one under a new epoch takes its place. Either way it is `leaving`
-// until its row is known to be gone, and its row may go once nothing of it is under way here.
-// Invariant: 0 ≤ available, 0 ≤ inFlight, available + inFlight ≤ granted − spent; only the customer's present
+// A lease leaves the table in one of two ways: `end`, when it is given up with nothing under way; `drop`,
+// when its state is uncertain, and a new lease under a new epoch takes its place. Either way it is `leaving`
+// until its row is known to be deleted, and the row may be deleted once nothing of the lease is under way
+// here.
+// Invariant: 0 ≤ available, 0 ≤ inFlight, available + inFlight ≤ granted − spent; only the customer's current
 // lease has anything available. Bound: LEASES_MAX in the table; as many again leaving.
 
 import assert from "node:assert/strict";
@@ -17,47 +18,48 @@ import type { LeaseKey } from "../ledger/lease-rows.ts";
 
 export type Waiter = {
   readonly cost: number;
-  /** Monotonic: until then the credit may come back from elsewhere. */
+  /** On the monotonic clock: until then, credit may still come back from other leases. */
   readonly untilMs: number;
   readonly isGone: IsGone;
   readonly resolve: (reservation: Reservation) => void;
   readonly reject: (error: Error) => void;
 };
-/** Amounts in minor units, times monotonic. */
+/** Amounts in minor units, times on the monotonic clock. */
 export type Lease = LeaseKey & {
-  /** taken from the wallet, less what was given back, as far as this process was told */
+  /** taken from the wallet, less what was returned, as far as this process was told */
   readonly granted: number;
-  /** of that, what went into messages that are known to be stored */
+  /** of `granted`: what went into messages that are known to be stored */
   readonly spent: number;
   /** can be spent at once */
   readonly available: number;
-  /** taken for messages that are not committed yet */
+  /** reserved for messages that are not committed yet */
   readonly inFlight: number;
   /** in the wallet and in other leases, as of the last grant */
   readonly elsewhere: number;
-  /** The database has a row of it. */
+  /** The database is known to have a row for it. */
   readonly held: boolean;
-  /** The outcome of a grant is unknown: there may be a row, with more than `granted`. */
+  /** The outcome of a grant is unknown: there may be a row, granted more than `granted` says. */
   readonly doubtful: boolean;
-  /** The customer's credit is only taken exactly (mode `strict`). */
+  /** The customer's mode is `strict`: only the exact costs that wait are granted. */
   readonly strict: boolean;
   readonly refilling: boolean;
   readonly waiting: readonly Waiter[];
-  /** The last cost: what one message of this customer usually takes. */
+  /** The last cost, as an estimate of what one message of this customer usually costs. */
   readonly unit: number;
-  /** taken since the last grant, and when that was */
+  /** taken since the last grant, and when that grant was */
   readonly taken: number;
   readonly grantedAtMs: number;
   readonly takenAtMs: number;
-  /** With less than this available it is refilled ahead of need. */
+  /** Once less than this is available, the lease is refilled ahead of need. */
   readonly low: number;
 };
 /**
- * A message's cost, taken from a lease. `balanceAfter`: what is left to the customer, as this process knows.
+ * A message's cost, taken from a lease. `balanceAfter` is the customer's remaining credit, as far as this
+ * process knows.
  */
 export type Reservation = { readonly lease: Lease; readonly cost: number; readonly balanceAfter: number };
 
-/** What a grant brought; `own`: what the row held before it, commits under way included. */
+/** The result of a grant; `own` is what the row held before it, commits under way included. */
 export type Granted = {
   granted: number;
   own: number;
@@ -67,13 +69,13 @@ export type Granted = {
 
 export type LeaseTable = {
   readonly leases: ReadonlyMap<number, Lease>;
-  /** Leases whose rows have to go. */
+  /** Leases that left the table and whose rows must be deleted. */
   readonly leaving: ReadonlySet<Lease>;
-  /** minor units available in all leases, and how many wait */
+  /** Minor units available in all leases, and the number of messages that wait. */
   totals(): { available: number; waiting: number };
-  /** The customer's lease; an empty one when there is none. */
+  /** The customer's lease; creates an empty one if there is none. */
   of(customerId: number): Lease;
-  /** Whether this is still its customer's lease. */
+  /** Whether this is still its customer's lease, not dropped or ended. */
   isCurrent(lease: Lease): boolean;
 
   take(lease: Lease, cost: number, nowMs: number): Reservation;
@@ -82,30 +84,30 @@ export type LeaseTable = {
   lost(reservation: Reservation): void;
 
   wait(lease: Lease, waiter: Waiter): void;
-  /** Takes everyone who waits out of the lease. */
+  /** Removes and returns everyone who waits for this lease. */
   takeWaiting(lease: Lease): Waiter[];
   refillBegins(lease: Lease): void;
   refillEnds(lease: Lease): void;
   granted(lease: Lease, grant: Granted, nowMs: number): void;
-  /** Those who waited are served: what is left lasts until it is low. */
+  /** Call after those who waited were served: sets how far the rest may fall before it counts as low. */
   served(lease: Lease): void;
-  /** A grant's outcome is unknown. */
+  /** Records that a grant's outcome is unknown. */
   doubt(lease: Lease): void;
 
-  /** Takes out what is available, to be given back while commits go on. */
+  /** Removes and returns what is available, so that it can be given back while commits go on. */
   empty(lease: Lease): number;
-  /** Gives up a lease of which nothing is under way. */
+  /** Gives up a lease that has nothing under way. */
   end(lease: Lease): void;
-  /** Replaces a lease that can't be trusted by an empty one, which inherits who waits; returns that one. */
+  /** Replaces a lease of uncertain state by an empty one, which inherits its waiters; returns the new one. */
   drop(lease: Lease): Lease;
-  /** Leaving leases, at most so many, whose rows may go now: nothing of them is under way here. */
+  /** Up to `max` leaving leases whose rows may be deleted now, because nothing of them is under way here. */
   toEnd(max: number): Lease[];
-  /** Their rows are gone, for certain. */
+  /** Their rows are known to be deleted. */
   ended(leases: readonly Lease[]): void;
 };
 
 type Own = { -readonly [K in keyof Lease]: Lease[K] };
-// Only lease-table.ts changes a lease.
+// The only way to write to a lease, and only this file uses it.
 const own = (lease: Lease): Own => lease as Own;
 
 const NOBODY: readonly Waiter[] = [];
@@ -127,7 +129,7 @@ export function createLeaseTable(): LeaseTable {
     available += amount;
   };
   const isCurrent = (lease: Lease) => leases.get(lease.customerId) === lease;
-  /** Out of the table; a row that is there, or may be there by and by, has to go. */
+  /** Takes it out of the table. If it has a row, or may still get one, that row must be deleted. */
   const leave = (lease: Lease) => {
     add(lease, -lease.available);
     if (lease.held || lease.doubtful || lease.refilling) leaving.add(lease);
@@ -188,7 +190,7 @@ export function createLeaseTable(): LeaseTable {
     },
     granted(lease, { granted, own: before, elsewhere, strict }, nowMs) {
       const it = own(lease);
-      // The row of a lease that holds nothing yet: a grant whose answer was lost made it.
+      // A row that an earlier grant made, whose answer was lost: what it held becomes known only now.
       const more = granted + (lease.held ? 0 : before);
       it.granted += more;
       add(lease, more);
@@ -242,10 +244,10 @@ export function createLeaseTable(): LeaseTable {
   };
 }
 
-/** A lease is low at this part of what its last grant left in it. */
+/** A lease is low once less than one part in LOW_SHARE is left of what the last grant left in it. */
 const LOW_SHARE = 4;
 
-/** Nothing of it is under way, and nobody waits for it. */
+/** Nothing of it is under way, and no message waits for it. */
 export const isQuiet = (lease: Lease): boolean =>
   lease.inFlight === 0 && lease.waiting.length === 0 && !lease.refilling;
 

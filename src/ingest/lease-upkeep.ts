@@ -1,8 +1,8 @@
-// What leases need with time: their node renewed, idle ones given up, recalled ones given back, rows of those
-// that left the table ended, expired ones of other processes taken back. A lease is held until it is wanted,
-// so in the rule nothing here costs anything per lease: a look at a few of them each second.
-// Everything runs on the monotonic clock; expiry itself is MySQL's. Invariant: what is being given back can't
-// be spent from any more. Bound: LEASE_BATCH_MAX leases a transaction.
+// Periodic maintenance of leases: renews their node, ends idle ones, gives recalled ones back, deletes the
+// rows of those that left the table, and takes back expired ones of other processes. A lease is held until
+// someone else wants it, so normally nothing here costs anything per lease: a few of them are looked at each
+// second. Everything runs on the monotonic clock; expiry itself is decided by MySQL's. Invariant: credit that
+// is being given back can no longer be spent. Bound: LEASE_BATCH_MAX leases a transaction.
 
 import { LEASE_IDLE_MS, RECALL_POLL_MS } from "../core/limits.ts";
 import { LEASE_BATCH_MAX } from "../ledger/lease-rows.ts";
@@ -11,21 +11,21 @@ import type { RefillDeps } from "./lease-refill.ts";
 import { isQuiet, type Lease } from "./lease-table.ts";
 
 export type Upkeep = {
-  /** Ends the one longest unused among a few, so that there is room for another. False: all are in use. */
+  /** Ends the longest unused of a few leases, to make room for another. False: all of them are in use. */
   makeRoom(): boolean;
-  /** Ends the timers and gives up the node with all its leases. */
+  /** Stops the timers and gives up the node with all its leases. */
   stop(): Promise<void>;
 };
 
 const TICK_MS = 1_000;
-/** The whole table is looked through in so many ticks. */
+/** The whole table is visited in this many ticks. */
 const ROUND_TICKS = 300;
 const ROOM_LOOKS_MAX = 64;
 
 export function startUpkeep({ store, table, heartbeat, timers, log, drop }: RefillDeps): Upkeep {
   let round = table.leases.values();
 
-  /** The next lease of the round, which begins again at its end. */
+  /** The next lease to look at; starts again from the first after the last. */
   const nextLease = (): Lease | undefined => {
     const next = round.next();
     if (next.done !== true) return next.value;
@@ -41,7 +41,7 @@ export function startUpkeep({ store, table, heartbeat, timers, log, drop }: Refi
   };
 
   let ending: Promise<void> | null = null;
-  /** Rows of leases that left the table. What is not answered is tried again at the next tick. */
+  /** Deletes the rows of leases that left the table. What gets no answer is tried again at the next tick. */
   const endRows = () => {
     ending ??= endAllRows().finally(() => {
       ending = null;
@@ -57,7 +57,7 @@ export function startUpkeep({ store, table, heartbeat, timers, log, drop }: Refi
     }
   };
 
-  /** Commits of these are under way: what is available goes back, the rest is theirs. */
+  /** These leases have commits under way: what is available is returned, the rest belongs to the commits. */
   const giveBack = async (leases: Lease[]) => {
     const returns = leases.map((lease) => ({
       customerId: lease.customerId,
@@ -81,7 +81,7 @@ export function startUpkeep({ store, table, heartbeat, timers, log, drop }: Refi
     if (recalled.length === 0) return;
     const [quiet, busy] = [recalled.filter(isQuiet), recalled.filter((lease) => !isQuiet(lease))];
     for (const lease of quiet) table.end(lease);
-    // With nothing available there is something to give back only if a commit fails.
+    // A lease with nothing available has nothing to return, unless a commit fails.
     await giveBack(busy.filter((lease) => lease.available > 0).slice(0, LEASE_BATCH_MAX));
     await endRows();
   };
@@ -125,9 +125,7 @@ export function startUpkeep({ store, table, heartbeat, timers, log, drop }: Refi
   };
 }
 
-/**
- * Runs `job` at each interval, never twice at once; the function it returns ends that, when the last is done.
- */
+/** Runs `job` at each interval, never two at once. The returned function stops it and awaits the last run. */
 function every(
   timers: Timers,
   ms: number,

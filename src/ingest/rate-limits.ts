@@ -1,24 +1,24 @@
-// A token bucket per customer, in message parts a minute. It holds a minute's worth, and at least one message
-// of the longest text, so that waiting as long as it says always helps. Each ingest process has its own, so
-// with N processes a customer's rate is up to N times its limit until the buckets are shared. Leaves to the
-// doors: how a caller is told.
+// A token bucket per customer, counted in message parts per minute. It holds a minute's worth, and at least
+// one message of the longest text, so that waiting as long as Retry-After says always helps. Each ingest
+// process has its own buckets, so with N processes a customer can send up to N times its limit, until the
+// buckets are shared. Leaves to the doors: how a caller is told.
 
 import { TokenBucket } from "limiter";
 import { SluiceError } from "../core/errors.ts";
 import { KEY_CACHE_MAX, TEXT_PARTS_MAX } from "../core/limits.ts";
 import type { Customer } from "../customers/customers.ts";
 
-/** How full a customer's bucket is, in parts and whole seconds. */
+/** The state of a customer's bucket, in parts and whole seconds. */
 export type RateState = { size: number; fillS: number; left: number; fullInS: number };
 export type RateLimits = {
-  /** Takes `parts` from the bucket; null: the customer has no limit. @throws RateLimitedError */
+  /** Takes `parts` from the bucket; returns null if the customer has no limit. @throws RateLimitedError */
   take(customer: Limited, parts: number): RateState | null;
-  /** What was taken for a message that its caller left before it was stored. */
+  /** Puts back what was taken for a message whose caller left before it was stored. */
   giveBack(customer: Limited, parts: number): void;
 };
 type Limited = Pick<Customer, "customerId" | "rateLimit">;
 
-/** Not enough is left at the moment; `retryAfterS` is when there will be. */
+/** Not enough is left in the bucket now; there will be after `retryAfterS` seconds. */
 export class RateLimitedError extends SluiceError {
   readonly rate: RateState;
   constructor(rate: RateState, retryAfterS: number) {
@@ -28,7 +28,7 @@ export class RateLimitedError extends SluiceError {
 }
 
 const MINUTE_S = 60;
-// The bucket drips in floating point: after exactly the time it takes, it may hold a hair less.
+// The bucket fills in floating point: after exactly the computed time it may hold very slightly less.
 const DRIP_ERROR = 1e-6;
 
 export function createRateLimits(): RateLimits {

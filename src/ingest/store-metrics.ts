@@ -1,5 +1,5 @@
-// What ingest counts and times of its transactions: each store is wrapped once, so that neither the group
-// commit nor the leases know of metrics.
+// Counts and times the transactions of ingest. Each store is wrapped once, so that neither the group commit
+// nor the leases know about metrics.
 
 import { type AcceptStore, CommitInDoubtError, FencedError } from "../ledger/accept.ts";
 import { KeyTakenError } from "../ledger/idempotency.ts";
@@ -43,7 +43,7 @@ function failureOf(error: unknown): CommitFailure {
   return isDataError(error) ? "refused_data" : "retried";
 }
 
-/** Every operation of the store is counted and timed under its own name. */
+/** Counts and times every operation of the store under the operation's own name. */
 export function meteredLeases(store: LeaseStore, metrics: Metrics): LeaseStore {
   const granted = metrics.counter("sluice_lease_grants_total", {});
   const timed = Object.entries(store).map(([operation, run]) => {

@@ -1,24 +1,25 @@
-// Who is given how much: the decision of a grant, apart from the rows it is read from and written to. Pure.
-// Invariant: what is given never exceeds the wallet's balance. `total` counts every unit that could still be
-// spent, wherever it is held, so a message that costs more than `total` can't be paid by anyone.
+// Decides how much credit a lease is granted; reading and writing the rows is left to lease.ts. Pure.
+// Invariant: a grant never exceeds the wallet's balance. `total` counts every unit that could still be spent,
+// wherever it is held, so nobody can pay for a message that costs more than `total`.
 
 /**
- * `lease`: credit is taken ahead of need. `strict`: only what waits is taken, so `balance_after` is exact.
+ * `lease`: credit is also granted ahead of need. `strict`: only the costs that wait are granted, so
+ * `balance_after` is exact.
  */
 export type CustomerMode = "lease" | "strict";
 
 /**
- * What a lease wants: the costs that wait for it, in order, and how much it would like for what comes after.
+ * What a lease asks for: the costs that wait, in order, and `target`, how much it would like beyond them.
  */
 export type Want = {
   customerId: number;
   epoch: number;
-  /** The lease was given something before, so its row must be there. */
+  /** The lease was granted credit before, so its row must exist. */
   held: boolean;
   /** minor units */
   costs: readonly number[];
   target: number;
-  /** The usual cost of one message of this customer; 0 when it isn't known. */
+  /** The usual cost of one message of this customer; 0 if unknown. */
   unit: number;
 };
 export type LeaseState = { nodeId: string; epoch: number; unspent: number };
@@ -27,31 +28,31 @@ export type WalletState = { customerId: number; balance: number; mode: CustomerM
 /** In minor units, as of the moment the wallet was locked. */
 export type Grant = {
   customerId: number;
-  /** Given to the lease that asked. */
+  /** Granted to the lease that asked. */
   granted: number;
-  /** What it held before that, commits under way included. */
+  /** What that lease held before, commits under way included. */
   own: number;
-  /** Left in the wallet. */
+  /** Left in the wallet after the grant. */
   balance: number;
   /** Unspent in other leases, commits under way included. */
   elsewhere: number;
-  /** Wallet and all leases together, before the grant. */
+  /** Wallet and all leases together; a grant doesn't change it. */
   total: number;
   mode: CustomerMode;
-  /** The lease was taken back: it has to start over under a new epoch. */
+  /** The lease was taken back: its process must start over under a new epoch. */
   fenced: boolean;
-  /** Something that waits was not given and other leases hold credit: ask their owners for it. */
+  /** Waiting costs could not be granted and other leases hold credit: recall it from their owners. */
   recall: boolean;
 };
 
-/** Ahead of need at most this share of the wallet is taken, so that several processes can take it. */
+/** At most one part in AHEAD_SHARE of the wallet is granted ahead of need, so that others get some too. */
 const AHEAD_SHARE = 8;
-/** A wallet whose share can't pay so many messages is small: then only what waits is taken, to the unit. */
+/** If that share can't pay for this many messages, the wallet is small: then only what waits is granted. */
 const AHEAD_UNITS_MIN = 16;
 
 /**
- * How much to give: all that waits, in order, as far as it fits, and up to an eighth of the rest ahead of
- * need. So grants shrink as a wallet empties, and the last ones are exact.
+ * The size of a grant, in minor units: all waiting costs, in order, as far as the balance goes, and up to an
+ * eighth of the rest ahead of need. So grants shrink as a wallet empties, and the last ones are exact.
  */
 export function grantSize(
   balance: number,
@@ -61,7 +62,7 @@ export function grantSize(
   for (const cost of costs) if (need + cost <= balance) need += cost;
   const share = (balance - need) / AHEAD_SHARE;
   if (share < AHEAD_UNITS_MIN * unit) return need;
-  // A target may come from a rate, which is no whole number.
+  // A target derived from a rate need not be a whole number.
   return need + Math.floor(Math.min(target, share));
 }
 

@@ -1,7 +1,7 @@
-// Submits a batch of messages: an operator for each, failover to the next on refusal and on no connection, an
-// outcome for every one. Runs in a worker. Owns the windows: how many submits each operator has under way. A
-// message waits in turn when all operators it may still try are full. Leaves the health of operators to the
-// sender, which gives each batch an allowance.
+// Submits a batch of messages: chooses an operator for each, fails over to the next one on refusal or when no
+// connection can be made, and reports one outcome for every message. Runs in a worker. Owns the windows: how
+// many submits each operator has under way. A message waits its turn while all operators it may still try are
+// full. Leaves the health of operators to the sender, which gives each batch an allowance per operator.
 // Invariants: no submit starts after the batch's deadline; a message whose answer was lost is not submitted
 // again; each message has exactly one outcome. Bound: the windows, and the batches the sender lets in.
 
@@ -13,12 +13,12 @@ import { type Candidate, candidatesFor, route } from "./route.ts";
 
 export type Batch = {
   messages: readonly LaneRecord[];
-  /** By operator: how many of this batch it may be given at most. */
+  /** By operator: the most submits that this batch may send to it. */
   allowance: readonly number[];
-  /** On the monotonic clock given as `now`. */
+  /** On the clock of DispatchDeps.monotonicMs. */
   deadlineMs: number;
 };
-/** Answers by operator, for its breaker: `good` also counts refusals, which a working operator gives. */
+/** Answers of one operator, for its breaker. `good` includes refusals: only a working operator refuses. */
 export type Tally = { good: number; bad: number };
 export type DispatchDeps = {
   operators: readonly OperatorTerms[];
@@ -34,7 +34,7 @@ type Job = {
   batch: Batch;
   candidates: Candidate[];
   tries: number;
-  /** Of all refusals so far. */
+  /** True while every refusal so far was permanent. */
   permanent: boolean;
   reason: string;
   end: (outcome: Outcome) => void;
@@ -84,9 +84,9 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     startWaiting();
   };
 
-  // First come, first served; one that can't go yet doesn't stop those behind it that may use another
-  // operator. Most often nothing waits. The scan ends at the first few that must wait on, so it stays cheap
-  // when everything is full.
+  // First come, first served, but a job that can't start doesn't block later ones that may use another
+  // operator. Usually nothing waits. The scan stops after as many blocked jobs as there are operators, so it
+  // stays cheap when all operators are full.
   const startWaiting = () => {
     for (let at = 0, blocked = 0; at < waiting.length && blocked < operators.length; ) {
       if (start(waiting[at] as Job) === "waits") {
@@ -97,13 +97,13 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   };
 
   const giveUp = (job: Job, reason: string): "ended" => {
-    // Permanent only when all were asked who take such numbers: one that was away might have taken it.
+    // Permanent only if every operator for such numbers was asked: one that was away might have accepted it.
     const permanent = job.permanent && job.tries >= Math.min(job.candidates.length, SUBMIT_OPERATORS_MAX);
     job.end({ kind: "refused", permanent, reason });
     return "ended";
   };
 
-  // Answers drive the queue; this is for when none comes: what waits past its deadline must end too.
+  // Usually answers drive the queue; this ends jobs that wait past their deadline when no answer comes.
   const sweep = setInterval(startWaitingPastDeadline, SWEEP_MS);
   sweep.unref();
   function startWaitingPastDeadline() {
