@@ -1,4 +1,4 @@
-// A body is what its schema says, or every wrong field is named with a reason that is true of it.
+// A body matches its schema, or every wrong field is named with a reason that is true of it.
 
 import { describe, expect, test } from "bun:test";
 import { Type } from "typebox";

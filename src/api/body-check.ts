@@ -1,7 +1,7 @@
-// Whether a body is what its schema says, and if not, why. The fast check is compiled once; the reasons are
-// worked out only when there are some. Leaves what needs more than a shape (phones, texts, money) to others.
-// Invariant: null for an optional field means that it is absent, as it does in what this API answers; no
-// route sees one.
+// Checks whether a body matches its schema, and if not, why. The fast check is compiled once; reasons are
+// only worked out after it has failed. Leaves checks beyond the shape (phones, texts, money) to others.
+// Invariant: null for an optional field means that it is absent, as in this API's answers, and is removed
+// before a route sees the body.
 
 import type { Static, TObject } from "typebox";
 import { Compile } from "typebox/compile";
@@ -9,12 +9,12 @@ import { Settings } from "typebox/system";
 import { type FieldError, fieldName, SluiceError } from "../core/errors.ts";
 import { FIELD_ERRORS_MAX } from "../core/limits.ts";
 
-// typebox stops at 8 otherwise, and a union counts one for each of its values.
+// typebox stops at 8 errors by default, and a union counts as one for each of its values.
 Settings.Set({ maxErrors: 4 * FIELD_ERRORS_MAX });
 
 /**
- * A function that returns the body as the schema's type, or throws validation_failed (not_supported when only
- * `notYet` fields are in the way).
+ * Returns a function that returns the body as the schema's type, or throws validation_failed (not_supported
+ * if the only problem is `notYet` fields).
  */
 export function checkerOf<S extends TObject>(
   schema: S,
@@ -45,7 +45,7 @@ type SchemaError = { keyword: string; instancePath: string; params: object; mess
 const isObject = (body: unknown): body is Record<string, unknown> =>
   typeof body === "object" && body !== null && !Array.isArray(body);
 
-// Unknown fields are left out before typebox lists what is wrong: they would use up its bound on errors.
+// Removes unknown fields before typebox lists the errors: they would use up its maximum number of errors.
 const onlyKnown = (body: Record<string, unknown>, fields: readonly string[]): Record<string, unknown> =>
   Object.fromEntries(Object.entries(body).filter(([name]) => fields.includes(name)));
 
@@ -58,7 +58,7 @@ const unknownFields = (body: Record<string, unknown>, fields: readonly string[])
       reason: `is not a field of this request (${fields.join(", ")})`,
     }));
 
-// One reason a field, the first that typebox gives.
+// One reason per field, the first that typebox gives.
 function fieldErrors(found: Iterable<SchemaError>): FieldError[] {
   const reasons = new Map<string, string>();
   for (const error of found) {

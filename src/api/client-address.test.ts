@@ -1,4 +1,4 @@
-// Client addresses: the edge is believed, and nobody else.
+// Client addresses: only the edge is believed.
 
 import { expect, test } from "bun:test";
 import { createClientAddress } from "./client-address.ts";

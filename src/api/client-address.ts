@@ -1,10 +1,10 @@
-// Whose request it is, as an IP address: the connection's own, or what the edge says in X-Real-IP. Invariant:
-// that header is believed only beside the edge's secret, which nobody else has, wherever the connection comes
-// from; on one machine the edge and every other client have the same address.
+// The IP address of the client behind a request: the connection's own, or the one that the edge sends in
+// X-Real-IP. Invariant: that header is believed only together with the edge's secret, wherever the connection
+// comes from: on one machine the edge and every other client have the same address.
 
 import { timingSafeEqual } from "node:crypto";
 
-/** An empty secret: no edge is believed. `peer` is the connection's address. */
+/** With an empty secret no edge is believed. `peer` is the connection's own address. */
 export function createClientAddress(
   secret: string,
 ): (headers: Headers, peer: () => string | undefined) => string {

@@ -1,6 +1,6 @@
-// HTTP as the routes need it: headers and bodies read within their bounds, and the answers that every route
-// shares. Leaves sockets to server.ts, queries to query.ts. Invariant: every answer carries X-Request-Id and
-// is not to be cached; no answer shows more than the errors table.
+// HTTP as the routes need it: reads headers and bodies within their bounds, and builds the answers that all
+// routes share. Leaves sockets to server.ts, queries to query.ts. Invariant: every answer carries
+// X-Request-Id and forbids caching; an error shows nothing beyond the errors table.
 
 import { CallerGoneError } from "../core/caller.ts";
 import { problemBody, problemHeaders, SluiceError, toSluiceError } from "../core/errors.ts";
@@ -10,8 +10,8 @@ import { rateHeaders } from "./rate-headers.ts";
 import type { Reply } from "./route.ts";
 
 /**
- * The value of a header that has one value. Given twice, it comes joined with a comma ("k" twice is another
- * key than "k"), and none of the values read here holds one. @throws SluiceError malformed_request
+ * The value of a single-valued header. A header given twice arrives joined with a comma, as if it had another
+ * value; no value read here contains a comma. @throws SluiceError malformed_request
  */
 export function singleHeader(request: Request, name: string): string | null {
   const value = request.headers.get(name);
@@ -22,13 +22,13 @@ export function singleHeader(request: Request, name: string): string | null {
   return value;
 }
 
-/** The bytes of a JSON body. @throws SluiceError 400, 413 or 415; CallerGoneError */
+/** Reads the bytes of a JSON body. @throws SluiceError 400, 413 or 415; CallerGoneError */
 export async function readBody(request: Request): Promise<Uint8Array> {
   checkMedia(request);
   return readBytes(request).catch((cause: unknown) => {
     if (cause instanceof SluiceError) throw cause;
     if (request.signal.aborted) throw new CallerGoneError();
-    // Its chunks were broken: nobody hears this answer, and it is no fault of ours.
+    // Its chunks were malformed. This answer can't reach the client, and the fault isn't ours.
     throw new SluiceError("malformed_json", { detail: "The body ended early.", cause });
   });
 }
@@ -53,7 +53,7 @@ function checkMedia(request: Request): void {
 }
 
 async function readBytes(request: Request): Promise<Uint8Array> {
-  // Bun joins this one too when both are equal, and "2, 2" is no number to compare with a bound.
+  // Bun also joins this header when both values are equal, and "2, 2" can't be compared with a bound.
   const length = singleHeader(request, "Content-Length");
   if (length !== null) {
     if (Number(length) > BODY_BYTES_MAX) throw new SluiceError("payload_too_large");
@@ -82,7 +82,7 @@ export function respond(reply: Reply, requestId: string): Response {
   });
 }
 
-/** The answer to whatever was thrown, and the error it was mapped to. */
+/** The answer to anything thrown, and the error it was mapped to. */
 export function respondProblem(
   thrown: unknown,
   requestId: string,

@@ -1,5 +1,5 @@
-// The Idempotency-Key header of the routes that move money: what it may hold, and how a repeat is answered.
-// Leaves to src/ingest/idempotency.ts: which request runs.
+// The Idempotency-Key header of routes that move money: which values it may have, and how a repeat is
+// answered. Leaves to src/ingest/idempotency.ts which request runs.
 
 import { SluiceError } from "../core/errors.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../core/limits.ts";
@@ -8,12 +8,13 @@ import type { KeyOperation, RequestKey } from "../ledger/idempotency.ts";
 import { singleHeader } from "./http.ts";
 import type { Call, Written } from "./route.ts";
 
-// Printable ASCII without what a list or a structured header would need: commas, quotes and backslashes.
+// Printable ASCII without the characters special to lists and structured headers: commas, quotes,
+// backslashes.
 const KEY = /^[!#-+\--[\]-~](?:[ !#-+\--[\]-~]*[!#-+\--[\]-~])?$/;
 
 /**
- * The answer of `run`, or the stored bytes of the request that used the key before. @throws SluiceError
- * malformed_request, validation_failed, or what Idempotency.once throws
+ * Returns the answer of `run`, or the stored bytes of the request that used the key before. @throws
+ * SluiceError malformed_request, validation_failed, or what Idempotency.once throws
  */
 export async function once<S extends number>(
   keys: Idempotency,
@@ -27,11 +28,11 @@ export async function once<S extends number>(
   const done = await keys.once({ customerId, operation, key, body: bytes, isGone }, run);
   if (done.kind === "ran") return done.result;
   const { status, answer } = done.stored;
-  // Only what this operation answered is stored under its keys.
+  // Only answers of this operation are stored under its keys, so the status is one of its own.
   return { status: status as S, body: answer, headers: { "Idempotent-Replayed": "true" } };
 }
 
-// "k", as a structured header has it (draft-ietf-httpapi-idempotency-key-header), is the key k.
+// As a structured header "k" (draft-ietf-httpapi-idempotency-key-header) is the key k.
 function keyOf(header: string | null): string | null {
   if (header === null) return null;
   const key = /^"(.*)"$/.exec(header)?.[1] ?? header;

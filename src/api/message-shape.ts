@@ -1,4 +1,4 @@
-// A message as the customer is shown it.
+// The schema of a message as customers see it.
 
 import { Type } from "typebox";
 import { LANES, STATUSES } from "../core/message.ts";

@@ -1,4 +1,4 @@
-// A query is read whole or refused by name.
+// A query string is read completely, or refused naming what is wrong.
 
 import { describe, expect, test } from "bun:test";
 import { SluiceError } from "../core/errors.ts";

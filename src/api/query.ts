@@ -1,6 +1,7 @@
-// The query of a request, read strictly: what can't be decoded, is not a parameter of the route, is given
-// twice or is empty is refused, never ignored. A parameter that is ignored is a wish that is not granted:
-// POST /v1/sms/send?dry_run=true would charge. Leaves values to src/reports/params.ts.
+// Reads the query string of a request strictly: a parameter that can't be decoded, is not declared by the
+// route, is given twice or is empty is refused, never ignored. An ignored parameter would do something else
+// than the client wanted: POST /v1/sms/send?dry_run=true would charge. Leaves values to
+// src/reports/params.ts.
 
 import { type FieldError, fieldName, SluiceError } from "../core/errors.ts";
 import { FIELD_ERRORS_MAX } from "../core/limits.ts";
@@ -8,7 +9,7 @@ import type { Query } from "../reports/params.ts";
 
 const NONE: Query = new Map();
 
-/** The parameters of a URL. @throws SluiceError malformed_request, validation_failed */
+/** The query parameters of a URL. @throws SluiceError malformed_request, validation_failed */
 export function readQuery(url: string, known: readonly string[]): Query {
   const cut = url.indexOf("?");
   if (cut < 0) return NONE;

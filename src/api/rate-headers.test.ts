@@ -1,4 +1,4 @@
-// The RateLimit fields of answers, as draft-ietf-httpapi-ratelimit-headers-10 writes them.
+// The RateLimit headers of answers, as defined by draft-ietf-httpapi-ratelimit-headers-10.
 
 import { expect, test } from "bun:test";
 import { RateLimitedError } from "../ingest/rate-limits.ts";

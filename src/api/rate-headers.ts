@@ -1,4 +1,4 @@
-// How a caller is told its rate: draft-ietf-httpapi-ratelimit-headers-10.
+// Tells callers their rate limit in headers, as defined by draft-ietf-httpapi-ratelimit-headers-10.
 
 import type { RateState } from "../ingest/rate-limits.ts";
 

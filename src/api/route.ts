@@ -1,7 +1,7 @@
-// What a route is: one declaration, from which everything follows. The pipeline (run-route.ts) enforces who
-// may ask, the query and the body; tests hold what is answered to it; the reference is printed from it.
-// Leaves the list of routes to table.ts, each route to its file in routes/. Types of body and answers are
-// inferred from their schemas.
+// What a route is: one declaration from which everything follows. The pipeline (run-route.ts) enforces its
+// access, query and body; tests compare answers with it; the reference is printed from it.
+// Leaves the list of routes to table.ts and each route to its file in routes/. The types of body and answers
+// are inferred from their schemas.
 
 import type { Static, TObject, TSchema } from "typebox";
 import type { IsGone } from "../core/caller.ts";
@@ -10,71 +10,71 @@ import type { KeyOwner, Scope } from "../customers/api-keys.ts";
 import type { ParamName, Query } from "../reports/params.ts";
 import { checkerOf } from "./body-check.ts";
 
-/** The scope that a key needs, or `public`: no key at all. */
+/** The scope that a key must have, or `public`: no key needed. */
 export type Access = Scope | "public";
-/** Schemas by status. */
+/** The schema of each status's answer. */
 type Answers = Readonly<Record<number, TSchema>>;
 
-/** A request as it arrives, before anything of it was read but its head. */
+/** A request as it arrives, before anything but its head was read. */
 export type Arrival = {
   request: Request;
-  /** The trace id; it is the X-Request-Id too. */
+  /** The trace id, also sent as X-Request-Id. */
   requestId: string;
   traceparent: string;
-  /** `{id}` of the path */
+  /** The path's parameters, such as `{id}`. */
   params: Readonly<Record<string, string>>;
-  /** Whether its connection has ended: Bun loses the answer then, whatever it is. */
+  /** Whether its connection has ended: then Bun drops the answer. */
   isGone: IsGone;
-  /** Whether this process refuses new requests, to stop. */
+  /** Whether this process is stopping and refuses new requests. */
   isStopping: () => boolean;
-  /** Whose request it is: an IP address, of the client behind the edge where there is one. */
+  /** The IP address of the client; behind the edge, not the edge's own. */
   clientAddress: () => string;
 };
-/** A request as its route sees it: let in, and read as declared. */
+/** A request as its route sees it: authorized, and parsed as declared. */
 export type Call<A extends Access = Scope, B extends TObject | null = null> = Arrival & {
   owner: A extends "public" ? null : KeyOwner;
   query: Query;
   body: B extends TObject ? Static<B> : null;
-  /** The body as it came; empty where none is declared. */
+  /** The raw bytes of the body; empty if the route declares none. */
   bytes: Uint8Array;
 };
 
-/** JSON that is already written: by hand on the hot path, or stored for those who ask again. */
+/** JSON that is already serialized: by hand on the hot path, or a stored answer to replay. */
 export type Written<S extends number = number> = {
   status: S;
   body: string;
   headers?: Record<string, string>;
 };
-/** An answer as one of the declared schemas has it, or written. */
+/** An answer that matches one of the declared schemas, or is already serialized. */
 export type Reply<R extends Answers = Answers> = {
   [S in keyof R & number]: { status: S; body: Static<R[S]> | string; headers?: Record<string, string> };
 }[keyof R & number];
 
 type Declaration<A extends Access, B extends TObject | null, R extends Answers> = {
   method: "GET" | "POST" | "DELETE";
-  /** As Bun.serve takes it: `/v1/messages/:id` */
+  /** In the syntax of Bun.serve: `/v1/messages/:id` */
   path: string;
   access: A;
-  /** The query parameters it takes; others are refused. */
+  /** The query parameters it accepts; others are refused. */
   query: readonly ParamName[];
-  /** The schema of its JSON body; null: it takes none. */
+  /** The schema of its JSON body; null if it accepts none. */
   body: B;
-  /** Documented fields of the body that are not built yet: 422 not_supported. */
+  /** Documented fields of the body that are not implemented yet: 422 not_supported. */
   notYet?: readonly string[];
   answers: R;
-  /** What it may refuse with, besides what its access, query and body bring with them (errorsOf). */
+  /** Errors it may answer besides those that follow from its access, query and body (errorsOf). */
   errors: readonly ErrorCode[];
   handle: (call: Call<A, B>) => Promise<Reply<NoInfer<R>>> | Reply<NoInfer<R>>;
 };
 
-/** A declared route, whatever its types. */
+/** A declared route, without its specific types. */
 export type Route = Omit<Declaration<Access, TObject | null, Answers>, "handle"> & {
-  /** The parsed body, checked; null where none is declared. @throws SluiceError */
+  /** Checks the parsed body; null if the route declares none. @throws SluiceError */
   check: ((body: unknown) => object) | null;
   handle: (call: never) => Promise<Reply> | Reply;
 };
 
-/** Declares a route; its body's check is compiled here, once. */
+/** Declares a route and compiles the check of its body, once. */
 export function route<const A extends Access, B extends TObject | null, R extends Answers>(
   declaration: Declaration<A, B, R>,
 ): Route {
@@ -91,7 +91,7 @@ const OF_A_BODY: readonly ErrorCode[] = [
   "unsupported_media_type",
 ];
 
-/** Every code that a route may answer. */
+/** Every error code that a route may answer. */
 export function errorsOf({ access, body, notYet, errors }: Route): ErrorCode[] {
   return [
     ...ALWAYS,

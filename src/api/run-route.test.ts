@@ -1,4 +1,4 @@
-// What a route declares is enforced, in one order: who asks, then the query, then the body.
+// What a route declares is enforced in this order: access, query, body.
 
 import { describe, expect, test } from "bun:test";
 import { Type } from "typebox";

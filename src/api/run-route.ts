@@ -1,6 +1,6 @@
-// From a request to its route's reply: who asks, then the query, then the body, each as the route declares.
-// Owns that order: what is refused by one is not read by the next. Leaves sockets, traces and the answer to
-// what is thrown to server.ts.
+// Runs a route's handler for a request, after checking access, query and body, in this order, as the route
+// declares them. Owns the order: once a check refuses, nothing further is read. Leaves sockets, traces and
+// error answers to server.ts.
 
 import { SluiceError } from "../core/errors.ts";
 import { parseJson } from "../core/json.ts";
@@ -10,11 +10,11 @@ import { readBody, singleHeader } from "./http.ts";
 import { readQuery } from "./query.ts";
 import type { Access, Arrival, Reply, Route } from "./route.ts";
 
-/** An API key has 30 characters; what is much longer isn't one and is not looked up. */
+/** An API key has 30 characters; anything much longer isn't a key and is not looked up. */
 const API_KEY_CHARS_MAX = 100;
 const NO_BYTES = new Uint8Array(0);
 
-/** @throws SluiceError, CallerGoneError, and whatever the route throws */
+/** @throws SluiceError, CallerGoneError, and anything the route throws */
 export async function runRoute(
   keys: Pick<KeyCache, "get" | "load">,
   route: Route,
@@ -30,7 +30,7 @@ async function read(route: Route, arrival: Arrival, owner: KeyOwner | null): Pro
   const query = readQuery(arrival.request.url, route.query);
   const bytes = route.check === null ? NO_BYTES : await readBody(arrival.request);
   const body = route.check === null ? null : route.check(parseJson(bytes));
-  // Of the very types that the route declares: its access, its body's schema.
+  // These have the types that the route declares, by its access and its body's schema.
   return route.handle({ ...arrival, owner, query, body, bytes } as never);
 }
 

@@ -1,7 +1,7 @@
-// The API's socket: Bun.serve, which is uWebSockets. Owns traces, counting, mapping errors to answers, and
-// refusing new requests while stopping. Leaves what a route declares to run-route.ts. Invariant: whatever is
-// thrown becomes one problem answer.
-// Bound: bodies by http.ts; concurrent requests by the group commit's queue.
+// The API's socket: Bun.serve, which is uWebSockets. Owns traces, counting answers, mapping errors to
+// answers, and refusing new requests while stopping. Leaves what a route declares to run-route.ts. Invariant:
+// anything thrown becomes one problem answer. Bounds: bodies are bounded by http.ts, concurrent requests by
+// the group commit's queue.
 
 import { CallerGoneError } from "../core/caller.ts";
 import { SluiceError, toSluiceError } from "../core/errors.ts";
@@ -26,18 +26,17 @@ export type ServerDeps = {
   tracing: Tracing;
   log: Log;
 };
-/** `idleS`: seconds after which a connection that says nothing is closed. */
+/** `idleS`: a connection is closed after this many seconds without data. */
 export type ServerOptions = { host: string; port: number; idleS: number; edgeSecret: string };
 export type ApiServer = {
-  /** Refuses new requests with 503 from now on. */
+  /** From now on refuses new requests with 503. */
   refuse(): void;
-  /** Closes the socket; what is being answered is finished first. */
+  /** Closes the socket, after answers under way are finished. */
   close(): Promise<void>;
 };
 
-// Our own bound answers with a problem (http.ts); Bun's would answer with an empty body, so it is out of the
-// way whatever a client announces. Bun keeps no more than a few MB of a body that nobody reads (measured: 200
-// MB sent).
+// Our own bound answers with a problem document (http.ts); Bun's answers with an empty body, so it is set out
+// of the way. Bun buffers no more than a few MB of a body that nobody reads (measured with 200 MB sent).
 const BUN_BODY_MAX = Number.MAX_SAFE_INTEGER;
 
 type Handler = (request: Request & { params?: Record<string, string> }) => Promise<Response> | Response;
@@ -50,7 +49,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     addressOf(request.headers, () => server.requestIP(request)?.address);
 
   const fail = (thrown: unknown, requestId: string, request?: Request): Response => {
-    // Nobody hears this answer; it is there to be counted.
+    // This answer can't reach the client; it exists only to be counted.
     if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_CODE });
     const error = isConnectionLost(thrown)
       ? new SluiceError("unavailable", { cause: thrown })
@@ -94,7 +93,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     table.set(route.path, { ...table.get(route.path), [route.method]: answered(route) });
 
   const bunRoutes: Record<string, Handler> = {};
-  // Every answer passes here, and is counted once, whatever became of it.
+  // Every answer passes here and is counted once, whatever becomes of it.
   const observe = createObserveHttp(metrics, table.keys());
   const observed =
     (path: string, handler: Handler): Handler =>
@@ -136,7 +135,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       refusing = true;
     },
     async close() {
-      // stop(false) would wait for idle keep-alive connections too
+      // stop(false) would also wait for idle keep-alive connections
       for (let i = 0; i < 200 && server.pendingRequests > 0; i++) await sleep(10);
       await server.stop(true);
     },

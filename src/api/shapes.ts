@@ -1,14 +1,14 @@
-// Pieces of the schemas that several routes share.
+// Schema parts that several routes share.
 
 import { type TSchema, Type } from "typebox";
 import { MONEY_MAX } from "../core/money.ts";
 
-/** Unknown members are refused in bodies; and answers have none that are not declared. */
+/** Refuses unknown members in bodies and undeclared members in answers. */
 export const closed = { additionalProperties: false } as const;
 
-/** Minor units */
+/** An amount in minor units */
 export const Money = Type.Integer({ minimum: 0, maximum: MONEY_MAX });
-/** A sum or a difference of amounts */
+/** A sum or difference of amounts, in minor units */
 export const Sum = Type.Integer({ minimum: -MONEY_MAX, maximum: MONEY_MAX });
 export const Count = Type.Integer({ minimum: 0 });
 export const Currency = Type.String({ pattern: "^[A-Z]{3}$" });

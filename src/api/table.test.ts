@@ -1,4 +1,4 @@
-// The table of routes, walked: every route declares all that it takes and answers, and the README lists it.
+// Checks the table of routes: every route declares all that it accepts and answers, and the README lists it.
 
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

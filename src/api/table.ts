@@ -1,4 +1,4 @@
-// The API: every route, in the order of the reference. What is not here is a 404.
+// The API: every route, in the order of the reference. Anything else is a 404.
 
 import { createHealth } from "./routes/health.ts";
 import { createMessage } from "./routes/message.ts";
@@ -18,7 +18,7 @@ import type { Readiness } from "../platform/health.ts";
 
 export type ApiDeps = SendDeps &
   TopupDeps & {
-    /** Whatever only reads. */
+    /** For routes that only read. */
     reads: MessageDeps & ReportDeps;
     reconcile: ReconcileRouteDeps;
     ready: () => Readiness;

@@ -1,4 +1,4 @@
-// From what a door was given to a message that can be sent, or to every reason why not.
+// Turns the input of a door into a message that can be sent, or into every reason why it can't.
 
 import { expect, test } from "bun:test";
 import { draftOf } from "./draft.ts";

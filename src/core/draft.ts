@@ -1,7 +1,7 @@
-// A message as its customer wants it, checked: the one way from what any door was given to what can be priced
-// and stored. Leaves to others: a body's shape (each door), the price (money.ts), and what no phone, text or
-// label may be (phone.ts, parts.ts).
-// Invariant: a Draft can be sent as it is; nothing after this refuses it for what it says.
+// Checks a message as its customer wants it: every door's input passes here before it is priced and stored.
+// Leaves to others: the shape of a body (each door), the price (money.ts), and the rules for phones, texts
+// and labels (phone.ts, parts.ts).
+// Invariant: a Draft can be sent as it is; nothing later refuses it for its contents.
 
 import type { FieldError } from "./errors.ts";
 import { TEXT_PARTS_MAX } from "./limits.ts";
@@ -9,7 +9,7 @@ import type { Encoding, Lane } from "./message.ts";
 import { countParts, labelProblem, senderProblem, textProblem } from "./parts.ts";
 import { parsePhone } from "./phone.ts";
 
-/** What a door was given, of the right types and not checked any further. */
+/** A door's input: of the right types, otherwise unchecked. */
 export type DraftInput = {
   /** In any spelling that phone.ts reads. */
   phone: string;
@@ -27,7 +27,7 @@ export type Draft = DraftInput & {
 export type Drafted = { kind: "draft"; draft: Draft } | { kind: "refused"; errors: FieldError[] };
 
 /**
- * `region`: whose numbers may come without a country code. A refusal names every field that is in the way.
+ * `region`: the country whose numbers may come without a country code. A refusal names every wrong field.
  */
 export function draftOf(input: DraftInput, region: string): Drafted {
   const { text, lane, from, reference } = input;

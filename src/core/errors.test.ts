@@ -1,5 +1,4 @@
-// Errors as callers see them: problem details (RFC 9457) from the one table, and nothing that is not theirs
-// to see.
+// Errors as callers see them: problem details (RFC 9457) made from the one table, without internal details.
 
 import { expect, test } from "bun:test";
 import {

@@ -1,18 +1,19 @@
-// Every error a caller can be told, in one table: code → HTTP status, title, whether trying again can help.
-// Leaves to others: logging (once, where handled) and mapping foreign errors (each driver's file).
-// Invariant: what an answer says comes from this table and `detail`; never a cause, a stack or SQL.
+// Every error that a caller can get, in one table: code → HTTP status, title, whether a retry can help.
+// Leaves to others: logging (once, where the error is handled) and mapping foreign errors (each driver's
+// file).
+// Invariant: an answer's text comes from this table and from `detail`; never from a cause, a stack or SQL.
 
 export type ErrorRow = {
   /** HTTP status */
   status: number;
   title: string;
-  /** The same request may succeed later, unchanged. */
+  /** The same request, unchanged, may succeed later. */
   retryable: boolean;
   /** One sentence for docs/reference/errors.md */
   meaning: string;
 };
 
-// Codes are public and stable: rows are added, never renamed. The order is that of the published page.
+// Codes are public and stable: rows are added, never renamed. The order is that of docs/reference/errors.md.
 export const ERRORS = {
   malformed_request: row(
     400,
@@ -128,22 +129,22 @@ export type ErrorCode = keyof typeof ERRORS;
 export type FieldError = { field: string; reason: string };
 
 export type SluiceErrorOptions = {
-  /** Public. Says what was wrong with this request, without its contents. */
+  /** Public: what was wrong with this request, without repeating its contents. */
   detail?: string;
   errors?: readonly FieldError[];
   /** Members added to the body, such as `required` and `balance` of a 402. */
   extra?: Readonly<Record<string, string | number | boolean>>;
-  /** Never shown; for the log. */
+  /** For the log only; never shown. */
   cause?: unknown;
   retryAfterS?: number;
-  /** Methods for the `Allow` header of a 405. */
+  /** The allowed methods, for the `Allow` header of a 405. */
   allow?: readonly string[];
 };
 
-// One second: a full queue drains in less, and clients that obey it spread out by their own latency.
+// A full queue drains in less than a second, and clients that obey it are spread out by their own latency.
 const RETRY_AFTER_DEFAULT_S = 1;
 
-/** An operating error: expected, answered, and never a crash. */
+/** An operating error: expected and answered; it never crashes the process. */
 export class SluiceError extends Error {
   override readonly name = "SluiceError";
   readonly code: ErrorCode;
@@ -173,7 +174,7 @@ export class SluiceError extends Error {
   }
 }
 
-/** Field errors in `detail`: the rest is in `errors`, and a log line or a terminal needs no more. */
+/** How many field errors `detail` names: `errors` has all of them, and a log line needs no more. */
 const NAMED_IN_DETAIL_MAX = 3;
 
 function sentenceOf(errors: readonly FieldError[]): string {
@@ -182,7 +183,7 @@ function sentenceOf(errors: readonly FieldError[]): string {
   return `${named.join("; ")}${more > 0 ? `; and ${more} more` : ""}.`;
 }
 
-/** A name that came from outside: shown cut, and without what a terminal would act on. */
+/** A field name from outside: cut to length, without characters that a terminal would act on. */
 export function fieldName(given: string): string {
   if (given === "") return '""';
   return given.replace(/[^\p{L}\p{N}_.-]/gu, "?").slice(0, FIELD_NAME_CHARS_MAX);
@@ -190,7 +191,7 @@ export function fieldName(given: string): string {
 
 const FIELD_NAME_CHARS_MAX = 64;
 
-/** A 402: minor units; `balance` is all that could still be spent. */
+/** A 402, in minor units; `balance` is all that could still be spent. */
 export function insufficientBalance(required: number, balance: number): SluiceError {
   return new SluiceError("insufficient_balance", {
     detail: `The message costs ${required}; the wallet holds ${balance}.`,
@@ -198,10 +199,7 @@ export function insufficientBalance(required: number, balance: number): SluiceEr
   });
 }
 
-/**
- * Whatever was thrown, as something that may be answered: foreign errors become `internal` and keep their
- * cause.
- */
+/** Makes anything thrown answerable: a foreign error becomes `internal` and is kept as the cause. */
 export function toSluiceError(thrown: unknown): SluiceError {
   return thrown instanceof SluiceError ? thrown : new SluiceError("internal", { cause: thrown });
 }
@@ -228,7 +226,7 @@ export function problemHeaders(error: SluiceError, requestId: string): Record<st
     "x-request-id": requestId,
     "cache-control": "no-store",
   };
-  // RFC 9110, 11.6.1: a 401 names a scheme, and clients such as the JDK's fail on one that doesn't.
+  // RFC 9110, 11.6.1: a 401 must name a scheme; clients such as the JDK's fail when it doesn't.
   if (error.status === 401) headers["www-authenticate"] = 'ApiKey realm="sluice"';
   if (error.status === 415) headers["accept-encoding"] = "identity"; // RFC 9110, 15.5.16
   if (error.retryAfterS !== null) headers["retry-after"] = String(Math.max(1, Math.ceil(error.retryAfterS)));
@@ -236,7 +234,7 @@ export function problemHeaders(error: SluiceError, requestId: string): Record<st
   return headers;
 }
 
-/** The `type` member: a name, not an address, so that it stays true wherever Sluice is deployed. */
+/** The `type` member: a URN rather than a URL, so that it stays valid wherever Sluice is deployed. */
 export function problemType(code: ErrorCode): string {
   return `urn:sluice:error:${code}`;
 }

@@ -1,4 +1,4 @@
-// Event records: what is packed comes back as JSON lines of the agreed shape and bounded width, garbage is
+// Event records: packed rows come back as JSON lines of the agreed shape and bounded length; garbage is
 // refused.
 
 import { describe, expect, test } from "bun:test";

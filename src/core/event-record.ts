@@ -1,6 +1,6 @@
-// What happened, for reports: status changes and ledger entries. An outbox row of the events lane holds
-// them as tuples, Kafka and ClickHouse as lines of JSONEachRow. Invariant: what packEvents wrote,
-// unpackEvents returns equal; anything else throws RecordError. Bound: the lines of one row stay within
+// Events for the reports: status changes and ledger entries. An outbox row of the events lane holds them as
+// tuples; Kafka and ClickHouse get them as lines of JSONEachRow. Invariant: unpackEvents returns exactly what
+// packEvents wrote and throws RecordError for anything else. Bound: the lines of one row stay within
 // EVENT_RECORD_BYTES_MAX, whatever customers put into their fields (limits.ts asserts it).
 
 import { type Entry, OPS } from "./ledger.ts";
@@ -25,20 +25,20 @@ export type StatusRow = {
   updatedAtMs: number;
 };
 
-/** Newline-separated JSONEachRow, '' when none. */
+/** Newline-separated JSONEachRow; '' when there are none. */
 export type Events = { status: string; ledger: string };
 
 /**
- * One outbox row of the events lane: tuples, a quarter of the JSON's bytes, because MySQL writes them three
- * times (page, redo, binlog) and the relay can make the lines where nobody waits for them.
+ * Packs one outbox row of the events lane. Tuples take a quarter of the bytes of JSON, and MySQL writes them
+ * three times (page, redo log, binlog); the relay can build the lines later, where nobody waits for them.
  */
 export function packEvents(statuses: readonly StatusRow[], entries: readonly Entry[]): Buffer {
   return pack([VERSION, statuses.map(toStatusTuple), entries.map(toLedgerTuple)]);
 }
 
 /**
- * The row's events as lines. Each part fits one Kafka record because limits.ts holds rows per transaction
- * times the longest line under the bound. @throws RecordError
+ * The events of a row as lines. Each part fits one Kafka record, because limits.ts keeps rows per transaction
+ * × longest line under the bound. @throws RecordError
  */
 export function unpackEvents(buf: Uint8Array): Events {
   const [statuses, entries] = eventTuples(buf);
@@ -50,7 +50,8 @@ export function unpackEvents(buf: Uint8Array): Events {
 }
 
 /**
- * Unix milliseconds of the row's events, in no order: how far back what it holds may go. @throws RecordError
+ * When the events of a row happened, as Unix milliseconds, in no order: shows how old the oldest one is.
+ * @throws RecordError
  */
 export function unpackEventTimes(buf: Uint8Array): number[] {
   const [statuses, entries] = eventTuples(buf);
@@ -59,9 +60,9 @@ export function unpackEventTimes(buf: Uint8Array): number[] {
 }
 
 /**
- * A line of `messages_log`, without the newline. Concatenated by hand: about a third of JSON.stringify's
- * time, and it runs twice a message. Only what outsiders chose is escaped; the rest is ours and has no
- * character to escape.
+ * A line of `messages_log`, without the newline. Concatenation takes about a third of JSON.stringify's time,
+ * and this runs twice a message. Only fields whose values come from outside are escaped; our own contain
+ * nothing to escape.
  */
 export function statusLine(row: StatusRow): string {
   const reference = row.reference === null ? '""' : JSON.stringify(row.reference);
@@ -161,7 +162,7 @@ function fromStatusTuple(value: unknown): StatusRow {
 
 const LEDGER_FIELDS = 6;
 
-// leg and op as small numbers: they are a third of the row otherwise.
+// leg and op as small numbers: as strings they would be a third of the row.
 function toLedgerTuple(r: Entry): [string, 0 | 1, number, number, number, number] {
   return [r.entryId, r.leg === "open" ? 0 : 1, OPS.indexOf(r.op), r.customerId, r.amount, r.createdAtMs];
 }

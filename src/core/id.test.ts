@@ -1,4 +1,4 @@
-// Ids: shape, order under a moving clock, and the bounds that ranges and partitions are cut by.
+// Ids: their form, their order when the clock moves, and the bounds that ranges and partitions use.
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";

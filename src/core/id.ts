@@ -1,7 +1,7 @@
-// Ids: ULIDs, 26 characters of Crockford base 32, upper case, 10 for the millisecond and 16 of randomness.
-// They sort by time, which is what partitions, lists and ranges are cut by. Leaves to others: whether a clock
-// is right (ingest checks it against MySQL's) and where partitions begin.
-// Invariant: one factory's ids only ever increase, also when its clock goes back.
+// Ids are ULIDs: 26 upper-case characters of Crockford base 32, 10 for the millisecond and 16 random ones.
+// They sort by time, which partitions, lists and ranges rely on. Leaves to others: whether a clock is right
+// (ingest compares it with MySQL's) and where partitions begin.
+// Invariant: the ids of one factory only ever increase, even when its clock goes back.
 
 import { encodeTime, monotonicFactory } from "ulid";
 
@@ -11,12 +11,15 @@ const TIME_CHARS = 10;
 const RANDOM_CHARS = 16;
 const DAY_MS = 86_400_000;
 
-/** The largest time that 10 characters hold, in the year 10889. */
+/** The latest time that 10 characters can hold, in the year 10889. */
 export const ULID_TIME_MAX_MS = 2 ** 48 - 1;
 
 export type IdFactory = () => string;
 
-/** Ids from `now` (Unix milliseconds). 1.6-2.1 M/s: a new millisecond draws randomness, the rest count up. */
+/**
+ * Makes ids from `now` (Unix milliseconds), 1.6-2.1 million a second: the first of a millisecond draws random
+ * bits, the others count up from it.
+ */
 export function createIdFactory({ now }: { now: () => number }): IdFactory {
   const next = monotonicFactory();
   return () => next(now());
@@ -26,7 +29,7 @@ export function isUlid(value: unknown): value is string {
   return typeof value === "string" && ULID.test(value);
 }
 
-/** The Unix milliseconds an id was made at. @throws RangeError when it is no id */
+/** The Unix milliseconds at which an id was made. @throws RangeError when it isn't an id */
 export function ulidTimeMs(id: string): number {
   if (!isUlid(id)) throw new RangeError("not a ULID");
   let timeMs = 0;
@@ -39,10 +42,7 @@ export function ulidBound(timeMs: number): string {
   return timePrefix(timeMs) + "0".repeat(RANDOM_CHARS);
 }
 
-/**
- * The first 10 characters of every id from the start of the UTC day that holds `timeMs`: where its partition
- * begins.
- */
+/** The first 10 characters of ids at the start of the UTC day containing `timeMs`: its partition's bound. */
 export function ulidDayPrefix(timeMs: number): string {
   return timePrefix(Math.floor(timeMs / DAY_MS) * DAY_MS);
 }

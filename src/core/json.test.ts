@@ -1,4 +1,4 @@
-// What JSON.parse would guess is refused and named, what it reads is read the same, and nothing takes long.
+// What JSON.parse would guess at is refused and named, all else is read as it reads it, and nothing is slow.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";

@@ -1,15 +1,17 @@
-// JSON as a customer wrote it, or the reason why it is refused: bytes that are not UTF-8, text that is no
-// JSON, a member given twice, a number that JavaScript can't keep as it is written. JSON.parse takes the last
-// of two members, and 0.99999999999999999999 for 1; where money is named, neither may be guessed.
-// Leaves what the members mean to schemas. Bounds: JSON_DEPTH_MAX levels, checked before anything recurses;
-// FIELD_ERRORS_MAX findings; time grows with the length of the text alone.
+// Parses a customer's JSON, or says why it is refused: bytes that are not UTF-8, malformed JSON, a member
+// given twice, or a number that JavaScript can't represent exactly. JSON.parse would take the last of two
+// members, and 1 for 0.99999999999999999999; money must not be guessed at. Leaves the meaning of members to
+// the schemas. Bounds: JSON_DEPTH_MAX levels, checked before anything recurses; FIELD_ERRORS_MAX errors; time
+// is linear in the length of the text.
 
 import { type FieldError, fieldName, SluiceError } from "./errors.ts";
 import { FIELD_ERRORS_MAX, JSON_DEPTH_MAX } from "./limits.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
-/** @throws SluiceError body_not_utf8, malformed_json, validation_failed (members twice, inexact numbers) */
+/**
+ * @throws SluiceError body_not_utf8, malformed_json, validation_failed (repeated members, inexact numbers)
+ */
 export function parseJson(bytes: Uint8Array): unknown {
   let text: string;
   try {
@@ -28,11 +30,11 @@ export function parseJson(bytes: Uint8Array): unknown {
   return body;
 }
 
-/** An object or array that is open where the scan stands. */
+/** An object or array that is open at the current position. */
 type Frame = {
   /** Members seen so far; null for an array */
   members: Set<string> | null;
-  /** The member or index that is being read: a step of the path that names it. */
+  /** The current member or index: one step of the path in a field error. */
   at: string | number;
 };
 
@@ -40,7 +42,7 @@ const [QUOTE, COMMA, MINUS, COLON, BACKSLASH] = [0x22, 0x2c, 0x2d, 0x3a, 0x5c];
 const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 const NUMBER = /-?\d+(?:\.\d*)?(?:[eE][+-]?\d*)?/y;
 
-// One pass over text that may still be no JSON at all: then what it finds does not matter, only that it ends.
+// One pass over text that may turn out not to be JSON: then the findings don't matter, but the pass must end.
 function findingsOf(text: string): FieldError[] {
   const errors: FieldError[] = [];
   const frames: Frame[] = [];
@@ -78,7 +80,7 @@ function findingsOf(text: string): FieldError[] {
   return errors;
 }
 
-/** Where the closing quote stands; the end of the text without one. */
+/** The position of the closing quote, or the end of the text if there is none. */
 function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let backslashes = 0;
@@ -88,14 +90,14 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** The next character that is no blank. */
+/** The position of the next character that isn't white space. */
 function nextOf(text: string, at: number): number {
   let i = at;
   while (i < text.length && text.charCodeAt(i) <= 0x20) i++;
   return text.charCodeAt(i);
 }
 
-// "phone" and "phon\u0065" are one member.
+// Decodes escapes, because "phone" and "phon\u0065" are the same member.
 function memberOf(quoted: string): string {
   if (!quoted.includes("\\")) return quoted.slice(1, -1);
   try {
@@ -112,7 +114,7 @@ const pathOf = (frames: readonly Frame[]): string =>
 
 const INTEGER_CHARS_EXACT = 15;
 
-/** Whether JavaScript keeps the number that is written: 1.0 and 1e0 are 1, 0.99999999999999999999 is not. */
+/** Whether JavaScript represents the number exactly: 1.0 and 1e0 are 1, 0.99999999999999999999 is not. */
 function isExact(written: string): boolean {
   if (written.length <= INTEGER_CHARS_EXACT && !/[.eE]/.test(written)) return true;
   const value = Number(written);
@@ -126,7 +128,7 @@ function decimalOf(written: string): { digits: string; exponent: number } {
   const [mantissa = "", power = "0"] = written.replace(/^-/, "").toLowerCase().split("e");
   const [whole = "", fraction = ""] = mantissa.split(".");
   const all = whole + fraction;
-  // By hand: /0+$/ takes quadratic time on a long row of zeros before another digit.
+  // A loop, because /0+$/ takes quadratic time on many zeros followed by another digit.
   let [from, to] = [0, all.length];
   while (from < to && all[from] === "0") from++;
   while (to > from && all[to - 1] === "0") to--;

@@ -1,7 +1,7 @@
-// A message on its way to a sender: what an outbox row of a lane holds many of, and a Kafka record one.
-// A msgpackr array led by a version number: 86 B a message, and Bun writes what Node reads.
-// Invariant: what pack… wrote, unpack… returns equal; anything else throws RecordError, never a half-read
-// record.
+// A message on its way to a sender. An outbox row of a lane holds many, a Kafka record one. The format is a
+// msgpackr array that begins with a version number: 86 B a message, written by Bun and read by Node.
+// Invariant: unpack… returns exactly what pack… wrote and throws RecordError for anything else; never returns
+// a record read in part.
 
 import type { Encoding, Lane } from "./message.ts";
 import { isCount, isText, pack, RecordError, unpack, VERSION } from "./packed.ts";
@@ -19,9 +19,9 @@ export type LaneRecord = {
   parts: number;
   cost: number;
   createdAtMs: number;
-  /** 0 at the first submit */
+  /** 0 at the first claim; counts up with each retry or requeue. */
   attempt: number;
-  /** Express only: when the message will have reached an operator. */
+  /** Express only: the promised time by which an operator has taken it. */
   guaranteedByMs: number | null;
   /** W3C trace context, '' when none */
   traceparent: string;
@@ -29,7 +29,7 @@ export type LaneRecord = {
 
 const LANE_FIELDS = 15;
 
-/** One outbox row of a lane. */
+/** Packs one outbox row of a lane. */
 export function packLaneRow(records: readonly LaneRecord[]): Buffer {
   return pack(records.map(toTuple));
 }
@@ -41,7 +41,7 @@ export function unpackLaneRow(buf: Uint8Array): LaneRecord[] {
   return value.map(fromTuple);
 }
 
-/** One Kafka value of a lane topic. */
+/** Packs the value of one Kafka record of a lane's topic. */
 export function packLaneRecord(record: LaneRecord): Buffer {
   return pack(toTuple(record));
 }

@@ -1,4 +1,4 @@
-// The posting table, held against architecture.md, and what follows from it for wallets.
+// The posting table, compared with the one asked for, and what follows from it for wallets.
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
@@ -7,7 +7,7 @@ import { EFFECTS, type Entry, entryOf, LEASE_OPS, OPS, POSTINGS, walletChanges, 
 
 patiently();
 
-// architecture.md, "Ledger: double entry": op, leg, from, to, what it does to balance and reserved.
+// The table as it was asked for: op, leg, from, to, what it does to balance and reserved.
 const TABLE = `
   topup   open  outside balance  +1  0
   grant   open  balance lease    -1 +1

@@ -1,16 +1,16 @@
-// The posting table: what each operation of the ledger moves, from which account to which. Everything that
-// changes a wallet, or proves one, follows it: entries, wallet updates, reconcile, docs/reference/wallet.md.
+// The posting table: from which account to which each operation of the ledger moves credit. Everything that
+// changes or verifies a wallet follows it: entries, wallet updates, reconcile, docs/reference/wallet.md.
 // Pure. Leaves to others: when an operation happens, and the SQL (src/ledger/posting.ts).
 // Invariant: a wallet changes by its entries and by nothing else.
 
-/** Their order is their number in packed events: new ones come last. */
+/** Packed events refer to an operation by its position here: append new ones at the end. */
 export const OPS = ["topup", "grant", "reserve", "capture", "refund", "release"] as const;
 export type LedgerOp = (typeof OPS)[number];
 
-/** An entry's key is (customer_id, entry_id, leg): one close an id is all that the database lets in. */
+/** An entry's key is (customer_id, entry_id, leg), so the database allows at most one `close` per id. */
 export type LedgerLeg = "open" | "close";
 
-/** `lease` and `message` together are what wallet_accounts calls reserved. */
+/** `lease` and `message` together are the `reserved` column of wallet_accounts. */
 export type Account = "outside" | "balance" | "lease" | "message" | "revenue";
 
 export const POSTINGS: Record<LedgerOp, { leg: LedgerLeg; from: Account; to: Account }> = {
@@ -22,7 +22,7 @@ export const POSTINGS: Record<LedgerOp, { leg: LedgerLeg; from: Account; to: Acc
   release: { leg: "open", from: "lease", to: "balance" },
 };
 
-/** One immutable entry. `entryId`: of the message or top-up; a grant or release has its own. */
+/** One immutable entry. `entryId` is the id of the message or top-up; a grant or release has its own. */
 export type Entry = {
   entryId: string;
   leg: LedgerLeg;
@@ -41,11 +41,11 @@ export const entryOf = (
   createdAtMs: number,
 ): Entry => ({ entryId, leg: POSTINGS[op].leg, op, customerId, amount, createdAtMs });
 
-/** Amounts by which a wallet's two columns change, or what they are; in minor units. */
+/** The values of a wallet's two columns, or changes to them, in minor units. */
 export type WalletAmounts = { balance: number; reserved: number };
 export type WalletChange = WalletAmounts & { customerId: number };
 
-/** By what one unit of each operation changes a wallet: -1, 0 or 1. */
+/** How one unit of each operation changes a wallet: -1, 0 or 1 for each column. */
 export const EFFECTS: Readonly<Record<LedgerOp, WalletAmounts>> = Object.fromEntries(
   OPS.map((op) => {
     const { from, to } = POSTINGS[op];
@@ -58,13 +58,13 @@ function isReserved(account: Account): boolean {
   return account === "lease" || account === "message";
 }
 
-/** Between the balance and a lease, which customers never see: to them both are what can be spent. */
+/** Moves between balance and leases, which customers never see: to them both are credit they can spend. */
 export const LEASE_OPS: readonly LedgerOp[] = OPS.filter((op) => {
   const { from, to } = POSTINGS[op];
   return [from, to].every((account) => account === "balance" || account === "lease");
 });
 
-/** How these entries change their wallets, in customer_id order, the order of locks. */
+/** How these entries change their wallets, ordered by customer_id, which is the order of locks. */
 export function walletChanges(entries: readonly Entry[]): WalletChange[] {
   const changes = new Map<number, WalletChange>();
   for (const { op, customerId, amount } of entries) {
@@ -78,7 +78,7 @@ export function walletChanges(entries: readonly Entry[]): WalletChange[] {
   return [...changes.values()].sort((a, b) => a.customerId - b.customerId);
 }
 
-/** What a wallet must be, from the sum of its entries by operation. */
+/** What a wallet's columns must be, given the sum of its entries by operation. */
 export function walletOf(sumOf: (op: LedgerOp) => number): WalletAmounts {
   const wallet = { balance: 0, reserved: 0 };
   for (const op of OPS) {

@@ -1,4 +1,4 @@
-// The relations between limits are asserted when the module loads; here, that every bound is a bound.
+// The relations between limits are asserted when limits.ts loads; this tests that each limit is well formed.
 
 import { expect, test } from "bun:test";
 import * as limits from "./limits.ts";

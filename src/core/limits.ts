@@ -1,66 +1,66 @@
-// Every bound that is not the operator's to set, with the reason beside it; what may be set is in the config
-// table.
-// Invariant: the relations at the end hold, or no process starts.
+// Every bound that the operator can't set, with its reason beside it; bounds that can be set are in the
+// config table (src/platform/config.ts).
+// Invariant: the relations asserted at the end hold, or no process starts.
 
 import assert from "node:assert/strict";
 
-// ---- what a request may hold ----
+// ---- requests ----
 
-/** The longest text escaped as \uXXXX is 9 KiB; 64 KiB leaves room for 1,000 phones of a batch. */
+/** The longest text, escaped as \uXXXX, is 9 KiB; 64 KiB leaves room for a batch of 1,000 phones. */
 export const BODY_BYTES_MAX = 64 * 1024;
 
 /**
- * Nesting of a JSON body, as written. The deepest documented one has 3; parsers recurse, so it is counted
- * first.
+ * Nesting of a JSON body. The deepest documented body has 3 levels. Parsers recurse, so the depth is checked
+ * before parsing.
  */
 export const JSON_DEPTH_MAX = 16;
 
-/** Field errors of one answer: a body of 10,000 unknown fields must not be answered with a megabyte. */
+/** Field errors in one answer: a body of 10,000 unknown fields must not be answered with a megabyte. */
 export const FIELD_ERRORS_MAX = 50;
 
-/** More parts are often dropped by handsets, and one typing error must not cost a wallet. */
+/** Handsets often drop longer messages, and one typing error must not empty a wallet. */
 export const TEXT_PARTS_MAX = 10;
 
-/** `request_id` of a top-up, in characters; an indexed column. */
+/** Characters of a top-up's `request_id`, which is an indexed column. */
 export const REQUEST_ID_CHARS_MAX = 128;
 
-/** A customer's own `reference`, in characters. */
+/** Characters of a customer's own `reference`. */
 export const REFERENCE_CHARS_MAX = 128;
 
-/** `from` as a name: 11 septets of the GSM 7-bit alphabet (3GPP TS 23.040, 9.1.2.5). */
+/** Length of an alphanumeric `from`: 11 septets of the GSM 7-bit alphabet (3GPP TS 23.040, 9.1.2.5). */
 export const FROM_SEPTETS_MAX = 11;
 
-/** `from` at its longest: a number of 15 digits with its plus. */
+/** The longest `from`: a number of 15 digits with its plus sign. */
 export const FROM_CHARS_MAX = 16;
 
-/** An operator's own id for a message; longer ones are cut. SMPP allows 64 (5.2.23). */
+/** Characters of an operator's own id for a message; longer ones are cut. SMPP allows 64 (5.2.23). */
 export const OPERATOR_MESSAGE_ID_CHARS_MAX = 64;
 
-/** Name of an operator. */
+/** Characters of an operator's name. */
 export const OPERATOR_NAME_CHARS_MAX = 32;
 
-/** A phone as typed, with spaces and brackets. */
+/** Characters of a phone as typed, with spaces and brackets. */
 export const PHONE_CHARS_MAX = 40;
 
-/** ITU-T E.164, 6.2.1; with its plus it is the width of messages.phone. */
+/** ITU-T E.164, 6.2.1; with its plus sign this is the width of messages.phone. */
 export const E164_DIGITS_MAX = 15;
 
 export const LIST_LIMIT_DEFAULT = 50;
 /** About 300 KB of rows, one read of an index. */
 export const LIST_LIMIT_MAX = 1_000;
 
-/** An opaque cursor: an id and a time in base64url, with room to grow. */
+/** Characters of an opaque cursor: an id and a time in base64url, with room to grow. */
 export const CURSOR_CHARS_MAX = 200;
 
 // ---- ingest ----
 
 /**
- * Rows of one group commit. MySQL runs one on one thread, so several of this size keep two cores busy where
- * large ones leave them waiting for each other (docs/decisions/0004).
+ * Messages in one group commit. MySQL runs each commit on one thread, so several of this size keep two cores
+ * busy, while larger ones would wait for each other (docs/decisions/0004).
  */
 export const COMMIT_ROWS_MAX = 160;
 
-/** Messages that wait for a commit in one process: under two seconds of work at 12,000/s, some 20 MB. */
+/** Messages waiting for a commit in one process: under two seconds of work at 12,000/s, some 20 MB. */
 export const QUEUE_ROWS_MAX = 20_000;
 
 /**
@@ -68,125 +68,124 @@ export const QUEUE_ROWS_MAX = 20_000;
  */
 export const QUEUE_CUSTOMER_ROWS_MAX = 10_000;
 
-/** Retries of a whole transaction after a deadlock or a lock wait (1213, 1205). */
+/** Attempts at a whole transaction after a deadlock or a lock wait (1213, 1205). */
 export const TRANSACTION_ATTEMPTS_MAX = 8;
 
-/** Keys held in memory; one is about 200 B. */
+/** API keys held in memory, about 200 B each. */
 export const KEY_CACHE_MAX = 50_000;
 
 /**
- * After so long no further try of a commit is begun, and its callers are told 503; the last try itself may
- * take MYSQL_ANSWER_MAX_MS more.
+ * After this time a commit is not tried again and its callers get a 503; the last try itself may take
+ * MYSQL_ANSWER_MAX_MS more.
  */
 export const COMMIT_WAIT_MAX_MS = 10_000;
 
-/** A process looks so often which of its leases another one wants back; one small query. */
+/** How often a process looks for recalls of its leases; one small query. */
 export const RECALL_POLL_MS = 50;
 
-/** Who waits for recalled credit asks for it so often, under the wallet's lock. */
+/** How often a process that waits for recalled credit asks for it again, under the wallet's lock. */
 export const RECALL_STEP_MS = 20;
 
 /**
- * How long a message waits for credit that another process holds before its caller is told 503. A live
- * process answers within RECALL_POLL_MS and a transaction or two; a dead one's leases have to expire.
+ * How long a message waits for credit held by another process before its caller gets a 503. A live process
+ * returns it within RECALL_POLL_MS and a transaction or two; a dead one's leases have to expire.
  */
 export const RECALL_WAIT_MAX_MS = 2_000;
 
-/**
- * The least that SLUICE_LEASE_TTL_MS may be: a commit that waits for MySQL must not find its lease taken
- * back.
- */
+/** The least value of SLUICE_LEASE_TTL_MS: a lease must outlive a commit that waits for MySQL. */
 export const LEASE_TTL_MIN_MS = 12_000;
 
 /**
- * A lease without a message for this long goes back. Whoever needs its credit before that recalls it, so this
- * only keeps the table small; most customers of a busy gateway send less than one message in half a minute.
+ * A lease unused for this long is returned. Whoever needs its credit earlier recalls it, so this only keeps
+ * the table small; most customers of a busy gateway send less than one message in half a minute.
  */
 export const LEASE_IDLE_MS = 15 * 60_000;
 
-/** Leases in one process, some 300 B each. One more ends another that is idle. */
+/**
+ * Leases in one process, some 300 B each. When the table is full, a new one takes the place of an idle one.
+ */
 export const LEASES_MAX = 100_000;
 
-/** `Idempotency-Key`, in characters: a column of the primary key. */
+/** Characters of an `Idempotency-Key`, a column of the primary key. */
 export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
 
-/** The largest answer kept for replay; those of send and top-up have some 350 bytes. */
+/** The largest answer stored for replay; those of send and top-up have some 350 bytes. */
 export const STORED_ANSWER_BYTES_MAX = 2_000;
 
-/** How long a key and its answer are kept. */
+/** How long an idempotency key and its answer are kept. */
 export const IDEMPOTENCY_TTL_MS = 24 * 3_600_000;
 
-/** Keys deleted in one statement: a few milliseconds of row locks that nobody waits for. */
+/** Idempotency keys deleted in one statement: row locks of a few milliseconds that nobody waits for. */
 export const KEY_PURGE_ROWS_MAX = 1_000;
 
-/** Clocks further from MySQL's than this make a process not ready. */
+/** A process whose clock differs from MySQL's by more than this is not ready. */
 export const CLOCK_SKEW_MAX_MS = 1_000;
 
 // ---- relay, sender ----
 
-/** One events record: half of Kafka's default message.max.bytes (1 MiB), as lz4 is not counted on. */
+/** One events record: half of Kafka's default message.max.bytes (1 MiB), without relying on compression. */
 export const EVENT_RECORD_BYTES_MAX = 512 * 1024;
 
-/** Outbox rows a relay takes at once while they are small: at a low rate each holds a few messages. */
+/** Outbox rows that a relay takes at once while they are small: at low rates each holds a few messages. */
 export const RELAY_ROWS_MAX = 128;
 
 /**
- * A record that no broker took by then is given up for now and its outbox row waits: below DRAIN_MS, so that
- * stopping never waits longer for it, and below IDLE_TRANSACTION_MAX_MS, which would end the transaction that
- * holds the row.
+ * How long a produce may take before the record is given up for now and its outbox row waits. Below DRAIN_MS,
+ * so that a stopping relay never waits longer for it; below IDLE_TRANSACTION_MAX_MS, after which the
+ * transaction that holds the row would be ended.
  */
 export const PRODUCE_TIMEOUT_MS = 8_000;
 
-/** Transactions of a relay at once, over all lanes; its connections and the producer's queue follow. */
+/** Concurrent transactions of one relay, over all lanes; sizes its connections and the producer's queue. */
 export const RELAY_TRANSACTIONS_MAX = 6;
 
-/** Messages of one claim and one settlement: 66 µs a row at 200, 63 at 500, so more gains nothing. */
+/** Messages in one claim and in one settlement: 66 µs a row at 200, 63 at 500, so more gains nothing. */
 export const CLAIM_ROWS_MAX = 200;
 
-/** A claim's life. Whatever is still `sending` then becomes `unknown`. */
+/** Lifetime of a claim. Messages still `sending` after it become `unknown`. */
 export const CLAIM_TTL_MS = 30_000;
 
-/** One submit to one operator, from connect to answer. */
+/** Time for one submit to one operator, from connect to answer. */
 export const SUBMIT_TIMEOUT_MS = 2_000;
 
 /**
- * An answer that comes after its submit was given up, and its message `unknown`, is waited for so long: most
- * operators that are slow answer within seconds, and each wait keeps a connection.
+ * After a submit was given up and its message became `unknown`, this is how long its answer is still waited
+ * for: most slow operators answer within seconds, and each wait keeps a connection open.
  */
 export const LATE_ANSWER_MAX_MS = 20_000;
 
 /** Operators tried for one message within one claim. */
 export const SUBMIT_OPERATORS_MAX = 3;
 
-/** Attempts of one message (claims it may go through) before it is `failed` and refunded. */
+/** Attempts (claims) of one message before it is `failed` and refunded. */
 export const MESSAGE_ATTEMPTS_MAX = 5;
 
-/** The longest a message waits for its next attempt, by its outbox row's run_at. */
+/** The longest delay before a message's next attempt, set by its outbox row's run_at. */
 export const RETRY_DELAY_MAX_MS = 60_000;
 
 /**
- * A transaction that holds locks and hears nothing from its process for this long is ended. Longer than the
- * relay holds its rows while Kafka takes a record or gives it up; short enough that a living sender that
- * waits for those locks still settles within its own claims.
+ * A transaction that holds locks but whose process has been silent for this long is ended. Longer than the
+ * relay holds its rows while Kafka accepts a record or gives up; short enough that a live sender which waits
+ * for those locks can still settle within its own claims.
  */
 export const IDLE_TRANSACTION_MAX_MS = 12_000;
 
 /**
- * How long a message is `queued` before the sweep may look for it, unless it is set. Longer than a commit may
- * take, because its row isn't in the outbox before. With less, as tests ask for, a commit that takes its
- * whole time could cost its messages an attempt; none is lost or sent twice.
+ * Default age at which the sweep may look for a message that is still `queued`. Longer than a commit may
+ * take, because the outbox row is not there before. With less, as tests set it, a commit that takes its whole
+ * time could cost its messages an attempt; none is lost or sent twice.
  */
 export const SWEEP_AFTER_MS = 90_000;
 
-/** How long after its acceptance an operator may still deliver a message. */
+/** How long after its acceptance a message may still be delivered. */
 export const VALID_FOR_MS = 72 * 3_600_000;
 
-/** `unknown` at its limit becomes `failed` and is refunded. */
+/** How long a message may be `unknown` before it is `failed` and refunded. */
 export const UNKNOWN_TTL_MS = 24 * 3_600_000;
 
-/** Kafka's max.poll.interval.ms of the senders, unless it is set. */
+/** Default of the senders' max.poll.interval.ms for Kafka. */
 export const POLL_INTERVAL_MAX_MS = 300_000;
-/** The least that it may be set to. */
+/** The least value it may be set to. */
 export const POLL_INTERVAL_MIN_MS = 155_000;
 
 // ---- every process ----
@@ -194,10 +193,10 @@ export const POLL_INTERVAL_MIN_MS = 155_000;
 /** The longest a statement waits for a row lock before its transaction is repeated (1205). */
 export const MYSQL_LOCK_WAIT_MS = 5_000;
 
-/** The longest a statement may take to be answered before its connection counts as lost. */
+/** The longest a statement may take to answer before its connection counts as lost. */
 export const MYSQL_ANSWER_MAX_MS = 6_000;
 
-/** SIGTERM to exit 0. */
+/** The longest from SIGTERM to exit 0. */
 export const DRAIN_MS = 10_000;
 
 /** How long one status, health or ready check may take; the launcher's `status` answers within 2 s. */
@@ -205,10 +204,10 @@ export const HEALTH_TIMEOUT_MS = 1_000;
 
 // ---- the longest lines of events, in bytes ----
 
-// Names, quotes, ids and numbers at their widest (three numbers of 16 digits), counted by
+// Names, quotes, ids and numbers at their longest (three numbers of 16 digits), verified by
 // event-record.test.ts.
 export const STATUS_LINE_FIXED_BYTES_MAX = 480;
-// Control characters and lone surrogates are refused (labelProblem), so a UTF-16 unit is at most 3 bytes of
+// labelProblem refuses control characters and lone surrogates, so a UTF-16 unit takes at most 3 bytes of
 // UTF-8.
 export const QUEUED_LINE_BYTES_MAX = STATUS_LINE_FIXED_BYTES_MAX + 3 * REFERENCE_CHARS_MAX;
 export const OUTCOME_LINE_BYTES_MAX = QUEUED_LINE_BYTES_MAX + 3 * OPERATOR_MESSAGE_ID_CHARS_MAX;

@@ -1,4 +1,4 @@
-// The status machine, its numbers and the table of charges, held against product.md.
+// The status machine, its numbers and the charging table, compared with what was asked for.
 
 import { expect, test } from "bun:test";
 import { MESSAGE_ATTEMPTS_MAX } from "./limits.ts";
@@ -23,7 +23,7 @@ import {
   untoldSequences,
 } from "./message.ts";
 
-// product.md, "Status of a message", one line a status: what may follow it.
+// The status machine as it was asked for, one line a status: what may follow it.
 const MACHINE = `
   scheduled → queued failed rejected expired canceled
   queued → queued sending failed rejected expired
@@ -132,7 +132,7 @@ test("the sequence grows along every move, at every attempt", () => {
 });
 
 test("two statuses that one message can have have two numbers", () => {
-  // All ways through two attempts: no number twice on any of them.
+  // Every path through two attempts: no number occurs twice on any of them.
   const walk = (from: Status | null, attempt: number, seen: readonly number[]): void => {
     for (const to of STATUSES.filter((status) => canMove(from, status))) {
       const next = attemptAfter({ from, to }, attempt);
@@ -145,7 +145,7 @@ test("two statuses that one message can have have two numbers", () => {
 });
 
 test("a message stored with the numbers of before still grows along every move", () => {
-  // 2 × attempt + 1, 2, 3 and, after unknown or sent, 4 (docs/decisions/0006).
+  // Before decision 0006 the numbers were 2 × attempt + 1, 2, 3 and, after unknown or sent, 4.
   const before = (status: Status, attempt: number): number =>
     2 * attempt + ({ scheduled: 0, queued: 1, sending: 2, unknown: 3 }[status as "queued"] ?? 4);
   for (const { from, to } of MOVES) {

@@ -1,9 +1,9 @@
-// What a message may be and become: its statuses, lanes and moves, the numbers that order them, and what each
-// move does with the money. One table of each; every role, the SQL that moves a message
-// (src/ledger/move.ts), reconcile and docs/reference/message.md follow them.
+// The state machine of a message: its statuses, lanes and moves, the numbers that order them, and what each
+// move does with the money. Every role follows these tables, and so do the SQL that moves a message
+// (src/ledger/move.ts), reconcile and docs/reference/message.md.
 // Leaves to others: who makes a move, and how it is stored.
-// Invariants: a final status is never left; along every move the sequence grows; a message's money is settled
-// by one move, the first that leaves `reserved`.
+// Invariants: a final status is never left; the sequence grows with every move; a message's money is settled
+// by exactly one move, the first that takes it out of `reserved`.
 
 import assert from "node:assert/strict";
 import { MESSAGE_ATTEMPTS_MAX } from "./limits.ts";
@@ -24,7 +24,7 @@ export const STATUSES = [
 export type Status = (typeof STATUSES)[number];
 
 export const LANES = ["normal", "express"] as const;
-/** The lane of a message; the API calls it `type`. */
+/** A message's lane; the API calls it `type`. */
 export type Lane = (typeof LANES)[number];
 
 export type Encoding = "gsm7" | "ucs2";
@@ -32,19 +32,19 @@ export type Encoding = "gsm7" | "ucs2";
 // ---- moves ----
 
 type Row = {
-  /** Orders the statuses of one attempt: every move within it goes to a higher one. */
+  /** Orders the statuses within one attempt: every move goes to a higher rank. */
   rank: 0 | 1 | 2 | 3 | 4 | 5;
-  /** What may follow within the attempt. */
+  /** The statuses that may follow within the attempt. */
   to: readonly Status[];
-  /** Whether the message may be queued again, under its next attempt: the only way back. */
+  /** Whether the message may be requeued under its next attempt, which is the only way back. */
   requeues: boolean;
 };
 
 const ends = { rank: 5, to: [], requeues: false } as const;
 
-// A report can overtake the settlement of its own submit, so `sending` may go straight to delivered or
-// undelivered. `queued` may end by itself when its record can never be produced or is too late, and is queued
-// again when its record was lost.
+// A delivery report can overtake the settlement of its own submit, so `sending` may go straight to delivered
+// or undelivered. `queued` may end directly when its record can never be produced or is too late, and is
+// requeued when its record was lost.
 const MACHINE: Record<Status, Row> = {
   scheduled: { rank: 0, to: ["queued", "failed", "rejected", "expired", "canceled"], requeues: false },
   queued: { rank: 1, to: ["sending", "failed", "rejected", "expired"], requeues: true },
@@ -63,13 +63,11 @@ const MACHINE: Record<Status, Row> = {
   canceled: ends,
 };
 
-/** What acceptance stores a message as. */
+/** The statuses with which an accepted message can begin. */
 export const ACCEPTED = ["queued", "scheduled"] as const satisfies readonly Status[];
 export type AcceptedStatus = (typeof ACCEPTED)[number];
 
-/**
- * A move: `from` null is acceptance. A message queued again changes its attempt with it, see `attemptAfter`.
- */
+/** A move; `from` is null at acceptance. A requeue also changes the attempt, see `attemptAfter`. */
 export type Move = { from: Status | null; to: Status };
 
 /** Whether `to` may follow `from`. */
@@ -78,21 +76,23 @@ export function canMove(from: Status | null, to: Status): boolean {
   return MACHINE[from].to.includes(to) || (to === "queued" && MACHINE[from].requeues);
 }
 
-/** The attempt (0-based) of a message that moved at `attempt`: the next one when it is queued again. */
+/**
+ * The attempt (0-based) after a move that began at `attempt`: the next one if the message is queued again.
+ */
 export function attemptAfter({ from, to }: Move, attempt: number): number {
   return to === "queued" && from !== null && MACHINE[from].requeues ? attempt + 1 : attempt;
 }
 
 /**
- * Orders what happened to one message without a clock: 6 numbers an attempt (0-based), one a rank. It grows
- * along every move, whoever makes it, so no two events of a message have one number.
+ * Orders the changes of one message without a clock: 6 numbers per attempt (0-based), one for each rank. It
+ * grows with every move, whoever makes it, so no two events of a message have the same number.
  */
 export function sequenceOf(attempt: number, status: Status): number {
   return SEQUENCES_AN_ATTEMPT * attempt + MACHINE[status].rank;
 }
 
 const SEQUENCES_AN_ATTEMPT = 6;
-// messages.sequence and the column of messages_log.
+// The largest value of messages.sequence and of its column in messages_log.
 const SEQUENCE_MAX = 65_535;
 assert(sequenceOf(MESSAGE_ATTEMPTS_MAX, "failed") <= SEQUENCE_MAX, "the sequences of all attempts fit");
 for (const { to, rank } of Object.values(MACHINE))
@@ -102,12 +102,12 @@ for (const { to, rank } of Object.values(MACHINE))
   );
 
 /**
- * The status that events have told of a message at `status`: to be `sending` is none, it is the `queued`
- * before.
+ * The latest status that events have reported for a message at `status`. `sending` is never reported, so that
+ * is the `queued` before it.
  */
 export const toldStatus = (status: Status): Status => (status === "sending" ? "queued" : status);
 
-/** What `toldStatus` is behind: subtracted from a message's sequence it gives that of its newest event. */
+/** Subtract this from a message's sequence to get the sequence of its latest event. */
 export const untoldSequences = (status: Status): number =>
   MACHINE[status].rank - MACHINE[toldStatus(status)].rank;
 
@@ -119,12 +119,12 @@ export type Charge = "reserve" | "capture" | "refund";
 type Charging = {
   when: string;
   to: readonly Status[];
-  /** For express messages that an operator took after `guaranteed_by`. */
+  /** For express messages that an operator accepted after `guaranteed_by`. */
   late?: true;
   charge: Charge | null;
 };
 
-/** The first row that fits a move decides; money that is settled never moves again. */
+/** The first row that fits a move decides. Money that is settled never moves again. */
 export const CHARGING: readonly Charging[] = [
   {
     when: "an operator took it after `guaranteed_by` (express)",
@@ -142,7 +142,7 @@ export const CHARGING: readonly Charging[] = [
   { when: "it is on its way", to: ["scheduled", "queued", "sending"], charge: null },
 ];
 
-// The same as a table by status: looked up for each message.
+// The same table by status, because it is looked up for each message.
 type Settled = Exclude<Charge, "reserve"> | null;
 const chargeAt = (status: Status, late: boolean): Settled => {
   const row = CHARGING.find(({ to, late: onlyLate = false }) => to.includes(status) && (late || !onlyLate));
@@ -153,12 +153,12 @@ const CHARGE = Object.fromEntries(
   STATUSES.map((status) => [status, { inTime: chargeAt(status, false), late: chargeAt(status, true) }]),
 ) as Record<Status, { inTime: Settled; late: Settled }>;
 
-/** What has become of the reserved cost of a message that is at `status`; null: it is still reserved. */
+/** What became of the reserved cost of a message at `status`; null: it is still reserved. */
 export function settlementOf(status: Status, late = false): "capture" | "refund" | null {
   return late ? CHARGE[status].late : CHARGE[status].inTime;
 }
 
-/** What this move does with the money. `late`: see `isLate`. */
+/** What this move does with the money; null: nothing. For `late`, see `isLate`. */
 export function chargeOf(move: Move & { from: null }, late: boolean): "reserve";
 export function chargeOf(move: Move, late: boolean): Charge | null;
 export function chargeOf({ from, to }: Move, late: boolean): Charge | null {
@@ -167,7 +167,7 @@ export function chargeOf({ from, to }: Move, late: boolean): Charge | null {
   return settlementOf(to, late);
 }
 
-/** Whether an operator took an express message after the time that was promised. */
+/** Whether an operator accepted an express message after the promised time. */
 export function isLate(message: { guaranteedByMs: number | null }, takenAtMs: number | null): boolean {
   return message.guaranteedByMs !== null && takenAtMs !== null && takenAtMs > message.guaranteedByMs;
 }
@@ -175,8 +175,8 @@ export function isLate(message: { guaranteedByMs: number | null }, takenAtMs: nu
 // ---- names ----
 
 /**
- * Statuses that nothing follows. `sent` is captured but still waits for its delivery report; `unknown` for
- * anything.
+ * Statuses that nothing follows. Not `sent`: it is captured but still waits for its delivery report. Not
+ * `unknown` either: its outcome is still to come.
  */
 export const FINAL = STATUSES.filter((status) => isFinal(status));
 

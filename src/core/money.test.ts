@@ -1,4 +1,4 @@
-// Amounts: exact or refused, never rounded. The model is the same arithmetic on big integers.
+// Amounts are exact or refused, never rounded. The model computes the same with big integers.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -33,12 +33,13 @@ test("the largest amount is the largest integer that JSON readers agree on", () 
   expect(() => assertMoney(MONEY_MAX + 1)).toThrow();
 });
 
-// Amounts of every size: by their number of bits, so that small ones come up as often as those at the edge.
+// Amounts of every size: drawn by their number of bits, so that small ones are as frequent as those at the
+// edge.
 const amount = fc
   .tuple(fc.integer({ min: 0, max: 53 }), fc.maxSafeNat())
   .map(([bits, value]) => (bits === 0 ? MONEY_MAX - (value % 8) : value % 2 ** bits));
 
-/** The same on big integers; null where there is no such amount. */
+/** The same computation with big integers; null where the result is not an amount. */
 const model = (parts: number, price: number): number | null => {
   const product = BigInt(parts) * BigInt(price);
   return product <= BigInt(MONEY_MAX) ? Number(product) : null;

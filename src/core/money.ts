@@ -1,6 +1,6 @@
-// Money: integers in the currency's minor unit, exact within 2^53 in JSON, JavaScript and BIGINT alike.
-// Leaves to others: what an amount does (src/ledger). Invariant: no float, no rounding, nothing above
-// MONEY_MAX.
+// Money: integers in the currency's minor unit, exact in JSON, JavaScript and BIGINT alike up to 2^53 - 1.
+// Leaves to others: what is done with an amount (src/ledger). Invariant: no floats, no rounding, nothing
+// above MONEY_MAX.
 
 import assert from "node:assert/strict";
 
@@ -17,8 +17,8 @@ export function cost(parts: number, price: number): number {
 }
 
 /**
- * A stored amount: mysql2 gives BIGINT above 2^53 as a string (`supportBigNumbers`), which is refused here
- * and not rounded.
+ * Reads a stored amount: mysql2 returns a BIGINT above 2^53 as a string (`supportBigNumbers`), which is
+ * refused here rather than rounded.
  * @throws AssertionError
  */
 export function moneyOf(value: unknown): number {

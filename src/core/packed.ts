@@ -1,17 +1,18 @@
-// msgpack as it is written into outbox payloads and Kafka values, and the error of whoever can't read it.
-// What the arrays hold is lane-record.ts's and event-record.ts's.
+// msgpack as used in outbox payloads and Kafka values, and the error for bytes that can't be read. What the
+// arrays contain is up to lane-record.ts and event-record.ts.
 
 import { Packr } from "msgpackr";
 
-/** Bytes that are not a record this version can read. They go to `sms.dlq` as they came. */
+/** The bytes are not a record that this version can read. They go to `sms.dlq` unchanged. */
 export class RecordError extends Error {
   override readonly name = "RecordError";
 }
 
-/** The first field of every record. Another one is refused. */
+/** The first field of every record; a record with another version is refused. */
 export const VERSION = 1;
 
-// Arrays need no record structures; shared ones fail across processes ("end of buffer not reached").
+// Arrays need no record structures, and shared structures fail across processes ("end of buffer not
+// reached").
 const packr = new Packr({ useRecords: false });
 
 export const pack = (value: unknown): Buffer => packr.pack(value);

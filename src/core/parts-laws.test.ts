@@ -1,5 +1,5 @@
-// Laws of parts, for any text: against the simplest model, written from 3GPP TS 23.038 and 23.040 and knowing
-// nothing of the code; parts.test.ts has the edges by hand and the comparison with another calculator.
+// Laws of parts, for any text: compared with the simplest model, written from 3GPP TS 23.038 and 23.040 and
+// independent of the code. parts.test.ts has hand-written edge cases and the comparison with a calculator.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -40,8 +40,8 @@ for (const c of Object.values(EXTENSION)) TABLE.set(c, 2);
 
 type Expected = { encoding: "gsm7" | "ucs2"; parts: number; units: number };
 
-// 140 bytes are 160 septets or 70 units; a header of 6 bytes, in each of several parts, leaves 153 or 67
-// (TS 23.040, 9.2.3.24.1).
+// 140 bytes are 160 septets or 70 units; in a message of several parts each has a header of 6 bytes, which
+// leaves 153 or 67 (TS 23.040, 9.2.3.24.1).
 function model(text: string): Expected {
   const characters = Array.from(text);
   const isGsm7 = characters.every((c) => TABLE.has(c));
@@ -55,7 +55,7 @@ function model(text: string): Expected {
   };
 }
 
-/** The fewest pieces of whole characters, by trying every place for the last cut. */
+/** The fewest pieces of whole characters, found by trying every position for the last cut. */
 function fewestParts(widths: number[], each: number): number {
   const fewest = [0];
   for (let end = 1; end <= widths.length; end++) {
@@ -121,8 +121,8 @@ describe("laws", () => {
     holds("extension", run, ([plain, extended]) => {
       const { parts, units } = countParts(`${"a".repeat(plain)}${"€".repeat(extended)}`);
       expect(units).toBe(plain + 2 * extended);
-      // After the plain ones the extended ones fill a part in twos: one septet stays free in a part of 153
-      // unless an odd number of plain ones went before.
+      // After the plain characters the extension characters fill a part in twos: one septet of a part of 153
+      // stays free unless the number of plain ones was odd.
       const left = (153 - (plain % 153)) % 153;
       const inLast = Math.min(extended, Math.floor(left / 2));
       const more = Math.ceil((extended - inLast) / 76);

@@ -1,4 +1,4 @@
-// Parts, held against an independent calculator on random texts, and at every edge of a part.
+// Parts, compared with an independent calculator on random texts, and at every edge of a part.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -23,7 +23,7 @@ const mine = (text: string) => {
   return { encoding, parts };
 };
 
-// Lengths around the ends of parts matter most, so texts are repeats of short pieces up to a length near one.
+// Lengths near the ends of parts matter most, so texts repeat short pieces up to such a length.
 const near = (piece: fc.Arbitrary<string>, ends: number[]) =>
   fc
     .tuple(

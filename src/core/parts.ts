@@ -1,7 +1,7 @@
 // Parts: how many billed pieces a text becomes (3GPP TS 23.038: 7-bit default alphabet, or UCS-2), and which
-// texts, and which senders, can't be sent at all. Leaves to others: the price (money.ts) and the bound on
-// parts (limits.ts). Invariant: no character is replaced or split; a text with one character outside GSM-7 is
-// UCS-2 as a whole.
+// texts and senders can't be sent at all. Leaves to others: the price (money.ts) and the maximum number of
+// parts (limits.ts). Invariant: no character is replaced or split; one character outside GSM-7 makes the
+// whole text UCS-2.
 
 import { E164_DIGITS_MAX, FROM_SEPTETS_MAX } from "./limits.ts";
 import type { Encoding } from "./message.ts";
@@ -13,27 +13,26 @@ export type Parts = {
   units: number;
 };
 
-// 140 bytes a part; in a longer message each part gives 6 of them to the concatenation header (TS 23.040,
-// 9.2.3.24.1).
+// A part has 140 bytes; in a longer message 6 of them are the concatenation header (TS 23.040, 9.2.3.24.1).
 const GSM7_SINGLE = 160;
 const GSM7_EACH = 153;
 const UCS2_SINGLE = 70;
 const UCS2_EACH = 67;
 
-// TS 23.038, 6.2.1. ESC is left out: it announces the extension table, and is no character of its own.
+// TS 23.038, 6.2.1. ESC is left out: it introduces the extension table and is not a character itself.
 const BASIC =
   "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§" +
   "¿abcdefghijklmnopqrstuvwxyzäöñüà";
-// TS 23.038, 6.2.1.1: sent as ESC and a second septet.
+// TS 23.038, 6.2.1.1: each is sent as ESC and a second septet.
 const EXTENSION = "\f^{}\\[~]|€";
 
-// Septets by UTF-16 unit, 0 when the alphabet lacks it. The highest is € (U+20AC); what lies above reads
+// Septets by UTF-16 unit, 0 if the alphabet lacks it. The highest is € (U+20AC); above it the array gives
 // undefined.
 const SEPTETS = new Uint8Array(0x20ac + 1);
 for (const c of BASIC) SEPTETS[c.charCodeAt(0)] = 1;
 for (const c of EXTENSION) SEPTETS[c.charCodeAt(0)] = 2;
 
-/** Parts of a text that has no problem (see textProblem). About 1 ns a character. */
+/** Parts of a text that passed textProblem. About 1 ns a character. */
 export function countParts(text: string): Parts {
   let units = 0;
   for (let i = 0; i < text.length; i++) {
@@ -57,8 +56,8 @@ export function textProblem(text: string): string | null {
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 /**
- * Why a one-line field (reference, from, request_id) can't be stored, or null: events rely on its width in
- * bytes.
+ * Why a one-line field (reference, from, request_id) can't be stored, or null. Events rely on these rules for
+ * its maximum size in bytes.
  */
 export function labelProblem(label: string): string | null {
   if (label.length === 0) return "must not be empty";
@@ -70,8 +69,8 @@ export function labelProblem(label: string): string | null {
 const NUMBER = /^\+?[0-9]+$/;
 
 /**
- * Why this can't be a message's `from`, or null: a number, or what fits into 11 septets of the GSM 7-bit
- * default alphabet, where an extension character takes two (TS 23.040, 9.1.2.5).
+ * Why this can't be a message's `from`, or null. A sender is a number, or a name of at most 11 septets in the
+ * GSM 7-bit default alphabet, where an extension character takes two (TS 23.040, 9.1.2.5).
  */
 export function senderProblem(from: string): string | null {
   if (NUMBER.test(from)) {
@@ -97,7 +96,8 @@ function countUcs2(text: string): Parts {
   return { encoding: "ucs2", parts: fillParts(text, UCS2_EACH, unitsAt), units };
 }
 
-// Fills part after part with whole characters, as a sender does: one that doesn't fit starts the next part.
+// Fills part after part with whole characters, as phones do: a character that doesn't fit starts the next
+// part.
 function fillParts(text: string, room: number, widthAt: (text: string, i: number) => number): number {
   let parts = 1;
   let used = 0;
@@ -108,7 +108,7 @@ function fillParts(text: string, room: number, widthAt: (text: string, i: number
       used = 0;
     }
     used += width;
-    // A pair of surrogates is two units of the string; an extension character is one, though it fills two
+    // A surrogate pair is two units of the string; an extension character is one, although it takes two
     // septets.
     i += widthAt === unitsAt ? width : 1;
   }

@@ -1,5 +1,5 @@
-// Laws of phones, for any string: every spelling of a number is that number, what was read is read again as
-// itself, and nothing throws. phone.test.ts has examples and the comparison with the library.
+// Laws of phones, for any string: every spelling of a number gives that number, the result parses to itself,
+// and nothing throws. phone.test.ts has examples and the comparison with the library.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -16,7 +16,7 @@ const digitsOf = (length: number) =>
     .array(fc.integer({ min: 0, max: 9 }), { minLength: length, maxLength: length })
     .map((all) => all.join(""));
 
-/** Iranian mobile numbers without prefix, such as 9129990001; the library knows some of the ranges only. */
+/** Iranian mobile numbers without prefix, such as 9129990001; the library knows only some of the ranges. */
 const mobiles = fc
   .tuple(fc.constantFrom("90", "91", "92", "93", "99"), digitsOf(8))
   .map(([range, rest]) => range + rest)
@@ -28,7 +28,7 @@ const e164Of = (input: string, region?: string): string | null => {
 };
 
 const SCRIPTS = [0x30, 0x660, 0x6f0, 0xff10];
-/** The same digits, each in a script of its own choosing (ASCII, Arabic-Indic, Persian, full-width). */
+/** The same digits, each in a randomly chosen script (ASCII, Arabic-Indic, Persian, full-width). */
 const inScripts = (digits: string, scripts: readonly number[]): string =>
   Array.from(digits, (c, i) => {
     const zero = SCRIPTS[(scripts[i % scripts.length] ?? 0) % SCRIPTS.length] as number;
@@ -64,7 +64,7 @@ describe("spellings", () => {
   test("every prefix, digits of four scripts and separators anywhere give one E.164", () => {
     holds("spellings", spelling, ({ national, prefix, scripts, gaps }) => {
       const digits = inScripts(prefix + national, scripts);
-      // Separators stand before, between and after digits; the plus comes first of what is not one.
+      // Separators stand before, between and after digits; only separators may stand before the plus.
       const typed = Array.from(digits, (c, i) => (gaps[i] ?? "") + c).join("") + gaps[19];
       expect(e164Of(typed)).toBe(`+98${national}`);
     });

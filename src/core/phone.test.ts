@@ -1,4 +1,4 @@
-// Phones as people type them, and the fast path held against the library on 60,000 random numbers.
+// Phones as people type them, and the fast path compared with the library on 60,000 random numbers.
 
 import { describe, expect, test } from "bun:test";
 import {
@@ -74,7 +74,7 @@ describe("ways to write one number", () => {
     expect(parsePhone("07911123456", "GB")).toEqual({ e164: "+447911123456" });
     expect(parsePhone("(415) 555-2671", "US")).toEqual({ e164: "+14155552671" });
     expect(parsePhone("(415) 555-2671", "IR")).toEqual({ e164: "+984155552671" });
-    // 019 dials abroad in Israel, so this is a number of India, and none.
+    // In Israel 019 dials abroad, so this would be a number of India, and it is invalid there.
     expect(parsePhone("01991234280", "IL")).toEqual({ reason: "is not a valid phone number" });
   });
 });
@@ -211,14 +211,14 @@ describe("against the library", () => {
     const valid = compare(20_000, (random) => {
       const region = pick(random, regions);
       const real = getExampleNumber(region, examples)?.nationalNumber ?? "";
-      // The last digits change, and sometimes one of the first: most stay valid, and so reach the fast path.
+      // The last digits change, and sometimes one of the first: most stay valid and so reach the fast path.
       const kept = real.slice(0, Math.max(1, real.length - 1 - Math.floor(random() * 6)));
       const near = kept + digits(random, real.length - kept.length);
       const at = Math.floor(random() * near.length);
       const national = random() < 0.3 ? near.slice(0, at) + digits(random, 1) + near.slice(at + 1) : near;
       const code = getCountryCallingCode(region);
       const idd = pick(random, ["00", "011", "0011", "810", "010", "001"]);
-      // 019 and the like begin an international number in some regions, and a national one in others.
+      // 019 and the like begin an international number in some regions and a national one in others.
       const starts = [
         "",
         "0",
@@ -243,8 +243,8 @@ describe("against the library", () => {
 });
 
 describe("typed in any way, against the library", () => {
-  // Google's libphonenumber reads these; libphonenumber-js has no name for some blanks and marks, drops the
-  // full-width plus, and wants nothing before a plus.
+  // Google's libphonenumber reads these; libphonenumber-js doesn't know some blanks and marks, drops the
+  // full-width plus, and allows nothing before a plus.
   const known = (typed: string) =>
     typed
       .replace(/[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]/g, "")
@@ -313,7 +313,7 @@ describe("typed in any way, against the library", () => {
 
 test("the usual number takes the fast path, many times faster than the library", () => {
   const library = () => parsePhoneNumberFromString("09129990001", { defaultCountry: "IR", extract: false });
-  // The best of several rounds: other work on the machine only ever makes one slower.
+  // The best of several rounds: other work on the machine can only make a round slower.
   const bestMs = (run: () => unknown) => {
     const rounds = Array.from({ length: 20 }, () => {
       const start = performance.now();

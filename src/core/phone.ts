@@ -1,7 +1,7 @@
-// Phones: whatever a person types → E.164, or the reason why not.
-// libphonenumber-js/max is the truth; its own national patterns, compiled once, answer the usual case in a
+// Phones: turns whatever a person types into E.164, or into the reason why it can't.
+// libphonenumber-js/max decides; its own national patterns, compiled once, answer the usual case in a
 // fraction of a microsecond instead of 8. Leaves to others: whether an operator serves a number.
-// Invariant: the fast path only ever says "valid", and only where the library says so too (phone.test.ts
+// Invariant: the fast path only ever answers "valid", and only where the library does too (phone.test.ts
 // compares them).
 
 import type { CountryCallingCode, CountryCode } from "libphonenumber-js/max";
@@ -9,12 +9,12 @@ import { getCountryCallingCode, isSupportedCountry, parsePhoneNumberFromString }
 import metadata from "libphonenumber-js/metadata.max";
 import { E164_DIGITS_MAX, PHONE_CHARS_MAX } from "./limits.ts";
 
-/** ISO 3166-1 alpha-2: where a number without a calling code belongs. */
+/** ISO 3166-1 alpha-2: the country of a number without a calling code. */
 export type Region = CountryCode;
 
 export type ParsedPhone = { e164: string } | { reason: string };
 
-// Rows of libphonenumber-js metadata, version 4, are arrays; these are the places used here (its
+// Rows of libphonenumber-js metadata, version 4, are arrays; these are the indexes used here (from its
 // source/metadata.js).
 const IDD = 1;
 const PATTERN = 2;
@@ -24,36 +24,36 @@ const LEADING_DIGITS = 10;
 const TYPES = 11;
 
 type Country = {
-  /** Digits that claim a number for this country of a shared calling code; null when only validity does. */
+  /** Leading digits that assign a number to this country of a shared calling code; null if it has none. */
   leading: RegExp | null;
   valid: RegExp;
 };
 
 type Plan = {
   callingCode: string;
-  /** In the order in which the library asks them; most codes have one. */
+  /** In the library's order of precedence; most codes have one country. */
   countries: Country[];
-  /** Starts that the library would strip or rewrite first: such numbers are left to it. */
+  /** Prefixes that the library would strip or rewrite first: such numbers are left to it. */
   rewritten: RegExp | null;
 };
 
 type RegionPlan = {
   plan: Plan;
-  /** The first country of its calling code, whose rules the library uses for the code as a whole. */
+  /** The main country of its calling code, whose rules the library applies to the code as a whole. */
   isMain: boolean;
-  /** What dials abroad where it is not 00 alone: numbers that begin so are left to the library. */
+  /** International prefixes where they are not just 00: numbers that begin so are left to the library. */
   dials: RegExp | null;
-  /** National numbers are dialled with a plain 0. */
+  /** National numbers are dialled with a leading 0. */
   dials0: boolean;
-  /** The pattern of any national number, valid or not. */
+  /** Matches any national number, valid or not. */
   national: RegExp;
 };
 
 const PLAIN = /^\+?[0-9]+$/;
-// What stands in numbers copied from contacts and documents. Digits are ASCII, full-width, Arabic-Indic and
-// Persian; what is read over is libphonenumber's punctuation (its source/constants.js) with every kind of
-// blank and the invisible marks of bidirectional text. Its tilde is left out: with digits behind it the
-// library takes it for an extension.
+// The characters in numbers copied from contacts and documents. Digits are ASCII, full-width, Arabic-Indic
+// and Persian; skipped are libphonenumber's punctuation (its source/constants.js), every kind of blank and
+// the invisible marks of bidirectional text. Its tilde is not skipped: followed by digits the library takes
+// it for an extension.
 const DIGITS = "0-9\uff10-\uff19\u0660-\u0669\u06f0-\u06f9";
 const DASHES = "\\-\u2010-\u2015\u2212\u30fc\uff0d";
 const DOTS_SLASHES_BRACKETS = ".\uff0e/\uff0f()\uff08\uff09\\[\\]\uff3b\uff3d";
@@ -63,7 +63,7 @@ const READ_OVER = DASHES + DOTS_SLASHES_BRACKETS + BLANKS + INVISIBLE;
 const TYPED = new RegExp(`^[${READ_OVER}]*[+\uff0b]?[${READ_OVER}${DIGITS}]+$`);
 const ZEROS = [0x30, 0x0660, 0x06f0, 0xff10];
 const PLUSES = [0x2b, 0xff0b];
-/** RFC 3966, as contacts and links have it. */
+/** RFC 3966, as used in contacts and links. */
 const TEL = /^tel:/i;
 
 export const PHONE_REASONS = {
@@ -83,8 +83,8 @@ for (const [callingCode, regions] of Object.entries(metadata.country_calling_cod
 const regionPlans = new Map<string, RegionPlan>();
 
 /**
- * E.164 of a number as typed in `region`. 0.1 µs for the plain digits of a valid number, about 10 µs for what
- * is not one.
+ * E.164 of a number as typed in `region`. Takes 0.1 µs for the plain digits of a valid number, about 10 µs
+ * for an invalid one.
  * @throws RangeError when there is no such region
  */
 export function parsePhone(input: string, region = "IR"): ParsedPhone {
@@ -98,12 +98,12 @@ export function parsePhone(input: string, region = "IR"): ParsedPhone {
     digits = compact(typed);
   }
   const e164 = fastE164(digits, region) ?? slowE164(digits, region);
-  // The library calls some longer ones valid, such as toll-free numbers that are dialled within one country.
+  // The library calls some longer ones valid, such as toll-free numbers dialled within one country.
   if (e164 === null || e164.length > E164_DIGITS_MAX + 1) return { reason: PHONE_REASONS.invalid };
   return { e164 };
 }
 
-/** Whether numbers can be read as typed in this region. */
+/** Whether this is a region whose numbers can be parsed. */
 export function isRegion(value: unknown): value is Region {
   return typeof value === "string" && isSupportedCountry(value);
 }
@@ -118,12 +118,12 @@ function fastE164(digits: string, region: Region): string | null {
   if (digits.charCodeAt(0) === 0x2b) return international(digits.slice(1));
   const here = regionPlan(region);
   if (here.dials === null && digits.startsWith("00")) return international(digits.slice(2));
-  // Below, the library reads by the rules of the region; a plan holds those of its calling code's main
-  // country.
+  // Otherwise the library applies the rules of the region, while a plan holds those of its calling code's
+  // main country.
   if (!here.isMain || here.dials?.test(digits)) return null;
   const { plan } = here;
   if (digits.startsWith(plan.callingCode)) {
-    // Could also be a national number that happens to start so: the library prefers that.
+    // This could also be a national number that begins with the calling code: the library prefers that.
     if (here.national.test(digits) || plan.rewritten?.test(digits)) return null;
     return here.national.test(digits.slice(plan.callingCode.length)) ? international(digits) : null;
   }
@@ -132,7 +132,7 @@ function fastE164(digits: string, region: Region): string | null {
 }
 
 function international(digits: string): string | null {
-  // No calling code is the start of another, so the first that exists is the one.
+  // No calling code is a prefix of another, so the first match is the only one.
   for (let length = 1; length <= 3; length++) {
     const plan = plans.get(digits.slice(0, length));
     if (plan !== undefined) return isValid(plan, digits.slice(length)) ? `+${digits}` : null;
@@ -158,7 +158,7 @@ function toPlan(callingCode: string, regions: Region[]): Plan {
     callingCode,
     rewritten: prefix === null ? null : new RegExp(`^(?:${prefix})`),
     countries: regions.map((region) => {
-      // The library skips the leading digits when a code has one country only.
+      // For a code with a single country the library ignores the leading digits.
       const leading = regions.length > 1 ? textAt(region, LEADING_DIGITS) : null;
       return {
         leading: leading === null ? null : new RegExp(`^(?:${leading})`),
@@ -168,7 +168,7 @@ function toPlan(callingCode: string, regions: Region[]): Plan {
   };
 }
 
-// A valid number matches its country's general pattern and the one of some type: fixed line, mobile, …
+// A valid number matches its country's general pattern and that of some type: fixed line, mobile, …
 function validPattern(region: Region): RegExp {
   const general = textAt(region, PATTERN) ?? "";
   const types = rowOf(region)[TYPES];
@@ -203,12 +203,12 @@ function rowOf(region: Region): readonly unknown[] {
   return metadata.countries[region] as unknown as readonly unknown[];
 }
 
-// Only to say so: an extension is refused whether the number before it is valid or not.
+// Only for the reason given: an extension is refused whether or not the number before it is valid.
 function hasExtension(typed: string, region: Region): boolean {
   return parsePhoneNumberFromString(typed, { defaultCountry: region, extract: false })?.ext !== undefined;
 }
 
-/** The plus and the digits of what TYPED allows, in ASCII. */
+/** The plus and the digits among the characters that TYPED allows, in ASCII. */
 function compact(typed: string): string {
   let digits = "";
   for (let i = 0; i < typed.length; i++) {

@@ -1,6 +1,6 @@
-// API keys: made, found, revoked. A key is 160 random bits, shown once; the database has only its SHA-256,
-// which needs no salt or stretching at that length. Invariant: at most two live keys a customer, so that one
-// can be rotated.
+// API keys: created, looked up, revoked. A key is 160 random bits and shown once; the database stores only
+// its SHA-256, which at that length needs no salt or stretching. Invariant: a customer has at most two live
+// keys, enough to rotate them.
 
 import { createHash, randomBytes } from "node:crypto";
 import { SluiceError } from "../core/errors.ts";
@@ -18,8 +18,8 @@ export type KeyRow = { key_id: string; scopes: string; created_at: string; revok
 export const hashKey = (key: string): Buffer => createHash("sha256").update(key).digest();
 
 /**
- * Makes a key and returns it; it can't be read again. @throws SluiceError not_found, validation_failed (two
- * are live)
+ * Creates a key and returns it; it can't be read again. @throws SluiceError not_found, validation_failed (two
+ * keys are live already)
  */
 export function createKey(
   { pool, id }: { pool: Pool; id: () => string },
@@ -67,7 +67,7 @@ export async function listKeys(pool: Pool, customerId: number): Promise<KeyRow[]
   }));
 }
 
-/** Ends a key; every process refuses it within 2 s. False when there is no such live key. */
+/** Revokes a key; every process refuses it within 2 s. Returns false if there is no such live key. */
 export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
   const { affectedRows } = await pool.write(
     "UPDATE api_keys SET revoked_at=NOW(3) WHERE key_id=? AND revoked_at IS NULL",
@@ -76,7 +76,7 @@ export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
   return affectedRows > 0;
 }
 
-/** The customer a live key belongs to, or null. */
+/** The customer that owns a live key, or null. */
 export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
@@ -108,10 +108,10 @@ type OwnerRow = {
   scopes: string;
 };
 
-/** A key or a customer as it is now; `version` differs whenever anything that a cache holds of it does. */
+/** A key or customer that changed; `version` differs whenever anything that caches hold of it has changed. */
 export type Changed = { keyHash: string | null; customerId: number | null; version: string };
 
-/** What changed at or after `sinceMs` of MySQL's clock (null: nothing is asked), and that clock now. */
+/** What changed at or after `sinceMs` by MySQL's clock (null: returns no changes), and that clock's time. */
 export async function changedSince(
   pool: Pool,
   sinceMs: number | null,

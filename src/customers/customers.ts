@@ -1,4 +1,4 @@
-// Customers and their wallets: create and list. Leaves keys to api-keys.ts and money to src/ledger/topup.ts.
+// Customers and their wallets: creates and lists them. Keys are in api-keys.ts, money in src/ledger/topup.ts.
 
 import { SluiceError } from "../core/errors.ts";
 import type { Pool } from "../platform/mysql.ts";
@@ -8,7 +8,7 @@ export type NewCustomer = {
   /** minor units per part */
   priceNormal: number;
   priceExpress: number;
-  /** parts a minute, null: none */
+  /** parts per minute; null: no limit */
   rateLimit: number | null;
 };
 export type Customer = NewCustomer & { customerId: number; currency: string; region: string };
@@ -56,7 +56,7 @@ export type CustomerRow = {
   price_express: number;
   currency: string;
   rate_limit: number | null;
-  /** `lease` or `strict`: how its credit is taken */
+  /** `lease` or `strict`: how its credit is granted */
   mode: string;
   created_at: string;
 };

@@ -1,9 +1,9 @@
 // The group commit's transaction: messages, their reserve entries, one outbox row per lane, one events row,
-// and what each lease spent. Two round trips: all statements, checked, then COMMIT. Leases come last so that
-// their row locks, which every batch of the same customers wants, are held for one update and the commit, not
-// for the inserts.
-// Invariant: a lease that was taken back is not there to be updated, so its late owner can't commit. Bound:
-// COMMIT_ROWS_MAX rows.
+// and what each lease spent. It takes two round trips: all statements, whose results are checked, then
+// COMMIT. Leases come last, so that their row locks, which every batch of the same customers needs, are held
+// only for one update and the commit, not for the inserts.
+// Invariant: a lease that was taken back has no row to update, so its late owner can't commit. Bound:
+// COMMIT_ROWS_MAX messages.
 
 import type { StatusRow } from "../core/event-record.ts";
 import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
@@ -19,7 +19,7 @@ import { blob, byKey } from "./sql-text.ts";
 const ACCEPT = { from: null, to: "queued" } as const;
 
 export type Spend = { customerId: number; epoch: number; amount: number };
-/** `keys`: idempotency keys of some of the records, owned by them. */
+/** `keys`: the idempotency keys that some of the records come with. */
 export type Batch = {
   nodeId: string;
   records: LaneRecord[];
@@ -29,11 +29,11 @@ export type Batch = {
 };
 export type AcceptStore = {
   /**
-   * Stores the batch, or nothing of it. @throws FencedError, KeyTakenError, CommitInDoubtError, or the
-   * database's error (nothing was stored then)
+   * Stores the whole batch or nothing. @throws FencedError, KeyTakenError or the database's error (nothing
+   * was stored); CommitInDoubtError
    */
   accept(batch: Batch): Promise<void>;
-  /** Whether a batch in doubt was committed; final. */
+  /** Whether a batch in doubt was committed; the answer is final. */
   isStored(batch: Batch): Promise<boolean>;
 };
 
@@ -42,7 +42,7 @@ export const createAcceptStore = (pool: Pool): AcceptStore => ({
   isStored: (batch) => pool.use((conn) => isStored(conn, batch)),
 });
 
-/** Some leases of the batch are gone (or never held that much): nothing was stored. `lost` names them. */
+/** Nothing was stored, because these leases of the batch are gone, or never held that much. */
 export class FencedError extends Error {
   override readonly name = "FencedError";
   readonly lost: Spend[];
@@ -51,14 +51,12 @@ export class FencedError extends Error {
     this.lost = lost;
   }
 }
-/** The connection was lost while COMMIT was under way: the batch may be stored or not. Ask `isStored`. */
+/** The connection was lost during COMMIT, so the batch may or may not be stored. Ask `isStored`. */
 export class CommitInDoubtError extends Error {
   override readonly name = "CommitInDoubtError";
 }
 
-/**
- * Stores the batch, as `AcceptStore.accept`. Keys come first and leases last, each in the order of its key.
- */
+/** Implements `AcceptStore.accept`. Keys come first and leases last, each in the order of their own key. */
 export async function acceptBatch(conn: Connection, batch: Batch): Promise<void> {
   batch.spends.sort((a, b) => a.customerId - b.customerId || a.epoch - b.epoch);
   let results: WriteResult[];
@@ -69,7 +67,7 @@ export async function acceptBatch(conn: Connection, batch: Batch): Promise<void>
     await conn.query("ROLLBACK");
     throw new FencedError(batch.spends);
   }
-  // After BEGIN: the keys' insert, then their owners.
+  // The results follow the statements: BEGIN, the insert of keys, the read of their owners.
   const taken = batch.keys.length === 0 ? [] : takenKeys(batch.keys, results[2] as never);
   if (taken.length > 0) {
     await conn.query("ROLLBACK");
@@ -87,7 +85,7 @@ export async function acceptBatch(conn: Connection, batch: Batch): Promise<void>
 }
 
 /**
- * Whether a batch in doubt was committed. The locking read waits for a transaction that is still open, so the
+ * Implements `AcceptStore.isStored`. The locking read waits for a transaction that is still open, so the
  * answer is final.
  */
 export async function isStored(conn: Connection, batch: Batch): Promise<boolean> {
@@ -112,7 +110,7 @@ function acceptSql(batch: Batch): string {
   );
 }
 
-/** A row for each lane that a message of the batch goes by. */
+/** One outbox row for each lane that the batch has messages of. */
 function laneRows(records: LaneRecord[]): string {
   const express = records.filter((r) => r.lane === "express");
   const normal = express.length === 0 ? records : records.filter((r) => r.lane === "normal");
@@ -129,7 +127,7 @@ function spendSql({ nodeId, spends }: Batch): string {
   );
 }
 
-// Hardly ever a batch has spent from two leases of one customer, the earlier of which is being ended.
+// In rare cases a batch spends from two leases of one customer, the older of which is being ended.
 function amountSql(spends: Spend[]): string {
   const isRepeated = spends.some((s, i) => s.customerId === spends[i - 1]?.customerId);
   if (!isRepeated)

@@ -1,8 +1,8 @@
-// Claims: which sender works on which messages, and until when. Owns `queued → sending`; ending a claim is
-// settle.ts.
-// Invariant: a message is claimed once an attempt: the record's attempt must equal the row's, and the row be
-// queued, so a record delivered twice finds nothing. Bound: CLAIM_ROWS_MAX messages. Time limits are MySQL's
-// clock.
+// Claims: which sender works on which messages, and until when. Owns the move `queued → sending`; settle.ts
+// ends claims.
+// Invariant: a message is claimed at most once per attempt. The record's attempt must equal the row's, and
+// the row must be queued, so a record delivered twice finds nothing. Bound: CLAIM_ROWS_MAX messages. Time
+// limits are measured by MySQL's clock.
 
 import assert from "node:assert/strict";
 import { CLAIM_ROWS_MAX, CLAIM_TTL_MS } from "../core/limits.ts";
@@ -15,12 +15,12 @@ const CLAIM = { from: "queued", to: "sending" } as const;
 
 export type ClaimRequest = { claimId: string; lane: Lane; records: readonly LaneRecord[]; nowMs: number };
 
-/** `wasStored`: an earlier try of this claim had gone through, so its time runs from then. */
+/** `wasStored`: an earlier try of this claim had succeeded, so its time limit counts from that one. */
 export type Claimed = { records: LaneRecord[]; wasStored: boolean };
 
 /**
- * Claims those of the records that may be sent now and returns them, in one transaction. Repeat with the same
- * claimId and `again` after a lost connection: a claim that was stored then is returned as it is.
+ * Claims, in one transaction, those records that may be sent now, and returns them. After a lost connection
+ * call it again with the same claimId and `again`: a claim that was stored is then returned as it is.
  */
 export function claimMessages(pool: Pool, request: ClaimRequest, again = false): Promise<Claimed> {
   assert(
@@ -87,7 +87,7 @@ async function storedClaim(conn: Connection, claimId: string): Promise<Set<strin
 }
 
 function distinct(records: readonly LaneRecord[]): LaneRecord[] {
-  // The highest attempt wins: an older record of the same message is a duplicate by now.
+  // The highest attempt wins: an older record of the same message is a duplicate.
   const byId = new Map<string, LaneRecord>();
   for (const record of records) {
     const known = byId.get(record.id);

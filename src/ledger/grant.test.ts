@@ -1,4 +1,4 @@
-// Who is given how much, apart from any database: by example, and by laws over any wallet.
+// The size of grants, without a database: by example, and by laws that hold for any wallet.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -102,7 +102,7 @@ describe("laws of a grant", () => {
       epoch: fc.integer({ min: 1, max: 4 }),
       held: fc.boolean(),
       costs: fc.array(fc.integer({ min: 1, max: 4_000 }), { maxLength: 8 }),
-      // From a rate, so no whole number. (fc.double draws almost nothing between 1 and 1,000.)
+      // Derived from a rate, so not a whole number. (fc.double draws almost nothing between 1 and 1,000.)
       target: fc.integer({ min: 0, max: 80_000 }).map((eighths) => eighths / 8),
       unit: fc.integer({ min: 0, max: 100 }),
     }),

@@ -1,7 +1,7 @@
-// Idempotency keys in the database: who owns one, what it answered, and their end after 24 h. A key is
-// written by the transaction whose answer it keeps (accept.ts, topup.ts), so it is there exactly when its
-// effect is.
-// Invariant: (customer, operation, key) has one owner for ever, whoever raced for it. Bound:
+// Idempotency keys in the database: who owns a key, which answer is stored under it, and its deletion after
+// 24 h. A key is written by the transaction whose answer it keeps (accept.ts, topup.ts), so it exists exactly
+// when its effect does.
+// Invariant: (customer, operation, key) never changes its owner, however many requests race for it. Bound:
 // KEY_PURGE_ROWS_MAX rows a deletion.
 
 import { IDEMPOTENCY_TTL_MS, KEY_PURGE_ROWS_MAX } from "../core/limits.ts";
@@ -10,15 +10,19 @@ import { quote } from "./sql-text.ts";
 
 export type KeyOperation = "send" | "topup";
 export type KeyRef = { customerId: number; operation: KeyOperation; key: string };
-/** A key as a request brings it; `hash` is the SHA-256 of its body. */
+/** A request's key; `hash` is the SHA-256 of the request's body. */
 export type RequestKey = KeyRef & { hash: Buffer };
-/** What a key stands for once its request is committed. `owner`: the message, or the top-up's entry. */
+/**
+ * What is stored for a key when its request commits. `owner`: the id of the message or of the top-up's entry.
+ */
 export type KeyClaim = RequestKey & { owner: string; status: number; answer: string };
-/** A key and what to keep under it, once it is known. `status`: as the door counts them. */
+/**
+ * A key with what will be stored under it, once the result is known. `status`: the door's own status code.
+ */
 export type KeptAnswer<T> = { key: RequestKey; status: number; answerOf: (result: T) => string };
 export type StoredAnswer = { hash: Buffer; status: number; answer: string };
 
-/** Other requests own these keys, given by the owner that was to be: nothing was stored. */
+/** Other requests own these keys, so nothing was stored. `owners`: the rejected owners of this request. */
 export class KeyTakenError extends Error {
   override readonly name = "KeyTakenError";
   readonly owners: ReadonlySet<string>;
@@ -31,15 +35,15 @@ export class KeyTakenError extends Error {
 const columns = "customer_id,operation,idem_key";
 const refSql = ({ customerId, operation, key }: KeyRef): string =>
   `(${customerId},'${operation}',${quote(key)})`;
-// In the order of the primary key, which is the order of locks.
+// The order of the primary key, which is the order of locks.
 const byRef = (a: KeyRef, b: KeyRef): number =>
   a.customerId - b.customerId ||
   (a.operation === b.operation ? 0 : a.operation < b.operation ? -1 : 1) ||
   (a.key < b.key ? -1 : 1);
 
 /**
- * Two statements: insert the keys, and read who owns them. The first waits for whoever is inserting one of
- * them at the moment, so the second is final. (IGNORE would hide other errors as well.)
+ * Two statements: insert the keys, then read who owns them. The insert waits for transactions that are
+ * inserting the same keys, so the read is final. (INSERT IGNORE would hide other errors as well.)
  */
 export function claimKeysSql(claims: KeyClaim[]): string {
   claims.sort(byRef);
@@ -55,13 +59,13 @@ export function claimKeysSql(claims: KeyClaim[]): string {
   );
 }
 
-/** Those of the claims that others own, by what the second statement of `claimKeysSql` found. */
+/** The owners of those claims whose keys belong to others, by the second statement of `claimKeysSql`. */
 export function takenKeys(claims: readonly KeyClaim[], found: readonly { owner: string }[]): string[] {
   const owners = new Set(found.map((row) => row.owner));
   return claims.map((c) => c.owner).filter((owner) => !owners.has(owner));
 }
 
-/** What these keys answered; a key that isn't there was never used, or more than 24 h ago. */
+/** The stored answers of these keys; null for a key that was never used, or longer than 24 h ago. */
 export async function findKeys(
   pool: Pick<Pool, "query">,
   refs: readonly KeyRef[],
@@ -87,7 +91,7 @@ export async function findKeys(
   });
 }
 
-/** Deletes the oldest keys past their time; KEY_PURGE_ROWS_MAX: there may be more. */
+/** Deletes the oldest expired keys and returns how many: if KEY_PURGE_ROWS_MAX, there may be more. */
 export async function purgeKeys(pool: Pool): Promise<number> {
   const { affectedRows } = await pool.write(
     `DELETE FROM idempotency_keys WHERE created_at < NOW(3) - INTERVAL ${IDEMPOTENCY_TTL_MS * 1000} ` +

@@ -1,15 +1,14 @@
-// Ends transactions whose process went to sleep in the middle: one that is stopped, or whose machine is,
-// would hold its rows' locks for as long as it sleeps, and with them every wallet and claim it was about to
-// settle.
-// MySQL has no time limit of its own for that. The sleeper finds its connection gone and looks up what became
-// of its work, as after any lost connection.
-// Invariant: only this user's transactions on this database, that hold locks and wait for no statement.
+// Ends transactions whose process fell asleep in the middle: while that process, or its machine, is stopped,
+// it would hold its row locks, and with them every wallet and claim it was about to settle.
+// MySQL has no time limit of its own for that. When the process wakes up it finds its connection gone and
+// looks up what became of its work, as after any lost connection.
+// Invariant: ends only this user's transactions on this database that hold locks and run no statement.
 
 import { IDLE_TRANSACTION_MAX_MS } from "../core/limits.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Pool } from "../platform/mysql.ts";
 
-/** Returns how many were ended. The database counts whole seconds. */
+/** Returns how many transactions it ended. MySQL measures their idle time in whole seconds. */
 export async function endIdleTransactions(pool: Pool, idleMs = IDLE_TRANSACTION_MAX_MS): Promise<number> {
   const idle = await pool.query<{ id: number }[]>(
     "SELECT p.ID AS id FROM information_schema.innodb_trx t " +
@@ -24,7 +23,7 @@ export async function endIdleTransactions(pool: Pool, idleMs = IDLE_TRANSACTION_
       await pool.query(`KILL ${id}`);
       ended++;
     } catch (error) {
-      if (!isError(error, "noSuchThread")) throw error; // it ended by itself meanwhile
+      if (!isError(error, "noSuchThread")) throw error; // it has ended on its own in the meantime
     }
   }
   return ended;

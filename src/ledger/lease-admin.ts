@@ -1,4 +1,4 @@
-// Leases as an administrator sees them: listed, and drained when a customer's mode changes.
+// Administration of leases: listing them, and draining them when a customer's mode changes.
 // Order of locks: wallet, then leases, as in lease.ts.
 
 import { SluiceError } from "../core/errors.ts";
@@ -13,14 +13,16 @@ export type LeaseRow = {
   granted: number;
   spent: number;
   unspent: number;
-  /** Of its process, unless that renews itself. Below 0: the next process that looks takes it back. */
+  /**
+   * Until its process must have renewed its node; below 0: the next process that looks takes the lease back.
+   */
   expires_in_ms: number;
-  /** Another process, or a change of mode, wants it back. */
+  /** Another process, or a change of mode, has recalled it. */
   recall: boolean;
 };
 export const LEASE_LIST_MAX = 10_000;
 
-/** Leases by customer, node and epoch, at most `limit`; of one customer if one is given. */
+/** Leases by customer, node and epoch, at most `limit`; only those of one customer if one is given. */
 export async function listLeases(
   pool: Pool,
   { customerId = null, limit = LEASE_LIST_MAX }: { customerId?: number | null; limit?: number } = {},
@@ -37,8 +39,8 @@ export async function listLeases(
 }
 
 /**
- * Changes how a customer's credit is taken and asks every process for what it holds of it. Ask `drainsLeft`
- * until it is 0. @throws SluiceError not_found
+ * Changes how a customer's credit is granted and recalls all its leases. Then call `drainsLeft` until it
+ * returns 0. @throws SluiceError not_found
  */
 export function setMode(pool: Pool, customerId: number, mode: CustomerMode): Promise<void> {
   return pool.transaction(async (conn) => {
@@ -54,7 +56,7 @@ export function setMode(pool: Pool, customerId: number, mode: CustomerMode): Pro
   });
 }
 
-/** Minor units of this customer that were recalled and are not back yet. */
+/** Minor units in this customer's leases that were recalled and are not back yet. */
 export async function drainsLeft(pool: Pool, customerId: number): Promise<number> {
   const [row] = await pool.query<{ unspent: number | string }[]>(
     "SELECT COALESCE(SUM(granted - spent), 0) AS unspent FROM credit_leases WHERE customer_id=? AND recall",

@@ -1,13 +1,13 @@
-// What every change of leases shares: wallets locked in their order, credit moved between balance and
-// reserved, and lease rows ended by what the database says of them.
-// Order of locks everywhere: a node, wallets in customer_id order, then leases. So while a wallet is locked
-// its leases can only be spent from, never given or taken back.
+// What all changes of leases share: locking wallets in order, moving credit between balance and reserved, and
+// ending lease rows by the amounts in the database.
+// Order of locks everywhere: a node, wallets by customer_id, then leases. So while a wallet is locked, its
+// leases can be spent from but not granted or taken back.
 
 import { entryOf, walletChanges } from "../core/ledger.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 
-/** Customers of one grant, release or reap: some 10 ms of work, the longest a wallet stays locked by it. */
+/** Customers in one grant, release or reap: some 10 ms of work, the longest time it locks a wallet. */
 export const LEASE_BATCH_MAX = 500;
 
 export type LeaseDeps = { pool: Pool; id: () => string; now: () => number };
@@ -16,9 +16,9 @@ export type LeaseKey = { customerId: number; epoch: number };
 type EndedRow = { customer_id: number; epoch: number; unspent: number };
 
 /**
- * Ends leases of one node and gives their unspent credit back, in the caller's transaction. `which`: a
- * condition on credit_leases that names them. Commits under way are waited for, so what they spent is
- * counted; later ones are fenced.
+ * Ends leases of one node and returns their unspent credit, within the caller's transaction. `which` is a
+ * condition on credit_leases that selects them. It waits for commits under way, so what they spent is
+ * counted; later commits are fenced.
  */
 export async function endRows(
   conn: Connection,
@@ -39,13 +39,13 @@ export async function endRows(
   );
 }
 
-/** Back from leases to the balance, with an entry for each customer. */
+/** Moves credit from leases back to the balance, with one entry for each customer. */
 export async function returnCredit(
   conn: Connection,
   amounts: readonly { customerId: number; amount: number }[],
   { id, now }: Pick<LeaseDeps, "id" | "now">,
 ): Promise<void> {
-  // One entry a customer, however many of its leases end at once.
+  // One entry per customer, however many of its leases end at once.
   const sums = new Map<number, number>();
   for (const { customerId, amount } of amounts)
     if (amount > 0) sums.set(customerId, (sums.get(customerId) ?? 0) + amount);
@@ -56,7 +56,7 @@ export async function returnCredit(
   await conn.query(`${walletsSql(walletChanges(entries))};${entriesSql(entries)};${eventsSql([], entries)}`);
 }
 
-/** `ids`: in ascending order. */
+/** Locks these wallets. `ids` must be in ascending order. */
 export const lockSql = (ids: readonly number[], skipLocked: boolean): string =>
   `SELECT customer_id, balance FROM wallet_accounts WHERE customer_id IN (${ids}) ORDER BY customer_id ` +
   `FOR UPDATE${skipLocked ? " SKIP LOCKED" : ""}`;

@@ -1,8 +1,8 @@
-// Leases in the database: granted, given back, recalled, ended. Owns every statement on credit_leases but the
-// commit's own spending and what lease-rows.ts ends. Who is given how much is decided in grant.ts; whose
-// leases they are, and for how long, in node.ts.
-// Order of locks: wallets in customer_id order, then leases (lease-rows.ts). Invariant: reserved = unspent
-// leases + messages not settled. Bound: LEASE_BATCH_MAX customers.
+// Leases in the database: grants, returns, recalls and ends. Owns every statement on credit_leases, except
+// the spending of a group commit (accept.ts) and the ending of rows (lease-rows.ts). How much is granted is
+// decided in grant.ts; nodes, who own leases for a limited time, are in node.ts. Order of locks: wallets by
+// customer_id, then leases (lease-rows.ts). Invariant: reserved = unspent leases + unsettled messages. Bound:
+// LEASE_BATCH_MAX customers.
 
 import { entryOf, walletChanges } from "../core/ledger.ts";
 import type { Pool } from "../platform/mysql.ts";
@@ -12,28 +12,28 @@ import { createNodeStore, type NodeStore } from "./node.ts";
 import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 import { quote, rows } from "./sql-text.ts";
 
-/** minor units of a lease that go back while its commits go on */
+/** Credit of a lease, in minor units, that is returned while commits on the lease continue. */
 export type Return = LeaseKey & { amount: number };
 
-/** What a process does with the leases of its node, one transaction each. */
+/** The operations of a process on its node's leases, one transaction each. */
 export type LeaseStore = NodeStore & {
   /**
-   * One answer for each wallet that could be locked; a busy one is left out with `skipLocked`. @throws
-   * NodeExpiredError
+   * Returns one grant for each wallet that could be locked; `skipLocked` leaves out wallets locked by others.
+   * @throws NodeExpiredError
    */
   grant(wants: Want[], options: { skipLocked: boolean }): Promise<Grant[]>;
-  /** Only leases still there under their epoch are touched: what was reaped went back already. */
+  /** Affects only leases that still exist under their epoch: the credit of reaped ones is back already. */
   giveBack(returns: Return[]): Promise<void>;
   /**
-   * Ends leases that nothing is going to be spent from any more, with whatever is left in them. What isn't
-   * there is no error, so it may be repeated until it is answered.
+   * Ends leases from which nothing will be spent any more, and returns what is left in them. A missing lease
+   * is not an error, so this may be repeated until it is answered.
    */
   end(keys: LeaseKey[]): Promise<void>;
-  /** Leases of this node that another process wants back. */
+  /** The leases of this node that another process has recalled. */
   recalled(): Promise<LeaseKey[]>;
 };
 
-/** This node isn't registered, or its time is over by MySQL's clock: nothing was granted. */
+/** The node isn't registered, or its lifetime is over by MySQL's clock: nothing was granted. */
 export class NodeExpiredError extends Error {
   override readonly name = "NodeExpiredError";
 }
@@ -56,8 +56,8 @@ type HeldRow = { customer_id: number; mode: CustomerMode } & (
 );
 
 /**
- * Gives credit to leases of this node, all in one transaction, and marks the leases of others that are asked
- * to give theirs back.
+ * Grants credit to leases of this node and marks the leases of others that have to return theirs, all in one
+ * transaction.
  */
 export function grantLeases(
   { pool, id, now }: LeaseDeps,
@@ -68,7 +68,7 @@ export function grantLeases(
   const byCustomer = new Map(wants.map((w) => [w.customerId, w]));
   const ids = customersOf(wants);
   return pool.transaction(async (conn) => {
-    // The last statement reads after the locks are held, so no grant or change of mode is missed.
+    // The last statement reads after the locks are held, so it misses no grant or change of mode.
     const [alive, wallets, held] = await conn.query<[unknown[], WalletRow[], HeldRow[]]>(
       `SELECT node_id FROM nodes WHERE node_id='${nodeId}' AND expires_at > NOW(3);` +
         `${lockSql(ids, options.skipLocked)};` +
@@ -124,7 +124,7 @@ const recallSql = (wants: LeaseKey[], nodeId: string): string[] =>
       `AND NOT (node_id='${nodeId}' AND epoch=${epoch}) AND spent<granted AND NOT recall`,
   );
 
-// Many times a second: an empty range of the index, however many leases there are.
+// Runs many times a second: reads an empty range of the index, however many leases there are.
 async function recalledLeases(pool: Pool, nodeId: string): Promise<LeaseKey[]> {
   const found = await pool.query<{ customer_id: number; epoch: number }[]>(
     "SELECT customer_id, epoch FROM credit_leases FORCE INDEX (by_recall) " +
@@ -133,7 +133,7 @@ async function recalledLeases(pool: Pool, nodeId: string): Promise<LeaseKey[]> {
   return found.map((row) => ({ customerId: row.customer_id, epoch: row.epoch }));
 }
 
-/** What is not there any more, or doesn't hold as much, is left alone. */
+/** Skips leases that no longer exist or hold less than the amount. */
 export function giveBack(
   { pool, id, now }: LeaseDeps,
   nodeId: string,
@@ -157,7 +157,7 @@ export function giveBack(
   });
 }
 
-/** As `LeaseStore.end`. */
+/** Implements `LeaseStore.end`. */
 export function endLeases(deps: LeaseDeps, nodeId: string, keys: readonly LeaseKey[]): Promise<void> {
   const tuples = keys.map((k) => `(${k.customerId},'${nodeId}',${k.epoch})`);
   const which = `(customer_id,node_id,epoch) IN (${tuples})`;

@@ -1,4 +1,4 @@
-// The statements that write `messages`, as text: what they set, and which rows they leave alone.
+// The text of the statements that write `messages`: what they set, and which rows they leave unchanged.
 
 import { expect, test } from "bun:test";
 import { STATUSES, canMove } from "../core/message.ts";

@@ -1,9 +1,9 @@
-// A message's row as acceptance stores it and as its moves change it: the only statements that write
-// `messages` (test/tidy.test.ts holds the tree to that), and the status event that goes with each.
+// The only statements that write `messages` (test/tidy.test.ts checks that): a message's row as acceptance
+// stores it and as its moves change it, with the status event that belongs to each.
 // Leaves to others: which moves to make, their money (settle-plan.ts), transactions.
-// Invariants: every statement asserts that its move is one of core/message.ts, changes only rows that are
-// still at the status and attempt it starts from, and gives them the sequence of where they arrive.
-// Bound: the callers' batches.
+// Invariants: every statement asserts that its move exists in core/message.ts, changes only rows that are
+// still at the status and attempt it starts from, and sets the sequence of the status it leads to. Bound: the
+// callers' batches.
 
 import assert from "node:assert/strict";
 import { type AcceptedStatus, attemptAfter, canMove, type Move, sequenceOf } from "../core/message.ts";
@@ -11,19 +11,19 @@ import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
 
-/** One message and the move it makes, at `record.attempt`. */
+/** One message and its move, which starts at `record.attempt`. */
 export type Change = Move & {
   record: LaneRecord;
-  /** When an operator took it, which decides about late express; null when none did. */
+  /** When an operator accepted it, which decides whether express was late; null if none did. */
   takenAtMs: number | null;
   operator: string | null;
   operatorMessageId: string | null;
-  /** Kept in messages.last_error: printable ASCII, cut at 100 characters. */
+  /** Stored in messages.last_error: printable ASCII, cut at 100 characters. */
   reason: string | null;
 };
 
-// A partition that is new today is empty for MySQL's statistics until they are made anew: left to itself it
-// would read all of it.
+// MySQL's statistics say that a partition which is new today is empty, until they are updated: without this
+// hint it would read the whole partition.
 const MESSAGES = "messages FORCE INDEX (PRIMARY)";
 const REASON_CHARS_MAX = 100;
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
@@ -47,14 +47,14 @@ export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus)
 }
 
 /**
- * One UPDATE of messages that make the same move from the same attempt. It changes as many rows as there are
- * ids, or some message was elsewhere: the caller looks at affectedRows.
+ * One UPDATE of messages that make the same move from the same attempt. If it changes fewer rows than there
+ * are ids, some message was at another status: the caller must check affectedRows.
  */
 export function moveSql(move: Move, attempt: number, ids: readonly string[], nowMs: number): string {
   return `UPDATE ${MESSAGES} SET ${arrivalSql(move, attempt, nowMs)} ${guardSql(move, attempt, ids)}`;
 }
 
-/** The same, for changes of one move and attempt, with who took each message or why nobody did. */
+/** The same, for changes of one move and attempt, with the operator or the reason of each message. */
 export function changesSql(changes: readonly Change[], nowMs: number): string {
   const { record, ...move } = changes[0] as Change;
   const ids = changes.map((change) => change.record.id);
@@ -70,7 +70,7 @@ export function changesSql(changes: readonly Change[], nowMs: number): string {
   );
 }
 
-/** The event of a message that arrives at `to`. */
+/** The event of a message's move to `to`. */
 export function statusRow(
   record: LaneRecord,
   { to, attempt, atMs }: { to: StatusRow["status"]; attempt: number; atMs: number },

@@ -1,19 +1,21 @@
-// A node: the process that holds leases, as the database knows it. Owns the statements on `nodes`: it
-// registers, renews itself while it lives, and when its time is over, by MySQL's clock, any process takes its
-// leases back. One row a process, so neither renewal nor expiry costs anything per lease.
-// Invariant: no lease outlives its node's row; a node whose time is over is never renewed, only registered
+// A node is a process that holds leases, as the database knows it. Owns the statements on `nodes`: a node
+// registers, renews itself while it lives, and once its lifetime is over, by MySQL's clock, any process takes
+// its leases back. There is one row per process, so neither renewal nor expiry costs anything per lease.
+// Invariant: no lease outlives its node's row; a node whose lifetime is over is never renewed, only
+// registered again, and its process gives up what it held before. Bound: LEASE_BATCH_MAX leases a
+// transaction.
 // anew, and its process gives up what it held before. Bound: LEASE_BATCH_MAX leases a transaction.
 
 import type { Pool } from "../platform/mysql.ts";
 import { customersOf, endRows, LEASE_BATCH_MAX, type LeaseDeps } from "./lease-rows.ts";
 
 export type NodeStore = {
-  /** Puts off the node's end. False: it isn't registered, or its time is over. */
+  /** Extends the node's lifetime. False: it isn't registered, or its lifetime is over. */
   renew(): Promise<boolean>;
   register(): Promise<void>;
-  /** Takes back what nodes hold whose time is over. */
+  /** Takes back the leases of nodes whose lifetime is over. */
   reap(): Promise<void>;
-  /** Gives up this node and all its leases, by what was really spent from them. */
+  /** Gives up this node and all its leases, keeping only what was really spent. */
   retire(): Promise<void>;
 };
 
@@ -55,15 +57,15 @@ export function createNodeStore(
   };
 }
 
-// In a transaction of its own, for the sake of its repetition.
+// A transaction for a single statement, because transactions are retried.
 const write = (pool: Pool, sql: string) => pool.transaction((conn) => conn.write(sql));
 
-/** All leases of a node whose time is over, then the node. Several processes may be at it at once. */
+/** Ends all leases of a node whose lifetime is over, then the node. Several processes may do so at once. */
 async function reapNode(deps: LeaseDeps, nodeId: string): Promise<void> {
   while (await reapSome(deps, nodeId));
 }
 
-// While the node is locked it can't register anew. What it is granted late is found at the next look.
+// While the node is locked it can't register again. A lease granted late is found at the next look.
 function reapSome(deps: LeaseDeps, nodeId: string): Promise<boolean> {
   return deps.pool.transaction(async (conn) => {
     const [node] = await conn.query<{ dead: number }[]>(
@@ -83,8 +85,8 @@ function reapSome(deps: LeaseDeps, nodeId: string): Promise<boolean> {
 }
 
 /**
- * A grant reads that its node lives, and commits later: a node is kept for longer than MySQL lets any
- * transaction be open (wait_timeout, 8 h), so that no lease outlives its node's row.
+ * A grant may read that its node lives and commit later, so a node's row is kept for longer than MySQL lets
+ * any transaction stay open (wait_timeout, 8 h). Thus no lease outlives its node's row.
  */
 const IS_OLD = "expires_at < NOW(3) - INTERVAL 2 DAY";
 const forget = (pool: Pool, nodeId: string) =>

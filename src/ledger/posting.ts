@@ -1,13 +1,13 @@
-// Writing entries, the wallets they change and their events: the one place that knows the columns of
-// wallet_ledger and wallet_accounts and of an events row (test/tidy.test.ts holds the tree to that). What an
-// entry does to a wallet is core/ledger.ts's, so books, wallets and events can't part.
+// Writes entries, the wallets they change and their events. The only file that knows the columns of
+// wallet_ledger and wallet_accounts and of an events row (test/tidy.test.ts checks that). core/ledger.ts says
+// what an entry does to a wallet, so entries, wallets and events can't disagree.
 // Bound: the callers' batches.
 
 import { packEvents, type StatusRow } from "../core/event-record.ts";
 import type { Entry, WalletChange } from "../core/ledger.ts";
 import { blob, byKey, dateTime } from "./sql-text.ts";
 
-/** One INSERT of these entries, none of which may exist yet. Sorted by key, which is the order of locks. */
+/** One INSERT of these entries, none of which may exist yet, sorted by key, which is the order of locks. */
 export function entriesSql(entries: Entry[]): string {
   entries.sort((a, b) => a.customerId - b.customerId || (a.entryId < b.entryId ? -1 : 1));
   let sql = "INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) VALUES ";
@@ -20,7 +20,7 @@ export function entriesSql(entries: Entry[]): string {
   return sql;
 }
 
-/** The transaction's events row, as one of an INSERT INTO outbox (lane,payload). */
+/** The transaction's events row, as a row of an INSERT INTO outbox (lane,payload). */
 export const eventsRow = (statuses: readonly StatusRow[], entries: readonly Entry[]): string =>
   `('events',${blob(packEvents(statuses, entries))})`;
 
@@ -28,10 +28,7 @@ export const eventsRow = (statuses: readonly StatusRow[], entries: readonly Entr
 export const eventsSql = (statuses: readonly StatusRow[], entries: readonly Entry[]): string =>
   `INSERT INTO outbox (lane,payload) VALUES ${eventsRow(statuses, entries)}`;
 
-/**
- * One UPDATE of the wallets that these changes name, each once, in the order of their key. It changes a row
- * for each of them.
- */
+/** One UPDATE of these wallets, each named once, in the order of their key. Must change one row for each. */
 export function walletsSql(changes: readonly WalletChange[]): string {
   const add = (column: "balance" | "reserved") =>
     `${column}=${column}+${byKey(

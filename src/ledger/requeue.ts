@@ -1,9 +1,9 @@
-// Messages whose record was lost on its way to a sender: looked for, and queued again under their next
-// attempt. Owns that search and the mark below which nothing is open; leaves to the relay's sweep when a
-// record is proven lost, and to settle.ts what a change writes.
-// Invariants: the raised attempt, the outbox row and the event commit together, so an attempt is requeued
-// once and a record of it that turns up after all is skipped by its claim; at MESSAGE_ATTEMPTS_MAX a message
-// is failed and refunded instead. Bound: CLAIM_ROWS_MAX messages a transaction, OPEN_ROWS_MAX rows a look.
+// Finds messages whose record was lost on its way to a sender, and requeues them under their next attempt.
+// Owns that search and the mark below which no message is open. Leaves to the relay's sweep the proof that a
+// record is lost, and to settle.ts what a change writes.
+// Invariants: the new attempt, the outbox row and the event commit together, so an attempt is requeued at
+// most once, and a claim skips a lost record that turns up later; at MESSAGE_ATTEMPTS_MAX a message is failed
+// and refunded instead. Bound: CLAIM_ROWS_MAX messages a transaction, OPEN_ROWS_MAX rows a look.
 
 import { ulidBound, ulidTimeMs } from "../core/id.ts";
 import { CLAIM_ROWS_MAX, MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
@@ -17,21 +17,19 @@ import { dateTime } from "./sql-text.ts";
 
 export type Queued = { id: string; attempt: number };
 /**
- * What a look at ids from `from` up to `next` (excluded) found: messages queued since before the cutoff, and
- * the first message that is open in any way.
+ * The result of a look at ids from `from` up to `next` (exclusive): messages queued since before the cutoff,
+ * and the first message that is scheduled, queued or sending.
  */
 export type Look = { next: string; queued: Queued[]; firstOpen: string | null };
 export type Requeued = { ids: string[]; failed: string[] };
 
-/** Ids of so much time are looked at in one statement: 35,000 at a peak of 3,500 messages a second. */
+/** One statement looks at ids of this much time: 35,000 at a peak of 3,500 messages a second. */
 const WINDOW_MS = 10_000;
 const OPEN_ROWS_MAX = 1_000;
 
 type OpenRow = { id: string; status: string; attempt: number; isDue: 0 | 1 };
 
-/**
- * One look at the first window of [from, before) that holds a message. `cutoffMs` bounds updated_at.
- */
+/** One look at the first window of [from, before) that holds a message. `cutoffMs` bounds updated_at. */
 export async function lookForQueued(
   conn: Pick<Connection, "query">,
   lane: Lane,
@@ -50,17 +48,14 @@ export async function lookForQueued(
   );
   const last = open.length === OPEN_ROWS_MAX ? open.at(-1) : undefined;
   return {
-    // Just above it: ids are of one length, and `!` sorts before their digits.
+    // Just above the last id: ids have one length, and `!` sorts before all their characters.
     next: last === undefined ? end : `${last.id}!`,
     queued: open.filter((row) => row.status === "queued" && row.isDue === 1),
     firstOpen: open[0]?.id ?? null,
   };
 }
 
-/**
- * Queues again those that are still queued at that attempt. Returns them, and those that were failed for
- * having no attempt left.
- */
+/** Requeues those that are still queued at that attempt. `failed`: those that had no attempt left. */
 export function requeue(pool: Pool, lost: readonly Queued[], nowMs: number): Promise<Requeued> {
   const attempts = new Map(lost.slice(0, CLAIM_ROWS_MAX).map((row) => [row.id, row.attempt]));
   const changeOf = (record: LaneRecord): Change | null => {
@@ -77,7 +72,7 @@ export function requeue(pool: Pool, lost: readonly Queued[], nowMs: number): Pro
   });
 }
 
-/** Where the lane's next sweep begins; the lowest id when none has ended yet. */
+/** Where the lane's next sweep begins; the lowest possible id before the first sweep has ended. */
 export async function openFrom(conn: Pick<Connection, "query">, lane: Lane): Promise<string> {
   const [row] = await conn.query<{ open_from: string }[]>(
     `SELECT open_from FROM sweeps WHERE lane='${lane}'`,

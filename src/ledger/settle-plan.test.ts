@@ -1,4 +1,4 @@
-// The plan of a settlement, by example and by laws over every move of the machine.
+// The plan of a settlement, by example and by laws that hold for every move of the machine.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";

@@ -1,8 +1,8 @@
-// What changes of messages amount to, before any SQL: which of them still hold against the rows as they are,
-// and what they write: entries, wallet moves, events, records queued again, messages that wait for an answer.
-// Pure: no clock, no ids, no statements; settle.ts reads the rows and writes a plan.
-// Invariant: one closing entry per message whose charge the table of core/message.ts names, of its whole
-// cost. Bound: the caller's, CLAIM_ROWS_MAX changes.
+// Decides what a settlement writes, before any SQL: which changes still apply to the rows as they are, and
+// the resulting entries, wallet changes, events, requeued records and messages that wait for an answer. Pure:
+// no clock, no ids, no statements; settle.ts reads the rows and writes a plan.
+// Invariant: one closing entry, of the whole cost, for each message that the charging table of
+// core/message.ts charges or refunds. Bound: the caller's, CLAIM_ROWS_MAX changes.
 
 import { attemptAfter, type Charge, chargeOf, isLate, type Status, toldStatus } from "../core/message.ts";
 import type { StatusRow } from "../core/event-record.ts";
@@ -11,18 +11,20 @@ import { type Entry, entryOf, type WalletChange, walletChanges } from "../core/l
 import { type Change, statusRow } from "./move.ts";
 
 export type Plan = {
-  /** Changes that share a statement: the same move from the same attempt, where the rows must be. */
+  /** Changes that share a statement: the same move from the same attempt. */
   groups: Change[][];
   statuses: StatusRow[];
   entries: Entry[];
   wallets: WalletChange[];
-  /** Records of the next attempt, for the outbox. */
+  /** Records of the next attempt, to be put into the outbox. */
   requeued: LaneRecord[];
-  /** Messages whose answer is lost: they get a claim of their own, with their time limit. */
+  /** Messages whose answer was lost: they get a claim of their own with a longer time limit. */
   unknown: LaneRecord[];
 };
 
-/** Everything these changes write. That each is a move of the machine, move.ts asserts as it writes it. */
+/**
+ * Everything these changes write. move.ts asserts, when it writes them, that each is a move of the machine.
+ */
 export function planOf(changes: readonly Change[], nowMs: number): Plan {
   const plan: Plan = {
     groups: [...Map.groupBy(changes, (c) => `${c.from} ${c.to} ${c.record.attempt}`).values()],
@@ -45,15 +47,15 @@ export function planOf(changes: readonly Change[], nowMs: number): Plan {
   return plan;
 }
 
-/** What a change does with its message's money, by the table of charges alone. */
+/** What a change does with its message's money, by the charging table alone. */
 export const chargeOfChange = (change: Change): Charge | null =>
   chargeOf(change, isLate(change.record, change.takenAtMs));
 
 export type MessageKey = { id: string; status: Status; attempt: number };
 
 /**
- * Which of the changes still hold against the rows, read under lock. A row that moved on keeps what it has,
- * unless it became `unknown` meanwhile: then the outcome is news of it.
+ * The changes that still apply to the rows, which were read under lock. A row that has moved on stays as it
+ * is, unless it became `unknown` in the meantime: then the outcome resolves it.
  */
 export function holdingChanges(
   changes: readonly Change[],
@@ -69,9 +71,9 @@ export function holdingChanges(
 }
 
 /**
- * An outcome that comes after its claim expired counts as a report on an `unknown` message: taken is
- * captured; not taken by anyone is certain too, and ends it, because `unknown` never goes back to `queued`.
- * "Unknown" adds nothing.
+ * An outcome that comes after its claim expired counts as a report on an `unknown` message. If an operator
+ * accepted the message, it is captured; if certainly none did, that ends it, because `unknown` never goes
+ * back to `queued`. An outcome of `unknown` adds nothing.
  */
 export function afterUnknown(change: Change): Change | null {
   if (change.to === "unknown") return null;
@@ -79,8 +81,8 @@ export function afterUnknown(change: Change): Change | null {
 }
 
 /**
- * Which reports settle a message that is `unknown`, one each, and the ids of those that are still being sent:
- * their own outcome comes first.
+ * The reports that settle an `unknown` message, one for each, and the ids of messages that are still being
+ * sent: their own outcome comes first.
  */
 export function reportedChanges(
   reports: readonly Change[],
@@ -99,14 +101,14 @@ export function reportedChanges(
   return [[...settled.values()], early];
 }
 
-/** What the end of a claim makes of a message: its sender was lost, or the wait for an answer is over. */
+/** The change that the end of a claim makes: its sender was lost, or the wait for an answer is over. */
 export function expiredChange(record: LaneRecord, kind: "sending" | "unknown"): Change {
   return kind === "unknown"
     ? changeTo("failed", record, "unknown", "no answer within the time limit")
     : changeTo("unknown", record, "sending", "the sender was lost");
 }
 
-/** A move that no operator has a part in. */
+/** A move in which no operator takes part. */
 export function changeTo(to: Status, record: LaneRecord, from: Status, reason: string): Change {
   return { record, from, to, takenAtMs: null, operator: null, operatorMessageId: null, reason };
 }

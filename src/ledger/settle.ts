@@ -1,8 +1,8 @@
-// Changes of message status with everything that goes along: entry, wallet, event, retry row, claim. Owns the
-// only SQL that ends a message; what changes amount to is settle-plan.ts. Locks in one order: claim,
-// messages by id, wallets by customer_id. The common case is two round trips: every statement, checked by the
-// number of rows it changed, then COMMIT; any surprise rolls back and reads the rows under lock.
-// Invariants: a message leaves `sending` or `unknown` once, whoever gets there first; a retry's outbox row, a
+// Settles messages: changes their status together with entry, wallet, event, retry row and claim. Owns the
+// only SQL that ends a message; settle-plan.ts decides what is written. Locks in one order: claim, messages
+// by id, wallets by customer_id. The common case takes two round trips: every statement, checked by the
+// number of rows it changed, then COMMIT. After any surprise it rolls back and reads the rows under lock.
+// Invariants: a message leaves `sending` or `unknown` once, whoever settles it first; a retry's outbox row, a
 // refund and the status that caused it commit together. Bound: CLAIM_ROWS_MAX changes a transaction.
 
 import assert from "node:assert/strict";
@@ -27,19 +27,19 @@ export type Settlement = {
   claimId: string;
   lane: Lane;
   changes: Change[];
-  /** Messages of the claim whose outcome is still to come; none: the claim ends. */
+  /** Messages of the claim whose outcome is still to come; if there are none, the claim ends. */
   idsLeft: readonly string[];
   nowMs: number;
-  /** When those that go back to `queued` are due, by the attempt that failed (0-based). */
+  /** Delay before the next attempt of messages that go back to `queued`, by the failed attempt (0-based). */
   retryDelayMs: (attempt: number) => number;
 };
 export type SettleDeps = { pool: Pool; id: () => string };
 /**
- * Changes as they were stored. Fewer than asked for when the claim had expired or the same was stored before.
+ * The changes that were stored, without those that had been settled before. `late`: the claim was gone.
  */
 export type Settled = { changes: Change[]; late: boolean };
 
-/** One transaction. Safe to repeat after a lost connection: what was stored before is left alone. */
+/** Settles in one transaction. May be repeated after a lost connection: it skips what was stored before. */
 export function settleClaim({ pool, id }: SettleDeps, settlement: Settlement): Promise<Settled> {
   assert(settlement.changes.length <= CLAIM_ROWS_MAX, "a settlement is at most one claim");
   const { claimId, changes, nowMs } = settlement;
@@ -50,7 +50,7 @@ export function settleClaim({ pool, id }: SettleDeps, settlement: Settlement): P
     const context = { ...settlement, id };
     const sql = `BEGIN;${lock};${planSql(plan, context)};${claimSql(settlement)}`;
     const results = await conn.query<unknown[]>(sql).catch((error: unknown) => {
-      // A second close of a message, or a wallet below zero: it was settled before.
+      // A second close of a message, or a wallet below zero: it had been settled before.
       if (!isError(error, "duplicate", "checkViolated")) throw error;
       return null;
     });
@@ -82,8 +82,8 @@ async function settleRead(
 }
 
 /**
- * What operators said of messages besides their claims: settles those that are `unknown`. `early` are still
- * being sent; whatever else became of the others stands.
+ * Applies what operators reported outside of a claim: settles messages that are `unknown`. `early`: ids of
+ * messages still being sent; all others stay as they are.
  */
 export function settleReports(
   { pool, id }: SettleDeps,
@@ -105,8 +105,8 @@ export function settleReports(
 }
 
 /**
- * Ends messages that can't go on, or queues them again at once, inside the caller's transaction: `changeOf`
- * says what becomes of each that is still queued. Returns what changed.
+ * Ends or requeues messages that are still queued, within the caller's transaction: `changeOf` decides for
+ * each. Returns the changes made.
  */
 export async function changeQueued(
   conn: Connection,
@@ -120,7 +120,7 @@ export async function changeQueued(
   return changes;
 }
 
-/** Messages whose record can never be produced: those still queued are failed and refunded. */
+/** Fails and refunds those messages, whose record can never be produced, that are still queued. */
 export const failQueued = (
   conn: Connection,
   ids: readonly string[],
@@ -132,9 +132,9 @@ export const failQueued = (
 type ReapedClaim = { claim_id: string; kind: "sending" | "unknown"; lane: Lane; ids: string };
 
 /**
- * Ends one claim that expired by MySQL's clock: what is still `sending` becomes `unknown` under a new claim;
- * what is still `unknown` at its limit is failed and refunded. Returns what changed, null when no claim is
- * due. Call again until null.
+ * Ends one claim that has expired by MySQL's clock: messages still `sending` become `unknown` under a new
+ * claim; messages still `unknown` at their limit are failed and refunded. Returns the changes, null when no
+ * claim is due; call it again until then.
  */
 export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Change[] | null> {
   return repeated(pool, async (conn) => {
@@ -199,7 +199,7 @@ async function apply(conn: Connection, changes: Change[], context: Context): Pro
   assert(isComplete(results as unknown[], plan), "rows under lock change as they were read");
 }
 
-// Statement order is what isComplete relies on: messages by group, then wallets (when money moves).
+// isComplete relies on the order of statements: messages by group, then wallets (when money moves).
 function planSql(plan: Plan, { nowMs, retryDelayMs, id }: Context): string {
   const statements = plan.groups.map((group) => changesSql(group, nowMs));
   if (plan.entries.length > 0) statements.push(walletsSql(plan.wallets), entriesSql(plan.entries));
@@ -233,7 +233,7 @@ function unknownSql(records: readonly LaneRecord[], claimId: string): string {
   );
 }
 
-// What was settled leaves the claim, so that its end can't touch a later attempt of the same message.
+// Settled messages leave the claim, so that its end can't affect a later attempt of them.
 function claimSql({ claimId, idsLeft }: Settlement): string {
   return idsLeft.length === 0
     ? `DELETE FROM claims WHERE claim_id='${claimId}'`

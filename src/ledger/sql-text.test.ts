@@ -1,4 +1,4 @@
-// Pieces of SQL text: what goes in comes out, and nothing a customer wrote can end its literal.
+// Pieces of SQL text: every value can be read back, and nothing a customer wrote can end its literal.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -7,7 +7,7 @@ import { blob, byKey, dateTime, quote, rows } from "./sql-text.ts";
 
 patiently();
 
-/** Reads a MySQL string literal by its manual, "String Literals"; null when it is not one alone. */
+/** Reads a MySQL string literal as its manual describes it; null if the text is not exactly one literal. */
 function read(literal: string): string | null {
   if (!literal.startsWith("'")) return null;
   const named: Record<string, string> = { "0": "\0", b: "\b", n: "\n", r: "\r", t: "\t", Z: "\x1a" };

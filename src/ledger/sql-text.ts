@@ -1,9 +1,9 @@
-// Pieces of SQL text for many rows in one statement. Only numbers, ULIDs and what `quote` escaped ever go
-// into them.
+// Builds SQL text for many rows in one statement. Only numbers, ULIDs and what `quote` has escaped are put
+// into it.
 
 import { escapeSql } from "../platform/mysql.ts";
 
-// Most texts hold nothing to escape; testing is a tenth of the cost of mysql2's escape.
+// Most texts need no escaping; this test costs a tenth of mysql2's escape.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters MySQL wants escaped
 const SPECIAL = /['"\\\0\b\t\n\r\x1a]/;
 
@@ -11,12 +11,12 @@ const SPECIAL = /['"\\\0\b\t\n\r\x1a]/;
 export const quote = (value: string | null): string =>
   value === null ? "NULL" : SPECIAL.test(value) ? escapeSql(value) : `'${value}'`;
 
-/** Bytes, as an expression. */
+/** Bytes as a hex literal. */
 export const blob = (bytes: Buffer): string => `x'${bytes.toString("hex")}'`;
 
 let lastSecond = -1;
 let lastPrefix = "";
-/** A DATETIME(3) literal in UTC. Almost every call falls into the second of the one before. */
+/** A DATETIME(3) literal in UTC. Caches the second, because consecutive calls usually share it. */
 export function dateTime(ms: number): string {
   const second = Math.floor(ms / 1000);
   if (second !== lastSecond) {
@@ -28,8 +28,8 @@ export function dateTime(ms: number): string {
 }
 
 /**
- * What each row gets, by its key, as an expression: the value itself where all get the same, else a CASE,
- * which costs half of a join with a VALUES table. `otherwise`: what the others get. All of them are SQL.
+ * An expression for what each row gets, by its key: the value itself if all get the same, else a CASE, which
+ * costs half of a join with a VALUES table. `otherwise` is for all other keys. All values are SQL text.
  */
 export function byKey(
   column: string,

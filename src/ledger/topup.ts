@@ -1,5 +1,5 @@
-// Top-ups: money that comes in, once per customer and request_id, for ever. Serves the API, the CLI and the
-// seed.
+// Top-ups: add credit to a wallet, once per customer and request_id, for ever. Used by the API, the CLI and
+// the seed.
 
 import { CallerGoneError, type IsGone, neverGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
@@ -14,8 +14,8 @@ import { dateTime, quote } from "./sql-text.ts";
 export type Topup = { idempotent: boolean; balance: number };
 
 /**
- * Adds `amount` (minor units, above 0) to the wallet. The same request_id again changes nothing and says so;
- * `balance` is then the present one: wallet and unspent leases together.
+ * Adds `amount` (minor units, above 0) to the wallet. Repeating a request_id changes nothing and says so in
+ * `idempotent`; `balance` is the current one in either case: wallet and unspent leases together.
  * @throws SluiceError topup_conflict (another amount), validation_failed (the wallet can't hold that much);
  * KeyTakenError (another request owns the key of `kept`); CallerGoneError (the caller left while this waited
  * for the wallet)
@@ -36,9 +36,9 @@ export async function topUp(
       `SELECT balance, reserved FROM wallet_accounts WHERE customer_id=${customerId} FOR UPDATE`,
     );
     if (wallet === undefined) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
-    // Under the wallet's lock: whoever had the key first has committed.
+    // Checked under the wallet's lock: a request that used the key first has committed by now.
     if (kept !== null && (await findKeys(conn, [kept.key]))[0] !== null) throw new KeyTakenError([owner]);
-    // The last moment: nothing is written yet, and nothing is waited for any more.
+    // The last chance to stop: nothing is written yet, and nothing after this waits.
     if (isGone()) return null;
     const isNew = await conn
       .write(

@@ -1,22 +1,22 @@
-// What is asked of MySQL for the gauges of what waits. Invariant: every statement reads an index that it
-// names, or a table that stays small, and at most COUNTED_MAX rows of it, so that it costs milliseconds
-// also while millions wait.
+// Queries on MySQL for the gauges of the backlog. Invariant: every statement reads an index that it names, or
+// a table that stays small, and at most COUNTED_MAX rows of it, so it takes milliseconds even while millions
+// of rows wait.
 
 import type { Connection } from "../platform/mysql.ts";
 import type { OutboxLane } from "./lanes.ts";
 
-/** More rows than this are only "many". */
+/** Counting stops at this many rows. */
 const COUNTED_MAX = 10_000;
-/** Rows of `claims` hold up to 200 ids. */
+/** Each row of `claims` holds up to 200 ids. */
 const CLAIMS_READ_MAX = 2_000;
 const ULID_CHARS = 26;
 
 export type LaneRows = {
   lane: OutboxLane;
-  /** Rows whose time has come, and rows for later; COUNTED_MAX means that there are more. */
+  /** Rows that are due now; COUNTED_MAX means that there are more. `later`: rows due later. */
   due: number;
   later: number;
-  /** How long the oldest due row has waited; 0 when there is none. */
+  /** How long the oldest due row has waited; 0 if there is none. */
   oldestS: number;
 };
 
@@ -37,7 +37,9 @@ export async function laneRows(conn: Connection, lane: OutboxLane): Promise<Lane
   };
 }
 
-/** Messages whose answer was lost and who wait for it. A claim's ids are ULIDs between commas. */
+/**
+ * The number of messages whose answer was lost and is still awaited. A claim's ids are joined with commas.
+ */
 export async function unknownMessages(conn: Connection): Promise<number> {
   const [row] = await conn.query<{ n: string | number | null }[]>(
     `SELECT SUM((chars + 1) DIV ${ULID_CHARS + 1}) AS n FROM

@@ -1,9 +1,9 @@
-// What waits, as gauges: outbox rows and their age, how far senders and ClickHouse are behind, messages
-// without an answer, partitions ahead. It costs queries, so it is sampled slowly, in the background, by the
-// one relay that holds a lock; a scrape reads what the last look saw.
+// Gauges of everything that waits: outbox rows and their age, how far senders and ClickHouse are behind,
+// messages without an answer, partitions made ahead. Sampling costs queries, so only the relay that holds a
+// lock does it, slowly and in the background; a scrape reads the latest sample.
 // States: standby (another relay samples) → sampling → standby when an engine fails. Invariant: what can't be
-// looked at is left out of the metrics, never told as it was. Bound: one look each SAMPLE_MS, of statements
-// that backlog-rows.ts bounds.
+// sampled is absent from the metrics; old values are never shown. Bound: one sample each SAMPLE_MS, by
+// statements that backlog-rows.ts bounds.
 
 import type { TopicAdmin } from "../platform/kafka/topics.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
@@ -31,7 +31,7 @@ export type BacklogDeps = {
 };
 export type BacklogOptions = {
   consumers: Readonly<Record<ConsumedTopic, { topic: string; group: string }>>;
-  /** Between two looks. */
+  /** Interval between samples. */
   sampleMs?: number;
 };
 export type Backlog = { stop(): Promise<void> };
@@ -39,7 +39,7 @@ export type Backlog = { stop(): Promise<void> };
 const SAMPLE_MS = 5_000;
 const STANDBY_MS = 5_000;
 const STOP_CHECK_MS = 100;
-/** What changes by the hour is looked at once in so many looks. */
+/** What changes only by the hour is sampled once in this many samples. */
 const SLOW_LOOKS = 12;
 const LANES: readonly OutboxLane[] = ["express", "normal", "events"];
 
@@ -107,7 +107,7 @@ function createLook(
     }
     return all;
   };
-  // Kafka or ClickHouse away: its figures are left out, the others go on.
+  // While Kafka or ClickHouse is away, its figures are left out and the others continue.
   const orNone = <T>(what: string, all: Promise<T[]>): Promise<T[]> =>
     all.catch((err: unknown) => {
       log.debug({ err }, `${what} can't be sampled`);

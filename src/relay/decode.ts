@@ -1,5 +1,5 @@
-// From an outbox row to the records it stands for, and back to a row that holds only those that failed. Pure.
-// Invariant: whatever the bytes are, the answer is a list of records or `undecodable`, never a throw.
+// Turns an outbox row into its records, and back into a row that holds only those that failed. Pure.
+// Invariant: whatever the bytes are, the result is a list of records or `undecodable`; it never throws.
 
 import { unpackEvents } from "../core/event-record.ts";
 import { type LaneRecord, packLaneRecord, packLaneRow, unpackLaneRow } from "../core/lane-record.ts";
@@ -12,7 +12,7 @@ export type Decoded =
   | { kind: "events"; out: OutRecord[] }
   | { kind: "undecodable"; reason: string };
 
-/** A row of messages becomes a record each. */
+/** A row of messages becomes one record per message. */
 export const decodeMessages =
   (lane: Lane) =>
   (payload: Buffer, topics: Topics): Decoded =>
@@ -21,7 +21,7 @@ export const decodeMessages =
       return { kind: "messages", records, out: records.map((record) => laneOut(record, topics[lane])) };
     });
 
-/** A row of events becomes a record for each of their two topics, of as many lines as it has. */
+/** A row of events becomes one record for each of the two event topics, with all lines for that topic. */
 export const decodeEvents = (payload: Buffer, topics: Topics): Decoded =>
   orUndecodable(() => ({ kind: "events", out: eventRecords(payload, topics) }));
 
@@ -34,15 +34,15 @@ function orUndecodable(decode: () => Decoded): Decoded {
 }
 
 /**
- * The payload of the same row with only these records, by index; null: all of it again, which events don't
- * mind.
+ * The payload of the same row with only these records, given by index; null: repeat the whole row, which is
+ * harmless for events.
  */
 export function payloadOf(decoded: Decoded, failed: readonly number[]): Buffer | null {
   if (decoded.kind !== "messages") return null;
   return packLaneRow(failed.map((index) => decoded.records[index] as LaneRecord));
 }
 
-/** Ids that can be seen in a lane row nobody can read: a ULID as msgpack writes a string of 26 bytes. */
+/** The ids visible in a lane row that can't be decoded: msgpack writes a ULID as a string of 26 bytes. */
 export function idsIn(payload: Buffer): string[] {
   const found = payload.toString("latin1").matchAll(/\xba([0-7][0-9A-HJKMNP-TV-Z]{25})/g);
   return [...new Set([...found].map((match) => match[1] as string))];

@@ -1,5 +1,5 @@
-// Makes topics that are gone anew, as when a broker lost its disk: without them nothing leaves the outbox,
-// and senders and ClickHouse wait for them. What was in them is the sweep's. Bound: one look every LOOK_MS.
+// Recreates topics that are gone, as when a broker lost its disk: without them nothing leaves the outbox, and
+// senders and ClickHouse wait for them. The sweep recovers their contents. Bound: one look every LOOK_MS.
 
 import type { TopicAdmin } from "../platform/kafka/topics.ts";
 import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
@@ -7,7 +7,7 @@ import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/per
 export type KeepTopicsDeps = PeriodicDeps & { topics: Pick<TopicAdmin, "ensure"> };
 
 const LOOK_MS = 2_000;
-const LOOK_MAX_MS = 60_000; // a list of topics, and each of them made anew
+const LOOK_MAX_MS = 60_000; // lists the topics and may recreate each of them
 
 export function keepTopics(deps: KeepTopicsDeps): Periodic {
   const options = { name: "topics", everyMs: LOOK_MS, runMaxMs: LOOK_MAX_MS };

@@ -1,4 +1,4 @@
-// The relay's own SQL: rows of the outbox taken under lock, deleted, rewritten. Leaves decoding and producing
+// The relay's own SQL: locks due rows of the outbox, deletes and rewrites them. Leaves decoding and producing
 // to relay.ts.
 // Invariant: a row is deleted only in the transaction that locked it, so two relays never finish the same
 // row.
@@ -7,13 +7,14 @@ import type { Connection, Pool } from "../platform/mysql.ts";
 import type { OutboxLane } from "./lanes.ts";
 
 export type OutboxRow = { id: number; attempts: number; payload: Buffer };
-/** A row to be tried again; `payload` when only some of its records failed. */
+/** A row to be tried again; `payload` is set if only some of its records failed. */
 export type Deferred = { row: OutboxRow; payload: Buffer | null; reason: string; delayMs: number };
 
-// The table's size changes by the second, and MySQL's statistics with it: left to itself it takes the index
-// now and a table scan with a sort the next time, which reads every payload and locks every row it reads.
+// The table's size changes by the second, and MySQL's statistics with it: without the hint MySQL sometimes
+// uses the index and sometimes a table scan with a sort, which reads every payload and locks every row it
+// reads.
 const DUE = "outbox FORCE INDEX (due)";
-// Without the hint a list of ids that is most of the table is read as a scan, which waits for rows that
+// Without this hint a list of ids that covers most of the table is read by a scan, which waits for rows that
 // another relay has locked.
 const BY_ID = "/*+ INDEX(outbox PRIMARY) */";
 const REASON_CHARS_MAX = 200;
@@ -28,7 +29,7 @@ export async function takeRows(conn: Connection, lane: OutboxLane, limit: number
   return rows;
 }
 
-/** Whether anything is due; a tenth of the cost of a transaction that finds nothing. */
+/** Whether any row is due; costs a tenth of a transaction that finds nothing. */
 export async function isDue(conn: Pick<Connection, "query">, lane: OutboxLane): Promise<boolean> {
   const rows = await conn.query(`SELECT 1 FROM ${DUE} WHERE lane='${lane}' AND run_at<=NOW(3) LIMIT 1`);
   return rows.length > 0;
@@ -47,7 +48,7 @@ export async function deferRow(conn: Connection, { row, payload, reason, delayMs
   );
 }
 
-/** MySQL's time, and the newest row of any lane that can be seen now. */
+/** MySQL's time, and the newest row of any lane that is visible now. */
 export async function momentOf(pool: Pick<Pool, "query">): Promise<{ momentMs: number; lastRow: number }> {
   const [row] = await pool.query<{ at: Date; lastRow: number | null }[]>(
     "SELECT NOW(3) AS at, (SELECT MAX(id) FROM outbox) AS lastRow",
@@ -56,7 +57,7 @@ export async function momentOf(pool: Pick<Pool, "query">): Promise<{ momentMs: n
   return { momentMs: row.at.getTime(), lastRow: row.lastRow ?? 0 };
 }
 
-/** Whether a row up to `lastRow` is left that is due by then, or was deferred because Kafka failed. */
+/** Whether any row up to `lastRow` is left that is due by then or was deferred because Kafka failed. */
 export async function hasRowsOf(
   pool: Pick<Pool, "query">,
   lane: OutboxLane,

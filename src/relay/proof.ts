@@ -1,22 +1,23 @@
-// What proves that a message still `queued` was lost. Pure: the sweep observes, this decides.
+// Decides when a message that is still `queued` is proven lost. Pure: the sweep observes, this file judges.
 //
-// A message becomes queued at an attempt in the same transaction that writes its outbox row. So take a
-// moment, and wait until each of these was seen, in this order:
+// A message becomes queued at an attempt in the same transaction that writes its outbox row. So note a
+// moment, and wait until both of these were observed, in this order:
 //
-//   outbox ──every row of then is gone──► kafka ──the group is past every end of then──► proven
-//      ▲                                    │
-//      └──the topic shrank or is another────┘ (records are lost: what the ends meant is gone too)
+//   outbox ──all rows of that moment gone──► kafka ──group past all ends of that moment──► proven
+//      ▲                                       │
+//      └──the topic shrank or was replaced─────┘ (records are lost, and the ends mean nothing)
 //
-// Whatever was queued before that moment has by then been in Kafka and been read and settled by a sender, or
-// its record does not exist any more. Whoever is still queued at that attempt is lost; no clock of Kafka's is
-// asked, a backlog or an engine that is away only makes the wait longer.
-// Invariant: a lane is never proven while a row or a record of before that moment can still reach a sender.
+// By then, whatever was queued before that moment has passed through Kafka and was read and settled by a
+// sender, or its record no longer exists. A message still queued at that attempt is therefore lost. No clock
+// of Kafka is used; a backlog or an engine that is away only makes the wait longer.
+// Invariant: a lane is never proven while an outbox row or a record from before that moment can still reach a
+// sender.
 
 import type { PartitionOffsets, TopicOffsets } from "../platform/kafka/topics.ts";
 
 /**
- * `passed`: all that was in the topic when `then` was seen has been settled or lost. `broken`: the topic is
- * not the one of `then` any more; begin anew.
+ * `passed`: everything in the topic when `then` was observed has been settled or lost. `broken`: the topic
+ * has been replaced or has shrunk since `then`; start over.
  */
 export function judge(then: TopicOffsets, now: TopicOffsets): "passed" | "waiting" | "broken" {
   if (then.topicId !== now.topicId) return "broken";
@@ -29,7 +30,7 @@ export function judge(then: TopicOffsets, now: TopicOffsets): "passed" | "waitin
   return verdict;
 }
 
-// An offset stored above the end is of a log that is gone: the group will start over at `begin`.
+// An offset stored above the end belongs to a log that is gone: the group will start over at `begin`.
 function isPast({ begin, end, committed }: PartitionOffsets, target: number): boolean {
   return begin >= target || (committed !== null && committed >= target && committed <= end);
 }

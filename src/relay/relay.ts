@@ -1,10 +1,9 @@
-// From the outbox to Kafka: one loop a lane. Takes due rows under lock, produces their records, waits for
-// every delivery report, deletes the rows, commits. A kill in between leaves the rows, so records may come
-// twice (consumers know that) but never not at all. Leaves SQL to outbox.ts, bytes to decode.ts, ending
-// messages to the ledger.
-// States of a row: due → taken (locked) → deleted | deferred with what failed | dead: sent to sms.dlq, its
-// messages refunded.
-// Bound: inFlightMax transactions a lane (lanes.ts), RELAY_ROWS_MAX rows each; fewer when they are large.
+// Moves outbox rows to Kafka, in one loop per lane: locks due rows, produces their records, waits for every
+// delivery report, deletes the rows, commits. A kill in between leaves the rows, so records are produced at
+// least once; consumers deduplicate. Leaves SQL to outbox.ts, bytes to decode.ts, ending messages to the
+// ledger. States of a row: due → taken (locked) → deleted | deferred with the records that failed | dead:
+// sent to sms.dlq and its messages refunded. Bound: inFlightMax transactions a lane (lanes.ts),
+// RELAY_ROWS_MAX rows each; fewer when they are large.
 
 import type { LaneRecord } from "../core/lane-record.ts";
 import { failQueued } from "../ledger/settle.ts";
@@ -21,14 +20,14 @@ import { RELAY_ROWS_MAX } from "../core/limits.ts";
 export type RelayDeps = { pool: Pool; producer: Producer; metrics: Metrics; log: Log; now: () => number };
 export type RelayOptions = { topics: Topics; dlq: string };
 export type Relay = {
-  /** Whether the last statement of every lane was answered. */
+  /** Whether the last statement of every lane succeeded. */
   databaseUp(): boolean;
-  /** Finishes what is in flight. */
+  /** Finishes what is in flight, then stops. */
   stop(): Promise<void>;
 };
 
-// Rows of one taking: 16 full group commits are a tenth of a second of work, and more would hold up express.
-// At a low rate rows hold few messages each, and as many are taken as are about as much.
+// Rows in one take: 16 full group commits are a tenth of a second of work; more would delay express. At low
+// rates rows hold few messages each, so more of them are taken, until they hold about as much data.
 const ROWS_MIN = 16;
 const BYTES_WANTED = 384 * 1024;
 const DEFER = { firstMs: 200, mostMs: 10_000 };
@@ -65,7 +64,8 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
   let limit = ROWS_MIN;
   const inFlight = new Set<Promise<void>>();
 
-  // Resolves to whether there may be more, as soon as rows are taken; what follows goes on in `inFlight`.
+  // Resolves as soon as rows are taken, to whether there may be more; the work itself continues in
+  // `inFlight`.
   const takeSome = () =>
     new Promise<boolean>((taken) => {
       const work = pool
@@ -100,7 +100,7 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
         await Promise.race(inFlight);
         continue;
       }
-      // After a failure it takes rows even if none is due: only that shows that the database is back.
+      // After a failure it takes rows even if none is due, because only that shows that the database is back.
       if (idleMs > 0 && failures === 0 && !(await isDue(pool, lane).catch(() => true))) {
         idleMs = Math.min(idleMs * 2, spec.idleMs);
         await sleep(idleMs);
@@ -126,7 +126,7 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
   };
 }
 
-/** How many rows like these hold BYTES_WANTED. */
+/** How many rows of this size make up BYTES_WANTED, within ROWS_MIN and RELAY_ROWS_MAX. */
 function limitAfter(rows: readonly OutboxRow[]): number {
   const bytes = rows.reduce((sum, row) => sum + row.payload.length, 0);
   const fitting = Math.floor((BYTES_WANTED * rows.length) / Math.max(1, bytes));
@@ -150,7 +150,7 @@ async function relayRows(
   const deadRows: OutboxRow[] = [];
   for (const one of dead) {
     counts.dead_total++;
-    // Whatever is still to be tried of a dead row: all of it when its dead letter wasn't stored.
+    // What remains to be tried of a dead row: all of it if its dead letter wasn't stored.
     if (!(await toDeadLetters(deps, options, conn, lane, one))) deferred.push({ ...one, failures: [] });
     else if (one.failures.every((f) => f.permanent)) deadRows.push(one.row);
     else deferred.push({ ...one, failures: one.failures.filter((f) => !f.permanent) });
@@ -169,7 +169,7 @@ async function relayRows(
   await deleteRows(conn, [...whole.map((s) => s.row), ...deadRows]);
 }
 
-// All rows of the transaction go out together, so that they share librdkafka's batches.
+// The records of all rows in the transaction are sent together, so that they share librdkafka's batches.
 async function produceRows(
   producer: Producer,
   topics: Topics,
@@ -200,8 +200,8 @@ async function produceRows(
 }
 
 /**
- * Sends what can never be produced to sms.dlq and ends its messages, refunded. False when the dead letter
- * failed for the moment.
+ * Sends records that can never be produced to sms.dlq, then fails and refunds their messages. Returns false
+ * if the dead letter could not be stored this time.
  */
 async function toDeadLetters(
   { producer, log, now }: RelayDeps,
@@ -219,7 +219,7 @@ async function toDeadLetters(
     letters.map((value) => ({ topic: dlq, key: lane, value, traceparent: "" })),
   );
   if (refused.some((f) => !f.permanent)) return false;
-  // A record too large for its topic is too large for this one: then the log is all there is.
+  // A record too large for its topic is also too large for the dead-letter topic: then only the log has it.
   const reason =
     decoded.kind === "undecodable" ? `undecodable: ${decoded.reason}` : `not produced: ${lost[0]?.reason}`;
   const ids =

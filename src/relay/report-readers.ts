@@ -1,9 +1,10 @@
-// Whether ClickHouse reads the event topics, and what is done when it does not though it is up: its Kafka
-// tables hold librdkafka consumers, which like a sender's may be left without partitions when a broker comes
-// back without its topics (sender/ownership.ts), and ClickHouse never asks again. Detaching and attaching
-// such a table makes its consumer anew; offsets are the group's, so nothing is lost or counted twice. States
-// of a table: read → unread (a partition without a reader, or records wait and the offset of the group stands
-// still) → attached anew after UNREAD_MS, again each AGAIN_MS. Bound: one look every LOOK_MS, by one relay.
+// Checks that ClickHouse reads the event topics, and repairs its Kafka tables when it doesn't although it is
+// up. Those tables hold librdkafka consumers, which, like a sender's, may be left without partitions when a
+// broker comes back without its topics (sender/ownership.ts), and ClickHouse never asks for partitions again.
+// Detaching and attaching a table creates a new consumer; offsets belong to the group, so nothing is lost or
+// counted twice. States of a table: read → unread (a partition without a reader, or records wait while the
+// group's offset stands still) → reattached after UNREAD_MS, and again each AGAIN_MS. Bound: one look every
+// LOOK_MS, by one relay.
 
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { TopicAdmin } from "../platform/kafka/topics.ts";
@@ -25,11 +26,11 @@ export type ReportReadersOptions = {
 
 const LOOK_MS = 5_000;
 const LOOK_MAX_MS = 90_000;
-/** A ClickHouse that starts, and a group that hands out its partitions, take some seconds. */
+/** Starting ClickHouse, and assigning partitions in a group, take some seconds. */
 const UNREAD_MS = 20_000;
 const AGAIN_MS = 60_000;
-// Longer than the session of its member (tools/clickhouse.xml): one that comes back earlier under its fixed
-// name is given what it had, which was nothing.
+// Longer than the session timeout of its consumer (tools/clickhouse.xml): a consumer that returns earlier
+// under its fixed name gets the assignment it had, which was empty.
 const GONE_MS = 23_000;
 const STOP_CHECK_MS = 250;
 
@@ -66,7 +67,7 @@ export function watchReportReaders(
       { table: table.name, members },
       "ClickHouse does not read this topic: its table is attached anew",
     );
-    // The second also mends what a relay left that died between them.
+    // ATTACH also repairs a table that a relay left detached because it died between the two commands.
     await clickhouse.command(`DETACH TABLE IF EXISTS ${table.name}`);
     for (let ms = 0; ms < goneMs && !signal.aborted; ms += STOP_CHECK_MS) await timers.sleep(STOP_CHECK_MS);
     await clickhouse.command(`ATTACH TABLE IF NOT EXISTS ${table.name}`);

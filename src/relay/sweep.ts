@@ -1,12 +1,11 @@
-// Requeues messages that stay `queued` though nothing of them is left in the outbox or in Kafka: a broker
-// does not fsync each record, so a disk or a power supply can take what it had acknowledged. One loop a lane.
-// Owns the order of looking; leaves what proves a loss to proof.ts, the messages to the ledger, the topics to
-// platform/kafka/admin.ts.
-// States of a lane: see proof.ts; proven → the ids up to the moment are looked through → pause → a new
-// moment.
-// Invariants: a message is requeued only when its loss is proven, still locked and still queued at that
-// attempt; one relay at a time looks. Bound: LOOK_MS of looking and REQUEUE_MAX messages a tick, and
-// PAUSE_FACTOR as long a rest as the looking took.
+// Requeues messages that stay `queued` although nothing of them is left in the outbox or in Kafka: a broker
+// does not fsync each record, so a failing disk or power supply can lose records it had acknowledged. One
+// loop per lane. Owns the order of the steps; leaves the proof of a loss to proof.ts, messages to the ledger,
+// topics to platform/kafka/admin.ts. States of a lane: see proof.ts; proven → looks through the ids up to the
+// moment → pause → a new moment.
+// Invariants: a message is requeued only when its loss is proven and its row, under lock, is still queued at
+// that attempt; one relay at a time looks. Bound: LOOK_MS of looking and REQUEUE_MAX messages a tick, then a
+// rest of PAUSE_FACTOR times the time it took.
 
 import { ulidBound } from "../core/id.ts";
 import { CLAIM_ROWS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
@@ -22,7 +21,7 @@ import { judge } from "./proof.ts";
 export type SweepDeps = PeriodicDeps & { pool: Pool; topics: TopicAdmin; now: () => number };
 export type SweepOptions = {
   lanes: readonly { lane: Lane; topic: string; group: string }[];
-  /** Messages queued for less than this are never looked at: their transaction may still be open. */
+  /** Messages queued for less than this are not looked at: their transaction may still be open. */
   afterMs: number;
 };
 
@@ -32,7 +31,7 @@ const PAUSE_MS = 10_000;
 const PAUSE_FACTOR = 20;
 const LOOK_MS = 300;
 const REQUEUE_MAX = 10 * CLAIM_ROWS_MAX;
-// Between a message's updated_at and the commit that shows it, within `afterMs`.
+// Allowance for the time between a message's updated_at and its commit, on top of `afterMs`.
 const SLACK_MS = 2_000;
 
 type State =
@@ -52,7 +51,7 @@ export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): P
     const lane = { ...deps, ...of, afterMs, counts };
     let state: State | null = null;
     const options = { name: `sweep-${of.lane}`, everyMs: TICK_MS, runMaxMs: RUN_MAX_MS };
-    // When an engine fails, the state stays: offsets are judged anew with the next answer.
+    // When an engine fails, the state is kept: offsets are judged again with the next answer.
     return startPeriodic(deps, options, async () => {
       const before: State | null = state;
       state = await step(lane, state);
@@ -74,7 +73,7 @@ async function step(lane: LaneSweep, state: State | null): Promise<State | null>
   if (state === null) return { at: "outbox", ...(await momentOf(pool)) };
   switch (state.at) {
     case "outbox": {
-      // A row that waits longer for its retry was written after the cutoff, like its message.
+      // A row due even later, for a retry, was written after the cutoff, as was its message's status.
       const dueMs = state.momentMs + Math.max(0, RETRY_DELAY_MAX_MS - afterMs) + SLACK_MS;
       if (await hasRowsOf(pool, lane.lane, { lastRow: state.lastRow, dueMs })) return state;
       const seen = await topics.offsets(topic, group);

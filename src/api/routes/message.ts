@@ -1,4 +1,4 @@
-// GET /v1/messages/{id}: one message with its timeline, which is null while the reporting database is away.
+// GET /v1/messages/{id}: one message with its timeline, which is null while ClickHouse is away.
 
 import { Type } from "typebox";
 import { type MessageDeps, oneMessage } from "../../reports/messages-list.ts";

@@ -1,4 +1,4 @@
-// GET /v1/messages: the customer's own, as MySQL has them now, newest first.
+// GET /v1/messages: the customer's messages, as they are in MySQL now, newest first.
 
 import { Type } from "typebox";
 import type { Pool } from "../../platform/mysql.ts";

@@ -1,4 +1,4 @@
-// GET /metrics: for Prometheus, in its text format.
+// GET /metrics: this process's metrics in Prometheus's text format.
 
 import { Type } from "typebox";
 import type { Metrics } from "../../platform/metrics.ts";

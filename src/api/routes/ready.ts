@@ -1,5 +1,5 @@
-// GET /ready: whether this process would accept a send. One that is stopping says no, so that a load balancer
-// looks elsewhere.
+// GET /ready: whether this process can accept a send. A stopping process is not ready, so that load balancers
+// avoid it.
 
 import { Type } from "typebox";
 import { type Readiness, readyBody } from "../../platform/health.ts";

@@ -1,5 +1,5 @@
-// POST /v1/sms/send: a body becomes a draft, the draft is accepted (src/ingest/accept-message.ts), and only
-// then comes the 202. The hot path.
+// POST /v1/sms/send: turns the body into a draft and accepts it (src/ingest/accept-message.ts); the 202 is
+// sent after its commit. The hot path.
 
 import { Type } from "typebox";
 import { draftOf } from "../../core/draft.ts";
@@ -76,7 +76,7 @@ export const createSend = ({ accept, keys }: SendDeps): Route =>
       }),
   });
 
-// By hand: nothing in it can need escaping, and it runs for every message.
+// Built by hand, because it runs for every message; no value in it can need escaping.
 function answerOf(a: Accepted): string {
   const promised =
     a.guaranteedByMs === null ? "" : `,"guaranteed_by":"${new Date(a.guaranteedByMs).toISOString()}"`;

@@ -1,4 +1,5 @@
-// POST /v1/wallet/topup. The one answer in which customer_id is a number, as the contract was asked for.
+// POST /v1/wallet/topup. Its answer is the only one in which customer_id is a number, as the public API
+// requires.
 
 import { Type } from "typebox";
 import { SluiceError } from "../../core/errors.ts";
@@ -57,7 +58,8 @@ export function createTopup({ ledger, keys, metrics }: TopupDeps): Route {
         const kept = key === null ? null : { key, status: 200, answerOf };
         const topup = await topUp(ledger, customerId, amount, request_id, kept, call.isGone).catch(
           (cause: unknown) => {
-            // Lost at COMMIT or before: the same request_id again is safe either way, and says which it was.
+            // Lost at COMMIT or before it: repeating the request_id is safe in both cases and tells which it
+            // was.
             if (isConnectionLost(cause)) throw new SluiceError("outcome_unknown", { cause });
             throw cause;
           },

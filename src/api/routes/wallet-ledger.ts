@@ -1,4 +1,4 @@
-// GET /v1/wallet/ledger: the statement, newest first.
+// GET /v1/wallet/ledger: the wallet's statement, newest first.
 
 import { Type } from "typebox";
 import type { Pool } from "../../platform/mysql.ts";

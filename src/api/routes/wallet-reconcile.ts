@@ -1,6 +1,6 @@
-// GET /v1/wallet/reconcile: the proof of src/reconcile/customer.ts for the caller's own books. Owns
-// who may ask how often. Bounds: RUNNING_MAX at once in this process (its pool has as many connections), one
-// at a time a customer over all processes, and a slow one rests REST_FACTOR times as long as it took.
+// GET /v1/wallet/reconcile: runs src/reconcile/customer.ts for the caller's own books. Owns how often that
+// may be done. Bounds: RUNNING_MAX at once in this process (its pool has as many connections), one at a time
+// for a customer across all processes, and after a slow one a pause of REST_FACTOR times its duration.
 
 import { Type } from "typebox";
 import { SluiceError } from "../../core/errors.ts";
@@ -33,7 +33,7 @@ const DriftEntry = Type.Object(
   },
   closed,
 );
-/** A sum, a status, or nothing where there should be something. */
+/** A sum or a status; null where something is missing. */
 const Told = Type.Union([Type.Integer(), Type.String(), Type.Null()]);
 const Drift = Type.Object(
   {
@@ -72,11 +72,11 @@ const Proof = Type.Object(
 
 export type ReconcileRouteDeps = ReconcileDeps & { monotonicMs: () => number };
 
-/** Each is a core of MySQL while it runs. */
+/** Each one occupies a core of MySQL while it runs. */
 export const RUNNING_MAX = 2;
-/** A server that hangs must not keep a place for ever. */
+/** A server that hangs must not occupy a place for ever. */
 export const ANSWER_MAX_MS = CUSTOMER_MAX_MS + 5_000;
-/** Under this a check costs no more than a report. */
+/** A check quicker than this costs no more than a report. */
 const CHEAP_MS = 1_000;
 const REST_FACTOR = 4;
 const RESTING_MAX = 1_000;

@@ -1,4 +1,4 @@
-// GET /v1/wallet: what the customer has, to the unit.
+// GET /v1/wallet: the customer's exact balance.
 
 import { Type } from "typebox";
 import type { Pool } from "../../platform/mysql.ts";
