@@ -138,7 +138,7 @@ export const CHARGING: readonly Charging[] = [
     to: ["failed", "rejected", "expired", "canceled"],
     charge: "refund",
   },
-  { when: "it was submitted and the answer is lost", to: ["unknown"], charge: null },
+  { when: "it was submitted, but the answer was lost", to: ["unknown"], charge: null },
   { when: "it is on its way", to: ["scheduled", "queued", "sending"], charge: null },
 ];
 

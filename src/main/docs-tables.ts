@@ -6,27 +6,27 @@ import { EFFECTS, type LedgerOp, OPS, POSTINGS } from "../core/ledger.ts";
 import { ACCEPTED, CHARGING, canMove, STATUSES, type Status, sequenceOf } from "../core/message.ts";
 
 const MEANING: Record<Status, [meaning: string, until: string]> = {
-  scheduled: ["accepted, to be sent later", "not made by this version"],
+  scheduled: ["accepted, to be sent later", "not used by this version"],
   queued: [
     "waits in the outbox, in Kafka, or for its next attempt",
-    "while engines or operators are away; see [attempts](#attempts) and the sweep below",
+    "as long as engines or operators are away; see [attempts](#attempts) and the sweep below",
   ],
   sending: ["claimed by a sender", "`CLAIM_TTL_MS` (30 s), then `unknown`"],
   unknown: [
-    "submitted, and the answer is lost: an operator may have it",
+    "submitted, but the answer was lost: an operator may have taken it",
     "`UNKNOWN_TTL_MS` (24 h), then `failed`",
   ],
   sent: ["an operator took it", ""],
-  delivered: ["by the operator's report", "not made by this version"],
-  undelivered: ["by the operator's report", "not made by this version"],
+  delivered: ["by the operator's report", "not used by this version"],
+  undelivered: ["by the operator's report", "not used by this version"],
   failed: [
-    "ended unsent: refused for good by every operator asked, attempts used up, never produced, or " +
+    "not sent: refused for good by every operator asked, out of attempts, impossible to produce, or " +
       "unknown for too long",
     "",
   ],
-  rejected: ["ended before it was sent", "not made by this version"],
-  expired: ["ended before it was sent", "not made by this version"],
-  canceled: ["ended before it was sent", "not made by this version"],
+  rejected: ["ended before it was sent", "not used by this version"],
+  expired: ["ended before it was sent", "not used by this version"],
+  canceled: ["ended before it was sent", "not used by this version"],
 };
 
 const WRITTEN_BY: Record<LedgerOp, string> = {
@@ -34,8 +34,8 @@ const WRITTEN_BY: Record<LedgerOp, string> = {
   grant: "an ingest process that needs credit",
   reserve: "the group commit that accepts the message",
   capture: "the settlement, once an operator took the message",
-  refund: "the settlement of a message that ends unsent, or of an express one that was late",
-  release: "whoever ends a lease: its owner, or the reaper",
+  refund: "the settlement of a message that was not sent, or of an express message that was late",
+  release: "the process that ends a lease: its owner, or the reaper",
 };
 
 /** By the name in the marks. */

@@ -229,8 +229,8 @@ export const BUGS: readonly Bug[] = [
     "message",
     "a message whose answer is lost is refunded at once",
     "src/core/message.ts",
-    '{ when: "it was submitted and the answer is lost", to: ["unknown"], charge: null },',
-    '{ when: "it was submitted and the answer is lost", to: ["unknown"], charge: "refund" },',
+    '{ when: "it was submitted, but the answer was lost", to: ["unknown"], charge: null },',
+    '{ when: "it was submitted, but the answer was lost", to: ["unknown"], charge: "refund" },',
   ),
   bug(
     "message",
