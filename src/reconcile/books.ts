@@ -1,8 +1,8 @@
-// Reconcile's view of MySQL: sums per customer, of entries, messages, leases, top-ups and claims, all from
-// the caller's one snapshot. Leaves what they must equal to reconcile-check.ts.
-// A fingerprint, the sum of CRC32('<id>:<amount>') over rows, tells that two sets of rows are the same
-// without joining them; only customers whose sums or fingerprints differ are read row by row. Bounds: two
-// scans (entries, messages) of the customers asked for; in memory a row a customer, day and op or status.
+// What reconcile reads from MySQL: sums per customer of entries, messages, leases, top-ups and claims, all
+// from the caller's one snapshot. Leaves what the sums must equal to check.ts. A fingerprint, the sum of
+// CRC32('<id>:<amount>') over rows, shows that two sets of rows are the same without joining them; only
+// customers whose sums or fingerprints differ are read row by row. Bounds: two scans (entries, messages) of
+// the customers asked for; in memory one row per customer, day and op or status.
 
 import { settlementOf, STATUSES, type Status, toldStatus, untoldSequences } from "../core/message.ts";
 import { unpackEventTimes } from "../core/event-record.ts";
@@ -11,8 +11,8 @@ import { isEverybody, type Scope } from "./result.ts";
 
 export type Sum = { count: number; amount: number; fingerprint: string };
 /**
- * Rows of one customer, day and op (or status). `young` ones may still be on their way to ClickHouse; a
- * message's fingerprint here is that of its newest event.
+ * Sum over the rows of one customer, day and op (or status). `young` rows may still be on their way to
+ * ClickHouse; a message's fingerprint here is that of its latest event.
  */
 export type DaySum = Sum & { customerId: number; day: string; what: string; young: boolean };
 
@@ -20,13 +20,13 @@ export type CustomerBooks = {
   balance: number;
   reserved: number;
   unspent: number;
-  /** The smallest of spent, unspent and granted over all leases. */
+  /** The smallest of spent, unspent and granted of all its leases. */
   leaseLowest: number;
-  /** By op */
+  /** By op. */
   entries: Map<string, Sum>;
   /** By status; amounts are costs. */
   messages: Map<Status, Sum>;
-  /** Those of them that a claim covers: `sending` and `unknown`. */
+  /** The messages named by a claim, as `sending` and `unknown` ones must be. */
   claimed: Map<Status, Sum>;
   topups: Sum;
 };
@@ -37,7 +37,7 @@ export type Books = {
   statusDays: DaySum[];
   /** MySQL's clock when the snapshot was taken. */
   nowMs: number;
-  /** What was written after this is young. */
+  /** Whatever was written after this is young. */
   cutoffMs: number;
   eventRows: number;
   /** Nothing older than this waits in the outbox. */
@@ -55,8 +55,8 @@ const DAY_MS = 86_400_000;
 export const ofScope = (scope: Scope, alias = ""): string =>
   isEverybody(scope) ? "TRUE" : `${alias}customer_id BETWEEN ${Number(scope.low)} AND ${Number(scope.high)}`;
 
-// A few customers' messages are found by their reserve entries, whose key is led by customer_id; only the run
-// over everybody reads every message, and so finds one that has no entry at all.
+// The messages of a few customers are found by their reserve entries, whose key begins with customer_id. Only
+// the run over all customers reads every message, and so finds one that has no entry at all.
 export const messagesOf = (scope: Scope, entryRange = ""): string =>
   isEverybody(scope)
     ? "messages AS m"
@@ -64,7 +64,7 @@ export const messagesOf = (scope: Scope, entryRange = ""): string =>
       "AND leg = 'open' AND op = 'reserve') AS l " +
       "STRAIGHT_JOIN messages AS m ON m.id = l.entry_id AND m.customer_id = l.customer_id";
 
-/** The status and sequence of a message's newest event, which `sending` is not (core/message.ts). */
+/** The status and sequence of a message's latest event; `sending` has none (core/message.ts). */
 export const EVENT_STATUS = ofUntold((status) => `'${toldStatus(status)}'`, "m.status");
 export const EVENT_SEQUENCE = ofUntold((status) => `m.sequence - ${untoldSequences(status)}`, "m.sequence");
 
@@ -78,7 +78,9 @@ const sums = (id: string, amount: string): string =>
   `COUNT(*) AS count, CAST(SUM(${amount}) AS SIGNED) AS amount, ` +
   `CAST(SUM(CRC32(CONCAT(${id}, ':', ${amount}))) AS CHAR) AS fingerprint`;
 
-/** Inside the caller's snapshot. `allOld`: nothing counts as young, whoever asks knows that all is quiet. */
+/**
+ * Call within a snapshot. `allOld`: no row counts as young, because the caller knows that nothing is moving.
+ */
 export async function readBooks(conn: Connection, scope: Scope, { allOld = false } = {}): Promise<Books> {
   const books = await begun(conn, scope, allOld ? -DAY_MS : PENDING_MS);
   const wallets = await conn.query<{ customer_id: number; balance: number; reserved: number }[]>(
@@ -110,7 +112,7 @@ async function begun(conn: Connection, scope: Scope, youngMs: number): Promise<B
        (SELECT COUNT(*) FROM outbox FORCE INDEX (due) WHERE lane = 'events') AS events`,
   );
   const nowMs = Number(state?.now_ms);
-  // Rows leave in the order of their ids, but for deferred ones, which keep theirs.
+  // Rows leave in the order of their ids, except for deferred ones, which keep their ids.
   const [oldest] = await conn.query<{ payload: Buffer }[]>(
     "SELECT payload FROM outbox FORCE INDEX (PRIMARY) WHERE lane = 'events' ORDER BY id LIMIT 1",
   );
@@ -128,7 +130,7 @@ async function begun(conn: Connection, scope: Scope, youngMs: number): Promise<B
   };
 }
 
-/** A row that can't be read hides what it holds: everything may be in it. */
+/** A row that can't be decoded may contain events of any age. */
 function oldestEventMs(payload: Buffer): number {
   try {
     return Math.min(...unpackEventTimes(payload)) - PENDING_MS;
@@ -170,7 +172,7 @@ async function readMessages(conn: Connection, books: Books): Promise<void> {
   }
 }
 
-// A message may be named by an old claim beside its present one.
+// A message may be named by an old claim as well as by its present one.
 async function readClaimed(conn: Connection, books: Books): Promise<void> {
   const rows = await conn.query<(Sum & { customer_id: number; status: Status })[]>(
     `SELECT customer_id, status, ${sums("id", "cost")} FROM (
@@ -182,17 +184,17 @@ async function readClaimed(conn: Connection, books: Books): Promise<void> {
   for (const row of rows) customerOf(books, row.customer_id).claimed.set(row.status, sumOf(row));
 }
 
-/** The ids of all claims, as column `j.id` beside the claim `c`. */
+/** The ids in all claims, as column `j.id` beside the claim `c`. */
 export const CLAIMED_IDS =
   `claims AS c CROSS JOIN JSON_TABLE(CONCAT('["', REPLACE(c.ids, ',', '","'), '"]'), '$[*]' ` +
   "COLUMNS (id CHAR(26) CHARACTER SET ascii COLLATE ascii_bin PATH '$')) AS j";
 
-/** Cost of messages whose money is still reserved. */
+/** The messages whose cost is still reserved. */
 export function openOf(c: CustomerBooks): Sum {
   return settledAs(c, null);
 }
 
-/** Messages by what must have happened to their money. */
+/** The messages whose cost must have been captured, refunded, or neither (null). */
 export function settledAs(c: CustomerBooks, money: "capture" | "refund" | null): Sum {
   let sum = NO_ROWS;
   for (const [status, of] of c.messages) if (settlementOf(status) === money) sum = added(sum, of);

@@ -1,6 +1,6 @@
-// What MySQL's sums must equal, customer by customer (docs/ARCHITECTURE.md, "Ledger"), and for a customer
-// whose sums differ the rows that break the rule (reconcile-rows.ts).
-// Bound: one pass over the entries of each customer that differs; ENTRIES_NAMED_MAX rows a drift.
+// Checks MySQL's sums against the rules (docs/ARCHITECTURE.md, "Ledger"), customer by customer, and for a
+// customer whose sums differ finds the rows that break a rule (rows.ts). Bound: one pass over the entries of
+// each customer that differs; ENTRIES_NAMED_MAX rows a drift.
 
 import { walletOf } from "../core/ledger.ts";
 import type { Connection } from "../platform/mysql.ts";
@@ -23,7 +23,7 @@ import {
   rowsOfTopups,
 } from "./rows.ts";
 
-/** Every invariant that MySQL alone decides. Inside the caller's snapshot. */
+/** Checks every invariant that needs only MySQL. Call within a snapshot. */
 export async function checkBooks(conn: Connection, books: Books): Promise<Drift[]> {
   const drifts: Drift[] = [];
   const differ: number[] = [];
@@ -36,7 +36,8 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
     if (!claimsMatch(c)) drifts.push(...(await messagesWithoutClaim(conn, customerId)));
     if (!equal(c.topups, entriesOf(c, "topup"))) drifts.push(...(await rowsOfTopups(conn, customerId)));
   }
-  // A message without a reserve is in no index of its customer: found by reading all messages, or not here.
+  // No index leads from a customer to a message without a reserve, so it is found only by reading all
+  // messages.
   if (isEverybody(books.scope) && differ.length > 0)
     drifts.push(...(await messagesWithoutReserve(conn, differ)));
   drifts.push(...(await keysWithoutOwner(conn, books.scope)));
@@ -74,7 +75,8 @@ function checkWallet(customerId: number, c: CustomerBooks): Drift[] {
   return drifts;
 }
 
-// An express message that was refunded for being late makes captures and refunds differ: its rows are read.
+// An express message refunded for being late makes the sums of captures and refunds differ: then rows are
+// read.
 function messagesMatch(c: CustomerBooks): boolean {
   const same = (op: "capture" | "refund") => equal(entriesOf(c, op), settledAs(c, op));
   return reservesMatch(c) && same("capture") && same("refund");

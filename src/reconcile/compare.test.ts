@@ -1,4 +1,4 @@
-// The comparison against streams in memory: which days, which seconds, and what becomes of each difference.
+// The comparison on streams in memory: which days and seconds it reads, and what becomes of each difference.
 
 import { describe, expect, test } from "bun:test";
 import { type Books, type DaySum, dayOf } from "./books.ts";
@@ -40,7 +40,7 @@ const row = (eventId: string, agoMs: number, fields: Partial<EventRow> = {}): Ev
   ...fields,
 });
 
-/** Both sides of one day in memory; `now` is what MySQL has by the time it is asked again. */
+/** Both sides of one day, in memory; `now` is what MySQL has when it is asked again. */
 function streamOf(mine: EventRow[], theirs: EventRow[], now = mine): Stream & { read: number[] } {
   const read: number[] = [];
   const secondOf = ({ atMs }: EventRow) => Math.floor(atMs / 1_000);
@@ -125,7 +125,7 @@ describe("differences", () => {
     expect(behind).toMatchObject({ missing: [], tail: [], resend: [], pending: 2 });
     const found = await differ(streamOf(mine, []), quiet);
     expect(ids(found.tail)).toEqual(["old"]);
-    expect(ids(found.resend)).toEqual(["old", "new"]); // both are sent again, the younger one isn't told yet
+    expect(ids(found.resend)).toEqual(["old", "new"]); // both are sent again; the younger one isn't reported yet
     expect(found).toMatchObject({ missing: [], pending: 1 });
   });
 

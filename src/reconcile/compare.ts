@@ -1,20 +1,20 @@
-// The comparison of MySQL with ClickHouse, the same for ledger entries and message statuses (a Stream each).
-// Days whose sums differ are cut into seconds, and only seconds that differ are read row by row, so under
-// load those are the last few. What ClickHouse lacks is pending while it may be on its way, else lost; what
-// MySQL lacks is looked for again in MySQL as it is now, since ClickHouse is read after the snapshot. Bounds:
-// ROWS_AT_ONCE rows of each side in memory, ROWS_MAX read in one run.
+// Compares MySQL with ClickHouse, in the same way for ledger entries and message statuses (a Stream each).
+// Days whose sums differ are divided into seconds, and only seconds that differ are read row by row; under
+// load those are the latest few. A row that ClickHouse lacks is pending while it may be on its way, and lost
+// after that; a row that MySQL lacks is looked up again in MySQL's present state, because ClickHouse is read
+// after the snapshot. Bounds: ROWS_AT_ONCE rows of each side in memory, ROWS_MAX read in one run.
 
 import type { Books, DaySum } from "./books.ts";
 import { PENDING_MS } from "./books.ts";
 
-/** One event as either side has it: the entry, or the newest event of the message. */
+/** One event as either side has it: an entry, or the latest event of a message. */
 export type EventRow = {
   customerId: number;
   /** entry_id and leg, or the message's id */
   eventId: string;
-  /** What must be equal: op and amount, or status. */
+  /** What must be equal: op and amount, or the status. */
   value: string;
-  /** Sequence of a status; 0 for entries, which never change. */
+  /** The sequence of a status; 0 for entries, which never change. */
   order: number;
   atMs: number;
 };
@@ -22,42 +22,42 @@ export type Second = { second: number; rows: number; fingerprint: string };
 
 export type Stream = {
   topic: "wallet.ledger" | "sms.status";
-  /** Of rows that are not young. */
+  /** Without young rows. */
   mySeconds(day: string): Promise<Second[]>;
   theirSeconds(day: string): Promise<Second[]>;
-  /** Young ones too. */
+  /** Including young rows. */
   myRows(day: string, seconds: readonly number[]): Promise<EventRow[]>;
   theirRows(day: string, seconds: readonly number[]): Promise<EventRow[]>;
-  /** As MySQL has them now, outside the snapshot. */
+  /** The same rows as MySQL has them now, outside the snapshot. */
   rowsNow(rows: readonly EventRow[]): Promise<EventRow[]>;
 };
 
-/** How far ClickHouse has come in a topic, and when it last took anything of it. */
+/** How far ClickHouse has read in a topic, and how long ago it last received anything from it. */
 export type Reached = { newestMs: number; quietMs: number };
 
 export type Difference = {
-  /** Lost on the way: ClickHouse has newer ones. */
+  /** Lost on the way: ClickHouse already has newer ones. */
   missing: EventRow[];
-  /** Nothing newer has passed them, but ClickHouse has been quiet and they are TAIL_MS old. */
+  /** ClickHouse has nothing newer, but it has been quiet and these are TAIL_MS old. */
   tail: EventRow[];
-  /** To be sent again: those of both, and younger ones of a tail. */
+  /** To be sent again: `missing`, `tail` and younger rows after a tail. */
   resend: EventRow[];
   different: EventRow[];
   extra: EventRow[];
   pending: number;
-  /** Rows of days that differ in too much to be read. */
+  /** Rows of days with too many differences to be read. */
   unread: number;
 };
 
 const ROWS_AT_ONCE = 100_000;
-/** Some 20 s of reading; what differs in more than that has one cause, and is told as a number. */
+/** Some 20 s of reading; if more rows differ, they have one cause, and only their number is reported. */
 const ROWS_MAX = 1_000_000;
-/** Seconds in one statement: their list stays under ClickHouse's 256 KiB. */
+/** Seconds in one statement, so that their list stays under ClickHouse's limit of 256 KiB. */
 const SECONDS_AT_ONCE = 10_000;
 const TAIL_MS = 600_000;
 const NOW_ROWS = 500;
 
-/** Days on which rows that aren't young differ, and how many young ones aren't there yet. */
+/** Days on which rows that aren't young differ, and how many young rows are missing so far. */
 export function daysThatDiffer(
   mine: readonly DaySum[],
   theirs: readonly DaySum[],
@@ -81,7 +81,7 @@ export function paired(mine: readonly DaySum[], theirs: readonly DaySum[]): Pair
   for (const sum of mine) {
     const pair = pairs.get(keyOf(sum));
     if (pair?.mine === undefined) pairs.set(keyOf(sum), { mine: sum, their: undefined });
-    else pair.mine = plus(pair.mine, sum); // queued, and sending whose newest event is queued
+    else pair.mine = plus(pair.mine, sum); // queued, and sending whose latest event is queued
   }
   for (const sum of theirs) {
     const pair = pairs.get(keyOf(sum));
@@ -103,7 +103,7 @@ export function sameSum(mine: DaySum | undefined, their: DaySum | undefined): bo
   return mine.count === their.count && mine.amount === their.amount && sameRows;
 }
 
-/** Reads what differs on these days. */
+/** Reads the rows that differ on these days. */
 export async function differencesOf(
   stream: Stream,
   books: Books,
@@ -184,9 +184,7 @@ function compareRows(
   found.extra.push(...others.values());
 }
 
-/**
- * `tail`: not in the outbox, and ClickHouse is quiet without having come this far.
- */
+/** `tail`: the row isn't in the outbox, and ClickHouse is quiet without having read this far. */
 function fateOf(row: EventRow, books: Books, { newestMs, quietMs }: Reached): "pending" | "tail" | "lost" {
   if (row.atMs >= books.outboxFromMs) return "pending";
   if (row.atMs <= newestMs - PENDING_MS) return "lost";
@@ -194,7 +192,7 @@ function fateOf(row: EventRow, books: Books, { newestMs, quietMs }: Reached): "p
   return "tail";
 }
 
-/** Those that MySQL doesn't have like this now either. */
+/** Those rows that MySQL still doesn't have in this form. */
 async function stillExtra(stream: Stream, rows: readonly EventRow[]): Promise<EventRow[]> {
   const extra: EventRow[] = [];
   for (let i = 0; i < rows.length; i += NOW_ROWS) {
@@ -213,5 +211,5 @@ async function stillExtra(stream: Stream, rows: readonly EventRow[]): Promise<Ev
 
 const keyOf = ({ customerId, eventId }: EventRow): string => `${customerId}/${eventId}`;
 
-/** Rows of these seconds, for either engine's SQL. Numbers only. */
+/** A list of these seconds for either engine's SQL. Numbers only. */
 export const listOf = (seconds: readonly number[]): string => seconds.map(Number).join(",");

@@ -1,8 +1,8 @@
-// The proof as a customer gets it (GET /v1/wallet/reconcile): its own wallet, entries, messages and report,
-// in the words of its statement. A customer never sees leases: what they hold unspent is balance, and grants
-// and releases are left out. Invariants: one snapshot of MySQL; nothing of another customer is read;
-// ClickHouse away takes the comparison away, never the rest. Bounds: CUSTOMER_MAX_MS; one at a time a
-// customer, SLOTS in all.
+// The check as a customer sees it (GET /v1/wallet/reconcile): its own wallet, entries, messages and report,
+// in the terms of its statement. A customer never sees leases: their unspent credit counts as balance, and
+// grants and releases are left out. Invariants: one snapshot of MySQL; nothing of another customer is read;
+// while ClickHouse is away only the comparison with it is missing. Bounds: CUSTOMER_MAX_MS; one at a time for
+// a customer, SLOTS in all.
 
 import { SluiceError } from "../core/errors.ts";
 import { LEASE_OPS, type LedgerOp } from "../core/ledger.ts";
@@ -16,7 +16,7 @@ import { type Drift, type DriftEntry, driftOf, type Invariant } from "./result.t
 
 export type Equation = { equation: string; left: number; right: number; ok: boolean };
 export type CustomerDrift = Omit<Drift, "invariant" | "customer_id"> & { invariant: string };
-/** Rows and their sum on either side. */
+/** The number of rows and their sum on one side. */
 export type DaySide = { count: number; amount: number };
 export type ReportDay = {
   day: string;
@@ -39,18 +39,18 @@ export type CustomerReconcile = {
   open_reserves: { messages: number; amount: number };
   equations: Equation[];
   drifts: CustomerDrift[];
-  /** `pending`: events on their way to the report. */
+  /** `pending`: the number of events still on their way to the report. */
   report:
     | { state: "compared"; pending: number; days: ReportDay[] }
     | { state: "unreachable"; pending: null; days: null };
 };
 
 /**
- * Two or three million messages on two busy cores (bench/reconcile.ts); with ClickHouse after it, still
- * within the 30 s after which the server closes a silent connection.
+ * Enough for two or three million messages on two busy cores (bench/reconcile.ts); with ClickHouse after it,
+ * still within the 30 s after which the server closes a silent connection.
  */
 export const CUSTOMER_MAX_MS = 15_000;
-/** Told as one, in the customer's own terms. */
+/** Reported to the customer as one rule, in its own terms. */
 const OF_THE_WALLET: readonly Invariant[] = [
   "balance_equals_entries",
   "reserved_equals_entries",

@@ -1,12 +1,12 @@
-// The background check: it cycles through all customers in small batches, at a low rate. What it finds is
-// counted and logged, and events that the report lost are sent again. Beside it all messages are read in the
-// order of their ids for any without a reserve, which no check of single customers can see. Owns the order
-// and its place in it; leaves what is checked to reconcile.ts, rows of messages to rows.ts, and how long it
-// rests after each piece of work to pace.ts.
-// States: standby (another process holds the lock) → at work → waiting until the next cycle is due.
-// Invariants: one process at a time; a restart, or another process, goes on where the last one was.
-// Bounds: a snapshot of STEP_MAX_MS, STEP_TARGET_MS as a rule; SCAN_ROWS messages at once; RESEND_MAX events
-// a step.
+// The background check: cycles through all customers in small batches, at a low rate. It counts and logs what
+// it finds, and sends events again that the reports lack. It also reads all messages in the order of their
+// ids for any without a reserve, which no check of single customers can find. Owns the order and its own
+// position; leaves what is checked to reconcile.ts, rows of messages to rows.ts, and how long it rests after
+// each piece of work to pace.ts. States: standby (another process holds the lock) → at work → waiting until
+// the next cycle is due.
+// Invariants: one process at a time; after a restart, or in another process, it continues where it stopped.
+// Bounds: a snapshot of STEP_MAX_MS, normally of STEP_TARGET_MS; SCAN_ROWS messages at once; RESEND_MAX
+// events a step.
 
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Log } from "../platform/log.ts";
@@ -29,30 +29,30 @@ export type CycleDeps = {
   monotonicMs: () => number;
 };
 export type CycleOptions = {
-  /** How long a cycle through all customers should take; longer when they are too many for that. */
+  /** The target duration of a cycle through all customers; with too many customers it takes longer. */
   cycleMs: number;
-  /** Before the first look, so that a process that is being restarted has better things to do. */
+  /** Delay before the first look, because a process that is being restarted has more urgent work. */
   startAfterMs?: number;
 };
 export type Cycle = { stop(): Promise<void> };
 
-/** Connections of the pool: the lock's, a snapshot's, one for what is read beside it. */
+/** Connections in the pool: the lock's, a snapshot's, and one for reads beside it. */
 export const CYCLE_CONNECTIONS = 3;
 const START_AFTER_MS = 10_000;
 const STANDBY_MS = 5_000;
 const STOP_CHECK_MS = 100;
 const STEP_MAX_MS = 60_000;
-/** A server that hangs must not hold the lock for ever; a place is waited for as long as a step may take. */
+/** A hanging server must not hold the lock for ever; waiting for a place may take as long as a step. */
 export const CYCLE_ANSWER_MAX_MS = STEP_MAX_MS + 30_000;
-/** The customers of a step are as many as take about this long: an open snapshot holds up the purge. */
+/** A step takes as many customers as fit this time, because an open snapshot holds up the purge. */
 const STEP_TARGET_MS = 500;
 const CUSTOMERS_FIRST = 8;
 const CUSTOMERS_MAX = 500;
 const REST_MIN_MS = 250;
-/** After a step that an engine failed. */
+/** Pause after a step that failed because of an engine. */
 const FAILED_MS = 10_000;
 const SCAN_ROWS = 5_000;
-/** The least pause of the look through all messages after it has reached the last one. */
+/** The shortest pause between two passes through all messages. */
 const SCAN_PAUSE_MS = 60_000;
 const DRIFTS_LOGGED_MAX = 20;
 
@@ -91,7 +91,7 @@ export function startReconcileCycle(deps: CycleDeps, options: CycleOptions): Cyc
 type Worker = {
   /** Works for as long as this connection, which holds the lock, lives. */
   hold(conn: Connection, signal: AbortSignal): Promise<void>;
-  /** How far whoever holds it has come, for the metrics. */
+  /** Reads the progress of whichever process holds the lock, for the metrics. */
   look(conn: Connection): Promise<void>;
 };
 
@@ -132,7 +132,7 @@ function createWorker(deps: CycleDeps, { cycleMs }: CycleOptions): Worker {
   let scanBeganMs = monotonicMs();
   let batch = CUSTOMERS_FIRST;
   let customers = 1;
-  /** Some customers; how long to wait for the next ones. */
+  /** Checks some customers; returns how long to wait before the next ones. */
   const step = async (conn: Connection, signal: AbortSignal): Promise<number> => {
     if (state.nextCustomer === 0) {
       const dueMs = (state.startedMs ?? 0) + cycleMs - now();
@@ -180,7 +180,7 @@ function createWorker(deps: CycleDeps, { cycleMs }: CycleOptions): Worker {
     return REST_MIN_MS;
   };
 
-  /** Some messages; how long to wait for the next ones. */
+  /** Checks some messages; returns how long to wait before the next ones. */
   const scan = async (conn: Connection): Promise<number> => {
     if (state.nextMessage === "") scanBeganMs = monotonicMs();
     const after = state.nextMessage;
@@ -203,7 +203,7 @@ function createWorker(deps: CycleDeps, { cycleMs }: CycleOptions): Worker {
       let [stepAt, scanAt] = [0, 0];
       try {
         while (!signal.aborted) {
-          // One after the other, and the longer overdue first: neither adds to what the other costs.
+          // One at a time, the longer overdue first, so that neither adds to the other's cost.
           if (stepAt <= scanAt) stepAt = (await step(conn, signal)) + monotonicMs();
           else scanAt = (await scan(conn)) + monotonicMs();
           await pause(Math.max(REST_MIN_MS, Math.min(stepAt, scanAt) - monotonicMs()), signal);
@@ -220,7 +220,7 @@ async function countCustomers(conn: Connection): Promise<number> {
   return Number(row?.n ?? 0);
 }
 
-/** The next `count` customers from this one on, and whoever comes after them. */
+/** The next `count` customers from this one on, and the first one after them. */
 async function someCustomers(
   conn: Connection,
   from: number,

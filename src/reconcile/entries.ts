@@ -1,5 +1,5 @@
-// Ledger entries in MySQL and ClickHouse: the SQL of both sides for reconcile-compare.ts. An entry's day is
-// that of its transaction. Leaves deciding to the comparison.
+// Ledger entries in MySQL and ClickHouse: the SQL of both sides for compare.ts. An entry belongs to the day
+// of its transaction. Leaves all decisions to the comparison.
 
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
@@ -7,7 +7,7 @@ import { at, type Books, type DaySum, ofScope } from "./books.ts";
 import { type EventRow, listOf, type Second, type Stream } from "./compare.ts";
 
 export type StreamDeps = { pool: Pool; conn: Connection; clickhouse: Clickhouse };
-/** As JSONEachRow brings it: 64-bit integers are strings. */
+/** A row as JSONEachRow returns it: 64-bit integers are strings. */
 type StoredEntry = { event_id: string; customer_id: number; op: string; amount: number; created_ms: number };
 type StoredSecond = { s: number; n: number; f: string };
 
@@ -65,7 +65,7 @@ export function entriesStream({ pool, conn, clickhouse }: StreamDeps, books: Boo
   };
 }
 
-/** ClickHouse's sums: from `firstDay` on entry by entry, before it by what it keeps of closed days. */
+/** ClickHouse's sums: from `firstDay` on by single entries, before it by the stored sums of closed days. */
 export async function entrySums(clickhouse: Clickhouse, books: Books, firstDay: string): Promise<DaySum[]> {
   const scope = ofScope(books.scope);
   const rows = await clickhouse.query<{
@@ -99,7 +99,7 @@ export async function entrySums(clickhouse: Clickhouse, books: Books, firstDay: 
   }));
 }
 
-/** `<entry_id>:<leg>` */
+/** Splits `<entry_id>:<leg>`. */
 export const keyOf = (eventId: string): [entryId: string, leg: string] => [
   eventId.slice(0, 26),
   eventId.slice(27),

@@ -1,7 +1,7 @@
-// Reconcile's comparison with ClickHouse, by customer and day: which of its drifts each difference is, and
-// what is to be sent again. Entries older than ClickHouse keeps them are compared by their sums; messages for
-// as long as MySQL keeps them. Leaves the way to find differences to reconcile-compare.ts, and SQL to
-// reconcile-entries.ts and reconcile-statuses.ts.
+// Reconcile's comparison with ClickHouse, by customer and day: decides which drift each difference is, and
+// what must be sent again. Entries older than ClickHouse keeps them are compared by their sums; messages are
+// compared for as long as MySQL keeps them. Leaves finding differences to compare.ts, and SQL to entries.ts
+// and statuses.ts.
 
 import type { LedgerOp } from "../core/ledger.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
@@ -39,17 +39,17 @@ export type EventsCheck = {
 };
 
 const DAY_MS = 86_400_000;
-// wallet_ledger's TTL is 30 days; the sums of closed days begin where it may have started to drop.
+// wallet_ledger's TTL is 30 days; before this day, where it may have begun to delete, stored sums are used.
 const ENTRY_DAYS = 28;
-/** Days that MySQL keeps messages (docs/ARCHITECTURE.md, "Partitions"). */
+/** Days for which MySQL keeps messages (docs/ARCHITECTURE.md, "Partitions"). */
 const STATUS_DAYS = 90;
 
 export type EventsOptions = {
-  /** Ops whose entries nobody is told of. */
+  /** Ops whose entries are not reported. */
   hidden?: readonly LedgerOp[];
   /**
-   * How long a tail is watched before it is called lost: a broker that comes back after an outage hands it on
-   * within this. 0: it stays pending.
+   * How long a tail is watched before it counts as lost; a broker that returns after an outage delivers it
+   * within this time. 0: it stays pending.
    */
   confirmMs?: number;
 };
@@ -113,7 +113,7 @@ function without(found: Difference, hidden: readonly LedgerOp[]): Difference {
   return { ...found, missing, different, extra };
 }
 
-// Everybody's messages are summed day by day: a day of them is what ClickHouse may hold in memory.
+// Sums all customers' messages one day at a time: ClickHouse can hold one day of them in memory.
 async function statusDaysOf(clickhouse: Clickhouse, books: Books, firstDay: string): Promise<DaySum[]> {
   if (!isEverybody(books.scope)) return statusSums(clickhouse, books, firstDay, dayOf(books.nowMs + DAY_MS));
   const days = new Set([...books.statusDays.map(({ day }) => day), ...(await daysWithMessages(clickhouse))]);
@@ -142,8 +142,8 @@ async function compare(
 }
 
 /**
- * The topic has one partition, so what is older than the newest that came is not on its way. A ClickHouse
- * that has just started is not quiet, it has yet to begin.
+ * The topic has one partition, so anything older than the newest row that arrived is no longer on its way. A
+ * ClickHouse that has just started doesn't count as quiet: it has yet to begin reading.
  */
 async function reachedOf(clickhouse: Clickhouse, topic: Stream["topic"]): Promise<Reached> {
   const [row] = await clickhouse.query<{ newest: string; quiet: string }>(

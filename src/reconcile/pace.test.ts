@@ -4,7 +4,7 @@ import { createCheckPace, restFactor } from "./pace.ts";
 
 test("the rest grows from four times the work to forty times, with what others commit", () => {
   expect([0, 75, 150, 900].map(restFactor)).toEqual([4, 22, 40, 40]);
-  expect(restFactor(-1)).toBe(4); // the server was started anew
+  expect(restFactor(-1)).toBe(4); // the server was restarted
 });
 
 test("only the time of its own statements counts, each once", async () => {

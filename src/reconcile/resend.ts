@@ -1,5 +1,5 @@
-// Sends events again that ClickHouse lacks: outbox rows with the same event_id, by the way they went the
-// first time, so that whatever arrives twice is one event. Leaves finding them to reconcile-events.ts.
+// Sends again the events that ClickHouse lacks: writes outbox rows with the same event_id, which take the
+// same way as the first time, so an event that arrives twice counts once. Leaves finding them to events.ts.
 // Bounds: RESEND_MAX events a run, CLAIM_ROWS_MAX an outbox row, which fits one Kafka record (limits.ts).
 
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
@@ -9,10 +9,12 @@ import type { Pool } from "../platform/mysql.ts";
 import { eventsSql } from "../ledger/posting.ts";
 import type { Missing } from "./result.ts";
 
-/** A second of the relay's work, so that what is new is not held up; more are found again by the next run. */
+/**
+ * A second of the relay's work, so that new events are not held up; the next run finds the remaining ones.
+ */
 export const RESEND_MAX = 10_000;
 
-/** Returns how many were written to the outbox. */
+/** Returns how many events it wrote to the outbox. */
 export async function resend(pool: Pool, { entries, messageIds }: Missing): Promise<number> {
   let sent = 0;
   for (const part of chunks(entries.slice(0, RESEND_MAX))) {
@@ -34,8 +36,8 @@ type StoredMessage = Omit<StatusRow, "customerId" | "operatorMessageId" | "creat
   updated_at: Date;
 };
 
-// As they are now: a message that moved on since is told with its newer status, which its own event tells
-// too.
+// The messages' present statuses: a message that has moved on since is reported with its newer status, as its
+// own event does too.
 async function presentStatuses(pool: Pool, ids: readonly string[]): Promise<StatusRow[]> {
   const rows = await pool.query<StoredMessage[]>(
     `SELECT id, customer_id, phone, lane, status, parts, cost, reference, operator, operator_message_id,
@@ -49,7 +51,7 @@ async function presentStatuses(pool: Pool, ids: readonly string[]): Promise<Stat
     operatorMessageId: operator_message_id,
     createdAtMs: created_at.getTime(),
     updatedAtMs: updated_at.getTime(),
-    // From the stored number, so that the event is the one that was written before the message was sending.
+    // From the stored number, so that for `sending` the event is again the one written before it.
     status: toldStatus(row.status),
     sequence: row.sequence - untoldSequences(row.status),
   }));

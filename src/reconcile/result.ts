@@ -1,5 +1,5 @@
-// What reconcile can answer: the invariants by name, drifts with their entries, and the closed union of
-// results. Also whom it looks at, and how a drift is built.
+// The possible results of reconcile: the invariants by name, drifts with their entries, and the closed union
+// of results. Also the scope of a check, and functions that build a drift.
 
 import type { Entry } from "../core/ledger.ts";
 
@@ -25,7 +25,7 @@ export const RECONCILE_INVARIANTS = [
 ] as const;
 export type Invariant = (typeof RECONCILE_INVARIANTS)[number];
 
-/** Customers by number, both ends included. */
+/** A range of customer ids, both ends included. */
 export type Scope = { low: number; high: number };
 export const EVERYBODY: Scope = { low: 0, high: Number.MAX_SAFE_INTEGER };
 export const isEverybody = ({ low, high }: Scope): boolean =>
@@ -48,9 +48,9 @@ export type Pending = {
   entries: number;
   /** Messages whose present status ClickHouse doesn't have yet. */
   statuses: number;
-  /** Event rows that wait in the outbox, of all customers. */
+  /** Events rows waiting in the outbox, of all customers. */
   events: number;
-  /** Messages that are scheduled, queued or sending; `unknown` may last a day, and waits for nobody here. */
+  /** Messages that are scheduled, queued or sending; not `unknown` ones, which may take a day. */
   messages: number;
 };
 /** What MySQL has and ClickHouse should have had for a while: to be sent again. */
@@ -59,7 +59,7 @@ export type Missing = { entries: Entry[]; messageIds: string[] };
 export type ReconcileResult =
   | { kind: "clean"; checked: Checked; pending: Pending; resent: number }
   | { kind: "drift"; checked: Checked; pending: Pending; resent: number; drifts: Drift[] }
-  /** `tooLong`: the snapshot ran into its bound; it will again. */
+  /** `tooLong`: the snapshot reached its time limit, and would again. */
   | { kind: "could_not_check"; reason: string; tooLong?: true };
 
 export const ENTRIES_NAMED_MAX = 20;
@@ -75,7 +75,7 @@ export function driftOf(
   return { invariant, customer_id, detail, expected, found, entries: [], entries_total: 0 };
 }
 
-/** One drift that names the first of these entries, or none. */
+/** One drift that lists the first of these entries; empty if there are none. */
 export function listed(
   invariant: Invariant,
   customerId: number,

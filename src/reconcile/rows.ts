@@ -1,6 +1,7 @@
-// The rows behind a drift in MySQL: which messages, entries, top-ups and keys of one customer break a rule.
-// Owns that SQL. Driven by the customer's own entries, whose key is led by customer_id, so one customer's
-// drift never costs a scan of everybody's messages. Bound: ENTRIES_NAMED_MAX rows a rule, and their number.
+// Finds the rows behind a drift in MySQL: which messages, entries, top-ups and keys of a customer break a
+// rule. Owns that SQL. It starts from the customer's own entries, whose key begins with customer_id, so one
+// customer's drift never costs a scan of all messages. Bound: ENTRIES_NAMED_MAX rows a rule, and their total
+// number.
 
 import { IDEMPOTENCY_TTL_MS } from "../core/limits.ts";
 import { type Charge, STATUSES, settlementOf } from "../core/message.ts";
@@ -16,8 +17,8 @@ import {
 } from "./result.ts";
 import { quote } from "../ledger/sql-text.ts";
 
-// What the table of charges asks for, by status. Late express is refunded, by an entry that was written after
-// the promised time, as is seen here; nothing else that was taken is refunded.
+// What the charging table demands, by status. Late express is refunded, which shows here in an entry written
+// after the promised time; nothing else that an operator accepted is refunded.
 const LATE = "m.lane = 'express' AND c.created_at > m.guaranteed_by";
 const isCharge = (charge: Charge | null) => (charge === null ? "c.op IS NULL" : `c.op <=> '${charge}'`);
 const CLOSE_IS_RIGHT = `(CASE m.status ${STATUSES.map((status) => {
@@ -26,10 +27,10 @@ const CLOSE_IS_RIGHT = `(CASE m.status ${STATUSES.map((status) => {
   return `WHEN '${status}' THEN ${isCharge(inTime)}${orLate}`;
 }).join(" ")} END) AND (c.amount IS NULL OR c.amount = m.cost)`;
 
-/** Customers that are looked into at once: when more differ, one cause is behind it. */
+/** At most this many customers are examined at once: if more differ, they have one cause. */
 const CUSTOMERS_MAX = 1_000;
 
-/** The first rows of each rule, with how many there are. */
+/** The first rows of each rule, with their total number. */
 const firstOfEach = (rows: string): string =>
   `SELECT * FROM (
      SELECT r.*, ROW_NUMBER() OVER (PARTITION BY customer_id, rule ORDER BY entry_id) AS place,
@@ -65,7 +66,7 @@ const entryOf = ({ entry_id, op, amount, detail }: DriftEntry): DriftEntry => ({
   detail,
 });
 
-/** Reserves and closes of one customer that don't belong to a message as they should. */
+/** Reserves and closes of one customer that don't match a message. */
 export async function rowsOfMessages(conn: Connection, customerId: number): Promise<Drift[]> {
   const reserves = `
     SELECT o.customer_id, o.entry_id,
@@ -92,10 +93,10 @@ export async function rowsOfMessages(conn: Connection, customerId: number): Prom
   return driftsOf(conn, `${reserves} UNION ALL ${closes}`);
 }
 
-/** Of these customers, the first CUSTOMERS_MAX of them. Reads every message once. */
+/** For the first CUSTOMERS_MAX of these customers. Reads every message once. */
 export function messagesWithoutReserve(conn: Connection, customerIds: readonly number[]): Promise<Drift[]> {
   const ids = customerIds.slice(0, CUSTOMERS_MAX).map(Number).join(",");
-  // One with a close is named by rowsOfMessages already.
+  // A message that has a close is already reported by rowsOfMessages.
   return driftsOf(
     conn,
     `SELECT m.customer_id, m.id AS entry_id, 'message_has_one_reserve' AS rule, o.op, o.amount,
@@ -108,8 +109,8 @@ export function messagesWithoutReserve(conn: Connection, customerIds: readonly n
 }
 
 /**
- * Messages without a reserve among the next `count` after this id, of whichever customer: one statement, so
- * one moment. `last` is the highest id looked at.
+ * Messages without a reserve among the next `count` after this id, of any customer. One statement, so it sees
+ * one moment. `last` is the highest id it looked at.
  */
 export async function orphansAfter(
   conn: Connection,
@@ -135,7 +136,7 @@ export async function orphansAfter(
   return { drifts, rows: Number(seen?.n ?? 0), last };
 }
 
-/** `sending` and `unknown` end by a claim's outcome or its expiry: one that no claim names stays for ever. */
+/** `sending` and `unknown` end by a claim's outcome or expiry: without a claim they would last for ever. */
 export async function messagesWithoutClaim(conn: Connection, customerId: number): Promise<Drift[]> {
   const scope = { low: customerId, high: customerId };
   const rows = `
@@ -148,7 +149,7 @@ export async function messagesWithoutClaim(conn: Connection, customerId: number)
   return driftsOf(conn, rows);
 }
 
-/** Keys of the last 24 hours: what each answered for must be there, with its entry. */
+/** Idempotency keys of the last 24 hours whose message or top-up is missing, or whose entry is. */
 export function keysWithoutOwner(conn: Connection, scope: Scope): Promise<Drift[]> {
   return driftsOf(
     conn,

@@ -1,17 +1,18 @@
-// Where the background check is: one row, so that a restart goes on. Written by whoever holds the lock.
+// The progress of the background check, in one row, so that it survives a restart. Written by the lock's
+// holder.
 
 import type { Connection } from "../platform/mysql.ts";
 import { quote } from "../ledger/sql-text.ts";
 
 export type CycleState = {
-  /** 0: a cycle begins. */
+  /** 0: a cycle is about to begin. */
   nextCustomer: number;
-  /** '': from the first message. */
+  /** '': start with the first message. */
   nextMessage: string;
-  /** Found in this cycle so far. */
+  /** Found so far in this cycle. */
   drifts: number;
   startedMs: number | null;
-  /** Of the last full cycle, as is what follows. */
+  /** These describe the last complete cycle. */
   endedMs: number | null;
   tookMs: number;
   driftsLast: number;

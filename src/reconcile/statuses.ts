@@ -1,6 +1,6 @@
-// Messages in MySQL and the newest of their events in ClickHouse: the SQL of both sides for
-// reconcile-compare.ts. A message's day is that of its acceptance. `sending` is never an event: such a
-// message counts as the `queued` before it. Leaves deciding to the comparison.
+// Messages in MySQL and the latest of their events in ClickHouse: the SQL of both sides for compare.ts. A
+// message belongs to the day of its acceptance. `sending` is never an event: such a message counts as the
+// `queued` before it. Leaves all decisions to the comparison.
 
 import { ulidBound } from "../core/id.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
@@ -11,7 +11,7 @@ import { secondsOf, type StreamDeps } from "./entries.ts";
 type StoredStatus = { id: string; customer_id: number; status: string; sequence: number; updated_ms: number };
 
 const DAY_MS = 86_400_000;
-// An id is made shortly before its created_at; a clock that was set back keeps ids ahead for as long.
+// An id is made shortly before its created_at; if a clock was set back, ids stay ahead of it for that long.
 const ID_SLACK_MS = 600_000;
 const SECOND = "FLOOR(UNIX_TIMESTAMP(m.created_at))";
 
@@ -106,7 +106,7 @@ export async function statusSums(
   }));
 }
 
-/** Days of which ClickHouse has messages. */
+/** The days of which ClickHouse has messages. */
 export async function daysWithMessages(clickhouse: Clickhouse): Promise<string[]> {
   const rows = await clickhouse.query<{ day: string }>(
     `SELECT DISTINCT partition AS day FROM system.parts
@@ -115,7 +115,8 @@ export async function daysWithMessages(clickhouse: Clickhouse): Promise<string[]
   return rows.map(({ day }) => day);
 }
 
-// Rows of one message lie together in a partition, so the newest is found while reading, in little memory.
+// A message's rows are stored together in a partition, so the latest is found while reading, with little
+// memory.
 const latest = (books: Books, where: string): string =>
   `SELECT customer_id, id, max(sequence) AS newest, argMax(status, sequence) AS latest,
      argMax(updated_at, sequence) AS updated, any(created_at) AS created, any(cost) AS cost

@@ -1,8 +1,8 @@
-// One batch of records, from reading to its end: decode → claim → submit → settle, in one or more parts.
-// Leaves SQL to the ledger, submits to the workers, what an outcome means to outcome.ts, how many batches run
-// to sender.ts.
-// Invariants: nothing is submitted that isn't claimed; an outcome is settled until the database has it; the
-// batch ends only when all of it is settled.
+// One batch of records, from reading to the end: decode → claim → submit → settle, the last in one or more
+// parts. Leaves SQL to the ledger, submits to the workers, the meaning of outcomes to outcome.ts, and how
+// many batches run to sender.ts.
+// Invariants: nothing is submitted that isn't claimed; settlement is retried until stored; the batch ends
+// only when all its outcomes are settled.
 
 import { CLAIM_TTL_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
@@ -28,9 +28,9 @@ export type BatchDeps = {
   pool: Pool;
   persist: Persist;
   submitters: Submitters;
-  /** In the order of the operators that the workers know. */
+  /** Indexed like the workers' table of operators. */
   breakers: readonly Breaker[];
-  /** Stores a record nobody can read. Resolves when it is stored. */
+  /** Handles a record that can't be decoded. Resolves when it is stored. */
   deadLetter: (value: Buffer) => Promise<void>;
   counts: Counts;
   tracing: Tracing;
@@ -39,18 +39,18 @@ export type BatchDeps = {
   now: () => number;
   isStopping: () => boolean;
 };
-/** `allowance`: by operator, how many submits it may be given at most. */
+/** `allowance`: the most submits that the batch may send to each operator, by operator index. */
 export type BatchRequest = { lane: Lane; read: readonly InRecord[]; allowance: readonly number[] };
 
 /**
- * Runs it to its end. `onPart` is called after each settlement; a batch held up by one hanging call has
- * several.
+ * Runs the batch to its end. `onPart` is called after each settlement; a batch has several if one hanging
+ * call delays part of its outcomes.
  */
 export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: () => void): Promise<void> {
   const { lane, read, allowance } = request;
   const startedAtMs = deps.now();
   const { records, dead } = decode(deps, read);
-  // Stored beside the others' way, which must not wait for a topic that can't be written.
+  // In parallel, because the other records must not wait for a topic that can't be written.
   const letters = Promise.all(dead.map((value) => deps.deadLetter(value)));
   letters.catch(() => undefined); // awaited below
   const { claimId, claimed, deadlineMs } = await claim(deps, lane, records);
@@ -66,7 +66,7 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
   let settling: Promise<void> = Promise.resolve();
   const onOutcomes = (outcomes: Indexed[]) => {
     const changes = outcomes.map(([index, outcome]) => changeOf(claimed[index] as LaneRecord, outcome));
-    // One after the other: each writes what is left of the claim.
+    // One at a time, because each writes what is left of the claim.
     settling = settling.then(async () => {
       await settle(deps, { claimId, lane, changes, left });
       for (const change of changes) traceChange(deps, change, startedAtMs);
@@ -80,7 +80,7 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
   await letters;
 }
 
-/** A batch that submitted nothing gives back the probes it was allowed. */
+/** For a batch that submitted nothing: returns the probes it was allowed. */
 export function reportUnused(breakers: readonly Breaker[]): void {
   for (const breaker of breakers) breaker.report({ good: 0, bad: 0 });
 }
@@ -103,8 +103,8 @@ function decode(deps: BatchDeps, read: readonly InRecord[]): { records: LaneReco
 
 type Held = { claimId: string; claimed: LaneRecord[]; deadlineMs: number };
 
-// The deadline counts from before the claim was sent, and leaves room for a submit that takes its whole time-
-// out to connect and again to answer: its outcome is still settled under the claim.
+// The deadline counts from before the claim was sent. It leaves room for a submit that uses its whole
+// time-out to connect and again to answer, and for settling its outcome under the claim.
 async function claim(deps: BatchDeps, lane: Lane, records: readonly LaneRecord[]): Promise<Held> {
   const claimId = deps.id();
   const firstTryMs = monotonicMs();

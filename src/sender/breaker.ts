@@ -1,16 +1,16 @@
-// One operator's circuit breaker. Counts whole batches' answers, not messages one by one. Pure but for its
-// own state; the clock is given. States:
+// One operator's circuit breaker. Counts the answers of whole batches, not single messages. Pure except for
+// its own state; the clock is passed in. States:
 //   closed     any number of submits; opens after BAD_MAX bad answers (no connection, lost) with no good one
-//              between
-//   open       none, until its pause is over; the pause doubles each time a probe fails
-//   half-open  one submit in all until its answer is known: good closes, bad opens. A probe that was never
-//              submitted ends nothing
-// A hang costs a message (`unknown`), which is why the probe is one.
+//              in between
+//   open       no submits until its pause is over; the pause doubles each time a probe fails
+// half-open  one submit in total until its answer is known: a good one closes, a bad one opens; a probe that
+//              was never submitted changes nothing
+// A hanging submit costs a message (`unknown`), so there is only one probe.
 
 import type { Tally } from "./dispatch.ts";
 
 export type Breaker = {
-  /** How many submits the next batch may have here. Ask once a batch, and report what came of it. */
+  /** How many submits the next batch may make. Call it once per batch, and report the batch's answers. */
   allow(): number;
   report(tally: Tally): void;
   state(): "closed" | "open" | "half-open";
@@ -19,7 +19,7 @@ export type Breaker = {
 export const BAD_MAX = 20;
 export const PAUSE_FIRST_MS = 1_000;
 export const PAUSE_MOST_MS = 15_000;
-/** A probe nobody reported within this time is forgotten: longer than a submit may take. */
+/** A probe that was not reported within this time, longer than a submit may take, is forgotten. */
 const PROBE_MOST_MS = 10_000;
 
 export function createBreaker(monotonicMs: () => number): Breaker {

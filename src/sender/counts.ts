@@ -1,4 +1,4 @@
-// What a sender counts of its messages. Plain numbers, read at each scrape.
+// What a sender counts about its messages: plain numbers, read at each scrape.
 
 import type { Change } from "../ledger/move.ts";
 import { chargeOfChange } from "../ledger/settle-plan.ts";
@@ -21,9 +21,9 @@ const KEYS = [
   "idle_ended_total",
 ] as const;
 export type Counts = Record<(typeof KEYS)[number], number> & {
-  /** What became of an express message's promise. */
+  /** How the promises of express messages ended. */
   promise: Record<"made" | "missed" | "failed", (n: number) => void>;
-  /** From acceptance to the operator's answer, of a message that one took. */
+  /** Time from acceptance to the operator's answer, for a message that an operator accepted. */
   taken(seconds: number): void;
 };
 

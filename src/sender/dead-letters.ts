@@ -1,6 +1,6 @@
-// Records that nobody can read go to the dead letters' topic as they came. They are rare: their producer is
-// made when the first one comes. Invariant: until its topic has taken it, a letter's offset isn't stored, so
-// it outlives this process; the metric shows that it waits.
+// Sends records that can't be decoded to the dead-letter topic unchanged. They are rare, so their producer is
+// created for the first one. Invariant: a dead letter's offset isn't stored before its topic has the record,
+// so it survives this process; a metric shows records that wait.
 
 import { createProducer, type Producer } from "../platform/kafka/producer.ts";
 import { topicOf } from "../platform/kafka/topics.ts";
@@ -11,7 +11,7 @@ import { StoppedError } from "./persist.ts";
 const RETRY = { firstMs: 500, mostMs: 10_000 };
 const FLUSH_MS = 500;
 
-/** Resolves when the letter is stored. @throws StoppedError */
+/** The function it returns resolves when the record is stored. @throws StoppedError */
 export function createDeadLetters(
   role: Role,
   { key, isLost }: { key: string; isLost: (error: unknown) => void },

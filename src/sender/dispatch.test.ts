@@ -11,7 +11,7 @@ const never: Answer = { kind: "refused", permanent: true, reason: "400 no" };
 const away: Answer = { kind: "not-connected", reason: "ECONNREFUSED" };
 const lost: Answer = { kind: "lost", reason: "timed out" };
 
-/** Operators A, B, … in order of price, that give these answers at once; `hold` keeps an answer back. */
+/** Operators A, B, … in order of price, which give these answers at once; `hold` withholds an answer. */
 function dispatchTo(answers: (Answer | "hold")[], window = 10) {
   const clock = { ms: 0 };
   const submitted: string[] = [];

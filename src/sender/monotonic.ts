@@ -1,5 +1,5 @@
-// A clock that is the same in every thread and never goes back: performance.now() counts from each thread's
-// own start.
+// A clock that is the same in all threads and never goes back; performance.now() alone counts from the start
+// of each thread.
 
 export function monotonicMs(): number {
   const [seconds, nanos] = process.hrtime();

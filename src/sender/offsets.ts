@@ -1,10 +1,10 @@
-// Which offsets may be stored: batches finish in any order, and a partition's offset may only pass what is
-// all done. Pure but for its own state. Invariant: a stored offset is never above a batch still open, and
-// never of a partition that was taken away.
+// Decides which offsets may be stored: batches finish in any order, but a partition's offset may only advance
+// over records that are all done. Pure except for its own state. Invariant: a stored offset is never beyond
+// an unfinished batch and never of a partition that was taken away.
 
 export type Handle = { partition: number; next: number; isDone: boolean; queue: Handle[] };
 export type Offsets = {
-  /** Call in the order records were read. */
+  /** Call it in the order in which records were read. */
   begin(records: readonly { partition: number; offset: number }[]): Handle[];
   end(handles: readonly Handle[]): void;
   revoked(partitions: readonly number[]): void;
@@ -33,7 +33,7 @@ export function createOffsets(store: (partition: number, next: number) => void):
       for (const handle of handles) {
         handle.isDone = true;
         const { queue, partition } = handle;
-        // Revoked meanwhile, perhaps assigned again: that reading has a queue of its own.
+        // Revoked since, and perhaps assigned again: then that reading has a queue of its own.
         if (queues.get(partition) !== queue) continue;
         let next = -1;
         while (queue[0]?.isDone) next = (queue.shift() as Handle).next;

@@ -1,9 +1,9 @@
-// What operators answer, and how fast: written by the workers that submit, read by the sender's own thread
-// when it is scraped. Memory that both share, because a batch's tally only comes when its last answer does,
-// and a hanging operator is what one wants to see at once. Layout, of 64-bit numbers, for each operator: a
-// count for each answer, the submits under way, the sum of durations in µs, a count for each bucket.
+// Measures what operators answer and how fast: written by the workers that submit, read by the sender's main
+// thread at each scrape. The memory is shared because a batch's tally only arrives with its last answer,
+// while a hanging operator should be visible at once. Layout, in 64-bit numbers, for each operator: a count
+// for each kind of answer, the submits under way, the sum of durations in µs, a count for each bucket.
 // Invariant: every submit is counted once when it starts and once when it is answered, as a connector answers
-// once. An addition takes 0.1 µs.
+// exactly once. An addition takes 0.1 µs.
 
 import type { Metrics } from "../platform/metrics.ts";
 import { ANSWERS, METRICS } from "../platform/metrics-table.ts";
@@ -20,7 +20,7 @@ const SLOTS = FIRST_BUCKET + BUCKETS.length + 1;
 export const createSharedCounts = (operators: number): SharedCounts =>
   new SharedArrayBuffer(operators * SLOTS * BigInt64Array.BYTES_PER_ELEMENT);
 
-/** The connector of operator number `at`, with its submits counted. */
+/** Wraps the connector of the operator with index `at`, so that its submits are counted. */
 export function metered(
   connector: Connector,
   shared: SharedCounts,

@@ -1,12 +1,12 @@
-// The operators this sender may use. Owns the table; route.ts chooses from it. Their contracts live here
-// until they are kept in the database.
+// The table of operators that this sender may use; route.ts chooses from it. Their terms stay here until they
+// are kept in the database.
 
 import assert from "node:assert/strict";
 import { OPERATOR_NAME_CHARS_MAX } from "../core/limits.ts";
 import type { OperatorSpec } from "./connectors/kinds.ts";
 
-// A takes what fits its window and the others share the rest, so a slow operator fills up and is passed by.
-// 3,500/s at 30 ms are 105 submits under way.
+// Operator A gets what fits its window and the others share the rest, so a slow operator's window fills up
+// and messages go to the others. 3,500/s at 30 ms are 105 submits under way.
 const WINDOW = 96;
 
 export function localOperators(host: string, firstPort: number): OperatorSpec[] {

@@ -12,7 +12,7 @@ const accepted: Outcome = { kind: "accepted", operator: "A", operatorMessageId: 
 const refused = (permanent: boolean): Outcome => ({ kind: "refused", permanent, reason: "A: 503 busy" });
 const unknown: Outcome = { kind: "unknown", operator: "B", reason: "B: timed out" };
 
-/** What a change is and costs. */
+/** What a change is, and what it does with the money. */
 const costed = (change: Change | null) =>
   change === null ? null : { ...change, money: chargeOfChange(change) };
 

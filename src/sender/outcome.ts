@@ -1,5 +1,5 @@
-// How a message's submits ended, and which move that is. Pure; the ledger makes it, and the table of charges
-// in core/message.ts says what it costs.
+// How a message's submits ended, and which move follows from that. Pure; the ledger makes the move, and the
+// charging table in core/message.ts says what it costs.
 
 import assert from "node:assert/strict";
 import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
@@ -10,12 +10,12 @@ import type { Answer } from "./connectors/connector.ts";
 
 export type Outcome =
   | { kind: "accepted"; operator: string; operatorMessageId: string; atMs: number }
-  /** Nobody took it. Permanent: every operator asked said that it never will. */
+  /** No operator accepted it. Permanent: every operator asked refused it for good. */
   | { kind: "refused"; permanent: boolean; reason: string }
-  /** It was submitted and the answer is lost: it may have been taken, so it is never submitted again. */
+  /** Submitted, but the answer is lost: an operator may have it, so it is never submitted again. */
   | { kind: "unknown"; operator: string; reason: string };
 
-/** The outcome of a submit to one operator, as it answered. */
+/** The outcome of a submit to one operator, from its answer. */
 export function outcomeOf(operator: string, answer: Answer, atMs: number): Outcome {
   switch (answer.kind) {
     case "accepted":
@@ -29,7 +29,7 @@ export function outcomeOf(operator: string, answer: Answer, atMs: number): Outco
   }
 }
 
-// Retries back off while the cause passes; express retries sooner, its promise is in seconds.
+// Retries back off until the cause has passed; express retries sooner, because its promise is in seconds.
 const RETRY_NORMAL_MS = [1_000, 4_000, 16_000, 60_000];
 const RETRY_EXPRESS_MS = [300, 1_000, 3_000, 10_000];
 assert(
@@ -42,7 +42,7 @@ export function retryDelayMs(lane: LaneRecord["lane"], attempt: number): number 
   return delays[Math.min(attempt, delays.length - 1)] as number;
 }
 
-/** What a message in `sending` becomes. */
+/** The change that this outcome makes of a message in `sending`. */
 export function changeOf(record: LaneRecord, outcome: Outcome): Change {
   const none = { record, from: "sending", takenAtMs: null, operator: null, operatorMessageId: null } as const;
   switch (outcome.kind) {

@@ -1,5 +1,5 @@
-// Partitions nobody reads: told apart from those that others read, and what is done about them, in which
-// order.
+// Partitions without a reader: how they are told from those that others read, and the steps taken to get them
+// read again.
 
 import { describe, expect, test } from "bun:test";
 import { createFakeClock } from "../../test/support/fake-clock.ts";

@@ -1,11 +1,11 @@
-// Whether somebody reads every partition of the lane's topic, and what is done when nobody does. librdkafka
-// asks for partitions again only when it sees its topic change. When a broker comes back without its
-// topics, it may rejoin before it has seen that they are gone, be assigned none of them, and then see a
+// Checks that every partition of the lane's topic has a reader, and acts when one has none. librdkafka only
+// asks for partitions again when it sees its topic change. When a broker comes back without its topics,
+// librdkafka may rejoin before it has noticed that they are gone, be assigned none of them, and then see a
 // topic that looks as before: it would wait for ever. So every sender compares the topic's partitions with
-// what it and the other members of its group read. States: served → unread (not ready) → rejoined, again
-// each REJOIN_EVERY_MS → after END_MS `onFatal`, because only a new client is left to try. Owning nothing
-// is right while others read everything; while there is no such topic, or the group is handing out
-// partitions, there is nothing to mend. Bound: one look every LOOK_MS.
+// those that it and the other members of its group read. States: served → unread (not ready) → rejoined,
+// again each REJOIN_EVERY_MS → after END_MS `onFatal`, because only a new client is left to try. Owning
+// nothing is fine while others read everything; while the topic doesn't exist, or the group is assigning
+// partitions, nothing needs repair. Bound: one look every LOOK_MS.
 
 import assert from "node:assert/strict";
 import type { Consumer } from "../platform/kafka/consumer.ts";
@@ -25,23 +25,23 @@ export type OwnershipDeps = {
 };
 export type OwnershipOptions = { topic: string; group: string; instance: string };
 export type Ownership = {
-  /** False while a partition has no reader. Until a look has shown that, owning some is enough. */
+  /** False while a partition has no reader. Before the first look, owning some partition is enough. */
   isServed(): boolean;
   stop(): Promise<void>;
 };
 
 const LOOK_MS = 2_000;
 const LOOK_MAX_MS = 15_000; // three calls of the admin client
-// A partition on its way from one member to another has no reader for a moment.
+// A partition that moves from one member to another has no reader for a moment.
 const UNREAD_MS = 1_500;
 const REJOIN_EVERY_MS = 6_000;
 const END_MS = 30_000;
-// What the product promises of a reader that lost its partitions, a slow rejoin included.
+// The promised time within which a reader that lost its partitions has them back, a slow rejoin included.
 const HEALED_MAX_MS = 15_000;
 assert(2 * LOOK_MS + UNREAD_MS + REJOIN_EVERY_MS < HEALED_MAX_MS, "two rejoins are tried in that time");
 assert(UNREAD_MS < LOOK_MS, "it takes two looks, and no more, to see that a partition stays unread");
 
-/** Partitions that nobody reads: what this member reads is known better here than at the broker. */
+/** Partitions that nobody reads. What this member reads is taken from its own client, not from the broker. */
 export function unreadOf(
   { partitions, members }: TopicReaders,
   { instance, assigned }: { instance: string; assigned: readonly number[] },

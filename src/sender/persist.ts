@@ -1,4 +1,4 @@
-// Repeats a transaction while the database is away. Owns how long and how often; `body` must be safe to
+// Repeats a transaction while the database is away. Owns how often and for how long; `body` must be safe to
 // repeat.
 
 import { monotonicMs } from "./monotonic.ts";
@@ -6,19 +6,19 @@ import type { Log } from "../platform/log.ts";
 import { backoffMs, sleep } from "../platform/retry.ts";
 import { AssertionError } from "node:assert";
 
-/** Given up because the process is stopping: whoever comes next reads the records again. */
+/** Abandoned because the process is stopping: the next reader gets the records again. */
 export class StoppedError extends Error {
   override readonly name = "StoppedError";
 }
 
 export type Persist = {
   run<T>(what: string, body: (isRepeated: boolean) => Promise<T>): Promise<T>;
-  /** Whether the last transaction went through. */
+  /** Whether the last transaction succeeded. */
   isUp(): boolean;
 };
 
 const RETRY = { firstMs: 50, mostMs: 1_000 };
-// After this the process starts anew; what it held becomes `unknown` by its claims.
+// After this time the process restarts; what it held becomes `unknown` when its claims expire.
 const WAIT_MAX_MS = 10 * 60_000;
 
 export function createPersist(log: Log): Persist {

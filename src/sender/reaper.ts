@@ -1,6 +1,6 @@
-// Ends claims that expired, those of senders that died included, and transactions that a sleeping process
-// left open: every sender does it, for both lanes, and SKIP LOCKED keeps them apart. Leaves what expiry means
-// to the ledger. Bound: REAP_AT_ONCE_MAX claims a round.
+// Ends expired claims, including those of senders that died, and transactions that a sleeping process left
+// open. Every sender does this for both lanes; SKIP LOCKED keeps them from doing the same work. Leaves what
+// expiry means to the ledger. Bound: REAP_AT_ONCE_MAX claims a round.
 
 import assert from "node:assert/strict";
 import { CLAIM_TTL_MS } from "../core/limits.ts";

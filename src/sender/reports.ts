@@ -1,7 +1,7 @@
-// What operators say of messages whose outcome was settled as unknown: late answers. Owns what waits to be
-// settled; leaves what it means to outcome.ts, the SQL to the ledger.
-// Invariant: a report only settles what is `unknown`; one that comes while its message is still `sending`
-// waits for the claim to end. Bound: WAITING_MAX reports, WAIT_MAX_MS each; what is dropped stays unknown
+// Settles late answers: what operators say about messages whose outcome was already settled as unknown. Owns
+// the reports that wait to be settled; leaves their meaning to outcome.ts, the SQL to the ledger.
+// Invariant: a report only settles an `unknown` message; if its message is still `sending`, it waits for the
+// claim to end. Bound: WAITING_MAX reports, WAIT_MAX_MS each; the message of a dropped report stays unknown
 // until its time limit.
 
 import assert from "node:assert/strict";
@@ -17,7 +17,7 @@ import type { Report } from "./worker.ts";
 export type ReportsDeps = SettleDeps & PeriodicDeps & { counts: Counts; now: () => number };
 export type Reports = {
   take(report: Report): void;
-  /** Settles what can be, and returns. */
+  /** Settles what can be settled now, then stops. */
   stop(): Promise<void>;
 };
 
@@ -56,7 +56,7 @@ export function startReports(deps: ReportsDeps): Reports {
     },
     async stop() {
       await job.stop();
-      // What can't be settled now is unknown until its time limit.
+      // A message that can't be settled now stays unknown until its time limit.
       await settle().catch((err: unknown) => deps.log.warn({ err }, "late answers were not settled"));
     },
   };

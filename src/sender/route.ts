@@ -1,23 +1,23 @@
-// Which operators may take a message, and which of them is next. Pure: no clock, no state; randomness is
-// given.
+// Decides which operators may take a message, and which one is next. Pure: no clock, no state; randomness is
+// passed in.
 
 import type { OperatorTerms } from "./connectors/connector.ts";
 
-/** An operator that may take the message at hand. */
+/** An operator that may take the current message. */
 export type Candidate = {
-  /** Its number in the table of operators. */
+  /** Its index in the table of operators. */
   operator: number;
   price: number;
   weight: number;
-  /** Submits it may still be given: 0 while its breaker is open or its window is full. */
+  /** Submits it may still get: 0 while its breaker is open or its window is full. */
   free: number;
-  /** Tried for this message already, in this claim. */
+  /** Already tried for this message, in this claim. */
   tried: boolean;
 };
 
 /**
- * The operators for a phone (E.164): those with the longest of all prefixes that it begins with. None when
- * nobody takes such numbers.
+ * The operators for a phone (E.164): those with the longest of all prefixes that match it. Empty if no
+ * operator takes such numbers.
  */
 export function candidatesFor(
   operators: readonly Pick<OperatorTerms, "price" | "weight" | "prefixes">[],
@@ -36,7 +36,7 @@ export function candidatesFor(
   return candidates;
 }
 
-/** The cheapest candidate with room, by weight among equals; null when none has. `random` in [0, 1). */
+/** The cheapest candidate with room, chosen by weight among equals; null if none. `random` is in [0, 1). */
 export function route(candidates: readonly Candidate[], random: () => number): Candidate | null {
   let bestPrice = Number.POSITIVE_INFINITY;
   let totalWeight = 0;

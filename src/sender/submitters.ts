@@ -1,6 +1,5 @@
-// The pool of workers that submit. Owns piscina and the ports outcomes come back by; leaves what they mean to
-// sender.ts.
-// Bound: BATCHES_PER_WORKER at once a worker, TASKS_WAITING_MAX more.
+// The pool of workers that submit. Owns piscina and the ports through which outcomes return; leaves their
+// meaning to sender.ts. Bound: BATCHES_PER_WORKER batches at once in each worker, TASKS_WAITING_MAX more.
 
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
@@ -14,16 +13,17 @@ import type { Indexed, Report, WorkerData } from "./worker.ts";
 
 export type Submitters = {
   /**
-   * `onOutcomes` is called with each message's outcome once, some at a time. Resolves when all were, with the
-   * tallies. Rejects when a worker doesn't answer: this process can't go on, and the claim ends what it held.
+   * Calls `onOutcomes` with every message's outcome once, some at a time; resolves to the tallies after the
+   * last. Rejects when a worker doesn't answer: then this process can't continue, and the claim's expiry ends
+   * what it held.
    */
   submit(batch: Batch, onOutcomes: (outcomes: Indexed[]) => void): Promise<Tally[]>;
-  /** Calls `take` for what operators say outside of any batch, from now on. */
+  /** From now on calls `take` with what operators say outside of any batch. */
   onReport(take: (report: Report) => void): void;
   close(): Promise<void>;
 };
 
-/** After a batch's deadline: the time-outs of a last submit, and a busy machine. */
+/** After a batch's deadline: the time-outs of a last submit, with room for a busy machine. */
 const ANSWERS_MAX_MS = 2 * SUBMIT_TIMEOUT_MS + 10_000;
 const BATCHES_PER_WORKER = 32;
 const TASKS_WAITING_MAX = 32;
@@ -40,8 +40,8 @@ export function createSubmitters(
     concurrentTasksPerWorker: BATCHES_PER_WORKER,
     maxQueue: TASKS_WAITING_MAX,
     idleTimeout: Number.POSITIVE_INFINITY,
-    // Waiting on Atomics would stop an idle worker's event loop: it would not see its connections close, and
-    // lose messages on them.
+    // Waiting on Atomics would stop an idle worker's event loop: it would not notice closing connections, and
+    // would lose messages on them.
     atomics: "disabled",
     recordTiming: false,
   });

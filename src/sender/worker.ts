@@ -1,6 +1,6 @@
-// A piscina worker: submits batches, several at once. Outcomes leave by the batch's own port as they come,
-// lingering FLUSH_MS, so that one hanging call holds up nobody else; the task ends with its tally when all
-// are out.
+// A piscina worker: submits batches, several at once. Outcomes return through the batch's own port as they
+// come, lingering FLUSH_MS, so that a hanging call delays no other outcome; the task ends with its tally
+// after the last one.
 
 import { type MessagePort, parentPort } from "node:worker_threads";
 import { workerData } from "piscina";
@@ -17,7 +17,7 @@ export type Indexed = [index: number, outcome: Outcome];
 
 const FLUSH_MS = 200;
 
-/** What an operator says of a message whose outcome was told as unknown; sent by the worker itself. */
+/** What an operator says about a message whose outcome was already unknown; sent by the worker itself. */
 export type Report = { message: LaneRecord; outcome: Outcome };
 
 const { operators, counts } = workerData as WorkerData;

@@ -1,11 +1,10 @@
-// The connector to an operator's HTTP port: one request a submit, JSON both ways. Owns what an answer means.
+// The connector to an operator's HTTP interface: one request per submit, JSON both ways. Owns the meaning of
+// answers.
 // POST {origin}/submit {id, phone, text, from, encoding, parts, valid_until} → 200 {operator_message_id}, or
-// {code, permanent} with another status. Uses undici's dispatch, half the cost of its request(): no stream is
-// made for a body of 60 bytes.
-// Not pipelined: answers come in order on one connection, so one hanging call would make everything behind it
-// `unknown`.
-// Bound: `window` connections and as many that wait for late answers, a time-out for each call,
-// ANSWER_BYTES_MAX of an answer.
+// {code, permanent} with another status. Uses undici's dispatch, which costs half of its request(), because
+// it creates no stream for a body of 60 bytes. Requests are not pipelined: answers come in order on a
+// connection, so one hanging call would make all requests behind it `unknown`. Bound: `window` connections
+// and as many for late answers, a time-out for each call, ANSWER_BYTES_MAX of an answer.
 
 import { type Dispatcher, Pool } from "undici";
 import type { LaneRecord } from "../../core/lane-record.ts";
@@ -25,12 +24,12 @@ export type HttpOperator = OperatorTerms & {
 
 const ANSWER_BYTES_MAX = 4_096;
 const CONNECT_TIMEOUT_MS = SUBMIT_TIMEOUT_MS / 2;
-// Shorter than any operator keeps an idle connection, so that a request hardly ever meets a closing one.
+// Shorter than any operator keeps idle connections open, so that a request hardly ever meets a closing one.
 const IDLE_MS = 30_000;
 
 export function createHttpConnector({ origin, window }: HttpOperator, onReport: OnReport): Connector {
   const pool = new Pool(origin, {
-    // A late answer keeps its connection, while the submit that it was lost for has left its place.
+    // A late answer keeps its connection, while its submit no longer counts against the window.
     connections: 2 * window,
     pipelining: 1,
     connect: { timeout: CONNECT_TIMEOUT_MS },
@@ -57,11 +56,11 @@ function bodyOf({ id, phone, text, from, encoding, parts, createdAtMs }: LaneRec
   return JSON.stringify({ id, phone, text, from, encoding, parts, valid_until });
 }
 
-/** Connections on which late answers may still be waited for. */
+/** How many connections may still wait for late answers. */
 type Late = { places: number };
 
-// Until it is sent a submit can only fail to connect. From then on it has SUBMIT_TIMEOUT_MS to be answered;
-// after that it is lost, and what still comes is a report.
+// Until the request is sent, a submit can only fail to connect. After that it has SUBMIT_TIMEOUT_MS for its
+// answer; then it is lost, and an answer that still comes is a report.
 function answerHandler(
   late: Late,
   done: (answer: Answer) => void,
@@ -110,7 +109,7 @@ function answerHandler(
   };
 }
 
-/** Pure. What can't be understood after a submit may have been taken: it is lost, not refused. */
+/** Pure. An answer that can't be understood means lost, not refused: the message may have been accepted. */
 export function readAnswer(status: number, text: string): Answer {
   const body = parseObject(text);
   if (status === 200) {

@@ -1,5 +1,5 @@
-// The kinds of connectors: the one place that knows them all. A kind is a file beside this one, with what its
-// operators need to be told; here it gets a member of the union and a case.
+// The kinds of connectors, known only here. Each is a file beside this one that also declares the settings of
+// its operators; here it has a member of the union and a case.
 
 import type { Connector, OnReport } from "./connector.ts";
 import { createHttpConnector, type HttpOperator } from "./http.ts";
