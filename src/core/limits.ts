@@ -1,5 +1,5 @@
-// Every bound that the operator can't set, with its reason beside it; bounds that can be set are in the
-// config table (src/platform/config.ts).
+// Every bound that can't be configured, with its reason beside it; settings and their bounds are in
+// src/platform/config.ts.
 // Invariant: the relations asserted at the end hold, or no process starts.
 
 import assert from "node:assert/strict";

@@ -1,7 +1,7 @@
-// The one file that imports @clickhouse/client. Owns its connections, time limits and which of its errors
-// mean "not now"; leaves every statement to its callers. Values only ever travel as bound parameters. Bounds:
-// connections, time and rows of a query, set on each request, since the engine behind it has no users with
-// limits of their own.
+// The only file that imports @clickhouse/client. Owns its connections, time limits, and which of its errors
+// mean "not now"; leaves every statement to its callers. Values are only passed as bound parameters. Bounds:
+// connections, and the time and rows of a query. They are set on each request, because the engine behind it
+// has no users with limits of their own.
 
 import { ClickHouseError, ClickHouseLogLevel, createClient } from "@clickhouse/client";
 import { SluiceError } from "../core/errors.ts";
@@ -11,13 +11,13 @@ export type ClickhouseParams = Record<string, string | number | readonly string[
 
 export type Clickhouse = {
   /**
-   * Rows as objects; 64-bit integers come as strings. @throws SluiceError reports_unavailable when it can't
-   * answer now
+   * Returns rows as objects; 64-bit integers are strings. @throws SluiceError reports_unavailable when it
+   * can't answer now
    */
   query<T>(sql: string, params?: ClickhouseParams): Promise<T[]>;
-  /** DDL and the like. @throws as `query` */
+  /** DDL and similar statements. @throws as `query` */
   command(sql: string, params?: ClickhouseParams): Promise<void>;
-  /** Rows into a table; for tests and repairs, the events come by Kafka. */
+  /** Inserts rows into a table; for tests and repairs only, because events arrive through Kafka. */
   insert(table: string, rows: readonly Record<string, unknown>[]): Promise<void>;
   ping(): Promise<boolean>;
   close(): Promise<void>;
@@ -26,7 +26,7 @@ export type Clickhouse = {
 export type ClickhouseOptions = {
   connections?: number;
   timeoutMs?: number;
-  /** Another database than the config's, such as `default` before that one exists. */
+  /** A database other than the config's, such as `default` before that one exists. */
   database?: string;
 };
 
@@ -42,9 +42,9 @@ export function createClickhouse(config: Config, options: ClickhouseOptions = {}
     database,
     request_timeout: timeoutMs,
     max_open_connections: connections,
-    // Its lines are not JSON, and hold the query; callers log what they handle.
+    // Its log lines are not JSON and contain the query; callers log the errors they handle.
     log: { level: ClickHouseLogLevel.OFF },
-    compression: { request: false, response: false }, // it is the same machine, or the same rack
+    compression: { request: false, response: false }, // it runs on the same machine, or in the same rack
   });
   const guarded = async <T>(run: () => Promise<T>): Promise<T> => {
     try {
@@ -74,8 +74,8 @@ export function createClickhouse(config: Config, options: ClickhouseOptions = {}
   };
 }
 
-// What the server itself refused has a number; anything else (refused connection, reset, time-out) never
-// reached a decision.
+// An error that the server itself decided on has a number; without one (refused connection, reset, time-out)
+// the request never reached a decision.
 function isNotNow(error: unknown): boolean {
   return !(error instanceof ClickHouseError) || NOT_NOW.has(error.code);
 }

@@ -1,6 +1,6 @@
-// The one table of what an operator may set: key, environment name, default, bounds, a line of doc. Owns
-// reading and checking; every role reads it before any socket opens, and --help and the docs are printed from
-// it. Bounds that nobody may set are in src/core/limits.ts.
+// The table of settings: key, environment name, default, bounds, a line of doc.
+// Owns reading and checking; every role reads it before it opens any socket, and --help and the docs are
+// printed from it. Bounds that can't be set are in src/core/limits.ts.
 
 import {
   LEASE_TTL_MIN_MS,
@@ -39,8 +39,8 @@ const text = (env: string, fallback: string, doc: string): TextSetting => ({
 export const settings = {
   apiHost: text("SLUICE_API_HOST", "127.0.0.1", "address the API listens on"),
   apiPort: port("SLUICE_API_PORT", 8080, "port of the API"),
-  // Longer than the clients and proxies in front keep an idle connection, so that they close it and not we.
-  // 255 is the longest that Bun takes.
+  // Longer than clients and proxies in front keep an idle connection, so that they close it rather than we.
+  // 255 is the longest that Bun supports.
   apiIdleS: count("SLUICE_API_IDLE_S", 75, 1, 255, "seconds until the API closes a connection that is idle"),
   edgeHost: text("SLUICE_EDGE_HOST", "127.0.0.1", "address the edge (nginx) listens on"),
   edgePort: port("SLUICE_EDGE_PORT", 8_088, "HTTP port of the edge"),
@@ -121,7 +121,7 @@ export type Config = {
   -readonly [K in keyof typeof settings]: (typeof settings)[K] extends NumberSetting ? number : string;
 };
 
-/** Reads the environment. Throws one Error that names every bad value and what is allowed. */
+/** Reads the environment. @throws Error that names every bad value and what is allowed */
 export function loadConfig(env: Record<string, string | undefined>): Config {
   const out: Record<string, number | string> = {};
   const bad: string[] = [];

@@ -1,13 +1,13 @@
-// The port every process has of its own: GET /health (alive), /ready (would do its work), /metrics. Leaves
-// what ready means to the role. Works on Bun and Node. Invariant: /ready answers within HEALTH_TIMEOUT_MS,
-// also when a check hangs.
+// The health port of every process: GET /health (alive), /ready (able to do its work), /metrics. Leaves what
+// ready means to the role. Works on Bun and Node. Invariant: /ready answers within HEALTH_TIMEOUT_MS, even if
+// a check hangs.
 
 import { createServer, type ServerResponse } from "node:http";
 import { HEALTH_TIMEOUT_MS } from "../core/limits.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** `degraded`: goes on working, but something it feeds or reads is away. */
+/** `degraded`: it continues to work, but something it writes to or reads from is away. */
 export type CheckResult = "ok" | "degraded" | "down";
 export type Readiness = { ready: boolean; checks: Record<string, CheckResult> };
 export type ReadyCheck = () => Readiness | Promise<Readiness>;
@@ -15,7 +15,7 @@ export type ReadyCheck = () => Readiness | Promise<Readiness>;
 export type HealthServer = { close(): Promise<void> };
 export type HealthDeps = { log: Log; metrics: Metrics; ready: ReadyCheck };
 
-/** Listens at once; rejects when the port is taken. */
+/** Listens at once; rejects if the port is taken. */
 export function serveHealth(
   deps: HealthDeps,
   options: { host: string; port: number },
@@ -64,7 +64,7 @@ async function answer(
   sendJson(response, 404, { status: "not found" });
 }
 
-// Asked at each scrape: whoever looks at the metrics sees what /ready would say now.
+// Checked at each scrape, so that the metrics agree with what /ready would say now.
 function watchReady({ metrics, ready }: HealthDeps): void {
   metrics.gauges("sluice_ready", async () => [[{}, Number((await checkReady(ready)).ready)]]);
   metrics.gauges("sluice_ready_check", async () => {
@@ -73,7 +73,7 @@ function watchReady({ metrics, ready }: HealthDeps): void {
   });
 }
 
-/** Runs a role's check, bounded; a check that throws or hangs is not ready. */
+/** Runs a role's check with a time limit; a check that throws or hangs means not ready. */
 async function checkReady(ready: ReadyCheck): Promise<Readiness> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<Readiness>((resolve) => {
@@ -93,7 +93,7 @@ type ReadyBody = Readonly<{
   checks: Record<string, CheckResult>;
 }>;
 
-/** What /ready says, here and on the API's port: `ready`, `degraded` (still ready) or `not_ready`. */
+/** The body of /ready, here and on the API's port: `ready`, `degraded` (still ready) or `not_ready`. */
 export function readyBody({ ready, checks }: Readiness): ReadyBody {
   const degraded = Object.values(checks).some((check) => check !== "ok");
   return { status: ready ? (degraded ? "degraded" : "ready") : "not_ready", checks };

@@ -1,6 +1,5 @@
-// One process's life: stop on SIGTERM or SIGINT once, within a bound, exit 0; crash on what nobody handled.
-// Owns signals and exit codes. `stop` steps run in the order given; the process exits 1 when they take longer
-// than drainMaxMs.
+// The life of a process: stops once on SIGTERM or SIGINT, within a bound, and exits 0; crashes on any
+// unhandled error. Owns signals and exit codes. The process exits 1 if `stop` takes longer than drainMaxMs.
 
 import type { Log } from "./log.ts";
 
@@ -29,7 +28,7 @@ export function runUntilStopped(log: Log, drainMaxMs: number, stop: () => Promis
   process.on("SIGINT", onSignal);
   const crash = (err: unknown) => {
     log.fatal({ err }, "crashed");
-    process.exit(70); // EX_SOFTWARE: the supervisor starts it again
+    process.exit(70); // EX_SOFTWARE: the supervisor restarts it
   };
   process.on("uncaughtException", crash);
   process.on("unhandledRejection", crash);

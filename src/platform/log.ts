@@ -1,5 +1,5 @@
-// JSON lines on stdout, by pino. Never a text, a phone in full, or a key: callers log ids; what slips in by
-// name is redacted.
+// JSON lines on stdout, by pino. Never logs a message's text, a full phone or a key: callers log ids, and
+// fields with such names are redacted.
 
 import pino from "pino";
 
@@ -11,7 +11,7 @@ const { warn: WARN = 40, error: ERROR = 50, fatal: FATAL = 60 } = pino.levels.va
 export const COUNTED_LEVELS = ["warn", "error", "fatal"] as const;
 type CountedLevel = (typeof COUNTED_LEVELS)[number];
 const lines: Record<CountedLevel, number> = { warn: 0, error: 0, fatal: 0 };
-/** How many lines of this level the process has logged. */
+/** The number of lines of this level that the process has logged. */
 export const linesLogged = (level: CountedLevel): number => lines[level];
 
 export function createLog(role: string, level: string): Log {
@@ -31,8 +31,8 @@ export function createLog(role: string, level: string): Log {
   });
 }
 
-// mysql2 puts the whole statement, texts and phones included, on its errors: keep what says what happened,
-// not the data.
+// mysql2's errors contain the whole statement, with texts and phones: this keeps what happened and leaves out
+// the data.
 function errorFields(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: String(error) };
   const { code, errno } = error as { code?: unknown; errno?: unknown };

@@ -1,25 +1,25 @@
-// The one table of metrics: name, kind, meaning, labels, buckets and who has it. metrics.ts makes series from
-// it only, docs/reference/metrics.md is written from it, and tests walk it. Names follow Prometheus' habits:
-// base units (seconds, bytes), `_total` for counters.
-// Invariant: a label's values are a closed set, or come from a list that the process knows when it starts;
-// no label ever holds a customer, a phone, a message or anything else that a request brings.
+// The table of metrics: name, kind, meaning, labels, buckets and which processes have it. metrics.ts creates
+// series from it only, docs/reference/metrics.md is written from it, and tests go through it. Names follow
+// Prometheus's conventions: base units (seconds, bytes), `_total` for counters.
+// Invariant: a label's values are a closed set, or come from a list that the process knows when it starts; no
+// label ever holds a customer, a phone, a message or anything else from a request.
 // Bound: linesMax of each row.
 
 import { ERRORS } from "../core/errors.ts";
 import { LANES } from "../core/message.ts";
 
-/** A closed set, or where a process takes the values from, and how many there are at most. */
+/** A closed set of values; or where a process takes the values from, and how many there may be. */
 export type LabelValues = readonly string[] | { from: string; max: number };
 export type Labels = Readonly<Record<string, LabelValues>>;
 export type Kind = "counter" | "gauge" | "histogram";
-/** Which processes have it. */
+/** The processes that have the metric. */
 export type MetricRole = "all" | "ingest" | "relay" | "sender";
 export type MetricRow<K extends Kind = Kind, L extends Labels = Labels> = {
   kind: K;
   role: MetricRole;
   help: string;
   labels: L;
-  /** Upper bounds; the last one, +Inf, is not named. */
+  /** Upper bounds, without the last one, +Inf. */
   buckets: readonly number[];
 };
 
@@ -36,14 +36,16 @@ const histogram = <const L extends Labels = None>(
   labels: L = none as L,
 ) => ({ kind: "histogram", role, help, labels, buckets }) as const;
 
-// From one fsync to the longest wait a caller is given.
+// From the duration of one fsync to the longest time a caller may wait.
 const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** Every other method is `other`. */
+/** Methods that are not listed count as `other`. */
 export const HTTP_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"] as const;
-/** What the API answers; any other status is `other`. */
-/** Counted in place of an answer when the client left before anything was stored; nginx's number for it. */
+/**
+ * Counted in place of an answer when the client left before anything was stored; nginx uses this number too.
+ */
 export const CALLER_GONE_CODE = 499;
+/** The statuses that the API answers; others count as `other`. */
 export const HTTP_CODES: readonly string[] = [
   ...new Set([
     "200",
@@ -58,18 +60,18 @@ const http = {
   method: HTTP_METHODS,
   code: HTTP_CODES,
 };
-/** Pairs of route, method and code that have happened; further ones are counted under `other` alone. */
+/** Combinations of route, method and code that have occurred; any more are counted as `other`. */
 export const HTTP_SERIES_MAX = 400;
-/** Pools of MySQL connections, each for what must not wait behind the others. */
+/** Pools of MySQL connections; each serves work that must not wait behind the others. */
 export const POOLS = ["commit", "ledger", "read", "reconcile", "relay", "sender"] as const;
 export const QUERY_FAILURES = ["deadlock", "lock_wait", "lost", "other"] as const;
 const OUTBOX_LANES = ["express", "normal", "events"] as const;
-/** Topics that somebody has to keep up with: the senders' lanes, and ClickHouse's events. */
+/** Topics whose consumer must keep up: the senders' lanes, and ClickHouse's events. */
 export const CONSUMED_TOPICS = ["normal", "express", "status", "ledger"] as const;
 const EVENT_TOPICS = ["status", "ledger"] as const;
 const leaseOperation = { from: "what the lease store is asked for: grant and so on", max: 12 };
 export const COMMIT_FAILURES = ["in_doubt", "fenced", "key_taken", "refused_data", "retried"] as const;
-/** An operator's answer to one submit, as its connector read it. */
+/** How an operator answered one submit, as read by its connector. */
 export const ANSWERS = ["accepted", "refused", "not-connected", "lost"] as const;
 const check = { from: "names of the checks of `/ready`", max: 12 };
 const name = { from: "periodic jobs of the process", max: 12 };
@@ -292,27 +294,27 @@ export const METRICS = {
   ),
   sluice_operator_breaker_open: gauge("sender", "1 while the operator is avoided", { operator }),
 } as const;
-// Beside it, because a `satisfies` would widen the labels to any.
+// A separate constant, because `satisfies` would widen the labels to any.
 export const ROWS: Readonly<Record<string, MetricRow>> = METRICS;
 
 type Table = typeof METRICS;
 export type MetricName = keyof Table;
-/** Names of one kind. */
+/** The names of the metrics of one kind. */
 export type Named<K extends Kind> = {
   [N in MetricName]: Table[N]["kind"] extends K ? N : never;
 }[MetricName];
-/** The labels of a metric's series, each with a value that it may have. */
+/** The labels of a metric's series, each with one of its possible values. */
 export type LabelsOf<N extends MetricName> = {
   [L in keyof Table[N]["labels"]]: Table[N]["labels"][L] extends readonly (infer V)[] ? V : string;
 };
 
-/** How many series a metric may have at most. */
+/** The maximum number of series of a metric. */
 export function seriesMax({ labels }: MetricRow): number {
   const all = Object.values(labels).reduce((n, of) => n * ("max" in of ? of.max : of.length), 1);
   return labels === http ? Math.min(all, HTTP_SERIES_MAX) : all;
 }
 
-/** How many lines of /metrics a metric may have at most. */
+/** The maximum number of lines that a metric takes in /metrics. */
 export function linesMax(row: MetricRow): number {
   return seriesMax(row) * (row.kind === "histogram" ? row.buckets.length + 3 : 1);
 }

@@ -1,8 +1,8 @@
-// What a process counts, as Prometheus reads it. Owns the series of one process; leaves what exists to
-// metrics-table.ts, and serving it to health.ts (and to the API's /metrics). Hot code adds to plain numbers,
-// which are copied out only when somebody scrapes: a labelled count and observation take 15 to 30 ns, where
-// prom-client's own take 510 to 570, so it only writes the text.
-// Invariant: a series has a row in the table, and labels that the row allows; none appears twice.
+// A process's metrics in Prometheus's format. Owns the series of one process; leaves which metrics exist to
+// metrics-table.ts, and serving them to health.ts (and to the API's /metrics). Hot code adds to plain
+// numbers, which are only copied at a scrape: a labelled count or observation takes 15 to 30 ns, while
+// prom-client's own take 510 to 570, so prom-client is only used to write the text.
+// Invariant: every series has a row in the table, with labels that the row allows; none appears twice.
 // Bound: linesMax of each row.
 
 import assert from "node:assert/strict";
@@ -18,10 +18,10 @@ import {
   seriesMax,
 } from "./metrics-table.ts";
 
-/** What follows a prefix in a counter's name: `rows_total` of `sluice_relay_rows_total`. */
+/** The part of a counter's name after a prefix: `rows_total` of `sluice_relay_rows_total`. */
 type CounterKey<P extends string> =
   Named<"counter"> extends infer N ? (N extends `${P}_${infer K}` ? K : never) : never;
-/** None where a metric has no labels, so that they need not be written. */
+/** Empty for a metric without labels, so that the argument can be omitted. */
 type LabelsArgument<N extends MetricName> = keyof LabelsOf<N> extends never
   ? [labels?: LabelsOf<N>]
   : [labels: LabelsOf<N>];
@@ -29,28 +29,30 @@ type Sample<N extends MetricName> = readonly [labels: LabelsOf<N>, value: number
 
 export type Metrics = {
   /**
-   * Counters as plain numbers: `c = metrics.counts("sluice_relay", ["rows_total"], { lane })`, then
-   * `c.rows_total++`. All have these labels.
+   * Counters as plain numbers that share these labels: `c = metrics.counts("sluice_relay", ["rows_total"],
+   * { lane })`, then `c.rows_total++`.
    */
   counts<P extends string, K extends CounterKey<P>>(
     prefix: P,
     keys: readonly K[],
     ...labels: LabelsArgument<Extract<`${P}_${K}`, MetricName>>
   ): Record<K, number>;
-  /** One series of a labelled counter, from 0; adds. */
+  /** One series of a labelled counter, starting at 0; returns a function that adds to it. */
   counter<N extends Named<"counter">>(name: N, labels: LabelsOf<N>): (n: number) => void;
-  /** A counter that something else counts: its value is read at each scrape. */
+  /** A counter that is counted elsewhere: `read` returns its value at each scrape. */
   counted<N extends Named<"counter">>(name: N, labels: LabelsOf<N>, read: () => number): void;
-  /** A value read at each scrape; null: not known yet, so no line. */
+  /** A gauge read at each scrape; null means not known yet, and gives no line. */
   gauge<N extends Named<"gauge">>(name: N, read: () => number | null, ...labels: LabelsArgument<N>): void;
-  /** All series of a gauge, read at each scrape: for those that come and go. */
+  /** All series of a gauge, read at each scrape: for series that come and go. */
   gauges<N extends Named<"gauge">>(
     name: N,
     read: () => readonly Sample<N>[] | Promise<readonly Sample<N>[]>,
   ): void;
-  /** One series of a histogram, in the unit of its name. */
+  /** One series of a histogram; returns a function that observes a value in the unit of the metric's name. */
   histogram<N extends Named<"histogram">>(name: N, labels: LabelsOf<N>): (value: number) => void;
-  /** A histogram that something else observes: counts by bucket, +Inf last, read at each scrape. */
+  /**
+   * A histogram that is observed elsewhere: `read` returns the counts by bucket, +Inf last, at each scrape.
+   */
   observed<N extends Named<"histogram">>(
     name: N,
     labels: LabelsOf<N>,
@@ -77,7 +79,7 @@ export function createMetrics(role: string): Metrics {
     if (family === undefined) {
       const made: Family = { series: new Map(), all: null };
       families.set(name, (family = made));
-      // All that prom-client asks of a metric in order to write it.
+      // Everything that prom-client needs of a metric to write it.
       const metric = {
         name,
         get: async () => ({ name, help: row.help, type: kind, values: await linesOf(made) }),
@@ -192,7 +194,7 @@ function histogramLines(
   return lines;
 }
 
-/** The labels in the table's order. Throws when one is missing, or has a value that it may not have. */
+/** The labels in the table's order. Throws if one is missing or has a value that isn't allowed. */
 function labelled(name: MetricName, labels: Record<string, string>): Record<string, string> {
   const allowed = Object.entries((METRICS[name] as MetricRow).labels);
   assert(Object.keys(labels).length === allowed.length, `${name} has ${allowed.length} labels`);
@@ -207,7 +209,7 @@ function labelled(name: MetricName, labels: Record<string, string>): Record<stri
   );
 }
 
-/** A label whose values are a process's own has no more of them than the table says. */
+/** Asserts that a label whose values the process chooses has no more of them than the table allows. */
 function checkOpenLabels(name: MetricName, series: readonly Record<string, string>[]): void {
   for (const [label, values] of Object.entries((METRICS[name] as MetricRow).labels)) {
     if (!("max" in values)) continue;

@@ -1,5 +1,5 @@
-// The one file that imports mysql2. Owns connections, transactions and escaping; leaves every statement to
-// its callers, and what an error means to mysql-errors.ts. Sessions are READ COMMITTED and UTC. Bound: each
+// The only file that imports mysql2. Owns connections, transactions and escaping; leaves every statement to
+// its callers, and the meaning of errors to mysql-errors.ts. Sessions are READ COMMITTED and UTC. Bound: each
 // pool has a fixed size and a bounded queue.
 
 import mysql from "mysql2";
@@ -13,9 +13,9 @@ import { sleep } from "./retry.ts";
 export type Row = Record<string, unknown>;
 export type WriteResult = { affectedRows: number; insertId: number | string; info: string };
 export type Connection = {
-  /** Rows of a SELECT; for several statements in one text, an array of results. */
+  /** Returns the rows of a SELECT; for several statements in one text, an array of their results. */
   query<T = Row[]>(sql: string, values?: unknown[]): Promise<T>;
-  /** A write's result. */
+  /** Runs a statement that writes. */
   write(sql: string, values?: unknown[]): Promise<WriteResult>;
   destroy(): void;
 };
@@ -23,11 +23,11 @@ export type Pool = {
   /** Runs one statement on any connection. */
   query<T = Row[]>(sql: string, values?: unknown[]): Promise<T>;
   write(sql: string, values?: unknown[]): Promise<WriteResult>;
-  /** Lends a connection; it is destroyed, not reused, if `use` throws anything but a retryable code. */
+  /** Lends a connection; destroys it if `use` throws anything but a retryable error. */
   use<T>(use: (conn: Connection) => Promise<T>): Promise<T>;
   /**
-   * One transaction: BEGIN, body, COMMIT. Deadlock and lock wait repeat the whole of it, `attemptsMax` times
-   * at most.
+   * Runs one transaction: BEGIN, body, COMMIT. A deadlock or lock wait repeats all of it, at most
+   * `attemptsMax` times.
    */
   transaction<T>(
     body: (conn: Connection) => Promise<T>,
@@ -38,7 +38,7 @@ export type Pool = {
 
 export const escapeSql: (value: unknown) => string = (value) => mysql.escape(value as string);
 
-// mysql2 gives its pool's own refusals no code: all that tells them apart is their text.
+// mysql2 gives no code to the errors of its own pool: only their text distinguishes them.
 function refusalOf(error: Error): Error {
   if (error.message === "Queue limit reached.") return new SluiceError("overloaded", { cause: error });
   if (error.message === "Pool is closed.") return new SluiceError("unavailable", { cause: error });
@@ -49,9 +49,9 @@ const sessionSql =
   "SET SESSION transaction_isolation='READ-COMMITTED', time_zone='+00:00', " +
   `innodb_lock_wait_timeout=${MYSQL_LOCK_WAIT_MS / 1_000}`;
 
-/** What a pool asks of a driver's connection. */
+/** What a pool needs of a driver's connection. */
 export type RawConnection = {
-  /** `timeout`: how long to wait for the answer, in milliseconds; unless given there is no bound. */
+  /** `timeout`: how long to wait for the answer, in milliseconds; without it the wait is unbounded. */
   query(
     query: { sql: string; values?: unknown[]; timeout?: number },
     done: (error: Error | null, result: unknown) => void,
@@ -77,13 +77,13 @@ export type PoolOptions = {
   connections: number;
   queueMax?: number;
   /**
-   * Several statements in one round trip: only for callers that build their SQL from numbers, ULIDs and
-   * escapeSql.
+   * Allows several statements in one round trip: only for callers that build their SQL from numbers, ULIDs
+   * and escapeSql.
    */
   multipleStatements?: boolean;
   /**
-   * An answer that takes longer counts as a lost connection: a server that hangs, or a line that swallows
-   * what is sent, must not hold up callers for ever. Unless given there is no bound.
+   * If an answer takes longer, the connection counts as lost: a server that hangs, or a network that drops
+   * packets, must not block callers for ever. Unbounded by default.
    */
   answerMaxMs?: number;
   database?: string | null;
@@ -104,10 +104,10 @@ export function createPool(config: Config, options: PoolOptions): Pool {
     multipleStatements: options.multipleStatements ?? false,
     connectTimeout: 5_000,
     supportBigNumbers: true,
-    bigNumberStrings: false, // above 2^53 only, as strings; money is asserted to be below
+    bigNumberStrings: false, // strings only above 2^53; money is asserted to be below
     timezone: "Z",
     charset: "utf8mb4",
-    // mysql2 looks for placeholders in every text, 250 KB of it for a group commit, also when there are no
+    // mysql2 would search every text for placeholders, 250 KB for a group commit, even if there are no
     // values.
     queryFormat: (sql: string, values: unknown) =>
       values === undefined || (values as unknown[]).length === 0
@@ -145,7 +145,7 @@ function metered(take: () => Promise<RawConnection>, meter: PoolMeter): () => Pr
       throw error;
     }
     waited(true);
-    let isLent = true; // a connection may be destroyed twice
+    let isLent = true; // because a connection may be destroyed twice
     const back = (lost: boolean) => {
       if (isLent) meter.back(lost);
       isLent = false;
@@ -168,7 +168,7 @@ function metered(take: () => Promise<RawConnection>, meter: PoolMeter): () => Pr
   };
 }
 
-/** A pool over any driver's connections: lending, transactions and their repetition. */
+/** A pool over any driver's connections: lends them, and runs and repeats transactions. */
 export function poolOf(
   { take, end }: { take: () => Promise<RawConnection>; end: () => Promise<void> },
   answerMaxMs = 0,
@@ -180,7 +180,7 @@ export function poolOf(
       raw.release();
       return result;
     } catch (error) {
-      raw.destroy(); // whatever was open on it is rolled back by the server
+      raw.destroy(); // the server rolls back whatever was open on it
       throw error;
     }
   };
@@ -206,8 +206,8 @@ export function poolOf(
 }
 
 /**
- * One transaction, repeated as a whole after a deadlock or a lock wait: for bodies that send BEGIN along with
- * their first statements, and COMMIT themselves.
+ * Repeats a whole transaction after a deadlock or a lock wait: for bodies that send BEGIN together with their
+ * first statements, and COMMIT themselves.
  */
 export async function repeated<T>(
   pool: Pick<Pool, "use">,

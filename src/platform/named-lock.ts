@@ -1,19 +1,20 @@
-// MySQL's named locks: what only one process may do at a time, over all machines. They belong to a
-// connection and end with it, so a process that dies gives up what it holds. One whose machine is gone
-// would hold it for as long as the server waits for a silent connection, 8 hours by default: SILENT_MAX_S
-// while a lock is held. Invariant: a body that throws costs its connection, and with it the lock.
+// MySQL's named locks, for work that only one process may do at a time, across all machines. A lock belongs
+// to a connection and ends with it, so a process that dies releases its locks. If its machine vanished, the
+// lock would be held until the server gives up on the silent connection, by default after 8 hours; while a
+// lock is held this is set to SILENT_MAX_S. Invariant: a body that throws loses its connection, and with it
+// the lock.
 
 import type { Connection, Pool } from "./mysql.ts";
 
 export type NamedLock = { release(): Promise<void> };
 
-/** Longer than a holder says nothing: a check of the books that reads ClickHouse meanwhile. */
+/** Longer than a holder may be silent: a check of the books that is reading ClickHouse. */
 export const SILENT_MAX_S = 900;
 
-// The database's own, if there is one yet. MySQL takes 64 characters.
+// Names include the database, if there is one yet. MySQL allows 64 characters.
 const NAME = "LEFT(CONCAT('sluice-', ?, ':', COALESCE(DATABASE(), '')), 64)";
 
-/** Null when another connection holds it for all of `waitS` seconds (whole; 0: at once). */
+/** Null if another connection holds it for all of `waitS` seconds (a whole number; 0: don't wait). */
 export async function takeLock(
   conn: Connection,
   what: string,
@@ -33,7 +34,7 @@ export async function takeLock(
   };
 }
 
-/** Runs `body` on the connection that alone holds the lock; "busy" when another one does. */
+/** Runs `body` on the connection that holds the lock; returns "busy" if another connection holds it. */
 export function withLock<T>(
   pool: Pool,
   what: string,

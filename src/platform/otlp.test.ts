@@ -1,4 +1,4 @@
-// Export to a collector that is a real HTTP socket, and nothing at all without an address.
+// Export to a collector on a real HTTP socket, and no export without an address.
 
 import { expect, test } from "bun:test";
 import { createTracing } from "./otlp.ts";

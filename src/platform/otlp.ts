@@ -1,17 +1,17 @@
-// Spans, exported over OTLP-HTTP when an address is set; off by default, and then nothing of OpenTelemetry is
-// even loaded. A span is told when it is over, under the traceparent that its message carries. Leaves making
-// and reading that header to trace.ts.
-// Bound: SPANS_WAITING_MAX; spans above it are dropped by the exporter's queue, never waited for.
+// Spans, exported over OTLP-HTTP if an address is set. Off by default; then nothing of OpenTelemetry is even
+// loaded. A span is recorded when its work is over, under the traceparent of its message. Leaves making and
+// reading that header to trace.ts.
+// Bound: SPANS_WAITING_MAX; the exporter's queue drops further spans, nothing waits for them.
 
 import { parseTraceparent } from "./trace.ts";
 
 export type SpanAttributes = Readonly<Record<string, string | number>>;
 export type Tracing = {
-  /** Whether a trace that begins here is to be exported. */
+  /** Decides whether a trace that begins here is exported. */
   sample(): boolean;
-  /** One finished piece of work, Unix milliseconds. Ignored unless its trace is sampled. */
+  /** Records one finished piece of work, in Unix milliseconds. Ignored unless its trace is sampled. */
   span(name: string, traceparent: string, startMs: number, endMs: number, attributes: SpanAttributes): void;
-  /** Exports what waits. */
+  /** Exports the spans that wait, then stops. */
   close(): Promise<void>;
 };
 
@@ -19,7 +19,7 @@ const SPANS_WAITING_MAX = 2_048;
 const EXPORT_EVERY_MS = 1_000;
 const EXPORT_MAX_MS = 3_000;
 
-/** `sampleEvery`: one new trace in so many is exported; a caller's own traceparent decides for itself. */
+/** `sampleEvery`: one in this many new traces is exported; a caller's own traceparent decides for itself. */
 export async function createTracing(options: {
   url: string;
   role: string;

@@ -1,16 +1,16 @@
-// What a command prints. `console.log` drops what can't be written without a word, so a full disk or a closed
-// pipe would look like success; here it is an error, and the command ends with a code of its own.
+// The output of commands. `console.log` silently drops what can't be written, so a full disk or a closed pipe
+// would look like success; here it is an error, and the command ends with an exit code of its own.
 
 import { writeSync } from "node:fs";
 
-/** sysexits.h: what was asked for was done, but could not be written. */
+/** sysexits.h: the work was done, but its output could not be written. */
 export const EX_IOERR = 74;
 
 export class OutputError extends Error {
   override readonly name = "OutputError";
 }
 
-/** One line to stdout. @throws OutputError when it can't be written whole */
+/** Writes one line to stdout. @throws OutputError if it can't be written completely */
 export function say(line: string): void {
   const bytes = Buffer.from(`${line}\n`);
   for (let at = 0; at < bytes.length; ) {

@@ -1,8 +1,8 @@
-// A job that a process does again and again until it stops: one run at a time, each told when it takes too
-// long, failures logged and counted, and a stop that waits for the run under way. Owns when; leaves what is
-// done to the job, and doing it in one process only to named-lock.ts. Invariant: runs never overlap. Bound:
-// a run that takes longer than `runMaxMs` has its signal aborted and is logged; the age of the last whole
-// run is a metric, because one that never ends holds up all that follow.
+// Runs a job periodically until the process stops: one run at a time, a warning when a run takes too long,
+// failures logged and counted, and a stop that waits for the current run. Owns the timing; leaves the work to
+// the job, and doing it in only one process to named-lock.ts. Invariant: runs never overlap. Bound: a run
+// longer than `runMaxMs` is logged and its signal aborted; a metric shows the time since the last complete
+// run, because a run that never ends prevents all later ones.
 
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
@@ -10,22 +10,22 @@ import type { Timers } from "./timers.ts";
 
 export type PeriodicDeps = { timers: Timers; metrics: Metrics; log: Log };
 export type PeriodicOptions = {
-  /** In logs, and the label `name` of its metrics. */
+  /** Used in logs, and as the label `name` of the job's metrics. */
   name: string;
-  /** From the end of a run to the start of the next, give or take JITTER. */
+  /** From the end of a run to the start of the next, varied by JITTER. */
   everyMs: number;
-  /** Before the first run; unless given there is no wait. */
+  /** Delay before the first run; none by default. */
   firstMs?: number;
   runMaxMs: number;
 };
 /**
- * One run. Resolves to how long to wait for the next one, where that is not `everyMs`. The signal is aborted
- * when the process stops or the run takes too long.
+ * One run. Resolves to the delay before the next one in milliseconds, if that differs from `everyMs`. The
+ * signal is aborted when the process stops or the run takes too long.
  */
 export type Run = (signal: AbortSignal) => Promise<number | void>;
 export type Periodic = { stop(): Promise<void> };
 
-// Processes started together must not do the same thing at the same moment for ever.
+// Keeps processes that were started together from doing the same thing at the same time for ever.
 const JITTER = 0.1;
 
 export function startPeriodic(
@@ -65,7 +65,8 @@ export function startPeriodic(
       if (isStopping) return everyMs;
       failed(1);
       failures++;
-      // The 1st, 2nd, 4th, 8th in a row: an engine that is away for an hour needs no thousand lines.
+      // Logs the 1st, 2nd, 4th, 8th failure in a row: an engine away for an hour must not cause a thousand
+      // lines.
       if ((failures & (failures - 1)) === 0) log.warn({ err, job: name, failures }, "a job failed");
       return everyMs;
     } finally {

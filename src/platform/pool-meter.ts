@@ -1,5 +1,6 @@
-// How one pool of MySQL connections is used: how many are lent, who waits for one and for how long, how many
-// were thrown away. A pool that is always full is the first sign of a database that has become slow.
+// Measures the use of one pool of MySQL connections: how many are lent, how many callers wait and for how
+// long, how many connections were discarded. A pool that is always full is the first sign that the database
+// has become slow.
 
 import type { Config } from "./config.ts";
 import type { Metrics } from "./metrics.ts";
@@ -8,9 +9,9 @@ import { createPool, type Pool, type PoolOptions } from "./mysql.ts";
 
 export type QueryFailure = (typeof QUERY_FAILURES)[number];
 export type PoolMeter = {
-  /** Somebody asks for a connection; what it returns is called once the wait is over. */
+  /** A caller asks for a connection; call the returned function when its wait is over. */
   asked(): (got: boolean) => void;
-  /** A lent connection is back; `lost` when it was thrown away. */
+  /** A lent connection was returned; `lost` if it was discarded. */
   back(lost: boolean): void;
   failed(why: QueryFailure): void;
 };
@@ -44,7 +45,7 @@ function meterPool(metrics: Metrics, pool: (typeof POOLS)[number], size: number)
   };
 }
 
-/** A pool of its own name in the metrics. */
+/** Creates a pool that appears in the metrics under its own name. */
 export function createMeteredPool(
   { config, metrics }: { config: Config; metrics: Metrics },
   name: (typeof POOLS)[number],

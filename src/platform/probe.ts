@@ -1,6 +1,6 @@
-// Whether an address answers a TCP connect, asked in the background: for engines a process can do without for
-// a while, which /ready shows as degraded. Bound: one connect per target every PROBE_MS, each given
-// CONNECT_MS.
+// Checks in the background whether an address accepts TCP connections: for engines that a process can do
+// without for a while, which /ready shows as degraded. Bound: one connect per target every PROBE_MS, each
+// limited to CONNECT_MS.
 
 import { connect } from "node:net";
 import type { CheckResult } from "./health.ts";

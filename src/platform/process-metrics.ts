@@ -1,6 +1,6 @@
-// What every process tells of itself. Read at each scrape, but for the event loop: its lateness is taken ten
-// times a second, because one stall between two scrapes is what a caller feels. prom-client's own default
-// metrics look at the event loop every 10 ms, and promtool refuses three of their names.
+// Metrics that every process has. They are read at each scrape, except for the event loop, whose lateness is
+// measured ten times a second, because callers feel a stall between two scrapes. prom-client's default
+// metrics sample the event loop every 10 ms, and promtool rejects three of their names.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { COUNTED_LEVELS, linesLogged } from "./log.ts";
@@ -37,18 +37,18 @@ function watchLoop(observe: (seconds: number) => void): void {
     observe(Math.max(0, nowMs - dueMs) / 1_000);
     dueMs = nowMs + LOOP_EVERY_MS;
   }, LOOP_EVERY_MS);
-  timer.unref(); // a process ends when its work does
+  timer.unref(); // must not keep the process alive
 }
 
 function openFiles(): number | null {
   try {
     return readdirSync("/proc/self/fd").length;
   } catch {
-    return null; // no Linux, or no file left to read the folder with
+    return null; // not Linux, or no file descriptor left to read the folder
   }
 }
 
-/** The soft limit; null where there is none to read. */
+/** The soft limit on open files; null where it can't be read. */
 function openFilesMax(): number | null {
   try {
     const limit = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];

@@ -1,4 +1,4 @@
-// Work that must end: who is told, and when.
+// Work that must end: when `onLate` is called, and when not.
 
 import { expect, test } from "bun:test";
 import { sleep, watched } from "./retry.ts";

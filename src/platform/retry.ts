@@ -1,8 +1,8 @@
-// Waiting and trying again. Owns backoff; every use names its bound.
+// Waiting and retrying. Owns backoff; every caller states its bound.
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Resolves when `ended` does, or after `ms`: a wait that must not hold up what comes next. */
+/** Resolves when `ended` does, or after `ms`: for a wait that must not delay what follows. */
 export const within = async (ms: number, ended: Promise<unknown>): Promise<void> => {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
@@ -11,7 +11,9 @@ export const within = async (ms: number, ended: Promise<unknown>): Promise<void>
 
 export type Backoff = { firstMs: number; mostMs: number };
 
-/** Full-jitter exponential backoff: attempt 1 waits up to firstMs, doubling, never more than mostMs. */
+/**
+ * Full-jitter exponential backoff: attempt 1 waits up to firstMs; each attempt doubles that, up to mostMs.
+ */
 export const backoffMs = (
   { firstMs, mostMs }: Backoff,
   attempt: number,
@@ -19,9 +21,8 @@ export const backoffMs = (
 ): number => Math.min(mostMs, firstMs * 2 ** Math.min(attempt - 1, 30)) * (0.5 + random() / 2);
 
 /**
- * Waits for an engine: calls `attempt` until it succeeds or `signal` aborts, telling `onWait` each time it
- * has to wait.
- * Throws the last error when aborted.
+ * Waits for an engine: calls `attempt` until it succeeds or `signal` aborts, and `onWait` before each wait.
+ * Throws the last error if aborted.
  */
 export async function untilUp<T>(
   attempt: () => Promise<T>,
@@ -41,8 +42,9 @@ export async function untilUp<T>(
 }
 
 /**
- * The same work; `onLate` is called when it has not ended `maxMs` after now, and then not within `graceMs`
- * either: a process that slept finds its timers overdue before it hears of the answers that came meanwhile.
+ * Returns the same promise; calls `onLate` if it has not settled after `maxMs`, nor within another `graceMs`.
+ * The grace is for a process that slept: it finds its timers overdue before it sees the answers that have
+ * arrived.
  */
 export function watched<T>(
   work: Promise<T>,

@@ -1,10 +1,10 @@
-// What every role's process has: settings, a log, metrics, traces, the health port, and its end. A role is
-// started by `runRole`, which hands it to a body that makes the role's parts in order; each part names its
-// check for /ready and how it stops as it is made, so that a stop at any moment finds what there is.
-// Owns signals, exit codes and the order of stopping: last made, first stopped. Leaves what the parts are to
-// src/main/.
-// Invariant: not ready before the body has ended, nor once a stop began.
-// Bound: a stop takes DRAIN_MS at most, then the process exits 1.
+// What the process of every role has: settings, a log, metrics, traces, the health port, and an orderly stop.
+// `runRole` starts a role and calls a body that creates the role's parts in order; each part registers its
+// check for /ready and how it stops when it is created, so that a stop at any moment finds exactly the
+// existing parts. Owns signals, exit codes and the order of stopping: last created, first stopped. Leaves
+// what the parts are to src/main/.
+// Invariant: not ready before the body has ended, nor once stopping has begun.
+// Bound: stopping takes at most DRAIN_MS, then the process exits 1.
 
 import { DRAIN_MS } from "../core/limits.ts";
 import { type Config, describeSettings, loadConfig } from "./config.ts";
@@ -20,26 +20,26 @@ export type Role = {
   log: Log;
   metrics: Metrics;
   tracing: Tracing;
-  /** Aborted when the role stops. */
+  /** Aborted when the role begins to stop. */
   stopping: AbortSignal;
-  /** A part of /ready: `down` makes the role not ready, `degraded` is only shown. */
+  /** Registers a part of /ready: `down` makes the role not ready, `degraded` is only shown. */
   check(name: string, result: () => CheckResult): void;
-  /** All checks, as /ready has them. */
+  /** The results of all checks, as /ready shows them. */
   ready(): Readiness;
-  /** How a part stops. Parts stop one after the other, the last one made first. */
+  /** Registers how a part stops. Parts stop one at a time, the last created first. */
   onStop(stop: () => unknown): void;
-  /** Tries until it succeeds, saying what is waited for; ends when the role stops. */
+  /** Tries until it succeeds, logging what it waits for; gives up when the role stops. */
   waitFor<T>(engine: string, attempt: () => Promise<T>): Promise<T>;
-  /** Ends the process so that the supervisor starts it anew; `settle` is waited for, DRAIN_MS at most. */
+  /** Ends the process, so that it is restarted; first waits for `settle`, at most DRAIN_MS. */
   restart(error: unknown, why: string, settle?: () => Promise<unknown>): void;
 };
 
 const EX_USAGE = 64;
-const EX_SOFTWARE = 70; // the supervisor starts it again
+const EX_SOFTWARE = 70; // the supervisor restarts it
 
 /**
- * Runs a role until SIGTERM or SIGINT. `usage`: the first line of --help; `name` null: the arguments were
- * wrong. Whatever the body throws, and nobody else handled, ends the process (exit 70).
+ * Runs a role until SIGTERM or SIGINT. `usage` is the first line of --help; `name` is null if the arguments
+ * were wrong. Anything the body throws that isn't handled elsewhere ends the process (exit 70).
  */
 export function runRole(
   { name, usage }: { name: string | null; usage: string },
@@ -52,7 +52,7 @@ export function runRole(
   }
   const config = loadConfig(process.env);
   const log = createLog(name, config.logLevel);
-  void run(name, config, log, start); // a rejection nobody handles ends the process (lifecycle.ts)
+  void run(name, config, log, start); // an unhandled rejection ends the process (lifecycle.ts)
 }
 
 async function run(
@@ -117,7 +117,7 @@ async function run(
     await start(role);
     isStarted = true;
   } catch (error) {
-    // What was waited for is not waited for any more.
+    // The role is stopping, so what it waited for no longer matters.
     if (!stopping.signal.aborted) throw error;
   }
 }

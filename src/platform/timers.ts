@@ -1,18 +1,18 @@
-// Time and chance, as dependencies: what runs on them can be run by a simulator under a seed. Everything here
-// is monotonic; wall time is `now`, which only stamps rows and ids.
+// Time and randomness as dependencies, so that a simulator can run the same code under a seed. Everything
+// here is monotonic; wall-clock time is `now`, which only stamps rows and ids.
 
 import { sleep } from "./retry.ts";
 
 export type Timers = {
-  /** Milliseconds that only grow, from any origin; no clock change moves them. */
+  /** Milliseconds from any origin that only increase; unaffected by changes of the clock. */
   monotonicMs(): number;
   sleep(ms: number): Promise<void>;
-  /** Runs in the next turn of the event loop, when all that has arrived by now is parsed. */
+  /** Runs in the next turn of the event loop, when everything that has arrived by now is parsed. */
   soon(run: () => void): void;
   after(ms: number, run: () => void): void;
-  /** Until the function it returns is called. */
+  /** Runs repeatedly until the returned function is called. */
   every(ms: number, run: () => void): () => void;
-  /** From 0 up to 1. */
+  /** At least 0 and below 1. */
   random(): number;
 };
 

@@ -1,7 +1,6 @@
-// W3C trace context: made, read, and carried as the header `traceparent` from request to record to operator.
-// Logs carry the trace id. Leaves spans and their export to otlp.ts, which is loaded only when an address is
-// set.
-// Source: W3C Trace Context, section 3.2.
+// W3C trace context: creates and parses the header `traceparent`, which travels from request to record to
+// operator. Logs carry the trace id. Leaves spans and their export to otlp.ts, which is loaded only if an
+// address is set. Source: W3C Trace Context, section 3.2.
 
 import { randomFillSync } from "node:crypto";
 
@@ -12,14 +11,14 @@ const NO_SPAN = "0".repeat(16);
 
 export type TraceContext = { traceId: string; spanId: string; sampled: boolean };
 
-// Random, as W3C asks (section 3.2.2.3): an id that counted would tell each customer everyone's traffic. One
-// call to the system's randomness makes the ids of IDS_AT_ONCE requests.
+// Ids are random, as W3C demands (section 3.2.2.3): counting ids would tell each customer everyone's traffic.
+// One call for system randomness makes the ids of IDS_AT_ONCE requests.
 const ID_BYTES = 24;
 const IDS_AT_ONCE = 256;
 const pool = Buffer.alloc(ID_BYTES * IDS_AT_ONCE);
 let taken = pool.length;
 
-/** A new trace, not sampled unless asked: 0.2 µs. */
+/** Makes a new trace, not sampled by default. Takes 0.2 µs. */
 export function newTraceparent(sampled = false): string {
   if (taken === pool.length) {
     randomFillSync(pool);
@@ -30,7 +29,7 @@ export function newTraceparent(sampled = false): string {
   return `00-${ids.slice(0, 32)}-${ids.slice(32)}-${sampled ? "01" : "00"}`;
 }
 
-/** The caller's header if it is sound, otherwise null. */
+/** Parses a caller's header; null if it is malformed. */
 export function parseTraceparent(header: string | null | undefined): TraceContext | null {
   const match = typeof header === "string" ? TRACEPARENT.exec(header) : null;
   if (match === null || match[1] === NO_TRACE || match[2] === NO_SPAN) return null;
@@ -41,12 +40,12 @@ export function parseTraceparent(header: string | null | undefined): TraceContex
   };
 }
 
-/** Whether the spans of a traceparent made or checked here are wanted: the lowest bit of its flags. */
+/** Whether the spans of a traceparent made or checked here are exported: the lowest bit of its flags. */
 export function isSampled(traceparent: string): boolean {
   return SAMPLED.test(traceparent);
 }
 
-/** The trace id of a traceparent made or checked here; '' when there is none. */
+/** The trace id of a traceparent made or checked here; '' for none. */
 export function traceIdOf(traceparent: string): string {
   return traceparent.length === 55 ? traceparent.slice(3, 35) : "";
 }

@@ -125,7 +125,7 @@ describe("differences", () => {
     expect(behind).toMatchObject({ missing: [], tail: [], resend: [], pending: 2 });
     const found = await differ(streamOf(mine, []), quiet);
     expect(ids(found.tail)).toEqual(["old"]);
-    expect(ids(found.resend)).toEqual(["old", "new"]); // both are sent again; the younger one isn't reported yet
+    expect(ids(found.resend)).toEqual(["old", "new"]); // both; the younger one isn't reported yet
     expect(found).toMatchObject({ missing: [], pending: 1 });
   });
 

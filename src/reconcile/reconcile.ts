@@ -1,13 +1,13 @@
-// The proof that money adds up: every invariant of the ledger, in MySQL and against ClickHouse, for some
-// customers or all, at any moment and under load. Owns what is checked, the snapshot and the answer; leaves
-// sums and SQL to reconcile-books.ts, rules to reconcile-check.ts, ClickHouse to reconcile-events.ts. Changes
-// nothing, but for events that are sent again when asked to.
+// Proves that the money adds up: checks every invariant of the ledger, in MySQL and against ClickHouse, for
+// some customers or all, at any moment and under load. Owns what is checked, the snapshot and the result;
+// leaves sums and their SQL to books.ts, rules to check.ts, ClickHouse to events.ts. Changes nothing, except
+// that it sends events again when asked to.
 // Invariants of its own: MySQL is read in one snapshot; what may still be on its way to ClickHouse is
-// pending, never drift; whatever can't be checked is said to be so. Bounds: SLOTS snapshots over all
-// processes; a snapshot lives `maxMs` at most, whatever it reads. While one is open InnoDB keeps every older
-// version of a row that changes, since its purge waits: beside a writer of 1,900 messages a second 665
-// transactions waited for it at most after 10 s, 196 without (bench/reconcile.ts --beside). It grows with
-// time, so minutes are the limit and not hours.
+// pending, never drift; anything that can't be checked is reported as such. Bounds: SLOTS snapshots over all
+// processes; a snapshot lives at most `maxMs`. While one is open, InnoDB keeps every older version of a row
+// that changes, because its purge waits: beside a writer of 1,900 messages a second at most 665 transactions
+// waited for the purge after 10 s, 196 without a snapshot (bench/reconcile.ts --beside). That grows with
+// time, so the limit is minutes, not hours.
 
 import assert from "node:assert/strict";
 import { SluiceError } from "../core/errors.ts";
@@ -38,7 +38,7 @@ export type ReconcileOptions = {
   scope?: Scope;
   /** Also require that nothing is queued, sending or on its way to ClickHouse. */
   settled?: boolean;
-  /** Send events again that ClickHouse lacks. */
+  /** Send again the events that ClickHouse lacks. */
   resend?: boolean;
   maxMs?: number;
   /** As in EventsOptions. */
@@ -49,28 +49,28 @@ export type ReconcileOptions = {
 
 export type SnapshotOptions = {
   maxMs: number;
-  /** How long to wait for a place; 0: not at all. */
+  /** How long to wait for a place, in seconds; 0: not at all. */
   waitS: number;
-  /** A lock that nobody else may hold meanwhile. */
+  /** The name of a lock that is held meanwhile, so that the same check runs only once. */
   alone?: string;
   signal?: AbortSignal;
 };
 
-/** Drifts in one answer; more say nothing new. */
+/** Drifts in one answer; more would say nothing new. */
 const DRIFTS_MAX = 1_000;
-/** Over all customers: some 100 million entries. */
+/** For all customers: some 100 million entries. */
 const SNAPSHOT_MAX_MS = 10 * 60_000;
 assert(SNAPSHOT_MAX_MS < SILENT_MAX_S * 1_000, "a check that waits for ClickHouse keeps its connection");
-// Partition DDL holds the lock for a second or so, other snapshots for as long as they run.
+// Partition DDL holds the lock for about a second, other snapshots for as long as they run.
 const LOCK_WAIT_S = 60;
-// librdkafka inside ClickHouse asks for a broker that was away every 10 s, then flushes within one.
+// After an outage of the broker librdkafka inside ClickHouse reconnects within 10 s, then flushes within one.
 const CONFIRM_MS = 12_000;
 
-/** The snapshot lived as long as it may. */
+/** The snapshot reached its time limit. */
 export class TookTooLongError extends Error {
   override readonly name = "TookTooLongError";
 }
-/** The same check runs already. */
+/** The same check is already running. */
 export class NotAloneError extends Error {
   override readonly name = "NotAloneError";
 }
@@ -79,7 +79,7 @@ export class TablesBusyError extends Error {
   override readonly name = "TablesBusyError";
 }
 
-/** Never throws for what an engine did: that is `could_not_check`. */
+/** Doesn't throw when an engine fails: that is the result `could_not_check`. */
 export async function reconcile(
   deps: ReconcileDeps,
   options: ReconcileOptions = {},
@@ -128,12 +128,12 @@ export function inSnapshot<T>(
       await conn.query("SET SESSION max_execution_time = DEFAULT");
       await lock.release();
       await own?.release();
-      return result; // whatever is thrown instead ends the connection, and with it snapshot and lock
+      return result; // anything thrown ends the connection, and with it snapshot and lock
     })
     .finally(() => stop.abort());
 }
 
-// The server itself ends a statement that runs into the deadline.
+// The server itself ends a statement that reaches the deadline.
 function withDeadline(conn: Connection, deadlineMs: number): Connection {
   return {
     ...conn,
@@ -151,7 +151,7 @@ function withDeadline(conn: Connection, deadlineMs: number): Connection {
   };
 }
 
-/** Everything about these customers. Inside the caller's snapshot. */
+/** Reads and checks everything about these customers. Call within a snapshot. */
 async function readAll(
   deps: ReconcileDeps,
   conn: Connection,
@@ -164,7 +164,7 @@ async function readAll(
   return { books, drifts: [...drifts, ...events.drifts], events };
 }
 
-/** 0 clean, 1 drift, 2 could not check. */
+/** 0: clean, 1: drift, 2: could not check. */
 export function exitCodeOf({ kind }: ReconcileResult): 0 | 1 | 2 {
   switch (kind) {
     case "clean":

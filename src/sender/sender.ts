@@ -1,8 +1,8 @@
-// One lane's sender: reads records and runs batches of them, several at once, so that one hanging call holds
-// up its own batch's end only. Owns how much is under way and which offsets may be stored; leaves a batch to
-// batch.ts.
-// Invariant: offsets pass a batch only when all of it is settled. Bound: BATCHES_MAX before their first
-// settlement, UNSETTLED_MAX messages in all.
+// One lane's sender: reads records and runs batches of them, several at once, so that a hanging call only
+// delays the end of its own batch. Owns how much is under way and which offsets may be stored; leaves a batch
+// to batch.ts.
+// Invariant: offsets only advance over a batch when all of it is settled. Bound: BATCHES_MAX batches before
+// their first settlement, UNSETTLED_MAX messages in all.
 
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
@@ -26,11 +26,11 @@ export type SenderDeps = Omit<BatchDeps, "counts" | "persist" | "isStopping"> & 
 };
 export type Sender = { databaseUp(): boolean; stop(): Promise<void> };
 
-// Enough to use a database and operators that answer slowly, and some 1,000 messages that a kill makes
+// Enough to use the database and slow operators fully, while a kill makes at most some 1,000 messages
 // `unknown`.
 const BATCHES_MAX = 6;
-// Between two batches that were not full: the first message of a quiet lane goes at once, a busy lane's
-// linger, because a small batch costs two commits like a large one. At 1,000/s a batch is then 100.
+// Between batches that were not full: the first message of a quiet lane goes at once, those of a busy lane
+// linger, because a small batch costs two commits just like a large one. At 1,000/s a batch is then 100.
 const PACE_MS: Record<Lane, number> = { normal: 100, express: 50 };
 const UNSETTLED_MAX = 20 * CLAIM_ROWS_MAX;
 const READ_WAIT_MS = 100;
@@ -66,7 +66,7 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
       offsets.end(handles);
       observe((monotonicMs() - startedMs) / 1_000);
     } catch (err) {
-      // Otherwise a broken invariant, or the database away for too long: the process ends and starts anew.
+      // A broken invariant, or the database was away for too long: the process ends and is restarted.
       if (!stopping) throw err;
       log.warn({ err }, "a batch was left to its claim");
     } finally {

@@ -1,4 +1,4 @@
-// What is asked of topics and made of them. Bound: ADMIN_TIMEOUT_MS a call.
+// Queries about topics, and their creation. Bound: ADMIN_TIMEOUT_MS a call.
 
 import librdkafka from "@confluentinc/kafka-javascript";
 import type { Config } from "../config.ts";
@@ -7,13 +7,13 @@ import { describeGroup } from "./group.ts";
 import { type TopicAdmin, type TopicSpec, topicSpecs } from "./topics.ts";
 
 const TOPIC_ALREADY_EXISTS = 36;
-// Special offsets of Kafka's ListOffsets, and its error code.
+// Special offsets in Kafka's ListOffsets request, and one of its error codes.
 const EARLIEST = -2;
 const LATEST = -1;
 const UNKNOWN_TOPIC = 3;
 const ADMIN_TIMEOUT_MS = 5_000;
 
-/** Connects in the background; every call says whether a broker answered. */
+/** Connects in the background; every call reports whether a broker answered. */
 export function createTopicAdmin(config: Config): TopicAdmin {
   const admin = librdkafka.AdminClient.create(common(config) as never);
   const options = { timeout: ADMIN_TIMEOUT_MS };
@@ -38,7 +38,7 @@ export function createTopicAdmin(config: Config): TopicAdmin {
             done,
           ),
         );
-      // Before the ends, which only grow: an offset above them is then none of this log.
+      // Read before the ends, which only grow: a stored offset above its end then belongs to another log.
       const [stored] = await called<librdkafka.GroupResults[]>((done) =>
         admin.listConsumerGroupOffsets([{ groupId: group, partitions }], options, done),
       );

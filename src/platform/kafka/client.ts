@@ -1,6 +1,6 @@
-// What librdkafka's clients have in common: settings, connecting, errors. Only this folder loads
-// librdkafka, and only Node can: it dies in Bun. It uses the node-rdkafka side of the package, which hands
-// over whole batches; its KafkaJS side makes a promise a message.
+// What librdkafka's clients share: settings, connecting, errors. Only this folder loads librdkafka, and only
+// Node can: it crashes in Bun. It uses the node-rdkafka API of the package, which delivers whole batches; its
+// KafkaJS API creates a promise per message.
 
 import type { EventEmitter } from "node:events";
 import type librdkafka from "@confluentinc/kafka-javascript";
@@ -21,7 +21,7 @@ export function common(config: Config): Record<string, unknown> {
     "reconnect.backoff.ms": 100,
     "reconnect.backoff.max.ms": 2_000,
     "socket.keepalive.enable": true,
-    // How soon topics made after this process started are found.
+    // How soon topics created after this process started are found.
     "topic.metadata.refresh.interval.ms": 10_000,
     "log.connection.close": false,
     "allow.auto.create.topics": false,
@@ -30,15 +30,15 @@ export function common(config: Config): Record<string, unknown> {
 
 export type ErrorHandlers = { onDown: () => void; onFatal: (error: unknown) => void };
 
-// The addon hands these errors over as text, without their number.
+// The addon passes these errors on as text, without their number.
 export function onClientError(client: Client, log: Log, { onDown, onFatal }: ErrorHandlers): void {
   const loggedMs = new Map<string, number>();
-  // Both clients emit it; their types have no overload in common.
+  // Both clients emit it, but their types share no overload.
   (client as EventEmitter).on("event.error", (error: { message: string }) => {
     const { message } = error;
     if (/all broker connections are down/i.test(message)) onDown();
     if (/\bfatal error\b/i.test(message)) return onFatal(error);
-    // librdkafka repeats itself at every attempt to connect.
+    // librdkafka repeats the error at every attempt to connect.
     if (Date.now() - (loggedMs.get(message) ?? 0) < LOG_EVERY_MS) return;
     if (loggedMs.size >= LOGGED_MAX) loggedMs.clear();
     loggedMs.set(message, Date.now());
@@ -46,7 +46,7 @@ export function onClientError(client: Client, log: Log, { onDown, onFatal }: Err
   });
 }
 
-/** Whether a broker answers within this time. */
+/** Whether a broker answers within `timeoutMs`. */
 export function answers(client: Client, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     client.getMetadata({ timeout: timeoutMs, allTopics: false }, (error: unknown) => resolve(!error));
@@ -63,7 +63,7 @@ export function toError(error: unknown): Error {
   return error instanceof Error ? error : new Error((error as { message?: string }).message ?? String(error));
 }
 
-/** Whatever happens first: `done` is called, or this time has passed. */
+/** Resolves when `done` is called, or after `waitMs`. */
 export function bounded(waitMs: number, start: (done: () => void) => void): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, waitMs);

@@ -1,6 +1,6 @@
-// The consumer: one member of a group, on one topic. Owns reading and storing offsets; leaves what a record
-// means, and when an offset may be stored, to its callers. Invariant: offsets are committed only after
-// store(). Bound: librdkafka's queues, below.
+// The consumer: one member of a group, on one topic. Owns reading and storing offsets; leaves to its callers
+// what a record means and when an offset may be stored. Invariant: offsets are committed only after store().
+// Bound: librdkafka's queues, set below.
 
 import librdkafka from "@confluentinc/kafka-javascript";
 import { CLAIM_ROWS_MAX } from "../../core/limits.ts";
@@ -17,42 +17,42 @@ export type InRecord = {
   headers: librdkafka.MessageHeader[] | undefined;
 };
 export type Consumer = {
-  /** Up to `max` records; waits `waitMs` at most for the first, not for the others. */
+  /** Reads up to `max` records; waits at most `waitMs` for the first, and not at all for more. */
   read(max: number, waitMs: number): Promise<InRecord[]>;
   /**
-   * The next offset to read after a restart; committed within a second. Ignored for a partition that was
-   * taken away.
+   * Sets the offset at which to continue after a restart; it is committed within a second. Ignored for a
+   * partition that was taken away.
    */
   store(partition: number, nextOffset: number): void;
-  /** The partitions this member reads, as its client sees it. */
+  /** The partitions that this member reads, according to its client. */
   assigned(): number[];
-  /** Gives up all partitions and asks the group for some again. */
+  /** Gives up all partitions and joins the group again. */
   rejoin(): void;
   /** False until the group is joined, and while all brokers are away. */
   isUp(): boolean;
-  /** Commits what was stored and leaves the group. */
+  /** Commits the stored offsets and leaves the group. */
   close(): Promise<void>;
 };
 export type ConsumerOptions = {
   group: string;
   /**
-   * Static membership: a killed process that starts again under the same name has its partitions back at
-   * once, not after the session's time-out. Unique in the group.
+   * Static membership: a killed process that restarts under the same name gets its partitions back at once,
+   * not after the session time-out. Unique in the group.
    */
   instance: string;
   topic: string;
-  /** The broker collects records for this long, to answer fewer and larger fetches; 0: at once. */
+  /** How long the broker collects records, to answer fewer and larger fetches; 0: not at all. */
   fetchWaitMs: number;
-  /** Called before the partitions are given up: forget what was to be stored for them. */
+  /** Called before partitions are given up: discard what was still to be stored for them. */
   onRevoked: (partitions: readonly number[]) => void;
-  /** The client is of no use any more, for instance because another process took its name. */
+  /** The client can't be used any more, for instance because another process took its name. */
   onFatal: (error: unknown) => void;
 };
 
 const PROBE_MS = 1_000;
-/** Beyond the wait that was asked for: librdkafka's threads are stuck. */
+/** Allowance beyond the requested wait; after it librdkafka's threads are stuck. */
 const READ_MAX_MS = 15_000;
-// Number of librdkafka's rd_kafka_resp_err_t.
+// From librdkafka's rd_kafka_resp_err_t.
 const FATAL = -150;
 
 /** Connects and subscribes; rejects when no broker answers within 5 s. */
@@ -66,8 +66,8 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       "auto.commit.interval.ms": 1_000,
       "enable.auto.offset.store": false,
       "max.poll.interval.ms": config.pollIntervalMs,
-      "session.timeout.ms": 20_000, // longer than a broker takes to start again
-      "heartbeat.interval.ms": 1_000, // how soon a member hears of a rebalance
+      "session.timeout.ms": 20_000, // longer than a broker takes to restart
+      "heartbeat.interval.ms": 1_000, // how soon a member notices a rebalance
       "partition.assignment.strategy": "cooperative-sticky",
       "queued.min.messages": 10 * CLAIM_ROWS_MAX,
       "queued.max.messages.kbytes": 16 * 1024,
@@ -91,12 +91,12 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
   consumer.on("rebalance.error", (err) => log.error({ err }, "rebalance failed"));
   onClientError(consumer, log, { onDown: () => (up = false), onFatal: options.onFatal });
   await connect(consumer);
-  // An idle consumer hears nothing when a broker is back.
+  // An idle consumer isn't told when a broker is back.
   const probe = setInterval(() => {
     if (!up) consumer.getMetadata({ timeout: PROBE_MS }, (error: unknown) => (up ||= !error));
   }, PROBE_MS);
   consumer.subscribe([options.topic]);
-  // Private in the types, and what makes `read` return as soon as there is something.
+  // Private in the types, but needed so that `read` returns as soon as there is a record.
   (
     consumer as unknown as { setDefaultIsTimeoutOnlyForFirstMessage(on: boolean): void }
   ).setDefaultIsTimeoutOnlyForFirstMessage(true);
@@ -106,7 +106,7 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       const read = new Promise<InRecord[]>((resolve, reject) => {
         consumer.consume(max, (error, messages) => {
           if (error) {
-            // A consumer hears of a fatal error here only, and afterwards reads nothing, for ever.
+            // Only here does a consumer learn of a fatal error; afterwards it would read nothing, for ever.
             if (error.code === FATAL) options.onFatal(error);
             return reject(toError(error));
           }
@@ -130,8 +130,8 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       try {
         consumer.offsetsStore([{ topic: options.topic, partition, offset: nextOffset }]);
       } catch (error) {
-        // The partition went to another sender meanwhile: its records are read again there, and skipped by
-        // their status.
+        // The partition has moved to another sender: it reads the records again and skips them because of
+        // their messages' status.
         log.debug({ partition, nextOffset, reason: (error as Error).message }, "offset not stored");
       }
     },
@@ -141,10 +141,10 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       consumer.subscribe([options.topic]);
     },
     isUp: () => up && joined,
-    // Leaving the group commits what was stored; 4 s is what a broker that is away may cost while stopping.
+    // Leaving the group commits the stored offsets; a broker that is away may delay stopping by 4 s.
     async close() {
       clearInterval(probe);
-      // With no broker there librdkafka would wait for one, in a thread that process.exit() joins.
+      // Without a broker librdkafka would wait for one, in a thread that process.exit() joins.
       if (up && (await answers(consumer, PROBE_MS)))
         return bounded(4_000, (done) => consumer.disconnect(done));
       log.warn("left without a commit of offsets: no broker answers; records since the last one come again");

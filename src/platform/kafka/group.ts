@@ -1,7 +1,7 @@
-// Who is in a consumer group and what each member was given, asked in Kafka's own protocol. By hand, because
-// librdkafka's describeGroups ends the process when a coordinator is away: an assertion of its own, or a null
-// pointer in the addon. Two requests, in the newest versions that have plain encoding; loads no driver.
-// Bound: ASK_MAX_MS for both, ANSWER_BYTES_MAX an answer.
+// Asks Kafka, in its own protocol, who is in a consumer group and which partitions each member was assigned.
+// Hand written, because librdkafka's describeGroups crashes the process when a coordinator is away: by an
+// assertion of its own, or by a null pointer in the addon. Two requests, in their newest versions without
+// compact encoding; loads no driver. Bound: ASK_MAX_MS for both, ANSWER_BYTES_MAX an answer.
 
 import { connect } from "node:net";
 
@@ -17,7 +17,7 @@ const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 const FIND_COORDINATOR = { key: 10, version: 0 };
 const DESCRIBE_GROUPS = { key: 15, version: 4 };
 
-/** @throws Error when no broker answers, or none coordinates the group for the moment */
+/** @throws Error when no broker answers, or none is the group's coordinator at the moment */
 export async function describeGroup(broker: Address, group: string): Promise<Group> {
   const signal = AbortSignal.timeout(ASK_MAX_MS);
   const found = await ask(broker, FIND_COORDINATOR, text(group), signal);
@@ -44,7 +44,7 @@ export async function describeGroup(broker: Address, group: string): Promise<Gro
   return { state, members };
 }
 
-// Empty while the group is handing out partitions.
+// Empty while the group is assigning partitions.
 function assignmentOf(bytes: Buffer): Map<string, number[]> {
   if (bytes.length === 0) return new Map();
   const reader = readerOf(bytes);
@@ -62,7 +62,7 @@ function refuse(code: number, what: string): void {
 
 type Api = { key: number; version: number };
 
-/** One request on a connection of its own: the body of its answer. */
+/** Sends one request on its own connection and returns a reader of the answer's body. */
 function ask(
   { host, port }: Address,
   { key, version }: Api,
@@ -92,7 +92,7 @@ function ask(
       if (length < 4 || length > ANSWER_BYTES_MAX) return fail(new Error(`an answer of ${length} bytes`));
       if (received.length < 4 + length) return;
       signal.removeEventListener("abort", onAbort);
-      resolve(readerOf(received.subarray(8, 4 + length))); // behind the length and the correlation id
+      resolve(readerOf(received.subarray(8, 4 + length))); // after the length and the correlation id
       socket.destroy();
     });
   });
@@ -106,7 +106,7 @@ type Reader = {
   array<T>(read: () => T): T[];
 };
 
-/** Throws RangeError where the bytes end. */
+/** A reader that throws RangeError at the end of the bytes. */
 function readerOf(buffer: Buffer): Reader {
   let at = 0;
   const skip = (length: number): number => {

@@ -1,6 +1,7 @@
-// The producer. Owns batches of records and their delivery reports; leaves what a record means to its
-// callers. Invariant: sendAll ends only when every record was acknowledged by the broker or failed for
-// good. Bound: librdkafka's queues, below, and PRODUCE_TIMEOUT_MS a record.
+// The producer. Owns batches of records and their delivery reports; leaves to its callers what a record
+// means.
+// Invariant: sendAll ends only when every record was acknowledged by the broker or has failed. Bound:
+// librdkafka's queues, set below, and PRODUCE_TIMEOUT_MS a record.
 
 import librdkafka from "@confluentinc/kafka-javascript";
 import {
@@ -15,38 +16,38 @@ import { watched } from "../retry.ts";
 import { answers, bounded, common, connect, onClientError } from "./client.ts";
 
 export type OutRecord = { topic: string; key: string | null; value: Buffer; traceparent: string };
-/** `permanent`: this record can never be produced, whatever the broker's state. */
+/** `permanent`: this record can never be produced, whatever the state of the broker. */
 export type ProduceFailure = { index: number; code: number; reason: string; permanent: boolean };
 
 export type Producer = {
   /**
-   * Produces all and waits for every delivery report. Returns what failed, by index. Rejects only when closed
-   * meanwhile.
+   * Produces all records and waits for every delivery report. Returns the failures, by index. Rejects only if
+   * the producer is closed in the meantime.
    */
   sendAll(records: readonly OutRecord[]): Promise<ProduceFailure[]>;
-  /** False once all brokers are away, until one answers. */
+  /** False from when all brokers are away until one answers. */
   isUp(): boolean;
-  /** Asks a broker for metadata; resolves to whether it answered. */
+  /** Asks a broker for metadata; resolves to whether one answered. */
   probe(timeoutMs: number): Promise<boolean>;
   /** Flushes for at most `waitMs`, then fails what is left. */
   close(waitMs: number): Promise<void>;
 };
 
-// Every row in flight, and room for dead letters.
+// Room for every outbox row in flight, and for dead letters.
 const QUEUE_RECORDS_MAX = RELAY_TRANSACTIONS_MAX * RELAY_ROWS_MAX * COMMIT_ROWS_MAX + 1_000;
 const QUEUE_KBYTES_MAX = 128 * 1024;
 // MSG_SIZE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_RECORD, _BAD_MSG, INVALID_MSG.
 const PERMANENT = new Set([10, 18, 87, -199, 2]);
 
-// Each record has its report after PRODUCE_TIMEOUT_MS at the latest, unless librdkafka's threads are stuck.
+// Each record has its report after at most PRODUCE_TIMEOUT_MS, unless librdkafka's threads are stuck.
 const REPORTS = { maxMs: 2 * PRODUCE_TIMEOUT_MS, graceMs: PRODUCE_TIMEOUT_MS };
 
 type Opaque = { batch: Batch; index: number };
 type Batch = { left: number; failures: ProduceFailure[]; done: (failures: ProduceFailure[]) => void };
 
 /**
- * Connects; rejects when no broker answers within 5 s. `onFatal` is called when the client must be built
- * anew.
+ * Connects; rejects if no broker answers within 5 s. Calls `onFatal` when the client must be replaced by a
+ * new one.
  */
 export async function createProducer(
   config: Config,

@@ -1,5 +1,5 @@
-// Kafka's topics: their names and shape, and what can be asked about them. Loads no driver, so Bun may import
-// it. Leaves asking and making to admin.ts.
+// Kafka's topics: their names and settings, and the interface for asking about them. Loads no driver, so that
+// Bun may import it. Leaves asking and creating to admin.ts.
 
 import type { Config } from "../config.ts";
 
@@ -24,17 +24,17 @@ export const topicOf = (config: Config, name: TopicName): string => config.topic
 export const senderGroup = (config: Config, lane: "normal" | "express"): string =>
   `${config.topicPrefix}sluice-sender-${lane}`;
 
-/** The consumer group by which ClickHouse reads an event topic (sql/clickhouse/0004_kafka.sql). */
+/** The consumer group with which ClickHouse reads an event topic (sql/clickhouse/0004_kafka.sql). */
 const clickhouseGroup = (config: Config, topic: "status" | "ledger"): string =>
   `${config.topicPrefix}${config.clickhouseDatabase}-clickhouse-${topic}`;
 
-/** Every topic by its name here. */
+/** The name in Kafka of every topic. */
 export const topicsOf = (config: Config): Record<TopicName, string> =>
   Object.fromEntries(
     (Object.keys(TOPICS) as TopicName[]).map((name) => [name, topicOf(config, name)]),
   ) as Record<TopicName, string>;
 
-/** Who reads which topic. */
+/** The topic and group of every consumer. */
 export const consumersOf = (config: Config) => {
   const lane = (name: "normal" | "express") => ({
     topic: topicOf(config, name),
@@ -56,7 +56,7 @@ const LANE_PARTITIONS = 6;
 // A week: longer than any rebuild of ClickHouse from the event topics needs.
 const RETENTION_MS = 7 * 86_400_000;
 
-/** What design and migrations ask for. */
+/** The topics that must exist, with their settings. */
 export function topicSpecs(config: Config): TopicSpec[] {
   return (Object.keys(TOPICS) as TopicName[]).map((name) => ({
     topic: topicOf(config, name),
@@ -68,32 +68,30 @@ export function topicSpecs(config: Config): TopicSpec[] {
 
 export type PartitionOffsets = {
   partition: number;
-  /** The oldest record that is there, and the next that will be written. */
+  /** The offset of the oldest existing record, and of the next that will be written. */
   begin: number;
   end: number;
-  /** Where the group goes on; null: it never stored an offset, and starts at `begin`. */
+  /** Where the group continues; null: it never stored an offset, and starts at `begin`. */
   committed: number | null;
 };
-/** `topicId` is another one after the topic was made anew. */
+/** A topic that was deleted and recreated has another `topicId`. */
 export type TopicOffsets = { topicId: string; partitions: PartitionOffsets[] };
-/** Who reads a topic, as the broker sees it. */
+/** Who reads a topic, according to the broker. */
 export type TopicReaders = {
-  /** None: there is no such topic. */
+  /** Empty if the topic doesn't exist. */
   partitions: number[];
-  /** False while the group is handing out its partitions. */
+  /** False while the group is assigning partitions. */
   isSettled: boolean;
   /** `instance` is the member's name in the group. */
   members: { instance: string; partitions: number[] }[];
 };
 export type TopicAdmin = {
-  /** Null when there is no such topic. Rejects while no broker answers. */
+  /** Null if the topic doesn't exist. Rejects while no broker answers. */
   offsets(topic: string, group: string): Promise<TopicOffsets | null>;
   /** Rejects while no broker answers. */
   readers(topic: string, group: string): Promise<TopicReaders>;
-  /**
-   * Makes the topics that are missing and returns their names. Rejects while the broker is away or refuses.
-   */
+  /** Creates the missing topics and returns their names. Rejects while the broker is away or refuses. */
   ensure(): Promise<string[]>;
-  /** To be called before the process exits: librdkafka's threads outlive nothing else. */
+  /** Call it before the process exits: librdkafka's threads would keep it alive. */
   close(): void;
 };
