@@ -19,16 +19,16 @@ export function metricsPage(): string {
 # Metrics
 
 Every process serves \`GET /metrics\` in Prometheus' text format on its own health port; an ingest process
-also on the port of the API. \`deploy/prometheus/\` has a scrape configuration and alerts; what each of them
-means is in [OPERATIONS.md](../OPERATIONS.md#alerts).
+also on the API's port. \`deploy/prometheus/\` has a scrape configuration and alerts;
+[OPERATIONS.md](../OPERATIONS.md#alerts) says what each alert means.
 
 - Every series also has the label \`role\`: \`ingest\`, \`relay\`, \`sender-normal\` or \`sender-express\`.
-- Units are seconds and bytes; counters count from the start of the process. Counters and histograms are there
-  from the start, at 0, except those of HTTP, which begin with their first answer. A gauge that isn't known
+- Units are seconds and bytes. Counters count from the start of the process. Counters and histograms exist from
+  the start, at 0, except those of HTTP, which appear with their first answer. A gauge whose value isn't known
   yet is left out.
-- No label holds a customer, a phone, a message or anything else that a request brings.
-- Most figures are read when they are scraped, from what the process has in memory. What costs a query is
-  sampled in the background.
+- No label holds a customer, a phone, a message or anything else that comes from a request.
+- Most figures are read from memory when they are scraped. Those that cost a query are sampled in the
+  background.
 ${roles.map(section).join("")}`;
 }
 

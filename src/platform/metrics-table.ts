@@ -69,7 +69,7 @@ const OUTBOX_LANES = ["express", "normal", "events"] as const;
 /** Topics whose consumer must keep up: the senders' lanes, and ClickHouse's events. */
 export const CONSUMED_TOPICS = ["normal", "express", "status", "ledger"] as const;
 const EVENT_TOPICS = ["status", "ledger"] as const;
-const leaseOperation = { from: "what the lease store is asked for: grant and so on", max: 12 };
+const leaseOperation = { from: "operations of the lease store: grant and so on", max: 12 };
 export const COMMIT_FAILURES = ["in_doubt", "fenced", "key_taken", "refused_data", "retried"] as const;
 /** How an operator answered one submit, as read by its connector. */
 export const ANSWERS = ["accepted", "refused", "not-connected", "lost"] as const;
@@ -80,46 +80,46 @@ const operator = { from: "operators that the sender knows", max: 32 };
 
 export const METRICS = {
   // ---- every process ----
-  process_cpu_seconds_total: counter("all", "CPU time of this process"),
-  process_resident_memory_bytes: gauge("all", "memory held by this process"),
-  process_start_time_seconds: gauge("all", "Unix time this process started at"),
+  process_cpu_seconds_total: counter("all", "CPU time used by the process"),
+  process_resident_memory_bytes: gauge("all", "resident memory of the process"),
+  process_start_time_seconds: gauge("all", "Unix time at which the process started"),
   process_open_fds: gauge("all", "open files and sockets"),
-  process_max_fds: gauge("all", "how many may be open"),
-  sluice_build_info: gauge("all", "1; which version it is, and on which runtime", {
+  process_max_fds: gauge("all", "limit of open files and sockets"),
+  sluice_build_info: gauge("all", "always 1; the labels name version and runtime", {
     version: { from: "package.json", max: 1 },
     runtime: ["bun", "node"],
   }),
-  sluice_log_lines_total: counter("all", "lines of the log that say that something went wrong", {
+  sluice_log_lines_total: counter("all", "log lines of level warn, error or fatal", {
     level: ["warn", "error", "fatal"],
   }),
   sluice_event_loop_lag_seconds: histogram(
     "all",
-    "how late a timer came that was due; taken ten times a second",
+    "how late a timer fired; measured ten times a second",
     BUCKETS_S,
   ),
-  sluice_mysql_pool_connections: gauge("all", "connections that the pool may have", { pool: POOLS }),
-  sluice_mysql_pool_used: gauge("all", "connections lent", { pool: POOLS }),
-  sluice_mysql_pool_waiting: gauge("all", "callers that wait for a connection", { pool: POOLS }),
-  sluice_mysql_pool_wait_seconds: histogram("all", "how long callers waited for a connection", BUCKETS_S, {
+  sluice_mysql_pool_connections: gauge("all", "size limit of the pool", { pool: POOLS }),
+  sluice_mysql_pool_used: gauge("all", "connections in use", { pool: POOLS }),
+  sluice_mysql_pool_waiting: gauge("all", "callers waiting for a connection", { pool: POOLS }),
+  sluice_mysql_pool_wait_seconds: histogram("all", "how long a caller waited for a connection", BUCKETS_S, {
     pool: POOLS,
   }),
   sluice_mysql_errors_total: counter(
     "all",
-    "statements that failed; deadlocks and lock waits are repeated with their transaction",
+    "failed statements; after a deadlock or lock wait the whole transaction is repeated",
     { pool: POOLS, error: QUERY_FAILURES },
   ),
-  sluice_mysql_pool_lost_total: counter("all", "connections thrown away after an error", { pool: POOLS }),
+  sluice_mysql_pool_lost_total: counter("all", "connections discarded after an error", { pool: POOLS }),
   sluice_ready: gauge("all", "1 while /ready answers 200"),
-  sluice_ready_check: gauge("all", "1 while this check of /ready is ok, 0 when it is degraded or down", {
+  sluice_ready_check: gauge("all", "1 while this check of /ready is ok, 0 while it is degraded or down", {
     check,
   }),
   sluice_job_failed_total: counter("all", "runs of a periodic job that failed", { name }),
-  sluice_job_age_seconds: gauge("all", "since a periodic job last ran to its end", { name }),
+  sluice_job_age_seconds: gauge("all", "seconds since the last complete run of a periodic job", { name }),
 
   // ---- ingest ----
   sluice_http_requests_total: counter(
     "ingest",
-    `answers of the API; code ${CALLER_GONE_CODE}: the client left, and nothing was stored`,
+    `answers of the API; code ${CALLER_GONE_CODE}: the client left and nothing was stored`,
     http,
   ),
   sluice_http_request_duration_seconds: histogram(
@@ -130,50 +130,53 @@ export const METRICS = {
   ),
   sluice_ingest_commits_total: counter("ingest", "group commits"),
   sluice_ingest_accepted_total: counter("ingest", "messages stored and charged"),
-  sluice_ingest_in_doubt_total: counter("ingest", "commits whose connection was lost at COMMIT"),
+  sluice_ingest_in_doubt_total: counter(
+    "ingest",
+    "commits whose connection was lost at COMMIT, so that their outcome had to be looked up",
+  ),
   sluice_ingest_commit_rows: histogram(
     "ingest",
-    "messages of one commit",
+    "messages in one commit",
     [1, 2, 4, 8, 16, 32, 64, 128, 256],
   ),
   sluice_ingest_commit_duration_seconds: histogram(
     "ingest",
-    "one commit, from its first statement to its outcome",
+    "duration of a commit, from its first statement to its outcome",
     BUCKETS_S,
   ),
   sluice_ingest_commit_failures_total: counter(
     "ingest",
-    "commits that did not go through at once, by why; most go through when they are tried again",
+    "commits that failed, by reason; most succeed when they are retried",
     { reason: COMMIT_FAILURES },
   ),
   sluice_lease_operation_duration_seconds: histogram(
     "ingest",
-    "transactions on leases, each for all customers that need it just then",
+    "duration of a transaction on leases; each serves all customers that need it at that moment",
     BUCKETS_S,
     { operation: leaseOperation },
   ),
-  sluice_lease_operation_failures_total: counter("ingest", "those transactions that failed", {
+  sluice_lease_operation_failures_total: counter("ingest", "transactions on leases that failed", {
     operation: leaseOperation,
   }),
-  sluice_lease_grants_total: counter("ingest", "leases that were given credit"),
-  sluice_ingest_queue_messages: gauge("ingest", "messages admitted and not yet answered"),
+  sluice_lease_grants_total: counter("ingest", "grants of credit to leases"),
+  sluice_ingest_queue_messages: gauge("ingest", "messages admitted but not yet answered"),
   sluice_ingest_leases: gauge("ingest", "leases held"),
-  sluice_ingest_waiting_for_credit: gauge("ingest", "messages that wait for a grant"),
-  sluice_ingest_lease_credit: gauge("ingest", "unspent credit in the leases held, in minor units"),
+  sluice_ingest_waiting_for_credit: gauge("ingest", "messages waiting for a grant"),
+  sluice_ingest_lease_credit: gauge("ingest", "unspent credit in the held leases, in minor units"),
   sluice_idempotency_replayed_total: counter(
     "ingest",
-    "requests answered with what their Idempotency-Key answered before",
+    "requests answered with the stored answer of their Idempotency-Key",
   ),
 
-  sluice_topups_total: counter("ingest", "top-ups over the API: made, or known already", {
+  sluice_topups_total: counter("ingest", "top-ups over the API: newly made, or repeats", {
     result: ["made", "repeated"],
   }),
-  sluice_clock_skew_seconds: gauge("ingest", "MySQL's clock minus this machine's, at the last look"),
+  sluice_clock_skew_seconds: gauge("ingest", "MySQL's clock minus this machine's, when last compared"),
 
   // ---- relay ----
   sluice_relay_rows_total: counter("relay", "outbox rows produced and deleted", { lane: OUTBOX_LANES }),
   sluice_relay_records_total: counter("relay", "records acknowledged by Kafka", { lane: OUTBOX_LANES }),
-  sluice_relay_deferred_total: counter("relay", "outbox rows put off because records failed", {
+  sluice_relay_deferred_total: counter("relay", "outbox rows deferred because records failed", {
     lane: OUTBOX_LANES,
   }),
   sluice_relay_dead_total: counter("relay", "outbox rows with records that can never be produced", {
@@ -181,116 +184,143 @@ export const METRICS = {
   }),
   sluice_relay_produce_duration_seconds: histogram(
     "relay",
-    "from handing over the records of some rows to the last acknowledgement",
+    "from producing the records of a batch of rows to the last acknowledgement",
     BUCKETS_S,
     { lane: OUTBOX_LANES },
   ),
-  sluice_outbox_rows: gauge("relay", "rows of the outbox, 10,000 at most: due, or for later", {
+  sluice_outbox_rows: gauge("relay", "rows in the outbox, counted up to 10,000: due now, or later", {
     lane: OUTBOX_LANES,
     state: ["due", "later"],
   }),
-  sluice_outbox_oldest_seconds: gauge("relay", "how long the oldest due row has waited", {
+  sluice_outbox_oldest_seconds: gauge("relay", "how long the oldest due row has been waiting", {
     lane: OUTBOX_LANES,
   }),
-  sluice_consumer_lag_records: gauge("relay", "records of a topic that its readers have not finished", {
+  sluice_consumer_lag_records: gauge("relay", "records of a topic that its readers have not finished yet", {
     topic: CONSUMED_TOPICS,
     partition: { from: "the topic's partitions", max: 64 },
   }),
-  sluice_consumer_lag_seconds: gauge("relay", "how long the oldest of them has waited", {
-    topic: CONSUMED_TOPICS,
-  }),
+  sluice_consumer_lag_seconds: gauge(
+    "relay",
+    "how long the oldest unfinished record of a topic has been waiting",
+    {
+      topic: CONSUMED_TOPICS,
+    },
+  ),
   sluice_clickhouse_newest_event_age_seconds: gauge(
     "relay",
-    "age of the newest event that ClickHouse has; it grows without traffic, too",
+    "age of the newest event in ClickHouse; also grows when there is no traffic",
     { topic: EVENT_TOPICS },
   ),
-  sluice_clickhouse_bad_records: gauge("relay", "records of the event topics that are no events"),
-  sluice_messages_unknown: gauge("relay", "messages whose answer was lost, and that still wait for it"),
+  sluice_clickhouse_bad_records: gauge(
+    "relay",
+    "records of the event topics that ClickHouse could not read, stored in `bad_records`",
+  ),
+  sluice_messages_unknown: gauge("relay", "messages that are `unknown`: their answer was lost"),
   sluice_partitions_ahead: gauge(
     "relay",
-    "days after today that have a partition, in the table that has fewest",
+    "days after today that already have a partition, in the table that has the fewest",
   ),
-  sluice_relay_swept_total: counter("relay", "messages queued again because their record was lost"),
+  sluice_relay_swept_total: counter("relay", "messages requeued because their record was lost"),
   sluice_relay_sweep_failed_total: counter(
     "relay",
     "messages refunded because their record was lost and no attempt was left",
   ),
   sluice_relay_reattached_total: counter(
     "relay",
-    "tables of ClickHouse attached anew because they had stopped reading their topic",
+    "ClickHouse tables reattached because they had stopped reading their topic",
   ),
-  sluice_relay_sweeps_total: counter("relay", "sweeps that reached their end"),
+  sluice_relay_sweeps_total: counter("relay", "completed sweeps"),
   sluice_relay_sweep_age_seconds: gauge(
     "relay",
-    "since the moment up to which no message of the lane can be lost",
+    "age of the moment up to which the lane is proven to have lost no message",
     { lane: LANES },
   ),
   sluice_reconcile_customers_total: counter("relay", "customers whose books were checked in the background"),
-  sluice_reconcile_messages_total: counter("relay", "messages looked at for their reserve"),
+  sluice_reconcile_messages_total: counter("relay", "messages checked for their reserve in the background"),
   sluice_reconcile_resent_total: counter("relay", "events sent again because the report had lost them"),
-  sluice_reconcile_failed_total: counter("relay", "steps that could not be checked; they are tried again"),
+  sluice_reconcile_failed_total: counter(
+    "relay",
+    "steps of the background check that failed; they are tried again",
+  ),
   sluice_reconcile_too_long_total: counter(
     "relay",
-    "customers left out because their check took longer than it may",
+    "customers skipped because their check would exceed its time limit",
   ),
-  sluice_reconcile_cycles_total: counter("relay", "cycles over all customers"),
+  sluice_reconcile_cycles_total: counter(
+    "relay",
+    "completed cycles of the background check over all customers",
+  ),
   sluice_reconcile_drifts_total: counter(
     "relay",
-    "drifts found in the background, each cycle anew while they last",
+    "drifts found by the background check, counted again in each cycle while they last",
     { invariant },
   ),
-  sluice_reconcile_step_duration_seconds: histogram("relay", "one step over some customers", BUCKETS_S),
-  sluice_reconcile_active: gauge("relay", "1 in the process that checks"),
-  sluice_reconcile_cycle_age_seconds: gauge("relay", "since the end of the last full cycle"),
-  sluice_reconcile_cycle_duration_seconds: gauge("relay", "how long the last full cycle took"),
-  sluice_reconcile_cycle_drifts: gauge("relay", "drifts of the last full cycle"),
+  sluice_reconcile_step_duration_seconds: histogram(
+    "relay",
+    "duration of one step of the background check",
+    BUCKETS_S,
+  ),
+  sluice_reconcile_active: gauge("relay", "1 in the process that runs the background check"),
+  sluice_reconcile_cycle_age_seconds: gauge("relay", "seconds since the last full cycle ended"),
+  sluice_reconcile_cycle_duration_seconds: gauge("relay", "duration of the last full cycle"),
+  sluice_reconcile_cycle_drifts: gauge("relay", "drifts found by the last full cycle"),
 
   // ---- senders ----
   sluice_sender_read_total: counter("sender", "records read"),
   sluice_sender_skipped_total: counter(
     "sender",
-    "records whose message wasn't queued at their attempt: delivered twice, or ended",
+    "records skipped because their message was not queued at their attempt: duplicates, or messages that moved on",
   ),
-  sluice_sender_dead_total: counter("sender", "records that can't be read, sent to sms.dlq"),
-  sluice_sender_sent_total: counter("sender", "messages an operator took"),
+  sluice_sender_dead_total: counter("sender", "unreadable records, written to sms.dlq"),
+  sluice_sender_sent_total: counter("sender", "messages that an operator took"),
   sluice_sender_captured_total: counter("sender", "messages whose cost was captured"),
-  sluice_sender_refunded_total: counter("sender", "messages refunded, late express ones included"),
-  sluice_sender_failed_total: counter("sender", "messages that ended unsent"),
-  sluice_sender_requeued_total: counter("sender", "messages to be tried again later"),
-  sluice_sender_unknown_total: counter("sender", "messages whose answer was lost"),
-  sluice_sender_late_total: counter("sender", "outcomes that came after their claim had expired"),
-  sluice_sender_reported_total: counter("sender", "messages settled by an answer after they were unknown"),
-  sluice_sender_reaped_total: counter("sender", "messages whose claim expired"),
+  sluice_sender_refunded_total: counter("sender", "messages refunded, including late express ones"),
+  sluice_sender_failed_total: counter("sender", "messages that ended without being sent"),
+  sluice_sender_requeued_total: counter("sender", "messages requeued for a later attempt"),
+  sluice_sender_unknown_total: counter(
+    "sender",
+    "messages that became unknown because the operator's answer was lost",
+  ),
+  sluice_sender_late_total: counter("sender", "outcomes that arrived after their claim had expired"),
+  sluice_sender_reported_total: counter("sender", "unknown messages settled by a late answer"),
+  sluice_sender_reaped_total: counter("sender", "messages whose claim expired before they were settled"),
   sluice_sender_idle_ended_total: counter(
     "sender",
-    "transactions of processes that sleep, ended to free their locks",
+    "transactions of sleeping processes, ended to free their locks",
   ),
   sluice_sender_express_total: counter(
     "sender",
-    "express messages whose end is known: taken in time, taken too late (refunded), or taken by nobody",
+    "express messages by how they ended: taken in time, taken too late (refunded), or not taken",
     { result: ["made", "missed", "failed"] },
   ),
   sluice_sender_accepted_to_taken_seconds: histogram(
     "sender",
-    "from a message's acceptance to the operator's answer that it is taken, retries included",
+    "from a message's acceptance to the answer of the operator that took it, including retries",
     [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600],
   ),
-  sluice_sender_batch_duration_seconds: histogram("sender", "from reading a batch to its end", BUCKETS_S),
-  sluice_operator_submits_total: counter("sender", "answers to submits", { operator, answer: ANSWERS }),
+  sluice_sender_batch_duration_seconds: histogram(
+    "sender",
+    "from reading a batch to finishing it",
+    BUCKETS_S,
+  ),
+  sluice_operator_submits_total: counter("sender", "answers to submits, by operator and kind", {
+    operator,
+    answer: ANSWERS,
+  }),
   sluice_operator_submit_duration_seconds: histogram(
     "sender",
-    "from a submit to its answer, or to the loss of it",
+    "from a submit to its answer, or to the loss of the answer",
     BUCKETS_S,
     { operator },
   ),
-  sluice_operator_submits_in_flight: gauge("sender", "submits without an answer yet", { operator }),
-  sluice_sender_unsettled: gauge("sender", "messages read and not settled"),
-  sluice_sender_partitions: gauge("sender", "partitions of its lane that this process reads"),
-  sluice_sender_partitions_unread: gauge("sender", "partitions of its lane that no sender reads"),
-  sluice_sender_dead_letters_waiting: gauge("sender", "records that can't be read and aren't in sms.dlq yet"),
+  sluice_operator_submits_in_flight: gauge("sender", "submits still waiting for an answer", { operator }),
+  sluice_sender_unsettled: gauge("sender", "messages read but not settled yet"),
+  sluice_sender_partitions: gauge("sender", "partitions of the lane that this process reads"),
+  sluice_sender_partitions_unread: gauge("sender", "partitions of the lane that no sender reads"),
+  sluice_sender_dead_letters_waiting: gauge("sender", "unreadable records that are not in sms.dlq yet"),
   sluice_sender_rejoins_total: counter(
     "sender",
-    "times the group was asked again for partitions that nobody read",
+    "times the sender asked its group again for partitions that nobody read",
   ),
   sluice_operator_breaker_open: gauge("sender", "1 while the operator is avoided", { operator }),
 } as const;
