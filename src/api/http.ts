@@ -47,7 +47,7 @@ function checkMedia(request: Request): void {
   }
   const encoding = request.headers.get("content-encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity") {
-    const detail = "The body must be sent as it is, without a Content-Encoding such as gzip.";
+    const detail = "The body must be sent without a Content-Encoding such as gzip.";
     throw new SluiceError("unsupported_media_type", { detail });
   }
 }

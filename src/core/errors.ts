@@ -19,9 +19,9 @@ export const ERRORS = {
     400,
     "Malformed request",
     false,
-    "A header or the query can't be read: given twice where one value is meant, or not percent-encoded; " +
-      "`errors` says which. Or the request is not valid HTTP: only the edge answers that, the direct port " +
-      "closes the connection.",
+    "A single-valued header was given twice, or the query is not correctly percent-encoded; `errors` says " +
+      "which. Or the request is not valid HTTP; only the edge answers that, the direct port closes the " +
+      "connection.",
   ),
   malformed_json: row(400, "Malformed JSON", false, "The body isn't JSON, or is nested too deeply."),
   body_not_utf8: row(400, "Body is not UTF-8", false, "The body holds bytes that are not UTF-8."),
@@ -36,11 +36,11 @@ export const ERRORS = {
     402,
     "Insufficient balance",
     false,
-    "The wallet, with all credit on its way back, holds less than the message costs. Nothing was charged; " +
+    "The wallet, including all credit held in leases, can't pay for the message. Nothing was charged; " +
       "`required` and `balance` say how much is missing.",
   ),
   scope_missing: row(403, "Scope missing", false, "The key is valid, but lacks the scope this route needs."),
-  not_found: row(404, "Not found", false, "No such route, or no such object of this customer."),
+  not_found: row(404, "Not found", false, "The route doesn't exist, or this customer has no such object."),
   method_not_allowed: row(405, "Method not allowed", false, "The route exists; `Allow` lists its methods."),
   topup_conflict: row(
     409,
@@ -52,7 +52,7 @@ export const ERRORS = {
     409,
     "Request in progress",
     true,
-    "A request with this `Idempotency-Key` is under way. Wait for `Retry-After`, then repeat it.",
+    "A request with this `Idempotency-Key` is still being processed. Wait for `Retry-After`, then repeat it.",
   ),
   payload_too_large: row(413, "Payload too large", false, "The body is larger than 64 KiB."),
   uri_too_long: row(414, "URI too long", false, "The request line is longer than 8 KiB (edge only)."),
@@ -72,7 +72,7 @@ export const ERRORS = {
     422,
     "Not supported",
     false,
-    "A documented feature that this version does not have yet.",
+    "The request uses a documented feature that this version does not have yet.",
   ),
   idempotency_key_reused: row(
     422,
@@ -87,38 +87,39 @@ export const ERRORS = {
     "The customer's rate limit is used up. Wait for `Retry-After`.",
   ),
   headers_too_large: row(431, "Headers too large", false, "A header is longer than 8 KiB (edge only)."),
-  internal: row(500, "Internal error", true, "An unexpected fault; it was logged under this `request_id`."),
+  internal: row(500, "Internal error", true, "An unexpected error; it was logged under this `request_id`."),
   overloaded: row(
     503,
     "Overloaded",
     true,
-    "As much is waiting as may, of all customers or of this one. Nothing was stored or charged.",
+    "Too much is waiting, from all customers together or from this one. Nothing was stored or charged.",
   ),
   outcome_unknown: row(
     503,
     "Outcome unknown",
     true,
-    "The database or the process was lost during the commit. Retry with the same `Idempotency-Key` or " +
-      "`request_id`; without one, the message may be stored twice.",
+    "The connection to the database, or to the process, was lost during the commit. Retry with the same " +
+      "`Idempotency-Key` or `request_id`; without one, the message may be stored twice.",
   ),
   unavailable: row(
     503,
     "Unavailable",
     true,
-    "This process can't answer now: its database can't be reached, its credit was taken back, or it is " +
-      "stopping. Nothing was stored or charged.",
+    "This process can't serve requests now: it can't reach the database, its leases expired, its clock is " +
+      "wrong, or it is stopping. Nothing was stored or charged.",
   ),
   credit_elsewhere: row(
     503,
     "Credit is held elsewhere",
     true,
-    "The balance is enough, but another process holds part of it for the moment.",
+    "The balance is sufficient, but another process holds part of it and has not returned it yet. Nothing " +
+      "was stored or charged.",
   ),
   check_too_long: row(
     503,
     "Check took too long",
     true,
-    "These books are too large to be checked while a client waits. Whoever runs Sluice can check them with " +
+    "These books are too large to check within a request. Whoever runs Sluice can check them with " +
       "`./sluice reconcile`.",
   ),
   reports_unavailable: row(503, "Reports unavailable", true, "The reporting database can't be reached."),

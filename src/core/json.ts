@@ -73,7 +73,7 @@ function findingsOf(text: string): FieldError[] {
     } else if (c === MINUS || isDigit(c)) {
       NUMBER.lastIndex = i;
       const written = NUMBER.exec(text)?.[0] ?? "-";
-      if (!isExact(written)) found("is a number that can't be kept exactly as it is written");
+      if (!isExact(written)) found("is a number that can't be stored exactly as written");
       i += written.length - 1;
     }
   }

@@ -69,9 +69,9 @@ const TEL = /^tel:/i;
 export const PHONE_REASONS = {
   tooLong: `must be at most ${PHONE_CHARS_MAX} characters`,
   notTyped:
-    "must be a phone number: digits with an optional + before them; only blanks, dashes, dots, slashes and " +
-    "brackets may stand between",
-  extension: "must not have an extension: a message can't be sent to one",
+    "must be a phone number: digits, optionally after a +, with only blanks, dashes, dots, slashes and " +
+    "brackets between them",
+  extension: "must not have an extension: a message can't be sent to an extension",
   invalid: "is not a valid phone number",
 } as const;
 

@@ -59,14 +59,14 @@ export async function topUp(
       );
       if (known?.amount !== amount) {
         throw new SluiceError("topup_conflict", {
-          detail: `request_id was used with the amount ${known?.amount}.`,
+          detail: `This request_id was already used with the amount ${known?.amount}.`,
         });
       }
       owner = known.entry_id;
     } else {
       if (wallet.balance + wallet.reserved > MONEY_MAX - amount) {
         throw new SluiceError("validation_failed", {
-          errors: [{ field: "amount", reason: `is too much: a wallet can hold at most ${MONEY_MAX}` }],
+          errors: [{ field: "amount", reason: `is too large: a wallet can hold at most ${MONEY_MAX}` }],
         });
       }
       const entries = [entryOf(entryId, "topup", customerId, amount, nowMs)];

@@ -41,14 +41,14 @@ Every answer that is not a success is \`application/problem+json\` (RFC 9457):
 ${body}
 \`\`\`
 
-- \`code\` is stable: codes are added, never renamed or given another meaning. \`error\` is the same word.
-- \`type\` is \`${problemType("CODE" as ErrorCode)}\`: a name to compare, not an address to open.
-- \`errors\` stands only where single fields were refused.
+- \`code\` is stable: codes are added, but never renamed or given another meaning. \`error\` has the same value.
+- \`type\` is \`${problemType("CODE" as ErrorCode)}\`: an identifier to compare, not an address to open.
+- \`errors\` is present only if individual fields were refused.
 - \`request_id\` is also in the \`X-Request-Id\` header of every answer, and in the log.
 - A 402 adds \`required\` and \`balance\`, in minor units. A 405 has \`Allow\`; a 429 or 503 has
   \`Retry-After\`, in seconds.
-- "Try again" says whether the same request can succeed later without being changed. What was refused was
-  never stored or charged; only after \`outcome_unknown\` and \`internal\` is that not known.
+- "Try again" says whether the same request, unchanged, can succeed later. A refused request was not stored or
+  charged, except that this is not known after \`outcome_unknown\` and \`internal\`.
 
 | status | code | try again | when |
 |---|---|---|---|

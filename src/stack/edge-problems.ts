@@ -14,7 +14,7 @@ const refusals: Refusal[] = [
     detail: "The request is not valid HTTP.",
   },
   { statuses: [495, 496], code: "malformed_request", detail: "The client certificate is refused." },
-  { statuses: [497], code: "malformed_request", detail: "This port speaks TLS; the request came without." },
+  { statuses: [497], code: "malformed_request", detail: "This port requires TLS." },
   { statuses: [403, 404], code: "not_found", detail: "No such route." },
   {
     statuses: [405],
@@ -26,14 +26,16 @@ const refusals: Refusal[] = [
   { statuses: [414], code: "uri_too_long", detail: "The request line is longer than 8 KiB." },
   { statuses: [494], code: "headers_too_large", detail: "A header is longer than 8 KiB." },
   { statuses: [500], code: "internal" },
-  { statuses: [503], code: "overloaded", detail: "Too many requests of this address are under way." },
+  { statuses: [503], code: "overloaded", detail: "Too many requests from this address are in progress." },
 ];
 
 const ID = "$request_id";
-const away = new SluiceError("unavailable", { detail: "No process could be reached. Nothing was stored." });
+const away = new SluiceError("unavailable", {
+  detail: "No ingest process could be reached. Nothing was stored or charged.",
+});
 const lost = new SluiceError("outcome_unknown", {
   detail:
-    "The process was lost in the middle of the request. Retry with the same Idempotency-Key or " +
+    "The ingest process was lost while handling the request. Retry with the same Idempotency-Key or " +
     "request_id; without one, the message may be stored twice.",
 });
 

@@ -129,11 +129,11 @@ function refusalOf(error: unknown): unknown {
 
 const tooOften = (retryAfterS: number) =>
   new SluiceError("rate_limited", {
-    detail: "The last check of these books runs or ran a moment ago.",
+    detail: "A check of these books is running, or ended only a moment ago.",
     retryAfterS,
   });
 const busy = () =>
   new SluiceError("overloaded", {
-    detail: "As many checks as may run at once are running.",
+    detail: "The maximum number of checks is already running.",
     retryAfterS: RETRY_AFTER_S,
   });
