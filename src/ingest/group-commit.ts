@@ -203,7 +203,7 @@ export function createGroupCommit(
     return new SluiceError(isDataError(cause) ? "internal" : "unavailable", { cause });
   };
   const unknown = (items: Item[], cause: unknown): SluiceError => {
-    log.error({ err: cause, rows: items.length }, "outcome of a commit is unknown; its leases are given up");
+    log.error({ err: cause, rows: items.length }, "outcome of a commit is unknown; dropping its leases");
     for (const { reservation } of items) book.lost(reservation);
     return new SluiceError("outcome_unknown", { cause });
   };

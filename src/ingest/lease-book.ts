@@ -53,7 +53,7 @@ export function createLeaseBook(
       dropped++;
     }
     if (dropped > 0)
-      log.warn({ leases: dropped }, "the time of this process's leases is over; starting anew");
+      log.warn({ leases: dropped }, "this process's node expired; dropping its leases and registering again");
   };
   const heartbeat = createHeartbeat({ store, timers, onExpired }, options);
   const refill = createRefill({ store, table, heartbeat, timers, log, drop });

@@ -68,7 +68,7 @@ export function startUpkeep({ store, table, heartbeat, timers, log, drop }: Refi
     try {
       await store.giveBack(returns);
     } catch (err) {
-      log.warn({ err }, "leases could not be given back in part; they are ended instead");
+      log.warn({ err }, "unspent credit could not be returned; ending the leases instead");
       for (const lease of leases) drop(lease);
     }
   };
@@ -96,10 +96,10 @@ export function startUpkeep({ store, table, heartbeat, timers, log, drop }: Refi
         await endRows();
         await store.reap();
       },
-      (err) => log.warn({ err }, "lease upkeep failed; it is tried again"),
+      (err) => log.warn({ err }, "lease upkeep failed; trying again"),
     ),
     every(timers, RECALL_POLL_MS, answerRecalls, (err) =>
-      log.warn({ err }, "recalled leases could not be given back; it is tried again"),
+      log.warn({ err }, "recalled leases could not be returned; trying again"),
     ),
   ];
   return {
@@ -119,7 +119,10 @@ export function startUpkeep({ store, table, heartbeat, timers, log, drop }: Refi
       await store
         .retire()
         .catch((err: unknown) =>
-          log.warn({ err }, "the leases could not be given back; others take them when their time is over"),
+          log.warn(
+            { err },
+            "the leases could not be returned; other processes reap them once this node expires",
+          ),
         );
     },
   };

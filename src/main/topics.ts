@@ -19,6 +19,6 @@ const failure: unknown = await topics.ensure().then(
   (err: unknown) => err,
 );
 topics.close();
-if (failure === null) log.info("topics are there");
+if (failure === null) log.info("topics exist");
 else log.error({ err: failure }, "topics could not be created");
 process.exit(failure === null ? 0 : 1);

@@ -73,7 +73,8 @@ export function startReconcileCycle(deps: CycleDeps, options: CycleOptions): Cyc
           await lock.release();
         })
         .catch((err: unknown) => {
-          if (!signal.aborted) deps.log.debug({ err }, "the check of the books waits: the database failed");
+          if (!signal.aborted)
+            deps.log.debug({ err }, "could not check the books: the database failed; trying again");
         })
         .finally(() => ended.abort());
       await pause(STANDBY_MS, signal);
@@ -125,7 +126,8 @@ function createWorker(deps: CycleDeps, { cycleMs }: CycleOptions): Worker {
   const tell = (found: readonly Drift[]) => {
     state.drifts += found.length;
     for (const drift of found) drifts.get(drift.invariant)?.(1);
-    for (const drift of found.slice(0, DRIFTS_LOGGED_MAX)) log.error({ drift }, "the books drift");
+    for (const drift of found.slice(0, DRIFTS_LOGGED_MAX))
+      log.error({ drift }, "drift: the books do not add up");
   };
 
   const pace = createCheckPace(deps.pool, monotonicMs);

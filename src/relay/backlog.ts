@@ -75,7 +75,7 @@ export function startBacklog(deps: BacklogDeps, options: BacklogOptions): Backlo
       try {
         await withLock(pool, "backlog", hold);
       } catch (err) {
-        log.debug({ err }, "what waits can't be sampled: the database failed");
+        log.debug({ err }, "can't sample the backlog: the database failed");
       }
       sampled = null;
       await pause(STANDBY_MS);
@@ -110,7 +110,7 @@ function createLook(
   // While Kafka or ClickHouse is away, its figures are left out and the others continue.
   const orNone = <T>(what: string, all: Promise<T[]>): Promise<T[]> =>
     all.catch((err: unknown) => {
-      log.debug({ err }, `${what} can't be sampled`);
+      log.debug({ err }, `can't sample ${what}`);
       return [];
     });
   return async (conn) => {

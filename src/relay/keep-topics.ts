@@ -13,6 +13,6 @@ export function keepTopics(deps: KeepTopicsDeps): Periodic {
   const options = { name: "topics", everyMs: LOOK_MS, runMaxMs: LOOK_MAX_MS };
   return startPeriodic(deps, options, async () => {
     const made = await deps.topics.ensure();
-    if (made.length > 0) deps.log.warn({ topics: made }, "topics were gone and are made anew");
+    if (made.length > 0) deps.log.warn({ topics: made }, "recreated missing topics");
   });
 }

@@ -79,7 +79,11 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
         })
         .catch((err: unknown) => {
           failures++;
-          if (!stopping) log.warn({ err, lane, failures }, "outbox rows wait: the database or Kafka failed");
+          if (!stopping)
+            log.warn(
+              { err, lane, failures },
+              "could not relay outbox rows: the database or Kafka failed; trying again",
+            );
         })
         .finally(() => {
           inFlight.delete(work);
@@ -164,7 +168,7 @@ async function relayRows(
     await deferRow(conn, { row: one.row, payload, reason, delayMs: backoffMs(DEFER, one.row.attempts + 1) });
   }
   if (deferred.length > 0)
-    deps.log.warn({ lane, rows: deferred.length }, "rows deferred: some records were not produced");
+    deps.log.warn({ lane, rows: deferred.length }, "rows deferred: some of their records were not produced");
   counts.rows_total += whole.length;
   await deleteRows(conn, [...whole.map((s) => s.row), ...deadRows]);
 }

@@ -65,7 +65,7 @@ export function watchReportReaders(
     table.unreadSinceMs = nowMs + AGAIN_MS - unreadMs;
     log.warn(
       { table: table.name, members },
-      "ClickHouse does not read this topic: its table is attached anew",
+      "ClickHouse has stopped reading this topic; reattaching its table",
     );
     // ATTACH also repairs a table that a relay left detached because it died between the two commands.
     await clickhouse.command(`DETACH TABLE IF EXISTS ${table.name}`);

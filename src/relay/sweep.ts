@@ -88,7 +88,7 @@ async function step(lane: LaneSweep, state: State | null): Promise<State | null>
         return { at: "proven", momentMs: state.momentMs, from: null, firstOpen: null, tookMs: 0 };
       lane.log.warn(
         { topic, seen: state.seen, now },
-        "records of this topic were lost; the sweep starts anew",
+        "records of this topic were lost; the sweep starts over",
       );
       return null;
     }
@@ -127,5 +127,5 @@ async function requeueSome({ pool, lane, counts, log, now }: LaneSweep, lost: Qu
   counts.swept_total += ids.length;
   counts.sweep_failed_total += failed.length;
   if (ids.length + failed.length > 0)
-    log.warn({ lane, ids, failed }, "queued messages without a record were queued again");
+    log.warn({ lane, ids, failed }, "requeued messages whose records were lost");
 }

@@ -53,7 +53,7 @@ export function keepPartitions(deps: PeriodicDeps, pool: Pool): Periodic {
   const options = { name: "partitions", everyMs: UPKEEP_MS, firstMs: UPKEEP_MS, runMaxMs: UPKEEP_MAX_MS };
   return startPeriodic(deps, options, async () => {
     const { kind } = await ensurePartitions(pool, { nowMs: Date.now() });
-    deps.log.info({ kind }, "partitions ahead are checked");
+    deps.log.info({ kind }, "checked the partitions ahead");
     return kind === "busy" ? BUSY_MS : UPKEEP_MS;
   });
 }

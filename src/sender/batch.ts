@@ -123,7 +123,7 @@ type Part = { claimId: string; lane: Lane; changes: Change[]; left: Set<string> 
 
 async function settle(deps: BatchDeps, { claimId, lane, changes, left }: Part): Promise<void> {
   for (const change of changes) left.delete(change.record.id);
-  const settled = await deps.persist.run("settlement", () =>
+  const settled = await deps.persist.run("settle", () =>
     settleClaim(deps, {
       claimId,
       lane,

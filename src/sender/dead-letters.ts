@@ -30,7 +30,7 @@ export function createDeadLetters(
         producer ??= await role.waitFor("Kafka", () => createProducer(config, log, isLost));
         const [failure] = await producer.sendAll([record]);
         if (failure === undefined || failure.permanent) return;
-        log.warn({ failure, attempt }, "a dead letter waits: Kafka failed");
+        log.warn({ failure, attempt }, "could not write a dead letter to Kafka; trying again");
         await sleep(backoffMs(RETRY, attempt));
       }
     } finally {

@@ -69,7 +69,8 @@ export function watchOwnership(
     unread = unreadOf(readers, { instance, assigned });
     const nowMs = timers.monotonicMs();
     if (unread.length === 0) {
-      if (unreadSinceMs !== null && served === false) log.info({ assigned }, "every partition has a reader");
+      if (unreadSinceMs !== null && served === false)
+        log.info({ assigned }, "every partition has a reader again");
       unreadSinceMs = null;
       served = true;
       return;
@@ -85,7 +86,7 @@ export function watchOwnership(
     if (nowMs - rejoinedMs < REJOIN_EVERY_MS) return;
     rejoinedMs = nowMs;
     counts.rejoins_total++;
-    log.warn({ unread, assigned }, "the group is asked again for its partitions");
+    log.warn({ unread, assigned }, "asking the group again for partitions");
     consumer.rejoin();
   };
 

@@ -35,7 +35,7 @@ export function createPersist(log: Log): Persist {
           const isHopeless = err instanceof AssertionError || err instanceof StoppedError;
           if (isHopeless || monotonicMs() - startedMs > WAIT_MAX_MS) throw err;
           failures++;
-          log.warn({ err, attempt }, `${what} waits: the database failed`);
+          log.warn({ err, attempt }, `could not ${what}: the database failed; trying again`);
           await sleep(backoffMs(RETRY, attempt));
         }
       }

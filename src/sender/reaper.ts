@@ -46,5 +46,5 @@ async function reapOne({ pool, id, now, log, counts }: ReaperDeps): Promise<bool
 async function endIdle({ pool, log, counts }: ReaperDeps): Promise<void> {
   const ended = await endIdleTransactions(pool);
   counts.idle_ended_total += ended;
-  if (ended > 0) log.warn({ ended }, "transactions of a process that sleeps were ended");
+  if (ended > 0) log.warn({ ended }, "ended transactions of a sleeping process");
 }

@@ -38,7 +38,8 @@ export function startReports(deps: ReportsDeps): Reports {
       const { settled, early } = await settleReports(deps, changes, deps.now());
       deps.counts.reported_total += settled.length;
       countChanges(deps.counts, settled);
-      for (const { record, to } of settled) deps.log.info({ id: record.id, to }, "a late answer");
+      for (const { record, to } of settled)
+        deps.log.info({ id: record.id, to }, "a late answer settled its message");
       waiting.push(...some.filter(({ change }) => early.has(change.record.id)));
     } catch (err) {
       waiting.push(...some);
@@ -57,7 +58,9 @@ export function startReports(deps: ReportsDeps): Reports {
     async stop() {
       await job.stop();
       // A message that can't be settled now stays unknown until its time limit.
-      await settle().catch((err: unknown) => deps.log.warn({ err }, "late answers were not settled"));
+      await settle().catch((err: unknown) =>
+        deps.log.warn({ err }, "could not settle late answers before stopping"),
+      );
     },
   };
 }

@@ -68,7 +68,7 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
     } catch (err) {
       // A broken invariant, or the database was away for too long: the process ends and is restarted.
       if (!stopping) throw err;
-      log.warn({ err }, "a batch was left to its claim");
+      log.warn({ err }, "stopped before a batch was settled; its claim will expire");
     } finally {
       unsettled -= read.length;
       onPart();
@@ -93,7 +93,7 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
       const read = await consumer
         .read(Math.min(CLAIM_ROWS_MAX, allowed), READ_WAIT_MS)
         .catch(async (err: unknown) => {
-          log.warn({ err }, "reading waits: Kafka failed");
+          log.warn({ err }, "could not read from Kafka; trying again");
           await sleep(READ_WAIT_MS);
           return [];
         });
