@@ -269,7 +269,7 @@ export const METRICS = {
   sluice_sender_read_total: counter("sender", "records read"),
   sluice_sender_skipped_total: counter(
     "sender",
-    "records skipped because their message was not queued at their attempt: duplicates, or messages that moved on",
+    "records skipped, because their message was no longer queued at that attempt (duplicates, mostly)",
   ),
   sluice_sender_dead_total: counter("sender", "unreadable records, written to sms.dlq"),
   sluice_sender_sent_total: counter("sender", "messages that an operator took"),

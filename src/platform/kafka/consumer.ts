@@ -147,9 +147,7 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       // Without a broker librdkafka would wait for one, in a thread that process.exit() joins.
       if (up && (await answers(consumer, PROBE_MS)))
         return bounded(4_000, (done) => consumer.disconnect(done));
-      log.warn(
-        "stopped without committing offsets: no broker answers; records since the last commit will be read again",
-      );
+      log.warn("offsets not committed: no broker answers; records since the last commit will be read again");
     },
   };
 }
