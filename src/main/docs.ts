@@ -41,8 +41,9 @@ Every answer that is not a success is \`application/problem+json\` (RFC 9457):
 ${body}
 \`\`\`
 
-- \`code\` is stable: codes are added, but never renamed or given another meaning. \`error\` has the same value.
-- \`type\` is \`${problemType("CODE" as ErrorCode)}\`: to be compared, not opened as an address.
+- \`code\` is stable: codes are added, but never renamed or given another meaning. \`error\` has
+  the same value.
+- \`type\` is \`${problemType("CODE" as ErrorCode)}\`: an identifier to compare, not an address to open.
 - \`errors\` is present only if individual fields were refused.
 - \`request_id\` is also in the \`X-Request-Id\` header of every answer, and in the log.
 - A 402 adds \`required\` and \`balance\`, in minor units. A 405 has \`Allow\`; a 429 or 503 has

@@ -24,8 +24,8 @@ also on the API's port. \`deploy/prometheus/\` has a scrape configuration and al
 
 - Every series also has the label \`role\`: \`ingest\`, \`relay\`, \`sender-normal\` or \`sender-express\`.
 - Units are seconds and bytes. Counters count from the start of the process. Counters and histograms exist
-  from the start, at 0, except those of HTTP, which appear with their first answer. A gauge whose value isn't known
-  yet is left out.
+  from the start, at 0, except those of HTTP, which appear with their first answer. A gauge whose value isn't
+  known yet is left out.
 - No label holds a customer, a phone, a message or anything else that comes from a request.
 - Most figures are read from memory when they are scraped. Those that cost a query are sampled in the
   background.
