@@ -1,5 +1,5 @@
-// `customer`, `key` and `topup`: what an administrator does on the database directly. A key is shown once,
-// when it is made.
+// `customer`, `key` and `topup`: administration directly on the database. A key is shown once, when it is
+// created.
 
 import type { Command } from "commander";
 import { createIdFactory } from "../core/id.ts";
@@ -134,7 +134,7 @@ export function declareCustomers(program: Command): void {
     );
 }
 
-// The longest a dead process's lease lives, twice over: nothing drains later than that.
+// Twice the longest lifetime of a dead process's lease: draining takes no longer than that.
 const DRAIN_WAIT_MAX_MS = 60_000;
 const PROGRESS_MS = 2_000;
 
@@ -163,7 +163,7 @@ async function makeCustomer(pool: Pool, options: CreateOptions): Promise<void> {
   await handOver(pool, options, customerId, SCOPES_DEFAULT);
 }
 
-/** Makes a key and prints it. One that could not be printed is nobody's, and is revoked. */
+/** Creates a key and prints it. A key that could not be printed is revoked, because nobody has it. */
 async function handOver(
   pool: Pool,
   json: Json,

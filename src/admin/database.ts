@@ -1,4 +1,4 @@
-// What the commands that work on the database share: a connection, errors that say what to do, and printing.
+// What commands on the database share: a connection, errors that say what to do, and printing.
 
 import { loadConfig } from "../platform/config.ts";
 import { isError } from "../platform/mysql-errors.ts";
@@ -8,7 +8,7 @@ import { say } from "../platform/output.ts";
 export type Json = { json?: true };
 export const jsonFlag = ["--json", "print JSON"] as const;
 
-/** Runs `use` on one connection. @throws Error that says what to start or run first */
+/** Runs `use` with a pool of one connection. @throws Error that says what to start or run first */
 export async function withDatabase(use: (pool: Pool) => Promise<void>): Promise<void> {
   const config = loadConfig(process.env);
   const pool = createPool(config, { connections: 1, multipleStatements: true });

@@ -1,4 +1,4 @@
-// What `lease list` prints.
+// The output of `lease list`.
 
 import { expect, test } from "bun:test";
 import { asTable } from "./leases.ts";

@@ -1,4 +1,5 @@
-// `lease list`: which process holds how much of whose credit, and how long it has to say that it lives.
+// `lease list`: which process holds how much credit of which customer, and how long until its lifetime is
+// over.
 
 import type { Command } from "commander";
 import { requireCustomer } from "../customers/customers.ts";
@@ -32,7 +33,7 @@ export function declareLeases(program: Command): void {
 
 const HEADS = ["customer", "node", "epoch", "granted", "spent", "unspent", "expires in"] as const;
 
-/** Columns as wide as their widest cell; numbers to the right. */
+/** Columns as wide as their widest cell; numbers are aligned to the right. */
 export function asTable(leases: readonly LeaseRow[], limit: number): string {
   if (leases.length === 0) return "no leases: no process holds credit";
   const cells = leases.map((l) => [

@@ -1,4 +1,4 @@
-// Parsers of option values, with commander's own error, which names the option.
+// Parsers of option values that raise commander's own error, which names the option.
 
 import { InvalidArgumentError } from "commander";
 import { labelProblem } from "../core/parts.ts";
@@ -12,7 +12,7 @@ export function wholeNumber(min: number, max: number): (given: string) => number
   };
 }
 
-/** A name or an id as people give it; the API's own check of such texts. */
+/** A name or an id, checked as the API checks such texts. */
 export function label(charsMax: number): (given: string) => string {
   return (given) => {
     const problem =

@@ -1,5 +1,5 @@
-// `reconcile`: the proof of src/reconcile/reconcile.ts, printed. Exit code 0 clean, 1 drift, 2 could not
-// check.
+// `reconcile`: runs src/reconcile/reconcile.ts and prints the result. Exit code 0: clean, 1: drift, 2: could
+// not check.
 
 import { exitCodeOf, reconcile } from "../reconcile/reconcile.ts";
 import type { ReconcileResult } from "../reconcile/result.ts";
@@ -15,7 +15,7 @@ export type ReconcileOptions = {
   json: boolean;
 };
 
-/** A day of everybody's messages in one statement. */
+/** For a statement that reads one day of all customers' messages. */
 const CLICKHOUSE_TIMEOUT_MS = 120_000;
 
 export async function reconcileCommand(config: Config, options: ReconcileOptions): Promise<0 | 1 | 2> {

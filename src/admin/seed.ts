@@ -1,5 +1,5 @@
-// `seed`: two demo customers with money, made once. The first one's API key is kept in the state folder,
-// readable by its owner only, and made anew when it no longer works (a wiped database, a revoked key).
+// `seed`: creates two demo customers with money, once. The first one's API key is kept in the state folder,
+// readable by its owner only, and replaced when it no longer works (a wiped database, a revoked key).
 
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -51,13 +51,13 @@ async function demoKey(pool: Pool, customerId: number, file: string): Promise<De
   const kept = readKey(file);
   if (kept !== null && (await findKey(pool, kept))?.customerId === customerId)
     return { customerId, apiKey: kept, keyFile: file };
-  // A key that is lost can't be shown again: the oldest live one makes room.
+  // A lost key can't be shown again, so the oldest live one is revoked to make room.
   const live = (await listKeys(pool, customerId)).filter((key) => key.revoked_at === null);
   if (live.length > 1 && live[0] !== undefined) await revokeKey(pool, live[0].key_id);
   const { apiKey } = await createKey(ledger(pool), customerId);
   mkdirSync(join(file, ".."), { recursive: true });
   writeFileSync(file, `${apiKey}\n`, { mode: 0o600 });
-  chmodSync(file, 0o600); // an older file keeps its mode when it is written again
+  chmodSync(file, 0o600); // an existing file keeps its mode when it is rewritten
   return { customerId, apiKey, keyFile: file };
 }
 

@@ -1,6 +1,6 @@
 // The command line, `./sluice`: declares the commands and turns errors into a clear line and an exit code.
 // Each command's work is in src/admin/ and src/stack/launcher/, loaded only when it is called, so that
-// `status` answers fast. With --json stdout carries JSON alone.
+// `status` answers fast. With --json stdout contains only JSON.
 
 import { Command } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
@@ -129,7 +129,7 @@ program
 
 function describeError(error: unknown): string {
   if (!(error instanceof SluiceError)) return error instanceof Error ? error.message : String(error);
-  // The API says "errors names every field"; here they are.
+  // The API says "errors names every field"; this prints them.
   if (error.errors.length === 0) return error.detail;
   return error.errors.map(({ field, reason }) => `${field} ${reason}`).join("; ");
 }

@@ -1,8 +1,8 @@
-// ClickHouse for the local stack: chDB (the engine, in this process) behind the part of ClickHouse's HTTP
-// interface that @clickhouse/client uses, so the gateway can't tell it from a server. Owns one data folder;
-// loopback only, no users. Settings and parameters are state of a chDB connection, so every request gets a
-// connection of its own (0.2 ms) and nothing of one request reaches another. Bound: requests that run at once
-// and that wait; the rest are refused with code 202.
+// ClickHouse for the local stack: chDB (the engine, inside this process) behind the part of ClickHouse's HTTP
+// interface that @clickhouse/client uses, so the gateway sees no difference from a server. Owns one data
+// folder; loopback only, no users. Settings and parameters are state of a chDB connection, so every request
+// gets its own connection (0.2 ms) and requests can't affect each other. Bound: the requests that run at once
+// and those that wait; more are refused with code 202.
 
 import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
@@ -12,7 +12,7 @@ import { loadConfig } from "../platform/config.ts";
 import { runUntilStopped } from "../platform/lifecycle.ts";
 import { createLog } from "../platform/log.ts";
 
-const runningMax = 4; // two cores; reports and the refreshable views seldom overlap more
+const runningMax = 4; // for two cores; reports and refreshable views seldom overlap more
 const waitingMax = 128;
 const bodyBytesMax = 64 * 1024 * 1024;
 const drainMaxMs = 8_000;
@@ -25,7 +25,7 @@ const folder = resolve(config.stateFolder, "clickhouse");
 mkdirSync(folder, { recursive: true });
 const configFile = resolve(import.meta.dirname, "../../tools/clickhouse.xml");
 const connect = () => new Session(folder, { connectionArgs: [`--config-file=${configFile}`] });
-const keeper = connect(); // holds the engine, with its background work, between requests
+const keeper = connect(); // keeps the engine and its background work alive between requests
 const waiting: (() => void)[] = [];
 let running = 0;
 let stopping = false;
@@ -55,7 +55,7 @@ async function answer(request: Request): Promise<Response> {
   if (waiting.length >= waitingMax)
     return failure("Code: 202. DB::Exception: Too many queries wait (TOO_MANY_SIMULTANEOUS_QUERIES)", 503);
   if (running < runningMax) running++;
-  else await new Promise<void>((done) => waiting.push(done)); // whoever ends hands its place over
+  else await new Promise<void>((done) => waiting.push(done)); // a request that ends hands its place over
   try {
     return await run(await parse(request, url.searchParams));
   } catch (error) {
@@ -90,8 +90,8 @@ async function run({ id, sql, format, database, assignments }: Query): Promise<R
   }
 }
 
-// What the interface itself understands; every other name is a setting, or `param_…`: SET takes both,
-// escaped as sent.
+// Parameters of the interface itself; every other name is a setting, or `param_…`: SET accepts both, escaped
+// as they were sent.
 const reserved = new Set(
   [
     "query query_id default_format database session_id session_timeout session_check user password role",

@@ -1,5 +1,5 @@
-// What the pages say is checked against the code: links lead somewhere, tests that are named exist under that
-// title, limits, settings and metrics exist, and a value that stands behind a limit's name is the limit's.
+// Compares what the pages say with the code: links lead somewhere, tests named there exist under that title,
+// limits, settings and metrics exist, and a value given after a limit's name is the limit's value.
 
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -27,7 +27,7 @@ const code = below("src", ".ts")
   .map(read)
   .join("\n");
 
-/** GitHub's name of a heading. */
+/** The anchor that GitHub makes of a heading. */
 const anchorOf = (heading: string): string =>
   heading
     .toLowerCase()
@@ -65,7 +65,7 @@ const UNITS: Record<string, number> = { ms: 1, s: 1_000, min: 60_000, h: 3_600_0
 const valueOf = (number: string, unit: string | undefined): number =>
   Number(number.replaceAll(",", "")) * (unit === undefined ? 1 : (UNITS[unit] ?? Number.NaN));
 
-/** `NAME` (30 s): names of limits and settings, and the value behind them where there is one. */
+/** `NAME` (30 s): names of limits and settings, with their value where one is given. */
 function wrongLimits({ path, text }: Page, source = code): string[] {
   const known = new Map<string, number | string>([
     ...Object.entries(limits),
@@ -77,7 +77,8 @@ function wrongLimits({ path, text }: Page, source = code): string[] {
     if (!/_(MAX|MS|DEFAULT)$|^SLUICE_/.test(name)) continue;
     const value = known.get(name);
     if (value === undefined) {
-      // A bound of one file, or its environment name elsewhere: known, but without a value to compare.
+      // A constant of one file, or a setting under its environment name: known, but without a value to
+      // compare.
       const isNamed = source.includes(`const ${name} =`) && number === undefined;
       if (!isNamed) wrong.push(`${path}: there is no ${name}`);
     } else if (number !== undefined && valueOf(number, unit) !== value)
@@ -86,7 +87,7 @@ function wrongLimits({ path, text }: Page, source = code): string[] {
   return wrong;
 }
 
-/** Metrics that are not in the table. */
+/** Metrics that are missing from the table. */
 function unknownMetrics({ path, text }: Page): string[] {
   return [...text.matchAll(/`(sluice_[a-z_]+)[`{]/g)]
     .filter(([, name = ""]) => !Object.hasOwn(METRICS, name))

@@ -1,6 +1,6 @@
-// Tables inside of pages that people write: docs/reference/message.md and wallet.md hold them between marks,
-// made from the message machine and the posting table. What no code says, a row's meaning, stands here, under
-// the types of those tables, so that a new status or operation can't be left out.
+// Tables inside hand-written pages: docs/reference/message.md and wallet.md contain them between markers,
+// generated from the message machine and the posting table. The meaning of each row, which no other code has,
+// is written here; the types make sure that no status or operation is left out.
 
 import { EFFECTS, type LedgerOp, OPS, POSTINGS } from "../core/ledger.ts";
 import { ACCEPTED, CHARGING, canMove, STATUSES, type Status, sequenceOf } from "../core/message.ts";
@@ -38,7 +38,7 @@ const WRITTEN_BY: Record<LedgerOp, string> = {
   release: "the process that ends a lease: its owner, or the reaper",
 };
 
-/** By the name in the marks. */
+/** By the name in the markers. */
 export const TABLES: Record<string, () => string> = {
   statuses: () =>
     table(
@@ -71,7 +71,9 @@ export const TABLES: Record<string, () => string> = {
     ),
 };
 
-/** The page with every marked table made anew. @throws when a mark has no table or no end */
+/**
+ * The page with every marked table regenerated. @throws Error for a marker without a table or without an end
+ */
 export function withTables(page: string): string {
   return page.replace(/^<!-- table (\w+)[^\n]*-->\n[\s\S]*?(?=^<!-- \/table -->$)/gm, (_, name: string) => {
     const make = TABLES[name];
@@ -80,7 +82,7 @@ export function withTables(page: string): string {
   });
 }
 
-/** Names of the tables that a page has. */
+/** The names of the tables in a page. */
 export const tablesOf = (page: string): string[] =>
   [...page.matchAll(/^<!-- table (\w+)/gm)].map((match) => match[1] as string);
 

@@ -1,4 +1,4 @@
-// The committed pages are the generated ones.
+// The committed pages equal the generated ones.
 
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";

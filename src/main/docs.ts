@@ -1,5 +1,5 @@
-// Writes the pages and files that come from tables in the code: `bun src/main/docs.ts`.
-// docs.test.ts fails when a committed page is not what this writes.
+// Writes the pages and files that are generated from tables in the code: `bun src/main/docs.ts`. docs.test.ts
+// fails when a committed page differs from what this writes.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -19,7 +19,7 @@ export const ERRORS_PAGE = fileURLToPath(new URL("../../docs/reference/errors.md
 
 export const PROBLEMS_CONF = fileURLToPath(new URL("../../deploy/nginx/problems.conf", import.meta.url));
 
-/** Pages that people write, with tables in them that come from the code. */
+/** Hand-written pages that contain generated tables. */
 export const PAGES_WITH_TABLES = ["message.md", "wallet.md"].map((name) =>
   fileURLToPath(new URL(`../../docs/reference/${name}`, import.meta.url)),
 );

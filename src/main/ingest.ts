@@ -1,5 +1,5 @@
-// The ingest process (Bun): the API in front of accepting. Stops in order: refuse, commit what is queued,
-// answer, return leases, exit.
+// The ingest process (Bun): the API in front of accepting messages. Stops in order: refuses requests, commits
+// what is queued, answers, returns leases, exits.
 
 import { ANSWER_MAX_MS, RUNNING_MAX } from "../api/routes/wallet-reconcile.ts";
 import { createServer } from "../api/server.ts";
@@ -14,7 +14,7 @@ import { keepPartitions } from "../schema/partitions.ts";
 
 runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, async (role) => {
   const { config, log, metrics, tracing } = role;
-  // What may take its time: checks of the books, and partitions.
+  // For slow work: checks of the books, and partitions.
   const slow = { connections: RUNNING_MAX + 1, answerMaxMs: ANSWER_MAX_MS };
   const reconcilePool = createMeteredPool(role, "reconcile", slow);
   const clickhouse = createClickhouse(config);
@@ -23,7 +23,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     clickhouse: { host: config.clickhouseHost, port: config.clickhousePort },
   });
   role.onStop(() => {
-    void reconcilePool.end(); // a check that is still reading has nothing to lose
+    void reconcilePool.end(); // a check under way loses nothing when it is cut off
     probes.stop();
     return clickhouse.close();
   });
@@ -32,7 +32,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   const accepting = await startAccepting(role);
   const { accept, callers, keys, ledger, readPool } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
-  role.onStop(() => void partitions.stop()); // like a check, it has nothing to lose
+  role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const routes = createRoutes({
     accept,
     keys,

@@ -1,4 +1,4 @@
-// The page of all metrics, in Markdown, from the table in the code. docs.ts writes it.
+// The page of all metrics, in Markdown, generated from the table in the code. docs.ts writes it.
 
 import { fileURLToPath } from "node:url";
 import { type MetricRole, type MetricRow, ROWS } from "../platform/metrics-table.ts";

@@ -1,5 +1,5 @@
-// Brings the schemas of both databases to the newest migration and makes the partitions of the days ahead.
-// Safe to run at any time, also twice at once. Kafka's topics are made by a Node process
+// Brings the schemas of both databases to the latest migration and creates the partitions of the days ahead.
+// Safe to run at any time, even twice at once. Kafka's topics are created by a Node process
 // (src/main/topics.ts): `./sluice migrate` runs both.
 
 import { migrateMysql } from "../schema/mysql.ts";

@@ -1,5 +1,5 @@
-// The relay: a Node process. Waits for MySQL and Kafka, in any order, then carries outbox rows to Kafka until
-// SIGTERM. Beside that one of the relays sweeps, one samples what waits, and one cycles through the books.
+// The relay (Node): waits for MySQL and Kafka, in any order, then moves outbox rows to Kafka until SIGTERM.
+// One of the relays also sweeps, one samples the backlog, and one checks the books in the background.
 
 import { DRAIN_MS, MYSQL_ANSWER_MAX_MS, RELAY_TRANSACTIONS_MAX } from "../core/limits.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
@@ -18,12 +18,12 @@ import { watchReportReaders } from "../relay/report-readers.ts";
 import { startSweep } from "../relay/sweep.ts";
 import { tablesAnswer } from "../schema/tables.ts";
 
-// Flushing what librdkafka still holds while stopping; the rest of DRAIN_MS is for the transactions.
+// For flushing what librdkafka still holds while stopping; the rest of DRAIN_MS is for the transactions.
 const FLUSH_MS = 2_000;
-// Transactions of all lanes, and three more for their idle look-ups and for a sweep, which looks on one
-// connection and writes on another; one that samples what waits, one that looks after ClickHouse's readers.
+// The transactions of all lanes; three more for their polls while idle and for a sweep, which reads on one
+// connection and writes on another; one for sampling the backlog, one for watching ClickHouse's readers.
 const CONNECTIONS = RELAY_TRANSACTIONS_MAX + 6;
-/** A day of some customers' messages in one statement. */
+/** For a statement that reads one day of some customers' messages. */
 const CLICKHOUSE_TIMEOUT_MS = 30_000;
 
 const usage = "node src/main/relay.ts: carries outbox rows to Kafka.";

@@ -1,4 +1,4 @@
-// One lane's sender: a Node process. Waits for MySQL and Kafka, in any order, then sends until SIGTERM.
+// One lane's sender (Node): waits for MySQL and Kafka, in any order, then sends until SIGTERM.
 
 import { hostname } from "node:os";
 import { createIdFactory } from "../core/id.ts";
@@ -21,11 +21,11 @@ import { watchOwnership } from "../sender/ownership.ts";
 import { startSender } from "../sender/sender.ts";
 import { createSubmitters } from "../sender/submitters.ts";
 
-// Claims and settlements of the batches under way, and the reaper.
+// For claims and settlements of the batches under way, and for the reaper.
 const CONNECTIONS = 6;
-// Two cores in all: one thread submits as fast as the database settles.
+// For two cores in all: one thread submits as fast as the database settles.
 const THREADS = 1;
-// The normal lane lingers this long at the broker; express does not wait.
+// Fetches of the normal lane linger this long at the broker; express doesn't wait.
 const FETCH_WAIT_MS = { normal: 50, express: 0 };
 
 const laneAt = process.argv.indexOf("--lane");
@@ -53,7 +53,7 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   );
   role.check("operators", () => (operators.every((_, at) => isAvoided(at)) ? "degraded" : "ok"));
 
-  // What is under way is settled before the process ends, or it would end as `unknown`.
+  // Settles what is under way before the process ends, because it would end as `unknown` otherwise.
   let settle = async (): Promise<void> => undefined;
   const isLost = (err: unknown) =>
     role.restart(err, "the Kafka client has to be built anew", async () => {
@@ -63,7 +63,7 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   const deadLetter = createDeadLetters(role, { key: `sender-${lane}`, isLost });
   await role.waitFor("MySQL", () => tablesAnswer(pool));
   const { topic, group } = consumersOf(config)[lane];
-  // The health port tells the senders of one machine apart.
+  // The health port distinguishes the senders of one machine.
   const instance = `${hostname()}-${config.healthPort}`;
   const topics = createTopicAdmin(config);
   const offsets = createOffsets((partition, next) => consumer.store(partition, next));

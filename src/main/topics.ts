@@ -1,4 +1,4 @@
-// Creates Kafka's topics and ends: a process of its own, because only Node loads librdkafka and `./sluice
+// Creates Kafka's topics and exits. A separate process, because only Node loads librdkafka and `./sluice
 // migrate` runs on Bun.
 
 import { createTopicAdmin } from "../platform/kafka/admin.ts";

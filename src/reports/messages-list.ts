@@ -1,7 +1,7 @@
-// GET /v1/messages/{id} and GET /v1/messages: a customer's messages as MySQL has them now, newest first. Owns
-// their SQL and shape; leaves the timeline to timeline.ts. Invariant: every statement is bound to the
-// caller's own customer_id. Bound: a filtered page looks at SCAN_ROWS_MAX messages at most, so it may be
-// short; only a null next_cursor is the end.
+// GET /v1/messages/{id} and GET /v1/messages: a customer's messages as they are in MySQL now, newest first.
+// Owns their SQL and shape; leaves the timeline to timeline.ts. Invariant: every statement is limited to the
+// caller's customer_id. Bound: a filtered page looks at SCAN_ROWS_MAX messages at most, so it may be short;
+// only a null next_cursor marks the end.
 
 import { SluiceError } from "../core/errors.ts";
 import { isUlid } from "../core/id.ts";
@@ -26,7 +26,7 @@ export type Message = {
   currency: string;
   from: string | null;
   reference: string | null;
-  /** Submits so far, the one under way included. */
+  /** Submits so far, the current one included. */
   attempts: number;
   last_error: string | null;
   operator: string | null;
@@ -35,7 +35,7 @@ export type Message = {
   created_at: string;
   updated_at: string;
 };
-/** `timeline` is null while the reporting database can't be reached: the status itself is never missing. */
+/** `timeline` is null while ClickHouse can't be reached; the message's status is always present. */
 export type MessageWithTimeline = Message & { timeline: TimelineEntry[] | null };
 export type MessageList = { messages: Message[]; next_cursor: string | null };
 
@@ -92,8 +92,8 @@ export async function listMessages(
   params.check();
 
   const wanted = filters.filter(([, value]) => value !== null);
-  // A message's reserve entry has its id, under a key led by customer_id: the index that messages itself
-  // doesn't need.
+  // A message's reserve entry has the message's id, under a key that begins with customer_id: this serves as
+  // the index that `messages` itself doesn't need.
   const scanned =
     "FROM wallet_ledger AS l STRAIGHT_JOIN messages AS m ON m.id = l.entry_id " +
     "WHERE l.customer_id = ? AND l.entry_id < ? AND l.leg = 'open' AND l.op = 'reserve' " +

@@ -1,8 +1,8 @@
 // GET /v1/reports/messages: a customer's messages at their latest status, from ClickHouse, newest first. Owns
-// its SQL and the shape of a row; leaves the fill of messages_log to sql/clickhouse. Invariants: a row is one
-// message, however often its events were delivered and in whatever order; pages neither repeat nor skip a
-// message, since they are cut by id. Bounds: rows by `limit`, time by max_execution_time; customer and time
-// range prune what is read.
+// its SQL and the shape of a row; leaves filling messages_log to sql/clickhouse. Invariants: a row is one
+// message, however often and in whatever order its events arrived; pages neither repeat nor skip a message,
+// because they are divided by id. Bounds: rows by `limit`, time by max_execution_time; customer and time
+// range limit what is read.
 
 import { isUlid, ulidBound, ULID_TIME_MAX_MS, ulidTimeMs } from "../core/id.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
@@ -28,18 +28,15 @@ export type ReportRow = {
 export type MessagesReport = {
   messages: ReportRow[];
   next_cursor: string | null;
-  /**
-   * Time of the newest event the report was made from: what happened until then is in it. Null before the
-   * first one.
-   */
+  /** The time of the latest event: the report contains everything up to it. Null before the first event. */
   as_of: string | null;
 };
 
 const WINDOW_DEFAULT_MS = 24 * 3_600_000;
-/** Messages looked at for a status before the whole range is: more than the longest page. */
+/** How many messages are examined for a status before the whole range is; more than the longest page. */
 const CANDIDATES = 2 * LIST_LIMIT_MAX;
-// An id is made shortly before its created_at; a clock that was set back keeps ids ahead for as long. The
-// range of ids only prunes.
+// An id is made shortly before its created_at; if a clock was set back, ids stay ahead of it for that long.
+// The range of ids only limits what is read.
 const ID_SLACK_MS = 600_000;
 const EXECUTION_MAX_S = 8;
 
@@ -54,9 +51,9 @@ export async function messagesReport(
   const limit = params.limit();
   params.check();
 
-  // Before the rows: a report may be fresher than it says, never staler.
+  // Read before the rows, so that the report may be fresher than it says but never staler.
   const asOf = await asOfMs(clickhouse);
-  // One more than asked for tells whether there is a next page.
+  // Reads one row more than asked for, to see whether there is a next page.
   const rows = await readPage(clickhouse, customer, filter, limit + 1);
   const messages = rows.slice(0, limit).map(rowOf);
   const last = messages.at(-1);
@@ -84,7 +81,7 @@ function filterOf(params: Params, customer: ReportCustomer, nowMs: number): Filt
   const id = params.id();
   const [status, type, phone] = [params.status(), params.type(), params.phone(customer.region)];
   const [from, to] = [params.time("from"), params.time("to")];
-  // One id is found at any time; a cursor keeps the window of its first page while the last 24 hours move on.
+  // An id is found whatever its time; a cursor keeps the time range of its first page while `now` moves on.
   const toMs = cursor?.[1] ?? to ?? (id === null ? nowMs + 1 : ULID_TIME_MAX_MS);
   const fromMs = cursor?.[0] ?? from ?? (id === null ? Math.max(0, toMs - WINDOW_DEFAULT_MS) : 0);
   if (fromMs >= toMs) {
@@ -97,7 +94,7 @@ function filterOf(params: Params, customer: ReportCustomer, nowMs: number): Filt
   let high = cursor?.[2] ?? ulidBound(Math.min(ULID_TIME_MAX_MS, toMs + ID_SLACK_MS));
   if (id !== null) {
     low = id;
-    high = cursor === null ? `${id}0` : low; // the next string after the id; one id has no second page
+    high = cursor === null ? `${id}0` : low; // just above the id; a single id has no second page
   }
   return { fromMs, toMs, low, high, status, type, phone };
 }
@@ -135,14 +132,14 @@ async function readPage(
     ...(filter.phone === null ? [] : ["phone = {phone:String}"]),
     ...(filter.type === null ? [] : ["type = {type:String}"]),
   ].join(" AND ");
-  // Backwards along the key, until the page is full.
+  // Reads the key backwards until the page is full.
   const newest = (also: string, most: string) => `SELECT id FROM messages_log WHERE ${picked} ${also}
     ORDER BY customer_id DESC, id DESC LIMIT 1 BY id LIMIT ${most}`;
   const read = (page: string) => clickhouse.query<StoredRow>(rowsSql(where, page), values);
   if (filter.status === null) return read(newest("", "{count:UInt32}"));
 
-  // A status counts when it is the latest: of the newest messages that ever had it, most still do. When they
-  // don't fill the page, the whole range is grouped (id, status and sequence only; 0.3 s for a million
+  // Only the latest status counts. Most of the newest messages that ever had the status still have it; if
+  // they don't fill the page, the whole range is grouped (id, status and sequence only; 0.3 s for a million
   // messages).
   const latest = (among: string) => `SELECT id FROM messages_log WHERE ${picked} ${among} GROUP BY id
     HAVING argMax(status, sequence) = {status:String} ORDER BY id DESC LIMIT {count:UInt32}`;

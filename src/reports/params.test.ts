@@ -1,4 +1,4 @@
-// Values of query parameters: times to the millisecond, and phones whose plus was lost on the way.
+// Values of query parameters: times to the millisecond, and phones whose plus was decoded as a blank.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
@@ -69,7 +69,7 @@ describe("phones", () => {
     expect(phoneOf(" 4532123456")).toBe("+4532123456");
     expect(phoneOf("+4532123456")).toBe("+4532123456");
     expect(phoneOf("  45 32 12 34 56")).toBe("+4532123456");
-    // As a number of Iran it would be valid: +984532123456.
+    // As an Iranian number it would be valid: +984532123456.
     expect(phoneOf("4532123456")).toBe("+984532123456");
   });
 

@@ -1,7 +1,7 @@
-// Values of the query parameters of the read routes: parsed once, every bad one named. Owns the words and
-// bounds of from, to, status, type, phone, id, limit and cursor; leaves which of them a route takes to its
-// declaration, and what they select to each report. Invariant: a cursor belongs to the filters it was made
-// with.
+// Parses the values of the read routes' query parameters, and names every bad one. Owns the names and bounds
+// of from, to, status, type, phone, id, limit and cursor; leaves to a route's declaration which of them it
+// takes, and to each report what they select. Invariant: a cursor is only valid with the filters it was made
+// for.
 
 import { createHash } from "node:crypto";
 import { Type } from "typebox";
@@ -14,7 +14,7 @@ import { parsePhone } from "../core/phone.ts";
 /** Parameters by name, each given once and not empty (src/api/query.ts). */
 export type Query = ReadonlyMap<string, string>;
 
-/** Every parameter there is, as the reference shows it; what reads it is below. */
+/** Every parameter, as the reference describes it; they are parsed below. */
 export const PARAMS = {
   from: Type.String({ format: "date-time" }),
   to: Type.String({ format: "date-time" }),
@@ -27,31 +27,31 @@ export const PARAMS = {
 };
 export type ParamName = keyof typeof PARAMS;
 
-/** What a cursor carries: where the next page begins. */
+/** The contents of a cursor: where the next page begins. */
 export type CursorValues = readonly (string | number)[];
 
 export type Params = {
   status(): Status | null;
   type(): Lane | null;
-  /** As E.164, whichever way it was written. */
+  /** In E.164, however it was written. */
   phone(region: string): string | null;
   id(): string | null;
   /**
-   * Unix milliseconds; a finer fraction is rounded up, which keeps `from <= t < to` true for times in
+   * Unix milliseconds. A finer fraction is rounded up, so that `from <= t < to` stays true for times in
    * milliseconds.
    */
   time(name: string): number | null;
   limit(): number;
-  /** The values of a cursor that `nextCursor` made with the same filters; null when none was given. */
+  /** The values of a cursor that `nextCursor` made with the same filters; null if none was given. */
   cursor(isSound: (values: CursorValues) => boolean): CursorValues | null;
   nextCursor(values: CursorValues): string;
   fail(field: string, reason: string): void;
-  /** @throws SluiceError validation_failed that names everything refused so far */
+  /** @throws SluiceError validation_failed naming everything refused so far */
   check(): void;
 };
 
 const CURSOR_VERSION = 1;
-// A plus that wasn't escaped arrives as a blank; +45… without it would be another country's number.
+// A plus that wasn't escaped arrives as a blank; without its plus, +45… would be another country's number.
 const LOST_PLUS = /^ /;
 const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
@@ -100,8 +100,8 @@ export function readParams(query: Query): Params {
 }
 
 /**
- * RFC 3339, section 5.6: hours end at 23, and second 60 is a leap second, here the next one. Null when it is
- * something else or a date that doesn't exist.
+ * RFC 3339, section 5.6: hours end at 23, and second 60 is a leap second, treated as the next second. Null
+ * for anything else, including a date that doesn't exist.
  */
 function timeOf(text: string): number | null {
   const match = RFC_3339.exec(text.replace(" ", "+")); // a plus that wasn't escaped
@@ -110,7 +110,7 @@ function timeOf(text: string): number | null {
   const [fraction = "", sign, offsetHour = "0", offsetMinute = "0"] = match.slice(7);
   if (hour > 23 || minute > 59 || second > 60 || Number(offsetHour) > 23 || Number(offsetMinute) > 59)
     return null;
-  // Date.UTC takes 30 February for 2 March, and the years up to 99 for the last century.
+  // Date.UTC would turn 30 February into 2 March, and years up to 99 into years of the last century.
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);
   if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return null;
@@ -122,11 +122,11 @@ function timeOf(text: string): number | null {
 
 type Six = [number, number, number, number, number, number];
 
-// By digits: 0.001 × n is not always n thousandths.
+// By digits, because 0.001 × n is not always exactly n thousandths.
 const millisecondsUp = (fraction: string): number =>
   Number(fraction.slice(0, 3).padEnd(3, "0")) + (/[1-9]/.test(fraction.slice(3)) ? 1 : 0);
 
-/** Everything that decides which rows there are; a cursor only moves through them. */
+/** All parameters that select rows; a cursor only moves through the selection. */
 function filtersOf(query: Query): string {
   const kept = [...query]
     .filter(([name]) => name !== "cursor" && name !== "limit")
@@ -152,5 +152,5 @@ function decodeCursor(text: string, filters: string): CursorValues | null {
   return sound ? (values as CursorValues) : null;
 }
 
-/** Soundness of a cursor that is one id. */
+/** Validates a cursor that consists of one id. */
 export const isIdCursor = (values: CursorValues): boolean => values.length === 1 && isUlid(values[0]);

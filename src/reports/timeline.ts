@@ -1,12 +1,11 @@
-// What happened to one message, from messages_log, oldest first. `sending` is never an event, so the
-// message's present row in MySQL is added when it is ahead of the log. Leaves finding the message to
-// messages-list.ts.
+// The events of one message, from messages_log, oldest first. `sending` is never an event, so the message's
+// present row in MySQL is added if it is ahead of the log. Leaves finding the message to messages-list.ts.
 
 import type { Status } from "../core/message.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 
 export type TimelineEntry = { status: string; attempt: number; operator: string | null; at: string };
-/** The message as MySQL has it now. */
+/** The message as it is in MySQL now. */
 export type PresentState = {
   id: string;
   customerId: number;

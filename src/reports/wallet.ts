@@ -1,5 +1,5 @@
-// GET /v1/wallet and GET /v1/wallet/ledger, from MySQL. A customer never sees leases: what they hold unspent
-// is still the customer's to spend, so it counts as balance, and statements leave out grant and release.
+// GET /v1/wallet and GET /v1/wallet/ledger, from MySQL. A customer never sees leases: their unspent credit is
+// still the customer's to spend, so it counts as balance, and statements leave out grants and releases.
 // Invariant: a wallet is read by one statement, so its three figures belong to one moment.
 
 import { SluiceError } from "../core/errors.ts";
@@ -16,15 +16,15 @@ export type Wallet = {
   available: number;
   currency: string;
 };
-/** What a customer is shown: never the moves between wallet and leases. */
+/** The operations that a customer sees: without the moves between wallet and leases. */
 type StatementOp = Exclude<LedgerOp, "grant" | "release">;
 export type LedgerEntry = {
   entry_id: string;
   op: StatementOp;
   amount: number;
-  /** Of reserve, capture and refund. */
+  /** Only for reserve, capture and refund. */
   message_id?: string;
-  /** Of a topup. */
+  /** Only for topup. */
   request_id?: string;
   created_at: string;
 };
@@ -50,8 +50,8 @@ export async function readWallet({ pool }: { pool: Pool }, customerId: number): 
 }
 
 /**
- * Newest first by the message or top-up that an entry belongs to, its close before its open: the order of the
- * key, so a page costs its rows alone. @throws SluiceError validation_failed
+ * Newest first by the message or top-up of an entry, a close before its open. That is the order of the key,
+ * so a page reads only its own rows. @throws SluiceError validation_failed
  */
 export async function readLedger(
   { pool }: { pool: Pool },
@@ -63,7 +63,7 @@ export async function readLedger(
   const limit = params.limit();
   params.check();
 
-  // After the close of an entry comes its open; after its open, the entries before it.
+  // After an entry's close comes its open; after its open come the entries before it.
   const after =
     cursor === null
       ? ""
@@ -95,7 +95,7 @@ type StoredEntry = {
   created_at: Date;
 };
 
-/** entry_id → request_id of a page's top-ups. */
+/** Maps entry_id to request_id for the top-ups of a page. */
 async function requestIdsOf(
   pool: Pool,
   customerId: number,

@@ -1,7 +1,7 @@
-// ClickHouse's migrations: the database itself and sql/clickhouse in order. Forward only. ClickHouse has no
-// locks, so the caller holds MySQL's migration lock; statements may be repeated all the same. Files with
-// {{words}} take them from the settings and are run again when those change: that is how the tables that read
-// Kafka follow their broker.
+// ClickHouse's migrations: the database itself, then sql/clickhouse in order. Forward only. ClickHouse has no
+// locks, so the caller holds MySQL's migration lock; even so, every statement may be repeated. Files with
+// {{words}} take them from the settings and run again when those change, so that the tables which read Kafka
+// follow their broker.
 
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
@@ -19,13 +19,13 @@ const FOLDER = fileURLToPath(new URL("../../sql/clickhouse", import.meta.url));
 const TIMEOUT_MS = 60_000;
 
 export type ClickhouseMigrateOptions = {
-  /** false: no tables that read Kafka, for tests that insert their events themselves. */
+  /** false: without the tables that read Kafka, for tests that insert events themselves. */
   kafka?: boolean;
 };
 
 /**
- * Brings ClickHouse to the newest schema; returns what was applied. @throws Error that says which file was
- * refused and why
+ * Brings ClickHouse to the latest schema; returns the names of the files it applied. @throws Error that says
+ * which file was refused and why
  */
 export async function migrateClickhouse(
   config: Config,
@@ -88,7 +88,7 @@ function recordOf(
 }
 
 /**
- * Runs files with words in them again when the words changed; what they were made with stands in a row of
+ * Runs files that contain words again when the words have changed; the words last used are kept in a row of
  * their own.
  */
 async function followSettings(
@@ -116,7 +116,7 @@ async function followSettings(
 
 type Words = { database: string; kafka_broker: string; topic_prefix: string };
 
-// They stand inside quoted SQL: nothing but the characters that such names have.
+// Words are put inside quoted SQL, so only characters that such names consist of are allowed.
 function wordsOf(config: Config): Words {
   const words = {
     database: config.clickhouseDatabase,

@@ -1,9 +1,9 @@
-// Numbered .sql files, applied once each and in order, for whichever engine. Owns reading the files, their
-// checksums and the order (umzug runs them); leaves to its callers where the record of what was applied
-// lives, locks, and running a statement.
+// Applies numbered .sql files, once each and in order, for either engine. Owns reading the files, their
+// checksums and their order (umzug runs them); leaves to its callers where applied files are recorded, locks,
+// and running a statement.
 // Invariants: forward only; a landed file never changes; a file numbered before a landed one is refused; a
-// file that died half way goes on after its last finished statement. In a file every statement ends with `;`
-// at the end of a line.
+// file that stopped half way continues after its last finished statement. In a file every statement ends with
+// `;` at the end of a line.
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -12,27 +12,27 @@ import { Umzug } from "umzug";
 
 export type Migration = {
   name: string;
-  /** SHA-256 of the file as it stands */
+  /** SHA-256 of the file before settings are filled in. */
   checksum: string;
   statements: string[];
-  /** What runs differs from the file: settings were filled in. */
+  /** Settings were filled in, so what runs differs from the file. */
   templated: boolean;
 };
 
 export type AppliedMigration = { name: string; checksum: string; statementsDone: number; finished: boolean };
 
-/** Where an engine keeps what was applied, and how it runs one statement. */
+/** How an engine records applied files and runs a statement. */
 export type MigrationTarget = {
   applied(): Promise<AppliedMigration[]>;
   run(statement: string, options: { repeated: boolean }): Promise<void>;
-  /** Called before the first statement (0 done), after each, and with `finished` after the last. */
+  /** Called before the first statement (0 done), after each one, and with `finished` after the last. */
   record(migration: AppliedMigration): Promise<void>;
 };
 
 const NAME = /^\d{4}_[a-z0-9_]+\.sql$/;
 
 /**
- * @param render fills in placeholders after the checksum is taken, so that a setting may differ between
+ * @param render fills in placeholders after the checksum is taken, so that settings may differ between
  * installations
  */
 export function readMigrations(folder: string, render: (sql: string) => string = (sql) => sql): Migration[] {
@@ -53,8 +53,8 @@ export function readMigrations(folder: string, render: (sql: string) => string =
 }
 
 /**
- * Applies what is missing and returns the names of it. The caller holds a lock, so nobody else applies at the
- * same time.
+ * Applies the missing files and returns their names. The caller holds a lock, so nobody else applies files at
+ * the same time.
  */
 export async function applyMigrations(
   migrations: readonly Migration[],
@@ -69,7 +69,7 @@ export async function applyMigrations(
     })),
     storage: {
       executed: async () => [...applied.values()].filter((row) => row.finished).map((row) => row.name),
-      logMigration: async () => {}, // applyOne records its last statement and the end in one write
+      logMigration: async () => {}, // applyOne records the last statement and the end in one write
       unlogMigration: async () => {
         throw new Error("migrations only go forward");
       },
@@ -88,8 +88,8 @@ async function applyOne(
   for (let i = resumeAt ?? 0; i < statements.length; i++) {
     if (resumeAt === undefined && i === 0)
       await target.record({ name, checksum, statementsDone: 0, finished: false });
-    // The statement it stopped at may have run without being recorded: DDL can't be rolled back with the
-    // record of it.
+    // The statement at which it stopped may have run without being recorded, because DDL can't be rolled back
+    // together with its record.
     await target.run(statements[i] as string, { repeated: i === resumeAt });
     await target.record({ name, checksum, statementsDone: i + 1, finished: i + 1 === statements.length });
   }
@@ -114,7 +114,7 @@ function refuseChangedHistory(
   }
 }
 
-/** Text between semicolons at line ends, without comment lines. */
+/** Splits at semicolons at the ends of lines, and removes comment lines. */
 function splitStatements(sql: string): string[] {
   return sql
     .replaceAll(/^\s*--.*$/gm, "")

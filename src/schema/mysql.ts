@@ -1,5 +1,5 @@
-// MySQL's migrations: the database itself, sql/mysql in order, and the partitions of the days ahead. Safe
-// when two run at once (GET_LOCK); forward only. Leaves reading, checksums and order to
+// MySQL's migrations: the database itself, sql/mysql in order, and the partitions of the days ahead. Safe to
+// run twice at once (GET_LOCK); forward only. Leaves reading, checksums and order to
 // src/schema/migrations.ts.
 
 import { fileURLToPath } from "node:url";
@@ -19,13 +19,13 @@ export type MigrateOptions = {
   nowMs?: number;
   daysAhead?: number;
   folder?: string;
-  /** Runs under the same lock, after MySQL's own: for engines that have no locks. */
+  /** Runs under the same lock, after MySQL's own migrations: for engines without locks. */
   afterwards?: () => Promise<void>;
 };
 export type MigrateResult = { applied: string[]; partitions: PartitionResult };
 
 const FOLDER = fileURLToPath(new URL("../../sql/mysql", import.meta.url));
-// Another migrator may be at it; none of ours takes longer.
+// Another migrator may be running; none takes longer than this.
 const LOCK_WAIT_S = 60;
 /** Other engines are migrated under the same lock. */
 const MIGRATION_MAX_S = 3_600;
@@ -38,7 +38,7 @@ const ALREADY_THERE: readonly MysqlError[] = [
 ];
 
 /**
- * Brings the database named in the config to the newest schema. @throws Error that says which file was
+ * Brings the database named in the config to the latest schema. @throws Error that says which file was
  * refused and why
  */
 export async function migrateMysql(config: Config, options: MigrateOptions = {}): Promise<MigrateResult> {
@@ -115,7 +115,7 @@ function targetOf(conn: Connection): MigrationTarget {
   };
 }
 
-// On a connection without a database, which may have to be made first.
+// On a connection without a database, because the database may have to be created first.
 async function locked<T>(conn: Connection, database: string, body: () => Promise<T>): Promise<T> {
   const lock = await takeLock(conn, `migrate-${database}`, {
     waitS: LOCK_WAIT_S,

@@ -1,7 +1,7 @@
-// Daily partitions of `messages` and `wallet_ledger`, cut by ULID, created ahead. Owns the DDL; leaves to its
-// callers when (once at migration, then daily). Invariant: the partition of a day exists before its first
-// row, so p_future stays empty and cutting it copies nothing. Bound: DDL waits at most 1 s for its table
-// lock, because all later statements queue behind it.
+// Daily partitions of `messages` and `wallet_ledger`, bounded by ULIDs, created ahead. Owns the DDL; leaves
+// to its callers when it runs (at migration, then four times a day). Invariant: the partition of a day exists
+// before its first row, so p_future stays empty and splitting it copies nothing. Bound: DDL waits at most 1 s
+// for its table lock, because all later statements queue behind it.
 
 import { ulidDayPrefix } from "../core/id.ts";
 import { isError } from "../platform/mysql-errors.ts";
@@ -11,29 +11,27 @@ import { sleep } from "../platform/retry.ts";
 import { ownTables } from "./tables-lock.ts";
 
 export type PartitionOptions = { nowMs: number; daysAhead?: number };
-/** `busy`: reconcile or a long transaction held the tables; call again later. */
+/** `busy`: a snapshot of reconcile or a long transaction held the tables; call it again later. */
 export type PartitionResult = { kind: "done"; created: number } | { kind: "busy" };
 
 const TABLES = { messages: "id", wallet_ledger: "entry_id" } as const;
-// Scheduled sends reach 30 days ahead; their rows are keyed by the day of acceptance, but a week of missed
-// runs must not hurt.
+// Scheduled sends reach 30 days ahead, but their rows are stored by the day of acceptance. So the days ahead
+// are only for missed runs; even a week of those must do no harm.
 const DAYS_AHEAD = 35;
 /** Four times a day. */
 const UPKEEP_MS = 6 * 3_600_000;
 const UPKEEP_MAX_MS = 60_000;
-/** After a check of the books held the tables. */
+/** Pause after a check of the books held the tables. */
 const BUSY_MS = 5 * 60_000;
-// A ULID may be a little older than the transaction that stores it, and the first partition also takes all
-// that is older still.
+// A ULID may be a little older than the transaction that stores it; the first partition also takes anything
+// older.
 const DAYS_BACK = 1;
 const DAYS_AT_ONCE_MAX = 400;
 const LOCK_WAIT_S = 1;
 const ATTEMPTS = 3;
 const DAY_MS = 86_400_000;
 
-/**
- * Makes today's partitions and those of the days ahead. Safe to call at any time and from several processes.
- */
+/** Creates today's partitions and those of the days ahead. Safe at any time and from several processes. */
 export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise<PartitionResult> {
   return pool.use(async (conn) => {
     const lock = await ownTables(conn, LOCK_WAIT_S);
@@ -48,7 +46,7 @@ export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise
   });
 }
 
-/** Days ahead are cut by `migrate` already; this keeps them ahead in a process that runs for months. */
+/** `migrate` has created the days ahead; this keeps doing so in a process that runs for months. */
 export function keepPartitions(deps: PeriodicDeps, pool: Pool): Periodic {
   const options = { name: "partitions", everyMs: UPKEEP_MS, firstMs: UPKEEP_MS, runMaxMs: UPKEEP_MAX_MS };
   return startPeriodic(deps, options, async () => {
@@ -95,13 +93,13 @@ async function alter(conn: Connection, sql: string): Promise<boolean> {
       return true;
     } catch (error) {
       if (!isError(error, "lockWait")) throw error;
-      if (attempt < ATTEMPTS) await sleep(200 * attempt); // lets through what queued behind the wait
+      if (attempt < ATTEMPTS) await sleep(200 * attempt); // lets statements through that queued behind this one
     }
   }
   return false;
 }
 
-/** Start of the last day that has a partition, by its name; null when there is only p_future. */
+/** The start of the last day that has a partition, from its name; null if there is only p_future. */
 async function lastDay(conn: Connection, table: string): Promise<number | null> {
   const rows = await conn.query<{ name: string }[]>(
     `SELECT PARTITION_NAME AS name FROM information_schema.PARTITIONS

@@ -1,26 +1,28 @@
-// The lock between partition DDL and long snapshots: DDL under a snapshot would end it (1412), and DDL that
-// waits for one holds up every statement behind it. Named locks of MySQL, which only know "exclusive", as
-// SLOTS places: a snapshot takes one of them, DDL takes all. The places also bound how many snapshots there
-// are at once, over all processes. Whoever loses the connection loses the lock with it.
+// The lock between partition DDL and long snapshots: DDL would end a snapshot of its table (1412), and DDL
+// that waits for a snapshot holds up every statement behind it. MySQL's named locks are only exclusive, so
+// the lock consists of SLOTS places: a snapshot takes one of them, DDL takes all. The places also bound how
+// many snapshots run at once, over all processes. A connection that is lost loses its lock.
 
 import type { Connection } from "../platform/mysql.ts";
 import { type NamedLock, takeLock } from "../platform/named-lock.ts";
 
-/** Snapshots at once, over all processes: each keeps a core of MySQL busy and holds back its purge. */
+/** Snapshots at once, over all processes: each keeps a core of MySQL busy and holds up its purge. */
 export const SLOTS = 4;
 
-/** One place, tried in any order; null when all are taken for `waitS` seconds (whole, 0: at once). */
+/**
+ * Takes one place, any of them; null if all are taken for `waitS` seconds (a whole number; 0: don't wait).
+ */
 export async function shareTables(conn: Connection, waitS: number): Promise<NamedLock | null> {
   const first = Math.floor(Math.random() * SLOTS);
   for (let i = 0; i < SLOTS; i++) {
     const lock = await takeLock(conn, nameOf((first + i) % SLOTS));
     if (lock !== null) return lock;
   }
-  // The first to be free may be another, but a wait is on one name.
+  // Another place may become free first, but one can only wait for one name.
   return waitS > 0 ? takeLock(conn, nameOf(first), { waitS }) : null;
 }
 
-/** All places, in one order; null when one of them is taken for `waitS` seconds. */
+/** Takes all places, always in the same order; null if one of them is taken for `waitS` seconds. */
 export async function ownTables(conn: Connection, waitS: number): Promise<NamedLock | null> {
   const locks: NamedLock[] = [];
   const release = async () => {

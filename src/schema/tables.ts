@@ -1,5 +1,5 @@
-// Whether the database can be worked with: it answers, and the tables that every role needs are there. What a
-// role waits for before anything else; making them is the migrator's.
+// Checks that the database is usable: it answers, and has the tables that every role needs. Roles wait for
+// this before anything else; the migrator creates the tables.
 
 import type { Pool } from "../platform/mysql.ts";
 

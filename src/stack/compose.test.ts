@@ -64,8 +64,8 @@ test("every volume that a container names is declared, and every file that it mo
   expect(new Set(named)).toEqual(new Set(Object.keys(compose.volumes)));
 });
 
-// Debian's docker-compose checks the syntax without an engine; where it is not installed the tests above
-// have to do.
+// Debian's docker-compose checks the syntax without a Docker engine; where it isn't installed, the tests
+// above must suffice.
 test.if(Bun.which("docker-compose") !== null)("docker-compose itself accepts the file", () => {
   const { status, stderr } = spawnSync("docker-compose", ["-f", file, "config", "-q"], { encoding: "utf8" });
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });

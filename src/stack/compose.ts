@@ -1,5 +1,5 @@
-// `--stack compose`: the same engines as containers of docker-compose.yml, for machines with a Docker
-// engine. The ports and the database's settings come from the same tables as the local stack's.
+// `--stack compose`: the same engines as containers of docker-compose.yml, for machines with a Docker engine.
+// Ports and database settings come from the same tables as the local stack's.
 
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { projectRoot } from "./tools.ts";
 
 const readyMaxMs = 180_000; // the first start pulls the images
 
-/** ClickHouse's container reaches the broker by the containers' own network. */
+/** ClickHouse's container reaches the broker through the containers' own network. */
 export const composeEnv = { SLUICE_CLICKHOUSE_KAFKA: "kafka:9094" };
 
 export async function composeEngines(

@@ -1,12 +1,12 @@
-// deploy/nginx/problems.conf: what nginx answers to requests that never reach the API, from the table of
-// errors. Written by `bun src/main/docs.ts`; a test compares. Invariant: an answer of the edge has the
-// members, headers and codes of one of the API, and a request id that stands in the edge's log.
+// Makes deploy/nginx/problems.conf, nginx's answers to requests that never reach the API, from the table of
+// errors. Written by `bun src/main/docs.ts`; a test compares it. Invariant: an answer of the edge has the
+// members, headers and codes of one of the API, and a request id that also appears in the edge's log.
 
 import { type ErrorCode, problemBody, problemHeaders, SluiceError } from "../core/errors.ts";
 
 type Refusal = { statuses: number[]; code: ErrorCode; detail?: string; allow?: string[] };
 
-/** nginx's own statuses: 494 a header too large, 495 to 497 TLS, 502 and 504 no answer of an upstream. */
+/** nginx's own statuses: 494: header too large, 495 to 497: TLS, 502 and 504: no answer from an upstream. */
 const refusals: Refusal[] = [
   {
     statuses: [400, 411, 421, 501, 505],
@@ -71,7 +71,7 @@ location = ${name} {
 `;
 }
 
-// A string in single quotes, as nginx reads it.
+// A string in single quotes, escaped for nginx.
 const quoted = (error: SluiceError): string => `'${problemBody(error, ID).replace(/[\\']/g, "\\$&")}'`;
 
 function headers(error: SluiceError): string {

@@ -1,6 +1,6 @@
-// The edge of the local stack: nginx by the configuration of deploy/nginx/, its names filled in, in the
-// state folder. Owns the certificate (self-signed, of this stack alone) and the secret by which ingest knows
-// that a client's address comes from the edge. Both are made once and kept.
+// The edge of the local stack: nginx with the configuration of deploy/nginx/, its placeholders filled in, run
+// in the state folder. Owns the certificate (self-signed, for this stack only) and the secret by which ingest
+// knows that a client address comes from the edge. Both are created once and kept.
 
 import { randomBytes } from "node:crypto";
 import { execFile } from "node:child_process";
@@ -19,13 +19,13 @@ const folderOf = (stateFolder: string): string => join(stateFolder, "edge");
 export const certificateFile = (stateFolder: string): string =>
   join(folderOf(stateFolder), "certificate.pem");
 
-/** True when a request comes through to ingest. */
+/** Whether a request reaches ingest through the edge. */
 export const edgeAnswers = (port: number): Promise<boolean> => httpAnswers(port, "/health");
 
 export function createEdge(config: Config, tools: Tools, stateFolder: string, secret: string): Edge {
   if (tools.nginx === "") throw new Error("nginx is not installed. Run: scripts/install.sh");
   const folder = folderOf(stateFolder);
-  // nginx's workers give up root for `nobody`, who cannot read a state folder.
+  // nginx's workers drop from root to `nobody`, who can't read a state folder.
   const user = process.getuid?.() === 0 ? "user root;" : "";
   return {
     role: "edge",
@@ -38,7 +38,7 @@ export function createEdge(config: Config, tools: Tools, stateFolder: string, se
     logFile: join(stateFolder, "logs", "edge.log"),
     nice: 0,
     stopSignal: "SIGQUIT",
-    stopMaxMs: 7_000, // worker_shutdown_timeout of nginx.conf, and a little
+    stopMaxMs: 7_000, // a little more than worker_shutdown_timeout in nginx.conf
     async prepare(signal) {
       mkdirSync(join(folder, "temp"), { recursive: true });
       await makeCertificate(tools, folder, signal);
@@ -59,7 +59,7 @@ export function createEdge(config: Config, tools: Tools, stateFolder: string, se
   };
 }
 
-/** The template with every ${NAME} filled in. @throws Error for a name without a value */
+/** Fills in every ${NAME} of the template. @throws Error for a name without a value */
 function renderConf(template: string, values: Readonly<Record<string, string>>): string {
   return template.replace(/\$\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
@@ -68,7 +68,7 @@ function renderConf(template: string, values: Readonly<Record<string, string>>):
   });
 }
 
-/** The configured secret, or one of this state folder. @throws Error for one that nginx would misread */
+/** The configured secret, or one kept in this state folder. @throws Error for one that nginx would misread */
 export function edgeSecret(config: Config, stateFolder: string): string {
   if (config.edgeSecret !== "") {
     if (!/^[\w.~+/=-]+$/.test(config.edgeSecret))
@@ -101,7 +101,7 @@ async function makeCertificate(tools: Tools, folder: string, signal: AbortSignal
 const withLibraries = (tools: Tools): Record<string, string | undefined> =>
   existsSync(tools.edgeLibraries) ? { ...process.env, LD_LIBRARY_PATH: tools.edgeLibraries } : process.env;
 
-// An address to listen on, as one to connect to.
+// Turns an address to listen on into one to connect to.
 function reachable(host: string): string {
   if (host === "0.0.0.0") return "127.0.0.1";
   return host.includes(":") ? `[${host === "::" ? "::1" : host}]` : host;

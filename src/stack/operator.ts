@@ -1,20 +1,20 @@
-// A simulated operator: takes messages over HTTP, answers after a delay, refuses some, and records what it
-// took. Owns nothing of Sluice. POST /submit {id, phone, text, from, encoding, parts, valid_until} → 200
-// {operator_message_id} or {code, permanent} with 400, 429 or 503; GET /count, /ids?after=N (one id a
-// line, in order of arrival), /health; POST /profile with a profile's name as its body: behaves so from
-// now on. Numbers ending in 9990001-3 behave as product tests ask. Invariant: an id is in the log before
-// its 200 is sent. Bound: ids are kept in memory, 26 bytes each.
+// A simulated operator: accepts messages over HTTP, answers after a delay, refuses some, and records the ids
+// it accepted. Independent of Sluice's code. POST /submit {id, phone, text, from, encoding, parts,
+// valid_until} → 200 {operator_message_id} or {code, permanent} with 400, 429 or 503; GET /count,
+// /ids?after=N (one id a line, in order of arrival), /health; POST /profile with a profile's name as body:
+// behaves accordingly from now on. Numbers ending in 9990001-3 have fixed outcomes for demonstrations and
+// tests. Invariant: an id is in the log before its 200 is sent. Bound: ids are kept in memory, 26 bytes each.
 
 import { mkdirSync, openSync, readFileSync, writeSync, closeSync } from "node:fs";
 
 export type Profile = { delayMs: [number, number]; refused: number; hangs: number; down: number };
-/** Shares of 1; `down`: 503 for everything, a second in so many. */
+/** `refused` and `hangs` are shares of 1; `down`: the share of seconds in which everything gets a 503. */
 export const PROFILES = {
   default: { delayMs: [5, 30], refused: 0.01, hangs: 0, down: 0 },
   fast: { delayMs: [0, 0], refused: 0, hangs: 0, down: 0 },
-  /** Takes everything, and answers after the sender has given it up. */
+  /** Accepts everything, but answers after the sender has given up. */
   slow: { delayMs: [3_500, 4_500], refused: 0, hangs: 0, down: 0 },
-  /** Takes everything and answers nothing. */
+  /** Accepts everything and never answers. */
   hangs: { delayMs: [0, 0], refused: 0, hangs: 1, down: 0 },
   flaky: { delayMs: [5, 200], refused: 0.1, hangs: 0.001, down: 0.1 },
 } as const satisfies Record<string, Profile>;
@@ -42,7 +42,7 @@ type Submit = {
 const REFUSED_BY_ALL = "+989129990001";
 const REFUSED_BY_A = "+989129990002";
 const HANGS = "+989129990003";
-const IDLE_S = 120; // longer than any client keeps a connection, so that none is closed under a request
+const IDLE_S = 120; // longer than any client keeps one idle, so that no request meets a closing one
 
 export async function startOperator({
   name,
@@ -111,7 +111,7 @@ export async function startOperator({
 }
 
 const JSON_HEADERS = { headers: { "content-type": "application/json" } };
-// As strict as a real one, so that a field that gets lost on the way here fails every test.
+// As strict as a real operator, so that a field lost on the way here makes tests fail.
 function isWellFormed({ id, phone, text, encoding, parts, valid_until }: Submit): boolean {
   return (
     [id, phone, text].every((field) => typeof field === "string" && field !== "") &&
@@ -127,9 +127,10 @@ const refusal = (status: number, code: string, permanent: boolean): Response =>
 
 type Delayed = { build: () => Response; resolve: (response: Response) => void };
 
-// One interval for all delays, in slots of TICK_MS: a timer a message costs more than the message.
+// One interval serves all delays, in slots of TICK_MS: a timer for each message would cost more than the
+// message.
 const TICK_MS = 5;
-// 5 s, longer than any profile waits.
+// 5 s, longer than any profile delays an answer.
 const SLOTS = 1_024;
 const WRITE_TICKS = 20;
 
@@ -139,7 +140,7 @@ function createTimers(beforeAnswers: () => void) {
   let idle = 0;
   let due = performance.now();
   const timer = setInterval(() => {
-    if (++idle % WRITE_TICKS === 0) beforeAnswers(); // ids that are never answered
+    if (++idle % WRITE_TICKS === 0) beforeAnswers(); // ids of submits that are never answered
     for (const now = performance.now(); due <= now; due += TICK_MS) {
       at = (at + 1) % SLOTS;
       const slot = slots[at] as Delayed[];
@@ -163,7 +164,7 @@ function createTimers(beforeAnswers: () => void) {
 }
 
 /**
- * `<folder>/<name>.log`: an id a line, written many at once before their answers leave; read back at start.
+ * `<folder>/<name>.log`: one id a line, written in batches before their answers leave; read back at start.
  */
 function openRecord(folder: string, name: string) {
   mkdirSync(folder, { recursive: true });

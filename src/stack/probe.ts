@@ -1,17 +1,18 @@
-// Is an engine there? One request of its own protocol on a fresh connection, without a driver: an open port
-// alone may be an engine that is still recovering. Bound: probeMaxMs; anything unexpected is "no".
+// Checks whether an engine is up: one request in its own protocol on a new connection, without a driver,
+// because an open port alone may belong to an engine that is still recovering. Bound: probeMaxMs; anything
+// unexpected is "no".
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { connect } from "node:net";
 
 const probeMaxMs = 1_000;
 
-/** MySQL greets first: byte 5 is the protocol's version, 10, or 255 for an error. */
+/** MySQL sends a greeting first: byte 5 is the protocol version, 10, or 255 for an error. */
 export const mysqlAnswers = (port: number): Promise<boolean> =>
   exchange(port, null, (bytes) => bytes.length >= 5 && bytes[4] === 10);
 
 // ApiVersions (key 18) version 0, correlation id 1, no client id: 10 bytes after the length. The answer
-// repeats the id, then an error code, 0.
+// repeats the id, followed by an error code of 0.
 const apiVersions = Uint8Array.from([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 255, 255]);
 export const kafkaAnswers = (port: number): Promise<boolean> =>
   exchange(
@@ -35,7 +36,7 @@ export async function httpAnswers(port: number, path: string): Promise<boolean> 
   }
 }
 
-/** The pid that listens on a TCP port here: null if nobody does, 0 if it is another user's. */
+/** The pid of the process listening on this TCP port: null if none, 0 if it belongs to another user. */
 export function listenerPid(port: number): number | null {
   const inodes = new Set([
     ...listeningInodes("/proc/net/tcp", port),
@@ -71,7 +72,7 @@ function exchange(
   });
 }
 
-// proc(5): local address as hex `ADDRESS:PORT`, state 0A is LISTEN, the tenth column the socket's inode.
+// proc(5): local address as hex `ADDRESS:PORT`; state 0A is LISTEN; the tenth column is the socket's inode.
 function listeningInodes(file: string, port: number): string[] {
   let lines: string[];
   try {

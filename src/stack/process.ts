@@ -1,7 +1,7 @@
-// Child processes that outlive a careless parent: started in a session of their own (a terminal's Ctrl-C
-// doesn't reach them), logged to a file, and written down in <state>/run/<name>.json, so that the next
-// command finds what a killed launcher left. Invariant: a recorded pid is trusted only together with its
-// start time and boot, as pids are used again.
+// Child processes that may outlive their parent: each is started in a session of its own (so a terminal's
+// Ctrl-C doesn't reach it), logs to a file, and is recorded in <state>/run/<name>.json, so that the next
+// command finds what a killed launcher left behind. Invariant: a recorded pid is trusted only together with
+// its start time and boot id, because pids are reused.
 
 import { spawn } from "node:child_process";
 import {
@@ -29,16 +29,16 @@ export type ProcessSpec = {
   logFile: string;
   /** Added to the niceness: above 0 means a lower CPU weight. */
   nice: number;
-  /** The signal that asks it to end, SIGTERM if none is given; then SIGKILL after stopMaxMs. */
+  /** The signal that asks it to end, SIGTERM by default; SIGKILL follows after stopMaxMs. */
   stopSignal?: StopSignal;
   stopMaxMs: number;
 };
-/** SIGQUIT is nginx's: answer what is under way, then end. */
+/** nginx uses SIGQUIT for: finish the requests under way, then end. */
 export type StopSignal = "SIGTERM" | "SIGQUIT";
 
-/** A process that can be told from another with the same pid. */
+/** Distinguishes a process from another one with the same pid. */
 export type Identity = { pid: number; startTicks: number; boot: string };
-/** `owner` is the launcher that supervises it; null for a background stack (`make up`). */
+/** `owner` is the launcher that supervises it; null in a background stack (`make up`). */
 export type ProcessRecord = Identity & {
   role: string;
   name: string;
@@ -49,11 +49,12 @@ export type ProcessRecord = Identity & {
 };
 
 const pollMs = 20;
-/** A log longer than this is set aside when its process starts. */
+/** A log longer than this is rotated when its process starts. */
 export const logBytesMax = 64 * 1024 * 1024;
 
-// Where the kernel groups by session (sched_autogroup), niceness counts only inside a session, and each of
-// these has one of its own: the whole group is made nicer too. Absent elsewhere, and then not needed.
+// Where the kernel groups processes by session (sched_autogroup), niceness only counts within a session. Each
+// of these processes has its own session, so the whole group is made nicer too. Elsewhere the file is absent
+// and this isn't needed.
 function lowerSession(pid: number, nice: number): void {
   try {
     writeFileSync(`/proc/${pid}/autogroup`, String(nice));
@@ -62,7 +63,9 @@ function lowerSession(pid: number, nice: number): void {
   }
 }
 
-/** Starts it detached and records it. Returns at once; whether it works is for a ready check to say. */
+/**
+ * Starts the process detached and records it. Returns at once; a ready check must find out whether it works.
+ */
 export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Identity | null): ProcessRecord {
   mkdirSync(dirname(spec.logFile), { recursive: true });
   turnOver(spec.logFile);
@@ -76,7 +79,7 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
       detached: true,
       stdio: ["ignore", out, out],
     });
-    child.on("error", () => undefined); // seen as "did not start" below
+    child.on("error", () => undefined); // noticed as "did not start" below
     child.unref();
     const identity = child.pid === undefined ? null : identify(child.pid);
     if (identity !== null && spec.nice > 0) lowerSession(identity.pid, spec.nice);
@@ -91,7 +94,7 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
   }
 }
 
-/** Asks it to end and waits; kills its session when it takes too long, and then resolves to false. */
+/** Asks it to end and waits; kills its session if that takes too long, and then resolves to false. */
 export async function stopProcess(record: ProcessRecord, stateFolder: string): Promise<boolean> {
   signal(record, record.stopSignal ?? "SIGTERM");
   const endedByItself = await ended(record, record.stopMaxMs);
@@ -112,7 +115,7 @@ export async function ended(identity: Identity, maxMs: number): Promise<boolean>
   return true;
 }
 
-/** Every record of the state folder, of the dead too. */
+/** All records in the state folder, including those of dead processes. */
 export function readRecords(stateFolder: string): ProcessRecord[] {
   let files: string[];
   try {
@@ -125,7 +128,7 @@ export function readRecords(stateFolder: string): ProcessRecord[] {
     .flatMap((file) => readRecord(join(runFolder(stateFolder), file)) ?? []);
 }
 
-/** Removes a dead process's record, unless a newer process has taken the name, and ends what it left. */
+/** Removes a dead process's record, unless a newer process has its name, and ends what it left behind. */
 export function forgetProcess(stateFolder: string, record: ProcessRecord): void {
   if (!isAlive(record)) killRemains(record);
   const file = recordFile(stateFolder, record.name);
@@ -151,7 +154,7 @@ export function isAlive(identity: Identity): boolean {
 export const sameProcess = (a: Identity, b: Identity): boolean =>
   a.pid === b.pid && a.startTicks === b.startTicks && a.boot === b.boot;
 
-// Only when a process starts: nobody holds the file open then. One older part is kept.
+// Rotates the log only when its process starts, because then no one has it open. Keeps one older file.
 function turnOver(logFile: string): void {
   const bytes = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
   if (bytes > logBytesMax) renameSync(logFile, `${logFile}.1`);
@@ -163,8 +166,8 @@ export function clearRemains(stateFolder: string, name: string): void {
   if (record !== null && !isAlive(record)) killRemains(record);
 }
 
-// A process may die and leave children of its session (nginx's workers keep their ports then). Its pid is not
-// given away while such a group lives, so a process that has it now means that nothing was left.
+// A process may die and leave children in its session (nginx's workers then keep their ports). Its pid isn't
+// reused while such a process group exists, so if another process has the pid now, nothing was left behind.
 function killRemains(record: ProcessRecord): void {
   if (record.boot !== bootId() || identify(record.pid) !== null) return;
   kill(-record.pid, "SIGKILL");
@@ -172,8 +175,8 @@ function killRemains(record: ProcessRecord): void {
 
 function signal(record: ProcessRecord, name: StopSignal | "SIGKILL"): void {
   if (!isAlive(record)) return;
-  // The kill goes to the session, whose leader it is, so that nothing of its own is left; the request to end
-  // to it alone.
+  // SIGKILL goes to the session, whose leader it is, so that none of its children remain; the request to end
+  // goes to the process alone.
   kill(name === "SIGKILL" ? -record.pid : record.pid, name);
 }
 
@@ -185,8 +188,8 @@ function kill(pid: number, name: StopSignal | "SIGKILL"): void {
   }
 }
 
-// The command's name stands in parentheses and may hold anything; fields are counted after the last one
-// (proc(5)).
+// The command's name is in parentheses and may contain anything, so fields are counted from the last
+// parenthesis (proc(5)).
 function readStat(pid: number): { state: string; startTicks: number } | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "latin1");
@@ -207,7 +210,7 @@ const runFolder = (stateFolder: string): string => join(stateFolder, "run");
 const recordFile = (stateFolder: string, name: string): string =>
   join(runFolder(stateFolder), `${name}.json`);
 
-// Written beside and renamed: a launcher killed here leaves no half file.
+// Written to a temporary file and renamed: a launcher killed here leaves no partial file.
 function writeRecord(stateFolder: string, record: ProcessRecord): void {
   mkdirSync(runFolder(stateFolder), { recursive: true });
   const file = recordFile(stateFolder, record.name);

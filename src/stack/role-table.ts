@@ -1,22 +1,27 @@
-// The one table of roles: what each process runs, where it answers, and its place when everything stops. The
-// launcher, `status`, the stop order, `--help` and the fault suite are made from it.
+// The table of roles: what each process runs, where it answers, and when it stops. The launcher, `status`,
+// the stop order, `--help` and the fault suite are made from it.
 
 export type RoleKind = keyof typeof ROLES;
 export type RoleRow = {
   what: string;
   runtime: "bun" | "node";
-  /** In src/main/, with its arguments. */
+  /** A file in src/main/ and its arguments. */
   command: readonly [file: string, ...args: string[]];
-  /** Health ports are counted from SLUICE_HEALTH_PORT; null: the port it works on answers. */
+  /** Added to SLUICE_HEALTH_PORT; null: it has no health port, its working port answers. */
   healthOffset: number | null;
-  /** The path that says that it would do its work. */
+  /** The path whose answer says that the process can do its work. */
   ready: "/ready" | "/health";
-  /** Accepting goes first when not everything can be had at once, then the express lane, then the rest: a
-   * backlog further down only grows a little. */
+  /**
+   * When the CPU is short, accepting messages comes first, then the express lane, then the rest, where a
+   * backlog only grows a little.
+   */
   nice: number;
-  /** Who takes requests stops first, then who works them off, then whom those talk to. */
+  /**
+   * Order of stopping: first what takes requests, then what processes them, then what those processes talk
+   * to.
+   */
   stops: 1 | 2 | 3;
-  /** How it is named from outside, where it is more than one process. */
+  /** The names of its processes, if it has more than one. */
   names: readonly string[] | "numbered" | null;
 };
 
@@ -25,7 +30,7 @@ export const ROLES = {
     what: "the HTTP API: accepts, charges and stores messages",
     runtime: "bun",
     command: ["ingest.ts"],
-    healthOffset: 0, // and 1 to 16 by its number
+    healthOffset: 0, // plus the process's number, from 1 to 16
     ready: "/ready",
     nice: 0,
     stops: 1,
@@ -73,7 +78,7 @@ export const ROLES = {
   },
 } as const satisfies Record<string, RoleRow>;
 
-/** Names of a role's processes, in order; `numbered` ones as many as asked for. */
+/** The names of a role's processes, in order; for a `numbered` role, `count` of them. */
 export function processNames(role: RoleKind, count = 1): string[] {
   const { names }: RoleRow = ROLES[role];
   if (names === null) return [role];
@@ -81,12 +86,12 @@ export function processNames(role: RoleKind, count = 1): string[] {
   return names.map((name) => `${role}-${name}`);
 }
 
-/** Roles that stop together, the first ones first. */
+/** Roles that stop together, in order of stopping. */
 export const stopStages: readonly (readonly string[])[] = [1, 2, 3].map((stage) =>
   Object.entries(ROLES).flatMap(([role, { stops }]) => (stops === stage ? [role] : [])),
 );
 
-/** A line a role, for --help. */
+/** One line per role, for --help. */
 export const describeRoles = (): string =>
   Object.entries(ROLES)
     .map(([role, { what }]) => `  ${role.padEnd(16)} ${what}`)

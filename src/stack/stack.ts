@@ -1,6 +1,6 @@
-// The local stack as a whole: engines started in parallel and waited for, stopped cleanly, and what a
-// killed launcher left behind found and cleared. Leaves supervision to launcher/. Invariant: a process
-// is stopped only if its record says that it is ours and nobody alive supervises it.
+// The local stack as a whole: starts engines in parallel and waits for them, stops everything cleanly, and
+// finds and clears what a killed launcher left behind. Leaves supervision to launcher/. Invariant: a process
+// is stopped only if its record says that it is ours and no living launcher supervises it.
 
 import { existsSync, readFileSync } from "node:fs";
 import { sleep } from "../platform/retry.ts";
@@ -21,9 +21,9 @@ import { stopStages } from "./role-table.ts";
 
 export type Report = (line: string) => void;
 
-/** What is recorded in a state folder, sorted by who answers for it. */
+/** The records of a state folder, by who is responsible for the processes. */
 export type Recorded = {
-  /** `make up`: it runs for whoever uses it. */
+  /** Started by `make up`, for any command to use. */
   background: ProcessRecord[];
   /** A living launcher supervises it. */
   supervised: ProcessRecord[];
@@ -42,7 +42,7 @@ export function sortRecords(stateFolder: string): Recorded {
   return sorted;
 }
 
-/** Stops what a dead launcher left. Roles first, so that they can still settle on their engines. */
+/** Stops what a dead launcher left behind: roles first, so that they can still settle on their engines. */
 export async function clearOrphans(stateFolder: string, report: Report): Promise<void> {
   const { orphans } = sortRecords(stateFolder);
   if (orphans.length === 0) return;
@@ -56,7 +56,7 @@ export async function clearOrphans(stateFolder: string, report: Report): Promise
 const engineRoles = new Set(["mysql", "kafka", "clickhouse"]);
 const stopOrder = [["edge"], ...stopStages, [...engineRoles]];
 
-/** Stops all, each group in parallel, in the order that lets every role finish its work. */
+/** Stops everything, each group in parallel, in the order that lets every role finish its work. */
 export async function stopAll(
   records: readonly ProcessRecord[],
   stateFolder: string,
@@ -80,9 +80,10 @@ export async function stopAll(
 }
 
 /**
- * Starts what is not running yet and waits until each answers. Background engines that run already are
- * kept. Throws when a port is taken, or an engine ends or does not answer in time; the others go on, and
- * are recorded.
+ * Starts what isn't running yet and waits until each engine answers; keeps background engines that are
+ * running.
+ * @throws Error if a port is taken, or an engine ends or doesn't answer in time; the other engines continue,
+ * and are recorded
  */
 export async function startEngines(
   engines: readonly Engine[],
@@ -121,7 +122,10 @@ export async function startEngine(
   return startProcess(engine, stateFolder, owner);
 }
 
-/** A second server may bind a taken port silently (reusePort), so it is looked up and the pid named. */
+/**
+ * Two servers can listen on one port without an error (reusePort), so this looks the port up and names the
+ * pid.
+ */
 export function refuseTakenPort(
   spec: Pick<ProcessSpec, "name" | "port">,
   port: number | null = spec.port,
@@ -148,7 +152,7 @@ async function waitReady(engine: Engine, record: ProcessRecord, signal?: AbortSi
   }
 }
 
-/** The end of a log, indented, with the file's name. */
+/** The last lines of a log, indented, after the file's name. */
 function lastLines(file: string, lines = 8): string {
   const text = existsSync(file)
     ? readFileSync(file, "utf8").trimEnd().split("\n").slice(-lines).join("\n    ")

@@ -1,10 +1,10 @@
-// The stack that tests use: engines of its own, beside the one a developer may be running. Call
-// `const { config, env } = await testEnv()` at the top of an integration test, outside of its tests: it makes
-// sure that MySQL, Kafka and ClickHouse answer and returns the settings that lead there (`env` is for roles a
-// test starts). `make test` starts them before all tests and stops them after all; for one run by hand they
-// are started here (5 s) and stopped after its last test. State: .sluice-test/ (SLUICE_TEST_STATE).
-// Ports: the defaults + 10,000 (SLUICE_TEST_PORTS), below the range that the kernel hands to outgoing
-// connections, so none of those can sit on one.
+// The stack that tests use: engines of its own, beside those that a developer may be running. Call
+// `const { config, env } = await testEnv()` at the top of an integration test, outside its tests: it makes
+// sure that MySQL, Kafka and ClickHouse answer and returns the settings to reach them (`env` is for roles
+// that a test starts). `make test` starts the engines before all tests and stops them afterwards; for a
+// single test run by hand they are started here (5 s) and stopped after its last test. State: .sluice-test/
+// (SLUICE_TEST_STATE). Ports: the defaults + 10,000 (SLUICE_TEST_PORTS), below the range that the kernel uses
+// for outgoing connections, so that no such connection can occupy one.
 
 import { resolve } from "node:path";
 import { type Config, loadConfig, settings } from "../platform/config.ts";
@@ -18,15 +18,15 @@ export type TestEnv = { config: Config; env: Record<string, string>; stateFolder
 let started: Promise<TestEnv> | undefined;
 
 /**
- * The same stack for every caller in this process. @throws Error with the end of the log of an engine that
- * fails
+ * Returns the same stack to every caller in this process. @throws Error with the last lines of the log of an
+ * engine that fails
  */
 export function testEnv(): Promise<TestEnv> {
   started ??= start();
   return started;
 }
 
-/** The settings alone, as `make test` exports them. Nothing is started. */
+/** Only the settings, as `make test` exports them. Starts nothing. */
 export function testSettings(given: Record<string, string | undefined>): Record<string, string> {
   const offset = Number(given.SLUICE_TEST_PORTS ?? 10_000);
   const ports = Object.values(settings).flatMap((setting) =>
@@ -58,7 +58,7 @@ async function start(): Promise<TestEnv> {
     identify(process.pid),
     quiet,
   );
-  const { afterAll } = await import("bun:test"); // only there inside a test run
+  const { afterAll } = await import("bun:test"); // only available in a test run
   afterAll(() => stopOwn(stateFolder), 30_000);
   return { config, env, stateFolder };
 }

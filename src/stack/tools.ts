@@ -1,4 +1,4 @@
-// Where scripts/install.sh put the runtimes and engines: the cache folder's layout, as scripts/env.sh has it.
+// Where scripts/install.sh puts runtimes and engines: the layout of the cache folder, as in scripts/env.sh.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
@@ -14,10 +14,10 @@ export type Tools = {
   /** The command that runs mysqld, and the flags that tell it where its own files are. */
   mysqld: readonly string[];
   mysqlFlags: readonly string[];
-  /** Empty where none is installed: only the edge needs it. */
+  /** Empty if not installed: only the edge needs it. */
   nginx: string;
   openssl: string;
-  /** Libraries unpacked with nginx that the machine itself lacks. */
+  /** Libraries unpacked together with nginx that the machine lacks. */
   edgeLibraries: string;
 };
 
@@ -44,8 +44,8 @@ function kafkaVersion(): string {
   return /<kafka\.version>(.*?)</.exec(pom)?.[1] ?? "";
 }
 
-// The unpacked package is newer than the machine's C library, so it brings its own and is started through
-// its own loader.
+// The unpacked package is built for a newer C library than the machine may have, so it brings its own and is
+// started through its own loader.
 function findMysql(path: string, unpacked: string): Pick<Tools, "mysqld" | "mysqlFlags"> {
   const libraries = join(unpacked, "usr/lib/x86_64-linux-gnu");
   if (existsSync(join(unpacked, "usr/sbin/mysqld")))
@@ -66,7 +66,7 @@ function findMysql(path: string, unpacked: string): Pick<Tools, "mysqld" | "mysq
   return { mysqld: [mysqld], mysqlFlags: [] };
 }
 
-// The unpacked packages are of the machine's own release, so they run on its C library.
+// The unpacked packages are for the machine's own release, so they use its C library.
 function findNginx(path: string, unpacked: string): Pick<Tools, "nginx" | "openssl" | "edgeLibraries"> {
   const find = (name: string, folder: string): string => {
     const own = join(unpacked, folder, name);

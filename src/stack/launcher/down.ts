@@ -1,5 +1,5 @@
-// `down`: ends everything of the state folder, whoever started it: a running launcher (which drains and
-// stops what it supervises), what a killed launcher left, background engines.
+// `down`: ends everything in the state folder, whoever started it: a running launcher (which drains and stops
+// what it supervises), what a killed launcher left behind, background engines.
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";

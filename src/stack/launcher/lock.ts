@@ -1,6 +1,6 @@
-// One launcher per state folder. The lock is a file that names its holder; a dead holder's lock is taken
-// over. It is made by linking a finished file, and taken over by renaming it away first, so of two
-// launchers at the same moment one wins.
+// Allows one launcher per state folder. The lock is a file that names its holder; a dead holder's lock is
+// taken over. The file is created by linking a finished one, and taken over by renaming it away first, so
+// when two launchers try at the same moment only one wins.
 
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ export function lockHolder(stateFolder: string): Identity | null {
   return holder !== null && isAlive(holder) ? holder : null;
 }
 
-/** Takes the folder for this process. @throws Error that names the pid when another launcher has it */
+/** Locks the folder for this process. @throws Error that names the pid of another launcher that holds it */
 export function takeLock(stateFolder: string): Identity {
   mkdirSync(stateFolder, { recursive: true });
   const own = identify(process.pid);
@@ -56,7 +56,7 @@ function linked(draft: string, file: string): boolean {
   }
 }
 
-// Between the look at the file and the rename another launcher may have made it its own: then it is put back.
+// Between reading the file and renaming it another launcher may have replaced it: then it is put back.
 function clearDead(file: string, aside: string): void {
   try {
     renameSync(file, aside);

@@ -1,5 +1,5 @@
-// `logs ROLE [-f]`: the last lines of the role's log, of each of its processes; with -f goes on until it is
-// interrupted.
+// `logs ROLE [-f]`: prints the last lines of the logs of each of the role's processes; with -f continues
+// until interrupted.
 
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
@@ -21,8 +21,8 @@ export async function logs(
     throw new Error(`no log of ${JSON.stringify(role)}; ${known}`);
   }
   const files = matching.map((name) => join(folder, `${name}.log`));
-  // tail follows by name, so a log that was turned over is followed on. It ends with this process, however
-  // that ends.
+  // tail follows the name, so it also follows a log that is rotated. It ends with this process, however this
+  // process ends.
   const follow = options.follow ? ["-F", `--pid=${process.pid}`] : [];
   const code = await new Promise<number>((done, failed) => {
     const tail = spawn("tail", ["-n", String(options.lines), ...follow, "--", ...files], {
@@ -30,7 +30,7 @@ export async function logs(
     });
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
       process.on(signal, () => tail.kill(signal));
-    // Ended by the signal that was passed on: that is how following ends.
+    // Following normally ends with the signal that was passed on.
     tail.on("error", failed).on("close", (exit) => done(exit ?? 0));
   });
   if (code !== 0) throw new OutputError(`tail ended with ${code}`);

@@ -1,5 +1,6 @@
-// `migrate`: topics first (a Kafka-engine table looks for its topic when it is made, and again only minutes
-// later), then the schemas. Both are processes: topics need Node. Safe at any time, also twice at once.
+// `migrate`: creates topics first (a Kafka-engine table looks for its topic when it is created, and then not
+// again for minutes), then the schemas. Both are separate processes, because topics need Node. Safe at any
+// time, even twice at once.
 
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ const stepMaxMs = 120_000;
 
 export type MigrateOptions = {
   signal?: AbortSignal;
-  /** Added to the environment: where the engines are not where a role would look. */
+  /** Added to the environment, for engines that are not at their usual addresses. */
   env?: Record<string, string>;
 };
 
@@ -28,7 +29,7 @@ export async function migrate(
     report(line);
 }
 
-/** Runs it to its end and returns its lines. @throws Error with what it said when it fails */
+/** Runs the step to its end and returns the lines it printed. @throws Error with them when it fails */
 function runStep(
   what: string,
   [file = "", ...args]: readonly string[],

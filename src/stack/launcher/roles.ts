@@ -1,5 +1,5 @@
-// The processes of the roles that `up` starts, from the table of roles. Each reads its settings from the
-// environment; the launcher gives each a health port of its own, counted from its own SLUICE_HEALTH_PORT.
+// The processes that `up` starts, from the table of roles. Each reads its settings from the environment; the
+// launcher gives each its own health port, counted from SLUICE_HEALTH_PORT.
 
 import { join } from "node:path";
 import type { Config } from "../../platform/config.ts";
@@ -10,7 +10,7 @@ import { projectRoot, type Tools } from "../tools.ts";
 
 export type Role = ProcessSpec & {
   healthPort: number;
-  /** It would do its work now. */
+  /** Whether it can do its work now. */
   ready(): Promise<boolean>;
 };
 
@@ -19,7 +19,7 @@ const stopMaxMs = 10_000;
 export type RolesOptions = {
   ingest: number;
   operators: string;
-  /** What the edge proves itself with, where one runs. */
+  /** The secret by which ingest recognizes the edge, if there is one. */
   edgeSecret?: string;
 };
 

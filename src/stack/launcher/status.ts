@@ -1,6 +1,6 @@
-// `status`: what runs, asked of the processes themselves, all at once; it answers within 2 s whatever is
-// down, because every probe is bounded (src/stack/probe.ts). `ready` means that a message sent now reaches
-// the report.
+// `status`: what is running, by asking all processes at once. It answers within 2 s even if some are down,
+// because every probe is bounded (src/stack/probe.ts). `ready` means that a message sent now would reach the
+// report.
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
@@ -15,7 +15,7 @@ export type Health = "ready" | "not ready" | "down";
 export type ProcessStatus = { role: string; name: string; pid: number | null; port: number; health: Health };
 export type Status = { ready: boolean; processes: ProcessStatus[] };
 
-/** Returns the exit code: 0 ready, 3 (as `systemctl status` has it) not ready. */
+/** Returns the exit code: 0 ready, 3 not ready, as in `systemctl status`. */
 export async function status(config: Config, json: boolean): Promise<0 | 3> {
   const found = await readStatus(config);
   say(json ? JSON.stringify(found) : asText(found));
@@ -40,7 +40,9 @@ async function readStatus(config: Config): Promise<Status> {
   return { ready: isReady(processes), processes };
 }
 
-/** Every stage has someone who works; one operator of three is enough: a refused message goes on to it. */
+/**
+ * Every stage has a ready process; one operator of three is enough, because refused messages fail over to it.
+ */
 function isReady(processes: readonly ProcessStatus[]): boolean {
   const stages = new Set(processes.map(({ role }) => role));
   return [...stages].every((role) => processes.some((each) => each.role === role && each.health === "ready"));
@@ -51,7 +53,7 @@ async function roleStatus(role: Role, records: readonly ProcessRecord[]): Promis
   return entry(role.role, role.name, pid, role.port ?? role.healthPort, await role.ready());
 }
 
-/** Only where it was started: a gateway is whole without an edge. */
+/** Only if an edge was started: a gateway is complete without one. */
 function edgeStatus(config: Config, records: readonly ProcessRecord[]): Promise<ProcessStatus>[] {
   if (!records.some(({ role }) => role === "edge")) return [];
   return [engineStatus("edge", config.edgePort, edgeAnswers, records)];
@@ -67,8 +69,8 @@ async function engineStatus(
   return entry(name, name, pid, port, await answers(port));
 }
 
-// An engine in a container has no pid here, but answers; a role started by hand neither stands in the
-// records.
+// An engine in a container has no pid here, but it answers; the same goes for a role started by hand. Neither
+// has a record.
 const entry = (
   role: string,
   name: string,

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { identify, type ProcessRecord } from "../process.ts";
 import { createSupervisor, restartMostMs, steadyMs, type Supervised } from "./supervisor.ts";
 
-// A process is this test's own (alive) or has an impossible start time (dead).
+// A process is either this test itself (alive) or has an impossible start time (dead).
 function harness() {
   const self = identify(process.pid);
   if (self === null) throw new Error("no /proc");

@@ -1,11 +1,10 @@
-// Keeps processes running: what dies is started again, at once the first time, then with backoff; and says
-// so.
+// Keeps processes running: restarts what dies, at once the first time and then with backoff, and reports it.
 //
 //   starting ──ready──► ready ──no longer answers──► unready ──answers──► ready
 //      └──────dies──────────┴──────────dies─────────────┴──► down ──after the wait──► starting
 //
-// A process that lives but isn't ready is left alone: it waits for something itself, and says so in its
-// log. Bound: one look at every process per tick, one probe of each at a time; waits of restartMostMs.
+// A process that lives but isn't ready is left alone: it is waiting for something itself and logs what.
+// Bound: one look at every process per tick, one probe of each at a time; waits of restartMostMs.
 
 import { isAlive, type ProcessRecord, type ProcessSpec } from "../process.ts";
 
@@ -14,7 +13,7 @@ export type State = "starting" | "ready" | "unready" | "down";
 export type View = { spec: Supervised; state: State; pid: number | null; restarts: number };
 
 export type SupervisorDeps = {
-  /** Starts it and returns its record; its failure counts as a death. */
+  /** Starts the process and returns its record; a failure counts as a death. */
   start(spec: Supervised): Promise<ProcessRecord>;
   report(line: string): void;
   monotonicMs(): number;
@@ -24,13 +23,13 @@ export type Supervisor = {
   /** From now on this process is kept running. Without a record it is started. */
   add(spec: Supervised, running?: ProcessRecord): void;
   views(): View[];
-  /** Looks at all once; resolves when everything this look started has been started. */
+  /** Looks at all processes once; resolves when everything that this look started has been started. */
   tick(): Promise<void>;
 };
 
 const restartFirstMs = 1_000;
 export const restartMostMs = 30_000;
-/** Up for this long, and the next death is a first one again. */
+/** After this long up, the next death counts as a first one again. */
 export const steadyMs = 60_000;
 
 type Entry = {
@@ -77,7 +76,7 @@ export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps)
     }
   }
 
-  // Not awaited: a process that hangs must not delay the look at the others.
+  // Not awaited: a process that hangs must not delay the checks of the others.
   function probe(entry: Entry): void {
     if (entry.probing) return;
     entry.probing = true;
@@ -85,7 +84,7 @@ export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps)
     entry.spec.ready().then(
       (ready) => {
         entry.probing = false;
-        if (entry.record !== record || record === null) return; // another process by now
+        if (entry.record !== record || record === null) return; // restarted in the meantime
         const next: State = ready ? "ready" : entry.state === "starting" ? "starting" : "unready";
         if (next !== entry.state && next === "ready") report(`${entry.spec.name}: ready (pid ${record.pid})`);
         if (next !== entry.state && next === "unready")
@@ -103,8 +102,8 @@ export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps)
       const entry: Entry = {
         spec,
         record: running ?? null,
-        state: running === undefined ? "down" : "ready", // given only once it answers
-        restarts: running === undefined ? -1 : 0, // its first start is none
+        state: running === undefined ? "down" : "ready", // a record is only passed once it answers
+        restarts: running === undefined ? -1 : 0, // its first start doesn't count
         deaths: 0,
         startedAtMs: monotonicMs(),
         startAtMs: 0,

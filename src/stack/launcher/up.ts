@@ -1,7 +1,7 @@
-// `up`: takes the state folder, starts the engines, migrates, seeds, starts every role and supervises all
-// of it until SIGINT, SIGTERM or SIGHUP; then stops it in order, within 30 s. Everything it starts has a
-// session of its own, so a Ctrl-C reaches this process alone, and what it has started stands in the state
-// folder from the first moment: a stop at any point finds it there.
+// `up`: locks the state folder, starts the engines, migrates, seeds, starts every role and supervises
+// everything until SIGINT, SIGTERM or SIGHUP; then stops it in order, within 30 s. Everything it starts has a
+// session of its own, so a Ctrl-C reaches only this process, and is recorded in the state folder from the
+// first moment, so that a stop at any point finds it.
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
@@ -25,7 +25,7 @@ export type UpOptions = {
   ingest: number;
   operators: string;
   stack: "local" | "compose";
-  /** Makes the demo customers; the launcher knows no wallets. */
+  /** Creates the demo customers; the launcher itself knows nothing about wallets. */
   seed: (config: Config, stateFolder: string) => Promise<Demo>;
 };
 
@@ -44,7 +44,7 @@ export async function up(config: Config, options: UpOptions): Promise<void> {
       if (++signals === 1) view.line(`${signal}: draining and stopping, at most 30 s …`);
       stopped.abort();
     });
-  // A terminal that went away takes no more lines; what runs must still be stopped in order.
+  // A closed terminal takes no more lines, but what is running must still be stopped in order.
   process.stdout.on("error", () => undefined);
   let failure: unknown = null;
   try {

@@ -1,15 +1,15 @@
-// What `up` shows: on a terminal the events above and a table of all processes below, drawn again when it
-// changes; anywhere else plain lines of events. Never reads stdin.
+// What `up` shows: on a terminal the events, and below them a table of all processes that is redrawn when it
+// changes; elsewhere only the events, as plain lines. Never reads stdin.
 
 import { isatty } from "node:tty";
 import type { View } from "./supervisor.ts";
 
 export type StatusView = {
-  /** An event: one or more lines that stay. */
+  /** Prints an event: one or more lines that stay. */
   line(text: string): void;
-  /** The table; only a terminal shows it. */
+  /** Updates the table; only a terminal shows it. */
   show(views: readonly View[]): void;
-  /** No table from now on. */
+  /** Removes the table and shows none from now on. */
   hold(): void;
 };
 
@@ -19,7 +19,7 @@ export function createView(out: Terminal, isTerminal = isatty(out.fd ?? 1)): Sta
   let table: string[] = [];
   const startedAtMs = performance.now();
 
-  // Moves up over the table and clears to the end of the screen (ECMA-48: CUU, ED).
+  // Moves up to the top of the table and clears to the end of the screen (ECMA-48: CUU, ED).
   const erase = (): string => (table.length === 0 ? "" : `\x1b[${table.length}A\x1b[J`);
 
   return {
@@ -44,7 +44,7 @@ export function createView(out: Terminal, isTerminal = isatty(out.fd ?? 1)): Sta
 const colors = { ready: "\x1b[32m", starting: "\x1b[33m", unready: "\x1b[33m", down: "\x1b[31m" } as const;
 const words = { ready: "ready", starting: "starting", unready: "not ready", down: "down" } as const;
 
-/** The table's rows, none wider than the terminal: a wrapped row would break the redrawing. */
+/** The table's rows, none wider than the terminal, because wrapped rows would break redrawing. */
 export function tableRows(views: readonly View[], upS: number, columns: number): string[] {
   const ready = views.filter(({ state }) => state === "ready").length;
   const head = `── ${ready} of ${views.length} ready · up ${upS} s · Ctrl-C stops everything `;

@@ -1,13 +1,14 @@
-// What `up` prints once a message would reach the report: where the API is, the demo key, and lines to paste.
+// What `up` prints once a message would reach the report: the API's address, the demo key, and lines to
+// paste.
 
 import { relative, resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
 import { certificateFile } from "../edge.ts";
 
-/** A phone that every demo operator refuses (src/main/operator.ts): the message fails and is refunded. */
+/** A phone that all demo operators refuse (src/main/operator.ts), so its message fails and is refunded. */
 const refusedPhone = "+989129990001";
 
-/** The demo customer, its API key, and the file that keeps the key. */
+/** The demo customer, its API key, and the file in which the key is kept. */
 export type Demo = { customerId: number; apiKey: string; keyFile: string };
 
 export function welcome(config: Config, demo: Demo, edge: boolean): string {
