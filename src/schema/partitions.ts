@@ -93,7 +93,7 @@ async function alter(conn: Connection, sql: string): Promise<boolean> {
       return true;
     } catch (error) {
       if (!isError(error, "lockWait")) throw error;
-      if (attempt < ATTEMPTS) await sleep(200 * attempt); // lets statements through that queued behind this one
+      if (attempt < ATTEMPTS) await sleep(200 * attempt); // lets what queued behind it through
     }
   }
   return false;
