@@ -12,10 +12,10 @@ import { createBenchCustomers, untilDrained } from "./harness.ts";
 import { type Run, wrk, writeKeys } from "./wrk.ts";
 
 const options = new Command("bench/edge")
-  .description("Accepts a second through the edge, and the ratio to the direct port.")
-  .option("--seconds <n>", "length of each measured run", Number, 10)
-  .option("--warmup <n>", "seconds before all of them, not counted", Number, 5)
-  .option("--rounds <n>", "runs of each", Number, 3)
+  .description("Accepted messages a second through the edge, and the ratio to the direct port.")
+  .option("--seconds <n>", "duration of each measured run", Number, 10)
+  .option("--warmup <n>", "seconds of warm-up before all runs, not counted", Number, 5)
+  .option("--rounds <n>", "runs of each port", Number, 3)
   .option("--connections <n>", "keep-alive connections", Number, 512)
   .option("--customers <n>", "customers that send", Number, 1_000)
   .parse()

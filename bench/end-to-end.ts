@@ -25,20 +25,24 @@ const options = new Command("bench/end-to-end")
   .description(
     "Messages a second from HTTP to ClickHouse, against the running gateway; proves that every count agrees.",
   )
-  .option("--rates <list>", "messages a second offered, one run each: 300,1000,3471", String(RATE_PER_S))
-  .option("--seconds <n>", "length of each measured run", Number, 60)
-  .option("--warmup <n>", "seconds before each, at half its rate", Number, 5)
+  .option(
+    "--rates <list>",
+    "offered rates in messages a second, one run for each: 300,1000,3471",
+    String(RATE_PER_S),
+  )
+  .option("--seconds <n>", "duration of each measured run", Number, 60)
+  .option("--warmup <n>", "seconds of warm-up before each run, at half its rate", Number, 5)
   .option("--connections <n>", "keep-alive connections", Number, 256)
   .option("--customers <n>", "customers that send", Number, 1_000)
   .option(
     "--zipf <s>",
-    "how unlike they send: 0 all the same, 1.0 the customer of rank r a share of 1/r",
+    "skew of the customers' rates: 0 for equal rates, 1.0 for 1/r for the customer of rank r",
     Number,
     0,
   )
   .option("--express <share>", "share of express messages", Number, 0.05)
-  .option("--left-over <s>", "seconds after which nothing may be left", Number, 5)
-  .option("--no-proof", "leave out what comes after the runs: the wait, the counts and reconcile")
+  .option("--left-over <s>", "seconds after which no message may be unfinished", Number, 5)
+  .option("--no-proof", "skip the checks after the runs: the wait, the counts and reconcile")
   .option("--json", "print only the result, as JSON")
   .parse()
   .opts<{

@@ -120,7 +120,7 @@ export async function untilDrained(pool: Pool, say: (line: string) => void): Pro
     if (open === 0) return;
     if (performance.now() > endMs)
       throw new Error(`${open} messages of an earlier run are still on their way`);
-    say(`  waiting for ${open} messages of an earlier run`);
+    say(`  waiting for ${open} messages of an earlier run to finish`);
     await sleep(DRAIN_LOOK_MS);
   }
 }

@@ -21,19 +21,19 @@ import { wrk, writeKeys } from "./wrk.ts";
 const SHARE_MIN = 0.7;
 const PROCESSES = 2;
 const options = new Command("bench/hot-wallet")
-  .description("The rate of one customer beside that of many, and its wallet spent to exactly 0.")
-  .option("--seconds <n>", "length of each measured run", Number, 15)
-  .option("--warmup <n>", "seconds before each, not counted", Number, 3)
+  .description("The rate of one customer compared with that of many, and a wallet spent to exactly 0.")
+  .option("--seconds <n>", "duration of each measured run", Number, 15)
+  .option("--warmup <n>", "seconds of warm-up before each run, not counted", Number, 3)
   .option("--connections <n>", "keep-alive connections", Number, 256)
-  .option("--customers <n>", "how many the one is compared with", Number, 1_000)
-  .option("--messages <n>", "what the wallet that is emptied can pay", Number, 30_000)
+  .option("--customers <n>", "how many customers the one is compared with", Number, 1_000)
+  .option("--messages <n>", "how many messages the emptied wallet can pay for", Number, 30_000)
   .option(
     "--rate <n>",
-    "requests a second while it is emptied; half as many again as it can pay",
+    "requests a second while it is emptied; 1.5 times as many requests as it can pay for are sent",
     Number,
     5_000,
   )
-  .option("--no-drain", "don't wait between the runs for what is on its way to operators")
+  .option("--no-drain", "don't wait between the runs for messages on their way to operators")
   .option("--port <n>", "API port of the two processes; their health ports are the next two", Number, 18_090)
   .option("--json", "print only the result, as JSON")
   .parse()

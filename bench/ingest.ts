@@ -14,13 +14,15 @@ import { createBenchCustomers, untilDrained } from "./harness.ts";
 import { wrk, writeKeys } from "./wrk.ts";
 
 const program = new Command("bench/ingest")
-  .description("Accepts a second against the running gateway, and the ratio to one transaction per request.")
-  .option("--seconds <n>", "length of each measured run", Number, 20)
-  .option("--warmup <n>", "seconds before each, not counted", Number, 5)
+  .description(
+    "Accepted messages a second by the running gateway, and the ratio to one transaction per request.",
+  )
+  .option("--seconds <n>", "duration of each measured run", Number, 20)
+  .option("--warmup <n>", "seconds of warm-up before each run, not counted", Number, 5)
   .option("--connections <n>", "keep-alive connections", Number, 512)
   .option("--customers <n>", "customers that send", Number, 1_000)
-  .option("--no-baseline", "leave the plain way out")
-  .option("--baseline-port <n>", "port the plain server gets", Number, 18_080)
+  .option("--no-baseline", "skip the baseline")
+  .option("--baseline-port <n>", "port of the baseline server", Number, 18_080)
   .option("--json", "print only the result, as JSON")
   .parse();
 type Options = {

@@ -15,10 +15,12 @@ import { isAlive, type ProcessRecord, readRecords } from "../src/stack/process.t
 import { type BenchCustomer, createBenchCustomers, round } from "./harness.ts";
 
 const options = new Command("bench/recovery")
-  .description("Milliseconds to the first 202 after kill -9 of ingest and mysqld, and to credit given back.")
-  .option("--repeats <n>", "kills of each", Number, 3)
-  .option("--rate <n>", "requests a second, all the while", Number, 300)
-  .option("--warmup <n>", "seconds of them before each kill", Number, 5)
+  .description(
+    "Milliseconds to the first 202 after kill -9 of ingest and of mysqld, and until the credit is back.",
+  )
+  .option("--repeats <n>", "kills of each kind", Number, 3)
+  .option("--rate <n>", "requests a second, throughout", Number, 300)
+  .option("--warmup <n>", "seconds of requests before each kill", Number, 5)
   .option("--customers <n>", "customers that send", Number, 50)
   .option("--json", "print only the result, as JSON")
   .parse()

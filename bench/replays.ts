@@ -12,8 +12,8 @@ import { startIngest, stop } from "./ingest-process.ts";
 
 const options = new Command("bench/replays")
   .description("Idempotent replays a second, across a kill -9, and whether each key had exactly one effect.")
-  .option("--keys <n>", "requests, each with a key of its own, then all of them again", Number, 100_000)
-  .option("--connections <n>", "requests under way at once", Number, 128)
+  .option("--keys <n>", "requests, each with its own key, then all of them again", Number, 100_000)
+  .option("--connections <n>", "requests in progress at once", Number, 128)
   .option("--customers <n>", "customers that send", Number, 20)
   .option("--port <n>", "API port of the process; its health port is the next", Number, 18_090)
   .option("--json", "print only the result, as JSON")

@@ -35,20 +35,22 @@ const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
 const amount = wholeNumber(1, MONEY_MAX);
 
 export function declareCustomers(program: Command): void {
-  const customer = program.command("customer").description("create and list customers");
+  const customer = program
+    .command("customer")
+    .description("create and list customers, and change how their credit is taken");
   customer
     .command("create")
-    .description("make a customer with a wallet and an API key (scopes send, read, billing)")
-    .requiredOption("--name <name>", "need not be unique", label(NAME_CHARS_MAX))
+    .description("create a customer with a wallet and an API key (scopes send, read, billing)")
+    .requiredOption("--name <name>", "its name; need not be unique", label(NAME_CHARS_MAX))
     .option("--balance <n>", "the first top-up, in minor units", wholeNumber(0, MONEY_MAX), 0)
-    .option("--price-normal <n>", "price per part", anyId, PRICE_NORMAL_DEFAULT)
-    .option("--price-express <n>", "price per part", anyId, PRICE_EXPRESS_DEFAULT)
-    .option("--rate-limit <n>", "parts a minute; none unless given", anyId)
+    .option("--price-normal <n>", "price per part in minor units", anyId, PRICE_NORMAL_DEFAULT)
+    .option("--price-express <n>", "price per part in minor units", anyId, PRICE_EXPRESS_DEFAULT)
+    .option("--rate-limit <n>", "message parts a minute; no limit unless given", anyId)
     .option(...jsonFlag)
     .action((options: CreateOptions) => withDatabase((pool) => makeCustomer(pool, options)));
   customer
     .command("list")
-    .description("all customers, oldest first")
+    .description("list all customers, oldest first")
     .option(...jsonFlag)
     .action((options: Json) =>
       withDatabase(async (pool) => print(options, { customers: await listCustomers(pool) })),
@@ -61,7 +63,7 @@ export function declareCustomers(program: Command): void {
         "(balance_after is exact); waits until what processes hold is back",
     )
     .argument("<mode>", "lease or strict", oneOf("lease", "strict"))
-    .requiredOption("--customer <id>", "the customer", anyId)
+    .requiredOption("--customer <id>", "the customer's id", anyId)
     .option(...jsonFlag)
     .action((mode: CustomerMode, options: Json & { customer: number }) =>
       withDatabase((pool) => changeMode(pool, mode, options)),
@@ -70,9 +72,9 @@ export function declareCustomers(program: Command): void {
   const key = program.command("key").description("create, list and revoke API keys");
   key
     .command("create")
-    .description("make another key; a customer may have two live ones")
-    .requiredOption("--customer <id>", "the customer", anyId)
-    .option("--scopes <list>", `of ${SCOPES.join(", ")}`, scopes, [...SCOPES_DEFAULT])
+    .description("create another key; a customer may have two live ones")
+    .requiredOption("--customer <id>", "the customer's id", anyId)
+    .option("--scopes <list>", `comma-separated, from ${SCOPES.join(", ")}`, scopes, [...SCOPES_DEFAULT])
     .option(...jsonFlag)
     .action((options: Json & { customer: number; scopes: Scope[] }) =>
       withDatabase(async (pool) => {
@@ -81,8 +83,8 @@ export function declareCustomers(program: Command): void {
     );
   key
     .command("list")
-    .description("a customer's keys, without the keys themselves")
-    .requiredOption("--customer <id>", "the customer", anyId)
+    .description("list a customer's keys, without the secret keys themselves")
+    .requiredOption("--customer <id>", "the customer's id", anyId)
     .option(...jsonFlag)
     .action((options: Json & { customer: number }) =>
       withDatabase(async (pool) => {
@@ -92,7 +94,7 @@ export function declareCustomers(program: Command): void {
     );
   key
     .command("revoke")
-    .description("end a key; every process refuses it within 2 s")
+    .description("revoke a key; every process refuses it within 2 s")
     .argument("<key-id>", "from `key list`")
     .option(...jsonFlag)
     .action((keyId: string, options: Json) =>
@@ -106,11 +108,11 @@ export function declareCustomers(program: Command): void {
   program
     .command("topup")
     .description("add money to a customer's wallet")
-    .requiredOption("--customer <id>", "the customer", anyId)
-    .requiredOption("--amount <n>", "minor units", amount)
+    .requiredOption("--customer <id>", "the customer's id", anyId)
+    .requiredOption("--amount <n>", "amount in minor units", amount)
     .option(
       "--request-id <text>",
-      "the same one again has no effect; made up unless given",
+      "repeating it has no effect; generated unless given",
       label(REQUEST_ID_CHARS_MAX),
     )
     .option(...jsonFlag)
@@ -146,10 +148,10 @@ async function changeMode(pool: Pool, mode: CustomerMode, options: Json & { cust
     left = await drainsLeft(pool, options.customer);
     const nowMs = performance.now();
     if (left > 0 && nowMs - startedMs > DRAIN_WAIT_MAX_MS)
-      throw new Error(`the mode is ${mode}, but leases still hold ${left}: see ./sluice lease list`);
+      throw new Error(`the mode is ${mode}, but leases still hold ${left}; see: ./sluice lease list`);
     if (left > 0 && nowMs - toldMs > PROGRESS_MS) {
       toldMs = nowMs;
-      process.stderr.write(`waiting for ${left} that processes still hold …\n`);
+      process.stderr.write(`waiting for processes to return ${left} …\n`);
     }
     if (left > 0) await sleep(100);
   }
@@ -176,8 +178,8 @@ async function handOver(
   } catch (cause) {
     await revokeKey(pool, keyId);
     throw new OutputError(
-      `the new key of customer ${customerId} could not be written, and is revoked; ` +
-        `make another: ./sluice key create --customer ${customerId}`,
+      `the new key of customer ${customerId} could not be printed and was revoked; ` +
+        `create another: ./sluice key create --customer ${customerId}`,
       { cause },
     );
   }
@@ -190,6 +192,6 @@ function scopes(given: string): Scope[] {
   const wanted = given.split(",").map((each) => each.trim());
   const unknown = wanted.filter((each) => !(SCOPES as readonly string[]).includes(each));
   if (unknown.length > 0)
-    throw new Error(`unknown scope ${unknown.join(", ")}; there are: ${SCOPES.join(", ")}`);
+    throw new Error(`unknown scope ${unknown.join(", ")}; known scopes: ${SCOPES.join(", ")}`);
   return wanted as Scope[];
 }

@@ -13,13 +13,13 @@ const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
 export function declareLeases(program: Command): void {
   program
     .command("lease")
-    .description("credit that ingest processes hold")
+    .description("show credit that ingest processes hold")
     .command("list")
     .description(
-      "leases by customer: what was granted, what is spent, when its process expires unless renewed",
+      "list leases by customer: credit granted, credit spent, and when the process expires unless renewed",
     )
-    .option("--customer <id>", "this customer only", anyId)
-    .option("--limit <n>", "at most so many", wholeNumber(1, LEASE_LIST_MAX), 1_000)
+    .option("--customer <id>", "only this customer", anyId)
+    .option("--limit <n>", "at most this many", wholeNumber(1, LEASE_LIST_MAX), 1_000)
     .option(...jsonFlag)
     .action((options: Json & { customer?: number; limit: number }) =>
       withDatabase(async (pool) => {

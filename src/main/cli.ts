@@ -21,18 +21,21 @@ const program = new Command("sluice")
 
 program
   .command("up")
-  .description("start the local stack, migrate, seed and run every role in the foreground until Ctrl-C")
+  .description("start the local stack, migrate, seed, and run every role in the foreground until Ctrl-C")
   .option("--engines-only", "start MySQL, Kafka and ClickHouse in the background and return")
-  .option("--edge", "put nginx in front of the API: TLS, HTTP/2, and what Bun's own HTTP cannot do")
-  .option("--ingest <n>", "ingest processes on the one API port", wholeNumber(1, 16), 1)
+  .option(
+    "--edge",
+    "put nginx in front of the API: TLS, HTTP/2, and whatever else Bun's HTTP server can't do",
+  )
+  .option("--ingest <n>", "number of ingest processes, all on the API port", wholeNumber(1, 16), 1)
   .option(
     "--operators <profile>",
-    "how the three demo operators behave (bun src/main/operator.ts --help)",
+    "how the three simulated operators behave (bun src/main/operator.ts --help)",
     "default",
   )
   .option(
     "--stack <kind>",
-    "local: processes; compose: containers of docker-compose.yml",
+    "local: processes; compose: the containers of docker-compose.yml",
     oneOf("local", "compose"),
     "local",
   )
@@ -58,7 +61,7 @@ program
 program
   .command("down")
   .description(
-    "stop everything of this state folder: a running launcher, background engines, what a killed one left",
+    "stop everything of this state folder: `up`, engines in the background, and what a killed `up` left",
   )
   .option("--stack <kind>", "compose: stop the containers too", oneOf("local", "compose"), "local")
   .action(async (options: { stack: "local" | "compose" }) => {
@@ -68,7 +71,9 @@ program
 
 program
   .command("status")
-  .description("what runs, and whether a message sent now would reach the report: exit 0 if so, 3 if not")
+  .description(
+    "show what is running, and whether a message sent now would reach the report: exit 0 if so, 3 if not",
+  )
   .option("--json", "print JSON")
   .action(async (options: { json?: true }) => {
     const { status } = await import("../stack/launcher/status.ts");
@@ -80,8 +85,8 @@ program
   .description("print the log of a role or engine")
   .argument("<role>", "a role, a process (ingest-1 …) or an engine (mysql, kafka, clickhouse)")
   .addHelpText("after", `\nRoles:\n${describeRoles()}`)
-  .option("-f, --follow", "go on printing what is added")
-  .option("-n, --lines <n>", "how many of the last lines", wholeNumber(0, 100_000), 50)
+  .option("-f, --follow", "keep printing new lines")
+  .option("-n, --lines <n>", "how many lines from the end", wholeNumber(0, 100_000), 50)
   .action(async (role: string, options: { follow?: true; lines: number }) => {
     const { logs } = await import("../stack/launcher/logs.ts");
     await logs(loadConfig(process.env), role, { lines: options.lines, follow: options.follow === true });
@@ -89,7 +94,7 @@ program
 
 program
   .command("migrate")
-  .description("create the Kafka topics and bring both databases to the newest migration; safe at any time")
+  .description("create the Kafka topics and apply new migrations to both databases; safe at any time")
   .action(async () => {
     const { migrate } = await import("../stack/launcher/migrate.ts");
     const { findTools } = await import("../stack/tools.ts");
@@ -98,7 +103,7 @@ program
 
 program
   .command("seed")
-  .description("make the demo customers and the demo API key, if they are missing")
+  .description("create the demo customers and the demo API key if they are missing")
   .action(async () => {
     const { seedCommand } = await import("../admin/seed.ts");
     await seedCommand(loadConfig(process.env));
@@ -112,9 +117,9 @@ program
   .description(
     "prove that wallets, entries, messages and the report agree: exit 0 clean, 1 drift, 2 could not check",
   )
-  .option("--customer <id>", "this customer only", wholeNumber(1, Number.MAX_SAFE_INTEGER))
+  .option("--customer <id>", "only this customer", wholeNumber(1, Number.MAX_SAFE_INTEGER))
   .option("--settled", "also require that nothing is queued, sending or pending")
-  .option("--resend", "send events again that the report should have by now, and lacks")
+  .option("--resend", "send events again that should be in the report by now but are missing")
   .option("--json", "print JSON")
   .action(async (options: { customer?: number; settled?: true; resend?: true; json?: true }) => {
     const { reconcileCommand } = await import("../admin/reconcile.ts");

@@ -18,7 +18,7 @@ try {
   });
   report("MySQL", mysql.applied);
   if (mysql.partitions.kind === "busy")
-    console.log("MySQL: the tables are in use; partitions will be made by a role later");
+    console.log("MySQL: the tables are in use; an ingest process will create the partitions later");
 } catch (error) {
   console.error(`migrate: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(1);

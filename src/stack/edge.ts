@@ -63,7 +63,7 @@ export function createEdge(config: Config, tools: Tools, stateFolder: string, se
 function renderConf(template: string, values: Readonly<Record<string, string>>): string {
   return template.replace(/\$\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
-    if (value === undefined) throw new Error(`deploy/nginx/nginx.conf: nothing is known of ${name}`);
+    if (value === undefined) throw new Error(`deploy/nginx/nginx.conf: no value for ${name}`);
     return value;
   });
 }
@@ -72,7 +72,7 @@ function renderConf(template: string, values: Readonly<Record<string, string>>):
 export function edgeSecret(config: Config, stateFolder: string): string {
   if (config.edgeSecret !== "") {
     if (!/^[\w.~+/=-]+$/.test(config.edgeSecret))
-      throw new Error("SLUICE_EDGE_SECRET may hold letters, digits and . _ ~ + / = - only");
+      throw new Error("SLUICE_EDGE_SECRET may contain only letters, digits and . _ ~ + / = -");
     return config.edgeSecret;
   }
   const file = join(folderOf(stateFolder), "secret");

@@ -37,7 +37,7 @@ export const ROLES = {
     names: "numbered",
   },
   relay: {
-    what: "carries outbox rows to Kafka; sweeps, and checks the books",
+    what: "moves outbox rows to Kafka; finds lost messages; checks the books",
     runtime: "node",
     command: ["relay.ts"],
     healthOffset: 20,
@@ -47,7 +47,7 @@ export const ROLES = {
     names: null,
   },
   "sender-normal": {
-    what: "submits the normal lane to operators and settles it",
+    what: "sends the normal lane to operators and settles it",
     runtime: "node",
     command: ["sender.ts", "--lane", "normal"],
     healthOffset: 30,
@@ -57,7 +57,7 @@ export const ROLES = {
     names: null,
   },
   "sender-express": {
-    what: "submits the express lane to operators and settles it",
+    what: "sends the express lane to operators and settles it",
     runtime: "node",
     command: ["sender.ts", "--lane", "express"],
     healthOffset: 40,

@@ -47,7 +47,7 @@ export async function clearOrphans(stateFolder: string, report: Report): Promise
   const { orphans } = sortRecords(stateFolder);
   if (orphans.length === 0) return;
   report(
-    `stopping what a killed launcher left: ` +
+    `stopping what a killed ./sluice up left behind: ` +
       `${orphans.map(({ name, pid }) => `${name} (pid ${pid})`).join(", ")}`,
   );
   await stopAll(orphans, stateFolder, report);
@@ -134,7 +134,7 @@ export function refuseTakenPort(
   if (pid === null) return;
   const who = pid === 0 ? "a process of another user" : `pid ${pid}${commandOf(pid)}`;
   throw new Error(
-    `${spec.name}: port ${port} is taken by ${who}. Stop it, or choose another port (./sluice up --help)`,
+    `${spec.name}: port ${port} is taken by ${who}. Stop it, or choose another port (./sluice --help lists the settings)`,
   );
 }
 

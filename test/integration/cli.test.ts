@@ -70,7 +70,7 @@ test("a new key that can't be written is revoked, and the command fails", async 
   expect(await liveKeys(id)).toBe(1);
   const lost = run(["key", "create", "--customer", id], { to: "/dev/full" });
   expect(lost.code).toBe(74);
-  expect(lost.stderr).toContain("is revoked");
+  expect(lost.stderr).toContain("was revoked");
   expect(await liveKeys(id)).toBe(1);
   expect(json("key", "create", "--customer", id).api_key).toStartWith("sk_");
 });

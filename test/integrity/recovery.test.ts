@@ -65,7 +65,7 @@ test("the first start leads to a 202, and prints the API, a key that only its ow
 test("a second launcher is refused and names the first one's pid", () => {
   const { status, stderr } = launcher.run("up");
   expect(status).toBe(1);
-  expect(stderr).toContain(`in use by a running launcher, pid ${running.pid}`);
+  expect(stderr).toContain(`in use by a running ./sluice up, pid ${running.pid}`);
 });
 
 const everything = [
@@ -112,7 +112,7 @@ test("after a kill -9 of the launcher the next one stops what was left and keeps
   await running.exit;
   running = launcher.up();
   await launcher.untilReady(running, 60_000);
-  expect(running.output()).toContain("stopping what a killed launcher left");
+  expect(running.output()).toContain("stopping what a killed ./sluice up left behind");
   expect(launcher.left().filter((pid) => before.includes(pid))).toEqual([]);
   expect(apiKey()).toBe(key);
   expect(await send()).toBe(202);

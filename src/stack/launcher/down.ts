@@ -15,10 +15,10 @@ export async function down(config: Config, stack: "local" | "compose"): Promise<
   const report = (line: string) => console.log(line);
   const holder = lockHolder(stateFolder);
   if (holder !== null) {
-    report(`stopping the launcher, pid ${holder.pid}`);
+    report(`stopping the running ./sluice up, pid ${holder.pid}`);
     process.kill(holder.pid, "SIGTERM");
     if (!(await ended(holder, launcherMaxMs))) {
-      report("it did not end in time and is killed; what it left is stopped now");
+      report("it did not stop in time and was killed; stopping what it left behind");
       process.kill(holder.pid, "SIGKILL");
       await ended(holder, 5_000);
     }

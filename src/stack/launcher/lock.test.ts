@@ -10,7 +10,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 test("a state folder that a living launcher has is refused with its pid; released, it is free", () => {
   const own = takeLock(folder);
-  expect(() => takeLock(folder)).toThrow(`in use by a running launcher, pid ${process.pid}`);
+  expect(() => takeLock(folder)).toThrow(`in use by a running ./sluice up, pid ${process.pid}`);
   expect(lockHolder(folder)).toEqual(own);
   releaseLock(folder, own);
   expect(lockHolder(folder)).toBeNull();

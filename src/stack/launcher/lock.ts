@@ -18,7 +18,7 @@ export function lockHolder(stateFolder: string): Identity | null {
 export function takeLock(stateFolder: string): Identity {
   mkdirSync(stateFolder, { recursive: true });
   const own = identify(process.pid);
-  if (own === null) throw new Error("/proc is not readable: Sluice's launcher needs it");
+  if (own === null) throw new Error("/proc is not readable, but `up` needs it");
   const file = lockFile(stateFolder);
   const draft = `${file}.${own.pid}`;
   writeFileSync(draft, JSON.stringify(own));
@@ -42,8 +42,8 @@ export function releaseLock(stateFolder: string, own: Identity): void {
 
 const taken = (stateFolder: string, pid: number): Error =>
   new Error(
-    `the state folder ${stateFolder} is in use by a running launcher, pid ${pid}. ` +
-      "Stop it with: ./sluice down — or choose another folder with SLUICE_STATE, and other ports",
+    `the state folder ${stateFolder} is in use by a running ./sluice up, pid ${pid}. ` +
+      "Stop it with: ./sluice down. Or set another folder with SLUICE_STATE, and other ports",
   );
 
 function linked(draft: string, file: string): boolean {

@@ -17,7 +17,7 @@ export async function logs(
   const matching = names.filter((name) => name === role || name.startsWith(`${role}-`));
   if (matching.length === 0) {
     const known =
-      names.length === 0 ? `nothing was started yet in ${folder}` : `there are: ${names.join(", ")}`;
+      names.length === 0 ? `nothing has been started in ${folder} yet` : `known: ${names.join(", ")}`;
     throw new Error(`no log of ${JSON.stringify(role)}; ${known}`);
   }
   const files = matching.map((name) => join(folder, `${name}.log`));

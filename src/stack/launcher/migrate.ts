@@ -20,7 +20,7 @@ export async function migrate(
   options: MigrateOptions = {},
 ): Promise<void> {
   await runStep("Kafka topics", [tools.node, join(projectRoot, "src/main/topics.ts")], options);
-  report("Kafka: topics are there");
+  report("Kafka: topics exist");
   for (const line of await runStep(
     "migrations",
     [tools.bun, join(projectRoot, "src/main/migrate.ts")],

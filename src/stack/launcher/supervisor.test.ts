@@ -58,7 +58,7 @@ test("the first death is followed by a start at once, each next one by twice the
   }
   expect(waits).toEqual([0, 1_000, 2_000, 4_000, 8_000, 16_000, restartMostMs, restartMostMs]);
   expect(supervisor.views()[0]?.restarts).toBe(8);
-  expect(state.lines.filter((line) => line.includes("starting it again at once"))).toHaveLength(1);
+  expect(state.lines.filter((line) => line.includes("restarting it now"))).toHaveLength(1);
 });
 
 test("after a steady time a death is a first one again", async () => {
@@ -84,7 +84,7 @@ test("a process that lives but isn't ready is not restarted, and both changes ar
   expect(state.starts).toHaveLength(1);
   expect(state.lines.map((line) => line.replace(/\d+/, "N"))).toEqual([
     "relay: ready (pid N)",
-    "relay: runs, but is not ready (pid N)",
+    "relay: running, but not ready (pid N)",
     "relay: ready (pid N)",
   ]);
 });

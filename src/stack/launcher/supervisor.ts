@@ -61,8 +61,8 @@ export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps)
     entry.record = null;
     entry.state = "down";
     entry.startAtMs = monotonicMs() + waitMs;
-    const when = waitMs === 0 ? "at once" : `in ${waitMs / 1000} s`;
-    report(`${entry.spec.name}: ${what}; starting it again ${when} (./sluice logs ${entry.spec.name})`);
+    const when = waitMs === 0 ? "now" : `in ${waitMs / 1000} s`;
+    report(`${entry.spec.name}: ${what}; restarting it ${when} (./sluice logs ${entry.spec.name})`);
   }
 
   async function restart(entry: Entry): Promise<void> {
@@ -88,7 +88,7 @@ export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps)
         const next: State = ready ? "ready" : entry.state === "starting" ? "starting" : "unready";
         if (next !== entry.state && next === "ready") report(`${entry.spec.name}: ready (pid ${record.pid})`);
         if (next !== entry.state && next === "unready")
-          report(`${entry.spec.name}: runs, but is not ready (pid ${record.pid})`);
+          report(`${entry.spec.name}: running, but not ready (pid ${record.pid})`);
         entry.state = next;
       },
       () => {

@@ -57,7 +57,7 @@ export async function up(config: Config, options: UpOptions): Promise<void> {
   if (options.stack === "compose") await composeStop(config, view.line);
   releaseLock(stateFolder, own);
   if (failure !== null) throw asError(failure);
-  view.line("all stopped; the data stays in " + stateFolder);
+  view.line("everything is stopped; data stays in " + stateFolder);
   process.exit(0);
 }
 
@@ -133,7 +133,8 @@ async function enginesOnly(config: Config, stateFolder: string, stack: "local" |
   const report = (line: string) => console.log(line);
   if (stack === "compose") return composeEngines(config, report);
   const holder = lockHolder(stateFolder);
-  if (holder !== null) throw new Error(`the engines run already, under the launcher with pid ${holder.pid}`);
+  if (holder !== null)
+    throw new Error(`the engines are already running, under ./sluice up with pid ${holder.pid}`);
   await clearOrphans(stateFolder, report);
   await startEngines(createEngines(config, findTools(process.env), stateFolder), stateFolder, null, report);
 }
