@@ -134,7 +134,8 @@ export function refuseTakenPort(
   if (pid === null) return;
   const who = pid === 0 ? "a process of another user" : `pid ${pid}${commandOf(pid)}`;
   throw new Error(
-    `${spec.name}: port ${port} is taken by ${who}. Stop it, or choose another port (./sluice --help lists the settings)`,
+    `${spec.name}: port ${port} is taken by ${who}. Stop it, or choose another port ` +
+      `(./sluice --help lists the settings)`,
   );
 }
 
