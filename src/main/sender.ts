@@ -56,7 +56,7 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   // Settles what is under way before the process ends, because it would end as `unknown` otherwise.
   let settle = async (): Promise<void> => undefined;
   const isLost = (err: unknown) =>
-    role.restart(err, "the Kafka client has to be rebuilt", async () => {
+    role.restart(err, "the Kafka client has to be built anew", async () => {
       await settle();
       topics.close();
     });

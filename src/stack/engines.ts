@@ -212,7 +212,7 @@ async function runOnce(
   await promisify(execFile)(file, args, { timeout: 120_000, ...(signal && { signal }) }).catch(
     (error: unknown) => {
       const said = (error as { stderr?: string }).stderr?.trim();
-      throw new Error(`${name}: could not create its data folder: ${said || String(error)}`, {
+      throw new Error(`${name}: its data folder could not be made: ${said || String(error)}`, {
         cause: error,
       });
     },
