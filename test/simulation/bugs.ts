@@ -1,5 +1,5 @@
-// Bugs planted in a copy of the real source, one at a time, to see that the simulator catches each. A patch
-// names the only place where its text stands, so a change of the code that moves it is noticed. Owns the
+// Bugs that are planted in a copy of the real source, one at a time, to check that the simulator catches
+// each. An edit names text that must occur exactly once, so a code change that moves it is noticed. Owns the
 // list; patched.ts makes the copies.
 
 export type Edit = { file: string; find: string; replace: string };
@@ -18,7 +18,8 @@ const bug = (
   ...more: Edit[]
 ): Bug => ({ area, name, edits: [{ file, find, replace }, ...more] });
 
-// Bugs that the code's own assertions would stop before the model sees them are planted without those.
+// For bugs that the code's own assertions would stop before the model sees them, the assertion is removed
+// too.
 const unasserted: Edit = {
   file: "src/ledger/move.ts",
   find: "assert(canMove(move.from, move.to), `${move.from} never becomes ${move.to}`);",
@@ -165,7 +166,7 @@ export const BUGS: readonly Bug[] = [
     "statements.push(eventsSql(plan.statuses, plan.entries));",
     "statements.push(eventsSql(plan.statuses, []));",
   ),
-  // ---- the message's machine ----
+  // ---- the state machine of messages ----
   bug(
     "message",
     "a claim doesn't compare attempts",

@@ -1,15 +1,15 @@
-// Simulated clients: they send messages and pay in, some with an Idempotency-Key, some of them twice at once
-// or with another body, try again when they hear nothing or are told to, and leave now and then before they
-// are answered. What they are answered is compared with the model.
-// Invariant checked here: an answer says what is so, the same key gets the same bytes, each request has at
-// most one effect, and one whose client left before it entered a commit has none and ends.
+// Simulated clients: they send messages and top up. Some use an Idempotency-Key, some send a request twice at
+// once or with another body; they retry when they get no answer or are told to, and sometimes leave before
+// they are answered. Every answer is compared with the model.
+// Invariants checked here: an answer tells the truth, the same key gets the same bytes, each request has at
+// most one effect, and a request whose client left before it entered a commit has none, and ends.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Kernel } from "./kernel.ts";
 import { hold, type Model } from "./model.ts";
 import type { Answer, Ingest, OnStoring, Request } from "./roles.ts";
 
-/** One thing a client wants, however often it asks. */
+/** One thing that a client wants done, however often it asks. */
 type Wish = {
   name: string;
   request: Request;
@@ -20,19 +20,19 @@ type Wish = {
   underWay: number;
   whenAnswered: () => void;
 };
-/** One try of a wish, by one process. */
+/** One try of a wish, at one process. */
 type Attempt = {
   wish: Wish;
   to: Ingest;
-  /** The least that could be spent since it was asked. */
+  /** The lowest spendable amount since the request was made. */
   least: number;
-  /** Others with its key were about at this process. */
+  /** Other requests with its key were under way in this process. */
   rivals: boolean;
-  /** The process knows that its client left. */
+  /** The process knows that its client has left. */
   isGone: boolean;
-  /** A transaction that stores it was begun while its client was there. */
+  /** A transaction that stores it began while its client was still there. */
   isStoring: boolean;
-  /** The process is done with it. */
+  /** The process has finished with it. */
   isEnded: boolean;
 };
 type KeyState = {
@@ -41,25 +41,25 @@ type KeyState = {
   body: string | null;
   attempts: Set<Attempt>;
 };
-/** `leaves`: the share of requests whose client leaves, `withinMs` of asking at most. */
+/** `leaves`: the share of requests whose client leaves, at most `withinMs` after asking. */
 export type ClientFaults = { leaves: number; withinMs: number };
 export type Stats = Record<string, number>;
 export type Clients = {
   send(owner: KeyOwner, options: { keyed: boolean; express: boolean; parts: number }): void;
   topUp(owner: KeyOwner, amount: number, keyed: boolean): void;
-  /** Sends one message after the other until the wallet is empty; true when the last unit is gone. */
+  /** Sends messages one after the other until the wallet is empty; true if the last unit could be spent. */
   drain(owner: KeyOwner, isSteady: boolean, done: () => void): void;
-  /** Nothing waits for an answer, or is to be tried again. */
+  /** Nothing waits for an answer or for a retry. */
   isIdle(): boolean;
-  /** No living process has anything to do for a client, be it there or gone. */
+  /** No living process still has work for a client, whether or not the client is still there. */
   isServed(): boolean;
   onStoring: OnStoring;
-  /** To be called when nothing runs any more. */
+  /** Call it when nothing is running any more. */
   check(): void;
   stats: Stats;
 };
 
-// Answers after which nothing can have been stored.
+// Answers after which certainly nothing was stored.
 const REFUSED = new Set(["insufficient_balance", "credit_elsewhere", "unavailable", "overloaded"]);
 const PATIENCE_MS = 8_000;
 const DRAIN_REFUSALS_MAX = 8;
@@ -132,7 +132,9 @@ export function createClients(
       pending.delete(one);
       then(answer);
     };
-    /** The process hears that the connection has ended; what it has not begun to store by now never is. */
+    /**
+     * The process learns that the connection has ended; anything it hasn't begun to store is never stored.
+     */
     const leave = () => {
       one.isGone = true;
       end(null, !one.isStoring);
@@ -165,7 +167,7 @@ export function createClients(
     for (const one of there) one.isStoring = true;
     const isHeard = "topup" in what ? there.length > 0 : there.length === begun.length;
     const names = begun.map((one) => one.wish.name).join(" ");
-    // Thrown where no process can catch it.
+    // Thrown outside the process, so that the process can't catch it.
     if (!isHeard)
       kernel.after(0, null, () =>
         hold(
@@ -260,7 +262,7 @@ export function createClients(
       waiting--;
       const code = answer === null ? "none" : answer.status;
       const isOver = code === 200 || code === 202 || code === 402 || code === 422;
-      // Without a key another try is another message.
+      // Without a key, another try is another message.
       const mayTry = wish.request.key !== null || wish.request.route === "topup";
       if (isOver || !mayTry || wish.triesLeft <= 0) return;
       later(random.between(100, 2_000), wish);
@@ -279,7 +281,7 @@ export function createClients(
     wishes.push(wish);
     return wish;
   };
-  // Customers choose the same keys now and then, and must never meet.
+  // Different customers sometimes choose the same keys, which must never affect each other.
   const counters = new Map<number, number>();
   const keyFor = ({ customerId }: KeyOwner): string => {
     if (random.chance(0.5)) return `key '${names}'`;
@@ -321,7 +323,7 @@ export function createClients(
       const name = `topup-${++names}`;
       const body = Buffer.from(JSON.stringify({ amount, request_id: name }));
       const wish = wishFor({ route: "topup", owner, body, key: keyed ? name : null }, name);
-      // Who is told that the money is there spends it at once.
+      // A client that is told about the top-up spends the money at once.
       wish.whenAnswered = () => {
         for (let n = random.int(5); n > 0; n--) send(owner, { keyed: false, express: false, parts: 1 });
       };
@@ -331,7 +333,8 @@ export function createClients(
     drain(owner, isSteadyFirst, done) {
       let triesLeft = 1_000;
       let refusals = 0;
-      // First at a steady rate by one process, which takes credit ahead; then by the others, which need it.
+      // First one process at a steady rate, so that it takes credit ahead; then the others, which need that
+      // credit.
       const [first] = ingests();
       let steady = isSteadyFirst ? STEADY_SENDS : 0;
       const next = () => {
@@ -347,7 +350,7 @@ export function createClients(
           (answer) => {
             if (answer?.status === 402 && parts === 1) return done();
             const isElsewhere = answer?.body.includes("credit_elsewhere") === true;
-            // The clock that was set took leases that their owners still believe in.
+            // Leases were taken back because a clock was set, and their owners don't know it yet.
             if (answer?.status === 503) refusals++;
             hold(refusals < DRAIN_REFUSALS_MAX, "no 503 when all is well", () => String(answer?.body));
             hold(!isElsewhere, "credit is given back when it is recalled", () => String(answer?.body));

@@ -1,5 +1,5 @@
-// What the event topics carry, as ClickHouse would keep it: one line an event_id, and every copy of it alike.
-// At the end it must agree with the database to the unit.
+// The contents of the event topics, as ClickHouse would keep them: one line per event_id, of which all copies
+// must be equal. At the end they must agree exactly with the database.
 
 import { hold, type Model } from "./model.ts";
 import type { Server } from "../simulated-mysql/server.ts";

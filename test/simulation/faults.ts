@@ -1,5 +1,5 @@
-// Which faults a seed has, and when they strike: each run has some kinds of them at some rates, so that every
-// kind also meets runs without the others. `end` ends them all.
+// Decides which faults a seed has and when they strike: each run has some kinds at some rates, so every kind
+// also occurs in runs without the others. `end` ends them all.
 
 import type { ClientFaults } from "./clients.ts";
 import type { KafkaFaults } from "./kafka.ts";
@@ -27,7 +27,7 @@ type Scene = {
   databaseClock: { offsetMs: number };
 };
 export type Faults = {
-  /** Until the time limits are made to pass, nothing goes wrong in this run. */
+  /** Nothing goes wrong in this run until the time limits are forced to pass. */
   isCalm(): boolean;
   rates: Rates;
   start(scene: Scene, forMs: number): void;
@@ -35,7 +35,7 @@ export type Faults = {
   counts: Record<string, number>;
 };
 
-/** Runs without any fault, in which nobody may be told to come again. */
+/** The share of runs without any fault, in which no client may be told to retry. */
 const CALM_SHARE = 0.08;
 const KINDS = [
   "kill",
@@ -137,8 +137,8 @@ export function createFaults(random: Random): Faults {
     }
   };
 
-  // What the sweep does with messages it has proven lost, done to any that is queued: a record that is there
-  // all the same is skipped.
+  // Does to any queued messages what the sweep does to those it has proven lost: a record that still exists
+  // must be skipped.
   const requeueSome = ({ world, server, gateway }: Scene) => {
     const queued = [...(server.tables.get("messages")?.rows.values() ?? [])].flatMap(({ committed }) =>
       committed?.status === "queued" && random.chance(0.5)
@@ -156,11 +156,11 @@ export function createFaults(random: Random): Faults {
     world.network.processDied(victim);
     kernel.after(random.between(50, 2_000), null, () => gateway.startAll());
   };
-  // SIGTERM to an ingest process, which another one follows.
+  // Sends SIGTERM to an ingest process; another one replaces it.
   const stop = ({ kernel, world, gateway, databaseClock }: Scene) => {
     const one = random.pick(gateway.ingests);
     let inMs = 0;
-    // Its leases may be gone by then: it slept too long, or the database's clock went on.
+    // Its leases may be gone by then, because it slept too long or the database's clock jumped ahead.
     if (random.chance(0.4))
       kernel.pause(one.of, random.between(1, 1.6) * world.leaseTtlMs, random.chance(0.5));
     else if (random.chance(0.6)) {

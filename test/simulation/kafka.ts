@@ -1,7 +1,8 @@
-// A simulated Kafka: lane topics with partitions and consumer groups, event topics whose lines are kept.
+// A simulated Kafka: lane topics with partitions and consumer groups, and event topics whose lines are kept.
 // Records come late and twice, acknowledgements are lost, partitions move between members, offsets go back,
-// the broker goes away. Invariant, as Kafka's: a record acknowledged stays; a partition's records are in
-// order; a committed offset only passes what was stored.
+// the broker goes away.
+// Invariants, as in Kafka: an acknowledged record stays; the records of a partition are in order; a committed
+// offset only advances over what was stored.
 
 import type { Consumer, InRecord } from "../../src/platform/kafka/consumer.ts";
 import type { OutRecord, ProduceFailure, Producer } from "../../src/platform/kafka/producer.ts";
@@ -21,14 +22,14 @@ type Member = {
   onRevoked: (partitions: readonly number[]) => void;
   wake: () => void;
 };
-/** What a sender needs; partitions move here by themselves. */
+/** The part of Consumer that a sender needs; partitions move without its doing. */
 type SimulatedConsumer = Pick<Consumer, "read" | "store" | "close">;
 export type Broker = {
   producer(of: Process): Producer;
   consumer(of: Process, topic: string, onRevoked: (partitions: readonly number[]) => void): SimulatedConsumer;
-  /** Gives every partition of the topic to some living member, anew. */
+  /** Assigns every partition of the topic again, to any living members. */
   rebalance(topic: string): void;
-  /** Offsets go back by up to so many records. */
+  /** Sets offsets back by up to `most` records. */
   rewind(topic: string, most: number): void;
   away(forMs: number): void;
   left(topic: string): number;
@@ -119,7 +120,7 @@ export function createBroker(
     const out: InRecord[] = [];
     if (isAway()) return out;
     const owned = [...member.positions.keys()];
-    // Any order between partitions; within one, as it was written.
+    // Partitions in any order; within a partition, in the order of writing.
     while (owned.length > 0) {
       const [at] = owned.splice(random.int(owned.length), 1) as [number];
       const { records } = partitionsOf(member.topic)[at] as Partition;

@@ -1,8 +1,8 @@
-// The kernel of a simulated run: one queue of events in simulated time, and processes with clocks of their
-// own that can be paused, killed and moved. While it runs, the timers, clocks and chance of JavaScript itself
-// are its own, so the real code runs on them unchanged; promises are run to their end after each event.
-// Invariant: all that happens follows from the seed. What is due in a dead process never happens; in a paused
-// one it happens when it goes on.
+// The kernel of a simulated run: one queue of events in simulated time, and processes with their own clocks,
+// which can be paused, killed and changed. While it runs, it replaces JavaScript's timers, clocks and
+// randomness, so the real code runs on them unchanged; after each event all promises are run to completion.
+// Invariant: everything that happens follows from the seed. Events of a dead process never happen; those of a
+// paused one happen when it resumes.
 
 import { drainMicrotasks } from "bun:jsc";
 import type { Timers } from "../../src/platform/timers.ts";
@@ -12,9 +12,9 @@ export type Process = {
   readonly name: string;
   alive: boolean;
   resumesAtMs: number;
-  /** Its wall clock, ahead of the true time. */
+  /** How far its wall clock is ahead of true time. */
   wallOffsetMs: number;
-  /** How long its monotonic clock has stood still, as a suspended machine's does. */
+  /** How long its monotonic clock has stood still, as on a suspended machine. */
   frozenMs: number;
 };
 type Event = { atMs: number; order: number; of: Process | null; run: () => void; canceled: boolean };
@@ -22,11 +22,11 @@ type Event = { atMs: number; order: number; of: Process | null; run: () => void;
 export type Kernel = {
   readonly random: Random;
   nowMs(): number;
-  /** Runs in the process given, null: outside of all. */
+  /** Runs it in the given process; null: outside of all processes. */
   after(delayMs: number, of: Process | null, run: () => void): Event;
   spawn(name: string): Process;
   kill(of: Process): void;
-  /** Runs `body` as that process, up to where it waits. */
+  /** Runs `body` as that process, up to its first wait. */
   inside<T>(of: Process, body: () => T): T;
   /** `frozen`: its monotonic clock stands still too. */
   pause(of: Process, forMs: number, frozen: boolean): void;
@@ -38,7 +38,7 @@ export type Kernel = {
   run(untilMs: number): void;
   /** Runs `body` with the globals replaced. */
   within<T>(body: () => T): T;
-  /** The last of what happened. */
+  /** The latest events. */
   trace(): string[];
   hash(): string;
   events(): number;
@@ -92,7 +92,7 @@ export function createKernel(seed: number, onNote?: (line: string) => void): Ker
   };
   const monotonicMs = () => now - (current?.frozenMs ?? 0) + 1_000_000;
   const wallMs = (of: Process | null) => Math.floor(START_MS + now + (of?.wallOffsetMs ?? 0));
-  // Timers are never early, and late by what else the event loop has to do.
+  // Timers are never early, but late by whatever else the event loop has to do.
   const timeout = (ms: number, run: () => void) => after(ms + random.next() * 0.3, current, run);
   const every = (ms: number, run: () => void): (() => void) => {
     let event: Event;

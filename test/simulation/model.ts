@@ -1,7 +1,7 @@
-// What must hold, whatever happens: the model the simulated gateway is compared with at every commit of the
-// database, every answer to a client and every message an operator takes. Written from product.md and
-// architecture.md, not from src/: its tables of moves and postings are its own.
-// Bound: all state of one run, some hundred messages.
+// What must hold whatever happens: the model with which the simulated gateway is compared at every commit of
+// the database, every answer to a client and every message that an operator accepts. Written from the
+// requirements, not from src/: it has its own tables of moves and postings. Bound: all state of one run, some
+// hundred messages.
 
 import type { RowChange } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
@@ -23,11 +23,11 @@ export function hold(condition: boolean, invariant: string, detail: () => string
 type Books = {
   balance: number;
   reserved: number;
-  /** Sums of the entries. */
+  /** Sums of its entries. */
   entries: { balance: number; reserved: number };
   leases: Map<string, number>;
   unspent: number;
-  /** Costs of messages that are reserved and not settled. */
+  /** The costs of messages that are reserved and not settled. */
   open: number;
 };
 export type Message = {
@@ -45,14 +45,14 @@ export type Message = {
 export type Model = {
   readonly messages: ReadonlyMap<string, Message>;
   readonly books: ReadonlyMap<number, Books>;
-  /** Per customer and request_id, what was paid in. */
+  /** The amounts paid in, by customer and request_id. */
   readonly topups: ReadonlyMap<string, number>;
-  /** `node`: the ingest process that committed, if it was one; `nowMs`: by the database's clock. */
+  /** `node`: the ingest process that committed, if any; `nowMs`: by the database's clock. */
   onCommit(changes: readonly RowChange[], by: { node: string | null; nowMs: number }): void;
   onTaken(id: string): void;
   /** Processes that lost a lease because it had expired. */
   readonly reaped: ReadonlySet<string>;
-  /** Balance and all leases. */
+  /** The balance and all leases. */
   spendable(customerId: number): number;
   /** Called when that changes. */
   onSpendable: (customerId: number, amount: number) => void;
@@ -60,16 +60,16 @@ export type Model = {
 
 const FINAL = new Set(["delivered", "undelivered", "failed", "rejected", "expired", "canceled"]);
 const UNSETTLED = new Set(["scheduled", "queued", "sending", "unknown"]);
-// product.md, "Status of a message".
+// What may follow each status.
 const MOVES: Record<string, readonly string[]> = {
   queued: ["queued", "sending", "failed", "rejected", "expired"],
   sending: ["queued", "sent", "delivered", "undelivered", "failed", "expired", "unknown"],
   unknown: ["sent", "delivered", "undelivered", "failed"],
   sent: ["delivered", "undelivered"],
 };
-// architecture.md, "Delivery reports": any final status is 5.
+// The rank of every final status is 5.
 const RANKS: Record<string, number> = { scheduled: 0, queued: 1, sending: 2, unknown: 3, sent: 4 };
-// architecture.md, "Ledger": what each entry does to balance and reserved.
+// What each entry does to balance and reserved.
 const POSTINGS: Record<string, { leg: string; balance: number; reserved: number }> = {
   topup: { leg: "open", balance: 1, reserved: 0 },
   grant: { leg: "open", balance: -1, reserved: 1 },
@@ -83,7 +83,7 @@ export const isFinal = (status: string): boolean => FINAL.has(status);
 const num = (values: Values, name: string): number => Number(values[name]);
 const text = (values: Values, name: string): string => String(values[name]);
 
-/** What the model knows of the operators: who took which message, and when they said so, by who heard it. */
+/** What the model knows about operators: who accepted which message, and when each sender learned of it. */
 export type Taking = {
   taken: ReadonlyMap<string, string[]>;
   answeredAtMs: ReadonlyMap<string, number>;
@@ -95,7 +95,7 @@ export function createModel({ taken, answeredAtMs }: Taking): Model {
   const topups = new Map<string, number>();
   const claims = new Map<string, { kind: string; ids: Set<string> }>();
   const claimsOf = new Map<string, Set<string>>();
-  /** Until when each lives, by the database's clock; and how many leases it has. */
+  /** Until when each node lives, by the database's clock, and how many leases it has. */
   const nodes = new Map<string, number>();
   const leasesOf = new Map<string, number>();
 
@@ -254,8 +254,8 @@ export function createModel({ taken, answeredAtMs }: Taking): Model {
       hold((op === "refund") === isLateExpress, "express is refunded when late, and only then", detail);
   };
 
-  // Anyone may end a lease whose node expired; before that it is its owner's alone. A second of doubt,
-  // because the clock may have been set back since.
+  // Anyone may end a lease whose node has expired; before that only its owner may. Allows a second of
+  // uncertainty, because the clock may have been set back in the meantime.
   const checkTaken = (before: Values, after: Values | null, by: { node: string | null; nowMs: number }) => {
     const isTaken = after === null || num(after, "granted") < num(before, "granted");
     const isDue = (nodes.get(text(before, "node_id")) ?? 0) < by.nowMs + 1_000;
@@ -353,7 +353,7 @@ export function createModel({ taken, answeredAtMs }: Taking): Model {
           default:
         }
       }
-      // A node's row goes only when no lease of it can come any more.
+      // A node's row may only be deleted when no more leases of it can appear.
       for (const { before, after } of nodeChanges) {
         const nodeId = text((after ?? before) as Values, "node_id");
         if (after === null) nodes.delete(nodeId);

@@ -1,20 +1,20 @@
-// Simulated operators: each submit is taken, refused, never reaches them, or is taken without an answer, or
-// with one that comes after the sender gave it up. They
-// remember what they took, which is what the gateway's captures are compared with.
+// Simulated operators: each submit is accepted, is refused, never arrives, or is accepted without an answer
+// or with one that comes after the sender gave up. They remember what they accepted; the gateway's captures
+// are compared with that.
 
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import type { Answer, Certain, Connector, OperatorTerms } from "../../src/sender/connectors/connector.ts";
 import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { Kernel, Process } from "./kernel.ts";
 
-/** Chances that one submit ends so. */
+/** The probabilities of each end of a submit. */
 export type OperatorFaults = {
   refusedForNow: number;
   refusedForGood: number;
   notConnected: number;
   takenSilently: number;
   lostBefore: number;
-  /** Of those without an answer: the answer comes later. */
+  /** Of the submits without an answer: the share whose answer comes later. */
   late: number;
   slow: number;
 };
@@ -22,11 +22,11 @@ export type OnReportOf = (operator: string, message: LaneRecord, answer: Certain
 export type Operators = {
   specs: readonly OperatorTerms[];
   connectors(of: Process, onReport: OnReportOf): Connector[];
-  /** Operators that took this message, in order. */
+  /** The operators that accepted this message, in order. */
   taken: ReadonlyMap<string, string[]>;
-  /** When each sender heard that its message was taken, by its own clock. */
+  /** When each sender learned that its message was accepted, by its own clock. */
   answeredAtMs: ReadonlyMap<string, number>;
-  /** All of them refuse for so long. */
+  /** Makes all of them refuse for this long. */
   busy(forMs: number): void;
 };
 

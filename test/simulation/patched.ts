@@ -1,5 +1,6 @@
-// A copy of the source and the simulator with some text of it changed, in a temporary folder, loaded as
-// modules of its own. Invariant: every edit changes exactly one place, or nothing is made.
+// A copy of the source and the simulator with some text changed, in a temporary folder, loaded as separate
+// modules.
+// Invariant: every edit changes exactly one place, otherwise nothing is made.
 
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,7 +22,7 @@ const FOLDERS = [
 
 export type Patched = { simulate: (seed: number) => Promise<Result>; remove: () => void };
 
-/** @throws when an edit's text stands in no place or in several. */
+/** @throws Error when an edit's text occurs nowhere or more than once */
 export async function patchedSimulator(edits: readonly Edit[]): Promise<Patched> {
   const folder = mkdtempSync(join(tmpdir(), "sluice-simulation-"));
   const remove = () => rmSync(folder, { recursive: true, force: true });

@@ -1,7 +1,7 @@
-// Chance under a seed: sfc32, started by splitmix32. The only source of randomness in a simulated run.
+// Randomness under a seed: sfc32, seeded by splitmix32. The only source of randomness in a simulated run.
 
 export type Random = {
-  /** From 0 up to 1. */
+  /** At least 0 and below 1. */
   next(): number;
   /** 0 to n − 1. */
   int(n: number): number;

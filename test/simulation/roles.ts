@@ -1,6 +1,6 @@
-// The processes of a simulated gateway: the real code of ingest, relay and sender, wired as src/main does it,
-// on simulated clocks, database, Kafka and operators. Leaves what they are asked for to clients.ts, when they
-// die to faults.ts.
+// The processes of a simulated gateway: the real code of ingest, relay and sender, wired as in src/main, on
+// simulated clocks, database, Kafka and operators. Leaves the requests they get to clients.ts, and their
+// deaths to faults.ts.
 
 import { monotonicFactory } from "ulid";
 import { CallerGoneError, type IsGone } from "../../src/core/caller.ts";
@@ -47,7 +47,7 @@ export type World = {
   leaseTtlMs: number;
   onStoring: OnStoring;
 };
-/** An ingest process begins a transaction that stores what these requests asked for. */
+/** Called when an ingest process begins a transaction that stores what these requests asked for. */
 export type OnStoring = (of: Process, what: { traceparents: readonly string[] } | { topup: string }) => void;
 export type Answer = { status: number; body: string; headers: Readonly<Record<string, string>> };
 export type Request = {
@@ -57,15 +57,17 @@ export type Request = {
   /** Idempotency-Key */
   key: string | null;
 };
-/** One try of a request: `traceparent` names it; `isGone`: whether its client left, as the process knows. */
+/**
+ * One try of a request: `traceparent` identifies it; `isGone`: whether its client left, as the process knows.
+ */
 export type Try = { traceparent: string; isGone: IsGone };
 export type Ingest = {
   of: Process;
   nodeId: string;
   handle(request: Request, by: Try): Promise<Answer>;
-  /** Unspent credit it holds, as it believes. */
+  /** The unspent credit that it believes it holds. */
   available(): number;
-  /** Refuses, drains, returns its leases. */
+  /** Refuses requests, drains, returns its leases. */
   stop(): Promise<void>;
 };
 export type Role = { of: Process; stop(): Promise<void> };
@@ -214,7 +216,7 @@ const answerOf = ({ status, body, headers }: Reply): Answer => ({
 });
 function problemOf({ kernel }: World, thrown: unknown): Answer {
   if (thrown instanceof CallerGoneError) return { status: CALLER_GONE_CODE, body: "{}", headers: {} };
-  // As server.ts maps them.
+  // Maps errors as server.ts does.
   const error = isConnectionLost(thrown) ? new SluiceError("unavailable") : toSluiceError(thrown);
   if (error.code === "internal") kernel.note("log", `internal: ${(thrown as Error).stack ?? String(thrown)}`);
   return {
@@ -234,12 +236,12 @@ export function startRelayRole(world: World, of: Process): Role {
   return { of, stop: () => relay.stop() };
 }
 
-/** What a relay's sweep does once it has proven a loss, in a process that may die meanwhile. */
+/** What a relay's sweep does once it has proven a loss, in a process that may die in the meantime. */
 export function requeueIn({ kernel, network }: World, of: Process, lost: Queued[]): void {
   if (!of.alive || lost.length === 0) return;
   kernel.inside(of, () => {
     const pool = network.pool(of, 1);
-    // The sweep finds again what it could not requeue.
+    // What could not be requeued will be found again by the sweep.
     requeue(pool, lost, Date.now()).then(
       ({ ids, failed }) => kernel.note("requeue", `${ids.length} queued again, ${failed.length} failed`),
       (err: unknown) => kernel.note("log", `requeue: ${String(err)}`),
@@ -278,7 +280,7 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
   };
 }
 
-// As worker.ts does it, in the process itself: outcomes come back gathered, all of them before the tallies.
+// As worker.ts does it, but inside the process: outcomes come back in groups, all of them before the tallies.
 function submittersOf({ kernel, operators }: World, of: Process): Submitters {
   let take: (report: Report) => void = () => undefined;
   const dispatch = createDispatch({

@@ -1,6 +1,6 @@
-// Runs the simulator over a range of seeds, on several cores, or one seed with its trace.
+// Runs the simulator over a range of seeds on several cores, or one seed with its trace.
 //   bun test/simulation/run.ts --seeds 10000
-// Exits 1 when a seed breaks an invariant, and says how to run it again.
+// Exits 1 when a seed breaks an invariant, and prints how to run it again.
 
 import { parseArgs } from "node:util";
 import { BUGS } from "./bugs.ts";
@@ -67,15 +67,15 @@ async function one(seed: number): Promise<number> {
   return violation === null ? 0 : 1;
 }
 
-/** Every `step`th seed, told to the parent as it goes. */
+/** Runs every `step`th seed and reports to the parent along the way. */
 async function share(count: number, step: number): Promise<void> {
-  process.on("disconnect", () => process.exit(1)); // the parent is gone
+  process.on("disconnect", () => process.exit(1)); // the parent has exited
   for (let seed = from; seed < from + count * step; seed += step) {
     const { violation, trace, events } = await simulateAll(seed);
     const broken = violation === null ? null : { seed, violation, trace };
     process.send?.({ seed, events, broken } satisfies Share);
   }
-  // Listening to the parent would keep this process for ever.
+  // A listener on the parent would keep this process alive for ever.
   process.removeAllListeners("disconnect");
   process.disconnect?.();
 }

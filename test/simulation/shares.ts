@@ -1,4 +1,4 @@
-// What the processes that share a range of seeds tell, added up.
+// Adds up the reports of the processes that share a range of seeds.
 
 import type { Result } from "./simulate.ts";
 

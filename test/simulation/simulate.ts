@@ -1,7 +1,6 @@
-// One simulated run, from a seed: a gateway of several processes, clients, and faults of the kinds this seed
-// has; then the faults end, and everything must come to rest: every message ended, every lease of a dead
-// process back, every wallet spendable to its last unit.
-// Bound: SEED_EVENTS_MAX events.
+// One simulated run, from a seed: a gateway of several processes, clients, and faults of the kinds that this
+// seed has; then the faults end, and everything must come to rest: every message has ended, all leases of
+// dead processes are back, every wallet can be spent to its last unit. Bound: SEED_EVENTS_MAX events.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Lane } from "../../src/core/message.ts";
@@ -33,18 +32,18 @@ const SEED_EVENTS_MAX = 300_000;
 const REST_MOST_MS = 40_000;
 const HOUR_MS = 3_600_000;
 const LOOK_EVERY_MS = 25;
-/** As long as a sender may take to find what has expired, and to send what is due. */
+/** The longest time in which a sender finds what has expired and sends what is due. */
 const LEAP_REST_MS = 5_000;
-/** Longer than a claim lives and a retry waits. */
+/** Longer than the lifetime of a claim and the longest retry delay. */
 const LEAP_MS = 61_000;
 
 let schema: TableSpec[] | undefined;
 
-/** What else a run may be watched by. */
+/** Ways to observe a run. */
 export type Watch = {
   onNote?: (line: string) => void;
   journal?: (entry: JournalEntry) => void;
-  /** The tables of the simulated database, when nothing runs any more. */
+  /** Receives the tables of the simulated database when nothing is running any more. */
   atEnd?: (tables: Server["tables"]) => void;
 };
 
@@ -65,7 +64,7 @@ function simulate(seed: number, watch: Watch = {}): Result {
   return { seed, violation, hash: hash(), trace: trace(), events: events(), stats };
 }
 
-/** A run, and what was thrown in it where nobody waited for it: a process would have died of that. */
+/** A run, including errors thrown where nothing awaited them: a real process would have died of those. */
 export async function simulateAll(seed: number, watch: Watch = {}): Promise<Result> {
   let thrown: unknown;
   const keep = (error: unknown) => {
@@ -163,15 +162,15 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   wait(500);
   until("an outbox row waits", REST_MOST_MS, () => due(server, databaseClock, kernel) === 0);
 
-  // Statements that hung during the faults come to their time limit; a refill among them drops its lease.
+  // Statements that hung during the faults reach their time limit; a refill among them drops its lease.
   wait(Math.max(0, trafficMs + MYSQL_ANSWER_MAX_MS + 500 - kernel.nowMs()));
-  // Leases that nobody has any more expire, without any clock being set.
+  // Leases that no process has any more expire, without any clock being set.
   const isHeld = () =>
     gateway.ingests.every((one) => unspentOf(server, one.nodeId) === one.available()) &&
     [...leasesOf(server)].every(({ node_id }) => gateway.ingests.some((i) => i.nodeId === node_id));
   until("a lease is in nobody's memory", 3 * world.leaseTtlMs + 5_000, isHeld);
 
-  // Time limits pass: claims, retries, leases, then what is unknown.
+  // Time limits pass: claims, retries, leases, then messages that are unknown.
   for (let leaps = 0; leaps < 12 && hasStatus(model, ["queued", "sending"]); leaps++) {
     databaseClock.offsetMs += LEAP_MS;
     for (let ms = 0; ms < LEAP_REST_MS && hasStatus(model, ["queued", "sending"]); ms += LOOK_EVERY_MS)
@@ -213,7 +212,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
 export type Gateway = {
   ingests: Ingest[];
   roles: { role: Role; start: () => Role }[];
-  /** Starts whatever is dead. */
+  /** Starts every process that is dead. */
   startAll(): void;
 };
 
@@ -311,7 +310,7 @@ function unspentOf(server: Server, nodeId: string): number {
   return unspent;
 }
 
-// Rows that have to be produced; retries wait for their time.
+// Rows that must be produced now; rows of retries wait for their time.
 function due(server: Server, clock: { offsetMs: number }, kernel: Kernel): number {
   const nowMs = kernel.wallMs(null) + clock.offsetMs;
   let rows = 0;

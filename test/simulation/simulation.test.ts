@@ -1,11 +1,11 @@
-// The simulator as a test: some runs of the code as it is, and every planted bug caught. `make simulate` is
-// the same over 10,000 seeds.
+// The simulator as a test: some runs of the unchanged code, and every planted bug must be caught. `make
+// simulate` does the same over 10,000 seeds.
 
 import { expect, test } from "bun:test";
 import { BUGS } from "./bugs.ts";
 import { simulateAll } from "./simulate.ts";
 
-/** As many as fit into the time, on whatever machine. */
+/** On a fast machine more run, as many as fit into the time. */
 const SEEDS_MIN = 25;
 const SEEDS_MAX = 300;
 const SEEDS_MS = 20_000;
@@ -34,8 +34,8 @@ test(
   MOST_MS,
 );
 
-// In a process of its own: a planted bug may throw where nobody waits, which is caught there, and would fail
-// any test in here.
+// In a separate process: a planted bug may throw where nothing awaits it, which is caught there but would
+// fail any test in here.
 test(
   `each of ${BUGS.length} planted bugs is caught`,
   async () => {

@@ -1,14 +1,14 @@
-// For each alert of deploy/prometheus/alerts.yml: series under which it fires, with the labels it then has,
-// and series under which it does not, which are as near to it as the rule allows. Values are in promtool's
+// For each alert of deploy/prometheus/alerts.yml: series for which it fires, with the labels it then has, and
+// series for which it doesn't, chosen as close to the rule's limits as possible. Values are in promtool's
 // notation, one each 30 s: `2x40` is 2 for 20 minutes, `0+5x40` grows by 5.
 
 export type AlertCase = {
   alert: string;
-  /** Labels beside `severity`. */
+  /** Labels besides `severity`. */
   labels?: Record<string, string>;
   fires: Record<string, string>;
   quiet: Record<string, string>;
-  /** When it is looked at; default: after 20 minutes. */
+  /** When the alert is evaluated; default: after 20 minutes. */
   at?: string;
 };
 
@@ -44,7 +44,7 @@ const processes: AlertCase[] = [
     alert: "SluiceNotReady",
     labels: asIngest,
     fires: { [`sluice_ready${ingest}`]: "0x40" },
-    quiet: { [`sluice_ready${ingest}`]: "1x38 0 0" }, // since half a minute
+    quiet: { [`sluice_ready${ingest}`]: "1x38 0 0" }, // for half a minute
   },
   {
     alert: "SluiceDegraded",
@@ -54,7 +54,7 @@ const processes: AlertCase[] = [
       [`sluice_ready_check${of("ingest", ',check="kafka"')}`]: "0x40",
     },
     quiet: {
-      // Not ready at all is another alert.
+      // Not being ready at all is another alert.
       [`sluice_ready${ingest}`]: "0x40",
       [`sluice_ready_check${of("ingest", ',check="mysql"')}`]: "0x40",
     },
@@ -125,7 +125,7 @@ const accepting: AlertCase[] = [
   {
     alert: "SluiceNothingAccepted",
     fires: { [`sluice_ingest_accepted_total${ingest}`]: "0+60x40 2400x160" },
-    quiet: { [`sluice_ingest_accepted_total${ingest}`]: "2400x200" }, // it was quiet before, too
+    quiet: { [`sluice_ingest_accepted_total${ingest}`]: "2400x200" }, // it was just as quiet before
     at: "80m",
   },
   {
@@ -245,7 +245,7 @@ const backlog: AlertCase[] = [
     labels: { lane: "normal" },
     fires: { [relay("sluice_relay_sweep_age_seconds", ',lane="normal"')]: "1900x40" },
     quiet: {
-      // Another relay sweeps.
+      // Another relay is sweeping.
       [relay("sluice_relay_sweep_age_seconds", ',lane="normal"')]: "9000x40",
       'sluice_relay_sweep_age_seconds{instance="b:1",job="sluice",role="relay",lane="normal"}': "60x40",
     },

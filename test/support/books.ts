@@ -1,10 +1,10 @@
-// The books of a test's database, read in SQL of its own: an oracle beside `reconcile`, which needs
-// ClickHouse as well.
+// Checks the books of a test's database with SQL of its own: independent of `reconcile`, which also needs
+// ClickHouse.
 
 import { expect } from "bun:test";
 import type { Pool } from "../../src/platform/mysql.ts";
 
-/** Every wallet equals its entries, and what is reserved equals leases and open messages. */
+/** Asserts that every wallet equals its entries, and reserved equals leases plus open messages. */
 export async function reconcileBooks(pool: Pool): Promise<void> {
   const drifts = await pool.query(
     `SELECT w.customer_id, w.balance, w.reserved, l.b, l.r, c.u, m.m FROM wallet_accounts w

@@ -1,5 +1,5 @@
-// A ClickHouse database of its own for a test, without the tables that read Kafka: tests insert into
-// status_events and ledger_events what a broker would bring. Its name holds `test`, and nothing without it is
+// A ClickHouse database for one test, without the tables that read Kafka: tests insert into status_events and
+// ledger_events what a broker would deliver. Its name contains `test`; databases without that are never
 // dropped here.
 
 import { randomBytes } from "node:crypto";
@@ -8,13 +8,13 @@ import { type Config, loadConfig } from "../../src/platform/config.ts";
 import { migrateClickhouse } from "../../src/schema/clickhouse.ts";
 
 export type TestClickhouse = {
-  /** The given config, with this database's name in it. */
+  /** The given config, with this database's name. */
   config: Config;
   clickhouse: Clickhouse;
   drop(): Promise<void>;
 };
 
-/** `kafka`: with the tables that read the broker, whose topics must exist. */
+/** `kafka`: also creates the tables that read the broker, whose topics must exist. */
 export async function createTestClickhouse(
   base: Config = loadConfig(process.env),
   { kafka = false } = {},
@@ -44,7 +44,7 @@ export type StatusEvent = {
   updated_at_ms?: number;
 };
 
-/** As one record of the topic: one block. */
+/** Inserts them as one block, like one record of the topic. */
 export async function insertStatusEvents(
   clickhouse: Clickhouse,
   events: readonly StatusEvent[],

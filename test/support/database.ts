@@ -1,6 +1,6 @@
-// A MySQL database of its own for a test, cloned from a migrated template. Owns their names: each holds
-// `test`, and nothing without it is ever created or dropped here. The template is made once per state of
-// sql/mysql, by whoever needs it first.
+// A MySQL database for one test, cloned from a migrated template. Owns their names: each contains `test`, and
+// databases without that are never created or dropped here. The template is created once per state of
+// sql/mysql, by whichever test needs it first.
 
 import { createHash, randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,7 @@ import { readMigrations } from "../../src/schema/migrations.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 
 export type TestDatabase = {
-  /** The given config, with this database's name in it. */
+  /** The given config, with this database's name. */
   config: Config;
   pool: Pool;
   /** Ends the pool and drops the database. */
@@ -18,7 +18,7 @@ export type TestDatabase = {
 };
 
 const FOLDER = fileURLToPath(new URL("../../sql/mysql", import.meta.url));
-// Few partitions: each is a file, and tests write today's rows.
+// Few partitions, because each is a file and tests only write today's rows.
 const DAYS_AHEAD = 2;
 
 export async function createTestDatabase(base: Config = loadConfig(process.env)): Promise<TestDatabase> {
@@ -33,7 +33,7 @@ export async function createTestDatabase(base: Config = loadConfig(process.env))
     await server.use(async (conn) => {
       await conn.query(`CREATE DATABASE ${database}`);
       await conn.query(`USE ${database}`);
-      await conn.query("SET foreign_key_checks = 0"); // tables come in any order
+      await conn.query("SET foreign_key_checks = 0"); // tables are created in any order
       for (const sql of template) await conn.query(sql);
       await conn.query("SET foreign_key_checks = 1");
     });
@@ -48,7 +48,7 @@ export async function createTestDatabase(base: Config = loadConfig(process.env))
   return { config, pool, drop };
 }
 
-/** Refuses a name without `test`. */
+/** Drops the database. Refuses a name without `test`. */
 export async function dropDatabase(base: Config, name: string): Promise<void> {
   const server = createPool(base, { connections: 1, database: null });
   try {
@@ -58,7 +58,7 @@ export async function dropDatabase(base: Config, name: string): Promise<void> {
   }
 }
 
-// CREATE TABLE statements of the template, by server and day: read once a process.
+// The CREATE TABLE statements of the template, by server and day: read once per process.
 const templates = new Map<string, Promise<string[]>>();
 
 function ensureTemplate(base: Config): Promise<string[]> {
@@ -74,7 +74,7 @@ function ensureTemplate(base: Config): Promise<string[]> {
 
 async function makeTemplate(config: Config): Promise<string[]> {
   checkedName(config.mysqlDatabase);
-  // Under its own lock, so two test processes may race here.
+  // Holds a lock of its own, so two test processes may do this at once.
   await migrateMysql(config, { daysAhead: DAYS_AHEAD });
   const pool = createPool(config, { connections: 1 });
   try {

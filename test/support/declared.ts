@@ -1,5 +1,5 @@
-// Holds what the API answers to what its table declares: the body to the schema of its status, the code of an
-// error to those that the route may answer.
+// Compares the API's answers with its table of routes: the body with the schema for its status, the code of
+// an error with those that the route may answer.
 
 import { expect } from "bun:test";
 import { Compile } from "typebox/compile";
@@ -8,7 +8,7 @@ import { type ApiDeps, createRoutes } from "../../src/api/table.ts";
 import type { ErrorCode } from "../../src/core/errors.ts";
 
 const noMetrics = { counter: () => () => undefined };
-/** The table without what its handlers need: to be looked at, not to be called. */
+/** The table of routes without working handlers: for reading declarations only. */
 export const declaredRoutes: Route[] = createRoutes({
   metrics: noMetrics,
   reconcile: {},
@@ -20,7 +20,7 @@ const checks = new Map<object, ReturnType<typeof Compile>>();
 
 type Seen = { status: number; type: string | null | undefined; text: string };
 
-/** `path` may have a query. Answers to paths that no route has are 404, to other methods 405. */
+/** `path` may include a query. Expects 404 for paths that no route has, and 405 for other methods. */
 export function holdDeclared(method: string, path: string, { status, type, text }: Seen): void {
   const bare = path.split("?", 1)[0] as string;
   const here = patterns.filter(({ pattern }) => pattern.test(bare)).map(({ route }) => route);

@@ -1,5 +1,5 @@
-// nginx as `./sluice up --edge` runs it, in front of whatever listens on a port: on free ports, in a state
-// folder of its own.
+// nginx as `./sluice up --edge` runs it, in front of whatever listens on a port: on free ports, in its own
+// state folder.
 
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,11 +18,11 @@ export type TestEdge = {
   secret: string;
   pid: number;
   log(): string;
-  /** False when it had to be killed. */
+  /** Resolves to false if it had to be killed. */
   end(): Promise<boolean>;
 };
 
-/** Something must answer GET /health on the port, or it is not ready. */
+/** Something must answer GET /health on the port, otherwise the edge never becomes ready. */
 export async function startEdge(apiPort: number, changed: Partial<Config> = {}): Promise<TestEdge> {
   const stateFolder = mkdtempSync(join(tmpdir(), "sluice-test-edge-"));
   const free = await freePorts(2);

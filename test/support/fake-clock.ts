@@ -1,19 +1,19 @@
-// Timers that stand still until a test moves them, for what runs on platform/timers.ts. Only microtasks and
-// turns of the event loop run by themselves.
+// Timers that stand still until a test advances them, for code that runs on platform/timers.ts. Only
+// microtasks and turns of the event loop run on their own.
 
 import type { Timers } from "../../src/platform/timers.ts";
 
 export type FakeClock = {
   timers: Timers;
-  /** Moves the clock, and runs what falls due on the way, in order. */
+  /** Advances the clock and runs everything that becomes due, in order. */
   advance(ms: number): Promise<void>;
-  /** What waits for the clock, repeating timers aside. */
+  /** How many sleeps wait for the clock, without repeating timers. */
   waiting(): number;
-  /** Turns of the event loop that were asked for. */
+  /** How many turns of the event loop were requested. */
   turns(): number;
 };
 
-/** Lets everything run that doesn't wait for the clock. */
+/** Runs everything that doesn't wait for the clock. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

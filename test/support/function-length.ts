@@ -1,6 +1,6 @@
-// How long each function is by itself: its lines without those of the functions inside it, which count on
-// their own, and without blank lines and comments. So a factory is as long as what it sets up, not as all it
-// returns. Owns the count; test/tidy.test.ts has the bound.
+// The length of each function by itself: its lines without blank lines, comments, and the lines of functions
+// inside it, which count on their own. So a factory is as long as its setup, not as long as everything it
+// returns. Owns the count; test/tidy.test.ts has the limit.
 
 import { parseSync } from "oxc-parser";
 

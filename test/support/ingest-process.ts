@@ -1,5 +1,5 @@
-// A real ingest process on a database of the test's own, on free ports. Started and ended by the test; what
-// it logged is kept.
+// A real ingest process on a test's own database and free ports. The test starts and ends it; its log is
+// kept.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -17,9 +17,11 @@ export type IngestProcess = {
   url: string;
   healthUrl: string;
   pid: number;
-  /** All it has logged so far. */
+  /** Everything it has logged so far. */
   log(): string;
-  /** Sends a signal and waits for the exit: the code, or the signal's name. */
+  /**
+   * Sends a signal and waits for the exit; returns the exit code, or the name of the signal that ended it.
+   */
   end(signal?: NodeJS.Signals): Promise<number | string>;
 };
 
@@ -78,7 +80,7 @@ async function untilReady(child: ChildProcess, url: string, log: () => string): 
 
 export type TestCustomer = { customerId: number; apiKey: string; keyId: string };
 
-/** A customer with a key and a balance. */
+/** Creates a customer with a key and a balance. */
 export async function makeCustomer(
   config: Config,
   balance: number,
@@ -97,7 +99,7 @@ export async function makeCustomer(
   }
 }
 
-/** A POST whose answer is held to the table of routes. */
+/** Sends a POST and compares its answer with the table of routes. */
 export async function post(
   url: string,
   apiKey: string,

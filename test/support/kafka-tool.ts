@@ -1,6 +1,6 @@
 // For tests, which run on Bun and can't load librdkafka: `node kafka-tool.ts read TOPIC` prints every record
 // of a topic as a JSON line; `… produce TOPIC KEY BASE64` adds one; `… rewind TOPIC GROUP INSTANCE` takes the
-// place of a sender that has ended, and stores the beginning as where its group goes on.
+// place of a sender that has ended and sets its group's offsets back to the beginning.
 
 import { loadConfig } from "../../src/platform/config.ts";
 import { createConsumer } from "../../src/platform/kafka/consumer.ts";

@@ -1,5 +1,5 @@
-// Runs `./sluice` as a user does, on a stack of its own: a state folder and ports that no other test uses.
-// Owns nothing afterwards: `wipe` stops what is left and removes the folder.
+// Runs `./sluice` as a user does, on its own stack: a state folder and ports that no other test uses. `wipe`
+// stops what is left and removes the folder.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
@@ -9,33 +9,35 @@ import { type Config, loadConfig } from "../../src/platform/config.ts";
 import { testSettings } from "../../src/stack/test-env.ts";
 import { projectRoot } from "../../src/stack/tools.ts";
 
-const TEST_PORTS = 10_000; // of test-env.ts, unless given
+const TEST_PORTS = 10_000; // the default in test-env.ts
 
 export type Running = {
   pid: number;
-  /** All it has printed so far, both streams. */
+  /** Everything it has printed so far, on both streams. */
   output(): string;
-  /** Resolves with the exit code, or null when a signal ended it. */
+  /** Resolves with the exit code, or null if a signal ended it. */
   exit: Promise<number | null>;
 };
 
 export type Launcher = {
   config: Config;
   stateFolder: string;
-  /** `./sluice up …` in a process group of its own, like a terminal's foreground job. */
+  /** Runs `./sluice up …` in its own process group, like a foreground job of a terminal. */
   up(...args: string[]): Running;
-  /** Another command, to its end. */
+  /** Runs another command to its end. */
   run(...args: string[]): { status: number | null; stdout: string; stderr: string };
   status(): Status;
-  /** Waits until `./sluice status` is ready. @throws Error with what isn't, and the launcher's output */
+  /**
+   * Waits until `./sluice status` is ready. @throws Error with what isn't ready, and the launcher's output
+   */
   untilReady(running: Running, maxMs: number): Promise<void>;
-  /** Pids of living processes that were started for this state folder. */
+  /** The pids of living processes that were started for this state folder. */
   left(): number[];
   wipe(): void;
 };
 
 export function createLauncher(options: {
-  /** From the default ports; where SLUICE_TEST_PORTS moves the tests' own, these move with them. */
+  /** Added to the default ports; SLUICE_TEST_PORTS moves these ports as it does the other tests' ports. */
   portOffset: number;
   folder: string;
   /** Settings that differ from their defaults. */
@@ -63,7 +65,7 @@ export function createLauncher(options: {
       const deadlineMs = performance.now() + maxMs;
       for (;;) {
         const { ready, processes } = status();
-        // Without the welcome it may be what an earlier launcher left.
+        // Without the welcome text, the ready stack may be one that an earlier launcher left behind.
         const welcomed = running.output().includes("Sluice is ready");
         if (welcomed && ready && processes.every(({ health }) => health === "ready")) return;
         if (performance.now() > deadlineMs)
@@ -88,7 +90,7 @@ function follow(child: ChildProcess): Running {
   return { pid: child.pid ?? 0, output: () => said, exit };
 }
 
-// Every process of the stack inherits SLUICE_STATE; a zombie has no environment any more.
+// Every process of the stack inherits SLUICE_STATE; a zombie no longer has an environment.
 function processesOf(stateFolder: string): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -97,7 +99,7 @@ function processesOf(stateFolder: string): number[] {
         const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
         return environment.includes(`SLUICE_STATE=${stateFolder}`) ? [Number(pid)] : [];
       } catch {
-        return []; // ended in the meantime, or another user's
+        return []; // ended in the meantime, or it belongs to another user
       }
     });
 }

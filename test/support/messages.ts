@@ -1,4 +1,4 @@
-// Messages as ingest stores them, for tests of what comes after: a customer with a balance, a lease, and the
+// Messages as ingest stores them, for tests of later stages: a customer with a balance, a lease, and the
 // group commit's own transaction. Leaves HTTP to the tests of ingest.
 
 import { createIdFactory } from "../../src/core/id.ts";
@@ -11,7 +11,7 @@ import { newTraceparent } from "../../src/platform/trace.ts";
 
 const id = createIdFactory({ now: Date.now });
 
-/** A customer with this much credit. `pool` must allow several statements. */
+/** Creates a customer with this much credit. `pool` must allow several statements. */
 export async function insertCustomer(pool: Pool, balance: number): Promise<number> {
   const { insertId } = await pool.write(
     "INSERT INTO customers (name,price_normal,price_express) VALUES ('test',500,700)",
@@ -43,8 +43,8 @@ export function laneRecord(customerId: number, fields: Partial<LaneRecord> = {})
 }
 
 /**
- * Stores them as one group commit: messages, entries, outbox rows, and the wallet reserved through a lease
- * that is given back.
+ * Stores the messages as one group commit does: messages, entries, outbox rows, and their cost reserved
+ * through a lease that is returned afterwards.
  */
 export async function acceptMessages(pool: Pool, records: LaneRecord[]): Promise<void> {
   const nodeId = id();

@@ -1,6 +1,7 @@
-// For test/integrity/unread-partitions.test.ts, which runs on Bun: a consumer as a sender has it, its topic
-// and its group lost in several ways, and how long it took until every partition was read again, as a JSON
-// line a way. Only on a broker of the test's own: it takes away what the broker knows of all groups.
+// For test/integrity/unread-partitions.test.ts, which runs on Bun: runs a consumer as a sender does, makes it
+// lose its topic and group in several ways, and prints, as one JSON line each, how long it took until every
+// partition was read again. Only for a broker of the test's own, because it deletes what the broker knows
+// about all groups.
 
 import librdkafka from "@confluentinc/kafka-javascript";
 import { loadConfig } from "../../src/platform/config.ts";
@@ -85,7 +86,8 @@ const all = (partitions: number) => () =>
   first.ownership.isServed() && first.consumer.assigned().length === partitions;
 tell("start", { ms: await until(all(6)) });
 
-// The broker forgets topic and group, the group is handed out without the topic, and the topic comes back.
+// The broker forgets topic and group, partitions are assigned while the topic is missing, and the topic comes
+// back.
 for (let round = 0, rejoins = 0; round < ROUNDS_MAX && rejoins === 0; round++) {
   const before = await first.rejoins();
   await Promise.all([remove(topic), remove("__consumer_offsets")]);
@@ -100,7 +102,7 @@ for (let round = 0, rejoins = 0; round < ROUNDS_MAX && rejoins === 0; round++) {
   tell("forgotten", { ms, rejoins });
 }
 
-// Two members share; none of them asks again for what the other reads.
+// Two members share the partitions; neither asks for those that the other reads.
 const before = await first.rejoins();
 const second = await member("second");
 const shared = () => first.consumer.assigned().length === 3 && second.consumer.assigned().length === 3;
@@ -114,8 +116,8 @@ tell("shared", {
 await second.leave();
 tell("left", { ms: await until(all(6)) });
 
-// The topic is made anew while the group stays. Below the offsets it had, what the new topic holds may be
-// skipped: that is the sweep's. Beyond them it is read.
+// The topic is recreated while the group stays. Records of the new topic below the old offsets may be
+// skipped, which the sweep repairs; records beyond them are read.
 const producer = await createProducer(config, log, fatal);
 const produce = async (value: string, each: number) => {
   const records = Array.from({ length: each * KEYS }, (_, n) => ({

@@ -1,12 +1,12 @@
-// Ports for what a test starts. They lie below the range that the system gives to outgoing connections: one
-// from that range, free when it was looked at, may belong to somebody's connection a moment later.
+// Free ports for what a test starts. They lie below the range that the system uses for outgoing connections:
+// a port in that range, free when it was checked, may be taken by a connection a moment later.
 
 import { createServer } from "node:net";
 
 const PORT_FIRST = 21_000;
 const PORTS = 10_000;
 
-/** The first of so many free ports in a row, on loopback. */
+/** Returns the first of `count` consecutive free ports on loopback. */
 export async function freePorts(count: number): Promise<number> {
   for (;;) {
     const port = PORT_FIRST + Math.floor(Math.random() * PORTS);

@@ -1,5 +1,5 @@
-// promtool, as scripts/install-promtool.sh put it into the cache or the machine has it: what Prometheus
-// itself says of metrics and rules.
+// promtool, as installed in the cache by scripts/install-promtool.sh or on the machine: Prometheus's own
+// verdict on metrics and rules.
 
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -11,7 +11,7 @@ const cached = join(
   "promtool/promtool",
 );
 
-/** Its exit code and all it says; nothing when it has no finding. */
+/** Returns its exit code and all its output, which is empty if it found nothing. */
 export function promtool(args: string[], input = ""): { status: number | null; said: string } {
   const command = existsSync(cached) ? cached : "promtool";
   const { status, stdout, stderr, error } = spawnSync(command, args, { input, encoding: "utf8" });
@@ -20,5 +20,5 @@ export function promtool(args: string[], input = ""): { status: number | null; s
   return { status, said: `${stdout}${stderr}`.trim() };
 }
 
-/** What its lint finds in the text of /metrics. */
+/** The findings of its lint in the text of /metrics. */
 export const lintMetrics = (text: string): string => promtool(["check", "metrics"], text).said;

@@ -1,17 +1,18 @@
-// What clients write to a socket, by the byte: each case with what the direct port and the edge answer.
+// What clients write to a socket, byte by byte: each case with what the direct port and the edge answer.
 // Leaves counting what was stored and charged to the suite (test/integration/raw-sockets.test.ts).
 
 import type { ErrorCode } from "../../src/core/errors.ts";
 import { BODY_BYTES_MAX } from "../../src/core/limits.ts";
 
 /**
- * 202s, and everything stored and charged once; or a refusal, or a closed connection, and nothing. "left": no
- * answer, as to a client that went away; stored and charged once only if its commit had begun by then.
+ * "202": everything stored and charged once; an error code or "closed": a refusal or a closed connection, and
+ * nothing stored. "left": no answer, as for a client that went away; stored and charged once only if its
+ * commit had begun.
  */
 export type Want = "202" | ErrorCode | "empty 400" | "empty 431" | "closed" | "left";
 export type RawCase = {
   name: string;
-  /** The bytes of `messages` requests, in the pieces that are written. */
+  /** The bytes of `messages` requests, in the pieces in which they are written. */
   pieces: (request: RequestBytes) => (string | Uint8Array)[];
   messages?: number;
   halfClose?: boolean;
@@ -21,11 +22,11 @@ export type RawCase = {
 };
 
 export type RequestBytes = {
-  /** One whole request, or with other parts where given. `n` makes its text differ. */
+  /** One complete request. `n` makes its text different. */
   whole(n?: number): string;
   head(changes?: { method?: string; path?: string; version?: string; headers?: string[] }): string;
   body: string;
-  /** As one chunk, without the last one. */
+  /** The body as one chunk, without the terminating chunk. */
   chunk: string;
 };
 

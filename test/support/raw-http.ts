@@ -1,5 +1,5 @@
-// HTTP by hand over one socket, for what no client would send: half requests, wrong lengths, bytes that are
-// no text.
+// HTTP by hand over one socket, for requests that no client would send: incomplete ones, wrong lengths, bytes
+// that are not text.
 
 import { connect } from "node:net";
 import { sleep } from "../../src/platform/retry.ts";
@@ -7,8 +7,8 @@ import { sleep } from "../../src/platform/retry.ts";
 export type RawAnswer = { status: number; headers: Map<string, string>; body: string };
 
 /**
- * Writes the pieces to a new connection, one after another, and resolves with the first answer; rejects
- * without one.
+ * Writes the pieces to a new connection, one after the other, and resolves with the first answer; rejects if
+ * there is none.
  */
 export function rawHttp(
   url: string,
@@ -32,13 +32,13 @@ export function rawHttp(
       const answer = parseAnswer(received);
       if (answer !== null) finish(() => resolve(answer));
     });
-    // A server that answers early and closes may reset what is still being written: the answer counts.
+    // A server that answers early and closes may reset the rest of the upload: its answer counts.
     socket.on("error", (error) => finish(() => reject(error)));
     socket.on("close", () => reject(new Error(`closed after ${received.length} bytes`)));
   });
 }
 
-/** Writes the pieces and goes away without waiting for an answer. */
+/** Writes the pieces and closes the connection without waiting for an answer. */
 export function sendAndLeave(url: string, pieces: (string | Uint8Array)[]): Promise<void> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve) => {
@@ -52,7 +52,7 @@ export function sendAndLeave(url: string, pieces: (string | Uint8Array)[]): Prom
   });
 }
 
-/** The head of a request, with its closing empty line. */
+/** The head of a request, including the empty line that ends it. */
 export function head(method: string, path: string, headers: Record<string, string>): string {
   const lines = Object.entries({ host: "sluice", ...headers }).map(
     ([name, value]) => `${name}: ${value}\r\n`,
@@ -60,7 +60,7 @@ export function head(method: string, path: string, headers: Record<string, strin
   return `${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n`;
 }
 
-/** Null while the answer is not whole. All answers of this API have a content-length. */
+/** Null while the answer is incomplete. All answers of this API have a content-length. */
 export function parseAnswer(received: Buffer): RawAnswer | null {
   const end = received.indexOf("\r\n\r\n");
   if (end < 0) return null;
@@ -77,17 +77,17 @@ export function parseAnswer(received: Buffer): RawAnswer | null {
   return { status: Number(first.split(" ")[1]), headers, body: body.subarray(0, length).toString() };
 }
 
-/** How a client's connection can end before it was answered. */
+/** The ways in which a client's connection can end before it gets its answer. */
 export const ENDINGS = ["reset", "close", "half-close", "next request", "no HTTP"] as const;
 export type Ending = (typeof ENDINGS)[number];
 export type OpenRequest = {
-  /** Null: the connection ended without an answer, or with an empty one, which says nothing. */
+  /** Null: the connection ended without an answer, or with an empty one, which tells nothing. */
   answer: Promise<RawAnswer | null>;
   /** Ends the connection, whatever is under way. */
   leave(how: Ending): void;
 };
 
-/** One request on a connection of its own, which its client can end at any moment. */
+/** Sends one request on its own connection, which the client can end at any moment. */
 export function openRequest(url: string, bytes: string): OpenRequest {
   const { hostname, port } = new URL(url);
   const socket = connect({ port: Number(port), host: hostname, noDelay: true });
@@ -122,8 +122,8 @@ export type RawAnswers = {
 };
 
 /**
- * Writes the pieces to one connection, `pauseMs` apart, and gathers every answer until so many have come (and
- * no more come for a moment), the server ends the connection, or the time is up. An interim 100 is none.
+ * Writes the pieces to one connection, `pauseMs` apart, and collects answers until `count` have come (and no
+ * more follow for a moment), the server ends the connection, or the time is up. An interim 100 doesn't count.
  */
 export async function rawAnswers(
   url: string,
@@ -145,7 +145,7 @@ export async function rawAnswers(
   if (halfClose) socket.end();
   const lateAtMs = performance.now() + mostMs;
   while (!closed && performance.now() < lateAtMs && parseAnswers(received).length < wanted) await sleep(5);
-  if (!closed) await sleep(100); // one that should not come
+  if (!closed) await sleep(100); // waits for an answer that should not come
   socket.destroy();
   return { answers: parseAnswers(received), closed };
 }

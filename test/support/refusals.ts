@@ -1,6 +1,6 @@
-// One ingest process, one customer with a full wallet, and helpers that send it nonsense and hold every
-// answer to the contract of errors. At the end `untouched` holds that none of it was stored, charged or
-// logged.
+// One ingest process, one customer with a full wallet, and helpers that send it invalid requests and check
+// every answer against the contract for errors. At the end `untouched` asserts that nothing of them was
+// stored, charged or logged.
 
 import { expect } from "bun:test";
 import { ERRORS, type ErrorCode } from "../../src/core/errors.ts";
@@ -23,13 +23,16 @@ export type Api = {
   ask(path: string, init?: RequestInit, apiKey?: string | null): Promise<Answer>;
   send(body: unknown, headers?: Record<string, string>, apiKey?: string | null): Promise<Answer>;
   topup(body: unknown, apiKey?: string, headers?: Record<string, string>): Promise<Answer>;
-  /** Nothing was stored or charged for the customer, and no text, phone or key stands in the log. */
+  /**
+   * Asserts that nothing was stored or charged for the customer, and that no text, phone or key is in the
+   * log.
+   */
   untouched(): Promise<void>;
   stop(): Promise<void>;
 };
 
 export const OPENING = 1_000_000;
-/** The text of every message here: it may be neither answered nor logged. */
+/** The text of every message here; it must appear neither in answers nor in logs. */
 const SECRET = "never-in-a-log";
 export const message = { phone: "09121234567", text: SECRET, type: "normal" };
 
@@ -69,7 +72,7 @@ export async function startApi(): Promise<Api> {
   };
 }
 
-/** Holds an answer to the contract of errors, and returns its body. */
+/** Checks an answer against the contract for errors, and returns its body. */
 export function refused(answer: Answer, code: ErrorCode): Problem {
   const body = JSON.parse(answer.text || "{}") as Problem;
   const { status, title } = ERRORS[code];

@@ -1,5 +1,5 @@
-// Real relay, sender and operator processes for tests: on a database and topics of the test's own, on free
-// ports, each ended by its pid. Leaves ingest to ingest-process.ts.
+// Real relay, sender and operator processes for tests: on a test's own database and topics, on free ports,
+// each ended by its pid. Leaves ingest to ingest-process.ts.
 
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -21,9 +21,11 @@ export type Role = {
   pid: number;
   healthUrl: string;
   log(): string;
-  /** A count of /metrics, without its role label. */
+  /** The value of a counter in /metrics, given without its role label. */
   count(name: string): Promise<number>;
-  /** Sends a signal and waits for the exit: the code, or the signal's name. */
+  /**
+   * Sends a signal and waits for the exit; returns the exit code, or the name of the signal that ended it.
+   */
   end(signal?: NodeJS.Signals): Promise<number | string>;
 };
 export type TopicRecord = {
@@ -38,15 +40,15 @@ export type Downstream = {
   pool: Pool;
   start(role: "relay" | "sender-normal" | "sender-express", overrides?: Partial<Config>): Promise<Role>;
   startOperator(name: "A" | "B" | "C", profile?: string): Promise<Role>;
-  /** From now on the operator behaves by this profile (src/stack/operator.ts). */
+  /** From now on the operator behaves according to this profile (src/stack/operator.ts). */
   behave(name: "A" | "B" | "C", profile: ProfileName): Promise<void>;
-  /** Ids this operator took, in order. */
+  /** The ids that this operator accepted, in order. */
   received(name: string): string[];
   readTopic(name: string): Promise<TopicRecord[]>;
   produce(topic: string, key: string, value: Buffer): Promise<void>;
-  /** Sets the offsets of a lane's senders back to the beginning; the one started here must have ended. */
+  /** Sets the offsets of a lane's senders back to the beginning; the sender started here must have ended. */
   rewind(lane: Lane): Promise<void>;
-  /** Ends what still runs, drops the database. */
+  /** Ends what is still running and drops the database. */
   end(): Promise<void>;
 };
 
@@ -83,8 +85,8 @@ export async function createDownstream(): Promise<Downstream> {
         name === "relay"
           ? ["src/main/relay.ts"]
           : ["src/main/sender.ts", "--lane", name.slice("sender-".length)];
-      // The same port each time, as under the supervisor: it is also the sender's name in its group. A second
-      // one of a role brings its own.
+      // The same port each time, as under the supervisor, because it is also the sender's name in its group.
+      // A second process of a role brings its own.
       const port = overrides.healthPort ?? ports.get(name) ?? (await freePorts(1));
       if (overrides.healthPort === undefined) ports.set(name, port);
       return start("node", args, { ...overrides, healthPort: port }, "/ready");
@@ -138,7 +140,7 @@ export async function createDownstream(): Promise<Downstream> {
   };
 }
 
-/** Polls until `holds`; throws with what it was waiting for. */
+/** Polls until `holds` returns true; throws Error saying what it was waiting for. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string,

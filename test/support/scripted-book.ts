@@ -1,4 +1,4 @@
-// A book of leases against a store that a test answers for, under a clock of its own.
+// A lease book whose store is answered by the test, on a fake clock.
 
 import { type IsGone, neverGone } from "../../src/core/caller.ts";
 import type { Grant, Want } from "../../src/ledger/grant.ts";
@@ -17,7 +17,7 @@ export function createScriptedBook(options: { leasesMax?: number } = {}) {
   const asked: { wants: Want[]; skipLocked: boolean; answer: (grants: Grant[] | Error) => void }[] = [];
   const returned: Return[][] = [];
   const ended: string[][] = [];
-  /** What the node did, and when. */
+  /** The operations on the node, with their times. */
   const node: string[] = [];
   const world = {
     recalled: [] as LeaseKey[],
@@ -76,7 +76,10 @@ export function createScriptedBook(options: { leasesMax?: number } = {}) {
       },
     );
   };
-  /** Answers the oldest question; what isn't said is an empty wallet of a `lease` customer. */
+  /**
+   * Answers the oldest request; fields that are not given are those of a `lease` customer with an empty
+   * wallet.
+   */
   const answer = async (fields: Partial<Grant> | Error) => {
     const question = asked.shift();
     if (question === undefined) throw new Error("nothing was asked");
@@ -99,7 +102,9 @@ export function createScriptedBook(options: { leasesMax?: number } = {}) {
   return { ...clock, asked, wants, returned, ended, node, world, book, told, got, send, answer };
 }
 
-/** A book whose customer 7 holds `granted`, all of it available but `cost`, which one message took. */
+/**
+ * A book in which customer 7 holds `granted`, all available except `cost`, which one message has reserved.
+ */
 export async function holding(granted: number, cost: number, elsewhere = 0) {
   const all = createScriptedBook();
   all.send("first", cost);

@@ -1,4 +1,4 @@
-// A group commit whose store a test answers for, under a clock of its own.
+// A group commit whose store is answered by the test, on a fake clock.
 
 import { type IsGone, neverGone } from "../../src/core/caller.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";

@@ -1,12 +1,12 @@
-// The seed of a property test: new each run and printed, or SEED from the environment to see a failure again.
-// A failure of fast-check prints its path too: with SEED_PATH beside it, only that counterexample runs.
+// The seed of a property test: a new one for each run, printed; or SEED from the environment to repeat a
+// failure. A failure of fast-check also prints its path: with SEED_PATH, only that counterexample runs.
 
 import { setDefaultTimeout } from "bun:test";
 import fc from "fast-check";
 
 /**
- * To be called once at the top of each file with properties: thousands of runs take a second or two, but many
- * times that on a machine with other work. (Bun keeps the limit for the file that sets it.)
+ * Call it once at the top of each file with properties: thousands of runs take a second or two, but much
+ * longer on a busy machine. (Bun applies the limit to the file that sets it.)
  */
 export const patiently = (): void => setDefaultTimeout(60_000);
 
@@ -36,7 +36,7 @@ export function holds<T>(
   runs = 1_000,
 ): void {
   const path = process.env.SEED_PATH;
-  // Mutation tests want to know soon that it fails, not the smallest example.
+  // Mutation tests only need to see a failure quickly, not the smallest example.
   const forMutants = process.env.SLUICE_MUTANTS === "1";
   fc.assert(fc.property(arbitrary, property), {
     seed: printedSeed(name),

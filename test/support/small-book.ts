@@ -1,5 +1,5 @@
-// A small book for tests of reconcile: one customer with a sent, a failed and a queued message as the roles
-// leave them, and what relay, broker and ClickHouse would do with its events.
+// Small books for tests of reconcile: one customer with a sent, a failed and a queued message as the roles
+// leave them, and functions that do what relay, broker and ClickHouse would do with its events.
 
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import type { Pool } from "../../src/platform/mysql.ts";
@@ -24,7 +24,7 @@ const TABLES = [
   "wallet_accounts",
   "customers",
 ];
-/** Past what may be on its way. */
+/** Older than anything that may still be on its way. */
 export const OLD_MS = 600_000;
 const NOW = "NOW(3)";
 
@@ -41,7 +41,10 @@ export async function emptyTables({ pool, clickhouse }: Engines): Promise<void> 
     await clickhouse.command(`TRUNCATE TABLE ${table}`);
 }
 
-/** A customer with 10,000: messages of 500 each, the first sent, the second failed, the third queued. */
+/**
+ * A customer with 10,000, and three messages of 500 each: the first sent, the second failed, the third
+ * queued.
+ */
 export async function makeBook(pool: Pool): Promise<Book> {
   const customerId = await insertCustomer(pool, 10_000);
   const records = [0, 1, 2].map(() => laneRecord(customerId));
@@ -72,7 +75,7 @@ export const keySql = (customerId: number, operation: "send" | "topup", owner: s
   `INSERT INTO idempotency_keys (customer_id,operation,idem_key,request_hash,owner,status,answer) ` +
   `VALUES (${customerId},'${operation}','${id()}','','${owner}',202,'{}')`;
 
-/** Moves everything ten minutes back, past what may be on its way. */
+/** Makes everything ten minutes older, so that nothing counts as being on its way. */
 export const ageAll = (pool: Pool): Promise<unknown> =>
   pool.query(
     `UPDATE wallet_ledger SET created_at=created_at - INTERVAL ${OLD_MS * 1000} MICROSECOND;` +
@@ -80,8 +83,8 @@ export const ageAll = (pool: Pool): Promise<unknown> =>
   );
 
 /**
- * What relay, broker and ClickHouse do with all that is in the tables; `old` moves it back first, and lets
- * something newer through since.
+ * Does what relay, broker and ClickHouse do with everything in the tables; `old` makes it older first, and
+ * delivers something newer afterwards.
  */
 export async function deliverEvents(
   { pool, clickhouse }: Engines,
@@ -106,7 +109,7 @@ export async function deliverEvents(
   if (old) await passOthers(clickhouse);
 }
 
-/** Newer events of somebody else come through: what isn't there by then was lost. */
+/** Delivers newer events of another customer: whatever hasn't arrived by then counts as lost. */
 async function passOthers(clickhouse: Clickhouse): Promise<void> {
   const created_at_ms = Date.now() + 120_000;
   await insertLedgerEvents(clickhouse, [

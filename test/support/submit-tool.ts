@@ -1,5 +1,5 @@
-// For tests, which run on Bun, where undici is another one: `node submit-tool.ts OPERATOR MESSAGE`, both in
-// JSON, submits the message to the operator and prints what its connector says, a line each.
+// For tests, which run on Bun, whose undici is a different one: `node submit-tool.ts OPERATOR MESSAGE`, both
+// in JSON, submits the message to the operator and prints each thing its connector reports as a line.
 
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { createConnector, type OperatorSpec } from "../../src/sender/connectors/kinds.ts";
@@ -11,6 +11,6 @@ const connector = createConnector(JSON.parse(operator) as OperatorSpec, (_, answ
 });
 connector.submit(JSON.parse(message) as LaneRecord, (answer) => {
   console.log(JSON.stringify(answer));
-  // After "no answer in time" a report may come.
+  // After "no answer in time" a report may still come.
   if (answer.kind !== "lost" || answer.reason !== "no answer in time") void connector.close();
 });

@@ -1,29 +1,29 @@
-// A TCP proxy in front of an engine that can cut the line at the worst moment, make it slow, or reset all of
-// it. Owned by one test; loopback only. Bytes keep their order whatever the latency. Bound: what is on its
-// way is held in memory.
+// A TCP proxy in front of an engine that can cut a connection at the worst moment, make it slow, or reset all
+// of them. Owned by one test; loopback only. Bytes keep their order whatever the latency. Bound: delayed
+// bytes are held in memory.
 
 import { connect, createServer, type Socket } from "node:net";
 
 export type TcpProxy = {
   port: number;
   /**
-   * Cuts the connection at the next COMMIT of a transaction whose statements hold `of` (MySQL): before the
-   * server hears it, or after it has answered and before the client hears that. Resolves when it happened,
-   * or when another cut takes its place.
+   * Cuts the connection at the next COMMIT of a transaction whose statements contain `of` (MySQL): before the
+   * server receives it, or after the server has answered but before the client receives that. Resolves when
+   * it has happened, or when another cut replaces it.
    */
   cutAtCommit(of: string, when: "before" | "after"): Promise<void>;
-  /** The cut that hasn't happened yet is not wanted any more. */
+  /** Cancels a cut that hasn't happened yet. */
   disarm(): void;
-  /** Refuses new connections and cuts all there are, until `mend`. */
+  /** Refuses new connections and cuts all existing ones, until `mend`. */
   cutAll(): void;
   mend(): void;
-  /** From now on every chunk waits for so long, in both directions; 0: none. */
+  /** From now on delays every chunk by this time, in both directions; 0: no delay. */
   delay(ms: number): void;
   connections(): number;
   close(): void;
 };
 
-// A COM_QUERY packet that holds nothing else: header, command and query attributes are 5 to 7 bytes.
+// A COM_QUERY packet with nothing but COMMIT: header, command and query attributes take 5 to 7 bytes.
 const isCommit = (packet: Buffer): boolean =>
   packet.length < 16 && packet.toString("latin1").endsWith("COMMIT");
 
@@ -35,7 +35,7 @@ export function startTcpProxy(targetPort: number, port = 0): Promise<TcpProxy> {
   let cut = false;
   let delayMs = 0;
   const sockets = new Set<Socket>();
-  // Where chunks wait while the line is slow; the same for both directions of a connection.
+  // Queues chunks while the connection is slow; the same for both directions.
   const forward = (to: Socket) => {
     const waiting: { chunk: Buffer; dueAt: number }[] = [];
     const pass = () => {

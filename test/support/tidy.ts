@@ -1,7 +1,7 @@
-// The rules of this tree as pure functions: a file's path and text in, what is wrong with it out
-// (test/tidy.test.ts runs them).
-// Leaves to others: types (tsc), promises (oxlint), unused exports (knip), layout (biome).
-// It reads TypeScript by a small scanner, not a parser: enough to tell code, strings and comments apart.
+// The rules of this source tree as pure functions: they take a file's path and text and return what is wrong
+// with it (test/tidy.test.ts runs them). Leaves to others: types (tsc), promises (oxlint), unused exports
+// (knip), formatting (biome). Reads TypeScript with a small scanner instead of a parser: enough to
+// distinguish code, strings and comments.
 
 import { functionLengths } from "./function-length.ts";
 
@@ -41,7 +41,7 @@ const SQL_ALLOWED = [
   "src/schema/",
   "src/relay/",
 ];
-// A driver and its one file or folder; nothing else may load it, not even for its types.
+// Each driver and its only file or folder; nothing else may load it, not even for its types.
 const DRIVERS: Record<string, string> = {
   "@confluentinc/kafka-javascript": "src/platform/kafka/",
   mysql2: "src/platform/mysql.ts",
@@ -58,8 +58,8 @@ const STATEMENT = new RegExp(
     String.raw`\b(CREATE|ALTER|DROP|TRUNCATE)\s+TABLE\b`,
   ].join("|"),
 );
-// Rows that one file alone writes, and how that is seen, also in pieces of a statement: by its beginning, or
-// by the assignment.
+// Rows that only one file may write, and how such a statement is recognized, even in pieces: by its
+// beginning, or by the assignment.
 const WRITTEN_BY_ONE = [
   {
     what: "messages are moved",
@@ -84,7 +84,7 @@ const WRITTEN_BY_ONE = [
     ],
   },
 ].map(({ writes, ...rule }) => ({ ...rule, writes: new RegExp(writes.join("|")) }));
-// Split, so that this file keeps its own rules.
+// Split, so that this file doesn't break its own rule.
 const LEFT_OPEN = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK"].join("|")})\\b`);
 const PUT_OFF = /\b(?:test|it|describe)\s*\.\s*(?:skip|only|todo|failing)\b/;
 const MACHINE_PATH = /(?<![\w.}])\/(?:work|root|home)\/\w/;
@@ -107,8 +107,8 @@ export function findingsOf(file: SourceFile): Finding[] {
 }
 
 /**
- * Imports go to a lower rank or stay in the folder, are relative with their `.ts`, and never lead from src
- * into test or bench.
+ * Imports go to a lower rank or stay in the folder, are relative with `.ts`, and never lead from src into
+ * test or bench.
  */
 export function importRanks(file: SourceFile, scanned = scan(file.text)): Finding[] {
   const findings: Finding[] = [];
@@ -119,7 +119,7 @@ export function importRanks(file: SourceFile, scanned = scan(file.text)): Findin
     if (!/\.(ts|json)$/.test(specifier))
       findings.push(at(file, line, `import of ${specifier} must end in .ts`));
     const target = resolve(file.path, specifier);
-    // A test may build its world with any folder's functions.
+    // A test may use functions of any folder.
     if (own === null || isTest(file.path)) continue;
     const other = folderOf(target);
     if (other === null) {
@@ -133,7 +133,7 @@ export function importRanks(file: SourceFile, scanned = scan(file.text)): Findin
   return findings;
 }
 
-/** Bun and the drivers stay where they are allowed: the roles on Node import everything else. */
+/** Bun's API and the drivers are used only where allowed, because roles on Node import everything else. */
 export function runtimeFences(file: SourceFile, scanned = scan(file.text)): Finding[] {
   const findings: Finding[] = [];
   const bunAllowed = BUN_ALLOWED.some((place) => file.path.startsWith(place)) || !isProduct(file.path);
@@ -153,7 +153,7 @@ export function runtimeFences(file: SourceFile, scanned = scan(file.text)): Find
   return findings;
 }
 
-/** Statements on tables are written where the tables are owned. */
+/** SQL statements are written only where the tables are owned. */
 export function sqlFence(file: SourceFile, scanned = scan(file.text)): Finding[] {
   if (!isProduct(file.path) || SQL_ALLOWED.some((place) => file.path.startsWith(place))) return [];
   return scanned.strings
@@ -161,7 +161,9 @@ export function sqlFence(file: SourceFile, scanned = scan(file.text)): Finding[]
     .map(({ line }) => at(file, line, "SQL is not allowed here"));
 }
 
-/** A message's status is written by the file that asserts its moves, money by the one that posts it. */
+/**
+ * A message's status is written only by the file that asserts its moves, money only by the one that posts it.
+ */
 export function writerFence(file: SourceFile, scanned = scan(file.text)): Finding[] {
   if (!isProduct(file.path)) return [];
   return WRITTEN_BY_ONE.filter(({ by }) => by !== file.path).flatMap(({ what, by, writes }) =>
@@ -171,10 +173,10 @@ export function writerFence(file: SourceFile, scanned = scan(file.text)): Findin
   );
 }
 
-/** A test's cases are a table, and a scenario is told in order: they may be as long as they are. */
+/** A test's table of cases, and a scenario told in order, may be longer. */
 const SCENARIOS = new Set(["runSeed", "onCommit", "runPart"]);
 
-/** A function of the product has FUNCTION_LINES_MAX lines of its own. */
+/** A function of the product has at most FUNCTION_LINES_MAX lines of its own. */
 export function longFunctions(file: SourceFile): Finding[] {
   if (isTest(file.path)) return [];
   return functionLengths(file.path, file.text)
@@ -184,7 +186,7 @@ export function longFunctions(file: SourceFile): Finding[] {
     );
 }
 
-/** A file that passes on what another defines loads all of it wherever one name is wanted. */
+/** No barrels: a file that re-exports others loads all of them wherever one name is needed. */
 export function barrels(file: SourceFile, scanned = scan(file.text)): Finding[] {
   const findings = /(^|\/)index\.ts$/.test(file.path) ? [at(file, 1, "no index.ts")] : [];
   for (const { line, reexport } of importsOf(scanned))
@@ -192,7 +194,7 @@ export function barrels(file: SourceFile, scanned = scan(file.text)): Finding[] 
   return findings;
 }
 
-/** 400 lines of 110 columns. A test's title may be longer: it is one sentence, and is not broken. */
+/** At most 400 lines of 110 columns. A test's title may be longer, because it is one unbroken sentence. */
 export function sizes(file: SourceFile): Finding[] {
   const findings: Finding[] = [];
   const lines = file.text.split("\n");
@@ -206,7 +208,7 @@ export function sizes(file: SourceFile): Finding[] {
   return findings;
 }
 
-/** A file opens with what it owns; a test says it by its name. */
+/** A file opens with a comment that says what it owns; a test says it by its name. */
 export function header(file: SourceFile): Finding[] {
   if (isTest(file.path)) return [];
   const [first = "", second = ""] = file.text.split("\n");
@@ -216,7 +218,7 @@ export function header(file: SourceFile): Finding[] {
     : [at(file, 1, "a file opens with a comment that says what it owns")];
 }
 
-/** Nothing is put off: no marks of open work, no test that does not run. */
+/** Nothing is postponed: no marks of open work, no test that doesn't run. */
 export function leftOpen(file: SourceFile, scanned = scan(file.text)): Finding[] {
   const findings: Finding[] = [];
   for (const [i, line] of file.text.split("\n").entries())
@@ -226,7 +228,7 @@ export function leftOpen(file: SourceFile, scanned = scan(file.text)): Finding[]
   return findings;
 }
 
-/** No path of one machine. */
+/** No paths of a particular machine. */
 export function machinePaths(file: SourceFile): Finding[] {
   const lines = file.text.split("\n").entries();
   return [...lines]
@@ -238,7 +240,7 @@ export function machinePaths(file: SourceFile): Finding[] {
 
 type Scanned = {
   /**
-   * The source, line by line, with comments, templates and regular expressions blanked; quoted strings stay.
+   * The source by lines, with comments, templates and regular expressions blanked out; quoted strings remain.
    */
   code: string;
   strings: { text: string; line: number }[];
@@ -246,8 +248,8 @@ type Scanned = {
 
 type Import = { specifier: string; line: number; reexport: boolean };
 
-// `import … from "x"` and `export … from "x"`, `import "x"`, `import("x")`; none of them may hold a
-// statement's end.
+// `import … from "x"` and `export … from "x"`, `import "x"`, `import("x")`; none of them may contain the end
+// of a statement.
 const IMPORT = new RegExp(
   [
     String.raw`^[ \t]*(import|export)\b[^;"'=]*?\bfrom\s*["']([^"']+)["']`,
@@ -270,9 +272,8 @@ function importsOf({ code }: Scanned): Import[] {
   return imports;
 }
 
-// Everything that is not code, in the order in which it may begin. A template with a nested template in it
-// reads as two, which only blanks less. A slash begins a regular expression where a value may begin, else it
-// divides.
+// Everything that isn't code, in order of precedence. A template nested in another one reads as two, which
+// only blanks less. A slash begins a regular expression where a value may begin, otherwise it divides.
 const TOKENS = new RegExp(
   [
     String.raw`\/\/[^\n]*`,

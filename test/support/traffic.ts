@@ -1,20 +1,20 @@
-// Steady traffic against a running gateway, as a careful client sends it: what got a 202 is remembered, what
-// did not is only counted.
+// Steady traffic against a running gateway, as a careful client sends it: it remembers the messages answered
+// with 202 and only counts the others.
 
 import { sleep } from "../../src/platform/retry.ts";
 
 export type Traffic = {
-  /** Ids that were answered 202, so far. */
+  /** The ids answered with 202 so far. */
   accepted(): string[];
   /** Answers by status; 0: no answer came. */
   answers(): ReadonlyMap<number, number>;
-  /** Stops sending, and resolves when every request is answered or given up. */
+  /** Stops sending, and resolves when every request has been answered or given up. */
   stop(): Promise<void>;
 };
 
 const ANSWER_MAX_MS = 20_000;
 
-/** `lanes` clients one after the other, each sending as soon as it was answered, `pauseMs` apart. */
+/** Runs `lanes` concurrent clients; each sends its next request `pauseMs` after its last answer. */
 export function startTraffic(options: {
   url: string;
   apiKey: string;
