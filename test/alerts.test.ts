@@ -1,5 +1,5 @@
-// deploy/prometheus/, by promtool itself: the files are right, each alert fires when it should and keeps
-// quiet when it should, it asks only for metrics that exist, and the page for whoever is on call has an entry
+// deploy/prometheus/, checked by promtool itself: the files are valid, each alert fires when it should and
+// doesn't otherwise, it asks only for metrics that exist, and the page for the person on call has an entry
 // for it.
 
 import { afterAll, expect, test } from "bun:test";
@@ -30,7 +30,7 @@ test("promtool accepts the rules and the sample of a configuration", () => {
 });
 
 test("each alert fires under its series, and keeps quiet under those that are nearly so", () => {
-  // promtool compares annotations too, and expects their templates filled in: they are left out.
+  // promtool also compares annotations and expects their templates filled in, so they are left out.
   const bare = rules.groups.map((group) => ({
     ...group,
     rules: group.rules.map(({ annotations: _, ...rule }) => rule),

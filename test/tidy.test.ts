@@ -1,7 +1,6 @@
-// The tree keeps its own rules: import ranks, fences around runtimes, drivers and SQL, sizes, nothing put
-// off.
-// The rules themselves are in support/tidy.ts; here they meet every file, and planted violations that they
-// must find.
+// The source tree keeps its rules: import ranks, fences around runtimes, drivers and SQL, sizes, nothing
+// postponed. The rules themselves are in support/tidy.ts; here they are applied to every file, and to planted
+// violations that they must find.
 
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";

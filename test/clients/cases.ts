@@ -1,14 +1,15 @@
-// The clients that are tried, and what each of their cases ends in at the direct port and at the edge. The
-// programs are in programs/: each runs all its cases against one door and prints a line of JSON for each.
+// The HTTP clients that are tried, and the expected outcome of each of their cases at the direct port and at
+// the edge. The programs are in programs/: each runs all its cases against one door and prints a line of JSON
+// for each.
 
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 export type Door = "direct" | "edge";
 /**
- * A status: of all its messages, each stored and charged once if it is 202, otherwise none. "no answer": all
- * were left without one, and nothing was stored. "not always": each was answered 202 or not at all; what was
- * not answered may have been stored, and a repeat with its key ends in exactly one.
+ * A status: the answer to all its messages, each stored and charged once if it is 202, otherwise not stored.
+ * "no answer": none of them was answered or stored. "not always": each was answered with 202 or not at all;
+ * one without an answer may have been stored, and a repeat with its key ends in exactly one message.
  */
 export type Outcome = 202 | 400 | 401 | "no answer" | "not always";
 export type ClientCase = {
@@ -23,11 +24,11 @@ export type ClientCase = {
 export type Program = {
   file: string;
   clients: readonly string[];
-  /** Null where what runs it is not installed. */
+  /** Null if the program's runtime isn't installed. */
   command: (file: string) => string[] | null;
 };
 
-/** Where scripts/clients.sh put the Python packages of requirements.txt. */
+/** Where scripts/clients.sh installed the Python packages of requirements.txt. */
 const venv = process.env.SLUICE_CLIENTS_PYTHON ?? "";
 
 const onPath = (name: string): boolean =>

@@ -1,6 +1,6 @@
-// Well-known HTTP clients against the direct port and the edge, as in cases.ts: each message is answered 202,
-// stored and charged once; or it is refused, and nothing is stored or charged. What is not installed is left
-// out, unless SLUICE_CLIENTS=all (`make clients`, which installs all of it).
+// Well-known HTTP clients against the direct port and the edge, as listed in cases.ts: each message is
+// answered with 202, stored and charged once, or refused and not stored or charged. Clients that aren't
+// installed are left out, unless SLUICE_CLIENTS=all (`make clients`, which installs all of them).
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { execFile } from "node:child_process";
@@ -16,7 +16,7 @@ import { CLIENTS_PAGE, clientsPage } from "./page.ts";
 type Line = { client: string; case: string; statuses: number[] };
 
 const PRICE = 500;
-const PROGRAM_MAX_MS = 200_000; // Go compiles its standard library first
+const PROGRAM_MAX_MS = 200_000; // because Go compiles its standard library first
 let api: Api;
 let edge: TestEdge;
 beforeAll(async () => {
@@ -50,7 +50,7 @@ async function run(program: Program, door: Door): Promise<Line[]> {
     .map((line) => JSON.parse(line) as Line);
 }
 
-/** How often each reference is stored. */
+/** How many messages are stored under each reference. */
 async function storedOf(door: Door, client: string): Promise<Map<string, number>> {
   const rows = await api.db.pool.query<{ reference: string; n: number }[]>(
     "SELECT reference, COUNT(*) AS n FROM messages " +
@@ -75,7 +75,9 @@ function holdsTo(line: Line, outcome: Outcome): void {
   }
 }
 
-/** As a careful client does after no answer: the same request with the same key, on a new connection. */
+/**
+ * What a careful client does after no answer: sends the same request with the same key, on a new connection.
+ */
 async function repeat(reference: string): Promise<void> {
   const body = { phone: "+989121234567", text: "x", type: "normal", reference };
   const answer = await post(`${api.ingest.url}/v1/sms/send`, api.customer.apiKey, body, {

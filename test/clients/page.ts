@@ -1,5 +1,5 @@
-// Writes docs/reference/clients.md from the tables of cases that the tests hold both doors to:
-// `bun test/clients/page.ts`.
+// Writes docs/reference/clients.md from the same tables of cases that the tests use: `bun
+// test/clients/page.ts`.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { type ClientCase, clientCases, type Outcome } from "./cases.ts";
 
 export const CLIENTS_PAGE = join(import.meta.dirname, "../../docs/reference/clients.md");
 
-/** The versions that requirements.txt and bun.lock pin. */
+/** The versions pinned in requirements.txt and bun.lock. */
 function versions(): string {
   const python = readFileSync(join(import.meta.dirname, "requirements.txt"), "utf8");
   const { dependencies } = JSON.parse(

@@ -1,10 +1,10 @@
-// The checker on a kept folder: `bun test/faults/check.ts <folder>` judges a run again, offline. Exit 1 when
+// The checker's command: `bun test/faults/check.ts <folder>` judges a kept run again, offline. Exit 1 if
 // anything is wrong.
 
 import { check, type Verdict, VIOLATIONS } from "./checker.ts";
 import { readEvidence } from "./evidence.ts";
 
-/** What a person reads of a verdict. */
+/** A verdict as text. */
 export function asText({ violations, counts }: Verdict): string {
   const lines = Object.entries(counts).map(([name, value]) => `  ${name}: ${JSON.stringify(value)}`);
   if (violations.length === 0) lines.push("no violation");

@@ -1,5 +1,5 @@
-// The judge is judged: on evidence that is right it finds nothing, and each violation, planted alone, is
-// found by its name, and no other.
+// Tests the checker: correct evidence has no violation, and each violation, planted alone, is found under its
+// name and no other.
 
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -54,16 +54,16 @@ const message = (n: number, status: string, lane = "normal"): MessageRow => ({
   sequence: { unknown: 3, sent: 4 }[status] ?? 5,
 });
 
-/** One customer and one message of every kind: what a run without any violation leaves. */
+/** One customer and one message of every kind: what a run without any violation leaves behind. */
 function clean(): Evidence {
   const messages = [
     message(1, "sent"), // plain
-    message(2, "sent"), // its answer was lost, its key tried again
+    message(2, "sent"), // its answer was lost, it was retried with its key
     message(3, "failed"), // refused by all operators
     message(4, "unknown"), // the operator never answered
     message(5, "sent", "express"), // taken too late: refunded
     message(6, "delivered"), // its answer was lost, and it had no key
-    message(8, "sent"), // replayed on purpose
+    message(8, "sent"), // its key was sent again on purpose
   ];
   const entries = messages.flatMap(({ id, status, lane }) => {
     const entry = (leg: string, op: string) => ({ customer: "1", entry: id, leg, op, amount: COST });
@@ -130,7 +130,7 @@ const at = <T>(list: T[], index: number): T => list[index] as T;
 const entryOf = (e: Evidence, id: string, leg: string) =>
   e.entries.find((entry) => entry.entry === id && entry.leg === leg) as Evidence["entries"][number];
 
-/** Each violation, planted alone. Those that can't be alone name what comes with them. */
+/** Each violation, planted alone. Those that can't occur alone list what comes with them. */
 const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violation[] }> = {
   accepted_lost: { plant: (e) => e.requests.push(request(9, null, yes("M9"))) },
   accepted_differs: { plant: (e) => (at(at(e.requests, 0).tries, 0).cost = COST + 1) },
@@ -159,7 +159,7 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
   },
   reserve_wrong: {
     plant: (e) => {
-      // Half of a message's reserve is booked under another customer's books by mistake.
+      // One unit of a message's reserve is missing, in both databases.
       entryOf(e, "M4", "open").amount -= 1;
       const twin = e.clickhouse.entries.find((entry) => entry.entry === "M4");
       if (twin) twin.amount -= 1;
@@ -167,7 +167,7 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
   },
   settled_twice: {
     plant: (e) => {
-      // A refund beside the capture, and all sums made to fit.
+      // A refund besides the capture, with all sums adjusted to fit.
       const refund = { ...entryOf(e, "M1", "close"), leg: "close2", op: "refund" };
       e.entries.push(refund);
       e.clickhouse.entries.push({ ...refund });

@@ -1,6 +1,6 @@
-// The judge of a run of the fault suite: reads the evidence, and names what is wrong and how often. Pure, so
-// that it can be tested on planted violations, and run again on a kept folder. Knows what was promised
-// (product.md, "Charging"), and nothing of how Sluice keeps it.
+// Judges a run of the fault suite: reads the evidence, and reports what is wrong and how often. Pure, so that
+// it can be tested on planted violations and run again on a kept folder. Knows what Sluice promises
+// (docs/reference/message.md), but not how it keeps that.
 
 import {
   type Answer,
@@ -71,22 +71,22 @@ export type Verdict = { violations: Found[]; counts: Counts };
 
 const EXAMPLES_MAX = 5;
 const SNAPSHOTS_MIN = 3;
-// Submits that one fault may leave without an answer although nothing was under a claim when it was looked.
+// How many submits one fault may leave without an answer even if no message was under a claim when it struck.
 const UNKNOWN_PER_FAULT = 300;
 const OPEN = new Set(["scheduled", "queued", "sending"]);
 const CAPTURED = new Set(["sent", "delivered", "undelivered"]);
 const REFUNDED = new Set(["failed", "rejected", "expired", "canceled"]);
-// Of one attempt; any final status has 5.
+// Ranks within one attempt; any final status has 5.
 const RANKS: Record<string, number> = { scheduled: 0, queued: 1, sending: 2, unknown: 3, sent: 4 };
 const SEQUENCES_AN_ATTEMPT = 6;
-/** Nothing was stored, whatever happened around it. */
+/** Answers that mean that nothing was stored, whatever else happened. */
 const REFUSALS = new Set([402, 409, 422, 429]);
 const REFUSAL_CODES = new Set(["overloaded", "credit_elsewhere"]);
 const EXPECTED = new Set([0, 202, 402, 409, 429, 503]);
 
 type Say = (violation: Violation, example: string, count?: number) => void;
 
-/** Judges a run. `snapshotsMin`: how many there must be at least. */
+/** Judges a run. `snapshotsMin`: the least number of snapshots it must have. */
 export function check(evidence: Evidence, { snapshotsMin = SNAPSHOTS_MIN } = {}): Verdict {
   const found = new Map<Violation, Found>();
   const say: Say = (violation, example, count = 1) => {
@@ -187,7 +187,7 @@ function checkMessages(
     if (reserves.get(id) !== 1) say("reserve_wrong", `${id} has ${reserves.get(id) ?? 0}`);
     if (OPEN.has(status)) say("not_ended", `${id} is ${status}`);
     const close = closes.get(id) ?? null;
-    // Express that an operator took after `guaranteed_by` is sent, and refunded, as promised.
+    // Express that an operator accepted after `guaranteed_by` is sent and refunded, as promised.
     const isRight = CAPTURED.has(status)
       ? close === "capture" || (close === "refund" && lane === "express")
       : close === (REFUNDED.has(status) ? "refund" : null);

@@ -1,15 +1,15 @@
-// HTTP as the fault suite's client speaks it: keep-alive sockets by hand, one request at a time on each, so
-// that it is known for every request whether it was answered, and nothing is ever sent twice behind the
-// load's back (an HTTP library may try again by itself). Leaves what is sent, and trying again, to load.ts.
-// Bound: `connections` sockets, QUEUE_MAX requests waiting for one, a time limit for each answer.
+// The HTTP client of the fault suite: hand-written keep-alive sockets with one request at a time on each, so
+// that it knows for every request whether it was answered, and never repeats one unnoticed (as HTTP libraries
+// may). Leaves what is sent, and retries, to load.ts. Bound: `connections` sockets, QUEUE_MAX requests
+// waiting for one, a time limit for each answer.
 
 import { connect, type Socket } from "node:net";
 import { parseAnswer, type RawAnswer } from "../support/raw-http.ts";
 
 export type Client = {
-  /** Resolves with null when no answer came: refused, reset, closed or too late. */
+  /** Resolves with null if no answer came: refused, reset, closed or too late. */
   request(bytes: Buffer, onSent: () => void): Promise<RawAnswer | null>;
-  /** Requests that wait for a connection. */
+  /** The number of requests that wait for a connection. */
   waiting(): number;
   close(): void;
 };

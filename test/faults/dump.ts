@@ -1,5 +1,5 @@
-// Takes the evidence at the end of a run: what MySQL, ClickHouse and the operators hold, into the run's
-// folder. Also says when there is nothing more to wait for. Leaves judging to checker.ts. Bound: PAGE_ROWS
+// Collects the evidence at the end of a run: what MySQL, ClickHouse and the operators hold, into the run's
+// folder. Also decides when nothing more is to be waited for. Leaves judging to checker.ts. Bound: PAGE_ROWS
 // rows of MySQL at a time, one customer's rows of ClickHouse.
 
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
@@ -28,8 +28,8 @@ const QUERY_MAX_MS = 60_000;
 export type Left = { open: number; outbox: number; leases: number };
 
 /**
- * What is still on its way: messages not ended, outbox rows, credit that processes hold. All of it is
- * recalled, so that what stays is held by nobody.
+ * Counts what is still under way: messages that have not ended, outbox rows, credit held by processes.
+ * Recalls all leases, so that whatever remains in them is held by no living process.
  */
 async function leftNow(pool: Pool): Promise<Left> {
   await pool.query("UPDATE credit_leases SET recall=TRUE WHERE NOT recall");
@@ -41,8 +41,8 @@ async function leftNow(pool: Pool): Promise<Left> {
 }
 
 /**
- * Waits until nothing is on its way, as long as what is left becomes less within `stuckMs`; resolves with
- * what was left when it gave up.
+ * Waits until nothing is under way, as long as the remainder shrinks within `stuckMs`; resolves with the
+ * remainder when it gives up.
  */
 export async function untilDrained(
   pool: Pool,
@@ -135,8 +135,8 @@ async function customersOf(pool: Pool): Promise<number[]> {
   return rows.map(({ customer }) => Number(customer));
 }
 
-// Events come by Kafka, statuses and entries by topics of their own: until both are whole, or for so long.
-// What is missing then, the checker names.
+// Events arrive through Kafka, statuses and entries in separate topics: waits until both are complete, but
+// not for ever. The checker reports what is missing then.
 async function untilAllEvents(clickhouse: Clickhouse, pool: Pool): Promise<void> {
   const [wanted] = await pool.query<{ messages: number; sequences: number; entries: number }[]>(
     "SELECT COUNT(*) AS messages, CAST(COALESCE(SUM(sequence), 0) AS SIGNED) AS sequences, " +

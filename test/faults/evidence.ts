@@ -1,29 +1,31 @@
-// What a run of the fault suite leaves behind, and what the checker reads: the client's own log, snapshots
-// taken during the run, and what MySQL, ClickHouse and the operators hold at its end. Owns the formats and
-// the files of a run's folder (JSON lines). Leaves judging to checker.ts.
-// Bound: all of it is read into memory, some 1 KiB a message.
+// The evidence of a run of the fault suite, which the checker reads: the client's own log, snapshots taken
+// during the run, and what MySQL, ClickHouse and the operators hold at its end. Owns the formats and the
+// files of a run's folder (JSON lines). Leaves judging to checker.ts. Bound: all of it is read into memory,
+// some 1 KiB a message.
 
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
-/** One try of a request: what was answered; status 0 when no answer came (time-out, reset). */
+/** The answer to one try of a request; status 0 if no answer came (time-out, reset). */
 export type Answer = {
   status: number;
-  /** `code` of a problem. */
+  /** The `code` of a problem document. */
   code: string | null;
-  /** Of a 202. */
+  /** The message's id in a 202. */
   id: string | null;
   cost: number | null;
   replayed: boolean;
-  /** Hash of the body, to compare replays byte for byte. */
+  /** A hash of the body, to compare replays byte for byte. */
   body: string | null;
 };
-/** One message a client wanted sent, in one try or, with a key, several. Stored under `reference` r<n>. */
+/**
+ * One message that a client wanted sent, in one try or, with a key, several. Stored under `reference` r<n>.
+ */
 export type SendRequest = { n: number; customer: string; key: string | null; tries: Answer[] };
 export type TopupTry = { status: number; idempotent: boolean | null; replayed: boolean };
 export type TopupRequest = { request: string; customer: string; amount: number; tries: TopupTry[] };
 
-/** Lines of client.jsonl, in order of time. A try without an answer line got none. */
+/** The lines of client.jsonl, in order of time. A try without an answer line got no answer. */
 export type ClientLine =
   | { what: "customer"; customer: string; rich: boolean }
   | { what: "send"; at: number; n: number; customer: string; key: string | null; hangs?: true }
@@ -46,7 +48,7 @@ export type WalletRow = { customer: string; balance: number; reserved: number; l
 export type TopupRow = { customer: string; request: string; amount: number };
 export type StatusRow = { id: string; status: string; sequence: number };
 
-/** Of each customer, in one consistent snapshot. */
+/** All customers' sums, in one consistent snapshot. */
 export type Snapshot = {
   at: number;
   customers: {
@@ -65,7 +67,7 @@ export type FaultRecord = {
   kind: string;
   what: string;
   tookMs: number;
-  /** Messages under a claim just before it: what it could disturb on its way to an operator. */
+  /** The number of messages under a claim just before it: those whose submit it could disturb. */
   inFlight: number;
 };
 
@@ -73,14 +75,14 @@ export type Evidence = {
   /** Customers that always have enough money: a 402 to them is wrong. */
   rich: Set<string>;
   requests: SendRequest[];
-  /** Requests to the number whose answer is never given. */
+  /** The number of requests to the phone that never gets an answer. */
   hangs: number;
   topupRequests: TopupRequest[];
   messages: MessageRow[];
   entries: EntryRow[];
   wallets: WalletRow[];
   topups: TopupRow[];
-  /** Ids in the order an operator took them, one list an operator. */
+  /** Ids in the order in which an operator accepted them, one list per operator. */
   operators: string[][];
   clickhouse: { entries: EntryRow[]; statuses: StatusRow[] };
   snapshots: Snapshot[];
@@ -103,7 +105,7 @@ export const files = {
 
 const PENDING_LINES = 500;
 
-/** An append-only file of JSON lines; what is written is on its way to the file within PENDING_LINES. */
+/** An append-only file of JSON lines; a line is written to the file at most PENDING_LINES lines later. */
 export type Lines<T> = { add(line: T): void; close(): void };
 
 export function openLines<T>(folder: string, file: string): Lines<T> {
@@ -138,7 +140,7 @@ function readText(folder: string, file: string): string[] {
     .filter((line) => line !== "");
 }
 
-/** Everything of a run's folder. @throws Error when a file is missing */
+/** Reads all evidence of a run's folder. @throws Error if a file is missing */
 export function readEvidence(folder: string): Evidence {
   return {
     ...readClient(readLines<ClientLine>(folder, files.client)),
@@ -159,7 +161,7 @@ export function readEvidence(folder: string): Evidence {
 const NO_ANSWER: Answer = { status: 0, code: null, id: null, cost: null, replayed: false, body: null };
 const NO_TOPUP_ANSWER: TopupTry = { status: 0, idempotent: null, replayed: false };
 
-/** The client's log, gathered by request. Pure. */
+/** Groups the client's log by request. Pure. */
 export function readClient(
   lines: readonly ClientLine[],
 ): Pick<Evidence, "rich" | "requests" | "hangs" | "topupRequests"> {

@@ -1,5 +1,5 @@
-// A small run of the fault suite, of 20 faults: kills, cuts, a full disk, a rewind, a sleeping sender, a
-// broker that is away. `make faults` runs 200 of them. The same judge.
+// A small run of the fault suite with 20 faults: kills, cut connections, a full disk, offsets set back, a
+// sleeping sender, a broker that is away. `make faults` runs 200 of them, with the same checker.
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";

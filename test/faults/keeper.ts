@@ -1,7 +1,7 @@
-// Keeps the processes of a run alive: what dies is started again at once, unless it is held down on purpose.
-// Owns signals to them, and counting who ended by itself. The launcher's own supervisor (src/stack/launcher/)
-// waits longer the more often something dies, and can't be told to leave one down; it has its own tests.
-// Bound: one look at every process each LOOK_MS.
+// Keeps the processes of a run alive: restarts at once what dies, unless it is deliberately held down. Owns
+// signals to them, and counts which ended on their own. The launcher's own supervisor (src/stack/launcher/)
+// waits longer after each death and can't leave a process down on request; it has its own tests. Bound: one
+// look at every process each LOOK_MS.
 
 import { sleep } from "../../src/platform/retry.ts";
 import type { Engine } from "../../src/stack/engines.ts";
@@ -15,26 +15,26 @@ import {
 import { startProcess } from "../../src/stack/process.ts";
 
 export type Keeper = {
-  /** From now on it is kept running; without a record it is started. */
+  /** From now on the process is kept running; without a record it is started. */
   add(spec: ProcessSpec, options?: { engine?: Engine; record?: ProcessRecord; held?: boolean }): void;
   names(): string[];
   spec(name: string): ProcessSpec;
   engine(name: string): Engine | null;
   isAlive(name: string): boolean;
   isHeld(name: string): boolean;
-  /** False when it isn't running. SIGKILL goes to all of its session. */
+  /** Returns false if it isn't running. SIGKILL goes to its whole session. */
   signal(name: string, signal: NodeJS.Signals): boolean;
-  /** Not started again until `release`. */
+  /** Prevents restarts until `release`. */
   hold(name: string): void;
   release(name: string): void;
   untilDead(name: string, maxMs: number): Promise<boolean>;
-  /** By name: how often each was started. */
+  /** How often each process was started, by name. */
   starts(): Record<string, number>;
-  /** By name: how often each ended without a signal of ours. */
+  /** How often each process ended without a signal from us, by name. */
   endedByThemselves(): Record<string, number>;
-  /** Starts nothing any more; resolves with what runs, none of it stopped by SIGSTOP. */
+  /** Stops restarting; resolves with the running processes, none of them stopped by SIGSTOP. */
   stop(): Promise<ProcessRecord[]>;
-  /** At once, and nothing is started any more. */
+  /** Kills everything at once; nothing is restarted. */
   killAll(): void;
 };
 
@@ -44,13 +44,13 @@ type Kept = {
   record: ProcessRecord | null;
   held: boolean;
   starts: number;
-  /** The process that was last told to end. */
+  /** The pid that was last told to end. */
   told: number;
   byItself: number;
 };
 
 const LOOK_MS = 50;
-// A start that fails, on a full disk for instance, is tried again after this.
+// A start that fails, for instance on a full disk, is tried again after this time.
 const RETRY_MS = 500;
 
 export function startKeeper(stateFolder: string, own: Identity, report: (line: string) => void): Keeper {

@@ -1,5 +1,5 @@
-// The client of the fault suite keeps its own promises, or the checker would judge it instead of the gateway:
-// what has no key is sent once, what has one is tried again with the same bytes, and the log has it all.
+// Tests the client of the fault suite, because its mistakes would look like the gateway's: a request without
+// a key is sent once, one with a key is retried with the same bytes, and the log is complete.
 
 import { expect, test } from "bun:test";
 import { createServer, type Socket } from "node:net";
@@ -10,7 +10,7 @@ import { type LoadOptions, startLoad } from "./load.ts";
 
 type Handler = (path: string, key: string | undefined, nth: number, body: string) => number;
 
-/** A client without a network: `handle` gives a status, 0 for no answer. */
+/** A client without a network: `handle` returns a status, 0 for no answer. */
 function fakeClient(handle: Handler): { client: Client; sent: Map<string, string[]> } {
   const sent = new Map<string, string[]>();
   const client: Client = {

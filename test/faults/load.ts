@@ -1,8 +1,8 @@
-// The clients of a run: requests at a fixed rate, whether or not answers come, from many customers; half of
-// them with an Idempotency-Key, which is what makes trying again safe. Everything asked and answered goes to
-// the client's log before anything is done about it. A request without a key is sent once, whatever happens.
-// Drawn from the seed; what an answer is, is the system's. Bound: LATE_MAX requests waiting; what is due
-// beyond that is skipped and counted. A key is tried until it is answered for certain, or the run ends.
+// The clients of a run: requests from many customers at a fixed rate, whether or not answers come; half of
+// them with an Idempotency-Key, which makes retries safe. Every request and answer is logged before anything
+// else is done with it. A request without a key is sent once, whatever happens. What is sent follows from the
+// seed; the answers don't. Bound: LATE_MAX waiting requests; requests that become due beyond that are skipped
+// and counted. A request with a key is retried until its answer is certain, or the run ends.
 
 import { sleep } from "../../src/platform/retry.ts";
 import type { RawAnswer } from "../support/raw-http.ts";
@@ -10,14 +10,14 @@ import { randomFrom } from "../support/seed.ts";
 import type { Client } from "./client.ts";
 import type { ClientLine, Lines } from "./evidence.ts";
 
-/** `thin`: has little money, and is given a little more now and then. */
+/** `thin`: has little money, and gets a little more now and then. */
 export type LoadCustomer = { customer: string; apiKey: string; kind: "rich" | "strict" | "thin" };
 export type LoadOptions = {
   ratePerS: number;
   seed: number;
   keys: boolean;
   host: string;
-  /** All waits before trying again are multiplied by it; 1, but for tests of this file. */
+  /** Factor for all delays before retries; 1, except in tests of this file. */
   waits: number;
 };
 export type LoadCounts = {
@@ -35,7 +35,7 @@ export type Load = {
   counts: LoadCounts;
   /** The longest time between two 202s. */
   longestGapMs(): number;
-  /** No new messages; resolves when every key and top-up is answered for certain, or after `maxMs`. */
+  /** Sends no new messages; resolves when every key and top-up has a certain answer, or after `maxMs`. */
   stop(maxMs: number): Promise<void>;
 };
 
@@ -45,7 +45,7 @@ const EXPRESS_SHARE = 0.25;
 const REPLAY_SHARE = 0.03;
 const THIN_SHARE = 0.04;
 const STRICT_SHARE = 0.06;
-// Numbers that mean something to the simulated operators (src/stack/operator.ts).
+// Phones with a meaning for the simulated operators (src/stack/operator.ts).
 const REFUSED_BY_ALL = { share: 0.004, phone: "+989129990001" };
 const REFUSED_BY_A = { share: 0.01, phone: "+989129990002" };
 const HANGS = { share: 0.000_3, phone: "+989129990003" };
@@ -55,7 +55,7 @@ const OPENING = { rich: 1_000_000_000, strict: 100_000_000, thin: 20_000 } as co
 const TOPUP = { rich: 1_000, strict: 1_000, thin: 6_000 } as const;
 const REPLAY_WITHIN_MS = 8_000;
 const againMs = (attempt: number): number => Math.min(3_000, 150 * 2 ** attempt);
-// Tried again after any of these; anything else is a certain answer.
+// Retried after any of these; every other answer is certain.
 const AGAIN = new Set([0, 409, 429, 503]);
 
 export async function startLoad(
@@ -65,7 +65,7 @@ export async function startLoad(
   { ratePerS, seed, keys, host, waits }: LoadOptions,
 ): Promise<Load> {
   const random = randomFrom(seed);
-  // Top-ups come by the clock, between messages: they must not shift what those draw.
+  // Top-ups are timed by the clock, so they must not change what the messages draw.
   const topupRandom = randomFrom(seed + 1);
   const rich = customers.filter((c) => c.kind === "rich");
   const strict = customers.filter((c) => c.kind === "strict");
@@ -234,6 +234,6 @@ function parse(answer: RawAnswer | null): Record<string, unknown> {
   try {
     return JSON.parse(answer.body) as Record<string, unknown>;
   } catch {
-    return {}; // an answer that is no JSON has no code, and is counted by its status
+    return {}; // an answer that isn't JSON has no code and is counted by its status
   }
 }

@@ -1,6 +1,6 @@
-// One part of a run: a stack of its own, a plan done under load, everything drained, the evidence taken and
-// judged. Owns the order of these; leaves each to its file. Used by run.ts and by the tests.
-// Invariant: whatever happens, the stack is stopped; a folder with a violation is kept.
+// One part of a run: starts its own stack, carries out a plan under load, drains everything, takes and judges
+// the evidence. Owns the order of these steps; leaves each to its file. Used by run.ts and by the tests.
+// Invariant: whatever happens, the stack is stopped; the folder of a run with a violation is kept.
 
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, rmSync } from "node:fs";
@@ -23,7 +23,7 @@ import { startSnapshots, takeSnapshot } from "./snapshots.ts";
 import { type FaultStack, startStack } from "./stack.ts";
 
 export type PartOptions = {
-  /** Where the evidence goes. */
+  /** The folder for the evidence. */
   folder: string;
   seed: number;
   plan: readonly Fault[];
@@ -34,12 +34,12 @@ export type PartOptions = {
   env: Readonly<Record<string, string>>;
   report: (line: string) => void;
   progress: (line: string) => void;
-  /** Keep the logs of every process too; those of a failure are kept anyway. */
+  /** Also keep all processes' logs; those of a failed run are always kept. */
   keepLogs: boolean;
 };
 export type PartResult = {
   verdict: Verdict;
-  /** By kind, faults that were done; and those that could not be. */
+  /** The faults that were carried out, by kind; and those that could not be. */
   done: Record<string, number>;
   notDone: string[];
   reconcile: string;
@@ -47,26 +47,28 @@ export type PartResult = {
   longestGapMs: number;
   starts: Record<string, number>;
   endedByThemselves: Record<string, number>;
-  /** Anything that makes the part a failure. */
+  /** Everything that makes the part fail. */
   failures: string[];
 };
 
-/** What is shortened, so that within a run it happens again and again. */
+/** Time limits shortened so that they are reached repeatedly within a run. */
 export const STACK_SETTINGS: Readonly<Record<string, string>> = {
-  SLUICE_POLL_INTERVAL_MS: "155000", // the least it may be; `poll-limit` sleeps longer
+  SLUICE_POLL_INTERVAL_MS: "155000", // the least allowed; `poll-limit` sleeps longer
   SLUICE_SWEEP_AFTER_MS: "10000",
-  SLUICE_EXPRESS_PROMISE_MS: "10000", // express that is late, and express that isn't
+  SLUICE_EXPRESS_PROMISE_MS: "10000", // so that some express is late and some is not
 };
 
 const STATE_FOLDER = ".sluice-test-faults";
-// Beside the gateway's own ports and those of other tests; another one lets two runs go on at once.
+// Different from the gateway's own ports and those of other tests; with other values two runs can go on at
+// once.
 const PORT_OFFSET = Number(process.env.SLUICE_FAULT_PORTS ?? 13_000);
 const INGEST = 2;
 const CUSTOMERS = { rich: 24, strict: 2, thin: 2 } as const;
 const CONNECTIONS = 400;
 const ANSWER_MAX_MS = 4_000;
 const KEYS_MAX_MS = 90_000;
-// Nothing becomes less while a claim's life runs, then the last retry's delay; twice that is stuck.
+// Nothing may shrink during a claim's lifetime plus the last retry's delay; after twice that the run is
+// stuck.
 const STUCK_MS = 200_000;
 const READY_MAX_MS = 120_000;
 const RECONCILE_TRIES = 20;
@@ -233,7 +235,7 @@ async function doPlan(
 const LOOK_MAX_MS = 500;
 const ULID_AND_COMMA = 27;
 
-/** Messages under a claim; null when MySQL doesn't say at once. */
+/** The number of messages under a claim; null if MySQL doesn't answer at once. */
 async function claimedNow(pool: Pool): Promise<number | null> {
   const look = pool
     .query<{ n: number | null }[]>(
@@ -247,7 +249,7 @@ async function claimedNow(pool: Pool): Promise<number | null> {
   return Promise.race([look, sleep(LOOK_MAX_MS).then(() => null)]);
 }
 
-/** `clean`, or what it said at last. */
+/** `clean`, or its last other output. */
 async function reconcile({ env }: FaultStack): Promise<string> {
   let said = "";
   for (let n = 0; n < RECONCILE_TRIES; n++) {

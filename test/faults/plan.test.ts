@@ -1,4 +1,5 @@
-// The plan: the same seed gives the same faults, every kind comes, and nothing touches what a long one holds.
+// The plan: the same seed gives the same faults, every kind occurs, and nothing touches what a long fault
+// holds.
 
 import { expect, test } from "bun:test";
 import { describe, type Fault, KINDS, LONG, makePlan, type PlanOptions, touches } from "./plan.ts";

@@ -1,7 +1,7 @@
 // The plan of a run: which faults, on what, when, for how long. Pure: the same seed and options give the same
-// plan, which is what replays a run. Leaves doing them to kinds/, and timing to run.ts.
-// Invariants: every kind is in a plan that has room for all; what lasts long runs beside later faults, which
-// never touch what it holds.
+// plan, so that a run can be repeated. Leaves carrying faults out to kinds/, and timing to run.ts.
+// Invariants: a plan that has room for all kinds contains every kind; a long fault runs beside later ones,
+// which never touch what it holds.
 
 import { LEASE_TTL_MIN_MS } from "../../src/core/limits.ts";
 import { processNames } from "../../src/stack/role-table.ts";
@@ -28,14 +28,17 @@ export const isKind = (name: string): name is Kind => Object.hasOwn(KINDS, name)
 
 export type Fault = {
   index: number;
-  /** Since the one before it had been done or, when it lasts long, begun. */
+  /** Time since the previous fault was over or, for a long one, had begun. */
   afterMs: number;
   kind: Kind;
-  /** A process, a line or a lane, by kind. */
+  /** A process, a line (connection between processes) or a lane, depending on the kind. */
   target: string;
-  /** How long it lasts. */
+  /** Its duration. */
   ms: number;
-  /** By kind: before | after, first | second, kill | restart | leave, a number of records or of ms. */
+  /**
+   * Depends on the kind: before | after, first | second, kill | restart | leave, a number of records or of
+   * ms.
+   */
   choice: string;
 };
 
@@ -44,37 +47,37 @@ export type PlanOptions = {
   faults: number;
   /** Mean time from one fault to the next. */
   everyMs: number;
-  /** quick: nothing that takes minutes. */
+  /** quick: without faults that take minutes. */
   profile: "full" | "quick";
   /** Only these kinds; null: all. */
   only: readonly Kind[] | null;
-  /** Kinds that can't be done here. */
+  /** Kinds that can't be carried out here. */
   without: readonly Kind[];
 };
 
-/** Two ingest processes, as run.ts starts them. */
+/** With two ingest processes, as run.ts starts them. */
 const PROCESSES = (["ingest", "relay", "sender-normal", "sender-express"] as const).flatMap((role) =>
   processNames(role, 2),
 );
 const OPERATORS = processNames("operator");
 const ENGINES = ["mysql", "kafka", "clickhouse"] as const;
-/** What is between a kind of process and what it talks to: a proxy each. */
+/** The connections between a kind of process and an engine, with one proxy each. */
 export const LINES = ["ingest-mysql", "relay-mysql", "sender-mysql", "kafka"] as const;
 const MYSQL_LINES = LINES.slice(0, 3);
 const LANES = ["normal", "express"] as const;
 
 const KAFKA_OUTAGE_MS = 90_000;
 const KAFKA_OUTAGE_QUICK_MS = 10_000;
-/** Beyond CLAIM_TTL_MS and the consumer's session time-out. */
+/** Longer than CLAIM_TTL_MS and the consumer's session time-out. */
 const SENDER_SLEEPS_MS = 34_000;
-/** Beyond the poll limit that run.ts gives the senders, the least that their settings allow. */
+/** Longer than the poll limit that run.ts sets for the senders, the least that their settings allow. */
 const POLL_LIMIT_MS = 165_000;
-// The broker's session time-out, and setting offsets.
+// The broker's session time-out, and the time to set offsets.
 const REWIND_MS = 24_000;
-// Joining, at most, and what follows.
+// The longest time for joining, and for what follows.
 const REBALANCE_MS = 20_000;
 
-// Of 200 faults. A kind without a share is in a plan once.
+// Out of 200 faults. A kind without a share occurs once in a plan.
 const SHARES: Record<Kind, number> = {
   kill: 80,
   "kill-all": 4,
@@ -93,10 +96,10 @@ const SHARES: Record<Kind, number> = {
 };
 const ONCE: readonly Kind[] = ["kafka-outage", "poll-limit"];
 const NOT_QUICK: readonly Kind[] = ["poll-limit"];
-/** Runs beside what follows it. */
+/** Runs beside the faults that follow it. */
 export const LONG: readonly Kind[] = ["kafka-outage", "sender-sleeps", "poll-limit", "rewind", "rebalance"];
 const isLong = (kind: Kind) => LONG.includes(kind);
-// Its length is the broker's to say; nothing else may touch the same for some seconds more.
+// The broker decides how long it takes; nothing else may touch the same things for some seconds more.
 const SLACK_MS = 8_000;
 
 type Random = () => number;
@@ -104,12 +107,13 @@ type Random = () => number;
 export function makePlan(options: PlanOptions): Fault[] {
   const random = randomFrom(options.seed);
   const drawn = shuffled(kindsOf(options, random), random);
-  // What takes long comes first where time is short.
+  // Faults that take long come first in short plans.
   const kinds =
     options.profile === "full" ? drawn : drawn.toSorted((a, b) => Number(isLong(b)) - Number(isLong(a)));
   const plan: Fault[] = [];
   let held: { what: string[]; untilMs: number }[] = [];
-  // On the plan's own clock: this fault's moment, and when the runner goes on after the one before.
+  // On the plan's own clock: the time of this fault, and the time when the runner is done with the previous
+  // one.
   let atMs = 0;
   let wentOnMs = 0;
   while (kinds.length > 0) {
@@ -117,7 +121,7 @@ export function makePlan(options: PlanOptions): Fault[] {
     held = held.filter((h) => h.untilMs > atMs);
     const next = takeNext(kinds, held, options, random);
     if (next === null) {
-      // Everything left touches what is held: wait for the first to end.
+      // All remaining faults touch something held: wait until the first of those ends.
       atMs = Math.min(...held.map((h) => h.untilMs));
       continue;
     }
@@ -176,7 +180,7 @@ const isFree = (fault: Drawn, held: readonly { what: string[] }[]): boolean => {
   return held.every(({ what }) => !mine.includes("*") && !what.some((each) => mine.includes(each)));
 };
 
-/** What a fault has to have for itself while it lasts. */
+/** What a fault must have for itself while it lasts. */
 export function touches({ kind, target }: Pick<Fault, "kind" | "target">): string[] {
   switch (kind) {
     case "kill-all":
@@ -200,7 +204,7 @@ export function touches({ kind, target }: Pick<Fault, "kind" | "target">): strin
       return target === "kafka" ? KAFKA : [target];
   }
 }
-// What is done to a lane's group needs Kafka to be there, and leaves the other lane's alone.
+// Faults of one lane's consumer group need Kafka, and leave the other lane's group alone.
 const KAFKA = ["kafka", "group-normal", "group-express"];
 
 function durationMs(fault: Drawn): number {
@@ -213,7 +217,7 @@ function draw(kind: Kind, { profile }: PlanOptions, random: Random): Drawn {
   const fault = (target: string, ms: number, choice = "") => ({ kind, target, ms, choice });
   switch (kind) {
     case "kill":
-      // Twice the senders, relay and ingest: money moves there.
+      // Senders, relay and ingest twice as often, because money moves there.
       return fault(one([...PROCESSES, ...PROCESSES, ...ENGINES, ...OPERATORS]), 0);
     case "kill-all":
       return fault("everything", 0);
@@ -264,6 +268,6 @@ function shuffled<T>(list: readonly T[], random: Random): T[] {
   return out;
 }
 
-/** One line a person reads: `12 kill sender-normal`. */
+/** One line for a person to read: `12 kill sender-normal`. */
 export const describe = ({ index, kind, target, ms, choice }: Fault): string =>
   `${index + 1} ${kind} ${target}${choice === "" ? "" : ` ${choice}`}${ms === 0 ? "" : ` ${ms} ms`}`;

@@ -1,6 +1,7 @@
-// Sets a group's offsets back; Node, as it needs librdkafka: `node rewind-tool.ts GROUP TOPIC earliest|N`
-// (N: so many records, in each partition). A broker takes offsets from a stranger only while the group has no
-// member, so it tries until the dead sender's session is over. Prints how many records will come again.
+// Sets a group's offsets back. Runs on Node, because it needs librdkafka: `node rewind-tool.ts GROUP TOPIC
+// earliest|N` (N: that many records, in each partition). A broker accepts offsets from outside only while the
+// group has no member, so this retries until the dead sender's session has expired. Prints how many records
+// will come again.
 
 import librdkafka from "@confluentinc/kafka-javascript";
 import { loadConfig } from "../../src/platform/config.ts";
@@ -19,7 +20,7 @@ const consumer = new librdkafka.KafkaConsumer(
   },
   {},
 );
-consumer.on("event.error", () => undefined); // told by each call
+consumer.on("event.error", () => undefined); // each call reports its own errors
 
 type Marks = { lowOffset: number; highOffset: number };
 const call = <T>(start: (done: (error: unknown, result: T) => void) => void): Promise<T> =>
@@ -40,7 +41,7 @@ for (let attempt = 1; ; attempt++) {
     again = 0;
     const wanted: librdkafka.TopicPartitionOffset[] = [];
     for (const { partition, offset } of committed) {
-      if (typeof offset !== "number" || offset < 0) continue; // nothing of it was ever read
+      if (typeof offset !== "number" || offset < 0) continue; // nothing was ever read from it
       const marks = await call<Marks>((done) =>
         consumer.queryWatermarkOffsets(topic, partition, TIMEOUT_MS, done as never),
       );

@@ -1,6 +1,6 @@
-// The fault suite's command, `make faults`: runs plans of faults under load on a stack of its own, and judges
-// each. Exit 0: nothing accepted was lost, nothing charged twice, every sum right. A line on every failure
-// repeats it. Leaves all else to part.ts.
+// The fault suite's command, `make faults`: runs plans of faults under load on its own stack, and judges
+// each. Exit 0: nothing accepted was lost, nothing charged twice, every sum right. Each failure prints the
+// command that repeats it. Leaves everything else to part.ts.
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -61,7 +61,7 @@ for (const name of only ?? []) if (!isKind(name)) throw new Error(`no kind of fa
 const noDisk = whyNoDisk(join(projectRoot, ".sluice-faults", "probe"));
 if (noDisk !== null) say(`LEFT OUT: disk-full, as this machine lets nobody mount a tmpfs: ${noDisk}`);
 
-// Most of a run has MySQL on the machine's own disk. A tenth has it on a small one, where it can be full.
+// Most of a run has MySQL on the machine's own disk; a tenth has it on a small disk that can be filled up.
 function parts(): Part[] {
   const { faults, messages } = options;
   if (options.quick || noDisk !== null || only !== null) {

@@ -1,6 +1,7 @@
-// The conservation of money, looked at again and again while everything is being killed: each customer's sums
-// in one statement, which MySQL answers from one consistent read view. Leaves judging to checker.ts. Bound:
-// one look at a time, and at most a fifth of the time spent looking, as each reads every message and entry.
+// Checks repeatedly that no money appears or disappears while everything is being killed: reads each
+// customer's sums in one statement, which MySQL answers from one consistent read view. Leaves judging to
+// checker.ts. Bound: one look at a time, and at most a fifth of the time, because each look reads every
+// message and entry.
 
 import type { Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
@@ -29,7 +30,7 @@ export async function takeSnapshot(pool: Pool): Promise<Snapshot> {
   return { at: Date.now(), customers };
 }
 
-/** Looks until stopped. While MySQL is away there is nothing to look at. */
+/** Takes snapshots until stopped; none while MySQL is away. */
 export function startSnapshots(pool: Pool, lines: Lines<Snapshot>): Snapshots {
   let stopping = false;
   let count = 0;
@@ -40,7 +41,7 @@ export function startSnapshots(pool: Pool, lines: Lines<Snapshot>): Snapshots {
         lines.add(await takeSnapshot(pool));
         count++;
       } catch {
-        // MySQL is being killed, or its disk is full; the next look is soon
+        // MySQL is being killed, or its disk is full; the next look comes soon
       }
       await sleep(Math.max(REST_MIN_MS, REST_SHARE * (performance.now() - startedAt)));
     }

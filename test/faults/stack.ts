@@ -1,7 +1,7 @@
 // The real stack of a run, with the fault suite as its launcher: the engines and roles of `./sluice up`, a
-// proxy on each line between roles and engines, and MySQL's folder on a small disk of its own when asked.
-// Leaves keeping processes alive to keeper.ts and faults to kinds/. Invariant: everything started here stands
-// in the state folder's records, so that the next run finds and ends it.
+// proxy on each line between roles and engines, and on request MySQL's folder on a small disk of its own.
+// Leaves keeping processes alive to keeper.ts and faults to kinds/. Invariant: everything started here is
+// recorded in the state folder, so that the next run finds and ends it.
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -26,20 +26,20 @@ export type Line = (typeof LINES)[number];
 export type FaultStack = {
   config: Config;
   stateFolder: string;
-  /** The settings every process gets. */
+  /** The settings that every process gets. */
   env: Record<string, string>;
   node: string;
   keeper: Keeper;
   lines: Record<Line, TcpProxy>;
-  /** Where MySQL's disk is mounted; null: it is no disk of its own. */
+  /** Where MySQL's disk is mounted; null if it has no disk of its own. */
   disk: string | null;
-  /** A second sender of a lane, never started again by itself. Returns its name. */
+  /** Starts a second sender of a lane, which is never restarted. Returns its name. */
   startSecondSender(lane: string): string;
   isReady(name: string): Promise<boolean>;
   untilReady(maxMs: number): Promise<void>;
-  /** A count of a role's /metrics; NaN when it doesn't answer. */
+  /** The value of a counter in a role's /metrics; NaN if the role doesn't answer. */
   metric(name: string, metric: string): Promise<number>;
-  /** Ends everything, releases the disk, removes the folder. */
+  /** Ends everything, unmounts the disk, removes the folder. */
   stop(): Promise<void>;
 };
 
@@ -47,16 +47,16 @@ export type StackOptions = {
   folder: string;
   portOffset: number;
   ingest: number;
-  /** Size of MySQL's own disk, a tmpfs; null: the disk of the state folder. */
+  /** Size of MySQL's own disk, a tmpfs; null: use the disk of the state folder. */
   diskMb: number | null;
   env: Readonly<Record<string, string>>;
   report: (line: string) => void;
 };
 
 const READY_MAX_MS = 120_000;
-// As short as may be, so that what a dead process holds is back within the run.
+// As short as allowed, so that a dead process's credit is back within the run.
 const LEASE_TTL_MS = LEASE_TTL_MIN_MS;
-const HEALTH_MAX_MS = 3_000; // a machine that is busy with faults answers late
+const HEALTH_MAX_MS = 3_000; // a machine busy with faults answers late
 
 export async function startStack(options: StackOptions): Promise<FaultStack> {
   const env = {
@@ -70,11 +70,11 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
   const disk = await freshFolder(stateFolder, options);
   const lines = await startLines(config);
   const keeper = startKeeper(stateFolder, own, options.report);
-  // What is left of a run that is broken off is worth nothing: it ends at once.
+  // The evidence of an interrupted run is worthless, so everything ends at once.
   const breakOff = () => {
     keeper.killAll();
     if (disk !== null) unmount(disk);
-    process.exit(130); // as a shell says of an interrupted command
+    process.exit(130); // a shell's exit code for an interrupted command
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, breakOff);
   const tools = findTools(process.env);
@@ -124,7 +124,7 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
   }
 }
 
-/** Clears what an earlier run left. Returns where MySQL's own disk is, if it has one. */
+/** Clears what an earlier run left. Returns where MySQL's own disk is mounted, if it has one. */
 async function freshFolder(stateFolder: string, { diskMb, report }: StackOptions): Promise<string | null> {
   await clearOrphans(stateFolder, report);
   const [other] = sortRecords(stateFolder).supervised;
@@ -147,13 +147,13 @@ async function startLines({ mysqlPort, kafkaPort }: Config): Promise<Record<Line
   };
 }
 
-// Roles reach MySQL by the line of their kind.
+// Roles reach MySQL through the proxy for their kind.
 function lineEnv({ role }: ProcessSpec, lines: Record<Line, TcpProxy>): Record<string, string> {
   const line = role.startsWith("sender") ? "sender-mysql" : role === "relay" ? "relay-mysql" : "ingest-mysql";
   return { SLUICE_MYSQL_PORT: String(lines[line].port) };
 }
 
-// The broker tells its clients to come by the proxy; only their first connection is direct.
+// The broker tells its clients to connect to the proxy; only their first connection is direct.
 function throughProxy(engine: Engine, stateFolder: string, config: Config, port: number): Engine {
   const file = join(stateFolder, "kafka", "server.properties");
   const direct = `advertised.listeners=PLAINTEXT://127.0.0.1:${config.kafkaPort}`;

@@ -1,5 +1,5 @@
-// The trees that the simulated database's parser makes and its executor runs: the part of MySQL's language in
-// use here.
+// The syntax trees that the simulated database's parser makes and its executor runs: only the part of MySQL's
+// language that is used here.
 
 export type Value = number | string | Buffer | null;
 export type Expr =
@@ -39,7 +39,7 @@ export type Select = {
   skipLocked: boolean;
 };
 export type Assign = { column: string; q: string | null; expr: Expr };
-/** A statement as it came, with the values of its question marks. */
+/** A statement's text, with the values of its question marks. */
 export type Source = { text: string; values: readonly unknown[] };
 export type Statement = { source?: Source } & StatementTree;
 type StatementTree =

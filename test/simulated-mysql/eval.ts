@@ -1,5 +1,5 @@
-// Values of expressions over the rows in scope. Pure but for the clock it is given. Three-valued logic as far
-// as it matters here: a comparison with NULL is NULL, and NULL does not hold.
+// Evaluates expressions over the rows in scope. Pure except for the clock it is given. Three-valued logic as
+// far as it matters here: a comparison with NULL is NULL, and NULL counts as false.
 
 import type { Expr, Value } from "./ast.ts";
 import { type Kind, SqlError, type Table, timeOf, type Values } from "./tables.ts";
@@ -202,7 +202,7 @@ function call(name: string, args: readonly Expr[], scope: Scope, context: EvalCo
   }
 }
 
-/** Whether a result column comes as a Date. */
+/** Whether a column of a result is returned as a Date. */
 export function kindOf(expr: Expr, tables: readonly { alias: string; table: Table | null }[]): Kind | null {
   if (expr.k === "fn") {
     if (/^(NOW|CURRENT_TIMESTAMP)$/.test(expr.name)) return "time";

@@ -1,4 +1,4 @@
-// Reads expressions of SQL, from the loosest operator to the tightest.
+// Parses SQL expressions, from the loosest operator to the tightest.
 
 import type { Expr, Select, Value } from "./ast.ts";
 import { Tokens } from "./tokens.ts";
@@ -10,7 +10,7 @@ export abstract class ExprParser {
   readonly #values: readonly unknown[];
   #value = 0;
 
-  /** The values of the question marks passed since `from` values ago were taken. */
+  /** The values of the question marks passed since the first `from` were taken. */
   protected valuesSince(from: number): readonly unknown[] {
     return this.#values.slice(from, this.#value);
   }

@@ -1,7 +1,6 @@
-// Reads the SQL that src/ writes, into trees that run.ts executes: the part of MySQL's language in use
-// here, and an error for the rest, so that a new kind of statement is noticed at once.
-// Owns statements; leaves expressions to expr.ts. Bound: texts below CACHED_CHARS_MAX are kept parsed,
-// CACHED_MAX of them.
+// Parses the SQL that src/ writes into trees that run.ts executes: only the part of MySQL's language that is
+// used here. Anything else is an error, so that a new kind of statement is noticed at once. Owns statements;
+// leaves expressions to expr.ts. Bound: caches the trees of CACHED_MAX texts shorter than CACHED_CHARS_MAX.
 
 import type { Assign, Expr, From, Select, Statement } from "./ast.ts";
 import { ExprParser } from "./expr.ts";
@@ -10,7 +9,7 @@ const CACHED_CHARS_MAX = 400;
 const CACHED_MAX = 2_000;
 const cached = new Map<string, Statement[]>();
 
-/** The statements of one text; `values` stand for its question marks. */
+/** The statements of one text; `values` replace its question marks. */
 export function parseSql(text: string, values: readonly unknown[] = []): Statement[] {
   const known = values.length === 0 ? cached.get(text) : undefined;
   if (known !== undefined) return known;
@@ -20,7 +19,7 @@ export function parseSql(text: string, values: readonly unknown[] = []): Stateme
   return statements;
 }
 
-/** A single expression, such as a CHECK of a table. */
+/** Parses a single expression, such as a table's CHECK. */
 export function parseExpr(text: string): Expr {
   return new Parser(text, []).expr();
 }
@@ -171,7 +170,7 @@ class Parser extends ExprParser {
     }
     if (this.take("AS")) ref.alias = this.id();
     else if (this.t.kind === "name" && !WORDS_AFTER_TABLE.test(this.t.value)) ref.alias = this.id();
-    // Which index MySQL takes changes what it locks and costs, not what is found.
+    // The index that MySQL uses changes what it locks and what that costs, not which rows it finds.
     if (this.take("FORCE")) {
       this.word("INDEX");
       this.ids();

@@ -1,18 +1,18 @@
-// Reading rows for one transaction: which match, what a SELECT makes of them, and locking them. A generator
-// where it may wait: it yields the row it waits for, and goes on when the row is its own.
-// Follows InnoDB at READ COMMITTED in what the code here relies on: plain reads see what is committed and the
-// transaction's own writes; locking reads and writes see the newest version, wait for whoever holds it, and
-// look again; no gap locks.
+// Reads rows for one transaction: which rows match, what a SELECT makes of them, and locking them. Functions
+// that may wait are generators: they yield the row they wait for, and continue when they have its lock.
+// Behaves like InnoDB at READ COMMITTED in what the code here relies on: plain reads see committed rows and
+// the transaction's own writes; locking reads and writes see the latest version, wait for the transaction
+// that holds it, and look again; there are no gap locks.
 
 import type { Expr, From, Select, Value } from "./ast.ts";
 import { AGGREGATES, evaluate, type EvalContext, kindOf, type Scope, truthy } from "./eval.ts";
 import { type Row, SqlError, type Table, type Values } from "./tables.ts";
 
-/** A transaction, as far as statements care. */
+/** The part of a transaction that statements need. */
 export type Tx = {
   nowMs: number;
   tables: ReadonlyMap<string, Table>;
-  /** Newest last; what a statement added is undone when it fails. */
+  /** Latest last; what a statement added is undone when it fails. */
   undo: { row: Row; before: Values | null }[];
   held: Set<Row>;
 };
@@ -87,7 +87,7 @@ function grouped(s: Select, scopes: Scope[], context: EvalContext): Record<strin
   for (const of of groups.values()) {
     const value = (expr: Expr): Value => evaluate(withoutAggregates(expr, of, context), of[0] ?? [], context);
     if (s.having !== null && !truthy(value(s.having))) continue;
-    // DECIMAL, which a SUM is, comes as text.
+    // A SUM is a DECIMAL, which the driver returns as text.
     const item = ({ expr }: { expr: Expr }) => {
       const v = value(expr);
       return expr.k === "fn" && expr.name === "SUM" && v !== null ? String(v) : v;
@@ -146,7 +146,8 @@ export function scopeFor(tx: Tx, from: readonly From[], combo: Combo, locking: b
     const part = combo[i] ?? null;
     if (ref.table === null) return { alias: ref.alias, values: named(ref, part), table: null };
     const row = part as Row | null;
-    // Somebody may have deleted it without a commit yet: until then it is there, to be waited for.
+    // Another transaction may have deleted it without committing: until it commits, the row exists and is
+    // waited for.
     const values = row === null ? null : locking ? (row.current ?? row.committed) : mine(tx, row);
     return { alias: ref.alias, values, table: tableOf(tx, ref.table) };
   });
@@ -159,7 +160,7 @@ const named = (ref: From, part: Combo[number]): Values | null =>
 
 // ---- which rows ----
 
-/** All that match. When locking, also rows that match in a version that isn't committed yet. */
+/** All rows that match. When locking, also rows that match in an uncommitted version. */
 export function scan(
   tx: Tx,
   from: readonly From[],
@@ -316,8 +317,8 @@ export function* lockAll(
 }
 
 /**
- * Rows that are named by their primary key are locked whatever else is asked of them: MySQL looks at the
- * other conditions when it has the row. It lets go of some of those that don't fit; here they stay locked.
+ * Locks rows named by their primary key, whatever other conditions there are: MySQL only checks those when it
+ * has the row. MySQL unlocks some of the rows that don't match; here they stay locked.
  */
 export function* lockNamed(tx: Tx, from: readonly From[], where: Expr | null): Run<void> {
   const [ref] = from;
@@ -334,7 +335,7 @@ export function* lockNamed(tx: Tx, from: readonly From[], where: Expr | null): R
   }
 }
 
-// After the wait the row may be another, or gone.
+// After the wait the row may have changed, or be gone.
 function matches(tx: Tx, from: readonly From[], where: Expr | null, combo: Combo): boolean {
   if (combo.some((part) => isRow(part) && (part.gone || part.current === null))) return false;
   const scope = scopeFor(tx, from, combo, true);
@@ -344,7 +345,7 @@ function matches(tx: Tx, from: readonly From[], where: Expr | null, combo: Combo
   );
 }
 
-/** True when the row is this transaction's. */
+/** Locks the row; true if this transaction then holds it. */
 export function* lock(tx: Tx, row: Row, skip: boolean): Run<boolean> {
   while (row.holder !== tx) {
     if (row.gone) return true;

@@ -1,11 +1,10 @@
 // Replays what a simulated run did to its database on a real MySQL, statement by statement and session by
-// session, and says where the two differ: in a result, in an error, or in the rows at the end.
-// Statements run in the order in which they came into effect in the simulation, each at its own time (`SET
-// timestamp`), so the real server never has to wait for a lock: one that it wants and the simulation does not
-// know is a difference too.
-// Left out: statements about the server itself, and what failed by a lock, a deadlock or a planted fault (the
-// real server is made to roll back as the simulated one did).
-// Bound: DIFFERENCES_MAX differences; a replay ends there.
+// session, and reports every difference: in a result, in an error, or in the rows at the end. Statements run
+// in the order in which they took effect in the simulation, each at its own time (`SET timestamp`), so the
+// real server never has to wait for a lock: a lock wait that the simulation didn't have is a difference too.
+// Left out: statements about the server itself, and statements that failed because of a lock, a deadlock or a
+// planted fault (the real server is made to roll back as the simulated one did). Bound: a replay stops after
+// DIFFERENCES_MAX differences.
 
 import { isDeepStrictEqual } from "node:util";
 import { errorNumber } from "../../src/platform/mysql-errors.ts";
@@ -18,7 +17,7 @@ const SHOWN_CHARS_MAX = 300;
 
 export type Replay = { statements: number; sessions: number; differences: string[] };
 
-/** `pool`: of an empty database with the same schema, several statements a text allowed. */
+/** `pool`: for an empty database with the same schema; must allow several statements in one text. */
 export async function replay(
   pool: Pool,
   journal: readonly JournalEntry[],
@@ -76,7 +75,9 @@ async function replayed(entry: JournalEntry, sessions: Sessions): Promise<string
   real:      ${JSON.stringify(b).slice(0, SHOWN_CHARS_MAX)}`;
 }
 
-/** Rows as plain values, in their order or, where none was asked for, in any; of a write what it changed. */
+/**
+ * Rows as plain values, in their order, or sorted if no order was requested; for a write, what it changed.
+ */
 function comparable(outcome: unknown, ordered: boolean): unknown {
   if (Array.isArray(outcome)) {
     const rows = outcome.map((row: Record<string, unknown>) => Object.entries(row).map(plainPair));
@@ -91,7 +92,7 @@ const plainPair = ([name, value]: [string, unknown]): [string, unknown] => [name
 function plain(value: unknown): unknown {
   if (value instanceof Date) return value.getTime();
   if (Buffer.isBuffer(value)) return value.toString("base64");
-  // Sums are decimals in MySQL, which come as text.
+  // Sums are DECIMAL in MySQL, which the driver returns as text.
   if (typeof value === "string" && /^-?\d+(\.\d+)?$/.test(value)) return Number(value);
   return value;
 }
@@ -132,7 +133,8 @@ type Sessions = {
   end(): Promise<void>;
 };
 
-// A connection for each session, lent until the session ends; then it is rolled back and serves the next one.
+// One connection for each session, lent until the session ends; then it is rolled back and reused for
+// another.
 function createSessions(pool: Pool): Sessions {
   type Lent = { conn: Connection; giveBack: () => void; returned: Promise<void> };
   const lent = new Map<number, Lent>();

@@ -1,5 +1,5 @@
 // Executes one statement for one transaction: what it changes, and under which locks. A generator: it yields
-// the row it has to wait for, and goes on when the row is its own. Leaves finding rows to read.ts,
+// the row it has to wait for, and continues when it has that row's lock. Leaves finding rows to read.ts, and
 // deadlocks, commits and connections to server.ts.
 
 import type { Assign, Expr, From, Select, Statement, Value } from "./ast.ts";
@@ -107,7 +107,7 @@ function* insertRow(tx: Tx, table: Table, values: Values, s: Statement & { k: "i
   }
 }
 
-// Left to right, each seeing the ones before it, as MySQL does.
+// From left to right, each assignment seeing the earlier ones, as in MySQL.
 function assigned(tx: Tx, table: Table, set: readonly Assign[], scope: Scope): Values {
   const own = scope.find((one) => one.table === table && one.values !== null) as Scope[number];
   const values = { ...(own.values as Values) };
@@ -142,7 +142,7 @@ function* update(tx: Tx, s: Statement & { k: "update" }): Run<Outcome> {
     if (changed.has(row)) continue;
     changed.add(row);
     const scope = scopeFor(tx, s.from, combo, true);
-    // The row to change comes first, so that bare names mean its columns.
+    // The row to change comes first, so that unqualified names mean its columns.
     const own = scope.splice(target, 1);
     write(tx, row, assigned(tx, row.table, s.set, [...own, ...scope]));
   }

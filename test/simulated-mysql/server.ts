@@ -1,6 +1,6 @@
-// The simulated MySQL server: sessions, transactions, row locks with deadlocks and time-outs, a clock of its
-// own, and its death. What is committed outlives it; nothing else does.
-// Owns when statements run; leaves what they mean to run.ts and the network to client.ts.
+// The simulated MySQL server: sessions, transactions, row locks with deadlocks and time-outs, its own clock,
+// and its death, which only committed data survives. Owns when statements run; leaves what they mean to
+// run.ts and the network to client.ts.
 // Invariant: a transaction's changes become visible together, or never.
 
 import type { Source, Statement } from "./ast.ts";
@@ -10,46 +10,46 @@ import { parseSql } from "./parse.ts";
 import { type Row, SqlError, Table, type TableSpec, type Values } from "./tables.ts";
 
 export type RowChange = { table: string; key: string; before: Values | null; after: Values | null };
-/**
- * What one session did, in the order in which it came into effect: enough to do the same on another server.
- */
+/** What one session did, in the order in which it took effect: enough to do the same on another server. */
 export type JournalEntry = { session: number } & (
   | { kind: "ran"; source: Source; nowMs: number; outcome: Outcome }
-  /** `executed`: the statement itself failed; otherwise it was a lock, a deadlock or a planted fault. */
+  /**
+   * `executed`: the statement itself failed; otherwise a lock, a deadlock or a planted fault made it fail.
+   */
   | { kind: "failed"; source: Source; nowMs: number; errno: number; executed: boolean; rolledBack: boolean }
-  /** The session is gone; what was open is rolled back. */
+  /** The session is gone, and its open transaction is rolled back. */
   | { kind: "ended" }
 );
 export type ServerDeps = {
   after: (delayMs: number, run: () => void) => void;
   nowMs: () => number;
-  /** Time between two statements of one text; 0 most of the time. */
+  /** Time between two statements of one text; usually 0. */
   pauseMs: () => number;
-  /** An error to answer a statement with, instead of running it. */
+  /** An error with which to answer a statement instead of running it. */
   fault: (statement: Statement) => SqlError | null;
-  /** A statement failed. */
+  /** Called when a statement failed. */
   onRefused: (error: SqlError, by: object | null) => void;
-  /** `by`: who connected. */
+  /** `by`: the process that connected. */
   onCommit: (changes: RowChange[], by: object | null) => void;
-  /** Statements about the server itself (idle transactions) are left out. */
+  /** Leaves out statements about the server itself (idle transactions). */
   journal?: (entry: JournalEntry) => void;
 };
 export type Session = {
-  /** Runs all statements of the text, in order, up to the first that fails. */
+  /** Runs the statements of the text in order, up to the first that fails. */
   query(text: string, values: readonly unknown[], done: (error: Error | null, result: unknown) => void): void;
-  /** Called when the server ended it. */
+  /** Called when the server has ended the session. */
   onKilled: () => void;
-  /** The client is gone: what is open is rolled back, after the text under way. */
+  /** The client is gone: rolls back what is open, after the current text. */
   close(): void;
 };
 export type Server = {
   readonly tables: ReadonlyMap<string, Table>;
-  /** null while it is down. */
+  /** null while the server is down. */
   connect(by: object | null): Session | null;
   crash(): void;
   start(): void;
   isUp(): boolean;
-  /** Transactions open at the moment, for the end of a run. */
+  /** The number of open transactions, for the end of a run. */
   open(): number;
 };
 
@@ -86,7 +86,7 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
     tx.undo.length = 0;
     tx.open = false;
   };
-  /** Takes back the changes since `to`; the locks stay. */
+  /** Undoes the changes after the first `to`; the locks stay. */
   const undo = (tx: Held, to: number) => {
     for (let i = tx.undo.length - 1; i >= to; i--) {
       const { row, before } = tx.undo[i] as Tx["undo"][number];
@@ -151,7 +151,7 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
         closed = true;
         if (tx.waitsFor !== null) tx.waitsFor.waiting = tx.waitsFor.waiting.filter((w) => w.holder !== tx);
         tx.waitsFor = null;
-        busy = true; // nothing of it runs any more
+        busy = true; // so that it runs nothing more
         end();
         onKilled();
       },

@@ -12,7 +12,7 @@ export type Column = {
   kind: Kind;
   unsigned: boolean;
   nullable: boolean;
-  /** Its default. undefined: none, so that an INSERT has to name it; PRESENT: the time. */
+  /** The default. undefined: none, so every INSERT must give a value; PRESENT: the current time. */
   fallback: Value | undefined;
   values: readonly string[] | null;
   auto: boolean;
@@ -31,19 +31,19 @@ export type Row = {
   key: string;
   committed: Values | null;
   current: Values | null;
-  /** Who has written or locked it. */
+  /** The transaction that has written or locked it. */
   holder: object | null;
   waiting: { holder: object; granted: () => void }[];
-  /** Not in its table any more. */
+  /** No longer in its table. */
   gone: boolean;
-  /** Where the table's indexes have it. */
+  /** The entries of the table's indexes that contain it. */
   sets: Set<Set<Row>>;
 };
 
 export const PRESENT = "now";
 const COLUMN = /^`?(\w+)`?\s+([A-Za-z]+)\s*(\([^)]*\))?(.*)$/s;
 
-/** Specs of all tables, in the state after the last migration. */
+/** The specs of all tables, as they are after the last migration. */
 export function readSchema(folder: URL): TableSpec[] {
   const specs = new Map<string, TableSpec>();
   const texts = readdirSync(folder)
@@ -129,7 +129,7 @@ function columnOf(spec: TableSpec, part: string): Column {
   return { name, kind, unsigned: /UNSIGNED/i.test(rest), nullable, fallback, values, auto };
 }
 
-/** Splits at the commas that are in no brackets or strings. */
+/** Splits at commas that are not inside brackets or strings. */
 function parts(text: string): string[] {
   const out: string[] = [];
   let depth = 0;
@@ -150,7 +150,7 @@ function parts(text: string): string[] {
   return out.filter((part) => part !== "");
 }
 
-/** One table's rows, by primary key and by the first column of each key. */
+/** The rows of one table, by primary key and by the first column of each key. */
 export class Table {
   readonly spec: TableSpec;
   readonly rows = new Map<string, Row>();
@@ -177,12 +177,12 @@ export class Table {
     return this.#indexes.has(column);
   }
 
-  /** Rows that may have this value, now or in a transaction. */
+  /** Rows that may have this value, in their committed or an uncommitted version. */
   having(column: string, value: Value): Iterable<Row> {
     return this.#indexes.get(column)?.get(value) ?? [];
   }
 
-  /** An empty row, to be written by its holder. */
+  /** Adds an empty row, to be written by its holder. */
   add(key: string, holder: object): Row {
     const row: Row = {
       table: this,
@@ -198,7 +198,7 @@ export class Table {
     return row;
   }
 
-  /** After a change: a row stays under its old values too, until it is gone. */
+  /** Call it after a change: the row also stays under its old values until it is gone. */
   reindex(row: Row): void {
     const { current } = row;
     if (current === null) return;
@@ -218,7 +218,7 @@ export class Table {
   }
 }
 
-/** As the column stores it. @throws what MySQL answers to a value that doesn't fit. */
+/** The value as the column stores it. @throws SqlError, as MySQL would, for a value that doesn't fit */
 export function stored(column: Column, value: Value): Value {
   if (value === null) {
     if (!column.nullable) throw new SqlError(1048, `${column.name} is not null`);
@@ -248,7 +248,7 @@ export const timeOf = (text: string): number => Date.parse(`${text.replace(" ", 
 
 const STATES: Record<number, string> = { 1048: "23000", 1062: "23000", 1213: "40001", 1264: "22003" };
 
-/** What the server answers instead of a result. */
+/** The server's answer instead of a result. */
 export class SqlError extends Error {
   override readonly name = "SqlError";
   readonly errno: number;

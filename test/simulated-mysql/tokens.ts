@@ -1,5 +1,5 @@
-// Cuts SQL text into tokens, one at a time. By hand, because this is where a simulated run spends most of its
-// time.
+// Splits SQL text into tokens, one at a time. Hand-written, because a simulated run spends most of its time
+// here.
 
 export type TokenKind = "number" | "string" | "hex" | "name" | "operator" | "end";
 
@@ -14,7 +14,7 @@ const isDigit = (c: number): boolean => c >= 48 && c <= 57;
 const isWord = (c: number): boolean =>
   (c >= 97 && c <= 122) || (c >= 65 && c <= 90) || c === 95 || c === 36 || isDigit(c);
 
-/** The present token, and where it begins; `advance` goes to the next. */
+/** The current token and where it begins; `advance` goes to the next. */
 export class Tokens {
   readonly text: string;
   kind: TokenKind = "end";
@@ -33,7 +33,7 @@ export class Tokens {
     let c = text.charCodeAt(at);
     for (;;) {
       while (c === 32 || c === 10 || c === 9) c = text.charCodeAt(++at);
-      // A hint for the optimizer says which index, not what is found.
+      // An optimizer hint changes which index is used, not which rows are found.
       if (c !== SLASH || !text.startsWith("/*+", at)) break;
       at = text.indexOf("*/", at) + 2;
       c = text.charCodeAt(at);

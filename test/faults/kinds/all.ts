@@ -1,4 +1,4 @@
-// Each kind of fault and who does it.
+// Every kind of fault with the function that carries it out.
 
 import type { Kind } from "../plan.ts";
 import type { DoFault } from "./context.ts";

@@ -1,14 +1,14 @@
-// Faults of engines that are more than a kill: Kafka away for long, MySQL's disk full.
+// Faults of engines beyond a kill: Kafka away for long, MySQL's disk full.
 
 import { statfsSync } from "node:fs";
 import { sleep } from "../../../src/platform/retry.ts";
 import { resize } from "../disk.ts";
 import type { DoFault } from "./context.ts";
 
-// mysqld looks once a minute whether there is room again for its binlog.
+// mysqld checks once a minute whether there is room for its binlog again.
 const HEAL_MAX_MS = 75_000;
 const BACK_MAX_MS = 90_000;
-// Left free when the disk is "full": less than one group commit writes.
+// The space left on a "full" disk: less than one group commit writes.
 const LEFT_KB = 16;
 
 export const kafkaOutage: DoFault = async ({ stack }, { ms }) => {
@@ -35,12 +35,13 @@ export const diskFull: DoFault = async ({ stack, report }, { ms, choice }) => {
   try {
     await sleep(ms);
     if (choice === "kill") stack.keeper.signal("mysql", "SIGKILL");
-    if (choice === "kill") await sleep(1_000); // starts on the full disk, or tries to
+    if (choice === "kill") await sleep(1_000); // it starts on the full disk, or tries to
   } finally {
     resize(disk, (blocks * bsize) / 1024);
   }
   const healedAt = performance.now();
-  // A server that waits for room is started anew, as an operator would; or waited for, a minute at most.
+  // A server waiting for room is restarted, as an administrator would do, or left to recover, which takes a
+  // minute.
   if (choice === "restart") stack.keeper.signal("mysql", "SIGKILL");
   while (!(await stack.isReady("mysql")) || (choice === "leave" && !(await writes(stack.metric)))) {
     if (performance.now() - healedAt > HEAL_MAX_MS) {
@@ -57,7 +58,7 @@ export const diskFull: DoFault = async ({ stack, report }, { ms, choice }) => {
 
 type Metric = (name: string, metric: string) => Promise<number>;
 let acceptedBefore = Number.NaN;
-/** Whether something was accepted between two looks. */
+/** Whether anything was accepted between two looks. */
 async function writes(metric: Metric): Promise<boolean> {
   const accepted = await metric("ingest-1", "sluice_ingest_accepted_total");
   const more = accepted > acceptedBefore;

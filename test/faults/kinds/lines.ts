@@ -1,16 +1,17 @@
-// Faults of the lines between roles and engines, in the proxies: cut at COMMIT, reset, slow.
+// Faults of the lines (connections between roles and engines), made by the proxies: cut at COMMIT, reset,
+// slow.
 
 import { sleep } from "../../../src/platform/retry.ts";
 import type { Line } from "../stack.ts";
 import type { DoFault } from "./context.ts";
 
-// What the transaction holds whose COMMIT is cut, by line; the index of the fault chooses.
+// Text in the transaction whose COMMIT is cut, by line; the index of the fault selects one.
 const OF: Partial<Record<Line, readonly string[]>> = {
   "ingest-mysql": ["INSERT INTO messages", "INSERT INTO messages", "wallet_accounts", "idempotency_keys"],
   "relay-mysql": ["FROM outbox WHERE id IN"],
   "sender-mysql": ["INSERT INTO claims", "claims WHERE claim_id", "wallet_accounts"],
 };
-// Traffic is steady: a transaction of every kind comes within a second or two, unless its role is away.
+// Traffic is steady: every kind of transaction comes within a second or two, unless its role is away.
 const CUT_MAX_MS = 8_000;
 const BACK_MAX_MS = 15_000;
 
@@ -24,7 +25,7 @@ export const cutCommit: DoFault = async ({ stack }, { target, choice, index }) =
   await Promise.race([cut, sleep(CUT_MAX_MS)]);
   if (happened) return `cut ${choice} COMMIT of "${of}"`;
   proxy.disarm();
-  // Something must be cut: then all of it, wherever it stands.
+  // Something must be cut, so cut everything, whatever it is doing.
   proxy.cutAll();
   proxy.mend();
   return `no COMMIT of "${of}" came; all of the line was reset`;
@@ -32,7 +33,7 @@ export const cutCommit: DoFault = async ({ stack }, { target, choice, index }) =
 
 export const reset: DoFault = async ({ stack }, { target, ms }) => {
   const proxy = stack.lines[target as Line];
-  // Its role may still be on its way back from the fault before.
+  // Its role may still be recovering from the previous fault.
   const endMs = performance.now() + BACK_MAX_MS;
   while (proxy.connections() === 0 && performance.now() < endMs) await sleep(50);
   const connections = proxy.connections();

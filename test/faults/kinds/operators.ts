@@ -1,10 +1,10 @@
-// Faults of operators: they take messages and don't answer. They are only seen from outside here, as they
-// belong to others.
+// Faults of operators: they accept messages and don't answer. Operators are only observed from outside,
+// because they belong to others.
 
 import { sleep } from "../../../src/platform/retry.ts";
 import type { DoFault } from "./context.ts";
 
-// Until a first message comes: senders may be on their way back, or their breakers open.
+// Until the first message arrives: senders may still be recovering, or have open breakers.
 const TAKES_MAX_MS = 12_000;
 
 export const operatorHangs: DoFault = async ({ stack }, { target, ms }) => {
@@ -23,7 +23,8 @@ export const operatorHangs: DoFault = async ({ stack }, { target, ms }) => {
     await behave("default");
     return `took ${taken} messages without an answer`;
   } catch (error) {
-    // It is on its way back from a fault before: then it hangs as a stopped process does.
+    // It is still recovering from a previous fault: then it is stopped, so that it hangs as a stopped process
+    // does.
     const stopped = stack.keeper.signal(target, "SIGSTOP");
     await sleep(ms);
     stack.keeper.signal(target, "SIGCONT");

@@ -1,14 +1,14 @@
-// Faults of processes: killed, asked to stop, standing still. The stack starts what died again.
+// Faults of processes: killed, asked to stop, paused. The stack restarts those that died.
 
 import { sleep } from "../../../src/platform/retry.ts";
 import type { DoFault } from "./context.ts";
 
-// SIGTERM to exit 0 takes at most DRAIN_MS; what takes longer is killed, and said.
+// SIGTERM to exit 0 takes at most DRAIN_MS; a process that takes longer is killed and reported.
 const STOP_MAX_MS = 15_000;
 const BACK_MAX_MS = 20_000;
 
 export const kill: DoFault = async ({ stack }, { target }) => {
-  // It may still be on its way back from the fault before.
+  // It may still be recovering from the previous fault.
   for (const endMs = performance.now() + BACK_MAX_MS; !stack.keeper.isAlive(target); ) {
     if (performance.now() > endMs) throw new Error(`${target} isn't running`);
     await sleep(50);

@@ -1,5 +1,5 @@
-// Faults of a lane's consumer group: a second sender comes in the middle of batches and one of the two is
-// killed; offsets set back; a sender that stands still until the group has given its work to another.
+// Faults of a lane's consumer group: a second sender joins in the middle of batches and one of the two is
+// killed; offsets are set back; a sender is paused until the group has given its partitions to another.
 
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -9,7 +9,7 @@ import { projectRoot } from "../../../src/stack/tools.ts";
 import type { FaultStack } from "../stack.ts";
 import type { Context, DoFault } from "./context.ts";
 
-// A member that was killed just before is waited for by the group: its session's time-out, and a little.
+// The group waits for a member that was killed just before: its session time-out, and a little more.
 const JOINED_MAX_MS = 25_000;
 const GATHER_MS = 3_000;
 const MANY_MAX_MS = 3_000;
@@ -23,7 +23,7 @@ export const rebalance: DoFault = async (context, { target, ms, choice }) => {
   const second = stack.startSecondSender(target);
   const read = await untilItReads(stack, second);
   await sleep(ms);
-  // Records gather while both stand still, so that what they take then are whole batches.
+  // Records accumulate while both are paused, so that they take whole batches afterwards.
   for (const name of [first, second]) stack.keeper.signal(name, "SIGSTOP");
   await sleep(GATHER_MS);
   for (const name of [first, second]) stack.keeper.signal(name, "SIGCONT");
