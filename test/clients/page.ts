@@ -40,33 +40,34 @@ const clientRow = ({ client, what, direct, edge }: ClientCase): string =>
 const rawRow = ({ name, direct, edge }: RawCase): string => `| ${name} | ${want(direct)} | ${want(edge)} |`;
 
 export function clientsPage(): string {
-  return `<!-- Written by \`bun test/clients/page.ts\` from the cases of the tests; change those instead. -->
+  return `<!-- Written by \`bun test/clients/page.ts\` from the test cases; change those instead. -->
 
-# HTTP clients, and what they get
+# HTTP clients, and the answers they get
 
-Two doors lead to the API. The **direct port** is the ingest process itself: the fastest, plain HTTP/1.1,
-one request at a time on a connection. The **edge** is nginx in front of it (\`./sluice up --edge\`,
-[deploy/nginx](../../deploy/nginx/README.md)): TLS, HTTP/2, and everything that HTTP/1.1 allows. At both, a
+There are two ways to reach the API. The **direct port** is the ingest process itself: the fastest, but plain
+HTTP/1.1 and one request at a time per connection. The **edge** is nginx in front of it (\`./sluice up --edge\`,
+[deploy/nginx](../../deploy/nginx/README.md)): TLS, HTTP/2, and everything that HTTP/1.1 allows. With either, a
 message is answered 202, stored and charged once; or it is refused, and nothing is stored or charged. \`make
-clients\` shows it for the first table, \`test/integration/raw-sockets.test.ts\` for the second.
+clients\` tests the first table, \`test/integration/raw-sockets.test.ts\` the second.
 
-The direct port ends a connection as soon as more bytes come, or its client closes its sending half, while
-an answer is pending: that is how Bun's server works. The request counts as left by its client. Nothing of
-it is stored, unless its commit had begun by then; in any case, a repeat with the same \`Idempotency-Key\`
-ends in exactly one message.
+Bun's server ends a connection on the direct port if more bytes arrive, or the client closes its sending half,
+while an answer is pending. The request is then treated as one whose client has left: nothing of it is stored
+unless its commit had already begun. In any case, repeating it with the same \`Idempotency-Key\` results in
+exactly one message.
 
 ## Clients
 
-Pinned: ${versions()}. The others are whatever is installed; the table was made with those of Debian 12
-(curl 7.88, Perl 5.36, Java 17), Python 3.11, Go 1.26 and Node 26.
+Pinned versions: ${versions()}. Of the other clients, whatever is installed is used; this table was made with
+those of Debian 12 (curl 7.88, Perl 5.36, Java 17), Python 3.11, Go 1.26 and Node 26.
 
 | client | how | direct port | edge |
 |---|---|---|---|
 ${clientCases.map(clientRow).join("\n")}
 
-"No answer" is an error of the client's own, and nothing was stored. JDK's \`Expect: 100-Continue\` is not
-recognised by Bun for its capital letter; the client then waits for the interim answer until its time-out.
-Pipelining on the direct port: what was not answered may be repeated with its \`Idempotency-Key\`.
+"No answer" means that the client reports an error and nothing was stored. Bun doesn't recognise the JDK's
+\`Expect: 100-Continue\` because of its capital letter; the client waits for the interim answer until it times
+out. With pipelining on the direct port, requests that got no answer can be repeated with their
+\`Idempotency-Key\`.
 
 ## Bytes on a socket
 
@@ -75,12 +76,12 @@ Pipelining on the direct port: what was not answered may be repeated with its \`
 ${rawCases.map(rawRow).join("\n")}
 
 - A word like \`malformed_request\` is the code of a problem document ([errors](errors.md)).
-- Half-closed at the direct port: closed without an answer, as above.
-- The edge closes a connection, without an answer, when a header is not complete 10 s after its first byte,
-  or a body is silent for 10 s.
-- At the edge, a client that leaves after its whole request was sent is served to the end, because nginx
-  can't tell it from one that closed only its sending half. It repeats the request with its
-  \`Idempotency-Key\` to hear the answer.
+- A half-closed connection to the direct port is closed without an answer, as described above.
+- The edge closes a connection, without an answer, if a header is not complete within 10 s of its first byte,
+  or if a body is silent for 10 s.
+- If a client of the edge leaves after sending its whole request, the request is still processed, because nginx
+  can't tell such a client from one that only closed its sending half. To get the answer, the client repeats the
+  request with its \`Idempotency-Key\`.
 `;
 }
 

@@ -147,13 +147,13 @@ export const rawCases: RawCase[] = [
     edge: "uri_too_long",
   },
   {
-    name: "a body at the bound, which is no JSON",
+    name: "a body of the maximum size that is not JSON",
     pieces: (r) => [r.head({ headers: [`Content-Length: ${BODY_BYTES_MAX}`] }), "a".repeat(BODY_BYTES_MAX)],
     direct: "malformed_json",
     edge: "malformed_json",
   },
   {
-    name: "a body over the bound",
+    name: "a body over the maximum size",
     pieces: (r) => [
       r.head({ headers: [`Content-Length: ${BODY_BYTES_MAX + 1}`] }),
       "a".repeat(BODY_BYTES_MAX + 1),
@@ -162,7 +162,7 @@ export const rawCases: RawCase[] = [
     edge: "payload_too_large",
   },
   {
-    name: "a chunked body over the bound",
+    name: "a chunked body over the maximum size",
     pieces: (r) => [
       r.head({ headers: [CHUNKED] }),
       `${(BODY_BYTES_MAX + 1).toString(16)}\r\n${"a".repeat(BODY_BYTES_MAX + 1)}\r\n0\r\n\r\n`,
@@ -171,7 +171,7 @@ export const rawCases: RawCase[] = [
     edge: "payload_too_large",
   },
   {
-    name: "a chunk whose size is no number",
+    name: "a chunk whose size is not a number",
     pieces: (r) => [`${r.head({ headers: [CHUNKED] })}zz\r\n${r.body}\r\n0\r\n\r\n`],
     direct: "empty 400",
     edge: "malformed_request",
