@@ -45,10 +45,11 @@ export function clientsPage(): string {
 # HTTP clients, and the answers they get
 
 There are two ways to reach the API. The **direct port** is the ingest process itself: the fastest, but plain
-HTTP/1.1 and one request at a time per connection. The **edge** is nginx in front of it (\`./sluice up --edge\`,
-[deploy/nginx](../../deploy/nginx/README.md)): TLS, HTTP/2, and everything that HTTP/1.1 allows. With either, a
-message is answered 202, stored and charged once; or it is refused, and nothing is stored or charged. \`make
-clients\` tests the first table, \`test/integration/raw-sockets.test.ts\` the second.
+HTTP/1.1 and one request at a time per connection. The **edge** is nginx in front of it
+(\`./sluice up --edge\`, [deploy/nginx](../../deploy/nginx/README.md)): TLS, HTTP/2, and everything that
+HTTP/1.1 allows. With either, a message is answered 202, stored and charged once; or it is refused, and nothing
+is stored or charged. \`make clients\` tests the first table, \`test/integration/raw-sockets.test.ts\` the
+second.
 
 Bun's server ends a connection on the direct port if more bytes arrive, or the client closes its sending half,
 while an answer is pending. The request is then treated as one whose client has left: nothing of it is stored
@@ -79,9 +80,9 @@ ${rawCases.map(rawRow).join("\n")}
 - A half-closed connection to the direct port is closed without an answer, as described above.
 - The edge closes a connection, without an answer, if a header is not complete within 10 s of its first byte,
   or if a body is silent for 10 s.
-- If a client of the edge leaves after sending its whole request, the request is still processed, because nginx
-  can't tell such a client from one that only closed its sending half. To get the answer, the client repeats the
-  request with its \`Idempotency-Key\`.
+- If a client of the edge leaves after sending its whole request, the request is still processed, because
+  nginx can't tell such a client from one that only closed its sending half. To get the answer, the client
+  repeats the request with its \`Idempotency-Key\`.
 `;
 }
 
