@@ -47,8 +47,8 @@ export function clientsPage(): string {
 There are two ways to reach the API. The **direct port** is the ingest process itself: the fastest, but plain
 HTTP/1.1 and one request at a time per connection. The **edge** is nginx in front of it
 (\`./sluice up --edge\`, [deploy/nginx](../../deploy/nginx/README.md)): TLS, HTTP/2, and everything that
-HTTP/1.1 allows. With either, a message is answered 202, stored and charged once; or it is refused, and nothing
-is stored or charged. \`make clients\` tests the first table, \`test/integration/raw-sockets.test.ts\` the
+HTTP/1.1 allows. With either, a message is answered 202, stored and charged once; or it is refused, and
+nothing is stored or charged. \`make clients\` tests the first table, \`test/integration/raw-sockets.test.ts\` the
 second.
 
 Bun's server ends a connection on the direct port if more bytes arrive, or the client closes its sending half,
