@@ -48,8 +48,8 @@ There are two ways to reach the API. The **direct port** is the ingest process i
 HTTP/1.1 and one request at a time per connection. The **edge** is nginx in front of it
 (\`./sluice up --edge\`, [deploy/nginx](../../deploy/nginx/README.md)): TLS, HTTP/2, and everything that
 HTTP/1.1 allows. With either, a message is answered 202, stored and charged once; or it is refused, and
-nothing is stored or charged. \`make clients\` tests the first table, \`test/integration/raw-sockets.test.ts\` the
-second.
+nothing is stored or charged. \`make clients\` tests the first table,
+\`test/integration/raw-sockets.test.ts\` the second.
 
 Bun's server ends a connection on the direct port if more bytes arrive, or the client closes its sending half,
 while an answer is pending. The request is then treated as one whose client has left: nothing of it is stored
