@@ -17,19 +17,19 @@ install: ## install what is missing: runtimes, packages, the Kafka addon, the en
 run: ## start everything in the foreground: engines, migrations, demo customers, all roles; Ctrl-C stops it
 	@exec ./sluice up
 
-run-edge: ## the same, with nginx in front of the API: TLS, HTTP/2, pipelining
+run-edge: ## like run, with nginx in front of the API: TLS, HTTP/2, pipelining
 	@exec ./sluice up --edge
 
 up: ## start the engines (MySQL, Kafka, ClickHouse) in the background
 	@exec ./sluice up --engines-only
 
-down: ## stop everything of the state folder .sluice/
+down: ## stop everything that runs in the state folder .sluice/
 	@exec ./sluice down
 
-migrate: ## bring the databases and Kafka topics to the newest migration (engines must run)
+migrate: ## create the Kafka topics and apply new migrations to both databases (engines must be running)
 	@exec ./sluice migrate
 
-seed: ## make the demo customers (engines must run)
+seed: ## create the demo customers (engines must be running)
 	@exec ./sluice seed
 
 run-server: install ## one ingest process in the foreground
@@ -44,10 +44,10 @@ run-sender-express: install ## the express lane's sender in the foreground
 run-relay: install ## the relay in the foreground
 	@$(in_env) node src/main/relay.ts
 
-test: ## everything: types, lint, format, structure, unit and integration tests on engines of their own
+test: ## everything: types, lint, format, structure, unit and integration tests, on separate engines
 	@exec scripts/test.sh
 
-quick: ## the short loop, under a minute: types, lint, format, structure, unit tests; no engines
+quick: ## the checks that need no engines, under a minute: types, lint, format, structure, unit tests
 	@exec scripts/test.sh --quick
 
 typecheck: ## TypeScript, strict
@@ -56,20 +56,20 @@ typecheck: ## TypeScript, strict
 lint: ## oxlint, type-aware
 	@scripts/install.sh --tools && $(in_env) bun run oxlint --type-aware --deny-warnings
 
-format: ## rewrite the files in the one format
+format: ## format all files
 	@scripts/install.sh --tools && $(in_env) bun run biome format --write
 
-bench: install ## the benches of rates that README quotes (minutes; starts the whole gateway if none runs)
+bench: install ## the throughput benches that the README quotes (minutes; starts the gateway if none is running)
 	@exec scripts/bench.sh
 
-mutate: ## mutation testing of the modules that decide about money (minutes); MODULE=src/core/money.ts: one
+mutate: ## mutation testing of the modules that decide about money (minutes); MODULE=src/core/money.ts for one
 	@scripts/install.sh --tools && $(in_env) node test/mutation/run.ts $(MODULE)
 
-simulate: ## 10,000 simulated runs of the money code, under seeds, on both cores (minutes); ARGS="--seed 7 --trace"
+simulate: ## 10,000 simulated runs of the money code, each from a seed, on all cores (minutes); ARGS="--seed 7 --trace"
 	@scripts/install.sh --tools && $(in_env) bun test/simulation/run.ts $(or $(ARGS),--seeds 10000)
 
-clients: ## 13 HTTP clients against the direct port and the edge; installs those that are missing
+clients: ## test 13 HTTP clients against the direct port and the edge; installs those that are missing
 	@exec scripts/clients.sh
 
-faults: install ## 200 faults under load: kills, cuts, full disks, outages; then every log and book is compared (half an hour); ARGS="--seed 2"
+faults: install ## 200 faults under load (kills, cut connections, full disks, outages), then all logs and books are compared (half an hour); ARGS="--seed 2"
 	@$(in_env) bun test/faults/run.ts $(ARGS)

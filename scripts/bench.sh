@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The benches of rates that README quotes, one after the other, against the running gateway; starts one, and
-# stops it again, when none runs. Arguments go to those that last for a time (--seconds N). Exit 1 when one of
-# them misses its target.
+# The throughput benches that the README quotes, one after the other, against the running gateway; if none is
+# running, starts one and stops it afterwards. Arguments (such as --seconds N) go to all benches but replays.
+# Exits 1 if one of them misses its target.
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root" || exit 1

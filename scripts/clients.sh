@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tries well-known HTTP clients against the direct port and the edge (test/clients/cases.ts), all of them:
-# what is missing is installed first. Python's packages go into the cache folder, by the hashes of
-# requirements.txt. `make test` runs the same with whatever is there.
+# Tests well-known HTTP clients against the direct port and the edge (test/clients/cases.ts). Clients that are
+# missing are installed first; Python packages go into the cache folder, checked against the hashes in
+# requirements.txt. `make test` runs the same tests with the clients that are installed.
 #   scripts/clients.sh --install   only installs
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"

@@ -1,7 +1,7 @@
-# Sourced by every script here, by ./sluice and by the Makefile's shell: where the cache folder and the
-# pinned runtimes are. Sets root, cache, toolchain and node_version and puts Bun and Node 26 first on PATH.
-# It changes nothing on disk. The toolchain's folder is named after the hash of its lock file, so two clones
-# of different age never disturb another.
+# Sourced by every script here, by ./sluice and by the Makefile's shell. Sets root, cache and toolchain (the
+# folders of the clone, the cache and the pinned runtimes) and puts Bun and Node 26 first on PATH. Changes
+# nothing on disk. The toolchain's folder is named after the hash of its lock file, so clones of different
+# versions don't interfere with each other.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${SLUICE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice}

@@ -1,7 +1,8 @@
-# Sourced by install.sh: the Kafka broker's jars by Maven (tools/kafka/pom.xml, strict checksums) and MySQL:
-# the machine's own mysqld when it is 8.4 or newer, otherwise Debian's package from sid unpacked into the
-# cache without root or changes to the system. nginx, for the edge, comes in the same way, from the machine's
-# own release. ClickHouse is the npm package chdb and needs nothing here.
+# Sourced by install.sh: installs the Kafka broker, MySQL and nginx. The broker's jars come from Maven
+# (tools/kafka/pom.xml, strict checksums). MySQL is the machine's own mysqld if it is 8.4 or newer, otherwise
+# Debian's package from sid, unpacked into the cache without root or changes to the system. nginx, for the edge,
+# is installed in the same way, from the machine's own release. ClickHouse is the npm package chdb and needs
+# nothing here.
 
 kafka_home=$cache/kafka-$(sed -n 's/.*<kafka.version>\(.*\)<.*/\1/p' "$root/tools/kafka/pom.xml")
 kafka_there() { [ -e "$kafka_home/complete" ] && command -v java >/dev/null; }
@@ -45,9 +46,9 @@ install_mysql() {
   mv "$mysql_home.new" "$mysql_home"
 }
 
-# sid from the mirror that this machine's own sources name, with apt folders of its own, so the system's
-# lists and packages stay as they are. apt checks the signature of the release file with Debian's keyring
-# and every package against it.
+# Downloads from sid, on the mirror that the machine's own apt sources name. It uses separate apt folders, so the
+# system's lists and packages stay as they are. apt checks the signature of the release file against Debian's
+# keyring, and every package against the release file.
 download_mysql() {
   local apt=$1 codename mirror options
   codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-sid}")
@@ -55,7 +56,7 @@ download_mysql() {
   mirror=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
     awk -v codename="$codename" \
       '$2 == "main" && ($1 == codename || $1 ~ /^(stable|testing|unstable|sid)$/) {print $3; exit}')
-  [ -n "$mirror" ] || { echo "this machine's apt sources name no Debian mirror"; return 1; }
+  [ -n "$mirror" ] || { echo "no Debian mirror in this machine's apt sources"; return 1; }
   private_apt "$apt"
   : >"$apt/status"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror sid main" >"$apt/sources.list"
@@ -65,7 +66,7 @@ download_mysql() {
   apt-get "${options[@]}" install -y --download-only mysql-server-core
 }
 
-# private_apt FOLDER: sets `options` so that apt keeps lists and packages there and changes nothing elsewhere.
+# private_apt FOLDER: sets `options` so that apt keeps its lists and packages there and changes nothing elsewhere.
 private_apt() {
   mkdir -p "$1/lists/partial" "$1/cache/archives/partial"
   options=(-o "Dir::State::Lists=$1/lists" -o "Dir::Cache=$1/cache"
@@ -81,7 +82,7 @@ unpack_mysql() {
   ls "$1"/root/usr/sbin/mysqld
 }
 
-# The machine's own nginx, where there is one; it needs openssl for the local stack's certificate.
+# The machine's own nginx is used if there is one. openssl makes the local stack's certificate.
 nginx_home=$cache/nginx
 nginx_there() {
   [ -e "$nginx_home/complete" ] || { command -v nginx && command -v openssl; } >/dev/null
@@ -102,8 +103,8 @@ install_nginx() {
   mv "$nginx_home.new" "$nginx_home"
 }
 
-# From the machine's own sources, and knowing what it has installed: libraries that are there are not fetched. Not
-# installed by apt, because Debian's package would start a server on port 80.
+# Downloads from the machine's own apt sources, without libraries that are already installed. apt doesn't install
+# the package, because Debian's nginx would start a server on port 80.
 download_nginx() {
   local options
   private_apt "$1"

@@ -1,5 +1,6 @@
-# Sourced by install.sh: the runtimes (npm, by tools/package-lock.json), the npm packages (bun, by bun.lock)
-# and the librdkafka addon, built from the package's own sources. No install script of any package is run.
+# Sourced by install.sh: installs the runtimes (with npm, from tools/package-lock.json), the npm packages (with
+# bun, from bun.lock) and the librdkafka addon, built from the package's own sources. Packages' install scripts
+# are never run.
 
 toolchain_there() { [ -e "$toolchain/complete" ]; }
 
@@ -23,9 +24,8 @@ install_packages() {
   packages_key >"$root/node_modules/.sluice-packages"
 }
 
-# The addon links librdkafka dynamically (a static link would download more sources); the .node file finds
-# it beside itself through its rpath $ORIGIN/../deps. Built once for each version of the package and of
-# Node.
+# The addon links librdkafka dynamically (linking statically would download more sources); the .node file finds
+# the library through its rpath, $ORIGIN/../deps. It is built once for each version of the package and of Node.
 kafka_package=$root/node_modules/@confluentinc/kafka-javascript
 addon_file=confluent-kafka-javascript.node
 addon_there() {
@@ -33,7 +33,7 @@ addon_there() {
     [ "$(cat "$kafka_package/build/key" 2>/dev/null)" = "$(addon_key)" ]
 }
 
-# Both versions come from files: starting Node or Bun for them would cost more than all other checks together.
+# Reads both versions from files: starting Node or Bun to ask would take longer than all other checks together.
 addon_key() {
   local line='s/.*"version": *"\([^"]*\)".*/\1/p'
   printf 'addon-%s-node-%s' "$(sed -n "$line" "$kafka_package/package.json" | head -n 1)" \

@@ -1,6 +1,6 @@
-# Sourced by install.sh: promtool, which checks in `make test` what Prometheus would read: each process's
-# /metrics and deploy/prometheus/. The machine's own when it has one, else that of Debian's package
-# `prometheus`, unpacked into the cache without root or changes to the system. Nothing that runs needs it.
+# Sourced by install.sh: installs promtool, with which `make test` checks what Prometheus would read: each
+# process's /metrics and deploy/prometheus/. It is the machine's own if there is one, otherwise the one from
+# Debian's package `prometheus`, unpacked into the cache without root or changes to the system. Only tests need it.
 
 promtool_home=$cache/promtool
 promtool_there() { command -v promtool >/dev/null || [ -e "$promtool_home/promtool" ]; }
@@ -17,7 +17,7 @@ install_promtool() {
   mv "$promtool_home.new" "$promtool_home"
 }
 
-# From the machine's own sources; apt checks the package against their signatures. One file of it is enough.
+# Downloads from the machine's own apt sources; apt checks the package's signature. Only one file of it is kept.
 download_promtool() {
   local options
   cd "$1" || return 1

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs what is missing to run Sluice: the two runtimes, the npm packages, the librdkafka addon, MySQL,
-# the Kafka broker, nginx and wrk. Safe to run at any time and by two at once; when everything is there it
-# takes a few milliseconds. Every download is checksummed: npm and bun by lock files, Maven by strict checksums,
-# Debian packages by apt's signatures. What it downloads or builds stays in the cache folder
+# Installs whatever is missing to run Sluice: the two runtimes, the npm packages, the librdkafka addon, MySQL,
+# the Kafka broker, nginx and wrk. Safe to run at any time, even twice at once; if nothing is missing it
+# takes a few milliseconds. Every download is verified: npm and bun by lock files, Maven by strict checksums,
+# Debian packages by apt's signatures. Everything it downloads or builds stays in the cache folder
 # (scripts/env.sh), never in the clone, except node_modules/.
 #   scripts/install.sh            everything
 #   scripts/install.sh --tests    everything, and what only the tests use
-#   scripts/install.sh --tools    runtimes, packages and the addon only (no engines: enough for `make quick`)
+#   scripts/install.sh --tools    only runtimes, packages and the addon (no engines; enough for `make quick`)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 . "$root/scripts/lib.sh"

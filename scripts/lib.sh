@@ -1,5 +1,5 @@
-# Sourced by the install scripts: messages, long steps with a sign of life, and Debian packages. All
-# messages go to stderr, because `./sluice … --json` promises that stdout carries JSON alone.
+# Sourced by the install scripts: messages, long steps with progress output, and Debian packages. All messages go
+# to stderr, because `./sluice … --json` promises that stdout carries only JSON.
 
 say() { printf 'install: %s\n' "$*" >&2; }
 die() {
@@ -7,8 +7,8 @@ die() {
   exit 1
 }
 
-# step LABEL COMMAND…: runs the command with its output in a log file; says that it still works every 10 s;
-# shows the end of the log when it fails. The command must not read stdin.
+# step LABEL COMMAND…: runs the command with its output in a log file, reports every 10 s that it is still
+# running, and shows the end of the log if it fails. The command must not read stdin.
 step() {
   local label=$1 log started pid waited=0
   shift
@@ -33,8 +33,8 @@ step() {
   say "  done in $((SECONDS - started)) s"
 }
 
-# need_debian WHAT PACKAGE…: installs those of the packages that are missing, as root; otherwise says which
-# line to run.
+# need_debian WHAT PACKAGE…: installs the packages that are missing. Without root, it stops and says which
+# command to run.
 need_debian() {
   local what=$1 missing=() name
   shift
@@ -42,7 +42,7 @@ need_debian() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
   done
   [ ${#missing[@]} -eq 0 ] && return 0
-  command -v apt-get >/dev/null || die "$what needs ${missing[*]} (Debian's names): install them first"
+  command -v apt-get >/dev/null || die "$what needs ${missing[*]} (names in Debian); install them first"
   [ "$(id -u)" = 0 ] ||
     die "$what needs packages that only root can install. Run: sudo apt-get install ${missing[*]}"
   step "installing for $what: ${missing[*]}" apt_install "${missing[@]}"

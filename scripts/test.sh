@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# All checks, in the order of their cost: types, lint, format, structure, unit tests, then integration tests
-# on engines of their own (src/stack/test-env.ts), which are started first and stopped at the end, whatever
-# happens. Goes on after a failure and says at the end what failed. The last line is `N passed, N failed`,
-# summed over everything: a check counts as one test.
+# All checks, cheapest first: types, lint, format, structure, unit tests, then integration tests on separate
+# engines (src/stack/test-env.ts), which are started for them and always stopped at the end. Continues after a
+# failure and lists at the end what failed. The last line is `N passed, N failed`, the sum over everything; each
+# check counts as one test.
 #   scripts/test.sh            everything
 #   scripts/test.sh --quick    without engines, under a minute
 set -uo pipefail
@@ -29,8 +29,8 @@ check() {
   fi
 }
 
-# tests LABEL ARGUMENT…: a run of bun test; its closing lines are ` N pass` and ` N fail`. A run that dies
-# without them is a failure.
+# tests LABEL ARGUMENT…: a run of bun test, which ends with lines ` N pass` and ` N fail`. A run that dies
+# without them counts as a failure.
 tests() {
   local label=$1 log pass fail status
   shift
@@ -60,7 +60,7 @@ check "exports that nobody uses" bun run knip --no-progress
 check "format" format_check
 check "shell scripts" shell_check
 [ -e test/tidy.test.ts ] && tests "structure" ./test/tidy.test.ts
-# Integration tests: all of test/, and what stands beside its file but needs a database.
+# Integration tests: all of test/ and bench/, and unit tests that need a database.
 mapfile -t with_engines < <({
   find test bench -name '*.test.ts' ! -name tidy.test.ts
   grep -rlE 'createTestDatabase|testEnv\(\)' --include='*.test.ts' src
@@ -69,7 +69,7 @@ mapfile -t without < <(find src -name '*.test.ts' | sort | grep -vxF -f <(printf
 tests "unit tests" "${without[@]/#/./}"
 
 if [ -z "$quick" ]; then
-  # Two runs would share ports; what is started below must not hold the lock after this script.
+  # Two runs at once would use the same ports. Processes started below must not keep the lock after this script.
   exec 8>"$cache/test.lock"
   flock -n 8 || { echo "waiting for another run of the tests to end" && flock 8; }
   eval "$(bun scripts/test-settings.ts)"
@@ -77,7 +77,7 @@ if [ -z "$quick" ]; then
   note "engines of the tests"
   ./sluice down >/dev/null && rm -rf "$SLUICE_STATE"
   if ./sluice up --engines-only 8>&-; then
-    # One run a file: each starts clean, and one that crashes takes no other with it.
+    # One run per file: each starts clean, and a crash ends only its own file.
     for file in "${with_engines[@]}"; do tests "$file" --timeout 120000 "./$file" 8>&-; done
   else
     failed=$((failed + 1))
