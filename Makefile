@@ -65,10 +65,10 @@ bench: install ## the throughput benches that the README quotes (minutes; starts
 mutate: ## mutation testing of the modules that decide about money (minutes); MODULE=src/core/money.ts for one
 	@scripts/install.sh --tools && $(in_env) node test/mutation/run.ts $(MODULE)
 
-simulate: ## 10,000 simulated runs of the money code, each from a seed, on all cores (minutes); ARGS="--seed 7 --trace"
+simulate: ## 10,000 simulated runs of the money code, each from a seed, on 2 cores (minutes); ARGS="--seed 7 --trace"
 	@scripts/install.sh --tools && $(in_env) bun test/simulation/run.ts $(or $(ARGS),--seeds 10000)
 
-clients: ## test 13 HTTP clients against the direct port and the edge; installs those that are missing
+clients: ## test 12 HTTP clients against the direct port and the edge; installs those that are missing
 	@exec scripts/clients.sh
 
 faults: install ## 200 faults under load (kills, cut connections, full disks, outages), then all logs and books are compared (half an hour); ARGS="--seed 2"

@@ -8,20 +8,20 @@ import { processNames } from "../../src/stack/role-table.ts";
 import { randomFrom } from "../support/seed.ts";
 
 export const KINDS = {
-  kill: "kill -9 of a role or an engine, which is started again at once",
-  "kill-all": "kill -9 of everything at the same moment",
-  restart: "a role is asked to stop (SIGTERM) and started again",
-  pause: "a process stands still (SIGSTOP) and goes on: an ingest beyond the life of its leases",
-  "cut-commit": "a connection to MySQL is cut before COMMIT is heard, or after it and before its OK",
-  reset: "all connections of a line are reset, and new ones refused for a moment",
-  latency: "a line answers slowly for some seconds",
+  kill: "kill -9 of a role or an engine, which is restarted immediately",
+  "kill-all": "kill -9 of everything at once",
+  restart: "a role is stopped (SIGTERM) and started again",
+  pause: "a process is paused (SIGSTOP) and resumed; an ingest process until its leases have expired",
+  "cut-commit": "a connection to MySQL is cut before MySQL receives COMMIT, or before its OK arrives",
+  reset: "all connections between two processes are reset, and new ones are refused for a moment",
+  latency: "a connection between two processes is slow for some seconds",
   "operator-hangs": "an operator takes messages and doesn't answer",
-  rebalance: "a second sender of a lane joins, and one of the two is killed in the middle of whole batches",
-  rewind: "a lane's consumer offsets are set back while its sender is away",
-  "disk-full": "MySQL's disk is full, and has room again; mysqld may be killed meanwhile, or after that",
-  "kafka-outage": "Kafka is down for long",
-  "sender-sleeps": "a sender stands still beyond its claims and its group session while another works",
-  "poll-limit": "a sender stands still beyond its poll limit while another works",
+  rebalance: "a second sender of a lane joins, and one of the two is killed in the middle of full batches",
+  rewind: "a lane's consumer offsets are rewound while its sender is away",
+  "disk-full": "MySQL's disk fills up and is freed again; mysqld may be killed meanwhile or afterwards",
+  "kafka-outage": "Kafka is down for a long time",
+  "sender-sleeps": "a sender is paused until its claims and group session expire, while another works",
+  "poll-limit": "a sender is paused beyond its poll limit, while another works",
 } as const;
 export type Kind = keyof typeof KINDS;
 export const isKind = (name: string): name is Kind => Object.hasOwn(KINDS, name);

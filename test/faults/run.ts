@@ -17,20 +17,20 @@ const PROGRESS_PLAIN = 5;
 
 const options = new Command("test/faults/run")
   .description(
-    "Kills, cuts and fills everything under load, and proves that nothing is lost or charged twice.",
+    "Injects faults into the whole stack under load, then checks that nothing was lost or charged twice.",
   )
-  .option("--seed <n>", "what the plan and the load are drawn from", Number, 1)
-  .option("--seeds <a..b>", "one run for each of these seeds")
+  .option("--seed <n>", "seed of the plan and the load", Number, 1)
+  .option("--seeds <a..b>", "one run for each seed")
   .option("--faults <n>", "faults in a run", Number, 200)
-  .option("--messages <n>", "accepted messages in a run, at least", Number, 200_000)
-  .option("--rate <n>", "messages a second offered", Number, 250)
+  .option("--messages <n>", "minimum number of accepted messages in a run", Number, 200_000)
+  .option("--rate <n>", "offered messages a second", Number, 250)
   .option("--every <s>", "mean seconds from one fault to the next", Number, 6)
-  .option("--only <kinds>", `only these, comma-separated: ${Object.keys(KINDS).join(", ")}`)
-  .option("--quick", "nothing that takes minutes; one part, MySQL on the small disk")
+  .option("--only <kinds>", `only these kinds, comma-separated: ${Object.keys(KINDS).join(", ")}`)
+  .option("--quick", "leave out what takes minutes; one part only, with MySQL on the small disk")
   .option("--no-keys", "the client sends no Idempotency-Key")
-  .option("--keep", "keep evidence and logs, also of a run without a violation")
+  .option("--keep", "keep evidence and logs even of a run without violations")
   .option("--json", "print the results as JSON")
-  .addHelpText("after", "\nPorts: those of the gateway + 13,000, or + SLUICE_FAULT_PORTS.")
+  .addHelpText("after", "\nPorts: the gateway's + 13,000, or + SLUICE_FAULT_PORTS.")
   .parse()
   .opts<{
     seed: number;
