@@ -1,6 +1,6 @@
-// What the edge costs: accepts a second, p50 and p99 through nginx and straight to ingest, in turns, so that
-// both see the same machine. Needs a gateway with an edge (`make run-edge`); adds customers of its own to it.
-// Load: wrk, one keep-alive connection each.
+// What the edge costs: accepts a second, p50 and p99 through nginx and directly to ingest, alternately, so
+// that both run under the same conditions. Needs a gateway with an edge (`make run-edge`); adds its own
+// customers to it. Load: wrk, one keep-alive connection each.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -48,7 +48,7 @@ function rateOf({ requests, refused, micros }: Run): number {
   return Math.round((requests - refused) / (micros / 1e6));
 }
 
-/** Medians. */
+/** The medians of the runs. */
 function summary(runs: Run[]) {
   const middle = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
   return {

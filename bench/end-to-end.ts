@@ -1,7 +1,7 @@
-// The whole way of a message, measured and then proved: HTTP, MySQL, Kafka, operators, ClickHouse. Sends at
-// fixed rates, one after the other, in an open loop; looks five seconds after the last request whether
-// anything is left over, runs reconcile --settled, and compares every count. Needs a running gateway
-// (`make run`) that nobody else is using; adds customers of its own to it. Exit 1 when any of it fails.
+// Measures the whole path of a message and then verifies it: HTTP, MySQL, Kafka, operators, ClickHouse. Sends
+// at fixed rates, one after the other, in an open loop; checks five seconds after the last request whether
+// anything is left over, runs reconcile --settled, and compares every count. Needs a running gateway (`make
+// run`) that nobody else is using; adds its own customers to it. Exit 1 if any of this fails.
 
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import { type LoadResult, runLoad } from "./load.ts";
 import { requestsOf } from "./requests.ts";
 
 const TARGET_PER_S = 3_471; // the peak of 100 M messages a day
-// The last answers come after the last second: offered a little more, so that the target itself is reached.
+// The last answers come after the last second, so a little more is offered to reach the target itself.
 const RATE_PER_S = 3_500;
 const options = new Command("bench/end-to-end")
   .description(
@@ -101,7 +101,7 @@ type Run = {
   accepted_per_s: number;
   refused: Record<string, number>;
   cpu_us_per_message: Record<string, number>;
-  /** With the warm-up. */
+  /** Including the warm-up. */
   accepted: number;
   failures: string[];
 } & Latency;
@@ -182,7 +182,7 @@ async function backlogNow(accepted: number, { from, to, firstId }: Ids): Promise
   };
 }
 
-/** All that isn't settled are messages that were there before, such as one whose operator never answered. */
+/** True if everything unsettled was there before, such as a message whose operator never answered. */
 function isOthers(proof: ReconcileResult, { open_messages }: Backlog): boolean {
   if (proof.kind !== "drift" || open_messages > 0) return false;
   const { entries, events } = proof.pending;
@@ -259,7 +259,7 @@ function unlike(accepted: number, backlog: Backlog, counts: Counts): string[] {
 
 function runningProcesses(): { name: string; pid: number | null }[] {
   const launcher = join(import.meta.dirname, "..", "sluice");
-  // Not ready is an exit code of its own, and no matter here.
+  // Not being ready has an exit code of its own, which doesn't matter here.
   const { stdout } = spawnSync(launcher, ["status", "--json"], { encoding: "utf8" });
   const { processes } = JSON.parse(stdout) as { processes: { name: string; pid: number | null }[] };
   return [...processes, { name: "load", pid: process.pid }];

@@ -1,5 +1,5 @@
-// What benches share: a fixed seed, customers with credit, CPU time of the processes, and a result as JSON
-// with its ratio first.
+// What benches share: a fixed seed, customers with credit, CPU times of processes, and a JSON result that
+// begins with its ratio.
 
 import { readFileSync } from "node:fs";
 import { createIdFactory } from "../src/core/id.ts";
@@ -12,9 +12,9 @@ import { sleep } from "../src/platform/retry.ts";
 
 export const BENCH_SEED = 20_260_101;
 const BALANCE = 1_000_000_000_000;
-/** Of a part, on both lanes. */
+/** Price of a part, in both lanes. */
 export const PRICE = 500;
-/** Customers of one transaction that creates them. */
+/** How many customers one transaction creates. */
 const SOME = 1_000;
 
 export type BenchCustomer = { customerId: number; apiKey: string };
@@ -30,7 +30,7 @@ export function randomFrom(seed: number): () => number {
   };
 }
 
-/** New customers with a key and, unless said otherwise, more credit than a bench can spend. */
+/** Creates customers with a key and, by default, more credit than a bench can spend. */
 export async function createBenchCustomers(
   pool: Pool,
   count: number,
@@ -46,7 +46,7 @@ export async function createBenchCustomers(
   return customers;
 }
 
-/** In one transaction: what `customer create` and a top-up write, a statement a table. */
+/** One transaction that writes what `customer create` and a top-up write, with one statement per table. */
 async function createSome(
   pool: Pool,
   count: number,
@@ -58,7 +58,7 @@ async function createSome(
     const { insertId } = await conn.write(
       `INSERT INTO customers (name,price_normal,price_express) VALUES ${each(`('bench',${PRICE},${PRICE})`)}`,
     );
-    // One statement's ids follow each other (innodb_autoinc_lock_mode, "simple inserts").
+    // The ids of one statement are consecutive (innodb_autoinc_lock_mode, "simple inserts").
     const customers = Array.from({ length: count }, (_, i) => {
       const customerId = Number(insertId) + i;
       return { customerId, apiKey: `sk_bench_${run}_${customerId}`, entryId: id() };
@@ -79,12 +79,12 @@ async function createSome(
   });
 }
 
-// USER_HZ of every Linux this runs on.
+// USER_HZ on every Linux that this runs on.
 const TICK_MS = 10;
 
 /**
- * CPU milliseconds that processes have used so far, by name, and the whole machine as `machine`: what it used
- * more than they did went to the kernel, or to others that disturbed. Those that are gone are left out.
+ * CPU milliseconds used so far, by process name, and of the whole machine as `machine`: the difference was
+ * used by the kernel, or by other processes that disturbed the bench. Processes that are gone are left out.
  */
 export function cpuMs(processes: readonly { name: string; pid: number | null }[]): Map<string, number> {
   const used = new Map<string, number>([["machine", machineMs()]]);
@@ -95,7 +95,7 @@ export function cpuMs(processes: readonly { name: string; pid: number | null }[]
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       used.set(name, (Number(fields[11]) + Number(fields[12])) * TICK_MS);
     } catch {
-      // it ended between the list and the look
+      // it has ended since it was listed
     }
   }
   return used;

@@ -1,8 +1,7 @@
-// One customer alone against a thousand: how much of the gateway's rate a single wallet reaches over two
-// ingest processes, and whether its whole balance can be spent, to exactly 0, with no 402 before that. Needs
-// a running gateway (`make run`) that nobody else is using; starts two ingest processes of its own on its
-// engines.
-// Exit 1 when any of it doesn't hold.
+// One customer alone compared with a thousand: how much of the gateway's rate a single wallet reaches with
+// two ingest processes, and whether its whole balance can be spent, to exactly 0, without a 402 before that.
+// Needs a running gateway (`make run`) that nobody else is using; starts two ingest processes of its own on
+// the gateway's engines. Exit 1 if any of this doesn't hold.
 
 import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -75,7 +74,7 @@ try {
   await pool.end();
 }
 
-/** Accepts a second, as wrk counts them. */
+/** Accepts a second, as counted by wrk. */
 async function rateOf(name: string, customers: BenchCustomer[]): Promise<number> {
   const keys = writeKeys(customers, join(folder, name));
   if (options.drain) await untilDrained(pool, say);
@@ -89,7 +88,7 @@ async function rateOf(name: string, customers: BenchCustomer[]): Promise<number>
   return perS;
 }
 
-/** Sends half as many again as the wallet can pay, and looks at every answer. */
+/** Sends half as many again as the wallet can pay for, and checks every answer. */
 async function empty() {
   const [customer] = (await createBenchCustomers(pool, 1, options.messages * PRICE)) as [BenchCustomer];
   if (options.drain) await untilDrained(pool, say);
@@ -116,7 +115,7 @@ async function empty() {
     ...(load.accepted === options.messages ? [] : [`accepted ${load.accepted}, not ${options.messages}`]),
     ...(left === 0 ? [] : [`the wallet ended at ${left}, not 0`]),
     ...(Object.keys(others).length === 0 ? [] : [`other answers: ${JSON.stringify(others)}`]),
-    // Sent after somebody was told 402, and accepted: that 402 was false.
+    // A request sent after the first 402 was accepted: then that 402 was wrong.
     ...(last202SentMs <= first402Ms ? [] : [`a 402 came ${round(last202SentMs - first402Ms)} ms too early`]),
   ];
   return { accepted: load.accepted, refused_402: refused, other_answers: others, left, failures };
@@ -134,7 +133,7 @@ function requestsOf({ apiKey }: BenchCustomer): () => Buffer {
   };
 }
 
-/** minor units in the wallet and in leases, once no commit is under way */
+/** Minor units in the wallet and in leases, once no commit is under way. */
 async function leftOf(customerId: number): Promise<number> {
   await sleep(500);
   const [wallet] = await pool.query<{ balance: number }[]>(

@@ -1,11 +1,11 @@
-// Ingest processes of a bench's own, on the engines of the running gateway.
+// Ingest processes for a bench, on the engines of the running gateway.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 
 const LOG_CHARS_MAX = 4_000;
 
-/** Several may share `port`. @throws Error when it ends or isn't ready within 10 s, with what it logged */
+/** Several may share `port`. @throws Error with its log if it ends or isn't ready within 10 s */
 export async function startIngest(port: number, healthPort: number): Promise<ChildProcess> {
   const env = {
     ...process.env,
@@ -30,7 +30,7 @@ export async function startIngest(port: number, healthPort: number): Promise<Chi
   throw new Error(`an ingest process ${what}: is the gateway running (make run)?\n${log}`);
 }
 
-/** Ends it, and waits until it is gone. */
+/** Ends the process and waits until it is gone. */
 export function stop(child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => {

@@ -1,5 +1,5 @@
-// How many durable, charged accepts a second the gateway takes, and how that compares with the plain way
-// (bench/plain-server.ts) in the same run. Needs a running gateway (`make run`); adds customers of its own to
+// How many durable, charged accepts a second the gateway achieves, compared with the plain way
+// (bench/plain-server.ts) in the same run. Needs a running gateway (`make run`); adds its own customers to
 // it. Load: wrk, one keep-alive connection each.
 
 import { spawn } from "node:child_process";
@@ -99,7 +99,7 @@ async function measure(name: string, port: number, keysFile: string): Promise<Me
   const run = await wrk(port, keysFile, options);
   const after = await stored(config);
   const accepts = run.requests - run.refused;
-  // wrk stops listening at its deadline: what was under way then is stored, but not counted by it.
+  // wrk stops reading at its deadline: requests under way at that moment are stored but not counted by wrk.
   if (after - before < accepts)
     throw new Error(`${name}: ${accepts} answers of 202, but ${after - before} messages stored`);
   const perS = Math.round(accepts / (run.micros / 1e6));

@@ -1,5 +1,5 @@
-// What a run's latencies amount to: percentiles from all of them, and a histogram that shows what percentiles
-// hide, such as a second hump at 100 ms.
+// Summarizes a run's latencies: percentiles of all of them, and a histogram that shows what percentiles hide,
+// such as a second peak at 100 ms.
 
 import { round } from "./harness.ts";
 
@@ -10,7 +10,9 @@ export type Latency = {
   p99_ms: number;
   p999_ms: number;
   max_ms: number;
-  /** How many took up to so many ms, and longer than the bound before; `more`: longer than the last bound. */
+  /**
+   * How many took at most this many ms, but more than the previous bound; `more`: longer than the last bound.
+   */
   histogram: Record<string, number>;
 };
 

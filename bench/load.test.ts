@@ -38,7 +38,7 @@ describe("the load generator", () => {
   test("opens a connection anew that the server ended while it was idle", async () => {
     const sockets: Socket[] = [];
     const silent = createServer((socket) => {
-      // The first to open is the last to be used: it is idle when the second one opens.
+      // The first to open is used last: it is idle when the second one opens.
       if (sockets.push(socket) === 2) sockets[0]?.end();
       socket.on("data", () => socket.write("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"));
     });

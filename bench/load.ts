@@ -1,7 +1,7 @@
-// An open-loop load generator: requests are due at fixed times, whether or not answers came, and latency
-// counts from then, so a stall is not hidden. Raw keep-alive sockets and requests built beforehand, to leave
-// the CPU to what is measured. A connection that the server ends while it is idle is opened anew, as clients
-// do. Bound: one request at a time on each connection; what is due while all are busy waits and is counted
+// An open-loop load generator: requests are due at fixed times, whether or not answers have come, and latency
+// counts from then, so a stall is not hidden. Uses raw keep-alive sockets and prebuilt requests, to leave the
+// CPU to what is measured. Reopens a connection that the server ends while it is idle, as clients do. Bound:
+// one request at a time on each connection; a request that is due while all are busy waits, and counts as
 // late.
 
 import { connect, type Socket } from "node:net";
@@ -12,7 +12,9 @@ export type LoadOptions = {
   connections: number;
   ratePerS: number;
   seconds: number;
-  /** Told of each answer: its status, and when its request was written and it came (performance.now). */
+  /**
+   * Called for each answer with its status, and when its request was written and it came (performance.now).
+   */
   observe?: (status: string, sentAtMs: number, answeredAtMs: number) => void;
 };
 export type LoadResult = {
@@ -21,11 +23,11 @@ export type LoadResult = {
   /** Other answers by status, and connections that broke. */
   refused: Record<string, number>;
   seconds: number;
-  /** From when a request was due to its answer, sorted. */
+  /** The time from when a request was due to its answer, sorted. */
   latenciesMs: Float64Array;
 };
 
-// How late a request may be sent for the client's own sake; each tick costs it 30 µs.
+// How late the client itself may make a request; each tick costs it 30 µs.
 const TICK_MS = 1;
 const DRAIN_MS = 15_000;
 const HEADER_END = "\r\n\r\n";
@@ -65,7 +67,7 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
     line.socket.once("close", () => {
       lines.delete(line);
       if (isOver) return;
-      // Busy: its request stays unanswered and is counted so.
+      // A busy connection's request gets no answer and is counted as such.
       if (!line.isBusy) idle.splice(idle.indexOf(line), 1);
       add().catch(() => undefined);
     });

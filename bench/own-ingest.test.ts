@@ -1,5 +1,5 @@
-// Tiny runs of the benches that start ingest processes of their own: what they prove of 100,000 messages they
-// prove of some hundred here.
+// Tiny runs of the benches that start their own ingest processes: they prove of a few hundred messages what
+// the benches prove of 100,000.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawn } from "node:child_process";

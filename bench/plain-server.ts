@@ -1,4 +1,4 @@
-// The baseline of bench/ingest: the same request, done the plain way. One transaction per request on a pool
+// The baseline of bench/ingest: the same request, served the plain way. One transaction per request on a pool
 // of 64 connections: lock the wallet, check, move the money, write message, entry and outbox rows, commit,
 // answer. Correct, durable, and slow.
 
@@ -68,7 +68,7 @@ async function send(request: Request, traceparent: string): Promise<Record<strin
         "VALUES (?,?,'normal','queued',?,?,?,?,?,NOW(3),NOW(3))",
       [messageId, customerId, phone.e164, body.text, encoding, parts, cost],
     );
-    // Wallet to message at once: a grant and a reserve, as the ledger books it.
+    // From wallet to message at once: posted as a grant and a reserve.
     const entries = [
       entryOf(id(), "grant", customerId, cost, nowMs),
       entryOf(messageId, "reserve", customerId, cost, nowMs),

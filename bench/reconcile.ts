@@ -1,12 +1,13 @@
-// What a proof of the books costs: one customer with a million messages (settled, over 20 days, with all of
-// their events in ClickHouse), made directly in SQL; then `reconcile` of this customer and of everybody.
+// What a check of the books costs: creates one customer with a million messages (settled, over 20 days, with
+// all their events in ClickHouse) directly in SQL; then runs `reconcile` of this customer and of all.
 //
 //   bun bench/reconcile.ts [--messages 1000000] [--beside 0] [--json]
 //
-// `--beside` seconds: also how fast one writer accepts, claims and settles messages in that time, alone and
-// then while the books are checked again and again, and how long InnoDB's list of transactions to purge gets.
+// `--beside` seconds: also measures how fast one writer accepts, claims and settles messages in that time,
+// first alone and then while the books are checked again and again, and how long InnoDB's list of
+// transactions to purge becomes.
 //
-// On engines that run (make up). Databases of its own, whose names hold `test`, are dropped at the end.
+// Needs running engines (make up). Its own databases, whose names contain `test`, are dropped at the end.
 
 import { parseArgs } from "node:util";
 import { createIdFactory, ulidBound } from "../src/core/id.ts";
@@ -118,7 +119,7 @@ async function unpurged(): Promise<number> {
   return Number(row?.n ?? 0);
 }
 
-/** Both engines make the same ids: a group's time, then the number within the group. */
+/** Both engines create the same ids: a group's time, then the number within the group. */
 async function makeBook(pool: Pool, customerId: number): Promise<void> {
   const startMs = Date.now() - DAYS * 86_400_000;
   const times = Array.from({ length: GROUPS }, (_, i) =>

@@ -1,4 +1,4 @@
-// A tiny run of the bench, on a stack of its own: one kill of each.
+// A tiny run of the bench on its own stack: one kill of each kind.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
@@ -10,7 +10,7 @@ const launcher = createLauncher({ portOffset: 11_850, folder: ".sluice-test-reco
 let running: Running;
 
 beforeAll(async () => {
-  launcher.wipe(); // of an earlier run that was killed
+  launcher.wipe(); // what a killed earlier run left
   running = launcher.up();
   await launcher.untilReady(running, 90_000);
 }, 120_000);
@@ -21,7 +21,7 @@ afterAll(async () => {
 }, 60_000);
 
 type Result = { figures: { name: string; bound_ms: number; worst_ms: number; runs_ms: number[] }[] };
-// The bounds are for a machine that runs nothing else; beside other tests a start takes longer.
+// The bounds are for a machine that runs nothing else; next to other tests a start takes longer.
 const SLACK = 4;
 
 test("bench/recovery measures each kill: accepting again after ingest and after mysqld, and credit given back", async () => {

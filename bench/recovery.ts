@@ -1,8 +1,8 @@
-// How long until the gateway accepts again after a kill -9, and until a dead process's unspent credit is back
-// in its wallets. Needs a running gateway (`make run`) of one ingest process, and kills its parts: never on
-// one that somebody uses. Requests come at a steady rate all the while; a figure counts from the start of the
-// new process for ingest, and from the kill for the others, waits of the launcher included. Exit 1 when a
-// bound is missed.
+// How long it takes until the gateway accepts again after a kill -9, and until a dead process's unspent
+// credit is back in its wallets. Needs a running gateway (`make run`) with one ingest process, and kills its
+// parts: never run it on a gateway that is in use. Requests come at a steady rate all the while. Times count
+// from the start of the new process for ingest, and from the kill for the others, including the launcher's
+// waits. Exit 1 if a bound is missed.
 
 import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg } from "node:os";
@@ -27,14 +27,15 @@ const options = new Command("bench/recovery")
   .opts<{ repeats: number; rate: number; warmup: number; customers: number; json?: true }>();
 const say = (line: string) => (options.json ? undefined : console.error(line));
 
-// Issue 4, "Shown by".
+// The bounds that were asked for.
 const BOUNDS_MS = { ingest_ready: 1_000, mysqld_ready: 10_000, credit_back: 30_000 } as const;
 type Figure = keyof typeof BOUNDS_MS;
 const WAIT_MAX_MS = 60_000;
 const LOOK_MS = 50;
 const REQUEST_TIMEOUT_MS = 15_000;
 const UNDER_WAY_MAX = 2_000;
-// USER_HZ of every Linux this runs on; /proc/uptime counts from the same moment as a process's start.
+// USER_HZ on every Linux that this runs on; /proc/uptime counts from the same moment as a process's start
+// time.
 const TICK_MS = 10;
 
 type Answer = { startedMs: number; answeredMs: number; status: number };
@@ -67,7 +68,7 @@ const holds = figures.every((figure) => figure.holds);
 for (const { name, bound_ms, runs_ms, holds: kept } of figures)
   say(`${kept ? "pass" : "FAIL"}  ${name.padEnd(13)} ${runs_ms.join(", ")} ms, at most ${bound_ms}`);
 const { repeats, rate, warmup } = options;
-// Who reads these figures wants to know what else ran: a process that starts is nothing but CPU.
+// Printed with the figures, because a starting process needs nothing but CPU, so other load matters.
 const load = { one_minute: round(loadavg()[0] ?? 0), cores: availableParallelism() };
 console.log(
   JSON.stringify(
@@ -109,7 +110,7 @@ async function killMysqld(): Promise<void> {
   );
 }
 
-/** Until requests are accepted as they come, and then so long. */
+/** Waits until requests are accepted as they come, and then a while longer. */
 async function warm(): Promise<void> {
   const fromMs = performance.now();
   await until("requests are accepted", () => requests.firstAccepted(fromMs));
@@ -146,7 +147,7 @@ async function until<T>(what: string, look: () => Promise<T | undefined> | T | u
   }
 }
 
-/** Requests at fixed times whether or not earlier ones were answered. */
+/** Sends requests at fixed times, whether or not earlier ones were answered. */
 function startLoad(senders: readonly BenchCustomer[]) {
   const accepted: Answer[] = [];
   let underWay = 0;
@@ -165,7 +166,7 @@ function startLoad(senders: readonly BenchCustomer[]) {
       await answer.arrayBuffer();
       if (answer.status === 202) accepted.push({ startedMs, answeredMs: performance.now(), status: 202 });
     } catch {
-      // refused or cut: the next one tells
+      // refused or cut: the next request shows
     } finally {
       underWay--;
     }
@@ -174,7 +175,7 @@ function startLoad(senders: readonly BenchCustomer[]) {
     if (underWay < UNDER_WAY_MAX) void one(senders[sent++ % senders.length] as BenchCustomer);
   }, 1_000 / options.rate);
   return {
-    /** When the first of those answered that were sent since then. */
+    /** When the first of the requests sent since `sinceMs` was accepted; undefined if none was. */
     firstAccepted: (sinceMs: number): number | undefined =>
       accepted.find(({ startedMs }) => startedMs > sinceMs)?.answeredMs,
     async stop() {

@@ -1,8 +1,7 @@
-// Requests with an Idempotency-Key, repeated after the process that took them was killed in the middle: each
-// key ends in one message and one charge, and each answer that was given before is given again, byte for
-// byte.
-// Needs a running gateway (`make run`); starts ingest processes of its own on its engines. Exit 1 when any of
-// it doesn't hold.
+// Requests with an Idempotency-Key, repeated after the process that accepted them was killed in the middle:
+// each key ends in one message and one charge, and each answer that was given before is given again, byte for
+// byte. Needs a running gateway (`make run`); starts its own ingest processes on the gateway's engines. Exit
+// 1 if any of this doesn't hold.
 
 import { Command } from "commander";
 import { loadConfig } from "../src/platform/config.ts";
@@ -66,7 +65,7 @@ async function restart(): Promise<void> {
   server = await startIngest(options.port, options.port + 1);
 }
 
-/** One request a key, so many at once; null: no answer came. */
+/** Sends one request for each key, many at once; null: no answer came. */
 async function sendAll(customers: BenchCustomer[], onAnswer: (answered: number) => void) {
   const told: (Told | null)[] = Array.from({ length: options.keys }, () => null);
   let next = 0;

@@ -1,18 +1,18 @@
-// Requests of a load, built beforehand so that sending one costs the client a write, and the choice of who
-// sends the next: evenly, or by Zipf's law, where the customer of rank r sends 1/r^s as much as the first.
-// Everything follows from BENCH_SEED.
+// The requests of a load, prebuilt so that sending one costs the client only a write, and the choice of who
+// sends the next: evenly, or by Zipf's law, where the customer of rank r sends 1/r^s times as much as the
+// first. Everything follows from BENCH_SEED.
 
 import { BENCH_SEED, type BenchCustomer, randomFrom } from "./harness.ts";
 
 export type RequestOptions = {
   host: string;
-  /** Share of express messages. */
+  /** The share of express messages. */
   express: number;
-  /** Zipf's exponent; 0: every customer sends as much as any other. */
+  /** Zipf's exponent; 0: all customers send equally often. */
   zipf: number;
 };
 
-/** The next request of the load, each time it is called. */
+/** Returns a function that returns the load's next request. */
 export function requestsOf(customers: readonly BenchCustomer[], options: RequestOptions): () => Buffer {
   const random = randomFrom(BENCH_SEED);
   const next = chooser(customers.length, options.zipf, random);
@@ -26,8 +26,8 @@ export function requestsOf(customers: readonly BenchCustomer[], options: Request
   };
 }
 
-// Subscriber numbers that end in 1 to 3 after 9990 have a meaning for the simulated operators; these begin
-// with 1.
+// Numbers ending in 9990001 to 9990003 have a meaning for the simulated operators. Here the subscriber number
+// begins with 1, so none of them occurs.
 function build({ apiKey }: BenchCustomer, i: number, type: string, host: string): Buffer {
   const text = `Your order ${i} is on its way and will arrive today.`;
   const body = JSON.stringify({ phone: `+98912${1_000_000 + i}`, text, type });
@@ -38,8 +38,8 @@ function build({ apiKey }: BenchCustomer, i: number, type: string, host: string)
 }
 
 /**
- * Draws indexes below `count`. Ranks are dealt out by chance: customers who send much need not have been
- * created one after the other, and share no page of an index because of it.
+ * Draws indexes below `count`. Ranks are assigned at random, so that customers who send much were not created
+ * one after the other, and so do not profit from sharing a page of an index.
  */
 export function chooser(count: number, zipf: number, random: () => number): () => number {
   if (zipf === 0) return () => Math.floor(random() * count);

@@ -1,4 +1,4 @@
-// wrk, a closed-loop load of keep-alive connections, as the benches run it: one API key a request, in turn.
+// Runs wrk, a closed-loop load of keep-alive connections, for the benches: one API key a request, in turn.
 
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -14,13 +14,13 @@ export type Run = {
   p99_ms: number;
 };
 
-/** A file that `wrk` reads its keys from; returns its path. */
+/** Writes a file from which `wrk` reads its keys; returns the file's path. */
 export function writeKeys(customers: readonly BenchCustomer[], file: string): string {
   writeFileSync(file, `${customers.map((c) => c.apiKey).join("\n")}\n`, { mode: 0o600 });
   return file;
 }
 
-/** Sends for so many seconds. @throws Error when wrk is missing or fails */
+/** Sends for `seconds`. @throws Error if wrk is missing or fails */
 export function wrk(
   port: number,
   keysFile: string,

@@ -1,6 +1,6 @@
-// What the relay samples of what waits: right on a real MySQL, bounded while a great deal waits, told by one
-// relay at a time, and left out when the engine it comes from is away. Kafka and ClickHouse are stood in for:
-// test/integration/metrics.test.ts has them.
+// What the relay samples of the backlog: correct on a real MySQL, bounded while a great deal waits, reported
+// by one relay at a time, and absent while the engine it comes from is away. Kafka and ClickHouse are
+// replaced by stubs here; test/integration/metrics.test.ts has the real ones.
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 beforeEach(() => pool.query("DELETE FROM outbox; DELETE FROM claims"));
 
-/** Rows of a lane, due `ageS` ago; negative: later. */
+/** Adds rows to a lane that became due `ageS` seconds ago; if negative, they are due later. */
 const addRows = (lane: string, count: number, ageS: number) =>
   pool.query(
     `INSERT INTO outbox (lane, run_at, payload)

@@ -1,5 +1,5 @@
 // Requests whose fields can't be accepted, over real HTTP against a real ingest process and MySQL: every
-// wrong field is named, and nothing is stored, charged or logged that should not be.
+// wrong field is named, and nothing is stored, charged or logged that shouldn't be.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import {

@@ -1,6 +1,6 @@
-// Requests that can't be read, routed or let in: bodies, routes, methods and keys, over real HTTP against a
-// real ingest process and MySQL. Each gets its documented error, and nothing is stored, charged or logged
-// that should not be.
+// Requests that can't be parsed, routed or authorized: bodies, routes, methods and keys, over real HTTP
+// against a real ingest process and MySQL. Each gets its documented error, and nothing is stored, charged or
+// logged that shouldn't be.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { BODY_BYTES_MAX } from "../../src/core/limits.ts";

@@ -1,5 +1,5 @@
-// `./sluice` as scripts meet it: exit codes, output that can't be written, input that the API would refuse
-// too. On the engines of the tests, with a database of its own.
+// `./sluice` as scripts use it: exit codes, output that can't be written, input that the API would refuse
+// too. On the tests' engines, with its own database.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawn, spawnSync } from "node:child_process";
@@ -11,7 +11,7 @@ import { projectRoot } from "../../src/stack/tools.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 
 let database: TestDatabase;
-// Before testEnv's own, which may stop the engines.
+// Registered before testEnv's own hook, which may stop the engines.
 afterAll(async () => {
   await database.drop();
   rmSync(stateFolder, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-// The way of events from the broker into ClickHouse, with the real Kafka-engine tables.
+// How events get from the broker into ClickHouse, through the real Kafka-engine tables.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
@@ -103,8 +103,7 @@ test("a table that reads its topic no longer is attached anew, and reads on wher
   const jobs = { timers: systemTimers, metrics: createMetrics("relay"), log: createLog("test", "silent") };
   const { kafkaHost: host, kafkaPort: port } = db.config;
   const { status, ledger } = consumersOf(db.config);
-  // Its consumer leaves, as one that was given nothing: the view that asks for records is gone for the
-  // moment.
+  // Detached, the table has no consumer in the group, as if its consumer had been assigned no partitions.
   await db.clickhouse.command("DETACH TABLE kafka_status");
   await until(
     "SELECT count() AS n FROM system.tables WHERE database = currentDatabase() AND name = 'kafka_status'",

@@ -1,5 +1,5 @@
-// ClickHouse's HTTP interface in front of chDB, as @clickhouse/client uses it: each test speaks to the real
-// process by plain HTTP. It needs no other engine.
+// ClickHouse's HTTP interface in front of chDB, as @clickhouse/client uses it: each test talks plain HTTP to
+// the real process. Needs no other engine.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,4 +1,4 @@
-// A connection lost around COMMIT: whoever is answered is answered rightly, and nothing is charged twice.
+// A connection lost around COMMIT: every answer is true, and nothing is charged twice.
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { COMMIT_WAIT_MAX_MS, LEASE_TTL_MIN_MS, MYSQL_ANSWER_MAX_MS } from "../../src/core/limits.ts";
@@ -25,7 +25,7 @@ afterEach(async () => {
 const send = (apiKey: string) => post(`${ingest.url}/v1/sms/send`, apiKey, message);
 const stored = async (customerId: number) =>
   (await db.pool.query("SELECT id FROM messages WHERE customer_id=?", [customerId])).length;
-/** Lets leases go back, or run out, so that the wallet shows what was really spent. */
+/** Waits until leases were returned or have expired, so that the wallet shows what was really spent. */
 async function settledWallet(customerId: number) {
   await ingest.end();
   const late = await startIngest(db.config, { leaseTtlMs: LEASE_TTL_MIN_MS });

@@ -1,5 +1,5 @@
-// What a submit is on the wire, and how it can fail there: connectors on Node, as the senders run them,
-// against servers of their protocol.
+// A submit on the wire, and how it can fail there: connectors on Node, as senders run them, against servers
+// that speak their protocol.
 
 import { expect, test } from "bun:test";
 import { execFile } from "node:child_process";

@@ -1,5 +1,5 @@
-// 2,000 clients that send a byte now and then do not slow the others down, and are let go of in their time.
-// They come from another loopback address: the edge bounds the connections of each.
+// 2,000 clients that send a byte now and then don't slow the others down, and are disconnected in time. They
+// come from another loopback address, because the edge limits the connections of each address.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createServer, type Server } from "node:http";
@@ -35,7 +35,7 @@ afterAll(async () => {
   upstream.close();
 }, 30_000);
 
-/** Half of them never end their headers, the others never their bodies. */
+/** Half of them never finish their headers, the others never finish their bodies. */
 function openSlow(n: number): void {
   const { port } = new URL(edge.url);
   const socket = connect({ port: Number(port), host: "127.0.0.1", localAddress: "127.0.0.2" });
@@ -50,7 +50,10 @@ function openSlow(n: number): void {
   slow.push(socket);
 }
 
-/** 8 clients for so long, each asking again as soon as it is answered: the 99th percentile in ms. */
+/**
+ * Runs 8 clients for this time, each sending again as soon as it is answered; returns the 99th percentile in
+ * ms.
+ */
 async function p99(forMs: number): Promise<number> {
   const took: number[] = [];
   const endMs = performance.now() + forMs;
@@ -66,7 +69,7 @@ async function p99(forMs: number): Promise<number> {
   return took.toSorted((a, b) => a - b)[Math.floor(took.length * 0.99)] ?? Number.NaN;
 }
 
-/** The best of three: what else the machine does comes and goes, what the slow clients cost would stay. */
+/** The best of three: other work on the machine comes and goes, but what slow clients cost would stay. */
 async function bestP99(): Promise<number> {
   return Math.min(await p99(1_000), await p99(1_000), await p99(1_000));
 }
@@ -83,7 +86,7 @@ test("2,000 slow clients do not double the p99 of the others, and slow headers a
   expect(ended).toBe(0);
   const during = await bestP99();
   console.log(`p99 before ${before.toFixed(2)} ms, beside ${SLOW} slow clients ${during.toFixed(2)} ms`);
-  // Nobody measures a test machine to the millisecond: that much may be its own.
+  // No test machine can be measured to the millisecond, so this much is allowed for.
   expect(during).toBeLessThan(Math.max(2 * before, before + 10));
   await sleep(HEADER_MAX_MS + 2_000 - (performance.now() - openedMs));
   expect(ended).toBeGreaterThanOrEqual(SLOW / 2);

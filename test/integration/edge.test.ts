@@ -1,5 +1,6 @@
-// The edge towards ingest: what it adds to a request and takes from it, and what a client is told when the
-// process behind it is gone. The upstream is a server of the test's own, which can be told to misbehave.
+// Between the edge and ingest: what the edge adds to a request and removes from it, and what a client is told
+// when the process behind it is gone. The upstream is a server of the test's own, which can misbehave on
+// request.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
@@ -77,7 +78,7 @@ describe("the client's address", () => {
 
 describe("a process that is gone", () => {
   test("in the middle of a request: outcome_unknown, and the POST is not sent again", async () => {
-    await send(); // so that an idle connection is there to be used
+    await send(); // so that there is an idle connection to use
     behaviour = "cut";
     seen = [];
     const answer = await send();
@@ -93,7 +94,7 @@ describe("a process that is gone", () => {
   test("before the request: unavailable with Retry-After, since nothing was stored; served again at once when it is back", async () => {
     upstream.closeAllConnections();
     upstream.close();
-    await sleep(50); // nginx takes note of the closed connections
+    await sleep(50); // until nginx has noticed the closed connections
     const answer = await send();
     expect([answer.status, answer.headers.get("retry-after"), await codeOf(answer)]).toEqual([
       503,

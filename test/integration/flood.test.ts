@@ -1,5 +1,5 @@
 // Ten thousand requests at once, and clients that leave before their answer: each request is stored and
-// charged once or not at all, and the process goes on.
+// charged once or not at all, and the process continues to work.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect } from "node:net";
@@ -26,7 +26,7 @@ const request = (apiKey: string) =>
     "content-length": String(body.length),
   }) + body;
 
-/** Opens all connections first, then writes all requests, so that they really wait beside each other. */
+/** Opens all connections first, then writes all requests, so that they really run concurrently. */
 async function flood(requests: string[]): Promise<(RawAnswer | null)[]> {
   const port = Number(new URL(api.ingest.url).port);
   const sockets = await Promise.all(
@@ -69,7 +69,7 @@ async function idle(): Promise<void> {
   throw new Error("messages are still queued");
 }
 
-/** Messages stored; the wallet, its leases and its entries must agree with that number. */
+/** Returns the number of stored messages, after checking that wallet, leases and entries agree with it. */
 async function storedAndCharged({ customerId }: TestCustomer, opening: number): Promise<number> {
   const one = async (sql: string) => {
     const [row] = await api.db.pool.query<{ n: string | number | null }[]>(sql, [customerId]);
@@ -114,7 +114,8 @@ test("10,000 concurrent requests of 100 customers, half of them nonsense, are an
   const answers = await flood(mixed);
   const count = new Map<number, number>();
   for (const answer of answers) count.set(answer?.status ?? 0, (count.get(answer?.status ?? 0) ?? 0) + 1);
-  // Each wallet pays for 25 of its 50; 503 is allowed where credit or the queue was busy, never a fault.
+  // Each wallet pays for 25 of its 50 requests; 503 is allowed where credit or the queue was busy, never a
+  // fault.
   expect(count.get(422)).toBe(5_000);
   for (const status of count.keys()) expect([202, 402, 422, 503]).toContain(status);
   expect(count.get(202) ?? 0).toBeLessThanOrEqual(2_500);
@@ -126,7 +127,7 @@ test("10,000 concurrent requests of 100 customers, half of them nonsense, are an
 
 test("clients that leave before the answer are charged for what was stored, and nothing else", async () => {
   const customer = await makeCustomer(api.db.config, RICH);
-  // Credit is there at once for those that follow: they meet the commit, not the first grant.
+  // Makes credit available, so that the following requests wait for a commit and not for the first grant.
   expect((await api.send(message, {}, customer.apiKey)).status).toBe(202);
   await Promise.all(
     Array.from({ length: 500 }, () => sendAndLeave(api.ingest.url, [request(customer.apiKey)])),

@@ -1,5 +1,5 @@
-// What HTTP itself asks of an API: headers that stand once, queries that are read whole, challenges, caching,
-// encodings and methods. Over raw sockets where a client would tidy the request up.
+// What HTTP itself demands of an API: single-valued headers, strict queries, challenges, caching, encodings
+// and methods. Over raw sockets where a client library would correct the request.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { gzipSync } from "node:zlib";
@@ -12,7 +12,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => api.stop(), 30_000);
 
-/** A POST with these header lines, some of them twice. */
+/** Sends a POST with these header lines, of which some may be repeated. */
 async function raw(path: string, lines: [string, string][], body: string | Uint8Array): Promise<Answer> {
   const all: [string, string][] = [["Host", "sluice"], ...lines];
   const text = all.map(([name, value]) => `${name}: ${value}\r\n`).join("");

@@ -1,4 +1,5 @@
-// Idempotency-Key on send and top-up: one effect a key, whoever repeats it, wherever and however often.
+// Idempotency-Key on send and top-up: one effect per key, whoever repeats the request, wherever and however
+// often.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { TEXT_PARTS_MAX } from "../../src/core/limits.ts";

@@ -1,5 +1,5 @@
-// A process that sleeps in the middle of a transaction frees its locks in time, and only such a transaction
-// is ended.
+// When a process sleeps in the middle of a transaction, its locks are freed in time; only such transactions
+// are ended.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { endIdleTransactions } from "../../src/ledger/idle-transactions.ts";

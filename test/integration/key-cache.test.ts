@@ -1,4 +1,4 @@
-// The keys that a process remembers: looked up once, and again only when something about them changed.
+// The API keys that a process caches: looked up once, and again only when something about them has changed.
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
@@ -37,7 +37,7 @@ beforeEach(async () => {
   cache = createKeyCache(counting, { monotonicMs: () => performance.now(), now: Date.now });
   customerId = await insertCustomer(pool, 700);
   key = await createKey({ pool, id }, customerId, ["send"]);
-  await sleep(1_300); // the first poll, and one that sees the new customer
+  await sleep(1_300); // for the first poll, and one that sees the new customer
   await ask();
 });
 afterEach(() => cache.stop());

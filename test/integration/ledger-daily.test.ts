@@ -38,7 +38,7 @@ async function refresh(): Promise<void> {
   await db.clickhouse.command("SYSTEM REFRESH VIEW mv_wallet_ledger_closed_days");
   await db.clickhouse.command("SYSTEM WAIT VIEW mv_wallet_ledger_closed_days");
 }
-/** As if everything had happened this much earlier: a day is summed after a minute of quiet. */
+/** Makes everything this much older: a day is summed after a minute without changes. */
 async function age(seconds: number): Promise<void> {
   for (const [table, column] of [
     ["ledger_days", "ingested_at"],
@@ -65,7 +65,7 @@ describe("mv_wallet_ledger_daily", () => {
     await insertLedgerEvents(db.clickhouse, events);
     expect(await totals()).toEqual(wanted);
     await refresh();
-    expect(await closed()).toEqual([]); // its rows came just now
+    expect(await closed()).toEqual([]); // its rows have just arrived
   });
 
   test("sums a closed day once, and says the same as before", async () => {
@@ -86,7 +86,7 @@ describe("mv_wallet_ledger_daily", () => {
     const later = [[wanted[0]?.[0], "reserve", 157, 3], ...wanted.slice(1)];
     expect(await totals()).toEqual(later as typeof wanted);
     await refresh();
-    expect(await closed()).toEqual(before); // not yet quiet
+    expect(await closed()).toEqual(before); // no minute without changes yet
     await age(61);
     expect(await totals()).toEqual(later as typeof wanted);
     await refresh();

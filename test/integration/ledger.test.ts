@@ -1,4 +1,4 @@
-// The books under concurrency, on a real MySQL: grants, the group commit's fence, release, reaping and
+// The ledger under concurrency, on a real MySQL: grants, the fencing of group commits, releases, reaping and
 // top-ups.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
@@ -67,7 +67,7 @@ const batch = (nodeId: string, customerId: number, epoch: number, count: number)
   nowMs: Date.now(),
 });
 const storeOf = (nodeId: string, ttlMs = 20_000) => createLeaseStore(deps, { nodeId, ttlMs });
-/** Registers the node, so that it lives. */
+/** Registers the node first, so that it is alive. */
 const grant = async (
   nodeId: string,
   customerId: number,

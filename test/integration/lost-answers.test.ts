@@ -1,5 +1,5 @@
-// The line to MySQL is cut at the worst moments: before and after each kind of COMMIT of relay and sender,
-// and everywhere at once under traffic. Each message is still handed over once, and captured once.
+// The connection to MySQL is cut at the worst moments: before and after each kind of COMMIT of relay and
+// sender, and all connections at once under traffic. Still each message is submitted once and captured once.
 
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import type { LaneRecord } from "../../src/core/lane-record.ts";

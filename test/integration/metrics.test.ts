@@ -1,6 +1,6 @@
-// What the real roles tell Prometheus: after traffic, each one's /metrics passes promtool's own lint, has
-// every metric of its role, and no label that holds something of a customer's. One ingest, a relay, both
-// senders and three operators, on a database and topics of their own.
+// The metrics of the real roles: after traffic, each /metrics passes promtool's own lint, has every metric of
+// its role, and no label with anything of a customer's. One ingest process, a relay, both senders and three
+// operators, on their own database and topics.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { hostname } from "node:os";
@@ -34,7 +34,7 @@ const ids: string[] = [];
 const scrape = async ({ healthUrl }: { healthUrl: string }): Promise<string> =>
   (await fetch(`${healthUrl}/metrics`)).text();
 
-/** Values by label text, of one metric. */
+/** The values of one metric, by label text. */
 function valuesOf(text: string, name: string): Map<string, number> {
   const found = text.matchAll(new RegExp(`^${name}\\{([^}]*)\\} (\\S+)$`, "gm"));
   return new Map([...found].map(([, labels = "", value]) => [labels, Number(value)]));
@@ -96,7 +96,7 @@ async function traffic(): Promise<void> {
     20_000,
     express.log,
   );
-  // The relay's own look at what waits, after all of it was read.
+  // Until the relay has sampled the backlog after everything was read.
   await until(
     async () => {
       const text = await scrape(relay);
@@ -208,7 +208,7 @@ describe("the figures are those of the traffic", () => {
     expect(sum(relayed, "sluice_clickhouse_newest_event_age_seconds")).toBeLessThan(120);
     expect(sum(relayed, "sluice_clickhouse_bad_records")).toBe(0);
     expect(sum(relayed, "sluice_relay_records_total", 'lane="normal"')).toBe(SENT / 2);
-    expect(sum(relayed, "sluice_partitions_ahead")).toBe(2); // as the test's database has
+    expect(sum(relayed, "sluice_partitions_ahead")).toBe(2); // as in the test's database
     expect(sum(relayed, "sluice_messages_unknown")).toBe(0);
   });
 

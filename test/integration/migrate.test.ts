@@ -9,7 +9,7 @@ import { type Config, loadConfig } from "../../src/platform/config.ts";
 import { createPool } from "../../src/platform/mysql.ts";
 import { createTestDatabase, dropDatabase, type TestDatabase } from "../support/database.ts";
 
-/** What it was refused with. */
+/** The error with which it was refused. */
 const refusal = (work: Promise<unknown>) =>
   work.then(
     () => "",
@@ -38,7 +38,7 @@ describe("migrateMysql", () => {
   test("goes on where a killed one stopped, also when its last statement had run", async () => {
     await migrateMysql(config);
     const pool = createPool(config, { connections: 1 });
-    await pool.query("DROP TABLE api_keys, wallet_accounts, topups"); // all but the first of 0001
+    await pool.query("DROP TABLE api_keys, wallet_accounts, topups"); // all but the first table of 0001
     await pool.query(
       "UPDATE schema_migrations SET statements_done=1, finished_at=NULL WHERE name LIKE '0001%'",
     );

@@ -1,4 +1,4 @@
-// Named locks on a real MySQL: one holder, and none for ever.
+// Named locks on a real MySQL: only one holder at a time, and none for ever.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
@@ -36,7 +36,7 @@ test("one holds it, another is told that it is busy, and gets it when the first 
     throw new Error("broken");
   });
   expect(await failing.catch((error: Error) => error.message)).toBe("broken");
-  // The server hears of the lost connection a moment later.
+  // The server notices the lost connection a moment later.
   const next = await second.use(async (conn) => {
     const lock = await takeLock(conn, "job", { waitS: 10 });
     await lock?.release();

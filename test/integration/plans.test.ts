@@ -1,6 +1,6 @@
-// Statements on tables whose size changes by the second: each must read by an index and sort nothing,
-// whatever the optimizer believes about the table. It is made to believe the wrong thing: that a full table
-// is empty, and that an empty one is full.
+// Statements on tables whose size changes by the second: each must use an index and sort nothing, whatever
+// the optimizer believes about the table. The test makes it believe the opposite of the truth: that a full
+// table is empty, and that an empty one is full.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
@@ -31,7 +31,7 @@ afterAll(async () => {
 const fill = async (rows: number): Promise<void> => {
   for (const table of CHANGING) await pool.query(`DELETE FROM ${table}`);
   const each = (row: (n: number) => string) => Array.from({ length: rows }, (_, n) => row(n)).join(",");
-  const payload = "x".repeat(200); // of large rows it would read as few as it can anyway
+  const payload = "x".repeat(200); // of large rows it would read as few as possible anyway
   if (rows === 0) return;
   await pool.query(
     "INSERT INTO outbox (lane,payload) VALUES " +
@@ -86,7 +86,7 @@ test("the check sees a plan without an index, and one that sorts", async () => {
   ).toHaveLength(1);
 });
 
-/** Everything that the roles do all the time with these tables. */
+/** Everything that the roles regularly do with these tables. */
 async function workOn(own: Pool): Promise<void> {
   await own.use(async (conn) => {
     for (const lane of ["express", "normal", "events"] as const) {
@@ -119,7 +119,7 @@ async function workOn(own: Pool): Promise<void> {
   await purgeKeys(own);
 }
 
-/** The pool, with each statement noted that has a plan and is about one of these tables. */
+/** A pool that records each statement which has a plan and uses one of these tables. */
 function recorded(own: Pool, said: Set<string>): Pool {
   const noted = <T>(query: Connection["query"]) => {
     return (sql: string, values?: unknown[]) => {
@@ -141,7 +141,7 @@ function recorded(own: Pool, said: Set<string>): Pool {
   };
 }
 
-// The check of the books reads all claims, on purpose, through JSON_TABLE.
+// The check of the books reads all claims on purpose, through JSON_TABLE.
 const isPlanned = (sql: string): boolean =>
   !sql.includes("JSON_TABLE") &&
   /^\s*(SELECT|UPDATE|DELETE)/.test(sql) &&

@@ -1,5 +1,5 @@
-// The direct port and the edge, spoken to by the byte (test/support/raw-cases.ts): each message is answered
-// 202, stored and charged once; or it is refused, and nothing is stored or charged.
+// The direct port and the edge, addressed byte by byte (test/support/raw-cases.ts): each message is answered
+// with 202, stored and charged once, or refused and not stored or charged.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { ERRORS, type ErrorCode } from "../../src/core/errors.ts";
@@ -35,7 +35,7 @@ async function stored(reference: string): Promise<number> {
   return Number(row?.n);
 }
 
-/** Until what a closed connection left behind would be stored and charged. */
+/** Waits until anything that a closed connection left behind would have been stored and charged. */
 const settle = () => sleep(150);
 
 function holdsTo(want: Want, { answers, closed }: { answers: RawAnswer[]; closed: boolean }, n: number) {

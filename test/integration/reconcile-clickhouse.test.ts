@@ -159,7 +159,7 @@ describe("reconcile --resend", () => {
     expect(eventIds).toEqual(
       [`${ids[0]}:close`, `${ids[0]}:open`, `${ids[1]}:${sequenceOf(0, "failed")}`].sort(),
     );
-    // Waiting in the outbox they are on their way, and are not sent a third time.
+    // While they wait in the outbox they count as pending, and are not sent a third time.
     expect(await sentAgain()).toMatchObject({
       kind: "clean",
       resent: 0,

@@ -44,7 +44,7 @@ afterEach(async () => {
   for (const one of started.splice(0)) await one.stop();
 });
 
-/** As a relay does it, with a pool of its own. */
+/** Starts it as a relay does, with a pool of its own. */
 function start(cycleMs = 3_600_000): Started {
   const metrics = createMetrics("test");
   const own = createPool(database.config, { connections: CYCLE_CONNECTIONS });

@@ -32,7 +32,8 @@ beforeAll(async () => {
   const { clickhouseDatabase } = events.config;
   pool = createPool(downstream.config, { connections: 4, multipleStatements: true });
   ingest = await startIngest({ ...downstream.config, clickhouseDatabase });
-  // A refuses many, is down at times and loses answers: retries and unknown messages are in the books too.
+  // A refuses many, is down at times and loses answers, so that the books contain retries and unknown
+  // messages too.
   for (const name of ["A", "B", "C"] as const)
     await downstream.startOperator(name, name === "A" ? "flaky" : "default");
   relay = await downstream.start("relay", { clickhouseDatabase, reconcileCycleMs: 1_000 });
@@ -94,14 +95,14 @@ test("the relay's own check goes round the same books, and finds nothing", async
 }, 90_000);
 
 test("what ClickHouse lost is there again after --resend", async () => {
-  // As if the events of the last minutes had been dropped on the way.
+  // Looks as if the events of the last minutes had been dropped on the way.
   await ageAll(pool);
   for (const table of ["wallet_ledger", "messages_log", "ledger_days"])
     await clickhouse.command(`TRUNCATE TABLE ${table}`);
   const sent = await check({ resend: true });
   expect(sent.kind === "could_not_check" ? sent.reason : sent.resent).toBeGreaterThan(300);
   await until(
-    async () => (await check({ settled: true, resend: true })).kind === "clean", // a run is bounded
+    async () => (await check({ settled: true, resend: true })).kind === "clean", // one run may not send all of them
     "all events are there again",
     30_000,
   );

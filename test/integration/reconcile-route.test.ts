@@ -27,7 +27,7 @@ afterAll(async () => {
 const PATH = "/v1/wallet/reconcile";
 const get = (apiKey: string, url = ingest.url, query = "") =>
   fetch(`${url}${PATH}${query}`, { headers: { "x-api-key": apiKey } });
-/** On a busy machine a check may be slow enough to be asked to rest before the next. */
+/** Retries: on a busy machine a check may be so slow that it must rest before the next. */
 async function proofOf(apiKey: string): Promise<CustomerReconcile> {
   for (;;) {
     const answer = await get(apiKey);
@@ -122,7 +122,7 @@ describe("GET /v1/wallet/reconcile", () => {
     expect(text).not.toContain(id);
     expect(text).not.toContain("5555");
     expect((await proofOf(other.apiKey)).ok).toBe(false);
-    // A message that was booked to the wrong customer shows neither its owner nor its id's row.
+    // A message assigned to the wrong customer reveals neither its owner nor the row of its id.
     await pool.query(`UPDATE messages SET customer_id=${one.customerId} WHERE id='${id}'`);
     expect((await proofOf(one.apiKey)).topped_up).toBe(100_000);
     await pool.query(`UPDATE messages SET customer_id=${other.customerId} WHERE id='${id}'`);

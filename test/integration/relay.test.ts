@@ -1,5 +1,5 @@
-// The relay, on real engines: what becomes of outbox rows whose records are produced, fail for the moment, or
-// can never be produced, and that a kill between producing and deleting loses nothing.
+// The relay, on real engines: what becomes of outbox rows whose records are produced, fail for now, or can
+// never be produced; and a kill between producing and deleting loses nothing.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { packLaneRow, unpackLaneRecord, unpackLaneRow } from "../../src/core/lane-record.ts";
@@ -30,7 +30,7 @@ beforeAll(async () => {
 }, 30_000);
 afterAll(() => down.end());
 
-/** The real loops and database with a producer that answers as the test says. */
+/** The real loops and database, with a producer that answers as the test says. */
 function relayWith(answer: (records: readonly OutRecord[]) => ProduceFailure[]) {
   const sent: OutRecord[] = [];
   const producer: Producer = {

@@ -1,5 +1,4 @@
-// Accepting messages, on a real ingest process and MySQL: what is answered, what is stored, and what it
-// costs.
+// Accepting messages, on a real ingest process and MySQL: the answer, what is stored, and what it costs.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { LEASE_TTL_MIN_MS, TEXT_PARTS_MAX } from "../../src/core/limits.ts";
@@ -165,7 +164,7 @@ test("a revoked key stops working within 2 s", async () => {
 
 test("a rate limit answers 429 with when to come back, and costs nothing", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 10_000, { rateLimit: 2 });
-  // The longest message fits any limit, and a bucket is never smaller than it.
+  // The longest message fits any limit, because a bucket is never smaller than it.
   const long = { ...message, text: "a".repeat(153 * (TEXT_PARTS_MAX - 1)) };
   const answers = [await send(apiKey, long), await send(apiKey), await send(apiKey)];
   expect(answers.map((a) => a.status)).toEqual([202, 202, 429]);

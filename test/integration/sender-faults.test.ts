@@ -1,6 +1,6 @@
-// What may happen to senders while messages are on their way, on real processes and engines: operators that
-// take and never answer, offsets set back, a rebalance in the middle of batches, a pause longer than claim
-// and session. Whatever it is, a message is settled once, and no operator gets it twice.
+// What may happen to senders while messages are on their way, with real processes and engines: operators that
+// accept and never answer, offsets set back, a rebalance in the middle of batches, a pause longer than claim
+// and session. In every case a message is settled once, and no operator gets it twice.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { CLAIM_TTL_MS } from "../../src/core/limits.ts";
@@ -12,7 +12,7 @@ import { createDownstream, type Downstream, type Role, until } from "../support/
 
 const HANGS = "+989129990003";
 const BALANCE = 10_000_000;
-// Records are keyed by customer: so many are spread over all partitions.
+// Records are keyed by customer: this many are spread over all partitions.
 const CUSTOMERS = 24;
 const SESSION_MS = 20_000;
 
@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => down.end());
 
 const accepted: string[] = [];
-/** So many messages of all customers, every `hangEvery`-th to a number whose answer never comes. */
+/** Accepts `count` messages of all customers, every `hangEvery`-th to a phone that never gets an answer. */
 async function accept(count: number, hangEvery = 0): Promise<LaneRecord[]> {
   const records = Array.from({ length: count }, (_, at) =>
     laneRecord(customers[at % CUSTOMERS] as number, {
@@ -54,7 +54,10 @@ const untilSettled = (mostMs = 40_000) =>
   until(async () => (await countOf("'queued','sending'")) === 0, "all are settled", mostMs, sender.log);
 const taken = () => ["A", "B", "C"].flatMap((name) => down.received(name));
 
-/** Everything accepted so far: one end each, charged by what operators hold, and nothing sent twice. */
+/**
+ * Asserts of everything accepted so far: one final status each, charged by what operators hold, none sent
+ * twice.
+ */
 async function expectExact(): Promise<Map<string, string>> {
   const rows = await down.pool.query<{ id: string; status: string; ops: string | null }[]>(
     "SELECT m.id, m.status, GROUP_CONCAT(w.op) AS ops FROM messages m LEFT JOIN wallet_ledger w " +
@@ -113,7 +116,8 @@ test("offsets set back to the beginning: every record is read again, and nothing
 
 test("senders that join and die in the middle of batches: each message is settled once, and only what the dead one held is unknown", async () => {
   const feeding = { on: true };
-  // A call that hangs holds its batch between claim and settlement for 2 s: a rebalance meets several.
+  // A hanging call holds its batch between claim and settlement for 2 s, so a rebalance meets several such
+  // batches.
   const feed = (async () => {
     while (feeding.on) {
       await accept(120, 60);
@@ -134,7 +138,7 @@ test("senders that join and die in the middle of batches: each message is settle
   await sleep(1_000);
   feeding.on = false;
   await feed;
-  // Its partitions come back when its session is over, what it held when its claims are.
+  // Its partitions move when its session expires, its messages when its claims do.
   await untilSettled(SESSION_MS + CLAIM_TTL_MS + 20_000);
   await expectExact();
 }, 150_000);

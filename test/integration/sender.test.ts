@@ -1,5 +1,5 @@
-// Sending, on real processes and engines: what each way an operator can answer makes of a message and its
-// money, and what is left when a sender dies.
+// Sending, with real processes and engines: what each kind of answer makes of a message and its money, and
+// what is left when a sender dies.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type LaneRecord, packLaneRow } from "../../src/core/lane-record.ts";

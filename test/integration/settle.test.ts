@@ -1,4 +1,4 @@
-// Claims and settlement against MySQL, statement by statement: who may settle what, when it was settled
+// Claims and settlement on MySQL, statement by statement: who may settle what, also when it was settled
 // before or is too late.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";

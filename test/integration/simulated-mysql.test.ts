@@ -1,6 +1,6 @@
-// The simulated MySQL against the real one: what seeded runs of the simulator did to it, with their faults,
-// is done again on a real server, and every result and every row has to be the same.
-// SEED=… SEEDS=… bun test …: other runs than those that `make test` takes.
+// Compares the simulated MySQL with the real one: everything that seeded runs of the simulator did to it,
+// with their faults, is repeated on a real server, and every result and row must be the same. SEED=… SEEDS=…
+// bun test …: other runs than those of `make test`.
 
 import { afterAll, expect, test } from "bun:test";
 import { createPool } from "../../src/platform/mysql.ts";

@@ -1,5 +1,5 @@
-// The sweep, on real engines: a message whose record is nowhere is requeued and sent, and nothing else is
-// touched, however old it looks, while its row waits in the outbox or its record in Kafka.
+// The sweep, on real engines: a message whose record is lost is requeued and sent; nothing else is touched,
+// however old it looks, while its row waits in the outbox or its record in Kafka.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
@@ -32,8 +32,8 @@ const old = (fields: Partial<LaneRecord> = {}) =>
   laneRecord(customerId, { id: oldId(), createdAtMs: Date.now() - OLD_MS, ...fields });
 
 /**
- * Accepts them while the relay is stopped; `change` says what becomes of their outbox rows. A sweep that
- * ended before has no reason to look at times that are long past, so it is made to begin anew.
+ * Accepts them while the relay is stopped; `change` says what becomes of their outbox rows. A sweep that has
+ * ended has no reason to look at long past times again, so it is made to start over.
  */
 async function accept(records: LaneRecord[], change: string): Promise<void> {
   process.kill(relay.pid, "SIGSTOP");

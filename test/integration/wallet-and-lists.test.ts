@@ -9,7 +9,7 @@ import { readLedger, readWallet } from "../../src/reports/wallet.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 
-/** What it was refused with. */
+/** The error with which it was refused. */
 const refusal = (work: Promise<unknown>) =>
   work.then(
     () => "",

@@ -1,5 +1,5 @@
-// The whole balance can be spent, to the last unit and over several processes, and not one unit more: recall,
-// exact grants, strict mode, leases of processes that died or slept.
+// The whole balance can be spent, to the last unit and over several processes, but not one unit more:
+// recalls, exact grants, strict mode, leases of processes that died or slept.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { listLeases, setMode } from "../../src/ledger/lease-admin.ts";
@@ -50,7 +50,7 @@ const statuses = (told: Told[]) => {
   }
   return counts;
 };
-/** Sends until the process holds a lease with credit ahead of need. */
+/** Sends messages until the process holds a lease with credit ahead of need. */
 async function warm(at: IngestProcess, apiKey: string, customerId: number): Promise<number> {
   let sent = 0;
   for (let rounds = 0; rounds < 20; rounds++) {
@@ -65,7 +65,7 @@ async function warm(at: IngestProcess, apiKey: string, customerId: number): Prom
 test("credit that another process holds is recalled for who needs it: no 402, no 503", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 2_000 * PRICE);
   await warm(one, apiKey, customerId);
-  // All that the wallet itself holds, so that the next message needs what process one took ahead.
+  // Spends all that the wallet itself holds, so that the next message needs what process one took ahead.
   await pool.query(
     "UPDATE wallet_accounts SET balance=0 WHERE customer_id=?; " +
       "DELETE FROM wallet_ledger WHERE customer_id=? AND op='topup'; " +
@@ -73,7 +73,7 @@ test("credit that another process holds is recalled for who needs it: no 402, no
       "'open','topup',reserved,NOW(3) FROM wallet_accounts WHERE customer_id=?",
     [customerId, customerId, id(), customerId],
   );
-  // Nothing can be granted any more: what is held now is all there is.
+  // Nothing more can be granted: what is held now is all there is.
   const held = (await listLeases(pool, { customerId })).reduce((sum, l) => sum + l.unspent, 0);
   expect((await send(two, apiKey)).status).toBe(202);
   const told = await Promise.all(Array.from({ length: 300 }, () => send(two, apiKey)));
@@ -86,7 +86,7 @@ test("credit that another process holds is recalled for who needs it: no 402, no
 test("two processes spend a wallet to exactly 0 between them; every other answer is 402", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 700 * PRICE + 499);
   const told: Told[] = [];
-  // 64 callers who stop when they are told 402, as bench/hot-wallet's.
+  // 64 callers that stop at a 402, as in bench/hot-wallet.
   const caller = async (at: IngestProcess) => {
     for (;;) {
       const answer = await send(at, apiKey);
@@ -123,7 +123,7 @@ test("credit of a killed process: 503 with Retry-After until its lease expires, 
   const rest = (await wallet(customerId)) as { balance: number };
   const dear = { ...message, text: "a".repeat(1_530) };
   let spent = 0;
-  // Empties what the dead process doesn't hold.
+  // Spends everything that the dead process doesn't hold.
   while ((rest.balance - spent) / PRICE >= 10) {
     const some = await Promise.all(Array.from({ length: 30 }, () => send(one, apiKey, dear)));
     spent += some.filter((t) => t.status === 202).length * 10 * PRICE;

@@ -1,6 +1,6 @@
 // A request whose connection is gone before its message enters a commit leaves nothing behind: not stored,
-// not charged, key free; a top-up likewise. What was in a commit already goes through, unheard. Which was
-// which is read from MySQL's own log of statements, with the time at which each came in.
+// not charged, key free; the same holds for a top-up. What was already in a commit goes through, although its
+// client never hears of it. Which case it was is read from MySQL's own log of statements and their times.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
@@ -18,7 +18,7 @@ import { printedSeed, randomFrom } from "../support/seed.ts";
 
 const PRICE = 500;
 const OPENING = 10_000_000;
-/** From a client's `close()` to the moment Bun has told the process, on a machine with other work to do. */
+/** The longest time from a client's `close()` until Bun has told the process, on a busy machine. */
 const NOTICED_MS = 150;
 
 let db: TestDatabase;
@@ -56,7 +56,7 @@ function requestOf(route: Route, name: string, key: string | null): string {
 const again = (route: Route, name: string, key: string | null) =>
   rawHttp(ingest.url, [requestOf(route, name, key)]);
 
-/** The same request again, once its key is not looked up any more for the client that left. */
+/** Sends the same request again, once its key is no longer in use for the client that left. */
 async function againWhenFree(route: Route, name: string, key: string | null) {
   for (let tries = 0; ; tries++) {
     const answer = await again(route, name, key);
@@ -77,7 +77,7 @@ const count = async (name: string, labels = ""): Promise<number> => {
   const text = await fetch(`${ingest.healthUrl}/metrics`).then((answer) => answer.text());
   return Number(new RegExp(`^${name}(?:\\{[^}]*(?:${labels})[^}]*\\})? (.*)$`, "m").exec(text)?.[1] ?? 0);
 };
-/** Requests of a route that ended because their client had left. */
+/** The number of a route's requests that ended because their client had left. */
 const gone = (route: Route): Promise<number> =>
   count(
     "sluice_http_requests_total",
@@ -86,7 +86,7 @@ const gone = (route: Route): Promise<number> =>
 const settled = () =>
   until(async () => (await count("sluice_ingest_queue_messages")) === 0, "nothing waits for a commit");
 
-/** Holds the wallet and its leases, as a slow transaction would, until the function it gives is called. */
+/** Locks the wallet and its leases, as a slow transaction would, until the returned function is called. */
 async function holdWallet(): Promise<() => Promise<void>> {
   let release: () => void = () => undefined;
   const released = new Promise<void>((resolve) => (release = resolve));
@@ -145,13 +145,13 @@ describe("what the direct port can't answer", () => {
 });
 
 test("whoever leaves while all commits are held up is not stored; those in a commit are, and once", async () => {
-  await again("send", "warm", null); // a lease, so that nobody waits for credit
+  await again("send", "warm", null); // for a lease, so that no request waits for credit
   const [goneBefore, acceptedBefore] = [await gone("send"), await count("sluice_ingest_accepted_total")];
   const release = await holdWallet();
   const inCommit: OpenRequest[] = [];
   for (let n = 0; n < db.config.commitConnections; n++) {
     inCommit.push(openRequest(ingest.url, requestOf("send", `committing ${n}`, `committing ${n}`)));
-    await Bun.sleep(100); // each is taken by a connection of its own
+    await Bun.sleep(100); // so that each is taken by a connection of its own
   }
   const queued = Array.from({ length: 40 }, (_, n) => {
     const key = n % 2 === 0 ? null : `queued ${n}`;
@@ -170,7 +170,7 @@ test("whoever leaves while all commits are held up is not stored; those in a com
   expect(stored).toEqual(inCommit.map((_, n) => `committing ${n}`));
   expect((await gone("send")) - goneBefore).toBe(queued.length);
   expect((await count("sluice_ingest_accepted_total")) - acceptedBefore).toBe(inCommit.length);
-  // The keys: those in a commit are replayed, the others are free.
+  // The keys of those in a commit are replayed, the others are free.
   const replay = await again("send", "committing 1", "committing 1");
   expect([replay.status, replay.headers.get("idempotent-replayed")]).toEqual([202, "true"]);
   const free = await again("send", "queued 1", "queued 1");
@@ -201,7 +201,7 @@ test("whoever leaves while the wallet is held gets no credit and pays nothing in
     await until(async () => (await again("topup", "t0", null)).status === 200, "the wallet answers again");
     expect(await storedNames("send")).toEqual([]);
     expect((await storedNames("topup")).toSorted()).toEqual(["opening", "t0"]);
-    // Its only message's worth is still there, and so is the key.
+    // The credit for the only message is still there, and so is the key.
     expect((await again("send", "s0", "s0")).status).toBe(202);
     expect((await again("send", "s1", "s1")).status).toBe(402);
   } finally {
@@ -209,7 +209,7 @@ test("whoever leaves while the wallet is held gets no credit and pays nothing in
   }
 }, 30_000);
 
-/** When MySQL was told to store each of these, in Unix milliseconds; the last time if there are several. */
+/** When MySQL was told to store each of these, in Unix milliseconds; the last time if there were several. */
 async function toldAtMs(statement: RegExp): Promise<Map<string, number>> {
   const rows = await pool.query<{ at: string; argument: Buffer }[]>(
     "SELECT UNIX_TIMESTAMP(event_time) AS at, argument FROM mysql.general_log WHERE command_type='Query'",
@@ -243,7 +243,7 @@ test("connections that end at random moments under load: unheard is only what wa
         leave(how);
       });
       await Promise.race([leaves, answer]);
-      // Some connections end without the server's closing of its side.
+      // Some connections end without the server closing its side.
       attempt.status = (await Promise.race([answer, Bun.sleep(3_000).then(() => null)]))?.status ?? 0;
       leave("reset");
     } else attempt.status = (await answer)?.status ?? 0;
@@ -252,7 +252,8 @@ test("connections that end at random moments under load: unheard is only what wa
   await pool.query("SET GLOBAL log_output='TABLE'; TRUNCATE mysql.general_log; SET GLOBAL general_log=ON");
   try {
     for (let round = 0; round < 10; round++) {
-      // Every other round all commits and top-ups are held up for half a second: most requests wait then.
+      // Every other round, all commits and top-ups are held up for half a second, so that most requests wait
+      // then.
       const release = round % 2 === 0 ? await holdWallet() : null;
       const requests = Array.from({ length: 60 }, (_, n) =>
         one(`r${round}-${n}`, release === null ? 40 : 600),
@@ -284,7 +285,7 @@ test("connections that end at random moments under load: unheard is only what wa
       `${route}: ${of.length} tried, ${unheard.length} stored and unheard, ${nothing.length} left nothing`,
     );
     expect(nothing.length).toBeGreaterThan(of.length / 10);
-    // Whatever became of it: asked for again with its key, or its request_id, it is there once.
+    // Whatever became of it: after a repeat with its key, or its request_id, it exists exactly once.
     const repeatable = of.filter(({ key }) => route === "topup" || key !== null);
     for (const { name, key } of repeatable.filter(({ status }) => status === 0))
       expect([name, (await againWhenFree(route, name, key)).status]).toEqual([

@@ -1,4 +1,4 @@
-// `./sluice up --edge`: nginx is supervised like every other process, and ends first.
+// `./sluice up --edge`: nginx is supervised like every other process, and stops first.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync, statSync } from "node:fs";
@@ -26,7 +26,7 @@ const health = (): Promise<number> =>
 test("it is in status, and a killed master takes its workers along and is started again", async () => {
   const before = edgeOf();
   expect(before).toMatchObject({ health: "ready", port: launcher.config.edgePort });
-  process.kill(before?.pid ?? 0, "SIGKILL"); // its workers keep the port until they are ended too
+  process.kill(before?.pid ?? 0, "SIGKILL"); // its workers keep the port until they are killed too
   await until(() => (edgeOf()?.pid ?? before?.pid) !== before?.pid, "another nginx");
   await until(async () => (await health()) === 200, "it passes requests on");
 }, 60_000);

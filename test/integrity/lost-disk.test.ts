@@ -1,5 +1,5 @@
-// A broker that lost its disk loses no message: the whole gateway on a stack of its own, its senders held
-// back, the broker killed, its log folder wiped with hundreds of records nobody had read, and started again.
+// A broker that lost its disk loses no message: the whole gateway on its own stack; its senders are paused,
+// the broker is killed, its log folder with hundreds of unread records is wiped, and it is restarted.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync, rmSync } from "node:fs";
@@ -24,7 +24,7 @@ let pool: Pool;
 let apiKey = "";
 
 beforeAll(async () => {
-  launcher.wipe(); // of an earlier run that was killed
+  launcher.wipe(); // what a killed earlier run left
   running = launcher.up();
   await launcher.untilReady(running, 90_000);
   const created = launcher.run("customer", "create", "--name", "Disk", "--balance", "100000000", "--json");
@@ -87,7 +87,7 @@ test("every accepted message is sent, once, and charged, though the broker lost 
   const before = await send(BEFORE);
   await until("all are in Kafka", 20_000, async () => (await count("outbox WHERE lane<>'events'")) === 0);
   const kafka = pidOf("kafka");
-  process.kill(running.pid, "SIGSTOP"); // or it starts the broker before its disk is gone
+  process.kill(running.pid, "SIGSTOP"); // otherwise it restarts the broker before its disk is gone
   process.kill(kafka, "SIGKILL");
   await until("the broker is dead", 5_000, async () => !launcher.left().includes(kafka));
   rmSync(join(launcher.stateFolder, "kafka", "data"), { recursive: true });
@@ -103,8 +103,8 @@ test("every accepted message is sent, once, and charged, though the broker lost 
     throw new Error(`${error.message}\n${JSON.stringify(await statuses())}`);
   });
   expect(taken().toSorted()).toEqual(all.toSorted());
-  // Only what was in Kafka was requeued, a fetch's worth less that the stopped senders had before; what
-  // waited in the outbox, for a broker that was away longer than AFTER_MS, was not.
+  // Only what was in Kafka was requeued, minus the fetch that the paused senders already had. What waited in
+  // the outbox, for a broker that was away longer than AFTER_MS, was not.
   const attempts = async (ids: string[]) =>
     pool.query<{ attempt: number; n: number }[]>(
       "SELECT attempt, COUNT(*) AS n FROM messages WHERE id IN (?) GROUP BY attempt ORDER BY attempt",
@@ -116,7 +116,7 @@ test("every accepted message is sent, once, and charged, though the broker lost 
 
 test("the next messages are sent and reported as before, and with the lost events sent again every book is clean", async () => {
   const [id] = await send(1);
-  // A table of ClickHouse that takes nothing is attached anew after 20 s, and again a minute later.
+  // A ClickHouse table that reads nothing is reattached after 20 s, and again a minute later.
   await until("the report has it as sent", 150_000, async () => {
     const answer = await fetch(`${api}/v1/reports/messages?id=${id}`, { headers: { "x-api-key": apiKey } });
     const { messages } = (await answer.json()) as { messages?: { status: string }[] };

@@ -1,5 +1,5 @@
-// Whatever is killed is started again, and whoever is killed leaves nothing behind: the launcher as a user
-// runs it, on a stack of its own. The tests build on each other, in this order.
+// Whatever is killed is restarted, and a killed launcher leaves nothing behind for good: the launcher as a
+// user runs it, on its own stack. The tests build on each other, in this order.
 
 import { afterAll, expect, test } from "bun:test";
 import { readFileSync, statSync } from "node:fs";
@@ -11,7 +11,7 @@ const api = `http://127.0.0.1:${launcher.config.apiPort}`;
 const stopMaxMs = 30_000;
 let running: Running;
 
-launcher.wipe(); // of an earlier run that was killed
+launcher.wipe(); // what a killed earlier run left
 afterAll(() => launcher.wipe());
 
 const apiKey = () => readFileSync(join(launcher.stateFolder, "demo-key"), "utf8").trim();
@@ -42,7 +42,7 @@ async function until(what: string, done: () => boolean, maxMs: number): Promise<
   }
 }
 
-/** Exit code and duration; the whole of it must be gone. */
+/** Returns the exit code, after checking the duration and that every process is gone. */
 async function stopped(signalled: Running): Promise<number | null> {
   const startedAtMs = performance.now();
   const code = await signalled.exit;

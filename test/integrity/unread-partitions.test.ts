@@ -1,5 +1,4 @@
-// A sender is never left without partitions that nobody reads: on a broker of its own, which loses what it
-// knew.
+// A sender never stays without partitions that nobody reads: on its own broker, which loses what it knew.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
@@ -12,7 +11,7 @@ import { testSettings } from "../../src/stack/test-env.ts";
 import { findTools } from "../../src/stack/tools.ts";
 
 const HEALED_MAX_MS = 15_000;
-/** Until then one that ended may come back and have its partitions at once (consumer.ts). */
+/** Until then, a member that ended may come back and have its partitions at once (consumer.ts). */
 const SESSION_MS = 20_000;
 const OFFSET = 2_400;
 
@@ -62,7 +61,7 @@ afterAll(clean, 30_000);
 test("handed none of its partitions, because its topic came back a moment later, it reads all of them within 15 s", () => {
   const rounds = of("forgotten");
   for (const { ms } of rounds) expect(ms).toBeLessThan(HEALED_MAX_MS);
-  // Most of the time librdkafka sees that the topic was gone; the last round is one where it did not.
+  // Usually librdkafka notices that the topic was gone; the last round is one in which it did not.
   expect(rounds.at(-1)?.rejoins).toBeGreaterThan(0);
 });
 

@@ -1,5 +1,5 @@
-// The gateway as its users see it, on a stack of its own: from HTTP through MySQL, Kafka and an operator into
-// the report, paid for exactly, also when each process and engine is killed under traffic. The tests build on
+// The gateway as its users see it, on its own stack: from HTTP through MySQL, Kafka and an operator into the
+// report, and charged exactly, even when each process and engine is killed under traffic. The tests build on
 // each other, in this order.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
@@ -16,7 +16,7 @@ let apiKey = "";
 let customerId = "";
 
 beforeAll(async () => {
-  launcher.wipe(); // of an earlier run that was killed
+  launcher.wipe(); // what a killed earlier run left
   running = launcher.up();
   await launcher.untilReady(running, 90_000);
   const created = launcher.run("customer", "create", "--name", "Path", "--balance", "100000000", "--json");
@@ -150,7 +150,7 @@ test("every process and engine killed under traffic: nothing accepted is lost, a
   await traffic.stop();
   expect(accepted).toBeGreaterThan(300);
 
-  // A killed sender's claims run for 30 s; then its messages are unknown, which is an end for this.
+  // A killed sender's claims last 30 s; then its messages are unknown, which counts as an end here.
   await until("everything accepted is settled or unknown", 150_000, async () => {
     const open = await Promise.all(
       ["queued", "sending"].map((status) =>
@@ -161,7 +161,7 @@ test("every process and engine killed under traffic: nothing accepted is lost, a
   });
   await reconciled("--settled");
   await reconciled("--customer", customerId, "--settled");
-  // Statuses reach ClickHouse by a topic of their own, which may come a flush later than the ledger's.
+  // Statuses reach ClickHouse through their own topic, perhaps a flush later than ledger entries.
   const statuses = await until("the report knows how everything ended", 30_000, async () => {
     const known = await allStatuses();
     return traffic.accepted().every((id) => !["queued", undefined].includes(known.get(id))) && known;
@@ -174,7 +174,8 @@ test("every process and engine killed under traffic: nothing accepted is lost, a
     expect(["sent", "failed", "unknown"]).toContain(status as string);
     if (status === "sent") expect(taken.has(id)).toBe(true);
   }
-  // Handing over can't be exactly once; within an attempt nothing is submitted twice, so copies stay few.
+  // Exactly-once submission isn't possible; but nothing is submitted twice within an attempt, so copies are
+  // few.
   const copies = [...taken.values()].filter((count) => count > 1).length;
   console.log(
     `${traffic.accepted().length} accepted, answers ${JSON.stringify([...traffic.answers()])}, ` +

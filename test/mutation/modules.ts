@@ -1,5 +1,5 @@
-// The pure modules that decide about money, and about what is sent again, each with the tests that have to
-// kill its mutants. Small test files on purpose: every mutant runs them all.
+// The pure modules that decide about money and about what is sent again, each with the tests that must kill
+// its mutants. The test files are kept small, because every mutant runs all of them.
 
 export type Module = { file: string; tests: readonly string[] };
 
@@ -30,5 +30,5 @@ export const MODULES: readonly Module[] = [
   { file: "src/sender/outcome.ts", tests: ["src/sender/outcome.test.ts"] },
 ];
 
-/** Killed mutants of each hundred, for each module and for all together. */
+/** The least percentage of killed mutants, for each module and in total. */
 export const KILLED_PERCENT_MIN = 85;

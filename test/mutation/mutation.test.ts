@@ -1,5 +1,5 @@
-// Mutation testing itself: a survivor without an explanation and a low score both fail, explanations still
-// meet their lines, and Stryker runs here.
+// Tests mutation testing itself: an unexplained survivor and a low score both fail, explanations still match
+// their lines, and Stryker runs here.
 
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// Mutation testing of the modules that decide about money (modules.ts), by Stryker's command runner: each
+// Mutation testing of the modules that decide about money (modules.ts), with Stryker's command runner: each
 // mutant runs the module's own tests in a process of its own. Prints the score and every survivor with its
-// explanation (survivors.ts); exit 1 below KILLED_PERCENT_MIN or with a survivor that has none.
+// explanation (survivors.ts); exits 1 below KILLED_PERCENT_MIN or with an unexplained survivor.
 //   node test/mutation/run.ts                        all modules, two at a time
 //   node test/mutation/run.ts src/core/money.ts      one
 // Runs on Node, which Stryker needs; the tests run on Bun. Copies of the tree live in .sluice-mutation/.
@@ -13,11 +13,11 @@ import { KILLED_PERCENT_MIN, MODULES, type Module } from "./modules.ts";
 import { failuresOf, type Mutant, needless, oneLine, type Score, scoreOf } from "./score.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-/** A mutant that loops for ever is a killed one; the tests of a module take some 0.1 to 0.6 s. */
+/** A mutant that loops for ever counts as killed; the tests of a module take some 0.1 to 0.6 s. */
 const TIMEOUT_MS = 4_000;
 const CONCURRENCY = 2;
-// The same inputs for every mutant and every run, a quarter of them, and no search for the smallest
-// counterexample (test/support/seed.ts).
+// The same inputs for every mutant and every run, only a quarter of the usual number, and no search for the
+// smallest counterexample (test/support/seed.ts).
 process.env.SEED = "1";
 process.env.SLUICE_MUTANTS = "1";
 
@@ -33,7 +33,7 @@ async function mutantsOf({ file, tests }: Module): Promise<Mutant[]> {
     timeoutMS: TIMEOUT_MS,
     tempDirName: ".sluice-mutation",
     cleanTempDir: "always",
-    // Its preprocessor wants TypeScript's old API; Bun runs the copy without a tsconfig.
+    // Its preprocessor needs TypeScript's old API; Bun runs the copy without a tsconfig.
     ignorePatterns: [".sluice*", "bench", "docs", "sql", "tools", "tsconfig.json"],
     disableTypeChecks: false,
     reporters: [],

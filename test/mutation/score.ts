@@ -1,6 +1,6 @@
-// What a run of mutants amounts to: the score, and the survivors with the reason each may live. Pure; run.ts
-// gets the results from Stryker.
-// An explanation names its mutant by the text it changes, not by its place, so it stays with its line.
+// Turns the results of a run of mutants into the score, and the survivors with the reason why each may
+// survive. Pure; run.ts gets the results from Stryker. An explanation identifies its mutant by the text it
+// changes, not by position, so it moves along with its line.
 
 import { EXPLAINED, type Explained } from "./survivors.ts";
 
@@ -9,7 +9,7 @@ export type Mutant = {
   file: string;
   /** 1-based */
   line: number;
-  /** The first line it stands on, without indentation. */
+  /** The first line of the mutated code, without indentation. */
   code: string;
   mutator: string;
   original: string;
@@ -20,13 +20,13 @@ export type Survivor = { mutant: Mutant; why: string | null };
 export type Score = {
   mutants: number;
   killed: number;
-  /** Of the killed: they never ended, which the tests notice by waiting. */
+  /** Of the killed ones: those that never ended, so that the tests timed out. */
   timeouts: number;
   percent: number;
   survivors: Survivor[];
 };
 
-/** Mutants that can't run at all (errors) count for nothing. */
+/** Mutants that can't run at all (errors) are not counted. */
 export function scoreOf(mutants: readonly Mutant[], explained: readonly Explained[] = EXPLAINED): Score {
   const valid = mutants.filter((m) => m.status !== "error");
   const survivors = valid
@@ -42,7 +42,7 @@ export function scoreOf(mutants: readonly Mutant[], explained: readonly Explaine
   };
 }
 
-/** Why the run fails; none when it passes. */
+/** The reasons why the run fails; empty if it passes. */
 export function failuresOf(score: Score, name: string, percentMin: number): string[] {
   const unexplained = score.survivors.filter((s) => s.why === null).length;
   return [
@@ -53,7 +53,7 @@ export function failuresOf(score: Score, name: string, percentMin: number): stri
   ];
 }
 
-/** Explanations of mutants that were run and did not survive: to be removed. */
+/** Explanations whose mutants ran and did not survive: remove them. */
 export function needless(
   mutants: readonly Mutant[],
   explained: readonly Explained[] = EXPLAINED,

@@ -1,5 +1,5 @@
 // Mutants that no test can or should kill, each with the reason. `make mutate` prints them beside the score
-// and fails for a survivor that isn't here.
+// and fails for a survivor that isn't listed here.
 
 export type Explained = {
   file: string;

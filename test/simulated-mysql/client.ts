@@ -1,19 +1,19 @@
-// The network between a process and the simulated MySQL server: connections with latency that are cut before
-// a statement arrives, after it ran, or while it is on its way. Owns what the client sees of that; leaves the
-// rules of a pool (transactions, repetition) to the real ones in src/platform/mysql.ts.
-// Invariant: every query is answered once, with a result or an error, while its process lives.
+// The network between a process and the simulated MySQL server: connections with latency, which break before
+// a statement arrives, after it ran, or on the way. Owns what the client sees of that; leaves the rules of a
+// pool (transactions, retries) to the real code in src/platform/mysql.ts.
+// Invariant: while its process lives, every query is answered once, with a result or an error.
 
 import { MYSQL_ANSWER_MAX_MS } from "../../src/core/limits.ts";
 import { type Pool, poolOf, type RawConnection } from "../../src/platform/mysql.ts";
 import type { Kernel, Process } from "../simulation/kernel.ts";
 import type { Server, Session } from "./server.ts";
 
-/** Chances that one query meets this; COMMIT has its own, because that is where it matters. */
+/** The probability of each fault for one query; COMMIT has its own, because there it matters most. */
 export type NetworkFaults = {
   lost: number;
   answerLost: number;
   late: number;
-  /** The answer never comes, and nothing says so. */
+  /** The answer never comes, and the connection stays open. */
   hangs: number;
   slow: number;
   commitFactor: number;
@@ -22,17 +22,17 @@ type Connection = {
   of: Process;
   session: Session;
   dead: boolean;
-  /** What was sent is still to arrive; the server sees the end after it. */
+  /** What was sent will still arrive; the server sees the end of the connection after it. */
   ends: boolean;
-  /** Fails the query under way. */
+  /** Fails the current query. */
   fail: ((error: Error) => void) | null;
 };
 export type Network = {
   pool(of: Process, connections: number): Pool;
-  /** The server died: every client hears of it. */
+  /** The server died: every client notices. */
   serverDied(): void;
   processDied(of: Process): void;
-  /** Every answer to this process takes long for a while. */
+  /** For a while every answer to this process takes long. */
   slow(of: Process, forMs: number): void;
   /** All connections of a process break, and new ones are refused for a while. */
   cutOff(of: Process, forMs: number): void;
