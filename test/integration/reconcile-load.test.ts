@@ -102,7 +102,7 @@ test("what ClickHouse lost is there again after --resend", async () => {
   const sent = await check({ resend: true });
   expect(sent.kind === "could_not_check" ? sent.reason : sent.resent).toBeGreaterThan(300);
   await until(
-    async () => (await check({ settled: true, resend: true })).kind === "clean", // one run may not send all of them
+    async () => (await check({ settled: true, resend: true })).kind === "clean", // a run may not send all
     "all events are there again",
     30_000,
   );
