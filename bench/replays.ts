@@ -106,7 +106,7 @@ function failuresOf(first: (Told | null)[], second: (Told | null)[]): string[] {
     const known = first[n];
     if (told?.status !== 202) failures.push(`key ${n}: its repeat was answered ${told?.status ?? "never"}`);
     else if (known?.status === 202 && (known.body !== told.body || !told.replayed))
-      failures.push(`key ${n}: its repeat was answered otherwise`);
+      failures.push(`key ${n}: its repeat got a different answer`);
   }
   return failures.slice(0, 20);
 }
