@@ -14,7 +14,7 @@ const lease = (customerId: number, unspent: number, recall = false) => ({
   recall,
 });
 
-test("leases stand under their heads, with a sum below", () => {
+test("leases are listed under their headings, with a sum below", () => {
   expect(asTable([lease(7, 1_000), lease(12_345_678_9, 20, true)], 1_000).split("\n")).toEqual([
     " customer  node                        epoch  granted  spent  unspent  expires in",
     "        7  01ARZ3NDEKTSV4RRFFQ69G5FA1      3     1500    500     1000  15.3 s",
@@ -23,7 +23,7 @@ test("leases stand under their heads, with a sum below", () => {
   ]);
 });
 
-test("a list that was cut says so, and an empty one too", () => {
+test("a truncated list says so, and so does an empty one", () => {
   expect(asTable([lease(7, 1_000)], 1)).toContain("(the first 1: --limit shows more)");
   expect(asTable([], 1)).toBe("no leases: no process holds credit");
 });

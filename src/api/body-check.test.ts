@@ -32,7 +32,7 @@ const refusalOf = (body: unknown): SluiceError => {
 const reasonsOf = (body: unknown) =>
   Object.fromEntries(refusalOf(body).errors.map(({ field, reason }) => [field, reason]));
 
-test("null for an optional field is no field, also for one that is not built yet", () => {
+test("null for an optional field means absent, even for a field that is not implemented yet", () => {
   expect(check({ ...good, note: null, list: null, later: null })).toEqual(good as never);
   expect(reasonsOf({ ...good, name: null })).toEqual({ name: "must be a string" });
   expect(reasonsOf({ ...good, unknown: null })).toEqual({
@@ -59,7 +59,7 @@ describe("a reason says what is wrong with this value", () => {
       expect(reasonsOf({ ...good, ...fields })).toEqual({ [field]: reason }));
 });
 
-test("all wrong fields are named, the missing and the unknown ones too", () => {
+test("all wrong fields are named, including missing and unknown ones", () => {
   expect(reasonsOf({ amount: 0, colour: "red" })).toEqual({
     name: "is required",
     amount: "must be at least 1",
@@ -70,7 +70,7 @@ test("all wrong fields are named, the missing and the unknown ones too", () => {
   expect(refusalOf({ ...good, ...many }).errors).toHaveLength(FIELD_ERRORS_MAX);
 });
 
-test("what is not built yet says so, unless something is wrong besides", () => {
+test("a field that is not implemented yet says so, unless something else is wrong too", () => {
   expect(refusalOf({ ...good, later: 1 })).toMatchObject({
     code: "not_supported",
     detail: "later is not supported yet.",
@@ -78,7 +78,7 @@ test("what is not built yet says so, unless something is wrong besides", () => {
   expect(refusalOf({ ...good, later: 1, amount: 0 }).code).toBe("validation_failed");
 });
 
-test("what is no object is refused as the body", () => {
+test("a body that is not an object is refused as a whole", () => {
   for (const body of [null, [], 1, "x", true])
     expect(reasonsOf(body)).toEqual({ body: "must be a JSON object" });
 });

@@ -6,12 +6,12 @@ import { createClientAddress } from "./client-address.ts";
 const said = (headers: Record<string, string>): Headers => new Headers(headers);
 const peer = () => "127.0.0.1";
 
-test("the edge's word counts beside its secret", () => {
+test("the edge's header counts together with its secret", () => {
   const address = createClientAddress("abc123");
   expect(address(said({ "x-real-ip": "203.0.113.9", "x-sluice-edge": "abc123" }), peer)).toBe("203.0.113.9");
 });
 
-test("without the secret, or with another one, the connection's own address counts", () => {
+test("without the secret, or with a wrong one, the connection's own address counts", () => {
   const address = createClientAddress("abc123");
   for (const secret of ["", "abc12", "abc124", "abc1234", "abc123, abc123"])
     expect(address(said({ "x-real-ip": "203.0.113.9", "x-sluice-edge": secret }), peer)).toBe("127.0.0.1");
@@ -20,7 +20,7 @@ test("without the secret, or with another one, the connection's own address coun
   );
 });
 
-test("where no edge was announced, an empty secret opens nothing", () => {
+test("where no edge is configured, an empty secret is not accepted", () => {
   const address = createClientAddress("");
   expect(address(said({ "x-real-ip": "203.0.113.9", "x-sluice-edge": "" }), peer)).toBe("127.0.0.1");
   expect(address(said({}), () => undefined)).toBe("unknown");

@@ -12,7 +12,7 @@ async function counted(observe: (o: ReturnType<typeof createObserveHttp>) => voi
     .map((line) => line.replace("sluice_http_requests_total", "").replace(',role="test"', ""));
 }
 
-test("answers are counted by route, method and code, and the durations beside them", async () => {
+test("answers and their durations are counted by route, method and code", async () => {
   const metrics = createMetrics("test");
   const observe = createObserveHttp(metrics, ["/v1/a"]);
   observe("/v1/a", "POST", 202, 0.02);
@@ -28,7 +28,7 @@ test("answers are counted by route, method and code, and the durations beside th
   expect(text).toContain(`sluice_http_request_duration_seconds_count{${of}"202",role="test"} 2\n`);
 });
 
-test("whatever a client makes up is `other`", async () => {
+test("anything a client makes up is counted as `other`", async () => {
   const lines = await counted((observe) => {
     observe("/v1/b/01ARZ3NDEKTSV4RRFFQ69G5FAV", "GET", 404, 0);
     observe("/v1/a", "BREW", 405, 0);
@@ -41,7 +41,7 @@ test("whatever a client makes up is `other`", async () => {
   ]);
 });
 
-test("the series have a bound, and nothing is left uncounted beyond it", async () => {
+test("the number of series is bounded, and answers beyond it are still counted", async () => {
   const routes = Array.from({ length: 39 }, (_, n) => `/v1/${n}`);
   const metrics = createMetrics("test");
   const observe = createObserveHttp(metrics, routes);

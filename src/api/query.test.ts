@@ -17,7 +17,7 @@ const refusalOf = (query: string): SluiceError => {
   throw new Error(`${query} was read`);
 };
 
-test("what is declared is read, percent-decoded, with a plus as a blank", () => {
+test("declared parameters are percent-decoded, with a plus as a blank", () => {
   expect(read("")).toEqual({});
   expect(read("?")).toEqual({});
   expect(read("?limit=5")).toEqual({ limit: "5" });
@@ -40,7 +40,7 @@ describe("refused by name", () => {
       expect(refusalOf(query)).toMatchObject({ code: "validation_failed", errors: [{ field, reason }] }),
     );
 
-  test("all at once, and thousands as the first fifty", () => {
+  test("all of them at once; of thousands, the first fifty", () => {
     expect(refusalOf("?a=1&limit=&phone=1&phone=2").errors.map(({ field }) => field)).toEqual([
       "a",
       "limit",
@@ -51,7 +51,7 @@ describe("refused by name", () => {
   });
 });
 
-test("what is no percent-encoded UTF-8 is malformed, never read as something else", () => {
+test("invalid percent-encoding or UTF-8 is malformed, never read as something else", () => {
   for (const query of [
     "?limit=%zz",
     "?limit=%",

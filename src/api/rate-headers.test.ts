@@ -14,7 +14,7 @@ test("the policy says what the bucket holds and how long it takes to fill", () =
   });
 });
 
-test("a refusal has them too, beside Retry-After", () => {
+test("a refusal has them too, along with Retry-After", () => {
   const { status, headers } = respondProblem(new RateLimitedError(rate, 1.2), "r-1");
   expect(status).toBe(429);
   expect(headers.get("ratelimit")).toBe('"parts";r=3;t=59');

@@ -62,7 +62,7 @@ const codeOf = (running: Promise<unknown>) =>
     (error: unknown) => (error instanceof SluiceError ? error.code : String(error)),
   );
 
-test("what is declared reaches the route, read and checked", async () => {
+test("declared query and body reach the route, parsed and checked", async () => {
   const reply = await run(sending, "/x?limit=5", post("known", '{"name":"ی"}'));
   expect(reply).toEqual({ status: 200, body: { customerId: 1, name: "ی", limit: "5", size: 13 } });
   expect(await run(open, "/x")).toEqual({ status: 200, body: { owner: null, body: null } });
@@ -80,7 +80,7 @@ describe("the order", () => {
     expect(await codeOf(run(sending, "/x", post("loaded", '{"name":"x"}')))).toBe("answered");
   });
 
-  test("a key that can't be one is not looked up", async () => {
+  test("a key of impossible length is not looked up", async () => {
     for (const [key, code] of [
       ["a,b", "malformed_request"],
       ["x".repeat(101), "api_key_invalid"],
@@ -90,16 +90,16 @@ describe("the order", () => {
     }
   });
 
-  test("a process that stops refuses before it looks at anything, but still says how it is", async () => {
+  test("a stopping process refuses before it checks anything, but still answers health checks", async () => {
     expect(await codeOf(run(sending, "/x?no=1", post(null, bad), true))).toBe("unavailable");
     expect(await codeOf(run(open, "/x", {}, true))).toBe("answered");
   });
 
-  test("a public route takes no parameters either that it does not declare", async () => {
+  test("a public route refuses undeclared parameters too", async () => {
     expect(await codeOf(run(open, "/x?verbose"))).toBe("validation_failed");
   });
 
-  test("a key of another scope is told which it lacks", async () => {
+  test("a key without the scope is told which scope it lacks", async () => {
     const reading = { ...sending, access: "read" } as const;
     expect(await codeOf(run(reading, "/x", post("known", bad)))).toBe("scope_missing");
   });

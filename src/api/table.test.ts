@@ -11,24 +11,24 @@ import { errorsOf } from "./route.ts";
 
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
 
-test("no two routes are one", () => {
+test("no two routes have the same method and path", () => {
   const names = declaredRoutes.map(({ method, path }) => `${method} ${path}`);
   expect(new Set(names).size).toBe(names.length);
 });
 
 for (const route of declaredRoutes) {
   describe(`${route.method} ${route.path}`, () => {
-    test("declares who may ask, and nobody else may", () => {
+    test("declares who may call it, and refuses everyone else", () => {
       expect([...SCOPES, "public"]).toContain(route.access);
       expect(route.path.startsWith("/v1/")).toBe(route.access !== "public");
     });
 
-    test("takes parameters that exist, each once", () => {
+    test("accepts only parameters that exist, each once", () => {
       expect(new Set(route.query).size).toBe(route.query.length);
       for (const name of route.query) expect(Object.keys(PARAMS)).toContain(name);
     });
 
-    test("takes a body that is closed to unknown fields, or none", () => {
+    test("accepts a body without unknown fields, or none", () => {
       expect(route.body === null).toBe(route.method !== "POST");
       if (route.body !== null) expect(route.body).toMatchObject({ additionalProperties: false });
       for (const name of route.notYet ?? []) expect(route.body?.properties).not.toHaveProperty(name);
@@ -40,7 +40,7 @@ for (const route of declaredRoutes) {
       for (const schema of Object.values(route.answers)) expect(() => Compile(schema)).not.toThrow();
     });
 
-    test("declares errors of the table, each once, and not those it has anyway", () => {
+    test("declares errors of the table, each once, without those implied by its access, query and body", () => {
       const all = errorsOf(route);
       expect(new Set(all).size).toBe(all.length);
       for (const code of all) expect(Object.keys(ERRORS)).toContain(code);
@@ -55,7 +55,7 @@ for (const route of declaredRoutes) {
   });
 }
 
-describe("what is held to the table", () => {
+describe("the check of answers against the table", () => {
   const problem = (code: string) => ({
     status: 422,
     type: "application/problem+json",
@@ -67,7 +67,7 @@ describe("what is held to the table", () => {
     text: JSON.stringify(body),
   });
 
-  test("lets through what is declared", () => {
+  test("accepts declared answers", () => {
     holdDeclared("GET", "/health", json(200, { status: "ok" }));
     holdDeclared("GET", "/v1/messages/01M7YBCH59Z4D8R94AWEAQ1Q8T?x=1", problem("not_found"));
     holdDeclared("POST", "/v1/sms/send", problem("credit_elsewhere"));
@@ -75,7 +75,7 @@ describe("what is held to the table", () => {
     holdDeclared("GET", "/nowhere", json(404, {}));
   });
 
-  test("finds an undeclared code, status, member, and a route that is not there", () => {
+  test("finds an undeclared code, status or member, and a route that does not exist", () => {
     expect(() => holdDeclared("GET", "/v1/wallet", problem("rate_limited"))).toThrow("does not declare");
     expect(() => holdDeclared("GET", "/health", json(201, { status: "ok" }))).toThrow("does not declare");
     expect(() => holdDeclared("GET", "/health", json(200, { status: "ok", x: 1 }))).toThrow(

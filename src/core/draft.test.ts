@@ -24,7 +24,7 @@ test("a draft has the phone in E.164, and the parts that its text will be billed
   });
 });
 
-test("a refusal names every field that is in the way, and no other", () => {
+test("a refusal names every wrong field, and no other", () => {
   const all = draftOf({ ...given, phone: "12", text: "", from: " ", reference: "a\nb" }, "IR");
   expect(all).toMatchObject({ kind: "refused" });
   expect("errors" in all && all.errors.map((e) => e.field)).toEqual(["phone", "text", "from", "reference"]);
@@ -32,7 +32,7 @@ test("a refusal names every field that is in the way, and no other", () => {
   expect(one).toEqual({ kind: "refused", errors: [{ field: "reference", reason: "must not be empty" }] });
 });
 
-test("a text of as many parts as are allowed is a draft; one character more is refused", () => {
+test("a text with the maximum number of parts is accepted; one character more is refused", () => {
   const text = "x".repeat(TEXT_PARTS_MAX * 153);
   expect(draftOf({ ...given, text }, "IR")).toMatchObject({ draft: { parts: TEXT_PARTS_MAX } });
   expect(draftOf({ ...given, text: `${text}x` }, "IR")).toEqual({

@@ -34,7 +34,7 @@ test("field errors are listed when there are some", () => {
   expect(bodyOf(new SluiceError("validation_failed", { errors })).errors).toEqual(errors);
 });
 
-test("without a text of its own, the detail names the fields, a few of them", () => {
+test("without its own text, the detail names the first few fields", () => {
   const errors = ["phone", "text", "type", "from"].map((field) => ({ field, reason: "is wrong" }));
   const detailOf = (count: number) =>
     new SluiceError("validation_failed", { errors: errors.slice(0, count) }).detail;
@@ -43,7 +43,7 @@ test("without a text of its own, the detail names the fields, a few of them", ()
   expect(detailOf(4)).toBe("phone is wrong; text is wrong; type is wrong; and 1 more.");
 });
 
-test("a field's name from outside is shown cut and without control characters", () => {
+test("a field name from outside is shown truncated and without control characters", () => {
   expect(fieldName("a.b_c-1")).toBe("a.b_c-1");
   expect(fieldName("نام")).toBe("نام");
   expect(fieldName("\u001b[31m")).toBe("??31m");
@@ -58,7 +58,7 @@ test("every 401 names its scheme, and nothing else does", () => {
   }
 });
 
-test("a 402 says what is needed and what there is", () => {
+test("a 402 says how much is required and how much there is", () => {
   expect(bodyOf(insufficientBalance(700, 300))).toMatchObject({
     status: 402,
     code: "insufficient_balance",
@@ -86,7 +86,7 @@ test("an error that already has a code keeps it", () => {
   expect(toSluiceError(error)).toBe(error);
 });
 
-test("answers that ask to wait say how long, in whole seconds of at least one", () => {
+test("answers that ask to wait say how long, in whole seconds, at least one", () => {
   for (const code of codes) {
     const waits = "retry-after" in problemHeaders(new SluiceError(code), "r-1");
     const underWay = code === "idempotency_in_progress";
@@ -110,7 +110,7 @@ test("headers carry the type, the request id and the allowed methods", () => {
   });
 });
 
-test("whatever answers 429 or 5xx may be tried again, and a request under way; no other error", () => {
+test("errors with 429 or 5xx, and a request under way, are retryable; no others", () => {
   for (const code of codes) {
     const { status, retryable } = ERRORS[code];
     expect(retryable).toBe(status === 429 || status >= 500 || code === "idempotency_in_progress");

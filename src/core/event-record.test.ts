@@ -122,13 +122,13 @@ describe("lines", () => {
     updatedAtMs: 2 ** 48,
   };
 
-  test("the widest lines stay within the bounds that keep an event record under 512 KiB", () => {
+  test("the longest lines stay within the bounds that keep an event record under 512 KiB", () => {
     expect(Buffer.byteLength(statusLine(widest))).toBeLessThan(QUEUED_LINE_BYTES_MAX);
     const outcome = { ...widest, operatorMessageId: "\u20ac".repeat(OPERATOR_MESSAGE_ID_CHARS_MAX) };
     expect(Buffer.byteLength(statusLine(outcome))).toBeLessThan(OUTCOME_LINE_BYTES_MAX);
   });
 
-  test("a full commit of the widest rows fits one Kafka record a topic", () => {
+  test("a full commit of the longest rows fits one Kafka record per topic", () => {
     const entry: Entry = {
       entryId: widest.id,
       leg: "close",

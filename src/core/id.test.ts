@@ -30,7 +30,7 @@ test("ids of one factory increase, also within a millisecond and when the clock 
   );
 });
 
-test("a bound is at or below every id of its millisecond and above every id before it", () => {
+test("a bound is at or below every id of its millisecond, and above every earlier id", () => {
   holds("id bound", times, (time) => {
     const id = createIdFactory({ now: () => time })();
     expect(ulidBound(time) <= id).toBe(true);
@@ -47,7 +47,7 @@ test("a day's prefix is the start of all its bounds and lies between two days", 
   expect(ulidDayPrefix(Date.UTC(2026, 10, 22)) > ulidDayPrefix(noon)).toBe(true);
 });
 
-test("what is no ULID is refused", () => {
+test("anything but a ULID is refused", () => {
   const good = ulidBound(1);
   const bad = [
     "",

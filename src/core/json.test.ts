@@ -36,7 +36,7 @@ describe("a member given twice", () => {
   ];
   for (const [text, fields] of cases) test(text, () => expect(fieldsOf(text)).toEqual(fields));
 
-  test("the same name in two objects, as a value, or in another letter case is no repeat", () => {
+  test("the same name in two objects, as a value, or in another letter case is not a repetition", () => {
     for (const text of [
       '{"a":{"a":{"a":1}}}',
       '[{"a":1},{"a":1}]',
@@ -48,7 +48,7 @@ describe("a member given twice", () => {
       expect(read(text)).toEqual(JSON.parse(text));
   });
 
-  test("is told as a field error that says which", () => {
+  test("gives a field error that names it", () => {
     expect(refusalOf('{"amount":5,"amount":7}')).toMatchObject({
       code: "validation_failed",
       detail: "amount is given twice.",
@@ -107,7 +107,7 @@ describe("any text", () => {
     });
   });
 
-  test("is refused exactly when JSON.parse refuses it, or for what it would guess; nothing else is thrown", () => {
+  test("is refused exactly when JSON.parse refuses it or would guess; nothing else is thrown", () => {
     const pieces = fc.constantFrom(
       ...Array.from('{}[]",:\\ \n-+.eE015'),
       '"a"',
@@ -151,12 +151,12 @@ describe("any text", () => {
     }
   });
 
-  test("thousands of findings are told as the first fifty", () => {
+  test("of thousands of errors the first fifty are reported", () => {
     expect(fieldsOf(`{${Array<string>(5_000).fill('"a":1').join(",")}}`)).toHaveLength(FIELD_ERRORS_MAX);
   });
 });
 
-test("the largest body takes milliseconds, however it is made", () => {
+test("the largest body takes milliseconds, whatever it contains", () => {
   const filled = (piece: string, count = Math.floor(BODY_BYTES_MAX / piece.length)) => piece.repeat(count);
   const bodies = [
     `{"a":0.${filled("0")}1}`,

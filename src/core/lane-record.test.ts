@@ -48,12 +48,12 @@ describe("round trips", () => {
     );
   });
 
-  test("a lane row comes back equal, also an empty one", () => {
+  test("a lane row comes back equal, even an empty one", () => {
     const rows = fc.array(records, { maxLength: 20 });
     holds("lane row", rows, (row) => expect(unpackLaneRow(packLaneRow(row))).toEqual(row), 100);
   });
 
-  test("packed bytes stay as they are while more is packed", () => {
+  test("packed bytes stay unchanged while more is packed", () => {
     const [first] = fc.sample(records, 1) as [LaneRecord];
     const kept = packLaneRecord(first);
     const copy = Buffer.from(kept);
@@ -96,7 +96,7 @@ describe("garbage", () => {
     expect(() => unpackLaneRecord(packr.pack(tuple.with(7, "events")))).toThrow("wrong type");
   });
 
-  test("arrays nested a hundred thousand deep are refused, not a crash", () => {
+  test("arrays nested a hundred thousand deep are refused without a crash", () => {
     expect(() => unpackLaneRecord(Buffer.alloc(100_000, 0x91))).toThrow(RecordError);
   });
 });

@@ -27,7 +27,7 @@ test("each operation posts what the table says, and there is no other", () => {
   }
 });
 
-test("an entry is on the leg of its operation: only what settles a message closes", () => {
+test("an entry has the leg of its operation: only what settles a message is a close", () => {
   const legs = OPS.map((op) => entryOf("a", op, 7, 1_000, 5));
   expect(legs.filter(({ leg }) => leg === "close").map(({ op }) => op)).toEqual(["capture", "refund"]);
   expect(entryOf("a", "topup", 7, 1_000, 5)).toEqual({
@@ -40,11 +40,11 @@ test("an entry is on the leg of its operation: only what settles a message close
   });
 });
 
-test("customers see all but what goes to a lease and back", () => {
+test("customers see every operation except moves to and from leases", () => {
   expect(LEASE_OPS).toEqual(["grant", "release"]);
 });
 
-test("wallets change once each, in order; what stays inside of reserved changes none", () => {
+test("each wallet changes once, in order; moves within reserved change none", () => {
   const entries = [
     entryOf("a", "refund", 9, 10, 1),
     entryOf("b", "topup", 7, 5, 1),
@@ -69,7 +69,7 @@ const entries: fc.Arbitrary<Entry[]> = fc.array(
   { maxLength: 50 },
 );
 
-test("a wallet that changed by its entries is what the sums of its entries say", () => {
+test("a wallet changed by its entries equals the sums of its entries", () => {
   holds("ledger sums", entries, (all) => {
     const changes = walletChanges(all);
     for (const customerId of [1, 2, 3]) {
@@ -83,7 +83,7 @@ test("a wallet that changed by its entries is what the sums of its entries say",
   });
 });
 
-test("money only comes by top-ups and only leaves by captures", () => {
+test("money only enters by top-ups and only leaves by captures", () => {
   holds("ledger conserved", entries, (all) => {
     const sumOf = (op: string) => all.filter((e) => e.op === op).reduce((sum, { amount }) => sum + amount, 0);
     const { balance, reserved } = walletOf(sumOf);

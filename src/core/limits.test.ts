@@ -9,7 +9,7 @@ test("every limit is a positive whole number", () => {
   }
 });
 
-test("names end in what they count or measure", () => {
+test("names end with what they count or with their unit", () => {
   const units = /_(MAX|MS|DEFAULT)$/;
   for (const name of Object.keys(limits)) expect(name).toMatch(units);
 });

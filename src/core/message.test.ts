@@ -58,7 +58,7 @@ test("a message is accepted as queued or scheduled, and as nothing else", () => 
   for (const to of STATUSES) expect(canMove(null, to)).toBe(to === "queued" || to === "scheduled");
 });
 
-test("what is no status is reached from none", () => {
+test("nothing but a status can be reached", () => {
   for (const from of [null, ...STATUSES])
     for (const to of ["", "done", "Stryker was here"]) expect(canMove(from, to as Status)).toBe(false);
 });
@@ -73,7 +73,7 @@ test("every status that is not final can still end", () => {
     expect(STATUSES.some((to) => canMove(from, to) && isFinal(to))).toBe(true);
 });
 
-test("the usual way is allowed, and its way back is not", () => {
+test("the usual path is allowed, and its reverse is not", () => {
   const way: Status[] = ["scheduled", "queued", "sending", "sent", "delivered"];
   for (const [i, to] of way.slice(1).entries()) {
     expect(canMove(way[i] as Status, to)).toBe(true);
@@ -81,7 +81,7 @@ test("the usual way is allowed, and its way back is not", () => {
   }
 });
 
-test("only queued and sending are queued again, always under the next attempt; nothing else changes it", () => {
+test("only queued and sending messages are queued again, always under the next attempt, which no other move changes", () => {
   const raising = MOVES.filter((move) => attemptAfter(move, 2) !== 2);
   expect(raising).toEqual([
     { from: "queued", to: "queued" },
@@ -121,7 +121,7 @@ test("a sequence is 6 × attempt + rank", () => {
   for (const status of STATUSES) expect(sequenceOf(7, status)).toBe(42 + sequenceOf(0, status));
 });
 
-test("the sequence grows along every move, at every attempt", () => {
+test("the sequence grows with every move, at every attempt", () => {
   for (const move of MOVES) {
     if (move.from === null) continue;
     for (let attempt = 0; attempt < MESSAGE_ATTEMPTS_MAX; attempt++)
@@ -131,7 +131,7 @@ test("the sequence grows along every move, at every attempt", () => {
   }
 });
 
-test("two statuses that one message can have have two numbers", () => {
+test("no two changes that one message can make have the same number", () => {
   // Every path through two attempts: no number occurs twice on any of them.
   const walk = (from: Status | null, attempt: number, seen: readonly number[]): void => {
     for (const to of STATUSES.filter((status) => canMove(from, status))) {
@@ -144,7 +144,7 @@ test("two statuses that one message can have have two numbers", () => {
   walk(null, 0, []);
 });
 
-test("a message stored with the numbers of before still grows along every move", () => {
+test("the sequence of a message stored with the old numbering still grows with every move", () => {
   // Before decision 0006 the numbers were 2 × attempt + 1, 2, 3 and, after unknown or sent, 4.
   const before = (status: Status, attempt: number): number =>
     2 * attempt + ({ scheduled: 0, queued: 1, sending: 2, unknown: 3 }[status as "queued"] ?? 4);
@@ -155,7 +155,7 @@ test("a message stored with the numbers of before still grows along every move",
   }
 });
 
-test("sending is the only status that no event tells of; queued was told one number before", () => {
+test("sending is the only status without an event; its latest event is queued, one number before", () => {
   for (const status of STATUSES) {
     expect(toldStatus(status)).toBe(status === "sending" ? "queued" : status);
     expect(untoldSequences(status)).toBe(status === "sending" ? 1 : 0);
@@ -164,7 +164,7 @@ test("sending is the only status that no event tells of; queued was told one num
 
 // ---- money ----
 
-test("what an operator took is captured, what ended before is refunded, the rest stays reserved", () => {
+test("what an operator accepted is captured, what ended before that is refunded, the rest stays reserved", () => {
   const by = (kind: "capture" | "refund" | null) =>
     STATUSES.filter((status) => settlementOf(status) === kind);
   expect(by("capture")).toEqual(["sent", "delivered", "undelivered"]);
@@ -172,14 +172,14 @@ test("what an operator took is captured, what ended before is refunded, the rest
   expect(by(null)).toEqual(["scheduled", "queued", "sending", "unknown"]);
 });
 
-test("acceptance reserves, whatever it stores", () => {
+test("acceptance reserves, whatever status it stores", () => {
   for (const to of ACCEPTED) {
     expect(chargeOf({ from: null, to }, false)).toBe("reserve");
     expect(chargeOf({ from: null, to }, true)).toBe("reserve");
   }
 });
 
-test("express that an operator took after its time is refunded, and only what was taken can be late", () => {
+test("express that an operator accepted too late is refunded, and only an accepted message can be late", () => {
   for (const to of STATUSES) {
     const move: Move = { from: "sending", to };
     const taken = ["sent", "delivered", "undelivered"].includes(to);
@@ -188,7 +188,7 @@ test("express that an operator took after its time is refunded, and only what wa
   }
 });
 
-test("late is after guaranteed_by, where there is one, and where an operator took it", () => {
+test("late means accepted by an operator after guaranteed_by, where there is one", () => {
   expect(isLate({ guaranteedByMs: 10 }, 11)).toBe(true);
   expect(isLate({ guaranteedByMs: 10 }, 10)).toBe(false);
   expect(isLate({ guaranteedByMs: 0 }, 1)).toBe(true);
@@ -196,7 +196,7 @@ test("late is after guaranteed_by, where there is one, and where an operator too
   expect(isLate({ guaranteedByMs: null }, 11)).toBe(false);
 });
 
-test("however a message goes, its money is settled once: by the first move that captures or refunds", () => {
+test("whatever path a message takes, its money is settled once: by the first move that captures or refunds", () => {
   const walk = (from: Status | null, attempt: number, charges: readonly string[]): void => {
     expect(charges.filter((charge) => charge !== "reserve").length).toBeLessThanOrEqual(1);
     if (from !== null && isFinal(from)) {
@@ -215,7 +215,7 @@ test("however a message goes, its money is settled once: by the first move that 
   walk(null, 0, []);
 });
 
-test("the table of charges has a row for every status, and one of its own for late express", () => {
+test("the charging table has a row for every status, and a separate one for late express", () => {
   const rows = CHARGING.filter(({ late }) => late !== true);
   expect(rows.flatMap(({ to }) => to).toSorted()).toEqual(STATUSES.toSorted());
   for (const { when } of CHARGING) expect(when).not.toBe("");
@@ -224,7 +224,7 @@ test("the table of charges has a row for every status, and one of its own for la
 
 // ---- names ----
 
-test("words from outside are statuses and lanes only when they are exactly that", () => {
+test("only the exact words are statuses and lanes", () => {
   for (const status of STATUSES) expect(isStatus(status)).toBe(true);
   for (const no of ["SENT", "", "toString", "__proto__", null, 1, ["sent"]]) expect(isStatus(no)).toBe(false);
   for (const lane of LANES) expect(isLane(lane)).toBe(true);

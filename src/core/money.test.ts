@@ -7,7 +7,7 @@ import { assertMoney, cost, MONEY_MAX, moneyOf } from "./money.ts";
 
 patiently();
 
-test("a cost is exact, or it is not made", () => {
+test("a cost is exact or refused", () => {
   expect(cost(3, 500)).toBe(1_500);
   expect(cost(1, 0)).toBe(0);
   expect(cost(1, MONEY_MAX)).toBe(MONEY_MAX);
@@ -53,7 +53,7 @@ const mine = (parts: number, price: number): number | null => {
 };
 
 describe("laws", () => {
-  test("a cost is the product of the big integers where that is an amount, and refused where it is not", () => {
+  test("a cost equals the product of big integers where that is an amount, and is refused where it is not", () => {
     let refused = 0;
     holds("cost", fc.tuple(amount, amount), ([parts, price]) => {
       const expected = model(parts, price);
@@ -108,7 +108,7 @@ describe("what is an amount", () => {
     holds("assertMoney", any, (value) => expect(accepted(value)).toBe(isAmount(value)));
   });
 
-  test("a factor that is no amount makes no cost, on either side", () => {
+  test("a factor that is not an amount is refused, on either side", () => {
     const bad = fc.oneof(fc.double(), fc.integer({ max: -1 })).filter((value) => !isAmount(value));
     holds("bad factor", fc.tuple(bad, fc.integer({ min: 0, max: 10 })), ([value, other]) => {
       expect(mine(value, other)).toBeNull();
@@ -128,7 +128,7 @@ describe("what is an amount", () => {
     holds("moneyOf above", above, (value) => expect(() => moneyOf(String(value))).toThrow());
   });
 
-  test("a string that is not digits alone is no amount, whatever Number() makes of it", () => {
+  test("a string of anything but digits is not an amount, whatever Number() makes of it", () => {
     const near = fc.stringMatching(/^[ +-]?\d{0,3}[.eE_xn ]\d{0,3}\n?$/);
     holds("moneyOf strings", fc.oneof(near, fc.string()), (text) => {
       if (/^[0-9]+$/.test(text) && !text.includes("\n")) return;

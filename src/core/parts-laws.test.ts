@@ -93,7 +93,7 @@ const texts = fc.tuple(pieces, ends, fc.integer({ min: -3, max: 3 })).map(([of, 
 });
 
 describe("against the model", () => {
-  test("any text, also with lone surrogates, has the encoding, units and parts of the standard", () => {
+  test("any text, even with lone surrogates, has the encoding, units and parts of the standard", () => {
     holds("parts model", texts, (text) => expect(countParts(text)).toEqual(model(text)), 800);
   });
 
@@ -108,7 +108,7 @@ describe("against the model", () => {
 });
 
 describe("laws", () => {
-  test("what is appended never makes fewer parts, and what is left out never more", () => {
+  test("appending never makes fewer parts, and removing never more", () => {
     holds("parts grow", fc.tuple(texts, texts), ([a, b]) => {
       const together = countParts(a + b).parts;
       expect(together).toBeGreaterThanOrEqual(countParts(a).parts);
@@ -116,7 +116,7 @@ describe("laws", () => {
     });
   });
 
-  test("an extension character counts two and is never split over parts", () => {
+  test("an extension character counts as two septets and is never split over parts", () => {
     const run = fc.tuple(fc.integer({ min: 0, max: 320 }), fc.integer({ min: 0, max: 160 }));
     holds("extension", run, ([plain, extended]) => {
       const { parts, units } = countParts(`${"a".repeat(plain)}${"€".repeat(extended)}`);
@@ -140,7 +140,7 @@ describe("laws", () => {
     });
   });
 
-  test("one character outside GSM-7 makes all of the text UCS-2, wherever it stands", () => {
+  test("one character outside GSM-7 makes the whole text UCS-2, wherever it is", () => {
     const text = fc.array(gsm7, { minLength: 1, maxLength: 100 }).map((all) => all.join(""));
     holds(
       "one outside",
@@ -167,7 +167,7 @@ describe("what can be sent", () => {
     });
   });
 
-  test("a label is refused exactly when a text would be, or for a control character", () => {
+  test("a label is refused exactly when a text would be, or when it has a control character", () => {
     const any = fc.oneof(texts, fc.string({ unit: "binary", maxLength: 4 }), fc.constantFrom("", "\u009f"));
     holds("label problem", any, (label) => {
       const isControl = /\p{Cc}/u.test(label);
@@ -175,7 +175,7 @@ describe("what can be sent", () => {
     });
   });
 
-  test("a sender is a number, or what needs no more than 11 septets and is not blank", () => {
+  test("a sender is a number, or a name of at most 11 septets that is not blank", () => {
     const any = fc.oneof(
       fc.string({ maxLength: 14 }),
       fc

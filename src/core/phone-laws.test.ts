@@ -61,7 +61,7 @@ describe("spellings", () => {
     ),
   });
 
-  test("every prefix, digits of four scripts and separators anywhere give one E.164", () => {
+  test("every prefix, digits of four scripts and separators anywhere give the same E.164", () => {
     holds("spellings", spelling, ({ national, prefix, scripts, gaps }) => {
       const digits = inScripts(prefix + national, scripts);
       // Separators stand before, between and after digits; only separators may stand before the plus.
@@ -78,7 +78,7 @@ describe("spellings", () => {
     });
   });
 
-  test("a wrong digit more or less is no Iranian mobile number", () => {
+  test("a number with a digit too many or too few is not an Iranian mobile number", () => {
     holds("length", fc.tuple(mobiles, digitsOf(1)), ([national, digit]) => {
       expect(e164Of(`+98${national}${digit}`)).toBeNull();
       expect(e164Of(`+98${national.slice(0, -1)}`)).toBeNull();
@@ -107,7 +107,7 @@ describe("any string", () => {
   );
   const region = fc.constantFrom<CountryCode>("IR", "IR", ...countries);
 
-  test("is a number of the E.164 form or has a reason; nothing throws, and no reason repeats the input", () => {
+  test("gives E.164 or a reason; nothing throws, and no reason repeats the input", () => {
     holds("any string", fc.tuple(any, region), ([input, where]) => {
       const parsed = parsePhone(input, where);
       if ("e164" in parsed) {
@@ -120,7 +120,7 @@ describe("any string", () => {
     });
   });
 
-  test("what was read is read again as itself, in every region", () => {
+  test("a parsed number parses to itself, in every region", () => {
     let read = 0;
     holds("idempotent", fc.tuple(fc.oneof(near, typed), region, region), ([input, where, elsewhere]) => {
       const e164 = e164Of(input, where);
@@ -132,7 +132,7 @@ describe("any string", () => {
     expect(read).toBeGreaterThan(50);
   });
 
-  test("digits of another script read the same, valid or not", () => {
+  test("digits of another script give the same result, valid or not", () => {
     const scripts = fc.array(fc.nat(3), { minLength: 1, maxLength: 20 });
     const plain = fc.tuple(
       fc.constantFrom("", "+", "00", "0"),

@@ -65,7 +65,7 @@ describe("ways to write one number", () => {
       expect(parsePhone(`+98 912 999 000${last}`)).toEqual({ e164: `+98912999000${last}` });
   });
 
-  test("numbers of other countries are read when they say so", () => {
+  test("numbers of other countries are accepted with their calling code", () => {
     expect(parsePhone("+1 415 555 2671")).toEqual({ e164: "+14155552671" });
     expect(parsePhone("00442071838750")).toEqual({ e164: "+442071838750" });
   });
@@ -130,14 +130,14 @@ describe("what is no phone", () => {
       expect(parsePhone(phone)).toEqual({ reason: PHONE_REASONS.extension }));
   }
 
-  test("the reason tells what can't be read from what is no number", () => {
+  test("the reason distinguishes unreadable input from an invalid number", () => {
     expect(parsePhone("0912x9990001a")).toEqual({ reason: PHONE_REASONS.notTyped });
     expect(parsePhone("0912.999.000")).toEqual({ reason: PHONE_REASONS.invalid });
     for (const blank of ["", " ", "\u200e"])
       expect(parsePhone(blank)).toEqual({ reason: expect.any(String) });
   });
 
-  test("a number of more than 15 digits is none, although the library has such", () => {
+  test("a number of more than 15 digits is invalid, although the library accepts some", () => {
     for (const phone of [
       "+810066375082487667",
       "+6200180376490618895",
@@ -148,13 +148,13 @@ describe("what is no phone", () => {
     expect(parsePhone("+49991762263743")).toEqual({ e164: "+49991762263743" });
   });
 
-  test("a long string is refused before it is looked at", () => {
+  test("a long string is refused before it is parsed", () => {
     expect(parsePhone("0".repeat(PHONE_CHARS_MAX + 1))).toEqual({
       reason: `must be at most ${PHONE_CHARS_MAX} characters`,
     });
   });
 
-  test("a region that does not exist is a fault of ours, not of the number", () => {
+  test("an unknown region throws: it is a fault of ours, not of the number", () => {
     expect(() => parsePhone(e164, "ZZ")).toThrow(RangeError);
     expect(isRegion("IR")).toBe(true);
     for (const no of ["ZZ", "", "ir", "__proto__", null]) expect(isRegion(no)).toBe(false);

@@ -61,7 +61,7 @@ function setUp(fails: { reserve?: Error; store?: Error } = {}) {
   return { done, stored, send };
 }
 
-test("a draft is priced by its lane, reserved, stored, and then told with all that a door may say", async () => {
+test("a draft is priced by its lane, reserved and stored; the result has all that a door may answer", async () => {
   const { send, stored, done } = setUp();
   const { accepted, rate: told } = await send();
   const [{ record }] = stored as [(typeof stored)[0]];
@@ -81,12 +81,12 @@ test("a draft is priced by its lane, reserved, stored, and then told with all th
   expect([told, done]).toEqual([rate, ["take 2", "admit", "reserve 1000", "store"]]);
 });
 
-test("express costs its own price, and says by when it will have reached an operator", async () => {
+test("express has its own price, and says by when an operator will have accepted it", async () => {
   const { accepted } = await setUp().send({ lane: "express" });
   expect(accepted).toMatchObject({ cost: 1_400, guaranteedByMs: NOW_MS + 5_000 });
 });
 
-test("a key is stored with the message, and keeps what its door will answer", async () => {
+test("a key is stored with the message, together with the door's answer", async () => {
   const { send, stored } = setUp();
   const key: RequestKey = { customerId: 7, operation: "send", key: "k", hash: Buffer.from("h") };
   const { accepted } = await send({}, key);
@@ -98,7 +98,7 @@ test("a key is stored with the message, and keeps what its door will answer", as
   });
 });
 
-test("without credit its place in the queue is free again, and nothing is stored", async () => {
+test("without credit its place in the queue is freed, and nothing is stored", async () => {
   const { send, done } = setUp({ reserve: insufficientBalance(1_000, 3) });
   expect(send()).rejects.toMatchObject({ code: "insufficient_balance" });
   expect(done).toEqual(["take 2", "admit", "reserve 1000", "leave"]);

@@ -9,7 +9,7 @@ import type { IsGone } from "../core/caller.ts";
 describe("a message whose caller is gone", () => {
   const gone: IsGone = () => true;
 
-  test("leaves the queue when a batch is formed: not stored, its credit and its place given back", async () => {
+  test("leaves the queue when a batch is formed: not stored, its credit and its place returned", async () => {
     const { send, open, told, credit, counts, commits, answerAll } = setUp();
     const own = lease(7);
     send("a", own);
@@ -23,7 +23,7 @@ describe("a message whose caller is gone", () => {
     expect(counts).toEqual({ commits_total: 1, accepted_total: 2, in_doubt_total: 0 });
   });
 
-  test("alone, makes no commit, and the next message gets one", async () => {
+  test("causes no commit if it is alone, and the next message gets one", async () => {
     const { send, open, told, counts, commits, sizes, waiting } = setUp();
     send("a", lease(7), 5, null, gone);
     await settle();
@@ -34,7 +34,7 @@ describe("a message whose caller is gone", () => {
     expect(sizes()).toEqual([1]);
   });
 
-  test("who leaves while its batch is being committed is stored all the same", async () => {
+  test("is stored even so if its caller leaves during the commit", async () => {
     const { send, answerAll, told, credit } = setUp();
     let left = false;
     send("a", lease(7), 5, null, () => left);
@@ -44,7 +44,7 @@ describe("a message whose caller is gone", () => {
     expect([told, credit.committed, credit.returned]).toEqual([["a stored"], [5], []]);
   });
 
-  test("who leaves before the commit is tried again is not in the second try", async () => {
+  test("is not in the second try if its caller leaves before the retry", async () => {
     const { send, answerAll, advance, told, credit, sizes } = setUp();
     let left = false;
     send("a", lease(7), 5, null, () => left);
@@ -58,7 +58,7 @@ describe("a message whose caller is gone", () => {
     expect([told, credit.committed]).toEqual([["a CallerGoneError", "b stored"], [6]]);
   });
 
-  test("a commit in doubt is looked up with all that was in it", async () => {
+  test("stays part of a commit in doubt when that is looked up", async () => {
     const { send, answerAll, advance, told, credit, asked, storedIs } = setUp();
     let left = false;
     send("a", lease(7), 5, null, () => left);

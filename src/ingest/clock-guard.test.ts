@@ -24,14 +24,14 @@ const codeOf = (run: () => unknown): string => {
   return "none";
 };
 
-test("time that passes is no jump", () => {
+test("passing time is not a jump", () => {
   const { clock, guard, pass } = setUp();
   pass(DAY_MS);
   expect(guard.isRight()).toBe(true);
   expect(ulidTimeMs(guard.messageId())).toBe(clock.wallMs);
 });
 
-test("no message gets an id between a jump and the next look at MySQL's clock", () => {
+test("no message gets an id between a jump and the next comparison with MySQL's clock", () => {
   for (const jumpMs of [1_001, -1_001, DAY_MS, -DAY_MS]) {
     const { clock, guard } = setUp();
     clock.wallMs += jumpMs;
@@ -42,7 +42,7 @@ test("no message gets an id between a jump and the next look at MySQL's clock", 
   }
 });
 
-test("a small step is borne: up to a second either way", () => {
+test("a small step of up to a second is tolerated, either way", () => {
   for (const jumpMs of [1_000, -1_000]) {
     const { clock, guard } = setUp();
     clock.wallMs += jumpMs;
@@ -50,7 +50,7 @@ test("a small step is borne: up to a second either way", () => {
   }
 });
 
-test("a clock that is wrong from the start is known by MySQL's", () => {
+test("a clock that is wrong from the start is noticed by comparison with MySQL's", () => {
   const { guard } = setUp();
   guard.observe(-5_000);
   expect(codeOf(guard.messageId)).toBe("unavailable");
@@ -58,7 +58,7 @@ test("a clock that is wrong from the start is known by MySQL's", () => {
   expect(codeOf(guard.messageId)).toBe("none");
 });
 
-test("after a jump ahead and back, ids carry the present again, and those within go on all the while", () => {
+test("after a jump ahead and back, message ids carry the present again, and entry ids continue throughout", () => {
   const { clock, guard, pass } = setUp();
   clock.wallMs += DAY_MS;
   expect(ulidTimeMs(guard.entryId())).toBe(clock.wallMs);
@@ -68,7 +68,7 @@ test("after a jump ahead and back, ids carry the present again, and those within
   expect(ulidTimeMs(guard.messageId())).toBe(clock.wallMs + DAY_MS - DAY_MS);
 });
 
-test("without a jump the factory stays: ids increase over every look", () => {
+test("without a jump the factory is kept: ids increase across comparisons", () => {
   const { guard, pass } = setUp();
   const ids: string[] = [];
   for (let n = 0; n < 50; n++) {

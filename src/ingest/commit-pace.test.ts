@@ -28,7 +28,7 @@ test("after a commit of several the next begins 4 ms after it began, while commi
   expect(pace.waitMs(1)).toBe(0);
 });
 
-test("a slow database is asked less often, and nobody waits longer than 15 ms for that", () => {
+test("a slow database gets fewer commits, and no message waits longer than 15 ms for that", () => {
   const { pace, commit, pass } = setUp();
   for (let i = 0; i < 100; i++) commit(3, 6);
   pass(100);
@@ -39,7 +39,7 @@ test("a slow database is asked less often, and nobody waits longer than 15 ms fo
   expect(pace.waitMs(1)).toBe(15);
 });
 
-test("it doesn't wait for more than any of the last eight commits held, or than half a batch", () => {
+test("it waits for no more messages than the largest of the last eight commits held, nor than half a batch", () => {
   const { pace, commit } = setUp();
   commit(5, 0);
   for (let i = 0; i < 7; i++) commit(3, 0);

@@ -20,7 +20,7 @@ import { FencedError } from "../ledger/accept.ts";
 import type { KeyClaim } from "../ledger/idempotency.ts";
 
 describe("a batch", () => {
-  test("holds what one turn brought, with what each lease spends and the keys of those that have one", async () => {
+  test("holds the messages of one turn, with what each lease spends and the keys of those that have one", async () => {
     const { send, open } = setUp();
     const key = { customerId: 7, operation: "send", key: "k", owner: "b" } as KeyClaim;
     const own = lease(7);
@@ -42,7 +42,7 @@ describe("a batch", () => {
     ]);
   });
 
-  test("holds COMMIT_ROWS_MAX messages; what is more is the next batch, in order", async () => {
+  test("holds COMMIT_ROWS_MAX messages; the others form the next batch, in order", async () => {
     const { sendMany, open, sizes, answerAll, told } = setUp();
     sendMany(2 * COMMIT_ROWS_MAX + 1);
     await settle();
@@ -80,7 +80,7 @@ describe("commits at once", () => {
     expect(sizes()).toEqual([COMMIT_ROWS_MAX]);
   });
 
-  test("a message that comes while all are busy goes with the next", async () => {
+  test("a message that comes while all are busy joins the next one", async () => {
     const { send, answerAll, sizes, told, waiting } = setUp();
     send("a");
     await settle();
@@ -102,7 +102,7 @@ test("an idle queue does nothing: one message costs two turns of the event loop"
   expect([turns(), waiting()]).toEqual([2, 0]);
 });
 
-test("a batch that all its messages left is not stored", async () => {
+test("an empty batch, because all its messages left, is not stored", async () => {
   const { send, open, answerAll, told, credit, causes } = setUp();
   const gone = lease(7);
   send("a", gone);
@@ -145,7 +145,7 @@ describe("lingering", () => {
     expect(sizes()).toEqual([2]);
   });
 
-  test("callers that wait for their answers lose nothing: when all have asked again it begins", async () => {
+  test("callers that wait for their answers lose nothing: when all have sent again, it begins", async () => {
     const { sendMany, sizes, advance } = await afterEight();
     sendMany(7);
     await settle();
@@ -172,7 +172,7 @@ describe("lingering", () => {
 });
 
 describe("the bounds of the queue", () => {
-  test("one customer is refused at its share, others are not, and all at the whole", () => {
+  test("one customer is refused at its share while others are not; all are refused when the queue is full", () => {
     const { commits } = setUp();
     for (let i = 0; i < QUEUE_CUSTOMER_ROWS_MAX; i++) commits.admit(1);
     expect(() => commits.admit(1)).toThrow("overloaded");
@@ -184,7 +184,7 @@ describe("the bounds of the queue", () => {
     expect(() => commits.admit(3)).toThrow("overloaded");
   });
 
-  test("who leaves makes room in the customer's share and in the whole", () => {
+  test("a caller that leaves makes room in the customer's share and in the queue", () => {
     const { commits } = setUp();
     for (let i = 0; i < QUEUE_CUSTOMER_ROWS_MAX; i++) commits.admit(1);
     commits.leave(1);
@@ -198,7 +198,7 @@ describe("the bounds of the queue", () => {
     expect(() => commits.admit(1)).toThrow("overloaded");
   });
 
-  test("drained waits until all that was admitted is answered", async () => {
+  test("drained waits until everything admitted has been answered", async () => {
     const { commits, send, answerAll, advance } = setUp();
     let isDrained = false;
     send("a");
@@ -212,7 +212,7 @@ describe("the bounds of the queue", () => {
 });
 
 describe("when the database fails", () => {
-  test("a deadlock is tried again, and nobody notices", async () => {
+  test("a deadlock is retried, and no caller notices", async () => {
     const { send, answerAll, advance, told, credit, sizes } = setUp();
     send("a");
     await settle();
@@ -225,7 +225,7 @@ describe("when the database fails", () => {
     expect(credit).toEqual({ committed: [5], returned: [], lost: [] });
   });
 
-  test("a line lost before COMMIT is tried again for COMMIT_WAIT_MAX_MS, then all get their credit back", async () => {
+  test("a connection lost before COMMIT is retried for COMMIT_WAIT_MAX_MS, then all credit is returned", async () => {
     const { send, open, answerAll, advance, told, credit, timers } = setUp();
     send("a", lease(7), 5);
     send("b", lease(8), 6);
@@ -245,7 +245,7 @@ describe("when the database fails", () => {
     expect(credit).toEqual({ committed: [], returned: [5, 6], lost: [] });
   });
 
-  test("an error that trying again can't help gives the credit back at once", async () => {
+  test("an error that a retry can't help returns the credit at once", async () => {
     const { send, answerAll, told, credit, counts, causes, waiting } = setUp();
     send("a", lease(7), 5);
     await settle();
@@ -256,7 +256,7 @@ describe("when the database fails", () => {
     expect([counts.commits_total, counts.accepted_total, waiting()]).toEqual([0, 0, 0]);
   });
 
-  test("an outcome that stays unknown is told as such, and no credit of it is given back", async () => {
+  test("an outcome that stays unknown is reported as such, and its credit is not returned", async () => {
     const { send, answerAll, advance, told, credit, asked, causes, storedIs, counts } = setUp();
     const [one, other] = [lease(7), lease(8)];
     const away = lost();

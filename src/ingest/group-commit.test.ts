@@ -72,7 +72,7 @@ function setUp(steps: Step[], isStored: boolean[] = [], timers = systemTimers) {
   return { send, credit, batches, commits, counts };
 }
 
-test("a message that the database refuses costs the others of its batch nothing", async () => {
+test("a message that the database refuses does not fail the others of its batch", async () => {
   const bad: Step = ({ records }) => (records.some((r) => r.id === "c") ? refusedData() : null);
   const { send, credit, batches, commits } = setUp([bad, bad, bad, bad, bad, bad]);
   const ids = ["a", "b", "c", "d", "e"];
@@ -91,7 +91,7 @@ test("a commit in doubt that was stored is answered as stored, and not stored ag
   expect(counts.in_doubt_total).toBe(1);
 });
 
-test("a commit in doubt that was not stored is tried again, under the same ids", async () => {
+test("a commit in doubt that was not stored is retried, under the same ids", async () => {
   const { send, credit, batches } = setUp([() => new CommitInDoubtError("lost"), lost], [false]);
   expect(await send("a", 5)).toBe("stored");
   expect(credit).toEqual({ committed: [5], returned: [], lost: [] });
@@ -108,7 +108,7 @@ test("messages of a lease that was taken back leave the batch, with their credit
   expect(batches).toEqual([["a", "b"], ["a"]]);
 });
 
-test("a message whose key another one owns leaves the batch, with its credit", async () => {
+test("a message whose key is owned by another leaves the batch, with its credit", async () => {
   const { send, credit, batches } = setUp([() => new KeyTakenError(["b"])]);
   const told = await Promise.all([send("a", 5), send("b", 6)]);
   expect(told).toEqual(["stored", "KeyTakenError"]);
@@ -116,14 +116,14 @@ test("a message whose key another one owns leaves the batch, with its credit", a
   expect(batches).toEqual([["a", "b"], ["a"]]);
 });
 
-test("a deadlock and a lock wait repeat the whole transaction, as often as they come", async () => {
+test("a deadlock or a lock wait repeats the whole transaction, as often as necessary", async () => {
   const { send, credit, batches } = setUp([deadlock, lockWait, deadlock]);
   expect(await Promise.all([send("a", 5), send("b", 6)])).toEqual(["stored", "stored"]);
   expect(batches).toEqual(Array.from({ length: 4 }, () => ["a", "b"]));
   expect(credit).toEqual({ committed: [5, 6], returned: [], lost: [] });
 });
 
-test("but no longer than COMMIT_WAIT_MAX_MS: then 503, nothing stored, and the credit is back", async () => {
+test("but no longer than COMMIT_WAIT_MAX_MS: then 503, nothing stored, credit returned", async () => {
   const timers = fastTimers();
   const { send, credit, batches } = setUp(
     Array.from({ length: 500 }, () => deadlock),
@@ -137,7 +137,7 @@ test("but no longer than COMMIT_WAIT_MAX_MS: then 503, nothing stored, and the c
   expect(credit).toEqual({ committed: [], returned: [5], lost: [] });
 });
 
-test("an error that can't pass is not tried again", async () => {
+test("a permanent error is not retried", async () => {
   const full = () => Object.assign(new Error("The table is full"), { errno: 1114, sqlState: "HY000" });
   const { send, credit, batches } = setUp([full]);
   expect(await Promise.all([send("a", 5), send("b", 6)])).toEqual(["unavailable", "unavailable"]);
@@ -145,7 +145,7 @@ test("an error that can't pass is not tried again", async () => {
   expect(credit).toEqual({ committed: [], returned: [5, 6], lost: [] });
 });
 
-test("a doubt that nobody resolves in time is told as such, and its credit is given up with its lease", async () => {
+test("an outcome that stays in doubt for too long is reported as such, and its credit is given up with its lease", async () => {
   const unknown = () => new CommitInDoubtError("lost");
   const timers = fastTimers();
   const { send, credit, commits } = setUp(

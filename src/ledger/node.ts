@@ -4,7 +4,6 @@
 // Invariant: no lease outlives its node's row; a node whose lifetime is over is never renewed, only
 // registered again, and its process gives up what it held before. Bound: LEASE_BATCH_MAX leases a
 // transaction.
-// anew, and its process gives up what it held before. Bound: LEASE_BATCH_MAX leases a transaction.
 
 import type { Pool } from "../platform/mysql.ts";
 import { customersOf, endRows, LEASE_BATCH_MAX, type LeaseDeps } from "./lease-rows.ts";

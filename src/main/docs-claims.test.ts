@@ -119,7 +119,7 @@ describe("planted mistakes are found", () => {
       'docs/x.md: src/core/money.test.ts has no test "costs nothing"',
       "docs/x.md: src/core/gone.test.ts",
     ]);
-    expect(missingTests(page('`src/core/money.test.ts` "a cost is exact, or it is not made"'))).toEqual([]);
+    expect(missingTests(page('`src/core/money.test.ts` "a cost is exact or refused"'))).toEqual([]);
   });
 
   test("a limit that is gone, and one with another value, in any unit", () => {

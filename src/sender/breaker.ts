@@ -3,8 +3,8 @@
 //   closed     any number of submits; opens after BAD_MAX bad answers (no connection, lost) with no good one
 //              in between
 //   open       no submits until its pause is over; the pause doubles each time a probe fails
-// half-open  one submit in total until its answer is known: a good one closes, a bad one opens; a probe that
-//              was never submitted changes nothing
+//   half-open  one submit in total until its answer is known: a good one closes, a bad one opens; a probe
+//              that was never submitted changes nothing
 // A hanging submit costs a message (`unknown`), so there is only one probe.
 
 import type { Tally } from "./dispatch.ts";
