@@ -7,7 +7,7 @@ import { createScriptedBook, holding, lost } from "../../test/support/scripted-b
 import { RECALL_STEP_MS, RECALL_WAIT_MAX_MS } from "../core/limits.ts";
 import type { Reservation } from "./lease-table.ts";
 
-describe("who waits for credit", () => {
+describe("a message that waits for credit", () => {
   test("is served by a grant of what waits, under the wallet's lock; the next ones at once from the rest", async () => {
     const { send, asked, wants, answer, told, book } = createScriptedBook();
     send("a", 5);
@@ -25,7 +25,7 @@ describe("who waits for credit", () => {
     expect(asked).toEqual([]);
   });
 
-  test("is nobody who needs just what is left", async () => {
+  test("does not wait if it needs exactly what is left", async () => {
     const { book, asked, wants } = await holding(10, 3);
     expect(book.reserve(7, 5)).toMatchObject({ cost: 5, balanceAfter: 2 });
     await settle();
@@ -35,7 +35,7 @@ describe("who waits for credit", () => {
     expect([wants(), asked[0]?.skipLocked]).toMatchObject([[[{ costs: [] }]], true]);
   });
 
-  test("shares one transaction with all who wait at the same moment, each under the own customer", async () => {
+  test("shares one transaction with all that wait at the same moment, each under its own customer", async () => {
     const { send, wants } = createScriptedBook();
     send("a", 5);
     send("b", 6, 8);
@@ -49,7 +49,7 @@ describe("who waits for credit", () => {
     ]);
   });
 
-  test("and leaves while the wallet is asked, takes nothing of what it gave; the others get it all", async () => {
+  test("takes nothing of a grant if its caller leaves meanwhile; the others get all of it", async () => {
     const { send, answer, told, book } = createScriptedBook();
     let left = false;
     send("a", 5, 7, () => left);
@@ -61,7 +61,7 @@ describe("who waits for credit", () => {
     expect(book.reserve(7, 5)).toMatchObject({ lease: { available: 0, inFlight: 11 } });
   });
 
-  test("and leaves while credit is called back, is not asked for again", async () => {
+  test("is not asked for again if its caller leaves while credit is recalled", async () => {
     const { send, answer, told, wants, advance } = createScriptedBook();
     let left = false;
     send("a", 5, 7, () => left);
@@ -73,7 +73,7 @@ describe("who waits for credit", () => {
     expect([told, wants()]).toMatchObject([["a CallerGoneError"], [[{ costs: [6] }]]]);
   });
 
-  test("asks for what the lease lacks only", async () => {
+  test("asks only for what the lease lacks", async () => {
     const { send, wants } = await holding(10, 3);
     send("a", 9);
     send("b", 4);
@@ -91,7 +91,7 @@ describe("who waits for credit", () => {
     expect(told).toEqual(["a 4", "c 0"]);
   });
 
-  test("is told 402 with both figures when wallet and all leases hold less, and not when they hold as much", async () => {
+  test("gets a 402 with both figures when wallet and all leases hold less, but not when they hold as much", async () => {
     const { send, answer, told } = createScriptedBook();
     send("a", 10);
     send("b", 9);
@@ -100,7 +100,7 @@ describe("who waits for credit", () => {
     expect(told).toEqual(['a insufficient_balance{"required":10,"balance":9}']);
   });
 
-  test("waits for credit that is elsewhere, asks again each step, and is told 503 at its limit", async () => {
+  test("waits for credit held elsewhere, asks again at each step, and gets a 503 at its limit", async () => {
     const { send, answer, asked, told, advance } = createScriptedBook();
     send("a", 5);
     await settle();
@@ -120,7 +120,7 @@ describe("who waits for credit", () => {
     expect(steps).toBe(RECALL_WAIT_MAX_MS / RECALL_STEP_MS);
   });
 
-  test("is served as soon as the credit came back", async () => {
+  test("is served as soon as the credit is back", async () => {
     const { send, answer, told, advance } = createScriptedBook();
     send("a", 5);
     await settle();
@@ -132,7 +132,7 @@ describe("who waits for credit", () => {
     expect(told).toHaveLength(1);
   });
 
-  test("asks again at once when the wallet has enough, and others of the grant came first", async () => {
+  test("asks again at once when the wallet has enough but others in the grant came first", async () => {
     const { send, answer, wants, told } = createScriptedBook();
     send("a", 5);
     send("b", 8);
@@ -142,7 +142,7 @@ describe("who waits for credit", () => {
     expect(wants()).toMatchObject([[{ costs: [8] }]]);
   });
 
-  test("and came while a grant was under way, is not refused by what the wallet was before", async () => {
+  test("is not refused because of an earlier state of the wallet if it came while a grant was under way", async () => {
     const { send, answer, wants, told } = createScriptedBook();
     send("a", 5);
     await settle();
@@ -154,7 +154,7 @@ describe("who waits for credit", () => {
     expect(told[1]).toBe("b 95");
   });
 
-  test("of a strict customer always asks, and is told the wallet's own balance", async () => {
+  test("of a strict customer always asks, and gets the wallet's own balance", async () => {
     const { send, answer, wants, told } = createScriptedBook();
     const strict = { mode: "strict", elsewhere: 30 } as const;
     send("a", 7);
@@ -172,7 +172,7 @@ describe("who waits for credit", () => {
 });
 
 describe("what is asked for", () => {
-  test("leaves out what the lease can pay itself, also when it has to ask", async () => {
+  test("leaves out what the lease itself can pay, even when it has to ask", async () => {
     const { send, answer, wants } = createScriptedBook();
     send("a", 7);
     await settle();
@@ -184,7 +184,7 @@ describe("what is asked for", () => {
     expect(wants()).toMatchObject([[{ costs: [4] }]]);
   });
 
-  test("is asked of a lease that was never given anything, until it is", async () => {
+  test("is asked again for a lease that has never been granted anything, until it is", async () => {
     const { send, answer, wants } = createScriptedBook();
     send("a", 7);
     await settle();
@@ -199,8 +199,8 @@ describe("what is asked for", () => {
   });
 });
 
-describe("when a lease can't be trusted", () => {
-  test("a fenced one is replaced by another under a new epoch, which serves who waits", async () => {
+describe("when the state of a lease is uncertain", () => {
+  test("a fenced lease is replaced by one under a new epoch, which serves those that wait", async () => {
     const { send, answer, wants, told, book } = await holding(10, 10);
     send("a", 4);
     await settle();
@@ -211,7 +211,7 @@ describe("when a lease can't be trusted", () => {
     expect(book.stats()).toEqual({ leases: 1, available: 0, waiting: 0 });
   });
 
-  test("a grant whose answer was lost is asked for again, and what the lost one brought is spent", async () => {
+  test("a grant whose answer was lost is repeated, and the credit of the lost one is spent", async () => {
     const { send, answer, wants, told, advance } = createScriptedBook();
     send("a", 4);
     await settle();
@@ -222,7 +222,7 @@ describe("when a lease can't be trusted", () => {
     expect(told).toEqual(["a 0"]);
   });
 
-  test("when that lease was spent from before, another takes its place, and the old one's row is ended", async () => {
+  test("if that lease was already in use, another replaces it, and the old one's row is ended", async () => {
     const { send, answer, wants, told, ended, got, book, advance } = await holding(10, 3);
     send("a", 9);
     await settle();
@@ -238,7 +238,7 @@ describe("when a lease can't be trusted", () => {
     expect(ended).toEqual([["7:1"]]);
   });
 
-  test("after another error the same lease asks again, and after four in a row who waits is told 503", async () => {
+  test("after another error the same lease asks again; after four in a row those that wait get a 503", async () => {
     const { send, answer, wants, told, advance } = createScriptedBook();
     send("a", 4);
     await settle();
@@ -252,7 +252,7 @@ describe("when a lease can't be trusted", () => {
     expect(wants()).toEqual([]);
   });
 
-  test("who has waited long enough is told 503 also after a first failure", async () => {
+  test("a message that has waited long enough gets a 503 even after a first failure", async () => {
     const { send, answer, told, advance } = createScriptedBook();
     send("a", 4);
     await settle();
@@ -261,7 +261,7 @@ describe("when a lease can't be trusted", () => {
     expect(told).toEqual(["a unavailable"]);
   });
 
-  test("a message that was not stored gives its credit back, unless its lease was dropped meanwhile", async () => {
+  test("a message that was not stored returns its credit, unless its lease has been dropped", async () => {
     const { book, got } = await holding(10, 3);
     const [reservation] = got as [Reservation];
     book.giveBack(reservation);
@@ -273,7 +273,7 @@ describe("when a lease can't be trusted", () => {
     expect(book.stats()).toEqual({ leases: 1, available: 0, waiting: 0 });
   });
 
-  test("dropping it moves who waits to the next one, which alone asks", async () => {
+  test("dropping it moves those that wait to the next lease, and only that one asks", async () => {
     const { book, got, send, wants } = await holding(10, 3);
     send("a", 100);
     expect(book.stats()).toEqual({ leases: 1, available: 7, waiting: 1 });
@@ -283,7 +283,7 @@ describe("when a lease can't be trusted", () => {
     expect(wants()[0]).toHaveLength(1);
   });
 
-  test("dropping it when nobody waits asks for nothing, and dropping it twice is dropping it once", async () => {
+  test("dropping it when nothing waits asks for nothing, and dropping it twice has no further effect", async () => {
     const { book, got, send, wants } = await holding(10, 3);
     const other = book.reserve(7, 1) as Reservation;
     book.lost(got[0] as Reservation);

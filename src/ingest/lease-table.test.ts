@@ -54,7 +54,7 @@ test("a customer without a lease gets an empty one, which is then the customer's
 });
 
 describe("spending", () => {
-  test("what is taken moves from available to in flight, and is told with what is left", () => {
+  test("what is taken moves from available to in flight, and the reservation says what is left", () => {
     const { table, lease } = holding(2_000);
     expect(table.take(lease, 500, 7)).toEqual({ lease, cost: 500, balanceAfter: 1_550 });
     table.take(lease, 700, 9);
@@ -72,7 +72,7 @@ describe("spending", () => {
     expect(table.totals().available).toBe(700);
   });
 
-  test("more than is available can't be taken, and nothing twice committed or given back", () => {
+  test("more than is available can't be taken, and nothing can be committed or given back twice", () => {
     const { table, lease } = holding(500);
     expect(() => table.take(lease, 501, 0)).toThrow("no more than it was granted");
     const again = holding(500);
@@ -85,7 +85,7 @@ describe("spending", () => {
     expect(() => third.table.giveBack(back)).toThrow("no more than it was granted");
   });
 
-  test("an outcome that is unknown is only told of a lease that was dropped, and frees nothing", () => {
+  test("an unknown outcome can only belong to a dropped lease, and frees nothing", () => {
     const { table, lease } = holding(500);
     const reservation = table.take(lease, 200, 0);
     expect(() => table.lost(reservation)).toThrow("dropped first");
@@ -96,7 +96,7 @@ describe("spending", () => {
 });
 
 describe("refilling", () => {
-  test("a grant adds to what is there, says what is elsewhere, and begins a new count", () => {
+  test("a grant adds to what is available, says what is elsewhere, and begins a new count", () => {
     const { table, lease } = holding(500);
     table.take(lease, 200, 0);
     table.granted(lease, grant(400, { own: 500, elsewhere: 90, strict: true }), 5_000);
@@ -109,7 +109,7 @@ describe("refilling", () => {
     expect(lease).toMatchObject({ held: false, available: 0, granted: 0 });
   });
 
-  test("an empty lease takes over what a grant brought whose answer was lost", () => {
+  test("an empty lease takes over the credit of a grant whose answer was lost", () => {
     const table = createLeaseTable();
     const lease = table.of(7);
     table.doubt(lease);
@@ -118,7 +118,7 @@ describe("refilling", () => {
     expect(lease).toMatchObject({ available: 400, granted: 400, held: true, doubtful: false });
   });
 
-  test("it is low at a quarter of what was left when those who waited were served", () => {
+  test("it is low below a quarter of what was left when those that waited were served", () => {
     const { table, lease } = holding(1_000);
     table.take(lease, 200, 0);
     table.served(lease);
@@ -126,7 +126,7 @@ describe("refilling", () => {
     expect(lease.low).toBe(200);
   });
 
-  test("who waits is counted, keeps the order, and tells what a message usually costs", () => {
+  test("those that wait are counted, keep their order, and show what a message usually costs", () => {
     const table = createLeaseTable();
     const lease = table.of(7);
     const waits = [waiter(500), waiter(700)];
@@ -165,14 +165,14 @@ describe("leaving", () => {
     expect([table.toEnd(9), table.leaving.size]).toEqual([[], 0]);
   });
 
-  test("one that holds nothing, and was asked nothing, has no row", () => {
+  test("one that holds nothing and never asked for credit has no row", () => {
     const table = createLeaseTable();
     table.end(table.of(7));
     table.drop(table.of(8));
     expect(table.leaving.size).toBe(0);
   });
 
-  test("a lease with a commit, a refill or somebody waiting can't be given up; nor can one that left", () => {
+  test("a lease with a commit, a refill or a waiter can't be given up; nor can one that has left", () => {
     const busy: ((table: ReturnType<typeof createLeaseTable>, lease: Lease) => void)[] = [
       (table, lease) => void table.take(lease, 1, 0),
       (table, lease) => table.refillBegins(lease),
@@ -186,7 +186,7 @@ describe("leaving", () => {
     }
   });
 
-  test("a dropped lease spends nothing more; the next one inherits who waits and what is known of the customer", () => {
+  test("nothing more is spent from a dropped lease; the next one inherits its waiters and what is known of the customer", () => {
     const { table, lease: old } = holding(1_400);
     table.take(old, 500, 0);
     const waits = [waiter(), waiter()];
@@ -199,7 +199,7 @@ describe("leaving", () => {
     expect(() => table.drop(old)).toThrow("only the present lease");
   });
 
-  test("the row of a dropped lease goes when its last commit has ended", () => {
+  test("the row of a dropped lease is deleted when its last commit has ended", () => {
     const { table, lease } = holding(1_000);
     const [one, other] = [table.take(lease, 300, 0), table.take(lease, 200, 0)];
     table.drop(lease);
@@ -210,7 +210,7 @@ describe("leaving", () => {
     expect(table.toEnd(9)).toEqual([lease]);
   });
 
-  test("a grant under way may still make a row, so it is waited for", () => {
+  test("a grant under way may still create a row, so it is waited for", () => {
     const table = createLeaseTable();
     const [refilling, doubtful] = [table.of(7), table.of(8)];
     table.refillBegins(refilling);

@@ -37,7 +37,7 @@ describe("a lease", () => {
     expect(asked[0]?.wants[0]?.target).toBe(4 * 38_000 - 24_000);
   });
 
-  test("is held for as long as nobody wants it, and goes back after a quarter of an hour without a message", async () => {
+  test("is held as long as nobody else wants it, and goes back after a quarter of an hour without a message", async () => {
     const { book, got, ended, returned, advance } = await holding(10, 3);
     book.committed(got[0] as Reservation);
     await advance(LEASE_IDLE_MS - TICK_MS);
@@ -67,7 +67,7 @@ describe("a lease", () => {
     expect(ended).toHaveLength(1);
   });
 
-  test("makes room for another when the table is full: of the idle ones, the one longest unused", async () => {
+  test("makes room for another when the table is full: the longest unused of the idle ones goes", async () => {
     const { book, send, answer, ended, advance, got } = createScriptedBook({ leasesMax: 2 });
     for (const customerId of [1, 2]) {
       send("m", 5, customerId);
@@ -86,7 +86,7 @@ describe("a lease", () => {
 });
 
 describe("the node", () => {
-  test("is registered before the first grant, and renewed each quarter of its time", async () => {
+  test("is registered before the first grant, and renewed after each quarter of its lifetime", async () => {
     const { node, advance } = await holding(10, 3);
     expect(node).toEqual(["0 renew", "0 register"]);
     await advance(TTL_MS / 4 - 1);
@@ -95,7 +95,7 @@ describe("the node", () => {
     expect(node.slice(2)).toEqual(["5000 renew", "10000 renew"]);
   });
 
-  test("that can't be renewed is tried each second, and what it holds is spent from only for its time", async () => {
+  test("that can't be renewed retries each second, and its leases are spent from only during its lifetime", async () => {
     const { book, world, node, wants, send, answer, told, advance } = await holding(10, 3);
     world.renewFails = true;
     await advance(TTL_MS - 1);
@@ -113,7 +113,7 @@ describe("the node", () => {
     expect(told).toEqual(["a 5"]);
   });
 
-  test("whose time was over gives up all it held, by what was really spent, and registers anew", async () => {
+  test("whose lifetime was over gives up all it held, keeping only what was really spent, and registers again", async () => {
     const { book, world, node, wants, send, ended, got, answer, advance } = await holding(10, 3);
     world.isRegistered = false;
     await advance(TTL_MS / 4);
@@ -129,7 +129,7 @@ describe("the node", () => {
     expect(ended).toEqual([["7:1"]]);
   });
 
-  test("whose time is over by MySQL's clock learns it from a grant, and then serves from new leases", async () => {
+  test("whose lifetime is over by MySQL's clock learns that from a grant, and then serves from new leases", async () => {
     const { send, world, answer, node, wants, told, advance } = await holding(10, 10);
     send("a", 4);
     await settle();
@@ -142,15 +142,15 @@ describe("the node", () => {
     expect(told).toEqual(["a 0"]);
   });
 
-  test("takes back each second what others held whose time is over", async () => {
+  test("takes back, each second, the leases of nodes whose lifetime is over", async () => {
     const { world, advance } = createScriptedBook();
     await advance(3 * TICK_MS);
     expect(world.reaps).toBe(3);
   });
 });
 
-describe("what is recalled", () => {
-  test("goes back at the next look, but for commits under way; their lease stays until they end", async () => {
+describe("recalled credit", () => {
+  test("goes back at the next look, except for commits under way, whose lease stays until they end", async () => {
     const { book, got, world, returned, ended, advance } = await holding(10, 3);
     world.recalled = [{ customerId: 7, epoch: 1 }];
     await advance(RECALL_POLL_MS);
@@ -164,14 +164,14 @@ describe("what is recalled", () => {
     expect(book.stats().leases).toBe(0);
   });
 
-  test("of an older lease of the customer takes nothing from the present one", async () => {
+  test("of an older lease of the customer takes nothing from the current one", async () => {
     const { world, returned, ended, advance } = await holding(10, 3);
     world.recalled = [{ customerId: 7, epoch: 9 }];
     await advance(RECALL_POLL_MS);
     expect([returned, ended]).toEqual([[], []]);
   });
 
-  test("and could not be given back in part is given up with its lease", async () => {
+  test("that could not be given back in part is given up with its lease", async () => {
     const { book, got, world, ended, advance } = await holding(10, 3);
     world.giveBackFails = true;
     world.recalled = [{ customerId: 7, epoch: 1 }];
@@ -182,7 +182,7 @@ describe("what is recalled", () => {
     expect(ended).toEqual([["7:1"]]);
   });
 
-  test("by the thousand is ended a batch at a time", async () => {
+  test("of thousands of leases is returned a batch at a time", async () => {
     const { book, send, answer, world, ended, got, advance } = createScriptedBook();
     const many = LEASE_BATCH_MAX + 3;
     for (let customerId = 1; customerId <= many; customerId++) send("m", 1, customerId);

@@ -26,7 +26,7 @@ const refusalOf = (run: () => unknown): SluiceError => {
   throw new Error("was let in");
 };
 
-test("a message of the most parts fits any limit, at once and again after Retry-After", () => {
+test("the longest message fits any limit, at once and again after Retry-After", () => {
   for (const rateLimit of [1, 3, 9, 10, 11, 10_000]) {
     const limits = createRateLimits();
     const owner = { customerId: 1, rateLimit };
@@ -40,7 +40,7 @@ test("a message of the most parts fits any limit, at once and again after Retry-
   }
 });
 
-test("Retry-After is true after any history, and no more than a second too long", () => {
+test("Retry-After is sufficient after any history, and at most a second too long", () => {
   const history = fc.record({
     rateLimit: fc.integer({ min: 1, max: 200 }),
     sends: fc.array(fc.tuple(fc.integer({ min: 1, max: TEXT_PARTS_MAX }), fc.nat(20_000)), { maxLength: 60 }),
@@ -65,7 +65,7 @@ test("Retry-After is true after any history, and no more than a second too long"
   });
 });
 
-test("what is told is how much the bucket holds, and how long it takes to fill", () => {
+test("the state says how much the bucket holds and how long it takes to fill", () => {
   const limits = createRateLimits();
   expect(limits.take({ customerId: 1, rateLimit: null }, 1)).toBeNull();
   expect(limits.take({ customerId: 2, rateLimit: 120 }, 1)).toEqual({
@@ -82,7 +82,7 @@ test("what is told is how much the bucket holds, and how long it takes to fill",
   });
 });
 
-test("what is given back can be taken again, and never fills the bucket above its size", () => {
+test("what is given back can be taken again, and never fills the bucket beyond its size", () => {
   const limits = createRateLimits();
   const owner = { customerId: 1, rateLimit: 20 };
   limits.take(owner, 20);

@@ -28,27 +28,27 @@ const wallet = (balance: number, leases: LeaseState[] = [], mode: WalletState["m
 });
 const lease = (nodeId: string, epoch: number, unspent: number): LeaseState => ({ nodeId, epoch, unspent });
 
-test("a grant covers what waits, and an eighth of the rest at most ahead of it", () => {
+test("a grant covers what waits, and beyond that at most an eighth of the rest", () => {
   expect(size(10_000, [500, 500], 4_000)).toBe(1_000 + 1_125);
   expect(size(10_000, [500], 100)).toBe(600);
   expect(size(10_000, [500], 100.7)).toBe(600);
 });
-test("a wallet that can't cover all that waits gives exactly the costs that fit, in order", () => {
+test("a wallet that can't cover everything that waits grants exactly the costs that fit, in order", () => {
   expect(size(1_200, [500, 500, 500], 0)).toBe(1_000);
   expect(size(1_200, [500, 900, 500], 0)).toBe(1_000);
   expect(size(500, [500], 0)).toBe(500);
   expect(size(499, [500], 0)).toBe(0);
 });
-test("a small wallet gives exactly what waits: an eighth that pays less than 16 messages", () => {
+test("a small wallet, an eighth of which pays for fewer than 16 messages, grants exactly what waits", () => {
   expect(size(500 + 8 * 16 * 500, [500], 1_000_000, 500)).toBe(500 + 16 * 500);
   expect(size(500 + 8 * 16 * 500 - 1, [500], 1_000_000, 500)).toBe(500);
   expect(size(10_000_000, [500], 100, 500)).toBe(600);
 });
-test("a strict wallet gives exactly what waits, whatever it holds", () => {
+test("a strict wallet grants exactly what waits, whatever it holds", () => {
   const given = decideGrant(wallet(1_000_000, [], "strict"), want({ costs: [500], target: 9_000 }), NODE);
   expect(given).toMatchObject({ granted: 500, balance: 999_500, mode: "strict" });
 });
-test("the same wallet in lease mode also gives ahead of need", () => {
+test("the same wallet in lease mode also grants ahead of need", () => {
   const given = decideGrant(wallet(1_000_000), want({ costs: [500], target: 9_000 }), NODE);
   expect(given).toMatchObject({ granted: 9_500, balance: 990_500, mode: "lease" });
 });
@@ -67,7 +67,7 @@ test("total counts the wallet and every lease, the asking one included", () => {
     recall: false,
   });
 });
-test("credit is recalled when something waits that the wallet can't give and others hold some", () => {
+test("credit is recalled when something waits that the wallet can't grant while others hold credit", () => {
   const others = [lease(OTHER, 1, 1)];
   const recall = (balance: number, costs: number[], leases: LeaseState[]) =>
     decideGrant(wallet(balance, leases), want({ costs }), NODE).recall;
@@ -77,7 +77,7 @@ test("credit is recalled when something waits that the wallet can't give and oth
   expect(recall(100, [500], [lease(OTHER, 1, 0)])).toBe(false);
   expect(recall(100, [500], [lease(NODE, 3, 9_000)])).toBe(false);
 });
-test("a lease that should be there and isn't was reaped: it gets nothing under its old epoch", () => {
+test("a lease that should exist but doesn't was reaped: it gets nothing under its old epoch", () => {
   const grant = decideGrant(wallet(1_000, [lease(NODE, 2, 5)]), want({ held: true, costs: [500] }), NODE);
   expect(grant).toMatchObject({ granted: 0, balance: 1_000, total: 1_005, fenced: true, recall: false });
   expect(decideGrant(wallet(1_000), want({ costs: [500] }), NODE).fenced).toBe(false);
@@ -116,7 +116,7 @@ describe("laws of a grant", () => {
     decideGrant({ customerId: 7, balance, mode, leases: of }, wanted, NODE);
   const sum = (of: readonly number[]): number => of.reduce((a, b) => a + b, 0);
 
-  test("nothing is made or lost: what is given leaves the balance, in whole units, and never more than it holds", () => {
+  test("no credit appears or disappears: a grant leaves the balance, in whole units, and never exceeds it", () => {
     holds("grant conserves", cases, (c) => {
       const grant = decide(c);
       expect(Number.isSafeInteger(grant.granted)).toBe(true);
@@ -127,7 +127,7 @@ describe("laws of a grant", () => {
     });
   });
 
-  test("the first that waits gets its credit whenever the wallet holds it, and all do when it holds all", () => {
+  test("the first that waits gets its credit if the wallet holds enough, and all do if it holds enough for all", () => {
     holds("grant serves", cases, (c) => {
       const { granted, fenced } = decide(c);
       const [first] = c.want.costs;
@@ -137,7 +137,7 @@ describe("laws of a grant", () => {
     });
   });
 
-  test("ahead of need goes an eighth of the rest at most, never strictly, never of a small wallet", () => {
+  test("at most an eighth of the rest is granted ahead of need, and nothing in strict mode or from a small wallet", () => {
     holds("grant ahead", cases, (c) => {
       const { granted, fenced } = decide(c);
       const need = fenced ? 0 : grantSize(c.balance, { ...c.want, target: 0 });
@@ -149,7 +149,7 @@ describe("laws of a grant", () => {
     });
   });
 
-  test("whoever waits in vain while others hold credit has it recalled; nobody is recalled for nothing", () => {
+  test("credit is recalled when a message waits in vain while others hold credit, and only then", () => {
     holds("grant recalls", cases, (c) => {
       const { granted, recall, fenced, elsewhere } = decide(c);
       const own = (l: LeaseState) => l.nodeId === NODE && l.epoch === c.want.epoch;

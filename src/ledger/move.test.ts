@@ -36,14 +36,14 @@ const sent: Change = {
 
 const UPDATE = "UPDATE messages FORCE INDEX (PRIMARY)";
 
-test("a move changes only rows at its status and attempt, and gives them the number of where they arrive", () => {
+test("a move changes only rows at its status and attempt, and sets the sequence of the status it leads to", () => {
   expect(moveSql({ from: "queued", to: "sending" }, 2, ["a", "b"], AT_MS)).toBe(
     `${UPDATE} SET status='sending',sequence=14,updated_at=${AT} ` +
       "WHERE id IN ('a','b') AND status='queued' AND attempt=2",
   );
 });
 
-test("a message queued again is so under its next attempt, which nothing else changes", () => {
+test("a message is queued again under its next attempt, which no other move changes", () => {
   for (const from of ["queued", "sending"] as const)
     expect(moveSql({ from, to: "queued" }, 2, ["a"], AT_MS)).toBe(
       `${UPDATE} SET status='queued',attempt=3,sequence=19,updated_at=${AT} ` +
@@ -52,7 +52,7 @@ test("a message queued again is so under its next attempt, which nothing else ch
   expect(moveSql({ from: "scheduled", to: "queued" }, 0, ["a"], AT_MS)).not.toContain("SET attempt");
 });
 
-test("no statement is made for a move that the machine does not have", () => {
+test("no statement is made for a move that the machine doesn't have", () => {
   for (const from of STATUSES) {
     for (const to of STATUSES) {
       const make = () => moveSql({ from, to }, 0, ["a"], AT_MS);
@@ -63,7 +63,7 @@ test("no statement is made for a move that the machine does not have", () => {
   expect(() => changesSql([{ ...sent, from: "failed" }], AT_MS)).toThrow("failed never becomes sent");
 });
 
-test("what changes say the same of each message is a constant; what they don't say stays as it is", () => {
+test("values equal for all messages become constants; columns without a value stay unchanged", () => {
   const lost: Change = { ...sent, to: "unknown", operatorMessageId: null, reason: "A: it's late\n" };
   expect(changesSql([lost, { ...lost, record: record("b") }], AT_MS)).toBe(
     `${UPDATE} SET operator=_ascii'A',operator_message_id=operator_message_id,` +
@@ -79,7 +79,7 @@ test("what changes say the same of each message is a constant; what they don't s
   expect(changesSql([sent], AT_MS)).toContain("operator_message_id=_ascii'a1',last_error=NULL,");
 });
 
-test("what they say of one message and not of another is told by its id, under the same guard", () => {
+test("values that differ between messages are chosen by id, under the same guard", () => {
   const other = { ...sent, record: record("b"), operatorMessageId: null, operator: null, reason: "é" };
   expect(changesSql([sent, other], AT_MS)).toBe(
     `${UPDATE} SET operator=CASE id WHEN _ascii'a' THEN _ascii'A' ELSE operator END,` +
@@ -89,7 +89,7 @@ test("what they say of one message and not of another is told by its id, under t
   );
 });
 
-test("an accepted message is stored with its status, its number and all that was said of it", () => {
+test("an accepted message is stored with its status, its sequence and all its fields", () => {
   const express = record("b", { lane: "express", from: "shop", reference: "r", guaranteedByMs: AT_MS });
   expect(storeSql([record("a"), express], "queued")).toBe(
     "INSERT INTO messages (id,customer_id,lane,status,sequence,phone,text,sender,reference,encoding,parts," +
@@ -100,7 +100,7 @@ test("an accepted message is stored with its status, its number and all that was
   expect(storeSql([record("a")], "scheduled")).toContain("'scheduled',0,");
 });
 
-test("an event has the status, attempt and number of where its message arrives, and who had a part in it", () => {
+test("an event has the status, attempt and sequence to which its message moved, and its operator", () => {
   const of = record("a", { reference: "r", parts: 2, lane: "express" });
   const row = {
     id: "a",

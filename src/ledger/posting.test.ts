@@ -11,7 +11,7 @@ const entry = (entryId: string, customerId: number, fields: Partial<Entry> = {})
   ...fields,
 });
 
-test("wallets change by one statement, a row for each, by what is added to either column", () => {
+test("wallets change by one statement that adds to both columns, with a row for each", () => {
   const sql = walletsSql([
     { customerId: 7, balance: -30, reserved: 30 },
     { customerId: 9, balance: 0, reserved: -500 },
@@ -33,7 +33,7 @@ test("entries are one insert, each with its customer, key, leg, operation, amoun
   );
 });
 
-test("entries stand in the order of their key, customer first, whatever order they came in", () => {
+test("entries are ordered by their key, customer first, whatever order they came in", () => {
   const keys = (entries: Entry[]): string[] =>
     [...entriesSql(entries).matchAll(/\((\d+),'(\w+)'/g)].map(([, customer, id]) => `${customer}${id}`);
   const ordered = ["2a", "2b", "2c", "10a", "10d"];
@@ -43,7 +43,7 @@ test("entries stand in the order of their key, customer first, whatever order th
   expect(keys(entries.toSorted(() => 1))).toEqual(ordered);
 });
 
-test("the events row carries every status and entry that is posted with it", () => {
+test("the events row contains every status and entry that is posted with it", () => {
   const status: StatusRow = {
     id: "01ARZ3NDEKTSV4RRFFQ69G5FA1",
     customerId: 7,

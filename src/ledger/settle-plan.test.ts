@@ -22,7 +22,7 @@ const record = (id: string, customerId: number, fields: Partial<LaneRecord> = {}
   ({ id, customerId, cost: 500, lane: "normal", attempt: 0, parts: 1, ...fields }) as LaneRecord;
 const change = (of: LaneRecord, to: Status): Change => changeTo(to, of, "sending", "why");
 
-test("a capture takes its cost from reserved, a refund also gives it back, and customers are in order", () => {
+test("a capture takes its cost from reserved, a refund also returns it to the balance, and customers are in order", () => {
   const plan = planOf(
     [
       change(record("a", 9), "sent"),
@@ -46,7 +46,7 @@ test("a capture takes its cost from reserved, a refund also gives it back, and c
   expect(plan.groups.map((group) => group.map((c) => c.record.id))).toEqual([["a"], ["b", "c"], ["d"]]);
 });
 
-test("a status row carries the message as it is after the change", () => {
+test("a status row describes the message as it is after the change", () => {
   const of = record("a", 9, {
     phone: "+989121234567",
     lane: "express",
@@ -76,7 +76,7 @@ test("a status row carries the message as it is after the change", () => {
   ]);
 });
 
-test("a retry moves no money and goes on at the next attempt, with a sequence above what came before", () => {
+test("a retry moves no money and continues at the next attempt, with a higher sequence", () => {
   const { wallets, entries, requeued, statuses } = planOf(
     [change(record("a", 1, { attempt: 2 }), "queued")],
     1_000,
@@ -86,7 +86,7 @@ test("a retry moves no money and goes on at the next attempt, with a sequence ab
   expect(statuses[0]).toMatchObject({ status: "queued", attempt: 3, sequence: 6 * 3 + 1 });
 });
 
-test("a message queued again because its record was lost goes on at the next attempt, as a retry does", () => {
+test("a message requeued because its record was lost continues at the next attempt, as a retry does", () => {
   const lost = changeTo("queued", record("a", 1), "queued", "lost before it was sent");
   const { requeued, statuses, entries } = planOf([lost], 1_000);
   expect(requeued.map((r) => [r.id, r.attempt])).toEqual([["a", 1]]);
@@ -94,7 +94,7 @@ test("a message queued again because its record was lost goes on at the next att
   expect(entries).toEqual([]);
 });
 
-test("express taken after guaranteed_by is refunded, by its report too; what was taken in time is captured", () => {
+test("express accepted after guaranteed_by is refunded, also when a report says so; accepted in time it is captured", () => {
   const of = record("a", 1, { guaranteedByMs: 1_000 });
   for (const to of ["sent", "delivered", "undelivered"] as const) {
     for (const [takenAtMs, op] of [
@@ -109,7 +109,7 @@ test("express taken after guaranteed_by is refunded, by its report too; what was
   }
 });
 
-test("a report on what was sent moves no money, whenever it was taken", () => {
+test("a report on a sent message moves no money, whenever it was accepted", () => {
   const of = record("a", 1, { guaranteedByMs: 1_000 });
   const { entries, wallets, statuses } = planOf(
     [{ ...changeTo("delivered", of, "sent", ""), takenAtMs: 2_000 }],
@@ -119,7 +119,7 @@ test("a report on what was sent moves no money, whenever it was taken", () => {
   expect(statuses[0]).toMatchObject({ status: "delivered", sequence: 5 });
 });
 
-test("only changes hold whose row is at their attempt, and at their status or unknown", () => {
+test("a change applies only if its row is at the same attempt, and at the same status or unknown", () => {
   const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((id) => change(record(id, 1), "queued"));
   const row = (id: string, status: "sending" | "unknown" | "sent", attempt = 0) =>
     [id, { id, status, attempt }] as const;
@@ -136,12 +136,12 @@ test("only changes hold whose row is at their attempt, and at their status or un
   ]);
 });
 
-test("what is unknown already has nothing to gain from another unknown", () => {
+test("an unknown message is not changed by another unknown outcome", () => {
   expect(afterUnknown(change(record("a", 1), "unknown"))).toBeNull();
   expect(afterUnknown(change(record("a", 1), "sent"))).toMatchObject({ from: "unknown", to: "sent" });
 });
 
-test("a report settles what is unknown, once; what is still being sent is early, what has ended keeps its end", () => {
+test("a report settles an unknown message, once; it is early for one still being sent, and changes nothing for one that has ended", () => {
   const [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map((id) => change(record(id, 1), "sent"));
   const row = (id: string, status: Status, attempt = 0) => [id, { id, status, attempt }] as const;
   const present = new Map([
@@ -158,7 +158,7 @@ test("a report settles what is unknown, once; what is still being sent is early,
   expect(reportedChanges([change(record("a", 1), "unknown")], present)).toEqual([[], new Set()]);
 });
 
-test("the end of a claim makes unknown what was being sent, and failed what had been unknown", () => {
+test("the end of a claim makes sending messages unknown, and unknown ones failed", () => {
   expect(expiredChange(record("a", 1), "sending")).toMatchObject({
     from: "sending",
     to: "unknown",
@@ -198,7 +198,7 @@ describe("laws of a plan", () => {
     );
   const sum = (of: readonly number[]): number => of.reduce((a, b) => a + b, 0);
 
-  test("each message that moves money has one closing entry of its whole cost, and no other has any", () => {
+  test("each message that moves money has one closing entry of its whole cost, and no other message has one", () => {
     holds("plan entries", changes, (all) => {
       const { entries } = planOf(all, 1);
       const charges = all.flatMap((c) => {
@@ -209,7 +209,7 @@ describe("laws of a plan", () => {
     });
   });
 
-  test("wallets move by exactly their entries: captures leave, refunds come back", () => {
+  test("wallets change by exactly their entries: captures leave, refunds come back", () => {
     holds("plan wallets", changes, (all) => {
       const { entries, wallets } = planOf(all, 1);
       for (const customerId of [1, 2, 3, 4]) {
@@ -223,7 +223,7 @@ describe("laws of a plan", () => {
     });
   });
 
-  test("each change is in one group of equals, and is told with the number of where it arrives", () => {
+  test("each change is in one group of equal moves, and its event has the sequence to which it moves", () => {
     holds("plan groups", changes, (all) => {
       const { groups, statuses, requeued } = planOf(all, 1);
       expect(

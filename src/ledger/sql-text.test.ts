@@ -28,20 +28,20 @@ function read(literal: string): string | null {
 }
 
 describe("quoted text", () => {
-  test("plain text stands between quotes, and nothing is NULL", () => {
+  test("plain text is quoted, and null becomes NULL", () => {
     expect(quote("سلام 1")).toBe("'سلام 1'");
     expect(quote("")).toBe("''");
     expect(quote(null)).toBe("NULL");
   });
 
-  test("each character that MySQL reads as more than itself is escaped", () => {
+  test("each character with a special meaning to MySQL is escaped", () => {
     for (const c of ["'", '"', "\\", "\0", "\b", "\t", "\n", "\r", "\x1a"]) {
       const literal = quote(`a${c}b`);
       expect([c, literal.includes("\\"), read(literal)]).toEqual([c, true, `a${c}b`]);
     }
   });
 
-  test("any text is read back as itself, whatever it holds", () => {
+  test("any text is read back unchanged, whatever it contains", () => {
     const nasty = fc.array(fc.constantFrom("'", "\\", '"', "\0", "\n", "\x1a", "--", ";", "%", "سلام", "a"));
     const any = fc.oneof(
       nasty.map((all) => all.join("")),
@@ -60,7 +60,7 @@ describe("times", () => {
     expect(dateTime(Date.UTC(2026, 10, 22))).toBe("'2026-11-22 00:00:00.000'");
   });
 
-  test("every time, in whatever order they come, is that of its ISO form", () => {
+  test("every time equals its ISO form, in whatever order times come", () => {
     const start = Date.UTC(2026, 0, 1);
     const near = fc.integer({ min: start, max: start + 5_000 });
     const any = fc.array(fc.oneof(near, fc.integer({ min: 0, max: Date.UTC(9999, 0, 1) })), { minLength: 1 });
@@ -77,7 +77,7 @@ test("bytes and rows are written for VALUES tables", () => {
   expect(rows([])).toBe("");
 });
 
-test("what rows get by their key is the value itself when all get the same, and a CASE when not", () => {
+test("a value by key is the value itself if all rows get the same, otherwise a CASE", () => {
   expect(byKey("id", [[1, 5]], 0)).toBe("5");
   expect(
     byKey(

@@ -95,7 +95,7 @@ function unknownMetrics({ path, text }: Page): string[] {
 }
 
 describe("the pages", () => {
-  test("link to what is there", () => expect(pages.flatMap(brokenLinks)).toEqual([]));
+  test("have no broken links", () => expect(pages.flatMap(brokenLinks)).toEqual([]));
   test("name tests that exist", () => expect(pages.flatMap(missingTests)).toEqual([]));
   test("name limits and settings that exist, with their values", () =>
     expect(pages.flatMap((page) => wrongLimits(page))).toEqual([]));
@@ -105,14 +105,14 @@ describe("the pages", () => {
 describe("planted mistakes are found", () => {
   const page = (text: string): Page => ({ path: "docs/x.md", text });
 
-  test("a link to nothing, and to a heading that is none", () => {
+  test("a link to a missing file or heading", () => {
     expect(brokenLinks(page("[a](nothing.md) [b](reference/errors.md#no-such) [c](#here)\n# Here"))).toEqual([
       "docs/x.md: nothing.md",
       "docs/x.md: reference/errors.md#no-such has no such heading",
     ]);
   });
 
-  test("a test under another title, and a file that is gone", () => {
+  test("a test under another title, and a missing file", () => {
     expect(
       missingTests(page('`src/core/money.test.ts` "costs nothing" and `src/core/gone.test.ts`, `a.test.ts`')),
     ).toEqual([
@@ -122,7 +122,7 @@ describe("planted mistakes are found", () => {
     expect(missingTests(page('`src/core/money.test.ts` "a cost is exact or refused"'))).toEqual([]);
   });
 
-  test("a limit that is gone, and one with another value, in any unit", () => {
+  test("a limit that doesn't exist, and one with another value, in any unit", () => {
     expect(
       wrongLimits(page("`CLAIM_TTL_MS` (31 s), `CLAIM_TTL_MS` (30 s), `UNKNOWN_TTL_MS` (24 h), `GONE_MAX`")),
     ).toEqual(["docs/x.md: CLAIM_TTL_MS is 30000, not 31 s", "docs/x.md: there is no GONE_MAX"]);
@@ -131,7 +131,7 @@ describe("planted mistakes are found", () => {
     ).toEqual(["docs/x.md: there is no SLUICE_NOTHING"]);
   });
 
-  test("a metric that is none", () => {
+  test("a metric that doesn't exist", () => {
     expect(unknownMetrics(page("`sluice_relay_rows_total` `sluice_relay_cows_total{lane}`"))).toEqual([
       "docs/x.md: there is no metric sluice_relay_cows_total",
     ]);

@@ -24,13 +24,13 @@ test("the page names every code once", () => {
   for (const code of Object.keys(ERRORS)) expect(errorsPage().split(`| \`${code}\` |`)).toHaveLength(2);
 });
 
-test("the tables inside of written pages are what it writes, and each table stands in one of them", () => {
+test("the tables inside hand-written pages are what it writes, and each table is in one of them", () => {
   const pages = PAGES_WITH_TABLES.map((page) => readFileSync(page, "utf8"));
   for (const page of pages) expect(page).toBe(withTables(page));
   expect(pages.flatMap(tablesOf).toSorted()).toEqual(Object.keys(TABLES).toSorted());
 });
 
-test("a changed table is made anew, and only between its marks; one that nobody makes is refused", () => {
+test("a changed table is regenerated, only between its markers; an unknown table is refused", () => {
   const page = "a\n<!-- table charging -->\n| old |\n<!-- /table -->\nb\n";
   const made = withTables(page);
   expect(made).not.toContain("old");

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createLog, linesLogged } from "./log.ts";
 
-test("lines that say that something went wrong are counted by level, if they are logged at all", () => {
+test("warnings and errors are counted by level, if they are logged at all", () => {
   const before = { warn: linesLogged("warn"), error: linesLogged("error"), fatal: linesLogged("fatal") };
   const log = createLog("test", "error");
   log.info("nothing");

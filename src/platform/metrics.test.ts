@@ -6,7 +6,7 @@ const linesOf = async (metrics: { text(): Promise<string> }, name: string): Prom
   (await metrics.text()).split("\n").filter((line) => line.startsWith(name));
 
 describe("the table", () => {
-  test("names follow Prometheus' habits", () => {
+  test("names follow Prometheus's conventions", () => {
     for (const [name, { kind, help }] of Object.entries(ROWS)) {
       expect(name).toMatch(/^(process|sluice)_[a-z_]+$/);
       expect(`${name} ${name.endsWith("_total")}`).toBe(`${name} ${kind === "counter"}`);
@@ -14,7 +14,7 @@ describe("the table", () => {
     }
   });
 
-  test("no label can hold what a request brings, and the series are bounded", () => {
+  test("no label can hold anything from a request, and the number of series is bounded", () => {
     // Each label is a decision: a name that is not in this list needs a second look at what it may hold.
     const allowed = new Set(
       (
@@ -29,7 +29,7 @@ describe("the table", () => {
     }
   });
 
-  test("buckets grow, and only histograms have them", () => {
+  test("buckets increase, and only histograms have them", () => {
     for (const { kind, buckets } of Object.values(ROWS)) {
       expect(buckets.length > 0).toBe(kind === "histogram");
       expect([...buckets].sort((a, b) => a - b)).toEqual([...buckets]);
@@ -53,7 +53,7 @@ describe("series", () => {
     expect(value("_sum")).toBeCloseTo(100.503);
   });
 
-  test("labelled counters start at 0, and a gauge that is not known has no line", async () => {
+  test("labelled counters start at 0, and a gauge without a known value has no line", async () => {
     const metrics = createMetrics("test");
     const add = metrics.counter("sluice_reconcile_drifts_total", { invariant: "balance" });
     expect(await linesOf(metrics, "sluice_reconcile_drifts_total")).toEqual([
@@ -88,7 +88,7 @@ describe("series", () => {
     );
   });
 
-  test("a label of the process's own has no more values than the table says", () => {
+  test("a label whose values the process chooses has no more of them than the table allows", () => {
     const metrics = createMetrics("test");
     const add = (n: number) => metrics.counter("sluice_reconcile_drifts_total", { invariant: `i${n}` });
     for (let n = 0; n < 40; n++) add(n);

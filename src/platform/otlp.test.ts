@@ -35,7 +35,7 @@ test("a sampled span is exported under its message's trace, an unsampled one isn
   expect(text).not.toContain(traceIdOf(left));
 });
 
-test("one new trace in so many is sampled, and none without an address", async () => {
+test("one new trace in `sampleEvery` is sampled, and none without an address", async () => {
   const off = await createTracing({ url: "", role: "test", sampleEvery: 1 });
   expect(off.sample()).toBe(false);
   await collect(async (url) => {

@@ -32,7 +32,7 @@ describe("a periodic job", () => {
     expect(startsMs).toHaveLength(3);
   });
 
-  test("may say itself when it wants to run again, and wait before its first run", async () => {
+  test("may choose when to run again, and may wait before its first run", async () => {
     let runs = 0;
     const { clock } = started(
       async () => {
@@ -49,7 +49,7 @@ describe("a periodic job", () => {
     expect(runs).toBe(2);
   });
 
-  test("a run that never ends is told so, holds up the next, and its age shows", async () => {
+  test("a run that never ends is aborted, holds up the next, and its age shows", async () => {
     let runs = 0;
     let isAborted = false;
     const { clock, read } = started((signal) => {
@@ -64,7 +64,7 @@ describe("a periodic job", () => {
     expect(await read("sluice_job_age_seconds")).toBe(60);
   });
 
-  test("a run that fails is counted, and the next one comes", async () => {
+  test("a failed run is counted, and the next one follows", async () => {
     let runs = 0;
     const { clock, read } = started(async () => {
       if (++runs < 3) throw new Error("not yet");

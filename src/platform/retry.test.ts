@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { sleep, watched } from "./retry.ts";
 
-test("work that ends in time, or in the grace after it, is nobody's concern", async () => {
+test("work that ends in time, or within the grace period after it, is not reported", async () => {
   let lates = 0;
   const work = sleep(60).then(() => "done");
   expect(await watched(work, { maxMs: 20, graceMs: 500 }, () => lates++)).toBe("done");
@@ -13,7 +13,7 @@ test("work that ends in time, or in the grace after it, is nobody's concern", as
   expect(lates).toBe(0);
 });
 
-test("work that never ends is told once, after both", async () => {
+test("work that never ends is reported once, after both", async () => {
   let lates = 0;
   void watched(new Promise(() => undefined), { maxMs: 20, graceMs: 30 }, () => lates++);
   await sleep(30);

@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
 import { isSampled, newTraceparent, parseTraceparent, traceIdOf } from "./trace.ts";
 
-test("a new traceparent is read back, and no two are alike", () => {
+test("a new traceparent can be parsed, and no two are the same", () => {
   const seen = new Set(Array.from({ length: 1_000 }, () => newTraceparent()));
   expect(seen.size).toBe(1_000);
   for (const made of seen) expect(parseTraceparent(made)?.traceId).toBe(traceIdOf(made));
   expect(parseTraceparent(newTraceparent(true))?.sampled).toBe(true);
 });
 
-test("neither trace ids nor span ids count: every digit of them varies", () => {
+test("neither trace ids nor span ids count up: every digit varies", () => {
   const made = Array.from({ length: 600 }, () => newTraceparent());
   for (let at = 3; at < 52; at++) {
     if (at === 35) continue;

@@ -69,19 +69,19 @@ const differ = (stream: Stream, reached = passed, of = books()) => differencesOf
 const ids = (rows: readonly EventRow[]) => rows.map(({ eventId }) => eventId);
 
 describe("days that differ", () => {
-  test("equal sums, also of sending beside queued, are no difference", () => {
+  test("equal sums are no difference, even if sending and queued are counted separately", () => {
     const theirs = [sum({ count: 4, amount: 2_000, fingerprint: "14" })];
     expect(daysThatDiffer([sum(), sum()], theirs)).toEqual({ days: [], young: 0 });
   });
 
-  test("a day counts once, whatever differs in it", () => {
+  test("a day counts once, whatever differs on it", () => {
     const mine = [sum(), sum({ what: "sent", fingerprint: "8" }), sum({ customerId: 2 })];
     expect(daysThatDiffer(mine, [sum({ fingerprint: "9" })]).days).toEqual([DAY]);
     expect(daysThatDiffer([], [sum()]).days).toEqual([DAY]);
     expect(daysThatDiffer([sum()], [sum({ amount: 999 })]).days).toEqual([DAY]);
   });
 
-  test("young rows make no day differ; those that aren't there yet are counted", () => {
+  test("young rows don't make a day differ; missing ones are counted", () => {
     const mine = [sum({ young: true, count: 5 })];
     expect(daysThatDiffer(mine, [sum({ young: true, count: 2 })])).toEqual({ days: [], young: 3 });
     expect(daysThatDiffer(mine, [])).toEqual({ days: [], young: 5 });
@@ -102,7 +102,7 @@ describe("differences", () => {
     expect(stream.read).toEqual([Math.floor((NOW_MS - 2 * HOUR_MS) / 1_000)]);
   });
 
-  test("what ClickHouse has passed is lost: wholly, or its newest event", async () => {
+  test("what ClickHouse has read past is lost: a whole message, or its latest event", async () => {
     const old = row("b", HOUR_MS, { order: 1, value: "queued" });
     const found = await differ(streamOf([row("a", HOUR_MS), row("b", HOUR_MS)], [old]));
     expect(ids(found.missing)).toEqual(["a", "b"]);
@@ -119,7 +119,7 @@ describe("differences", () => {
     expect(ids(found.resend)).toEqual(["older"]);
   });
 
-  test("what ClickHouse has not come to is pending while it takes in, and a tail when it is quiet", async () => {
+  test("what ClickHouse has not reached is pending while it reads, and a tail when it is quiet", async () => {
     const mine = [row("old", HOUR_MS), row("new", 120_000)];
     const behind = await differ(streamOf(mine, []), { ...quiet, quietMs: 1_000 });
     expect(behind).toMatchObject({ missing: [], tail: [], resend: [], pending: 2 });
@@ -134,7 +134,7 @@ describe("differences", () => {
     expect(found).toMatchObject({ missing: [], extra: [], different: [{ eventId: "a", value: "failed" }] });
   });
 
-  test("what only ClickHouse has, or has newer, is looked for in MySQL as it is now", async () => {
+  test("what only ClickHouse has, or has newer, is looked up in MySQL's present state", async () => {
     const mine = [row("moved", HOUR_MS, { order: 1, value: "queued" })];
     const theirs = [row("moved", HOUR_MS), row("stored since", HOUR_MS), row("ghost", HOUR_MS)];
     const now = [row("moved", 10, { order: 4, value: "delivered" }), row("stored since", HOUR_MS)];
@@ -143,7 +143,7 @@ describe("differences", () => {
     expect(ids(ahead.extra)).toEqual(["moved"]);
   });
 
-  test("the same id at another customer is another event", async () => {
+  test("the same id under another customer is another event", async () => {
     const found = await differ(streamOf([row("a", HOUR_MS)], [row("a", HOUR_MS, { customerId: 2 })]));
     expect(ids(found.missing)).toEqual(["a"]);
     expect(found.extra).toMatchObject([{ eventId: "a", customerId: 2 }]);

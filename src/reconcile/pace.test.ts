@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { createCheckPace, restFactor } from "./pace.ts";
 
-test("the rest grows from four times the work to forty times, with what others commit", () => {
+test("the rest grows from four to forty times the work, with the commits of others", () => {
   expect([0, 75, 150, 900].map(restFactor)).toEqual([4, 22, 40, 40]);
   expect(restFactor(-1)).toBe(4); // the server was restarted
 });

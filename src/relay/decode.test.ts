@@ -24,7 +24,7 @@ const record = (id: string, fields: Partial<LaneRecord> = {}): LaneRecord => ({
 const ID_1 = "01ARZ3NDEKTSV4RRFFQ69G5FA1";
 const ID_2 = "01ARZ3NDEKTSV4RRFFQ69G5FA2";
 
-test("a lane row becomes a record a message, keyed by its customer; what failed becomes a row again", () => {
+test("a lane row becomes one record per message, keyed by its customer; failed records become a row again", () => {
   const records = [record(ID_1), record(ID_2, { customerId: 8 })];
   const decoded = decodeMessages("express")(packLaneRow(records), topics);
   if (decoded.kind !== "messages") throw new Error(decoded.kind);
@@ -36,7 +36,7 @@ test("a lane row becomes a record a message, keyed by its customer; what failed 
   expect(unpackLaneRow(payloadOf(decoded, [1]) as Buffer)).toEqual([records[1] as LaneRecord]);
 });
 
-test("an events row becomes a record for each part that holds something", () => {
+test("an events row becomes a record for each part that isn't empty", () => {
   const entry = { leg: "open", op: "topup", customerId: 1, amount: 5, createdAtMs: 1 } as const;
   const decoded = decodeEvents(packEvents([], [{ entryId: ID_1, ...entry }]), topics);
   if (decoded.kind !== "events") throw new Error(decoded.kind);
@@ -45,7 +45,7 @@ test("an events row becomes a record for each part that holds something", () => 
   expect(payloadOf(decoded, [0])).toBeNull();
 });
 
-test("whatever else the bytes are, the row is undecodable, and ids in it are still seen", () => {
+test("with any other bytes the row is undecodable, and ids in it are still found", () => {
   const row = packLaneRow([record(ID_1), record(ID_2)]);
   const cut = row.subarray(0, row.length - 3);
   for (const payload of [Buffer.alloc(0), Buffer.from("x"), cut]) {

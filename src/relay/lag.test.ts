@@ -17,14 +17,14 @@ function meter() {
   };
 }
 
-test("a group that keeps up is 0 behind, however old the records are", () => {
+test("a group that keeps up has no lag, however old the records are", () => {
   const saw = meter();
   expect(saw(0, topic(10, 10))).toEqual({ records: 0, seconds: 0 });
   expect(saw(60_000, topic(10, 10))).toEqual({ records: 0, seconds: 0 });
   expect(saw(5_000, topic(20, 20))).toEqual({ records: 0, seconds: 0 });
 });
 
-test("a group that stands still is behind by the time since its next record was first seen", () => {
+test("a group that stands still lags by the time since its next record was first seen", () => {
   const saw = meter();
   saw(0, topic(10, 10));
   expect(saw(5_000, topic(12, 10))).toEqual({ records: 2, seconds: 0 });
@@ -35,7 +35,7 @@ test("a group that stands still is behind by the time since its next record was 
   expect(saw(5_000, topic(40, 40))).toEqual({ records: 0, seconds: 0 });
 });
 
-test("one partition that stands still counts, though the others are read", () => {
+test("one partition that stands still counts, even though the others are read", () => {
   let ms = 0;
   const { saw } = createLagMeter(() => ms);
   const two = (committed: [number, number]): TopicOffsets => ({
@@ -53,20 +53,20 @@ test("one partition that stands still counts, though the others are read", () =>
   });
 });
 
-test("a group without an offset begins at the oldest record, also when it has one of a log that is gone", () => {
+test("a group without an offset, or with one of a log that is gone, starts at the oldest record", () => {
   const saw = meter();
   expect(saw(0, topic(10, null, "1:1", 4)).records).toBe(6);
   expect(saw(0, topic(3, 10, "2:2"))).toEqual({ records: 3, seconds: 0 });
 });
 
-test("a topic that was made anew starts a new measure", () => {
+test("a recreated topic is measured afresh", () => {
   const saw = meter();
   saw(0, topic(100, 50));
   expect(saw(10_000, topic(100, 50)).seconds).toBe(10);
   expect(saw(5_000, topic(2, null, "2:2"))).toEqual({ records: 2, seconds: 0 });
 });
 
-test("the ends it remembers have a bound", () => {
+test("the number of ends it remembers is bounded", () => {
   const saw = meter();
   for (let n = 0; n < SAMPLES_MAX + 100; n++) saw(5_000, topic(n, 0));
   expect(saw(5_000, topic(1_000, 0)).seconds).toBe((SAMPLES_MAX - 1) * 5);

@@ -49,7 +49,7 @@ describe("times", () => {
   for (const from of refused)
     test(`${JSON.stringify(from)} is refused`, () => expect(timeOf(from)).toBeNull());
 
-  test("every millisecond is read as itself, whatever its offset", () => {
+  test("every millisecond is parsed exactly, whatever its offset", () => {
     const times = fc.tuple(fc.nat({ max: 4_000_000_000_000 }), fc.integer({ min: -1_439, max: 1_439 }));
     holds("times", times, ([timeMs, offsetMin]) => {
       const local = new Date(timeMs + offsetMin * 60_000).toISOString().slice(0, -1);
@@ -73,7 +73,7 @@ describe("phones", () => {
     expect(phoneOf("4532123456")).toBe("+984532123456");
   });
 
-  test("a national number behind a blank is refused, not read without it", () => {
+  test("a national number after a blank is refused, not parsed without the blank", () => {
     for (const phone of [" 09121234567", " ", " +4532123456"]) expect(phoneOf(phone)).toBeNull();
   });
 });

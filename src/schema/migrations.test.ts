@@ -66,7 +66,7 @@ describe("migrations", () => {
     expect(await refusal(() => apply())).toContain("0001_a.sql is numbered before 0002_b.sql");
   });
 
-  test("a file that stopped half way goes on with the statement it stopped at", async () => {
+  test("a file that stopped half way continues with the statement at which it stopped", async () => {
     write("0001_a.sql", "A1;\nA2;\nA3;");
     failAt = "A2";
     expect(await refusal(() => apply())).toContain("no luck with A2");

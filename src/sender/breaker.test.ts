@@ -6,7 +6,7 @@ function breakerAt() {
   return { clock, breaker: createBreaker(() => clock.ms) };
 }
 
-test("it opens after that many bad answers with no good one between", () => {
+test("it opens after BAD_MAX bad answers with no good one in between", () => {
   const { breaker } = breakerAt();
   breaker.report({ good: 0, bad: BAD_MAX - 1 });
   breaker.report({ good: 1, bad: 1 });
@@ -26,7 +26,7 @@ test("after its pause it lets one probe through, and a good answer closes it", (
   expect(breaker.state()).toBe("closed");
 });
 
-test("a bad probe opens it for longer, up to a bound; an unused one may be taken again", () => {
+test("a bad probe opens it for longer, up to a bound; an unused probe may be used again", () => {
   const { clock, breaker } = breakerAt();
   breaker.report({ good: 0, bad: BAD_MAX });
   let pauseMs = PAUSE_FIRST_MS;

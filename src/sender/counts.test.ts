@@ -15,7 +15,7 @@ const change = (to: Change["to"], takenAtMs: number | null, guaranteedByMs: numb
   reason: null,
 });
 
-test("a promise is made, missed or failed once its end is known, and money follows it", async () => {
+test("a promise counts as made, missed or failed once the message's end is known, and the money follows it", async () => {
   const metrics = createMetrics("test");
   const counts = createCounts(metrics);
   const promised = ACCEPTED_MS + 5_000;

@@ -52,7 +52,7 @@ function dispatchTo(answers: (Answer | "hold")[], window = 10) {
   return { run, outcomes, submitted, held, clock };
 }
 
-test("a refusal and no connection go on to the next operator", async () => {
+test("a refusal or a failed connection leads to the next operator", async () => {
   const { run, outcomes, submitted } = dispatchTo([busy, away, accepted]);
   const tally = await run(1);
   expect(submitted).toEqual(["A0", "B0", "C0"]);
@@ -64,14 +64,14 @@ test("a refusal and no connection go on to the next operator", async () => {
   ]);
 });
 
-test("a lost answer is unknown and goes nowhere else", async () => {
+test("a lost answer is unknown, and the message goes to no other operator", async () => {
   const { run, outcomes, submitted } = dispatchTo([lost, accepted]);
   await run(1);
   expect(submitted).toEqual(["A0"]);
   expect(outcomes.get(0)).toMatchObject({ kind: "unknown", operator: "A" });
 });
 
-test("refused for good means by every operator; one that was away or busy might have taken it", async () => {
+test("refused for good means by every operator; one that was away or busy might have accepted it", async () => {
   for (const [answers, permanent] of [
     [[never, never, never], true],
     [[never, busy, never], false],
@@ -86,7 +86,7 @@ test("refused for good means by every operator; one that was away or busy might 
   expect(outcomes.get(0)).toMatchObject({ kind: "refused", permanent: false });
 });
 
-test("a full window passes to the next operator, and what finds no room waits for an answer", async () => {
+test("a full window leads to the next operator, and a message without room waits for an answer", async () => {
   const { run, outcomes, submitted, held } = dispatchTo(["hold", "hold"], 1);
   const done = run(3);
   expect(submitted).toEqual(["A0", "B1"]);
@@ -111,14 +111,14 @@ test("nothing is submitted after the deadline", async () => {
   });
 });
 
-test("an allowance of one is one submit, and with none a message is refused for the moment", async () => {
+test("an allowance of one is one submit, and with none a message is refused for now", async () => {
   const { run, outcomes, submitted } = dispatchTo([accepted]);
   await run(2, [1]);
   expect(submitted).toEqual(["A0"]);
   expect(outcomes.get(1)).toEqual({ kind: "refused", permanent: false, reason: "no operator available" });
 });
 
-test("a number that no operator takes is refused for good, and submitted to none", async () => {
+test("a number that no operator serves is refused for good, and submitted to none", async () => {
   const { run, outcomes, submitted } = dispatchTo([accepted]);
   await run(1, [INFINITE], { phone: "+14155552671" });
   expect(submitted).toEqual([]);

@@ -6,7 +6,7 @@ function offsetsWith() {
   return { stored, offsets: createOffsets((partition, next) => stored.push([partition, next])) };
 }
 
-test("offsets pass only what is all done, whatever order batches end in", () => {
+test("offsets only advance over finished batches, in whatever order they end", () => {
   const { stored, offsets } = offsetsWith();
   const first = offsets.begin([
     { partition: 0, offset: 4 },
@@ -23,7 +23,7 @@ test("offsets pass only what is all done, whatever order batches end in", () => 
   ]);
 });
 
-test("nothing is stored for a partition taken away, nor for its next reading by an older batch", () => {
+test("nothing is stored for a revoked partition, nor by an older batch when it is assigned again", () => {
   const { stored, offsets } = offsetsWith();
   const before = offsets.begin([{ partition: 0, offset: 10 }]);
   offsets.revoked([0]);

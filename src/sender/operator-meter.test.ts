@@ -6,7 +6,7 @@ import { createSharedCounts, exposeOperators, metered } from "./operator-meter.t
 
 const operators = [{ name: "A" }, { name: "B" }];
 
-test("answers and durations of each operator are counted where they come, and read elsewhere", async () => {
+test("each operator's answers and durations are counted in one thread and read in another", async () => {
   let ms = 0;
   const pending: ((answer: Answer) => void)[] = [];
   const connector: Connector = { submit: (_, done) => pending.push(done), close: async () => undefined };

@@ -16,7 +16,7 @@ const unknown: Outcome = { kind: "unknown", operator: "B", reason: "B: timed out
 const costed = (change: Change | null) =>
   change === null ? null : { ...change, money: chargeOfChange(change) };
 
-test("taken is captured; taken after guaranteed_by is refunded", () => {
+test("accepted is captured; accepted after guaranteed_by is refunded", () => {
   expect(costed(changeOf(record(), accepted))).toMatchObject({ to: "sent", money: "capture", operator: "A" });
   expect(costed(changeOf(record({ guaranteedByMs: 1_000 }), accepted))).toMatchObject({
     to: "sent",
@@ -28,7 +28,7 @@ test("taken is captured; taken after guaranteed_by is refunded", () => {
   });
 });
 
-test("a change says what it changes: the record, from sending, and who took it or why not", () => {
+test("a change has the record, its move from sending, and who accepted it or why nobody did", () => {
   const of = record({ guaranteedByMs: 999 });
   expect(costed(changeOf(of, accepted))).toEqual({
     record: of,
@@ -64,7 +64,7 @@ test("every outcome at every attempt is a move of the machine, with the money th
   }
 });
 
-test("refused for the moment is queued again while attempts are left; refused for good ends at once", () => {
+test("refused for now is queued again while attempts are left; refused for good ends at once", () => {
   expect(costed(changeOf(record(), refused(false)))).toMatchObject({ to: "queued", money: null });
   const last = record({ attempt: MESSAGE_ATTEMPTS_MAX - 1 });
   expect(costed(changeOf(last, refused(false)))).toMatchObject({ to: "failed", money: "refund" });
@@ -89,7 +89,7 @@ test("a late outcome settles an unknown message, which never goes back to queued
   expect(costed(afterUnknown(changeOf(record(), unknown)))).toBeNull();
 });
 
-test("retries wait longer each time, less in the express lane, and never longer than the sweep knows", () => {
+test("retries wait longer each time, less in the express lane, and never longer than the sweep allows for", () => {
   const delays = (lane: LaneRecord["lane"]) =>
     [0, 1, 2, 3, 4, 9].map((attempt) => retryDelayMs(lane, attempt));
   expect(delays("normal")).toEqual([1_000, 4_000, 16_000, 60_000, 60_000, 60_000]);
@@ -97,7 +97,7 @@ test("retries wait longer each time, less in the express lane, and never longer 
   expect(Math.max(...delays("normal"), ...delays("express"))).toBeLessThanOrEqual(RETRY_DELAY_MAX_MS);
 });
 
-test("an answer is an outcome that names its operator; no connection is a refusal for now", () => {
+test("an answer becomes an outcome that names its operator; no connection is a refusal for now", () => {
   expect(outcomeOf("A", { kind: "accepted", operatorMessageId: "a1" }, 1_000)).toEqual(accepted);
   expect(outcomeOf("B", { kind: "lost", reason: "timed out" }, 1)).toEqual(unknown);
   for (const permanent of [true, false])

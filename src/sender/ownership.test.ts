@@ -18,18 +18,18 @@ const readers = (members: TopicReaders["members"], more: Partial<TopicReaders> =
 });
 
 describe("partitions without a reader", () => {
-  test("are those that neither this member nor another one reads", () => {
+  test("are those that no member reads", () => {
     expect(unreadOf(readers([]), me(six))).toEqual([]);
     expect(unreadOf(readers([{ instance: "other", partitions: six }]), me([]))).toEqual([]);
     expect(unreadOf(readers([{ instance: "other", partitions: [0, 1, 2] }]), me([3, 4]))).toEqual([5]);
     expect(unreadOf(readers([]), me([]))).toEqual(six);
   });
 
-  test("include what the broker gave to this member and its client doesn't read", () => {
+  test("include those that the broker assigned to this member but its client doesn't read", () => {
     expect(unreadOf(readers([{ instance: "me", partitions: six }]), me([0]))).toEqual([1, 2, 3, 4, 5]);
   });
 
-  test("are those that were added and nobody was given; of a topic that is gone there are none", () => {
+  test("include added ones that nobody was assigned; of a topic that is gone there are none", () => {
     const added = readers([{ instance: "me", partitions: six }], { partitions: [...six, 6, 7] });
     expect(unreadOf(added, me(six))).toEqual([6, 7]);
     expect(unreadOf(readers([], { partitions: [] }), me([]))).toEqual([]);
@@ -65,7 +65,7 @@ function watched(first: { seen: TopicReaders; assigned: number[] }) {
 }
 
 describe("a sender", () => {
-  test("is served while it or others read everything; before the first look, while it reads some", async () => {
+  test("is served while it or others read everything; before the first look, while it reads any", async () => {
     expect(watched({ seen: readers([]), assigned: [] }).ownership.isServed()).toBe(false);
     const alone = watched({ seen: readers([]), assigned: six });
     expect(alone.ownership.isServed()).toBe(true);
@@ -92,7 +92,7 @@ describe("a sender", () => {
     expect(world.fatal.length).toBeGreaterThan(0);
   });
 
-  test("is served again when a rejoin helped, and a next time is tried anew", async () => {
+  test("is served again when a rejoin helped, and starts over the next time", async () => {
     const { clock, world, ownership } = watched({ seen: readers([]), assigned: [] });
     await clock.advance(5_000);
     expect(world.rejoins).toHaveLength(1);
@@ -106,7 +106,7 @@ describe("a sender", () => {
     expect(world.fatal).toEqual([]);
   });
 
-  test("waits while the group hands out its partitions, not ready, and does not rejoin", async () => {
+  test("is not ready while the group assigns partitions, and does not rejoin", async () => {
     const seen = readers([], { isSettled: false });
     const { clock, world, ownership } = watched({ seen, assigned: [0] });
     await clock.advance(60_000);
@@ -114,7 +114,7 @@ describe("a sender", () => {
     expect([world.rejoins, world.fatal]).toEqual([[], []]);
   });
 
-  test("a partition on its way between two members is no reason for anything", async () => {
+  test("does nothing about a partition that moves between two members", async () => {
     const { clock, world, ownership } = watched({ seen: readers([]), assigned: six });
     await clock.advance(3_000);
     world.assigned = [0, 1, 2];

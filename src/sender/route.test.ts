@@ -15,7 +15,7 @@ test("the cheapest operator with room goes first", () => {
   expect(route([candidate({ price: 110 }), cheap, candidate()], () => 0.9)).toBe(cheap);
 });
 
-test("a full or tried operator is passed by, and there is none when all are", () => {
+test("a full or tried operator is skipped, and there is none when all are", () => {
   const full = candidate({ price: 90, free: 0 });
   const tried = candidate({ price: 95, tried: true });
   const left = candidate();
@@ -31,7 +31,7 @@ test("operators of one price share by weight", () => {
   expect(chosen.filter((one) => one === candidates[2])).toHaveLength(250);
 });
 
-test("candidates are those with the longest prefix of the phone, each with its number, price and weight", () => {
+test("candidates are those with the longest prefix of the phone, each with its index, price and weight", () => {
   const operators = [["+"], ["+98", "+1"], ["+9891"], ["+", "+9891"]].map((prefixes, at) => ({
     price: 100 + at,
     weight: 1 + at,
@@ -47,7 +47,7 @@ test("candidates are those with the longest prefix of the phone, each with its n
   ]);
 });
 
-test("a number that nobody takes has no candidate", () => {
+test("a number that no operator serves has no candidate", () => {
   const only = [{ price: 1, weight: 1, prefixes: ["+98"] }];
   expect(candidatesFor(only, "+14155552671")).toEqual([]);
   expect(candidatesFor([], "+14155552671")).toEqual([]);

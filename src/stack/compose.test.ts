@@ -54,7 +54,7 @@ test("Kafka in a container has all of the local stack's settings", () => {
   expect(service("kafka").environment).toMatchObject(Object.fromEntries(wanted));
 });
 
-test("every volume that a container names is declared, and every file that it mounts is there", () => {
+test("every volume that a container uses is declared, and every file that it mounts exists", () => {
   const sources = Object.values(compose.services).flatMap(({ volumes }) =>
     volumes.map((each) => each.split(":")[0] ?? ""),
   );

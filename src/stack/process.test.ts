@@ -43,7 +43,7 @@ test("a started process is recorded with its identity, and stopping it removes t
   expect(readRecords(folder)).toEqual([]);
 });
 
-test("one that ignores SIGTERM is killed after its time, with its children, and said so", async () => {
+test("one that ignores SIGTERM is killed after its time, with its children, and reported", async () => {
   const record = startProcess(
     spec("b", "trap '' TERM; sleep 61 & echo $!; while :; do sleep 0.05; done", 200),
     folder,
@@ -58,7 +58,7 @@ test("one that ignores SIGTERM is killed after its time, with its children, and 
   expect(left === null || !isAlive(left)).toBe(true);
 });
 
-test("what a process left behind when it died is ended before its name is used again", async () => {
+test("what a dead process left behind is ended before its name is used again", async () => {
   const record = startProcess(spec("left", "sleep 62 & echo $!; exec sleep 63"), folder, self);
   await Bun.sleep(150);
   const child = Number(readFileSync(join(folder, "logs/left.log"), "utf8"));
@@ -72,14 +72,14 @@ test("what a process left behind when it died is ended before its name is used a
   expect(left === null || !isAlive(left)).toBe(true);
 });
 
-test("a pid that was given to another process is not taken for ours", () => {
+test("a pid that belongs to another process by now is not mistaken for ours", () => {
   if (self === null) throw new Error("no /proc");
   expect(isAlive(self)).toBe(true);
   expect(isAlive({ ...self, startTicks: self.startTicks - 1 })).toBe(false);
   expect(isAlive({ ...self, boot: "another" })).toBe(false);
 });
 
-test("what a dead launcher left is stopped; background and supervised processes are not", async () => {
+test("what a dead launcher left behind is stopped; background and supervised processes are not", async () => {
   if (self === null) throw new Error("no /proc");
   const orphan = startProcess(spec("orphan", "exec sleep 60"), folder, { ...self, startTicks: 1 });
   const background = startProcess(spec("background", "exec sleep 60"), folder, null);
@@ -92,7 +92,7 @@ test("what a dead launcher left is stopped; background and supervised processes 
   await Promise.all([background, supervised].map((record) => stopProcess(record, folder)));
 });
 
-test("a log that has grown too long is set aside when its process starts", async () => {
+test("a log that has grown too long is rotated when its process starts", async () => {
   const { logFile } = spec("d", "");
   writeFileSync(logFile, "");
   truncateSync(logFile, logBytesMax + 1);
@@ -103,13 +103,13 @@ test("a log that has grown too long is set aside when its process starts", async
   await stopProcess(record, folder);
 });
 
-test("a command that cannot be run is an error at once, and leaves no record", () => {
+test("a command that can't be run is an error at once, and leaves no record", () => {
   const missing = { ...spec("c", ""), nice: 0, command: ["/nowhere/engine"] };
   expect(() => startProcess(missing, folder, self)).toThrow("c did not start");
   expect(readRecords(folder)).toEqual([]);
 });
 
-test("a taken port is refused with the pid that listens on it; a free one is not", async () => {
+test("a port in use is refused with the pid that listens on it; a free one is not", async () => {
   const server = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
   const port = server.port ?? 0;
   expect(() => refuseTakenPort({ name: "ingest-1", port })).toThrow(

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { readAnswer } from "./http.ts";
 
-test("200 with an id is accepted; 200 without a sound one is lost, because it may have been taken", () => {
+test("200 with an id is accepted; 200 without a valid one is lost, because it may have been accepted", () => {
   expect(readAnswer(200, '{"operator_message_id":"a-1"}')).toEqual({
     kind: "accepted",
     operatorMessageId: "a-1",
@@ -12,7 +12,7 @@ test("200 with an id is accepted; 200 without a sound one is lost, because it ma
     expect(readAnswer(200, body).kind).toBe("lost");
 });
 
-test("a refusal says whether it is for good, and without a word 429 and 503 are for the moment", () => {
+test("a refusal says whether it is for good; if it doesn't, 429 and 503 are for now", () => {
   expect(readAnswer(503, '{"code":"busy","permanent":true}')).toEqual({
     kind: "refused",
     permanent: true,
@@ -22,6 +22,6 @@ test("a refusal says whether it is for good, and without a word 429 and 503 are 
   expect(readAnswer(400, '{"code":"number_refused"}')).toMatchObject({ kind: "refused", permanent: true });
 });
 
-test("any other status leaves open whether the message was taken", () => {
+test("any other status leaves open whether the message was accepted", () => {
   for (const status of [201, 302, 500, 502, 504]) expect(readAnswer(status, "{}").kind).toBe("lost");
 });

@@ -8,7 +8,7 @@ import { lockHolder, releaseLock, takeLock } from "./lock.ts";
 const folder = mkdtempSync(join(tmpdir(), "sluice-lock-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test("a state folder that a living launcher has is refused with its pid; released, it is free", () => {
+test("a state folder held by a living launcher is refused with its pid; once released, it is free", () => {
   const own = takeLock(folder);
   expect(() => takeLock(folder)).toThrow(`in use by a running ./sluice up, pid ${process.pid}`);
   expect(lockHolder(folder)).toEqual(own);

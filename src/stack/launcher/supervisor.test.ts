@@ -42,7 +42,7 @@ function harness() {
   return { state, supervisor, tick, kill };
 }
 
-test("the first death is followed by a start at once, each next one by twice the wait, bounded", async () => {
+test("the first death is followed by a restart at once, each later one by twice the wait, bounded", async () => {
   const { state, supervisor, tick, kill } = harness();
   await tick();
   const waits: number[] = [];
@@ -61,7 +61,7 @@ test("the first death is followed by a start at once, each next one by twice the
   expect(state.lines.filter((line) => line.includes("restarting it now"))).toHaveLength(1);
 });
 
-test("after a steady time a death is a first one again", async () => {
+test("after a steady time a death counts as the first again", async () => {
   const { state, tick, kill } = harness();
   await tick();
   kill();
@@ -72,7 +72,7 @@ test("after a steady time a death is a first one again", async () => {
   expect(state.starts).toHaveLength(3);
 });
 
-test("a process that lives but isn't ready is not restarted, and both changes are said", async () => {
+test("a process that lives but isn't ready is not restarted, and both changes are reported", async () => {
   const { state, supervisor, tick } = harness();
   await tick();
   expect(supervisor.views()[0]?.state).toBe("ready");
@@ -89,7 +89,7 @@ test("a process that lives but isn't ready is not restarted, and both changes ar
   ]);
 });
 
-test("a start that fails is a death: it is said why, and tried again later", async () => {
+test("a failed start counts as a death: its reason is reported, and it is retried later", async () => {
   const { state, supervisor, tick } = harness();
   state.failing = true;
   await tick();

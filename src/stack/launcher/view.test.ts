@@ -20,7 +20,7 @@ test("without a terminal only events are written, as plain lines", () => {
   expect(out).toBe("relay: ready\n");
 });
 
-test("on a terminal an event is put above the table, which is drawn again", () => {
+test("on a terminal an event is printed above the table, which is redrawn", () => {
   let out = "";
   const view = createView({ write: (text) => (out += text), columns: 80 }, true);
   view.show(views("starting"));
