@@ -8,7 +8,7 @@ import { envOf, startIngest } from "../test/support/ingest-process.ts";
 import { freePort } from "../test/support/ports.ts";
 import { createDownstream } from "../test/support/roles.ts";
 
-test("bench/end-to-end takes messages all the way, and every count agrees", async () => {
+test("bench/end-to-end sends messages all the way, and every count agrees", async () => {
   const downstream = await createDownstream();
   const events = await createTestClickhouse(downstream.config, { kafka: true });
   const config = {

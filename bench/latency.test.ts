@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { latencyOf } from "./latency.ts";
 
-test("every latency is in one bar of the histogram, and the tail in the percentiles", () => {
+test("every latency is in one bar of the histogram, and the percentiles show the tail", () => {
   const ms = Float64Array.from({ length: 2_000 }, (_, i) => (i < 1_000 ? 0.5 : i < 1_997 ? 4.5 : 1_200 + i));
   expect(latencyOf(ms)).toEqual({
     p50_ms: 4.5,

@@ -35,7 +35,7 @@ describe("the load generator", () => {
     expect({ accepted, refused }).toEqual({ accepted: 75, refused: { 503: 25 } });
   });
 
-  test("opens a connection anew that the server ended while it was idle", async () => {
+  test("reopens a connection that the server ended while it was idle", async () => {
     const sockets: Socket[] = [];
     const silent = createServer((socket) => {
       // The first to open is used last: it is idle when the second one opens.

@@ -20,7 +20,7 @@ test("bench/replays: every key has one effect, and is answered as before, across
   expect(result).toMatchObject({ keys: 600, messages: 600, charges: 600, keys_stored: 600, failures: [] });
 }, 60_000);
 
-test("bench/hot-wallet: a wallet is spent to exactly 0, and everyone else is told 402", async () => {
+test("bench/hot-wallet: a wallet is spent to exactly 0, and every other answer is a 402", async () => {
   const args = ["--seconds", "1", "--warmup", "0", "--connections", "16", "--customers", "5"];
   const result = await run("hot-wallet.ts", [...args, "--messages", "400", "--rate", "400", "--no-drain"]);
   expect(result).toMatchObject({ accepted: 400, refused_402: 200, other_answers: {}, left: 0 });

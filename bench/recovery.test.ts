@@ -24,7 +24,7 @@ type Result = { figures: { name: string; bound_ms: number; worst_ms: number; run
 // The bounds are for a machine that runs nothing else; next to other tests a start takes longer.
 const SLACK = 4;
 
-test("bench/recovery measures each kill: accepting again after ingest and after mysqld, and credit given back", async () => {
+test("bench/recovery measures each kill: accepting again after ingest and after mysqld, and credit returned", async () => {
   const args = ["--repeats", "1", "--rate", "100", "--warmup", "1", "--customers", "5", "--json"];
   const bench = spawn("bun", [join(import.meta.dirname, "recovery.ts"), ...args], {
     env: { ...process.env, ...envOf(launcher.config) },

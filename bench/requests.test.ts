@@ -9,7 +9,7 @@ const drawn = (count: number, zipf: number, times: number): number[] => {
   return counts.sort((a, b) => b - a);
 };
 
-test("by Zipf's law the first customer sends twice as much as the second and ten times the tenth", () => {
+test("by Zipf's law the first customer sends twice as much as the second and ten times as much as the tenth", () => {
   const counts = drawn(1_000, 1, 200_000);
   const first = counts[0] as number;
   expect(first / 200_000).toBeCloseTo(1 / 7.485, 2); // 1 over the sum of 1/r up to 1,000
@@ -17,12 +17,12 @@ test("by Zipf's law the first customer sends twice as much as the second and ten
   expect(first / (counts[9] as number)).toBeWithin(9, 11);
 });
 
-test("without it all send alike", () => {
+test("without Zipf's law all customers send equally often", () => {
   const counts = drawn(10, 0, 100_000);
   expect((counts[0] as number) / (counts[9] as number)).toBeLessThan(1.1);
 });
 
-test("a request is whole HTTP, and the same sequence comes each time", () => {
+test("a request is complete HTTP, and the sequence is the same each time", () => {
   const customers = [1, 2, 3].map((customerId) => ({ customerId, apiKey: `key${customerId}` }));
   const [a, b] = [0, 1].map(() => requestsOf(customers, { host: "x", express: 0.5, zipf: 1 })) as [
     () => Buffer,

@@ -24,12 +24,12 @@ const names = [...new Set(alerts.map(({ alert }) => alert))].sort();
 const scratch = mkdtempSync(join(tmpdir(), "sluice-test-alerts-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-test("promtool accepts the rules and the sample of a configuration", () => {
+test("promtool accepts the rules and the sample configuration", () => {
   expect(promtool(["check", "rules", rulesFile])).toMatchObject({ status: 0 });
   expect(promtool(["check", "config", join(folder, "prometheus.yml")])).toMatchObject({ status: 0 });
 });
 
-test("each alert fires under its series, and keeps quiet under those that are nearly so", () => {
+test("each alert fires for its series, and doesn't for series just within the limits", () => {
   // promtool also compares annotations and expects their templates filled in, so they are left out.
   const bare = rules.groups.map((group) => ({
     ...group,
@@ -55,7 +55,7 @@ test("each alert fires under its series, and keeps quiet under those that are ne
   expect(status).toBe(0);
 });
 
-test("every alert has such a case, and no case is for an alert that is gone", () => {
+test("every alert has such a case, and every case belongs to an alert", () => {
   expect([...new Set(ALERT_CASES.map(({ alert }) => alert))].sort()).toEqual(names);
 });
 
@@ -66,7 +66,7 @@ test("every alert says how urgent it is and what is wrong", () => {
   }
 });
 
-test("alerts ask for metrics that exist, by labels that they have", () => {
+test("alerts use metrics that exist, with labels that they have", () => {
   const foreign = ["up", "node_filesystem_avail_bytes", "node_filesystem_size_bytes"];
   const target = ["instance", "job", "role"];
   for (const { alert, expr } of alerts) {
@@ -87,7 +87,7 @@ test("alerts ask for metrics that exist, by labels that they have", () => {
   }
 });
 
-test("docs/OPERATIONS.md says of every alert what it means and what to do, and of no other", () => {
+test("docs/OPERATIONS.md says what every alert means and what to do, and describes no other alert", () => {
   const page = readFileSync(join(root, "docs/OPERATIONS.md"), "utf8");
   const section = page.slice(
     page.indexOf("\n## Alerts"),

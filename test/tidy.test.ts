@@ -40,7 +40,7 @@ test("the tree is tidy", () => {
   expect(files.flatMap(findingsOf)).toEqual([]);
 });
 
-test("the text that each planted bug changes stands in one place", () => {
+test("the text that each planted bug changes occurs exactly once", () => {
   const places = BUGS.flatMap(({ name, edits }) =>
     edits.map((edit) => `${readFileSync(join(root, edit.file), "utf8").split(edit.find).length - 1} ${name}`),
   );
@@ -64,7 +64,7 @@ describe("import ranks", () => {
     expect(importRanks(planted)).toEqual(["src/core/a.ts:2 core (rank 0) must not import main (rank 5)"]);
   });
 
-  test("a lower rank and the own folder are allowed", () => {
+  test("a lower rank and the file's own folder are allowed", () => {
     expect(
       importRanks(file("src/main/x/a.ts", 'import { x } from "../../core/b.ts";', 'import "../b.ts";')),
     ).toEqual([]);
@@ -88,7 +88,7 @@ describe("import ranks", () => {
     );
   });
 
-  test("imports in comments and templates are none", () => {
+  test("imports in comments and templates don't count", () => {
     expect(
       importRanks(
         file(
@@ -120,7 +120,7 @@ describe("fences", () => {
     }
   });
 
-  test("Bun in a comment, a string or a longer name is nothing", () => {
+  test("Bun in a comment, a string or a longer name is allowed", () => {
     expect(
       runtimeFences(
         file("src/core/a.ts", "// Bun.serve", "const x = `Bun.serve`;", "const y = { isBun: 1 }.isBun;"),
@@ -160,7 +160,7 @@ describe("fences", () => {
     }
   });
 
-  test("a message's status is written in move.ts alone, however the statement is cut; reading it is free", () => {
+  test("a message's status is written only in move.ts, even in a statement in pieces; reading is free", () => {
     for (const sql of [
       "\"UPDATE messages SET status='sent' WHERE id=1\"",
       "`UPDATE (VALUES ROW(1)) AS v JOIN messages m ON m.id=v.i ` + `SET m.status='${to}',m.attempt=1`",
@@ -183,7 +183,7 @@ describe("fences", () => {
       expect(writerFence(file("src/ledger/a.ts", `const q = ${sql};`))).toEqual([]);
   });
 
-  test("wallets and entries are written in posting.ts alone; a wallet is opened, read and locked freely", () => {
+  test("wallets and entries are written only in posting.ts; creating, reading and locking a wallet is free", () => {
     for (const sql of [
       "`UPDATE wallet_accounts SET balance=1`",
       "`UPDATE (VALUES ROW(1)) AS v STRAIGHT_JOIN wallet_accounts w ON w.customer_id=v.c`",
@@ -215,7 +215,7 @@ describe("fences", () => {
 });
 
 describe("shape", () => {
-  test("files that pass on what others define are refused", () => {
+  test("files that re-export what others define are refused", () => {
     expect(barrels(file("src/core/a.ts", 'export * from "./b.ts";'))).toHaveLength(1);
     expect(barrels(file("src/core/a.ts", 'export { x } from "./b.ts";'))).toHaveLength(1);
     expect(barrels(file("src/core/a.ts", 'export type { X } from "./b.ts";'))).toHaveLength(1);
@@ -258,7 +258,7 @@ describe("shape", () => {
     for (const first of ["import x;", "", "//"]) expect(header(file("a.ts", first))).toHaveLength(1);
   });
 
-  test("marks of open work and tests that are put off are refused", () => {
+  test("marks of open work and disabled tests are refused", () => {
     for (const mark of ["TO" + "DO", "FIX" + "ME"])
       expect(leftOpen(file("a.ts", `// ${mark}: later`))).toHaveLength(1);
     for (const way of ["skip", "only", "todo"]) {
@@ -270,7 +270,7 @@ describe("shape", () => {
     );
   });
 
-  test("a path of one machine is refused, a route is not", () => {
+  test("a path of a particular machine is refused, a route is not", () => {
     for (const top of ["root", "home", "work"])
       expect(machinePaths(file("a.ts", `const x = "/${top}/x";`))).toHaveLength(1);
     expect(machinePaths(file("a.ts", 'const x = "/v1/wallet";', "const y = import.meta.url;"))).toEqual([]);
@@ -278,7 +278,7 @@ describe("shape", () => {
 });
 
 describe("the scanner", () => {
-  test("tells code, strings, comments and regular expressions apart", () => {
+  test("distinguishes code, strings, comments and regular expressions", () => {
     const { code, strings } = scan(
       'const a = "s"; // c \'x\'\nconst b = /["/]/g; /* `d` */ f(`t`, 4 / 2 / 1);',
     );

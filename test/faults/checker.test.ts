@@ -229,7 +229,7 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
 
 const named = (e: Evidence) => check(e).violations.map(({ violation }) => violation);
 
-test("evidence without a violation is found clean, and counted", () => {
+test("evidence without a violation is clean, and is counted", () => {
   const { violations, counts } = check(clean());
   expect(violations).toEqual([]);
   expect(counts).toMatchObject({
@@ -255,13 +255,13 @@ for (const [violation, { plant, comes = [] }] of Object.entries(PLANTED))
     expect(named(evidence).toSorted()).toEqual([violation as Violation, ...comes].toSorted());
   });
 
-test("a copy at an operator is counted, and no violation while so many were on their way", () => {
+test("a copy at an operator is counted, but is no violation while as many messages were under way", () => {
   const evidence = clean();
   at(evidence.operators, 1).push("M1");
   expect(check(evidence)).toMatchObject({ violations: [], counts: { copies: 1 } });
 });
 
-test("examples are few, the count is whole", () => {
+test("only a few examples are kept, but all are counted", () => {
   const evidence = clean();
   for (let n = 100; n < 150; n++) evidence.requests.push(request(n, null, yes(`M${n}`)));
   const [lost] = check(evidence).violations;
@@ -269,7 +269,7 @@ test("examples are few, the count is whole", () => {
   expect(lost?.examples).toHaveLength(5);
 });
 
-test("the client's log is gathered by request, and a try without an answer counts as unanswered", () => {
+test("the client's log is grouped by request, and a try without an answer counts as unanswered", () => {
   const at = 0;
   const answer = { what: "answer", at, n: 1, ...no(503, "unavailable") } as const;
   const { requests, topupRequests, rich, hangs } = readClient([
@@ -289,7 +289,7 @@ test("the client's log is gathered by request, and a try without an answer count
   expect(topupRequests[0]?.tries.map((t) => t.status)).toEqual([200, 0]);
 });
 
-test("evidence written to a folder is read back as it was", () => {
+test("evidence written to a folder is read back unchanged", () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-test-evidence-"));
   try {
     const evidence = clean();

@@ -76,7 +76,7 @@ test("a request without a key is sent once, whatever was answered", async () => 
   }
 });
 
-test("a request with a key is tried again with the same bytes until it is answered for certain", async () => {
+test("a request with a key is retried with the same bytes until its answer is certain", async () => {
   const answers = [0, 503, 409, 202];
   const { requests, sent } = await runLoad((path, key, nth) =>
     path.endsWith("topup") ? 200 : key === undefined ? 202 : (answers[nth] ?? 202),
@@ -89,7 +89,7 @@ test("a request with a key is tried again with the same bytes until it is answer
   }
 });
 
-test("a refusal is certain: nobody tries again", async () => {
+test("a refusal is certain: it is not retried", async () => {
   const { requests } = await runLoad((path) => (path.endsWith("topup") ? 200 : 402));
   for (const { tries } of requests) expect(tries.map((t) => t.status)).toEqual([402]);
 });
@@ -100,7 +100,7 @@ test("without keys no request has one", async () => {
   expect(requests.every((r) => r.key === null)).toBe(true);
 });
 
-test("a top-up is tried again under its request_id, and all customers get an opening one", async () => {
+test("a top-up is retried under its request_id, and all customers get an opening one", async () => {
   const { topupRequests } = await runLoad((path, _key, nth) =>
     path.endsWith("topup") ? (nth === 0 ? 503 : 200) : 202,
   );
@@ -109,7 +109,7 @@ test("a top-up is tried again under its request_id, and all customers get an ope
   for (const { tries } of opening) expect(tries.map((t) => t.status)).toEqual([503, 200]);
 });
 
-test("the same seed asks for the same messages", async () => {
+test("the same seed sends the same messages", async () => {
   const bodies = async () => {
     const { sent } = await runLoad((path) => (path.endsWith("topup") ? 200 : 202));
     return [...sent].filter(([name]) => /^r\d+$/.test(name)).slice(0, 50);
@@ -117,7 +117,7 @@ test("the same seed asks for the same messages", async () => {
   expect(await bodies()).toEqual(await bodies());
 });
 
-test("a lost connection is no answer, and nothing is sent twice; the next request has a new one", async () => {
+test("a lost connection means no answer, and nothing is sent twice; the next request gets a new connection", async () => {
   const received: string[] = [];
   const sockets: Socket[] = [];
   const server = createServer((socket) => {

@@ -20,7 +20,7 @@ test("the same seed gives the same plan, another seed another", () => {
   expect(makePlan(options({ seed: 2 }))).not.toEqual(makePlan(options()));
 });
 
-test("a plan has as many faults as asked for, every kind among them, and Kafka's long outage once", () => {
+test("a plan has as many faults as requested, including every kind, and Kafka's long outage once", () => {
   for (let seed = 1; seed <= 50; seed++) {
     const plan = makePlan(options({ seed }));
     expect(plan).toHaveLength(200);
@@ -58,7 +58,7 @@ test("a quick plan of 20 has no fault that lasts minutes", () => {
   }
 });
 
-test("only and without choose kinds", () => {
+test("`only` and `without` select kinds", () => {
   expect([...kindsIn(makePlan(options({ only: ["rewind"], faults: 3 })))]).toEqual(["rewind"]);
   expect(kindsIn(makePlan(options({ without: ["disk-full"] }))).has("disk-full")).toBe(false);
 });

@@ -35,7 +35,7 @@ const addRows = (lane: string, count: number, ageS: number) =>
        NOW(3) - INTERVAL ${Math.round(ageS * 1_000_000)} MICROSECOND, REPEAT('x', 2000) FROM n`,
   );
 
-test("rows are counted by lane, due and later, and the age is that of the oldest due one", async () => {
+test("rows are counted by lane, due and later, and the age is that of the oldest due row", async () => {
   await addRows("normal", 3, 10);
   await addRows("normal", 1, 90);
   await addRows("normal", 5, -60);
@@ -66,7 +66,7 @@ test("a look at a large backlog reads a bounded number of index entries, and no 
   });
 });
 
-test("messages without an answer are counted by the claims that wait for it", async () => {
+test("messages without an answer are counted from the claims that wait for one", async () => {
   const id = (n: number) => String(n).padStart(26, "0");
   const claim = (kind: string, n: number, count: number) =>
     pool.query(
@@ -105,7 +105,7 @@ const behind = async (): Promise<TopicOffsets> => ({
   partitions: [{ partition: 0, begin: 0, end: 9, committed: 4 }],
 });
 
-test("one relay tells, another takes over when it ends", async () => {
+test("one relay samples, and another takes over when it ends", async () => {
   await addRows("normal", 2, 30);
   const first = start(behind);
   await until(async () => (await lines(first, "sluice_outbox_rows")).length === 6, "the first samples");
@@ -125,7 +125,7 @@ test("one relay tells, another takes over when it ends", async () => {
   await until(async () => (await lines(second, "sluice_outbox_rows")).length === 6, "the second takes over");
 });
 
-test("with Kafka away its figures are left out, and the others go on", async () => {
+test("with Kafka away its figures are absent, and the others continue", async () => {
   let isAway = false;
   const one = start(() => (isAway ? Promise.reject(new Error("no broker")) : behind()));
   await until(async () => (await lines(one, "sluice_consumer_lag_records")).length === 4, "it samples");
@@ -134,7 +134,7 @@ test("with Kafka away its figures are left out, and the others go on", async () 
   expect(await lines(one, "sluice_outbox_rows")).toHaveLength(6);
 });
 
-test("with MySQL away nothing is told as it was, and it goes on when it is back", async () => {
+test("with MySQL away no old values are shown, and sampling continues when it is back", async () => {
   const own = createPool(database.config, { connections: 2, multipleStatements: true });
   const one = start(behind, own);
   await until(async () => (await lines(one, "sluice_outbox_rows")).length === 6, "it samples");

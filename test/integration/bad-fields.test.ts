@@ -78,13 +78,13 @@ describe("fields of a message", () => {
     expect(fieldsOf(refused(answer, "validation_failed"))).toEqual(["from", "phone", "text", "type", "x"]);
   });
 
-  test("thousands of unknown fields are answered with the first fifty", async () => {
+  test("of thousands of unknown fields the first fifty are named", async () => {
     const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, i) => [`f${i}`, 1]));
     const answer = await api.send({ ...message, ...many });
     expect(refused(answer, "validation_failed").errors).toHaveLength(FIELD_ERRORS_MAX);
   });
 
-  test("features that are not built yet say so, and are not ignored", async () => {
+  test("features that are not implemented yet say so, and are not ignored", async () => {
     for (const [field, value] of Object.entries({
       send_at: "2030-01-01T00:00:00Z",
       valid_for: 60,

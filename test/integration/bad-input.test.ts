@@ -53,7 +53,7 @@ describe("bodies", () => {
     expect(["malformed_json", "validation_failed"]).toContain(code);
   });
 
-  test("brackets inside of a text are no nesting", async () => {
+  test("brackets inside a text don't count as nesting", async () => {
     const answer = await api.send({ ...message, text: "[".repeat(600), phone: "1" });
     expect(fieldsOf(refused(answer, "validation_failed"))).toEqual(["phone"]);
   });
@@ -91,7 +91,7 @@ describe("bodies", () => {
     });
   }
 
-  test("a body in chunks is bounded as it arrives", async () => {
+  test("a chunked body is bounded as it arrives", async () => {
     const request = head("POST", "/v1/sms/send", {
       ...json(api.customer.apiKey),
       "transfer-encoding": "chunked",
@@ -107,7 +107,7 @@ describe("bodies", () => {
     );
   });
 
-  test("a small body in chunks is read like any other", async () => {
+  test("a small chunked body is accepted like any other", async () => {
     const body = '{"phone":"1"}';
     const request = head("POST", "/v1/sms/send", {
       ...json(api.customer.apiKey),
@@ -138,7 +138,7 @@ describe("bodies", () => {
     });
   }
 
-  test("a content type with parameters or in capitals is JSON all the same", async () => {
+  test("a content type with parameters or in capitals is still JSON", async () => {
     for (const type of ["application/json; charset=utf-8", "APPLICATION/JSON"]) {
       refused(await api.send({}, { "content-type": type }), "validation_failed");
     }
@@ -179,7 +179,7 @@ describe("routes and methods", () => {
     });
   }
 
-  test("a message that does not exist, or is no id at all, is not found", async () => {
+  test("a message that does not exist, or a malformed id, is not found", async () => {
     for (const id of ["01M7YBCH59Z4D8R94AWEAQ1Q8T", "x", "%00", "'%20OR%201=1", "🌍"]) {
       refused(await api.ask(`/v1/messages/${id}`), "not_found");
     }
@@ -187,7 +187,7 @@ describe("routes and methods", () => {
 });
 
 describe("keys", () => {
-  test("no key, and an empty one, are missing", async () => {
+  test("no key, or an empty one, counts as missing", async () => {
     refused(await api.send(message, {}, null), "api_key_missing");
     refused(await api.send(message, {}, ""), "api_key_missing");
   });

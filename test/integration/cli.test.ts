@@ -56,7 +56,7 @@ test("a top-up without a real request id is refused, and the next payment counts
   expect(json(...paid)).toMatchObject({ idempotent: true, balance: 5 });
 });
 
-test("what is wrong is named, field by field", () => {
+test("every wrong field is named", () => {
   for (const name of ["", "  ", "a\tb", "x".repeat(201)])
     expect(run(["customer", "create", "--name", name])).toMatchObject({ code: 1, stdout: "" });
   const dear = run(["customer", "create", "--name", "x", "--price-normal", "9007199254740991"]);
@@ -84,7 +84,7 @@ test("any other output that can't be written fails too", () => {
     expect({ args, ...run(args, { to: "/dev/full" }) }).toMatchObject({ args, code: 74 });
 });
 
-test("lists of a customer that does not exist fail", () => {
+test("lists of an unknown customer fail", () => {
   for (const args of [
     ["key", "list", "--customer", "999999"],
     ["lease", "list", "--customer", "999999"],
@@ -96,7 +96,7 @@ test("lists of a customer that does not exist fail", () => {
   }
 });
 
-test("status says by its exit code whether it is ready", () => {
+test("the exit code of status says whether it is ready", () => {
   const { code, stdout } = run(["status", "--json"]);
   expect(JSON.parse(stdout)).toMatchObject({ ready: false });
   expect(code).toBe(3);
@@ -120,7 +120,7 @@ test("the state folder is the project's, wherever the command is called", () => 
   rmSync(elsewhere, { recursive: true });
 });
 
-test("following a log leaves no tail behind, however it ends", async () => {
+test("following a log leaves no `tail` process behind, however it ends", async () => {
   mkdirSync(join(stateFolder, "logs"), { recursive: true });
   const file = join(stateFolder, "logs", "relay.log");
   writeFileSync(file, "one line\n");

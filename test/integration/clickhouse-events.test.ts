@@ -68,7 +68,7 @@ const ledgerRow = (entryId: string, amount: number) => ({
   created_at_ms: Date.now(),
 });
 
-test("records delivered twice change no total, a record that can't be read is kept and blocks nothing", async () => {
+test("records delivered twice change no total; an unreadable record is kept and blocks nothing", async () => {
   const ids = [id(), id(), id()];
   const record = lines(ids.flatMap((one) => [statusRow(one, 1, "queued"), statusRow(one, 4, "sent")]));
   await downstream.produce("sms.status", "", record);
@@ -99,7 +99,7 @@ test("records delivered twice change no total, a record that can't be read is ke
   await until("SELECT sum(amount) AS n FROM mv_wallet_ledger_daily", 12);
 }, 60_000);
 
-test("a table that reads its topic no longer is attached anew, and reads on where its group was", async () => {
+test("a table that no longer reads its topic is reattached, and continues at its group's offset", async () => {
   const jobs = { timers: systemTimers, metrics: createMetrics("relay"), log: createLog("test", "silent") };
   const { kafkaHost: host, kafkaPort: port } = db.config;
   const { status, ledger } = consumersOf(db.config);
@@ -133,7 +133,7 @@ test("a table that reads its topic no longer is attached anew, and reads on wher
   }
 }, 90_000);
 
-test("a table whose offset stands still while records wait is attached anew; one that moves is left alone", async () => {
+test("a table whose offset stands still while records wait is reattached; one that moves is left alone", async () => {
   const jobs = { timers: systemTimers, metrics: createMetrics("relay"), log: createLog("test", "silent") };
   const { status, ledger } = consumersOf(db.config);
   let looks = 0;
@@ -171,7 +171,7 @@ test("a table whose offset stands still while records wait is attached anew; one
   }
 }, 90_000);
 
-test("the tables that read Kafka follow their settings, and nothing else runs again", async () => {
+test("the tables that read Kafka follow their settings, and no other migration runs again", async () => {
   expect(await migrateClickhouse(db.config)).toEqual([]);
   const other = await createDownstream();
   try {

@@ -64,7 +64,7 @@ test("parameters arrive as their types: text with every awkward character, array
   expect(await rows(sql, search)).toEqual([{ s: "a\tb\\c'd\n", a: ["x'y", "z"], n: null, i: 7 }]);
 });
 
-test("settings, database and parameters of one request reach no other", async () => {
+test("settings, database and parameters of one request don't affect others", async () => {
   await rows("CREATE DATABASE IF NOT EXISTS one");
   const asked = "SELECT getSetting('max_threads') AS threads, currentDatabase() AS name";
   expect(await rows(asked, { max_threads: "3", database: "one" })).toEqual([{ threads: 3, name: "one" }]);
@@ -88,7 +88,7 @@ test("more requests than may wait are refused with ClickHouse's own code, and th
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(250 - refused.length);
 });
 
-test("an error says its code in the text and in the header", async () => {
+test("an error gives its code in the text and in the header", async () => {
   const { status, headers, text } = await ask("SELECT * FROM nowhere");
   expect(status).toBe(500);
   expect(text).toStartWith("Code: 60. DB::Exception: ");
@@ -96,7 +96,7 @@ test("an error says its code in the text and in the header", async () => {
   expect(headers.get("x-clickhouse-exception-code")).toBe("60");
 });
 
-test("rows are inserted from the body, also compressed, and are there after a kill -9", async () => {
+test("rows are inserted from the body, even compressed, and survive a kill -9", async () => {
   await rows("CREATE TABLE kept (id UInt64) ENGINE = MergeTree ORDER BY id");
   const body = Array.from({ length: 1_000 }, (_, id) => JSON.stringify({ id })).join("\n");
   const query = "INSERT INTO kept FORMAT JSONEachRow";

@@ -40,7 +40,7 @@ async function settledWallet(customerId: number) {
 }
 
 for (const when of ["before", "after"] as const) {
-  test(`a line cut ${when} the server heard COMMIT ends in one 202, one message and one charge`, async () => {
+  test(`a connection cut ${when} the server received COMMIT ends in one 202, one message and one charge`, async () => {
     const { apiKey, customerId } = await makeCustomer(db.config, 10_000);
     expect((await send(apiKey)).status).toBe(202);
     const happened = proxy.cutAtCommit("INSERT INTO messages", when);
@@ -53,7 +53,7 @@ for (const when of ["before", "after"] as const) {
 }
 
 for (const when of ["before", "after"] as const) {
-  test(`a line cut ${when} the server heard a grant's COMMIT strands no credit`, async () => {
+  test(`a connection cut ${when} the server received a grant's COMMIT strands no credit`, async () => {
     const { apiKey, customerId } = await makeCustomer(db.config, 1_000);
     const happened = proxy.cutAtCommit("INSERT INTO credit_leases", when);
     const first = send(apiKey);
@@ -70,7 +70,7 @@ for (const when of ["before", "after"] as const) {
     expect(await settledWallet(customerId)).toEqual({ balance: 0, reserved: 1_000 });
   }, 20_000);
 
-  test(`a line cut ${when} the server heard a top-up's COMMIT: 503, and its repeat counts once`, async () => {
+  test(`a connection cut ${when} the server received a top-up's COMMIT: 503, and a repeat counts once`, async () => {
     const { apiKey, customerId } = await makeCustomer(db.config, 0);
     const topup = () => post(`${ingest.url}/v1/wallet/topup`, apiKey, { amount: 700, request_id: "r" });
     const happened = proxy.cutAtCommit("INSERT INTO topups", when);
@@ -87,7 +87,7 @@ for (const when of ["before", "after"] as const) {
   }, 20_000);
 }
 
-test("MySQL gone longer than anyone waits: 503, and the books agree with what was stored", async () => {
+test("MySQL away for longer than anyone waits: 503, and the books agree with what was stored", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 10_000);
   expect((await send(apiKey)).status).toBe(202);
   const happened = proxy.cutAtCommit("INSERT INTO messages", "after");
@@ -104,7 +104,7 @@ test("MySQL gone longer than anyone waits: 503, and the books agree with what wa
   expect(await settledWallet(customerId)).toEqual({ balance: 9_000, reserved: 1_000 });
 }, 40_000);
 
-test("a line that swallows everything: 503 within 16 s, and the books agree with what was stored", async () => {
+test("a network that drops everything: 503 within 16 s, and the books agree with what was stored", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 10_000);
   expect((await send(apiKey)).status).toBe(202);
   proxy.delay(600_000);

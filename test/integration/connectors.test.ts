@@ -40,7 +40,7 @@ async function said(port: number): Promise<Said[]> {
     .map((line) => JSON.parse(line) as Said);
 }
 
-test("an operator is told what it needs to send the message: text, encoding, parts, sender, validity; no more", async () => {
+test("an operator gets what it needs to send the message: text, encoding, parts, sender, validity; nothing more", async () => {
   const heard: { body: unknown; traceparent: string | null }[] = [];
   const server = Bun.serve({
     port: 0,
@@ -68,7 +68,7 @@ test("an operator is told what it needs to send the message: text, encoding, par
   ]);
 });
 
-test("no connection is told apart from an answer that is lost", async () => {
+test("a failed connection is distinguished from a lost answer", async () => {
   const closed = Bun.listen({ port: 0, hostname: "127.0.0.1", socket: { data: () => undefined } });
   const { port } = closed;
   closed.stop(true);
@@ -82,7 +82,7 @@ test("no connection is told apart from an answer that is lost", async () => {
   silent.stop(true);
 });
 
-test("an answer that comes after the submit was given up is a report: taken, or refused", async () => {
+test("an answer that comes after the submit was given up is a report: accepted or refused", async () => {
   for (const [status, body, report] of [
     [200, { operator_message_id: "a-1" }, { kind: "accepted", operatorMessageId: "a-1" }],
     [503, { code: "busy" }, { kind: "refused", permanent: false, reason: "503 busy" }],

@@ -55,7 +55,7 @@ const send = (headers: Record<string, string> = {}) =>
 const codeOf = async (answer: Response) => ((await answer.json()) as { code: string }).code;
 
 describe("the client's address", () => {
-  test("is the connection's own, whatever the client says of itself", async () => {
+  test("is the connection's own, whatever the client claims", async () => {
     await send({
       "x-real-ip": "203.0.113.9",
       "x-forwarded-for": "203.0.113.9",
@@ -77,7 +77,7 @@ describe("the client's address", () => {
 });
 
 describe("a process that is gone", () => {
-  test("in the middle of a request: outcome_unknown, and the POST is not sent again", async () => {
+  test("in the middle of a request: outcome_unknown, and the POST is not repeated", async () => {
     await send(); // so that there is an idle connection to use
     behaviour = "cut";
     seen = [];
@@ -108,7 +108,7 @@ describe("a process that is gone", () => {
   });
 });
 
-test("a stop answers what is under way, and takes no more", async () => {
+test("stopping answers the requests under way, and accepts no more", async () => {
   const other = await startEdge(port);
   behaviour = "answer late";
   const underWay = fetch(`${other.url}/v1/sms/send`, { method: "POST", body: "{}" });
@@ -118,7 +118,7 @@ test("a stop answers what is under way, and takes no more", async () => {
   expect(await fetch(`${other.url}/health`).catch(() => "refused")).toBe("refused");
 });
 
-test("a chunked request with a trailer reaches the API in one plain shape", async () => {
+test("a chunked request with a trailer reaches the API with a plain Content-Length", async () => {
   const chunked = head("POST", "/v1/sms/send", { "transfer-encoding": "chunked", expect: "100-Continue" });
   await rawAnswers(edge.url, [chunked, "2\r\n{}\r\n0\r\nx-trailer: 1\r\n\r\n"], { wanted: 1 });
   const { headers, body } = seen[0] as Seen;

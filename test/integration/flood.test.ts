@@ -86,7 +86,7 @@ async function storedAndCharged({ customerId }: TestCustomer, opening: number): 
   return stored;
 }
 
-test("10,000 concurrent requests of one customer are accepted and charged, or told to wait", async () => {
+test("10,000 concurrent requests of one customer are accepted and charged, or asked to wait", async () => {
   const customer = await makeCustomer(api.db.config, RICH);
   const answers = await flood(Array<string>(FLOOD).fill(request(customer.apiKey)));
   const accepted = answers.filter((answer) => answer?.status === 202);
@@ -102,7 +102,7 @@ test("10,000 concurrent requests of one customer are accepted and charged, or to
   expect(await storedAndCharged(customer, RICH)).toBe(accepted.length);
 }, 60_000);
 
-test("10,000 concurrent requests of 100 customers, half of them nonsense, are answered right", async () => {
+test("10,000 concurrent requests of 100 customers, half of them invalid, are answered correctly", async () => {
   const customers = await Promise.all(
     Array.from({ length: 100 }, () => makeCustomer(api.db.config, 25 * PRICE)),
   );
@@ -149,7 +149,7 @@ test("clients that leave in the middle of their request store nothing", async ()
   expect(await storedAndCharged(customer, RICH)).toBe(0);
 });
 
-test("clients that leave in the middle of a body in chunks store nothing", async () => {
+test("clients that leave in the middle of a chunked body store nothing", async () => {
   const customer = await makeCustomer(api.db.config, RICH);
   const opening = head("POST", "/v1/sms/send", {
     "content-type": "application/json",
@@ -163,7 +163,7 @@ test("clients that leave in the middle of a body in chunks store nothing", async
   expect(await storedAndCharged(customer, RICH)).toBe(0);
 });
 
-test("after all of it, no fault was logged and no text, phone or key", async () => {
+test("after all of it, the log has no fault, and no text, phone or key", async () => {
   await api.untouched();
   expect(api.ingest.log()).not.toContain(ERRORS.internal.title);
   expect((await api.send(message)).status).toBe(202);

@@ -25,7 +25,7 @@ const linesOf = (body: string | Uint8Array): [string, string][] => [
   ["Content-Length", String(Buffer.byteLength(body))],
 ];
 
-describe("a header with one value, given twice", () => {
+describe("a single-valued header, given twice", () => {
   const twice = (body: string): [string, [string, string][]][] => [
     [
       "Idempotency-Key",
@@ -67,7 +67,7 @@ describe("a header with one value, given twice", () => {
     });
   }
 
-  test("an announced length that is joined can't pass the bound of a body", async () => {
+  test("a joined Content-Length can't bypass the limit of a body", async () => {
     const length: [string, string][] = [
       ["Content-Length", "80000000"],
       ["Content-Length", "80000000"],
@@ -75,7 +75,7 @@ describe("a header with one value, given twice", () => {
     refused(await raw("/v1/sms/send", [...linesOf("").slice(0, 2), ...length], "{"), "malformed_request");
   });
 
-  test("two of traceparent are none: the request gets a trace of its own", async () => {
+  test("two traceparent headers count as none: the request gets its own trace", async () => {
     const trace = `00-${"a".repeat(32)}-${"b".repeat(16)}-01`;
     const one = await api.ask("/v1/wallet", { headers: { traceparent: trace } });
     expect(one.headers.get("x-request-id")).toBe("a".repeat(32));
@@ -85,7 +85,7 @@ describe("a header with one value, given twice", () => {
     expect(answer.headers.get("x-request-id")).not.toBe("a".repeat(32));
   });
 
-  test("a key with a comma, a quote or a backslash in it is none", async () => {
+  test("a key that contains a comma, a quote or a backslash is refused", async () => {
     for (const key of ['"k', 'k"', '"k";a=1', "a\\b", '""', '"', `"${"k".repeat(256)}"`])
       expect(
         fieldsOf(refused(await api.send(message, { "idempotency-key": key }), "validation_failed")),
@@ -119,7 +119,7 @@ describe("queries", () => {
     });
   }
 
-  test("a plus that was lost on the way is no other country's number", async () => {
+  test("a lost plus never selects another country's number", async () => {
     expect((await api.ask("/v1/messages?phone=+4532123456")).status).toBe(200);
     for (const path of ["/v1/messages", "/v1/reports/messages"]) {
       expect(fieldsOf(refused(await api.ask(`${path}?phone=+09121234567`), "validation_failed"))).toEqual([
@@ -139,7 +139,7 @@ describe("answers", () => {
     }
   });
 
-  test("none is to be stored by a cache, whatever it says", async () => {
+  test("no answer may be cached, whatever it says", async () => {
     const asked = [
       await api.ask("/v1/wallet"),
       await api.ask("/v1/wallet", {}, null),
@@ -152,7 +152,7 @@ describe("answers", () => {
     for (const answer of asked) expect(answer.headers.get("cache-control")).toBe("no-store");
   });
 
-  test("request ids do not count: two in a row have nothing in common", async () => {
+  test("request ids don't count up: two in a row have nothing in common", async () => {
     const ids = await Promise.all(
       Array.from({ length: 20 }, () => api.ask("/health").then((a) => a.headers.get("x-request-id") ?? "")),
     );
@@ -161,8 +161,8 @@ describe("answers", () => {
   });
 });
 
-describe("what a body is sent as", () => {
-  test("a compressed body is refused for that, and not as broken text", async () => {
+describe("the format of a body", () => {
+  test("a compressed body is refused as such, not as broken text", async () => {
     const body = gzipSync(good);
     for (const encoding of ["gzip", "GZIP", "br", "deflate", "gzip, identity", "x"]) {
       const answer = await raw("/v1/sms/send", [...linesOf(body), ["Content-Encoding", encoding]], body);
@@ -211,7 +211,7 @@ describe("methods", () => {
     expect((await api.ask("/v1/sms/send", { method: "HEAD" })).status).toBe(405);
   });
 
-  test("methods that only HTTP knows are not allowed, and nothing breaks", async () => {
+  test("other HTTP methods are not allowed, and break nothing", async () => {
     for (const method of ["OPTIONS", "TRACE", "PATCH", "QUERY", "PROPFIND"]) {
       const request = head(method, "/v1/sms/send", { "content-length": "0" });
       refused(fromRaw(await rawHttp(api.ingest.url, [request])), "method_not_allowed");
@@ -224,7 +224,7 @@ describe("methods", () => {
 });
 
 describe("members and numbers", () => {
-  test("a member given twice moves no money, in whatever order and spelling", async () => {
+  test("a repeated member moves no money, in any order and spelling", async () => {
     const bodies = [
       '{"amount":5,"amount":7,"request_id":"twice"}',
       '{"amount":5,"request_id":"twice","\\u0061mount":7}',
@@ -236,7 +236,7 @@ describe("members and numbers", () => {
     expect(fieldsOf(refused(await api.send(sent), "validation_failed"))).toEqual(["phone"]);
   });
 
-  test("an amount is what is written, or nothing", async () => {
+  test("an amount is exactly what is written, or refused", async () => {
     for (const amount of [
       "0.99999999999999999999",
       "5.0000000000000000001",
@@ -251,7 +251,7 @@ describe("members and numbers", () => {
 
 test("nothing of all this was stored, charged or logged", () => api.untouched());
 
-describe("what is taken all the same", () => {
+describe("what is accepted nevertheless", () => {
   test('"k" and k are one Idempotency-Key', async () => {
     const first = await api.send(message, { "idempotency-key": "quoted-1" });
     const again = await api.send(message, { "idempotency-key": '"quoted-1"' });
@@ -259,7 +259,7 @@ describe("what is taken all the same", () => {
     expect(again.headers.get("idempotent-replayed")).toBe("true");
   });
 
-  test("null for an optional field is no value, also of those that are not built yet", async () => {
+  test("null for an optional field means absent, even for fields that are not implemented yet", async () => {
     const empty = {
       from: null,
       reference: null,

@@ -74,7 +74,7 @@ describe("a repeat", () => {
     expect([await stored(customer), await charged(customer)]).toEqual([1, 1]);
   });
 
-  test("is answered also when the wallet is empty by then, or the limit used up", async () => {
+  test("is answered even when the wallet is empty by then, or the rate limit used up", async () => {
     const customer = await makeCustomer(db.config, 500 * TEXT_PARTS_MAX, { rateLimit: 1 });
     const long = { ...message, text: "a".repeat(153 * TEXT_PARTS_MAX) };
     const first = await send(one, customer, "last", long);
@@ -83,7 +83,7 @@ describe("a repeat", () => {
     expect((await send(one, customer, "more")).status).toBe(429);
   });
 
-  test("with another body is refused and does nothing, also on the other process", async () => {
+  test("with another body is refused and does nothing, even on the other process", async () => {
     const customer = await makeCustomer(db.config, 10_000);
     await send(one, customer, "k");
     for (const at of [one, two]) {
@@ -93,7 +93,7 @@ describe("a repeat", () => {
     expect(await stored(customer)).toBe(1);
   });
 
-  test("of another customer, or of another operation, is a request of its own", async () => {
+  test("of another customer, or of another operation, is a separate request", async () => {
     const customer = await makeCustomer(db.config, 10_000);
     const other = await makeCustomer(db.config, 10_000);
     expect((await send(one, customer, "same")).replayed).toBe(false);
@@ -103,7 +103,7 @@ describe("a repeat", () => {
     expect([await stored(customer), await stored(other)]).toEqual([1, 1]);
   });
 
-  test("of a refused request runs anew: only what was committed is kept", async () => {
+  test("of a refused request runs again: only committed answers are kept", async () => {
     const customer = await makeCustomer(db.config, 0);
     expect((await send(one, customer, "k")).status).toBe(402);
     await topup(one, customer, "t", { amount: 500, request_id: "r" });
@@ -114,7 +114,7 @@ describe("a repeat", () => {
 });
 
 describe("at the same time", () => {
-  test("64 copies on two processes make one message and one charge; each is that one or told to wait", async () => {
+  test("64 copies on two processes make one message and one charge; each gets its answer or is asked to wait", async () => {
     const customer = await makeCustomer(db.config, 100_000);
     const told = await Promise.all(
       Array.from({ length: 64 }, (_, n) => send(n % 2 ? one : two, customer, "burst")),
@@ -129,7 +129,7 @@ describe("at the same time", () => {
     expect([await stored(customer), await charged(customer)]).toEqual([1, 1]);
   });
 
-  test("another body under a key in progress is refused, not told to wait", async () => {
+  test("another body under a key in progress is refused, not asked to wait", async () => {
     const customer = await makeCustomer(db.config, 100_000);
     const told = await Promise.all([
       send(one, customer, "k"),
@@ -163,7 +163,7 @@ describe("at the same time", () => {
 });
 
 describe("a top-up", () => {
-  test("repeated by key is answered byte for byte; by request_id alone it says so", async () => {
+  test("repeated by key is answered byte for byte; repeated by request_id alone it says so", async () => {
     const customer = await makeCustomer(db.config, 0);
     const body = { amount: 700, request_id: "r" };
     const first = await topup(one, customer, "k", body);
@@ -194,7 +194,7 @@ describe("a top-up", () => {
 });
 
 for (const when of ["before", "after"] as const) {
-  test(`a line cut ${when} the server heard COMMIT: the retry with the same key ends in exactly one`, async () => {
+  test(`a connection cut ${when} the server received COMMIT: the retry with the same key ends in exactly one`, async () => {
     const customer = await makeCustomer(db.config, 10_000);
     await send(one, customer, "warm");
     const happened = proxy.cutAtCommit("INSERT INTO idempotency_keys", when);
@@ -207,7 +207,7 @@ for (const when of ["before", "after"] as const) {
   });
 }
 
-test("what can't be known is a 503 that says to retry with the same key; the retry ends in exactly one", async () => {
+test("an unknown outcome is a 503 that says to retry with the same key; the retry ends in exactly one", async () => {
   const customer = await makeCustomer(db.config, 10_000);
   await send(one, customer, "warm");
   const happened = proxy.cutAtCommit("INSERT INTO idempotency_keys", "after");
@@ -222,7 +222,7 @@ test("what can't be known is a 503 that says to retry with the same key; the ret
   expect(await stored(customer)).toBe(2);
 }, 30_000);
 
-test("a process that listens on the same port answers for the other's keys", async () => {
+test("a process that listens on the same port replays the other's keys", async () => {
   const port = await freePort();
   const pair = await Promise.all([
     startIngest(db.config, { apiPort: port }),

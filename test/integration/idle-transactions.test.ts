@@ -24,7 +24,7 @@ afterAll(async () => {
 
 const LOCK = "SELECT balance FROM wallet_accounts WHERE customer_id=? FOR UPDATE";
 
-test("a transaction that holds a wallet and hears nothing is ended, and the next one has the lock", async () => {
+test("an idle transaction that holds a wallet is ended, and the next one gets the lock", async () => {
   const sleeper = pool.use(async (conn) => {
     await conn.query("BEGIN");
     await conn.query(LOCK, [customerId]);
@@ -40,7 +40,7 @@ test("a transaction that holds a wallet and hears nothing is ended, and the next
   expect(await sleeper.then(String, () => "its connection was lost")).toBe("its connection was lost");
 }, 20_000);
 
-test("a snapshot that only reads, and a transaction that works, are left alone however long they last", async () => {
+test("a read-only snapshot and a working transaction are left alone, however long they last", async () => {
   const reader = pool.use(async (conn) => {
     await conn.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
     await conn.query("START TRANSACTION WITH CONSISTENT SNAPSHOT");

@@ -47,19 +47,19 @@ const askedFor = async (ms: number) => {
   for (const endMs = performance.now() + ms; performance.now() < endMs; await sleep(20)) await ask();
 };
 
-test("a customer that was made a moment ago is looked up once, not at every poll", async () => {
+test("a recently created customer is looked up once, not at every poll", async () => {
   await askedFor(1_600);
   expect(lookUps).toBe(1);
 });
 
-test("a changed price is seen, and looked up once more", async () => {
+test("a changed price is noticed, and looked up once", async () => {
   await pool.query("UPDATE customers SET price_normal=77 WHERE customer_id=?", [customerId]);
   await askedFor(1_500);
   expect((await ask())?.priceNormal).toBe(77);
   expect(lookUps).toBe(2);
 });
 
-test("so is a change that bears the time of the one before", async () => {
+test("a change with the same time as the one before is noticed too", async () => {
   const set = (price: number) =>
     pool.query("UPDATE customers SET price_normal=?, updated_at=updated_at WHERE customer_id=?", [
       price,
@@ -74,7 +74,7 @@ test("so is a change that bears the time of the one before", async () => {
   expect(lookUps).toBe(3);
 });
 
-test("a revoked key is nobody's within 2 s", async () => {
+test("a revoked key is refused within 2 s", async () => {
   await revokeKey(pool, key.keyId);
   await askedFor(2_000);
   expect(cache.get(key.apiKey)).toBeNull();

@@ -60,7 +60,7 @@ describe("mv_wallet_ledger_daily", () => {
     [dayOf(TODAY_MS), "reserve", 5, 1],
   ];
 
-  test("is exact at once, with records delivered twice, before anything was summed", async () => {
+  test("is exact at once, with records delivered twice, before anything is summed", async () => {
     await insertLedgerEvents(db.clickhouse, events);
     await insertLedgerEvents(db.clickhouse, events);
     expect(await totals()).toEqual(wanted);
@@ -68,7 +68,7 @@ describe("mv_wallet_ledger_daily", () => {
     expect(await closed()).toEqual([]); // its rows have just arrived
   });
 
-  test("sums a closed day once, and says the same as before", async () => {
+  test("sums a closed day once, with the same result as before", async () => {
     await age(120);
     await refresh();
     const sums = await closed();
@@ -80,7 +80,7 @@ describe("mv_wallet_ledger_daily", () => {
     expect(await closed()).toEqual(sums);
   });
 
-  test("takes in an entry that comes late: at once, and in the sum after a minute of quiet", async () => {
+  test("includes a late entry: at once, and in the stored sum after a minute without changes", async () => {
     const before = await closed();
     await insertLedgerEvents(db.clickhouse, [entry(2, 7)]);
     const later = [[wanted[0]?.[0], "reserve", 157, 3], ...wanted.slice(1)];

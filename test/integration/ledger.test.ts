@@ -131,7 +131,7 @@ test("a reaped lease fences its late owner, and its credit is back in the wallet
 });
 
 describe("a node", () => {
-  test("is renewed while it lives, and its leases are nobody else's to take", async () => {
+  test("is renewed while it lives, and nobody else can take its leases", async () => {
     const customerId = await customerWith(10_000);
     const node = id();
     await grant(node, customerId, [4_000], { ttlMs: 2_000 });
@@ -145,7 +145,7 @@ describe("a node", () => {
     expect(await wallet(customerId)).toEqual({ balance: 6_000, reserved: 4_000 });
   });
 
-  test("is granted nothing before it is registered, nor renewed or granted anything after its time", async () => {
+  test("is granted nothing before it is registered, and neither renewed nor granted anything after its lifetime", async () => {
     const customerId = await customerWith(10_000);
     const [store, wants] = [storeOf(id(), 20), [want(customerId, [500])]];
     expect(store.grant(wants, { skipLocked: false })).rejects.toBeInstanceOf(NodeExpiredError);
@@ -160,7 +160,7 @@ describe("a node", () => {
     await store.retire();
   });
 
-  test("that retires gives back all its leases by what was spent; others keep theirs", async () => {
+  test("that retires returns all its leases, keeping only what was spent; others keep theirs", async () => {
     const [one, other] = [await customerWith(10_000), await customerWith(10_000)];
     const [node, alive] = [id(), id()];
     await grant(node, one, [2_000]);
@@ -173,7 +173,7 @@ describe("a node", () => {
     expect(await storeOf(node).renew()).toBe(false);
   });
 
-  test("that is long dead is forgotten, but never while it has a lease: one granted late is found by it", async () => {
+  test("that is long dead is deleted, but never while it has a lease: a lease granted late is found through it", async () => {
     const customerId = await customerWith(10_000);
     const node = id();
     await grant(node, customerId, [2_000]);
@@ -192,7 +192,7 @@ describe("a node", () => {
     expect(await isKnown()).toBe(false);
   });
 
-  test("is looked for by its leases with one look into an index", async () => {
+  test("is checked for leases with one look into an index", async () => {
     const plan = await pool.query<{ table: string; type: string; key: string }[]>(
       "EXPLAIN FORMAT=TRADITIONAL SELECT node_id, EXISTS (SELECT 1 FROM credit_leases AS l " +
         "FORCE INDEX (by_recall) WHERE l.node_id=n.node_id) AS holds FROM nodes AS n " +
@@ -201,7 +201,7 @@ describe("a node", () => {
     expect(plan.find(({ table }) => table === "l")).toMatchObject({ type: "ref", key: "by_recall" });
   });
 
-  test("with more leases than a transaction takes is reaped whole, by several at once", async () => {
+  test("with more leases than fit a transaction is reaped completely, by several processes at once", async () => {
     const node = id();
     const customers: number[] = [];
     for (let i = 0; i < LEASE_BATCH_MAX + 1; i++) customers.push(await customerWith(0));
@@ -225,7 +225,7 @@ describe("a node", () => {
   }, 30_000);
 });
 
-test("a lease that is ended gives back what is unspent, once however often it is asked for", async () => {
+test("ending a lease returns what is unspent, once, however often it is repeated", async () => {
   const customerId = await customerWith(10_000);
   const node = id();
   await grant(node, customerId, [2_000]);
@@ -236,7 +236,7 @@ test("a lease that is ended gives back what is unspent, once however often it is
   expect(await pool.query("SELECT 1 FROM credit_leases WHERE customer_id=?", [customerId])).toEqual([]);
 });
 
-test("a lease given back in part keeps its row, for the commits under way", async () => {
+test("a partly returned lease keeps its row, for the commits under way", async () => {
   const customerId = await customerWith(10_000);
   const node = id();
   await grant(node, customerId, [2_000]);
@@ -246,7 +246,7 @@ test("a lease given back in part keeps its row, for the commits under way", asyn
   expect((await grant(node, customerId, [500], { held: true })).fenced).toBe(false);
 });
 
-test("what a process gives back of a lease that was taken from it reaches the wallet once", async () => {
+test("what a process returns of a lease that was taken from it reaches the wallet once", async () => {
   const customerId = await customerWith(10_000);
   const node = id();
   await grant(node, customerId, [2_000]);
@@ -255,7 +255,7 @@ test("what a process gives back of a lease that was taken from it reaches the wa
   expect(await wallet(customerId)).toEqual({ balance: 10_000, reserved: 0 });
 });
 
-test("two leases of one customer ended at once both reach the wallet, and a third one stays", async () => {
+test("two leases of one customer, ended at once, both reach the wallet, and a third one stays", async () => {
   const customerId = await customerWith(10_000);
   const node = id();
   for (const [epoch, amount] of [
@@ -271,7 +271,7 @@ test("two leases of one customer ended at once both reach the wallet, and a thir
   expect(await wallet(customerId)).toEqual({ balance: 9_500, reserved: 500 });
 });
 
-test("credit held elsewhere is recalled by who needs it, and only then", async () => {
+test("credit held elsewhere is recalled by a process that needs it, and only then", async () => {
   const customerId = await customerWith(1_000);
   const [holder, other] = [storeOf(id()), id()];
   await holder.register();
@@ -294,7 +294,7 @@ test("looking for recalled leases reads an empty range of an index, however many
   expect(plan).toMatchObject([{ type: "ref", key: "by_recall", Extra: "Using index" }]);
 });
 
-test("a strict customer is given exactly what waits, from the moment its mode changed", async () => {
+test("a strict customer is granted exactly what waits, from the moment its mode changed", async () => {
   const customerId = await customerWith(1_000_000);
   const ahead = { ...want(customerId, [500]), target: 10_000 };
   const store = storeOf(id());
@@ -317,7 +317,7 @@ const keyOf = (customerId: number, owner: string, key = "k"): KeyClaim => ({
   answer: `{"id":"${owner}","quote":"it's"}`,
 });
 
-test("a key is stored with its message, and whoever brings it again stores nothing", async () => {
+test("a key is stored with its message, and a repeat stores nothing", async () => {
   const customerId = await customerWith(10_000);
   const node = id();
   await grant(node, customerId, [4_000]);
@@ -355,7 +355,7 @@ test("keys that differ in case, spaces or operation are different keys", async (
   expect(found.map((f) => f?.answer.includes('"id"') ?? null)).toEqual([true, true, true, true, null]);
 });
 
-test("keys leave after 24 h, and not before", async () => {
+test("keys are deleted after 24 h, and not before", async () => {
   const customerId = await customerWith(10_000);
   const node = id();
   await grant(node, customerId, [4_000]);
@@ -376,7 +376,7 @@ test("many processes granting from one wallet never take more than it holds", as
   expect(await wallet(customerId)).toEqual({ balance: 0, reserved: 10_000 });
 });
 
-test("a top-up repeated at once, 16 times over, counts once", async () => {
+test("16 simultaneous copies of a top-up count once", async () => {
   const customerId = await customerWith(0);
   const results = await Promise.all(Array.from({ length: 16 }, () => topUp(deps, customerId, 700, "same")));
   expect(results.filter((r) => !r.idempotent)).toHaveLength(1);
@@ -389,7 +389,7 @@ test("a request_id with another amount is refused, and changes nothing", async (
   expect(await wallet(customerId)).toEqual({ balance: 700, reserved: 0 });
 });
 
-test("a wallet can't be filled above what JSON can carry exactly", async () => {
+test("a wallet can't be filled beyond what JSON can represent exactly", async () => {
   const customerId = await customerWith(Number.MAX_SAFE_INTEGER);
   expect(topUp(deps, customerId, 1, "more")).rejects.toMatchObject({ code: "validation_failed" });
 });

@@ -55,7 +55,7 @@ for (const when of ["before", "after"] as const) {
     ["a claim", "INSERT INTO claims"],
     ["a settlement", "DELETE FROM claims"],
   ] as const) {
-    test(`the line is cut ${when} COMMIT of ${what}`, async () => {
+    test(`the connection is cut ${when} COMMIT of ${what}`, async () => {
       const cut = proxy.cutAtCommit(of, when);
       await acceptMessages(down.pool, records);
       await cut;
@@ -64,7 +64,7 @@ for (const when of ["before", "after"] as const) {
   }
 }
 
-test("all lines are cut again and again under traffic", async () => {
+test("all connections are cut again and again under traffic", async () => {
   records = Array.from({ length: 3_000 }, () => laneRecord(customerId, { cost: 1 }));
   for (let at = 0; at < records.length; at += 100) {
     await acceptMessages(down.pool, records.slice(at, at + 100));

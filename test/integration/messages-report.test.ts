@@ -30,7 +30,7 @@ const fieldsRefused = async (query: string) => {
 };
 
 describe("GET /v1/reports/messages", () => {
-  test("is empty and without a date before the first event", async () => {
+  test("is empty and has no as_of before the first event", async () => {
     expect(await report()).toEqual({ messages: [], next_cursor: null, as_of: null });
   });
 
@@ -78,7 +78,7 @@ describe("GET /v1/reports/messages", () => {
     expect((await report({ status: "queued" }, 2)).messages).toHaveLength(0);
   });
 
-  test("takes from ≤ created_at < to, and the last 24 hours when nothing is said", async () => {
+  test("selects from ≤ created_at < to, by default the last 24 hours", async () => {
     const at = [NOW_MS - 24 * HOUR_MS - 1, NOW_MS - 24 * HOUR_MS + 1, NOW_MS - 5_000, NOW_MS - 4_000, NOW_MS];
     const ids = at.map(idAt);
     await insertStatusEvents(
@@ -103,7 +103,7 @@ describe("GET /v1/reports/messages", () => {
     expect(await found({ id: ids[3] as string, limit: "1" })).toEqual([3]);
   });
 
-  test("pages without a gap or a repeat, also while time goes on and messages come in", async () => {
+  test("pages without a gap or a repeat, even while time passes and messages come in", async () => {
     const ids = Array.from({ length: 25 }, (_, i) => idAt(NOW_MS - 23.9 * HOUR_MS + i));
     const event = (id: string, i: number) => [
       { id, sequence: 1, status: "queued", created_at_ms: NOW_MS - 23.9 * HOUR_MS + i, customer_id: 4 },
@@ -143,7 +143,7 @@ describe("GET /v1/reports/messages", () => {
     }
   });
 
-  test("never shows another customer's message, also not by id", async () => {
+  test("never shows another customer's message, not even by id", async () => {
     const id = idAt(NOW_MS - 1_000);
     await insertStatusEvents(db.clickhouse, [
       { id, sequence: 1, status: "queued", created_at_ms: NOW_MS - 1_000, customer_id: 5 },
@@ -185,7 +185,7 @@ describe("GET /v1/reports/messages", () => {
     }
   });
 
-  test("is a 503 that says when to come back while ClickHouse can't be reached", async () => {
+  test("is a 503 with Retry-After while ClickHouse can't be reached", async () => {
     const nowhere = createClickhouse({ ...db.config, clickhousePort: 1 });
     const error = await messagesReport(
       { clickhouse: nowhere, now: () => NOW_MS },
@@ -197,7 +197,7 @@ describe("GET /v1/reports/messages", () => {
   });
 });
 
-test("a timeline has each event once, and the present status when the log is behind it", async () => {
+test("a timeline has each event once, and the present status if the log is behind", async () => {
   const createdMs = NOW_MS - 2_000;
   const id = idAt(createdMs);
   const event = { id, customer_id: 7, created_at_ms: createdMs };

@@ -111,11 +111,11 @@ async function traffic(): Promise<void> {
   );
 }
 
-test("promtool has nothing to say about any role's metrics", () => {
+test("promtool finds no fault with any role's metrics", () => {
   for (const { role, text } of texts) expect(`${role}: ${lintMetrics(text)}`).toBe(`${role}: `);
 });
 
-test("every metric of the table is told by the roles that have it, and nothing else", () => {
+test("the roles expose exactly the metrics that the table gives them", () => {
   for (const { role, text } of texts) {
     const told = new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = ""]) => name));
     const expected = Object.entries(ROWS)
@@ -125,7 +125,7 @@ test("every metric of the table is told by the roles that have it, and nothing e
   }
 });
 
-test("no label holds a customer, a phone, a message, a key or what a request brought", () => {
+test("no label holds a customer, a phone, a message, a key or anything else from a request", () => {
   const forbidden = [
     PHONE,
     PHONE.slice(1),
@@ -160,7 +160,7 @@ test("the lines of a metric stay within their bound", () => {
   }
 });
 
-describe("the figures are those of the traffic", () => {
+describe("the figures match the traffic", () => {
   const text = (role: MetricRole, at = 0) => texts.filter((each) => each.role === role)[at]?.text ?? "";
 
   test("requests and durations, by route, method and code; errors are among the requests", () => {
@@ -199,7 +199,7 @@ describe("the figures are those of the traffic", () => {
     }
   });
 
-  test("what waits, by lane, topic and partition", () => {
+  test("the backlog, by lane, topic and partition", () => {
     const relayed = text("relay");
     expect([...valuesOf(relayed, "sluice_outbox_rows").keys()]).toHaveLength(6);
     expect(sum(relayed, "sluice_outbox_oldest_seconds")).toBeLessThan(5);

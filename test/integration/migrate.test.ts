@@ -27,7 +27,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 afterEach(() => dropDatabase(config, config.mysqlDatabase));
 
 describe("migrateMysql", () => {
-  test("makes the database, and two at once are safe", async () => {
+  test("creates the database, and is safe to run twice at once", async () => {
     const results = await Promise.all([migrateMysql(config), migrateMysql(config), migrateMysql(config)]);
     const applied = results.map((result) => result.applied.length).sort((a, b) => a - b);
     expect(applied).toEqual([0, 0, applied[2] as number]);
@@ -35,7 +35,7 @@ describe("migrateMysql", () => {
     expect(results.every(({ partitions }) => partitions.kind === "done")).toBe(true);
   });
 
-  test("goes on where a killed one stopped, also when its last statement had run", async () => {
+  test("continues where a killed one stopped, even if its last statement had run", async () => {
     await migrateMysql(config);
     const pool = createPool(config, { connections: 1 });
     await pool.query("DROP TABLE api_keys, wallet_accounts, topups"); // all but the first table of 0001
@@ -72,7 +72,7 @@ describe("partitions", () => {
       [table],
     );
 
-  test("reach from yesterday to 35 days ahead, one a day, cut by the ULID of midnight", async () => {
+  test("reach from yesterday to 35 days ahead, one per day, bounded by the ULID of midnight", async () => {
     await migrateMysql(config, { nowMs: NOW_MS });
     const pool = createPool(config, { connections: 1 });
     for (const table of ["messages", "wallet_ledger"]) {
@@ -91,7 +91,7 @@ describe("partitions", () => {
     await pool.end();
   });
 
-  test("a day's ids go to the day's partition, and a query by day opens that one alone", async () => {
+  test("a day's ids go to the day's partition, and a query for a day reads only that one", async () => {
     const { pool } = database;
     const nowMs = Date.now();
     const id = createIdFactory({ now: () => nowMs })();
@@ -110,7 +110,7 @@ describe("partitions", () => {
     expect(plan?.partitions).toBe(name);
   });
 
-  test("are left for later while a transaction uses the tables, after a bounded wait", async () => {
+  test("are postponed while a transaction uses the tables, after a bounded wait", async () => {
     const { pool } = database;
     await pool.use(async (conn) => {
       await conn.query("BEGIN");

@@ -18,7 +18,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-test("one holds it, another is told that it is busy, and gets it when the first is done or fails", async () => {
+test("while one holds it, another finds it busy, and gets it when the first is done or fails", async () => {
   const held = Promise.withResolvers<void>();
   const told = Promise.withResolvers<void>();
   const holding = withLock(first, "job", async () => {
@@ -45,7 +45,7 @@ test("one holds it, another is told that it is busy, and gets it when the first 
   expect(next).not.toBeNull();
 });
 
-test("a holder that says nothing, as when its machine is gone, loses it after its time", async () => {
+test("a silent holder, as when its machine is gone, loses it after a time", async () => {
   await first
     .use(async (conn) => {
       expect(await takeLock(conn, "job", { silentMaxS: 1 })).not.toBeNull();

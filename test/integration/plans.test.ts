@@ -67,7 +67,7 @@ const situations: Record<string, () => Promise<void>> = {
 };
 
 describe.each(Object.entries(situations))("%s", (_, make) => {
-  test("is read by an index, and nothing of it is sorted", async () => {
+  test("is read by an index, without sorting", async () => {
     await make();
     const said = new Set<string>();
     await workOn(recorded(pool, said));
@@ -78,7 +78,7 @@ describe.each(Object.entries(situations))("%s", (_, make) => {
   });
 });
 
-test("the check sees a plan without an index, and one that sorts", async () => {
+test("the check finds a plan without an index, and one that sorts", async () => {
   await fill(30);
   expect(await faultsOf("SELECT payload FROM outbox WHERE attempts=7")).toHaveLength(1);
   expect(

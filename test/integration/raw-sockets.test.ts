@@ -104,7 +104,7 @@ describe("clients that leave", () => {
     }
   });
 
-  test("after a whole request to the edge: it is served to the end, and a repeat with its key is answered the same", async () => {
+  test("after a complete request to the edge: it is served to the end, and a repeat with its key gets the same answer", async () => {
     const before = await balance();
     const request = requestBytes(api.customer.apiKey, "left");
     const key = { "idempotency-key": "left-1" };
@@ -145,7 +145,7 @@ describe("the edge", () => {
     expect((await rawHttp(edge.url, [head("GET", "/health", {})])).status).toBe(200);
   });
 
-  test("without TLS on the TLS port: a problem document", async () => {
+  test("a request without TLS on the TLS port gets a problem document", async () => {
     const answer = await rawHttp(edge.tlsUrl.replace("https:", "http:"), [head("GET", "/health", {})]);
     expect([answer.status, (JSON.parse(answer.body) as { code: string }).code]).toEqual([
       400,
@@ -153,7 +153,7 @@ describe("the edge", () => {
     ]);
   });
 
-  test("logs each refusal of its own under the request id that the client was told", async () => {
+  test("logs each of its own refusals under the request id that the client got", async () => {
     const answer = await rawHttp(edge.url, [head("SEND", "/v1/sms/send", {})]);
     await sleep(50);
     const line = edge

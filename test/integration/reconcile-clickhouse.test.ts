@@ -60,7 +60,7 @@ describe("reconcile, MySQL with ClickHouse", () => {
     expect(await check()).toMatchObject(nothingThere); // all of it may be in rows that wait in the outbox
   });
 
-  test("a record delivered twice is no drift", async () => {
+  test("a record delivered twice is not a drift", async () => {
     await delivered();
     await delivered();
     expect(await check()).toMatchObject({ kind: "clean", pending: { entries: 0, statuses: 0 } });
@@ -77,7 +77,7 @@ describe("reconcile, MySQL with ClickHouse", () => {
     expect(invariantsOf(await check({ customerId }))).toEqual(["clickhouse_has_entry"]);
   });
 
-  test("finds a status that ClickHouse lost, wholly or the newest of them, and names the message", async () => {
+  test("finds a message of which ClickHouse lost all statuses or the latest, and names it", async () => {
     await delivered({ old: true, exceptStatus: ids[0] as string });
     const lost = await check();
     expect(invariantsOf(lost)).toEqual(["clickhouse_has_status"]);
@@ -119,7 +119,7 @@ describe("reconcile, MySQL with ClickHouse", () => {
     expect(invariantsOf(await check())).toEqual(["clickhouse_entry_is_equal", "clickhouse_status_is_equal"]);
   });
 
-  test("a message in sending is queued as far as ClickHouse can know", async () => {
+  test("a sending message counts as queued, which is all that ClickHouse can know", async () => {
     await pool.query(
       `UPDATE messages SET status='sending',sequence=2 WHERE id='${ids[2]}';` +
         claimSql("sending", [ids[2] as string]),
@@ -133,7 +133,7 @@ describe("reconcile, MySQL with ClickHouse", () => {
     expect(invariantsOf(await check())).toContain("clickhouse_sum_is_equal");
   });
 
-  test("names the first of a whole day that is lost, and says how many there are", async () => {
+  test("names the first entries of a whole lost day, and says how many there are", async () => {
     const row = (second: number) => `ROW(${customerId},'${id()}','open','topup',1,${second})`;
     const values = Array.from({ length: 10_500 }, (_, second) => row(second)).join(",");
     await delivered({ old: true });
@@ -150,7 +150,7 @@ describe("reconcile, MySQL with ClickHouse", () => {
 describe("reconcile --resend", () => {
   const sentAgain = () => reconcile({ pool, clickhouse }, { resend: true, confirmMs: 100 });
 
-  test("writes what is lost to the outbox with the same ids; when that arrives, all is clean", async () => {
+  test("writes lost events to the outbox with the same ids; when they arrive, all is clean", async () => {
     await delivered({ old: true, except: ids[0] as string, exceptStatus: ids[1] as string });
     expect(await sentAgain()).toMatchObject({ kind: "drift", resent: 3 });
     const rows = await pool.query<{ payload: Buffer }[]>("SELECT payload FROM outbox WHERE lane='events'");
@@ -173,7 +173,7 @@ describe("reconcile --resend", () => {
     });
   });
 
-  test("sends the very last events again too, which nothing newer has passed", async () => {
+  test("sends even the very last events again, after which nothing newer has arrived", async () => {
     await ageAll(pool);
     await pool.query("DELETE FROM outbox WHERE lane='events'");
     const result = await sentAgain();
@@ -181,7 +181,7 @@ describe("reconcile --resend", () => {
     expect(invariantsOf(result)).toEqual(["clickhouse_has_entry", "clickhouse_has_status"]);
   });
 
-  test("a tail that ClickHouse takes up while it is watched is on its way", async () => {
+  test("a tail that ClickHouse reads while it is watched counts as on its way", async () => {
     await ageAll(pool);
     await pool.query("DELETE FROM outbox WHERE lane='events'");
     const watched = reconcile({ pool, clickhouse }, { confirmMs: 1_500 });
@@ -190,7 +190,7 @@ describe("reconcile --resend", () => {
     expect(await watched).toMatchObject({ kind: "clean", pending: { entries: 7, statuses: 0 } });
   });
 
-  test("sends nothing again that is young, or that waits in the outbox", async () => {
+  test("doesn't send again what is young or waits in the outbox", async () => {
     expect(await sentAgain()).toMatchObject({ kind: "clean", resent: 0 });
     await pool.query("DELETE FROM outbox WHERE lane='events'");
     expect(await sentAgain()).toMatchObject({ kind: "clean", resent: 0 });
@@ -209,7 +209,7 @@ describe("reconcile --resend", () => {
     expect(result).toMatchObject({ kind: "clean", resent: 0, pending: { entries: 7, statuses: 3 } });
   });
 
-  test("is bounded a run", async () => {
+  test("is bounded per run", async () => {
     await delivered({ old: true });
     const row = (second: number) => `ROW(${customerId},'${id()}','open','topup',1,${second})`;
     const values = Array.from({ length: RESEND_MAX + 10 }, (_, n) => row(n % 1_000)).join(",");

@@ -79,7 +79,7 @@ const cycled = (one: Started, times = 1) =>
   until("a cycle", async () => (await valueOf(one, "sluice_reconcile_cycles_total")) >= times);
 
 describe("the background check", () => {
-  test("goes over all customers, says how long ago, and finds nothing in sound books", async () => {
+  test("cycles through all customers, says how long ago, and finds nothing in correct books", async () => {
     for (let i = 0; i < 20; i++) await insertCustomer(pool, 700);
     await deliverEvents({ pool, clickhouse });
     const one = start(3_000);
@@ -102,7 +102,7 @@ describe("the background check", () => {
     expect(await valueOf(one, "sluice_reconcile_cycle_drifts")).toBe(1);
   });
 
-  test("finds a message that has no entry at all, which no check of one customer can see", async () => {
+  test("finds a message that has no entry at all, which no check of a single customer can find", async () => {
     await deliverEvents({ pool, clickhouse });
     await pool.query(
       "INSERT INTO messages (id,customer_id,lane,status,phone,text,encoding,parts,cost,created_at," +
@@ -128,7 +128,7 @@ describe("the background check", () => {
     expect(await valueOf(one, "sluice_reconcile_resent_total")).toBe(2);
   });
 
-  test("only one process does it; when that stops, another goes on, and a cycle that is done isn't done again", async () => {
+  test("only one process does it; when that stops, another continues, and a finished cycle isn't repeated", async () => {
     await deliverEvents({ pool, clickhouse });
     const one = start();
     await cycled(one);
@@ -143,7 +143,7 @@ describe("the background check", () => {
     expect(await valueOf(other, "sluice_reconcile_cycles_total")).toBe(0);
   });
 
-  test("goes on after the customers that were done before a restart", async () => {
+  test("after a restart, continues after the customers already checked", async () => {
     await deliverEvents({ pool, clickhouse });
     await pool.query("UPDATE wallet_accounts SET balance=balance+1");
     await pool.query(
@@ -186,7 +186,7 @@ describe("snapshots and partition DDL", () => {
     await many.end();
   });
 
-  test("a snapshot ends when its time is up, also in the middle of a statement", async () => {
+  test("a snapshot ends when its time is up, even in the middle of a statement", async () => {
     const startedMs = performance.now();
     const slow = inSnapshot(pool, { maxMs: 300, waitS: 0 }, (conn) =>
       conn.query("SELECT COUNT(*) FROM messages a, messages b WHERE SLEEP(1) = 0"),

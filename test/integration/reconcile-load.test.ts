@@ -48,7 +48,7 @@ afterAll(async () => {
 const check = (options: Parameters<typeof reconcile>[1] = {}) => reconcile({ pool, clickhouse }, options);
 const kinds = (results: readonly ReconcileResult[]) => new Set(results.map(({ kind }) => kind));
 
-test("under traffic reconcile never sees a drift that isn't one", async () => {
+test("under traffic reconcile never reports a false drift", async () => {
   const customers: TestCustomer[] = [];
   for (let i = 0; i < 3; i++) customers.push(await makeCustomer(downstream.config, 1_000_000));
   const [{ customerId, apiKey }] = customers as [TestCustomer];
@@ -87,14 +87,14 @@ test("under traffic reconcile never sees a drift that isn't one", async () => {
   await until(async () => (await check({ settled: true })).kind === "clean", "all is settled", 60_000);
 }, 120_000);
 
-test("the relay's own check goes round the same books, and finds nothing", async () => {
+test("the relay's background check cycles through the same books, and finds nothing", async () => {
   const turns = () => relay.count("sluice_reconcile_cycles_total");
   await until(async () => (await turns()) > 0, "a turn", 60_000, relay.log);
   expect(await relay.count("sluice_reconcile_cycle_drifts")).toBe(0);
   expect(await relay.count("sluice_reconcile_failed_total")).toBe(0);
 }, 90_000);
 
-test("what ClickHouse lost is there again after --resend", async () => {
+test("what ClickHouse lost is back after --resend", async () => {
   // Looks as if the events of the last minutes had been dropped on the way.
   await ageAll(pool);
   for (const table of ["wallet_ledger", "messages_log", "ledger_days"])

@@ -67,7 +67,7 @@ describe("GET /v1/wallet/reconcile", () => {
     expect(JSON.stringify(proof)).not.toMatch(/lease|grant|release/);
   });
 
-  test("compares with the report by day, in the entries of a statement alone", async () => {
+  test("compares with the report by day, using only the entries of a statement", async () => {
     const { apiKey } = await makeCustomer(database.config, 100_000);
     expect((await send(apiKey)).status).toBe(202);
     const before = await proofOf(apiKey);
@@ -90,7 +90,7 @@ describe("GET /v1/wallet/reconcile", () => {
     });
   });
 
-  test("names what drifts, and says that the whole is not ok", async () => {
+  test("names each drift, and is not ok as a whole", async () => {
     const { apiKey, customerId } = await makeCustomer(database.config, 100_000);
     const { id } = (await (await send(apiKey)).json()) as { id: string };
     await delivered(true);
@@ -107,7 +107,7 @@ describe("GET /v1/wallet/reconcile", () => {
     await pool.query(`DELETE FROM wallet_ledger WHERE customer_id=${customerId}`);
   });
 
-  test("nothing of another customer is in it, whatever is wrong there", async () => {
+  test("contains nothing of another customer, whatever is wrong there", async () => {
     const [one, other] = [
       await makeCustomer(database.config, 100_000),
       await makeCustomer(database.config, 55_555),
@@ -128,7 +128,7 @@ describe("GET /v1/wallet/reconcile", () => {
     await pool.query(`UPDATE messages SET customer_id=${other.customerId} WHERE id='${id}'`);
   });
 
-  test("needs the scope read, and takes no parameters", async () => {
+  test("needs the scope `read`, and accepts no parameters", async () => {
     const { apiKey } = await makeCustomer(database.config, 0, { scopes: ["send", "billing"] });
     const refused = await get(apiKey);
     expect(refused.status).toBe(403);
@@ -140,7 +140,7 @@ describe("GET /v1/wallet/reconcile", () => {
     expect(await proofOf(reader)).toMatchObject({ ok: true, balance: 0, report: { days: [] } });
   });
 
-  test("with ClickHouse away the rest is there, and says so", async () => {
+  test("with ClickHouse away it has everything else, and says so", async () => {
     const { apiKey } = await makeCustomer(database.config, 100_000);
     const alone = await startIngest(database.config, { clickhousePort: 1 });
     try {
@@ -156,7 +156,7 @@ describe("GET /v1/wallet/reconcile", () => {
     }
   });
 
-  test("one at a time a customer, over all processes: 429 with Retry-After", async () => {
+  test("runs once at a time for a customer, over all processes: otherwise 429 with Retry-After", async () => {
     const { apiKey, customerId } = await makeCustomer(database.config, 0);
     await pool.use(async (conn) => {
       const lock = await takeLock(conn, `reconcile-${customerId}`);

@@ -49,7 +49,7 @@ describe("reconcile", () => {
   const GHOST = id();
   const NODE = id();
 
-  test("is clean when all events are in, and says what it looked at", async () => {
+  test("is clean when all events have arrived, and says what it checked", async () => {
     await delivered();
     const result = await check();
     expect(result).toMatchObject({
@@ -61,7 +61,7 @@ describe("reconcile", () => {
     expect(await check({ customerId })).toMatchObject({ kind: "clean", checked: { customers: 1 } });
   });
 
-  test("with settled, needs an empty way: no open message, no event row, no missing event", async () => {
+  test("with `settled`, requires that nothing is under way: no open message, no events row, no missing event", async () => {
     await delivered();
     expect(invariantsOf(await check({ settled: true }))).toEqual(["settled"]);
     await pool.query(
@@ -106,7 +106,7 @@ describe("reconcile", () => {
     });
   });
 
-  test("keys of stored messages and top-ups, and older ones whose message is gone, are clean", async () => {
+  test("keys of stored messages and top-ups are clean, and so are old ones whose message is gone", async () => {
     const [topup] = await pool.query<{ entry_id: string }[]>("SELECT entry_id FROM topups");
     await pool.query(
       `${keySql(customerId, "send", GHOST)};` +
@@ -118,7 +118,7 @@ describe("reconcile", () => {
     expect(await check()).toMatchObject({ kind: "clean" });
   });
 
-  test("a claim covers sending and unknown, and a late express message is refunded: clean", async () => {
+  test("a claim for sending and unknown messages, and a refunded late express message, are clean", async () => {
     await pool.query(
       `UPDATE messages SET status='sending',sequence=2 WHERE id='${ids[2]}';` +
         `${claimSql("sending", [id(), ids[2] as string])};` +

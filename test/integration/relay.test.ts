@@ -52,7 +52,7 @@ function relayWith(answer: (records: readonly OutRecord[]) => ProduceFailure[]) 
   return { relay, sent };
 }
 
-test("a row whose records fail in part is rewritten with the failures only, and they are produced later", async () => {
+test("a row of which some records fail is rewritten with only those, and they are produced later", async () => {
   const records = [1, 2, 3].map(() => laneRecord(customerId));
   const failing = records[1]?.id as string;
   let isFailing = true;
@@ -77,7 +77,7 @@ test("a row whose records fail in part is rewritten with the failures only, and 
   expect(lane.toSorted()).toEqual(records.map((r) => r.id));
 });
 
-test("a record that can never be produced goes to the dead letters, and its message is failed and refunded", async () => {
+test("a record that can never be produced becomes a dead letter, and its message is failed and refunded", async () => {
   const records = [1, 2].map(() => laneRecord(customerId));
   const lost = records[0]?.id as string;
   const { relay, sent } = relayWith((out) =>
@@ -98,7 +98,7 @@ test("a record that can never be produced goes to the dead letters, and its mess
   expect(sent.filter((record) => record.topic === "dlq")).toHaveLength(1);
 });
 
-test("a row nobody can read goes to the dead letters as it came, and the messages named in it are failed and refunded", async () => {
+test("a row that can't be decoded becomes a dead letter unchanged, and the messages named in it are failed and refunded", async () => {
   const record = laneRecord(customerId);
   await acceptMessages(down.pool, [record]);
   const bad = packLaneRow([record]);
@@ -112,7 +112,7 @@ test("a row nobody can read goes to the dead letters as it came, and the message
   expect(found).toMatchObject({ status: "failed", closes: 1 });
 });
 
-test("records are keyed by customer, carry the trace, and rows are deleted when Kafka has them", async () => {
+test("records are keyed by customer and carry the trace; their rows are deleted when Kafka has them", async () => {
   const relay = await down.start("relay");
   const records = Array.from({ length: 50 }, () => laneRecord(customerId, { lane: "express" }));
   await acceptMessages(down.pool, records);

@@ -66,7 +66,7 @@ test("an accepted message is stored, charged, and answered with all of the contr
   expect(await balanceOf(customerId)).toBe(9_500);
 });
 
-test("an express message says until when it will have reached an operator", async () => {
+test("an express message says by when an operator will have accepted it", async () => {
   const { apiKey } = await makeCustomer(db.config, 10_000);
   const body = (await (await send(apiKey, { ...message, type: "express" })).json()) as Record<string, string>;
   expect(body.cost as unknown).toBe(700);
@@ -75,7 +75,7 @@ test("an express message says until when it will have reached an operator", asyn
   expect(aheadMs).toBeLessThanOrEqual(5_000);
 });
 
-test("a wallet is spent to the last unit, and then every answer is 402 with what is missing", async () => {
+test("a wallet is spent to the last unit, and then every answer is a 402 with both figures", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 20_300);
   const answers = await Promise.all(Array.from({ length: 100 }, () => send(apiKey)));
   expect(answers.filter((a) => a.status === 202)).toHaveLength(40);
@@ -90,7 +90,7 @@ test("a wallet is spent to the last unit, and then every answer is 402 with what
   expect(await balanceOf(customerId)).toBe(300);
 });
 
-test("two processes on one nearly empty wallet accept what it can pay and not one more", async () => {
+test("two processes on one nearly empty wallet accept exactly what it can pay for", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 30_000);
   const other = await startIngest(db.config);
   running.push(other);
@@ -124,7 +124,7 @@ describe("stopping", () => {
     expect(await balanceOf(customerId)).toBe(1_000_000 - accepted * 500);
   });
 
-  test("kill -9 loses no accepted message, and its leases come back after their time", async () => {
+  test("kill -9 loses no accepted message, and the process's leases come back after its lifetime", async () => {
     const { apiKey, customerId } = await makeCustomer(db.config, 1_000_000);
     const one = await startIngest(db.config, { leaseTtlMs: LEASE_TTL_MIN_MS });
     const answers = Array.from({ length: 300 }, () =>
@@ -162,7 +162,7 @@ test("a revoked key stops working within 2 s", async () => {
   expect((await send(apiKey)).status).toBe(401);
 });
 
-test("a rate limit answers 429 with when to come back, and costs nothing", async () => {
+test("a rate limit answers 429 with Retry-After, and charges nothing", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 10_000, { rateLimit: 2 });
   // The longest message fits any limit, because a bucket is never smaller than it.
   const long = { ...message, text: "a".repeat(153 * (TEXT_PARTS_MAX - 1)) };

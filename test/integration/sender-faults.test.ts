@@ -81,7 +81,7 @@ async function expectExact(): Promise<Map<string, string>> {
   return found;
 }
 
-test("operators that take everything and then hang: what they hold is unknown and reserved, is never sent again, and the lane goes on when one is back", async () => {
+test("operators that accept everything and then hang: their messages are unknown, stay reserved and are never sent again; the lane continues when one is back", async () => {
   await accept(50);
   await untilSettled();
   const before = taken().length;
@@ -114,7 +114,7 @@ test("offsets set back to the beginning: every record is read again, and nothing
   await expectExact();
 }, 90_000);
 
-test("senders that join and die in the middle of batches: each message is settled once, and only what the dead one held is unknown", async () => {
+test("senders that join and die in the middle of batches: each message is settled once, and only those of the dead sender are unknown", async () => {
   const feeding = { on: true };
   // A hanging call holds its batch between claim and settlement for 2 s, so a rebalance meets several such
   // batches.
@@ -143,7 +143,7 @@ test("senders that join and die in the middle of batches: each message is settle
   await expectExact();
 }, 150_000);
 
-test("a sender that sleeps longer than its session and its claims: another goes on, what it hands in late agrees with what operators hold, it joins again, and nothing is sent twice", async () => {
+test("a sender that sleeps longer than its session and its claims: another takes over, its late outcomes agree with what operators hold, it joins again, and nothing is sent twice", async () => {
   const second = await down.start("sender-normal", { healthPort: await freePort() });
   await until(async () => {
     await accept(100);

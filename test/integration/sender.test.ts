@@ -53,7 +53,7 @@ const send = async (fields: Partial<LaneRecord> = {}) => {
 };
 const takenBy = (id: string) => ["A", "B", "C"].filter((name) => down.received(name).includes(id));
 
-test("a message an operator takes is sent and captured, and its claim ends", async () => {
+test("a message that an operator accepts is sent and captured, and its claim ends", async () => {
   const { id } = await send();
   await untilStatus(id, "sent");
   const row = await rowOf(id);
@@ -109,7 +109,7 @@ test("an answer that comes after its message became unknown settles it: sent and
   await Promise.all(["A", "B", "C"].map((name) => down.behave(name as "A", "default")));
 }, 30_000);
 
-test("an express message taken after guaranteed_by is sent and refunded; in time it is captured", async () => {
+test("an express message accepted after guaranteed_by is sent and refunded; one accepted in time is captured", async () => {
   const express = { lane: "express", cost: 700 } as const;
   const late = await send({ ...express, guaranteedByMs: Date.now() - 1 });
   const inTime = await send({ ...express, guaranteedByMs: Date.now() + 10_000 });
@@ -134,7 +134,7 @@ test("a record that comes twice is sent once", async () => {
   expect(await closeOf(record.id)).toEqual(["capture"]);
 });
 
-test("a record nobody can read goes to the dead letters as it came, and what follows is sent", async () => {
+test("a record that can't be decoded becomes a dead letter unchanged, and what follows is sent", async () => {
   const garbage = Buffer.from("not a record");
   await down.produce("sms.normal", "1", garbage);
   const { id } = await send();
@@ -144,7 +144,7 @@ test("a record nobody can read goes to the dead letters as it came, and what fol
   expect(letters.map((letter) => letter.value.toString())).toEqual(["not a record"]);
 });
 
-test("a killed sender leaves nothing in sending: its claim expires, and what it had not submitted to an end is unknown", async () => {
+test("a killed sender leaves no message in sending: its claim expires, and messages without an outcome become unknown", async () => {
   const { id } = await send({ phone: HANGS });
   await untilStatus(id, "sending");
   await until(() => takenBy(id).length === 1, "an operator has it");
@@ -156,7 +156,7 @@ test("a killed sender leaves nothing in sending: its claim expires, and what it 
   expect(await down.pool.query("SELECT claim_id FROM claims WHERE kind='sending'")).toEqual([]);
 });
 
-test("SIGTERM finishes what is in flight, exits 0, and nothing is read again", async () => {
+test("SIGTERM finishes what is in flight and exits 0, and nothing is read again", async () => {
   const records = Array.from({ length: 500 }, () => laneRecord(customerId, { cost: 1 }));
   await acceptMessages(down.pool, records);
   await until(async () => (await sender.count("sluice_sender_read_total")) > 0, "it is reading");

@@ -68,7 +68,7 @@ const closes = async (records: LaneRecord[]) => {
   return rows.map((row) => row.op);
 };
 
-test("of two claims of the same records one gets them, also when both run at once", async () => {
+test("of two claims for the same records one gets them, even when both run at once", async () => {
   const records = await accepted(50);
   const both = await Promise.all([claim(records), claim(records)]);
   expect(both.map((c) => c.records.length).toSorted((a, b) => a - b)).toEqual([0, 50]);
@@ -77,7 +77,7 @@ test("of two claims of the same records one gets them, also when both run at onc
   expect((await statuses(records))[0]).toBe("sending 0 2");
 });
 
-test("a record of another attempt than the row's is not claimed, and the rest of its batch is", async () => {
+test("a record of another attempt than the row's is not claimed, but the rest of its batch is", async () => {
   const records = await accepted(3);
   const stale = { ...(records[1] as LaneRecord), attempt: 1 };
   const { records: claimed } = await claim([records[0] as LaneRecord, stale, records[2] as LaneRecord]);
@@ -109,7 +109,7 @@ test("a settlement in two parts ends the claim with the second, and a repeated o
   expect(await statuses(records)).toEqual(["sent 0 4", "sent 0 4", "sent 0 4", "queued 1 7"]);
 });
 
-test("an expired claim makes unknown what is still sending, and late outcomes settle it: taken, not taken, no news", async () => {
+test("an expired claim makes sending messages unknown, and late outcomes settle them: accepted, not accepted, still unknown", async () => {
   const records = await accepted(3);
   const [first, second, third] = records as [LaneRecord, LaneRecord, LaneRecord];
   const { claimId } = await claim(records);
@@ -144,7 +144,7 @@ test("proof that comes after an unknown message was refunded moves no money", as
   expect(await closes(records)).toEqual(["refund"]);
 });
 
-test("settlements of the same customers at once all go through, and the wallet adds up", async () => {
+test("simultaneous settlements of the same customers all succeed, and the wallet adds up", async () => {
   const customers = await Promise.all([1, 2, 3, 4].map(() => insertCustomer(pool, 100_000)));
   const batches = await Promise.all(
     Array.from({ length: 8 }, async (_, batch) => {

@@ -21,7 +21,7 @@ let statements = 0;
 afterAll(() => console.log(`${statements} statements of ${kinds.size} forms, ${seeds} seeds from ${first}`));
 
 for (let seed = first; seed < first + seeds; seed++)
-  test(`what seed ${seed} did to the simulated MySQL, a real one does too`, async () => {
+  test(`the real MySQL does the same as the simulated one for seed ${seed}`, async () => {
     const journal: JournalEntry[] = [];
     let tables: Server["tables"] = new Map();
     const { violation } = await simulateAll(seed, {

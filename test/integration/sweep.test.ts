@@ -65,7 +65,7 @@ const untilAll = (records: LaneRecord[], status: string) =>
 const taken = () => ["A", "B", "C"].flatMap((name) => down.received(name));
 const swept = () => relay.count("sluice_relay_swept_total");
 
-test("while a record of the lane is unread in Kafka, nothing of the lane is requeued; afterwards what is lost is, and is sent under its next attempt", async () => {
+test("while a record of the lane is unread in Kafka, nothing of the lane is requeued; afterwards lost messages are, and are sent under their next attempt", async () => {
   const lost = Array.from({ length: 450 }, () => old({ cost: 1 }));
   const unread = [old(), old()];
   await lose(lost);
@@ -82,7 +82,7 @@ test("while a record of the lane is unread in Kafka, nothing of the lane is requ
   expect(taken().toSorted()).toEqual([...lost, ...unread].map((record) => record.id).toSorted());
 }, 60_000);
 
-test("a lost record that turns up after all is skipped: its attempt is over", async () => {
+test("a lost record that turns up later is skipped, because its attempt is over", async () => {
   const record = old();
   await lose([record]);
   await untilAll([record], "sent");
@@ -95,7 +95,7 @@ test("a lost record that turns up after all is skipped: its attempt is over", as
   expect(taken().filter((id) => id === record.id)).toHaveLength(1);
 }, 30_000);
 
-test("while a message waits for its retry, however old it is, nothing of the lane is requeued, and it never is", async () => {
+test("while a message waits for its retry, however old it is, nothing of the lane is requeued, and that message never is", async () => {
   const before = await swept();
   const waits = old();
   const lost = old();

@@ -49,7 +49,7 @@ afterAll(async () => {
 const params = (query: Record<string, string> = {}) => new Map(new URLSearchParams(query));
 
 describe("GET /v1/wallet", () => {
-  test("counts what leases hold unspent as the customer's, and only open messages as reserved", async () => {
+  test("counts the unspent credit of leases as balance, and only open messages as reserved", async () => {
     const wallet = {
       customer_id: String(customerId),
       balance: 8_300,
@@ -109,7 +109,7 @@ describe("GET /v1/messages", () => {
   const list = async (query: Record<string, string> = {}) =>
     (await listMessages({ pool }, owner(), params(query))).messages.map((message) => message.id);
 
-  test("lists the customer's own, newest first, by status, type and phone", async () => {
+  test("lists the customer's own messages, newest first, by status, type and phone", async () => {
     expect(await list()).toEqual(ids.toReversed());
     expect(await list({ status: "sent" })).toEqual([ids[0] as string]);
     expect(await list({ type: "express" })).toEqual([ids[1] as string]);

@@ -62,7 +62,7 @@ async function warm(at: IngestProcess, apiKey: string, customerId: number): Prom
   throw new Error("no credit was taken ahead");
 }
 
-test("credit that another process holds is recalled for who needs it: no 402, no 503", async () => {
+test("credit held by another process is recalled for a message that needs it: no 402, no 503", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 2_000 * PRICE);
   await warm(one, apiKey, customerId);
   // Spends all that the wallet itself holds, so that the next message needs what process one took ahead.
@@ -105,7 +105,7 @@ test("two processes spend a wallet to exactly 0 between them; every other answer
   expect(await wallet(customerId)).toEqual(reserved);
 });
 
-test("what a cheaper message can still pay is not refused because a dearer one was", async () => {
+test("a cheap message that can still be paid for is not refused because an expensive one was", async () => {
   const { apiKey } = await makeCustomer(db.config, 3 * PRICE);
   const dear = { ...message, text: "a".repeat(160 * 4) };
   const told = await Promise.all([send(one, apiKey, dear), send(two, apiKey), send(one, apiKey)]);
@@ -157,7 +157,7 @@ test("strict: balance_after is exact for every message, from both processes at o
   expect(after).toEqual(Array.from({ length: 200 }, (_, n) => (199 - n) * PRICE));
 });
 
-test("a change to strict drains what processes hold, and nothing is taken ahead from then on", async () => {
+test("a change to strict drains what processes hold, and from then on nothing is granted ahead of need", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 5_000 * PRICE);
   const sent = await warm(one, apiKey, customerId);
   await setMode(pool, customerId, "strict");
@@ -168,7 +168,7 @@ test("a change to strict drains what processes hold, and nothing is taken ahead 
   expect(await unspent()).toBe(0);
 });
 
-test("a process that slept past its leases' end serves at once from new ones", async () => {
+test("a process that slept beyond its lifetime serves at once from new leases", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 5_000 * PRICE);
   const sleeper = await startIngest(db.config, { leaseTtlMs: TTL_MS });
   await warm(sleeper, apiKey, customerId);
@@ -184,7 +184,7 @@ test("a process that slept past its leases' end serves at once from new ones", a
   await sleeper.end();
 }, 60_000);
 
-test("money that comes in while others wait for credit serves them", async () => {
+test("a top-up serves messages that already wait for credit", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 0);
   expect((await send(one, apiKey)).status).toBe(402);
   await topUp({ pool, id, now: Date.now }, customerId, PRICE, "r");

@@ -108,7 +108,7 @@ async function holdWallet(): Promise<() => Promise<void>> {
   };
 }
 
-describe("what the direct port can't answer", () => {
+describe("requests that the direct port can't answer", () => {
   const chunked = (route: Route, name: string, key: string | null, end: string) => {
     const body = bodyOf(route, name);
     const headers = { ...headersOf(key), "transfer-encoding": "chunked" };
@@ -138,13 +138,13 @@ describe("what the direct port can't answer", () => {
           expect((await storedNames(route)).filter((one) => one.startsWith(name))).toEqual([name]);
         });
 
-  test("a chunked body without trailers, and one request after the other, are answered", async () => {
+  test("a chunked body without trailers, and sequential requests, are answered", async () => {
     const first = await rawHttp(ingest.url, [chunked("send", "chunked", null, "\r\n")]);
     expect(first.status).toBe(202);
   });
 });
 
-test("whoever leaves while all commits are held up is not stored; those in a commit are, and once", async () => {
+test("a request whose client leaves while all commits are held up is not stored; those in a commit are, once", async () => {
   await again("send", "warm", null); // for a lease, so that no request waits for credit
   const [goneBefore, acceptedBefore] = [await gone("send"), await count("sluice_ingest_accepted_total")];
   const release = await holdWallet();
@@ -177,7 +177,7 @@ test("whoever leaves while all commits are held up is not stored; those in a com
   expect([free.status, free.headers.get("idempotent-replayed")]).toEqual([202, undefined]);
 }, 30_000);
 
-test("whoever leaves while the wallet is held gets no credit and pays nothing in", async () => {
+test("a request whose client leaves while the wallet is locked gets no credit, and its top-up doesn't count", async () => {
   const poor = await makeCustomer(db.config, PRICE);
   const rich = customer;
   customer = poor;
@@ -223,7 +223,7 @@ async function toldAtMs(statement: RegExp): Promise<Map<string, number>> {
   return told;
 }
 
-test("connections that end at random moments under load: unheard is only what was in a commit by then", async () => {
+test("connections that end at random moments under load: stored without an answer is only what was in a commit by then", async () => {
   const random = randomFrom(printedSeed("connection-gone"));
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
   type Tried = { name: string; route: Route; key: string | null; leftAtMs: number | null; status: number };
@@ -299,7 +299,7 @@ test("connections that end at random moments under load: unheard is only what wa
   expect((await gone("send")) + (await gone("topup"))).toBeGreaterThan(goneBefore);
 }, 120_000);
 
-test("and the books are right to the unit: nothing is reserved but what is stored", async () => {
+test("and the books are right to the unit: only stored messages are reserved", async () => {
   expect(await ingest.end()).toBe(0);
   await reconcileBooks(pool);
   const [row] = await pool.query<{ balance: number; reserved: number; paid: number; messages: number }[]>(

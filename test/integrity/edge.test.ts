@@ -23,7 +23,7 @@ const health = (): Promise<number> =>
     () => 0,
   );
 
-test("it is in status, and a killed master takes its workers along and is started again", async () => {
+test("it is in status; if its master is killed, its workers are ended too and it is restarted", async () => {
   const before = edgeOf();
   expect(before).toMatchObject({ health: "ready", port: launcher.config.edgePort });
   process.kill(before?.pid ?? 0, "SIGKILL"); // its workers keep the port until they are killed too
@@ -31,7 +31,7 @@ test("it is in status, and a killed master takes its workers along and is starte
   await until(async () => (await health()) === 200, "it passes requests on");
 }, 60_000);
 
-test("its secret and its configuration are readable by nobody else", () => {
+test("nobody else can read its secret and its configuration", () => {
   const edge = join(launcher.stateFolder, "edge");
   expect(readFileSync(join(edge, "nginx.conf"), "utf8")).toContain(
     readFileSync(join(edge, "secret"), "utf8"),
@@ -40,7 +40,7 @@ test("its secret and its configuration are readable by nobody else", () => {
     expect([file, statSync(join(edge, file)).mode & 0o777]).toEqual([file, 0o600]);
 });
 
-test("a stop ends it before ingest, and leaves none of its workers", async () => {
+test("stopping ends it before ingest, and leaves none of its workers", async () => {
   process.kill(running.pid, "SIGTERM");
   expect(await running.exit).toBe(0);
   const said = running.output();

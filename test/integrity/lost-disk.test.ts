@@ -79,7 +79,7 @@ const taken = () =>
       .slice(0, -1),
   );
 
-test("every accepted message is sent, once, and charged, though the broker lost all it had acknowledged", async () => {
+test("every accepted message is sent once and charged, although the broker lost all it had acknowledged", async () => {
   const first = await send(20);
   await until("the first are sent", 20_000, async () => (await count("messages WHERE status='sent'")) === 20);
 
@@ -114,7 +114,7 @@ test("every accepted message is sent, once, and charged, though the broker lost 
   expect((await attempts(before)).at(-1)?.attempt).toBe(1);
 }, 180_000);
 
-test("the next messages are sent and reported as before, and with the lost events sent again every book is clean", async () => {
+test("the next messages are sent and reported as before, and once the lost events are sent again the books are clean", async () => {
   const [id] = await send(1);
   // A ClickHouse table that reads nothing is reattached after 20 s, and again a minute later.
   await until("the report has it as sent", 150_000, async () => {

@@ -81,7 +81,7 @@ const everything = [
   "clickhouse",
 ];
 for (const name of everything)
-  test(`${name} is started again after a kill -9, and messages are accepted`, async () => {
+  test(`${name} is restarted after a kill -9, and messages are accepted`, async () => {
     const pid = pidOf(name);
     process.kill(pid, "SIGKILL");
     await until(`${name} died`, () => running.output().includes(`${name}: died (pid ${pid})`), 10_000);

@@ -58,19 +58,19 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(clean, 30_000);
 
-test("handed none of its partitions, because its topic came back a moment later, it reads all of them within 15 s", () => {
+test("assigned no partitions, because its topic came back a moment later, it reads all of them within 15 s", () => {
   const rounds = of("forgotten");
   for (const { ms } of rounds) expect(ms).toBeLessThan(HEALED_MAX_MS);
   // Usually librdkafka notices that the topic was gone; the last round is one in which it did not.
   expect(rounds.at(-1)?.rejoins).toBeGreaterThan(0);
 });
 
-test("two share, both are ready, and neither asks for what the other reads; one that ends is followed after its session", () => {
+test("two share the partitions, both are ready, and neither asks for the other's; when one ends, the other takes over after its session", () => {
   expect(of("shared")[0]).toMatchObject({ served: true, rejoins: 0 });
   expect(of("left")[0]?.ms).toBeLessThan(SESSION_MS + HEALED_MAX_MS);
 });
 
-test("a topic made anew while the group stays is read beyond its old offsets, and so are partitions added later", () => {
+test("a topic recreated while the group stays is read beyond its old offsets, and so are partitions added later", () => {
   expect(of("anew")[0]?.ms).toBeLessThan(HEALED_MAX_MS);
   expect(of("added")[0]?.ms).toBeLessThan(HEALED_MAX_MS);
 });

@@ -98,7 +98,7 @@ test("an express message is sent, and costs the express price", async () => {
   expect(await inReport(id, "sent")).toMatchObject({ cost: 700 });
 });
 
-test("a message that operator A refuses is taken by another", async () => {
+test("a message that operator A refuses is accepted by another", async () => {
   const { id } = await send("+989129990002");
   expect((await inReport(id, "sent")).operator).toMatch(/^[BC]$/);
 });
@@ -184,7 +184,7 @@ test("every process and engine killed under traffic: nothing accepted is lost, a
   expect(copies).toBeLessThan(traffic.accepted().length / 20);
 }, 600_000);
 
-test("no log holds a text, a phone in full, or a key", () => {
+test("no log contains a text, a full phone, or a key", () => {
   const folder = join(launcher.stateFolder, "logs");
   const files = readdirSync(folder);
   expect(files.length).toBeGreaterThan(9);

@@ -21,7 +21,7 @@ const mutant = (status: Mutant["status"], fields: Partial<Mutant> = {}): Mutant 
 });
 const explained = [{ file: "a.ts", code: "if (a < b)", from: "a < b", to: "a <= b", why: "never equal" }];
 
-test("a score counts what was killed of what could run, time-outs included", () => {
+test("a score counts the killed mutants among those that could run, including time-outs", () => {
   const mutants = [
     mutant("killed"),
     mutant("timeout"),
@@ -54,13 +54,13 @@ test("a score below the least fails, however well its survivors are explained", 
   expect(failuresOf(scoreOf([], explained), "none", 85)).toHaveLength(1);
 });
 
-test("an explanation whose mutant is killed by now is named, one of another module is not", () => {
+test("an explanation whose mutant is killed by now is reported, one of another module is not", () => {
   expect(needless([mutant("killed")], explained)).toEqual(explained);
   expect(needless([mutant("survived")], explained)).toEqual([]);
   expect(needless([mutant("killed", { file: "b.ts" })], explained)).toEqual([]);
 });
 
-test("every module and its tests exist, and every explanation meets a line of a module", () => {
+test("every module and its tests exist, and every explanation matches a line of a module", () => {
   for (const { file, tests } of MODULES)
     for (const path of [file, ...tests]) expect([path, existsSync(`${root}${path}`)]).toEqual([path, true]);
   expect(KILLED_PERCENT_MIN).toBeGreaterThanOrEqual(85);
@@ -71,7 +71,7 @@ test("every module and its tests exist, and every explanation meets a line of a 
   }
 });
 
-test("Stryker runs here: one module, its score and its explained survivor in some seconds", async () => {
+test("Stryker runs here: one module, its score and its explained survivor in a few seconds", async () => {
   const run = Bun.spawn(["node", "test/mutation/run.ts", "src/core/money.ts"], { cwd: root, stderr: "pipe" });
   const [out, err] = await Promise.all([new Response(run.stdout).text(), new Response(run.stderr).text()]);
   expect([await run.exited, err]).toEqual([0, ""]);

@@ -25,7 +25,7 @@ test(
 );
 
 test(
-  "the same seed is the same run, event by event, and another one is another",
+  "the same seed gives the same run, event by event, and another seed another run",
   async () => {
     const [once, again, other] = [await simulateAll(7), await simulateAll(7), await simulateAll(8)];
     expect([again.hash, again.events, again.trace]).toEqual([once.hash, once.events, once.trace]);
