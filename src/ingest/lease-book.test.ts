@@ -5,6 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { settle } from "../../test/support/fake-clock.ts";
 import { createScriptedBook, holding, lost } from "../../test/support/scripted-book.ts";
 import { RECALL_STEP_MS, RECALL_WAIT_MAX_MS } from "../core/limits.ts";
+import { AHEAD_LINGER_MS } from "./lease-refill.ts";
 import type { Reservation } from "./lease-table.ts";
 
 describe("a message that waits for credit", () => {
@@ -12,7 +13,7 @@ describe("a message that waits for credit", () => {
     const { send, asked, wants, answer, told, book } = createScriptedBook();
     send("a", 5);
     await settle();
-    expect(wants()).toEqual([[{ customerId: 7, epoch: 1, held: false, costs: [5], target: 160, unit: 5 }]]);
+    expect(wants()).toEqual([[{ customerId: 7, epoch: 1, held: false, costs: [5], target: 640, unit: 5 }]]);
     expect(asked[0]?.skipLocked).toBe(false);
     await answer({ granted: 20, balance: 100, elsewhere: 3, total: 123 });
     expect(told).toEqual(["a 118"]);
@@ -26,11 +27,12 @@ describe("a message that waits for credit", () => {
   });
 
   test("does not wait if it needs exactly what is left", async () => {
-    const { book, asked, wants } = await holding(10, 3);
+    const { book, asked, wants, advance } = await holding(10, 3);
     expect(book.reserve(7, 5)).toMatchObject({ cost: 5, balanceAfter: 2 });
     await settle();
     expect(asked).toEqual([]);
     expect(book.reserve(7, 2)).toMatchObject({ cost: 2, balanceAfter: 0 });
+    await advance(AHEAD_LINGER_MS);
     await settle();
     expect([wants(), asked[0]?.skipLocked]).toMatchObject([[[{ costs: [] }]], true]);
   });

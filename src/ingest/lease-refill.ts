@@ -36,6 +36,8 @@ export type RefillDeps = {
 };
 
 const REFILL_RETRIES_MAX = 3;
+/** Refills ahead of need have seconds to spare (lease-size.ts); together they cost one transaction. */
+export const AHEAD_LINGER_MS = 100;
 
 export function createRefill({ store, table, heartbeat, timers, log, drop }: RefillDeps): Refill {
   const urgent = new Set<Lease>();
@@ -123,11 +125,12 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
     else table.doubt(lease);
   };
 
-  const loop = (set: Set<Lease>, skipLocked: boolean) => {
+  const loop = (set: Set<Lease>, { skipLocked, lingerMs }: { skipLocked: boolean; lingerMs: number }) => {
     let running = false;
     const run = async () => {
       let failures = 0;
       while (set.size > 0) {
+        if (lingerMs > 0) await timers.sleep(lingerMs);
         const wanting = [...set].filter((l) => !l.refilling).slice(0, LEASE_BATCH_MAX);
         if (wanting.length === 0) {
           await timers.sleep(5); // the other loop refills the same leases, maybe over a connection that hangs
@@ -163,8 +166,8 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
       timers.soon(() => void run());
     };
   };
-  const runUrgent = loop(urgent, false);
-  const runAhead = loop(ahead, true);
+  const runUrgent = loop(urgent, { skipLocked: false, lingerMs: 0 });
+  const runAhead = loop(ahead, { skipLocked: true, lingerMs: AHEAD_LINGER_MS });
 
   /** Refuses those whose wait ends by `untilMs`, because the database can't be reached. */
   const refuse = (wanting: Lease[], untilMs: number, cause: unknown) => {

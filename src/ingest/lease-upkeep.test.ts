@@ -6,35 +6,40 @@ import { settle } from "../../test/support/fake-clock.ts";
 import { createScriptedBook, holding, TTL_MS } from "../../test/support/scripted-book.ts";
 import { LEASE_IDLE_MS, RECALL_POLL_MS } from "../core/limits.ts";
 import { LEASE_BATCH_MAX } from "../ledger/lease-rows.ts";
+import { AHEAD_LINGER_MS } from "./lease-refill.ts";
 import type { Reservation } from "./lease-table.ts";
 
 const TICK_MS = 1_000;
 
 describe("a lease", () => {
   test("that runs low is refilled ahead of need, without waiting for a busy wallet", async () => {
-    const { book, got, asked, answer } = await holding(1_000, 100);
+    const { book, got, asked, answer, advance } = await holding(1_000, 100);
     book.committed(got[0] as Reservation);
     for (let i = 0; i < 6; i++) book.committed(book.reserve(7, 100) as Reservation);
-    await settle();
+    await advance(AHEAD_LINGER_MS);
     expect(asked).toEqual([]);
     book.committed(book.reserve(7, 100) as Reservation);
+    await advance(AHEAD_LINGER_MS - 1);
+    expect(asked).toEqual([]);
+    await advance(1);
     await settle();
     expect(asked).toHaveLength(1);
     expect(asked[0]).toMatchObject({ skipLocked: true, wants: [{ costs: [], held: true, unit: 100 }] });
-    // 32 messages of 100, less what is there.
-    expect(asked[0]?.wants[0]?.target).toBe(32 * 100 - 200);
+    // 128 messages of 100, less what is there.
+    expect(asked[0]?.wants[0]?.target).toBe(128 * 100 - 200);
     await answer({ granted: 500, balance: 0, total: 700 });
     expect(book.stats()).toEqual({ leases: 1, available: 700, waiting: 0 });
   });
 
-  test("of a fast customer asks for what it takes in four seconds", async () => {
+  test("of a fast customer asks for what it takes in ten seconds", async () => {
     const { book, got, asked, advance } = await holding(100_000, 100);
     book.committed(got[0] as Reservation);
     await advance(2_000);
     for (let i = 0; i < 759; i++) book.committed(book.reserve(7, 100) as Reservation);
+    await advance(AHEAD_LINGER_MS);
     await settle();
-    // 76,000 in 2 s, and 24,000 are left.
-    expect(asked[0]?.wants[0]?.target).toBe(4 * 38_000 - 24_000);
+    // 76,000 in 2.1 s, and 24,000 are left.
+    expect(asked[0]?.wants[0]?.target).toBeCloseTo((10_000 * 76_000) / 2_100 - 24_000, 5);
   });
 
   test("is held as long as nobody else wants it, and goes back after a quarter of an hour without a message", async () => {

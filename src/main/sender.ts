@@ -26,7 +26,7 @@ const CONNECTIONS = 6;
 // For two cores in all: one thread submits as fast as the database settles.
 const THREADS = 1;
 // Fetches of the normal lane linger this long at the broker; express doesn't wait.
-const FETCH_WAIT_MS = { normal: 50, express: 0 };
+const FETCH_WAIT_MS = { normal: 100, express: 0 };
 
 const laneAt = process.argv.indexOf("--lane");
 const given = laneAt < 0 ? undefined : process.argv[laneAt + 1];
@@ -56,7 +56,7 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   // Settles what is under way before the process ends, because it would end as `unknown` otherwise.
   let settle = async (): Promise<void> => undefined;
   const isLost = (err: unknown) =>
-    role.restart(err, "the Kafka client has to be built anew", async () => {
+    role.restart(err, "the Kafka client has to be rebuilt", async () => {
       await settle();
       topics.close();
     });

@@ -23,13 +23,19 @@ export const OUTBOX_LANES = {
   // Each take costs a transaction, a produce request and a fetch by every consumer. Express pays that for its
   // latency; normal messages have time.
   express: {
-    afterMs: 20,
-    idleMs: 20,
+    afterMs: 50,
+    idleMs: 25,
     inFlightMax: 2,
     holdsMessages: true,
     decode: decodeMessages("express"),
   },
-  normal: { afterMs: 50, idleMs: 50, inFlightMax: 2, holdsMessages: true, decode: decodeMessages("normal") },
+  normal: {
+    afterMs: 100,
+    idleMs: 100,
+    inFlightMax: 2,
+    holdsMessages: true,
+    decode: decodeMessages("normal"),
+  },
   // Reports show them within seconds, so they linger longest.
   events: { afterMs: 200, idleMs: 200, inFlightMax: 2, holdsMessages: false, decode: decodeEvents },
 } as const satisfies Record<string, LaneSpec>;

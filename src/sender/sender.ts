@@ -30,8 +30,8 @@ export type Sender = { databaseUp(): boolean; stop(): Promise<void> };
 // `unknown`.
 const BATCHES_MAX = 6;
 // Between batches that were not full: the first message of a quiet lane goes at once, those of a busy lane
-// linger, because a small batch costs two commits just like a large one. At 1,000/s a batch is then 100.
-const PACE_MS: Record<Lane, number> = { normal: 100, express: 50 };
+// linger, because a small batch costs two commits just like a large one. At 1,000/s a batch is then 200.
+const PACE_MS: Record<Lane, number> = { normal: 200, express: 100 };
 const UNSETTLED_MAX = 20 * CLAIM_ROWS_MAX;
 const READ_WAIT_MS = 100;
 const NO_OPERATOR_WAIT_MS = 200;

@@ -71,7 +71,7 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
       "partition.assignment.strategy": "cooperative-sticky",
       "queued.min.messages": 10 * CLAIM_ROWS_MAX,
       "queued.max.messages.kbytes": 16 * 1024,
-      "fetch.wait.max.ms": Math.max(options.fetchWaitMs, 100),
+      "fetch.wait.max.ms": 500,
       "fetch.queue.backoff.ms": 20,
       ...(options.fetchWaitMs === 0
         ? {}
