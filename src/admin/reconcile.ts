@@ -8,7 +8,7 @@ import type { Config } from "../platform/config.ts";
 import { createPool } from "../platform/mysql.ts";
 import { say } from "../platform/output.ts";
 
-export type ReconcileOptions = {
+export type ReconcileCommandOptions = {
   customerId: number | null;
   settled: boolean;
   resend: boolean;
@@ -18,7 +18,7 @@ export type ReconcileOptions = {
 /** For a statement that reads one day of all customers' messages. */
 const CLICKHOUSE_TIMEOUT_MS = 120_000;
 
-export async function reconcileCommand(config: Config, options: ReconcileOptions): Promise<0 | 1 | 2> {
+export async function reconcileCommand(config: Config, options: ReconcileCommandOptions): Promise<0 | 1 | 2> {
   const pool = createPool(config, { connections: 2 });
   const clickhouse = createClickhouse(config, { timeoutMs: CLICKHOUSE_TIMEOUT_MS });
   try {

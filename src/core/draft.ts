@@ -24,12 +24,12 @@ export type Draft = DraftInput & {
   encoding: Encoding;
   parts: number;
 };
-export type Drafted = { kind: "draft"; draft: Draft } | { kind: "refused"; errors: FieldError[] };
+export type DraftResult = { kind: "draft"; draft: Draft } | { kind: "refused"; errors: FieldError[] };
 
 /**
  * `region`: the country whose numbers may come without a country code. A refusal names every wrong field.
  */
-export function draftOf(input: DraftInput, region: string): Drafted {
+export function draftOf(input: DraftInput, region: string): DraftResult {
   const { text, lane, from, reference } = input;
   const phone = parsePhone(input.phone, region);
   const sized = sizeOf(text);

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { holds, patiently } from "../../test/support/seed.ts";
+import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import { ledgerLine, packEvents, type StatusRow, statusLine, unpackEvents } from "./event-record.ts";
 import {
   COMMIT_ROWS_MAX,
@@ -19,7 +19,7 @@ import { LANES, STATUSES } from "./message.ts";
 import { RecordError } from "./packed.ts";
 import { labelProblem } from "./parts.ts";
 
-patiently();
+allowSlowRuns();
 
 const count = fc.oneof(fc.nat(), fc.maxSafeNat());
 const text = fc.string({ unit: "binary", maxLength: 200 }).filter((s) => s.isWellFormed());

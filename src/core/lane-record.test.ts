@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Packr } from "msgpackr";
-import { holds, patiently } from "../../test/support/seed.ts";
+import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import {
   type LaneRecord,
   packLaneRecord,
@@ -14,7 +14,7 @@ import {
 import { LANES } from "./message.ts";
 import { RecordError } from "./packed.ts";
 
-patiently();
+allowSlowRuns();
 
 const count = fc.oneof(fc.nat(), fc.maxSafeNat());
 const text = fc.string({ unit: "binary", maxLength: 200 }).filter((s) => s.isWellFormed());

@@ -19,8 +19,8 @@ import {
   type Status,
   sequenceOf,
   settlementOf,
-  toldStatus,
-  untoldSequences,
+  eventStatus,
+  sequencesSinceEvent,
 } from "./message.ts";
 
 // The status machine as it was asked for, one line a status: what may follow it.
@@ -157,8 +157,8 @@ test("the sequence of a message stored with the old numbering still grows with e
 
 test("sending is the only status without an event; its latest event is queued, one number before", () => {
   for (const status of STATUSES) {
-    expect(toldStatus(status)).toBe(status === "sending" ? "queued" : status);
-    expect(untoldSequences(status)).toBe(status === "sending" ? 1 : 0);
+    expect(eventStatus(status)).toBe(status === "sending" ? "queued" : status);
+    expect(sequencesSinceEvent(status)).toBe(status === "sending" ? 1 : 0);
   }
 });
 

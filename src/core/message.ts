@@ -105,11 +105,11 @@ for (const { to, rank } of Object.values(MACHINE))
  * The latest status that events have reported for a message at `status`. `sending` is never reported, so that
  * is the `queued` before it.
  */
-export const toldStatus = (status: Status): Status => (status === "sending" ? "queued" : status);
+export const eventStatus = (status: Status): Status => (status === "sending" ? "queued" : status);
 
 /** Subtract this from a message's sequence to get the sequence of its latest event. */
-export const untoldSequences = (status: Status): number =>
-  MACHINE[status].rank - MACHINE[toldStatus(status)].rank;
+export const sequencesSinceEvent = (status: Status): number =>
+  MACHINE[status].rank - MACHINE[eventStatus(status)].rank;
 
 // ---- money ----
 

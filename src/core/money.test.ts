@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { holds, patiently } from "../../test/support/seed.ts";
+import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import { assertMoney, cost, MONEY_MAX, moneyOf } from "./money.ts";
 
-patiently();
+allowSlowRuns();
 
 test("a cost is exact or refused", () => {
   expect(cost(3, 500)).toBe(1_500);

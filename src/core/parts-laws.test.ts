@@ -3,10 +3,10 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { holds, patiently } from "../../test/support/seed.ts";
+import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import { countParts, labelProblem, senderProblem, textProblem } from "./parts.ts";
 
-patiently();
+allowSlowRuns();
 
 // TS 23.038, 6.2.1, column by column, 16 rows each. 0x1B is the escape to the extension table.
 const COLUMNS = [

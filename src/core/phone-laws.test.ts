@@ -5,11 +5,11 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type CountryCode, getCountries, getExampleNumber } from "libphonenumber-js/max";
 import examples from "libphonenumber-js/mobile/examples";
-import { holds, patiently } from "../../test/support/seed.ts";
+import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import { E164_DIGITS_MAX, PHONE_CHARS_MAX } from "./limits.ts";
 import { parsePhone, PHONE_REASONS } from "./phone.ts";
 
-patiently();
+allowSlowRuns();
 
 const digitsOf = (length: number) =>
   fc

@@ -16,7 +16,7 @@ const KEY_STALE_MAX_MS = 1_800;
  */
 const LOOK_BACK_MS = 15_000;
 
-type Entry = { owner: KeyOwner | null; hash: string };
+type CachedKey = { owner: KeyOwner | null; hash: string };
 
 export type KeyCache = {
   /** The key's owner, null if it has none; undefined when not cached, or stale: then call `load`. */
@@ -36,7 +36,7 @@ export function createKeyCache(
     onSkew?: (skewMs: number) => void;
   },
 ): KeyCache {
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, CachedKey>();
   let polledAtMs = Number.NEGATIVE_INFINITY;
   let since: number | null = null;
   // What the last poll saw. Polls look back, so they see the same rows again; a version already seen was

@@ -5,7 +5,7 @@ import { expect, test } from "bun:test";
 import { neverGone } from "../core/caller.ts";
 import { COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { type Batch, CommitInDoubtError, FencedError } from "../ledger/accept.ts";
+import { type CommitBatch, CommitInDoubtError, FencedError } from "../ledger/accept.ts";
 import { KeyTakenError } from "../ledger/idempotency.ts";
 import { createLog } from "../platform/log.ts";
 import { systemTimers, type Timers } from "../platform/timers.ts";
@@ -13,7 +13,7 @@ import { createGroupCommit } from "./group-commit.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
 
-type Step = (batch: Batch) => Error | null;
+type Step = (batch: CommitBatch) => Error | null;
 const lost = () => Object.assign(new Error("lost"), { code: "PROTOCOL_CONNECTION_LOST", fatal: true });
 const refusedData = () => Object.assign(new Error("Data too long"), { errno: 1406, sqlState: "22001" });
 
@@ -47,7 +47,7 @@ function setUp(steps: Step[], isStored: boolean[] = [], timers = systemTimers) {
     stop: () => Promise.resolve(),
   };
   const store = {
-    accept(batch: Batch) {
+    accept(batch: CommitBatch) {
       batches.push(batch.records.map((r) => r.id));
       const error = (steps.shift() ?? (() => null))(batch);
       return error === null ? Promise.resolve() : Promise.reject(error);

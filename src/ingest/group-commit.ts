@@ -18,7 +18,7 @@ import {
 import type { LaneRecord } from "../core/lane-record.ts";
 import {
   type AcceptStore,
-  type Batch,
+  type CommitBatch,
   CommitInDoubtError,
   FencedError,
   type Spend,
@@ -139,7 +139,7 @@ export function createGroupCommit(
    */
   const commit = async (all: Item[]): Promise<void> => {
     let items = all;
-    let batch: Batch | null = null;
+    let batch: CommitBatch | null = null;
     const untilMs = timers.monotonicMs() + COMMIT_WAIT_MAX_MS;
     let inDoubt = false;
     for (let attempt = 1; items.length > 0; attempt++) {
@@ -181,7 +181,7 @@ export function createGroupCommit(
     answer(items, null);
   };
 
-  const batchOf = (items: Item[]): Batch => ({
+  const batchOf = (items: Item[]): CommitBatch => ({
     nodeId,
     records: items.map((i) => i.record),
     spends: spendsOf(items),

@@ -20,7 +20,7 @@ import type { Timers } from "../platform/timers.ts";
 
 /** Looks up the stored answers of these keys, in order; null for a key that is free. */
 export type FindKeys = (refs: readonly KeyRef[]) => Promise<(StoredAnswer | null)[]>;
-export type Once<T> = { kind: "ran"; result: T } | { kind: "replayed"; stored: StoredAnswer };
+export type OnceResult<T> = { kind: "ran"; result: T } | { kind: "replayed"; stored: StoredAnswer };
 export type KeyCounts = { replayed_total: number };
 export type Idempotency = {
   /**
@@ -37,7 +37,7 @@ export type Idempotency = {
       isGone: IsGone;
     },
     run: (key: RequestKey) => Promise<T>,
-  ): Promise<Once<T>>;
+  ): Promise<OnceResult<T>>;
 };
 
 const LOOKUP_KEYS_MAX = 500;
@@ -54,7 +54,7 @@ export function createIdempotency({
   const underWay = new Map<string, Buffer>();
   const lookUp = createLookUp(find, timers);
 
-  const replay = (key: RequestKey, stored: StoredAnswer): Once<never> => {
+  const replay = (key: RequestKey, stored: StoredAnswer): OnceResult<never> => {
     if (!stored.hash.equals(key.hash)) throw new SluiceError("idempotency_key_reused");
     counts.replayed_total++;
     return { kind: "replayed", stored };

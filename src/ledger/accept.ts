@@ -20,7 +20,7 @@ const ACCEPT = { from: null, to: "queued" } as const;
 
 export type Spend = { customerId: number; epoch: number; amount: number };
 /** `keys`: the idempotency keys that some of the records come with. */
-export type Batch = {
+export type CommitBatch = {
   nodeId: string;
   records: LaneRecord[];
   spends: Spend[];
@@ -32,9 +32,9 @@ export type AcceptStore = {
    * Stores the whole batch or nothing. @throws FencedError, KeyTakenError or the database's error (nothing
    * was stored); CommitInDoubtError
    */
-  accept(batch: Batch): Promise<void>;
+  accept(batch: CommitBatch): Promise<void>;
   /** Whether a batch in doubt was committed; the answer is final. */
-  isStored(batch: Batch): Promise<boolean>;
+  isStored(batch: CommitBatch): Promise<boolean>;
 };
 
 export const createAcceptStore = (pool: Pool): AcceptStore => ({
@@ -57,7 +57,7 @@ export class CommitInDoubtError extends Error {
 }
 
 /** Implements `AcceptStore.accept`. Keys come first and leases last, each in the order of their own key. */
-export async function acceptBatch(conn: Connection, batch: Batch): Promise<void> {
+export async function acceptBatch(conn: Connection, batch: CommitBatch): Promise<void> {
   batch.spends.sort((a, b) => a.customerId - b.customerId || a.epoch - b.epoch);
   let results: WriteResult[];
   try {
@@ -88,13 +88,13 @@ export async function acceptBatch(conn: Connection, batch: Batch): Promise<void>
  * Implements `AcceptStore.isStored`. The locking read waits for a transaction that is still open, so the
  * answer is final.
  */
-export async function isStored(conn: Connection, batch: Batch): Promise<boolean> {
+export async function isStored(conn: Connection, batch: CommitBatch): Promise<boolean> {
   const first = batch.records[0] as LaneRecord;
   const found = await conn.query(`SELECT id FROM messages WHERE id='${first.id}' FOR UPDATE`);
   return found.length > 0;
 }
 
-function acceptSql(batch: Batch): string {
+function acceptSql(batch: CommitBatch): string {
   const { records, nowMs } = batch;
   const entries: Entry[] = [];
   const statuses: StatusRow[] = [];
@@ -119,7 +119,7 @@ function laneRows(records: LaneRecord[]): string {
   return [...row("express", express), ...row("normal", normal)].join(",");
 }
 
-function spendSql({ nodeId, spends }: Batch): string {
+function spendSql({ nodeId, spends }: CommitBatch): string {
   const keys = spends.map((s) => `(${s.customerId},'${nodeId}',${s.epoch})`);
   return (
     `UPDATE credit_leases FORCE INDEX (PRIMARY) SET spent=spent+${amountSql(spends)} ` +
@@ -140,7 +140,7 @@ function amountSql(spends: Spend[]): string {
   return `CASE ${whens.join(" ")} ELSE 0 END`;
 }
 
-async function lostLeases(conn: Connection, { nodeId, spends }: Batch): Promise<Spend[]> {
+async function lostLeases(conn: Connection, { nodeId, spends }: CommitBatch): Promise<Spend[]> {
   const found = await conn.query<{ customer_id: number; epoch: number }[]>(
     `SELECT customer_id, epoch FROM credit_leases WHERE node_id='${nodeId}' ` +
       `AND customer_id IN (${spends.map((s) => s.customerId)})`,

@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { CLAIM_ROWS_MAX, CLAIM_TTL_MS } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { type Connection, type Pool, repeated, type WriteResult } from "../platform/mysql.ts";
+import { type Connection, type Pool, withRetries, type WriteResult } from "../platform/mysql.ts";
 import { moveSql } from "./move.ts";
 
 const CLAIM = { from: "queued", to: "sending" } as const;
@@ -28,7 +28,7 @@ export function claimMessages(pool: Pool, request: ClaimRequest, again = false):
     "a claim has 1 to CLAIM_ROWS_MAX rows",
   );
   const records = distinct(request.records);
-  return repeated(pool, async (conn) => {
+  return withRetries(pool, async (conn) => {
     if (again) {
       const stored = await storedClaim(conn, request.claimId);
       if (stored !== null) return { records: records.filter((r) => stored.has(r.id)), wasStored: true };

@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { holds, patiently } from "../../test/support/seed.ts";
+import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import { decideGrant, grantSize, type LeaseState, type Want, type WalletState } from "./grant.ts";
 
-patiently();
+allowSlowRuns();
 
 const NODE = "01ARZ3NDEKTSV4RRFFQ69G5FA1";
 const OTHER = "01ARZ3NDEKTSV4RRFFQ69G5FA2";

@@ -9,7 +9,7 @@ import { ulidBound, ulidTimeMs } from "../core/id.ts";
 import { CLAIM_ROWS_MAX, MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { type Connection, type Pool, repeated } from "../platform/mysql.ts";
+import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import type { Change } from "./move.ts";
 import { changeQueued } from "./settle.ts";
 import { changeTo } from "./settle-plan.ts";
@@ -20,7 +20,7 @@ export type Queued = { id: string; attempt: number };
  * The result of a look at ids from `from` up to `next` (exclusive): messages queued since before the cutoff,
  * and the first message that is scheduled, queued or sending.
  */
-export type Look = { next: string; queued: Queued[]; firstOpen: string | null };
+export type LookResult = { next: string; queued: Queued[]; firstOpen: string | null };
 export type Requeued = { ids: string[]; failed: string[] };
 
 /** One statement looks at ids of this much time: 35,000 at a peak of 3,500 messages a second. */
@@ -34,7 +34,7 @@ export async function lookForQueued(
   conn: Pick<Connection, "query">,
   lane: Lane,
   { from, before, cutoffMs }: { from: string; before: string; cutoffMs: number },
-): Promise<Look> {
+): Promise<LookResult> {
   const [first] = await conn.query<{ id: string }[]>(
     `SELECT id FROM messages WHERE id>='${from}' AND id<'${before}' ORDER BY id LIMIT 1`,
   );
@@ -63,7 +63,7 @@ export function requeue(pool: Pool, lost: readonly Queued[], nowMs: number): Pro
     const to = record.attempt + 1 < MESSAGE_ATTEMPTS_MAX ? "queued" : "failed";
     return changeTo(to, record, "queued", "lost before it was sent");
   };
-  return repeated(pool, async (conn) => {
+  return withRetries(pool, async (conn) => {
     await conn.query("BEGIN");
     const changes = await changeQueued(conn, [...attempts.keys()], changeOf, nowMs);
     await conn.query("COMMIT");

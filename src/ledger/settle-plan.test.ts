@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { holds, patiently } from "../../test/support/seed.ts";
+import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import { attemptAfter, canMove, chargeOf, STATUSES, type Status, sequenceOf } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Change } from "./move.ts";
@@ -11,12 +11,12 @@ import {
   changeTo,
   chargeOfChange,
   expiredChange,
-  holdingChanges,
+  applicableChanges,
   planOf,
   reportedChanges,
 } from "./settle-plan.ts";
 
-patiently();
+allowSlowRuns();
 
 const record = (id: string, customerId: number, fields: Partial<LaneRecord> = {}) =>
   ({ id, customerId, cost: 500, lane: "normal", attempt: 0, parts: 1, ...fields }) as LaneRecord;
@@ -129,7 +129,7 @@ test("a change applies only if its row is at the same attempt, and at the same s
     row("c", "sent"),
     row("d", "sending", 1),
   ]);
-  const held = holdingChanges([a, b, c, d, e] as Change[], present);
+  const held = applicableChanges([a, b, c, d, e] as Change[], present);
   expect(held.map((c) => [c.record.id, c.from, c.to, chargeOfChange(c)])).toEqual([
     ["a", "sending", "queued", null],
     ["b", "unknown", "failed", "refund"],

@@ -4,7 +4,7 @@
 // Invariant: one closing entry, of the whole cost, for each message that the charging table of
 // core/message.ts charges or refunds. Bound: the caller's, CLAIM_ROWS_MAX changes.
 
-import { attemptAfter, type Charge, chargeOf, isLate, type Status, toldStatus } from "../core/message.ts";
+import { attemptAfter, type Charge, chargeOf, isLate, type Status, eventStatus } from "../core/message.ts";
 import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { type Entry, entryOf, type WalletChange, walletChanges } from "../core/ledger.ts";
@@ -37,7 +37,7 @@ export function planOf(changes: readonly Change[], nowMs: number): Plan {
   for (const change of changes) {
     const { record, to } = change;
     const attempt = attemptAfter(change, record.attempt);
-    if (toldStatus(to) === to) plan.statuses.push(statusRow(record, { to, attempt, atMs: nowMs }, change));
+    if (eventStatus(to) === to) plan.statuses.push(statusRow(record, { to, attempt, atMs: nowMs }, change));
     if (attempt > record.attempt) plan.requeued.push({ ...record, attempt });
     if (to === "unknown") plan.unknown.push(record);
     const charge = chargeOfChange(change);
@@ -57,7 +57,7 @@ export type MessageKey = { id: string; status: Status; attempt: number };
  * The changes that still apply to the rows, which were read under lock. A row that has moved on stays as it
  * is, unless it became `unknown` in the meantime: then the outcome resolves it.
  */
-export function holdingChanges(
+export function applicableChanges(
   changes: readonly Change[],
   present: ReadonlyMap<string, MessageKey>,
 ): Change[] {

@@ -10,13 +10,13 @@ import { CLAIM_ROWS_MAX, UNKNOWN_TTL_MS } from "../core/limits.ts";
 import type { Lane, Status } from "../core/message.ts";
 import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import { isError } from "../platform/mysql-errors.ts";
-import { type Connection, type Pool, repeated, type WriteResult } from "../platform/mysql.ts";
+import { type Connection, type Pool, withRetries, type WriteResult } from "../platform/mysql.ts";
 import { type Change, changesSql } from "./move.ts";
 import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 import {
   changeTo,
   expiredChange,
-  holdingChanges,
+  applicableChanges,
   type MessageKey,
   type Plan,
   planOf,
@@ -45,7 +45,7 @@ export function settleClaim({ pool, id }: SettleDeps, settlement: Settlement): P
   const { claimId, changes, nowMs } = settlement;
   changes.sort(byId);
   const plan = planOf(changes, nowMs);
-  return repeated(pool, async (conn) => {
+  return withRetries(pool, async (conn) => {
     const lock = `SELECT claim_id FROM claims WHERE claim_id='${claimId}' FOR UPDATE`;
     const context = { ...settlement, id };
     const sql = `BEGIN;${lock};${planSql(plan, context)};${claimSql(settlement)}`;
@@ -74,7 +74,7 @@ async function settleRead(
     conn,
     settlement.changes.map((c) => c.record.id),
   );
-  const changes = holdingChanges(settlement.changes, present);
+  const changes = applicableChanges(settlement.changes, present);
   if (changes.length > 0) await apply(conn, changes, settlement);
   if (claim.length === 1) await conn.query(claimSql(settlement));
   await conn.query("COMMIT");
@@ -91,7 +91,7 @@ export function settleReports(
   nowMs: number,
 ): Promise<{ settled: Change[]; early: Set<string> }> {
   assert(changes.length <= CLAIM_ROWS_MAX, "reports are settled some at a time");
-  return repeated(pool, async (conn) => {
+  return withRetries(pool, async (conn) => {
     await conn.query("BEGIN");
     const present = await lockMessages(
       conn,
@@ -137,7 +137,7 @@ type ReapedClaim = { claim_id: string; kind: "sending" | "unknown"; lane: Lane; 
  * claim is due; call it again until then.
  */
 export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Change[] | null> {
-  return repeated(pool, async (conn) => {
+  return withRetries(pool, async (conn) => {
     const [, claims] = await conn.query<[unknown, ReapedClaim[]]>(
       "BEGIN;SELECT claim_id, kind, lane, ids FROM claims FORCE INDEX (by_expiry) " +
         "WHERE expires_at < NOW(3) ORDER BY expires_at LIMIT 1 " +

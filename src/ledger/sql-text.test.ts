@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { holds, patiently } from "../../test/support/seed.ts";
+import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import { blob, byKey, dateTime, quote, rows } from "./sql-text.ts";
 
-patiently();
+allowSlowRuns();
 
 /** Reads a MySQL string literal as its manual describes it; null if the text is not exactly one literal. */
 function read(literal: string): string | null {

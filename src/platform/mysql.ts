@@ -190,7 +190,7 @@ export function poolOf(
     write: (sql, values) => query<WriteResult>(sql, values),
     use,
     transaction: (body, { attemptsMax = TRANSACTION_ATTEMPTS_MAX, snapshot = false } = {}) =>
-      repeated(
+      withRetries(
         { use },
         async (conn) => {
           if (snapshot) await conn.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
@@ -209,7 +209,7 @@ export function poolOf(
  * Repeats a whole transaction after a deadlock or a lock wait: for bodies that send BEGIN together with their
  * first statements, and COMMIT themselves.
  */
-export async function repeated<T>(
+export async function withRetries<T>(
   pool: Pick<Pool, "use">,
   body: (conn: Connection) => Promise<T>,
   attemptsMax = TRANSACTION_ATTEMPTS_MAX,

@@ -4,10 +4,10 @@
 // customers whose sums or fingerprints differ are read row by row. Bounds: two scans (entries, messages) of
 // the customers asked for; in memory one row per customer, day and op or status.
 
-import { settlementOf, STATUSES, type Status, toldStatus, untoldSequences } from "../core/message.ts";
+import { settlementOf, STATUSES, type Status, eventStatus, sequencesSinceEvent } from "../core/message.ts";
 import { unpackEventTimes } from "../core/event-record.ts";
 import type { Connection } from "../platform/mysql.ts";
-import { isEverybody, type Scope } from "./result.ts";
+import { isAllCustomers, type CustomerRange } from "./result.ts";
 
 export type Sum = { count: number; amount: number; fingerprint: string };
 /**
@@ -31,7 +31,7 @@ export type CustomerBooks = {
   topups: Sum;
 };
 export type Books = {
-  scope: Scope;
+  scope: CustomerRange;
   customers: Map<number, CustomerBooks>;
   entryDays: DaySum[];
   statusDays: DaySum[];
@@ -52,25 +52,30 @@ export const NO_ROWS: Sum = { count: 0, amount: 0, fingerprint: "0" };
 const EPOCH_DAYS = 719_528; // TO_DAYS('1970-01-01')
 const DAY_MS = 86_400_000;
 
-export const ofScope = (scope: Scope, alias = ""): string =>
-  isEverybody(scope) ? "TRUE" : `${alias}customer_id BETWEEN ${Number(scope.low)} AND ${Number(scope.high)}`;
+export const ofScope = (scope: CustomerRange, alias = ""): string =>
+  isAllCustomers(scope)
+    ? "TRUE"
+    : `${alias}customer_id BETWEEN ${Number(scope.low)} AND ${Number(scope.high)}`;
 
 // The messages of a few customers are found by their reserve entries, whose key begins with customer_id. Only
 // the run over all customers reads every message, and so finds one that has no entry at all.
-export const messagesOf = (scope: Scope, entryRange = ""): string =>
-  isEverybody(scope)
+export const messagesOf = (scope: CustomerRange, entryRange = ""): string =>
+  isAllCustomers(scope)
     ? "messages AS m"
     : `(SELECT customer_id, entry_id FROM wallet_ledger WHERE ${ofScope(scope)} ${entryRange} ` +
       "AND leg = 'open' AND op = 'reserve') AS l " +
       "STRAIGHT_JOIN messages AS m ON m.id = l.entry_id AND m.customer_id = l.customer_id";
 
 /** The status and sequence of a message's latest event; `sending` has none (core/message.ts). */
-export const EVENT_STATUS = ofUntold((status) => `'${toldStatus(status)}'`, "m.status");
-export const EVENT_SEQUENCE = ofUntold((status) => `m.sequence - ${untoldSequences(status)}`, "m.sequence");
+export const EVENT_STATUS = forEventless((status) => `'${eventStatus(status)}'`, "m.status");
+export const EVENT_SEQUENCE = forEventless(
+  (status) => `m.sequence - ${sequencesSinceEvent(status)}`,
+  "m.sequence",
+);
 
-function ofUntold(expression: (status: Status) => string, otherwise: string): string {
-  const untold = STATUSES.filter((status) => toldStatus(status) !== status);
-  const whens = untold.map((status) => `WHEN '${status}' THEN ${expression(status)}`);
+function forEventless(expression: (status: Status) => string, otherwise: string): string {
+  const eventless = STATUSES.filter((status) => eventStatus(status) !== status);
+  const whens = eventless.map((status) => `WHEN '${status}' THEN ${expression(status)}`);
   return `CASE m.status ${whens.join(" ")} ELSE ${otherwise} END`;
 }
 
@@ -81,7 +86,11 @@ const sums = (id: string, amount: string): string =>
 /**
  * Call within a snapshot. `allOld`: no row counts as young, because the caller knows that nothing is moving.
  */
-export async function readBooks(conn: Connection, scope: Scope, { allOld = false } = {}): Promise<Books> {
+export async function readBooks(
+  conn: Connection,
+  scope: CustomerRange,
+  { allOld = false } = {},
+): Promise<Books> {
   const books = await begun(conn, scope, allOld ? -DAY_MS : PENDING_MS);
   const wallets = await conn.query<{ customer_id: number; balance: number; reserved: number }[]>(
     `SELECT customer_id, balance, reserved FROM wallet_accounts WHERE ${ofScope(scope)}`,
@@ -106,7 +115,7 @@ export async function readBooks(conn: Connection, scope: Scope, { allOld = false
   return books;
 }
 
-async function begun(conn: Connection, scope: Scope, youngMs: number): Promise<Books> {
+async function begun(conn: Connection, scope: CustomerRange, youngMs: number): Promise<Books> {
   const [state] = await conn.query<{ now_ms: number; events: number }[]>(
     `SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) AS now_ms,
        (SELECT COUNT(*) FROM outbox FORCE INDEX (due) WHERE lane = 'events') AS events`,
@@ -167,7 +176,7 @@ async function readMessages(conn: Connection, books: Books): Promise<void> {
     const { messages } = customerOf(books, row.customer_id);
     messages.set(row.status, added(messages.get(row.status) ?? NO_ROWS, sum));
     books.messages += sum.count;
-    const what = toldStatus(row.status);
+    const what = eventStatus(row.status);
     books.statusDays.push({ ...sum, ...groupOf(row), what, fingerprint: String(row.event_fingerprint) });
   }
 }

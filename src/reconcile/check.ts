@@ -14,7 +14,7 @@ import {
   settledAs,
   type Sum,
 } from "./books.ts";
-import { type Drift, driftOf, type Invariant, isEverybody } from "./result.ts";
+import { type Drift, driftOf, type Invariant, isAllCustomers } from "./result.ts";
 import {
   keysWithoutOwner,
   messagesWithoutClaim,
@@ -38,7 +38,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
   }
   // No index leads from a customer to a message without a reserve, so it is found only by reading all
   // messages.
-  if (isEverybody(books.scope) && differ.length > 0)
+  if (isAllCustomers(books.scope) && differ.length > 0)
     drifts.push(...(await messagesWithoutReserve(conn, differ)));
   drifts.push(...(await keysWithoutOwner(conn, books.scope)));
   return drifts;

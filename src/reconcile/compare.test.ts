@@ -3,13 +3,13 @@
 import { describe, expect, test } from "bun:test";
 import { type Books, type DaySum, dayOf } from "./books.ts";
 import { daysThatDiffer, differencesOf, type EventRow, type Reached, type Stream } from "./compare.ts";
-import { EVERYBODY } from "./result.ts";
+import { ALL_CUSTOMERS } from "./result.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 20, 12);
 const DAY = dayOf(NOW_MS);
 const HOUR_MS = 3_600_000;
 const books = (fields: Partial<Books> = {}): Books => ({
-  scope: EVERYBODY,
+  scope: ALL_CUSTOMERS,
   customers: new Map(),
   entryDays: [],
   statusDays: [],

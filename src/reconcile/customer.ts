@@ -58,7 +58,7 @@ const OF_THE_WALLET: readonly Invariant[] = [
   "never_negative",
 ];
 
-/** @throws NotAloneError, TablesBusyError, TookTooLongError, SluiceError not_found */
+/** @throws AlreadyRunningError, TablesBusyError, TookTooLongError, SluiceError not_found */
 export function customerReconcile(
   { pool, clickhouse }: ReconcileDeps,
   customerId: number,

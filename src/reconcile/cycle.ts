@@ -16,7 +16,7 @@ import { takeLock } from "../platform/named-lock.ts";
 import { sleep } from "../platform/retry.ts";
 import { createCheckPace } from "./pace.ts";
 import { reconcile } from "./reconcile.ts";
-import { type Drift, RECONCILE_INVARIANTS, type Scope } from "./result.ts";
+import { type Drift, RECONCILE_INVARIANTS, type CustomerRange } from "./result.ts";
 import { orphansAfter } from "./rows.ts";
 import { createCycleState, readCycle, writeCycle } from "./state.ts";
 
@@ -227,7 +227,7 @@ async function someCustomers(
   conn: Connection,
   from: number,
   count: number,
-): Promise<{ scope: Scope | null; next: number | null }> {
+): Promise<{ scope: CustomerRange | null; next: number | null }> {
   const rows = await conn.query<{ customer_id: number }[]>(
     `SELECT customer_id FROM customers WHERE customer_id >= ${from} ORDER BY customer_id LIMIT ${count + 1}`,
   );

@@ -23,7 +23,7 @@ import {
   type DriftEntry,
   driftOf,
   type Invariant,
-  isEverybody,
+  isAllCustomers,
   listed,
   type Missing,
 } from "./result.ts";
@@ -115,7 +115,8 @@ function without(found: Difference, hidden: readonly LedgerOp[]): Difference {
 
 // Sums all customers' messages one day at a time: ClickHouse can hold one day of them in memory.
 async function statusDaysOf(clickhouse: Clickhouse, books: Books, firstDay: string): Promise<DaySum[]> {
-  if (!isEverybody(books.scope)) return statusSums(clickhouse, books, firstDay, dayOf(books.nowMs + DAY_MS));
+  if (!isAllCustomers(books.scope))
+    return statusSums(clickhouse, books, firstDay, dayOf(books.nowMs + DAY_MS));
   const days = new Set([...books.statusDays.map(({ day }) => day), ...(await daysWithMessages(clickhouse))]);
   const sums: DaySum[] = [];
   for (const day of [...days].filter((day) => day >= firstDay).sort())

@@ -23,10 +23,10 @@ import {
   type Checked,
   type Drift,
   driftOf,
-  EVERYBODY,
+  ALL_CUSTOMERS,
   type Pending,
   type ReconcileResult,
-  type Scope,
+  type CustomerRange,
 } from "./result.ts";
 import { shareTables } from "../schema/tables-lock.ts";
 
@@ -35,7 +35,7 @@ export type ReconcileOptions = {
   /** One customer instead of all. */
   customerId?: number;
   /** Some customers. */
-  scope?: Scope;
+  scope?: CustomerRange;
   /** Also require that nothing is queued, sending or on its way to ClickHouse. */
   settled?: boolean;
   /** Send again the events that ClickHouse lacks. */
@@ -71,8 +71,8 @@ export class TookTooLongError extends Error {
   override readonly name = "TookTooLongError";
 }
 /** The same check is already running. */
-export class NotAloneError extends Error {
-  override readonly name = "NotAloneError";
+export class AlreadyRunningError extends Error {
+  override readonly name = "AlreadyRunningError";
 }
 /** All places are taken, or partitions are being changed. */
 export class TablesBusyError extends Error {
@@ -86,7 +86,7 @@ export async function reconcile(
 ): Promise<ReconcileResult> {
   const { customerId, maxMs = SNAPSHOT_MAX_MS } = options;
   const scope =
-    options.scope ?? (customerId === undefined ? EVERYBODY : { low: customerId, high: customerId });
+    options.scope ?? (customerId === undefined ? ALL_CUSTOMERS : { low: customerId, high: customerId });
   try {
     const { signal } = options;
     const { books, drifts, events } = await inSnapshot(
@@ -106,7 +106,7 @@ export async function reconcile(
 
 /**
  * Runs `body` in one consistent snapshot that partition DDL can't end.
- * @throws NotAloneError, TablesBusyError, TookTooLongError
+ * @throws AlreadyRunningError, TablesBusyError, TookTooLongError
  */
 export function inSnapshot<T>(
   pool: Pool,
@@ -118,7 +118,7 @@ export function inSnapshot<T>(
     .use(async (conn) => {
       signal?.addEventListener("abort", () => conn.destroy(), { signal: stop.signal });
       const own = alone === undefined ? undefined : await takeLock(conn, alone);
-      if (own === null) throw new NotAloneError("the same check runs already");
+      if (own === null) throw new AlreadyRunningError("the same check runs already");
       const lock = await shareTables(conn, waitS);
       if (lock === null) throw new TablesBusyError("partitions are being changed, or others check");
       await conn.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
@@ -155,7 +155,7 @@ function withDeadline(conn: Connection, deadlineMs: number): Connection {
 async function readAll(
   deps: ReconcileDeps,
   conn: Connection,
-  scope: Scope,
+  scope: CustomerRange,
   { settled = false, confirmMs = CONFIRM_MS }: ReconcileOptions,
 ): Promise<{ books: Books; drifts: Drift[]; events: EventsCheck }> {
   const books = await readBooks(conn, scope, { allOld: settled });

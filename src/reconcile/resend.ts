@@ -3,7 +3,7 @@
 // Bounds: RESEND_MAX events a run, CLAIM_ROWS_MAX an outbox row, which fits one Kafka record (limits.ts).
 
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
-import { toldStatus, untoldSequences } from "../core/message.ts";
+import { eventStatus, sequencesSinceEvent } from "../core/message.ts";
 import type { StatusRow } from "../core/event-record.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { eventsSql } from "../ledger/posting.ts";
@@ -52,8 +52,8 @@ async function presentStatuses(pool: Pool, ids: readonly string[]): Promise<Stat
     createdAtMs: created_at.getTime(),
     updatedAtMs: updated_at.getTime(),
     // From the stored number, so that for `sending` the event is again the one written before it.
-    status: toldStatus(row.status),
-    sequence: row.sequence - untoldSequences(row.status),
+    status: eventStatus(row.status),
+    sequence: row.sequence - sequencesSinceEvent(row.status),
   }));
 }
 

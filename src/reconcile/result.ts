@@ -26,10 +26,10 @@ export const RECONCILE_INVARIANTS = [
 export type Invariant = (typeof RECONCILE_INVARIANTS)[number];
 
 /** A range of customer ids, both ends included. */
-export type Scope = { low: number; high: number };
-export const EVERYBODY: Scope = { low: 0, high: Number.MAX_SAFE_INTEGER };
-export const isEverybody = ({ low, high }: Scope): boolean =>
-  low === EVERYBODY.low && high === EVERYBODY.high;
+export type CustomerRange = { low: number; high: number };
+export const ALL_CUSTOMERS: CustomerRange = { low: 0, high: Number.MAX_SAFE_INTEGER };
+export const isAllCustomers = ({ low, high }: CustomerRange): boolean =>
+  low === ALL_CUSTOMERS.low && high === ALL_CUSTOMERS.high;
 
 export type DriftEntry = { entry_id: string; op: string | null; amount: number | null; detail: string };
 export type Drift = {

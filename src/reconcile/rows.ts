@@ -13,7 +13,7 @@ import {
   ENTRIES_NAMED_MAX,
   type Invariant,
   listed,
-  type Scope,
+  type CustomerRange,
 } from "./result.ts";
 import { quote } from "../ledger/sql-text.ts";
 
@@ -150,7 +150,7 @@ export async function messagesWithoutClaim(conn: Connection, customerId: number)
 }
 
 /** Idempotency keys of the last 24 hours whose message or top-up is missing, or whose entry is. */
-export function keysWithoutOwner(conn: Connection, scope: Scope): Promise<Drift[]> {
+export function keysWithoutOwner(conn: Connection, scope: CustomerRange): Promise<Drift[]> {
   return driftsOf(
     conn,
     `SELECT k.customer_id, k.owner AS entry_id, 'key_has_owner' AS rule, e.op, e.amount,

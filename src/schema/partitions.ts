@@ -8,7 +8,7 @@ import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
 import { sleep } from "../platform/retry.ts";
-import { ownTables } from "./tables-lock.ts";
+import { lockAllTables } from "./tables-lock.ts";
 
 export type PartitionOptions = { nowMs: number; daysAhead?: number };
 /** `busy`: a snapshot of reconcile or a long transaction held the tables; call it again later. */
@@ -34,7 +34,7 @@ const DAY_MS = 86_400_000;
 /** Creates today's partitions and those of the days ahead. Safe at any time and from several processes. */
 export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise<PartitionResult> {
   return pool.use(async (conn) => {
-    const lock = await ownTables(conn, LOCK_WAIT_S);
+    const lock = await lockAllTables(conn, LOCK_WAIT_S);
     if (lock === null) return { kind: "busy" };
     try {
       await conn.query(`SET SESSION lock_wait_timeout = ${LOCK_WAIT_S}`);

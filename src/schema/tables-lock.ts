@@ -23,7 +23,7 @@ export async function shareTables(conn: Connection, waitS: number): Promise<Name
 }
 
 /** Takes all places, always in the same order; null if one of them is taken for `waitS` seconds. */
-export async function ownTables(conn: Connection, waitS: number): Promise<NamedLock | null> {
+export async function lockAllTables(conn: Connection, waitS: number): Promise<NamedLock | null> {
   const locks: NamedLock[] = [];
   const release = async () => {
     for (const lock of locks) await lock.release();

@@ -11,7 +11,7 @@ import type { Answer, Connector, OperatorTerms } from "./connectors/connector.ts
 import { type Outcome, outcomeOf } from "./outcome.ts";
 import { type Candidate, candidatesFor, route } from "./route.ts";
 
-export type Batch = {
+export type SubmitBatch = {
   messages: readonly LaneRecord[];
   /** By operator: the most submits that this batch may send to it. */
   allowance: readonly number[];
@@ -27,11 +27,14 @@ export type DispatchDeps = {
   wallMs: () => number;
   random: () => number;
 };
-export type Dispatch = (batch: Batch, done: (index: number, outcome: Outcome) => void) => Promise<Tally[]>;
+export type Dispatch = (
+  batch: SubmitBatch,
+  done: (index: number, outcome: Outcome) => void,
+) => Promise<Tally[]>;
 
 type Job = {
   message: LaneRecord;
-  batch: Batch;
+  batch: SubmitBatch;
   candidates: Candidate[];
   tries: number;
   /** True while every refusal so far was permanent. */

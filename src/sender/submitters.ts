@@ -5,7 +5,7 @@ import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { OperatorSpec } from "./connectors/kinds.ts";
-import type { Batch, Tally } from "./dispatch.ts";
+import type { SubmitBatch, Tally } from "./dispatch.ts";
 import { watched } from "../platform/retry.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { SharedCounts } from "./operator-meter.ts";
@@ -17,7 +17,7 @@ export type Submitters = {
    * last. Rejects when a worker doesn't answer: then this process can't continue, and the claim's expiry ends
    * what it held.
    */
-  submit(batch: Batch, onOutcomes: (outcomes: Indexed[]) => void): Promise<Tally[]>;
+  submit(batch: SubmitBatch, onOutcomes: (outcomes: Indexed[]) => void): Promise<Tally[]>;
   /** From now on calls `take` with what operators say outside of any batch. */
   onReport(take: (report: Report) => void): void;
   close(): Promise<void>;

@@ -6,13 +6,13 @@ import { type MessagePort, parentPort } from "node:worker_threads";
 import { workerData } from "piscina";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { createConnector, type OperatorSpec } from "./connectors/kinds.ts";
-import { type Batch, createDispatch, type Tally } from "./dispatch.ts";
+import { type SubmitBatch, createDispatch, type Tally } from "./dispatch.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { metered, type SharedCounts } from "./operator-meter.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 
 export type WorkerData = { operators: readonly OperatorSpec[]; counts: SharedCounts };
-export type Task = { batch: Batch; port: MessagePort };
+export type Task = { batch: SubmitBatch; port: MessagePort };
 export type Indexed = [index: number, outcome: Outcome];
 
 const FLUSH_MS = 200;

@@ -19,7 +19,7 @@ import {
 } from "./process.ts";
 import { stopStages } from "./role-table.ts";
 
-export type Report = (line: string) => void;
+export type ReportLine = (line: string) => void;
 
 /** The records of a state folder, by who is responsible for the processes. */
 export type Recorded = {
@@ -43,7 +43,7 @@ export function sortRecords(stateFolder: string): Recorded {
 }
 
 /** Stops what a dead launcher left behind: roles first, so that they can still settle on their engines. */
-export async function clearOrphans(stateFolder: string, report: Report): Promise<void> {
+export async function clearOrphans(stateFolder: string, report: ReportLine): Promise<void> {
   const { orphans } = sortRecords(stateFolder);
   if (orphans.length === 0) return;
   report(
@@ -60,7 +60,7 @@ const stopOrder = [["edge"], ...stopStages, [...engineRoles]];
 export async function stopAll(
   records: readonly ProcessRecord[],
   stateFolder: string,
-  report: Report,
+  report: ReportLine,
 ): Promise<void> {
   const known = new Set(stopOrder.flat());
   const strangers = [...new Set(records.map((each) => each.role))].filter((role) => !known.has(role));
@@ -89,7 +89,7 @@ export async function startEngines(
   engines: readonly Engine[],
   stateFolder: string,
   owner: Identity | null,
-  report: Report,
+  report: ReportLine,
   signal?: AbortSignal,
 ): Promise<ProcessRecord[]> {
   const { background } = sortRecords(stateFolder);

@@ -16,7 +16,7 @@ import { createClient } from "./client.ts";
 import { dump, untilDrained } from "./dump.ts";
 import { type ClientLine, type FaultRecord, files, openLines, readEvidence } from "./evidence.ts";
 import { type Snapshot } from "./evidence.ts";
-import { DO } from "./kinds/all.ts";
+import { INJECTORS } from "./kinds/all.ts";
 import { type Load, type LoadCustomer, startLoad } from "./load.ts";
 import { describe, type Fault, LONG, touches } from "./plan.ts";
 import { startSnapshots, takeSnapshot } from "./snapshots.ts";
@@ -200,7 +200,7 @@ async function doPlan(
       return now;
     };
     try {
-      const what = await DO[fault.kind]({ stack, report, inFlight }, fault);
+      const what = await INJECTORS[fault.kind]({ stack, report, inFlight }, fault);
       done[fault.kind] = (done[fault.kind] ?? 0) + 1;
       report(`${describe(fault)}: ${what}`);
       records.add({ ...record, what, tookMs: Math.round(performance.now() - begun) });

@@ -8,7 +8,7 @@ import { createIdFactory } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { createCustomer } from "../../src/customers/customers.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
-import { acceptBatch, type Batch, FencedError, isStored } from "../../src/ledger/accept.ts";
+import { acceptBatch, type CommitBatch, FencedError, isStored } from "../../src/ledger/accept.ts";
 import type { Grant, Want } from "../../src/ledger/grant.ts";
 import { findKeys, type KeyClaim, KeyTakenError, purgeKeys } from "../../src/ledger/idempotency.ts";
 import { setMode } from "../../src/ledger/lease-admin.ts";
@@ -59,7 +59,7 @@ const record = (customerId: number, cost = 500): LaneRecord => ({
   guaranteedByMs: null,
   traceparent: "",
 });
-const batch = (nodeId: string, customerId: number, epoch: number, count: number): Batch => ({
+const batch = (nodeId: string, customerId: number, epoch: number, count: number): CommitBatch => ({
   nodeId,
   records: Array.from({ length: count }, () => record(customerId)),
   spends: [{ customerId, epoch, amount: count * 500 }],

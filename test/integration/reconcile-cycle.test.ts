@@ -3,7 +3,7 @@ import { createIdFactory } from "../../src/core/id.ts";
 import { ensurePartitions } from "../../src/schema/partitions.ts";
 import { inSnapshot } from "../../src/reconcile/reconcile.ts";
 import { startReconcileCycle, type Cycle, CYCLE_CONNECTIONS } from "../../src/reconcile/cycle.ts";
-import { ownTables, SLOTS } from "../../src/schema/tables-lock.ts";
+import { lockAllTables, SLOTS } from "../../src/schema/tables-lock.ts";
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { createMetrics, type Metrics } from "../../src/platform/metrics.ts";
@@ -164,7 +164,7 @@ describe("snapshots and partition DDL", () => {
     });
     expect(await partitions(3)).toMatchObject({ kind: "done" });
     await pool.use(async (conn) => {
-      const lock = await ownTables(conn, 0);
+      const lock = await lockAllTables(conn, 0);
       expect(inSnapshot(pool, { maxMs: 10_000, waitS: 0 }, async () => {})).rejects.toThrow("partitions");
       await sleep(200);
       await lock?.release();

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { CustomerReconcile } from "../../src/reconcile/customer.ts";
 import { takeLock } from "../../src/platform/named-lock.ts";
-import { ownTables } from "../../src/schema/tables-lock.ts";
+import { lockAllTables } from "../../src/schema/tables-lock.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
@@ -173,7 +173,7 @@ describe("GET /v1/wallet/reconcile", () => {
   test("while partitions change, or all places are taken: 503 with Retry-After", async () => {
     const { apiKey } = await makeCustomer(database.config, 0);
     await pool.use(async (conn) => {
-      const lock = await ownTables(conn, 1);
+      const lock = await lockAllTables(conn, 1);
       const refused = await get(apiKey);
       expect(refused.status).toBe(503);
       expect(refused.headers.get("retry-after")).toBe("5");

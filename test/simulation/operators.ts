@@ -3,7 +3,12 @@
 // are compared with that.
 
 import type { LaneRecord } from "../../src/core/lane-record.ts";
-import type { Answer, Certain, Connector, OperatorTerms } from "../../src/sender/connectors/connector.ts";
+import type {
+  Answer,
+  CertainAnswer,
+  Connector,
+  OperatorTerms,
+} from "../../src/sender/connectors/connector.ts";
 import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { Kernel, Process } from "./kernel.ts";
 
@@ -18,7 +23,7 @@ export type OperatorFaults = {
   late: number;
   slow: number;
 };
-export type OnReportOf = (operator: string, message: LaneRecord, answer: Certain) => void;
+export type OnReportOf = (operator: string, message: LaneRecord, answer: CertainAnswer) => void;
 export type Operators = {
   specs: readonly OperatorTerms[];
   connectors(of: Process, onReport: OnReportOf): Connector[];
@@ -64,7 +69,7 @@ export function createOperators(
     const answer = (delayMs: number, a: Answer) => void kernel.after(delayMs, of, () => done(a));
     const away = random.between(0.2, 8);
     const back = random.chance(faults.slow) ? random.between(100, 1_900) : random.between(0.2, 20);
-    const silence = (later: Certain) => {
+    const silence = (later: CertainAnswer) => {
       answer(SUBMIT_TIMEOUT_MS, { kind: "lost", reason: "timed out" });
       if (!random.chance(faults.late)) return;
       const lateMs = SUBMIT_TIMEOUT_MS + random.between(1, random.pick([200, LATE_ANSWER_MAX_MS]));
@@ -73,7 +78,7 @@ export function createOperators(
         onReport(operator, message, later);
       });
     };
-    const taking: Certain = { kind: "accepted", operatorMessageId: `${operator}-${id}` };
+    const taking: CertainAnswer = { kind: "accepted", operatorMessageId: `${operator}-${id}` };
     if (random.chance(faults.notConnected))
       return answer(away, { kind: "not-connected", reason: "ECONNREFUSED" });
     if (random.chance(faults.lostBefore))

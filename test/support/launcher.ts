@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { Status } from "../../src/stack/launcher/status.ts";
+import type { StackStatus } from "../../src/stack/launcher/status.ts";
 import { type Config, loadConfig } from "../../src/platform/config.ts";
 import { testSettings } from "../../src/stack/test-env.ts";
 import { projectRoot } from "../../src/stack/tools.ts";
@@ -26,7 +26,7 @@ export type Launcher = {
   up(...args: string[]): Running;
   /** Runs another command to its end. */
   run(...args: string[]): { status: number | null; stdout: string; stderr: string };
-  status(): Status;
+  status(): StackStatus;
   /**
    * Waits until `./sluice status` is ready. @throws Error with what isn't ready, and the launcher's output
    */
@@ -53,7 +53,7 @@ export function createLauncher(options: {
   const command = join(projectRoot, "sluice");
   const run = (...args: string[]) =>
     spawnSync(command, args, { env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
-  const status = () => JSON.parse(run("status", "--json").stdout) as Status;
+  const status = () => JSON.parse(run("status", "--json").stdout) as StackStatus;
   return {
     config,
     stateFolder: config.stateFolder,

@@ -5,7 +5,7 @@ import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
 import type { LeaseBook } from "../../src/ingest/lease-book.ts";
 import type { Lease } from "../../src/ingest/lease-table.ts";
-import { type Batch, CommitInDoubtError } from "../../src/ledger/accept.ts";
+import { type CommitBatch, CommitInDoubtError } from "../../src/ledger/accept.ts";
 import type { KeyClaim } from "../../src/ledger/idempotency.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { createFakeClock, settle } from "./fake-clock.ts";
@@ -17,9 +17,9 @@ export const lease = (customerId: number, epoch = 1) => ({ customerId, epoch }) 
 
 export function createScriptedQueue(connections = 1) {
   const clock = createFakeClock();
-  const open: { batch: Batch; done: (error?: Error) => void }[] = [];
+  const open: { batch: CommitBatch; done: (error?: Error) => void }[] = [];
   const credit = { committed: [] as number[], returned: [] as number[], lost: [] as number[] };
-  const asked: Batch[] = [];
+  const asked: CommitBatch[] = [];
   let stored: boolean | Error = false;
   const book: LeaseBook = {
     reserve: () => {
@@ -32,11 +32,11 @@ export function createScriptedQueue(connections = 1) {
     stop: () => Promise.resolve(),
   };
   const store = {
-    accept: (batch: Batch) =>
+    accept: (batch: CommitBatch) =>
       new Promise<void>((resolve, reject) =>
         open.push({ batch, done: (error) => (error === undefined ? resolve() : reject(error)) }),
       ),
-    isStored: (batch: Batch) => {
+    isStored: (batch: CommitBatch) => {
       asked.push(batch);
       return stored instanceof Error ? Promise.reject(stored) : Promise.resolve(stored);
     },

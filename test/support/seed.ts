@@ -8,7 +8,7 @@ import fc from "fast-check";
  * Call it once at the top of each file with properties: thousands of runs take a second or two, but much
  * longer on a busy machine. (Bun applies the limit to the file that sets it.)
  */
-export const patiently = (): void => setDefaultTimeout(60_000);
+export const allowSlowRuns = (): void => setDefaultTimeout(60_000);
 
 /** Prints and returns the seed of this file's properties: `SEED=… bun test <file>` repeats them. */
 export function printedSeed(name: string): number {

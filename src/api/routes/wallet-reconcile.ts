@@ -5,7 +5,7 @@
 import { Type } from "typebox";
 import { SluiceError } from "../../core/errors.ts";
 import {
-  NotAloneError,
+  AlreadyRunningError,
   type ReconcileDeps,
   TablesBusyError,
   TookTooLongError,
@@ -34,13 +34,13 @@ const DriftEntry = Type.Object(
   closed,
 );
 /** A sum or a status; null where something is missing. */
-const Told = Type.Union([Type.Integer(), Type.String(), Type.Null()]);
+const DriftValue = Type.Union([Type.Integer(), Type.String(), Type.Null()]);
 const Drift = Type.Object(
   {
     invariant: Type.String(),
     detail: Type.String(),
-    expected: Told,
-    found: Told,
+    expected: DriftValue,
+    found: DriftValue,
     entries: Type.Array(DriftEntry),
     entries_total: Count,
   },
@@ -121,7 +121,7 @@ export function createReconcileRoute({ monotonicMs, ...deps }: ReconcileRouteDep
 }
 
 function refusalOf(error: unknown): unknown {
-  if (error instanceof NotAloneError) return tooOften(RETRY_AFTER_S);
+  if (error instanceof AlreadyRunningError) return tooOften(RETRY_AFTER_S);
   if (error instanceof TablesBusyError) return busy();
   if (error instanceof TookTooLongError) return new SluiceError("check_too_long", { cause: error });
   return error;

@@ -42,8 +42,8 @@ const PERMANENT = new Set([10, 18, 87, -199, 2]);
 // Each record has its report after at most PRODUCE_TIMEOUT_MS, unless librdkafka's threads are stuck.
 const REPORTS = { maxMs: 2 * PRODUCE_TIMEOUT_MS, graceMs: PRODUCE_TIMEOUT_MS };
 
-type Opaque = { batch: Batch; index: number };
-type Batch = { left: number; failures: ProduceFailure[]; done: (failures: ProduceFailure[]) => void };
+type Opaque = { batch: ProduceBatch; index: number };
+type ProduceBatch = { left: number; failures: ProduceFailure[]; done: (failures: ProduceFailure[]) => void };
 
 /**
  * Connects; rejects if no broker answers within 5 s. Calls `onFatal` when the client must be replaced by a
@@ -66,7 +66,7 @@ export async function createProducer(
     dr_cb: true,
   });
   let up = true;
-  const open = new Set<Batch>();
+  const open = new Set<ProduceBatch>();
   const settle = (opaque: Opaque, failure: ProduceFailure | null) => {
     const { batch } = opaque;
     if (failure !== null) batch.failures.push(failure);
@@ -95,7 +95,7 @@ export async function createProducer(
     sendAll(records) {
       if (records.length === 0) return Promise.resolve([]);
       const all = new Promise<ProduceFailure[]>((done) => {
-        const batch: Batch = { left: records.length, failures: [], done };
+        const batch: ProduceBatch = { left: records.length, failures: [], done };
         open.add(batch);
         records.forEach((record, index) => produce(record, { batch, index }));
       });

@@ -25,10 +25,10 @@ export type Answer =
   | { kind: "lost"; reason: string };
 
 /** An answer that decides what became of the message. */
-export type Certain = Extract<Answer, { kind: "accepted" | "refused" }>;
+export type CertainAnswer = Extract<Answer, { kind: "accepted" | "refused" }>;
 
 /** Called with what an operator says about a message whose submit was given up as lost. */
-export type OnReport = (message: LaneRecord, answer: Certain) => void;
+export type OnReport = (message: LaneRecord, answer: CertainAnswer) => void;
 
 export type Connector = {
   /**

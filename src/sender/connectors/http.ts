@@ -14,7 +14,7 @@ import {
   SUBMIT_TIMEOUT_MS,
   VALID_FOR_MS,
 } from "../../core/limits.ts";
-import type { Answer, Certain, Connector, OnReport, OperatorTerms } from "./connector.ts";
+import type { Answer, CertainAnswer, Connector, OnReport, OperatorTerms } from "./connector.ts";
 
 export type HttpOperator = OperatorTerms & {
   kind: "http";
@@ -64,7 +64,7 @@ type Late = { places: number };
 function answerHandler(
   late: Late,
   done: (answer: Answer) => void,
-  report: (answer: Certain) => void,
+  report: (answer: CertainAnswer) => void,
 ): Dispatcher.DispatchHandler {
   let state: "waits" | "sent" | "late" | "over" = "waits";
   let timer: ReturnType<typeof setTimeout> | undefined;

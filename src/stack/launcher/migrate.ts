@@ -8,7 +8,7 @@ import { projectRoot, type Tools } from "../tools.ts";
 
 const stepMaxMs = 120_000;
 
-export type MigrateOptions = {
+export type MigrateCommandOptions = {
   signal?: AbortSignal;
   /** Added to the environment, for engines that are not at their usual addresses. */
   env?: Record<string, string>;
@@ -17,7 +17,7 @@ export type MigrateOptions = {
 export async function migrate(
   tools: Tools,
   report: (line: string) => void,
-  options: MigrateOptions = {},
+  options: MigrateCommandOptions = {},
 ): Promise<void> {
   await runStep("Kafka topics", [tools.node, join(projectRoot, "src/main/topics.ts")], options);
   report("Kafka: topics exist");
@@ -33,7 +33,7 @@ export async function migrate(
 function runStep(
   what: string,
   [file = "", ...args]: readonly string[],
-  { signal, env }: MigrateOptions,
+  { signal, env }: MigrateCommandOptions,
 ): Promise<string[]> {
   const options = {
     cwd: projectRoot,

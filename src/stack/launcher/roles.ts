@@ -8,7 +8,7 @@ import type { ProcessSpec } from "../process.ts";
 import { processNames, type RoleKind, type RoleRow, ROLES } from "../role-table.ts";
 import { projectRoot, type Tools } from "../tools.ts";
 
-export type Role = ProcessSpec & {
+export type RoleProcess = ProcessSpec & {
   healthPort: number;
   /** Whether it can do its work now. */
   ready(): Promise<boolean>;
@@ -28,14 +28,14 @@ export function createRoles(
   tools: Tools,
   stateFolder: string,
   options: RolesOptions,
-): Role[] {
+): RoleProcess[] {
   const ports = (kind: RoleKind, at: number): { port: number; healthPort: number } => {
     const { healthOffset }: RoleRow = ROLES[kind];
     if (healthOffset === null) return same(config.operatorPort + at);
     const healthPort = config.healthPort + healthOffset + (kind === "ingest" ? at + 1 : 0);
     return kind === "ingest" ? { port: config.apiPort, healthPort } : same(healthPort);
   };
-  const role = (kind: RoleKind, name: string, at: number): Role => {
+  const role = (kind: RoleKind, name: string, at: number): RoleProcess => {
     const { runtime, command, ready, nice, names }: RoleRow = ROLES[kind];
     const [file, ...args] = command;
     const { port, healthPort } = ports(kind, at);

@@ -9,11 +9,11 @@ import { edgeAnswers } from "../edge.ts";
 import { clickhouseAnswers, kafkaAnswers, mysqlAnswers } from "../probe.ts";
 import { isAlive, type ProcessRecord, readRecords } from "../process.ts";
 import { findTools } from "../tools.ts";
-import { createRoles, type Role } from "./roles.ts";
+import { createRoles, type RoleProcess } from "./roles.ts";
 
 export type Health = "ready" | "not ready" | "down";
 export type ProcessStatus = { role: string; name: string; pid: number | null; port: number; health: Health };
-export type Status = { ready: boolean; processes: ProcessStatus[] };
+export type StackStatus = { ready: boolean; processes: ProcessStatus[] };
 
 /** Returns the exit code: 0 ready, 3 not ready, as in `systemctl status`. */
 export async function status(config: Config, json: boolean): Promise<0 | 3> {
@@ -22,7 +22,7 @@ export async function status(config: Config, json: boolean): Promise<0 | 3> {
   return found.ready ? 0 : 3;
 }
 
-async function readStatus(config: Config): Promise<Status> {
+async function readStatus(config: Config): Promise<StackStatus> {
   const stateFolder = resolve(config.stateFolder);
   const records = readRecords(stateFolder).filter(isAlive);
   const ingest = records.filter((record) => record.role === "ingest").length;
@@ -48,7 +48,7 @@ function isReady(processes: readonly ProcessStatus[]): boolean {
   return [...stages].every((role) => processes.some((each) => each.role === role && each.health === "ready"));
 }
 
-async function roleStatus(role: Role, records: readonly ProcessRecord[]): Promise<ProcessStatus> {
+async function roleStatus(role: RoleProcess, records: readonly ProcessRecord[]): Promise<ProcessStatus> {
   const pid = records.find((record) => record.name === role.name)?.pid ?? null;
   return entry(role.role, role.name, pid, role.port ?? role.healthPort, await role.ready());
 }
@@ -85,7 +85,7 @@ const entry = (
   health: answers ? "ready" : pid === null ? "down" : "not ready",
 });
 
-function asText({ ready, processes }: Status): string {
+function asText({ ready, processes }: StackStatus): string {
   const rows = processes.map(
     ({ name, pid, port, health }) =>
       `${name.padEnd(16)} ${health.padEnd(10)} ${String(pid ?? "-").padStart(8)} ${port}`,

@@ -1,14 +1,14 @@
 // Every kind of fault with the function that carries it out.
 
 import type { Kind } from "../plan.ts";
-import type { DoFault } from "./context.ts";
+import type { Injector } from "./context.ts";
 import { diskFull, kafkaOutage } from "./engines.ts";
 import { cutCommit, latency, reset } from "./lines.ts";
 import { operatorHangs } from "./operators.ts";
 import { kill, killAll, pause, restart } from "./processes.ts";
 import { rebalance, rewind, senderSleeps } from "./senders.ts";
 
-export const DO: Record<Kind, DoFault> = {
+export const INJECTORS: Record<Kind, Injector> = {
   kill,
   "kill-all": killAll,
   restart,

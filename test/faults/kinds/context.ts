@@ -17,4 +17,4 @@ export type Context = {
  * Resolves when it is over, with what it did, for the log of faults. @throws Error if it could not be carried
  * out
  */
-export type DoFault = (context: Context, fault: Fault) => Promise<string>;
+export type Injector = (context: Context, fault: Fault) => Promise<string>;

@@ -3,7 +3,7 @@
 import { statfsSync } from "node:fs";
 import { sleep } from "../../../src/platform/retry.ts";
 import { resize } from "../disk.ts";
-import type { DoFault } from "./context.ts";
+import type { Injector } from "./context.ts";
 
 // mysqld checks once a minute whether there is room for its binlog again.
 const HEAL_MAX_MS = 75_000;
@@ -11,7 +11,7 @@ const BACK_MAX_MS = 90_000;
 // The space left on a "full" disk: less than one group commit writes.
 const LEFT_KB = 16;
 
-export const kafkaOutage: DoFault = async ({ stack }, { ms }) => {
+export const kafkaOutage: Injector = async ({ stack }, { ms }) => {
   stack.keeper.hold("kafka");
   stack.keeper.signal("kafka", "SIGKILL");
   await sleep(ms);
@@ -24,7 +24,7 @@ export const kafkaOutage: DoFault = async ({ stack }, { ms }) => {
   return `down for ${ms} ms, back in ${Math.round(performance.now() - startedAt)} ms`;
 };
 
-export const diskFull: DoFault = async ({ stack, report }, { ms, choice }) => {
+export const diskFull: Injector = async ({ stack, report }, { ms, choice }) => {
   const { disk } = stack;
   if (disk === null) throw new Error("MySQL has no disk of its own here");
   const { blocks, bfree, bsize } = statfsSync(disk);

@@ -3,7 +3,7 @@
 
 import { sleep } from "../../../src/platform/retry.ts";
 import type { Line } from "../stack.ts";
-import type { DoFault } from "./context.ts";
+import type { Injector } from "./context.ts";
 
 // Text in the transaction whose COMMIT is cut, by line; the index of the fault selects one.
 const OF: Partial<Record<Line, readonly string[]>> = {
@@ -15,7 +15,7 @@ const OF: Partial<Record<Line, readonly string[]>> = {
 const CUT_MAX_MS = 8_000;
 const BACK_MAX_MS = 15_000;
 
-export const cutCommit: DoFault = async ({ stack }, { target, choice, index }) => {
+export const cutCommit: Injector = async ({ stack }, { target, choice, index }) => {
   const line = target as Line;
   const texts = OF[line] ?? [];
   const of = texts[index % texts.length] ?? "";
@@ -31,7 +31,7 @@ export const cutCommit: DoFault = async ({ stack }, { target, choice, index }) =
   return `no COMMIT of "${of}" came; all of the line was reset`;
 };
 
-export const reset: DoFault = async ({ stack }, { target, ms }) => {
+export const reset: Injector = async ({ stack }, { target, ms }) => {
   const proxy = stack.lines[target as Line];
   // Its role may still be recovering from the previous fault.
   const endMs = performance.now() + BACK_MAX_MS;
@@ -43,7 +43,7 @@ export const reset: DoFault = async ({ stack }, { target, ms }) => {
   return `${connections} connections reset`;
 };
 
-export const latency: DoFault = async ({ stack }, { target, ms, choice }) => {
+export const latency: Injector = async ({ stack }, { target, ms, choice }) => {
   const proxy = stack.lines[target as Line];
   proxy.delay(Number(choice));
   await sleep(ms);

@@ -2,12 +2,12 @@
 // because they belong to others.
 
 import { sleep } from "../../../src/platform/retry.ts";
-import type { DoFault } from "./context.ts";
+import type { Injector } from "./context.ts";
 
 // Until the first message arrives: senders may still be recovering, or have open breakers.
 const TAKES_MAX_MS = 12_000;
 
-export const operatorHangs: DoFault = async ({ stack }, { target, ms }) => {
+export const operatorHangs: Injector = async ({ stack }, { target, ms }) => {
   const url = `http://127.0.0.1:${stack.config.operatorPort + ["A", "B", "C"].indexOf(target.slice(-1))}`;
   const behave = async (profile: string) =>
     (await fetch(`${url}/profile`, { method: "POST", body: profile, signal: AbortSignal.timeout(1_000) })).ok;

@@ -7,7 +7,7 @@ import { CLAIM_ROWS_MAX } from "../../../src/core/limits.ts";
 import { sleep } from "../../../src/platform/retry.ts";
 import { projectRoot } from "../../../src/stack/tools.ts";
 import type { FaultStack } from "../stack.ts";
-import type { Context, DoFault } from "./context.ts";
+import type { Context, Injector } from "./context.ts";
 
 // The group waits for a member that was killed just before: its session time-out, and a little more.
 const JOINED_MAX_MS = 25_000;
@@ -17,7 +17,7 @@ const STOP_MAX_MS = 15_000;
 const AFTER_MS = 2_000;
 const REWIND_MAX_MS = 120_000;
 
-export const rebalance: DoFault = async (context, { target, ms, choice }) => {
+export const rebalance: Injector = async (context, { target, ms, choice }) => {
   const { stack } = context;
   const first = `sender-${target}`;
   const second = stack.startSecondSender(target);
@@ -34,7 +34,7 @@ export const rebalance: DoFault = async (context, { target, ms, choice }) => {
   return `the second read ${read} records; the ${choice} was killed with ${underClaim} messages under claims`;
 };
 
-export const senderSleeps: DoFault = async (context, { target, ms }) => {
+export const senderSleeps: Injector = async (context, { target, ms }) => {
   const { stack } = context;
   const first = `sender-${target}`;
   const second = stack.startSecondSender(target);
@@ -51,7 +51,7 @@ export const senderSleeps: DoFault = async (context, { target, ms }) => {
   return `the second read ${read} records; the first ${how}`;
 };
 
-export const rewind: DoFault = async ({ stack }, { target, choice }) => {
+export const rewind: Injector = async ({ stack }, { target, choice }) => {
   const name = `sender-${target}`;
   const prefix = stack.config.topicPrefix;
   stack.keeper.hold(name);
