@@ -1,7 +1,8 @@
 // Counts and times every answer of the API by route, method and code. Called once per answer (server.ts), it
 // takes 15 to 30 ns of look-ups and additions; together with reading the clock and a turn of the event loop,
 // 0.2 µs of the 85 µs that a message costs ingest. A series is created by its first answer, because most
-// pairs of route and code never occur. Bound: HTTP_SERIES_MAX series; further ones are counted as `other`.
+// pairs of route and code never occur.
+// Bound: HTTP_SERIES_MAX series; further ones are counted as `other`.
 
 import type { Metrics } from "../platform/metrics.ts";
 import { HTTP_CODES, HTTP_METHODS, HTTP_SERIES_MAX } from "../platform/metrics-table.ts";

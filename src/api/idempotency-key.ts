@@ -1,5 +1,6 @@
 // The Idempotency-Key header of routes that move money: which values it may have, and how a repeat is
-// answered. Leaves to src/ingest/idempotency.ts which request runs.
+// answered.
+// Leaves to src/ingest/idempotency.ts which request runs.
 
 import { SluiceError } from "../core/errors.ts";
 import { IDEMPOTENCY_KEY_CHARS_MAX } from "../core/limits.ts";

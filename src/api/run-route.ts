@@ -1,6 +1,7 @@
 // Runs a route's handler for a request, after checking access, query and body, in this order, as the route
-// declares them. Owns the order: once a check refuses, nothing further is read. Leaves sockets, traces and
-// error answers to server.ts.
+// declares them.
+// Owns the order: once a check refuses, nothing further is read. Leaves sockets, traces and error answers to
+// server.ts.
 
 import { SluiceError } from "../core/errors.ts";
 import { parseJson } from "../core/json.ts";

@@ -1,8 +1,8 @@
 // Parses a customer's JSON, or says why it is refused: bytes that are not UTF-8, malformed JSON, a member
 // given twice, or a number that JavaScript can't represent exactly. JSON.parse would take the last of two
-// members, and 1 for 0.99999999999999999999; money must not be guessed at. Leaves the meaning of members to
-// the schemas. Bounds: JSON_DEPTH_MAX levels, checked before anything recurses; FIELD_ERRORS_MAX errors; time
-// is linear in the length of the text.
+// members, and 1 for 0.99999999999999999999; money must not be guessed at.
+// Leaves the meaning of members to the schemas. Bounds: JSON_DEPTH_MAX levels, checked before anything
+// recurses; FIELD_ERRORS_MAX errors; time is linear in the length of the text.
 
 import { type FieldError, fieldName, SluiceError } from "./errors.ts";
 import { FIELD_ERRORS_MAX, JSON_DEPTH_MAX } from "./limits.ts";

@@ -1,9 +1,10 @@
 // Idempotency keys of requests that move money: the first request with a key runs, later ones get its answer.
 // Owns the requests under way in this process and the look-up of keys, many in one read. The rows are written
 // by the transactions they belong to (src/ledger/idempotency.ts). Leaves to the doors: where a key comes
-// from. States of a key: free → under way (repeats get 409, or 422 for another body) → stored (replayed for
-// 24 h), or free again if the request was refused. Invariant: a request runs only while its key is free. If
-// two processes run the same key at once, the database lets one of them store it and the other replays that.
+// from.
+// States of a key: free → under way (repeats get 409, or 422 for another body) → stored (replayed for 24 h),
+// or free again if the request was refused. Invariant: a request runs only while its key is free. If two
+// processes run the same key at once, the database lets one of them store it and the other replays that.
 // Bound: requests under way are bounded by the group commit's queue; LOOKUP_KEYS_MAX keys a read.
 
 import { createHash } from "node:crypto";

@@ -3,7 +3,8 @@
 // transaction.
 // Invariant: a waiting message is refused with 402 only when wallet and all leases together, read under the
 // wallet's lock, hold less than its cost. Credit held elsewhere is recalled, and waited for up to
-// RECALL_WAIT_MAX_MS. Bound: LEASE_BATCH_MAX leases a transaction; waiters are bounded by the commit queue.
+// RECALL_WAIT_MAX_MS.
+// Bound: LEASE_BATCH_MAX leases a transaction; waiters are bounded by the commit queue.
 
 import { CallerGoneError } from "../core/caller.ts";
 import { insufficientBalance, SluiceError } from "../core/errors.ts";

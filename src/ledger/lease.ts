@@ -1,8 +1,8 @@
 // Leases in the database: grants, returns, recalls and ends. Owns every statement on credit_leases, except
 // the spending of a group commit (accept.ts) and the ending of rows (lease-rows.ts). How much is granted is
-// decided in grant.ts; nodes, who own leases for a limited time, are in node.ts. Order of locks: wallets by
-// customer_id, then leases (lease-rows.ts). Invariant: reserved = unspent leases + unsettled messages. Bound:
-// LEASE_BATCH_MAX customers.
+// decided in grant.ts; nodes, who own leases for a limited time, are in node.ts.
+// Order of locks: wallets by customer_id, then leases (lease-rows.ts). Invariant: reserved = unspent leases +
+// unsettled messages. Bound: LEASE_BATCH_MAX customers.
 
 import { entryOf, walletChanges } from "../core/ledger.ts";
 import type { Pool } from "../platform/mysql.ts";

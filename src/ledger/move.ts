@@ -2,8 +2,8 @@
 // stores it and as its moves change it, with the status event that belongs to each.
 // Leaves to others: which moves to make, their money (settle-plan.ts), transactions.
 // Invariants: every statement asserts that its move exists in core/message.ts, changes only rows that are
-// still at the status and attempt it starts from, and sets the sequence of the status it leads to. Bound: the
-// callers' batches.
+// still at the status and attempt it starts from, and sets the sequence of the status it leads to.
+// Bound: the callers' batches.
 
 import assert from "node:assert/strict";
 import { type AcceptedStatus, attemptAfter, canMove, type Move, sequenceOf } from "../core/message.ts";

@@ -1,6 +1,6 @@
 // Decides what a settlement writes, before any SQL: which changes still apply to the rows as they are, and
-// the resulting entries, wallet changes, events, requeued records and messages that wait for an answer. Pure:
-// no clock, no ids, no statements; settle.ts reads the rows and writes a plan.
+// the resulting entries, wallet changes, events, requeued records and messages that wait for an answer.
+// Pure: no clock, no ids, no statements; settle.ts reads the rows and writes a plan.
 // Invariant: one closing entry, of the whole cost, for each message that the charging table of
 // core/message.ts charges or refunds. Bound: the caller's, CLAIM_ROWS_MAX changes.
 

@@ -1,5 +1,6 @@
 // The life of a process: stops once on SIGTERM or SIGINT, within a bound, and exits 0; crashes on any
-// unhandled error. Owns signals and exit codes. The process exits 1 if `stop` takes longer than drainMaxMs.
+// unhandled error.
+// Owns signals and exit codes. The process exits 1 if `stop` takes longer than drainMaxMs.
 
 import type { Log } from "./log.ts";
 

@@ -1,8 +1,9 @@
 // What the process of every role has: settings, a log, metrics, traces, the health port, and an orderly stop.
 // `runRole` starts a role and calls a body that creates the role's parts in order; each part registers its
 // check for /ready and how it stops when it is created, so that a stop at any moment finds exactly the
-// existing parts. Owns signals, exit codes and the order of stopping: last created, first stopped. Leaves
-// what the parts are to src/main/.
+// existing parts.
+// Owns signals, exit codes and the order of stopping: last created, first stopped. Leaves what the parts are
+// to src/main/.
 // Invariant: not ready before the body has ended, nor once stopping has begun.
 // Bound: stopping takes at most DRAIN_MS, then the process exits 1.
 

@@ -1,6 +1,7 @@
 // W3C trace context: creates and parses the header `traceparent`, which travels from request to record to
 // operator. Logs carry the trace id. Leaves spans and their export to otlp.ts, which is loaded only if an
-// address is set. Source: W3C Trace Context, section 3.2.
+// address is set.
+// Source: W3C Trace Context, section 3.2.
 
 import { randomFillSync } from "node:crypto";
 

@@ -1,6 +1,6 @@
 // Checks MySQL's sums against the rules (docs/ARCHITECTURE.md, "Ledger"), customer by customer, and for a
-// customer whose sums differ finds the rows that break a rule (rows.ts). Bound: one pass over the entries of
-// each customer that differs; ENTRIES_NAMED_MAX rows a drift.
+// customer whose sums differ finds the rows that break a rule (rows.ts).
+// Bound: one pass over the entries of each customer that differs; ENTRIES_NAMED_MAX rows a drift.
 
 import { walletOf } from "../core/ledger.ts";
 import type { Connection } from "../platform/mysql.ts";

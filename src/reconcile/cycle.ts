@@ -2,8 +2,8 @@
 // it finds, and sends events again that the reports lack. It also reads all messages in the order of their
 // ids for any without a reserve, which no check of single customers can find. Owns the order and its own
 // position; leaves what is checked to reconcile.ts, rows of messages to rows.ts, and how long it rests after
-// each piece of work to pace.ts. States: standby (another process holds the lock) → at work → waiting until
-// the next cycle is due.
+// each piece of work to pace.ts.
+// States: standby (another process holds the lock) → at work → waiting until the next cycle is due.
 // Invariants: one process at a time; after a restart, or in another process, it continues where it stopped.
 // Bounds: a snapshot of STEP_MAX_MS, normally of STEP_TARGET_MS; SCAN_ROWS messages at once; RESEND_MAX
 // events a step.

@@ -1,5 +1,6 @@
 // Finds the rows behind a drift in MySQL: which messages, entries, top-ups and keys of a customer break a
-// rule. Owns that SQL. It starts from the customer's own entries, whose key begins with customer_id, so one
+// rule.
+// Owns that SQL. It starts from the customer's own entries, whose key begins with customer_id, so one
 // customer's drift never costs a scan of all messages. Bound: ENTRIES_NAMED_MAX rows a rule, and their total
 // number.
 
@@ -149,7 +150,7 @@ export async function messagesWithoutClaim(conn: Connection, customerId: number)
   return driftsOf(conn, rows);
 }
 
-/** Idempotency keys of the last 24 hours whose message or top-up is missing, or whose entry is. */
+/** Idempotency keys of the last 24 hours whose message or top-up, or its entry, is missing. */
 export function keysWithoutOwner(conn: Connection, scope: CustomerRange): Promise<Drift[]> {
   return driftsOf(
     conn,

@@ -1,9 +1,10 @@
 // Moves outbox rows to Kafka, in one loop per lane: locks due rows, produces their records, waits for every
 // delivery report, deletes the rows, commits. A kill in between leaves the rows, so records are produced at
 // least once; consumers deduplicate. Leaves SQL to outbox.ts, bytes to decode.ts, ending messages to the
-// ledger. States of a row: due → taken (locked) → deleted | deferred with the records that failed | dead:
-// sent to sms.dlq and its messages refunded. Bound: inFlightMax transactions a lane (lanes.ts),
-// RELAY_ROWS_MAX rows each; fewer when they are large.
+// ledger.
+// States of a row: due → taken (locked) → deleted | deferred with the records that failed | dead: sent to
+// sms.dlq and its messages refunded.
+// Bound: inFlightMax transactions a lane (lanes.ts), RELAY_ROWS_MAX rows each; fewer when they are large.
 
 import type { LaneRecord } from "../core/lane-record.ts";
 import { failQueued } from "../ledger/settle.ts";

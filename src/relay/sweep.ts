@@ -1,8 +1,9 @@
 // Requeues messages that stay `queued` although nothing of them is left in the outbox or in Kafka: a broker
 // does not fsync each record, so a failing disk or power supply can lose records it had acknowledged. One
-// loop per lane. Owns the order of the steps; leaves the proof of a loss to proof.ts, messages to the ledger,
-// topics to platform/kafka/admin.ts. States of a lane: see proof.ts; proven → looks through the ids up to the
-// moment → pause → a new moment.
+// loop per lane.
+// Owns the order of the steps; leaves the proof of a loss to proof.ts, messages to the ledger, topics to
+// platform/kafka/admin.ts.
+// States of a lane: see proof.ts; proven → looks through the ids up to the moment → pause → a new moment.
 // Invariants: a message is requeued only when its loss is proven and its row, under lock, is still queued at
 // that attempt; one relay at a time looks. Bound: LOOK_MS of looking and REQUEUE_MAX messages a tick, then a
 // rest of PAUSE_FACTOR times the time it took.

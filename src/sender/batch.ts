@@ -1,6 +1,7 @@
 // One batch of records, from reading to the end: decode → claim → submit → settle, the last in one or more
-// parts. Leaves SQL to the ledger, submits to the workers, the meaning of outcomes to outcome.ts, and how
-// many batches run to sender.ts.
+// parts.
+// Leaves SQL to the ledger, submits to the workers, the meaning of outcomes to outcome.ts, and how many
+// batches run to sender.ts.
 // Invariants: nothing is submitted that isn't claimed; settlement is retried until stored; the batch ends
 // only when all its outcomes are settled.
 

@@ -1,5 +1,6 @@
 // The pool of workers that submit. Owns piscina and the ports through which outcomes return; leaves their
-// meaning to sender.ts. Bound: BATCHES_PER_WORKER batches at once in each worker, TASKS_WAITING_MAX more.
+// meaning to sender.ts.
+// Bound: BATCHES_PER_WORKER batches at once in each worker, TASKS_WAITING_MAX more.
 
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";

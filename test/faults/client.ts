@@ -1,7 +1,7 @@
 // The HTTP client of the fault suite: hand-written keep-alive sockets with one request at a time on each, so
 // that it knows for every request whether it was answered, and never repeats one unnoticed (as HTTP libraries
-// may). Leaves what is sent, and retries, to load.ts. Bound: `connections` sockets, QUEUE_MAX requests
-// waiting for one, a time limit for each answer.
+// may). Leaves what is sent, and retries, to load.ts.
+// Bound: `connections` sockets, QUEUE_MAX requests waiting for one, a time limit for each answer.
 
 import { connect, type Socket } from "node:net";
 import { parseAnswer, type RawAnswer } from "../support/raw-http.ts";

@@ -1,7 +1,7 @@
 // The evidence of a run of the fault suite, which the checker reads: the client's own log, snapshots taken
 // during the run, and what MySQL, ClickHouse and the operators hold at its end. Owns the formats and the
-// files of a run's folder (JSON lines). Leaves judging to checker.ts. Bound: all of it is read into memory,
-// some 1 KiB a message.
+// files of a run's folder (JSON lines). Leaves judging to checker.ts.
+// Bound: all of it is read into memory, some 1 KiB a message.
 
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";

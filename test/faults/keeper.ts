@@ -1,7 +1,8 @@
-// Keeps the processes of a run alive: restarts at once what dies, unless it is deliberately held down. Owns
-// signals to them, and counts which ended on their own. The launcher's own supervisor (src/stack/launcher/)
-// waits longer after each death and can't leave a process down on request; it has its own tests. Bound: one
-// look at every process each LOOK_MS.
+// Keeps the processes of a run alive: restarts at once what dies, unless it is deliberately held down.
+// Owns signals to them, and counts which ended on their own. The launcher's own supervisor
+// (src/stack/launcher/) waits longer after each death and can't leave a process down on request; it has its
+// own tests.
+// Bound: one look at every process each LOOK_MS.
 
 import { sleep } from "../../src/platform/retry.ts";
 import type { Engine } from "../../src/stack/engines.ts";

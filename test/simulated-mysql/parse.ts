@@ -1,6 +1,7 @@
 // Parses the SQL that src/ writes into trees that run.ts executes: only the part of MySQL's language that is
-// used here. Anything else is an error, so that a new kind of statement is noticed at once. Owns statements;
-// leaves expressions to expr.ts. Bound: caches the trees of CACHED_MAX texts shorter than CACHED_CHARS_MAX.
+// used here. Anything else is an error, so that a new kind of statement is noticed at once.
+// Owns statements; leaves expressions to expr.ts. Bound: caches the trees of CACHED_MAX texts shorter than
+// CACHED_CHARS_MAX.
 
 import type { Assign, Expr, From, Select, Statement } from "./ast.ts";
 import { ExprParser } from "./expr.ts";

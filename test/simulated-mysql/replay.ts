@@ -3,8 +3,8 @@
 // in the order in which they took effect in the simulation, each at its own time (`SET timestamp`), so the
 // real server never has to wait for a lock: a lock wait that the simulation didn't have is a difference too.
 // Left out: statements about the server itself, and statements that failed because of a lock, a deadlock or a
-// planted fault (the real server is made to roll back as the simulated one did). Bound: a replay stops after
-// DIFFERENCES_MAX differences.
+// planted fault (the real server is made to roll back as the simulated one did).
+// Bound: a replay stops after DIFFERENCES_MAX differences.
 
 import { isDeepStrictEqual } from "node:util";
 import { errorNumber } from "../../src/platform/mysql-errors.ts";

@@ -1,6 +1,6 @@
 // The simulated MySQL server: sessions, transactions, row locks with deadlocks and time-outs, its own clock,
-// and its death, which only committed data survives. Owns when statements run; leaves what they mean to
-// run.ts and the network to client.ts.
+// and its death, which only committed data survives.
+// Owns when statements run; leaves what they mean to run.ts and the network to client.ts.
 // Invariant: a transaction's changes become visible together, or never.
 
 import type { Source, Statement } from "./ast.ts";

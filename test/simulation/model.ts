@@ -1,7 +1,7 @@
 // What must hold whatever happens: the model with which the simulated gateway is compared at every commit of
 // the database, every answer to a client and every message that an operator accepts. Written from the
-// requirements, not from src/: it has its own tables of moves and postings. Bound: all state of one run, some
-// hundred messages.
+// requirements, not from src/: it has its own tables of moves and postings.
+// Bound: all state of one run, some hundred messages.
 
 import type { RowChange } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";

@@ -1,6 +1,7 @@
 // One simulated run, from a seed: a gateway of several processes, clients, and faults of the kinds that this
 // seed has; then the faults end, and everything must come to rest: every message has ended, all leases of
-// dead processes are back, every wallet can be spent to its last unit. Bound: SEED_EVENTS_MAX events.
+// dead processes are back, every wallet can be spent to its last unit.
+// Bound: SEED_EVENTS_MAX events.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Lane } from "../../src/core/message.ts";

@@ -1,7 +1,7 @@
 // The rules of this source tree as pure functions: they take a file's path and text and return what is wrong
-// with it (test/tidy.test.ts runs them). Leaves to others: types (tsc), promises (oxlint), unused exports
-// (knip), formatting (biome). Reads TypeScript with a small scanner instead of a parser: enough to
-// distinguish code, strings and comments.
+// with it (test/tidy.test.ts runs them).
+// Leaves to others: types (tsc), promises (oxlint), unused exports (knip), formatting (biome). Reads
+// TypeScript with a small scanner instead of a parser: enough to distinguish code, strings and comments.
 
 import { functionLengths } from "./function-length.ts";
 

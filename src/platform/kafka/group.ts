@@ -1,7 +1,8 @@
 // Asks Kafka, in its own protocol, who is in a consumer group and which partitions each member was assigned.
 // Hand written, because librdkafka's describeGroups crashes the process when a coordinator is away: by an
 // assertion of its own, or by a null pointer in the addon. Two requests, in their newest versions without
-// compact encoding; loads no driver. Bound: ASK_MAX_MS for both, ANSWER_BYTES_MAX an answer.
+// compact encoding; loads no driver.
+// Bound: ASK_MAX_MS for both, ANSWER_BYTES_MAX an answer.
 
 import { connect } from "node:net";
 

@@ -3,8 +3,9 @@
 // POST {origin}/submit {id, phone, text, from, encoding, parts, valid_until} → 200 {operator_message_id}, or
 // {code, permanent} with another status. Uses undici's dispatch, which costs half of its request(), because
 // it creates no stream for a body of 60 bytes. Requests are not pipelined: answers come in order on a
-// connection, so one hanging call would make all requests behind it `unknown`. Bound: `window` connections
-// and as many for late answers, a time-out for each call, ANSWER_BYTES_MAX of an answer.
+// connection, so one hanging call would make all requests behind it `unknown`.
+// Bound: `window` connections and as many for late answers, a time-out for each call, ANSWER_BYTES_MAX of an
+// answer.
 
 import { type Dispatcher, Pool } from "undici";
 import type { LaneRecord } from "../../core/lane-record.ts";
