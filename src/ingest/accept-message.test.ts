@@ -1,5 +1,5 @@
-// Accepting a message without any door: what is priced, reserved and stored, what is kept for its key, and
-// what each refusal leaves behind, which is nothing. Queue, credit and rate are scripted.
+// Accepting a message without any door: what is priced, reserved and stored, what is stored under its key,
+// and that a refusal leaves nothing behind. Queue, credit and rate limit are scripted.
 
 import { expect, test } from "bun:test";
 import { CallerGoneError, neverGone } from "../core/caller.ts";

@@ -1,5 +1,5 @@
-// Messages whose caller leaves while they wait for a commit, or while one is under way: what is stored, and
-// what becomes of their credit.
+// Messages whose caller leaves while they wait for a commit, or during one: what is stored, and what becomes
+// of their credit.
 
 import { describe, expect, test } from "bun:test";
 import { settle } from "../../test/support/fake-clock.ts";

@@ -1,4 +1,4 @@
-// Clocks that jump, under a clock of the test's own.
+// Clocks that jump, simulated by a clock of the test's own.
 
 import { expect, test } from "bun:test";
 import { ulidTimeMs } from "../core/id.ts";

@@ -1,5 +1,5 @@
-// The queue under a clock of its own: what goes into which commit and when, how long it tries, and that every
-// unit of credit is committed, given back, or lost with its lease.
+// The queue on a fake clock: what goes into which commit and when, how long it retries, and that every unit
+// of credit is committed, given back, or lost with its lease.
 
 import { describe, expect, test } from "bun:test";
 import { settle } from "../../test/support/fake-clock.ts";
@@ -239,7 +239,7 @@ describe("when the database fails", () => {
     expect(told).toEqual(["a unavailable", "b unavailable"]);
     expect(timers.monotonicMs()).toBeGreaterThanOrEqual(COMMIT_WAIT_MAX_MS);
     expect(timers.monotonicMs()).toBeLessThan(COMMIT_WAIT_MAX_MS + 1_000);
-    // From 10 ms on, doubling up to half a second.
+    // From 10 ms, doubling up to half a second.
     expect(tries).toBeGreaterThan(15);
     expect(tries).toBeLessThan(60);
     expect(credit).toEqual({ committed: [], returned: [5, 6], lost: [] });

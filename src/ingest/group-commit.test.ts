@@ -1,5 +1,5 @@
-// The queue's answers when the store refuses: who is told what, and what happens to their credit. The store
-// is scripted here; the real one is tested by test/integration/commit-in-doubt.test.ts.
+// The queue's answers when the store fails: what each caller gets, and what happens to its credit. The store
+// is scripted here; test/integration/commit-in-doubt.test.ts tests the real one.
 
 import { expect, test } from "bun:test";
 import { neverGone } from "../core/caller.ts";
@@ -20,7 +20,7 @@ const refusedData = () => Object.assign(new Error("Data too long"), { errno: 140
 const deadlock = () => Object.assign(new Error("Deadlock found"), { errno: 1213, sqlState: "40001" });
 const lockWait = () => Object.assign(new Error("Lock wait timeout"), { errno: 1205, sqlState: "HY000" });
 
-/** Timers on which a sleep takes no time, but counts. */
+/** Timers whose sleeps take no time but are counted. */
 function fastTimers(): Timers {
   let atMs = 0;
   return {

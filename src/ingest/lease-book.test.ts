@@ -1,5 +1,5 @@
-// Who waits for credit and who is served, against a scripted store: what is asked of the wallets, who is
-// refused and when, and what becomes of a lease that can't be trusted.
+// Waiting for credit, with a scripted store: what is asked of the wallets, who is served, who is refused and
+// when, and what becomes of a lease whose state is uncertain.
 
 import { describe, expect, test } from "bun:test";
 import { settle } from "../../test/support/fake-clock.ts";
@@ -164,7 +164,7 @@ describe("a message that waits for credit", () => {
     await settle();
     await answer({ ...strict, granted: 15, balance: 50, total: 95 });
     expect(told).toEqual(["a 58", "b 53"]);
-    // What is left here would do, but is not taken without asking.
+    // What is left would suffice, but a strict customer's credit is never taken without asking.
     send("c", 1);
     await settle();
     expect(wants()).toMatchObject([[{ costs: [] }]]);

@@ -1,5 +1,5 @@
-// Leases in memory: every verb moves what it says, refuses what would break the invariant, and a lease that
-// left the table can never be mistaken for the next.
+// Leases in memory: every method changes exactly what it should, refuses what would break the invariant, and
+// a lease that has left the table is never mistaken for the next one.
 
 import { describe, expect, test } from "bun:test";
 import { neverGone } from "../core/caller.ts";

@@ -1,5 +1,5 @@
-// What leases need with time, against a scripted store: refills ahead, the node's renewal, return, recall,
-// and what costs nothing however many leases there are.
+// Periodic maintenance of leases, with a scripted store: refills ahead of need, renewal of the node, returns,
+// recalls, and what costs nothing however many leases there are.
 
 import { describe, expect, test } from "bun:test";
 import { settle } from "../../test/support/fake-clock.ts";
@@ -112,7 +112,7 @@ describe("the node", () => {
     expect(wants()).toEqual([]);
     world.renewFails = false;
     await advance(50);
-    // It was only late: nobody had taken its leases.
+    // The renewal was only late: nobody had taken its leases.
     expect(wants()).toMatchObject([[{ epoch: 1, held: true, costs: [] }]]);
     await answer({});
     expect(told).toEqual(["a 5"]);

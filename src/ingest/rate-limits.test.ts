@@ -1,4 +1,5 @@
-// Whoever waits as long as Retry-After says is let in, however long the text and however small the limit.
+// A client that waits as long as Retry-After says is admitted, however long the text and however small the
+// limit.
 
 import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
@@ -7,7 +8,7 @@ import { SluiceError } from "../core/errors.ts";
 import { TEXT_PARTS_MAX } from "../core/limits.ts";
 import { createRateLimits } from "./rate-limits.ts";
 
-// The bucket reads performance.now(): it stands still here until a test moves it.
+// The bucket reads performance.now(), which stands still here until a test advances it.
 let nowMs = 0;
 let clock: ReturnType<typeof spyOn<Performance, "now">>;
 beforeEach(() => {

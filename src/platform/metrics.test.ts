@@ -15,7 +15,7 @@ describe("the table", () => {
   });
 
   test("no label can hold anything from a request, and the number of series is bounded", () => {
-    // Each label is a decision: a name that is not in this list needs a second look at what it may hold.
+    // Each label is a decision: a name missing from this list needs a review of what it may hold.
     const allowed = new Set(
       (
         "route method code check invariant operator answer lane state version runtime pool reason " +

@@ -30,7 +30,7 @@ test("a group that stands still lags by the time since its next record was first
   expect(saw(5_000, topic(12, 10))).toEqual({ records: 2, seconds: 0 });
   expect(saw(5_000, topic(30, 10))).toEqual({ records: 20, seconds: 5 });
   expect(saw(5_000, topic(40, 10))).toEqual({ records: 30, seconds: 10 });
-  // The two records of the first look are read; the next one was first seen five seconds later.
+  // The first two records are read; the next one was first seen five seconds later.
   expect(saw(5_000, topic(40, 12))).toEqual({ records: 28, seconds: 10 });
   expect(saw(5_000, topic(40, 40))).toEqual({ records: 0, seconds: 0 });
 });

@@ -1,6 +1,6 @@
-// The three engines of the local stack: how each is prepared, started and found ready. MySQL and Kafka are
-// the real servers; ClickHouse is chDB behind its HTTP interface (src/main/clickhouse-server.ts). All
-// listen on loopback only and keep everything below the state folder. docker-compose.yml has the same
+// The three engines of the local stack: how each is prepared, started and found to be ready. MySQL and Kafka
+// are the real servers; ClickHouse is chDB behind its HTTP interface (src/main/clickhouse-server.ts). All
+// listen on loopback only and keep their data below the state folder. docker-compose.yml has the same
 // settings; a test compares the two.
 
 import { execFile } from "node:child_process";
@@ -13,27 +13,27 @@ import { clickhouseAnswers, kafkaAnswers, mysqlAnswers } from "./probe.ts";
 import { projectRoot, type Tools } from "./tools.ts";
 
 export type Engine = ProcessSpec & {
-  /** Makes what must be there before the first start; a crash in the middle leaves nothing half made. */
+  /** Creates what the first start needs; a crash in the middle leaves nothing half done. */
   prepare(signal?: AbortSignal): Promise<void>;
-  /** True when it answers a request of its own protocol. */
+  /** Whether it answers a request in its own protocol. */
   ready(): Promise<boolean>;
   readyMaxMs: number;
 };
 
-/** What MySQL is started with, also in docker-compose.yml. Durability first: a 202 means it is on disk. */
+/** MySQL's settings, also used in docker-compose.yml. Durability first: a 202 means that it is on disk. */
 export const mysqlSettings: Readonly<Record<string, string>> = {
   "innodb-flush-log-at-trx-commit": "1",
   "sync-binlog": "1",
-  "binlog-row-image": "MINIMAL", // less to write: keys and changed columns
+  "binlog-row-image": "MINIMAL", // keys and changed columns only, so less to write
   "binlog-expire-logs-seconds": "21600", // nobody reads it here; at full rate it grows by gigabytes an hour
   "transaction-isolation": "READ-COMMITTED",
   "default-time-zone": "+00:00",
   "max-connections": "300", // 16 a role, tests beside them
   "innodb-buffer-pool-size": "1G",
-  "innodb-redo-log-capacity": "2G", // minutes of full rate before a forced flush
+  "innodb-redo-log-capacity": "2G", // minutes at full rate before a forced flush
   "innodb-flush-method": "O_DIRECT",
   "innodb-io-capacity": "2000",
-  // OFF saves some 15 µs a message, and stops every commit for exactly 100 ms every few seconds.
+  // OFF saves some 15 µs a message, but stops all commits for exactly 100 ms every few seconds.
   "innodb-log-writer-threads": "ON",
   "binlog-cache-size": "1M", // a group commit's rows; the default 32 KiB spills each to a temporary file
   "max-allowed-packet": "64M",
@@ -43,7 +43,7 @@ export const mysqlSettings: Readonly<Record<string, string>> = {
   mysqlx: "OFF",
 };
 
-/** What the broker is started with. Retention is longer than any rebuild of ClickHouse needs. */
+/** The broker's settings. Retention is longer than any rebuild of ClickHouse needs. */
 export const kafkaSettings: Readonly<Record<string, string>> = {
   "auto.create.topics.enable": "false",
   "offsets.topic.replication.factor": "1",
@@ -111,7 +111,7 @@ function mysqlEngine(config: Config, tools: Tools, stateFolder: string): Engine 
         );
         renameSync(fresh, data);
       }
-      // `localhost` means the socket; with names not resolved, loopback is a host of its own.
+      // `localhost` means the socket; since names aren't resolved, loopback counts as a host of its own.
       writeFileSync(
         initFile,
         [
@@ -159,7 +159,7 @@ function kafkaEngine(config: Config, tools: Tools, stateFolder: string): Engine 
   };
 }
 
-// Any 16 bytes in base64url. One state folder is one cluster, so it need not differ between machines.
+// Any 16 bytes in base64url. One state folder is one cluster, so all machines may use the same id.
 const kafkaClusterId = "c2x1aWNlLWxvY2FsLTAwMQ";
 
 function kafkaProperties(config: Config, data: string): string {
@@ -181,8 +181,8 @@ function kafkaProperties(config: Config, data: string): string {
 function clickhouseEngine(config: Config, tools: Tools, stateFolder: string): Engine {
   return {
     ...common("clickhouse", config.clickhousePort, stateFolder),
-    // Reports may lag by seconds, accepting may not. Nicer still, two busy processes beside it leave it
-    // next to nothing: a table took seconds to make.
+    // Reports may lag by seconds, accepting messages may not. Any nicer, and two busy processes beside it
+    // would leave it next to nothing: creating a table took seconds.
     nice: 10,
     stopMaxMs: 10_000,
     command: [tools.bun, join(projectRoot, "src/main/clickhouse-server.ts")],
