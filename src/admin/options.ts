@@ -3,6 +3,7 @@
 import { InvalidArgumentError } from "commander";
 import { labelProblem } from "../core/parts.ts";
 
+/** Parses a whole number from `min` to `max`. */
 export function wholeNumber(min: number, max: number): (given: string) => number {
   return (given) => {
     const value = Number(given);
@@ -25,6 +26,7 @@ export function label(charsMax: number): (given: string) => string {
   };
 }
 
+/** Parses one of these words. */
 export function oneOf<T extends string>(...allowed: T[]): (given: string) => T {
   return (given) => {
     const found = allowed.find((each) => each === given);

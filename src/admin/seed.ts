@@ -23,6 +23,7 @@ export type Demo = { customerId: number; apiKey: string; keyFile: string };
 
 const demoKeyFile = (stateFolder: string): string => join(stateFolder, "demo-key");
 
+/** Creates the demo customers if they are missing, and a key for the first one if its key does not work. */
 export async function seed(config: Config, stateFolder: string): Promise<Demo> {
   const pool = createPool(config, { connections: 2, multipleStatements: true });
   try {

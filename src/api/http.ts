@@ -69,6 +69,7 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   return Buffer.concat(chunks);
 }
 
+/** The answer of a route, as JSON that must not be cached. */
 export function respond(reply: Reply, requestId: string): Response {
   const body = typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body);
   return new Response(body, {

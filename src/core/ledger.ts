@@ -33,6 +33,7 @@ export type Entry = {
   createdAtMs: number;
 };
 
+/** An entry of `amount` minor units, on the leg of its operation. */
 export const entryOf = (
   entryId: string,
   op: LedgerOp,

@@ -27,6 +27,7 @@ export function moneyOf(value: unknown): number {
   return amount;
 }
 
+/** @throws AssertionError unless the value is a whole number from 0 to MONEY_MAX */
 export function assertMoney(value: unknown): asserts value is number {
   assert(Number.isSafeInteger(value) && (value as number) >= 0, `not an amount of money: ${String(value)}`);
 }

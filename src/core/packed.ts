@@ -30,6 +30,7 @@ export function isText(value: unknown): value is string {
   return typeof value === "string";
 }
 
+/** A whole number from 0 to 2^53 - 1. */
 export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }

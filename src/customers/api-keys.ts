@@ -15,6 +15,7 @@ const LIVE_KEYS_MAX = 2;
 export type KeyOwner = Customer & { scopes: ReadonlySet<Scope> };
 export type KeyRow = { key_id: string; scopes: string; created_at: string; revoked_at: string | null };
 
+/** The SHA-256 under which a key is stored. */
 export const hashKey = (key: string): Buffer => createHash("sha256").update(key).digest();
 
 /**

@@ -66,6 +66,7 @@ export function grantSize(
   return need + Math.floor(Math.min(target, share));
 }
 
+/** What the lease `want` asks for, held by node `nodeId`, is granted from a wallet that is locked. */
 export function decideGrant(wallet: WalletState, want: Want, nodeId: string): Grant {
   const { customerId, balance, mode, leases } = wallet;
   let elsewhere = 0;

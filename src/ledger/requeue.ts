@@ -80,6 +80,7 @@ export async function openFrom(conn: Pick<Connection, "query">, lane: Lane): Pro
   return row?.open_from ?? ulidBound(0);
 }
 
+/** Stores where the lane's next sweep begins. */
 export async function setOpenFrom(conn: Connection, lane: Lane, id: string): Promise<void> {
   await conn.write(
     `INSERT INTO sweeps (lane,open_from) VALUES ('${lane}','${id}') AS n ` +

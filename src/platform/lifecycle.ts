@@ -4,6 +4,7 @@
 
 import type { Log } from "./log.ts";
 
+/** Call it once per process. `stop` is run once, on the first signal. */
 export function runUntilStopped(log: Log, drainMaxMs: number, stop: () => Promise<void>): void {
   let stopping = false;
   const onSignal = (signal: string) => {

@@ -14,6 +14,7 @@ const lines: Record<CountedLevel, number> = { warn: 0, error: 0, fatal: 0 };
 /** The number of lines of this level that the process has logged. */
 export const linesLogged = (level: CountedLevel): number => lines[level];
 
+/** `role` appears on every line; lines below `level` are neither written nor counted. */
 export function createLog(role: string, level: string): Log {
   return pino({
     level,

@@ -32,6 +32,7 @@ export const errorNumber = (error: unknown): number | undefined =>
 export const isError = (error: unknown, ...names: readonly MysqlError[]): boolean =>
   names.some((name) => MYSQL_ERRORS[name] === errorNumber(error));
 
+/** The whole transaction may be repeated. */
 export const isRetryable = (error: unknown): boolean => isError(error, "deadlock", "lockWait");
 
 /** The data itself is refused (SQLSTATE classes 22 and 23): the same rows would fail again. */

@@ -52,6 +52,7 @@ export const NO_ROWS: Sum = { count: 0, amount: 0, fingerprint: "0" };
 const EPOCH_DAYS = 719_528; // TO_DAYS('1970-01-01')
 const DAY_MS = 86_400_000;
 
+/** A condition on customer_id, as SQL. */
 export const ofScope = (scope: CustomerRange, alias = ""): string =>
   isAllCustomers(scope)
     ? "TRUE"
@@ -220,6 +221,7 @@ export function added(a: Sum, b: Sum): Sum {
 
 /** A DATETIME(3) literal. */
 export const at = (ms: number): string => `'${new Date(ms).toISOString().slice(0, 23).replace("T", " ")}'`;
+/** The UTC day, as YYYY-MM-DD. */
 export const dayOf = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 10);
 
 type Group = { customer_id: number; day: number; young: number };

@@ -75,6 +75,7 @@ export function daysThatDiffer(
 
 export type Pair = { mine: DaySum | undefined; their: DaySum | undefined };
 
+/** Pairs the sums of both sides by customer, day, op or status, and age. */
 export function paired(mine: readonly DaySum[], theirs: readonly DaySum[]): Pair[] {
   const keyOf = (sum: DaySum) => `${sum.customerId}/${sum.day}/${sum.what}/${sum.young}`;
   const pairs = new Map<string, Pair>();

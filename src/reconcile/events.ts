@@ -54,6 +54,7 @@ export type EventsOptions = {
   confirmMs?: number;
 };
 
+/** Compares these books with ClickHouse. Call within the snapshot in which the books were read. */
 export async function checkEvents(
   deps: StreamDeps,
   books: Books,

@@ -64,6 +64,7 @@ export type ReconcileResult =
 
 export const ENTRIES_NAMED_MAX = 20;
 
+/** A drift that lists no entries. */
 export function driftOf(
   invariant: Invariant,
   customerId: number,

@@ -164,6 +164,7 @@ export function keysWithoutOwner(conn: Connection, scope: CustomerRange): Promis
   );
 }
 
+/** Top-ups of one customer without a matching entry, and entries without their top-up. */
 export async function rowsOfTopups(conn: Connection, customerId: number): Promise<Drift[]> {
   const id = Number(customerId);
   const rows = `

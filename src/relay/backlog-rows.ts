@@ -20,6 +20,7 @@ export type LaneRows = {
   oldestS: number;
 };
 
+/** Counts the rows of one lane and measures how long the oldest due one has waited. */
 export async function laneRows(conn: Connection, lane: OutboxLane): Promise<LaneRows> {
   const count = (when: string) =>
     `(SELECT COUNT(*) FROM (SELECT 1 FROM outbox FORCE INDEX (due) WHERE lane='${lane}' AND ${when} ` +

@@ -35,11 +35,13 @@ export async function isDue(conn: Pick<Connection, "query">, lane: OutboxLane): 
   return rows.length > 0;
 }
 
+/** Within the transaction that locked the rows. */
 export async function deleteRows(conn: Connection, rows: readonly OutboxRow[]): Promise<void> {
   if (rows.length > 0)
     await conn.write(`DELETE ${BY_ID} FROM outbox WHERE id IN (${rows.map((row) => row.id)})`);
 }
 
+/** Makes the row due again after `delayMs`, counts the attempt and stores the reason. */
 export async function deferRow(conn: Connection, { row, payload, reason, delayMs }: Deferred): Promise<void> {
   await conn.write(
     "UPDATE outbox SET attempts=LEAST(attempts+1, 65535), last_error=?, run_at=NOW(3) + INTERVAL ? " +

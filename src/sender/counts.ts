@@ -36,6 +36,7 @@ export function createCounts(metrics: Metrics): Counts {
   });
 }
 
+/** Counts changes that were stored. */
 export function countChanges(counts: Counts, changes: readonly Change[]): void {
   for (const change of changes) {
     const { to, record, takenAtMs } = change;

@@ -17,6 +17,7 @@ const SUM_US = IN_FLIGHT + 1;
 const FIRST_BUCKET = SUM_US + 1;
 const SLOTS = FIRST_BUCKET + BUCKETS.length + 1;
 
+/** Memory for the counts of this many operators. */
 export const createSharedCounts = (operators: number): SharedCounts =>
   new SharedArrayBuffer(operators * SLOTS * BigInt64Array.BYTES_PER_ELEMENT);
 
@@ -46,6 +47,7 @@ export function metered(
   };
 }
 
+/** Adds the counts to the metrics; they are read at each scrape. */
 export function exposeOperators(
   metrics: Metrics,
   operators: readonly { name: string }[],

@@ -37,6 +37,7 @@ assert(
   "the sweep knows how long a message may wait",
 );
 
+/** The delay before the next attempt, in milliseconds, after the failed `attempt` (0-based). */
 export function retryDelayMs(lane: LaneRecord["lane"], attempt: number): number {
   const delays = lane === "express" ? RETRY_EXPRESS_MS : RETRY_NORMAL_MS;
   return delays[Math.min(attempt, delays.length - 1)] as number;

@@ -16,6 +16,7 @@ export type Edge = Engine & { ports: readonly number[] };
 
 const templates = join(projectRoot, "deploy/nginx");
 const folderOf = (stateFolder: string): string => join(stateFolder, "edge");
+/** The path of the edge's certificate, for clients that have to trust it. */
 export const certificateFile = (stateFolder: string): string =>
   join(folderOf(stateFolder), "certificate.pem");
 

@@ -68,7 +68,7 @@ function lowerSession(pid: number, nice: number): void {
  */
 export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Identity | null): ProcessRecord {
   mkdirSync(dirname(spec.logFile), { recursive: true });
-  turnOver(spec.logFile);
+  rotateLog(spec.logFile);
   const out = openSync(spec.logFile, "a");
   const [file = "", ...args] =
     spec.nice > 0 ? ["nice", "-n", String(spec.nice), ...spec.command] : spec.command;
@@ -106,6 +106,7 @@ export async function stopProcess(record: ProcessRecord, stateFolder: string): P
   return endedByItself;
 }
 
+/** Waits for the process to end; resolves to false if it still runs after `maxMs`. */
 export async function ended(identity: Identity, maxMs: number): Promise<boolean> {
   const deadlineMs = performance.now() + maxMs;
   while (isAlive(identity)) {
@@ -136,11 +137,13 @@ export function forgetProcess(stateFolder: string, record: ProcessRecord): void 
   if (present === null || sameProcess(present, record)) rmSync(file, { force: true });
 }
 
+/** The identity of the process that has this pid now; null if there is none. */
 export function identify(pid: number): Identity | null {
   const stat = readStat(pid);
   return stat === null ? null : { pid, startTicks: stat.startTicks, boot: bootId() };
 }
 
+/** Whether the very same process is still running; a zombie is not. */
 export function isAlive(identity: Identity): boolean {
   const stat = readStat(identity.pid);
   return (
@@ -155,7 +158,7 @@ export const sameProcess = (a: Identity, b: Identity): boolean =>
   a.pid === b.pid && a.startTicks === b.startTicks && a.boot === b.boot;
 
 // Rotates the log only when its process starts, because then no one has it open. Keeps one older file.
-function turnOver(logFile: string): void {
+function rotateLog(logFile: string): void {
   const bytes = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
   if (bytes > logBytesMax) renameSync(logFile, `${logFile}.1`);
 }

@@ -31,6 +31,7 @@ export type Recorded = {
   orphans: ProcessRecord[];
 };
 
+/** Also removes the records of dead processes. */
 export function sortRecords(stateFolder: string): Recorded {
   const sorted: Recorded = { background: [], supervised: [], orphans: [] };
   for (const record of readRecords(stateFolder)) {
@@ -109,6 +110,7 @@ export async function startEngines(
   return results.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
 }
 
+/** Prepares and starts one engine. @throws Error if its port is taken or preparing fails */
 export async function startEngine(
   engine: Engine,
   stateFolder: string,

@@ -21,6 +21,7 @@ export type Tools = {
   edgeLibraries: string;
 };
 
+/** Finds the tools to run. A MySQL or nginx on PATH is preferred to the one in the cache. */
 export function findTools(env: Record<string, string | undefined>): Tools {
   const cache =
     env.SLUICE_CACHE ?? join(env.XDG_CACHE_HOME ?? join(env.HOME ?? homedir(), ".cache"), "sluice");

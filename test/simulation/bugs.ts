@@ -30,7 +30,7 @@ export const BUGS: readonly Bug[] = [
   // ---- the lease machine ----
   bug(
     "lease",
-    "a commit doesn't look whether its leases are still there",
+    "a commit doesn't check whether its leases still exist",
     "src/ledger/accept.ts",
     "if (results.at(-1)?.affectedRows !== batch.spends.length) {",
     "if (results.length === 0) {",
@@ -44,7 +44,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "lease",
-    "the reaper takes the leases of a process that lives",
+    "the reaper takes the leases of a living process",
     "src/ledger/node.ts",
     '"WHERE expires_at <= NOW(3) ORDER BY node_id"',
     '"ORDER BY node_id"',
@@ -63,7 +63,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "lease",
-    "a 402 forgets what is being committed from the own lease",
+    "a 402 forgets what is being committed from its own lease",
     "src/ledger/grant.ts",
     "own += lease.unspent;",
     "own += 0;",
@@ -77,14 +77,14 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "lease",
-    "a process whose time was over keeps what it held",
+    "a process whose lifetime was over keeps what it held",
     "src/ingest/heartbeat.ts",
     "onExpired();\n",
     "\n",
   ),
   bug(
     "lease",
-    "the reaper forgets a process and not its leases",
+    "the reaper deletes a process but not its leases",
     "src/ledger/node.ts",
     "if (node.holds === 1) await reapNode(deps, node.node_id);\n        else if (node.old === 1)",
     "if (node.holds + node.old > 0)",
@@ -110,7 +110,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "lease",
-    "a lease goes on after a grant whose answer was lost",
+    "a lease continues after a grant whose answer was lost",
     "src/ingest/lease-refill.ts",
     "if (lease.held) drop(lease);\n    else table.doubt(lease);",
     "table.doubt(lease);",
@@ -125,7 +125,7 @@ export const BUGS: readonly Bug[] = [
   // ---- ledger postings ----
   bug(
     "ledger",
-    "a refund is taken from reserved and given to nobody",
+    "a refund leaves reserved but reaches no balance",
     "src/core/ledger.ts",
     "change.balance += balance * amount;",
     'change.balance += op === "refund" ? 0 : balance * amount;',
@@ -147,7 +147,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "ledger",
-    "a release takes from the wallet instead of giving back",
+    "a release takes from the wallet instead of giving credit back",
     "src/core/ledger.ts",
     'release: { leg: "open", from: "lease", to: "balance" },',
     'release: { leg: "open", from: "balance", to: "lease" },',
@@ -183,7 +183,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "message",
-    "a lost answer is tried at the next operator",
+    "a message whose answer was lost is tried at the next operator",
     "src/sender/dispatch.ts",
     'if (outcome.kind === "refused") {\n      job.permanent &&= outcome.permanent;',
     'if (outcome.kind !== "accepted") {\n' +
@@ -207,14 +207,14 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "message",
-    "a message is queued again under the attempt it has",
+    "a message is requeued under its current attempt",
     "src/core/message.ts",
     'return to === "queued" && from !== null && MACHINE[from].requeues ? attempt + 1 : attempt;',
     'return to === "queued" && from === "sending" ? attempt + 1 : attempt;',
   ),
   bug(
     "message",
-    "a settlement doesn't look at the status",
+    "a settlement doesn't check the status",
     "src/ledger/move.ts",
     "AND status='${from}' AND attempt=${attempt}`;",
     "AND (status='${from}' OR status<>'queued') AND attempt=${attempt}`;",
@@ -235,7 +235,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "message",
-    "sent has the number of unknown, so that a late outcome's event meets it",
+    "sent has the same number as unknown, so that a late outcome's event collides with it",
     "src/core/message.ts",
     "return SEQUENCES_AN_ATTEMPT * attempt + MACHINE[status].rank;",
     'return SEQUENCES_AN_ATTEMPT * attempt + MACHINE[status === "sent" ? "unknown" : status].rank;',
@@ -302,7 +302,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "idempotency",
-    "who owns a key is not looked at",
+    "the owner of a key is not checked",
     "src/ledger/idempotency.ts",
     "return claims.map((c) => c.owner).filter((owner) => !owners.has(owner));",
     "return claims.map((c) => c.owner).filter((owner) => owners.size > claims.length && !owners.has(owner));",
@@ -310,7 +310,7 @@ export const BUGS: readonly Bug[] = [
   // ---- callers that leave ----
   bug(
     "commit",
-    "a message is stored though its caller left before",
+    "a message is stored although its caller left before",
     "src/ingest/group-commit.ts",
     "        items = withoutGone(items);\n",
     "",
@@ -324,7 +324,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "lease",
-    "who left while waiting for credit takes it along",
+    "a caller who leaves while waiting for credit takes it along",
     "src/ingest/lease-refill.ts",
     "const { cost } = waiter;\n      if (waiter.isGone()) waiter.reject(new CallerGoneError());",
     "const { cost } = waiter;\n" +
@@ -339,7 +339,7 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "ledger",
-    "a top-up is paid in though its caller left before",
+    "a top-up is paid in although its caller left before",
     "src/ledger/topup.ts",
     "if (isGone()) return null;",
     "",

@@ -18,6 +18,7 @@ export type TopicSpec = {
   config: Record<string, string>;
 };
 
+/** The name of one topic in Kafka. */
 export const topicOf = (config: Config, name: TopicName): string => config.topicPrefix + TOPICS[name];
 
 /** The consumer group of a lane's senders. */
