@@ -21,7 +21,10 @@ export type Tools = {
   edgeLibraries: string;
 };
 
-/** Finds the tools to run. A MySQL or nginx on PATH is preferred to the one in the cache. */
+/**
+ * Finds the tools to run: MySQL in the cache, else on PATH; nginx on PATH, else in the cache.
+ * @throws Error if MySQL is missing
+ */
 export function findTools(env: Record<string, string | undefined>): Tools {
   const cache =
     env.SLUICE_CACHE ?? join(env.XDG_CACHE_HOME ?? join(env.HOME ?? homedir(), ".cache"), "sluice");
