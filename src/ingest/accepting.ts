@@ -2,7 +2,7 @@
 // keys, leases and the group commit.
 // Invariant: nothing in here knows HTTP.
 
-import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
+import { LEASES_RETURN_MAX_MS, MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { createKeyCache, type KeyCache } from "../customers/key-cache.ts";
 import { createAcceptStore } from "../ledger/accept.ts";
 import { findKeys } from "../ledger/idempotency.ts";
@@ -10,6 +10,7 @@ import { createLeaseStore } from "../ledger/lease.ts";
 import type { LeaseDeps } from "../ledger/lease-rows.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
+import { within } from "../platform/retry.ts";
 import type { Role } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
@@ -38,6 +39,8 @@ export type Accepting = {
 
 /** The key cache polls twice a second; after this long without a good poll the database counts as away. */
 const POLL_MISSED_MS = 2_000;
+/** A MySQL that hangs doesn't close its connections; the process ends without that. */
+const CLOSE_MAX_MS = 1_000;
 
 /** Waits until MySQL is up and has its tables. */
 export async function startAccepting(role: Role): Promise<Accepting> {
@@ -52,7 +55,8 @@ export async function startAccepting(role: Role): Promise<Accepting> {
   const commitPool = createMeteredPool(role, "commit", { ...bounded, connections: config.commitConnections });
   const ledgerPool = createMeteredPool(role, "ledger", { ...bounded, connections: 6 });
   const readPool = createMeteredPool(role, "read", { connections: 4, answerMaxMs: MYSQL_ANSWER_MAX_MS });
-  role.onStop(() => Promise.all([commitPool.end(), ledgerPool.end(), readPool.end()]));
+  const pools = [commitPool, ledgerPool, readPool];
+  role.onStop(() => within(CLOSE_MAX_MS, Promise.all(pools.map((pool) => pool.end()))));
   await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(readPool));
 
   const ledger = { pool: ledgerPool, id, now };
@@ -81,9 +85,10 @@ export async function startAccepting(role: Role): Promise<Accepting> {
   metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
   const upkeep = startKeyUpkeep({ timers: systemTimers, metrics, log, pool: readPool });
   const stop = async () => {
+    const untilMs = monotonicMs() + LEASES_RETURN_MAX_MS;
     await upkeep.stop();
     await commits.drained();
-    await book.stop();
+    await book.stop(untilMs);
   };
   const accept = createAcceptMessage(
     { book, commits, limits: createRateLimits(), id: clockGuard.messageId },

@@ -26,8 +26,11 @@ export type LeaseBook = {
   /** The outcome is unknown, or the lease was taken back: the lease is dropped. */
   lost(reservation: Reservation): void;
   stats(): { leases: number; available: number; waiting: number };
-  /** Call it when nothing is reserved any more: returns all leases, keeping only what was really spent. */
-  stop(): Promise<void>;
+  /**
+   * Call it when nothing is reserved any more: returns the leases, keeping only what was really spent.
+   * Resolves by `untilMs` on the monotonic clock; what is left then is reaped by other processes.
+   */
+  stop(untilMs: number): Promise<void>;
 };
 
 export function createLeaseBook(
@@ -84,9 +87,9 @@ export function createLeaseBook(
       table.lost(reservation);
     },
     stats: () => ({ leases: table.leases.size, ...table.totals() }),
-    async stop() {
+    async stop(untilMs) {
       stopped = true;
-      await upkeep.stop();
+      await upkeep.stop(untilMs);
     },
   };
 }

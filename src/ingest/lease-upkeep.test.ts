@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import { settle } from "../../test/support/fake-clock.ts";
 import { createScriptedBook, holding, TTL_MS } from "../../test/support/scripted-book.ts";
-import { LEASE_IDLE_MS, RECALL_POLL_MS } from "../core/limits.ts";
+import { LEASE_IDLE_MS, LEASES_RETURN_MAX_MS, RECALL_POLL_MS } from "../core/limits.ts";
 import { LEASE_BATCH_MAX } from "../ledger/lease-rows.ts";
 import { AHEAD_LINGER_MS } from "./lease-refill.ts";
 import type { Reservation } from "./lease-table.ts";
@@ -205,10 +205,46 @@ describe("recalled credit", () => {
 test("a process that stops reserves nothing more and gives up its node", async () => {
   const { book, got, node, ended, advance } = await holding(10, 3);
   book.committed(got[0] as Reservation);
-  void book.stop();
+  void book.stop(LEASES_RETURN_MAX_MS);
   await advance(0);
   expect(node.at(-1)).toBe("0 retire");
   expect(() => book.reserve(7, 1)).toThrow("unavailable: The process is stopping.");
   await advance(10 * TICK_MS);
   expect([node.at(-1), ended]).toEqual(["0 retire", []]);
+});
+
+describe("a process that stops does so in time, and leaves the leases that are left to others,", () => {
+  const stopped = async (all: Awaited<ReturnType<typeof holding>>) => {
+    let atMs = -1;
+    all.book.committed(all.got[0] as Reservation);
+    const startedMs = all.timers.monotonicMs();
+    const untilMs = startedMs + LEASES_RETURN_MAX_MS;
+    void all.book.stop(untilMs).then(() => (atMs = all.timers.monotonicMs() - startedMs));
+    await all.advance(LEASES_RETURN_MAX_MS - 1);
+    const isEarly = atMs >= 0;
+    const isAborted = all.world.retiring?.aborted;
+    await all.advance(1);
+    return { isEarly, isAborted, atMs };
+  };
+
+  test("when returning them takes too long: it is told to end after its transaction", async () => {
+    const all = await holding(10, 3);
+    all.world.hangs = true;
+    expect(await stopped(all)).toEqual({ isEarly: false, isAborted: false, atMs: LEASES_RETURN_MAX_MS });
+    expect(all.world.retiring?.aborted).toBe(true);
+  });
+
+  test("when a job that is under way doesn't end", async () => {
+    const all = await holding(10, 3);
+    all.world.hangs = true;
+    await all.advance(RECALL_POLL_MS);
+    expect(await stopped(all)).toMatchObject({ isEarly: false, atMs: LEASES_RETURN_MAX_MS });
+    expect(all.node.filter((did) => did.includes("retire"))).toEqual([]);
+  });
+
+  test("when they can't be returned", async () => {
+    const all = await holding(10, 3);
+    all.world.retireFails = true;
+    expect(await stopped(all)).toMatchObject({ isEarly: true, atMs: 0 });
+  });
 });

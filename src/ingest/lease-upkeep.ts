@@ -13,8 +13,11 @@ import { isQuiet, type Lease } from "./lease-table.ts";
 export type Upkeep = {
   /** Ends the longest unused of a few leases, to make room for another. False: all of them are in use. */
   makeRoom(): boolean;
-  /** Stops the timers and gives up the node with all its leases. */
-  stop(): Promise<void>;
+  /**
+   * Stops the timers and gives up the node with its leases. Resolves by `untilMs` on the monotonic clock,
+   * even if the database hangs; the leases that are left then are reaped by other processes.
+   */
+  stop(untilMs: number): Promise<void>;
 };
 
 const TICK_MS = 1_000;
@@ -24,6 +27,7 @@ const ROOM_LOOKS_MAX = 64;
 
 export function startUpkeep({ store, table, heartbeat, timers, log, drop }: RefillDeps): Upkeep {
   let round = table.leases.values();
+  const stopping = new AbortController();
 
   /** The next lease to look at; starts again from the first after the last. */
   const nextLease = (): Lease | undefined => {
@@ -49,7 +53,7 @@ export function startUpkeep({ store, table, heartbeat, timers, log, drop }: Refi
     return ending;
   };
   const endAllRows = async () => {
-    for (;;) {
+    while (!stopping.signal.aborted) {
       const some = table.toEnd(LEASE_BATCH_MAX);
       if (some.length === 0) return;
       await store.end(some);
@@ -94,7 +98,7 @@ export function startUpkeep({ store, table, heartbeat, timers, log, drop }: Refi
       async () => {
         endIdle();
         await endRows();
-        await store.reap();
+        await store.reap(stopping.signal);
       },
       (err) => log.warn({ err }, "lease upkeep failed; trying again"),
     ),
@@ -113,17 +117,22 @@ export function startUpkeep({ store, table, heartbeat, timers, log, drop }: Refi
       if (oldest !== null) table.end(oldest);
       return oldest !== null;
     },
-    async stop() {
-      await Promise.all(jobs.map((stop) => stop()));
-      await heartbeat.stop();
-      await store
-        .retire()
-        .catch((err: unknown) =>
-          log.warn(
-            { err },
-            "the leases could not be returned; other processes reap them once this node expires",
-          ),
-        );
+    async stop(untilMs) {
+      stopping.abort();
+      const late = new AbortController();
+      const leave = async () => {
+        await Promise.all(jobs.map((stop) => stop()));
+        await heartbeat.stop();
+        await store.retire(late.signal);
+      };
+      const timeIsUp = timers.sleep(Math.max(0, untilMs - timers.monotonicMs())).then(() => {
+        throw new Error("out of time");
+      });
+      // Whichever settles later is not waited for.
+      await Promise.race([leave(), timeIsUp]).catch((err: unknown) =>
+        log.warn({ err }, "leases are left for other processes to reap once this node expires"),
+      );
+      late.abort();
     },
   };
 }

@@ -12,10 +12,13 @@ export type NodeStore = {
   /** Extends the node's lifetime. False: it isn't registered, or its lifetime is over. */
   renew(): Promise<boolean>;
   register(): Promise<void>;
-  /** Takes back the leases of nodes whose lifetime is over. */
-  reap(): Promise<void>;
-  /** Gives up this node and all its leases, keeping only what was really spent. */
-  retire(): Promise<void>;
+  /** Takes back leases of nodes whose lifetime is over. When aborted, it ends between two transactions. */
+  reap(signal?: AbortSignal): Promise<void>;
+  /**
+   * Gives up this node and all its leases, keeping only what was really spent. When aborted, it ends between
+   * two transactions and leaves the rest of the leases to the reapers.
+   */
+  retire(signal?: AbortSignal): Promise<void>;
 };
 
 export function createNodeStore(
@@ -39,19 +42,19 @@ export function createNodeStore(
           "ON DUPLICATE KEY UPDATE expires_at=n.expires_at",
       );
     },
-    async reap() {
+    async reap(signal) {
       const expired = await pool.query<{ node_id: string; holds: number; old: number }[]>(
         `SELECT node_id, ${IS_OLD} AS old, EXISTS (SELECT 1 FROM credit_leases AS l ` +
           "FORCE INDEX (by_recall) WHERE l.node_id=n.node_id) AS holds FROM nodes AS n " +
           "WHERE expires_at <= NOW(3) ORDER BY node_id",
       );
       for (const node of expired)
-        if (node.holds === 1) await reapNode(deps, node.node_id);
+        if (node.holds === 1) await reapNode(deps, node.node_id, signal);
         else if (node.old === 1) await forget(pool, node.node_id);
     },
-    async retire() {
+    async retire(signal) {
       await write(pool, `UPDATE nodes SET expires_at=NOW(3) WHERE node_id='${nodeId}'`);
-      await reapNode(deps, nodeId);
+      await reapNode(deps, nodeId, signal);
     },
   };
 }
@@ -60,8 +63,8 @@ export function createNodeStore(
 const write = (pool: Pool, sql: string) => pool.transaction((conn) => conn.write(sql));
 
 /** Ends all leases of a node whose lifetime is over, then the node. Several processes may do so at once. */
-async function reapNode(deps: LeaseDeps, nodeId: string): Promise<void> {
-  while (await reapSome(deps, nodeId));
+async function reapNode(deps: LeaseDeps, nodeId: string, signal?: AbortSignal): Promise<void> {
+  while (signal?.aborted !== true && (await reapSome(deps, nodeId)));
 }
 
 // While the node is locked it can't register again. A lease granted late is found at the next look.

@@ -86,12 +86,24 @@ export const BUGS: readonly Bug[] = [
     "lease",
     "the reaper deletes a process but not its leases",
     "src/ledger/node.ts",
-    "if (node.holds === 1) await reapNode(deps, node.node_id);\n        else if (node.old === 1)",
+    "if (node.holds === 1) await reapNode(deps, node.node_id, signal);\n        else if (node.old === 1)",
     "if (node.holds + node.old > 0)",
     {
       file: "src/ledger/node.ts",
       find: "WHERE node_id='${nodeId}' AND ${IS_OLD}",
       replace: "WHERE node_id='${nodeId}'",
+    },
+  ),
+  bug(
+    "lease",
+    "a process takes credit before it is registered",
+    "src/ingest/lease-refill.ts",
+    "if (!heartbeat.isAlive()) await heartbeat.renew();",
+    "",
+    {
+      file: "src/ledger/lease.ts",
+      find: "if (alive.length === 0) throw new NodeExpiredError(`node ${nodeId} is not alive`);",
+      replace: "",
     },
   ),
   bug(

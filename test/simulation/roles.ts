@@ -5,6 +5,7 @@
 import { monotonicFactory } from "ulid";
 import { CallerGoneError, type IsGone } from "../../src/core/caller.ts";
 import { SluiceError, toSluiceError } from "../../src/core/errors.ts";
+import { LEASES_RETURN_MAX_MS } from "../../src/core/limits.ts";
 import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
@@ -176,9 +177,10 @@ export function startIngest(world: World, of: Process): Ingest {
     available: () => book.stats().available,
     async stop() {
       refuses = true;
+      const untilMs = timers.monotonicMs() + LEASES_RETURN_MAX_MS;
       await upkeep.stop();
       await commits.drained();
-      await book.stop();
+      await book.stop(untilMs);
     },
   };
 }

@@ -25,7 +25,12 @@ export function createScriptedBook(options: { leasesMax?: number } = {}) {
     giveBackFails: false,
     endFails: false,
     renewFails: false,
+    retireFails: false,
+    /** Neither looks for recalls nor retirement get an answer. */
+    hangs: false,
     reaps: 0,
+    /** Given to the retirement. */
+    retiring: undefined as AbortSignal | undefined,
   };
   const did = (what: string, fails: boolean) => {
     node.push(`${clock.timers.monotonicMs()} ${what}${fails ? " failed" : ""}`);
@@ -49,14 +54,18 @@ export function createScriptedBook(options: { leasesMax?: number } = {}) {
       ended.push(keys.map(({ customerId, epoch }) => `${customerId}:${epoch}`));
       return Promise.resolve();
     },
-    recalled: () => Promise.resolve(world.recalled),
+    recalled: () => (world.hangs ? new Promise(() => undefined) : Promise.resolve(world.recalled)),
     renew: () => did("renew", world.renewFails).then(() => world.isRegistered),
     async register() {
       await did("register", false);
       world.isRegistered = true;
     },
     reap: () => Promise.resolve(void world.reaps++),
-    retire: () => did("retire", false),
+    async retire(signal) {
+      world.retiring = signal;
+      await did("retire", world.retireFails);
+      if (world.hangs) await new Promise(() => undefined);
+    },
   };
   const book = createLeaseBook(
     { store, timers: clock.timers, log: createLog("test", "silent") },
