@@ -17,6 +17,7 @@ import {
 import { type Drift, driftOf, type Invariant, isAllCustomers } from "./result.ts";
 import {
   keysWithoutOwner,
+  leasesWithoutNode,
   messagesWithoutClaim,
   messagesWithoutReserve,
   rowsOfMessages,
@@ -41,6 +42,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
   if (isAllCustomers(books.scope) && differ.length > 0)
     drifts.push(...(await messagesWithoutReserve(conn, differ)));
   drifts.push(...(await keysWithoutOwner(conn, books.scope)));
+  drifts.push(...(await leasesWithoutNode(conn, books.scope)));
   return drifts;
 }
 

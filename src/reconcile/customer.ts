@@ -56,6 +56,7 @@ const OF_THE_WALLET: readonly Invariant[] = [
   "reserved_equals_entries",
   "reserved_equals_leases_and_messages",
   "never_negative",
+  "lease_has_node",
 ];
 
 /** @throws AlreadyRunningError, TablesBusyError, TookTooLongError, SluiceError not_found */

@@ -8,6 +8,7 @@ export const RECONCILE_INVARIANTS = [
   "reserved_equals_entries",
   "reserved_equals_leases_and_messages",
   "never_negative",
+  "lease_has_node",
   "message_has_one_reserve",
   "message_close_matches_status",
   "message_has_claim",

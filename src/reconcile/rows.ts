@@ -1,5 +1,5 @@
-// Finds the rows behind a drift in MySQL: which messages, entries, top-ups and keys of a customer break a
-// rule.
+// Finds the rows behind a drift in MySQL: which messages, entries, top-ups, keys and leases of a customer
+// break a rule.
 // Owns that SQL. It starts from the customer's own entries, whose key begins with customer_id, so one
 // customer's drift never costs a scan of all messages. Bound: ENTRIES_NAMED_MAX rows a rule, and their total
 // number.
@@ -47,6 +47,7 @@ const SAYS: Partial<Record<Invariant, string>> = {
   entry_has_message: "entries of messages that don't exist",
   message_has_claim: "messages in sending or unknown that no claim will end",
   topup_has_entry: "top-ups and their entries",
+  lease_has_node: "leases that nobody can take back, because the row of their process is gone",
   key_has_owner: "idempotency keys whose message or top-up isn't this customer's",
 };
 
@@ -161,6 +162,17 @@ export function keysWithoutOwner(conn: Connection, scope: CustomerRange): Promis
      WHERE ${ofScope(scope, "k.")}
        AND k.created_at > NOW(3) - INTERVAL ${IDEMPOTENCY_TTL_MS * 1000} MICROSECOND
        AND NOT (e.op <=> IF(k.operation = 'send', 'reserve', 'topup'))`,
+  );
+}
+
+/** Leases whose process has no row in `nodes`: reapers, who start from there, would never find them. */
+export function leasesWithoutNode(conn: Connection, scope: CustomerRange): Promise<Drift[]> {
+  return driftsOf(
+    conn,
+    `SELECT l.customer_id, l.node_id AS entry_id, 'lease_has_node' AS rule, NULL AS op,
+       l.granted - l.spent AS amount, CONCAT('unspent credit of epoch ', l.epoch) AS detail
+     FROM credit_leases l LEFT JOIN nodes n ON n.node_id = l.node_id
+     WHERE ${ofScope(scope, "l.")} AND n.node_id IS NULL`,
   );
 }
 

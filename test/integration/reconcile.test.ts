@@ -137,6 +137,26 @@ describe("reconcile", () => {
     expect(await check({ customerId })).toMatchObject({ kind: "clean" });
   });
 
+  test("a lease whose process is known is clean, however dead it is; one whose process isn't is named with its credit", async () => {
+    const plant = `INSERT INTO credit_leases (node_id,customer_id,epoch,granted,spent)
+      VALUES ('${NODE}',${customerId},4,300,0)`;
+    await pool.query(
+      `INSERT INTO nodes VALUES ('${NODE}',NOW(3) - INTERVAL 3 DAY);${plant};` +
+        "UPDATE wallet_accounts SET balance=balance-300,reserved=reserved+300;" +
+        entry("grant", "open", id()).replace("500", "300"),
+    );
+    await delivered();
+    expect(await check()).toMatchObject({ kind: "clean" });
+    await pool.query("DELETE FROM nodes");
+    const drift = {
+      invariant: "lease_has_node",
+      customer_id: String(customerId),
+      entries: [{ entry_id: NODE, op: null, amount: 300, detail: "unspent credit of epoch 4" }],
+    };
+    expect(await check()).toMatchObject({ kind: "drift", drifts: [drift] });
+    expect(await check({ customerId })).toMatchObject({ kind: "drift", drifts: [drift] });
+  });
+
   const plants: Plant[] = [
     ["a balance that grew", () => "UPDATE wallet_accounts SET balance=balance+1", ["balance_equals_entries"]],
     [
