@@ -44,6 +44,11 @@ const delivered = (options: Parameters<typeof deliverEvents>[1] = {}) =>
   deliverEvents({ pool, clickhouse }, options);
 const check = (options: { settled?: boolean; customerId?: number } = {}) =>
   reconcile({ pool, clickhouse }, options);
+/** ClickHouse as if it had been up for this long: a test's engines may have been started a moment ago. */
+const upFor = (seconds: number): Clickhouse => ({
+  ...clickhouse,
+  query: (sql, params) => clickhouse.query(sql.replace("uptime()", String(seconds)), params),
+});
 function invariantsOf(result: ReconcileResult): Invariant[] {
   expect(result).toMatchObject({ kind: "drift" });
   return result.kind === "drift" ? result.drifts.map(({ invariant }) => invariant).sort() : [];
@@ -148,7 +153,8 @@ describe("reconcile, MySQL with ClickHouse", () => {
 });
 
 describe("reconcile --resend", () => {
-  const sentAgain = () => reconcile({ pool, clickhouse }, { resend: true, confirmMs: 100 });
+  const sentAgain = (upS = 3_600) =>
+    reconcile({ pool, clickhouse: upFor(upS) }, { resend: true, confirmMs: 100 });
 
   test("writes lost events to the outbox with the same ids; when they arrive, all is clean", async () => {
     await delivered({ old: true, except: ids[0] as string, exceptStatus: ids[1] as string });
@@ -181,10 +187,21 @@ describe("reconcile --resend", () => {
     expect(invariantsOf(result)).toEqual(["clickhouse_has_entry", "clickhouse_has_status"]);
   });
 
+  test("of a ClickHouse that started within the last minute, silence proves nothing", async () => {
+    await ageAll(pool);
+    await pool.query("DELETE FROM outbox WHERE lane='events'");
+    expect(await sentAgain(59)).toMatchObject({
+      kind: "clean",
+      resent: 0,
+      pending: { entries: 7, statuses: 3 },
+    });
+    expect(await sentAgain(60)).toMatchObject({ kind: "drift", resent: 10 });
+  });
+
   test("a tail that ClickHouse reads while it is watched counts as on its way", async () => {
     await ageAll(pool);
     await pool.query("DELETE FROM outbox WHERE lane='events'");
-    const watched = reconcile({ pool, clickhouse }, { confirmMs: 1_500 });
+    const watched = reconcile({ pool, clickhouse: upFor(3_600) }, { confirmMs: 1_500 });
     await sleep(700);
     await delivered();
     expect(await watched).toMatchObject({ kind: "clean", pending: { entries: 7, statuses: 0 } });
