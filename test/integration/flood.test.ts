@@ -5,12 +5,15 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { ERRORS } from "../../src/core/errors.ts";
 import { makeCustomer, type TestCustomer } from "../support/ingest-process.ts";
-import { head, parseAnswer, type RawAnswer, sendAndLeave } from "../support/raw-http.ts";
+import { head, openRequest, parseAnswer, type RawAnswer, sendAndLeave } from "../support/raw-http.ts";
 import { type Api, message, refused, startApi } from "../support/refusals.ts";
+import { until } from "../support/roles.ts";
 
 const PRICE = 500;
 const FLOOD = 10_000;
 const RICH = 100_000_000;
+/** The requests to send that ended because their clients had left. */
+const GONE = 'sluice_http_requests_total\\{(?=[^}]*code="499")(?=[^}]*route="/v1/sms/send")[^}]*\\}';
 
 let api: Api;
 beforeAll(async () => {
@@ -59,18 +62,21 @@ async function flood(requests: string[]): Promise<(RawAnswer | null)[]> {
   );
 }
 
-/** Waits until no request is under way in the process. */
-async function idle(): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    const metrics = await (await fetch(`${api.ingest.healthUrl}/metrics`)).text();
-    if (/^sluice_ingest_queue_messages\S* 0$/m.test(metrics)) return;
-    await Bun.sleep(50);
-  }
-  throw new Error("messages are still queued");
+/** The value of the first metric that this pattern fits, labels included; 0 if there is none. */
+async function metric(pattern: string): Promise<number> {
+  const text = await (await fetch(`${api.ingest.healthUrl}/metrics`)).text();
+  return Number(new RegExp(`^${pattern}(?:\\{[^}]*\\})? (.*)$`, "m").exec(text)?.[1] ?? 0);
 }
 
+/** Waits until no request is under way in the process. */
+const idle = () =>
+  until(async () => (await metric("sluice_ingest_queue_messages")) === 0, "no message is queued");
+
 /** Returns the number of stored messages, after checking that wallet, leases and entries agree with it. */
-async function storedAndCharged({ customerId }: TestCustomer, opening: number): Promise<number> {
+async function storedAndCharged(
+  { customerId }: Pick<TestCustomer, "customerId">,
+  opening: number,
+): Promise<number> {
   const one = async (sql: string) => {
     const [row] = await api.db.pool.query<{ n: string | number | null }[]>(sql, [customerId]);
     return Number(row?.n ?? 0);
@@ -125,18 +131,74 @@ test("10,000 concurrent requests of 100 customers, half of them invalid, are ans
   expect(stored).toBe(count.get(202) ?? 0);
 }, 60_000);
 
-test("clients that leave before the answer are charged for what was stored, and nothing else", async () => {
-  const customer = await makeCustomer(api.db.config, RICH);
-  // Makes credit available, so that the following requests wait for a commit and not for the first grant.
-  expect((await api.send(message, {}, customer.apiKey)).status).toBe(202);
-  await Promise.all(
-    Array.from({ length: 500 }, () => sendAndLeave(api.ingest.url, [request(customer.apiKey)])),
-  );
+const LEAVING = 400;
+/** With each of these the server ends the connection at once, which shows that it has noticed. */
+const NOTICED = ["next request", "no HTTP"] as const;
+
+/** The messages of this customer in transactions that are still open, by their references. */
+const inOpenCommits = (customerId: number): Promise<string[]> =>
+  api.db.pool.use(async (conn) => {
+    await conn.query("SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED");
+    const rows = await conn.query<{ reference: string }[]>(
+      "SELECT reference FROM messages WHERE customer_id=? AND reference <> ''",
+      [customerId],
+    );
+    return rows.map(({ reference }) => reference).toSorted();
+  });
+
+test("of 400 clients that leave while their commits are held up, those in a commit are stored and charged, and the others leave nothing", async () => {
+  const { customerId, apiKey } = await makeCustomer(api.db.config, RICH);
+  const nameOf = (n: number) => `leaving ${n}`;
+  const keyOf = (n: number) => (n % 4 < 2 ? { "idempotency-key": nameOf(n) } : undefined);
+  const asks = (n: number) => ({ ...message, reference: nameOf(n) });
+  const stored = async () =>
+    (
+      await api.db.pool.query<{ reference: string }[]>(
+        "SELECT reference FROM messages WHERE customer_id=? AND reference <> ''",
+        [customerId],
+      )
+    )
+      .map(({ reference }) => reference)
+      .toSorted();
+  // The first grant pays for some of them: those can enter a commit, the others wait for the locked wallet.
+  expect((await api.send(message, {}, apiKey)).status).toBe(202);
   await idle();
-  const stored = await storedAndCharged(customer, RICH);
-  expect(stored).toBeGreaterThanOrEqual(1);
-  expect(stored).toBeLessThanOrEqual(501);
-});
+  const goneBefore = await metric(GONE);
+  let inCommit: string[] = [];
+  await api.db.pool.transaction(async (conn) => {
+    await conn.query("SELECT * FROM wallet_accounts WHERE customer_id=? FOR UPDATE", [customerId]);
+    await conn.query("SELECT * FROM credit_leases WHERE customer_id=? FOR UPDATE", [customerId]);
+    const clients = Array.from({ length: LEAVING }, (_, n) => {
+      const body = JSON.stringify(asks(n));
+      const headers = { "content-type": "application/json", "x-api-key": apiKey, ...keyOf(n) };
+      const bytes =
+        head("POST", "/v1/sms/send", { ...headers, "content-length": String(body.length) }) + body;
+      return openRequest(api.ingest.url, bytes);
+    });
+    await until(async () => {
+      if ((await metric("sluice_ingest_queue_messages")) !== LEAVING) return false;
+      inCommit = await inOpenCommits(customerId);
+      return inCommit.length === LEAVING - (await metric("sluice_ingest_waiting_for_credit"));
+    }, "each is in a commit or waits for credit");
+    for (const [n, client] of clients.entries()) client.leave(NOTICED[n % 2] as (typeof NOTICED)[number]);
+    for (const client of clients) expect(await client.answer).toBeNull();
+  });
+  await idle();
+  expect(inCommit.length).toBeGreaterThan(0);
+  expect(inCommit.length).toBeLessThan(LEAVING);
+  expect(await stored()).toEqual(inCommit);
+  expect((await metric(GONE)) - goneBefore).toBe(LEAVING - inCommit.length);
+  expect(await storedAndCharged({ customerId }, RICH)).toBe(1 + inCommit.length);
+  // Repeated with their keys, those are replayed, and the keys of the others are free.
+  const repeated = Array.from({ length: LEAVING }, (_, n) => n).filter((n) => keyOf(n) !== undefined);
+  await Promise.all(
+    repeated.map(async (n) => {
+      const { status, headers } = await api.send(asks(n), keyOf(n), apiKey);
+      const isReplay = headers.get("idempotent-replayed") === "true";
+      expect([nameOf(n), status, isReplay]).toEqual([nameOf(n), 202, inCommit.includes(nameOf(n))]);
+    }),
+  );
+}, 30_000);
 
 test("clients that leave in the middle of their request store nothing", async () => {
   const customer = await makeCustomer(api.db.config, RICH);
