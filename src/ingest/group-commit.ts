@@ -75,13 +75,13 @@ export function createGroupCommit(
   { store, book, counts, timers, log }: GroupCommitDeps,
   { connections, nodeId, now }: GroupCommitOptions,
 ): GroupCommit {
-  let queue: Item[] = [];
+  const queue: Item[] = [];
   let admitted = 0;
   const shares = new Map<number, number>();
   let running = 0;
-  // What is planned: nothing, a batch in this turn of the event loop, or one after a linger.
-  let next: "none" | "soon" | "lingers" = "none";
-  let lingering = 0;
+  // A batch begins soon, in the next turns of the event loop, or after a linger; otherwise none is planned.
+  let isSoon = false;
+  let linger: object | null = null;
   const pace = createCommitPace(() => timers.monotonicMs());
 
   const admit = (customerId: number) => {
@@ -98,35 +98,34 @@ export function createGroupCommit(
   };
 
   const wake = () => {
-    if (running >= connections) return;
-    if (next === "lingers" && pace.waitMs(queue.length) === 0) next = "none";
-    if (next !== "none") return;
-    next = "soon";
-    lingering++;
+    if (running >= connections || isSoon) return;
+    if (linger !== null && pace.waitMs(queue.length) > 0) return;
+    linger = null;
+    isSoon = true;
     // Requests parsed in this turn of the event loop join the same batch. The following turn shows which of
     // those connections have ended: Bun reports a connection's bytes first and its end after them.
     timers.soon(() => timers.soon(take));
   };
 
+  // wake() found a message and a free connection; only one take is planned at a time, so both are still there.
   const take = () => {
-    const waitMs = queue.length === 0 ? 0 : pace.waitMs(queue.length);
+    isSoon = false;
+    const waitMs = pace.waitMs(queue.length);
     if (waitMs > 0) {
-      next = "lingers";
-      const mine = ++lingering;
+      const mine = (linger = {});
       timers.after(waitMs, () => {
-        if (mine === lingering) take();
+        if (linger === mine) take();
       });
       return;
     }
-    next = "none";
-    if (running < connections && queue.length > 0) void run();
+    linger = null;
+    void run();
     if (queue.length > 0) wake();
   };
 
   const run = async () => {
     running++;
-    const items = queue.length <= COMMIT_ROWS_MAX ? queue : queue.slice(0, COMMIT_ROWS_MAX);
-    queue = items === queue ? [] : queue.slice(COMMIT_ROWS_MAX);
+    const items = queue.splice(0, COMMIT_ROWS_MAX);
     const ended = pace.begin(items.length);
     await commit(items);
     ended();
@@ -142,7 +141,7 @@ export function createGroupCommit(
     let batch: CommitBatch | null = null;
     const untilMs = timers.monotonicMs() + COMMIT_WAIT_MAX_MS;
     let inDoubt = false;
-    for (let attempt = 1; items.length > 0; attempt++) {
+    for (let attempt = 1; ; attempt++) {
       try {
         if (inDoubt && batch !== null && (await store.isStored(batch))) break;
         inDoubt = false;
