@@ -43,7 +43,6 @@ export function createLeaseBook(
 
   const drop = (lease: Lease) => {
     if (!table.isCurrent(lease)) return;
-    refill.cancel(lease);
     const next = table.drop(lease);
     if (next.waiting.length > 0) refill.now(next);
   };

@@ -23,8 +23,6 @@ export type Refill = {
   /** Refills a lease that a message waits for. */
   now(lease: Lease): void;
   ahead(lease: Lease): void;
-  /** Cancels the refill of a lease that was dropped. */
-  cancel(lease: Lease): void;
 };
 export type RefillDeps = {
   store: LeaseStore;
@@ -188,10 +186,6 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
     ahead(lease) {
       ahead.add(lease);
       runAhead();
-    },
-    cancel(lease) {
-      urgent.delete(lease);
-      ahead.delete(lease);
     },
   };
 }

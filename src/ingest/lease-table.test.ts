@@ -3,7 +3,14 @@
 
 import { describe, expect, test } from "bun:test";
 import { neverGone } from "../core/caller.ts";
-import { createLeaseTable, type Granted, isQuiet, type Lease, type Waiter } from "./lease-table.ts";
+import {
+  createLeaseTable,
+  type Granted,
+  isQuiet,
+  type Lease,
+  type Reservation,
+  type Waiter,
+} from "./lease-table.ts";
 
 const waiter = (cost = 500): Waiter => ({
   cost,
@@ -85,6 +92,24 @@ describe("spending", () => {
     expect(() => third.table.giveBack(back)).toThrow("no more than it was granted");
   });
 
+  test("a lease that holds more than it was granted stops the process at its next change, whatever that is", () => {
+    const changes: ((table: ReturnType<typeof createLeaseTable>, inFlight: Reservation) => unknown)[] = [
+      (table, { lease }) => table.take(lease, 1, 0),
+      (table, inFlight) => table.committed(inFlight),
+      (table, inFlight) => table.giveBack(inFlight),
+      (table, { lease }) => table.granted(lease, grant(0), 0),
+      (table, { lease }) => table.empty(lease),
+      (table, { lease }) => table.drop(lease),
+    ];
+    for (const change of changes) {
+      const { table, lease } = holding(1_000);
+      table.committed(table.take(lease, 300, 0));
+      const inFlight = table.take(lease, 200, 0);
+      Object.assign(lease, { granted: 400 });
+      expect(() => change(table, inFlight)).toThrow("no more than it was granted");
+    }
+  });
+
   test("an unknown outcome can only belong to a dropped lease, and frees nothing", () => {
     const { table, lease } = holding(500);
     const reservation = table.take(lease, 200, 0);
@@ -92,6 +117,7 @@ describe("spending", () => {
     table.drop(lease);
     table.lost(reservation);
     expect(lease).toMatchObject({ available: 0, inFlight: 0, granted: 500, spent: 0 });
+    expect(() => table.lost(reservation)).toThrow("no more than it was granted");
   });
 });
 
@@ -102,6 +128,11 @@ describe("refilling", () => {
     table.granted(lease, grant(400, { own: 500, elsewhere: 90, strict: true }), 5_000);
     expect(lease).toMatchObject({ granted: 900, available: 700, inFlight: 200, held: true });
     expect(lease).toMatchObject({ elsewhere: 90, strict: true, taken: 0, grantedAtMs: 5_000 });
+  });
+
+  test("a grant never takes back what is available here", () => {
+    const { table, lease } = holding(500);
+    expect(() => table.granted(lease, grant(-501), 0)).toThrow("no more than it was granted");
   });
 
   test("a grant of nothing makes no row", () => {

@@ -31,6 +31,16 @@ describe("a lease", () => {
     expect(book.stats()).toEqual({ leases: 1, available: 700, waiting: 0 });
   });
 
+  test("that holds exactly a quarter of what its last grant left is not low yet", async () => {
+    const { book, asked, advance } = await holding(500, 100);
+    for (let i = 0; i < 3; i++) book.reserve(7, 100);
+    await advance(AHEAD_LINGER_MS);
+    expect(asked).toEqual([]);
+    book.reserve(7, 1);
+    await advance(AHEAD_LINGER_MS);
+    expect(asked).toHaveLength(1);
+  });
+
   test("of a fast customer asks for what it takes in ten seconds", async () => {
     const { book, got, asked, advance } = await holding(100_000, 100);
     book.committed(got[0] as Reservation);

@@ -34,11 +34,10 @@ export function dateTime(ms: number): string {
 export function byKey(
   column: string,
   values: readonly (readonly [key: number | string, value: number | string])[],
-  otherwise: number | string = "NULL",
+  otherwise: number | string,
 ): string {
-  const [first] = values;
-  if (first === undefined || values.every(([, value]) => value === first[1]))
-    return String(first?.[1] ?? otherwise);
+  const first = values[0]?.[1] ?? otherwise;
+  if (values.every(([, value]) => value === first)) return String(first);
   let sql = `CASE ${column}`;
   for (const [key, value] of values) if (value !== otherwise) sql += ` WHEN ${key} THEN ${value}`;
   return `${sql} ELSE ${otherwise} END`;

@@ -14,8 +14,10 @@ export type Explained = {
 const LOGGED = "only the log: what a line says and carries is no promise";
 const ASSERTED =
   "equal while it holds: a relation that is asserted as the module loads, for who changes a number";
+const LEASE_BOOK = "src/ingest/lease-book.ts";
 const GROUP_COMMIT = "src/ingest/group-commit.ts";
-const NOTHING_TRIED = "equal: nothing is in doubt before there is a batch, and the other condition says so too";
+const NOTHING_TRIED =
+  "equal: nothing is in doubt before there is a batch, and the other condition says so too";
 
 export const EXPLAINED: readonly Explained[] = [
   {
@@ -253,6 +255,55 @@ export const EXPLAINED: readonly Explained[] = [
   {
     file: GROUP_COMMIT,
     code: '"leases were taken back;',
+    to: '""',
+    why: LOGGED,
+  },
+  {
+    file: LEASE_BOOK,
+    code: "if (dropped > 0)",
+    from: "dropped > 0",
+    to: "true",
+    why: LOGGED,
+  },
+  {
+    file: LEASE_BOOK,
+    code: "if (dropped > 0)",
+    from: "dropped > 0",
+    to: "false",
+    why: LOGGED,
+  },
+  {
+    file: LEASE_BOOK,
+    code: "if (dropped > 0)",
+    from: "dropped > 0",
+    to: "dropped >= 0",
+    why: LOGGED,
+  },
+  {
+    file: LEASE_BOOK,
+    code: "if (dropped > 0)",
+    from: "dropped > 0",
+    to: "dropped <= 0",
+    why: LOGGED,
+  },
+  {
+    file: LEASE_BOOK,
+    code: "dropped++;",
+    from: "dropped++",
+    to: "dropped--",
+    why: LOGGED,
+  },
+  {
+    file: LEASE_BOOK,
+    code: 'log.warn({ leases: dropped }, "this',
+    from: "{ leases: dropped }",
+    to: "{}",
+    why: LOGGED,
+  },
+  {
+    file: LEASE_BOOK,
+    code: "log.warn({ leases: dropped }",
+    from: '"this process\'s node expired; dropping its leases and registering again"',
     to: '""',
     why: LOGGED,
   },
