@@ -107,7 +107,7 @@ export function createGroupCommit(
     timers.soon(() => timers.soon(take));
   };
 
-  // wake() found a message and a free connection; only one take is planned at a time, so both are still there.
+  // wake() found a message and a free connection, and plans only one take at a time, so both are still there.
   const take = () => {
     isSoon = false;
     const waitMs = pace.waitMs(queue.length);

@@ -33,10 +33,10 @@ describe("a lease", () => {
 
   test("that holds exactly a quarter of what its last grant left is not low yet", async () => {
     const { book, asked, advance } = await holding(500, 100);
-    for (let i = 0; i < 3; i++) book.reserve(7, 100);
+    for (let i = 0; i < 3; i++) void book.reserve(7, 100);
     await advance(AHEAD_LINGER_MS);
     expect(asked).toEqual([]);
-    book.reserve(7, 1);
+    void book.reserve(7, 1);
     await advance(AHEAD_LINGER_MS);
     expect(asked).toHaveLength(1);
   });
