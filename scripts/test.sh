@@ -29,15 +29,20 @@ check() {
   fi
 }
 
-# tests LABEL ARGUMENT…: a run of bun test, which ends with lines ` N pass` and ` N fail`. A run that dies
-# without them counts as a failure.
+# tests LABEL ARGUMENT…: a run of bun test.
 tests() {
-  local label=$1 log pass fail status
+  local label=$1 log
   shift
   note "$label"
   log=$(mktemp)
   bun test "$@" 2>&1 </dev/null | tee "$log"
-  status=${PIPESTATUS[0]}
+  count "$label" "$log" "${PIPESTATUS[0]}"
+}
+
+# count LABEL LOG STATUS: adds what a run of bun test printed, which ends with lines ` N pass` and ` N fail`. A
+# run that dies without them counts as a failure. Removes the log.
+count() {
+  local label=$1 log=$2 status=$3 pass fail
   pass=$(sed -n 's/^ *\([0-9]*\) pass$/\1/p' "$log" | tail -n 1)
   fail=$(sed -n 's/^ *\([0-9]*\) fail$/\1/p' "$log" | tail -n 1)
   rm -f "$log"
@@ -73,12 +78,26 @@ if [ -z "$quick" ]; then
   exec 8>"$cache/test.lock"
   flock -n 8 || { echo "waiting for another run of the tests to end" && flock 8; }
   eval "$(bun scripts/test-settings.ts)"
-  trap './sluice down' EXIT
+  beside=""
+  trap '[ -z "$beside" ] || kill "$beside" 2>/dev/null; ./sluice down' EXIT
   note "engines of the tests"
   ./sluice down >/dev/null && rm -rf "$SLUICE_STATE"
   if ./sluice up --engines-only 8>&-; then
+    # It has a stack of its own, and mostly waits: it runs beside the others.
+    faults=test/faults/faults.test.ts
+    faults_log=$(mktemp)
+    bun test "./$faults" >"$faults_log" 2>&1 </dev/null 8>&- &
+    beside=$!
     # One run per file: each starts clean, and a crash ends only its own file.
-    for file in "${with_engines[@]}"; do tests "$file" --timeout 120000 "./$file" 8>&-; done
+    for file in "${with_engines[@]}"; do
+      [ "$file" = "$faults" ] || tests "$file" --timeout 120000 "./$file" 8>&-
+    done
+    wait "$beside"
+    status=$?
+    beside=""
+    note "$faults (ran beside the others)"
+    cat "$faults_log"
+    count "$faults" "$faults_log" "$status"
   else
     failed=$((failed + 1))
     failures+=("engines of the tests")

@@ -52,7 +52,7 @@ export const ROLES = {
     command: ["sender.ts", "--lane", "normal"],
     healthOffset: 30,
     ready: "/ready",
-    nice: 19,
+    nice: 10,
     stops: 2,
     names: null,
   },

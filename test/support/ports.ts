@@ -3,8 +3,9 @@
 
 import { createServer } from "node:net";
 
-const PORT_FIRST = 21_000;
-const PORTS = 10_000;
+// Above those of the stacks that tests start by ./sluice, whose processes come and go.
+const PORT_FIRST = 24_000;
+const PORTS = 8_000;
 
 /** Returns the first of `count` consecutive free ports on loopback. */
 export async function freePorts(count: number): Promise<number> {
