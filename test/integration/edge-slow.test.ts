@@ -1,45 +1,54 @@
-// 2,000 clients that send a byte now and then don't slow the others down, and are disconnected in time. They
-// come from another loopback address, because the edge limits the connections of each address.
+// 2,000 clients that send a byte now and then don't slow the others down, are disconnected in time, and reach
+// nothing: a real ingest process behind the edge stores only what the others sent. They come from another
+// loopback address, because the edge limits the connections of each address.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { createServer, type Server } from "node:http";
-import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { sleep } from "../../src/platform/retry.ts";
 import { startEdge, type TestEdge } from "../support/edge.ts";
-import { freePort } from "../support/ports.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import {
+  type IngestProcess,
+  makeCustomer,
+  post,
+  startIngest,
+  type TestCustomer,
+} from "../support/ingest-process.ts";
 import { head } from "../support/raw-http.ts";
 
 const SLOW = 2_000;
 const DRIP_MS = 1_500;
 const HEADER_MAX_MS = 10_000; // client_header_timeout of deploy/nginx/nginx.conf
 
-let upstream: Server;
+let db: TestDatabase;
+let ingest: IngestProcess;
+let customer: TestCustomer;
 let edge: TestEdge;
 const slow: Socket[] = [];
 let ended = 0;
+let answered = 0;
 
 beforeAll(async () => {
-  const port = await freePort();
-  upstream = createServer((request, response) => {
-    request.resume().on("end", () => response.end("{}"));
-  });
-  upstream.listen(port, "127.0.0.1");
-  await once(upstream, "listening");
-  edge = await startEdge(port);
-}, 30_000);
+  db = await createTestDatabase();
+  ingest = await startIngest(db.config);
+  customer = await makeCustomer(db.config, 1_000_000_000);
+  edge = await startEdge(Number(new URL(ingest.url).port));
+}, 60_000);
 afterAll(async () => {
   for (const socket of slow) socket.destroy();
   await edge.end();
-  upstream.closeAllConnections();
-  upstream.close();
+  await ingest.end();
+  await db.drop();
 }, 30_000);
+
+const message = { phone: "09121234567", text: "hello", type: "normal" };
 
 /** Half of them never finish their headers, the others never finish their bodies. */
 function openSlow(n: number): void {
   const { port } = new URL(edge.url);
   const socket = connect({ port: Number(port), host: "127.0.0.1", localAddress: "127.0.0.2" });
-  const begun = head("POST", "/v1/sms/send", { "content-length": "10000" });
+  const headers = { "content-type": "application/json", "x-api-key": customer.apiKey };
+  const begun = head("POST", "/v1/sms/send", { ...headers, "content-length": "10000" });
   socket.write(n % 2 === 0 ? begun.slice(0, -2) + "x-slow: " : `${begun}{`);
   const drip = setInterval(() => socket.write("a"), DRIP_MS);
   socket.on("error", () => undefined);
@@ -60,9 +69,10 @@ async function p99(forMs: number): Promise<number> {
   const client = async () => {
     while (performance.now() < endMs) {
       const startedMs = performance.now();
-      const answer = await fetch(`${edge.url}/v1/sms/send`, { method: "POST", body: "{}" });
-      await answer.text();
+      const answer = await post(`${edge.url}/v1/sms/send`, customer.apiKey, message);
       took.push(performance.now() - startedMs);
+      expect(answer.status).toBe(202);
+      answered++;
     }
   };
   await Promise.all(Array.from({ length: 8 }, client));
@@ -90,4 +100,6 @@ test("2,000 slow clients do not double the p99 of the others, and slow headers a
   expect(during).toBeLessThan(Math.max(2 * before, before + 10));
   await sleep(HEADER_MAX_MS + 2_000 - (performance.now() - openedMs));
   expect(ended).toBeGreaterThanOrEqual(SLOW / 2);
+  const [stored] = await db.pool.query<{ n: number }[]>("SELECT COUNT(*) AS n FROM messages");
+  expect(stored?.n).toBe(answered);
 }, 60_000);

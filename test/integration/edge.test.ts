@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:tes
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import { once } from "node:events";
 import { createClientAddress } from "../../src/api/client-address.ts";
+import { loadConfig } from "../../src/platform/config.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { startEdge, type TestEdge } from "../support/edge.ts";
 import { freePort } from "../support/ports.ts";
@@ -106,6 +107,21 @@ describe("a process that is gone", () => {
     upstream = await startUpstream();
     expect((await send()).status).toBe(200);
   });
+});
+
+test("an idle connection is kept for 75 s or more; one to ingest is closed long before ingest would close it", () => {
+  const all = edge.configuration().replace(/#.*$/gm, "");
+  const [toIngest = ""] = /^ *upstream ingest \{[^}]*\}/m.exec(all) ?? [];
+  const secondsIn = (text: string) =>
+    [...text.matchAll(/\bkeepalive_time(?:out)? ([^;]*);/g)].map(([, value = ""]) => {
+      expect(value).toMatch(/^\d+s$/);
+      return Number.parseInt(value, 10);
+    });
+  const forClients = secondsIn(all.replace(toIngest, ""));
+  expect(forClients.length).toBeGreaterThan(0);
+  expect(Math.min(...forClients)).toBeGreaterThanOrEqual(75);
+  expect(secondsIn(toIngest)).toHaveLength(1);
+  expect(Math.max(...secondsIn(toIngest))).toBeLessThan(loadConfig({}).apiIdleS / 2);
 });
 
 test("stopping answers the requests under way, and accepts no more", async () => {

@@ -1,7 +1,8 @@
 // nginx as `./sluice up --edge` runs it, in front of whatever listens on a port: on free ports, in its own
 // state folder.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Config, loadConfig } from "../../src/platform/config.ts";
@@ -18,6 +19,8 @@ export type TestEdge = {
   secret: string;
   pid: number;
   log(): string;
+  /** The configuration as nginx itself reads it, with everything that it includes. */
+  configuration(): string;
   /** Resolves to false if it had to be killed. */
   end(): Promise<boolean>;
 };
@@ -38,6 +41,18 @@ export async function startEdge(apiPort: number, changed: Partial<Config> = {}):
     secret,
     pid: (record as ProcessRecord).pid,
     log: () => readFileSync(edge.logFile, "utf8"),
+    configuration() {
+      const [command = "", ...args] = edge.command;
+      const file = join(stateFolder, "configuration");
+      const stdout = openSync(file, "w"); // it opens /dev/stdout again, which a pipe of Bun's doesn't allow
+      execFileSync(command, [...args, "-T"], {
+        cwd: edge.cwd,
+        env: edge.env,
+        stdio: ["ignore", stdout, "pipe"],
+      });
+      closeSync(stdout);
+      return readFileSync(file, "utf8");
+    },
     async end() {
       const byItself = await stopProcess(record as ProcessRecord, stateFolder);
       rmSync(stateFolder, { recursive: true, force: true });
