@@ -134,16 +134,6 @@ test("a record that comes twice is sent once", async () => {
   expect(await closeOf(record.id)).toEqual(["capture"]);
 });
 
-test("a record that can't be decoded becomes a dead letter unchanged, and what follows is sent", async () => {
-  const garbage = Buffer.from("not a record");
-  await down.produce("sms.normal", "1", garbage);
-  const { id } = await send();
-  await untilStatus(id, "sent");
-  await until(async () => (await sender.count("sluice_sender_dead_total")) === 1, "it is counted");
-  const letters = await down.readTopic("sms.dlq");
-  expect(letters.map((letter) => letter.value.toString())).toEqual(["not a record"]);
-});
-
 test("a killed sender leaves no message in sending: its claim expires, and messages without an outcome become unknown", async () => {
   const { id } = await send({ phone: HANGS });
   await untilStatus(id, "sending");

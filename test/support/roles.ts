@@ -46,6 +46,8 @@ export type Downstream = {
   received(name: string): string[];
   readTopic(name: string): Promise<TopicRecord[]>;
   produce(topic: string, key: string, value: Buffer): Promise<void>;
+  /** Makes a topic anew, empty; one that is not writable refuses every record for now. */
+  remake(topic: string, options: { writable: boolean }): Promise<void>;
   /** Sets the offsets of a lane's senders back to the beginning; the sender started here must have ended. */
   rewind(lane: Lane): Promise<void>;
   /** Ends what is still running and drops the database. */
@@ -124,6 +126,14 @@ export async function createDownstream(): Promise<Downstream> {
         topicPrefix + topic,
         key,
         value.toString("base64"),
+      ]);
+    },
+    async remake(topic, { writable }) {
+      await run(config, [
+        "test/support/kafka-tool.ts",
+        "remake",
+        topicPrefix + topic,
+        writable ? "3600000" : "0",
       ]);
     },
     async rewind(lane) {
