@@ -63,7 +63,7 @@ export async function startIngest(base: Config, overrides: Partial<Config> = {})
 }
 
 async function untilReady(child: ChildProcess, url: string, log: () => string): Promise<void> {
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 600; i++) {
     if (child.exitCode !== null) throw new Error(`ingest ended with ${child.exitCode}:\n${log()}`);
     if (
       await fetch(`${url}/ready`).then(
@@ -75,7 +75,7 @@ async function untilReady(child: ChildProcess, url: string, log: () => string): 
     await sleep(50);
   }
   child.kill("SIGKILL");
-  throw new Error(`ingest was not ready within 10 s:\n${log()}`);
+  throw new Error(`ingest was not ready within 30 s:\n${log()}`);
 }
 
 export type TestCustomer = { customerId: number; apiKey: string; keyId: string };

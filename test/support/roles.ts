@@ -55,7 +55,7 @@ export type Downstream = {
 };
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const READY_WAIT_MS = 20_000;
+const READY_WAIT_MS = 60_000;
 
 export async function createDownstream(): Promise<Downstream> {
   const db: TestDatabase = await createTestDatabase();
