@@ -78,26 +78,36 @@ if [ -z "$quick" ]; then
   exec 8>"$cache/test.lock"
   flock -n 8 || { echo "waiting for another run of the tests to end" && flock 8; }
   eval "$(bun scripts/test-settings.ts)"
+  # These two need none of these engines: they run beside the others, one after the other.
+  beside_files=(test/faults/faults.test.ts test/simulation/simulation.test.ts)
+  beside_logs=$(mktemp -d)
   beside=""
-  trap '[ -z "$beside" ] || kill "$beside" 2>/dev/null; ./sluice down' EXIT
+  run_beside() {
+    local file log
+    for file in "${beside_files[@]}"; do
+      log=$beside_logs/$(basename "$file")
+      bun test --timeout 120000 "./$file" >"$log" 2>&1 </dev/null
+      echo "$?" >"$log.status"
+    done
+  }
+  trap '[ -z "$beside" ] || { pkill -P "$beside"; kill "$beside"; } 2>/dev/null; ./sluice down' EXIT
   note "engines of the tests"
   ./sluice down >/dev/null && rm -rf "$SLUICE_STATE"
   if ./sluice up --engines-only 8>&-; then
-    # It has a stack of its own, and mostly waits: it runs beside the others.
-    faults=test/faults/faults.test.ts
-    faults_log=$(mktemp)
-    bun test "./$faults" >"$faults_log" 2>&1 </dev/null 8>&- &
+    run_beside 8>&- &
     beside=$!
     # One run per file: each starts clean, and a crash ends only its own file.
     for file in "${with_engines[@]}"; do
-      [ "$file" = "$faults" ] || tests "$file" --timeout 120000 "./$file" 8>&-
+      [[ " ${beside_files[*]} " == *" $file "* ]] || tests "$file" --timeout 120000 "./$file" 8>&-
     done
     wait "$beside"
-    status=$?
     beside=""
-    note "$faults (ran beside the others)"
-    cat "$faults_log"
-    count "$faults" "$faults_log" "$status"
+    for file in "${beside_files[@]}"; do
+      log=$beside_logs/$(basename "$file")
+      note "$file (ran beside the others)"
+      cat "$log"
+      count "$file" "$log" "$(cat "$log.status")"
+    done
   else
     failed=$((failed + 1))
     failures+=("engines of the tests")
