@@ -58,6 +58,8 @@ async function until<T>(what: string, maxMs: number, look: () => Promise<T | und
     await Bun.sleep(100);
   }
 }
+const pidOf = (name: string) =>
+  launcher.status().processes.find((each) => each.name === name)?.pid ?? undefined;
 const inReport = (id: string, status: string, maxMs = 5_000) =>
   until(`${id} is ${status} in the report`, maxMs, async () => {
     const row = await report(id);
@@ -136,8 +138,8 @@ test("every process and engine killed under traffic: nothing accepted is lost, a
     "mysql",
   ]) {
     await Bun.sleep(1_000);
-    const pid = launcher.status().processes.find((each) => each.name === name)?.pid;
-    if (typeof pid !== "number") throw new Error(`${name} has no pid`);
+    // A sender whose Kafka client can't go on is just then being restarted.
+    const pid = await until(`${name} has a pid`, 60_000, async () => pidOf(name));
     process.kill(pid, "SIGKILL");
     await launcher.untilReady(running, 90_000);
   }

@@ -10,6 +10,7 @@ const HEAL_MAX_MS = 75_000;
 const BACK_MAX_MS = 90_000;
 // The space left on a "full" disk: less than one group commit writes.
 const LEFT_KB = 16;
+const FILL_TRIES_MAX = 50;
 
 export const kafkaOutage: Injector = async ({ stack }, { ms }) => {
   stack.keeper.hold("kafka");
@@ -27,11 +28,10 @@ export const kafkaOutage: Injector = async ({ stack }, { ms }) => {
 export const diskFull: Injector = async ({ stack, report }, { ms, choice }) => {
   const { disk } = stack;
   if (disk === null) throw new Error("MySQL has no disk of its own here");
-  const { blocks, bfree, bsize } = statfsSync(disk);
-  const usedKb = Math.ceil(((blocks - bfree) * bsize) / 1024);
+  const { blocks, bsize } = statfsSync(disk);
   const starts = () => stack.keeper.starts().mysql ?? 0;
   const before = starts();
-  resize(disk, usedKb + LEFT_KB);
+  fill(disk);
   try {
     await sleep(ms);
     if (choice === "kill") stack.keeper.signal("mysql", "SIGKILL");
@@ -55,6 +55,18 @@ export const diskFull: Injector = async ({ stack, report }, { ms, choice }) => {
     `writes ${Math.round(performance.now() - healedAt)} ms after there was room`
   );
 };
+
+// Repeated when MySQL wrote more than LEFT_KB since the look: a disk can't become smaller than what it holds.
+function fill(disk: string): void {
+  for (let tries = 1; ; tries++) {
+    const { blocks, bfree, bsize } = statfsSync(disk);
+    try {
+      return resize(disk, Math.ceil(((blocks - bfree) * bsize) / 1024) + LEFT_KB);
+    } catch (error) {
+      if (tries === FILL_TRIES_MAX) throw error;
+    }
+  }
+}
 
 type Metric = (name: string, metric: string) => Promise<number>;
 let acceptedBefore = Number.NaN;
