@@ -109,34 +109,44 @@ type OwnerRow = {
   scopes: string;
 };
 
-/** A key or customer that changed; `version` differs whenever anything that caches hold of it has changed. */
-export type Changed = { keyHash: string | null; customerId: number | null; version: string };
+/** A key or customer that changed, and when: no two changes of one have the same time. */
+export type Changed = { keyHash: string | null; customerId: number | null; changedAt: string };
 
-/** What changed at or after `sinceMs` by MySQL's clock (null: returns no changes), and that clock's time. */
-export async function changedSince(
+/**
+ * MySQL's clock, and a digest of all keys and customers that changed at or after `fromMs` by that clock (null:
+ * from now on): how many, and the sum of their times, so it differs after every change. It reads an index in
+ * MySQL, some 20 ms for 100,000 changes, and no row reaches this process.
+ */
+export async function changeDigest(
   pool: Pool,
-  sinceMs: number | null,
-): Promise<{ nowMs: number; changed: Changed[] }> {
-  const since = "updated_at >= FROM_UNIXTIME(?)";
-  const rows = await pool.query<
-    { now_ms: number; key_hash: Buffer | null; customer_id: number | null; version: string }[]
-  >(
-    "SELECT ROUND(UNIX_TIMESTAMP(NOW(3)) * 1000) AS now_ms, NULL AS key_hash, NULL AS customer_id, " +
-      "'' AS version" +
-      (sinceMs === null
-        ? ""
-        : " UNION ALL SELECT 0, key_hash, NULL, CONCAT_WS('|', updated_at, scopes, revoked_at) " +
-          `FROM api_keys WHERE ${since} UNION ALL SELECT 0, NULL, customer_id, CONCAT_WS('|', updated_at, ` +
-          "price_normal, price_express, currency, region, COALESCE(rate_limit, ''), name) " +
-          `FROM customers WHERE ${since}`),
-    sinceMs === null ? [] : [sinceMs / 1000, sinceMs / 1000],
+  fromMs: number | null,
+): Promise<{ nowMs: number; digest: string }> {
+  const from = fromMs === null ? "NOW(3)" : `FROM_UNIXTIME(${fromMs / 1000})`;
+  const digestOf = (table: string) =>
+    "(SELECT CONCAT(COUNT(*), ':', COALESCE(SUM(UNIX_TIMESTAMP(updated_at)), 0)) " +
+    `FROM ${table} FORCE INDEX (by_update) WHERE updated_at >= ${from})`;
+  const [row] = await pool.query<{ now_ms: number; digest: string }[]>(
+    "SELECT ROUND(UNIX_TIMESTAMP(NOW(3)) * 1000) AS now_ms, " +
+      `CONCAT(${digestOf("api_keys")}, ' ', ${digestOf("customers")}) AS digest`,
   );
-  return {
-    nowMs: Number(rows[0]?.now_ms),
-    changed: rows.slice(1).map((row) => ({
-      keyHash: row.key_hash?.toString("base64") ?? null,
-      customerId: row.customer_id === null ? null : Number(row.customer_id),
-      version: row.version,
-    })),
-  };
+  return { nowMs: Number(row?.now_ms), digest: String(row?.digest) };
+}
+
+/** What changed at or after `fromMs` by MySQL's clock; null if that is more than `max` keys and customers. */
+export async function changedSince(pool: Pool, fromMs: number, max: number): Promise<Changed[] | null> {
+  const where = "FORCE INDEX (by_update) WHERE updated_at >= FROM_UNIXTIME(?)";
+  const rows = await pool.query<
+    { key_hash: Buffer | null; customer_id: number | null; changed_at: string }[]
+  >(
+    "SELECT key_hash, NULL AS customer_id, CAST(updated_at AS CHAR) AS changed_at " +
+      `FROM api_keys ${where} UNION ALL ` +
+      `SELECT NULL, customer_id, CAST(updated_at AS CHAR) FROM customers ${where} LIMIT ${max + 1}`,
+    [fromMs / 1000, fromMs / 1000],
+  );
+  if (rows.length > max) return null;
+  return rows.map((row) => ({
+    keyHash: row.key_hash?.toString("base64") ?? null,
+    customerId: row.customer_id === null ? null : Number(row.customer_id),
+    changedAt: row.changed_at,
+  }));
 }

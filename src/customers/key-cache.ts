@@ -1,12 +1,13 @@
-// API keys in memory, so that the hot path makes no query. One poll each half second asks MySQL which keys
-// and customers changed and drops those, once for each change: its cost doesn't grow with the number of keys.
+// API keys in memory, so that the hot path makes no query. One poll each half second asks MySQL whether keys
+// or customers changed and drops those, once for each change. Its cost doesn't grow with the number of keys,
+// and no request waits while thousands of customers are imported.
 // Invariant: an entry is not used once KEY_STALE_MAX_MS have passed without a good poll, so a revoked key
 // stops working within 2 s. Bound: KEY_CACHE_MAX entries, the oldest dropped first; each poll looks back by
-// LOOK_BACK_MS.
+// LOOK_BACK_MS to twice that, and reads at most CHANGED_MAX rows.
 
 import { KEY_CACHE_MAX } from "../core/limits.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { type Changed, changedSince, findKey, hashKey, type KeyOwner } from "./api-keys.ts";
+import { changeDigest, type Changed, changedSince, findKey, hashKey, type KeyOwner } from "./api-keys.ts";
 
 const POLL_MS = 500;
 const KEY_STALE_MAX_MS = 1_800;
@@ -15,6 +16,8 @@ const KEY_STALE_MAX_MS = 1_800;
  * further than a transaction may last.
  */
 const LOOK_BACK_MS = 15_000;
+/** If more changed, such as all prices at once, the whole cache is dropped: cheaper than reading the rows. */
+const CHANGED_MAX = 2_000;
 
 type CachedKey = { owner: KeyOwner | null; hash: string };
 
@@ -38,8 +41,11 @@ export function createKeyCache(
 ): KeyCache {
   const entries = new Map<string, CachedKey>();
   let polledAtMs = Number.NEGATIVE_INFINITY;
-  let since: number | null = null;
-  // What the last poll saw. Polls look back, so they see the same rows again; a version already seen was
+  // Polls look at what changed since `fromMs`, by MySQL's clock, and read the rows only if their digest is not
+  // the `known` one.
+  let fromMs: number | null = null;
+  let known = "";
+  // The rows that were read last. Polls look back, so they see the same rows again; a change already seen was
   // dropped then, and whatever was read since is at least as new.
   let seen = new Map<string, string>();
   let stopped = false;
@@ -53,11 +59,15 @@ export function createKeyCache(
     const startedMs = options.monotonicMs();
     try {
       const sentMs = options.now();
-      const { nowMs, changed } = await changedSince(pool, since);
+      const { nowMs, digest } = await changeDigest(pool, fromMs);
       options.onSkew?.(nowMs - (sentMs + options.now()) / 2);
-      if (since === null) dropAll();
-      else drop(changed);
-      since = nowMs - LOOK_BACK_MS;
+      if (fromMs === null) dropAll();
+      else if (digest !== known) drop(await changedSince(pool, fromMs, CHANGED_MAX));
+      known = digest;
+      if (fromMs === null || nowMs - fromMs >= 2 * LOOK_BACK_MS) {
+        fromMs = nowMs - LOOK_BACK_MS;
+        known = ""; // the first poll from there on reads its rows
+      }
       polledAtMs = startedMs;
     } catch {
       // MySQL is away: entries become stale on their own, and `state` tells /ready
@@ -68,11 +78,13 @@ export function createKeyCache(
     epoch++;
     loading.clear(); // later requests must not get what was read before the change
     entries.clear();
+    seen.clear();
   };
-  const drop = (changed: readonly Changed[]) => {
+  const drop = (changed: readonly Changed[] | null) => {
+    if (changed === null) return dropAll();
     const nameOf = ({ keyHash, customerId }: Changed) => keyHash ?? String(customerId);
-    const fresh = changed.filter((one) => seen.get(nameOf(one)) !== one.version);
-    seen = new Map(changed.map((one) => [nameOf(one), one.version]));
+    const fresh = changed.filter((one) => seen.get(nameOf(one)) !== one.changedAt);
+    seen = new Map(changed.map((one) => [nameOf(one), one.changedAt]));
     if (fresh.length === 0) return;
     epoch++;
     loading.clear();
