@@ -113,9 +113,9 @@ type OwnerRow = {
 export type Changed = { keyHash: string | null; customerId: number | null; changedAt: string };
 
 /**
- * MySQL's clock, and a digest of all keys and customers that changed at or after `fromMs` by that clock (null:
- * from now on): how many, and the sum of their times, so it differs after every change. It reads an index in
- * MySQL, some 20 ms for 100,000 changes, and no row reaches this process.
+ * MySQL's clock, and a digest of all keys and customers that changed at or after `fromMs` by that clock
+ * (null: from now on): how many, and the sum of their times, so it differs after every change. It reads an
+ * index in MySQL, some 20 ms for 100,000 changes, and no row reaches this process.
  */
 export async function changeDigest(
   pool: Pool,

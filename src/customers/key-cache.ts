@@ -41,11 +41,11 @@ export function createKeyCache(
 ): KeyCache {
   const entries = new Map<string, CachedKey>();
   let polledAtMs = Number.NEGATIVE_INFINITY;
-  // Polls look at what changed since `fromMs`, by MySQL's clock, and read the rows only if their digest is not
-  // the `known` one.
+  // Polls look at what changed since `fromMs`, by MySQL's clock, and read rows only if their digest isn't the
+  // `known` one.
   let fromMs: number | null = null;
   let known = "";
-  // The rows that were read last. Polls look back, so they see the same rows again; a change already seen was
+  // The rows read last. Polls look back, so they see the same rows again; a change that was seen already was
   // dropped then, and whatever was read since is at least as new.
   let seen = new Map<string, string>();
   let stopped = false;
