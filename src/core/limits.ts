@@ -71,8 +71,8 @@ export const QUEUE_CUSTOMER_ROWS_MAX = 10_000;
 /** Attempts at a whole transaction after a deadlock or a lock wait (1213, 1205). */
 export const TRANSACTION_ATTEMPTS_MAX = 8;
 
-/** API keys held in memory, about 200 B each. */
-export const KEY_CACHE_MAX = 50_000;
+/** API keys held in memory, about 200 B each: as many as there can be leases (LEASES_MAX). */
+export const KEY_CACHE_MAX = 100_000;
 
 /**
  * After this time a commit is not tried again and its callers get a 503; the last try itself may take

@@ -2,8 +2,8 @@
 // or customers changed and drops those, once for each change. Its cost doesn't grow with the number of keys,
 // and no request waits while thousands of customers are imported.
 // Invariant: an entry is not used once KEY_STALE_MAX_MS have passed without a good poll, so a revoked key
-// stops working within 2 s. Bound: KEY_CACHE_MAX entries, the oldest dropped first; each poll looks back by
-// LOOK_BACK_MS to twice that, and reads at most CHANGED_MAX rows.
+// stops working within 2 s. Bound: KEY_CACHE_MAX entries and UNKNOWN_MAX keys without an owner, the oldest
+// dropped first; each poll looks back by LOOK_BACK_MS to twice that, and reads at most CHANGED_MAX rows.
 
 import { KEY_CACHE_MAX } from "../core/limits.ts";
 import type { Pool } from "../platform/mysql.ts";
@@ -19,7 +19,10 @@ const LOOK_BACK_MS = 15_000;
 /** If more changed, such as all prices at once, the whole cache is dropped: cheaper than reading the rows. */
 const CHANGED_MAX = 2_000;
 
-type CachedKey = { owner: KeyOwner | null; hash: string };
+/** Keys without an owner that are remembered: enough for clients that repeat one. */
+const UNKNOWN_MAX = 1_000;
+
+type CachedKey = { owner: KeyOwner; hash: string };
 
 export type KeyCache = {
   /** The key's owner, null if it has none; undefined when not cached, or stale: then call `load`. */
@@ -40,6 +43,9 @@ export function createKeyCache(
   },
 ): KeyCache {
   const entries = new Map<string, CachedKey>();
+  // The hashes of keys that have no owner. They have a room of their own, so that a flood of guessed keys
+  // doesn't push out the keys of customers.
+  const unknown = new Map<string, string>();
   let polledAtMs = Number.NEGATIVE_INFINITY;
   // Polls look at what changed since `fromMs`, by MySQL's clock, and read rows only if their digest isn't the
   // `known` one.
@@ -78,6 +84,7 @@ export function createKeyCache(
     epoch++;
     loading.clear(); // later requests must not get what was read before the change
     entries.clear();
+    unknown.clear();
     seen.clear();
   };
   const drop = (changed: readonly Changed[] | null) => {
@@ -91,21 +98,24 @@ export function createKeyCache(
     const hashes = new Set(fresh.map((one) => one.keyHash));
     const customers = new Set(fresh.map((one) => one.customerId));
     for (const [key, { owner, hash }] of entries)
-      if (hashes.has(hash) || (owner !== null && customers.has(owner.customerId))) entries.delete(key);
+      if (hashes.has(hash) || customers.has(owner.customerId)) entries.delete(key);
+    for (const [key, hash] of unknown) if (hashes.has(hash)) unknown.delete(key);
   };
   const find = async (apiKey: string) => {
     const before = epoch;
     const owner = await findKey(pool, apiKey);
     if (before !== epoch) return owner;
-    if (entries.size >= KEY_CACHE_MAX) entries.delete(entries.keys().next().value as string);
-    entries.set(apiKey, { owner, hash: hashKey(apiKey).toString("base64") });
+    const hash = hashKey(apiKey).toString("base64");
+    if (owner === null) keep(unknown, UNKNOWN_MAX, apiKey, hash);
+    else keep(entries, KEY_CACHE_MAX, apiKey, { owner, hash });
     return owner;
   };
+  const get = (apiKey: string) => entries.get(apiKey)?.owner ?? (unknown.has(apiKey) ? null : undefined);
   const fresh = () => options.monotonicMs() - polledAtMs < KEY_STALE_MAX_MS;
   void poll();
 
   return {
-    get: (apiKey) => (fresh() ? entries.get(apiKey)?.owner : undefined),
+    get: (apiKey) => (fresh() ? get(apiKey) : undefined),
     load(apiKey) {
       const known = loading.get(apiKey);
       if (known !== undefined) return known;
@@ -121,4 +131,10 @@ export function createKeyCache(
       clearTimeout(timer);
     },
   };
+}
+
+/** Adds an entry; drops the oldest if there are `max` already. */
+function keep<V>(entries: Map<string, V>, max: number, key: string, value: V): void {
+  if (entries.size >= max) entries.delete(entries.keys().next().value as string);
+  entries.set(key, value);
 }

@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
-import { createKey, revokeKey } from "../../src/customers/api-keys.ts";
+import { createKey, hashKey, revokeKey } from "../../src/customers/api-keys.ts";
 import { createKeyCache, type KeyCache } from "../../src/customers/key-cache.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
@@ -94,6 +94,31 @@ test("a change of thousands of customers at once is noticed, and one that follow
   await pool.query("UPDATE customers SET price_normal=price_normal+1 WHERE customer_id=?", [customerId]);
   await askedFor(1_500);
   expect((await ask())?.priceNormal).toBe(502);
+});
+
+test("guessed keys are remembered, but don't push out a customer's", async () => {
+  const guess = async (n: number) =>
+    cache.get(`sk_guess_${n}`) === undefined ? void (await cache.load(`sk_guess_${n}`)) : undefined;
+  await guess(0);
+  await guess(0);
+  expect(lookUps).toBe(2);
+  for (let n = 1; n <= 1_000; n++) await guess(n);
+  await guess(0); // pushed out by the others
+  expect(lookUps).toBe(1_003);
+  expect(cache.get(key.apiKey)?.customerId).toBe(customerId);
+});
+
+test("a key that was unknown works within 2 s of its creation", async () => {
+  const later = `sk_later_${id()}`;
+  expect(await cache.load(later)).toBeNull();
+  expect(cache.get(later)).toBeNull();
+  await pool.query("INSERT INTO api_keys (key_id,key_hash,customer_id,scopes) VALUES (?,?,?,'send')", [
+    id(),
+    hashKey(later),
+    customerId,
+  ]);
+  await sleep(1_500);
+  expect((cache.get(later) ?? (await cache.load(later)))?.customerId).toBe(customerId);
 });
 
 test("a revoked key is refused within 2 s", async () => {
