@@ -70,10 +70,7 @@ export function createKeyCache(
       if (fromMs === null) dropAll();
       else if (digest !== known) drop(await changedSince(pool, fromMs, CHANGED_MAX));
       known = digest;
-      if (fromMs === null || nowMs - fromMs >= 2 * LOOK_BACK_MS) {
-        fromMs = nowMs - LOOK_BACK_MS;
-        known = ""; // the first poll from there on reads its rows
-      }
+      if (fromMs === null || nowMs - fromMs >= 2 * LOOK_BACK_MS) fromMs = nowMs - LOOK_BACK_MS;
       polledAtMs = startedMs;
     } catch {
       // MySQL is away: entries become stale on their own, and `state` tells /ready
