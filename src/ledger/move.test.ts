@@ -67,13 +67,13 @@ test("values equal for all messages become constants; columns without a value st
   const lost: Change = { ...sent, to: "unknown", operatorMessageId: null, reason: "A: it's late\n" };
   expect(changesSql([lost, { ...lost, record: record("b") }], AT_MS)).toBe(
     `${UPDATE} SET operator=_ascii'A',operator_message_id=operator_message_id,` +
-      `last_error=_ascii'A: it\\'s late?',status='unknown',sequence=3,updated_at=${AT} ` +
+      `last_error=_ascii'A: it\\'s late?',settle_room='',status='unknown',sequence=3,updated_at=${AT} ` +
       "WHERE id IN ('a','b') AND status='sending' AND attempt=0",
   );
   const nobody: Change = { ...lost, to: "failed", operator: null, reason: "x".repeat(101) };
   expect(changesSql([nobody], AT_MS)).toBe(
     `${UPDATE} SET operator=operator,operator_message_id=operator_message_id,` +
-      `last_error=_ascii'${"x".repeat(100)}',status='failed',sequence=5,` +
+      `last_error=_ascii'${"x".repeat(100)}',settle_room='',status='failed',sequence=5,` +
       `updated_at=${AT} WHERE id IN ('a') AND status='sending' AND attempt=0`,
   );
   expect(changesSql([sent], AT_MS)).toContain("operator_message_id=_ascii'a1',last_error=NULL,");
@@ -84,7 +84,7 @@ test("values that differ between messages are chosen by id, under the same guard
   expect(changesSql([sent, other], AT_MS)).toBe(
     `${UPDATE} SET operator=CASE id WHEN _ascii'a' THEN _ascii'A' ELSE operator END,` +
       "operator_message_id=CASE id WHEN _ascii'a' THEN _ascii'a1' ELSE operator_message_id END," +
-      "last_error=CASE id WHEN _ascii'b' THEN _ascii'?' ELSE NULL END," +
+      "last_error=CASE id WHEN _ascii'b' THEN _ascii'?' ELSE NULL END,settle_room=''," +
       `status='sent',sequence=4,updated_at=${AT} WHERE id IN ('a','b') AND status='sending' AND attempt=0`,
   );
 });

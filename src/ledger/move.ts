@@ -65,7 +65,7 @@ export function changesSql(changes: readonly Change[], nowMs: number): string {
   return (
     `UPDATE ${MESSAGES} SET ${set("operator", (c) => c.operator, "operator")},` +
     `${set("operator_message_id", (c) => c.operatorMessageId, "operator_message_id")},` +
-    `${set("last_error", lastError, "NULL")},${arrivalSql(move, record.attempt, nowMs)} ` +
+    `${set("last_error", lastError, "NULL")},settle_room='',${arrivalSql(move, record.attempt, nowMs)} ` +
     guardSql(move, record.attempt, ids)
   );
 }

@@ -29,10 +29,11 @@ type Row = {
   attempt: number;
   sequence: number;
   last_error: string | null;
+  settle_room: string;
 };
 const rowOf = async (id: string): Promise<Row> => {
   const [row] = await down.pool.query<Row[]>(
-    "SELECT status, operator, attempt, sequence, last_error FROM messages WHERE id=?",
+    "SELECT status, operator, attempt, sequence, last_error, settle_room FROM messages WHERE id=?",
     [id],
   );
   return row as Row;
@@ -57,7 +58,7 @@ test("a message that an operator accepts is sent and captured, and its claim end
   const { id } = await send();
   await untilStatus(id, "sent");
   const row = await rowOf(id);
-  expect(row).toMatchObject({ sequence: 4, attempt: 0, last_error: null });
+  expect(row).toMatchObject({ sequence: 4, attempt: 0, last_error: null, settle_room: "" });
   expect(takenBy(id)).toEqual([row.operator as string]);
   expect(await closeOf(id)).toEqual(["capture"]);
   expect(await down.pool.query("SELECT claim_id FROM claims")).toEqual([]);
