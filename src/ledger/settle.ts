@@ -42,34 +42,31 @@ export type Settled = { changes: Change[]; late: boolean };
 /** Settles in one transaction. May be repeated after a lost connection: it skips what was stored before. */
 export function settleClaim({ pool, id }: SettleDeps, settlement: Settlement): Promise<Settled> {
   assert(settlement.changes.length <= CLAIM_ROWS_MAX, "a settlement is at most one claim");
-  const { claimId, changes, nowMs } = settlement;
+  const { changes, nowMs } = settlement;
   changes.sort(byId);
   const plan = planOf(changes, nowMs);
   return withRetries(pool, async (conn) => {
-    const lock = `SELECT claim_id FROM claims WHERE claim_id='${claimId}' FOR UPDATE`;
     const context = { ...settlement, id };
-    const sql = `BEGIN;${lock};${planSql(plan, context)};${claimSql(settlement)}`;
+    const sql = `BEGIN;${claimSql(settlement)};${planSql(plan, context)}`;
     const results = await conn.query<unknown[]>(sql).catch((error: unknown) => {
       // A second close of a message, or a wallet below zero: it had been settled before.
       if (!isError(error, "duplicate", "checkViolated")) throw error;
       return null;
     });
-    const held = results !== null && (results[1] as unknown[]).length === 1;
+    const held = results !== null && (results[1] as WriteResult).affectedRows === 1;
     if (held && isComplete(results.slice(2), plan)) {
       await conn.query("COMMIT");
       return { changes, late: false };
     }
     await conn.query("ROLLBACK");
-    return settleRead(conn, lock, context);
+    return settleRead(conn, context);
   });
 }
 
-async function settleRead(
-  conn: Connection,
-  lock: string,
-  settlement: Settlement & { id: () => string },
-): Promise<Settled> {
-  const [, claim] = await conn.query<[unknown, unknown[]]>(`BEGIN;${lock}`);
+async function settleRead(conn: Connection, settlement: Settlement & { id: () => string }): Promise<Settled> {
+  const [, claim] = await conn.query<[unknown, unknown[]]>(
+    `BEGIN;SELECT claim_id FROM claims WHERE claim_id='${settlement.claimId}' FOR UPDATE`,
+  );
   const present = await lockMessages(
     conn,
     settlement.changes.map((c) => c.record.id),
