@@ -102,3 +102,22 @@ test("a value by key is the value itself if all rows get the same, otherwise a C
   ).toBe("CASE id WHEN 1 THEN 5 WHEN 3 THEN 'x' ELSE 0 END");
   expect(byKey("id", [], 0)).toBe("0");
 });
+
+test("more than eight keys are halved, in the order of the keys, until at most eight are left", () => {
+  const keys = [9, 3, 7, 1, 5, 8, 2, 6, 4];
+  const sql = byKey(
+    "id",
+    keys.map((key) => [key, key * 10]),
+    0,
+  );
+  const whens = (...of: number[]) =>
+    `CASE id ${of.map((key) => `WHEN ${key} THEN ${key * 10} `).join("")}ELSE 0 END`;
+  expect(sql).toBe(`IF(id<5,${whens(1, 2, 3, 4)},${whens(5, 6, 7, 8, 9)})`);
+  expect(
+    byKey(
+      "id",
+      keys.slice(1).map((key) => [key, key * 10]),
+      0,
+    ),
+  ).toBe(whens(1, 2, 3, 4, 5, 6, 7, 8));
+});
