@@ -65,15 +65,15 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
   let limit = ROWS_MIN;
   const inFlight = new Set<Promise<void>>();
 
-  // Resolves as soon as rows are taken, to whether there may be more; the work itself continues in
-  // `inFlight`.
+  // Resolves as soon as rows are taken, to how many: `all` it may take at once, so there may be more. The work
+  // itself continues in `inFlight`.
   const takeSome = () =>
-    new Promise<boolean>((taken) => {
+    new Promise<"all" | "some" | "none">((taken) => {
       const work = pool
         .use(async (conn) => {
           const rows = await takeRows(conn, lane, limit);
           failures = 0;
-          taken(rows.length === limit);
+          taken(rows.length === limit ? "all" : rows.length > 0 ? "some" : "none");
           if (rows.length > 0) limit = limitAfter(rows);
           if (rows.length > 0) await relayRows(deps, options, conn, lane, rows, counts);
           await conn.query("COMMIT");
@@ -88,7 +88,7 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
         })
         .finally(() => {
           inFlight.delete(work);
-          taken(false);
+          taken("none");
         });
       inFlight.add(work);
     });
@@ -111,13 +111,12 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
         await sleep(idleMs);
         continue;
       }
-      if (await takeSome()) {
-        idleMs = 0;
-        continue;
-      }
+      const took = await takeSome();
+      // Where rows were found there will be more: the next take doesn't ask first.
+      idleMs = took === "none" ? spec.afterMs : 0;
+      if (took === "all") continue;
       await Promise.all(inFlight);
-      idleMs = spec.afterMs;
-      if (!stopping) await sleep(idleMs);
+      if (!stopping) await sleep(spec.afterMs);
     }
     await Promise.all(inFlight);
   };
