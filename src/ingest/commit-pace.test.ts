@@ -31,10 +31,10 @@ test("after a commit of several the next begins 2.5 ms after it began, while com
 test("a busy machine gets fewer commits, and no message waits longer than 15 ms for that", () => {
   const { pace, commit, pass } = setUp();
   for (const [tookMs, paceMs] of [
-    [3, 2.5],
+    [3.5, 2.5],
     [4, 3],
-    [6, 7],
-    [9, 13],
+    [5, 6],
+    [7, 12],
   ] as const) {
     for (let i = 0; i < 100; i++) commit(3, tookMs);
     pass(100);

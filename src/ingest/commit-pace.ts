@@ -11,10 +11,10 @@ import { COMMIT_ROWS_MAX } from "../core/limits.ts";
 /** Commits closer together than this cost more CPU than the latency they save is worth. */
 const PACE_MIN_MS = 2.5;
 const PACE_MAX_MS = 15;
-/** What a commit takes on an idle machine, most of it for its flushes to disk, in which no CPU is used. */
-const IDLE_MS = 2.5;
+/** What a commit takes on a machine with little to do, most of it for its flushes to disk, which need no CPU. */
+const IDLE_MS = 3;
 /** Time between the beginnings of two commits, as a multiple of what one takes beyond that. */
-const PACE_FACTOR = 2;
+const PACE_FACTOR = 3;
 /** From this many rows on, a larger batch saves little. */
 const ENOUGH_ROWS = COMMIT_ROWS_MAX / 2;
 /** How many recent commits to look back at. */
