@@ -11,7 +11,7 @@ import { COMMIT_ROWS_MAX } from "../core/limits.ts";
 /** Commits closer together than this cost more CPU than the latency they save is worth. */
 const PACE_MIN_MS = 2.5;
 const PACE_MAX_MS = 15;
-/** What a commit takes on a machine with little to do, most of it for its flushes to disk, which need no CPU. */
+/** What a commit takes on a machine with little to do, most of it for its flushes, which need no CPU. */
 const IDLE_MS = 3;
 /** Time between the beginnings of two commits, as a multiple of what one takes beyond that. */
 const PACE_FACTOR = 3;

@@ -65,8 +65,8 @@ function startLane(deps: RelayDeps, options: RelayOptions, lane: OutboxLane, cou
   let limit = ROWS_MIN;
   const inFlight = new Set<Promise<void>>();
 
-  // Resolves as soon as rows are taken, to how many: `all` it may take at once, so there may be more. The work
-  // itself continues in `inFlight`.
+  // Resolves as soon as rows are taken, to how many: `all` it may take at once, so there may be more. The
+  // work itself continues in `inFlight`.
   const takeSome = () =>
     new Promise<"all" | "some" | "none">((taken) => {
       const work = pool

@@ -3,7 +3,7 @@
 import librdkafka from "@confluentinc/kafka-javascript";
 import type { Config } from "../config.ts";
 import { CONNECT_TIMEOUT_MS, common, toError } from "./client.ts";
-import { describeGroup } from "./group.ts";
+import { describeGroup, storedOffsets } from "./group.ts";
 import { type TopicAdmin, type TopicSpec, topicSpecs } from "./topics.ts";
 
 const TOPIC_ALREADY_EXISTS = 36;
@@ -17,6 +17,7 @@ const ADMIN_TIMEOUT_MS = 5_000;
 export function createTopicAdmin(config: Config): TopicAdmin {
   const admin = librdkafka.AdminClient.create(common(config) as never);
   const options = { timeout: ADMIN_TIMEOUT_MS };
+  const broker = { host: config.kafkaHost, port: config.kafkaPort };
   const describe = async (topic: string): Promise<librdkafka.TopicDescription | null> => {
     const [found] = await called<librdkafka.TopicDescription[]>((done) =>
       admin.describeTopics([topic], options, done),
@@ -39,16 +40,14 @@ export function createTopicAdmin(config: Config): TopicAdmin {
           ),
         );
       // Read before the ends, which only grow: a stored offset above its end then belongs to another log.
-      const [stored] = await called<librdkafka.GroupResults[]>((done) =>
-        admin.listConsumerGroupOffsets([{ groupId: group, partitions }], options, done),
-      );
+      const stored = await storedOffsets(broker, group, topic);
       const begin = await ends(new librdkafka.OffsetSpec(EARLIEST));
       const end = await ends(new librdkafka.OffsetSpec(LATEST));
       const { mostSignificantBits, leastSignificantBits } = found.topicId;
       return {
         topicId: `${mostSignificantBits}:${leastSignificantBits}`,
         partitions: partitions.map(({ partition }) => {
-          const offset = stored?.partitions.find((each) => each.partition === partition)?.offset ?? -1;
+          const offset = stored.get(partition) ?? -1;
           return {
             partition,
             begin: offsetOf(begin, partition),
@@ -60,10 +59,7 @@ export function createTopicAdmin(config: Config): TopicAdmin {
     },
     async readers(topic, group) {
       const found = await describe(topic);
-      const { state, members } = await describeGroup(
-        { host: config.kafkaHost, port: config.kafkaPort },
-        group,
-      );
+      const { state, members } = await describeGroup(broker, group);
       return {
         partitions: (found?.partitions ?? []).map(({ partition }) => partition),
         isSettled: !state.endsWith("Rebalance"),
