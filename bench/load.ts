@@ -64,11 +64,16 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
     const line = await open(host, port, answer);
     lines.add(line);
     idle.push(line);
+    const leave = () => {
+      const at = idle.indexOf(line);
+      if (at >= 0) idle.splice(at, 1);
+    };
+    // The server ends it, for example because it was idle: nothing may be sent on it any more.
+    line.socket.once("end", leave);
     line.socket.once("close", () => {
       lines.delete(line);
       if (isOver) return;
-      // A busy connection's request gets no answer and is counted as such.
-      if (!line.isBusy) idle.splice(idle.indexOf(line), 1);
+      leave(); // A busy connection's request gets no answer and is counted as such.
       add().catch(() => undefined);
     });
   };
