@@ -158,6 +158,20 @@ export const EXPLAINED: readonly Explained[] = [
     why: "equal: the same prefix is only made again; the condition saves time",
   },
   {
+    file: "src/ledger/sql-text.ts",
+    code: "value !== otherwise).sort(([a], [b]) => (a < b ? -1 : 1));",
+    from: "a < b",
+    to: "a <= b",
+    why: "equal: no key is given twice",
+  },
+  {
+    file: "src/ledger/sql-text.ts",
+    code: "return `IF(${column}<${others[half]?.[0]},${among(from, half)},${among(half, to)})`;",
+    from: "others[half]?.[0]",
+    to: "others[half][0]",
+    why: "equal: half is below the number of keys; the types ask for the question mark",
+  },
+  {
     file: "src/relay/proof.ts",
     code: "committed !== null && committed >= target",
     from: "committed !== null",
