@@ -41,8 +41,7 @@ test("bench/end-to-end sends messages all the way, and every count agrees", asyn
       backlog: unknown;
       runs: { rate: number; histogram: Record<string, number> }[];
     };
-    // How fast isn't asked here, where a busy machine may answer the last of two seconds late.
-    expect(result.failures.filter((failure) => !failure.includes("accepted less than"))).toEqual([]);
+    expect(result.failures).toEqual([]);
     expect(result.counts).toMatchObject({
       accepted: 150,
       mysql: { sent: 150 },
@@ -52,7 +51,7 @@ test("bench/end-to-end sends messages all the way, and every count agrees", asyn
     expect(result.runs.map(({ rate }) => rate)).toEqual([20, 40]);
     expect(result.runs.map(({ histogram }) => sum(Object.values(histogram)))).toEqual([40, 80]);
     expect(result.backlog).toEqual({ open_messages: 0, outbox_rows: 0, missing_in_clickhouse: 0 });
-    expect(code).toBe(result.failures.length === 0 ? 0 : 1);
+    expect(code).toBe(0);
   } finally {
     await ingest.end();
     await Promise.all([downstream.end(), events.drop()]);
