@@ -103,7 +103,7 @@ async function takeThrough(customerId: number): Promise<number> {
   const [claimId, nowMs] = [id(), Date.now()];
   await claimMessages(pool, { claimId, lane: "normal", records, nowMs });
   const sent = { from: "sending", to: "sent", takenAtMs: nowMs, operator: "A", reason: null } as const;
-  const changes = records.map((record) => ({ ...sent, record, operatorMessageId: record.id }));
+  const changes = records.map((record) => ({ ...sent, record, operatorMessageIds: [record.id] }));
   await settleClaim(
     { pool, id },
     { claimId, lane: "normal", changes, idsLeft: [], nowMs, retryDelayMs: () => 0 },

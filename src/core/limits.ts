@@ -33,8 +33,8 @@ export const FROM_SEPTETS_MAX = 11;
 /** The longest `from`: a number of 15 digits with its plus sign. */
 export const FROM_CHARS_MAX = 16;
 
-/** Characters of an operator's own id for a message; longer ones are cut. SMPP allows 64 (5.2.23). */
-export const OPERATOR_MESSAGE_ID_CHARS_MAX = 64;
+/** Characters of an operator's id for a message; longer ones are cut. SMPP allows 64 (5.2.23), some more. */
+export const OPERATOR_MESSAGE_ID_CHARS_MAX = 255;
 
 /** Characters of an operator's name. */
 export const OPERATOR_NAME_CHARS_MAX = 32;

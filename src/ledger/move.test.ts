@@ -30,7 +30,7 @@ const sent: Change = {
   to: "sent",
   takenAtMs: 1,
   operator: "A",
-  operatorMessageId: "a1",
+  operatorMessageIds: ["a1"],
   reason: null,
 };
 
@@ -64,7 +64,7 @@ test("no statement is made for a move that the machine doesn't have", () => {
 });
 
 test("values equal for all messages become constants; columns without a value stay unchanged", () => {
-  const lost: Change = { ...sent, to: "unknown", operatorMessageId: null, reason: "A: it's late\n" };
+  const lost: Change = { ...sent, to: "unknown", operatorMessageIds: [], reason: "A: it's late\n" };
   expect(changesSql([lost, { ...lost, record: record("b") }], AT_MS)).toBe(
     `${UPDATE} SET operator=_ascii'A',operator_message_id=operator_message_id,` +
       `last_error=_ascii'A: it\\'s late?',settle_room='',status='unknown',sequence=3,updated_at=${AT} ` +
@@ -80,7 +80,7 @@ test("values equal for all messages become constants; columns without a value st
 });
 
 test("values that differ between messages are chosen by id, under the same guard", () => {
-  const other = { ...sent, record: record("b"), operatorMessageId: null, operator: null, reason: "é" };
+  const other = { ...sent, record: record("b"), operatorMessageIds: [], operator: null, reason: "é" };
   expect(changesSql([sent, other], AT_MS)).toBe(
     `${UPDATE} SET operator=CASE id WHEN _ascii'a' THEN _ascii'A' ELSE operator END,` +
       "operator_message_id=CASE id WHEN _ascii'a' THEN _ascii'a1' ELSE operator_message_id END," +

@@ -17,7 +17,8 @@ export type Change = Move & {
   /** When an operator accepted it, which decides whether express was late; null if none did. */
   takenAtMs: number | null;
   operator: string | null;
-  operatorMessageId: string | null;
+  /** Its ids there, one for each submit in order; the first is stored with the message. */
+  operatorMessageIds: readonly string[];
   /** Stored in messages.last_error: printable ASCII, cut at 100 characters. */
   reason: string | null;
 };
@@ -64,7 +65,7 @@ export function changesSql(changes: readonly Change[], nowMs: number): string {
   };
   return (
     `UPDATE ${MESSAGES} SET ${set("operator", (c) => c.operator, "operator")},` +
-    `${set("operator_message_id", (c) => c.operatorMessageId, "operator_message_id")},` +
+    `${set("operator_message_id", firstId, "operator_message_id")},` +
     `${set("last_error", lastError, "NULL")},settle_room='',${arrivalSql(move, record.attempt, nowMs)} ` +
     guardSql(move, record.attempt, ids)
   );
@@ -74,7 +75,7 @@ export function changesSql(changes: readonly Change[], nowMs: number): string {
 export function statusRow(
   record: LaneRecord,
   { to, attempt, atMs }: { to: StatusRow["status"]; attempt: number; atMs: number },
-  by: Pick<Change, "operator" | "operatorMessageId"> | null = null,
+  by: Pick<Change, "operator" | "operatorMessageIds"> | null = null,
 ): StatusRow {
   return {
     id: record.id,
@@ -86,7 +87,7 @@ export function statusRow(
     cost: record.cost,
     reference: record.reference,
     operator: by?.operator ?? null,
-    operatorMessageId: by?.operatorMessageId ?? null,
+    operatorMessageId: by === null ? null : firstId(by),
     attempt,
     sequence: sequenceOf(attempt, to),
     createdAtMs: record.createdAtMs,
@@ -103,6 +104,9 @@ function arrivalSql(move: Move, attempt: number, nowMs: number): string {
 
 const guardSql = ({ from }: Move, attempt: number, ids: readonly string[]): string =>
   `WHERE id IN ('${ids.join("','")}') AND status='${from}' AND attempt=${attempt}`;
+
+const firstId = ({ operatorMessageIds }: Pick<Change, "operatorMessageIds">): string | null =>
+  operatorMessageIds[0] || null;
 
 const lastError = ({ reason }: Change): string | null =>
   reason?.replace(NOT_PRINTABLE, "?").slice(0, REASON_CHARS_MAX) ?? null;

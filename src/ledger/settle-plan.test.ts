@@ -55,7 +55,7 @@ test("a status row describes the message as it is after the change", () => {
     attempt: 3,
     createdAtMs: 10,
   });
-  const sent = { ...change(of, "sent"), operator: "A", operatorMessageId: "a1" };
+  const sent = { ...change(of, "sent"), operator: "A", operatorMessageIds: ["a1"] };
   expect(planOf([sent], 1_000).statuses).toEqual([
     {
       id: "a",
@@ -163,7 +163,7 @@ test("the end of a claim makes sending messages unknown, and unknown ones failed
     from: "sending",
     to: "unknown",
     operator: null,
-    operatorMessageId: null,
+    operatorMessageIds: [],
     reason: "the sender was lost",
   });
   expect(expiredChange(record("a", 1), "unknown")).toMatchObject({

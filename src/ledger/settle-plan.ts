@@ -110,5 +110,5 @@ export function expiredChange(record: LaneRecord, kind: "sending" | "unknown"): 
 
 /** A move in which no operator takes part. */
 export function changeTo(to: Status, record: LaneRecord, from: Status, reason: string): Change {
-  return { record, from, to, takenAtMs: null, operator: null, operatorMessageId: null, reason };
+  return { record, from, to, takenAtMs: null, operator: null, operatorMessageIds: [], reason };
 }

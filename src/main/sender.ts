@@ -16,7 +16,7 @@ import { createDeadLetters } from "../sender/dead-letters.ts";
 import { monotonicMs } from "../sender/monotonic.ts";
 import { createOffsets } from "../sender/offsets.ts";
 import { createSharedCounts, exposeOperators } from "../sender/operator-meter.ts";
-import { localOperators } from "../sender/operators.ts";
+import { localOperators } from "../operators/operators.ts";
 import { watchOwnership } from "../sender/ownership.ts";
 import { startSender } from "../sender/sender.ts";
 import { createSubmitters } from "../sender/submitters.ts";

@@ -11,7 +11,7 @@ const change = (to: Change["to"], takenAtMs: number | null, guaranteedByMs: numb
   to,
   takenAtMs,
   operator: null,
-  operatorMessageId: null,
+  operatorMessageIds: [],
   reason: null,
 });
 

@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Answer, OperatorTerms } from "./connectors/connector.ts";
+import type { Answer, OperatorTerms } from "../operators/connectors/connector.ts";
 import { createDispatch } from "./dispatch.ts";
 import type { Outcome } from "./outcome.ts";
 
 const INFINITE = Number.POSITIVE_INFINITY;
-const accepted: Answer = { kind: "accepted", operatorMessageId: "x" };
+const accepted: Answer = { kind: "accepted", operatorMessageIds: ["x"] };
 const busy: Answer = { kind: "refused", permanent: false, reason: "503 busy" };
 const never: Answer = { kind: "refused", permanent: true, reason: "400 no" };
 const away: Answer = { kind: "not-connected", reason: "ECONNREFUSED" };
@@ -56,7 +56,7 @@ test("a refusal or a failed connection leads to the next operator", async () => 
   const { run, outcomes, submitted } = dispatchTo([busy, away, accepted]);
   const tally = await run(1);
   expect(submitted).toEqual(["A0", "B0", "C0"]);
-  expect(outcomes.get(0)).toEqual({ kind: "accepted", operator: "C", operatorMessageId: "x", atMs: 5 });
+  expect(outcomes.get(0)).toEqual({ kind: "accepted", operator: "C", operatorMessageIds: ["x"], atMs: 5 });
   expect(tally).toEqual([
     { good: 1, bad: 0 },
     { good: 0, bad: 1 },

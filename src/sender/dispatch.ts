@@ -7,9 +7,9 @@
 
 import { SUBMIT_OPERATORS_MAX } from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Answer, Connector, OperatorTerms } from "./connectors/connector.ts";
+import type { Answer, Connector, OperatorTerms } from "../operators/connectors/connector.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
-import { type Candidate, candidatesFor, route } from "./route.ts";
+import { type Candidate, candidatesFor, route } from "../operators/route.ts";
 
 export type SubmitBatch = {
   messages: readonly LaneRecord[];

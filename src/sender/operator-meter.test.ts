@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createMetrics } from "../platform/metrics.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Answer, Connector } from "./connectors/connector.ts";
+import type { Answer, Connector } from "../operators/connectors/connector.ts";
 import { createSharedCounts, exposeOperators, metered } from "./operator-meter.ts";
 
 const operators = [{ name: "A" }, { name: "B" }];
@@ -24,7 +24,7 @@ test("each operator's answers and durations are counted in one thread and read i
       ?.split(" ")[1];
   expect(await valueOf('sluice_operator_submits_in_flight{operator="B"')).toBe("3");
   ms = 30;
-  pending[0]?.({ kind: "accepted", operatorMessageId: "x" });
+  pending[0]?.({ kind: "accepted", operatorMessageIds: ["x"] });
   ms = 20_000;
   pending[1]?.({ kind: "lost", reason: "time-out" });
 

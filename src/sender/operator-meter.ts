@@ -7,7 +7,7 @@
 
 import type { Metrics } from "../platform/metrics.ts";
 import { ANSWERS, METRICS } from "../platform/metrics-table.ts";
-import type { Connector } from "./connectors/connector.ts";
+import type { Connector } from "../operators/connectors/connector.ts";
 
 export type SharedCounts = SharedArrayBuffer;
 

@@ -8,7 +8,7 @@ import { changeOf, type Outcome, outcomeOf, retryDelayMs } from "./outcome.ts";
 
 const record = (fields: Partial<LaneRecord> = {}) =>
   ({ id: "m", lane: "normal", attempt: 0, guaranteedByMs: null, ...fields }) as LaneRecord;
-const accepted: Outcome = { kind: "accepted", operator: "A", operatorMessageId: "a1", atMs: 1_000 };
+const accepted: Outcome = { kind: "accepted", operator: "A", operatorMessageIds: ["a1"], atMs: 1_000 };
 const refused = (permanent: boolean): Outcome => ({ kind: "refused", permanent, reason: "A: 503 busy" });
 const unknown: Outcome = { kind: "unknown", operator: "B", reason: "B: timed out" };
 
@@ -37,7 +37,7 @@ test("a change has the record, its move from sending, and who accepted it or why
     takenAtMs: 1_000,
     money: "refund",
     operator: "A",
-    operatorMessageId: "a1",
+    operatorMessageIds: ["a1"],
     reason: "taken after guaranteed_by",
   });
   expect(changeOf(record(), accepted).reason).toBeNull();
@@ -48,10 +48,10 @@ test("a change has the record, its move from sending, and who accepted it or why
     takenAtMs: null,
     money: "refund",
     operator: null,
-    operatorMessageId: null,
+    operatorMessageIds: [],
     reason: "A: 503 busy",
   });
-  expect(costed(changeOf(of, unknown))).toMatchObject({ from: "sending", operatorMessageId: null });
+  expect(costed(changeOf(of, unknown))).toMatchObject({ from: "sending", operatorMessageIds: [] });
 });
 
 test("every outcome at every attempt is a move of the machine, with the money that its status asks for", () => {
@@ -98,7 +98,7 @@ test("retries wait longer each time, less in the express lane, and never longer 
 });
 
 test("an answer becomes an outcome that names its operator; no connection is a refusal for now", () => {
-  expect(outcomeOf("A", { kind: "accepted", operatorMessageId: "a1" }, 1_000)).toEqual(accepted);
+  expect(outcomeOf("A", { kind: "accepted", operatorMessageIds: ["a1"] }, 1_000)).toEqual(accepted);
   expect(outcomeOf("B", { kind: "lost", reason: "timed out" }, 1)).toEqual(unknown);
   for (const permanent of [true, false])
     expect(outcomeOf("A", { kind: "refused", permanent, reason: "503 busy" }, 1)).toEqual(refused(permanent));

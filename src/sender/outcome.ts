@@ -6,10 +6,10 @@ import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
 import { isLate } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Change } from "../ledger/move.ts";
-import type { Answer } from "./connectors/connector.ts";
+import type { Answer } from "../operators/connectors/connector.ts";
 
 export type Outcome =
-  | { kind: "accepted"; operator: string; operatorMessageId: string; atMs: number }
+  | { kind: "accepted"; operator: string; operatorMessageIds: readonly string[]; atMs: number }
   /** No operator accepted it. Permanent: every operator asked refused it for good. */
   | { kind: "refused"; permanent: boolean; reason: string }
   /** Submitted, but the answer is lost: an operator may have it, so it is never submitted again. */
@@ -19,7 +19,7 @@ export type Outcome =
 export function outcomeOf(operator: string, answer: Answer, atMs: number): Outcome {
   switch (answer.kind) {
     case "accepted":
-      return { kind: "accepted", operator, operatorMessageId: answer.operatorMessageId, atMs };
+      return { kind: "accepted", operator, operatorMessageIds: answer.operatorMessageIds, atMs };
     case "lost":
       return { kind: "unknown", operator, reason: `${operator}: ${answer.reason}` };
     case "refused":
@@ -45,12 +45,12 @@ export function retryDelayMs(lane: LaneRecord["lane"], attempt: number): number 
 
 /** The change that this outcome makes of a message in `sending`. */
 export function changeOf(record: LaneRecord, outcome: Outcome): Change {
-  const none = { record, from: "sending", takenAtMs: null, operator: null, operatorMessageId: null } as const;
+  const none = { record, from: "sending", takenAtMs: null, operator: null, operatorMessageIds: [] } as const;
   switch (outcome.kind) {
     case "accepted": {
-      const { operator, operatorMessageId, atMs: takenAtMs } = outcome;
+      const { operator, operatorMessageIds, atMs: takenAtMs } = outcome;
       const reason = isLate(record, takenAtMs) ? "taken after guaranteed_by" : null;
-      return { ...none, to: "sent", takenAtMs, operator, operatorMessageId, reason };
+      return { ...none, to: "sent", takenAtMs, operator, operatorMessageIds, reason };
     }
     case "refused": {
       const ends = outcome.permanent || record.attempt + 1 >= MESSAGE_ATTEMPTS_MAX;

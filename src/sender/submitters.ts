@@ -5,7 +5,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
-import type { OperatorSpec } from "./connectors/kinds.ts";
+import type { OperatorSpec } from "../operators/connectors/kinds.ts";
 import type { SubmitBatch, Tally } from "./dispatch.ts";
 import { watched } from "../platform/retry.ts";
 import { monotonicMs } from "./monotonic.ts";

@@ -5,7 +5,7 @@
 import { type MessagePort, parentPort } from "node:worker_threads";
 import { workerData } from "piscina";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { createConnector, type OperatorSpec } from "./connectors/kinds.ts";
+import { createConnector, type OperatorSpec } from "../operators/connectors/kinds.ts";
 import { type SubmitBatch, createDispatch, type Tally } from "./dispatch.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { metered, type SharedCounts } from "./operator-meter.ts";

@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
-import type { Answer } from "../../src/sender/connectors/connector.ts";
-import type { OperatorSpec } from "../../src/sender/connectors/kinds.ts";
+import type { Answer } from "../../src/operators/connectors/connector.ts";
+import type { OperatorSpec } from "../../src/operators/connectors/kinds.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -50,7 +50,7 @@ test("an operator gets what it needs to send the message: text, encoding, parts,
       return Response.json({ operator_message_id: "a-1" });
     },
   });
-  expect(await said(server.port as number)).toEqual([{ kind: "accepted", operatorMessageId: "a-1" }]);
+  expect(await said(server.port as number)).toEqual([{ kind: "accepted", operatorMessageIds: ["a-1"] }]);
   await server.stop(true);
   expect(heard).toEqual([
     {
@@ -84,7 +84,7 @@ test("a failed connection is distinguished from a lost answer", async () => {
 
 test("an answer that comes after the submit was given up is a report: accepted or refused", async () => {
   for (const [status, body, report] of [
-    [200, { operator_message_id: "a-1" }, { kind: "accepted", operatorMessageId: "a-1" }],
+    [200, { operator_message_id: "a-1" }, { kind: "accepted", operatorMessageIds: ["a-1"] }],
     [503, { code: "busy" }, { kind: "refused", permanent: false, reason: "503 busy" }],
   ] as const) {
     const server = Bun.serve({

@@ -6,7 +6,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
-import type { OperatorSpec } from "../../src/sender/connectors/kinds.ts";
+import type { OperatorSpec } from "../../src/operators/connectors/kinds.ts";
 import { laneRecord } from "../support/messages.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

@@ -13,7 +13,7 @@ import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 
 const id = createIdFactory({ now: Date.now });
-const taken: Outcome = { kind: "accepted", operator: "A", operatorMessageId: "a1", atMs: 0 };
+const taken: Outcome = { kind: "accepted", operator: "A", operatorMessageIds: ["a1"], atMs: 0 };
 const busy: Outcome = { kind: "refused", permanent: false, reason: "A: 503 busy" };
 const lost: Outcome = { kind: "unknown", operator: "A", reason: "A: timed out" };
 

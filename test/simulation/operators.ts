@@ -8,7 +8,7 @@ import type {
   CertainAnswer,
   Connector,
   OperatorTerms,
-} from "../../src/sender/connectors/connector.ts";
+} from "../../src/operators/connectors/connector.ts";
 import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { Kernel, Process } from "./kernel.ts";
 
@@ -78,7 +78,7 @@ export function createOperators(
         onReport(operator, message, later);
       });
     };
-    const taking: CertainAnswer = { kind: "accepted", operatorMessageId: `${operator}-${id}` };
+    const taking: CertainAnswer = { kind: "accepted", operatorMessageIds: [`${operator}-${id}`] };
     if (random.chance(faults.notConnected))
       return answer(away, { kind: "not-connected", reason: "ECONNREFUSED" });
     if (random.chance(faults.lostBefore))

@@ -2,7 +2,7 @@
 // in JSON, submits the message to the operator and prints each thing its connector reports as a line.
 
 import type { LaneRecord } from "../../src/core/lane-record.ts";
-import { createConnector, type OperatorSpec } from "../../src/sender/connectors/kinds.ts";
+import { createConnector, type OperatorSpec } from "../../src/operators/connectors/kinds.ts";
 
 const [operator = "", message = ""] = process.argv.slice(2);
 const connector = createConnector(JSON.parse(operator) as OperatorSpec, (_, answer) => {

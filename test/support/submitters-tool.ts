@@ -3,7 +3,7 @@
 // and prints how each batch ended as a JSON line.
 
 import type { LaneRecord } from "../../src/core/lane-record.ts";
-import type { OperatorSpec } from "../../src/sender/connectors/kinds.ts";
+import type { OperatorSpec } from "../../src/operators/connectors/kinds.ts";
 import { monotonicMs } from "../../src/sender/monotonic.ts";
 import { createSharedCounts } from "../../src/sender/operator-meter.ts";
 import { createSubmitters } from "../../src/sender/submitters.ts";

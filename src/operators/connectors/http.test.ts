@@ -4,10 +4,10 @@ import { readAnswer } from "./http.ts";
 test("200 with an id is accepted; 200 without a valid one is lost, because it may have been accepted", () => {
   expect(readAnswer(200, '{"operator_message_id":"a-1"}')).toEqual({
     kind: "accepted",
-    operatorMessageId: "a-1",
+    operatorMessageIds: ["a-1"],
   });
-  const long = readAnswer(200, JSON.stringify({ operator_message_id: "x".repeat(200) }));
-  expect(long).toEqual({ kind: "accepted", operatorMessageId: "x".repeat(64) });
+  const long = readAnswer(200, JSON.stringify({ operator_message_id: "x".repeat(300) }));
+  expect(long).toEqual({ kind: "accepted", operatorMessageIds: ["x".repeat(255)] });
   for (const body of ["", "null", "[]", "{}", '{"operator_message_id":7}', '{"operator_message_id":"a b"}'])
     expect(readAnswer(200, body).kind).toBe("lost");
 });

@@ -116,7 +116,7 @@ export function readAnswer(status: number, text: string): Answer {
   if (status === 200) {
     const operatorMessageId = body?.operator_message_id;
     return typeof operatorMessageId === "string" && /^[\x21-\x7e]+$/.test(operatorMessageId)
-      ? { kind: "accepted", operatorMessageId: operatorMessageId.slice(0, OPERATOR_MESSAGE_ID_CHARS_MAX) }
+      ? { kind: "accepted", operatorMessageIds: [operatorMessageId.slice(0, OPERATOR_MESSAGE_ID_CHARS_MAX)] }
       : { kind: "lost", reason: "200 without an operator_message_id" };
   }
   const isForNow = status === 429 || status === 503;

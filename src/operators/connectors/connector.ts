@@ -19,7 +19,11 @@ export type OperatorTerms = {
 
 /** "not-connected" is only used if no byte of the submit can have left; anything lost later is "lost". */
 export type Answer =
-  | { kind: "accepted"; operatorMessageId: string }
+  /**
+   * `operatorMessageIds`: the operator's id for each submit that the message took, in order of its parts; ""
+   * where it gave none. Most operators take a whole message in one.
+   */
+  | { kind: "accepted"; operatorMessageIds: readonly string[] }
   | { kind: "refused"; permanent: boolean; reason: string }
   | { kind: "not-connected"; reason: string }
   | { kind: "lost"; reason: string };
