@@ -36,6 +36,12 @@ export const FROM_CHARS_MAX = 16;
 /** Characters of an operator's id for a message; longer ones are cut. SMPP allows 64 (5.2.23), some more. */
 export const OPERATOR_MESSAGE_ID_CHARS_MAX = 255;
 
+/** Of an id in a delivery report: a longer one names no message, none being stored that long. */
+export const REPORT_ID_CHARS_MAX = 255;
+
+/** Entries or parameters of one delivery report by HTTP: more than any operator sends at once. */
+export const REPORT_ENTRIES_MAX = 10_000;
+
 /** Characters of an operator's name. */
 export const OPERATOR_NAME_CHARS_MAX = 32;
 
@@ -225,6 +231,7 @@ assert(
   CLAIM_ROWS_MAX * OUTCOME_LINE_BYTES_MAX < EVENT_RECORD_BYTES_MAX,
   "a settlement's events fit one record",
 );
+assert(OPERATOR_MESSAGE_ID_CHARS_MAX <= REPORT_ID_CHARS_MAX, "whatever is stored can be reported");
 assert(FROM_CHARS_MAX === 1 + E164_DIGITS_MAX && FROM_SEPTETS_MAX < FROM_CHARS_MAX, "every sender fits");
 assert(QUEUE_CUSTOMER_ROWS_MAX <= QUEUE_ROWS_MAX / 2, "one customer leaves half of the queue to others");
 assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a commit");

@@ -1,9 +1,13 @@
-// Tables inside hand-written pages: docs/reference/message.md and wallet.md contain them between markers,
-// generated from the message machine and the posting table. The meaning of each row, which no other code has,
-// is written here; the types make sure that no status or operation is left out.
+// Tables inside hand-written pages: docs/reference/message.md, wallet.md and dlr.md contain them between
+// markers, generated from the message machine, the posting table and the tables of reports. The meaning of
+// each row, which no other code has, is written here; the types make sure that no status or operation is left
+// out.
 
 import { EFFECTS, type LedgerOp, OPS, POSTINGS } from "../core/ledger.ts";
 import { ACCEPTED, CHARGING, canMove, STATUSES, type Status, sequenceOf } from "../core/message.ts";
+import { CODES, LAST_ERRORS } from "../operators/reports/codes.ts";
+import { REPORT_STATUSES, type ReportStatus } from "../operators/reports/report.ts";
+import { STATES, WORDS } from "../operators/reports/words.ts";
 
 const MEANING: Record<Status, [meaning: string, until: string]> = {
   scheduled: ["accepted, to be sent later", "not used by this version"],
@@ -38,6 +42,15 @@ const WRITTEN_BY: Record<LedgerOp, string> = {
   release: "the process that ends a lease: its owner, or the reaper",
 };
 
+const REPORTED: Record<ReportStatus, string> = {
+  delivered: "the phone has it",
+  undelivered: "the operator gave up, or deleted it",
+  expired: "not delivered within its validity",
+  rejected: "refused after it had been taken",
+  unknown: "the operator doesn't know; any word in no table. Ends nothing",
+  none: "an intermediate notice. Ends nothing",
+};
+
 /** By the name in the markers. */
 export const TABLES: Record<string, () => string> = {
   statuses: () =>
@@ -67,6 +80,27 @@ export const TABLES: Record<string, () => string> = {
         const { leg, from, to } = POSTINGS[op];
         const { balance, reserved } = EFFECTS[op];
         return [`\`${op}\``, leg, from, to, WRITTEN_BY[op], sign(balance), sign(reserved)];
+      }),
+    ),
+  reported: () =>
+    table(
+      ["status", "meaning", "words", "`message_state`"],
+      REPORT_STATUSES.map((status) => {
+        const words = Object.keys(WORDS).filter((word) => WORDS[word] === status);
+        const states = STATES.flatMap((state, number) => (state === status ? [number] : []));
+        return [`\`${status}\``, REPORTED[status], words.join(", "), states.join(", ")];
+      }),
+    ),
+  last_errors: () =>
+    table(
+      ["code", "meaning", "SMPP `network_error_code`", "Twilio", "Vonage", "Infobip", "Kavenegar"],
+      Object.entries(LAST_ERRORS).map(([code, meaning]) => {
+        const codes = (["smpp", "twilio", "vonage", "infobip", "kavenegar"] as const).map((shape) =>
+          Object.keys(CODES[shape])
+            .filter((each) => CODES[shape][each] === code)
+            .join(", "),
+        );
+        return [`\`${code}\``, meaning, ...codes];
       }),
     ),
 };

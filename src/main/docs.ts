@@ -20,7 +20,7 @@ export const ERRORS_PAGE = fileURLToPath(new URL("../../docs/reference/errors.md
 export const PROBLEMS_CONF = fileURLToPath(new URL("../../deploy/nginx/problems.conf", import.meta.url));
 
 /** Hand-written pages that contain generated tables. */
-export const PAGES_WITH_TABLES = ["message.md", "wallet.md"].map((name) =>
+export const PAGES_WITH_TABLES = ["message.md", "wallet.md", "dlr.md"].map((name) =>
   fileURLToPath(new URL(`../../docs/reference/${name}`, import.meta.url)),
 );
 

@@ -1,0 +1,51 @@
+// What the shapes of HTTP reports have in common: the reading of an entry whose fields were found, and our
+// own id where the operator echoes it.
+
+import { isUlid } from "../../core/id.ts";
+import type { Fields } from "./http-fields.ts";
+import { errorOf, idsOf, type Reading, ReportError, type ReportStatus, type ReportTerms } from "./report.ts";
+
+type Found = {
+  ids: readonly (string | null)[];
+  status: ReportStatus;
+  error: string | null;
+  doneAtMs: number | null;
+  submittedAtMs?: number | null;
+  phone?: string | null;
+  disagrees?: boolean;
+};
+
+export function readingOf(fields: Fields, terms: ReportTerms, found: Found): Reading {
+  return {
+    operatorMessageIds: idsOf(...found.ids),
+    ourId: ourIdOf(fields, terms),
+    status: found.status,
+    error: errorOf(found.error),
+    doneAtMs: found.doneAtMs,
+    submittedAtMs: found.submittedAtMs ?? null,
+    phone: found.phone ?? null,
+    disagrees: found.disagrees ?? false,
+  };
+}
+
+/** Our id of the message, in the field that the template names; null if it is no id of ours. */
+function ourIdOf(fields: Fields, terms: ReportTerms): string | null {
+  if (!terms.echoesId) return null;
+  const id = fields.text(terms.template?.our_id)?.toUpperCase();
+  return isUlid(id) ? id : null;
+}
+
+/**
+ * Makes sure that these are reports at all: entries of which none has a field that could name a message or a
+ * status are another shape, or garbage. A bad entry among good ones is a report that names no message.
+ * @throws ReportError no_fields
+ */
+export function mustHave(
+  entries: readonly Fields[],
+  terms: ReportTerms,
+  names: readonly (string | undefined)[],
+): void {
+  const wanted = [...names, terms.template?.our_id].filter((name) => name !== undefined);
+  if (entries.length > 0 && !entries.some((fields) => wanted.some((name) => fields.has(name))))
+    throw new ReportError("no_fields", `none of ${wanted.join(", ")}`);
+}
