@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, allowSlowRuns } from "../../test/support/seed.ts";
-import { countParts, labelProblem, senderProblem, textProblem } from "./parts.ts";
+import { countParts, labelProblem, senderProblem, splitParts, textProblem } from "./parts.ts";
 
 allowSlowRuns();
 
@@ -137,6 +137,21 @@ describe("laws", () => {
       const { parts, units } = countParts(`${"س".repeat(single)}${"😀".repeat(pairs)}`);
       if (units > 70) expect(parts).toBe(model(`${"س".repeat(single)}${"😀".repeat(pairs)}`).parts);
       if (pairs > 0 && single === 0 && units > 70) expect(parts).toBe(Math.ceil(pairs / 33));
+    });
+  });
+
+  test("the parts of a text are as many as are counted, make it up again, and each fits", () => {
+    holds("split", texts, (text) => {
+      const { encoding, parts, units } = countParts(text);
+      const split = splitParts(text);
+      expect(split).toHaveLength(parts);
+      expect(split.join("")).toBe(text);
+      const widths = split.map((part) =>
+        encoding === "ucs2" ? part.length : Array.from(part).reduce((sum, c) => sum + (TABLE.get(c) ?? 0), 0),
+      );
+      expect(widths.reduce((sum, width) => sum + width, 0)).toBe(units);
+      if (parts > 1) expect(Math.max(...widths)).toBeLessThanOrEqual(encoding === "gsm7" ? 153 : 67);
+      for (const part of split) expect(part.isWellFormed() || !text.isWellFormed()).toBe(true);
     });
   });
 

@@ -1,8 +1,9 @@
-// Parts: how many billed pieces a text becomes (3GPP TS 23.038: 7-bit default alphabet, or UCS-2), and which
+// Parts: which billed pieces a text becomes (3GPP TS 23.038: 7-bit default alphabet, or UCS-2), and which
 // texts and senders can't be sent at all. Leaves to others: the price (money.ts) and the maximum number of
 // parts (limits.ts). Invariant: no character is replaced or split; one character outside GSM-7 makes the
 // whole text UCS-2.
 
+import { SEPTETS } from "./gsm7.ts";
 import { E164_DIGITS_MAX, FROM_SEPTETS_MAX } from "./limits.ts";
 import type { Encoding } from "./message.ts";
 
@@ -19,19 +20,6 @@ const GSM7_EACH = 153;
 const UCS2_SINGLE = 70;
 const UCS2_EACH = 67;
 
-// TS 23.038, 6.2.1. ESC is left out: it introduces the extension table and is not a character itself.
-const BASIC =
-  "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§" +
-  "¿abcdefghijklmnopqrstuvwxyzäöñüà";
-// TS 23.038, 6.2.1.1: each is sent as ESC and a second septet.
-const EXTENSION = "\f^{}\\[~]|€";
-
-// Septets by UTF-16 unit, 0 if the alphabet lacks it. The highest is € (U+20AC); above it the array gives
-// undefined.
-const SEPTETS = new Uint8Array(0x20ac + 1);
-for (const c of BASIC) SEPTETS[c.charCodeAt(0)] = 1;
-for (const c of EXTENSION) SEPTETS[c.charCodeAt(0)] = 2;
-
 /** Parts of a text that passed textProblem. About 1 ns a character. */
 export function countParts(text: string): Parts {
   let units = 0;
@@ -42,7 +30,16 @@ export function countParts(text: string): Parts {
   }
   if (units <= GSM7_SINGLE) return { encoding: "gsm7", parts: 1, units };
   if (units === text.length) return { encoding: "gsm7", parts: Math.ceil(units / GSM7_EACH), units };
-  return { encoding: "gsm7", parts: fillParts(text, GSM7_EACH, septetsAt), units };
+  return { encoding: "gsm7", parts: fillParts(text, GSM7_EACH, septetsAt).length, units };
+}
+
+/** The text of each part, as many as countParts counts: for operators that take a message part by part. */
+export function splitParts(text: string): string[] {
+  const { encoding, parts } = countParts(text);
+  if (parts === 1) return [text];
+  const starts =
+    encoding === "gsm7" ? fillParts(text, GSM7_EACH, septetsAt) : fillParts(text, UCS2_EACH, unitsAt);
+  return starts.map((start, i) => text.slice(start, starts[i + 1]));
 }
 
 /** Why a text can't be sent, or null. */
@@ -93,18 +90,18 @@ export function senderProblem(from: string): string | null {
 function countUcs2(text: string): Parts {
   const units = text.length;
   if (units <= UCS2_SINGLE) return { encoding: "ucs2", parts: 1, units };
-  return { encoding: "ucs2", parts: fillParts(text, UCS2_EACH, unitsAt), units };
+  return { encoding: "ucs2", parts: fillParts(text, UCS2_EACH, unitsAt).length, units };
 }
 
 // Fills part after part with whole characters, as phones do: a character that doesn't fit starts the next
-// part.
-function fillParts(text: string, room: number, widthAt: (text: string, i: number) => number): number {
-  let parts = 1;
+// part. Returns where each part starts.
+function fillParts(text: string, room: number, widthAt: (text: string, i: number) => number): number[] {
+  const starts = [0];
   let used = 0;
   for (let i = 0; i < text.length; ) {
     const width = widthAt(text, i);
     if (used + width > room) {
-      parts++;
+      starts.push(i);
       used = 0;
     }
     used += width;
@@ -112,7 +109,7 @@ function fillParts(text: string, room: number, widthAt: (text: string, i: number
     // septets.
     i += widthAt === unitsAt ? width : 1;
   }
-  return parts;
+  return starts;
 }
 
 function septetsAt(text: string, i: number): number {

@@ -43,7 +43,12 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   role.onStop(() => pool.end());
   const operators = localOperators(config.apiHost, config.operatorPort);
   const submitCounts = createSharedCounts(operators.length);
-  const submitters = createSubmitters(operators, { threads: THREADS, counts: submitCounts });
+  const submitters = createSubmitters(operators, {
+    threads: THREADS,
+    counts: submitCounts,
+    onNote: ({ operator, level, text }) => log[level]({ operator }, text),
+    storeReport: null,
+  });
   role.onStop(() => submitters.close());
   exposeOperators(metrics, operators, submitCounts);
   const breakers = operators.map(() => createBreaker(monotonicMs));

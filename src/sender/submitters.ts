@@ -10,7 +10,8 @@ import type { SubmitBatch, Tally } from "./dispatch.ts";
 import { watched } from "../platform/retry.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { SharedCounts } from "./operator-meter.ts";
-import type { Indexed, Report, WorkerData } from "./worker.ts";
+import { serveWorkerPort, type StoreReport } from "./worker-port.ts";
+import type { FromWorker, Indexed, Note, Report, WorkerData } from "./worker.ts";
 
 export type Submitters = {
   /**
@@ -24,6 +25,15 @@ export type Submitters = {
   close(): Promise<void>;
 };
 
+export type SubmittersOptions = {
+  threads: number;
+  counts: SharedCounts;
+  /** What connectors say about their connections, for the log. */
+  onNote: (note: Note) => void;
+  /** Stores what operators deliver on connections. Null: they are asked to try later. */
+  storeReport: StoreReport | null;
+};
+
 /** After a batch's deadline: the time-outs of a last submit, with room for a busy machine. */
 const ANSWERS_MAX_MS = 2 * SUBMIT_TIMEOUT_MS + 10_000;
 const BATCHES_PER_WORKER = 32;
@@ -31,7 +41,7 @@ const TASKS_WAITING_MAX = 32;
 
 export function createSubmitters(
   operators: readonly OperatorSpec[],
-  { threads, counts }: { threads: number; counts: SharedCounts },
+  { threads, counts, onNote, storeReport }: SubmittersOptions,
 ): Submitters {
   const pool = new Piscina({
     filename: new URL("./worker.ts", import.meta.url).href,
@@ -45,6 +55,11 @@ export function createSubmitters(
     // would lose messages on them.
     atomics: "disabled",
     recordTiming: false,
+  });
+  const closers: (() => Promise<void>)[] = [];
+  pool.on("message", (message: FromWorker) => {
+    if (message.kind === "note") onNote(message.note);
+    if (message.kind === "port") closers.push(serveWorkerPort(message.port, storeReport));
   });
   return {
     async submit(batch, onOutcomes) {
@@ -73,7 +88,14 @@ export function createSubmitters(
         port1.close();
       }
     },
-    onReport: (take) => void pool.on("message", take),
-    close: () => pool.destroy(),
+    onReport(take) {
+      pool.on("message", (message: FromWorker) => {
+        if (message.kind === "report") take(message.report);
+      });
+    },
+    async close() {
+      await Promise.all(closers.map((close) => close()));
+      await pool.destroy();
+    },
   };
 }

@@ -2,7 +2,7 @@
 // come, lingering FLUSH_MS, so that a hanging call delays no other outcome; the task ends with its tally
 // after the last one.
 
-import { type MessagePort, parentPort } from "node:worker_threads";
+import { MessageChannel, type MessagePort, parentPort } from "node:worker_threads";
 import { workerData } from "piscina";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { createConnector, type OperatorSpec } from "../operators/connectors/kinds.ts";
@@ -10,6 +10,7 @@ import { type SubmitBatch, createDispatch, type Tally } from "./dispatch.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { metered, type SharedCounts } from "./operator-meter.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
+import { createWorkerPort } from "./worker-port.ts";
 
 export type WorkerData = { operators: readonly OperatorSpec[]; counts: SharedCounts };
 export type Task = { batch: SubmitBatch; port: MessagePort };
@@ -19,16 +20,36 @@ const FLUSH_MS = 200;
 
 /** What an operator says about a message whose outcome was already unknown; sent by the worker itself. */
 export type Report = { message: LaneRecord; outcome: Outcome };
+/** What a connector says about its connections. */
+export type Note = { operator: string; level: "info" | "warn" | "error"; text: string };
+/** What a worker sends outside of tasks; first of all its port (worker-port.ts). */
+export type FromWorker =
+  | { kind: "port"; port: MessagePort }
+  | { kind: "report"; report: Report }
+  | { kind: "note"; note: Note };
 
 const { operators, counts } = workerData as WorkerData;
+const toParent = (message: FromWorker, transfer: MessagePort[] = []) =>
+  parentPort?.postMessage(message, transfer);
+const { port1, port2 } = new MessageChannel();
+const store = createWorkerPort(port1, () => Promise.all(connectors.map((connector) => connector.close())));
+toParent({ kind: "port", port: port2 }, [port2]);
 const connectorOf = (operator: OperatorSpec) =>
-  createConnector(operator, (message, answer) => {
-    const outcome = outcomeOf(operator.name, answer, Date.now());
-    parentPort?.postMessage({ message, outcome } satisfies Report);
-  });
+  createConnector(
+    operator,
+    (message, answer) => {
+      const outcome = outcomeOf(operator.name, answer, Date.now());
+      toParent({ kind: "report", report: { message, outcome } });
+    },
+    {
+      onDeliver: (pdu) => store(operator.name, pdu),
+      onNote: (note) => toParent({ kind: "note", note: { operator: operator.name, ...note } }),
+    },
+  );
+const connectors = operators.map((operator, at) => metered(connectorOf(operator), counts, at, monotonicMs));
 const dispatch = createDispatch({
   operators,
-  connectors: operators.map((operator, at) => metered(connectorOf(operator), counts, at, monotonicMs)),
+  connectors,
   monotonicMs,
   wallMs: Date.now,
   random: Math.random,

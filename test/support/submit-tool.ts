@@ -5,10 +5,12 @@ import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { createConnector, type OperatorSpec } from "../../src/operators/connectors/kinds.ts";
 
 const [operator = "", message = ""] = process.argv.slice(2);
-const connector = createConnector(JSON.parse(operator) as OperatorSpec, (_, answer) => {
+const link = { onDeliver: () => Promise.resolve(false), onNote: () => undefined };
+const onReport = (_: LaneRecord, answer: unknown) => {
   console.log(JSON.stringify({ report: answer }));
   void connector.close();
-});
+};
+const connector = createConnector(JSON.parse(operator) as OperatorSpec, onReport, link);
 connector.submit(JSON.parse(message) as LaneRecord, (answer) => {
   console.log(JSON.stringify(answer));
   // After "no answer in time" a report may still come.

@@ -11,7 +11,12 @@ import { blockThreads } from "./blockable-threads.ts";
 
 const [operator = "", message = ""] = process.argv.slice(2);
 const operators = [JSON.parse(operator) as OperatorSpec];
-const submitters = createSubmitters(operators, { threads: 1, counts: createSharedCounts(1) });
+const submitters = createSubmitters(operators, {
+  threads: 1,
+  counts: createSharedCounts(1),
+  onNote: () => undefined,
+  storeReport: null,
+});
 
 async function submit(deadlineMs: number): Promise<void> {
   const outcomes: string[] = [];

@@ -34,6 +34,14 @@ export type CertainAnswer = Extract<Answer, { kind: "accepted" | "refused" }>;
 /** Called with what an operator says about a message whose submit was given up as lost. */
 export type OnReport = (message: LaneRecord, answer: CertainAnswer) => void;
 
+/** What a connector with connections of its own tells its process. */
+export type OperatorLink = {
+  /** A report or an inbound message, raw. True once it is stored: only then the operator is told so. */
+  onDeliver(pdu: Uint8Array): Promise<boolean>;
+  /** For the log: a connection comes or goes; an "error" needs someone to act. */
+  onNote(note: { level: "info" | "warn" | "error"; text: string }): void;
+};
+
 export type Connector = {
   /**
    * Calls `done` once, within SUBMIT_TIMEOUT_MS to connect and as much again to answer. What an operator says

@@ -122,3 +122,22 @@ export function decodeDeliver(pdu: Uint8Array): ShortMessage {
 }
 
 export const hex = (value: number): string => `0x${value.toString(16).toUpperCase().padStart(2, "0")}`;
+
+/** An answer's text, its message_id or system_id: "" if there is none, with or without a body. */
+export function decodeAnswerText(pdu: Uint8Array): string {
+  return createReader(pdu, HEADER_BYTES).cString();
+}
+
+/** query_sm_resp (4.8.2). An error, or an answer without a body, has state 0, which means nothing. */
+export function decodeQueryAnswer(pdu: Uint8Array): { messageId: string; state: number; errorCode: number } {
+  const body = createReader(pdu, HEADER_BYTES);
+  const messageId = body.cString();
+  body.cString(); // final_date
+  return { messageId, state: body.u8(), errorCode: body.u8() };
+}
+
+/** bind_receiver, bind_transmitter, bind_transceiver. */
+export function decodeBind(pdu: Uint8Array): { systemId: string; password: string; systemType: string } {
+  const body = createReader(pdu, HEADER_BYTES);
+  return { systemId: body.cString(), password: body.cString(), systemType: body.cString() };
+}

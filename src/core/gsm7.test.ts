@@ -1,0 +1,32 @@
+// The alphabet's codes, compared with the standard's own table; widths are compared in parts-laws.test.ts.
+
+import { expect, test } from "bun:test";
+import { encodeGsm7 } from "./gsm7.ts";
+
+// TS 23.038, 6.2.1, column by column, 16 rows each; 0x1B is the escape.
+const TABLE = [
+  "@£$¥èéùìòÇ\nØø\rÅå",
+  "Δ_ΦΓΛΩΠΨΣΘΞ\u001bÆæßÉ",
+  " !\"#¤%&'()*+,-./",
+  "0123456789:;<=>?",
+  "¡ABCDEFGHIJKLMNO",
+  "PQRSTUVWXYZÄÖÑÜ§",
+  "¿abcdefghijklmno",
+  "pqrstuvwxyzäöñüà",
+].join("");
+
+test("each character has the code of its place in the table", () => {
+  for (const [code, c] of Array.from(TABLE).entries())
+    if (code !== 0x1b) expect([c, ...(encodeGsm7(c) ?? [])]).toEqual([c, code]);
+});
+
+test("an extension character is the escape and its code", () => {
+  expect(Array.from(encodeGsm7("a\f^{}\\[~]|€") ?? [])).toEqual([
+    0x61,
+    ...[0x0a, 0x14, 0x28, 0x29, 0x2f, 0x3c, 0x3d, 0x3e, 0x40, 0x65].flatMap((code) => [0x1b, code]),
+  ]);
+});
+
+test("a text with any other character, ESC too, has no encoding", () => {
+  for (const text of ["\u001b", "ç", "aس", "😀", "\uffff", "`"]) expect(encodeGsm7(text)).toBeNull();
+});

@@ -1,0 +1,88 @@
+// Submits the parts of one message and makes one answer of theirs. Owns the order and the deadlines of parts.
+// Leaves the meaning of a status to the caller, room and connections to binds.ts.
+// States of a message: first (its first part is on the way; if that isn't taken, none is), rest (the others
+// are), then answered. "lost" is answered at once and isn't the end: the message is settled by what
+// still comes, and goes on with its other parts if a late answer says that the first was taken.
+
+import type { Binds, Job } from "../../platform/smpp/binds.ts";
+import type { Draft } from "../../platform/smpp/encode.ts";
+import { type StatusClass, statusText } from "../../platform/smpp/status.ts";
+import type { Answer, CertainAnswer } from "./connector.ts";
+
+type Deps = {
+  binds: Pick<Binds, "submit">;
+  kindOf: (status: number) => StatusClass;
+  /** To begin, and as much again for all answers. */
+  timeoutMs: number;
+};
+export type AnswerTo = {
+  done(answer: Answer): void;
+  /** What became certain after a "lost". */
+  late(answer: CertainAnswer): void;
+};
+type Result = Parameters<Job["done"]>[0];
+
+export function submitParts(
+  { binds, kindOf, timeoutMs }: Deps,
+  drafts: readonly Draft[],
+  to: AnswerTo,
+): void {
+  const ids: (string | null)[] = drafts.map(() => null);
+  const count = drafts.length;
+  let endMs = performance.now() + 2 * timeoutMs;
+  let isAnswered = false;
+
+  const answer = (answer: Answer) => {
+    if (!isAnswered) to.done(answer);
+    else if (answer.kind === "accepted" || answer.kind === "refused") to.late(answer);
+    isAnswered = true;
+  };
+  const lose = (part: number, reason: string) => {
+    if (!isAnswered) answer({ kind: "lost", reason: count === 1 ? reason : `part ${part + 1}: ${reason}` });
+  };
+
+  function submit(parts: readonly number[]): void {
+    const nowMs = performance.now();
+    const jobs = parts.map(
+      (part): Job => ({
+        draft: drafts[part] as Draft,
+        startByMs: part === 0 ? nowMs + timeoutMs : endMs,
+        answerMs: timeoutMs,
+        endByMs: endMs,
+        done: (result) => onResult(part, result),
+        late: (status, id) => onResult(part, { kind: "answered", status, id }),
+      }),
+    );
+    binds.submit(jobs, !parts.includes(0));
+  }
+
+  function onResult(part: number, result: Result): void {
+    if (result.kind === "lost") return lose(part, result.reason);
+    if (result.kind === "not-sent") {
+      if (part > 0) return lose(part, result.reason);
+      return answer({ kind: "not-connected", reason: result.reason });
+    }
+    const { status, id } = result;
+    if (status === 0) return onTaken(part, id);
+    const kind = kindOf(status);
+    // Some operators throttle what they have taken: the id gives it away.
+    if (kind === "perhaps_taken" || id !== "") return lose(part, `${statusText(status)}, perhaps taken`);
+    if (part === 0)
+      return answer({ kind: "refused", permanent: kind === "for_good", reason: statusText(status) });
+    // The rest of a message often trips the rate that its first part left.
+    if (kind === "later" && performance.now() < endMs) return submit([part]);
+    lose(part, `${statusText(status)} after others were taken`);
+  }
+
+  function onTaken(part: number, id: string): void {
+    ids[part] = id;
+    const taken = ids.filter((known) => known !== null);
+    if (taken.length === count) return answer({ kind: "accepted", operatorMessageIds: taken });
+    if (part > 0) return;
+    // A late answer to the first part: the others have their time from now on.
+    if (isAnswered) endMs = performance.now() + 2 * timeoutMs;
+    submit(drafts.slice(1).map((_, i) => i + 1));
+  }
+
+  submit([0]);
+}

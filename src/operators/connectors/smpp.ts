@@ -1,0 +1,199 @@
+// The connector to an operator's SMPP 3.4 interface: its settings, and one message as the submits of its
+// parts. Leaves the connections to platform/smpp/binds.ts, what a status means to platform/smpp/status.ts.
+// The first part goes alone, because most refusals meet it, and a refused message is clean: nothing of it was
+// taken. When it is taken, the others follow at once, before other messages.
+// Invariants: "accepted" once every part is taken; a message of which any part may be taken is never
+// "refused" or "not-connected"; no part is submitted again unless the operator said that it did not take it.
+// Bound: as many messages as dispatch lets in, TEXT_PARTS_MAX parts each.
+
+import { type Static, Type } from "typebox";
+import type { LaneRecord } from "../../core/lane-record.ts";
+import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS, VALID_FOR_MS } from "../../core/limits.ts";
+import { type BindAs, createBinds, WAITS, type Waits } from "../../platform/smpp/binds.ts";
+import {
+  classOf,
+  STATUS_CLASSES,
+  type StatusClass,
+  type StatusOverrides,
+} from "../../platform/smpp/status.ts";
+import { createReferences, RECEIPT_PARTS, SPLITS, submitDrafts } from "../../platform/smpp/submit.ts";
+import { ALPHABETS, smppText } from "../../platform/smpp/text.ts";
+import type { Connector, OnReport, OperatorLink, OperatorTerms } from "./connector.ts";
+import { ADDRESS_FORMS, type AddressTypes, destinationOf, sourceOf } from "./smpp-address.ts";
+import { submitParts } from "./smpp-parts.ts";
+
+const octet = { minimum: 0, maximum: 255 };
+const closed = { additionalProperties: false };
+const Address = Type.Object({ ton: Type.Integer(octet), npi: Type.Integer(octet) }, closed);
+/** C-octet strings: Latin-1 without NUL. */
+const octets = (maxLength: number, description: string) =>
+  Type.String({ maxLength, pattern: "^[\\u0001-\\u00ff]*$", description });
+
+export const SMPP_SETTINGS = {
+  host: Type.String({ minLength: 1, maxLength: 253, description: "name or address of its SMSC" }),
+  port: Type.Integer({ minimum: 1, maximum: 65_535, default: 2775, description: "its port" }),
+  tls: Type.Boolean({
+    default: false,
+    description: "TLS from the start; its certificate is always verified",
+  }),
+  ca: Type.Optional(
+    Type.String({ maxLength: 65_536, description: "in PEM, trusted instead of the machine's authorities" }),
+  ),
+  system_id: octets(64, "our account"),
+  // By the specification 8 characters; some operators hand out longer ones.
+  password: octets(64, "the account's password"),
+  system_type: Type.Optional(octets(64, "sent with the bind; some operators require a certain one")),
+  address_range: Type.Optional(
+    octets(64, "sent with the bind; some operators need it to send anything to us"),
+  ),
+  mode: Type.Enum(["transceiver", "tx_rx"], {
+    default: "transceiver",
+    description: "one bind for both directions, or a transmitter and a receiver for each of `binds`",
+  }),
+  binds: Type.Integer({ minimum: 1, maximum: 16, default: 1, description: "binds of each sender thread" }),
+  bind_window: Type.Integer({
+    minimum: 1,
+    maximum: 1_000,
+    default: 10,
+    description: "submits without an answer on one bind; ask the operator, nothing negotiates it",
+  }),
+  enquire_s: Type.Integer({
+    minimum: 1,
+    maximum: 300,
+    default: 25,
+    description: "seconds of silence before an enquire_link; less than the operator's idle limit",
+  }),
+  sender: Type.Optional(
+    octets(20, "the source address of messages without a `from`; none: the operator's own"),
+  ),
+  addresses: Type.Optional(
+    Type.Object(
+      Object.fromEntries(ADDRESS_FORMS.map((form) => [form, Type.Optional(Address)])) as Record<
+        (typeof ADDRESS_FORMS)[number],
+        ReturnType<typeof Type.Optional<typeof Address>>
+      >,
+      { ...closed, description: "TON and NPI by the form of an address, where the usual ones don't suit" },
+    ),
+  ),
+  alphabet: Type.Enum(ALPHABETS, { default: "gsm", description: "how it reads a text that isn't UCS-2" }),
+  data_coding: Type.Optional(
+    Type.Integer({
+      ...octet,
+      description: "for texts in `alphabet`: 0 for gsm and ascii, 3 for latin1 unless given",
+    }),
+  ),
+  split: Type.Enum(SPLITS, { default: "udh", description: "how the parts of a long message are joined" }),
+  receipt_parts: Type.Enum(RECEIPT_PARTS, {
+    default: "each",
+    description: "the parts of a long message for which a receipt is asked",
+  }),
+  registered_delivery: Type.Integer({
+    ...octet,
+    default: 1,
+    description: "the receipts that are asked for: 1 final ones, 17 intermediate ones too, 0 none",
+  }),
+  validity: Type.Enum(["absolute", "off"], {
+    default: "absolute",
+    description: "whether it is told until when a message is worth delivering; some refuse any value",
+  }),
+  statuses: Type.Optional(
+    Type.Unsafe<Record<string, StatusClass>>(
+      Type.Record(Type.String({ pattern: "^0x[0-9A-Fa-f]{1,8}$" }), Type.Enum(STATUS_CLASSES), {
+        description: "its own meaning of a command_status, such as `0x45: elsewhere`",
+      }),
+    ),
+  ),
+};
+export type SmppOperator = OperatorTerms & { kind: "smpp" } & Static<
+    ReturnType<typeof Type.Object<typeof SMPP_SETTINGS>>
+  >;
+
+/** How long a bind that is asked for a sign of life may take. */
+const ENQUIRE_ANSWER_MS = 10_000;
+/** Recipients whose last reference is remembered, some 100 B each. */
+const RECIPIENTS_MAX = 20_000;
+
+export function createSmppConnector(
+  operator: SmppOperator,
+  onReport: OnReport,
+  link: OperatorLink,
+  waits: Waits = WAITS,
+): Connector {
+  const { host, port, tls, ca, system_id, password, system_type = "", address_range = "" } = operator;
+  const binds = createBinds(
+    {
+      binds: bindsOf(operator),
+      session: {
+        host,
+        port,
+        tls: tls ? (ca === undefined ? {} : { ca }) : null,
+        login: { systemId: system_id, password, systemType: system_type, addressRange: address_range },
+        window: operator.bind_window,
+        lateMs: LATE_ANSWER_MAX_MS,
+        enquireMs: operator.enquire_s * 1_000,
+        enquireAnswerMs: ENQUIRE_ANSWER_MS,
+      },
+      waits,
+    },
+    { onDeliver: link.onDeliver, onNote: link.onNote },
+  );
+  const referenceFor = createReferences(RECIPIENTS_MAX, Math.random);
+  const overrides = overridesOf(operator);
+  const kindOf = (status: number) => classOf(status, overrides);
+  return {
+    submit(message, done) {
+      const drafts = draftsOf(operator, message, referenceFor);
+      if (typeof drafts === "string") return done({ kind: "refused", permanent: true, reason: drafts });
+      submitParts({ binds, kindOf, timeoutMs: SUBMIT_TIMEOUT_MS }, drafts, {
+        done,
+        late: (answer) => onReport(message, answer),
+      });
+    },
+    close: () => binds.close(),
+  };
+}
+
+function bindsOf({ mode, binds }: SmppOperator): BindAs[] {
+  const each: BindAs[] = mode === "transceiver" ? ["transceiver"] : ["transmitter", "receiver"];
+  return each.flatMap((as) => Array.from({ length: binds }, () => as));
+}
+
+const overridesOf = ({ statuses = {} }: SmppOperator): StatusOverrides =>
+  new Map(Object.entries(statuses).map(([status, kind]) => [Number(status), kind]));
+
+/** The submits of a message, or why this operator can't get it. */
+function draftsOf(operator: SmppOperator, message: LaneRecord, referenceFor: (phone: string) => number) {
+  const { alphabet, data_coding, split, receipt_parts, registered_delivery, validity } = operator;
+  const types: AddressTypes = operator.addresses ?? {};
+  const source = sourceOf(message.from ?? operator.sender ?? "", types);
+  if (source === null) return "a sender that SMPP can't carry";
+  const text = smppText(message.text, alphabet, data_coding);
+  if (text === null) return `a text that ${alphabet} can't carry`;
+  const dest = destinationOf(message.phone, types);
+  return submitDrafts(
+    text,
+    {
+      serviceType: "",
+      sourceTon: source.ton,
+      sourceNpi: source.npi,
+      sourceAddr: source.address,
+      destTon: dest.ton,
+      destNpi: dest.npi,
+      destAddr: dest.address,
+      validityPeriod: validity === "off" ? "" : absoluteTime(message.createdAtMs + VALID_FOR_MS),
+      registeredDelivery: registered_delivery,
+    },
+    // Only a message of several parts needs a reference.
+    {
+      split,
+      receiptParts: receipt_parts,
+      reference: text.parts.length > 1 ? referenceFor(message.phone) : 0,
+    },
+  );
+}
+
+/** YYMMDDhhmmsstnnp in UTC (7.1.1); relative times are refused by some operators. */
+function absoluteTime(ms: number): string {
+  const digits = new Date(ms).toISOString().replaceAll(/\D/g, "");
+  return `${digits.slice(2, 14)}000+`;
+}

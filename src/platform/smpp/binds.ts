@@ -1,0 +1,190 @@
+// Keeps an operator's binds open and gives submits to the one with the most room. Owns the queue of submits
+// that wait for room, reconnecting, and pausing a bind whose operator throttles. Leaves one connection to
+// session.ts, messages to the connector. A bind is opened again and again:
+//   opening → bound → (ended) → waits → opening …
+// Each wait is longer while binds fail, minutes if the operator refuses our credentials: repeating those
+// locks accounts. If it says that we are bound already, the old connection lives on at its end, and asking
+// sooner than its idle limit only prolongs that.
+// Invariant: a submit that was never given to a session ends as "not-sent".
+// Bound: the queue is as long as the callers make it; nothing stays in it beyond its startByMs.
+
+import { type Backoff, backoffMs } from "../retry.ts";
+import type { Draft } from "./encode.ts";
+import type { SubmitDone, SubmitResult } from "./pending.ts";
+import { openSession, type Session, type SessionOptions } from "./session.ts";
+import { isCredentialStatus, isThrottling, STATUS } from "./status.ts";
+
+export type BindAs = SessionOptions["bindAs"];
+export type Note = { level: "info" | "warn" | "error"; text: string };
+export type BindsOptions = {
+  binds: readonly BindAs[];
+  session: Omit<SessionOptions, "bindAs">;
+  waits: Waits;
+};
+export type BindsHooks = {
+  onDeliver(pdu: Uint8Array): Promise<boolean>;
+  /** For the log; an "error" needs someone to act. */
+  onNote(note: Note): void;
+};
+export type Job = {
+  draft: Draft;
+  /** It isn't sent after this, on the clock of performance.now(). */
+  startByMs: number;
+  /** How long the answer may take, and until when at most. */
+  answerMs: number;
+  endByMs: number;
+  done(result: SubmitResult | { kind: "not-sent"; reason: string }): void;
+  late: SubmitDone["late"];
+};
+export type Binds = {
+  /** Urgent: before all that wait, as the rest of a message that is partly taken. */
+  submit(jobs: readonly Job[], isUrgent: boolean): void;
+  /** Resolves when every submit has its result and all binds are closed. */
+  close(): Promise<void>;
+};
+
+/** By what ended the last session. */
+export type Waits = { link: Backoff; alreadyBound: Backoff; credentials: Backoff; throttled: Backoff };
+export const WAITS: Waits = {
+  link: { firstMs: 1_000, mostMs: 60_000 },
+  alreadyBound: { firstMs: 30_000, mostMs: 300_000 },
+  credentials: { firstMs: 180_000, mostMs: 900_000 },
+  throttled: { firstMs: 1_000, mostMs: 8_000 },
+};
+
+type Bind = {
+  as: BindAs;
+  session: Session | null;
+  isBound: boolean;
+  /** Sessions that ended since the last one that was bound. */
+  failures: number;
+  timer: ReturnType<typeof setTimeout> | undefined;
+  throttles: number;
+  pausedUntilMs: number;
+};
+
+const TICK_MS = 50;
+
+export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
+  const queue: Job[] = [];
+  const closed = Promise.withResolvers<void>();
+  let isClosing = false;
+  let lastEnd = "not bound yet";
+  const binds = options.binds.map(
+    (as): Bind => ({
+      as,
+      session: null,
+      isBound: false,
+      failures: 0,
+      timer: undefined,
+      throttles: 0,
+      pausedUntilMs: 0,
+    }),
+  );
+  const senders = binds.filter(({ as }) => as !== "receiver");
+
+  function open(bind: Bind) {
+    bind.session = openSession(
+      { ...options.session, bindAs: bind.as },
+      {
+        onBound() {
+          bind.isBound = true;
+          bind.failures = 0;
+          hooks.onNote({ level: "info", text: `bound as ${bind.as}` });
+          pump();
+        },
+        onRoom: pump,
+        onDeliver: hooks.onDeliver,
+        onEnd: (reason, status) => ended(bind, reason, status),
+      },
+    );
+  }
+
+  function ended(bind: Bind, reason: string, status: number | null) {
+    bind.session = null;
+    bind.isBound = false;
+    lastEnd = reason;
+    if (isClosing) return closeIfDone();
+    const { waits } = options;
+    const isCredentials = status !== null && isCredentialStatus(status);
+    const wait = isCredentials
+      ? waits.credentials
+      : status === STATUS.alreadyBound
+        ? waits.alreadyBound
+        : waits.link;
+    const waitMs = Math.round(backoffMs(wait, ++bind.failures));
+    // What was sent, but for the password: the settings that someone has to compare with the operator's.
+    const { systemId, systemType, addressRange } = options.session.login;
+    const sent = `system_id "${systemId}", system_type "${systemType}", address_range "${addressRange}"`;
+    hooks.onNote({
+      level: isCredentials ? "error" : "warn",
+      text: `${bind.as}: ${reason}${status === null ? "" : ` (${sent})`}; next bind in ${waitMs} ms`,
+    });
+    bind.timer = setTimeout(open, waitMs, bind);
+    pump();
+  }
+
+  /** Starts what can start, and ends what can't start in time or at all. */
+  function pump() {
+    const nowMs = performance.now();
+    for (let bind = roomiest(nowMs); queue.length > 0 && bind !== null; bind = roomiest(nowMs)) {
+      const job = queue.shift() as Job;
+      const { draft, answerMs, endByMs, late } = job;
+      const own = bind;
+      const done = (result: SubmitResult) => {
+        if (result.kind === "answered") watchThrottling(own, result.status);
+        job.done(result);
+      };
+      (own.session as Session).submit(draft, Math.min(nowMs + answerMs, endByMs), { done, late });
+    }
+    const isHopeless = isClosing || senders.every(({ session }) => session === null);
+    const over = queue.filter(({ startByMs }) => isHopeless || nowMs >= startByMs);
+    if (over.length === 0) return;
+    const reason = senders.some(({ isBound }) => isBound) ? "no room in the window" : lastEnd;
+    queue.splice(0, queue.length, ...queue.filter((job) => !over.includes(job)));
+    for (const { done } of over) done({ kind: "not-sent", reason });
+  }
+
+  function roomiest(nowMs: number): Bind | null {
+    let best: Bind | null = null;
+    for (const bind of senders) {
+      if (nowMs < bind.pausedUntilMs || !bind.session?.hasRoom()) continue;
+      if (best === null || bind.session.underWay() < (best.session as Session).underWay()) best = bind;
+    }
+    return best;
+  }
+
+  function watchThrottling(bind: Bind, status: number) {
+    if (status === STATUS.ok) bind.throttles = 0;
+    if (!isThrottling(status) || performance.now() < bind.pausedUntilMs) return;
+    const { throttled } = options.waits;
+    // A full queue takes longer to empty than a second's rate to begin anew.
+    const wait = status === STATUS.queueFull ? { ...throttled, firstMs: 2 * throttled.firstMs } : throttled;
+    bind.pausedUntilMs = performance.now() + backoffMs(wait, ++bind.throttles);
+  }
+
+  function closeIfDone() {
+    if (binds.some(({ session }) => session !== null)) return;
+    clearInterval(ticks);
+    closed.resolve();
+  }
+
+  const ticks = setInterval(pump, TICK_MS);
+  for (const bind of binds) open(bind);
+  return {
+    submit(jobs, isUrgent) {
+      queue.splice(isUrgent ? 0 : queue.length, 0, ...jobs);
+      pump();
+    },
+    close() {
+      isClosing = true;
+      for (const bind of binds) {
+        clearTimeout(bind.timer);
+        bind.session?.close();
+      }
+      pump();
+      closeIfDone();
+      return closed.promise;
+    },
+  };
+}

@@ -1,0 +1,54 @@
+// The line between a worker and the main thread beside its tasks: brings what operators deliver on their
+// connections to the main thread, which stores it, and asks the worker to close its connections. Leaves
+// storing to the sender, acknowledging to the connectors.
+// Invariant: each delivery has one answer: false if nothing stores it, or storing fails.
+// Bound: the connectors' own limits on deliveries without an answer; CLOSE_MAX_MS to close.
+
+import type { MessagePort } from "node:worker_threads";
+import { within } from "../platform/retry.ts";
+
+/** Resolves to true once what the operator delivered, a raw PDU, is stored. */
+export type StoreReport = (operator: string, pdu: Uint8Array) => Promise<boolean>;
+
+type FromWorker =
+  | { kind: "delivered"; id: number; operator: string; pdu: Uint8Array }
+  /** The answer to "close". */
+  | { kind: "closed" };
+type ToWorker = { kind: "answer"; id: number; isStored: boolean } | { kind: "close" };
+
+/** Longer than connections take to say goodbye to their operators. */
+const CLOSE_MAX_MS = 3_000;
+
+/** The worker's end. */
+export function createWorkerPort(port: MessagePort, close: () => Promise<unknown>): StoreReport {
+  const waiting = new Map<number, (isStored: boolean) => void>();
+  let last = 0;
+  const post = (message: FromWorker) => port.postMessage(message);
+  port.on("message", (message: ToWorker) => {
+    if (message.kind === "close") return void close().finally(() => post({ kind: "closed" }));
+    waiting.get(message.id)?.(message.isStored);
+    waiting.delete(message.id);
+  });
+  return (operator, pdu) =>
+    new Promise((resolve) => {
+      waiting.set(++last, resolve);
+      post({ kind: "delivered", id: last, operator, pdu });
+    });
+}
+
+/** The main thread's end. The result closes the worker's connections. */
+export function serveWorkerPort(port: MessagePort, store: StoreReport | null): () => Promise<void> {
+  const closed = Promise.withResolvers<void>();
+  const post = (message: ToWorker) => port.postMessage(message);
+  port.on("message", (message: FromWorker) => {
+    if (message.kind === "closed") return closed.resolve();
+    const answer = (isStored: boolean) => post({ kind: "answer", id: message.id, isStored });
+    const stored = store?.(message.operator, message.pdu) ?? Promise.resolve(false);
+    stored.then(answer, () => answer(false));
+  });
+  port.unref();
+  return () => {
+    post({ kind: "close" });
+    return within(CLOSE_MAX_MS, closed.promise);
+  };
+}
