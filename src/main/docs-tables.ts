@@ -93,9 +93,9 @@ export const TABLES: Record<string, () => string> = {
     ),
   last_errors: () =>
     table(
-      ["code", "meaning", "SMPP `network_error_code`", "Twilio", "Vonage", "Infobip", "Kavenegar"],
+      ["code", "meaning", "SMPP `network_error_code`", "Twilio", "Vonage", "Infobip", "Kavenegar", "Amazon"],
       Object.entries(LAST_ERRORS).map(([code, meaning]) => {
-        const codes = (["smpp", "twilio", "vonage", "infobip", "kavenegar"] as const).map((shape) =>
+        const codes = (["smpp", "twilio", "vonage", "infobip", "kavenegar", "sns"] as const).map((shape) =>
           Object.keys(CODES[shape])
             .filter((each) => CODES[shape][each] === code)
             .join(", "),

@@ -24,6 +24,7 @@ describe("last_error", () => {
     expect(failed("twilio", "30007")).toBe("blocked_by_filter (30007)");
     expect(failed("infobip", "256")).toBe("memory_full (256)");
     expect(failed("vonage", "11")).toBe("unreachable (11)");
+    expect(failed("sns", "Phone has blocked SMS")).toBe("opted_out (Phone has blocked SMS)");
     expect(lastErrorOf({ status: "rejected", error: "14" }, terms("kavenegar"))).toBe("opted_out (14)");
   });
 

@@ -162,6 +162,32 @@ const KAVENEGAR: Codes = {
   100: "unknown",
 };
 
+/** Statuses of its events; in delivery logs the reason is a sentence ("SMS delivery failure reasons"). */
+const SNS: Codes = {
+  UNREACHABLE: "absent_subscriber",
+  CARRIER_UNREACHABLE: "unreachable",
+  INVALID: "unsupported_number",
+  INVALID_MESSAGE: "invalid_message",
+  BLOCKED: "blocked_by_filter",
+  CARRIER_BLOCKED: "barred",
+  PROTECT_BLOCKED: "account_at_operator", // the country, by our own setting there
+  SPAM: "blocked_by_filter",
+  TTL_EXPIRED: "expired",
+  UNKNOWN: "unknown",
+  "Blocked as spam by phone carrier": "blocked_by_filter",
+  "Destination is on a blocked list": "blocked_by_filter",
+  "Invalid phone number": "unsupported_number",
+  "Message body is invalid": "invalid_message",
+  "Phone carrier has blocked this message": "barred",
+  "Phone carrier is currently unreachable/unavailable": "unreachable",
+  "Phone has blocked SMS": "opted_out",
+  "Phone is on a blocked list": "blocked_by_filter",
+  "Phone is currently unreachable/unavailable": "absent_subscriber",
+  "Phone number is opted out": "opted_out",
+  "This delivery would exceed max price": "account_at_operator",
+  "Unknown error attempting to reach phone": "unknown",
+};
+
 /** What each shape's codes mean, as far as that is published. */
 export const CODES: Readonly<Record<ReportShape, Codes>> = {
   smpp: Object.fromEntries(Object.entries(MAP).map(([number, code]) => [`3:${number}`, code])),
@@ -170,6 +196,7 @@ export const CODES: Readonly<Record<ReportShape, Codes>> = {
   vonage: VONAGE,
   infobip: INFOBIP,
   kannel: {},
+  sns: SNS,
   generic: {},
 };
 

@@ -72,14 +72,16 @@ const own = (json: unknown, name: string): unknown =>
 
 // ---- forms and queries ----
 
-type Parameter = { name: string; raw: Buffer };
+/** The value is still encoded: most are never asked for. */
+type Parameter = { name: string; encoded: string };
 
 function formOf({ body }: HttpReport): Parameter[] {
   return parametersOf(Buffer.from(body.buffer, body.byteOffset, body.length));
 }
 
-/** Names and undecoded values (application/x-www-form-urlencoded); of a name given twice the first counts. */
+/** application/x-www-form-urlencoded; of a name given twice the first counts. */
 function parametersOf(bytes: Buffer): Parameter[] {
+  if (bytes.length === 0) return [];
   const pairs = bytes
     .toString("latin1")
     .split("&", REPORT_ENTRIES_MAX + 1)
@@ -87,8 +89,11 @@ function parametersOf(bytes: Buffer): Parameter[] {
   bounded(pairs.length, "parameters");
   return pairs.map((pair) => {
     const equals = pair.indexOf("=");
-    const [name, value] = equals < 0 ? [pair, ""] : [pair.slice(0, equals), pair.slice(equals + 1)];
-    return { name: percentDecoded(name).toString("utf8"), raw: percentDecoded(value) };
+    const name = equals < 0 ? pair : pair.slice(0, equals);
+    return {
+      name: /[%+\x80-\xff]/.test(name) ? percentDecoded(name).toString("utf8") : name,
+      encoded: equals < 0 ? "" : pair.slice(equals + 1),
+    };
   });
 }
 
@@ -107,7 +112,8 @@ function fieldsOf(entry: unknown, parameters: readonly Parameter[]): Fields {
   const valueOf = (name: string): string | Uint8Array | null => {
     const value = at(entry, name);
     if (typeof value === "string" || typeof value === "boolean") return String(value);
-    return parameters.find((parameter) => parameter.name === name)?.raw ?? null;
+    const encoded = parameters.find((parameter) => parameter.name === name)?.encoded;
+    return encoded === undefined ? null : percentDecoded(encoded);
   };
   return {
     text(...names) {

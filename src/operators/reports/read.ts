@@ -8,6 +8,7 @@ import { readKannel } from "./kannel.ts";
 import { readKavenegar } from "./kavenegar.ts";
 import { type RawReport, type Reading, ReportError, type ReportShape, type ReportTerms } from "./report.ts";
 import { readSmpp } from "./smpp.ts";
+import { readSns } from "./sns.ts";
 import { readTwilio } from "./twilio.ts";
 import { readVonage } from "./vonage.ts";
 
@@ -19,6 +20,7 @@ const READERS: Record<HttpShape, (report: HttpReport, terms: ReportTerms) => Rea
   vonage: readVonage,
   infobip: readInfobip,
   kannel: readKannel,
+  sns: readSns,
   generic: readGeneric,
 };
 

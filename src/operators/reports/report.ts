@@ -19,6 +19,7 @@ export const REPORT_SHAPES = [
   "vonage",
   "infobip",
   "kannel",
+  "sns",
   "generic",
 ] as const;
 export type ReportShape = (typeof REPORT_SHAPES)[number];
