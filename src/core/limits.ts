@@ -45,6 +45,9 @@ export const REPORT_ENTRIES_MAX = 10_000;
 /** Characters of an operator's name. */
 export const OPERATOR_NAME_CHARS_MAX = 32;
 
+/** Operators of a routes file: each is a value of a metric's label. */
+export const OPERATORS_MAX = 32;
+
 /** Characters of a phone as typed, with spaces and brackets. */
 export const PHONE_CHARS_MAX = 40;
 

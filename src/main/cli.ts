@@ -10,6 +10,7 @@ import { EX_IOERR, OutputError } from "../platform/output.ts";
 import { declareCustomers } from "../admin/customers.ts";
 import { declareLeases } from "../admin/leases.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
+import { declareRoutes } from "../admin/routes.ts";
 import { describeRoles } from "../stack/role-table.ts";
 
 const program = new Command("sluice")
@@ -111,6 +112,10 @@ program
 
 declareCustomers(program);
 declareLeases(program);
+declareRoutes(program, async () => {
+  const { reload } = await import("../stack/launcher/reload.ts");
+  process.exitCode = await reload(loadConfig(process.env));
+});
 
 program
   .command("reconcile")

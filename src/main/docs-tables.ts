@@ -1,10 +1,15 @@
-// Tables inside hand-written pages: docs/reference/message.md, wallet.md and dlr.md contain them between
-// markers, generated from the message machine, the posting table and the tables of reports. The meaning of
-// each row, which no other code has, is written here; the types make sure that no status or operation is left
-// out.
+// Tables inside hand-written pages: docs/reference/message.md, operator.md, wallet.md and dlr.md contain them
+// between markers, generated from the message machine, the posting table, the schema of the routes file and
+// the tables of reports. The meaning of a status or operation, which no other code has, is written here; the
+// types make sure that none is left out.
 
 import { EFFECTS, type LedgerOp, OPS, POSTINGS } from "../core/ledger.ts";
+import type { TSchema } from "typebox";
 import { ACCEPTED, CHARGING, canMove, STATUSES, type Status, sequenceOf } from "../core/message.ts";
+import { KIND_NAMES, settingsOf } from "../operators/connectors/kinds.ts";
+import { type Keywords, wanted } from "../operators/read-schema.ts";
+import { ROUTE } from "../operators/routes-file.ts";
+import { TERMS } from "../operators/terms.ts";
 import { CODES, LAST_ERRORS } from "../operators/reports/codes.ts";
 import { REPORT_STATUSES, type ReportStatus } from "../operators/reports/report.ts";
 import { STATES, WORDS } from "../operators/reports/words.ts";
@@ -103,7 +108,29 @@ export const TABLES: Record<string, () => string> = {
         return [`\`${code}\``, meaning, ...codes];
       }),
     ),
+  terms: () => table(FIELD_HEAD, fieldRows(TERMS)),
+  kinds: () =>
+    table(
+      ["kind", ...FIELD_HEAD],
+      KIND_NAMES.flatMap((kind) => fieldRows(settingsOf(kind)).map((cells) => [`\`${kind}\``, ...cells])),
+    ),
+  routes: () => table(FIELD_HEAD, fieldRows(ROUTE.properties)),
 };
+
+const FIELD_HEAD = ["field", "value", "default", "meaning"];
+
+/** Fields of the routes file, from their schema. */
+function fieldRows(fields: Record<string, TSchema>): string[][] {
+  return Object.entries(fields).map(([name, schema]) => {
+    const { default: fallback, description = "", ...words } = schema as Keywords;
+    return [
+      `\`${name}\``,
+      wanted(words).replace(/^must be /, ""),
+      fallback === undefined ? "" : `\`${JSON.stringify(fallback)}\``,
+      description,
+    ];
+  });
+}
 
 /**
  * The page with every marked table regenerated. @throws Error for a marker without a table or without an end

@@ -2,11 +2,15 @@
 
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import type { TSchema } from "typebox";
+import { Compile } from "typebox/compile";
+import { parse } from "yaml";
 import { ERRORS } from "../core/errors.ts";
 import { problemsConf } from "../stack/edge-problems.ts";
 import { ERRORS_PAGE, errorsPage, PAGES_WITH_TABLES, PROBLEMS_CONF } from "./docs.ts";
 import { TABLES, tablesOf, withTables } from "./docs-tables.ts";
 import { METRICS_PAGE, metricsPage } from "./metrics-page.ts";
+import { ROUTES_SCHEMA_FILE, routesSchema } from "./routes-schema.ts";
 
 test("docs/reference/errors.md is what `bun src/main/docs.ts` writes", () => {
   expect(readFileSync(ERRORS_PAGE, "utf8")).toBe(errorsPage());
@@ -18,6 +22,32 @@ test("docs/reference/metrics.md is what `bun src/main/docs.ts` writes", () => {
 
 test("deploy/nginx/problems.conf is what it writes", () => {
   expect(readFileSync(PROBLEMS_CONF, "utf8")).toBe(problemsConf());
+});
+
+test("docs/reference/routes.schema.json is what it writes", () => {
+  expect(readFileSync(ROUTES_SCHEMA_FILE, "utf8")).toBe(routesSchema());
+});
+
+test("the published schema takes the shipped routes file, and refuses what the file's own check refuses", () => {
+  const text = readFileSync(new URL("../../routes.yaml", import.meta.url), "utf8");
+  const schema = Compile(JSON.parse(routesSchema()) as TSchema);
+  type Shipped = { operators: Record<string, Record<string, unknown>> };
+  const shipped = (): Shipped => parse(text) as Shipped;
+  expect(schema.Check(shipped())).toBe(true);
+  const changed = (field: string, value: unknown) => {
+    const file = shipped();
+    Object.assign(file.operators.A as object, { [field]: value });
+    return schema.Check(file);
+  };
+  expect(changed("authorization", { env: "NORTH" })).toBe(true);
+  expect(changed("authorization", "hunter2")).toBe(false);
+  expect(changed("kind", "htp")).toBe(false);
+  expect(changed("price", undefined)).toBe(false);
+  expect(changed("prefixes", ["98"])).toBe(false);
+  expect(changed("colour", "red")).toBe(false);
+  expect(schema.Check({ routes: {} })).toBe(false);
+  expect(schema.Check({ ...shipped(), routes: { r: { prefixes: ["+98"], operators: ["A"] } } })).toBe(true);
+  expect(schema.Check({ ...shipped(), routes: { r: { prefix: ["+98"], operators: ["A"] } } })).toBe(false);
 });
 
 test("the page names every code once", () => {

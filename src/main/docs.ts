@@ -14,13 +14,14 @@ import {
 import { METRICS_PAGE, metricsPage } from "./metrics-page.ts";
 import { problemsConf } from "../stack/edge-problems.ts";
 import { withTables } from "./docs-tables.ts";
+import { ROUTES_SCHEMA_FILE, routesSchema } from "./routes-schema.ts";
 
 export const ERRORS_PAGE = fileURLToPath(new URL("../../docs/reference/errors.md", import.meta.url));
 
 export const PROBLEMS_CONF = fileURLToPath(new URL("../../deploy/nginx/problems.conf", import.meta.url));
 
 /** Hand-written pages that contain generated tables. */
-export const PAGES_WITH_TABLES = ["message.md", "wallet.md", "dlr.md"].map((name) =>
+export const PAGES_WITH_TABLES = ["message.md", "operator.md", "wallet.md", "dlr.md"].map((name) =>
   fileURLToPath(new URL(`../../docs/reference/${name}`, import.meta.url)),
 );
 
@@ -65,5 +66,6 @@ if (import.meta.main) {
   writeFileSync(ERRORS_PAGE, errorsPage());
   writeFileSync(METRICS_PAGE, metricsPage());
   writeFileSync(PROBLEMS_CONF, problemsConf());
+  writeFileSync(ROUTES_SCHEMA_FILE, routesSchema());
   for (const page of PAGES_WITH_TABLES) writeFileSync(page, withTables(readFileSync(page, "utf8")));
 }

@@ -11,12 +11,13 @@ import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
-import { createBreaker } from "../sender/breaker.ts";
 import { createDeadLetters } from "../sender/dead-letters.ts";
+import { createFleet } from "../sender/fleet.ts";
 import { monotonicMs } from "../sender/monotonic.ts";
 import { createOffsets } from "../sender/offsets.ts";
-import { createSharedCounts, exposeOperators } from "../sender/operator-meter.ts";
-import { localOperators } from "../operators/operators.ts";
+import { createOperatorMeters } from "../sender/operator-meter.ts";
+import type { RoutesFile } from "../operators/routes-file.ts";
+import { watchRoutes } from "../operators/watch.ts";
 import { watchOwnership } from "../sender/ownership.ts";
 import { startSender } from "../sender/sender.ts";
 import { createSubmitters } from "../sender/submitters.ts";
@@ -41,22 +42,34 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
     answerMaxMs: MYSQL_ANSWER_MAX_MS,
   });
   role.onStop(() => pool.end());
-  const operators = localOperators(config.apiHost, config.operatorPort);
-  const submitCounts = createSharedCounts(operators.length);
-  const submitters = createSubmitters(operators, {
+  const fleet = createFleet(monotonicMs);
+  const meters = createOperatorMeters(metrics);
+  // What this lane's messages may go to, and operators that take no new ones, for what they still report.
+  const ownOf = ({ operators, routes }: RoutesFile): RoutesFile => ({
+    operators: operators.filter(({ lanes }) => lanes.length === 0 || lanes.includes(lane)),
+    routes,
+  });
+  const useFleet = ({ operators }: RoutesFile) => {
+    fleet.use(operators.filter(({ lanes }) => lanes.length > 0));
+    return meters.use(operators.map(({ name }) => name));
+  };
+  const first = ownOf(
+    watchRoutes(role, (file) => {
+      const own = ownOf(file);
+      submitters.use(own, useFleet(own));
+    }),
+  );
+  const submitters = createSubmitters(first, {
     threads: THREADS,
-    counts: submitCounts,
+    counts: useFleet(first),
     onNote: ({ operator, level, text }) => log[level]({ operator }, text),
     storeReport: null,
   });
   role.onStop(() => submitters.close());
-  exposeOperators(metrics, operators, submitCounts);
-  const breakers = operators.map(() => createBreaker(monotonicMs));
-  const isAvoided = (at: number) => breakers[at]?.state() !== "closed";
   metrics.gauges("sluice_operator_breaker_open", () =>
-    operators.map(({ name }, at) => [{ operator: name }, Number(isAvoided(at))] as const),
+    fleet.names().map((operator) => [{ operator }, Number(fleet.isAvoided(operator))] as const),
   );
-  role.check("operators", () => (operators.every((_, at) => isAvoided(at)) ? "degraded" : "ok"));
+  role.check("operators", () => (fleet.names().every(fleet.isAvoided) ? "degraded" : "ok"));
 
   // Settles what is under way before the process ends, because it would end as `unknown` otherwise.
   let settle = async (): Promise<void> => undefined;
@@ -81,7 +94,7 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   const jobs = { timers: systemTimers, metrics, log };
   const id = createIdFactory({ now: Date.now });
   const sender = startSender(
-    { ...jobs, pool, consumer, offsets, submitters, breakers, deadLetter, tracing, id, now: Date.now },
+    { ...jobs, pool, consumer, offsets, submitters, fleet, deadLetter, tracing, id, now: Date.now },
     { lane },
   );
   settle = () => sender.stop();

@@ -1,54 +1,150 @@
 import { expect, test } from "bun:test";
-import { type Candidate, candidatesFor, route } from "./route.ts";
+import fc from "fast-check";
+import { operatorTerms } from "../../test/support/operator-terms.ts";
+import { holds } from "../../test/support/seed.ts";
+import { type Lane, LANES } from "../core/message.ts";
+import { type Candidate, candidatesOf, createRouter, type NamedRoute, route, type Tiers } from "./route.ts";
+import type { OperatorTerms } from "./terms.ts";
 
 const candidate = (fields: Partial<Candidate> = {}): Candidate => ({
-  operator: 0,
-  price: 100,
+  operator: "A",
+  tier: 1,
   weight: 1,
   free: 10,
   tried: false,
   ...fields,
 });
+const names = (tiers: Tiers | undefined) => tiers?.map((shares) => shares.map(({ operator }) => operator));
 
-test("the cheapest operator with room goes first", () => {
-  const cheap = candidate({ price: 90 });
-  expect(route([candidate({ price: 110 }), cheap, candidate()], () => 0.9)).toBe(cheap);
+test("an operator of the lowest tier with room goes first", () => {
+  const first = candidate({ tier: 0 });
+  expect(route([candidate({ tier: 2 }), first, candidate()], () => 0.9)).toBe(first);
 });
 
 test("a full or tried operator is skipped, and there is none when all are", () => {
-  const full = candidate({ price: 90, free: 0 });
-  const tried = candidate({ price: 95, tried: true });
+  const full = candidate({ tier: 0, free: 0 });
+  const tried = candidate({ tier: 0, tried: true });
   const left = candidate();
   expect(route([full, tried, left], () => 0)).toBe(left);
   expect(route([full, tried], () => 0)).toBeNull();
   expect(route([], () => 0)).toBeNull();
 });
 
-test("operators of one price share by weight", () => {
-  const candidates = [candidate({ price: 200 }), candidate({ weight: 3 }), candidate({ weight: 1 })];
+test("operators of one tier share by weight", () => {
+  const candidates = [candidate({ tier: 2 }), candidate({ weight: 3 }), candidate({ weight: 1 })];
   const chosen = Array.from({ length: 1_000 }, (_, i) => route(candidates, () => i / 1_000));
   expect(chosen.filter((one) => one === candidates[1])).toHaveLength(750);
   expect(chosen.filter((one) => one === candidates[2])).toHaveLength(250);
 });
 
-test("candidates are those with the longest prefix of the phone, each with its index, price and weight", () => {
-  const operators = [["+"], ["+98", "+1"], ["+9891"], ["+", "+9891"]].map((prefixes, at) => ({
-    price: 100 + at,
-    weight: 1 + at,
-    prefixes,
-  }));
-  const of = (phone: string) => candidatesFor(operators, phone).map(({ operator }) => operator);
-  expect(of("+989121234567")).toEqual([2, 3]);
-  expect(of("+982112345678")).toEqual([1]);
-  expect(of("+14155552671")).toEqual([1]);
-  expect(of("+4915112345678")).toEqual([0, 3]);
-  expect(candidatesFor(operators, "+982112345678")).toEqual([
-    { operator: 1, price: 101, weight: 2, free: 0, tried: false },
+test("the longest prefix of a phone decides, by priority, then price; equals share", () => {
+  const router = createRouter(
+    [
+      operatorTerms({ name: "dear", prefixes: ["+98"], price: 9 }),
+      operatorTerms({ name: "late", prefixes: ["+98"], price: 1, priority: 1 }),
+      operatorTerms({ name: "cheap", prefixes: ["+98", "+1"], price: 5, weight: 2 }),
+      operatorTerms({ name: "equal", prefixes: ["+98"], price: 5 }),
+      operatorTerms({ name: "mobile", prefixes: ["+9891"], price: 99 }),
+    ],
+    [],
+  );
+  const found = router.find("+982112345678", "normal");
+  expect(found).toMatchObject({ prefix: "+98", route: null });
+  expect(found?.tiers[0]).toEqual([
+    { operator: "cheap", weight: 2 },
+    { operator: "equal", weight: 1 },
   ]);
+  expect(names(found?.tiers)).toEqual([["cheap", "equal"], ["dear"], ["late"]]);
+  expect(names(router.find("+989121234567", "normal")?.tiers)).toEqual([["mobile"]]);
+  expect(router.find("+4915112345678", "normal")).toBeNull();
+  expect(candidatesOf(null)).toEqual([]);
 });
 
-test("a number that no operator serves has no candidate", () => {
-  const only = [{ price: 1, weight: 1, prefixes: ["+98"] }];
-  expect(candidatesFor(only, "+14155552671")).toEqual([]);
-  expect(candidatesFor([], "+14155552671")).toEqual([]);
+test("an operator takes only its lanes; one without lanes takes nothing", () => {
+  const router = createRouter(
+    [
+      operatorTerms({ name: "N", lanes: ["normal"], prefixes: ["+9891"] }),
+      operatorTerms({ name: "both" }),
+      operatorTerms({ name: "none", lanes: [] }),
+    ],
+    [],
+  );
+  expect(names(router.find("+989121234567", "normal")?.tiers)).toEqual([["N"]]);
+  expect(names(router.find("+989121234567", "express")?.tiers)).toEqual([["both"]]);
+});
+
+test("a route of the same prefix goes before the operators' own terms, and a longer prefix before both", () => {
+  const only = (operator: string): Tiers => [[{ operator, weight: 1 }]];
+  const routes: NamedRoute[] = [
+    { name: "r", prefixes: ["+98"], lanes: ["normal"], tiers: only("B") },
+    { name: "spare", prefixes: [], lanes: ["normal"], tiers: only("A") },
+  ];
+  const operators = [
+    operatorTerms({ name: "A", prefixes: ["+98", "+9891"] }),
+    operatorTerms({ name: "B", prefixes: ["+98"] }),
+  ];
+  const router = createRouter(operators, routes);
+  expect(router.find("+982112345678", "normal")).toMatchObject({ route: "r", tiers: only("B") });
+  expect(router.find("+982112345678", "express")).toMatchObject({ route: null, prefix: "+98" });
+  expect(router.find("+989121234567", "normal")).toMatchObject({ route: null, prefix: "+9891" });
+});
+
+// The simplest model: goes through everything for each message.
+function modelOf(
+  operators: readonly OperatorTerms[],
+  routes: readonly NamedRoute[],
+  phone: string,
+  lane: Lane,
+) {
+  const matches = (prefixes: readonly string[]) => prefixes.filter((prefix) => phone.startsWith(prefix));
+  const taking = operators.filter((o) => o.lanes.includes(lane));
+  const deciding = routes.filter((r) => r.lanes.includes(lane));
+  const all = [...taking, ...deciding].flatMap(({ prefixes }) => matches(prefixes));
+  const longest = Math.max(0, ...all.map((prefix) => prefix.length));
+  const has = ({ prefixes }: { prefixes: readonly string[] }) =>
+    matches(prefixes).some((prefix) => prefix.length === longest);
+  const decides = deciding.find(has);
+  if (decides !== undefined) return decides.tiers.map((shares) => shares.map((s) => s.operator).toSorted());
+  const left = taking.filter(has);
+  const ranks = [...new Set(left.map((o) => o.priority * 1e6 + o.price))].toSorted((a, b) => a - b);
+  return ranks.map((rank) =>
+    left
+      .filter((o) => o.priority * 1e6 + o.price === rank)
+      .map((o) => o.name)
+      .toSorted(),
+  );
+}
+
+test("any table finds what going through everything finds", () => {
+  const prefix = fc.stringMatching(/^\+(9|98|989|1|12)?$/);
+  const someLanes = fc.subarray([...LANES]);
+  const operator = fc.record({
+    prefixes: fc.uniqueArray(prefix, { minLength: 1, maxLength: 3 }),
+    lanes: someLanes,
+    priority: fc.integer({ min: 0, max: 2 }),
+    price: fc.integer({ min: 1, max: 3 }),
+  });
+  const tables = fc.record({
+    operators: fc.array(operator, { minLength: 1, maxLength: 6 }),
+    // Routes of a file don't overlap.
+    routes: fc.uniqueArray(fc.record({ prefix, lanes: someLanes }), {
+      selector: (r) => r.prefix,
+      maxLength: 3,
+    }),
+  });
+  const phone = fc.stringMatching(/^\+[19][0-9]{3,5}$/);
+  holds(
+    "routes",
+    fc.record({ table: tables, e164: phone, lane: fc.constantFrom(...LANES) }),
+    ({ table, e164, lane }) => {
+      const operators = table.operators.map((terms, n) => operatorTerms({ ...terms, name: `o${n}` }));
+      const routes = table.routes.map((r, n): NamedRoute => {
+        const tiers = [[{ operator: `o${n}`, weight: 1 }]];
+        return { name: `r${n}`, prefixes: [r.prefix], lanes: r.lanes, tiers };
+      });
+      const found = createRouter(operators, routes).find(e164, lane);
+      const tiers = (found?.tiers ?? []).map((shares) => shares.map((s) => s.operator).toSorted());
+      expect(tiers).toEqual(modelOf(operators, routes, e164, lane));
+    },
+  );
 });

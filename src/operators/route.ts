@@ -1,56 +1,115 @@
-// Decides which operators may take a message, and which one is next. Pure: no clock, no state; randomness is
-// passed in.
+// Decides which operators may take a message, and which one is next: the table of the routes file, by lane
+// and prefix. Pure: no clock, no state; randomness is passed in.
 
-import type { OperatorTerms } from "./connectors/connector.ts";
+import { type Lane, LANES } from "../core/message.ts";
+import type { OperatorTerms } from "./terms.ts";
+
+/** An operator and its share among those beside it. */
+export type Share = { operator: string; weight: number };
+/** Operators in the order in which they are asked: all of the first tier, then those of the next. */
+export type Tiers = readonly (readonly Share[])[];
+/** A route of the file, its fallbacks included. Without prefixes it is only the fallback of others. */
+export type NamedRoute = {
+  name: string;
+  prefixes: readonly string[];
+  lanes: readonly Lane[];
+  tiers: Tiers;
+};
+
+/** `route`: the name of the route in the file; null if the operators' own terms decide. */
+export type Found = { prefix: string; route: string | null; tiers: Tiers };
+export type Router = {
+  /** What the longest prefix of this phone (E.164) leads to; null if no operator takes such numbers. */
+  find(phone: string, lane: Lane): Found | null;
+};
+
+type RoutingTerms = Pick<OperatorTerms, "name" | "prefixes" | "lanes" | "priority" | "price" | "weight">;
+
+/**
+ * At each prefix a route decides, or, where the file has none, the operators which have that very prefix. A
+ * phone belongs to its longest prefix.
+ */
+export function createRouter(operators: readonly RoutingTerms[], routes: readonly NamedRoute[]): Router {
+  const byLane = Object.fromEntries(LANES.map((lane) => [lane, tableOf(lane, operators, routes)])) as Record<
+    Lane,
+    Map<string, Found>
+  >;
+  return {
+    find(phone, lane) {
+      const table = byLane[lane];
+      for (let length = phone.length; length > 0; length--) {
+        const found = table.get(phone.slice(0, length));
+        if (found !== undefined) return found;
+      }
+      return null;
+    },
+  };
+}
+
+function tableOf(
+  lane: Lane,
+  operators: readonly RoutingTerms[],
+  routes: readonly NamedRoute[],
+): Map<string, Found> {
+  const table = new Map<string, Found>();
+  const taking = operators.filter(({ lanes }) => lanes.includes(lane));
+  for (const prefix of new Set(taking.flatMap(({ prefixes }) => prefixes))) {
+    const own = taking.filter(({ prefixes }) => prefixes.includes(prefix));
+    table.set(prefix, { prefix, route: null, tiers: tiersOf(own) });
+  }
+  for (const { name, prefixes, lanes, tiers } of routes)
+    if (lanes.includes(lane))
+      for (const prefix of prefixes) table.set(prefix, { prefix, route: name, tiers });
+  return table;
+}
+
+/** By priority, then price; those equal in both share by weight. */
+function tiersOf(operators: readonly RoutingTerms[]): Tiers {
+  const tiers: Share[][] = [];
+  let last: RoutingTerms | undefined;
+  for (const each of operators.toSorted((a, b) => a.priority - b.priority || a.price - b.price)) {
+    if (each.priority !== last?.priority || each.price !== last.price) tiers.push([]);
+    tiers.at(-1)?.push({ operator: each.name, weight: each.weight });
+    last = each;
+  }
+  return tiers;
+}
 
 /** An operator that may take the current message. */
 export type Candidate = {
-  /** Its index in the table of operators. */
-  operator: number;
-  price: number;
+  operator: string;
+  /** Its place in the order: those of a lower tier go first. */
+  tier: number;
   weight: number;
-  /** Submits it may still get: 0 while its breaker is open or its window is full. */
+  /** Submits it may still get: 0 while its breaker is open, its window full or its rate used up. */
   free: number;
   /** Already tried for this message, in this claim. */
   tried: boolean;
 };
 
-/**
- * The operators for a phone (E.164): those with the longest of all prefixes that match it. Empty if no
- * operator takes such numbers.
- */
-export function candidatesFor(
-  operators: readonly Pick<OperatorTerms, "price" | "weight" | "prefixes">[],
-  phone: string,
-): Candidate[] {
-  let longest = 0;
-  let candidates: Candidate[] = [];
-  for (const [operator, { price, weight, prefixes }] of operators.entries()) {
-    let own = 0;
-    for (const prefix of prefixes) if (prefix.length > own && phone.startsWith(prefix)) own = prefix.length;
-    if (own === 0 || own < longest) continue;
-    if (own > longest) candidates = [];
-    longest = own;
-    candidates.push({ operator, price, weight, free: 0, tried: false });
-  }
-  return candidates;
-}
+export const candidatesOf = (found: Found | null): Candidate[] =>
+  (found?.tiers ?? []).flatMap((shares, tier) =>
+    shares.map(({ operator, weight }) => ({ operator, tier, weight, free: 0, tried: false })),
+  );
 
-/** The cheapest candidate with room, chosen by weight among equals; null if none. `random` is in [0, 1). */
+/**
+ * A candidate with room from the first tier that has one, chosen by weight; null if none. `random` is in
+ * [0, 1).
+ */
 export function route(candidates: readonly Candidate[], random: () => number): Candidate | null {
-  let bestPrice = Number.POSITIVE_INFINITY;
+  let first = Number.POSITIVE_INFINITY;
   let totalWeight = 0;
   for (const c of candidates) {
-    if (c.tried || c.free <= 0 || c.price > bestPrice) continue;
-    if (c.price < bestPrice) totalWeight = 0;
-    bestPrice = c.price;
+    if (c.tried || c.free <= 0 || c.tier > first) continue;
+    if (c.tier < first) totalWeight = 0;
+    first = c.tier;
     totalWeight += c.weight;
   }
   if (totalWeight === 0) return null;
   let left = random() * totalWeight;
   let last: Candidate | null = null;
   for (const c of candidates) {
-    if (c.tried || c.free <= 0 || c.price !== bestPrice) continue;
+    if (c.tried || c.free <= 0 || c.tier !== first) continue;
     last = c;
     left -= c.weight;
     if (left < 0) break;

@@ -69,6 +69,7 @@ export const settings = {
     "Kafka address as ClickHouse reaches it; empty: the Kafka address above",
   ),
   operatorPort: port("SLUICE_OPERATOR_PORT", 19_201, "first port of the simulated operators A, B and C"),
+  routesFile: text("SLUICE_ROUTES", "routes.yaml", "the file of operators and routes"),
   stateFolder: text("SLUICE_STATE", ".sluice", "folder for the local stack's data, logs and process records"),
   logLevel: text("SLUICE_LOG_LEVEL", "info", "pino level: trace, debug, info, warn, error, silent"),
   otlpUrl: text("SLUICE_OTLP_URL", "", "OTLP-HTTP traces endpoint; empty: no export"),

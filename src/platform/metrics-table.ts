@@ -6,6 +6,7 @@
 // Bound: linesMax of each row.
 
 import { ERRORS } from "../core/errors.ts";
+import { OPERATORS_MAX } from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
 
 /** A closed set of values; or where a process takes the values from, and how many there may be. */
@@ -76,7 +77,7 @@ export const ANSWERS = ["accepted", "refused", "not-connected", "lost"] as const
 const check = { from: "names of the checks of `/ready`", max: 12 };
 const name = { from: "periodic jobs of the process", max: 12 };
 const invariant = { from: "invariants of reconcile", max: 40 };
-const operator = { from: "operators that the sender knows", max: 32 };
+const operator = { from: "operators of the routes file", max: OPERATORS_MAX };
 
 export const METRICS = {
   // ---- every process ----
@@ -323,6 +324,14 @@ export const METRICS = {
     "times the sender asked its group again for partitions that nobody read",
   ),
   sluice_operator_breaker_open: gauge("sender", "1 while the operator is avoided", { operator }),
+  sluice_routes_reload_failed_total: counter(
+    "sender",
+    "times that the routes file was refused on SIGHUP; the one of before stays in use",
+  ),
+  sluice_routes_loaded_timestamp_seconds: gauge(
+    "sender",
+    "when the routes file in use was read, in seconds since 1970",
+  ),
 } as const;
 // A separate constant, because `satisfies` would widen the labels to any.
 export const ROWS: Readonly<Record<string, MetricRow>> = METRICS;

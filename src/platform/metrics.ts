@@ -58,6 +58,8 @@ export type Metrics = {
     labels: LabelsOf<N>,
     read: () => { counts: ArrayLike<number>; sum: number },
   ): void;
+  /** Ends every series that has this value of this label, such as an operator that is gone. */
+  forget(label: string, value: string): void;
   /** The text of /metrics. */
   text(): Promise<string>;
   contentType: string;
@@ -163,6 +165,10 @@ export function createMetrics(role: string): Metrics {
       add(name, "histogram", labels as Record<string, string>, (known) =>
         histogramLines(name, known, buckets, read()),
       );
+    },
+    forget(label, value) {
+      for (const { series } of families.values())
+        for (const [key, { labels }] of series) if (labels[label] === value) series.delete(key);
     },
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -29,6 +29,8 @@ export type Role = {
   ready(): Readiness;
   /** Registers how a part stops. Parts stop one at a time, the last created first. */
   onStop(stop: () => unknown): void;
+  /** Registers what is done on SIGHUP; without it the signal ends the process. */
+  onReload(reload: () => void): void;
   /** Tries until it succeeds, logging what it waits for; gives up when the role stops. */
   waitFor<T>(engine: string, attempt: () => Promise<T>): Promise<T>;
   /** Ends the process, so that it is restarted; first waits for `settle`, at most DRAIN_MS. */
@@ -90,6 +92,7 @@ async function run(
     check: (check, result) => void checks.push({ name: check, result }),
     ready,
     onStop: (stop) => void stops.push(stop),
+    onReload: (reload) => void process.on("SIGHUP", reload),
     waitFor: (engine, attempt) =>
       untilUp(
         attempt,

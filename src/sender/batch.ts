@@ -17,8 +17,9 @@ import type { Log } from "../platform/log.ts";
 import type { Pool } from "../platform/mysql.ts";
 import type { Tracing } from "../platform/otlp.ts";
 import { isSampled, traceIdOf } from "../platform/trace.ts";
-import type { Breaker } from "./breaker.ts";
 import { type Counts, countChanges } from "./counts.ts";
+import type { Allowance, Tallies } from "./dispatch.ts";
+import type { Fleet } from "./fleet.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { changeOf, retryDelayMs } from "./outcome.ts";
 import { type Persist, StoppedError } from "./persist.ts";
@@ -29,8 +30,7 @@ export type BatchDeps = {
   pool: Pool;
   persist: Persist;
   submitters: Submitters;
-  /** Indexed like the workers' table of operators. */
-  breakers: readonly Breaker[];
+  fleet: Pick<Fleet, "report">;
   /** Handles a record that can't be decoded. Resolves when it is stored. */
   deadLetter: (value: Buffer) => Promise<void>;
   counts: Counts;
@@ -40,8 +40,7 @@ export type BatchDeps = {
   now: () => number;
   isStopping: () => boolean;
 };
-/** `allowance`: the most submits that the batch may send to each operator, by operator index. */
-export type BatchRequest = { lane: Lane; read: readonly InRecord[]; allowance: readonly number[] };
+export type BatchRequest = { lane: Lane; read: readonly InRecord[]; allowance: Allowance };
 
 /**
  * Runs the batch to its end. `onPart` is called after each settlement; a batch has several if one hanging
@@ -57,7 +56,7 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
   const { claimId, claimed, deadlineMs } = await claim(deps, lane, records);
   deps.counts.skipped_total += records.length - claimed.length;
   if (claimed.length === 0) {
-    reportUnused(deps.breakers);
+    deps.fleet.report(NO_TALLIES);
     onPart();
     await letters;
     return;
@@ -75,16 +74,13 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
     });
     settling.catch(() => undefined); // awaited below
   };
-  const tallies = await deps.submitters.submit({ messages: claimed, allowance, deadlineMs }, onOutcomes);
-  tallies.forEach((tally, index) => deps.breakers[index]?.report(tally));
+  deps.fleet.report(await deps.submitters.submit({ messages: claimed, allowance, deadlineMs }, onOutcomes));
   await settling;
   await letters;
 }
 
-/** For a batch that submitted nothing: returns the probes it was allowed. */
-export function reportUnused(breakers: readonly Breaker[]): void {
-  for (const breaker of breakers) breaker.report({ good: 0, bad: 0 });
-}
+/** Of a batch that submitted nothing. */
+export const NO_TALLIES: Tallies = new Map();
 
 function decode(deps: BatchDeps, read: readonly InRecord[]): { records: LaneRecord[]; dead: Buffer[] } {
   const records: LaneRecord[] = [];

@@ -1,10 +1,13 @@
 import { expect, test } from "bun:test";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Answer, OperatorTerms } from "../operators/connectors/connector.ts";
-import { createDispatch } from "./dispatch.ts";
+import type { Answer } from "../operators/connectors/connector.ts";
+import { createRouter } from "../operators/route.ts";
+import type { OperatorTerms } from "../operators/terms.ts";
+import { operatorTerms } from "../../test/support/operator-terms.ts";
+import { sleep } from "../platform/retry.ts";
+import { createDispatch, createLine } from "./dispatch.ts";
 import type { Outcome } from "./outcome.ts";
 
-const INFINITE = Number.POSITIVE_INFINITY;
 const accepted: Answer = { kind: "accepted", operatorMessageIds: ["x"] };
 const busy: Answer = { kind: "refused", permanent: false, reason: "503 busy" };
 const never: Answer = { kind: "refused", permanent: true, reason: "400 no" };
@@ -12,44 +15,40 @@ const away: Answer = { kind: "not-connected", reason: "ECONNREFUSED" };
 const lost: Answer = { kind: "lost", reason: "timed out" };
 
 /** Operators A, B, … in order of price, which give these answers at once; `hold` withholds an answer. */
-function dispatchTo(answers: (Answer | "hold")[], window = 10) {
+function dispatchTo(answers: (Answer | "hold")[], terms: Partial<OperatorTerms> = {}) {
   const clock = { ms: 0 };
   const submitted: string[] = [];
   const held: (() => void)[] = [];
-  const operators = answers.map(
-    (_, index): OperatorTerms => ({
-      name: "ABC".charAt(index),
-      price: index,
-      weight: 1,
-      window,
-      prefixes: ["+98"],
-    }),
+  const operators = answers.map((_, index) =>
+    operatorTerms({ name: "ABC".charAt(index), price: index, window: 10, prefixes: ["+98"], ...terms }),
   );
-  const connectors = answers.map((answer, index) => ({
-    submit({ id }: LaneRecord, done: (answer: Answer) => void) {
-      submitted.push(`${"ABC".charAt(index)}${id}`);
+  const lines = operators.map((operator, index) => {
+    const submit = ({ id }: LaneRecord, done: (answer: Answer) => void) => {
+      const answer = answers[index] as Answer | "hold";
+      submitted.push(`${operator.name}${id}`);
       if (answer === "hold") held.push(() => done(accepted));
       else done(answer);
-    },
-    close: async () => undefined,
-  }));
-  const dispatch = createDispatch({
-    operators,
-    connectors,
-    monotonicMs: () => clock.ms,
-    wallMs: () => 5,
-    random: () => 0,
+    };
+    return createLine(operator, { submit, close: async () => undefined }, () => clock.ms);
   });
+  const dispatch = createDispatch({ monotonicMs: () => clock.ms, wallMs: () => 5, random: () => 0 });
+  dispatch.use(lines, createRouter(operators, []));
   const outcomes = new Map<number, Outcome>();
   const run = (
     count: number,
-    allowance = answers.map(() => INFINITE),
-    { deadlineMs = 100, phone = "+989121234567" } = {},
+    allowance: Record<string, number> = {},
+    { deadlineMs = 100, phone = "+989121234567", phones = [] as string[] } = {},
   ) => {
-    const messages = Array.from({ length: count }, (_, i) => ({ id: String(i), phone }) as LaneRecord);
-    return dispatch({ messages, allowance, deadlineMs }, (index, outcome) => outcomes.set(index, outcome));
+    const messages = Array.from({ length: count }, (_, i) => {
+      const record = { id: String(i), phone: phones[i] ?? phone, lane: "normal", parts: 1 };
+      return record as LaneRecord;
+    });
+    const batch = { messages, allowance: new Map(Object.entries(allowance)), deadlineMs };
+    return dispatch
+      .submit(batch, (index, outcome) => outcomes.set(index, outcome))
+      .then((tallies) => Object.fromEntries(tallies));
   };
-  return { run, outcomes, submitted, held, clock };
+  return { run, outcomes, submitted, held, clock, dispatch, operators, lines };
 }
 
 test("a refusal or a failed connection leads to the next operator", async () => {
@@ -57,11 +56,7 @@ test("a refusal or a failed connection leads to the next operator", async () => 
   const tally = await run(1);
   expect(submitted).toEqual(["A0", "B0", "C0"]);
   expect(outcomes.get(0)).toEqual({ kind: "accepted", operator: "C", operatorMessageIds: ["x"], atMs: 5 });
-  expect(tally).toEqual([
-    { good: 1, bad: 0 },
-    { good: 0, bad: 1 },
-    { good: 1, bad: 0 },
-  ]);
+  expect(tally).toEqual({ A: { good: 1, bad: 0 }, B: { good: 0, bad: 1 }, C: { good: 1, bad: 0 } });
 });
 
 test("a lost answer is unknown, and the message goes to no other operator", async () => {
@@ -82,12 +77,12 @@ test("refused for good means by every operator; one that was away or busy might 
     expect(outcomes.get(0)).toMatchObject({ kind: "refused", permanent });
   }
   const { run, outcomes } = dispatchTo([never, accepted, never]);
-  await run(1, [INFINITE, 0, INFINITE]);
+  await run(1, { B: 0 });
   expect(outcomes.get(0)).toMatchObject({ kind: "refused", permanent: false });
 });
 
 test("a full window leads to the next operator, and a message without room waits for an answer", async () => {
-  const { run, outcomes, submitted, held } = dispatchTo(["hold", "hold"], 1);
+  const { run, outcomes, submitted, held } = dispatchTo(["hold", "hold"], { window: 1 });
   const done = run(3);
   expect(submitted).toEqual(["A0", "B1"]);
   held.shift()?.();
@@ -98,7 +93,7 @@ test("a full window leads to the next operator, and a message without room waits
 });
 
 test("nothing is submitted after the deadline", async () => {
-  const { run, outcomes, submitted, held, clock } = dispatchTo(["hold"], 1);
+  const { run, outcomes, submitted, held, clock } = dispatchTo(["hold"], { window: 1 });
   const done = run(2);
   clock.ms = 101;
   held.shift()?.();
@@ -113,18 +108,89 @@ test("nothing is submitted after the deadline", async () => {
 
 test("an allowance of one is one submit, and with none a message is refused for now", async () => {
   const { run, outcomes, submitted } = dispatchTo([accepted]);
-  await run(2, [1]);
+  await run(2, { A: 1 });
   expect(submitted).toEqual(["A0"]);
   expect(outcomes.get(1)).toEqual({ kind: "refused", permanent: false, reason: "no operator available" });
 });
 
 test("a number that no operator serves is refused for good, and submitted to none", async () => {
   const { run, outcomes, submitted } = dispatchTo([accepted]);
-  await run(1, [INFINITE], { phone: "+14155552671" });
+  await run(1, {}, { phone: "+14155552671" });
   expect(submitted).toEqual([]);
   expect(outcomes.get(0)).toEqual({
     kind: "refused",
     permanent: true,
     reason: "no operator takes this number",
   });
+});
+
+test("messages that only a full operator takes don't delay those of another one", async () => {
+  const { run, submitted, held, dispatch, lines } = dispatchTo(["hold", "hold"], { window: 1 });
+  const [a, b] = ["+9891", "+9892"].map((prefix, at) =>
+    operatorTerms({ name: "AB".charAt(at), prefixes: [prefix], window: 1 }),
+  ) as [OperatorTerms, OperatorTerms];
+  dispatch.use(lines, createRouter([a, b], []));
+  const phones = [...Array.from({ length: 6 }, () => "+989121234567"), "+989221234567", "+989221234567"];
+  const done = run(8, {}, { phones });
+  expect(submitted).toEqual(["A0", "B6"]);
+  held[1]?.();
+  expect(submitted).toEqual(["A0", "B6", "B7"]);
+  held[0]?.();
+  expect(submitted).toEqual(["A0", "B6", "B7", "A1"]);
+  for (let at = 2; at < held.length; at++) held[at]?.();
+  await done;
+});
+
+test("a used-up rate leads to the next operator; without another one a message waits for it, not for an answer", async () => {
+  const two = dispatchTo([accepted, accepted], { rate: 10 });
+  await two.run(2);
+  expect(two.submitted).toEqual(["A0", "B1"]);
+
+  const { run, submitted, clock, outcomes } = dispatchTo([accepted], { rate: 50 });
+  const done = run(7, {}, { deadlineMs: 1_000 });
+  expect(submitted).toHaveLength(5);
+  clock.ms = 20;
+  await sleep(40);
+  expect(submitted).toHaveLength(6);
+  clock.ms = 40;
+  await done;
+  expect(submitted).toHaveLength(7);
+  expect([...outcomes.values()].every(({ kind }) => kind === "accepted")).toBe(true);
+});
+
+test("a message that waits is routed anew when the operators change, but never to one that refused it", async () => {
+  const { run, outcomes, submitted, held, dispatch, lines, operators } = dispatchTo(
+    [never, "hold", accepted],
+    { window: 1 },
+  );
+  const [A, B, C] = lines.map((line, at) => ({ line, terms: operators[at] as OperatorTerms }));
+  const use = (...of: (typeof A)[]) =>
+    dispatch.use(
+      of.map((each) => each?.line as NonNullable<typeof each>["line"]),
+      createRouter(
+        of.map((each) => each?.terms as OperatorTerms),
+        [],
+      ),
+    );
+  use(A, B);
+  const done = run(2);
+  expect(submitted).toEqual(["A0", "B0", "A1"]);
+  use(A, C);
+  expect(submitted).toEqual(["A0", "B0", "A1", "C1"]);
+  held[0]?.();
+  await done;
+  expect(outcomes.get(0)).toMatchObject({ kind: "accepted", operator: "B" });
+  expect(outcomes.get(1)).toMatchObject({ kind: "accepted", operator: "C" });
+});
+
+test("a message that waits for an operator that is gone goes to another one; one under way gets its answer", async () => {
+  const { run, outcomes, held, dispatch } = dispatchTo(["hold"], { window: 1 });
+  const other = operatorTerms({ name: "D", prefixes: ["+98"] });
+  const line = createLine(other, { submit: (_, done) => done(busy), close: async () => undefined }, () => 0);
+  const done = run(2);
+  dispatch.use([line], createRouter([other], []));
+  held[0]?.();
+  expect(await done).toEqual({ A: { good: 1, bad: 0 }, D: { good: 1, bad: 0 } });
+  expect(outcomes.get(0)).toMatchObject({ kind: "accepted", operator: "A" });
+  expect(outcomes.get(1)).toEqual({ kind: "refused", permanent: false, reason: "D: 503 busy" });
 });

@@ -1,148 +1,190 @@
 // Submits a batch of messages: chooses an operator for each, fails over to the next one on refusal or when no
-// connection can be made, and reports one outcome for every message. Runs in a worker. Owns the windows: how
-// many submits each operator has under way. A message waits its turn while all operators it may still try are
-// full. Leaves the health of operators to the sender, which gives each batch an allowance per operator.
+// connection can be made, and reports one outcome for every message. Runs in a worker. Owns the windows and
+// rates: how many submits each operator has under way, and how many parts a second it gets. A message waits
+// its turn while all operators it may still try are full. Leaves the choice to route.ts, and the health of
+// operators to the sender, which gives each batch an allowance per operator.
 // Invariants: no submit starts after the batch's deadline; a message whose answer was lost is not submitted
 // again; each message has exactly one outcome. Bound: the windows, and the batches the sender lets in.
 
-import { SUBMIT_OPERATORS_MAX } from "../core/limits.ts";
+import { LATE_ANSWER_MAX_MS, SUBMIT_OPERATORS_MAX } from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Answer, Connector, OperatorTerms } from "../operators/connectors/connector.ts";
+import type { Answer, Connector } from "../operators/connectors/connector.ts";
+import { type Candidate, candidatesOf, route, type Router } from "../operators/route.ts";
+import type { OperatorTerms } from "../operators/terms.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
-import { type Candidate, candidatesFor, route } from "../operators/route.ts";
+import { createRate, type Rate } from "./rate.ts";
+import { createWaiting } from "./waiting.ts";
 
+/** By operator: the most submits that a batch may send to it; no limit for one that isn't there. */
+export type Allowance = ReadonlyMap<string, number>;
 export type SubmitBatch = {
   messages: readonly LaneRecord[];
-  /** By operator: the most submits that this batch may send to it. */
-  allowance: readonly number[];
+  allowance: Allowance;
   /** On the clock of DispatchDeps.monotonicMs. */
   deadlineMs: number;
 };
 /** Answers of one operator, for its breaker. `good` includes refusals: only a working operator refuses. */
 export type Tally = { good: number; bad: number };
-export type DispatchDeps = {
-  operators: readonly OperatorTerms[];
-  connectors: readonly Connector[];
-  monotonicMs: () => number;
-  wallMs: () => number;
-  random: () => number;
-};
-export type Dispatch = (
-  batch: SubmitBatch,
-  done: (index: number, outcome: Outcome) => void,
-) => Promise<Tally[]>;
+/** By operator; without those that were not asked. */
+export type Tallies = ReadonlyMap<string, Tally>;
+export type DispatchDeps = { monotonicMs: () => number; wallMs: () => number; random: () => number };
 
+/** An operator as dispatch uses it; made once and kept as long as its terms stay the same. */
+export type Line = {
+  name: string;
+  window: number;
+  rate: Rate | null;
+  connector: Connector;
+  underWay: number;
+  /** Until then an answer may still come to a submit that was given up as lost. */
+  lateUntilMs: number;
+};
+export type Dispatch = {
+  submit(batch: SubmitBatch, done: (index: number, outcome: Outcome) => void): Promise<Tallies>;
+  /** From now on these are the operators. Messages that wait are routed anew; those under way go on. */
+  use(lines: readonly Line[], router: Router): void;
+};
+
+export const createLine = (
+  { name, window, rate }: Pick<OperatorTerms, "name" | "window" | "rate">,
+  connector: Connector,
+  monotonicMs: () => number,
+): Line => ({
+  name,
+  window,
+  rate: rate === undefined ? null : createRate(rate, monotonicMs),
+  connector,
+  underWay: 0,
+  lateUntilMs: 0,
+});
+
+type Batch = { deadlineMs: number; allowance: Map<string, number>; tallies: Map<string, Tally> };
 type Job = {
   message: LaneRecord;
-  batch: SubmitBatch;
+  batch: Batch;
+  /** By this the candidates were found. */
+  router: Router;
   candidates: Candidate[];
   tries: number;
   /** True while every refusal so far was permanent. */
   permanent: boolean;
   reason: string;
   end: (outcome: Outcome) => void;
-  tally: Tally[];
 };
 
 export function createDispatch(deps: DispatchDeps): Dispatch {
-  const { operators, connectors, random } = deps;
-  const underWay = operators.map(() => 0);
-  const waiting: Job[] = [];
+  const lines = new Map<string, Line>();
+  const lineOf = ({ operator }: Candidate): Line => lines.get(operator) as Line;
+  let router: Router = { find: () => null };
 
   const start = (job: Job): "started" | "waits" | "ended" => {
-    if (deps.monotonicMs() > job.batch.deadlineMs) return giveUp(job, "not submitted in time");
+    const { batch, message } = job;
+    if (job.router !== router) routeAnew(job, router);
+    const { candidates } = job;
+    if (deps.monotonicMs() > batch.deadlineMs) return giveUp(job, "not submitted in time");
     if (job.tries >= SUBMIT_OPERATORS_MAX) return giveUp(job, job.reason);
-    if (job.candidates.length === 0) return giveUp(job, "no operator takes this number");
+    if (candidates.length === 0) return giveUp(job, "no operator takes this number");
     let isAnyLeft = false;
-    for (const candidate of job.candidates) {
-      const o = candidate.operator;
-      const allowed = job.batch.allowance[o] as number;
-      if (!candidate.tried && allowed > 0) isAnyLeft = true;
-      candidate.free = allowed > 0 ? (operators[o] as OperatorTerms).window - (underWay[o] as number) : 0;
+    let waitMs = Number.POSITIVE_INFINITY;
+    for (const candidate of candidates) {
+      const line = lineOf(candidate);
+      const isAllowed = allowanceOf(batch, line) > 0;
+      if (isAllowed && !candidate.tried) isAnyLeft = true;
+      candidate.free = isAllowed ? line.window - line.underWay : 0;
+      if (candidate.free <= 0 || candidate.tried || line.rate === null) continue;
+      const ownMs = line.rate.waitMs(message.parts);
+      if (ownMs <= 0) continue;
+      candidate.free = 0;
+      waitMs = Math.min(waitMs, ownMs);
     }
     if (!isAnyLeft) return giveUp(job, job.tries === 0 ? "no operator available" : job.reason);
-    const next = route(job.candidates, random);
-    if (next === null) return "waits";
+    const next = route(candidates, deps.random);
+    if (next === null) {
+      if (waitMs < Number.POSITIVE_INFINITY) waiting.wakeIn(waitMs);
+      return "waits";
+    }
     next.tried = true;
     job.tries++;
-    const o = next.operator;
-    (job.batch.allowance as number[])[o] = (job.batch.allowance[o] as number) - 1;
-    underWay[o] = (underWay[o] as number) + 1;
-    (connectors[o] as Connector).submit(job.message, (answer) => onAnswer(job, o, answer));
+    const line = lineOf(next);
+    batch.allowance.set(line.name, allowanceOf(batch, line) - 1);
+    line.underWay++;
+    line.rate?.take(message.parts);
+    line.connector.submit(message, (answer) => onAnswer(job, line, answer));
     return "started";
   };
 
-  const onAnswer = (job: Job, o: number, answer: Answer) => {
-    underWay[o] = (underWay[o] as number) - 1;
-    const operator = (operators[o] as OperatorTerms).name;
-    const tally = job.tally[o] as Tally;
+  const onAnswer = (job: Job, line: Line, answer: Answer) => {
+    line.underWay--;
+    const tally = tallyOf(job.batch, line.name);
     if (answer.kind === "accepted" || answer.kind === "refused") tally.good++;
     else tally.bad++;
-    const outcome = outcomeOf(operator, answer, deps.wallMs());
+    if (answer.kind === "lost") line.lateUntilMs = deps.monotonicMs() + LATE_ANSWER_MAX_MS;
+    const outcome = outcomeOf(line.name, answer, deps.wallMs());
     if (outcome.kind === "refused") {
       job.permanent &&= outcome.permanent;
       job.reason = outcome.reason;
-      if (start(job) === "waits") waiting.push(job);
+      if (start(job) === "waits") waiting.add(job);
     } else job.end(outcome);
-    startWaiting();
-  };
-
-  // First come, first served, but a job that can't start doesn't block later ones that may use another
-  // operator. Usually nothing waits. The scan stops after as many blocked jobs as there are operators, so it
-  // stays cheap when all operators are full.
-  const startWaiting = () => {
-    for (let at = 0, blocked = 0; at < waiting.length && blocked < operators.length; ) {
-      if (start(waiting[at] as Job) === "waits") {
-        blocked++;
-        at++;
-      } else waiting.splice(at, 1);
-    }
+    waiting.startAll();
   };
 
   const giveUp = (job: Job, reason: string): "ended" => {
     // Permanent only if every operator for such numbers was asked: one that was away might have accepted it.
-    const permanent = job.permanent && job.tries >= Math.min(job.candidates.length, SUBMIT_OPERATORS_MAX);
+    const areAllAsked = job.tries >= SUBMIT_OPERATORS_MAX || job.candidates.every(({ tried }) => tried);
+    const permanent = job.permanent && areAllAsked;
     job.end({ kind: "refused", permanent, reason });
     return "ended";
   };
 
-  // Usually answers drive the queue; this ends jobs that wait past their deadline when no answer comes.
-  const sweep = setInterval(startWaitingPastDeadline, SWEEP_MS);
-  sweep.unref();
-  function startWaitingPastDeadline() {
-    const nowMs = deps.monotonicMs();
-    for (let at = waiting.length - 1; at >= 0; at--) {
-      const job = waiting[at] as Job;
-      if (nowMs <= job.batch.deadlineMs) continue;
-      waiting.splice(at, 1);
-      giveUp(job, "not submitted in time");
-    }
-  }
+  const waiting = createWaiting<Job>({
+    start,
+    keyOf,
+    isOver: (job) => deps.monotonicMs() > job.batch.deadlineMs,
+    monotonicMs: deps.monotonicMs,
+  });
 
-  return (batch, done) =>
-    new Promise((resolve) => {
-      const own = { ...batch, allowance: [...batch.allowance] };
-      const tally = operators.map((): Tally => ({ good: 0, bad: 0 }));
-      let left = batch.messages.length;
-      if (left === 0) resolve(tally);
-      batch.messages.forEach((message, index) => {
-        const end = (outcome: Outcome) => {
-          done(index, outcome);
-          if (--left === 0) resolve(tally);
-        };
-        const job: Job = {
-          message,
-          batch: own,
-          candidates: candidatesFor(operators, message.phone),
-          tries: 0,
-          permanent: true,
-          reason: "",
-          end,
-          tally,
-        };
-        if (start(job) === "waits") waiting.push(job);
-      });
-    });
+  return {
+    use(next, nextRouter) {
+      lines.clear();
+      for (const line of next) lines.set(line.name, line);
+      router = nextRouter;
+      for (const job of waiting.takeAll()) if (start(job) === "waits") waiting.add(job);
+    },
+    submit: ({ messages, allowance, deadlineMs }, done) =>
+      new Promise((resolve) => {
+        const batch: Batch = { deadlineMs, allowance: new Map(allowance), tallies: new Map() };
+        let left = messages.length;
+        if (left === 0) resolve(batch.tallies);
+        messages.forEach((message, index) => {
+          const end = (outcome: Outcome) => {
+            done(index, outcome);
+            if (--left === 0) resolve(batch.tallies);
+          };
+          const candidates = candidatesOf(router.find(message.phone, message.lane));
+          const job: Job = { message, batch, router, candidates, tries: 0, permanent: true, reason: "", end };
+          if (start(job) === "waits") waiting.add(job);
+        });
+      }),
+  };
 }
 
-const SWEEP_MS = 500;
+const allowanceOf = ({ allowance }: Batch, { name }: Line): number =>
+  allowance.get(name) ?? Number.POSITIVE_INFINITY;
+
+function tallyOf({ tallies }: Batch, name: string): Tally {
+  let tally = tallies.get(name);
+  if (tally === undefined) tallies.set(name, (tally = { good: 0, bad: 0 }));
+  return tally;
+}
+
+/** The operators have changed since the job was routed. Those it has tried stay tried. */
+function routeAnew(job: Job, router: Router): void {
+  const tried = new Set(job.candidates.filter((each) => each.tried).map(({ operator }) => operator));
+  job.router = router;
+  job.candidates = candidatesOf(router.find(job.message.phone, job.message.lane));
+  for (const candidate of job.candidates) candidate.tried = tried.has(candidate.operator);
+}
+
+/** Jobs that may still try the same operators wait for the same thing. */
+const keyOf = ({ candidates }: Job): string =>
+  candidates.flatMap(({ operator, tried }) => (tried ? [] : [operator])).join(" ");

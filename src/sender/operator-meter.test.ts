@@ -2,18 +2,15 @@ import { expect, test } from "bun:test";
 import { createMetrics } from "../platform/metrics.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Answer, Connector } from "../operators/connectors/connector.ts";
-import { createSharedCounts, exposeOperators, metered } from "./operator-meter.ts";
-
-const operators = [{ name: "A" }, { name: "B" }];
+import { createOperatorMeters, metered, type SharedCounts } from "./operator-meter.ts";
 
 test("each operator's answers and durations are counted in one thread and read in another", async () => {
   let ms = 0;
   const pending: ((answer: Answer) => void)[] = [];
   const connector: Connector = { submit: (_, done) => pending.push(done), close: async () => undefined };
-  const shared = createSharedCounts(operators.length);
   const metrics = createMetrics("test");
-  exposeOperators(metrics, operators, shared);
-  const b = metered(connector, shared, 1, () => ms);
+  const shared = createOperatorMeters(metrics).use(["A", "B"]);
+  const b = metered(connector, shared.get("B") as SharedCounts, () => ms);
   const answers: Answer[] = [];
   for (let n = 0; n < 3; n++) b.submit({ id: "id" } as LaneRecord, (answer) => answers.push(answer));
 
@@ -43,4 +40,32 @@ test("each operator's answers and durations are counted in one thread and read i
     "2",
   ]);
   expect(await valueOf('sluice_operator_submit_duration_seconds_sum{operator="B"')).toBe("20.03");
+});
+
+test("an operator that stays keeps its counts; one that is gone has no series, and begins anew if it comes back", async () => {
+  const metrics = createMetrics("test");
+  const meters = createOperatorMeters(metrics);
+  const connector: Connector = {
+    submit: (_, done) => done({ kind: "lost", reason: "" }),
+    close: async () => undefined,
+  };
+  const lost = async (operator: string) => {
+    const text = await metrics.text();
+    const line = new RegExp(
+      `^sluice_operator_submits_total\\{operator="${operator}",answer="lost".*\\} (.*)$`,
+      "m",
+    );
+    return line.exec(text)?.[1] ?? (text.includes(`operator="${operator}"`) ? "other series" : "none");
+  };
+  const submit = (shared: SharedCounts | undefined) =>
+    metered(connector, shared as SharedCounts, () => 0).submit({} as LaneRecord, () => undefined);
+  const first = meters.use(["A", "B"]);
+  submit(first.get("A"));
+  submit(first.get("B"));
+  const second = meters.use(["B", "C"]);
+  submit(second.get("B"));
+  submit(first.get("A")); // still under way
+  expect([await lost("A"), await lost("B"), await lost("C")]).toEqual(["none", "2", "0"]);
+  meters.use(["A"]);
+  expect([await lost("A"), await lost("B")]).toEqual(["0", "none"]);
 });

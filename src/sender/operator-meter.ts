@@ -1,7 +1,7 @@
 // Measures what operators answer and how fast: written by the workers that submit, read by the sender's main
 // thread at each scrape. The memory is shared because a batch's tally only arrives with its last answer,
-// while a hanging operator should be visible at once. Layout, in 64-bit numbers, for each operator: a count
-// for each kind of answer, the submits under way, the sum of durations in µs, a count for each bucket.
+// while a hanging operator should be visible at once. Layout of an operator's piece, in 64-bit numbers: a
+// count for each kind of answer, the submits under way, the sum of durations in µs, a count for each bucket.
 // Invariant: every submit is counted once when it starts and once when it is answered, as a connector answers
 // exactly once. An addition takes 0.1 µs.
 
@@ -17,18 +17,12 @@ const SUM_US = IN_FLIGHT + 1;
 const FIRST_BUCKET = SUM_US + 1;
 const SLOTS = FIRST_BUCKET + BUCKETS.length + 1;
 
-/** Memory for the counts of this many operators. */
-export const createSharedCounts = (operators: number): SharedCounts =>
-  new SharedArrayBuffer(operators * SLOTS * BigInt64Array.BYTES_PER_ELEMENT);
+export const createSharedCounts = (): SharedCounts =>
+  new SharedArrayBuffer(SLOTS * BigInt64Array.BYTES_PER_ELEMENT);
 
-/** Wraps the connector of the operator with index `at`, so that its submits are counted. */
-export function metered(
-  connector: Connector,
-  shared: SharedCounts,
-  at: number,
-  monotonicMs: () => number,
-): Connector {
-  const counts = countsOf(shared, at);
+/** Wraps an operator's connector, so that its submits are counted. */
+export function metered(connector: Connector, shared: SharedCounts, monotonicMs: () => number): Connector {
+  const counts = new BigInt64Array(shared);
   return {
     ...connector,
     submit(message, done) {
@@ -47,24 +41,36 @@ export function metered(
   };
 }
 
-/** Adds the counts to the metrics; they are read at each scrape. */
-export function exposeOperators(
-  metrics: Metrics,
-  operators: readonly { name: string }[],
-  shared: SharedCounts,
-): void {
-  operators.forEach(({ name: operator }, at) => {
-    const counts = countsOf(shared, at);
-    const read = (slot: number) => Number(Atomics.load(counts, slot));
-    for (const [slot, answer] of ANSWERS.entries())
-      metrics.counted("sluice_operator_submits_total", { operator, answer }, () => read(slot));
-    metrics.gauge("sluice_operator_submits_in_flight", () => read(IN_FLIGHT), { operator });
-    metrics.observed("sluice_operator_submit_duration_seconds", { operator }, () => ({
-      counts: Array.from({ length: BUCKETS.length + 1 }, (_, bucket) => read(FIRST_BUCKET + bucket)),
-      sum: read(SUM_US) / 1e6,
-    }));
-  });
+export type OperatorMeters = {
+  /**
+   * From now on these are the operators, each with its counts. One that stays keeps them; the series of the
+   * others end.
+   */
+  use(names: readonly string[]): ReadonlyMap<string, SharedCounts>;
+};
+
+export function createOperatorMeters(metrics: Metrics): OperatorMeters {
+  let counts = new Map<string, SharedCounts>();
+  return {
+    use(names) {
+      const next = new Map(names.map((name) => [name, counts.get(name) ?? createSharedCounts()]));
+      for (const name of counts.keys()) if (!next.has(name)) metrics.forget("operator", name);
+      for (const [name, shared] of next) if (!counts.has(name)) expose(metrics, name, shared);
+      counts = next;
+      return counts;
+    },
+  };
 }
 
-const countsOf = (shared: SharedCounts, at: number): BigInt64Array<SharedArrayBuffer> =>
-  new BigInt64Array(shared, at * SLOTS * BigInt64Array.BYTES_PER_ELEMENT, SLOTS);
+/** They are read at each scrape. */
+function expose(metrics: Metrics, operator: string, shared: SharedCounts): void {
+  const counts = new BigInt64Array(shared);
+  const read = (slot: number) => Number(Atomics.load(counts, slot));
+  for (const [slot, answer] of ANSWERS.entries())
+    metrics.counted("sluice_operator_submits_total", { operator, answer }, () => read(slot));
+  metrics.gauge("sluice_operator_submits_in_flight", () => read(IN_FLIGHT), { operator });
+  metrics.observed("sluice_operator_submit_duration_seconds", { operator }, () => ({
+    counts: Array.from({ length: BUCKETS.length + 1 }, (_, bucket) => read(FIRST_BUCKET + bucket)),
+    sum: read(SUM_US) / 1e6,
+  }));
+}

@@ -10,8 +10,10 @@ import type { Consumer, InRecord } from "../platform/kafka/consumer.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { sleep } from "../platform/retry.ts";
 import type { Timers } from "../platform/timers.ts";
-import { type BatchDeps, reportUnused, runBatch } from "./batch.ts";
+import { type BatchDeps, NO_TALLIES, runBatch } from "./batch.ts";
 import { createCounts } from "./counts.ts";
+import type { Allowance } from "./dispatch.ts";
+import type { Fleet } from "./fleet.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { Offsets } from "./offsets.ts";
 import { createPersist } from "./persist.ts";
@@ -19,6 +21,7 @@ import { startReaper } from "./reaper.ts";
 import { startReports } from "./reports.ts";
 
 export type SenderDeps = Omit<BatchDeps, "counts" | "persist" | "isStopping"> & {
+  fleet: Pick<Fleet, "allow" | "report" | "perSecond">;
   consumer: Pick<Consumer, "read" | "store">;
   offsets: Offsets;
   timers: Timers;
@@ -33,6 +36,9 @@ const BATCHES_MAX = 6;
 // linger, because a small batch costs two commits just like a large one. At 1,000/s a batch is then 200.
 const PACE_MS: Record<Lane, number> = { normal: 200, express: 100 };
 const UNSETTLED_MAX = 20 * CLAIM_ROWS_MAX;
+// When all operators have a rate, no more is read than they take within this time: what is read waits for
+// them under a claim, and would lose an attempt when its time is over.
+const RATED_WAIT_S = 8;
 const READ_WAIT_MS = 100;
 const NO_OPERATOR_WAIT_MS = 200;
 
@@ -49,7 +55,7 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
   const batchDeps: BatchDeps = { ...deps, counts, persist, isStopping: () => stopping };
   metrics.gauge("sluice_sender_unsettled", () => unsettled);
 
-  const run = async (read: InRecord[], allowance: number[]): Promise<void> => {
+  const run = async (read: InRecord[], allowance: Allowance): Promise<void> => {
     const startedMs = monotonicMs();
     const handles = offsets.begin(read);
     counts.read_total += read.length;
@@ -80,25 +86,26 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
     while (!stopping) {
       if (restMs > 0) await sleep(restMs);
       restMs = 0;
-      if (batches >= BATCHES_MAX || unsettled >= UNSETTLED_MAX) {
+      const room = Math.min(UNSETTLED_MAX, Math.ceil(deps.fleet.perSecond() * RATED_WAIT_S)) - unsettled;
+      if (batches >= BATCHES_MAX || room <= 0) {
         await new Promise<void>((resolve) => (wake = resolve));
         continue;
       }
-      const allowance = deps.breakers.map((breaker) => breaker.allow());
-      const allowed = allowance.reduce((sum, n) => sum + n, 0);
+      const allowance = deps.fleet.allow();
+      const allowed = [...allowance.values()].reduce((sum, n) => sum + n, 0);
       if (allowed === 0) {
         await sleep(NO_OPERATOR_WAIT_MS);
         continue;
       }
       const read = await consumer
-        .read(Math.min(CLAIM_ROWS_MAX, allowed), READ_WAIT_MS)
+        .read(Math.min(CLAIM_ROWS_MAX, allowed, room), READ_WAIT_MS)
         .catch(async (err: unknown) => {
           log.warn({ err }, "could not read from Kafka; trying again");
           await sleep(READ_WAIT_MS);
           return [];
         });
       if (read.length === 0) {
-        reportUnused(deps.breakers);
+        deps.fleet.report(NO_TALLIES);
         continue;
       }
       const work = run(read, allowance).finally(() => open.delete(work));

@@ -5,13 +5,13 @@
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
-import type { OperatorSpec } from "../operators/connectors/kinds.ts";
-import type { SubmitBatch, Tally } from "./dispatch.ts";
+import type { RoutesFile } from "../operators/routes-file.ts";
+import type { SubmitBatch, Tallies } from "./dispatch.ts";
 import { watched } from "../platform/retry.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { SharedCounts } from "./operator-meter.ts";
 import { serveWorkerPort, type StoreReport } from "./worker-port.ts";
-import type { FromWorker, Indexed, Note, Report, WorkerData } from "./worker.ts";
+import type { FromWorker, Indexed, Note, PackedRoutes, Report, Task, WorkerData } from "./worker.ts";
 
 export type Submitters = {
   /**
@@ -19,7 +19,11 @@ export type Submitters = {
    * last. Rejects when a worker doesn't answer: then this process can't continue, and the claim's expiry ends
    * what it held.
    */
-  submit(batch: SubmitBatch, onOutcomes: (outcomes: Indexed[]) => void): Promise<Tally[]>;
+  submit(batch: SubmitBatch, onOutcomes: (outcomes: Indexed[]) => void): Promise<Tallies>;
+  /**
+   * From now on these are the operators. Batches under way go on with them; nothing is lost or waits for it.
+   */
+  use(file: RoutesFile, counts: ReadonlyMap<string, SharedCounts>): void;
   /** From now on calls `take` with what operators say outside of any batch. */
   onReport(take: (report: Report) => void): void;
   close(): Promise<void>;
@@ -27,7 +31,8 @@ export type Submitters = {
 
 export type SubmittersOptions = {
   threads: number;
-  counts: SharedCounts;
+  /** By operator. */
+  counts: ReadonlyMap<string, SharedCounts>;
   /** What connectors say about their connections, for the log. */
   onNote: (note: Note) => void;
   /** Stores what operators deliver on connections. Null: they are asked to try later. */
@@ -40,12 +45,14 @@ const BATCHES_PER_WORKER = 32;
 const TASKS_WAITING_MAX = 32;
 
 export function createSubmitters(
-  operators: readonly OperatorSpec[],
+  file: RoutesFile,
   { threads, counts, onNote, storeReport }: SubmittersOptions,
 ): Submitters {
+  // A worker that replaces a dead one starts with what this object has then.
+  const data: WorkerData = { routes: packed(file, 1, counts) };
   const pool = new Piscina({
     filename: new URL("./worker.ts", import.meta.url).href,
-    workerData: { operators, counts } satisfies WorkerData,
+    workerData: data,
     minThreads: threads,
     maxThreads: threads,
     concurrentTasksPerWorker: BATCHES_PER_WORKER,
@@ -61,7 +68,7 @@ export function createSubmitters(
     if (message.kind === "note") onNote(message.note);
     if (message.kind === "port") closers.push(serveWorkerPort(message.port, storeReport));
   });
-  return {
+  const submitters: Submitters = {
     async submit(batch, onOutcomes) {
       const { port1, port2 } = new MessageChannel();
       let left = batch.messages.length;
@@ -71,12 +78,13 @@ export function createSubmitters(
           onOutcomes(outcomes);
           if (left === 0) resolve();
         });
+        if (left === 0) resolve();
       });
       const done = async () => {
-        const task = pool.run({ batch, port: port2 }, { transferList: [port2] as never });
-        const tally = (await task) as Tally[];
+        const task: Task = { batch, port: port2, routes: data.routes };
+        const tallies = (await pool.run(task, { transferList: [port2] as never })) as Tallies;
         await all;
-        return tally;
+        return tallies;
       };
       try {
         const hangs = Promise.withResolvers<never>();
@@ -88,6 +96,12 @@ export function createSubmitters(
         port1.close();
       }
     },
+    use(next, nextCounts) {
+      data.routes = packed(next, data.routes.version + 1, nextCounts);
+      // Brings them to a worker without waiting for the next messages. If it fails, the next batch will too.
+      const nothing: SubmitBatch = { messages: [], allowance: new Map(), deadlineMs: monotonicMs() };
+      submitters.submit(nothing, () => undefined).catch(() => undefined);
+    },
     onReport(take) {
       pool.on("message", (message: FromWorker) => {
         if (message.kind === "report") take(message.report);
@@ -98,4 +112,12 @@ export function createSubmitters(
       await pool.destroy();
     },
   };
+  return submitters;
+}
+
+function packed(file: RoutesFile, version: number, counts: ReadonlyMap<string, SharedCounts>): PackedRoutes {
+  const text = new TextEncoder().encode(JSON.stringify(file));
+  const bytes = new SharedArrayBuffer(text.length);
+  new Uint8Array(bytes).set(text);
+  return { version, bytes, counts };
 }

@@ -1,19 +1,31 @@
 // A piscina worker: submits batches, several at once. Outcomes return through the batch's own port as they
-// come, lingering FLUSH_MS, so that a hanging call delays no other outcome; the task ends with its tally
-// after the last one.
+// come, lingering FLUSH_MS, so that a hanging call delays no other outcome; the task ends with its tallies
+// after the last one. Each task brings the operators of its time, so that a worker that was just started, or
+// idle when they changed, has them too.
 
 import { MessageChannel, type MessagePort, parentPort } from "node:worker_threads";
 import { workerData } from "piscina";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { createConnector, type OperatorSpec } from "../operators/connectors/kinds.ts";
-import { type SubmitBatch, createDispatch, type Tally } from "./dispatch.ts";
+import { createRouter } from "../operators/route.ts";
+import type { RoutesFile } from "../operators/routes-file.ts";
+import { type SubmitBatch, createDispatch, type Tallies } from "./dispatch.ts";
+import { createLines } from "./lines.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { metered, type SharedCounts } from "./operator-meter.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 import { createWorkerPort } from "./worker-port.ts";
 
-export type WorkerData = { operators: readonly OperatorSpec[]; counts: SharedCounts };
-export type Task = { batch: SubmitBatch; port: MessagePort };
+/** The routes file as workers get it: packed, so that a task costs nothing when it has not changed. */
+export type PackedRoutes = {
+  /** Grows with each change. */
+  version: number;
+  /** RoutesFile in JSON. */
+  bytes: SharedArrayBuffer;
+  counts: ReadonlyMap<string, SharedCounts>;
+};
+export type WorkerData = { routes: PackedRoutes };
+export type Task = { batch: SubmitBatch; port: MessagePort; routes: PackedRoutes };
 export type Indexed = [index: number, outcome: Outcome];
 
 const FLUSH_MS = 200;
@@ -28,34 +40,42 @@ export type FromWorker =
   | { kind: "report"; report: Report }
   | { kind: "note"; note: Note };
 
-const { operators, counts } = workerData as WorkerData;
 const toParent = (message: FromWorker, transfer: MessagePort[] = []) =>
   parentPort?.postMessage(message, transfer);
 const { port1, port2 } = new MessageChannel();
-const store = createWorkerPort(port1, () => Promise.all(connectors.map((connector) => connector.close())));
+const store = createWorkerPort(port1, () => lines.close());
 toParent({ kind: "port", port: port2 }, [port2]);
-const connectorOf = (operator: OperatorSpec) =>
-  createConnector(
+const connectorOf = (operator: OperatorSpec) => {
+  const { name } = operator;
+  const connector = createConnector(
     operator,
     (message, answer) => {
-      const outcome = outcomeOf(operator.name, answer, Date.now());
+      const outcome = outcomeOf(name, answer, Date.now());
       toParent({ kind: "report", report: { message, outcome } });
     },
     {
-      onDeliver: (pdu) => store(operator.name, pdu),
-      onNote: (note) => toParent({ kind: "note", note: { operator: operator.name, ...note } }),
+      onDeliver: (pdu) => store(name, pdu),
+      onNote: (note) => toParent({ kind: "note", note: { operator: name, ...note } }),
     },
   );
-const connectors = operators.map((operator, at) => metered(connectorOf(operator), counts, at, monotonicMs));
-const dispatch = createDispatch({
-  operators,
-  connectors,
-  monotonicMs,
-  wallMs: Date.now,
-  random: Math.random,
-});
+  return metered(connector, counts.get(name) as SharedCounts, monotonicMs);
+};
+const dispatch = createDispatch({ monotonicMs, wallMs: Date.now, random: Math.random });
+const lines = createLines({ connectorOf, monotonicMs });
+let version = 0;
+let counts: PackedRoutes["counts"];
+use((workerData as WorkerData).routes);
 
-export default async function run({ batch, port }: Task): Promise<Tally[]> {
+function use(routes: PackedRoutes): void {
+  if (routes.version <= version) return;
+  ({ version, counts } = routes);
+  const text = new TextDecoder().decode(new Uint8Array(routes.bytes).slice());
+  const file = JSON.parse(text) as RoutesFile;
+  dispatch.use(lines.of(file.operators), createRouter(file.operators, file.routes));
+}
+
+export default async function run({ batch, port, routes }: Task): Promise<Tallies> {
+  use(routes);
   let ready: Indexed[] = [];
   const flush = () => {
     if (ready.length > 0) port.postMessage(ready);
@@ -63,7 +83,7 @@ export default async function run({ batch, port }: Task): Promise<Tally[]> {
   };
   const timer = setInterval(flush, FLUSH_MS);
   try {
-    return await dispatch(batch, (index, outcome) => ready.push([index, outcome]));
+    return await dispatch.submit(batch, (index, outcome) => ready.push([index, outcome]));
   } finally {
     clearInterval(timer);
     flush();

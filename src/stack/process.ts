@@ -106,6 +106,9 @@ export async function stopProcess(record: ProcessRecord, stateFolder: string): P
   return endedByItself;
 }
 
+/** Asks it to read its files again; does nothing if it has ended. */
+export const reloadProcess = (record: ProcessRecord): void => signal(record, "SIGHUP");
+
 /** Waits for the process to end; resolves to false if it still runs after `maxMs`. */
 export async function ended(identity: Identity, maxMs: number): Promise<boolean> {
   const deadlineMs = performance.now() + maxMs;
@@ -176,14 +179,14 @@ function killRemains(record: ProcessRecord): void {
   kill(-record.pid, "SIGKILL");
 }
 
-function signal(record: ProcessRecord, name: StopSignal | "SIGKILL"): void {
+function signal(record: ProcessRecord, name: StopSignal | "SIGHUP" | "SIGKILL"): void {
   if (!isAlive(record)) return;
   // SIGKILL goes to the session, whose leader it is, so that none of its children remain; the request to end
   // goes to the process alone.
   kill(name === "SIGKILL" ? -record.pid : record.pid, name);
 }
 
-function kill(pid: number, name: StopSignal | "SIGKILL"): void {
+function kill(pid: number, name: StopSignal | "SIGHUP" | "SIGKILL"): void {
   try {
     process.kill(pid, name);
   } catch (error) {

@@ -21,6 +21,8 @@ export type RoleRow = {
    * to.
    */
   stops: 1 | 2 | 3;
+  /** It has the routes file, and reads it again on SIGHUP. */
+  reloads: boolean;
   /** The names of its processes, if it has more than one. */
   names: readonly string[] | "numbered" | null;
 };
@@ -34,6 +36,7 @@ export const ROLES = {
     ready: "/ready",
     nice: 0,
     stops: 1,
+    reloads: false,
     names: "numbered",
   },
   relay: {
@@ -44,6 +47,7 @@ export const ROLES = {
     ready: "/ready",
     nice: 10,
     stops: 2,
+    reloads: false,
     names: null,
   },
   "sender-normal": {
@@ -54,6 +58,7 @@ export const ROLES = {
     ready: "/ready",
     nice: 10,
     stops: 2,
+    reloads: true,
     names: null,
   },
   "sender-express": {
@@ -64,6 +69,7 @@ export const ROLES = {
     ready: "/ready",
     nice: 5,
     stops: 2,
+    reloads: true,
     names: null,
   },
   operator: {
@@ -74,6 +80,7 @@ export const ROLES = {
     ready: "/health",
     nice: 10,
     stops: 3,
+    reloads: false,
     names: ["A", "B", "C"],
   },
 } as const satisfies Record<string, RoleRow>;

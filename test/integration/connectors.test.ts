@@ -9,6 +9,7 @@ import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { Answer } from "../../src/operators/connectors/connector.ts";
 import type { OperatorSpec } from "../../src/operators/connectors/kinds.ts";
+import { operatorTerms } from "../support/operator-terms.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -30,8 +31,11 @@ const message: LaneRecord = {
 };
 type Said = Answer | { report: Answer };
 async function said(port: number): Promise<Said[]> {
-  const terms = { name: "A", price: 1, weight: 1, window: 2, prefixes: ["+"] };
-  const operator: OperatorSpec = { ...terms, kind: "http", origin: `http://127.0.0.1:${port}` };
+  const operator: OperatorSpec = {
+    ...operatorTerms({ name: "A", window: 2 }),
+    kind: "http",
+    url: `http://127.0.0.1:${port}/submit`,
+  };
   const args = ["test/support/submit-tool.ts", JSON.stringify(operator), JSON.stringify(message)];
   const { stdout } = await promisify(execFile)("node", args, { cwd: root });
   return stdout

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { OperatorSpec } from "../../src/operators/connectors/kinds.ts";
 import { laneRecord } from "../support/messages.ts";
+import { operatorTerms } from "../support/operator-terms.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 /** ANSWERS_MAX_MS of src/sender/submitters.ts, which a worker that slept has for its answers. */
@@ -20,8 +21,11 @@ test("a batch ends with its outcomes and tallies; when the worker hangs it fails
     hostname: "127.0.0.1",
     fetch: () => Response.json({ operator_message_id: `a-${++submits}` }),
   });
-  const terms = { name: "A", price: 1, weight: 1, window: 2, prefixes: ["+"] };
-  const operator: OperatorSpec = { ...terms, kind: "http", origin: `http://127.0.0.1:${server.port}` };
+  const operator: OperatorSpec = {
+    ...operatorTerms({ name: "A", window: 2 }),
+    kind: "http",
+    url: `http://127.0.0.1:${server.port}/submit`,
+  };
   const { stdout } = await promisify(execFile)(
     "node",
     [

@@ -3,13 +3,10 @@
 // are compared with that.
 
 import type { LaneRecord } from "../../src/core/lane-record.ts";
-import type {
-  Answer,
-  CertainAnswer,
-  Connector,
-  OperatorTerms,
-} from "../../src/operators/connectors/connector.ts";
+import type { Answer, CertainAnswer, Connector } from "../../src/operators/connectors/connector.ts";
+import type { OperatorTerms } from "../../src/operators/terms.ts";
 import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
+import { LANES } from "../../src/core/message.ts";
 import type { Kernel, Process } from "./kernel.ts";
 
 /** The probabilities of each end of a submit. */
@@ -26,7 +23,7 @@ export type OperatorFaults = {
 export type OnReportOf = (operator: string, message: LaneRecord, answer: CertainAnswer) => void;
 export type Operators = {
   specs: readonly OperatorTerms[];
-  connectors(of: Process, onReport: OnReportOf): Connector[];
+  connectorOf(of: Process, operator: string, onReport: OnReportOf): Connector;
   /** The operators that accepted this message, in order. */
   taken: ReadonlyMap<string, string[]>;
   /** When each sender learned that its message was accepted, by its own clock. */
@@ -41,13 +38,17 @@ export function createOperators(
   onTaken: (id: string) => void,
 ): Operators {
   const { random } = kernel;
-  const specs = ["A", "B", "C"].map((name, i) => ({
-    name,
-    price: i === 0 ? 90 : 100,
-    weight: 3 - i,
-    window: 8,
-    prefixes: ["+"],
-  }));
+  const specs = ["A", "B", "C"].map(
+    (name, i): OperatorTerms => ({
+      name,
+      prefixes: ["+"],
+      lanes: [...LANES],
+      priority: 0,
+      price: i === 0 ? 90 : 100,
+      weight: 3 - i,
+      window: 8,
+    }),
+  );
   const taken = new Map<string, string[]>();
   const answeredAtMs = new Map<string, number>();
   let busyUntilMs = 0;
@@ -101,10 +102,9 @@ export function createOperators(
     busy(forMs) {
       busyUntilMs = Math.max(busyUntilMs, kernel.nowMs() + forMs);
     },
-    connectors: (of, onReport) =>
-      specs.map(({ name }) => ({
-        submit: (message, done) => submit(of, name, message, done, onReport),
-        close: () => Promise.resolve(),
-      })),
+    connectorOf: (of, operator, onReport) => ({
+      submit: (message, done) => submit(of, operator, message, done, onReport),
+      close: () => Promise.resolve(),
+    }),
   };
 }

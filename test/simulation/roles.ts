@@ -27,8 +27,9 @@ import { CALLER_GONE_CODE } from "../../src/platform/metrics-table.ts";
 import { isConnectionLost } from "../../src/platform/mysql-errors.ts";
 import type { Connection, Pool } from "../../src/platform/mysql.ts";
 import { startRelay } from "../../src/relay/relay.ts";
-import { createBreaker } from "../../src/sender/breaker.ts";
-import { createDispatch } from "../../src/sender/dispatch.ts";
+import { createRouter } from "../../src/operators/route.ts";
+import { createDispatch, createLine } from "../../src/sender/dispatch.ts";
+import { createFleet } from "../../src/sender/fleet.ts";
 import { monotonicMs } from "../../src/sender/monotonic.ts";
 import { createOffsets } from "../../src/sender/offsets.ts";
 import { outcomeOf } from "../../src/sender/outcome.ts";
@@ -256,13 +257,15 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
   const topic = TOPIC_NAMES[lane];
   const offsets = createOffsets((partition, next) => consumer.store(partition, next));
   const consumer = broker.consumer(of, topic, (partitions) => offsets.revoked(partitions));
+  const fleet = createFleet(monotonicMs);
+  fleet.use(operators.specs);
   const sender = startSender(
     {
       pool: network.pool(of, SENDER_CONNECTIONS),
       consumer,
       offsets,
       submitters: submittersOf(world, of),
-      breakers: operators.specs.map(() => createBreaker(monotonicMs)),
+      fleet,
       deadLetter: () => Promise.resolve(),
       timers: kernel.timersOf(of),
       metrics,
@@ -285,15 +288,14 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
 // As worker.ts does it, but inside the process: outcomes come back in groups, all of them before the tallies.
 function submittersOf({ kernel, operators }: World, of: Process): Submitters {
   let take: (report: Report) => void = () => undefined;
-  const dispatch = createDispatch({
-    operators: operators.specs,
-    connectors: operators.connectors(of, (operator, message, answer) =>
+  const dispatch = createDispatch({ monotonicMs, wallMs: Date.now, random: kernel.random.next });
+  const lines = operators.specs.map((terms) => {
+    const connector = operators.connectorOf(of, terms.name, (operator, message, answer) =>
       take({ message, outcome: outcomeOf(operator, answer, Date.now()) }),
-    ),
-    monotonicMs,
-    wallMs: Date.now,
-    random: kernel.random.next,
+    );
+    return createLine(terms, connector, monotonicMs);
   });
+  dispatch.use(lines, createRouter(operators.specs, []));
   return {
     async submit(batch, onOutcomes) {
       let ready: Indexed[] = [];
@@ -303,12 +305,13 @@ function submittersOf({ kernel, operators }: World, of: Process): Submitters {
       };
       const timer = setInterval(flush, FLUSH_MS);
       try {
-        return await dispatch(batch, (index, outcome) => ready.push([index, outcome]));
+        return await dispatch.submit(batch, (index, outcome) => ready.push([index, outcome]));
       } finally {
         clearInterval(timer);
         flush();
       }
     },
+    use: () => undefined,
     onReport: (taker) => void (take = taker),
     close: () => Promise.resolve(),
   };

@@ -10,10 +10,11 @@ import { createSubmitters } from "../../src/sender/submitters.ts";
 import { blockThreads } from "./blockable-threads.ts";
 
 const [operator = "", message = ""] = process.argv.slice(2);
-const operators = [JSON.parse(operator) as OperatorSpec];
-const submitters = createSubmitters(operators, {
+const spec = JSON.parse(operator) as OperatorSpec;
+const file = { operators: [spec], routes: [] };
+const submitters = createSubmitters(file, {
   threads: 1,
-  counts: createSharedCounts(1),
+  counts: new Map([[spec.name, createSharedCounts()]]),
   onNote: () => undefined,
   storeReport: null,
 });
@@ -21,11 +22,15 @@ const submitters = createSubmitters(operators, {
 async function submit(deadlineMs: number): Promise<void> {
   const outcomes: string[] = [];
   const startedMs = monotonicMs();
-  const batch = { messages: [JSON.parse(message) as LaneRecord], allowance: [1], deadlineMs };
+  const batch = {
+    messages: [JSON.parse(message) as LaneRecord],
+    allowance: new Map([[spec.name, 1]]),
+    deadlineMs,
+  };
   const ended = await submitters
     .submit(batch, (some) => outcomes.push(...some.map(([, outcome]) => outcome.kind)))
     .then(
-      (tallies) => ({ tallies }),
+      (tallies) => ({ tallies: [...tallies.values()] }),
       (error: Error) => ({ error: error.message }),
     );
   console.log(JSON.stringify({ ...ended, outcomes, tookMs: Math.round(monotonicMs() - startedMs) }));

@@ -4,19 +4,6 @@
 
 import type { LaneRecord } from "../../core/lane-record.ts";
 
-/** The terms of an operator, common to all kinds. */
-export type OperatorTerms = {
-  name: string;
-  /** What a part costs us, for comparison with other operators: the cheapest is preferred. */
-  price: number;
-  /** Share among operators with the same price. */
-  weight: number;
-  /** Concurrent submits in one sender. */
-  window: number;
-  /** Prefixes of the E.164 numbers it takes; "+" matches all. */
-  prefixes: readonly string[];
-};
-
 /** "not-connected" is only used if no byte of the submit can have left; anything lost later is "lost". */
 export type Answer =
   /**
@@ -48,5 +35,6 @@ export type Connector = {
    * after a "lost" is a report.
    */
   submit(message: LaneRecord, done: (answer: Answer) => void): void;
+  /** At once: whatever has no answer yet gets none. */
   close(): Promise<void>;
 };

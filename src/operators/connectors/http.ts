@@ -1,12 +1,13 @@
 // The connector to an operator's HTTP interface: one request per submit, JSON both ways. Owns the meaning of
 // answers.
-// POST {origin}/submit {id, phone, text, from, encoding, parts, valid_until} → 200 {operator_message_id}, or
+// POST {url} {id, phone, text, from, encoding, parts, valid_until} → 200 {operator_message_id}, or
 // {code, permanent} with another status. Uses undici's dispatch, which costs half of its request(), because
 // it creates no stream for a body of 60 bytes. Requests are not pipelined: answers come in order on a
 // connection, so one hanging call would make all requests behind it `unknown`.
 // Bound: `window` connections and as many for late answers, a time-out for each call, ANSWER_BYTES_MAX of an
 // answer.
 
+import { type Static, Type } from "typebox";
 import { type Dispatcher, Pool } from "undici";
 import type { LaneRecord } from "../../core/lane-record.ts";
 import {
@@ -15,20 +16,40 @@ import {
   SUBMIT_TIMEOUT_MS,
   VALID_FOR_MS,
 } from "../../core/limits.ts";
-import type { Answer, CertainAnswer, Connector, OnReport, OperatorTerms } from "./connector.ts";
+import { secret } from "../secret.ts";
+import type { OperatorTerms } from "../terms.ts";
+import type { Answer, CertainAnswer, Connector, OnReport } from "./connector.ts";
 
-export type HttpOperator = OperatorTerms & {
-  kind: "http";
-  /** http://host:port */
-  origin: string;
+export const HTTP_SETTINGS = {
+  url: Type.Refine(
+    Type.String({
+      maxLength: 500,
+      description: "where submits are posted",
+      errorMessage: "must be an address such as https://sms.example/submit, without a name and password",
+    }),
+    (text) => {
+      const url = URL.parse(text);
+      return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
+    },
+    () => "no address of HTTP",
+  ),
+  authorization: Type.Optional(secret("sent with each submit as its Authorization header")),
 };
+export type HttpOperator = OperatorTerms & { kind: "http" } & Static<
+    ReturnType<typeof Type.Object<typeof HTTP_SETTINGS>>
+  >;
 
 const ANSWER_BYTES_MAX = 4_096;
 const CONNECT_TIMEOUT_MS = SUBMIT_TIMEOUT_MS / 2;
 // Shorter than any operator keeps idle connections open, so that a request hardly ever meets a closing one.
 const IDLE_MS = 30_000;
 
-export function createHttpConnector({ origin, window }: HttpOperator, onReport: OnReport): Connector {
+export function createHttpConnector(operator: HttpOperator, onReport: OnReport): Connector {
+  const { window, authorization } = operator;
+  const { origin, pathname, search } = new URL(operator.url);
+  const path = pathname + search;
+  const own = ["content-type", "application/json"];
+  if (authorization !== undefined) own.push("authorization", authorization);
   const pool = new Pool(origin, {
     // A late answer keeps its connection, while its submit no longer counts against the window.
     connections: 2 * window,
@@ -43,10 +64,10 @@ export function createHttpConnector({ origin, window }: HttpOperator, onReport: 
   const late: Late = { places: window };
   return {
     submit(message, done) {
-      const headers = ["content-type", "application/json", "traceparent", message.traceparent];
+      const headers = [...own, "traceparent", message.traceparent];
       const body = bodyOf(message);
       const handler = answerHandler(late, done, (answer) => onReport(message, answer));
-      pool.dispatch({ path: "/submit", method: "POST", headers, body }, handler);
+      pool.dispatch({ path, method: "POST", headers, body }, handler);
     },
     close: () => pool.destroy(),
   };

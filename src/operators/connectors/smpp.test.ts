@@ -1,6 +1,7 @@
 // The SMPP connector against peers over real connections: what each of their ways means for a message.
 
 import { afterEach, describe, expect, test } from "bun:test";
+import { operatorTerms } from "../../../test/support/operator-terms.ts";
 import {
   binding,
   obliging,
@@ -38,11 +39,7 @@ async function start(behave: Parameters<typeof startPeer>[0], settings: Partial<
   const lates: CertainAnswer[] = [];
   const delivered: Uint8Array[] = [];
   const operator: SmppOperator = {
-    name: "A",
-    price: 1,
-    weight: 1,
-    window: 96,
-    prefixes: ["+"],
+    ...operatorTerms(),
     kind: "smpp",
     host: "127.0.0.1",
     port: peer.port,

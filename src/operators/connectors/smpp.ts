@@ -18,7 +18,9 @@ import {
 } from "../../platform/smpp/status.ts";
 import { createReferences, RECEIPT_PARTS, SPLITS, submitDrafts } from "../../platform/smpp/submit.ts";
 import { ALPHABETS, smppText } from "../../platform/smpp/text.ts";
-import type { Connector, OnReport, OperatorLink, OperatorTerms } from "./connector.ts";
+import { secret } from "../secret.ts";
+import type { OperatorTerms } from "../terms.ts";
+import type { Connector, OnReport, OperatorLink } from "./connector.ts";
 import { ADDRESS_FORMS, type AddressTypes, destinationOf, sourceOf } from "./smpp-address.ts";
 import { submitParts } from "./smpp-parts.ts";
 
@@ -41,7 +43,7 @@ export const SMPP_SETTINGS = {
   ),
   system_id: octets(64, "our account"),
   // By the specification 8 characters; some operators hand out longer ones.
-  password: octets(64, "the account's password"),
+  password: secret("the account's password", 64),
   system_type: Type.Optional(octets(64, "sent with the bind; some operators require a certain one")),
   address_range: Type.Optional(
     octets(64, "sent with the bind; some operators need it to send anything to us"),

@@ -1,7 +1,7 @@
 // The processes that `up` starts, from the table of roles. Each reads its settings from the environment; the
 // launcher gives each its own health port, counted from SLUICE_HEALTH_PORT.
 
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
 import { httpAnswers } from "../probe.ts";
 import type { ProcessSpec } from "../process.ts";
@@ -50,6 +50,7 @@ export function createRoles(
       env: {
         ...process.env,
         SLUICE_STATE: stateFolder,
+        SLUICE_ROUTES: resolve(config.routesFile),
         SLUICE_HEALTH_PORT: String(healthPort),
         ...(kind === "ingest" && options.edgeSecret ? { SLUICE_EDGE_SECRET: options.edgeSecret } : {}),
       },

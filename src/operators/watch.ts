@@ -1,0 +1,35 @@
+// The routes file of a role: read when the role starts, and again on SIGHUP. Invariant: a role always has a
+// file without faults: with a bad one it does not start, and on SIGHUP it keeps the one it has.
+
+import { resolve } from "node:path";
+import type { Role } from "../platform/role.ts";
+import { faultLines, loadRoutes, type RoutesFile } from "./routes-file.ts";
+
+/**
+ * Returns the file as it is now, and calls `use` with each later one. @throws Error that names every fault of
+ * the first one
+ */
+export function watchRoutes(role: Role, use: (file: RoutesFile) => void): RoutesFile {
+  const { log, metrics } = role;
+  const path = resolve(role.config.routesFile);
+  const first = loadRoutes(path, process.env);
+  if (first.kind === "bad")
+    throw new Error(`the routes file can't be used:\n  ${faultLines(path, first.faults).join("\n  ")}`);
+  const failed = metrics.counts("sluice_routes", ["reload_failed_total"]);
+  let loadedAtMs = Date.now();
+  metrics.gauge("sluice_routes_loaded_timestamp_seconds", () => loadedAtMs / 1_000);
+  role.onReload(() => {
+    const next = loadRoutes(path, process.env);
+    if (next.kind === "bad") {
+      failed.reload_failed_total++;
+      for (const fault of faultLines(path, next.faults)) log.error({ fault }, "a fault in the routes file");
+      log.error({ faults: next.faults.length }, "the routes file is refused; the one of before stays in use");
+      return;
+    }
+    use(next.file);
+    loadedAtMs = Date.now();
+    const { operators, routes } = next.file;
+    log.info({ path, operators: operators.map(({ name }) => name), routes: routes.length }, "routes loaded");
+  });
+  return first.file;
+}
