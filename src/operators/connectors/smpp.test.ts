@@ -1,7 +1,6 @@
 // The SMPP connector against peers over real connections: what each of their ways means for a message.
 
 import { afterEach, describe, expect, test } from "bun:test";
-import { operatorTerms } from "../../../test/support/operator-terms.ts";
 import {
   binding,
   obliging,
@@ -11,8 +10,8 @@ import {
   startPeer,
   until,
 } from "../../../test/support/smpp-peer.ts";
+import { laneRecord, smppOperator } from "../../../test/support/smpp-operator.ts";
 import type { LaneRecord } from "../../core/lane-record.ts";
-import { countParts } from "../../core/parts.ts";
 import type { Waits } from "../../platform/smpp/binds.ts";
 import { bare, message as messageDraft } from "../../platform/smpp/encode.ts";
 import { COMMAND, decodeBind, decodeMessage, RESPONSE, type ShortMessage } from "../../platform/smpp/pdu.ts";
@@ -25,7 +24,6 @@ const SOON: Waits = {
   credentials: { firstMs: 60_000, mostMs: 60_000 },
   throttled: { firstMs: 400, mostMs: 800 },
 };
-const CREATED_MS = Date.UTC(2026, 10, 4, 8, 10, 0);
 const LONG = `${"a".repeat(153)}${"b".repeat(153)}c`;
 
 const ends: (() => unknown)[] = [];
@@ -38,27 +36,8 @@ async function start(behave: Parameters<typeof startPeer>[0], settings: Partial<
   const notes: { level: string; text: string }[] = [];
   const lates: CertainAnswer[] = [];
   const delivered: Uint8Array[] = [];
-  const operator: SmppOperator = {
-    ...operatorTerms(),
-    kind: "smpp",
-    host: "127.0.0.1",
-    port: peer.port,
-    tls: false,
-    system_id: "us",
-    password: "secret",
-    mode: "transceiver",
-    binds: 1,
-    bind_window: 10,
-    enquire_s: 30,
-    alphabet: "gsm",
-    split: "udh",
-    receipt_parts: "each",
-    registered_delivery: 1,
-    validity: "absolute",
-    ...settings,
-  };
   const connector = createSmppConnector(
-    operator,
+    smppOperator({ port: peer.port, ...settings }),
     (_, answer) => void lates.push(answer),
     {
       onDeliver: (pdu) => Promise.resolve(delivered.push(pdu) > 0),
@@ -71,27 +50,9 @@ async function start(behave: Parameters<typeof startPeer>[0], settings: Partial<
     () => peer.stop(),
   );
   const submit = (text: string, more: Partial<LaneRecord> = {}) =>
-    new Promise<Answer>((resolve) => connector.submit(recordOf(text, more), resolve));
+    new Promise<Answer>((resolve) => connector.submit(laneRecord(text, more), resolve));
   return { peer, connector, submit, notes, lates, delivered };
 }
-
-const recordOf = (text: string, more: Partial<LaneRecord>): LaneRecord => ({
-  id: "01KDA0000000000000000000AA",
-  customerId: 1,
-  phone: "+989121234567",
-  text,
-  from: "Shop",
-  reference: null,
-  lane: "normal",
-  encoding: countParts(text).encoding,
-  parts: countParts(text).parts,
-  cost: 1,
-  createdAtMs: CREATED_MS,
-  attempt: 0,
-  guaranteedByMs: null,
-  traceparent: "",
-  ...more,
-});
 
 /** Binds, and answers the n-th submit_sm (from 1) of all links as `answers` says; without one, with an id. */
 function answering(answers: Record<number, number | "nothing" | "cut">) {

@@ -1,0 +1,46 @@
+// An SMPP operator with the usual settings, and a message for it, for tests.
+
+import { countParts } from "../../src/core/parts.ts";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
+import type { SmppOperator } from "../../src/operators/connectors/smpp.ts";
+
+export const smppOperator = (settings: Partial<SmppOperator> & { port: number }): SmppOperator => ({
+  name: "A",
+  price: 1,
+  weight: 1,
+  window: 96,
+  prefixes: ["+"],
+  kind: "smpp",
+  host: "127.0.0.1",
+  tls: false,
+  system_id: "us",
+  password: "secret",
+  mode: "transceiver",
+  binds: 1,
+  bind_window: 10,
+  enquire_s: 30,
+  alphabet: "gsm",
+  split: "udh",
+  receipt_parts: "each",
+  registered_delivery: 1,
+  validity: "absolute",
+  ...settings,
+});
+
+export const laneRecord = (text: string, more: Partial<LaneRecord> = {}): LaneRecord => ({
+  id: "01KDA0000000000000000000AA",
+  customerId: 1,
+  phone: "+989121234567",
+  text,
+  from: "Shop",
+  reference: null,
+  lane: "normal",
+  encoding: countParts(text).encoding,
+  parts: countParts(text).parts,
+  cost: 1,
+  createdAtMs: Date.UTC(2026, 10, 4, 8, 10, 0),
+  attempt: 0,
+  guaranteedByMs: null,
+  traceparent: "",
+  ...more,
+});
