@@ -1,9 +1,11 @@
-// One simulated operator: a process with an HTTP port, for development and tests.
+// One simulated operator: a process with an HTTP port, and with one of SMPP if asked for, for development and
+// tests.
 
 import { loadConfig } from "../platform/config.ts";
 import { runUntilStopped } from "../platform/lifecycle.ts";
 import { createLog } from "../platform/log.ts";
 import { isProfile, PROFILES, startOperator } from "../stack/operator.ts";
+import { startSmppOperator } from "../stack/operator-smpp.ts";
 
 const NAMES = ["A", "B", "C"];
 const DRAIN_MS = 5_000;
@@ -15,21 +17,23 @@ function option(name: string, fallback: string | undefined): string | undefined 
 
 const name = option("name", undefined) ?? "";
 const profile = option("profile", process.env.SLUICE_OPERATORS_PROFILE || "default") ?? "";
-if (process.argv.includes("--help") || !NAMES.includes(name) || !isProfile(profile)) {
+const smppPort = Number(option("smpp-port", "0"));
+if (process.argv.includes("--help") || !NAMES.includes(name) || !isProfile(profile) || !(smppPort >= 0)) {
   console.log(
     `bun src/main/operator.ts --name ${NAMES.join("|")} [--profile ${Object.keys(PROFILES).join("|")}]`,
+    "[--smpp-port PORT]",
   );
   process.exit(process.argv.includes("--help") ? 0 : 64); // EX_USAGE
 }
 
 const config = loadConfig(process.env);
 const log = createLog("operator", config.logLevel).child({ operator: name });
-const operator = await startOperator({
-  name,
-  profile,
-  host: config.apiHost,
-  port: config.operatorPort + NAMES.indexOf(name),
-  folder: `${config.stateFolder}/operators`,
+const own = { name, host: config.apiHost, folder: `${config.stateFolder}/operators` };
+const operator = await startOperator({ ...own, profile, port: config.operatorPort + NAMES.indexOf(name) });
+const smpp =
+  smppPort > 0 ? await startSmppOperator({ ...own, port: smppPort, profile: operator.profile }) : null;
+runUntilStopped(log, DRAIN_MS, async () => {
+  await smpp?.stop();
+  await operator.stop();
 });
-runUntilStopped(log, DRAIN_MS, () => operator.stop());
 log.info({ port: operator.port, profile }, "taking messages");

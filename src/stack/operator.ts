@@ -7,8 +7,18 @@
 
 import { mkdirSync, openSync, readFileSync, writeSync, closeSync } from "node:fs";
 
-export type Profile = { delayMs: [number, number]; refused: number; hangs: number; down: number };
-/** `refused` and `hangs` are shares of 1; `down`: the share of seconds in which everything gets a 503. */
+export type Profile = {
+  delayMs: readonly [number, number];
+  /** Shares of 1 of the submits. */
+  refused: number;
+  hangs: number;
+  /** Share of the seconds in which everything gets a 503. */
+  down: number;
+  /** Share of the submits at which the link ends; by HTTP, a 500 after the message was taken. */
+  drops?: number;
+  /** Submits a second; those above are throttled. */
+  rate?: number;
+};
 export const PROFILES = {
   default: { delayMs: [5, 30], refused: 0.01, hangs: 0, down: 0 },
   fast: { delayMs: [0, 0], refused: 0, hangs: 0, down: 0 },
@@ -16,12 +26,16 @@ export const PROFILES = {
   slow: { delayMs: [3_500, 4_500], refused: 0, hangs: 0, down: 0 },
   /** Accepts everything and never answers. */
   hangs: { delayMs: [0, 0], refused: 0, hangs: 1, down: 0 },
+  /** Refuses everything, for now. */
+  refusing: { delayMs: [0, 10], refused: 1, hangs: 0, down: 0 },
+  throttling: { delayMs: [0, 10], refused: 0, hangs: 0, down: 0, rate: 50 },
+  drops: { delayMs: [5, 30], refused: 0, hangs: 0, down: 0, drops: 0.01 },
   flaky: { delayMs: [5, 200], refused: 0.1, hangs: 0.001, down: 0.1 },
 } as const satisfies Record<string, Profile>;
 export type ProfileName = keyof typeof PROFILES;
 export const isProfile = (name: string): name is ProfileName => Object.hasOwn(PROFILES, name);
 
-export type Operator = { port: number; stop(): Promise<void> };
+export type Operator = { port: number; profile(): Profile; stop(): Promise<void> };
 export type OperatorOptions = {
   name: string;
   profile: ProfileName;
@@ -39,9 +53,12 @@ type Submit = {
   valid_until: string;
 };
 
-const REFUSED_BY_ALL = "+989129990001";
-const REFUSED_BY_A = "+989129990002";
-const HANGS = "+989129990003";
+/** Numbers with a fixed answer, whatever the profile. */
+export const FIXED_PHONES = {
+  refusedByAll: "+989129990001",
+  refusedByA: "+989129990002",
+  hangs: "+989129990003",
+} as const;
 const IDLE_S = 120; // longer than any client keeps one idle, so that no request meets a closing one
 
 export async function startOperator({
@@ -54,6 +71,7 @@ export async function startOperator({
   let profile: Profile = PROFILES[profileName];
   const record = openRecord(folder, name);
   const timers = createTimers(record.write);
+  const rate = createRate();
   let serial = 0;
 
   const submit = async (request: Request): Promise<Response> => {
@@ -62,18 +80,19 @@ export async function startOperator({
     const { id, phone } = message;
     const [least, most] = profile.delayMs;
     const delayMs = least + Math.random() * (most - least);
-    const isDown = profile.down > 0 && Math.floor(Date.now() / 1_000) % Math.round(1 / profile.down) === 0;
-    if (phone === REFUSED_BY_ALL || (phone === REFUSED_BY_A && name === "A")) {
+    if (isRefusedFor(name, phone)) {
       return timers.after(delayMs, () => refusal(400, "number_refused", true));
     }
-    if (isDown || Math.random() < profile.refused) {
+    if (rate.isOver(profile)) return refusal(429, "throttled", false);
+    if (isDown(profile) || Math.random() < profile.refused) {
       const tooMany = Math.random() < 0.5;
       return timers.after(delayMs, () =>
         tooMany ? refusal(429, "throttled", false) : refusal(503, "busy", false),
       );
     }
     record.add(id);
-    if (phone === HANGS || Math.random() < profile.hangs) return new Promise(() => undefined);
+    if (Math.random() < (profile.drops ?? 0)) return timers.after(delayMs, () => refusal(500, "lost", false));
+    if (phone === FIXED_PHONES.hangs || Math.random() < profile.hangs) return new Promise(() => undefined);
     const body = `{"operator_message_id":"${name}${(++serial).toString(36)}-${id}"}`;
     return timers.after(delayMs, () => new Response(body, JSON_HEADERS));
   };
@@ -102,10 +121,33 @@ export async function startOperator({
   });
   return {
     port: server.port as number,
+    profile: () => profile,
     async stop() {
       await server.stop(true);
       timers.stop();
       record.close();
+    },
+  };
+}
+
+/** Whether this operator refuses this phone for good. */
+export const isRefusedFor = (name: string, phone: string): boolean =>
+  phone === FIXED_PHONES.refusedByAll || (phone === FIXED_PHONES.refusedByA && name === "A");
+
+export const isDown = ({ down }: Profile): boolean =>
+  down > 0 && Math.floor(Date.now() / 1_000) % Math.round(1 / down) === 0;
+
+/** Counts submits by the second. */
+export function createRate() {
+  let second = 0;
+  let count = 0;
+  return {
+    /** Counts one, and says whether it is above the profile's rate. */
+    isOver({ rate = Number.POSITIVE_INFINITY }: Profile): boolean {
+      const now = Math.floor(Date.now() / 1_000);
+      if (now !== second) count = 0;
+      second = now;
+      return ++count > rate;
     },
   };
 }
@@ -166,7 +208,7 @@ function createTimers(beforeAnswers: () => void) {
 /**
  * `<folder>/<name>.log`: one id a line, written in batches before their answers leave; read back at start.
  */
-function openRecord(folder: string, name: string) {
+export function openRecord(folder: string, name: string) {
   mkdirSync(folder, { recursive: true });
   const path = `${folder}/${name}.log`;
   const file = openSync(path, "a+");

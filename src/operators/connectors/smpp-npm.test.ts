@@ -1,5 +1,5 @@
-// The SMPP connector against a server that isn't ours, npm `smpp`: messages arrive there as they were written,
-// and its receipts arrive here.
+// The SMPP connector against a server that isn't ours, npm `smpp`: messages arrive there as they were
+// written, and its receipts arrive here.
 
 import { expect, test } from "bun:test";
 import { until } from "../../../test/support/smpp-peer.ts";

@@ -11,7 +11,7 @@ import { COMMAND, HEADER_BYTES, RESPONSE, type ShortMessage } from "./pdu.ts";
 export type Draft = { command: number; status: number; body: Uint8Array };
 
 /** 5.2.22: what fits sm_length; more must go by message_payload. */
-export const SHORT_MESSAGE_BYTES_MAX = 254;
+const SHORT_MESSAGE_BYTES_MAX = 254;
 
 export function encodePdu({ command, status, body }: Draft, sequence: number): Uint8Array {
   const pdu = Buffer.allocUnsafe(HEADER_BYTES + body.length);

@@ -1,0 +1,121 @@
+// The simulated operator's SMPP port, used by the connector over real connections.
+
+import { afterEach, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { laneRecord, smppOperator } from "../../test/support/smpp-operator.ts";
+import { until } from "../../test/support/smpp-peer.ts";
+import type { Answer } from "../operators/connectors/connector.ts";
+import { createSmppConnector, type SmppOperator } from "../operators/connectors/smpp.ts";
+import { WAITS } from "../platform/smpp/binds.ts";
+import { decodeDeliver, TAG } from "../platform/smpp/pdu.ts";
+import { PROFILES, type ProfileName } from "./operator.ts";
+import { SMPP_PASSWORD, startSmppOperator } from "./operator-smpp.ts";
+
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+
+async function start(profile: ProfileName, settings: Partial<SmppOperator> = {}) {
+  const folder = mkdtempSync(join(tmpdir(), "operator-smpp-"));
+  const own = { name: "B", host: "127.0.0.1", port: 0, folder };
+  const operator = await startSmppOperator({ ...own, profile: () => PROFILES[profile] });
+  const reports: { id: string; state: number }[] = [];
+  const notes: string[] = [];
+  let isStoring = true;
+  const connector = createSmppConnector(
+    smppOperator({ port: operator.port, password: SMPP_PASSWORD, binds: 2, bind_window: 50, ...settings }),
+    () => undefined,
+    {
+      onDeliver(pdu) {
+        if (!isStoring) return Promise.resolve(false);
+        const tlvs = new Map(decodeDeliver(pdu).tlvs);
+        const id = Buffer.from(tlvs.get(TAG.receiptedMessageId) ?? [])
+          .toString("latin1")
+          .replace("\0", "");
+        reports.push({ id, state: tlvs.get(TAG.messageState)?.[0] ?? 0 });
+        return Promise.resolve(true);
+      },
+      onNote: ({ text }) => void notes.push(text),
+    },
+    { ...WAITS, link: { firstMs: 40, mostMs: 40 } },
+  );
+  ends.push(
+    () => connector.close(),
+    () => operator.stop(),
+    () => rmSync(folder, { recursive: true }),
+  );
+  const submit = (text: string, phone = "+989121234567") =>
+    new Promise<Answer>((resolve) => connector.submit(laneRecord(text, { phone }), resolve));
+  const log = () => readFileSync(join(folder, "B.smpp.log"), "latin1").split("\n").slice(0, -1);
+  return { submit, log, reports, notes, store: (is: boolean) => void (isStoring = is) };
+}
+
+const idsOf = (answer: Answer) => (answer.kind === "accepted" ? answer.operatorMessageIds : []);
+
+test("what it accepts is in its log part by part, and each submit gets its receipt", async () => {
+  const { submit, log, reports } = await start("fast");
+  const ids = [...idsOf(await submit("hi")), ...idsOf(await submit("a".repeat(320)))];
+  expect(log()).toEqual(["1/1", "1/3", "2/3", "3/3"].map((part, i) => `${ids[i]} +989121234567 ${part}`));
+  await until(() => reports.length === 4);
+  expect(new Set(reports.map(({ id }) => id))).toEqual(new Set(ids));
+  expect(reports.every(({ state }) => state === 2)).toBe(true);
+});
+
+test("phones have fixed answers and ends", async () => {
+  const { submit, reports } = await start("fast");
+  expect(await submit("hi", "+989129990001")).toMatchObject({ kind: "refused", permanent: true });
+  expect((await submit("hi", "+989129990002")).kind).toBe("accepted");
+  expect((await submit("hi", "+989129990003")).kind).toBe("lost");
+  const none = idsOf(await submit("hi", "+989129990007"));
+  const undelivered = idsOf(await submit("hi", "+989129990005"));
+  const expired = idsOf(await submit("hi", "+989129990006"));
+  const stateOf = ([id]: readonly string[]) => reports.find((report) => report.id === id)?.state;
+  expect([await until(() => stateOf(undelivered)), await until(() => stateOf(expired))]).toEqual([5, 3]);
+  expect(stateOf(none)).toBeUndefined();
+});
+
+test("a receipt that isn't stored comes again", async () => {
+  const { submit, reports, store } = await start("fast");
+  store(false);
+  const ids = idsOf(await submit("hi"));
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  store(true);
+  await until(() => reports.length === 1);
+  expect(reports[0]?.id).toBe(ids[0] as string);
+}, 15_000);
+
+test("a wrong password is refused", async () => {
+  const { notes } = await start("fast", { password: "wrong" });
+  expect(await until(() => notes[0])).toContain("RINVPASWD");
+});
+
+test("throttling and refusing profiles refuse for now", async () => {
+  const throttling = await start("throttling");
+  const answers = await Promise.all(Array.from({ length: 80 }, () => throttling.submit("hi")));
+  expect(answers.some(({ kind }) => kind === "accepted")).toBe(true);
+  expect(answers.filter(({ kind }) => kind === "refused").length).toBeGreaterThan(0);
+  const refusing = await start("refusing");
+  expect(await refusing.submit("hi")).toMatchObject({ kind: "refused", permanent: false });
+});
+
+test("links that are cut in mid-window: what is accepted was taken, what was not sent or refused was not", async () => {
+  const { submit, log, reports, notes } = await start("drops");
+  const answers: Answer[] = [];
+  await Promise.all(
+    Array.from({ length: 40 }, async (_, n) => {
+      for (let i = 0; i < 25; i++)
+        answers.push(await submit("hi", `+98912${String(n * 25 + i).padStart(7, "0")}`));
+    }),
+  );
+  const count = (kind: Answer["kind"]) => answers.filter((answer) => answer.kind === kind).length;
+  const taken = new Set(log().map((line) => line.split(" ")[0]));
+  for (const id of answers.flatMap(idsOf)) expect(taken.has(id)).toBe(true);
+  expect(notes.some((text) => text.includes("closed"))).toBe(true);
+  expect(count("lost")).toBeGreaterThan(0);
+  expect(taken.size).toBeLessThanOrEqual(count("accepted") + count("lost"));
+  // Every taken one is reported on, whether or not its answer was lost.
+  await until(() => new Set(reports.map(({ id }) => id)).size === taken.size);
+});
