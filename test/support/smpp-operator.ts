@@ -1,15 +1,12 @@
 // An SMPP operator with the usual settings, and a message for it, for tests.
 
+import { operatorTerms } from "./operator-terms.ts";
 import { countParts } from "../../src/core/parts.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import type { SmppOperator } from "../../src/operators/connectors/smpp.ts";
 
 export const smppOperator = (settings: Partial<SmppOperator> & { port: number }): SmppOperator => ({
-  name: "A",
-  price: 1,
-  weight: 1,
-  window: 96,
-  prefixes: ["+"],
+  ...operatorTerms(),
   kind: "smpp",
   host: "127.0.0.1",
   tls: false,
