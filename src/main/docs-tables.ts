@@ -9,6 +9,7 @@ import { ACCEPTED, CHARGING, canMove, STATUSES, type Status, sequenceOf } from "
 import { KIND_NAMES, settingsOf } from "../operators/connectors/kinds.ts";
 import { type Keywords, wanted } from "../operators/read-schema.ts";
 import { ROUTE } from "../operators/routes-file.ts";
+import { REPORTS } from "../operators/reports/settings.ts";
 import { TERMS } from "../operators/terms.ts";
 import { CODES, LAST_ERRORS } from "../operators/reports/codes.ts";
 import { REPORT_STATUSES, type ReportStatus } from "../operators/reports/report.ts";
@@ -109,6 +110,7 @@ export const TABLES: Record<string, () => string> = {
       }),
     ),
   terms: () => table(FIELD_HEAD, fieldRows(TERMS)),
+  reports: () => table(FIELD_HEAD, fieldRows(REPORTS.properties)),
   kinds: () =>
     table(
       ["kind", ...FIELD_HEAD],

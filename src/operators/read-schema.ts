@@ -19,6 +19,7 @@ export type Keywords = {
   required?: readonly string[];
   patternProperties?: Record<string, TSchema>;
   items?: TSchema;
+  anyOf?: readonly TSchema[];
   minItems?: number;
   maxItems?: number;
   uniqueItems?: boolean;
@@ -43,6 +44,10 @@ export function readAs(reading: Reading, schema: TSchema, tree: Tree, path: stri
     return undefined;
   }
   if (words.writeOnly === true) return readSecret(reading, schema, tree, path);
+  // Of one of several types, such as a word or a map.
+  const some = words.anyOf?.find((each) => ((each as Keywords).type === "object") === (tree.kind === "map"));
+  if (some !== undefined)
+    return readAs(reading, tree.kind === "map" ? some : { ...some, errorMessage: wanted(words) }, tree, path);
   if (words.type === "object") return readMap(reading, words, tree, path);
   if (words.type === "array") return readList(reading, words, tree, path);
   if (tree.kind === "value" && Value.Check(schema, tree.value)) return tree.value;

@@ -107,7 +107,7 @@ rotes: {}
     "10:13 operators.B.window: must be a whole number from 1 to 10000",
     "11:10 operators.B.rate: has no value: it must be a whole number from 1 to 100000, or remove the line",
     "12:5 operators.B.colour: is not a field here; the fields are kind, prefixes, lanes, priority, price, " +
-      "weight, window, rate, url, authorization",
+      "weight, window, rate, reports, url, authorization",
     "13:3 operators.4x: its name must be a letter, then letters, digits and _, 32 at most",
     "14:6 operators.D: must be a map of its settings",
     "15:6 operators.E.kind: is missing: it must be one of http, smpp",

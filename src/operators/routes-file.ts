@@ -11,6 +11,7 @@ import { checkRoutes, type RouteEntry } from "./check-routes.ts";
 import { KIND_NAMES, type Kind, type OperatorSpec, settingsOf } from "./connectors/kinds.ts";
 import { withPlaceholders } from "./placeholders.ts";
 import { join, type Keywords, readAs, type Reading, refuseUnknown, wanted } from "./read-schema.ts";
+import { checkReports } from "./reports/settings.ts";
 import type { NamedRoute } from "./route.ts";
 import { lanes, NAME_PATTERN, NAME_WANTED, Name, prefixes, ROUTES_MAX, TERMS } from "./terms.ts";
 import { type Entry, type Fault, FAULTS_MAX, FILE_BYTES_MAX, readTree, type Tree } from "./yaml-tree.ts";
@@ -182,5 +183,7 @@ function readOperator(reading: Reading, name: string, tree: Tree): OperatorSpec 
     return reading.fault(tree, `${path}.kind`, `is missing: it ${wanted(KindName as Keywords)}`);
   const kind = readAs(reading, KindName, given.value, `${path}.kind`) as Kind | undefined;
   if (kind === undefined) return undefined;
+  const reports = tree.entries.get("reports")?.value;
+  if (reports !== undefined) checkReports(reading, reports, `${path}.reports`, kind);
   return { name, ...(readAs(reading, operatorOf(kind), tree, path) as object) } as OperatorSpec;
 }

@@ -5,6 +5,7 @@
 import { type Static, Type } from "typebox";
 import { OPERATOR_NAME_CHARS_MAX } from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
+import { REPORTS } from "./reports/settings.ts";
 
 export const ROUTES_MAX = 1_000;
 const PREFIXES_MAX = 1_000;
@@ -61,6 +62,7 @@ export const TERMS = {
       description: "parts a second that one sender submits at most; no limit unless given",
     }),
   ),
+  reports: Type.Optional(REPORTS),
 };
 
 /** `name` is its key in the file. */
