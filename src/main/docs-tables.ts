@@ -1,6 +1,6 @@
-// Tables inside hand-written pages: docs/reference/message.md, operator.md, wallet.md and dlr.md contain them
-// between markers, generated from the message machine, the posting table, the schema of the routes file and
-// the tables of reports. The meaning of a status or operation, which no other code has, is written here; the
+// Tables inside hand-written pages: docs/CONNECTORS.md and docs/reference/message.md, operator.md, wallet.md
+// and dlr.md contain them between markers, generated from the message machine, the posting table, the schema
+// of the routes file, and the tables of reports and of SMPP's statuses. The meaning of a status or operation, which no other code has, is written here; the
 // types make sure that none is left out.
 
 import { EFFECTS, type LedgerOp, OPS, POSTINGS } from "../core/ledger.ts";
@@ -14,6 +14,8 @@ import { TERMS } from "../operators/terms.ts";
 import { CODES, LAST_ERRORS } from "../operators/reports/codes.ts";
 import { REPORT_STATUSES, type ReportStatus } from "../operators/reports/report.ts";
 import { STATES, WORDS } from "../operators/reports/words.ts";
+import { hex } from "../platform/smpp/pdu.ts";
+import { COMMAND_STATUSES, STATUS_CLASSES, type StatusClass } from "../platform/smpp/status.ts";
 
 const MEANING: Record<Status, [meaning: string, until: string]> = {
   scheduled: ["accepted, to be sent later", "not used by this version"],
@@ -55,6 +57,13 @@ const REPORTED: Record<ReportStatus, string> = {
   rejected: "refused after it had been taken",
   unknown: "the operator doesn't know; any word in no table. Ends nothing",
   none: "an intermediate notice. Ends nothing",
+};
+
+const DONE: Record<StatusClass, string> = {
+  later: "refused for now: another operator gets it, or this one at the next attempt",
+  elsewhere: "the same; the cause is the operator or our account, so look at it",
+  for_good: "refused for good: fails and is refunded once every operator asked says so",
+  perhaps_taken: "`unknown`: never sent again, settled by its report or the time limit",
 };
 
 /** By the name in the markers. */
@@ -109,6 +118,15 @@ export const TABLES: Record<string, () => string> = {
         return [`\`${code}\``, meaning, ...codes];
       }),
     ),
+  smpp_statuses: () =>
+    table(
+      ["class", "the message is", "`command_status`"],
+      STATUS_CLASSES.map((kind) => {
+        const rows = COMMAND_STATUSES.filter((each) => each.kind === kind);
+        const names = rows.map(({ name, range: [from, to] }) => `${hexes(from, to)} ${name}`);
+        return [`\`${kind}\``, DONE[kind], names.join(" · ") + (kind === "elsewhere" ? " · any other" : "")];
+      }),
+    ),
   terms: () => table(FIELD_HEAD, fieldRows(TERMS)),
   reports: () => table(FIELD_HEAD, fieldRows(REPORTS.properties)),
   kinds: () =>
@@ -118,6 +136,8 @@ export const TABLES: Record<string, () => string> = {
     ),
   routes: () => table(FIELD_HEAD, fieldRows(ROUTE.properties)),
 };
+
+const hexes = (from: number, to: number): string => (from === to ? hex(from) : `${hex(from)}-${hex(to)}`);
 
 const FIELD_HEAD = ["field", "value", "default", "meaning"];
 

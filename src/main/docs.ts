@@ -21,9 +21,13 @@ export const ERRORS_PAGE = fileURLToPath(new URL("../../docs/reference/errors.md
 export const PROBLEMS_CONF = fileURLToPath(new URL("../../deploy/nginx/problems.conf", import.meta.url));
 
 /** Hand-written pages that contain generated tables. */
-export const PAGES_WITH_TABLES = ["message.md", "operator.md", "wallet.md", "dlr.md"].map((name) =>
-  fileURLToPath(new URL(`../../docs/reference/${name}`, import.meta.url)),
-);
+export const PAGES_WITH_TABLES = [
+  "CONNECTORS.md",
+  "reference/message.md",
+  "reference/operator.md",
+  "reference/wallet.md",
+  "reference/dlr.md",
+].map((name) => fileURLToPath(new URL(`../../docs/${name}`, import.meta.url)));
 
 /** The page of all error codes, in Markdown. */
 export function errorsPage(): string {

@@ -24,8 +24,9 @@ export function createWorkerPort(port: MessagePort, close: () => Promise<unknown
   const waiting = new Map<number, (isStored: boolean) => void>();
   let last = 0;
   const post = (message: FromWorker) => port.postMessage(message);
+  const closed = () => post({ kind: "closed" });
   port.on("message", (message: ToWorker) => {
-    if (message.kind === "close") return void close().finally(() => post({ kind: "closed" }));
+    if (message.kind === "close") return void close().then(closed, closed);
     waiting.get(message.id)?.(message.isStored);
     waiting.delete(message.id);
   });

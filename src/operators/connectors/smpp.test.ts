@@ -127,6 +127,13 @@ describe("a message", () => {
       expect(await submit("hi")).toMatchObject({ kind: "refused", permanent });
     });
 
+  test("refused for the operator's or our account's fault is a warning, once", async () => {
+    const { submit, notes } = await start(answering({ 1: 0x401, 2: 0x401, 3: 0x0b }));
+    for (let i = 0; i < 3; i++) expect((await submit("hi")).kind).toBe("refused");
+    const warnings = notes.filter(({ level }) => level === "warn").map(({ text }) => text);
+    expect(warnings).toEqual(["refuses messages, not for their own fault: 0x401 vendor's"]);
+  });
+
   test("is lost, not refused, if the operator says that it is a duplicate, or gives a refusal an id", async () => {
     const duplicate = await start(answering({ 1: 0x0c }));
     expect((await duplicate.submit("hi")).kind).toBe("lost");

@@ -15,6 +15,7 @@ import {
   STATUS_CLASSES,
   type StatusClass,
   type StatusOverrides,
+  statusText,
 } from "../../platform/smpp/status.ts";
 import { createReferences, RECEIPT_PARTS, SPLITS, submitDrafts } from "../../platform/smpp/submit.ts";
 import { ALPHABETS, smppText } from "../../platform/smpp/text.ts";
@@ -112,6 +113,7 @@ export type SmppOperator = OperatorTerms & { kind: "smpp" } & Static<
 
 /** How long a bind that is asked for a sign of life may take. */
 const ENQUIRE_ANSWER_MS = 10_000;
+const WARN_EACH_MS = 60_000;
 /** Recipients whose last reference is remembered, some 100 B each. */
 const RECIPIENTS_MAX = 20_000;
 
@@ -141,7 +143,12 @@ export function createSmppConnector(
   );
   const referenceFor = createReferences(RECIPIENTS_MAX, Math.random);
   const overrides = overridesOf(operator);
-  const kindOf = (status: number) => classOf(status, overrides);
+  const warn = createWarning(link);
+  const kindOf = (status: number) => {
+    const kind = classOf(status, overrides);
+    if (kind === "elsewhere") warn(status);
+    return kind;
+  };
   return {
     submit(message, done) {
       const drafts = draftsOf(operator, message, referenceFor);
@@ -152,6 +159,17 @@ export function createSmppConnector(
       });
     },
     close: () => binds.close(),
+  };
+}
+
+// Such a refusal is the operator's or our account's fault, so someone has to look at it; but it comes with
+// each message until someone does.
+function createWarning({ onNote }: OperatorLink): (status: number) => void {
+  let untilMs = 0;
+  return (status) => {
+    if (performance.now() < untilMs) return;
+    untilMs = performance.now() + WARN_EACH_MS;
+    onNote({ level: "warn", text: `refuses messages, not for their own fault: ${statusText(status)}` });
   };
 }
 

@@ -39,7 +39,7 @@ const row = (name: string, kind: StatusClass, from: number, to = from): Row => (
 
 // Vendor codes without a name have one meaning at one operator and another elsewhere: most are about routes
 // and credit. 0x45 and 0xFF mean anything from "account off" to "out of credit": others are tried.
-const TABLE: readonly Row[] = [
+export const COMMAND_STATUSES: readonly Row[] = [
   row("RINVMSGLEN", "for_good", 0x01),
   row("RINVCMDLEN", "elsewhere", 0x02),
   row("RINVCMDID", "elsewhere", 0x03),
@@ -92,7 +92,7 @@ export function statusText(status: number): string {
 }
 
 const rowOf = (status: number): Row | undefined =>
-  TABLE.find(({ range: [from, to] }) => status >= from && status <= to);
+  COMMAND_STATUSES.find(({ range: [from, to] }) => status >= from && status <= to);
 
 /** These repeat until someone corrects the settings, and repeated attempts lock accounts. */
 export const isCredentialStatus = (status: number): boolean =>
