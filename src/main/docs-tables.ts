@@ -1,7 +1,7 @@
 // Tables inside hand-written pages: docs/CONNECTORS.md and docs/reference/message.md, operator.md, wallet.md
 // and dlr.md contain them between markers, generated from the message machine, the posting table, the schema
-// of the routes file, and the tables of reports and of SMPP's statuses. The meaning of a status or operation, which no other code has, is written here; the
-// types make sure that none is left out.
+// of the routes file, and the tables of reports and of SMPP's statuses. The meaning of a status or operation,
+// which no other code has, is written here; the types make sure that none is left out.
 
 import { EFFECTS, type LedgerOp, OPS, POSTINGS } from "../core/ledger.ts";
 import type { TSchema } from "typebox";
