@@ -91,6 +91,13 @@ export function loadRoutes(path: string, env: Environment): LoadedRoutes {
     : parseRoutes(read.bytes, { env, folder: dirname(resolve(path)) });
 }
 
+/** The same for those who can't go on without it. @throws Error that names every fault */
+export function requireRoutes(path: string, env: Environment): RoutesFile {
+  const loaded = loadRoutes(path, env);
+  if (loaded.kind === "ok") return loaded.file;
+  throw new Error(`the routes file can't be used:\n  ${faultLines(path, loaded.faults).join("\n  ")}`);
+}
+
 /** `folder`: where relative paths of secrets start. */
 export function parseRoutes(
   bytes: Uint8Array,

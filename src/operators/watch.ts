@@ -3,7 +3,7 @@
 
 import { resolve } from "node:path";
 import type { Role } from "../platform/role.ts";
-import { faultLines, loadRoutes, type RoutesFile } from "./routes-file.ts";
+import { faultLines, loadRoutes, requireRoutes, type RoutesFile } from "./routes-file.ts";
 
 /**
  * Returns the file as it is now, and calls `use` with each later one. @throws Error that names every fault of
@@ -12,9 +12,7 @@ import { faultLines, loadRoutes, type RoutesFile } from "./routes-file.ts";
 export function watchRoutes(role: Role, use: (file: RoutesFile) => void): RoutesFile {
   const { log, metrics } = role;
   const path = resolve(role.config.routesFile);
-  const first = loadRoutes(path, process.env);
-  if (first.kind === "bad")
-    throw new Error(`the routes file can't be used:\n  ${faultLines(path, first.faults).join("\n  ")}`);
+  const first = requireRoutes(path, process.env);
   const failed = metrics.counts("sluice_routes", ["reload_failed_total"]);
   let loadedAtMs = Date.now();
   metrics.gauge("sluice_routes_loaded_timestamp_seconds", () => loadedAtMs / 1_000);
@@ -31,5 +29,5 @@ export function watchRoutes(role: Role, use: (file: RoutesFile) => void): Routes
     const { operators, routes } = next.file;
     log.info({ path, operators: operators.map(({ name }) => name), routes: routes.length }, "routes loaded");
   });
-  return first.file;
+  return first;
 }

@@ -279,6 +279,12 @@ const operators: AlertCase[] = [
     at: "30m",
   },
   {
+    alert: "SluiceRoutesRefused",
+    labels: { role: "sender-normal" },
+    fires: { [`sluice_routes_reload_failed_total${of("sender-normal")}`]: "0x30 1x10" },
+    quiet: { [`sluice_routes_reload_failed_total${of("sender-normal")}`]: "1x40" },
+  },
+  {
     alert: "SluiceOperatorSlow",
     labels: { operator: "A" },
     fires: { [took("1")]: "0+90x40", [took("2.5")]: "0+100x40", [took("+Inf")]: "0+100x40" },

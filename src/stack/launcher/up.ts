@@ -4,6 +4,7 @@
 // first moment, so that a stop at any point finds it.
 
 import { resolve } from "node:path";
+import { requireRoutes } from "../../operators/routes-file.ts";
 import type { Config } from "../../platform/config.ts";
 import { sleep } from "../../platform/retry.ts";
 import { composeEngines, composeEnv, composeStop } from "../compose.ts";
@@ -35,6 +36,7 @@ const readyMaxMs = 60_000;
 export async function up(config: Config, options: UpOptions): Promise<void> {
   const stateFolder = resolve(config.stateFolder);
   if (options.enginesOnly) return enginesOnly(config, stateFolder, options.stack);
+  requireRoutes(resolve(config.routesFile), process.env); // no sender would start with a bad one
   const own = takeLock(stateFolder);
   const stopped = new AbortController();
   const view = createView(process.stdout);
