@@ -344,6 +344,23 @@ describe("binds", () => {
     expect(await submit("three")).toMatchObject({ kind: "not-connected" });
   });
 
+  test("a connector with other terms takes over the binds of the one before it; the last one closes them", async () => {
+    const { peer, connector, submit } = await start(obliging);
+    expect((await submit("hi")).kind).toBe("accepted");
+    const link = { onDeliver: () => Promise.resolve(true), onNote: () => undefined };
+    const next = createSmppConnector(
+      smppOperator({ port: peer.port, price: 2 }),
+      () => undefined,
+      link,
+      SOON,
+    );
+    await connector.close();
+    const answer = await new Promise<Answer>((resolve) => next.submit(laneRecord("hi"), resolve));
+    expect([answer.kind, peer.links.length]).toEqual(["accepted", 1]);
+    await next.close();
+    await (await peer.link(0)).next(COMMAND.unbind);
+  });
+
   test("the password and the other fields are what the settings say", async () => {
     const { peer } = await start(obliging, { system_type: "OTA", address_range: "^98" });
     const bind = await (await peer.link(0)).next(COMMAND.bindTransceiver);

@@ -9,7 +9,7 @@
 import { type Static, Type } from "typebox";
 import type { LaneRecord } from "../../core/lane-record.ts";
 import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS, VALID_FOR_MS } from "../../core/limits.ts";
-import { type BindAs, createBinds, WAITS, type Waits } from "../../platform/smpp/binds.ts";
+import { type BindAs, WAITS, type Waits } from "../../platform/smpp/binds.ts";
 import {
   classOf,
   STATUS_CLASSES,
@@ -24,6 +24,7 @@ import type { OperatorTerms } from "../terms.ts";
 import type { Connector, OnReport, OperatorLink } from "./connector.ts";
 import { ADDRESS_FORMS, type AddressTypes, destinationOf, sourceOf } from "./smpp-address.ts";
 import { submitParts } from "./smpp-parts.ts";
+import { shareBinds } from "./smpp-shared.ts";
 
 const octet = { minimum: 0, maximum: 255 };
 const closed = { additionalProperties: false };
@@ -124,7 +125,8 @@ export function createSmppConnector(
   waits: Waits = WAITS,
 ): Connector {
   const { host, port, tls, ca, system_id, password, system_type = "", address_range = "" } = operator;
-  const binds = createBinds(
+  const binds = shareBinds(
+    operator.name,
     {
       binds: bindsOf(operator),
       session: {
