@@ -1,6 +1,7 @@
-// An operator's binds over changes of its terms. When the routes file changes, the new connector begins before
-// the old one has ended; an operator that allows one bind would refuse the second, for as long as the first
-// lives. So connectors whose connection settings are the same share the binds, and the last one closes them.
+// An operator's binds over changes of its terms. When the routes file changes, the new connector begins
+// before the old one has ended; an operator that allows one bind would refuse the second, for as long as the
+// first lives. So connectors whose connection settings are the same share the binds, and the last one closes
+// them.
 
 import { type Binds, type BindsHooks, type BindsOptions, createBinds } from "../../platform/smpp/binds.ts";
 
