@@ -3,13 +3,23 @@ import fc from "fast-check";
 import { operatorTerms } from "../../test/support/operator-terms.ts";
 import { holds } from "../../test/support/seed.ts";
 import { type Lane, LANES } from "../core/message.ts";
-import { type Candidate, candidatesOf, createRouter, type NamedRoute, route, type Tiers } from "./route.ts";
+import {
+  type Candidate,
+  candidatesOf,
+  createRouter,
+  draw,
+  type NamedRoute,
+  route,
+  type Tiers,
+} from "./route.ts";
 import type { OperatorTerms } from "./terms.ts";
 
 const candidate = (fields: Partial<Candidate> = {}): Candidate => ({
   operator: "A",
   tier: 1,
   weight: 1,
+  split: false,
+  allowed: true,
   free: 10,
   tried: false,
   ...fields,
@@ -35,6 +45,31 @@ test("operators of one tier share by weight", () => {
   const chosen = Array.from({ length: 1_000 }, (_, i) => route(candidates, () => i / 1_000));
   expect(chosen.filter((one) => one === candidates[1])).toHaveLength(750);
   expect(chosen.filter((one) => one === candidates[2])).toHaveLength(250);
+});
+
+test("a message falls to an operator of a split by its share, also if that one is full, but not if it's avoided", () => {
+  const full = candidate({ operator: "A", split: true, weight: 75, free: 0 });
+  const other = candidate({ operator: "B", split: true, weight: 25 });
+  const later = candidate({ operator: "C", tier: 2 });
+  const drawn = Array.from({ length: 100 }, (_, i) => draw([full, other, later], () => i / 100));
+  expect(drawn.filter((one) => one === full)).toHaveLength(75);
+  expect(drawn.filter((one) => one === other)).toHaveLength(25);
+  full.allowed = false;
+  expect(draw([full, other, later], () => 0)).toBe(other);
+  other.tried = true;
+  expect(draw([full, other, later], () => 0)).toBeNull();
+  expect(draw([candidate(), candidate()], () => 0)).toBeNull();
+});
+
+test("only a route's tier of several operators is a split", () => {
+  const shares = [
+    { operator: "A", weight: 80 },
+    { operator: "B", weight: 20 },
+  ];
+  const splits = (route: string | null) =>
+    candidatesOf({ prefix: "+", route, tiers: [shares, [{ operator: "C", weight: 1 }]] }).map((c) => c.split);
+  expect(splits("compare")).toEqual([true, true, false]);
+  expect(splits(null)).toEqual([false, false, false]);
 });
 
 test("the longest prefix of a phone decides, by priority, then price; equals share", () => {

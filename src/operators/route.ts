@@ -81,26 +81,47 @@ export type Candidate = {
   /** Its place in the order: those of a lower tier go first. */
   tier: number;
   weight: number;
-  /** Submits it may still get: 0 while its breaker is open, its window full or its rate used up. */
+  /** It shares its tier by percent, with an operator that it is compared with. */
+  split: boolean;
+  /** Its breaker lets it have another submit. */
+  allowed: boolean;
+  /** Submits it may still get: 0 if it isn't allowed any, its window is full or its rate used up. */
   free: number;
   /** Already tried for this message, in this claim. */
   tried: boolean;
 };
 
 export const candidatesOf = (found: Found | null): Candidate[] =>
-  (found?.tiers ?? []).flatMap((shares, tier) =>
-    shares.map(({ operator, weight }) => ({ operator, tier, weight, free: 0, tried: false })),
-  );
+  (found?.tiers ?? []).flatMap((shares, tier) => {
+    // In a route only a split has several operators in one tier.
+    const split = found?.route !== null && shares.length > 1;
+    const none = { allowed: false, free: 0, tried: false };
+    return shares.map(({ operator, weight }) => ({ operator, tier, weight, split, ...none }));
+  });
+
+/** A candidate with room from the first tier that has one, chosen by weight; null if none has. */
+export const route = (candidates: readonly Candidate[], random: () => number): Candidate | null =>
+  pick(candidates, ({ free }) => free > 0, random);
 
 /**
- * A candidate with room from the first tier that has one, chosen by weight; null if none. `random` is in
- * [0, 1).
+ * For a message whose first tier is a split: the candidate that it falls to, whether or not that has room
+ * now; null if it isn't one, or nobody of it is allowed a submit.
  */
-export function route(candidates: readonly Candidate[], random: () => number): Candidate | null {
+export function draw(candidates: readonly Candidate[], random: () => number): Candidate | null {
+  const drawn = pick(candidates, ({ allowed }) => allowed, random);
+  return drawn?.split === true ? drawn : null;
+}
+
+/** By weight, among those of the first tier in which any may be picked. `random` is in [0, 1). */
+function pick(
+  candidates: readonly Candidate[],
+  may: (candidate: Candidate) => boolean,
+  random: () => number,
+): Candidate | null {
   let first = Number.POSITIVE_INFINITY;
   let totalWeight = 0;
   for (const c of candidates) {
-    if (c.tried || c.free <= 0 || c.tier > first) continue;
+    if (c.tried || c.tier > first || !may(c)) continue;
     if (c.tier < first) totalWeight = 0;
     first = c.tier;
     totalWeight += c.weight;
@@ -109,7 +130,7 @@ export function route(candidates: readonly Candidate[], random: () => number): C
   let left = random() * totalWeight;
   let last: Candidate | null = null;
   for (const c of candidates) {
-    if (c.tried || c.free <= 0 || c.tier !== first) continue;
+    if (c.tried || c.tier !== first || !may(c)) continue;
     last = c;
     left -= c.weight;
     if (left < 0) break;

@@ -194,3 +194,28 @@ test("a message that waits for an operator that is gone goes to another one; one
   expect(outcomes.get(0)).toMatchObject({ kind: "accepted", operator: "A" });
   expect(outcomes.get(1)).toEqual({ kind: "refused", permanent: false, reason: "D: 503 busy" });
 });
+
+test("a message of a split waits a second for the operator it falls to, then another one may take it; if that one refuses, at once", async () => {
+  const { run, submitted, held, dispatch, lines, operators, clock } = dispatchTo(["hold", busy, accepted], {
+    window: 1,
+  });
+  const shares = [
+    { operator: "A", weight: 50 },
+    { operator: "B", weight: 50 },
+  ];
+  const tiers = [shares, [{ operator: "C", weight: 1 }]];
+  dispatch.use(lines, createRouter(operators, [{ name: "r", prefixes: ["+98"], lanes: ["normal"], tiers }]));
+  // `random` always lets a message fall to A.
+  const done = run(2, {}, { deadlineMs: 10_000 });
+  expect(submitted).toEqual(["A0"]);
+  held[0]?.();
+  expect(submitted).toEqual(["A0", "A1"]);
+  const more = run(1, {}, { deadlineMs: 10_000 });
+  await sleep(20);
+  expect(submitted).toEqual(["A0", "A1"]);
+  clock.ms = 1_000;
+  await sleep(1_020);
+  expect(submitted).toEqual(["A0", "A1", "B0", "C0"]);
+  held[1]?.();
+  await Promise.all([done, more]);
+});

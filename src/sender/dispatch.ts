@@ -9,7 +9,7 @@
 import { LATE_ANSWER_MAX_MS, SUBMIT_OPERATORS_MAX } from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Answer, Connector } from "../operators/connectors/connector.ts";
-import { type Candidate, candidatesOf, route, type Router } from "../operators/route.ts";
+import { type Candidate, candidatesOf, draw, route, type Router } from "../operators/route.ts";
 import type { OperatorTerms } from "../operators/terms.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 import { createRate, type Rate } from "./rate.ts";
@@ -58,6 +58,9 @@ export const createLine = (
   lateUntilMs: 0,
 });
 
+/** Many answers of an operator that works; far less than a batch has. */
+const SPLIT_WAIT_MS = 1_000;
+
 type Batch = { deadlineMs: number; allowance: Map<string, number>; tallies: Map<string, Tally> };
 type Job = {
   message: LaneRecord;
@@ -65,6 +68,9 @@ type Job = {
   /** By this the candidates were found. */
   router: Router;
   candidates: Candidate[];
+  /** The operator of a split that it falls to, and how long it waits for that one's room. */
+  drawn: Candidate | null;
+  patientUntilMs: number;
   tries: number;
   /** True while every refusal so far was permanent. */
   permanent: boolean;
@@ -88,9 +94,9 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     let waitMs = Number.POSITIVE_INFINITY;
     for (const candidate of candidates) {
       const line = lineOf(candidate);
-      const isAllowed = allowanceOf(batch, line) > 0;
-      if (isAllowed && !candidate.tried) isAnyLeft = true;
-      candidate.free = isAllowed ? line.window - line.underWay : 0;
+      candidate.allowed = allowanceOf(batch, line) > 0;
+      if (candidate.allowed && !candidate.tried) isAnyLeft = true;
+      candidate.free = candidate.allowed ? line.window - line.underWay : 0;
       if (candidate.free <= 0 || candidate.tried || line.rate === null) continue;
       const ownMs = line.rate.waitMs(message.parts);
       if (ownMs <= 0) continue;
@@ -98,7 +104,9 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       waitMs = Math.min(waitMs, ownMs);
     }
     if (!isAnyLeft) return giveUp(job, job.tries === 0 ? "no operator available" : job.reason);
-    const next = route(candidates, deps.random);
+    const drawn = drawnOf(job);
+    if (drawn !== null && drawn.free <= 0) waitMs = Math.min(waitMs, job.patientUntilMs - deps.monotonicMs());
+    const next = drawn === null ? route(candidates, deps.random) : drawn.free > 0 ? drawn : null;
     if (next === null) {
       if (waitMs < Number.POSITIVE_INFINITY) waiting.wakeIn(waitMs);
       return "waits";
@@ -111,6 +119,17 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     line.rate?.take(message.parts);
     line.connector.submit(message, (answer) => onAnswer(job, line, answer));
     return "started";
+  };
+
+  // A split is kept while its operators answer: a burst fills the window of one with the larger share first.
+  // But no message waits long for a slow one.
+  const drawnOf = (job: Job): Candidate | null => {
+    const { drawn } = job;
+    if (drawn === null || drawn.tried || !drawn.allowed) {
+      job.drawn = draw(job.candidates, deps.random);
+      job.patientUntilMs = deps.monotonicMs() + SPLIT_WAIT_MS;
+    }
+    return deps.monotonicMs() < job.patientUntilMs ? job.drawn : null;
   };
 
   const onAnswer = (job: Job, line: Line, answer: Answer) => {
@@ -161,7 +180,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
             if (--left === 0) resolve(batch.tallies);
           };
           const candidates = candidatesOf(router.find(message.phone, message.lane));
-          const job: Job = { message, batch, router, candidates, tries: 0, permanent: true, reason: "", end };
+          const none = { drawn: null, patientUntilMs: 0, tries: 0, permanent: true, reason: "" };
+          const job: Job = { message, batch, router, candidates, end, ...none };
           if (start(job) === "waits") waiting.add(job);
         });
       }),
@@ -181,10 +201,13 @@ function tallyOf({ tallies }: Batch, name: string): Tally {
 function routeAnew(job: Job, router: Router): void {
   const tried = new Set(job.candidates.filter((each) => each.tried).map(({ operator }) => operator));
   job.router = router;
+  job.drawn = null;
   job.candidates = candidatesOf(router.find(job.message.phone, job.message.lane));
   for (const candidate of job.candidates) candidate.tried = tried.has(candidate.operator);
 }
 
-/** Jobs that may still try the same operators wait for the same thing. */
-const keyOf = ({ candidates }: Job): string =>
-  candidates.flatMap(({ operator, tried }) => (tried ? [] : [operator])).join(" ");
+/** Jobs that may still try the same operators, and fell to the same one, wait for the same thing. */
+const keyOf = ({ candidates, drawn }: Job): string =>
+  [drawn?.operator ?? "", ...candidates.flatMap(({ operator, tried }) => (tried ? [] : [operator]))].join(
+    " ",
+  );

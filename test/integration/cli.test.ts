@@ -102,6 +102,56 @@ test("the exit code of status says whether it is ready", () => {
   expect(code).toBe(3);
 });
 
+test("a routes file is checked: 0 without faults, 65 with all of them on stderr, as file:line:column", () => {
+  expect(run(["route", "check"])).toMatchObject({ code: 0, stderr: "" });
+  const file = join(stateFolder, "bad.yaml");
+  writeFileSync(file, "operators:\n  A: { kind: http, price: 1 }\nroutes: { r: { operators: [B] } }\n");
+  const { code, stdout, stderr } = run(["route", "check", file]);
+  expect([code, stdout]).toEqual([65, ""]);
+  expect(stderr.split("\n").map((line) => line.split(": ", 1)[0])).toEqual([
+    `${file}:2:6 operators.A.url`,
+    `${file}:3:11 routes.r`,
+    `${file}:3:28 routes.r.operators[0]`,
+    "",
+  ]);
+  for (const args of [["explain", "09121234567"], ["list"], ["reload"]])
+    expect(run(["route", ...args], { env: { SLUICE_ROUTES: file } })).toMatchObject({ code: 65, stdout: "" });
+});
+
+test("who would take a number is explained, also as JSON; exit 1 if nobody would, or if it is no number", () => {
+  const file = join(stateFolder, "good.yaml");
+  writeFileSync(
+    file,
+    "operators:\n  A: { kind: http, url: http://a, price: 1, prefixes: ['+98'], lanes: [normal], " +
+      "authorization: { env: SECRET } }\n",
+  );
+  const env = { SLUICE_ROUTES: file, SECRET: "hunter2" };
+  const explained = run(["route", "explain", "0912 123 4567", "--lane", "normal"], { env });
+  expect(explained).toEqual({
+    code: 0,
+    stdout:
+      "+989121234567, normal: the prefix +98 decides, by the operators' own terms\n" +
+      "  1. A: priority 0, price 1\n",
+    stderr: "",
+  });
+  const express = run(["route", "explain", "09121234567", "--lane", "express", "--json"], { env });
+  expect(express.code).toBe(1);
+  expect(JSON.parse(express.stdout)).toEqual({
+    phone: "+989121234567",
+    lanes: [{ lane: "express", prefix: null, route: null, operators: [] }],
+  });
+  expect(run(["route", "explain", "0912"], { env })).toMatchObject({ code: 1, stdout: "" });
+  for (const args of [["list"], ["list", "--json"], ["check"]]) {
+    const { code, stdout, stderr } = run(["route", ...args], { env });
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).not.toContain("hunter2");
+  }
+  expect(run(["route", "reload"], { env })).toMatchObject({
+    code: 0,
+    stdout: `nothing that reads it is running in ${stateFolder}\n`,
+  });
+});
+
 test("the version is the package's", () => {
   const { version } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as {
     version: string;

@@ -115,6 +115,14 @@ test("a message that every operator refuses fails and is refunded, under the tra
   expect(line).toBeDefined();
 });
 
+test("route reload makes both senders use the file, and says so", () => {
+  const { status, stdout } = launcher.run("route", "reload");
+  expect([status, stdout.replaceAll(/pid \d+/g, "pid")]).toEqual([
+    0,
+    "sender-normal: uses it (pid)\nsender-express: uses it (pid)\n",
+  ]);
+});
+
 test("a message whose answer is lost is unknown: not sent again, not refunded", async () => {
   const before = await wallet();
   const { id } = await send("+989129990003");

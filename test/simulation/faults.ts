@@ -45,6 +45,7 @@ const KINDS = [
   "database dies",
   "all at once",
   "operators busy",
+  "routes",
   "cut off",
   "slow line",
   "kafka away",
@@ -117,6 +118,14 @@ export function createFaults(random: Random): Faults {
           for (const topic of [TOPIC_NAMES.normal, TOPIC_NAMES.express])
             kernel.after(random.between(300, 1_200), null, () => world.broker.rewind(topic, 30));
         return world.operators.busy(random.between(100, 1_500));
+      case "routes": {
+        const names = world.operators.specs.map(({ name }) => name);
+        const present = names.filter(() => random.chance(0.6));
+        for (const { role } of gateway.roles)
+          if (role.of.alive && random.chance(0.7))
+            kernel.inside(role.of, () => role.reload?.(present.length > 0 ? present : [random.pick(names)]));
+        return;
+      }
       case "cut off":
         return world.network.cutOff(victim, random.between(20, 3_000));
       case "slow line":

@@ -27,9 +27,11 @@ import { CALLER_GONE_CODE } from "../../src/platform/metrics-table.ts";
 import { isConnectionLost } from "../../src/platform/mysql-errors.ts";
 import type { Connection, Pool } from "../../src/platform/mysql.ts";
 import { startRelay } from "../../src/relay/relay.ts";
+import type { OperatorSpec } from "../../src/operators/connectors/kinds.ts";
 import { createRouter } from "../../src/operators/route.ts";
-import { createDispatch, createLine } from "../../src/sender/dispatch.ts";
+import { createDispatch } from "../../src/sender/dispatch.ts";
 import { createFleet } from "../../src/sender/fleet.ts";
+import { createLines } from "../../src/sender/lines.ts";
 import { monotonicMs } from "../../src/sender/monotonic.ts";
 import { createOffsets } from "../../src/sender/offsets.ts";
 import { outcomeOf } from "../../src/sender/outcome.ts";
@@ -39,7 +41,7 @@ import type { Indexed, Report } from "../../src/sender/worker.ts";
 import type { Broker } from "./kafka.ts";
 import type { Kernel, Process } from "./kernel.ts";
 import type { Network } from "../simulated-mysql/client.ts";
-import type { Operators } from "./operators.ts";
+import type { OnReportOf, Operators } from "./operators.ts";
 
 export type World = {
   kernel: Kernel;
@@ -72,7 +74,12 @@ export type Ingest = {
   /** Refuses requests, drains, returns its leases. */
   stop(): Promise<void>;
 };
-export type Role = { of: Process; stop(): Promise<void> };
+export type Role = {
+  of: Process;
+  stop(): Promise<void>;
+  /** A sender reads another routes file: from now on these are the operators. */
+  reload?(operators: readonly string[]): void;
+};
 
 export const TOPIC_NAMES = {
   normal: "sms.normal",
@@ -259,12 +266,13 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
   const consumer = broker.consumer(of, topic, (partitions) => offsets.revoked(partitions));
   const fleet = createFleet(monotonicMs);
   fleet.use(operators.specs);
+  const submitters = submittersOf(world, of);
   const sender = startSender(
     {
       pool: network.pool(of, SENDER_CONNECTIONS),
       consumer,
       offsets,
-      submitters: submittersOf(world, of),
+      submitters,
       fleet,
       deadLetter: () => Promise.resolve(),
       timers: kernel.timersOf(of),
@@ -282,6 +290,11 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
       await sender.stop();
       await consumer.close();
     },
+    reload(names) {
+      const present = operators.specs.filter(({ name }) => names.includes(name));
+      fleet.use(present);
+      submitters.use({ operators: present as OperatorSpec[], routes: [] }, new Map());
+    },
   };
 }
 
@@ -289,13 +302,14 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
 function submittersOf({ kernel, operators }: World, of: Process): Submitters {
   let take: (report: Report) => void = () => undefined;
   const dispatch = createDispatch({ monotonicMs, wallMs: Date.now, random: kernel.random.next });
-  const lines = operators.specs.map((terms) => {
-    const connector = operators.connectorOf(of, terms.name, (operator, message, answer) =>
-      take({ message, outcome: outcomeOf(operator, answer, Date.now()) }),
-    );
-    return createLine(terms, connector, monotonicMs);
+  const onReport: OnReportOf = (operator, message, answer) =>
+    take({ message, outcome: outcomeOf(operator, answer, Date.now()) });
+  const lines = createLines({
+    connectorOf: ({ name }) => operators.connectorOf(of, name, onReport),
+    monotonicMs,
   });
-  dispatch.use(lines, createRouter(operators.specs, []));
+  const use = (specs: readonly OperatorSpec[]) => dispatch.use(lines.of(specs), createRouter(specs, []));
+  use(operators.specs as OperatorSpec[]);
   return {
     async submit(batch, onOutcomes) {
       let ready: Indexed[] = [];
@@ -311,7 +325,7 @@ function submittersOf({ kernel, operators }: World, of: Process): Submitters {
         flush();
       }
     },
-    use: () => undefined,
+    use: (file) => use(file.operators),
     onReport: (taker) => void (take = taker),
     close: () => Promise.resolve(),
   };
