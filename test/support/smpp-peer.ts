@@ -3,6 +3,7 @@
 // works.
 
 import { createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { answerTo, type Draft, encodePdu } from "../../src/platform/smpp/encode.ts";
 import { COMMAND, type Header, readHeader } from "../../src/platform/smpp/pdu.ts";
 
@@ -41,14 +42,18 @@ const isBind = ({ command }: Header) =>
   command === COMMAND.bindReceiver ||
   command === COMMAND.bindTransmitter;
 
-export async function startPeer(behave: (pdu: PeerPdu, link: PeerLink) => void): Promise<Peer> {
+/** With `tls`, key and certificate in PEM, over TLS. */
+export async function startPeer(
+  behave: (pdu: PeerPdu, link: PeerLink) => void,
+  tls: { key: string; cert: string } | null = null,
+): Promise<Peer> {
   const links: PeerLink[] = [];
   const sockets: Socket[] = [];
-  const server: Server = createServer((socket) => {
+  const onSocket = (socket: Socket) => {
     sockets.push(socket);
-    const link = linkOf(socket, behave);
-    links.push(link);
-  });
+    links.push(linkOf(socket, behave));
+  };
+  const server: Server = tls === null ? createServer(onSocket) : createTlsServer(tls, onSocket);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     port: (server.address() as { port: number }).port,
