@@ -10,7 +10,7 @@ import type { Answer } from "../operators/connectors/connector.ts";
 import { createSmppConnector, type SmppOperator } from "../operators/connectors/smpp.ts";
 import { WAITS } from "../platform/smpp/binds.ts";
 import { decodeDeliver, TAG } from "../platform/smpp/pdu.ts";
-import { PROFILES, type ProfileName } from "./operator.ts";
+import { PROFILES, type Profile } from "./operator.ts";
 import { SMPP_PASSWORD, startSmppOperator } from "./operator-smpp.ts";
 
 const ends: (() => unknown)[] = [];
@@ -18,10 +18,10 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-async function start(profile: ProfileName, settings: Partial<SmppOperator> = {}) {
+async function start(profile: Profile, settings: Partial<SmppOperator> = {}) {
   const folder = mkdtempSync(join(tmpdir(), "operator-smpp-"));
   const own = { name: "B", host: "127.0.0.1", port: 0, folder };
-  const operator = await startSmppOperator({ ...own, profile: () => PROFILES[profile] });
+  const operator = await startSmppOperator({ ...own, profile: () => profile });
   const reports: { id: string; state: number }[] = [];
   const notes: string[] = [];
   let isStoring = true;
@@ -56,7 +56,7 @@ async function start(profile: ProfileName, settings: Partial<SmppOperator> = {})
 const idsOf = (answer: Answer) => (answer.kind === "accepted" ? answer.operatorMessageIds : []);
 
 test("what it accepts is in its log part by part, and each submit gets its receipt", async () => {
-  const { submit, log, reports } = await start("fast");
+  const { submit, log, reports } = await start(PROFILES.fast);
   const ids = [...idsOf(await submit("hi")), ...idsOf(await submit("a".repeat(320)))];
   expect(log()).toEqual(["1/1", "1/3", "2/3", "3/3"].map((part, i) => `${ids[i]} +989121234567 ${part}`));
   await until(() => reports.length === 4);
@@ -65,7 +65,7 @@ test("what it accepts is in its log part by part, and each submit gets its recei
 });
 
 test("phones have fixed answers and ends", async () => {
-  const { submit, reports } = await start("fast");
+  const { submit, reports } = await start(PROFILES.fast);
   expect(await submit("hi", "+989129990001")).toMatchObject({ kind: "refused", permanent: true });
   expect((await submit("hi", "+989129990002")).kind).toBe("accepted");
   expect((await submit("hi", "+989129990003")).kind).toBe("lost");
@@ -78,7 +78,7 @@ test("phones have fixed answers and ends", async () => {
 });
 
 test("a receipt that isn't stored comes again", async () => {
-  const { submit, reports, store } = await start("fast");
+  const { submit, reports, store } = await start(PROFILES.fast);
   store(false);
   const ids = idsOf(await submit("hi"));
   await new Promise((resolve) => setTimeout(resolve, 1_500));
@@ -88,21 +88,21 @@ test("a receipt that isn't stored comes again", async () => {
 }, 15_000);
 
 test("a wrong password is refused", async () => {
-  const { notes } = await start("fast", { password: "wrong" });
+  const { notes } = await start(PROFILES.fast, { password: "wrong" });
   expect(await until(() => notes[0])).toContain("RINVPASWD");
 });
 
 test("throttling and refusing profiles refuse for now", async () => {
-  const throttling = await start("throttling");
+  const throttling = await start(PROFILES.throttling);
   const answers = await Promise.all(Array.from({ length: 80 }, () => throttling.submit("hi")));
   expect(answers.some(({ kind }) => kind === "accepted")).toBe(true);
   expect(answers.filter(({ kind }) => kind === "refused").length).toBeGreaterThan(0);
-  const refusing = await start("refusing");
+  const refusing = await start(PROFILES.refusing);
   expect(await refusing.submit("hi")).toMatchObject({ kind: "refused", permanent: false });
 });
 
 test("links that are cut in mid-window: what is accepted was taken, what was not sent or refused was not", async () => {
-  const { submit, log, reports, notes } = await start("drops");
+  const { submit, log, reports, notes } = await start({ ...PROFILES.drops, drops: 0.01 });
   const answers: Answer[] = [];
   await Promise.all(
     Array.from({ length: 40 }, async (_, n) => {

@@ -29,7 +29,7 @@ export const PROFILES = {
   /** Refuses everything, for now. */
   refusing: { delayMs: [0, 10], refused: 1, hangs: 0, down: 0 },
   throttling: { delayMs: [0, 10], refused: 0, hangs: 0, down: 0, rate: 50 },
-  drops: { delayMs: [5, 30], refused: 0, hangs: 0, down: 0, drops: 0.01 },
+  drops: { delayMs: [5, 30], refused: 0, hangs: 0, down: 0, drops: 0.001 },
   flaky: { delayMs: [5, 200], refused: 0.1, hangs: 0.001, down: 0.1 },
 } as const satisfies Record<string, Profile>;
 export type ProfileName = keyof typeof PROFILES;

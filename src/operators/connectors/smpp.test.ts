@@ -19,6 +19,7 @@ import type { Answer, CertainAnswer } from "./connector.ts";
 import { createSmppConnector, type SmppOperator } from "./smpp.ts";
 
 const SOON: Waits = {
+  again: { firstMs: 40, mostMs: 40 },
   link: { firstMs: 40, mostMs: 80 },
   alreadyBound: { firstMs: 600, mostMs: 600 },
   credentials: { firstMs: 60_000, mostMs: 60_000 },
@@ -170,6 +171,19 @@ describe("a message", () => {
     await until(() => peer.links.length === 2);
     expect((await submit("again")).kind).toBe("accepted");
   });
+});
+
+test("messages wait for a link that was cut after it had worked; one that never worked isn't waited for", async () => {
+  const { submit } = await start(answering({ 2: "cut" }));
+  expect((await submit("one")).kind).toBe("accepted");
+  const cut = submit("two");
+  expect((await cut).kind).toBe("lost");
+  expect((await submit("three")).kind).toBe("accepted");
+  const failing = await start((_, link) => link.cut());
+  await until(() => failing.notes.length === 1);
+  const startedMs = performance.now();
+  expect((await failing.submit("hi")).kind).toBe("not-connected");
+  expect(performance.now() - startedMs).toBeLessThan(1_000);
 });
 
 describe("a message of several parts", () => {

@@ -44,8 +44,16 @@ export type Binds = {
 };
 
 /** By what ended the last session. */
-export type Waits = { link: Backoff; alreadyBound: Backoff; credentials: Backoff; throttled: Backoff };
+export type Waits = {
+  /** After a session that worked: a link that is cut is usually back at once. */
+  again: Backoff;
+  link: Backoff;
+  alreadyBound: Backoff;
+  credentials: Backoff;
+  throttled: Backoff;
+};
 export const WAITS: Waits = {
+  again: { firstMs: 100, mostMs: 100 },
   link: { firstMs: 1_000, mostMs: 60_000 },
   alreadyBound: { firstMs: 30_000, mostMs: 300_000 },
   credentials: { firstMs: 180_000, mostMs: 900_000 },
@@ -55,15 +63,22 @@ export const WAITS: Waits = {
 type Bind = {
   as: BindAs;
   session: Session | null;
-  isBound: boolean;
-  /** Sessions that ended since the last one that was bound. */
+  /** Null while it isn't bound. */
+  boundMs: number | null;
+  /** Its session took a submit, or lasted. */
+  hasWorked: boolean;
+  /** Sessions that ended without having worked, one after the other. */
   failures: number;
+  /** It is opened again at once, so that submits wait for it. */
+  isReturning: boolean;
   timer: ReturnType<typeof setTimeout> | undefined;
   throttles: number;
   pausedUntilMs: number;
 };
 
 const TICK_MS = 50;
+/** A session that was bound for so long has worked, also if it had nothing to do. */
+const STEADY_MS = 10_000;
 
 export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
   const queue: Job[] = [];
@@ -74,8 +89,10 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
     (as): Bind => ({
       as,
       session: null,
-      isBound: false,
+      boundMs: null,
+      hasWorked: false,
       failures: 0,
+      isReturning: false,
       timer: undefined,
       throttles: 0,
       pausedUntilMs: 0,
@@ -84,12 +101,13 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
   const senders = binds.filter(({ as }) => as !== "receiver");
 
   function open(bind: Bind) {
+    bind.isReturning = false;
+    bind.hasWorked = false;
     bind.session = openSession(
       { ...options.session, bindAs: bind.as },
       {
         onBound() {
-          bind.isBound = true;
-          bind.failures = 0;
+          bind.boundMs = performance.now();
           hooks.onNote({ level: "info", text: `bound as ${bind.as}` });
           pump();
         },
@@ -101,18 +119,15 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
   }
 
   function ended(bind: Bind, reason: string, status: number | null) {
+    const isSteady = bind.boundMs !== null && performance.now() - bind.boundMs > STEADY_MS;
+    bind.isReturning = bind.hasWorked || isSteady;
+    bind.failures = bind.isReturning ? 0 : bind.failures + 1;
     bind.session = null;
-    bind.isBound = false;
+    bind.boundMs = null;
     lastEnd = reason;
     if (isClosing) return closeIfDone();
-    const { waits } = options;
     const isCredentials = status !== null && isCredentialStatus(status);
-    const wait = isCredentials
-      ? waits.credentials
-      : status === STATUS.alreadyBound
-        ? waits.alreadyBound
-        : waits.link;
-    const waitMs = Math.round(backoffMs(wait, ++bind.failures));
+    const waitMs = waitAfter(bind, status);
     // What was sent, but for the password: the settings that someone has to compare with the operator's.
     const { systemId, systemType, addressRange } = options.session.login;
     const sent = `system_id "${systemId}", system_type "${systemType}", address_range "${addressRange}"`;
@@ -124,6 +139,13 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
     pump();
   }
 
+  function waitAfter({ failures, isReturning }: Bind, status: number | null): number {
+    const { again, link, alreadyBound, credentials } = options.waits;
+    if (isReturning) return Math.round(backoffMs(again, 1));
+    if (status !== null && isCredentialStatus(status)) return Math.round(backoffMs(credentials, failures));
+    return Math.round(backoffMs(status === STATUS.alreadyBound ? alreadyBound : link, failures));
+  }
+
   /** Starts what can start, and ends what can't start in time or at all. */
   function pump() {
     const nowMs = performance.now();
@@ -132,15 +154,16 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
       const { draft, answerMs, endByMs, late } = job;
       const own = bind;
       const done = (result: SubmitResult) => {
-        if (result.kind === "answered") watchThrottling(own, result.status);
+        if (result.kind === "answered") watch(own, result.status);
         job.done(result);
       };
       (own.session as Session).submit(draft, Math.min(nowMs + answerMs, endByMs), { done, late });
     }
-    const isHopeless = isClosing || senders.every(({ session }) => session === null);
+    const isHopeless =
+      isClosing || senders.every(({ session, isReturning }) => session === null && !isReturning);
     const over = queue.filter(({ startByMs }) => isHopeless || nowMs >= startByMs);
     if (over.length === 0) return;
-    const reason = senders.some(({ isBound }) => isBound) ? "no room in the window" : lastEnd;
+    const reason = senders.some(({ boundMs }) => boundMs !== null) ? "no room in the window" : lastEnd;
     queue.splice(0, queue.length, ...queue.filter((job) => !over.includes(job)));
     for (const { done } of over) done({ kind: "not-sent", reason });
   }
@@ -154,8 +177,11 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
     return best;
   }
 
-  function watchThrottling(bind: Bind, status: number) {
-    if (status === STATUS.ok) bind.throttles = 0;
+  function watch(bind: Bind, status: number) {
+    if (status === STATUS.ok) {
+      bind.throttles = 0;
+      bind.hasWorked = true;
+    }
     if (!isThrottling(status) || performance.now() < bind.pausedUntilMs) return;
     const { throttled } = options.waits;
     // A full queue takes longer to empty than a second's rate to begin anew.
