@@ -82,7 +82,9 @@ export function openSession(options: SessionOptions, hooks: SessionHooks): Sessi
   let endByMs = openedMs + OPEN_MAX_MS;
   let heardMs = openedMs;
   let tickedMs = openedMs;
+  let isAwake = true;
   let enquiredMs: number | null = null;
+  let enquireSequence = 0;
   let nacks = 0;
   let delivers = 0;
   const pending = createPending(options.firstSequence ?? 1, options.lateMs);
@@ -90,7 +92,11 @@ export function openSession(options: SessionOptions, hooks: SessionHooks): Sessi
   const socket = dial(options);
 
   const send = (draft: Draft, sequence: number) => void socket.write(encodePdu(draft, sequence));
-  const request = (draft: Draft, answered: Answered) => send(draft, pending.add(draft.command, answered));
+  const request = (draft: Draft, answered: Answered): number => {
+    const sequence = pending.add(draft.command, answered);
+    send(draft, sequence);
+    return sequence;
+  };
   const isEnded = () => state === "ended";
 
   function onBindAnswer(status: number) {
@@ -186,10 +192,11 @@ export function openSession(options: SessionOptions, hooks: SessionHooks): Sessi
 
   function tick() {
     const nowMs = performance.now();
-    const slept = nowMs - tickedMs > 4 * TICK_MS;
+    // After a sleep, answers that are already here are read before any time is up; but the next tick counts,
+    // however late it is.
+    isAwake = !isAwake || nowMs - tickedMs <= 4 * TICK_MS;
     tickedMs = nowMs;
-    // After a sleep, answers that are already here are read before any time is up.
-    if (slept || state === "ended") return;
+    if (!isAwake || state === "ended") return;
     if (pending.expire(nowMs) > 0) hooks.onRoom();
     if (socket.writableLength > OWED_BYTES_MAX) return end("the operator doesn't read");
     if (state === "opening" && nowMs >= endByMs) return end("no bind in time");
@@ -201,7 +208,9 @@ export function openSession(options: SessionOptions, hooks: SessionHooks): Sessi
     if (enquiredMs !== null && nowMs - enquiredMs >= options.enquireAnswerMs) end("no sign of life");
     else if (enquiredMs === null && state === "bound" && nowMs - heardMs >= options.enquireMs) {
       enquiredMs = nowMs;
-      request(bare(COMMAND.enquireLink), () => undefined);
+      // Another PDU may have proved life instead of its answer.
+      pending.take(enquireSequence, "any");
+      enquireSequence = request(bare(COMMAND.enquireLink), () => void (enquireSequence = 0));
     }
   }
 
