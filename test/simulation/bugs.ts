@@ -282,13 +282,6 @@ export const BUGS: readonly Bug[] = [
     's.decoded.kind !== "undecodable" && s.failures.length === 0);',
     's.decoded.kind !== "undecodable");',
   ),
-  bug(
-    "message",
-    "a new routes file forgets the messages that wait for an operator",
-    "src/sender/dispatch.ts",
-    'for (const job of waiting.takeAll()) if (start(job) === "waits") waiting.add(job);',
-    "waiting.takeAll();",
-  ),
   // ---- idempotency ----
   bug(
     "idempotency",

@@ -18,6 +18,7 @@ const FOLDERS = [
   "src/ingest",
   "src/api",
   "src/relay",
+  "src/operators",
 ];
 
 export type Patched = { simulate: (seed: number) => Promise<Result>; remove: () => void };
