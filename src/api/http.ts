@@ -25,7 +25,13 @@ export function singleHeader(request: Request, name: string): string | null {
 /** Reads the bytes of a JSON body. @throws SluiceError 400, 413 or 415; CallerGoneError */
 export async function readBody(request: Request): Promise<Uint8Array> {
   checkMedia(request);
-  return readBytes(request).catch((cause: unknown) => {
+  return readRaw(request, BODY_BYTES_MAX);
+}
+
+/** Reads a body of any media type, up to `bytesMax`. @throws SluiceError 400, 413 or 415; CallerGoneError */
+export async function readRaw(request: Request, bytesMax: number): Promise<Uint8Array> {
+  checkEncoding(request);
+  return readBytes(request, bytesMax).catch((cause: unknown) => {
     if (cause instanceof SluiceError) throw cause;
     if (request.signal.aborted) throw new CallerGoneError();
     // Its chunks were malformed. This answer can't reach the client, and the fault isn't ours.
@@ -45,6 +51,9 @@ function checkMedia(request: Request): void {
     if (charset !== undefined && !CHARSETS_READ.includes(charset.toLowerCase()))
       throw new SluiceError("unsupported_media_type", { detail: "The body must be UTF-8." });
   }
+}
+
+function checkEncoding(request: Request): void {
   const encoding = request.headers.get("content-encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity") {
     const detail = "The body must be sent without a Content-Encoding such as gzip.";
@@ -52,18 +61,18 @@ function checkMedia(request: Request): void {
   }
 }
 
-async function readBytes(request: Request): Promise<Uint8Array> {
+async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
   // Bun also joins this header when both values are equal, and "2, 2" can't be compared with a bound.
   const length = singleHeader(request, "Content-Length");
   if (length !== null) {
-    if (Number(length) > BODY_BYTES_MAX) throw new SluiceError("payload_too_large");
+    if (Number(length) > bytesMax) throw new SluiceError("payload_too_large");
     return new Uint8Array(await request.arrayBuffer());
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
     size += chunk.length;
-    if (size > BODY_BYTES_MAX) throw new SluiceError("payload_too_large");
+    if (size > bytesMax) throw new SluiceError("payload_too_large");
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

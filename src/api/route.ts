@@ -35,7 +35,7 @@ export type Call<A extends Access = Scope, B extends TObject | null = null> = Ar
   owner: A extends "public" ? null : KeyOwner;
   query: Query;
   body: B extends TObject ? Static<B> : null;
-  /** The raw bytes of the body; empty if the route declares none. */
+  /** The raw bytes of the body; empty if the route takes none. */
   bytes: Uint8Array;
 };
 
@@ -59,6 +59,11 @@ type Declaration<A extends Access, B extends TObject | null, R extends Answers> 
   query: readonly ParamName[];
   /** The schema of its JSON body; null if it accepts none. */
   body: B;
+  /**
+   * For what others than customers send: query and body are taken as they come, a body of any media type up
+   * to this many bytes. `query` is empty then, and `body` null.
+   */
+  rawBytesMax?: number;
   /** Documented fields of the body that are not implemented yet: 422 not_supported. */
   notYet?: readonly string[];
   answers: R;
@@ -92,11 +97,12 @@ const OF_A_BODY: readonly ErrorCode[] = [
 ];
 
 /** Every error code that a route may answer. */
-export function errorsOf({ access, body, notYet, errors }: Route): ErrorCode[] {
+export function errorsOf({ access, body, rawBytesMax, notYet, errors }: Route): ErrorCode[] {
   return [
     ...ALWAYS,
     ...(access === "public" ? [] : OF_A_KEY),
     ...(body === null ? [] : OF_A_BODY),
+    ...(rawBytesMax === undefined ? [] : (["payload_too_large", "unsupported_media_type"] as const)),
     ...(notYet === undefined ? [] : (["not_supported"] as const)),
     ...errors,
   ];

@@ -7,13 +7,15 @@ import { SluiceError } from "../core/errors.ts";
 import { parseJson } from "../core/json.ts";
 import type { KeyOwner } from "../customers/api-keys.ts";
 import type { KeyCache } from "../customers/key-cache.ts";
-import { readBody, singleHeader } from "./http.ts";
+import { readBody, readRaw, singleHeader } from "./http.ts";
+import type { Query } from "../reports/params.ts";
 import { readQuery } from "./query.ts";
 import type { Access, Arrival, Reply, Route } from "./route.ts";
 
 /** An API key has 30 characters; anything much longer isn't a key and is not looked up. */
 const API_KEY_CHARS_MAX = 100;
 const NO_BYTES = new Uint8Array(0);
+const NO_QUERY: Query = new Map();
 
 /** @throws SluiceError, CallerGoneError, and anything the route throws */
 export async function runRoute(
@@ -28,6 +30,10 @@ export async function runRoute(
 }
 
 async function read(route: Route, arrival: Arrival, owner: KeyOwner | null): Promise<Reply> {
+  if (route.rawBytesMax !== undefined) {
+    const bytes = await readRaw(arrival.request, route.rawBytesMax);
+    return route.handle({ ...arrival, owner, query: NO_QUERY, body: null, bytes } as never);
+  }
   const query = readQuery(arrival.request.url, route.query);
   const bytes = route.check === null ? NO_BYTES : await readBody(arrival.request);
   const body = route.check === null ? null : route.check(parseJson(bytes));

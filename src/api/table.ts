@@ -1,5 +1,6 @@
 // The API: every route, in the order of the reference. Anything else is a 404.
 
+import { createDlrRoutes, type DlrDeps } from "./routes/dlr.ts";
 import { createHealth } from "./routes/health.ts";
 import { createMessage } from "./routes/message.ts";
 import { createMessages } from "./routes/messages.ts";
@@ -21,6 +22,7 @@ export type ApiDeps = SendDeps &
     /** For routes that only read. */
     reads: MessageDeps & ReportDeps;
     reconcile: ReconcileRouteDeps;
+    dlr: DlrDeps;
     ready: () => Readiness;
   };
 
@@ -33,6 +35,7 @@ export const createRoutes = (deps: ApiDeps): Route[] => [
   createMessages(deps.reads),
   createMessage(deps.reads),
   createMessagesReport(deps.reads),
+  ...createDlrRoutes(deps.dlr),
   createHealth(),
   createReady(deps),
   createMetricsRoute(deps),

@@ -40,6 +40,13 @@ export const ERRORS = {
       "`required` and `balance` say how much is missing.",
   ),
   scope_missing: row(403, "Scope missing", false, "The key is valid, but lacks the scope this route needs."),
+  report_refused: row(
+    403,
+    "Report refused",
+    false,
+    "The delivery report does not come with the secret or signature, or from the address, that the " +
+      "operator's entry in the routes file asks for. Nothing was stored.",
+  ),
   not_found: row(404, "Not found", false, "The route doesn't exist, or this customer has no such object."),
   method_not_allowed: row(405, "Method not allowed", false, "The route exists; `Allow` lists its methods."),
   topup_conflict: row(
@@ -54,7 +61,12 @@ export const ERRORS = {
     true,
     "A request with this `Idempotency-Key` is still being processed. Wait for `Retry-After`, then repeat it.",
   ),
-  payload_too_large: row(413, "Payload too large", false, "The body is larger than 64 KiB."),
+  payload_too_large: row(
+    413,
+    "Payload too large",
+    false,
+    "The body is larger than 64 KiB; 1 MiB for delivery reports.",
+  ),
   uri_too_long: row(414, "URI too long", false, "The request line is longer than 8 KiB (edge only)."),
   unsupported_media_type: row(
     415,

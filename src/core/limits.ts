@@ -217,6 +217,24 @@ export const DRAIN_MS = 10_000;
 /** How long one status, health or ready check may take; the launcher's `status` answers within 2 s. */
 export const HEALTH_TIMEOUT_MS = 1_000;
 
+// ---- operators' delivery reports ----
+
+/** One request or PDU with reports: larger ones are refused (413). Some 3,000 entries of a usual shape. */
+export const REPORT_BYTES_MAX = 1024 * 1024;
+/** Reports in one row of the inbox, which are settled in one transaction. */
+export const INBOX_ROW_REPORTS_MAX = 100;
+/** Bytes of a row, unless a single report is larger; in hex it is twice as long. */
+export const INBOX_ROW_BYTES_MAX = 256 * 1024;
+/** Reports of one process that wait for the row under way: a second of a fast operator's. */
+export const INBOX_WAITING_MAX = 10_000;
+export const INBOX_WAITING_BYTES_MAX = 32 * 1024 * 1024;
+/** For this long a report whose message is not found is tried again. */
+export const REPORT_TTL_MS = 24 * 3_600_000;
+/** How long bytes that can't be read are kept, for whoever runs Sluice to look at. */
+export const DEAD_REPORT_TTL_MS = 7 * 86_400_000;
+/** How long a submit is found by its operator's id; its partition is dropped afterwards. */
+export const SUBMISSION_TTL_MS = 7 * 86_400_000;
+
 // ---- the longest lines of events, in bytes ----
 
 // Names, quotes, ids and numbers at their longest (three numbers of 16 digits), verified by
@@ -273,6 +291,11 @@ assert(
   "a late answer comes while its message is unknown",
 );
 assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");
+assert(UNKNOWN_TTL_MS + REPORT_TTL_MS < SUBMISSION_TTL_MS, "a report that is still tried finds its submit");
+assert(
+  INBOX_ROW_BYTES_MAX <= REPORT_BYTES_MAX && REPORT_BYTES_MAX < INBOX_WAITING_BYTES_MAX,
+  "the largest report can wait and has a row of its own",
+);
 assert(
   LEASES_RETURN_MAX_MS + 3_000 < DRAIN_MS,
   "after the leases there is time to finish answers and close connections",

@@ -19,6 +19,8 @@ export type Change = Move & {
   operator: string | null;
   /** Its ids there, one for each submit in order; the first is stored with the message. */
   operatorMessageIds: readonly string[];
+  /** The keys under which reports look for these submits; absent if its reports name our id. */
+  reportKeys?: readonly string[];
   /** Stored in messages.last_error: printable ASCII, cut at 100 characters. */
   reason: string | null;
 };

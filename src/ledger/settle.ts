@@ -13,6 +13,7 @@ import { isError } from "../platform/mysql-errors.ts";
 import { type Connection, type Pool, withRetries, type WriteResult } from "../platform/mysql.ts";
 import { type Change, changesSql } from "./move.ts";
 import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
+import { submissionsSql } from "./submissions.ts";
 import {
   changeTo,
   expiredChange,
@@ -174,23 +175,54 @@ type MessageRow = Omit<
 
 async function lockRecords(conn: Connection, ids: readonly string[], status: Status): Promise<LaneRecord[]> {
   const found = await conn.query<MessageRow[]>(
-    "SELECT id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, " +
-      "created_at, guaranteed_by " +
-      `FROM messages WHERE id IN ('${ids.join("','")}') AND status='${status}' ORDER BY id FOR UPDATE`,
+    `SELECT ${RECORD} FROM messages WHERE id IN ('${ids.join("','")}') AND status='${status}' ` +
+      "ORDER BY id FOR UPDATE",
   );
-  return found.map(({ customer_id, sender, created_at, guaranteed_by, ...row }) => ({
-    ...row,
-    customerId: customer_id,
-    from: sender,
-    createdAtMs: created_at.getTime(),
-    guaranteedByMs: guaranteed_by?.getTime() ?? null,
-    traceparent: "",
+  return found.map(recordOf);
+}
+
+type SubmittedRow = MessageRow & {
+  status: Status;
+  operator: string | null;
+  operator_message_id: string | null;
+};
+
+/** Locks messages, whatever their status, within the caller's transaction. */
+export async function lockRows(
+  conn: Connection,
+  ids: readonly string[],
+): Promise<
+  { record: LaneRecord; status: Status; operator: string | null; operatorMessageId: string | null }[]
+> {
+  const found = await conn.query<SubmittedRow[]>(
+    `SELECT ${RECORD}, status, operator, operator_message_id FROM messages FORCE INDEX (PRIMARY) ` +
+      `WHERE id IN ('${ids.join("','")}') ORDER BY id FOR UPDATE`,
+  );
+  return found.map(({ status, operator, operator_message_id: operatorMessageId, ...row }) => ({
+    record: recordOf(row),
+    status,
+    operator,
+    operatorMessageId,
   }));
 }
 
+const RECORD =
+  "id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, created_at, " +
+  "guaranteed_by";
+
+const recordOf = ({ customer_id, sender, created_at, guaranteed_by, ...row }: MessageRow): LaneRecord => ({
+  ...row,
+  customerId: customer_id,
+  from: sender,
+  createdAtMs: created_at.getTime(),
+  guaranteedByMs: guaranteed_by?.getTime() ?? null,
+  traceparent: "",
+});
+
 type Context = { nowMs: number; retryDelayMs: (attempt: number) => number; id: () => string };
 
-async function apply(conn: Connection, changes: Change[], context: Context): Promise<void> {
+/** Writes changes of rows that the caller has locked, within its transaction. */
+export async function apply(conn: Connection, changes: Change[], context: Context): Promise<void> {
   const plan = planOf(changes, context.nowMs);
   const results = await conn.query<unknown>(`${planSql(plan, context)};DO 0`);
   assert(isComplete(results as unknown[], plan), "rows under lock change as they were read");
@@ -204,6 +236,8 @@ function planSql(plan: Plan, { nowMs, retryDelayMs, id }: Context): string {
   for (const [attempt, of] of Map.groupBy(plan.requeued, (r) => r.attempt))
     statements.push(requeueSql(of, retryDelayMs(attempt - 1)));
   if (plan.unknown.length > 0) statements.push(unknownSql(plan.unknown, id()));
+  const submissions = submissionsSql(plan.groups.flat());
+  if (submissions !== null) statements.push(submissions);
   return statements.join(";");
 }
 

@@ -4,7 +4,13 @@
 import { ANSWER_MAX_MS, RUNNING_MAX } from "../api/routes/wallet-reconcile.ts";
 import { createServer } from "../api/server.ts";
 import { createRoutes } from "../api/table.ts";
+import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { startAccepting } from "../ingest/accepting.ts";
+import { createInbox } from "../ledger/inbox.ts";
+import { createAuthorizer } from "../operators/reports/authorize.ts";
+import { reportAccessOf } from "../operators/reports/settings.ts";
+import type { RoutesFile } from "../operators/routes-file.ts";
+import { watchRoutes } from "../operators/watch.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { createProbe } from "../platform/probe.ts";
@@ -33,6 +39,15 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   const { accept, callers, keys, ledger, readPool } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
+  const authorizersOf = ({ operators }: RoutesFile) =>
+    new Map(operators.map((operator) => [operator.name, createAuthorizer(reportAccessOf(operator))]));
+  let authorizers = authorizersOf(
+    watchRoutes(role, (file) => {
+      authorizers = authorizersOf(file);
+    }),
+  );
+  const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
+  role.onStop(() => void inboxPool.end()); // a report that is not acknowledged comes again
   const routes = createRoutes({
     accept,
     keys,
@@ -41,6 +56,13 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     ready: role.ready,
     reads: { pool: readPool, clickhouse, now: Date.now },
     reconcile: { pool: reconcilePool, clickhouse, monotonicMs: () => performance.now() },
+    dlr: {
+      inbox: createInbox(inboxPool, () => performance.now()),
+      authorizerOf: (operator) => authorizers.get(operator),
+      publicUrl: config.publicUrl,
+      log,
+      now: Date.now,
+    },
   });
   const server = createServer(
     { keys: callers, routes, metrics, tracing, log },

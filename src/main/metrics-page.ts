@@ -10,6 +10,8 @@ const HEADINGS: Record<MetricRole, string> = {
   ingest: "Ingest",
   relay: "Relay",
   sender: "Senders",
+  dlr: "dlr",
+  routes: "Processes that read the routes file: ingest, senders, dlr",
 };
 
 export function metricsPage(): string {

@@ -29,7 +29,13 @@ if (process.argv.includes("--help") || !NAMES.includes(name) || !isProfile(profi
 const config = loadConfig(process.env);
 const log = createLog("operator", config.logLevel).child({ operator: name });
 const own = { name, host: config.apiHost, folder: `${config.stateFolder}/operators` };
-const operator = await startOperator({ ...own, profile, port: config.operatorPort + NAMES.indexOf(name) });
+const operator = await startOperator({
+  ...own,
+  profile,
+  port: config.operatorPort + NAMES.indexOf(name),
+  reportsUrl: `http://${config.apiHost}:${config.apiPort}/dlr/${name}`,
+  echoesId: name !== "C", // so that both ways of finding a message are tried
+});
 const smpp =
   smppPort > 0 ? await startSmppOperator({ ...own, port: smppPort, profile: operator.profile }) : null;
 runUntilStopped(log, DRAIN_MS, async () => {

@@ -7,6 +7,7 @@ import { isLane } from "../core/message.ts";
 import { createTopicAdmin } from "../platform/kafka/admin.ts";
 import { createConsumer } from "../platform/kafka/consumer.ts";
 import { consumersOf } from "../platform/kafka/topics.ts";
+import { createInbox } from "../ledger/inbox.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
@@ -42,6 +43,7 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
     answerMaxMs: MYSQL_ANSWER_MAX_MS,
   });
   role.onStop(() => pool.end());
+  const inbox = createInbox(pool, monotonicMs);
   const fleet = createFleet(monotonicMs);
   const meters = createOperatorMeters(metrics);
   // What this lane's messages may go to, and operators that take no new ones, for what they still report.
@@ -63,7 +65,8 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
     threads: THREADS,
     counts: useFleet(first),
     onNote: ({ operator, level, text }) => log[level]({ operator }, text),
-    storeReport: null,
+    storeReport: (operator, pdu) =>
+      inbox.store({ operator, receivedAtMs: Date.now(), via: "smpp", pdu }).then(() => true),
   });
   role.onStop(() => submitters.close());
   metrics.gauges("sluice_operator_breaker_open", () =>

@@ -42,6 +42,11 @@ export const settings = {
   // Longer than clients and proxies in front keep an idle connection, so that they close it rather than we.
   // 255 is the longest that Bun supports.
   apiIdleS: count("SLUICE_API_IDLE_S", 75, 1, 255, "seconds after which the API closes an idle connection"),
+  publicUrl: text(
+    "SLUICE_PUBLIC_URL",
+    "",
+    "the API's address as operators call it, such as https://sms.example; some sign it",
+  ),
   edgeHost: text("SLUICE_EDGE_HOST", "127.0.0.1", "address the edge (nginx) listens on"),
   edgePort: port("SLUICE_EDGE_PORT", 8_088, "HTTP port of the edge"),
   edgeTlsPort: port("SLUICE_EDGE_TLS_PORT", 8_443, "HTTPS port of the edge, HTTP/1.1 and HTTP/2"),

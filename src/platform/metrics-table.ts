@@ -14,7 +14,7 @@ export type LabelValues = readonly string[] | { from: string; max: number };
 export type Labels = Readonly<Record<string, LabelValues>>;
 export type Kind = "counter" | "gauge" | "histogram";
 /** The processes that have the metric. */
-export type MetricRole = "all" | "ingest" | "relay" | "sender";
+export type MetricRole = "all" | "ingest" | "relay" | "sender" | "dlr" | "routes";
 export type MetricRow<K extends Kind = Kind, L extends Labels = Labels> = {
   kind: K;
   role: MetricRole;
@@ -64,7 +64,7 @@ const http = {
 /** Combinations of route, method and code that have occurred; any more are counted as `other`. */
 export const HTTP_SERIES_MAX = 400;
 /** Pools of MySQL connections; each serves work that must not wait behind the others. */
-export const POOLS = ["commit", "ledger", "read", "reconcile", "relay", "sender"] as const;
+export const POOLS = ["commit", "ledger", "read", "reconcile", "relay", "sender", "inbox", "dlr"] as const;
 export const QUERY_FAILURES = ["deadlock", "lock_wait", "lost", "other"] as const;
 const OUTBOX_LANES = ["express", "normal", "events"] as const;
 /** Topics whose consumer must keep up: the senders' lanes, and ClickHouse's events. */
@@ -78,6 +78,22 @@ const check = { from: "names of the checks of `/ready`", max: 12 };
 const name = { from: "periodic jobs of the process", max: 12 };
 const invariant = { from: "invariants of reconcile", max: 40 };
 const operator = { from: "operators of the routes file", max: OPERATORS_MAX };
+/** And `other`, for one that the file doesn't name any more. */
+const reporter = { from: "operators of the routes file, and `other`", max: OPERATORS_MAX + 1 };
+/** What became of a delivery report: how it was read, whether its message was found, what it changed. */
+export const REPORT_RESULTS = [
+  "settled",
+  "part",
+  "late",
+  "notice",
+  "early",
+  "nowhere",
+  "unmatched",
+  "ambiguous",
+  "foreign",
+  "unreadable",
+  "dropped",
+] as const;
 
 export const METRICS = {
   // ---- every process ----
@@ -323,13 +339,37 @@ export const METRICS = {
     "sender",
     "times the sender asked its group again for partitions that nobody read",
   ),
+  sluice_dlr_reports_total: counter(
+    "dlr",
+    "delivery reports by what became of them: settled a message or a part of it, late (its message had " +
+      "ended), notice (ends nothing), early, nowhere, unmatched, ambiguous (all four are tried again), " +
+      "foreign (no report), unreadable, dropped after 24 h",
+    { operator: reporter, result: REPORT_RESULTS },
+  ),
+  sluice_dlr_disagreeing_total: counter(
+    "dlr",
+    "delivery reports whose text and status field contradict each other",
+    { operator: reporter },
+  ),
+  sluice_dlr_messages_total: counter("dlr", "messages that a delivery report ended, by status", {
+    result: ["delivered", "undelivered"],
+  }),
+  sluice_dlr_report_age_seconds: histogram(
+    "dlr",
+    "from a report's arrival to the settlement of its message",
+    [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3_600],
+  ),
+  sluice_inbox_rows: gauge("relay", "rows of the inbox, counted up to 10,000: due now, or later", {
+    state: ["due", "later"],
+  }),
+  sluice_inbox_oldest_seconds: gauge("relay", "how long the oldest due row of the inbox has been waiting"),
   sluice_operator_breaker_open: gauge("sender", "1 while the operator is avoided", { operator }),
   sluice_routes_reload_failed_total: counter(
-    "sender",
+    "routes",
     "times that the routes file was refused on SIGHUP; the one of before stays in use",
   ),
   sluice_routes_loaded_timestamp_seconds: gauge(
-    "sender",
+    "routes",
     "when the routes file in use was read, in seconds since 1970",
   ),
 } as const;

@@ -38,6 +38,21 @@ export async function laneRows(conn: Connection, lane: OutboxLane): Promise<Lane
   };
 }
 
+export type InboxRows = { due: number; later: number; oldestS: number };
+
+/** Counts the rows of the inbox and measures how long the oldest due one has waited. */
+export async function inboxRows(conn: Connection): Promise<InboxRows> {
+  const count = (when: string) =>
+    `(SELECT COUNT(*) FROM (SELECT 1 FROM inbox FORCE INDEX (due) WHERE ${when} ` +
+    `LIMIT ${COUNTED_MAX}) AS some)`;
+  const [row] = await conn.query<{ due: number; later: number; oldestS: string | number | null }[]>(
+    `SELECT ${count("run_at<=NOW(3)")} AS due, ${count("run_at>NOW(3)")} AS later,
+       (SELECT TIMESTAMPDIFF(MICROSECOND, run_at, NOW(3)) / 1e6 FROM inbox FORCE INDEX (due)
+        WHERE run_at<=NOW(3) ORDER BY run_at, id LIMIT 1) AS oldestS`,
+  );
+  return { due: Number(row?.due ?? 0), later: Number(row?.later ?? 0), oldestS: Number(row?.oldestS ?? 0) };
+}
+
 /**
  * The number of messages whose answer was lost and is still awaited. A claim's ids are joined with commas.
  */

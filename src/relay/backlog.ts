@@ -15,7 +15,7 @@ import { withLock } from "../platform/named-lock.ts";
 import { sleep } from "../platform/retry.ts";
 import { partitionDaysAhead } from "../schema/partitions.ts";
 import { badRecords, newestEvents, type Newest } from "../reports/freshness.ts";
-import { type LaneRows, laneRows, unknownMessages } from "./backlog-rows.ts";
+import { type InboxRows, inboxRows, type LaneRows, laneRows, unknownMessages } from "./backlog-rows.ts";
 import { createLagMeter, type Lag } from "./lag.ts";
 import type { OutboxLane } from "./lanes.ts";
 
@@ -46,6 +46,7 @@ const LANES: readonly OutboxLane[] = ["express", "normal", "events"];
 type Consumed = { topic: ConsumedTopic; lags: Lag[]; seconds: number };
 type Sampled = {
   rows: LaneRows[];
+  inbox: InboxRows;
   consumed: Consumed[];
   unknown: number | null;
   daysAhead: number | null;
@@ -121,6 +122,7 @@ function createLook(
     return {
       ...slow,
       rows,
+      inbox: await inboxRows(conn),
       consumed: await orNone("lag", consumed()),
       newest: await orNone("freshness", newestEvents(clickhouse, now())),
       bad:
@@ -146,6 +148,13 @@ function expose(metrics: Metrics, sampled: () => Sampled | null): void {
   metrics.gauges("sluice_outbox_oldest_seconds", () =>
     rows().map(({ lane, oldestS }) => [{ lane }, oldestS] as const),
   );
+  metrics.gauges("sluice_inbox_rows", () => {
+    const inbox = sampled()?.inbox;
+    return (["due", "later"] as const).flatMap((state) =>
+      inbox === undefined ? [] : [[{ state }, inbox[state]] as const],
+    );
+  });
+  metrics.gauge("sluice_inbox_oldest_seconds", () => sampled()?.inbox.oldestS ?? null);
   metrics.gauges("sluice_consumer_lag_records", () =>
     consumed().flatMap(({ topic, lags }) =>
       lags.map(({ partition, records }) => [{ topic, partition: String(partition) }, records] as const),

@@ -1,9 +1,11 @@
-// Daily partitions of `messages` and `wallet_ledger`, bounded by ULIDs, created ahead. Owns the DDL; leaves
-// to its callers when it runs (at migration, then four times a day). Invariant: the partition of a day exists
-// before its first row, so p_future stays empty and splitting it copies nothing. Bound: DDL waits at most 1 s
-// for its table lock, because all later statements queue behind it.
+// Daily partitions of `messages`, `wallet_ledger` and `submissions`, bounded by ULIDs, created ahead; those
+// of submissions are dropped once no report can ask for them. Owns the DDL; leaves to its callers when it
+// runs (at migration, then four times a day). Invariant: the partition of a day exists before its first row,
+// so p_future stays empty and splitting it copies nothing. Bound: DDL waits at most 1 s for its table lock,
+// because all later statements queue behind it.
 
 import { ulidDayPrefix } from "../core/id.ts";
+import { SUBMISSION_TTL_MS } from "../core/limits.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
@@ -14,7 +16,8 @@ export type PartitionOptions = { nowMs: number; daysAhead?: number };
 /** `busy`: a snapshot of reconcile or a long transaction held the tables; call it again later. */
 export type PartitionResult = { kind: "done"; created: number } | { kind: "busy" };
 
-const TABLES = { messages: "id", wallet_ledger: "entry_id" } as const;
+/** How long a table's rows are kept, in milliseconds; null: for ever. */
+const TABLES = { messages: null, wallet_ledger: null, submissions: SUBMISSION_TTL_MS } as const;
 // Scheduled sends reach 30 days ahead, but their rows are stored by the day of acceptance. So the days ahead
 // are only for missed runs; even a week of those must do no harm.
 const DAYS_AHEAD = 35;
@@ -72,7 +75,8 @@ async function ensureAll(
   { nowMs, daysAhead = DAYS_AHEAD }: PartitionOptions,
 ): Promise<PartitionResult> {
   let created = 0;
-  for (const table of Object.keys(TABLES)) {
+  for (const [table, keptMs] of Object.entries(TABLES)) {
+    if (keptMs !== null && !(await dropOld(conn, table, nowMs - keptMs))) return { kind: "busy" };
     const days = missingDays(await lastDay(conn, table), nowMs, daysAhead);
     if (days.length === 0) continue;
     const parts = days.map(
@@ -84,6 +88,13 @@ async function ensureAll(
     created += days.length;
   }
   return { kind: "done", created };
+}
+
+/** Drops the partitions of days that ended before `beforeMs`; false if the table was busy. */
+async function dropOld(conn: Connection, table: string, beforeMs: number): Promise<boolean> {
+  const old = (await daysOf(conn, table)).filter((dayMs) => dayMs + DAY_MS <= beforeMs);
+  if (old.length === 0) return true;
+  return alter(conn, `ALTER TABLE ${table} DROP PARTITION ${old.map(nameOf).join(", ")}`);
 }
 
 async function alter(conn: Connection, sql: string): Promise<boolean> {
@@ -99,16 +110,22 @@ async function alter(conn: Connection, sql: string): Promise<boolean> {
   return false;
 }
 
-/** The start of the last day that has a partition, from its name; null if there is only p_future. */
-async function lastDay(conn: Connection, table: string): Promise<number | null> {
+/** The start of the last day that has a partition; null if there is only p_future. */
+const lastDay = async (conn: Connection, table: string): Promise<number | null> =>
+  (await daysOf(conn, table)).at(-1) ?? null;
+
+/** The starts of the days that have a partition, from their names, in order. */
+async function daysOf(conn: Connection, table: string): Promise<number[]> {
   const rows = await conn.query<{ name: string }[]>(
     `SELECT PARTITION_NAME AS name FROM information_schema.PARTITIONS
      WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_NAME <> 'p_future'
-     ORDER BY PARTITION_ORDINAL_POSITION DESC LIMIT 1`,
+     ORDER BY PARTITION_ORDINAL_POSITION`,
     [table],
   );
-  const day = /^p(\d{4})(\d\d)(\d\d)$/.exec(rows[0]?.name ?? "");
-  return day === null ? null : Date.UTC(Number(day[1]), Number(day[2]) - 1, Number(day[3]));
+  return rows.flatMap(({ name }) => {
+    const day = /^p(\d{4})(\d\d)(\d\d)$/.exec(name);
+    return day === null ? [] : [Date.UTC(Number(day[1]), Number(day[2]) - 1, Number(day[3]))];
+  });
 }
 
 function missingDays(lastMs: number | null, nowMs: number, daysAhead: number): number[] {

@@ -7,9 +7,18 @@ import { isLate } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Change } from "../ledger/move.ts";
 import type { Answer } from "../operators/connectors/connector.ts";
+import { submitIdKey } from "../operators/reports/matching.ts";
+import type { ReportTerms } from "../operators/reports/report.ts";
 
 export type Outcome =
-  | { kind: "accepted"; operator: string; operatorMessageIds: readonly string[]; atMs: number }
+  | {
+      kind: "accepted";
+      operator: string;
+      operatorMessageIds: readonly string[];
+      /** The keys under which reports look for these submits; absent if its reports name our id. */
+      reportKeys?: readonly string[];
+      atMs: number;
+    }
   /** No operator accepted it. Permanent: every operator asked refused it for good. */
   | { kind: "refused"; permanent: boolean; reason: string }
   /** Submitted, but the answer is lost: an operator may have it, so it is never submitted again. */
@@ -27,6 +36,20 @@ export function outcomeOf(operator: string, answer: Answer, atMs: number): Outco
     case "not-connected":
       return { kind: "refused", permanent: false, reason: `${operator}: ${answer.reason}` };
   }
+}
+
+/**
+ * Adds the keys under which the operator's reports will look for the submits of a message, unless they name
+ * our id, or it sends none.
+ */
+export function withReportKeys(
+  outcome: Outcome,
+  termsOf: (operator: string) => ReportTerms | null | undefined,
+): Outcome {
+  const terms = outcome.kind === "accepted" ? termsOf(outcome.operator) : null;
+  if (outcome.kind !== "accepted" || terms == null || terms.echoesId) return outcome;
+  const reportKeys = outcome.operatorMessageIds.map((id) => (id === "" ? "" : submitIdKey(id, terms.idForm)));
+  return { ...outcome, reportKeys };
 }
 
 // Retries back off until the cause has passed; express retries sooner, because its promise is in seconds.
@@ -48,9 +71,10 @@ export function changeOf(record: LaneRecord, outcome: Outcome): Change {
   const none = { record, from: "sending", takenAtMs: null, operator: null, operatorMessageIds: [] } as const;
   switch (outcome.kind) {
     case "accepted": {
-      const { operator, operatorMessageIds, atMs: takenAtMs } = outcome;
+      const { operator, operatorMessageIds, reportKeys, atMs: takenAtMs } = outcome;
       const reason = isLate(record, takenAtMs) ? "taken after guaranteed_by" : null;
-      return { ...none, to: "sent", takenAtMs, operator, operatorMessageIds, reason };
+      const keys = reportKeys === undefined ? {} : { reportKeys };
+      return { ...none, to: "sent", takenAtMs, operator, operatorMessageIds, ...keys, reason };
     }
     case "refused": {
       const ends = outcome.permanent || record.attempt + 1 >= MESSAGE_ATTEMPTS_MAX;

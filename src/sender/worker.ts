@@ -13,7 +13,9 @@ import { type SubmitBatch, createDispatch, type Tallies } from "./dispatch.ts";
 import { createLines } from "./lines.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { metered, type SharedCounts } from "./operator-meter.ts";
-import { type Outcome, outcomeOf } from "./outcome.ts";
+import type { ReportTerms } from "../operators/reports/report.ts";
+import { reportTermsOf } from "../operators/reports/settings.ts";
+import { type Outcome, outcomeOf, withReportKeys } from "./outcome.ts";
 import { createWorkerPort } from "./worker-port.ts";
 
 /** The routes file as workers get it: packed, so that a task costs nothing when it has not changed. */
@@ -50,7 +52,7 @@ const connectorOf = (operator: OperatorSpec) => {
   const connector = createConnector(
     operator,
     (message, answer) => {
-      const outcome = outcomeOf(name, answer, Date.now());
+      const outcome = keyed(outcomeOf(name, answer, Date.now()));
       toParent({ kind: "report", report: { message, outcome } });
     },
     {
@@ -64,6 +66,9 @@ const dispatch = createDispatch({ monotonicMs, wallMs: Date.now, random: Math.ra
 const lines = createLines({ connectorOf, monotonicMs });
 let version = 0;
 let counts: PackedRoutes["counts"];
+/** How each operator's reports find their messages. */
+let terms: ReadonlyMap<string, ReportTerms | null>;
+const keyed = (outcome: Outcome) => withReportKeys(outcome, (operator) => terms.get(operator));
 use((workerData as WorkerData).routes);
 
 function use(routes: PackedRoutes): void {
@@ -71,6 +76,7 @@ function use(routes: PackedRoutes): void {
   ({ version, counts } = routes);
   const text = new TextDecoder().decode(new Uint8Array(routes.bytes).slice());
   const file = JSON.parse(text) as RoutesFile;
+  terms = new Map(file.operators.map((operator) => [operator.name, reportTermsOf(operator)]));
   dispatch.use(lines.of(file.operators), createRouter(file.operators, file.routes));
 }
 
@@ -83,7 +89,7 @@ export default async function run({ batch, port, routes }: Task): Promise<Tallie
   };
   const timer = setInterval(flush, FLUSH_MS);
   try {
-    return await dispatch.submit(batch, (index, outcome) => ready.push([index, outcome]));
+    return await dispatch.submit(batch, (index, outcome) => ready.push([index, keyed(outcome)]));
   } finally {
     clearInterval(timer);
     flush();

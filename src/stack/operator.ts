@@ -2,9 +2,11 @@
 // it accepted. Independent of Sluice's code. POST /submit {id, phone, text, from, encoding, parts,
 // valid_until} → 200 {operator_message_id} or {code, permanent} with 400, 429 or 503; GET /count,
 // /ids?after=N (one id a line, in order of arrival), /health; POST /profile with a profile's name as body:
-// behaves accordingly from now on. Numbers ending in 9990001-3 have fixed outcomes for demonstrations and
-// tests. Invariant: an id is in the log before its 200 is sent. Bound: ids are kept in memory, 26 bytes each.
+// behaves accordingly from now on. Numbers ending in 9990001-8 have fixed outcomes for demonstrations and
+// tests. Leaves delivery reports to operator-reports.ts. Invariant: an id is in the log before its 200 is
+// sent. Bound: ids are kept in memory, 26 bytes each.
 
+import { createReporter, type Reporting } from "./operator-reports.ts";
 import { mkdirSync, openSync, readFileSync, writeSync, closeSync } from "node:fs";
 
 export type Profile = {
@@ -18,6 +20,8 @@ export type Profile = {
   drops?: number;
   /** Submits a second; those above are throttled. */
   rate?: number;
+  /** What it reports on all but the fixed numbers; nothing if absent. */
+  reports?: Reporting;
 };
 export const PROFILES = {
   default: { delayMs: [5, 30], refused: 0.01, hangs: 0, down: 0 },
@@ -30,6 +34,14 @@ export const PROFILES = {
   refusing: { delayMs: [0, 10], refused: 1, hangs: 0, down: 0 },
   throttling: { delayMs: [0, 10], refused: 0, hangs: 0, down: 0, rate: 50 },
   drops: { delayMs: [5, 30], refused: 0, hangs: 0, down: 0, drops: 0.001 },
+  /** Accepts everything and reports on it: some undelivered, twice, or with a contradiction later. */
+  reporting: {
+    delayMs: [0, 5],
+    refused: 0,
+    hangs: 0,
+    down: 0,
+    reports: { afterMs: [0, 2_000], undelivered: 0.05, twice: 0.05, contradicted: 0.02, lost: 0 },
+  },
   flaky: { delayMs: [5, 200], refused: 0.1, hangs: 0.001, down: 0.1 },
 } as const satisfies Record<string, Profile>;
 export type ProfileName = keyof typeof PROFILES;
@@ -42,6 +54,10 @@ export type OperatorOptions = {
   host: string;
   port: number;
   folder: string;
+  /** Where its delivery reports go. */
+  reportsUrl: string;
+  /** Its reports name our id, and not just its own. */
+  echoesId: boolean;
 };
 
 type Submit = {
@@ -67,11 +83,15 @@ export async function startOperator({
   host,
   port,
   folder,
+  reportsUrl,
+  echoesId,
 }: OperatorOptions): Promise<Operator> {
   let profile: Profile = PROFILES[profileName];
   const record = openRecord(folder, name);
   const timers = createTimers(record.write);
   const rate = createRate();
+  const reporter = createReporter({ name, url: reportsUrl, folder, echoesId });
+  reporter.behave(reportsOf(profile));
   let serial = 0;
 
   const submit = async (request: Request): Promise<Response> => {
@@ -91,9 +111,11 @@ export async function startOperator({
       );
     }
     record.add(id);
+    const operatorMessageId = `${name}${(++serial).toString(36)}-${id}`;
+    reporter.accepted({ id, phone, operatorMessageId });
     if (Math.random() < (profile.drops ?? 0)) return timers.after(delayMs, () => refusal(500, "lost", false));
     if (phone === FIXED_PHONES.hangs || Math.random() < profile.hangs) return new Promise(() => undefined);
-    const body = `{"operator_message_id":"${name}${(++serial).toString(36)}-${id}"}`;
+    const body = `{"operator_message_id":"${operatorMessageId}"}`;
     return timers.after(delayMs, () => new Response(body, JSON_HEADERS));
   };
 
@@ -109,9 +131,11 @@ export async function startOperator({
           const wanted = await request.text();
           if (!isProfile(wanted)) return refusal(422, "no_such_profile", true);
           profile = PROFILES[wanted];
+          reporter.behave(reportsOf(profile));
           return new Response("ok");
         },
       },
+      "/reports/waiting": () => Response.json({ waiting: reporter.waiting() }),
       "/count": () => Response.json({ count: record.count() }),
       "/ids": (request: Request) =>
         new Response(record.ids(Number(new URL(request.url).searchParams.get("after") ?? 0))),
@@ -125,6 +149,7 @@ export async function startOperator({
     async stop() {
       await server.stop(true);
       timers.stop();
+      reporter.stop();
       record.close();
     },
   };
@@ -151,6 +176,8 @@ export function createRate() {
     },
   };
 }
+
+const reportsOf = (profile: Profile): Reporting | null => profile.reports ?? null;
 
 const JSON_HEADERS = { headers: { "content-type": "application/json" } };
 // As strict as a real operator, so that a field lost on the way here makes tests fail.

@@ -105,6 +105,16 @@ test("a message that operator A refuses is accepted by another", async () => {
   expect((await inReport(id, "sent")).operator).toMatch(/^[BC]$/);
 });
 
+test("a message is delivered, or not, as its operator reports; its money stays captured", async () => {
+  const before = await wallet();
+  const [delivered, failed] = [await send("+989129990004"), await send("+989129990005")];
+  expect(await inReport(delivered.id, "delivered", 10_000)).toMatchObject({ cost: 500 });
+  expect(await inReport(failed.id, "undelivered", 10_000)).toMatchObject({ cost: 500 });
+  expect(await wallet()).toMatchObject({ balance: before.balance - 1_000, reserved: 0 });
+  const shown = await get<{ status: string; last_error: string }>(`/v1/messages/${failed.id}`);
+  expect(shown).toMatchObject({ status: "undelivered", last_error: "other (001)" });
+});
+
 test("a message that every operator refuses fails and is refunded, under the trace of its request", async () => {
   const before = await wallet();
   const { id, requestId } = await send("+989129990001");

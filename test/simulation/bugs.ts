@@ -2,29 +2,8 @@
 // each. An edit names text that must occur exactly once, so a code change that moves it is noticed. Owns the
 // list; patched.ts makes the copies.
 
-export type Edit = { file: string; find: string; replace: string };
-export type Bug = {
-  name: string;
-  area: "lease" | "ledger" | "message" | "idempotency" | "commit";
-  edits: readonly Edit[];
-};
-
-const bug = (
-  area: Bug["area"],
-  name: string,
-  file: string,
-  find: string,
-  replace: string,
-  ...more: Edit[]
-): Bug => ({ area, name, edits: [{ file, find, replace }, ...more] });
-
-// For bugs that the code's own assertions would stop before the model sees them, the assertion is removed
-// too.
-const unasserted: Edit = {
-  file: "src/ledger/move.ts",
-  find: "assert(canMove(move.from, move.to), `${move.from} never becomes ${move.to}`);",
-  replace: "canMove(move.from, move.to);",
-};
+import { type Bug, bug, unasserted } from "./bug.ts";
+import { REPORT_BUGS } from "./report-bugs.ts";
 
 export const BUGS: readonly Bug[] = [
   // ---- the lease machine ----
@@ -378,4 +357,5 @@ export const BUGS: readonly Bug[] = [
     "`SELECT id FROM messages WHERE id='${first.id}' FOR UPDATE`",
     "`SELECT id FROM messages WHERE id='${first.id}'`",
   ),
+  ...REPORT_BUGS,
 ];

@@ -8,6 +8,7 @@ import type { NetworkFaults } from "../simulated-mysql/client.ts";
 import type { Server } from "../simulated-mysql/server.ts";
 import type { OperatorFaults } from "./operators.ts";
 import type { Random } from "./random.ts";
+import type { ReportFaults } from "./reporting.ts";
 import { requeueIn, TOPIC_NAMES, type World } from "./roles.ts";
 import type { Gateway } from "./simulate.ts";
 
@@ -17,6 +18,7 @@ export type Rates = {
   network: NetworkFaults;
   kafka: KafkaFaults;
   operator: OperatorFaults;
+  report: ReportFaults;
   client: ClientFaults;
 };
 type Scene = {
@@ -76,10 +78,18 @@ export function createFaults(random: Random): Faults {
       refusedForNow: some(0.6, 0.4),
       refusedForGood: some(0.4, 0.2),
       notConnected: some(0.4, 0.3),
-      takenSilently: some(0.5, 0.1),
+      takenSilently: some(0.5, 0.2),
       lostBefore: some(0.4, 0.1),
       late: some(0.7, 1),
       slow: some(0.4, 0.1),
+    },
+    // Not faults: these come in calm runs too.
+    report: {
+      missing: random.pick([0, 0.5, 1]),
+      late: random.pick([0, 0.8]),
+      undelivered: random.pick([0, 0.3]),
+      twice: random.pick([0, 0.3]),
+      contradicted: random.pick([0, 0.2]),
     },
   };
   const kinds = KINDS.filter(() => !calm && random.chance(0.35));

@@ -41,6 +41,8 @@ export type Message = {
   values: Values;
   reserve: number | null;
   close: { op: string; amount: number } | null;
+  /** Express, unknown until a report that doesn't show that it was taken in time. */
+  isProvenLate: boolean;
 };
 export type Model = {
   readonly messages: ReadonlyMap<string, Message>;
@@ -87,9 +89,11 @@ const text = (values: Values, name: string): string => String(values[name]);
 export type Taking = {
   taken: ReadonlyMap<string, string[]>;
   answeredAtMs: ReadonlyMap<string, number>;
+  /** What the first stored report on a message says. */
+  reportOf: (id: string) => { end: string; doneAtMs: number } | null;
 };
 
-export function createModel({ taken, answeredAtMs }: Taking): Model {
+export function createModel({ taken, answeredAtMs, reportOf }: Taking): Model {
   const messages = new Map<string, Message>();
   const books = new Map<number, Books>();
   const topups = new Map<string, number>();
@@ -123,6 +127,7 @@ export function createModel({ taken, answeredAtMs }: Taking): Model {
         values: {},
         reserve: null,
         close: null,
+        isProvenLate: false,
       };
       messages.set(id, known);
     }
@@ -196,6 +201,8 @@ export function createModel({ taken, answeredAtMs }: Taking): Model {
       "a sequence is 6 × attempt + rank of the status",
       () => `${key} ${status} at attempt ${attempt} has ${sequence}, not ${number}`,
     );
+    if (message.status === "unknown" && status.endsWith("delivered") && after.guaranteed_by !== null)
+      message.isProvenLate = Number(reportOf(message.id)?.doneAtMs) > Number(after.guaranteed_by);
     Object.assign(message, { status, attempt, sequence, values: after });
   };
 
@@ -236,14 +243,20 @@ export function createModel({ taken, answeredAtMs }: Taking): Model {
     const by = taken.get(m.id) ?? [];
     const { guaranteed_by: promised } = m.values;
     const isLateExpress = promised !== null && (answeredAtMs.get(m.id) ?? 0) > Number(promised);
+    const report = reportOf(m.id);
+    const isReported = m.status.endsWith("delivered");
+    if (isReported)
+      hold(report?.end === m.status, "a message is delivered, or not, as its operator reported", detail);
+    hold(!m.isProvenLate || op === "refund", "express is captured only if it was taken in time", detail);
     if (op === "capture") {
       hold(!isFinal(m.status) || /delivered/.test(m.status), "what ended unsent is refunded", detail);
       hold(by.length > 0, "only what an operator took is captured", detail);
       hold(by.includes(text(m.values, "operator")), "a capture names the operator that took it", detail);
     } else {
       const isSent = m.status === "sent";
-      hold(isFinal(m.status) || isLateExpress, "what an operator took is captured", detail);
-      const isListed = m.values.last_error === "no answer within the time limit" || isSent;
+      const mayBeLate = isLateExpress || m.isProvenLate;
+      hold((isFinal(m.status) && !isReported) || mayBeLate, "what an operator took is captured", detail);
+      const isListed = m.values.last_error === "no answer within the time limit" || isSent || mayBeLate;
       hold(
         by.length === 0 || isListed,
         "what an operator took is refunded only when unknown or late",

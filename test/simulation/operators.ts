@@ -35,7 +35,7 @@ export type Operators = {
 export function createOperators(
   kernel: Kernel,
   faults: OperatorFaults,
-  onTaken: (id: string) => void,
+  onTaken: (id: string, operator: string, submits: number) => void,
 ): Operators {
   const { random } = kernel;
   const specs = ["A", "B", "C"].map(
@@ -52,12 +52,12 @@ export function createOperators(
   const taken = new Map<string, string[]>();
   const answeredAtMs = new Map<string, number>();
   let busyUntilMs = 0;
-  const take = (operator: string, id: string) => {
+  const take = (operator: string, { id, parts }: LaneRecord) => {
     const by = taken.get(id);
     if (by === undefined) taken.set(id, [operator]);
     else by.push(operator);
     kernel.note("operator", `${operator} takes ${id}`);
-    onTaken(id);
+    onTaken(id, operator, submitsOf(operator, parts));
   };
   const submit = (
     of: Process,
@@ -79,7 +79,7 @@ export function createOperators(
         onReport(operator, message, later);
       });
     };
-    const taking: CertainAnswer = { kind: "accepted", operatorMessageIds: [`${operator}-${id}`] };
+    const taking: CertainAnswer = { kind: "accepted", operatorMessageIds: idsOf(operator, message) };
     if (random.chance(faults.notConnected))
       return answer(away, { kind: "not-connected", reason: "ECONNREFUSED" });
     if (random.chance(faults.lostBefore))
@@ -88,7 +88,7 @@ export function createOperators(
       return answer(away + back, { kind: "refused", permanent: false, reason: "503 busy" });
     if (random.chance(faults.refusedForGood))
       return answer(away + back, { kind: "refused", permanent: true, reason: "400 number_refused" });
-    kernel.after(away, null, () => take(operator, id));
+    kernel.after(away, null, () => take(operator, message));
     if (random.chance(faults.takenSilently)) return silence(taking);
     return void kernel.after(away + back, of, () => {
       answeredAtMs.set(id, kernel.wallMs(of));
@@ -108,3 +108,8 @@ export function createOperators(
     }),
   };
 }
+
+/** B takes each part of a message in a submit of its own, as over SMPP. */
+const submitsOf = (operator: string, parts: number): number => (operator === "B" ? parts : 1);
+const idsOf = (operator: string, { id, parts }: LaneRecord): string[] =>
+  Array.from({ length: submitsOf(operator, parts) }, (_, part) => `${operator}-${id}-${part}`);

@@ -6,7 +6,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Edit } from "./bugs.ts";
+import type { Edit } from "./bug.ts";
 import type { Result } from "./simulate.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -19,6 +19,8 @@ const FOLDERS = [
   "src/api",
   "src/relay",
   "src/operators",
+  "src/dlr",
+  "src/reports",
 ];
 
 export type Patched = { simulate: (seed: number) => Promise<Result>; remove: () => void };

@@ -8,6 +8,8 @@ import { SluiceError, toSluiceError } from "../../src/core/errors.ts";
 import { LEASES_RETURN_MAX_MS } from "../../src/core/limits.ts";
 import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
+import type { RawReport } from "../../src/core/raw-report.ts";
+import { startDlr } from "../../src/dlr/dlr.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
 import type { Reply, Route } from "../../src/api/route.ts";
 import { runRoute } from "../../src/api/run-route.ts";
@@ -19,6 +21,7 @@ import { createSend } from "../../src/api/routes/send.ts";
 import { createTopup } from "../../src/api/routes/topup.ts";
 import { type AcceptStore, createAcceptStore } from "../../src/ledger/accept.ts";
 import { findKeys } from "../../src/ledger/idempotency.ts";
+import { createInbox } from "../../src/ledger/inbox.ts";
 import { createLeaseStore } from "../../src/ledger/lease.ts";
 import { type Queued, requeue } from "../../src/ledger/requeue.ts";
 import type { Log } from "../../src/platform/log.ts";
@@ -34,7 +37,7 @@ import { createFleet } from "../../src/sender/fleet.ts";
 import { createLines } from "../../src/sender/lines.ts";
 import { monotonicMs } from "../../src/sender/monotonic.ts";
 import { createOffsets } from "../../src/sender/offsets.ts";
-import { outcomeOf } from "../../src/sender/outcome.ts";
+import { type Outcome, outcomeOf, withReportKeys } from "../../src/sender/outcome.ts";
 import { startSender } from "../../src/sender/sender.ts";
 import type { Submitters } from "../../src/sender/submitters.ts";
 import type { Indexed, Report } from "../../src/sender/worker.ts";
@@ -42,6 +45,7 @@ import type { Broker } from "./kafka.ts";
 import type { Kernel, Process } from "./kernel.ts";
 import type { Network } from "../simulated-mysql/client.ts";
 import type { OnReportOf, Operators } from "./operators.ts";
+import { REPORT_TERMS } from "./reporting.ts";
 
 export type World = {
   kernel: Kernel;
@@ -69,6 +73,8 @@ export type Ingest = {
   of: Process;
   nodeId: string;
   handle(request: Request, by: Try): Promise<Answer>;
+  /** Resolves once the report is stored, which is when its operator gets a 200. */
+  report(report: RawReport): Promise<void>;
   /** The unspent credit that it believes it holds. */
   available(): number;
   /** Refuses requests, drains, returns its leases. */
@@ -152,10 +158,13 @@ export function startIngest(world: World, of: Process): Ingest {
     send: createSend({ accept, keys }),
     topup: createTopup({ ledger: { ...ledger, pool: watchTopups(world, of, ledgerPool) }, keys, metrics }),
   };
+  const inbox = createInbox(readPool, timers.monotonicMs);
   let refuses = false;
   return {
     of,
     nodeId,
+    report: (report) =>
+      kernel.inside(of, () => (refuses ? Promise.reject(new Error("stopping")) : inbox.store(report))),
     async handle({ route, owner, body, key }, by) {
       if (refuses) throw new Error("connection refused");
       const headers = new Map([
@@ -236,6 +245,15 @@ function problemOf({ kernel }: World, thrown: unknown): Answer {
   };
 }
 
+export function startDlrRole(world: World, of: Process): Role {
+  const pool = world.network.pool(of, 2);
+  const termsOf = (operator: string) => REPORT_TERMS[operator];
+  const timers = world.kernel.timersOf(of);
+  const deps = { pool, termsOf, timers, metrics, log: logOf(world), now: Date.now };
+  const dlr = startDlr(deps, { operators: Object.keys(REPORT_TERMS) });
+  return { of, stop: () => dlr.stop() };
+}
+
 export function startRelayRole(world: World, of: Process): Role {
   const pool = world.network.pool(of, RELAY_CONNECTIONS);
   const producer = world.broker.producer(of);
@@ -298,12 +316,14 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
   };
 }
 
+const keyed = (outcome: Outcome): Outcome => withReportKeys(outcome, (operator) => REPORT_TERMS[operator]);
+
 // As worker.ts does it, but inside the process: outcomes come back in groups, all of them before the tallies.
 function submittersOf({ kernel, operators }: World, of: Process): Submitters {
   let take: (report: Report) => void = () => undefined;
   const dispatch = createDispatch({ monotonicMs, wallMs: Date.now, random: kernel.random.next });
   const onReport: OnReportOf = (operator, message, answer) =>
-    take({ message, outcome: outcomeOf(operator, answer, Date.now()) });
+    take({ message, outcome: keyed(outcomeOf(operator, answer, Date.now())) });
   const lines = createLines({
     connectorOf: ({ name }) => operators.connectorOf(of, name, onReport),
     monotonicMs,
@@ -319,7 +339,7 @@ function submittersOf({ kernel, operators }: World, of: Process): Submitters {
       };
       const timer = setInterval(flush, FLUSH_MS);
       try {
-        return await dispatch.submit(batch, (index, outcome) => ready.push([index, outcome]));
+        return await dispatch.submit(batch, (index, outcome) => ready.push([index, keyed(outcome)]));
       } finally {
         clearInterval(timer);
         flush();

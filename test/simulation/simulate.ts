@@ -14,7 +14,15 @@ import { createModel, hold, isFinal, type Model, Violation } from "./model.ts";
 import { createNetwork } from "../simulated-mysql/client.ts";
 import { createServer, type JournalEntry, type Server } from "../simulated-mysql/server.ts";
 import { createOperators } from "./operators.ts";
-import { type Ingest, type Role, startIngest, startRelayRole, startSenderRole } from "./roles.ts";
+import { createReporting } from "./reporting.ts";
+import {
+  type Ingest,
+  type Role,
+  startDlrRole,
+  startIngest,
+  startRelayRole,
+  startSenderRole,
+} from "./roles.ts";
 import { TOPIC_NAMES, type World } from "./roles.ts";
 import { createEvents } from "./events.ts";
 import { readSchema, SqlError, type TableSpec, type Values } from "../simulated-mysql/tables.ts";
@@ -89,8 +97,15 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   const { rates } = faults;
   const databaseClock = { offsetMs: 0 };
   const nodes = new Map<object | null, string>();
-  const operators = createOperators(kernel, rates.operator, (id) => model.onTaken(id));
-  const model = createModel(operators);
+  const operators = createOperators(kernel, rates.operator, (id, operator, submits) => {
+    model.onTaken(id);
+    reporting.onTaken(id, operator, submits);
+  });
+  const reporting = createReporting(kernel, rates.report, {
+    ingests: () => gateway.ingests,
+    statusOf: (id) => model.messages.get(id)?.status ?? "",
+  });
+  const model = createModel({ ...operators, reportOf: reporting.firstOf });
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
@@ -111,6 +126,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
     onCommit(changes, by) {
       kernel.note("commit", changes.map((c) => `${c.table}:${c.key}`).join(" "));
       const nowMs = kernel.wallMs(null) + databaseClock.offsetMs;
+      reporting.onCommit(changes);
       model.onCommit(changes, { node: nodes.get(by) ?? null, nowMs });
       for (const { nodeId, of, available } of gateway.ingests) {
         if (!of.alive || model.reaped.has(nodeId)) continue;
@@ -172,12 +188,21 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   until("a lease is in nobody's memory", 3 * world.leaseTtlMs + 5_000, isHeld);
 
   // Time limits pass: claims, retries, leases, then messages that are unknown.
-  for (let leaps = 0; leaps < 12 && hasStatus(model, ["queued", "sending"]); leaps++) {
-    databaseClock.offsetMs += LEAP_MS;
-    for (let ms = 0; ms < LEAP_REST_MS && hasStatus(model, ["queued", "sending"]); ms += LOOK_EVERY_MS)
-      wait(LOOK_EVERY_MS);
-  }
+  const isUnderWay = () => hasStatus(model, ["queued", "sending"]);
+  const sendAll = () => {
+    for (let leaps = 0; leaps < 12 && isUnderWay(); leaps++) {
+      databaseClock.offsetMs += LEAP_MS;
+      for (let ms = 0; ms < LEAP_REST_MS && isUnderWay(); ms += LOOK_EVERY_MS) wait(LOOK_EVERY_MS);
+    }
+  };
+  sendAll();
   const stuck = () => openWork(model, server);
+  const settleReports = () => {
+    until("a report is not acknowledged", REST_MOST_MS, reporting.isIdle);
+    databaseClock.offsetMs += LEAP_MS; // for those that came before their submit's answer
+    until("a report waits", REST_MOST_MS, () => dueIn(server, "inbox", databaseClock, kernel) === 0);
+  };
+  settleReports();
   hold(!hasStatus(model, ["queued", "sending"]), "every message ends, or is unknown", stuck);
   databaseClock.offsetMs += 24 * HOUR_MS + LEAP_MS;
   until("a message is unknown", REST_MOST_MS, () => !hasStatus(model, ["unknown"]));
@@ -202,12 +227,15 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
       () => `${left} of ${owner.name} are left`,
     );
   }
+  sendAll();
+  settleReports();
   until("an outbox row waits", REST_MOST_MS, () => server.tables.get("outbox")?.rows.size === 0);
   until("a request has not ended", REST_MOST_MS, () => clients.isServed());
   clients.check();
+  reporting.check(model.messages);
   events.check(model, server);
   watch.atEnd?.(server.tables);
-  Object.assign(stats, clients.stats, faults.counts);
+  Object.assign(stats, clients.stats, faults.counts, reporting.counts);
 }
 
 export type Gateway = {
@@ -225,6 +253,7 @@ function startGateway(world: World, nodes: Map<object | null, string>): Gateway 
     return kernel.inside(of, () => make(of));
   };
   const sender = (lane: Lane) => () => begin(`sender-${lane}`, (of) => startSenderRole(world, of, lane));
+  const dlr = () => begin("dlr", (of) => startDlrRole(world, of));
   const relay = () => begin("relay", (of) => startRelayRole(world, of));
   const ingest = () => {
     const one = begin("ingest", (of) => startIngest(world, of));
@@ -233,7 +262,7 @@ function startGateway(world: World, nodes: Map<object | null, string>): Gateway 
   };
   const gateway: Gateway = {
     ingests: [],
-    roles: [relay, sender("normal"), sender("normal"), sender("express")].map((start) => ({
+    roles: [relay, sender("normal"), sender("normal"), sender("express"), dlr, dlr].map((start) => ({
       role: start(),
       start,
     })),
@@ -312,10 +341,13 @@ function unspentOf(server: Server, nodeId: string): number {
 }
 
 // Rows that must be produced now; rows of retries wait for their time.
-function due(server: Server, clock: { offsetMs: number }, kernel: Kernel): number {
+const due = (server: Server, clock: { offsetMs: number }, kernel: Kernel): number =>
+  dueIn(server, "outbox", clock, kernel);
+
+function dueIn(server: Server, table: string, clock: { offsetMs: number }, kernel: Kernel): number {
   const nowMs = kernel.wallMs(null) + clock.offsetMs;
   let rows = 0;
-  for (const row of server.tables.get("outbox")?.rows.values() ?? [])
+  for (const row of server.tables.get(table)?.rows.values() ?? [])
     if (row.committed !== null && Number(row.committed.run_at) <= nowMs) rows++;
   return rows;
 }

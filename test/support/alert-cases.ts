@@ -30,6 +30,8 @@ const express = (result: string) =>
   `sluice_sender_express_total${of("sender-express", `,result="${result}"`)}`;
 const relay = (name: string, more = "") => `${name}${of("relay", more)}`;
 const sender = (name: string) => `${name}${of("sender-normal")}`;
+const reports = (operator: string, result: string) =>
+  `sluice_dlr_reports_total${of("dlr", `,operator="${operator}",result="${result}"`)}`;
 const open = (role: string, operator: string) =>
   `sluice_operator_breaker_open${of(role, `,operator="${operator}"`)}`;
 
@@ -167,6 +169,23 @@ const backlog: AlertCase[] = [
     alert: "SluiceEventsWaiting",
     fires: { [relay("sluice_outbox_oldest_seconds", ',lane="events"')]: "90x40" },
     quiet: { [relay("sluice_outbox_oldest_seconds", ',lane="events"')]: "50x40" },
+  },
+  {
+    alert: "SluiceReportsWaiting",
+    fires: { [relay("sluice_inbox_oldest_seconds")]: "90x40" },
+    quiet: { [relay("sluice_inbox_oldest_seconds")]: "50x40" },
+  },
+  {
+    alert: "SluiceReportsUnreadable",
+    labels: { operator: "A" },
+    fires: { [reports("A", "unreadable")]: "0x20 5x20" },
+    quiet: { [reports("A", "unreadable")]: "5x40", [reports("A", "unmatched")]: "0+9x40" },
+  },
+  {
+    alert: "SluiceReportsUnmatched",
+    labels: { operator: "A" },
+    fires: { [reports("A", "dropped")]: "0+5x120", [reports("A", "settled")]: "0+100x120" },
+    quiet: { [reports("A", "dropped")]: "0+1x120", [reports("A", "settled")]: "0+1000x120" },
   },
   {
     alert: "SluicePartitionsUnread",

@@ -2,8 +2,9 @@
 // format, the cases of our own beside it. Turns each case into what the product takes: raw reports, terms,
 // submits. Leaves to the tests how reports are applied: in memory, or by the real settlement.
 
+import type { RawReport } from "../../src/core/raw-report.ts";
 import { readFileSync } from "node:fs";
-import { DEFAULT_TERMS, type RawReport, type ReportTerms } from "../../src/operators/reports/report.ts";
+import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/report.ts";
 import type { Submission } from "../../src/operators/reports/matching.ts";
 import { deliverPdu } from "./deliver-pdu.ts";
 

@@ -38,7 +38,10 @@ export type Downstream = {
   config: Config;
   /** Allows several statements. */
   pool: Pool;
-  start(role: "relay" | "sender-normal" | "sender-express", overrides?: Partial<Config>): Promise<Role>;
+  start(
+    role: "relay" | "dlr" | "sender-normal" | "sender-express",
+    overrides?: Partial<Config>,
+  ): Promise<Role>;
   startOperator(name: "A" | "B" | "C", profile?: string): Promise<Role>;
   /** From now on the operator behaves according to this profile (src/stack/operator.ts). */
   behave(name: "A" | "B" | "C", profile: ProfileName): Promise<void>;
@@ -84,8 +87,8 @@ export async function createDownstream(): Promise<Downstream> {
     pool,
     async start(name, overrides = {}) {
       const args =
-        name === "relay"
-          ? ["src/main/relay.ts"]
+        name === "relay" || name === "dlr"
+          ? [`src/main/${name}.ts`]
           : ["src/main/sender.ts", "--lane", name.slice("sender-".length)];
       // The same port each time, as under the supervisor, because it is also the sender's name in its group.
       // A second process of a role brings its own.

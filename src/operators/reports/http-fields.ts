@@ -4,8 +4,9 @@
 // make a report unreadable, and bytes that are no UTF-8 are never guessed at. Bound: REPORT_ENTRIES_MAX
 // entries and parameters.
 
+import type { RawReport } from "../../core/raw-report.ts";
 import { REPORT_ENTRIES_MAX } from "../../core/limits.ts";
-import { type RawReport, ReportError } from "./report.ts";
+import { ReportError } from "./report.ts";
 
 export type HttpReport = Extract<RawReport, { via: "http" }>;
 

@@ -1,6 +1,7 @@
 // Reports that can't be read, and what of a report is left alone. Right readings are in receipt-
 // cases.test.ts.
 
+import type { RawReport } from "../../core/raw-report.ts";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { REPORT_ENTRIES_MAX, REPORT_ID_CHARS_MAX } from "../../core/limits.ts";
@@ -9,7 +10,6 @@ import { holds } from "../../../test/support/seed.ts";
 import { readReport } from "./read.ts";
 import {
   DEFAULT_TERMS,
-  type RawReport,
   type Reading,
   REPORT_SHAPES,
   ReportError,

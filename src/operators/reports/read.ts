@@ -1,12 +1,13 @@
 // Reads an operator's report as it came: `readReport`. Each shape is a file beside this one; here it has its
 // line. Leaves finding the message to matching.ts.
 
+import type { RawReport } from "../../core/raw-report.ts";
 import type { HttpReport } from "./http-fields.ts";
 import { readGeneric } from "./generic.ts";
 import { readInfobip } from "./infobip.ts";
 import { readKannel } from "./kannel.ts";
 import { readKavenegar } from "./kavenegar.ts";
-import { type RawReport, type Reading, ReportError, type ReportShape, type ReportTerms } from "./report.ts";
+import { type Reading, ReportError, type ReportShape, type ReportTerms } from "./report.ts";
 import { readSmpp } from "./smpp.ts";
 import { readSns } from "./sns.ts";
 import { readTwilio } from "./twilio.ts";

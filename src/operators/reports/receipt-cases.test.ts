@@ -1,6 +1,7 @@
 // Every case of test/cases/ by its name, through the public functions. Reports are applied in memory, in the
 // order in which they arrive; what finds no message is tried again once the submit's answer is there.
 
+import type { RawReport } from "../../core/raw-report.ts";
 import { describe, expect, test } from "bun:test";
 import {
   type ExpectedEnd,
@@ -11,7 +12,7 @@ import {
 import { type End, endOfPart, endOfParts } from "./ends.ts";
 import { idKeys, match, submitIdKey } from "./matching.ts";
 import { readReport } from "./read.ts";
-import type { Reading, RawReport } from "./report.ts";
+import type { Reading } from "./report.ts";
 
 type Arrived = { raw: RawReport; reading: Reading };
 type Applied = { arrived: Arrived[]; unmatched: Arrived[]; ends: Map<string, (End | null)[]> };

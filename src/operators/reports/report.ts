@@ -6,12 +6,6 @@
 import { REPORT_ID_CHARS_MAX } from "../../core/limits.ts";
 import type { LastErrorCode } from "./codes.ts";
 
-/** One delivery of an operator, raw, as the inbox holds it; stored before it is acknowledged. */
-export type RawReport = { operator: string; receivedAtMs: number } & (
-  | { via: "http"; contentType: string; query: string; body: Uint8Array }
-  | { via: "smpp"; pdu: Uint8Array }
-);
-
 export const REPORT_SHAPES = [
   "smpp",
   "twilio",

@@ -7,6 +7,8 @@ import { certificateFile } from "../edge.ts";
 
 /** A phone that all demo operators refuse (src/main/operator.ts), so its message fails and is refunded. */
 const refusedPhone = "+989129990001";
+/** One that they report as delivered (src/stack/operator-reports.ts). */
+const deliveredPhone = "+989129990004";
 
 /** The demo customer, its API key, and the file in which the key is kept. */
 export type Demo = { customerId: number; apiKey: string; keyFile: string };
@@ -31,6 +33,8 @@ export function welcome(config: Config, demo: Demo, edge: boolean): string {
     send("+989121234567"),
     "# send one that every operator refuses: it ends as failed and is refunded",
     send(refusedPhone),
+    "# send one that is reported as delivered a second later",
+    send(deliveredPhone),
     "# read the report (fresh within seconds) and the wallet",
     `curl -sS -w '\\n' ${api}/v1/reports/messages -H 'X-API-Key: ${apiKey}'`,
     `curl -sS -w '\\n' ${api}/v1/wallet -H 'X-API-Key: ${apiKey}'`,

@@ -1,0 +1,150 @@
+// One transaction over stored reports: takes due rows of the inbox, reads them, finds and settles their
+// messages, and deletes the rows. Owns what becomes of each report; leaves its reading and matching to
+// src/operators/reports/, SQL and moves to the ledger. States of a report: due → settled | late or without
+// news (gone) | deferred, because its message isn't found or is still being sent | dead, because it can't be
+// read (kept for DEAD_REPORT_TTL_MS) | dropped after REPORT_TTL_MS. Invariant: a report is deleted in the
+// transaction in which what it says is stored. All of it repeats safely. Bound: ROWS_MAX rows of
+// INBOX_ROW_REPORTS_MAX reports, SETTLED_AT_ONCE_MAX of them in one statement.
+
+import { CLAIM_ROWS_MAX, DEAD_REPORT_TTL_MS, REPORT_TTL_MS } from "../core/limits.ts";
+import { RecordError } from "../core/packed.ts";
+import { packReports, type RawReport, unpackReports } from "../core/raw-report.ts";
+import { deferReport, deleteInbox, type InboxRow, keepDead, takeInbox } from "../ledger/inbox-rows.ts";
+import type { Change } from "../ledger/move.ts";
+import { type EndResult, type ReportedEnd, settleReported } from "../ledger/settle-reports.ts";
+import type { PartEnd } from "../ledger/submissions.ts";
+import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
+import type { REPORT_RESULTS } from "../platform/metrics-table.ts";
+import { endOfParts } from "../operators/reports/ends.ts";
+import { readReport } from "../operators/reports/read.ts";
+import { type Reading, ReportError, type ReportTerms } from "../operators/reports/report.ts";
+import { findEnds } from "./find.ts";
+
+export type TakeDeps = {
+  pool: Pick<Pool, "use">;
+  /** What an operator's entry says about its reports; undefined if it has none any more. */
+  termsOf: (operator: string) => ReportTerms | undefined;
+  now: () => number;
+};
+/** What became of one reading: as in metrics-table.ts. */
+export type Result = (typeof REPORT_RESULTS)[number];
+export type Taken = {
+  rows: number;
+  results: { operator: string; result: Result; disagrees: boolean; ageMs: number }[];
+  changes: Change[];
+};
+
+export const ROWS_MAX = 40;
+const SETTLED_AT_ONCE_MAX = CLAIM_ROWS_MAX;
+/** Its message may still be found, or get its own outcome. */
+const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere", "early"];
+// At first often, so that a report which waits for its message is not overtaken by a later one on it.
+const DEFER = { leastMs: 1_000, youngMostMs: 5_000, youngMs: 60_000, mostMs: 3_600_000 };
+
+/** Takes what is due and settles it. `rows` is ROWS_MAX if there may be more. */
+export function takeReports(deps: TakeDeps): Promise<Taken> {
+  return withRetries(deps.pool, async (conn) => {
+    const rows = await takeInbox(conn, ROWS_MAX);
+    const taken: Taken = { rows: rows.length, results: [], changes: [] };
+    if (rows.length > 0) {
+      const read = await readRows(deps, conn, rows, taken);
+      for (let at = 0; at < read.length; at += SETTLED_AT_ONCE_MAX)
+        await settle(deps, conn, read.slice(at, at + SETTLED_AT_ONCE_MAX), taken);
+      await defer(deps, conn, read, taken);
+      await deleteInbox(conn, rows);
+    }
+    await conn.query("COMMIT");
+    return taken;
+  });
+}
+
+/** A reading on its way; `result` is null until it is known. */
+export type Open = { raw: RawReport; reading: Reading; terms: ReportTerms; result: Result | null };
+
+async function readRows(
+  { termsOf }: TakeDeps,
+  conn: Connection,
+  rows: readonly InboxRow[],
+  taken: Taken,
+): Promise<Open[]> {
+  const open: Open[] = [];
+  const bury = async (payload: Buffer, operator: string, reason: string) => {
+    await keepDead(conn, payload, { reason, keepMs: DEAD_REPORT_TTL_MS });
+    taken.results.push({ operator, result: "unreadable", disagrees: false, ageMs: 0 });
+  };
+  for (const row of rows) {
+    if (row.dead !== null) continue; // its time to be looked at is over
+    let raws: RawReport[];
+    try {
+      raws = unpackReports(row.payload);
+    } catch (error) {
+      if (!(error instanceof RecordError)) throw error;
+      await bury(row.payload, "", error.message);
+      continue;
+    }
+    for (const raw of raws) {
+      const terms = termsOf(raw.operator);
+      if (terms === undefined) {
+        await bury(packReports([raw]), raw.operator, "the routes file has no such operator");
+        continue;
+      }
+      try {
+        const readings = readReport(raw, terms);
+        open.push(...readings.map((reading) => ({ raw, reading, terms, result: null })));
+        if (readings.length === 0)
+          taken.results.push({ operator: raw.operator, result: "foreign", disagrees: false, ageMs: 0 });
+      } catch (error) {
+        if (!(error instanceof ReportError)) throw error;
+        await bury(packReports([raw]), raw.operator, error.message);
+      }
+    }
+  }
+  return open;
+}
+
+async function settle(
+  { now }: TakeDeps,
+  conn: Connection,
+  open: readonly Open[],
+  taken: Taken,
+): Promise<void> {
+  const ends = await findEnds(conn, open);
+  const of = [...ends.keys()];
+  const { results, changes } = await settleReported(
+    conn,
+    of.map((one) => ends.get(one) as ReportedEnd),
+    { nowMs: now(), endOf: (parts) => endOfParts(parts) as PartEnd | null },
+  );
+  of.forEach((one, at) => (one.result = results[at] as EndResult));
+  taken.changes.push(...changes);
+}
+
+// A report with several entries is deferred whole: what it has settled already stays as it is.
+async function defer(
+  { now }: TakeDeps,
+  conn: Connection,
+  read: readonly Open[],
+  taken: Taken,
+): Promise<void> {
+  const later = new Set<RawReport>();
+  for (const { raw, result, reading } of read) {
+    const waits = result !== null && WAITS.includes(result);
+    const isOver = waits && now() - raw.receivedAtMs >= REPORT_TTL_MS;
+    if (waits && !isOver) later.add(raw);
+    taken.results.push({
+      operator: raw.operator,
+      result: isOver ? "dropped" : (result as Result),
+      disagrees: reading.disagrees,
+      ageMs: now() - raw.receivedAtMs,
+    });
+  }
+  for (const raw of later) {
+    await deferReport(conn, raw, delayMs(now() - raw.receivedAtMs));
+  }
+}
+
+/** The delay before a report of this age is tried again. */
+function delayMs(ageMs: number): number {
+  const mostMs = ageMs < DEFER.youngMs ? DEFER.youngMostMs : DEFER.mostMs;
+  return Math.min(mostMs, Math.max(DEFER.leastMs, ageMs));
+}

@@ -1,0 +1,61 @@
+// The SQL of the inbox: stores what operators sent, takes what is due, and ends it in the transaction that
+// took it. Leaves bytes to core/raw-report.ts and batching to inbox.ts.
+// Invariant: a row is deleted only in the transaction that locked it, together with what became of it.
+
+import { packReports, type RawReport } from "../core/raw-report.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
+import { blob, quote } from "./sql-text.ts";
+
+export type InboxRow = {
+  id: number;
+  /** Why it could not be read; its time is over. */
+  dead: string | null;
+  payload: Buffer;
+};
+
+const REASON_CHARS_MAX = 200;
+
+/** Stores reports in one row, in a transaction of its own. */
+export async function storeReports(pool: Pick<Pool, "write">, reports: readonly RawReport[]): Promise<void> {
+  await pool.write(`INSERT INTO inbox (payload) VALUES (${blob(packReports(reports))})`);
+}
+
+/** Begins a transaction and locks up to `limit` due rows that no other process holds, the oldest first. */
+export async function takeInbox(conn: Connection, limit: number): Promise<InboxRow[]> {
+  const [, rows] = await conn.query<[unknown, InboxRow[]]>(
+    "BEGIN;SELECT id, dead, payload FROM inbox FORCE INDEX (due) WHERE run_at<=NOW(3) " +
+      `ORDER BY run_at, id LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
+  );
+  return rows;
+}
+
+/** Within the transaction that locked the rows. */
+export async function deleteInbox(conn: Connection, rows: readonly InboxRow[]): Promise<void> {
+  await conn.write(
+    `DELETE /*+ INDEX(inbox PRIMARY) */ FROM inbox WHERE id IN (${rows.map((row) => row.id)})`,
+  );
+}
+
+/** Makes a report due again after `delayMs`. */
+export async function deferReport(conn: Connection, report: RawReport, delayMs: number): Promise<void> {
+  await insert(conn, { delayMs, dead: null, payload: packReports([report]) });
+}
+
+/** Keeps bytes that can't be read, with the reason, until `keepMs` have passed. */
+export async function keepDead(
+  conn: Connection,
+  payload: Buffer,
+  { reason, keepMs }: { reason: string; keepMs: number },
+): Promise<void> {
+  await insert(conn, { delayMs: keepMs, dead: reason.slice(0, REASON_CHARS_MAX), payload });
+}
+
+async function insert(
+  conn: Connection,
+  { delayMs, dead, payload }: { delayMs: number; dead: string | null; payload: Buffer },
+): Promise<void> {
+  await conn.write(
+    "INSERT INTO inbox (run_at,dead,payload) VALUES " +
+      `(NOW(3) + INTERVAL ${Math.round(delayMs) * 1_000} MICROSECOND,${quote(dead)},${blob(payload)})`,
+  );
+}

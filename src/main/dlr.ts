@@ -1,0 +1,40 @@
+// The dlr role (Node): waits for MySQL, then reads operators' delivery reports from the inbox and settles
+// their messages until SIGTERM.
+
+import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
+import { startDlr } from "../dlr/dlr.ts";
+import { reportTermsOf } from "../operators/reports/settings.ts";
+import type { RoutesFile } from "../operators/routes-file.ts";
+import { watchRoutes } from "../operators/watch.ts";
+import { createMeteredPool } from "../platform/pool-meter.ts";
+import { runRole } from "../platform/role.ts";
+import { systemTimers } from "../platform/timers.ts";
+import { tablesAnswer } from "../schema/tables.ts";
+
+const CONNECTIONS = 2;
+
+const usage = "node src/main/dlr.ts: settles messages by their operators' delivery reports.";
+runRole({ name: "dlr", usage }, async (role) => {
+  const { log, metrics } = role;
+  const pool = createMeteredPool(role, "dlr", {
+    connections: CONNECTIONS,
+    multipleStatements: true,
+    answerMaxMs: MYSQL_ANSWER_MAX_MS,
+  });
+  role.onStop(() => pool.end());
+  const termsByName = ({ operators }: RoutesFile) =>
+    new Map(operators.map((operator) => [operator.name, reportTermsOf(operator) ?? undefined]));
+  let terms = termsByName(
+    watchRoutes(role, (file) => {
+      terms = termsByName(file);
+    }),
+  );
+  await role.waitFor("MySQL", () => tablesAnswer(pool));
+  const termsOf = (operator: string) => terms.get(operator);
+  const dlr = startDlr(
+    { timers: systemTimers, metrics, log, pool, termsOf, now: Date.now },
+    { operators: [...terms.keys()] },
+  );
+  role.check("mysql", () => (dlr.databaseUp() ? "ok" : "down"));
+  role.onStop(() => dlr.stop());
+});

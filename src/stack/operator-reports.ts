@@ -1,0 +1,139 @@
+// How a simulated operator reports what became of the messages it accepted: it posts to the gateway's
+// /dlr/{operator} and repeats that until it is acknowledged, as operators do. What it reports follows from
+// the phone or the profile; it writes each message's end to `<folder>/<name>.reports` for the fault suite.
+// Independent of Sluice's code. Numbers ending in 9990004-8 have fixed ends. Invariant: a message gets one
+// final end, though it may be reported twice, late or after a contradiction. Bound: POSTS_MAX requests at
+// once, BATCH_MAX reports each; what waits is in memory, 150 bytes a report.
+
+import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+
+export type Reporting = {
+  /** From the answer to the submit, in milliseconds. */
+  afterMs: readonly [number, number];
+  /** Shares of 1 of the messages, or of the reports. */
+  undelivered: number;
+  twice: number;
+  /** A report that says the contrary, after the final one. */
+  contradicted: number;
+  lost: number;
+};
+export type Reporter = {
+  accepted(message: { id: string; phone: string; operatorMessageId: string }): void;
+  behave(reporting: Reporting | null): void;
+  /** Reports that are not acknowledged yet. */
+  waiting(): number;
+  stop(): void;
+};
+export type ReporterOptions = { name: string; url: string; folder: string; echoesId: boolean };
+
+type End = "DELIVRD" | "UNDELIV" | "EXPIRED";
+type Report = { message_id: string; our_id?: string; status: End; err: string };
+/** `next`: what follows once it is acknowledged, so that it can't overtake this one. */
+type Planned = { report: Report; next: Report | null };
+
+const DELIVERED = "+989129990004";
+const UNDELIVERED = "+989129990005";
+const EXPIRED = "+989129990006";
+const NO_REPORT = "+989129990007";
+const LATE = "+989129990008";
+const LATE_MS = 60_000;
+const FIXED: Readonly<Record<string, { end: End; afterMs: number }>> = {
+  [DELIVERED]: { end: "DELIVRD", afterMs: 1_000 },
+  [UNDELIVERED]: { end: "UNDELIV", afterMs: 1_000 },
+  [EXPIRED]: { end: "EXPIRED", afterMs: 1_000 },
+  [LATE]: { end: "DELIVRD", afterMs: LATE_MS },
+};
+const CODES: Record<End, string> = { DELIVRD: "000", UNDELIV: "001", EXPIRED: "006" };
+
+const TICK_MS = 20;
+const BATCH_MAX = 50;
+const POSTS_MAX = 16;
+const RETRY_MS = 1_000;
+const TIMEOUT_MS = 10_000;
+const CONTRADICTION_MS = 10_000;
+
+export function createReporter({ name, url, folder, echoesId }: ReporterOptions): Reporter {
+  mkdirSync(folder, { recursive: true });
+  const file = openSync(`${folder}/${name}.reports`, "a");
+  let reporting: Reporting | null = null;
+  let due: (Planned & { atMs: number })[] = []; // by time, the earliest first
+  let lines = "";
+  let posts = 0;
+  let unacknowledged = 0;
+  let stopped = false;
+
+  const plan = (report: Report, afterMs: number, next: Report | null = null) => {
+    const atMs = performance.now() + afterMs;
+    let at = due.length;
+    while (at > 0 && (due[at - 1] as { atMs: number }).atMs > atMs) at--;
+    due.splice(at, 0, { atMs, report, next });
+  };
+  const post = async (planned: Planned[]) => {
+    posts++;
+    unacknowledged += planned.length;
+    const at = new Date().toISOString();
+    const body = JSON.stringify({ reports: planned.map(({ report }) => ({ ...report, at })) });
+    const isStored = await fetch(url, {
+      method: "POST",
+      body,
+      headers: { "content-type": "application/json" },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    }).then(
+      (answer) => answer.body?.cancel().then(() => answer.status === 200) ?? answer.status === 200,
+      () => false,
+    );
+    unacknowledged -= planned.length;
+    posts--;
+    if (stopped) return;
+    for (const { report, next } of planned) {
+      if (!isStored) plan(report, RETRY_MS, next);
+      else if (next !== null) plan(next, CONTRADICTION_MS);
+    }
+  };
+  const write = () => {
+    if (lines !== "") writeSync(file, lines);
+    lines = "";
+  };
+  const timer = setInterval(() => {
+    write();
+    const nowMs = performance.now();
+    while (posts < POSTS_MAX && due.length > 0 && (due[0] as { atMs: number }).atMs <= nowMs) {
+      let n = 1;
+      while (n < BATCH_MAX && n < due.length && (due[n] as { atMs: number }).atMs <= nowMs) n++;
+      void post(due.splice(0, n));
+    }
+  }, TICK_MS);
+
+  return {
+    accepted({ id, phone, operatorMessageId }) {
+      const fixed = FIXED[phone];
+      if (phone === NO_REPORT || (fixed === undefined && reporting === null)) return;
+      const { afterMs, undelivered, twice, contradicted, lost } = reporting ?? NOTHING_ELSE;
+      const [least, most] = fixed === undefined ? afterMs : [fixed.afterMs, fixed.afterMs];
+      const end = fixed?.end ?? (Math.random() < undelivered ? "UNDELIV" : "DELIVRD");
+      if (fixed === undefined && Math.random() < lost) return;
+      const waitMs = least + Math.random() * (most - least);
+      const report = (status: End): Report => ({
+        message_id: operatorMessageId,
+        ...(echoesId ? { our_id: id } : {}),
+        status,
+        err: CODES[status],
+      });
+      lines += `${id} ${end}\n`;
+      const contrary = end === "DELIVRD" ? "UNDELIV" : "DELIVRD";
+      plan(report(end), waitMs, Math.random() < contradicted ? report(contrary) : null);
+      if (Math.random() < twice) plan(report(end), waitMs + 50 + Math.random() * 2_000);
+    },
+    behave: (next) => void (reporting = next),
+    waiting: () => due.length + unacknowledged,
+    stop() {
+      stopped = true;
+      clearInterval(timer);
+      due = [];
+      write();
+      closeSync(file);
+    },
+  };
+}
+
+const NOTHING_ELSE: Reporting = { afterMs: [0, 0], undelivered: 0, twice: 0, contradicted: 0, lost: 0 };

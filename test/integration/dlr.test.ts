@@ -1,0 +1,295 @@
+// Delivery reports on MySQL, from the inbox to the settled message: who is found, what it costs, and what
+// changes nothing. The reading of each shape has its tests beside it.
+
+import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import { createIdFactory } from "../../src/core/id.ts";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
+import { REPORT_TTL_MS } from "../../src/core/limits.ts";
+import type { RawReport } from "../../src/core/raw-report.ts";
+import { ROWS_MAX, takeReports } from "../../src/dlr/take.ts";
+import { claimMessages } from "../../src/ledger/claim.ts";
+import { createInbox } from "../../src/ledger/inbox.ts";
+import { storeReports } from "../../src/ledger/inbox-rows.ts";
+import { reapClaim, settleClaim } from "../../src/ledger/settle.ts";
+import { submitIdKey } from "../../src/operators/reports/matching.ts";
+import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/report.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { changeOf, type Outcome } from "../../src/sender/outcome.ts";
+import { reconcileBooks } from "../support/books.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
+
+const id = createIdFactory({ now: Date.now });
+const template = {
+  id: "id",
+  our_id: "our_id",
+  status: "status",
+  error: "err",
+  done_at: "at",
+  entries: "reports",
+};
+const own: ReportTerms = { ...DEFAULT_TERMS, shape: "generic", template };
+const TERMS: Record<string, ReportTerms> = {
+  A: { ...own, echoesId: true },
+  B: { ...own, echoesId: true },
+  C: own,
+};
+
+let db: TestDatabase;
+let pool: Pool;
+let customerId: number;
+beforeAll(async () => {
+  db = await createTestDatabase();
+  pool = createPool(db.config, { connections: 8, multipleStatements: true });
+  customerId = await insertCustomer(pool, 1_000_000);
+});
+beforeEach(() => pool.query("DELETE FROM inbox"));
+afterAll(async () => {
+  await reconcileBooks(pool);
+  await pool.end();
+  await db.drop();
+});
+
+type Sent = Partial<LaneRecord> & { operator?: string; ids?: string[] };
+/** A message that its operator accepted, under these ids of one submit each. */
+async function sent({ operator = "C", ids = [`op-${id()}`], ...fields }: Sent = {}): Promise<LaneRecord> {
+  const record = { ...laneRecord(customerId), ...fields };
+  await sending(record, async (claimId) => {
+    const keys = TERMS[operator]?.echoesId ? {} : { reportKeys: ids.map((one) => submitIdKey(one, "same")) };
+    const outcome: Outcome = {
+      kind: "accepted",
+      operator,
+      operatorMessageIds: ids,
+      ...keys,
+      atMs: Date.now(),
+    };
+    await settle(claimId, record, outcome);
+  });
+  return record;
+}
+async function sending(record: LaneRecord, then: (claimId: string) => Promise<void>): Promise<void> {
+  const claimId = id();
+  await acceptMessages(pool, [record]);
+  await claimMessages(pool, { claimId, lane: record.lane, records: [record], nowMs: Date.now() });
+  await then(claimId);
+}
+const settle = (claimId: string, record: LaneRecord, outcome: Outcome) =>
+  settleClaim(
+    { pool, id },
+    {
+      claimId,
+      lane: record.lane,
+      changes: [changeOf(record, outcome)],
+      idsLeft: [],
+      nowMs: Date.now(),
+      retryDelayMs: () => 60_000,
+    },
+  );
+
+type Entry = { id?: string; our_id?: string; status?: string; err?: string; at?: string };
+const report = (operator: string, entries: Entry[], receivedAtMs = Date.now()): RawReport => ({
+  operator,
+  receivedAtMs,
+  via: "http",
+  contentType: "application/json",
+  query: "",
+  body: Buffer.from(JSON.stringify({ reports: entries.map((entry) => ({ status: "DELIVRD", ...entry })) })),
+});
+const deps = () => ({ pool, termsOf: (name: string) => TERMS[name], now: Date.now });
+/** Stores these reports in one row and takes what is due. */
+async function take(...reports: RawReport[]): Promise<string[]> {
+  if (reports.length > 0) await storeReports(pool, reports);
+  return (await takeReports(deps())).results.map(({ result }) => result);
+}
+const due = () => pool.query("UPDATE inbox SET run_at=NOW(3)");
+async function stateOf({ id: messageId }: LaneRecord) {
+  const [row] = await pool.query<
+    { status: string; sequence: number; last_error: string | null; operator: string }[]
+  >(`SELECT status, sequence, last_error, operator FROM messages WHERE id='${messageId}'`);
+  const entries = await pool.query<{ op: string }[]>(
+    `SELECT op FROM wallet_ledger WHERE leg='close' AND entry_id='${messageId}'`,
+  );
+  return { ...row, money: entries.map(({ op }) => op).join() };
+}
+const inbox = () =>
+  pool.query<{ later: number; dead: string | null }[]>("SELECT run_at>NOW(3) AS later, dead FROM inbox");
+
+test("a report found by the operator's id delivers its message, and moves no money", async () => {
+  const message = await sent({ ids: ["Op-0017"] });
+  expect(await take(report("C", [{ id: "op-0017" }]))).toEqual(["settled"]);
+  expect(await stateOf(message)).toMatchObject({
+    status: "delivered",
+    sequence: 5,
+    money: "capture",
+    operator: "C",
+  });
+  expect(await inbox()).toEqual([]);
+});
+
+test("a report found by our own id ends its message; another operator's does not", async () => {
+  const message = await sent({ operator: "A" });
+  expect(await take(report("B", [{ our_id: message.id, id: "b" }]))).toEqual(["nowhere"]);
+  expect(await stateOf(message)).toMatchObject({ status: "sent" });
+  expect(await take(report("A", [{ our_id: message.id, id: "a", status: "UNDELIV", err: "001" }]))).toEqual([
+    "settled",
+  ]);
+  const state = await stateOf(message);
+  expect(state).toMatchObject({ status: "undelivered", money: "capture", operator: "A" });
+  expect(state.last_error).toContain("001");
+});
+
+test("the first final status stays: repeated, late and contradicting reports change nothing", async () => {
+  const message = await sent({ ids: ["first"] });
+  const delivered = report("C", [{ id: "first" }]);
+  const contrary = report("C", [{ id: "first", status: "UNDELIV", err: "001" }]);
+  expect(await take(delivered, delivered, contrary)).toEqual(["settled", "late", "late"]);
+  expect(await take(contrary)).toEqual(["late"]);
+  expect(await stateOf(message)).toMatchObject({ status: "delivered", last_error: null });
+  expect(await inbox()).toEqual([]);
+});
+
+test("an intermediate notice and a status nobody knows end nothing", async () => {
+  const message = await sent({ ids: ["notice"] });
+  expect(
+    await take(
+      report("C", [
+        { id: "notice", status: "ENROUTE" },
+        { id: "notice", status: "WHATEVER" },
+      ]),
+    ),
+  ).toEqual(["notice", "notice"]);
+  expect(await stateOf(message)).toMatchObject({ status: "sent" });
+});
+
+test("a report that overtakes the answer to its submit waits for it", async () => {
+  const record = laneRecord(customerId);
+  await sending(record, async (claimId) => {
+    expect(await take(report("A", [{ our_id: record.id, id: "x" }]))).toEqual(["early"]);
+    expect(await take(report("C", [{ id: "not-known-yet" }]))).toEqual(["unmatched"]);
+    expect(await take()).toEqual([]); // both are due later
+    await settle(claimId, record, {
+      kind: "accepted",
+      operator: "A",
+      operatorMessageIds: ["x"],
+      atMs: Date.now(),
+    });
+  });
+  await due();
+  expect((await take()).toSorted()).toEqual(["settled", "unmatched"]);
+  expect(await stateOf(record)).toMatchObject({ status: "delivered", money: "capture" });
+});
+
+test("what matches nothing for a day is dropped", async () => {
+  expect(await take(report("C", [{ id: "nobody's" }], Date.now() - REPORT_TTL_MS + 60_000))).toEqual([
+    "unmatched",
+  ]);
+  await pool.query("DELETE FROM inbox");
+  expect(await take(report("C", [{ id: "nobody's" }], Date.now() - REPORT_TTL_MS))).toEqual(["dropped"]);
+  expect(await inbox()).toEqual([]);
+});
+
+test("proof for an unknown message captures or, express after its promise, refunds it", async () => {
+  const lost: Outcome = { kind: "unknown", operator: "A", reason: "A: no answer in time" };
+  const unknown = async (fields: Partial<LaneRecord> = {}) => {
+    const record = { ...laneRecord(customerId), ...fields };
+    await sending(record, async (claimId) => void (await settle(claimId, record, lost)));
+    return record;
+  };
+  const guaranteedByMs = Date.now() + 60_000;
+  const [normal, inTime, late] = [
+    await unknown(),
+    await unknown({ lane: "express", guaranteedByMs }),
+    await unknown({ lane: "express", guaranteedByMs }),
+  ];
+  const at = (ms: number) => new Date(ms).toISOString();
+  await take(
+    report("A", [
+      { our_id: normal.id },
+      { our_id: inTime.id, at: at(guaranteedByMs - 1_000) },
+      { our_id: late.id, at: at(guaranteedByMs + 1_000) },
+    ]),
+  );
+  expect(await stateOf(normal)).toMatchObject({ status: "delivered", money: "capture", operator: "A" });
+  expect(await stateOf(inTime)).toMatchObject({ status: "delivered", money: "capture" });
+  expect(await stateOf(late)).toMatchObject({ status: "delivered", money: "refund" });
+  // Their time limit passes: nothing is settled twice.
+  await pool.query("UPDATE claims SET expires_at=NOW(3) - INTERVAL 1 SECOND");
+  while ((await reapClaim({ pool, id }, Date.now())) !== null);
+  expect(await stateOf(normal)).toMatchObject({ status: "delivered", money: "capture" });
+});
+
+test("a message of several submits is delivered when all are, in any order, and fails with one", async () => {
+  const whole = await sent({ ids: ["w-1", "w-2", "w-3"] });
+  expect(await take(report("C", [{ id: "w-3" }, { id: "w-1" }, { id: "w-1" }]))).toEqual([
+    "part",
+    "part",
+    "part",
+  ]);
+  expect(await stateOf(whole)).toMatchObject({ status: "sent" });
+  expect(await take(report("C", [{ id: "w-2" }]))).toEqual(["settled"]);
+  expect(await stateOf(whole)).toMatchObject({ status: "delivered" });
+  const failed = await sent({ ids: ["f-1", "f-2"] });
+  expect(await take(report("C", [{ id: "f-2", status: "UNDELIV", err: "6" }]))).toEqual(["settled"]);
+  expect(await take(report("C", [{ id: "f-1" }]))).toEqual(["late"]);
+  expect(await stateOf(failed)).toMatchObject({ status: "undelivered" });
+});
+
+test("two messages with one operator's id are told apart by the recipient, or not at all", async () => {
+  await sent({ ids: ["twin"], phone: "+989121230001" });
+  await sent({ ids: ["twin"], phone: "+989121230002" });
+  expect(await take(report("C", [{ id: "twin" }]))).toEqual(["ambiguous"]);
+});
+
+test("what can't be read is kept with the reason, and holds up nothing", async () => {
+  const message = await sent({ ids: ["sound"] });
+  const broken = { ...report("C", []), body: Buffer.from("{") };
+  expect(await take(broken, report("gone", [{ id: "x" }]), report("C", [{ id: "sound" }]))).toEqual([
+    "unreadable",
+    "unreadable",
+    "settled",
+  ]);
+  await pool.write("INSERT INTO inbox (payload) VALUES (x'00ff')");
+  expect(await take()).toEqual(["unreadable"]);
+  expect(await stateOf(message)).toMatchObject({ status: "delivered" });
+  const kept = await inbox();
+  expect(kept.map(({ later }) => later)).toEqual([1, 1, 1]);
+  expect(kept.every(({ dead }) => dead !== null)).toBe(true);
+  await due();
+  await take(); // their time is over
+  expect(await inbox()).toEqual([]);
+});
+
+test("a body of 10,000 reports is settled in one transaction", async () => {
+  const messages = await Promise.all(Array.from({ length: 3 }, (_, i) => sent({ ids: [`big-${i}`] })));
+  const entries = Array.from({ length: 10_000 }, (_, i) => ({ id: `big-${i}` }));
+  const results = await take(report("C", entries));
+  expect(results.filter((result) => result === "settled")).toHaveLength(3);
+  expect(results.filter((result) => result === "unmatched")).toHaveLength(9_997);
+  for (const message of messages) expect(await stateOf(message)).toMatchObject({ status: "delivered" });
+});
+
+test("two processes share the inbox: each report is settled once", async () => {
+  const messages = await Promise.all(
+    Array.from({ length: ROWS_MAX + 5 }, (_, i) => sent({ ids: [`s-${i}`] })),
+  );
+  for (let i = 0; i < messages.length; i++) await storeReports(pool, [report("C", [{ id: `s-${i}` }])]);
+  const both = await Promise.all([takeReports(deps()), takeReports(deps())]);
+  expect(both.flatMap(({ results }) => results.map(({ result }) => result))).toEqual(
+    messages.map(() => "settled"),
+  );
+});
+
+test("reports that come while a row is being written share the next one, and each waits for its own", async () => {
+  const store = createInbox(pool, () => performance.now());
+  const reports = Array.from({ length: 250 }, (_, i) => report("C", [{ id: `i-${i}` }]));
+  await Promise.all(reports.map((one) => store.store(one)));
+  const [row] = await pool.query<{ n: number }[]>("SELECT COUNT(*) AS n FROM inbox");
+  expect(row?.n).toBe(4); // one alone, then 100, 100, 49
+  const results: string[] = [];
+  for (let rows = 1; rows > 0; ) {
+    const taken = await takeReports(deps());
+    rows = taken.rows;
+    results.push(...taken.results.map(({ result }) => result));
+  }
+  expect(results).toHaveLength(250);
+});

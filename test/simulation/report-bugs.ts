@@ -1,0 +1,65 @@
+// Planted bugs in what becomes of delivery reports; bugs.ts has the list of all.
+
+import { type Bug, bug, unasserted } from "./bug.ts";
+
+export const REPORT_BUGS: readonly Bug[] = [
+  bug(
+    "report",
+    "a report is acknowledged before it is stored",
+    "src/ledger/inbox.ts",
+    "waiting.push({ report, resolve, reject });",
+    "waiting.push({ report, resolve, reject });\n        resolve();",
+  ),
+  bug(
+    "report",
+    "a report whose message is still being sent is forgotten",
+    "src/dlr/take.ts",
+    'const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere", "early"];',
+    'const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere"];',
+  ),
+  bug(
+    "report",
+    "a report that overtakes its submit's answer is forgotten",
+    "src/dlr/take.ts",
+    'const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere", "early"];',
+    'const WAITS: readonly Result[] = ["nowhere", "early"];',
+  ),
+  bug(
+    "report",
+    "a report taken is deleted although its settlement was rolled back",
+    "src/dlr/take.ts",
+    "if (rows.length > 0) {\n      const read",
+    'if (rows.length > 0) {\n await deleteInbox(conn, rows); await conn.query("COMMIT;BEGIN");\n const read',
+  ),
+  bug(
+    "report",
+    "the last report wins, not the first",
+    "src/ledger/settle-reports.ts",
+    'if (isFinal(row.status) || changes.has(end.messageId)) return "late";\n' +
+      '    if (!isOpen(row.status)) return "early";',
+    'if (changes.has(end.messageId)) return "late";\n' +
+      'if (!isOpen(row.status) && !isFinal(row.status)) return "early";',
+    unasserted,
+  ),
+  bug(
+    "report",
+    "a message is delivered with its first part",
+    "src/ledger/settle-reports.ts",
+    "const whole = end.submits > 1 ? endOf(partsOf?.get(end.messageId) ?? []) : end;",
+    "const whole = end.submits > 1 ? endOf([end]) : end;",
+  ),
+  bug(
+    "report",
+    "an express message proven after its promise counts as in time",
+    "src/ledger/settle-reports.ts",
+    'takenAtMs: status === "unknown" ? (whole.doneAtMs ?? end.receivedAtMs) : null,',
+    "takenAtMs: null,",
+  ),
+  bug(
+    "report",
+    "the operator's id of a submit is not kept",
+    "src/ledger/submissions.ts",
+    'key === ""\n        ? []',
+    'key !== ""\n        ? []',
+  ),
+];

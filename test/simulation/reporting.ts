@@ -1,0 +1,174 @@
+// How simulated operators report on what they took: each report goes to some ingest process and is repeated
+// until it is acknowledged; it may come before the submit's answer, twice, late, never, or be contradicted
+// once the gateway has settled the first. Holds what must be true of reports: an acknowledged one is stored,
+// and a message ends as its first report says.
+
+import type { RawReport } from "../../src/core/raw-report.ts";
+import { unpackReports } from "../../src/core/raw-report.ts";
+import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/report.ts";
+import type { RowChange } from "../simulated-mysql/server.ts";
+import type { Ingest } from "./roles.ts";
+import type { Kernel } from "./kernel.ts";
+import { hold, type Message } from "./model.ts";
+
+/** Shares of what operators took. */
+export type ReportFaults = {
+  missing: number;
+  late: number;
+  undelivered: number;
+  twice: number;
+  contradicted: number;
+};
+export type End = "delivered" | "undelivered";
+export type Reporting = {
+  /** `submits`: how many submits it was there, each of which is reported on. */
+  onTaken(id: string, operator: string, submits: number): void;
+  /** Sees every commit of the database. */
+  onCommit(changes: readonly RowChange[]): void;
+  /** What was reported first on a message, and the time that the report names; null: nothing is stored. */
+  firstOf(id: string): { end: End; doneAtMs: number } | null;
+  /** Whether every report that will be sent is acknowledged. */
+  isIdle(): boolean;
+  /** Every message has ended as its first report says. */
+  check(messages: ReadonlyMap<string, Message>): void;
+  counts: Record<string, number>;
+};
+
+const WORDS: Record<End, string> = { delivered: "DELIVRD", undelivered: "UNDELIV" };
+const template = { id: "id", our_id: "our_id", status: "status", done_at: "at" };
+const own: ReportTerms = { ...DEFAULT_TERMS, shape: "generic", template };
+/** Two operators name our id in their reports, one only its own. */
+export const REPORT_TERMS: Readonly<Record<string, ReportTerms>> = {
+  A: { ...own, echoesId: true },
+  B: own,
+  C: { ...own, echoesId: true },
+};
+
+const RETRY_MS = 400;
+const TIMEOUT_MS = 3_000;
+const LOOK_MS = 50;
+const LOOKS_MAX = 100;
+
+export function createReporting(
+  kernel: Kernel,
+  faults: ReportFaults,
+  { ingests, statusOf }: { ingests: () => readonly Ingest[]; statusOf: (id: string) => string },
+): Reporting {
+  const { random } = kernel;
+  /** The first stored report on each submit of a message. */
+  const ends = new Map<string, ({ end: End; doneAtMs: number } | null)[]>();
+  /** Reports in the inbox, or that were there, by their bytes. */
+  const stored = new Set<string>();
+  const counts = { reported: 0, contradicted: 0 };
+  let open = 0;
+
+  const send = (report: RawReport & { via: "http" }, then: () => void) => {
+    const ways = ingests().filter(({ of }) => of.alive);
+    let isOver = false;
+    const again = () => {
+      if (isOver) return;
+      isOver = true;
+      kernel.after(RETRY_MS, null, () => send(report, then));
+    };
+    if (ways.length === 0) return again();
+    const posted = random.pick(ways).report({ ...report, receivedAtMs: kernel.wallMs(null) });
+    posted.then(() => {
+      const key = keyOf(report);
+      hold(stored.has(key), "a report is acknowledged once it is stored", () => key);
+      if (!isOver) then();
+      isOver = true;
+    }, again); // the database is away
+    kernel.after(TIMEOUT_MS, null, again); // its process died
+  };
+  const firstOf: Reporting["firstOf"] = (id) => {
+    const parts = ends.get(id) ?? [null];
+    const failed = parts.filter((part) => part?.end === "undelivered");
+    if (failed.length > 0)
+      return failed.reduce((a, b) => (Number(b?.doneAtMs) < Number(a?.doneAtMs) ? b : a)) ?? null;
+    if (parts.includes(null)) return null;
+    return { end: "delivered", doneAtMs: Math.max(...parts.map((part) => part?.doneAtMs ?? 0)) };
+  };
+  const report = (id: string, operator: string, part: number, end: End): RawReport & { via: "http" } => {
+    counts.reported++;
+    const ours = REPORT_TERMS[operator]?.echoesId ? { our_id: id } : {};
+    const at = new Date(kernel.wallMs(null)).toISOString();
+    const body = JSON.stringify({
+      id: `${operator}-${id}-${part}`,
+      ...ours,
+      status: WORDS[end],
+      at,
+      n: counts.reported,
+    });
+    const contentType = "application/json";
+    return { operator, receivedAtMs: 0, via: "http", contentType, query: "", body: Buffer.from(body) };
+  };
+  const contradict = (id: string, again: () => RawReport & { via: "http" }, looks = 0): void => {
+    if (statusOf(id).endsWith("delivered")) {
+      counts.contradicted++;
+      open++;
+      send(again(), () => open--);
+    } else if (looks < LOOKS_MAX) kernel.after(LOOK_MS, null, () => contradict(id, again, looks + 1));
+  };
+  const reportPart = (id: string, operator: string, part: number) => {
+    const end: End = random.chance(faults.undelivered) ? "undelivered" : "delivered";
+    const contrary: End = end === "delivered" ? "undelivered" : "delivered";
+    const times = random.chance(faults.twice) ? 2 : 1;
+    for (let n = 0; n < times; n++) {
+      open++;
+      // Some come before the answer to the submit, others seconds later or after the promise of express.
+      const isLate = random.chance(faults.late);
+      const afterMs = isLate ? random.between(5_000, 9_000) : random.between(0, random.pick([5, 300, 4_000]));
+      kernel.after(afterMs, null, () =>
+        send(report(id, operator, part, end), () => {
+          open--;
+          if (n === 0 && random.chance(faults.contradicted))
+            contradict(id, () => report(id, operator, part, contrary));
+        }),
+      );
+    }
+  };
+  return {
+    counts,
+    firstOf,
+    onTaken(id, operator, submits) {
+      if (random.chance(faults.missing)) return;
+      ends.set(
+        id,
+        Array.from({ length: submits }, () => null),
+      );
+      for (let part = 0; part < submits; part++) reportPart(id, operator, part);
+    },
+    onCommit(changes) {
+      for (const { table, before, after } of changes) {
+        if (table !== "inbox" || before !== null || after === null) continue;
+        for (const raw of unpackReports(after.payload as Uint8Array)) {
+          if (raw.via !== "http") continue;
+          stored.add(keyOf(raw));
+          const body = JSON.parse(keyOf(raw)) as { id: string; status: string; at: string };
+          const [, id = "", part = ""] = body.id.split("-");
+          const end: End = body.status === WORDS.delivered ? "delivered" : "undelivered";
+          const parts = ends.get(id) ?? [];
+          parts[Number(part)] ??= { end, doneAtMs: Date.parse(body.at) };
+        }
+      }
+    },
+    isIdle: () => open === 0,
+    check(messages) {
+      for (const id of ends.keys()) {
+        const end = firstOf(id)?.end;
+        if (end === undefined) continue;
+        const m = messages.get(id);
+        if (m?.status === "unknown") continue; // accepted at the end of the run
+        // An operator's own id leads nowhere as long as the answer that named it is lost.
+        const isLost = m?.values.last_error === "no answer within the time limit";
+        hold(
+          m?.status === end || isLost,
+          "a message ends as its first report says",
+          () => `${id} is ${m?.status}, reported ${end}`,
+        );
+      }
+    },
+  };
+}
+
+const keyOf = (raw: RawReport & { via: "http" }): string => Buffer.from(raw.body).toString();
