@@ -4,6 +4,7 @@
 // are), then answered. "lost" is answered at once and isn't the end: the message is settled by what
 // still comes, and goes on with its other parts if a late answer says that the first was taken.
 
+import { OPERATOR_MESSAGE_ID_CHARS_MAX } from "../../core/limits.ts";
 import type { Binds, Job } from "../../platform/smpp/binds.ts";
 import type { Draft } from "../../platform/smpp/encode.ts";
 import { type StatusClass, statusText } from "../../platform/smpp/status.ts";
@@ -21,6 +22,10 @@ export type AnswerTo = {
   late(answer: CertainAnswer): void;
 };
 type Result = Parameters<Job["done"]>[0];
+
+// What reports can be found by. Some operators put TLVs where an id would be.
+const ID = new RegExp(`^[\\x20-\\x7e]{1,${OPERATOR_MESSAGE_ID_CHARS_MAX}}$`);
+const usable = (id: string): string => (ID.test(id) ? id.trim() : "");
 
 export function submitParts(
   { binds, kindOf, timeoutMs }: Deps,
@@ -62,7 +67,8 @@ export function submitParts(
       if (part > 0) return lose(part, result.reason);
       return answer({ kind: "not-connected", reason: result.reason });
     }
-    const { status, id } = result;
+    const { status } = result;
+    const id = usable(result.id);
     if (status === 0) return onTaken(part, id);
     const kind = kindOf(status);
     // Some operators throttle what they have taken: the id gives it away.

@@ -115,6 +115,18 @@ describe("a message", () => {
     expect(await submit("hi")).toEqual({ kind: "accepted", operatorMessageIds: [""] });
   });
 
+  test("accepted with what can't be an id has an empty one; refused with it is refused", async () => {
+    const odd = ["\u0004#", "é-1", " ", "x".repeat(300)];
+    let n = 0;
+    const { submit } = await start((pdu, link) => {
+      if (pdu.command !== COMMAND.submitSm) return obliging(pdu, link);
+      link.answer(pdu, n < odd.length ? 0 : 8, odd[n++ % odd.length] as string);
+    });
+    for (let i = 0; i < odd.length; i++)
+      expect(await submit("hi")).toEqual({ kind: "accepted", operatorMessageIds: [""] });
+    for (let i = 0; i < odd.length; i++) expect((await submit("hi")).kind).toBe("refused");
+  });
+
   const REFUSALS: [number, boolean][] = [
     [0x0b, true],
     [0x0a, false],
