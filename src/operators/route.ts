@@ -30,14 +30,15 @@ type RoutingTerms = Pick<OperatorTerms, "name" | "prefixes" | "lanes" | "priorit
  * phone belongs to its longest prefix.
  */
 export function createRouter(operators: readonly RoutingTerms[], routes: readonly NamedRoute[]): Router {
-  const byLane = Object.fromEntries(LANES.map((lane) => [lane, tableOf(lane, operators, routes)])) as Record<
-    Lane,
-    Map<string, Found>
-  >;
+  const tables = LANES.map((lane) => {
+    const table = tableOf(lane, operators, routes);
+    return [lane, { table, longest: Math.max(0, ...[...table.keys()].map((prefix) => prefix.length)) }];
+  });
+  const byLane = Object.fromEntries(tables) as Record<Lane, { table: Map<string, Found>; longest: number }>;
   return {
     find(phone, lane) {
-      const table = byLane[lane];
-      for (let length = phone.length; length > 0; length--) {
+      const { table, longest } = byLane[lane];
+      for (let length = Math.min(longest, phone.length); length > 0; length--) {
         const found = table.get(phone.slice(0, length));
         if (found !== undefined) return found;
       }

@@ -87,7 +87,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const { batch, message } = job;
     if (job.router !== router) routeAnew(job, router);
     const { candidates } = job;
-    if (deps.monotonicMs() > batch.deadlineMs) return giveUp(job, "not submitted in time");
+    const nowMs = deps.monotonicMs();
+    if (nowMs > batch.deadlineMs) return giveUp(job, "not submitted in time");
     if (job.tries >= SUBMIT_OPERATORS_MAX) return giveUp(job, job.reason);
     if (candidates.length === 0) return giveUp(job, "no operator takes this number");
     let isAnyLeft = false;
@@ -104,8 +105,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       waitMs = Math.min(waitMs, ownMs);
     }
     if (!isAnyLeft) return giveUp(job, job.tries === 0 ? "no operator available" : job.reason);
-    const drawn = drawnOf(job);
-    if (drawn !== null && drawn.free <= 0) waitMs = Math.min(waitMs, job.patientUntilMs - deps.monotonicMs());
+    const drawn = candidates.some(({ split }) => split) ? drawnOf(job, nowMs) : null;
+    if (drawn !== null && drawn.free <= 0) waitMs = Math.min(waitMs, job.patientUntilMs - nowMs);
     const next = drawn === null ? route(candidates, deps.random) : drawn.free > 0 ? drawn : null;
     if (next === null) {
       if (waitMs < Number.POSITIVE_INFINITY) waiting.wakeIn(waitMs);
@@ -123,13 +124,13 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
 
   // A split is kept while its operators answer: a burst fills the window of one with the larger share first.
   // But no message waits long for a slow one.
-  const drawnOf = (job: Job): Candidate | null => {
+  const drawnOf = (job: Job, nowMs: number): Candidate | null => {
     const { drawn } = job;
     if (drawn === null || drawn.tried || !drawn.allowed) {
       job.drawn = draw(job.candidates, deps.random);
-      job.patientUntilMs = deps.monotonicMs() + SPLIT_WAIT_MS;
+      job.patientUntilMs = nowMs + SPLIT_WAIT_MS;
     }
-    return deps.monotonicMs() < job.patientUntilMs ? job.drawn : null;
+    return nowMs < job.patientUntilMs ? job.drawn : null;
   };
 
   const onAnswer = (job: Job, line: Line, answer: Answer) => {
