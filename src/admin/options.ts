@@ -26,6 +26,18 @@ export function label(charsMax: number): (given: string) => string {
   };
 }
 
+/** Parses a time as RFC 3339 writes it, into milliseconds since 1970. */
+export function time(given: string): number {
+  const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(given)
+    ? Date.parse(given)
+    : Number.NaN;
+  if (Number.isNaN(ms))
+    throw new InvalidArgumentError(
+      "It must be a time such as 2026-01-02T15:04:05Z or 2026-01-02T15:04+03:30.",
+    );
+  return ms;
+}
+
 /** Parses one of these words. */
 export function oneOf<T extends string>(...allowed: T[]): (given: string) => T {
   return (given) => {

@@ -1,16 +1,19 @@
-// `route`: checks the routes file, explains which operators would take a number, lists what the file has, and
-// tells the running roles to read it again.
+// `route`: checks the routes file, explains which operators would take a number, lists what the file has,
+// compares the operators of a route, and tells the running roles to read the file again.
 
 import type { Command } from "commander";
 import { type Lane, LANES } from "../core/message.ts";
 import { type Json, jsonFlag } from "./database.ts";
-import { oneOf } from "./options.ts";
+import type { CompareOptions } from "./compare-operators.ts";
+import { oneOf, time } from "./options.ts";
 
 const fileFlag = ["--file <path>", "another file than SLUICE_ROUTES"] as const;
 
 /** `reload` tells the running roles; the commands themselves know nothing about processes. */
 export function declareRoutes(program: Command, reload: () => Promise<void>): void {
-  const route = program.command("route").description("check, explain, list and reload operators and routes");
+  const route = program
+    .command("route")
+    .description("check, explain, list, compare and reload operators and routes");
   route
     .command("check")
     .description(
@@ -40,6 +43,20 @@ export function declareRoutes(program: Command, reload: () => Promise<void>): vo
     .action(async (options: Json & { file?: string }) => {
       const { list } = await import("./show-routes.ts");
       list(options);
+    });
+  route
+    .command("compare")
+    .description(
+      "how the operators of a route did with its numbers: what they took and delivered, and how fast",
+    )
+    .argument("<route>", "a route with prefixes, such as one with a split")
+    .option("--from <time>", "messages accepted since then, RFC 3339; by default a day before --to", time)
+    .option("--to <time>", "messages accepted before then; by default now", time)
+    .option(...fileFlag)
+    .option(...jsonFlag)
+    .action(async (name: string, options: CompareOptions) => {
+      const { compareOperators } = await import("./compare-operators.ts");
+      await compareOperators(name, options);
     });
   route
     .command("reload")
