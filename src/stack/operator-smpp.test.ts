@@ -9,7 +9,8 @@ import { until } from "../../test/support/smpp-peer.ts";
 import type { Answer } from "../operators/connectors/connector.ts";
 import { createSmppConnector, type SmppOperator } from "../operators/connectors/smpp.ts";
 import { WAITS } from "../platform/smpp/binds.ts";
-import { decodeDeliver, TAG } from "../platform/smpp/pdu.ts";
+import { readReport } from "../operators/reports/read.ts";
+import { DEFAULT_TERMS } from "../operators/reports/report.ts";
 import { PROFILES, type Profile } from "./operator.ts";
 import { SMPP_PASSWORD, startSmppOperator } from "./operator-smpp.ts";
 
@@ -22,7 +23,7 @@ async function start(profile: Profile, settings: Partial<SmppOperator> = {}) {
   const folder = mkdtempSync(join(tmpdir(), "operator-smpp-"));
   const own = { name: "B", host: "127.0.0.1", port: 0, folder };
   const operator = await startSmppOperator({ ...own, profile: () => profile });
-  const reports: { id: string; state: number }[] = [];
+  const reports: { id: string; status: string }[] = [];
   const notes: string[] = [];
   let isStoring = true;
   const connector = createSmppConnector(
@@ -31,11 +32,9 @@ async function start(profile: Profile, settings: Partial<SmppOperator> = {}) {
     {
       onDeliver(pdu) {
         if (!isStoring) return Promise.resolve(false);
-        const tlvs = new Map(decodeDeliver(pdu).tlvs);
-        const id = Buffer.from(tlvs.get(TAG.receiptedMessageId) ?? [])
-          .toString("latin1")
-          .replace("\0", "");
-        reports.push({ id, state: tlvs.get(TAG.messageState)?.[0] ?? 0 });
+        const raw = { operator: "B", receivedAtMs: Date.now(), via: "smpp", pdu } as const;
+        for (const { operatorMessageIds, status } of readReport(raw, { ...DEFAULT_TERMS, shape: "smpp" }))
+          reports.push({ id: operatorMessageIds[0] ?? "", status });
         return Promise.resolve(true);
       },
       onNote: ({ text }) => void notes.push(text),
@@ -61,7 +60,7 @@ test("what it accepts is in its log part by part, and each submit gets its recei
   expect(log()).toEqual(["1/1", "1/3", "2/3", "3/3"].map((part, i) => `${ids[i]} +989121234567 ${part}`));
   await until(() => reports.length === 4);
   expect(new Set(reports.map(({ id }) => id))).toEqual(new Set(ids));
-  expect(reports.every(({ state }) => state === 2)).toBe(true);
+  expect(reports.every(({ status }) => status === "delivered")).toBe(true);
 });
 
 test("phones have fixed answers and ends", async () => {
@@ -72,9 +71,10 @@ test("phones have fixed answers and ends", async () => {
   const none = idsOf(await submit("hi", "+989129990007"));
   const undelivered = idsOf(await submit("hi", "+989129990005"));
   const expired = idsOf(await submit("hi", "+989129990006"));
-  const stateOf = ([id]: readonly string[]) => reports.find((report) => report.id === id)?.state;
-  expect([await until(() => stateOf(undelivered)), await until(() => stateOf(expired))]).toEqual([5, 3]);
-  expect(stateOf(none)).toBeUndefined();
+  const statusOf = ([id]: readonly string[]) => reports.find((report) => report.id === id)?.status;
+  expect(await until(() => statusOf(undelivered))).toBe("undelivered");
+  expect(await until(() => statusOf(expired))).toBe("expired");
+  expect(statusOf(none)).toBeUndefined();
 });
 
 test("a receipt that isn't stored comes again", async () => {
