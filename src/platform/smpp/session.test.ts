@@ -88,13 +88,13 @@ async function openBound(
   const results: SubmitResult[] = [];
   const lates: [number, string][] = [];
   const submit = (answerMs = 5_000) => {
-    const at = results.length + outstanding++;
+    const at = submitted++;
     opened.session.submit(SUBMIT, performance.now() + answerMs, {
       done: (result) => void (results[at] = result),
       late: (status, id) => lates.push([status, id]),
     });
   };
-  let outstanding = 0;
+  let submitted = 0;
   return { ...opened, results, lates, submit };
 }
 
@@ -250,6 +250,19 @@ test("a submit without an answer in time is lost, keeps its place, and its late 
   link.answer(only as never, 0, "again");
   await until(() => lates.length > 0 && session.hasRoom());
   expect(lates).toEqual([[0, "late"]]);
+});
+
+test("a process that slept reads the answers that have come before it gives up on any", async () => {
+  const { link, submit, results } = await openBound(binding);
+  for (let round = 0; round < 3; round++) {
+    submit(200);
+    const submits = await submitsOf(link, round + 1);
+    link.answer(submits[round] as (typeof submits)[0], 0, "here");
+    // Timers are what comes after this.
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const end = performance.now() + 400; performance.now() < end; );
+    expect(await until(() => results[round])).toEqual({ kind: "answered", status: 0, id: "here" });
+  }
 });
 
 test("after the time for late answers a place in the window is free again", async () => {
