@@ -125,11 +125,11 @@ test("a message that every operator refuses fails and is refunded, under the tra
   expect(line).toBeDefined();
 });
 
-test("route reload makes both senders use the file, and says so", () => {
+test("route reload makes every role that has the file use it as it is now, and says so", () => {
   const { status, stdout } = launcher.run("route", "reload");
   expect([status, stdout.replaceAll(/pid \d+/g, "pid")]).toEqual([
     0,
-    "sender-normal: uses it (pid)\nsender-express: uses it (pid)\n",
+    ["ingest-1", "sender-normal", "sender-express", "dlr"].map((name) => `${name}: uses it (pid)\n`).join(""),
   ]);
 });
 

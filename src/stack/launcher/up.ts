@@ -36,7 +36,7 @@ const readyMaxMs = 60_000;
 export async function up(config: Config, options: UpOptions): Promise<void> {
   const stateFolder = resolve(config.stateFolder);
   if (options.enginesOnly) return enginesOnly(config, stateFolder, options.stack);
-  requireRoutes(resolve(config.routesFile), process.env); // no sender would start with a bad one
+  requireRoutes(resolve(config.routesFile), process.env); // no role would start with a bad one
   const own = takeLock(stateFolder);
   const stopped = new AbortController();
   const view = createView(process.stdout);
