@@ -54,6 +54,7 @@ async function runBench({ seconds, warmup }: { seconds: number; warmup: number }
   const notes: string[] = [];
   const link = {
     onDeliver: () => Promise.resolve(true),
+    onBinds: () => undefined,
     onNote: ({ text }: { text: string }) => void notes.push(text),
   };
   const operator = smppOperator({

@@ -330,6 +330,7 @@ export const METRICS = {
     BUCKETS_S,
     { operator },
   ),
+  sluice_operator_binds: gauge("sender", "SMPP binds that are open; always 0 for other kinds", { operator }),
   sluice_operator_submits_in_flight: gauge("sender", "submits still waiting for an answer", { operator }),
   sluice_sender_unsettled: gauge("sender", "messages read but not settled yet"),
   sluice_sender_partitions: gauge("sender", "partitions of the lane that this process reads"),

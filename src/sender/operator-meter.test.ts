@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { createMetrics } from "../platform/metrics.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Answer, Connector } from "../operators/connectors/connector.ts";
-import { createOperatorMeters, metered, type SharedCounts } from "./operator-meter.ts";
+import { countBinds, createOperatorMeters, metered, type SharedCounts } from "./operator-meter.ts";
 
 test("each operator's answers and durations are counted in one thread and read in another", async () => {
   let ms = 0;
@@ -40,6 +40,14 @@ test("each operator's answers and durations are counted in one thread and read i
     "2",
   ]);
   expect(await valueOf('sluice_operator_submit_duration_seconds_sum{operator="B"')).toBe("20.03");
+});
+
+test("an operator's binds are counted as they are opened and end", async () => {
+  const metrics = createMetrics("test");
+  const shared = createOperatorMeters(metrics).use(["A"]).get("A") as SharedCounts;
+  const count = countBinds(shared);
+  for (const change of [1, 1, -1, 1] as const) count(change);
+  expect(await metrics.text()).toMatch(/^sluice_operator_binds\{operator="A".*\} 2$/m);
 });
 
 test("an operator that stays keeps its counts; one that is gone has no series, and begins anew if it comes back", async () => {

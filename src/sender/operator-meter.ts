@@ -1,7 +1,8 @@
 // Measures what operators answer and how fast: written by the workers that submit, read by the sender's main
 // thread at each scrape. The memory is shared because a batch's tally only arrives with its last answer,
 // while a hanging operator should be visible at once. Layout of an operator's piece, in 64-bit numbers: a
-// count for each kind of answer, the submits under way, the sum of durations in µs, a count for each bucket.
+// count for each kind of answer, the submits under way, the open binds, the sum of durations in µs, a count
+// for each bucket.
 // Invariant: every submit is counted once when it starts and once when it is answered, as a connector answers
 // exactly once. An addition takes 0.1 µs.
 
@@ -13,7 +14,8 @@ export type SharedCounts = SharedArrayBuffer;
 
 const BUCKETS = METRICS.sluice_operator_submit_duration_seconds.buckets;
 const IN_FLIGHT = ANSWERS.length;
-const SUM_US = IN_FLIGHT + 1;
+const BINDS = IN_FLIGHT + 1;
+const SUM_US = BINDS + 1;
 const FIRST_BUCKET = SUM_US + 1;
 const SLOTS = FIRST_BUCKET + BUCKETS.length + 1;
 
@@ -39,6 +41,12 @@ export function metered(connector: Connector, shared: SharedCounts, monotonicMs:
       });
     },
   };
+}
+
+/** Counts an operator's binds, as they are opened and end. */
+export function countBinds(shared: SharedCounts): (change: 1 | -1) => void {
+  const counts = new BigInt64Array(shared);
+  return (change) => void Atomics.add(counts, BINDS, BigInt(change));
 }
 
 export type OperatorMeters = {
@@ -69,6 +77,7 @@ function expose(metrics: Metrics, operator: string, shared: SharedCounts): void 
   for (const [slot, answer] of ANSWERS.entries())
     metrics.counted("sluice_operator_submits_total", { operator, answer }, () => read(slot));
   metrics.gauge("sluice_operator_submits_in_flight", () => read(IN_FLIGHT), { operator });
+  metrics.gauge("sluice_operator_binds", () => read(BINDS), { operator });
   metrics.observed("sluice_operator_submit_duration_seconds", { operator }, () => ({
     counts: Array.from({ length: BUCKETS.length + 1 }, (_, bucket) => read(FIRST_BUCKET + bucket)),
     sum: read(SUM_US) / 1e6,

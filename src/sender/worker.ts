@@ -12,7 +12,7 @@ import type { RoutesFile } from "../operators/routes-file.ts";
 import { type SubmitBatch, createDispatch, type Tallies } from "./dispatch.ts";
 import { createLines } from "./lines.ts";
 import { monotonicMs } from "./monotonic.ts";
-import { metered, type SharedCounts } from "./operator-meter.ts";
+import { countBinds, metered, type SharedCounts } from "./operator-meter.ts";
 import type { ReportTerms } from "../operators/reports/report.ts";
 import { reportTermsOf } from "../operators/reports/settings.ts";
 import { type Outcome, outcomeOf, withReportKeys } from "./outcome.ts";
@@ -57,6 +57,7 @@ const connectorOf = (operator: OperatorSpec) => {
     },
     {
       onDeliver: (pdu) => store(name, pdu),
+      onBinds: countBinds(counts.get(name) as SharedCounts),
       onNote: (note) => toParent({ kind: "note", note: { operator: name, ...note } }),
     },
   );

@@ -37,6 +37,7 @@ async function start(profile: Profile, settings: Partial<SmppOperator> = {}) {
           reports.push({ id: operatorMessageIds[0] ?? "", status });
         return Promise.resolve(true);
       },
+      onBinds: () => undefined,
       onNote: ({ text }) => void notes.push(text),
     },
     { ...WAITS, link: { firstMs: 40, mostMs: 40 } },

@@ -25,6 +25,8 @@ export type OnReport = (message: LaneRecord, answer: CertainAnswer) => void;
 export type OperatorLink = {
   /** A report or an inbound message, raw. True once it is stored: only then the operator is told so. */
   onDeliver(pdu: Uint8Array): Promise<boolean>;
+  /** A connection was opened (1), or ended (-1). */
+  onBinds(change: 1 | -1): void;
   /** For the log: a connection comes or goes; an "error" needs someone to act. */
   onNote(note: { level: "info" | "warn" | "error"; text: string }): void;
 };

@@ -49,6 +49,7 @@ test("messages of one part and of many arrive as they were written, and each sub
     smppOperator({ port: server.address().port, binds: 2 }),
     () => undefined,
     {
+      onBinds: () => undefined,
       onNote: () => undefined,
       onDeliver(pdu) {
         const id = decodeDeliver(pdu).tlvs.find(([tag]) => tag === TAG.receiptedMessageId)?.[1];

@@ -141,7 +141,7 @@ export function createSmppConnector(
       },
       waits,
     },
-    { onDeliver: link.onDeliver, onNote: link.onNote },
+    link,
   );
   const referenceFor = createReferences(RECIPIENTS_MAX, Math.random);
   const overrides = overridesOf(operator);

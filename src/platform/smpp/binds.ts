@@ -23,6 +23,8 @@ export type BindsOptions = {
 };
 export type BindsHooks = {
   onDeliver(pdu: Uint8Array): Promise<boolean>;
+  /** A bind was opened (1), or ended (-1). */
+  onBinds(change: 1 | -1): void;
   /** For the log; an "error" needs someone to act. */
   onNote(note: Note): void;
 };
@@ -108,6 +110,7 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
       {
         onBound() {
           bind.boundMs = performance.now();
+          hooks.onBinds(1);
           hooks.onNote({ level: "info", text: `bound as ${bind.as}` });
           pump();
         },
@@ -120,6 +123,7 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
 
   function ended(bind: Bind, reason: string, status: number | null) {
     const isSteady = bind.boundMs !== null && performance.now() - bind.boundMs > STEADY_MS;
+    if (bind.boundMs !== null) hooks.onBinds(-1);
     bind.isReturning = bind.hasWorked || isSteady;
     bind.failures = bind.isReturning ? 0 : bind.failures + 1;
     bind.session = null;

@@ -1,0 +1,154 @@
+// The SMPP connector's binds against peers over real connections: which are open, who gets a submit, what a
+// bind that is refused, throttled or cut means.
+
+import { afterEach, describe, expect, test } from "bun:test";
+import {
+  answering,
+  endConnectors,
+  SOON,
+  startConnector,
+  submitted,
+} from "../../../test/support/smpp-connector.ts";
+import { laneRecord, smppOperator } from "../../../test/support/smpp-operator.ts";
+import { binding, obliging, type PeerLink, type PeerPdu, until } from "../../../test/support/smpp-peer.ts";
+import { bare, message as messageDraft } from "../../platform/smpp/encode.ts";
+import { COMMAND, decodeBind, decodeMessage, RESPONSE, type ShortMessage } from "../../platform/smpp/pdu.ts";
+import type { Answer } from "./connector.ts";
+import { createSmppConnector } from "./smpp.ts";
+
+afterEach(endConnectors);
+
+describe("binds", () => {
+  test("a transmitter and a receiver for each of them, or transceivers; submits never go to a receiver", async () => {
+    const { peer, submit, delivered, open } = await startConnector(obliging, { mode: "tx_rx", binds: 2 });
+    await until(() => peer.links.length === 4 && open() === 4);
+    for (let i = 0; i < 8; i++) expect((await submit("hi")).kind).toBe("accepted");
+    const commands = peer.links.map(({ got }) => got[0]?.command ?? 0);
+    expect(commands.toSorted((a, b) => a - b)).toEqual([1, 1, 2, 2]);
+    const receiver = peer.links.find(({ got }) => got[0]?.command === COMMAND.bindReceiver) as PeerLink;
+    expect(receiver.got.some(({ command }) => command === COMMAND.submitSm)).toBe(false);
+    const report = { ...(submitted(peer)[0] as ShortMessage), command: COMMAND.deliverSm };
+    receiver.send(messageDraft(report), 9);
+    expect(await receiver.next((COMMAND.deliverSm | RESPONSE) >>> 0)).toMatchObject({
+      status: 0,
+      sequence: 9,
+    });
+    expect(decodeMessage(delivered[0] as Uint8Array).command).toBe(COMMAND.deliverSm);
+  });
+
+  test("submits spread over the binds, and those beyond all windows wait for room", async () => {
+    const { peer, submit } = await startConnector(binding, { binds: 2, bind_window: 2 });
+    const answers = Array.from({ length: 6 }, () => submit("hi"));
+    await until(() => submitted(peer).length === 4);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(
+      peer.links.map(({ got }) => got.filter(({ command }) => command === COMMAND.submitSm).length),
+    ).toEqual([2, 2]);
+    for (let n = 0; n < 6; n++) {
+      const [link, pdu] = await until(() => {
+        for (const each of peer.links)
+          for (const submit of each.got)
+            if (submit.command === COMMAND.submitSm && !answered.has(submit)) return [each, submit] as const;
+        return null;
+      });
+      answered.add(pdu);
+      link.answer(pdu, 0, "x");
+    }
+    expect((await Promise.all(answers)).map(({ kind }) => kind)).toEqual(Array(6).fill("accepted"));
+  });
+  const answered = new Set<PeerPdu>();
+
+  test("what finds no room in time was not sent", async () => {
+    const { submit } = await startConnector(binding, { bind_window: 1 });
+    const first = submit("hi");
+    expect(await submit("hi")).toEqual({ kind: "not-connected", reason: "no room in the window" });
+    expect((await first).kind).toBe("lost");
+  });
+
+  test("wrong credentials are an error to look at, not tried again soon, and name no password", async () => {
+    const { peer, submit, notes } = await startConnector((pdu, link) => link.answer(pdu, 0x0e));
+    expect(await submit("hi")).toMatchObject({
+      kind: "not-connected",
+      reason: expect.stringContaining("RINVPASWD"),
+    });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(peer.links).toHaveLength(1);
+    expect(notes).toHaveLength(1);
+    expect(notes[0]).toMatchObject({ level: "error", text: expect.stringContaining('system_id "us"') });
+    expect(JSON.stringify(notes)).not.toContain("secret");
+    // At once from now on, so that the message goes elsewhere.
+    const startedMs = performance.now();
+    expect((await submit("hi")).kind).toBe("not-connected");
+    expect(performance.now() - startedMs).toBeLessThan(200);
+  });
+
+  test("a bind refused for another reason is tried again, later if the operator says we are bound already", async () => {
+    const failing = await startConnector((pdu, link) => link.answer(pdu, 0x0d));
+    await until(() => failing.peer.links.length >= 4);
+    const bound = await startConnector((pdu, link) => link.answer(pdu, 0x05));
+    await until(() => bound.notes.length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(bound.peer.links).toHaveLength(1);
+    expect(failing.notes.every(({ level }) => level === "warn")).toBe(true);
+  });
+
+  test("an unbind in the middle of a window: what is outstanding is lost, and a new session takes over", async () => {
+    const { peer, submit } = await startConnector(answering({ 1: "nothing" }));
+    const first = submit("hi");
+    const link = await peer.link(0);
+    await link.next(COMMAND.submitSm);
+    link.send(bare(COMMAND.unbind), 1);
+    expect((await first).kind).toBe("lost");
+    await until(() => peer.links.length === 2);
+    expect((await submit("again")).kind).toBe("accepted");
+  });
+
+  test("a throttled bind pauses: no submit until the pause is over", async () => {
+    const { peer, submit } = await startConnector(answering({ 1: 0x58 }));
+    expect(await submit("hi")).toMatchObject({ kind: "refused", permanent: false });
+    const startedMs = performance.now();
+    expect((await submit("again")).kind).toBe("accepted");
+    expect(performance.now() - startedMs).toBeGreaterThan(150);
+    expect(submitted(peer)).toHaveLength(2);
+  });
+
+  test("no answer for a message is left open when the connector closes, and it says goodbye", async () => {
+    const { peer, connector, submit, open } = await startConnector(binding, { bind_window: 1 });
+    const answers = [submit("one"), submit("two")];
+    const link = await peer.link(0);
+    await link.next(COMMAND.submitSm);
+    await connector.close();
+    expect((await Promise.all(answers)).map(({ kind }) => kind)).toEqual(["lost", "not-connected"]);
+    await link.next(COMMAND.unbind);
+    expect(open()).toBe(0);
+    expect(await submit("three")).toMatchObject({ kind: "not-connected" });
+  });
+
+  test("a connector with other terms takes over the binds of the one before it; the last one closes them", async () => {
+    const { peer, connector, submit } = await startConnector(obliging);
+    expect((await submit("hi")).kind).toBe("accepted");
+    const link = {
+      onDeliver: () => Promise.resolve(true),
+      onBinds: () => undefined,
+      onNote: () => undefined,
+    };
+    const next = createSmppConnector(
+      smppOperator({ port: peer.port, price: 2 }),
+      () => undefined,
+      link,
+      SOON,
+    );
+    await connector.close();
+    const answer = await new Promise<Answer>((resolve) => next.submit(laneRecord("hi"), resolve));
+    expect([answer.kind, peer.links.length]).toEqual(["accepted", 1]);
+    await next.close();
+    await (await peer.link(0)).next(COMMAND.unbind);
+  });
+
+  test("the password and the other fields are what the settings say", async () => {
+    const { peer } = await startConnector(obliging, { system_type: "OTA", address_range: "^98" });
+    const bind = await (await peer.link(0)).next(COMMAND.bindTransceiver);
+    expect(decodeBind(bind.bytes)).toEqual({ systemId: "us", password: "secret", systemType: "OTA" });
+    expect(Buffer.from(bind.bytes).toString("latin1")).toEndWith("^98\0");
+  });
+});
