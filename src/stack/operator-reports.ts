@@ -1,11 +1,13 @@
 // How a simulated operator reports what became of the messages it accepted: it posts to the gateway's
-// /dlr/{operator} and repeats that until it is acknowledged, as operators do. What it reports follows from
-// the phone or the profile; it writes each message's end to `<folder>/<name>.reports` for the fault suite.
-// Independent of Sluice's code. Numbers ending in 9990004-8 have fixed ends. Invariant: a message gets one
-// final end, though it may be reported twice, late or after a contradiction. Bound: POSTS_MAX requests at
-// once, BATCH_MAX reports each; what waits is in memory, 150 bytes a report.
+// /dlr/{operator} and repeats that until it is acknowledged, as operators do, also after a restart. What it
+// reports follows from the phone or the profile. `<folder>/<name>.reports` has each message's end and each
+// acknowledgement; the fault suite reads it. Independent of Sluice's code. Numbers ending in 9990004-8 have
+// fixed ends.
+// Invariant: a message gets one final end, though it may be reported twice, late or with a contradiction
+// after it.
+// Bound: POSTS_MAX requests at once, BATCH_MAX reports each; what waits is in memory, 150 bytes a report.
 
-import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 
 export type Reporting = {
   /** From the answer to the submit, in milliseconds. */
@@ -54,7 +56,8 @@ const CONTRADICTION_MS = 10_000;
 
 export function createReporter({ name, url, folder, echoesId }: ReporterOptions): Reporter {
   mkdirSync(folder, { recursive: true });
-  const file = openSync(`${folder}/${name}.reports`, "a");
+  const path = `${folder}/${name}.reports`;
+  const file = openSync(path, "a+");
   let reporting: Reporting | null = null;
   let due: (Planned & { atMs: number })[] = []; // by time, the earliest first
   let lines = "";
@@ -87,13 +90,24 @@ export function createReporter({ name, url, folder, echoesId }: ReporterOptions)
     if (stopped) return;
     for (const { report, next } of planned) {
       if (!isStored) plan(report, RETRY_MS, next);
-      else if (next !== null) plan(next, CONTRADICTION_MS);
+      else {
+        lines += `ack ${report.message_id}\n`;
+        if (next !== null) plan(next, CONTRADICTION_MS);
+      }
     }
   };
+  const reportOf = (end: End, operatorMessageId: string, id: string): Report => ({
+    message_id: operatorMessageId,
+    ...(echoesId ? { our_id: id } : {}),
+    status: end,
+    err: CODES[end],
+  });
   const write = () => {
     if (lines !== "") writeSync(file, lines);
     lines = "";
   };
+  for (const { end, operatorMessageId, id } of openReports(readFileSync(path, "latin1")))
+    plan(reportOf(end, operatorMessageId, id), 0);
   const timer = setInterval(() => {
     write();
     const nowMs = performance.now();
@@ -113,13 +127,8 @@ export function createReporter({ name, url, folder, echoesId }: ReporterOptions)
       const end = fixed?.end ?? (Math.random() < undelivered ? "UNDELIV" : "DELIVRD");
       if (fixed === undefined && Math.random() < lost) return;
       const waitMs = least + Math.random() * (most - least);
-      const report = (status: End): Report => ({
-        message_id: operatorMessageId,
-        ...(echoesId ? { our_id: id } : {}),
-        status,
-        err: CODES[status],
-      });
-      lines += `${id} ${end}\n`;
+      const report = (status: End): Report => reportOf(status, operatorMessageId, id);
+      lines += `${end} ${operatorMessageId} ${id}\n`;
       const contrary = end === "DELIVRD" ? "UNDELIV" : "DELIVRD";
       plan(report(end), waitMs, Math.random() < contradicted ? report(contrary) : null);
       if (Math.random() < twice) plan(report(end), waitMs + 50 + Math.random() * 2_000);
@@ -137,3 +146,15 @@ export function createReporter({ name, url, folder, echoesId }: ReporterOptions)
 }
 
 const NOTHING_ELSE: Reporting = { afterMs: [0, 0], undelivered: 0, twice: 0, contradicted: 0, lost: 0 };
+
+/** What was not acknowledged when this operator was ended: `END id ours`, without an `ack id`. */
+function openReports(text: string): { end: End; operatorMessageId: string; id: string }[] {
+  const open = new Map<string, { end: End; operatorMessageId: string; id: string }>();
+  for (const line of text.split("\n")) {
+    const [word = "", operatorMessageId = "", id = ""] = line.split(" ");
+    if (word === "ack") open.delete(operatorMessageId);
+    else if (Object.hasOwn(CODES, word))
+      open.set(operatorMessageId, { end: word as End, operatorMessageId, id });
+  }
+  return [...open.values()];
+}

@@ -34,10 +34,10 @@ export const PROFILES = {
   refusing: { delayMs: [0, 10], refused: 1, hangs: 0, down: 0 },
   throttling: { delayMs: [0, 10], refused: 0, hangs: 0, down: 0, rate: 50 },
   drops: { delayMs: [5, 30], refused: 0, hangs: 0, down: 0, drops: 0.001 },
-  /** Accepts everything and reports on it: some undelivered, twice, or with a contradiction later. */
+  /** Like default, and reports on all it takes: some undelivered, twice, or with a contradiction later. */
   reporting: {
-    delayMs: [0, 5],
-    refused: 0,
+    delayMs: [5, 30],
+    refused: 0.01,
     hangs: 0,
     down: 0,
     reports: { afterMs: [0, 2_000], undelivered: 0.05, twice: 0.05, contradicted: 0.02, lost: 0 },

@@ -115,6 +115,7 @@ function clean(): Evidence {
       ["M2", "M6"],
       ["M5", "M8"],
     ],
+    reports: [new Map(), new Map([["M6", "delivered"]]), new Map()],
     clickhouse: {
       entries: entries.map((entry) => ({ ...entry })),
       statuses: messages.map(({ id, status, sequence }) => ({ id, status, sequence })),
@@ -183,6 +184,7 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
       at(e.messages, 5).status = "failed";
       at(e.clickhouse.statuses, 5).status = "failed";
     },
+    comes: ["report_lost"],
   },
   entry_without_message: {
     plant: (e) => {
@@ -194,6 +196,8 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
   captured_not_taken: { plant: (e) => at(e.operators, 0).shift() },
   taken_not_stored: { plant: (e) => at(e.operators, 2).push("M77") },
   taken_and_refunded: { plant: (e) => at(e.operators, 2).push("M3") },
+  report_lost: { plant: (e) => at(e.reports, 0).set("M1", "delivered") },
+  report_invented: { plant: (e) => at(e.reports, 1).clear() },
   copies_over_bound: { plant: (e) => at(e.operators, 1).push("M1", "M1") },
   unknown_over_bound: {
     plant: (e) => {
@@ -308,6 +312,12 @@ test("evidence written to a folder is read back unchanged", () => {
     OPERATOR_NAMES.forEach((name, index) =>
       writeFileSync(join(folder, files.operator(name)), `${at(evidence.operators, index).join("\n")}\n`),
     );
+    OPERATOR_NAMES.forEach((name, index) => {
+      const lines = [...at(evidence.reports, index).keys()].map(
+        (id) => `DELIVRD its-${id} ${id}\nack its-${id}\n`,
+      );
+      writeFileSync(join(folder, files.reports(name)), lines.join(""));
+    });
     const { requests, topupRequests, hangs, ...stored } = evidence;
     expect(readEvidence(folder)).toEqual({ ...stored, requests: [], topupRequests: [], hangs: 0 });
     expect([requests.length, topupRequests.length, hangs]).toEqual([8, 1, 1]);

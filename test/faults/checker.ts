@@ -31,6 +31,8 @@ export const VIOLATIONS = {
   captured_not_taken: "a message is captured that no operator accepted",
   taken_not_stored: "an operator accepted a message that is not stored",
   taken_and_refunded: "an operator accepted a message in time, but it was refunded",
+  report_lost: "a message has not ended as its operator reported",
+  report_invented: "a message is delivered, or not, that no operator reported on",
   copies_over_bound: "operators have more extra copies than messages were under way at the faults",
   unknown_over_bound: "more messages are unknown than faults and unanswered phones explain",
   books_differ: "a wallet differs from its entries, or from its leases and open messages",
@@ -100,6 +102,7 @@ export function check(evidence: Evidence, { snapshotsMin = SNAPSHOTS_MIN } = {})
   checkRequests(evidence, messages, say);
   const closes = checkMessages(evidence, messages, say);
   checkOperators(evidence, messages, closes, counts, say);
+  checkReports(evidence, messages, say);
   if (counts.copies > counts.copiesMax)
     say("copies_over_bound", `${counts.copies} copies, ${counts.copiesMax} on their way`);
   const unknown = counts.statuses.unknown ?? 0;
@@ -211,12 +214,28 @@ function checkOperators(
     if (message === undefined) say("taken_not_stored", id);
     else if (message.status === "unknown") counts.extraIds.unknown++;
     else if (closes.get(id) === "refund") {
-      if (message.status === "sent" && message.lane === "express") counts.extraIds.lateExpress++;
+      if (CAPTURED.has(message.status) && message.lane === "express") counts.extraIds.lateExpress++;
       else say("taken_and_refunded", `${id} is ${message.status}`);
     }
   }
   counts.takenByOperators = taken.size;
   for (const [id, op] of closes) if (op === "capture" && !taken.has(id)) say("captured_not_taken", id);
+}
+
+/** The last operator names only its own id: while the answer with that id is lost, its reports find nothing. */
+function checkReports({ reports }: Evidence, messages: Map<string, MessageRow>, say: Say): void {
+  const reported = new Set<string>();
+  for (const [at, ends] of reports.entries()) {
+    for (const [id, end] of ends) {
+      reported.add(id);
+      const status = messages.get(id)?.status;
+      const mayBeUnknown = at === reports.length - 1;
+      if (status !== end && !(status === "unknown" && mayBeUnknown))
+        say("report_lost", `${id} is ${status}, reported ${end}`);
+    }
+  }
+  for (const { id, status } of messages.values())
+    if (status.endsWith("delivered") && !reported.has(id)) say("report_invented", `${id} is ${status}`);
 }
 
 function checkBooks({ messages, entries, wallets }: Evidence, say: Say): void {

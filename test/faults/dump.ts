@@ -25,19 +25,28 @@ const LOOK_MS = 500;
 const CLICKHOUSE_MAX_MS = 90_000;
 const QUERY_MAX_MS = 60_000;
 
-export type Left = { open: number; outbox: number; leases: number };
+export type Left = { open: number; outbox: number; leases: number; reports: number };
 
 /**
- * Counts what is still under way: messages that have not ended, outbox rows, credit held by processes.
- * Recalls all leases, so that whatever remains in them is held by no living process.
+ * Counts what is still under way: messages that have not ended, outbox rows, credit held by processes,
+ * delivery reports at operators and in the inbox, except those that have waited for their message for a
+ * minute: it is unknown, and the operator doesn't name our id. Recalls all leases, so that whatever remains in
+ * them is held by no living process.
  */
-async function leftNow(pool: Pool): Promise<Left> {
+async function leftNow(pool: Pool, operatorPort: number): Promise<Left> {
   await pool.query("UPDATE credit_leases SET recall=TRUE WHERE NOT recall");
+  let unsent = 0;
+  for (const at of OPERATOR_NAMES.keys()) {
+    const answer = await fetch(`http://127.0.0.1:${operatorPort + at}/reports/waiting`);
+    unsent += ((await answer.json()) as { waiting: number }).waiting;
+  }
   const [row] = await pool.query<Left[]>(
     "SELECT (SELECT COUNT(*) FROM messages WHERE status IN ('scheduled', 'queued', 'sending')) AS open, " +
-      "(SELECT COUNT(*) FROM outbox) AS outbox, (SELECT COUNT(*) FROM credit_leases) AS leases",
+      "(SELECT COUNT(*) FROM outbox) AS outbox, (SELECT COUNT(*) FROM credit_leases) AS leases, " +
+      "(SELECT COUNT(*) FROM inbox WHERE dead IS NULL AND run_at < NOW(3) + INTERVAL 6 SECOND) AS reports",
   );
-  return row as Left;
+  const left = row as Left;
+  return { ...left, reports: left.reports + unsent };
 }
 
 /**
@@ -46,17 +55,18 @@ async function leftNow(pool: Pool): Promise<Left> {
  */
 export async function untilDrained(
   pool: Pool,
+  operatorPort: number,
   stuckMs: number,
   tell: (left: Left) => void,
 ): Promise<Left | null> {
-  let left: Left = { open: -1, outbox: -1, leases: -1 };
+  let left: Left = { open: -1, outbox: -1, leases: -1, reports: -1 };
   let least = Number.POSITIVE_INFINITY;
   let lessAt = performance.now();
   for (;;) {
-    const found = await leftNow(pool).catch(() => null);
+    const found = await leftNow(pool, operatorPort).catch(() => null);
     if (found !== null) {
       left = found;
-      const all = left.open + left.outbox + left.leases;
+      const all = left.open + left.outbox + left.leases + left.reports;
       if (all === 0) return null;
       if (all < least) [least, lessAt] = [all, performance.now()];
     }
@@ -72,6 +82,9 @@ export async function dump(stack: FaultStack, pool: Pool, folder: string): Promi
     const from = join(stack.stateFolder, "operators", `${name}.log`);
     if (existsSync(from)) copyFileSync(from, join(folder, files.operator(name)));
     else writeFileSync(join(folder, files.operator(name)), "");
+    const reports = join(stack.stateFolder, "operators", `${name}.reports`);
+    if (existsSync(reports)) copyFileSync(reports, join(folder, files.reports(name)));
+    else writeFileSync(join(folder, files.reports(name)), "");
   }
   const clickhouse = createClickhouse(stack.config, { timeoutMs: QUERY_MAX_MS });
   try {

@@ -84,6 +84,8 @@ export type Evidence = {
   topups: TopupRow[];
   /** Ids in the order in which an operator accepted them, one list per operator. */
   operators: string[][];
+  /** How each message that it reports on ended there, one map per operator. */
+  reports: Map<string, "delivered" | "undelivered">[];
   clickhouse: { entries: EntryRow[]; statuses: StatusRow[] };
   snapshots: Snapshot[];
   faults: FaultRecord[];
@@ -101,6 +103,7 @@ export const files = {
   clickhouseEntries: "clickhouse-entries.jsonl",
   clickhouseStatuses: "clickhouse-statuses.jsonl",
   operator: (name: string) => `operator-${name}.log`,
+  reports: (name: string) => `operator-${name}.reports`,
 } as const;
 
 const PENDING_LINES = 500;
@@ -140,6 +143,16 @@ function readText(folder: string, file: string): string[] {
     .filter((line) => line !== "");
 }
 
+/** `DELIVRD its-id our-id`, and lines that say that a report was acknowledged. */
+function readReports(lines: readonly string[]): Map<string, "delivered" | "undelivered"> {
+  const ends = new Map<string, "delivered" | "undelivered">();
+  for (const line of lines) {
+    const [word, , id] = line.split(" ");
+    if (id !== undefined && id !== "") ends.set(id, word === "DELIVRD" ? "delivered" : "undelivered");
+  }
+  return ends;
+}
+
 /** Reads all evidence of a run's folder. @throws Error if a file is missing */
 export function readEvidence(folder: string): Evidence {
   return {
@@ -149,6 +162,7 @@ export function readEvidence(folder: string): Evidence {
     wallets: readLines(folder, files.wallets),
     topups: readLines(folder, files.topups),
     operators: OPERATOR_NAMES.map((name) => readText(folder, files.operator(name))),
+    reports: OPERATOR_NAMES.map((name) => readReports(readText(folder, files.reports(name)))),
     clickhouse: {
       entries: readLines(folder, files.clickhouseEntries),
       statuses: readLines(folder, files.clickhouseStatuses),

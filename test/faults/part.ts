@@ -112,7 +112,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     await load.stop(KEYS_MAX_MS);
     const drainAt = performance.now();
     await stack.untilReady(READY_MAX_MS);
-    const left = await untilDrained(pool, STUCK_MS, (now) =>
+    const left = await untilDrained(pool, stack.config.operatorPort, STUCK_MS, (now) =>
       options.progress(`  draining: ${JSON.stringify(now)}`),
     );
     if (left !== null) failures.push(`not drained: ${JSON.stringify(left)}`);

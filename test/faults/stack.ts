@@ -21,6 +21,7 @@ import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { mount, unmount } from "./disk.ts";
 import { type Keeper, startKeeper } from "./keeper.ts";
 import type { LINES } from "./plan.ts";
+import { PROFILE } from "./kinds/operators.ts";
 
 export type Line = (typeof LINES)[number];
 export type FaultStack = {
@@ -110,7 +111,7 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
       keeper.add(engine, record === undefined ? { engine } : { engine, record });
     }
     await migrate(tools, () => undefined, { env });
-    const roles = createRoles(config, tools, stateFolder, { ingest: options.ingest, operators: "default" });
+    const roles = createRoles(config, tools, stateFolder, { ingest: options.ingest, operators: PROFILE });
     for (const role of roles)
       keeper.add({
         ...role,

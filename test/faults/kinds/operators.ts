@@ -4,6 +4,8 @@
 import { sleep } from "../../../src/platform/retry.ts";
 import type { Injector } from "./context.ts";
 
+/** How operators behave otherwise: they also report on what they took (src/stack/operator.ts). */
+export const PROFILE = "reporting";
 // Until the first message arrives: senders may still be recovering, or have open breakers.
 const TAKES_MAX_MS = 12_000;
 
@@ -20,7 +22,7 @@ export const operatorHangs: Injector = async ({ stack }, { target, ms }) => {
       await sleep(50);
     await sleep(ms);
     const taken = (await count()) - before;
-    await behave("default");
+    await behave(PROFILE);
     return `took ${taken} messages without an answer`;
   } catch (error) {
     // It is still recovering from a previous fault: then it is stopped, so that it hangs as a stopped process
