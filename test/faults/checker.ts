@@ -222,7 +222,7 @@ function checkOperators(
   for (const [id, op] of closes) if (op === "capture" && !taken.has(id)) say("captured_not_taken", id);
 }
 
-/** The last operator names only its own id: while the answer with that id is lost, its reports find nothing. */
+/** The last operator names only its own id: if the answer with that id was lost, its reports find nothing. */
 function checkReports({ reports }: Evidence, messages: Map<string, MessageRow>, say: Say): void {
   const reported = new Set<string>();
   for (const [at, ends] of reports.entries()) {

@@ -30,8 +30,8 @@ export type Left = { open: number; outbox: number; leases: number; reports: numb
 /**
  * Counts what is still under way: messages that have not ended, outbox rows, credit held by processes,
  * delivery reports at operators and in the inbox, except those that have waited for their message for a
- * minute: it is unknown, and the operator doesn't name our id. Recalls all leases, so that whatever remains in
- * them is held by no living process.
+ * minute: it is unknown, and the operator doesn't name our id. Recalls all leases, so that whatever remains
+ * in them is held by no living process.
  */
 async function leftNow(pool: Pool, operatorPort: number): Promise<Left> {
   await pool.query("UPDATE credit_leases SET recall=TRUE WHERE NOT recall");
