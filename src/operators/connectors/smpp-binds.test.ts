@@ -65,6 +65,19 @@ describe("binds", () => {
     expect((await first).kind).toBe("lost");
   });
 
+  test("what waited while the process slept is not sent late", async () => {
+    const { peer, submit } = await startConnector(binding, { bind_window: 1 });
+    const first = submit("one");
+    const second = submit("two");
+    const link = await peer.link(0);
+    const only = await link.next(COMMAND.submitSm);
+    link.answer(only, 0, "x"); // makes room
+    for (const end = performance.now() + 2_100; performance.now() < end; );
+    expect(await second).toMatchObject({ kind: "not-connected" });
+    expect((await first).kind).toBe("accepted");
+    expect(submitted(peer)).toHaveLength(1);
+  });
+
   test("wrong credentials are an error to look at, not tried again soon, and name no password", async () => {
     const { peer, submit, notes } = await startConnector((pdu, link) => link.answer(pdu, 0x0e));
     expect(await submit("hi")).toMatchObject({

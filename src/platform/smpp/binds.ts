@@ -150,26 +150,44 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
     return Math.round(backoffMs(status === STATUS.alreadyBound ? alreadyBound : link, failures));
   }
 
-  /** Starts what can start, and ends what can't start in time or at all. */
+  /** Starts what can start. */
   function pump() {
     const nowMs = performance.now();
     for (let bind = roomiest(nowMs); queue.length > 0 && bind !== null; bind = roomiest(nowMs)) {
       const job = queue.shift() as Job;
-      const { draft, answerMs, endByMs, late } = job;
-      const own = bind;
-      const done = (result: SubmitResult) => {
-        if (result.kind === "answered") watch(own, result.status);
-        job.done(result);
-      };
-      (own.session as Session).submit(draft, Math.min(nowMs + answerMs, endByMs), { done, late });
+      // After a sleep, the message may be someone else's by now.
+      if (nowMs >= job.startByMs) giveUp([job]);
+      else start(job, bind, nowMs);
     }
-    const isHopeless =
-      isClosing || senders.every(({ session, isReturning }) => session === null && !isReturning);
-    const over = queue.filter(({ startByMs }) => isHopeless || nowMs >= startByMs);
-    if (over.length === 0) return;
+    if (queue.length > 0 && isHopeless()) giveUp(queue.splice(0));
+  }
+
+  function start({ draft, answerMs, endByMs, done, late }: Job, bind: Bind, nowMs: number) {
+    (bind.session as Session).submit(draft, Math.min(nowMs + answerMs, endByMs), {
+      late,
+      done(result) {
+        if (result.kind === "answered") watch(bind, result.status);
+        done(result);
+      },
+    });
+  }
+
+  const isHopeless = () =>
+    isClosing || senders.every(({ session, isReturning }) => session === null && !isReturning);
+
+  function giveUp(jobs: readonly Job[]) {
     const reason = senders.some(({ boundMs }) => boundMs !== null) ? "no room in the window" : lastEnd;
-    queue.splice(0, queue.length, ...queue.filter((job) => !over.includes(job)));
-    for (const { done } of over) done({ kind: "not-sent", reason });
+    for (const { done } of jobs) done({ kind: "not-sent", reason });
+  }
+
+  function tick() {
+    pump();
+    const nowMs = performance.now();
+    if (queue.every(({ startByMs }) => nowMs < startByMs)) return;
+    const [over, waiting] = [[], []] as [Job[], Job[]];
+    for (const job of queue.splice(0)) (nowMs >= job.startByMs ? over : waiting).push(job);
+    queue.push(...waiting);
+    giveUp(over);
   }
 
   function roomiest(nowMs: number): Bind | null {
@@ -199,7 +217,7 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
     closed.resolve();
   }
 
-  const ticks = setInterval(pump, TICK_MS);
+  const ticks = setInterval(tick, TICK_MS);
   for (const bind of binds) open(bind);
   return {
     submit(jobs, isUrgent) {
