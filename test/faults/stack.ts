@@ -3,7 +3,7 @@
 // Leaves keeping processes alive to keeper.ts and faults to kinds/. Invariant: everything started here is
 // recorded in the state folder, so that the next run finds and ends it.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { migrate } from "../../src/stack/launcher/migrate.ts";
 import { createRoles } from "../../src/stack/launcher/roles.ts";
@@ -16,7 +16,7 @@ import { type Identity, identify, type ProcessSpec } from "../../src/stack/proce
 import { type RoleKind, ROLES } from "../../src/stack/role-table.ts";
 import { clearOrphans, sortRecords, startEngines, stopAll } from "../../src/stack/stack.ts";
 import { testSettings } from "../../src/stack/test-env.ts";
-import { findTools } from "../../src/stack/tools.ts";
+import { findTools, projectRoot } from "../../src/stack/tools.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { mount, unmount } from "./disk.ts";
 import { type Keeper, startKeeper } from "./keeper.ts";
@@ -60,15 +60,22 @@ const LEASE_TTL_MS = LEASE_TTL_MIN_MS;
 const HEALTH_MAX_MS = 3_000; // a machine busy with faults answers late
 
 export async function startStack(options: StackOptions): Promise<FaultStack> {
+  const settings = testSettings({
+    SLUICE_TEST_PORTS: String(options.portOffset),
+    SLUICE_TEST_STATE: options.folder,
+  });
   const env = {
-    ...testSettings({ SLUICE_TEST_PORTS: String(options.portOffset), SLUICE_TEST_STATE: options.folder }),
+    ...settings,
     SLUICE_LEASE_TTL_MS: String(LEASE_TTL_MS),
+    // A copy, because faults change it.
+    SLUICE_ROUTES: join(settings.SLUICE_STATE as string, "routes.yaml"),
     ...options.env,
   };
   const config = loadConfig({ ...process.env, ...env });
   const { stateFolder } = config;
   const own = identify(process.pid) as Identity;
   const disk = await freshFolder(stateFolder, options);
+  copyFileSync(join(projectRoot, "routes.yaml"), config.routesFile);
   const lines = await startLines(config);
   const keeper = startKeeper(stateFolder, own, options.report);
   // The evidence of an interrupted run is worthless, so everything ends at once.

@@ -1,6 +1,7 @@
-// Faults of operators: they accept messages and don't answer. Operators are only observed from outside,
-// because they belong to others.
+// Faults of operators: they accept messages and don't answer, or the routes file takes one out and in again.
+// Operators are only observed from outside, because they belong to others.
 
+import { readFileSync, writeFileSync } from "node:fs";
 import { sleep } from "../../../src/platform/retry.ts";
 import type { Injector } from "./context.ts";
 
@@ -32,4 +33,21 @@ export const operatorHangs: Injector = async ({ stack }, { target, ms }) => {
     stack.keeper.signal(target, "SIGCONT");
     return `${stopped ? "stood still instead" : "was away"}: ${error instanceof Error ? error.message : ""}`;
   }
+};
+
+export const routes: Injector = async ({ stack }, { target, ms, choice }) => {
+  const file = stack.config.routesFile;
+  const whole = readFileSync(file, "utf8");
+  const without = whole.replace(new RegExp(`^  ${choice}:\n`, "m"), "$&    lanes: []\n");
+  if (without === whole) throw new Error(`the routes file has no ${choice}`);
+  const loadedAt = () => stack.metric(target, "sluice_routes_loaded_timestamp_seconds");
+  const before = await loadedAt();
+  writeFileSync(file, without);
+  stack.keeper.signal(target, "SIGHUP");
+  await sleep(ms);
+  const between = await loadedAt();
+  writeFileSync(file, whole);
+  stack.keeper.signal(target, "SIGHUP");
+  const did = between > before ? "used" : "did not read";
+  return `${did} a file in which ${choice} takes nothing, for ${ms} ms`;
 };
