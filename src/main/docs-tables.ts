@@ -29,8 +29,8 @@ const MEANING: Record<Status, [meaning: string, until: string]> = {
     "`UNKNOWN_TTL_MS` (24 h), then `failed`",
   ],
   sent: ["an operator took it", ""],
-  delivered: ["by the operator's report", "not used by this version"],
-  undelivered: ["by the operator's report", "not used by this version"],
+  delivered: ["by the operator's report", ""],
+  undelivered: ["by the operator's report; `last_error` says why", ""],
   failed: [
     "not sent: refused for good by every operator asked, out of attempts, impossible to produce, or " +
       "unknown for too long",
