@@ -1,11 +1,10 @@
 // How a simulated operator reports what became of the messages it accepted: it posts to the gateway's
 // /dlr/{operator} and repeats that until it is acknowledged, as operators do, also after a restart. What it
-// reports follows from the phone or the profile. `<folder>/<name>.reports` has each message's end and each
-// acknowledgement; the fault suite reads it. Independent of Sluice's code. Numbers ending in 9990004-8 have
-// fixed ends.
-// Invariant: a message gets one final end, though it may be reported twice, late or with a contradiction
-// after it.
-// Bound: POSTS_MAX requests at once, BATCH_MAX reports each; what waits is in memory, 150 bytes a report.
+// reports follows from the phone or the profile. `<folder>/<name>.reports` has each message's end, each
+// acknowledgement (ack) and each contradiction (but); the fault suite reads it. Independent of Sluice's code.
+// Numbers ending in 9990004-8 have fixed ends. Invariant: a message gets one final end, though it may be
+// reported twice, late or with a contradiction after it. Bound: POSTS_MAX requests at once, BATCH_MAX reports
+// each; what waits is in memory, 150 bytes a report.
 
 import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 
@@ -92,9 +91,13 @@ export function createReporter({ name, url, folder, echoesId }: ReporterOptions)
       if (!isStored) plan(report, RETRY_MS, next);
       else {
         lines += `ack ${report.message_id}\n`;
-        if (next !== null) plan(next, CONTRADICTION_MS);
+        if (next !== null) contradict(next);
       }
     }
+  };
+  const contradict = (report: Report) => {
+    lines += `but ${report.message_id}\n`;
+    plan(report, CONTRADICTION_MS);
   };
   const reportOf = (end: End, operatorMessageId: string, id: string): Report => ({
     message_id: operatorMessageId,

@@ -230,7 +230,8 @@ function checkReports({ reports }: Evidence, messages: Map<string, MessageRow>, 
       reported.add(id);
       const status = messages.get(id)?.status;
       const mayBeUnknown = at === reports.length - 1;
-      if (status !== end && !(status === "unknown" && mayBeUnknown))
+      const isRight = end === "either" ? status?.endsWith("delivered") : status === end;
+      if (!isRight && !(status === "unknown" && mayBeUnknown))
         say("report_lost", `${id} is ${status}, reported ${end}`);
     }
   }

@@ -84,12 +84,17 @@ export type Evidence = {
   topups: TopupRow[];
   /** Ids in the order in which an operator accepted them, one list per operator. */
   operators: string[][];
-  /** How each message that it reports on ended there, one map per operator. */
-  reports: Map<string, "delivered" | "undelivered">[];
+  /**
+   * How each message that it reports on ended there, one map per operator. `either`: it said the contrary
+   * later. While the message isn't settled both wait, and no order is promised.
+   */
+  reports: Map<string, ReportedEnd>[];
   clickhouse: { entries: EntryRow[]; statuses: StatusRow[] };
   snapshots: Snapshot[];
   faults: FaultRecord[];
 };
+
+export type ReportedEnd = "delivered" | "undelivered" | "either";
 
 export const OPERATOR_NAMES = ["A", "B", "C"] as const;
 export const files = {
@@ -143,12 +148,16 @@ function readText(folder: string, file: string): string[] {
     .filter((line) => line !== "");
 }
 
-/** `DELIVRD its-id our-id`, and lines that say that a report was acknowledged. */
-function readReports(lines: readonly string[]): Map<string, "delivered" | "undelivered"> {
-  const ends = new Map<string, "delivered" | "undelivered">();
+/** `DELIVRD its-id our-id`, `but its-id` before it says the contrary, `ack its-id`. */
+function readReports(lines: readonly string[]): Map<string, ReportedEnd> {
+  const ours = new Map<string, string>();
+  const ends = new Map<string, ReportedEnd>();
   for (const line of lines) {
-    const [word, , id] = line.split(" ");
-    if (id !== undefined && id !== "") ends.set(id, word === "DELIVRD" ? "delivered" : "undelivered");
+    const [word, its = "", id] = line.split(" ");
+    if (id !== undefined) {
+      ours.set(its, id);
+      ends.set(id, word === "DELIVRD" ? "delivered" : "undelivered");
+    } else if (word === "but") ends.set(ours.get(its) ?? "", "either");
   }
   return ends;
 }

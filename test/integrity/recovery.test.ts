@@ -58,7 +58,7 @@ test("the first start leads to a 202, and prints the API, a key that only its ow
   expect(statSync(join(launcher.stateFolder, "demo-key")).mode & 0o777).toBe(0o600);
   const lines = running.output().split("\n");
   expect(lines).toContain(`Sluice is ready: ${api}`);
-  expect(lines.filter((line) => line.startsWith("curl ") && line.includes(apiKey()))).toHaveLength(5);
+  expect(lines.filter((line) => line.startsWith("curl ") && line.includes(apiKey()))).toHaveLength(6);
   expect(lines.some((line) => line.includes("+989129990001"))).toBe(true);
 });
 
