@@ -11,6 +11,9 @@ import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
 
+/** A submit as its operator's reports will name it; both are "" if the operator gave it no id. */
+export type ReportedSubmit = { idKey: string; operatorMessageId: string };
+
 /** One message and its move, which starts at `record.attempt`. */
 export type Change = Move & {
   record: LaneRecord;
@@ -19,8 +22,8 @@ export type Change = Move & {
   operator: string | null;
   /** Its ids there, one for each submit in order; the first is stored with the message. */
   operatorMessageIds: readonly string[];
-  /** The keys under which reports look for these submits; absent if its reports name our id. */
-  reportKeys?: readonly string[];
+  /** The submits on which it will report by its own id; absent if its reports name ours. */
+  reported?: readonly ReportedSubmit[];
   /** Stored in messages.last_error: printable ASCII, cut at 100 characters. */
   reason: string | null;
 };

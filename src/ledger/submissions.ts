@@ -29,13 +29,13 @@ export type PartEnd = {
 
 /** One INSERT of the submits of these changes; null if none of them will be looked up by an operator's id. */
 export function submissionsSql(changes: readonly Change[]): string | null {
-  const values = changes.flatMap(({ record, operator, operatorMessageIds, reportKeys = [] }) =>
-    reportKeys.flatMap((key, part) =>
-      key === ""
+  const values = changes.flatMap(({ record, operator, reported = [] }) =>
+    reported.flatMap(({ idKey, operatorMessageId }, part) =>
+      idKey === ""
         ? []
         : [
-            `('${record.id}',${part},${reportKeys.length},${quote(operator)},${quote(key)},` +
-              `${quote(operatorMessageIds[part] ?? "")})`,
+            `('${record.id}',${part},${reported.length},${quote(operator)},${quote(idKey)},` +
+              `${quote(operatorMessageId)})`,
           ],
     ),
   );

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
 import { isLate } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Change } from "../ledger/move.ts";
+import type { Change, ReportedSubmit } from "../ledger/move.ts";
 import type { Answer } from "../operators/connectors/connector.ts";
 import { submitIdKey } from "../operators/reports/matching.ts";
 import type { ReportTerms } from "../operators/reports/report.ts";
@@ -15,8 +15,8 @@ export type Outcome =
       kind: "accepted";
       operator: string;
       operatorMessageIds: readonly string[];
-      /** The keys under which reports look for these submits; absent if its reports name our id. */
-      reportKeys?: readonly string[];
+      /** The submits on which it will report by its own id; absent if its reports name ours. */
+      reported?: readonly ReportedSubmit[];
       atMs: number;
     }
   /** No operator accepted it. Permanent: every operator asked refused it for good. */
@@ -39,17 +39,23 @@ export function outcomeOf(operator: string, answer: Answer, atMs: number): Outco
 }
 
 /**
- * Adds the keys under which the operator's reports will look for the submits of a message, unless they name
- * our id, or it sends none.
+ * Adds the submits of a message on which its operator will report by its own id: all of them, unless its
+ * terms say that only the first or the last part is reported. None if it names our id, or sends no reports.
  */
-export function withReportKeys(
+export function withReported(
   outcome: Outcome,
   termsOf: (operator: string) => ReportTerms | null | undefined,
 ): Outcome {
   const terms = outcome.kind === "accepted" ? termsOf(outcome.operator) : null;
   if (outcome.kind !== "accepted" || terms == null || terms.echoesId) return outcome;
-  const reportKeys = outcome.operatorMessageIds.map((id) => (id === "" ? "" : submitIdKey(id, terms.idForm)));
-  return { ...outcome, reportKeys };
+  const { operatorMessageIds: ids } = outcome;
+  const { receiptParts = "each", idForm } = terms;
+  const of = receiptParts === "each" ? ids : receiptParts === "first" ? ids.slice(0, 1) : ids.slice(-1);
+  const reported = of.map((id) => ({
+    idKey: id === "" ? "" : submitIdKey(id, idForm),
+    operatorMessageId: id,
+  }));
+  return { ...outcome, reported };
 }
 
 // Retries back off until the cause has passed; express retries sooner, because its promise is in seconds.
@@ -71,10 +77,10 @@ export function changeOf(record: LaneRecord, outcome: Outcome): Change {
   const none = { record, from: "sending", takenAtMs: null, operator: null, operatorMessageIds: [] } as const;
   switch (outcome.kind) {
     case "accepted": {
-      const { operator, operatorMessageIds, reportKeys, atMs: takenAtMs } = outcome;
+      const { operator, operatorMessageIds, reported, atMs: takenAtMs } = outcome;
       const reason = isLate(record, takenAtMs) ? "taken after guaranteed_by" : null;
-      const keys = reportKeys === undefined ? {} : { reportKeys };
-      return { ...none, to: "sent", takenAtMs, operator, operatorMessageIds, ...keys, reason };
+      const submits = reported === undefined ? {} : { reported };
+      return { ...none, to: "sent", takenAtMs, operator, operatorMessageIds, ...submits, reason };
     }
     case "refused": {
       const ends = outcome.permanent || record.attempt + 1 >= MESSAGE_ATTEMPTS_MAX;

@@ -15,7 +15,7 @@ import { monotonicMs } from "./monotonic.ts";
 import { countBinds, metered, type SharedCounts } from "./operator-meter.ts";
 import type { ReportTerms } from "../operators/reports/report.ts";
 import { reportTermsOf } from "../operators/reports/settings.ts";
-import { type Outcome, outcomeOf, withReportKeys } from "./outcome.ts";
+import { type Outcome, outcomeOf, withReported } from "./outcome.ts";
 import { createWorkerPort } from "./worker-port.ts";
 
 /** The routes file as workers get it: packed, so that a task costs nothing when it has not changed. */
@@ -69,7 +69,7 @@ let version = 0;
 let counts: PackedRoutes["counts"];
 /** How each operator's reports find their messages. */
 let terms: ReadonlyMap<string, ReportTerms | null>;
-const keyed = (outcome: Outcome) => withReportKeys(outcome, (operator) => terms.get(operator));
+const keyed = (outcome: Outcome) => withReported(outcome, (operator) => terms.get(operator));
 use((workerData as WorkerData).routes);
 
 function use(routes: PackedRoutes): void {

@@ -11,10 +11,9 @@ import { claimMessages } from "../../src/ledger/claim.ts";
 import { createInbox } from "../../src/ledger/inbox.ts";
 import { storeReports } from "../../src/ledger/inbox-rows.ts";
 import { reapClaim, settleClaim } from "../../src/ledger/settle.ts";
-import { submitIdKey } from "../../src/operators/reports/matching.ts";
 import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/report.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
-import { changeOf, type Outcome } from "../../src/sender/outcome.ts";
+import { changeOf, type Outcome, withReported } from "../../src/sender/outcome.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
@@ -50,20 +49,19 @@ afterAll(async () => {
   await db.drop();
 });
 
-type Sent = Partial<LaneRecord> & { operator?: string; ids?: string[] };
+type Sent = Partial<LaneRecord> & {
+  operator?: string;
+  ids?: string[];
+  receiptParts?: ReportTerms["receiptParts"];
+};
 /** A message that its operator accepted, under these ids of one submit each. */
-async function sent({ operator = "C", ids = [`op-${id()}`], ...fields }: Sent = {}): Promise<LaneRecord> {
+async function sent(how: Sent = {}): Promise<LaneRecord> {
+  const { operator = "C", ids = [`op-${id()}`], receiptParts = "each", ...fields } = how;
   const record = { ...laneRecord(customerId), ...fields };
   await sending(record, async (claimId) => {
-    const keys = TERMS[operator]?.echoesId ? {} : { reportKeys: ids.map((one) => submitIdKey(one, "same")) };
-    const outcome: Outcome = {
-      kind: "accepted",
-      operator,
-      operatorMessageIds: ids,
-      ...keys,
-      atMs: Date.now(),
-    };
-    await settle(claimId, record, outcome);
+    const outcome: Outcome = { kind: "accepted", operator, operatorMessageIds: ids, atMs: Date.now() };
+    const termsOf = (name: string) => ({ ...(TERMS[name] as ReportTerms), receiptParts });
+    await settle(claimId, record, withReported(outcome, termsOf));
   });
   return record;
 }
@@ -232,6 +230,19 @@ test("a message of several submits is delivered when all are, in any order, and 
   expect(await take(report("C", [{ id: "f-2", status: "UNDELIV", err: "6" }]))).toEqual(["settled"]);
   expect(await take(report("C", [{ id: "f-1" }]))).toEqual(["late"]);
   expect(await stateOf(failed)).toMatchObject({ status: "undelivered" });
+});
+
+test("where only the first or the last part is reported, it ends the message", async () => {
+  const first = await sent({ ids: ["p-1", "p-2"], receiptParts: "first" });
+  expect(await take(report("C", [{ id: "p-1" }]))).toEqual(["settled"]);
+  expect(await stateOf(first)).toMatchObject({ status: "delivered" });
+  const last = await sent({ ids: ["q-1", "q-2"], receiptParts: "last" });
+  expect(await take(report("C", [{ id: "q-1" }]))).toEqual(["unmatched"]);
+  expect(await take(report("C", [{ id: "q-2" }]))).toEqual(["settled"]);
+  expect(await stateOf(last)).toMatchObject({ status: "delivered" });
+  const nameless = await sent({ ids: ["r-1", ""] });
+  expect(await take(report("C", [{ id: "r-1" }]))).toEqual(["part"]); // the other can't be reported on
+  expect(await stateOf(nameless)).toMatchObject({ status: "sent" });
 });
 
 test("two messages with one operator's id are told apart by the recipient, or not at all", async () => {

@@ -59,7 +59,7 @@ export const REPORT_BUGS: readonly Bug[] = [
     "report",
     "the operator's id of a submit is not kept",
     "src/ledger/submissions.ts",
-    'key === ""\n        ? []',
-    'key !== ""\n        ? []',
+    'idKey === ""\n        ? []',
+    'idKey !== ""\n        ? []',
   ),
 ];

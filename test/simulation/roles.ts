@@ -37,7 +37,7 @@ import { createFleet } from "../../src/sender/fleet.ts";
 import { createLines } from "../../src/sender/lines.ts";
 import { monotonicMs } from "../../src/sender/monotonic.ts";
 import { createOffsets } from "../../src/sender/offsets.ts";
-import { type Outcome, outcomeOf, withReportKeys } from "../../src/sender/outcome.ts";
+import { type Outcome, outcomeOf, withReported } from "../../src/sender/outcome.ts";
 import { startSender } from "../../src/sender/sender.ts";
 import type { Submitters } from "../../src/sender/submitters.ts";
 import type { Indexed, Report } from "../../src/sender/worker.ts";
@@ -316,7 +316,7 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
   };
 }
 
-const keyed = (outcome: Outcome): Outcome => withReportKeys(outcome, (operator) => REPORT_TERMS[operator]);
+const keyed = (outcome: Outcome): Outcome => withReported(outcome, (operator) => REPORT_TERMS[operator]);
 
 // As worker.ts does it, but inside the process: outcomes come back in groups, all of them before the tallies.
 function submittersOf({ kernel, operators }: World, of: Process): Submitters {

@@ -41,6 +41,8 @@ export type ReportTerms = {
   words?: Readonly<Record<string, ReportStatus>> | null;
   /** What the operator's error codes mean, beside or over codes.ts; "map": they are GSM MAP errors. */
   errorCodes?: "map" | Readonly<Record<string, LastErrorCode>> | null;
+  /** Of a message of several submits: on which of them it reports; each unless given. */
+  receiptParts?: "each" | "first" | "last";
 };
 
 /** What holds for an operator unless its entry says otherwise. */

@@ -36,7 +36,8 @@ const NOTHING_SAID = {
 };
 
 test("an operator of SMPP has its own shape, whatever it says; one of HTTP that says nothing sends none", () => {
-  expect(read(SMPP).terms).toEqual({ ...NOTHING_SAID, shape: "smpp" } as never);
+  expect(read(SMPP).terms).toEqual({ ...NOTHING_SAID, shape: "smpp", receiptParts: "each" } as never);
+  expect(read(`${SMPP}receipt_parts: last\n`).terms).toMatchObject({ receiptParts: "last" });
   expect(read(`${SMPP}reports: { time_zone: Asia/Tehran, plain_receipts: true }`).terms).toMatchObject({
     shape: "smpp",
     timeZone: "Asia/Tehran",

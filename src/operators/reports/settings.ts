@@ -107,10 +107,15 @@ export const REPORTS = Type.Object(
 );
 export type ReportSettings = Static<typeof REPORTS>;
 
-type WithReports = { kind: string; reports?: ReportSettings | undefined };
+type WithReports = {
+  kind: string;
+  reports?: ReportSettings | undefined;
+  /** Of SMPP. */
+  receipt_parts?: "each" | "first" | "last";
+};
 
 /** Null if it sends none that could be read. */
-export function reportTermsOf({ kind, reports }: WithReports): ReportTerms | null {
+export function reportTermsOf({ kind, reports, receipt_parts }: WithReports): ReportTerms | null {
   const shape = kind === "smpp" ? "smpp" : reports?.shape;
   if (shape === undefined) return null;
   const { time_zone, id_form, plain_receipts, template, echoes_id, words, error_codes } = reports ?? {};
@@ -123,6 +128,7 @@ export function reportTermsOf({ kind, reports }: WithReports): ReportTerms | nul
     echoesId: echoes_id ?? DEFAULT_TERMS.echoesId,
     words: words ?? null,
     errorCodes: error_codes ?? null,
+    ...(receipt_parts !== undefined && { receiptParts: receipt_parts }),
   };
 }
 
