@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # All checks, cheapest first: types, lint, format, structure, unit tests, then integration tests on separate
 # engines (src/stack/test-env.ts), which are started for them and always stopped at the end. Continues after a
-# failure and lists at the end what failed. The last line is `N passed, N failed`, the sum over everything; each
-# check counts as one test.
+# failure and tells at the end what failed and why. The last line is `N passed, N failed`, the sum over
+# everything; each check counts as one test.
 #   scripts/test.sh            everything
 #   scripts/test.sh --quick    without engines, under a minute
 set -uo pipefail
@@ -12,6 +12,7 @@ quick=${1:-}
 passed=0
 failed=0
 failures=()
+reasons="" # what was printed of each test that failed
 started=$SECONDS
 
 "$root/scripts/install.sh" "$([ -n "$quick" ] && echo --tools || echo --tests)" || exit 1
@@ -39,12 +40,23 @@ tests() {
   count "$label" "$log" "${PIPESTATUS[0]}"
 }
 
+# reason LOG: the last lines before each test that failed, or before the end of a run that died.
+reason() {
+  awk '
+    function tell(  at) { for (at = n > 40 ? n - 40 : 0; at < n; at++) print lines[at]; failed = 1 }
+    { lines[n++] = $0 }
+    /^\(fail\)/ { tell() }
+    /^\((pass|fail|skip)\)/ { n = 0 }
+    END { if (!failed) tell() }' "$1"
+}
+
 # count LABEL LOG STATUS: adds what a run of bun test printed, which ends with lines ` N pass` and ` N fail`. A
 # run that dies without them counts as a failure. Removes the log.
 count() {
   local label=$1 log=$2 status=$3 pass fail
   pass=$(sed -n 's/^ *\([0-9]*\) pass$/\1/p' "$log" | tail -n 1)
   fail=$(sed -n 's/^ *\([0-9]*\) fail$/\1/p' "$log" | tail -n 1)
+  [ "$status" = 0 ] || reasons+=$(printf '\n== %s\n' "$label" && reason "$log")$'\n'
   rm -f "$log"
   passed=$((passed + ${pass:-0}))
   failed=$((failed + ${fail:-0}))
@@ -117,7 +129,7 @@ if [ -z "$quick" ]; then
   trap - EXIT
 fi
 
-printf '\n'
+printf '%s\n' "$reasons"
 for label in "${failures[@]}"; do printf 'FAILED: %s\n' "$label"; done
 printf '%s s\n%s passed, %s failed\n' "$((SECONDS - started))" "$passed" "$failed"
 [ "$failed" = 0 ]
