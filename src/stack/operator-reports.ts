@@ -25,7 +25,14 @@ export type Reporter = {
   waiting(): number;
   stop(): void;
 };
-export type ReporterOptions = { name: string; url: string; folder: string; echoesId: boolean };
+export type ReporterOptions = {
+  name: string;
+  url: string;
+  folder: string;
+  echoesId: boolean;
+  /** Called before reports leave: records what was accepted, as nothing else may be reported. */
+  beforePosts: () => void;
+};
 
 type End = "DELIVRD" | "UNDELIV" | "EXPIRED";
 type Report = { message_id: string; our_id?: string; status: End; err: string };
@@ -53,7 +60,8 @@ const RETRY_MS = 1_000;
 const TIMEOUT_MS = 10_000;
 const CONTRADICTION_MS = 10_000;
 
-export function createReporter({ name, url, folder, echoesId }: ReporterOptions): Reporter {
+export function createReporter(options: ReporterOptions): Reporter {
+  const { name, url, folder, echoesId, beforePosts } = options;
   mkdirSync(folder, { recursive: true });
   const path = `${folder}/${name}.reports`;
   const file = openSync(path, "a+");
@@ -113,6 +121,7 @@ export function createReporter({ name, url, folder, echoesId }: ReporterOptions)
     plan(reportOf(end, operatorMessageId, id), 0);
   const timer = setInterval(() => {
     write();
+    beforePosts();
     const nowMs = performance.now();
     while (posts < POSTS_MAX && due.length > 0 && (due[0] as { atMs: number }).atMs <= nowMs) {
       let n = 1;

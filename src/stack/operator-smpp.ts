@@ -2,8 +2,8 @@
 // for each submit that asked for one. Shares the codec with the client, nothing else; the client's tests also
 // run against servers that aren't ours. Some phones have a fixed answer or end, for demonstrations and tests.
 // Invariants: a submit is in `<folder>/<name>.smpp.log`, as "<its id> <phone> <part>/<parts>", before its
-// answer is sent; a receipt is sent again, on any bind of its account, until it is acknowledged.
-// Bound: RECEIPTS_MAX receipts in memory, UNACKNOWLEDGED_MAX of them on the way on each link.
+// answer or its receipt is sent; a receipt is sent again, on any bind of its account, until it is
+// acknowledged. Bound: RECEIPTS_MAX receipts in memory, UNACKNOWLEDGED_MAX of them on the way on each link.
 
 import { createServer, type Socket } from "node:net";
 import { answerTo, type Draft, encodePdu, message, nack } from "../platform/smpp/encode.ts";
@@ -119,6 +119,7 @@ export async function startSmppOperator({ name, profile, host, port, folder }: S
   }
 
   function sendReceipts() {
+    record.write();
     const nowMs = performance.now();
     for (const { unacknowledged } of links)
       for (const [sequence, { receipt, sentMs }] of unacknowledged) {

@@ -3,8 +3,8 @@
 // valid_until} → 200 {operator_message_id} or {code, permanent} with 400, 429 or 503; GET /count,
 // /ids?after=N (one id a line, in order of arrival), /health; POST /profile with a profile's name as body:
 // behaves accordingly from now on. Numbers ending in 9990001-8 have fixed outcomes for demonstrations and
-// tests. Leaves delivery reports to operator-reports.ts. Invariant: an id is in the log before its 200 is
-// sent. Bound: ids are kept in memory, 26 bytes each.
+// tests. Leaves delivery reports to operator-reports.ts. Invariant: an id is in the log before its 200
+// or a report on it is sent. Bound: ids are kept in memory, 26 bytes each.
 
 import { createReporter, type Reporting } from "./operator-reports.ts";
 import { mkdirSync, openSync, readFileSync, writeSync, closeSync } from "node:fs";
@@ -90,7 +90,8 @@ export async function startOperator({
   const record = openRecord(folder, name);
   const timers = createTimers(record.write);
   const rate = createRate();
-  const reporter = createReporter({ name, url: reportsUrl, folder, echoesId });
+  const beforePosts = record.write;
+  const reporter = createReporter({ name, url: reportsUrl, folder, echoesId, beforePosts });
   reporter.behave(reportsOf(profile));
   let serial = 0;
 
