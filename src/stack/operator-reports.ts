@@ -30,7 +30,7 @@ export type ReporterOptions = {
   url: string;
   folder: string;
   echoesId: boolean;
-  /** Called before reports leave: records what was accepted, as nothing else may be reported. */
+  /** Called before a report leaves or is planned on disk: records what was accepted. */
   beforePosts: () => void;
 };
 
@@ -120,8 +120,8 @@ export function createReporter(options: ReporterOptions): Reporter {
   for (const { end, operatorMessageId, id } of openReports(readFileSync(path, "latin1")))
     plan(reportOf(end, operatorMessageId, id), 0);
   const timer = setInterval(() => {
-    write();
     beforePosts();
+    write();
     const nowMs = performance.now();
     while (posts < POSTS_MAX && due.length > 0 && (due[0] as { atMs: number }).atMs <= nowMs) {
       let n = 1;
