@@ -4,7 +4,8 @@ import { canMove, settlementOf } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Change } from "../ledger/move.ts";
 import { afterUnknown, chargeOfChange } from "../ledger/settle-plan.ts";
-import { changeOf, type Outcome, outcomeOf, retryDelayMs } from "./outcome.ts";
+import type { ReportTerms } from "../operators/reports/report.ts";
+import { changeOf, type Outcome, outcomeOf, retryDelayMs, withReported } from "./outcome.ts";
 
 const record = (fields: Partial<LaneRecord> = {}) =>
   ({ id: "m", lane: "normal", attempt: 0, guaranteedByMs: null, ...fields }) as LaneRecord;
@@ -107,4 +108,38 @@ test("an answer becomes an outcome that names its operator; no connection is a r
     permanent: false,
     reason: "A: ECONNREFUSED",
   });
+});
+
+test("the submits that will be reported by the operator's id are those that its terms name", () => {
+  const terms = (fields: Partial<ReportTerms>) =>
+    ({ echoesId: false, idForm: "same", ...fields }) as ReportTerms;
+  const parts: Outcome = { ...accepted, operatorMessageIds: ["a1", "", "a3"] };
+  const reportedOf = (fields: Partial<ReportTerms>) => {
+    const outcome = withReported(parts, (operator) => (operator === "A" ? terms(fields) : undefined));
+    expect(outcome).toMatchObject(parts);
+    return "reported" in outcome ? outcome.reported : "none";
+  };
+  const of = (...ids: string[]) => ids.map((id) => ({ idKey: id, operatorMessageId: id }));
+  expect(reportedOf({})).toEqual(of("a1", "", "a3"));
+  expect(reportedOf({ receiptParts: "each" })).toEqual(of("a1", "", "a3"));
+  expect(reportedOf({ receiptParts: "first" })).toEqual(of("a1"));
+  expect(reportedOf({ receiptParts: "last" })).toEqual(of("a3"));
+  expect(reportedOf({ echoesId: true })).toBe("none");
+});
+
+test("an operator without reports gets no submits, and nobody is asked about what was not accepted", () => {
+  for (const none of [null, undefined]) expect(withReported(accepted, () => none)).toBe(accepted);
+  for (const outcome of [refused(true), unknown]) {
+    const asked = () => {
+      throw new Error("no terms are needed");
+    };
+    expect(withReported(outcome, asked)).toBe(outcome);
+  }
+});
+
+test("a change has its reported submits, and no such field without them", () => {
+  const reported = [{ idKey: "a1", operatorMessageId: "a1" }];
+  const outcome: Outcome = { ...accepted, reported } as Outcome;
+  expect(changeOf(record(), outcome).reported).toEqual(reported);
+  expect("reported" in changeOf(record(), accepted)).toBe(false);
 });

@@ -323,6 +323,13 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: "src/sender/outcome.ts",
+    code: 'if (outcome.kind !== "accepted" || terms == null',
+    from: 'outcome.kind !== "accepted"',
+    to: "false",
+    why: "equal: the terms of what was not accepted are null; it tells the compiler which outcome it is",
+  },
+  {
+    file: "src/sender/outcome.ts",
     code: "Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS)",
     from: "Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS) <= RETRY_DELAY_MAX_MS",
     to: "true",
