@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # All checks, cheapest first: types, lint, format, structure, unit tests, then integration tests on separate
-# engines (src/stack/test-env.ts), which are started for them and always stopped at the end. Continues after a
-# failure and tells at the end what failed and why. The last line is `N passed, N failed`, the sum over
+# engines (src/stack/test-env.ts), two files at a time, which are started for them and always stopped at the
+# end. Continues after a failure and tells at the end what failed and why. The last line is `N passed, N failed`, the sum over
 # everything; each check counts as one test.
 #   scripts/test.sh            everything
 #   scripts/test.sh --quick    without engines, under a minute
@@ -85,48 +85,78 @@ mapfile -t with_engines < <({
 mapfile -t without < <(find src -name '*.test.ts' | sort | grep -vxF -f <(printf '%s\n' "${with_engines[@]}"))
 tests "unit tests" "${without[@]/#/./}"
 
+# The files that need engines are shared by two lanes, as one is never enough for two cores: each takes the
+# next file when it has finished one, and has engines of its own. The second lane begins with what needs none
+# of these engines. One run per file: each starts clean, and a crash ends only its own file.
+alone=(test/faults/faults.test.ts test/simulation/simulation.test.ts)
+
+# run FILE: runs it, prints what it printed when it is over, and leaves its log and status in $logs.
+run() {
+  local log=$logs/${1//\//-} from=$((SECONDS - started))
+  bun test --timeout 120000 "./$1" >"$log" 2>&1 </dev/null
+  echo "$?" >"$log.status"
+  (
+    flock 7
+    printf '\n== %s (from %s s to %s s)\n' "$1" "$from" "$((SECONDS - started))"
+    cat "$log"
+  ) 7>"$logs/printing"
+}
+
+# next: the next file that no lane has taken; fails when there is none.
+next() {
+  (
+    flock 7
+    read -r n <"$logs/taken" && [ "$n" -lt "${#shared[@]}" ] || exit 1
+    echo $((n + 1)) >"$logs/taken"
+    echo "${shared[n]}"
+  ) 7>"$logs/taking"
+}
+
+# lane NUMBER: with its own ports and folder. Ends its engines however it ends.
+lane() {
+  local file
+  if [ "$1" = 2 ]; then
+    for file in "${alone[@]}"; do run "$file"; done
+    export SLUICE_TEST_PORTS=$((${SLUICE_TEST_PORTS:-10000} + 350)) SLUICE_TEST_STATE=.sluice-test-2
+  fi
+  eval "$(bun scripts/test-settings.ts)"
+  trap './sluice down; exit 1' TERM INT
+  ./sluice down >/dev/null && rm -rf "$SLUICE_STATE"
+  if ! ./sluice up --engines-only >"$logs/engines-$1" 2>&1; then
+    cat "$logs/engines-$1"
+    ./sluice down
+    return 1
+  fi
+  while file=$(next); do run "$file"; done
+  ./sluice down >/dev/null
+}
+
 if [ -z "$quick" ]; then
   # Two runs at once would use the same ports. Processes started below must not keep the lock after this script.
   exec 8>"$cache/test.lock"
   flock -n 8 || { echo "waiting for another run of the tests to end" && flock 8; }
-  eval "$(bun scripts/test-settings.ts)"
-  # These two need none of these engines: they run beside the others, one after the other.
-  beside_files=(test/faults/faults.test.ts test/simulation/simulation.test.ts)
-  beside_logs=$(mktemp -d)
-  beside=""
-  run_beside() {
-    local file log
-    for file in "${beside_files[@]}"; do
-      log=$beside_logs/$(basename "$file")
-      bun test --timeout 120000 "./$file" >"$log" 2>&1 </dev/null
-      echo "$?" >"$log.status"
-    done
-  }
-  trap '[ -z "$beside" ] || { pkill -P "$beside"; kill "$beside"; } 2>/dev/null; ./sluice down' EXIT
-  note "engines of the tests"
-  ./sluice down >/dev/null && rm -rf "$SLUICE_STATE"
-  if ./sluice up --engines-only 8>&-; then
-    run_beside 8>&- &
-    beside=$!
-    # One run per file: each starts clean, and a crash ends only its own file.
-    for file in "${with_engines[@]}"; do
-      [[ " ${beside_files[*]} " == *" $file "* ]] || tests "$file" --timeout 120000 "./$file" 8>&-
-    done
-    wait "$beside"
-    beside=""
-    for file in "${beside_files[@]}"; do
-      log=$beside_logs/$(basename "$file")
-      note "$file (ran beside the others)"
-      cat "$log"
-      count "$file" "$log" "$(cat "$log.status")"
-    done
-  else
-    failed=$((failed + 1))
-    failures+=("engines of the tests")
-  fi
-  note "stopping the engines of the tests"
-  ./sluice down
+  logs=$(mktemp -d)
+  echo 0 >"$logs/taken"
+  # Measurements and the longest first, so that the lanes end at about the same time.
+  mapfile -t shared < <(
+    for place in bench/ test/integrity/ ''; do printf '%s\n' "${with_engines[@]}" | grep "^$place"; done |
+      awk '!seen[$0]++' | grep -vxF -f <(printf '%s\n' "${alone[@]}")
+  )
+  lanes=()
+  for number in 1 2; do
+    lane "$number" 8>&- &
+    lanes+=("$!")
+  done
+  trap 'for lane in "${lanes[@]}"; do pkill -P "$lane"; kill "$lane"; done 2>/dev/null; wait' EXIT
+  for lane in "${lanes[@]}"; do
+    wait "$lane" || { failed=$((failed + 1)) && failures+=("engines of the tests"); }
+  done
   trap - EXIT
+  for file in "${alone[@]}" "${shared[@]}"; do
+    log=$logs/${file//\//-}
+    count "$file" "$log" "$(cat "$log.status" 2>/dev/null || echo 1)"
+  done
+  rm -rf "$logs"
 fi
 
 printf '%s\n' "$reasons"
