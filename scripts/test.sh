@@ -137,11 +137,7 @@ if [ -z "$quick" ]; then
   flock -n 8 || { echo "waiting for another run of the tests to end" && flock 8; }
   logs=$(mktemp -d)
   echo 0 >"$logs/taken"
-  # Measurements and the longest first, so that the lanes end at about the same time.
-  mapfile -t shared < <(
-    for place in bench/ test/integrity/ ''; do printf '%s\n' "${with_engines[@]}" | grep "^$place"; done |
-      awk '!seen[$0]++' | grep -vxF -f <(printf '%s\n' "${alone[@]}")
-  )
+  mapfile -t shared < <(printf '%s\n' "${with_engines[@]}" | grep -vxF -f <(printf '%s\n' "${alone[@]}"))
   lanes=()
   for number in 1 2; do
     lane "$number" 8>&- &
