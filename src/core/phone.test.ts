@@ -11,7 +11,7 @@ import {
 import examples from "libphonenumber-js/mobile/examples";
 import { allowSlowRuns, printedSeed, randomFrom } from "../../test/support/seed.ts";
 import { E164_DIGITS_MAX, PHONE_CHARS_MAX } from "./limits.ts";
-import { isRegion, parsePhone, PHONE_REASONS } from "./phone.ts";
+import { isRegion, nationalForms, parsePhone, PHONE_REASONS } from "./phone.ts";
 
 allowSlowRuns();
 
@@ -309,6 +309,17 @@ describe("typed in any way, against the library", () => {
     }
     expect(valid).toBeGreaterThan(5_000);
   });
+});
+
+test("within its country a number has the trunk prefix that is dialled there, its significant number has none", () => {
+  for (const [number, dialled, significant] of [
+    ["+989121234567", "09121234567", "9121234567"],
+    ["+447911123456", "07911123456", "7911123456"],
+    ["+12133734253", "2133734253", "2133734253"],
+    ["+390612345678", "0612345678", "0612345678"],
+    ["+79161234567", "89161234567", "9161234567"],
+  ] as const)
+    expect(nationalForms(number)).toEqual({ dialled, significant });
 });
 
 test("the usual number takes the fast path, many times faster than the library", () => {

@@ -108,6 +108,19 @@ export function isRegion(value: unknown): value is Region {
   return typeof value === "string" && isSupportedCountry(value);
 }
 
+/**
+ * Of a valid E.164 number, in digits: as it is dialled within its country, with the trunk prefix there is
+ * ("0912…"), and its national significant number, without it. Takes some 10 µs.
+ */
+export function nationalForms(e164: string): { dialled: string; significant: string } {
+  const phone = parsePhoneNumberFromString(e164, { extract: false });
+  if (phone === undefined) return { dialled: e164.slice(1), significant: e164.slice(1) };
+  return {
+    dialled: phone.formatNational().replaceAll(/\D/g, ""),
+    significant: String(phone.nationalNumber),
+  };
+}
+
 function slowE164(digits: string, region: Region): string | null {
   const phone = parsePhoneNumberFromString(digits, { defaultCountry: region, extract: false });
   return phone?.isValid() ? phone.number : null;

@@ -1,12 +1,14 @@
 // Tables inside hand-written pages: docs/CONNECTORS.md and docs/reference/message.md, operator.md, wallet.md
 // and dlr.md contain them between markers, generated from the message machine, the posting table, the schema
-// of the routes file, and the tables of reports and of SMPP's statuses. The meaning of a status or operation,
-// which no other code has, is written here; the types make sure that none is left out.
+// of the routes file, and the tables of placeholders, reports and SMPP's statuses. The meaning of a status or
+// operation, which no other code has, is written here; the types make sure that none is left out.
 
 import { EFFECTS, type LedgerOp, OPS, POSTINGS } from "../core/ledger.ts";
 import type { TSchema } from "typebox";
 import { ACCEPTED, CHARGING, canMove, STATUSES, type Status, sequenceOf } from "../core/message.ts";
+import { ANSWER, RULE } from "../operators/connectors/http-answer.ts";
 import { KIND_NAMES, settingsOf } from "../operators/connectors/kinds.ts";
+import { PLACEHOLDERS } from "../operators/connectors/template.ts";
 import { type Keywords, wanted } from "../operators/read-schema.ts";
 import { ROUTE } from "../operators/routes-file.ts";
 import { REPORTS } from "../operators/reports/settings.ts";
@@ -127,6 +129,13 @@ export const TABLES: Record<string, () => string> = {
         return [`\`${kind}\``, DONE[kind], names.join(" · ") + (kind === "elsewhere" ? " · any other" : "")];
       }),
     ),
+  placeholders: () =>
+    table(
+      ["placeholder", "stands for"],
+      Object.entries(PLACEHOLDERS).map(([name, { meaning }]) => [`\`{${name}}\``, meaning]),
+    ),
+  answer: () => table(FIELD_HEAD, fieldRows(ANSWER.properties)),
+  rules: () => table(FIELD_HEAD, fieldRows(RULE.properties)),
   terms: () => table(FIELD_HEAD, fieldRows(TERMS)),
   reports: () => table(FIELD_HEAD, fieldRows(REPORTS.properties)),
   kinds: () =>

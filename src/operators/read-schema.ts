@@ -32,6 +32,8 @@ export type Keywords = {
   maximum?: number;
   default?: unknown;
   writeOnly?: boolean;
+  /** Not of JSON Schema: any value of YAML, of whatever depth. */
+  anything?: boolean;
   description?: string;
   errorMessage?: string;
 };
@@ -39,15 +41,18 @@ export type Keywords = {
 /** Undefined where there is a fault; the caller then has nothing to use. */
 export function readAs(reading: Reading, schema: TSchema, tree: Tree, path: string): unknown {
   const words = schema as Keywords;
+  if (words.anything === true) return plain(tree);
   if (tree.kind === "value" && tree.value === null) {
     reading.fault(tree, path, `has no value: it ${wanted(words)}, or remove the line`);
     return undefined;
   }
   if (words.writeOnly === true) return readSecret(reading, schema, tree, path);
-  // Of one of several types, such as a word or a map.
-  const some = words.anyOf?.find((each) => ((each as Keywords).type === "object") === (tree.kind === "map"));
-  if (some !== undefined)
-    return readAs(reading, tree.kind === "map" ? some : { ...some, errorMessage: wanted(words) }, tree, path);
+  // Of one of several types, such as a word or a map, or a text or a number.
+  const isMap = tree.kind === "map";
+  const some = words.anyOf?.filter((each) => ((each as Keywords).type === "object") === isMap);
+  const one = some?.find((each) => tree.kind === "value" && Value.Check(each, tree.value)) ?? some?.[0];
+  if (one !== undefined)
+    return readAs(reading, isMap ? one : { ...one, errorMessage: wanted(words) }, tree, path);
   if (words.type === "object") return readMap(reading, words, tree, path);
   if (words.type === "array") return readList(reading, words, tree, path);
   if (tree.kind === "value" && Value.Check(schema, tree.value)) return tree.value;

@@ -95,7 +95,7 @@ rotes: {}
 `;
   const prefix = 'must be a prefix of an international number, such as "+98912", or "+" for all numbers';
   expect(faults(text)).toEqual([
-    "2:14 operators.A.kind: must be one of http, smpp",
+    "2:14 operators.A.kind: must be one of http, smpp, twilio, kavenegar, sns",
     "5:10 operators.B.url: must be an address such as https://sms.example/submit, without a name and " +
       "password",
     "6:12 operators.B.price: must be a whole number from 0 to 1000000000",
@@ -107,10 +107,11 @@ rotes: {}
     "10:13 operators.B.window: must be a whole number from 1 to 10000",
     "11:10 operators.B.rate: has no value: it must be a whole number from 1 to 100000, or remove the line",
     "12:5 operators.B.colour: is not a field here; the fields are kind, prefixes, lanes, priority, price, " +
-      "weight, window, rate, reports, url, authorization",
+      "weight, window, rate, reports, url, method, authorization, basic, headers, query, body, sender, " +
+      "encodings, secrets, answer",
     "13:3 operators.4x: its name must be a letter, then letters, digits and _, 32 at most",
     "14:6 operators.D: must be a map of its settings",
-    "15:6 operators.E.kind: is missing: it must be one of http, smpp",
+    "15:6 operators.E.kind: is missing: it must be one of http, smpp, twilio, kavenegar, sns",
     "16:9 routes: must be a map of 1 to 1000 routes by name",
     "17:1 rotes: is not a field here; the fields are operators, routes",
   ]);
@@ -184,10 +185,14 @@ ${more}`;
     tls: false,
     mode: "transceiver",
     binds: 1,
+    // What its binds take, not what is usual for other kinds.
+    window: 10,
     password: SECRET,
     addresses: { international: { ton: 2, npi: 1 } },
     statuses: { "0x45": "elsewhere" },
   });
+  expect(read(text("    binds: 3\n    bind_window: 50\n")).operators[0]).toMatchObject({ window: 150 });
+  expect(read(text("    binds: 3\n    window: 7\n")).operators[0]).toMatchObject({ window: 7 });
   expect(
     faults(
       text(`    port: 70000
@@ -213,7 +218,6 @@ test("a placeholder is one of the two settings of the local stack; no other sett
   expect(urlOf("http://${SLUICE_API_HOST}:${SLUICE_OPERATOR_PORT + 2}/x")).toMatchObject({
     url: "http://127.0.0.1:19203/x",
   });
-  expect(urlOf("http://a/${x}")).toMatchObject({ url: "http://a/${x}" });
   for (const bad of ["${SLUICE_MYSQL_PASSWORD}", "${SLUICE_API_HOST + 1}", "${SLUICE_NOTHING}"])
     expect(faults(operator(`http://a/${bad}`))[0]).toStartWith(
       `2:25 operators.A.url: ${bad} is not known: a placeholder is SLUICE_API_HOST or SLUICE_OPERATOR_PORT`,

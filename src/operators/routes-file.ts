@@ -8,7 +8,14 @@ import { dirname, resolve } from "node:path";
 import { type TSchema, Type } from "typebox";
 import { OPERATORS_MAX } from "../core/limits.ts";
 import { checkRoutes, type RouteEntry } from "./check-routes.ts";
-import { KIND_NAMES, type Kind, type OperatorSpec, settingsOf } from "./connectors/kinds.ts";
+import {
+  checkEntry,
+  completed,
+  KIND_NAMES,
+  type Kind,
+  type OperatorSpec,
+  settingsOf,
+} from "./connectors/kinds.ts";
 import { withPlaceholders } from "./placeholders.ts";
 import { join, type Keywords, readAs, type Reading, refuseUnknown, wanted } from "./read-schema.ts";
 import { checkReports } from "./reports/settings.ts";
@@ -192,5 +199,6 @@ function readOperator(reading: Reading, name: string, tree: Tree): OperatorSpec 
   if (kind === undefined) return undefined;
   const reports = tree.entries.get("reports")?.value;
   if (reports !== undefined) checkReports(reading, reports, `${path}.reports`, kind);
-  return { name, ...(readAs(reading, operatorOf(kind), tree, path) as object) } as OperatorSpec;
+  checkEntry(kind, reading, tree, path);
+  return completed({ name, ...(readAs(reading, operatorOf(kind), tree, path) as object) } as OperatorSpec);
 }

@@ -17,20 +17,24 @@ function linesWith() {
   const lines = createLines({
     connectorOf({ name }) {
       made.push(name);
-      return { submit: () => undefined, close: async () => void closed.push(name) };
+      return {
+        submit: () => undefined,
+        retire: () => void made.push(`${name} retires`),
+        close: async () => void closed.push(name),
+      };
     },
     monotonicMs: () => clock.ms,
   });
   return { lines, made, closed, clock };
 }
 
-test("an operator whose entry stays the same keeps its line; a changed one gets a new connector", () => {
+test("an operator whose entry stays the same keeps its line; a changed one gets a new connector, once the old one knows", () => {
   const { lines, made } = linesWith();
   const [a, b] = lines.of([spec("A"), spec("B")]);
   const next = lines.of([spec("B"), spec("A", "http://b/submit")]);
   expect(next[0] === b).toBe(true);
   expect(next[1] === a).toBe(false);
-  expect(made).toEqual(["A", "B", "A"]);
+  expect(made).toEqual(["A", "B", "A retires", "A"]);
 });
 
 test("the connector of one that is gone is closed once nothing is under way and no late answer can come", async () => {

@@ -1,6 +1,7 @@
-// A worker's operators over changes of the routes file. Invariant: an operator whose terms stay the same
+// A worker's operators over changes of the routes file. Invariants: an operator whose terms stay the same
 // keeps its line, with its connector, window and rate; another one's connector is closed when its last submit
-// has been answered and no late answer can come any more.
+// has been answered and no late answer can come any more; it is told so before the new ones are made, which
+// may need its connections.
 
 import type { Connector } from "../operators/connectors/connector.ts";
 import type { OperatorSpec } from "../operators/connectors/kinds.ts";
@@ -22,12 +23,15 @@ export function createLines({ connectorOf, monotonicMs }: LinesDeps): Lines {
   let present = new Map<string, Line>();
   return {
     of(operators) {
-      const next = new Map<string, Line>();
-      for (const operator of operators) {
-        const key = JSON.stringify(operator);
-        next.set(key, present.get(key) ?? createLine(operator, connectorOf(operator), monotonicMs));
-      }
-      for (const [key, line] of present) if (!next.has(key)) closeWhenIdle(line, monotonicMs);
+      const wanted = new Map(operators.map((operator) => [JSON.stringify(operator), operator]));
+      const gone = [...present].flatMap(([key, line]) => (wanted.has(key) ? [] : [line]));
+      for (const { connector } of gone) connector.retire?.();
+      const lineOf = ([key, operator]: [string, OperatorSpec]): [string, Line] => [
+        key,
+        present.get(key) ?? createLine(operator, connectorOf(operator), monotonicMs),
+      ];
+      const next = new Map([...wanted].map(lineOf));
+      for (const line of gone) closeWhenIdle(line, monotonicMs);
       present = next;
       return [...next.values()];
     },

@@ -37,6 +37,11 @@ export type Connector = {
    * after a "lost" is a report.
    */
   submit(message: LaneRecord, done: (answer: Answer) => void): void;
+  /**
+   * No more messages come. What it holds of the operator, and a connector made after this needs for itself,
+   * it gives up once its submits are answered.
+   */
+  retire?(): void;
   /** At once: whatever has no answer yet gets none. */
   close(): Promise<void>;
 };

@@ -10,13 +10,48 @@ import {
   submitted,
 } from "../../../test/support/smpp-connector.ts";
 import { laneRecord, smppOperator } from "../../../test/support/smpp-operator.ts";
-import { binding, obliging, type PeerLink, type PeerPdu, until } from "../../../test/support/smpp-peer.ts";
+import {
+  binding,
+  obliging,
+  type Peer,
+  type PeerLink,
+  type PeerPdu,
+  until,
+} from "../../../test/support/smpp-peer.ts";
 import { bare, message as messageDraft } from "../../platform/smpp/encode.ts";
 import { COMMAND, decodeBind, decodeMessage, RESPONSE, type ShortMessage } from "../../platform/smpp/pdu.ts";
 import type { Answer } from "./connector.ts";
-import { createSmppConnector } from "./smpp.ts";
+import { createSmppConnector, type SmppOperator } from "./smpp.ts";
 
 afterEach(endConnectors);
+
+/** An operator that allows one bind, and leaves the submits on its first link to the test. */
+function onlyOneBind(held: PeerPdu[]) {
+  let bound: PeerLink | null = null;
+  let first: PeerLink | null = null;
+  return (pdu: PeerPdu, link: PeerLink) => {
+    first ??= link;
+    if (pdu.command === COMMAND.bindTransceiver) {
+      if (bound !== null) return link.answer(pdu, 0x05);
+      bound = link;
+    }
+    if (pdu.command === COMMAND.unbind) bound = null;
+    if (pdu.command === COMMAND.submitSm && link === first) held.push(pdu);
+    else obliging(pdu, link);
+  };
+}
+
+/** A connector for the same peer and account, as a change of the routes file makes one. */
+function nextConnector(peer: Peer, settings: Partial<SmppOperator>) {
+  const notes: { level: string; text: string }[] = [];
+  const link = {
+    onDeliver: () => Promise.resolve(true),
+    onBinds: () => undefined,
+    onNote: (note: { level: string; text: string }) => void notes.push(note),
+  };
+  const operator = smppOperator({ port: peer.port, ...settings });
+  return { next: createSmppConnector(operator, () => undefined, link, SOON), notes };
+}
 
 describe("binds", () => {
   test("a transmitter and a receiver for each of them, or transceivers; submits never go to a receiver", async () => {
@@ -156,6 +191,53 @@ describe("binds", () => {
     expect([answer.kind, peer.links.length]).toEqual(["accepted", 1]);
     await next.close();
     await (await peer.link(0)).next(COMMAND.unbind);
+  });
+
+  test("other connection settings for an account: its old bind ends before the new one opens, submits wait", async () => {
+    const held: PeerPdu[] = [];
+    const { peer, connector, submit } = await startConnector(onlyOneBind(held));
+    const first = submit("hi");
+    const link = await peer.link(0);
+    await until(() => held.length === 1);
+    connector.retire?.();
+    const { next, notes } = nextConnector(peer, { bind_window: 20 });
+    const second = new Promise<Answer>((resolve) => next.submit(laneRecord("again"), resolve));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(peer.links).toHaveLength(1); // its submit has no answer yet
+    link.answer(held[0] as PeerPdu, 0, "x");
+    expect([(await first).kind, (await second).kind]).toEqual(["accepted", "accepted"]);
+    await link.next(COMMAND.unbind);
+    expect(peer.links).toHaveLength(2);
+    expect(notes.filter(({ level }) => level !== "info")).toEqual([]);
+    // The sender closes it later, when it would have closed it anyway.
+    await connector.close();
+    expect(await submit("three")).toMatchObject({ kind: "not-connected" });
+    await next.close();
+  });
+
+  test("a message of two parts is whole before its binds make room", async () => {
+    const held: PeerPdu[] = [];
+    const { peer, connector, submit } = await startConnector(onlyOneBind(held));
+    const long = submit("a".repeat(200));
+    const link = await peer.link(0);
+    await until(() => held.length === 1);
+    connector.retire?.();
+    const { next } = nextConnector(peer, { system_type: "other" });
+    link.answer(held[0] as PeerPdu, 0, "x");
+    await until(() => held.length === 2);
+    link.answer(held[1] as PeerPdu, 0, "y");
+    expect(await long).toEqual({ kind: "accepted", operatorMessageIds: ["x", "y"] });
+    await until(() => peer.links.length === 2);
+    await next.close();
+  });
+
+  test("a bind that may still get messages makes no room: two operators may have one account", async () => {
+    const { peer, submit } = await startConnector(obliging);
+    await until(() => peer.links.length === 1);
+    const { next } = nextConnector(peer, { bind_window: 20 });
+    await until(() => peer.links.length === 2);
+    expect((await submit("hi")).kind).toBe("accepted");
+    await next.close();
   });
 
   test("the password and the other fields are what the settings say", async () => {

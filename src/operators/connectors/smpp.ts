@@ -25,6 +25,7 @@ import type { Connector, OnReport, OperatorLink } from "./connector.ts";
 import { ADDRESS_FORMS, type AddressTypes, destinationOf, sourceOf } from "./smpp-address.ts";
 import { submitParts } from "./smpp-parts.ts";
 import { shareBinds } from "./smpp-shared.ts";
+import { createWarning } from "./warning.ts";
 
 const octet = { minimum: 0, maximum: 255 };
 const closed = { additionalProperties: false };
@@ -54,6 +55,13 @@ export const SMPP_SETTINGS = {
     default: "transceiver",
     description: "one bind for both directions, or a transmitter and a receiver for each of `binds`",
   }),
+  window: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 10_000,
+      description: "as above; unless given, what its binds take: `binds` × `bind_window`",
+    }),
+  ),
   binds: Type.Integer({ minimum: 1, maximum: 16, default: 1, description: "binds of each sender thread" }),
   bind_window: Type.Integer({
     minimum: 1,
@@ -114,7 +122,6 @@ export type SmppOperator = OperatorTerms & { kind: "smpp" } & Static<
 
 /** How long a bind that is asked for a sign of life may take. */
 const ENQUIRE_ANSWER_MS = 10_000;
-const WARN_EACH_MS = 60_000;
 /** Recipients whose last reference is remembered, some 100 B each. */
 const RECIPIENTS_MAX = 20_000;
 
@@ -148,7 +155,7 @@ export function createSmppConnector(
   const warn = createWarning(link);
   const kindOf = (status: number) => {
     const kind = classOf(status, overrides);
-    if (kind === "elsewhere") warn(status);
+    if (kind === "elsewhere") warn(statusText(status));
     return kind;
   };
   return {
@@ -160,20 +167,14 @@ export function createSmppConnector(
         late: (answer) => onReport(message, answer),
       });
     },
+    retire: () => binds.retire(),
     close: () => binds.close(),
   };
 }
 
-// Such a refusal is the operator's or our account's fault, so someone has to look at it; but it comes with
-// each message until someone does.
-function createWarning({ onNote }: OperatorLink): (status: number) => void {
-  let untilMs = 0;
-  return (status) => {
-    if (performance.now() < untilMs) return;
-    untilMs = performance.now() + WARN_EACH_MS;
-    onNote({ level: "warn", text: `refuses messages, not for their own fault: ${statusText(status)}` });
-  };
-}
+/** More at once would only wait here, where no other operator gets them. */
+export const windowOf = ({ binds, bind_window }: Pick<SmppOperator, "binds" | "bind_window">): number =>
+  binds * bind_window;
 
 function bindsOf({ mode, binds }: SmppOperator): BindAs[] {
   const each: BindAs[] = mode === "transceiver" ? ["transceiver"] : ["transmitter", "receiver"];

@@ -46,6 +46,18 @@ test("an operator of SMPP has its own shape, whatever it says; one of HTTP that 
   expect(read(HTTP)).toEqual({ terms: null, access: {} });
 });
 
+test("a kind that is named like a shape has it, once its entry says that it reports", () => {
+  const kavenegar = "kind: kavenegar\napi_key: { env: TOKEN }\n";
+  expect(read(kavenegar)).toEqual({ terms: null, access: {} });
+  expect(read(`${kavenegar}reports: { secret: { env: TOKEN } }`)).toMatchObject({
+    terms: { shape: "kavenegar" },
+    access: { secret: "hunter2" },
+  });
+  expect(faults(`${kavenegar}reports: { shape: twilio, open: true }`)).toEqual([
+    "6:23.shape: is kavenegar for this operator: remove the line",
+  ]);
+});
+
 test("every field gets to where it is used, secrets from where they are kept", () => {
   const { terms, access } = read(`${HTTP}reports:
   shape: generic

@@ -13,6 +13,7 @@ import {
   ID_FORMS,
   REPORT_SHAPES,
   REPORT_STATUSES,
+  type ReportShape,
   type ReportStatus,
   type ReportTerms,
 } from "./report.ts";
@@ -56,7 +57,7 @@ export const REPORTS = Type.Object(
   {
     shape: Type.Optional(
       Type.Enum(REPORT_SHAPES, {
-        description: "how it writes them; not given for `smpp`, where they are its own",
+        description: "how it writes them; not given for a kind that has its own",
       }),
     ),
     time_zone: TimeZone,
@@ -114,10 +115,13 @@ type WithReports = {
   receipt_parts?: "each" | "first" | "last";
 };
 
-/** Null if it sends none that could be read. */
+/** Of the kinds whose operators have one shape, which is named like the kind. */
+const ownShapeOf = (kind: string): ReportShape | undefined => REPORT_SHAPES.find((shape) => shape === kind);
+
+/** Null if it sends none that could be read. Over SMPP they come unasked. */
 export function reportTermsOf({ kind, reports, receipt_parts }: WithReports): ReportTerms | null {
-  const shape = kind === "smpp" ? "smpp" : reports?.shape;
-  if (shape === undefined) return null;
+  const shape = ownShapeOf(kind) ?? reports?.shape;
+  if (shape === undefined || (reports === undefined && shape !== "smpp")) return null;
   const { time_zone, id_form, plain_receipts, template, echoes_id, words, error_codes } = reports ?? {};
   return {
     shape,
@@ -156,12 +160,11 @@ export function checkReports(reading: Reading, tree: Tree, path: string, kind: s
   };
   const placeOf = (name: string) => tree.entries.get(name)?.value ?? tree;
   const shape = valueOf("shape");
-  if (kind === "smpp") {
-    if (shape !== undefined && shape !== "smpp")
-      reading.fault(placeOf("shape"), `${path}.shape`, "is smpp for this operator: remove the line");
-    return;
-  }
-  if (shape === undefined || shape === "smpp")
+  const own = ownShapeOf(kind);
+  if (own !== undefined && shape !== undefined && shape !== own)
+    reading.fault(placeOf("shape"), `${path}.shape`, `is ${own} for this operator: remove the line`);
+  if (kind === "smpp") return;
+  if (own === undefined && (shape === undefined || shape === "smpp"))
     reading.fault(
       placeOf("shape"),
       `${path}.shape`,

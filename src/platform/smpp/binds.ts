@@ -82,10 +82,16 @@ const TICK_MS = 50;
 /** A session that was bound for so long has worked, also if it had nothing to do. */
 const STEADY_MS = 10_000;
 
-export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
+/** `after`: they are opened when it resolves; submits wait meanwhile. Null: at once. */
+export function createBinds(
+  options: BindsOptions,
+  hooks: BindsHooks,
+  after: Promise<void> | null = null,
+): Binds {
   const queue: Job[] = [];
   const closed = Promise.withResolvers<void>();
   let isClosing = false;
+  let isHeld = after !== null;
   let lastEnd = "not bound yet";
   const binds = options.binds.map(
     (as): Bind => ({
@@ -173,7 +179,7 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
   }
 
   const isHopeless = () =>
-    isClosing || senders.every(({ session, isReturning }) => session === null && !isReturning);
+    isClosing || (!isHeld && senders.every(({ session, isReturning }) => session === null && !isReturning));
 
   function giveUp(jobs: readonly Job[]) {
     const reason = senders.some(({ boundMs }) => boundMs !== null) ? "no room in the window" : lastEnd;
@@ -217,8 +223,14 @@ export function createBinds(options: BindsOptions, hooks: BindsHooks): Binds {
     closed.resolve();
   }
 
+  function openAll() {
+    isHeld = false;
+    if (!isClosing) for (const bind of binds) open(bind);
+  }
+
   const ticks = setInterval(tick, TICK_MS);
-  for (const bind of binds) open(bind);
+  if (after === null) openAll();
+  else void after.then(openAll, openAll);
   return {
     submit(jobs, isUrgent) {
       queue.splice(isUrgent ? 0 : queue.length, 0, ...jobs);
