@@ -30,4 +30,4 @@ export SLUICE_CLIENTS=all
 eval "$(bun scripts/test-settings.ts)"
 trap './sluice down' EXIT
 ./sluice up --engines-only
-bun test --timeout 120000 ./test/clients/clients.test.ts
+bun test --timeout 120000 ./test/clients/clients.test.ts ./test/integration/webhook.test.ts

@@ -40,6 +40,16 @@ test("null for an optional field means absent, even for a field that is not impl
   });
 });
 
+test("every field may be optional, or there may be none", () => {
+  const closed = { additionalProperties: false };
+  const optional = checkerOf(Type.Object({ a: Type.Optional(Type.String()) }, closed));
+  expect([optional({}), optional({ a: null }), optional({ a: "x" })]).toEqual([{}, {}, { a: "x" }]);
+  expect(() => optional({ a: 1 })).toThrow(SluiceError);
+  const none = checkerOf(Type.Object({}, closed));
+  expect(none({})).toEqual({});
+  expect(() => none({ a: 1 })).toThrow(SluiceError);
+});
+
 describe("a reason says what is wrong with this value", () => {
   const cases: [object, string, string][] = [
     [{ name: "" }, "name", "must not be empty"],

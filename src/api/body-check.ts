@@ -22,7 +22,8 @@ export function checkerOf<S extends TObject>(
 ): (body: unknown) => Static<S> {
   const compiled = Compile(schema);
   const fields = Object.keys(schema.properties);
-  const required = schema.required as readonly string[];
+  // Left out by typebox if every field is optional.
+  const required = (schema.required as readonly string[] | undefined) ?? [];
   const nullable = [...fields.filter((name) => !required.includes(name)), ...notYet];
   return (body) => {
     if (isObject(body)) for (const name of nullable) if (body[name] === null) delete body[name];

@@ -12,13 +12,18 @@ import { createTopup, type TopupDeps } from "./routes/topup.ts";
 import { createWallet } from "./routes/wallet.ts";
 import { createWalletLedger } from "./routes/wallet-ledger.ts";
 import { createReconcileRoute, type ReconcileRouteDeps } from "./routes/wallet-reconcile.ts";
+import { createWebhook } from "./routes/webhook.ts";
+import { createWebhookDeliveries } from "./routes/webhook-deliveries.ts";
+import { createWebhookReplay, type ReplayDeps } from "./routes/webhook-replay.ts";
+import { createWebhookReplays } from "./routes/webhook-replays.ts";
 import type { Route } from "./route.ts";
 import type { MessageDeps } from "../reports/messages-list.ts";
 import type { ReportDeps } from "../reports/messages-report.ts";
 import type { Readiness } from "../platform/health.ts";
 
 export type ApiDeps = SendDeps &
-  TopupDeps & {
+  TopupDeps &
+  ReplayDeps & {
     /** For routes that only read. */
     reads: MessageDeps & ReportDeps;
     reconcile: ReconcileRouteDeps;
@@ -35,6 +40,10 @@ export const createRoutes = (deps: ApiDeps): Route[] => [
   createMessages(deps.reads),
   createMessage(deps.reads),
   createMessagesReport(deps.reads),
+  createWebhook(deps.reads),
+  createWebhookDeliveries(deps.reads),
+  createWebhookReplays(deps),
+  createWebhookReplay(deps),
   ...createDlrRoutes(deps.dlr),
   createHealth(),
   createReady(deps),

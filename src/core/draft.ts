@@ -1,8 +1,9 @@
 // Checks a message as its customer wants it: every door's input passes here before it is priced and stored.
-// Leaves to others: the shape of a body (each door), the price (money.ts), and the rules for phones, texts
-// and labels (phone.ts, parts.ts).
+// Leaves to others: the shape of a body (each door), the price (money.ts), and the rules for phones, texts,
+// labels and URLs (phone.ts, parts.ts, callback-url.ts).
 // Invariant: a Draft can be sent as it is; nothing later refuses it for its contents.
 
+import { callbackUrlProblem, type UrlRules } from "./callback-url.ts";
 import type { FieldError } from "./errors.ts";
 import { TEXT_PARTS_MAX } from "./limits.ts";
 import type { Encoding, Lane } from "./message.ts";
@@ -17,6 +18,8 @@ export type DraftInput = {
   lane: Lane;
   from: string | null;
   reference: string | null;
+  /** Where its status changes are posted, in place of its customer's own URL. */
+  callbackUrl: string | null;
 };
 export type Draft = DraftInput & {
   /** E.164 */
@@ -26,25 +29,24 @@ export type Draft = DraftInput & {
 };
 export type DraftResult = { kind: "draft"; draft: Draft } | { kind: "refused"; errors: FieldError[] };
 
-/**
- * `region`: the country whose numbers may come without a country code. A refusal names every wrong field.
- */
-export function draftOf(input: DraftInput, region: string): DraftResult {
-  const { text, lane, from, reference } = input;
+/** `region`: the country whose numbers may come without a country code. */
+export type DraftRules = { region: string; callbacks: UrlRules };
+
+/** A refusal names every wrong field. */
+export function draftOf(input: DraftInput, { region, callbacks }: DraftRules): DraftResult {
+  const { text, from, reference, callbackUrl } = input;
   const phone = parsePhone(input.phone, region);
   const sized = sizeOf(text);
-  const fromProblem = from === null ? null : senderProblem(from);
-  const referenceProblem = reference === null ? null : labelProblem(reference);
-  if ("e164" in phone && typeof sized !== "string" && fromProblem === null && referenceProblem === null) {
-    const { encoding, parts } = sized;
-    return { kind: "draft", draft: { phone: phone.e164, text, lane, from, reference, encoding, parts } };
-  }
   const reasons = {
     phone: "e164" in phone ? null : phone.reason,
     text: typeof sized === "string" ? sized : null,
-    from: fromProblem,
-    reference: referenceProblem,
+    from: from === null ? null : senderProblem(from),
+    reference: reference === null ? null : labelProblem(reference),
+    callback_url: callbackUrl === null ? null : callbackUrlProblem(callbackUrl, callbacks),
   };
+  const isSound = Object.values(reasons).every((reason) => reason === null);
+  if (isSound && "e164" in phone && typeof sized !== "string")
+    return { kind: "draft", draft: { ...input, phone: phone.e164, ...sized } };
   const errors = Object.entries(reasons).flatMap(([field, reason]) =>
     reason === null ? [] : [{ field, reason }],
   );

@@ -3,7 +3,15 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, allowSlowRuns } from "../../test/support/seed.ts";
-import { createIdFactory, isUlid, ULID_TIME_MAX_MS, ulidBound, ulidDayPrefix, ulidTimeMs } from "./id.ts";
+import {
+  createIdFactory,
+  isUlid,
+  ULID_TIME_MAX_MS,
+  ulidBound,
+  ulidDayPrefix,
+  ulidOf,
+  ulidTimeMs,
+} from "./id.ts";
 
 allowSlowRuns();
 
@@ -14,6 +22,17 @@ test("ids are ULIDs and carry their time", () => {
   const id = next();
   expect(isUlid(id)).toBe(true);
   expect(ulidTimeMs(id)).toBe(1_795_241_165_993);
+});
+
+test("an id made of given bits is a ULID of its time, and different bits give different ids in their order", () => {
+  const bytes = fc.uint8Array({ minLength: 10, maxLength: 10 });
+  holds("ulid of bits", fc.tuple(times, bytes, bytes), ([time, a, b]) => {
+    const [first, second] = [ulidOf(time, a), ulidOf(time, b)];
+    expect(isUlid(first)).toBe(true);
+    expect(ulidTimeMs(first)).toBe(time);
+    expect(Math.sign(Buffer.compare(a, b))).toBe(first === second ? 0 : first < second ? -1 : 1);
+  });
+  expect(ulidOf(0, new Uint8Array(10).fill(255))).toBe(`${"0".repeat(10)}${"Z".repeat(16)}`);
 });
 
 test("ids of one factory increase, also within a millisecond and when the clock goes back", () => {

@@ -9,6 +9,7 @@ const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const TIME_CHARS = 10;
 const RANDOM_CHARS = 16;
+const CHAR_BITS = 5;
 const DAY_MS = 86_400_000;
 
 /** The latest time that 10 characters can hold, in the year 10889. */
@@ -35,6 +36,21 @@ export function ulidTimeMs(id: string): number {
   let timeMs = 0;
   for (let i = 0; i < TIME_CHARS; i++) timeMs = timeMs * 32 + ALPHABET.indexOf(id.charAt(i));
   return timeMs;
+}
+
+/** The id of a millisecond whose other 80 bits are given: the same for the same ten bytes. */
+export function ulidOf(timeMs: number, bits: Uint8Array): string {
+  let chars = "";
+  let held = 0;
+  let count = 0;
+  for (const byte of bits.subarray(0, (RANDOM_CHARS * CHAR_BITS) / 8)) {
+    held = ((held & ((1 << count) - 1)) << 8) | byte;
+    for (count += 8; count >= CHAR_BITS; ) {
+      count -= CHAR_BITS;
+      chars += ALPHABET.charAt((held >> count) & 31);
+    }
+  }
+  return timePrefix(timeMs) + chars;
 }
 
 /** The lowest id of a millisecond: `id >= ulidBound(from) && id < ulidBound(to)` is `from <= time < to`. */

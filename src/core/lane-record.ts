@@ -1,8 +1,11 @@
 // A message on its way to a sender. An outbox row of a lane holds many, a Kafka record one. The format is a
-// msgpackr array that begins with a version number: 86 B a message, written by Bun and read by Node.
+// msgpackr array that begins with a version number: 86 B a message, written by Bun and read by Node. A field
+// that was added later stands at the end, and is left out where it and those behind it have no value: so most
+// records are as they were before it, and what was written before it is still read.
 // Invariant: unpack… returns exactly what pack… wrote and throws RecordError for anything else; never returns
 // a record read in part.
 
+import type { Callback } from "./callback.ts";
 import type { Encoding, Lane } from "./message.ts";
 import { isCount, isText, pack, RecordError, unpack, VERSION } from "./packed.ts";
 
@@ -25,9 +28,13 @@ export type LaneRecord = {
   guaranteedByMs: number | null;
   /** W3C trace context, '' when none */
   traceparent: string;
+  /** What its customer wants to be told; absent, and no byte, for most. */
+  callback?: Callback;
 };
 
+/** Without those that may be left out, and with all of them. */
 const LANE_FIELDS = 15;
+const LANE_FIELDS_MAX = LANE_FIELDS + 2;
 
 /** Packs one outbox row of a lane. */
 export function packLaneRow(records: readonly LaneRecord[]): Buffer {
@@ -67,10 +74,12 @@ type LaneTuple = [
   attempt: number,
   guaranteedByMs: number | null,
   traceparent: string,
+  callbackStatuses?: number | null,
+  callbackUrl?: string | null,
 ];
 
 function toTuple(r: LaneRecord): LaneTuple {
-  return [
+  const tuple: LaneTuple = [
     VERSION,
     r.id,
     r.customerId,
@@ -87,13 +96,21 @@ function toTuple(r: LaneRecord): LaneTuple {
     r.guaranteedByMs,
     r.traceparent,
   ];
+  const { callback } = r;
+  if (callback === undefined) return tuple;
+  tuple.push(callback.statuses, callback.url);
+  while (tuple.at(-1) === null) tuple.pop();
+  return tuple;
 }
 
 function fromTuple(value: unknown): LaneRecord {
   if (!Array.isArray(value)) throw new RecordError("a lane record must be an array");
   if (value[0] !== VERSION) throw new RecordError(`unknown version of a lane record: ${String(value[0])}`);
-  if (value.length !== LANE_FIELDS) throw new RecordError(`a lane record has ${LANE_FIELDS} fields`);
+  if (value.length < LANE_FIELDS || value.length > LANE_FIELDS_MAX)
+    throw new RecordError(`a lane record has ${LANE_FIELDS} to ${LANE_FIELDS_MAX} fields`);
   const t = value as LaneTuple;
+  const statuses = t[15] ?? null;
+  const url = t[16] ?? null;
   const sound =
     isText(t[1]) &&
     isCount(t[2]) &&
@@ -108,7 +125,9 @@ function fromTuple(value: unknown): LaneRecord {
     isCount(t[11]) &&
     isCount(t[12]) &&
     (t[13] === null || isCount(t[13])) &&
-    isText(t[14]);
+    isText(t[14]) &&
+    (statuses === null ? url === null : isCount(statuses)) &&
+    (url === null || isText(url));
   if (!sound) throw new RecordError("a field of a lane record has the wrong type");
   return {
     id: t[1],
@@ -125,5 +144,6 @@ function fromTuple(value: unknown): LaneRecord {
     attempt: t[12],
     guaranteedByMs: t[13],
     traceparent: t[14],
+    ...(statuses === null ? {} : { callback: { statuses, url } }),
   };
 }

@@ -3,6 +3,7 @@
 // keys, enough to rotate them.
 
 import { createHash, randomBytes } from "node:crypto";
+import type { CallbackWish } from "../core/callback.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { Pool } from "../platform/mysql.ts";
 import type { Customer } from "./customers.ts";
@@ -12,7 +13,11 @@ export type Scope = (typeof SCOPES)[number];
 export const SCOPES_DEFAULT: readonly Scope[] = ["send", "read", "billing"];
 const LIVE_KEYS_MAX = 2;
 
-export type KeyOwner = Customer & { scopes: ReadonlySet<Scope> };
+export type KeyOwner = Customer & {
+  scopes: ReadonlySet<Scope>;
+  /** Absent if no webhook is set up (webhooks.ts). */
+  webhook?: CallbackWish;
+};
 export type KeyRow = { key_id: string; scopes: string; created_at: string; revoked_at: string | null };
 
 /** The SHA-256 under which a key is stored. */
@@ -81,8 +86,9 @@ export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
 export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
-      "c.rate_limit, k.scopes " +
-      "FROM api_keys k JOIN customers c USING (customer_id) WHERE k.key_hash=? AND k.revoked_at IS NULL",
+      "c.rate_limit, k.scopes, w.statuses, w.url IS NOT NULL AS has_url " +
+      "FROM api_keys k JOIN customers c USING (customer_id) LEFT JOIN webhooks w USING (customer_id) " +
+      "WHERE k.key_hash=? AND k.revoked_at IS NULL",
     [hashKey(apiKey)],
   );
   if (row === undefined) return null;
@@ -95,6 +101,7 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
     region: row.region,
     rateLimit: row.rate_limit,
     scopes: new Set(row.scopes.split(",") as Scope[]),
+    ...(row.statuses === null ? {} : { webhook: { statuses: row.statuses, hasUrl: row.has_url === 1 } }),
   };
 }
 
@@ -107,6 +114,8 @@ type OwnerRow = {
   region: string;
   rate_limit: number | null;
   scopes: string;
+  statuses: number | null;
+  has_url: 0 | 1;
 };
 
 /** A key or customer that changed, and when: no two changes of one have the same time. */

@@ -2,6 +2,7 @@
 // and that a refusal leaves nothing behind. Queue, credit and rate limit are scripted.
 
 import { expect, test } from "bun:test";
+import type { CallbackWish } from "../core/callback.ts";
 import { CallerGoneError, neverGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
 import { insufficientBalance } from "../core/errors.ts";
@@ -19,6 +20,7 @@ const draft: Draft = {
   lane: "normal",
   from: null,
   reference: "r",
+  callbackUrl: null,
   encoding: "gsm7",
   parts: 2,
 };
@@ -53,10 +55,11 @@ function setUp(fails: { reserve?: Error; store?: Error } = {}) {
     },
     { expressPromiseMs: 5_000 },
   );
-  const send = (fields: Partial<Draft> = {}, key: RequestKey | null = null) => {
+  const send = (fields: Partial<Draft> = {}, key: RequestKey | null = null, webhook?: CallbackWish) => {
     const answerOf = (accepted: Accepted) => `told ${accepted.id}`;
     const kept = key === null ? null : { key, status: 202, answerOf };
-    return accept({ payer, draft: { ...draft, ...fields }, kept, traceparent: "t", isGone: neverGone });
+    const by = { ...payer, ...(webhook === undefined ? {} : { webhook }) };
+    return accept({ payer: by, draft: { ...draft, ...fields }, kept, traceparent: "t", isGone: neverGone });
   };
   return { done, stored, send };
 }
@@ -77,8 +80,30 @@ test("a draft is priced by its lane, reserved and stored; the result has all tha
     status: "queued",
     guaranteedByMs: null,
   });
-  expect(record).toMatchObject({ ...draft, cost: 1_000, createdAtMs: NOW_MS, attempt: 0, traceparent: "t" });
+  const { callbackUrl: _, ...asDrafted } = draft;
+  expect(record).toMatchObject({
+    ...asDrafted,
+    cost: 1_000,
+    createdAtMs: NOW_MS,
+    attempt: 0,
+    traceparent: "t",
+  });
   expect([told, done]).toEqual([rate, ["take 2", "admit", "reserve 1000", "store"]]);
+});
+
+test("a record carries what its customer wants to be told, and nothing for the others", async () => {
+  const { send, stored } = setUp();
+  const callbackUrl = "https://example.com/hook";
+  await send();
+  await send({}, null, { statuses: 32, hasUrl: false });
+  await send({}, null, { statuses: 32, hasUrl: true });
+  await send({ callbackUrl }, null, { statuses: 32, hasUrl: true });
+  expect(stored.map(({ record }) => record.callback)).toEqual([
+    undefined,
+    undefined,
+    { url: null, statuses: 32 },
+    { url: callbackUrl, statuses: 32 },
+  ]);
 });
 
 test("express has its own price, and says by when an operator will have accepted it", async () => {

@@ -5,6 +5,7 @@
 // for `outcome_unknown`. A message whose caller is gone before its commit begins leaves nothing behind and
 // does not count against the rate limit.
 
+import { callbackOf, type CallbackWish } from "../core/callback.ts";
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
 import { type IdFactory, ulidTimeMs } from "../core/id.ts";
@@ -19,7 +20,13 @@ import type { Reservation } from "./lease-table.ts";
 import type { RateLimits, RateState } from "./rate-limits.ts";
 
 /** The customer who pays. */
-export type Payer = Pick<Customer, "customerId" | "priceNormal" | "priceExpress" | "currency" | "rateLimit">;
+export type Payer = Pick<
+  Customer,
+  "customerId" | "priceNormal" | "priceExpress" | "currency" | "rateLimit"
+> & {
+  /** Absent if it wants to be told nothing. */
+  webhook?: CallbackWish;
+};
 export type AcceptRequest = {
   payer: Payer;
   draft: Draft;
@@ -95,6 +102,7 @@ function recordOf(
 ): LaneRecord {
   const isExpress = draft.lane === "express";
   const createdAtMs = ulidTimeMs(id);
+  const callback = callbackOf(payer.webhook, draft.callbackUrl);
   return {
     id,
     customerId: payer.customerId,
@@ -110,6 +118,7 @@ function recordOf(
     attempt: 0,
     guaranteedByMs: isExpress ? createdAtMs + expressPromiseMs : null,
     traceparent,
+    ...(callback === undefined ? {} : { callback }),
   };
 }
 

@@ -9,12 +9,14 @@ import type { StatusRow } from "../core/event-record.ts";
 import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import { type Entry, entryOf } from "../core/ledger.ts";
 import { chargeOf } from "../core/message.ts";
+import type { WebhookEvent } from "../core/webhook-event.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool, WriteResult } from "../platform/mysql.ts";
 import { claimKeysSql, type KeyClaim, KeyTakenError, takenKeys } from "./idempotency.ts";
 import { statusRow, storeSql } from "./move.ts";
 import { entriesSql, eventsRow } from "./posting.ts";
 import { blob, byKey } from "./sql-text.ts";
+import { webhookEventsOf, webhookEventsSql } from "./webhook-events.ts";
 
 const ACCEPT = { from: null, to: "queued" } as const;
 
@@ -98,15 +100,19 @@ function acceptSql(batch: CommitBatch): string {
   const { records, nowMs } = batch;
   const entries: Entry[] = [];
   const statuses: StatusRow[] = [];
+  const told: WebhookEvent[] = [];
   for (const r of records) {
     entries.push(entryOf(r.id, chargeOf(ACCEPT, false), r.customerId, r.cost, nowMs));
-    statuses.push(statusRow(r, { to: ACCEPT.to, attempt: 0, atMs: r.createdAtMs }));
+    const row = statusRow(r, { to: ACCEPT.to, attempt: 0, atMs: r.createdAtMs });
+    statuses.push(row);
+    if (r.callback !== undefined) told.push(...webhookEventsOf(r, row, null));
   }
+  const toldSql = webhookEventsSql(told);
   return (
     `BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +
     `${storeSql(records, ACCEPT.to)};${entriesSql(entries)};` +
     `INSERT INTO outbox (lane,payload) VALUES ${laneRows(records)},${eventsRow(statuses, entries)};` +
-    spendSql(batch)
+    `${toldSql === null ? "" : `${toldSql};`}${spendSql(batch)}`
   );
 }
 

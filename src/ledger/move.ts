@@ -34,9 +34,10 @@ const MESSAGES = "messages FORCE INDEX (PRIMARY)";
 const REASON_CHARS_MAX = 100;
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
-/** One INSERT of accepted messages. */
+/** One INSERT of accepted messages. Callbacks are columns of it only if some message has one. */
 export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus): string {
   const sequence = sequenceOf(0, status);
+  const areTold = records.some(({ callback }) => callback !== undefined);
   let values = "";
   for (const r of records) {
     const created = dateTime(r.createdAtMs);
@@ -44,13 +45,17 @@ export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus)
     values +=
       `${values === "" ? "" : ","}('${r.id}',${r.customerId},'${r.lane}','${status}',${sequence},` +
       `'${r.phone}',${quote(r.text)},${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},` +
-      `${r.cost},${promised},${created},${created})`;
+      `${r.cost},${promised},${created},${created}${areTold ? callbackSql(r) : ""})`;
   }
   return (
     "INSERT INTO messages (id,customer_id,lane,status,sequence,phone,text,sender,reference,encoding,parts," +
-    `cost,guaranteed_by,created_at,updated_at) VALUES ${values}`
+    `cost,guaranteed_by,created_at,updated_at${areTold ? ",callback_statuses,callback_url" : ""}) ` +
+    `VALUES ${values}`
   );
 }
+
+const callbackSql = ({ callback }: LaneRecord): string =>
+  callback === undefined ? ",NULL,NULL" : `,${callback.statuses},${quote(callback.url)}`;
 
 /**
  * One UPDATE of messages that make the same move from the same attempt. If it changes fewer rows than there
@@ -113,7 +118,8 @@ const guardSql = ({ from }: Move, attempt: number, ids: readonly string[]): stri
 const firstId = ({ operatorMessageIds }: Pick<Change, "operatorMessageIds">): string | null =>
   operatorMessageIds[0] || null;
 
-const lastError = ({ reason }: Change): string | null =>
+/** What is stored in messages.last_error. */
+export const lastError = ({ reason }: Pick<Change, "reason">): string | null =>
   reason?.replace(NOT_PRINTABLE, "?").slice(0, REASON_CHARS_MAX) ?? null;
 
 const ascii = (value: string | null): string | null => (value === null ? null : `_ascii${quote(value)}`);

@@ -8,12 +8,16 @@ import { attemptAfter, type Charge, chargeOf, isLate, type Status, eventStatus }
 import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { type Entry, entryOf, type WalletChange, walletChanges } from "../core/ledger.ts";
-import { type Change, statusRow } from "./move.ts";
+import type { WebhookEvent } from "../core/webhook-event.ts";
+import { type Change, lastError, statusRow } from "./move.ts";
+import { webhookEventsOf } from "./webhook-events.ts";
 
 export type Plan = {
   /** Changes that share a statement: the same move from the same attempt. */
   groups: Change[][];
   statuses: StatusRow[];
+  /** Those of the changes that their customers want to be told. */
+  told: WebhookEvent[];
   entries: Entry[];
   wallets: WalletChange[];
   /** Records of the next attempt, to be put into the outbox. */
@@ -29,6 +33,7 @@ export function planOf(changes: readonly Change[], nowMs: number): Plan {
   const plan: Plan = {
     groups: [...Map.groupBy(changes, (c) => `${c.from} ${c.to} ${c.record.attempt}`).values()],
     statuses: [],
+    told: [],
     entries: [],
     wallets: [],
     requeued: [],
@@ -37,7 +42,11 @@ export function planOf(changes: readonly Change[], nowMs: number): Plan {
   for (const change of changes) {
     const { record, to } = change;
     const attempt = attemptAfter(change, record.attempt);
-    if (eventStatus(to) === to) plan.statuses.push(statusRow(record, { to, attempt, atMs: nowMs }, change));
+    if (eventStatus(to) === to) {
+      const row = statusRow(record, { to, attempt, atMs: nowMs }, change);
+      plan.statuses.push(row);
+      plan.told.push(...webhookEventsOf(record, row, lastError(change)));
+    }
     if (attempt > record.attempt) plan.requeued.push({ ...record, attempt });
     if (to === "unknown") plan.unknown.push(record);
     const charge = chargeOfChange(change);

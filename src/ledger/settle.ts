@@ -14,6 +14,7 @@ import { type Connection, type Pool, withRetries, type WriteResult } from "../pl
 import { type Change, changesSql } from "./move.ts";
 import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 import { submissionsSql } from "./submissions.ts";
+import { webhookEventsSql } from "./webhook-events.ts";
 import {
   changeTo,
   expiredChange,
@@ -165,12 +166,14 @@ async function lockMessages(conn: Connection, ids: readonly string[]): Promise<M
 
 type MessageRow = Omit<
   LaneRecord,
-  "customerId" | "from" | "createdAtMs" | "guaranteedByMs" | "traceparent"
+  "customerId" | "from" | "createdAtMs" | "guaranteedByMs" | "traceparent" | "callback"
 > & {
   customer_id: number;
   sender: string | null;
   created_at: Date;
   guaranteed_by: Date | null;
+  callback_statuses: number | null;
+  callback_url: string | null;
 };
 
 async function lockRecords(conn: Connection, ids: readonly string[], status: Status): Promise<LaneRecord[]> {
@@ -208,16 +211,22 @@ export async function lockRows(
 
 const RECORD =
   "id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, created_at, " +
-  "guaranteed_by";
+  "guaranteed_by, callback_statuses, callback_url";
 
-const recordOf = ({ customer_id, sender, created_at, guaranteed_by, ...row }: MessageRow): LaneRecord => ({
-  ...row,
-  customerId: customer_id,
-  from: sender,
-  createdAtMs: created_at.getTime(),
-  guaranteedByMs: guaranteed_by?.getTime() ?? null,
-  traceparent: "",
-});
+function recordOf(found: MessageRow): LaneRecord {
+  const { customer_id, sender, created_at, guaranteed_by, callback_statuses, callback_url, ...row } = found;
+  return {
+    ...row,
+    customerId: customer_id,
+    from: sender,
+    createdAtMs: created_at.getTime(),
+    guaranteedByMs: guaranteed_by?.getTime() ?? null,
+    traceparent: "",
+    ...(callback_statuses === null
+      ? {}
+      : { callback: { statuses: callback_statuses, url: callback_url } }),
+  };
+}
 
 type Context = { nowMs: number; retryDelayMs: (attempt: number) => number; id: () => string };
 
@@ -236,6 +245,8 @@ function planSql(plan: Plan, { nowMs, retryDelayMs, id }: Context): string {
   for (const [attempt, of] of Map.groupBy(plan.requeued, (r) => r.attempt))
     statements.push(requeueSql(of, retryDelayMs(attempt - 1)));
   if (plan.unknown.length > 0) statements.push(unknownSql(plan.unknown, id()));
+  const told = webhookEventsSql(plan.told);
+  if (told !== null) statements.push(told);
   const submissions = submissionsSql(plan.groups.flat());
   if (submissions !== null) statements.push(submissions);
   return statements.join(";");

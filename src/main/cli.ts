@@ -11,6 +11,7 @@ import { declareCustomers } from "../admin/customers.ts";
 import { declareLeases } from "../admin/leases.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
 import { declareRoutes } from "../admin/routes.ts";
+import { declareWebhooks } from "../admin/webhooks.ts";
 import { describeRoles } from "../stack/role-table.ts";
 
 const program = new Command("sluice")
@@ -112,6 +113,7 @@ program
 
 declareCustomers(program);
 declareLeases(program);
+declareWebhooks(program);
 declareRoutes(program, async () => {
   const { reload } = await import("../stack/launcher/reload.ts");
   process.exitCode = await reload(loadConfig(process.env));

@@ -20,7 +20,7 @@ import { keepPartitions } from "../schema/partitions.ts";
 
 runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, async (role) => {
   const { config, log, metrics, tracing } = role;
-  // For slow work: checks of the books, and partitions.
+  // For slow work: checks of the books, replays of webhooks, and partitions.
   const slow = { connections: RUNNING_MAX + 1, answerMaxMs: ANSWER_MAX_MS };
   const reconcilePool = createMeteredPool(role, "reconcile", slow);
   const clickhouse = createClickhouse(config);
@@ -53,8 +53,10 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     keys,
     ledger,
     metrics,
+    callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
     ready: role.ready,
     reads: { pool: readPool, clickhouse, now: Date.now },
+    replays: { pool: reconcilePool },
     reconcile: { pool: reconcilePool, clickhouse, monotonicMs: () => performance.now() },
     dlr: {
       inbox: createInbox(inboxPool, () => performance.now()),

@@ -1,7 +1,8 @@
 // The page of all metrics, in Markdown, generated from the table in the code. docs.ts writes it.
 
 import { fileURLToPath } from "node:url";
-import { type MetricRole, type MetricRow, ROWS } from "../platform/metrics-table.ts";
+import type { MetricRole, MetricRow } from "../platform/metric-rows.ts";
+import { ROWS } from "../platform/metrics-table.ts";
 
 export const METRICS_PAGE = fileURLToPath(new URL("../../docs/reference/metrics.md", import.meta.url));
 
@@ -11,6 +12,7 @@ const HEADINGS: Record<MetricRole, string> = {
   relay: "Relay",
   sender: "Senders",
   dlr: "dlr",
+  webhook: "Webhooks",
   routes: "Processes that read the routes file: ingest, senders, dlr",
 };
 

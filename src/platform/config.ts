@@ -108,6 +108,13 @@ export const settings = {
     3_600_000,
     "a sender that does not read for this long loses its partitions",
   ),
+  webhookAllowPrivate: count(
+    "SLUICE_WEBHOOK_ALLOW_PRIVATE",
+    0,
+    0,
+    1,
+    "1, for development only: webhooks may go to http:// and to addresses that aren't public",
+  ),
   expressPromiseMs: count(
     "SLUICE_EXPRESS_PROMISE_MS",
     5_000,

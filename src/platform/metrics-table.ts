@@ -8,34 +8,8 @@
 import { ERRORS } from "../core/errors.ts";
 import { OPERATORS_MAX } from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
-
-/** A closed set of values; or where a process takes the values from, and how many there may be. */
-export type LabelValues = readonly string[] | { from: string; max: number };
-export type Labels = Readonly<Record<string, LabelValues>>;
-export type Kind = "counter" | "gauge" | "histogram";
-/** The processes that have the metric. */
-export type MetricRole = "all" | "ingest" | "relay" | "sender" | "dlr" | "routes";
-export type MetricRow<K extends Kind = Kind, L extends Labels = Labels> = {
-  kind: K;
-  role: MetricRole;
-  help: string;
-  labels: L;
-  /** Upper bounds, without the last one, +Inf. */
-  buckets: readonly number[];
-};
-
-type None = Record<never, never>;
-const none: None = {};
-const counter = <const L extends Labels = None>(role: MetricRole, help: string, labels: L = none as L) =>
-  ({ kind: "counter", role, help, labels, buckets: [] }) as const;
-const gauge = <const L extends Labels = None>(role: MetricRole, help: string, labels: L = none as L) =>
-  ({ kind: "gauge", role, help, labels, buckets: [] }) as const;
-const histogram = <const L extends Labels = None>(
-  role: MetricRole,
-  help: string,
-  buckets: readonly number[],
-  labels: L = none as L,
-) => ({ kind: "histogram", role, help, labels, buckets }) as const;
+import { counter, gauge, histogram, type Kind, type MetricRow } from "./metric-rows.ts";
+import { WEBHOOK_METRICS } from "./webhook-metrics.ts";
 
 // From the duration of one fsync to the longest time a caller may wait.
 const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -64,7 +38,17 @@ const http = {
 /** Combinations of route, method and code that have occurred; any more are counted as `other`. */
 export const HTTP_SERIES_MAX = 400;
 /** Pools of MySQL connections; each serves work that must not wait behind the others. */
-export const POOLS = ["commit", "ledger", "read", "reconcile", "relay", "sender", "inbox", "dlr"] as const;
+export const POOLS = [
+  "commit",
+  "ledger",
+  "read",
+  "reconcile",
+  "relay",
+  "sender",
+  "inbox",
+  "dlr",
+  "webhook",
+] as const;
 export const QUERY_FAILURES = ["deadlock", "lock_wait", "lost", "other"] as const;
 const OUTBOX_LANES = ["express", "normal", "events"] as const;
 /** Topics whose consumer must keep up: the senders' lanes, and ClickHouse's events. */
@@ -360,6 +344,7 @@ export const METRICS = {
     "from a report's arrival to the settlement of its message",
     [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3_600],
   ),
+  ...WEBHOOK_METRICS,
   sluice_inbox_rows: gauge("relay", "rows of the inbox, counted up to 10,000: due now, or later", {
     state: ["due", "later"],
   }),

@@ -8,15 +8,8 @@
 import assert from "node:assert/strict";
 import { type Metric, Registry } from "prom-client";
 import { watchProcess } from "./process-metrics.ts";
-import {
-  type Kind,
-  type LabelsOf,
-  METRICS,
-  type MetricName,
-  type MetricRow,
-  type Named,
-  seriesMax,
-} from "./metrics-table.ts";
+import type { Kind, MetricRow } from "./metric-rows.ts";
+import { type LabelsOf, METRICS, type MetricName, type Named, seriesMax } from "./metrics-table.ts";
 
 /** The part of a counter's name after a prefix: `rows_total` of `sluice_relay_rows_total`. */
 type CounterKey<P extends string> =

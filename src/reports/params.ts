@@ -1,7 +1,7 @@
 // Parses the values of the read routes' query parameters, and names every bad one. Owns the names and bounds
-// of from, to, status, type, phone, id, limit and cursor; leaves to a route's declaration which of them it
-// takes, and to each report what they select. Invariant: a cursor is only valid with the filters it was made
-// for.
+// of from, to, status, type, phone, id, state, limit and cursor; leaves to a route's declaration which of
+// them it takes, and to each report what they select. Invariant: a cursor is only valid with the filters it
+// was made for.
 
 import { createHash } from "node:crypto";
 import { Type } from "typebox";
@@ -10,6 +10,7 @@ import { isUlid, ULID_TIME_MAX_MS } from "../core/id.ts";
 import { CURSOR_CHARS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "../core/limits.ts";
 import { isLane, isStatus, LANES, type Lane, STATUSES, type Status } from "../core/message.ts";
 import { parsePhone } from "../core/phone.ts";
+import { DELIVERY_STATES, type DeliveryState } from "../ledger/webhook-deliveries.ts";
 
 /** Parameters by name, each given once and not empty (src/api/query.ts). */
 export type Query = ReadonlyMap<string, string>;
@@ -22,6 +23,7 @@ export const PARAMS = {
   type: Type.Enum(LANES),
   phone: Type.String(),
   id: Type.String({ minLength: 26, maxLength: 26 }),
+  state: Type.Enum(DELIVERY_STATES),
   limit: Type.Integer({ minimum: 1, maximum: LIST_LIMIT_MAX, default: LIST_LIMIT_DEFAULT }),
   cursor: Type.String({ maxLength: CURSOR_CHARS_MAX }),
 };
@@ -36,6 +38,8 @@ export type Params = {
   /** In E.164, however it was written. */
   phone(region: string): string | null;
   id(): string | null;
+  /** Of a webhook delivery. */
+  state(): DeliveryState | null;
   /**
    * Unix milliseconds. A finer fraction is rounded up, so that `from <= t < to` stays true for times in
    * milliseconds.
@@ -77,6 +81,11 @@ export function readParams(query: Query): Params {
         return "e164" in parsed ? parsed.e164 : fail("phone", parsed.reason);
       }),
     id: () => read("id", (s) => (isUlid(s) ? s : fail("id", "must be a message id, as a send answers it"))),
+    state: () =>
+      read("state", (s) => {
+        const found = DELIVERY_STATES.find((state) => state === s);
+        return found ?? fail("state", `must be one of ${DELIVERY_STATES.join(", ")}`);
+      }),
     time: (name) =>
       read(name, (s) => timeOf(s) ?? fail(name, "must be a time from 1970 on, such as 2026-01-31T09:30:00Z")),
     limit: () =>

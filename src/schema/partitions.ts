@@ -1,11 +1,11 @@
-// Daily partitions of `messages`, `wallet_ledger` and `submissions`, bounded by ULIDs, created ahead; those
-// of submissions are dropped once no report can ask for them. Owns the DDL; leaves to its callers when it
-// runs (at migration, then four times a day). Invariant: the partition of a day exists before its first row,
-// so p_future stays empty and splitting it copies nothing. Bound: DDL waits at most 1 s for its table lock,
-// because all later statements queue behind it.
+// Daily partitions of `messages`, `wallet_ledger`, `submissions` and `webhook_deliveries`, bounded by ULIDs,
+// created ahead; those of submissions and deliveries are dropped once nobody can ask for them. Owns the DDL;
+// leaves to its callers when it runs (at migration, then four times a day). Invariant: the partition of a day
+// exists before its first row, so p_future stays empty and splitting it copies nothing. Bound: DDL waits at
+// most 1 s for its table lock, because all later statements queue behind it.
 
 import { ulidDayPrefix } from "../core/id.ts";
-import { SUBMISSION_TTL_MS } from "../core/limits.ts";
+import { SUBMISSION_TTL_MS, WEBHOOK_TTL_MS } from "../core/limits.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
@@ -17,7 +17,12 @@ export type PartitionOptions = { nowMs: number; daysAhead?: number };
 export type PartitionResult = { kind: "done"; created: number } | { kind: "busy" };
 
 /** How long a table's rows are kept, in milliseconds; null: for ever. */
-const TABLES = { messages: null, wallet_ledger: null, submissions: SUBMISSION_TTL_MS } as const;
+const TABLES = {
+  messages: null,
+  wallet_ledger: null,
+  submissions: SUBMISSION_TTL_MS,
+  webhook_deliveries: WEBHOOK_TTL_MS,
+} as const;
 // Scheduled sends reach 30 days ahead, but their rows are stored by the day of acceptance. So the days ahead
 // are only for missed runs; even a week of those must do no harm.
 const DAYS_AHEAD = 35;

@@ -83,6 +83,17 @@ export const ROLES = {
     reloads: true,
     names: null,
   },
+  webhook: {
+    what: "tells customers of their messages' status changes, at their URLs",
+    runtime: "node",
+    command: ["webhook.ts"],
+    healthOffset: 60,
+    ready: "/ready",
+    nice: 10,
+    stops: 2,
+    reloads: false,
+    names: null,
+  },
   operator: {
     what: "a simulated operator, for development and tests",
     runtime: "bun",

@@ -52,6 +52,13 @@ const message = (n: number, status: string, lane = "normal"): MessageRow => ({
   cost: COST,
   attempt: 0,
   sequence: { unknown: 3, sent: 4 }[status] ?? 5,
+  told: n === 1 || n === 6 ? 1 : 0,
+});
+const told = (n: number, status: string, sequence: number) => ({
+  event: `E${n}-${sequence}`,
+  message: `M${n}`,
+  status,
+  sequence,
 });
 
 /** One customer and one message of every kind: what a run without any violation leaves behind. */
@@ -120,6 +127,14 @@ function clean(): Evidence {
       entries: entries.map((entry) => ({ ...entry })),
       statuses: messages.map(({ id, status, sequence }) => ({ id, status, sequence })),
     },
+    webhooks: [
+      told(1, "queued", 1),
+      told(1, "sent", 4),
+      told(6, "sent", 4), // overtook the one before
+      told(6, "queued", 1),
+      told(6, "delivered", 5),
+      told(6, "delivered", 5), // its acknowledgement was lost
+    ],
     snapshots: [before, before, after].map(
       (customer, at): Snapshot => ({ at, customers: [{ ...customer }] }),
     ),
@@ -157,6 +172,7 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
     plant: (e) => {
       for (const row of [at(e.messages, 0), at(e.clickhouse.statuses, 0)]) row.sequence = 3;
     },
+    comes: ["webhook_invented", "webhook_lost"],
   },
   reserve_wrong: {
     plant: (e) => {
@@ -184,7 +200,7 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
       at(e.messages, 5).status = "failed";
       at(e.clickhouse.statuses, 5).status = "failed";
     },
-    comes: ["report_lost"],
+    comes: ["report_lost", "webhook_invented", "webhook_lost"],
   },
   entry_without_message: {
     plant: (e) => {
@@ -229,6 +245,9 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
   },
   clickhouse_differs: { plant: (e) => (at(e.clickhouse.entries, 0).amount += 1) },
   clickhouse_status: { plant: (e) => (at(e.clickhouse.statuses, 0).status = "queued") },
+  webhook_lost: { plant: (e) => e.webhooks.splice(1, 1) },
+  webhook_two_ids: { plant: (e) => (at(e.webhooks, 5).event = "E6-5b") },
+  webhook_invented: { plant: (e) => e.webhooks.push(told(8, "sent", 4)) },
 };
 
 const named = (e: Evidence) => check(e).violations.map(({ violation }) => violation);
@@ -305,6 +324,7 @@ test("evidence written to a folder is read back unchanged", () => {
       [files.topups, evidence.topups],
       [files.clickhouseEntries, evidence.clickhouse.entries],
       [files.clickhouseStatuses, evidence.clickhouse.statuses],
+      [files.webhooks, evidence.webhooks],
       [files.snapshots, evidence.snapshots],
       [files.faults, evidence.faults],
     ] as const)

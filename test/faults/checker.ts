@@ -10,6 +10,7 @@ import {
   type SendRequest,
   type Snapshot,
 } from "./evidence.ts";
+import { checkWebhooks } from "./webhooks.ts";
 
 export const VIOLATIONS = {
   accepted_lost: "a 202 was given for a message that is not stored",
@@ -46,6 +47,9 @@ export const VIOLATIONS = {
   clickhouse_extra: "ClickHouse has an entry that MySQL doesn't have",
   clickhouse_differs: "an entry differs in ClickHouse",
   clickhouse_status: "a message's status differs in ClickHouse",
+  webhook_lost: "a customer was not told of a change that it wanted to hear of",
+  webhook_two_ids: "one change was told under two ids, or two changes under one",
+  webhook_invented: "a customer was told of a change that did not happen, or that it doesn't want",
 } as const;
 export type Violation = keyof typeof VIOLATIONS;
 export type Found = { violation: Violation; count: number; examples: string[] };
@@ -86,7 +90,7 @@ const REFUSALS = new Set([402, 409, 422, 429]);
 const REFUSAL_CODES = new Set(["overloaded", "credit_elsewhere"]);
 const EXPECTED = new Set([0, 202, 402, 409, 429, 503]);
 
-type Say = (violation: Violation, example: string, count?: number) => void;
+export type Say = (violation: Violation, example: string, count?: number) => void;
 
 /** Judges a run. `snapshotsMin`: the least number of snapshots it must have. */
 export function check(evidence: Evidence, { snapshotsMin = SNAPSHOTS_MIN } = {}): Verdict {
@@ -112,6 +116,7 @@ export function check(evidence: Evidence, { snapshotsMin = SNAPSHOTS_MIN } = {})
   checkSnapshots(evidence.snapshots, snapshotsMin, say);
   checkTopups(evidence, say);
   checkClickhouse(evidence, messages, say);
+  checkWebhooks(evidence, messages, say);
   return { violations: [...found.values()], counts };
 }
 

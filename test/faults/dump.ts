@@ -25,13 +25,13 @@ const LOOK_MS = 500;
 const CLICKHOUSE_MAX_MS = 90_000;
 const QUERY_MAX_MS = 60_000;
 
-export type Left = { open: number; outbox: number; leases: number; reports: number };
+export type Left = { open: number; outbox: number; leases: number; reports: number; webhooks: number };
 
 /**
- * Counts what is still under way: messages that have not ended, outbox rows, credit held by processes,
- * delivery reports at operators and in the inbox, except those that have waited for their message for a
- * minute: it is unknown, and the operator doesn't name our id. Recalls all leases, so that whatever remains
- * in them is held by no living process.
+ * Counts what is still under way: messages that have not ended, outbox rows, credit held by processes, calls
+ * to customers, delivery reports at operators and in the inbox, except those that have waited for their
+ * message for a minute: it is unknown, and the operator doesn't name our id. Recalls all leases, so that
+ * whatever remains in them is held by no living process.
  */
 async function leftNow(pool: Pool, operatorPort: number): Promise<Left> {
   await pool.query("UPDATE credit_leases SET recall=TRUE WHERE NOT recall");
@@ -43,7 +43,9 @@ async function leftNow(pool: Pool, operatorPort: number): Promise<Left> {
   const [row] = await pool.query<Left[]>(
     "SELECT (SELECT COUNT(*) FROM messages WHERE status IN ('scheduled', 'queued', 'sending')) AS open, " +
       "(SELECT COUNT(*) FROM outbox) AS outbox, (SELECT COUNT(*) FROM credit_leases) AS leases, " +
-      "(SELECT COUNT(*) FROM inbox WHERE dead IS NULL AND run_at < NOW(3) + INTERVAL 6 SECOND) AS reports",
+      "(SELECT COUNT(*) FROM inbox WHERE dead IS NULL AND run_at < NOW(3) + INTERVAL 6 SECOND) AS reports, " +
+      "(SELECT COUNT(*) FROM webhook_events) + " +
+      "(SELECT COUNT(*) FROM webhook_deliveries WHERE state='pending') AS webhooks",
   );
   const left = row as Left;
   return { ...left, reports: left.reports + unsent };
@@ -59,14 +61,14 @@ export async function untilDrained(
   stuckMs: number,
   tell: (left: Left) => void,
 ): Promise<Left | null> {
-  let left: Left = { open: -1, outbox: -1, leases: -1, reports: -1 };
+  let left: Left = { open: -1, outbox: -1, leases: -1, reports: -1, webhooks: -1 };
   let least = Number.POSITIVE_INFINITY;
   let lessAt = performance.now();
   for (;;) {
     const found = await leftNow(pool, operatorPort).catch(() => null);
     if (found !== null) {
       left = found;
-      const all = left.open + left.outbox + left.leases + left.reports;
+      const all = left.open + left.outbox + left.leases + left.reports + left.webhooks;
       if (all === 0) return null;
       if (all < least) [least, lessAt] = [all, performance.now()];
     }
@@ -99,8 +101,9 @@ async function dumpMysql(pool: Pool, folder: string): Promise<void> {
   const messages = openLines<MessageRow>(folder, files.messages);
   for (let after = ""; ; ) {
     const rows = await pool.query<MessageRow[]>(
-      "SELECT id, CAST(customer_id AS CHAR) AS customer, reference, lane, status, cost, attempt, sequence " +
-        `FROM messages WHERE id > ? ORDER BY id LIMIT ${PAGE_ROWS}`,
+      "SELECT id, CAST(customer_id AS CHAR) AS customer, reference, lane, status, cost, attempt, " +
+        "sequence, callback_statuses IS NOT NULL AS told FROM messages " +
+        `WHERE id > ? ORDER BY id LIMIT ${PAGE_ROWS}`,
       [after],
     );
     for (const row of rows) messages.add(row);

@@ -42,7 +42,11 @@ export type MessageRow = {
   cost: number;
   attempt: number;
   sequence: number;
+  /** 1 if its customer wants to be told of it. */
+  told: 0 | 1;
 };
+/** One call to a customer's URL, as it came there. */
+export type WebhookCall = { event: string; message: string; status: string; sequence: number };
 export type EntryRow = { customer: string; entry: string; leg: string; op: string; amount: number };
 export type WalletRow = { customer: string; balance: number; reserved: number; leases: number };
 export type TopupRow = { customer: string; request: string; amount: number };
@@ -90,6 +94,7 @@ export type Evidence = {
    */
   reports: Map<string, ReportedEnd>[];
   clickhouse: { entries: EntryRow[]; statuses: StatusRow[] };
+  webhooks: WebhookCall[];
   snapshots: Snapshot[];
   faults: FaultRecord[];
 };
@@ -107,6 +112,7 @@ export const files = {
   topups: "mysql-topups.jsonl",
   clickhouseEntries: "clickhouse-entries.jsonl",
   clickhouseStatuses: "clickhouse-statuses.jsonl",
+  webhooks: "webhooks.jsonl",
   operator: (name: string) => `operator-${name}.log`,
   reports: (name: string) => `operator-${name}.reports`,
 } as const;
@@ -176,6 +182,7 @@ export function readEvidence(folder: string): Evidence {
       entries: readLines(folder, files.clickhouseEntries),
       statuses: readLines(folder, files.clickhouseStatuses),
     },
+    webhooks: readLines(folder, files.webhooks),
     snapshots: readLines(folder, files.snapshots),
     faults: readLines(folder, files.faults),
   };

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { createIdFactory } from "../../src/core/id.ts";
 import { createKey } from "../../src/customers/api-keys.ts";
 import { createCustomer } from "../../src/customers/customers.ts";
+import { setWebhook } from "../../src/customers/webhooks.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { projectRoot } from "../../src/stack/tools.ts";
@@ -21,6 +22,7 @@ import { type Load, type LoadCustomer, startLoad } from "./load.ts";
 import { describe, type Fault, LONG, touches } from "./plan.ts";
 import { startSnapshots, takeSnapshot } from "./snapshots.ts";
 import { type FaultStack, startStack } from "./stack.ts";
+import { startWebhooks } from "./webhooks.ts";
 
 export type PartOptions = {
   /** The folder for the evidence. */
@@ -56,6 +58,7 @@ export const STACK_SETTINGS: Readonly<Record<string, string>> = {
   SLUICE_POLL_INTERVAL_MS: "155000", // the least allowed; `poll-limit` sleeps longer
   SLUICE_SWEEP_AFTER_MS: "10000",
   SLUICE_EXPRESS_PROMISE_MS: "10000", // so that some express is late and some is not
+  SLUICE_WEBHOOK_ALLOW_PRIVATE: "1",
 };
 
 const STATE_FOLDER = ".sluice-test-faults";
@@ -64,6 +67,8 @@ const STATE_FOLDER = ".sluice-test-faults";
 const PORT_OFFSET = Number(process.env.SLUICE_FAULT_PORTS ?? 13_000);
 const INGEST = 2;
 const CUSTOMERS = { rich: 24, strict: 2, thin: 2 } as const;
+/** One in so many customers has a webhook. */
+const TOLD_EVERY = 6;
 const CONNECTIONS = 400;
 const ANSWER_MAX_MS = 4_000;
 const KEYS_MAX_MS = 90_000;
@@ -89,6 +94,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
   });
   const pool = createPool(stack.config, { connections: 6 });
   const failures: string[] = [];
+  const webhooks = await startWebhooks(folder, options.seed);
   try {
     const client = createClient({
       host: stack.config.apiHost,
@@ -98,7 +104,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     });
     const log = openLines<ClientLine>(folder, files.client);
     const snapshotLines = openLines<Snapshot>(folder, files.snapshots);
-    const customers = await makeCustomers(pool);
+    const customers = await makeCustomers(pool, webhooks.url);
     const load = await startLoad(client, log, customers, {
       ...options,
       host: stack.config.apiHost,
@@ -124,6 +130,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     const checkAt = performance.now();
     const proof = await reconcile(stack);
     if (proof !== "clean") failures.push(`reconcile --settled: ${proof}`);
+    await webhooks.stop();
     await dump(stack, pool, folder);
     const verdict = check(readEvidence(folder));
     for (const { violation, count, examples } of verdict.violations)
@@ -146,6 +153,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     failures.push(String(error));
     throw error;
   } finally {
+    await webhooks.stop();
     await pool.end();
     if (failures.length > 0 || options.keepLogs)
       cpSync(join(stack.stateFolder, "logs"), join(folder, "logs"), { recursive: true });
@@ -153,7 +161,8 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
   }
 }
 
-async function makeCustomers(pool: Pool): Promise<LoadCustomer[]> {
+/** Some of each kind want to be told everything at this URL. */
+async function makeCustomers(pool: Pool, webhookUrl: string): Promise<LoadCustomer[]> {
   const id = createIdFactory({ now: Date.now });
   const customers: LoadCustomer[] = [];
   for (const [kind, count] of Object.entries(CUSTOMERS) as [LoadCustomer["kind"], number][])
@@ -163,6 +172,8 @@ async function makeCustomers(pool: Pool): Promise<LoadCustomer[]> {
       if (kind === "strict")
         await pool.write("UPDATE customers SET mode = 'strict' WHERE customer_id = ?", [customerId]);
       const { apiKey } = await createKey({ pool, id }, customerId);
+      if (i % TOLD_EVERY === 0)
+        await setWebhook(pool, customerId, { url: webhookUrl }, { allowPrivate: true });
       customers.push({ customer: String(customerId), apiKey, kind });
     }
   return customers;

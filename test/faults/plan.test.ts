@@ -46,6 +46,7 @@ test("every role and engine is killed in 200 faults", () => {
     "relay",
     "sender-express",
     "sender-normal",
+    "webhook",
   ]);
 });
 

@@ -57,9 +57,8 @@ export type PlanOptions = {
 };
 
 /** With two ingest processes, as run.ts starts them. */
-const PROCESSES = (["ingest", "relay", "sender-normal", "sender-express"] as const).flatMap((role) =>
-  processNames(role, 2),
-);
+const KILLED = ["ingest", "relay", "sender-normal", "sender-express", "webhook"] as const;
+const PROCESSES = KILLED.flatMap((role) => processNames(role, 2));
 const OPERATORS = processNames("operator");
 const ENGINES = ["mysql", "kafka", "clickhouse"] as const;
 /** The connections between a kind of process and an engine, with one proxy each. */

@@ -88,12 +88,22 @@ describe("fields of a message", () => {
     for (const [field, value] of Object.entries({
       send_at: "2030-01-01T00:00:00Z",
       valid_for: 60,
-      callback_url: "https://example.com",
+      fallback: "normal",
     })) {
       expect(fieldsOf(refused(await api.send({ ...message, [field]: value }), "not_supported"))).toEqual([
         field,
       ]);
     }
+  });
+
+  test("a callback_url needs a secret to sign with, and a public address to lead to", async () => {
+    const given = async (callback_url: unknown) =>
+      refused(await api.send({ ...message, callback_url }), "validation_failed").errors ?? [];
+    expect(await given("https://example.com/hook")).toEqual([
+      { field: "callback_url", reason: "needs a webhook secret, which this customer has not" },
+    ]);
+    for (const url of ["https://127.0.0.1/", "http://example.com/", "x".repeat(501), 7])
+      expect((await given(url)).map(({ field }) => field)).toEqual(["callback_url"]);
   });
 
   test("an Idempotency-Key outside 1 to 255 printable ASCII characters is named, on both routes", async () => {

@@ -198,3 +198,31 @@ const tailsOf = (file: string): number =>
         return false; // ended in the meantime
       }
     }).length;
+
+test("a webhook is set up, shown, rotated and removed; its URL must be public, its secret is shown once", () => {
+  const id = customer().customer_id ?? "";
+  const of = ["--customer", id];
+  const refused = run(["webhook", "set", ...of, "--url", "https://127.0.0.1/"]);
+  expect([refused.code, refused.stdout]).toEqual([1, ""]);
+  expect(refused.stderr).toContain("url must not lead to an address that isn't public");
+  expect(run(["webhook", "set", ...of, "--statuses", "sent,gone"]).stderr).toContain("unknown status gone");
+  expect(run(["webhook", "show", ...of]).stderr).toContain("has no webhook");
+
+  const set = json("webhook", "set", ...of, "--url", "https://example.com/sms", "--statuses", "sent,failed");
+  expect(set).toMatchObject({ url: "https://example.com/sms", statuses: "sent,failed" });
+  expect(set.secret).toStartWith("whsec_");
+  expect(json("webhook", "set", ...of, "--no-url")).not.toHaveProperty("secret");
+  const shown = JSON.parse(run(["webhook", "show", ...of, "--json"]).stdout) as object;
+  expect(shown).toMatchObject({ url: null, statuses: ["sent", "failed"], endpoints: [] });
+  const second = json("webhook", "rotate", ...of);
+  expect(second.secret).toStartWith("whsec_");
+  expect(run(["webhook", "rotate", ...of]).stderr).toContain("--now");
+  expect(json("webhook", "rotate", ...of, "--now").secret).not.toBe(second.secret ?? "");
+
+  expect(run(["webhook", "list", ...of, "--json"]).stdout).toBe('{"deliveries":[]}\n');
+  expect(run(["webhook", "replay", ...of, "--failed", "--json"]).stdout).toBe('{"replayed":0}\n');
+  expect(run(["webhook", "replay", ...of]).stderr).toContain("say which");
+  expect(run(["webhook", "replay", ...of, "--id", "x"]).stderr).toContain("no delivery");
+  expect(run(["webhook", "resume", ...of]).stdout).toContain("resumed: 0");
+  expect(run(["webhook", "remove", ...of]).stdout).toContain("removed: true");
+});

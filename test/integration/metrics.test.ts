@@ -4,7 +4,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { hostname } from "node:os";
-import { linesMax, type MetricRole, ROWS } from "../../src/platform/metrics-table.ts";
+import type { MetricRole } from "../../src/platform/metric-rows.ts";
+import { linesMax, ROWS } from "../../src/platform/metrics-table.ts";
 import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
 import {
   type IngestProcess,
@@ -29,6 +30,7 @@ let relay: Role;
 let sender: Role;
 let express: Role;
 let dlr: Role;
+let webhook: Role;
 let texts: { role: MetricRole; text: string }[] = [];
 const ids: string[] = [];
 
@@ -53,6 +55,7 @@ beforeAll(async () => {
   sender = await downstream.start("sender-normal");
   express = await downstream.start("sender-express");
   dlr = await downstream.start("dlr");
+  webhook = await downstream.start("webhook");
   await downstream.startOperator("A");
   await downstream.startOperator("B");
   await downstream.startOperator("C");
@@ -63,6 +66,7 @@ beforeAll(async () => {
     { role: "sender", healthUrl: sender.healthUrl },
     { role: "sender", healthUrl: express.healthUrl },
     { role: "dlr", healthUrl: dlr.healthUrl },
+    { role: "webhook", healthUrl: webhook.healthUrl },
   ];
   texts = await Promise.all(roles.map(async (role) => ({ role: role.role, text: await scrape(role) })));
 }, 120_000);
@@ -121,7 +125,7 @@ test("promtool finds no fault with any role's metrics", () => {
 test("the roles expose exactly the metrics that the table gives them", () => {
   for (const { role, text } of texts) {
     const told = new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = ""]) => name));
-    const hasRoutes = role !== "relay";
+    const hasRoutes = role !== "relay" && role !== "webhook";
     const expected = Object.entries(ROWS)
       .filter(([, row]) => row.role === role || row.role === "all" || (row.role === "routes" && hasRoutes))
       .map(([name]) => name);

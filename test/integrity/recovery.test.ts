@@ -73,6 +73,7 @@ const everything = [
   "relay",
   "sender-normal",
   "sender-express",
+  "webhook",
   "operator-A",
   "operator-B",
   "operator-C",

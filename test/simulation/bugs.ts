@@ -4,6 +4,7 @@
 
 import { type Bug, bug, unasserted } from "./bug.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
+import { WEBHOOK_BUGS } from "./webhook-bugs.ts";
 
 export const BUGS: readonly Bug[] = [
   // ---- the lease machine ----
@@ -358,4 +359,5 @@ export const BUGS: readonly Bug[] = [
     "`SELECT id FROM messages WHERE id='${first.id}'`",
   ),
   ...REPORT_BUGS,
+  ...WEBHOOK_BUGS,
 ];

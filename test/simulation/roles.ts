@@ -155,7 +155,7 @@ export function startIngest(world: World, of: Process): Ingest {
   const limits = { take: () => null, giveBack: () => undefined };
   const accept = createAcceptMessage({ book, commits, limits, id }, { expressPromiseMs: 5_000 });
   const routes: Record<Request["route"], Route> = {
-    send: createSend({ accept, keys }),
+    send: createSend({ accept, keys, callbacks: { allowPrivate: false } }),
     topup: createTopup({ ledger: { ...ledger, pool: watchTopups(world, of, ledgerPool) }, keys, metrics }),
   };
   const inbox = createInbox(readPool, timers.monotonicMs);

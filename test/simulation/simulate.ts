@@ -25,6 +25,7 @@ import {
 } from "./roles.ts";
 import { TOPIC_NAMES, type World } from "./roles.ts";
 import { createEvents } from "./events.ts";
+import { createTold, TOLD, TOLD_CUSTOMER } from "./told.ts";
 import { readSchema, SqlError, type TableSpec, type Values } from "../simulated-mysql/tables.ts";
 
 export type Result = {
@@ -105,6 +106,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
     ingests: () => gateway.ingests,
     statusOf: (id) => model.messages.get(id)?.status ?? "",
   });
+  const told = createTold();
   const model = createModel({ ...operators, reportOf: reporting.firstOf });
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
@@ -127,6 +129,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
       kernel.note("commit", changes.map((c) => `${c.table}:${c.key}`).join(" "));
       const nowMs = kernel.wallMs(null) + databaseClock.offsetMs;
       reporting.onCommit(changes);
+      told.onCommit(changes);
       model.onCommit(changes, { node: nodes.get(by) ?? null, nowMs });
       for (const { nodeId, of, available } of gateway.ingests) {
         if (!of.alive || model.reaped.has(nodeId)) continue;
@@ -235,7 +238,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   reporting.check(model.messages);
   events.check(model, server);
   watch.atEnd?.(server.tables);
-  Object.assign(stats, clients.stats, faults.counts, reporting.counts);
+  Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts);
 }
 
 export type Gateway = {
@@ -291,6 +294,7 @@ function makeCustomers(kernel: Kernel, server: Server): KeyOwner[] {
       region: "IR",
       mode,
       scopes: new Set(["send", "billing"]),
+      ...(customerId === TOLD_CUSTOMER ? { webhook: TOLD } : {}),
     } as unknown as KeyOwner;
     session?.query(
       "INSERT INTO customers (customer_id,name,price_normal,price_express,mode) VALUES " +

@@ -188,6 +188,16 @@ const backlog: AlertCase[] = [
     quiet: { [reports("A", "dropped")]: "0+1x120", [reports("A", "settled")]: "0+1000x120" },
   },
   {
+    alert: "SluiceWebhooksWaiting",
+    fires: { [`sluice_webhook_waiting_seconds${of("webhook")}`]: "90x40" },
+    quiet: { [`sluice_webhook_waiting_seconds${of("webhook")}`]: "50x40" },
+  },
+  {
+    alert: "SluiceWebhookPaused",
+    fires: { [`sluice_webhook_paused_total${of("webhook")}`]: "0x20 1x20" },
+    quiet: { [`sluice_webhook_paused_total${of("webhook")}`]: "3x40" },
+  },
+  {
     alert: "SluicePartitionsUnread",
     labels: { role: "sender-normal" },
     fires: { [sender("sluice_sender_partitions_unread")]: "6x40" },

@@ -39,7 +39,7 @@ export type Downstream = {
   /** Allows several statements. */
   pool: Pool;
   start(
-    role: "relay" | "dlr" | "sender-normal" | "sender-express",
+    role: "relay" | "dlr" | "webhook" | "sender-normal" | "sender-express",
     overrides?: Partial<Config>,
   ): Promise<Role>;
   startOperator(name: "A" | "B" | "C", profile?: string): Promise<Role>;
@@ -87,7 +87,7 @@ export async function createDownstream(): Promise<Downstream> {
     pool,
     async start(name, overrides = {}) {
       const args =
-        name === "relay" || name === "dlr"
+        name === "relay" || name === "dlr" || name === "webhook"
           ? [`src/main/${name}.ts`]
           : ["src/main/sender.ts", "--lane", name.slice("sender-".length)];
       // The same port each time, as under the supervisor, because it is also the sender's name in its group.

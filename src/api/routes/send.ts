@@ -2,10 +2,18 @@
 // sent after its commit. The hot path.
 
 import { Type } from "typebox";
-import { draftOf } from "../../core/draft.ts";
-import { SluiceError } from "../../core/errors.ts";
-import { FROM_CHARS_MAX, PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
+import type { UrlRules } from "../../core/callback-url.ts";
+import { type Draft, draftOf, type DraftInput } from "../../core/draft.ts";
+import { type FieldError, SluiceError } from "../../core/errors.ts";
+import {
+  CALLBACK_URL_CHARS_MAX,
+  FROM_CHARS_MAX,
+  PHONE_CHARS_MAX,
+  REFERENCE_CHARS_MAX,
+  TEXT_PARTS_MAX,
+} from "../../core/limits.ts";
 import { LANES } from "../../core/message.ts";
+import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import { once } from "../idempotency-key.ts";
@@ -20,6 +28,7 @@ export const SendBody = Type.Object(
     type: Type.Enum(LANES),
     from: Type.Optional(Type.String({ minLength: 1, maxLength: FROM_CHARS_MAX })),
     reference: Type.Optional(Type.String({ minLength: 1, maxLength: REFERENCE_CHARS_MAX })),
+    callback_url: Type.Optional(Type.String({ minLength: 1, maxLength: CALLBACK_URL_CHARS_MAX })),
   },
   closed,
 );
@@ -41,16 +50,21 @@ const SendAnswer = Type.Object(
   closed,
 );
 
-export type SendDeps = { accept: AcceptMessage; keys: Idempotency };
+export type SendDeps = {
+  accept: AcceptMessage;
+  keys: Idempotency;
+  /** Which callback_urls are taken. */
+  callbacks: UrlRules;
+};
 
-export const createSend = ({ accept, keys }: SendDeps): Route =>
+export const createSend = ({ accept, keys, callbacks }: SendDeps): Route =>
   route({
     method: "POST",
     path: "/v1/sms/send",
     access: "send",
     query: [],
     body: SendBody,
-    notYet: ["send_at", "valid_for", "callback_url", "fallback"],
+    notYet: ["send_at", "valid_for", "fallback"],
     answers: { 202: SendAnswer },
     errors: [
       "insufficient_balance",
@@ -64,17 +78,27 @@ export const createSend = ({ accept, keys }: SendDeps): Route =>
     handle: (call) =>
       once(keys, call, "send", async (key) => {
         const { owner, traceparent, isGone } = call;
-        const { phone, text, type: lane, from = null, reference = null } = call.body;
-        const drafted = draftOf({ phone, text, lane, from, reference }, owner.region);
-        if (drafted.kind === "refused")
-          throw new SluiceError("validation_failed", { errors: drafted.errors });
+        const { phone, text, type: lane, from = null, reference = null, callback_url = null } = call.body;
+        const input = { phone, text, lane, from, reference, callbackUrl: callback_url };
+        const draft = drafted(input, owner, callbacks);
         const kept = key === null ? null : { key, status: 202, answerOf };
-        const { draft } = drafted;
         const { accepted, rate } = await accept({ payer: owner, draft, kept, traceparent, isGone });
         const body = answerOf(accepted);
         return rate === null ? { status: 202, body } : { status: 202, body, headers: rateHeaders(rate) };
       }),
   });
+
+/** @throws SluiceError validation_failed */
+function drafted(input: DraftInput, owner: KeyOwner, callbacks: UrlRules): Draft {
+  const result = draftOf(input, { region: owner.region, callbacks });
+  if (result.kind === "refused") throw refused(result.errors);
+  // Calls are signed, and there is no secret yet to verify them with.
+  if (input.callbackUrl !== null && owner.webhook === undefined)
+    throw refused([{ field: "callback_url", reason: "needs a webhook secret, which this customer has not" }]);
+  return result.draft;
+}
+
+const refused = (errors: readonly FieldError[]) => new SluiceError("validation_failed", { errors });
 
 // Built by hand, because it runs for every message; no value in it can need escaping.
 function answerOf(a: Accepted): string {

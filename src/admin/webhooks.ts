@@ -1,0 +1,167 @@
+// `webhook`: what customers have set up, and their deliveries. A secret is shown once, when it is made.
+
+import { type Command, InvalidArgumentError } from "commander";
+import { TOLD_STATUSES } from "../core/callback.ts";
+import { isUlid } from "../core/id.ts";
+import { LIST_LIMIT_MAX } from "../core/limits.ts";
+import type { Status } from "../core/message.ts";
+import { removeWebhook, rotateSecret, setWebhook } from "../customers/webhooks.ts";
+import { resumeEndpoints } from "../ledger/webhook-endpoints.ts";
+import { replayMany, replayOne, type Selection } from "../ledger/webhook-replay.ts";
+import { loadConfig } from "../platform/config.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { listDeliveries, webhookView } from "../reports/webhooks.ts";
+import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
+import { oneOf, time, wholeNumber } from "./options.ts";
+
+const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
+const ofCustomer = ["--customer <id>", "the customer's id", anyId] as const;
+type OfCustomer = Json & { customer: number };
+
+export function declareWebhooks(program: Command): void {
+  const webhook = program.command("webhook").description("where customers are told of status changes");
+  declareSettings(webhook);
+  declareDeliveries(webhook);
+}
+
+function declareSettings(webhook: Command): void {
+  webhook
+    .command("set")
+    .description("set up a customer's webhook, and print its secret; or change URL and statuses of one")
+    .requiredOption(...ofCustomer)
+    .option("--url <url>", "where status changes are posted; without it only callback_urls are told")
+    .option("--no-url", "from now on only messages with a callback_url are told")
+    .option("--statuses <list>", `comma-separated, from ${TOLD_STATUSES.join(", ")}, or all`, statuses)
+    .option(...jsonFlag)
+    .action((options: OfCustomer & { url?: string | false; statuses?: Status[] }) =>
+      withDatabase((pool) => set(pool, options)),
+    );
+  webhook
+    .command("rotate")
+    .description("make a new secret; the one before signs too for 24 h")
+    .requiredOption(...ofCustomer)
+    .option("--now", "the secrets in use end at once: for one that is known to others")
+    .option(...jsonFlag)
+    .action((options: OfCustomer & { now?: true }) =>
+      withDatabase(async (pool) => {
+        const secret = await rotateSecret(pool, options.customer, options.now === true);
+        print(options, { customer_id: String(options.customer), secret });
+      }),
+    );
+  webhook
+    .command("show")
+    .description("show what a customer has set up, and how its endpoints are doing")
+    .requiredOption(...ofCustomer)
+    .option(...jsonFlag)
+    .action((options: OfCustomer) =>
+      withDatabase(async (pool) => print(options, { ...(await webhookView({ pool }, options.customer)) })),
+    );
+  webhook
+    .command("remove")
+    .description("tell a customer nothing any more; what is pending becomes failed")
+    .requiredOption(...ofCustomer)
+    .option(...jsonFlag)
+    .action((options: OfCustomer) =>
+      withDatabase(async (pool) => {
+        const removed = await removeWebhook(pool, options.customer);
+        print(options, { customer_id: String(options.customer), removed });
+      }),
+    );
+}
+
+function declareDeliveries(webhook: Command): void {
+  webhook
+    .command("resume")
+    .description("call endpoints again that were paused or answered 410")
+    .requiredOption(...ofCustomer)
+    .option("--origin <origin>", "only this one; all of the customer's unless given")
+    .option(...jsonFlag)
+    .action((options: OfCustomer & { origin?: string }) =>
+      withDatabase(async (pool) => {
+        const resumed = await resumeEndpoints(pool, options.customer, options.origin ?? null);
+        print(options, { customer_id: String(options.customer), resumed });
+      }),
+    );
+  webhook
+    .command("list")
+    .description("list a customer's deliveries of the last 7 days, newest first")
+    .requiredOption(...ofCustomer)
+    .option("--state <state>", "pending, delivered or failed", oneOf("pending", "delivered", "failed"))
+    .option("--limit <n>", "at most this many", wholeNumber(1, LIST_LIMIT_MAX), 50)
+    .option(...jsonFlag)
+    .action((options: OfCustomer & { state?: string; limit: number }) =>
+      withDatabase(async (pool) => {
+        const query = new Map([["limit", String(options.limit)]]);
+        if (options.state !== undefined) query.set("state", options.state);
+        const { deliveries } = await listDeliveries({ pool }, options.customer, query);
+        print(options, { deliveries });
+      }),
+    );
+  webhook
+    .command("replay")
+    .description("deliver events again: one, those of a span of time, or all that failed")
+    .requiredOption(...ofCustomer)
+    .option("--id <event>", "one event, from `webhook list`")
+    .option("--from <time>", "events that occurred from then on, such as 2026-01-02T15:04:05Z", time)
+    .option("--to <time>", "and before then", time)
+    .option("--failed", "only those that failed")
+    .option(...jsonFlag)
+    .action((options: ReplayOptions) =>
+      withDatabase(async (pool) => print(options, { replayed: await replay(pool, options) })),
+    );
+}
+
+async function set(
+  pool: Pool,
+  options: OfCustomer & { url?: string | false; statuses?: Status[] },
+): Promise<void> {
+  const { customer, url, statuses: wanted } = options;
+  const rules = { allowPrivate: loadConfig(process.env).webhookAllowPrivate === 1 };
+  const secret = await setWebhook(
+    pool,
+    customer,
+    {
+      ...(url === undefined ? {} : { url: url === false ? null : url }),
+      ...(wanted === undefined ? {} : { statuses: wanted }),
+    },
+    rules,
+  );
+  if (typeof url === "string") await resumeEndpoints(pool, customer, "");
+  const view = await webhookView({ pool }, customer);
+  print(options, {
+    customer_id: String(customer),
+    url: view.url,
+    statuses: view.statuses.join(","),
+    ...(secret === null ? {} : { secret }),
+  });
+}
+
+type ReplayOptions = OfCustomer & { id?: string; from?: number; to?: number; failed?: true };
+
+async function replay(pool: Pool, options: ReplayOptions): Promise<number> {
+  const { customer, id, from = null, to = null, failed = false } = options;
+  if (id !== undefined) {
+    if (isUlid(id) && (await replayOne(pool, customer, id))) return 1;
+    throw new Error(`no delivery ${JSON.stringify(id)}; see: ./sluice webhook list --customer ${customer}`);
+  }
+  if (from === null && !failed) throw new Error("say which: --id, --from (and --to), or --failed");
+  const selection: Selection = { fromMs: from, toMs: to, state: failed ? "failed" : null };
+  let total = 0;
+  for (let after: string | null = null; ; ) {
+    const { replayed, next } = await replayMany(pool, customer, selection, after);
+    total += replayed;
+    if (next === null) return total;
+    after = next;
+  }
+}
+
+function statuses(given: string): Status[] {
+  if (given === "all") return [...TOLD_STATUSES];
+  const wanted = given.split(",").map((each) => each.trim());
+  const unknown = wanted.filter((each) => !(TOLD_STATUSES as readonly string[]).includes(each));
+  if (unknown.length > 0)
+    throw new InvalidArgumentError(
+      `unknown status ${unknown.join(", ")}; known: ${TOLD_STATUSES.join(", ")}.`,
+    );
+  return wanted as Status[];
+}

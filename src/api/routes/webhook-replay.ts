@@ -1,0 +1,28 @@
+// POST /v1/webhooks/deliveries/{id}/replay: delivers one event again, whatever became of it.
+
+import { Type } from "typebox";
+import { SluiceError } from "../../core/errors.ts";
+import { isUlid } from "../../core/id.ts";
+import { replayOne } from "../../ledger/webhook-replay.ts";
+import type { Pool } from "../../platform/mysql.ts";
+import { type Route, route } from "../route.ts";
+import { closed, Ulid } from "../shapes.ts";
+
+/** Of a pool for slow work: a replay of thousands must hold up no lease and no read. */
+export type ReplayDeps = { replays: { pool: Pool } };
+
+export const createWebhookReplay = (deps: ReplayDeps): Route =>
+  route({
+    method: "POST",
+    path: "/v1/webhooks/deliveries/:id/replay",
+    access: "send",
+    query: [],
+    body: Type.Object({}, closed),
+    answers: { 200: Type.Object({ id: Ulid, state: Type.Literal("pending") }, closed) },
+    errors: ["not_found"],
+    async handle({ owner, params: { id = "" } }) {
+      if (!isUlid(id) || !(await replayOne(deps.replays.pool, owner.customerId, id)))
+        throw new SluiceError("not_found", { detail: "No such delivery; they are kept for 7 days." });
+      return { status: 200, body: { id, state: "pending" } };
+    },
+  });

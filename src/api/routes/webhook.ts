@@ -1,0 +1,43 @@
+// GET /v1/webhooks: what the customer has set up, and how its endpoints are doing.
+
+import { Type } from "typebox";
+import { STATUSES } from "../../core/message.ts";
+import { ENDPOINT_STATES } from "../../ledger/webhook-endpoints.ts";
+import type { Pool } from "../../platform/mysql.ts";
+import { webhookView } from "../../reports/webhooks.ts";
+import { type Route, route } from "../route.ts";
+import { closed, Count, OrNull, Time } from "../shapes.ts";
+
+const Endpoint = Type.Object(
+  {
+    origin: OrNull(Type.String()),
+    state: Type.Enum(ENDPOINT_STATES),
+    failures: Count,
+    failing_since: OrNull(Time),
+    last_error: OrNull(Type.String()),
+    next_attempt_at: OrNull(Time),
+  },
+  closed,
+);
+
+export const createWebhook = (deps: { pool: Pool }): Route =>
+  route({
+    method: "GET",
+    path: "/v1/webhooks",
+    access: "read",
+    query: [],
+    body: null,
+    answers: {
+      200: Type.Object(
+        {
+          url: OrNull(Type.String()),
+          statuses: Type.Array(Type.Enum(STATUSES)),
+          old_secret_until: OrNull(Time),
+          endpoints: Type.Array(Endpoint),
+        },
+        closed,
+      ),
+    },
+    errors: ["not_found"],
+    handle: async ({ owner }) => ({ status: 200, body: await webhookView(deps, owner.customerId) }),
+  });

@@ -1,0 +1,135 @@
+// One change of a message's status as its customer is told it: packed rows of webhook_events, the id under
+// which it is delivered, and the body that is posted. Leaves signatures and calls to src/webhook/.
+// Invariants: unpackWebhookEvents returns exactly what packWebhookEvents wrote and throws RecordError for
+// anything else; id and body follow from the event alone, so whatever repeats an event repeats both.
+// Bound: a body has WEBHOOK_BODY_CHARS_MAX characters.
+
+import { createHash } from "node:crypto";
+import { ulidOf } from "./id.ts";
+import { isLane, isStatus, type Lane, type Status } from "./message.ts";
+import { isCount, isText, pack, RecordError, unpack, VERSION } from "./packed.ts";
+
+export type WebhookEvent = {
+  customerId: number;
+  /** The message's callback_url; null: the customer's own URL. */
+  url: string | null;
+  messageId: string;
+  lane: Lane;
+  /** E.164 */
+  phone: string;
+  status: Status;
+  sequence: number;
+  parts: number;
+  cost: number;
+  reference: string | null;
+  operator: string | null;
+  /** As in messages.last_error. */
+  error: string | null;
+  createdAtMs: number;
+  occurredAtMs: number;
+};
+
+export const packWebhookEvents = (events: readonly WebhookEvent[]): Buffer =>
+  pack([VERSION, ...events.map(toTuple)]);
+
+/** @throws RecordError */
+export function unpackWebhookEvents(bytes: Uint8Array): WebhookEvent[] {
+  const value = unpack(bytes);
+  if (!Array.isArray(value)) throw new RecordError("webhook events must be an array");
+  const [version, ...events] = value as unknown[];
+  if (version !== VERSION) throw new RecordError(`unknown version of webhook events: ${String(version)}`);
+  return events.map(fromTuple);
+}
+
+/** A ULID of the time of the change, so ids sort by it. A message never has two changes of one sequence. */
+export function eventIdOf({ messageId, sequence, occurredAtMs }: WebhookEvent): string {
+  return ulidOf(occurredAtMs, createHash("sha256").update(`${messageId}:${sequence}`).digest());
+}
+
+/** What is posted, byte for byte, however often. */
+export function eventBody(event: WebhookEvent): string {
+  const occurredAt = new Date(event.occurredAtMs).toISOString();
+  return JSON.stringify({
+    type: "message.status",
+    timestamp: occurredAt,
+    data: {
+      id: event.messageId,
+      customer_id: String(event.customerId),
+      type: event.lane,
+      phone: event.phone,
+      status: event.status,
+      sequence: event.sequence,
+      occurred_at: occurredAt,
+      parts: event.parts,
+      cost: event.cost,
+      reference: event.reference,
+      operator: event.operator,
+      last_error: event.error,
+      created_at: new Date(event.createdAtMs).toISOString(),
+    },
+  });
+}
+
+type EventTuple = [
+  customerId: number,
+  url: string | null,
+  messageId: string,
+  lane: Lane,
+  phone: string,
+  status: Status,
+  sequence: number,
+  parts: number,
+  cost: number,
+  reference: string | null,
+  operator: string | null,
+  error: string | null,
+  createdAtMs: number,
+  occurredAtMs: number,
+];
+const EVENT_FIELDS = 14;
+
+const toTuple = (e: WebhookEvent): EventTuple => [
+  e.customerId,
+  e.url,
+  e.messageId,
+  e.lane,
+  e.phone,
+  e.status,
+  e.sequence,
+  e.parts,
+  e.cost,
+  e.reference,
+  e.operator,
+  e.error,
+  e.createdAtMs,
+  e.occurredAtMs,
+];
+
+function fromTuple(value: unknown): WebhookEvent {
+  if (!Array.isArray(value) || value.length !== EVENT_FIELDS)
+    throw new RecordError(`a webhook event has ${EVENT_FIELDS} fields`);
+  const t = value as EventTuple;
+  const sound =
+    [t[0], t[6], t[7], t[8], t[12], t[13]].every(isCount) &&
+    [t[2], t[4]].every(isText) &&
+    [t[1], t[9], t[10], t[11]].every((label) => label === null || isText(label)) &&
+    isLane(t[3]) &&
+    isStatus(t[5]);
+  if (!sound) throw new RecordError("a field of a webhook event has the wrong type");
+  return {
+    customerId: t[0],
+    url: t[1],
+    messageId: t[2],
+    lane: t[3],
+    phone: t[4],
+    status: t[5],
+    sequence: t[6],
+    parts: t[7],
+    cost: t[8],
+    reference: t[9],
+    operator: t[10],
+    error: t[11],
+    createdAtMs: t[12],
+    occurredAtMs: t[13],
+  };
+}

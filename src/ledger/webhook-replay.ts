@@ -1,0 +1,91 @@
+// Replays: makes deliveries that have ended pending again, with all their time, and takes up their endpoints
+// again, whatever had stopped them: whoever replays says that they work.
+// Invariant: an event keeps its id and its body, so a receiver recognizes it. Bound: WEBHOOK_REPLAY_MAX a
+// call, in transactions of WEBHOOK_CHUNK_ROWS_MAX.
+
+import { ulidBound } from "../core/id.ts";
+import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_REPLAY_MAX, WEBHOOK_RETRY_MS } from "../core/limits.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
+import type { DeliveryState } from "./webhook-deliveries.ts";
+import { wakeSql } from "./webhook-endpoints.ts";
+
+export type EndedState = Exclude<DeliveryState, "pending">;
+/** Events that occurred from (inclusive) and to (exclusive), in Unix ms; null: no bound, either state. */
+export type Selection = { fromMs: number | null; toMs: number | null; state: EndedState | null };
+/** `next`: go on after this event; null: that was all. */
+export type Replayed = { replayed: number; next: string | null };
+
+type Row = { event_id: string; endpoint: string };
+/** Above every ULID. */
+const ID_AFTER_ALL = "~";
+
+/** Replays one event, whatever its state. Returns false if the customer has no such event. */
+export function replayOne(pool: Pool, customerId: number, eventId: string): Promise<boolean> {
+  return pool.transaction(async (conn) => {
+    const rows = await conn.query<Row[]>(
+      "SELECT event_id, endpoint FROM webhook_deliveries WHERE customer_id=? AND event_id=? FOR UPDATE",
+      [customerId, eventId],
+    );
+    await makePending(conn, customerId, rows);
+    return rows.length > 0;
+  });
+}
+
+/** Replays what has ended and is selected, the oldest first, after the event `after`. */
+export async function replayMany(
+  pool: Pool,
+  customerId: number,
+  selection: Selection,
+  after: string | null,
+): Promise<Replayed> {
+  let replayed = 0;
+  let last = after;
+  while (replayed < WEBHOOK_REPLAY_MAX) {
+    const rows = await replayChunk(pool, customerId, selection, last);
+    replayed += rows.length;
+    last = rows.at(-1)?.event_id ?? last;
+    if (rows.length < WEBHOOK_CHUNK_ROWS_MAX) return { replayed, next: null };
+  }
+  return { replayed, next: last };
+}
+
+function replayChunk(
+  pool: Pool,
+  customerId: number,
+  { fromMs, toMs, state }: Selection,
+  after: string | null,
+): Promise<Row[]> {
+  const index = state === null ? "PRIMARY" : "by_state";
+  const states = state === null ? "state<>'pending'" : `state='${state}'`;
+  return pool.transaction(async (conn) => {
+    const rows = await conn.query<Row[]>(
+      `SELECT event_id, endpoint FROM webhook_deliveries FORCE INDEX (${index}) ` +
+        `WHERE customer_id=? AND ${states} AND event_id>=? AND event_id<? AND event_id>? ` +
+        `ORDER BY event_id LIMIT ${WEBHOOK_CHUNK_ROWS_MAX} FOR UPDATE`,
+      [
+        customerId,
+        ulidBound(fromMs ?? 0),
+        toMs === null ? ID_AFTER_ALL : ulidBound(toMs),
+        after ?? "",
+      ],
+    );
+    await makePending(conn, customerId, rows);
+    return rows;
+  });
+}
+
+async function makePending(conn: Connection, customerId: number, rows: readonly Row[]): Promise<void> {
+  if (rows.length === 0) return;
+  const ids = rows.map((row) => row.event_id).join("','");
+  await conn.query(
+    "UPDATE webhook_deliveries FORCE INDEX (PRIMARY) SET state='pending', attempts=0, run_at=NOW(3), " +
+      `give_up_at=NOW(3) + INTERVAL ${WEBHOOK_RETRY_MS * 1_000} MICROSECOND, changed_at=NOW(3) ` +
+      `WHERE customer_id=${customerId} AND event_id IN ('${ids}')`,
+  );
+  await conn.query(
+    wakeSql(
+      rows.map(({ endpoint }) => ({ customerId, endpoint })),
+      { resume: true },
+    ),
+  );
+}

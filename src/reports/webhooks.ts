@@ -1,0 +1,127 @@
+// A customer's webhooks as it sees them: its settings and endpoints, and the deliveries of the last days,
+// newest first. Leaves replays to src/ledger/webhook-replay.ts.
+// Invariant: every statement is limited to the caller's customer_id; no secret is ever read here. Bounds:
+// LIST_LIMIT_MAX rows, ENDPOINTS_MAX endpoints.
+
+import { ulidBound } from "../core/id.ts";
+import type { Status } from "../core/message.ts";
+import { readWebhook } from "../customers/webhooks.ts";
+import type { DeliveryState } from "../ledger/webhook-deliveries.ts";
+import { type EndpointState, listEndpoints } from "../ledger/webhook-endpoints.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { isIdCursor, type Query, readParams } from "./params.ts";
+
+export type WebhookView = {
+  url: string | null;
+  statuses: Status[];
+  old_secret_until: string | null;
+  endpoints: {
+    /** null: the customer's own URL; otherwise of callback_urls. */
+    origin: string | null;
+    state: EndpointState;
+    failures: number;
+    failing_since: string | null;
+    last_error: string | null;
+    next_attempt_at: string | null;
+  }[];
+};
+export type WebhookDelivery = {
+  id: string;
+  message_id: string;
+  status: string;
+  sequence: number;
+  occurred_at: string;
+  /** null: the customer's own. */
+  url: string | null;
+  state: DeliveryState;
+  attempts: number;
+  next_attempt_at: string | null;
+  last_code: number | null;
+  last_error: string | null;
+  updated_at: string;
+};
+export type DeliveryList = { deliveries: WebhookDelivery[]; next_cursor: string | null };
+
+const ENDPOINTS_MAX = 1_000;
+/** Above every ULID. */
+const ID_AFTER_ALL = "~";
+
+/** @throws SluiceError not_found, if the customer has no webhook */
+export async function webhookView({ pool }: { pool: Pool }, customerId: number): Promise<WebhookView> {
+  const { url, statuses, oldSecretUntil } = await readWebhook(pool, customerId);
+  const endpoints = await listEndpoints(pool, customerId, ENDPOINTS_MAX);
+  return {
+    url,
+    statuses,
+    old_secret_until: oldSecretUntil,
+    endpoints: endpoints.map((row) => ({
+      origin: row.endpoint === "" ? null : row.endpoint,
+      state: row.state,
+      failures: row.failures,
+      failing_since: row.failing_since?.toISOString() ?? null,
+      last_error: row.error,
+      next_attempt_at: row.state === "active" ? (row.run_at?.toISOString() ?? null) : null,
+    })),
+  };
+}
+
+type StoredDelivery = {
+  event_id: string;
+  url: string | null;
+  message_id: string;
+  sequence: number;
+  status: string;
+  occurred_at: Date;
+  state: DeliveryState;
+  attempts: number;
+  run_at: Date | null;
+  code: number | null;
+  error: string | null;
+  changed_at: Date;
+};
+
+/** Of events that occurred from `from` until before `to`. @throws SluiceError validation_failed */
+export async function listDeliveries(
+  { pool }: { pool: Pool },
+  customerId: number,
+  query: Query,
+): Promise<DeliveryList> {
+  const params = readParams(query);
+  const before = params.cursor(isIdCursor)?.[0] as string | undefined;
+  const [from, to] = [params.time("from"), params.time("to")];
+  const [state, limit] = [params.state(), params.limit()];
+  if (from !== null && to !== null && from >= to) params.fail("from", "must be before `to`");
+  params.check();
+
+  const rows = await pool.query<StoredDelivery[]>(
+    "SELECT event_id, url, message_id, sequence, status, occurred_at, state, attempts, run_at, code, " +
+      `error, changed_at FROM webhook_deliveries FORCE INDEX (${state === null ? "PRIMARY" : "by_state"}) ` +
+      `WHERE customer_id=? AND event_id>=? AND event_id<? ${state === null ? "" : "AND state=? "}` +
+      "ORDER BY event_id DESC LIMIT ?",
+    [
+      customerId,
+      ulidBound(from ?? 0),
+      before ?? (to === null ? ID_AFTER_ALL : ulidBound(to)),
+      ...(state === null ? [] : [state]),
+      limit + 1,
+    ],
+  );
+  const deliveries = rows.slice(0, limit).map(deliveryOf);
+  const more = rows.length > limit;
+  return { deliveries, next_cursor: more ? params.nextCursor([deliveries.at(-1)?.id as string]) : null };
+}
+
+const deliveryOf = (row: StoredDelivery): WebhookDelivery => ({
+  id: row.event_id,
+  message_id: row.message_id,
+  status: row.status,
+  sequence: row.sequence,
+  occurred_at: row.occurred_at.toISOString(),
+  url: row.url,
+  state: row.state,
+  attempts: row.attempts,
+  next_attempt_at: row.run_at?.toISOString() ?? null,
+  last_code: row.code,
+  last_error: row.error,
+  updated_at: row.changed_at.toISOString(),
+});

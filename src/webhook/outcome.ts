@@ -1,0 +1,64 @@
+// What an answer means for its delivery: acknowledged, tried again later, or over; and how long until the
+// next try. Pure. Leaves what it means for the endpoint to deliver.ts.
+// Invariant: a delivery is tried at doubling intervals until its time is over, with one last try when it is.
+
+import type { Delivery, CallOutcome } from "../ledger/webhook-deliveries.ts";
+import { type Backoff, backoffMs } from "../platform/retry.ts";
+import type { WEBHOOK_RESULTS } from "../platform/webhook-metrics.ts";
+import type { CallAnswer } from "./call.ts";
+
+export type CallResult = (typeof WEBHOOK_RESULTS)[number];
+
+/** 5 s, 10 s, 20 s … up to 3 h, each shortened by up to half at random: some 20 tries in 24 h. */
+const RETRY: Backoff = { firstMs: 5_000, mostMs: 3 * 3_600_000 };
+/** How often an endpoint that fails is asked whether it works again. */
+const PROBE: Backoff = { firstMs: 1_000, mostMs: 15 * 60_000 };
+const GONE = 410;
+
+export function resultOf(answer: CallAnswer): CallResult {
+  switch (answer.kind) {
+    case "answered":
+      if (answer.code >= 200 && answer.code < 300) return "acknowledged";
+      return answer.code === GONE ? "gone" : "refused";
+    case "not-allowed":
+      return "not_allowed";
+    case "failed":
+      return answer.timedOut ? "timed_out" : "not_connected";
+  }
+}
+
+/** `leftMs`: how much of the delivery's time is left now. */
+export function outcomeOf(
+  delivery: Pick<Delivery, "eventId" | "attempts">,
+  answer: CallAnswer,
+  leftMs: number,
+  random: () => number,
+): CallOutcome {
+  const result = resultOf(answer);
+  const { eventId } = delivery;
+  const code = answer.kind === "answered" ? answer.code : null;
+  if (result === "acknowledged") return { eventId, state: "delivered", code, error: null, delayMs: 0 };
+  const error = errorOf(answer);
+  if (result === "gone" || leftMs <= 0) return { eventId, state: "failed", code, error, delayMs: 0 };
+  const delayMs = Math.min(leftMs, backoffMs(RETRY, delivery.attempts + 1, random));
+  return { eventId, state: "pending", code, error, delayMs };
+}
+
+/** Why a call did not succeed, as its customer sees it; null if it did. */
+export function errorOf(answer: CallAnswer): string | null {
+  if (answer.kind !== "answered") return answer.reason;
+  switch (resultOf(answer)) {
+    case "acknowledged":
+      return null;
+    case "gone":
+      return "answered 410: no more calls";
+    default:
+      return `answered ${answer.code}${isRedirect(answer.code) ? ": redirects are not followed" : ""}`;
+  }
+}
+
+const isRedirect = (code: number): boolean => code >= 300 && code < 400;
+
+/** How long an endpoint with so many failures in a row, the last of them beyond `from`, is left alone. */
+export const probeDelayMs = (failures: number, from: number, random: () => number): number =>
+  backoffMs(PROBE, Math.max(1, failures - from), random);

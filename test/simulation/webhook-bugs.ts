@@ -1,0 +1,34 @@
+// Planted bugs in what customers are told of; bugs.ts has the list of all.
+
+import { type Bug, bug } from "./bug.ts";
+
+export const WEBHOOK_BUGS: readonly Bug[] = [
+  bug(
+    "webhook",
+    "an accepted message is not told",
+    "src/ledger/accept.ts",
+    "if (r.callback !== undefined) told.push(",
+    "if (r.callback === undefined) told.push(",
+  ),
+  bug(
+    "webhook",
+    "a message read from its row has forgotten what its customer wants",
+    "src/ledger/settle.ts",
+    "callback: { statuses: callback_statuses, url: callback_url }",
+    "callback: { statuses: 0, url: callback_url }",
+  ),
+  bug(
+    "webhook",
+    "a message's next attempt is not told",
+    "src/ledger/settle-plan.ts",
+    "plan.requeued.push({ ...record, attempt });",
+    "plan.requeued.push({ ...record, attempt, callback: undefined });",
+  ),
+  bug(
+    "webhook",
+    "a settlement tells its changes twice",
+    "src/ledger/settle.ts",
+    "if (told !== null) statements.push(told);",
+    "if (told !== null) statements.push(told, told);",
+  ),
+];
