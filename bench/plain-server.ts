@@ -50,6 +50,7 @@ async function send(request: Request, traceparent: string): Promise<Record<strin
     createdAtMs: nowMs,
     attempt: 0,
     guaranteedByMs: null,
+    validUntilMs: null,
     traceparent,
   };
   const balance = await pool.transaction(async (conn) => {

@@ -104,10 +104,7 @@ async function takeThrough(customerId: number): Promise<number> {
   await claimMessages(pool, { claimId, lane: "normal", records, nowMs });
   const sent = { from: "sending", to: "sent", takenAtMs: nowMs, operator: "A", reason: null } as const;
   const changes = records.map((record) => ({ ...sent, record, operatorMessageIds: [record.id] }));
-  await settleClaim(
-    { pool, id },
-    { claimId, lane: "normal", changes, idsLeft: [], nowMs, retryDelayMs: () => 0 },
-  );
+  await settleClaim({ pool, id }, { claimId, lane: "normal", changes, idsLeft: [], nowMs });
   await pool.query("DELETE FROM outbox");
   return records.length;
 }

@@ -13,6 +13,7 @@ import {
   listCustomers,
   PRICE_EXPRESS_DEFAULT,
   PRICE_NORMAL_DEFAULT,
+  setResendUnknown,
 } from "../customers/customers.ts";
 import type { CustomerMode } from "../ledger/grant.ts";
 import { drainsLeft, setMode } from "../ledger/lease-admin.ts";
@@ -68,6 +69,8 @@ export function declareCustomers(program: Command): void {
     .action((mode: CustomerMode, options: Json & { customer: number }) =>
       withDatabase((pool) => changeMode(pool, mode, options)),
     );
+
+  declareResendUnknown(customer);
 
   const key = program.command("key").description("create, list and revoke API keys");
   key
@@ -132,6 +135,25 @@ export function declareCustomers(program: Command): void {
           idempotent,
           balance,
         });
+      }),
+    );
+}
+
+function declareResendUnknown(customer: Command): void {
+  customer
+    .command("express-resend-unknown")
+    .description(
+      "send an express message whose answer was lost once more, through another operator, while its " +
+        "promise can be kept: it may arrive twice, and is paid once",
+    )
+    .argument("<on|off>", "off unless it was set", oneOf("on", "off"))
+    .requiredOption("--customer <id>", "the customer's id", anyId)
+    .option(...jsonFlag)
+    .action((setting: "on" | "off", options: Json & { customer: number }) =>
+      withDatabase(async (pool) => {
+        const isOn = setting === "on";
+        await setResendUnknown(pool, options.customer, isOn);
+        print(options, { customer_id: String(options.customer), express_resend_unknown: isOn });
       }),
     );
 }

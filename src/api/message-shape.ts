@@ -21,6 +21,7 @@ export const MessageShape = {
   operator: OrNull(Type.String()),
   operator_message_id: OrNull(Type.String()),
   guaranteed_by: OrNull(Time),
+  valid_until: Time,
   created_at: Time,
   updated_at: Time,
 };

@@ -11,11 +11,12 @@ const given = {
   from: null,
   reference: null,
   callbackUrl: null,
+  validForMs: null,
 } as const;
 const IR = { region: "IR", callbacks: { allowPrivate: false } };
 
 test("a draft has the phone in E.164, and the parts that its text will be billed for", () => {
-  expect(draftOf({ ...given, from: "Sluice", reference: "r1" }, IR)).toEqual({
+  expect(draftOf({ ...given, from: "Sluice", reference: "r1", validForMs: 60_000 }, IR)).toEqual({
     kind: "draft",
     draft: {
       phone: "+989121234567",
@@ -24,6 +25,7 @@ test("a draft has the phone in E.164, and the parts that its text will be billed
       from: "Sluice",
       reference: "r1",
       callbackUrl: null,
+      validForMs: 60_000,
       encoding: "gsm7",
       parts: 1,
     },

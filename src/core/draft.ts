@@ -18,6 +18,8 @@ export type DraftInput = {
   lane: Lane;
   from: string | null;
   reference: string | null;
+  /** How long it may be sent and delivered, within the bounds of limits.ts; null: as long as is usual. */
+  validForMs: number | null;
   /** Where its status changes are posted, in place of its customer's own URL. */
   callbackUrl: string | null;
 };

@@ -4,6 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, allowSlowRuns } from "../../test/support/seed.ts";
+import { Packr } from "msgpackr";
 import { ledgerLine, packEvents, type StatusRow, statusLine, unpackEvents } from "./event-record.ts";
 import {
   COMMIT_ROWS_MAX,
@@ -12,7 +13,10 @@ import {
   OPERATOR_NAME_CHARS_MAX,
   OUTCOME_LINE_BYTES_MAX,
   QUEUED_LINE_BYTES_MAX,
+  REASON_CHARS_MAX,
   REFERENCE_CHARS_MAX,
+  REFUSAL_CHARS_MAX,
+  SUBMIT_OPERATORS_MAX,
 } from "./limits.ts";
 import type { Entry } from "./ledger.ts";
 import { LANES, STATUSES } from "./message.ts";
@@ -26,7 +30,11 @@ const text = fc.string({ unit: "binary", maxLength: 200 }).filter((s) => s.isWel
 const label = fc.option(text, { nil: null });
 const id = fc.constantFrom("01M7YBCH59Z4D8R94AWEAQ1Q8T", "01M7YBCH5F0000000000000000");
 const phone = fc.constantFrom("+989129990001", "+14155552671");
-const statuses: fc.Arbitrary<StatusRow> = fc.record({
+const whys = fc.record({
+  error: label,
+  refusals: fc.array(fc.record({ operator: text, error: text, atMs: count }), { maxLength: 3 }),
+});
+const plain: fc.Arbitrary<StatusRow> = fc.record({
   id,
   customerId: count,
   phone,
@@ -42,6 +50,10 @@ const statuses: fc.Arbitrary<StatusRow> = fc.record({
   createdAtMs: count,
   updatedAtMs: count,
 });
+const statuses: fc.Arbitrary<StatusRow> = fc.oneof(
+  plain,
+  fc.tuple(plain, whys).map(([row, why]) => ({ ...row, why })),
+);
 const entries: fc.Arbitrary<Entry> = fc.record({
   entryId: id,
   leg: fc.constantFrom("open", "close"),
@@ -65,6 +77,23 @@ test("events come back as the lines of their rows", () => {
   );
 });
 
+test("a status without a reason takes no more bytes than before there were any, and is packed as it was then", () => {
+  const [row] = fc.sample(plain, 1) as [StatusRow];
+  const [, [tuple]] = new Packr({ useRecords: false }).unpack(packEvents([row], [])) as [number, unknown[][]];
+  expect(tuple).toHaveLength(14);
+  expect(Object.keys(JSON.parse(statusLine(row)) as object)).toHaveLength(15);
+});
+
+test("why a status changed is refused if it is something else", () => {
+  const packr = new Packr({ useRecords: false });
+  const [row] = fc.sample(plain, 1) as [StatusRow];
+  const [version, [tuple], none] = packr.unpack(packEvents([row], [])) as [number, unknown[][], unknown];
+  const read = (why: unknown) => unpackEvents(packr.pack([version, [[...(tuple ?? []), why]], none]));
+  expect(read(["busy", ["A", "503 busy", 1]]).status).toContain('"refused_by":["A"]');
+  for (const wrong of [null, "busy", [], [1], ["busy", "A"], ["busy", ["A", 503, 1]], ["busy", ["A", "503"]]])
+    expect(() => read(wrong)).toThrow(RecordError);
+});
+
 describe("lines", () => {
   test("a status line is JSON of the agreed fields, whatever customers and operators wrote", () => {
     holds("status line", statuses, (row) => {
@@ -86,6 +115,14 @@ describe("lines", () => {
         sequence: row.sequence,
         created_at_ms: row.createdAtMs,
         updated_at_ms: row.updatedAtMs,
+        ...(row.why?.error == null ? {} : { last_error: row.why.error }),
+        ...(row.why === undefined || row.why.refusals.length === 0
+          ? {}
+          : {
+              refused_by: row.why.refusals.map(({ operator }) => operator),
+              refused_why: row.why.refusals.map(({ error }) => error),
+              refused_at_ms: row.why.refusals.map(({ atMs }) => atMs),
+            }),
       });
     });
   });
@@ -124,7 +161,16 @@ describe("lines", () => {
 
   test("the longest lines stay within the bounds that keep an event record under 512 KiB", () => {
     expect(Buffer.byteLength(statusLine(widest))).toBeLessThan(QUEUED_LINE_BYTES_MAX);
-    const outcome = { ...widest, operatorMessageId: "\u20ac".repeat(OPERATOR_MESSAGE_ID_CHARS_MAX) };
+    const refusal = {
+      operator: "x".repeat(OPERATOR_NAME_CHARS_MAX),
+      error: '"'.repeat(REFUSAL_CHARS_MAX),
+      atMs: 2 ** 48,
+    };
+    const outcome = {
+      ...widest,
+      operatorMessageId: "\u20ac".repeat(OPERATOR_MESSAGE_ID_CHARS_MAX),
+      why: { error: "\\".repeat(REASON_CHARS_MAX), refusals: Array(SUBMIT_OPERATORS_MAX).fill(refusal) },
+    };
     expect(Buffer.byteLength(statusLine(outcome))).toBeLessThan(OUTCOME_LINE_BYTES_MAX);
   });
 

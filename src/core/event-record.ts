@@ -7,6 +7,11 @@ import { type Entry, OPS } from "./ledger.ts";
 import { isLane, isStatus, type Lane, type Status } from "./message.ts";
 import { isCount, isText, pack, RecordError, unpack, VERSION } from "./packed.ts";
 
+/** An operator that was asked and did not take the message. */
+export type Refusal = { operator: string; error: string; atMs: number };
+/** Why a change was made: its message's `last_error`, and who refused it at this attempt before that. */
+export type Why = { error: string | null; refusals: readonly Refusal[] };
+
 /** One status change, a row of `messages_log`. */
 export type StatusRow = {
   id: string;
@@ -23,6 +28,8 @@ export type StatusRow = {
   sequence: number;
   createdAtMs: number;
   updatedAtMs: number;
+  /** Absent where nothing went wrong, as for a message that its first operator took. */
+  why?: Why;
 };
 
 /** Newline-separated JSONEachRow; '' when there are none. */
@@ -72,7 +79,18 @@ export function statusLine(row: StatusRow): string {
     `"phone":"${row.phone}","type":"${row.lane}","status":"${row.status}","parts":${row.parts},` +
     `"cost":${row.cost},"reference":${reference},"operator":"${row.operator ?? ""}",` +
     `"operator_message_id":${operatorMessageId},"attempt":${row.attempt},"sequence":${row.sequence},` +
-    `"created_at_ms":${row.createdAtMs},"updated_at_ms":${row.updatedAtMs}}`
+    `"created_at_ms":${row.createdAtMs},"updated_at_ms":${row.updatedAtMs}` +
+    `${row.why === undefined ? "" : whyFields(row.why)}}`
+  );
+}
+
+function whyFields({ error, refusals }: Why): string {
+  const lastError = error === null ? "" : `,"last_error":${JSON.stringify(error)}`;
+  if (refusals.length === 0) return lastError;
+  const list = (of: (refusal: Refusal) => string | number) => JSON.stringify(refusals.map(of));
+  return (
+    `${lastError},"refused_by":${list((r) => r.operator)},"refused_why":${list((r) => r.error)},` +
+    `"refused_at_ms":${list((r) => r.atMs)}`
   );
 }
 
@@ -109,11 +127,14 @@ type StatusTuple = [
   sequence: number,
   createdAtMs: number,
   updatedAtMs: number,
+  why?: WhyTuple,
 ];
+type WhyTuple = [error: string | null, ...refusals: [operator: string, error: string, atMs: number][]];
+/** Without the last one, which may be left out. */
 const STATUS_FIELDS = 14;
 
 function toStatusTuple(r: StatusRow): StatusTuple {
-  return [
+  const tuple: StatusTuple = [
     r.id,
     r.customerId,
     r.phone,
@@ -129,11 +150,18 @@ function toStatusTuple(r: StatusRow): StatusTuple {
     r.createdAtMs,
     r.updatedAtMs,
   ];
+  if (r.why !== undefined) {
+    const { error, refusals } = r.why;
+    const why: WhyTuple = [error];
+    for (const one of refusals) why.push([one.operator, one.error, one.atMs]);
+    tuple.push(why);
+  }
+  return tuple;
 }
 
 function fromStatusTuple(value: unknown): StatusRow {
-  if (!Array.isArray(value) || value.length !== STATUS_FIELDS)
-    throw new RecordError(`a status has ${STATUS_FIELDS} fields`);
+  if (!Array.isArray(value) || (value.length !== STATUS_FIELDS && value.length !== STATUS_FIELDS + 1))
+    throw new RecordError(`a status has ${STATUS_FIELDS} or ${STATUS_FIELDS + 1} fields`);
   const t = value as StatusTuple;
   const sound =
     [t[0], t[2]].every(isText) &&
@@ -142,7 +170,7 @@ function fromStatusTuple(value: unknown): StatusRow {
     isStatus(t[4]) &&
     [t[7], t[8], t[9]].every((label) => label === null || isText(label));
   if (!sound) throw new RecordError("a field of a status has the wrong type");
-  return {
+  const row: StatusRow = {
     id: t[0],
     customerId: t[1],
     phone: t[2],
@@ -158,6 +186,17 @@ function fromStatusTuple(value: unknown): StatusRow {
     createdAtMs: t[12],
     updatedAtMs: t[13],
   };
+  if (value.length > STATUS_FIELDS) row.why = fromWhyTuple(t[14]);
+  return row;
+}
+
+function fromWhyTuple(value: unknown): Why {
+  const isRefusal = (one: unknown) =>
+    Array.isArray(one) && one.length === 3 && isText(one[0]) && isText(one[1]) && isCount(one[2]);
+  if (!Array.isArray(value) || !(value[0] === null || isText(value[0])) || !value.slice(1).every(isRefusal))
+    throw new RecordError("why a status changed has the wrong type");
+  const [error, ...refusals] = value as WhyTuple;
+  return { error, refusals: refusals.map(([operator, why, atMs]) => ({ operator, error: why, atMs })) };
 }
 
 const LEDGER_FIELDS = 6;

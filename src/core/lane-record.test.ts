@@ -35,15 +35,20 @@ const plain: fc.Arbitrary<LaneRecord> = fc.record({
   createdAtMs: count,
   attempt: count,
   guaranteedByMs: fc.option(count, { nil: null }),
+  validUntilMs: fc.option(count, { nil: null }),
   traceparent: text,
 });
 const callbacks = fc.record({ statuses: count, url: label });
-const told = fc.tuple(plain, callbacks).map(([record, callback]) => ({ ...record, callback }));
-const records: fc.Arbitrary<LaneRecord> = fc.oneof(plain, told);
+const records: fc.Arbitrary<LaneRecord> = fc.oneof(
+  plain,
+  fc.tuple(plain, callbacks).map(([record, callback]) => ({ ...record, callback })),
+  plain.map((record): LaneRecord => ({ ...record, mayResend: true })),
+);
 /** Any record that has all fields, also those that may be left out. */
 const someRecord = (): LaneRecord => {
   const [record] = fc.sample(plain, 1) as [LaneRecord];
-  return { ...record, callback: { statuses: 2, url: "https://example.com/sms" } };
+  const callback = { statuses: 2, url: "https://example.com/sms" };
+  return { ...record, validUntilMs: 1_000, callback, mayResend: true };
 };
 const packr = new Packr({ useRecords: false });
 
@@ -63,11 +68,14 @@ describe("round trips", () => {
   });
 
   test("what a record may do without takes no field unless it has a value, or one behind it has", () => {
-    const [record] = fc.sample(plain, 1) as [LaneRecord];
+    const [given] = fc.sample(plain, 1) as [LaneRecord];
+    const record = { ...given, validUntilMs: null };
+    const fields = (more: Partial<LaneRecord>) => packr.unpack(packLaneRecord({ ...record, ...more }));
     // So a process that wasn't updated yet reads it, too.
-    expect(packr.unpack(packLaneRecord(record))).toHaveLength(15);
-    const callback = { statuses: 2, url: null };
-    expect(packr.unpack(packLaneRecord({ ...record, callback }))).toHaveLength(16);
+    expect(fields({})).toHaveLength(15);
+    expect(fields({ callback: { statuses: 2, url: null } })).toHaveLength(16);
+    expect(fields({ validUntilMs: 1_000 })).toHaveLength(18);
+    expect(fields({ mayResend: true })).toHaveLength(19);
   });
 
   test("packed bytes stay unchanged while more is packed", () => {
@@ -101,10 +109,11 @@ describe("garbage", () => {
   test("another version, a missing field and a field of another type are refused", () => {
     const tuple = packr.unpack(packLaneRecord(someRecord())) as unknown[];
     expect(() => unpackLaneRecord(packr.pack([2, ...tuple.slice(1)]))).toThrow("version");
-    expect(() => unpackLaneRecord(packr.pack(tuple.slice(0, 14)))).toThrow("15 to 17 fields");
-    expect(() => unpackLaneRecord(packr.pack([...tuple, null]))).toThrow("15 to 17 fields");
+    expect(() => unpackLaneRecord(packr.pack(tuple.slice(0, 14)))).toThrow("15 to 19 fields");
+    expect(() => unpackLaneRecord(packr.pack([...tuple, null]))).toThrow("15 to 19 fields");
     for (let i = 1; i < tuple.length; i++) {
-      expect(() => unpackLaneRecord(packr.pack(tuple.with(i, true)))).toThrow("wrong type");
+      const wrong = tuple.with(i, tuple[i] !== true);
+      expect(() => unpackLaneRecord(packr.pack(wrong))).toThrow("wrong type");
     }
     expect(() => unpackLaneRecord(packr.pack(tuple.with(15, null)))).toThrow("wrong type");
     expect(() => unpackLaneRecord(packr.pack(tuple.with(9, -1)))).toThrow("wrong type");

@@ -26,15 +26,22 @@ export type LaneRecord = {
   attempt: number;
   /** Express only: the promised time by which an operator has taken it. */
   guaranteedByMs: number | null;
+  /** Until when it may be sent and delivered; null: VALID_FOR_MS after createdAtMs. */
+  validUntilMs: number | null;
   /** W3C trace context, '' when none */
   traceparent: string;
   /** What its customer wants to be told; absent, and no byte, for most. */
   callback?: Callback;
+  /**
+   * Express, if its customer wants that: when its answer is lost it may be submitted once more, to another
+   * operator. A message that is requeued because Kafka lost it does without.
+   */
+  mayResend?: true;
 };
 
 /** Without those that may be left out, and with all of them. */
 const LANE_FIELDS = 15;
-const LANE_FIELDS_MAX = LANE_FIELDS + 2;
+const LANE_FIELDS_MAX = LANE_FIELDS + 4;
 
 /** Packs one outbox row of a lane. */
 export function packLaneRow(records: readonly LaneRecord[]): Buffer {
@@ -76,6 +83,8 @@ type LaneTuple = [
   traceparent: string,
   callbackStatuses?: number | null,
   callbackUrl?: string | null,
+  validUntilMs?: number | null,
+  mayResend?: true | null,
 ];
 
 function toTuple(r: LaneRecord): LaneTuple {
@@ -96,9 +105,9 @@ function toTuple(r: LaneRecord): LaneTuple {
     r.guaranteedByMs,
     r.traceparent,
   ];
-  const { callback } = r;
-  if (callback === undefined) return tuple;
-  tuple.push(callback.statuses, callback.url);
+  const { callback, validUntilMs, mayResend } = r;
+  if (callback === undefined && validUntilMs === null && mayResend === undefined) return tuple;
+  tuple.push(callback?.statuses ?? null, callback?.url ?? null, validUntilMs, mayResend ?? null);
   while (tuple.at(-1) === null) tuple.pop();
   return tuple;
 }
@@ -111,6 +120,8 @@ function fromTuple(value: unknown): LaneRecord {
   const t = value as LaneTuple;
   const statuses = t[15] ?? null;
   const url = t[16] ?? null;
+  const validUntilMs = t[17] ?? null;
+  const mayResend = t[18] ?? null;
   const sound =
     isText(t[1]) &&
     isCount(t[2]) &&
@@ -127,9 +138,11 @@ function fromTuple(value: unknown): LaneRecord {
     (t[13] === null || isCount(t[13])) &&
     isText(t[14]) &&
     (statuses === null ? url === null : isCount(statuses)) &&
-    (url === null || isText(url));
+    (url === null || isText(url)) &&
+    (validUntilMs === null || isCount(validUntilMs)) &&
+    (mayResend === null || mayResend === true);
   if (!sound) throw new RecordError("a field of a lane record has the wrong type");
-  return {
+  const record: LaneRecord = {
     id: t[1],
     customerId: t[2],
     phone: t[3],
@@ -143,7 +156,10 @@ function fromTuple(value: unknown): LaneRecord {
     createdAtMs: t[11],
     attempt: t[12],
     guaranteedByMs: t[13],
+    validUntilMs,
     traceparent: t[14],
     ...(statuses === null ? {} : { callback: { statuses, url } }),
   };
+  if (mayResend !== null) record.mayResend = true;
+  return record;
 }

@@ -36,6 +36,12 @@ export const FROM_CHARS_MAX = 16;
 /** Characters of an operator's id for a message; longer ones are cut. SMPP allows 64 (5.2.23), some more. */
 export const OPERATOR_MESSAGE_ID_CHARS_MAX = 255;
 
+/** Characters of a message's `last_error`, printable ASCII: those of its column. */
+export const REASON_CHARS_MAX = 100;
+
+/** Of the reason of one operator that refused a message, in an event: SUBMIT_OPERATORS_MAX may have. */
+export const REFUSAL_CHARS_MAX = 60;
+
 /** Of an id in a delivery report: a longer one names no message, none being stored that long. */
 export const REPORT_ID_CHARS_MAX = 255;
 
@@ -172,11 +178,17 @@ export const LATE_ANSWER_MAX_MS = 20_000;
 /** Operators tried for one message within one claim. */
 export const SUBMIT_OPERATORS_MAX = 3;
 
-/** Attempts (claims) of one message before it is `failed` and refunded. */
-export const MESSAGE_ATTEMPTS_MAX = 5;
+/**
+ * Attempts (claims) of one message before it is `failed` and refunded. Its time is over long before: this
+ * only keeps its sequence within its column, whatever requeues it.
+ */
+export const MESSAGE_ATTEMPTS_MAX = 1_000;
 
-/** The longest delay before a message's next attempt, set by its outbox row's run_at. */
-export const RETRY_DELAY_MAX_MS = 60_000;
+/**
+ * The longest delay before a message's next attempt, set by its outbox row's run_at: an operator that is back
+ * gets what waited for it within minutes, and a message that waits for days costs some hundred attempts.
+ */
+export const RETRY_DELAY_MAX_MS = 15 * 60_000;
 
 /**
  * A transaction that holds locks but whose process has been silent for this long is ended. Longer than the
@@ -192,8 +204,14 @@ export const IDLE_TRANSACTION_MAX_MS = 12_000;
  */
 export const SWEEP_AFTER_MS = 90_000;
 
-/** How long after its acceptance a message may still be delivered. */
+/**
+ * How long after its acceptance a message may still be sent and delivered, unless it says less (`valid_for`).
+ * Most operators keep a message for no longer.
+ */
 export const VALID_FOR_MS = 72 * 3_600_000;
+
+/** The least `valid_for`: time for a claim whose sender died, and for attempts on either side of it. */
+export const VALID_FOR_MIN_MS = 60_000;
 
 /** How long a message may be `unknown` before it is `failed` and refunded. */
 export const UNKNOWN_TTL_MS = 24 * 3_600_000;
@@ -289,7 +307,11 @@ export const STATUS_LINE_FIXED_BYTES_MAX = 480;
 // labelProblem refuses control characters and lone surrogates, so a UTF-16 unit takes at most 3 bytes of
 // UTF-8.
 export const QUEUED_LINE_BYTES_MAX = STATUS_LINE_FIXED_BYTES_MAX + 3 * REFERENCE_CHARS_MAX;
-export const OUTCOME_LINE_BYTES_MAX = QUEUED_LINE_BYTES_MAX + 3 * OPERATOR_MESSAGE_ID_CHARS_MAX;
+// Why it came to a change: names, brackets and times, and reasons that double when they are escaped.
+const REFUSAL_BYTES_MAX = 2 * REFUSAL_CHARS_MAX + OPERATOR_NAME_CHARS_MAX + 24;
+const WHY_BYTES_MAX = 100 + 2 * REASON_CHARS_MAX + SUBMIT_OPERATORS_MAX * REFUSAL_BYTES_MAX;
+export const OUTCOME_LINE_BYTES_MAX =
+  QUEUED_LINE_BYTES_MAX + 3 * OPERATOR_MESSAGE_ID_CHARS_MAX + WHY_BYTES_MAX;
 
 // ---- relations ----
 
@@ -316,8 +338,8 @@ assert(
 );
 assert(SUBMIT_OPERATORS_MAX * SUBMIT_TIMEOUT_MS * 2 < CLAIM_TTL_MS, "submits and settlement fit a claim");
 assert(
-  MESSAGE_ATTEMPTS_MAX * CLAIM_TTL_MS < POLL_INTERVAL_MIN_MS && POLL_INTERVAL_MIN_MS < POLL_INTERVAL_MAX_MS,
-  "retries never cost a sender its partitions",
+  5 * CLAIM_TTL_MS < POLL_INTERVAL_MIN_MS && POLL_INTERVAL_MIN_MS < POLL_INTERVAL_MAX_MS,
+  "a batch that hangs for several claims' time never costs a sender its partitions",
 );
 assert(2 * IDLE_TRANSACTION_MAX_MS < CLAIM_TTL_MS, "a claim outlives the locks of a sleeping process");
 assert(
@@ -325,19 +347,27 @@ assert(
   "a produce ends before its process or its transaction is ended",
 );
 assert(
-  COMMIT_WAIT_MAX_MS + MYSQL_ANSWER_MAX_MS < SWEEP_AFTER_MS && RETRY_DELAY_MAX_MS < SWEEP_AFTER_MS,
+  COMMIT_WAIT_MAX_MS + MYSQL_ANSWER_MAX_MS < SWEEP_AFTER_MS,
   "whatever is still to come into the outbox is not looked for",
 );
+// Jitter halves a delay at most. The first delays are shorter: some ten attempts in a quarter of an hour.
 assert(
-  MESSAGE_ATTEMPTS_MAX * (CLAIM_TTL_MS + RETRY_DELAY_MAX_MS) < VALID_FOR_MS,
-  "a message is submitted for the last time while it is valid",
+  (2 * VALID_FOR_MS) / RETRY_DELAY_MAX_MS + 50 < MESSAGE_ATTEMPTS_MAX,
+  "a message is out of time before it is out of attempts",
+);
+assert(
+  CLAIM_TTL_MS < VALID_FOR_MIN_MS && VALID_FOR_MIN_MS < VALID_FOR_MS,
+  "a message outlives the claim of a sender that died",
 );
 assert(
   SUBMIT_TIMEOUT_MS + LATE_ANSWER_MAX_MS < UNKNOWN_TTL_MS,
   "a late answer comes while its message is unknown",
 );
 assert(CLAIM_TTL_MS < UNKNOWN_TTL_MS, "unknown outlives the claim that made it");
-assert(UNKNOWN_TTL_MS + REPORT_TTL_MS < SUBMISSION_TTL_MS, "a report that is still tried finds its submit");
+assert(
+  VALID_FOR_MS + UNKNOWN_TTL_MS + REPORT_TTL_MS < SUBMISSION_TTL_MS,
+  "a report that is still tried finds its submit",
+);
 assert(
   WEBHOOK_START_MS + WEBHOOK_TIMEOUT_MS + MYSQL_ANSWER_MAX_MS < WEBHOOK_LEASE_MS,
   "calls end and are settled while their endpoint is leased",

@@ -86,7 +86,7 @@ export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
 export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
-      "c.rate_limit, k.scopes, w.statuses, w.url IS NOT NULL AS has_url " +
+      "c.rate_limit, c.express_resend_unknown, k.scopes, w.statuses, w.url IS NOT NULL AS has_url " +
       "FROM api_keys k JOIN customers c USING (customer_id) LEFT JOIN webhooks w USING (customer_id) " +
       "WHERE k.key_hash=? AND k.revoked_at IS NULL",
     [hashKey(apiKey)],
@@ -100,6 +100,7 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
     currency: row.currency,
     region: row.region,
     rateLimit: row.rate_limit,
+    resendsUnknown: row.express_resend_unknown === 1,
     scopes: new Set(row.scopes.split(",") as Scope[]),
     ...(row.statuses === null ? {} : { webhook: { statuses: row.statuses, hasUrl: row.has_url === 1 } }),
   };
@@ -113,6 +114,7 @@ type OwnerRow = {
   currency: string;
   region: string;
   rate_limit: number | null;
+  express_resend_unknown: 0 | 1;
   scopes: string;
   statuses: number | null;
   has_url: 0 | 1;

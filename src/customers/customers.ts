@@ -11,7 +11,13 @@ export type NewCustomer = {
   /** parts per minute; null: no limit */
   rateLimit: number | null;
 };
-export type Customer = NewCustomer & { customerId: number; currency: string; region: string };
+export type Customer = NewCustomer & {
+  customerId: number;
+  currency: string;
+  region: string;
+  /** An express message whose answer was lost is sent once more, through another operator. */
+  resendsUnknown: boolean;
+};
 
 export const PRICE_NORMAL_DEFAULT = 500;
 export const PRICE_EXPRESS_DEFAULT = 700;
@@ -58,6 +64,7 @@ export type CustomerRow = {
   rate_limit: number | null;
   /** `lease` or `strict`: how its credit is granted */
   mode: string;
+  express_resend_unknown: boolean;
   created_at: string;
 };
 
@@ -69,10 +76,24 @@ export async function requireCustomer(pool: Pool, customerId: number): Promise<v
 
 /** All customers, oldest first. */
 export async function listCustomers(pool: Pool): Promise<CustomerRow[]> {
-  const found = await pool.query<(Omit<CustomerRow, "created_at"> & { created_at: Date })[]>(
+  type Found = Omit<CustomerRow, "express_resend_unknown" | "created_at"> & {
+    express_resend_unknown: 0 | 1;
+    created_at: Date;
+  };
+  const found = await pool.query<Found[]>(
     "SELECT CAST(customer_id AS CHAR) AS customer_id, name, price_normal, price_express, currency, " +
-      "rate_limit, mode, created_at " +
+      "rate_limit, mode, express_resend_unknown, created_at " +
       "FROM customers ORDER BY customers.customer_id",
   );
-  return found.map((row) => ({ ...row, created_at: row.created_at.toISOString() }));
+  return found.map((row) => ({
+    ...row,
+    express_resend_unknown: row.express_resend_unknown === 1,
+    created_at: row.created_at.toISOString(),
+  }));
+}
+
+/** Every process knows within 2 s. @throws SluiceError not_found */
+export async function setResendUnknown(pool: Pool, customerId: number, isOn: boolean): Promise<void> {
+  await requireCustomer(pool, customerId);
+  await pool.write("UPDATE customers SET express_resend_unknown=? WHERE customer_id=?", [isOn, customerId]);
 }

@@ -1,19 +1,23 @@
 // Settles operators' reports until it is stopped: takes what is due, pauses, again. Owns pace and counts;
 // leaves one transaction to take.ts.
-// Bound: one transaction at a time in a process; several processes share the inbox by SKIP LOCKED.
+// Bound: one transaction at a time, also of several processes: the others wait, so that reports keep their
+// order, and take over when it ends.
 
-import type { ReportTerms } from "../operators/reports/report.ts";
+import { purgeLostSubmits } from "../ledger/unsure.ts";
+import { purgeWaitingEnds } from "../ledger/waiting-ends.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { REPORT_RESULTS } from "../platform/metrics-table.ts";
+import type { Pool } from "../platform/mysql.ts";
 import { type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
 import { type Result, ROWS_MAX, type TakeDeps, takeReports, type Taken } from "./take.ts";
 
-export type DlrDeps = PeriodicDeps & TakeDeps & { termsOf: (operator: string) => ReportTerms | undefined };
+export type DlrDeps = PeriodicDeps & Omit<TakeDeps, "pool"> & { pool: Pick<Pool, "use" | "write"> };
 export type Dlr = { databaseUp(): boolean; stop(): Promise<void> };
 
 // Reports come one by one and nobody waits for them: at 1,000/s a transaction then settles 200.
 const PACE_MS = 200;
 const RUN_MAX_MS = 30_000;
+const PURGE_EVERY_MS = 120_000;
 /** In place of the name of an operator that the routes file doesn't have. */
 const OTHER = "other";
 
@@ -35,7 +39,21 @@ export function startDlr(deps: DlrDeps, { operators }: { operators: readonly str
       throw err;
     }
   });
-  return { databaseUp: () => isUp, stop: () => job.stop() };
+  const everyMs = PURGE_EVERY_MS;
+  const purge = { name: "report-traces", everyMs, firstMs: everyMs, runMaxMs: RUN_MAX_MS };
+  const jobs = [
+    job,
+    startPeriodic(deps, purge, async () => {
+      await purgeWaitingEnds(deps.pool);
+      await purgeLostSubmits(deps.pool);
+    }),
+  ];
+  return {
+    databaseUp: () => isUp,
+    async stop() {
+      await Promise.all(jobs.map((each) => each.stop()));
+    },
+  };
 }
 
 function createCounts(

@@ -1,18 +1,38 @@
 // Finds the messages that reports are about: by our id where the operator names it, else by the operator's,
-// among its submits. Says of each report that ends a submit which one it ends, and sets the result of all
-// others. Bound: one look-up per operator for all reports given.
+// among its submits; at last, if the answer that named the operator's id was lost, by the recipient. Says of
+// each report that ends a submit which one it ends, and of each what it is about; sets the result of all
+// others. Bound: one look-up per operator for all reports given, and one at messages without an answer.
 
+import assert from "node:assert/strict";
 import { isUlid } from "../core/id.ts";
+import { CLAIM_TTL_MS, LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { ReportedEnd } from "../ledger/settle-reports.ts";
-import { findRecipients, findSubmissions, type Submission } from "../ledger/submissions.ts";
+import { findRecipients, findSubmissions, type PartEnd, type Submission } from "../ledger/submissions.ts";
+import { findUnsure, type UnsureSubmit } from "../ledger/unsure.ts";
 import { lastErrorOf } from "../operators/reports/codes.ts";
-import { idKeys, match } from "../operators/reports/matching.ts";
+import { idKeys, isSamePhone, match } from "../operators/reports/matching.ts";
 import type { Reading, ReportTerms } from "../operators/reports/report.ts";
 import type { Connection } from "../platform/mysql.ts";
 import type { Open } from "./take.ts";
 
-/** The ends among these reports; sets `result` of those that end nothing. */
-export async function findEnds(conn: Connection, open: readonly Open[]): Promise<Map<Open, ReportedEnd>> {
+/**
+ * A report that is so old is about no message whose answer may still come and name the id: only then it is
+ * looked for by its recipient.
+ */
+const BY_PHONE_AFTER_MS = 60_000;
+assert(
+  CLAIM_TTL_MS + 2 * SUBMIT_TIMEOUT_MS + LATE_ANSWER_MAX_MS < BY_PHONE_AFTER_MS,
+  "by then every answer has come, or its message is unknown",
+);
+/** Between the time of submit that a report names and that at which its message became unknown. */
+const SUBMIT_APART_MS = 5 * 60_000;
+
+/** The ends among these reports; sets `about`, and `result` of those that end nothing. */
+export async function findEnds(
+  conn: Connection,
+  open: readonly Open[],
+  nowMs: number,
+): Promise<Map<Open, ReportedEnd>> {
   const ends = new Map<Open, ReportedEnd>();
   const keysOf = new Map<Open, readonly string[]>();
   const wanted = new Map<string, Set<string>>();
@@ -21,10 +41,13 @@ export async function findEnds(conn: Connection, open: readonly Open[]): Promise
     if (statusOf(reading) === null) one.result = "notice";
     else if (reading.ourId !== null) {
       const messageId = reading.ourId.toUpperCase();
-      if (isUlid(messageId)) ends.set(one, endOf(one, { messageId, part: 0, submits: 1 }));
-      else one.result = "unmatched";
+      if (isUlid(messageId)) {
+        one.about = [messageId];
+        ends.set(one, endOf(one, { messageId, part: 0, submits: 1 }));
+      } else one.result = "unmatched";
     } else {
       const keys = idKeys(reading.operatorMessageIds, terms.idForm);
+      one.about = keys;
       keysOf.set(one, keys);
       const of = wanted.get(raw.operator) ?? new Set();
       wanted.set(raw.operator, of);
@@ -45,7 +68,43 @@ export async function findEnds(conn: Connection, open: readonly Open[]): Promise
     else if (found === "ambiguous") one.result = "ambiguous";
     else ends.set(one, endOf(one, found as Submission));
   }
+  const old = [...keysOf.keys()].filter((one) => one.result === "unmatched" && mayFindByPhone(one, nowMs));
+  const unsure = old.length === 0 ? null : await findUnsure(conn);
+  for (const one of old) {
+    const message = unsure === null ? null : onlyUnknown(one, unsure);
+    if (message === null) continue;
+    const [idKey = "", operatorMessageId = ""] = [one.about[0], one.reading.operatorMessageIds[0]];
+    const end = endOf(one, { messageId: message.id, part: 0, submits: 1 });
+    ends.set(one, { ...end, named: { idKey, operatorMessageId } });
+    one.result = null;
+  }
   return ends;
+}
+
+function mayFindByPhone({ raw, reading, about }: Open, nowMs: number): boolean {
+  return reading.phone !== null && about.length > 0 && nowMs - raw.receivedAtMs >= BY_PHONE_AFTER_MS;
+}
+
+/**
+ * The message without an answer that this report is about: the only one that its operator may have for that
+ * recipient. Those of which nobody knows the operator count as others. Not one of several parts: a part's
+ * report says nothing of the rest.
+ */
+function onlyUnknown({ raw, reading }: Open, unsure: readonly UnsureSubmit[]): UnsureSubmit | null {
+  const fitting = unsure.filter(
+    ({ operator, operatorMessageId, parts, phone }) =>
+      (operator === null || operator === raw.operator) &&
+      // Of one part, and its id is known: a report with another id isn't about it.
+      (operatorMessageId === null || parts > 1) &&
+      isSamePhone(phone, reading.phone ?? ""),
+  );
+  const [message] = fitting;
+  if (message === undefined || fitting.length > 1) return null;
+  const { status, operator, parts, changedAtMs } = message;
+  if (status !== "unknown" || operator === null || parts > 1) return null;
+  const { submittedAtMs } = reading;
+  const isThen = submittedAtMs === null || Math.abs(submittedAtMs - changedAtMs) <= SUBMIT_APART_MS;
+  return isThen ? message : null;
 }
 
 async function withRecipients(conn: Connection, candidates: readonly Submission[]) {
@@ -64,23 +123,27 @@ function endOf(
   { messageId, part, submits }: Pick<Submission, "messageId" | "part" | "submits">,
 ): ReportedEnd {
   return {
+    ...(partEndOf(reading, terms) as PartEnd),
     messageId,
     part,
     submits,
     operator: raw.operator,
     operatorMessageId: reading.operatorMessageIds[0] ?? null,
     receivedAtMs: raw.receivedAtMs,
-    doneAtMs: reading.doneAtMs,
-    status: statusOf(reading) as ReportedEnd["status"],
-    error: errorOf(reading, terms),
   };
+}
+
+/** How a submit ended, as this reading says; null if it hasn't ended. */
+export function partEndOf(reading: Reading, terms: ReportTerms): PartEnd | null {
+  const status = statusOf(reading);
+  return status === null ? null : { status, error: errorOf(reading, terms), doneAtMs: reading.doneAtMs };
 }
 
 const errorOf = (reading: Reading, terms: ReportTerms): string | null =>
   reading.status === "delivered" ? null : lastErrorOf(reading, terms);
 
 /** An operator had taken the message, so however it ended there, it is delivered or it is not. */
-function statusOf({ status }: Reading): ReportedEnd["status"] | null {
+function statusOf({ status }: Reading): PartEnd["status"] | null {
   switch (status) {
     case "delivered":
       return "delivered";

@@ -11,7 +11,7 @@ import { RecordError } from "../core/packed.ts";
 import { packReports, type RawReport, unpackReports } from "../core/raw-report.ts";
 import { deferReport, deleteInbox, type InboxRow, keepDead, takeInbox } from "../ledger/inbox-rows.ts";
 import type { Change } from "../ledger/move.ts";
-import { type EndResult, type ReportedEnd, settleReported } from "../ledger/settle-reports.ts";
+import { type EndResult, settleReported } from "../ledger/settle-reports.ts";
 import type { PartEnd } from "../ledger/submissions.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import type { REPORT_RESULTS } from "../platform/metrics-table.ts";
@@ -19,6 +19,7 @@ import { endOfParts } from "../operators/reports/ends.ts";
 import { readReport } from "../operators/reports/read.ts";
 import { type Reading, ReportError, type ReportTerms } from "../operators/reports/report.ts";
 import { findEnds } from "./find.ts";
+import { forgetDropped, keepOrder, withFirstEnds } from "./order.ts";
 
 export type TakeDeps = {
   pool: Pick<Pool, "use">;
@@ -38,7 +39,7 @@ export const ROWS_MAX = 40;
 const SETTLED_AT_ONCE_MAX = CLAIM_ROWS_MAX;
 /** Its message may still be found, or get its own outcome. */
 const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere", "early"];
-// At first often, so that a report which waits for its message is not overtaken by a later one on it.
+// At first often: most wait for an answer that comes within seconds.
 const DEFER = { leastMs: 1_000, youngMostMs: 5_000, youngMs: 60_000, mostMs: 3_600_000 };
 
 /** Takes what is due and settles it. `rows` is ROWS_MAX if there may be more. */
@@ -58,8 +59,16 @@ export function takeReports(deps: TakeDeps): Promise<Taken> {
   });
 }
 
-/** A reading on its way; `result` is null until it is known. */
-export type Open = { raw: RawReport; reading: Reading; terms: ReportTerms; result: Result | null };
+/** A reading on its way. */
+export type Open = {
+  raw: RawReport;
+  reading: Reading;
+  terms: ReportTerms;
+  /** Our id of its message, or the keys of the operator's: reports with one of them are about the same. */
+  about: readonly string[];
+  /** null until it is known */
+  result: Result | null;
+};
 
 async function readRows(
   { termsOf }: TakeDeps,
@@ -90,7 +99,7 @@ async function readRows(
       }
       try {
         const readings = readReport(raw, terms);
-        open.push(...readings.map((reading) => ({ raw, reading, terms, result: null })));
+        open.push(...readings.map((reading) => ({ raw, reading, terms, about: [], result: null })));
         if (readings.length === 0)
           taken.results.push({ operator: raw.operator, result: "foreign", disagrees: false, ageMs: 0 });
       } catch (error) {
@@ -108,15 +117,15 @@ async function settle(
   open: readonly Open[],
   taken: Taken,
 ): Promise<void> {
-  const ends = await findEnds(conn, open);
-  const of = [...ends.keys()];
-  const { results, changes } = await settleReported(
-    conn,
-    of.map((one) => ends.get(one) as ReportedEnd),
-    { nowMs: now(), endOf: (parts) => endOfParts(parts) as PartEnd | null },
-  );
-  of.forEach((one, at) => (one.result = results[at] as EndResult));
+  const found = await findEnds(conn, open, now());
+  const ordered = await withFirstEnds(conn, found);
+  const { results, changes } = await settleReported(conn, ordered.ends, {
+    nowMs: now(),
+    endOf: (parts) => endOfParts(parts) as PartEnd | null,
+  });
+  [...found.keys()].forEach((one, at) => (one.result = results[at] as EndResult));
   taken.changes.push(...changes);
+  await keepOrder(conn, open, ordered);
 }
 
 // A report with several entries is deferred whole: what it has settled already stays as it is.
@@ -127,10 +136,13 @@ async function defer(
   taken: Taken,
 ): Promise<void> {
   const later = new Set<RawReport>();
-  for (const { raw, result, reading } of read) {
+  const dropped: Open[] = [];
+  for (const one of read) {
+    const { raw, result, reading } = one;
     const waits = result !== null && WAITS.includes(result);
     const isOver = waits && now() - raw.receivedAtMs >= REPORT_TTL_MS;
     if (waits && !isOver) later.add(raw);
+    if (isOver) dropped.push(one);
     taken.results.push({
       operator: raw.operator,
       result: isOver ? "dropped" : (result as Result),
@@ -138,9 +150,8 @@ async function defer(
       ageMs: now() - raw.receivedAtMs,
     });
   }
-  for (const raw of later) {
-    await deferReport(conn, raw, delayMs(now() - raw.receivedAtMs));
-  }
+  for (const raw of later) await deferReport(conn, raw, delayMs(now() - raw.receivedAtMs));
+  await forgetDropped(conn, dropped);
 }
 
 /** The delay before a report of this age is tried again. */

@@ -2,19 +2,25 @@
 // and that a refusal leaves nothing behind. Queue, credit and rate limit are scripted.
 
 import { expect, test } from "bun:test";
-import type { CallbackWish } from "../core/callback.ts";
 import { CallerGoneError, neverGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
 import { insufficientBalance } from "../core/errors.ts";
 import { createIdFactory } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { KeyClaim, RequestKey } from "../ledger/idempotency.ts";
-import { type Accepted, createAcceptMessage } from "./accept-message.ts";
+import { type Accepted, createAcceptMessage, type Payer } from "./accept-message.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
-const payer = { customerId: 7, priceNormal: 500, priceExpress: 700, currency: "IRR", rateLimit: 100 };
-const draft: Draft = {
+const payer = {
+  customerId: 7,
+  priceNormal: 500,
+  priceExpress: 700,
+  currency: "IRR",
+  rateLimit: 100,
+  resendsUnknown: false,
+};
+const contents = {
   phone: "+989121234567",
   text: "hello",
   lane: "normal",
@@ -23,7 +29,8 @@ const draft: Draft = {
   callbackUrl: null,
   encoding: "gsm7",
   parts: 2,
-};
+} as const;
+const draft: Draft = { ...contents, validForMs: null };
 const rate = { size: 100, fillS: 60, left: 98, fullInS: 2 };
 
 function setUp(fails: { reserve?: Error; store?: Error } = {}) {
@@ -55,10 +62,9 @@ function setUp(fails: { reserve?: Error; store?: Error } = {}) {
     },
     { expressPromiseMs: 5_000 },
   );
-  const send = (fields: Partial<Draft> = {}, key: RequestKey | null = null, webhook?: CallbackWish) => {
+  const send = (fields: Partial<Draft> = {}, key: RequestKey | null = null, by: Payer = payer) => {
     const answerOf = (accepted: Accepted) => `told ${accepted.id}`;
     const kept = key === null ? null : { key, status: 202, answerOf };
-    const by = { ...payer, ...(webhook === undefined ? {} : { webhook }) };
     return accept({ payer: by, draft: { ...draft, ...fields }, kept, traceparent: "t", isGone: neverGone });
   };
   return { done, stored, send };
@@ -80,14 +86,9 @@ test("a draft is priced by its lane, reserved and stored; the result has all tha
     status: "queued",
     guaranteedByMs: null,
   });
-  const { callbackUrl: _, ...asDrafted } = draft;
-  expect(record).toMatchObject({
-    ...asDrafted,
-    cost: 1_000,
-    createdAtMs: NOW_MS,
-    attempt: 0,
-    traceparent: "t",
-  });
+  const { callbackUrl: _, ...asDrafted } = contents;
+  const times = { createdAtMs: NOW_MS, validUntilMs: null };
+  expect(record).toMatchObject({ ...asDrafted, ...times, cost: 1_000, attempt: 0, traceparent: "t" });
   expect([told, done]).toEqual([rate, ["take 2", "admit", "reserve 1000", "store"]]);
 });
 
@@ -95,9 +96,9 @@ test("a record carries what its customer wants to be told, and nothing for the o
   const { send, stored } = setUp();
   const callbackUrl = "https://example.com/hook";
   await send();
-  await send({}, null, { statuses: 32, hasUrl: false });
-  await send({}, null, { statuses: 32, hasUrl: true });
-  await send({ callbackUrl }, null, { statuses: 32, hasUrl: true });
+  await send({}, null, { ...payer, webhook: { statuses: 32, hasUrl: false } });
+  await send({}, null, { ...payer, webhook: { statuses: 32, hasUrl: true } });
+  await send({ callbackUrl }, null, { ...payer, webhook: { statuses: 32, hasUrl: true } });
   expect(stored.map(({ record }) => record.callback)).toEqual([
     undefined,
     undefined,
@@ -109,6 +110,24 @@ test("a record carries what its customer wants to be told, and nothing for the o
 test("express has its own price, and says by when an operator will have accepted it", async () => {
   const { accepted } = await setUp().send({ lane: "express" });
   expect(accepted).toMatchObject({ cost: 1_400, guaranteedByMs: NOW_MS + 5_000 });
+});
+
+test("express may be sent again when its answer is lost if its customer wants that; normal never is", async () => {
+  for (const [lane, resendsUnknown, expected] of [
+    ["express", true, true],
+    ["express", false, undefined],
+    ["normal", true, undefined],
+  ] as const) {
+    const { send, stored } = setUp();
+    await send({ lane }, null, { ...payer, resendsUnknown });
+    expect(stored[0]?.record.mayResend).toBe(expected);
+  }
+});
+
+test("a message that says how long it is valid is valid for that long after its acceptance", async () => {
+  const { send, stored } = setUp();
+  await send({ validForMs: 60_000 });
+  expect(stored[0]?.record.validUntilMs).toBe(NOW_MS + 60_000);
 });
 
 test("a key is stored with the message, together with the door's answer", async () => {

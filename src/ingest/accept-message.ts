@@ -22,7 +22,7 @@ import type { RateLimits, RateState } from "./rate-limits.ts";
 /** The customer who pays. */
 export type Payer = Pick<
   Customer,
-  "customerId" | "priceNormal" | "priceExpress" | "currency" | "rateLimit"
+  "customerId" | "priceNormal" | "priceExpress" | "currency" | "rateLimit" | "resendsUnknown"
 > & {
   /** Absent if it wants to be told nothing. */
   webhook?: CallbackWish;
@@ -103,7 +103,7 @@ function recordOf(
   const isExpress = draft.lane === "express";
   const createdAtMs = ulidTimeMs(id);
   const callback = callbackOf(payer.webhook, draft.callbackUrl);
-  return {
+  const record: LaneRecord = {
     id,
     customerId: payer.customerId,
     phone: draft.phone,
@@ -117,9 +117,12 @@ function recordOf(
     createdAtMs,
     attempt: 0,
     guaranteedByMs: isExpress ? createdAtMs + expressPromiseMs : null,
+    validUntilMs: draft.validForMs === null ? null : createdAtMs + draft.validForMs,
     traceparent,
     ...(callback === undefined ? {} : { callback }),
   };
+  if (isExpress && payer.resendsUnknown) record.mayResend = true;
+  return record;
 }
 
 const acceptedOf = (r: LaneRecord, { currency }: Payer, { balanceAfter }: Reservation): Accepted => ({

@@ -1,6 +1,7 @@
 // The SQL of the inbox: stores what operators sent, takes what is due, and ends it in the transaction that
 // took it. Leaves bytes to core/raw-report.ts and batching to inbox.ts.
-// Invariant: a row is deleted only in the transaction that locked it, together with what became of it.
+// Invariants: a row is deleted only in the transaction that locked it, together with what became of it; new
+// rows are taken in the order in which they were stored.
 
 import { packReports, type RawReport } from "../core/raw-report.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
@@ -20,11 +21,14 @@ export async function storeReports(pool: Pick<Pool, "write">, reports: readonly 
   await pool.write(`INSERT INTO inbox (payload) VALUES (${blob(packReports(reports))})`);
 }
 
-/** Begins a transaction and locks up to `limit` due rows that no other process holds, the oldest first. */
+/**
+ * Begins a transaction and locks up to `limit` due rows, the oldest first. Waits for a process that holds one
+ * of them, and for one that is storing a row: with SKIP LOCKED a report could overtake an earlier one.
+ */
 export async function takeInbox(conn: Connection, limit: number): Promise<InboxRow[]> {
   const [, rows] = await conn.query<[unknown, InboxRow[]]>(
     "BEGIN;SELECT id, dead, payload FROM inbox FORCE INDEX (due) WHERE run_at<=NOW(3) " +
-      `ORDER BY run_at, id LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
+      `ORDER BY run_at, id LIMIT ${limit} FOR UPDATE`,
   );
   return rows;
 }

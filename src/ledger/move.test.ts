@@ -21,6 +21,7 @@ const record = (id: string, fields: Partial<LaneRecord> = {}): LaneRecord => ({
   createdAtMs: AT_MS,
   attempt: 0,
   guaranteedByMs: null,
+  validUntilMs: null,
   traceparent: "",
   ...fields,
 });
@@ -90,12 +91,13 @@ test("values that differ between messages are chosen by id, under the same guard
 });
 
 test("an accepted message is stored with its status, its sequence and all its fields", () => {
-  const express = record("b", { lane: "express", from: "shop", reference: "r", guaranteedByMs: AT_MS });
+  const times = { guaranteedByMs: AT_MS, validUntilMs: AT_MS };
+  const express = record("b", { lane: "express", from: "shop", reference: "r", ...times });
   expect(storeSql([record("a"), express], "queued")).toBe(
     "INSERT INTO messages (id,customer_id,lane,status,sequence,phone,text,sender,reference,encoding,parts," +
-      "cost,guaranteed_by,created_at,updated_at) VALUES " +
-      `('a',9,'normal','queued',1,'+989121234567','it\\'s',NULL,NULL,'gsm7',1,500,NULL,${AT},${AT}),` +
-      `('b',9,'express','queued',1,'+989121234567','it\\'s','shop','r','gsm7',1,500,${AT},${AT},${AT})`,
+      "cost,guaranteed_by,valid_until,created_at,updated_at) VALUES " +
+      `('a',9,'normal','queued',1,'+989121234567','it\\'s',NULL,NULL,'gsm7',1,500,NULL,NULL,${AT},${AT}),` +
+      `('b',9,'express','queued',1,'+989121234567','it\\'s','shop','r','gsm7',1,500,${AT},${AT},${AT},${AT})`,
   );
   expect(storeSql([record("a")], "scheduled")).toContain("'scheduled',0,");
 });
@@ -123,5 +125,19 @@ test("an event has the status, attempt and sequence to which its message moved, 
     ...row,
     operator: "A",
     operatorMessageId: "a1",
+  });
+  expect(statusRow(of, { to: "queued", attempt: 3, atMs: 7 }, sent)).not.toHaveProperty("why");
+});
+
+test("an event says why, and which operators refused first, in what its record has room for", () => {
+  const refusals = [{ operator: "A", error: `\n${"x".repeat(100)}`, atMs: 5 }];
+  const at = { to: "sent", attempt: 0, atMs: 7 } as const;
+  expect(statusRow(record("a"), at, { ...sent, operator: "B", refusals }).why).toEqual({
+    error: null,
+    refusals: [{ operator: "A", error: `?${"x".repeat(59)}`, atMs: 5 }],
+  });
+  expect(statusRow(record("a"), at, { ...sent, reason: "y".repeat(101) }).why).toEqual({
+    error: "y".repeat(100),
+    refusals: [],
   });
 });

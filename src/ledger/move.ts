@@ -7,7 +7,8 @@
 
 import assert from "node:assert/strict";
 import { type AcceptedStatus, attemptAfter, canMove, type Move, sequenceOf } from "../core/message.ts";
-import type { StatusRow } from "../core/event-record.ts";
+import type { Refusal, StatusRow } from "../core/event-record.ts";
+import { REASON_CHARS_MAX, REFUSAL_CHARS_MAX } from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
 
@@ -24,14 +25,19 @@ export type Change = Move & {
   operatorMessageIds: readonly string[];
   /** The submits on which it will report by its own id; absent if its reports name ours. */
   reported?: readonly ReportedSubmit[];
-  /** Stored in messages.last_error: printable ASCII, cut at 100 characters. */
+  /** Stored in messages.last_error: printable ASCII, cut at REASON_CHARS_MAX characters. */
   reason: string | null;
+  /** The operators that refused it at this attempt, in order, for its event; absent if none did. */
+  refusals?: readonly Refusal[];
+  /** Of a message that was submitted to two operators: those of them whose answer was lost. */
+  lostAt?: readonly string[];
+  /** Of a message that is queued again: how long its next attempt waits; absent: not at all. */
+  retryInMs?: number;
 };
 
 // MySQL's statistics say that a partition which is new today is empty, until they are updated: without this
 // hint it would read the whole partition.
 const MESSAGES = "messages FORCE INDEX (PRIMARY)";
-const REASON_CHARS_MAX = 100;
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
 /** One INSERT of accepted messages. Callbacks are columns of it only if some message has one. */
@@ -42,15 +48,16 @@ export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus)
   for (const r of records) {
     const created = dateTime(r.createdAtMs);
     const promised = r.guaranteedByMs === null ? "NULL" : dateTime(r.guaranteedByMs);
+    const validUntil = r.validUntilMs === null ? "NULL" : dateTime(r.validUntilMs);
     values +=
       `${values === "" ? "" : ","}('${r.id}',${r.customerId},'${r.lane}','${status}',${sequence},` +
       `'${r.phone}',${quote(r.text)},${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},` +
-      `${r.cost},${promised},${created},${created}${areTold ? callbackSql(r) : ""})`;
+      `${r.cost},${promised},${validUntil},${created},${created}${areTold ? callbackSql(r) : ""})`;
   }
   return (
     "INSERT INTO messages (id,customer_id,lane,status,sequence,phone,text,sender,reference,encoding,parts," +
-    `cost,guaranteed_by,created_at,updated_at${areTold ? ",callback_statuses,callback_url" : ""}) ` +
-    `VALUES ${values}`
+    "cost,guaranteed_by,valid_until,created_at,updated_at" +
+    `${areTold ? ",callback_statuses,callback_url" : ""}) VALUES ${values}`
   );
 }
 
@@ -85,9 +92,9 @@ export function changesSql(changes: readonly Change[], nowMs: number): string {
 export function statusRow(
   record: LaneRecord,
   { to, attempt, atMs }: { to: StatusRow["status"]; attempt: number; atMs: number },
-  by: Pick<Change, "operator" | "operatorMessageIds"> | null = null,
+  by: Pick<Change, "operator" | "operatorMessageIds" | "reason" | "refusals"> | null = null,
 ): StatusRow {
-  return {
+  const row: StatusRow = {
     id: record.id,
     customerId: record.customerId,
     phone: record.phone,
@@ -103,6 +110,11 @@ export function statusRow(
     createdAtMs: record.createdAtMs,
     updatedAtMs: atMs,
   };
+  if (by !== null && (by.reason !== null || by.refusals !== undefined)) {
+    const refusals = (by.refusals ?? []).map((one) => ({ ...one, error: cut(one.error, REFUSAL_CHARS_MAX) }));
+    row.why = { error: lastError(by), refusals };
+  }
+  return row;
 }
 
 function arrivalSql(move: Move, attempt: number, nowMs: number): string {
@@ -120,6 +132,8 @@ const firstId = ({ operatorMessageIds }: Pick<Change, "operatorMessageIds">): st
 
 /** What is stored in messages.last_error. */
 export const lastError = ({ reason }: Pick<Change, "reason">): string | null =>
-  reason?.replace(NOT_PRINTABLE, "?").slice(0, REASON_CHARS_MAX) ?? null;
+  reason === null ? null : cut(reason, REASON_CHARS_MAX);
+
+const cut = (text: string, chars: number): string => text.replace(NOT_PRINTABLE, "?").slice(0, chars);
 
 const ascii = (value: string | null): string | null => (value === null ? null : `_ascii${quote(value)}`);

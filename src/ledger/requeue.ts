@@ -2,34 +2,38 @@
 // Owns that search and the mark below which no message is open. Leaves to the relay's sweep the proof that a
 // record is lost, and to settle.ts what a change writes.
 // Invariants: the new attempt, the outbox row and the event commit together, so an attempt is requeued at
-// most once, and a claim skips a lost record that turns up later; at MESSAGE_ATTEMPTS_MAX a message is failed
-// and refunded instead. Bound: CLAIM_ROWS_MAX messages a transaction, OPEN_ROWS_MAX rows a look.
+// most once, and a claim skips a lost record that turns up later; a message whose validity is over expires
+// instead, and at MESSAGE_ATTEMPTS_MAX it fails. Bound: CLAIM_ROWS_MAX messages a transaction, OPEN_ROWS_MAX
+// rows a look.
 
 import { ulidBound, ulidTimeMs } from "../core/id.ts";
 import { CLAIM_ROWS_MAX, MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
+import { retryDelayMaxMs, validUntilOf } from "../core/retries.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import type { Change } from "./move.ts";
 import { changeQueued } from "./settle.ts";
 import { changeTo } from "./settle-plan.ts";
-import { dateTime } from "./sql-text.ts";
 
 export type Queued = { id: string; attempt: number };
 /**
- * The result of a look at ids from `from` up to `next` (exclusive): messages queued since before the cutoff,
- * and the first message that is scheduled, queued or sending.
+ * The result of a look at ids from `from` up to `next` (exclusive): messages that have been due since before
+ * the cutoff, and the first message that is scheduled, queued or sending.
  */
 export type LookResult = { next: string; queued: Queued[]; firstOpen: string | null };
-export type Requeued = { ids: string[]; failed: string[] };
+export type Requeued = { ids: string[]; ended: string[] };
 
 /** One statement looks at ids of this much time: 35,000 at a peak of 3,500 messages a second. */
 const WINDOW_MS = 10_000;
 const OPEN_ROWS_MAX = 1_000;
 
-type OpenRow = { id: string; status: string; attempt: number; isDue: 0 | 1 };
+type OpenRow = { id: string; status: string; attempt: number; updated_at: Date };
 
-/** One look at the first window of [from, before) that holds a message. `cutoffMs` bounds updated_at. */
+/**
+ * One look at the first window of [from, before) that holds a message. `cutoffMs`: by then a message must
+ * have been due, that is, queued for as long as its attempt may have had to wait.
+ */
 export async function lookForQueued(
   conn: Pick<Connection, "query">,
   lane: Lane,
@@ -42,35 +46,43 @@ export async function lookForQueued(
   const windowEnd = ulidBound(ulidTimeMs(first.id) + WINDOW_MS);
   const end = windowEnd < before ? windowEnd : before;
   const open = await conn.query<OpenRow[]>(
-    `SELECT id, status, attempt, updated_at < ${dateTime(cutoffMs)} AS isDue FROM messages ` +
+    "SELECT id, status, attempt, updated_at FROM messages " +
       `WHERE id>='${first.id}' AND id<'${end}' AND lane='${lane}' ` +
       `AND status IN ('scheduled','queued','sending') ORDER BY id LIMIT ${OPEN_ROWS_MAX}`,
   );
+  const isDue = ({ attempt, updated_at }: OpenRow) =>
+    updated_at.getTime() + retryDelayMaxMs(lane, attempt) < cutoffMs;
   const last = open.length === OPEN_ROWS_MAX ? open.at(-1) : undefined;
   return {
     // Just above the last id: ids have one length, and `!` sorts before all their characters.
     next: last === undefined ? end : `${last.id}!`,
-    queued: open.filter((row) => row.status === "queued" && row.isDue === 1),
+    queued: open.filter((row) => row.status === "queued" && isDue(row)),
     firstOpen: open[0]?.id ?? null,
   };
 }
 
-/** Requeues those that are still queued at that attempt. `failed`: those that had no attempt left. */
+/** Requeues those that are still queued at that attempt. `ended`: those that had no time or attempt left. */
 export function requeue(pool: Pool, lost: readonly Queued[], nowMs: number): Promise<Requeued> {
   const attempts = new Map(lost.slice(0, CLAIM_ROWS_MAX).map((row) => [row.id, row.attempt]));
-  const changeOf = (record: LaneRecord): Change | null => {
-    if (record.attempt !== attempts.get(record.id)) return null;
-    const to = record.attempt + 1 < MESSAGE_ATTEMPTS_MAX ? "queued" : "failed";
-    return changeTo(to, record, "queued", "lost before it was sent");
+  const endOf = (record: LaneRecord): Change["to"] => {
+    if (nowMs >= validUntilOf(record)) return "expired";
+    return record.attempt + 1 < MESSAGE_ATTEMPTS_MAX ? "queued" : "failed";
   };
+  const changeOf = (record: LaneRecord): Change | null =>
+    record.attempt === attempts.get(record.id)
+      ? changeTo(endOf(record), record, "queued", "lost before it was sent")
+      : null;
   return withRetries(pool, async (conn) => {
     await conn.query("BEGIN");
     const changes = await changeQueued(conn, [...attempts.keys()], changeOf, nowMs);
     await conn.query("COMMIT");
-    const idsTo = (to: Change["to"]) => changes.filter((c) => c.to === to).map((c) => c.record.id);
-    return { ids: idsTo("queued"), failed: idsTo("failed") };
+    const [again, ended] = [changes.filter(isQueued), changes.filter((change) => !isQueued(change))];
+    return { ids: again.map(idOf), ended: ended.map(idOf) };
   });
 }
+
+const isQueued = ({ to }: Change): boolean => to === "queued";
+const idOf = ({ record }: Change): string => record.id;
 
 /** Where the lane's next sweep begins; the lowest possible id before the first sweep has ended. */
 export async function openFrom(conn: Pick<Connection, "query">, lane: Lane): Promise<string> {

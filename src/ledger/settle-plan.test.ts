@@ -55,7 +55,7 @@ test("a status row describes the message as it is after the change", () => {
     attempt: 3,
     createdAtMs: 10,
   });
-  const sent = { ...change(of, "sent"), operator: "A", operatorMessageIds: ["a1"] };
+  const sent = { ...change(of, "sent"), operator: "A", operatorMessageIds: ["a1"], reason: null };
   expect(planOf([sent], 1_000).statuses).toEqual([
     {
       id: "a",
@@ -82,16 +82,25 @@ test("a retry moves no money and continues at the next attempt, with a higher se
     1_000,
   );
   expect([wallets, entries]).toEqual([[], []]);
-  expect(requeued.map((r) => [r.id, r.attempt])).toEqual([["a", 3]]);
+  expect(requeued.map(({ record: r, inMs }) => [r.id, r.attempt, inMs])).toEqual([["a", 3, 0]]);
   expect(statuses[0]).toMatchObject({ status: "queued", attempt: 3, sequence: 6 * 3 + 1 });
 });
 
 test("a message requeued because its record was lost continues at the next attempt, as a retry does", () => {
   const lost = changeTo("queued", record("a", 1), "queued", "lost before it was sent");
   const { requeued, statuses, entries } = planOf([lost], 1_000);
-  expect(requeued.map((r) => [r.id, r.attempt])).toEqual([["a", 1]]);
+  expect(requeued.map(({ record: r }) => [r.id, r.attempt])).toEqual([["a", 1]]);
   expect(statuses[0]).toMatchObject({ status: "queued", attempt: 1, sequence: 7 });
   expect(entries).toEqual([]);
+});
+
+test("a retry waits for as long as its change says", () => {
+  const waits = (id: string, retryInMs: number) => ({ ...change(record(id, 1), "queued"), retryInMs });
+  const { requeued } = planOf([waits("a", 700), waits("b", 2_000)], 1_000);
+  expect(requeued.map(({ record: r, inMs }) => [r.id, inMs])).toEqual([
+    ["a", 700],
+    ["b", 2_000],
+  ]);
 });
 
 test("express accepted after guaranteed_by is refunded, also when a report says so; accepted in time it is captured", () => {
@@ -139,6 +148,11 @@ test("a change applies only if its row is at the same attempt, and at the same s
 test("an unknown message is not changed by another unknown outcome", () => {
   expect(afterUnknown(change(record("a", 1), "unknown"))).toBeNull();
   expect(afterUnknown(change(record("a", 1), "sent"))).toMatchObject({ from: "unknown", to: "sent" });
+});
+
+test("an unknown message that no operator took, as its own outcome says, has failed, even if its time is over", () => {
+  for (const to of ["queued", "expired", "failed"] as const)
+    expect(afterUnknown(change(record("a", 1), to))).toMatchObject({ from: "unknown", to: "failed" });
 });
 
 test("a report settles an unknown message, once; it is early for one still being sent, and changes nothing for one that has ended", () => {
@@ -242,7 +256,7 @@ describe("laws of a plan", () => {
         }),
       );
       const again = all.filter((c) => attemptAfter(c, 0) === 1);
-      expect(requeued.map((r) => [r.id, r.attempt])).toEqual(
+      expect(requeued.map(({ record: r }) => [r.id, r.attempt])).toEqual(
         again.map((c) => [c.record.id, c.record.attempt + 1]),
       );
     });

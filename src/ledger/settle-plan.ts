@@ -20,8 +20,8 @@ export type Plan = {
   told: WebhookEvent[];
   entries: Entry[];
   wallets: WalletChange[];
-  /** Records of the next attempt, to be put into the outbox. */
-  requeued: LaneRecord[];
+  /** Records of the next attempt, to be put into the outbox, and how long each has to wait there. */
+  requeued: { record: LaneRecord; inMs: number }[];
   /** Messages whose answer was lost: they get a claim of their own with a longer time limit. */
   unknown: LaneRecord[];
 };
@@ -47,7 +47,8 @@ export function planOf(changes: readonly Change[], nowMs: number): Plan {
       plan.statuses.push(row);
       plan.told.push(...webhookEventsOf(record, row, lastError(change)));
     }
-    if (attempt > record.attempt) plan.requeued.push({ ...record, attempt });
+    if (attempt > record.attempt)
+      plan.requeued.push({ record: { ...record, attempt }, inMs: change.retryInMs ?? 0 });
     if (to === "unknown") plan.unknown.push(record);
     const charge = chargeOfChange(change);
     if (charge !== null) plan.entries.push(entryOf(record.id, charge, record.customerId, record.cost, nowMs));
@@ -81,12 +82,13 @@ export function applicableChanges(
 
 /**
  * An outcome that comes after its claim expired counts as a report on an `unknown` message. If an operator
- * accepted the message, it is captured; if certainly none did, that ends it, because `unknown` never goes
+ * accepted the message, it is captured; if certainly none did, that fails it, because `unknown` never goes
  * back to `queued`. An outcome of `unknown` adds nothing.
  */
 export function afterUnknown(change: Change): Change | null {
   if (change.to === "unknown") return null;
-  return { ...change, from: "unknown", to: change.to === "queued" ? "failed" : change.to };
+  const isUntaken = change.to === "queued" || change.to === "expired";
+  return { ...change, from: "unknown", to: isUntaken ? "failed" : change.to };
 }
 
 /**

@@ -1,15 +1,16 @@
 // Settles messages by what their operators reported: `sent` and `unknown` become `delivered` or
 // `undelivered`. Locks in one order: messages by id, their submissions, wallets by customer_id.
 // Leaves reading and matching to src/dlr/, and what a move does with the money to the charging table.
-// Invariants: the first final status stays, whatever comes later; a message of several submits is delivered
-// when every one is, and undelivered once one is; a message that is still being sent is not touched, because
-// its own outcome comes first. Bound: the caller's ends, SETTLED_AT_ONCE_MAX at a time.
+// Invariants: the first final status stays, and what comes later is only kept (late-reports.ts); a message of
+// several submits is delivered when every one is, and undelivered once one is; a message that is still being
+// sent is not touched, because its own outcome comes first. Bound: the caller's ends, SETTLED_AT_ONCE_MAX at
+// a time.
 
-import type { LaneRecord } from "../core/lane-record.ts";
 import { isFinal, type Status } from "../core/message.ts";
 import type { Connection } from "../platform/mysql.ts";
-import type { Change } from "./move.ts";
-import { apply, lockRows } from "./settle.ts";
+import { keepLateReports } from "./late-reports.ts";
+import type { Change, ReportedSubmit } from "./move.ts";
+import { apply, type LockedMessage, lockRows } from "./settle.ts";
 import { endParts, type PartEnd } from "./submissions.ts";
 
 /** How a submit ended, as reported. */
@@ -21,6 +22,8 @@ export type ReportedEnd = PartEnd & {
   operator: string;
   operatorMessageId: string | null;
   receivedAtMs: number;
+  /** How later reports will name a message that was only found by its recipient. */
+  named?: ReportedSubmit;
 };
 /**
  * What became of a report: it settled its message, or a part of it; it came after the final status; its
@@ -51,6 +54,9 @@ export async function settleReported(
   const results = ends.map((end): EndResult => {
     const row = present.get(end.messageId);
     if (row === undefined || !isBy(row, end)) return "nowhere";
+    // By its recipient it was found because nothing else could be meant, and that is over.
+    const isOpenStill = row.status === "unknown" && !changes.has(end.messageId);
+    if (end.named !== undefined && !isOpenStill) return "nowhere";
     if (isFinal(row.status) || changes.has(end.messageId)) return "late";
     if (!isOpen(row.status)) return "early";
     const whole = end.submits > 1 ? endOf(partsOf?.get(end.messageId) ?? []) : end;
@@ -59,20 +65,29 @@ export async function settleReported(
     return "settled";
   });
   const made = [...changes.values()];
-  if (made.length > 0) await apply(conn, made, { nowMs, retryDelayMs: () => 0, id: () => "" });
+  if (made.length > 0) await apply(conn, made, { nowMs, id: () => "" });
+  const late = ends.filter((end, at) => {
+    const row = present.get(end.messageId);
+    return results[at] === "late" && row !== undefined && isNews(end, row, changes.get(end.messageId));
+  });
+  await keepLateReports(conn, late);
   return { results, changes: made };
+}
+
+/** Not the report that ended the message, come again because it had to wait. */
+function isNews(end: ReportedEnd, row: LockedMessage, change: Change | undefined): boolean {
+  return end.status !== (change?.to ?? row.status) || end.receivedAtMs > row.updatedAtMs;
 }
 
 const isOpen = (status: Status): boolean => status === "sent" || status === "unknown";
 
 /** An operator only speaks for messages that it was given. */
-const isBy = (row: Row, end: ReportedEnd): boolean => row.operator === null || row.operator === end.operator;
-
-type Row = { record: LaneRecord; status: Status; operator: string | null; operatorMessageId: string | null };
+const isBy = (row: LockedMessage, end: ReportedEnd): boolean =>
+  row.operator === null || row.operator === end.operator;
 
 // Nobody knows when an operator took an `unknown` message, only that it had when the report says it was done.
 // An express message that can't be shown to have been taken in time counts as late.
-function changeOf({ record, status, ...row }: Row, end: ReportedEnd, whole: PartEnd): Change {
+function changeOf({ record, status, ...row }: LockedMessage, end: ReportedEnd, whole: PartEnd): Change {
   const id = row.operatorMessageId ?? end.operatorMessageId;
   return {
     record,
@@ -82,5 +97,6 @@ function changeOf({ record, status, ...row }: Row, end: ReportedEnd, whole: Part
     operator: row.operator ?? end.operator,
     operatorMessageIds: id === null ? [] : [id],
     reason: whole.error,
+    ...(end.named === undefined ? {} : { reported: [end.named] }),
   };
 }

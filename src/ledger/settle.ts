@@ -14,6 +14,7 @@ import { type Connection, type Pool, withRetries, type WriteResult } from "../pl
 import { type Change, changesSql } from "./move.ts";
 import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 import { submissionsSql } from "./submissions.ts";
+import { lostSubmitsSql } from "./unsure.ts";
 import { webhookEventsSql } from "./webhook-events.ts";
 import {
   changeTo,
@@ -32,8 +33,6 @@ export type Settlement = {
   /** Messages of the claim whose outcome is still to come; if there are none, the claim ends. */
   idsLeft: readonly string[];
   nowMs: number;
-  /** Delay before the next attempt of messages that go back to `queued`, by the failed attempt (0-based). */
-  retryDelayMs: (attempt: number) => number;
 };
 export type SettleDeps = { pool: Pool; id: () => string };
 /**
@@ -97,7 +96,7 @@ export function settleReports(
       changes.map((c) => c.record.id),
     );
     const [settled, early] = reportedChanges(changes, present);
-    if (settled.length > 0) await apply(conn, settled, { nowMs, retryDelayMs: () => 0, id });
+    if (settled.length > 0) await apply(conn, settled, { nowMs, id });
     await conn.query("COMMIT");
     return { settled, early };
   });
@@ -115,7 +114,7 @@ export async function changeQueued(
 ): Promise<Change[]> {
   const records = ids.length === 0 ? [] : await lockRecords(conn, ids, "queued");
   const changes = records.map(changeOf).filter((change) => change !== null);
-  if (changes.length > 0) await apply(conn, changes, { nowMs, retryDelayMs: () => 0, id: () => "" });
+  if (changes.length > 0) await apply(conn, changes, { nowMs, id: () => "" });
   return changes;
 }
 
@@ -150,7 +149,7 @@ export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Chan
     const records = await lockRecords(conn, claim.ids.split(","), claim.kind);
     const changes = records.map((record) => expiredChange(record, claim.kind));
     changes.sort(byId);
-    if (changes.length > 0) await apply(conn, changes, { nowMs, retryDelayMs: () => 0, id });
+    if (changes.length > 0) await apply(conn, changes, { nowMs, id });
     await conn.query(`DELETE FROM claims WHERE claim_id='${claim.claim_id}'`);
     await conn.query("COMMIT");
     return changes;
@@ -166,12 +165,20 @@ async function lockMessages(conn: Connection, ids: readonly string[]): Promise<M
 
 type MessageRow = Omit<
   LaneRecord,
-  "customerId" | "from" | "createdAtMs" | "guaranteedByMs" | "traceparent" | "callback"
+  | "customerId"
+  | "from"
+  | "createdAtMs"
+  | "guaranteedByMs"
+  | "validUntilMs"
+  | "traceparent"
+  | "callback"
+  | "mayResend"
 > & {
   customer_id: number;
   sender: string | null;
   created_at: Date;
   guaranteed_by: Date | null;
+  valid_until: Date | null;
   callback_statuses: number | null;
   callback_url: string | null;
 };
@@ -188,39 +195,45 @@ type SubmittedRow = MessageRow & {
   status: Status;
   operator: string | null;
   operator_message_id: string | null;
+  updated_at: Date;
+};
+export type LockedMessage = {
+  record: LaneRecord;
+  status: Status;
+  operator: string | null;
+  operatorMessageId: string | null;
+  updatedAtMs: number;
 };
 
 /** Locks messages, whatever their status, within the caller's transaction. */
-export async function lockRows(
-  conn: Connection,
-  ids: readonly string[],
-): Promise<
-  { record: LaneRecord; status: Status; operator: string | null; operatorMessageId: string | null }[]
-> {
+export async function lockRows(conn: Connection, ids: readonly string[]): Promise<LockedMessage[]> {
   const found = await conn.query<SubmittedRow[]>(
-    `SELECT ${RECORD}, status, operator, operator_message_id FROM messages FORCE INDEX (PRIMARY) ` +
-      `WHERE id IN ('${ids.join("','")}') ORDER BY id FOR UPDATE`,
+    `SELECT ${RECORD}, status, operator, operator_message_id, updated_at ` +
+      `FROM messages FORCE INDEX (PRIMARY) WHERE id IN ('${ids.join("','")}') ORDER BY id FOR UPDATE`,
   );
-  return found.map(({ status, operator, operator_message_id: operatorMessageId, ...row }) => ({
+  return found.map(({ status, operator, operator_message_id, updated_at, ...row }) => ({
     record: recordOf(row),
     status,
     operator,
-    operatorMessageId,
+    operatorMessageId: operator_message_id,
+    updatedAtMs: updated_at.getTime(),
   }));
 }
 
 const RECORD =
   "id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, created_at, " +
-  "guaranteed_by, callback_statuses, callback_url";
+  "guaranteed_by, valid_until, callback_statuses, callback_url";
 
 function recordOf(found: MessageRow): LaneRecord {
-  const { customer_id, sender, created_at, guaranteed_by, callback_statuses, callback_url, ...row } = found;
+  const { customer_id, sender, created_at, guaranteed_by, valid_until, ...more } = found;
+  const { callback_statuses, callback_url, ...row } = more;
   return {
     ...row,
     customerId: customer_id,
     from: sender,
     createdAtMs: created_at.getTime(),
     guaranteedByMs: guaranteed_by?.getTime() ?? null,
+    validUntilMs: valid_until?.getTime() ?? null,
     traceparent: "",
     ...(callback_statuses === null
       ? {}
@@ -228,7 +241,7 @@ function recordOf(found: MessageRow): LaneRecord {
   };
 }
 
-type Context = { nowMs: number; retryDelayMs: (attempt: number) => number; id: () => string };
+type Context = { nowMs: number; id: () => string };
 
 /** Writes changes of rows that the caller has locked, within its transaction. */
 export async function apply(conn: Connection, changes: Change[], context: Context): Promise<void> {
@@ -238,17 +251,23 @@ export async function apply(conn: Connection, changes: Change[], context: Contex
 }
 
 // isComplete relies on the order of statements: messages by group, then wallets (when money moves).
-function planSql(plan: Plan, { nowMs, retryDelayMs, id }: Context): string {
+function planSql(plan: Plan, { nowMs, id }: Context): string {
   const statements = plan.groups.map((group) => changesSql(group, nowMs));
   if (plan.entries.length > 0) statements.push(walletsSql(plan.wallets), entriesSql(plan.entries));
   statements.push(eventsSql(plan.statuses, plan.entries));
-  for (const [attempt, of] of Map.groupBy(plan.requeued, (r) => r.attempt))
-    statements.push(requeueSql(of, retryDelayMs(attempt - 1)));
+  for (const [inMs, of] of Map.groupBy(plan.requeued, (retry) => retry.inMs))
+    statements.push(
+      requeueSql(
+        of.map(({ record }) => record),
+        inMs,
+      ),
+    );
   if (plan.unknown.length > 0) statements.push(unknownSql(plan.unknown, id()));
   const told = webhookEventsSql(plan.told);
   if (told !== null) statements.push(told);
-  const submissions = submissionsSql(plan.groups.flat());
-  if (submissions !== null) statements.push(submissions);
+  const changes = plan.groups.flat();
+  const submits = [submissionsSql(changes), lostSubmitsSql(changes)];
+  statements.push(...submits.filter((sql) => sql !== null));
   return statements.join(";");
 }
 

@@ -1,5 +1,6 @@
 // Which message an operator's id belongs to: one row for each submit that an operator accepted, written by
-// the settlement that captures the message; and, for a message of several submits, how each of them ended.
+// the settlement that captures the message, or makes it `unknown` because another submit of it was lost; and,
+// for a message of several submits, how each of them ended.
 // Leaves to others: the form of the keys (src/operators/reports/), what an end means for the message.
 // Invariant: the first end of a part stays. Bound: rows go with their partition (src/schema/partitions.ts).
 
@@ -27,7 +28,10 @@ export type PartEnd = {
   doneAtMs: number | null;
 };
 
-/** One INSERT of the submits of these changes; null if none of them will be looked up by an operator's id. */
+/**
+ * One INSERT of the submits of these changes; null if none of them will be looked up by an operator's id. An
+ * `unknown` message of which a late answer says that all was taken has some rows already: those stay.
+ */
 export function submissionsSql(changes: readonly Change[]): string | null {
   const values = changes.flatMap(({ record, operator, reported = [] }) =>
     reported.flatMap(({ idKey, operatorMessageId }, part) =>
@@ -42,7 +46,7 @@ export function submissionsSql(changes: readonly Change[]): string | null {
   return values.length === 0
     ? null
     : "INSERT INTO submissions (message_id,part,submits,operator,id_key,operator_message_id) VALUES " +
-        values.join(",");
+        `${values.join(",")} ON DUPLICATE KEY UPDATE part=submissions.part`;
 }
 
 type Row = {
@@ -82,6 +86,22 @@ export async function findSubmissions(
       });
   }
   return found;
+}
+
+/** The operator's ids of these messages' submits that have no end yet, by message. */
+export async function findNamed(
+  conn: Pick<Connection, "query">,
+  messageIds: readonly string[],
+): Promise<Map<string, string[]>> {
+  if (messageIds.length === 0) return new Map();
+  const rows = await conn.query<{ message_id: string; operator_message_id: string }[]>(
+    "SELECT message_id, operator_message_id FROM submissions FORCE INDEX (PRIMARY) " +
+      `WHERE message_id IN ('${messageIds.join("','")}') AND status IS NULL ORDER BY message_id, part`,
+  );
+  const named = new Map<string, string[]>();
+  for (const { message_id, operator_message_id } of rows)
+    named.set(message_id, [...(named.get(message_id) ?? []), operator_message_id]);
+  return named;
 }
 
 /** To whom these messages went, and when they changed last: tells those apart that share an operator's id. */

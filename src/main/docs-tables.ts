@@ -23,7 +23,7 @@ const MEANING: Record<Status, [meaning: string, until: string]> = {
   scheduled: ["accepted, to be sent later", "not used by this version"],
   queued: [
     "waits in the outbox, in Kafka, or for its next attempt",
-    "as long as engines or operators are away; see [attempts](#attempts) and the sweep below",
+    "until its time is over, see [attempts](#attempts); longer while no sender runs or reaches an operator",
   ],
   sending: ["claimed by a sender", "`CLAIM_TTL_MS` (30 s), then `unknown`"],
   unknown: [
@@ -34,12 +34,11 @@ const MEANING: Record<Status, [meaning: string, until: string]> = {
   delivered: ["by the operator's report", ""],
   undelivered: ["by the operator's report; `last_error` says why", ""],
   failed: [
-    "not sent: refused for good by every operator asked, out of attempts, impossible to produce, or " +
-      "unknown for too long",
+    "not sent: refused for good by every operator asked, impossible to produce, or unknown for too long",
     "",
   ],
   rejected: ["ended before it was sent", "not used by this version"],
-  expired: ["ended before it was sent", "not used by this version"],
+  expired: ["its time was over before an operator took it: `valid_for`, or express's promise", ""],
   canceled: ["ended before it was sent", "not used by this version"],
 };
 

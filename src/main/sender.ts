@@ -14,6 +14,7 @@ import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
 import { createDeadLetters } from "../sender/dead-letters.ts";
 import { createFleet } from "../sender/fleet.ts";
+import { startLookUps } from "../sender/look-ups.ts";
 import { monotonicMs } from "../sender/monotonic.ts";
 import { createOffsets } from "../sender/offsets.ts";
 import { createOperatorMeters } from "../sender/operator-meter.ts";
@@ -23,13 +24,14 @@ import { watchOwnership } from "../sender/ownership.ts";
 import { startSender } from "../sender/sender.ts";
 import { createSubmitters } from "../sender/submitters.ts";
 
-// For claims and settlements of the batches under way, and for the reaper.
-const CONNECTIONS = 6;
+// For claims and settlements of the batches under way, for the reaper, and one for look-ups.
+const CONNECTIONS = 7;
 // For two cores in all: one thread submits as fast as the database settles.
 const THREADS = 1;
 // Fetches of the normal lane linger this long at the broker; express doesn't wait.
 const FETCH_WAIT_MS = { normal: 100, express: 0 };
 
+const smppOf = ({ operators }: RoutesFile) => operators.filter(({ kind }) => kind === "smpp");
 const laneAt = process.argv.indexOf("--lane");
 const given = laneAt < 0 ? undefined : process.argv[laneAt + 1];
 const lane = isLane(given) ? given : null;
@@ -55,12 +57,12 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
     fleet.use(operators.filter(({ lanes }) => lanes.length > 0));
     return meters.use(operators.map(({ name }) => name));
   };
-  const first = ownOf(
-    watchRoutes(role, (file) => {
-      const own = ownOf(file);
-      submitters.use(own, useFleet(own));
-    }),
-  );
+  let file: RoutesFile = watchRoutes(role, (next) => {
+    file = next;
+    const own = ownOf(next);
+    submitters.use(own, useFleet(own));
+  });
+  const first = ownOf(file);
   const submitters = createSubmitters(first, {
     threads: THREADS,
     counts: useFleet(first),
@@ -102,6 +104,16 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   );
   settle = () => sender.stop();
   role.onStop(settle);
+  // One sender at a time asks about the messages of all lanes; over SMPP only where it has binds.
+  const lookUps = startLookUps({
+    ...jobs,
+    pool,
+    operators: () => [...file.operators.filter(({ kind }) => kind !== "smpp"), ...smppOf(ownOf(file))],
+    store: (report) => inbox.store(report),
+    query: (operator, asked) => submitters.lookUp(operator, asked),
+    now: Date.now,
+  });
+  role.onStop(() => lookUps.stop());
   role.check("mysql", () => (sender.databaseUp() ? "ok" : "down"));
   role.check("kafka", () => (consumer.isUp() ? "ok" : "degraded"));
   const ownership = watchOwnership(

@@ -224,7 +224,7 @@ export const METRICS = {
   sluice_relay_swept_total: counter("relay", "messages requeued because their record was lost"),
   sluice_relay_sweep_failed_total: counter(
     "relay",
-    "messages refunded because their record was lost and no attempt was left",
+    "messages refunded because their record was lost and no time was left",
   ),
   sluice_relay_reattached_total: counter(
     "relay",
@@ -276,7 +276,8 @@ export const METRICS = {
   sluice_sender_sent_total: counter("sender", "messages that an operator took"),
   sluice_sender_captured_total: counter("sender", "messages whose cost was captured"),
   sluice_sender_refunded_total: counter("sender", "messages refunded, including late express ones"),
-  sluice_sender_failed_total: counter("sender", "messages that ended without being sent"),
+  sluice_sender_failed_total: counter("sender", "messages that failed: refused for good, or out of attempts"),
+  sluice_sender_expired_total: counter("sender", "messages whose time was over before an operator took them"),
   sluice_sender_requeued_total: counter("sender", "messages requeued for a later attempt"),
   sluice_sender_unknown_total: counter(
     "sender",
@@ -284,11 +285,9 @@ export const METRICS = {
   ),
   sluice_sender_late_total: counter("sender", "outcomes that arrived after their claim had expired"),
   sluice_sender_reported_total: counter("sender", "unknown messages settled by a late answer"),
+  sluice_sender_looked_up_total: counter("sender", "times an operator was asked about an unknown message"),
   sluice_sender_reaped_total: counter("sender", "messages whose claim expired before they were settled"),
-  sluice_sender_idle_ended_total: counter(
-    "sender",
-    "transactions of sleeping processes, ended to free their locks",
-  ),
+  sluice_sender_idle_ended_total: counter("sender", "transactions of sleeping processes that were ended"),
   sluice_sender_express_total: counter(
     "sender",
     "express messages by how they ended: taken in time, taken too late (refunded), or not taken",

@@ -29,9 +29,13 @@ export async function resend(pool: Pool, { entries, messageIds }: Missing): Prom
   return sent;
 }
 
-type StoredMessage = Omit<StatusRow, "customerId" | "operatorMessageId" | "createdAtMs" | "updatedAtMs"> & {
+type StoredMessage = Omit<
+  StatusRow,
+  "customerId" | "operatorMessageId" | "createdAtMs" | "updatedAtMs" | "why"
+> & {
   customer_id: number;
   operator_message_id: string | null;
+  last_error: string | null;
   created_at: Date;
   updated_at: Date;
 };
@@ -41,10 +45,10 @@ type StoredMessage = Omit<StatusRow, "customerId" | "operatorMessageId" | "creat
 async function presentStatuses(pool: Pool, ids: readonly string[]): Promise<StatusRow[]> {
   const rows = await pool.query<StoredMessage[]>(
     `SELECT id, customer_id, phone, lane, status, parts, cost, reference, operator, operator_message_id,
-       attempt, sequence, created_at, updated_at FROM messages WHERE id IN (?)`,
+       last_error, attempt, sequence, created_at, updated_at FROM messages WHERE id IN (?)`,
     [ids],
   );
-  return rows.map(({ customer_id, operator_message_id, created_at, updated_at, ...row }) => ({
+  return rows.map(({ customer_id, operator_message_id, last_error, created_at, updated_at, ...row }) => ({
     ...row,
     cost: Number(row.cost),
     customerId: Number(customer_id),
@@ -54,6 +58,8 @@ async function presentStatuses(pool: Pool, ids: readonly string[]): Promise<Stat
     // From the stored number, so that for `sending` the event is again the one written before it.
     status: eventStatus(row.status),
     sequence: row.sequence - sequencesSinceEvent(row.status),
+    // Who refused it is only in the event that was lost.
+    ...(last_error === null ? {} : { why: { error: last_error, refusals: [] } }),
   }));
 }
 

@@ -18,6 +18,7 @@ const record = (id: string, fields: Partial<LaneRecord> = {}): LaneRecord => ({
   createdAtMs: 1,
   attempt: 0,
   guaranteedByMs: null,
+  validUntilMs: null,
   traceparent: "00-1",
   ...fields,
 });

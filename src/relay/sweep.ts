@@ -9,7 +9,7 @@
 // rest of PAUSE_FACTOR times the time it took.
 
 import { ulidBound } from "../core/id.ts";
-import { CLAIM_ROWS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
+import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import { lookForQueued, openFrom, type Queued, requeue, setOpenFrom } from "../ledger/requeue.ts";
 import type { TopicAdmin, TopicOffsets } from "../platform/kafka/topics.ts";
@@ -70,12 +70,12 @@ export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): P
 }
 
 async function step(lane: LaneSweep, state: State | null): Promise<State | null> {
-  const { pool, topics, topic, group, afterMs } = lane;
+  const { pool, topics, topic, group } = lane;
   if (state === null) return { at: "outbox", ...(await momentOf(pool)) };
   switch (state.at) {
     case "outbox": {
-      // A row due even later, for a retry, was written after the cutoff, as was its message's status.
-      const dueMs = state.momentMs + Math.max(0, RETRY_DELAY_MAX_MS - afterMs) + SLACK_MS;
+      // The row of a retry may be due much later; its message counts as due only then, and is not looked for.
+      const dueMs = state.momentMs + SLACK_MS;
       if (await hasRowsOf(pool, lane.lane, { lastRow: state.lastRow, dueMs })) return state;
       const seen = await topics.offsets(topic, group);
       return seen === null ? null : { at: "kafka", momentMs: state.momentMs, seen };
@@ -124,9 +124,9 @@ async function look(lane: LaneSweep, conn: Connection, state: Proven): Promise<P
 }
 
 async function requeueSome({ pool, lane, counts, log, now }: LaneSweep, lost: Queued[]): Promise<void> {
-  const { ids, failed } = await requeue(pool, lost, now());
+  const { ids, ended } = await requeue(pool, lost, now());
   counts.swept_total += ids.length;
-  counts.sweep_failed_total += failed.length;
-  if (ids.length + failed.length > 0)
-    log.warn({ lane, ids, failed }, "requeued messages whose records were lost");
+  counts.sweep_failed_total += ended.length;
+  if (ids.length + ended.length > 0)
+    log.warn({ lane, ids, ended }, "requeued messages whose records were lost");
 }

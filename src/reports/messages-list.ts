@@ -6,6 +6,8 @@
 import { SluiceError } from "../core/errors.ts";
 import { isUlid } from "../core/id.ts";
 import type { Lane, Status } from "../core/message.ts";
+import { validUntilOf } from "../core/retries.ts";
+import { findLateReports } from "../ledger/late-reports.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { isIdCursor, type Query, readParams } from "./params.ts";
@@ -32,6 +34,7 @@ export type Message = {
   operator: string | null;
   operator_message_id: string | null;
   guaranteed_by: string | null;
+  valid_until: string;
   created_at: string;
   updated_at: string;
 };
@@ -43,8 +46,8 @@ export type MessageList = { messages: Message[]; next_cursor: string | null };
 const SCAN_ROWS_MAX = 10_000;
 const COLUMNS =
   "m.id, m.customer_id, m.lane, m.status, m.phone, m.sender, m.reference, m.encoding, m.parts, m.cost, " +
-  "m.attempt, m.sequence, m.operator, m.operator_message_id, m.last_error, m.guaranteed_by, m.created_at, " +
-  "m.updated_at";
+  "m.attempt, m.sequence, m.operator, m.operator_message_id, m.last_error, m.guaranteed_by, " +
+  "m.valid_until, m.created_at, m.updated_at";
 /** Above every ULID. */
 const ID_AFTER_ALL = "~";
 
@@ -60,15 +63,18 @@ export async function oneMessage(
     [id, owner.customerId],
   );
   if (row === undefined) throw new SluiceError("not_found", { detail: "No such message." });
-  const timeline = await timelineOf(clickhouse, {
+  const present = {
     id,
     customerId: owner.customerId,
     status: row.status,
     sequence: row.sequence,
     attempt: row.attempt,
     operator: row.operator,
+    lastError: row.last_error,
     updatedAtMs: row.updated_at.getTime(),
-  }).catch((error: unknown) => {
+  };
+  const late = await findLateReports(pool, id);
+  const timeline = await timelineOf(clickhouse, present, late).catch((error: unknown) => {
     if (error instanceof SluiceError && error.code === "reports_unavailable") return null;
     throw error;
   });
@@ -139,12 +145,17 @@ type StoredMessage = {
   operator_message_id: string | null;
   last_error: string | null;
   guaranteed_by: Date | null;
+  valid_until: Date | null;
   created_at: Date;
   updated_at: Date;
 };
 
 function messageOf(row: StoredMessage, { currency }: MessageOwner): Message {
   const waiting = row.status === "queued" || row.status === "scheduled";
+  const times = {
+    createdAtMs: row.created_at.getTime(),
+    validUntilMs: row.valid_until?.getTime() ?? null,
+  };
   return {
     id: row.id,
     customer_id: String(row.customer_id),
@@ -162,6 +173,7 @@ function messageOf(row: StoredMessage, { currency }: MessageOwner): Message {
     operator: row.operator,
     operator_message_id: row.operator_message_id,
     guaranteed_by: row.guaranteed_by?.toISOString() ?? null,
+    valid_until: new Date(validUntilOf(times)).toISOString(),
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
   };

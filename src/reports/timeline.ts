@@ -1,10 +1,25 @@
-// The events of one message, from messages_log, oldest first. `sending` is never an event, so the message's
-// present row in MySQL is added if it is ahead of the log. Leaves finding the message to messages-list.ts.
+// What happened to one message, oldest first: its events from messages_log, with the operators that refused
+// it on the way, and what operators reported too late to change it. `sending` is never an event, so the
+// message's present row in MySQL is added if it is ahead of the log. Leaves finding the message to
+// messages-list.ts. Bound: an event for each change of one message; late reports, one for each thing said of
+// each of its submits.
 
 import type { Status } from "../core/message.ts";
+import type { LateReport } from "../ledger/late-reports.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 
-export type TimelineEntry = { status: string; attempt: number; operator: string | null; at: string };
+export type TimelineEntry = {
+  status: string;
+  attempt: number;
+  operator: string | null;
+  at: string;
+  /** The message's `last_error` at that time, or why a late report says that it was not delivered. */
+  error: string | null;
+  /** The operators that refused it first: at this attempt or, for `queued`, at the one before. */
+  refused: { operator: string; error: string; at: string }[];
+  /** A report that came when the message had ended, or that another report preceded: it changed nothing. */
+  late: boolean;
+};
 /** The message as it is in MySQL now. */
 export type PresentState = {
   id: string;
@@ -13,36 +28,70 @@ export type PresentState = {
   sequence: number;
   attempt: number;
   operator: string | null;
+  lastError: string | null;
   updatedAtMs: number;
 };
 
 /** @throws SluiceError reports_unavailable */
-export async function timelineOf(clickhouse: Clickhouse, present: PresentState): Promise<TimelineEntry[]> {
-  const rows = await clickhouse.query<{
-    status: string;
-    attempt: number;
-    operator: string;
-    sequence: number;
-    at: string;
-  }>(
+export async function timelineOf(
+  clickhouse: Clickhouse,
+  present: PresentState,
+  late: readonly LateReport[],
+): Promise<TimelineEntry[]> {
+  const rows = await clickhouse.query<EventRow>(
     `SELECT sequence, any(status) AS status, any(attempt) AS attempt, any(operator) AS operator,
-       toUnixTimestamp64Milli(any(updated_at)) AS at
+       any(last_error) AS error, any(refused_by) AS refusedBy, any(refused_why) AS refusedWhy,
+       any(refused_at_ms) AS refusedAtMs, toUnixTimestamp64Milli(any(updated_at)) AS at
      FROM messages_log WHERE customer_id = {customer:UInt64} AND id = {id:String}
      GROUP BY sequence ORDER BY sequence`,
     { customer: present.customerId, id: present.id },
   );
-  const entries = rows.map((row) => entryOf(row.status, row.attempt, row.operator, Number(row.at)));
-  if (Number(rows.at(-1)?.sequence ?? -1) < present.sequence) {
-    entries.push(entryOf(present.status, present.attempt, present.operator ?? "", present.updatedAtMs));
+  const entries = rows.map(entryOf);
+  if (Number(rows.at(-1)?.sequence ?? -1) < present.sequence) entries.push(presentEntry(present));
+  // Events keep their order, whatever their clocks say; a late report comes after what happened before it.
+  for (const { status, operator, error, receivedAtMs } of late) {
+    const report = { ...entry(status, present.attempt, operator, receivedAtMs), error, late: true };
+    const before = entries.findLastIndex(({ at }) => at <= report.at);
+    entries.splice(before + 1, 0, report);
   }
   return entries;
 }
 
-function entryOf(status: string, attempt: number, operator: string, atMs: number): TimelineEntry {
+type EventRow = {
+  status: string;
+  attempt: number;
+  operator: string;
+  sequence: number;
+  error: string;
+  refusedBy: string[];
+  refusedWhy: string[];
+  refusedAtMs: (string | number)[];
+  at: string;
+};
+
+function entryOf(row: EventRow): TimelineEntry {
   return {
-    status,
-    attempt: Number(attempt) + 1,
-    operator: operator === "" ? null : operator,
-    at: new Date(atMs).toISOString(),
+    ...entry(row.status, Number(row.attempt), row.operator, Number(row.at)),
+    error: row.error === "" ? null : row.error,
+    refused: row.refusedBy.map((operator, i) => ({
+      operator,
+      error: row.refusedWhy[i] ?? "",
+      at: new Date(Number(row.refusedAtMs[i] ?? 0)).toISOString(),
+    })),
   };
 }
+
+const presentEntry = (present: PresentState): TimelineEntry => ({
+  ...entry(present.status, present.attempt, present.operator ?? "", present.updatedAtMs),
+  error: present.lastError,
+});
+
+const entry = (status: string, attempt: number, operator: string, atMs: number): TimelineEntry => ({
+  status,
+  attempt: attempt + 1,
+  operator: operator === "" ? null : operator,
+  at: new Date(atMs).toISOString(),
+  error: null,
+  refused: [],
+  late: false,
+});

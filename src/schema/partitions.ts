@@ -1,8 +1,8 @@
-// Daily partitions of `messages`, `wallet_ledger`, `submissions` and `webhook_deliveries`, bounded by ULIDs,
-// created ahead; those of submissions and deliveries are dropped once nobody can ask for them. Owns the DDL;
-// leaves to its callers when it runs (at migration, then four times a day). Invariant: the partition of a day
-// exists before its first row, so p_future stays empty and splitting it copies nothing. Bound: DDL waits at
-// most 1 s for its table lock, because all later statements queue behind it.
+// Daily partitions of `messages`, `wallet_ledger`, `submissions`, `webhook_deliveries` and `late_reports`,
+// bounded by ULIDs, created ahead; those of the last three are dropped once nobody can ask for them. Owns the
+// DDL; leaves to its callers when it runs (at migration, then four times a day). Invariant: the partition of
+// a day exists before its first row, so p_future stays empty and splitting it copies nothing. Bound: DDL
+// waits at most 1 s for its table lock, because all later statements queue behind it.
 
 import { ulidDayPrefix } from "../core/id.ts";
 import { SUBMISSION_TTL_MS, WEBHOOK_TTL_MS } from "../core/limits.ts";
@@ -22,6 +22,7 @@ const TABLES = {
   wallet_ledger: null,
   submissions: SUBMISSION_TTL_MS,
   webhook_deliveries: WEBHOOK_TTL_MS,
+  late_reports: SUBMISSION_TTL_MS,
 } as const;
 // Scheduled sends reach 30 days ahead, but their rows are stored by the day of acceptance. So the days ahead
 // are only for missed runs; even a week of those must do no harm.

@@ -21,7 +21,7 @@ import { type Counts, countChanges } from "./counts.ts";
 import type { Allowance, Tallies } from "./dispatch.ts";
 import type { Fleet } from "./fleet.ts";
 import { monotonicMs } from "./monotonic.ts";
-import { changeOf, retryDelayMs } from "./outcome.ts";
+import { changeOf } from "./outcome.ts";
 import { type Persist, StoppedError } from "./persist.ts";
 import type { Submitters } from "./submitters.ts";
 import type { Indexed } from "./worker.ts";
@@ -38,6 +38,8 @@ export type BatchDeps = {
   log: Log;
   id: () => string;
   now: () => number;
+  /** From 0 to 1: spreads retries. */
+  random: () => number;
   isStopping: () => boolean;
 };
 export type BatchRequest = { lane: Lane; read: readonly InRecord[]; allowance: Allowance };
@@ -65,7 +67,10 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
   const left = new Set(claimed.map((r) => r.id));
   let settling: Promise<void> = Promise.resolve();
   const onOutcomes = (outcomes: Indexed[]) => {
-    const changes = outcomes.map(([index, outcome]) => changeOf(claimed[index] as LaneRecord, outcome));
+    const moment = { nowMs: deps.now(), jitter: deps.random() };
+    const changes = outcomes.map(([index, outcome]) =>
+      changeOf(claimed[index] as LaneRecord, outcome, moment),
+    );
     // One at a time, because each writes what is left of the claim.
     settling = settling.then(async () => {
       await settle(deps, { claimId, lane, changes, left });
@@ -121,14 +126,7 @@ type Part = { claimId: string; lane: Lane; changes: Change[]; left: Set<string> 
 async function settle(deps: BatchDeps, { claimId, lane, changes, left }: Part): Promise<void> {
   for (const change of changes) left.delete(change.record.id);
   const settled = await deps.persist.run("settle", () =>
-    settleClaim(deps, {
-      claimId,
-      lane,
-      changes,
-      idsLeft: [...left],
-      nowMs: deps.now(),
-      retryDelayMs: (attempt) => retryDelayMs(lane, attempt),
-    }),
+    settleClaim(deps, { claimId, lane, changes, idsLeft: [...left], nowMs: deps.now() }),
   );
   countChanges(deps.counts, settled.changes);
   if (settled.late) deps.counts.late_total += settled.changes.length;

@@ -24,6 +24,7 @@ test("a promise counts as made, missed or failed once the message's end is known
     change("sent", ACCEPTED_MS + 5_000, promised),
     change("sent", ACCEPTED_MS + 5_001, promised),
     change("failed", null, promised),
+    change("expired", null, promised),
     change("queued", null, promised),
     change("unknown", null, promised),
     change("sent", ACCEPTED_MS + 90_000, null),
@@ -31,12 +32,13 @@ test("a promise counts as made, missed or failed once the message's end is known
   const text = await metrics.text();
   const value = (name: string) => Number(new RegExp(`^${name} (.*)$`, "m").exec(text)?.[1]);
   const of = (result: string) => value(`sluice_sender_express_total\\{result="${result}",role="test"\\}`);
-  expect([of("made"), of("missed"), of("failed")]).toEqual([2, 1, 1]);
+  expect([of("made"), of("missed"), of("failed")]).toEqual([2, 1, 2]);
   expect(counts).toMatchObject({
     sent_total: 4,
     captured_total: 3,
-    refunded_total: 2,
+    refunded_total: 3,
     failed_total: 1,
+    expired_total: 1,
     requeued_total: 1,
     unknown_total: 1,
   });

@@ -13,6 +13,7 @@ const KEYS = [
   "captured_total",
   "refunded_total",
   "failed_total",
+  "expired_total",
   "requeued_total",
   "unknown_total",
   "late_total",
@@ -46,10 +47,11 @@ export function countChanges(counts: Counts, changes: readonly Change[]): void {
     if (takenAtMs !== null) counts.taken(Math.max(0, takenAtMs - record.createdAtMs) / 1_000);
     if (record.guaranteedByMs !== null) {
       if (takenAtMs !== null) counts.promise[isLate(record, takenAtMs) ? "missed" : "made"](1);
-      else if (to === "failed") counts.promise.failed(1);
+      else if (to === "failed" || to === "expired") counts.promise.failed(1);
     }
     if (to === "sent") counts.sent_total++;
     else if (to === "failed") counts.failed_total++;
+    else if (to === "expired") counts.expired_total++;
     else if (to === "queued") counts.requeued_total++;
     else if (to === "unknown") counts.unknown_total++;
   }

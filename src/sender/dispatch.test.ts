@@ -1,5 +1,6 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import type { LaneRecord } from "../core/lane-record.ts";
+import { SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { Answer } from "../operators/connectors/connector.ts";
 import { createRouter } from "../operators/route.ts";
 import type { OperatorTerms } from "../operators/terms.ts";
@@ -13,6 +14,8 @@ const busy: Answer = { kind: "refused", permanent: false, reason: "503 busy" };
 const never: Answer = { kind: "refused", permanent: true, reason: "400 no" };
 const away: Answer = { kind: "not-connected", reason: "ECONNREFUSED" };
 const lost: Answer = { kind: "lost", reason: "timed out" };
+
+type Options = { deadlineMs?: number; phones?: string[] } & Partial<LaneRecord>;
 
 /** Operators A, B, … in order of price, which give these answers at once; `hold` withholds an answer. */
 function dispatchTo(answers: (Answer | "hold")[], terms: Partial<OperatorTerms> = {}) {
@@ -37,11 +40,11 @@ function dispatchTo(answers: (Answer | "hold")[], terms: Partial<OperatorTerms> 
   const run = (
     count: number,
     allowance: Record<string, number> = {},
-    { deadlineMs = 100, phone = "+989121234567", phones = [] as string[] } = {},
+    { deadlineMs = 100, phone = "+989121234567", phones = [] as string[], ...fields }: Options = {},
   ) => {
     const messages = Array.from({ length: count }, (_, i) => {
       const record = { id: String(i), phone: phones[i] ?? phone, lane: "normal", parts: 1 };
-      return record as LaneRecord;
+      return { ...record, validUntilMs: 100, ...fields } as LaneRecord;
     });
     const batch = { messages, allowance: new Map(Object.entries(allowance)), deadlineMs };
     return dispatch
@@ -55,8 +58,30 @@ test("a refusal or a failed connection leads to the next operator", async () => 
   const { run, outcomes, submitted } = dispatchTo([busy, away, accepted]);
   const tally = await run(1);
   expect(submitted).toEqual(["A0", "B0", "C0"]);
-  expect(outcomes.get(0)).toEqual({ kind: "accepted", operator: "C", operatorMessageIds: ["x"], atMs: 5 });
+  expect(outcomes.get(0)).toEqual({
+    kind: "accepted",
+    operator: "C",
+    operatorMessageIds: ["x"],
+    atMs: 5,
+    refusals: [
+      { operator: "A", error: "503 busy", atMs: 5 },
+      { operator: "B", error: "ECONNREFUSED", atMs: 5 },
+    ],
+  });
   expect(tally).toEqual({ A: { good: 1, bad: 0 }, B: { good: 0, bad: 1 }, C: { good: 1, bad: 0 } });
+});
+
+test("of a message that its first operator takes nothing is said about refusals; of one that none takes all are named", async () => {
+  const taken = dispatchTo([accepted, busy]);
+  await taken.run(1);
+  expect(taken.outcomes.get(0)).not.toHaveProperty("refusals");
+  const refused = dispatchTo([busy, never]);
+  await refused.run(1);
+  expect(refused.outcomes.get(0)).toMatchObject({
+    kind: "refused",
+    reason: "B: 400 no",
+    refusals: [{ operator: "A" }, { operator: "B", error: "400 no" }],
+  });
 });
 
 test("a lost answer is unknown, and the message goes to no other operator", async () => {
@@ -64,6 +89,44 @@ test("a lost answer is unknown, and the message goes to no other operator", asyn
   await run(1);
   expect(submitted).toEqual(["A0"]);
   expect(outcomes.get(0)).toMatchObject({ kind: "unknown", operator: "A" });
+});
+
+describe("express whose customer wants to have it sent again", () => {
+  const express = { lane: "express", mayResend: true, guaranteedByMs: 5 + SUBMIT_TIMEOUT_MS } as const;
+  const run = async (answers: Answer[], fields: Options = express) => {
+    const of = dispatchTo(answers);
+    await of.run(1, {}, fields);
+    return { outcome: of.outcomes.get(0), submitted: of.submitted };
+  };
+
+  test("goes to another operator when its answer is lost, and is taken if that one takes it", async () => {
+    const { outcome, submitted } = await run([lost, accepted]);
+    expect(submitted).toEqual(["A0", "B0"]);
+    expect(outcome).toMatchObject({
+      kind: "accepted",
+      operator: "B",
+      refusals: [{ operator: "A", error: "timed out" }],
+    });
+  });
+
+  test("is unknown at the first operator if no other one has it, and at either if both answers are lost", async () => {
+    expect((await run([lost, busy, away])).outcome).toMatchObject({ kind: "unknown", operator: "A" });
+    expect((await run([lost])).outcome).toMatchObject({ kind: "unknown", operator: "A" });
+    const both = await run([lost, lost, accepted]);
+    expect(both.submitted).toEqual(["A0", "B0"]);
+    expect(both.outcome).toMatchObject({ kind: "unknown", operator: null });
+  });
+
+  test("is not sent again if the answer could come after its promise, or if its customer didn't ask for it", async () => {
+    for (const fields of [
+      { ...express, guaranteedByMs: 4 + SUBMIT_TIMEOUT_MS },
+      { lane: "express", guaranteedByMs: express.guaranteedByMs } as const,
+    ]) {
+      const { outcome, submitted } = await run([lost, accepted], fields);
+      expect(submitted).toEqual(["A0"]);
+      expect(outcome).toMatchObject({ kind: "unknown", operator: "A" });
+    }
+  });
 });
 
 test("refused for good means by every operator; one that was away or busy might have accepted it", async () => {
@@ -90,6 +153,13 @@ test("a full window leads to the next operator, and a message without room waits
   for (const answer of held) answer();
   await done;
   expect(outcomes.size).toBe(3);
+});
+
+test("nothing is submitted once its validity is over: it expires, whatever is free", async () => {
+  const { run, outcomes, submitted } = dispatchTo([accepted, accepted]);
+  await run(1, {}, { validUntilMs: 5 });
+  expect(submitted).toEqual([]);
+  expect(outcomes.get(0)).toEqual({ kind: "expired", reason: "not sent while it was valid" });
 });
 
 test("nothing is submitted after the deadline", async () => {
@@ -192,7 +262,7 @@ test("a message that waits for an operator that is gone goes to another one; one
   held[0]?.();
   expect(await done).toEqual({ A: { good: 1, bad: 0 }, D: { good: 1, bad: 0 } });
   expect(outcomes.get(0)).toMatchObject({ kind: "accepted", operator: "A" });
-  expect(outcomes.get(1)).toEqual({ kind: "refused", permanent: false, reason: "D: 503 busy" });
+  expect(outcomes.get(1)).toMatchObject({ kind: "refused", permanent: false, reason: "D: 503 busy" });
 });
 
 test("a message of a split waits a second for the operator it falls to, then another one may take it; if that one refuses, at once", async () => {

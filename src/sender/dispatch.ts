@@ -3,15 +3,19 @@
 // rates: how many submits each operator has under way, and how many parts a second it gets. A message waits
 // its turn while all operators it may still try are full. Leaves the choice to route.ts, and the health of
 // operators to the sender, which gives each batch an allowance per operator.
-// Invariants: no submit starts after the batch's deadline; a message whose answer was lost is not submitted
-// again; each message has exactly one outcome. Bound: the windows, and the batches the sender lets in.
+// Invariants: no submit starts after the batch's deadline or the end of its message's validity; a message
+// whose answer was lost is not submitted again, but for express whose customer wants that: once, to another
+// operator, and only if it can be answered within its promise; each message has exactly one outcome. Bound:
+// the windows, and the batches the sender lets in.
 
-import { LATE_ANSWER_MAX_MS, SUBMIT_OPERATORS_MAX } from "../core/limits.ts";
+import type { Refusal } from "../core/event-record.ts";
+import { LATE_ANSWER_MAX_MS, SUBMIT_OPERATORS_MAX, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
+import { validUntilOf } from "../core/retries.ts";
 import type { Answer, Connector } from "../operators/connectors/connector.ts";
 import { type Candidate, candidatesOf, draw, route, type Router } from "../operators/route.ts";
 import type { OperatorTerms } from "../operators/terms.ts";
-import { type Outcome, outcomeOf } from "./outcome.ts";
+import { afterLost, type Outcome, outcomeOf } from "./outcome.ts";
 import { createRate, type Rate } from "./rate.ts";
 import { createWaiting } from "./waiting.ts";
 
@@ -75,6 +79,10 @@ type Job = {
   /** True while every refusal so far was permanent. */
   permanent: boolean;
   reason: string;
+  /** null: none, as for most. */
+  refusals: Refusal[] | null;
+  /** Its first submit was lost, and it is submitted once more. */
+  lost: Extract<Outcome, { kind: "unknown" }> | null;
   end: (outcome: Outcome) => void;
 };
 
@@ -87,6 +95,8 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const { batch, message } = job;
     if (job.router !== router) routeAnew(job, router);
     const { candidates } = job;
+    if (deps.wallMs() >= validUntilOf(message)) return expire(job);
+    if (job.lost !== null && !canKeepPromise(message, deps.wallMs())) return giveUp(job, job.reason);
     const nowMs = deps.monotonicMs();
     if (nowMs > batch.deadlineMs) return giveUp(job, "not submitted in time");
     if (job.tries >= SUBMIT_OPERATORS_MAX) return giveUp(job, job.reason);
@@ -139,20 +149,37 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     if (answer.kind === "accepted" || answer.kind === "refused") tally.good++;
     else tally.bad++;
     if (answer.kind === "lost") line.lateUntilMs = deps.monotonicMs() + LATE_ANSWER_MAX_MS;
-    const outcome = outcomeOf(line.name, answer, deps.wallMs());
+    const atMs = deps.wallMs();
+    const outcome = outcomeOf(line.name, answer, atMs);
+    const isAgain = outcome.kind === "unknown" && mayResend(job, atMs);
     if (outcome.kind === "refused") {
       job.permanent &&= outcome.permanent;
       job.reason = outcome.reason;
+    }
+    if (isAgain) job.lost = outcome;
+    if (outcome.kind === "refused" || isAgain) {
+      const error = answer.kind === "accepted" ? "" : answer.reason;
+      (job.refusals ??= []).push({ operator: line.name, error, atMs });
       if (start(job) === "waits") waiting.add(job);
-    } else job.end(outcome);
+    } else end(job, outcome);
     waiting.startAll();
+  };
+
+  const end = (job: Job, last: Outcome): void => {
+    const outcome = job.lost === null ? last : afterLost(job.lost, last);
+    job.end(job.refusals === null ? outcome : { ...outcome, refusals: job.refusals });
   };
 
   const giveUp = (job: Job, reason: string): "ended" => {
     // Permanent only if every operator for such numbers was asked: one that was away might have accepted it.
     const areAllAsked = job.tries >= SUBMIT_OPERATORS_MAX || job.candidates.every(({ tried }) => tried);
     const permanent = job.permanent && areAllAsked;
-    job.end({ kind: "refused", permanent, reason });
+    end(job, { kind: "refused", permanent, reason });
+    return "ended";
+  };
+
+  const expire = (job: Job): "ended" => {
+    end(job, { kind: "expired", reason: job.reason === "" ? "not sent while it was valid" : job.reason });
     return "ended";
   };
 
@@ -176,18 +203,26 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
         let left = messages.length;
         if (left === 0) resolve(batch.tallies);
         messages.forEach((message, index) => {
-          const end = (outcome: Outcome) => {
+          const onEnd = (outcome: Outcome) => {
             done(index, outcome);
             if (--left === 0) resolve(batch.tallies);
           };
           const candidates = candidatesOf(router.find(message.phone, message.lane));
           const none = { drawn: null, patientUntilMs: 0, tries: 0, permanent: true, reason: "" };
-          const job: Job = { message, batch, router, candidates, end, ...none };
+          const nothing = { refusals: null, lost: null };
+          const job: Job = { message, batch, router, candidates, end: onEnd, ...none, ...nothing };
           if (start(job) === "waits") waiting.add(job);
         });
       }),
   };
 }
+
+/** Once, and only if the answer can come within the promise. */
+const mayResend = ({ message, lost }: Job, nowMs: number): boolean =>
+  message.mayResend === true && lost === null && canKeepPromise(message, nowMs);
+
+const canKeepPromise = ({ guaranteedByMs }: LaneRecord, nowMs: number): boolean =>
+  guaranteedByMs !== null && nowMs + SUBMIT_TIMEOUT_MS <= guaranteedByMs;
 
 const allowanceOf = ({ allowance }: Batch, { name }: Line): number =>
   allowance.get(name) ?? Number.POSITIVE_INFINITY;
@@ -201,6 +236,8 @@ function tallyOf({ tallies }: Batch, name: string): Tally {
 /** The operators have changed since the job was routed. Those it has tried stay tried. */
 function routeAnew(job: Job, router: Router): void {
   const tried = new Set(job.candidates.filter((each) => each.tried).map(({ operator }) => operator));
+  // Also if the file in between was without it: what it may have isn't submitted to it again.
+  if (job.lost?.operator != null) tried.add(job.lost.operator);
   job.router = router;
   job.drawn = null;
   job.candidates = candidatesOf(router.find(job.message.phone, job.message.lane));

@@ -1,17 +1,27 @@
 import { expect, test } from "bun:test";
-import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
+import { MESSAGE_ATTEMPTS_MAX, VALID_FOR_MS } from "../core/limits.ts";
 import { canMove, settlementOf } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Change } from "../ledger/move.ts";
 import { afterUnknown, chargeOfChange } from "../ledger/settle-plan.ts";
-import type { ReportTerms } from "../operators/reports/report.ts";
-import { changeOf, type Outcome, outcomeOf, retryDelayMs, withReported } from "./outcome.ts";
+import { DEFAULT_TERMS, type ReportTerms } from "../operators/reports/report.ts";
+import { afterLost, changeOf as changeAt, type Outcome, outcomeOf, withReported } from "./outcome.ts";
 
-const record = (fields: Partial<LaneRecord> = {}) =>
-  ({ id: "m", lane: "normal", attempt: 0, guaranteedByMs: null, ...fields }) as LaneRecord;
-const accepted: Outcome = { kind: "accepted", operator: "A", operatorMessageIds: ["a1"], atMs: 1_000 };
+const NOW_MS = 1_000;
+const record = (fields: Partial<LaneRecord> = {}) => {
+  const times = { createdAtMs: 0, guaranteedByMs: null, validUntilMs: null };
+  return { id: "m", lane: "normal", attempt: 0, ...times, ...fields } as LaneRecord;
+};
+const changeOf = (of: LaneRecord, outcome: Outcome) => changeAt(of, outcome, { nowMs: NOW_MS, jitter: 1 });
+const accepted = {
+  kind: "accepted",
+  operator: "A",
+  operatorMessageIds: ["a1"],
+  atMs: 1_000,
+} as const satisfies Outcome;
 const refused = (permanent: boolean): Outcome => ({ kind: "refused", permanent, reason: "A: 503 busy" });
-const unknown: Outcome = { kind: "unknown", operator: "B", reason: "B: timed out" };
+const unknown = { kind: "unknown", operator: "B", reason: "B: timed out" } as const satisfies Outcome;
+const expired: Outcome = { kind: "expired", reason: "not sent in time" };
 
 /** What a change is, and what it does with the money. */
 const costed = (change: Change | null) =>
@@ -56,7 +66,7 @@ test("a change has the record, its move from sending, and who accepted it or why
 });
 
 test("every outcome at every attempt is a move of the machine, with the money that its status asks for", () => {
-  for (const outcome of [accepted, refused(true), refused(false), unknown]) {
+  for (const outcome of [accepted, refused(true), refused(false), unknown, expired]) {
     for (let attempt = 0; attempt < MESSAGE_ATTEMPTS_MAX; attempt++) {
       const change = changeOf(record({ attempt }), outcome);
       expect(canMove(change.from, change.to)).toBe(true);
@@ -65,15 +75,72 @@ test("every outcome at every attempt is a move of the machine, with the money th
   }
 });
 
-test("refused for now is queued again while attempts are left; refused for good ends at once", () => {
-  expect(costed(changeOf(record(), refused(false)))).toMatchObject({ to: "queued", money: null });
+test("refused for now is queued again until its time is over, then it expires; refused for good fails at once", () => {
+  const waits = { to: "queued", money: null };
+  expect(costed(changeOf(record(), refused(false)))).toMatchObject({ ...waits, retryInMs: 1_000 });
+  expect(costed(changeOf(record({ attempt: 3 }), refused(false)))).toMatchObject({ retryInMs: 8_000 });
+  const isOver = { to: "expired", money: "refund", reason: "A: 503 busy" };
+  for (const of of [
+    record({ validUntilMs: NOW_MS + 500 }),
+    record({ createdAtMs: NOW_MS - VALID_FOR_MS }),
+    record({ lane: "express", guaranteedByMs: NOW_MS + 200 }),
+  ]) {
+    expect(costed(changeOf(of, refused(false)))).toMatchObject(isOver);
+    expect(costed(changeOf(of, refused(true)))).toMatchObject({ to: "failed", money: "refund" });
+  }
+  expect(costed(changeOf(record(), refused(true)))).toMatchObject({ to: "failed", money: "refund" });
   const last = record({ attempt: MESSAGE_ATTEMPTS_MAX - 1 });
   expect(costed(changeOf(last, refused(false)))).toMatchObject({ to: "failed", money: "refund" });
-  expect(costed(changeOf(record(), refused(true)))).toMatchObject({ to: "failed", money: "refund" });
+});
+
+test("a message whose time was over before an operator was asked expires and is refunded", () => {
+  expect(costed(changeOf(record(), expired))).toMatchObject({
+    to: "expired",
+    money: "refund",
+    operator: null,
+    reason: "not sent in time",
+  });
 });
 
 test("a lost answer is unknown and moves no money", () => {
   expect(costed(changeOf(record(), unknown))).toMatchObject({ to: "unknown", money: null, operator: "B" });
+});
+
+test("the submits that were taken before another one's answer was lost are kept, and only those", () => {
+  const terms = (fields: Partial<ReportTerms> = {}): ReportTerms => ({
+    ...DEFAULT_TERMS,
+    shape: "smpp",
+    ...fields,
+  });
+  const ids = ["Id-1", "", "Id-3"];
+  const answer = { kind: "lost", reason: "part 2: timed out", operatorMessageIds: ids } as const;
+  const outcome = outcomeOf("B", answer, 1);
+  expect(outcome).toMatchObject({ kind: "unknown", operatorMessageIds: ids });
+  const change = changeOf(record(), withReported(outcome, () => terms()));
+  expect(change).toMatchObject({ to: "unknown", operatorMessageIds: ids });
+  expect(change.reported).toEqual([
+    { idKey: "id-1", operatorMessageId: "Id-1" },
+    { idKey: "", operatorMessageId: "" },
+    { idKey: "id-3", operatorMessageId: "Id-3" },
+  ]);
+  expect(withReported(outcome, () => terms({ echoesId: true }))).toEqual(outcome);
+  expect(withReported(unknown, () => terms())).toEqual(unknown);
+  expect(changeOf(record(), unknown)).not.toHaveProperty("reported");
+});
+
+test("a message submitted again after a lost answer is taken, or as unknown as before, or so at two operators", () => {
+  const first = { ...unknown, operator: "A", reason: "A: timed out" } as const;
+  expect(afterLost(first, { ...accepted, operator: "B" })).toMatchObject({ operator: "B", lostAt: ["A"] });
+  for (const again of [refused(true), refused(false), expired])
+    expect(afterLost(first, again)).toEqual(first);
+  const both = afterLost(first, unknown);
+  expect(both).toEqual({
+    kind: "unknown",
+    operator: null,
+    reason: "A: timed out; B: timed out",
+    lostAt: ["A", "B"],
+  });
+  expect(costed(changeOf(record(), both))).toMatchObject({ operator: null, money: null, lostAt: ["A", "B"] });
 });
 
 test("a late outcome settles an unknown message, which never goes back to queued", () => {
@@ -82,20 +149,13 @@ test("a late outcome settles an unknown message, which never goes back to queued
     to: "sent",
     money: "capture",
   });
-  expect(costed(afterUnknown(changeOf(record(), refused(false))))).toMatchObject({
-    from: "unknown",
-    to: "failed",
-    money: "refund",
-  });
+  for (const outcome of [refused(false), refused(true), expired])
+    expect(costed(afterUnknown(changeOf(record(), outcome)))).toMatchObject({
+      from: "unknown",
+      to: "failed",
+      money: "refund",
+    });
   expect(costed(afterUnknown(changeOf(record(), unknown)))).toBeNull();
-});
-
-test("retries wait longer each time, less in the express lane, and never longer than the sweep allows for", () => {
-  const delays = (lane: LaneRecord["lane"]) =>
-    [0, 1, 2, 3, 4, 9].map((attempt) => retryDelayMs(lane, attempt));
-  expect(delays("normal")).toEqual([1_000, 4_000, 16_000, 60_000, 60_000, 60_000]);
-  expect(delays("express")).toEqual([300, 1_000, 3_000, 10_000, 10_000, 10_000]);
-  expect(Math.max(...delays("normal"), ...delays("express"))).toBeLessThanOrEqual(RETRY_DELAY_MAX_MS);
 });
 
 test("an answer becomes an outcome that names its operator; no connection is a refusal for now", () => {
@@ -139,7 +199,7 @@ test("an operator without reports gets no submits, and nobody is asked about wha
 
 test("a change has its reported submits, and no such field without them", () => {
   const reported = [{ idKey: "a1", operatorMessageId: "a1" }];
-  const outcome: Outcome = { ...accepted, reported } as Outcome;
+  const outcome: Outcome = { ...accepted, reported };
   expect(changeOf(record(), outcome).reported).toEqual(reported);
   expect("reported" in changeOf(record(), accepted)).toBe(false);
 });

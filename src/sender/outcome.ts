@@ -1,16 +1,22 @@
 // How a message's submits ended, and which move follows from that. Pure; the ledger makes the move, and the
 // charging table in core/message.ts says what it costs.
 
-import assert from "node:assert/strict";
-import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS } from "../core/limits.ts";
+import type { Refusal } from "../core/event-record.ts";
+import { MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
 import { isLate } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
+import { retryInMs } from "../core/retries.ts";
 import type { Change, ReportedSubmit } from "../ledger/move.ts";
 import type { Answer } from "../operators/connectors/connector.ts";
 import { submitIdKey } from "../operators/reports/matching.ts";
 import type { ReportTerms } from "../operators/reports/report.ts";
 
-export type Outcome =
+/**
+ * `refusals`: the operators that were asked before and refused, in order; absent if none did. `lostAt`: if it
+ * was submitted to two operators, those whose answer was lost.
+ */
+export type Outcome = Ended & { refusals?: readonly Refusal[]; lostAt?: readonly string[] };
+type Ended =
   | {
       kind: "accepted";
       operator: string;
@@ -21,16 +27,31 @@ export type Outcome =
     }
   /** No operator accepted it. Permanent: every operator asked refused it for good. */
   | { kind: "refused"; permanent: boolean; reason: string }
-  /** Submitted, but the answer is lost: an operator may have it, so it is never submitted again. */
-  | { kind: "unknown"; operator: string; reason: string };
+  /** Its time was over before an operator was asked, or while it waited for the next one. */
+  | { kind: "expired"; reason: string }
+  /**
+   * Submitted, but the answer is lost: the operator may have it, so it is not submitted again. null: it was,
+   * because its customer wants that, and either of two operators may have it.
+   */
+  | {
+      kind: "unknown";
+      operator: string | null;
+      reason: string;
+      /** The operator's id for each submit that it named all the same; "" where it didn't. */
+      operatorMessageIds?: readonly string[];
+      reported?: readonly ReportedSubmit[];
+    };
 
 /** The outcome of a submit to one operator, from its answer. */
 export function outcomeOf(operator: string, answer: Answer, atMs: number): Outcome {
   switch (answer.kind) {
     case "accepted":
       return { kind: "accepted", operator, operatorMessageIds: answer.operatorMessageIds, atMs };
-    case "lost":
-      return { kind: "unknown", operator, reason: `${operator}: ${answer.reason}` };
+    case "lost": {
+      const { operatorMessageIds } = answer;
+      const taken = operatorMessageIds === undefined ? {} : { operatorMessageIds };
+      return { kind: "unknown", operator, reason: `${operator}: ${answer.reason}`, ...taken };
+    }
     case "refused":
       return { kind: "refused", permanent: answer.permanent, reason: `${operator}: ${answer.reason}` };
     case "not-connected":
@@ -39,16 +60,19 @@ export function outcomeOf(operator: string, answer: Answer, atMs: number): Outco
 }
 
 /**
- * Adds the submits of a message on which its operator will report by its own id: all of them, unless its
- * terms say that only the first or the last part is reported. None if it names our id, or sends no reports.
+ * Adds the submits of a message on which its operator will report by its own id: all that it has taken,
+ * unless its terms say that only the first or the last part is reported. None if it names our id, or sends no
+ * reports.
  */
 export function withReported(
   outcome: Outcome,
   termsOf: (operator: string) => ReportTerms | null | undefined,
 ): Outcome {
-  const terms = outcome.kind === "accepted" ? termsOf(outcome.operator) : null;
-  if (outcome.kind !== "accepted" || terms == null || terms.echoesId) return outcome;
-  const { operatorMessageIds: ids } = outcome;
+  if (outcome.kind !== "accepted" && outcome.kind !== "unknown") return outcome;
+  const { operator, operatorMessageIds: ids = [] } = outcome;
+  if (operator === null || ids.length === 0) return outcome;
+  const terms = termsOf(operator);
+  if (terms == null || terms.echoesId) return outcome;
   const { receiptParts = "each", idForm } = terms;
   const of = receiptParts === "each" ? ids : receiptParts === "first" ? ids.slice(0, 1) : ids.slice(-1);
   const reported = of.map((id) => ({
@@ -58,23 +82,40 @@ export function withReported(
   return { ...outcome, reported };
 }
 
-// Retries back off until the cause has passed; express retries sooner, because its promise is in seconds.
-const RETRY_NORMAL_MS = [1_000, 4_000, 16_000, 60_000];
-const RETRY_EXPRESS_MS = [300, 1_000, 3_000, 10_000];
-assert(
-  Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS) <= RETRY_DELAY_MAX_MS,
-  "the sweep knows how long a message may wait",
-);
+type Unknown = Extract<Outcome, { kind: "unknown" }>;
 
-/** The delay before the next attempt, in milliseconds, after the failed `attempt` (0-based). */
-export function retryDelayMs(lane: LaneRecord["lane"], attempt: number): number {
-  const delays = lane === "express" ? RETRY_EXPRESS_MS : RETRY_NORMAL_MS;
-  return delays[Math.min(attempt, delays.length - 1)] as number;
+/**
+ * The outcome of a message that was submitted once more after its answer was lost: taken if it was taken now.
+ * Otherwise it is still unknown whether the first operator has it, and the second one too if its answer was
+ * lost as well.
+ */
+export function afterLost(lost: Unknown, again: Outcome): Outcome {
+  const operatorsOf = (outcomes: readonly Unknown[]) =>
+    outcomes.flatMap(({ operator }) => (operator === null ? [] : [operator]));
+  if (again.kind === "accepted") return { ...again, lostAt: operatorsOf([lost]) };
+  if (again.kind !== "unknown") return lost;
+  const reason = `${lost.reason}; ${again.reason}`;
+  return { kind: "unknown", operator: null, reason, lostAt: operatorsOf([lost, again]) };
 }
 
+/**
+ * When outcomes are settled, and how much of their jitter retries get, from 0 to 1. What is settled together
+ * shares it, so that what was refused together is one outbox row.
+ */
+export type Moment = { nowMs: number; jitter: number };
+
 /** The change that this outcome makes of a message in `sending`. */
-export function changeOf(record: LaneRecord, outcome: Outcome): Change {
-  const none = { record, from: "sending", takenAtMs: null, operator: null, operatorMessageIds: [] } as const;
+export function changeOf(record: LaneRecord, outcome: Outcome, { nowMs, jitter }: Moment): Change {
+  const { refusals, lostAt } = outcome;
+  const none = {
+    record,
+    from: "sending",
+    takenAtMs: null,
+    operator: null,
+    operatorMessageIds: [],
+    ...(refusals === undefined ? {} : { refusals }),
+    ...(lostAt === undefined ? {} : { lostAt }),
+  } as const;
   switch (outcome.kind) {
     case "accepted": {
       const { operator, operatorMessageIds, reported, atMs: takenAtMs } = outcome;
@@ -83,10 +124,19 @@ export function changeOf(record: LaneRecord, outcome: Outcome): Change {
       return { ...none, to: "sent", takenAtMs, operator, operatorMessageIds, ...submits, reason };
     }
     case "refused": {
-      const ends = outcome.permanent || record.attempt + 1 >= MESSAGE_ATTEMPTS_MAX;
-      return { ...none, to: ends ? "failed" : "queued", reason: outcome.reason };
+      const { permanent, reason } = outcome;
+      if (permanent || record.attempt + 1 >= MESSAGE_ATTEMPTS_MAX) return { ...none, to: "failed", reason };
+      const inMs = retryInMs(record, nowMs, jitter);
+      return inMs === null
+        ? { ...none, to: "expired", reason }
+        : { ...none, to: "queued", reason, retryInMs: inMs };
     }
-    case "unknown":
-      return { ...none, to: "unknown", operator: outcome.operator, reason: outcome.reason };
+    case "expired":
+      return { ...none, to: "expired", reason: outcome.reason };
+    case "unknown": {
+      const { operator, reason, operatorMessageIds = [], reported } = outcome;
+      const submits = reported === undefined ? {} : { reported };
+      return { ...none, to: "unknown", operator, operatorMessageIds, ...submits, reason };
+    }
   }
 }

@@ -52,8 +52,12 @@ export function startReports(deps: ReportsDeps): Reports {
 
   return {
     take({ message, outcome }) {
+      // It may have been submitted to another operator, too: that this one doesn't have it proves nothing.
+      if (message.mayResend === true && outcome.kind === "refused") return;
       if (waiting.length >= WAITING_MAX) return;
-      waiting.push({ change: changeOf(message, outcome), untilMs: monotonicMs() + WAIT_MAX_MS });
+      // A late answer is never followed by another attempt.
+      const change = changeOf(message, outcome, { nowMs: deps.now(), jitter: 0 });
+      waiting.push({ change, untilMs: monotonicMs() + WAIT_MAX_MS });
     },
     async stop() {
       await job.stop();

@@ -20,7 +20,7 @@ import { createPersist } from "./persist.ts";
 import { startReaper } from "./reaper.ts";
 import { startReports } from "./reports.ts";
 
-export type SenderDeps = Omit<BatchDeps, "counts" | "persist" | "isStopping"> & {
+export type SenderDeps = Omit<BatchDeps, "counts" | "persist" | "random" | "isStopping"> & {
   fleet: Pick<Fleet, "allow" | "report" | "perSecond">;
   consumer: Pick<Consumer, "read" | "store">;
   offsets: Offsets;
@@ -52,7 +52,8 @@ export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender 
   let batches = 0;
   let wake: () => void = () => undefined;
   const open = new Set<Promise<void>>();
-  const batchDeps: BatchDeps = { ...deps, counts, persist, isStopping: () => stopping };
+  const random = () => deps.timers.random();
+  const batchDeps: BatchDeps = { ...deps, counts, persist, random, isStopping: () => stopping };
   metrics.gauge("sluice_sender_unsettled", () => unsettled);
 
   const run = async (read: InRecord[], allowance: Allowance): Promise<void> => {

@@ -10,7 +10,7 @@ import type { SubmitBatch, Tallies } from "./dispatch.ts";
 import { watched } from "../platform/retry.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { SharedCounts } from "./operator-meter.ts";
-import { serveWorkerPort, type StoreReport } from "./worker-port.ts";
+import { type LookUpAt, serveWorkerPort, type StoreReport, type WorkerLine } from "./worker-port.ts";
 import type { FromWorker, Indexed, Note, PackedRoutes, Report, Task, WorkerData } from "./worker.ts";
 
 export type Submitters = {
@@ -26,6 +26,8 @@ export type Submitters = {
   use(file: RoutesFile, counts: ReadonlyMap<string, SharedCounts>): void;
   /** From now on calls `take` with what operators say outside of any batch. */
   onReport(take: (report: Report) => void): void;
+  /** Asks an operator about a message; what it says is stored like its reports. */
+  lookUp: LookUpAt;
   close(): Promise<void>;
 };
 
@@ -63,10 +65,10 @@ export function createSubmitters(
     atomics: "disabled",
     recordTiming: false,
   });
-  const closers: (() => Promise<void>)[] = [];
+  const workers: WorkerLine[] = [];
   pool.on("message", (message: FromWorker) => {
     if (message.kind === "note") onNote(message.note);
-    if (message.kind === "port") closers.push(serveWorkerPort(message.port, storeReport));
+    if (message.kind === "port") workers.push(serveWorkerPort(message.port, storeReport));
   });
   const submitters: Submitters = {
     async submit(batch, onOutcomes) {
@@ -107,8 +109,10 @@ export function createSubmitters(
         if (message.kind === "report") take(message.report);
       });
     },
+    // Every worker has connections of its own to all operators; the last one is alive.
+    lookUp: (operator, asked) => workers.at(-1)?.lookUp(operator, asked),
     async close() {
-      await Promise.all(closers.map((close) => close()));
+      await Promise.all(workers.map((worker) => worker.close()));
       await pool.destroy();
     },
   };

@@ -12,8 +12,10 @@ afterEach(() => {
 function start(store: StoreReport | null, close: () => Promise<unknown> = () => Promise.resolve()) {
   const { port1, port2 } = new MessageChannel();
   ends.push(() => port1.close());
-  const deliver = createWorkerPort(port1, close);
-  return { deliver, close: serveWorkerPort(port2, store) };
+  const asked = Promise.withResolvers<unknown>();
+  const lookUp = (...what: unknown[]) => asked.resolve(what);
+  const deliver = createWorkerPort(port1, { close, lookUp });
+  return { deliver, asked: asked.promise, ...serveWorkerPort(port2, store) };
 }
 const pdu = (n: number) => Uint8Array.of(0, 0, 0, 16, n);
 
@@ -38,6 +40,13 @@ test("without anyone who stores, and when storing fails, the answer is no", asyn
   expect(await start(null).deliver("A", pdu(0))).toBe(false);
   const failing = start(() => Promise.reject(new Error("no database")));
   expect(await failing.deliver("A", pdu(0))).toBe(false);
+});
+
+test("a look-up reaches the worker with its operator and what is asked", async () => {
+  const { lookUp, asked } = start(null);
+  const what = { operatorMessageIds: ["a", "b"], phone: "+989121234567", from: null };
+  lookUp("A", what);
+  expect(await asked).toEqual(["A", what]);
 });
 
 test("closing waits for the worker's connections, but not for ever", async () => {

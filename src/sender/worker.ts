@@ -6,6 +6,7 @@
 import { MessageChannel, type MessagePort, parentPort } from "node:worker_threads";
 import { workerData } from "piscina";
 import type { LaneRecord } from "../core/lane-record.ts";
+import type { Connector } from "../operators/connectors/connector.ts";
 import { createConnector, type OperatorSpec } from "../operators/connectors/kinds.ts";
 import { createRouter } from "../operators/route.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
@@ -45,7 +46,10 @@ export type FromWorker =
 const toParent = (message: FromWorker, transfer: MessagePort[] = []) =>
   parentPort?.postMessage(message, transfer);
 const { port1, port2 } = new MessageChannel();
-const store = createWorkerPort(port1, () => lines.close());
+const store = createWorkerPort(port1, {
+  close: () => lines.close(),
+  lookUp: (operator, asked) => connectors.get(operator)?.lookUp?.(asked),
+});
 toParent({ kind: "port", port: port2 }, [port2]);
 const connectorOf = (operator: OperatorSpec) => {
   const { name } = operator;
@@ -66,6 +70,7 @@ const connectorOf = (operator: OperatorSpec) => {
 const dispatch = createDispatch({ monotonicMs, wallMs: Date.now, random: Math.random });
 const lines = createLines({ connectorOf, monotonicMs });
 let version = 0;
+let connectors: ReadonlyMap<string, Connector> = new Map();
 let counts: PackedRoutes["counts"];
 /** How each operator's reports find their messages. */
 let terms: ReadonlyMap<string, ReportTerms | null>;
@@ -78,7 +83,9 @@ function use(routes: PackedRoutes): void {
   const text = new TextDecoder().decode(new Uint8Array(routes.bytes).slice());
   const file = JSON.parse(text) as RoutesFile;
   terms = new Map(file.operators.map((operator) => [operator.name, reportTermsOf(operator)]));
-  dispatch.use(lines.of(file.operators), createRouter(file.operators, file.routes));
+  const present = lines.of(file.operators);
+  connectors = new Map(present.map(({ name, connector }) => [name, connector]));
+  dispatch.use(present, createRouter(file.operators, file.routes));
 }
 
 export default async function run({ batch, port, routes }: Task): Promise<Tallies> {

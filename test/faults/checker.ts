@@ -235,8 +235,7 @@ function checkReports({ reports }: Evidence, messages: Map<string, MessageRow>, 
       reported.add(id);
       const status = messages.get(id)?.status;
       const mayBeUnknown = at === reports.length - 1;
-      const isRight = end === "either" ? status?.endsWith("delivered") : status === end;
-      if (!isRight && !(status === "unknown" && mayBeUnknown))
+      if (status !== end && !(status === "unknown" && mayBeUnknown))
         say("report_lost", `${id} is ${status}, reported ${end}`);
     }
   }

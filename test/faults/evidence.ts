@@ -89,8 +89,8 @@ export type Evidence = {
   /** Ids in the order in which an operator accepted them, one list per operator. */
   operators: string[][];
   /**
-   * How each message that it reports on ended there, one map per operator. `either`: it said the contrary
-   * later. While the message isn't settled both wait, and no order is promised.
+   * How each message that it reports on ended there, as it said first, one map per operator. It may say the
+   * contrary once that was acknowledged.
    */
   reports: Map<string, ReportedEnd>[];
   clickhouse: { entries: EntryRow[]; statuses: StatusRow[] };
@@ -99,7 +99,7 @@ export type Evidence = {
   faults: FaultRecord[];
 };
 
-export type ReportedEnd = "delivered" | "undelivered" | "either";
+export type ReportedEnd = "delivered" | "undelivered";
 
 export const OPERATOR_NAMES = ["A", "B", "C"] as const;
 export const files = {
@@ -154,16 +154,12 @@ function readText(folder: string, file: string): string[] {
     .filter((line) => line !== "");
 }
 
-/** `DELIVRD its-id our-id`, `but its-id` before it says the contrary, `ack its-id`. */
+/** `DELIVRD its-id our-id`; the lines without our id are acknowledgements and contradictions. */
 function readReports(lines: readonly string[]): Map<string, ReportedEnd> {
-  const ours = new Map<string, string>();
   const ends = new Map<string, ReportedEnd>();
   for (const line of lines) {
-    const [word, its = "", id] = line.split(" ");
-    if (id !== undefined) {
-      ours.set(its, id);
-      ends.set(id, word === "DELIVRD" ? "delivered" : "undelivered");
-    } else if (word === "but") ends.set(ours.get(its) ?? "", "either");
+    const [word, , id] = line.split(" ");
+    if (id !== undefined) ends.set(id, word === "DELIVRD" ? "delivered" : "undelivered");
   }
   return ends;
 }

@@ -49,6 +49,9 @@ const STRICT_SHARE = 0.06;
 const REFUSED_BY_ALL = { share: 0.004, phone: "+989129990001" };
 const REFUSED_BY_A = { share: 0.01, phone: "+989129990002" };
 const HANGS = { share: 0.000_3, phone: "+989129990003" };
+/** Some are valid for a minute: during a long outage their time is over. */
+const BRIEF_EVERY = 10;
+const BRIEF = { valid_for: 60 };
 const TWO_PARTS = "A message of more than one part: ".padEnd(200, "0123456789");
 const TOPUP_EVERY_MS = 2_000;
 const OPENING = { rich: 1_000_000_000, strict: 100_000_000, thin: 20_000 } as const;
@@ -117,7 +120,7 @@ export async function startLoad(
       "/v1/sms/send",
       apiKey,
       key,
-      JSON.stringify({ phone, text, type, reference: `r${n}` }),
+      JSON.stringify({ phone, text, type, reference: `r${n}`, ...(n % BRIEF_EVERY === 0 && BRIEF) }),
     );
     const replays = random() < REPLAY_SHARE && key !== null;
     const again = random();

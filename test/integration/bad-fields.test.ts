@@ -87,13 +87,19 @@ describe("fields of a message", () => {
   test("features that are not implemented yet say so, and are not ignored", async () => {
     for (const [field, value] of Object.entries({
       send_at: "2030-01-01T00:00:00Z",
-      valid_for: 60,
       fallback: "normal",
     })) {
       expect(fieldsOf(refused(await api.send({ ...message, [field]: value }), "not_supported"))).toEqual([
         field,
       ]);
     }
+  });
+
+  test("valid_for is a whole number of seconds, from a minute to 72 hours", async () => {
+    for (const valid_for of [0, -60, 59, 259_201, 60.5, "60", true])
+      expect(fieldsOf(refused(await api.send({ ...message, valid_for }), "validation_failed"))).toEqual([
+        "valid_for",
+      ]);
   });
 
   test("a callback_url needs a secret to sign with, and a public address to lead to", async () => {

@@ -84,11 +84,28 @@ test("any other output that can't be written fails too", () => {
     expect({ args, ...run(args, { to: "/dev/full" }) }).toMatchObject({ args, code: 74 });
 });
 
+test("a customer's express may be sent again when its answer is lost: off, on, off again", () => {
+  const id = customer().customer_id ?? "";
+  type Row = { customer_id: string; express_resend_unknown: boolean };
+  const isOn = () => {
+    const { customers } = JSON.parse(run(["customer", "list", "--json"]).stdout) as { customers: Row[] };
+    return customers.find((row) => row.customer_id === id)?.express_resend_unknown;
+  };
+  expect(isOn()).toBe(false);
+  for (const setting of ["on", "off"]) {
+    const set = ["customer", "express-resend-unknown", setting, "--customer", id, "--json"];
+    const express_resend_unknown = setting === "on";
+    expect(JSON.parse(run(set).stdout)).toEqual({ customer_id: id, express_resend_unknown });
+    expect(isOn()).toBe(express_resend_unknown);
+  }
+});
+
 test("lists of an unknown customer fail", () => {
   for (const args of [
     ["key", "list", "--customer", "999999"],
     ["lease", "list", "--customer", "999999"],
     ["customer", "mode", "strict", "--customer", "999999"],
+    ["customer", "express-resend-unknown", "on", "--customer", "999999"],
   ]) {
     const found = run(args);
     expect({ args, code: found.code, stdout: found.stdout }).toEqual({ args, code: 1, stdout: "" });

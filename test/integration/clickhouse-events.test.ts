@@ -179,7 +179,10 @@ test("the tables that read Kafka follow their settings, and no other migration r
   try {
     const { topicPrefix } = other.config;
     const moved = { ...db.config, topicPrefix };
-    expect(await migrateClickhouse(moved)).toEqual(["0004_kafka.sql (settings changed)"]);
+    expect(await migrateClickhouse(moved)).toEqual([
+      "0004_kafka.sql (settings changed)",
+      "0006_attempts_kafka.sql (settings changed)",
+    ]);
     expect(await migrateClickhouse(moved)).toEqual([]);
     const one = id();
     await other.produce("sms.status", "", lines([statusRow(one, 1, "queued")]));

@@ -27,6 +27,7 @@ const message: LaneRecord = {
   createdAtMs: Date.UTC(2026, 0, 2, 3, 4, 5, 6),
   attempt: 0,
   guaranteedByMs: null,
+  validUntilMs: null,
   traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 };
 type Said = Answer | { report: Answer };

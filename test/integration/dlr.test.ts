@@ -10,7 +10,8 @@ import { ROWS_MAX, takeReports } from "../../src/dlr/take.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { createInbox } from "../../src/ledger/inbox.ts";
 import { storeReports } from "../../src/ledger/inbox-rows.ts";
-import { reapClaim, settleClaim } from "../../src/ledger/settle.ts";
+import { findLateReports } from "../../src/ledger/late-reports.ts";
+import { reapClaim, settleClaim, settleReports } from "../../src/ledger/settle.ts";
 import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/report.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { changeOf, type Outcome, withReported } from "../../src/sender/outcome.ts";
@@ -25,6 +26,7 @@ const template = {
   status: "status",
   error: "err",
   done_at: "at",
+  phone: "to",
   entries: "reports",
 };
 const own: ReportTerms = { ...DEFAULT_TERMS, shape: "generic", template };
@@ -42,7 +44,7 @@ beforeAll(async () => {
   pool = createPool(db.config, { connections: 8, multipleStatements: true });
   customerId = await insertCustomer(pool, 1_000_000);
 });
-beforeEach(() => pool.query("DELETE FROM inbox"));
+beforeEach(() => pool.query("DELETE FROM inbox;DELETE FROM waiting_ends"));
 afterAll(async () => {
   await reconcileBooks(pool);
   await pool.end();
@@ -77,14 +79,13 @@ const settle = (claimId: string, record: LaneRecord, outcome: Outcome) =>
     {
       claimId,
       lane: record.lane,
-      changes: [changeOf(record, outcome)],
+      changes: [changeOf(record, outcome, { nowMs: Date.now(), jitter: 0 })],
       idsLeft: [],
       nowMs: Date.now(),
-      retryDelayMs: () => 60_000,
     },
   );
 
-type Entry = { id?: string; our_id?: string; status?: string; err?: string; at?: string };
+type Entry = { id?: string; our_id?: string; status?: string; err?: string; at?: string; to?: string };
 const report = (operator: string, entries: Entry[], receivedAtMs = Date.now()): RawReport => ({
   operator,
   receivedAtMs,
@@ -111,6 +112,9 @@ async function stateOf({ id: messageId }: LaneRecord) {
 }
 const inbox = () =>
   pool.query<{ later: number; dead: string | null }[]>("SELECT run_at>NOW(3) AS later, dead FROM inbox");
+const lateOf = async ({ id: messageId }: LaneRecord) =>
+  (await findLateReports(pool, messageId)).map(({ status, operator }) => `${status} ${operator}`);
+const kept = () => pool.query<{ about: string }[]>("SELECT about FROM waiting_ends");
 
 test("a report found by the operator's id delivers its message, and moves no money", async () => {
   const message = await sent({ ids: ["Op-0017"] });
@@ -143,6 +147,7 @@ test("the first final status stays: repeated, late and contradicting reports cha
   expect(await take(delivered, delivered, contrary)).toEqual(["settled", "late", "late"]);
   expect(await take(contrary)).toEqual(["late"]);
   expect(await stateOf(message)).toMatchObject({ status: "delivered", last_error: null });
+  expect((await lateOf(message)).toSorted()).toEqual(["delivered C", "undelivered C"]);
   expect(await inbox()).toEqual([]);
 });
 
@@ -177,13 +182,68 @@ test("a report that overtakes the answer to its submit waits for it", async () =
   expect(await stateOf(record)).toMatchObject({ status: "delivered", money: "capture" });
 });
 
-test("what matches nothing for a day is dropped", async () => {
+test("of two reports that contradict each other the one stored first counts, although its message couldn't end yet", async () => {
+  const record = laneRecord(customerId);
+  const taken: Outcome = { kind: "accepted", operator: "A", operatorMessageIds: ["y"], atMs: Date.now() };
+  await sending(record, async (claimId) => {
+    const first = report("A", [{ our_id: record.id, status: "UNDELIV", err: "001" }]);
+    expect(await take(first, report("A", [{ our_id: record.id }]))).toEqual(["early", "early"]);
+    expect(await kept()).toEqual([{ about: record.id }]);
+    await settle(claimId, record, taken);
+  });
+  // Those two wait for their next try; this one finds the message able to end, and is overruled.
+  expect(await take(report("A", [{ our_id: record.id }]))).toEqual(["settled"]);
+  const state = await stateOf(record);
+  expect(state).toMatchObject({ status: "undelivered", money: "capture" });
+  expect(state.last_error).toContain("001");
+  await due();
+  expect(await take()).toEqual(["late", "late"]);
+  expect(await kept()).toEqual([]);
+  // Both contradictions said the same; the first report ended the message, so it isn't late.
+  expect(await lateOf(record)).toEqual(["delivered A"]);
+});
+
+test("the same holds while nobody knows the operator's id, however its case; not between two recipients", async () => {
+  expect(await take(report("C", [{ id: "Own-1", status: "UNDELIV", to: "989121230001" }]))).toEqual([
+    "unmatched",
+  ]);
+  const other = await sent({ ids: ["own-1"], phone: "+989121230002" });
+  expect(await take(report("C", [{ id: "own-1", to: "09121230002" }]))).toEqual(["settled"]);
+  expect(await stateOf(other)).toMatchObject({ status: "delivered" });
+
+  expect(await take(report("C", [{ id: "Own-2", status: "UNDELIV", to: "989121230001" }]))).toEqual([
+    "unmatched",
+  ]);
+  const message = await sent({ ids: ["own-2"], phone: "+989121230001" });
+  expect(await take(report("C", [{ id: "own-2", to: "09121230001" }]))).toEqual(["settled"]);
+  expect(await stateOf(message)).toMatchObject({ status: "undelivered" });
+  await due();
+  expect(await take()).toEqual(["late", "late"]);
+});
+
+test("the parts of a message keep the order of their own reports", async () => {
+  const reports = [
+    report("C", [{ id: "part-1", status: "UNDELIV", err: "7" }]),
+    report("C", [{ id: "part-2" }]),
+  ];
+  expect(await take(...reports)).toEqual(["unmatched", "unmatched"]);
+  const message = await sent({ ids: ["part-1", "part-2"] });
+  expect(await take(report("C", [{ id: "part-2", status: "UNDELIV" }]))).toEqual(["part"]);
+  expect(await stateOf(message)).toMatchObject({ status: "sent" });
+  expect(await take(report("C", [{ id: "part-1" }]))).toEqual(["settled"]);
+  expect(await stateOf(message)).toMatchObject({ status: "undelivered" });
+  expect((await stateOf(message)).last_error).toContain("7");
+});
+
+test("what matches nothing for a day is dropped, and what was kept of it goes", async () => {
   expect(await take(report("C", [{ id: "nobody's" }], Date.now() - REPORT_TTL_MS + 60_000))).toEqual([
     "unmatched",
   ]);
+  expect(await kept()).toEqual([{ about: "nobody's" }]);
   await pool.query("DELETE FROM inbox");
   expect(await take(report("C", [{ id: "nobody's" }], Date.now() - REPORT_TTL_MS))).toEqual(["dropped"]);
   expect(await inbox()).toEqual([]);
+  expect(await kept()).toEqual([]);
 });
 
 test("proof for an unknown message captures or, express after its promise, refunds it", async () => {
@@ -230,6 +290,39 @@ test("a message of several submits is delivered when all are, in any order, and 
   expect(await take(report("C", [{ id: "f-2", status: "UNDELIV", err: "6" }]))).toEqual(["settled"]);
   expect(await take(report("C", [{ id: "f-1" }]))).toEqual(["late"]);
   expect(await stateOf(failed)).toMatchObject({ status: "undelivered" });
+});
+
+test("the submits of an unknown message that were taken are found; when a late answer names the others, the whole message is", async () => {
+  const accepted = (ids: string[]): Outcome => ({
+    kind: "accepted",
+    operator: "C",
+    operatorMessageIds: ids,
+    atMs: Date.now(),
+  });
+  const lost = (ids: string[]): Outcome => ({
+    kind: "unknown",
+    operator: "C",
+    reason: "C: part 3: no answer in time",
+    operatorMessageIds: ids,
+  });
+  const keyed = (outcome: Outcome) => withReported(outcome, (name) => TERMS[name]);
+  const [whole, failed] = [laneRecord(customerId), laneRecord(customerId)];
+  await sending(whole, async (claimId) => {
+    await settle(claimId, whole, keyed(lost(["l-1", "l-2", ""])));
+  });
+  expect(await take(report("C", [{ id: "l-2" }, { id: "l-1" }]))).toEqual(["part", "part"]);
+  expect(await stateOf(whole)).toMatchObject({ status: "unknown", money: "" });
+  const late = changeOf(whole, keyed(accepted(["l-1", "l-2", "l-3"])), { nowMs: Date.now(), jitter: 0 });
+  expect((await settleReports({ pool, id }, [late], Date.now())).settled).toHaveLength(1);
+  expect(await stateOf(whole)).toMatchObject({ status: "sent", money: "capture" });
+  expect(await take(report("C", [{ id: "l-3" }]))).toEqual(["settled"]);
+  expect(await stateOf(whole)).toMatchObject({ status: "delivered", money: "capture" });
+
+  await sending(failed, async (claimId) => {
+    await settle(claimId, failed, keyed(lost(["f-l-1", "", ""])));
+  });
+  expect(await take(report("C", [{ id: "f-l-1", status: "UNDELIV" }]))).toEqual(["settled"]);
+  expect(await stateOf(failed)).toMatchObject({ status: "undelivered", money: "capture" });
 });
 
 test("where only the first or the last part is reported, it ends the message", async () => {
@@ -279,7 +372,7 @@ test("a body of 10,000 reports is settled in one transaction", async () => {
   for (const message of messages) expect(await stateOf(message)).toMatchObject({ status: "delivered" });
 });
 
-test("two processes share the inbox: each report is settled once", async () => {
+test("of two processes one waits for the other: each report is settled once", async () => {
   const messages = await Promise.all(
     Array.from({ length: ROWS_MAX + 5 }, (_, i) => sent({ ids: [`s-${i}`] })),
   );

@@ -57,6 +57,7 @@ const record = (customerId: number, cost = 500): LaneRecord => ({
   createdAtMs: Date.now(),
   attempt: 0,
   guaranteedByMs: null,
+  validUntilMs: null,
   traceparent: "",
 });
 const batch = (nodeId: string, customerId: number, epoch: number, count: number): CommitBatch => ({

@@ -203,13 +203,68 @@ test("a timeline has each event once, and the present status if the log is behin
   const event = { id, customer_id: 7, created_at_ms: createdMs };
   await insertStatusEvents(db.clickhouse, [{ ...event, sequence: 1, status: "queued" }]);
   await insertStatusEvents(db.clickhouse, [{ ...event, sequence: 1, status: "queued" }]);
-  const present = { id, customerId: 7, attempt: 0, operator: null, updatedAtMs: createdMs + 50 };
-  const now = await timelineOf(db.clickhouse, { ...present, status: "sending", sequence: 2 });
+  const present = {
+    id,
+    customerId: 7,
+    attempt: 0,
+    operator: null,
+    lastError: null,
+    updatedAtMs: createdMs + 50,
+  };
+  const now = await timelineOf(db.clickhouse, { ...present, status: "sending", sequence: 2 }, []);
   expect(now.map(({ status }) => status)).toEqual(["queued", "sending"]);
   await insertStatusEvents(db.clickhouse, [{ ...event, sequence: 4, status: "sent", operator: "B" }]);
-  const later = await timelineOf(db.clickhouse, { ...present, status: "sent", sequence: 4 });
+  const later = await timelineOf(db.clickhouse, { ...present, status: "sent", sequence: 4 }, []);
+  const plain = { attempt: 1, error: null, refused: [], late: false };
   expect(later).toEqual([
-    { status: "queued", attempt: 1, operator: null, at: new Date(createdMs + 1).toISOString() },
-    { status: "sent", attempt: 1, operator: "B", at: new Date(createdMs + 4).toISOString() },
+    { ...plain, status: "queued", operator: null, at: new Date(createdMs + 1).toISOString() },
+    { ...plain, status: "sent", operator: "B", at: new Date(createdMs + 4).toISOString() },
+  ]);
+});
+
+test("a timeline names who refused the message and why, and what was reported too late to change it", async () => {
+  const createdMs = NOW_MS - 2_000;
+  const id = idAt(createdMs);
+  const at = (ms: number) => new Date(createdMs + ms).toISOString();
+  const refused = (by: string[]) => ({
+    refused_by: by,
+    refused_why: by.map((name) => `${name} is busy`),
+    refused_at_ms: by.map((_, i) => createdMs + i),
+  });
+  const event = { id, customer_id: 7, created_at_ms: createdMs };
+  await insertStatusEvents(db.clickhouse, [
+    { ...event, sequence: 1, status: "queued" },
+    { ...event, sequence: 7, status: "queued", attempt: 1, last_error: "B: busy", ...refused(["A", "B"]) },
+    { ...event, sequence: 10, status: "sent", attempt: 1, operator: "B", ...refused(["A"]) },
+    { ...event, sequence: 11, status: "undelivered", attempt: 1, operator: "B", last_error: "barred (8)" },
+  ]);
+  const present = {
+    id,
+    customerId: 7,
+    status: "undelivered",
+    sequence: 11,
+    attempt: 1,
+    operator: "B",
+    lastError: "barred (8)",
+    updatedAtMs: createdMs + 11,
+  } as const;
+  const late = { messageId: id, part: 0, operator: "B", error: null, receivedAtMs: createdMs + 900 };
+  const timeline = await timelineOf(db.clickhouse, present, [{ ...late, status: "delivered" }]);
+  const by = (name: string, ms: number) => ({ operator: name, error: `${name} is busy`, at: at(ms) });
+  const none = { error: null, refused: [], late: false };
+  expect(timeline).toEqual([
+    { ...none, status: "queued", attempt: 1, operator: null, at: at(1) },
+    {
+      ...none,
+      status: "queued",
+      attempt: 2,
+      operator: null,
+      at: at(7),
+      error: "B: busy",
+      refused: [by("A", 0), by("B", 1)],
+    },
+    { ...none, status: "sent", attempt: 2, operator: "B", at: at(10), refused: [by("A", 0)] },
+    { ...none, status: "undelivered", attempt: 2, operator: "B", at: at(11), error: "barred (8)" },
+    { ...none, status: "delivered", attempt: 2, operator: "B", at: at(900), late: true },
   ]);
 });

@@ -75,7 +75,7 @@ describe("partitions", () => {
   test("reach from yesterday to 35 days ahead, one per day, bounded by the ULID of midnight", async () => {
     await migrateMysql(config, { nowMs: NOW_MS });
     const pool = createPool(config, { connections: 1 });
-    for (const table of ["messages", "wallet_ledger", "submissions", "webhook_deliveries"]) {
+    for (const table of ["messages", "wallet_ledger", "submissions", "webhook_deliveries", "late_reports"]) {
       const found = await partitions(pool, table);
       expect(found).toHaveLength(38);
       expect(found[0]).toMatchObject({ name: "p20260713", bound: `'${ulidDayPrefix(NOW_MS)}'` });
@@ -85,12 +85,12 @@ describe("partitions", () => {
       });
       expect(found[37]).toMatchObject({ name: "p_future", bound: "MAXVALUE" });
     }
-    expect(await ensurePartitions(pool, { nowMs: NOW_MS + DAY_MS })).toEqual({ kind: "done", created: 4 });
+    expect(await ensurePartitions(pool, { nowMs: NOW_MS + DAY_MS })).toEqual({ kind: "done", created: 5 });
     expect(await ensurePartitions(pool, { nowMs: NOW_MS + DAY_MS })).toEqual({ kind: "done", created: 0 });
     expect(await ensurePartitions(pool, { nowMs: NOW_MS })).toEqual({ kind: "done", created: 0 });
-    // Nine days on, the first two days of submissions and deliveries are over; messages and entries stay.
+    // Nine days on, the first two days of submissions, deliveries and late reports are over; the others stay.
     await ensurePartitions(pool, { nowMs: NOW_MS + 8 * DAY_MS });
-    for (const table of ["submissions", "webhook_deliveries"])
+    for (const table of ["submissions", "webhook_deliveries", "late_reports"])
       expect((await partitions(pool, table))[0]).toMatchObject({ name: "p20260715" });
     expect((await partitions(pool, "messages"))[0]).toMatchObject({ name: "p20260713" });
     await pool.end();

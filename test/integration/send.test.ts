@@ -75,6 +75,19 @@ test("an express message says by when an operator will have accepted it", async 
   expect(aheadMs).toBeLessThanOrEqual(5_000);
 });
 
+test("valid_for says how long after its acceptance a message may be sent; without it that is the usual time", async () => {
+  const { apiKey, customerId } = await makeCustomer(db.config, 10_000);
+  for (const valid_for of [60, 259_200])
+    expect((await send(apiKey, { ...message, valid_for })).status).toBe(202);
+  expect((await send(apiKey)).status).toBe(202);
+  const rows = await db.pool.query<{ seconds: number | null }[]>(
+    "SELECT TIMESTAMPDIFF(SECOND, created_at, valid_until) AS seconds FROM messages " +
+      "WHERE customer_id=? ORDER BY id",
+    [customerId],
+  );
+  expect(rows.map(({ seconds }) => seconds)).toEqual([60, 259_200, null]);
+});
+
 test("a wallet is spent to the last unit, and then every answer is a 402 with both figures", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 20_300);
   const answers = await Promise.all(Array.from({ length: 100 }, () => send(apiKey)));

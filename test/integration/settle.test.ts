@@ -3,12 +3,13 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
-import type { LaneRecord } from "../../src/core/lane-record.ts";
+import { type LaneRecord, unpackLaneRow } from "../../src/core/lane-record.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import type { Change } from "../../src/ledger/move.ts";
+import { requeue } from "../../src/ledger/requeue.ts";
 import { reapClaim, settleClaim } from "../../src/ledger/settle.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
-import { changeOf, type Outcome } from "../../src/sender/outcome.ts";
+import { changeOf as changeAt, type Outcome } from "../../src/sender/outcome.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 
@@ -40,10 +41,9 @@ const claim = async (records: LaneRecord[], claimId = id(), again = false) => {
   return { claimId, ...claimed };
 };
 const settle = (claimId: string, changes: Change[], idsLeft: string[] = []) =>
-  settleClaim(
-    { pool, id },
-    { claimId, lane: "normal", changes, idsLeft, nowMs: Date.now(), retryDelayMs: () => 60_000 },
-  );
+  settleClaim({ pool, id }, { claimId, lane: "normal", changes, idsLeft, nowMs: Date.now() });
+const changeOf = (record: LaneRecord, outcome: Outcome) =>
+  changeAt(record, outcome, { nowMs: Date.now(), jitter: 1 });
 const changesOf = (records: LaneRecord[], outcome: Outcome) =>
   records.map((record) => changeOf(record, outcome));
 const expire = (claimId?: string) =>
@@ -131,6 +131,41 @@ test("an expired claim makes sending messages unknown, and late outcomes settle 
   await expire();
   await reapAll();
   expect(await closes([third])).toEqual(["refund"]);
+});
+
+test("messages refused for now wait for as long as their attempt says, those of one time in one row; what has no time left expires", async () => {
+  const [first, second, over] = (await accepted(3)) as [LaneRecord, LaneRecord, LaneRecord];
+  const { claimId } = await claim([first, second, over]);
+  await pool.query("DELETE FROM outbox");
+  const isOver = { ...over, validUntilMs: Date.now() + 500 };
+  await settle(claimId, [changeOf(first, busy), changeOf(second, busy), changeOf(isOver, busy)]);
+  const rows = await pool.query<{ payload: Buffer; inMs: number }[]>(
+    "SELECT payload, TIMESTAMPDIFF(MICROSECOND, NOW(3), run_at) / 1000 AS inMs " +
+      "FROM outbox WHERE lane='normal'",
+  );
+  expect(rows).toHaveLength(1);
+  expect(unpackLaneRow(rows[0]?.payload as Buffer).map((r) => [r.id, r.attempt])).toEqual([
+    [first.id, 1],
+    [second.id, 1],
+  ]);
+  expect(Number(rows[0]?.inMs)).toBeGreaterThan(0);
+  expect(Number(rows[0]?.inMs)).toBeLessThanOrEqual(1_000);
+  expect(await statuses([first, second, over])).toEqual(["queued 1 7", "queued 1 7", "expired 0 5"]);
+  expect(await closes([first, second, over])).toEqual(["refund"]);
+});
+
+test("a message keeps how long it is valid over its attempts, whoever requeues it", async () => {
+  const validUntilMs = Date.now() + 3_600_000;
+  const record = laneRecord(customerId, { validUntilMs });
+  await acceptMessages(pool, [record]);
+  await pool.query("DELETE FROM outbox");
+  expect(await requeue(pool, [record], Date.now())).toEqual({ ids: [record.id], ended: [] });
+  const [row] = await pool.query<{ payload: Buffer }[]>("SELECT payload FROM outbox WHERE lane='normal'");
+  expect(unpackLaneRow(row?.payload as Buffer)).toMatchObject([{ id: record.id, attempt: 1, validUntilMs }]);
+  const again = { ...record, attempt: 1 };
+  expect(await requeue(pool, [again], validUntilMs)).toEqual({ ids: [], ended: [record.id] });
+  expect(await statuses([record])).toEqual(["expired 1 11"]);
+  expect(await closes([record])).toEqual(["refund"]);
 });
 
 test("proof that comes after an unknown message was refunded moves no money", async () => {

@@ -95,29 +95,46 @@ test("a lost record that turns up later is skipped, because its attempt is over"
   expect(taken().filter((id) => id === record.id)).toHaveLength(1);
 }, 30_000);
 
-test("while a message waits for its retry, however old it is, nothing of the lane is requeued, and that message never is", async () => {
+test("a message that waits for its retry, however old it is, is never requeued, and keeps no other from it", async () => {
   const before = await swept();
-  const waits = old();
+  // Its tenth attempt may wait for up to 15 minutes.
+  const waits = old({ attempt: 10 });
   const lost = old();
   await accept([waits], "UPDATE outbox SET run_at=NOW(3) + INTERVAL 50 SECOND");
+  await down.pool.write("UPDATE messages SET attempt=10, sequence=61 WHERE id=?", [waits.id]);
   await lose([lost]);
-  await sleep(QUIET_MS);
-  expect(await swept()).toBe(before);
+  await untilAll([lost], "sent");
+  expect(await swept()).toBe(before + 1);
+  expect((await rowsOf([waits]))[0]).toMatchObject({ status: "queued", attempt: 10 });
   await down.pool.write("UPDATE outbox SET run_at=NOW(3) WHERE run_at>NOW(3)");
-  await untilAll([waits, lost], "sent");
-  expect((await rowsOf([waits, lost])).map((row) => row.attempt)).toEqual([0, 1]);
+  await untilAll([waits], "sent");
+  expect((await rowsOf([waits, lost])).map((row) => row.attempt)).toEqual([10, 1]);
   expect(await swept()).toBe(before + 1);
 }, 60_000);
+
+const endsOf = async ({ id }: LaneRecord) => {
+  const rows = await down.pool.query<{ op: string }[]>(
+    "SELECT op FROM wallet_ledger WHERE entry_id=? AND leg='close'",
+    [id],
+  );
+  return rows.map(({ op }) => op);
+};
 
 test("a message whose last attempt was lost is failed and refunded", async () => {
   const record = old({ attempt: MESSAGE_ATTEMPTS_MAX - 1 });
   await lose([record]);
-  await down.pool.write("UPDATE messages SET attempt=? WHERE id=?", [record.attempt, record.id]);
+  await down.pool.write(
+    "UPDATE messages SET attempt=?, updated_at=NOW(3) - INTERVAL 20 MINUTE WHERE id=?",
+    [record.attempt, record.id],
+  );
   await untilAll([record], "failed");
   expect(await relay.count("sluice_relay_sweep_failed_total")).toBe(1);
-  const closes = await down.pool.query<{ op: string }[]>(
-    "SELECT op FROM wallet_ledger WHERE entry_id=? AND leg='close'",
-    [record.id],
-  );
-  expect(closes).toEqual([{ op: "refund" }]);
+  expect(await endsOf(record)).toEqual(["refund"]);
+}, 30_000);
+
+test("a message that was lost and whose validity is over by then expires and is refunded", async () => {
+  const record = old({ validUntilMs: Date.now() - 1_000 });
+  await lose([record]);
+  await untilAll([record], "expired");
+  expect(await endsOf(record)).toEqual(["refund"]);
 }, 30_000);

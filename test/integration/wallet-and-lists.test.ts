@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { SluiceError } from "../../src/core/errors.ts";
 import { createIdFactory } from "../../src/core/id.ts";
+import { VALID_FOR_MS } from "../../src/core/limits.ts";
 import { createLeaseStore } from "../../src/ledger/lease.ts";
 import { createClickhouse } from "../../src/platform/clickhouse.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
@@ -28,7 +29,12 @@ beforeAll(async () => {
   [customerId, otherId] = [await insertCustomer(pool, 10_000), await insertCustomer(pool, 5_000)];
   const records = [
     laneRecord(customerId, { reference: "r1", from: "Shop" }),
-    laneRecord(customerId, { lane: "express", cost: 700, guaranteedByMs: Date.UTC(2026, 0, 1) }),
+    laneRecord(customerId, {
+      lane: "express",
+      cost: 700,
+      guaranteedByMs: Date.UTC(2026, 0, 1),
+      validUntilMs: Date.UTC(2026, 0, 2),
+    }),
     laneRecord(customerId, { phone: "+989351112233" }),
   ];
   ids = records.map((record) => record.id);
@@ -152,11 +158,14 @@ describe("GET /v1/messages", () => {
       currency: "IRR",
       timeline: null,
     });
+    // Nothing was said about it: 72 hours.
+    expect(Date.parse(one.valid_until) - Date.parse(one.created_at)).toBe(VALID_FOR_MS);
     expect(await oneMessage({ pool, clickhouse }, owner(), ids[1] as string)).toMatchObject({
       status: "queued",
       attempts: 0,
       operator: null,
       guaranteed_by: "2026-01-01T00:00:00.000Z",
+      valid_until: "2026-01-02T00:00:00.000Z",
     });
     for (const wrong of [id(), "x", "' OR 1=1 --"])
       expect(await refusal(oneMessage({ pool, clickhouse }, owner(), wrong))).toContain("not_found");

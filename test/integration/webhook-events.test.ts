@@ -55,9 +55,8 @@ async function accepted(fields: Partial<LaneRecord> = {}): Promise<LaneRecord> {
 async function submitted(record: LaneRecord, outcome: Outcome): Promise<void> {
   const [claimId, nowMs] = [id(), Date.now()];
   await claimMessages(pool, { claimId, lane: record.lane, records: [record], nowMs });
-  const changes = [changeOf(record, outcome)];
-  const settlement = { claimId, lane: record.lane, changes, idsLeft: [], nowMs, retryDelayMs: () => 60_000 };
-  await settleClaim({ pool, id }, settlement);
+  const changes = [changeOf(record, outcome, { nowMs, jitter: 0 })];
+  await settleClaim({ pool, id }, { claimId, lane: record.lane, changes, idsLeft: [], nowMs });
 }
 const taken = (): Outcome => ({
   kind: "accepted",

@@ -56,10 +56,13 @@ async function send(records: LaneRecord[]): Promise<void> {
   const [claimId, nowMs, { pool }] = [id(), Date.now(), down];
   await claimMessages(pool, { claimId, lane: "normal", records, nowMs });
   const changes = records.map((record) =>
-    changeOf(record, { kind: "accepted", operator: "A", operatorMessageIds: ["a"], atMs: nowMs }),
+    changeOf(
+      record,
+      { kind: "accepted", operator: "A", operatorMessageIds: ["a"], atMs: nowMs },
+      { nowMs, jitter: 0 },
+    ),
   );
-  const settlement = { claimId, lane: "normal" as const, changes, idsLeft: [], nowMs };
-  await settleClaim({ pool, id }, { ...settlement, retryDelayMs: () => 0 });
+  await settleClaim({ pool, id }, { claimId, lane: "normal", changes, idsLeft: [], nowMs });
 }
 const verified = (secret: string, { body, headers }: Received) => new Webhook(secret).verify(body, headers);
 const changesIn = (calls: readonly Received[]): string[] =>

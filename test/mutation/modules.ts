@@ -10,6 +10,7 @@ export const MODULES: readonly Module[] = [
   { file: "src/core/parts.ts", tests: ["src/core/parts.test.ts", "src/core/parts-laws.test.ts"] },
   { file: "src/core/ledger.ts", tests: ["src/core/ledger.test.ts"] },
   { file: "src/core/message.ts", tests: ["src/core/message.test.ts"] },
+  { file: "src/core/retries.ts", tests: ["src/core/retries.test.ts"] },
   { file: "src/ledger/grant.ts", tests: ["src/ledger/grant.test.ts"] },
   { file: "src/ledger/move.ts", tests: ["src/ledger/move.test.ts"] },
   { file: "src/ledger/posting.ts", tests: ["src/ledger/posting.test.ts"] },

@@ -321,31 +321,4 @@ export const EXPLAINED: readonly Explained[] = [
     to: '""',
     why: LOGGED,
   },
-  {
-    file: "src/sender/outcome.ts",
-    code: 'if (outcome.kind !== "accepted" || terms == null',
-    from: 'outcome.kind !== "accepted"',
-    to: "false",
-    why: "equal: the terms of what was not accepted are null; it tells the compiler which outcome it is",
-  },
-  {
-    file: "src/sender/outcome.ts",
-    code: "Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS)",
-    from: "Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS) <= RETRY_DELAY_MAX_MS",
-    to: "true",
-    why: ASSERTED,
-  },
-  {
-    file: "src/sender/outcome.ts",
-    code: "Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS)",
-    from: "Math.max(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS)",
-    to: "Math.min(...RETRY_NORMAL_MS, ...RETRY_EXPRESS_MS)",
-    why: ASSERTED,
-  },
-  {
-    file: "src/sender/outcome.ts",
-    code: '"the sweep knows how long a message may wait",',
-    to: '""',
-    why: ASSERTED,
-  },
 ];

@@ -4,6 +4,7 @@
 
 import { type Bug, bug, unasserted } from "./bug.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
+import { RETRY_BUGS } from "./retry-bugs.ts";
 import { WEBHOOK_BUGS } from "./webhook-bugs.ts";
 
 export const BUGS: readonly Bug[] = [
@@ -177,9 +178,8 @@ export const BUGS: readonly Bug[] = [
     "message",
     "a message whose answer was lost is tried at the next operator",
     "src/sender/dispatch.ts",
-    'if (outcome.kind === "refused") {\n      job.permanent &&= outcome.permanent;',
-    'if (outcome.kind !== "accepted") {\n' +
-      '      job.permanent &&= outcome.kind === "refused" && outcome.permanent;',
+    'if (outcome.kind === "refused" || isAgain) {',
+    'if (outcome.kind !== "accepted") {',
   ),
   bug(
     "message",
@@ -359,5 +359,6 @@ export const BUGS: readonly Bug[] = [
     "`SELECT id FROM messages WHERE id='${first.id}'`",
   ),
   ...REPORT_BUGS,
+  ...RETRY_BUGS,
   ...WEBHOOK_BUGS,
 ];

@@ -6,7 +6,8 @@
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Kernel } from "./kernel.ts";
-import { hold, type Model } from "./model.ts";
+import { hold } from "./hold.ts";
+import type { Model } from "./model.ts";
 import type { Answer, Ingest, OnStoring, Request } from "./roles.ts";
 
 /** One thing that a client wants done, however often it asks. */
@@ -44,8 +45,10 @@ type KeyState = {
 /** `leaves`: the share of requests whose client leaves, at most `withinMs` after asking. */
 export type ClientFaults = { leaves: number; withinMs: number };
 export type Stats = Record<string, number>;
+/** `isBrief`: valid for a minute. */
+type Shape = { express: boolean; parts: number; isBrief: boolean };
 export type Clients = {
-  send(owner: KeyOwner, options: { keyed: boolean; express: boolean; parts: number }): void;
+  send(owner: KeyOwner, options: Shape & { keyed: boolean }): void;
   topUp(owner: KeyOwner, amount: number, keyed: boolean): void;
   /** Sends messages one after the other until the wallet is empty; true if the last unit could be spent. */
   drain(owner: KeyOwner, isSteady: boolean, done: () => void): void;
@@ -66,6 +69,10 @@ const DRAIN_REFUSALS_MAX = 8;
 const STEADY_SENDS = 25;
 const STEADY_MS = 50;
 const PART_CHARS = 153;
+const PHONES = 12;
+/** The least `valid_for`. */
+const BRIEF_S = 60;
+const PLAIN = { express: false, parts: 1, isBrief: false } as const;
 
 export function createClients(
   kernel: Kernel,
@@ -236,7 +243,10 @@ export function createClients(
     hold(message !== undefined, "every 202 is stored", detail);
     const { values } = message;
     hold(
-      values.text === asked.text && values.reference === asked.reference && values.lane === asked.type,
+      values.text === asked.text &&
+        values.reference === asked.reference &&
+        values.lane === asked.type &&
+        (values.valid_until === null) === (asked.valid_for === undefined),
       "what is stored is what was asked for",
       detail,
     );
@@ -289,19 +299,20 @@ export function createClients(
     counters.set(customerId, count);
     return `common ${count}`;
   };
-  const sendBody = (reference: string, express: boolean, parts: number, variant: string): Buffer =>
+  const sendBody = (reference: string, { express, parts, isBrief }: Shape, variant: string): Buffer =>
     Buffer.from(
       JSON.stringify({
-        phone: `+98912${String(1_000_000 + random.int(9_000_000)).slice(0, 7)}`,
+        phone: `+98912${1_000_000 + random.int(PHONES)}`, // few: several messages to each
         text: `it's ${variant}`.padEnd(parts === 1 ? 20 : PART_CHARS * (parts - 1) + 10, "x"),
         type: express ? "express" : "normal",
         reference,
+        ...(isBrief ? { valid_for: BRIEF_S } : {}),
       }),
     );
 
-  const send: Clients["send"] = (owner, { keyed, express, parts }) => {
+  const send: Clients["send"] = (owner, { keyed, ...shape }) => {
     const name = `send-${++names}`;
-    const body = sendBody(name, express, parts, "one");
+    const body = sendBody(name, shape, "one");
     const key = keyed ? keyFor(owner) : null;
     const wish = wishFor({ route: "send", owner, body, key }, name);
     pursue(wish);
@@ -309,7 +320,7 @@ export function createClients(
     for (let copies = random.chance(0.3) ? random.int(3) : 0; copies > 0; copies--)
       later(random.chance(0.5) ? 0 : random.between(0, 300), wish);
     if (random.chance(0.1)) {
-      const other = sendBody(name, express, parts, "two");
+      const other = sendBody(name, shape, "two");
       const rival = wishFor({ route: "send", owner, body: other, key }, `${name}-rival`);
       rival.triesLeft = 3;
       later(random.between(0, 2_000), rival);
@@ -325,7 +336,7 @@ export function createClients(
       const wish = wishFor({ route: "topup", owner, body, key: keyed ? name : null }, name);
       // A client that is told about the top-up spends the money at once.
       wish.whenAnswered = () => {
-        for (let n = random.int(5); n > 0; n--) send(owner, { keyed: false, express: false, parts: 1 });
+        for (let n = random.int(5); n > 0; n--) send(owner, { keyed: false, ...PLAIN });
       };
       pursue(wish);
       if (random.chance(0.3)) later(random.between(0, 200), wish);
@@ -341,7 +352,7 @@ export function createClients(
         const left = model.spendable(owner.customerId);
         const parts = steady <= 0 && left > 30 * owner.priceNormal ? 9 : 1;
         const name = `drain-${++names}`;
-        const body = sendBody(name, false, parts, "drain");
+        const body = sendBody(name, { ...PLAIN, parts }, "drain");
         const wish = wishFor({ route: "send", owner, body, key: null }, name);
         hold(triesLeft-- > 0, "the whole balance can be spent", () => `${left} of ${owner.name} are left`);
         const isSteady = steady-- > 0;

@@ -1,7 +1,8 @@
 // The contents of the event topics, as ClickHouse would keep them: one line per event_id, of which all copies
 // must be equal. At the end they must agree exactly with the database.
 
-import { hold, type Model } from "./model.ts";
+import { hold } from "./hold.ts";
+import type { Model } from "./model.ts";
 import type { Server } from "../simulated-mysql/server.ts";
 
 export type Events = {

@@ -55,6 +55,7 @@ const KINDS = [
   "rewind",
   "wall clock",
   "database clock",
+  "time passes",
 ] as const;
 type Kind = (typeof KINDS)[number];
 
@@ -90,9 +91,11 @@ export function createFaults(random: Random): Faults {
       undelivered: random.pick([0, 0.3]),
       twice: random.pick([0, 0.3]),
       contradicted: random.pick([0, 0.2]),
+      isSoon: true,
     },
   };
   const kinds = KINDS.filter(() => !calm && random.chance(0.35));
+  rates.report.isSoon = !kinds.includes("database clock");
   const sweepMs = some(0.5, 600);
   const counts: Record<string, number> = calm ? { calm: 1 } : {};
   let ended = false;
@@ -149,6 +152,9 @@ export function createFaults(random: Random): Faults {
       case "wall clock":
         victim.wallOffsetMs += random.between(-5_000, 5_000);
         return;
+      case "time passes":
+        // No fault, but whatever waits may have no time left afterwards.
+        return kernel.leap(random.between(20_000, 120_000));
       case "database clock":
         databaseClock.offsetMs += random.chance(0.5)
           ? random.between(-500, 500)

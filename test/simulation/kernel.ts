@@ -32,6 +32,8 @@ export type Kernel = {
   pause(of: Process, forMs: number, frozen: boolean): void;
   current(): Process | null;
   wallMs(of: Process | null): number;
+  /** All wall clocks go ahead by this much; nothing happens in the meantime. */
+  leap(ms: number): void;
   timersOf(of: Process): Timers;
   note(what: string, detail: string): void;
   /** Runs events up to that time. */
@@ -54,6 +56,7 @@ export function createKernel(seed: number, onNote?: (line: string) => void): Ker
   let now = 0;
   let order = 0;
   let count = 0;
+  let leapedMs = 0;
   let current: Process | null = null;
   let hash = seed;
   const lines: string[] = [];
@@ -91,7 +94,7 @@ export function createKernel(seed: number, onNote?: (line: string) => void): Ker
     return event;
   };
   const monotonicMs = () => now - (current?.frozenMs ?? 0) + 1_000_000;
-  const wallMs = (of: Process | null) => Math.floor(START_MS + now + (of?.wallOffsetMs ?? 0));
+  const wallMs = (of: Process | null) => Math.floor(START_MS + now + leapedMs + (of?.wallOffsetMs ?? 0));
   // Timers are never early, but late by whatever else the event loop has to do.
   const timeout = (ms: number, run: () => void) => after(ms + random.next() * 0.3, current, run);
   const every = (ms: number, run: () => void): (() => void) => {
@@ -177,6 +180,9 @@ export function createKernel(seed: number, onNote?: (line: string) => void): Ker
     },
     current: () => current,
     wallMs,
+    leap(ms) {
+      leapedMs += ms;
+    },
     timersOf: (of) => ({
       monotonicMs,
       sleep: (ms) => new Promise((resolve) => timeout(ms, () => resolve())),

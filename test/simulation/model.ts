@@ -5,20 +5,7 @@
 
 import type { RowChange } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
-
-/** A broken invariant. */
-export class Violation extends Error {
-  override readonly name = "Violation";
-  readonly invariant: string;
-  constructor(invariant: string, detail: string) {
-    super(`${invariant}: ${detail}`);
-    this.invariant = invariant;
-  }
-}
-
-export function hold(condition: boolean, invariant: string, detail: () => string): asserts condition {
-  if (!condition) throw new Violation(invariant, detail());
-}
+import { hold } from "./hold.ts";
 
 type Books = {
   balance: number;
@@ -90,10 +77,12 @@ export type Taking = {
   taken: ReadonlyMap<string, string[]>;
   answeredAtMs: ReadonlyMap<string, number>;
   /** What the first stored report on a message says. */
-  reportOf: (id: string) => { end: string; doneAtMs: number } | null;
+  reportOf: (id: string, operator: string) => { end: string; doneAtMs: number } | null;
+  /** Whether two operators may have it. */
+  mayHaveTwo: (id: string) => boolean;
 };
 
-export function createModel({ taken, answeredAtMs, reportOf }: Taking): Model {
+export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Taking): Model {
   const messages = new Map<string, Message>();
   const books = new Map<number, Books>();
   const topups = new Map<string, number>();
@@ -202,7 +191,8 @@ export function createModel({ taken, answeredAtMs, reportOf }: Taking): Model {
       () => `${key} ${status} at attempt ${attempt} has ${sequence}, not ${number}`,
     );
     if (message.status === "unknown" && status.endsWith("delivered") && after.guaranteed_by !== null)
-      message.isProvenLate = Number(reportOf(message.id)?.doneAtMs) > Number(after.guaranteed_by);
+      message.isProvenLate =
+        Number(reportOf(message.id, text(after, "operator"))?.doneAtMs) > Number(after.guaranteed_by);
     Object.assign(message, { status, attempt, sequence, values: after });
   };
 
@@ -242,8 +232,10 @@ export function createModel({ taken, answeredAtMs, reportOf }: Taking): Model {
     );
     const by = taken.get(m.id) ?? [];
     const { guaranteed_by: promised } = m.values;
-    const isLateExpress = promised !== null && (answeredAtMs.get(m.id) ?? 0) > Number(promised);
-    const report = reportOf(m.id);
+    const operator = text(m.values, "operator");
+    const answeredMs = answeredAtMs.get(`${operator} ${m.id}`) ?? 0;
+    const isLateExpress = promised !== null && answeredMs > Number(promised);
+    const report = reportOf(m.id, operator);
     const isReported = m.status.endsWith("delivered");
     if (isReported)
       hold(report?.end === m.status, "a message is delivered, or not, as its operator reported", detail);
@@ -251,7 +243,7 @@ export function createModel({ taken, answeredAtMs, reportOf }: Taking): Model {
     if (op === "capture") {
       hold(!isFinal(m.status) || /delivered/.test(m.status), "what ended unsent is refunded", detail);
       hold(by.length > 0, "only what an operator took is captured", detail);
-      hold(by.includes(text(m.values, "operator")), "a capture names the operator that took it", detail);
+      hold(by.includes(operator), "a capture names the operator that took it", detail);
     } else {
       const isSent = m.status === "sent";
       const mayBeLate = isLateExpress || m.isProvenLate;
@@ -307,7 +299,8 @@ export function createModel({ taken, answeredAtMs, reportOf }: Taking): Model {
     onSpendable: () => undefined,
     onTaken(id) {
       const by = taken.get(id) as string[];
-      hold(by.length === 1, "no message is taken twice", () => `${id} was taken by ${by.join(" and ")}`);
+      const isOnce = by.length === 1 || mayHaveTwo(id);
+      hold(isOnce, "no message is taken twice", () => `${id} was taken by ${by.join(" and ")}`);
       const m = messages.get(id);
       hold(m !== undefined, "only what is stored is sent", () => `${id} was taken, and is not stored`);
       hold(m.status !== "queued", "only what is claimed is sent", () => `${id} was taken while ${m.status}`);

@@ -26,16 +26,22 @@ export type Operators = {
   connectorOf(of: Process, operator: string, onReport: OnReportOf): Connector;
   /** The operators that accepted this message, in order. */
   taken: ReadonlyMap<string, string[]>;
-  /** When each sender learned that its message was accepted, by its own clock. */
+  /** When each sender learned that an operator accepted a message, by its own clock: by both, `A ID`. */
   answeredAtMs: ReadonlyMap<string, number>;
   /** Makes all of them refuse for this long. */
   busy(forMs: number): void;
 };
 
+/** `submits`: how many it took; `submittedAtMs`: when its sender began. */
+export type Taken = { id: string; operator: string; submits: number; submittedAtMs: number };
+
+/** Why an answer is lost that named the first of several submits. */
+export const FIRST_TAKEN = "timed out after its first part";
+
 export function createOperators(
   kernel: Kernel,
   faults: OperatorFaults,
-  onTaken: (id: string, operator: string, submits: number) => void,
+  onTaken: (taken: Taken) => void,
 ): Operators {
   const { random } = kernel;
   const specs = ["A", "B", "C"].map(
@@ -52,12 +58,12 @@ export function createOperators(
   const taken = new Map<string, string[]>();
   const answeredAtMs = new Map<string, number>();
   let busyUntilMs = 0;
-  const take = (operator: string, { id, parts }: LaneRecord) => {
+  const take = (operator: string, { id, parts }: LaneRecord, submittedAtMs: number) => {
     const by = taken.get(id);
     if (by === undefined) taken.set(id, [operator]);
     else by.push(operator);
     kernel.note("operator", `${operator} takes ${id}`);
-    onTaken(id, operator, submitsOf(operator, parts));
+    onTaken({ id, operator, submits: submitsOf(operator, parts), submittedAtMs });
   };
   const submit = (
     of: Process,
@@ -70,16 +76,22 @@ export function createOperators(
     const answer = (delayMs: number, a: Answer) => void kernel.after(delayMs, of, () => done(a));
     const away = random.between(0.2, 8);
     const back = random.chance(faults.slow) ? random.between(100, 1_900) : random.between(0.2, 20);
-    const silence = (later: CertainAnswer) => {
-      answer(SUBMIT_TIMEOUT_MS, { kind: "lost", reason: "timed out" });
+    const silence = (later: CertainAnswer, first: string[] = []) => {
+      const isBegun = first.length > 1 && random.chance(0.5);
+      const ids = { operatorMessageIds: first.map((each, part) => (part === 0 ? each : "")) };
+      answer(
+        SUBMIT_TIMEOUT_MS,
+        isBegun ? { kind: "lost", reason: FIRST_TAKEN, ...ids } : { kind: "lost", reason: "timed out" },
+      );
       if (!random.chance(faults.late)) return;
       const lateMs = SUBMIT_TIMEOUT_MS + random.between(1, random.pick([200, LATE_ANSWER_MAX_MS]));
       kernel.after(lateMs, of, () => {
-        if (later.kind === "accepted") answeredAtMs.set(id, kernel.wallMs(of));
+        if (later.kind === "accepted") answeredAtMs.set(`${operator} ${id}`, kernel.wallMs(of));
         onReport(operator, message, later);
       });
     };
-    const taking: CertainAnswer = { kind: "accepted", operatorMessageIds: idsOf(operator, message) };
+    const ids = idsOf(operator, message);
+    const taking: CertainAnswer = { kind: "accepted", operatorMessageIds: ids };
     if (random.chance(faults.notConnected))
       return answer(away, { kind: "not-connected", reason: "ECONNREFUSED" });
     if (random.chance(faults.lostBefore))
@@ -88,10 +100,12 @@ export function createOperators(
       return answer(away + back, { kind: "refused", permanent: false, reason: "503 busy" });
     if (random.chance(faults.refusedForGood))
       return answer(away + back, { kind: "refused", permanent: true, reason: "400 number_refused" });
-    kernel.after(away, null, () => take(operator, message));
-    if (random.chance(faults.takenSilently)) return silence(taking);
+    const submittedAtMs = kernel.wallMs(null);
+    kernel.after(away, null, () => take(operator, message, submittedAtMs));
+    // Which parts of express were taken in time is only known when all are.
+    if (random.chance(faults.takenSilently)) return silence(taking, message.lane === "normal" ? ids : []);
     return void kernel.after(away + back, of, () => {
-      answeredAtMs.set(id, kernel.wallMs(of));
+      answeredAtMs.set(`${operator} ${id}`, kernel.wallMs(of));
       done(taking);
     });
   };

@@ -43,6 +43,27 @@ export const REPORT_BUGS: readonly Bug[] = [
   ),
   bug(
     "report",
+    "a report that waits for its message loses its place to a later one",
+    "src/dlr/order.ts",
+    "if (waiting.length > 0) await keepFirstEnds(conn, waiting.flatMap(waitingEnds));",
+    "",
+  ),
+  bug(
+    "report",
+    "a report that comes after the end of its message leaves no trace",
+    "src/ledger/settle-reports.ts",
+    "await keepLateReports(conn, late);",
+    "",
+  ),
+  bug(
+    "report",
+    "the last of several reports that wait counts, not the first",
+    "src/ledger/waiting-ends.ts",
+    "ON DUPLICATE KEY UPDATE about=waiting_ends.about`",
+    "AS n ON DUPLICATE KEY UPDATE status=n.status,done_at=n.done_at`",
+  ),
+  bug(
+    "report",
     "a message is delivered with its first part",
     "src/ledger/settle-reports.ts",
     "const whole = end.submits > 1 ? endOf(partsOf?.get(end.messageId) ?? []) : end;",
@@ -61,5 +82,19 @@ export const REPORT_BUGS: readonly Bug[] = [
     "src/ledger/submissions.ts",
     'idKey === ""\n        ? []',
     'idKey !== ""\n        ? []',
+  ),
+  bug(
+    "report",
+    "a report with an id nobody knows is given to the first message without an answer",
+    "src/dlr/find.ts",
+    "if (message === undefined || fitting.length > 1) return null;",
+    "if (message === undefined) return null;",
+  ),
+  bug(
+    "report",
+    "what was taken of a message before an answer was lost is forgotten",
+    "src/sender/outcome.ts",
+    'if (outcome.kind !== "accepted" && outcome.kind !== "unknown") return outcome;',
+    'if (outcome.kind !== "accepted") return outcome;',
   ),
 ];

@@ -1,7 +1,7 @@
 // How simulated operators report on what they took: each report goes to some ingest process and is repeated
 // until it is acknowledged; it may come before the submit's answer, twice, late, never, or be contradicted
-// once the gateway has settled the first. Holds what must be true of reports: an acknowledged one is stored,
-// and a message ends as its first report says.
+// soon after the first was acknowledged. Holds what must be true of reports: an acknowledged one is stored,
+// and a message ends as the report says that was stored first.
 
 import type { RawReport } from "../../src/core/raw-report.ts";
 import { unpackReports } from "../../src/core/raw-report.ts";
@@ -9,7 +9,9 @@ import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/rep
 import type { RowChange } from "../simulated-mysql/server.ts";
 import type { Ingest } from "./roles.ts";
 import type { Kernel } from "./kernel.ts";
-import { hold, type Message } from "./model.ts";
+import { hold } from "./hold.ts";
+import type { Message } from "./model.ts";
+import { FIRST_TAKEN } from "./operators.ts";
 
 /** Shares of what operators took. */
 export type ReportFaults = {
@@ -18,6 +20,11 @@ export type ReportFaults = {
   undelivered: number;
   twice: number;
   contradicted: number;
+  /**
+   * A contradiction may come before the gateway has settled the first report. Not while the database's clock
+   * is set back: a row of the inbox can't be due before its time, and a later one may be.
+   */
+  isSoon: boolean;
 };
 export type End = "delivered" | "undelivered";
 export type Reporting = {
@@ -25,8 +32,8 @@ export type Reporting = {
   onTaken(id: string, operator: string, submits: number): void;
   /** Sees every commit of the database. */
   onCommit(changes: readonly RowChange[]): void;
-  /** What was reported first on a message, and the time that the report names; null: nothing is stored. */
-  firstOf(id: string): { end: End; doneAtMs: number } | null;
+  /** What this operator reported first on a message, and the time that it names; null: nothing is stored. */
+  firstOf(id: string, operator: string): { end: End; doneAtMs: number } | null;
   /** Whether every report that will be sent is acknowledged. */
   isIdle(): boolean;
   /** Every message has ended as its first report says. */
@@ -35,7 +42,7 @@ export type Reporting = {
 };
 
 const WORDS: Record<End, string> = { delivered: "DELIVRD", undelivered: "UNDELIV" };
-const template = { id: "id", our_id: "our_id", status: "status", done_at: "at" };
+const template = { id: "id", our_id: "our_id", status: "status", done_at: "at", phone: "to" };
 const own: ReportTerms = { ...DEFAULT_TERMS, shape: "generic", template };
 /** Two operators name our id in their reports, one only its own. */
 export const REPORT_TERMS: Readonly<Record<string, ReportTerms>> = {
@@ -49,14 +56,23 @@ const TIMEOUT_MS = 3_000;
 const LOOK_MS = 50;
 const LOOKS_MAX = 100;
 
+export type ReportingWorld = {
+  ingests: () => readonly Ingest[];
+  statusOf: (id: string) => string;
+  phoneOf: (id: string) => string;
+};
+
 export function createReporting(
   kernel: Kernel,
   faults: ReportFaults,
-  { ingests, statusOf }: { ingests: () => readonly Ingest[]; statusOf: (id: string) => string },
+  { ingests, statusOf, phoneOf }: ReportingWorld,
 ): Reporting {
   const { random } = kernel;
-  /** The first stored report on each submit of a message. */
+  /** The first stored report on each submit of a message, by operator and message. */
   const ends = new Map<string, ({ end: End; doneAtMs: number } | null)[]>();
+  /** What was reported otherwise after the first report, and what the gateway has kept as too late. */
+  const contrary: { id: string; operator: string; end: End }[] = [];
+  const lates = new Set<string>();
   /** Reports in the inbox, or that were there, by their bytes. */
   const stored = new Set<string>();
   const counts = { reported: 0, contradicted: 0 };
@@ -80,8 +96,8 @@ export function createReporting(
     }, again); // the database is away
     kernel.after(TIMEOUT_MS, null, again); // its process died
   };
-  const firstOf: Reporting["firstOf"] = (id) => {
-    const parts = ends.get(id) ?? [null];
+  const firstOf: Reporting["firstOf"] = (id, operator) => {
+    const parts = ends.get(`${operator} ${id}`) ?? [null];
     const failed = parts.filter((part) => part?.end === "undelivered");
     if (failed.length > 0)
       return failed.reduce((a, b) => (Number(b?.doneAtMs) < Number(a?.doneAtMs) ? b : a)) ?? null;
@@ -90,7 +106,8 @@ export function createReporting(
   };
   const report = (id: string, operator: string, part: number, end: End): RawReport & { via: "http" } => {
     counts.reported++;
-    const ours = REPORT_TERMS[operator]?.echoesId ? { our_id: id } : {};
+    // Without our id the recipient helps, if the answer that named its own was lost.
+    const ours = REPORT_TERMS[operator]?.echoesId ? { our_id: id } : { to: phoneOf(id) };
     const at = new Date(kernel.wallMs(null)).toISOString();
     const body = JSON.stringify({
       id: `${operator}-${id}-${part}`,
@@ -103,10 +120,11 @@ export function createReporting(
     return { operator, receivedAtMs: 0, via: "http", contentType, query: "", body: Buffer.from(body) };
   };
   const contradict = (id: string, again: () => RawReport & { via: "http" }, looks = 0): void => {
-    if (statusOf(id).endsWith("delivered")) {
+    if (faults.isSoon || statusOf(id).endsWith("delivered")) {
       counts.contradicted++;
       open++;
-      send(again(), () => open--);
+      const afterMs = faults.isSoon ? random.between(0, 2_000) : 0;
+      kernel.after(afterMs, null, () => send(again(), () => open--));
     } else if (looks < LOOKS_MAX) kernel.after(LOOK_MS, null, () => contradict(id, again, looks + 1));
   };
   const reportPart = (id: string, operator: string, part: number) => {
@@ -133,13 +151,15 @@ export function createReporting(
     onTaken(id, operator, submits) {
       if (random.chance(faults.missing)) return;
       ends.set(
-        id,
+        `${operator} ${id}`,
         Array.from({ length: submits }, () => null),
       );
       for (let part = 0; part < submits; part++) reportPart(id, operator, part);
     },
     onCommit(changes) {
+      checkFirstParts(changes);
       for (const { table, before, after } of changes) {
+        if (table === "late_reports") lates.add(`${String(after?.message_id)} ${String(after?.status)}`);
         if (table !== "inbox" || before !== null || after === null) continue;
         for (const raw of unpackReports(after.payload as Uint8Array)) {
           if (raw.via !== "http") continue;
@@ -147,18 +167,29 @@ export function createReporting(
           const body = JSON.parse(keyOf(raw)) as { id: string; status: string; at: string };
           const [, id = "", part = ""] = body.id.split("-");
           const end: End = body.status === WORDS.delivered ? "delivered" : "undelivered";
-          const parts = ends.get(id) ?? [];
-          parts[Number(part)] ??= { end, doneAtMs: Date.parse(body.at) };
+          const parts = ends.get(`${raw.operator} ${id}`) ?? [];
+          const first = (parts[Number(part)] ??= { end, doneAtMs: Date.parse(body.at) });
+          if (first.end !== end) contrary.push({ id, operator: raw.operator, end });
         }
       }
     },
     isIdle: () => open === 0,
     check(messages) {
-      for (const id of ends.keys()) {
-        const end = firstOf(id)?.end;
+      // B reports on parts, whose second end is nothing to the message.
+      for (const { id, operator, end } of contrary) {
+        const { status = "", values } = messages.get(id) ?? {};
+        const isTheirs = values?.operator === operator && /delivered/.test(status);
+        const isKept = operator === "B" || !isTheirs || status === end;
+        hold(isKept || lates.has(`${id} ${end}`), "what comes too late is on the timeline", () => id);
+      }
+      for (const name of ends.keys()) {
+        const [operator = "", id = ""] = name.split(" ");
+        const end = firstOf(id, operator)?.end;
         if (end === undefined) continue;
         const m = messages.get(id);
         if (m?.status === "unknown") continue; // accepted at the end of the run
+        // Another operator's, to which it was sent once more.
+        if (m?.values.operator !== null && m?.values.operator !== operator) continue;
         // An operator's own id leads nowhere as long as the answer that named it is lost.
         const isLost = m?.values.last_error === "no answer within the time limit";
         hold(
@@ -169,6 +200,19 @@ export function createReporting(
       }
     },
   };
+}
+
+/** What an operator named before an answer was lost is found by its reports. */
+function checkFirstParts(changes: readonly RowChange[]): void {
+  for (const { table, before, after } of changes) {
+    const isLost = table === "messages" && before?.status === "sending" && after?.status === "unknown";
+    if (!isLost || !String(after.last_error).endsWith(FIRST_TAKEN)) continue;
+    hold(
+      changes.some((other) => other.table === "submissions" && other.after?.message_id === after.id),
+      "the submits that were taken before an answer was lost are kept",
+      () => String(after.id),
+    );
+  }
 }
 
 const keyOf = (raw: RawReport & { via: "http" }): string => Buffer.from(raw.body).toString();

@@ -271,7 +271,7 @@ export function requeueIn({ kernel, network }: World, of: Process, lost: Queued[
     const pool = network.pool(of, 1);
     // What could not be requeued will be found again by the sweep.
     requeue(pool, lost, Date.now()).then(
-      ({ ids, failed }) => kernel.note("requeue", `${ids.length} queued again, ${failed.length} failed`),
+      ({ ids, ended }) => kernel.note("requeue", `${ids.length} queued again, ${ended.length} ended`),
       (err: unknown) => kernel.note("log", `requeue: ${String(err)}`),
     );
   });
@@ -347,6 +347,7 @@ function submittersOf({ kernel, operators }: World, of: Process): Submitters {
     },
     use: (file) => use(file.operators),
     onReport: (taker) => void (take = taker),
+    lookUp: () => undefined,
     close: () => Promise.resolve(),
   };
 }

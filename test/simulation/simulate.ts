@@ -5,12 +5,13 @@
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Lane } from "../../src/core/message.ts";
-import { MYSQL_ANSWER_MAX_MS } from "../../src/core/limits.ts";
+import { MYSQL_ANSWER_MAX_MS, RETRY_DELAY_MAX_MS } from "../../src/core/limits.ts";
 import { type Clients, createClients, type Stats } from "./clients.ts";
 import { createFaults } from "./faults.ts";
 import { createBroker } from "./kafka.ts";
 import { createKernel, type Kernel, type Process } from "./kernel.ts";
-import { createModel, hold, isFinal, type Model, Violation } from "./model.ts";
+import { hold, Violation } from "./hold.ts";
+import { createModel, isFinal, type Message, type Model } from "./model.ts";
 import { createNetwork } from "../simulated-mysql/client.ts";
 import { createServer, type JournalEntry, type Server } from "../simulated-mysql/server.ts";
 import { createOperators } from "./operators.ts";
@@ -25,6 +26,7 @@ import {
 } from "./roles.ts";
 import { TOPIC_NAMES, type World } from "./roles.ts";
 import { createEvents } from "./events.ts";
+import { createTimes } from "./times.ts";
 import { createTold, TOLD, TOLD_CUSTOMER } from "./told.ts";
 import { readSchema, SqlError, type TableSpec, type Values } from "../simulated-mysql/tables.ts";
 
@@ -44,8 +46,9 @@ const HOUR_MS = 3_600_000;
 const LOOK_EVERY_MS = 25;
 /** The longest time in which a sender finds what has expired and sends what is due. */
 const LEAP_REST_MS = 5_000;
-/** Longer than the lifetime of a claim and the longest retry delay. */
+/** Longer than the lifetime of a claim and the delays of some attempts; then longer than any delay. */
 const LEAP_MS = 61_000;
+const LEAP_MOST_MS = RETRY_DELAY_MAX_MS + 1_000;
 
 let schema: TableSpec[] | undefined;
 
@@ -98,16 +101,26 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   const { rates } = faults;
   const databaseClock = { offsetMs: 0 };
   const nodes = new Map<object | null, string>();
-  const operators = createOperators(kernel, rates.operator, (id, operator, submits) => {
+  const operators = createOperators(kernel, rates.operator, ({ id, operator, submits, submittedAtMs }) => {
     model.onTaken(id);
+    times.onTaken(id, submittedAtMs);
     reporting.onTaken(id, operator, submits);
   });
   const reporting = createReporting(kernel, rates.report, {
     ingests: () => gateway.ingests,
     statusOf: (id) => model.messages.get(id)?.status ?? "",
+    phoneOf: (id) => String(model.messages.get(id)?.values.phone),
   });
   const told = createTold();
-  const model = createModel({ ...operators, reportOf: reporting.firstOf });
+  // Express of a customer who wants that, if its first answer was lost.
+  const mayHaveTwo = (id: string): boolean => {
+    const { customerId, values } = model.messages.get(id) as Message;
+    const by = operators.taken.get(id) ?? [];
+    const isWanted = owners.some((owner) => owner.customerId === customerId && owner.resendsUnknown);
+    return isWanted && values.lane === "express" && by.length === 2 && by[0] !== by[1];
+  };
+  const model = createModel({ ...operators, reportOf: reporting.firstOf, mayHaveTwo });
+  const times = createTimes();
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
@@ -131,6 +144,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
       reporting.onCommit(changes);
       told.onCommit(changes);
       model.onCommit(changes, { node: nodes.get(by) ?? null, nowMs });
+      times.onCommit(changes);
       for (const { nodeId, of, available } of gateway.ingests) {
         if (!of.alive || model.reaped.has(nodeId)) continue;
         const [held, unspent] = [available(), unspentOf(server, nodeId)];
@@ -194,7 +208,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   const isUnderWay = () => hasStatus(model, ["queued", "sending"]);
   const sendAll = () => {
     for (let leaps = 0; leaps < 12 && isUnderWay(); leaps++) {
-      databaseClock.offsetMs += LEAP_MS;
+      kernel.leap(leaps < 6 ? LEAP_MS : LEAP_MOST_MS);
       for (let ms = 0; ms < LEAP_REST_MS && isUnderWay(); ms += LOOK_EVERY_MS) wait(LOOK_EVERY_MS);
     }
   };
@@ -202,7 +216,8 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   const stuck = () => openWork(model, server);
   const settleReports = () => {
     until("a report is not acknowledged", REST_MOST_MS, reporting.isIdle);
-    databaseClock.offsetMs += LEAP_MS; // for those that came before their submit's answer
+    // Those that came before their submit's answer wait for as long as they are old, an hour at most.
+    databaseClock.offsetMs += HOUR_MS + LEAP_MS;
     until("a report waits", REST_MOST_MS, () => dueIn(server, "inbox", databaseClock, kernel) === 0);
   };
   settleReports();
@@ -292,6 +307,7 @@ function makeCustomers(kernel: Kernel, server: Server): KeyOwner[] {
       rateLimit: null,
       currency: "IRR",
       region: "IR",
+      resendsUnknown: random.chance(0.5),
       mode,
       scopes: new Set(["send", "billing"]),
       ...(customerId === TOLD_CUSTOMER ? { webhook: TOLD } : {}),
@@ -324,6 +340,7 @@ function startTraffic(kernel: Kernel, clients: Clients, owners: readonly KeyOwne
           keyed: random.chance(keyedShare),
           express: random.chance(0.2),
           parts: random.chance(0.1) ? 2 : 1,
+          isBrief: random.chance(0.2),
         });
       if (random.chance(0.06))
         clients.topUp(owner, owner.priceNormal * (1 + random.int(40)), random.chance(0.5));

@@ -6,7 +6,7 @@ import { ALL_STATUSES, wants } from "../../src/core/callback.ts";
 import type { Status } from "../../src/core/message.ts";
 import { unpackWebhookEvents } from "../../src/core/webhook-event.ts";
 import type { RowChange } from "../simulated-mysql/server.ts";
-import { hold } from "./model.ts";
+import { hold } from "./hold.ts";
 
 /** This customer wants to be told everything, the others nothing. */
 export const TOLD_CUSTOMER = 1;

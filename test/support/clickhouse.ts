@@ -40,6 +40,10 @@ export type StatusEvent = {
   operator?: string;
   operator_message_id?: string;
   attempt?: number;
+  last_error?: string;
+  refused_by?: string[];
+  refused_why?: string[];
+  refused_at_ms?: number[];
   created_at_ms: number;
   updated_at_ms?: number;
 };

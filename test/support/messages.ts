@@ -37,6 +37,7 @@ export function laneRecord(customerId: number, fields: Partial<LaneRecord> = {})
     createdAtMs: Date.now(),
     attempt: 0,
     guaranteedByMs: null,
+    validUntilMs: null,
     traceparent: newTraceparent(),
     ...fields,
   };

@@ -38,6 +38,7 @@ export const laneRecord = (text: string, more: Partial<LaneRecord> = {}): LaneRe
   createdAtMs: Date.UTC(2026, 10, 4, 8, 10, 0),
   attempt: 0,
   guaranteedByMs: null,
+  validUntilMs: null,
   traceparent: "",
   ...more,
 });

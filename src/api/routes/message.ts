@@ -6,8 +6,17 @@ import { MessageShape } from "../message-shape.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, OrNull, Time } from "../shapes.ts";
 
+const Refusal = Type.Object({ operator: Type.String(), error: Type.String(), at: Time }, closed);
 const Step = Type.Object(
-  { status: Type.String(), attempt: Count, operator: OrNull(Type.String()), at: Time },
+  {
+    status: Type.String(),
+    attempt: Count,
+    operator: OrNull(Type.String()),
+    at: Time,
+    error: OrNull(Type.String()),
+    refused: Type.Array(Refusal),
+    late: Type.Boolean(),
+  },
   closed,
 );
 

@@ -1,7 +1,7 @@
 // POST /v1/sms/send: turns the body into a draft and accepts it (src/ingest/accept-message.ts); the 202 is
 // sent after its commit. The hot path.
 
-import { Type } from "typebox";
+import { type Static, Type } from "typebox";
 import type { UrlRules } from "../../core/callback-url.ts";
 import { type Draft, draftOf, type DraftInput } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
@@ -11,6 +11,8 @@ import {
   PHONE_CHARS_MAX,
   REFERENCE_CHARS_MAX,
   TEXT_PARTS_MAX,
+  VALID_FOR_MIN_MS,
+  VALID_FOR_MS,
 } from "../../core/limits.ts";
 import { LANES } from "../../core/message.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
@@ -29,6 +31,13 @@ export const SendBody = Type.Object(
     from: Type.Optional(Type.String({ minLength: 1, maxLength: FROM_CHARS_MAX })),
     reference: Type.Optional(Type.String({ minLength: 1, maxLength: REFERENCE_CHARS_MAX })),
     callback_url: Type.Optional(Type.String({ minLength: 1, maxLength: CALLBACK_URL_CHARS_MAX })),
+    valid_for: Type.Optional(
+      Type.Integer({
+        minimum: VALID_FOR_MIN_MS / 1_000,
+        maximum: VALID_FOR_MS / 1_000,
+        description: "seconds after its acceptance in which it is worth sending and delivering",
+      }),
+    ),
   },
   closed,
 );
@@ -64,7 +73,7 @@ export const createSend = ({ accept, keys, callbacks }: SendDeps): Route =>
     access: "send",
     query: [],
     body: SendBody,
-    notYet: ["send_at", "valid_for", "fallback"],
+    notYet: ["send_at", "fallback"],
     answers: { 202: SendAnswer },
     errors: [
       "insufficient_balance",
@@ -78,15 +87,23 @@ export const createSend = ({ accept, keys, callbacks }: SendDeps): Route =>
     handle: (call) =>
       once(keys, call, "send", async (key) => {
         const { owner, traceparent, isGone } = call;
-        const { phone, text, type: lane, from = null, reference = null, callback_url = null } = call.body;
-        const input = { phone, text, lane, from, reference, callbackUrl: callback_url };
-        const draft = drafted(input, owner, callbacks);
+        const draft = drafted(inputOf(call.body), owner, callbacks);
         const kept = key === null ? null : { key, status: 202, answerOf };
         const { accepted, rate } = await accept({ payer: owner, draft, kept, traceparent, isGone });
         const body = answerOf(accepted);
         return rate === null ? { status: 202, body } : { status: 202, body, headers: rateHeaders(rate) };
       }),
   });
+
+const inputOf = (body: Static<typeof SendBody>): DraftInput => ({
+  phone: body.phone,
+  text: body.text,
+  lane: body.type,
+  from: body.from ?? null,
+  reference: body.reference ?? null,
+  validForMs: body.valid_for === undefined ? null : body.valid_for * 1_000,
+  callbackUrl: body.callback_url ?? null,
+});
 
 /** @throws SluiceError validation_failed */
 function drafted(input: DraftInput, owner: KeyOwner, callbacks: UrlRules): Draft {

@@ -13,7 +13,8 @@ export type Answer =
   | { kind: "accepted"; operatorMessageIds: readonly string[] }
   | { kind: "refused"; permanent: boolean; reason: string }
   | { kind: "not-connected"; reason: string }
-  | { kind: "lost"; reason: string };
+  /** `operatorMessageIds`: as above, if the operator named any submit, though not all are certainly taken. */
+  | { kind: "lost"; reason: string; operatorMessageIds?: readonly string[] };
 
 /** An answer that decides what became of the message. */
 export type CertainAnswer = Extract<Answer, { kind: "accepted" | "refused" }>;
@@ -31,12 +32,17 @@ export type OperatorLink = {
   onNote(note: { level: "info" | "warn" | "error"; text: string }): void;
 };
 
+/** A message without an answer, of which its operator has named some submit all the same. */
+export type Asked = { operatorMessageIds: readonly string[]; phone: string; from: string | null };
+
 export type Connector = {
   /**
    * Calls `done` once, within SUBMIT_TIMEOUT_MS to connect and as much again to answer. What an operator says
    * after a "lost" is a report.
    */
   submit(message: LaneRecord, done: (answer: Answer) => void): void;
+  /** Asks what became of a message. What the operator says comes by `onDeliver`, as if it had reported it. */
+  lookUp?(asked: Asked): void;
   /**
    * No more messages come. What it holds of the operator, and a connector made after this needs for itself,
    * it gives up once its submits are answered.

@@ -77,6 +77,15 @@ test("each placeholder is what the documentation says", () => {
   });
 });
 
+test("a message that says how long it is valid has that in our own JSON and in templates", () => {
+  const validUntilMs = Date.UTC(2026, 10, 4, 8, 12);
+  const valid_until = "2026-11-04T08:12:00.000Z";
+  expect(JSON.parse(build({}, { validUntilMs }).body ?? "")).toMatchObject({ valid_until });
+  const json = { until: "{valid_until}", unix: "{valid_until_unix}" };
+  const { body } = build({ body: { json } }, { validUntilMs });
+  expect(JSON.parse(body ?? "")).toEqual({ until: valid_until, unix: validUntilMs / 1_000 });
+});
+
 describe("every place holds what stands in it", () => {
   for (const text of HOSTILE) {
     const message = { text, from: text.slice(0, 11) };

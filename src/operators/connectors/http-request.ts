@@ -5,7 +5,7 @@
 
 import { type Static, Type } from "typebox";
 import type { LaneRecord } from "../../core/lane-record.ts";
-import { VALID_FOR_MS } from "../../core/limits.ts";
+import { validUntilOf } from "../../core/retries.ts";
 import { secret } from "../secret.ts";
 import {
   type Compiled,
@@ -97,16 +97,18 @@ export type RequestSettings = Static<ReturnType<typeof Type.Object<typeof REQUES
  */
 const ownJson =
   ({ sender, encodings = {} }: TemplateSettings): Compiled =>
-  ({ id, phone, text, from, encoding, parts, createdAtMs }) =>
-    JSON.stringify({
+  (message) => {
+    const { id, phone, text, from, encoding, parts } = message;
+    return JSON.stringify({
       id,
       phone,
       text,
       from: from ?? sender ?? null,
       encoding: encodings[encoding] ?? encoding,
       parts,
-      valid_until: new Date(createdAtMs + VALID_FOR_MS).toISOString(),
+      valid_until: new Date(validUntilOf(message)).toISOString(),
     });
+  };
 
 export type HttpRequest = {
   method: "GET" | "POST" | "PUT";
@@ -209,7 +211,7 @@ const AS_IS: Place = { literal: (text) => text, value: (text) => text };
 
 /** All headers of the request, or why the message can't have them. */
 function compileHeaders(settings: RequestSettings): (message: LaneRecord) => string[] | string {
-  const { headers = {}, authorization, basic } = settings;
+  const { headers = {} } = settings;
   const given = Object.entries(headers).map(
     ([name, value]) => [name.toLowerCase(), compileTemplate(String(value), settings, AS_IS)] as const,
   );
@@ -218,8 +220,8 @@ function compileHeaders(settings: RequestSettings): (message: LaneRecord) => str
   const type = contentType(settings);
   const fixed: string[] = [];
   if (type !== null && !has("content-type")) fixed.push("content-type", type);
-  if (authorization !== undefined) fixed.push("authorization", authorization);
-  if (basic !== undefined) fixed.push("authorization", `Basic ${credentialsOf(basic)}`);
+  const credentials = authorizationOf(settings);
+  if (credentials !== undefined) fixed.push("authorization", credentials);
   return (message) => {
     const all = [...fixed];
     if (isTraced && message.traceparent !== "") all.push("traceparent", message.traceparent);
@@ -232,6 +234,13 @@ function compileHeaders(settings: RequestSettings): (message: LaneRecord) => str
     return all;
   };
 }
+
+/** The Authorization header that an entry asks for. */
+export const authorizationOf = ({
+  authorization,
+  basic,
+}: Pick<RequestSettings, "authorization" | "basic">): string | undefined =>
+  basic === undefined ? authorization : `Basic ${credentialsOf(basic)}`;
 
 const credentialsOf = ({ username, password }: { username: string; password: string }): string =>
   Buffer.from(`${username}:${password}`).toString("base64");

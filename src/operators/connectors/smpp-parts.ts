@@ -1,8 +1,9 @@
 // Submits the parts of one message and makes one answer of theirs. Owns the order and the deadlines of parts.
 // Leaves the meaning of a status to the caller, room and connections to binds.ts.
 // States of a message: first (its first part is on the way; if that isn't taken, none is), rest (the others
-// are), then answered. "lost" is answered at once and isn't the end: the message is settled by what
-// still comes, and goes on with its other parts if a late answer says that the first was taken.
+// are), then answered. "lost" is answered when the parts that are under way beside the lost one have their
+// ends, with the ids of those that were taken. It isn't the end: the message is settled by what still comes,
+// and goes on with its other parts if a late answer says that the first was taken.
 
 import { OPERATOR_MESSAGE_ID_CHARS_MAX } from "../../core/limits.ts";
 import type { Binds, Job } from "../../platform/smpp/binds.ts";
@@ -32,10 +33,16 @@ export function submitParts(
   drafts: readonly Draft[],
   to: AnswerTo,
 ): void {
+  /** Of the parts that were taken. */
   const ids: (string | null)[] = drafts.map(() => null);
+  /** Of those that perhaps were, too; "" where the operator gave none. */
+  const named = drafts.map(() => "");
   const count = drafts.length;
   let endMs = performance.now() + 2 * timeoutMs;
   let isAnswered = false;
+  let underWay = 0;
+  /** Why the first lost part was. */
+  let lost: string | null = null;
 
   const answer = (answer: Answer) => {
     if (!isAnswered) to.done(answer);
@@ -43,10 +50,16 @@ export function submitParts(
     isAnswered = true;
   };
   const lose = (part: number, reason: string) => {
-    if (!isAnswered) answer({ kind: "lost", reason: count === 1 ? reason : `part ${part + 1}: ${reason}` });
+    lost ??= count === 1 ? reason : `part ${part + 1}: ${reason}`;
+  };
+  const answerIfLost = () => {
+    if (lost === null || underWay > 0 || isAnswered) return;
+    const isAnyNamed = named.some((id) => id !== "");
+    answer({ kind: "lost", reason: lost, ...(isAnyNamed ? { operatorMessageIds: [...named] } : {}) });
   };
 
   function submit(parts: readonly number[]): void {
+    underWay += parts.length;
     const nowMs = performance.now();
     const jobs = parts.map(
       (part): Job => ({
@@ -54,7 +67,11 @@ export function submitParts(
         startByMs: part === 0 ? nowMs + timeoutMs : endMs,
         answerMs: timeoutMs,
         endByMs: endMs,
-        done: (result) => onResult(part, result),
+        done: (result) => {
+          underWay--;
+          onResult(part, result);
+          answerIfLost();
+        },
         late: (status, id) => onResult(part, { kind: "answered", status, id }),
       }),
     );
@@ -69,6 +86,7 @@ export function submitParts(
     }
     const { status } = result;
     const id = usable(result.id);
+    named[part] = id;
     if (status === 0) return onTaken(part, id);
     const kind = kindOf(status);
     // Some operators throttle what they have taken: the id gives it away.

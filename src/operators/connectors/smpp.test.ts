@@ -2,8 +2,11 @@
 
 import { afterEach, describe, expect, test } from "bun:test";
 import { answering, endConnectors, startConnector, submitted } from "../../../test/support/smpp-connector.ts";
-import { obliging, type PeerPdu, until } from "../../../test/support/smpp-peer.ts";
-import { COMMAND, type ShortMessage } from "../../platform/smpp/pdu.ts";
+import { obliging, type PeerLink, type PeerPdu, until } from "../../../test/support/smpp-peer.ts";
+import { nack } from "../../platform/smpp/encode.ts";
+import { COMMAND, RESPONSE, type ShortMessage } from "../../platform/smpp/pdu.ts";
+import { DEFAULT_TERMS } from "../reports/report.ts";
+import { readSmpp } from "../reports/smpp.ts";
 
 const LONG = `${"a".repeat(153)}${"b".repeat(153)}c`;
 
@@ -92,7 +95,10 @@ describe("a message", () => {
       if (pdu.command === COMMAND.submitSm) link.answer(pdu, 0x58, "taken-after-all");
       else obliging(pdu, link);
     });
-    expect((await withId.submit("hi")).kind).toBe("lost");
+    expect(await withId.submit("hi")).toMatchObject({
+      kind: "lost",
+      operatorMessageIds: ["taken-after-all"],
+    });
   });
 
   test("is what the operator's own table says of a status", async () => {
@@ -136,6 +142,59 @@ test("messages wait for a link that was cut after it had worked; one that never 
   expect(performance.now() - startedMs).toBeLessThan(1_000);
 });
 
+describe("a look-up", () => {
+  const asked = { operatorMessageIds: ["id-7", "id-8"], phone: "+989121234567", from: "Shop" };
+  const terms = { ...DEFAULT_TERMS, shape: "smpp" } as const;
+  /** Answers each query_sm with the next of these states. */
+  const stating = (...states: number[]) => {
+    const queries: PeerPdu[] = [];
+    const behave = (pdu: PeerPdu, link: PeerLink) => {
+      if (pdu.command !== COMMAND.querySm) return obliging(pdu, link);
+      const id = Buffer.from(pdu.bytes.subarray(16)).toString("latin1").split("\0", 1)[0] ?? "";
+      const state = Uint8Array.of(states[queries.length] ?? 0, 0);
+      const body = Buffer.concat([Buffer.from(`${id}\0\0`, "latin1"), state]);
+      queries.push(pdu);
+      link.send({ command: (COMMAND.querySm | RESPONSE) >>> 0, status: 0, body }, pdu.sequence);
+    };
+    return { queries, behave };
+  };
+
+  test("asks for each id with the sender of the submit, and brings what is final as a receipt", async () => {
+    const { queries, behave } = stating(2, 5);
+    const { connector, delivered, open } = await startConnector(behave);
+    await until(() => open() === 1);
+    connector.lookUp?.(asked);
+    await until(() => delivered.length === 2);
+    expect(queries.map(({ bytes }) => Buffer.from(bytes.subarray(16)).toString("latin1"))).toEqual([
+      "id-7\0\u0005\0Shop\0",
+      "id-8\0\u0005\0Shop\0",
+    ]);
+    expect(delivered.flatMap((pdu) => readSmpp(pdu, terms))).toMatchObject([
+      { operatorMessageIds: ["id-7"], status: "delivered", phone: "989121234567" },
+      { operatorMessageIds: ["id-8"], status: "undelivered" },
+    ]);
+  });
+
+  test("brings nothing when the operator is still at it, doesn't know the id or doesn't know the command", async () => {
+    const { queries, behave } = stating(1, 7);
+    const { connector, delivered, open, submit } = await startConnector(behave);
+    await until(() => open() === 1);
+    connector.lookUp?.(asked);
+    await until(() => queries.length === 2);
+    expect((await submit("hi")).kind).toBe("accepted"); // the session goes on
+    expect(delivered).toEqual([]);
+    const nacking = await startConnector((pdu, link) => {
+      if (pdu.command === COMMAND.querySm) link.send(nack(0x03), pdu.sequence);
+      else obliging(pdu, link);
+    });
+    await until(() => nacking.open() === 1);
+    nacking.connector.lookUp?.(asked);
+    await nacking.peer.links[0]?.next(COMMAND.querySm);
+    expect((await nacking.submit("hi")).kind).toBe("accepted");
+    expect(nacking.delivered).toEqual([]);
+  });
+});
+
 describe("a message of several parts", () => {
   test("is accepted when all its parts are, with an id for each in their order, whatever that of the answers", async () => {
     const held: PeerPdu[] = [];
@@ -166,14 +225,22 @@ describe("a message of several parts", () => {
     expect(submitted(peer)).toHaveLength(1);
   });
 
-  test("is lost when a later part is refused", async () => {
+  test("is lost when a later part is refused, with the ids of those that were taken before and after it", async () => {
     const { submit } = await startConnector(answering({ 2: 0x0b }));
-    expect(await submit(LONG)).toMatchObject({ kind: "lost", reason: expect.stringContaining("part 2") });
+    expect(await submit(LONG)).toEqual({
+      kind: "lost",
+      reason: expect.stringContaining("part 2"),
+      operatorMessageIds: ["id1", "", "id3"],
+    });
   });
 
-  test("is lost when a later part's answer is", async () => {
+  test("is lost when a later part's answer is, with the ids of the others", async () => {
     const { submit, lates, peer } = await startConnector(answering({ 3: "nothing" }));
-    expect(await submit(LONG)).toMatchObject({ kind: "lost", reason: "part 3: no answer in time" });
+    expect(await submit(LONG)).toEqual({
+      kind: "lost",
+      reason: "part 3: no answer in time",
+      operatorMessageIds: ["id1", "id2", ""],
+    });
     const link = await peer.link(0);
     link.answer(link.got.at(-1) as PeerPdu, 0, "late");
     await until(() => lates.length === 1);

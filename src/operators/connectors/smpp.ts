@@ -8,7 +8,8 @@
 
 import { type Static, Type } from "typebox";
 import type { LaneRecord } from "../../core/lane-record.ts";
-import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS, VALID_FOR_MS } from "../../core/limits.ts";
+import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS } from "../../core/limits.ts";
+import { validUntilOf } from "../../core/retries.ts";
 import { type BindAs, WAITS, type Waits } from "../../platform/smpp/binds.ts";
 import {
   classOf,
@@ -24,6 +25,7 @@ import type { OperatorTerms } from "../terms.ts";
 import type { Connector, OnReport, OperatorLink } from "./connector.ts";
 import { ADDRESS_FORMS, type AddressTypes, destinationOf, sourceOf } from "./smpp-address.ts";
 import { submitParts } from "./smpp-parts.ts";
+import { querySubmits } from "./smpp-query.ts";
 import { shareBinds } from "./smpp-shared.ts";
 import { createWarning } from "./warning.ts";
 
@@ -167,6 +169,11 @@ export function createSmppConnector(
         late: (answer) => onReport(message, answer),
       });
     },
+    lookUp(asked) {
+      const source = sourceOf(asked.from ?? operator.sender ?? "", operator.addresses ?? {});
+      const deliver = (receipt: Uint8Array) => void link.onDeliver(receipt);
+      if (source !== null) querySubmits({ binds, timeoutMs: SUBMIT_TIMEOUT_MS, deliver }, source, asked);
+    },
     retire: () => binds.retire(),
     close: () => binds.close(),
   };
@@ -203,7 +210,7 @@ function draftsOf(operator: SmppOperator, message: LaneRecord, referenceFor: (ph
       destTon: dest.ton,
       destNpi: dest.npi,
       destAddr: dest.address,
-      validityPeriod: validity === "off" ? "" : absoluteTime(message.createdAtMs + VALID_FOR_MS),
+      validityPeriod: validity === "off" ? "" : absoluteTime(validUntilOf(message)),
       registeredDelivery: registered_delivery,
     },
     // Only a message of several parts needs a reference.

@@ -5,8 +5,8 @@
 // that place; literals are the author's.
 
 import type { LaneRecord } from "../../core/lane-record.ts";
-import { VALID_FOR_MS } from "../../core/limits.ts";
 import { nationalForms } from "../../core/phone.ts";
+import { validUntilOf } from "../../core/retries.ts";
 
 export type Scalar = string | number | boolean;
 /** What an operator's entry adds to the messages. */
@@ -25,8 +25,6 @@ type Placeholder = {
   /** Null if the message has none. */
   of(message: LaneRecord, settings: TemplateSettings): Scalar | null;
 };
-
-const validUntilMs = ({ createdAtMs }: LaneRecord): number => createdAtMs + VALID_FOR_MS;
 
 export const PLACEHOLDERS: Readonly<Record<string, Placeholder>> = {
   id: { meaning: "our id of the message, 26 characters", of: ({ id }) => id },
@@ -57,11 +55,11 @@ export const PLACEHOLDERS: Readonly<Record<string, Placeholder>> = {
   },
   valid_until: {
     meaning: "until when it is worth delivering: `2026-01-05T03:04:05.006Z`",
-    of: (message) => new Date(validUntilMs(message)).toISOString(),
+    of: (message) => new Date(validUntilOf(message)).toISOString(),
   },
   valid_until_unix: {
     meaning: "the same in seconds since 1970; a number in JSON",
-    of: (message) => Math.floor(validUntilMs(message) / 1_000),
+    of: (message) => Math.floor(validUntilOf(message) / 1_000),
   },
   traceparent: {
     meaning: "the W3C trace context; each request has it as a header already",

@@ -119,7 +119,7 @@ function sameRecipient(submissions: readonly Submission[], { phone }: Asked): Su
 const PHONE_DIGITS_MIN = 7;
 
 /** One may have a country code and the other not: the shorter, without its zeros, ends the longer. */
-function isSamePhone(a: string, b: string): boolean {
+export function isSamePhone(a: string, b: string): boolean {
   const [short = "", long = ""] = [a, b]
     .map((phone) => phone.replace(/\D/g, "").replace(/^0+/, ""))
     .toSorted((x, y) => x.length - y.length);

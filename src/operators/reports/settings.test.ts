@@ -111,6 +111,22 @@ test("reports that nobody may send are refused, and so is a shape that the kind 
   ]);
 });
 
+test("a look-up needs an address with our id, answers that name it, and an operator of HTTP", () => {
+  const ours = "template: { our_id: ref }, echoes_id: true";
+  const reports = (more: string) => `${HTTP}reports: { shape: generic, open: true, ${more} }`;
+  expect(faults(reports(`look_up: "http://a/{id}", ${ours}`))).toEqual([]);
+  expect(faults(reports('look_up: "http://a/{id}"'))).toEqual([
+    "6:53.look_up: needs answers that name our id: give echoes_id: true, and template: { our_id: … }",
+  ]);
+  for (const wrong of ["http://a/status", "ftp://a/{id}", "http://me@a/{id}", "{id}"])
+    expect(faults(reports(`look_up: "${wrong}", ${ours}`))).toEqual([
+      "6:53.look_up: must be an address such as https://sms.example/status/{id}, where {id} is our id",
+    ]);
+  expect(faults(`${SMPP}reports: { look_up: "http://a/{id}" }`)).toEqual([
+    "8:25.look_up: is for operators of HTTP: remove the line",
+  ]);
+});
+
 test("a wrong value is named at its place", () => {
   expect(
     faults(`${HTTP}reports:

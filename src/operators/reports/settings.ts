@@ -53,6 +53,20 @@ const AddressBlock = Type.Refine(
   () => "no address",
 );
 
+const LookUp = Type.Refine(
+  Type.String({
+    maxLength: 500,
+    description: "where a message without an answer is looked up; what it answers is read as a report",
+    errorMessage: "must be an address such as https://sms.example/status/{id}, where {id} is our id",
+  }),
+  (text) => {
+    const url = URL.parse(text.replaceAll("{id}", "0"));
+    if (url === null || !/^https?:$/.test(url.protocol)) return false;
+    return url.username === "" && url.password === "" && text.includes("{id}");
+  },
+  () => "no address with an id",
+);
+
 export const REPORTS = Type.Object(
   {
     shape: Type.Optional(
@@ -87,6 +101,7 @@ export const REPORTS = Type.Object(
         ],
       }),
     ),
+    look_up: Type.Optional(LookUp),
     secret: Type.Optional(secret("it is in X-Sluice-Token, or in the query's `token`")),
     addresses: Type.Optional(
       Type.Array(AddressBlock, { minItems: 1, maxItems: 1_000, description: "it calls from one of these" }),
@@ -163,7 +178,11 @@ export function checkReports(reading: Reading, tree: Tree, path: string, kind: s
   const own = ownShapeOf(kind);
   if (own !== undefined && shape !== undefined && shape !== own)
     reading.fault(placeOf("shape"), `${path}.shape`, `is ${own} for this operator: remove the line`);
-  if (kind === "smpp") return;
+  if (kind === "smpp") {
+    if (valueOf("look_up") !== undefined)
+      reading.fault(placeOf("look_up"), `${path}.look_up`, "is for operators of HTTP: remove the line");
+    return;
+  }
   if (own === undefined && (shape === undefined || shape === "smpp"))
     reading.fault(
       placeOf("shape"),
@@ -177,6 +196,12 @@ export function checkReports(reading: Reading, tree: Tree, path: string, kind: s
       placeOf("echoes_id"),
       `${path}.echoes_id`,
       "needs the field's name: give template: { our_id: … }",
+    );
+  if (valueOf("look_up") !== undefined && valueOf("echoes_id") !== true)
+    reading.fault(
+      placeOf("look_up"),
+      `${path}.look_up`,
+      "needs answers that name our id: give echoes_id: true, and template: { our_id: … }",
     );
   if (valueOf("open") !== true && !CONDITIONS.some((name) => tree.entries.has(name)))
     reading.fault(

@@ -37,6 +37,7 @@ export type Job = {
   endByMs: number;
   done(result: SubmitResult | { kind: "not-sent"; reason: string }): void;
   late: SubmitDone["late"];
+  raw?: SubmitDone["raw"];
 };
 export type Binds = {
   /** Urgent: before all that wait, as the rest of a message that is partly taken. */
@@ -168,9 +169,10 @@ export function createBinds(
     if (queue.length > 0 && isHopeless()) giveUp(queue.splice(0));
   }
 
-  function start({ draft, answerMs, endByMs, done, late }: Job, bind: Bind, nowMs: number) {
+  function start({ draft, answerMs, endByMs, done, late, raw }: Job, bind: Bind, nowMs: number) {
     (bind.session as Session).submit(draft, Math.min(nowMs + answerMs, endByMs), {
       late,
+      ...(raw === undefined ? {} : { raw }),
       done(result) {
         if (result.kind === "answered") watch(bind, result.status);
         done(result);

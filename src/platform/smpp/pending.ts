@@ -9,7 +9,7 @@ import { RESPONSE } from "./pdu.ts";
 /** 5.1.4 */
 const SEQUENCE_MAX = 0x7fff_ffff;
 
-export type Answered = (status: number, text: string) => void;
+export type Answered = (status: number, text: string, pdu: Uint8Array) => void;
 export type SubmitResult =
   /** `id` is "" if the answer has none. */
   { kind: "answered"; status: number; id: string } | { kind: "lost"; reason: string };
@@ -18,6 +18,8 @@ export type SubmitDone = {
   done(result: SubmitResult): void;
   /** The answer after a "lost". */
   late(status: number, id: string): void;
+  /** Any answer as it came, before the result: for requests whose answer says more than an id. */
+  raw?(pdu: Uint8Array): void;
 };
 
 type Submit = SubmitDone & { dueMs: number; isLost: boolean };
@@ -57,7 +59,8 @@ export function createPending(firstSequence: number, lateMs: number): Pending {
       return insert({
         command,
         submit,
-        answered(status, id) {
+        answered(status, id, pdu) {
+          submit.raw?.(pdu);
           if (submit.isLost) submit.late(status, id);
           else submit.done({ kind: "answered", status, id });
         },

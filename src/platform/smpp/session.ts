@@ -128,7 +128,7 @@ export function openSession(options: SessionOptions, hooks: SessionHooks): Sessi
     const isNack = command === COMMAND.genericNack;
     const answered = pending.take(sequence, isNack ? "any" : command);
     if (answered !== null) {
-      answered(isNack && status === STATUS.ok ? STATUS.invalidCommand : status, decodeAnswerText(pdu));
+      answered(isNack && status === STATUS.ok ? STATUS.invalidCommand : status, decodeAnswerText(pdu), pdu);
       if (status === STATUS.wrongBindState) drain("the operator doubts the bind");
       else if (state === "bound") hooks.onRoom();
     } else if (isNack && state === "opening") onBindAnswer(status || STATUS.bindFailed);

@@ -1,0 +1,80 @@
+// Submits of which nobody knows what became of them: of messages that are `unknown`, or `sending` by a sender
+// that may be gone, and of those that were submitted to another operator after their answer was lost. The
+// claims are the index of the former; the latter have rows of their own.
+// Leaves to src/dlr/find.ts which report is about one of them, to src/sender/look-ups.ts asking operators.
+// Bound: UNSURE_MAX of them, with more nothing is said about any; LOST_TTL_MS.
+
+import { REPORT_TTL_MS } from "../core/limits.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
+import type { Change } from "./move.ts";
+import { quote } from "./sql-text.ts";
+
+export type UnsureSubmit = {
+  /** Of its message. */
+  id: string;
+  phone: string;
+  from: string | null;
+  parts: number;
+  /** Who may have it; null: nobody knows that either. */
+  operator: string | null;
+  /** Its id there, or that of its first part, if the operator named it all the same. */
+  operatorMessageId: string | null;
+  /** Of its message; null: it was submitted to another operator, too. */
+  status: "sending" | "unknown" | null;
+  changedAtMs: number;
+};
+
+const UNSURE_MAX = 20_000;
+const IDS_AT_ONCE = 1_000;
+/** Longer than any report of it may wait. */
+const LOST_TTL_MS = 2 * REPORT_TTL_MS;
+const PURGE_ROWS_MAX = 1_000;
+
+type Row = Omit<UnsureSubmit, "from" | "operatorMessageId" | "changedAtMs"> & {
+  sender: string | null;
+  operator_message_id: string | null;
+  updated_at: Date;
+};
+
+/** All of them, of any lane and operator; null if there are too many. Reads without locks. */
+export async function findUnsure(conn: Pick<Connection, "query">): Promise<UnsureSubmit[] | null> {
+  const claims = await conn.query<{ ids: string }[]>("SELECT ids FROM claims");
+  const ids = claims.flatMap((claim) => claim.ids.split(","));
+  const lost = await conn.query<{ message_id: string; operator: string; phone: string; lost_at: Date }[]>(
+    `SELECT message_id, operator, phone, lost_at FROM lost_submits LIMIT ${UNSURE_MAX + 1}`,
+  );
+  if (ids.length + lost.length > UNSURE_MAX) return null;
+  const found = lost.map(({ message_id: id, operator, phone, lost_at }): UnsureSubmit => {
+    const unknown = { from: null, parts: 1, operatorMessageId: null, status: null };
+    return { id, phone, operator, changedAtMs: lost_at.getTime(), ...unknown };
+  });
+  for (let from = 0; from < ids.length; from += IDS_AT_ONCE) {
+    const some = ids.slice(from, from + IDS_AT_ONCE).join("','");
+    const rows = await conn.query<Row[]>(
+      "SELECT id, phone, sender, parts, operator, operator_message_id, status, updated_at " +
+        `FROM messages FORCE INDEX (PRIMARY) WHERE id IN ('${some}') AND status IN ('sending','unknown')`,
+    );
+    for (const { sender: from, operator_message_id: operatorMessageId, updated_at, ...row } of rows)
+      found.push({ ...row, from, operatorMessageId, changedAtMs: updated_at.getTime() });
+  }
+  return found;
+}
+
+/** One INSERT of what was lost of messages that were submitted twice; null if there is none. */
+export function lostSubmitsSql(changes: readonly Change[]): string | null {
+  const values = changes.flatMap(({ record: { id, phone }, lostAt = [] }) =>
+    lostAt.map((operator) => `('${id}',${quote(operator)},${quote(phone)})`),
+  );
+  return values.length === 0
+    ? null
+    : `INSERT INTO lost_submits (message_id,operator,phone) VALUES ${values.join(",")} ` +
+        "ON DUPLICATE KEY UPDATE phone=lost_submits.phone";
+}
+
+/** Deletes those that no report can be about any more, some at a time. */
+export async function purgeLostSubmits(pool: Pick<Pool, "write">): Promise<void> {
+  await pool.write(
+    `DELETE FROM lost_submits WHERE lost_at < NOW(3) - INTERVAL ${LOST_TTL_MS * 1_000} MICROSECOND ` +
+      `ORDER BY lost_at LIMIT ${PURGE_ROWS_MAX}`,
+  );
+}

@@ -1,0 +1,144 @@
+// Looks up messages whose answer was lost, at operators that can be asked: over HTTP by our id, over SMPP by
+// the operator's, if it has named it all the same. What an operator answers is stored in the inbox as if it
+// had reported it, so it is read, matched and settled where reports are (src/dlr/).
+// Owns who is asked about what, and when. Leaves to others: what an answer means; messages of operators that
+// can't be asked, which wait for their report or their time limit.
+// Invariant: one sender of all asks at a time; nothing is ever submitted here. Bound: ASKED_AT_ONCE_MAX
+// questions a round, ANSWER_MAX_MS and ANSWER_BYTES_MAX for each answer.
+
+import type { RawReport } from "../core/raw-report.ts";
+import { findNamed } from "../ledger/submissions.ts";
+import { findUnsure, type UnsureSubmit } from "../ledger/unsure.ts";
+import { authorizationOf } from "../operators/connectors/http-request.ts";
+import type { OperatorSpec } from "../operators/connectors/kinds.ts";
+import type { Log } from "../platform/log.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { withLock } from "../platform/named-lock.ts";
+import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
+import type { LookUpAt } from "./worker-port.ts";
+
+export type LookUpDeps = {
+  pool: Pool;
+  /** Those that can be asked from here, of the routes file as it is now. */
+  operators: () => readonly OperatorSpec[];
+  /** Resolves once it is stored. */
+  store: (report: RawReport) => Promise<void>;
+  /** Asks on a connection of the workers, who store what comes. */
+  query: LookUpAt;
+  log: Log;
+  now: () => number;
+};
+
+const EVERY_MS = 15_000;
+const RUN_MAX_MS = 60_000;
+const ASKED_AT_ONCE_MAX = 40;
+const SIDE_BY_SIDE = 8;
+const ANSWER_MAX_MS = 5_000;
+const ANSWER_BYTES_MAX = 64 * 1024;
+/** Late answers come before that. Asked again after as long as it has been unknown, an hour at most. */
+const FIRST_MS = 30_000;
+const AGAIN_MOST_MS = 3_600_000;
+
+/** `url`: null over SMPP. */
+type Askable = { operator: string; url: string | null; authorization: string | undefined };
+
+export function startLookUps(deps: LookUpDeps & PeriodicDeps): Periodic {
+  const askedAtMs = new Map<string, number>();
+  const counts = deps.metrics.counts("sluice_sender", ["looked_up_total"]);
+  const options = { name: "look-ups", everyMs: EVERY_MS, firstMs: EVERY_MS, runMaxMs: RUN_MAX_MS };
+  return startPeriodic(deps, options, async (signal) => {
+    counts.looked_up_total += await lookUp(deps, askedAtMs, signal);
+  });
+}
+
+/**
+ * One round of questions, unless another sender asks at the moment; returns how many. `askedAtMs`: when each
+ * message was asked about, kept from round to round.
+ */
+export async function lookUp(
+  deps: LookUpDeps,
+  askedAtMs: Map<string, number>,
+  signal: AbortSignal,
+): Promise<number> {
+  const askable = new Map(deps.operators().flatMap(askableOf));
+  if (askable.size === 0) return 0;
+  const asked = await withLock(deps.pool, "look-ups", async (conn) => {
+    const unknown = ((await findUnsure(conn)) ?? []).filter(({ status }) => status === "unknown");
+    const ids = new Set(unknown.map(({ id }) => id));
+    for (const id of askedAtMs.keys()) if (!ids.has(id)) askedAtMs.delete(id);
+    const nowMs = deps.now();
+    const due = unknown
+      .filter((one) => mayAsk(one, askable) && isDue(one, askedAtMs.get(one.id), nowMs))
+      .toSorted((a, b) => a.changedAtMs - b.changedAtMs)
+      .slice(0, ASKED_AT_ONCE_MAX);
+    const named = await findNamed(
+      conn,
+      due.filter(({ operatorMessageId }) => operatorMessageId !== null).map(({ id }) => id),
+    );
+    for (let at = 0; at < due.length && !signal.aborted; at += SIDE_BY_SIDE)
+      await Promise.all(
+        due.slice(at, at + SIDE_BY_SIDE).map((one) => {
+          askedAtMs.set(one.id, nowMs);
+          const of = askable.get(one.operator ?? "") as Askable;
+          return ask(deps, of, { ...one, operatorMessageIds: named.get(one.id) ?? [] }, signal);
+        }),
+      );
+    return due.length;
+  });
+  return asked === "busy" ? 0 : asked;
+}
+
+function isDue({ changedAtMs }: UnsureSubmit, askedAtMs: number | undefined, nowMs: number): boolean {
+  if (askedAtMs === undefined) return nowMs - changedAtMs >= FIRST_MS;
+  return nowMs - askedAtMs >= Math.min(AGAIN_MOST_MS, askedAtMs - changedAtMs);
+}
+
+/** Over SMPP only about what the operator has named. */
+function mayAsk(one: UnsureSubmit, askable: ReadonlyMap<string, Askable>): boolean {
+  const of = askable.get(one.operator ?? "");
+  return of !== undefined && (of.url !== null || one.operatorMessageId !== null);
+}
+
+function askableOf(spec: OperatorSpec): [operator: string, askable: Askable][] {
+  const url = spec.kind === "smpp" ? null : spec.reports?.look_up;
+  const authorization = spec.kind === "http" ? authorizationOf(spec) : undefined;
+  return url === undefined ? [] : [[spec.name, { operator: spec.name, url, authorization }]];
+}
+
+/** What can't be asked now is asked later: the message is held in any case. */
+async function ask(
+  { store, query, log, now }: LookUpDeps,
+  { operator, url, authorization }: Askable,
+  { id, phone, from, operatorMessageIds }: UnsureSubmit & { operatorMessageIds: string[] },
+  signal: AbortSignal,
+): Promise<void> {
+  if (url === null) return query(operator, { operatorMessageIds, phone, from });
+  try {
+    const answer = await fetch(url.replaceAll("{id}", id), {
+      redirect: "error",
+      headers: authorization === undefined ? {} : { authorization },
+      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MAX_MS)]),
+    });
+    const body = await bytesOf(answer);
+    if (answer.status !== 200 || body === null) {
+      log.info({ operator, id, status: answer.status }, "an operator doesn't say what became of a message");
+      return;
+    }
+    const contentType = answer.headers.get("content-type") ?? "";
+    await store({ operator, receivedAtMs: now(), via: "http", contentType, query: "", body });
+  } catch (err) {
+    log.warn({ err, operator, id }, "could not look up a message at its operator");
+  }
+}
+
+/** The body; null if it is too long. */
+async function bytesOf({ body }: Response): Promise<Uint8Array | null> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
+    size += chunk.length;
+    if (size > ANSWER_BYTES_MAX) return null;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,121 @@
+// Messages whose answer was lost, on MySQL: which report is about one of them although nobody knows the
+// operator's id, and what that costs.
+
+import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import { createIdFactory } from "../../src/core/id.ts";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
+import { takeReports } from "../../src/dlr/take.ts";
+import { claimMessages } from "../../src/ledger/claim.ts";
+import { storeReports } from "../../src/ledger/inbox-rows.ts";
+import { settleClaim } from "../../src/ledger/settle.ts";
+import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/report.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { changeOf } from "../../src/sender/outcome.ts";
+import { reconcileBooks } from "../support/books.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
+
+const id = createIdFactory({ now: Date.now });
+const TERMS: ReportTerms = {
+  ...DEFAULT_TERMS,
+  shape: "generic",
+  template: { id: "id", status: "status", phone: "to", entries: "reports" },
+};
+/** Older than any answer that may still come. */
+const OLD_MS = 61_000;
+
+let db: TestDatabase;
+let pool: Pool;
+let customerId: number;
+let phones = 0;
+beforeAll(async () => {
+  db = await createTestDatabase();
+  pool = createPool(db.config, { connections: 4, multipleStatements: true });
+  customerId = await insertCustomer(pool, 1_000_000);
+});
+beforeEach(() => pool.query("DELETE FROM inbox;DELETE FROM waiting_ends"));
+afterAll(async () => {
+  await reconcileBooks(pool);
+  await pool.end();
+  await db.drop();
+});
+
+const newPhone = () => `+98912${String(++phones).padStart(7, "0")}`;
+/** A message that is being sent; `operator`: its answer was lost there. */
+async function submitted(fields: Partial<LaneRecord>, operator: string | null = "B"): Promise<LaneRecord> {
+  const record = laneRecord(customerId, fields);
+  const claimId = id();
+  const nowMs = Date.now();
+  await acceptMessages(pool, [record]);
+  await claimMessages(pool, { claimId, lane: record.lane, records: [record], nowMs });
+  if (operator === null) return record;
+  const lost = { kind: "unknown", operator, reason: `${operator}: no answer in time` } as const;
+  const changes = [changeOf(record, lost, { nowMs, jitter: 0 })];
+  await settleClaim({ pool, id }, { claimId, lane: record.lane, changes, idsLeft: [], nowMs });
+  return record;
+}
+
+type Entry = { id: string; to?: string; status?: string };
+/** Takes this report of an operator, that came so long ago. */
+async function take(operator: string, entry: Entry, ageMs = OLD_MS): Promise<string[]> {
+  const body = Buffer.from(JSON.stringify({ reports: [{ status: "DELIVRD", ...entry }] }));
+  const receivedAtMs = Date.now() - ageMs;
+  const contentType = "application/json";
+  await storeReports(pool, [{ operator, receivedAtMs, via: "http", contentType, query: "", body }]);
+  const taken = await takeReports({ pool, termsOf: () => TERMS, now: Date.now });
+  return taken.results.map(({ result }) => result);
+}
+async function stateOf({ id: messageId }: LaneRecord): Promise<string> {
+  const [row] = await pool.query<{ status: string; operator_message_id: string | null }[]>(
+    `SELECT status, operator_message_id FROM messages WHERE id='${messageId}'`,
+  );
+  const entries = await pool.query<{ op: string }[]>(
+    `SELECT op FROM wallet_ledger WHERE leg='close' AND entry_id='${messageId}'`,
+  );
+  return [row?.status, row?.operator_message_id ?? "-", ...entries.map(({ op }) => op)].join(" ");
+}
+
+test("the only unknown message of an operator and a recipient is settled by a report with an id nobody knows", async () => {
+  const phone = newPhone();
+  const message = await submitted({ phone });
+  expect(await take("B", { id: "Lost-1", to: phone.slice(1) })).toEqual(["settled"]);
+  expect(await stateOf(message)).toBe("delivered Lost-1 capture");
+  // Later reports find it by that id.
+  expect(await take("B", { id: "lost-1", status: "UNDELIV" }, 0)).toEqual(["late"]);
+  expect(await stateOf(message)).toBe("delivered Lost-1 capture");
+});
+
+test("a report that is young waits: its message's own answer may still come", async () => {
+  const phone = newPhone();
+  const message = await submitted({ phone });
+  expect(await take("B", { id: "young", to: phone }, 0)).toEqual(["unmatched"]);
+  expect(await stateOf(message)).toBe("unknown -");
+  expect(await take("B", { id: "young", to: phone, status: "UNDELIV" })).toEqual(["settled"]);
+  // As the first report said.
+  expect(await stateOf(message)).toBe("delivered young capture");
+});
+
+test("of several messages that it may be about none is chosen", async () => {
+  const phone = newPhone();
+  const two = [await submitted({ phone }), await submitted({ phone })];
+  expect(await take("B", { id: "of-two", to: phone })).toEqual(["unmatched"]);
+  for (const message of two) expect(await stateOf(message)).toBe("unknown -");
+
+  const other = newPhone();
+  const unknown = await submitted({ phone: other });
+  await submitted({ phone: other }, null); // under way, to whichever operator
+  expect(await take("B", { id: "of-both", to: other })).toEqual(["unmatched"]);
+  expect(await stateOf(unknown)).toBe("unknown -");
+});
+
+test("another operator's message, one of several parts, and a report without recipient are nobody's", async () => {
+  const phone = newPhone();
+  const theirs = await submitted({ phone }, "C");
+  expect(await take("B", { id: "theirs", to: phone })).toEqual(["unmatched"]);
+  expect(await stateOf(theirs)).toBe("unknown -");
+  expect(await take("C", { id: "no-phone" })).toContain("unmatched");
+  expect(await stateOf(theirs)).toBe("unknown -");
+  const long = await submitted({ phone: newPhone(), parts: 3, cost: 1_500 });
+  expect(await take("B", { id: "a-part", to: long.phone })).toContain("unmatched");
+  expect(await stateOf(long)).toBe("unknown -");
+});
