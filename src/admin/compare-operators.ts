@@ -4,6 +4,7 @@ import { createClickhouse } from "../platform/clickhouse.ts";
 import { loadConfig } from "../platform/config.ts";
 import { say } from "../platform/output.ts";
 import { type OperatorRow, operatorsReport } from "../reports/operators-report.ts";
+import { columns } from "./columns.ts";
 import type { Json } from "./database.ts";
 import { readRoutes } from "./show-routes.ts";
 
@@ -58,7 +59,6 @@ const HEADS = [
   "p95",
 ];
 
-/** Columns as wide as their widest cell; the first is aligned to the left. */
 function asTable(rows: readonly OperatorRow[], periodMs: number): string {
   const seconds = (ms: number | undefined) => (ms === undefined ? "-" : `${(ms / 1_000).toFixed(2)} s`);
   const cells = rows.map((row) => [
@@ -74,10 +74,5 @@ function asTable(rows: readonly OperatorRow[], periodMs: number): string {
     seconds(row.delivered_ms?.p50),
     seconds(row.delivered_ms?.p95),
   ]);
-  const widths = HEADS.map((head, at) => Math.max(head.length, ...cells.map((row) => row[at]?.length ?? 0)));
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0)))
-      .join("  ");
-  return [HEADS, ...cells].map(line).join("\n");
+  return columns(HEADS, cells, [0]).join("\n");
 }

@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { requireCustomer } from "../customers/customers.ts";
 import { LEASE_LIST_MAX, type LeaseRow, listLeases } from "../ledger/lease-admin.ts";
 import { say } from "../platform/output.ts";
+import { columns } from "./columns.ts";
 import { type Json, jsonFlag, withDatabase } from "./database.ts";
 import { wholeNumber } from "./options.ts";
 
@@ -33,7 +34,7 @@ export function declareLeases(program: Command): void {
 
 const HEADS = ["customer", "node", "epoch", "granted", "spent", "unspent", "expires in"] as const;
 
-/** Columns as wide as their widest cell; numbers are aligned to the right. */
+/** One line a lease, and their sum. */
 export function asTable(leases: readonly LeaseRow[], limit: number): string {
   if (leases.length === 0) return "no leases: no process holds credit";
   const cells = leases.map((l) => [
@@ -45,20 +46,11 @@ export function asTable(leases: readonly LeaseRow[], limit: number): string {
     String(l.unspent),
     `${(l.expires_in_ms / 1_000).toFixed(1)} s${l.recall ? ", recalled" : ""}`,
   ]);
-  const widths = HEADS.map((head, at) => Math.max(head.length, ...cells.map((row) => row[at]?.length ?? 0)));
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, at) =>
-        at === 1 || at === 6 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0),
-      )
-      .join("  ")
-      .trimEnd();
   const held = leases.reduce((sum, l) => sum + l.unspent, 0);
   const nodes = new Set(leases.map((l) => l.node_id)).size;
   const cut = leases.length === limit ? ` (the first ${limit}: --limit shows more)` : "";
   return [
-    line(HEADS),
-    ...cells.map(line),
+    ...columns(HEADS, cells, [1, 6]),
     `${leases.length} leases of ${nodes} processes hold ${held} unspent${cut}`,
   ].join("\n");
 }

@@ -5,7 +5,7 @@
 
 import { type Entry, OPS } from "./ledger.ts";
 import { isLane, isStatus, type Lane, type Status } from "./message.ts";
-import { isCount, isText, pack, RecordError, unpack, VERSION } from "./packed.ts";
+import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./packed.ts";
 
 /** An operator that was asked and did not take the message. */
 export type Refusal = { operator: string; error: string; atMs: number };
@@ -107,7 +107,7 @@ function eventTuples(buf: Uint8Array): [statuses: unknown[], entries: unknown[]]
   const value = unpack(buf);
   if (!Array.isArray(value) || value.length !== 3) throw new RecordError("events must be an array of 3");
   const [version, statuses, entries] = value as unknown[];
-  if (version !== VERSION) throw new RecordError(`unknown version of events: ${String(version)}`);
+  if (version !== VERSION) throw new RecordError(`unknown version of events: ${shown(version)}`);
   if (!Array.isArray(statuses) || !Array.isArray(entries)) throw new RecordError("events must be arrays");
   return [statuses, entries];
 }

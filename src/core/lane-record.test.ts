@@ -119,6 +119,9 @@ describe("garbage", () => {
     expect(() => unpackLaneRecord(packr.pack(tuple.with(9, -1)))).toThrow("wrong type");
     expect(() => unpackLaneRecord(packr.pack(tuple.with(9, 1.5)))).toThrow("wrong type");
     expect(() => unpackLaneRecord(packr.pack(tuple.with(7, "events")))).toThrow("wrong type");
+    expect(() => unpackLaneRecord(packr.pack(tuple.with(1, "x') OR ('1'='1")))).toThrow("wrong type");
+    const strange = packr.pack([{ toString: 1 }, ...tuple.slice(1)]);
+    expect(() => unpackLaneRecord(strange)).toThrow("version of a lane record: object");
   });
 
   test("arrays nested a hundred thousand deep are refused without a crash", () => {

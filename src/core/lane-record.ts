@@ -6,8 +6,9 @@
 // a record read in part.
 
 import type { Callback } from "./callback.ts";
+import { isUlid } from "./id.ts";
 import type { Encoding, Lane } from "./message.ts";
-import { isCount, isText, pack, RecordError, unpack, VERSION } from "./packed.ts";
+import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./packed.ts";
 
 export type LaneRecord = {
   id: string;
@@ -114,7 +115,7 @@ function toTuple(r: LaneRecord): LaneTuple {
 
 function fromTuple(value: unknown): LaneRecord {
   if (!Array.isArray(value)) throw new RecordError("a lane record must be an array");
-  if (value[0] !== VERSION) throw new RecordError(`unknown version of a lane record: ${String(value[0])}`);
+  if (value[0] !== VERSION) throw new RecordError(`unknown version of a lane record: ${shown(value[0])}`);
   if (value.length < LANE_FIELDS || value.length > LANE_FIELDS_MAX)
     throw new RecordError(`a lane record has ${LANE_FIELDS} to ${LANE_FIELDS_MAX} fields`);
   const t = value as LaneTuple;
@@ -123,7 +124,7 @@ function fromTuple(value: unknown): LaneRecord {
   const validUntilMs = t[17] ?? null;
   const mayResend = t[18] ?? null;
   const sound =
-    isText(t[1]) &&
+    isUlid(t[1]) && // it becomes part of SQL
     isCount(t[2]) &&
     isText(t[3]) &&
     isText(t[4]) &&

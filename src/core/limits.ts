@@ -248,8 +248,6 @@ export const INBOX_WAITING_MAX = 10_000;
 export const INBOX_WAITING_BYTES_MAX = 32 * 1024 * 1024;
 /** For this long a report whose message is not found is tried again. */
 export const REPORT_TTL_MS = 24 * 3_600_000;
-/** How long bytes that can't be read are kept, for whoever runs Sluice to look at. */
-export const DEAD_REPORT_TTL_MS = 7 * 86_400_000;
 /** How long a submit is found by its operator's id; its partition is dropped afterwards. */
 export const SUBMISSION_TTL_MS = 7 * 86_400_000;
 
@@ -298,6 +296,18 @@ export const WEBHOOK_START_MS = 20_000;
 export const WEBHOOK_REPLAY_MAX = 10_000;
 /** Deliveries that one transaction replays, or ends when their endpoint is paused. */
 export const WEBHOOK_CHUNK_ROWS_MAX = 500;
+
+// ---- dead letters ----
+
+/**
+ * How long bytes that can't be read or sent are kept, for whoever runs Sluice to decide about them: an
+ * operator whose reports all become letters must not fill the disk.
+ */
+export const DEAD_LETTER_TTL_MS = 7 * 86_400_000;
+/** Letters that one command lists or requeues. */
+export const LETTERS_AT_ONCE_MAX = 1_000;
+/** Letters deleted in one statement. */
+export const LETTER_PURGE_ROWS_MAX = 1_000;
 
 // ---- the longest lines of events, in bytes ----
 

@@ -3,7 +3,7 @@
 
 import { Packr } from "msgpackr";
 
-/** The bytes are not a record that this version can read. They go to `sms.dlq` unchanged. */
+/** The bytes are not a record that this version can read. They are kept as a dead letter. */
 export class RecordError extends Error {
   override readonly name = "RecordError";
 }
@@ -25,6 +25,9 @@ export function unpack(buf: Uint8Array): unknown {
     throw new RecordError("not msgpack", { cause });
   }
 }
+
+/** A value that was read, for an error's text. Never calls its own toString, which may be anything. */
+export const shown = (value: unknown): string => (isCount(value) ? String(value) : typeof value);
 
 export function isText(value: unknown): value is string {
   return typeof value === "string";

@@ -2,7 +2,7 @@
 // settled. Leaves its meaning to src/operators/reports/.
 // Invariant: unpackReports returns exactly what packReports wrote and throws RecordError for anything else.
 
-import { isCount, isText, pack, RecordError, unpack, VERSION } from "./packed.ts";
+import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./packed.ts";
 
 export type RawReport = {
   operator: string;
@@ -24,7 +24,7 @@ export function unpackReports(bytes: Uint8Array): RawReport[] {
   const value = unpack(bytes);
   if (!Array.isArray(value)) throw new RecordError("an inbox row must be an array");
   const [version, ...reports] = value as unknown[];
-  if (version !== VERSION) throw new RecordError(`unknown version of an inbox row: ${String(version)}`);
+  if (version !== VERSION) throw new RecordError(`unknown version of an inbox row: ${shown(version)}`);
   return reports.map(fromTuple);
 }
 

@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { ulidOf } from "./id.ts";
 import { isLane, isStatus, type Lane, type Status } from "./message.ts";
-import { isCount, isText, pack, RecordError, unpack, VERSION } from "./packed.ts";
+import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./packed.ts";
 
 export type WebhookEvent = {
   customerId: number;
@@ -37,7 +37,7 @@ export function unpackWebhookEvents(bytes: Uint8Array): WebhookEvent[] {
   const value = unpack(bytes);
   if (!Array.isArray(value)) throw new RecordError("webhook events must be an array");
   const [version, ...events] = value as unknown[];
-  if (version !== VERSION) throw new RecordError(`unknown version of webhook events: ${String(version)}`);
+  if (version !== VERSION) throw new RecordError(`unknown version of webhook events: ${shown(version)}`);
   return events.map(fromTuple);
 }
 

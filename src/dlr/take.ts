@@ -1,15 +1,17 @@
 // One transaction over stored reports: takes due rows of the inbox, reads them, finds and settles their
 // messages, and deletes the rows. Owns what becomes of each report; leaves its reading and matching to
 // src/operators/reports/, SQL and moves to the ledger. States of a report: due → settled | late or without
-// news (gone) | deferred, because its message isn't found or is still being sent | dead, because it can't be
-// read (kept for DEAD_REPORT_TTL_MS) | dropped after REPORT_TTL_MS. Invariant: a report is deleted in the
-// transaction in which what it says is stored. All of it repeats safely. Bound: ROWS_MAX rows of
+// news (gone) | deferred, because its message isn't found or is still being sent | a dead letter, because it
+// can't be read | dropped after REPORT_TTL_MS. Invariant: a report is deleted in the transaction in which
+// what it says is stored. All of it repeats safely. Bound: ROWS_MAX rows of
 // INBOX_ROW_REPORTS_MAX reports, SETTLED_AT_ONCE_MAX of them in one statement.
 
-import { CLAIM_ROWS_MAX, DEAD_REPORT_TTL_MS, REPORT_TTL_MS } from "../core/limits.ts";
+import type { DeadLetter } from "../core/dead-letter.ts";
+import { CLAIM_ROWS_MAX, REPORT_TTL_MS } from "../core/limits.ts";
 import { RecordError } from "../core/packed.ts";
 import { packReports, type RawReport, unpackReports } from "../core/raw-report.ts";
-import { deferReport, deleteInbox, type InboxRow, keepDead, takeInbox } from "../ledger/inbox-rows.ts";
+import { keepLetters } from "../ledger/dead-letters.ts";
+import { deferReport, deleteInbox, type InboxRow, takeInbox } from "../ledger/inbox-rows.ts";
 import type { Change } from "../ledger/move.ts";
 import { type EndResult, settleReported } from "../ledger/settle-reports.ts";
 import type { PartEnd } from "../ledger/submissions.ts";
@@ -77,24 +79,26 @@ async function readRows(
   taken: Taken,
 ): Promise<Open[]> {
   const open: Open[] = [];
-  const bury = async (payload: Buffer, operator: string, reason: string) => {
-    await keepDead(conn, payload, { reason, keepMs: DEAD_REPORT_TTL_MS });
+  const dead: DeadLetter[] = [];
+  const keep = (payload: Buffer, place: string, reason: string, operator = "") => {
+    dead.push({ source: "report", place, reason, payload });
     taken.results.push({ operator, result: "unreadable", disagrees: false, ageMs: 0 });
   };
+  const keepRaw = (raw: RawReport, reason: string) =>
+    keep(packReports([raw]), `${raw.operator} by ${raw.via}`, reason, raw.operator);
   for (const row of rows) {
-    if (row.dead !== null) continue; // its time to be looked at is over
     let raws: RawReport[];
     try {
       raws = unpackReports(row.payload);
     } catch (error) {
       if (!(error instanceof RecordError)) throw error;
-      await bury(row.payload, "", error.message);
+      keep(row.payload, `inbox/${row.id}`, error.message);
       continue;
     }
     for (const raw of raws) {
       const terms = termsOf(raw.operator);
       if (terms === undefined) {
-        await bury(packReports([raw]), raw.operator, "the routes file has no such operator");
+        keepRaw(raw, "the routes file has no such operator");
         continue;
       }
       try {
@@ -103,11 +107,12 @@ async function readRows(
         if (readings.length === 0)
           taken.results.push({ operator: raw.operator, result: "foreign", disagrees: false, ageMs: 0 });
       } catch (error) {
-        if (!(error instanceof ReportError)) throw error;
-        await bury(packReports([raw]), raw.operator, error.message);
+        // Reading touches nothing else, so even a bug in it holds up no other report.
+        keepRaw(raw, error instanceof ReportError ? error.message : `reading failed: ${String(error)}`);
       }
     }
   }
+  await keepLetters(conn, dead);
   return open;
 }
 

@@ -5,16 +5,9 @@
 
 import { packReports, type RawReport } from "../core/raw-report.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
-import { blob, quote } from "./sql-text.ts";
+import { blob } from "./sql-text.ts";
 
-export type InboxRow = {
-  id: number;
-  /** Why it could not be read; its time is over. */
-  dead: string | null;
-  payload: Buffer;
-};
-
-const REASON_CHARS_MAX = 200;
+export type InboxRow = { id: number; payload: Buffer };
 
 /** Stores reports in one row, in a transaction of its own. */
 export async function storeReports(pool: Pick<Pool, "write">, reports: readonly RawReport[]): Promise<void> {
@@ -27,7 +20,7 @@ export async function storeReports(pool: Pick<Pool, "write">, reports: readonly 
  */
 export async function takeInbox(conn: Connection, limit: number): Promise<InboxRow[]> {
   const [, rows] = await conn.query<[unknown, InboxRow[]]>(
-    "BEGIN;SELECT id, dead, payload FROM inbox FORCE INDEX (due) WHERE run_at<=NOW(3) " +
+    "BEGIN;SELECT id, payload FROM inbox FORCE INDEX (due) WHERE run_at<=NOW(3) " +
       `ORDER BY run_at, id LIMIT ${limit} FOR UPDATE`,
   );
   return rows;
@@ -42,24 +35,8 @@ export async function deleteInbox(conn: Connection, rows: readonly InboxRow[]): 
 
 /** Makes a report due again after `delayMs`. */
 export async function deferReport(conn: Connection, report: RawReport, delayMs: number): Promise<void> {
-  await insert(conn, { delayMs, dead: null, payload: packReports([report]) });
-}
-
-/** Keeps bytes that can't be read, with the reason, until `keepMs` have passed. */
-export async function keepDead(
-  conn: Connection,
-  payload: Buffer,
-  { reason, keepMs }: { reason: string; keepMs: number },
-): Promise<void> {
-  await insert(conn, { delayMs: keepMs, dead: reason.slice(0, REASON_CHARS_MAX), payload });
-}
-
-async function insert(
-  conn: Connection,
-  { delayMs, dead, payload }: { delayMs: number; dead: string | null; payload: Buffer },
-): Promise<void> {
   await conn.write(
-    "INSERT INTO inbox (run_at,dead,payload) VALUES " +
-      `(NOW(3) + INTERVAL ${Math.round(delayMs) * 1_000} MICROSECOND,${quote(dead)},${blob(payload)})`,
+    "INSERT INTO inbox (run_at,payload) VALUES " +
+      `(NOW(3) + INTERVAL ${Math.round(delayMs) * 1_000} MICROSECOND,${blob(packReports([report]))})`,
   );
 }

@@ -8,10 +8,12 @@ import { SluiceError } from "../core/errors.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { EX_IOERR, OutputError } from "../platform/output.ts";
 import { declareCustomers } from "../admin/customers.ts";
+import { declareDeadLetters } from "../admin/dead-letters.ts";
 import { declareLeases } from "../admin/leases.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
 import { declareRoutes } from "../admin/routes.ts";
 import { declareWebhooks } from "../admin/webhooks.ts";
+import { declareOperators } from "../stack/launcher/operator.ts";
 import { describeRoles } from "../stack/role-table.ts";
 
 const program = new Command("sluice")
@@ -113,11 +115,13 @@ program
 
 declareCustomers(program);
 declareLeases(program);
+declareDeadLetters(program);
 declareWebhooks(program);
 declareRoutes(program, async () => {
   const { reload } = await import("../stack/launcher/reload.ts");
   process.exitCode = await reload(loadConfig(process.env));
 });
+declareOperators(program);
 
 program
   .command("reconcile")

@@ -13,6 +13,7 @@ import { within } from "../platform/retry.ts";
 import { startReconcileCycle, CYCLE_ANSWER_MAX_MS, CYCLE_CONNECTIONS } from "../reconcile/cycle.ts";
 import { startBacklog } from "../relay/backlog.ts";
 import { keepTopics } from "../relay/keep-topics.ts";
+import { startLetterPurge } from "../relay/purge-letters.ts";
 import { startRelay } from "../relay/relay.ts";
 import { watchReportReaders } from "../relay/report-readers.ts";
 import { startSweep } from "../relay/sweep.ts";
@@ -21,7 +22,8 @@ import { tablesAnswer } from "../schema/tables.ts";
 // For flushing what librdkafka still holds while stopping; the rest of DRAIN_MS is for the transactions.
 const FLUSH_MS = 2_000;
 // The transactions of all lanes; three more for their polls while idle and for a sweep, which reads on one
-// connection and writes on another; one for sampling the backlog, one for watching ClickHouse's readers.
+// connection and writes on another; one for sampling the backlog, one for watching ClickHouse's readers. What
+// comes once a minute waits for one of them.
 const CONNECTIONS = RELAY_TRANSACTIONS_MAX + 6;
 /** For a statement that reads one day of some customers' messages. */
 const CLICKHOUSE_TIMEOUT_MS = 30_000;
@@ -51,9 +53,8 @@ runRole({ name: "relay", usage }, async (role) => {
   const isLost = (err: unknown) =>
     role.restart(err, "the Kafka producer has to be built anew", async () => topics.close());
   const producer = await role.waitFor("Kafka", () => createProducer(config, log, isLost));
-  const { dlq, ...relayed } = topicsOf(config);
   const consumers = consumersOf(config);
-  const relay = startRelay({ ...common, pool, producer }, { topics: relayed, dlq });
+  const relay = startRelay({ ...common, pool, producer }, { topics: topicsOf(config) });
   role.check("mysql", () => (relay.databaseUp() ? "ok" : "down"));
   role.check("kafka", () => (producer.isUp() ? "ok" : "degraded"));
   const lanes = (["normal", "express"] as const).map((lane) => ({ lane, ...consumers[lane] }));
@@ -61,6 +62,7 @@ runRole({ name: "relay", usage }, async (role) => {
   const sweep = startSweep({ ...jobs, pool, topics }, { lanes, afterMs: config.sweepAfterMs });
   const others = [
     keepTopics({ ...jobs, topics }),
+    startLetterPurge({ ...jobs, pool }),
     sweep,
     watchReportReaders({ ...jobs, pool, topics, clickhouse }, { consumers }),
     startBacklog({ ...common, pool, topics, clickhouse }, { consumers }),

@@ -12,7 +12,6 @@ import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
-import { createDeadLetters } from "../sender/dead-letters.ts";
 import { createFleet } from "../sender/fleet.ts";
 import { startLookUps } from "../sender/look-ups.ts";
 import { monotonicMs } from "../sender/monotonic.ts";
@@ -83,7 +82,6 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
       await settle();
       topics.close();
     });
-  const deadLetter = createDeadLetters(role, { key: `sender-${lane}`, isLost });
   await role.waitFor("MySQL", () => tablesAnswer(pool));
   const { topic, group } = consumersOf(config)[lane];
   // The health port distinguishes the senders of one machine.
@@ -99,7 +97,7 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   const jobs = { timers: systemTimers, metrics, log };
   const id = createIdFactory({ now: Date.now });
   const sender = startSender(
-    { ...jobs, pool, consumer, offsets, submitters, fleet, deadLetter, tracing, id, now: Date.now },
+    { ...jobs, pool, consumer, topic, offsets, submitters, fleet, tracing, id, now: Date.now },
     { lane },
   );
   settle = () => sender.stop();

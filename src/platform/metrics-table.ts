@@ -5,6 +5,7 @@
 // label ever holds a customer, a phone, a message or anything else from a request.
 // Bound: linesMax of each row.
 
+import { LETTER_SOURCES } from "../core/dead-letter.ts";
 import { ERRORS } from "../core/errors.ts";
 import { OPERATORS_MAX } from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
@@ -16,9 +17,7 @@ const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 
 /** Methods that are not listed count as `other`. */
 export const HTTP_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"] as const;
-/**
- * Counted in place of an answer when the client left before anything was stored; nginx uses this number too.
- */
+/** Counted in place of an answer when the client left before anything was stored; nginx uses it too. */
 export const CALLER_GONE_CODE = 499;
 /** The statuses that the API answers; others count as `other`. */
 export const HTTP_CODES: readonly string[] = [
@@ -272,7 +271,7 @@ export const METRICS = {
     "sender",
     "records skipped, because their message was no longer queued at that attempt (duplicates, mostly)",
   ),
-  sluice_sender_dead_total: counter("sender", "unreadable records, written to sms.dlq"),
+  sluice_sender_dead_total: counter("sender", "records that can't be read, kept as dead letters"),
   sluice_sender_sent_total: counter("sender", "messages that an operator took"),
   sluice_sender_captured_total: counter("sender", "messages whose cost was captured"),
   sluice_sender_refunded_total: counter("sender", "messages refunded, including late express ones"),
@@ -318,7 +317,6 @@ export const METRICS = {
   sluice_sender_unsettled: gauge("sender", "messages read but not settled yet"),
   sluice_sender_partitions: gauge("sender", "partitions of the lane that this process reads"),
   sluice_sender_partitions_unread: gauge("sender", "partitions of the lane that no sender reads"),
-  sluice_sender_dead_letters_waiting: gauge("sender", "unreadable records that are not in sms.dlq yet"),
   sluice_sender_rejoins_total: counter(
     "sender",
     "times the sender asked its group again for partitions that nobody read",
@@ -348,6 +346,7 @@ export const METRICS = {
     state: ["due", "later"],
   }),
   sluice_inbox_oldest_seconds: gauge("relay", "how long the oldest due row of the inbox has been waiting"),
+  sluice_dead_letters: gauge("relay", "dead letters, counted up to 10,000", { source: LETTER_SOURCES }),
   sluice_operator_breaker_open: gauge("sender", "1 while the operator is avoided", { operator }),
   sluice_routes_reload_failed_total: counter(
     "routes",

@@ -26,6 +26,8 @@ export type CustomerBooks = {
   entries: Map<string, Sum>;
   /** By status; amounts are costs. */
   messages: Map<Status, Sum>;
+  /** How many messages that an operator took name none. */
+  nameless: number;
   /** The messages named by a claim, as `sending` and `unknown` ones must be. */
   claimed: Map<Status, Sum>;
   topups: Sum;
@@ -73,6 +75,11 @@ export const EVENT_SEQUENCE = forEventless(
   (status) => `m.sequence - ${sequencesSinceEvent(status)}`,
   "m.sequence",
 );
+
+/** Statuses, as SQL, at which an operator has taken the message. */
+export const TAKEN = STATUSES.filter((status) => settlementOf(status) === "capture")
+  .map((status) => `'${status}'`)
+  .join(",");
 
 function forEventless(expression: (status: Status) => string, otherwise: string): string {
   const eventless = STATUSES.filter((status) => eventStatus(status) !== status);
@@ -165,17 +172,20 @@ async function readEntries(conn: Connection, books: Books): Promise<void> {
 }
 
 async function readMessages(conn: Connection, books: Books): Promise<void> {
-  const rows = await conn.query<(Sum & Group & { status: Status; event_fingerprint: string })[]>(
+  type Row = Sum & Group & { status: Status; event_fingerprint: string; nameless: number };
+  const rows = await conn.query<Row[]>(
     `SELECT m.customer_id, TO_DAYS(m.created_at) AS day, m.status,
        m.updated_at >= ${at(books.cutoffMs)} AS young, ${sums("m.id", "m.cost")},
        CAST(SUM(CRC32(CONCAT(m.id, ':', ${EVENT_STATUS}, ':', ${EVENT_SEQUENCE}))) AS CHAR)
-         AS event_fingerprint
+         AS event_fingerprint,
+       CAST(SUM(m.status IN (${TAKEN}) AND m.operator IS NULL) AS SIGNED) AS nameless
      FROM ${messagesOf(books.scope)} GROUP BY m.customer_id, day, m.status, young`,
   );
   for (const row of rows) {
     const sum = sumOf(row);
-    const { messages } = customerOf(books, row.customer_id);
-    messages.set(row.status, added(messages.get(row.status) ?? NO_ROWS, sum));
+    const c = customerOf(books, row.customer_id);
+    c.messages.set(row.status, added(c.messages.get(row.status) ?? NO_ROWS, sum));
+    c.nameless += Number(row.nameless);
     books.messages += sum.count;
     const what = eventStatus(row.status);
     books.statusDays.push({ ...sum, ...groupOf(row), what, fingerprint: String(row.event_fingerprint) });
@@ -238,8 +248,8 @@ function sumOf(row: Sum): Sum {
 function customerOf(books: Books, customerId: number): CustomerBooks {
   let found = books.customers.get(customerId);
   if (found === undefined) {
-    const none = { balance: 0, reserved: 0, unspent: 0, leaseLowest: 0, topups: NO_ROWS };
-    found = { ...none, entries: new Map(), messages: new Map(), claimed: new Map() };
+    const none = { balance: 0, reserved: 0, unspent: 0, leaseLowest: 0, nameless: 0 };
+    found = { ...none, topups: NO_ROWS, entries: new Map(), messages: new Map(), claimed: new Map() };
     books.customers.set(customerId, found);
   }
   return found;

@@ -19,9 +19,12 @@ import {
   keysWithoutOwner,
   leasesWithoutNode,
   messagesWithoutClaim,
+  messagesWithoutOperator,
   messagesWithoutReserve,
+  reportsUnread,
   rowsOfMessages,
   rowsOfTopups,
+  submissionsNotTaken,
 } from "./rows.ts";
 
 /** Checks every invariant that needs only MySQL. Call within a snapshot. */
@@ -34,6 +37,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
       drifts.push(...(await rowsOfMessages(conn, customerId)));
       if (!reservesMatch(c)) differ.push(customerId);
     }
+    if (c.nameless > 0) drifts.push(...(await messagesWithoutOperator(conn, customerId)));
     if (!claimsMatch(c)) drifts.push(...(await messagesWithoutClaim(conn, customerId)));
     if (!equal(c.topups, entriesOf(c, "topup"))) drifts.push(...(await rowsOfTopups(conn, customerId)));
   }
@@ -41,8 +45,10 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
   // messages.
   if (isAllCustomers(books.scope) && differ.length > 0)
     drifts.push(...(await messagesWithoutReserve(conn, differ)));
+  drifts.push(...(await submissionsNotTaken(conn, books)));
   drifts.push(...(await keysWithoutOwner(conn, books.scope)));
   drifts.push(...(await leasesWithoutNode(conn, books.scope)));
+  if (isAllCustomers(books.scope)) drifts.push(...(await reportsUnread(conn)));
   return drifts;
 }
 

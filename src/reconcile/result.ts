@@ -12,6 +12,8 @@ export const RECONCILE_INVARIANTS = [
   "message_has_one_reserve",
   "message_close_matches_status",
   "message_has_claim",
+  "message_has_operator",
+  "submission_was_taken",
   "entry_has_message",
   "topup_has_entry",
   "key_has_owner",
@@ -22,6 +24,7 @@ export const RECONCILE_INVARIANTS = [
   "clickhouse_has_status",
   "clickhouse_has_no_other_message",
   "clickhouse_status_is_equal",
+  "reports_are_read",
   "settled",
 ] as const;
 export type Invariant = (typeof RECONCILE_INVARIANTS)[number];

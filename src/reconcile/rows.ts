@@ -4,15 +4,18 @@
 // customer's drift never costs a scan of all messages. Bound: ENTRIES_NAMED_MAX rows a rule, and their total
 // number.
 
-import { IDEMPOTENCY_TTL_MS } from "../core/limits.ts";
+import { ulidBound } from "../core/id.ts";
+import { IDEMPOTENCY_TTL_MS, REPORT_TTL_MS, SUBMISSION_TTL_MS } from "../core/limits.ts";
 import { type Charge, STATUSES, settlementOf } from "../core/message.ts";
 import type { Connection } from "../platform/mysql.ts";
-import { CLAIMED_IDS, messagesOf, ofScope } from "./books.ts";
+import { type Books, CLAIMED_IDS, messagesOf, ofScope, TAKEN } from "./books.ts";
 import {
   type Drift,
   type DriftEntry,
+  driftOf,
   ENTRIES_NAMED_MAX,
   type Invariant,
+  isAllCustomers,
   listed,
   type CustomerRange,
 } from "./result.ts";
@@ -30,6 +33,9 @@ const CLOSE_IS_RIGHT = `(CASE m.status ${STATUSES.map((status) => {
 
 /** At most this many customers are examined at once: if more differ, they have one cause. */
 const CUSTOMERS_MAX = 1_000;
+const REPORTS_COUNTED_MAX = 10_000;
+/** Submits of older messages are gone: their partition is dropped a day after it may be, at the latest. */
+const SUBMISSION_AGE_MAX_MS = SUBMISSION_TTL_MS + 86_400_000;
 
 /** The first rows of each rule, with their total number. */
 const firstOfEach = (rows: string): string =>
@@ -46,6 +52,8 @@ const SAYS: Partial<Record<Invariant, string>> = {
   message_close_matches_status: "messages whose capture or refund isn't what their status asks for",
   entry_has_message: "entries of messages that don't exist",
   message_has_claim: "messages in sending or unknown that no claim will end",
+  message_has_operator: "messages that an operator took, but that name none",
+  submission_was_taken: "messages that no operator may have taken, although its reports would find them",
   topup_has_entry: "top-ups and their entries",
   lease_has_node: "leases that nobody can take back, because the row of their process is gone",
   key_has_owner: "idempotency keys whose message or top-up isn't this customer's",
@@ -149,6 +157,58 @@ export async function messagesWithoutClaim(conn: Connection, customerId: number)
       AND (m.id, m.status) NOT IN
         (SELECT j.id, IF(c.kind = 'sending', 'sending', 'unknown') FROM ${CLAIMED_IDS})`;
   return driftsOf(conn, rows);
+}
+
+/** Messages that an operator took but that name none. */
+export function messagesWithoutOperator(conn: Connection, customerId: number): Promise<Drift[]> {
+  return driftsOf(
+    conn,
+    `SELECT m.customer_id, m.id AS entry_id, 'message_has_operator' AS rule, NULL AS op, m.cost AS amount,
+       CONCAT('message is ', m.status) AS detail
+     FROM ${messagesOf({ low: customerId, high: customerId })}
+     WHERE m.status IN (${TAKEN}) AND m.operator IS NULL`,
+  );
+}
+
+/**
+ * Submits of messages that no operator may have taken. One that was `unknown` names the operator that may
+ * have taken it, or some of its parts, also after it failed at its time limit. Reads the messages of
+ * SUBMISSION_AGE_MAX_MS, by their ids; only of those that must have no submit, one is looked for.
+ */
+export function submissionsNotTaken(
+  conn: Connection,
+  { scope, nowMs }: Pick<Books, "scope" | "nowMs">,
+): Promise<Drift[]> {
+  const from = quote(ulidBound(Math.max(0, nowMs - SUBMISSION_AGE_MAX_MS)));
+  const messages = isAllCustomers(scope)
+    ? `messages AS m FORCE INDEX (PRIMARY) WHERE m.id >= ${from}`
+    : `${messagesOf(scope, `AND entry_id >= ${from}`)} WHERE TRUE`;
+  // COUNT, because MySQL may turn EXISTS into a join, in an order that its statistics suggest.
+  return driftsOf(
+    conn,
+    `SELECT m.customer_id, m.id AS entry_id, 'submission_was_taken' AS rule, NULL AS op, m.cost AS amount,
+       CONCAT('message is ', m.status) AS detail
+     FROM ${messages} AND (m.status NOT IN (${TAKEN},'unknown','failed') OR m.operator IS NULL)
+       AND (SELECT COUNT(*) FROM submissions AS s FORCE INDEX (PRIMARY) WHERE s.message_id = m.id) > 0`,
+  );
+}
+
+/**
+ * Operators' reports that nobody takes from the inbox, or that are put off for longer than they are tried.
+ * They belong to no customer yet.
+ */
+export async function reportsUnread(conn: Connection): Promise<Drift[]> {
+  const limit = `INTERVAL ${REPORT_TTL_MS * 1000} MICROSECOND`;
+  const of = (when: string) =>
+    `(SELECT COUNT(*) FROM (SELECT 1 FROM inbox FORCE INDEX (due) WHERE ${when} ` +
+    `LIMIT ${REPORTS_COUNTED_MAX}) AS some)`;
+  const [row] = await conn.query<{ due: number; later: number }[]>(
+    `SELECT ${of(`run_at < NOW(3) - ${limit}`)} AS due, ${of(`run_at > NOW(3) + ${limit}`)} AS later`,
+  );
+  const rows = Number(row?.due ?? 0) + Number(row?.later ?? 0);
+  if (rows === 0) return [];
+  const drift = driftOf("reports_are_read", 0, "rows of the inbox whose reports' time is over", 0, rows);
+  return [{ ...drift, customer_id: "" }];
 }
 
 /** Idempotency keys of the last 24 hours whose message or top-up, or its entry, is missing. */

@@ -5,6 +5,8 @@
 // sampled is absent from the metrics; old values are never shown. Bound: one sample each SAMPLE_MS, by
 // statements that backlog-rows.ts bounds.
 
+import { LETTER_SOURCES, type LetterSource } from "../core/dead-letter.ts";
+import { countLetters } from "../ledger/dead-letters.ts";
 import type { TopicAdmin } from "../platform/kafka/topics.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Log } from "../platform/log.ts";
@@ -47,6 +49,7 @@ type Consumed = { topic: ConsumedTopic; lags: Lag[]; seconds: number };
 type Sampled = {
   rows: LaneRows[];
   inbox: InboxRows;
+  letters: Record<LetterSource, number>;
   consumed: Consumed[];
   unknown: number | null;
   daysAhead: number | null;
@@ -123,6 +126,7 @@ function createLook(
       ...slow,
       rows,
       inbox: await inboxRows(conn),
+      letters: await countLetters(conn),
       consumed: await orNone("lag", consumed()),
       newest: await orNone("freshness", newestEvents(clickhouse, now())),
       bad:
@@ -155,6 +159,11 @@ function expose(metrics: Metrics, sampled: () => Sampled | null): void {
     );
   });
   metrics.gauge("sluice_inbox_oldest_seconds", () => sampled()?.inbox.oldestS ?? null);
+  metrics.gauges("sluice_dead_letters", () => {
+    const letters = sampled()?.letters;
+    if (letters === undefined) return [];
+    return LETTER_SOURCES.map((source) => [{ source }, letters[source]] as const);
+  });
   metrics.gauges("sluice_consumer_lag_records", () =>
     consumed().flatMap(({ topic, lags }) =>
       lags.map(({ partition, records }) => [{ topic, partition: String(partition) }, records] as const),

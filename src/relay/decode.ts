@@ -34,8 +34,8 @@ function orUndecodable(decode: () => Decoded): Decoded {
 }
 
 /**
- * The payload of the same row with only these records, given by index; null: repeat the whole row, which is
- * harmless for events.
+ * The payload of the same row with only these records, given by index; null: the whole row, as for events, of
+ * which a repeat is harmless, and for what can't be decoded.
  */
 export function payloadOf(decoded: Decoded, failed: readonly number[]): Buffer | null {
   if (decoded.kind !== "messages") return null;

@@ -2,11 +2,12 @@
 // delivery report, deletes the rows, commits. A kill in between leaves the rows, so records are produced at
 // least once; consumers deduplicate. Leaves SQL to outbox.ts, bytes to decode.ts, ending messages to the
 // ledger.
-// States of a row: due → taken (locked) → deleted | deferred with the records that failed | dead: sent to
-// sms.dlq and its messages refunded.
+// States of a row: due → taken (locked) → deleted | deferred with the records that failed | dead: a letter of
+// it is kept and its messages are refunded, in the transaction that deletes it.
 // Bound: inFlightMax transactions a lane (lanes.ts), RELAY_ROWS_MAX rows each; fewer when they are large.
 
 import type { LaneRecord } from "../core/lane-record.ts";
+import { keepLetters } from "../ledger/dead-letters.ts";
 import { failQueued } from "../ledger/settle.ts";
 import type { OutRecord, ProduceFailure, Producer } from "../platform/kafka/producer.ts";
 import type { Log } from "../platform/log.ts";
@@ -19,7 +20,7 @@ import { deferRow, deleteRows, isDue, type OutboxRow, takeRows } from "./outbox.
 import { RELAY_ROWS_MAX } from "../core/limits.ts";
 
 export type RelayDeps = { pool: Pool; producer: Producer; metrics: Metrics; log: Log; now: () => number };
-export type RelayOptions = { topics: Topics; dlq: string };
+export type RelayOptions = { topics: Topics };
 export type Relay = {
   /** Whether the last statement of every lane succeeded. */
   databaseUp(): boolean;
@@ -154,17 +155,16 @@ async function relayRows(
   const deadRows: OutboxRow[] = [];
   for (const one of dead) {
     counts.dead_total++;
-    // What remains to be tried of a dead row: all of it if its dead letter wasn't stored.
-    if (!(await toDeadLetters(deps, options, conn, lane, one))) deferred.push({ ...one, failures: [] });
-    else if (one.failures.every((f) => f.permanent)) deadRows.push(one.row);
-    else deferred.push({ ...one, failures: one.failures.filter((f) => !f.permanent) });
+    await keepDead(deps, conn, lane, one);
+    const failures = one.failures.filter((f) => !f.permanent);
+    if (failures.length === 0) deadRows.push(one.row);
+    else deferred.push({ ...one, failures });
   }
   for (const one of deferred) {
     counts.deferred_total++;
     const indexes = one.failures.map((f) => f.index);
-    const first = one.failures[0];
-    const reason = first === undefined ? "dead letter not stored" : `${first.code}: ${first.reason}`;
-    const payload = indexes.length > 0 ? payloadOf(one.decoded, indexes) : null;
+    const reason = `${one.failures[0]?.code}: ${one.failures[0]?.reason}`;
+    const payload = payloadOf(one.decoded, indexes);
     await deferRow(conn, { row: one.row, payload, reason, delayMs: backoffMs(DEFER, one.row.attempts + 1) });
   }
   if (deferred.length > 0)
@@ -203,37 +203,29 @@ async function produceRows(
   return sent;
 }
 
-/**
- * Sends records that can never be produced to sms.dlq, then fails and refunds their messages. Returns false
- * if the dead letter could not be stored this time.
- */
-async function toDeadLetters(
-  { producer, log, now }: RelayDeps,
-  { dlq }: RelayOptions,
+/** Keeps what can never be produced of a row as a dead letter, then fails and refunds its messages. */
+async function keepDead(
+  { log, now }: RelayDeps,
   conn: Connection,
   lane: OutboxLane,
   { row, decoded, failures }: Sent,
-): Promise<boolean> {
+): Promise<void> {
   const lost = failures.filter((f) => f.permanent);
-  const letters =
-    decoded.kind === "undecodable"
-      ? [row.payload]
-      : lost.map((f) => (decoded.out[f.index] as OutRecord).value);
-  const refused = await producer.sendAll(
-    letters.map((value) => ({ topic: dlq, key: lane, value, traceparent: "" })),
-  );
-  if (refused.some((f) => !f.permanent)) return false;
-  // A record too large for its topic is also too large for the dead-letter topic: then only the log has it.
+  const indexes = lost.map((f) => f.index);
   const reason =
     decoded.kind === "undecodable" ? `undecodable: ${decoded.reason}` : `not produced: ${lost[0]?.reason}`;
+  const { holdsMessages } = OUTBOX_LANES[lane];
+  const letter = {
+    source: holdsMessages ? "messages" : "events",
+    place: `outbox/${row.id}`,
+    reason,
+    payload: payloadOf(decoded, indexes) ?? row.payload,
+  } as const;
+  await keepLetters(conn, [letter]);
   const ids =
     decoded.kind === "messages"
-      ? lost.map((f) => (decoded.records[f.index] as LaneRecord).id)
+      ? indexes.map((index) => (decoded.records[index] as LaneRecord).id)
       : idsIn(row.payload);
-  const ended = OUTBOX_LANES[lane].holdsMessages ? await failQueued(conn, ids, reason, now()) : [];
-  log.error(
-    { lane, row: row.id, reason, unstored: refused.length, ended: ended.map((c) => c.record.id) },
-    "dead letter",
-  );
-  return true;
+  const ended = holdsMessages ? await failQueued(conn, ids, reason, now()) : [];
+  log.error({ lane, row: row.id, reason, ended: ended.map((c) => c.record.id) }, "dead letter");
 }

@@ -5,11 +5,13 @@
 // Invariants: nothing is submitted that isn't claimed; settlement is retried until stored; the batch ends
 // only when all its outcomes are settled.
 
+import type { DeadLetter } from "../core/dead-letter.ts";
 import { CLAIM_TTL_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import { type LaneRecord, unpackLaneRecord } from "../core/lane-record.ts";
 import { RecordError } from "../core/packed.ts";
 import { type Claimed, claimMessages } from "../ledger/claim.ts";
+import { keepLetters } from "../ledger/dead-letters.ts";
 import type { Change } from "../ledger/move.ts";
 import { settleClaim } from "../ledger/settle.ts";
 import type { InRecord } from "../platform/kafka/consumer.ts";
@@ -31,8 +33,8 @@ export type BatchDeps = {
   persist: Persist;
   submitters: Submitters;
   fleet: Pick<Fleet, "report">;
-  /** Handles a record that can't be decoded. Resolves when it is stored. */
-  deadLetter: (value: Buffer) => Promise<void>;
+  /** Where its records come from; named in dead letters. */
+  topic: string;
   counts: Counts;
   tracing: Tracing;
   log: Log;
@@ -52,15 +54,12 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
   const { lane, read, allowance } = request;
   const startedAtMs = deps.now();
   const { records, dead } = decode(deps, read);
-  // In parallel, because the other records must not wait for a topic that can't be written.
-  const letters = Promise.all(dead.map((value) => deps.deadLetter(value)));
-  letters.catch(() => undefined); // awaited below
+  if (dead.length > 0) await keepDead(deps, dead);
   const { claimId, claimed, deadlineMs } = await claim(deps, lane, records);
   deps.counts.skipped_total += records.length - claimed.length;
   if (claimed.length === 0) {
     deps.fleet.report(NO_TALLIES);
     onPart();
-    await letters;
     return;
   }
 
@@ -81,26 +80,35 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
   };
   deps.fleet.report(await deps.submitters.submit({ messages: claimed, allowance, deadlineMs }, onOutcomes));
   await settling;
-  await letters;
 }
 
 /** Of a batch that submitted nothing. */
 export const NO_TALLIES: Tallies = new Map();
 
-function decode(deps: BatchDeps, read: readonly InRecord[]): { records: LaneRecord[]; dead: Buffer[] } {
+function decode(deps: BatchDeps, read: readonly InRecord[]): { records: LaneRecord[]; dead: DeadLetter[] } {
   const records: LaneRecord[] = [];
-  const dead: Buffer[] = [];
+  const dead: DeadLetter[] = [];
   for (const { value, partition, offset } of read) {
     try {
       records.push(unpackLaneRecord(value));
     } catch (error) {
       if (!(error instanceof RecordError)) throw error;
       deps.counts.dead_total++;
-      deps.log.error({ partition, offset, reason: error.message }, "dead letter: the record can't be read");
-      dead.push(value);
+      const { message: reason } = error;
+      deps.log.error({ partition, offset, reason }, "dead letter: the record can't be read");
+      const place = `${deps.topic}/${partition}/${offset}`;
+      dead.push({ source: "record", place, reason, payload: value });
     }
   }
   return { records, dead };
+}
+
+// Before their offsets may be stored. What holds letters up, the database, would hold up all others too.
+function keepDead({ pool, persist, isStopping }: BatchDeps, dead: readonly DeadLetter[]): Promise<void> {
+  return persist.run("store dead letters", (again) => {
+    if (again && isStopping()) throw new StoppedError("stopped before dead letters were stored");
+    return keepLetters(pool, dead);
+  });
 }
 
 type Held = { claimId: string; claimed: LaneRecord[]; deadlineMs: number };

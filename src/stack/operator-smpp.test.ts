@@ -11,7 +11,7 @@ import { createSmppConnector, type SmppOperator } from "../operators/connectors/
 import { WAITS } from "../platform/smpp/binds.ts";
 import { readReport } from "../operators/reports/read.ts";
 import { DEFAULT_TERMS } from "../operators/reports/report.ts";
-import { PROFILES, type Profile } from "./operator.ts";
+import { ALL_DELIVERED, PROFILES, type Profile } from "./operator-behaviour.ts";
 import { SMPP_PASSWORD, startSmppOperator } from "./operator-smpp.ts";
 
 const ends: (() => unknown)[] = [];
@@ -22,7 +22,9 @@ afterEach(async () => {
 async function start(profile: Profile, settings: Partial<SmppOperator> = {}) {
   const folder = mkdtempSync(join(tmpdir(), "operator-smpp-"));
   const own = { name: "B", host: "127.0.0.1", port: 0, folder };
-  const operator = await startSmppOperator({ ...own, profile: () => profile });
+  let behaves = profile;
+  let operator = await startSmppOperator({ ...own, profile: () => behaves });
+  const { port } = operator;
   const reports: { id: string; status: string }[] = [];
   const notes: string[] = [];
   let isStoring = true;
@@ -50,7 +52,19 @@ async function start(profile: Profile, settings: Partial<SmppOperator> = {}) {
   const submit = (text: string, phone = "+989121234567") =>
     new Promise<Answer>((resolve) => connector.submit(laneRecord(text, { phone }), resolve));
   const log = () => readFileSync(join(folder, "B.smpp.log"), "latin1").split("\n").slice(0, -1);
-  return { submit, log, reports, notes, store: (is: boolean) => void (isStoring = is) };
+  return {
+    submit,
+    log,
+    reports,
+    notes,
+    store: (is: boolean) => void (isStoring = is),
+    behave: (next: Profile) => void (behaves = next),
+    cut: () => operator.cut(),
+    async restart() {
+      await operator.stop();
+      operator = await startSmppOperator({ ...own, port, profile: () => behaves });
+    },
+  };
 }
 
 const idsOf = (answer: Answer) => (answer.kind === "accepted" ? answer.operatorMessageIds : []);
@@ -58,7 +72,8 @@ const idsOf = (answer: Answer) => (answer.kind === "accepted" ? answer.operatorM
 test("what it accepts is in its log part by part, and each submit gets its receipt", async () => {
   const { submit, log, reports } = await start(PROFILES.fast);
   const ids = [...idsOf(await submit("hi")), ...idsOf(await submit("a".repeat(320)))];
-  expect(log()).toEqual(["1/1", "1/3", "2/3", "3/3"].map((part, i) => `${ids[i]} +989121234567 ${part}`));
+  const parts = ["1/1 hi", ...[1, 2, 3].map((part) => `${part}/3 ${"a".repeat(40)}`)];
+  expect(log()).toEqual(parts.map((part, i) => `${ids[i]} +989121234567 ${part}`));
   await until(() => reports.length === 4);
   expect(new Set(reports.map(({ id }) => id))).toEqual(new Set(ids));
   expect(reports.every(({ status }) => status === "delivered")).toBe(true);
@@ -86,6 +101,49 @@ test("a receipt that isn't stored comes again", async () => {
   store(true);
   await until(() => reports.length === 1);
   expect(reports[0]?.id).toBe(ids[0] as string);
+}, 15_000);
+
+test("a receipt that was not acknowledged before a restart comes after it", async () => {
+  const { submit, reports, store, restart } = await start(PROFILES.fast);
+  store(false);
+  const ids = idsOf(await submit("hi"));
+  await restart();
+  store(true);
+  await until(() => reports.length === 1);
+  expect(reports[0]).toEqual({ id: ids[0] as string, status: "delivered" });
+}, 15_000);
+
+test("receipts come as it was told: twice, with an intermediate one after the final one, or not at all", async () => {
+  const told = (reports: Partial<typeof ALL_DELIVERED> | null): Profile => ({
+    ...PROFILES.fast,
+    reports: reports && { ...ALL_DELIVERED, ...reports },
+    reportAfterMs: [0, 0],
+  });
+  const { submit, reports, behave } = await start(told({ undelivered: 1, duplicate: 1, reordered: 1 }));
+  await submit("hi");
+  await until(() => reports.length === 3);
+  expect(reports.map(({ status }) => status).toSorted()).toEqual(["none", "undelivered", "undelivered"]);
+  expect(reports[0]?.status).toBe("undelivered");
+  for (const nothing of [told({ lost: 1 }), told(null)]) {
+    behave(nothing);
+    await submit("hi");
+  }
+  behave(told({}));
+  const [last] = idsOf(await submit("hi"));
+  await until(() => reports.length === 4);
+  expect(reports[3]).toEqual({ id: last as string, status: "delivered" });
+}, 15_000);
+
+test("all links cut with a window of submits outstanding: each is lost, though some were taken; then they are back", async () => {
+  const { submit, log, cut, behave, reports } = await start({ ...PROFILES.fast, delayMs: [1_500, 1_500] });
+  const answers = Array.from({ length: 60 }, (_, i) => submit("hi", `+98912${String(i).padStart(7, "0")}`));
+  await until(() => log().length === 60);
+  cut();
+  const kinds = (await Promise.all(answers)).map(({ kind }) => kind);
+  expect(new Set(kinds)).toEqual(new Set(["lost"]));
+  behave(PROFILES.fast);
+  await until(() => reports.length === 60); // on the new links
+  expect((await submit("hi")).kind).toBe("accepted");
 }, 15_000);
 
 test("a wrong password is refused", async () => {

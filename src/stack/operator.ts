@@ -1,56 +1,22 @@
 // A simulated operator: accepts messages over HTTP, answers after a delay, refuses some, and records the ids
 // it accepted. Independent of Sluice's code. POST /submit {id, phone, text, from, encoding, parts,
 // valid_until} → 200 {operator_message_id} or {code, permanent} with 400, 429 or 503; GET /count,
-// /ids?after=N (one id a line, in order of arrival), /health; POST /profile with a profile's name as body:
-// behaves accordingly from now on. Numbers ending in 9990001-8 have fixed outcomes for demonstrations and
-// tests. Leaves delivery reports to operator-reports.ts. Invariant: an id is in the log before its 200
-// or a report on it is sent. Bound: ids are kept in memory, 26 bytes each.
+// /ids?after=N (one id a line, in order of arrival), /health. POST /behaviour with settings as its body, and
+// GET for what they are: only from this machine (`./sluice operator`). Numbers ending in 9990001-8 have fixed
+// outcomes. Leaves settings to operator-behaviour.ts, delivery reports to operator-reports.ts, SMPP to
+// operator-smpp.ts. Invariant: an id is in the log before its 200 or a report on it is sent. Bound: ids are
+// kept in memory, 26 bytes each.
 
-import { createReporter, type Reporting } from "./operator-reports.ts";
-import { mkdirSync, openSync, readFileSync, writeSync, closeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { sleep } from "../platform/retry.ts";
+import { type Behaviour, DELAY_MAX_MS, type Profile } from "./operator-behaviour.ts";
+import { FIXED_PHONES, isRefusedFor } from "./operator-ends.ts";
+import { createReporter } from "./operator-reports.ts";
 
-export type Profile = {
-  delayMs: readonly [number, number];
-  /** Shares of 1 of the submits. */
-  refused: number;
-  hangs: number;
-  /** Share of the seconds in which everything gets a 503. */
-  down: number;
-  /** Share of the submits at which the link ends; by HTTP, a 500 after the message was taken. */
-  drops?: number;
-  /** Submits a second; those above are throttled. */
-  rate?: number;
-  /** What it reports on all but the fixed numbers; nothing if absent. */
-  reports?: Reporting;
-};
-export const PROFILES = {
-  default: { delayMs: [5, 30], refused: 0.01, hangs: 0, down: 0 },
-  fast: { delayMs: [0, 0], refused: 0, hangs: 0, down: 0 },
-  /** Accepts everything, but answers after the sender has given up. */
-  slow: { delayMs: [3_500, 4_500], refused: 0, hangs: 0, down: 0 },
-  /** Accepts everything and never answers. */
-  hangs: { delayMs: [0, 0], refused: 0, hangs: 1, down: 0 },
-  /** Refuses everything, for now. */
-  refusing: { delayMs: [0, 10], refused: 1, hangs: 0, down: 0 },
-  throttling: { delayMs: [0, 10], refused: 0, hangs: 0, down: 0, rate: 50 },
-  drops: { delayMs: [5, 30], refused: 0, hangs: 0, down: 0, drops: 0.001 },
-  /** Like default, and reports on all it takes: some undelivered, twice, or with a contradiction later. */
-  reporting: {
-    delayMs: [5, 30],
-    refused: 0.01,
-    hangs: 0,
-    down: 0,
-    reports: { afterMs: [0, 2_000], undelivered: 0.05, twice: 0.05, contradicted: 0.02, lost: 0 },
-  },
-  flaky: { delayMs: [5, 200], refused: 0.1, hangs: 0.001, down: 0.1 },
-} as const satisfies Record<string, Profile>;
-export type ProfileName = keyof typeof PROFILES;
-export const isProfile = (name: string): name is ProfileName => Object.hasOwn(PROFILES, name);
-
-export type Operator = { port: number; profile(): Profile; stop(): Promise<void> };
+export type Operator = { port: number; stop(): Promise<void> };
 export type OperatorOptions = {
   name: string;
-  profile: ProfileName;
+  behaviour: Behaviour;
   host: string;
   port: number;
   folder: string;
@@ -58,6 +24,8 @@ export type OperatorOptions = {
   reportsUrl: string;
   /** Its reports name our id, and not just its own. */
   echoesId: boolean;
+  /** Its SMPP port, if it has one: it behaves the same, and its links are cut at the same moments. */
+  smpp?: { taken(): number; waiting(): number; cut(): void } | null;
 };
 
 type Submit = {
@@ -69,44 +37,45 @@ type Submit = {
   valid_until: string;
 };
 
-/** Numbers with a fixed answer, whatever the profile. */
-export const FIXED_PHONES = {
-  refusedByAll: "+989129990001",
-  refusedByA: "+989129990002",
-  hangs: "+989129990003",
-} as const;
 const IDLE_S = 120; // longer than any client keeps one idle, so that no request meets a closing one
+/** So that whoever asked for a cut gets an answer before. */
+const CUT_AFTER_MS = 20;
+const REOPEN_TRIES = 100;
+const REOPEN_MS = 10;
 
 export async function startOperator({
   name,
-  profile: profileName,
+  behaviour,
   host,
   port,
   folder,
   reportsUrl,
   echoesId,
+  smpp = null,
 }: OperatorOptions): Promise<Operator> {
-  let profile: Profile = PROFILES[profileName];
+  const { random } = behaviour;
   const record = openRecord(folder, name);
   const timers = createTimers(record.write);
   const rate = createRate();
   const beforePosts = record.write;
-  const reporter = createReporter({ name, url: reportsUrl, folder, echoesId, beforePosts });
-  reporter.behave(reportsOf(profile));
+  const reporter = createReporter({ name, url: reportsUrl, folder, echoesId, behaviour, beforePosts });
   let serial = 0;
+  let isReopening = false;
+  let isStopped = false;
 
   const submit = async (request: Request): Promise<Response> => {
     const message = (await request.json()) as Submit;
     if (!isWellFormed(message)) return refusal(400, "malformed", true);
     const { id, phone } = message;
+    const profile = behaviour.profile();
     const [least, most] = profile.delayMs;
-    const delayMs = least + Math.random() * (most - least);
+    const delayMs = least + random() * (most - least);
     if (isRefusedFor(name, phone)) {
       return timers.after(delayMs, () => refusal(400, "number_refused", true));
     }
     if (rate.isOver(profile)) return refusal(429, "throttled", false);
-    if (isDown(profile) || Math.random() < profile.refused) {
-      const tooMany = Math.random() < 0.5;
+    if (isDown(profile) || random() < profile.refused) {
+      const tooMany = random() < 0.5;
       return timers.after(delayMs, () =>
         tooMany ? refusal(429, "throttled", false) : refusal(503, "busy", false),
       );
@@ -114,40 +83,70 @@ export async function startOperator({
     record.add(id);
     const operatorMessageId = `${name}${(++serial).toString(36)}-${id}`;
     reporter.accepted({ id, phone, operatorMessageId });
-    if (Math.random() < (profile.drops ?? 0)) return timers.after(delayMs, () => refusal(500, "lost", false));
-    if (phone === FIXED_PHONES.hangs || Math.random() < profile.hangs) return new Promise(() => undefined);
+    if (random() < (profile.drops ?? 0)) return timers.after(delayMs, () => refusal(500, "lost", false));
+    if (phone === FIXED_PHONES.hangs || random() < profile.hangs) return new Promise(() => undefined);
     const body = `{"operator_message_id":"${operatorMessageId}"}`;
     return timers.after(delayMs, () => new Response(body, JSON_HEADERS));
   };
 
-  const server = Bun.serve({
-    hostname: host,
-    port,
-    idleTimeout: IDLE_S,
-    routes: {
-      "/submit": { POST: submit },
-      "/health": new Response("ok"),
-      "/profile": {
-        POST: async (request: Request) => {
-          const wanted = await request.text();
-          if (!isProfile(wanted)) return refusal(422, "no_such_profile", true);
-          profile = PROFILES[wanted];
-          reporter.behave(reportsOf(profile));
-          return new Response("ok");
+  const serve = (at: number) =>
+    Bun.serve({
+      hostname: host,
+      port: at,
+      idleTimeout: IDLE_S,
+      routes: {
+        "/submit": { POST: submit },
+        "/health": new Response("ok"),
+        "/behaviour": {
+          GET: (request: Request) => control(request, () => Response.json(behaviour.shown())),
+          POST: (request: Request) => control(request, async () => change(await request.text())),
         },
+        "/reports/waiting": () => Response.json({ waiting: reporter.waiting() + (smpp?.waiting() ?? 0) }),
+        "/count": () => Response.json({ count: record.count() + (smpp?.taken() ?? 0) }),
+        "/ids": (request: Request) =>
+          new Response(record.ids(Number(new URL(request.url).searchParams.get("after") ?? 0))),
       },
-      "/reports/waiting": () => Response.json({ waiting: reporter.waiting() }),
-      "/count": () => Response.json({ count: record.count() }),
-      "/ids": (request: Request) =>
-        new Response(record.ids(Number(new URL(request.url).searchParams.get("after") ?? 0))),
-    },
-    fetch: () => refusal(404, "not_found", true),
-    error: () => refusal(400, "malformed", true),
-  });
+      fetch: () => refusal(404, "not_found", true),
+      error: () => refusal(400, "malformed", true),
+    });
+  /** Only whoever is on this machine may change how it behaves. */
+  const control = async (
+    request: Request,
+    answer: () => Response | Promise<Response>,
+  ): Promise<Response> => {
+    const from = server.requestIP(request)?.address ?? "";
+    return from === host || LOOPBACK.test(from) ? answer() : refusal(403, "not_from_here", true);
+  };
+  const change = (text: string): Response => {
+    const changed = behaviour.set(text);
+    if (Array.isArray(changed)) return Response.json({ faults: changed }, { status: 422 });
+    if (changed.cut) setTimeout(() => void cut(), CUT_AFTER_MS);
+    return Response.json(behaviour.shown());
+  };
+  /** Ends every connection, whatever is under way on it, and goes on. */
+  const cut = async () => {
+    smpp?.cut();
+    if (isReopening) return;
+    isReopening = true;
+    // Not awaited: it would wait for the answers to submits that hang.
+    void server.stop(true);
+    for (let tries = 1; !isStopped; tries++) {
+      try {
+        server = serve(own);
+        break;
+      } catch (error) {
+        if (tries === REOPEN_TRIES) throw error;
+        await sleep(REOPEN_MS);
+      }
+    }
+    isReopening = false;
+  };
+  let server = serve(port);
+  const own = server.port as number;
   return {
-    port: server.port as number,
-    profile: () => profile,
+    port: own,
     async stop() {
+      isStopped = true;
       await server.stop(true);
       timers.stop();
       reporter.stop();
@@ -156,12 +155,11 @@ export async function startOperator({
   };
 }
 
-/** Whether this operator refuses this phone for good. */
-export const isRefusedFor = (name: string, phone: string): boolean =>
-  phone === FIXED_PHONES.refusedByAll || (phone === FIXED_PHONES.refusedByA && name === "A");
+const LOOPBACK = /^(::ffff:)?127\.|^::1$/;
 
+/** Whether this second is one of those in which everything is refused: spread evenly, the same for all. */
 export const isDown = ({ down }: Profile): boolean =>
-  down > 0 && Math.floor(Date.now() / 1_000) % Math.round(1 / down) === 0;
+  (Math.imul(Math.floor(Date.now() / 1_000), 0x9e37_79b1) >>> 0) / 2 ** 32 < down;
 
 /** Counts submits by the second. */
 export function createRate() {
@@ -177,8 +175,6 @@ export function createRate() {
     },
   };
 }
-
-const reportsOf = (profile: Profile): Reporting | null => profile.reports ?? null;
 
 const JSON_HEADERS = { headers: { "content-type": "application/json" } };
 // As strict as a real operator, so that a field lost on the way here makes tests fail.
@@ -200,8 +196,7 @@ type Delayed = { build: () => Response; resolve: (response: Response) => void };
 // One interval serves all delays, in slots of TICK_MS: a timer for each message would cost more than the
 // message.
 const TICK_MS = 5;
-// 5 s, longer than any profile delays an answer.
-const SLOTS = 1_024;
+const SLOTS = Math.ceil(DELAY_MAX_MS / TICK_MS) + 2;
 const WRITE_TICKS = 20;
 
 function createTimers(beforeAnswers: () => void) {

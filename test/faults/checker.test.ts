@@ -14,6 +14,8 @@ import {
   OPERATOR_NAMES,
   readClient,
   readEvidence,
+  readReceipts,
+  readSmpp,
   type SendRequest,
   type Snapshot,
   writeLines,
@@ -312,6 +314,27 @@ test("the client's log is grouped by request, and a try without an answer counts
   expect(topupRequests[0]?.tries.map((t) => t.status)).toEqual([200, 0]);
 });
 
+test("what was taken by SMPP is found by its text: several parts are one message, which ends as its worst part", () => {
+  const messages = [message(1, "delivered"), message(2, "undelivered"), message(3, "delivered")];
+  const { ours, taken } = readSmpp(
+    [
+      "a +98912 1/1 Message 1;",
+      "b1 +98912 1/2 Message 2;Message 2;",
+      "b2 +98912 2/2 ssage 2;Message 2;Message",
+      "c +98912 1/1 Message 3;",
+      "d +98912 1/1 Message 4;",
+    ],
+    messages,
+  );
+  expect(taken).toEqual(["M1", "M2", "M3", "d"]); // which is found as taken_not_stored
+  const lines = ["UNDELIV b2 +98912 us", "DELIVRD b1 +98912 us", "ack b1", "DELIVRD a +98912 us"];
+  expect([...readReceipts([...lines, "DELIVRD c +98912 us", "but c"], ours)]).toEqual([
+    ["M2", "undelivered"],
+    ["M1", "delivered"],
+    ["M3", "delivered"],
+  ]);
+});
+
 test("evidence written to a folder is read back unchanged", () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-test-evidence-"));
   try {
@@ -337,6 +360,7 @@ test("evidence written to a folder is read back unchanged", () => {
         (id) => `DELIVRD its-${id} ${id}\nack its-${id}\n`,
       );
       writeFileSync(join(folder, files.reports(name)), lines.join(""));
+      for (const file of [files.smpp(name), files.smppReports(name)]) writeFileSync(join(folder, file), "");
     });
     const { requests, topupRequests, hangs, ...stored } = evidence;
     expect(readEvidence(folder)).toEqual({ ...stored, requests: [], topupRequests: [], hangs: 0 });

@@ -227,14 +227,14 @@ function checkOperators(
   for (const [id, op] of closes) if (op === "capture" && !taken.has(id)) say("captured_not_taken", id);
 }
 
-/** The last operator names only its own id: if the answer with that id was lost, its reports find nothing. */
+/** Only the first operator names our id: if an answer of another one was lost, its reports find nothing. */
 function checkReports({ reports }: Evidence, messages: Map<string, MessageRow>, say: Say): void {
   const reported = new Set<string>();
   for (const [at, ends] of reports.entries()) {
     for (const [id, end] of ends) {
       reported.add(id);
       const status = messages.get(id)?.status;
-      const mayBeUnknown = at === reports.length - 1;
+      const mayBeUnknown = at > 0;
       if (status !== end && !(status === "unknown" && mayBeUnknown))
         say("report_lost", `${id} is ${status}, reported ${end}`);
     }

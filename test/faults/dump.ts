@@ -4,6 +4,7 @@
 
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { unpackReports } from "../../src/core/raw-report.ts";
 import { type Clickhouse, createClickhouse } from "../../src/platform/clickhouse.ts";
 import type { Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
@@ -24,6 +25,9 @@ const PAGE_ROWS = 20_000;
 const LOOK_MS = 500;
 const CLICKHOUSE_MAX_MS = 90_000;
 const QUERY_MAX_MS = 60_000;
+const REPORTS_READ_MAX = 1_000;
+/** A report that has waited for its message for longer is tried ever less often (src/dlr/take.ts). */
+const WAITED_MS = 65_000;
 
 export type Left = { open: number; outbox: number; leases: number; reports: number; webhooks: number };
 
@@ -43,12 +47,23 @@ async function leftNow(pool: Pool, operatorPort: number): Promise<Left> {
   const [row] = await pool.query<Left[]>(
     "SELECT (SELECT COUNT(*) FROM messages WHERE status IN ('scheduled', 'queued', 'sending')) AS open, " +
       "(SELECT COUNT(*) FROM outbox) AS outbox, (SELECT COUNT(*) FROM credit_leases) AS leases, " +
-      "(SELECT COUNT(*) FROM inbox WHERE dead IS NULL AND run_at < NOW(3) + INTERVAL 6 SECOND) AS reports, " +
       "(SELECT COUNT(*) FROM webhook_events) + " +
       "(SELECT COUNT(*) FROM webhook_deliveries WHERE state='pending') AS webhooks",
   );
-  const left = row as Left;
-  return { ...left, reports: left.reports + unsent };
+  return { ...(row as Left), reports: unsent + (await reportsLeft(pool)) };
+}
+
+/** Hundreds wait for messages that stay unknown, and one of them is nearly always due. */
+async function reportsLeft(pool: Pool): Promise<number> {
+  const rows = await pool.query<{ isOverdue: number; payload: Buffer }[]>(
+    "SELECT run_at < NOW(3) - INTERVAL 2 SECOND AS isOverdue, payload FROM inbox " +
+      `WHERE run_at < NOW(3) + INTERVAL 6 SECOND LIMIT ${REPORTS_READ_MAX}`,
+  );
+  const youngMs = Date.now() - WAITED_MS;
+  return rows.filter(
+    ({ isOverdue, payload }) =>
+      isOverdue === 1 || unpackReports(payload).some(({ receivedAtMs }) => receivedAtMs > youngMs),
+  ).length;
 }
 
 /**
@@ -81,12 +96,11 @@ export async function untilDrained(
 export async function dump(stack: FaultStack, pool: Pool, folder: string): Promise<void> {
   await dumpMysql(pool, folder);
   for (const name of OPERATOR_NAMES) {
-    const from = join(stack.stateFolder, "operators", `${name}.log`);
-    if (existsSync(from)) copyFileSync(from, join(folder, files.operator(name)));
-    else writeFileSync(join(folder, files.operator(name)), "");
-    const reports = join(stack.stateFolder, "operators", `${name}.reports`);
-    if (existsSync(reports)) copyFileSync(reports, join(folder, files.reports(name)));
-    else writeFileSync(join(folder, files.reports(name)), "");
+    const own = (file: string) => join(stack.stateFolder, "operators", `${name}.${file}`);
+    copyIfThere(own("log"), join(folder, files.operator(name)));
+    copyIfThere(own("reports"), join(folder, files.reports(name)));
+    copyIfThere(own("smpp.log"), join(folder, files.smpp(name)));
+    copyIfThere(own("smpp.reports"), join(folder, files.smppReports(name)));
   }
   const clickhouse = createClickhouse(stack.config, { timeoutMs: QUERY_MAX_MS });
   try {
@@ -95,6 +109,12 @@ export async function dump(stack: FaultStack, pool: Pool, folder: string): Promi
   } finally {
     await clickhouse.close();
   }
+}
+
+/** Copies a file; an empty one if it doesn't exist. */
+function copyIfThere(from: string, to: string): void {
+  if (existsSync(from)) copyFileSync(from, to);
+  else writeFileSync(to, "");
 }
 
 async function dumpMysql(pool: Pool, folder: string): Promise<void> {

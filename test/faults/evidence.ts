@@ -86,7 +86,7 @@ export type Evidence = {
   entries: EntryRow[];
   wallets: WalletRow[];
   topups: TopupRow[];
-  /** Ids in the order in which an operator accepted them, one list per operator. */
+  /** The ids of what each operator accepted, in order; a message of several parts by its first. */
   operators: string[][];
   /**
    * How each message that it reports on ended there, as it said first, one map per operator. It may say the
@@ -115,6 +115,8 @@ export const files = {
   webhooks: "webhooks.jsonl",
   operator: (name: string) => `operator-${name}.log`,
   reports: (name: string) => `operator-${name}.reports`,
+  smpp: (name: string) => `operator-${name}.smpp.log`,
+  smppReports: (name: string) => `operator-${name}.smpp.reports`,
 } as const;
 
 const PENDING_LINES = 500;
@@ -164,16 +166,59 @@ function readReports(lines: readonly string[]): Map<string, ReportedEnd> {
   return ends;
 }
 
+/**
+ * What an operator took by SMPP: `its-id phone part/parts text`. It isn't told our id, so the text must say
+ * which message it is; what says nothing stands for itself.
+ */
+export function readSmpp(lines: readonly string[], messages: readonly MessageRow[]) {
+  const idOf = new Map(messages.map(({ id, reference }) => [reference, id]));
+  const ours = new Map<string, string>();
+  const taken: string[] = [];
+  for (const line of lines) {
+    const [its = "", , part = ""] = line.split(" ");
+    const id = idOf.get(`r${/Message (\d+);/.exec(line)?.[1]}`) ?? its;
+    ours.set(its, id);
+    if (part.startsWith("1/")) taken.push(id);
+  }
+  return { ours, taken };
+}
+
+/** `DELIVRD its-id …` for each part: a message is delivered if every one is. Contradictions don't count. */
+export function readReceipts(
+  lines: readonly string[],
+  ours: ReadonlyMap<string, string>,
+): Map<string, ReportedEnd> {
+  const ends = new Map<string, ReportedEnd>();
+  for (const line of lines) {
+    const [word, its = ""] = line.split(" ");
+    const id = ours.get(its) ?? its;
+    if (word !== "ack" && word !== "but" && ends.get(id) !== "undelivered")
+      ends.set(id, word === "DELIVRD" ? "delivered" : "undelivered");
+  }
+  return ends;
+}
+
 /** Reads all evidence of a run's folder. @throws Error if a file is missing */
 export function readEvidence(folder: string): Evidence {
+  const messages = readLines<MessageRow>(folder, files.messages);
+  const operators = OPERATOR_NAMES.map((name) => {
+    const { ours, taken } = readSmpp(readText(folder, files.smpp(name)), messages);
+    return {
+      taken: [...readText(folder, files.operator(name)), ...taken],
+      reports: new Map([
+        ...readReports(readText(folder, files.reports(name))),
+        ...readReceipts(readText(folder, files.smppReports(name)), ours),
+      ]),
+    };
+  });
   return {
     ...readClient(readLines<ClientLine>(folder, files.client)),
-    messages: readLines(folder, files.messages),
+    messages,
     entries: readLines(folder, files.entries),
     wallets: readLines(folder, files.wallets),
     topups: readLines(folder, files.topups),
-    operators: OPERATOR_NAMES.map((name) => readText(folder, files.operator(name))),
-    reports: OPERATOR_NAMES.map((name) => readReports(readText(folder, files.reports(name)))),
+    operators: operators.map(({ taken }) => taken),
+    reports: operators.map(({ reports }) => reports),
     clickhouse: {
       entries: readLines(folder, files.clickhouseEntries),
       statuses: readLines(folder, files.clickhouseStatuses),

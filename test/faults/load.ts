@@ -45,14 +45,16 @@ const EXPRESS_SHARE = 0.25;
 const REPLAY_SHARE = 0.03;
 const THIN_SHARE = 0.04;
 const STRICT_SHARE = 0.06;
-// Phones with a meaning for the simulated operators (src/stack/operator.ts).
+// Phones with a meaning for the simulated operators (src/stack/operator-ends.ts).
 const REFUSED_BY_ALL = { share: 0.004, phone: "+989129990001" };
 const REFUSED_BY_A = { share: 0.01, phone: "+989129990002" };
 const HANGS = { share: 0.000_3, phone: "+989129990003" };
 /** Some are valid for a minute: during a long outage their time is over. */
 const BRIEF_EVERY = 10;
 const BRIEF = { valid_for: 60 };
-const TWO_PARTS = "A message of more than one part: ".padEnd(200, "0123456789");
+// In every part, so that an operator's record of a part tells which message it is of (evidence.ts).
+const nameOf = (n: number) => `Message ${n};`;
+const TWO_PARTS_CHARS = 200;
 const TOPUP_EVERY_MS = 2_000;
 const OPENING = { rich: 1_000_000_000, strict: 100_000_000, thin: 20_000 } as const;
 const TOPUP = { rich: 1_000, strict: 1_000, thin: 6_000 } as const;
@@ -115,7 +117,7 @@ export async function startLoad(
     const key = keys && n % 2 === 0 ? `key-${seed}-${n}` : null;
     const { phone, hangs } = phoneOf(random);
     const type = random() < EXPRESS_SHARE ? "express" : "normal";
-    const text = random() < 0.1 ? TWO_PARTS : `Message ${n}`;
+    const text = random() < 0.1 ? nameOf(n).padEnd(TWO_PARTS_CHARS, nameOf(n)) : nameOf(n);
     const bytes = post(
       "/v1/sms/send",
       apiKey,

@@ -9,6 +9,7 @@ import { createIdFactory } from "../../src/core/id.ts";
 import { createKey } from "../../src/customers/api-keys.ts";
 import { createCustomer } from "../../src/customers/customers.ts";
 import { setWebhook } from "../../src/customers/webhooks.ts";
+import { listLetters } from "../../src/ledger/dead-letters.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { projectRoot } from "../../src/stack/tools.ts";
@@ -77,6 +78,7 @@ const KEYS_MAX_MS = 90_000;
 const STUCK_MS = 200_000;
 const READY_MAX_MS = 120_000;
 const RECONCILE_TRIES = 20;
+const LETTERS_NAMED_MAX = 5;
 const PROGRESS_MS = 2_000;
 
 export async function runPart(options: PartOptions): Promise<PartResult> {
@@ -122,6 +124,9 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
       options.progress(`  draining: ${JSON.stringify(now)}`),
     );
     if (left !== null) failures.push(`not drained: ${JSON.stringify(left)}`);
+    const letters = await listLetters(pool, { source: null, limit: LETTERS_NAMED_MAX });
+    for (const { source, place, reason } of letters)
+      failures.push(`a dead letter, though nothing sent garbage: ${source} ${place}: ${reason}`);
     await snapshots.stop();
     snapshotLines.add(await takeSnapshot(pool));
     snapshotLines.close();

@@ -16,6 +16,7 @@ export const KINDS = {
   reset: "all connections between two processes are reset, and new ones are refused for a moment",
   latency: "a connection between two processes is slow for some seconds",
   "operator-hangs": "an operator takes messages and doesn't answer",
+  links: "an operator's links, HTTP connections or SMPP binds, are cut in the middle of a window",
   routes: "a sender reads a routes file in which an operator takes nothing, then the one of before",
   rebalance: "a second sender of a lane joins, and one of the two is killed in the middle of full batches",
   rewind: "a lane's consumer offsets are rewound while its sender is away",
@@ -87,6 +88,7 @@ const SHARES: Record<Kind, number> = {
   reset: 14,
   latency: 9,
   "operator-hangs": 9,
+  links: 9,
   routes: 6,
   rebalance: 8,
   rewind: 3,
@@ -202,6 +204,7 @@ export function touches({ kind, target }: Pick<Fault, "kind" | "target">): strin
     case "pause":
     case "cut-commit":
     case "operator-hangs":
+    case "links":
     case "routes":
       return target === "kafka" ? KAFKA : [target];
   }
@@ -242,6 +245,8 @@ function draw(kind: Kind, { profile }: PlanOptions, random: Random): Drawn {
       return fault(one(LINES), between(2_000, 5_000), String(between(20, 300)));
     case "operator-hangs":
       return fault(one(OPERATORS), between(500, 3_000));
+    case "links":
+      return fault(one(OPERATORS), between(300, 1_200));
     case "routes":
       return fault(`sender-${one(LANES)}`, between(500, 4_000), one(OPERATORS).slice(-1));
     case "rebalance":

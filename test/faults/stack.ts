@@ -3,7 +3,7 @@
 // Leaves keeping processes alive to keeper.ts and faults to kinds/. Invariant: everything started here is
 // recorded in the state folder, so that the next run finds and ends it.
 
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { migrate } from "../../src/stack/launcher/migrate.ts";
 import { createRoles } from "../../src/stack/launcher/roles.ts";
@@ -11,6 +11,7 @@ import { LEASE_TTL_MIN_MS } from "../../src/core/limits.ts";
 import { type Config, loadConfig } from "../../src/platform/config.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createEngines, type Engine } from "../../src/stack/engines.ts";
+import { SMPP_PASSWORD } from "../../src/stack/operator-smpp.ts";
 import { httpAnswers } from "../../src/stack/probe.ts";
 import { type Identity, identify, type ProcessSpec } from "../../src/stack/process.ts";
 import { type RoleKind, ROLES } from "../../src/stack/role-table.ts";
@@ -57,6 +58,10 @@ export type StackOptions = {
 const READY_MAX_MS = 120_000;
 // As short as allowed, so that a dead process's credit is back within the run.
 const LEASE_TTL_MS = LEASE_TTL_MIN_MS;
+/** It takes messages by SMPP, the others by HTTP (routes.yaml). */
+const SMPP_OPERATOR = "operator-B";
+/** From the first operator's port. */
+const SMPP_PORT_OFFSET = 5;
 const HEALTH_MAX_MS = 3_000; // a machine busy with faults answers late
 
 export async function startStack(options: StackOptions): Promise<FaultStack> {
@@ -75,7 +80,8 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
   const { stateFolder } = config;
   const own = identify(process.pid) as Identity;
   const disk = await freshFolder(stateFolder, options);
-  copyFileSync(join(projectRoot, "routes.yaml"), config.routesFile);
+  const smppPort = config.operatorPort + SMPP_PORT_OFFSET;
+  writeRoutes(config, smppPort);
   const lines = await startLines(config);
   const keeper = startKeeper(stateFolder, own, options.report);
   // The evidence of an interrupted run is worthless, so everything ends at once.
@@ -122,6 +128,7 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
     for (const role of roles)
       keeper.add({
         ...role,
+        command: [...role.command, ...(role.name === SMPP_OPERATOR ? ["--smpp-port", String(smppPort)] : [])],
         env: { ...role.env, ...env, ...lineEnv(role, lines), SLUICE_HEALTH_PORT: String(role.healthPort) },
       });
     await stack.untilReady(READY_MAX_MS);
@@ -130,6 +137,12 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
     await stack.stop();
     throw error;
   }
+}
+
+function writeRoutes({ routesFile, stateFolder }: Config, smppPort: number): void {
+  const text = readFileSync(join(projectRoot, "test/faults/routes.yaml"), "utf8");
+  writeFileSync(routesFile, text.replace("port: SMPP_PORT", `port: ${smppPort}`));
+  writeFileSync(join(stateFolder, "smpp-password"), `${SMPP_PASSWORD}\n`);
 }
 
 /** Clears what an earlier run left. Returns where MySQL's own disk is mounted, if it has one. */

@@ -116,6 +116,9 @@ test("one relay samples, and another takes over when it ends", async () => {
   expect(await lines(first, "sluice_outbox_rows")).toContain(
     'sluice_outbox_rows{lane="normal",state="due",role="relay"} 2',
   );
+  expect(await lines(first, "sluice_dead_letters")).toContain(
+    'sluice_dead_letters{source="record",role="relay"} 0',
+  );
   expect(await lines(first, "sluice_consumer_lag_records")).toContain(
     'sluice_consumer_lag_records{topic="express",partition="0",role="relay"} 5',
   );

@@ -1,7 +1,11 @@
-// Records that nobody can read, with a real sender and broker: each ends in the dead-letter topic, unchanged
-// and under the sender's name, before its offset passes, whatever happens in between; it holds up nothing.
+// Records that nobody can read, with a real sender and broker: each becomes a dead letter before its offset
+// passes, once, whatever happens in between, and holds up nothing; and what a letter puts back is sent once.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { Packr } from "msgpackr";
+import { type LaneRecord, packLaneRecord } from "../../src/core/lane-record.ts";
+import { keepLetters } from "../../src/ledger/dead-letters.ts";
+import { requeueLetter } from "../../src/ledger/requeue-letter.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
 
@@ -17,53 +21,88 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => down.end());
 
-const letters = async () =>
-  (await down.readTopic("sms.dlq")).map(({ key, value }) => `${key}: ${value.toString()}`);
+const packr = new Packr({ useRecords: false });
+type Letter = { id: number; source: string; place: string; reason: string; payload: Buffer };
+const letters = () =>
+  down.pool.query<Letter[]>("SELECT id, source, place, reason, payload FROM dead_letters ORDER BY id");
 const dead = () => sender.count("sluice_sender_dead_total");
-const waiting = () => sender.count("sluice_sender_dead_letters_waiting");
+async function isSent({ id }: LaneRecord): Promise<boolean> {
+  const sql = "SELECT id FROM messages WHERE id=? AND status='sent'";
+  return (await down.pool.query(sql, [id])).length === 1;
+}
 /** Accepts a message and waits until it is sent. */
-async function send(): Promise<void> {
+async function send(): Promise<LaneRecord> {
   const record = laneRecord(customerId);
   await acceptMessages(down.pool, [record]);
-  const sql = "SELECT id FROM messages WHERE id=? AND status='sent'";
+  await until(() => isSent(record), "it is sent", 20_000, sender.log);
+  return record;
+}
+/** The records of one customer, and this key's, are in one partition. */
+const produce = (value: Buffer) => down.produce("sms.normal", String(customerId), value);
+
+const POISON: readonly (readonly [Buffer, string])[] = [
+  [Buffer.from("not a record"), "not msgpack"],
+  [Buffer.alloc(0), "not msgpack"],
+  [packr.pack([2, "a later version"]), "unknown version of a lane record: 2"],
+  [packr.pack([{ toString: 1 }]), "unknown version of a lane record: object"],
+  [packLaneRecord({ ...laneRecord(1), id: "x') OR ('1'='1" }), "a field of a lane record has the wrong type"],
+];
+
+test("records that can't be decoded become dead letters as they came, and what follows in their partition is sent", async () => {
+  for (const [value] of POISON) await produce(value);
+  await send();
+  await until(async () => (await dead()) === POISON.length, "all are counted", 20_000, sender.log);
+  const kept = await letters();
+  expect(kept.map(({ source, reason, payload }) => [source, reason, payload])).toEqual(
+    POISON.map(([value, reason]) => ["record", reason, value]),
+  );
+  const [first] = kept;
+  expect(first?.place).toMatch(new RegExp(`^${down.config.topicPrefix}sms\\.normal/\\d/\\d+$`));
+  expect(await sender.end()).toBe(0);
+  sender = await down.start("sender-normal");
+  await send();
+  expect(await dead()).toBe(0); // their offsets had passed
+}, 90_000);
+
+test("a sender that was killed before it stored their offsets reads them again, and each is still one letter", async () => {
+  const before = await letters();
+  await sender.end("SIGKILL");
+  await down.rewind("normal");
+  sender = await down.start("sender-normal");
+  await until(async () => (await dead()) === POISON.length, "all are read again", 40_000, sender.log);
+  await send();
+  expect(await letters()).toEqual(before);
+}, 90_000);
+
+test("a requeued record is sent once, although its own record comes too; once it is sent, its letter does nothing", async () => {
+  expect(await sender.end()).toBe(0);
+  const record = laneRecord(customerId);
+  const keep = async () => {
+    const letter = {
+      source: "record",
+      place: "sms.normal/0/1000000",
+      reason: "of another version",
+      payload: packLaneRecord(record),
+    } as const;
+    await keepLetters(down.pool, [letter]);
+    return (await letters()).at(-1)?.id as number;
+  };
+  await acceptMessages(down.pool, [record]);
+  const requeued = await requeueLetter(down.pool, await keep());
+  expect(requeued).toEqual({ kind: "requeued", into: "outbox", messages: [record.id], over: [] });
+  sender = await down.start("sender-normal");
+  await until(() => isSent(record), "it is sent", 20_000, sender.log);
   await until(
-    async () => (await down.pool.query(sql, [record.id])).length === 1,
-    "it is sent",
+    async () => (await sender.count("sluice_sender_skipped_total")) >= 1,
+    "the other record is skipped",
     20_000,
     sender.log,
   );
-}
-/** The records of one customer, and this key's, are in one partition. */
-const produce = (text: string) => down.produce("sms.normal", String(customerId), Buffer.from(text));
-
-test("a record that can't be decoded becomes a dead letter unchanged, what follows is sent, and it isn't read again", async () => {
-  await produce("not a record");
-  await send();
-  await until(async () => (await dead()) === 1, "it is counted");
-  expect(await letters()).toEqual(["sender-normal: not a record"]);
-  expect(await waiting()).toBe(0);
-  expect(await sender.end()).toBe(0);
-  sender = await down.start("sender-normal");
-  await send();
-  expect(await dead()).toBe(0);
-}, 60_000);
-
-test("while the dead-letter topic can't be written the letter waits and others are sent; a killed sender reads it again, and stores it once that is possible", async () => {
-  await down.remake("sms.dlq", { writable: false });
-  await produce("bad in bad times");
-  await until(async () => (await waiting()) === 1, "the letter waits");
-  await send();
-  expect(await letters()).toEqual([]);
-  await sender.end("SIGKILL");
-  sender = await down.start("sender-normal");
-  await until(async () => (await dead()) === 1, "it is read again", 30_000, sender.log);
-  expect(await waiting()).toBe(1);
-  await down.remake("sms.dlq", { writable: true });
-  await until(async () => (await waiting()) === 0, "the letter is stored", 40_000, sender.log);
-  expect(await letters()).toEqual(["sender-normal: bad in bad times"]);
-  await send();
-  expect(await sender.end()).toBe(0);
-  sender = await down.start("sender-normal");
-  await send();
-  expect(await dead()).toBe(0);
-}, 120_000);
+  expect(down.received("A").filter((id) => id === record.id)).toEqual([record.id]);
+  const id = await keep();
+  expect(await requeueLetter(down.pool, id)).toEqual({
+    kind: "over",
+    over: [{ id: record.id, why: "sent: an operator took it" }],
+  });
+  expect((await letters()).at(-1)?.id).toBe(id);
+}, 90_000);

@@ -8,9 +8,11 @@ import { REPORT_TTL_MS } from "../../src/core/limits.ts";
 import type { RawReport } from "../../src/core/raw-report.ts";
 import { ROWS_MAX, takeReports } from "../../src/dlr/take.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
+import { listLetters } from "../../src/ledger/dead-letters.ts";
 import { createInbox } from "../../src/ledger/inbox.ts";
 import { storeReports } from "../../src/ledger/inbox-rows.ts";
 import { findLateReports } from "../../src/ledger/late-reports.ts";
+import { requeueLetter } from "../../src/ledger/requeue-letter.ts";
 import { reapClaim, settleClaim, settleReports } from "../../src/ledger/settle.ts";
 import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/report.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
@@ -56,14 +58,19 @@ type Sent = Partial<LaneRecord> & {
   ids?: string[];
   receiptParts?: ReportTerms["receiptParts"];
 };
+const takenAs = (operator: string, operatorMessageIds: string[]): Outcome => ({
+  kind: "accepted",
+  operator,
+  operatorMessageIds,
+  atMs: Date.now(),
+});
 /** A message that its operator accepted, under these ids of one submit each. */
 async function sent(how: Sent = {}): Promise<LaneRecord> {
   const { operator = "C", ids = [`op-${id()}`], receiptParts = "each", ...fields } = how;
   const record = { ...laneRecord(customerId), ...fields };
   await sending(record, async (claimId) => {
-    const outcome: Outcome = { kind: "accepted", operator, operatorMessageIds: ids, atMs: Date.now() };
     const termsOf = (name: string) => ({ ...(TERMS[name] as ReportTerms), receiptParts });
-    await settle(claimId, record, withReported(outcome, termsOf));
+    await settle(claimId, record, withReported(takenAs(operator, ids), termsOf));
   });
   return record;
 }
@@ -110,8 +117,7 @@ async function stateOf({ id: messageId }: LaneRecord) {
   );
   return { ...row, money: entries.map(({ op }) => op).join() };
 }
-const inbox = () =>
-  pool.query<{ later: number; dead: string | null }[]>("SELECT run_at>NOW(3) AS later, dead FROM inbox");
+const inbox = () => pool.query<{ later: number }[]>("SELECT run_at>NOW(3) AS later FROM inbox");
 const lateOf = async ({ id: messageId }: LaneRecord) =>
   (await findLateReports(pool, messageId)).map(({ status, operator }) => `${status} ${operator}`);
 const kept = () => pool.query<{ about: string }[]>("SELECT about FROM waiting_ends");
@@ -170,12 +176,7 @@ test("a report that overtakes the answer to its submit waits for it", async () =
     expect(await take(report("A", [{ our_id: record.id, id: "x" }]))).toEqual(["early"]);
     expect(await take(report("C", [{ id: "not-known-yet" }]))).toEqual(["unmatched"]);
     expect(await take()).toEqual([]); // both are due later
-    await settle(claimId, record, {
-      kind: "accepted",
-      operator: "A",
-      operatorMessageIds: ["x"],
-      atMs: Date.now(),
-    });
+    await settle(claimId, record, takenAs("A", ["x"]));
   });
   await due();
   expect((await take()).toSorted()).toEqual(["settled", "unmatched"]);
@@ -184,12 +185,11 @@ test("a report that overtakes the answer to its submit waits for it", async () =
 
 test("of two reports that contradict each other the one stored first counts, although its message couldn't end yet", async () => {
   const record = laneRecord(customerId);
-  const taken: Outcome = { kind: "accepted", operator: "A", operatorMessageIds: ["y"], atMs: Date.now() };
   await sending(record, async (claimId) => {
     const first = report("A", [{ our_id: record.id, status: "UNDELIV", err: "001" }]);
     expect(await take(first, report("A", [{ our_id: record.id }]))).toEqual(["early", "early"]);
     expect(await kept()).toEqual([{ about: record.id }]);
-    await settle(claimId, record, taken);
+    await settle(claimId, record, takenAs("A", ["y"]));
   });
   // Those two wait for their next try; this one finds the message able to end, and is overruled.
   expect(await take(report("A", [{ our_id: record.id }]))).toEqual(["settled"]);
@@ -293,12 +293,6 @@ test("a message of several submits is delivered when all are, in any order, and 
 });
 
 test("the submits of an unknown message that were taken are found; when a late answer names the others, the whole message is", async () => {
-  const accepted = (ids: string[]): Outcome => ({
-    kind: "accepted",
-    operator: "C",
-    operatorMessageIds: ids,
-    atMs: Date.now(),
-  });
   const lost = (ids: string[]): Outcome => ({
     kind: "unknown",
     operator: "C",
@@ -312,7 +306,7 @@ test("the submits of an unknown message that were taken are found; when a late a
   });
   expect(await take(report("C", [{ id: "l-2" }, { id: "l-1" }]))).toEqual(["part", "part"]);
   expect(await stateOf(whole)).toMatchObject({ status: "unknown", money: "" });
-  const late = changeOf(whole, keyed(accepted(["l-1", "l-2", "l-3"])), { nowMs: Date.now(), jitter: 0 });
+  const late = changeOf(whole, keyed(takenAs("C", ["l-1", "l-2", "l-3"])), { nowMs: Date.now(), jitter: 0 });
   expect((await settleReports({ pool, id }, [late], Date.now())).settled).toHaveLength(1);
   expect(await stateOf(whole)).toMatchObject({ status: "sent", money: "capture" });
   expect(await take(report("C", [{ id: "l-3" }]))).toEqual(["settled"]);
@@ -344,7 +338,7 @@ test("two messages with one operator's id are told apart by the recipient, or no
   expect(await take(report("C", [{ id: "twin" }]))).toEqual(["ambiguous"]);
 });
 
-test("what can't be read is kept with the reason, and holds up nothing", async () => {
+test("what can't be read is kept as a dead letter, with the reason, and holds up nothing; requeued, it is read again", async () => {
   const message = await sent({ ids: ["sound"] });
   const broken = { ...report("C", []), body: Buffer.from("{") };
   expect(await take(broken, report("gone", [{ id: "x" }]), report("C", [{ id: "sound" }]))).toEqual([
@@ -355,12 +349,16 @@ test("what can't be read is kept with the reason, and holds up nothing", async (
   await pool.write("INSERT INTO inbox (payload) VALUES (x'00ff')");
   expect(await take()).toEqual(["unreadable"]);
   expect(await stateOf(message)).toMatchObject({ status: "delivered" });
-  const kept = await inbox();
-  expect(kept.map(({ later }) => later)).toEqual([1, 1, 1]);
-  expect(kept.every(({ dead }) => dead !== null)).toBe(true);
-  await due();
-  await take(); // their time is over
   expect(await inbox()).toEqual([]);
+  const kept = await listLetters(pool, { source: "report", limit: 10 });
+  const places = kept.map(({ place }) => place);
+  expect(places).toEqual(["C by http", "gone by http", expect.stringMatching(/^inbox\/\d+$/)]);
+  expect(kept[1]?.reason).toBe("the routes file has no such operator");
+  const id = kept[1]?.id as number;
+  expect(await requeueLetter(pool, id)).toMatchObject({ kind: "requeued", into: "inbox" });
+  expect(await take()).toEqual(["unreadable"]);
+  const again = await listLetters(pool, { source: "report", limit: 10 });
+  expect(again.map(({ place }) => place)).toEqual([0, 2, 1].map((at) => places[at] as string));
 });
 
 test("a body of 10,000 reports is settled in one transaction", async () => {

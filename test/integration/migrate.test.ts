@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createIdFactory, ulidDayPrefix } from "../../src/core/id.ts";
@@ -46,6 +46,29 @@ describe("migrateMysql", () => {
     expect((await migrateMysql(config)).applied).toEqual(["0001_customers.sql"]);
     const tables = await pool.query("SHOW TABLES LIKE 'topups'");
     expect(tables).toHaveLength(1);
+    await pool.end();
+  });
+
+  test("reports that could not be read, and were kept in the inbox before 0014, are read again", async () => {
+    const before = mkdtempSync(join(tmpdir(), "sluice-sql-"));
+    cpSync(join(import.meta.dirname, "../../sql/mysql"), before, { recursive: true });
+    for (const file of readdirSync(before)) if (file >= "0014") rmSync(join(before, file));
+    await migrateMysql(config, { folder: before });
+    rmSync(before, { recursive: true });
+    const pool = createPool(config, { connections: 1 });
+    await pool.query(
+      "INSERT INTO inbox (run_at,dead,payload) VALUES (NOW(3) + INTERVAL 7 DAY,'no JSON','dead')," +
+        "(NOW(3) + INTERVAL 1 HOUR,NULL,'later'),(NOW(3),NULL,'due')",
+    );
+    await migrateMysql(config);
+    const rows = await pool.query<{ payload: Buffer; due: number }[]>(
+      "SELECT payload, run_at <= NOW(3) AS due FROM inbox ORDER BY id",
+    );
+    expect(rows.map(({ payload, due }) => [payload.toString(), due])).toEqual([
+      ["dead", 1],
+      ["later", 0],
+      ["due", 1],
+    ]);
     await pool.end();
   });
 

@@ -5,15 +5,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
+import { listLetters, purgeLetters } from "../../src/ledger/dead-letters.ts";
 import { claimKeysSql, findKeys, type KeyClaim, purgeKeys } from "../../src/ledger/idempotency.ts";
 import { reapClaim } from "../../src/ledger/settle.ts";
 import { type Connection, createPool, type Pool } from "../../src/platform/mysql.ts";
 import { readBooks } from "../../src/reconcile/books.ts";
+import { ALL_CUSTOMERS } from "../../src/reconcile/result.ts";
+import { submissionsNotTaken } from "../../src/reconcile/rows.ts";
 import * as outbox from "../../src/relay/outbox.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { laneRecord } from "../support/messages.ts";
+import { submissionSql } from "../support/small-book.ts";
 
-const CHANGING = ["outbox", "claims", "idempotency_keys"];
+const CHANGING = ["outbox", "claims", "idempotency_keys", "dead_letters"];
 const FULL = 1_000;
 const id = createIdFactory({ now: Date.now });
 let database: TestDatabase;
@@ -46,6 +50,10 @@ const fill = async (rows: number): Promise<void> => {
       "created_at) VALUES " +
       each((n) => `(1,'send','${n}','','${id()}',202,'',NOW(3) - INTERVAL ${n} MINUTE)`),
   );
+  await pool.query(
+    "INSERT INTO dead_letters (source,place,reason,fingerprint,payload,created_at) VALUES " +
+      each((n) => `('record','','',UNHEX(SHA2('${n}',256)),'',NOW(3) - INTERVAL ${n} HOUR)`),
+  );
 };
 const learn = () => pool.query(`ANALYZE TABLE ${CHANGING.join(",")}`);
 
@@ -76,6 +84,29 @@ describe.each(Object.entries(situations))("%s", (_, make) => {
     for (const sql of said) bad.push(...(await faultsOf(sql)));
     expect(bad).toEqual([]);
   });
+});
+
+test("only the submits of a message are read to see whether it has one, whatever is believed of them", async () => {
+  const said: string[] = [];
+  const conn = {
+    query(sql: string) {
+      said.push(sql);
+      return Promise.resolve([]);
+    },
+  } as unknown as Connection;
+  for (const scope of [ALL_CUSTOMERS, { low: 1, high: 1 }])
+    await submissionsNotTaken(conn, { scope, nowMs: Date.now() });
+  await pool.query("ALTER TABLE submissions STATS_AUTO_RECALC=0");
+  const submit = Array.from({ length: FULL }, () => submissionSql(id())).join(";");
+  for (const fillAndLearn of [`ANALYZE TABLE submissions;${submit}`, "ANALYZE TABLE submissions"]) {
+    await pool.query(fillAndLearn);
+    for (const sql of said) {
+      const plan = await pool.query<PlanRow[]>(`EXPLAIN FORMAT=TRADITIONAL ${sql}`);
+      const how = (of: string) => plan.find(({ table }) => table === of);
+      expect(how("s")).toMatchObject({ type: "ref", key: "PRIMARY" });
+      expect(how("m")).toMatchObject({ type: sql === said[0] ? "range" : "eq_ref", key: "PRIMARY" });
+    }
+  }
 });
 
 test("the check finds a plan without an index, and one that sorts", async () => {
@@ -117,6 +148,8 @@ async function workOn(own: Pool): Promise<void> {
   await findKeys(own, [key]);
   await own.query(claimKeysSql([key]));
   await purgeKeys(own);
+  await listLetters(own, { source: "record", limit: 16 });
+  await purgeLetters(own);
 }
 
 /** A pool that records each statement which has a plan and uses one of these tables. */

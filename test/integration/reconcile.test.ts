@@ -6,7 +6,15 @@ import { type Clickhouse, createClickhouse } from "../../src/platform/clickhouse
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { claimSql, deliverEvents, emptyTables, entrySql, keySql, makeBook } from "../support/small-book.ts";
+import {
+  claimSql,
+  deliverEvents,
+  emptyTables,
+  entrySql,
+  keySql,
+  makeBook,
+  submissionSql,
+} from "../support/small-book.ts";
 import { insertCustomer } from "../support/messages.ts";
 
 let database: TestDatabase;
@@ -65,8 +73,8 @@ describe("reconcile", () => {
     await delivered();
     expect(invariantsOf(await check({ settled: true }))).toEqual(["settled"]);
     await pool.query(
-      `UPDATE messages SET status='sent',sequence=4 WHERE id='${ids[2]}';UPDATE wallet_accounts ` +
-        `SET reserved=reserved-500;` +
+      `UPDATE messages SET status='sent',sequence=4,operator='A' WHERE id='${ids[2]}';` +
+        `UPDATE wallet_accounts SET reserved=reserved-500;` +
         `INSERT INTO wallet_ledger (customer_id,entry_id,leg,op,amount,created_at) ` +
         `VALUES (${customerId},'${ids[2]}','close','capture',500,NOW(3))`,
     );
@@ -137,6 +145,34 @@ describe("reconcile", () => {
     expect(await check({ customerId })).toMatchObject({ kind: "clean" });
   });
 
+  test("submits of messages that were taken, or may have been, and reports that wait, are clean", async () => {
+    await pool.query(
+      `UPDATE messages SET operator='A' WHERE id='${ids[1]}';` + // it failed after it had been unknown
+        `UPDATE messages SET status='unknown',sequence=3,operator='A' WHERE id='${ids[2]}';` +
+        `${claimSql("unknown", [ids[2] as string])};${ids.map(submissionSql).join(";")};` +
+        "INSERT INTO inbox (run_at,payload) VALUES " +
+        "(NOW(3) - INTERVAL 1 HOUR,''),(NOW(3) + INTERVAL 1 HOUR,'')",
+    );
+    await delivered();
+    expect(await check()).toMatchObject({ kind: "clean" });
+    expect(await check({ customerId })).toMatchObject({ kind: "clean" });
+  });
+
+  test("a customer's own check names its message without an operator, and its submit that was not taken", async () => {
+    await pool.query(
+      `UPDATE messages SET operator=NULL WHERE id='${ids[0]}';${submissionSql(ids[1] as string)}`,
+    );
+    await delivered();
+    const result = await check({ customerId });
+    expect(result).toMatchObject({
+      kind: "drift",
+      drifts: [
+        { invariant: "message_has_operator", entries: [{ entry_id: ids[0], detail: "message is sent" }] },
+        { invariant: "submission_was_taken", entries: [{ entry_id: ids[1], detail: "message is failed" }] },
+      ],
+    });
+  });
+
   test("a lease whose process is known is clean, however dead it is; one whose process isn't is named with its credit", async () => {
     const plant = `INSERT INTO credit_leases (node_id,customer_id,epoch,granted,spent)
       VALUES ('${NODE}',${customerId},4,300,0)`;
@@ -205,7 +241,7 @@ describe("reconcile", () => {
     ],
     [
       "a failed message that became sent",
-      () => `UPDATE messages SET status='sent' WHERE id='${ids[1]}'`,
+      () => `UPDATE messages SET status='sent',operator='A' WHERE id='${ids[1]}'`,
       ["message_close_matches_status"],
     ],
     ["entries without a message", () => entry("reserve", "open", id()), ["entry_has_message"]],
@@ -265,6 +301,23 @@ describe("reconcile", () => {
         "UPDATE wallet_accounts SET balance=balance+500;UPDATE messages SET lane='express'," +
         `guaranteed_by=NOW(3) + INTERVAL 1 MINUTE WHERE id='${ids[0]}'`,
       ["message_close_matches_status"],
+    ],
+    [
+      "a delivered message that names no operator",
+      () => `UPDATE messages SET status='delivered',sequence=5,operator=NULL WHERE id='${ids[0]}'`,
+      ["message_has_operator"],
+    ],
+    [
+      "submits of a message that is failed, and of one that is still queued",
+      () => ids.slice(1).map(submissionSql).join(";"),
+      ["submission_was_taken"],
+    ],
+    [
+      "a report that has been due for two days, and one put off for two",
+      () =>
+        "INSERT INTO inbox (run_at,payload) VALUES (NOW(3) - INTERVAL 2 DAY,'')," +
+        "(NOW(3) + INTERVAL 2 DAY,'')",
+      ["reports_are_read"],
     ],
     [
       "a lease that spent more than it was granted, beside one that makes up for it",

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { countParts } from "../../src/core/parts.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
-import { type Profile, PROFILES } from "../../src/stack/operator.ts";
+import { type Profile, PROFILES } from "../../src/stack/operator-behaviour.ts";
 import { SMPP_PASSWORD, startSmppOperator } from "../../src/stack/operator-smpp.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";

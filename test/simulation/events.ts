@@ -6,7 +6,7 @@ import type { Model } from "./model.ts";
 import type { Server } from "../simulated-mysql/server.ts";
 
 export type Events = {
-  take(topic: string, value: Buffer): void;
+  take(value: Buffer): void;
   check(model: Model, server: Server): void;
 };
 
@@ -14,8 +14,7 @@ export function createEvents(): Events {
   const lines = new Map<string, Record<string, unknown>>();
   const latest = new Map<string, { sequence: number; status: string }>();
   return {
-    take(topic, value) {
-      if (topic === "sms.dlq") return;
+    take(value) {
       for (const line of value.toString().split("\n")) {
         if (line === "") continue;
         const fields = JSON.parse(line) as Record<string, unknown>;

@@ -93,7 +93,6 @@ export const TOPIC_NAMES = {
   status: "sms.status",
   ledger: "wallet.ledger",
 } as const;
-const DEAD_LETTERS = "sms.dlq";
 
 const COMMIT_CONNECTIONS = 3;
 const LEDGER_CONNECTIONS = 6;
@@ -259,7 +258,7 @@ export function startRelayRole(world: World, of: Process): Role {
   const producer = world.broker.producer(of);
   const relay = startRelay(
     { pool, producer, metrics, log: logOf(world), now: Date.now },
-    { topics: TOPIC_NAMES, dlq: DEAD_LETTERS },
+    { topics: TOPIC_NAMES },
   );
   return { of, stop: () => relay.stop() };
 }
@@ -289,10 +288,10 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
     {
       pool: network.pool(of, SENDER_CONNECTIONS),
       consumer,
+      topic,
       offsets,
       submitters,
       fleet,
-      deadLetter: () => Promise.resolve(),
       timers: kernel.timersOf(of),
       metrics,
       tracing: { sample: () => false, span: () => undefined, close: () => Promise.resolve() },

@@ -159,7 +159,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   const network = createNetwork(kernel, server, rates.network);
   const events = createEvents();
   const lanes = [TOPIC_NAMES.normal, TOPIC_NAMES.express];
-  const broker = createBroker(kernel, lanes, rates.kafka, events.take);
+  const broker = createBroker(kernel, lanes, rates.kafka, (_, value) => events.take(value));
   const world: World = {
     kernel,
     network,

@@ -205,9 +205,10 @@ const backlog: AlertCase[] = [
   },
   {
     alert: "SluiceDeadLettersWaiting",
-    labels: { ...identity, role: "sender-normal" },
-    fires: { [sender("sluice_sender_dead_letters_waiting")]: "1x40" },
-    quiet: { [sender("sluice_sender_dead_letters_waiting")]: "1 1 0x38" },
+    labels: { source: "record" },
+    fires: { [relay("sluice_dead_letters", ',source="record"')]: "1x180" },
+    quiet: { [relay("sluice_dead_letters", ',source="record"')]: "1x100 0x80" },
+    at: "80m",
   },
   {
     alert: "SluiceJobStuck",

@@ -1,14 +1,11 @@
 // For tests, which run on Bun and can't load librdkafka: `node kafka-tool.ts read TOPIC` prints every record
 // of a topic as a JSON line; `… produce TOPIC KEY BASE64` adds one; `… rewind TOPIC GROUP INSTANCE` takes the
-// place of a sender that has ended and sets its group's offsets back to the beginning; `… remake TOPIC AGE`
-// makes a topic anew, which refuses records older than AGE ms: 0 refuses all, as they travel for longer.
+// place of a sender that has ended and sets its group's offsets back to the beginning.
 
-import librdkafka from "@confluentinc/kafka-javascript";
 import { loadConfig } from "../../src/platform/config.ts";
 import { createConsumer } from "../../src/platform/kafka/consumer.ts";
 import { createProducer } from "../../src/platform/kafka/producer.ts";
 import { createLog } from "../../src/platform/log.ts";
-import { sleep } from "../../src/platform/retry.ts";
 
 const PARTITIONS = 6;
 const [command, topic = "", key = "", base64 = ""] = process.argv.slice(2);
@@ -28,26 +25,6 @@ if (command === "rewind") {
   while (!consumer.isUp()) await consumer.read(1, 100);
   for (let partition = 0; partition < PARTITIONS; partition++) consumer.store(partition, 0);
   await consumer.close();
-  process.exit(0);
-}
-if (command === "remake") {
-  const admin = librdkafka.AdminClient.create({
-    "metadata.broker.list": `${config.kafkaHost}:${config.kafkaPort}`,
-  });
-  const done = (call: (cb: (error: unknown) => void) => void) =>
-    new Promise<unknown>((resolve) => call((error) => resolve(error ?? null)));
-  const spec = {
-    topic,
-    num_partitions: 1,
-    replication_factor: 1,
-    config: { "message.timestamp.before.max.ms": key },
-  };
-  await done((cb) => admin.deleteTopic(topic, 5_000, cb));
-  // Deleting goes on for a moment after it is answered.
-  for (let tries = 0; (await done((cb) => admin.createTopic(spec, 5_000, cb))) !== null; tries++) {
-    if (tries === 100) process.exit(1);
-    await sleep(50);
-  }
   process.exit(0);
 }
 const group = `${config.topicPrefix}kafka-tool-${process.pid}-${Date.now()}`;

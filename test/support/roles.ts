@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Lane } from "../../src/core/message.ts";
 import type { Config } from "../../src/platform/config.ts";
-import type { ProfileName } from "../../src/stack/operator.ts";
+import type { ProfileName } from "../../src/stack/operator-behaviour.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { senderGroup, topicOf } from "../../src/platform/kafka/topics.ts";
@@ -43,14 +43,12 @@ export type Downstream = {
     overrides?: Partial<Config>,
   ): Promise<Role>;
   startOperator(name: "A" | "B" | "C", profile?: string): Promise<Role>;
-  /** From now on the operator behaves according to this profile (src/stack/operator.ts). */
+  /** From now on the operator behaves according to this profile (src/stack/operator-behaviour.ts). */
   behave(name: "A" | "B" | "C", profile: ProfileName): Promise<void>;
   /** The ids that this operator accepted, in order. */
   received(name: string): string[];
   readTopic(name: string): Promise<TopicRecord[]>;
   produce(topic: string, key: string, value: Buffer): Promise<void>;
-  /** Makes a topic anew, empty; one that is not writable refuses every record for now. */
-  remake(topic: string, options: { writable: boolean }): Promise<void>;
   /** Sets the offsets of a lane's senders back to the beginning; the sender started here must have ended. */
   rewind(lane: Lane): Promise<void>;
   /** Ends what is still running and drops the database. */
@@ -107,7 +105,7 @@ export async function createDownstream(): Promise<Downstream> {
     },
     async behave(name, profile) {
       const origin = `http://${config.apiHost}:${operatorPort + "ABC".indexOf(name)}`;
-      const answer = await fetch(`${origin}/profile`, { method: "POST", body: profile });
+      const answer = await fetch(`${origin}/behaviour`, { method: "POST", body: `profile=${profile}` });
       if (!answer.ok) throw new Error(`operator ${name}: ${answer.status}`);
     },
     received: (name) => readLines(join(stateFolder, "operators", `${name}.log`)),
@@ -129,14 +127,6 @@ export async function createDownstream(): Promise<Downstream> {
         topicPrefix + topic,
         key,
         value.toString("base64"),
-      ]);
-    },
-    async remake(topic, { writable }) {
-      await run(config, [
-        "test/support/kafka-tool.ts",
-        "remake",
-        topicPrefix + topic,
-        writable ? "3600000" : "0",
       ]);
     },
     async rewind(lane) {

@@ -17,6 +17,8 @@ const TABLES = [
   "messages",
   "outbox",
   "claims",
+  "submissions",
+  "inbox",
   "idempotency_keys",
   "credit_leases",
   "nodes",
@@ -51,11 +53,11 @@ export async function makeBook(pool: Pool): Promise<Book> {
   const ids = records.map((record) => record.id);
   await acceptMessages(pool, records);
   const close = (messageId: string, op: string) => entrySql(customerId, op, "close", messageId);
-  const ended = (i: number, status: Status) =>
-    `UPDATE messages SET status='${status}',sequence=${sequenceOf(0, status)},updated_at=${NOW} ` +
-    `WHERE id='${ids[i]}'`;
+  const ended = (i: number, status: Status, operator = "NULL") =>
+    `UPDATE messages SET operator=${operator},status='${status}',sequence=${sequenceOf(0, status)},` +
+    `updated_at=${NOW} WHERE id='${ids[i]}'`;
   await pool.query(
-    `${ended(0, "sent")};${close(ids[0] as string, "capture")};` +
+    `${ended(0, "sent", "'A'")};${close(ids[0] as string, "capture")};` +
       `${ended(1, "failed")};${close(ids[1] as string, "refund")};` +
       "UPDATE wallet_accounts SET reserved=reserved-1000, balance=balance+500 " +
       `WHERE customer_id=${customerId}`,
@@ -70,6 +72,11 @@ export const entrySql = (customerId: number, op: string, leg: string, entryId: s
 export const claimSql = (kind: "sending" | "unknown", ids: readonly string[]): string =>
   `INSERT INTO claims (claim_id,kind,lane,expires_at,ids) ` +
   `VALUES ('${id()}','${kind}','normal',NOW(3) + INTERVAL 30 SECOND,'${ids.join(",")}')`;
+
+/** A submit by whose id an operator's report would find the message. */
+export const submissionSql = (messageId: string): string =>
+  "INSERT INTO submissions (message_id,part,submits,operator,id_key,operator_message_id) " +
+  `VALUES ('${messageId}',0,1,'A','${messageId}','${messageId}')`;
 
 export const keySql = (customerId: number, operation: "send" | "topup", owner: string): string =>
   `INSERT INTO idempotency_keys (customer_id,operation,idem_key,request_hash,owner,status,answer) ` +

@@ -33,7 +33,7 @@ export type Producer = {
   close(waitMs: number): Promise<void>;
 };
 
-// Room for every outbox row in flight, and for dead letters.
+// Room for every outbox row in flight, and to spare.
 const QUEUE_RECORDS_MAX = RELAY_TRANSACTIONS_MAX * RELAY_ROWS_MAX * COMMIT_ROWS_MAX + 1_000;
 const QUEUE_KBYTES_MAX = 128 * 1024;
 // MSG_SIZE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_RECORD, _BAD_MSG, INVALID_MSG.

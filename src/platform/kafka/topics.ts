@@ -8,7 +8,6 @@ export const TOPICS = {
   express: "sms.express",
   status: "sms.status",
   ledger: "wallet.ledger",
-  dlq: "sms.dlq",
 } as const;
 export type TopicName = keyof typeof TOPICS;
 export type TopicSpec = {

@@ -5,9 +5,9 @@ import { relative, resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
 import { certificateFile } from "../edge.ts";
 
-/** A phone that all demo operators refuse (src/main/operator.ts), so its message fails and is refunded. */
+/** All demo operators refuse this phone (src/stack/operator-ends.ts): its message fails and is refunded. */
 const refusedPhone = "+989129990001";
-/** One that they report as delivered (src/stack/operator-reports.ts). */
+/** One that they report as delivered (the same). */
 const deliveredPhone = "+989129990004";
 
 /** The demo customer, its API key, and the file in which the key is kept. */

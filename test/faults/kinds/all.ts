@@ -4,7 +4,7 @@ import type { Kind } from "../plan.ts";
 import type { Injector } from "./context.ts";
 import { diskFull, kafkaOutage } from "./engines.ts";
 import { cutCommit, latency, reset } from "./lines.ts";
-import { operatorHangs, routes } from "./operators.ts";
+import { links, operatorHangs, routes } from "./operators.ts";
 import { kill, killAll, pause, restart } from "./processes.ts";
 import { rebalance, rewind, senderSleeps } from "./senders.ts";
 
@@ -17,6 +17,7 @@ export const INJECTORS: Record<Kind, Injector> = {
   reset,
   latency,
   "operator-hangs": operatorHangs,
+  links,
   routes,
   rebalance,
   rewind,
