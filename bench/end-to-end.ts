@@ -169,7 +169,7 @@ async function backlogNow(accepted: number, { from, to, firstId }: Ids): Promise
   const [row] = await pool.query<{ open_messages: number; outbox_rows: number }[]>(
     `SELECT (SELECT COUNT(*) FROM messages WHERE id >= ? AND customer_id BETWEEN ? AND ?
     AND status IN ('queued','sending')) AS open_messages,
-       (SELECT COUNT(*) FROM outbox) AS outbox_rows`,
+       (SELECT COUNT(*) FROM outbox) + (SELECT COUNT(*) FROM outbox_held) AS outbox_rows`,
     [firstId, from, to],
   );
   const [seen] = await clickhouse.query<{ count: string }>(

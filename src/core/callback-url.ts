@@ -6,7 +6,7 @@
 // Source: the IANA registries of special-purpose addresses for IPv4 and IPv6 (RFC 6890).
 
 import { BlockList, isIP } from "node:net";
-import { CALLBACK_ORIGIN_CHARS_MAX, CALLBACK_URL_CHARS_MAX } from "./limits.ts";
+import { CALLBACK_ORIGIN_CHARS_MAX, CALLBACK_URL_CHARS_MAX } from "./webhook-limits.ts";
 
 /** `allowPrivate`: plain HTTP, any port, and addresses that aren't public, for development. */
 export type UrlRules = { allowPrivate: boolean };

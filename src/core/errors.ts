@@ -106,6 +106,14 @@ export const ERRORS = {
     true,
     "Too much is waiting, from all customers together or from this one. Nothing was stored or charged.",
   ),
+  lane_saturated: row(
+    503,
+    "Lane saturated",
+    true,
+    "The express lane is so slow at present that even the longest promise could not be kept: " +
+      "`could_promise_s` says what could be promised, `promise_max_s` what may be. Nothing was stored or " +
+      "charged. Wait for `Retry-After`, or send it with `fallback` set to `normal`.",
+  ),
   outcome_unknown: row(
     503,
     "Outcome unknown",
@@ -209,6 +217,17 @@ export function insufficientBalance(required: number, balance: number): SluiceEr
   return new SluiceError("insufficient_balance", {
     detail: `The message costs ${required}; the wallet holds ${balance}.`,
     extra: { required, balance },
+  });
+}
+
+/** A 503 for an express message, in whole seconds. */
+export function laneSaturated(couldPromiseS: number, promiseMaxS: number, retryAfterS: number): SluiceError {
+  return new SluiceError("lane_saturated", {
+    detail:
+      `An express message accepted now would reach an operator within ${couldPromiseS} s; ` +
+      `more than ${promiseMaxS} s is not promised.`,
+    extra: { could_promise_s: couldPromiseS, promise_max_s: promiseMaxS },
+    retryAfterS,
   });
 }
 

@@ -1,5 +1,5 @@
-// Every bound that can't be configured, with its reason beside it; settings and their bounds are in
-// src/platform/config.ts.
+// Every bound that can't be configured, with its reason beside it; those of webhooks are in
+// webhook-limits.ts, settings and their bounds in src/platform/config.ts.
 // Invariant: the relations asserted at the end hold, or no process starts.
 
 import assert from "node:assert/strict";
@@ -163,11 +163,32 @@ export const RELAY_TRANSACTIONS_MAX = 6;
 /** Messages in one claim and in one settlement: 66 µs a row at 200, 63 at 500, so more gains nothing. */
 export const CLAIM_ROWS_MAX = 200;
 
+/** Records that wait in a sender for a batch: a second of its work, some 2 MB. */
+export const SENDER_QUEUE_MAX = 20 * CLAIM_ROWS_MAX;
+
+/**
+ * Of one customer: a quarter of a second of a sender that works for it alone. What it has beyond that would
+ * make others wait in Kafka's partitions, which are read in order.
+ */
+export const CUSTOMER_QUEUE_DEFAULT = 5 * CLAIM_ROWS_MAX;
+
+/**
+ * Records that a sender has read while an earlier one of their partition is not done: some 20 MB. Only if
+ * operators are away for long while much is held are there so many.
+ */
+export const OFFSETS_OPEN_MAX = 50 * SENDER_QUEUE_MAX;
+
 /** Lifetime of a claim. Messages still `sending` after it become `unknown`. */
 export const CLAIM_TTL_MS = 30_000;
 
 /** Time for one submit to one operator, from connect to answer. */
 export const SUBMIT_TIMEOUT_MS = 2_000;
+
+/**
+ * The least time that may be promised for express. No submit starts later than SUBMIT_TIMEOUT_MS before the
+ * promised time, so what is left is for the way there.
+ */
+export const EXPRESS_PROMISE_MIN_MS = 3_000;
 
 /**
  * After a submit was given up and its message became `unknown`, this is how long its answer is still waited
@@ -251,52 +272,6 @@ export const REPORT_TTL_MS = 24 * 3_600_000;
 /** How long a submit is found by its operator's id; its partition is dropped afterwards. */
 export const SUBMISSION_TTL_MS = 7 * 86_400_000;
 
-// ---- webhooks ----
-
-/** Characters of a callback_url and of a customer's own URL: columns of that width. */
-export const CALLBACK_URL_CHARS_MAX = 500;
-/** Of a URL's origin, which is part of an index: a DNS name has at most 253. */
-export const CALLBACK_ORIGIN_CHARS_MAX = 300;
-/** Characters of an event's body: fixed parts, a reference of which each character is escaped, an error. */
-export const WEBHOOK_BODY_CHARS_MAX = 2_000;
-/** One call, from the look-up of the name to the last byte that is read. */
-export const WEBHOOK_TIMEOUT_MS = 5_000;
-/** Bytes of an answer that are read, so that its connection can be used again; more ends it. */
-export const WEBHOOK_ANSWER_BYTES_MAX = 16 * 1024;
-/** For this long a delivery is tried again; an endpoint at which nothing succeeds for as long is paused. */
-export const WEBHOOK_RETRY_MS = 24 * 3_600_000;
-/** An endpoint is not paused for fewer failures in a row: two in a quiet day say little. */
-export const WEBHOOK_PAUSE_FAILURES_MIN = 10;
-/** After this many failures in a row an endpoint gets one call at a time, at growing intervals. */
-export const WEBHOOK_PROBE_FAILURES_MIN = 5;
-/** How long deliveries are kept, to be listed and replayed; their partition is dropped afterwards. */
-export const WEBHOOK_TTL_MS = 7 * 86_400_000;
-/** How long the secret before the present one still signs. */
-export const WEBHOOK_OLD_SECRET_MS = 24 * 3_600_000;
-/** Rows of webhook_events that one transaction turns into deliveries: 2,000 of them at most. */
-export const WEBHOOK_EVENT_ROWS_MAX = 10;
-/** Deliveries that one process holds of an endpoint at a time, some 1 KiB each. */
-export const WEBHOOK_ENDPOINT_ROWS_MAX = 200;
-/** Calls to one endpoint at the same time. */
-export const WEBHOOK_ENDPOINT_CALLS_MAX = 8;
-/** Endpoints that one process works on at a time. Slow ones have a share of their own, and no other. */
-export const WEBHOOK_QUICK_ENDPOINTS_MAX = 128;
-export const WEBHOOK_SLOW_ENDPOINTS_MAX = 64;
-/** Of one customer, or a few more: its callback_urls may have any number of origins. */
-export const WEBHOOK_CUSTOMER_ENDPOINTS_MAX = 16;
-/** Endpoints of one customer, or a few more; further origins share one, so nobody fills the queue. */
-export const WEBHOOK_ORIGINS_MAX = 500;
-/** An endpoint whose calls take longer than this on average is slow. */
-export const WEBHOOK_SLOW_MS = 1_000;
-/** How long a process may work on an endpoint before another one takes it over. */
-export const WEBHOOK_LEASE_MS = 40_000;
-/** Within its lease no call begins later than this. */
-export const WEBHOOK_START_MS = 20_000;
-/** Deliveries that one request replays. */
-export const WEBHOOK_REPLAY_MAX = 10_000;
-/** Deliveries that one transaction replays, or ends when their endpoint is paused. */
-export const WEBHOOK_CHUNK_ROWS_MAX = 500;
-
 // ---- dead letters ----
 
 /**
@@ -351,6 +326,8 @@ assert(
   5 * CLAIM_TTL_MS < POLL_INTERVAL_MIN_MS && POLL_INTERVAL_MIN_MS < POLL_INTERVAL_MAX_MS,
   "a batch that hangs for several claims' time never costs a sender its partitions",
 );
+assert(CUSTOMER_QUEUE_DEFAULT <= SENDER_QUEUE_MAX / 4, "one customer leaves most of a sender to others");
+assert(SUBMIT_TIMEOUT_MS + 1_000 <= EXPRESS_PROMISE_MIN_MS, "express has a second to reach a sender");
 assert(2 * IDLE_TRANSACTION_MAX_MS < CLAIM_TTL_MS, "a claim outlives the locks of a sleeping process");
 assert(
   PRODUCE_TIMEOUT_MS < DRAIN_MS && PRODUCE_TIMEOUT_MS < IDLE_TRANSACTION_MAX_MS,
@@ -378,16 +355,6 @@ assert(
   VALID_FOR_MS + UNKNOWN_TTL_MS + REPORT_TTL_MS < SUBMISSION_TTL_MS,
   "a report that is still tried finds its submit",
 );
-assert(
-  WEBHOOK_START_MS + WEBHOOK_TIMEOUT_MS + MYSQL_ANSWER_MAX_MS < WEBHOOK_LEASE_MS,
-  "calls end and are settled while their endpoint is leased",
-);
-assert(
-  2 * WEBHOOK_CUSTOMER_ENDPOINTS_MAX <= WEBHOOK_SLOW_ENDPOINTS_MAX / 2,
-  "one customer leaves half of the places to others",
-);
-assert(WEBHOOK_TIMEOUT_MS + 2_000 < DRAIN_MS, "calls under way end, and are settled, while draining");
-assert(2 * WEBHOOK_RETRY_MS < WEBHOOK_TTL_MS, "a delivery that ended can be replayed before it is dropped");
 assert(
   INBOX_ROW_BYTES_MAX <= REPORT_BYTES_MAX && REPORT_BYTES_MAX < INBOX_WAITING_BYTES_MAX,
   "the largest report can wait and has a row of its own",

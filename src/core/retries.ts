@@ -5,7 +5,7 @@
 // wait; no attempt is planned for a time at which its message is over. Bound: RETRY_DELAY_MAX_MS.
 
 import type { LaneRecord } from "./lane-record.ts";
-import { RETRY_DELAY_MAX_MS, VALID_FOR_MS } from "./limits.ts";
+import { RETRY_DELAY_MAX_MS, SUBMIT_TIMEOUT_MS, VALID_FOR_MS } from "./limits.ts";
 import type { Lane } from "./message.ts";
 
 type Timed = Pick<LaneRecord, "lane" | "attempt" | "createdAtMs" | "guaranteedByMs" | "validUntilMs">;
@@ -13,8 +13,13 @@ type Timed = Pick<LaneRecord, "lane" | "attempt" | "createdAtMs" | "guaranteedBy
 /** Express starts sooner, because its promise is in seconds. */
 const FIRST_MS: Record<Lane, number> = { normal: 1_000, express: 300 };
 const MOST_MS: Record<Lane, number> = { normal: RETRY_DELAY_MAX_MS, express: 10_000 };
-/** No attempt begins later than this before the end: it has to be claimed and submitted by then. */
-const LAST_MS: Record<Lane, number> = { normal: 10_000, express: 1_000 };
+/**
+ * No attempt begins later than this before the end: it has to be claimed and submitted by then, and no submit
+ * of express begins within SUBMIT_TIMEOUT_MS of its promise (src/sender/dispatch.ts).
+ */
+const LAST_MS: Record<Lane, number> = { normal: 10_000, express: 1_000 + SUBMIT_TIMEOUT_MS };
+/** The last attempt comes early, but no sooner than this. */
+const SOONEST_MS: Record<Lane, number> = { normal: 10_000, express: 1_000 };
 
 /** Until when a message may be sent, and operators may try to deliver it. */
 export function validUntilOf(message: Pick<Timed, "createdAtMs" | "validUntilMs">): number {
@@ -37,5 +42,5 @@ export function retryInMs(message: Timed, nowMs: number, random: number): number
   const wantedMs = Math.round((retryDelayMaxMs(lane, attempt + 1) * (1 + random)) / 2);
   const lastMs = leftMs - LAST_MS[lane];
   if (wantedMs <= lastMs) return wantedMs;
-  return lastMs > LAST_MS[lane] ? lastMs : null;
+  return lastMs > SOONEST_MS[lane] ? lastMs : null;
 }

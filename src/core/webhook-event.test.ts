@@ -5,7 +5,8 @@ import fc from "fast-check";
 import { Packr } from "msgpackr";
 import { holds } from "../../test/support/seed.ts";
 import { isUlid, ulidTimeMs } from "./id.ts";
-import { REFERENCE_CHARS_MAX, WEBHOOK_BODY_CHARS_MAX } from "./limits.ts";
+import { REFERENCE_CHARS_MAX } from "./limits.ts";
+import { WEBHOOK_BODY_CHARS_MAX } from "./webhook-limits.ts";
 import { LANES, STATUSES } from "./message.ts";
 import { RecordError } from "./packed.ts";
 import {

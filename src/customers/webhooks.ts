@@ -9,7 +9,7 @@ import { randomBytes } from "node:crypto";
 import { ALL_STATUSES, maskOf, statusesOf } from "../core/callback.ts";
 import { callbackUrlProblem, type UrlRules } from "../core/callback-url.ts";
 import { SluiceError } from "../core/errors.ts";
-import { WEBHOOK_OLD_SECRET_MS } from "../core/limits.ts";
+import { WEBHOOK_OLD_SECRET_MS } from "../core/webhook-limits.ts";
 import type { Status } from "../core/message.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 

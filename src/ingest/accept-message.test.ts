@@ -9,6 +9,7 @@ import { createIdFactory } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { KeyClaim, RequestKey } from "../ledger/idempotency.ts";
 import { type Accepted, createAcceptMessage, type Payer } from "./accept-message.ts";
+import { promiseOf } from "./express-promise.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
@@ -33,12 +34,19 @@ const contents = {
 const draft: Draft = { ...contents, validForMs: null };
 const rate = { size: 100, fillS: 60, left: 98, fullInS: 2 };
 
-function setUp(fails: { reserve?: Error; store?: Error } = {}) {
+const terms = { usualMs: 5_000, largestMs: 30_000 };
+
+function setUp(fails: { reserve?: Error; store?: Error } = {}, waitMs = 0) {
   const done: string[] = [];
   const stored: { record: LaneRecord; key: KeyClaim | null }[] = [];
   const accept = createAcceptMessage(
     {
       id: createIdFactory({ now: () => NOW_MS }),
+      promise: () => promiseOf(waitMs, terms),
+      saturated: {
+        refused: () => void done.push("refused"),
+        fallback: () => void done.push("fallback"),
+      },
       limits: {
         take: (_, parts) => (done.push(`take ${parts}`), rate),
         giveBack: (_, parts) => void done.push(`give back ${parts}`),
@@ -60,12 +68,18 @@ function setUp(fails: { reserve?: Error; store?: Error } = {}) {
         },
       } as never,
     },
-    { expressPromiseMs: 5_000 },
+    terms,
   );
-  const send = (fields: Partial<Draft> = {}, key: RequestKey | null = null, by: Payer = payer) => {
+  type Request = { by?: Payer; fallback?: "normal" | null };
+  const send = (
+    fields: Partial<Draft> = {},
+    key: RequestKey | null = null,
+    { by = payer, fallback = null }: Request = {},
+  ) => {
     const answerOf = (accepted: Accepted) => `told ${accepted.id}`;
     const kept = key === null ? null : { key, status: 202, answerOf };
-    return accept({ payer: by, draft: { ...draft, ...fields }, kept, traceparent: "t", isGone: neverGone });
+    const wanted = { ...draft, ...fields };
+    return accept({ payer: by, draft: wanted, fallback, kept, traceparent: "t", isGone: neverGone });
   };
   return { done, stored, send };
 }
@@ -96,9 +110,9 @@ test("a record carries what its customer wants to be told, and nothing for the o
   const { send, stored } = setUp();
   const callbackUrl = "https://example.com/hook";
   await send();
-  await send({}, null, { ...payer, webhook: { statuses: 32, hasUrl: false } });
-  await send({}, null, { ...payer, webhook: { statuses: 32, hasUrl: true } });
-  await send({ callbackUrl }, null, { ...payer, webhook: { statuses: 32, hasUrl: true } });
+  await send({}, null, { by: { ...payer, webhook: { statuses: 32, hasUrl: false } } });
+  await send({}, null, { by: { ...payer, webhook: { statuses: 32, hasUrl: true } } });
+  await send({ callbackUrl }, null, { by: { ...payer, webhook: { statuses: 32, hasUrl: true } } });
   expect(stored.map(({ record }) => record.callback)).toEqual([
     undefined,
     undefined,
@@ -119,7 +133,7 @@ test("express may be sent again when its answer is lost if its customer wants th
     ["normal", true, undefined],
   ] as const) {
     const { send, stored } = setUp();
-    await send({ lane }, null, { ...payer, resendsUnknown });
+    await send({ lane }, null, { by: { ...payer, resendsUnknown } });
     expect(stored[0]?.record.mayResend).toBe(expected);
   }
 });
@@ -128,6 +142,36 @@ test("a message that says how long it is valid is valid for that long after its 
   const { send, stored } = setUp();
   await send({ validForMs: 60_000 });
   expect(stored[0]?.record.validUntilMs).toBe(NOW_MS + 60_000);
+});
+
+test("a slower express lane gets a later guaranteed_by", async () => {
+  const { accepted } = await setUp({}, 4_000).send({ lane: "express" });
+  expect(accepted).toMatchObject({ lane: "express", guaranteedByMs: NOW_MS + 11_000 });
+});
+
+test("express to which nothing can be promised is refused, with what could be; it costs and counts for nothing", async () => {
+  const { send, stored, done } = setUp({}, 20_000);
+  expect(send({ lane: "express" })).rejects.toMatchObject({
+    code: "lane_saturated",
+    status: 503,
+    extra: { could_promise_s: 43, promise_max_s: 30 },
+    retryAfterS: 7,
+  });
+  expect([stored, done]).toEqual([[], ["refused"]]);
+});
+
+test("with a fallback it is accepted as a normal message, at that price and without a promise", async () => {
+  const { send, done } = setUp({}, 20_000);
+  const { accepted } = await send({ lane: "express" }, null, { fallback: "normal" });
+  expect(accepted).toMatchObject({ lane: "normal", cost: 1_000, guaranteedByMs: null });
+  expect(done[0]).toBe("fallback");
+});
+
+test("a fallback changes nothing for express that can be promised, nor for a normal message", async () => {
+  const express = await setUp().send({ lane: "express" }, null, { fallback: "normal" });
+  expect(express.accepted).toMatchObject({ lane: "express", guaranteedByMs: NOW_MS + 5_000 });
+  const normal = await setUp({}, 20_000).send({}, null, { fallback: "normal" });
+  expect(normal.accepted).toMatchObject({ lane: "normal", guaranteedByMs: null });
 });
 
 test("a key is stored with the message, together with the door's answer", async () => {

@@ -1,5 +1,6 @@
-// Accepts one message from any door (an entry point, such as the HTTP API): prices it, checks the customer's
-// rate limit, reserves its credit, then stores and charges it in a group commit. Leaves to the doors: the
+// Accepts one message from any door (an entry point, such as the HTTP API): decides what an express message
+// is promised, prices it, checks the customer's rate limit, reserves its credit, then stores and charges it
+// in a group commit. Leaves to the doors: the
 // format of requests and answers, authentication, and replays of used idempotency keys (idempotency.ts).
 // Invariant: if the promise resolves, the message is stored and charged; if it rejects, it is neither, except
 // for `outcome_unknown`. A message whose caller is gone before its commit begins leaves nothing behind and
@@ -8,12 +9,14 @@
 import { callbackOf, type CallbackWish } from "../core/callback.ts";
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
+import { laneSaturated } from "../core/errors.ts";
 import { type IdFactory, ulidTimeMs } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Encoding, Lane } from "../core/message.ts";
 import { cost as costOf } from "../core/money.ts";
 import type { Customer } from "../customers/customers.ts";
 import type { KeptAnswer } from "../ledger/idempotency.ts";
+import { type Promised, type PromiseTerms, retryAfterS } from "./express-promise.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Reservation } from "./lease-table.ts";
@@ -30,6 +33,8 @@ export type Payer = Pick<
 export type AcceptRequest = {
   payer: Payer;
   draft: Draft;
+  /** The lane for an express message to which nothing can be promised; null: it is refused. */
+  fallback: "normal" | null;
   /** The answer stored with the message, for later requests with the same key; null without a key. */
   kept: KeptAnswer<Accepted> | null;
   /** W3C trace context, '' when none */
@@ -54,16 +59,39 @@ export type Accepted = {
 export type AcceptMessage = (
   request: AcceptRequest,
 ) => Promise<{ accepted: Accepted; rate: RateState | null }>;
-export type AcceptDeps = { book: LeaseBook; commits: GroupCommit; limits: RateLimits; id: IdFactory };
+/** What became of express messages to which nothing could be promised. */
+export type SaturatedCounts = Record<"refused" | "fallback", (n: number) => void>;
+export type AcceptDeps = {
+  book: LeaseBook;
+  commits: GroupCommit;
+  limits: RateLimits;
+  id: IdFactory;
+  /** What can be promised to this customer for an express message. */
+  promise: (customerId: number) => Promised;
+  saturated: SaturatedCounts;
+};
 
 /**
- * The function it returns throws SluiceError: rate_limited (RateLimitedError), insufficient_balance,
- * credit_elsewhere, overloaded, unavailable, outcome_unknown; also KeyTakenError and CallerGoneError.
+ * The function it returns throws SluiceError: lane_saturated, rate_limited (RateLimitedError),
+ * insufficient_balance, credit_elsewhere, overloaded, unavailable, outcome_unknown; also KeyTakenError and
+ * CallerGoneError.
  */
-export function createAcceptMessage(
-  { book, commits, limits, id }: AcceptDeps,
-  { expressPromiseMs }: { expressPromiseMs: number },
-): AcceptMessage {
+export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): AcceptMessage {
+  const { book, commits, limits, id } = deps;
+  /** The draft with the lane it goes by, and what it is promised. */
+  const promised = (draft: Draft, { customerId }: Payer, fallback: "normal" | null) => {
+    if (draft.lane !== "express") return { draft, promisedMs: null };
+    const made = deps.promise(customerId);
+    if (made.kind === "promised") return { draft, promisedMs: made.withinMs };
+    deps.saturated[fallback === null ? "refused" : "fallback"](1);
+    if (fallback !== null) return { draft: { ...draft, lane: fallback }, promisedMs: null };
+    const seconds = (ms: number) => Math.ceil(ms / 1_000);
+    throw laneSaturated(
+      seconds(made.neededMs),
+      seconds(terms.largestMs),
+      retryAfterS(made.neededMs, terms),
+    );
+  };
   /** Gets both a place in the queue and the credit, or neither. */
   const reserve = async ({ customerId, cost }: LaneRecord, isGone: IsGone): Promise<Reservation> => {
     commits.admit(customerId);
@@ -75,10 +103,11 @@ export function createAcceptMessage(
     }
   };
 
-  return async ({ payer, draft, kept, traceparent, isGone }) => {
+  return async ({ payer, draft: wanted, fallback, kept, traceparent, isGone }) => {
+    const { draft, promisedMs } = promised(wanted, payer, fallback);
     const rate = limits.take(payer, draft.parts);
     try {
-      const record = recordOf(id(), payer, draft, { traceparent, expressPromiseMs });
+      const record = recordOf(id(), payer, draft, { traceparent, promisedMs });
       const reservation = await reserve(record, isGone);
       const accepted = acceptedOf(record, payer, reservation);
       const claim =
@@ -98,9 +127,8 @@ function recordOf(
   id: string,
   payer: Payer,
   draft: Draft,
-  { traceparent, expressPromiseMs }: { traceparent: string; expressPromiseMs: number },
+  { traceparent, promisedMs }: { traceparent: string; promisedMs: number | null },
 ): LaneRecord {
-  const isExpress = draft.lane === "express";
   const createdAtMs = ulidTimeMs(id);
   const callback = callbackOf(payer.webhook, draft.callbackUrl);
   const record: LaneRecord = {
@@ -113,15 +141,15 @@ function recordOf(
     lane: draft.lane,
     encoding: draft.encoding,
     parts: draft.parts,
-    cost: costOf(draft.parts, isExpress ? payer.priceExpress : payer.priceNormal),
+    cost: costOf(draft.parts, draft.lane === "express" ? payer.priceExpress : payer.priceNormal),
     createdAtMs,
     attempt: 0,
-    guaranteedByMs: isExpress ? createdAtMs + expressPromiseMs : null,
+    guaranteedByMs: promisedMs === null ? null : createdAtMs + promisedMs,
     validUntilMs: draft.validForMs === null ? null : createdAtMs + draft.validForMs,
     traceparent,
     ...(callback === undefined ? {} : { callback }),
   };
-  if (isExpress && payer.resendsUnknown) record.mayResend = true;
+  if (draft.lane === "express" && payer.resendsUnknown) record.mayResend = true;
   return record;
 }
 

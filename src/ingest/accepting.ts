@@ -19,6 +19,7 @@ import { createClockGuard } from "./clock-guard.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import { createIdempotency, type Idempotency } from "./idempotency.ts";
 import { startKeyUpkeep } from "./key-upkeep.ts";
+import { startLaneWatch } from "./lane-watch.ts";
 import { createLeaseBook } from "./lease-book.ts";
 import { createRateLimits } from "./rate-limits.ts";
 import { meteredAccept, meteredLeases } from "./store-metrics.ts";
@@ -75,24 +76,38 @@ export async function startAccepting(role: Role): Promise<Accepting> {
   const leases = meteredLeases(createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), metrics);
   const book = createLeaseBook({ store: leases, timers: systemTimers, log }, { leaseTtlMs });
   const counts = metrics.counts("sluice_ingest", ["commits_total", "accepted_total", "in_doubt_total"]);
+  const jobs = { timers: systemTimers, metrics, log };
+  const largestMs = Math.max(config.expressPromiseMs, config.expressPromiseMaxMs);
+  const terms = { usualMs: config.expressPromiseMs, largestMs };
+  const lanes = startLaneWatch({ ...jobs, pool: readPool }, terms);
+  const store = meteredAccept(createAcceptStore(commitPool, lanes.isHeld), metrics);
   const commits = createGroupCommit(
-    { store: meteredAccept(createAcceptStore(commitPool), metrics), book, counts, timers: systemTimers, log },
+    { store, book, counts, timers: systemTimers, log },
     { connections: config.commitConnections, nodeId, now },
   );
   metrics.gauge("sluice_ingest_queue_messages", () => commits.admitted());
   metrics.gauge("sluice_ingest_leases", () => book.stats().leases);
   metrics.gauge("sluice_ingest_lease_credit", () => book.stats().available);
   metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
-  const upkeep = startKeyUpkeep({ timers: systemTimers, metrics, log, pool: readPool });
+  const upkeep = startKeyUpkeep({ ...jobs, pool: readPool });
   const stop = async () => {
     const untilMs = monotonicMs() + LEASES_RETURN_MAX_MS;
-    await upkeep.stop();
+    await Promise.all([upkeep.stop(), lanes.stop()]);
     await commits.drained();
     await book.stop(untilMs);
   };
+  const saturated = (result: "refused" | "fallback") =>
+    metrics.counter("sluice_ingest_express_saturated_total", { result });
   const accept = createAcceptMessage(
-    { book, commits, limits: createRateLimits(), id: clockGuard.messageId },
-    { expressPromiseMs: config.expressPromiseMs },
+    {
+      book,
+      commits,
+      limits: createRateLimits(),
+      id: clockGuard.messageId,
+      promise: lanes.promise,
+      saturated: { refused: saturated("refused"), fallback: saturated("fallback") },
+    },
+    terms,
   );
   const keys = createIdempotency({
     find: (refs) => findKeys(readPool, refs),

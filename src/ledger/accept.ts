@@ -1,7 +1,8 @@
-// The group commit's transaction: messages, their reserve entries, one outbox row per lane, one events row,
-// and what each lease spent. It takes two round trips: all statements, whose results are checked, then
-// COMMIT. Leases come last, so that their row locks, which every batch of the same customers needs, are held
-// only for one update and the commit, not for the inserts.
+// The group commit's transaction: messages, their reserve entries, one outbox row per lane (and a held row,
+// see held.ts, for each customer that has more waiting than its share), one events row, and what each lease
+// spent. It takes two round trips: all statements, whose results are checked, then COMMIT. Leases come
+// last, so that their row locks, which every batch of the same customers needs, are held only for one
+// update and the commit, not for the inserts.
 // Invariant: a lease that was taken back has no row to update, so its late owner can't commit. Bound:
 // COMMIT_ROWS_MAX messages.
 
@@ -12,6 +13,7 @@ import { chargeOf } from "../core/message.ts";
 import type { WebhookEvent } from "../core/webhook-event.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool, WriteResult } from "../platform/mysql.ts";
+import { holdSql } from "./held.ts";
 import { claimKeysSql, type KeyClaim, KeyTakenError, takenKeys } from "./idempotency.ts";
 import { statusRow, storeSql } from "./move.ts";
 import { entriesSql, eventsRow } from "./posting.ts";
@@ -39,10 +41,16 @@ export type AcceptStore = {
   isStored(batch: CommitBatch): Promise<boolean>;
 };
 
-export const createAcceptStore = (pool: Pool): AcceptStore => ({
-  accept: (batch) => pool.use((conn) => acceptBatch(conn, batch)),
+/** `isHeld`: whether this customer's normal messages join those that its held rows have already. */
+export const createAcceptStore = (
+  pool: Pool,
+  isHeld: (customerId: number) => boolean = neverHeld,
+): AcceptStore => ({
+  accept: (batch) => pool.use((conn) => acceptBatch(conn, batch, isHeld)),
   isStored: (batch) => pool.use((conn) => isStored(conn, batch)),
 });
+
+const neverHeld = () => false;
 
 /** Nothing was stored, because these leases of the batch are gone, or never held that much. */
 export class FencedError extends Error {
@@ -59,11 +67,15 @@ export class CommitInDoubtError extends Error {
 }
 
 /** Implements `AcceptStore.accept`. Keys come first and leases last, each in the order of their own key. */
-export async function acceptBatch(conn: Connection, batch: CommitBatch): Promise<void> {
+export async function acceptBatch(
+  conn: Connection,
+  batch: CommitBatch,
+  isHeld: (customerId: number) => boolean = neverHeld,
+): Promise<void> {
   batch.spends.sort((a, b) => a.customerId - b.customerId || a.epoch - b.epoch);
   let results: WriteResult[];
   try {
-    results = await conn.query<WriteResult[]>(acceptSql(batch));
+    results = await conn.query<WriteResult[]>(acceptSql(batch, isHeld));
   } catch (error) {
     if (!isError(error, "checkViolated")) throw error;
     await conn.query("ROLLBACK");
@@ -96,7 +108,7 @@ export async function isStored(conn: Connection, batch: CommitBatch): Promise<bo
   return found.length > 0;
 }
 
-function acceptSql(batch: CommitBatch): string {
+function acceptSql(batch: CommitBatch, isHeld: (customerId: number) => boolean): string {
   const { records, nowMs } = batch;
   const entries: Entry[] = [];
   const statuses: StatusRow[] = [];
@@ -108,21 +120,24 @@ function acceptSql(batch: CommitBatch): string {
     if (r.callback !== undefined) told.push(...webhookEventsOf(r, row, null));
   }
   const toldSql = webhookEventsSql(told);
+  const held = records.filter((r) => r.lane === "normal" && isHeld(r.customerId));
+  const others = held.length === 0 ? records : records.filter((r) => !held.includes(r));
   return (
     `BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +
     `${storeSql(records, ACCEPT.to)};${entriesSql(entries)};` +
-    `INSERT INTO outbox (lane,payload) VALUES ${laneRows(records)},${eventsRow(statuses, entries)};` +
-    `${toldSql === null ? "" : `${toldSql};`}${spendSql(batch)}`
+    `INSERT INTO outbox (lane,payload) VALUES ${[...laneRows(others), eventsRow(statuses, entries)]};` +
+    `${toldSql === null ? "" : `${toldSql};`}` +
+    `${held.length === 0 ? "" : `${holdSql("normal", held)};`}${spendSql(batch)}`
   );
 }
 
 /** One outbox row for each lane that the batch has messages of. */
-function laneRows(records: LaneRecord[]): string {
+function laneRows(records: LaneRecord[]): string[] {
   const express = records.filter((r) => r.lane === "express");
   const normal = express.length === 0 ? records : records.filter((r) => r.lane === "normal");
   const row = (lane: string, of: LaneRecord[]) =>
     of.length === 0 ? [] : [`('${lane}',${blob(packLaneRow(of))})`];
-  return [...row("express", express), ...row("normal", normal)].join(",");
+  return [...row("express", express), ...row("normal", normal)];
 }
 
 function spendSql({ nodeId, spends }: CommitBatch): string {

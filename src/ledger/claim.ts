@@ -1,5 +1,5 @@
 // Claims: which sender works on which messages, and until when. Owns the move `queued → sending`; settle.ts
-// ends claims.
+// ends claims, and held.ts has the ones of held rows.
 // Invariant: a message is claimed at most once per attempt. The record's attempt must equal the row's, and
 // the row must be queued, so a record delivered twice finds nothing. Bound: CLAIM_ROWS_MAX messages. Time
 // limits are measured by MySQL's clock.
@@ -40,28 +40,37 @@ export function claimMessages(pool: Pool, request: ClaimRequest, again = false):
       await conn.query("COMMIT");
       return { records, wasStored: false };
     }
-    await conn.query("ROLLBACK");
-    return { records: await claimRead(conn, request, records), wasStored: false };
+    await conn.query("ROLLBACK;BEGIN");
+    const queued = await claimWithin(conn, request, records);
+    await conn.query("COMMIT");
+    return { records: queued, wasStored: false };
   });
 }
 
-async function claimRead(
+/**
+ * Claims those of the records whose messages are queued at their attempt, and returns them; within the
+ * caller's transaction.
+ */
+export async function claimWithin(
   conn: Connection,
-  request: ClaimRequest,
+  request: Omit<ClaimRequest, "records">,
   records: readonly LaneRecord[],
 ): Promise<LaneRecord[]> {
-  const [, found] = await conn.query<[unknown, { id: string; attempt: number }[]]>(
-    `BEGIN;SELECT id, attempt FROM messages WHERE id IN (${list(records)}) AND status='queued' ` +
-      `ORDER BY id FOR UPDATE`,
+  const all = distinct(records);
+  const found = await conn.query<{ id: string; attempt: number }[]>(
+    `SELECT id, attempt FROM messages FORCE INDEX (PRIMARY) WHERE id IN (${list(all)}) ` +
+      "AND status='queued' ORDER BY id FOR UPDATE",
   );
   const attempts = new Map(found.map((row) => [row.id, row.attempt]));
-  const queued = records.filter((r) => attempts.get(r.id) === r.attempt);
+  const queued = all.filter((r) => attempts.get(r.id) === r.attempt);
   if (queued.length > 0) await conn.query(claimSql(request, queued));
-  await conn.query("COMMIT");
   return queued;
 }
 
-function claimSql({ claimId, lane, nowMs }: ClaimRequest, records: readonly LaneRecord[]): string {
+function claimSql(
+  { claimId, lane, nowMs }: Omit<ClaimRequest, "records">,
+  records: readonly LaneRecord[],
+): string {
   const byAttempt = Map.groupBy(records, (r) => r.attempt);
   const updates = [...byAttempt].map(([attempt, of]) =>
     moveSql(
@@ -78,8 +87,11 @@ function claimSql({ claimId, lane, nowMs }: ClaimRequest, records: readonly Lane
   );
 }
 
-// The locking read waits for a COMMIT that is still under way, so the answer is final.
-async function storedClaim(conn: Connection, claimId: string): Promise<Set<string> | null> {
+/**
+ * The messages of a claim that was stored, or null. The locking read waits for a COMMIT that is still under
+ * way, so the answer is final.
+ */
+export async function storedClaim(conn: Connection, claimId: string): Promise<Set<string> | null> {
   const found = await conn.query<{ ids: string }[]>(
     `SELECT ids FROM claims WHERE claim_id='${claimId}' FOR UPDATE`,
   );

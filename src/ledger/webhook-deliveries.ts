@@ -6,7 +6,11 @@
 // endpoint, says. Bound: the callers' rows of events, WEBHOOK_CHUNK_ROWS_MAX deliveries a statement.
 
 import { endpointOf } from "../core/callback-url.ts";
-import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_ENDPOINT_ROWS_MAX, WEBHOOK_RETRY_MS } from "../core/limits.ts";
+import {
+  WEBHOOK_CHUNK_ROWS_MAX,
+  WEBHOOK_ENDPOINT_ROWS_MAX,
+  WEBHOOK_RETRY_MS,
+} from "../core/webhook-limits.ts";
 import { eventBody, eventIdOf, unpackWebhookEvents, type WebhookEvent } from "../core/webhook-event.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";

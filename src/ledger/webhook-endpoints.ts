@@ -17,7 +17,7 @@ import {
   WEBHOOK_PROBE_FAILURES_MIN,
   WEBHOOK_RETRY_MS,
   WEBHOOK_TTL_MS,
-} from "../core/limits.ts";
+} from "../core/webhook-limits.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { dateTime, quote } from "./sql-text.ts";
 

@@ -4,7 +4,7 @@
 // call, in transactions of WEBHOOK_CHUNK_ROWS_MAX.
 
 import { ulidBound } from "../core/id.ts";
-import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_REPLAY_MAX, WEBHOOK_RETRY_MS } from "../core/limits.ts";
+import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_REPLAY_MAX, WEBHOOK_RETRY_MS } from "../core/webhook-limits.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import type { DeliveryState } from "./webhook-deliveries.ts";
 import { wakeSql } from "./webhook-endpoints.ts";

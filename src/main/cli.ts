@@ -9,6 +9,7 @@ import { describeSettings, loadConfig } from "../platform/config.ts";
 import { EX_IOERR, OutputError } from "../platform/output.ts";
 import { declareCustomers } from "../admin/customers.ts";
 import { declareDeadLetters } from "../admin/dead-letters.ts";
+import { declareExpress } from "../admin/express.ts";
 import { declareLeases } from "../admin/leases.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
 import { declareRoutes } from "../admin/routes.ts";
@@ -116,6 +117,7 @@ program
 declareCustomers(program);
 declareLeases(program);
 declareDeadLetters(program);
+declareExpress(program);
 declareWebhooks(program);
 declareRoutes(program, async () => {
   const { reload } = await import("../stack/launcher/reload.ts");

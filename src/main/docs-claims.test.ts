@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as limits from "../core/limits.ts";
+import * as webhookLimits from "../core/webhook-limits.ts";
 import { settings } from "../platform/config.ts";
 import { METRICS } from "../platform/metrics-table.ts";
 
@@ -69,6 +70,7 @@ const valueOf = (number: string, unit: string | undefined): number =>
 function wrongLimits({ path, text }: Page, source = code): string[] {
   const known = new Map<string, number | string>([
     ...Object.entries(limits),
+    ...Object.entries(webhookLimits),
     ...Object.values(settings).map((s): [string, number | string] => [s.env, s.fallback]),
   ]);
   const wrong: string[] = [];

@@ -22,7 +22,7 @@ import { COMMAND_STATUSES, STATUS_CLASSES, type StatusClass } from "../platform/
 const MEANING: Record<Status, [meaning: string, until: string]> = {
   scheduled: ["accepted, to be sent later", "not used by this version"],
   queued: [
-    "waits in the outbox, in Kafka, or for its next attempt",
+    "waits in the outbox, in Kafka, in a held row, or for its next attempt",
     "until its time is over, see [attempts](#attempts); longer while no sender runs or reaches an operator",
   ],
   sending: ["claimed by a sender", "`CLAIM_TTL_MS` (30 s), then `unknown`"],

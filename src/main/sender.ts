@@ -2,7 +2,7 @@
 
 import { hostname } from "node:os";
 import { createIdFactory } from "../core/id.ts";
-import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
+import { MYSQL_ANSWER_MAX_MS, SENDER_QUEUE_MAX } from "../core/limits.ts";
 import { isLane } from "../core/message.ts";
 import { createTopicAdmin } from "../platform/kafka/admin.ts";
 import { createConsumer } from "../platform/kafka/consumer.ts";
@@ -12,6 +12,7 @@ import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
+import { createCustomerRates } from "../sender/customer-rates.ts";
 import { createFleet } from "../sender/fleet.ts";
 import { startLookUps } from "../sender/look-ups.ts";
 import { monotonicMs } from "../sender/monotonic.ts";
@@ -23,10 +24,14 @@ import { watchOwnership } from "../sender/ownership.ts";
 import { startSender } from "../sender/sender.ts";
 import { createSubmitters } from "../sender/submitters.ts";
 
-// For claims and settlements of the batches under way, for the reaper, and one for look-ups.
-const CONNECTIONS = 7;
+// For claims and settlements of the batches under way, for holding, the lane's report and the reaper, and one
+// for look-ups.
+const CONNECTIONS = 9;
 // For two cores in all: one thread submits as fast as the database settles.
 const THREADS = 1;
+// Of a customer with a rate no more is kept in memory than it may send in this time: its records keep the
+// offsets of their partition back.
+const RATED_QUEUE_S = 5;
 // Fetches of the normal lane linger this long at the broker; express doesn't wait.
 const FETCH_WAIT_MS = { normal: 100, express: 0 };
 
@@ -96,9 +101,12 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   role.onStop(() => topics.close());
   const jobs = { timers: systemTimers, metrics, log };
   const id = createIdFactory({ now: Date.now });
+  const rates = createCustomerRates(config.customerPartsPerS, monotonicMs);
+  const ratedMax = rates === undefined ? Number.POSITIVE_INFINITY : config.customerPartsPerS * RATED_QUEUE_S;
+  const customerMax = Math.min(config.customerQueueMax, ratedMax);
   const sender = startSender(
-    { ...jobs, pool, consumer, topic, offsets, submitters, fleet, tracing, id, now: Date.now },
-    { lane },
+    { ...jobs, pool, consumer, topic, offsets, submitters, fleet, rates, tracing, id, now: Date.now },
+    { lane, instance, queue: { customerMax, totalMax: SENDER_QUEUE_MAX } },
   );
   settle = () => sender.stop();
   role.onStop(settle);

@@ -3,9 +3,12 @@
 // printed from it. Bounds that can't be set are in src/core/limits.ts.
 
 import {
+  CUSTOMER_QUEUE_DEFAULT,
+  EXPRESS_PROMISE_MIN_MS,
   LEASE_TTL_MIN_MS,
   POLL_INTERVAL_MAX_MS,
   POLL_INTERVAL_MIN_MS,
+  SENDER_QUEUE_MAX,
   SWEEP_AFTER_MS,
 } from "../core/limits.ts";
 
@@ -118,9 +121,30 @@ export const settings = {
   expressPromiseMs: count(
     "SLUICE_EXPRESS_PROMISE_MS",
     5_000,
-    500,
+    EXPRESS_PROMISE_MIN_MS,
     600_000,
-    "express: time from acceptance to guaranteed_by",
+    "express: time from acceptance to guaranteed_by while the lane is as fast as usual",
+  ),
+  expressPromiseMaxMs: count(
+    "SLUICE_EXPRESS_PROMISE_MAX_MS",
+    30_000,
+    EXPRESS_PROMISE_MIN_MS,
+    600_000,
+    "express: the most that is promised while the lane is slow; beyond it the answer is 503 lane_saturated",
+  ),
+  customerQueueMax: count(
+    "SLUICE_CUSTOMER_QUEUE_MAX",
+    CUSTOMER_QUEUE_DEFAULT,
+    1,
+    SENDER_QUEUE_MAX,
+    "records of one customer that wait in a sender's memory; what it has beyond that is held in MySQL",
+  ),
+  customerPartsPerS: count(
+    "SLUICE_CUSTOMER_PARTS_PER_S",
+    0,
+    0,
+    1_000_000,
+    "message parts a second that one sender submits at most for one customer; 0: no limit",
   ),
 } as const satisfies Record<string, Setting>;
 

@@ -9,6 +9,7 @@ import { LETTER_SOURCES } from "../core/dead-letter.ts";
 import { ERRORS } from "../core/errors.ts";
 import { OPERATORS_MAX } from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
+import { LANE_METRICS } from "./lane-metrics.ts";
 import { counter, gauge, histogram, type Kind, type MetricRow } from "./metric-rows.ts";
 import { WEBHOOK_METRICS } from "./webhook-metrics.ts";
 
@@ -289,7 +290,7 @@ export const METRICS = {
   sluice_sender_idle_ended_total: counter("sender", "transactions of sleeping processes that were ended"),
   sluice_sender_express_total: counter(
     "sender",
-    "express messages by how they ended: taken in time, taken too late (refunded), or not taken",
+    "express messages by how they ended: taken in time, late or expired (both refunded), or not taken",
     { result: ["made", "missed", "failed"] },
   ),
   sluice_sender_accepted_to_taken_seconds: histogram(
@@ -356,6 +357,7 @@ export const METRICS = {
     "routes",
     "when the routes file in use was read, in seconds since 1970",
   ),
+  ...LANE_METRICS,
 } as const;
 // A separate constant, because `satisfies` would widen the labels to any.
 export const ROWS: Readonly<Record<string, MetricRow>> = METRICS;

@@ -2,6 +2,7 @@
 // a table that stays small, and at most COUNTED_MAX rows of it, so it takes milliseconds even while millions
 // of rows wait.
 
+import type { Lane } from "../core/message.ts";
 import type { Connection } from "../platform/mysql.ts";
 import type { OutboxLane } from "./lanes.ts";
 
@@ -36,6 +37,18 @@ export async function laneRows(conn: Connection, lane: OutboxLane): Promise<Lane
     later: Number(row?.later ?? 0),
     oldestS: Number(row?.oldestS ?? 0),
   };
+}
+
+export type HeldRows = { lane: Lane; rows: number; oldestS: number };
+
+/** Counts the held rows of one lane and measures how long the oldest of those counted has waited. */
+export async function heldRows(conn: Connection, lane: Lane): Promise<HeldRows> {
+  const [row] = await conn.query<{ n: number; oldestS: string | number | null }[]>(
+    `SELECT COUNT(*) AS n, TIMESTAMPDIFF(MICROSECOND, MIN(created_at), NOW(3)) / 1e6 AS oldestS FROM
+       (SELECT created_at FROM outbox_held FORCE INDEX (by_customer) WHERE lane='${lane}'
+        LIMIT ${COUNTED_MAX}) AS some`,
+  );
+  return { lane, rows: Number(row?.n ?? 0), oldestS: Number(row?.oldestS ?? 0) };
 }
 
 export type InboxRows = { due: number; later: number; oldestS: number };

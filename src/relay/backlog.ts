@@ -6,6 +6,7 @@
 // statements that backlog-rows.ts bounds.
 
 import { LETTER_SOURCES, type LetterSource } from "../core/dead-letter.ts";
+import { LANES as MESSAGE_LANES } from "../core/message.ts";
 import { countLetters } from "../ledger/dead-letters.ts";
 import type { TopicAdmin } from "../platform/kafka/topics.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
@@ -17,7 +18,15 @@ import { withLock } from "../platform/named-lock.ts";
 import { sleep } from "../platform/retry.ts";
 import { partitionDaysAhead } from "../schema/partitions.ts";
 import { badRecords, newestEvents, type Newest } from "../reports/freshness.ts";
-import { type InboxRows, inboxRows, type LaneRows, laneRows, unknownMessages } from "./backlog-rows.ts";
+import {
+  type HeldRows,
+  heldRows,
+  type InboxRows,
+  inboxRows,
+  type LaneRows,
+  laneRows,
+  unknownMessages,
+} from "./backlog-rows.ts";
 import { createLagMeter, type Lag } from "./lag.ts";
 import type { OutboxLane } from "./lanes.ts";
 
@@ -48,6 +57,7 @@ const LANES: readonly OutboxLane[] = ["express", "normal", "events"];
 type Consumed = { topic: ConsumedTopic; lags: Lag[]; seconds: number };
 type Sampled = {
   rows: LaneRows[];
+  held: HeldRows[];
   inbox: InboxRows;
   letters: Record<LetterSource, number>;
   consumed: Consumed[];
@@ -122,9 +132,12 @@ function createLook(
       slow = { unknown: await unknownMessages(conn), daysAhead: await partitionDaysAhead(conn, now()) };
     const rows: LaneRows[] = [];
     for (const lane of LANES) rows.push(await laneRows(conn, lane));
+    const held: HeldRows[] = [];
+    for (const lane of MESSAGE_LANES) held.push(await heldRows(conn, lane));
     return {
       ...slow,
       rows,
+      held,
       inbox: await inboxRows(conn),
       letters: await countLetters(conn),
       consumed: await orNone("lag", consumed()),
@@ -151,6 +164,11 @@ function expose(metrics: Metrics, sampled: () => Sampled | null): void {
   );
   metrics.gauges("sluice_outbox_oldest_seconds", () =>
     rows().map(({ lane, oldestS }) => [{ lane }, oldestS] as const),
+  );
+  const held = () => sampled()?.held ?? [];
+  metrics.gauges("sluice_outbox_held_rows", () => held().map(({ lane, rows: n }) => [{ lane }, n] as const));
+  metrics.gauges("sluice_outbox_held_oldest_seconds", () =>
+    held().map(({ lane, oldestS }) => [{ lane }, oldestS] as const),
   );
   metrics.gauges("sluice_inbox_rows", () => {
     const inbox = sampled()?.inbox;

@@ -1,17 +1,19 @@
 // Decides when a message that is still `queued` is proven lost. Pure: the sweep observes, this file judges.
 //
 // A message becomes queued at an attempt in the same transaction that writes its outbox row. So note a
-// moment, and wait until both of these were observed, in this order:
+// moment, and wait until all of these were observed, in this order:
 //
-//   outbox ──all rows of that moment gone──► kafka ──group past all ends of that moment──► proven
-//      ▲                                       │
-//      └──the topic shrank or was replaced─────┘ (records are lost, and the ends mean nothing)
+//   outbox ──all rows of that moment gone──► kafka ──group past all ends──► held ──all rows gone──► proven
+//      ▲                                       │        of that moment             that there were
+//      └──the topic shrank or was replaced─────┘        by then
+//         (records are lost, and the ends mean nothing)
 //
-// By then, whatever was queued before that moment has passed through Kafka and was read and settled by a
-// sender, or its record no longer exists. A message still queued at that attempt is therefore lost. No clock
-// of Kafka is used; a backlog or an engine that is away only makes the wait longer.
-// Invariant: a lane is never proven while an outbox row or a record from before that moment can still reach a
-// sender.
+// A record goes from the outbox to Kafka, from there perhaps into a held row, and never back. So by then,
+// whatever was queued before that moment was read, and its message claimed, or its record no longer exists. A
+// message still queued at that attempt is therefore lost. No clock of Kafka is used; a backlog or an engine
+// that is away only makes the wait longer.
+// Invariant: a lane is never proven while an outbox row, a record or a held row from before that moment can
+// still reach a sender.
 
 import type { PartitionOffsets, TopicOffsets } from "../platform/kafka/topics.ts";
 

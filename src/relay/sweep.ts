@@ -11,6 +11,7 @@
 import { ulidBound } from "../core/id.ts";
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
+import { hasHeldRows, lastHeldRow } from "../ledger/held.ts";
 import { lookForQueued, openFrom, type Queued, requeue, setOpenFrom } from "../ledger/requeue.ts";
 import type { TopicAdmin, TopicOffsets } from "../platform/kafka/topics.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
@@ -38,6 +39,7 @@ const SLACK_MS = 2_000;
 type State =
   | { at: "outbox"; momentMs: number; lastRow: number }
   | { at: "kafka"; momentMs: number; seen: TopicOffsets }
+  | { at: "held"; momentMs: number; lastHeld: number }
   | { at: "proven"; momentMs: number; from: string | null; firstOpen: string | null; tookMs: number };
 type Counts = Record<"swept_total" | "sweep_failed_total" | "sweeps_total", number>;
 type LaneSweep = SweepDeps & Omit<SweepOptions, "lanes"> & SweepOptions["lanes"][number] & { counts: Counts };
@@ -86,13 +88,16 @@ async function step(lane: LaneSweep, state: State | null): Promise<State | null>
       const verdict = judge(state.seen, now);
       if (verdict === "waiting") return state;
       if (verdict === "passed")
-        return { at: "proven", momentMs: state.momentMs, from: null, firstOpen: null, tookMs: 0 };
+        return { at: "held", momentMs: state.momentMs, lastHeld: await lastHeldRow(pool) };
       lane.log.warn(
         { topic, seen: state.seen, now },
         "records of this topic were lost; the sweep starts over",
       );
       return null;
     }
+    case "held":
+      if (await hasHeldRows(pool, lane.lane, state.lastHeld)) return state;
+      return { at: "proven", momentMs: state.momentMs, from: null, firstOpen: null, tookMs: 0 };
     case "proven":
       return withLock(pool, `sweep-${lane.lane}`, (conn) => look(lane, conn, state)).then((next) =>
         next === "busy" ? state : next,

@@ -5,7 +5,8 @@
 // waits at most 1 s for its table lock, because all later statements queue behind it.
 
 import { ulidDayPrefix } from "../core/id.ts";
-import { SUBMISSION_TTL_MS, WEBHOOK_TTL_MS } from "../core/limits.ts";
+import { SUBMISSION_TTL_MS } from "../core/limits.ts";
+import { WEBHOOK_TTL_MS } from "../core/webhook-limits.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";

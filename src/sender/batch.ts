@@ -1,20 +1,15 @@
-// One batch of records, from reading to the end: decode → claim → submit → settle, the last in one or more
-// parts.
-// Leaves SQL to the ledger, submits to the workers, the meaning of outcomes to outcome.ts, and how many
-// batches run to sender.ts.
+// One batch of messages, from its claim to the end: claim → submit → settle, the last in one or more parts.
+// Leaves SQL to the ledger, submits to the workers, the meaning of outcomes to outcome.ts, and which messages
+// are claimed and how many batches run to sender.ts.
 // Invariants: nothing is submitted that isn't claimed; settlement is retried until stored; the batch ends
 // only when all its outcomes are settled.
 
-import type { DeadLetter } from "../core/dead-letter.ts";
 import { CLAIM_TTL_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
-import { type LaneRecord, unpackLaneRecord } from "../core/lane-record.ts";
-import { RecordError } from "../core/packed.ts";
-import { type Claimed, claimMessages } from "../ledger/claim.ts";
-import { keepLetters } from "../ledger/dead-letters.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
+import type { Claimed } from "../ledger/claim.ts";
 import type { Change } from "../ledger/move.ts";
 import { settleClaim } from "../ledger/settle.ts";
-import type { InRecord } from "../platform/kafka/consumer.ts";
 import type { Log } from "../platform/log.ts";
 import type { Pool } from "../platform/mysql.ts";
 import type { Tracing } from "../platform/otlp.ts";
@@ -33,8 +28,6 @@ export type BatchDeps = {
   persist: Persist;
   submitters: Submitters;
   fleet: Pick<Fleet, "report">;
-  /** Where its records come from; named in dead letters. */
-  topic: string;
   counts: Counts;
   tracing: Tracing;
   log: Log;
@@ -44,19 +37,25 @@ export type BatchDeps = {
   random: () => number;
   isStopping: () => boolean;
 };
-export type BatchRequest = { lane: Lane; read: readonly InRecord[]; allowance: Allowance };
+/** What a batch asks to be claimed under this id. `again`: an earlier try of the same claim may be stored. */
+export type ClaimAttempt = { claimId: string; nowMs: number; again: boolean };
+export type BatchRequest = {
+  lane: Lane;
+  allowance: Allowance;
+  /** `read`: how many records it was about, claimed or not. */
+  claim: (attempt: ClaimAttempt) => Promise<Claimed & { read: number }>;
+  /** An operator took a message, at its first attempt, this long after its acceptance. */
+  took: (ms: number) => void;
+};
 
 /**
  * Runs the batch to its end. `onPart` is called after each settlement; a batch has several if one hanging
  * call delays part of its outcomes.
  */
 export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: () => void): Promise<void> {
-  const { lane, read, allowance } = request;
+  const { lane, allowance, took } = request;
   const startedAtMs = deps.now();
-  const { records, dead } = decode(deps, read);
-  if (dead.length > 0) await keepDead(deps, dead);
-  const { claimId, claimed, deadlineMs } = await claim(deps, lane, records);
-  deps.counts.skipped_total += records.length - claimed.length;
+  const { claimId, claimed, deadlineMs } = await claim(deps, request);
   if (claimed.length === 0) {
     deps.fleet.report(NO_TALLIES);
     onPart();
@@ -72,7 +71,7 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
     );
     // One at a time, because each writes what is left of the claim.
     settling = settling.then(async () => {
-      await settle(deps, { claimId, lane, changes, left });
+      await settle(deps, { claimId, lane, changes, left, took });
       for (const change of changes) traceChange(deps, change, startedAtMs);
       onPart();
     });
@@ -85,58 +84,34 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
 /** Of a batch that submitted nothing. */
 export const NO_TALLIES: Tallies = new Map();
 
-function decode(deps: BatchDeps, read: readonly InRecord[]): { records: LaneRecord[]; dead: DeadLetter[] } {
-  const records: LaneRecord[] = [];
-  const dead: DeadLetter[] = [];
-  for (const { value, partition, offset } of read) {
-    try {
-      records.push(unpackLaneRecord(value));
-    } catch (error) {
-      if (!(error instanceof RecordError)) throw error;
-      deps.counts.dead_total++;
-      const { message: reason } = error;
-      deps.log.error({ partition, offset, reason }, "dead letter: the record can't be read");
-      const place = `${deps.topic}/${partition}/${offset}`;
-      dead.push({ source: "record", place, reason, payload: value });
-    }
-  }
-  return { records, dead };
-}
-
-// Before their offsets may be stored. What holds letters up, the database, would hold up all others too.
-function keepDead({ pool, persist, isStopping }: BatchDeps, dead: readonly DeadLetter[]): Promise<void> {
-  return persist.run("store dead letters", (again) => {
-    if (again && isStopping()) throw new StoppedError("stopped before dead letters were stored");
-    return keepLetters(pool, dead);
-  });
-}
-
-type Held = { claimId: string; claimed: LaneRecord[]; deadlineMs: number };
+type OwnClaim = { claimId: string; claimed: LaneRecord[]; deadlineMs: number };
 
 // The deadline counts from before the claim was sent. It leaves room for a submit that uses its whole
 // time-out to connect and again to answer, and for settling its outcome under the claim.
-async function claim(deps: BatchDeps, lane: Lane, records: readonly LaneRecord[]): Promise<Held> {
+async function claim(deps: BatchDeps, request: BatchRequest): Promise<OwnClaim> {
   const claimId = deps.id();
   const firstTryMs = monotonicMs();
-  if (records.length === 0) return { claimId, claimed: [], deadlineMs: firstTryMs };
   let lastTryMs = firstTryMs;
-  const result: Claimed = await deps.persist.run("claim", (again) => {
+  const result = await deps.persist.run("claim", (again) => {
     if (again && deps.isStopping()) throw new StoppedError("stopped before the claim");
     lastTryMs = monotonicMs();
-    return claimMessages(deps.pool, { claimId, lane, records, nowMs: deps.now() }, again);
+    return request.claim({ claimId, nowMs: deps.now(), again });
   });
+  deps.counts.skipped_total += result.read - result.records.length;
   const sinceMs = result.wasStored ? firstTryMs : lastTryMs;
   return { claimId, claimed: result.records, deadlineMs: sinceMs + CLAIM_TTL_MS - 2 * SUBMIT_TIMEOUT_MS };
 }
 
-type Part = { claimId: string; lane: Lane; changes: Change[]; left: Set<string> };
+type Part = { claimId: string; lane: Lane; changes: Change[]; left: Set<string>; took: (ms: number) => void };
 
-async function settle(deps: BatchDeps, { claimId, lane, changes, left }: Part): Promise<void> {
+async function settle(deps: BatchDeps, { claimId, lane, changes, left, took }: Part): Promise<void> {
   for (const change of changes) left.delete(change.record.id);
   const settled = await deps.persist.run("settle", () =>
     settleClaim(deps, { claimId, lane, changes, idsLeft: [...left], nowMs: deps.now() }),
   );
   countChanges(deps.counts, settled.changes);
+  for (const { record, takenAtMs } of settled.changes)
+    if (takenAtMs !== null && record.attempt === 0) took(takenAtMs - record.createdAtMs);
   if (settled.late) deps.counts.late_total += settled.changes.length;
   for (const change of settled.changes) if (change.to !== "sent") logChange(deps.log, change);
 }

@@ -20,6 +20,8 @@ const KEYS = [
   "reported_total",
   "reaped_total",
   "idle_ended_total",
+  "held_total",
+  "unheld_total",
 ] as const;
 export type Counts = Record<(typeof KEYS)[number], number> & {
   /** How the promises of express messages ended. */
@@ -47,7 +49,8 @@ export function countChanges(counts: Counts, changes: readonly Change[]): void {
     if (takenAtMs !== null) counts.taken(Math.max(0, takenAtMs - record.createdAtMs) / 1_000);
     if (record.guaranteedByMs !== null) {
       if (takenAtMs !== null) counts.promise[isLate(record, takenAtMs) ? "missed" : "made"](1);
-      else if (to === "failed" || to === "expired") counts.promise.failed(1);
+      else if (to === "failed") counts.promise.failed(1);
+      else if (to === "expired") counts.promise.missed(1);
     }
     if (to === "sent") counts.sent_total++;
     else if (to === "failed") counts.failed_total++;

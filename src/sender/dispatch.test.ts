@@ -15,11 +15,18 @@ const never: Answer = { kind: "refused", permanent: true, reason: "400 no" };
 const away: Answer = { kind: "not-connected", reason: "ECONNREFUSED" };
 const lost: Answer = { kind: "lost", reason: "timed out" };
 
-type Options = { deadlineMs?: number; phones?: string[] } & Partial<LaneRecord>;
+/** After all that is tested here. */
+const FAR_MS = 10_000_000;
 
-/** Operators A, B, … in order of price, which give these answers at once; `hold` withholds an answer. */
-function dispatchTo(answers: (Answer | "hold")[], terms: Partial<OperatorTerms> = {}) {
-  const clock = { ms: 0 };
+/** `of`: fields of each message; the others are those of all. */
+type Options = { deadlineMs?: number; phones?: string[]; of?: Partial<LaneRecord>[] } & Partial<LaneRecord>;
+
+/**
+ * Operators A, B, … in order of price, which give these answers at once, or when `tookMs` have passed;
+ * `hold` withholds an answer.
+ */
+function dispatchTo(answers: (Answer | "hold")[], terms: Partial<OperatorTerms> = {}, tookMs = 0) {
+  const clock = { ms: 0, wallMs: 5 };
   const submitted: string[] = [];
   const held: (() => void)[] = [];
   const operators = answers.map((_, index) =>
@@ -30,21 +37,31 @@ function dispatchTo(answers: (Answer | "hold")[], terms: Partial<OperatorTerms> 
       const answer = answers[index] as Answer | "hold";
       submitted.push(`${operator.name}${id}`);
       if (answer === "hold") held.push(() => done(accepted));
-      else done(answer);
+      else {
+        clock.wallMs += tookMs;
+        done(answer);
+      }
     };
     return createLine(operator, { submit, close: async () => undefined }, () => clock.ms);
   });
-  const dispatch = createDispatch({ monotonicMs: () => clock.ms, wallMs: () => 5, random: () => 0 });
+  const clocks = { monotonicMs: () => clock.ms, wallMs: () => clock.wallMs };
+  const dispatch = createDispatch({ ...clocks, random: () => 0 });
   dispatch.use(lines, createRouter(operators, []));
   const outcomes = new Map<number, Outcome>();
   const run = (
     count: number,
     allowance: Record<string, number> = {},
-    { deadlineMs = 100, phone = "+989121234567", phones = [] as string[], ...fields }: Options = {},
+    {
+      deadlineMs = 100,
+      phone = "+989121234567",
+      phones = [] as string[],
+      of = [] as Partial<LaneRecord>[],
+      ...fields
+    }: Options = {},
   ) => {
     const messages = Array.from({ length: count }, (_, i) => {
-      const record = { id: String(i), phone: phones[i] ?? phone, lane: "normal", parts: 1 };
-      return { ...record, validUntilMs: 100, ...fields } as LaneRecord;
+      const record = { id: String(i), phone: phones[i] ?? phone, lane: "normal", parts: 1, customerId: 1 };
+      return { ...record, guaranteedByMs: null, validUntilMs: FAR_MS, ...fields, ...of[i] } as LaneRecord;
     });
     const batch = { messages, allowance: new Map(Object.entries(allowance)), deadlineMs };
     return dispatch
@@ -93,8 +110,8 @@ test("a lost answer is unknown, and the message goes to no other operator", asyn
 
 describe("express whose customer wants to have it sent again", () => {
   const express = { lane: "express", mayResend: true, guaranteedByMs: 5 + SUBMIT_TIMEOUT_MS } as const;
-  const run = async (answers: Answer[], fields: Options = express) => {
-    const of = dispatchTo(answers);
+  const run = async (answers: Answer[], fields: Options = express, tookMs = 0) => {
+    const of = dispatchTo(answers, {}, tookMs);
     await of.run(1, {}, fields);
     return { outcome: of.outcomes.get(0), submitted: of.submitted };
   };
@@ -118,11 +135,11 @@ describe("express whose customer wants to have it sent again", () => {
   });
 
   test("is not sent again if the answer could come after its promise, or if its customer didn't ask for it", async () => {
-    for (const fields of [
-      { ...express, guaranteedByMs: 4 + SUBMIT_TIMEOUT_MS },
-      { lane: "express", guaranteedByMs: express.guaranteedByMs } as const,
+    const unasked = { lane: "express", guaranteedByMs: express.guaranteedByMs } as const;
+    for (const { outcome, submitted } of [
+      await run([lost, accepted], express, 1),
+      await run([lost, accepted], unasked),
     ]) {
-      const { outcome, submitted } = await run([lost, accepted], fields);
       expect(submitted).toEqual(["A0"]);
       expect(outcome).toMatchObject({ kind: "unknown", operator: "A" });
     }
@@ -288,4 +305,40 @@ test("a message of a split waits a second for the operator it falls to, then ano
   expect(submitted).toEqual(["A0", "A1", "B0", "C0"]);
   held[1]?.();
   await Promise.all([done, more]);
+});
+
+test("customers take turns for the room of a full operator: one with a message passes one with a thousand", async () => {
+  const { run, submitted, held } = dispatchTo(["hold"], { window: 1 });
+  const of = Array.from({ length: 1_001 }, (_, n) => ({ customerId: n < 1_000 ? 1 : 2 }));
+  const done = run(1_001, {}, { of });
+  for (let n = 0; n < 20; n++) held[n]?.();
+  expect(submitted).toContain("A1000");
+  for (let n = 20; n < 1_001; n++) held[n]?.();
+  await done;
+  expect(submitted).toHaveLength(1_001);
+});
+
+test("an express message is not submitted when its answer may come after its guaranteed_by: it expires", async () => {
+  const promised = 100_000;
+  const { run, outcomes, submitted, clock } = dispatchTo([accepted]);
+  const express: Partial<LaneRecord> = { lane: "express", guaranteedByMs: promised };
+  clock.wallMs = promised - SUBMIT_TIMEOUT_MS;
+  await run(1, {}, { of: [express] });
+  expect(outcomes.get(0)).toMatchObject({ kind: "accepted" });
+  clock.wallMs++;
+  await run(1, {}, { of: [express] });
+  expect(outcomes.get(0)).toEqual({ kind: "expired", reason: "guaranteed_by could not be kept" });
+  expect(submitted).toHaveLength(1);
+});
+
+test("an express message that waits for room, or was refused, expires when its last moment is over", async () => {
+  const { run, outcomes, submitted, held, clock } = dispatchTo(["hold"], { window: 1 });
+  const express: Partial<LaneRecord> = { lane: "express", guaranteedByMs: 10_000 };
+  const done = run(2, {}, { of: [express, express] });
+  clock.wallMs = 9_000;
+  held.shift()?.();
+  await done;
+  expect(submitted).toEqual(["A0"]);
+  expect(outcomes.get(0)).toMatchObject({ kind: "accepted" });
+  expect(outcomes.get(1)).toMatchObject({ kind: "expired" });
 });

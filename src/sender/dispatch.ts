@@ -3,10 +3,10 @@
 // rates: how many submits each operator has under way, and how many parts a second it gets. A message waits
 // its turn while all operators it may still try are full. Leaves the choice to route.ts, and the health of
 // operators to the sender, which gives each batch an allowance per operator.
-// Invariants: no submit starts after the batch's deadline or the end of its message's validity; a message
-// whose answer was lost is not submitted again, but for express whose customer wants that: once, to another
-// operator, and only if it can be answered within its promise; each message has exactly one outcome. Bound:
-// the windows, and the batches the sender lets in.
+// Invariants: no submit starts after the batch's deadline or the end of its message's validity, nor one of an
+// express message that might be answered after its guaranteed_by; a message whose answer was lost is not
+// submitted again, but for express whose customer wants that: once, to another operator; each message has
+// exactly one outcome. Bound: the windows, and the batches the sender lets in.
 
 import type { Refusal } from "../core/event-record.ts";
 import { LATE_ANSWER_MAX_MS, SUBMIT_OPERATORS_MAX, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
@@ -96,7 +96,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     if (job.router !== router) routeAnew(job, router);
     const { candidates } = job;
     if (deps.wallMs() >= validUntilOf(message)) return expire(job);
-    if (job.lost !== null && !canKeepPromise(message, deps.wallMs())) return giveUp(job, job.reason);
+    if (isPastPromise(message)) return expire(job);
     const nowMs = deps.monotonicMs();
     if (nowMs > batch.deadlineMs) return giveUp(job, "not submitted in time");
     if (job.tries >= SUBMIT_OPERATORS_MAX) return giveUp(job, job.reason);
@@ -151,7 +151,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     if (answer.kind === "lost") line.lateUntilMs = deps.monotonicMs() + LATE_ANSWER_MAX_MS;
     const atMs = deps.wallMs();
     const outcome = outcomeOf(line.name, answer, atMs);
-    const isAgain = outcome.kind === "unknown" && mayResend(job, atMs);
+    const isAgain = outcome.kind === "unknown" && mayResend(job);
     if (outcome.kind === "refused") {
       job.permanent &&= outcome.permanent;
       job.reason = outcome.reason;
@@ -170,6 +170,15 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     job.end(job.refusals === null ? outcome : { ...outcome, refusals: job.refusals });
   };
 
+  // A submit has SUBMIT_TIMEOUT_MS for its answer. One that starts later than that before the promised time
+  // may end after it, and its operator would be paid for a message that is refunded.
+  const isPastPromise = ({ guaranteedByMs }: LaneRecord): boolean =>
+    guaranteedByMs !== null && deps.wallMs() > guaranteedByMs - SUBMIT_TIMEOUT_MS;
+
+  /** Once, and only if the answer can come within the promise. */
+  const mayResend = ({ message, lost }: Job): boolean =>
+    message.mayResend === true && lost === null && !isPastPromise(message);
+
   const giveUp = (job: Job, reason: string): "ended" => {
     // Permanent only if every operator for such numbers was asked: one that was away might have accepted it.
     const areAllAsked = job.tries >= SUBMIT_OPERATORS_MAX || job.candidates.every(({ tried }) => tried);
@@ -179,14 +188,22 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   };
 
   const expire = (job: Job): "ended" => {
-    end(job, { kind: "expired", reason: job.reason === "" ? "not sent while it was valid" : job.reason });
+    const why = isPastPromise(job.message)
+      ? "guaranteed_by could not be kept"
+      : "not sent while it was valid";
+    end(job, { kind: "expired", reason: job.reason || why });
     return "ended";
   };
 
   const waiting = createWaiting<Job>({
     start,
     keyOf,
-    isOver: (job) => deps.monotonicMs() > job.batch.deadlineMs,
+    customerOf: ({ message }) => message.customerId,
+    partsOf: ({ message }) => message.parts,
+    isOver: ({ batch, message }) =>
+      deps.monotonicMs() > batch.deadlineMs ||
+      deps.wallMs() >= validUntilOf(message) ||
+      isPastPromise(message),
     monotonicMs: deps.monotonicMs,
   });
 
@@ -216,13 +233,6 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       }),
   };
 }
-
-/** Once, and only if the answer can come within the promise. */
-const mayResend = ({ message, lost }: Job, nowMs: number): boolean =>
-  message.mayResend === true && lost === null && canKeepPromise(message, nowMs);
-
-const canKeepPromise = ({ guaranteedByMs }: LaneRecord, nowMs: number): boolean =>
-  guaranteedByMs !== null && nowMs + SUBMIT_TIMEOUT_MS <= guaranteedByMs;
 
 const allowanceOf = ({ allowance }: Batch, { name }: Line): number =>
   allowance.get(name) ?? Number.POSITIVE_INFINITY;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { createOffsets } from "./offsets.ts";
+import { createOffsets, type Handle } from "./offsets.ts";
 
 function offsetsWith() {
   const stored: [number, number][] = [];
@@ -42,4 +42,35 @@ test("a batch stores the offset after its last record of each partition, in what
     [1, 10],
     [2, 1],
   ]);
+});
+
+test("an offset advances to the first record that is not done, whatever batches the records end in", () => {
+  const { stored, offsets } = offsetsWith();
+  const [first, second, third] = offsets.begin([
+    { partition: 0, offset: 0 },
+    { partition: 0, offset: 1 },
+    { partition: 0, offset: 2 },
+  ]) as [Handle, Handle, Handle];
+  const [fourth] = offsets.begin([{ partition: 0, offset: 3 }]) as [Handle];
+  offsets.end([second, fourth]);
+  expect(stored).toEqual([]);
+  expect(offsets.open()).toBe(4);
+  offsets.end([first]);
+  expect(offsets.open()).toBe(2);
+  offsets.end([third]);
+  expect(offsets.open()).toBe(0);
+  expect(stored).toEqual([
+    [0, 2],
+    [0, 4],
+  ]);
+});
+
+test("a record of a partition that was taken away is known as such, also when the partition comes back", () => {
+  const { offsets } = offsetsWith();
+  const [handle] = offsets.begin([{ partition: 0, offset: 0 }]) as [Handle];
+  expect(offsets.isRevoked(handle)).toBe(false);
+  offsets.revoked([0]);
+  expect(offsets.isRevoked(handle)).toBe(true);
+  const [again] = offsets.begin([{ partition: 0, offset: 0 }]) as [Handle];
+  expect([offsets.isRevoked(handle), offsets.isRevoked(again)]).toEqual([true, false]);
 });

@@ -102,6 +102,14 @@ test("a message whose time was over before an operator was asked expires and is 
   });
 });
 
+test("express that can't be submitted in time any more is expired and refunded", () => {
+  expect(costed(changeOf(record({ guaranteedByMs: 1 }), expired))).toMatchObject({
+    to: "expired",
+    money: "refund",
+    takenAtMs: null,
+  });
+});
+
 test("a lost answer is unknown and moves no money", () => {
   expect(costed(changeOf(record(), unknown))).toMatchObject({ to: "unknown", money: null, operator: "B" });
 });

@@ -1,132 +1,138 @@
-// One lane's sender: reads records and runs batches of them, several at once, so that a hanging call only
-// delays the end of its own batch. Owns how much is under way and which offsets may be stored; leaves a batch
-// to batch.ts.
-// Invariant: offsets only advance over a batch when all of it is settled. Bound: BATCHES_MAX batches before
-// their first settlement, UNSETTLED_MAX messages in all.
+// One lane's sender. Records are read into a fair queue (reading.ts), from which batches are made; what has
+// no room there is held in MySQL and sent from there (held.ts). Owns the order of these; leaves a batch to
+// batch.ts, and how many run to batches.ts.
+// Invariant: an offset only advances over a record whose message is settled, or whose held row or dead letter
+// is stored. Bound: the fair queue's records that wait, those of batches.ts under way.
 
-import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
-import type { Consumer, InRecord } from "../platform/kafka/consumer.ts";
+import { claimMessages } from "../ledger/claim.ts";
+import type { Consumer } from "../platform/kafka/consumer.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { sleep } from "../platform/retry.ts";
 import type { Timers } from "../platform/timers.ts";
-import { type BatchDeps, NO_TALLIES, runBatch } from "./batch.ts";
+import { type BatchDeps, type BatchRequest, NO_TALLIES } from "./batch.ts";
+import { createBatches } from "./batches.ts";
 import { createCounts } from "./counts.ts";
+import type { CustomerRates } from "./customer-rates.ts";
 import type { Allowance } from "./dispatch.ts";
+import { createFairQueue } from "./fair-queue.ts";
 import type { Fleet } from "./fleet.ts";
+import { sendHeld } from "./held.ts";
+import { startLaneReport } from "./lane-report.ts";
+import { createLaneWait } from "./lane-wait.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { Offsets } from "./offsets.ts";
 import { createPersist } from "./persist.ts";
+import { type QueuedRecord, readLane } from "./reading.ts";
 import { startReaper } from "./reaper.ts";
 import { startReports } from "./reports.ts";
 
 export type SenderDeps = Omit<BatchDeps, "counts" | "persist" | "random" | "isStopping"> & {
   fleet: Pick<Fleet, "allow" | "report" | "perSecond">;
-  consumer: Pick<Consumer, "read" | "store">;
+  consumer: Pick<Consumer, "read">;
   offsets: Offsets;
+  /** Where its records come from; named in dead letters. */
+  topic: string;
+  /** The most that any one customer may have sent; undefined: no limit. */
+  rates: CustomerRates | undefined;
   timers: Timers;
   metrics: Metrics;
 };
+export type SenderOptions = {
+  lane: Lane;
+  /** Its name among the lane's senders. */
+  instance: string;
+  /** The bounds of its fair queue. */
+  queue: { customerMax: number; totalMax: number };
+};
 export type Sender = { databaseUp(): boolean; stop(): Promise<void> };
 
-// Enough to use the database and slow operators fully, while a kill makes at most some 1,000 messages
-// `unknown`.
-const BATCHES_MAX = 6;
-// Between batches that were not full: the first message of a quiet lane goes at once, those of a busy lane
-// linger, because a small batch costs two commits just like a large one. At 1,000/s a batch is then 200.
-const PACE_MS: Record<Lane, number> = { normal: 200, express: 100 };
-const UNSETTLED_MAX = 20 * CLAIM_ROWS_MAX;
-// When all operators have a rate, no more is read than they take within this time: what is read waits for
-// them under a claim, and would lose an attempt when its time is over.
-const RATED_WAIT_S = 8;
-const READ_WAIT_MS = 100;
 const NO_OPERATOR_WAIT_MS = 200;
+const THROTTLED_WAIT_MS = 50;
 
-export function startSender(deps: SenderDeps, { lane }: { lane: Lane }): Sender {
-  const { consumer, offsets, metrics, log } = deps;
+export function startSender(deps: SenderDeps, { lane, instance, queue: bounds }: SenderOptions): Sender {
+  const { offsets, metrics, log, fleet, pool, rates } = deps;
   const counts = createCounts(metrics);
-  const observe = metrics.histogram("sluice_sender_batch_duration_seconds", {});
   const persist = createPersist(log);
   let stopping = false;
-  let unsettled = 0;
-  let batches = 0;
-  let wake: () => void = () => undefined;
-  const open = new Set<Promise<void>>();
+  const isStopping = () => stopping;
   const random = () => deps.timers.random();
-  const batchDeps: BatchDeps = { ...deps, counts, persist, random, isStopping: () => stopping };
-  metrics.gauge("sluice_sender_unsettled", () => unsettled);
+  const laneWait = createLaneWait({ monotonicMs, now: deps.now });
+  const queue = createFairQueue<QueuedRecord>({
+    customerOf: ({ record }) => record.customerId,
+    partsOf: ({ record }) => record.parts,
+    ...bounds,
+    ...(rates === undefined ? {} : { rates }),
+  });
+  const batches = createBatches({ ...deps, counts, persist, random, isStopping });
+  metrics.gauge("sluice_sender_unsettled", () => batches.unsettled() + queue.size());
+  metrics.gauge("sluice_sender_queued", () => queue.size());
 
-  const run = async (read: InRecord[], allowance: Allowance): Promise<void> => {
-    const startedMs = monotonicMs();
-    const handles = offsets.begin(read);
-    counts.read_total += read.length;
-    unsettled += read.length;
-    batches++;
-    let isFirst = true;
-    const onPart = () => {
-      if (isFirst) batches--;
-      isFirst = false;
-      wake();
-    };
-    try {
-      await runBatch(batchDeps, { lane, read, allowance }, onPart);
-      offsets.end(handles);
-      observe((monotonicMs() - startedMs) / 1_000);
-    } catch (err) {
-      // A broken invariant, or the database was away for too long: the process ends and is restarted.
-      if (!stopping) throw err;
-      log.warn({ err }, "stopped before a batch was settled; its claim will expire");
-    } finally {
-      unsettled -= read.length;
-      onPart();
-    }
-  };
-
-  const loop = async () => {
-    let restMs = 0;
+  const sendQueued = async () => {
     while (!stopping) {
-      if (restMs > 0) await sleep(restMs);
-      restMs = 0;
-      const room = Math.min(UNSETTLED_MAX, Math.ceil(deps.fleet.perSecond() * RATED_WAIT_S)) - unsettled;
-      if (batches >= BATCHES_MAX || room <= 0) {
-        await new Promise<void>((resolve) => (wake = resolve));
+      const room = queue.size() === 0 ? 0 : batches.room("queued");
+      if (room === 0) {
+        await batches.changed();
         continue;
       }
-      const allowance = deps.fleet.allow();
+      const allowance = fleet.allow();
       const allowed = [...allowance.values()].reduce((sum, n) => sum + n, 0);
       if (allowed === 0) {
         await sleep(NO_OPERATOR_WAIT_MS);
         continue;
       }
-      const read = await consumer
-        .read(Math.min(CLAIM_ROWS_MAX, allowed, room), READ_WAIT_MS)
-        .catch(async (err: unknown) => {
-          log.warn({ err }, "could not read from Kafka; trying again");
-          await sleep(READ_WAIT_MS);
-          return [];
-        });
-      if (read.length === 0) {
-        deps.fleet.report(NO_TALLIES);
+      // Whoever has a revoked partition now reads its records again.
+      const taken = queue
+        .take(Math.min(room, allowed))
+        .filter(({ handle }) => !offsets.isRevoked(handle));
+      if (taken.length === 0) {
+        fleet.report(NO_TALLIES);
+        await sleep(THROTTLED_WAIT_MS);
         continue;
       }
-      const work = run(read, allowance).finally(() => open.delete(work));
-      open.add(work);
-      if (read.length < CLAIM_ROWS_MAX) restMs = PACE_MS[lane];
+      batches.start("queued", taken.length, batchOf(taken, allowance), () =>
+        offsets.end(taken.map(({ handle }) => handle)),
+      );
     }
+  };
+  const batchOf = (taken: readonly QueuedRecord[], allowance: Allowance): BatchRequest => {
+    const records = taken.map(({ record }) => record);
+    return {
+      lane,
+      allowance,
+      async claim({ claimId, nowMs, again }) {
+        const claimed = await claimMessages(pool, { claimId, lane, records, nowMs }, again);
+        return { ...claimed, read: records.length };
+      },
+      took: laneWait.took,
+    };
   };
   const reaper = startReaper({ ...deps, counts });
   const reports = startReports({ ...deps, counts });
   deps.submitters.onReport((report) => reports.take(report));
-  const done = loop();
+  const oldestAtMs = () => {
+    const first = queue.heads().filter(({ record }) => record.attempt === 0);
+    return first.length === 0 ? null : Math.min(...first.map(({ record }) => record.createdAtMs));
+  };
+  const waitMs = () => laneWait.waitMs(oldestAtMs());
+  metrics.gauge("sluice_sender_lane_wait_seconds", () => waitMs() / 1_000);
+  // Nothing is promised for normal messages.
+  const laneReport = lane === "express" ? startLaneReport(deps, { lane, instance, waitMs }) : null;
+  const done = Promise.all([
+    readLane({ ...deps, queue, persist, counts, isStopping, onRead: batches.wake }, lane),
+    sendQueued(),
+    sendHeld({ ...deps, batches, counts, isStopping }, lane),
+  ]);
   return {
     databaseUp: persist.isUp,
     async stop() {
       stopping = true;
-      wake();
+      batches.wake();
       await done;
-      await Promise.all(open);
+      await batches.ended();
       await reaper.stop();
       await reports.stop();
+      await laneReport?.stop();
     },
   };
 }

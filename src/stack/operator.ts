@@ -1,11 +1,12 @@
 // A simulated operator: accepts messages over HTTP, answers after a delay, refuses some, and records the ids
 // it accepted. Independent of Sluice's code. POST /submit {id, phone, text, from, encoding, parts,
 // valid_until} → 200 {operator_message_id} or {code, permanent} with 400, 429 or 503; GET /count,
-// /ids?after=N (one id a line, in order of arrival), /health. POST /behaviour with settings as its body, and
-// GET for what they are: only from this machine (`./sluice operator`). Numbers ending in 9990001-8 have fixed
-// outcomes. Leaves settings to operator-behaviour.ts, delivery reports to operator-reports.ts, SMPP to
-// operator-smpp.ts. Invariant: an id is in the log before its 200 or a report on it is sent. Bound: ids are
-// kept in memory, 26 bytes each.
+// /ids?after=N (one id a line, in order of arrival), /taken?after=N (each with the time it came), /health.
+// POST /behaviour with settings as its body, and GET for what they are: only from this machine
+// (`./sluice operator`). Numbers ending in 9990001-8 have fixed outcomes. Leaves settings to
+// operator-behaviour.ts, delivery reports to operator-reports.ts, SMPP to operator-smpp.ts. Invariant: an id
+// is in the log before its 200 or a report on it is sent. Bound: ids and times are kept in memory, 34 bytes
+// each.
 
 import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { sleep } from "../platform/retry.ts";
@@ -103,8 +104,8 @@ export async function startOperator({
         },
         "/reports/waiting": () => Response.json({ waiting: reporter.waiting() + (smpp?.waiting() ?? 0) }),
         "/count": () => Response.json({ count: record.count() + (smpp?.taken() ?? 0) }),
-        "/ids": (request: Request) =>
-          new Response(record.ids(Number(new URL(request.url).searchParams.get("after") ?? 0))),
+        "/ids": (request: Request) => new Response(record.ids(afterOf(request))),
+        "/taken": (request: Request) => new Response(record.taken(afterOf(request))),
       },
       fetch: () => refusal(404, "not_found", true),
       error: () => refusal(400, "malformed", true),
@@ -156,6 +157,8 @@ export async function startOperator({
 }
 
 const LOOPBACK = /^(::ffff:)?127\.|^::1$/;
+
+const afterOf = ({ url }: Request): number => Number(new URL(url).searchParams.get("after") ?? 0);
 
 /** Whether this second is one of those in which everything is refused: spread evenly, the same for all. */
 export const isDown = ({ down }: Profile): boolean =>
@@ -236,6 +239,8 @@ export function openRecord(folder: string, name: string) {
   const path = `${folder}/${name}.log`;
   const file = openSync(path, "a+");
   const ids = readFileSync(path, "latin1").split("\n").slice(0, -1);
+  // When each came, in milliseconds since 1970; 0 for those of an earlier process.
+  const times = ids.map(() => 0);
   let pending = "";
   const write = () => {
     if (pending !== "") writeSync(file, pending);
@@ -244,11 +249,17 @@ export function openRecord(folder: string, name: string) {
   return {
     add(id: string) {
       ids.push(id);
+      times.push(Date.now());
       pending += `${id}\n`;
     },
     write,
     count: () => ids.length,
     ids: (after: number) => ids.slice(after).join("\n"),
+    taken: (after: number) =>
+      ids
+        .slice(after)
+        .map((id, at) => `${id} ${times[after + at]}`)
+        .join("\n"),
     close() {
       write();
       closeSync(file);

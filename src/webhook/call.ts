@@ -12,7 +12,7 @@ import { request as requestHttps } from "node:https";
 import { isIP } from "node:net";
 import { RequestFilteringHttpAgent, RequestFilteringHttpsAgent } from "request-filtering-agent";
 import { callbackUrlProblem, hostOf, isPublicAddress, type UrlRules } from "../core/callback-url.ts";
-import { WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_TIMEOUT_MS } from "../core/limits.ts";
+import { WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_TIMEOUT_MS } from "../core/webhook-limits.ts";
 
 export type CallAnswer =
   | { kind: "answered"; code: number }

@@ -18,7 +18,7 @@ import {
   WEBHOOK_SLOW_ENDPOINTS_MAX,
   WEBHOOK_SLOW_MS,
   WEBHOOK_START_MS,
-} from "../core/limits.ts";
+} from "../core/webhook-limits.ts";
 import { findSigning, type WebhookSigning } from "../customers/webhooks.ts";
 import { type Delivery, dueDeliveries, type CallOutcome } from "../ledger/webhook-deliveries.ts";
 import {

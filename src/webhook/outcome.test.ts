@@ -1,7 +1,7 @@
 // What answers mean, and when a delivery is tried again.
 
 import { expect, test } from "bun:test";
-import { WEBHOOK_RETRY_MS } from "../core/limits.ts";
+import { WEBHOOK_RETRY_MS } from "../core/webhook-limits.ts";
 import type { CallAnswer } from "./call.ts";
 import { errorOf, outcomeOf, probeDelayMs, resultOf } from "./outcome.ts";
 

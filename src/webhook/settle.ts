@@ -2,7 +2,7 @@
 // leases, so that an endpoint is due again exactly while something is pending. Leaves SQL to src/ledger/.
 // Bound: the caller's work.
 
-import { WEBHOOK_PROBE_FAILURES_MIN } from "../core/limits.ts";
+import { WEBHOOK_PROBE_FAILURES_MIN } from "../core/webhook-limits.ts";
 import { buryPendingSql, type CallOutcome, outcomesSql } from "../ledger/webhook-deliveries.ts";
 import { endLeases, type Stopped, type Worked } from "../ledger/webhook-endpoints.ts";
 import { type Pool, withRetries } from "../platform/mysql.ts";

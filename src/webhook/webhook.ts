@@ -4,7 +4,7 @@
 // Bound: one transaction over events and one over endpoints at a time; several processes share both by SKIP
 // LOCKED.
 
-import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_EVENT_ROWS_MAX } from "../core/limits.ts";
+import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_EVENT_ROWS_MAX } from "../core/webhook-limits.ts";
 import { takeEvents, waitingEvents } from "../ledger/webhook-deliveries.ts";
 import {
   countEndpoints,

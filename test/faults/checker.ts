@@ -87,7 +87,7 @@ const RANKS: Record<string, number> = { scheduled: 0, queued: 1, sending: 2, unk
 const SEQUENCES_AN_ATTEMPT = 6;
 /** Answers that mean that nothing was stored, whatever else happened. */
 const REFUSALS = new Set([402, 409, 422, 429]);
-const REFUSAL_CODES = new Set(["overloaded", "credit_elsewhere"]);
+const REFUSAL_CODES = new Set(["overloaded", "credit_elsewhere", "lane_saturated"]);
 const EXPECTED = new Set([0, 202, 402, 409, 429, 503]);
 
 export type Say = (violation: Violation, example: string, count?: number) => void;

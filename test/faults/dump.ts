@@ -46,7 +46,8 @@ async function leftNow(pool: Pool, operatorPort: number): Promise<Left> {
   }
   const [row] = await pool.query<Left[]>(
     "SELECT (SELECT COUNT(*) FROM messages WHERE status IN ('scheduled', 'queued', 'sending')) AS open, " +
-      "(SELECT COUNT(*) FROM outbox) AS outbox, (SELECT COUNT(*) FROM credit_leases) AS leases, " +
+      "(SELECT COUNT(*) FROM outbox) + (SELECT COUNT(*) FROM outbox_held) AS outbox, " +
+      "(SELECT COUNT(*) FROM credit_leases) AS leases, " +
       "(SELECT COUNT(*) FROM webhook_events) + " +
       "(SELECT COUNT(*) FROM webhook_deliveries WHERE state='pending') AS webhooks",
   );

@@ -60,6 +60,8 @@ export const STACK_SETTINGS: Readonly<Record<string, string>> = {
   SLUICE_SWEEP_AFTER_MS: "10000",
   SLUICE_EXPRESS_PROMISE_MS: "10000", // so that some express is late and some is not
   SLUICE_WEBHOOK_ALLOW_PRIVATE: "1",
+  SLUICE_EXPRESS_PROMISE_MAX_MS: "60000",
+  SLUICE_CUSTOMER_QUEUE_MAX: "3", // so that much is held
 };
 
 const STATE_FOLDER = ".sluice-test-faults";

@@ -85,14 +85,8 @@ describe("fields of a message", () => {
   });
 
   test("features that are not implemented yet say so, and are not ignored", async () => {
-    for (const [field, value] of Object.entries({
-      send_at: "2030-01-01T00:00:00Z",
-      fallback: "normal",
-    })) {
-      expect(fieldsOf(refused(await api.send({ ...message, [field]: value }), "not_supported"))).toEqual([
-        field,
-      ]);
-    }
+    const answer = await api.send({ ...message, send_at: "2030-01-01T00:00:00Z" });
+    expect(fieldsOf(refused(answer, "not_supported"))).toEqual(["send_at"]);
   });
 
   test("valid_for is a whole number of seconds, from a minute to 72 hours", async () => {

@@ -6,18 +6,20 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { listLetters, purgeLetters } from "../../src/ledger/dead-letters.ts";
+import * as held from "../../src/ledger/held.ts";
 import { claimKeysSql, findKeys, type KeyClaim, purgeKeys } from "../../src/ledger/idempotency.ts";
 import { reapClaim } from "../../src/ledger/settle.ts";
 import { type Connection, createPool, type Pool } from "../../src/platform/mysql.ts";
 import { readBooks } from "../../src/reconcile/books.ts";
 import { ALL_CUSTOMERS } from "../../src/reconcile/result.ts";
 import { submissionsNotTaken } from "../../src/reconcile/rows.ts";
+import { heldRows } from "../../src/relay/backlog-rows.ts";
 import * as outbox from "../../src/relay/outbox.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { laneRecord } from "../support/messages.ts";
 import { submissionSql } from "../support/small-book.ts";
 
-const CHANGING = ["outbox", "claims", "idempotency_keys", "dead_letters"];
+const CHANGING = ["outbox", "outbox_held", "claims", "idempotency_keys", "dead_letters"];
 const FULL = 1_000;
 const id = createIdFactory({ now: Date.now });
 let database: TestDatabase;
@@ -40,6 +42,10 @@ const fill = async (rows: number): Promise<void> => {
   await pool.query(
     "INSERT INTO outbox (lane,payload) VALUES " +
       each((n) => `('${n % 100 === 0 ? "normal" : "events"}','${payload}')`),
+  );
+  await pool.query(
+    "INSERT INTO outbox_held (lane,customer_id,payload) VALUES " +
+      each((n) => `('${n % 100 === 0 ? "normal" : "express"}',${n % 7},'${payload}')`),
   );
   await pool.query(
     "INSERT INTO claims (claim_id,kind,lane,expires_at,ids) VALUES " +
@@ -132,6 +138,14 @@ async function workOn(own: Pool): Promise<void> {
   });
   const { lastRow } = await outbox.momentOf(own);
   await outbox.hasRowsOf(own, "normal", { lastRow, dueMs: Date.now() });
+  for (const lane of ["express", "normal"] as const) {
+    await held.heldCustomers(own, lane);
+    await held.heldAges(own, lane);
+    await held.hasHeldRows(own, lane, await held.lastHeldRow(own));
+    const claim = { claimId: id(), lane, customers: [0, 1], nowMs: Date.now() };
+    await held.claimHeld(own, { ...claim, recordsMax: 200, rowsMax: 8 }, new Map());
+    await own.use((conn) => heldRows(conn, lane));
+  }
   await own.use((conn) => readBooks(conn, { low: 1, high: 1 }));
   const records = [laneRecord(1), laneRecord(1)];
   await claimMessages(own, { claimId: id(), lane: "normal", records, nowMs: Date.now() }, true);
@@ -186,6 +200,8 @@ async function faultsOf(sql: string): Promise<string[]> {
   const plan = await pool.query<PlanRow[]>(`EXPLAIN FORMAT=TRADITIONAL ${sql}`);
   return plan
     .filter(({ table }) => table !== null && CHANGING.some((one) => sql.includes(one)))
+    // The result of a subquery with a LIMIT, which is another row of the plan.
+    .filter(({ table }) => table?.startsWith("<derived") !== true)
     .filter(({ type, key, Extra }) => type === "ALL" || key === null || /filesort/.test(Extra ?? ""))
     .map(({ table, type, key, Extra }) => `${table}: ${type} by ${key}, ${Extra}: ${sql.slice(0, 200)}`);
 }

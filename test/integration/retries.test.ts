@@ -59,7 +59,7 @@ test("a message that every operator refuses for now is tried until it expires, a
 }, 60_000);
 
 test("an express message is tried until its promise, and refunded before it", async () => {
-  const guaranteedByMs = Date.now() + 4_000;
+  const guaranteedByMs = Date.now() + 8_000;
   const record = await send({ lane: "express", cost: 700, guaranteedByMs });
   await untilStatus(record, "expired");
   const row = await rowOf(record);

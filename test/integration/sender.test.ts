@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type LaneRecord, packLaneRow } from "../../src/core/lane-record.ts";
+import { SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
 
@@ -110,15 +111,32 @@ test("an answer that comes after its message became unknown settles it: sent and
   await Promise.all(["A", "B", "C"].map((name) => down.behave(name as "A", "default")));
 }, 30_000);
 
-test("an express message accepted after guaranteed_by is sent and refunded; one accepted in time is captured", async () => {
-  const express = { lane: "express", cost: 700 } as const;
-  const late = await send({ ...express, guaranteedByMs: Date.now() - 1 });
+const express = { lane: "express", cost: 700 } as const;
+
+test("an express message that can't be submitted in time any more is submitted to nobody: it expires and is refunded", async () => {
+  const over = await send({ ...express, guaranteedByMs: Date.now() - 1 });
+  const tooLate = await send({ ...express, guaranteedByMs: Date.now() + SUBMIT_TIMEOUT_MS - 500 });
   const inTime = await send({ ...express, guaranteedByMs: Date.now() + 10_000 });
-  await untilStatus(late.id, "sent");
   await untilStatus(inTime.id, "sent");
+  expect(await closeOf(inTime.id)).toEqual(["capture"]);
+  for (const { id } of [over, tooLate]) {
+    await untilStatus(id, "expired");
+    expect(await rowOf(id)).toMatchObject({ operator: null, last_error: "guaranteed_by could not be kept" });
+    expect(await closeOf(id)).toEqual(["refund"]);
+    expect(takenBy(id)).toEqual([]);
+  }
+});
+
+test("an express message accepted after guaranteed_by is sent and refunded; one accepted in time is captured", async () => {
+  await Promise.all(["A", "B", "C"].map((name) => down.behave(name as "A", "slow")));
+  const late = await send({ ...express, guaranteedByMs: Date.now() + SUBMIT_TIMEOUT_MS + 1_000 });
+  const inTime = await send({ ...express, guaranteedByMs: Date.now() + 60_000 });
+  for (const { id } of [late, inTime]) await untilStatus(id, "sent", 15_000);
+  await Promise.all(["A", "B", "C"].map((name) => down.behave(name as "A", "default")));
+  expect(takenBy(late.id)).toHaveLength(1);
   expect(await closeOf(late.id)).toEqual(["refund"]);
   expect(await closeOf(inTime.id)).toEqual(["capture"]);
-});
+}, 30_000);
 
 test("a record that comes twice is sent once", async () => {
   const record = await send();

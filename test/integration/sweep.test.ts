@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
 import { MESSAGE_ATTEMPTS_MAX } from "../../src/core/limits.ts";
 import { type LaneRecord, packLaneRecord } from "../../src/core/lane-record.ts";
+import { holdRecords } from "../../src/ledger/held.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
@@ -109,6 +110,23 @@ test("a message that waits for its retry, however old it is, is never requeued, 
   await down.pool.write("UPDATE outbox SET run_at=NOW(3) WHERE run_at>NOW(3)");
   await untilAll([waits], "sent");
   expect((await rowsOf([waits, lost])).map((row) => row.attempt)).toEqual([10, 1]);
+  expect(await swept()).toBe(before + 1);
+}, 60_000);
+
+test("while a held row of the lane is left, nothing of the lane is requeued, and what it holds never is", async () => {
+  const before = await swept();
+  const [holds, lost] = [old(), old()];
+  process.kill(sender.pid, "SIGSTOP");
+  try {
+    await holdRecords(down.pool, "normal", [holds]);
+    await lose([holds, lost]);
+    await sleep(QUIET_MS);
+    expect(await swept()).toBe(before);
+  } finally {
+    process.kill(sender.pid, "SIGCONT");
+  }
+  await untilAll([holds, lost], "sent");
+  expect((await rowsOf([holds, lost])).map((row) => row.attempt)).toEqual([0, 1]);
   expect(await swept()).toBe(before + 1);
 }, 60_000);
 

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { callbackUrlProblem, isPublicAddress } from "../../src/core/callback-url.ts";
-import { WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_TIMEOUT_MS } from "../../src/core/limits.ts";
+import { WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_TIMEOUT_MS } from "../../src/core/webhook-limits.ts";
 import { findTools } from "../../src/stack/tools.ts";
 import type { CallAnswer } from "../../src/webhook/call.ts";
 import { HOSTILE_LITERALS, HOSTILE_NAMES } from "../support/hostile-urls.ts";

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { ALL_STATUSES, maskOf } from "../../src/core/callback.ts";
 import { createIdFactory, ulidTimeMs } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
-import { WEBHOOK_ORIGINS_MAX } from "../../src/core/limits.ts";
+import { WEBHOOK_ORIGINS_MAX } from "../../src/core/webhook-limits.ts";
 import { sequenceOf, type Status } from "../../src/core/message.ts";
 import { packWebhookEvents, unpackWebhookEvents, type WebhookEvent } from "../../src/core/webhook-event.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";

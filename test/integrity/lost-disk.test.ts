@@ -16,7 +16,12 @@ const SENT_MAX_MS = 90_000;
 const launcher = createLauncher({
   portOffset: 11_800,
   folder: ".sluice-test-disk",
-  env: { SLUICE_SWEEP_AFTER_MS: String(AFTER_MS) },
+  env: {
+    SLUICE_SWEEP_AFTER_MS: String(AFTER_MS),
+    // Here express waits for a broker that is away, and must not expire.
+    SLUICE_EXPRESS_PROMISE_MS: "600000",
+    SLUICE_EXPRESS_PROMISE_MAX_MS: "600000",
+  },
 });
 const api = `http://127.0.0.1:${launcher.config.apiPort}`;
 let running: Running;

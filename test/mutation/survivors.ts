@@ -179,13 +179,6 @@ export const EXPLAINED: readonly Explained[] = [
     why: "equal: null >= target holds for a target of 0 only, and then begin >= target holds before it",
   },
   {
-    file: "src/sender/offsets.ts",
-    code: "if (next >= 0) store(partition, next);",
-    from: "next >= 0",
-    to: "next > 0",
-    why: "equal: what is stored is the offset after a record, so at least 1",
-  },
-  {
     file: GROUP_COMMIT,
     code: "if (share === 0) shares.delete",
     from: "share === 0",

@@ -1,10 +1,10 @@
 // What a planted bug is: edits of the real source, by text that must occur exactly once. The lists are in
-// bugs.ts, report-bugs.ts, retry-bugs.ts and webhook-bugs.ts; patched.ts makes the copies.
+// bugs.ts and the files it names; patched.ts makes the copies.
 
 export type Edit = { file: string; find: string; replace: string };
 export type Bug = {
   name: string;
-  area: "lease" | "ledger" | "message" | "idempotency" | "commit" | "report" | "retry" | "webhook";
+  area: "lease" | "ledger" | "message" | "idempotency" | "commit" | "report" | "retry" | "webhook" | "lane";
   edits: readonly Edit[];
 };
 

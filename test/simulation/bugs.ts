@@ -3,6 +3,7 @@
 // list; patched.ts makes the copies.
 
 import { type Bug, bug, unasserted } from "./bug.ts";
+import { LANE_BUGS } from "./lane-bugs.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
 import { RETRY_BUGS } from "./retry-bugs.ts";
 import { WEBHOOK_BUGS } from "./webhook-bugs.ts";
@@ -251,9 +252,9 @@ export const BUGS: readonly Bug[] = [
   bug(
     "message",
     "offsets pass a batch before it is settled",
-    "src/sender/sender.ts",
-    "await runBatch(batchDeps, { lane, read, allowance }, onPart);\n      offsets.end(handles);",
-    "offsets.end(handles);\n      await runBatch(batchDeps, { lane, read, allowance }, onPart);",
+    "src/sender/batches.ts",
+    "await runBatch(deps, request, onPart);\n      settled();",
+    "settled();\n      await runBatch(deps, request, onPart);",
   ),
   bug(
     "message",
@@ -361,4 +362,5 @@ export const BUGS: readonly Bug[] = [
   ...REPORT_BUGS,
   ...RETRY_BUGS,
   ...WEBHOOK_BUGS,
+  ...LANE_BUGS,
 ];

@@ -8,6 +8,7 @@ import type { OperatorTerms } from "../../src/operators/terms.ts";
 import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import { LANES } from "../../src/core/message.ts";
 import type { Kernel, Process } from "./kernel.ts";
+import { hold } from "./hold.ts";
 
 /** The probabilities of each end of a submit. */
 export type OperatorFaults = {
@@ -72,7 +73,12 @@ export function createOperators(
     done: (answer: Answer) => void,
     onReport: OnReportOf,
   ) => {
-    const { id } = message;
+    const { id, guaranteedByMs } = message;
+    hold(
+      guaranteedByMs === null || kernel.wallMs(of) + SUBMIT_TIMEOUT_MS <= guaranteedByMs,
+      "no express submit starts that may be answered after its promise",
+      () => `${id} was submitted ${kernel.wallMs(of) - Number(guaranteedByMs)} ms before its promise`,
+    );
     const answer = (delayMs: number, a: Answer) => void kernel.after(delayMs, of, () => done(a));
     const away = random.between(0.2, 8);
     const back = random.chance(faults.slow) ? random.between(100, 1_900) : random.between(0.2, 20);

@@ -16,6 +16,7 @@ import { runRoute } from "../../src/api/run-route.ts";
 import { createAcceptMessage } from "../../src/ingest/accept-message.ts";
 import { createIdempotency } from "../../src/ingest/idempotency.ts";
 import { startKeyUpkeep } from "../../src/ingest/key-upkeep.ts";
+import { startLaneWatch } from "../../src/ingest/lane-watch.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
 import { createSend } from "../../src/api/routes/send.ts";
 import { createTopup } from "../../src/api/routes/topup.ts";
@@ -53,6 +54,8 @@ export type World = {
   broker: Broker;
   operators: Operators;
   leaseTtlMs: number;
+  /** The bounds of the senders' fair queues: small ones, so that few messages are a flood. */
+  queue: { customerMax: number; totalMax: number };
   onStoring: OnStoring;
 };
 /** Called when an ingest process begins a transaction that stores what these requests asked for. */
@@ -99,6 +102,7 @@ const LEDGER_CONNECTIONS = 6;
 const SENDER_CONNECTIONS = 6;
 const RELAY_CONNECTIONS = 8;
 const FLUSH_MS = 200;
+const EXPRESS_PROMISE_MS = 5_000;
 
 const metrics = {
   counts: (_prefix: string, keys: readonly string[]) => Object.fromEntries(keys.map((key) => [key, 0])),
@@ -135,9 +139,12 @@ export function startIngest(world: World, of: Process): Ingest {
     { store: createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), timers, log },
     { leaseTtlMs },
   );
+  const terms = { usualMs: EXPRESS_PROMISE_MS, largestMs: EXPRESS_PROMISE_MS };
+  // Runs are short: here a customer is held as soon as it has a held row.
+  const lanes = startLaneWatch({ pool: readPool, timers, metrics, log }, terms, 0);
   const commits = createGroupCommit(
     {
-      store: storeOf(world, of),
+      store: storeOf(world, of, lanes.isHeld),
       book,
       counts: { commits_total: 0, accepted_total: 0, in_doubt_total: 0 },
       timers,
@@ -152,7 +159,10 @@ export function startIngest(world: World, of: Process): Ingest {
   });
   const upkeep = startKeyUpkeep({ pool: readPool, timers, metrics, log });
   const limits = { take: () => null, giveBack: () => undefined };
-  const accept = createAcceptMessage({ book, commits, limits, id }, { expressPromiseMs: 5_000 });
+  // Clients here expect every express message to be promised; what the lane's wait does to promises is pure.
+  const promise = () => ({ kind: "promised", withinMs: EXPRESS_PROMISE_MS }) as const;
+  const saturated = { refused: () => undefined, fallback: () => undefined };
+  const accept = createAcceptMessage({ book, commits, limits, id, promise, saturated }, terms);
   const routes: Record<Request["route"], Route> = {
     send: createSend({ accept, keys, callbacks: { allowPrivate: false } }),
     topup: createTopup({ ledger: { ...ledger, pool: watchTopups(world, of, ledgerPool) }, keys, metrics }),
@@ -194,15 +204,19 @@ export function startIngest(world: World, of: Process): Ingest {
     async stop() {
       refuses = true;
       const untilMs = timers.monotonicMs() + LEASES_RETURN_MAX_MS;
-      await upkeep.stop();
+      await Promise.all([upkeep.stop(), lanes.stop()]);
       await commits.drained();
       await book.stop(untilMs);
     },
   };
 }
 
-function storeOf({ network, onStoring }: World, of: Process): AcceptStore {
-  const store = createAcceptStore(network.pool(of, COMMIT_CONNECTIONS));
+function storeOf(
+  { network, onStoring }: World,
+  of: Process,
+  isHeld: (customerId: number) => boolean,
+): AcceptStore {
+  const store = createAcceptStore(network.pool(of, COMMIT_CONNECTIONS), isHeld);
   return {
     ...store,
     accept(batch) {
@@ -292,6 +306,7 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
       offsets,
       submitters,
       fleet,
+      rates: undefined,
       timers: kernel.timersOf(of),
       metrics,
       tracing: { sample: () => false, span: () => undefined, close: () => Promise.resolve() },
@@ -299,7 +314,7 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
       id: idsOf(world),
       now: () => kernel.wallMs(of),
     },
-    { lane },
+    { lane, instance: of.name, queue: world.queue },
   );
   return {
     of,

@@ -166,6 +166,11 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
     broker,
     operators,
     leaseTtlMs: random.pick([2_000, 3_000, 5_000]),
+    queue: random.pick([
+      { customerMax: 1, totalMax: 3 },
+      { customerMax: 4, totalMax: 20 },
+      { customerMax: 1_000, totalMax: 4_000 },
+    ]),
     onStoring: (of, what) => clients.onStoring(of, what),
   };
   const gateway = startGateway(world, nodes);
@@ -247,7 +252,11 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   }
   sendAll();
   settleReports();
-  until("an outbox row waits", REST_MOST_MS, () => server.tables.get("outbox")?.rows.size === 0);
+  until(
+    "an outbox row waits",
+    REST_MOST_MS,
+    () => rowsLeft(server, "outbox") + rowsLeft(server, "outbox_held") === 0,
+  );
   until("a request has not ended", REST_MOST_MS, () => clients.isServed());
   clients.check();
   reporting.check(model.messages);
@@ -373,15 +382,18 @@ function dueIn(server: Server, table: string, clock: { offsetMs: number }, kerne
   return rows;
 }
 
+const rowsLeft = (server: Server, table: string): number => server.tables.get(table)?.rows.size ?? 0;
+
 const hasStatus = (model: Model, statuses: readonly string[]): boolean =>
   [...model.messages.values()].some((m) => statuses.includes(m.status));
 
 function openWork(model: Model, server: Server): string {
   const open = [...model.messages.values()].filter((m) => !isFinal(m.status) && m.status !== "sent");
   const some = open.slice(0, 3).map((m) => `${m.id} ${m.status} ${m.attempt}`);
-  const rows = (table: string) => server.tables.get(table)?.rows.size ?? 0;
+  const rows = (table: string) => rowsLeft(server, table);
   return (
     `${open.length} messages open (${some.join(", ")}), ${rows("claims")} claims, ` +
-    `${rows("outbox")} outbox rows, ${rows("credit_leases")} leases, ${server.open()} transactions open`
+    `${rows("outbox")} outbox rows, ${rows("outbox_held")} held rows, ` +
+    `${rows("credit_leases")} leases, ${server.open()} transactions open`
   );
 }

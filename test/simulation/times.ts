@@ -15,7 +15,7 @@ export type Times = {
 
 const USUAL_MS = 72 * 3_600_000;
 /** With less time than this left there is no other attempt. */
-const LEFT_MAX_MS: Record<string, number> = { normal: 20_000, express: 2_000 };
+const LEFT_MAX_MS: Record<string, number> = { normal: 20_000, express: 4_000 };
 /** Two processes' clocks, five seconds off each, and the way to the operator. */
 const CLOCKS_MS = 15_000;
 const FOR_GOOD = /number_refused|no operator takes this number/;

@@ -28,6 +28,8 @@ const took = (le: string) =>
   `sluice_operator_submit_duration_seconds_bucket${of("sender-normal", `,operator="A",le="${le}"`)}`;
 const express = (result: string) =>
   `sluice_sender_express_total${of("sender-express", `,result="${result}"`)}`;
+const saturated = (result: string) =>
+  `sluice_ingest_express_saturated_total${of("ingest", `,result="${result}"`)}`;
 const relay = (name: string, more = "") => `${name}${of("relay", more)}`;
 const sender = (name: string) => `${name}${of("sender-normal")}`;
 const reports = (operator: string, result: string) =>
@@ -329,6 +331,11 @@ const operators: AlertCase[] = [
     alert: "SluiceExpressMissed",
     fires: { [express("made")]: "0+90x40", [express("missed")]: "0+2x40" },
     quiet: { [express("made")]: "0+300x40", [express("missed")]: "0+1x40", [express("failed")]: "0+50x40" },
+  },
+  {
+    alert: "SluiceExpressSaturated",
+    fires: { [saturated("refused")]: "0+1x40", [saturated("fallback")]: "0x40" },
+    quiet: { [saturated("refused")]: "7x40", [saturated("fallback")]: "9x40" },
   },
 ];
 

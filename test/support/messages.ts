@@ -47,7 +47,11 @@ export function laneRecord(customerId: number, fields: Partial<LaneRecord> = {})
  * Stores the messages as one group commit does: messages, entries, outbox rows, and their cost reserved
  * through a lease that is returned afterwards.
  */
-export async function acceptMessages(pool: Pool, records: LaneRecord[]): Promise<void> {
+export async function acceptMessages(
+  pool: Pool,
+  records: LaneRecord[],
+  isHeld: (customerId: number) => boolean = () => false,
+): Promise<void> {
   const nodeId = id();
   const leases = createLeaseStore({ pool, id, now: Date.now }, { nodeId, ttlMs: 60_000 });
   await leases.register();
@@ -65,6 +69,7 @@ export async function acceptMessages(pool: Pool, records: LaneRecord[]): Promise
   const grants = await leases.grant(wants, { skipLocked: false });
   if (grants.some((g) => g.granted !== costs.get(g.customerId)))
     throw new Error("the wallets don't hold that much");
-  await pool.use((conn) => acceptBatch(conn, { nodeId, records, spends, keys: [], nowMs: Date.now() }));
+  const batch = { nodeId, records, spends, keys: [], nowMs: Date.now() };
+  await pool.use((conn) => acceptBatch(conn, batch, isHeld));
   await leases.retire();
 }

@@ -16,6 +16,7 @@ const TABLES = [
   "wallet_ledger",
   "messages",
   "outbox",
+  "outbox_held",
   "claims",
   "submissions",
   "inbox",

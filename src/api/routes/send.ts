@@ -6,7 +6,6 @@ import type { UrlRules } from "../../core/callback-url.ts";
 import { type Draft, draftOf, type DraftInput } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import {
-  CALLBACK_URL_CHARS_MAX,
   FROM_CHARS_MAX,
   PHONE_CHARS_MAX,
   REFERENCE_CHARS_MAX,
@@ -14,6 +13,7 @@ import {
   VALID_FOR_MIN_MS,
   VALID_FOR_MS,
 } from "../../core/limits.ts";
+import { CALLBACK_URL_CHARS_MAX } from "../../core/webhook-limits.ts";
 import { LANES } from "../../core/message.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
@@ -38,6 +38,8 @@ export const SendBody = Type.Object(
         description: "seconds after its acceptance in which it is worth sending and delivering",
       }),
     ),
+    /** For express that can't be promised in time: accept it as this type instead of refusing it. */
+    fallback: Type.Optional(Type.Enum(["normal"] as const)),
   },
   closed,
 );
@@ -73,13 +75,14 @@ export const createSend = ({ accept, keys, callbacks }: SendDeps): Route =>
     access: "send",
     query: [],
     body: SendBody,
-    notYet: ["send_at", "fallback"],
+    notYet: ["send_at"],
     answers: { 202: SendAnswer },
     errors: [
       "insufficient_balance",
       "idempotency_in_progress",
       "idempotency_key_reused",
       "rate_limited",
+      "lane_saturated",
       "overloaded",
       "credit_elsewhere",
       "outcome_unknown",
@@ -87,15 +90,18 @@ export const createSend = ({ accept, keys, callbacks }: SendDeps): Route =>
     handle: (call) =>
       once(keys, call, "send", async (key) => {
         const { owner, traceparent, isGone } = call;
-        const draft = drafted(inputOf(call.body), owner, callbacks);
+        const draft = drafted(call.body, owner, callbacks);
+        const { fallback = null } = call.body;
         const kept = key === null ? null : { key, status: 202, answerOf };
-        const { accepted, rate } = await accept({ payer: owner, draft, kept, traceparent, isGone });
+        const { accepted, rate } = await accept({ payer: owner, draft, fallback, kept, traceparent, isGone });
         const body = answerOf(accepted);
         return rate === null ? { status: 202, body } : { status: 202, body, headers: rateHeaders(rate) };
       }),
   });
 
-const inputOf = (body: Static<typeof SendBody>): DraftInput => ({
+type Send = Static<typeof SendBody>;
+
+const inputOf = (body: Send): DraftInput => ({
   phone: body.phone,
   text: body.text,
   lane: body.type,
@@ -106,12 +112,20 @@ const inputOf = (body: Static<typeof SendBody>): DraftInput => ({
 });
 
 /** @throws SluiceError validation_failed */
-function drafted(input: DraftInput, owner: KeyOwner, callbacks: UrlRules): Draft {
-  const result = draftOf(input, { region: owner.region, callbacks });
-  if (result.kind === "refused") throw refused(result.errors);
+function drafted(body: Send, owner: KeyOwner, callbacks: UrlRules): Draft {
+  const misplaced: FieldError[] =
+    body.fallback === undefined || body.type === "express"
+      ? []
+      : [{ field: "fallback", reason: "is only for express" }];
+  const result = draftOf(inputOf(body), { region: owner.region, callbacks });
+  if (result.kind === "refused") throw refused([...result.errors, ...misplaced]);
   // Calls are signed, and there is no secret yet to verify them with.
-  if (input.callbackUrl !== null && owner.webhook === undefined)
-    throw refused([{ field: "callback_url", reason: "needs a webhook secret, which this customer has not" }]);
+  if (body.callback_url !== undefined && owner.webhook === undefined)
+    misplaced.push({
+      field: "callback_url",
+      reason: "needs a webhook secret, which this customer has not",
+    });
+  if (misplaced.length > 0) throw refused(misplaced);
   return result.draft;
 }
 

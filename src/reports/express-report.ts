@@ -1,0 +1,86 @@
+// How the promises of express messages ended, hour by hour, from ClickHouse. For the staff who run the
+// gateway, over all customers. Owns its SQL. Kept means captured: a message that was taken after its
+// guaranteed_by, or expired, is refunded, so the ledger is what says which promises were kept.
+// Invariant: a message counts once, in the hour of its acceptance, however often its events came. Bound:
+// max_execution_time, and the days of the period.
+
+import type { Clickhouse } from "../platform/clickhouse.ts";
+
+export type ExpressHour = {
+  /** RFC 3339; its beginning. */
+  hour: string;
+  accepted: number;
+  /** Taken by an operator in time, and captured. */
+  kept: number;
+  /** Taken too late, and refunded. */
+  late: number;
+  /** Not submitted, because it would have been too late, and refunded. */
+  expired: number;
+  /** Refused by every operator asked, or not sent for another reason, and refunded. */
+  failed: number;
+  /** Not ended, or not known to the report yet. */
+  open: number;
+  /** kept / (kept + late + expired); null if there is none. */
+  kept_share: number | null;
+};
+
+const EXECUTION_MAX_S = 60;
+
+/** In order of time; hours without a message are left out. @throws SluiceError reports_unavailable */
+export async function expressReport(
+  clickhouse: Clickhouse,
+  { fromMs, toMs }: { fromMs: number; toMs: number },
+): Promise<ExpressHour[]> {
+  const rows = await clickhouse.query<StoredRow>(SQL, { from: fromMs, to: toMs });
+  return rows.map(({ hour_s, ...counts }) => {
+    const [accepted, kept, late, expired, failed] = [
+      counts.accepted,
+      counts.kept,
+      counts.late,
+      counts.expired,
+      counts.failed,
+    ].map(Number) as [number, number, number, number, number];
+    const promised = kept + late + expired;
+    return {
+      hour: new Date(Number(hour_s) * 1_000).toISOString(),
+      accepted,
+      kept,
+      late,
+      expired,
+      failed,
+      open: accepted - promised - failed,
+      kept_share: promised === 0 ? null : kept / promised,
+    };
+  });
+}
+
+const TAKEN = "('sent', 'delivered', 'undelivered')";
+const FAILED = "('failed', 'rejected', 'canceled')";
+const SQL = `SELECT toUnixTimestamp(toStartOfHour(accepted_at)) AS hour_s, count() AS accepted,
+    countIf(op = 'capture') AS kept,
+    countIf(op = 'refund' AND status IN ${TAKEN}) AS late,
+    countIf(op = 'refund' AND status = 'expired') AS expired,
+    countIf(op = 'refund' AND status IN ${FAILED}) AS failed
+  FROM (
+    SELECT m.customer_id AS customer_id, m.id AS id, any(m.created_at) AS accepted_at,
+      argMax(m.status, m.sequence) AS status
+    FROM messages_log AS m
+    WHERE m.type = 'express'
+      AND m.created_at >= fromUnixTimestamp64Milli({from:Int64})
+      AND m.created_at < fromUnixTimestamp64Milli({to:Int64})
+    GROUP BY m.customer_id, m.id
+  ) AS message
+  LEFT JOIN (
+    SELECT e.customer_id AS customer_id, substring(e.event_id, 1, 26) AS id, any(e.op) AS op
+    FROM wallet_ledger AS e
+    WHERE e.op IN ('capture', 'refund') AND e.created_at >= fromUnixTimestamp64Milli({from:Int64})
+    GROUP BY e.customer_id, id
+  ) AS settled USING (customer_id, id)
+  GROUP BY hour_s
+  ORDER BY hour_s
+  SETTINGS max_execution_time = ${EXECUTION_MAX_S}`;
+
+type StoredRow = Record<
+  "hour_s" | "accepted" | "kept" | "late" | "expired" | "failed",
+  string | number
+>;

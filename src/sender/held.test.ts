@@ -1,0 +1,58 @@
+import { expect, test } from "bun:test";
+import { HELD_CUSTOMERS_MAX } from "../ledger/held.ts";
+import { sleep } from "../platform/retry.ts";
+import { type HeldDeps, sendHeld } from "./held.ts";
+
+const log = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, fatal() {} } as never;
+
+/** Looks at a table in which these customers have held rows, `looks` times, while no batch has room. */
+async function looksAt(customers: readonly number[], looks: number): Promise<number[]> {
+  const begins: number[] = [];
+  const query = async (sql: string) => {
+    const after = Number(/customer_id>(\d+)/.exec(sql)?.[1]);
+    begins.push(after);
+    const found = customers.filter((customerId) => customerId > after).slice(0, HELD_CUSTOMERS_MAX);
+    return found.map((customerId) => ({ customer_id: customerId }));
+  };
+  const deps: HeldDeps = {
+    pool: { query } as never,
+    fleet: { allow: () => new Map(), report: () => undefined },
+    batches: { room: () => 0, start: () => undefined, changed: () => sleep(5) },
+    rates: undefined,
+    counts: {} as never,
+    log,
+    isStopping: () => begins.length >= looks,
+  };
+  await sendHeld(deps, "normal");
+  return begins;
+}
+
+test("a look begins where the last one ended, and from the beginning when that one found all that were left", async () => {
+  const customers = Array.from({ length: HELD_CUSTOMERS_MAX + 1 }, (_, n) => n + 1);
+  expect(await looksAt(customers, 3)).toEqual([0, HELD_CUSTOMERS_MAX, 0]);
+  expect(await looksAt([5, 9], 2)).toEqual([0, 0]);
+});
+
+test("nothing is claimed while no operator may be asked", async () => {
+  let claims = 0;
+  let asked = 0;
+  let reports = 0;
+  const deps: HeldDeps = {
+    pool: { query: async () => [{ customer_id: 1 }] } as never,
+    fleet: {
+      allow: () => {
+        asked++;
+        return new Map([["A", 0]]);
+      },
+      // What was not allowed is not given back: another batch may have the probe under way.
+      report: () => void reports++,
+    },
+    batches: { room: () => 200, start: () => void claims++, changed: () => sleep(5) },
+    rates: undefined,
+    counts: {} as never,
+    log,
+    isStopping: () => asked >= 2,
+  };
+  await sendHeld(deps, "normal");
+  expect([claims, reports]).toEqual([0, 0]);
+});

@@ -1,0 +1,136 @@
+// Sends what is held in MySQL (ledger/held.ts), beside the batches from the fair queue and with room of its
+// own (batches.ts), so that neither keeps the other waiting: customers with more than their share take
+// turns here for what operators and database have left. Leaves whose turn it is to held-turns.ts.
+// Bound: that of batches.ts; one look at the table each LOOK_MS.
+
+import { CLAIM_ROWS_MAX } from "../core/limits.ts";
+import type { Lane } from "../core/message.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
+import { claimHeld, HELD_CUSTOMERS_MAX, heldCustomers } from "../ledger/held.ts";
+import type { Log } from "../platform/log.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { sleep } from "../platform/retry.ts";
+import { type BatchRequest, NO_TALLIES } from "./batch.ts";
+import type { Batches } from "./batches.ts";
+import type { Counts } from "./counts.ts";
+import type { CustomerRates } from "./customer-rates.ts";
+import type { Allowance } from "./dispatch.ts";
+import type { Fleet } from "./fleet.ts";
+import { createHeldTurns, type HeldTurns } from "./held-turns.ts";
+import { monotonicMs } from "./monotonic.ts";
+
+export type HeldDeps = {
+  pool: Pool;
+  fleet: Pick<Fleet, "allow" | "report">;
+  batches: Pick<Batches, "room" | "start" | "changed">;
+  rates: CustomerRates | undefined;
+  counts: Counts;
+  log: Log;
+  isStopping: () => boolean;
+};
+
+// How long held rows may go unnoticed; a look costs 0.1 ms when there are none.
+const LOOK_MS = 500;
+const IDLE_MS = 100;
+const NO_OPERATOR_WAIT_MS = 200;
+const THROTTLED_WAIT_MS = 50;
+// After a batch that was not half full: a small one costs as many statements as a large one.
+const SHORT_WAIT_MS = 100;
+// Rows read of a customer for a batch. A commit's row has up to 160 records; of a customer that is only
+// just over its share there are rows of a few.
+const ROWS_MIN = 2;
+const ROWS_MAX = 64;
+// Customers whose few records fill up a batch; each costs a read.
+const CUSTOMERS_MAX = 16;
+
+/** Starts batches until the sender stops. */
+export async function sendHeld(deps: HeldDeps, lane: Lane): Promise<void> {
+  const { pool, fleet, batches, log, isStopping } = deps;
+  const turns = createHeldTurns(deps.rates);
+  const rows = { most: ROWS_MIN, wereFew: false };
+  let lookedMs = Number.NEGATIVE_INFINITY;
+  // Where the next look begins: if there are more customers than one look finds, each has its turn too.
+  let after = 0;
+  const found = (customers: readonly number[]) => {
+    turns.found(customers);
+    after = customers.length < HELD_CUSTOMERS_MAX ? 0 : Math.max(...customers);
+  };
+  while (!isStopping()) {
+    if (rows.wereFew) await sleep(SHORT_WAIT_MS);
+    rows.wereFew = false;
+    if (monotonicMs() - lookedMs >= LOOK_MS) {
+      lookedMs = monotonicMs();
+      await heldCustomers(pool, lane, after).then(found, (err: unknown) =>
+        log.debug({ err }, "can't look for held rows: the database failed"),
+      );
+    }
+    if (turns.isEmpty()) {
+      await sleep(IDLE_MS);
+      continue;
+    }
+    const room = batches.room("held");
+    if (room === 0) {
+      await batches.changed();
+      continue;
+    }
+    const allowance = fleet.allow();
+    const allowed = [...allowance.values()].reduce((sum, n) => sum + n, 0);
+    if (allowed === 0) {
+      await sleep(NO_OPERATOR_WAIT_MS);
+      continue;
+    }
+    const next = turns.next();
+    if (next === null) {
+      fleet.report(NO_TALLIES);
+      await sleep(THROTTLED_WAIT_MS);
+      continue;
+    }
+    const most = Math.min(room, allowed);
+    const customers = [...new Set([next, ...turns.after(CUSTOMERS_MAX)])];
+    batches.start("held", most, batchOf(deps, { lane, customers, most, allowance, rows, turns }), nothing);
+  }
+}
+
+/** The end of a batch leaves nothing to do here: its rows ended with its claim. */
+const nothing = () => undefined;
+
+type HeldBatch = {
+  lane: Lane;
+  customers: readonly number[];
+  most: number;
+  allowance: Allowance;
+  /** Of one customer and claim; and whether the latest claim found few records. */
+  rows: { most: number; wereFew: boolean };
+  turns: HeldTurns;
+};
+
+function batchOf(
+  { pool, counts }: HeldDeps,
+  { lane, customers, most: recordsMax, allowance, rows, turns }: HeldBatch,
+): BatchRequest {
+  const seen = new Map<string, LaneRecord>();
+  return {
+    lane,
+    allowance,
+    async claim({ claimId, nowMs, again }) {
+      const request = { claimId, lane, customers, nowMs, recordsMax, rowsMax: rows.most };
+      const claimed = await claimHeld(pool, request, seen, again);
+      counts.unheld_total += claimed.read;
+      rows.wereFew = claimed.read < recordsMax / 2;
+      if (claimed.rows > 0) rows.most = rowsFor(claimed.read / claimed.rows);
+      claimed.empty.forEach(turns.ended);
+      for (const [customerId, of] of Map.groupBy(claimed.records, (record) => record.customerId))
+        turns.took(customerId, partsOf(of));
+      return claimed;
+    },
+    // What they waited says nothing about the lane: others of it don't wait for what this customer has held.
+    took: () => undefined,
+  };
+}
+
+const partsOf = (records: readonly LaneRecord[]): number =>
+  records.reduce((sum, { parts }) => sum + parts, 0);
+
+/** How many rows make up a full batch, if they have this many records each. */
+const rowsFor = (records: number): number =>
+  Math.max(ROWS_MIN, Math.min(ROWS_MAX, Math.ceil(CLAIM_ROWS_MAX / Math.max(1, records))));

@@ -1,0 +1,125 @@
+// What an express message is promised, on a real ingest process and MySQL: it follows what the lane's senders
+// say and how long outbox rows wait. The senders are played here.
+
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { reportSender } from "../../src/ledger/lane-senders.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import {
+  type IngestProcess,
+  makeCustomer,
+  post,
+  startIngest,
+  type TestCustomer,
+} from "../support/ingest-process.ts";
+
+let db: TestDatabase;
+let ingest: IngestProcess;
+let customer: TestCustomer;
+let saying: ReturnType<typeof setInterval> | undefined;
+beforeAll(async () => {
+  db = await createTestDatabase();
+  ingest = await startIngest(db.config);
+  customer = await makeCustomer(db.config, 1_000_000);
+});
+afterEach(async () => {
+  clearInterval(saying);
+  await db.pool.query("DELETE FROM lane_senders");
+  await db.pool.query("DELETE FROM outbox");
+  await db.pool.query("DELETE FROM outbox_held");
+});
+afterAll(async () => {
+  await ingest.end();
+  await db.drop();
+});
+
+/** A sender that says this, again and again, until the test ends; resolves when ingest has read it. */
+async function senderSays(waitMs: number): Promise<void> {
+  const say = () => reportSender(db.pool, { lane: "express", instance: "s-1", waitMs });
+  await say();
+  clearInterval(saying);
+  saying = setInterval(() => void say().catch(() => undefined), 300);
+  await Bun.sleep(1_500);
+}
+const send = (fields: Record<string, unknown> = {}) => {
+  const message = { phone: "+989121234567", text: "hello", type: "express", ...fields };
+  return post(`${ingest.url}/v1/sms/send`, customer.apiKey, message);
+};
+const promisedMs = async (): Promise<number> => {
+  const answer = await send();
+  expect(answer.status).toBe(202);
+  return Date.parse(((await answer.json()) as { guaranteed_by: string }).guaranteed_by) - Date.now();
+};
+
+test("a slower lane gets a later guaranteed_by, and the usual one again when it has caught up", async () => {
+  await senderSays(100);
+  expect(await promisedMs()).toBeLessThanOrEqual(5_000);
+  await senderSays(4_000);
+  const slow = await promisedMs();
+  expect(slow).toBeGreaterThan(9_000);
+  expect(slow).toBeLessThanOrEqual(11_000);
+  await db.pool.query("DELETE FROM outbox");
+  await senderSays(100);
+  expect(await promisedMs()).toBeLessThanOrEqual(5_000);
+}, 30_000);
+
+test("when even the largest promise can't be kept the answer is 503 lane_saturated, says what could be promised, and costs nothing", async () => {
+  await senderSays(20_000);
+  const stored = await db.pool.query<{ n: number }[]>("SELECT COUNT(*) AS n FROM messages");
+  const answer = await send();
+  expect(answer.status).toBe(503);
+  expect(Number(answer.headers.get("retry-after"))).toBe(7);
+  expect(await answer.json()).toMatchObject({
+    code: "lane_saturated",
+    could_promise_s: 43,
+    promise_max_s: 30,
+  });
+  expect(await db.pool.query("SELECT COUNT(*) AS n FROM messages")).toEqual(stored);
+}, 30_000);
+
+test("with fallback normal it is accepted as a normal message instead, at that price and without a promise", async () => {
+  await senderSays(20_000);
+  const answer = await send({ fallback: "normal" });
+  expect(answer.status).toBe(202);
+  const body = (await answer.json()) as Record<string, unknown>;
+  expect(body).toMatchObject({ type: "normal", cost: 500 });
+  expect(body.guaranteed_by).toBeUndefined();
+  const [row] = await db.pool.query("SELECT lane, guaranteed_by FROM messages WHERE id=?", [body.id]);
+  expect(row).toEqual({ lane: "normal", guaranteed_by: null });
+}, 30_000);
+
+test("a fallback is only for express, and only to normal", async () => {
+  for (const fields of [{ type: "normal", fallback: "normal" }, { fallback: "express" }]) {
+    const answer = await send(fields);
+    expect(answer.status).toBe(422);
+    expect(await answer.json()).toMatchObject({ errors: [{ field: "fallback" }] });
+  }
+  expect((await send({ type: "normal", fallback: null })).status).toBe(202);
+});
+
+test("rows that wait in the outbox count, and so does a sender that says nothing any more", async () => {
+  await db.pool.query(
+    "INSERT INTO outbox (lane,run_at,payload) VALUES ('express',NOW(3) - INTERVAL 5 SECOND,x'90')",
+  );
+  await Bun.sleep(1_500);
+  expect(await promisedMs()).toBeGreaterThan(10_000);
+  await db.pool.query("DELETE FROM outbox");
+  await senderSays(50);
+  clearInterval(saying);
+  await db.pool.query("UPDATE lane_senders SET renewed_at=NOW(3) - INTERVAL 40 SECOND");
+  await Bun.sleep(1_500);
+  expect((await send()).status).toBe(503);
+}, 30_000);
+
+test("a customer whose own express messages are held can't be promised what others can", async () => {
+  await senderSays(100);
+  const other = customer;
+  customer = await makeCustomer(db.config, 1_000_000);
+  await db.pool.query(
+    "INSERT INTO outbox_held (lane,customer_id,created_at,payload) VALUES " +
+      `('express',${customer.customerId},NOW(3) - INTERVAL 30 SECOND,x'90')`,
+  );
+  await Bun.sleep(1_500);
+  expect((await send()).status).toBe(503);
+  customer = other;
+  expect(await promisedMs()).toBeLessThanOrEqual(5_000);
+}, 30_000);

@@ -1,0 +1,56 @@
+// Planted bugs in fairness and in the express promise; bugs.ts has the list of all.
+
+import { type Bug, bug } from "./bug.ts";
+
+export const LANE_BUGS: readonly Bug[] = [
+  bug(
+    "lane",
+    "offsets pass a record before it is held",
+    "src/sender/reading.ts",
+    '  await deps.persist.run("hold", (again) => {',
+    '  offsets.end(held.map(({ handle }) => handle));\n  await deps.persist.run("hold", (again) => {',
+  ),
+  bug(
+    "lane",
+    "what has no room in the fair queue is dropped",
+    "src/sender/reading.ts",
+    "    return holdRecords(\n",
+    "    return Promise.resolve() ?? holdRecords(\n",
+  ),
+  bug(
+    "lane",
+    "a held row is deleted before its messages are claimed, in a transaction of its own",
+    "src/ledger/held.ts",
+    "const records = taken.length === 0 ? [] : await claimWithin(conn, request, taken);",
+    'await conn.query("COMMIT;BEGIN");\n' +
+      "    const records = taken.length === 0 ? [] : await claimWithin(conn, request, taken);",
+  ),
+  bug(
+    "lane",
+    "a held row that was read in part loses the rest",
+    "src/ledger/held.ts",
+    "if (records.length <= room) split.ended.push(id);",
+    "if (records.length <= room || room > 0) split.ended.push(id);",
+  ),
+  bug(
+    "lane",
+    "a claim of held rows doesn't check whether its messages are queued",
+    "src/ledger/held.ts",
+    "const records = taken.length === 0 ? [] : await claimWithin(conn, request, taken);",
+    "const records = taken;\n    if (taken.length > 0) await claimWithin(conn, request, taken);",
+  ),
+  bug(
+    "lane",
+    "messages of a customer with held rows are stored without a row",
+    "src/ledger/accept.ts",
+    '`${held.length === 0 ? "" : `${holdSql("normal", held)};`}${spendSql(batch)}`',
+    "spendSql(batch)",
+  ),
+  bug(
+    "lane",
+    "express is submitted although it may be taken after its promise",
+    "src/sender/dispatch.ts",
+    "guaranteedByMs !== null && deps.wallMs() > guaranteedByMs - SUBMIT_TIMEOUT_MS;",
+    "guaranteedByMs !== null && deps.wallMs() > guaranteedByMs;",
+  ),
+];
