@@ -95,7 +95,7 @@ async function show(pool: Pool, id: number, options: Json & { out?: string }): P
 
 async function requeue(pool: Pool, given: readonly number[], options: Json & Source): Promise<void> {
   const { source, json = false } = options;
-  if ((given.length > 0) === (source !== undefined))
+  if (given.length > 0 === (source !== undefined))
     throw new Error("name letters by their ids, or all of a source with --source");
   if (given.length > LETTERS_AT_ONCE_MAX) throw new Error(`at most ${LETTERS_AT_ONCE_MAX} letters at once`);
   const wanted =

@@ -31,8 +31,7 @@ export function callbackUrlProblem(given: string, { allowPrivate }: UrlRules): s
   if (url.origin.length > CALLBACK_ORIGIN_CHARS_MAX) return "has too long a host name";
   if (allowPrivate) return null;
   const port = url.port === "" ? HTTPS_PORT : Number(url.port);
-  if (port !== HTTPS_PORT && port < PORT_MIN)
-    return `must have port ${HTTPS_PORT}, or one from ${PORT_MIN}`;
+  if (port !== HTTPS_PORT && port < PORT_MIN) return `must have port ${HTTPS_PORT}, or one from ${PORT_MIN}`;
   const host = hostOf(url);
   if (isIP(host) !== 0) return isPublicAddress(host) ? null : "must not lead to an address that isn't public";
   if (!host.includes(".") || LOCAL_NAME.test(host)) return "must have a host name of the public DNS";

@@ -31,8 +31,7 @@ const BITS: Readonly<Record<Status, number>> = {
 export const maskOf = (statuses: readonly Status[]): number =>
   statuses.reduce((mask, status) => mask | (1 << BITS[status]), 0);
 
-export const statusesOf = (mask: number): Status[] =>
-  TOLD_STATUSES.filter((status) => wants(mask, status));
+export const statusesOf = (mask: number): Status[] => TOLD_STATUSES.filter((status) => wants(mask, status));
 
 export const wants = (mask: number, status: Status): boolean => (mask & (1 << BITS[status])) !== 0;
 

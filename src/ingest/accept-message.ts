@@ -86,11 +86,7 @@ export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): Acce
     deps.saturated[fallback === null ? "refused" : "fallback"](1);
     if (fallback !== null) return { draft: { ...draft, lane: fallback }, promisedMs: null };
     const seconds = (ms: number) => Math.ceil(ms / 1_000);
-    throw laneSaturated(
-      seconds(made.neededMs),
-      seconds(terms.largestMs),
-      retryAfterS(made.neededMs, terms),
-    );
+    throw laneSaturated(seconds(made.neededMs), seconds(terms.largestMs), retryAfterS(made.neededMs, terms));
   };
   /** Gets both a place in the queue and the credit, or neither. */
   const reserve = async ({ customerId, cost }: LaneRecord, isGone: IsGone): Promise<Reservation> => {

@@ -105,7 +105,8 @@ export async function countLetters(conn: Pick<Connection, "query">): Promise<Rec
       `WHERE source='${source}' LIMIT ${COUNTED_MAX}) AS some) AS \`${source}\``,
   );
   const [row] = await conn.query<Record<LetterSource, number | string>[]>(`SELECT ${counts.join(",")}`);
-  return Object.fromEntries(
-    LETTER_SOURCES.map((source) => [source, Number(row?.[source] ?? 0)]),
-  ) as Record<LetterSource, number>;
+  return Object.fromEntries(LETTER_SOURCES.map((source) => [source, Number(row?.[source] ?? 0)])) as Record<
+    LetterSource,
+    number
+  >;
 }

@@ -29,10 +29,7 @@ export async function keepLateReports(conn: Connection, reports: readonly LateRe
 }
 
 /** What was reported too late about one message, in the order in which it came. */
-export async function findLateReports(
-  pool: Pick<Pool, "query">,
-  messageId: string,
-): Promise<LateReport[]> {
+export async function findLateReports(pool: Pick<Pool, "query">, messageId: string): Promise<LateReport[]> {
   const rows = await pool.query<
     (Pick<LateReport, "operator" | "part" | "status" | "error"> & { received_at: Date })[]
   >(

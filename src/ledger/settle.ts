@@ -235,9 +235,7 @@ function recordOf(found: MessageRow): LaneRecord {
     guaranteedByMs: guaranteed_by?.getTime() ?? null,
     validUntilMs: valid_until?.getTime() ?? null,
     traceparent: "",
-    ...(callback_statuses === null
-      ? {}
-      : { callback: { statuses: callback_statuses, url: callback_url } }),
+    ...(callback_statuses === null ? {} : { callback: { statuses: callback_statuses, url: callback_url } }),
   };
 }
 

@@ -159,8 +159,7 @@ export async function endLeases(
   // Another process may have it by now, if this one slept.
   const held = rows.flatMap((row) => {
     const work = worked.find(
-      (one) =>
-        one.customerId === row.customer_id && one.endpoint === row.endpoint && one.lease === row.lease,
+      (one) => one.customerId === row.customer_id && one.endpoint === row.endpoint && one.lease === row.lease,
     );
     return work === undefined ? [] : [{ row, work }];
   });
@@ -200,8 +199,7 @@ type After = { state: EndpointState; failures: number; delayMs: number; nextMs: 
 
 function endSql(work: Worked, after: After): string {
   const { state, failures } = after;
-  const since =
-    failures === 0 ? "NULL" : work.succeeded > 0 ? "NOW(3)" : "COALESCE(failing_since, NOW(3))";
+  const since = failures === 0 ? "NULL" : work.succeeded > 0 ? "NOW(3)" : "COALESCE(failing_since, NOW(3))";
   return (
     `UPDATE webhook_endpoints FORCE INDEX (PRIMARY) SET lease=NULL, state='${state}', ` +
     `failures=${failures}, failing_since=${since}, run_at=${runAtSql(after)}, ` +

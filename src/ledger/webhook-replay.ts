@@ -62,12 +62,7 @@ function replayChunk(
       `SELECT event_id, endpoint FROM webhook_deliveries FORCE INDEX (${index}) ` +
         `WHERE customer_id=? AND ${states} AND event_id>=? AND event_id<? AND event_id>? ` +
         `ORDER BY event_id LIMIT ${WEBHOOK_CHUNK_ROWS_MAX} FOR UPDATE`,
-      [
-        customerId,
-        ulidBound(fromMs ?? 0),
-        toMs === null ? ID_AFTER_ALL : ulidBound(toMs),
-        after ?? "",
-      ],
+      [customerId, ulidBound(fromMs ?? 0), toMs === null ? ID_AFTER_ALL : ulidBound(toMs), after ?? ""],
     );
     await makePending(conn, customerId, rows);
     return rows;

@@ -22,8 +22,7 @@ const name = option("name", undefined) ?? "";
 const profile = option("profile", process.env.SLUICE_OPERATORS_PROFILE || "default") ?? "";
 const smppPort = Number(option("smpp-port", "0"));
 const seed = Number(option("seed", String(Math.floor(Math.random() * SEEDS))));
-const isSound =
-  NAMES.includes(name) && smppPort >= 0 && Number.isInteger(seed) && seed >= 0 && seed < SEEDS;
+const isSound = NAMES.includes(name) && smppPort >= 0 && Number.isInteger(seed) && seed >= 0 && seed < SEEDS;
 if (process.argv.includes("--help") || !isSound || !isProfile(profile)) {
   console.log(
     `bun src/main/operator.ts --name ${NAMES.join("|")} [--profile ${Object.keys(PROFILES).join("|")}]`,

@@ -80,7 +80,4 @@ const SQL = `SELECT toUnixTimestamp(toStartOfHour(accepted_at)) AS hour_s, count
   ORDER BY hour_s
   SETTINGS max_execution_time = ${EXECUTION_MAX_S}`;
 
-type StoredRow = Record<
-  "hour_s" | "accepted" | "kept" | "late" | "expired" | "failed",
-  string | number
->;
+type StoredRow = Record<"hour_s" | "accepted" | "kept" | "late" | "expired" | "failed", string | number>;

@@ -124,7 +124,10 @@ test("the submits that were taken before another one's answer was lost are kept,
   const answer = { kind: "lost", reason: "part 2: timed out", operatorMessageIds: ids } as const;
   const outcome = outcomeOf("B", answer, 1);
   expect(outcome).toMatchObject({ kind: "unknown", operatorMessageIds: ids });
-  const change = changeOf(record(), withReported(outcome, () => terms()));
+  const change = changeOf(
+    record(),
+    withReported(outcome, () => terms()),
+  );
   expect(change).toMatchObject({ to: "unknown", operatorMessageIds: ids });
   expect(change.reported).toEqual([
     { idKey: "id-1", operatorMessageId: "Id-1" },

@@ -43,8 +43,7 @@ async function reading(values: Buffer[], fails: readonly string[] = []) {
       },
     },
     persist: {
-      run: (what, body) =>
-        fails.includes(what) ? Promise.reject(new StoppedError("stopped")) : body(false),
+      run: (what, body) => (fails.includes(what) ? Promise.reject(new StoppedError("stopped")) : body(false)),
       isUp: () => true,
     },
     topic: "sms.express",

@@ -82,9 +82,7 @@ export function startSender(deps: SenderDeps, { lane, instance, queue: bounds }:
         continue;
       }
       // Whoever has a revoked partition now reads its records again.
-      const taken = queue
-        .take(Math.min(room, allowed))
-        .filter(({ handle }) => !offsets.isRevoked(handle));
+      const taken = queue.take(Math.min(room, allowed)).filter(({ handle }) => !offsets.isRevoked(handle));
       if (taken.length === 0) {
         fleet.report(NO_TALLIES);
         await sleep(THROTTLED_WAIT_MS);

@@ -100,8 +100,7 @@ export async function startSmppOperator({
     if (isRefusedFor(name, phone) || submit.destAddr === "") return answer(INVALID_DESTINATION, null);
     if (rate.isOver(behaves)) return answer(STATUS.throttled, null);
     if (isDown(behaves)) return answer(STATUS.systemError, null);
-    if (random() < behaves.refused)
-      return answer(random() < 0.5 ? STATUS.throttled : STATUS.queueFull, null);
+    if (random() < behaves.refused) return answer(random() < 0.5 ? STATUS.throttled : STATUS.queueFull, null);
     const isCut = random() < (behaves.drops ?? 0);
     // Half of the links end before the message is taken.
     if (isCut && random() < 0.5) return void link.socket.destroy();

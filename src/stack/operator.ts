@@ -111,10 +111,7 @@ export async function startOperator({
       error: () => refusal(400, "malformed", true),
     });
   /** Only whoever is on this machine may change how it behaves. */
-  const control = async (
-    request: Request,
-    answer: () => Response | Promise<Response>,
-  ): Promise<Response> => {
+  const control = async (request: Request, answer: () => Response | Promise<Response>): Promise<Response> => {
     const from = server.requestIP(request)?.address ?? "";
     return from === host || LOOPBACK.test(from) ? answer() : refusal(403, "not_from_here", true);
   };

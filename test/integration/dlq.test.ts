@@ -129,9 +129,10 @@ test("a letter of which nothing could come stays, and the command says why and e
 });
 
 test("events go back for the report, reports to the inbox, all of a source by one command", async () => {
-  const events = packEvents([], [
-    { entryId: laneRecord(1).id, leg: "open", op: "topup", customerId, amount: 5, createdAtMs: 1 },
-  ]);
+  const events = packEvents(
+    [],
+    [{ entryId: laneRecord(1).id, leg: "open", op: "topup", customerId, amount: 5, createdAtMs: 1 }],
+  );
   await keep("events", events);
   const reports = [1, 2].map((n) =>
     packReports([{ operator: "A", receivedAtMs: n, via: "smpp", pdu: Buffer.from([n]) }]),

@@ -157,9 +157,7 @@ describe("providers as docs/CONNECTORS.md describes them", () => {
       dcs: "8",
     });
     expect(last().body).toBe("");
-    expect(await said(entryOf("query", 200, "ERR 3 queue full"))).toEqual([
-      refused(false, "200 queue full"),
-    ]);
+    expect(await said(entryOf("query", 200, "ERR 3 queue full"))).toEqual([refused(false, "200 queue full")]);
     expect(await said(entryOf("query", 200, "ERR 4 bad number"))).toEqual([refused(true, "200 bad number")]);
   }, 30_000);
 

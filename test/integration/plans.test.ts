@@ -198,10 +198,12 @@ type PlanRow = { table: string | null; type: string | null; key: string | null; 
 
 async function faultsOf(sql: string): Promise<string[]> {
   const plan = await pool.query<PlanRow[]>(`EXPLAIN FORMAT=TRADITIONAL ${sql}`);
-  return plan
-    .filter(({ table }) => table !== null && CHANGING.some((one) => sql.includes(one)))
-    // The result of a subquery with a LIMIT, which is another row of the plan.
-    .filter(({ table }) => table?.startsWith("<derived") !== true)
-    .filter(({ type, key, Extra }) => type === "ALL" || key === null || /filesort/.test(Extra ?? ""))
-    .map(({ table, type, key, Extra }) => `${table}: ${type} by ${key}, ${Extra}: ${sql.slice(0, 200)}`);
+  return (
+    plan
+      .filter(({ table }) => table !== null && CHANGING.some((one) => sql.includes(one)))
+      // The result of a subquery with a LIMIT, which is another row of the plan.
+      .filter(({ table }) => table?.startsWith("<derived") !== true)
+      .filter(({ type, key, Extra }) => type === "ALL" || key === null || /filesort/.test(Extra ?? ""))
+      .map(({ table, type, key, Extra }) => `${table}: ${type} by ${key}, ${Extra}: ${sql.slice(0, 200)}`)
+  );
 }

@@ -50,10 +50,7 @@ function relayWith(answer: (records: readonly OutRecord[]) => ProduceFailure[]) 
   };
   const metrics = createMetrics("relay");
   const log = createLog("relay", "silent");
-  const relay = startRelay(
-    { pool: down.pool, producer, metrics, log, now: Date.now },
-    { topics: TOPICS },
-  );
+  const relay = startRelay({ pool: down.pool, producer, metrics, log, now: Date.now }, { topics: TOPICS });
   return { relay, sent };
 }
 

@@ -94,9 +94,9 @@ test("express whose answer is lost goes to another operator if its customer want
   expect(row?.operator).not.toBe("A");
   expect(await closesOf(wanted)).toEqual(["capture"]);
   expect(await closesOf(other)).toEqual([]);
-  expect(
-    await down.pool.query(`SELECT operator FROM lost_submits WHERE message_id='${wanted.id}'`),
-  ).toEqual([{ operator: "A" }]);
+  expect(await down.pool.query(`SELECT operator FROM lost_submits WHERE message_id='${wanted.id}'`)).toEqual([
+    { operator: "A" },
+  ]);
   await behave("fast");
 }, 60_000);
 

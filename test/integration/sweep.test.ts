@@ -141,10 +141,10 @@ const endsOf = async ({ id }: LaneRecord) => {
 test("a message whose last attempt was lost is failed and refunded", async () => {
   const record = old({ attempt: MESSAGE_ATTEMPTS_MAX - 1 });
   await lose([record]);
-  await down.pool.write(
-    "UPDATE messages SET attempt=?, updated_at=NOW(3) - INTERVAL 20 MINUTE WHERE id=?",
-    [record.attempt, record.id],
-  );
+  await down.pool.write("UPDATE messages SET attempt=?, updated_at=NOW(3) - INTERVAL 20 MINUTE WHERE id=?", [
+    record.attempt,
+    record.id,
+  ]);
   await untilAll([record], "failed");
   expect(await relay.count("sluice_relay_sweep_failed_total")).toBe(1);
   expect(await endsOf(record)).toEqual(["refund"]);

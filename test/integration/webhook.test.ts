@@ -43,9 +43,7 @@ async function customerAt(url: string | null): Promise<{ customerId: number; sec
   return { customerId, secret: secret as string };
 }
 const messagesOf = (customerId: number, count: number, url: string | null = null): LaneRecord[] =>
-  Array.from({ length: count }, () =>
-    laneRecord(customerId, { callback: { url, statuses: ALL_STATUSES } }),
-  );
+  Array.from({ length: count }, () => laneRecord(customerId, { callback: { url, statuses: ALL_STATUSES } }));
 async function accept(customerId: number, count: number, url: string | null = null): Promise<LaneRecord[]> {
   const records = messagesOf(customerId, count, url);
   await acceptMessages(down.pool, records);
@@ -173,8 +171,7 @@ test("slow, dead and misbehaving endpoints hold up nobody, and memory stays boun
     }),
   );
   const closing = stopping(await startPeer((socket) => socket.destroy()));
-  for (const { url } of [silent, silent, huge, closing])
-    await accept((await customerAt(url)).customerId, 40);
+  for (const { url } of [silent, silent, huge, closing]) await accept((await customerAt(url)).customerId, 40);
   // One customer names twenty hosts that don't answer.
   const { customerId: flooding } = await customerAt(null);
   for (let n = 0; n < 20; n++) {
@@ -284,13 +281,18 @@ test("what customers are told is what the report is told: every event of sms.sta
   await accept(customerId, 60);
   const refused = messagesOf(customerId, 5).map((record) => ({ ...record, phone: "+989129990001" }));
   await acceptMessages(down.pool, refused);
-  await until(async () => {
-    const open = await down.pool.query(
-      "SELECT 1 FROM messages WHERE customer_id=? AND status IN ('queued','sending') LIMIT 1",
-      [customerId],
-    );
-    return open.length === 0;
-  }, "every message was sent or has failed", 60_000, sender.log);
+  await until(
+    async () => {
+      const open = await down.pool.query(
+        "SELECT 1 FROM messages WHERE customer_id=? AND status IN ('queued','sending') LIMIT 1",
+        [customerId],
+      );
+      return open.length === 0;
+    },
+    "every message was sent or has failed",
+    60_000,
+    sender.log,
+  );
   await until(() => isDone(customerId), "nothing is pending", 20_000, role.log);
   await until(
     async () => (await down.pool.query("SELECT 1 FROM outbox LIMIT 1")).length === 0,

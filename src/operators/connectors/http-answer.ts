@@ -33,10 +33,7 @@ type Found = string | { matches: string };
 /** Something in the answer: a path into JSON, or a group of an expression. */
 const locator = (description: string) =>
   Type.Unsafe<Found>({
-    anyOf: [
-      Path("a path"),
-      Type.Object({ matches: Expression("what the first group finds") }, closed),
-    ],
+    anyOf: [Path("a path"), Type.Object({ matches: Expression("what the first group finds") }, closed)],
     errorMessage: "must be a path into JSON, such as messages.0.id, or { matches: an expression }",
     description,
   });

@@ -122,8 +122,7 @@ test("a body is one of three, and none with GET", () => {
 });
 
 test("rules that can't be, or that would accept nothing or anything, are refused", () => {
-  const path =
-    "must be a path into JSON: up to 10 names with dots between them, such as messages.0.id";
+  const path = "must be a path into JSON: up to 10 names with dots between them, such as messages.0.id";
   expect(
     faults(`${HTTP}    answer:
       id: { matches: "\\\\d+" }

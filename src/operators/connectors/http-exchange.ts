@@ -14,11 +14,7 @@ import type { HttpRequest } from "./http-request.ts";
 export type ReadAnswer = (status: number, text: string) => Answer;
 export type Exchange = {
   /** `report`: an answer that comes after `done` was told that it is lost. */
-  submit(
-    request: HttpRequest,
-    done: (answer: Answer) => void,
-    report: (answer: CertainAnswer) => void,
-  ): void;
+  submit(request: HttpRequest, done: (answer: Answer) => void, report: (answer: CertainAnswer) => void): void;
   close(): Promise<void>;
 };
 
@@ -115,5 +111,7 @@ function answerHandler(late: Late, { read, done, report }: To): Dispatcher.Dispa
 /** Of bytes held as Latin-1, so that a character may come in two chunks; most answers are ASCII. */
 const utf8 = (latin1: string): string =>
   /[^\x00-\x7f]/.test(latin1)
-    ? Buffer.from(latin1, "latin1").toString("utf8").replace(/^\ufeff/, "")
+    ? Buffer.from(latin1, "latin1")
+        .toString("utf8")
+        .replace(/^\ufeff/, "")
     : latin1;
