@@ -100,7 +100,8 @@ test("a draft is priced by its lane, reserved and stored; the result has all tha
     status: "queued",
     guaranteedByMs: null,
   });
-  const { callbackUrl: _, ...asDrafted } = contents;
+  const { callbackUrl, ...asDrafted } = contents;
+  expect(callbackUrl).toBeNull();
   const times = { createdAtMs: NOW_MS, validUntilMs: null };
   expect(record).toMatchObject({ ...asDrafted, ...times, cost: 1_000, attempt: 0, traceparent: "t" });
   expect([told, done]).toEqual([rate, ["take 2", "admit", "reserve 1000", "store"]]);

@@ -54,7 +54,7 @@ export function createBatches(deps: BatchesDeps): Batches {
   const waiters = new Set<() => void>();
   const unsettled = () => under.queued.unsettled + under.held.unsettled;
   const wake = () => {
-    for (const go of [...waiters]) go();
+    for (const go of waiters) go();
   };
 
   const run = async (kind: BatchKind, size: number, request: BatchRequest, settled: () => void) => {

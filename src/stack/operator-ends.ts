@@ -7,8 +7,8 @@ import { type Profile, REPORT_AFTER_MS, type Reporting } from "./operator-behavi
 
 export type End = "DELIVRD" | "UNDELIV" | "EXPIRED";
 export type Word = End | "ENROUTE";
-/** `afterMs`: when the end is reported, once or twice. `then`: what follows once that is acknowledged. */
-export type PlannedEnd = { end: End; afterMs: readonly number[]; then: readonly Follow[] };
+/** `afterMs`: when the end is reported, once or twice. `next`: what follows once that is acknowledged. */
+export type PlannedEnd = { end: End; afterMs: readonly number[]; next: readonly Follow[] };
 export type Follow = { word: Word; afterMs: number };
 
 /** Numbers with a fixed answer, whatever the profile. */
@@ -49,17 +49,17 @@ export function planEnd(
   random: () => number,
 ): PlannedEnd | null {
   const fixed = FIXED_ENDS[phone];
-  if (fixed !== undefined) return fixed && { end: fixed.end, afterMs: [fixed.afterMs], then: [] };
+  if (fixed !== undefined) return fixed && { end: fixed.end, afterMs: [fixed.afterMs], next: [] };
   if (reports === null || random() < reports.lost) return null;
   const [least, most] = reportAfterMs;
   const waitMs = least + random() * (most - least) + (random() < reports.late ? LATE_MS : 0);
   const end = random() < reports.undelivered ? "UNDELIV" : "DELIVRD";
-  const then: Follow[] = [];
-  if (random() < reports.reordered) then.push({ word: "ENROUTE", afterMs: random() * AFTER_MS });
+  const next: Follow[] = [];
+  if (random() < reports.reordered) next.push({ word: "ENROUTE", afterMs: random() * AFTER_MS });
   if (random() < reports.contradictory)
-    then.push({ word: end === "DELIVRD" ? "UNDELIV" : "DELIVRD", afterMs: CONTRADICTION_MS });
+    next.push({ word: end === "DELIVRD" ? "UNDELIV" : "DELIVRD", afterMs: CONTRADICTION_MS });
   const again = random() < reports.duplicate ? [waitMs + 50 + random() * 2_000] : [];
-  return { end, afterMs: [waitMs, ...again], then };
+  return { end, afterMs: [waitMs, ...again], next };
 }
 
 /**

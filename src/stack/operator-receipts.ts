@@ -12,7 +12,7 @@ import { openLines } from "./operator-reports.ts";
 /** A submit that was taken: what its receipts need. */
 type Taken = { id: string; phone: string; account: string; from: Source };
 type Source = Pick<ShortMessage, "sourceTon" | "sourceNpi" | "sourceAddr">;
-type Receipt = { taken: Taken; word: Word; dueMs: number; then: readonly Follow[] };
+type Receipt = { taken: Taken; word: Word; dueMs: number; next: readonly Follow[] };
 type OnItsWay = { receipt: Receipt; sentMs: number };
 
 type ReceiptsOptions<Link> = {
@@ -77,25 +77,25 @@ export function createReceipts<Link extends { account: string }>({
   for (const { end, id, more } of unacknowledged(record.text)) {
     const [phone = "", account = ""] = more;
     const taken = { id, phone, account: decodeURIComponent(account), from: NOWHERE };
-    add({ taken, word: end, dueMs: 0, then: [] });
+    add({ taken, word: end, dueMs: 0, next: [] });
   }
   const timer = setInterval(sendDue, TICK_MS);
   return {
-    plan(taken: Taken, { end, afterMs, then }: PlannedEnd) {
+    plan(taken: Taken, { end, afterMs, next }: PlannedEnd) {
       record.add(`${end} ${taken.id} ${taken.phone} ${encodeURIComponent(taken.account)}`);
       record.write(); // as its submit was: a message whose parts all have an answer has all their ends
       for (const [n, ms] of afterMs.entries())
-        add({ taken, word: end, dueMs: performance.now() + ms, then: n === 0 ? then : [] });
+        add({ taken, word: end, dueMs: performance.now() + ms, next: n === 0 ? next : [] });
     },
     acknowledged(link: Link, sequence: number) {
       const found = onItsWay(link).get(sequence);
       if (found === undefined) return;
       onItsWay(link).delete(sequence);
-      const { taken, then } = found.receipt;
+      const { taken, next } = found.receipt;
       record.add(`ack ${taken.id}`);
-      for (const { word, afterMs } of then) {
+      for (const { word, afterMs } of next) {
         if (word !== "ENROUTE") record.add(`but ${taken.id}`);
-        add({ taken, word, dueMs: performance.now() + afterMs, then: [] });
+        add({ taken, word, dueMs: performance.now() + afterMs, next: [] });
       }
     },
     /** What was on its way on this link is sent on another one. */

@@ -4,7 +4,9 @@ import { expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { FIXED_PHONES, startOperator } from "./operator.ts";
+import { createBehaviour, PROFILES } from "./operator-behaviour.ts";
+import { FIXED_PHONES } from "./operator-ends.ts";
+import { startOperator } from "./operator.ts";
 
 // Fewer than the 256 requests that Bun makes at once, so that reports get through. Each is reported within
 // two seconds, one in forty before the record would be written anyway.
@@ -26,7 +28,8 @@ test("a message is in the operator's record before it is reported, also if its s
     },
   });
   const reportsUrl = `http://127.0.0.1:${gateway.port}`;
-  const options = { name: "A", profile: "reporting", host: "127.0.0.1", port: 0, echoesId: true } as const;
+  const behaviour = createBehaviour(PROFILES.reporting, 1);
+  const options = { name: "A", behaviour, host: "127.0.0.1", port: 0, echoesId: true } as const;
   const operator = await startOperator({ ...options, folder, reportsUrl });
   const ended = new AbortController();
   const submit = (id: string) =>

@@ -25,8 +25,8 @@ export type ReporterOptions = {
 };
 
 type Report = { message_id: string; our_id?: string; status: Word; err: string };
-/** `then`: what follows once it is acknowledged, so that it can't overtake this one. */
-type Planned = { report: Report; then: readonly Follow[] };
+/** `next`: what follows once it is acknowledged, so that it can't overtake this one. */
+type Planned = { report: Report; next: readonly Follow[] };
 
 const TICK_MS = 20;
 const BATCH_MAX = 50;
@@ -42,11 +42,11 @@ export function createReporter(options: ReporterOptions): Reporter {
   let open = 0;
   let stopped = false;
 
-  const plan = (report: Report, afterMs: number, then: readonly Follow[] = []) => {
+  const plan = (report: Report, afterMs: number, next: readonly Follow[] = []) => {
     const atMs = performance.now() + afterMs;
     let at = due.length;
     while (at > 0 && (due[at - 1] as { atMs: number }).atMs > atMs) at--;
-    due.splice(at, 0, { atMs, report, then });
+    due.splice(at, 0, { atMs, report, next });
   };
   const post = async (planned: Planned[]) => {
     posts++;
@@ -65,14 +65,14 @@ export function createReporter(options: ReporterOptions): Reporter {
     open -= planned.length;
     posts--;
     if (stopped) return;
-    for (const { report, then } of planned) {
-      if (!isStored) plan(report, RETRY_MS, then);
-      else acknowledged(report, then);
+    for (const { report, next } of planned) {
+      if (!isStored) plan(report, RETRY_MS, next);
+      else acknowledged(report, next);
     }
   };
-  const acknowledged = (report: Report, then: readonly Follow[]) => {
+  const acknowledged = (report: Report, next: readonly Follow[]) => {
     record.add(`ack ${report.message_id}`);
-    for (const { word, afterMs } of then) {
+    for (const { word, afterMs } of next) {
       if (word !== "ENROUTE") record.add(`but ${report.message_id}`);
       plan({ ...report, status: word, err: WORDS[word].code }, afterMs);
     }
@@ -101,10 +101,10 @@ export function createReporter(options: ReporterOptions): Reporter {
       const profile = behaviour.profile();
       const planned = planEnd(phone, profile, profile.reports ?? null, behaviour.random);
       if (planned === null) return;
-      const { end, afterMs, then } = planned;
+      const { end, afterMs, next } = planned;
       record.add(`${end} ${operatorMessageId} ${id}`);
       const report = reportOf(end, operatorMessageId, id);
-      for (const [n, ms] of afterMs.entries()) plan(report, ms, n === 0 ? then : []);
+      for (const [n, ms] of afterMs.entries()) plan(report, ms, n === 0 ? next : []);
     },
     waiting: () => due.length + open,
     stop() {

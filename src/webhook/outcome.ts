@@ -47,14 +47,10 @@ export function outcomeOf(
 /** Why a call did not succeed, as its customer sees it; null if it did. */
 export function errorOf(answer: CallAnswer): string | null {
   if (answer.kind !== "answered") return answer.reason;
-  switch (resultOf(answer)) {
-    case "acknowledged":
-      return null;
-    case "gone":
-      return "answered 410: no more calls";
-    default:
-      return `answered ${answer.code}${isRedirect(answer.code) ? ": redirects are not followed" : ""}`;
-  }
+  const result = resultOf(answer);
+  if (result === "acknowledged") return null;
+  if (result === "gone") return "answered 410: no more calls";
+  return `answered ${answer.code}${isRedirect(answer.code) ? ": redirects are not followed" : ""}`;
 }
 
 const isRedirect = (code: number): boolean => code >= 300 && code < 400;

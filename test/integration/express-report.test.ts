@@ -108,7 +108,12 @@ test("the command prints the hours as a table or as JSON, and refuses a period t
   ]);
   expect(table.stdout.split("\n")[1]?.split(/ {2,}/)).toEqual([
     at(NOON_MS),
-    ...["13", "7", "2", "1", "1", "2"],
+    "13",
+    "7",
+    "2",
+    "1",
+    "1",
+    "2",
     "70.00 %",
   ]);
   const json = JSON.parse(run(...period, "--json").stdout) as { hours: unknown[] };

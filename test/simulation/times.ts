@@ -36,7 +36,8 @@ export function createTimes(): Times {
         if (table !== "messages" || after === null) continue;
         ends.set(String(after.id), validUntil(after));
         const became = before?.status === after.status ? null : after.status;
-        const detail = () => `${String(after.id)} at attempt ${after.attempt}: ${String(after.last_error)}`;
+        const detail = () =>
+          `${String(after.id)} at attempt ${Number(after.attempt)}: ${String(after.last_error)}`;
         if (became === "failed" && before?.status === "sending")
           hold(FOR_GOOD.test(String(after.last_error)), "what is refused for now is tried again", detail);
         if (became !== "expired") continue;

@@ -23,6 +23,6 @@ export const createWebhookReplay = (deps: ReplayDeps): Route =>
     async handle({ owner, params: { id = "" } }) {
       if (!isUlid(id) || !(await replayOne(deps.replays.pool, owner.customerId, id)))
         throw new SluiceError("not_found", { detail: "No such delivery; they are kept for 7 days." });
-      return { status: 200, body: { id, state: "pending" } };
+      return { status: 200, body: { id, state: "pending" as const } };
     },
   });
