@@ -19,7 +19,7 @@ describe("the table", () => {
     const allowed = new Set(
       (
         "route method code check invariant operator answer lane state version runtime pool reason " +
-        "operation topic partition result level error name"
+        "operation topic partition result level error name source"
       ).split(" "),
     );
     for (const [name, row] of Object.entries(ROWS)) {
