@@ -1,9 +1,15 @@
 // When messages are tried again: the delays, their jitter, and the end of a message's time.
 
 import { expect, test } from "bun:test";
-import { MESSAGE_ATTEMPTS_MAX, RETRY_DELAY_MAX_MS, VALID_FOR_MIN_MS, VALID_FOR_MS } from "./limits.ts";
+import {
+  MESSAGE_ATTEMPTS_MAX,
+  RETRY_DELAY_MAX_MS,
+  SUBMIT_TIMEOUT_MS,
+  VALID_FOR_MIN_MS,
+  VALID_FOR_MS,
+} from "./limits.ts";
 import { LANES, type Lane } from "./message.ts";
-import { retryDelayMaxMs, retryInMs, validUntilOf } from "./retries.ts";
+import { retryDelayMaxMs, retryInMs, submitByOf, validUntilOf } from "./retries.ts";
 
 const AT_MS = 1_000_000;
 const message = (attempt: number, fields: { validUntilMs?: number; guaranteedByMs?: number } = {}) => ({
@@ -26,6 +32,11 @@ function attemptsOf(fields: Parameters<typeof message>[1], random: () => number)
   }
   throw new Error("it never ends");
 }
+
+test("a submit of express begins early enough to time out before its promise; a normal one has no such moment", () => {
+  expect(submitByOf({ guaranteedByMs: 10_000 })).toBe(10_000 - SUBMIT_TIMEOUT_MS);
+  expect(submitByOf({ guaranteedByMs: null })).toBe(Number.POSITIVE_INFINITY);
+});
 
 test("a message is valid for 72 hours, unless it says how long", () => {
   expect(validUntilOf(message(0))).toBe(AT_MS + VALID_FOR_MS);

@@ -26,6 +26,14 @@ export function validUntilOf(message: Pick<Timed, "createdAtMs" | "validUntilMs"
   return message.validUntilMs ?? message.createdAtMs + VALID_FOR_MS;
 }
 
+/**
+ * The last moment at which a connector may begin a submit: one of express has to be able to time out before
+ * its promise. Infinite for a normal message, which dispatch alone begins or ends.
+ */
+export function submitByOf({ guaranteedByMs }: Pick<Timed, "guaranteedByMs">): number {
+  return guaranteedByMs === null ? Number.POSITIVE_INFINITY : guaranteedByMs - SUBMIT_TIMEOUT_MS;
+}
+
 /** The longest delay before a message's attempt (0-based): 0 before the first. */
 export function retryDelayMaxMs(lane: Lane, attempt: number): number {
   return attempt === 0 ? 0 : Math.min(MOST_MS[lane], FIRST_MS[lane] * 2 ** (attempt - 1));

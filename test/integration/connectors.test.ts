@@ -31,13 +31,14 @@ const message: LaneRecord = {
   traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 };
 type Said = Answer | { report: Answer };
-async function said(port: number): Promise<Said[]> {
+async function said(port: number, fields: Partial<LaneRecord> = {}): Promise<Said[]> {
   const operator: OperatorSpec = {
     ...operatorTerms({ name: "A", window: 2 }),
     kind: "http",
     url: `http://127.0.0.1:${port}/submit`,
   };
-  const args = ["test/support/submit-tool.ts", JSON.stringify(operator), JSON.stringify(message)];
+  const own = JSON.stringify({ ...message, ...fields });
+  const args = ["test/support/submit-tool.ts", JSON.stringify(operator), own];
   const { stdout } = await promisify(execFile)("node", args, { cwd: root });
   return stdout
     .trim()
@@ -85,6 +86,25 @@ test("a failed connection is distinguished from a lost answer", async () => {
   });
   expect(await said(silent.port)).toMatchObject([{ kind: "lost" }]);
   silent.stop(true);
+});
+
+test("express is not begun once its answer could come after the promise, although the connection is there", async () => {
+  let heard = 0;
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch() {
+      heard++;
+      return Response.json({ operator_message_id: "a-1" });
+    },
+  });
+  const port = server.port as number;
+  expect(await said(port, { guaranteedByMs: Date.now() + SUBMIT_TIMEOUT_MS - 1 })).toEqual([
+    { kind: "not-connected", reason: "no connection in time for its promise" },
+  ]);
+  expect(heard).toBe(0);
+  expect(await said(port, { guaranteedByMs: Date.now() + 60_000 })).toMatchObject([{ kind: "accepted" }]);
+  await server.stop(true);
 });
 
 test("an answer that comes after the submit was given up is a report: accepted or refused", async () => {

@@ -1,6 +1,7 @@
 // A connector over HTTP: puts together what http-request.ts builds, http-exchange.ts carries and
 // http-answer.ts reads. The kinds http, twilio, kavenegar and sns are settings for it.
 
+import { submitByOf } from "../../core/retries.ts";
 import type { OperatorTerms } from "../terms.ts";
 import type { Connector, OnReport, OperatorLink } from "./connector.ts";
 import { type AnswerSettings, compileAnswer, OWN_ANSWER } from "./http-answer.ts";
@@ -39,7 +40,11 @@ export function createConnectorOver(
     submit(message, done) {
       const request = build(message);
       if (typeof request === "string") return done({ kind: "refused", permanent: true, reason: request });
-      exchange.submit(request, done, (answer) => onReport(message, answer));
+      exchange.submit(request, {
+        byMs: submitByOf(message),
+        done,
+        report: (answer) => onReport(message, answer),
+      });
     },
     close: () => exchange.close(),
   };

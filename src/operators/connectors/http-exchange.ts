@@ -13,9 +13,16 @@ import type { HttpRequest } from "./http-request.ts";
 
 export type ReadAnswer = (status: number, text: string) => Answer;
 export type Exchange = {
-  /** `report`: an answer that comes after `done` was told that it is lost. */
-  submit(request: HttpRequest, done: (answer: Answer) => void, report: (answer: CertainAnswer) => void): void;
+  submit(request: HttpRequest, to: Submitted): void;
   close(): Promise<void>;
+};
+
+type Submitted = {
+  /** It isn't begun after this, by the wall clock. */
+  byMs: number;
+  done(answer: Answer): void;
+  /** An answer that comes after `done` was told that it is lost. */
+  report(answer: CertainAnswer): void;
 };
 
 /** Of usual answers some 500 bytes; a list of parts has some thousands. */
@@ -38,9 +45,9 @@ export function createExchange(origin: string, window: number, read: ReadAnswer)
   });
   const late: Late = { places: window };
   return {
-    submit(request, done, report) {
+    submit(request, to) {
       // A GET is a submit too: without `idempotent: false` undici could think that it may be sent again.
-      pool.dispatch({ ...request, idempotent: false }, answerHandler(late, { read, done, report }));
+      pool.dispatch({ ...request, idempotent: false }, answerHandler(late, { read, ...to }));
     },
     close: () => pool.destroy(),
   };
@@ -48,15 +55,11 @@ export function createExchange(origin: string, window: number, read: ReadAnswer)
 
 /** How many connections may still wait for late answers. */
 type Late = { places: number };
-type To = {
-  read: ReadAnswer;
-  done(answer: Answer): void;
-  report(answer: CertainAnswer): void;
-};
+type To = Submitted & { read: ReadAnswer };
 
 // Until the request is sent, a submit can only fail to connect. After that it has SUBMIT_TIMEOUT_MS for its
 // answer; then it is lost, and an answer that still comes, within LATE_ANSWER_MAX_MS, is a report.
-function answerHandler(late: Late, { read, done, report }: To): Dispatcher.DispatchHandler {
+function answerHandler(late: Late, { read, byMs, done, report }: To): Dispatcher.DispatchHandler {
   let state: "waits" | "sent" | "late" | "over" = "waits";
   let timer: ReturnType<typeof setTimeout> | undefined;
   let status = 0;
@@ -75,6 +78,12 @@ function answerHandler(late: Late, { read, done, report }: To): Dispatcher.Dispa
   };
   return {
     onRequestStart(controller) {
+      // Aborted here, nothing of it is written.
+      if (Date.now() > byMs) {
+        end();
+        done({ kind: "not-connected", reason: "no connection in time for its promise" });
+        return void controller.abort(new Error("too late to begin"));
+      }
       state = "sent";
       timer = setTimeout(() => {
         if (late.places === 0) giveUp(controller);

@@ -18,6 +18,7 @@ import {
   type PeerPdu,
   until,
 } from "../../../test/support/smpp-peer.ts";
+import { SUBMIT_TIMEOUT_MS } from "../../core/limits.ts";
 import { bare, message as messageDraft } from "../../platform/smpp/encode.ts";
 import { COMMAND, decodeBind, decodeMessage, RESPONSE, type ShortMessage } from "../../platform/smpp/pdu.ts";
 import type { Answer } from "./connector.ts";
@@ -98,6 +99,27 @@ describe("binds", () => {
     const first = submit("hi");
     expect(await submit("hi")).toEqual({ kind: "not-connected", reason: "no room in the window" });
     expect((await first).kind).toBe("lost");
+  });
+
+  test("express that finds no room before its last moment to begin is not sent", async () => {
+    const held: PeerPdu[] = [];
+    const { peer, submit } = await startConnector(
+      (pdu, link) => {
+        if (pdu.command === COMMAND.submitSm) held.push(pdu);
+        else obliging(pdu, link);
+      },
+      { bind_window: 1 },
+    );
+    const first = submit("one");
+    await until(() => held.length === 1);
+    const startedMs = performance.now();
+    const guaranteedByMs = Date.now() + SUBMIT_TIMEOUT_MS + 300;
+    const express = await submit("two", { lane: "express", guaranteedByMs });
+    expect(express).toEqual({ kind: "not-connected", reason: "no room in the window" });
+    expect(performance.now() - startedMs).toBeLessThan(SUBMIT_TIMEOUT_MS - 500);
+    (await peer.link(0)).answer(held[0] as PeerPdu, 0, "x");
+    expect((await first).kind).toBe("accepted");
+    expect(submitted(peer)).toHaveLength(1);
   });
 
   test("what waited while the process slept is not sent late", async () => {

@@ -16,6 +16,8 @@ type Deps = {
   kindOf: (status: number) => StatusClass;
   /** To begin, and as much again for all answers. */
   timeoutMs: number;
+  /** How long the first part may wait for room at most; when it is taken the others follow in any case. */
+  leftMs: number;
 };
 export type AnswerTo = {
   done(answer: Answer): void;
@@ -29,7 +31,7 @@ const ID = new RegExp(`^[\\x20-\\x7e]{1,${OPERATOR_MESSAGE_ID_CHARS_MAX}}$`);
 const usable = (id: string): string => (ID.test(id) ? id.trim() : "");
 
 export function submitParts(
-  { binds, kindOf, timeoutMs }: Deps,
+  { binds, kindOf, timeoutMs, leftMs }: Deps,
   drafts: readonly Draft[],
   to: AnswerTo,
 ): void {
@@ -64,7 +66,7 @@ export function submitParts(
     const jobs = parts.map(
       (part): Job => ({
         draft: drafts[part] as Draft,
-        startByMs: part === 0 ? nowMs + timeoutMs : endMs,
+        startByMs: part === 0 ? nowMs + Math.min(timeoutMs, leftMs) : endMs,
         answerMs: timeoutMs,
         endByMs: endMs,
         done: (result) => {

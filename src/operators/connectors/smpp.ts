@@ -9,7 +9,7 @@
 import { type Static, Type } from "typebox";
 import type { LaneRecord } from "../../core/lane-record.ts";
 import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS } from "../../core/limits.ts";
-import { validUntilOf } from "../../core/retries.ts";
+import { submitByOf, validUntilOf } from "../../core/retries.ts";
 import { type BindAs, WAITS, type Waits } from "../../platform/smpp/binds.ts";
 import {
   classOf,
@@ -164,7 +164,8 @@ export function createSmppConnector(
     submit(message, done) {
       const drafts = draftsOf(operator, message, referenceFor);
       if (typeof drafts === "string") return done({ kind: "refused", permanent: true, reason: drafts });
-      submitParts({ binds, kindOf, timeoutMs: SUBMIT_TIMEOUT_MS }, drafts, {
+      const leftMs = submitByOf(message) - Date.now();
+      submitParts({ binds, kindOf, timeoutMs: SUBMIT_TIMEOUT_MS, leftMs }, drafts, {
         done,
         late: (answer) => onReport(message, answer),
       });
