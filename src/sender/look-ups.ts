@@ -100,7 +100,9 @@ function mayAsk(one: UnsureSubmit, askable: ReadonlyMap<string, Askable>): boole
 }
 
 function askableOf(spec: OperatorSpec): [operator: string, askable: Askable][] {
-  const url = spec.kind === "smpp" ? null : spec.reports?.look_up;
+  if (spec.kind === "smpp")
+    return spec.query_sm ? [[spec.name, { operator: spec.name, url: null, authorization: undefined }]] : [];
+  const url = spec.reports?.look_up;
   const authorization = spec.kind === "http" ? authorizationOf(spec) : undefined;
   return url === undefined ? [] : [[spec.name, { operator: spec.name, url, authorization }]];
 }

@@ -21,6 +21,7 @@ export const smppOperator = (settings: Partial<SmppOperator> & { port: number })
   receipt_parts: "each",
   registered_delivery: 1,
   validity: "absolute",
+  query_sm: true,
   ...settings,
 });
 

@@ -5,7 +5,8 @@
 
 import type { Binds, Job } from "../../platform/smpp/binds.ts";
 import { encodePdu, message, query } from "../../platform/smpp/encode.ts";
-import { COMMAND, decodeQueryAnswer, TAG } from "../../platform/smpp/pdu.ts";
+import { COMMAND, decodeQueryAnswer, readHeader, TAG } from "../../platform/smpp/pdu.ts";
+import { STATUS } from "../../platform/smpp/status.ts";
 import type { Asked } from "./connector.ts";
 import type { Address } from "./smpp-address.ts";
 
@@ -14,6 +15,8 @@ type Deps = {
   /** To begin, and as much again to answer. */
   timeoutMs: number;
   deliver(receipt: Uint8Array): void;
+  /** The operator doesn't know the command. */
+  unsupported(): void;
 };
 
 /** esm_class of a receipt (5.2.12). */
@@ -22,7 +25,11 @@ const RECEIPT = 0x04;
 const FINAL_STATES = new Set([2, 3, 4, 5, 8]);
 
 /** `source` is that of the submits: an operator finds them by it and the id. */
-export function querySubmits({ binds, timeoutMs, deliver }: Deps, source: Address, asked: Asked): void {
+export function querySubmits(
+  { binds, timeoutMs, deliver, unsupported }: Deps,
+  source: Address,
+  asked: Asked,
+): void {
   const nowMs = performance.now();
   const jobs = asked.operatorMessageIds.map(
     (id): Job => ({
@@ -31,6 +38,8 @@ export function querySubmits({ binds, timeoutMs, deliver }: Deps, source: Addres
       answerMs: timeoutMs,
       endByMs: nowMs + 2 * timeoutMs,
       raw(pdu) {
+        const { command, status } = readHeader(pdu);
+        if (command === COMMAND.genericNack || status === STATUS.invalidCommand) return unsupported();
         const { state } = decodeQueryAnswer(pdu);
         if (FINAL_STATES.has(state)) deliver(receiptOf(id, asked.phone, state));
       },

@@ -193,6 +193,30 @@ describe("a look-up", () => {
     expect((await nacking.submit("hi")).kind).toBe("accepted");
     expect(nacking.delivered).toEqual([]);
   });
+
+  test("isn't made again at an operator that doesn't know the command, nor at one that its entry spares", async () => {
+    for (const [how, settings] of [
+      ["a nack", {}],
+      ["an answer", {}],
+      ["nothing", { query_sm: false }],
+    ] as const) {
+      const { connector, open, peer, submit, notes } = await startConnector((pdu, link) => {
+        if (pdu.command !== COMMAND.querySm) obliging(pdu, link);
+        else if (how === "a nack") link.send(nack(0x02), pdu.sequence);
+        else link.answer(pdu, 0x03);
+      }, settings);
+      await until(() => open() === 1);
+      const spared = how === "nothing";
+      connector.lookUp?.(asked);
+      if (!spared) await until(() => notes.some(({ text }) => text.includes("query_sm")));
+      connector.lookUp?.(asked);
+      // What was asked before it is there when this has its answer.
+      expect((await submit("hi")).kind).toBe("accepted");
+      const queries = peer.links[0]?.got.filter(({ command }) => command === COMMAND.querySm);
+      expect([how, queries]).toEqual([how, spared ? [] : [expect.anything(), expect.anything()]]);
+      expect(notes.filter(({ text }) => text.includes("query_sm"))).toHaveLength(spared ? 0 : 1);
+    }
+  });
 });
 
 describe("a message of several parts", () => {

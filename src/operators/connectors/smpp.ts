@@ -110,6 +110,12 @@ export const SMPP_SETTINGS = {
     default: "absolute",
     description: "whether it is told until when a message is worth delivering; some refuse any value",
   }),
+  query_sm: Type.Boolean({
+    default: true,
+    description:
+      "whether it is asked by query_sm about messages whose answer was lost; one that doesn't know the " +
+      "command is asked no more",
+  }),
   statuses: Type.Optional(
     Type.Unsafe<Record<string, StatusClass>>(
       Type.Record(Type.String({ pattern: "^0x[0-9A-Fa-f]{1,8}$" }), Type.Enum(STATUS_CLASSES), {
@@ -155,6 +161,11 @@ export function createSmppConnector(
   const referenceFor = createReferences(RECIPIENTS_MAX, Math.random);
   const overrides = overridesOf(operator);
   const warn = createWarning(link);
+  let isAsked = operator.query_sm;
+  const unsupported = () => {
+    if (isAsked) link.onNote({ level: "info", text: "doesn't know query_sm: it is asked no more" });
+    isAsked = false;
+  };
   const kindOf = (status: number) => {
     const kind = classOf(status, overrides);
     if (kind === "elsewhere") warn(statusText(status));
@@ -173,7 +184,8 @@ export function createSmppConnector(
     lookUp(asked) {
       const source = sourceOf(asked.from ?? operator.sender ?? "", operator.addresses ?? {});
       const deliver = (receipt: Uint8Array) => void link.onDeliver(receipt);
-      if (source !== null) querySubmits({ binds, timeoutMs: SUBMIT_TIMEOUT_MS, deliver }, source, asked);
+      if (source === null || !isAsked) return;
+      querySubmits({ binds, timeoutMs: SUBMIT_TIMEOUT_MS, deliver, unsupported }, source, asked);
     },
     retire: () => binds.retire(),
     close: () => binds.close(),
