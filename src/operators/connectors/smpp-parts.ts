@@ -26,6 +26,9 @@ export type AnswerTo = {
 };
 type Result = Parameters<Job["done"]>[0];
 
+/** Between two submits of a part: without it, one that is refused at once would go as fast as it can. */
+const AGAIN_MS = 100;
+
 // What reports can be found by. Some operators put TLVs where an id would be.
 const ID = new RegExp(`^[\\x20-\\x7e]{1,${OPERATOR_MESSAGE_ID_CHARS_MAX}}$`);
 const usable = (id: string): string => (ID.test(id) ? id.trim() : "");
@@ -60,12 +63,13 @@ export function submitParts(
     answer({ kind: "lost", reason: lost, ...(isAnyNamed ? { operatorMessageIds: [...named] } : {}) });
   };
 
-  function submit(parts: readonly number[]): void {
+  function submit(parts: readonly number[], afterMs = 0): void {
     underWay += parts.length;
     const nowMs = performance.now();
     const jobs = parts.map(
       (part): Job => ({
         draft: drafts[part] as Draft,
+        fromMs: nowMs + afterMs,
         startByMs: part === 0 ? nowMs + Math.min(timeoutMs, leftMs) : endMs,
         answerMs: timeoutMs,
         endByMs: endMs,
@@ -96,7 +100,7 @@ export function submitParts(
     if (part === 0)
       return answer({ kind: "refused", permanent: kind === "for_good", reason: statusText(status) });
     // The rest of a message often trips the rate that its first part left.
-    if (kind === "later" && performance.now() < endMs) return submit([part]);
+    if (kind === "later" && performance.now() + AGAIN_MS < endMs) return submit([part], AGAIN_MS);
     lose(part, `${statusText(status)} after others were taken`);
   }
 

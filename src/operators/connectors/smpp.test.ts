@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { answering, endConnectors, startConnector, submitted } from "../../../test/support/smpp-connector.ts";
 import { obliging, type PeerLink, type PeerPdu, until } from "../../../test/support/smpp-peer.ts";
 import { nack } from "../../platform/smpp/encode.ts";
-import { COMMAND, RESPONSE, type ShortMessage } from "../../platform/smpp/pdu.ts";
+import { COMMAND, decodeMessage, RESPONSE, type ShortMessage } from "../../platform/smpp/pdu.ts";
 import { DEFAULT_TERMS } from "../reports/report.ts";
 import { readSmpp } from "../reports/smpp.ts";
 
@@ -275,6 +275,19 @@ describe("a message of several parts", () => {
     const { peer, submit } = await startConnector(answering({ 2: 0x58, 3: 0 }), { bind_window: 1 });
     expect(await submit(LONG)).toMatchObject({ kind: "accepted" });
     expect(submitted(peer).map(({ shortMessage }) => shortMessage[5])).toEqual([1, 2, 2, 3]);
+  });
+
+  test("goes on with a part that is refused for now, but doesn't repeat it as fast as it can", async () => {
+    let seconds = 0;
+    const { submit } = await startConnector((pdu, link) => {
+      const isSecond = pdu.command === COMMAND.submitSm && decodeMessage(pdu.bytes).shortMessage[5] === 2;
+      if (isSecond && ++seconds <= 5) link.answer(pdu, 0x08);
+      else obliging(pdu, link);
+    });
+    const startedMs = performance.now();
+    expect(await submit(LONG)).toMatchObject({ kind: "accepted" });
+    expect(performance.now() - startedMs).toBeGreaterThan(450);
+    expect(seconds).toBe(6);
   });
 
   test("goes on when its first part's answer comes late: it is then a report", async () => {

@@ -30,6 +30,8 @@ export type BindsHooks = {
 };
 export type Job = {
   draft: Draft;
+  /** It isn't sent before this, if it is there; those behind it are. */
+  fromMs?: number;
   /** It isn't sent after this, on the clock of performance.now(). */
   startByMs: number;
   /** How long the answer may take, and until when at most. */
@@ -160,13 +162,20 @@ export function createBinds(
   /** Starts what can start. */
   function pump() {
     const nowMs = performance.now();
-    for (let bind = roomiest(nowMs); queue.length > 0 && bind !== null; bind = roomiest(nowMs)) {
-      const job = queue.shift() as Job;
+    for (let bind = roomiest(nowMs); bind !== null; bind = roomiest(nowMs)) {
+      const [job] = queue.splice(firstReady(nowMs), 1);
+      if (job === undefined) break;
       // After a sleep, the message may be someone else's by now.
       if (nowMs >= job.startByMs) giveUp([job]);
       else start(job, bind, nowMs);
     }
     if (queue.length > 0 && isHopeless()) giveUp(queue.splice(0));
+  }
+
+  /** Where the next job is that may start; the queue's length if there is none. */
+  function firstReady(nowMs: number): number {
+    const at = queue.findIndex(({ fromMs = 0 }) => fromMs <= nowMs);
+    return at < 0 ? queue.length : at;
   }
 
   function start({ draft, answerMs, endByMs, done, late, raw }: Job, bind: Bind, nowMs: number) {
