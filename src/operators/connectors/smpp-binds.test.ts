@@ -182,6 +182,14 @@ describe("binds", () => {
     expect(submitted(peer)).toHaveLength(2);
   });
 
+  test("a full queue at the operator pauses its bind for longer, whatever its entry says of the status", async () => {
+    const { submit } = await startConnector(answering({ 1: 0x14 }), { statuses: { "0x14": "elsewhere" } });
+    expect(await submit("hi")).toMatchObject({ kind: "refused", permanent: false });
+    const startedMs = performance.now();
+    expect((await submit("again")).kind).toBe("accepted");
+    expect(performance.now() - startedMs).toBeGreaterThan(350);
+  });
+
   test("no answer for a message is left open when the connector closes, and it says goodbye", async () => {
     const { peer, connector, submit, open } = await startConnector(binding, { bind_window: 1 });
     const answers = [submit("one"), submit("two")];

@@ -1,108 +1,22 @@
 // One session against peers that behave, and peers that don't, over a real TCP connection.
 
 import { afterEach, expect, test } from "bun:test";
+import { binding, obliging, startPeer, until } from "../../../test/support/smpp-peer.ts";
 import {
-  binding,
-  obliging,
-  type Peer,
-  type PeerLink,
-  startPeer,
-  until,
-} from "../../../test/support/smpp-peer.ts";
-import { answerTo, bare, type Draft, encodePdu, message, nack } from "./encode.ts";
-import { COMMAND, decodeAnswerText, decodeBind, RESPONSE, type ShortMessage } from "./pdu.ts";
+  type Behaviour,
+  DELIVER,
+  endSessions,
+  open,
+  openBound,
+  submitsOf,
+} from "../../../test/support/smpp-session.ts";
+import { answerTo, bare, encodePdu, nack } from "./encode.ts";
+import { COMMAND, decodeAnswerText, decodeBind, RESPONSE } from "./pdu.ts";
 import type { SubmitResult } from "./pending.ts";
-import { openSession, type SessionHooks, type SessionOptions } from "./session.ts";
 import { STATUS } from "./status.ts";
 
-const FIELDS: ShortMessage = {
-  command: COMMAND.submitSm,
-  serviceType: "",
-  sourceTon: 5,
-  sourceNpi: 0,
-  sourceAddr: "Shop",
-  destTon: 1,
-  destNpi: 1,
-  destAddr: "98912",
-  esmClass: 0,
-  validityPeriod: "",
-  registeredDelivery: 1,
-  dataCoding: 0,
-  shortMessage: Buffer.from("hi"),
-  tlvs: [],
-};
-const SUBMIT: Draft = message(FIELDS);
-const DELIVER: Draft = message({ ...FIELDS, command: COMMAND.deliverSm, esmClass: 4 });
+afterEach(endSessions);
 
-const ends: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ends.splice(0)) await end();
-});
-
-type Behaviour = Parameters<typeof startPeer>[0];
-
-async function open(
-  behave: Behaviour,
-  { connects = true, ...options }: Partial<SessionOptions> & { connects?: boolean } = {},
-  onDeliver: SessionHooks["onDeliver"] = () => Promise.resolve(true),
-) {
-  const peer: Peer = await startPeer(behave);
-  const log: { bound: number; end: [string, number | null] | null } = { bound: 0, end: null };
-  const session = openSession(
-    {
-      host: "127.0.0.1",
-      port: peer.port,
-      tls: null,
-      bindAs: "transceiver",
-      login: { systemId: "us", password: "secret", systemType: "", addressRange: "" },
-      window: 10,
-      lateMs: 5_000,
-      enquireMs: 60_000,
-      enquireAnswerMs: 60_000,
-      ...options,
-    },
-    {
-      onBound: () => void log.bound++,
-      onRoom: () => undefined,
-      onDeliver,
-      onEnd: (reason, status) => {
-        if (log.end !== null) throw new Error("a session ends once");
-        log.end = [reason, status];
-      },
-    },
-  );
-  ends.push(
-    () => session.close(),
-    () => peer.stop(),
-  );
-  return { peer, session, log, link: connects ? await peer.link(0) : (undefined as never) };
-}
-
-async function openBound(
-  behave: Behaviour,
-  options?: Partial<SessionOptions>,
-  onDeliver?: SessionHooks["onDeliver"],
-) {
-  const opened = await open(behave, options, onDeliver);
-  await until(() => opened.log.bound === 1);
-  const results: SubmitResult[] = [];
-  const lates: [number, string][] = [];
-  const submit = (answerMs = 5_000) => {
-    const at = submitted++;
-    opened.session.submit(SUBMIT, performance.now() + answerMs, {
-      done: (result) => void (results[at] = result),
-      late: (status, id) => lates.push([status, id]),
-    });
-  };
-  let submitted = 0;
-  return { ...opened, results, lates, submit };
-}
-
-const submitsOf = (link: PeerLink, count: number) =>
-  until(() => {
-    const submits = link.got.filter(({ command }) => command === COMMAND.submitSm);
-    return submits.length >= count ? submits : null;
-  });
 const lost = (results: SubmitResult[]) => results.map((result) => result.kind);
 
 test("it binds with what was asked for and interface version 3.4, and a submit gets its id", async () => {
