@@ -276,4 +276,13 @@ describe("binds", () => {
     expect(decodeBind(bind.bytes)).toEqual({ systemId: "us", password: "secret", systemType: "OTA" });
     expect(Buffer.from(bind.bytes).toString("latin1")).toEndWith("^98\0");
   });
+
+  test("a password of more than eight characters is sent as it is, and warned of without being shown", async () => {
+    const { peer, notes } = await startConnector(obliging, { password: "longsecret" });
+    const bind = await (await peer.link(0)).next(COMMAND.bindTransceiver);
+    expect(decodeBind(bind.bytes).password).toBe("longsecret");
+    const warnings = notes.filter(({ level }) => level === "warn").map(({ text }) => text);
+    expect(warnings).toEqual([expect.stringContaining("more than 8 characters")]);
+    expect(JSON.stringify(notes)).not.toContain("longsecret");
+  });
 });

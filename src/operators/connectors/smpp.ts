@@ -130,6 +130,8 @@ export type SmppOperator = OperatorTerms & { kind: "smpp" } & Static<
 
 /** How long a bind that is asked for a sign of life may take. */
 const ENQUIRE_ANSWER_MS = 10_000;
+/** With its NUL it fills the field of a bind (4.1.1). */
+const PASSWORD_CHARS_MAX = 8;
 /** Recipients whose last reference is remembered, some 100 B each. */
 const RECIPIENTS_MAX = 20_000;
 
@@ -161,6 +163,13 @@ export function createSmppConnector(
   const referenceFor = createReferences(RECIPIENTS_MAX, Math.random);
   const overrides = overridesOf(operator);
   const warn = createWarning(link);
+  if (password.length > PASSWORD_CHARS_MAX)
+    link.onNote({
+      level: "warn",
+      text:
+        `the password has more than ${PASSWORD_CHARS_MAX} characters: it is sent as it is, but SMPP has ` +
+        "room for no more, and only some operators take it",
+    });
   let isAsked = operator.query_sm;
   const unsupported = () => {
     if (isAsked) link.onNote({ level: "info", text: "doesn't know query_sm: it is asked no more" });
