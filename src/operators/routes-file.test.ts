@@ -309,6 +309,26 @@ test("two routes for one prefix and lane are refused; for two lanes they are not
   );
 });
 
+test("splits that overlap are refused: two for one prefix, or one operator twice in a split", () => {
+  expect(
+    faults(
+      withThree(`routes:
+  one: { prefixes: ["+98912", "+98913"], split: { A: 50, B: 50 } }
+  two: { prefixes: ["+98913"], split: { A: 90, B: 10 } }
+`),
+    ),
+  ).toEqual(
+    ["normal", "express"].map(
+      (lane) =>
+        `7:21 routes.two.prefixes[0]: +98913 in the lane ${lane} is the route one's already (line 6): ` +
+        "remove it from one of them",
+    ),
+  );
+  expect(
+    faults(withThree('routes:\n  r: { prefixes: ["+98"], split: { A: 50, B: 25, A: 25 } }\n')),
+  ).toEqual(["6:50 routes.r.split.A: is given twice: remove this or line 6"]);
+});
+
 test("shares sum to 100, and a route has either shares or an order", () => {
   const route = (fields: string) => faults(withThree(`routes:\n  r: { prefixes: ["+98"], ${fields} }\n`));
   expect(route("split: { A: 50, B: 51 }")).toEqual([
