@@ -81,8 +81,8 @@ function answerHandler(late: Late, { read, byMs, done, report }: To): Dispatcher
       // Aborted here, nothing of it is written.
       if (Date.now() > byMs) {
         end();
-        done({ kind: "not-connected", reason: "no connection in time for its promise" });
-        return void controller.abort(new Error("too late to begin"));
+        controller.abort(new Error("too late to begin"));
+        return done({ kind: "not-connected", reason: "no connection in time for its promise" });
       }
       state = "sent";
       timer = setTimeout(() => {

@@ -7,6 +7,7 @@ import { nack } from "../../platform/smpp/encode.ts";
 import { COMMAND, decodeMessage, RESPONSE, type ShortMessage } from "../../platform/smpp/pdu.ts";
 import { DEFAULT_TERMS } from "../reports/report.ts";
 import { readSmpp } from "../reports/smpp.ts";
+import type { SmppOperator } from "./smpp.ts";
 
 const LONG = `${"a".repeat(153)}${"b".repeat(153)}c`;
 
@@ -195,11 +196,12 @@ describe("a look-up", () => {
   });
 
   test("isn't made again at an operator that doesn't know the command, nor at one that its entry spares", async () => {
-    for (const [how, settings] of [
+    const cases: [how: string, settings: Partial<SmppOperator>][] = [
       ["a nack", {}],
       ["an answer", {}],
       ["nothing", { query_sm: false }],
-    ] as const) {
+    ];
+    for (const [how, settings] of cases) {
       const { connector, open, peer, submit, notes } = await startConnector((pdu, link) => {
         if (pdu.command !== COMMAND.querySm) obliging(pdu, link);
         else if (how === "a nack") link.send(nack(0x02), pdu.sequence);
