@@ -4,7 +4,7 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help run run-edge up down migrate seed run-server run-sender-normal run-sender-express run-relay \
-	test quick typecheck lint format bench mutate faults simulate clients install
+	test quick typecheck lint format bench mutate faults simulate clients peer install
 
 in_env := . scripts/env.sh && exec
 
@@ -70,6 +70,9 @@ simulate: ## 10,000 simulated runs of the money code, each from a seed, on 2 cor
 
 clients: ## test 12 HTTP clients against the direct port and the edge; installs those that are missing
 	@exec scripts/clients.sh
+
+peer: ## 100,000 messages to an SMPP operator that isn't ours (jSMPP), its links cut 20 times, then every status and all money is compared (minutes); ARGS="--messages 5000 --cuts 3"
+	@exec scripts/peer.sh $(ARGS)
 
 faults: install ## 200 faults under load (kills, cut connections, full disks, outages), then all logs and books are compared (half an hour); ARGS="--seed 2"
 	@$(in_env) bun test/faults/run.ts $(ARGS)
