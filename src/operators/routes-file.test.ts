@@ -324,9 +324,9 @@ test("splits that overlap are refused: two for one prefix, or one operator twice
         "remove it from one of them",
     ),
   );
-  expect(
-    faults(withThree('routes:\n  r: { prefixes: ["+98"], split: { A: 50, B: 25, A: 25 } }\n')),
-  ).toEqual(["6:50 routes.r.split.A: is given twice: remove this or line 6"]);
+  expect(faults(withThree('routes:\n  r: { prefixes: ["+98"], split: { A: 50, B: 25, A: 25 } }\n'))).toEqual([
+    "6:50 routes.r.split.A: is given twice: remove this or line 6",
+  ]);
 });
 
 test("shares sum to 100, and a route has either shares or an order", () => {

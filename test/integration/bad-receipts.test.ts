@@ -42,7 +42,13 @@ async function sent(operator: string, operatorMessageId: string): Promise<LaneRe
   await acceptMessages(pool, [record]);
   await claimMessages(pool, { claimId, lane: record.lane, records: [record], nowMs });
   const taken = { kind: "accepted", operator, operatorMessageIds: [operatorMessageId], atMs: nowMs } as const;
-  const changes = [changeOf(record, withReported(taken, () => TERMS), { nowMs, jitter: 0 })];
+  const changes = [
+    changeOf(
+      record,
+      withReported(taken, () => TERMS),
+      { nowMs, jitter: 0 },
+    ),
+  ];
   await settleClaim({ pool, id }, { claimId, lane: record.lane, changes, idsLeft: [], nowMs });
   return record;
 }

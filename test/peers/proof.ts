@@ -130,7 +130,12 @@ async function sendAndCut(
 async function cutAlong(
   peer: Peer,
   sending: Sending,
-  { messages, cuts, report, isOver }: Pick<ProofOptions, "messages" | "cuts" | "report"> & {
+  {
+    messages,
+    cuts,
+    report,
+    isOver,
+  }: Pick<ProofOptions, "messages" | "cuts" | "report"> & {
     isOver: () => boolean;
   },
 ): Promise<number> {
