@@ -29,6 +29,9 @@ test("what went back, what is sent of it and what isn't, is said in one line", (
   expect(told(7, { kind: "requeued", into: "outbox", messages: [], over: [] }, "it would go")).toBe(
     "it would go to the outbox, for the report",
   );
+  expect(told(7, { kind: "requeued", into: "webhook_events", messages: [], over: [] }, "back")).toBe(
+    "back to webhook_events; if it still can't be read there, it becomes a letter again",
+  );
   expect(told(7, { kind: "over", over: [] }, "back")).toContain("(it has none)");
 });
 

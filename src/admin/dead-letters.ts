@@ -148,8 +148,10 @@ export function told(id: number, result: Requeue, goes: string): string {
         `to forget it: ./sluice dlq drop ${id} --confirm ${id}`
       );
     case "requeued":
-      if (result.into === "inbox")
-        return `${goes} to the inbox; if it still can't be read there, it becomes a letter again`;
+      if (result.into !== "outbox") {
+        const into = result.into === "inbox" ? "the inbox" : result.into;
+        return `${goes} to ${into}; if it still can't be read there, it becomes a letter again`;
+      }
       if (result.messages.length === 0) return `${goes} to the outbox, for the report`;
       return (
         `${goes} to the outbox; messages to send: ${result.messages.join(", ")}` +

@@ -6,14 +6,15 @@ import { createHash } from "node:crypto";
 
 /**
  * Where letters come from: a sender's Kafka record, an outbox row of a lane, one of events, an operator's
- * report. To add a source, add its name here and what requeues it in src/ledger/requeue-letter.ts.
+ * report, a row of what customers are to be told. To add a source, add its name here and what requeues it in
+ * src/ledger/requeue-letter.ts.
  */
-export const LETTER_SOURCES = ["record", "messages", "events", "report"] as const;
+export const LETTER_SOURCES = ["record", "messages", "events", "report", "webhook"] as const;
 export type LetterSource = (typeof LETTER_SOURCES)[number];
 
 export type DeadLetter = {
   source: LetterSource;
-  /** topic/partition/offset, outbox/row, inbox/row, or a report's operator and the way it came. */
+  /** topic/partition/offset, outbox/row, inbox/row, webhook_events/row, or a report's operator and way. */
   place: string;
   reason: string;
   payload: Buffer;

@@ -11,6 +11,7 @@ import { type LaneRecord, packLaneRow, unpackLaneRecord, unpackLaneRow } from ".
 import { settlementOf, type Status } from "../core/message.ts";
 import { RecordError } from "../core/packed.ts";
 import { unpackReports } from "../core/raw-report.ts";
+import { unpackWebhookEvents } from "../core/webhook-event.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { dropLetter, lockLetter, type StoredLetter } from "./dead-letters.ts";
 import { lockRows } from "./settle.ts";
@@ -18,9 +19,11 @@ import { blob } from "./sql-text.ts";
 
 /** A message of a letter that its letter can't send any more, and why. */
 export type Over = { id: string; why: string };
+/** The table that its bytes go back to. */
+export type Into = "outbox" | "inbox" | "webhook_events";
 /** What requeuing a letter does: its bytes go back, or they stay because nothing could come of it. */
 export type Requeue =
-  | { kind: "requeued"; into: "outbox" | "inbox"; messages: string[]; over: Over[] }
+  | { kind: "requeued"; into: Into; messages: string[]; over: Over[] }
   | { kind: "over"; over: Over[] }
   | { kind: "unreadable"; reason: string };
 
@@ -74,9 +77,14 @@ const PUT_BACK: Record<LetterSource, (conn: Connection, payload: Buffer) => Prom
     unpackReports(payload);
     return whole("inbox", `INSERT INTO inbox (payload) VALUES (${blob(payload)})`);
   },
+  // A change that was told already is the same delivery, under its id.
+  webhook: async (_, payload) => {
+    unpackWebhookEvents(payload);
+    return whole("webhook_events", `INSERT INTO webhook_events (payload) VALUES (${blob(payload)})`);
+  },
 };
 
-const whole = (into: "outbox" | "inbox", insert: string): Plan => ({
+const whole = (into: Into, insert: string): Plan => ({
   result: { kind: "requeued", into, messages: [], over: [] },
   inserts: [insert],
 });

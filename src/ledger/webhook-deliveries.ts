@@ -6,6 +6,7 @@
 // endpoint, says. Bound: the callers' rows of events, WEBHOOK_CHUNK_ROWS_MAX deliveries a statement.
 
 import { endpointOf } from "../core/callback-url.ts";
+import type { DeadLetter } from "../core/dead-letter.ts";
 import {
   WEBHOOK_CHUNK_ROWS_MAX,
   WEBHOOK_ENDPOINT_ROWS_MAX,
@@ -13,6 +14,7 @@ import {
 } from "../core/webhook-limits.ts";
 import { eventBody, eventIdOf, unpackWebhookEvents, type WebhookEvent } from "../core/webhook-event.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
+import { keepLetters } from "./dead-letters.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
 import { type EndpointKey, placed, wakeSql } from "./webhook-endpoints.ts";
 
@@ -24,36 +26,36 @@ const GIVE_UP_AT = `NOW(3) + INTERVAL ${WEBHOOK_RETRY_MS * 1_000} MICROSECOND`;
 
 // ---- from events to deliveries ----
 
-/** `unread`: why rows could not be read; they stay, and nobody looks at them again. */
+/** `unread`: which rows could not be read, and why; they are dead letters now. */
 export type EventsTaken = { rows: number; events: number; unread: string[] };
 
 /** Turns the oldest rows of events, at most `rowsMax` that no other process holds, into deliveries. */
 export function takeEvents(pool: Pick<Pool, "use">, rowsMax: number): Promise<EventsTaken> {
   return withRetries(pool, async (conn) => {
     const [, rows] = await conn.query<[unknown, { id: number; payload: Buffer }[]]>(
-      "BEGIN;SELECT id, payload FROM webhook_events FORCE INDEX (waiting) WHERE dead IS NULL " +
+      "BEGIN;SELECT id, payload FROM webhook_events FORCE INDEX (PRIMARY) " +
         `ORDER BY id LIMIT ${rowsMax} FOR UPDATE SKIP LOCKED`,
     );
     const deliveries: NewDelivery[] = [];
-    const read: number[] = [];
-    const unread: string[] = [];
+    const dead: DeadLetter[] = [];
     for (const { id, payload } of rows) {
       try {
         deliveries.push(...unpackWebhookEvents(payload).map(deliveryOf));
-        read.push(id);
       } catch (error) {
         // Also a URL or a time that is none: whatever a row holds, those behind it go on.
         const reason = (error as Error).message;
-        unread.push(`${id}: ${reason}`);
-        await conn.write("UPDATE webhook_events SET dead=? WHERE id=?", [reason.slice(0, 200), id]);
+        dead.push({ source: "webhook", place: `webhook_events/${id}`, reason, payload });
       }
     }
+    await keepLetters(conn, dead);
     await storeDeliveries(conn, deliveries);
-    if (read.length > 0)
+    if (rows.length > 0)
       await conn.query(
-        `DELETE /*+ INDEX(webhook_events PRIMARY) */ FROM webhook_events WHERE id IN (${read})`,
+        "DELETE /*+ INDEX(webhook_events PRIMARY) */ FROM webhook_events " +
+          `WHERE id IN (${rows.map(({ id }) => id)})`,
       );
     await conn.query("COMMIT");
+    const unread = dead.map(({ place, reason }) => `${place}: ${reason}`);
     return { rows: rows.length, events: deliveries.length, unread };
   });
 }
@@ -91,10 +93,9 @@ export async function waitingEvents(
   max: number,
 ): Promise<{ rows: number; oldestS: number }> {
   const [row] = await pool.query<{ n: number; oldestS: number | string | null }[]>(
-    "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM webhook_events FORCE INDEX (waiting) WHERE dead IS NULL " +
-      `LIMIT ${max}) AS counted) AS n, ` +
+    `SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM webhook_events LIMIT ${max}) AS counted) AS n, ` +
       "(SELECT TIMESTAMPDIFF(MICROSECOND, created_at, NOW(3)) / 1e6 FROM webhook_events " +
-      "FORCE INDEX (waiting) WHERE dead IS NULL ORDER BY id LIMIT 1) AS oldestS",
+      "FORCE INDEX (PRIMARY) ORDER BY id LIMIT 1) AS oldestS",
   );
   return { rows: Number(row?.n ?? 0), oldestS: Number(row?.oldestS ?? 0) };
 }

@@ -145,7 +145,7 @@ test("events go back for the report, reports to the inbox, all of a source by on
   expect(await outbox()).toEqual([{ lane: "events", payload: events }]);
   const inbox = await pool.query<{ payload: Buffer }[]>("SELECT payload FROM inbox ORDER BY id");
   expect(inbox.map(({ payload }) => payload)).toEqual(reports);
-  expect(await countLetters(pool)).toEqual({ record: 0, messages: 0, events: 0, report: 0 });
+  expect(await countLetters(pool)).toEqual({ record: 0, messages: 0, events: 0, report: 0, webhook: 0 });
   expect(sluice("requeue", "--source", "report").stdout).toBe("no dead letters of source report\n");
 });
 
@@ -215,7 +215,7 @@ test("what is no id, no source, or not one of both, is refused by name", () => {
     [["requeue", "1", "0"], "whole number from 1"],
     [["requeue"], "by their ids, or all of a source"],
     [["requeue", "1", "--source", "record"], "by their ids, or all of a source"],
-    [["list", "--source", "webhook"], "record, messages, events, report"],
+    [["list", "--source", "relay"], "record, messages, events, report, webhook"],
     [["list", "--limit", "1001"], "whole number from 1 to 1000"],
   ] as const) {
     const refused = sluice(...args);

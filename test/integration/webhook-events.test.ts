@@ -9,6 +9,8 @@ import { WEBHOOK_ORIGINS_MAX } from "../../src/core/webhook-limits.ts";
 import { sequenceOf, type Status } from "../../src/core/message.ts";
 import { packWebhookEvents, unpackWebhookEvents, type WebhookEvent } from "../../src/core/webhook-event.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
+import { listLetters } from "../../src/ledger/dead-letters.ts";
+import { requeueLetter } from "../../src/ledger/requeue-letter.ts";
 import { requeue } from "../../src/ledger/requeue.ts";
 import { settleClaim } from "../../src/ledger/settle.ts";
 import { settleReported } from "../../src/ledger/settle-reports.ts";
@@ -37,7 +39,7 @@ beforeAll(async () => {
   pool = createPool(db.config, { connections: 8, multipleStatements: true });
 });
 beforeEach(async () => {
-  for (const table of ["webhook_events", "webhook_deliveries", "webhook_endpoints"])
+  for (const table of ["webhook_events", "webhook_deliveries", "webhook_endpoints", "dead_letters"])
     await pool.query(`DELETE FROM ${table}`);
   customerId = await insertCustomer(pool, 1_000_000);
 });
@@ -199,17 +201,36 @@ test("two processes share the events: each becomes one delivery", async () => {
   expect(await pool.query("SELECT id FROM webhook_events")).toEqual([]);
 });
 
-test("events that can't be read stay with the reason, and hold up nothing", async () => {
+test("events that can't be read become dead letters as they came, and hold up nothing; mended, they are told", async () => {
   const record = await accepted();
   const [row] = await pool.query<{ payload: Buffer }[]>("SELECT payload FROM webhook_events");
   const [event] = unpackWebhookEvents(row?.payload as Buffer) as [WebhookEvent];
   await pool.query("DELETE FROM webhook_events");
-  for (const payload of [Buffer.of(0, 255), packWebhookEvents([{ ...event, url: "no URL" }]), row?.payload])
+  const poison = [Buffer.of(0, 255), packWebhookEvents([{ ...event, url: "no URL" }])];
+  for (const payload of [...poison, row?.payload])
     await pool.query("INSERT INTO webhook_events (payload) VALUES (?)", [payload]);
   const { rows, events, unread } = await takeEvents(pool, 10);
   expect([rows, events, unread.length]).toEqual([3, 1, 2]);
   expect(await takeEvents(pool, 10)).toMatchObject({ rows: 0 });
   expect(await deliveries()).toMatchObject([{ message_id: record.id }]);
+  const kept = await pool.query<{ id: number; source: string; place: string; payload: Buffer }[]>(
+    "SELECT id, source, place, payload FROM dead_letters ORDER BY id",
+  );
+  expect(kept.map(({ source, payload }) => [source, payload])).toEqual(
+    poison.map((each) => ["webhook", each]),
+  );
+  expect(unread[0]).toStartWith(`${kept[0]?.place}: `);
+
+  // Not what nobody can read; what can be goes back, and the same change stays one delivery.
+  expect(await requeueLetter(pool, kept[0]?.id ?? 0)).toMatchObject({ kind: "unreadable" });
+  await pool.query("UPDATE dead_letters SET payload=? WHERE id=?", [row?.payload, kept[1]?.id]);
+  expect(await requeueLetter(pool, kept[1]?.id ?? 0)).toMatchObject({
+    kind: "requeued",
+    into: "webhook_events",
+  });
+  expect(await takeEvents(pool, 10)).toMatchObject({ rows: 1, events: 1, unread: [] });
+  expect(await deliveries()).toHaveLength(1);
+  expect(await listLetters(pool, { source: "webhook", limit: 10 })).toHaveLength(1);
 });
 
 test("one process at a time works on an endpoint, which is due again if something came meanwhile", async () => {
