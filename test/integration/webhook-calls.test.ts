@@ -63,13 +63,14 @@ test("the same URLs, and names that lead to the same places, are called without 
   expect(resolved).toEqual(Object.keys(names));
 });
 
-test("a name that leads elsewhere at its second look-up is never looked up twice for one call", async () => {
-  const rebinding = { "re-bind.example.com": [["10.0.0.1"], ["127.0.0.1"]] };
-  const { answers, resolved, addresses } = await callAll(["https://re-bind.example.com/"], {
-    names: rebinding,
-  });
-  expect(answers).toMatchObject([{ kind: "not-allowed" }]);
-  expect([resolved, addresses]).toEqual([["re-bind.example.com"], []]);
+test("a name that leads elsewhere at its second look-up is looked up once for a call, which goes to what was checked", async () => {
+  const url = "https://re-bind.example.com/";
+  const names = { "re-bind.example.com": [["93.184.216.34"], ["127.0.0.1"]] };
+  const { answers, resolved, addresses } = await callAll([url, url], { names });
+  // The first goes to the public address, where the tool lets nothing through; the second nowhere.
+  expect(answers).toMatchObject([{ kind: "failed" }, { kind: "not-allowed" }]);
+  expect(resolved).toEqual(["re-bind.example.com", "re-bind.example.com"]);
+  expect(addresses).toEqual(["93.184.216.34"]);
 });
 
 test("where private addresses are allowed, the connection goes to the address that was looked up", async () => {
@@ -122,13 +123,17 @@ test("over HTTPS the certificate must be for the URL's name, although the connec
 });
 
 test("a redirect to loopback is not followed", async () => {
-  const inside = await startReceiver();
-  const outside = await startPeer((socket) =>
-    socket.end(`HTTP/1.1 302 Found\r\nLocation: ${inside.url}\r\nContent-Length: 0\r\n\r\n`),
-  );
-  const { answers } = await callAll([outside.url], { allowPrivate: true });
-  expect(answers).toMatchObject([{ kind: "answered", code: 302 }]);
-  expect(inside.calls).toEqual([]);
+  const inside = await startPeer((socket) => socket.destroy());
+  const codes = [301, 302, 303, 307, 308];
+  const left = [...codes];
+  const outside = await startPeer((socket) => {
+    const head = `HTTP/1.1 ${left.shift() ?? 500} Elsewhere\r\nLocation: ${inside.url}\r\n`;
+    socket.end(`${head}Connection: close\r\nContent-Length: 0\r\n\r\n`);
+  });
+  const urls = codes.map(() => outside.url);
+  const { answers, addresses } = await callAll(urls, { allowPrivate: true });
+  expect(answers).toMatchObject(codes.map((code) => ({ kind: "answered", code })));
+  expect([addresses.length, outside.connections(), inside.connections()]).toEqual([5, 5, 0]);
   await Promise.all([inside.stop(), outside.stop()]);
 });
 

@@ -1,6 +1,7 @@
 // For tests, which run on Bun, whose node:http knows no agents: `node webhook-tool.ts` reads JSON,
 // `{urls, names, allowPrivate}`, calls each URL as the webhook role does, with these names resolved as given,
-// and prints what came of each and every name and address that was asked for on the way.
+// and prints what came of each and every name and address that was asked for on the way. Invariant: it
+// connects to this machine only; any other address, or a name, is printed, and its connection fails.
 
 import { Socket } from "node:net";
 import { text } from "node:stream/consumers";
@@ -10,12 +11,26 @@ type Given = { urls: string[]; names: Record<string, string[][]>; allowPrivate: 
 
 const addresses: string[] = [];
 const resolved: string[] = [];
+const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1)$/;
 // Every socket of node:http and node:tls connects by this; the event names each address that is tried.
 const connect = Reflect.get(Socket.prototype, "connect") as (...args: unknown[]) => Socket;
 Socket.prototype.connect = function (this: Socket, ...args: unknown[]): Socket {
-  this.on("connectionAttempt", (address: string) => addresses.push(address));
-  return Reflect.apply(connect, this, args);
+  const host = hostOf(args);
+  if (LOOPBACK.test(host)) {
+    this.on("connectionAttempt", (address: string) => addresses.push(address));
+    return Reflect.apply(connect, this, args);
+  }
+  addresses.push(host);
+  // Later, because whoever connects listens for errors only then.
+  setImmediate(() => this.destroy(new Error("no packet leaves this machine")));
+  return this;
 } as Socket["connect"];
+
+/** node:net passes its arguments on as a list of them, node:tls as they are. */
+function hostOf([first]: readonly unknown[]): string {
+  const options = (Array.isArray(first) ? first[0] : first) as { host?: string } | undefined;
+  return options?.host ?? "";
+}
 
 const { urls, names, allowPrivate } = JSON.parse(await text(process.stdin)) as Given;
 const resolve: Resolve = (name) => {
