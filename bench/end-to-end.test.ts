@@ -1,4 +1,4 @@
-// A tiny run of the bench against real roles: it proves of 150 messages what the bench proves of 200,000.
+// Tiny runs of the bench against real roles: they prove of 150 messages what the bench proves of 200,000.
 
 import { expect, test } from "bun:test";
 import { spawn } from "node:child_process";
@@ -8,7 +8,50 @@ import { envOf, startIngest } from "../test/support/ingest-process.ts";
 import { freePort } from "../test/support/ports.ts";
 import { createDownstream } from "../test/support/roles.ts";
 
+type Result = {
+  failures: string[];
+  counts: unknown;
+  backlog: unknown;
+  runs: {
+    rate: number;
+    histogram: Record<string, number>;
+    reports?: string;
+    cpu_us_per_report?: Record<string, number>;
+  }[];
+};
+
 test("bench/end-to-end sends messages all the way, and every count agrees", async () => {
+  const { result, code } = await runOnGateway(["--rates", "20,40"]);
+  expect(result.failures).toEqual([]);
+  expect(result.counts).toMatchObject({
+    accepted: 150,
+    mysql: { sent: 150 },
+    clickhouse: { sent: 150 },
+    operators: 150,
+  });
+  expect(result.runs.map(({ rate }) => rate)).toEqual([20, 40]);
+  expect(result.runs.map(({ histogram }) => sum(Object.values(histogram)))).toEqual([40, 80]);
+  expect(result.backlog).toEqual({ open_messages: 0, outbox_rows: 0, missing_in_clickhouse: 0 });
+  expect(code).toBe(0);
+}, 120_000);
+
+test("with --reports it does so without reports, then with one on each message, and says what one costs", async () => {
+  const { result, code } = await runOnGateway(["--rates", "20", "--reports"]);
+  expect(result.failures).toEqual([]);
+  expect(result.counts).toMatchObject({
+    accepted: 120,
+    mysql: { sent: 60, delivered: 60 },
+    clickhouse: { sent: 60, delivered: 60 },
+    mysql_captures: 120,
+    operators: 120,
+  });
+  expect(result.runs.map(({ reports }) => reports)).toEqual(["off", "on"]);
+  expect(result.runs[1]?.cpu_us_per_report?.machine).toBeNumber();
+  expect(code).toBe(0);
+}, 120_000);
+
+/** Runs the bench on roles of its own, with operators whose reports go to their ingest process. */
+async function runOnGateway(args: string[]): Promise<{ result: Result; code: number | null }> {
   const downstream = await createDownstream();
   const events = await createTestClickhouse(downstream.config, { kafka: true });
   const config = {
@@ -16,47 +59,23 @@ test("bench/end-to-end sends messages all the way, and every count agrees", asyn
     clickhouseDatabase: events.config.clickhouseDatabase,
     apiPort: await freePort(),
   };
-  const ingest = await startIngest(config, { apiPort: config.apiPort });
+  const { apiPort } = config;
+  const ingest = await startIngest(config, { apiPort });
   try {
-    for (const name of ["A", "B", "C"] as const) await downstream.startOperator(name);
-    for (const name of ["relay", "sender-normal", "sender-express"] as const) await downstream.start(name);
-    const args = [
-      "--rates",
-      "20,40",
-      "--seconds",
-      "2",
-      "--warmup",
-      "1",
-      "--customers",
-      "5",
-      "--zipf",
-      "1",
-      "--connections",
-      "8",
-    ];
-    const { output, code } = await run([...args, "--left-over", "8", "--json"], envOf(config));
-    const result = JSON.parse(output) as {
-      failures: string[];
-      counts: unknown;
-      backlog: unknown;
-      runs: { rate: number; histogram: Record<string, number> }[];
-    };
-    expect(result.failures).toEqual([]);
-    expect(result.counts).toMatchObject({
-      accepted: 150,
-      mysql: { sent: 150 },
-      clickhouse: { sent: 150 },
-      operators: 150,
-    });
-    expect(result.runs.map(({ rate }) => rate)).toEqual([20, 40]);
-    expect(result.runs.map(({ histogram }) => sum(Object.values(histogram)))).toEqual([40, 80]);
-    expect(result.backlog).toEqual({ open_messages: 0, outbox_rows: 0, missing_in_clickhouse: 0 });
-    expect(code).toBe(0);
+    for (const name of ["A", "B", "C"] as const)
+      await downstream.startOperator(name, "default", { apiPort });
+    for (const name of ["relay", "dlr", "sender-normal", "sender-express"] as const)
+      await downstream.start(name);
+    const load = ["--seconds", "2", "--warmup", "1", "--connections", "8"];
+    const customers = ["--customers", "5", "--zipf", "1"];
+    const rest = [...load, ...customers, "--left-over", "8", "--json"];
+    const { output, code } = await run([...args, ...rest], envOf(config));
+    return { result: JSON.parse(output) as Result, code };
   } finally {
     await ingest.end();
     await Promise.all([downstream.end(), events.drop()]);
   }
-}, 120_000);
+}
 
 const sum = (all: number[]): number => all.reduce((total, one) => total + one, 0);
 

@@ -1,6 +1,7 @@
 // Measures the whole path of a message and then verifies it: HTTP, MySQL, Kafka, operators, ClickHouse. Sends
 // at fixed rates, one after the other, in an open loop; checks five seconds after the last request whether
-// anything is left over, runs reconcile --settled, and compares every count. Needs a running gateway (`make
+// anything is left over, runs reconcile --settled, and compares every count. With --reports each rate runs
+// twice, the second time with a delivery report on every message (reports.ts). Needs a running gateway (`make
 // run`) that nobody else is using; adds its own customers to it. Exit 1 if any of this fails.
 
 import { spawnSync } from "node:child_process";
@@ -16,6 +17,7 @@ import { sleep } from "../src/platform/retry.ts";
 import { cpuMs, createBenchCustomers, round, untilDrained } from "./harness.ts";
 import { type Latency, latencyOf } from "./latency.ts";
 import { type LoadResult, runLoad } from "./load.ts";
+import { costOfReport, OPERATORS, type Reports, setReports, untilSettled } from "./reports.ts";
 import { requestsOf } from "./requests.ts";
 
 const TARGET_PER_S = 3_471; // the peak of 100 M messages a day
@@ -42,6 +44,7 @@ const options = new Command("bench/end-to-end")
     0,
   )
   .option("--express <share>", "share of express messages", Number, 0.05)
+  .option("--reports", "each rate twice: without delivery reports, then with one on every message")
   .option("--left-over <s>", "seconds after which no message may be unfinished", Number, 5)
   .option("--no-proof", "skip the checks after the runs: the wait, the counts and reconcile")
   .option("--json", "print only the result, as JSON")
@@ -54,6 +57,7 @@ const options = new Command("bench/end-to-end")
     customers: number;
     zipf: number;
     express: number;
+    reports?: true;
     leftOver: number;
     proof: boolean;
     json?: true;
@@ -65,7 +69,6 @@ if (!rates.every((rate) => rate > 0)) throw new Error(`--rates: ${options.rates}
 const config = loadConfig(process.env);
 const pool = createPool(config, { connections: 8, multipleStatements: true });
 const clickhouse = createClickhouse(config, { timeoutMs: 60_000 });
-const OPERATORS = ["A", "B", "C"];
 
 try {
   const result = await measure();
@@ -87,14 +90,19 @@ async function measure() {
   await untilDrained(pool, say);
   const operatorsBefore = await takenByOperators();
   const runs: Run[] = [];
-  for (const rate of rates) runs.push(await runAt(rate, next));
+  for (const rate of rates)
+    if (options.reports) runs.push(...(await runWithReports(rate, next)));
+    else runs.push(await runAt(rate, next));
   const failures = runs.flatMap((run) => run.failures);
   const { customers: count, zipf, seconds } = options;
   const result = { bench: "end-to-end", customers: count, zipf, seconds, target_per_s: TARGET_PER_S };
   const shown = runs.map(({ accepted: _, failures: __, ...run }) => run);
   if (!options.proof) return { ...result, runs: shown, failures };
-  const accepted = runs.reduce((sum, run) => sum + run.accepted, 0);
-  return { ...result, runs: shown, ...(await prove(accepted, ids, operatorsBefore, failures)) };
+  const acceptedOf = (some: readonly Run[]) => some.reduce((sum, run) => sum + run.accepted, 0);
+  const accepted = acceptedOf(runs);
+  const delivered = acceptedOf(runs.filter(({ reports }) => reports === "on"));
+  const proof = await prove({ accepted, delivered }, ids, operatorsBefore, failures);
+  return { ...result, runs: shown, ...proof };
 }
 
 type Run = {
@@ -102,15 +110,38 @@ type Run = {
   accepted_per_s: number;
   refused: Record<string, number>;
   cpu_us_per_message: Record<string, number>;
+  reports?: Reports;
+  /** What a message of the run with reports used more than one of the run before it, by process. */
+  cpu_us_per_report?: Record<string, number>;
   /** Including the warm-up. */
   accepted: number;
   failures: string[];
 } & Latency;
 
+async function runWithReports(rate: number, next: () => Buffer): Promise<Run[]> {
+  try {
+    await setReports(config, "off");
+    const without = await runAt(rate, next);
+    await setReports(config, "on");
+    const reported = await runAt(rate, next);
+    await untilSettled(config, pool);
+    const cost = costOfReport(without.cpu_us_per_message, reported.cpu_us_per_message);
+    say(`  a report costs ${cost.machine ?? "?"} µs of all CPUs`);
+    return [
+      { ...without, reports: "off" },
+      { ...reported, reports: "on", cpu_us_per_report: cost },
+    ];
+  } finally {
+    await setReports(config, "usual");
+  }
+}
+
 async function runAt(rate: number, next: () => Buffer): Promise<Run> {
   const load = { host: config.apiHost, port: config.apiPort, connections: options.connections };
-  say(`warming up for ${options.warmup} s at ${Math.round(rate / 2)}/s`);
-  const warmup = await runLoad({ ...load, ratePerS: rate / 2, seconds: options.warmup }, next);
+  // Reports come a second behind their messages: at one rate, as many come within the run as are for it.
+  const warmupPerS = options.reports ? rate : rate / 2;
+  say(`warming up for ${options.warmup} s at ${Math.round(warmupPerS)}/s`);
+  const warmup = await runLoad({ ...load, ratePerS: warmupPerS, seconds: options.warmup }, next);
   const processes = runningProcesses();
   const before = cpuMs(processes);
   say(`sending ${rate}/s for ${options.seconds} s`);
@@ -144,13 +175,17 @@ function failuresOf(rate: number, run: LoadResult, warmup: LoadResult): string[]
   return failures;
 }
 
-async function prove(accepted: number, ids: Ids, operatorsBefore: number, failures: string[]) {
+/** How many messages were accepted, and how many of them were reported as delivered. */
+type Wanted = { accepted: number; delivered: number };
+
+async function prove(wanted: Wanted, ids: Ids, operatorsBefore: number, failures: string[]) {
+  const { accepted } = wanted;
   say(`waiting ${options.leftOver} s`);
   await sleep(options.leftOver * 1000);
   const backlog = await backlogNow(accepted, ids);
   const counts = await countEverywhere(ids, operatorsBefore);
   const proof = await reconcile({ pool, clickhouse }, { settled: true });
-  failures.push(...unlike(accepted, backlog, counts));
+  failures.push(...unlike(wanted, backlog, counts));
   if (proof.kind !== "clean" && !isOthers(proof, backlog))
     failures.push(`reconcile --settled: ${JSON.stringify(proof).slice(0, 500)}`);
   return {
@@ -239,7 +274,7 @@ async function takenByOperators(): Promise<number> {
   return taken;
 }
 
-function unlike(accepted: number, backlog: Backlog, counts: Counts): string[] {
+function unlike({ accepted, delivered }: Wanted, backlog: Backlog, counts: Counts): string[] {
   const failures: string[] = [];
   const must = (holds: boolean, what: string) => {
     if (!holds) failures.push(what);
@@ -248,8 +283,11 @@ function unlike(accepted: number, backlog: Backlog, counts: Counts): string[] {
     Object.values(backlog).every((left) => left === 0),
     `${options.leftOver} s after the last request something was left over`,
   );
-  must(counts.mysql.sent === accepted, "MySQL doesn't have every accepted message as sent");
-  must(counts.clickhouse.sent === accepted, "ClickHouse doesn't have every accepted message as sent");
+  const isRight = ({ sent = 0, delivered: ended = 0 }: Record<string, number>) =>
+    sent === accepted - delivered && ended === delivered;
+  const right = delivered === 0 ? "as sent" : "as sent, or as delivered if it was reported on";
+  must(isRight(counts.mysql), `MySQL doesn't have every accepted message ${right}`);
+  must(isRight(counts.clickhouse), `ClickHouse doesn't have every accepted message ${right}`);
   must(counts.mysql_captures === accepted, "MySQL doesn't have a capture for every accepted message");
   must(
     counts.clickhouse_captures === accepted,

@@ -42,7 +42,7 @@ export type Downstream = {
     role: "relay" | "dlr" | "webhook" | "sender-normal" | "sender-express",
     overrides?: Partial<Config>,
   ): Promise<Role>;
-  startOperator(name: "A" | "B" | "C", profile?: string): Promise<Role>;
+  startOperator(name: "A" | "B" | "C", profile?: string, overrides?: Partial<Config>): Promise<Role>;
   /** From now on the operator behaves according to this profile (src/stack/operator-behaviour.ts). */
   behave(name: "A" | "B" | "C", profile: ProfileName): Promise<void>;
   /** The ids that this operator accepted, in order. */
@@ -94,12 +94,12 @@ export async function createDownstream(): Promise<Downstream> {
       if (overrides.healthPort === undefined) ports.set(name, port);
       return start("node", args, { ...overrides, healthPort: port }, "/ready");
     },
-    startOperator(name, profile = "default") {
+    startOperator(name, profile = "default", overrides = {}) {
       const port = operatorPort + "ABC".indexOf(name);
       return start(
         "bun",
         ["src/main/operator.ts", "--name", name, "--profile", profile],
-        { healthPort: port },
+        { ...overrides, healthPort: port },
         "/health",
       );
     },
