@@ -68,6 +68,15 @@ export const PROFILES = {
     reports: { ...ALL_DELIVERED, undelivered: 0.05, duplicate: 0.05, reordered: 0.02, contradictory: 0.02 },
     reportAfterMs: [0, 2_000],
   },
+  /** Reports on all it takes: late, twice, out of order, and often with a contradiction behind. */
+  confusing: {
+    delayMs: [5, 30],
+    refused: 0.01,
+    hangs: 0,
+    down: 0,
+    reports: { undelivered: 0.2, late: 0.02, lost: 0, duplicate: 0.5, reordered: 0.5, contradictory: 0.5 },
+    reportAfterMs: [0, 10_000],
+  },
   flaky: { delayMs: [5, 200], refused: 0.1, hangs: 0.001, down: 0.1 },
 } as const satisfies Record<string, Profile>;
 export type ProfileName = keyof typeof PROFILES;

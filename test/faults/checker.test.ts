@@ -314,6 +314,22 @@ test("the client's log is grouped by request, and a try without an answer counts
   expect(topupRequests[0]?.tries.map((t) => t.status)).toEqual([200, 0]);
 });
 
+test("a change in the middle that a customer wasn't told is missed: an attempt, and what a report ended", () => {
+  const untold = clean();
+  untold.webhooks.splice(2, 1);
+  expect(check(untold).violations).toMatchObject([
+    { violation: "webhook_lost", examples: ["M6 sent (4) or M6 unknown (3)"] },
+  ]);
+  const again = clean();
+  for (const row of [at(again.messages, 0), at(again.clickhouse.statuses, 0)]) row.sequence = 10;
+  at(again.messages, 0).attempt = 1;
+  again.webhooks.push(told(1, "sent", 10));
+  again.webhooks.splice(1, 1);
+  expect(check(again).violations).toMatchObject([
+    { violation: "webhook_lost", examples: ["M1 queued (7)"] },
+  ]);
+});
+
 test("what was taken by SMPP is found by its text: several parts are one message, which ends as its worst part", () => {
   const messages = [message(1, "delivered"), message(2, "undelivered"), message(3, "delivered")];
   const { ours, taken } = readSmpp(

@@ -12,6 +12,7 @@ import { setWebhook } from "../../src/customers/webhooks.ts";
 import { listLetters } from "../../src/ledger/dead-letters.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
+import type { ProfileName } from "../../src/stack/operator-behaviour.ts";
 import { projectRoot } from "../../src/stack/tools.ts";
 import { check, type Verdict } from "./checker.ts";
 import { createClient } from "./client.ts";
@@ -19,11 +20,12 @@ import { dump, untilDrained } from "./dump.ts";
 import { type ClientLine, type FaultRecord, files, openLines, readEvidence } from "./evidence.ts";
 import { type Snapshot } from "./evidence.ts";
 import { INJECTORS } from "./kinds/all.ts";
+import { PROFILE } from "./kinds/operators.ts";
 import { type Load, type LoadCustomer, startLoad } from "./load.ts";
 import { describe, type Fault, LONG, touches } from "./plan.ts";
 import { startSnapshots, takeSnapshot } from "./snapshots.ts";
 import { type FaultStack, startStack } from "./stack.ts";
-import { startWebhooks } from "./webhooks.ts";
+import { startWebhooks, type Webhooks } from "./webhooks.ts";
 
 export type PartOptions = {
   /** The folder for the evidence. */
@@ -34,6 +36,10 @@ export type PartOptions = {
   ratePerS: number;
   keys: boolean;
   diskMb: number | null;
+  /** How the operators behave, but for faults. */
+  operators?: ProfileName;
+  /** One in so many customers of each kind has a webhook. */
+  toldEvery?: number;
   env: Readonly<Record<string, string>>;
   report: (line: string) => void;
   progress: (line: string) => void;
@@ -70,7 +76,6 @@ const STATE_FOLDER = ".sluice-test-faults";
 const PORT_OFFSET = Number(process.env.SLUICE_FAULT_PORTS ?? 13_000);
 const INGEST = 2;
 const CUSTOMERS = { rich: 24, strict: 2, thin: 2 } as const;
-/** One in so many customers has a webhook. */
 const TOLD_EVERY = 6;
 const CONNECTIONS = 400;
 const ANSWER_MAX_MS = 4_000;
@@ -93,6 +98,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     portOffset: PORT_OFFSET,
     ingest: INGEST,
     diskMb: options.diskMb,
+    operators: options.operators ?? PROFILE,
     env: options.env,
     report,
   });
@@ -108,7 +114,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     });
     const log = openLines<ClientLine>(folder, files.client);
     const snapshotLines = openLines<Snapshot>(folder, files.snapshots);
-    const customers = await makeCustomers(pool, webhooks.url);
+    const customers = await makeCustomers(pool, webhooks, options.toldEvery ?? TOLD_EVERY);
     const load = await startLoad(client, log, customers, {
       ...options,
       host: stack.config.apiHost,
@@ -138,6 +144,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     const proof = await reconcile(stack);
     if (proof !== "clean") failures.push(`reconcile --settled: ${proof}`);
     await webhooks.stop();
+    failures.push(...(await unsigned(webhooks, report)));
     await dump(stack, pool, folder);
     const verdict = check(readEvidence(folder));
     for (const { violation, count, examples } of verdict.violations)
@@ -168,8 +175,23 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
   }
 }
 
-/** Some of each kind want to be told everything at this URL. */
-async function makeCustomers(pool: Pool, webhookUrl: string): Promise<LoadCustomer[]> {
+/** What is wrong with the signatures of the calls that came. */
+async function unsigned(webhooks: Webhooks, report: (line: string) => void): Promise<string[]> {
+  try {
+    const { calls, verified } = await webhooks.signatures();
+    if (verified === null) {
+      report("LEFT OUT: the webhooks' signatures (scripts/clients.sh --install installs their verifier)");
+      return [];
+    }
+    report(`${verified} of ${calls} webhooks verify by Python's standardwebhooks`);
+    return verified === calls ? [] : [`${calls - verified} webhooks don't verify`];
+  } catch (error) {
+    return [`a webhook doesn't verify: ${String(error)}`];
+  }
+}
+
+/** Some of each kind want to be told everything, one in `toldEvery`. */
+async function makeCustomers(pool: Pool, webhooks: Webhooks, toldEvery: number): Promise<LoadCustomer[]> {
   const id = createIdFactory({ now: Date.now });
   const customers: LoadCustomer[] = [];
   for (const [kind, count] of Object.entries(CUSTOMERS) as [LoadCustomer["kind"], number][])
@@ -179,8 +201,10 @@ async function makeCustomers(pool: Pool, webhookUrl: string): Promise<LoadCustom
       if (kind === "strict")
         await pool.write("UPDATE customers SET mode = 'strict' WHERE customer_id = ?", [customerId]);
       const { apiKey } = await createKey({ pool, id }, customerId);
-      if (i % TOLD_EVERY === 0)
-        await setWebhook(pool, customerId, { url: webhookUrl }, { allowPrivate: true });
+      if (i % toldEvery === 0) {
+        const secret = await setWebhook(pool, customerId, { url: webhooks.url }, { allowPrivate: true });
+        webhooks.addSecret(String(customerId), secret ?? "");
+      }
       customers.push({ customer: String(customerId), apiKey, kind });
     }
   return customers;

@@ -27,6 +27,11 @@ const options = new Command("test/faults/run")
   .option("--every <s>", "mean seconds from one fault to the next", Number, 6)
   .option("--only <kinds>", `only these kinds, comma-separated: ${Object.keys(KINDS).join(", ")}`)
   .option("--quick", "leave out what takes minutes; one part only, with MySQL on the small disk")
+  .option(
+    "--reports",
+    "no faults, but operators whose reports come late, twice, out of order and contradict each other; every " +
+      "customer is told, and each signature verified",
+  )
   .option("--no-keys", "the client sends no Idempotency-Key")
   .option("--keep", "keep evidence and logs even of a run without violations")
   .option("--json", "print the results as JSON")
@@ -41,6 +46,7 @@ const options = new Command("test/faults/run")
     every: number;
     only?: string;
     quick?: true;
+    reports?: true;
     keys: boolean;
     keep?: true;
     json?: true;
@@ -64,6 +70,7 @@ if (noDisk !== null) say(`LEFT OUT: disk-full, as this machine lets nobody mount
 // Most of a run has MySQL on the machine's own disk; a tenth has it on a small disk that can be filled up.
 function parts(): Part[] {
   const { faults, messages } = options;
+  if (options.reports) return [{ name: "reports", faults: 0, messages, diskMb: null, without: [] }];
   if (options.quick || noDisk !== null || only !== null) {
     const diskMb = noDisk === null && (only === null || only.includes("disk-full")) ? DISK_MB : null;
     return [{ name: "all", faults, messages, diskMb, without: noDisk === null ? [] : ["disk-full"] }];
@@ -104,6 +111,7 @@ for (const seed of seeds()) {
       ratePerS: options.rate,
       keys: options.keys,
       diskMb: part.diskMb,
+      ...(options.reports ? { operators: "confusing" as const, toldEvery: 1 } : {}),
       env: STACK_SETTINGS,
       report,
       progress,
@@ -151,11 +159,12 @@ function textOf(result: PartResult): string {
 }
 
 function replayArgs(seed: number): string {
-  const { faults, messages, rate, every, quick, keys } = options;
+  const { faults, messages, rate, every, quick, reports, keys } = options;
   return [
     `--seed ${seed} --faults ${faults} --messages ${messages} --rate ${rate} --every ${every}`,
     ...(only === null ? [] : [`--only ${only.join(",")}`]),
     ...(quick ? ["--quick"] : []),
+    ...(reports ? ["--reports"] : []),
     ...(keys ? [] : ["--no-keys"]),
   ].join(" ");
 }

@@ -11,6 +11,7 @@ import { LEASE_TTL_MIN_MS } from "../../src/core/limits.ts";
 import { type Config, loadConfig } from "../../src/platform/config.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createEngines, type Engine } from "../../src/stack/engines.ts";
+import type { ProfileName } from "../../src/stack/operator-behaviour.ts";
 import { SMPP_PASSWORD } from "../../src/stack/operator-smpp.ts";
 import { httpAnswers } from "../../src/stack/probe.ts";
 import { type Identity, identify, type ProcessSpec } from "../../src/stack/process.ts";
@@ -22,7 +23,6 @@ import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { mount, unmount } from "./disk.ts";
 import { type Keeper, startKeeper } from "./keeper.ts";
 import type { LINES } from "./plan.ts";
-import { PROFILE } from "./kinds/operators.ts";
 
 export type Line = (typeof LINES)[number];
 export type FaultStack = {
@@ -51,6 +51,8 @@ export type StackOptions = {
   ingest: number;
   /** Size of MySQL's own disk, a tmpfs; null: use the disk of the state folder. */
   diskMb: number | null;
+  /** How the operators behave. */
+  operators: ProfileName;
   env: Readonly<Record<string, string>>;
   report: (line: string) => void;
 };
@@ -124,7 +126,10 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
       keeper.add(engine, record === undefined ? { engine } : { engine, record });
     }
     await migrate(tools, () => undefined, { env });
-    const roles = createRoles(config, tools, stateFolder, { ingest: options.ingest, operators: PROFILE });
+    const roles = createRoles(config, tools, stateFolder, {
+      ingest: options.ingest,
+      operators: options.operators,
+    });
     for (const role of roles)
       keeper.add({
         ...role,

@@ -1,10 +1,12 @@
-// The customers' end of webhooks in a run: a receiver that logs every call before it answers, and refuses or
-// drops some; and the verdict on what it got. Leaves evidence files to evidence.ts.
+// The customers' end of webhooks in a run: a receiver that logs every call before it answers, has its
+// signature verified by another language's library, and refuses or drops some; and the verdict on what it
+// got. Leaves evidence files to evidence.ts.
 // Invariant: a call is in the log before it is acknowledged.
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { randomFrom } from "../support/seed.ts";
+import { startVerifier } from "../support/webhook-verifier.ts";
 import type { Say } from "./checker.ts";
 import { type Evidence, files, type MessageRow, openLines, type WebhookCall } from "./evidence.ts";
 
@@ -13,21 +15,32 @@ const DROPPED_SHARE = 0.005;
 
 export type Webhooks = {
   url: string;
+  /** With what this customer's calls must be signed. */
+  addSecret(customer: string, secret: string): void;
   /** May be called again. */
   stop(): Promise<void>;
+  /** Once it is stopped: how many calls came, and how many verify; null if nothing here can verify them. */
+  signatures(): Promise<{ calls: number; verified: number | null }>;
 };
+
+type Body = { data: { id: string; customer_id: string; status: string; sequence: number } };
 
 export async function startWebhooks(folder: string, seed: number): Promise<Webhooks> {
   const log = openLines<WebhookCall>(folder, files.webhooks);
   const random = randomFrom(seed);
+  const secrets = new Map<string, string>();
+  const verifier = startVerifier();
+  let calls = 0;
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
-      const { data } = JSON.parse(Buffer.concat(chunks).toString()) as {
-        data: { id: string; status: string; sequence: number };
-      };
-      const event = String(request.headers["webhook-id"]);
+      const body = Buffer.concat(chunks).toString();
+      const { data } = JSON.parse(body) as Body;
+      const headers = request.headers as Record<string, string>;
+      const event = String(headers["webhook-id"]);
+      calls++;
+      verifier?.add({ secret: secrets.get(data.customer_id) ?? "", headers, body });
       log.add({ event, message: data.id, status: data.status, sequence: data.sequence });
       const draw = random();
       if (draw < DROPPED_SHARE) request.socket.destroy();
@@ -38,16 +51,20 @@ export async function startWebhooks(folder: string, seed: number): Promise<Webho
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}/hook`,
+    addSecret: (customer, secret) => void secrets.set(customer, secret),
     async stop() {
       if (!server.listening) return;
       server.closeAllConnections();
       await new Promise<void>((stopped) => server.close(() => stopped()));
       log.close();
+      verifier?.end().catch(() => undefined); // signatures() says what it found
     },
+    signatures: async () => ({ calls, verified: verifier === null ? null : await verifier.end() }),
   };
 }
 
-const nameOf = ({ message, sequence, status }: Omit<WebhookCall, "event">): string =>
+type Change = Omit<WebhookCall, "event">;
+const nameOf = ({ message, sequence, status }: Change): string =>
   `${message} ${status} (${sequence})`;
 
 /** Each change is told under one id; of the changes that the evidence knows, none is missing or invented. */
@@ -68,12 +85,26 @@ export function checkWebhooks({ webhooks }: Evidence, messages: Map<string, Mess
     const isLatest = call.sequence === message?.sequence;
     if (!isPossible || (isLatest && call.status !== message.status)) say("webhook_invented", nameOf(call));
   }
-  for (const { id, told: isTold, status, sequence } of messages.values()) {
-    if (isTold === 0) continue;
-    for (const change of [
-      { message: id, status: "queued", sequence: 1 },
-      { message: id, status, sequence },
-    ])
-      if (!told.has(nameOf(change))) say("webhook_lost", nameOf(change));
+  for (const message of messages.values()) {
+    if (message.told === 0) continue;
+    for (const either of changesOf(message))
+      if (!either.some((change) => told.has(nameOf(change))))
+        say("webhook_lost", either.map(nameOf).join(" or "));
   }
+}
+
+const SEQUENCES_AN_ATTEMPT = 6;
+
+/** The changes that a message has certainly made, as its row shows; of those in one list, one. */
+function changesOf({ id: message, status, attempt, sequence }: MessageRow): Change[][] {
+  const change = (of: number, rank: number, to: string): Change => ({
+    message,
+    status: to,
+    sequence: SEQUENCES_AN_ATTEMPT * of + rank,
+  });
+  const queued = Array.from({ length: attempt + 1 }, (_, of) => [change(of, 1, "queued")]);
+  // Only what was taken, or may have been, ends by a report.
+  const isReported = status === "delivered" || status === "undelivered";
+  const taken = isReported ? [[change(attempt, 4, "sent"), change(attempt, 3, "unknown")]] : [];
+  return [...queued, ...taken, [{ message, status, sequence }]];
 }
