@@ -36,6 +36,7 @@ test("every role and engine is killed in 200 faults", () => {
   const killed = new Set(makePlan(options()).flatMap((f) => (f.kind === "kill" ? [f.target] : [])));
   expect([...killed].sort()).toEqual([
     "clickhouse",
+    "dlr",
     "ingest-1",
     "ingest-2",
     "kafka",

@@ -29,8 +29,8 @@ const options = new Command("test/faults/run")
   .option("--quick", "leave out what takes minutes; one part only, with MySQL on the small disk")
   .option(
     "--reports",
-    "no faults, but operators whose reports come late, twice, out of order and contradict each other; every " +
-      "customer is told, and each signature verified",
+    "no faults, but operators whose reports come late, twice, out of order and contradict each other; all " +
+      "customers are told, and each signature verified",
   )
   .option("--no-keys", "the client sends no Idempotency-Key")
   .option("--keep", "keep evidence and logs even of a run without violations")

@@ -7,7 +7,15 @@ import type { Injector } from "./context.ts";
 
 // Text in the transaction whose COMMIT is cut, by line; the index of the fault selects one.
 const OF: Partial<Record<Line, readonly string[]>> = {
-  "ingest-mysql": ["INSERT INTO messages", "INSERT INTO messages", "wallet_accounts", "idempotency_keys"],
+  // The line of dlr and webhook, too (stack.ts).
+  "ingest-mysql": [
+    "INSERT INTO messages",
+    "INSERT INTO messages",
+    "wallet_accounts",
+    "idempotency_keys",
+    "FROM inbox WHERE id IN",
+    "webhook_deliveries",
+  ],
   "relay-mysql": ["FROM outbox WHERE id IN"],
   "sender-mysql": ["INSERT INTO claims", "claims WHERE claim_id", "wallet_accounts"],
 };
