@@ -1,6 +1,6 @@
 // Placeholders in the texts of a routes file: `${SLUICE_OPERATOR_PORT}` is that setting, and
-// `${SLUICE_OPERATOR_PORT + 1}` the next number (docs/decisions/0008). Invariant: no other setting gets into
-// the file, because it could carry a secret to an operator.
+// `${SLUICE_OPERATOR_PORT + 1}` the next number (docs/decisions/0008); one that stands alone is a number.
+// Invariant: no other setting gets into the file, because it could carry a secret to an operator.
 
 import { loadConfig } from "../platform/config.ts";
 import { join, type Reading } from "./read-schema.ts";
@@ -8,6 +8,7 @@ import type { Tree } from "./yaml-tree.ts";
 
 const PLACEHOLDERS = { SLUICE_API_HOST: "apiHost", SLUICE_OPERATOR_PORT: "operatorPort" } as const;
 const PLACEHOLDER = /\$\{(SLUICE_\w+)(?: \+ (\d{1,2}))?\}/g;
+const PORT_ALONE = /^\$\{SLUICE_OPERATOR_PORT(?: \+ \d{1,2})?\}$/;
 
 /** The tree with all placeholders replaced. */
 export function withPlaceholders(reading: Reading, tree: Tree, path: string): Tree {
@@ -36,5 +37,5 @@ export function withPlaceholders(reading: Reading, tree: Tree, path: string): Tr
     );
     return "";
   });
-  return { ...tree, value };
+  return { ...tree, value: PORT_ALONE.test(tree.value) ? Number(value) : value };
 }

@@ -60,10 +60,6 @@ export type StackOptions = {
 const READY_MAX_MS = 120_000;
 // As short as allowed, so that a dead process's credit is back within the run.
 const LEASE_TTL_MS = LEASE_TTL_MIN_MS;
-/** It takes messages by SMPP, the others by HTTP (routes.yaml). */
-const SMPP_OPERATOR = "operator-B";
-/** From the first operator's port. */
-const SMPP_PORT_OFFSET = 5;
 const HEALTH_MAX_MS = 3_000; // a machine busy with faults answers late
 
 export async function startStack(options: StackOptions): Promise<FaultStack> {
@@ -82,8 +78,7 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
   const { stateFolder } = config;
   const own = identify(process.pid) as Identity;
   const disk = await freshFolder(stateFolder, options);
-  const smppPort = config.operatorPort + SMPP_PORT_OFFSET;
-  writeRoutes(config, smppPort);
+  writeRoutes(config);
   const lines = await startLines(config);
   const keeper = startKeeper(stateFolder, own, options.report);
   // The evidence of an interrupted run is worthless, so everything ends at once.
@@ -133,7 +128,6 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
     for (const role of roles)
       keeper.add({
         ...role,
-        command: [...role.command, ...(role.name === SMPP_OPERATOR ? ["--smpp-port", String(smppPort)] : [])],
         env: { ...role.env, ...env, ...lineEnv(role, lines), SLUICE_HEALTH_PORT: String(role.healthPort) },
       });
     await stack.untilReady(READY_MAX_MS);
@@ -144,9 +138,9 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
   }
 }
 
-function writeRoutes({ routesFile, stateFolder }: Config, smppPort: number): void {
+function writeRoutes({ routesFile, stateFolder }: Config): void {
   const text = readFileSync(join(projectRoot, "test/faults/routes.yaml"), "utf8");
-  writeFileSync(routesFile, text.replace("port: SMPP_PORT", `port: ${smppPort}`));
+  writeFileSync(routesFile, text);
   writeFileSync(join(stateFolder, "smpp-password"), `${SMPP_PASSWORD}\n`);
 }
 

@@ -15,6 +15,12 @@ export type RoleProcess = ProcessSpec & {
 };
 
 const stopMaxMs = 10_000;
+/** From the first operator's port to its SMPP port; those of the others follow. */
+const SMPP_PORT_OFFSET = 4;
+
+/** The SMPP port of a simulated operator, by its place among them. */
+const smppPortOf = ({ operatorPort }: Pick<Config, "operatorPort">, at: number): number =>
+  operatorPort + SMPP_PORT_OFFSET + at;
 
 export type RolesOptions = {
   ingest: number;
@@ -39,7 +45,10 @@ export function createRoles(
     const { runtime, command, ready, nice, names }: RoleRow = ROLES[kind];
     const [file, ...args] = command;
     const { port, healthPort } = ports(kind, at);
-    const own = Array.isArray(names) ? ["--name", names[at] as string, "--profile", options.operators] : [];
+    const { operators } = options;
+    const own = Array.isArray(names)
+      ? ["--name", names[at] as string, "--profile", operators, "--smpp-port", String(smppPortOf(config, at))]
+      : [];
     return {
       role: kind,
       name,
