@@ -26,7 +26,7 @@ Every process serves \`GET /metrics\` in Prometheus' text format on its own heal
 also on the API's port. \`deploy/prometheus/\` has a scrape configuration and alerts;
 [OPERATIONS.md](../OPERATIONS.md#alerts) says what each alert means.
 
-- Every series also has the label \`role\`: the process's, such as \`ingest\`, \`sender-normal\` or \`webhook\`.
+- Every series also has the label \`role\`: the process's, such as \`ingest\` or \`webhook\`.
 - Units are seconds and bytes. Counters count from the start of the process. Counters and histograms exist
   from the start, at 0, except those of HTTP, which appear with their first answer. A gauge whose value isn't
   known yet is left out.

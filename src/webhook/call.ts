@@ -35,7 +35,7 @@ const IDLE_SOCKETS_MAX = 256;
 const DNS_TIMEOUT_MS = 1_000;
 const REASON_CHARS_MAX = 100;
 
-export function createCaller(rules: UrlRules, resolve: Resolve = resolveByDns): Caller {
+export function createCaller(rules: UrlRules, resolve: Resolve = resolveByDns()): Caller {
   const options = {
     keepAlive: true,
     timeout: IDLE_MS,
@@ -168,16 +168,21 @@ function readSome(response: IncomingMessage, done: () => void): void {
   response.on("close", done);
 }
 
-// By DNS alone: /etc/hosts knows machines of this network, and a name server that hangs must not hold up the
-// few threads that getaddrinfo has.
-async function resolveByDns(name: string, signal: AbortSignal): Promise<string[]> {
-  if (name === "localhost") return ["127.0.0.1"]; // only reached where private addresses are allowed
-  const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: 2 });
-  signal.addEventListener("abort", () => resolver.cancel(), { once: true });
-  const [v4, v6] = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
-  const found = [v4, v6].flatMap((result) => (result.status === "fulfilled" ? result.value : []));
-  if (found.length === 0) throw new Error("its name has no address");
-  return found;
+/**
+ * By DNS alone: /etc/hosts knows machines of this network, and a name server that hangs must not hold up the
+ * few threads that getaddrinfo has. `servers`: host:port of each; those of the machine unless given.
+ */
+export function resolveByDns(servers: readonly string[] = []): Resolve {
+  return async (name, signal) => {
+    if (name === "localhost") return ["127.0.0.1"]; // only reached where private addresses are allowed
+    const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: 2 });
+    if (servers.length > 0) resolver.setServers(servers);
+    signal.addEventListener("abort", () => resolver.cancel(), { once: true });
+    const [v4, v6] = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
+    const found = [v4, v6].flatMap((result) => (result.status === "fulfilled" ? result.value : []));
+    if (found.length === 0) throw new Error("its name has no address");
+    return found;
+  };
 }
 
 /** A sentence for the customer, without addresses and paths of ours. */

@@ -12,6 +12,7 @@ import { callbackUrlProblem, isPublicAddress } from "../../src/core/callback-url
 import { WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_TIMEOUT_MS } from "../../src/core/webhook-limits.ts";
 import { findTools } from "../../src/stack/tools.ts";
 import type { CallAnswer } from "../../src/webhook/call.ts";
+import { startDns } from "../support/dns-server.ts";
 import { HOSTILE_LITERALS, HOSTILE_NAMES } from "../support/hostile-urls.ts";
 import { startPeer, startReceiver } from "../support/webhook-receiver.ts";
 
@@ -21,13 +22,15 @@ type Told = { answers: (CallAnswer & { url: string })[]; resolved: string[]; add
 type Options = {
   /** The answers to the look-ups of each name, one after the other. */
   names?: Record<string, string[][]>;
+  /** The name server to ask instead, as host:port. */
+  dns?: string;
   allowPrivate?: boolean;
   /** A file with a certificate that is trusted, as are those of the public authorities. */
   trusted?: string;
 };
 function callAll(
   urls: readonly string[],
-  { names = {}, allowPrivate = false, trusted }: Options = {},
+  { names = {}, dns, allowPrivate = false, trusted }: Options = {},
 ): Promise<Told> {
   return new Promise((resolve, reject) => {
     const env = { ...process.env, ...(trusted === undefined ? {} : { NODE_EXTRA_CA_CERTS: trusted }) };
@@ -38,7 +41,7 @@ function callAll(
       if (code === 0) resolve(JSON.parse(out) as Told);
       else reject(new Error(`webhook-tool ended with ${code}: ${out}`));
     });
-    child.stdin.end(`${JSON.stringify({ urls, names, allowPrivate })}\n`);
+    child.stdin.end(`${JSON.stringify({ urls, names, dns: dns ?? null, allowPrivate })}\n`);
   });
 }
 
@@ -71,6 +74,31 @@ test("a name that leads elsewhere at its second look-up is looked up once for a 
   expect(answers).toMatchObject([{ kind: "failed" }, { kind: "not-allowed" }]);
   expect(resolved).toEqual(["re-bind.example.com", "re-bind.example.com"]);
   expect(addresses).toEqual(["93.184.216.34"]);
+});
+
+test("by a real name server, both kinds of a name's addresses are checked, and a re-bound name leads nowhere", async () => {
+  const server = await startDns({
+    "re-bind.example.com": [["93.184.216.34"], ["127.0.0.1"]],
+    "inside.example.com": [["10.0.0.1"]],
+    "both.example.com": [["93.184.216.34", "::1"]],
+    "mapped.example.com": [["::ffff:7f00:1"]],
+    "translated.example.com": [["64:ff9b::a00:1"]],
+    "tunnel.example.com": [["2002:7f00:1::"]],
+  });
+  const hosts = ["re-bind", "re-bind", "inside", "both", "mapped", "translated", "tunnel", "nothing"];
+  const urls = hosts.map((host) => `https://${host}.example.com/`);
+  const { answers, addresses } = await callAll(urls, { dns: server.address });
+  expect(answers.map(({ kind }) => kind)).toEqual([
+    "failed", // the public address, where the tool lets nothing through
+    ...Array.from({ length: 6 }, () => "not-allowed"),
+    "failed", // it has no address
+  ]);
+  expect(addresses).toEqual(["93.184.216.34"]);
+  // Once for each call, of either kind.
+  expect(server.asked.toSorted()).toEqual(
+    hosts.flatMap((host) => [`${host}.example.com A`, `${host}.example.com AAAA`]).toSorted(),
+  );
+  await server.stop();
 });
 
 test("where private addresses are allowed, the connection goes to the address that was looked up", async () => {

@@ -1,13 +1,20 @@
 // For tests, which run on Bun, whose node:http knows no agents: `node webhook-tool.ts` reads JSON,
-// `{urls, names, allowPrivate}`, calls each URL as the webhook role does, with these names resolved as given,
-// and prints what came of each and every name and address that was asked for on the way. Invariant: it
-// connects to this machine only; any other address, or a name, is printed, and its connection fails.
+// `{urls, names, dns, allowPrivate}`, calls each URL as the webhook role does, with these names resolved as
+// given, or by this name server, and prints what came of each and every name and address that was asked for
+// on the way. Invariant: it connects to this machine only; any other address, or a name, is printed, and its
+// connection fails.
 
 import { Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import { type CallAnswer, createCaller, type Resolve } from "../../src/webhook/call.ts";
+import { type CallAnswer, createCaller, type Resolve, resolveByDns } from "../../src/webhook/call.ts";
 
-type Given = { urls: string[]; names: Record<string, string[][]>; allowPrivate: boolean };
+type Given = {
+  urls: string[];
+  names: Record<string, string[][]>;
+  /** host:port; null: the names are all there is. */
+  dns: string | null;
+  allowPrivate: boolean;
+};
 
 const addresses: string[] = [];
 const resolved: string[] = [];
@@ -32,14 +39,14 @@ function hostOf([first]: readonly unknown[]): string {
   return options?.host ?? "";
 }
 
-const { urls, names, allowPrivate } = JSON.parse(await text(process.stdin)) as Given;
-const resolve: Resolve = (name) => {
+const { urls, names, dns, allowPrivate } = JSON.parse(await text(process.stdin)) as Given;
+const resolveByName: Resolve = (name) => {
   resolved.push(name);
   // Each look-up of a name takes its next answer, the last one for ever.
   const answers = names[name] ?? [];
   return Promise.resolve((answers.length > 1 ? answers.shift() : answers[0]) ?? []);
 };
-const caller = createCaller({ allowPrivate }, resolve);
+const caller = createCaller({ allowPrivate }, dns === null ? resolveByName : resolveByDns([dns]));
 const answers: (CallAnswer & { url: string })[] = [];
 for (const url of urls) answers.push({ url, ...(await caller.post(url, { "x-a": "b" }, "{}")) });
 caller.close();
