@@ -62,8 +62,7 @@ async function runOnGateway(args: string[]): Promise<{ result: Result; code: num
   const { apiPort } = config;
   const ingest = await startIngest(config, { apiPort });
   try {
-    for (const name of ["A", "B", "C"] as const)
-      await downstream.startOperator(name, "default", { apiPort });
+    for (const name of ["A", "B", "C"] as const) await downstream.startOperator(name, "default", { apiPort });
     for (const name of ["relay", "dlr", "sender-normal", "sender-express"] as const)
       await downstream.start(name);
     const load = ["--seconds", "2", "--warmup", "1", "--connections", "8"];

@@ -325,9 +325,7 @@ test("a change in the middle that a customer wasn't told is missed: an attempt, 
   at(again.messages, 0).attempt = 1;
   again.webhooks.push(told(1, "sent", 10));
   again.webhooks.splice(1, 1);
-  expect(check(again).violations).toMatchObject([
-    { violation: "webhook_lost", examples: ["M1 queued (7)"] },
-  ]);
+  expect(check(again).violations).toMatchObject([{ violation: "webhook_lost", examples: ["M1 queued (7)"] }]);
 });
 
 test("what was taken by SMPP is found by its text: several parts are one message, which ends as its worst part", () => {

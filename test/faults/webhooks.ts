@@ -64,8 +64,7 @@ export async function startWebhooks(folder: string, seed: number): Promise<Webho
 }
 
 type Change = Omit<WebhookCall, "event">;
-const nameOf = ({ message, sequence, status }: Change): string =>
-  `${message} ${status} (${sequence})`;
+const nameOf = ({ message, sequence, status }: Change): string => `${message} ${status} (${sequence})`;
 
 /** Each change is told under one id; of the changes that the evidence knows, none is missing or invented. */
 export function checkWebhooks({ webhooks }: Evidence, messages: Map<string, MessageRow>, say: Say): void {
