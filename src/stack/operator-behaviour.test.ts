@@ -55,7 +55,8 @@ test("every wrong word is named with what it must be, and nothing is changed by 
   expect(faults).toEqual([
     "down: write name=value",
     "hang: is given twice",
-    "profile=best: must be one of default, fast, slow, hangs, refusing, throttling, drops, reporting, flaky",
+    "profile=best: must be one of default, fast, slow, hangs, refusing, throttling, drops, reporting, " +
+      "confusing, flaky",
     "seed=-1: must be a whole number from 0 to 4294967295",
     "slow=5: must be a time such as 200ms, or two such as 1s-3s, at most 5s",
     "refuse=1.1: must be a share from 0 to 1",
