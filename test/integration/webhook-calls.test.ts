@@ -88,11 +88,9 @@ test("by a real name server, both kinds of a name's addresses are checked, and a
   const hosts = ["re-bind", "re-bind", "inside", "both", "mapped", "translated", "tunnel", "nothing"];
   const urls = hosts.map((host) => `https://${host}.example.com/`);
   const { answers, addresses } = await callAll(urls, { dns: server.address });
-  expect(answers.map(({ kind }) => kind)).toEqual([
-    "failed", // the public address, where the tool lets nothing through
-    ...Array.from({ length: 6 }, () => "not-allowed"),
-    "failed", // it has no address
-  ]);
+  // The first goes to the public address, where the tool lets nothing through; the last has none.
+  const refused = hosts.slice(1, -1).map(() => ({ kind: "not-allowed" }));
+  expect(answers).toMatchObject([{ kind: "failed" }, ...refused, { kind: "failed" }]);
   expect(addresses).toEqual(["93.184.216.34"]);
   // Once for each call, of either kind.
   expect(server.asked.toSorted()).toEqual(
