@@ -20,7 +20,7 @@ import { blob } from "./sql-text.ts";
 /** A message of a letter that its letter can't send any more, and why. */
 export type Over = { id: string; why: string };
 /** The table that its bytes go back to. */
-export type Into = "outbox" | "inbox" | "webhook_events";
+type Into = "outbox" | "inbox" | "webhook_events";
 /** What requeuing a letter does: its bytes go back, or they stay because nothing could come of it. */
 export type Requeue =
   | { kind: "requeued"; into: Into; messages: string[]; over: Over[] }
