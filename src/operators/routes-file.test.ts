@@ -212,27 +212,12 @@ ${more}`;
   ]);
 });
 
-test("the bench's file is read: the same operators by SMPP, at the ports that `up` gives them", () => {
-  const path = fileURLToPath(new URL("../../bench/smpp-routes.yaml", import.meta.url));
-  const loaded = loadRoutes(path, { SLUICE_OPERATOR_PORT: "25000" });
-  if (loaded.kind === "bad") throw new Error(faultLines(path, loaded.faults).join("\n"));
-  const by = { kind: "smpp", password: "sluice" };
-  expect(loaded.file.operators).toMatchObject([
-    { name: "A", port: 25_004, ...by },
-    { name: "B", port: 25_005, ...by },
-    { name: "C", port: 25_006, ...by },
-  ]);
-});
-
 test("a placeholder is one of the two settings of the local stack; no other setting gets into the file", () => {
   const operator = (url: string) => `operators:\n  A: { kind: http, url: "${url}", price: 1 }\n`;
   const urlOf = (url: string) => read(operator(url)).operators[0];
   expect(urlOf("http://${SLUICE_API_HOST}:${SLUICE_OPERATOR_PORT + 2}/x")).toMatchObject({
     url: "http://127.0.0.1:19203/x",
   });
-  const smpp = "kind: smpp, host: a, port: '${SLUICE_OPERATOR_PORT + 4}', system_id: a, price: 1";
-  const [alone] = read(`operators:\n  S: { ${smpp}, password: { env: NORTH_AUTHORIZATION } }\n`).operators;
-  expect(alone).toMatchObject({ port: 19_205 });
   for (const bad of ["${SLUICE_MYSQL_PASSWORD}", "${SLUICE_API_HOST + 1}", "${SLUICE_NOTHING}"])
     expect(faults(operator(`http://a/${bad}`))[0]).toStartWith(
       `2:25 operators.A.url: ${bad} is not known: a placeholder is SLUICE_API_HOST or SLUICE_OPERATOR_PORT`,
