@@ -28,6 +28,8 @@ export type CustomerBooks = {
   messages: Map<Status, Sum>;
   /** How many messages that an operator took name none. */
   nameless: number;
+  /** How many messages of which it asked to be told something. */
+  told: number;
   /** The messages named by a claim, as `sending` and `unknown` ones must be. */
   claimed: Map<Status, Sum>;
   topups: Sum;
@@ -68,6 +70,12 @@ export const messagesOf = (scope: CustomerRange, entryRange = ""): string =>
     : `(SELECT customer_id, entry_id FROM wallet_ledger WHERE ${ofScope(scope)} ${entryRange} ` +
       "AND leg = 'open' AND op = 'reserve') AS l " +
       "STRAIGHT_JOIN messages AS m ON m.id = l.entry_id AND m.customer_id = l.customer_id";
+
+/** The same messages from an id on (as SQL), with a condition to which more can be added. */
+export const messagesSince = (scope: CustomerRange, from: string): string =>
+  isAllCustomers(scope)
+    ? `messages AS m FORCE INDEX (PRIMARY) WHERE m.id >= ${from}`
+    : `${messagesOf(scope, `AND entry_id >= ${from}`)} WHERE TRUE`;
 
 /** The status and sequence of a message's latest event; `sending` has none (core/message.ts). */
 export const EVENT_STATUS = forEventless((status) => `'${eventStatus(status)}'`, "m.status");
@@ -172,13 +180,14 @@ async function readEntries(conn: Connection, books: Books): Promise<void> {
 }
 
 async function readMessages(conn: Connection, books: Books): Promise<void> {
-  type Row = Sum & Group & { status: Status; event_fingerprint: string; nameless: number };
+  type Row = Sum & Group & { status: Status; event_fingerprint: string; nameless: number; told: number };
   const rows = await conn.query<Row[]>(
     `SELECT m.customer_id, TO_DAYS(m.created_at) AS day, m.status,
        m.updated_at >= ${at(books.cutoffMs)} AS young, ${sums("m.id", "m.cost")},
        CAST(SUM(CRC32(CONCAT(m.id, ':', ${EVENT_STATUS}, ':', ${EVENT_SEQUENCE}))) AS CHAR)
          AS event_fingerprint,
-       CAST(SUM(m.status IN (${TAKEN}) AND m.operator IS NULL) AS SIGNED) AS nameless
+       CAST(SUM(m.status IN (${TAKEN}) AND m.operator IS NULL) AS SIGNED) AS nameless,
+       COUNT(m.callback_statuses) AS told
      FROM ${messagesOf(books.scope)} GROUP BY m.customer_id, day, m.status, young`,
   );
   for (const row of rows) {
@@ -186,6 +195,7 @@ async function readMessages(conn: Connection, books: Books): Promise<void> {
     const c = customerOf(books, row.customer_id);
     c.messages.set(row.status, added(c.messages.get(row.status) ?? NO_ROWS, sum));
     c.nameless += Number(row.nameless);
+    c.told += Number(row.told);
     books.messages += sum.count;
     const what = eventStatus(row.status);
     books.statusDays.push({ ...sum, ...groupOf(row), what, fingerprint: String(row.event_fingerprint) });
@@ -248,7 +258,7 @@ function sumOf(row: Sum): Sum {
 function customerOf(books: Books, customerId: number): CustomerBooks {
   let found = books.customers.get(customerId);
   if (found === undefined) {
-    const none = { balance: 0, reserved: 0, unspent: 0, leaseLowest: 0, nameless: 0 };
+    const none = { balance: 0, reserved: 0, unspent: 0, leaseLowest: 0, nameless: 0, told: 0 };
     found = { ...none, topups: NO_ROWS, entries: new Map(), messages: new Map(), claimed: new Map() };
     books.customers.set(customerId, found);
   }

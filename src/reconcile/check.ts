@@ -26,6 +26,7 @@ import {
   rowsOfTopups,
   submissionsNotTaken,
 } from "./rows.ts";
+import { checkWebhooks } from "./webhooks.ts";
 
 /** Checks every invariant that needs only MySQL. Call within a snapshot. */
 export async function checkBooks(conn: Connection, books: Books): Promise<Drift[]> {
@@ -46,6 +47,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
   if (isAllCustomers(books.scope) && differ.length > 0)
     drifts.push(...(await messagesWithoutReserve(conn, differ)));
   drifts.push(...(await submissionsNotTaken(conn, books)));
+  drifts.push(...(await checkWebhooks(conn, books)));
   drifts.push(...(await keysWithoutOwner(conn, books.scope)));
   drifts.push(...(await leasesWithoutNode(conn, books.scope)));
   if (isAllCustomers(books.scope)) drifts.push(...(await reportsUnread(conn)));

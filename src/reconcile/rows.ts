@@ -8,14 +8,13 @@ import { ulidBound } from "../core/id.ts";
 import { IDEMPOTENCY_TTL_MS, REPORT_TTL_MS, SUBMISSION_TTL_MS } from "../core/limits.ts";
 import { type Charge, STATUSES, settlementOf } from "../core/message.ts";
 import type { Connection } from "../platform/mysql.ts";
-import { type Books, CLAIMED_IDS, messagesOf, ofScope, TAKEN } from "./books.ts";
+import { type Books, CLAIMED_IDS, messagesOf, messagesSince, ofScope, TAKEN } from "./books.ts";
 import {
   type Drift,
   type DriftEntry,
   driftOf,
   ENTRIES_NAMED_MAX,
   type Invariant,
-  isAllCustomers,
   listed,
   type CustomerRange,
 } from "./result.ts";
@@ -55,11 +54,15 @@ const SAYS: Partial<Record<Invariant, string>> = {
   message_has_operator: "messages that an operator took, but that name none",
   submission_was_taken: "messages that no operator may have taken, although its reports would find them",
   topup_has_entry: "top-ups and their entries",
+  change_is_told: "messages with a change that has no webhook event, or two",
+  told_change_happened: "webhook events of changes that weren't made, or that nobody asked for",
+  webhook_ends: "webhook events that are neither delivered, nor failed, nor going to be called",
   lease_has_node: "leases that nobody can take back, because the row of their process is gone",
   key_has_owner: "idempotency keys whose message or top-up isn't this customer's",
 };
 
-async function driftsOf(conn: Connection, sql: string): Promise<Drift[]> {
+/** The drifts, by customer and rule, of the rows that this SQL finds: the columns of Found but `total`. */
+export async function driftsOf(conn: Connection, sql: string): Promise<Drift[]> {
   const found = await conn.query<Found[]>(firstOfEach(sql));
   return [...Map.groupBy(found, ({ customer_id, rule }) => `${customer_id} ${rule}`).values()].flatMap(
     (rows) => {
@@ -180,15 +183,13 @@ export function submissionsNotTaken(
   { scope, nowMs }: Pick<Books, "scope" | "nowMs">,
 ): Promise<Drift[]> {
   const from = quote(ulidBound(Math.max(0, nowMs - SUBMISSION_AGE_MAX_MS)));
-  const messages = isAllCustomers(scope)
-    ? `messages AS m FORCE INDEX (PRIMARY) WHERE m.id >= ${from}`
-    : `${messagesOf(scope, `AND entry_id >= ${from}`)} WHERE TRUE`;
   // COUNT, because MySQL may turn EXISTS into a join, in an order that its statistics suggest.
   return driftsOf(
     conn,
     `SELECT m.customer_id, m.id AS entry_id, 'submission_was_taken' AS rule, NULL AS op, m.cost AS amount,
        CONCAT('message is ', m.status) AS detail
-     FROM ${messages} AND (m.status NOT IN (${TAKEN},'unknown','failed') OR m.operator IS NULL)
+     FROM ${messagesSince(scope, from)}
+       AND (m.status NOT IN (${TAKEN},'unknown','failed') OR m.operator IS NULL)
        AND (SELECT COUNT(*) FROM submissions AS s FORCE INDEX (PRIMARY) WHERE s.message_id = m.id) > 0`,
   );
 }

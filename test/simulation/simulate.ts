@@ -27,7 +27,7 @@ import {
 import { TOPIC_NAMES, type World } from "./roles.ts";
 import { createEvents } from "./events.ts";
 import { createTimes } from "./times.ts";
-import { createTold, TOLD, TOLD_CUSTOMER } from "./told.ts";
+import { createTold, WISHES } from "./told.ts";
 import { readSchema, SqlError, type TableSpec, type Values } from "../simulated-mysql/tables.ts";
 
 export type Result = {
@@ -308,6 +308,7 @@ function makeCustomers(kernel: Kernel, server: Server): KeyOwner[] {
   return [1, 2, 3].map((customerId) => {
     const priceNormal = random.pick([1, 3, 7]);
     const mode = random.chance(0.25) ? "strict" : "lease";
+    const webhook = WISHES.get(customerId);
     const owner = {
       customerId,
       name: `customer-${customerId}`,
@@ -319,7 +320,7 @@ function makeCustomers(kernel: Kernel, server: Server): KeyOwner[] {
       resendsUnknown: random.chance(0.5),
       mode,
       scopes: new Set(["send", "billing"]),
-      ...(customerId === TOLD_CUSTOMER ? { webhook: TOLD } : {}),
+      ...(webhook === undefined ? {} : { webhook }),
     } as unknown as KeyOwner;
     session?.query(
       "INSERT INTO customers (customer_id,name,price_normal,price_express,mode) VALUES " +

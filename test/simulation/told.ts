@@ -2,15 +2,17 @@
 // one event, committed with it, and no event exists without its change. Deliveries are tested against real
 // engines (test/integration/webhook*.test.ts).
 
-import { ALL_STATUSES, wants } from "../../src/core/callback.ts";
+import { ALL_STATUSES, type CallbackWish, maskOf, wants } from "../../src/core/callback.ts";
 import type { Status } from "../../src/core/message.ts";
 import { unpackWebhookEvents } from "../../src/core/webhook-event.ts";
 import type { RowChange } from "../simulated-mysql/server.ts";
 import { hold } from "./hold.ts";
 
-/** This customer wants to be told everything, the others nothing. */
-export const TOLD_CUSTOMER = 1;
-export const TOLD = { statuses: ALL_STATUSES, hasUrl: true };
+/** What customers want to be told: one of them everything, one little, the others nothing. */
+export const WISHES: ReadonlyMap<number, CallbackWish> = new Map([
+  [1, { statuses: ALL_STATUSES, hasUrl: true }],
+  [2, { statuses: maskOf(["sent", "failed"]), hasUrl: true }],
+]);
 
 export type Told = { onCommit(changes: readonly RowChange[]): void; counts: { told: number } };
 
@@ -27,8 +29,8 @@ export function createTold(): Told {
             events.push(`${event.messageId}:${event.sequence}:${event.status}`);
       const made = changes.flatMap(({ table, before, after }) => {
         if (table !== "messages" || after === null || before?.sequence === after.sequence) return [];
-        if (Number(after.customer_id) !== TOLD_CUSTOMER) return [];
-        const isTold = wants(TOLD.statuses, after.status as Status);
+        const statuses = WISHES.get(Number(after.customer_id))?.statuses ?? 0;
+        const isTold = wants(statuses, after.status as Status);
         return isTold ? [`${String(after.id)}:${String(after.sequence)}:${String(after.status)}`] : [];
       });
       hold(

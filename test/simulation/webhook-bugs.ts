@@ -31,4 +31,18 @@ export const WEBHOOK_BUGS: readonly Bug[] = [
     "if (told !== null) statements.push(told);",
     "if (told !== null) statements.push(told, told);",
   ),
+  bug(
+    "webhook",
+    "a customer is told what it didn't ask for",
+    "src/ledger/webhook-events.ts",
+    "if (callback === undefined || !wants(callback.statuses, row.status)) return [];",
+    "if (callback === undefined) return [];",
+  ),
+  bug(
+    "webhook",
+    "an event has the sequence of the change before",
+    "src/ledger/webhook-events.ts",
+    "sequence: row.sequence,",
+    "sequence: row.sequence - 1,",
+  ),
 ];
