@@ -1,6 +1,6 @@
 // Finds messages whose record was lost on its way to a sender, and requeues them under their next attempt.
-// Owns that search and the mark below which no message is open. Leaves to the relay's sweep the proof that a
-// record is lost, and to settle.ts what a change writes.
+// Owns that search and the stored mark below which no message is open. Leaves to the relay's sweep the proof
+// that a record is lost and which ids it looks through, and to settle.ts what a change writes.
 // Invariants: the new attempt, the outbox row and the event commit together, so an attempt is requeued at
 // most once, and a claim skips a lost record that turns up later; a message whose validity is over expires
 // instead, and at MESSAGE_ATTEMPTS_MAX it fails. Bound: CLAIM_ROWS_MAX messages a transaction, OPEN_ROWS_MAX
@@ -17,11 +17,13 @@ import { changeQueued } from "./settle.ts";
 import { changeTo } from "./settle-plan.ts";
 
 export type Queued = { id: string; attempt: number };
+/** Ids from `from` up to `to` (exclusive). */
+export type IdRange = { from: string; to: string };
 /**
- * The result of a look at ids from `from` up to `next` (exclusive): messages that have been due since before
- * the cutoff, and the first message that is scheduled, queued or sending.
+ * The result of a look at ids up to `next` (exclusive): messages that have been due since before the cutoff,
+ * and from the first to the last message that is scheduled, queued or sending.
  */
-export type LookResult = { next: string; queued: Queued[]; firstOpen: string | null };
+export type LookResult = { next: string; queued: Queued[]; open: IdRange | null };
 export type Requeued = { ids: string[]; ended: string[] };
 
 /** One statement looks at ids of this much time: 35,000 at a peak of 3,500 messages a second. */
@@ -31,20 +33,21 @@ const OPEN_ROWS_MAX = 1_000;
 type OpenRow = { id: string; status: string; attempt: number; updated_at: Date };
 
 /**
- * One look at the first window of [from, before) that holds a message. `cutoffMs`: by then a message must
- * have been due, that is, queued for as long as its attempt may have had to wait.
+ * One look at the first window of these ids that holds a message. `cutoffMs`: by then a message must have
+ * been due, that is, queued for as long as its attempt may have had to wait.
  */
 export async function lookForQueued(
   conn: Pick<Connection, "query">,
   lane: Lane,
-  { from, before, cutoffMs }: { from: string; before: string; cutoffMs: number },
+  { from, to }: IdRange,
+  cutoffMs: number,
 ): Promise<LookResult> {
   const [first] = await conn.query<{ id: string }[]>(
-    `SELECT id FROM messages WHERE id>='${from}' AND id<'${before}' ORDER BY id LIMIT 1`,
+    `SELECT id FROM messages WHERE id>='${from}' AND id<'${to}' ORDER BY id LIMIT 1`,
   );
-  if (first === undefined) return { next: before, queued: [], firstOpen: null };
+  if (first === undefined) return { next: to, queued: [], open: null };
   const windowEnd = ulidBound(ulidTimeMs(first.id) + WINDOW_MS);
-  const end = windowEnd < before ? windowEnd : before;
+  const end = windowEnd < to ? windowEnd : to;
   const open = await conn.query<OpenRow[]>(
     "SELECT id, status, attempt, updated_at FROM messages " +
       `WHERE id>='${first.id}' AND id<'${end}' AND lane='${lane}' ` +
@@ -52,12 +55,14 @@ export async function lookForQueued(
   );
   const isDue = ({ attempt, updated_at }: OpenRow) =>
     updated_at.getTime() + retryDelayMaxMs(lane, attempt) < cutoffMs;
-  const last = open.length === OPEN_ROWS_MAX ? open.at(-1) : undefined;
+  const [lowest, last] = [open[0], open.at(-1)];
+  if (lowest === undefined || last === undefined) return { next: end, queued: [], open: null };
+  // Just above the last id: ids have one length, and `!` sorts before all their characters.
+  const afterLast = `${last.id}!`;
   return {
-    // Just above the last id: ids have one length, and `!` sorts before all their characters.
-    next: last === undefined ? end : `${last.id}!`,
+    next: open.length === OPEN_ROWS_MAX ? afterLast : end,
     queued: open.filter((row) => row.status === "queued" && isDue(row)),
-    firstOpen: open[0]?.id ?? null,
+    open: { from: lowest.id, to: afterLast },
   };
 }
 
@@ -84,7 +89,7 @@ export function requeue(pool: Pool, lost: readonly Queued[], nowMs: number): Pro
 const isQueued = ({ to }: Change): boolean => to === "queued";
 const idOf = ({ record }: Change): string => record.id;
 
-/** Where the lane's next sweep begins; the lowest possible id before the first sweep has ended. */
+/** The id below which no message of the lane is open; the lowest possible one before the first sweep. */
 export async function openFrom(conn: Pick<Connection, "query">, lane: Lane): Promise<string> {
   const [row] = await conn.query<{ open_from: string }[]>(
     `SELECT open_from FROM sweeps WHERE lane='${lane}'`,
@@ -92,10 +97,10 @@ export async function openFrom(conn: Pick<Connection, "query">, lane: Lane): Pro
   return row?.open_from ?? ulidBound(0);
 }
 
-/** Stores where the lane's next sweep begins. */
+/** Stores that no message of the lane is open below this id. What another process has found stays. */
 export async function setOpenFrom(conn: Connection, lane: Lane, id: string): Promise<void> {
   await conn.write(
     `INSERT INTO sweeps (lane,open_from) VALUES ('${lane}','${id}') AS n ` +
-      "ON DUPLICATE KEY UPDATE open_from=n.open_from",
+      "ON DUPLICATE KEY UPDATE open_from=GREATEST(sweeps.open_from,n.open_from)",
   );
 }

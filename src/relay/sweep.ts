@@ -1,9 +1,9 @@
 // Requeues messages that stay `queued` although nothing of them is left in the outbox or in Kafka: a broker
 // does not fsync each record, so a failing disk or power supply can lose records it had acknowledged. One
 // loop per lane.
-// Owns the order of the steps; leaves the proof of a loss to proof.ts, messages to the ledger, topics to
-// platform/kafka/admin.ts.
-// States of a lane: see proof.ts; proven → looks through the ids up to the moment → pause → a new moment.
+// Owns the order of the steps; leaves the proof of a loss to proof.ts, which ids to look through to
+// open-ids.ts, messages to the ledger, topics to platform/kafka/admin.ts.
+// States of a lane: see proof.ts; proven → looks through ids up to the moment → pause → a new moment.
 // Invariants: a message is requeued only when its loss is proven and its row, under lock, is still queued at
 // that attempt; one relay at a time looks. Bound: LOOK_MS of looking and REQUEUE_MAX messages a tick, then a
 // rest of PAUSE_FACTOR times the time it took.
@@ -12,11 +12,19 @@ import { ulidBound } from "../core/id.ts";
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import { hasHeldRows, lastHeldRow } from "../ledger/held.ts";
-import { lookForQueued, openFrom, type Queued, requeue, setOpenFrom } from "../ledger/requeue.ts";
+import {
+  type IdRange,
+  lookForQueued,
+  openFrom,
+  type Queued,
+  requeue,
+  setOpenFrom,
+} from "../ledger/requeue.ts";
 import type { TopicAdmin, TopicOffsets } from "../platform/kafka/topics.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { withLock } from "../platform/named-lock.ts";
 import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
+import { addOpen, isForgotten, markOf, rangesToLook, type Swept } from "./open-ids.ts";
 import { hasRowsOf, momentOf } from "./outbox.ts";
 import { judge } from "./proof.ts";
 
@@ -40,9 +48,17 @@ type State =
   | { at: "outbox"; momentMs: number; lastRow: number }
   | { at: "kafka"; momentMs: number; seen: TopicOffsets }
   | { at: "held"; momentMs: number; lastHeld: number }
-  | { at: "proven"; momentMs: number; from: string | null; firstOpen: string | null; tookMs: number };
+  | { at: "proven"; momentMs: number; search: Search | null; tookMs: number };
+/** What is still to be looked through, up to `to`, and what was found open; null: it has yet to begin. */
+type Search = { todo: readonly IdRange[]; open: readonly IdRange[]; to: string };
 type Counts = Record<"swept_total" | "sweep_failed_total" | "sweeps_total", number>;
-type LaneSweep = SweepDeps & Omit<SweepOptions, "lanes"> & SweepOptions["lanes"][number] & { counts: Counts };
+type LaneSweep = SweepDeps &
+  Omit<SweepOptions, "lanes"> &
+  SweepOptions["lanes"][number] & {
+    counts: Counts;
+    /** What this process's last sweep left; null before it. */
+    swept: Swept | null;
+  };
 
 export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): Periodic {
   const counts = deps.metrics.counts("sluice_relay", ["swept_total", "sweep_failed_total", "sweeps_total"]);
@@ -51,7 +67,7 @@ export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): P
     [...sweptToMs].map(([lane, ms]) => [{ lane }, (deps.now() - ms) / 1_000] as const),
   );
   const jobs = lanes.map((of) => {
-    const lane = { ...deps, ...of, afterMs, counts };
+    const lane: LaneSweep = { ...deps, ...of, afterMs, counts, swept: null };
     let state: State | null = null;
     const options = { name: `sweep-${of.lane}`, everyMs: TICK_MS, runMaxMs: RUN_MAX_MS };
     // When an engine fails, the state is kept: offsets are judged again with the next answer.
@@ -97,7 +113,7 @@ async function step(lane: LaneSweep, state: State | null): Promise<State | null>
     }
     case "held":
       if (await hasHeldRows(pool, lane.lane, state.lastHeld)) return state;
-      return { at: "proven", momentMs: state.momentMs, from: null, firstOpen: null, tookMs: 0 };
+      return { at: "proven", momentMs: state.momentMs, search: null, tookMs: 0 };
     case "proven":
       return withLock(pool, `sweep-${lane.lane}`, (conn) => look(lane, conn, state)).then((next) =>
         next === "busy" ? state : next,
@@ -110,22 +126,41 @@ type Proven = Extract<State, { at: "proven" }>;
 async function look(lane: LaneSweep, conn: Connection, state: Proven): Promise<Proven | null> {
   const startedMs = performance.now();
   const cutoffMs = state.momentMs - lane.afterMs;
-  const before = ulidBound(cutoffMs);
-  let from = state.from ?? (await openFrom(conn, lane.lane));
-  let { firstOpen } = state;
-  let put = 0;
-  while (from < before && put < REQUEUE_MAX && performance.now() - startedMs < LOOK_MS) {
-    const found = await lookForQueued(conn, lane.lane, { from, before, cutoffMs });
-    firstOpen ??= found.firstOpen;
+  const search = await searchOf(lane, conn, state.search, ulidBound(cutoffMs));
+  const [todo, open] = [[...search.todo], [...search.open]];
+  let [next, put] = [0, 0];
+  for (let range = todo[0]; range !== undefined; range = todo[next]) {
+    if (put >= REQUEUE_MAX || performance.now() - startedMs >= LOOK_MS) break;
+    const found = await lookForQueued(conn, lane.lane, range, cutoffMs);
     for (let at = 0; at < found.queued.length; at += CLAIM_ROWS_MAX)
       await requeueSome(lane, found.queued.slice(at, at + CLAIM_ROWS_MAX));
     put += found.queued.length;
-    from = found.next;
+    if (found.open !== null) addOpen(open, found.open, range.from);
+    if (found.next < range.to) todo[next] = { from: found.next, to: range.to };
+    else next++;
   }
   const tookMs = state.tookMs + performance.now() - startedMs;
-  if (from < before) return { ...state, from, firstOpen, tookMs };
-  await setOpenFrom(conn, lane.lane, firstOpen ?? before);
+  if (next < todo.length)
+    return { ...state, search: { todo: todo.slice(next), open, to: search.to }, tookMs };
+  const swept = { open, to: search.to };
+  await setOpenFrom(conn, lane.lane, markOf(swept));
+  lane.swept = swept;
   return null;
+}
+
+async function searchOf(
+  lane: LaneSweep,
+  conn: Connection,
+  begun: Search | null,
+  before: string,
+): Promise<Search> {
+  const mark = await openFrom(conn, lane.lane);
+  const isOver = isForgotten(lane.swept, mark);
+  if (isOver) lane.swept = null;
+  if (begun !== null && !isOver) return begun;
+  const { swept } = lane;
+  const to = swept !== null && swept.to > before ? swept.to : before;
+  return { todo: rangesToLook(swept, mark, before), open: [], to };
 }
 
 async function requeueSome({ pool, lane, counts, log, now }: LaneSweep, lost: Queued[]): Promise<void> {

@@ -20,6 +20,8 @@ let customerId: number;
 let relay: Role;
 let sender: Role;
 const oldId = createIdFactory({ now: () => Date.now() - OLD_MS });
+/** Above those, but so old that a sweep has looked there. */
+const betweenId = createIdFactory({ now: () => Date.now() - OLD_MS / 2 });
 
 beforeAll(async () => {
   down = await createDownstream();
@@ -34,12 +36,12 @@ const old = (fields: Partial<LaneRecord> = {}) =>
 
 /**
  * Accepts them while the relay is stopped; `change` says what becomes of their outbox rows. A sweep that has
- * ended has no reason to look at long past times again, so it is made to start over.
+ * ended has no reason to look at long past times again, so it is made to start over, unless that is tested.
  */
-async function accept(records: LaneRecord[], change: string): Promise<void> {
+async function accept(records: LaneRecord[], change: string, { startsOver = true } = {}): Promise<void> {
   process.kill(relay.pid, "SIGSTOP");
   try {
-    await down.pool.write("DELETE FROM sweeps");
+    if (startsOver) await down.pool.write("DELETE FROM sweeps");
     const [before] = await down.pool.query<{ id: number }[]>("SELECT COALESCE(MAX(id), 0) AS id FROM outbox");
     await acceptMessages(down.pool, records);
     await down.pool.write(`${change} WHERE id>${before?.id} AND lane<>'events'`);
@@ -60,7 +62,7 @@ const untilAll = (records: LaneRecord[], status: string) =>
   until(
     async () => (await rowsOf(records)).every((row) => row.status === status),
     `all are ${status}`,
-    30_000,
+    45_000,
     relay.log,
   );
 const taken = () => ["A", "B", "C"].flatMap((name) => down.received(name));
@@ -112,6 +114,35 @@ test("a message that waits for its retry, however old it is, is never requeued, 
   expect((await rowsOf([waits, lost])).map((row) => row.attempt)).toEqual([10, 1]);
   expect(await swept()).toBe(before + 1);
 }, 60_000);
+
+test("a message that waits is looked at again without all that came after it, and is found when it is lost then", async () => {
+  const before = await swept();
+  const waits = old({ attempt: 10 });
+  await accept([waits], "UPDATE outbox SET run_at=NOW(3) + INTERVAL 1 HOUR");
+  await down.pool.write("UPDATE messages SET attempt=10, sequence=61 WHERE id=?", [waits.id]);
+  const markOf = async () => {
+    const rows = await down.pool.query<{ open_from: string }[]>(
+      "SELECT open_from FROM sweeps WHERE lane='normal'",
+    );
+    return rows[0]?.open_from;
+  };
+  await until(async () => (await markOf()) === waits.id, "a sweep has found it open", 30_000, relay.log);
+  // A sweep that began again at the mark would requeue it: it is open, due, and has no record.
+  const between = old({ id: betweenId() });
+  await accept([between], "DELETE FROM outbox", { startsOver: false });
+  const fresh = laneRecord(customerId);
+  await accept([fresh], "DELETE FROM outbox", { startsOver: false });
+  await untilAll([fresh], "sent");
+  expect((await rowsOf([waits, between])).map(({ status }) => status)).toEqual(["queued", "queued"]);
+  expect([await swept(), await markOf()]).toEqual([before + 1, waits.id]);
+  await down.pool.write("DELETE FROM outbox WHERE run_at>NOW(3) + INTERVAL 30 MINUTE");
+  await down.pool.write("UPDATE messages SET updated_at=NOW(3) - INTERVAL 20 MINUTE WHERE id=?", [waits.id]);
+  await untilAll([waits], "sent");
+  await down.pool.write("DELETE FROM sweeps");
+  await untilAll([between], "sent");
+  expect((await rowsOf([waits, between, fresh])).map(({ attempt }) => attempt)).toEqual([11, 1, 1]);
+  expect(await swept()).toBe(before + 3);
+}, 150_000);
 
 test("while a held row of the lane is left, nothing of the lane is requeued, and what it holds never is", async () => {
   const before = await swept();
