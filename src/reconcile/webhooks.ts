@@ -186,7 +186,8 @@ function notDueSql(scope: CustomerRange, nowMs: number): string {
       SELECT customer_id, endpoint, MAX(run_at) AS latest FROM webhook_deliveries FORCE INDEX (due)
       WHERE ${ofScope(scope)} AND run_at IS NOT NULL GROUP BY customer_id, endpoint
     ) AS w
-    LEFT JOIN webhook_endpoints AS e ON e.customer_id = w.customer_id AND e.endpoint = w.endpoint
+    LEFT JOIN webhook_endpoints AS e FORCE INDEX (PRIMARY)
+      ON e.customer_id = w.customer_id AND e.endpoint = w.endpoint
     WHERE w.latest > ${latest} OR NOT ${isTrue(`e.run_at BETWEEN ${longAgo} AND ${latest}`)}`;
 }
 

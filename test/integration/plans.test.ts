@@ -10,9 +10,10 @@ import * as held from "../../src/ledger/held.ts";
 import { claimKeysSql, findKeys, type KeyClaim, purgeKeys } from "../../src/ledger/idempotency.ts";
 import { reapClaim } from "../../src/ledger/settle.ts";
 import { type Connection, createPool, type Pool } from "../../src/platform/mysql.ts";
-import { readBooks } from "../../src/reconcile/books.ts";
+import { type Books, readBooks } from "../../src/reconcile/books.ts";
 import { ALL_CUSTOMERS } from "../../src/reconcile/result.ts";
 import { submissionsNotTaken } from "../../src/reconcile/rows.ts";
+import { checkWebhooks } from "../../src/reconcile/webhooks.ts";
 import { heldRows } from "../../src/relay/backlog-rows.ts";
 import * as outbox from "../../src/relay/outbox.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
@@ -94,12 +95,7 @@ describe.each(Object.entries(situations))("%s", (_, make) => {
 
 test("only the submits of a message are read to see whether it has one, whatever is believed of them", async () => {
   const said: string[] = [];
-  const conn = {
-    query(sql: string) {
-      said.push(sql);
-      return Promise.resolve([]);
-    },
-  } as unknown as Connection;
+  const conn = saying(said);
   for (const scope of [ALL_CUSTOMERS, { low: 1, high: 1 }])
     await submissionsNotTaken(conn, { scope, nowMs: Date.now() });
   await pool.query("ALTER TABLE submissions STATS_AUTO_RECALC=0");
@@ -115,6 +111,41 @@ test("only the submits of a message are read to see whether it has one, whatever
   }
 });
 
+test("of webhooks only a customer's own events are read, and of messages those of its events, whatever is believed of them", async () => {
+  const said: string[] = [];
+  const customers = new Map([[1, { told: 1 }]]) as unknown as Books["customers"];
+  const scope = { low: 1, high: 1 };
+  await checkWebhooks(saying(said), { scope, nowMs: Date.now(), customers });
+  expect(said).toHaveLength(4);
+  await pool.query("ALTER TABLE webhook_deliveries STATS_AUTO_RECALC=0");
+  const event = () => `(1,'${id()}','','${id()}',1,'queued',NOW(3),'',NOW(3))`;
+  const events =
+    "INSERT INTO webhook_deliveries (customer_id,event_id,endpoint,message_id,sequence,status,occurred_at," +
+    `body,give_up_at) VALUES ${Array.from({ length: FULL }, event).join(",")}`;
+  const keys = {
+    d: "PRIMARY",
+    m: "PRIMARY",
+    e: "PRIMARY",
+    webhook_deliveries: "due",
+    webhook_events: "waiting",
+  };
+  for (const fillAndLearn of [
+    `ANALYZE TABLE webhook_deliveries;${events}`,
+    "ANALYZE TABLE webhook_deliveries",
+  ]) {
+    await pool.query(fillAndLearn);
+    for (const sql of said) {
+      const plan = await pool.query<PlanRow[]>(`EXPLAIN FORMAT=TRADITIONAL ${sql}`);
+      for (const [table, key] of Object.entries(keys)) {
+        const how = plan.find((row) => row.table === table);
+        if (how === undefined) continue;
+        expect([table, how.key, how.type === "ALL"]).toEqual([table, key, false]);
+        if (table === "m") expect(how.type).toBe("eq_ref");
+      }
+    }
+  }
+});
+
 test("the check finds a plan without an index, and one that sorts", async () => {
   await fill(30);
   expect(await faultsOf("SELECT payload FROM outbox WHERE attempts=7")).toHaveLength(1);
@@ -122,6 +153,15 @@ test("the check finds a plan without an index, and one that sorts", async () => 
     await faultsOf("SELECT id FROM outbox FORCE INDEX (due) WHERE lane='normal' ORDER BY id LIMIT 1"),
   ).toHaveLength(1);
 });
+
+/** A connection that only notes what it is asked. */
+function saying(said: string[]): Connection {
+  const query = (sql: string) => {
+    said.push(sql);
+    return Promise.resolve([]);
+  };
+  return { query } as unknown as Connection;
+}
 
 /** Everything that the roles regularly do with these tables. */
 async function workOn(own: Pool): Promise<void> {
