@@ -36,7 +36,7 @@ const FIRST = sequenceOf(0, "queued");
 const STEP = sequenceOf(1, "queued") - FIRST;
 assert(STEP % 2 === 0, "half of it is the factor of a sum");
 
-const listOf = (statuses: readonly Status[]): string => statuses.map((one) => `'${one}'`).join(",");
+const quotedList = (statuses: readonly Status[]): string => statuses.map((one) => `'${one}'`).join(",");
 const byStatus = (column: string, of: readonly Status[], valueOf: (status: Status) => string | number) =>
   `CASE ${column} ${of.map((one) => `WHEN '${one}' THEN ${valueOf(one)}`).join(" ")} ELSE 0 END`;
 
@@ -46,7 +46,7 @@ const leadsTo = (from: Status, to: Status): boolean =>
   STATUSES.some(
     (next) => canMove(from, next) && sequenceOf(0, next) > sequenceOf(0, from) && leadsTo(next, to),
   );
-const toldBefore = (to: Status): string => listOf(TOLD_STATUSES.filter((from) => leadsTo(from, to)));
+const toldBefore = (to: Status): string => quotedList(TOLD_STATUSES.filter((from) => leadsTo(from, to)));
 
 /** Its message made this change, and its customer asked to be told. Attempts that are over were queued. */
 const HAPPENED = `m.customer_id = d.customer_id
