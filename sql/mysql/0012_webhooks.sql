@@ -18,14 +18,11 @@ ALTER TABLE messages
   ADD COLUMN callback_url VARCHAR(500) CHARACTER SET ascii COLLATE ascii_bin NULL,
   ALGORITHM = INSTANT;
 
--- Status changes that somebody wants to be told, written by the transaction that makes them, one row a transaction. `dead`: why it
--- can't be read.
+-- Status changes that somebody wants to be told, written by the transaction that makes them, one row a transaction.
 CREATE TABLE webhook_events (
   id         BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,
   created_at DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3),
-  dead       VARCHAR(200) NULL,
-  payload    MEDIUMBLOB NOT NULL,
-  KEY waiting (dead, id)
+  payload    MEDIUMBLOB NOT NULL
 ) ENGINE = InnoDB;
 
 -- One row an event: what is posted, and what became of it. run_at is NULL unless it is pending.

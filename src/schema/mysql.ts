@@ -13,7 +13,7 @@ import {
 import { isError, type MysqlError } from "../platform/mysql-errors.ts";
 import { type Connection, createPool } from "../platform/mysql.ts";
 import { takeLock } from "../platform/named-lock.ts";
-import { ensurePartitions, type PartitionResult } from "./partitions.ts";
+import { ensurePartitions, type PartitionOptions, type PartitionResult } from "./partitions.ts";
 
 export type MigrateOptions = {
   nowMs?: number;
@@ -47,30 +47,34 @@ export async function migrateMysql(config: Config, options: MigrateOptions = {})
   const migrations = readMigrations(folder);
   const server = createPool(config, { connections: 1, database: null });
   try {
-    const applied = await server.use((conn) =>
+    return await server.use((conn) =>
       locked(conn, config.mysqlDatabase, async () => {
         await conn.query(
           `CREATE DATABASE IF NOT EXISTS ${database} CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_ai_ci`,
         );
         await conn.query(`USE ${database}`);
         await conn.query(HISTORY_TABLE);
-        const names = await applyMigrations(migrations, targetOf(conn));
+        const applied = await applyMigrations(migrations, targetOf(conn));
         await options.afterwards?.();
-        return names;
+        // Under the lock too: whoever migrates beside this one waits for the partitions, and finds them made.
+        const partitions = await makePartitions(config, {
+          nowMs,
+          ...(daysAhead === undefined ? {} : { daysAhead }),
+        });
+        return { applied, partitions };
       }),
     );
-    const pool = createPool(config, { connections: 1 });
-    try {
-      const partitions = await ensurePartitions(pool, {
-        nowMs,
-        ...(daysAhead === undefined ? {} : { daysAhead }),
-      });
-      return { applied, partitions };
-    } finally {
-      await pool.end();
-    }
   } finally {
     await server.end();
+  }
+}
+
+async function makePartitions(config: Config, options: PartitionOptions): Promise<PartitionResult> {
+  const pool = createPool(config, { connections: 1 });
+  try {
+    return await ensurePartitions(pool, options);
+  } finally {
+    await pool.end();
   }
 }
 

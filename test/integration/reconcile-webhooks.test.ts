@@ -213,13 +213,6 @@ const plants: Plant[] = [
   ],
   ["a change that was told under two ids", () => copySql(sent, 7, {}), ["change_is_told"]],
   [
-    "an event that can't be read, and its change",
-    () =>
-      `DELETE FROM webhook_deliveries ${eventOf(queued, 1)};` +
-      "INSERT INTO webhook_events (dead,payload) VALUES ('not readable','')",
-    ["change_is_told", "change_is_told"],
-  ],
-  [
     "events that nobody has taken for two days",
     () => "INSERT INTO webhook_events (created_at,payload) VALUES (NOW(3) - INTERVAL 2 DAY,'')",
     ["change_is_told"],
