@@ -122,8 +122,11 @@ async function runWithReports(rate: number, next: () => Buffer): Promise<Run[]> 
   try {
     await setReports(config, "off");
     const without = await runAt(rate, next);
+    // Whether a message is reported on is decided when its operator takes it.
+    await untilDrained(pool, say);
     await setReports(config, "on");
     const reported = await runAt(rate, next);
+    await untilDrained(pool, say);
     await untilSettled(config, pool);
     const cost = costOfReport(without.cpu_us_per_message, reported.cpu_us_per_message);
     say(`  a report costs ${cost.machine ?? "?"} µs of all CPUs`);

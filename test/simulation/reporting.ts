@@ -120,12 +120,13 @@ export function createReporting(
     return { operator, receivedAtMs: 0, via: "http", contentType, query: "", body: Buffer.from(body) };
   };
   const contradict = (id: string, again: () => RawReport & { via: "http" }, looks = 0): void => {
+    if (looks === 0) open++;
     if (faults.isSoon || statusOf(id).endsWith("delivered")) {
       counts.contradicted++;
-      open++;
       const afterMs = faults.isSoon ? random.between(0, 2_000) : 0;
       kernel.after(afterMs, null, () => send(again(), () => open--));
     } else if (looks < LOOKS_MAX) kernel.after(LOOK_MS, null, () => contradict(id, again, looks + 1));
+    else open--;
   };
   const reportPart = (id: string, operator: string, part: number) => {
     const end: End = random.chance(faults.undelivered) ? "undelivered" : "delivered";
