@@ -150,6 +150,7 @@ export async function endLeases(
   worked: readonly Worked[],
   { probeDelayMs, burySql }: Ending,
 ): Promise<Stopped[]> {
+  if (worked.length === 0) return [];
   const rows = await conn.query<LockedRow[]>(
     "SELECT customer_id, endpoint, state, failures, lease, " +
       "TIMESTAMPDIFF(MICROSECOND, failing_since, NOW(3)) / 1000 AS failing_ms " +

@@ -127,7 +127,7 @@ test("of webhooks only a customer's own events are read, and of messages those o
     m: "PRIMARY",
     e: "PRIMARY",
     webhook_deliveries: "due",
-    webhook_events: "waiting",
+    webhook_events: "PRIMARY",
   };
   for (const fillAndLearn of [
     `ANALYZE TABLE webhook_deliveries;${events}`,
