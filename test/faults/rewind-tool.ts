@@ -49,8 +49,7 @@ for (let attempt = 1; ; attempt++) {
       again += offset - to;
       wanted.push({ topic, partition, offset: to });
     }
-    if (wanted.length === 0) throw new Error("nothing of this topic was read yet");
-    consumer.commitSync(wanted);
+    if (wanted.length > 0) consumer.commitSync(wanted);
     break;
   } catch (error) {
     if (attempt >= TRIES) throw error;

@@ -54,6 +54,9 @@ export const senderSleeps: Injector = async (context, { target, ms }) => {
 export const rewind: Injector = async ({ stack }, { target, choice }) => {
   const name = `sender-${target}`;
   const prefix = stack.config.topicPrefix;
+  // At the very beginning there is nothing yet that could come again.
+  await untilItReads(stack, name);
+  await sleep(AFTER_MS);
   stack.keeper.hold(name);
   stack.keeper.signal(name, "SIGKILL");
   try {
