@@ -75,6 +75,7 @@ async function measure() {
   const firstMs = Date.now();
   const send = othersOf(others);
   const results = await send(options.warmup);
+  await untilDrained(pool, say); // senders that were just started begin some seconds later
   say(`quiet: ${options.quiet} s`);
   const quiet: Span = { fromMs: Date.now(), toMs: 0 };
   results.push(...(await send(options.quiet)));
