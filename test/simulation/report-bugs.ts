@@ -85,13 +85,6 @@ export const REPORT_BUGS: readonly Bug[] = [
   ),
   bug(
     "report",
-    "a report with an id nobody knows is given to the first message without an answer",
-    "src/dlr/find.ts",
-    "if (message === undefined || fitting.length > 1) return null;",
-    "if (message === undefined) return null;",
-  ),
-  bug(
-    "report",
     "what was taken of a message before an answer was lost is forgotten",
     "src/sender/outcome.ts",
     'if (outcome.kind !== "accepted" && outcome.kind !== "unknown") return outcome;',

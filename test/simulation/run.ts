@@ -3,7 +3,7 @@
 // Exits 1 when a seed breaks an invariant, and prints how to run it again.
 
 import { parseArgs } from "node:util";
-import { BUGS } from "./bugs.ts";
+import { BUGS, RARE } from "./bugs.ts";
 import { patchedSimulator } from "./patched.ts";
 import { type Result, simulateAll } from "./simulate.ts";
 import { type Share, totals } from "./shares.ts";
@@ -49,7 +49,7 @@ const number = (text: string): number => {
   console.error(`not a number: ${text}\n\n${HELP}`);
   process.exit(64); // EX_USAGE
 };
-const from = number(values.from);
+const first = number(values.from);
 
 function report({ seed, violation, trace }: Result): void {
   if (violation === null) return;
@@ -70,7 +70,7 @@ async function one(seed: number): Promise<number> {
 /** Runs every `step`th seed and reports to the parent along the way. */
 async function share(count: number, step: number): Promise<void> {
   process.on("disconnect", () => process.exit(1)); // the parent has exited
-  for (let seed = from; seed < from + count * step; seed += step) {
+  for (let seed = first; seed < first + count * step; seed += step) {
     const { violation, trace, events } = await simulateAll(seed);
     const broken = violation === null ? null : { seed, violation, trace };
     process.send?.({ seed, events, broken } satisfies Share);
@@ -86,7 +86,7 @@ async function many(seeds: number, jobs: number): Promise<number> {
   const left = Array.from({ length: Math.min(jobs, seeds) }, (_, at) => {
     const count = Math.ceil((seeds - at) / jobs);
     const child = Bun.spawn(
-      [process.execPath, import.meta.path, "--share", "--seeds", String(count), "--from", String(from + at)],
+      [process.execPath, import.meta.path, "--share", "--seeds", String(count), "--from", String(first + at)],
       {
         env: { ...process.env, SLUICE_SIMULATION_STEP: String(jobs) },
         stdout: "inherit",
@@ -113,6 +113,7 @@ async function bugs(seeds: number): Promise<number> {
     const patched = await patchedSimulator(edits);
     const by = new Map<string, number>();
     let ran = 0;
+    const from = values.first ? (RARE[name] ?? first) : first;
     for (let seed = from; seed < from + seeds && !(values.first && by.size > 0); seed++) {
       const { violation } = await patched.simulate(seed);
       ran++;
