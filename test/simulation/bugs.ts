@@ -8,7 +8,7 @@ import { REPORT_BUGS } from "./report-bugs.ts";
 import { RETRY_BUGS } from "./retry-bugs.ts";
 import { WEBHOOK_BUGS } from "./webhook-bugs.ts";
 
-/** Caught in few runs, so that a search begins at one that catches it at present; any other would do as well. */
+/** Caught in few runs: a search begins at a seed that catches it at present; any other would do as well. */
 export const RARE: Readonly<Record<string, number>> = {
   "the last of several reports that wait counts, not the first": 282,
   "what was taken of a message before an answer was lost is forgotten": 212,
