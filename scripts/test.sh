@@ -86,9 +86,11 @@ mapfile -t without < <(find src -name '*.test.ts' | sort | grep -vxF -f <(printf
 tests "unit tests" "${without[@]/#/./}"
 
 # The files that need engines are shared by two lanes, as one is never enough for two cores: each takes the
-# next file when it has finished one, and has engines of its own. The second lane begins with what needs none
-# of these engines. One run per file: each starts clean, and a crash ends only its own file.
-alone=(test/faults/faults.test.ts test/simulation/simulation.test.ts)
+# next file when it has finished one, and has engines of its own. The second lane begins with what it alone
+# takes: whole gateways with their own engines, two of which at once would start too slowly, and what takes
+# all of a core. One run per file: each starts clean, and a crash ends only its own file.
+alone=(test/faults/faults.test.ts test/simulation/simulation.test.ts
+  test/integrity/{edge,lost-disk,recovery,unread-partitions,whole-path}.test.ts)
 
 # run FILE: runs it, prints what it printed when it is over, and leaves its log and status in $logs.
 run() {
@@ -115,11 +117,12 @@ next() {
 # lane NUMBER: with its own ports and folder. Ends its engines however it ends.
 lane() {
   local file
+  eval "$(bun scripts/test-settings.ts)"
   if [ "$1" = 2 ]; then
     for file in "${alone[@]}"; do run "$file"; done
     export SLUICE_TEST_PORTS=$((${SLUICE_TEST_PORTS:-10000} + 350)) SLUICE_TEST_STATE=.sluice-test-2
+    eval "$(bun scripts/test-settings.ts)"
   fi
-  eval "$(bun scripts/test-settings.ts)"
   trap './sluice down; exit 1' TERM INT
   ./sluice down >/dev/null && rm -rf "$SLUICE_STATE"
   if ! ./sluice up --engines-only >"$logs/engines-$1" 2>&1; then
