@@ -57,7 +57,9 @@ test("under traffic reconcile never reports a false drift", async () => {
   );
   const results: ReconcileResult[] = [];
   const proofs: (CustomerReconcile | number)[] = [];
+  // At least this long, and at least this many checks of all books, however long one takes.
   const endMs = Date.now() + 8_000;
+  const checksMin = 6;
   const checks = [
     async () => void results.push(await check()),
     async () => void results.push(await check({ customerId })),
@@ -68,7 +70,7 @@ test("under traffic reconcile never reports a false drift", async () => {
   ];
   await Promise.all(
     checks.map(async (once) => {
-      while (Date.now() < endMs) {
+      while (Date.now() < endMs || results.length < checksMin) {
         await once();
         await sleep(50);
       }
@@ -78,7 +80,6 @@ test("under traffic reconcile never reports a false drift", async () => {
   const accepted = traffics.reduce((sum, traffic) => sum + traffic.accepted().length, 0);
   expect(accepted).toBeGreaterThan(100);
   expect(results.filter(({ kind }) => kind !== "clean")).toEqual([]);
-  expect(results.length).toBeGreaterThan(5);
   expect(proofs.filter((proof) => typeof proof === "object" && !proof.ok)).toEqual([]);
   expect(proofs.filter((proof) => typeof proof === "object").length).toBeGreaterThan(0);
   console.log(
