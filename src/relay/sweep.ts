@@ -5,8 +5,8 @@
 // open-ids.ts, messages to the ledger, topics to platform/kafka/admin.ts.
 // States of a lane: see proof.ts; proven → looks through ids up to the moment → pause → a new moment.
 // Invariants: a message is requeued only when its loss is proven and its row, under lock, is still queued at
-// that attempt; one relay at a time looks. Bound: LOOK_MS of looking and REQUEUE_MAX messages a tick, then a
-// rest of PAUSE_FACTOR times the time it took.
+// that attempt; one relay at a time looks. Bound: LOOK_MS of looking and REQUEUE_MAX messages a tick; then a
+// rest of PAUSE_FACTOR times the time it took, and of at least a ninth of `afterMs`.
 
 import { ulidBound } from "../core/id.ts";
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
@@ -37,7 +37,7 @@ export type SweepOptions = {
 
 const TICK_MS = 1_000;
 const RUN_MAX_MS = 60_000;
-const PAUSE_MS = 10_000;
+const PAUSE_SHARE = 1 / 9;
 const PAUSE_FACTOR = 20;
 const LOOK_MS = 300;
 const REQUEUE_MAX = 10 * CLAIM_ROWS_MAX;
@@ -77,7 +77,7 @@ export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): P
       if (state !== null || before?.at !== "proven") return TICK_MS;
       counts.sweeps_total++;
       sweptToMs.set(of.lane, before.momentMs);
-      return Math.max(PAUSE_MS, before.tookMs * PAUSE_FACTOR);
+      return Math.max(afterMs * PAUSE_SHARE, before.tookMs * PAUSE_FACTOR);
     });
   });
   return {
