@@ -45,9 +45,10 @@ export function startLaneWatch(
   });
   const look = async () => {
     const links = new Map<number, Set<string>>();
-    for (const { customerId, link, ageMs } of await heldAges(pool, "normal"))
-      if (ageMs >= heldAfterMs)
-        links.set(customerId, (links.get(customerId) ?? new Set<string>()).add(link));
+    for (const { customerId, link, ageMs } of await heldAges(pool, "normal")) {
+      const known = links.get(customerId) ?? new Set();
+      if (ageMs >= heldAfterMs) links.set(customerId, known.add(link));
+    }
     held = links;
     const oldest = new Map<number, number>();
     for (const { customerId, ageMs } of await heldAges(pool, "express"))
