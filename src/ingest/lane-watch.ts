@@ -46,7 +46,7 @@ export function startLaneWatch(
   const look = async () => {
     const links = new Map<number, Set<string>>();
     for (const { customerId, link, ageMs } of await heldAges(pool, "normal")) {
-      const known = links.get(customerId) ?? new Set();
+      const known = links.get(customerId) ?? new Set<string>();
       if (ageMs >= heldAfterMs) links.set(customerId, known.add(link));
     }
     held = links;

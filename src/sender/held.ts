@@ -144,7 +144,7 @@ function batchOf(
         turns.took(customerId, partsOf(of));
       return claimed;
     },
-    // What they waited says nothing about the lane: others of it don't wait for what this customer has held.
+    // What they waited says nothing about the lane: others of it don't wait for what is held.
     took: () => undefined,
   };
 }
