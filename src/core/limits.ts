@@ -163,12 +163,21 @@ export const RELAY_TRANSACTIONS_MAX = 6;
 /** Messages in one claim and in one settlement: 66 µs a row at 200, 63 at 500, so more gains nothing. */
 export const CLAIM_ROWS_MAX = 200;
 
-/** Records that wait in a sender for a batch: a second of its work, some 2 MB. */
+/**
+ * Batches that a sender has under way: what one of its workers runs at once. A link has no more of them than
+ * are still free (docs/decisions/0015), so one alone has half of them.
+ */
+export const SENDER_BATCHES_MAX = 32;
+
+/**
+ * Records that wait in a sender for a batch, if they are all of one link: a second of its work, some 2 MB. A
+ * link has no more of them than are still free, and all links together have less than twice as many.
+ */
 export const SENDER_QUEUE_MAX = 20 * CLAIM_ROWS_MAX;
 
 /**
- * Of one customer: a quarter of a second of a sender that works for it alone. What it has beyond that would
- * make others wait in Kafka's partitions, which are read in order.
+ * Of one customer and link: a quarter of a second of a sender that works for it alone. What it has beyond
+ * that would make others wait in Kafka's partitions, which are read in order.
  */
 export const CUSTOMER_QUEUE_DEFAULT = 5 * CLAIM_ROWS_MAX;
 

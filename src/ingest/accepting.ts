@@ -5,6 +5,7 @@
 import { LEASES_RETURN_MAX_MS, MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { createKeyCache, type KeyCache } from "../customers/key-cache.ts";
 import { createAcceptStore } from "../ledger/accept.ts";
+import type { LinkOf } from "../ledger/held.ts";
 import { findKeys } from "../ledger/idempotency.ts";
 import { createLeaseStore } from "../ledger/lease.ts";
 import type { LeaseDeps } from "../ledger/lease-rows.ts";
@@ -44,7 +45,7 @@ const POLL_MISSED_MS = 2_000;
 const CLOSE_MAX_MS = 1_000;
 
 /** Waits until MySQL is up and has its tables. */
-export async function startAccepting(role: Role): Promise<Accepting> {
+export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accepting> {
   const { config, log, metrics } = role;
   const now = Date.now;
   const { monotonicMs } = systemTimers;
@@ -79,8 +80,8 @@ export async function startAccepting(role: Role): Promise<Accepting> {
   const jobs = { timers: systemTimers, metrics, log };
   const largestMs = Math.max(config.expressPromiseMs, config.expressPromiseMaxMs);
   const terms = { usualMs: config.expressPromiseMs, largestMs };
-  const lanes = startLaneWatch({ ...jobs, pool: readPool }, terms);
-  const store = meteredAccept(createAcceptStore(commitPool, lanes.isHeld), metrics);
+  const lanes = startLaneWatch({ ...jobs, pool: readPool, linkOf }, terms);
+  const store = meteredAccept(createAcceptStore(commitPool, lanes.heldLinkOf), metrics);
   const commits = createGroupCommit(
     { store, book, counts, timers: systemTimers, log },
     { connections: config.commitConnections, nodeId, now },

@@ -1,5 +1,5 @@
 // The group commit's transaction: messages, their reserve entries, one outbox row per lane (and a held row,
-// see held.ts, for each customer that has more waiting than its share), one events row, and what each lease
+// see held.ts, for each customer and link that has held rows already), one events row, and what each lease
 // spent. It takes two round trips: all statements, whose results are checked, then COMMIT. Leases come
 // last, so that their row locks, which every batch of the same customers needs, are held only for one
 // update and the commit, not for the inserts.
@@ -41,16 +41,18 @@ export type AcceptStore = {
   isStored(batch: CommitBatch): Promise<boolean>;
 };
 
-/** `isHeld`: whether this customer's normal messages join those that its held rows have already. */
-export const createAcceptStore = (
-  pool: Pool,
-  isHeld: (customerId: number) => boolean = neverHeld,
-): AcceptStore => ({
-  accept: (batch) => pool.use((conn) => acceptBatch(conn, batch, isHeld)),
+/**
+ * The link of a normal message that joins those which its customer's held rows of that link have already;
+ * null: it goes into the outbox.
+ */
+export type HeldLinkOf = (record: LaneRecord) => string | null;
+
+export const createAcceptStore = (pool: Pool, heldLinkOf: HeldLinkOf = neverHeld): AcceptStore => ({
+  accept: (batch) => pool.use((conn) => acceptBatch(conn, batch, heldLinkOf)),
   isStored: (batch) => pool.use((conn) => isStored(conn, batch)),
 });
 
-const neverHeld = () => false;
+const neverHeld = () => null;
 
 /** Nothing was stored, because these leases of the batch are gone, or never held that much. */
 export class FencedError extends Error {
@@ -70,12 +72,12 @@ export class CommitInDoubtError extends Error {
 export async function acceptBatch(
   conn: Connection,
   batch: CommitBatch,
-  isHeld: (customerId: number) => boolean = neverHeld,
+  heldLinkOf: HeldLinkOf = neverHeld,
 ): Promise<void> {
   batch.spends.sort((a, b) => a.customerId - b.customerId || a.epoch - b.epoch);
   let results: WriteResult[];
   try {
-    results = await conn.query<WriteResult[]>(acceptSql(batch, isHeld));
+    results = await conn.query<WriteResult[]>(acceptSql(batch, heldLinkOf));
   } catch (error) {
     if (!isError(error, "checkViolated")) throw error;
     await conn.query("ROLLBACK");
@@ -108,28 +110,33 @@ export async function isStored(conn: Connection, batch: CommitBatch): Promise<bo
   return found.length > 0;
 }
 
-function acceptSql(batch: CommitBatch, isHeld: (customerId: number) => boolean): string {
+function acceptSql(batch: CommitBatch, heldLinkOf: HeldLinkOf): string {
   const { records, nowMs } = batch;
   const entries: Entry[] = [];
   const statuses: StatusRow[] = [];
   const told: WebhookEvent[] = [];
+  const held = new Map<LaneRecord, string>();
   for (const r of records) {
+    const link = r.lane === "normal" ? heldLinkOf(r) : null;
+    if (link !== null) held.set(r, link);
     entries.push(entryOf(r.id, chargeOf(ACCEPT, false), r.customerId, r.cost, nowMs));
     const row = statusRow(r, { to: ACCEPT.to, attempt: 0, atMs: r.createdAtMs });
     statuses.push(row);
     if (r.callback !== undefined) told.push(...webhookEventsOf(r, row, null));
   }
   const toldSql = webhookEventsSql(told);
-  const held = records.filter((r) => r.lane === "normal" && isHeld(r.customerId));
-  const others = held.length === 0 ? records : records.filter((r) => !held.includes(r));
+  const others = held.size === 0 ? records : records.filter((r) => !held.has(r));
   return (
     `BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +
     `${storeSql(records, ACCEPT.to)};${entriesSql(entries)};` +
     `INSERT INTO outbox (lane,payload) VALUES ${[...laneRows(others), eventsRow(statuses, entries)]};` +
     `${toldSql === null ? "" : `${toldSql};`}` +
-    `${held.length === 0 ? "" : `${holdSql("normal", held)};`}${spendSql(batch)}`
+    `${held.size === 0 ? "" : `${heldSql(held)};`}${spendSql(batch)}`
   );
 }
+
+const heldSql = (held: ReadonlyMap<LaneRecord, string>): string =>
+  holdSql("normal", [...held.keys()], (record) => held.get(record) as string);
 
 /** One outbox row for each lane that the batch has messages of. */
 function laneRows(records: LaneRecord[]): string[] {

@@ -1,8 +1,8 @@
-// Held rows (`outbox_held`): records of customers that have more waiting than their share of a lane. A record
-// only moves on: outbox → Kafka → held → claimed, or from its acceptance straight into a held row. Nothing
-// goes from here back to Kafka, and the sweep's proof relies on that (src/relay/sweep.ts). Holding doesn't
-// touch messages: they stay queued at their attempt, and a claim lets each through once, however many rows
-// name it.
+// Held rows (`outbox_held`): records of customers that have more waiting than their share of a lane, or whose
+// operators are slow. A row is of one customer and one link, which are those of its records when they were
+// held. A record only moves on: outbox → Kafka → held → claimed, or from its acceptance straight into a held
+// row; never to another row. The sweep's proof relies on that (src/relay/sweep.ts). Holding doesn't touch
+// messages: they stay queued at their attempt, and a claim lets each through once, however many rows name it.
 // Invariant: a row is deleted, or cut, only in the transaction that claims its messages. Crash points: a kill
 // before that commit leaves the row; after it the claim has the messages.
 // Bound: CLAIM_ROWS_MAX records a row; the caller's customers and rows a claim.
@@ -13,21 +13,29 @@ import { type LaneRecord, packLaneRow, unpackLaneRow } from "../core/lane-record
 import { RecordError } from "../core/packed.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { type Claimed, claimWithin, storedClaim } from "./claim.ts";
-import { blob } from "./sql-text.ts";
+import { blob, quote } from "./sql-text.ts";
 
-/** Customers that one look finds. */
+/** Customers that one look finds, counted once for each link of theirs. */
 export const HELD_CUSTOMERS_MAX = 10_000;
 // As in the relay: the table's statistics change too fast to be believed.
 const BY_CUSTOMER = "outbox_held FORCE INDEX (by_customer)";
 const BY_ID = "/*+ INDEX(outbox_held PRIMARY) */";
 
-/** One INSERT with a row for each customer and CLAIM_ROWS_MAX of its records. */
-export function holdSql(lane: Lane, records: readonly LaneRecord[]): string {
+/** The link of a message (src/operators/route.ts). */
+export type LinkOf = (record: LaneRecord) => string;
+/** A customer with held rows of this link. */
+export type HeldCustomer = { customerId: number; link: string };
+
+/** One INSERT with a row for each customer, link and CLAIM_ROWS_MAX of their records. */
+export function holdSql(lane: Lane, records: readonly LaneRecord[], linkOf: LinkOf): string {
   const rows: string[] = [];
-  for (const [customerId, of] of Map.groupBy(records, (r) => r.customerId))
-    for (let at = 0; at < of.length; at += CLAIM_ROWS_MAX)
-      rows.push(`('${lane}',${customerId},${blob(packLaneRow(of.slice(at, at + CLAIM_ROWS_MAX)))})`);
-  return `INSERT INTO outbox_held (lane,customer_id,payload) VALUES ${rows}`;
+  for (const [customerId, own] of Map.groupBy(records, (r) => r.customerId))
+    for (const [link, of] of Map.groupBy(own, linkOf))
+      for (let at = 0; at < of.length; at += CLAIM_ROWS_MAX) {
+        const payload = blob(packLaneRow(of.slice(at, at + CLAIM_ROWS_MAX)));
+        rows.push(`('${lane}',${customerId},${quote(link)},${payload})`);
+      }
+  return `INSERT INTO outbox_held (lane,customer_id,link,payload) VALUES ${rows}`;
 }
 
 /** Holds records that were read from Kafka; their offsets may be stored afterwards. May be repeated. */
@@ -35,54 +43,72 @@ export async function holdRecords(
   pool: Pick<Pool, "write">,
   lane: Lane,
   records: readonly LaneRecord[],
+  linkOf: LinkOf,
 ): Promise<void> {
-  await pool.write(holdSql(lane, records));
+  await pool.write(holdSql(lane, records, linkOf));
 }
 
 /**
- * The customers above `after` that have held rows in this lane, in the order of their ids; if they are
- * HELD_CUSTOMERS_MAX there may be more. With the lane among the columns MySQL can read one entry of each.
+ * The customers above `after` that have held rows in this lane, in the order of their ids, once for each link
+ * of theirs; if they are HELD_CUSTOMERS_MAX there may be more. With the lane among the columns MySQL can read
+ * one entry of each.
  */
-export async function heldCustomers(pool: Pick<Pool, "query">, lane: Lane, after = 0): Promise<number[]> {
-  const found = await pool.query<{ customer_id: number }[]>(
-    `SELECT DISTINCT lane, customer_id FROM ${BY_CUSTOMER} ` +
+export async function heldCustomers(
+  pool: Pick<Pool, "query">,
+  lane: Lane,
+  after = 0,
+): Promise<HeldCustomer[]> {
+  const found = await pool.query<{ customer_id: number; link: string }[]>(
+    `SELECT DISTINCT lane, customer_id, link FROM ${BY_CUSTOMER} ` +
       `WHERE lane='${lane}' AND customer_id>${after} LIMIT ${HELD_CUSTOMERS_MAX}`,
   );
-  return found.map((row) => row.customer_id);
+  return found.map((row) => ({ customerId: row.customer_id, link: row.link }));
 }
 
 /**
- * The customers that have held rows in this lane, with the milliseconds that the oldest of them has waited;
- * HELD_CUSTOMERS_MAX at most. Reads two index entries of each customer, however many rows it has.
+ * The customers that have held rows in this lane, once for each link of theirs, with the milliseconds that
+ * the oldest of those rows has waited; HELD_CUSTOMERS_MAX at most. Reads two index entries of each, however
+ * many rows there are.
  */
-export async function heldAges(pool: Pick<Pool, "query">, lane: Lane): Promise<Map<number, number>> {
-  const found = await pool.query<{ customer_id: number; age_us: number }[]>(
-    "SELECT h.customer_id, TIMESTAMPDIFF(MICROSECOND, h.created_at, NOW(3)) AS age_us FROM " +
-      `(SELECT lane, customer_id, MIN(id) AS id FROM ${BY_CUSTOMER} WHERE lane='${lane}' ` +
-      `GROUP BY lane, customer_id LIMIT ${HELD_CUSTOMERS_MAX}) AS oldest ` +
+export async function heldAges(
+  pool: Pick<Pool, "query">,
+  lane: Lane,
+): Promise<(HeldCustomer & { ageMs: number })[]> {
+  const found = await pool.query<{ customer_id: number; link: string; age_us: number }[]>(
+    "SELECT h.customer_id, h.link, TIMESTAMPDIFF(MICROSECOND, h.created_at, NOW(3)) AS age_us FROM " +
+      `(SELECT lane, customer_id, link, MIN(id) AS id FROM ${BY_CUSTOMER} WHERE lane='${lane}' ` +
+      `GROUP BY lane, customer_id, link LIMIT ${HELD_CUSTOMERS_MAX}) AS oldest ` +
       "STRAIGHT_JOIN outbox_held AS h FORCE INDEX (PRIMARY) ON h.id=oldest.id",
   );
-  return new Map(found.map((row) => [row.customer_id, Number(row.age_us) / 1_000]));
+  return found.map((row) => ({
+    customerId: row.customer_id,
+    link: row.link,
+    ageMs: Number(row.age_us) / 1_000,
+  }));
 }
 
 export type HeldClaim = {
   claimId: string;
   lane: Lane;
-  /** Whose rows to claim, in this order, until there are enough. */
+  link: string;
+  /** Whose rows of this link to claim, in this order, until there are enough. */
   customers: readonly number[];
   nowMs: number;
   recordsMax: number;
   /** Of one customer. */
   rowsMax: number;
 };
-/** `read`: the records that left their rows; `rows`: the rows in which they were; `empty`: who had none. */
+/**
+ * `read`: the records that left their rows; `rows`: the rows in which they were; `empty`: who had none of
+ * this link.
+ */
 export type ClaimedHeld = Claimed & { read: number; rows: number; empty: number[] };
 type HeldRow = { id: number; payload: Buffer };
 
 /**
- * Claims customers' oldest held records that no other sender is claiming, in one transaction with the end of
- * their rows. `seen` keeps what was read: after a lost connection call it again with the same one, the same
- * claimId and `again`; a claim that was stored is then returned as it is.
+ * Claims customers' oldest held records of a link that no other sender is claiming, in one transaction with
+ * the end of their rows. `seen` keeps what was read: after a lost connection call it again with the same one,
+ * the same claimId and `again`; a claim that was stored is then returned as it is.
  */
 export function claimHeld(
   pool: Pool,
@@ -116,11 +142,17 @@ export function claimHeld(
   });
 }
 
-const lockHeld = (conn: Connection, { lane, rowsMax }: HeldClaim, customerId: number): Promise<HeldRow[]> =>
-  conn.query<HeldRow[]>(
-    `SELECT id, payload FROM ${BY_CUSTOMER} WHERE lane='${lane}' AND customer_id=${customerId} ` +
+function lockHeld(
+  conn: Connection,
+  { lane, link, rowsMax }: HeldClaim,
+  customerId: number,
+): Promise<HeldRow[]> {
+  const own = `lane='${lane}' AND customer_id=${customerId} AND link=${quote(link)}`;
+  return conn.query<HeldRow[]>(
+    `SELECT id, payload FROM ${BY_CUSTOMER} WHERE ${own} ` +
       `ORDER BY id LIMIT ${rowsMax} FOR UPDATE SKIP LOCKED`,
   );
+}
 
 /** What becomes of locked rows: those that end, the one of which something is left, and the unreadable. */
 type Split = {

@@ -2,6 +2,7 @@
 
 import { hostname } from "node:os";
 import { createIdFactory } from "../core/id.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import { MYSQL_ANSWER_MAX_MS, SENDER_QUEUE_MAX } from "../core/limits.ts";
 import { isLane } from "../core/message.ts";
 import { createTopicAdmin } from "../platform/kafka/admin.ts";
@@ -18,6 +19,7 @@ import { startLookUps } from "../sender/look-ups.ts";
 import { monotonicMs } from "../sender/monotonic.ts";
 import { createOffsets } from "../sender/offsets.ts";
 import { createOperatorMeters } from "../sender/operator-meter.ts";
+import { createRouter, linkOf, type Router } from "../operators/route.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
 import { watchRoutes } from "../operators/watch.ts";
 import { watchOwnership } from "../sender/ownership.ts";
@@ -57,7 +59,9 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
     operators: operators.filter(({ lanes }) => lanes.length === 0 || lanes.includes(lane)),
     routes,
   });
-  const useFleet = ({ operators }: RoutesFile) => {
+  let router: Router;
+  const useFleet = ({ operators, routes }: RoutesFile) => {
+    router = createRouter(operators, routes);
     fleet.use(operators.filter(({ lanes }) => lanes.length > 0));
     return meters.use(operators.map(({ name }) => name));
   };
@@ -104,8 +108,9 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   const rates = createCustomerRates(config.customerPartsPerS, monotonicMs);
   const ratedMax = rates === undefined ? Number.POSITIVE_INFINITY : config.customerPartsPerS * RATED_QUEUE_S;
   const customerMax = Math.min(config.customerQueueMax, ratedMax);
+  const routing = { submitters, fleet, linkOf: (record: LaneRecord) => linkOf(router, record), rates };
   const sender = startSender(
-    { ...jobs, pool, consumer, topic, offsets, submitters, fleet, rates, tracing, id, now: Date.now },
+    { ...jobs, ...routing, pool, consumer, topic, offsets, tracing, id, now: Date.now },
     { lane, instance, queue: { customerMax, totalMax: SENDER_QUEUE_MAX } },
   );
   settle = () => sender.stop();

@@ -8,6 +8,7 @@ import {
   candidatesOf,
   createRouter,
   draw,
+  linkOf,
   type NamedRoute,
   route,
   type Tiers,
@@ -66,8 +67,9 @@ test("only a route's tier of several operators is a split", () => {
     { operator: "A", weight: 80 },
     { operator: "B", weight: 20 },
   ];
+  const tiers = [shares, [{ operator: "C", weight: 1 }]];
   const splits = (route: string | null) =>
-    candidatesOf({ prefix: "+", route, tiers: [shares, [{ operator: "C", weight: 1 }]] }).map((c) => c.split);
+    candidatesOf({ prefix: "+", route, tiers, link: "A B C" }).map((c) => c.split);
   expect(splits("compare")).toEqual([true, true, false]);
   expect(splits(null)).toEqual([false, false, false]);
 });
@@ -122,6 +124,23 @@ test("a route of the same prefix goes before the operators' own terms, and a lon
   expect(router.find("+982112345678", "normal")).toMatchObject({ route: "r", tiers: only("B") });
   expect(router.find("+982112345678", "express")).toMatchObject({ route: null, prefix: "+98" });
   expect(router.find("+989121234567", "normal")).toMatchObject({ route: null, prefix: "+9891" });
+});
+
+test("messages that the same operators may take are of one link, in whatever order those are asked", () => {
+  const only = (...names: string[]): Tiers => names.map((operator) => [{ operator, weight: 1 }]);
+  const routes: NamedRoute[] = [
+    { name: "r", prefixes: ["+9891"], lanes: ["normal"], tiers: only("B", "A") },
+    { name: "s", prefixes: ["+9893"], lanes: ["normal"], tiers: only("B") },
+  ];
+  const operators = [
+    operatorTerms({ name: "A", prefixes: ["+98"], price: 1 }),
+    operatorTerms({ name: "B", prefixes: ["+98"], price: 2 }),
+  ];
+  const router = createRouter(operators, routes);
+  const of = (phone: string, lane: Lane = "normal") => linkOf(router, { phone, lane });
+  expect([of("+982112345678"), of("+989121234567"), of("+989351234567")]).toEqual(["A B", "A B", "B"]);
+  expect(of("+989351234567", "express")).toBe("A B");
+  expect(of("+4915112345678")).toBe("");
 });
 
 // The simplest model: goes through everything for each message.

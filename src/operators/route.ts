@@ -16,8 +16,11 @@ export type NamedRoute = {
   tiers: Tiers;
 };
 
-/** `route`: the name of the route in the file; null if the operators' own terms decide. */
-export type Found = { prefix: string; route: string | null; tiers: Tiers };
+/**
+ * `route`: the name of the route in the file; null if the operators' own terms decide. `link`: the names of
+ * the operators, in alphabetical order, separated by blanks.
+ */
+export type Found = { prefix: string; route: string | null; tiers: Tiers; link: string };
 export type Router = {
   /** What the longest prefix of this phone (E.164) leads to; null if no operator takes such numbers. */
   find(phone: string, lane: Lane): Found | null;
@@ -56,13 +59,25 @@ function tableOf(
   const taking = operators.filter(({ lanes }) => lanes.includes(lane));
   for (const prefix of new Set(taking.flatMap(({ prefixes }) => prefixes))) {
     const own = taking.filter(({ prefixes }) => prefixes.includes(prefix));
-    table.set(prefix, { prefix, route: null, tiers: tiersOf(own) });
+    table.set(prefix, foundOf(prefix, null, tiersOf(own)));
   }
   for (const { name, prefixes, lanes, tiers } of routes)
     if (lanes.includes(lane))
-      for (const prefix of prefixes) table.set(prefix, { prefix, route: name, tiers });
+      for (const prefix of prefixes) table.set(prefix, foundOf(prefix, name, tiers));
   return table;
 }
+
+const foundOf = (prefix: string, route: string | null, tiers: Tiers): Found => {
+  const names = tiers.flat().map(({ operator }) => operator);
+  return { prefix, route, tiers, link: names.toSorted().join(" ") };
+};
+
+/**
+ * The link of a message: all operators that may take it, whatever their order. Messages of one link can be
+ * sent when any of them can. "" if no operator takes it. One text for each prefix, made with the table.
+ */
+export const linkOf = (router: Router, { phone, lane }: { phone: string; lane: Lane }): string =>
+  router.find(phone, lane)?.link ?? "";
 
 /** By priority, then price; those equal in both share by weight. */
 function tiersOf(operators: readonly RoutingTerms[]): Tiers {

@@ -7,7 +7,8 @@ import { counter, gauge } from "./metric-rows.ts";
 export const LANE_METRICS = {
   sluice_ingest_held_customers: gauge(
     "ingest",
-    "customers whose normal messages go into held rows, because they have more waiting than their share",
+    "customers whose normal messages go into held rows, because they or their operators have more waiting " +
+      "than their share",
   ),
   sluice_ingest_express_promise_seconds: gauge(
     "ingest",
@@ -26,7 +27,7 @@ export const LANE_METRICS = {
   sluice_sender_queued: gauge("sender", "records read that wait for a batch"),
   sluice_sender_held_total: counter(
     "sender",
-    "records put into held rows, because their customer had more waiting than its share",
+    "records put into held rows, because their customer, or their slow operators, had more than their share",
   ),
   sluice_sender_unheld_total: counter("sender", "records taken from held rows"),
   sluice_sender_lane_wait_seconds: gauge(

@@ -2,7 +2,7 @@
 // Leaves SQL to the ledger, submits to the workers, the meaning of outcomes to outcome.ts, and which messages
 // are claimed and how many batches run to sender.ts.
 // Invariants: nothing is submitted that isn't claimed; settlement is retried until stored; the batch ends
-// only when all its outcomes are settled.
+// only when all its outcomes are settled. All its messages are of one link.
 
 import { CLAIM_TTL_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
@@ -41,6 +41,7 @@ export type BatchDeps = {
 export type ClaimAttempt = { claimId: string; nowMs: number; again: boolean };
 export type BatchRequest = {
   lane: Lane;
+  link: string;
   allowance: Allowance;
   /** `read`: how many records it was about, claimed or not. */
   claim: (attempt: ClaimAttempt) => Promise<Claimed & { read: number }>;
@@ -48,23 +49,36 @@ export type BatchRequest = {
   took: (ms: number) => void;
 };
 
-/**
- * Runs the batch to its end. `onPart` is called after each settlement; a batch has several if one hanging
- * call delays part of its outcomes.
- */
-export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: () => void): Promise<void> {
-  const { lane, allowance, took } = request;
+/** What becomes of a batch while it runs. */
+export type BatchProgress = {
+  /** Its messages are claimed, and are submitted now. */
+  onSubmit(): void;
+  /** Some of them were answered. */
+  onAnswer(): void;
+  /** Some were settled: in several parts, if one hanging call delays part of the outcomes. */
+  onPart(): void;
+};
+
+/** Runs the batch to its end. */
+export async function runBatch(
+  deps: BatchDeps,
+  request: BatchRequest,
+  { onSubmit, onAnswer, onPart }: BatchProgress,
+): Promise<void> {
+  const { lane, link, allowance, took } = request;
   const startedAtMs = deps.now();
   const { claimId, claimed, deadlineMs } = await claim(deps, request);
   if (claimed.length === 0) {
-    deps.fleet.report(NO_TALLIES);
+    deps.fleet.report(link, NO_TALLIES);
     onPart();
     return;
   }
+  onSubmit();
 
   const left = new Set(claimed.map((r) => r.id));
   let settling: Promise<void> = Promise.resolve();
   const onOutcomes = (outcomes: Indexed[]) => {
+    onAnswer();
     const moment = { nowMs: deps.now(), jitter: deps.random() };
     const changes = outcomes.map(([index, outcome]) =>
       changeOf(claimed[index] as LaneRecord, outcome, moment),
@@ -77,7 +91,8 @@ export async function runBatch(deps: BatchDeps, request: BatchRequest, onPart: (
     });
     settling.catch(() => undefined); // awaited below
   };
-  deps.fleet.report(await deps.submitters.submit({ messages: claimed, allowance, deadlineMs }, onOutcomes));
+  const batch = { messages: claimed, allowance, deadlineMs };
+  deps.fleet.report(link, await deps.submitters.submit(batch, onOutcomes));
   await settling;
 }
 

@@ -1,22 +1,34 @@
 // The batches that a sender has under way, of two kinds: from the fair queue, and of held rows (held.ts).
-// Owns how many may run and how many messages may be unsettled; leaves one batch to batch.ts. A hanging
-// call only delays the end of its own batch.
-// Invariant: what a batch was made of counts as done only when all of it is settled. Bound: KINDS, and
-// UNSETTLED_MAX messages in all.
+// Owns how many may run, how many messages of a link may be unsettled, and which links are slow; leaves one
+// batch to batch.ts. A hanging call only delays the end of its own batch.
+// Invariants: what a batch was made of counts as done only when all of it is settled; a link and kind gets no
+// batch while it has as many as are still free, so slow links leave some to the others, and when all are
+// taken the next one that ends goes to a link that has none. Bound: SENDER_BATCHES_MAX batches, and KINDS.
 
-import { CLAIM_ROWS_MAX } from "../core/limits.ts";
+import { CLAIM_ROWS_MAX, SENDER_BATCHES_MAX, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
-import { type BatchDeps, type BatchRequest, runBatch } from "./batch.ts";
+import { type BatchDeps, type BatchProgress, type BatchRequest, runBatch } from "./batch.ts";
 import type { Fleet } from "./fleet.ts";
 import { monotonicMs } from "./monotonic.ts";
 
 type BatchKind = keyof typeof KINDS;
+type Batch = {
+  kind: BatchKind;
+  link: string;
+  size: number;
+  /** When its messages were submitted; null: not yet. */
+  submittedMs: number | null;
+  isAnswered: boolean;
+  isPartSettled: boolean;
+};
 export type Batches = {
-  /** How many messages another batch of this kind may have now; 0: none. */
-  room(kind: BatchKind): number;
+  /** How many messages another batch of this kind and link may have now; 0: none. */
+  room(kind: BatchKind, link: string): number;
   /** `size`: at most how many messages it will have. Calls `settled` when all of them are. */
   start(kind: BatchKind, size: number, request: BatchRequest, settled: () => void): void;
+  /** The links that have given their operators more than these take at once: messages wait there. */
+  slowLinks(): ReadonlySet<string>;
   /** Resolves when there may be more room, or after `wake`, and in any case soon. */
   changed(): Promise<void>;
   wake(): void;
@@ -30,46 +42,51 @@ export type BatchesDeps = Omit<BatchDeps, "fleet"> & {
   log: Log;
 };
 
-// `share`: of the room. Neither may have all of it: where operators' rates make it small, whoever had it
-// would take it again each time it is free, and the other one would wait for ever.
+// `firstMax`: batches of a link of which nothing is settled yet. `share`: of the room where operators' rates
+// make it small. Neither kind may have all of that: whoever had it would take it again each time it is free,
+// and the other one would wait for ever.
 const KINDS = {
-  // Enough to use the database and slow operators fully, while a kill makes at most some 1,000 messages
-  // `unknown`.
-  queued: { batchesMax: 6, share: 0.75 },
+  // Enough to use the database and slow operators fully, while a kill makes at most some 1,000 messages of a
+  // link `unknown`.
+  queued: { firstMax: 6, share: 0.75 },
   // A batch takes some 100 ms, so these send 4,000 messages a second.
-  held: { batchesMax: 2, share: 0.5 },
+  held: { firstMax: 2, share: 0.5 },
 } as const;
-const UNSETTLED_MAX = 20 * CLAIM_ROWS_MAX;
-// When all operators have a rate, no more is claimed than they take within this time: what is claimed waits
-// for them, and would lose an attempt when its time is over.
+// When all operators of a link have a rate, no more is claimed than they take within this time: what is
+// claimed waits for them, and would lose an attempt when its time is over.
 const RATED_WAIT_S = 8;
+// A batch that gets its first answer later than this, or its last one later than that, has waited for room at
+// its operators: in a second they take less than what a link has there, some 1,200 messages, or a message has
+// waited longer than a submit that times out, first while it connects and again while it is answered.
+const FIRST_ANSWER_MS = 1_000;
+const LAST_ANSWER_MS = 2 * SUBMIT_TIMEOUT_MS + 1_000;
 /** The routes file may change, and with it the room, without a word from anyone. */
 const CHANGE_MAX_MS = 200;
 
 export function createBatches(deps: BatchesDeps): Batches {
   const { fleet, metrics, log } = deps;
   const observe = metrics.histogram("sluice_sender_batch_duration_seconds", {});
-  const under = { queued: { batches: 0, unsettled: 0 }, held: { batches: 0, unsettled: 0 } };
-  const open = new Set<Promise<void>>();
+  const open = new Map<Batch, Promise<void>>();
   const waiters = new Set<() => void>();
-  const unsettled = () => under.queued.unsettled + under.held.unsettled;
+  const unsettled = () => sizeOf([...open.keys()]);
   const wake = () => {
     for (const go of waiters) go();
   };
+  // At least one for each kind.
+  const ratedMax = (link?: string) => Math.max(2, Math.ceil(fleet.perSecond(link) * RATED_WAIT_S));
 
-  const run = async (kind: BatchKind, size: number, request: BatchRequest, settled: () => void) => {
+  const run = async (batch: Batch, request: BatchRequest, settled: () => void) => {
     const startedMs = monotonicMs();
-    const own = under[kind];
-    own.unsettled += size;
-    own.batches++;
-    let isFirst = true;
-    const onPart = () => {
-      if (isFirst) own.batches--;
-      isFirst = false;
-      wake();
+    const progress: BatchProgress = {
+      onSubmit: () => void (batch.submittedMs = monotonicMs()),
+      onAnswer: () => void (batch.isAnswered = true),
+      onPart() {
+        batch.isPartSettled = true;
+        wake();
+      },
     };
     try {
-      await runBatch(deps, request, onPart);
+      await runBatch(deps, request, progress);
       settled();
       observe((monotonicMs() - startedMs) / 1_000);
     } catch (err) {
@@ -77,23 +94,37 @@ export function createBatches(deps: BatchesDeps): Batches {
       if (!deps.isStopping()) throw err;
       log.warn({ err }, "stopped before a batch was settled; its claim will expire");
     } finally {
-      own.unsettled -= size;
-      onPart();
+      open.delete(batch);
+      wake();
     }
   };
 
   return {
-    room(kind) {
-      const { batchesMax, share } = KINDS[kind];
-      if (under[kind].batches >= batchesMax) return 0;
-      // At least one for each kind.
-      const limit = Math.max(2, Math.min(UNSETTLED_MAX, Math.ceil(fleet.perSecond() * RATED_WAIT_S)));
-      const left = Math.min(limit - unsettled(), Math.floor(limit * share) - under[kind].unsettled);
+    room(kind, link) {
+      const { firstMax, share } = KINDS[kind];
+      const ofLink = [...open.keys()].filter((batch) => batch.link === link);
+      const own = ofLink.filter((batch) => batch.kind === kind);
+      if (own.filter(({ isPartSettled }) => !isPartSettled).length >= firstMax) return 0;
+      if (own.length >= SENDER_BATCHES_MAX - open.size) return 0;
+      const limit = ratedMax(link);
+      const left = Math.min(
+        ratedMax() - unsettled(),
+        limit - sizeOf(ofLink),
+        Math.floor(limit * share) - sizeOf(own),
+      );
       return Math.max(0, Math.min(CLAIM_ROWS_MAX, left));
     },
     start(kind, size, request, settled) {
-      const work = run(kind, size, request, settled).finally(() => open.delete(work));
-      open.add(work);
+      const { link } = request;
+      const begun = { submittedMs: null, isAnswered: false, isPartSettled: false };
+      const batch: Batch = { kind, link, size, ...begun };
+      open.set(batch, run(batch, request, settled));
+    },
+    slowLinks() {
+      const nowMs = monotonicMs();
+      const isSlow = ({ submittedMs, isAnswered }: Batch) =>
+        submittedMs !== null && nowMs - submittedMs > (isAnswered ? LAST_ANSWER_MS : FIRST_ANSWER_MS);
+      return new Set([...open.keys()].filter(isSlow).map(({ link }) => link));
     },
     changed: () =>
       new Promise((resolve) => {
@@ -108,7 +139,9 @@ export function createBatches(deps: BatchesDeps): Batches {
     wake,
     unsettled,
     async ended() {
-      await Promise.all(open);
+      await Promise.all(open.values());
     },
   };
 }
+
+const sizeOf = (batches: readonly Batch[]): number => batches.reduce((sum, { size }) => sum + size, 0);

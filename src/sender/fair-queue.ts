@@ -20,8 +20,11 @@ export type FairQueueOptions<T> = {
   rates?: CustomerRates;
 };
 export type FairQueue<T> = {
-  /** False: this customer's share or the whole queue is full, and the item was not added. */
-  add(item: T): boolean;
+  /**
+   * False: this customer's share or the whole queue is full, and the item was not added. `room`: how many
+   * more it may take now, if that is less than its own bound.
+   */
+  add(item: T, room?: number): boolean;
   /** The next items in fair order; fewer than `max` if there are no more, or none that its rate allows. */
   take(max: number): T[];
   /** Undoes the latest take(1). */
@@ -78,11 +81,11 @@ export function createFairQueue<T>(options: FairQueueOptions<T>): FairQueue<T> {
   };
 
   return {
-    add(item) {
+    add(item, room = totalMax - size) {
       const customerId = customerOf(item);
       const share = shares.get(customerId);
-      const most = Math.min(customerMax, Math.max(FEW, ROOM_FACTOR * (totalMax - size)));
-      if (size >= totalMax || (share?.items.length ?? 0) >= most) return false;
+      const most = Math.min(customerMax, Math.max(FEW, ROOM_FACTOR * room));
+      if (room <= 0 || (share?.items.length ?? 0) >= most) return false;
       (share ?? open(customerId, false)).items.push(item);
       size++;
       return true;

@@ -12,7 +12,7 @@ async function looksAt(customers: readonly number[], looks: number): Promise<num
     const after = Number(/customer_id>(\d+)/.exec(sql)?.[1]);
     begins.push(after);
     const found = customers.filter((customerId) => customerId > after).slice(0, HELD_CUSTOMERS_MAX);
-    return found.map((customerId) => ({ customer_id: customerId }));
+    return found.map((customerId) => ({ customer_id: customerId, link: "A" }));
   };
   const deps: HeldDeps = {
     pool: { query } as never,
@@ -27,9 +27,9 @@ async function looksAt(customers: readonly number[], looks: number): Promise<num
   return begins;
 }
 
-test("a look begins where the last one ended, and from the beginning when that one found all that were left", async () => {
+test("a look begins with the customer at which the last one ended, and from the beginning when that one found all that were left", async () => {
   const customers = Array.from({ length: HELD_CUSTOMERS_MAX + 1 }, (_, n) => n + 1);
-  expect(await looksAt(customers, 3)).toEqual([0, HELD_CUSTOMERS_MAX, 0]);
+  expect(await looksAt(customers, 3)).toEqual([0, HELD_CUSTOMERS_MAX - 1, 0]);
   expect(await looksAt([5, 9], 2)).toEqual([0, 0]);
 });
 
@@ -38,7 +38,7 @@ test("nothing is claimed while no operator may be asked", async () => {
   let asked = 0;
   let reports = 0;
   const deps: HeldDeps = {
-    pool: { query: async () => [{ customer_id: 1 }] } as never,
+    pool: { query: async () => [{ customer_id: 1, link: "A" }] } as never,
     fleet: {
       allow: () => {
         asked++;
@@ -55,4 +55,29 @@ test("nothing is claimed while no operator may be asked", async () => {
   };
   await sendHeld(deps, "normal");
   expect([claims, reports]).toEqual([0, 0]);
+});
+
+test("while a link has no room, the held rows of the others are claimed, each link's by batches of its own", async () => {
+  const started: string[] = [];
+  const customers = [
+    { customer_id: 1, link: "A" },
+    { customer_id: 1, link: "B" },
+    { customer_id: 2, link: "A" },
+    { customer_id: 3, link: "C" },
+  ];
+  const deps: HeldDeps = {
+    pool: { query: async () => customers } as never,
+    fleet: { allow: () => new Map([["A", Number.POSITIVE_INFINITY]]), report: () => undefined },
+    batches: {
+      room: (_, link) => (link === "A" || started.filter((one) => one === link).length >= 2 ? 0 : 200),
+      start: (_, _size, { link }) => void started.push(link),
+      changed: () => sleep(5),
+    },
+    rates: undefined,
+    counts: {} as never,
+    log,
+    isStopping: () => started.length >= 4,
+  };
+  await sendHeld(deps, "normal");
+  expect(started).toEqual(["B", "C", "B", "C"]);
 });

@@ -1,12 +1,13 @@
-// Sends what is held in MySQL (ledger/held.ts), beside the batches from the fair queue and with room of its
-// own (batches.ts), so that neither keeps the other waiting: customers with more than their share take
-// turns here for what operators and database have left. Leaves whose turn it is to held-turns.ts.
+// Sends what is held in MySQL (ledger/held.ts), beside the batches from the queue and with room of its own
+// (batches.ts), so that neither keeps the other waiting: customers with more than their share take turns here
+// for what operators and database have left. Links take turns, too: the rows of a slow one wait for their
+// operators, while those of the others are sent. Leaves whose turn it is within a link to held-turns.ts.
 // Bound: that of batches.ts; one look at the table each LOOK_MS.
 
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { claimHeld, HELD_CUSTOMERS_MAX, heldCustomers } from "../ledger/held.ts";
+import { claimHeld, HELD_CUSTOMERS_MAX, type HeldCustomer, heldCustomers } from "../ledger/held.ts";
 import type { Log } from "../platform/log.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
@@ -32,8 +33,6 @@ export type HeldDeps = {
 // How long held rows may go unnoticed; a look costs 0.1 ms when there are none.
 const LOOK_MS = 500;
 const IDLE_MS = 100;
-const NO_OPERATOR_WAIT_MS = 200;
-const THROTTLED_WAIT_MS = 50;
 // After a batch that was not half full: a small one costs as many statements as a large one.
 const SHORT_WAIT_MS = 100;
 // Rows read of a customer for a batch. A commit's row has up to 160 records; of a customer that is only
@@ -43,52 +42,74 @@ const ROWS_MAX = 64;
 // Customers whose few records fill up a batch; each costs a read.
 const CUSTOMERS_MAX = 16;
 
+/** The held rows of a link. */
+type HeldLink = {
+  link: string;
+  turns: HeldTurns;
+  /** Of one customer and claim. */
+  rowsMax: number;
+  /** Until then no batch of it begins. */
+  restUntilMs: number;
+};
+
 /** Starts batches until the sender stops. */
 export async function sendHeld(deps: HeldDeps, lane: Lane): Promise<void> {
-  const { pool, fleet, batches, log, isStopping } = deps;
-  const turns = createHeldTurns(deps.rates);
-  const rows = { most: ROWS_MIN, wereFew: false };
+  const { pool, batches, rates, log, isStopping } = deps;
+  const links = new Map<string, HeldLink>();
   let lookedMs = Number.NEGATIVE_INFINITY;
   // Where the next look begins: if there are more customers than one look finds, each has its turn too.
   let after = 0;
-  const found = (customers: readonly number[]) => {
-    turns.found(customers);
-    after = customers.length < HELD_CUSTOMERS_MAX ? 0 : Math.max(...customers);
+  const found = (customers: readonly HeldCustomer[]) => {
+    for (const [link, of] of Map.groupBy(customers, (one) => one.link)) {
+      const known = links.get(link) ?? heldLink(link, rates);
+      links.set(link, known);
+      known.turns.found(of.map(({ customerId }) => customerId));
+    }
+    // The last one may have more links.
+    after = customers.length < HELD_CUSTOMERS_MAX ? 0 : (customers.at(-1) as HeldCustomer).customerId - 1;
   };
   while (!isStopping()) {
-    if (rows.wereFew) await sleep(SHORT_WAIT_MS);
-    rows.wereFew = false;
     if (monotonicMs() - lookedMs >= LOOK_MS) {
       lookedMs = monotonicMs();
       await heldCustomers(pool, lane, after).then(found, (err: unknown) =>
         log.debug({ err }, "can't look for held rows: the database failed"),
       );
     }
-    if (turns.isEmpty()) {
+    for (const [link, { turns }] of links) if (turns.isEmpty()) links.delete(link);
+    if (links.size === 0) {
       await sleep(IDLE_MS);
       continue;
     }
-    const room = batches.room("held");
-    if (room === 0) {
-      await batches.changed();
-      continue;
-    }
-    const allowance = fleet.allow();
-    const allowed = [...allowance.values()].reduce((sum, n) => sum + n, 0);
-    if (allowed === 0) {
-      await sleep(NO_OPERATOR_WAIT_MS);
-      continue;
-    }
-    const next = turns.next();
-    if (next === null) {
-      fleet.report(NO_TALLIES);
-      await sleep(THROTTLED_WAIT_MS);
-      continue;
-    }
-    const most = Math.min(room, allowed);
-    const customers = [...new Set([next, ...turns.after(CUSTOMERS_MAX)])];
-    batches.start("held", most, batchOf(deps, { lane, customers, most, allowance, rows, turns }), nothing);
+    const started = [...links.values()].filter((held) => startOf(deps, lane, held));
+    if (started.length === 0) await batches.changed();
   }
+}
+
+const heldLink = (link: string, rates: CustomerRates | undefined): HeldLink => ({
+  link,
+  turns: createHeldTurns(rates),
+  rowsMax: ROWS_MIN,
+  restUntilMs: Number.NEGATIVE_INFINITY,
+});
+
+/** Starts a batch of this link if one may be started; false: none was. */
+function startOf(deps: HeldDeps, lane: Lane, held: HeldLink): boolean {
+  const { fleet, batches } = deps;
+  const { link, turns } = held;
+  const room = monotonicMs() < held.restUntilMs ? 0 : batches.room("held", link);
+  if (room === 0) return false;
+  const allowance = fleet.allow(link);
+  const allowed = [...allowance.values()].reduce((sum, n) => sum + n, 0);
+  if (allowed === 0) return false;
+  const next = turns.next();
+  if (next === null) {
+    fleet.report(link, NO_TALLIES);
+    return false;
+  }
+  const most = Math.min(room, allowed);
+  const customers = [...new Set([next, ...turns.after(CUSTOMERS_MAX)])];
+  batches.start("held", most, batchOf(deps, { lane, held, customers, most, allowance }), nothing);
+  return true;
 }
 
 /** The end of a batch leaves nothing to do here: its rows ended with its claim. */
@@ -96,34 +117,34 @@ const nothing = () => undefined;
 
 type HeldBatch = {
   lane: Lane;
+  held: HeldLink;
   customers: readonly number[];
   most: number;
   allowance: Allowance;
-  /** Of one customer and claim; and whether the latest claim found few records. */
-  rows: { most: number; wereFew: boolean };
-  turns: HeldTurns;
 };
 
 function batchOf(
   { pool, counts }: HeldDeps,
-  { lane, customers, most: recordsMax, allowance, rows, turns }: HeldBatch,
+  { lane, held, customers, most: recordsMax, allowance }: HeldBatch,
 ): BatchRequest {
+  const { link, turns } = held;
   const seen = new Map<string, LaneRecord>();
   return {
     lane,
+    link,
     allowance,
     async claim({ claimId, nowMs, again }) {
-      const request = { claimId, lane, customers, nowMs, recordsMax, rowsMax: rows.most };
+      const request = { claimId, lane, link, customers, nowMs, recordsMax, rowsMax: held.rowsMax };
       const claimed = await claimHeld(pool, request, seen, again);
       counts.unheld_total += claimed.read;
-      rows.wereFew = claimed.read < recordsMax / 2;
-      if (claimed.rows > 0) rows.most = rowsFor(claimed.read / claimed.rows);
+      if (claimed.read < recordsMax / 2) held.restUntilMs = monotonicMs() + SHORT_WAIT_MS;
+      if (claimed.rows > 0) held.rowsMax = rowsFor(claimed.read / claimed.rows);
       claimed.empty.forEach(turns.ended);
       for (const [customerId, of] of Map.groupBy(claimed.records, (record) => record.customerId))
         turns.took(customerId, partsOf(of));
       return claimed;
     },
-    // What they waited says nothing about the lane: others of it don't wait for what this customer has held.
+    // What they waited says nothing about the lane: others of it don't wait for what is held.
     took: () => undefined,
   };
 }

@@ -1,7 +1,8 @@
 // How long a message has to wait in this sender's lane, as it looks now: from acceptance to the operator's
 // answer for those that were taken within RECENT_MS (their 99th percentile), or the age of the oldest that
 // still waits here to be claimed, whichever is longer. Only first attempts count: a retry is late because of
-// its operators, not because of the lane; nor do held messages, which are late because of their own customer.
+// its operators, not because of the lane; nor do held messages, which are late because of their own customer
+// or link, of which there are some here.
 // Pure; clocks are passed in. Bound: SAMPLES_MAX times.
 
 export type LaneWait = {

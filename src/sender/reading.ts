@@ -1,5 +1,6 @@
-// Reads a lane's records into the fair queue, from which batches are made, and holds in MySQL what has no
-// room there: what a customer has beyond its share would make the records behind it wait in their partition.
+// Reads a lane's records into the queue from which batches are made, and holds in MySQL what has no room
+// there: what a customer or a slow link has beyond its share would make the records behind it wait in their
+// partition. A full link that isn't slow is waited for: reading pauses.
 // Owns reading, what can't be read (it becomes a dead letter), and holding; leaves batches to sender.ts and
 // bytes to core/lane-record.ts.
 // Invariant: a record's offset may advance when its message is settled, or its held row or dead letter is
@@ -11,13 +12,13 @@ import { type LaneRecord, unpackLaneRecord } from "../core/lane-record.ts";
 import type { Lane } from "../core/message.ts";
 import { RecordError } from "../core/packed.ts";
 import { keepLetters } from "../ledger/dead-letters.ts";
-import { holdRecords } from "../ledger/held.ts";
+import { holdRecords, type LinkOf } from "../ledger/held.ts";
 import type { Consumer, InRecord } from "../platform/kafka/consumer.ts";
 import type { Log } from "../platform/log.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import type { Counts } from "./counts.ts";
-import type { FairQueue } from "./fair-queue.ts";
+import type { LinkQueue } from "./link-queue.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { Handle, Offsets } from "./offsets.ts";
 import { type Persist, StoppedError } from "./persist.ts";
@@ -27,7 +28,9 @@ export type QueuedRecord = { record: LaneRecord; handle: Handle };
 export type ReadingDeps = {
   consumer: Pick<Consumer, "read">;
   offsets: Pick<Offsets, "begin" | "end" | "open">;
-  queue: FairQueue<QueuedRecord>;
+  queue: Pick<LinkQueue<QueuedRecord>, "add" | "room">;
+  linkOf: LinkOf;
+  slowLinks: () => ReadonlySet<string>;
   pool: Pick<Pool, "write">;
   persist: Persist;
   /** Where the records come from; named in dead letters. */
@@ -50,15 +53,15 @@ const FULL_READ_MS = 30_000;
 /** Reads until the sender stops; resolves when nothing is under way here. */
 export async function readLane(deps: ReadingDeps, lane: Lane): Promise<void> {
   const { consumer, offsets, queue, log, isStopping } = deps;
-  const isFull = () => queue.room() <= 0 || offsets.open() >= OFFSETS_OPEN_MAX;
   let readAtMs = monotonicMs();
   while (!isStopping()) {
-    const wasFull = isFull();
-    if (wasFull && monotonicMs() - readAtMs < FULL_READ_MS) {
+    const slow = deps.slowLinks();
+    const room = offsets.open() >= OFFSETS_OPEN_MAX ? 0 : queue.room(slow);
+    if (room === 0 && monotonicMs() - readAtMs < FULL_READ_MS) {
       await sleep(FULL_WAIT_MS);
       continue;
     }
-    const most = wasFull ? 1 : Math.min(CLAIM_ROWS_MAX, queue.room());
+    const most = Math.max(1, Math.min(CLAIM_ROWS_MAX, room));
     const read = await consumer.read(most, READ_WAIT_MS).catch(async (err: unknown) => {
       log.warn({ err }, "could not read from Kafka; trying again");
       await sleep(READ_WAIT_MS);
@@ -67,7 +70,7 @@ export async function readLane(deps: ReadingDeps, lane: Lane): Promise<void> {
     readAtMs = monotonicMs();
     if (read.length === 0) continue;
     try {
-      await take(deps, lane, read);
+      await take(deps, { lane, read, slow });
     } catch (err) {
       if (!(err instanceof StoppedError)) throw err;
       log.warn({ err }, "stopped before records were stored; they will be read again");
@@ -77,8 +80,9 @@ export async function readLane(deps: ReadingDeps, lane: Lane): Promise<void> {
 }
 
 type Dead = { letter: DeadLetter; handle: Handle };
+type Taking = { lane: Lane; read: readonly InRecord[]; slow: ReadonlySet<string> };
 
-async function take(deps: ReadingDeps, lane: Lane, read: readonly InRecord[]): Promise<void> {
+async function take(deps: ReadingDeps, { lane, read, slow }: Taking): Promise<void> {
   const { offsets, queue, counts, onRead } = deps;
   const handles = offsets.begin(read);
   counts.read_total += read.length;
@@ -88,7 +92,7 @@ async function take(deps: ReadingDeps, lane: Lane, read: readonly InRecord[]): P
     const handle = handles[at] as Handle;
     const record = decode(deps, one);
     if ("reason" in record) dead.push({ letter: record, handle });
-    else if (!queue.add({ record, handle })) held.push({ record, handle });
+    else if (!queue.add({ record, handle }, slow)) held.push({ record, handle });
   });
   onRead();
   if (dead.length > 0) await keepDead(deps, dead);
@@ -99,6 +103,7 @@ async function take(deps: ReadingDeps, lane: Lane, read: readonly InRecord[]): P
       deps.pool,
       lane,
       held.map(({ record }) => record),
+      deps.linkOf,
     );
   });
   offsets.end(held.map(({ handle }) => handle));

@@ -1,11 +1,12 @@
-// One lane's sender. Records are read into a fair queue (reading.ts), from which batches are made; what has
-// no room there is held in MySQL and sent from there (held.ts). Owns the order of these; leaves a batch to
-// batch.ts, and how many run to batches.ts.
+// One lane's sender. Records are read into a queue (reading.ts), from which batches are made, each of one
+// link, in turns; what has no room there is held in MySQL and sent from there (held.ts). Owns the order of
+// these; leaves a batch to batch.ts, and how many run to batches.ts.
 // Invariant: an offset only advances over a record whose message is settled, or whose held row or dead letter
-// is stored. Bound: the fair queue's records that wait, those of batches.ts under way.
+// is stored. Bound: the queue's records that wait, those of batches.ts under way.
 
 import type { Lane } from "../core/message.ts";
 import { claimMessages } from "../ledger/claim.ts";
+import type { LinkOf } from "../ledger/held.ts";
 import type { Consumer } from "../platform/kafka/consumer.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { sleep } from "../platform/retry.ts";
@@ -15,11 +16,11 @@ import { createBatches } from "./batches.ts";
 import { createCounts } from "./counts.ts";
 import type { CustomerRates } from "./customer-rates.ts";
 import type { Allowance } from "./dispatch.ts";
-import { createFairQueue } from "./fair-queue.ts";
 import type { Fleet } from "./fleet.ts";
 import { sendHeld } from "./held.ts";
 import { startLaneReport } from "./lane-report.ts";
 import { createLaneWait } from "./lane-wait.ts";
+import { createLinkQueue } from "./link-queue.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { Offsets } from "./offsets.ts";
 import { createPersist } from "./persist.ts";
@@ -31,6 +32,8 @@ export type SenderDeps = Omit<BatchDeps, "counts" | "persist" | "random" | "isSt
   fleet: Pick<Fleet, "allow" | "report" | "perSecond">;
   consumer: Pick<Consumer, "read">;
   offsets: Offsets;
+  /** By the routes file as it is now. */
+  linkOf: LinkOf;
   /** Where its records come from; named in dead letters. */
   topic: string;
   /** The most that any one customer may have sent; undefined: no limit. */
@@ -42,23 +45,23 @@ export type SenderOptions = {
   lane: Lane;
   /** Its name among the lane's senders. */
   instance: string;
-  /** The bounds of its fair queue. */
+  /** The bounds of its queue, of one customer and of one link. */
   queue: { customerMax: number; totalMax: number };
 };
 export type Sender = { databaseUp(): boolean; stop(): Promise<void> };
 
-const NO_OPERATOR_WAIT_MS = 200;
 const THROTTLED_WAIT_MS = 50;
 
 export function startSender(deps: SenderDeps, { lane, instance, queue: bounds }: SenderOptions): Sender {
-  const { offsets, metrics, log, fleet, pool, rates } = deps;
+  const { offsets, metrics, log, fleet, pool, rates, linkOf } = deps;
   const counts = createCounts(metrics);
   const persist = createPersist(log);
   let stopping = false;
   const isStopping = () => stopping;
   const random = () => deps.timers.random();
   const laneWait = createLaneWait({ monotonicMs, now: deps.now });
-  const queue = createFairQueue<QueuedRecord>({
+  const queue = createLinkQueue<QueuedRecord>({
+    linkOf: ({ record }) => linkOf(record),
     customerOf: ({ record }) => record.customerId,
     partsOf: ({ record }) => record.parts,
     ...bounds,
@@ -70,33 +73,37 @@ export function startSender(deps: SenderDeps, { lane, instance, queue: bounds }:
 
   const sendQueued = async () => {
     while (!stopping) {
-      const room = queue.size() === 0 ? 0 : batches.room("queued");
-      if (room === 0) {
-        await batches.changed();
-        continue;
-      }
-      const allowance = fleet.allow();
-      const allowed = [...allowance.values()].reduce((sum, n) => sum + n, 0);
-      if (allowed === 0) {
-        await sleep(NO_OPERATOR_WAIT_MS);
-        continue;
-      }
-      // Whoever has a revoked partition now reads its records again.
-      const taken = queue.take(Math.min(room, allowed)).filter(({ handle }) => !offsets.isRevoked(handle));
-      if (taken.length === 0) {
-        fleet.report(NO_TALLIES);
-        await sleep(THROTTLED_WAIT_MS);
-        continue;
-      }
-      batches.start("queued", taken.length, batchOf(taken, allowance), () =>
-        offsets.end(taken.map(({ handle }) => handle)),
-      );
+      const taken = queue.links().filter((link) => takeOf(link));
+      if (taken.length > 0) continue;
+      // A customer's rate allows it the next ones without a word from anyone.
+      if (queue.size() > 0 && rates !== undefined) await sleep(THROTTLED_WAIT_MS);
+      else await batches.changed();
     }
   };
-  const batchOf = (taken: readonly QueuedRecord[], allowance: Allowance): BatchRequest => {
+  /** Takes a batch of this link if one may be started; false: nothing was taken. */
+  const takeOf = (link: string): boolean => {
+    const room = batches.room("queued", link);
+    if (room === 0) return false;
+    const allowance = fleet.allow(link);
+    const allowed = [...allowance.values()].reduce((sum, n) => sum + n, 0);
+    if (allowed === 0) return false;
+    const items = queue.take(link, Math.min(room, allowed));
+    // Whoever has a revoked partition now reads its records again.
+    const taken = items.filter(({ handle }) => !offsets.isRevoked(handle));
+    if (taken.length === 0) {
+      fleet.report(link, NO_TALLIES);
+      return items.length > 0;
+    }
+    batches.start("queued", taken.length, batchOf(link, taken, allowance), () =>
+      offsets.end(taken.map(({ handle }) => handle)),
+    );
+    return true;
+  };
+  const batchOf = (link: string, taken: readonly QueuedRecord[], allowance: Allowance): BatchRequest => {
     const records = taken.map(({ record }) => record);
     return {
       lane,
+      link,
       allowance,
       async claim({ claimId, nowMs, again }) {
         const claimed = await claimMessages(pool, { claimId, lane, records, nowMs }, again);
@@ -116,8 +123,9 @@ export function startSender(deps: SenderDeps, { lane, instance, queue: bounds }:
   metrics.gauge("sluice_sender_lane_wait_seconds", () => waitMs() / 1_000);
   // Nothing is promised for normal messages.
   const laneReport = lane === "express" ? startLaneReport(deps, { lane, instance, waitMs }) : null;
+  const reading = { queue, slowLinks: batches.slowLinks, onRead: batches.wake };
   const done = Promise.all([
-    readLane({ ...deps, queue, persist, counts, isStopping, onRead: batches.wake }, lane),
+    readLane({ ...deps, ...reading, persist, counts, isStopping }, lane),
     sendQueued(),
     sendHeld({ ...deps, batches, counts, isStopping }, lane),
   ]);

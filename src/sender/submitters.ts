@@ -1,10 +1,10 @@
 // The pool of workers that submit. Owns piscina and the ports through which outcomes return; leaves their
 // meaning to sender.ts.
-// Bound: BATCHES_PER_WORKER batches at once in each worker, TASKS_WAITING_MAX more.
+// Bound: SENDER_BATCHES_MAX batches at once in each worker, TASKS_WAITING_MAX tasks more.
 
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
-import { SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
+import { SENDER_BATCHES_MAX, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
 import type { SubmitBatch, Tallies } from "./dispatch.ts";
 import { watched } from "../platform/retry.ts";
@@ -43,7 +43,6 @@ export type SubmittersOptions = {
 
 /** After a batch's deadline: the time-outs of a last submit, with room for a busy machine. */
 const ANSWERS_MAX_MS = 2 * SUBMIT_TIMEOUT_MS + 10_000;
-const BATCHES_PER_WORKER = 32;
 const TASKS_WAITING_MAX = 32;
 
 export function createSubmitters(
@@ -57,7 +56,7 @@ export function createSubmitters(
     workerData: data,
     minThreads: threads,
     maxThreads: threads,
-    concurrentTasksPerWorker: BATCHES_PER_WORKER,
+    concurrentTasksPerWorker: SENDER_BATCHES_MAX,
     maxQueue: TASKS_WAITING_MAX,
     idleTimeout: Number.POSITIVE_INFINITY,
     // Waiting on Atomics would stop an idle worker's event loop: it would not notice closing connections, and

@@ -24,6 +24,9 @@ const accept = async (records: LaneRecord[]): Promise<void> => {
   for (let at = 0; at < records.length; at += COMMIT_ROWS_MAX)
     await acceptMessages(down.pool, records.slice(at, at + COMMIT_ROWS_MAX));
 };
+/** Under the link of all messages in routes.yaml, unless another one is given. */
+const hold = (records: readonly LaneRecord[], link = "A B C") =>
+  holdRecords(down.pool, "normal", records, () => link);
 const count = async (from: string): Promise<number> =>
   Number((await down.pool.query<{ n: number }[]>(`SELECT COUNT(*) AS n FROM ${from}`))[0]?.n);
 const sentOf = (customerId: number) => count(`messages WHERE customer_id=${customerId} AND status='sent'`);
@@ -88,7 +91,7 @@ test("two senders of a lane share the held rows of one customer, and send each m
   await accept(records);
   await down.pool.write("DELETE FROM outbox WHERE lane='normal'");
   for (let at = 0; at < records.length; at += 50)
-    await holdRecords(down.pool, "normal", records.slice(at, at + 50));
+    await hold(records.slice(at, at + 50));
   const healthPort = await freePort();
   await Promise.all([down.start("sender-normal"), down.start("sender-normal", { healthPort })]);
   await until(async () => (await sentOf(customer)) === records.length, "all are sent", 60_000);
@@ -103,7 +106,7 @@ test("a held row that can't be read blocks nobody: it goes the way of an unreada
   const records = recordsOf(customer, 3);
   await accept(records);
   await down.pool.write("DELETE FROM outbox WHERE lane='normal'");
-  await holdRecords(down.pool, "normal", records);
+  await hold(records);
   await down.start("relay");
   await down.start("sender-normal");
   await until(async () => (await sentOf(customer)) === 3, "the others are sent", 30_000);
@@ -111,7 +114,7 @@ test("a held row that can't be read blocks nobody: it goes the way of an unreada
   expect(await count("outbox_held")).toBe(0);
 }, 120_000);
 
-test("while a customer has held rows its next normal messages join them; others', and its express, do not", async () => {
+test("while a customer has held rows its next normal messages of their link join them; others', and its express, do not", async () => {
   const ingest = await startIngest(down.config);
   try {
     const flood = await makeCustomer(down.config, 100_000);
@@ -121,15 +124,20 @@ test("while a customer has held rows its next normal messages join them; others'
       const answer = await post(`${ingest.url}/v1/sms/send`, apiKey, body);
       expect(answer.status).toBe(202);
     };
-    await holdRecords(down.pool, "normal", [laneRecord(flood.customerId)]);
-    await Bun.sleep(2_500); // until the row has waited, and two looks
+    await hold([laneRecord(flood.customerId)]);
+    await hold([laneRecord(other.customerId)], "A B");
+    await Bun.sleep(2_500); // until the rows have waited, and two looks
     await send(flood.apiKey);
     await send(flood.apiKey, "express");
     await send(other.apiKey);
-    expect(await count("outbox_held")).toBe(2);
+    expect(await count("outbox_held")).toBe(3);
+    expect(await count(`outbox_held WHERE customer_id=${flood.customerId} AND link='A B C'`)).toBe(2);
     expect(await count("outbox WHERE lane='normal'")).toBe(1);
     expect(await count("outbox WHERE lane='express'")).toBe(1);
-    expect(await heldCustomers(down.pool, "normal")).toEqual([flood.customerId]);
+    expect(await heldCustomers(down.pool, "normal")).toEqual([
+      { customerId: flood.customerId, link: "A B C" },
+      { customerId: other.customerId, link: "A B" },
+    ]);
 
     await down.pool.write("DELETE FROM outbox_held");
     await Bun.sleep(1_500);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
 import { type LaneRecord, unpackLaneRow } from "../../src/core/lane-record.ts";
 import { CLAIM_ROWS_MAX } from "../../src/core/limits.ts";
+import type { Lane } from "../../src/core/message.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import {
   claimHeld,
@@ -37,14 +38,17 @@ beforeEach(() => pool.query("DELETE FROM outbox_held; DELETE FROM outbox; DELETE
 async function held(count: number, rowSize: number): Promise<LaneRecord[]> {
   const records = Array.from({ length: count }, () => laneRecord(customerId, { cost: 1 }));
   await acceptMessages(pool, records);
-  for (let at = 0; at < count; at += rowSize)
-    await holdRecords(pool, "normal", records.slice(at, at + rowSize));
+  for (let at = 0; at < count; at += rowSize) await hold(records.slice(at, at + rowSize));
   return records;
 }
-type Asked = { claimId?: string; rowsMax?: number; customers?: number[] };
+/** A number of the link B; all others are of A. */
+const OF_B = "+989351234567";
+const hold = (records: readonly LaneRecord[], lane: Lane = "normal") =>
+  holdRecords(pool, lane, records, ({ phone }) => (phone === OF_B ? "B" : "A"));
+type Asked = { claimId?: string; rowsMax?: number; customers?: number[]; link?: string };
 const claim = (recordsMax: number, asked: Asked = {}) => {
-  const { claimId = id(), rowsMax = 8, customers = [customerId] } = asked;
-  return { claimId, lane: "normal" as const, customers, nowMs: Date.now(), recordsMax, rowsMax };
+  const { claimId = id(), rowsMax = 8, customers = [customerId], link = "A" } = asked;
+  return { claimId, lane: "normal" as const, link, customers, nowMs: Date.now(), recordsMax, rowsMax };
 };
 const idsOf = (records: readonly LaneRecord[]) => records.map((record) => record.id);
 const left = async (): Promise<string[]> => {
@@ -83,7 +87,7 @@ test("what one customer leaves of a batch goes to the next ones, who keep the re
   const other = await insertCustomer(pool, 1_000);
   const others = Array.from({ length: 4 }, () => laneRecord(other, { cost: 1 }));
   await acceptMessages(pool, others);
-  await holdRecords(pool, "normal", others);
+  await hold(others);
   const claimed = await claimHeld(pool, claim(5, { customers: [customerId, 999_999, other] }), new Map());
   expect(idsOf(claimed.records)).toEqual(idsOf([...records, ...others.slice(0, 2)]));
   expect(claimed).toMatchObject({ read: 5, rows: 3, empty: [999_999] });
@@ -105,7 +109,7 @@ test("what another sender has claimed, or a later attempt has replaced, is skipp
 
 test("records that are held twice are claimed once", async () => {
   const records = await held(2, 2);
-  await holdRecords(pool, "normal", records);
+  await hold(records);
   expect(idsOf((await claimHeld(pool, claim(10), new Map())).records)).toEqual(idsOf(records));
   expect(await left()).toEqual([]);
   await endAll();
@@ -146,19 +150,40 @@ test("two claims at once take different rows of a customer", async () => {
   await endAll();
 });
 
+test("a claim takes the records of one link, past any number of another one's, and leaves those", async () => {
+  const slow = await held(6, 2);
+  const others = Array.from({ length: 3 }, () => laneRecord(customerId, { cost: 1, phone: OF_B }));
+  await acceptMessages(pool, others);
+  await hold([...others.slice(0, 1), ...slow.slice(0, 1)]);
+  await hold(others.slice(1));
+  const claimed = await claimHeld(pool, claim(10, { link: "B" }), new Map());
+  expect(idsOf(claimed.records)).toEqual(idsOf(others));
+  expect(claimed).toMatchObject({ read: 3, rows: 2, empty: [] });
+  expect((await left()).toSorted()).toEqual(idsOf([...slow, ...slow.slice(0, 1)]).toSorted());
+  const next = await claimHeld(pool, claim(10, { link: "B" }), new Map());
+  expect(next).toMatchObject({ read: 0, empty: [customerId] });
+  await endAll();
+});
+
 test("looks find the customers of a lane, how long their rows have waited, and whether old rows are left", async () => {
-  await holdRecords(pool, "normal", [laneRecord(3), laneRecord(5), laneRecord(3)]);
-  await holdRecords(pool, "express", [laneRecord(7)]);
+  await hold([laneRecord(3), laneRecord(5), laneRecord(3), laneRecord(5, { phone: OF_B })]);
+  await hold([laneRecord(7)], "express");
   await pool.query("UPDATE outbox_held SET created_at=NOW(3) - INTERVAL 9 SECOND WHERE customer_id=7");
-  expect(await heldCustomers(pool, "normal")).toEqual([3, 5]);
-  expect(await heldCustomers(pool, "normal", 3)).toEqual([5]);
+  const ofFive = ["A", "B"].map((link) => ({ customerId: 5, link }));
+  expect(await heldCustomers(pool, "normal")).toEqual([{ customerId: 3, link: "A" }, ...ofFive]);
+  expect(await heldCustomers(pool, "normal", 3)).toEqual(ofFive);
+  expect((await heldAges(pool, "normal")).map(({ customerId: of, link }) => [of, link])).toEqual([
+    [3, "A"],
+    [5, "A"],
+    [5, "B"],
+  ]);
   const ages = await heldAges(pool, "express");
-  expect([...ages.keys()]).toEqual([7]);
-  expect(ages.get(7)).toBeGreaterThan(8_900);
+  expect(ages).toEqual([{ customerId: 7, link: "A", ageMs: expect.any(Number) }]);
+  expect(ages[0]?.ageMs).toBeGreaterThan(8_900);
   const last = await lastHeldRow(pool);
   expect(await hasHeldRows(pool, "normal", last)).toBe(true);
   await pool.query("DELETE FROM outbox_held WHERE lane='normal'");
-  await holdRecords(pool, "normal", [laneRecord(3)]);
+  await hold([laneRecord(3)]);
   expect(await hasHeldRows(pool, "normal", last)).toBe(false);
 });
 
@@ -169,8 +194,9 @@ test("a group commit holds the normal messages of held customers, and only those
     laneRecord(customerId, { cost: 1, lane: "express", guaranteedByMs: Date.now() + 5_000 }),
     laneRecord(other, { cost: 1 }),
   ];
-  await acceptMessages(pool, records, (customer) => customer === customerId);
+  await acceptMessages(pool, records, (record) => (record.customerId === customerId ? "A B" : null));
   expect(await left()).toEqual([records[0]?.id as string]);
+  expect(await heldCustomers(pool, "normal")).toEqual([{ customerId, link: "A B" }]);
   const rows = await pool.query<{ lane: string; payload: Buffer }[]>(
     "SELECT lane, payload FROM outbox WHERE lane<>'events' ORDER BY lane",
   );

@@ -149,7 +149,7 @@ test("while a held row of the lane is left, nothing of the lane is requeued, and
   const [holds, lost] = [old(), old()];
   process.kill(sender.pid, "SIGSTOP");
   try {
-    await holdRecords(down.pool, "normal", [holds]);
+    await holdRecords(down.pool, "normal", [holds], () => "A B C");
     await lose([holds, lost]);
     await sleep(QUIET_MS);
     expect(await swept()).toBe(before);

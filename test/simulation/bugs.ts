@@ -267,8 +267,8 @@ export const BUGS: readonly Bug[] = [
     "message",
     "offsets pass a batch before it is settled",
     "src/sender/batches.ts",
-    "await runBatch(deps, request, onPart);\n      settled();",
-    "settled();\n      await runBatch(deps, request, onPart);",
+    "await runBatch(deps, request, progress);\n      settled();",
+    "settled();\n      await runBatch(deps, request, progress);",
   ),
   bug(
     "message",

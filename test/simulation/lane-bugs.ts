@@ -30,7 +30,7 @@ export const LANE_BUGS: readonly Bug[] = [
     "lane",
     "messages of a customer with held rows are stored without a row",
     "src/ledger/accept.ts",
-    '`${held.length === 0 ? "" : `${holdSql("normal", held)};`}${spendSql(batch)}`',
+    '`${held.size === 0 ? "" : `${heldSql(held)};`}${spendSql(batch)}`',
     "spendSql(batch)",
   ),
   bug(

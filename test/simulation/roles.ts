@@ -6,6 +6,7 @@ import { monotonicFactory } from "ulid";
 import { CallerGoneError, type IsGone } from "../../src/core/caller.ts";
 import { SluiceError, toSluiceError } from "../../src/core/errors.ts";
 import { LEASES_RETURN_MAX_MS } from "../../src/core/limits.ts";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
 import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { RawReport } from "../../src/core/raw-report.ts";
@@ -20,7 +21,7 @@ import { startLaneWatch } from "../../src/ingest/lane-watch.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
 import { createSend } from "../../src/api/routes/send.ts";
 import { createTopup } from "../../src/api/routes/topup.ts";
-import { type AcceptStore, createAcceptStore } from "../../src/ledger/accept.ts";
+import { type AcceptStore, createAcceptStore, type HeldLinkOf } from "../../src/ledger/accept.ts";
 import { findKeys } from "../../src/ledger/idempotency.ts";
 import { createInbox } from "../../src/ledger/inbox.ts";
 import { createLeaseStore } from "../../src/ledger/lease.ts";
@@ -32,7 +33,7 @@ import { isConnectionLost } from "../../src/platform/mysql-errors.ts";
 import type { Connection, Pool } from "../../src/platform/mysql.ts";
 import { startRelay } from "../../src/relay/relay.ts";
 import type { OperatorSpec } from "../../src/operators/connectors/kinds.ts";
-import { createRouter } from "../../src/operators/route.ts";
+import { createRouter, linkOf } from "../../src/operators/route.ts";
 import { createDispatch } from "../../src/sender/dispatch.ts";
 import { createFleet } from "../../src/sender/fleet.ts";
 import { createLines } from "../../src/sender/lines.ts";
@@ -140,11 +141,13 @@ export function startIngest(world: World, of: Process): Ingest {
     { leaseTtlMs },
   );
   const terms = { usualMs: EXPRESS_PROMISE_MS, largestMs: EXPRESS_PROMISE_MS };
+  const router = createRouter(world.operators.specs, []);
+  const links = { linkOf: (record: LaneRecord) => linkOf(router, record) };
   // Runs are short: here a customer is held as soon as it has a held row.
-  const lanes = startLaneWatch({ pool: readPool, timers, metrics, log }, terms, 0);
+  const lanes = startLaneWatch({ pool: readPool, timers, metrics, log, ...links }, terms, 0);
   const commits = createGroupCommit(
     {
-      store: storeOf(world, of, lanes.isHeld),
+      store: storeOf(world, of, lanes.heldLinkOf),
       book,
       counts: { commits_total: 0, accepted_total: 0, in_doubt_total: 0 },
       timers,
@@ -211,12 +214,8 @@ export function startIngest(world: World, of: Process): Ingest {
   };
 }
 
-function storeOf(
-  { network, onStoring }: World,
-  of: Process,
-  isHeld: (customerId: number) => boolean,
-): AcceptStore {
-  const store = createAcceptStore(network.pool(of, COMMIT_CONNECTIONS), isHeld);
+function storeOf({ network, onStoring }: World, of: Process, heldLinkOf: HeldLinkOf): AcceptStore {
+  const store = createAcceptStore(network.pool(of, COMMIT_CONNECTIONS), heldLinkOf);
   return {
     ...store,
     accept(batch) {
@@ -297,6 +296,7 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
   const consumer = broker.consumer(of, topic, (partitions) => offsets.revoked(partitions));
   const fleet = createFleet(monotonicMs);
   fleet.use(operators.specs);
+  let router = createRouter(operators.specs, []);
   const submitters = submittersOf(world, of);
   const sender = startSender(
     {
@@ -304,6 +304,7 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
       consumer,
       topic,
       offsets,
+      linkOf: (record) => linkOf(router, record),
       submitters,
       fleet,
       rates: undefined,
@@ -325,6 +326,7 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
     reload(names) {
       const present = operators.specs.filter(({ name }) => names.includes(name));
       fleet.use(present);
+      router = createRouter(present, []);
       submitters.use({ operators: present as OperatorSpec[], routes: [] }, new Map());
     },
   };

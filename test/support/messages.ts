@@ -3,7 +3,7 @@
 
 import { createIdFactory } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
-import { acceptBatch } from "../../src/ledger/accept.ts";
+import { acceptBatch, type HeldLinkOf } from "../../src/ledger/accept.ts";
 import { createLeaseStore } from "../../src/ledger/lease.ts";
 import { topUp } from "../../src/ledger/topup.ts";
 import type { Pool } from "../../src/platform/mysql.ts";
@@ -50,7 +50,7 @@ export function laneRecord(customerId: number, fields: Partial<LaneRecord> = {})
 export async function acceptMessages(
   pool: Pool,
   records: LaneRecord[],
-  isHeld: (customerId: number) => boolean = () => false,
+  heldLinkOf: HeldLinkOf = () => null,
 ): Promise<void> {
   const nodeId = id();
   const leases = createLeaseStore({ pool, id, now: Date.now }, { nodeId, ttlMs: 60_000 });
@@ -70,6 +70,6 @@ export async function acceptMessages(
   if (grants.some((g) => g.granted !== costs.get(g.customerId)))
     throw new Error("the wallets don't hold that much");
   const batch = { nodeId, records, spends, keys: [], nowMs: Date.now() };
-  await pool.use((conn) => acceptBatch(conn, batch, isHeld));
+  await pool.use((conn) => acceptBatch(conn, batch, heldLinkOf));
   await leases.retire();
 }
