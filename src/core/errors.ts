@@ -110,9 +110,9 @@ export const ERRORS = {
     503,
     "Lane saturated",
     true,
-    "The express lane is so slow at present that even the longest promise could not be kept: " +
-      "`could_promise_s` says what could be promised, `promise_max_s` what may be. Nothing was stored or " +
-      "charged. Wait for `Retry-After`, or send it with `fallback` set to `normal`.",
+    "The express lane is so slow, or its operators take so little, that even the longest promise could " +
+      "not be kept: `could_promise_s` says what could be promised, `promise_max_s` what may be. Nothing " +
+      "was stored or charged. Wait for `Retry-After`, or send it with `fallback` set to `normal`.",
   ),
   outcome_unknown: row(
     503,
@@ -224,7 +224,7 @@ export function insufficientBalance(required: number, balance: number): SluiceEr
 export function laneSaturated(couldPromiseS: number, promiseMaxS: number, retryAfterS: number): SluiceError {
   return new SluiceError("lane_saturated", {
     detail:
-      `An express message accepted now would reach an operator within ${couldPromiseS} s; ` +
+      `Nothing less than ${couldPromiseS} s could be promised for an express message now; ` +
       `more than ${promiseMaxS} s is not promised.`,
     extra: { could_promise_s: couldPromiseS, promise_max_s: promiseMaxS },
     retryAfterS,

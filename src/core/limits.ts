@@ -199,6 +199,15 @@ export const SUBMIT_TIMEOUT_MS = 2_000;
  */
 export const EXPRESS_PROMISE_MIN_MS = 3_000;
 
+/** The most that may be set as the largest promise for express. */
+export const EXPRESS_PROMISE_MOST_MS = 600_000;
+
+/**
+ * What a sender says of its lane's wait while operators take none of its messages, or less than half of them.
+ * Nobody knows how long that lasts: it is so long that nothing is promised, whatever the largest promise is.
+ */
+export const NOT_TAKEN_WAIT_MS = 300_000;
+
 /**
  * After a submit was given up and its message became `unknown`, this is how long its answer is still waited
  * for: most slow operators answer within seconds, and each wait keeps a connection open.
@@ -337,6 +346,10 @@ assert(
 );
 assert(CUSTOMER_QUEUE_DEFAULT <= SENDER_QUEUE_MAX / 4, "one customer leaves most of a sender to others");
 assert(SUBMIT_TIMEOUT_MS + 1_000 <= EXPRESS_PROMISE_MIN_MS, "express has a second to reach a sender");
+assert(
+  2 * NOT_TAKEN_WAIT_MS + SUBMIT_TIMEOUT_MS > EXPRESS_PROMISE_MOST_MS,
+  "while operators take nothing, nothing is promised",
+);
 assert(2 * IDLE_TRANSACTION_MAX_MS < CLAIM_TTL_MS, "a claim outlives the locks of a sleeping process");
 assert(
   PRODUCE_TIMEOUT_MS < DRAIN_MS && PRODUCE_TIMEOUT_MS < IDLE_TRANSACTION_MAX_MS,

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds } from "../../test/support/seed.ts";
-import { SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
+import { EXPRESS_PROMISE_MOST_MS, NOT_TAKEN_WAIT_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import { promiseOf, retryAfterS } from "./express-promise.ts";
 
 const terms = { usualMs: 5_000, largestMs: 30_000 };
@@ -26,6 +26,11 @@ test("a promise is never shorter than twice the wait and a submit's time-out, no
     else expect(promised.withinMs).toBeGreaterThanOrEqual(Math.max(needed, terms.usualMs));
     if (promised.kind === "promised") expect(promised.withinMs).toBeLessThanOrEqual(terms.largestMs);
   });
+});
+
+test("while operators take nothing, nothing is promised, however long a promise may be", () => {
+  const longest = { usualMs: EXPRESS_PROMISE_MOST_MS, largestMs: EXPRESS_PROMISE_MOST_MS };
+  expect(promiseOf(NOT_TAKEN_WAIT_MS, longest).kind).toBe("saturated");
 });
 
 test("the time to try again is when the lane may have caught up, half a minute at most", () => {

@@ -1,5 +1,6 @@
 // Which time can be promised for an express message that is accepted now. Pure: lane-watch.ts knows how long
-// messages wait, the settings say what is usual and what is the longest.
+// messages wait, the settings say what is usual and what is the longest. A wait of NOT_TAKEN_WAIT_MS, which a
+// sender states while operators take nothing, is beyond any promise.
 // Invariant: a promise leaves room for twice the measured wait, because the lane may get slower while the
 // message is in it, and for the time-out of a submit, because none starts later than that before the promised
 // time (src/sender/dispatch.ts).

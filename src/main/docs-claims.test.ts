@@ -50,16 +50,31 @@ function brokenLinks({ path, text }: Page): string[] {
   return broken;
 }
 
-/** `path/to/x.test.ts` "title": the file must have a test of that title. */
+const NAMED_TEST = /`([\w./-]+\.test\.ts)`(?:\s+"([^"]+)")?/g;
+
+/** `path/to/x.test.ts` "title": the file must have a test of that title, not only one that begins so. */
 function missingTests({ path, text }: Page): string[] {
   const missing: string[] = [];
-  for (const [, file = "", title] of text.matchAll(/`([\w./-]+\.test\.ts)`(?:\s+"([^"]+)")?/g)) {
+  for (const [, file = "", title] of text.matchAll(NAMED_TEST)) {
     if (!file.includes("/")) continue;
     if (!existsSync(join(root, file))) missing.push(`${path}: ${file}`);
-    else if (title !== undefined && !read(file).includes(title.replace(/\s+/g, " ")))
+    else if (title !== undefined && !hasTest(read(file), title.replace(/\s+/g, " ")))
       missing.push(`${path}: ${file} has no test "${title}"`);
   }
   return missing;
+}
+
+/** Of a title that is put together in code, its end. */
+const hasTest = (source: string, title: string): boolean =>
+  source.includes(`${title}"`) || source.includes(`${title}\``);
+
+/** Items under a heading "Guarantees" that name no test with its title. */
+function unproven({ path, text }: Page): string[] {
+  const sections = text.split(/^(?=#+ )/m).filter((section) => /^#+ Guarantees\n/.test(section));
+  const items = sections.flatMap((section) => section.split(/^- /m).slice(1));
+  return items
+    .filter((item) => ![...item.matchAll(NAMED_TEST)].some(([, , title]) => title !== undefined))
+    .map((item) => `${path}: no test shows "${item.split("\n")[0]}"`);
 }
 
 const UNITS: Record<string, number> = { ms: 1, s: 1_000, min: 60_000, h: 3_600_000, KiB: 1_024 };
@@ -99,6 +114,7 @@ function unknownMetrics({ path, text }: Page): string[] {
 describe("the pages", () => {
   test("have no broken links", () => expect(pages.flatMap(brokenLinks)).toEqual([]));
   test("name tests that exist", () => expect(pages.flatMap(missingTests)).toEqual([]));
+  test("name a test for each guarantee", () => expect(pages.flatMap(unproven)).toEqual([]));
   test("name limits and settings that exist, with their values", () =>
     expect(pages.flatMap((page) => wrongLimits(page))).toEqual([]));
   test("name metrics that exist", () => expect(pages.flatMap((page) => unknownMetrics(page))).toEqual([]));
@@ -122,6 +138,21 @@ describe("planted mistakes are found", () => {
       "docs/x.md: src/core/gone.test.ts",
     ]);
     expect(missingTests(page('`src/core/money.test.ts` "a cost is exact or refused"'))).toEqual([]);
+    expect(missingTests(page('`src/core/money.test.ts` "a cost is exact"'))).toEqual([
+      'docs/x.md: src/core/money.test.ts has no test "a cost is exact"',
+    ]);
+  });
+
+  test("a guarantee without a test, or with a file only", () => {
+    const proven = '- One.\n  `a/b.test.ts` "one"\n';
+    const unprovenItems = "- Two. `a/b.test.ts`\n- Three.\n";
+    const others = ["# X\n\n- No guarantee.\n\n", "\n## Y\n- None either.\n"];
+    const text = others.join(`## Guarantees\n\n${proven}${unprovenItems}`);
+    expect(unproven(page(text))).toEqual([
+      'docs/x.md: no test shows "Two. `a/b.test.ts`"',
+      'docs/x.md: no test shows "Three."',
+    ]);
+    expect(unproven(page(`## Guarantees\n\n${proven}`))).toEqual([]);
   });
 
   test("a limit that doesn't exist, and one with another value, in any unit", () => {

@@ -5,6 +5,7 @@
 import {
   CUSTOMER_QUEUE_DEFAULT,
   EXPRESS_PROMISE_MIN_MS,
+  EXPRESS_PROMISE_MOST_MS,
   LEASE_TTL_MIN_MS,
   POLL_INTERVAL_MAX_MS,
   POLL_INTERVAL_MIN_MS,
@@ -122,14 +123,14 @@ export const settings = {
     "SLUICE_EXPRESS_PROMISE_MS",
     5_000,
     EXPRESS_PROMISE_MIN_MS,
-    600_000,
+    EXPRESS_PROMISE_MOST_MS,
     "express: time from acceptance to guaranteed_by while the lane is as fast as usual",
   ),
   expressPromiseMaxMs: count(
     "SLUICE_EXPRESS_PROMISE_MAX_MS",
     30_000,
     EXPRESS_PROMISE_MIN_MS,
-    600_000,
+    EXPRESS_PROMISE_MOST_MS,
     "express: the most that is promised while the lane is slow; beyond it the answer is 503 lane_saturated",
   ),
   customerQueueMax: count(

@@ -32,6 +32,7 @@ export const LANE_METRICS = {
   sluice_sender_unheld_total: counter("sender", "records taken from held rows"),
   sluice_sender_lane_wait_seconds: gauge(
     "sender",
-    "how long messages of the lane wait at present, from acceptance to an operator's answer",
+    "how long messages of the lane wait at present, from acceptance to an operator's answer; 300 while " +
+      "operators take too few",
   ),
 } as const;

@@ -58,6 +58,8 @@ const leaseOperation = { from: "operations of the lease store: grant and so on",
 export const COMMIT_FAILURES = ["in_doubt", "fenced", "key_taken", "refused_data", "retried"] as const;
 /** How an operator answered one submit, as read by its connector. */
 export const ANSWERS = ["accepted", "refused", "not-connected", "lost"] as const;
+/** Answers that came after their request's time-out, and those that fit no outstanding request. */
+export const UNEXPECTED_ANSWERS = ["late", "stray"] as const;
 const check = { from: "names of the checks of `/ready`", max: 12 };
 const name = { from: "periodic jobs of the process", max: 12 };
 const invariant = { from: "invariants of reconcile", max: 40 };
@@ -315,6 +317,12 @@ export const METRICS = {
   ),
   sluice_operator_binds: gauge("sender", "SMPP binds that are open; always 0 for other kinds", { operator }),
   sluice_operator_submits_in_flight: gauge("sender", "submits still waiting for an answer", { operator }),
+  sluice_operator_unexpected_answers_total: counter(
+    "sender",
+    "SMPP answers that came after their request's time-out (late), or fit no outstanding request, such as " +
+      "a second one (stray); always 0 for other kinds",
+    { operator, answer: UNEXPECTED_ANSWERS },
+  ),
   sluice_sender_unsettled: gauge("sender", "messages read but not settled yet"),
   sluice_sender_partitions: gauge("sender", "partitions of the lane that this process reads"),
   sluice_sender_partitions_unread: gauge("sender", "partitions of the lane that no sender reads"),

@@ -17,6 +17,7 @@ import { isSampled, traceIdOf } from "../platform/trace.ts";
 import { type Counts, countChanges } from "./counts.ts";
 import type { Allowance, Tallies } from "./dispatch.ts";
 import type { Fleet } from "./fleet.ts";
+import { attemptOf, type LaneWait } from "./lane-wait.ts";
 import { monotonicMs } from "./monotonic.ts";
 import { changeOf } from "./outcome.ts";
 import { type Persist, StoppedError } from "./persist.ts";
@@ -45,8 +46,8 @@ export type BatchRequest = {
   allowance: Allowance;
   /** `read`: how many records it was about, claimed or not. */
   claim: (attempt: ClaimAttempt) => Promise<Claimed & { read: number }>;
-  /** An operator took a message, at its first attempt, this long after its acceptance. */
-  took: (ms: number) => void;
+  /** Called with each attempt that says something about the lane's wait, once it is settled. */
+  took: LaneWait["took"];
 };
 
 /** What becomes of a batch while it runs. */
@@ -117,7 +118,7 @@ async function claim(deps: BatchDeps, request: BatchRequest): Promise<OwnClaim> 
   return { claimId, claimed: result.records, deadlineMs: sinceMs + CLAIM_TTL_MS - 2 * SUBMIT_TIMEOUT_MS };
 }
 
-type Part = { claimId: string; lane: Lane; changes: Change[]; left: Set<string>; took: (ms: number) => void };
+type Part = { claimId: string; lane: Lane; changes: Change[]; left: Set<string>; took: LaneWait["took"] };
 
 async function settle(deps: BatchDeps, { claimId, lane, changes, left, took }: Part): Promise<void> {
   for (const change of changes) left.delete(change.record.id);
@@ -125,8 +126,11 @@ async function settle(deps: BatchDeps, { claimId, lane, changes, left, took }: P
     settleClaim(deps, { claimId, lane, changes, idsLeft: [...left], nowMs: deps.now() }),
   );
   countChanges(deps.counts, settled.changes);
-  for (const { record, takenAtMs } of settled.changes)
-    if (takenAtMs !== null && record.attempt === 0) took(takenAtMs - record.createdAtMs);
+  const nowMs = deps.now();
+  for (const change of settled.changes) {
+    const attempt = attemptOf(change, nowMs);
+    if (attempt !== null) took(attempt);
+  }
   if (settled.late) deps.counts.late_total += settled.changes.length;
   for (const change of settled.changes) if (change.to !== "sent") logChange(deps.log, change);
 }

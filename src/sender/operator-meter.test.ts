@@ -2,7 +2,13 @@ import { expect, test } from "bun:test";
 import { createMetrics } from "../platform/metrics.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Answer, Connector } from "../operators/connectors/connector.ts";
-import { countBinds, createOperatorMeters, metered, type SharedCounts } from "./operator-meter.ts";
+import {
+  countBinds,
+  countUnexpected,
+  createOperatorMeters,
+  metered,
+  type SharedCounts,
+} from "./operator-meter.ts";
 
 test("each operator's answers and durations are counted in one thread and read in another", async () => {
   let ms = 0;
@@ -48,6 +54,24 @@ test("an operator's binds are counted as they are opened and end", async () => {
   const count = countBinds(shared);
   for (const change of [1, 1, -1, 1] as const) count(change);
   expect(await metrics.text()).toMatch(/^sluice_operator_binds\{operator="A".*\} 2$/m);
+});
+
+test("answers that nobody waits for are counted by operator and kind, and as no answer to a submit", async () => {
+  const metrics = createMetrics("test");
+  const shared = createOperatorMeters(metrics).use(["A", "B"]);
+  const count = countUnexpected(shared.get("A") as SharedCounts);
+  for (const answer of ["late", "stray", "stray"] as const) count(answer);
+  const told = (await metrics.text())
+    .split("\n")
+    .filter((line) => /^sluice_operator_(unexpected_answers_total|submits_total|binds)/.test(line))
+    .flatMap((line) => {
+      const [, operator, answer, value] = /operator="(\w)"(?:,answer="([\w-]+)")?.* (\d+)$/.exec(line) ?? [];
+      return value === "0" ? [] : [[operator, answer, value]];
+    });
+  expect(told).toEqual([
+    ["A", "late", "1"],
+    ["A", "stray", "2"],
+  ]);
 });
 
 test("an operator that stays keeps its counts; one that is gone has no series, and begins anew if it comes back", async () => {

@@ -1,21 +1,23 @@
 // Measures what operators answer and how fast: written by the workers that submit, read by the sender's main
 // thread at each scrape. The memory is shared because a batch's tally only arrives with its last answer,
 // while a hanging operator should be visible at once. Layout of an operator's piece, in 64-bit numbers: a
-// count for each kind of answer, the submits under way, the open binds, the sum of durations in µs, a count
-// for each bucket.
+// count for each kind of answer, the submits under way, the open binds, a count for each kind of unexpected
+// answer, the sum of durations in µs, a count for each bucket.
 // Invariant: every submit is counted once when it starts and once when it is answered, as a connector answers
 // exactly once. An addition takes 0.1 µs.
 
 import type { Metrics } from "../platform/metrics.ts";
-import { ANSWERS, METRICS } from "../platform/metrics-table.ts";
+import { ANSWERS, METRICS, UNEXPECTED_ANSWERS } from "../platform/metrics-table.ts";
 import type { Connector } from "../operators/connectors/connector.ts";
 
 export type SharedCounts = SharedArrayBuffer;
+type UnexpectedAnswer = (typeof UNEXPECTED_ANSWERS)[number];
 
 const BUCKETS = METRICS.sluice_operator_submit_duration_seconds.buckets;
 const IN_FLIGHT = ANSWERS.length;
 const BINDS = IN_FLIGHT + 1;
-const SUM_US = BINDS + 1;
+const UNEXPECTED = BINDS + 1;
+const SUM_US = UNEXPECTED + UNEXPECTED_ANSWERS.length;
 const FIRST_BUCKET = SUM_US + 1;
 const SLOTS = FIRST_BUCKET + BUCKETS.length + 1;
 
@@ -49,6 +51,12 @@ export function countBinds(shared: SharedCounts): (change: 1 | -1) => void {
   return (change) => void Atomics.add(counts, BINDS, BigInt(change));
 }
 
+/** Counts answers to an operator's requests that nobody waits for. */
+export function countUnexpected(shared: SharedCounts): (answer: UnexpectedAnswer) => void {
+  const counts = new BigInt64Array(shared);
+  return (answer) => void Atomics.add(counts, UNEXPECTED + UNEXPECTED_ANSWERS.indexOf(answer), 1n);
+}
+
 export type OperatorMeters = {
   /**
    * From now on these are the operators, each with its counts. One that stays keeps them; the series of the
@@ -76,6 +84,10 @@ function expose(metrics: Metrics, operator: string, shared: SharedCounts): void 
   const read = (slot: number) => Number(Atomics.load(counts, slot));
   for (const [slot, answer] of ANSWERS.entries())
     metrics.counted("sluice_operator_submits_total", { operator, answer }, () => read(slot));
+  for (const [at, answer] of UNEXPECTED_ANSWERS.entries())
+    metrics.counted("sluice_operator_unexpected_answers_total", { operator, answer }, () =>
+      read(UNEXPECTED + at),
+    );
   metrics.gauge("sluice_operator_submits_in_flight", () => read(IN_FLIGHT), { operator });
   metrics.gauge("sluice_operator_binds", () => read(BINDS), { operator });
   metrics.observed("sluice_operator_submit_duration_seconds", { operator }, () => ({

@@ -13,7 +13,7 @@ import type { RoutesFile } from "../operators/routes-file.ts";
 import { type SubmitBatch, createDispatch, type Tallies } from "./dispatch.ts";
 import { createLines } from "./lines.ts";
 import { monotonicMs } from "./monotonic.ts";
-import { countBinds, metered, type SharedCounts } from "./operator-meter.ts";
+import { countBinds, countUnexpected, metered, type SharedCounts } from "./operator-meter.ts";
 import type { ReportTerms } from "../operators/reports/report.ts";
 import { reportTermsOf } from "../operators/reports/settings.ts";
 import { type Outcome, outcomeOf, withReported } from "./outcome.ts";
@@ -62,6 +62,7 @@ const connectorOf = (operator: OperatorSpec) => {
     {
       onDeliver: (pdu) => store(name, pdu),
       onBinds: countBinds(counts.get(name) as SharedCounts),
+      onUnexpected: countUnexpected(counts.get(name) as SharedCounts),
       onNote: (note) => toParent({ kind: "note", note: { operator: name, ...note } }),
     },
   );

@@ -40,6 +40,7 @@ async function start(profile: Profile, settings: Partial<SmppOperator> = {}) {
         return Promise.resolve(true);
       },
       onBinds: () => undefined,
+      onUnexpected: () => undefined,
       onNote: ({ text }) => void notes.push(text),
     },
     { ...WAITS, link: { firstMs: 40, mostMs: 40 } },

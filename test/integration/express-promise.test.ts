@@ -1,7 +1,7 @@
 // What an express message is promised, on a real ingest process and MySQL: it follows what the lane's senders
-// say and how long outbox rows wait. The senders are played here.
+// say and how long outbox rows wait. The senders are played here, but for a real one whose operators refuse.
 
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { reportSender } from "../../src/ledger/lane-senders.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import {
@@ -11,6 +11,7 @@ import {
   startIngest,
   type TestCustomer,
 } from "../support/ingest-process.ts";
+import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
 
 let db: TestDatabase;
 let ingest: IngestProcess;
@@ -40,10 +41,15 @@ async function senderSays(waitMs: number): Promise<void> {
   saying = setInterval(() => void say().catch(() => undefined), 300);
   await Bun.sleep(1_500);
 }
-const send = (fields: Record<string, unknown> = {}) => {
-  const message = { phone: "+989121234567", text: "hello", type: "express", ...fields };
-  return post(`${ingest.url}/v1/sms/send`, customer.apiKey, message);
-};
+type Fields = Record<string, unknown>;
+const sendTo = ({ url }: IngestProcess, { apiKey }: TestCustomer, fields: Fields) =>
+  post(`${url}/v1/sms/send`, apiKey, {
+    phone: "+989121234567",
+    text: "hello",
+    type: "express",
+    ...fields,
+  });
+const send = (fields: Fields = {}) => sendTo(ingest, customer, fields);
 const promisedMs = async (): Promise<number> => {
   const answer = await send();
   expect(answer.status).toBe(202);
@@ -123,3 +129,68 @@ test("a customer whose own express messages are held can't be promised what othe
   customer = other;
   expect(await promisedMs()).toBeLessThanOrEqual(5_000);
 }, 30_000);
+
+describe("with a real sender", () => {
+  const OPERATORS = ["A", "B", "C"] as const;
+  let down: Downstream;
+  let sender: Role;
+  let own: IngestProcess;
+  let payer: TestCustomer;
+  beforeAll(async () => {
+    down = await createDownstream();
+    const operators = OPERATORS.map((name) => down.startOperator(name, "refusing"));
+    await Promise.all([...operators, down.start("relay")]);
+    sender = await down.start("sender-express");
+    own = await startIngest(down.config);
+    payer = await makeCustomer(down.config, 10_000_000);
+  }, 60_000);
+  afterAll(async () => {
+    await own.end();
+    await down.end();
+  });
+
+  const statuses = async (of = "lane='express'") => {
+    const rows = await down.pool.query<{ status: string }[]>(
+      `SELECT DISTINCT status FROM messages WHERE ${of}`,
+    );
+    return rows.map(({ status }) => status);
+  };
+  /** What ingest would promise now; more than the largest promise means nothing. */
+  const promiseS = async () => {
+    const text = await fetch(`${own.healthUrl}/metrics`).then((answer) => answer.text());
+    return Number(/^sluice_ingest_express_promise_seconds\{[^}]*\} (.*)$/m.exec(text)?.[1]);
+  };
+  /** Sends express until that is the status of the answer. */
+  const answers = (status: number) =>
+    until(async () => (await sendTo(own, payer, {})).status === status, `a ${status}`, 20_000, sender.log);
+
+  test("while all operators refuse, nothing is promised soon: 503, or normal by its fallback; what was promised is refunded", async () => {
+    expect((await sendTo(own, payer, {})).status).toBe(202);
+    await answers(503);
+    const refused = await sendTo(own, payer, {});
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ code: "lane_saturated" });
+    const instead = await sendTo(own, payer, { fallback: "normal" });
+    expect(instead.status).toBe(202);
+    expect(await instead.json()).toMatchObject({ type: "normal" });
+    const areOver = async () => (await statuses()).every((status) => status === "expired");
+    await until(areOver, "what was promised is over", 60_000, sender.log);
+    const closes = await down.pool.query(
+      "SELECT DISTINCT l.op FROM wallet_ledger l JOIN messages m ON m.id=l.entry_id " +
+        "WHERE l.leg='close' AND m.lane='express'",
+    );
+    expect(closes).toEqual([{ op: "refund" }]);
+  }, 120_000);
+
+  test("once operators take messages, the usual time is promised again, though nothing was accepted meanwhile", async () => {
+    await Promise.all(OPERATORS.map((name) => down.behave(name, "fast")));
+    await until(async () => (await promiseS()) === 5, "the usual promise", 20_000, sender.log);
+    const answer = await sendTo(own, payer, {});
+    expect(answer.status).toBe(202);
+    const { id } = (await answer.json()) as { id: string };
+    await until(async () => (await statuses(`id='${id}'`))[0] === "sent", "it is sent", 10_000, sender.log);
+    // Now they are known to take messages, and what they refused before is too long ago to count.
+    expect(await promiseS()).toBe(5);
+    expect((await sendTo(own, payer, {})).status).toBe(202);
+  }, 60_000);
+});

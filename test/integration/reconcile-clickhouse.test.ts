@@ -7,30 +7,20 @@ import { RESEND_MAX } from "../../src/reconcile/resend.ts";
 import { reconcile } from "../../src/reconcile/reconcile.ts";
 import type { Invariant, ReconcileResult } from "../../src/reconcile/result.ts";
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
-import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import type { Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
-import {
-  createTestClickhouse,
-  insertLedgerEvents,
-  insertStatusEvents,
-  type TestClickhouse,
-} from "../support/clickhouse.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { insertLedgerEvents, insertStatusEvents } from "../support/clickhouse.ts";
+import { createTestEngines, type TestEngines } from "../support/engines.ts";
 import { ageAll, claimSql, deliverEvents, emptyTables, makeBook, OLD_MS } from "../support/small-book.ts";
 
-let database: TestDatabase;
-let events: TestClickhouse;
+let engines: TestEngines;
 let pool: Pool;
 let clickhouse: Clickhouse;
 beforeAll(async () => {
-  [database, events] = await Promise.all([createTestDatabase(), createTestClickhouse()]);
-  pool = createPool(database.config, { connections: 4, multipleStatements: true });
-  clickhouse = events.clickhouse;
+  engines = await createTestEngines();
+  ({ pool, clickhouse } = engines);
 });
-afterAll(async () => {
-  await pool.end();
-  await Promise.all([database.drop(), events.drop()]);
-});
+afterAll(() => engines.drop());
 
 const id = createIdFactory({ now: Date.now });
 let customerId: number;

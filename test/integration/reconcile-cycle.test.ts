@@ -9,24 +9,18 @@ import { createLog } from "../../src/platform/log.ts";
 import { createMetrics, type Metrics } from "../../src/platform/metrics.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
-import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { createTestEngines, type TestEngines } from "../support/engines.ts";
 import { insertCustomer } from "../support/messages.ts";
 import { deliverEvents, emptyTables, makeBook } from "../support/small-book.ts";
 
-let database: TestDatabase;
-let events: TestClickhouse;
+let engines: TestEngines;
 let pool: Pool;
 let clickhouse: Clickhouse;
 beforeAll(async () => {
-  [database, events] = await Promise.all([createTestDatabase(), createTestClickhouse()]);
-  pool = createPool(database.config, { connections: 4, multipleStatements: true });
-  clickhouse = events.clickhouse;
+  engines = await createTestEngines();
+  ({ pool, clickhouse } = engines);
 });
-afterAll(async () => {
-  await pool.end();
-  await Promise.all([database.drop(), events.drop()]);
-});
+afterAll(() => engines.drop());
 
 const id = createIdFactory({ now: Date.now });
 const log = createLog("test", "silent");
@@ -47,7 +41,7 @@ afterEach(async () => {
 /** Starts it as a relay does, with a pool of its own. */
 function start(cycleMs = 3_600_000): Started {
   const metrics = createMetrics("test");
-  const own = createPool(database.config, { connections: CYCLE_CONNECTIONS });
+  const own = createPool(engines.config, { connections: CYCLE_CONNECTIONS });
   const cycle = startReconcileCycle(
     { pool: own, clickhouse, metrics, log, now: Date.now, monotonicMs: () => performance.now() },
     { cycleMs, startAfterMs: 0 },
@@ -173,7 +167,7 @@ describe("snapshots and partition DDL", () => {
   });
 
   test("as many snapshots as there are places run at once, and no more", async () => {
-    const many = createPool(database.config, { connections: SLOTS + 1 });
+    const many = createPool(engines.config, { connections: SLOTS + 1 });
     let running = 0;
     const one = () =>
       inSnapshot(many, { maxMs: 10_000, waitS: 0 }, async () => {

@@ -2,26 +2,23 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { CustomerReconcile } from "../../src/reconcile/customer.ts";
 import { takeLock } from "../../src/platform/named-lock.ts";
 import { lockAllTables } from "../../src/schema/tables-lock.ts";
-import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import type { Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
-import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { createTestEngines, type TestEngines } from "../support/engines.ts";
 import { type IngestProcess, makeCustomer, post, startIngest } from "../support/ingest-process.ts";
 import { deliverEvents } from "../support/small-book.ts";
 
-let database: TestDatabase;
-let events: TestClickhouse;
+let engines: TestEngines;
 let pool: Pool;
 let ingest: IngestProcess;
 beforeAll(async () => {
-  [database, events] = await Promise.all([createTestDatabase(), createTestClickhouse()]);
-  pool = createPool(database.config, { connections: 4, multipleStatements: true });
-  ingest = await startIngest({ ...database.config, clickhouseDatabase: events.config.clickhouseDatabase });
+  engines = await createTestEngines();
+  ({ pool } = engines);
+  ingest = await startIngest(engines.config);
 });
 afterAll(async () => {
   await ingest.end();
-  await pool.end();
-  await Promise.all([database.drop(), events.drop()]);
+  await engines.drop();
 });
 
 const PATH = "/v1/wallet/reconcile";
@@ -38,11 +35,11 @@ async function proofOf(apiKey: string): Promise<CustomerReconcile> {
 }
 const send = (apiKey: string) =>
   post(`${ingest.url}/v1/sms/send`, apiKey, { phone: "+989121234567", text: "hello", type: "normal" });
-const delivered = (old = false) => deliverEvents({ pool, clickhouse: events.clickhouse }, { old });
+const delivered = (old = false) => deliverEvents(engines, { old });
 
 describe("GET /v1/wallet/reconcile", () => {
   test("adds up a wallet with open messages, while a lease holds credit, without showing the lease", async () => {
-    const { apiKey, customerId } = await makeCustomer(database.config, 100_000);
+    const { apiKey, customerId } = await makeCustomer(engines.config, 100_000);
     for (let i = 0; i < 3; i++) expect((await send(apiKey)).status).toBe(202);
     const proof = await proofOf(apiKey);
     expect(proof).toMatchObject({
@@ -68,7 +65,7 @@ describe("GET /v1/wallet/reconcile", () => {
   });
 
   test("compares with the report by day, using only the entries of a statement", async () => {
-    const { apiKey } = await makeCustomer(database.config, 100_000);
+    const { apiKey } = await makeCustomer(engines.config, 100_000);
     expect((await send(apiKey)).status).toBe(202);
     const before = await proofOf(apiKey);
     expect(before.report.state).toBe("compared");
@@ -91,7 +88,7 @@ describe("GET /v1/wallet/reconcile", () => {
   });
 
   test("names each drift, and is not ok as a whole", async () => {
-    const { apiKey, customerId } = await makeCustomer(database.config, 100_000);
+    const { apiKey, customerId } = await makeCustomer(engines.config, 100_000);
     const { id } = (await (await send(apiKey)).json()) as { id: string };
     await delivered(true);
     await pool.query(`DELETE FROM wallet_ledger WHERE entry_id='${id}' AND leg='open'`);
@@ -109,8 +106,8 @@ describe("GET /v1/wallet/reconcile", () => {
 
   test("contains nothing of another customer, whatever is wrong there", async () => {
     const [one, other] = [
-      await makeCustomer(database.config, 100_000),
-      await makeCustomer(database.config, 55_555),
+      await makeCustomer(engines.config, 100_000),
+      await makeCustomer(engines.config, 55_555),
     ];
     const { id } = (await (await send(other.apiKey)).json()) as { id: string };
     expect((await send(one.apiKey)).status).toBe(202);
@@ -129,11 +126,11 @@ describe("GET /v1/wallet/reconcile", () => {
   });
 
   test("needs the scope `read`, and accepts no parameters", async () => {
-    const { apiKey } = await makeCustomer(database.config, 0, { scopes: ["send", "billing"] });
+    const { apiKey } = await makeCustomer(engines.config, 0, { scopes: ["send", "billing"] });
     const refused = await get(apiKey);
     expect(refused.status).toBe(403);
     expect(await refused.json()).toMatchObject({ code: "scope_missing" });
-    const { apiKey: reader } = await makeCustomer(database.config, 0, { scopes: ["read"] });
+    const { apiKey: reader } = await makeCustomer(engines.config, 0, { scopes: ["read"] });
     const odd = await get(reader, ingest.url, "?customer_id=1");
     expect(odd.status).toBe(422);
     expect(await odd.json()).toMatchObject({ errors: [{ field: "customer_id" }] });
@@ -141,8 +138,8 @@ describe("GET /v1/wallet/reconcile", () => {
   });
 
   test("with ClickHouse away it has everything else, and says so", async () => {
-    const { apiKey } = await makeCustomer(database.config, 100_000);
-    const alone = await startIngest(database.config, { clickhousePort: 1 });
+    const { apiKey } = await makeCustomer(engines.config, 100_000);
+    const alone = await startIngest(engines.config, { clickhousePort: 1 });
     try {
       const answer = await get(apiKey, alone.url);
       expect(answer.status).toBe(200);
@@ -157,7 +154,7 @@ describe("GET /v1/wallet/reconcile", () => {
   });
 
   test("runs once at a time for a customer, over all processes: otherwise 429 with Retry-After", async () => {
-    const { apiKey, customerId } = await makeCustomer(database.config, 0);
+    const { apiKey, customerId } = await makeCustomer(engines.config, 0);
     await pool.use(async (conn) => {
       const lock = await takeLock(conn, `reconcile-${customerId}`);
       expect(lock).not.toBeNull();
@@ -171,7 +168,7 @@ describe("GET /v1/wallet/reconcile", () => {
   });
 
   test("while partitions change, or all places are taken: 503 with Retry-After", async () => {
-    const { apiKey } = await makeCustomer(database.config, 0);
+    const { apiKey } = await makeCustomer(engines.config, 0);
     await pool.use(async (conn) => {
       const lock = await lockAllTables(conn, 1);
       const refused = await get(apiKey);

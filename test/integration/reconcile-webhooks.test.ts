@@ -10,13 +10,12 @@ import { settleClaim } from "../../src/ledger/settle.ts";
 import { type CallOutcome, dueDeliveries, takeEvents } from "../../src/ledger/webhook-deliveries.ts";
 import { claimEndpoints } from "../../src/ledger/webhook-endpoints.ts";
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
-import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import type { Pool } from "../../src/platform/mysql.ts";
 import { reconcile } from "../../src/reconcile/reconcile.ts";
 import type { Drift, Invariant } from "../../src/reconcile/result.ts";
 import { changeOf, type Outcome } from "../../src/sender/outcome.ts";
 import { settleWork } from "../../src/webhook/settle.ts";
-import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { createTestEngines, type TestEngines } from "../support/engines.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { deliverEvents, emptyTables } from "../support/small-book.ts";
 
@@ -24,19 +23,14 @@ const id = createIdFactory({ now: Date.now });
 const LONG_AGO_MS = 3 * 86_400_000;
 const oldId = createIdFactory({ now: () => Date.now() - LONG_AGO_MS });
 const EVERYTHING = { url: null, statuses: ALL_STATUSES };
-let database: TestDatabase;
-let events: TestClickhouse;
+let engines: TestEngines;
 let pool: Pool;
 let clickhouse: Clickhouse;
 beforeAll(async () => {
-  [database, events] = await Promise.all([createTestDatabase(), createTestClickhouse()]);
-  pool = createPool(database.config, { connections: 4, multipleStatements: true });
-  clickhouse = events.clickhouse;
+  engines = await createTestEngines();
+  ({ pool, clickhouse } = engines);
 });
-afterAll(async () => {
-  await pool.end();
-  await Promise.all([database.drop(), events.drop()]);
-});
+afterAll(() => engines.drop());
 
 let customerId: number;
 /** At its second attempt. */

@@ -4,8 +4,7 @@ import { exitCodeOf, reconcile } from "../../src/reconcile/reconcile.ts";
 import type { Invariant, ReconcileResult } from "../../src/reconcile/result.ts";
 import { type Clickhouse, createClickhouse } from "../../src/platform/clickhouse.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
-import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { createTestEngines, type TestEngines } from "../support/engines.ts";
 import {
   claimSql,
   deliverEvents,
@@ -17,19 +16,14 @@ import {
 } from "../support/small-book.ts";
 import { insertCustomer } from "../support/messages.ts";
 
-let database: TestDatabase;
-let events: TestClickhouse;
+let engines: TestEngines;
 let pool: Pool;
 let clickhouse: Clickhouse;
 beforeAll(async () => {
-  [database, events] = await Promise.all([createTestDatabase(), createTestClickhouse()]);
-  pool = createPool(database.config, { connections: 4, multipleStatements: true });
-  clickhouse = events.clickhouse;
+  engines = await createTestEngines();
+  ({ pool, clickhouse } = engines);
 });
-afterAll(async () => {
-  await pool.end();
-  await Promise.all([database.drop(), events.drop()]);
-});
+afterAll(() => engines.drop());
 
 const id = createIdFactory({ now: Date.now });
 let customerId: number;
@@ -89,12 +83,12 @@ describe("reconcile", () => {
   });
 
   test("says when it could not check", async () => {
-    const nowhere = createClickhouse({ ...events.config, clickhousePort: 1 });
+    const nowhere = createClickhouse({ ...engines.config, clickhousePort: 1 });
     const result = await reconcile({ pool, clickhouse: nowhere });
     await nowhere.close();
     expect(result.kind).toBe("could_not_check");
     expect(exitCodeOf(result)).toBe(2);
-    const noMysql = createPool({ ...database.config, mysqlPort: 1 }, { connections: 1 });
+    const noMysql = createPool({ ...engines.config, mysqlPort: 1 }, { connections: 1 });
     expect(await reconcile({ pool: noMysql, clickhouse })).toMatchObject({ kind: "could_not_check" });
     await noMysql.end();
     expect(await check({ customerId: 987_654 })).toMatchObject({ kind: "could_not_check" });

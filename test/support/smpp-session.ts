@@ -2,7 +2,7 @@
 
 import { type Draft, message } from "../../src/platform/smpp/encode.ts";
 import { COMMAND, type ShortMessage } from "../../src/platform/smpp/pdu.ts";
-import type { SubmitResult } from "../../src/platform/smpp/pending.ts";
+import type { SubmitResult, UnexpectedAnswer } from "../../src/platform/smpp/pending.ts";
 import { openSession, type SessionHooks, type SessionOptions } from "../../src/platform/smpp/session.ts";
 import { type Peer, type PeerLink, startPeer, until } from "./smpp-peer.ts";
 
@@ -39,7 +39,8 @@ export async function open(
   onDeliver: SessionHooks["onDeliver"] = () => Promise.resolve(true),
 ) {
   const peer: Peer = await startPeer(behave);
-  const log: { bound: number; end: [string, number | null] | null } = { bound: 0, end: null };
+  type Log = { bound: number; end: [string, number | null] | null; unexpected: UnexpectedAnswer[] };
+  const log: Log = { bound: 0, end: null, unexpected: [] };
   const session = openSession(
     {
       host: "127.0.0.1",
@@ -57,6 +58,7 @@ export async function open(
       onBound: () => void log.bound++,
       onRoom: () => undefined,
       onDeliver,
+      onUnexpected: (answer) => void log.unexpected.push(answer),
       onEnd: (reason, status) => {
         if (log.end !== null) throw new Error("a session ends once");
         log.end = [reason, status];

@@ -5,7 +5,12 @@ import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { createConnector, type OperatorSpec } from "../../src/operators/connectors/kinds.ts";
 
 const [operator = "", message = ""] = process.argv.slice(2);
-const link = { onDeliver: () => Promise.resolve(false), onBinds: () => undefined, onNote: () => undefined };
+const link = {
+  onDeliver: () => Promise.resolve(false),
+  onBinds: () => undefined,
+  onUnexpected: () => undefined,
+  onNote: () => undefined,
+};
 const onReport = (_: LaneRecord, answer: unknown) => {
   console.log(JSON.stringify({ report: answer }));
   void connector.close();

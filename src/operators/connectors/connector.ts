@@ -28,6 +28,8 @@ export type OperatorLink = {
   onDeliver(pdu: Uint8Array): Promise<boolean>;
   /** A connection was opened (1), or ended (-1). */
   onBinds(change: 1 | -1): void;
+  /** An answer came after its request's time-out (late), or fits no outstanding request (stray). */
+  onUnexpected(answer: "late" | "stray"): void;
   /** For the log: a connection comes or goes; an "error" needs someone to act. */
   onNote(note: { level: "info" | "warn" | "error"; text: string }): void;
 };

@@ -48,6 +48,7 @@ function nextConnector(peer: Peer, settings: Partial<SmppOperator>) {
   const link = {
     onDeliver: () => Promise.resolve(true),
     onBinds: () => undefined,
+    onUnexpected: () => undefined,
     onNote: (note: { level: string; text: string }) => void notes.push(note),
   };
   const operator = smppOperator({ port: peer.port, ...settings });
@@ -208,6 +209,7 @@ describe("binds", () => {
     const link = {
       onDeliver: () => Promise.resolve(true),
       onBinds: () => undefined,
+      onUnexpected: () => undefined,
       onNote: () => undefined,
     };
     const next = createSmppConnector(

@@ -50,6 +50,7 @@ test("messages of one part and of many arrive as they were written, and each sub
     () => undefined,
     {
       onBinds: () => undefined,
+      onUnexpected: () => undefined,
       onNote: () => undefined,
       onDeliver(pdu) {
         const id = decodeDeliver(pdu).tlvs.find(([tag]) => tag === TAG.receiptedMessageId)?.[1];

@@ -35,7 +35,12 @@ async function submitTo(pair: { key: string; cert: string }, ca?: string): Promi
   const connector = createSmppConnector(
     smppOperator({ port: peer.port, tls: true, ...(ca === undefined ? {} : { ca }) }),
     () => undefined,
-    { onDeliver: () => Promise.resolve(true), onBinds: () => undefined, onNote: () => undefined },
+    {
+      onDeliver: () => Promise.resolve(true),
+      onBinds: () => undefined,
+      onUnexpected: () => undefined,
+      onNote: () => undefined,
+    },
   );
   ends.push(
     () => connector.close(),

@@ -71,6 +71,7 @@ for (const file of ["dlr-receipts.json", "dlr-receipts-own.json"]) {
   });
 }
 
-test("the file of cases is whole", () => {
+test("the files of cases are whole", () => {
   expect(loadReceiptCases("dlr-receipts.json")).toHaveLength(53);
+  expect(loadReceiptCases("dlr-receipts-own.json")).toHaveLength(70);
 });

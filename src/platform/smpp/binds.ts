@@ -10,7 +10,7 @@
 
 import { type Backoff, backoffMs } from "../retry.ts";
 import type { Draft } from "./encode.ts";
-import type { SubmitDone, SubmitResult } from "./pending.ts";
+import type { SubmitDone, SubmitResult, UnexpectedAnswer } from "./pending.ts";
 import { openSession, type Session, type SessionOptions } from "./session.ts";
 import { isCredentialStatus, isThrottling, STATUS } from "./status.ts";
 
@@ -25,6 +25,7 @@ export type BindsHooks = {
   onDeliver(pdu: Uint8Array): Promise<boolean>;
   /** A bind was opened (1), or ended (-1). */
   onBinds(change: 1 | -1): void;
+  onUnexpected(answer: UnexpectedAnswer): void;
   /** For the log; an "error" needs someone to act. */
   onNote(note: Note): void;
 };
@@ -125,6 +126,7 @@ export function createBinds(
         },
         onRoom: pump,
         onDeliver: hooks.onDeliver,
+        onUnexpected: hooks.onUnexpected,
         onEnd: (reason, status) => ended(bind, reason, status),
       },
     );

@@ -6,6 +6,12 @@
 
 import { RESPONSE } from "./pdu.ts";
 
+/**
+ * An answer that nobody waits for. Late: it came after its request's time-out, and is handed on all the same.
+ * Stray: it fits no outstanding request, such as a second one, and is dropped.
+ */
+export type UnexpectedAnswer = "late" | "stray";
+
 /** 5.1.4 */
 const SEQUENCE_MAX = 0x7fff_ffff;
 
@@ -38,7 +44,8 @@ export type Pending = {
   submits(): number;
 };
 
-export function createPending(firstSequence: number, lateMs: number): Pending {
+/** `onLate` is called before each late answer is handed on. */
+export function createPending(firstSequence: number, lateMs: number, onLate: () => void): Pending {
   const entries = new Map<number, Entry>();
   let submits = 0;
   let next = firstSequence;
@@ -61,8 +68,9 @@ export function createPending(firstSequence: number, lateMs: number): Pending {
         submit,
         answered(status, id, pdu) {
           submit.raw?.(pdu);
-          if (submit.isLost) submit.late(status, id);
-          else submit.done({ kind: "answered", status, id });
+          if (!submit.isLost) return submit.done({ kind: "answered", status, id });
+          onLate();
+          submit.late(status, id);
         },
       });
     },

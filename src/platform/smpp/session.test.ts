@@ -46,6 +46,8 @@ test("answers out of order go to their submits, a second one and one for nothing
     submits.map(({ sequence }) => `of ${sequence}`),
   );
   expect([session.underWay(), log.end]).toEqual([0, null]);
+  await until(() => log.unexpected.length === 5);
+  expect(new Set(log.unexpected)).toEqual(new Set(["stray"]));
 });
 
 test("an error answer is read with and without a body, an OK without one too", async () => {
@@ -74,7 +76,7 @@ for (const [how, behave] of REFUSALS)
   test(`a bind refused ${how} ends the session with its status`, async () => {
     const { log, session } = await open(behave);
     expect(await until(() => log.end)).toEqual(["the bind was refused: 0x0E RINVPASWD", 0x0e]);
-    expect([log.bound, session.hasRoom()]).toEqual([0, false]);
+    expect([log.bound, session.hasRoom(), log.unexpected]).toEqual([0, false, []]);
   });
 
 const NO_SMPP: [string, Uint8Array | string][] = [
@@ -164,6 +166,26 @@ test("a submit without an answer in time is lost, keeps its place, and its late 
   link.answer(only as never, 0, "again");
   await until(() => lates.length > 0 && session.hasRoom());
   expect(lates).toEqual([[0, "late"]]);
+});
+
+test("answers that nobody waits for are counted: late ones once, any more and those after that as stray", async () => {
+  const { link, log, submit, results, lates } = await openBound(binding);
+  submit(100);
+  const [only] = await submitsOf(link, 1);
+  await until(() => results[0]);
+  expect(log.unexpected).toEqual([]);
+  link.answer(only as never, 0, "late");
+  link.answer(only as never, 0, "again");
+  link.send(nack(STATUS.systemError), 999);
+  await until(() => log.unexpected.length === 3);
+  expect(log.unexpected).toEqual(["late", "stray", "stray"]);
+  const given = await openBound(binding, { window: 1, lateMs: 100 });
+  given.submit(100);
+  const [gone] = await submitsOf(given.link, 1);
+  await until(() => given.session.hasRoom());
+  given.link.answer(gone as never, 0, "too late");
+  await until(() => given.log.unexpected.length === 1);
+  expect([given.log.unexpected, given.lates, lates]).toEqual([["stray"], [], [[0, "late"]]]);
 });
 
 test("a process that slept reads the answers that have come before it gives up on any", async () => {

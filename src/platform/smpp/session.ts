@@ -15,7 +15,7 @@ import { connect as connectTls } from "node:tls";
 import { answerTo, bare, bind, type BindFields, type Draft, encodePdu, nack } from "./encode.ts";
 import { createFramer } from "./framing.ts";
 import { COMMAND, decodeAnswerText, type Header, readHeader, RESPONSE } from "./pdu.ts";
-import { type Answered, createPending, type SubmitDone } from "./pending.ts";
+import { type Answered, createPending, type SubmitDone, type UnexpectedAnswer } from "./pending.ts";
 import { STATUS, statusText } from "./status.ts";
 
 export type SessionOptions = {
@@ -41,6 +41,7 @@ export type SessionHooks = {
   onRoom(): void;
   /** The raw deliver_sm or data_sm. True once it is stored: only then it is acknowledged. */
   onDeliver(pdu: Uint8Array): Promise<boolean>;
+  onUnexpected(answer: UnexpectedAnswer): void;
   /** Once, after all results. `status` is that of a refused bind. */
   onEnd(reason: string, status: number | null): void;
 };
@@ -87,7 +88,8 @@ export function openSession(options: SessionOptions, hooks: SessionHooks): Sessi
   let enquireSequence = 0;
   let nacks = 0;
   let delivers = 0;
-  const pending = createPending(options.firstSequence ?? 1, options.lateMs);
+  const onLate = () => hooks.onUnexpected("late");
+  const pending = createPending(options.firstSequence ?? 1, options.lateMs, onLate);
   const framer = createFramer();
   const socket = dial(options);
 
@@ -131,8 +133,11 @@ export function openSession(options: SessionOptions, hooks: SessionHooks): Sessi
       answered(isNack && status === STATUS.ok ? STATUS.invalidCommand : status, decodeAnswerText(pdu), pdu);
       if (status === STATUS.wrongBindState) drain("the operator doubts the bind");
       else if (state === "bound") hooks.onRoom();
-    } else if (isNack && state === "opening") onBindAnswer(status || STATUS.bindFailed);
-    else if (isNack && ++nacks >= NACKS_MAX) end(`${nacks} generic_nacks without a request`);
+      return;
+    }
+    if (isNack && state === "opening") return onBindAnswer(status || STATUS.bindFailed);
+    hooks.onUnexpected("stray");
+    if (isNack && ++nacks >= NACKS_MAX) end(`${nacks} generic_nacks without a request`);
   }
 
   function onRequest({ command, sequence }: Header, pdu: Uint8Array) {

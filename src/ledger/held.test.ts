@@ -1,0 +1,37 @@
+// The statement that holds records. Claims of held rows, on the real table: test/integration/held.test.ts.
+
+import { expect, test } from "bun:test";
+import { laneRecord } from "../../test/support/smpp-operator.ts";
+import { createIdFactory } from "../core/id.ts";
+import { type LaneRecord, unpackLaneRow } from "../core/lane-record.ts";
+import { CLAIM_ROWS_MAX } from "../core/limits.ts";
+import { holdSql } from "./held.ts";
+
+const id = createIdFactory({ now: () => Date.UTC(2026, 10, 4) });
+const recordOf = (customerId: number): LaneRecord => laneRecord("hi", { id: id(), customerId });
+
+function rowsOf(sql: string) {
+  return [...sql.matchAll(/\('(\w+)',(\d+),x'([0-9a-f]*)'\)/g)].map(([, lane, customerId, hex = ""]) => ({
+    lane,
+    customerId: Number(customerId),
+    records: unpackLaneRow(Buffer.from(hex, "hex")),
+  }));
+}
+
+test("each row has the records of one customer, as many as a claim takes, in the order in which they came", () => {
+  const flood = Array.from({ length: CLAIM_ROWS_MAX + 1 }, () => recordOf(1));
+  const others = [recordOf(2), recordOf(2)];
+  const [first, ...rest] = flood as [LaneRecord, ...LaneRecord[]];
+  const rows = rowsOf(holdSql("express", [first, ...others, ...rest]));
+  expect(rows.map(({ lane, customerId, records }) => [lane, customerId, records.length])).toEqual([
+    ["express", 1, CLAIM_ROWS_MAX],
+    ["express", 1, 1],
+    ["express", 2, 2],
+  ]);
+  expect(rows.flatMap(({ records }) => records)).toEqual([...flood, ...others]);
+});
+
+test("a customer with exactly as many as a claim takes has one row", () => {
+  const records = Array.from({ length: CLAIM_ROWS_MAX }, () => recordOf(1));
+  expect(rowsOf(holdSql("normal", records)).map((row) => row.records.length)).toEqual([CLAIM_ROWS_MAX]);
+});
