@@ -62,8 +62,7 @@ function tableOf(
     table.set(prefix, foundOf(prefix, null, tiersOf(own)));
   }
   for (const { name, prefixes, lanes, tiers } of routes)
-    if (lanes.includes(lane))
-      for (const prefix of prefixes) table.set(prefix, foundOf(prefix, name, tiers));
+    if (lanes.includes(lane)) for (const prefix of prefixes) table.set(prefix, foundOf(prefix, name, tiers));
   return table;
 }
 

@@ -2,8 +2,8 @@
 // link may have; leaves the order within a link to fair-queue.ts, whose turn it is to sender.ts, and which
 // links are slow to batches.ts. Pure except for its own state.
 // Invariant: a link gets no item while it has as many as are still free, so full ones leave room for others;
-// nor a slow one while it has SLOW_MAX. Bound: totalMax items if they are of one link, less than twice as many
-// in all.
+// nor a slow one while it has SLOW_MAX. Bound: totalMax items if they are of one link, less than twice as
+// many in all.
 
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import { createFairQueue, type FairQueue, type FairQueueOptions } from "./fair-queue.ts";
@@ -23,7 +23,7 @@ export type LinkQueue<T> = {
   size(): number;
 };
 
-/** A batch: records that wait keep the offsets of their partitions back, and those of a slow link wait long. */
+/** A batch's worth: records that wait keep their partitions' offsets back, and a slow link's wait long. */
 const SLOW_MAX = CLAIM_ROWS_MAX;
 
 export function createLinkQueue<T>(options: LinkQueueOptions<T>): LinkQueue<T> {

@@ -90,8 +90,7 @@ test("two senders of a lane share the held rows of one customer, and send each m
   const records = recordsOf(customer, 1_000);
   await accept(records);
   await down.pool.write("DELETE FROM outbox WHERE lane='normal'");
-  for (let at = 0; at < records.length; at += 50)
-    await hold(records.slice(at, at + 50));
+  for (let at = 0; at < records.length; at += 50) await hold(records.slice(at, at + 50));
   const healthPort = await freePort();
   await Promise.all([down.start("sender-normal"), down.start("sender-normal", { healthPort })]);
   await until(async () => (await sentOf(customer)) === records.length, "all are sent", 60_000);

@@ -1,4 +1,4 @@
-// A database of MySQL and one of ClickHouse for one test file that compares the two, as those of reconcile do.
+// A database of MySQL and one of ClickHouse for a test file that compares the two, as those of reconcile do.
 
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import type { Config } from "../../src/platform/config.ts";
