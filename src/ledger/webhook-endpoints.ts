@@ -15,6 +15,8 @@ import {
   WEBHOOK_ORIGINS_MAX,
   WEBHOOK_PAUSE_FAILURES_MIN,
   WEBHOOK_PROBE_FAILURES_MIN,
+  WEBHOOK_PROBE_FIRST_MS,
+  WEBHOOK_PROBE_MAX_MS,
   WEBHOOK_RETRY_MS,
   WEBHOOK_TTL_MS,
 } from "../core/webhook-limits.ts";
@@ -97,24 +99,30 @@ export async function placed<T extends EndpointKey>(
   });
 }
 
+// The time of a probe by the pace of an endpoint that fails, as probeDelayMs (src/webhook/outcome.ts) has it.
+const PROBE_FIRST = WEBHOOK_PROBE_FAILURES_MIN + 1;
+const PROBE_STEPS = Math.ceil(Math.log2(WEBHOOK_PROBE_MAX_MS / WEBHOOK_PROBE_FIRST_MS));
+const PROBE_AT =
+  `NOW(3) + INTERVAL LEAST(${WEBHOOK_PROBE_MAX_MS * 1_000}, ${WEBHOOK_PROBE_FIRST_MS * 1_000} * ` +
+  `POW(2, LEAST(GREATEST(failures, ${PROBE_FIRST}) - ${PROBE_FIRST}, ${PROBE_STEPS}))) MICROSECOND`;
+
 /**
  * One INSERT that makes these endpoints due, within the transaction that adds deliveries to them. One that
- * fails keeps its pace, unless `resume`, which also ends a pause. An origin that nobody knows yet counts as
- * slow: a customer can name any number of them.
+ * fails keeps its pace, however long what it refused before still waits, unless `resume`, which also ends a
+ * pause. An origin that nobody knows yet counts as slow: a customer can name any number of them.
  */
 export function wakeSql(keys: readonly EndpointKey[], { resume }: { resume: boolean }): string {
   const distinct = new Map(keys.map((key) => [`${key.customerId} ${key.endpoint}`, key]));
   const values = [...distinct.values()]
     .sort(byKey)
     .map((key) => `(${key.customerId},${quote(key.endpoint)},${Number(key.endpoint !== "")},NOW(3))`);
-  const isKept = resume
-    ? "lease IS NOT NULL"
-    : `lease IS NOT NULL OR (run_at IS NOT NULL AND failures>=${WEBHOOK_PROBE_FAILURES_MIN})`;
+  const isFailing = `run_at IS NOT NULL AND failures>=${WEBHOOK_PROBE_FAILURES_MIN}`;
+  const runAt = resume ? "NOW(3)" : `IF(${isFailing}, LEAST(run_at, ${PROBE_AT}), NOW(3))`;
   // Assigned from left to right: run_at is decided by the failures of before.
   const health = resume ? ", state='active', failures=0, failing_since=NULL" : "";
   return (
     `INSERT INTO webhook_endpoints (customer_id,endpoint,is_slow,run_at) VALUES ${values.join(",")} ` +
-    `ON DUPLICATE KEY UPDATE run_at=IF(${isKept}, run_at, NOW(3))${health}`
+    `ON DUPLICATE KEY UPDATE run_at=IF(lease IS NOT NULL, run_at, ${runAt})${health}`
   );
 }
 

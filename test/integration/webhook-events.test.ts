@@ -282,6 +282,43 @@ test("a failed delivery waits, and a success of another one doesn't hasten it", 
   expect(await claimEndpoints(pool, id(), { quick: 10, slow: 10 })).toEqual([]);
 });
 
+test("what comes to an endpoint that fails is called at its pace, after 15 min at most, whatever waits there", async () => {
+  await accepted();
+  await takeEvents(pool, 10);
+  await work(refused);
+  /** In how many seconds the endpoint is due, once something has come. */
+  const dueIn = async (failures: number, wasDueInS: number): Promise<number> => {
+    await pool.query(
+      `UPDATE webhook_endpoints SET failures=${failures}, run_at=NOW(3) + INTERVAL ${wasDueInS} SECOND`,
+    );
+    await accepted();
+    await takeEvents(pool, 10);
+    const [row] = await pool.query<{ us: number | string }[]>(
+      "SELECT TIMESTAMPDIFF(MICROSECOND, NOW(3), run_at) AS us FROM webhook_endpoints",
+    );
+    return Number(row?.us) / 1e6;
+  };
+  const threeHours = 3 * 3_600;
+  expect(await dueIn(4, threeHours)).toBeLessThanOrEqual(0);
+  for (const [failures, s] of [
+    [5, 1],
+    [6, 1],
+    [7, 2],
+    [10, 16],
+    [16, 900],
+    [100_000, 900],
+  ] as const) {
+    const found = await dueIn(failures, threeHours);
+    expect([failures, found <= s, found > s - 5]).toEqual([failures, true, true]);
+  }
+  expect(await dueIn(100_000, 5)).toBeLessThanOrEqual(5);
+  // Nothing that was called before is due by that, and of what came each probe calls the first.
+  await pool.query("UPDATE webhook_endpoints SET run_at=NOW(3)");
+  const claimed = await claimEndpoints(pool, id(), { quick: 10, slow: 10 });
+  const [due] = await dueDeliveries(pool, claimed.map((one) => ({ ...one, limit: 1 })));
+  expect(due).toMatchObject([{ attempts: 0 }]);
+});
+
 test("an endpoint at which nothing succeeded for 24 h is paused, and all that is pending becomes failed", async () => {
   for (let n = 0; n < 12; n++) await accepted();
   await takeEvents(pool, 100);
