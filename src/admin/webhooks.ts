@@ -6,7 +6,8 @@ import { isUlid } from "../core/id.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import type { Status } from "../core/message.ts";
 import { removeWebhook, rotateSecret, setWebhook } from "../customers/webhooks.ts";
-import { resumeEndpoints } from "../ledger/webhook-endpoints.ts";
+import { endPending } from "../ledger/webhook-deliveries.ts";
+import { forgetFailures, resumeEndpoints } from "../ledger/webhook-endpoints.ts";
 import { replayMany, replayOne, type Selection } from "../ledger/webhook-replay.ts";
 import { loadConfig } from "../platform/config.ts";
 import type { Pool } from "../platform/mysql.ts";
@@ -58,13 +59,16 @@ function declareSettings(webhook: Command): void {
     );
   webhook
     .command("remove")
-    .description("tell a customer nothing any more; what is pending becomes failed")
+    .description("tell a customer nothing any more; what is pending becomes failed, at once")
     .requiredOption(...ofCustomer)
     .option(...jsonFlag)
     .action((options: OfCustomer) =>
       withDatabase(async (pool) => {
         const removed = await removeWebhook(pool, options.customer);
-        print(options, { customer_id: String(options.customer), removed });
+        // Also after a removal that was interrupted.
+        const ended = await endPending(pool, options.customer);
+        await forgetFailures(pool, options.customer);
+        print(options, { customer_id: String(options.customer), removed, ended });
       }),
     );
 }

@@ -2,8 +2,9 @@
 // failed, a dead letter; a replay makes either pending again. Owns these moves and their rows; leaves which
 // endpoint is worked on to webhook-endpoints.ts, calls and delays to src/webhook/.
 // Invariants: an event becomes a delivery in the transaction that deletes it from webhook_events, so each
-// change of a message has exactly one; a delivery leaves `pending` only by what its call, or the end of its
-// endpoint, says. Bound: the callers' rows of events, WEBHOOK_CHUNK_ROWS_MAX deliveries a statement.
+// change of a message has exactly one; a delivery leaves `pending` only by what its call, the end of its
+// endpoint or that of its customer's webhook says. Bound: the callers' rows of events, WEBHOOK_CHUNK_ROWS_MAX
+// deliveries a statement.
 
 import { endpointOf } from "../core/callback-url.ts";
 import type { DeadLetter } from "../core/dead-letter.ts";
@@ -183,3 +184,29 @@ export const buryPendingSql = ({ customerId, endpoint }: EndpointKey, reason: st
   "UPDATE webhook_deliveries FORCE INDEX (due) SET state='failed', run_at=NULL, changed_at=NOW(3), " +
   `error=COALESCE(error, ${quote(reason)}) WHERE customer_id=${customerId} ` +
   `AND endpoint=${quote(endpoint)} AND run_at IS NOT NULL LIMIT ${WEBHOOK_CHUNK_ROWS_MAX}`;
+
+/** Why an event is not called whose customer has removed its webhook, or its URL. */
+export const NO_WEBHOOK_URL = "the customer has no webhook URL any more";
+
+/** A million deliveries: what a customer gets in a day at a dozen a second. */
+const END_STATEMENTS_MAX = 2_000;
+
+/**
+ * Ends all that is pending for a customer that has removed its webhook, in chunks, each committed by itself:
+ * if it stops half-way, and beyond END_STATEMENTS_MAX, the rest ends when it is due. Returns how many ended.
+ */
+export async function endPending(pool: Pick<Pool, "use">, customerId: number): Promise<number> {
+  let ended = 0;
+  for (let statements = 0; statements < END_STATEMENTS_MAX; statements++) {
+    const { affectedRows } = await withRetries(pool, (conn) =>
+      conn.write(
+        "UPDATE webhook_deliveries FORCE INDEX (by_state) SET state='failed', run_at=NULL, code=NULL, " +
+          `error=${quote(NO_WEBHOOK_URL)}, changed_at=NOW(3) ` +
+          `WHERE customer_id=${customerId} AND state='pending' LIMIT ${WEBHOOK_CHUNK_ROWS_MAX}`,
+      ),
+    );
+    ended += affectedRows;
+    if (affectedRows < WEBHOOK_CHUNK_ROWS_MAX) break;
+  }
+  return ended;
+}

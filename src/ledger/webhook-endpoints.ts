@@ -241,6 +241,18 @@ export async function resumeEndpoints(
   return affectedRows;
 }
 
+/**
+ * Forgets how a customer's endpoints were doing, because it has removed its webhook: what still comes for
+ * them is ended as soon as it is taken, at no probe's pace.
+ */
+export async function forgetFailures(pool: Pick<Pool, "write">, customerId: number): Promise<void> {
+  await pool.write(
+    "UPDATE webhook_endpoints FORCE INDEX (PRIMARY) SET state='active', failures=0, failing_since=NULL, " +
+      "error=NULL, run_at=IF(lease IS NULL AND run_at IS NOT NULL, NOW(3), run_at) WHERE customer_id=?",
+    [customerId],
+  );
+}
+
 /** Deletes endpoints that had nothing to do for as long as deliveries are kept. */
 export async function purgeEndpoints(pool: Pick<Pool, "write">, rowsMax: number): Promise<number> {
   const { affectedRows } = await pool.write(

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { ALL_STATUSES, maskOf } from "../../src/core/callback.ts";
 import { createIdFactory, ulidTimeMs } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
-import { WEBHOOK_ORIGINS_MAX } from "../../src/core/webhook-limits.ts";
+import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_ORIGINS_MAX } from "../../src/core/webhook-limits.ts";
 import { sequenceOf, type Status } from "../../src/core/message.ts";
 import { packWebhookEvents, unpackWebhookEvents, type WebhookEvent } from "../../src/core/webhook-event.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
@@ -14,7 +14,13 @@ import { requeueLetter } from "../../src/ledger/requeue-letter.ts";
 import { requeue } from "../../src/ledger/requeue.ts";
 import { settleClaim } from "../../src/ledger/settle.ts";
 import { settleReported } from "../../src/ledger/settle-reports.ts";
-import { type CallOutcome, dueDeliveries, takeEvents } from "../../src/ledger/webhook-deliveries.ts";
+import {
+  type CallOutcome,
+  dueDeliveries,
+  endPending,
+  NO_WEBHOOK_URL,
+  takeEvents,
+} from "../../src/ledger/webhook-deliveries.ts";
 import {
   type ClaimedEndpoint,
   claimEndpoints,
@@ -336,6 +342,29 @@ test("an endpoint at which nothing succeeded for 24 h is paused, and all that is
   expect(new Set((await deliveries()).map(({ state }) => state))).toEqual(new Set(["failed"]));
   expect(await countEndpoints(pool)).toEqual({ active: 0, failing: 0, paused: 1, gone: 0 });
   expect(await endpoints()).toMatchObject([{ due: 0 }]);
+});
+
+test("all that is pending for a customer ends, however much and whenever it is due, and nothing of another's", async () => {
+  const [record, many] = [await accepted(), 2 * WEBHOOK_CHUNK_ROWS_MAX];
+  await accepted({ customerId: await insertCustomer(pool, 1_000_000) });
+  await takeEvents(pool, 10);
+  const later = () =>
+    `(${customerId},'${id()}','','${record.id}',1,'queued',NOW(3),'{}',NOW(3) + INTERVAL 3 HOUR,` +
+    "NOW(3) + INTERVAL 1 DAY)";
+  await pool.query(
+    "INSERT INTO webhook_deliveries (customer_id,event_id,endpoint,message_id,sequence,status,occurred_at," +
+      `body,run_at,give_up_at) VALUES ${Array.from({ length: many }, later).join(",")}`,
+  );
+  expect(await endPending(pool, customerId)).toBe(many + 1);
+  expect(await endPending(pool, customerId)).toBe(0);
+  const counted = await pool.query<{ state: string; error: string | null; due: number; n: number }[]>(
+    "SELECT state, error, run_at IS NOT NULL AS due, COUNT(*) AS n FROM webhook_deliveries " +
+      "GROUP BY state, error, due ORDER BY state",
+  );
+  expect(counted.map(({ state, error, due, n }) => [state, error, due, Number(n)])).toEqual([
+    ["pending", null, 1, 1],
+    ["failed", NO_WEBHOOK_URL, 0, many + 1],
+  ]);
 });
 
 test("a replay of what is paused holds, even while a process is about to end what is pending there", async () => {

@@ -217,6 +217,23 @@ test("what isn't acknowledged is called again, and after 410 never", async () =>
   expect(role.log()).toContain("takes no calls any more");
 }, 60_000);
 
+test("whatever comes for a customer without a webhook fails at once, even where calls have failed before", async () => {
+  const customerId = await insertCustomer(down.pool, 1_000_000);
+  await accept(customerId, 1);
+  await until(() => isDone(customerId), "it has failed", 10_000, role.log);
+  await until(isIdle, "it is settled");
+  await down.pool.query("UPDATE webhook_endpoints SET failures=50 WHERE customer_id=?", [customerId]);
+  await accept(customerId, 20);
+  await until(() => isDone(customerId), "all have failed", 10_000, role.log);
+  const found = await down.pool.query<{ state: string; error: string; n: number }[]>(
+    "SELECT state, error, COUNT(*) AS n FROM webhook_deliveries WHERE customer_id=? GROUP BY state, error",
+    [customerId],
+  );
+  expect(found.map(({ state, error, n }) => [state, error, Number(n)])).toEqual([
+    ["failed", "the customer has no webhook URL any more", 21],
+  ]);
+}, 60_000);
+
 type Delivery = { id: string; message_id: string; state: string; attempts: number; last_error: string };
 test("a customer lists its deliveries by the API and replays them: one, a span, all that failed", async () => {
   let code = 500;
