@@ -10,7 +10,7 @@ import type { StatusRow } from "../core/event-record.ts";
 import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import { type Entry, entryOf } from "../core/ledger.ts";
 import { chargeOf } from "../core/message.ts";
-import type { WebhookEvent } from "../core/webhook-event.ts";
+import type { ChangeEvent } from "../core/webhook-event.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool, WriteResult } from "../platform/mysql.ts";
 import { holdSql } from "./held.ts";
@@ -112,7 +112,7 @@ function acceptSql(batch: CommitBatch, isHeld: (customerId: number) => boolean):
   const { records, nowMs } = batch;
   const entries: Entry[] = [];
   const statuses: StatusRow[] = [];
-  const told: WebhookEvent[] = [];
+  const told: ChangeEvent[] = [];
   for (const r of records) {
     entries.push(entryOf(r.id, chargeOf(ACCEPT, false), r.customerId, r.cost, nowMs));
     const row = statusRow(r, { to: ACCEPT.to, attempt: 0, atMs: r.createdAtMs });

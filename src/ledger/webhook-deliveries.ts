@@ -13,7 +13,14 @@ import {
   WEBHOOK_ENDPOINT_ROWS_MAX,
   WEBHOOK_RETRY_MS,
 } from "../core/webhook-limits.ts";
-import { eventBody, eventIdOf, unpackWebhookEvents, type WebhookEvent } from "../core/webhook-event.ts";
+import {
+  eventBody,
+  eventIdOf,
+  isPause,
+  unpackWebhookEvents,
+  type WebhookEvent,
+} from "../core/webhook-event.ts";
+import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { keepLetters } from "./dead-letters.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
@@ -80,11 +87,17 @@ async function storeDeliveries(conn: Connection, given: readonly NewDelivery[]):
 /** `values`: those of its columns before `endpoint`, as SQL text. */
 type NewDelivery = EndpointKey & { values: string };
 
+/** What stands in message_id for an event that is about none. Its type stands in `status`. */
+export const NO_MESSAGE = "";
+
 function deliveryOf(event: WebhookEvent): NewDelivery {
   const { customerId, url } = event;
+  const about = isPause(event)
+    ? `'${NO_MESSAGE}',0,'${ENDPOINT_PAUSED}'`
+    : `'${event.messageId}',${event.sequence},'${event.status}'`;
   const values =
-    `${customerId},'${eventIdOf(event)}',${quote(url)},'${event.messageId}',${event.sequence},` +
-    `'${event.status}',${dateTime(event.occurredAtMs)},${quote(eventBody(event))},NOW(3),${GIVE_UP_AT}`;
+    `${customerId},'${eventIdOf(event)}',${quote(url)},${about},${dateTime(event.occurredAtMs)},` +
+    `${quote(eventBody(event))},NOW(3),${GIVE_UP_AT}`;
   return { customerId, endpoint: endpointOf(url), values };
 }
 
@@ -106,6 +119,8 @@ export async function waitingEvents(
 export type Delivery = {
   eventId: string;
   url: string | null;
+  /** Otherwise it is about an endpoint. */
+  isAboutMessage: boolean;
   body: string;
   attempts: number;
   /** When the event occurred, Unix ms. */
@@ -117,6 +132,7 @@ export type Delivery = {
 type DueRow = {
   event_id: string;
   url: string | null;
+  message_id: string;
   body: string;
   attempts: number;
   occurred_at: Date;
@@ -130,7 +146,7 @@ export async function dueDeliveries(
 ): Promise<Delivery[][]> {
   if (keys.length === 0) return [];
   const dueSql = ({ customerId, endpoint, limit = WEBHOOK_ENDPOINT_ROWS_MAX }: (typeof keys)[number]) =>
-    "SELECT event_id, url, body, attempts, occurred_at, " +
+    "SELECT event_id, url, message_id, body, attempts, occurred_at, " +
     "TIMESTAMPDIFF(MICROSECOND, NOW(3), give_up_at) / 1000 AS left_ms " +
     "FROM webhook_deliveries FORCE INDEX (due) " +
     `WHERE customer_id=${customerId} AND endpoint=${quote(endpoint)} AND run_at<=NOW(3) ` +
@@ -140,6 +156,7 @@ export async function dueDeliveries(
     (found[at] as DueRow[]).map((row) => ({
       eventId: row.event_id,
       url: row.url,
+      isAboutMessage: row.message_id !== NO_MESSAGE,
       body: row.body,
       attempts: row.attempts,
       occurredAtMs: row.occurred_at.getTime(),

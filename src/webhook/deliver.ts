@@ -181,6 +181,7 @@ async function workOn(
     failed: 0,
     isGone: false,
     isSlow: null,
+    url: null,
     error: null,
   };
   const outcomes: CallOutcome[] = [];
@@ -211,7 +212,7 @@ async function workOn(
       tookMs += callMs;
       const { attempts, occurredAtMs } = delivery;
       deps.onCall({ answer, tookMs: callMs, attempts, occurredAtMs });
-      count(worked, answer, delivery.url === null);
+      count(worked, answer, delivery);
       outcomes.push(outcomeOf(delivery, answer, delivery.leftMs - ageMs(), deps.timers.random));
     }
   };
@@ -220,15 +221,18 @@ async function workOn(
   return { worked, outcomes };
 }
 
-function count(worked: Worked, answer: CallAnswer, isOwnUrl: boolean): void {
+function count(worked: Worked, answer: CallAnswer, { url, isAboutMessage }: Delivery): void {
   const result = resultOf(answer);
   if (result === "acknowledged") {
     worked.succeeded++;
     worked.failed = 0;
+    worked.url = url ?? worked.url;
     return;
   }
+  // A receiver that doesn't know such events may refuse them, and take all others.
+  if (!isAboutMessage) return;
   // From a message's own URL, 410 is about that message.
-  if (result === "gone") worked.isGone ||= isOwnUrl;
+  if (result === "gone") worked.isGone ||= url === null;
   worked.failed++;
   worked.error = errorOf(answer);
 }

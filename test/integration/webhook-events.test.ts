@@ -5,22 +5,16 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { ALL_STATUSES, maskOf } from "../../src/core/callback.ts";
 import { createIdFactory, ulidTimeMs } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
-import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_ORIGINS_MAX } from "../../src/core/webhook-limits.ts";
+import { WEBHOOK_ORIGINS_MAX } from "../../src/core/webhook-limits.ts";
 import { sequenceOf, type Status } from "../../src/core/message.ts";
-import { packWebhookEvents, unpackWebhookEvents, type WebhookEvent } from "../../src/core/webhook-event.ts";
+import { type ChangeEvent, packWebhookEvents, unpackWebhookEvents } from "../../src/core/webhook-event.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { listLetters } from "../../src/ledger/dead-letters.ts";
 import { requeueLetter } from "../../src/ledger/requeue-letter.ts";
 import { requeue } from "../../src/ledger/requeue.ts";
 import { settleClaim } from "../../src/ledger/settle.ts";
 import { settleReported } from "../../src/ledger/settle-reports.ts";
-import {
-  type CallOutcome,
-  dueDeliveries,
-  endPending,
-  NO_WEBHOOK_URL,
-  takeEvents,
-} from "../../src/ledger/webhook-deliveries.ts";
+import { type CallOutcome, dueDeliveries, takeEvents } from "../../src/ledger/webhook-deliveries.ts";
 import {
   type ClaimedEndpoint,
   claimEndpoints,
@@ -126,7 +120,7 @@ async function work(outcomeOf: OutcomeOf, fields: Partial<Worked> = {}) {
     const outcomes = (due[at] ?? []).map(({ eventId }) => ({ eventId, ...outcomeOf(eventId) }));
     const succeeded = outcomes.filter(({ state }) => state === "delivered").length;
     const failed = outcomes.length - succeeded;
-    const none = { isGone: false, isSlow: null, error: failed === 0 ? null : "answered 500" };
+    const none = { isGone: false, isSlow: null, url: null, error: failed === 0 ? null : "answered 500" };
     const worked: Worked = { ...endpoint, lease, succeeded, failed, ...none, ...fields };
     return { worked, outcomes };
   });
@@ -210,7 +204,7 @@ test("two processes share the events: each becomes one delivery", async () => {
 test("events that can't be read become dead letters as they came, and hold up nothing; mended, they are told", async () => {
   const record = await accepted();
   const [row] = await pool.query<{ payload: Buffer }[]>("SELECT payload FROM webhook_events");
-  const [event] = unpackWebhookEvents(row?.payload as Buffer) as [WebhookEvent];
+  const [event] = unpackWebhookEvents(row?.payload as Buffer) as [ChangeEvent];
   await pool.query("DELETE FROM webhook_events");
   const poison = [Buffer.of(0, 255), packWebhookEvents([{ ...event, url: "no URL" }])];
   for (const payload of [...poison, row?.payload])
@@ -250,7 +244,7 @@ test("one process at a time works on an endpoint, which is due again if somethin
   await accepted(); // its event comes while the call is under way
   await takeEvents(pool, 10);
   expect(await claimEndpoints(pool, id(), { quick: 10, slow: 10 })).toEqual([]);
-  const worked = { succeeded: 1, failed: 0, isGone: false, isSlow: false, error: null };
+  const worked = { succeeded: 1, failed: 0, isGone: false, isSlow: false, url: null, error: null };
   const outcomes = (due ?? []).map(({ eventId }) => ({ eventId, ...acknowledged() }));
   const done = { worked: { customerId, endpoint: "", lease, ...worked }, outcomes };
   await settleWork(pool, [done], () => 0);
@@ -269,7 +263,7 @@ test("a lease that was lost changes no endpoint, but what was delivered stays de
   await pool.query("UPDATE webhook_endpoints SET run_at=NOW(3) - INTERVAL 1 SECOND"); // its time is over
   const other = id();
   expect(await claimEndpoints(pool, other, { quick: 10, slow: 10 })).toHaveLength(1);
-  const worked = { succeeded: 1, failed: 0, isGone: false, isSlow: null, error: null };
+  const worked = { succeeded: 1, failed: 0, isGone: false, isSlow: null, url: null, error: null };
   const outcomes = (due ?? []).map(({ eventId }) => ({ eventId, ...acknowledged() }));
   const late = { worked: { customerId, endpoint: "", lease: slept, ...worked }, outcomes };
   await settleWork(pool, [late], () => 0);
@@ -286,43 +280,6 @@ test("a failed delivery waits, and a success of another one doesn't hasten it", 
   expect([states.get(first.id), states.get(second.id)]).toEqual(["pending", "delivered"]);
   expect(await endpoints()).toMatchObject([{ due: 0, failures: 1 }]);
   expect(await claimEndpoints(pool, id(), { quick: 10, slow: 10 })).toEqual([]);
-});
-
-test("what comes to an endpoint that fails is called at its pace, after 15 min at most, whatever waits there", async () => {
-  await accepted();
-  await takeEvents(pool, 10);
-  await work(refused);
-  /** In how many seconds the endpoint is due, once something has come. */
-  const dueIn = async (failures: number, wasDueInS: number): Promise<number> => {
-    await pool.query(
-      `UPDATE webhook_endpoints SET failures=${failures}, run_at=NOW(3) + INTERVAL ${wasDueInS} SECOND`,
-    );
-    await accepted();
-    await takeEvents(pool, 10);
-    const [row] = await pool.query<{ us: number | string }[]>(
-      "SELECT TIMESTAMPDIFF(MICROSECOND, NOW(3), run_at) AS us FROM webhook_endpoints",
-    );
-    return Number(row?.us) / 1e6;
-  };
-  const threeHours = 3 * 3_600;
-  expect(await dueIn(4, threeHours)).toBeLessThanOrEqual(0);
-  for (const [failures, s] of [
-    [5, 1],
-    [6, 1],
-    [7, 2],
-    [10, 16],
-    [16, 900],
-    [100_000, 900],
-  ] as const) {
-    const found = await dueIn(failures, threeHours);
-    expect([failures, found <= s, found > s - 5]).toEqual([failures, true, true]);
-  }
-  expect(await dueIn(100_000, 5)).toBeLessThanOrEqual(5);
-  // Nothing that was called before is due by that, and of what came each probe calls the first.
-  await pool.query("UPDATE webhook_endpoints SET run_at=NOW(3)");
-  const claimed = await claimEndpoints(pool, id(), { quick: 10, slow: 10 });
-  const [due] = await dueDeliveries(pool, claimed.map((one) => ({ ...one, limit: 1 })));
-  expect(due).toMatchObject([{ attempts: 0 }]);
 });
 
 test("an endpoint at which nothing succeeded for 24 h is paused, and all that is pending becomes failed", async () => {
@@ -344,29 +301,6 @@ test("an endpoint at which nothing succeeded for 24 h is paused, and all that is
   expect(await endpoints()).toMatchObject([{ due: 0 }]);
 });
 
-test("all that is pending for a customer ends, however much and whenever it is due, and nothing of another's", async () => {
-  const [record, many] = [await accepted(), 2 * WEBHOOK_CHUNK_ROWS_MAX];
-  await accepted({ customerId: await insertCustomer(pool, 1_000_000) });
-  await takeEvents(pool, 10);
-  const later = () =>
-    `(${customerId},'${id()}','','${record.id}',1,'queued',NOW(3),'{}',NOW(3) + INTERVAL 3 HOUR,` +
-    "NOW(3) + INTERVAL 1 DAY)";
-  await pool.query(
-    "INSERT INTO webhook_deliveries (customer_id,event_id,endpoint,message_id,sequence,status,occurred_at," +
-      `body,run_at,give_up_at) VALUES ${Array.from({ length: many }, later).join(",")}`,
-  );
-  expect(await endPending(pool, customerId)).toBe(many + 1);
-  expect(await endPending(pool, customerId)).toBe(0);
-  const counted = await pool.query<{ state: string; error: string | null; due: number; n: number }[]>(
-    "SELECT state, error, run_at IS NOT NULL AS due, COUNT(*) AS n FROM webhook_deliveries " +
-      "GROUP BY state, error, due ORDER BY state",
-  );
-  expect(counted.map(({ state, error, due, n }) => [state, error, due, Number(n)])).toEqual([
-    ["pending", null, 1, 1],
-    ["failed", NO_WEBHOOK_URL, 0, many + 1],
-  ]);
-});
-
 test("a replay of what is paused holds, even while a process is about to end what is pending there", async () => {
   await accepted();
   await takeEvents(pool, 10);
@@ -376,7 +310,7 @@ test("a replay of what is paused holds, even while a process is about to end wha
   expect(paused).toMatchObject({ state: "paused" });
   const [event] = await deliveries();
   expect(await replayOne(pool, customerId, event?.event_id ?? "")).toBe(true);
-  const worked = { succeeded: 0, failed: 0, isGone: false, isSlow: null, error: null };
+  const worked = { succeeded: 0, failed: 0, isGone: false, isSlow: null, url: null, error: null };
   await settleWork(pool, [{ worked: { customerId, endpoint: "", lease, ...worked }, outcomes: [] }], () => 0);
   expect(await deliveries()).toMatchObject([{ state: "pending" }]);
   expect(await endpoints()).toMatchObject([{ state: "active", due: 1 }]);

@@ -4,7 +4,7 @@
 
 import { ALL_STATUSES, type CallbackWish, maskOf, wants } from "../../src/core/callback.ts";
 import type { Status } from "../../src/core/message.ts";
-import { unpackWebhookEvents } from "../../src/core/webhook-event.ts";
+import { isPause, unpackWebhookEvents } from "../../src/core/webhook-event.ts";
 import type { RowChange } from "../simulated-mysql/server.ts";
 import { hold } from "./hold.ts";
 
@@ -26,7 +26,7 @@ export function createTold(): Told {
       for (const { table, before, after } of changes)
         if (table === "webhook_events" && before === null && after !== null)
           for (const event of unpackWebhookEvents(after.payload as Uint8Array))
-            events.push(`${event.messageId}:${event.sequence}:${event.status}`);
+            if (!isPause(event)) events.push(`${event.messageId}:${event.sequence}:${event.status}`);
       const made = changes.flatMap(({ table, before, after }) => {
         if (table !== "messages" || after === null || before?.sequence === after.sequence) return [];
         const statuses = WISHES.get(Number(after.customer_id))?.statuses ?? 0;
