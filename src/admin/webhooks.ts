@@ -6,7 +6,8 @@ import { isUlid } from "../core/id.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import type { Status } from "../core/message.ts";
 import { removeWebhook, rotateSecret, setWebhook } from "../customers/webhooks.ts";
-import { resumeEndpoints } from "../ledger/webhook-endpoints.ts";
+import { endPending } from "../ledger/webhook-deliveries.ts";
+import { forgetFailures, resumeEndpoints } from "../ledger/webhook-endpoints.ts";
 import { replayMany, replayOne, type Selection } from "../ledger/webhook-replay.ts";
 import { loadConfig } from "../platform/config.ts";
 import type { Pool } from "../platform/mysql.ts";
@@ -15,6 +16,7 @@ import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { oneOf, time, wholeNumber } from "./options.ts";
 
 const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
+const onOrOff = oneOf("on", "off");
 const ofCustomer = ["--customer <id>", "the customer's id", anyId] as const;
 type OfCustomer = Json & { customer: number };
 
@@ -27,15 +29,14 @@ export function declareWebhooks(program: Command): void {
 function declareSettings(webhook: Command): void {
   webhook
     .command("set")
-    .description("set up a customer's webhook, and print its secret; or change URL and statuses of one")
+    .description("set up a customer's webhook, and print its secret; or change URL and events of one")
     .requiredOption(...ofCustomer)
     .option("--url <url>", "where status changes are posted; without it only callback_urls are told")
     .option("--no-url", "from now on only messages with a callback_url are told")
     .option("--statuses <list>", `comma-separated, from ${TOLD_STATUSES.join(", ")}, or all`, statuses)
+    .option("--pauses <on|off>", "whether it is told when an endpoint is paused (on unless set)", onOrOff)
     .option(...jsonFlag)
-    .action((options: OfCustomer & { url?: string | false; statuses?: Status[] }) =>
-      withDatabase((pool) => set(pool, options)),
-    );
+    .action((options: SetOptions) => withDatabase((pool) => set(pool, options)));
   webhook
     .command("rotate")
     .description("make a new secret; the one before signs too for 24 h")
@@ -58,13 +59,16 @@ function declareSettings(webhook: Command): void {
     );
   webhook
     .command("remove")
-    .description("tell a customer nothing any more; what is pending becomes failed")
+    .description("tell a customer nothing any more; what is pending becomes failed, at once")
     .requiredOption(...ofCustomer)
     .option(...jsonFlag)
     .action((options: OfCustomer) =>
       withDatabase(async (pool) => {
         const removed = await removeWebhook(pool, options.customer);
-        print(options, { customer_id: String(options.customer), removed });
+        // Also after a removal that was interrupted.
+        const ended = await endPending(pool, options.customer);
+        await forgetFailures(pool, options.customer);
+        print(options, { customer_id: String(options.customer), removed, ended });
       }),
     );
 }
@@ -111,11 +115,10 @@ function declareDeliveries(webhook: Command): void {
     );
 }
 
-async function set(
-  pool: Pool,
-  options: OfCustomer & { url?: string | false; statuses?: Status[] },
-): Promise<void> {
-  const { customer, url, statuses: wanted } = options;
+type SetOptions = OfCustomer & { url?: string | false; statuses?: Status[]; pauses?: "on" | "off" };
+
+async function set(pool: Pool, options: SetOptions): Promise<void> {
+  const { customer, url, statuses: wanted, pauses } = options;
   const rules = { allowPrivate: loadConfig(process.env).webhookAllowPrivate === 1 };
   const secret = await setWebhook(
     pool,
@@ -123,6 +126,7 @@ async function set(
     {
       ...(url === undefined ? {} : { url: url === false ? null : url }),
       ...(wanted === undefined ? {} : { statuses: wanted }),
+      ...(pauses === undefined ? {} : { tellPauses: pauses === "on" }),
     },
     rules,
   );
@@ -132,6 +136,7 @@ async function set(
     customer_id: String(customer),
     url: view.url,
     statuses: view.statuses.join(","),
+    tell_pauses: view.tell_pauses,
     ...(secret === null ? {} : { secret }),
   });
 }

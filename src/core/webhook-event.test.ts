@@ -1,4 +1,4 @@
-// Events as customers are told them: packed and read again, their ids and their bodies.
+// Changes as customers are told them: packed and read again, their ids and their bodies.
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
@@ -10,14 +10,14 @@ import { WEBHOOK_BODY_CHARS_MAX } from "./webhook-limits.ts";
 import { LANES, STATUSES } from "./message.ts";
 import { RecordError } from "./packed.ts";
 import {
+  type ChangeEvent,
   eventBody,
   eventIdOf,
   packWebhookEvents,
   unpackWebhookEvents,
-  type WebhookEvent,
 } from "./webhook-event.ts";
 
-const EVENT: WebhookEvent = {
+const EVENT: ChangeEvent = {
   customerId: 7,
   url: null,
   messageId: "01M7YBCH59Z4D8R94AWEAQ1Q8T",
@@ -35,7 +35,7 @@ const EVENT: WebhookEvent = {
 };
 const count = fc.maxSafeNat();
 const label = fc.option(fc.string({ maxLength: 40 }), { nil: null });
-const events: fc.Arbitrary<WebhookEvent> = fc.record({
+const events: fc.Arbitrary<ChangeEvent> = fc.record({
   customerId: count,
   url: label,
   messageId: fc.string(),
@@ -100,7 +100,7 @@ test("a body names the message, the change and when it occurred", () => {
 });
 
 test("the longest body fits its column", () => {
-  const longest: WebhookEvent = {
+  const longest: ChangeEvent = {
     ...EVENT,
     customerId: Number.MAX_SAFE_INTEGER,
     cost: Number.MAX_SAFE_INTEGER,

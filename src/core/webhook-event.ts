@@ -1,5 +1,6 @@
-// One change of a message's status as its customer is told it: packed rows of webhook_events, the id under
-// which it is delivered, and the body that is posted. Leaves signatures and calls to src/webhook/.
+// What a customer is told: a change of a message's status, or that an endpoint takes no calls any more
+// (webhook-pause.ts). Packed rows of webhook_events, the id under which an event is delivered, and the body
+// that is posted. Leaves signatures and calls to src/webhook/.
 // Invariants: unpackWebhookEvents returns exactly what packWebhookEvents wrote and throws RecordError for
 // anything else; id and body follow from the event alone, so whatever repeats an event repeats both.
 // Bound: a body has WEBHOOK_BODY_CHARS_MAX characters.
@@ -8,8 +9,24 @@ import { createHash } from "node:crypto";
 import { ulidOf } from "./id.ts";
 import { isLane, isStatus, type Lane, type Status } from "./message.ts";
 import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./packed.ts";
+import {
+  ENDPOINT_PAUSED,
+  pauseBody,
+  type PauseEvent,
+  pauseIdOf,
+  pauseOf,
+  type PauseTuple,
+  pauseTuple,
+} from "./webhook-pause.ts";
 
-export type WebhookEvent = {
+export const MESSAGE_STATUS = "message.status";
+/** The types of events, as receivers see them. */
+export const EVENT_TYPES = [MESSAGE_STATUS, ENDPOINT_PAUSED] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
+
+export type WebhookEvent = ChangeEvent | PauseEvent;
+
+export type ChangeEvent = {
   customerId: number;
   /** The message's callback_url; null: the customer's own URL. */
   url: string | null;
@@ -41,16 +58,21 @@ export function unpackWebhookEvents(bytes: Uint8Array): WebhookEvent[] {
   return events.map(fromTuple);
 }
 
-/** A ULID of the time of the change, so ids sort by it. A message never has two changes of one sequence. */
-export function eventIdOf({ messageId, sequence, occurredAtMs }: WebhookEvent): string {
+export const isPause = (event: WebhookEvent): event is PauseEvent => "endpoint" in event;
+
+/** A ULID of the time of the event, so ids sort by it. A message never has two changes of one sequence. */
+export function eventIdOf(event: WebhookEvent): string {
+  if (isPause(event)) return pauseIdOf(event);
+  const { messageId, sequence, occurredAtMs } = event;
   return ulidOf(occurredAtMs, createHash("sha256").update(`${messageId}:${sequence}`).digest());
 }
 
 /** What is posted, byte for byte, however often. */
 export function eventBody(event: WebhookEvent): string {
+  if (isPause(event)) return pauseBody(event);
   const occurredAt = new Date(event.occurredAtMs).toISOString();
   return JSON.stringify({
-    type: "message.status",
+    type: MESSAGE_STATUS,
     timestamp: occurredAt,
     data: {
       id: event.messageId,
@@ -88,7 +110,10 @@ type EventTuple = [
 ];
 const EVENT_FIELDS = 14;
 
-const toTuple = (e: WebhookEvent): EventTuple => [
+const toTuple = (event: WebhookEvent): EventTuple | PauseTuple =>
+  isPause(event) ? pauseTuple(event) : changeTuple(event);
+
+const changeTuple = (e: ChangeEvent): EventTuple => [
   e.customerId,
   e.url,
   e.messageId,
@@ -106,6 +131,7 @@ const toTuple = (e: WebhookEvent): EventTuple => [
 ];
 
 function fromTuple(value: unknown): WebhookEvent {
+  if (Array.isArray(value) && value[0] === ENDPOINT_PAUSED) return pauseOf(value as unknown[]);
   if (!Array.isArray(value) || value.length !== EVENT_FIELDS)
     throw new RecordError(`a webhook event has ${EVENT_FIELDS} fields`);
   const t = value as EventTuple;

@@ -20,6 +20,9 @@ export const WEBHOOK_RETRY_MS = 24 * 3_600_000;
 export const WEBHOOK_PAUSE_FAILURES_MIN = 10;
 /** After this many failures in a row an endpoint gets one call at a time, at growing intervals. */
 export const WEBHOOK_PROBE_FAILURES_MIN = 5;
+/** Those intervals: the first, doubled by each further failure, up to the other. */
+export const WEBHOOK_PROBE_FIRST_MS = 1_000;
+export const WEBHOOK_PROBE_MAX_MS = 15 * 60_000;
 /** How long deliveries are kept, to be listed and replayed; their partition is dropped afterwards. */
 export const WEBHOOK_TTL_MS = 7 * 86_400_000;
 /** How long the secret before the present one still signs. */

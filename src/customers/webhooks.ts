@@ -1,6 +1,7 @@
-// What a customer has set about its webhooks: its URL, the statuses it wants to be told, and the secrets that
-// sign its calls. A secret can't be stored as a hash, because every call needs it; it is shown once, when it
-// is made. Leaves deliveries and endpoints to src/ledger/webhook-*.ts.
+// What a customer has set about its webhooks: its URL, the statuses it wants to be told, whether it is told
+// of endpoints that take no calls any more, and the secrets that sign its calls. A secret can't be stored as a
+// hash, because every call needs it; it is shown once, when it is made. Leaves deliveries and endpoints to
+// src/ledger/webhook-*.ts.
 // Invariant: every change is one of the customer's row too, so processes that cache customers see it within
 // 2 s. Bound: two secrets, so that receivers can change theirs while both sign.
 // Source: Standard Webhooks, "Signature scheme": whsec_ and 24 to 64 random bytes in base64.
@@ -20,10 +21,13 @@ export type WebhookChange = {
   /** null: only messages with a callback_url are told. */
   url?: string | null;
   statuses?: readonly Status[];
+  /** Whether an event says that an endpoint takes no calls any more. */
+  tellPauses?: boolean;
 };
 export type WebhookSettings = {
   url: string | null;
   statuses: Status[];
+  tellPauses: boolean;
   /** Until when the secret before the present one signs too. */
   oldSecretUntil: string | null;
 };
@@ -32,12 +36,12 @@ const newSecret = (): string => `whsec_${randomBytes(SECRET_BYTES).toString("bas
 
 /**
  * Sets up or changes a customer's webhook; returns the secret if this made one, null if there was one. Tells
- * everything unless it says what. @throws SluiceError not_found, validation_failed
+ * everything, pauses too, unless it says what. @throws SluiceError not_found, validation_failed
  */
 export async function setWebhook(
   pool: Pool,
   customerId: number,
-  { url, statuses }: WebhookChange,
+  { url, statuses, tellPauses }: WebhookChange,
   rules: UrlRules,
 ): Promise<string | null> {
   const problem = typeof url === "string" ? callbackUrlProblem(url, rules) : null;
@@ -48,18 +52,18 @@ export async function setWebhook(
   return change(pool, customerId, async (conn) => {
     const known = await conn.query("SELECT 1 FROM webhooks WHERE customer_id=? FOR UPDATE", [customerId]);
     if (known.length === 0) {
-      await conn.write("INSERT INTO webhooks (customer_id, url, statuses, secret) VALUES (?, ?, ?, ?)", [
-        customerId,
-        url ?? null,
-        mask ?? ALL_STATUSES,
-        secret,
-      ]);
+      await conn.write(
+        "INSERT INTO webhooks (customer_id, url, statuses, tell_pauses, secret) VALUES (?, ?, ?, ?, ?)",
+        [customerId, url ?? null, mask ?? ALL_STATUSES, tellPauses ?? true, secret],
+      );
       return secret;
     }
     if (url !== undefined)
       await conn.write("UPDATE webhooks SET url=? WHERE customer_id=?", [url, customerId]);
     if (mask !== undefined)
       await conn.write("UPDATE webhooks SET statuses=? WHERE customer_id=?", [mask, customerId]);
+    if (tellPauses !== undefined)
+      await conn.write("UPDATE webhooks SET tell_pauses=? WHERE customer_id=?", [tellPauses, customerId]);
     return null;
   });
 }
@@ -95,10 +99,17 @@ export const removeWebhook = (pool: Pool, customerId: number): Promise<boolean> 
     return affectedRows > 0;
   });
 
+type SettingsRow = {
+  url: string | null;
+  statuses: number;
+  tell_pauses: 0 | 1;
+  old_secret_until: Date | null;
+};
+
 /** Without the secrets. @throws SluiceError not_found */
 export async function readWebhook(pool: Pool, customerId: number): Promise<WebhookSettings> {
-  const [row] = await pool.query<{ url: string | null; statuses: number; old_secret_until: Date | null }[]>(
-    "SELECT url, statuses, old_secret_until FROM webhooks WHERE customer_id=?",
+  const [row] = await pool.query<SettingsRow[]>(
+    "SELECT url, statuses, tell_pauses, old_secret_until FROM webhooks WHERE customer_id=?",
     [customerId],
   );
   if (row === undefined) throw noWebhook(customerId);
@@ -106,6 +117,7 @@ export async function readWebhook(pool: Pool, customerId: number): Promise<Webho
   return {
     url: row.url,
     statuses: statusesOf(row.statuses),
+    tellPauses: row.tell_pauses === 1,
     oldSecretUntil: until !== null && until.getTime() > Date.now() ? until.toISOString() : null,
   };
 }

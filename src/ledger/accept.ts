@@ -10,7 +10,7 @@ import type { StatusRow } from "../core/event-record.ts";
 import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import { type Entry, entryOf } from "../core/ledger.ts";
 import { chargeOf } from "../core/message.ts";
-import type { WebhookEvent } from "../core/webhook-event.ts";
+import type { ChangeEvent } from "../core/webhook-event.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool, WriteResult } from "../platform/mysql.ts";
 import { holdSql } from "./held.ts";
@@ -114,7 +114,7 @@ function acceptSql(batch: CommitBatch, heldLinkOf: HeldLinkOf): string {
   const { records, nowMs } = batch;
   const entries: Entry[] = [];
   const statuses: StatusRow[] = [];
-  const told: WebhookEvent[] = [];
+  const told: ChangeEvent[] = [];
   const held = new Map<LaneRecord, string>();
   for (const r of records) {
     const link = r.lane === "normal" ? heldLinkOf(r) : null;

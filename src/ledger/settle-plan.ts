@@ -8,7 +8,7 @@ import { attemptAfter, type Charge, chargeOf, isLate, type Status, eventStatus }
 import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { type Entry, entryOf, type WalletChange, walletChanges } from "../core/ledger.ts";
-import type { WebhookEvent } from "../core/webhook-event.ts";
+import type { ChangeEvent } from "../core/webhook-event.ts";
 import { type Change, lastError, statusRow } from "./move.ts";
 import { webhookEventsOf } from "./webhook-events.ts";
 
@@ -17,7 +17,7 @@ export type Plan = {
   groups: Change[][];
   statuses: StatusRow[];
   /** Those of the changes that their customers want to be told. */
-  told: WebhookEvent[];
+  told: ChangeEvent[];
   entries: Entry[];
   wallets: WalletChange[];
   /** Records of the next attempt, to be put into the outbox, and how long each has to wait there. */

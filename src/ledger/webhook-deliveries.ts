@@ -2,8 +2,9 @@
 // failed, a dead letter; a replay makes either pending again. Owns these moves and their rows; leaves which
 // endpoint is worked on to webhook-endpoints.ts, calls and delays to src/webhook/.
 // Invariants: an event becomes a delivery in the transaction that deletes it from webhook_events, so each
-// change of a message has exactly one; a delivery leaves `pending` only by what its call, or the end of its
-// endpoint, says. Bound: the callers' rows of events, WEBHOOK_CHUNK_ROWS_MAX deliveries a statement.
+// change of a message has exactly one; a delivery leaves `pending` only by what its call, the end of its
+// endpoint or that of its customer's webhook says. Bound: the callers' rows of events, WEBHOOK_CHUNK_ROWS_MAX
+// deliveries a statement.
 
 import { endpointOf } from "../core/callback-url.ts";
 import type { DeadLetter } from "../core/dead-letter.ts";
@@ -12,7 +13,14 @@ import {
   WEBHOOK_ENDPOINT_ROWS_MAX,
   WEBHOOK_RETRY_MS,
 } from "../core/webhook-limits.ts";
-import { eventBody, eventIdOf, unpackWebhookEvents, type WebhookEvent } from "../core/webhook-event.ts";
+import {
+  eventBody,
+  eventIdOf,
+  isPause,
+  unpackWebhookEvents,
+  type WebhookEvent,
+} from "../core/webhook-event.ts";
+import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { keepLetters } from "./dead-letters.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
@@ -79,11 +87,17 @@ async function storeDeliveries(conn: Connection, given: readonly NewDelivery[]):
 /** `values`: those of its columns before `endpoint`, as SQL text. */
 type NewDelivery = EndpointKey & { values: string };
 
+/** What stands in message_id for an event that is about none. Its type stands in `status`. */
+export const NO_MESSAGE = "";
+
 function deliveryOf(event: WebhookEvent): NewDelivery {
   const { customerId, url } = event;
+  const about = isPause(event)
+    ? `'${NO_MESSAGE}',0,'${ENDPOINT_PAUSED}'`
+    : `'${event.messageId}',${event.sequence},'${event.status}'`;
   const values =
-    `${customerId},'${eventIdOf(event)}',${quote(url)},'${event.messageId}',${event.sequence},` +
-    `'${event.status}',${dateTime(event.occurredAtMs)},${quote(eventBody(event))},NOW(3),${GIVE_UP_AT}`;
+    `${customerId},'${eventIdOf(event)}',${quote(url)},${about},${dateTime(event.occurredAtMs)},` +
+    `${quote(eventBody(event))},NOW(3),${GIVE_UP_AT}`;
   return { customerId, endpoint: endpointOf(url), values };
 }
 
@@ -105,6 +119,8 @@ export async function waitingEvents(
 export type Delivery = {
   eventId: string;
   url: string | null;
+  /** Otherwise it is about an endpoint. */
+  isAboutMessage: boolean;
   body: string;
   attempts: number;
   /** When the event occurred, Unix ms. */
@@ -116,6 +132,7 @@ export type Delivery = {
 type DueRow = {
   event_id: string;
   url: string | null;
+  message_id: string;
   body: string;
   attempts: number;
   occurred_at: Date;
@@ -129,7 +146,7 @@ export async function dueDeliveries(
 ): Promise<Delivery[][]> {
   if (keys.length === 0) return [];
   const dueSql = ({ customerId, endpoint, limit = WEBHOOK_ENDPOINT_ROWS_MAX }: (typeof keys)[number]) =>
-    "SELECT event_id, url, body, attempts, occurred_at, " +
+    "SELECT event_id, url, message_id, body, attempts, occurred_at, " +
     "TIMESTAMPDIFF(MICROSECOND, NOW(3), give_up_at) / 1000 AS left_ms " +
     "FROM webhook_deliveries FORCE INDEX (due) " +
     `WHERE customer_id=${customerId} AND endpoint=${quote(endpoint)} AND run_at<=NOW(3) ` +
@@ -139,6 +156,7 @@ export async function dueDeliveries(
     (found[at] as DueRow[]).map((row) => ({
       eventId: row.event_id,
       url: row.url,
+      isAboutMessage: row.message_id !== NO_MESSAGE,
       body: row.body,
       attempts: row.attempts,
       occurredAtMs: row.occurred_at.getTime(),
@@ -183,3 +201,29 @@ export const buryPendingSql = ({ customerId, endpoint }: EndpointKey, reason: st
   "UPDATE webhook_deliveries FORCE INDEX (due) SET state='failed', run_at=NULL, changed_at=NOW(3), " +
   `error=COALESCE(error, ${quote(reason)}) WHERE customer_id=${customerId} ` +
   `AND endpoint=${quote(endpoint)} AND run_at IS NOT NULL LIMIT ${WEBHOOK_CHUNK_ROWS_MAX}`;
+
+/** Why an event is not called whose customer has removed its webhook, or its URL. */
+export const NO_WEBHOOK_URL = "the customer has no webhook URL any more";
+
+/** A million deliveries: what a customer gets in a day at a dozen a second. */
+const END_STATEMENTS_MAX = 2_000;
+
+/**
+ * Ends all that is pending for a customer that has removed its webhook, in chunks, each committed by itself:
+ * if it stops half-way, and beyond END_STATEMENTS_MAX, the rest ends when it is due. Returns how many ended.
+ */
+export async function endPending(pool: Pick<Pool, "use">, customerId: number): Promise<number> {
+  let ended = 0;
+  for (let statements = 0; statements < END_STATEMENTS_MAX; statements++) {
+    const { affectedRows } = await withRetries(pool, (conn) =>
+      conn.write(
+        "UPDATE webhook_deliveries FORCE INDEX (by_state) SET state='failed', run_at=NULL, code=NULL, " +
+          `error=${quote(NO_WEBHOOK_URL)}, changed_at=NOW(3) ` +
+          `WHERE customer_id=${customerId} AND state='pending' LIMIT ${WEBHOOK_CHUNK_ROWS_MAX}`,
+      ),
+    );
+    ended += affectedRows;
+    if (affectedRows < WEBHOOK_CHUNK_ROWS_MAX) break;
+  }
+  return ended;
+}

@@ -3,8 +3,8 @@
 // WEBHOOK_ORIGINS_MAX all further origins of a customer are one. States: active → paused (nothing succeeded
 // for WEBHOOK_RETRY_MS) or gone (410 from the customer's own URL); a replay or a person makes it active
 // again. An active one is idle (run_at NULL), due, leased (a process works on it), or waits for run_at.
-// Owns which endpoint is worked on and when; leaves its deliveries to webhook-deliveries.ts, calls to
-// src/webhook/.
+// Owns which endpoint is worked on and when; leaves its deliveries to webhook-deliveries.ts, telling its
+// customer that it stopped to webhook-pauses.ts, calls to src/webhook/.
 // Invariants: run_at is set while anything is pending: whoever adds a delivery wakes its endpoint in the same
 // transaction, and whoever ends a lease looks for pending ones under the row's lock. Locks in one order:
 // deliveries, then endpoints by key; only what is pending at a stopped endpoint is ended after locking that,
@@ -15,13 +15,16 @@ import {
   WEBHOOK_ORIGINS_MAX,
   WEBHOOK_PAUSE_FAILURES_MIN,
   WEBHOOK_PROBE_FAILURES_MIN,
+  WEBHOOK_PROBE_FIRST_MS,
+  WEBHOOK_PROBE_MAX_MS,
   WEBHOOK_RETRY_MS,
   WEBHOOK_TTL_MS,
 } from "../core/webhook-limits.ts";
+import { STOPPED_STATES, type StoppedState } from "../core/webhook-pause.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { dateTime, quote } from "./sql-text.ts";
 
-export const ENDPOINT_STATES = ["active", "paused", "gone"] as const;
+export const ENDPOINT_STATES = ["active", ...STOPPED_STATES] as const;
 export type EndpointState = (typeof ENDPOINT_STATES)[number];
 export type EndpointKey = { customerId: number; endpoint: string };
 export type ClaimedEndpoint = EndpointKey & { state: EndpointState; failures: number; isSlow: boolean };
@@ -97,24 +100,30 @@ export async function placed<T extends EndpointKey>(
   });
 }
 
+// The time of a probe by the pace of an endpoint that fails, as probeDelayMs (src/webhook/outcome.ts) has it.
+const PROBE_FIRST = WEBHOOK_PROBE_FAILURES_MIN + 1;
+const PROBE_STEPS = Math.ceil(Math.log2(WEBHOOK_PROBE_MAX_MS / WEBHOOK_PROBE_FIRST_MS));
+const PROBE_AT =
+  `NOW(3) + INTERVAL LEAST(${WEBHOOK_PROBE_MAX_MS * 1_000}, ${WEBHOOK_PROBE_FIRST_MS * 1_000} * ` +
+  `POW(2, LEAST(GREATEST(failures, ${PROBE_FIRST}) - ${PROBE_FIRST}, ${PROBE_STEPS}))) MICROSECOND`;
+
 /**
  * One INSERT that makes these endpoints due, within the transaction that adds deliveries to them. One that
- * fails keeps its pace, unless `resume`, which also ends a pause. An origin that nobody knows yet counts as
- * slow: a customer can name any number of them.
+ * fails keeps its pace, however long what it refused before still waits, unless `resume`, which also ends a
+ * pause. An origin that nobody knows yet counts as slow: a customer can name any number of them.
  */
 export function wakeSql(keys: readonly EndpointKey[], { resume }: { resume: boolean }): string {
   const distinct = new Map(keys.map((key) => [`${key.customerId} ${key.endpoint}`, key]));
   const values = [...distinct.values()]
     .sort(byKey)
     .map((key) => `(${key.customerId},${quote(key.endpoint)},${Number(key.endpoint !== "")},NOW(3))`);
-  const isKept = resume
-    ? "lease IS NOT NULL"
-    : `lease IS NOT NULL OR (run_at IS NOT NULL AND failures>=${WEBHOOK_PROBE_FAILURES_MIN})`;
+  const isFailing = `run_at IS NOT NULL AND failures>=${WEBHOOK_PROBE_FAILURES_MIN}`;
+  const runAt = resume ? "NOW(3)" : `IF(${isFailing}, LEAST(run_at, ${PROBE_AT}), NOW(3))`;
   // Assigned from left to right: run_at is decided by the failures of before.
   const health = resume ? ", state='active', failures=0, failing_since=NULL" : "";
   return (
     `INSERT INTO webhook_endpoints (customer_id,endpoint,is_slow,run_at) VALUES ${values.join(",")} ` +
-    `ON DUPLICATE KEY UPDATE run_at=IF(${isKept}, run_at, NOW(3))${health}`
+    `ON DUPLICATE KEY UPDATE run_at=IF(lease IS NOT NULL, run_at, ${runAt})${health}`
   );
 }
 
@@ -131,12 +140,27 @@ export type Worked = EndpointKey & {
   isGone: boolean;
   /** null: as it was. */
   isSlow: boolean | null;
+  /** The callback_url that acknowledged last; null: none did. */
+  url: string | null;
   error: string | null;
 };
 /** An endpoint that takes no calls from now on. */
-export type Stopped = EndpointKey & { state: EndpointState; failures: number; error: string | null };
+export type Stopped = EndpointKey & {
+  state: StoppedState;
+  failures: number;
+  error: string | null;
+  /** A callback_url that it once acknowledged; null: none, or it is the customer's own URL. */
+  url: string | null;
+  /** By MySQL's clock, Unix ms. */
+  atMs: number;
+};
 
-type LockedRow = ClaimedRow & { lease: string | null; failing_ms: number | string | null };
+type LockedRow = ClaimedRow & {
+  lease: string | null;
+  url: string | null;
+  failing_ms: number | string | null;
+  read_at: Date;
+};
 
 /** `burySql`: a statement that ends what is pending at an endpoint, some of it at a time. */
 export type Ending = { probeDelayMs: (failures: number) => number; burySql: (key: EndpointKey) => string };
@@ -152,7 +176,7 @@ export async function endLeases(
 ): Promise<Stopped[]> {
   if (worked.length === 0) return [];
   const rows = await conn.query<LockedRow[]>(
-    "SELECT customer_id, endpoint, state, failures, lease, " +
+    "SELECT customer_id, endpoint, state, failures, lease, url, NOW(3) AS read_at, " +
       "TIMESTAMPDIFF(MICROSECOND, failing_since, NOW(3)) / 1000 AS failing_ms " +
       `FROM webhook_endpoints FORCE INDEX (PRIMARY) WHERE ${isOneOf(worked)} ` +
       "ORDER BY customer_id, endpoint FOR UPDATE",
@@ -175,10 +199,14 @@ export async function endLeases(
   const updates = held.map(({ row, work }, at) => {
     const failures = work.succeeded > 0 ? work.failed : row.failures + work.failed;
     const state = stateAfter(row, work, failures);
-    if (state !== row.state) stopped.push({ ...work, state, failures, error: work.error });
+    const stoppedAtMs = row.state === "active" && state !== "active" ? row.read_at.getTime() : null;
+    if (state !== "active" && stoppedAtMs !== null) {
+      const { customerId, endpoint, error } = work;
+      stopped.push({ customerId, endpoint, state, failures, error, url: row.url, atMs: stoppedAtMs });
+    }
     const nextMs = next[at]?.[0]?.run_at.getTime() ?? null;
     const delayMs = failures >= WEBHOOK_PROBE_FAILURES_MIN ? probeDelayMs(failures) : 0;
-    return endSql(work, { state, failures, delayMs, nextMs });
+    return endSql(work, { state, failures, delayMs, nextMs, stoppedAtMs });
   });
   await conn.query(updates.join(";"));
   return stopped;
@@ -196,16 +224,25 @@ const nextSql = ({ customerId, endpoint }: EndpointKey): string =>
   `WHERE customer_id=${customerId} AND endpoint=${quote(endpoint)} AND run_at IS NOT NULL ` +
   "ORDER BY run_at LIMIT 1";
 
-type After = { state: EndpointState; failures: number; delayMs: number; nextMs: number | null };
+type After = {
+  state: EndpointState;
+  failures: number;
+  delayMs: number;
+  nextMs: number | null;
+  /** null: it did not stop now. */
+  stoppedAtMs: number | null;
+};
 
 function endSql(work: Worked, after: After): string {
-  const { state, failures } = after;
+  const { state, failures, stoppedAtMs } = after;
   const since = failures === 0 ? "NULL" : work.succeeded > 0 ? "NOW(3)" : "COALESCE(failing_since, NOW(3))";
   return (
     `UPDATE webhook_endpoints FORCE INDEX (PRIMARY) SET lease=NULL, state='${state}', ` +
     `failures=${failures}, failing_since=${since}, run_at=${runAtSql(after)}, ` +
     `error=${failures === 0 ? "NULL" : `COALESCE(${quote(work.error)}, error)`}` +
-    `${work.isSlow === null ? "" : `, is_slow=${Number(work.isSlow)}`} ` +
+    `${work.isSlow === null ? "" : `, is_slow=${Number(work.isSlow)}`}` +
+    `${work.url === null ? "" : `, url=${quote(work.url)}`}` +
+    `${stoppedAtMs === null ? "" : `, stopped_at=${dateTime(stoppedAtMs)}`} ` +
     `WHERE customer_id=${work.customerId} AND endpoint=${quote(work.endpoint)}`
   );
 }
@@ -233,6 +270,18 @@ export async function resumeEndpoints(
   return affectedRows;
 }
 
+/**
+ * Forgets how a customer's endpoints were doing, because it has removed its webhook: what still comes for
+ * them is ended as soon as it is taken, at no probe's pace.
+ */
+export async function forgetFailures(pool: Pick<Pool, "write">, customerId: number): Promise<void> {
+  await pool.write(
+    "UPDATE webhook_endpoints FORCE INDEX (PRIMARY) SET state='active', failures=0, failing_since=NULL, " +
+      "error=NULL, run_at=IF(lease IS NULL AND run_at IS NOT NULL, NOW(3), run_at) WHERE customer_id=?",
+    [customerId],
+  );
+}
+
 /** Deletes endpoints that had nothing to do for as long as deliveries are kept. */
 export async function purgeEndpoints(pool: Pick<Pool, "write">, rowsMax: number): Promise<number> {
   const { affectedRows } = await pool.write(
@@ -247,6 +296,7 @@ export type EndpointRow = {
   state: EndpointState;
   failures: number;
   failing_since: Date | null;
+  stopped_at: Date | null;
   run_at: Date | null;
   error: string | null;
 };
@@ -254,7 +304,7 @@ export type EndpointRow = {
 /** A customer's endpoints, by name: its own URL ('') first. */
 export const listEndpoints = (pool: Pool, customerId: number, limit: number): Promise<EndpointRow[]> =>
   pool.query<EndpointRow[]>(
-    "SELECT endpoint, state, failures, failing_since, run_at, error FROM webhook_endpoints " +
+    "SELECT endpoint, state, failures, failing_since, stopped_at, run_at, error FROM webhook_endpoints " +
       "WHERE customer_id=? ORDER BY endpoint LIMIT ?",
     [customerId, limit],
   );

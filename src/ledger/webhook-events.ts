@@ -1,16 +1,17 @@
 // What customers are to be told of a transaction's status changes: one row of webhook_events, written by the
 // transaction that makes the changes, so an event exists exactly when its change does. Nothing is written for
-// messages that nobody wants to hear of. Leaves deliveries to webhook-deliveries.ts.
+// messages that nobody wants to hear of. Leaves pauses to webhook-pauses.ts, deliveries to
+// webhook-deliveries.ts.
 // Bound: the callers' batches.
 
 import { wants } from "../core/callback.ts";
 import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { packWebhookEvents, type WebhookEvent } from "../core/webhook-event.ts";
+import { type ChangeEvent, packWebhookEvents, type WebhookEvent } from "../core/webhook-event.ts";
 import { blob } from "./sql-text.ts";
 
 /** A change as its customer is told it; none if that status isn't wanted. `error`: messages.last_error. */
-export function webhookEventsOf(record: LaneRecord, row: StatusRow, error: string | null): WebhookEvent[] {
+export function webhookEventsOf(record: LaneRecord, row: StatusRow, error: string | null): ChangeEvent[] {
   const { callback } = record;
   if (callback === undefined || !wants(callback.statuses, row.status)) return [];
   return [

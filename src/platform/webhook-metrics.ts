@@ -14,7 +14,10 @@ export const WEBHOOK_RESULTS = [
 ] as const;
 
 export const WEBHOOK_METRICS = {
-  sluice_webhook_events_total: counter("webhook", "status changes taken up to be told to their customers"),
+  sluice_webhook_events_total: counter(
+    "webhook",
+    "status changes, and pauses of endpoints, taken up to be told to their customers",
+  ),
   sluice_webhook_unread_total: counter("webhook", "rows of webhook_events that could not be read"),
   sluice_webhook_calls_total: counter(
     "webhook",

@@ -55,7 +55,7 @@ const SAYS: Partial<Record<Invariant, string>> = {
   submission_was_taken: "messages that no operator may have taken, although its reports would find them",
   topup_has_entry: "top-ups and their entries",
   change_is_told: "messages with a change that has no webhook event, or two",
-  told_change_happened: "webhook events of changes that weren't made, or that nobody asked for",
+  told_change_happened: "webhook events of what didn't happen, or that nobody asked for",
   webhook_ends: "webhook events that are neither delivered, nor failed, nor going to be called",
   lease_has_node: "leases that nobody can take back, because the row of their process is gone",
   key_has_owner: "idempotency keys whose message or top-up isn't this customer's",

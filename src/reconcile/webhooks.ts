@@ -5,6 +5,8 @@
 // Of a message's past its row says only how often it was queued and what it is now; `unknown` and `sent` that
 // it left behind may have an event, but none is missed. A change's event is in webhook_events until it is
 // taken, and in webhook_deliveries from then on: in one snapshot it is in one of them.
+// An event that an endpoint was paused is about no message. Its endpoint's row says when it stopped the last
+// time; where it had to be told then is not known afterwards, so of pauses none is missed.
 // Bounds: messages of WINDOW_MS, because events are large rows, and old ones are dropped; each of their
 // events is read once, by the key that leads to it, and sums alone unless they differ.
 
@@ -14,7 +16,9 @@ import { ulidBound } from "../core/id.ts";
 import { canMove, sequenceOf, STATUSES, type Status } from "../core/message.ts";
 import { unpackWebhookEvents } from "../core/webhook-event.ts";
 import { WEBHOOK_RETRY_MS, WEBHOOK_TTL_MS } from "../core/webhook-limits.ts";
+import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { quote } from "../ledger/sql-text.ts";
+import { NO_MESSAGE } from "../ledger/webhook-deliveries.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { at, type Books, messagesOf, messagesSince, ofScope, PENDING_MS } from "./books.ts";
 import { type Drift, driftOf, isAllCustomers, type CustomerRange } from "./result.ts";
@@ -48,12 +52,20 @@ const leadsTo = (from: Status, to: Status): boolean =>
 const toldBefore = (to: Status): string => quotedList(TOLD_STATUSES.filter((from) => leadsTo(from, to)));
 
 /** Its message made this change, and its customer asked to be told. Attempts that are over were queued. */
-const HAPPENED = `m.customer_id = d.customer_id
+const CHANGED = `m.customer_id = d.customer_id
   AND m.callback_statuses & (${byStatus("d.status", TOLD_STATUSES, (one) => maskOf([one]))}) <> 0
   AND d.sequence MOD ${STEP} = (${byStatus("d.status", TOLD_STATUSES, (one) => sequenceOf(0, one))})
   AND CASE WHEN d.sequence DIV ${STEP} < m.attempt THEN d.status IN (${toldBefore("sending")})
     ELSE d.sequence DIV ${STEP} = m.attempt
       AND (${byStatus("m.status", STATUSES, (one) => `d.status IN (${toldBefore(one)})`)}) END`;
+
+/** An endpoint of its customer stopped then, or has stopped again since. */
+const STOPPED = `d.status = '${ENDPOINT_PAUSED}' AND d.sequence <=> 0 AND (
+    SELECT COUNT(*) FROM webhook_endpoints AS s FORCE INDEX (PRIMARY)
+    WHERE s.customer_id = d.customer_id AND s.stopped_at >= d.occurred_at
+  ) > 0`;
+const IS_PAUSE = `d.message_id = '${NO_MESSAGE}'`;
+const HAPPENED = `CASE WHEN ${IS_PAUSE} THEN ${STOPPED} ELSE ${CHANGED} END`;
 
 /** Its state and the other columns say the same. */
 const SOUND = `CASE d.state WHEN 'pending' THEN d.run_at IS NOT NULL
@@ -121,13 +133,14 @@ function isEqual(a: Sums | undefined, b: Sums | undefined): boolean {
 const deliveries = (scope: CustomerRange, { messages, events }: Window): string =>
   "webhook_deliveries AS d FORCE INDEX (PRIMARY) " +
   "LEFT JOIN messages AS m FORCE INDEX (PRIMARY) ON m.id = d.message_id " +
-  `WHERE ${ofScope(scope, "d.")} AND d.event_id >= ${events} AND d.message_id >= ${messages}`;
+  `WHERE ${ofScope(scope, "d.")} AND d.event_id >= ${events} ` +
+  `AND (d.message_id >= ${messages} OR ${IS_PAUSE})`;
 
 const sumsOf = (count: string, fingerprint: string): string =>
   `CAST(SUM(${count}) AS SIGNED) AS count, CAST(SUM(${fingerprint}) AS CHAR) AS fingerprint`;
 
 function toldSql(scope: CustomerRange, window: Window): string {
-  const isCounted = isTrue(`${HAPPENED} AND ${SAID} AND m.updated_at < ${window.until}`);
+  const isCounted = isTrue(`${CHANGED} AND ${SAID} AND m.updated_at < ${window.until}`);
   return `SELECT d.customer_id, ${sumsOf(isCounted, `${isCounted} * CRC32(d.message_id) * d.sequence`)},
       CAST(SUM(NOT ${isTrue(HAPPENED)}) AS SIGNED) AS strange,
       CAST(SUM(NOT ${isTrue(SOUND)}) AS SIGNED) AS unsound
@@ -149,7 +162,7 @@ function notToldSql(customerId: number, window: Window): string {
     LEFT JOIN (
       SELECT d.message_id, COUNT(*) AS events, SUM(d.sequence) AS total,
         GROUP_CONCAT(d.sequence ORDER BY d.sequence) AS sequences
-      FROM ${deliveries(scope, window)} AND ${isTrue(`${HAPPENED} AND ${SAID}`)} GROUP BY d.message_id
+      FROM ${deliveries(scope, window)} AND ${isTrue(`${CHANGED} AND ${SAID}`)} GROUP BY d.message_id
     ) AS e ON e.message_id = m.id
     WHERE m.callback_statuses IS NOT NULL AND m.updated_at < ${window.until}
       AND (COALESCE(e.events, 0) <> ${EVENTS} OR COALESCE(e.total, 0) <> ${SEQUENCES})`;
@@ -162,8 +175,8 @@ function notRightSql(customerId: number, window: Window): string {
        CONCAT(${detail}) AS detail
      FROM ${deliveries({ low: customerId, high: customerId }, window)} AND NOT ${isTrue(isRight)}`;
   const change =
-    "'message ', d.message_id, ' is ', " +
-    "COALESCE(CONCAT(m.status, ' at sequence ', m.sequence), 'not there'), " +
+    `IF(${IS_PAUSE}, 'no endpoint has stopped since', CONCAT('message ', d.message_id, ' is ', ` +
+    "COALESCE(CONCAT(m.status, ' at sequence ', m.sequence), 'not there'))), " +
     "', told was ', d.status, ' at ', d.sequence";
   const state =
     "d.state, ' with code ', COALESCE(d.code, 'none'), ' after ', d.attempts, ' attempts, due ', " +

@@ -5,8 +5,10 @@
 
 import { ulidBound } from "../core/id.ts";
 import type { Status } from "../core/message.ts";
+import { type EventType, MESSAGE_STATUS } from "../core/webhook-event.ts";
+import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { readWebhook } from "../customers/webhooks.ts";
-import type { DeliveryState } from "../ledger/webhook-deliveries.ts";
+import { type DeliveryState, NO_MESSAGE } from "../ledger/webhook-deliveries.ts";
 import { type EndpointState, listEndpoints } from "../ledger/webhook-endpoints.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { isIdCursor, type Query, readParams } from "./params.ts";
@@ -14,6 +16,8 @@ import { isIdCursor, type Query, readParams } from "./params.ts";
 export type WebhookView = {
   url: string | null;
   statuses: Status[];
+  /** Whether an event says that an endpoint takes no calls any more. */
+  tell_pauses: boolean;
   old_secret_until: string | null;
   endpoints: {
     /** null: the customer's own URL; otherwise of callback_urls. */
@@ -21,15 +25,19 @@ export type WebhookView = {
     state: EndpointState;
     failures: number;
     failing_since: string | null;
+    /** When it was paused or gone the last time. */
+    stopped_at: string | null;
     last_error: string | null;
     next_attempt_at: string | null;
   }[];
 };
 export type WebhookDelivery = {
   id: string;
-  message_id: string;
-  status: string;
-  sequence: number;
+  type: EventType;
+  /** It and the next two are null unless the event is a change of a message. */
+  message_id: string | null;
+  status: string | null;
+  sequence: number | null;
   occurred_at: string;
   /** null: the customer's own. */
   url: string | null;
@@ -48,17 +56,19 @@ const ID_AFTER_ALL = "~";
 
 /** @throws SluiceError not_found, if the customer has no webhook */
 export async function webhookView({ pool }: { pool: Pool }, customerId: number): Promise<WebhookView> {
-  const { url, statuses, oldSecretUntil } = await readWebhook(pool, customerId);
+  const { url, statuses, tellPauses, oldSecretUntil } = await readWebhook(pool, customerId);
   const endpoints = await listEndpoints(pool, customerId, ENDPOINTS_MAX);
   return {
     url,
     statuses,
+    tell_pauses: tellPauses,
     old_secret_until: oldSecretUntil,
     endpoints: endpoints.map((row) => ({
       origin: row.endpoint === "" ? null : row.endpoint,
       state: row.state,
       failures: row.failures,
       failing_since: row.failing_since?.toISOString() ?? null,
+      stopped_at: row.stopped_at?.toISOString() ?? null,
       last_error: row.error,
       next_attempt_at: row.state === "active" ? (row.run_at?.toISOString() ?? null) : null,
     })),
@@ -111,17 +121,21 @@ export async function listDeliveries(
   return { deliveries, next_cursor: more ? params.nextCursor([deliveries.at(-1)?.id as string]) : null };
 }
 
-const deliveryOf = (row: StoredDelivery): WebhookDelivery => ({
-  id: row.event_id,
-  message_id: row.message_id,
-  status: row.status,
-  sequence: row.sequence,
-  occurred_at: row.occurred_at.toISOString(),
-  url: row.url,
-  state: row.state,
-  attempts: row.attempts,
-  next_attempt_at: row.run_at?.toISOString() ?? null,
-  last_code: row.code,
-  last_error: row.error,
-  updated_at: row.changed_at.toISOString(),
-});
+const deliveryOf = (row: StoredDelivery): WebhookDelivery => {
+  const isAboutMessage = row.message_id !== NO_MESSAGE;
+  return {
+    id: row.event_id,
+    type: isAboutMessage ? MESSAGE_STATUS : ENDPOINT_PAUSED,
+    message_id: isAboutMessage ? row.message_id : null,
+    status: isAboutMessage ? row.status : null,
+    sequence: isAboutMessage ? row.sequence : null,
+    occurred_at: row.occurred_at.toISOString(),
+    url: row.url,
+    state: row.state,
+    attempts: row.attempts,
+    next_attempt_at: row.run_at?.toISOString() ?? null,
+    last_code: row.code,
+    last_error: row.error,
+    updated_at: row.changed_at.toISOString(),
+  };
+};

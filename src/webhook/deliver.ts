@@ -20,7 +20,12 @@ import {
   WEBHOOK_START_MS,
 } from "../core/webhook-limits.ts";
 import { findSigning, type WebhookSigning } from "../customers/webhooks.ts";
-import { type Delivery, dueDeliveries, type CallOutcome } from "../ledger/webhook-deliveries.ts";
+import {
+  type CallOutcome,
+  type Delivery,
+  dueDeliveries,
+  NO_WEBHOOK_URL,
+} from "../ledger/webhook-deliveries.ts";
 import {
   claimEndpoints,
   type ClaimedEndpoint,
@@ -128,10 +133,11 @@ export function createDeliverer(deps: DeliverDeps): Deliverer {
         without: [...ofCustomer].flatMap(([id, n]) => (n >= WEBHOOK_CUSTOMER_ENDPOINTS_MAX ? [id] : [])),
       });
       if (endpoints.length === 0) return false;
-      const due = await dueDeliveries(pool, endpoints.map(wantedOf));
       const customerIds = new Set(endpoints.map(({ customerId }) => customerId));
       const signing = await findSigning(pool, [...customerIds]);
       const byCustomer = new Map(signing.map((one) => [one.customerId, one]));
+      const wanted = endpoints.map((one) => wantedOf(one, byCustomer.has(one.customerId)));
+      const due = await dueDeliveries(pool, wanted);
       endpoints.forEach((endpoint, at) =>
         begin({ endpoint, lease, due: due[at] ?? [], by: byCustomer.get(endpoint.customerId) }),
       );
@@ -145,9 +151,10 @@ export function createDeliverer(deps: DeliverDeps): Deliverer {
   };
 }
 
-/** One that fails gets a single call; one that has stopped gets none. */
-function wantedOf({ customerId, endpoint, state, failures }: ClaimedEndpoint) {
-  const most = failures >= WEBHOOK_PROBE_FAILURES_MIN ? 1 : WEBHOOK_ENDPOINT_ROWS_MAX;
+/** One that fails gets a single call; one that has stopped gets none. What has no webhook needs no call. */
+function wantedOf({ customerId, endpoint, state, failures }: ClaimedEndpoint, hasWebhook: boolean) {
+  const isProbed = hasWebhook && failures >= WEBHOOK_PROBE_FAILURES_MIN;
+  const most = isProbed ? 1 : WEBHOOK_ENDPOINT_ROWS_MAX;
   return { customerId, endpoint, limit: state === "active" ? most : 0 };
 }
 
@@ -174,6 +181,7 @@ async function workOn(
     failed: 0,
     isGone: false,
     isSlow: null,
+    url: null,
     error: null,
   };
   const outcomes: CallOutcome[] = [];
@@ -204,7 +212,7 @@ async function workOn(
       tookMs += callMs;
       const { attempts, occurredAtMs } = delivery;
       deps.onCall({ answer, tookMs: callMs, attempts, occurredAtMs });
-      count(worked, answer, delivery.url === null);
+      count(worked, answer, delivery);
       outcomes.push(outcomeOf(delivery, answer, delivery.leftMs - ageMs(), deps.timers.random));
     }
   };
@@ -213,24 +221,26 @@ async function workOn(
   return { worked, outcomes };
 }
 
-function count(worked: Worked, answer: CallAnswer, isOwnUrl: boolean): void {
+function count(worked: Worked, answer: CallAnswer, { url, isAboutMessage }: Delivery): void {
   const result = resultOf(answer);
   if (result === "acknowledged") {
     worked.succeeded++;
     worked.failed = 0;
+    worked.url = url ?? worked.url;
     return;
   }
+  // A receiver that doesn't know such events may refuse them, and take all others.
+  if (!isAboutMessage) return;
   // From a message's own URL, 410 is about that message.
-  if (result === "gone") worked.isGone ||= isOwnUrl;
+  if (result === "gone") worked.isGone ||= url === null;
   worked.failed++;
   worked.error = errorOf(answer);
 }
 
-/** The customer has removed its webhook, or its URL. */
 const unwanted = ({ eventId }: Delivery): CallOutcome => ({
   eventId,
   state: "failed",
   code: null,
-  error: "the customer has no webhook URL any more",
+  error: NO_WEBHOOK_URL,
   delayMs: 0,
 });

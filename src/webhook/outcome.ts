@@ -2,6 +2,7 @@
 // next try. Pure. Leaves what it means for the endpoint to deliver.ts.
 // Invariant: a delivery is tried at doubling intervals until its time is over, with one last try when it is.
 
+import { WEBHOOK_PROBE_FIRST_MS, WEBHOOK_PROBE_MAX_MS } from "../core/webhook-limits.ts";
 import type { Delivery, CallOutcome } from "../ledger/webhook-deliveries.ts";
 import { type Backoff, backoffMs } from "../platform/retry.ts";
 import type { WEBHOOK_RESULTS } from "../platform/webhook-metrics.ts";
@@ -12,7 +13,7 @@ export type CallResult = (typeof WEBHOOK_RESULTS)[number];
 /** 5 s, 10 s, 20 s … up to 3 h, each shortened by up to half at random: some 20 tries in 24 h. */
 const RETRY: Backoff = { firstMs: 5_000, mostMs: 3 * 3_600_000 };
 /** How often an endpoint that fails is asked whether it works again. */
-const PROBE: Backoff = { firstMs: 1_000, mostMs: 15 * 60_000 };
+const PROBE: Backoff = { firstMs: WEBHOOK_PROBE_FIRST_MS, mostMs: WEBHOOK_PROBE_MAX_MS };
 const GONE = 410;
 
 export function resultOf(answer: CallAnswer): CallResult {

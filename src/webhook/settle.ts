@@ -1,10 +1,12 @@
 // Settles the work on several endpoints in one transaction: what became of their deliveries, then their
-// leases, so that an endpoint is due again exactly while something is pending. Leaves SQL to src/ledger/.
+// leases, so that an endpoint is due again exactly while something is pending, then the events of those that
+// stopped. Leaves SQL to src/ledger/.
 // Bound: the caller's work.
 
 import { WEBHOOK_PROBE_FAILURES_MIN } from "../core/webhook-limits.ts";
 import { buryPendingSql, type CallOutcome, outcomesSql } from "../ledger/webhook-deliveries.ts";
 import { endLeases, type Stopped, type Worked } from "../ledger/webhook-endpoints.ts";
+import { tellPauses } from "../ledger/webhook-pauses.ts";
 import { type Pool, withRetries } from "../platform/mysql.ts";
 import { probeDelayMs } from "./outcome.ts";
 
@@ -29,6 +31,7 @@ export function settleWork(
       probeDelayMs: (failures) => probeDelayMs(failures, WEBHOOK_PROBE_FAILURES_MIN, random),
       burySql: (key) => buryPendingSql(key, STOPPED),
     });
+    await tellPauses(conn, stopped);
     await conn.query("COMMIT");
     return stopped;
   });

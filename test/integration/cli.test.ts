@@ -229,8 +229,10 @@ test("a webhook is set up, shown, rotated and removed; its URL must be public, i
   expect(set).toMatchObject({ url: "https://example.com/sms", statuses: "sent,failed" });
   expect(set.secret).toStartWith("whsec_");
   expect(json("webhook", "set", ...of, "--no-url")).not.toHaveProperty("secret");
+  expect(run(["webhook", "set", ...of, "--pauses", "maybe"]).stderr).toContain("one of: on, off");
+  expect(json("webhook", "set", ...of, "--pauses", "off")).toMatchObject({ tell_pauses: false });
   const shown = JSON.parse(run(["webhook", "show", ...of, "--json"]).stdout) as object;
-  expect(shown).toMatchObject({ url: null, statuses: ["sent", "failed"], endpoints: [] });
+  expect(shown).toMatchObject({ url: null, statuses: ["sent", "failed"], tell_pauses: false, endpoints: [] });
   const second = json("webhook", "rotate", ...of);
   expect(second.secret).toStartWith("whsec_");
   expect(run(["webhook", "rotate", ...of]).stderr).toContain("--now");

@@ -8,7 +8,7 @@ import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { settleClaim } from "../../src/ledger/settle.ts";
 import { type CallOutcome, dueDeliveries, takeEvents } from "../../src/ledger/webhook-deliveries.ts";
-import { claimEndpoints } from "../../src/ledger/webhook-endpoints.ts";
+import { claimEndpoints, resumeEndpoints } from "../../src/ledger/webhook-endpoints.ts";
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import type { Pool } from "../../src/platform/mysql.ts";
 import { reconcile } from "../../src/reconcile/reconcile.ts";
@@ -82,7 +82,7 @@ async function callAll(): Promise<void> {
     eventId,
     ...(outcomes[at] ?? { state: "delivered" as const, code: 204, error: null, delayMs: 0 }),
   }));
-  const worked = { customerId, endpoint: "", lease, isGone: false, isSlow: false, error: null };
+  const worked = { customerId, endpoint: "", lease, isGone: false, isSlow: false, url: null, error: null };
   await settleWork(
     pool,
     [{ worked: { ...worked, succeeded: called.length - 2, failed: 0 }, outcomes: called }],
@@ -154,6 +154,14 @@ describe("clean are", () => {
     expect(await check()).toMatchObject({ kind: "clean" });
   });
 
+  test("a pause that was told, also once its endpoint is called again", async () => {
+    await pool.query(pauseSql({}));
+    await pool.query("UPDATE webhook_endpoints SET state='paused', stopped_at=NOW(3)");
+    expect(await check()).toMatchObject({ kind: "clean" });
+    await resumeEndpoints(pool, customerId);
+    expect(await check({ customerId })).toMatchObject({ kind: "clean" });
+  });
+
   test("an endpoint that is days behind but worked on", async () => {
     await pool.query(
       "UPDATE webhook_deliveries SET run_at=NOW(3) - INTERVAL 3 DAY,give_up_at=NOW(3) - INTERVAL 2 DAY " +
@@ -185,6 +193,15 @@ function copySql(of: LaneRecord, sequence: number, changed: Record<string, strin
     `FROM webhook_deliveries WHERE message_id='${of.id}' AND sequence=${sequence}`
   );
 }
+/** An event, like one of `failed`, that an endpoint was paused an hour ago, with some columns changed. */
+const pauseSql = (changed: Record<string, string>): string =>
+  copySql(failed, 5, {
+    message_id: "''",
+    sequence: "0",
+    status: "'endpoint.paused'",
+    occurred_at: "NOW(3) - INTERVAL 1 HOUR",
+    ...changed,
+  });
 const eventOf = (record: LaneRecord, sequence: number): string =>
   `WHERE message_id='${record.id}' AND sequence=${sequence}`;
 
@@ -243,6 +260,22 @@ const plants: Plant[] = [
       return copySql(failed, 1, { customer_id: "customer_id + 1", ...ended });
     },
     ["told_change_happened"],
+  ],
+  ["a pause of a customer whose endpoints never stopped", () => pauseSql({}), ["told_change_happened"]],
+  [
+    "a pause that no endpoint had reached yet",
+    () => `UPDATE webhook_endpoints SET stopped_at=NOW(3) - INTERVAL 2 HOUR; ${pauseSql({})}`,
+    ["told_change_happened"],
+  ],
+  [
+    "a pause at a sequence, as if it were a change",
+    () => `UPDATE webhook_endpoints SET stopped_at=NOW(3); ${pauseSql({ sequence: "1" })}`,
+    ["told_change_happened"],
+  ],
+  [
+    "a pause that is delivered without a call",
+    () => `UPDATE webhook_endpoints SET stopped_at=NOW(3); ${pauseSql({ attempts: "0" })}`,
+    ["webhook_ends"],
   ],
   [
     "a pending event that is never due",

@@ -1,5 +1,6 @@
-// `./sluice webhook list|replay|resume` on deliveries that have failed: what a person delivers again for a
-// customer. Settings and secrets by the command: cli.test.ts; replays by the API: webhook.test.ts.
+// `./sluice webhook list|replay|resume` on deliveries that have failed, what a person delivers again for a
+// customer; and what `remove` leaves. Settings and secrets by the command: cli.test.ts; replays by the API:
+// webhook.test.ts.
 
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
@@ -109,4 +110,39 @@ test("a paused endpoint is resumed without a replay, once; another customer's ev
   const refused = webhook("replay", "--id", event);
   expect([refused.code, refused.stdout]).toEqual([1, ""]);
   expect(refused.stderr).toContain("no delivery");
+});
+
+test("a webhook that is removed ends all that is pending at once, also what an endpoint that fails put off", async () => {
+  const [first] = events;
+  expect(webhook("set", "--url", "https://example.com/sms").code).toBe(0);
+  const putOff = async () => {
+    await pool.write(
+      "UPDATE webhook_deliveries SET state='pending', error=NULL, code=NULL, " +
+        "run_at=NOW(3) + INTERVAL 3 HOUR WHERE customer_id=? AND event_id<>?",
+      [customerId, first],
+    );
+    await pool.write(
+      "UPDATE webhook_endpoints SET failures=12, run_at=NOW(3) + INTERVAL 3 HOUR WHERE customer_id=?",
+      [customerId],
+    );
+  };
+  await putOff();
+  const removed = (): unknown => JSON.parse(webhook("remove", "--json").stdout);
+  const of = { customer_id: String(customerId) };
+  expect(removed()).toEqual({ ...of, removed: true, ended: 2 });
+  expect(await states()).toEqual(["failed", "failed", "failed"]);
+  const { deliveries } = JSON.parse(webhook("list", "--json").stdout) as {
+    deliveries: { id: string; last_error: string; next_attempt_at: string | null }[];
+  };
+  expect(deliveries.map(({ last_error, next_attempt_at }) => [last_error, next_attempt_at])).toEqual([
+    ["the customer has no webhook URL any more", null],
+    ["the customer has no webhook URL any more", null],
+    ["answered 500", null],
+  ]);
+  expect(await endpoint()).toEqual({ state: "active", failures: 0, isDue: 1 });
+
+  // As if it had been killed half-way.
+  await putOff();
+  expect(removed()).toEqual({ ...of, removed: false, ended: 2 });
+  expect(removed()).toEqual({ ...of, removed: false, ended: 0 });
 });

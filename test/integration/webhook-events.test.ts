@@ -7,7 +7,7 @@ import { createIdFactory, ulidTimeMs } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { WEBHOOK_ORIGINS_MAX } from "../../src/core/webhook-limits.ts";
 import { sequenceOf, type Status } from "../../src/core/message.ts";
-import { packWebhookEvents, unpackWebhookEvents, type WebhookEvent } from "../../src/core/webhook-event.ts";
+import { type ChangeEvent, packWebhookEvents, unpackWebhookEvents } from "../../src/core/webhook-event.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { listLetters } from "../../src/ledger/dead-letters.ts";
 import { requeueLetter } from "../../src/ledger/requeue-letter.ts";
@@ -120,7 +120,7 @@ async function work(outcomeOf: OutcomeOf, fields: Partial<Worked> = {}) {
     const outcomes = (due[at] ?? []).map(({ eventId }) => ({ eventId, ...outcomeOf(eventId) }));
     const succeeded = outcomes.filter(({ state }) => state === "delivered").length;
     const failed = outcomes.length - succeeded;
-    const none = { isGone: false, isSlow: null, error: failed === 0 ? null : "answered 500" };
+    const none = { isGone: false, isSlow: null, url: null, error: failed === 0 ? null : "answered 500" };
     const worked: Worked = { ...endpoint, lease, succeeded, failed, ...none, ...fields };
     return { worked, outcomes };
   });
@@ -204,7 +204,7 @@ test("two processes share the events: each becomes one delivery", async () => {
 test("events that can't be read become dead letters as they came, and hold up nothing; mended, they are told", async () => {
   const record = await accepted();
   const [row] = await pool.query<{ payload: Buffer }[]>("SELECT payload FROM webhook_events");
-  const [event] = unpackWebhookEvents(row?.payload as Buffer) as [WebhookEvent];
+  const [event] = unpackWebhookEvents(row?.payload as Buffer) as [ChangeEvent];
   await pool.query("DELETE FROM webhook_events");
   const poison = [Buffer.of(0, 255), packWebhookEvents([{ ...event, url: "no URL" }])];
   for (const payload of [...poison, row?.payload])
@@ -244,7 +244,7 @@ test("one process at a time works on an endpoint, which is due again if somethin
   await accepted(); // its event comes while the call is under way
   await takeEvents(pool, 10);
   expect(await claimEndpoints(pool, id(), { quick: 10, slow: 10 })).toEqual([]);
-  const worked = { succeeded: 1, failed: 0, isGone: false, isSlow: false, error: null };
+  const worked = { succeeded: 1, failed: 0, isGone: false, isSlow: false, url: null, error: null };
   const outcomes = (due ?? []).map(({ eventId }) => ({ eventId, ...acknowledged() }));
   const done = { worked: { customerId, endpoint: "", lease, ...worked }, outcomes };
   await settleWork(pool, [done], () => 0);
@@ -263,7 +263,7 @@ test("a lease that was lost changes no endpoint, but what was delivered stays de
   await pool.query("UPDATE webhook_endpoints SET run_at=NOW(3) - INTERVAL 1 SECOND"); // its time is over
   const other = id();
   expect(await claimEndpoints(pool, other, { quick: 10, slow: 10 })).toHaveLength(1);
-  const worked = { succeeded: 1, failed: 0, isGone: false, isSlow: null, error: null };
+  const worked = { succeeded: 1, failed: 0, isGone: false, isSlow: null, url: null, error: null };
   const outcomes = (due ?? []).map(({ eventId }) => ({ eventId, ...acknowledged() }));
   const late = { worked: { customerId, endpoint: "", lease: slept, ...worked }, outcomes };
   await settleWork(pool, [late], () => 0);
@@ -310,7 +310,7 @@ test("a replay of what is paused holds, even while a process is about to end wha
   expect(paused).toMatchObject({ state: "paused" });
   const [event] = await deliveries();
   expect(await replayOne(pool, customerId, event?.event_id ?? "")).toBe(true);
-  const worked = { succeeded: 0, failed: 0, isGone: false, isSlow: null, error: null };
+  const worked = { succeeded: 0, failed: 0, isGone: false, isSlow: null, url: null, error: null };
   await settleWork(pool, [{ worked: { customerId, endpoint: "", lease, ...worked }, outcomes: [] }], () => 0);
   expect(await deliveries()).toMatchObject([{ state: "pending" }]);
   expect(await endpoints()).toMatchObject([{ state: "active", due: 1 }]);

@@ -46,8 +46,11 @@ test("a webhook is set, changed and removed; its secret is shown once, and rotat
   expect(await readWebhook(pool, customerId)).toEqual({
     url: null,
     statuses: ["delivered"],
+    tellPauses: true,
     oldSecretUntil: null,
   });
+  await setWebhook(pool, customerId, { tellPauses: false }, rules);
+  expect(await readWebhook(pool, customerId)).toMatchObject({ statuses: ["delivered"], tellPauses: false });
   const second = await rotateSecret(pool, customerId, false);
   const signing = async () => (await findSigning(pool, [customerId]))[0]?.secrets;
   expect(await signing()).toEqual([second, secret as string]);

@@ -6,6 +6,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { Webhook } from "standardwebhooks";
 import { ALL_STATUSES } from "../../src/core/callback.ts";
 import { createIdFactory } from "../../src/core/id.ts";
+import { eventIdOf, packWebhookEvents } from "../../src/core/webhook-event.ts";
+import type { PauseEvent } from "../../src/core/webhook-pause.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { rotateSecret, setWebhook } from "../../src/customers/webhooks.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
@@ -215,6 +217,58 @@ test("what isn't acknowledged is called again, and after 410 never", async () =>
   await until(() => isDone(gone.customerId), "they are not called", 10_000, role.log);
   expect(receiver.calls.filter(({ path }) => path === "/gone")).toHaveLength(1);
   expect(role.log()).toContain("takes no calls any more");
+}, 60_000);
+
+test("a receiver that refuses pauses gets all changes as before", async () => {
+  const codes = [500, 410];
+  const receiver = stopping(
+    await startReceiver(({ body }, response) => {
+      const { type } = JSON.parse(body) as { type: string };
+      response.writeHead(type === "endpoint.paused" ? (codes.shift() ?? 410) : 204).end();
+    }),
+  );
+  const { customerId } = await customerAt(receiver.url);
+  const pause: PauseEvent = {
+    customerId,
+    url: null,
+    endpoint: "https://a.example.com",
+    endpointUrl: null,
+    state: "paused",
+    failures: 20,
+    reason: "answered 500",
+    occurredAtMs: Date.now(),
+  };
+  await down.pool.query("INSERT INTO webhook_events (payload) VALUES (?)", [packWebhookEvents([pause])]);
+  await until(() => receiver.calls.length === 1, "it is told", 10_000, role.log);
+  await until(isIdle, "it is settled");
+  await dueNow();
+  await until(() => isDone(customerId), "it is refused for good", 10_000, role.log);
+  expect(receiver.calls.map((call) => call.id)).toEqual([eventIdOf(pause), eventIdOf(pause)]);
+  const endpoints = await down.pool.query(
+    "SELECT state, failures FROM webhook_endpoints WHERE customer_id=?",
+    [customerId],
+  );
+  expect(endpoints).toEqual([{ state: "active", failures: 0 }]);
+  const records = await accept(customerId, 2);
+  await until(() => isDone(customerId), "changes are told", 10_000, role.log);
+  expect(changesIn(receiver.calls.slice(2))).toEqual(records.map(({ id: of }) => `${of} queued`).sort());
+}, 60_000);
+
+test("whatever comes for a customer without a webhook fails at once, even where calls have failed before", async () => {
+  const customerId = await insertCustomer(down.pool, 1_000_000);
+  await accept(customerId, 1);
+  await until(() => isDone(customerId), "it has failed", 10_000, role.log);
+  await until(isIdle, "it is settled");
+  await down.pool.query("UPDATE webhook_endpoints SET failures=50 WHERE customer_id=?", [customerId]);
+  await accept(customerId, 20);
+  await until(() => isDone(customerId), "all have failed", 10_000, role.log);
+  const found = await down.pool.query<{ state: string; error: string; n: number }[]>(
+    "SELECT state, error, COUNT(*) AS n FROM webhook_deliveries WHERE customer_id=? GROUP BY state, error",
+    [customerId],
+  );
+  expect(found.map(({ state, error, n }) => [state, error, Number(n)])).toEqual([
+    ["failed", "the customer has no webhook URL any more", 21],
+  ]);
 }, 60_000);
 
 type Delivery = { id: string; message_id: string; state: string; attempts: number; last_error: string };

@@ -187,15 +187,21 @@ function call(name: string, args: readonly Expr[], scope: Scope, context: EvalCo
       return Buffer.from(String(arg(0)), "base64");
     case "UNHEX":
       return Buffer.from(String(arg(0)), "hex");
+    case "POW":
+      return Number(arg(0)) ** Number(arg(1));
     case "FLOOR":
       return Math.floor(Number(arg(0)));
     case "SIGN":
       return Math.sign(Number(arg(0)));
     case "UNIX_TIMESTAMP":
       return args.length === 0 ? context.nowMs / 1_000 : Number(arg(0)) / 1_000;
+    case "TIMESTAMP":
+      return timeOf(String(arg(0)));
     case "TIMESTAMPDIFF": {
       const unit = (args[0] as Expr & { k: "col" }).n.toUpperCase();
-      return Math.floor((Number(arg(2)) - Number(arg(1))) / (UNIT_MS[unit] as number));
+      const [from, to] = [arg(1), arg(2)];
+      if (from === null || to === null) return null;
+      return Math.floor((Number(to) - Number(from)) / (UNIT_MS[unit] as number));
     }
     default:
       return unsupported(`function ${name}`);

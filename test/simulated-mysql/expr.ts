@@ -134,6 +134,8 @@ export abstract class ExprParser {
       return { k: "exists", select };
     }
     if (word === "CASE") return this.#case();
+    if (word === "TIMESTAMP" && this.t.kind === "string")
+      return { k: "fn", name: word, args: [this.#primary()] };
     if (this.isOp("(")) return { k: "fn", name: word, args: this.list() };
     if (word === "CURRENT_TIMESTAMP") return { k: "fn", name: word, args: [] };
     if (!this.takeOp(".")) return { k: "col", q: null, n: name };

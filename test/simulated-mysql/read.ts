@@ -83,10 +83,11 @@ function grouped(s: Select, scopes: Scope[], context: EvalContext): Record<strin
     JSON.stringify(s.group.map((expr) => evaluate(expr, scope, context))),
   );
   if (groups.size === 0 && s.group.length === 0) groups.set("", []);
+  const having = s.having === null ? null : unnamed(s.having, s.items);
   const out: Record<string, unknown>[] = [];
   for (const of of groups.values()) {
     const value = (expr: Expr): Value => evaluate(withoutAggregates(expr, of, context), of[0] ?? [], context);
-    if (s.having !== null && !truthy(value(s.having))) continue;
+    if (having !== null && !truthy(value(having))) continue;
     // A SUM is a DECIMAL, which the driver returns as text.
     const item = ({ expr }: { expr: Expr }) => {
       const v = value(expr);
@@ -95,6 +96,13 @@ function grouped(s: Select, scopes: Scope[], context: EvalContext): Record<strin
     out.push(Object.fromEntries(s.items.map((one) => [one.name, item(one)])));
   }
   return out;
+}
+
+/** HAVING may name what is selected. */
+function unnamed(expr: Expr, items: Select["items"]): Expr {
+  if (expr.k === "bin") return { ...expr, a: unnamed(expr.a, items), b: unnamed(expr.b, items) };
+  if (expr.k !== "col" || expr.q !== null) return expr;
+  return items.find(({ name }) => name === expr.n)?.expr ?? expr;
 }
 
 function withoutAggregates(expr: Expr, of: readonly Scope[], context: EvalContext): Expr {

@@ -118,6 +118,9 @@ function assigned(tx: Tx, table: Table, set: readonly Assign[], scope: Scope): V
     if (spec === undefined) throw new SqlError(1054, `unknown column ${column}`);
     values[column] = stored(spec, evaluate(expr, seen, context));
   }
+  const isChanged = () => table.spec.columns.some(({ name }) => own.values?.[name] !== values[name]);
+  for (const { name, touched } of table.spec.columns)
+    if (touched && !set.some(({ column }) => column === name) && isChanged()) values[name] = tx.nowMs;
   return values;
 }
 

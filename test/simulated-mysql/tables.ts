@@ -16,6 +16,10 @@ export type Column = {
   fallback: Value | undefined;
   values: readonly string[] | null;
   auto: boolean;
+  /** ON UPDATE CURRENT_TIMESTAMP: the time at which something else in its row changed. */
+  touched: boolean;
+  /** A BOOLEAN, by which no index finds few rows. */
+  flag: boolean;
 };
 export type TableSpec = {
   name: string;
@@ -88,8 +92,8 @@ function addPart(spec: TableSpec, part: string): void {
     const columns = names(key[2] as string);
     if (key[1] !== undefined) spec.unique.push(columns);
     const column = spec.columns.find((c) => c.name === columns[0]);
-    if (column !== undefined && column.kind !== "time" && !spec.indexed.includes(column.name))
-      spec.indexed.push(column.name);
+    if (column === undefined || column.kind === "time" || column.flag) return;
+    if (!spec.indexed.includes(column.name)) spec.indexed.push(column.name);
   } else if (/^CHECK\s*\(/.test(part)) spec.checks.push(parseExpr(part.slice(5)));
   else if (/^CONSTRAINT\s+\w+\s+CHECK/.test(part))
     spec.checks.push(parseExpr(part.slice(part.indexOf("CHECK") + 5)));
@@ -126,7 +130,8 @@ function columnOf(spec: TableSpec, part: string): Column {
               ? Number(/^TRUE$/i.test(given))
               : Number(given);
   const values = upper === "ENUM" ? [...size.matchAll(/'([^']*)'/g)].map((m) => m[1] as string) : null;
-  return { name, kind, unsigned: /UNSIGNED/i.test(rest), nullable, fallback, values, auto };
+  const [unsigned, touched] = [/UNSIGNED/i.test(rest), /ON UPDATE CURRENT_TIMESTAMP/i.test(rest)];
+  return { name, kind, unsigned, nullable, fallback, values, auto, touched, flag: /^BOOL/.test(upper) };
 }
 
 /** Splits at commas that are not inside brackets or strings. */

@@ -5,6 +5,7 @@
 // most one effect, and a request whose client left before it entered a commit has none, and ends.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
+import { callbackUrlOf } from "./customers.ts";
 import type { Kernel } from "./kernel.ts";
 import { hold } from "./hold.ts";
 import type { Model } from "./model.ts";
@@ -299,20 +300,21 @@ export function createClients(
     counters.set(customerId, count);
     return `common ${count}`;
   };
-  const sendBody = (reference: string, { express, parts, isBrief }: Shape, variant: string): Buffer =>
+  const sendBody = (owner: KeyOwner, reference: string, shape: Shape, variant: string): Buffer =>
     Buffer.from(
       JSON.stringify({
         phone: `+98912${1_000_000 + random.int(PHONES)}`, // few: several messages to each
-        text: `it's ${variant}`.padEnd(parts === 1 ? 20 : PART_CHARS * (parts - 1) + 10, "x"),
-        type: express ? "express" : "normal",
+        text: `it's ${variant}`.padEnd(shape.parts === 1 ? 20 : PART_CHARS * (shape.parts - 1) + 10, "x"),
+        type: shape.express ? "express" : "normal",
         reference,
-        ...(isBrief ? { valid_for: BRIEF_S } : {}),
+        callback_url: callbackUrlOf(owner, names), // left out if undefined
+        ...(shape.isBrief ? { valid_for: BRIEF_S } : {}),
       }),
     );
 
   const send: Clients["send"] = (owner, { keyed, ...shape }) => {
     const name = `send-${++names}`;
-    const body = sendBody(name, shape, "one");
+    const body = sendBody(owner, name, shape, "one");
     const key = keyed ? keyFor(owner) : null;
     const wish = wishFor({ route: "send", owner, body, key }, name);
     pursue(wish);
@@ -320,7 +322,7 @@ export function createClients(
     for (let copies = random.chance(0.3) ? random.int(3) : 0; copies > 0; copies--)
       later(random.chance(0.5) ? 0 : random.between(0, 300), wish);
     if (random.chance(0.1)) {
-      const other = sendBody(name, shape, "two");
+      const other = sendBody(owner, name, shape, "two");
       const rival = wishFor({ route: "send", owner, body: other, key }, `${name}-rival`);
       rival.triesLeft = 3;
       later(random.between(0, 2_000), rival);
@@ -352,7 +354,7 @@ export function createClients(
         const left = model.spendable(owner.customerId);
         const parts = steady <= 0 && left > 30 * owner.priceNormal ? 9 : 1;
         const name = `drain-${++names}`;
-        const body = sendBody(name, { ...PLAIN, parts }, "drain");
+        const body = sendBody(owner, name, { ...PLAIN, parts }, "drain");
         const wish = wishFor({ route: "send", owner, body, key: null }, name);
         hold(triesLeft-- > 0, "the whole balance can be spent", () => `${left} of ${owner.name} are left`);
         const isSteady = steady-- > 0;

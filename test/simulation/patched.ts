@@ -21,6 +21,7 @@ const FOLDERS = [
   "src/operators",
   "src/dlr",
   "src/reports",
+  "src/webhook",
 ];
 
 export type Patched = { simulate: (seed: number) => Promise<Result>; remove: () => void };

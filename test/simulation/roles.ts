@@ -105,14 +105,15 @@ const RELAY_CONNECTIONS = 8;
 const FLUSH_MS = 200;
 const EXPRESS_PROMISE_MS = 5_000;
 
-const metrics = {
+/** Metrics that nobody reads. */
+export const metrics = {
   counts: (_prefix: string, keys: readonly string[]) => Object.fromEntries(keys.map((key) => [key, 0])),
   counter: () => () => undefined,
   gauge: () => undefined,
   histogram: () => () => undefined,
 } as unknown as Metrics;
 
-function logOf({ kernel }: World): Log {
+export function logOf({ kernel }: World): Log {
   const line = (fields: { err?: unknown } | string, text = "") => {
     const err = typeof fields === "object" ? (fields.err as Error | undefined) : undefined;
     kernel.note("log", err === undefined ? text : `${text}: ${err.name} ${err.message.slice(0, 80)}`);
@@ -121,7 +122,7 @@ function logOf({ kernel }: World): Log {
   return { trace: quiet, debug: quiet, info: quiet, warn: line, error: line, fatal: line } as never;
 }
 
-function idsOf({ kernel }: World): () => string {
+export function idsOf({ kernel }: World): () => string {
   const next = monotonicFactory(() => kernel.random.next());
   return () => next(Date.now());
 }

@@ -1,6 +1,7 @@
 // One simulated run, from a seed: a gateway of several processes, clients, and faults of the kinds that this
 // seed has; then the faults end, and everything must come to rest: every message has ended, all leases of
-// dead processes are back, every wallet can be spent to its last unit.
+// dead processes are back, every wallet can be spent to its last unit. At last customers are told of it all,
+// with faults of their own (deliveries.ts).
 // Bound: SEED_EVENTS_MAX events.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
@@ -14,7 +15,10 @@ import { hold, Violation } from "./hold.ts";
 import { createModel, isFinal, type Message, type Model } from "./model.ts";
 import { createNetwork } from "../simulated-mysql/client.ts";
 import { createServer, type JournalEntry, type Server } from "../simulated-mysql/server.ts";
+import { makeCustomers } from "./customers.ts";
+import { deliverWebhooks } from "./deliveries.ts";
 import { createOperators } from "./operators.ts";
+import { createReceivers } from "./receivers.ts";
 import { createReporting } from "./reporting.ts";
 import {
   type Ingest,
@@ -27,7 +31,7 @@ import {
 import { TOPIC_NAMES, type World } from "./roles.ts";
 import { createEvents } from "./events.ts";
 import { createTimes } from "./times.ts";
-import { createTold, WISHES } from "./told.ts";
+import { createTold } from "./told.ts";
 import { readSchema, SqlError, type TableSpec, type Values } from "../simulated-mysql/tables.ts";
 
 export type Result = {
@@ -40,7 +44,7 @@ export type Result = {
   stats: Stats;
 };
 
-const SEED_EVENTS_MAX = 300_000;
+const SEED_EVENTS_MAX = 400_000;
 const REST_MOST_MS = 40_000;
 const HOUR_MS = 3_600_000;
 const LOOK_EVERY_MS = 25;
@@ -111,7 +115,9 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
     statusOf: (id) => model.messages.get(id)?.status ?? "",
     phoneOf: (id) => String(model.messages.get(id)?.values.phone),
   });
-  const told = createTold();
+  const databaseNowMs = () => Math.floor(kernel.wallMs(null) + databaseClock.offsetMs); // NOW(3)
+  const told = createTold(() => server.tables);
+  const receivers = createReceivers(kernel, told, { tables: () => server.tables, nowMs: databaseNowMs });
   // Express of a customer who wants that, if its first answer was lost.
   const mayHaveTwo = (id: string): boolean => {
     const { customerId, values } = model.messages.get(id) as Message;
@@ -124,7 +130,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
-    nowMs: () => Math.floor(kernel.wallMs(null) + databaseClock.offsetMs), // NOW(3)
+    nowMs: databaseNowMs,
     pauseMs: () => (kernel.nowMs() > 0 && random.chance(rates.statementPause) ? random.between(0.05, 3) : 0),
     fault: (statement) => {
       const locks = statement.k === "select" ? statement.lock : /^(insert|update|delete)$/.test(statement.k);
@@ -143,6 +149,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
       const nowMs = kernel.wallMs(null) + databaseClock.offsetMs;
       reporting.onCommit(changes);
       told.onCommit(changes);
+      receivers.onCommit(changes, by, nowMs);
       model.onCommit(changes, { node: nodes.get(by) ?? null, nowMs });
       times.onCommit(changes);
       for (const { nodeId, of, available } of gateway.ingests) {
@@ -261,8 +268,12 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   clients.check();
   reporting.check(model.messages);
   events.check(model, server);
+  const others = [...gateway.ingests.map((one) => one.of), ...gateway.roles.map(({ role }) => role.of)];
+  const scene = { kernel, world, server, receivers, rates, others, nowMs: databaseNowMs, until };
+  const webhooks = deliverWebhooks(scene);
   watch.atEnd?.(server.tables);
-  Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts);
+  Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts, receivers.counts);
+  for (const [what, n] of Object.entries(webhooks)) stats[`webhook ${what}`] = n;
 }
 
 export type Gateway = {
@@ -300,39 +311,6 @@ function startGateway(world: World, nodes: Map<object | null, string>): Gateway 
   };
   gateway.ingests = Array.from({ length: 2 + kernel.random.int(2) }, ingest);
   return gateway;
-}
-
-function makeCustomers(kernel: Kernel, server: Server): KeyOwner[] {
-  const { random } = kernel;
-  const session = server.connect(null);
-  return [1, 2, 3].map((customerId) => {
-    const priceNormal = random.pick([1, 3, 7]);
-    const mode = random.chance(0.25) ? "strict" : "lease";
-    const webhook = WISHES.get(customerId);
-    const owner = {
-      customerId,
-      name: `customer-${customerId}`,
-      priceNormal,
-      priceExpress: priceNormal + 2,
-      rateLimit: null,
-      currency: "IRR",
-      region: "IR",
-      resendsUnknown: random.chance(0.5),
-      mode,
-      scopes: new Set(["send", "billing"]),
-      ...(webhook === undefined ? {} : { webhook }),
-    } as unknown as KeyOwner;
-    session?.query(
-      "INSERT INTO customers (customer_id,name,price_normal,price_express,mode) VALUES " +
-        `(${customerId},'${owner.name}',${priceNormal},${priceNormal + 2},'${mode}');` +
-        `INSERT INTO wallet_accounts (customer_id) VALUES (${customerId})`,
-      [],
-      (error) => {
-        if (error !== null) throw error;
-      },
-    );
-    return owner;
-  });
 }
 
 function startTraffic(kernel: Kernel, clients: Clients, owners: readonly KeyOwner[], forMs: number): void {

@@ -1,48 +1,105 @@
-// Holds what must be true of webhook events: each change of a status that its customer wants to be told is
-// one event, committed with it, and no event exists without its change. Deliveries are tested against real
-// engines (test/integration/webhook*.test.ts).
+// Holds what must be true of webhook events as they are committed: each change of a status that its customer
+// wants to be told is one event, committed with it; so is each endpoint that stops; and no event exists
+// without either. Leaves what becomes of events to receivers.ts.
 
-import { ALL_STATUSES, type CallbackWish, maskOf, wants } from "../../src/core/callback.ts";
+import { wants } from "../../src/core/callback.ts";
 import type { Status } from "../../src/core/message.ts";
-import { unpackWebhookEvents } from "../../src/core/webhook-event.ts";
-import type { RowChange } from "../simulated-mysql/server.ts";
+import { isPause, unpackWebhookEvents } from "../../src/core/webhook-event.ts";
+import type { PauseEvent } from "../../src/core/webhook-pause.ts";
+import type { RowChange, Server } from "../simulated-mysql/server.ts";
+import type { Values } from "../simulated-mysql/tables.ts";
+import { ownUrlOf, WISHES } from "./customers.ts";
 import { hold } from "./hold.ts";
 
-/** What customers want to be told: one of them everything, one little, the others nothing. */
-export const WISHES: ReadonlyMap<number, CallbackWish> = new Map([
-  [1, { statuses: ALL_STATUSES, hasUrl: true }],
-  [2, { statuses: maskOf(["sent", "failed"]), hasUrl: true }],
-]);
+export type Told = {
+  /** Sees every commit of the database. */
+  onCommit(changes: readonly RowChange[]): void;
+  /** All that has to be told so far, and the URL at which. */
+  readonly urls: ReadonlyMap<string, string>;
+  counts: { told: number; paused: number };
+};
 
-export type Told = { onCommit(changes: readonly RowChange[]): void; counts: { told: number } };
+/** What an event tells: a change. */
+export const nameOfChange = (messageId: string, sequence: number, status: string): string =>
+  `${messageId}:${sequence}:${status}`;
+/** What an event tells: at this URL, that an endpoint stopped. */
+export const nameOfPause = (customerId: number, endpoint: string, atMs: number, url: string): string =>
+  `${customerId} ${endpoint} stopped at ${atMs}, told at ${url}`;
 
-export function createTold(): Told {
-  const seen = new Set<string>();
-  const counts = { told: 0 };
+export function createTold(tables: () => Server["tables"]): Told {
+  const urls = new Map<string, string>();
+  const counts = { told: 0, paused: 0 };
+  const expect = (what: string, url: string) => {
+    hold(!urls.has(what), "what happened is told once", () => what);
+    urls.set(what, url);
+  };
+  /** As it is after the commit. What stopped isn't taken up again while others stop. */
+  const takesCalls = (customerId: number): boolean => {
+    const rows = [...(tables().get("webhook_endpoints")?.rows.values() ?? [])];
+    const own = rows.find(({ committed: c }) => c?.customer_id === customerId && c.endpoint === "");
+    return own === undefined || own.committed?.state === "active";
+  };
+  const checkPauses = (pauses: readonly PauseEvent[], stopped: readonly Values[]) => {
+    for (const pause of pauses) {
+      const { customerId, endpoint, occurredAtMs, state } = pause;
+      hold(
+        stopped.some((row) => isOf(row, pause) && row.state === state && row.stopped_at === occurredAtMs),
+        "only an endpoint that stopped is told as paused",
+        () => JSON.stringify(pause),
+      );
+      const url = pause.url ?? ownUrlOf(customerId);
+      expect(nameOfPause(customerId, endpoint, occurredAtMs, url), url);
+    }
+    for (const row of stopped) {
+      if (!takesCalls(Number(row.customer_id))) continue;
+      const events = pauses.filter((pause) => isOf(row, pause));
+      hold(
+        events.length === 1 && events[0]?.url === null,
+        "a pause is told with the commit that makes it, at the customer's own URL",
+        () => `${JSON.stringify(row)}, events ${JSON.stringify(events)}`,
+      );
+    }
+    counts.paused += pauses.length;
+  };
   return {
+    urls,
     counts,
     onCommit(changes) {
-      const events: string[] = [];
-      for (const { table, before, after } of changes)
-        if (table === "webhook_events" && before === null && after !== null)
-          for (const event of unpackWebhookEvents(after.payload as Uint8Array))
-            events.push(`${event.messageId}:${event.sequence}:${event.status}`);
+      const events = changes.flatMap(({ table, before, after }) =>
+        table === "webhook_events" && before === null && after !== null
+          ? unpackWebhookEvents(after.payload as Uint8Array)
+          : [],
+      );
+      const told = events.flatMap((event) =>
+        isPause(event) ? [] : [nameOfChange(event.messageId, event.sequence, event.status)],
+      );
       const made = changes.flatMap(({ table, before, after }) => {
         if (table !== "messages" || after === null || before?.sequence === after.sequence) return [];
         const statuses = WISHES.get(Number(after.customer_id))?.statuses ?? 0;
-        const isTold = wants(statuses, after.status as Status);
-        return isTold ? [`${String(after.id)}:${String(after.sequence)}:${String(after.status)}`] : [];
+        if (!wants(statuses, after.status as Status)) return [];
+        const name = nameOfChange(String(after.id), Number(after.sequence), String(after.status));
+        return [[name, after] as const];
       });
+      const names = made.map(([name]) => name);
       hold(
-        events.toSorted().join() === made.toSorted().join(),
+        told.toSorted().join() === names.toSorted().join(),
         "a change is told with the commit that makes it",
-        () => `changes ${made.join(" ")}, events ${events.join(" ")}`,
+        () => `changes ${names.join(" ")}, events ${told.join(" ")}`,
       );
-      for (const event of events) {
-        hold(!seen.has(event), "a change is told once", () => event);
-        seen.add(event);
-      }
-      counts.told += events.length;
+      for (const [name, row] of made) expect(name, urlOf(row));
+      counts.told += told.length;
+      checkPauses(events.filter(isPause), changes.flatMap(stoppedBy));
     },
   };
+}
+
+const isOf = (row: Values, { customerId, endpoint }: PauseEvent): boolean =>
+  row.customer_id === customerId && row.endpoint === endpoint;
+
+const urlOf = ({ callback_url, customer_id }: Values): string =>
+  callback_url === null ? ownUrlOf(Number(customer_id)) : String(callback_url);
+
+function stoppedBy({ table, before, after }: RowChange): Values[] {
+  if (table !== "webhook_endpoints" || before?.state !== "active" || after === null) return [];
+  return after.state === "active" ? [] : [after];
 }

@@ -1,6 +1,7 @@
 // GET /v1/webhooks/deliveries: the customer's deliveries of the last days, newest first.
 
 import { Type } from "typebox";
+import { EVENT_TYPES } from "../../core/webhook-event.ts";
 import { DELIVERY_STATES } from "../../ledger/webhook-deliveries.ts";
 import type { Pool } from "../../platform/mysql.ts";
 import { listDeliveries } from "../../reports/webhooks.ts";
@@ -10,9 +11,10 @@ import { closed, Count, Cursor, OrNull, Time, Ulid } from "../shapes.ts";
 const Delivery = Type.Object(
   {
     id: Ulid,
-    message_id: Ulid,
-    status: Type.String(),
-    sequence: Count,
+    type: Type.Enum(EVENT_TYPES),
+    message_id: OrNull(Ulid),
+    status: OrNull(Type.String()),
+    sequence: OrNull(Count),
     occurred_at: Time,
     url: OrNull(Type.String()),
     state: Type.Enum(DELIVERY_STATES),

@@ -14,6 +14,7 @@ const Endpoint = Type.Object(
     state: Type.Enum(ENDPOINT_STATES),
     failures: Count,
     failing_since: OrNull(Time),
+    stopped_at: OrNull(Time),
     last_error: OrNull(Type.String()),
     next_attempt_at: OrNull(Time),
   },
@@ -32,6 +33,7 @@ export const createWebhook = (deps: { pool: Pool }): Route =>
         {
           url: OrNull(Type.String()),
           statuses: Type.Array(Type.Enum(STATUSES)),
+          tell_pauses: Type.Boolean(),
           old_secret_until: OrNull(Time),
           endpoints: Type.Array(Endpoint),
         },

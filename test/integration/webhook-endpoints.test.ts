@@ -1,0 +1,269 @@
+// Webhook endpoints on MySQL: how soon one that fails is called when something comes, who is told that one
+// takes no calls any more, and what a removed webhook leaves pending. Deliveries: webhook-events.test.ts.
+
+import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import { ALL_STATUSES } from "../../src/core/callback.ts";
+import { createIdFactory, ulidTimeMs } from "../../src/core/id.ts";
+import { WEBHOOK_CHUNK_ROWS_MAX } from "../../src/core/webhook-limits.ts";
+import { removeWebhook, setWebhook } from "../../src/customers/webhooks.ts";
+import {
+  type CallOutcome,
+  dueDeliveries,
+  endPending,
+  NO_WEBHOOK_URL,
+  takeEvents,
+} from "../../src/ledger/webhook-deliveries.ts";
+import { claimEndpoints, resumeEndpoints, type Worked } from "../../src/ledger/webhook-endpoints.ts";
+import { replayOne } from "../../src/ledger/webhook-replay.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { listDeliveries, webhookView } from "../../src/reports/webhooks.ts";
+import { settleWork } from "../../src/webhook/settle.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
+
+const id = createIdFactory({ now: Date.now });
+const rules = { allowPrivate: false };
+const OWN_URL = "https://own.example.com/sms";
+const A = "https://a.example.com";
+const B = "https://b.example.com";
+const C = "https://c.example.com";
+let db: TestDatabase;
+let pool: Pool;
+let customerId: number;
+beforeAll(async () => {
+  db = await createTestDatabase();
+  pool = createPool(db.config, { connections: 4, multipleStatements: true });
+});
+beforeEach(async () => {
+  for (const table of ["webhook_events", "webhook_deliveries", "webhook_endpoints"])
+    await pool.query(`DELETE FROM ${table}`);
+  customerId = await insertCustomer(pool, 1_000_000);
+});
+afterAll(async () => {
+  await pool.end();
+  await db.drop();
+});
+
+/** A message of which its customer is told at this URL; null: at its own. Its event is a delivery. */
+async function accepted(url: string | null, of = customerId): Promise<string> {
+  const record = laneRecord(of, { callback: { url, statuses: ALL_STATUSES } });
+  await acceptMessages(pool, [record]);
+  await takeEvents(pool, 100);
+  return record.id;
+}
+
+const ACKNOWLEDGED = { state: "delivered", code: 204, error: null, delayMs: 0 } as const;
+const REFUSED = { state: "pending", code: 500, error: "answered 500", delayMs: 60_000 } as const;
+type Outcome = Omit<CallOutcome, "eventId">;
+
+/** Works on all that is due: calls to endpoints that `fail` are refused, all others acknowledged. */
+async function work(fail: readonly string[] = [], fields: Partial<Worked> = {}) {
+  const lease = id();
+  const claimed = await claimEndpoints(pool, lease, { quick: 20, slow: 20 });
+  const wanted = claimed.map((one) => ({ ...one, limit: one.state === "active" ? 100 : 0 }));
+  const due = await dueDeliveries(pool, wanted);
+  const works = claimed.map((of, at) => {
+    const isFailing = fail.includes(of.endpoint);
+    const answer: Outcome = isFailing ? REFUSED : ACKNOWLEDGED;
+    const outcomes = (due[at] ?? []).map(({ eventId }) => ({ eventId, ...answer }));
+    const [succeeded, failed] = isFailing ? [0, outcomes.length] : [outcomes.length, 0];
+    const url = isFailing || outcomes.length === 0 ? null : (due[at]?.at(-1)?.url ?? null);
+    const found = { succeeded, failed, isGone: false, isSlow: false, url, error: answer.error };
+    return { worked: { ...of, lease, ...found, ...(isFailing ? fields : {}) }, outcomes };
+  });
+  return settleWork(pool, works, () => 0);
+}
+
+/** Makes these endpoints fail once more, a day after they began to. */
+async function pause(...endpoints: string[]) {
+  for (const endpoint of endpoints) await accepted(endpoint === "" ? null : `${endpoint}/sms?x=1`);
+  const names = endpoints.map((endpoint) => `'${endpoint}'`).join(",");
+  await pool.query(
+    "UPDATE webhook_endpoints SET failures=30, failing_since=NOW(3) - INTERVAL 25 HOUR, run_at=NOW(3) " +
+      `WHERE customer_id=${customerId} AND endpoint IN (${names})`,
+  );
+  return work(endpoints);
+}
+
+type Told = { event_id: string; endpoint: string; url: string | null; state: string; body: string };
+type Pause = { type: string; timestamp: string; data: Record<string, unknown> };
+/** The pauses that were told so far, by where. */
+async function told(): Promise<(Told & { pause: Pause })[]> {
+  await takeEvents(pool, 100);
+  const rows = await pool.query<Told[]>(
+    "SELECT event_id, endpoint, url, state, body FROM webhook_deliveries WHERE status='endpoint.paused' " +
+      "ORDER BY endpoint, event_id",
+  );
+  return rows.map((row) => ({ ...row, pause: JSON.parse(row.body) as Pause }));
+}
+
+test("what comes to an endpoint that fails is called at its pace, after 15 min at most, whatever waits there", async () => {
+  await accepted(null);
+  await work([""]);
+  /** In how many seconds the endpoint is due, once something has come. */
+  const dueIn = async (failures: number, wasDueInS: number): Promise<number> => {
+    await pool.query(
+      `UPDATE webhook_endpoints SET failures=${failures}, run_at=NOW(3) + INTERVAL ${wasDueInS} SECOND`,
+    );
+    await accepted(null);
+    const [row] = await pool.query<{ us: number | string }[]>(
+      "SELECT TIMESTAMPDIFF(MICROSECOND, NOW(3), run_at) AS us FROM webhook_endpoints",
+    );
+    return Number(row?.us) / 1e6;
+  };
+  const threeHours = 3 * 3_600;
+  expect(await dueIn(4, threeHours)).toBeLessThanOrEqual(0);
+  for (const [failures, s] of [
+    [5, 1],
+    [6, 1],
+    [7, 2],
+    [10, 16],
+    [16, 900],
+    [100_000, 900],
+  ] as const) {
+    const found = await dueIn(failures, threeHours);
+    expect([failures, found <= s, found > s - 5]).toEqual([failures, true, true]);
+  }
+  expect(await dueIn(100_000, 5)).toBeLessThanOrEqual(5);
+  // Nothing that was called before is due by that, and of what came each probe calls the first.
+  await pool.query("UPDATE webhook_endpoints SET run_at=NOW(3)");
+  const claimed = await claimEndpoints(pool, id(), { quick: 10, slow: 10 });
+  const [due] = await dueDeliveries(
+    pool,
+    claimed.map((one) => ({ ...one, limit: 1 })),
+  );
+  expect(due).toMatchObject([{ attempts: 0 }]);
+});
+
+test("an endpoint that is paused is told once, at the customer's own URL, in the transaction that pauses it", async () => {
+  await setWebhook(pool, customerId, { url: OWN_URL }, rules);
+  await accepted(`${A}/sms?x=1`);
+  await work();
+  expect(await pause(A)).toMatchObject([{ customerId, endpoint: A, state: "paused" }]);
+  const rows = await pool.query("SELECT id FROM webhook_events");
+  expect(rows).toHaveLength(1);
+  const [one, ...more] = await told();
+  expect(more).toEqual([]);
+  const at = one?.pause.timestamp ?? "";
+  expect(one).toMatchObject({ endpoint: "", url: null, state: "pending" });
+  expect(one?.pause).toEqual({
+    type: "endpoint.paused",
+    timestamp: at,
+    data: {
+      customer_id: String(customerId),
+      origin: A,
+      url: `${A}/sms?x=1`,
+      state: "paused",
+      failures: 31,
+      reason: "answered 500",
+      occurred_at: at,
+    },
+  });
+  expect(ulidTimeMs(one?.event_id ?? "")).toBe(Date.parse(at));
+  const { endpoints } = await webhookView({ pool }, customerId);
+  expect(endpoints.find(({ origin }) => origin === A)).toMatchObject({ state: "paused", stopped_at: at });
+
+  // It stays paused, whatever comes: nothing more is told of it.
+  await accepted(`${A}/sms?x=1`);
+  for (let n = 0; n < 3; n++) await work([A]);
+  expect(await told()).toMatchObject([{ event_id: one?.event_id, state: "delivered" }]);
+  // Taken up again, it fails for long again: that is another pause.
+  await resumeEndpoints(pool, customerId, A);
+  await pause(A);
+  expect(await told()).toHaveLength(2);
+});
+
+test("a pause is called again until it is acknowledged, under its id, and listed and replayed like a change", async () => {
+  await setWebhook(pool, customerId, { url: OWN_URL }, rules);
+  await pause(A);
+  const [one] = await told();
+  const eventId = one?.event_id ?? "";
+  await work([""]);
+  expect(await told()).toMatchObject([{ event_id: eventId, state: "pending" }]);
+  await pool.query("UPDATE webhook_deliveries SET run_at=NOW(3) WHERE run_at IS NOT NULL");
+  await pool.query("UPDATE webhook_endpoints SET run_at=NOW(3) WHERE run_at IS NOT NULL");
+  await work();
+  const { deliveries } = await listDeliveries({ pool }, customerId, new Map());
+  expect(deliveries.find(({ id: found }) => found === eventId)).toMatchObject({
+    type: "endpoint.paused",
+    message_id: null,
+    status: null,
+    sequence: null,
+    url: null,
+    state: "delivered",
+    attempts: 2,
+  });
+  expect(deliveries.filter(({ type }) => type === "message.status")).toHaveLength(1);
+  expect(await replayOne(pool, customerId, eventId)).toBe(true);
+  expect(await told()).toMatchObject([{ event_id: eventId, body: one?.body, state: "pending" }]);
+});
+
+test("if the customer's own URL is what stopped, callback_urls are told that were acknowledged last", async () => {
+  await setWebhook(pool, customerId, { url: OWN_URL }, rules);
+  for (const origin of [A, B, C]) await accepted(`${origin}/first`);
+  await work([C]); // C has acknowledged nothing
+  await accepted(`${B}/last`);
+  await work();
+  await accepted(null);
+  const gone = { isGone: true, error: "answered 410: no more calls" };
+  expect(await work([""], gone)).toMatchObject([{ endpoint: "", state: "gone" }]);
+  const found = await told();
+  expect(found.map(({ endpoint, url, pause: { data } }) => [endpoint, url, data.url, data.origin])).toEqual([
+    [A, `${A}/first`, OWN_URL, null],
+    [B, `${B}/last`, OWN_URL, null],
+  ]);
+  expect(found[0]?.pause.data).toMatchObject({ state: "gone", reason: "answered 410: no more calls" });
+  expect(found[0]?.event_id).not.toBe(found[1]?.event_id ?? "");
+
+  // While its own URL takes no calls, the pause of an origin goes there too, and never to that origin.
+  await work();
+  await pause(A);
+  const last = (await told()).filter(({ pause: { data } }) => data.origin === A);
+  expect(last.map(({ endpoint }) => endpoint)).toEqual([B]);
+});
+
+test("endpoints that stop in one transaction are not told of each other", async () => {
+  await setWebhook(pool, customerId, { url: OWN_URL }, rules);
+  for (const origin of [A, B]) await accepted(`${origin}/sms`);
+  await work();
+  expect(await pause("", A)).toHaveLength(2);
+  const found = (await told()).map(({ endpoint, pause: { data } }) => [endpoint, data.origin]);
+  expect(found.toSorted()).toEqual([
+    [B, null],
+    [B, A],
+  ]);
+});
+
+test("nobody is told who doesn't want it, has no other endpoint, or has no webhook", async () => {
+  await setWebhook(pool, customerId, { url: OWN_URL, tellPauses: false }, rules);
+  expect(await pause(A)).toHaveLength(1);
+  expect(await told()).toEqual([]);
+  await setWebhook(pool, customerId, { tellPauses: true }, rules);
+  expect(await pause("")).toHaveLength(1); // A is paused too
+  expect(await told()).toEqual([]);
+  await removeWebhook(pool, customerId);
+  expect(await pause(B)).toHaveLength(1);
+  expect(await told()).toEqual([]);
+});
+
+test("all that is pending for a customer ends, however much and whenever it is due, and nothing of another's", async () => {
+  const [messageId, many] = [await accepted(null), 2 * WEBHOOK_CHUNK_ROWS_MAX];
+  await accepted(null, await insertCustomer(pool, 1_000_000));
+  const later = () =>
+    `(${customerId},'${id()}','','${messageId}',1,'queued',NOW(3),'{}',NOW(3) + INTERVAL 3 HOUR,` +
+    "NOW(3) + INTERVAL 1 DAY)";
+  await pool.query(
+    "INSERT INTO webhook_deliveries (customer_id,event_id,endpoint,message_id,sequence,status,occurred_at," +
+      `body,run_at,give_up_at) VALUES ${Array.from({ length: many }, later).join(",")}`,
+  );
+  expect(await endPending(pool, customerId)).toBe(many + 1);
+  expect(await endPending(pool, customerId)).toBe(0);
+  const counted = await pool.query<{ state: string; error: string | null; due: number; n: number }[]>(
+    "SELECT state, error, run_at IS NOT NULL AS due, COUNT(*) AS n FROM webhook_deliveries " +
+      "GROUP BY state, error, due ORDER BY state",
+  );
+  expect(counted.map(({ state, error, due, n }) => [state, error, due, Number(n)])).toEqual([
+    ["pending", null, 1, 1],
+    ["failed", NO_WEBHOOK_URL, 0, many + 1],
+  ]);
+});
