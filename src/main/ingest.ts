@@ -9,6 +9,7 @@ import { startAccepting } from "../ingest/accepting.ts";
 import { createInbox } from "../ledger/inbox.ts";
 import { createAuthorizer } from "../operators/reports/authorize.ts";
 import { reportAccessOf } from "../operators/reports/settings.ts";
+import { createRouter } from "../operators/route.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
 import { watchRoutes } from "../operators/watch.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
@@ -36,24 +37,28 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   role.check("kafka", () => probes.state().kafka);
   role.check("clickhouse", () => probes.state().clickhouse);
   const accepting = await startAccepting(role);
-  const { accept, callers, keys, ledger, readPool } = accepting;
+  const { accept, callers, keys, limits, ledger, readPool } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const authorizersOf = ({ operators }: RoutesFile) =>
     new Map(operators.map((operator) => [operator.name, createAuthorizer(reportAccessOf(operator))]));
-  let authorizers = authorizersOf(
-    watchRoutes(role, (file) => {
-      authorizers = authorizersOf(file);
-    }),
-  );
+  const routerOf = (file: RoutesFile) => createRouter(file.operators, file.routes);
+  const first = watchRoutes(role, (file) => {
+    authorizers = authorizersOf(file);
+    router = routerOf(file);
+  });
+  let authorizers = authorizersOf(first);
+  let router = routerOf(first);
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
   role.onStop(() => void inboxPool.end()); // a report that is not acknowledged comes again
   const routes = createRoutes({
     accept,
     keys,
+    limits,
     ledger,
     metrics,
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
+    findRoute: (phone, lane) => router.find(phone, lane),
     ready: role.ready,
     reads: { pool: readPool, clickhouse, now: Date.now },
     replays: { pool: reconcilePool },
