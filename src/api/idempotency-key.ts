@@ -23,7 +23,7 @@ export async function once<S extends number>(
   operation: KeyOperation,
   run: (key: RequestKey | null) => Promise<Written<S>>,
 ): Promise<Written<S>> {
-  const key = keyOf(singleHeader(request, "Idempotency-Key"));
+  const key = givenKey(request);
   if (key === null) return run(null);
   const { customerId } = owner;
   const done = await keys.once({ customerId, operation, key, body: bytes, isGone }, run);
@@ -33,8 +33,13 @@ export async function once<S extends number>(
   return { status: status as S, body: answer, headers: { "Idempotent-Replayed": "true" } };
 }
 
-// As a structured header "k" (draft-ietf-httpapi-idempotency-key-header) is the key k.
-function keyOf(header: string | null): string | null {
+/**
+ * The key that a request gives, or null; as a structured header "k"
+ * (draft-ietf-httpapi-idempotency-key-header) is the key k. @throws SluiceError malformed_request,
+ * validation_failed
+ */
+export function givenKey(request: Request): string | null {
+  const header = singleHeader(request, "Idempotency-Key");
   if (header === null) return null;
   const key = /^"(.*)"$/.exec(header)?.[1] ?? header;
   if (key.length <= IDEMPOTENCY_KEY_CHARS_MAX && KEY.test(key)) return key;

@@ -6,6 +6,7 @@ import { createMessage } from "./routes/message.ts";
 import { createMessages } from "./routes/messages.ts";
 import { createMessagesReport } from "./routes/messages-report.ts";
 import { createMetricsRoute } from "./routes/metrics.ts";
+import { createPreview, type PreviewDeps } from "./routes/preview.ts";
 import { createReady } from "./routes/ready.ts";
 import { createSend, type SendDeps } from "./routes/send.ts";
 import { createTopup, type TopupDeps } from "./routes/topup.ts";
@@ -22,6 +23,7 @@ import type { ReportDeps } from "../reports/messages-report.ts";
 import type { Readiness } from "../platform/health.ts";
 
 export type ApiDeps = SendDeps &
+  PreviewDeps &
   TopupDeps &
   ReplayDeps & {
     /** For routes that only read. */
@@ -33,6 +35,7 @@ export type ApiDeps = SendDeps &
 
 export const createRoutes = (deps: ApiDeps): Route[] => [
   createSend(deps),
+  createPreview(deps),
   createTopup(deps),
   createWallet(deps.reads),
   createWalletLedger(deps.reads),

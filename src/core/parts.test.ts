@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { SegmentedMessage } from "sms-segments-calculator";
 import { holds, allowSlowRuns } from "../../test/support/seed.ts";
-import { countParts, labelProblem, senderProblem, textProblem } from "./parts.ts";
+import { countParts, labelProblem, partRoom, senderProblem, textProblem } from "./parts.ts";
 
 allowSlowRuns();
 
@@ -101,6 +101,11 @@ describe("edges", () => {
   test("units count septets or UTF-16 units of the text", () => {
     expect(countParts("a€").units).toBe(3);
     expect(countParts("س😀").units).toBe(3);
+  });
+
+  test("a part by itself has room for 160 septets or 70 units, one of several for 153 or 67", () => {
+    expect([1, 2, 10].map((parts) => partRoom({ encoding: "gsm7", parts }))).toEqual([160, 153, 153]);
+    expect([1, 2, 10].map((parts) => partRoom({ encoding: "ucs2", parts }))).toEqual([70, 67, 67]);
   });
 });
 

@@ -42,6 +42,12 @@ export function splitParts(text: string): string[] {
   return starts.map((start, i) => text.slice(start, starts[i + 1]));
 }
 
+/** Units that one part has room for, in a text of so many parts. */
+export function partRoom({ encoding, parts }: Pick<Parts, "encoding" | "parts">): number {
+  if (encoding === "gsm7") return parts === 1 ? GSM7_SINGLE : GSM7_EACH;
+  return parts === 1 ? UCS2_SINGLE : UCS2_EACH;
+}
+
 /** Why a text can't be sent, or null. */
 export function textProblem(text: string): string | null {
   if (text.length === 0) return "must not be empty";

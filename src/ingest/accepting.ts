@@ -22,7 +22,7 @@ import { createIdempotency, type Idempotency } from "./idempotency.ts";
 import { startKeyUpkeep } from "./key-upkeep.ts";
 import { startLaneWatch } from "./lane-watch.ts";
 import { createLeaseBook } from "./lease-book.ts";
-import { createRateLimits } from "./rate-limits.ts";
+import { createRateLimits, type RateLimits } from "./rate-limits.ts";
 import { meteredAccept, meteredLeases } from "./store-metrics.ts";
 
 export type Accepting = {
@@ -31,6 +31,8 @@ export type Accepting = {
   callers: KeyCache;
   /** Runs one request per Idempotency-Key and replays its answer. */
   keys: Idempotency;
+  /** What `accept` takes from, for requests that are limited with it. */
+  limits: RateLimits;
   /** For routes that change a wallet without a message. */
   ledger: LeaseDeps;
   /** For reads that must not wait behind commits. */
@@ -99,11 +101,12 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   };
   const saturated = (result: "refused" | "fallback") =>
     metrics.counter("sluice_ingest_express_saturated_total", { result });
+  const limits = createRateLimits();
   const accept = createAcceptMessage(
     {
       book,
       commits,
-      limits: createRateLimits(),
+      limits,
       id: clockGuard.messageId,
       promise: lanes.promise,
       saturated: { refused: saturated("refused"), fallback: saturated("fallback") },
@@ -116,5 +119,5 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
     counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
   });
   log.info({ node_id: nodeId }, "accepting");
-  return { accept, callers, keys, ledger, readPool, stop };
+  return { accept, callers, keys, limits, ledger, readPool, stop };
 }

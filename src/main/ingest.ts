@@ -46,7 +46,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   let authorizers = authorizersOf(first);
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
-  const { accept, callers, keys, ledger, readPool } = accepting;
+  const { accept, callers, keys, limits, ledger, readPool } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
@@ -54,9 +54,11 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   const routes = createRoutes({
     accept,
     keys,
+    limits,
     ledger,
     metrics,
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
+    findRoute: (phone, lane) => router.find(phone, lane),
     ready: role.ready,
     reads: { pool: readPool, clickhouse, now: Date.now },
     replays: { pool: reconcilePool },

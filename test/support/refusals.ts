@@ -4,6 +4,7 @@
 
 import { expect } from "bun:test";
 import { ERRORS, type ErrorCode } from "../../src/core/errors.ts";
+import type { Config } from "../../src/platform/config.ts";
 import { createTestDatabase, type TestDatabase } from "./database.ts";
 import { type IngestProcess, makeCustomer, startIngest, type TestCustomer } from "./ingest-process.ts";
 import { holdDeclared } from "./declared.ts";
@@ -36,9 +37,9 @@ export const OPENING = 1_000_000;
 const SECRET = "never-in-a-log";
 export const message = { phone: "09121234567", text: SECRET, type: "normal" };
 
-export async function startApi(): Promise<Api> {
+export async function startApi(overrides: Partial<Config> = {}): Promise<Api> {
   const db = await createTestDatabase();
-  const ingest = await startIngest(db.config);
+  const ingest = await startIngest(db.config, overrides);
   const customer = await makeCustomer(db.config, OPENING);
   const ask: Api["ask"] = async (path, init = {}, apiKey = customer.apiKey) => {
     const given = init.headers as Record<string, string> | undefined;

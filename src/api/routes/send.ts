@@ -111,8 +111,8 @@ const inputOf = (body: Send): DraftInput => ({
   callbackUrl: body.callback_url ?? null,
 });
 
-/** @throws SluiceError validation_failed */
-function drafted(body: Send, owner: KeyOwner, callbacks: UrlRules): Draft {
+/** A checked body as a draft; nothing is stored. @throws SluiceError validation_failed */
+export function drafted(body: Send, owner: KeyOwner, callbacks: UrlRules): Draft {
   const misplaced: FieldError[] =
     body.fallback === undefined || body.type === "express"
       ? []

@@ -1,0 +1,110 @@
+// POST /v1/sms/preview: what a send of the same body would become and cost, for the same errors of its body.
+// Nothing is stored or charged, and an Idempotency-Key is only checked: it stays free, and is not looked up.
+// Leaves what is said about a text to src/core/preview.ts. What changes from one moment to the next is not
+// foretold: the express promise, the queue, whether an operator is healthy.
+
+import { Type } from "typebox";
+import type { UrlRules } from "../../core/callback-url.ts";
+import { TEXT_PARTS_MAX } from "../../core/limits.ts";
+import { LANES } from "../../core/message.ts";
+import { cost as costOf } from "../../core/money.ts";
+import { previewOf } from "../../core/preview.ts";
+import type { RateLimits } from "../../ingest/rate-limits.ts";
+import type { Found, Router } from "../../operators/route.ts";
+import type { Pool } from "../../platform/mysql.ts";
+import { readWallet } from "../../reports/wallet.ts";
+import { givenKey } from "../idempotency-key.ts";
+import { rateHeaders } from "../rate-headers.ts";
+import { type Route, route } from "../route.ts";
+import { closed, Count, Currency, Money, OrNull, Phone } from "../shapes.ts";
+import { drafted, SendBody } from "./send.ts";
+
+const Warning = Type.Object(
+  {
+    code: Type.Literal("not_gsm7"),
+    detail: Type.String(),
+    position: Type.Integer({ minimum: 0, description: "of the first one, in code points, from 0" }),
+    character: Type.String(),
+    replacement: OrNull(Type.String()),
+  },
+  closed,
+);
+
+const PreviewAnswer = Type.Object(
+  {
+    phone: Phone,
+    type: Type.Enum(LANES),
+    encoding: Type.Enum(["gsm7", "ucs2"]),
+    parts: Type.Integer({ minimum: 1, maximum: TEXT_PARTS_MAX }),
+    segments: Type.Array(Type.String(), { minItems: 1, maxItems: TEXT_PARTS_MAX }),
+    last_segment: Type.Object({ used: Count, left: Count }, closed),
+    cost: Money,
+    currency: Currency,
+    /** Of a part, by lane. */
+    prices: Type.Object({ normal: Money, express: Money }, closed),
+    balance_after: Money,
+    sufficient: Type.Boolean(),
+    operators: OrNull(Type.Array(Type.String(), { minItems: 1 })),
+    warnings: Type.Array(Warning),
+    parts_as_gsm7: OrNull(Type.Integer({ minimum: 1 })),
+  },
+  closed,
+);
+
+export type PreviewDeps = {
+  /** Which callback_urls are taken. */
+  callbacks: UrlRules;
+  limits: RateLimits;
+  findRoute: Router["find"];
+  reads: { pool: Pool };
+};
+
+/** A preview counts as a message of one part against the rate limit, whatever its text. */
+const RATE_PARTS = 1;
+
+export const createPreview = ({ callbacks, limits, findRoute, reads }: PreviewDeps): Route =>
+  route({
+    method: "POST",
+    path: "/v1/sms/preview",
+    access: "send",
+    query: [],
+    body: SendBody,
+    notYet: ["send_at"],
+    answers: { 200: PreviewAnswer },
+    errors: ["rate_limited"],
+    async handle({ request, owner, body }) {
+      givenKey(request);
+      const { phone, text, lane } = drafted(body, owner, callbacks);
+      const rate = limits.take(owner, RATE_PARTS);
+      const { encoding, parts, segments, lastSegment, warnings, partsAsGsm7 } = previewOf(text);
+      const prices = { normal: owner.priceNormal, express: owner.priceExpress };
+      const cost = costOf(parts, prices[lane]);
+      const { balance } = await readWallet(reads, owner.customerId);
+      const sufficient = balance >= cost;
+      return {
+        status: 200,
+        headers: rate === null ? {} : rateHeaders(rate),
+        body: {
+          phone,
+          type: lane,
+          encoding,
+          parts,
+          segments,
+          last_segment: lastSegment,
+          cost,
+          currency: owner.currency,
+          prices,
+          // A send that the wallet can't pay for is refused, and leaves it as it is.
+          balance_after: sufficient ? balance - cost : balance,
+          sufficient,
+          operators: firstOf(findRoute(phone, lane)),
+          warnings,
+          parts_as_gsm7: partsAsGsm7,
+        },
+      };
+    },
+  });
+
+/** The operators of which one is asked first; null if none takes the number in its lane. */
+const firstOf = (found: Found | null): string[] | null =>
+  found?.tiers[0]?.map(({ operator }) => operator) ?? null;
