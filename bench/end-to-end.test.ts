@@ -67,7 +67,7 @@ async function runOnGateway(args: string[]): Promise<{ result: Result; code: num
       await downstream.start(name);
     const load = ["--seconds", "2", "--warmup", "1", "--connections", "8"];
     const customers = ["--customers", "5", "--zipf", "1"];
-    const rest = [...load, ...customers, "--left-over", "8", "--json"];
+    const rest = [...load, ...customers, "--left-over", "40", "--json"];
     const { output, code } = await run([...args, ...rest], envOf(config));
     return { result: JSON.parse(output) as Result, code };
   } finally {

@@ -1,9 +1,8 @@
 // What a customer has set about its webhooks: its URL, the statuses it wants to be told, whether it is told
-// of endpoints that take no calls any more, and the secrets that sign its calls. A secret can't be stored as a
-// hash, because every call needs it; it is shown once, when it is made. Leaves deliveries and endpoints to
-// src/ledger/webhook-*.ts.
-// Invariant: every change is one of the customer's row too, so processes that cache customers see it within
-// 2 s. Bound: two secrets, so that receivers can change theirs while both sign.
+// of endpoints that take no calls any more, and the secrets that sign its calls. A secret can't be stored as
+// a hash, because every call needs it; it is shown once, when it is made. Leaves deliveries and endpoints to
+// src/ledger/webhook-*.ts. Invariant: every change is one of the customer's row too, so processes that cache
+// customers see it within 2 s. Bound: two secrets, so that receivers can change theirs while both sign.
 // Source: Standard Webhooks, "Signature scheme": whsec_ and 24 to 64 random bytes in base64.
 
 import { randomBytes } from "node:crypto";

@@ -131,7 +131,7 @@ function columnOf(spec: TableSpec, part: string): Column {
               : Number(given);
   const values = upper === "ENUM" ? [...size.matchAll(/'([^']*)'/g)].map((m) => m[1] as string) : null;
   const [unsigned, touched] = [/UNSIGNED/i.test(rest), /ON UPDATE CURRENT_TIMESTAMP/i.test(rest)];
-  return { name, kind, unsigned, nullable, fallback, values, auto, touched, flag: /^BOOL/.test(upper) };
+  return { name, kind, unsigned, nullable, fallback, values, auto, touched, flag: upper.startsWith("BOOL") };
 }
 
 /** Splits at commas that are not inside brackets or strings. */

@@ -121,7 +121,8 @@ export function createReceivers(
 
   const hasStopped = ({ customer_id, endpoint }: Values): boolean => {
     for (const { committed: row } of tables().get("webhook_endpoints")?.rows.values() ?? [])
-      if (row?.customer_id === customer_id && row.endpoint === endpoint) return row.state !== "active";
+      if (row !== null && row.customer_id === customer_id && row.endpoint === endpoint)
+        return row.state !== "active";
     return false;
   };
   const checkDelivery = (before: Values | null, after: Values, atMs: number) => {

@@ -87,7 +87,8 @@ export const WEBHOOK_BUGS: readonly Bug[] = [
     "src/ledger/webhook-deliveries.ts",
     "await storeDeliveries(conn, deliveries);",
     "if (rows.length > 0)\n" +
-      "await conn.query(`DELETE FROM webhook_events WHERE id IN (${rows.map(({ id }) => id)});COMMIT;BEGIN`);\n" +
+      "await conn.query(`DELETE FROM webhook_events WHERE id IN (${rows.map(({ id }) => id)});" +
+      "COMMIT;BEGIN`);\n" +
       "await storeDeliveries(conn, deliveries);",
   ),
   bug(
