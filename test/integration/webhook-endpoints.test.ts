@@ -227,7 +227,7 @@ test("endpoints that stop in one transaction are not told of each other", async 
   for (const origin of [A, B]) await accepted(`${origin}/sms`);
   await work();
   expect(await pause("", A)).toHaveLength(2);
-  const found = (await told()).map(({ endpoint, pause: { data } }) => `${endpoint} ${data.origin}`);
+  const found = (await told()).map(({ endpoint, pause: { data } }) => `${endpoint} ${String(data.origin)}`);
   expect(found.toSorted()).toEqual([`${B} ${A}`, `${B} null`]);
 });
 
