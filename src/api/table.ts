@@ -6,6 +6,7 @@ import { createMessage } from "./routes/message.ts";
 import { createMessages } from "./routes/messages.ts";
 import { createMessagesReport } from "./routes/messages-report.ts";
 import { createMetricsRoute } from "./routes/metrics.ts";
+import { createOpenApi } from "./routes/openapi.ts";
 import { createReady } from "./routes/ready.ts";
 import { createSend, type SendDeps } from "./routes/send.ts";
 import { createTopup, type TopupDeps } from "./routes/topup.ts";
@@ -31,21 +32,31 @@ export type ApiDeps = SendDeps &
     ready: () => Readiness;
   };
 
-export const createRoutes = (deps: ApiDeps): Route[] => [
-  createSend(deps),
-  createTopup(deps),
-  createWallet(deps.reads),
-  createWalletLedger(deps.reads),
-  createReconcileRoute(deps.reconcile),
-  createMessages(deps.reads),
-  createMessage(deps.reads),
-  createMessagesReport(deps.reads),
-  createWebhook(deps.reads),
-  createWebhookDeliveries(deps.reads),
-  createWebhookReplays(deps),
-  createWebhookReplay(deps),
-  ...createDlrRoutes(deps.dlr),
-  createHealth(),
-  createReady(deps),
-  createMetricsRoute(deps),
-];
+export function createRoutes(deps: ApiDeps): Route[] {
+  const routes: Route[] = [
+    createSend(deps),
+    createTopup(deps),
+    createWallet(deps.reads),
+    createWalletLedger(deps.reads),
+    createReconcileRoute(deps.reconcile),
+    createMessages(deps.reads),
+    createMessage(deps.reads),
+    createMessagesReport(deps.reads),
+    createWebhook(deps.reads),
+    createWebhookDeliveries(deps.reads),
+    createWebhookReplays(deps),
+    createWebhookReplay(deps),
+    ...createDlrRoutes(deps.dlr),
+    createHealth(),
+    createReady(deps),
+    createMetricsRoute(deps),
+    createOpenApi(() => routes),
+  ];
+  return routes;
+}
+
+/** The same routes without what they work with: to read what they declare, not to run them. */
+export function declaredRoutes(): Route[] {
+  const deps = { metrics: { counter: () => () => undefined }, reconcile: {} };
+  return createRoutes(deps as unknown as ApiDeps);
+}

@@ -109,6 +109,7 @@ describe("queries", () => {
     ["GET", "/health"],
     ["GET", "/ready"],
     ["GET", "/metrics"],
+    ["GET", "/openapi.json"],
   ] as const;
   for (const [method, path, body] of routes) {
     test(`${method} ${path} refuses parameters that it doesn't take`, async () => {
@@ -150,6 +151,14 @@ describe("answers", () => {
     ];
     expect(asked.map(({ status }) => status)).toEqual([200, 401, 404, 405, 422, 409]);
     for (const answer of asked) expect(answer.headers.get("cache-control")).toBe("no-store");
+  });
+
+  test("the description of the API is revalidated, not sent again", async () => {
+    const first = await api.ask("/openapi.json", {}, null);
+    expect([first.status, first.headers.get("cache-control")]).toEqual([200, "no-cache"]);
+    const etag = first.headers.get("etag") ?? "";
+    const again = await api.ask("/openapi.json", { headers: { "if-none-match": etag } }, null);
+    expect([again.status, again.text, again.headers.get("etag")]).toEqual([304, "", etag]);
   });
 
   test("request ids don't count up: two in a row have nothing in common", async () => {
