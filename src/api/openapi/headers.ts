@@ -17,7 +17,7 @@ export const HEADERS = {
     required: true,
   },
   "Cache-Control": {
-    description: "`no-store`, except for this document and its pages, which are to be revalidated",
+    description: "`no-store`; `no-cache` where an `ETag` comes with it: ask whether it has changed",
     schema: Type.Enum(["no-store", "no-cache"]),
     example: "no-store",
     required: true,
