@@ -1,6 +1,7 @@
 // The API: every route, in the order of the reference. Anything else is a 404.
 
 import { createDlrRoutes, type DlrDeps } from "./routes/dlr.ts";
+import { createDocs } from "./routes/docs.ts";
 import { createHealth } from "./routes/health.ts";
 import { createMessage } from "./routes/message.ts";
 import { createMessages } from "./routes/messages.ts";
@@ -51,6 +52,7 @@ export function createRoutes(deps: ApiDeps): Route[] {
     createReady(deps),
     createMetricsRoute(deps),
     createOpenApi(() => routes),
+    ...createDocs(),
   ];
   return routes;
 }
