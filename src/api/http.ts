@@ -1,6 +1,7 @@
 // HTTP as the routes need it: reads headers and bodies within their bounds, and builds the answers that all
 // routes share. Leaves sockets to server.ts, queries to query.ts. Invariant: every answer carries
-// X-Request-Id and forbids caching; an error shows nothing beyond the errors table.
+// X-Request-Id and, unless its route says otherwise, forbids caching; an error shows nothing beyond the
+// errors table.
 
 import { CallerGoneError } from "../core/caller.ts";
 import { problemBody, problemHeaders, SluiceError, toSluiceError } from "../core/errors.ts";
@@ -78,10 +79,11 @@ async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array
   return Buffer.concat(chunks);
 }
 
-/** The answer of a route, as JSON that must not be cached. */
+/** The answer of a route: JSON that must not be cached, unless its own headers say otherwise. */
 export function respond(reply: Reply, requestId: string): Response {
   const body = typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body);
-  return new Response(body, {
+  // A 304 has no body, not even an empty one.
+  return new Response(body === "" ? null : body, {
     status: reply.status,
     headers: {
       "content-type": "application/json",

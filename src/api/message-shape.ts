@@ -1,4 +1,4 @@
-// The schema of a message as customers see it.
+// The schema of a message as customers see it, and an example.
 
 import { Type } from "typebox";
 import { LANES, STATUSES } from "../core/message.ts";
@@ -24,4 +24,26 @@ export const MessageShape = {
   valid_until: Time,
   created_at: Time,
   updated_at: Time,
+};
+
+export const MESSAGE_EXAMPLE = {
+  id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
+  customer_id: "1",
+  phone: "+989121234567",
+  type: "express",
+  status: "sent",
+  encoding: "gsm7",
+  parts: 1,
+  cost: 700,
+  currency: "IRR",
+  from: null,
+  reference: "order-1234",
+  attempts: 1,
+  last_error: null,
+  operator: "A",
+  operator_message_id: "7f3a",
+  guaranteed_by: "2026-09-21T14:13:25.000Z",
+  valid_until: "2026-09-24T14:13:20.000Z",
+  created_at: "2026-09-21T14:13:20.000Z",
+  updated_at: "2026-09-21T14:13:20.400Z",
 };

@@ -8,6 +8,7 @@ import type { IsGone } from "../core/caller.ts";
 import type { ErrorCode } from "../core/errors.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
 import type { ParamName, Query } from "../reports/params.ts";
+import type { About } from "./about.ts";
 import { checkerOf } from "./body-check.ts";
 
 /** The scope that a key must have, or `public`: no key needed. */
@@ -69,6 +70,8 @@ type Declaration<A extends Access, B extends TObject | null, R extends Answers> 
   answers: R;
   /** Errors it may answer besides those that follow from its access, query and body (errorsOf). */
   errors: readonly ErrorCode[];
+  /** Its words and examples in the reference. */
+  about: About;
   handle: (call: Call<A, B>) => Promise<Reply<NoInfer<R>>> | Reply<NoInfer<R>>;
 };
 

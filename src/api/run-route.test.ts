@@ -18,7 +18,8 @@ const keys = {
   },
 };
 const body = Type.Object({ name: Type.String() }, { additionalProperties: false });
-const shared = { path: "/x", answers: { 200: Type.Unknown() }, errors: [] } as const;
+const about = { operationId: "x", tag: "Service", summary: "x", answers: {} } as const;
+const shared = { path: "/x", answers: { 200: Type.Unknown() }, errors: [], about } as const;
 const sending = route({
   ...shared,
   method: "POST",

@@ -1,11 +1,13 @@
 // The API: every route, in the order of the reference. Anything else is a 404.
 
 import { createDlrRoutes, type DlrDeps } from "./routes/dlr.ts";
+import { createDocs } from "./routes/docs.ts";
 import { createHealth } from "./routes/health.ts";
 import { createMessage } from "./routes/message.ts";
 import { createMessages } from "./routes/messages.ts";
 import { createMessagesReport } from "./routes/messages-report.ts";
 import { createMetricsRoute } from "./routes/metrics.ts";
+import { createOpenApi } from "./routes/openapi.ts";
 import { createPreview, type PreviewDeps } from "./routes/preview.ts";
 import { createReady } from "./routes/ready.ts";
 import { createSend, type SendDeps } from "./routes/send.ts";
@@ -33,22 +35,33 @@ export type ApiDeps = SendDeps &
     ready: () => Readiness;
   };
 
-export const createRoutes = (deps: ApiDeps): Route[] => [
-  createSend(deps),
-  createPreview(deps),
-  createTopup(deps),
-  createWallet(deps.reads),
-  createWalletLedger(deps.reads),
-  createReconcileRoute(deps.reconcile),
-  createMessages(deps.reads),
-  createMessage(deps.reads),
-  createMessagesReport(deps.reads),
-  createWebhook(deps.reads),
-  createWebhookDeliveries(deps.reads),
-  createWebhookReplays(deps),
-  createWebhookReplay(deps),
-  ...createDlrRoutes(deps.dlr),
-  createHealth(),
-  createReady(deps),
-  createMetricsRoute(deps),
-];
+export function createRoutes(deps: ApiDeps): Route[] {
+  const routes: Route[] = [
+    createSend(deps),
+    createPreview(deps),
+    createTopup(deps),
+    createWallet(deps.reads),
+    createWalletLedger(deps.reads),
+    createReconcileRoute(deps.reconcile),
+    createMessages(deps.reads),
+    createMessage(deps.reads),
+    createMessagesReport(deps.reads),
+    createWebhook(deps.reads),
+    createWebhookDeliveries(deps.reads),
+    createWebhookReplays(deps),
+    createWebhookReplay(deps),
+    ...createDlrRoutes(deps.dlr),
+    createHealth(),
+    createReady(deps),
+    createMetricsRoute(deps),
+    createOpenApi(() => routes),
+    ...createDocs(),
+  ];
+  return routes;
+}
+
+/** The same routes without what they work with: to read what they declare, not to run them. */
+export function declaredRoutes(): Route[] {
+  const deps = { metrics: { counter: () => () => undefined }, reconcile: {} };
+  return createRoutes(deps as unknown as ApiDeps);
+}

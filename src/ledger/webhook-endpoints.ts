@@ -40,8 +40,8 @@ export function claimEndpoints(
   const others = without.length === 0 ? "" : `AND customer_id NOT IN (${without.join(",")}) `;
   const due = (isSlow: 0 | 1, limit: number) =>
     "SELECT customer_id, endpoint, state, failures FROM webhook_endpoints FORCE INDEX (due) " +
-    `WHERE is_slow=${isSlow} AND run_at<=NOW(3) ${others}ORDER BY run_at, customer_id, endpoint LIMIT ${limit} ` +
-    "FOR UPDATE SKIP LOCKED";
+    `WHERE is_slow=${isSlow} AND run_at<=NOW(3) ${others}` +
+    `ORDER BY run_at, customer_id, endpoint LIMIT ${limit} FOR UPDATE SKIP LOCKED`;
   return withRetries(pool, async (conn) => {
     const sql = `BEGIN;${due(0, quick)};${due(1, slow)}`;
     const [, quickRows, slowRows] = await conn.query<[unknown, ClaimedRow[], ClaimedRow[]]>(sql);

@@ -145,6 +145,14 @@ program
     });
   });
 
+program
+  .command("openapi")
+  .description("print the OpenAPI 3.1 document of the API, the same as GET /openapi.json answers")
+  .action(async () => {
+    const { printOpenApi } = await import("./openapi.ts");
+    printOpenApi();
+  });
+
 function describeError(error: unknown): string {
   if (!(error instanceof SluiceError)) return error instanceof Error ? error.message : String(error);
   // The API says "errors names every field"; this prints them.

@@ -25,6 +25,7 @@ export const HTTP_CODES: readonly string[] = [
   ...new Set([
     "200",
     "202",
+    "304",
     String(CALLER_GONE_CODE),
     ...Object.values(ERRORS).map(({ status }) => String(status)),
   ]),

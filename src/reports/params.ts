@@ -17,15 +17,41 @@ export type Query = ReadonlyMap<string, string>;
 
 /** Every parameter, as the reference describes it; they are parsed below. */
 export const PARAMS = {
-  from: Type.String({ format: "date-time" }),
-  to: Type.String({ format: "date-time" }),
-  status: Type.Enum(STATUSES),
-  type: Type.Enum(LANES),
-  phone: Type.String(),
-  id: Type.String({ minLength: 26, maxLength: 26 }),
-  state: Type.Enum(DELIVERY_STATES),
-  limit: Type.Integer({ minimum: 1, maximum: LIST_LIMIT_MAX, default: LIST_LIMIT_DEFAULT }),
-  cursor: Type.String({ maxLength: CURSOR_CHARS_MAX }),
+  from: Type.String({
+    format: "date-time",
+    description: "RFC 3339 with seconds and an offset: only what was created at that time or later",
+    examples: ["2026-01-31T09:30:00Z"],
+  }),
+  to: Type.String({
+    format: "date-time",
+    description: "RFC 3339 with seconds and an offset: only what was created before",
+    examples: ["2026-01-31T10:30:00Z"],
+  }),
+  status: Type.Enum(STATUSES, { description: "only messages at this status", examples: ["delivered"] }),
+  type: Type.Enum(LANES, { description: "only messages of this lane", examples: ["normal"] }),
+  phone: Type.String({
+    description: "only messages to this number, written as in a send; a leading blank is a lost `+`",
+    examples: ["+989121234567"],
+  }),
+  id: Type.String({
+    minLength: 26,
+    maxLength: 26,
+    description: "only the message with this id; without `from` and `to`, whenever it was created",
+    examples: ["01M7YBCG2N0V4QK5A1T8P6WJ3D"],
+  }),
+  state: Type.Enum(DELIVERY_STATES, { description: "only deliveries in this state", examples: ["failed"] }),
+  limit: Type.Integer({
+    minimum: 1,
+    maximum: LIST_LIMIT_MAX,
+    default: LIST_LIMIT_DEFAULT,
+    description: "rows of a page",
+    examples: [LIST_LIMIT_DEFAULT],
+  }),
+  cursor: Type.String({
+    maxLength: CURSOR_CHARS_MAX,
+    description: "`next_cursor` of the page before, with the same filters",
+    examples: ["WzEsIjQ3REVRcGo4IiwiMDFNN1lCQ0cyTjBWNFFLNUExVDhQNldKM0QiXQ"],
+  }),
 };
 export type ParamName = keyof typeof PARAMS;
 

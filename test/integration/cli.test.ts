@@ -113,6 +113,13 @@ test("lists of an unknown customer fail", () => {
   }
 });
 
+test("openapi prints the document, also where nothing runs", () => {
+  const { code, stdout } = run(["openapi"]);
+  const document = JSON.parse(stdout) as { openapi: string; paths: Record<string, unknown> };
+  expect([code, document.openapi]).toEqual([0, "3.1.0"]);
+  expect(Object.keys(document.paths)).toContain("/v1/sms/send");
+});
+
 test("the exit code of status says whether it is ready", () => {
   const { code, stdout } = run(["status", "--json"]);
   expect(JSON.parse(stdout)).toMatchObject({ ready: false });

@@ -109,6 +109,10 @@ describe("queries", () => {
     ["GET", "/health"],
     ["GET", "/ready"],
     ["GET", "/metrics"],
+    ["GET", "/openapi.json"],
+    ["GET", "/docs"],
+    ["GET", "/swagger/index.html"],
+    ["GET", "/docs/start.js"],
   ] as const;
   for (const [method, path, body] of routes) {
     test(`${method} ${path} refuses parameters that it doesn't take`, async () => {
@@ -150,6 +154,24 @@ describe("answers", () => {
     ];
     expect(asked.map(({ status }) => status)).toEqual([200, 401, 404, 405, 422, 409]);
     for (const answer of asked) expect(answer.headers.get("cache-control")).toBe("no-store");
+  });
+
+  test("the description of the API is revalidated, not sent again", async () => {
+    const first = await api.ask("/openapi.json", {}, null);
+    expect([first.status, first.headers.get("cache-control")]).toEqual([200, "no-cache"]);
+    const etag = first.headers.get("etag") ?? "";
+    const again = await api.ask("/openapi.json", { headers: { "if-none-match": etag } }, null);
+    expect([again.status, again.text, again.headers.get("etag")]).toEqual([304, "", etag]);
+  });
+
+  test("the pages for people are HTML under a policy of their own", async () => {
+    for (const path of ["/docs", "/swagger/index.html"]) {
+      const { status, headers, text } = await api.ask(path, {}, null);
+      expect([status, headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+      expect(headers.get("content-security-policy")).toContain("default-src 'none'");
+      expect(text).toContain("/docs/swagger-ui-bundle.js");
+    }
+    refused(await api.ask("/docs/package.json", {}, null), "not_found");
   });
 
   test("request ids don't count up: two in a row have nothing in common", async () => {

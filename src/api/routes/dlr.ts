@@ -15,6 +15,13 @@ import { closed } from "../shapes.ts";
 const Stored = Type.Object({ stored: Type.Literal(true) }, closed);
 const STORED = JSON.stringify({ stored: true });
 
+const ABOUT_REPORTS = `The routes file says how an operator's reports are read, and what admits them: the
+token, Basic credentials, its addresses, or its own signature (Twilio's, Vonage's). All that it says must
+hold.
+
+The report is stored before it is acknowledged, and read afterwards.`;
+const OPERATOR = { schema: Type.String(), description: "its name in the routes file", example: "A" };
+
 export type DlrDeps = {
   inbox: Inbox;
   /** Whether a request may report for this operator; undefined if there is no such operator. */
@@ -37,6 +44,15 @@ export const createDlrRoutes = (deps: DlrDeps): Route[] =>
       rawBytesMax: REPORT_BYTES_MAX,
       answers: { 200: Stored },
       errors: ["report_refused", "not_found", "overloaded"],
+      about: {
+        operationId: method === "POST" ? "postReport" : "getReport",
+        tag: "Operators",
+        summary: "Take an operator's delivery report, in its own shape",
+        description: ABOUT_REPORTS,
+        path: { operator: OPERATOR },
+        body: "messageid=7f3a&status=DELIVRD",
+        answers: { 200: { stored: true } },
+      },
       handle: (call) => take(deps, call),
     }),
   );

@@ -13,5 +13,11 @@ export const createHealth = (): Route =>
     body: null,
     answers: { 200: Type.Object({ status: Type.Literal("ok") }, closed) },
     errors: [],
+    about: {
+      operationId: "health",
+      tag: "Service",
+      summary: "Whether the process is alive",
+      answers: { 200: { status: "ok" } },
+    },
     handle: () => ({ status: 200, body: { status: "ok" as const } }),
   });

@@ -3,7 +3,7 @@
 import { Type } from "typebox";
 import type { Pool } from "../../platform/mysql.ts";
 import { listMessages } from "../../reports/messages-list.ts";
-import { MessageShape } from "../message-shape.ts";
+import { MESSAGE_EXAMPLE, MessageShape } from "../message-shape.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Cursor } from "../shapes.ts";
 
@@ -21,5 +21,12 @@ export const createMessages = (deps: { pool: Pool }): Route =>
       ),
     },
     errors: [],
+    about: {
+      operationId: "listMessages",
+      tag: "Messages",
+      summary: "The customer's messages as they are now, newest first",
+      description: "A page with filters may be short: only a null `next_cursor` marks the end.",
+      answers: { 200: { messages: [MESSAGE_EXAMPLE], next_cursor: null } },
+    },
     handle: async ({ owner, query }) => ({ status: 200, body: await listMessages(deps, owner, query) }),
   });

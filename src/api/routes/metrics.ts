@@ -13,6 +13,14 @@ export const createMetricsRoute = ({ metrics }: { metrics: Metrics }): Route =>
     body: null,
     answers: { 200: Type.String() },
     errors: [],
+    about: {
+      operationId: "metrics",
+      tag: "Service",
+      summary: "This process's metrics, in Prometheus' text format",
+      description: "Not reachable through the edge.",
+      answers: { 200: 'sluice_ready{role="ingest"} 1\n' },
+      mediaType: "text/plain",
+    },
     handle: async () => ({
       status: 200,
       body: await metrics.text(),

@@ -13,6 +13,7 @@ import type { RateLimits } from "../../ingest/rate-limits.ts";
 import type { Found, Router } from "../../operators/route.ts";
 import type { Pool } from "../../platform/mysql.ts";
 import { readWallet } from "../../reports/wallet.ts";
+import type { About } from "../about.ts";
 import { givenKey } from "../idempotency-key.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
@@ -51,6 +52,46 @@ const PreviewAnswer = Type.Object(
   closed,
 );
 
+const ABOUT: About = {
+  operationId: "previewMessage",
+  tag: "Messages",
+  summary: "See what a message would become and cost",
+  description: `The same body as that of a send, with the same errors; nothing is stored or charged.
+\`segments\` are the texts of its parts as they will be split. \`warnings\` names each character that makes
+the text UCS-2, where it is first, and what looks like it in GSM-7; \`parts_as_gsm7\` is how many parts it
+would have with those. \`operators\` are those of which one is asked first; null if none takes the number:
+then a send is accepted, fails and is refunded.`,
+  body: { phone: "+989121234567", text: "It’s 1234", type: "normal" },
+  answers: {
+    200: {
+      phone: "+989121234567",
+      type: "normal",
+      encoding: "ucs2",
+      parts: 1,
+      segments: ["It’s 1234"],
+      last_segment: { used: 9, left: 61 },
+      cost: 500,
+      currency: "IRR",
+      prices: { normal: 500, express: 700 },
+      balance_after: 99_500,
+      sufficient: true,
+      operators: ["A"],
+      warnings: [
+        {
+          code: "not_gsm7",
+          detail:
+            "U+2019 is not in the GSM 7-bit alphabet, so the whole text is sent as UCS-2; its look-alike is.",
+          position: 2,
+          character: "’",
+          replacement: "'",
+        },
+      ],
+      parts_as_gsm7: 1,
+    },
+  },
+  headers: ["RateLimit", "RateLimit-Policy"],
+};
+
 export type PreviewDeps = {
   /** Which callback_urls are taken. */
   callbacks: UrlRules;
@@ -72,6 +113,7 @@ export const createPreview = ({ callbacks, limits, findRoute, reads }: PreviewDe
     notYet: ["send_at"],
     answers: { 200: PreviewAnswer },
     errors: ["rate_limited"],
+    about: ABOUT,
     async handle({ request, owner, body }) {
       givenKey(request);
       const { phone, text, lane } = drafted(body, owner, callbacks);

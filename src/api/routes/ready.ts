@@ -23,6 +23,16 @@ export const createReady = ({ ready }: { ready: () => Readiness }): Route =>
     body: null,
     answers: { 200: Ready, 503: Ready },
     errors: [],
+    about: {
+      operationId: "ready",
+      tag: "Service",
+      summary: "Whether this process would accept a send",
+      description: "Kafka and ClickHouse appear as `degraded` only. Not reachable through the edge.",
+      answers: {
+        200: { status: "degraded", checks: { mysql: "ok", kafka: "degraded", clickhouse: "ok" } },
+        503: { status: "not_ready", checks: { process: "down" } },
+      },
+    },
     handle({ isStopping }) {
       const readiness: Readiness = isStopping() ? { ready: false, checks: { process: "down" } } : ready();
       return { status: readiness.ready ? 200 : 503, body: readyBody(readiness) };

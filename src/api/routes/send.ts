@@ -18,6 +18,7 @@ import { LANES } from "../../core/message.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
+import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
@@ -25,12 +26,36 @@ import { closed, Currency, CustomerId, Money, Time, Ulid } from "../shapes.ts";
 
 export const SendBody = Type.Object(
   {
-    phone: Type.String({ minLength: 1, maxLength: PHONE_CHARS_MAX }),
-    text: Type.String(),
-    type: Type.Enum(LANES),
-    from: Type.Optional(Type.String({ minLength: 1, maxLength: FROM_CHARS_MAX })),
-    reference: Type.Optional(Type.String({ minLength: 1, maxLength: REFERENCE_CHARS_MAX })),
-    callback_url: Type.Optional(Type.String({ minLength: 1, maxLength: CALLBACK_URL_CHARS_MAX })),
+    phone: Type.String({
+      minLength: 1,
+      maxLength: PHONE_CHARS_MAX,
+      description: "as in an address book or a document; without a country, one of the customer's region",
+    }),
+    text: Type.String({
+      description: `at most ${TEXT_PARTS_MAX} parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced`,
+    }),
+    type: Type.Enum(LANES, { description: "the lane" }),
+    from: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: FROM_CHARS_MAX,
+        description: "a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet",
+      }),
+    ),
+    reference: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: REFERENCE_CHARS_MAX,
+        description: "the customer's own name for the message",
+      }),
+    ),
+    callback_url: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: CALLBACK_URL_CHARS_MAX,
+        description: "told of this message's statuses instead of the customer's webhook, which must exist",
+      }),
+    ),
     valid_for: Type.Optional(
       Type.Integer({
         minimum: VALID_FOR_MIN_MS / 1_000,
@@ -38,8 +63,11 @@ export const SendBody = Type.Object(
         description: "seconds after its acceptance in which it is worth sending and delivering",
       }),
     ),
-    /** For express that can't be promised in time: accept it as this type instead of refusing it. */
-    fallback: Type.Optional(Type.Enum(["normal"] as const)),
+    fallback: Type.Optional(
+      Type.Enum(["normal"] as const, {
+        description: "express that can't be promised in time is accepted as this type instead of refused",
+      }),
+    ),
   },
   closed,
 );
@@ -60,6 +88,34 @@ const SendAnswer = Type.Object(
   },
   closed,
 );
+
+const ABOUT: About = {
+  operationId: "sendMessage",
+  tag: "Messages",
+  summary: "Accept one message",
+  description: `The 202 comes after the commit: the message is stored and \`cost\` is reserved. It is captured
+once an operator takes the message, and refunded if none does.
+
+The answer to an express message has \`guaranteed_by\`: an operator will have taken it by then, or it is
+refunded. \`balance_after\` is exact in mode \`strict\`, otherwise as of this process's last refill.`,
+  body: { phone: "+989121234567", text: "Your code is 1234", type: "express", reference: "order-1234" },
+  answers: {
+    202: {
+      enqueued: true,
+      id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
+      customer_id: "1",
+      type: "express",
+      encoding: "gsm7",
+      parts: 1,
+      cost: 700,
+      currency: "IRR",
+      balance_after: 99_300,
+      status: "queued",
+      guaranteed_by: "2026-09-21T14:13:25.000Z",
+    },
+  },
+  headers: ["RateLimit", "RateLimit-Policy"],
+};
 
 export type SendDeps = {
   accept: AcceptMessage;
@@ -87,6 +143,7 @@ export const createSend = ({ accept, keys, callbacks }: SendDeps): Route =>
       "credit_elsewhere",
       "outcome_unknown",
     ],
+    about: ABOUT,
     handle: (call) =>
       once(keys, call, "send", async (key) => {
         const { owner, traceparent, isGone } = call;

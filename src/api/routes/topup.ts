@@ -11,6 +11,7 @@ import type { LeaseDeps } from "../../ledger/lease-rows.ts";
 import { type Topup, topUp } from "../../ledger/topup.ts";
 import type { Metrics } from "../../platform/metrics.ts";
 import { isConnectionLost } from "../../platform/mysql-errors.ts";
+import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, Money } from "../shapes.ts";
@@ -31,6 +32,17 @@ const TopupAnswer = Type.Object(
   closed,
 );
 
+const ABOUT: About = {
+  operationId: "topUp",
+  tag: "Wallet",
+  summary: "Add money to the wallet",
+  description: `A \`request_id\` is kept for ever: repeated with the same amount it changes nothing and
+answers \`idempotent: true\` with the present balance; with another amount it is a 409. \`customer_id\` is a
+number here, and a string everywhere else.`,
+  body: { amount: 100_000, request_id: "invoice-2026-001" },
+  answers: { 200: { topup: true, idempotent: false, amount: 100_000, customer_id: 1, balance: 100_000 } },
+};
+
 export type TopupDeps = { ledger: LeaseDeps; keys: Idempotency; metrics: Metrics };
 
 export function createTopup({ ledger, keys, metrics }: TopupDeps): Route {
@@ -44,6 +56,7 @@ export function createTopup({ ledger, keys, metrics }: TopupDeps): Route {
     body: TopupBody,
     answers: { 200: TopupAnswer },
     errors: ["topup_conflict", "idempotency_in_progress", "idempotency_key_reused", "outcome_unknown"],
+    about: ABOUT,
     handle: (call) =>
       once(keys, call, "topup", async (key) => {
         const { amount, request_id } = call.body;

@@ -27,6 +27,33 @@ export const createWalletLedger = (deps: { pool: Pool }): Route =>
     body: null,
     answers: { 200: Type.Object({ entries: Type.Array(Entry), next_cursor: Cursor }, closed) },
     errors: [],
+    about: {
+      operationId: "getStatement",
+      tag: "Wallet",
+      summary: "The statement, newest first",
+      description: "By message or top-up; of a message, its capture or refund before its reserve.",
+      answers: {
+        200: {
+          entries: [
+            {
+              entry_id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
+              op: "reserve",
+              amount: 700,
+              message_id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
+              created_at: "2026-09-21T14:13:20.000Z",
+            },
+            {
+              entry_id: "01M7YBCF6H3R9ZT2B8W5K0N7QX",
+              op: "topup",
+              amount: 100_000,
+              request_id: "invoice-2026-001",
+              created_at: "2026-09-21T14:13:19.000Z",
+            },
+          ],
+          next_cursor: null,
+        },
+      },
+    },
     handle: async ({ owner, query }) => ({
       status: 200,
       body: await readLedger(deps, owner.customerId, query),

@@ -11,6 +11,7 @@ import {
   TookTooLongError,
 } from "../../reconcile/reconcile.ts";
 import { CUSTOMER_MAX_MS, customerReconcile } from "../../reconcile/customer.ts";
+import type { About } from "../about.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, Currency, CustomerId, Money, OrNull, Sum, Time } from "../shapes.ts";
 
@@ -70,6 +71,45 @@ const Proof = Type.Object(
   closed,
 );
 
+const ABOUT: About = {
+  operationId: "reconcile",
+  tag: "Wallet",
+  summary: "Prove that the wallet adds up, and that the report agrees with it",
+  description: `\`ok\` is true when there is no drift and every equation holds. While the reporting database
+is away, \`report\` is \`unreachable\` and the rest is as ever. One check at a time; after one that took a
+second or more, the next has to wait four times as long.`,
+  answers: {
+    200: {
+      customer_id: "1",
+      as_of: "2026-09-21T14:13:30.000Z",
+      currency: "IRR",
+      ok: true,
+      balance: 99_300,
+      reserved: 0,
+      topped_up: 100_000,
+      captured: 700,
+      refunded: 0,
+      open_reserves: { messages: 0, amount: 0 },
+      equations: [
+        { equation: "balance = topped_up - captured - reserved", left: 99_300, right: 99_300, ok: true },
+      ],
+      drifts: [],
+      report: {
+        state: "compared",
+        pending: 0,
+        days: [
+          {
+            day: "2026-09-21",
+            entries: { ledger: { count: 3, amount: 101_400 }, report: { count: 3, amount: 101_400 } },
+            messages: { stored: { count: 1, amount: 700 }, report: { count: 1, amount: 700 } },
+            by_status: { sent: { stored: 1, report: 1 } },
+          },
+        ],
+      },
+    },
+  },
+};
+
 export type ReconcileRouteDeps = ReconcileDeps & { monotonicMs: () => number };
 
 /** Each one occupies a core of MySQL while it runs. */
@@ -102,6 +142,7 @@ export function createReconcileRoute({ monotonicMs, ...deps }: ReconcileRouteDep
     body: null,
     answers: { 200: Proof },
     errors: ["rate_limited", "overloaded", "check_too_long"],
+    about: ABOUT,
     async handle({ owner: { customerId } }) {
       const startedMs = monotonicMs();
       const leftMs = (restsUntil.get(customerId) ?? 0) - startedMs;

@@ -20,5 +20,16 @@ export const createWallet = (deps: { pool: Pool }): Route =>
     body: null,
     answers: { 200: Wallet },
     errors: [],
+    about: {
+      operationId: "getWallet",
+      tag: "Wallet",
+      summary: "The exact balance, now",
+      description:
+        "`balance` and `available` are all that can still be spent; `reserved` is the cost of messages " +
+        "that are neither captured nor refunded yet.",
+      answers: {
+        200: { customer_id: "1", balance: 99_300, reserved: 700, available: 99_300, currency: "IRR" },
+      },
+    },
     handle: async ({ owner }) => ({ status: 200, body: await readWallet(deps, owner.customerId) }),
   });

@@ -1,7 +1,7 @@
 // GET /v1/webhooks/deliveries: the customer's deliveries of the last days, newest first.
 
 import { Type } from "typebox";
-import { EVENT_TYPES } from "../../core/webhook-event.ts";
+import { EVENT_TYPES, MESSAGE_STATUS } from "../../core/webhook-event.ts";
 import { DELIVERY_STATES } from "../../ledger/webhook-deliveries.ts";
 import type { Pool } from "../../platform/mysql.ts";
 import { listDeliveries } from "../../reports/webhooks.ts";
@@ -27,6 +27,22 @@ const Delivery = Type.Object(
   closed,
 );
 
+const DELIVERY_EXAMPLE = {
+  id: "01M7YBCH59Z4D8R94AWEAQ1Q8T",
+  type: MESSAGE_STATUS,
+  message_id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
+  status: "delivered",
+  sequence: 5,
+  occurred_at: "2026-09-21T14:13:21.234Z",
+  url: null,
+  state: "delivered",
+  attempts: 1,
+  next_attempt_at: null,
+  last_code: 204,
+  last_error: null,
+  updated_at: "2026-09-21T14:13:21.500Z",
+};
+
 export const createWebhookDeliveries = (deps: { pool: Pool }): Route =>
   route({
     method: "GET",
@@ -38,6 +54,13 @@ export const createWebhookDeliveries = (deps: { pool: Pool }): Route =>
       200: Type.Object({ deliveries: Type.Array(Delivery), next_cursor: Cursor }, closed),
     },
     errors: [],
+    about: {
+      operationId: "listDeliveries",
+      tag: "Webhooks",
+      summary: "The deliveries of the last 7 days, newest first",
+      description: "`from` and `to` are about `occurred_at`. `url` is null for the customer's own URL.",
+      answers: { 200: { deliveries: [DELIVERY_EXAMPLE], next_cursor: null } },
+    },
     handle: async ({ owner, query }) => ({
       status: 200,
       body: await listDeliveries(deps, owner.customerId, query),

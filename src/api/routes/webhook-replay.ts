@@ -20,6 +20,14 @@ export const createWebhookReplay = (deps: ReplayDeps): Route =>
     body: Type.Object({}, closed),
     answers: { 200: Type.Object({ id: Ulid, state: Type.Literal("pending") }, closed) },
     errors: ["not_found"],
+    about: {
+      operationId: "replayDelivery",
+      tag: "Webhooks",
+      summary: "Deliver one event again, whatever became of it",
+      path: { id: { schema: Ulid, description: "of the event", example: "01M7YBCH59Z4D8R94AWEAQ1Q8T" } },
+      body: {},
+      answers: { 200: { id: "01M7YBCH59Z4D8R94AWEAQ1Q8T", state: "pending" } },
+    },
     async handle({ owner, params: { id = "" } }) {
       if (!isUlid(id) || !(await replayOne(deps.replays.pool, owner.customerId, id)))
         throw new SluiceError("not_found", { detail: "No such delivery; they are kept for 7 days." });

@@ -2,6 +2,7 @@
 
 import { Type } from "typebox";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
+import { WEBHOOK_REPLAY_MAX } from "../../core/webhook-limits.ts";
 import { replayMany, type Selection } from "../../ledger/webhook-replay.ts";
 import { readParams } from "../../reports/params.ts";
 import { type Route, route } from "../route.ts";
@@ -10,8 +11,8 @@ import type { ReplayDeps } from "./webhook-replay.ts";
 
 const ReplayBody = Type.Object(
   {
-    from: Type.Optional(Type.String()),
-    to: Type.Optional(Type.String()),
+    from: Type.Optional(Type.String({ description: "RFC 3339: what occurred at that time or later" })),
+    to: Type.Optional(Type.String({ description: "RFC 3339: what occurred before" })),
     state: Type.Optional(Type.Enum(["delivered", "failed"])),
     after: Type.Optional(Ulid),
   },
@@ -27,6 +28,16 @@ export const createWebhookReplays = (deps: ReplayDeps): Route =>
     body: ReplayBody,
     answers: { 200: Type.Object({ replayed: Count, next: OrNull(Ulid) }, closed) },
     errors: [],
+    about: {
+      operationId: "replayDeliveries",
+      tag: "Webhooks",
+      summary: "Deliver again what failed, or what occurred in a span of time",
+      description:
+        `\`from\` or \`state\` is required. Up to ${WEBHOOK_REPLAY_MAX} events at once: \`next\` goes into ` +
+        "`after` of the next request, and is null at the end.",
+      body: { state: "failed" },
+      answers: { 200: { replayed: 12, next: null } },
+    },
     async handle({ owner, body }) {
       const { after = null, ...given } = body;
       const { replayed, next } = await replayMany(

@@ -41,5 +41,30 @@ export const createWebhook = (deps: { pool: Pool }): Route =>
       ),
     },
     errors: ["not_found"],
+    about: {
+      operationId: "getWebhook",
+      tag: "Webhooks",
+      summary: "What is set up, and how the endpoints are doing",
+      description: "`origin` is null for the customer's own URL. Whoever runs Sluice sets up the webhook.",
+      answers: {
+        200: {
+          url: "https://example.com/sms",
+          statuses: ["sent", "delivered", "undelivered", "failed"],
+          tell_pauses: true,
+          old_secret_until: null,
+          endpoints: [
+            {
+              origin: null,
+              state: "active",
+              failures: 0,
+              failing_since: null,
+              last_error: null,
+              next_attempt_at: null,
+              stopped_at: null,
+            },
+          ],
+        },
+      },
+    },
     handle: async ({ owner }) => ({ status: 200, body: await webhookView(deps, owner.customerId) }),
   });

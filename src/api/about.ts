@@ -1,0 +1,38 @@
+// What a route says of itself for the reference: words, and an example of its body and of each answer.
+// src/api/openapi/ prints them; its test compares the examples with the schemas.
+
+import type { TSchema } from "typebox";
+import type { HeaderName } from "./openapi/headers.ts";
+
+/** The groups of routes, in the order of the reference. */
+export const TAGS = {
+  Messages: "Send messages, and see what became of them.",
+  Wallet: "Credit in whole minor units of one currency: top-ups, balance, statement, and the proof of both.",
+  Reports: "What was sent, from the reporting database; `as_of` says how fresh an answer is.",
+  Webhooks: "Calls to the customer's URL when the status of a message changes.",
+  Operators: "For operators, not for customers: delivery reports.",
+  Service: "For whoever runs Sluice, and for tools: probes, metrics, this document.",
+} as const;
+export type Tag = keyof typeof TAGS;
+
+export type PathParam = { schema: TSchema; description: string; example: string };
+
+export type About = {
+  /** Unique; generated clients name their functions after it. */
+  operationId: string;
+  tag: Tag;
+  /** One line, without a full stop. */
+  summary: string;
+  /** Markdown: what the schemas and errors don't say. */
+  description?: string;
+  /** The parameters of the path, by name. */
+  path?: Readonly<Record<string, PathParam>>;
+  /** An example of the body; text if its bytes are taken as they come. */
+  body?: unknown;
+  /** An example of each answer that has a body, by status. */
+  answers: Readonly<Record<number, unknown>>;
+  /** The media type of the answers; JSON unless given. */
+  mediaType?: string;
+  /** Headers of successful answers, besides those of every answer. */
+  headers?: readonly HeaderName[];
+};

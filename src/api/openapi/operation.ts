@@ -1,0 +1,157 @@
+// One route as an OpenAPI Operation Object: parameters, body, and each answer that the route may give, errors
+// included. Leaves what operations share to document.ts.
+
+import { STATUS_CODES } from "node:http";
+import { ERRORS, type ErrorCode, SluiceError } from "../../core/errors.ts";
+import { type ParamName, PARAMS } from "../../reports/params.ts";
+import { errorsOf, type Route } from "../route.ts";
+import { Nothing } from "../shapes.ts";
+import type { HeaderName } from "./headers.ts";
+import { problemName } from "./problems.ts";
+import { type Components, type Json, printSchema, refTo, typeName } from "./schemas.ts";
+
+type ResponseObject = { description: string; headers: Json; content?: Json };
+
+/** Of every answer. */
+const ALWAYS: readonly HeaderName[] = ["X-Request-Id", "Cache-Control"];
+const OF_A_RATE: readonly HeaderName[] = ["RateLimit", "RateLimit-Policy"];
+
+/** Bun's path as OpenAPI writes it: `/v1/messages/{id}`. */
+export const templateOf = (path: string): string => path.replaceAll(/:(\w+)/g, "{$1}");
+
+/** @throws Error if the route doesn't describe a parameter of its path */
+export function operationOf(route: Route, into: Components): Json {
+  const { operationId, tag, summary } = route.about;
+  const description = descriptionOf(route);
+  const requestBody = requestBodyOf(route, into);
+  return {
+    operationId,
+    tags: [tag],
+    summary,
+    ...(description === "" ? {} : { description }),
+    security: securityOf(route),
+    parameters: parametersOf(route),
+    ...(requestBody === null ? {} : { requestBody }),
+    responses: responsesOf(route, into),
+  };
+}
+
+function descriptionOf({ about, access, notYet = [] }: Route): string {
+  const paragraphs: string[] = [];
+  if (about.description !== undefined) paragraphs.push(about.description);
+  if (access !== "public") paragraphs.push(`The key needs the scope \`${access}\`.`);
+  const names = notYet.map((name) => `\`${name}\``).join(", ");
+  if (names !== "") paragraphs.push(`Not built yet, and refused with 422 \`not_supported\`: ${names}.`);
+  return paragraphs.join("\n\n");
+}
+
+function securityOf({ access, rawBytesMax }: Route): Json[] {
+  if (access !== "public") return [{ apiKey: [access] }];
+  if (rawBytesMax === undefined) return [];
+  return [{ operatorToken: [] }, { operatorTokenInQuery: [] }, { operatorBasic: [] }, {}];
+}
+
+// ---- what a request has ----
+
+/** Exactly the routes that take an Idempotency-Key can find it used with another body. */
+const takesKey = ({ errors }: Route): boolean => errors.includes("idempotency_key_reused");
+
+function parametersOf(route: Route): Json[] {
+  const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name = ""]) => pathParameter(route, name));
+  return [
+    ...inPath,
+    ...route.query.map(queryParameter),
+    ...(route.rawBytesMax === undefined ? [] : [refTo("parameters", "OperatorQuery")]),
+    ...(takesKey(route) ? [refTo("parameters", "Idempotency-Key")] : []),
+  ];
+}
+
+function pathParameter({ about, method, path }: Route, name: string): Json {
+  const known = about.path?.[name];
+  if (known === undefined) throw new Error(`${method} ${path} does not describe its parameter ${name}`);
+  const { schema, description, example } = known;
+  return { name, in: "path", required: true, description, schema: printSchema(schema), example };
+}
+
+function queryParameter(name: ParamName): Json {
+  const { description, examples, ...schema } = printSchema(PARAMS[name]);
+  return { name, in: "query", description, schema, example: (examples as unknown[])[0] };
+}
+
+function requestBodyOf({ about, body, method, rawBytesMax }: Route, into: Components): Json | null {
+  if (body !== null) {
+    const name = `${typeName(about.operationId)}Request`;
+    into.schemas[name] = printSchema(body);
+    const schema = refTo("schemas", name);
+    return { required: true, content: { "application/json": { schema, example: about.body } } };
+  }
+  if (rawBytesMax === undefined || method !== "POST") return null;
+  const schema = { description: `any media type, at most ${rawBytesMax} bytes` };
+  return { content: { "*/*": { schema, example: about.body } } };
+}
+
+// ---- what it is answered ----
+
+function responsesOf(route: Route, into: Components): Json {
+  const codesAt = Map.groupBy(errorsOf(route), (code) => ERRORS[code].status);
+  const statuses = new Set([...Object.keys(route.answers).map(Number), ...codesAt.keys()]);
+  const responses: Json = {};
+  for (const status of [...statuses].toSorted((a, b) => a - b)) {
+    const codes = codesAt.get(status) ?? [];
+    const answer = route.answers[status] === undefined ? null : answerOf(route, status, into);
+    if (answer === null) responses[status] = sharedProblem(route, codes, into);
+    else responses[status] = codes.length === 0 ? answer : withProblem(answer, problemOf(route, codes));
+  }
+  return responses;
+}
+
+function answerOf(route: Route, status: number, into: Components): ResponseObject {
+  const { about, answers } = route;
+  const schema = answers[status] ?? Nothing;
+  const names = [...ALWAYS, ...(about.headers ?? [])];
+  if (takesKey(route)) names.push("Idempotent-Replayed");
+  const answer = { description: STATUS_CODES[status] ?? String(status), headers: headersOf(names) };
+  if (schema === Nothing) return answer;
+  const first = Object.values(answers)[0];
+  const name = `${typeName(about.operationId)}Answer${schema === first ? "" : status}`;
+  into.schemas[name] = printSchema(schema, true);
+  const example = about.answers[status];
+  const content = { [about.mediaType ?? "application/json"]: { schema: refTo("schemas", name), example } };
+  return { ...answer, content };
+}
+
+/** The same errors are one response for all routes that have them. */
+function sharedProblem(route: Route, codes: readonly ErrorCode[], into: Components): Json {
+  const rate = tellsRate(route, codes) ? "-with-rate" : "";
+  const name = codes.join("-") + rate;
+  into.responses[name] = problemOf(route, codes);
+  return refTo("responses", name);
+}
+
+const tellsRate = ({ about }: Route, codes: readonly ErrorCode[]): boolean =>
+  codes.includes("rate_limited") && OF_A_RATE.every((name) => about.headers?.includes(name));
+
+function problemOf(route: Route, codes: readonly ErrorCode[]): ResponseObject {
+  const names = [...ALWAYS];
+  if (codes.some((code) => ERRORS[code].status === 401)) names.push("WWW-Authenticate");
+  if (codes.some((code) => ERRORS[code].status === 415)) names.push("Accept-Encoding");
+  if (codes.some((code) => new SluiceError(code).retryAfterS !== null)) names.push("Retry-After");
+  if (tellsRate(route, codes)) names.push(...OF_A_RATE);
+  const schemas = codes.map((code) => refTo("schemas", problemName(code)));
+  const examples = Object.fromEntries(codes.map((code) => [code, refTo("examples", code)]));
+  const schema = schemas.length === 1 ? schemas[0] : { oneOf: schemas };
+  return {
+    description: codes.map((code) => `- \`${code}\`: ${ERRORS[code].meaning}`).join("\n"),
+    headers: headersOf(names),
+    content: { "application/problem+json": { schema, examples } },
+  };
+}
+
+const withProblem = (answer: ResponseObject, problem: ResponseObject): ResponseObject => ({
+  description: `${answer.description}, or a problem:\n\n${problem.description}`,
+  headers: { ...problem.headers, ...answer.headers },
+  content: { ...answer.content, ...problem.content },
+});
+
+const headersOf = (names: readonly HeaderName[]): Json =>
+  Object.fromEntries(names.map((name) => [name, refTo("headers", name)]));

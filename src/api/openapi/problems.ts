@@ -1,0 +1,113 @@
+// The problem documents of the errors table as schemas and examples: one of each code. An example is written
+// by the function that writes the answers.
+
+import {
+  ERRORS,
+  type ErrorCode,
+  insufficientBalance,
+  laneSaturated,
+  problemBody,
+  problemType,
+  SluiceError,
+} from "../../core/errors.ts";
+import { FIELD_ERRORS_MAX } from "../../core/limits.ts";
+import { Count, Money } from "../shapes.ts";
+import { REQUEST_ID_EXAMPLE, RequestId } from "./headers.ts";
+import { type Json, printSchema, refTo, typeName } from "./schemas.ts";
+
+export const CODES = Object.keys(ERRORS) as ErrorCode[];
+
+/** Codes whose problem has `errors`, if individual fields were refused. */
+const NAMES_FIELDS: readonly ErrorCode[] = ["malformed_request", "validation_failed", "not_supported"];
+
+/** Members that only the problem of one code has. */
+const EXTRA: Partial<Record<ErrorCode, Json>> = {
+  insufficient_balance: {
+    required: printSchema(Money),
+    balance: printSchema(Money),
+  },
+  lane_saturated: {
+    could_promise_s: printSchema(Count),
+    promise_max_s: printSchema(Count),
+  },
+};
+
+const PROBLEM: Json = {
+  description:
+    "RFC 9457. `code` is stable: codes are added, never renamed. `type` is an identifier to compare, not " +
+    "an address to open.",
+  type: "object",
+  required: ["type", "title", "status", "detail", "code", "request_id", "error"],
+  properties: {
+    type: { type: "string", pattern: "^urn:sluice:error:" },
+    title: { type: "string" },
+    status: { type: "integer", minimum: 400, maximum: 599 },
+    detail: { type: "string", description: "what was wrong with this request" },
+    code: { type: "string" },
+    request_id: printSchema(RequestId),
+    error: { type: "string", description: "the same as `code`" },
+  },
+};
+
+const FIELD_ERROR: Json = {
+  type: "object",
+  required: ["field", "reason"],
+  properties: { field: { type: "string" }, reason: { type: "string" } },
+};
+
+export const problemName = (code: ErrorCode): string => `${typeName(code)}Problem`;
+
+/** A schema for all problems, and one for each code. */
+export function problemSchemas(): Json {
+  const ofCodes = CODES.map((code) => [problemName(code), schemaOf(code)]);
+  return { Problem: PROBLEM, FieldError: FIELD_ERROR, ...(Object.fromEntries(ofCodes) as Json) };
+}
+
+function schemaOf(code: ErrorCode): Json {
+  const { status, title, meaning } = ERRORS[code];
+  const extra = EXTRA[code] ?? {};
+  const errors = {
+    type: "array",
+    items: refTo("schemas", "FieldError"),
+    minItems: 1,
+    maxItems: FIELD_ERRORS_MAX,
+  };
+  const own = {
+    type: { const: problemType(code) },
+    title: { const: title },
+    status: { const: status },
+    code: { const: code },
+    error: { const: code },
+    ...(NAMES_FIELDS.includes(code) ? { errors } : {}),
+    ...extra,
+  };
+  return {
+    description: meaning,
+    allOf: [
+      refTo("schemas", "Problem"),
+      { type: "object", required: ["code", ...Object.keys(extra)], properties: own },
+    ],
+  };
+}
+
+/** An example of each code, as OpenAPI's Example Objects. */
+export const problemExamples = (): Json =>
+  Object.fromEntries(
+    CODES.map((code) => [
+      code,
+      { summary: ERRORS[code].title, value: JSON.parse(problemBody(errorOf(code), REQUEST_ID_EXAMPLE)) },
+    ]),
+  );
+
+const refused = (code: ErrorCode, field: string, reason: string): SluiceError =>
+  new SluiceError(code, { errors: [{ field, reason }] });
+/** Of codes whose problems say more than the table. */
+const EXAMPLES: Partial<Record<ErrorCode, () => SluiceError>> = {
+  malformed_request: () =>
+    refused("malformed_request", "Idempotency-Key", "must be given once, and without commas"),
+  validation_failed: () => refused("validation_failed", "phone", "is not a valid phone number"),
+  not_supported: () => refused("not_supported", "send_at", "is not supported yet"),
+  insufficient_balance: () => insufficientBalance(1_000, 250),
+  lane_saturated: () => laneSaturated(45, 30, 15),
+};
+const errorOf = (code: ErrorCode): SluiceError => EXAMPLES[code]?.() ?? new SluiceError(code);
