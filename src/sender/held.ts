@@ -60,11 +60,14 @@ export async function sendHeld(deps: HeldDeps, lane: Lane): Promise<void> {
   // Where the next look begins: if there are more customers than one look finds, each has its turn too.
   let after = 0;
   const found = (customers: readonly HeldCustomer[]) => {
-    for (const [link, of] of Map.groupBy(customers, (one) => one.link)) {
-      const known = links.get(link) ?? heldLink(link, rates);
-      links.set(link, known);
-      known.turns.found(of.map(({ customerId }) => customerId));
-    }
+    const isAll = after === 0 && customers.length < HELD_CUSTOMERS_MAX;
+    const byLink = Map.groupBy(customers, (one) => one.link);
+    for (const link of byLink.keys()) if (!links.has(link)) links.set(link, heldLink(link, rates));
+    for (const [link, { turns }] of links)
+      turns.found(
+        (byLink.get(link) ?? []).map(({ customerId }) => customerId),
+        isAll,
+      );
     // The last one may have more links.
     after = customers.length < HELD_CUSTOMERS_MAX ? 0 : (customers.at(-1) as HeldCustomer).customerId - 1;
   };
