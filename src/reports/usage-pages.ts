@@ -1,8 +1,8 @@
 // The window of the usage report, and how it is read: backwards, in slices that become longer while they are
 // read fast, until the page is full or its time is over. So a customer with little traffic gets a year in one
 // page, and one with much gets shorter pages instead of none. Leaves SQL and rows to usage-report.ts.
-// Invariants: no period is divided between two slices or two pages; every page but an empty window's goes on
-// by at least one slice. Bounds: the window of each interval, ROWS_MAX, READ_MAX_MS and the last slice.
+// Invariants: no period is divided between two slices or two pages; every page goes on by a period or more.
+// Bounds: the window of each interval, ROWS_MAX, READ_MAX_MS and the last slice.
 
 import assert from "node:assert/strict";
 import { SluiceError } from "../core/errors.ts";
