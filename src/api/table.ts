@@ -12,6 +12,7 @@ import { createPreview, type PreviewDeps } from "./routes/preview.ts";
 import { createReady } from "./routes/ready.ts";
 import { createSend, type SendDeps } from "./routes/send.ts";
 import { createTopup, type TopupDeps } from "./routes/topup.ts";
+import { createUsageReport } from "./routes/usage-report.ts";
 import { createWallet } from "./routes/wallet.ts";
 import { createWalletLedger } from "./routes/wallet-ledger.ts";
 import { createReconcileRoute, type ReconcileRouteDeps } from "./routes/wallet-reconcile.ts";
@@ -46,6 +47,7 @@ export function createRoutes(deps: ApiDeps): Route[] {
     createMessages(deps.reads),
     createMessage(deps.reads),
     createMessagesReport(deps.reads),
+    createUsageReport(deps.reads),
     createWebhook(deps.reads),
     createWebhookDeliveries(deps.reads),
     createWebhookReplays(deps),

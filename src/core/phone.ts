@@ -75,6 +75,9 @@ export const PHONE_REASONS = {
   invalid: "is not a valid phone number",
 } as const;
 
+/** The calling codes that exist (ITU-T E.164): 1 to 3 digits, and none begins with another. */
+export const CALLING_CODES: readonly string[] = Object.keys(metadata.country_calling_codes);
+
 const plans = new Map<string, Plan>();
 for (const [callingCode, regions] of Object.entries(metadata.country_calling_codes)) {
   if (!Object.hasOwn(metadata.nonGeographic, callingCode))

@@ -1,4 +1,5 @@
-// How far ClickHouse has read the events of each topic. Bound: one row a topic, and one count.
+// How far ClickHouse has read the events of each topic. Invariant: what reads it before its rows may be
+// fresher than it says, but never staler. Bound: one row a topic, and one count.
 
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import { TOPICS } from "../platform/kafka/topics.ts";
@@ -8,13 +9,34 @@ export type Newest = { topic: EventTopic; ageS: number };
 
 /** The age of the latest event of each topic, in seconds; topics without events are left out. */
 export async function newestEvents(clickhouse: Clickhouse, nowMs: number): Promise<Newest[]> {
+  const newest = await newestMs(clickhouse);
+  return (["status", "ledger"] as const).flatMap((topic) => {
+    const atMs = newest.get(TOPICS[topic]);
+    return atMs === undefined ? [] : [{ topic, ageS: Math.max(0, (nowMs - atMs) / 1_000) }];
+  });
+}
+
+/**
+ * The time up to which the events of all these topics are there, RFC 3339 with milliseconds; null before the
+ * first event of one of them. @throws SluiceError reports_unavailable
+ */
+export async function asOf(clickhouse: Clickhouse, topics: readonly EventTopic[]): Promise<string | null> {
+  const newest = await newestMs(clickhouse);
+  let oldestMs = Number.POSITIVE_INFINITY;
+  for (const topic of topics) {
+    const atMs = newest.get(TOPICS[topic]);
+    if (atMs === undefined) return null;
+    oldestMs = Math.min(oldestMs, atMs);
+  }
+  return new Date(oldestMs).toISOString();
+}
+
+/** The time of the latest event, by the name of its topic. */
+async function newestMs(clickhouse: Clickhouse): Promise<Map<string, number>> {
   const rows = await clickhouse.query<{ topic: string; at: string | number }>(
     "SELECT topic, toUnixTimestamp64Milli(max(newest_at)) AS at FROM freshness GROUP BY topic",
   );
-  return (["status", "ledger"] as const).flatMap((topic) => {
-    const row = rows.find((each) => each.topic === TOPICS[topic]);
-    return row === undefined ? [] : [{ topic, ageS: Math.max(0, (nowMs - Number(row.at)) / 1_000) }];
-  });
+  return new Map(rows.map(({ topic, at }) => [topic, Number(at)]));
 }
 
 /** The number of records in the event topics that could not be parsed; they are stored unchanged. */

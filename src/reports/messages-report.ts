@@ -7,7 +7,8 @@
 import { isUlid, ulidBound, ULID_TIME_MAX_MS, ulidTimeMs } from "../core/id.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
-import { type CursorValues, type Params, type Query, readParams } from "./params.ts";
+import { asOf } from "./freshness.ts";
+import { type CursorValues, failEmptyWindow, type Params, type Query, readParams } from "./params.ts";
 
 export type ReportDeps = { clickhouse: Clickhouse; now: () => number };
 export type ReportCustomer = { customerId: number; region: string };
@@ -52,7 +53,7 @@ export async function messagesReport(
   params.check();
 
   // Read before the rows, so that the report may be fresher than it says but never staler.
-  const asOf = await asOfMs(clickhouse);
+  const as_of = await asOf(clickhouse, ["status"]);
   // Reads one row more than asked for, to see whether there is a next page.
   const rows = await readPage(clickhouse, customer, filter, limit + 1);
   const messages = rows.slice(0, limit).map(rowOf);
@@ -61,7 +62,7 @@ export async function messagesReport(
   return {
     messages,
     next_cursor: more ? params.nextCursor([filter.fromMs, filter.toMs, last.id]) : null,
-    as_of: asOf === null ? null : new Date(asOf).toISOString(),
+    as_of,
   };
 }
 
@@ -84,20 +85,23 @@ function filterOf(params: Params, customer: ReportCustomer, nowMs: number): Filt
   // An id is found whatever its time; a cursor keeps the time range of its first page while `now` moves on.
   const toMs = cursor?.[1] ?? to ?? (id === null ? nowMs + 1 : ULID_TIME_MAX_MS);
   const fromMs = cursor?.[0] ?? from ?? (id === null ? Math.max(0, toMs - WINDOW_DEFAULT_MS) : 0);
-  if (fromMs >= toMs) {
-    if (from === null) params.fail("to", "must be after 1970-01-01T00:00:00Z");
-    else
-      params.fail("from", to === null ? "must be in the past, unless `to` is given" : "must be before `to`");
-  }
+  if (fromMs >= toMs) failEmptyWindow(params, { from, to });
 
-  let low = ulidBound(Math.max(0, fromMs - ID_SLACK_MS));
-  let high = cursor?.[2] ?? ulidBound(Math.min(ULID_TIME_MAX_MS, toMs + ID_SLACK_MS));
+  const ids = idRangeOf(fromMs, toMs);
+  let low = ids.low;
+  let high = cursor?.[2] ?? ids.high;
   if (id !== null) {
     low = id;
     high = cursor === null ? `${id}0` : low; // just above the id; a single id has no second page
   }
   return { fromMs, toMs, low, high, status, type, phone };
 }
+
+/** Limits what is read of messages with `from <= created_at < to` to low <= id < high. Unix milliseconds. */
+export const idRangeOf = (fromMs: number, toMs: number): { low: string; high: string } => ({
+  low: ulidBound(Math.max(0, fromMs - ID_SLACK_MS)),
+  high: ulidBound(Math.min(ULID_TIME_MAX_MS, toMs + ID_SLACK_MS)),
+});
 
 function isReportCursor(values: CursorValues): boolean {
   const [fromMs, toMs, id] = values;
@@ -186,12 +190,4 @@ function rowOf(row: StoredRow): ReportRow {
     created_at: new Date(Number(row.created_at_ms)).toISOString(),
     updated_at: new Date(Number(row.updated_at_ms)).toISOString(),
   };
-}
-
-async function asOfMs(clickhouse: Clickhouse): Promise<number | null> {
-  const [row] = await clickhouse.query<{ at: string | number; rows: string | number }>(
-    "SELECT toUnixTimestamp64Milli(max(newest_at)) AS at, count() AS rows FROM freshness " +
-      "WHERE topic = 'sms.status'",
-  );
-  return row === undefined || Number(row.rows) === 0 ? null : Number(row.at);
 }

@@ -78,11 +78,57 @@ describe("phones", () => {
   });
 });
 
+describe("what the usage report is asked for", () => {
+  const errorsOf = (name: "interval" | "by", value: string) => {
+    const params = readParams(new Map([[name, value]]));
+    params[name]();
+    try {
+      params.check();
+      return [];
+    } catch (error) {
+      return (error as SluiceError).errors;
+    }
+  };
+  const byOf = (by: string) => readParams(new Map([["by", by]])).by();
+
+  test("is an hour, by status, unless it says otherwise", () => {
+    const params = readParams(new Map());
+    expect([params.interval(), params.by()]).toEqual(["hour", ["status"]]);
+    expect(readParams(new Map([["interval", "day"]])).interval()).toBe("day");
+  });
+
+  test("is none, or each key once, in the order given", () => {
+    expect(byOf("none")).toEqual([]);
+    expect(byOf("prefix")).toEqual(["prefix"]);
+    expect(byOf("prefix,status,lane")).toEqual(["prefix", "status", "lane"]);
+  });
+
+  test("names what it can be", () => {
+    expect(errorsOf("interval", "week")).toEqual([
+      { field: "interval", reason: "must be one of minute, hour, day" },
+    ]);
+    const reason = "must be none, or some of status, lane, prefix, each once, with commas between";
+    for (const by of ["type", "status,", ",", "lane,lane", "status,none", "status, lane", "Status"])
+      expect([by, errorsOf("by", by)]).toEqual([by, [{ field: "by", reason }]]);
+  });
+});
+
 test("everything that is refused is named at once", () => {
-  const given = { from: "x", status: "SENT", type: "x", phone: "1", id: "x", limit: "0", cursor: "x" };
+  const given = {
+    from: "x",
+    status: "SENT",
+    type: "x",
+    phone: "1",
+    id: "x",
+    interval: "x",
+    by: "x",
+    limit: "0",
+    cursor: "x",
+  };
   const params = readParams(new Map(Object.entries(given)));
   params.time("from");
-  for (const read of [params.status, params.type, params.id, params.limit]) read();
+  for (const read of [params.status, params.type, params.id, params.interval, params.by, params.limit])
+    read();
   params.phone("IR");
   params.cursor(() => true);
   try {

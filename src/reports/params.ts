@@ -1,7 +1,7 @@
 // Parses the values of the read routes' query parameters, and names every bad one. Owns the names and bounds
-// of from, to, status, type, phone, id, state, limit and cursor; leaves to a route's declaration which of
-// them it takes, and to each report what they select. Invariant: a cursor is only valid with the filters it
-// was made for.
+// of from, to, status, type, phone, id, state, interval, by, limit and cursor; leaves to a route's
+// declaration which of them it takes, and to each report what they select. Invariant: a cursor is only valid
+// with the filters it was made for.
 
 import { createHash } from "node:crypto";
 import { Type } from "typebox";
@@ -14,6 +14,13 @@ import { DELIVERY_STATES, type DeliveryState } from "../ledger/webhook-deliverie
 
 /** Parameters by name, each given once and not empty (src/api/query.ts). */
 export type Query = ReadonlyMap<string, string>;
+
+const INTERVALS = ["minute", "hour", "day"] as const;
+export type Interval = (typeof INTERVALS)[number];
+const USAGE_KEYS = ["status", "lane", "prefix"] as const;
+/** What the usage report can tell apart within a period. */
+export type UsageKey = (typeof USAGE_KEYS)[number];
+const KEY = `(${USAGE_KEYS.join("|")})`;
 
 /** Every parameter, as the reference describes it; they are parsed below. */
 export const PARAMS = {
@@ -40,6 +47,19 @@ export const PARAMS = {
     examples: ["01M7YBCG2N0V4QK5A1T8P6WJ3D"],
   }),
   state: Type.Enum(DELIVERY_STATES, { description: "only deliveries in this state", examples: ["failed"] }),
+  interval: Type.Enum(INTERVALS, {
+    default: "hour",
+    description: "the length of a period; periods begin with the minute, hour or day of UTC",
+    examples: ["hour"],
+  }),
+  by: Type.String({
+    pattern: `^(none|${KEY}(,${KEY})*)$`,
+    default: "status",
+    description:
+      "what has rows of its own within a period: `status`, `lane`, `prefix`, or several of them, with " +
+      "commas between; `none` for one row a period",
+    examples: ["lane,status"],
+  }),
   limit: Type.Integer({
     minimum: 1,
     maximum: LIST_LIMIT_MAX,
@@ -66,6 +86,10 @@ export type Params = {
   id(): string | null;
   /** Of a webhook delivery. */
   state(): DeliveryState | null;
+  /** `hour` unless given. */
+  interval(): Interval;
+  /** In the order given; `status` unless given. */
+  by(): readonly UsageKey[];
   /**
    * Unix milliseconds. A finer fraction is rounded up, so that `from <= t < to` stays true for times in
    * milliseconds.
@@ -112,6 +136,16 @@ export function readParams(query: Query): Params {
         const found = DELIVERY_STATES.find((state) => state === s);
         return found ?? fail("state", `must be one of ${DELIVERY_STATES.join(", ")}`);
       }),
+    interval: () =>
+      read("interval", (s) => {
+        const found = INTERVALS.find((interval) => interval === s);
+        return found ?? fail("interval", `must be one of ${INTERVALS.join(", ")}`);
+      }) ?? "hour",
+    by: () =>
+      read("by", (s) => {
+        const reason = `must be none, or some of ${USAGE_KEYS.join(", ")}, each once, with commas between`;
+        return usageKeysOf(s) ?? fail("by", reason);
+      }) ?? ["status"],
     time: (name) =>
       read(name, (s) => timeOf(s) ?? fail(name, "must be a time from 1970 on, such as 2026-01-31T09:30:00Z")),
     limit: () =>
@@ -132,6 +166,22 @@ export function readParams(query: Query): Params {
       if (errors.length > 0) throw new SluiceError("validation_failed", { errors });
     },
   };
+}
+
+/** Refuses a window of no time, `from >= to`, given what was asked for. */
+export function failEmptyWindow(params: Params, asked: { from: number | null; to: number | null }): void {
+  if (asked.from === null) params.fail("to", "must be after 1970-01-01T00:00:00Z");
+  else if (asked.to === null) params.fail("from", "must be in the past, unless `to` is given");
+  else params.fail("from", "must be before `to`");
+}
+
+function usageKeysOf(text: string): UsageKey[] | null {
+  if (text === "none") return [];
+  const names = text.split(",");
+  const keys = USAGE_KEYS.filter((key) => names.includes(key));
+  // As many known names as names: none is unknown, and none is there twice.
+  if (keys.length !== names.length) return null;
+  return keys.toSorted((a, b) => names.indexOf(a) - names.indexOf(b));
 }
 
 /**

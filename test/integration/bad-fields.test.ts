@@ -159,7 +159,7 @@ describe("queries", () => {
   ];
   for (const query of bad) {
     test(`${query.slice(0, 40)} is refused by every list`, async () => {
-      for (const path of ["/v1/messages", "/v1/wallet/ledger", "/v1/reports/messages"]) {
+      for (const path of ["/v1/messages", "/v1/wallet/ledger", "/v1/reports/messages", "/v1/reports/usage"]) {
         refused(await api.ask(`${path}?${query}`), "validation_failed");
       }
     });
@@ -167,6 +167,12 @@ describe("queries", () => {
   for (const query of reports) {
     test(`${query} is refused by the report`, async () => {
       refused(await api.ask(`/v1/reports/messages?${query}`), "validation_failed");
+    });
+  }
+  for (const query of ["interval=week", "by=type", "by=status,status", "from=x", "status=sent", "phone=x"]) {
+    test(`${query} is refused by the usage report`, async () => {
+      const answer = await api.ask(`/v1/reports/usage?${query}`);
+      expect(fieldsOf(refused(answer, "validation_failed"))).toEqual([query.split("=", 1)[0] as string]);
     });
   }
 });

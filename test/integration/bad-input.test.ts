@@ -223,7 +223,13 @@ describe("keys", () => {
       ),
       "scope_missing",
     );
-    for (const path of ["/v1/wallet", "/v1/wallet/ledger", "/v1/messages", "/v1/reports/messages"]) {
+    for (const path of [
+      "/v1/wallet",
+      "/v1/wallet/ledger",
+      "/v1/messages",
+      "/v1/reports/messages",
+      "/v1/reports/usage",
+    ]) {
       refused(await api.ask(path, {}, sender.apiKey), "scope_missing");
     }
   });

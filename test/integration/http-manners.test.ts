@@ -106,6 +106,7 @@ describe("queries", () => {
     ["GET", "/v1/messages"],
     ["GET", "/v1/messages/01M7YBCH59Z4D8R94AWEAQ1Q8T"],
     ["GET", "/v1/reports/messages"],
+    ["GET", "/v1/reports/usage"],
     ["GET", "/health"],
     ["GET", "/ready"],
     ["GET", "/metrics"],

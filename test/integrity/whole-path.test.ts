@@ -186,6 +186,10 @@ test("every process and engine killed under traffic: nothing accepted is lost, a
     const known = await allStatuses();
     return traffic.accepted().every((id) => !["queued", undefined].includes(known.get(id))) && known;
   });
+  await until("the usage report adds up to the wallet", 30_000, async () => {
+    const { available } = await wallet();
+    return (await costInUsage()) === 100_000_000 - available;
+  });
   const taken = new Map<string, number>();
   for (const name of ["A", "B", "C"])
     for (const id of operatorIds(name)) taken.set(id, (taken.get(id) ?? 0) + 1);
@@ -224,6 +228,19 @@ function operatorIds(name: string): string[] {
   } catch {
     return [];
   }
+}
+
+/** What all messages cost, without what was refunded. */
+async function costInUsage(): Promise<number> {
+  let [sum, cursor]: [number, string | null] = [0, ""];
+  while (cursor !== null) {
+    const page: { usage: { cost: number }[]; next_cursor: string | null } = await get(
+      `/v1/reports/usage?by=none${cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`}`,
+    );
+    for (const { cost } of page.usage) sum += cost;
+    cursor = page.next_cursor;
+  }
+  return sum;
 }
 
 async function allStatuses(): Promise<Map<string, string>> {
