@@ -25,7 +25,7 @@ export type HeldTurns = {
 
 /** A full batch of messages of one part. */
 const TURN_PARTS = CLAIM_ROWS_MAX;
-/** A full batch of the longest messages. More isn't paid back: it took room that nobody else had asked for. */
+/** A full batch of the longest messages. More isn't paid back: it took room that nobody else wanted. */
 const DEBT_PARTS_MAX = CLAIM_ROWS_MAX * TEXT_PARTS_MAX;
 
 export function createHeldTurns(rates: CustomerRates | undefined): HeldTurns {

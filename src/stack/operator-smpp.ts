@@ -100,7 +100,7 @@ export async function startSmppOperator({
     if (isRefusedFor(name, phone) || submit.destAddr === "") return answer(INVALID_DESTINATION, null);
     if (rate.isOver(behaves)) return answer(STATUS.throttled, null);
     if (isDown(behaves)) return answer(STATUS.systemError, null);
-    // Throttling is a rate's answer only: at random it would stop a whole bind each time, as no operator does.
+    // Throttling is a rate's answer only: at random it would stop a whole bind each time.
     if (random() < behaves.refused)
       return answer(random() < 0.5 ? STATUS.tryAgain : STATUS.systemError, null);
     const isCut = random() < (behaves.drops ?? 0);

@@ -9,7 +9,6 @@ import { sequenceOf, type Status } from "../../src/core/message.ts";
 import { SluiceError } from "../../src/core/errors.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { settleClaim } from "../../src/ledger/settle.ts";
-import { sleep } from "../../src/platform/retry.ts";
 import { usageReport, type UsageRow } from "../../src/reports/usage-report.ts";
 import { readWallet } from "../../src/reports/wallet.ts";
 import { changeOf, type Outcome } from "../../src/sender/outcome.ts";
@@ -22,25 +21,21 @@ import {
 } from "../support/clickhouse.ts";
 import { holdDeclared } from "../support/declared.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
-import { createDownstream, type Downstream } from "../support/roles.ts";
+import { createDownstream, type Downstream, until } from "../support/roles.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const NOW_MS = Date.UTC(2026, 4, 20, 12, 30);
 const OPENING = 1_000_000;
-const WAIT_MS = 30_000;
 const id = createIdFactory({ now: Date.now });
 const idAt = (timeMs: number) => createIdFactory({ now: () => timeMs })();
-
 let downstream: Downstream;
 let db: TestClickhouse;
 beforeAll(async () => {
   downstream = await createDownstream();
   db = await createTestClickhouse(downstream.config, { kafka: true });
 }, 60_000);
-afterAll(async () => {
-  await Promise.all([db.drop(), downstream.end()]);
-}, 60_000);
+afterAll(() => Promise.all([db.drop(), downstream.end()]), 60_000);
 
 const report = (customerId: number, query: string | Record<string, string> = {}, nowMs = NOW_MS) =>
   usageReport(
@@ -49,13 +44,8 @@ const report = (customerId: number, query: string | Record<string, string> = {},
     new Map(new URLSearchParams(query)),
   );
 const count = async (sql: string) => Number((await db.clickhouse.query<{ n: string }>(sql))[0]?.n);
-async function until(sql: string, wanted: number): Promise<void> {
-  const startedMs = performance.now();
-  for (let found = await count(sql); found !== wanted; found = await count(sql)) {
-    if (performance.now() - startedMs > WAIT_MS) throw new Error(`${found} instead of ${wanted}: ${sql}`);
-    await sleep(100);
-  }
-}
+const untilCount = (sql: string, wanted: number) =>
+  until(async () => (await count(sql)) === wanted, `${wanted}: ${sql}`, 30_000);
 
 describe("the sums of the report are those of the ledger", () => {
   const createdAtMs = Date.now();
@@ -105,8 +95,8 @@ describe("the sums of the report are those of the ledger", () => {
   const linesIn = (of: readonly Events[], topic: keyof Events) =>
     of.reduce((sum, each) => sum + linesOf(each[topic]), 0);
   async function haveCome(of: readonly Events[]): Promise<void> {
-    await until("SELECT count() AS n FROM messages_log FINAL", linesIn(of, "status"));
-    await until("SELECT count() AS n FROM wallet_ledger FINAL", linesIn(of, "ledger"));
+    await untilCount("SELECT count() AS n FROM messages_log FINAL", linesIn(of, "status"));
+    await untilCount("SELECT count() AS n FROM wallet_ledger FINAL", linesIn(of, "ledger"));
   }
 
   type Sums = Omit<UsageRow, "start" | "prefix">;
@@ -179,7 +169,7 @@ describe("the sums of the report are those of the ledger", () => {
 
     // Refunds known before the statuses that they belong to, and the other way round, are counted once.
     await produce("", late.ledger);
-    await until("SELECT count() AS n FROM wallet_ledger FINAL", linesIn(events, "ledger"));
+    await untilCount("SELECT count() AS n FROM wallet_ledger FINAL", linesIn(events, "ledger"));
     const all = async () => (await reportSums()).reduce((sum, { cost }) => sum + cost, 0);
     const spent = OPENING - (await readWallet({ pool: downstream.pool }, customerId)).available;
     expect(await all()).toBe(spent);
@@ -211,8 +201,8 @@ describe("the sums of the report are those of the ledger", () => {
       JSON.stringify({ ...marker, sequence: 1, status: "queued", type: "normal", phone: "+989120000001" }),
       JSON.stringify({ ...entry, created_at_ms: createdAtMs }),
     );
-    await until("SELECT count() AS n FROM messages_log WHERE customer_id = 0", 1);
-    await until("SELECT count() AS n FROM wallet_ledger WHERE customer_id = 0", 1);
+    await untilCount("SELECT count() AS n FROM messages_log WHERE customer_id = 0", 1);
+    await untilCount("SELECT count() AS n FROM wallet_ledger WHERE customer_id = 0", 1);
     expect(await reportSums()).toEqual(sums);
     expect(await all()).toBe(spent);
   }, 120_000);

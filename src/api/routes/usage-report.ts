@@ -47,12 +47,12 @@ export const createUsageReport = (deps: ReportDeps): Route =>
       tag: "Reports",
       summary: "Messages, parts, cost and unique phones by minute, hour or day, newest first",
       description:
-        "Of `from` ≤ `created_at` < `to`, at most 1 day by the minute, 31 days by the hour, 366 days by the " +
+        "Of `from` ≤ `created_at` < `to`, at most 1 day by the minute, 31 days by the hour, 366 by the " +
         "day; by default the last hour, 24 hours or 30 days. A message counts in the period of its " +
         "acceptance, at its latest status; `start` is when that period begins. `cost` is without what was " +
         "refunded, which is in `refunded`. `unique_phones` is exact within its row, and can't be added up. " +
-        "`limit` counts periods, which a page never divides; those without messages are left out. A page may " +
-        "be short, or empty: only a null `next_cursor` marks the end. Everything up to `as_of` is included.",
+        "`limit` counts periods, which a page never divides; those without messages are left out. A page " +
+        "may be short, or empty: only a null `next_cursor` marks the end. All until `as_of` is included.",
       answers: {
         200: {
           usage: [
