@@ -92,3 +92,42 @@ test("a body that is not an object is refused as a whole", () => {
   for (const body of [null, [], 1, "x", true])
     expect(reasonsOf(body)).toEqual({ body: "must be a JSON object" });
 });
+
+describe("a list of objects", () => {
+  const entry = Type.Object(
+    { id: Type.String(), note: Type.Optional(Type.String()) },
+    { additionalProperties: false },
+  );
+  const lists = checkerOf(
+    Type.Object(
+      { list: Type.Optional(Type.Array(entry, { minItems: 1, maxItems: 3 })) },
+      { additionalProperties: false },
+    ),
+  );
+  const reasons = (list: unknown) => {
+    try {
+      lists({ list });
+    } catch (error) {
+      if (error instanceof SluiceError)
+        return Object.fromEntries(error.errors.map(({ field, reason }) => [field, reason]));
+      throw error;
+    }
+    throw new Error("was let through");
+  };
+
+  test("may have null for what is optional in each of them, and for nothing else", () => {
+    const list = [{ id: "1", note: null }, { id: "2", note: "x" }, { id: "3" }];
+    expect(lists({ list })).toEqual({ list: [{ id: "1" }, { id: "2", note: "x" }, { id: "3" }] });
+    expect(lists({ list: null })).toEqual({});
+    expect(reasons([{ id: null }])).toEqual({ "list.0.id": "must be a string" });
+  });
+
+  test("is refused by its length, and each entry by its place", () => {
+    const one = { id: "1" };
+    expect(reasons([])).toEqual({ list: "must not be empty" });
+    expect(reasons([one, one, one, one])).toEqual({ list: "must have at most 3 entries" });
+    expect(reasons([one, { note: "x" }])).toEqual({ "list.1.id": "is required" });
+    for (const bad of [{ ...one, odd: 1 }, null, "x"])
+      expect(Object.keys(reasons([one, bad])).every((field) => field.startsWith("list.1"))).toBe(true);
+  });
+});

@@ -3,7 +3,7 @@
 // Invariant: null for an optional field means that it is absent, as in this API's answers, and is removed
 // before a route sees the body.
 
-import type { Static, TObject } from "typebox";
+import type { Static, TObject, TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 import { Settings } from "typebox/system";
 import { type FieldError, fieldName, SluiceError } from "../core/errors.ts";
@@ -22,11 +22,13 @@ export function checkerOf<S extends TObject>(
 ): (body: unknown) => Static<S> {
   const compiled = Compile(schema);
   const fields = Object.keys(schema.properties);
-  // Left out by typebox if every field is optional.
-  const required = (schema.required as readonly string[] | undefined) ?? [];
-  const nullable = [...fields.filter((name) => !required.includes(name)), ...notYet];
+  const nullable = [...optionalOf(schema), ...notYet];
+  const lists = listsOf(schema);
   return (body) => {
-    if (isObject(body)) for (const name of nullable) if (body[name] === null) delete body[name];
+    if (isObject(body)) {
+      for (const name of nullable) if (body[name] === null) delete body[name];
+      for (const list of lists) withoutNulls(body[list.name], list.nullable);
+    }
     if (compiled.Check(body)) return body;
     const errors = isObject(body)
       ? [...fieldErrors(compiled.Errors(onlyKnown(body, fields))), ...unknownFields(body, fields)]
@@ -39,6 +41,29 @@ export function checkerOf<S extends TObject>(
     }
     throw new SluiceError("validation_failed", { errors: errors.slice(0, FIELD_ERRORS_MAX) });
   };
+}
+
+function optionalOf({ properties, required }: TObject): string[] {
+  // Left out by typebox if every field is optional.
+  const needed = (required as readonly string[] | undefined) ?? [];
+  return Object.keys(properties).filter((name) => !needed.includes(name));
+}
+
+type ListOfObjects = { name: string; nullable: readonly string[] };
+
+/** The fields that are lists of objects of which something may be absent. */
+function listsOf({ properties }: TObject): ListOfObjects[] {
+  return Object.entries(properties).flatMap(([name, field]) => {
+    const items = (field as { items?: TSchema }).items as TObject | undefined;
+    const nullable = items?.properties === undefined ? [] : optionalOf(items);
+    return nullable.length === 0 ? [] : [{ name, nullable }];
+  });
+}
+
+function withoutNulls(list: unknown, nullable: readonly string[]): void {
+  if (!Array.isArray(list)) return;
+  for (const item of list as unknown[])
+    if (isObject(item)) for (const name of nullable) if (item[name] === null) delete item[name];
 }
 
 type SchemaError = { keyword: string; instancePath: string; params: object; message: string };
@@ -66,7 +91,9 @@ function fieldErrors(found: Iterable<SchemaError>): FieldError[] {
     const field = error.instancePath.slice(1).split("/").map(fieldName).join(".");
     const params = error.params as Record<string, unknown>;
     if (error.keyword === "required") {
-      for (const name of params.requiredProperties as string[]) reasons.set(name, "is required");
+      const before = error.instancePath === "" ? "" : `${field}.`;
+      for (const name of params.requiredProperties as string[])
+        reasons.set(`${before}${name}`, "is required");
     } else if (!reasons.has(field)) reasons.set(field, reasonOf(error.keyword, params, error));
   }
   return [...reasons].map(([field, reason]) => ({ field, reason }));
@@ -80,6 +107,12 @@ function reasonOf(keyword: string, params: Record<string, unknown>, error: Schem
       return `must be one of ${(params.allowedValues as unknown[]).map((v) => JSON.stringify(v)).join(", ")}`;
     case "minLength":
       return "must not be empty";
+    case "minItems":
+      return "must not be empty";
+    case "maxItems":
+      return `must have at most ${String(params.limit)} entries`;
+    case "additionalProperties":
+      return "has a member that it must not have";
     case "maxLength":
       return `must have at most ${String(params.limit)} characters`;
     case "minimum":

@@ -23,10 +23,10 @@ export function singleHeader(request: Request, name: string): string | null {
   return value;
 }
 
-/** Reads the bytes of a JSON body. @throws SluiceError 400, 413 or 415; CallerGoneError */
-export async function readBody(request: Request): Promise<Uint8Array> {
+/** Reads the bytes of a JSON body, up to `bytesMax`. @throws SluiceError 400, 413 or 415; CallerGoneError */
+export async function readBody(request: Request, bytesMax = BODY_BYTES_MAX): Promise<Uint8Array> {
   checkMedia(request);
-  return readRaw(request, BODY_BYTES_MAX);
+  return readRaw(request, bytesMax);
 }
 
 /** Reads a body of any media type, up to `bytesMax`. @throws SluiceError 400, 413 or 415; CallerGoneError */

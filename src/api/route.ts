@@ -60,6 +60,8 @@ type Declaration<A extends Access, B extends TObject | null, R extends Answers> 
   query: readonly ParamName[];
   /** The schema of its JSON body; null if it accepts none. */
   body: B;
+  /** The size of its JSON body in bytes; BODY_BYTES_MAX if absent. */
+  bodyBytesMax?: number;
   /**
    * For what others than customers send: query and body are taken as they come, a body of any media type up
    * to this many bytes. `query` is empty then, and `body` null.

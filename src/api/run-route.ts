@@ -35,7 +35,7 @@ async function read(route: Route, arrival: Arrival, owner: KeyOwner | null): Pro
     return route.handle({ ...arrival, owner, query: NO_QUERY, body: null, bytes } as never);
   }
   const query = readQuery(arrival.request.url, route.query);
-  const bytes = route.check === null ? NO_BYTES : await readBody(arrival.request);
+  const bytes = route.check === null ? NO_BYTES : await readBody(arrival.request, route.bodyBytesMax);
   const body = route.check === null ? null : route.check(parseJson(bytes));
   // These have the types that the route declares, by its access and its body's schema.
   return route.handle({ ...arrival, owner, query, body, bytes } as never);

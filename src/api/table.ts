@@ -1,5 +1,6 @@
 // The API: every route, in the order of the reference. Anything else is a 404.
 
+import { type BatchDeps, createBatches } from "./routes/batches.ts";
 import { createDlrRoutes, type DlrDeps } from "./routes/dlr.ts";
 import { createDocs } from "./routes/docs.ts";
 import { createHealth } from "./routes/health.ts";
@@ -26,6 +27,7 @@ import type { ReportDeps } from "../reports/messages-report.ts";
 import type { Readiness } from "../platform/health.ts";
 
 export type ApiDeps = SendDeps &
+  BatchDeps &
   PreviewDeps &
   TopupDeps &
   ReplayDeps & {
@@ -39,6 +41,7 @@ export type ApiDeps = SendDeps &
 export function createRoutes(deps: ApiDeps): Route[] {
   const routes: Route[] = [
     createSend(deps),
+    createBatches(deps),
     createPreview(deps),
     createTopup(deps),
     createWallet(deps.reads),

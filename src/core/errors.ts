@@ -36,7 +36,7 @@ export const ERRORS = {
     402,
     "Insufficient balance",
     false,
-    "The wallet, including all credit held in leases, can't pay for the message. Nothing was charged; " +
+    "The wallet, including all credit held in leases, can't pay for what was asked. Nothing was charged; " +
       "`required` and `balance` say how much is missing.",
   ),
   scope_missing: row(403, "Scope missing", false, "The key is valid, but lacks the scope this route needs."),
@@ -65,7 +65,7 @@ export const ERRORS = {
     413,
     "Payload too large",
     false,
-    "The body is larger than 64 KiB; 1 MiB for delivery reports.",
+    "The body is larger than 64 KiB; 1 MiB for batches and delivery reports.",
   ),
   uri_too_long: row(414, "URI too long", false, "The request line is longer than 8 KiB (edge only)."),
   unsupported_media_type: row(
@@ -198,7 +198,8 @@ export class SluiceError extends Error {
 /** How many field errors `detail` names: `errors` has all of them, and a log line needs no more. */
 const NAMED_IN_DETAIL_MAX = 3;
 
-function sentenceOf(errors: readonly FieldError[]): string {
+/** Field errors as one sentence of bounded length. */
+export function sentenceOf(errors: readonly FieldError[]): string {
   const named = errors.slice(0, NAMED_IN_DETAIL_MAX).map(({ field, reason }) => `${field} ${reason}`);
   const more = errors.length - named.length;
   return `${named.join("; ")}${more > 0 ? `; and ${more} more` : ""}.`;
@@ -215,7 +216,7 @@ const FIELD_NAME_CHARS_MAX = 64;
 /** A 402, in minor units; `balance` is all that could still be spent. */
 export function insufficientBalance(required: number, balance: number): SluiceError {
   return new SluiceError("insufficient_balance", {
-    detail: `The message costs ${required}; the wallet holds ${balance}.`,
+    detail: `This costs ${required}; the wallet holds ${balance}.`,
     extra: { required, balance },
   });
 }

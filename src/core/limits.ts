@@ -6,8 +6,14 @@ import assert from "node:assert/strict";
 
 // ---- requests ----
 
-/** The longest text, escaped as \uXXXX, is 9 KiB; 64 KiB leaves room for a batch of 1,000 phones. */
+/** The longest text, escaped as \uXXXX, is 9 KiB; 64 KiB leaves room for everything else. */
 export const BODY_BYTES_MAX = 64 * 1024;
+
+/** Messages of one batch: they are one transaction, some 40 ms of one MySQL thread. */
+export const BATCH_MESSAGES_MAX = 1_000;
+
+/** The body of a batch: a thousand messages of a kilobyte each, such as eight parts in Persian. */
+export const BATCH_BODY_BYTES_MAX = 1024 * 1024;
 
 /**
  * Nesting of a JSON body. The deepest documented body has 3 levels. Parsers recurse, so the depth is checked
@@ -20,6 +26,15 @@ export const FIELD_ERRORS_MAX = 50;
 
 /** Handsets often drop longer messages, and one typing error must not empty a wallet. */
 export const TEXT_PARTS_MAX = 10;
+
+/** UTF-16 units of the longest text: TEXT_PARTS_MAX parts of 153 septets. */
+export const TEXT_CHARS_MAX = TEXT_PARTS_MAX * 153;
+
+/** UTF-16 units of a batch's text before its parameters are put in; names may be longer than values. */
+export const TEMPLATE_CHARS_MAX = 4_000;
+
+/** Characters of the name of a parameter. */
+export const PARAMETER_NAME_CHARS_MAX = 32;
 
 /** Characters of a top-up's `request_id`, which is an indexed column. */
 export const REQUEST_ID_CHARS_MAX = 128;
@@ -130,8 +145,8 @@ export const LEASES_RETURN_MAX_MS = 6_000;
 /** Characters of an `Idempotency-Key`, a column of the primary key. */
 export const IDEMPOTENCY_KEY_CHARS_MAX = 255;
 
-/** The largest answer stored for replay; those of send and top-up have some 350 bytes. */
-export const STORED_ANSWER_BYTES_MAX = 2_000;
+/** An answer of at most this many bytes is stored in its key's own row; send's and top-up's have some 350. */
+export const SHORT_ANSWER_BYTES_MAX = 2_000;
 
 /** How long an idempotency key and its answer are kept. */
 export const IDEMPOTENCY_TTL_MS = 24 * 3_600_000;
@@ -327,6 +342,11 @@ assert(OPERATOR_MESSAGE_ID_CHARS_MAX <= REPORT_ID_CHARS_MAX, "whatever is stored
 assert(FROM_CHARS_MAX === 1 + E164_DIGITS_MAX && FROM_SEPTETS_MAX < FROM_CHARS_MAX, "every sender fits");
 assert(QUEUE_CUSTOMER_ROWS_MAX <= QUEUE_ROWS_MAX / 2, "one customer leaves half of the queue to others");
 assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a commit");
+assert(
+  BATCH_MESSAGES_MAX < QUEUE_CUSTOMER_ROWS_MAX / 4,
+  "several batches of one customer have room in its share of the queue",
+);
+assert(BODY_BYTES_MAX < BATCH_BODY_BYTES_MAX, "a batch may be larger than a message");
 assert(RECALL_POLL_MS * 10 < RECALL_WAIT_MAX_MS, "a live process gives credit back while it is waited for");
 assert(COMMIT_WAIT_MAX_MS < LEASE_TTL_MIN_MS, "a lease outlives the wait of a commit that spends from it");
 assert(

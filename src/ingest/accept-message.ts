@@ -78,16 +78,7 @@ export type AcceptDeps = {
  */
 export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): AcceptMessage {
   const { book, commits, limits, id } = deps;
-  /** The draft with the lane it goes by, and what it is promised. */
-  const promised = (draft: Draft, { customerId }: Payer, fallback: "normal" | null) => {
-    if (draft.lane !== "express") return { draft, promisedMs: null };
-    const made = deps.promise(customerId);
-    if (made.kind === "promised") return { draft, promisedMs: made.withinMs };
-    deps.saturated[fallback === null ? "refused" : "fallback"](1);
-    if (fallback !== null) return { draft: { ...draft, lane: fallback }, promisedMs: null };
-    const seconds = (ms: number) => Math.ceil(ms / 1_000);
-    throw laneSaturated(seconds(made.neededMs), seconds(terms.largestMs), retryAfterS(made.neededMs, terms));
-  };
+  const wayOf = createWayOf(deps, terms);
   /** Gets both a place in the queue and the credit, or neither. */
   const reserve = async ({ customerId, cost }: LaneRecord, isGone: IsGone): Promise<Reservation> => {
     commits.admit(customerId);
@@ -100,7 +91,8 @@ export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): Acce
   };
 
   return async ({ payer, draft: wanted, fallback, kept, traceparent, isGone }) => {
-    const { draft, promisedMs } = promised(wanted, payer, fallback);
+    const { lane, promisedMs } = wayOf(wanted.lane, payer.customerId, fallback);
+    const draft = lane === wanted.lane ? wanted : { ...wanted, lane };
     const rate = limits.take(payer, draft.parts);
     try {
       const record = recordOf(id(), payer, draft, { traceparent, promisedMs });
@@ -119,7 +111,31 @@ export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): Acce
   };
 }
 
-function recordOf(
+/** The lane by which a message goes, and within which time it is promised; null: it is not. */
+export type Way = { lane: Lane; promisedMs: number | null };
+const NORMAL: Way = { lane: "normal", promisedMs: null };
+
+/**
+ * Decides by which lane messages of a customer go that are accepted now. The function it returns throws
+ * SluiceError lane_saturated.
+ */
+export function createWayOf(
+  { promise, saturated }: Pick<AcceptDeps, "promise" | "saturated">,
+  terms: PromiseTerms,
+): (wanted: Lane, customerId: number, fallback: "normal" | null) => Way {
+  return (wanted, customerId, fallback) => {
+    if (wanted !== "express") return NORMAL;
+    const made = promise(customerId);
+    if (made.kind === "promised") return { lane: wanted, promisedMs: made.withinMs };
+    saturated[fallback === null ? "refused" : "fallback"](1);
+    if (fallback !== null) return NORMAL;
+    const seconds = (ms: number) => Math.ceil(ms / 1_000);
+    throw laneSaturated(seconds(made.neededMs), seconds(terms.largestMs), retryAfterS(made.neededMs, terms));
+  };
+}
+
+/** A message as it is stored, with its price. `promisedMs`: within which time, express only. */
+export function recordOf(
   id: string,
   payer: Payer,
   draft: Draft,

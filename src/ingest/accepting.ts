@@ -15,6 +15,7 @@ import { within } from "../platform/retry.ts";
 import type { Role } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
+import { type AcceptBatch, createAcceptBatch } from "./accept-batch.ts";
 import { type AcceptMessage, createAcceptMessage } from "./accept-message.ts";
 import { createClockGuard } from "./clock-guard.ts";
 import { createGroupCommit } from "./group-commit.ts";
@@ -27,6 +28,7 @@ import { meteredAccept, meteredLeases } from "./store-metrics.ts";
 
 export type Accepting = {
   accept: AcceptMessage;
+  acceptBatch: AcceptBatch;
   /** Finds the customer of an API key. */
   callers: KeyCache;
   /** Runs one request per Idempotency-Key and replays its answer. */
@@ -102,22 +104,21 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const saturated = (result: "refused" | "fallback") =>
     metrics.counter("sluice_ingest_express_saturated_total", { result });
   const limits = createRateLimits();
-  const accept = createAcceptMessage(
-    {
-      book,
-      commits,
-      limits,
-      id: clockGuard.messageId,
-      promise: lanes.promise,
-      saturated: { refused: saturated("refused"), fallback: saturated("fallback") },
-    },
-    terms,
-  );
+  const acceptDeps = {
+    book,
+    commits,
+    limits,
+    id: clockGuard.messageId,
+    promise: lanes.promise,
+    saturated: { refused: saturated("refused"), fallback: saturated("fallback") },
+  };
+  const accept = createAcceptMessage(acceptDeps, terms);
+  const acceptBatch = createAcceptBatch(acceptDeps, terms);
   const keys = createIdempotency({
     find: (refs) => findKeys(readPool, refs),
     timers: systemTimers,
     counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
   });
   log.info({ node_id: nodeId }, "accepting");
-  return { accept, callers, keys, limits, ledger, readPool, stop };
+  return { accept, acceptBatch, callers, keys, limits, ledger, readPool, stop };
 }

@@ -1,8 +1,11 @@
 // The queue in front of the database, and the loops that empty it. When a commit connection is free and the
 // pace (commit-pace.ts) allows it, the connection takes what is queued, up to COMMIT_ROWS_MAX messages. With
-// nothing else queued, a message commits alone.
+// nothing else queued, a message commits alone. The messages of one request are one item and share a
+// transaction. An item of more than COMMIT_ROWS_MAX messages has a transaction to itself; such items leave a
+// connection to the others, or, if there is only one, take turns with them (decision 0016).
 // Invariants: a caller is answered only when the outcome of its batch is certain, or is told that it is
-// unknown; a message whose caller is gone when a transaction begins is not part of that transaction.
+// unknown; an item whose caller is gone when a transaction begins is not part of that transaction; no item is
+// ever split.
 // Bound: QUEUE_ROWS_MAX messages, QUEUE_CUSTOMER_ROWS_MAX of one customer; more are refused at once.
 // Crash points: before COMMIT nothing is stored and nobody was answered; after it the outbox row makes sure
 // that the message is sent, whatever happens to this process.
@@ -32,8 +35,10 @@ import { createCommitPace } from "./commit-pace.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
 
+/** What one request stores: a message, and, for a batch, the others of it. */
 type Item = {
   record: LaneRecord;
+  others: readonly LaneRecord[];
   reservation: Reservation;
   key: KeyClaim | null;
   isGone: IsGone;
@@ -42,15 +47,25 @@ type Item = {
 };
 
 export type GroupCommit = {
-  /** Takes a place. @throws SluiceError overloaded, when the queue or this customer's share is full */
-  admit(customerId: number): void;
-  /** Gives the place back, for a message that was admitted but won't be stored. */
-  leave(customerId: number): void;
   /**
-   * Resolves after the commit that stores the message, and its idempotency key if it has one.
+   * Takes a place for each of the messages (1). @throws SluiceError overloaded, when the queue or this
+   * customer's share has not that many
+   */
+  admit(customerId: number, messages?: number): void;
+  /** Gives places back (1), for messages that were admitted but won't be stored. */
+  leave(customerId: number, messages?: number): void;
+  /**
+   * Resolves after the commit that stores the message, and its idempotency key if it has one. `others` of the
+   * same customer are stored by the same commit; the reservation is for all of them.
    * @throws SluiceError unavailable, outcome_unknown; KeyTakenError; CallerGoneError
    */
-  store(record: LaneRecord, reservation: Reservation, key: KeyClaim | null, isGone: IsGone): Promise<void>;
+  store(
+    record: LaneRecord,
+    reservation: Reservation,
+    key: KeyClaim | null,
+    isGone: IsGone,
+    others?: readonly LaneRecord[],
+  ): Promise<void>;
   /** Number of messages admitted and not answered yet. */
   admitted(): number;
   /** Resolves when everything admitted has been answered. */
@@ -71,35 +86,44 @@ export type GroupCommitOptions = {
   now: () => number;
 };
 
+const NO_OTHERS: readonly LaneRecord[] = [];
+
 export function createGroupCommit(
   { store, book, counts, timers, log }: GroupCommitDeps,
   { connections, nodeId, now }: GroupCommitOptions,
 ): GroupCommit {
   const queue: Item[] = [];
+  let queuedRows = 0;
+  /** Items of more than COMMIT_ROWS_MAX messages. */
+  const large: Item[] = [];
+  const largeMax = Math.max(1, connections - 1);
   let admitted = 0;
   const shares = new Map<number, number>();
   let running = 0;
+  let runningLarge = 0;
+  let isLargeSoon = false;
   // A batch begins soon, in the next turns of the event loop, or after a linger; otherwise none is planned.
   let isSoon = false;
   let linger: object | null = null;
   const pace = createCommitPace(() => timers.monotonicMs());
 
-  const admit = (customerId: number) => {
-    const share = shares.get(customerId) ?? 0;
-    if (admitted >= QUEUE_ROWS_MAX || share >= QUEUE_CUSTOMER_ROWS_MAX) throw new SluiceError("overloaded");
-    admitted++;
-    shares.set(customerId, share + 1);
+  const admit = (customerId: number, messages = 1) => {
+    const share = (shares.get(customerId) ?? 0) + messages;
+    if (admitted + messages > QUEUE_ROWS_MAX || share > QUEUE_CUSTOMER_ROWS_MAX)
+      throw new SluiceError("overloaded");
+    admitted += messages;
+    shares.set(customerId, share);
   };
-  const leave = (customerId: number) => {
-    admitted--;
-    const share = (shares.get(customerId) ?? 1) - 1;
+  const leave = (customerId: number, messages = 1) => {
+    admitted -= messages;
+    const share = (shares.get(customerId) ?? messages) - messages;
     if (share === 0) shares.delete(customerId);
     else shares.set(customerId, share);
   };
 
   const wake = () => {
     if (running >= connections || isSoon) return;
-    if (linger !== null && pace.waitMs(queue.length) > 0) return;
+    if (linger !== null && pace.waitMs(queuedRows) > 0) return;
     linger = null;
     isSoon = true;
     // Requests parsed in this turn of the event loop join the same batch. The following turn shows which of
@@ -107,10 +131,15 @@ export function createGroupCommit(
     timers.soon(() => timers.soon(take));
   };
 
-  // wake() found a message and a free connection, and plans only one take at a time, so both are still there.
+  // wake() found a message and a free connection, and plans only one take at a time, so the message is still
+  // there. If a large item has the connection by now, its end wakes the queue again.
   const take = () => {
     isSoon = false;
-    const waitMs = pace.waitMs(queue.length);
+    if (running >= connections) {
+      linger = null;
+      return;
+    }
+    const waitMs = pace.waitMs(queuedRows);
     if (waitMs > 0) {
       const mine = (linger = {});
       timers.after(waitMs, () => {
@@ -125,12 +154,37 @@ export function createGroupCommit(
 
   const run = async () => {
     running++;
-    const items = queue.splice(0, COMMIT_ROWS_MAX);
-    const ended = pace.begin(items.length);
+    const items = queue.splice(0, fitting(queue));
+    const rows = rowsOf(items);
+    queuedRows -= rows;
+    const ended = pace.begin(rows);
     await commit(items);
     ended();
     running--;
+    wakeLarge();
     if (queue.length > 0) wake();
+  };
+
+  const wakeLarge = () => {
+    if (large.length === 0 || isLargeSoon || runningLarge >= largeMax || running >= connections) return;
+    isLargeSoon = true;
+    timers.soon(() => timers.soon(takeLarge));
+  };
+  const takeLarge = () => {
+    isLargeSoon = false;
+    if (running >= connections) return; // the end of a commit wakes them again
+    void runLarge();
+    wakeLarge();
+  };
+  // The pace doesn't see these: they say nothing about how long the other commits take.
+  const runLarge = async () => {
+    running++;
+    runningLarge++;
+    await commit(large.splice(0, 1));
+    runningLarge--;
+    running--;
+    if (queue.length > 0) wake();
+    wakeLarge();
   };
 
   /**
@@ -170,19 +224,19 @@ export function createGroupCommit(
           answer(items, inDoubt ? unknown(items, err) : refused(items, err));
           return;
         }
-        log.warn({ err, attempt, in_doubt: inDoubt, rows: items.length }, "commit failed; trying again");
+        log.warn({ err, attempt, in_doubt: inDoubt, rows: rowsOf(items) }, "commit failed; trying again");
         await timers.sleep(backoffMs({ firstMs: 10, mostMs: 500 }, attempt, timers.random));
       }
     }
     counts.commits_total++;
-    counts.accepted_total += items.length;
+    counts.accepted_total += rowsOf(items);
     for (const { reservation } of items) book.committed(reservation);
     answer(items, null);
   };
 
   const batchOf = (items: Item[]): CommitBatch => ({
     nodeId,
-    records: items.map((i) => i.record),
+    records: recordsOf(items),
     spends: spendsOf(items),
     keys: items.flatMap((i) => (i.key === null ? [] : [i.key])),
     nowMs: now(),
@@ -190,19 +244,19 @@ export function createGroupCommit(
 
   const answer = (items: Item[], error: Error | null) => {
     for (const item of items) {
-      leave(item.record.customerId);
+      leave(item.record.customerId, 1 + item.others.length);
       if (error === null) item.resolve();
       else item.reject(error);
     }
   };
 
   const refused = (items: Item[], cause: unknown): SluiceError => {
-    log.error({ err: cause, rows: items.length }, "commit given up; nothing was stored");
+    log.error({ err: cause, rows: rowsOf(items) }, "commit given up; nothing was stored");
     for (const { reservation } of items) book.giveBack(reservation);
     return new SluiceError(isDataError(cause) ? "internal" : "unavailable", { cause });
   };
   const unknown = (items: Item[], cause: unknown): SluiceError => {
-    log.error({ err: cause, rows: items.length }, "outcome of a commit is unknown; dropping its leases");
+    log.error({ err: cause, rows: rowsOf(items) }, "outcome of a commit is unknown; dropping its leases");
     for (const { reservation } of items) book.lost(reservation);
     return new SluiceError("outcome_unknown", { cause });
   };
@@ -212,7 +266,7 @@ export function createGroupCommit(
     const isLost = ({ reservation: { lease } }: Item) => lost.has(`${lease.customerId}:${lease.epoch}`);
     const out = items.filter(isLost);
     log.warn(
-      { leases: error.lost.length, rows: out.length },
+      { leases: error.lost.length, rows: rowsOf(out) },
       "leases were taken back; their messages were not stored",
     );
     for (const { reservation } of out) book.lost(reservation);
@@ -238,10 +292,17 @@ export function createGroupCommit(
   return {
     admit,
     leave,
-    store: (record, reservation, key, isGone) =>
+    store: (record, reservation, key, isGone, others = NO_OTHERS) =>
       new Promise((resolve, reject) => {
-        queue.push({ record, reservation, key, isGone, resolve, reject });
-        wake();
+        const item = { record, others, reservation, key, isGone, resolve, reject };
+        if (others.length >= COMMIT_ROWS_MAX) {
+          large.push(item);
+          wakeLarge();
+        } else {
+          queue.push(item);
+          queuedRows += 1 + others.length;
+          wake();
+        }
       }),
     admitted: () => admitted,
     async drained() {
@@ -250,14 +311,40 @@ export function createGroupCommit(
   };
 }
 
+/** How many messages these items have. */
+function rowsOf(items: readonly Item[]): number {
+  let rows = items.length;
+  for (const { others } of items) rows += others.length;
+  return rows;
+}
+
+function recordsOf(items: readonly Item[]): LaneRecord[] {
+  const records: LaneRecord[] = [];
+  for (const { record, others } of items) {
+    records.push(record);
+    if (others.length > 0) records.push(...others);
+  }
+  return records;
+}
+
+/** How many of the first items one commit takes. */
+function fitting(queue: readonly Item[]): number {
+  let rows = 0;
+  for (let at = 0; at < queue.length; at++) {
+    rows += 1 + (queue[at] as Item).others.length;
+    if (rows > COMMIT_ROWS_MAX) return at;
+  }
+  return queue.length;
+}
+
 function spendsOf(items: Item[]): Spend[] {
   const byLease = new Map<Lease, Spend>();
-  for (const { reservation, record } of items) {
-    const { lease } = reservation;
+  for (const { reservation } of items) {
+    const { lease, cost } = reservation;
     const spend = byLease.get(lease);
     if (spend === undefined) {
-      byLease.set(lease, { customerId: lease.customerId, epoch: lease.epoch, amount: record.cost });
-    } else spend.amount += record.cost;
+      byLease.set(lease, { customerId: lease.customerId, epoch: lease.epoch, amount: cost });
+    } else spend.amount += cost;
   }
   return [...byLease.values()];
 }

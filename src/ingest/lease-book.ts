@@ -16,10 +16,16 @@ import { startUpkeep } from "./lease-upkeep.ts";
 
 export type LeaseBook = {
   /**
-   * Takes `cost` (minor units) from the customer's lease: at once, or after a refill. @throws SluiceError
-   * insufficient_balance (402) or a 503; CallerGoneError, when the caller left while it waited
+   * Takes `cost` (minor units) from the customer's lease: at once, or after a refill. `unit`: what one message
+   * of it costs, at most; `cost` unless it is for several. @throws SluiceError insufficient_balance (402) or a
+   * 503; CallerGoneError, when the caller left while it waited
    */
-  reserve(customerId: number, cost: number, isGone?: IsGone): Reservation | Promise<Reservation>;
+  reserve(
+    customerId: number,
+    cost: number,
+    isGone?: IsGone,
+    unit?: number,
+  ): Reservation | Promise<Reservation>;
   committed(reservation: Reservation): void;
   /** The message was certainly not stored: its credit returns to the lease. */
   giveBack(reservation: Reservation): void;
@@ -62,20 +68,20 @@ export function createLeaseBook(
   const upkeep = startUpkeep({ store, table, heartbeat, timers, log, drop });
 
   return {
-    reserve(customerId, cost, isGone = neverGone) {
+    reserve(customerId, cost, isGone = neverGone, unit = cost) {
       if (stopped) throw new SluiceError("unavailable", { detail: "The process is stopping." });
       if (table.leases.size >= leasesMax && !table.leases.has(customerId) && !upkeep.makeRoom())
         throw new SluiceError("overloaded");
       const lease = table.of(customerId);
       const mayTake = lease.available >= cost && lease.waiting.length === 0 && !lease.strict;
       if (mayTake && heartbeat.isAlive()) {
-        const reservation = table.take(lease, cost, timers.monotonicMs());
+        const reservation = table.take(lease, cost, timers.monotonicMs(), unit);
         if (lease.available < lease.low && !lease.refilling) refill.ahead(lease);
         return reservation;
       }
       const untilMs = timers.monotonicMs() + RECALL_WAIT_MAX_MS;
       return new Promise((resolve, reject) => {
-        table.wait(lease, { cost, untilMs, isGone, resolve, reject });
+        table.wait(lease, { cost, unit, untilMs, isGone, resolve, reject });
         refill.now(lease);
       });
     },

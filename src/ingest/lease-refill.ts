@@ -93,7 +93,8 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
     for (const [at, waiter] of table.takeWaiting(lease).entries()) {
       const { cost } = waiter;
       if (waiter.isGone()) waiter.reject(new CallerGoneError());
-      else if (mayTake && lease.available >= cost) waiter.resolve(table.take(lease, cost, nowMs));
+      else if (mayTake && lease.available >= cost)
+        waiter.resolve(table.take(lease, cost, nowMs, waiter.unit));
       else if (at >= asked || !mayTake) {
         table.wait(lease, waiter);
         again = "now";

@@ -14,6 +14,7 @@ import {
 
 const waiter = (cost = 500): Waiter => ({
   cost,
+  unit: cost,
   untilMs: 0,
   isGone: neverGone,
   resolve: () => {},

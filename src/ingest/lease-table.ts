@@ -18,6 +18,8 @@ import type { LeaseKey } from "../ledger/lease-rows.ts";
 
 export type Waiter = {
   readonly cost: number;
+  /** What one message of it costs, at most. */
+  readonly unit: number;
   /** On the monotonic clock: until then, credit may still come back from other leases. */
   readonly untilMs: number;
   readonly isGone: IsGone;
@@ -44,7 +46,7 @@ export type Lease = LeaseKey & {
   readonly strict: boolean;
   readonly refilling: boolean;
   readonly waiting: readonly Waiter[];
-  /** The last cost, as an estimate of what one message of this customer usually costs. */
+  /** What the last message cost, as an estimate of what one of this customer usually costs. */
   readonly unit: number;
   /** taken since the last grant, and when that grant was */
   readonly taken: number;
@@ -54,7 +56,7 @@ export type Lease = LeaseKey & {
   readonly low: number;
 };
 /**
- * A message's cost, taken from a lease. `balanceAfter` is the customer's remaining credit, as far as this
+ * The cost of a message, or of all messages of a batch, taken from a lease. `balanceAfter` is the customer's remaining credit, as far as this
  * process knows.
  */
 export type Reservation = { readonly lease: Lease; readonly cost: number; readonly balanceAfter: number };
@@ -78,7 +80,8 @@ export type LeaseTable = {
   /** Whether this is still its customer's lease, not dropped or ended. */
   isCurrent(lease: Lease): boolean;
 
-  take(lease: Lease, cost: number, nowMs: number): Reservation;
+  /** `unit`: what one message of it costs, at most; `cost` unless they are several. */
+  take(lease: Lease, cost: number, nowMs: number, unit?: number): Reservation;
   committed(reservation: Reservation): void;
   giveBack(reservation: Reservation): void;
   lost(reservation: Reservation): void;
@@ -144,13 +147,13 @@ export function createLeaseTable(): LeaseTable {
     totals: () => ({ available, waiting }),
     of: (customerId) => leases.get(customerId) ?? start(customerId),
     isCurrent,
-    take(lease, cost, nowMs) {
+    take(lease, cost, nowMs, unit = cost) {
       add(lease, -cost);
       const it = own(lease);
       it.inFlight += cost;
       it.taken += cost;
       it.takenAtMs = nowMs;
-      it.unit = cost;
+      it.unit = unit;
       check(lease);
       return { lease, cost, balanceAfter: lease.available + lease.elsewhere };
     },
@@ -171,7 +174,7 @@ export function createLeaseTable(): LeaseTable {
     },
     wait(lease, waiter) {
       const it = own(lease);
-      if (it.unit === 0) it.unit = waiter.cost;
+      if (it.unit === 0) it.unit = waiter.unit;
       if (it.waiting === NOBODY) it.waiting = [waiter];
       else (it.waiting as Waiter[]).push(waiter);
       waiting++;

@@ -96,3 +96,25 @@ test("what is given back can be taken again, and never fills the bucket beyond i
   expect(refusalOf(() => limits.take(owner, 1)).code).toBe("rate_limited");
   limits.giveBack({ customerId: 2, rateLimit: null }, 5);
 });
+
+test("a batch of more parts than the bucket holds needs a full one, and what it took beyond that is waited for", () => {
+  const limits = createRateLimits();
+  const owner = { customerId: 1, rateLimit: 60 };
+  expect(limits.take(owner, 180)).toEqual({ size: 60, fillS: 60, left: 0, fullInS: 180 });
+  nowMs += 120_000;
+  expect(refusalOf(() => limits.take(owner, 1)).retryAfterS).toBe(2);
+  nowMs += 30_000;
+  const refused = refusalOf(() => limits.take(owner, 180));
+  expect(refused.retryAfterS).toBe(31);
+  nowMs += 31_000;
+  limits.take(owner, 180);
+});
+
+test("what is given back pays a debt first", () => {
+  const limits = createRateLimits();
+  const owner = { customerId: 1, rateLimit: 60 };
+  limits.take(owner, 100);
+  limits.giveBack(owner, 50);
+  expect(limits.take(owner, 10)).toMatchObject({ left: 0 });
+  expect(refusalOf(() => limits.take(owner, 1)).code).toBe("rate_limited");
+});

@@ -1,5 +1,6 @@
 // A token bucket per customer, counted in message parts per minute. It holds a minute's worth, and at least
-// one message of the longest text, so that waiting as long as Retry-After says always helps. Each ingest
+// one message of the longest text. A batch of more parts than that needs a full bucket and leaves it in debt,
+// so that waiting as long as Retry-After says always helps, and the rate holds on average. Each ingest
 // process has its own buckets, so with N processes a customer can send up to N times its limit, until the
 // buckets are shared. Leaves to the doors: how a caller is told.
 
@@ -13,7 +14,7 @@ export type RateState = { size: number; fillS: number; left: number; fullInS: nu
 export type RateLimits = {
   /** Takes `parts` from the bucket; returns null if the customer has no limit. @throws RateLimitedError */
   take(customer: Limited, parts: number): RateState | null;
-  /** Puts back what was taken for a message whose caller left before it was stored. */
+  /** Puts back what was taken for messages that are not stored: their caller left, or could not pay. */
   giveBack(customer: Limited, parts: number): void;
 };
 type Limited = Pick<Customer, "customerId" | "rateLimit">;
@@ -45,7 +46,9 @@ export function createRateLimits(): RateLimits {
         if (buckets.size >= KEY_CACHE_MAX) buckets.delete(buckets.keys().next().value as number);
         buckets.set(customerId, known);
       }
-      const taken = known.bucket.tryRemoveTokens(parts);
+      const needed = Math.min(parts, size);
+      const taken = known.bucket.tryRemoveTokens(needed);
+      if (taken) known.bucket.content -= parts - needed;
       const { content } = known.bucket;
       const secondsFor = (tokens: number) => Math.ceil((tokens / limit) * MINUTE_S);
       const rate: RateState = {
@@ -55,7 +58,7 @@ export function createRateLimits(): RateLimits {
         fullInS: secondsFor(size - content),
       };
       if (taken) return rate;
-      throw new RateLimitedError(rate, secondsFor(parts - content + DRIP_ERROR));
+      throw new RateLimitedError(rate, secondsFor(needed - content + DRIP_ERROR));
     },
     giveBack({ customerId }, parts) {
       const bucket = buckets.get(customerId)?.bucket;

@@ -4,9 +4,11 @@
 // last, so that their row locks, which every batch of the same customers needs, are held only for one
 // update and the commit, not for the inserts.
 // Invariant: a lease that was taken back has no row to update, so its late owner can't commit. Bound:
-// COMMIT_ROWS_MAX messages.
+// COMMIT_ROWS_MAX messages, or one customer's batch of BATCH_MESSAGES_MAX, whose outbox and events rows have
+// COMMIT_ROWS_MAX messages each.
 
 import type { StatusRow } from "../core/event-record.ts";
+import { COMMIT_ROWS_MAX } from "../core/limits.ts";
 import { type LaneRecord, packLaneRow } from "../core/lane-record.ts";
 import { type Entry, entryOf } from "../core/ledger.ts";
 import { chargeOf } from "../core/message.ts";
@@ -17,7 +19,7 @@ import { holdSql } from "./held.ts";
 import { claimKeysSql, type KeyClaim, KeyTakenError, takenKeys } from "./idempotency.ts";
 import { statusRow, storeSql } from "./move.ts";
 import { entriesSql, eventsRow } from "./posting.ts";
-import { blob, byKey } from "./sql-text.ts";
+import { blob, byKey, pieces } from "./sql-text.ts";
 import { webhookEventsOf, webhookEventsSql } from "./webhook-events.ts";
 
 const ACCEPT = { from: null, to: "queued" } as const;
@@ -129,7 +131,7 @@ function acceptSql(batch: CommitBatch, heldLinkOf: HeldLinkOf): string {
   return (
     `BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +
     `${storeSql(records, ACCEPT.to)};${entriesSql(entries)};` +
-    `INSERT INTO outbox (lane,payload) VALUES ${[...laneRows(others), eventsRow(statuses, entries)]};` +
+    `INSERT INTO outbox (lane,payload) VALUES ${[...laneRows(others), ...eventsRows(statuses, entries)]};` +
     `${toldSql === null ? "" : `${toldSql};`}` +
     `${held.size === 0 ? "" : `${heldSql(held)};`}${spendSql(batch)}`
   );
@@ -138,12 +140,18 @@ function acceptSql(batch: CommitBatch, heldLinkOf: HeldLinkOf): string {
 const heldSql = (held: ReadonlyMap<LaneRecord, string>): string =>
   holdSql("normal", [...held.keys()], (record) => held.get(record) as string);
 
-/** One outbox row for each lane that the batch has messages of. */
+/** Each message has one status and one entry, so there are as many pieces of either. */
+function eventsRows(statuses: readonly StatusRow[], entries: readonly Entry[]): string[] {
+  const posted = pieces(entries, COMMIT_ROWS_MAX);
+  return pieces(statuses, COMMIT_ROWS_MAX).map((some, at) => eventsRow(some, posted[at] as readonly Entry[]));
+}
+
+/** One outbox row for each lane that the batch has messages of; several if they are too many for one. */
 function laneRows(records: LaneRecord[]): string[] {
   const express = records.filter((r) => r.lane === "express");
   const normal = express.length === 0 ? records : records.filter((r) => r.lane === "normal");
   const row = (lane: string, of: LaneRecord[]) =>
-    of.length === 0 ? [] : [`('${lane}',${blob(packLaneRow(of))})`];
+    pieces(of, COMMIT_ROWS_MAX).map((some) => `('${lane}',${blob(packLaneRow(some))})`);
   return [...row("express", express), ...row("normal", normal)];
 }
 

@@ -4,16 +4,17 @@
 // Invariant: (customer, operation, key) never changes its owner, however many requests race for it. Bound:
 // KEY_PURGE_ROWS_MAX rows a deletion.
 
-import { IDEMPOTENCY_TTL_MS, KEY_PURGE_ROWS_MAX } from "../core/limits.ts";
+import { IDEMPOTENCY_TTL_MS, KEY_PURGE_ROWS_MAX, SHORT_ANSWER_BYTES_MAX } from "../core/limits.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { quote } from "./sql-text.ts";
 
-export type KeyOperation = "send" | "topup";
+export type KeyOperation = "send" | "topup" | "batch";
 export type KeyRef = { customerId: number; operation: KeyOperation; key: string };
 /** A request's key; `hash` is the SHA-256 of the request's body. */
 export type RequestKey = KeyRef & { hash: Buffer };
 /**
- * What is stored for a key when its request commits. `owner`: the id of the message or of the top-up's entry.
+ * What is stored for a key when its request commits. `owner`: the id of the message, of the first message of
+ * a batch, or of the top-up's entry.
  */
 export type KeyClaim = RequestKey & { owner: string; status: number; answer: string };
 /**
@@ -35,7 +36,7 @@ export class KeyTakenError extends Error {
 const columns = "customer_id,operation,idem_key";
 const refSql = ({ customerId, operation, key }: KeyRef): string =>
   `(${customerId},'${operation}',${quote(key)})`;
-// The order of the primary key, which is the order of locks.
+// One order for all transactions: that in which they lock keys.
 const byRef = (a: KeyRef, b: KeyRef): number =>
   a.customerId - b.customerId ||
   (a.operation === b.operation ? 0 : a.operation < b.operation ? -1 : 1) ||
@@ -47,16 +48,28 @@ const byRef = (a: KeyRef, b: KeyRef): number =>
  */
 export function claimKeysSql(claims: KeyClaim[]): string {
   claims.sort(byRef);
+  const areLong = claims.some((c) => isLong(c.answer));
   const values = claims.map(
     (c) =>
       `(${c.customerId},'${c.operation}',${quote(c.key)},x'${c.hash.toString("hex")}','${c.owner}',` +
-      `${c.status},${quote(c.answer)})`,
+      `${c.status},${answerSql(c.answer, areLong)})`,
   );
+  const answers = areLong ? "answer,long_answer" : "answer";
   return (
-    `INSERT INTO idempotency_keys (${columns},request_hash,owner,status,answer) VALUES ${values.join(",")} ` +
+    `INSERT INTO idempotency_keys (${columns},request_hash,owner,status,${answers}) ` +
+    `VALUES ${values.join(",")} ` +
     "ON DUPLICATE KEY UPDATE owner=idempotency_keys.owner;" +
     `SELECT owner FROM idempotency_keys WHERE (${columns}) IN (${claims.map(refSql).join(",")})`
   );
+}
+
+/** A length in UTF-16 units that is short is short in bytes too, however many bytes each takes. */
+const isLong = (answer: string): boolean =>
+  3 * answer.length > SHORT_ANSWER_BYTES_MAX && Buffer.byteLength(answer) > SHORT_ANSWER_BYTES_MAX;
+
+function answerSql(answer: string, withLong: boolean): string {
+  if (!withLong) return quote(answer);
+  return isLong(answer) ? `'',${quote(answer)}` : `${quote(answer)},NULL`;
 }
 
 /** The owners of those claims whose keys belong to others, by the second statement of `claimKeysSql`. */
@@ -74,9 +87,10 @@ export async function findKeys(
     request_hash: Buffer;
     status: number;
     answer: Buffer;
+    long_answer: Buffer | null;
   };
   const rows = await pool.query<Found[]>(
-    `SELECT ${columns},request_hash,status,answer FROM idempotency_keys ` +
+    `SELECT ${columns},request_hash,status,answer,long_answer FROM idempotency_keys ` +
       `WHERE (${columns}) IN (${refs.map(refSql).join(",")})`,
   );
   const nameOf = (customerId: number, operation: string, key: string) => `${customerId} ${operation} ${key}`;
@@ -85,9 +99,9 @@ export async function findKeys(
   );
   return refs.map((ref) => {
     const row = byName.get(nameOf(ref.customerId, ref.operation, ref.key));
-    return row === undefined
-      ? null
-      : { hash: row.request_hash, status: row.status, answer: row.answer.toString("utf8") };
+    if (row === undefined) return null;
+    const answer = (row.long_answer ?? row.answer).toString("utf8");
+    return { hash: row.request_hash, status: row.status, answer };
   });
 }
 

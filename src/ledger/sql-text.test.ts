@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, allowSlowRuns } from "../../test/support/seed.ts";
-import { blob, byKey, dateTime, quote, rows } from "./sql-text.ts";
+import { blob, byKey, dateTime, pieces, quote, rows } from "./sql-text.ts";
 
 allowSlowRuns();
 
@@ -120,4 +120,17 @@ test("more than eight keys are halved, in the order of the keys, until at most e
       0,
     ),
   ).toBe(whens(1, 2, 3, 4, 5, 6, 7, 8));
+});
+
+test("pieces have everything once, in order, and only the last may be short", () => {
+  expect(pieces([], 2)).toEqual([]);
+  expect(pieces([1], 2)).toEqual([[1]]);
+  expect(pieces([1, 2], 2)).toEqual([[1, 2]]);
+  expect(pieces([1, 2, 3, 4, 5], 2)).toEqual([[1, 2], [3, 4], [5]]);
+  expect(pieces([1, 2, 3, 4], 2)).toEqual([
+    [1, 2],
+    [3, 4],
+  ]);
+  const short = [1, 2];
+  expect(pieces(short, 2)[0]).toBe(short);
 });

@@ -17,6 +17,13 @@ export const blob = (bytes: Buffer): string => `x'${bytes.toString("hex")}'`;
 /** With more keys than this, a comparison that halves them costs less than the WHENs it saves. */
 const WHENS_MAX = 8;
 
+/** All of them in order, in pieces of at most `most`; a list that is short enough stays as it is. */
+export function pieces<T>(all: readonly T[], most: number): (readonly T[])[] {
+  if (all.length <= most) return all.length === 0 ? [] : [all];
+  const count = Math.ceil(all.length / most);
+  return Array.from({ length: count }, (_, at) => all.slice(at * most, (at + 1) * most));
+}
+
 let lastSecond = -1;
 let lastPrefix = "";
 /** A DATETIME(3) literal in UTC. Caches the second, because consecutive calls usually share it. */

@@ -1,5 +1,6 @@
-// What customers are to be told of a transaction's status changes: one row of webhook_events, written by the
-// transaction that makes the changes, so an event exists exactly when its change does. Nothing is written for
+// What customers are to be told of a transaction's status changes: a row of webhook_events for each
+// CLAIM_ROWS_MAX of them, written by the transaction that makes the changes, so an event exists exactly when
+// its change does. Nothing is written for
 // messages that nobody wants to hear of. Leaves pauses to webhook-pauses.ts, deliveries to
 // webhook-deliveries.ts.
 // Bound: the callers' batches.
@@ -7,8 +8,9 @@
 import { wants } from "../core/callback.ts";
 import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
+import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import { type ChangeEvent, packWebhookEvents, type WebhookEvent } from "../core/webhook-event.ts";
-import { blob } from "./sql-text.ts";
+import { blob, pieces } from "./sql-text.ts";
 
 /** A change as its customer is told it; none if that status isn't wanted. `error`: messages.last_error. */
 export function webhookEventsOf(record: LaneRecord, row: StatusRow, error: string | null): ChangeEvent[] {
@@ -35,7 +37,8 @@ export function webhookEventsOf(record: LaneRecord, row: StatusRow, error: strin
 }
 
 /** One INSERT of these events; null if there are none. */
-export const webhookEventsSql = (events: readonly WebhookEvent[]): string | null =>
-  events.length === 0
-    ? null
-    : `INSERT INTO webhook_events (payload) VALUES (${blob(packWebhookEvents(events))})`;
+export function webhookEventsSql(events: readonly WebhookEvent[]): string | null {
+  if (events.length === 0) return null;
+  const rows = pieces(events, CLAIM_ROWS_MAX).map((some) => `(${blob(packWebhookEvents(some))})`);
+  return `INSERT INTO webhook_events (payload) VALUES ${rows}`;
+}

@@ -46,13 +46,14 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   let authorizers = authorizersOf(first);
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
-  const { accept, callers, keys, limits, ledger, readPool } = accepting;
+  const { accept, acceptBatch, callers, keys, limits, ledger, readPool } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
   role.onStop(() => void inboxPool.end()); // a report that is not acknowledged comes again
   const routes = createRoutes({
     accept,
+    acceptBatch,
     keys,
     limits,
     ledger,

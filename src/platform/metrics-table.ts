@@ -141,7 +141,7 @@ export const METRICS = {
   sluice_ingest_commit_rows: histogram(
     "ingest",
     "messages in one commit",
-    [1, 2, 4, 8, 16, 32, 64, 128, 256],
+    [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024],
   ),
   sluice_ingest_commit_duration_seconds: histogram(
     "ingest",

@@ -222,7 +222,7 @@ export function keysWithoutOwner(conn: Connection, scope: CustomerRange): Promis
      LEFT JOIN wallet_ledger e ON e.customer_id = k.customer_id AND e.entry_id = k.owner AND e.leg = 'open'
      WHERE ${ofScope(scope, "k.")}
        AND k.created_at > NOW(3) - INTERVAL ${IDEMPOTENCY_TTL_MS * 1000} MICROSECOND
-       AND NOT (e.op <=> IF(k.operation = 'send', 'reserve', 'topup'))`,
+       AND NOT (e.op <=> IF(k.operation = 'topup', 'topup', 'reserve'))`,
   );
 }
 

@@ -161,6 +161,11 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
   key_two_answers: { plant: (e) => (at(at(e.requests, 7).tries, 1).body = "another") },
   replay_unmarked: { plant: (e) => (at(at(e.requests, 7).tries, 1).replayed = false) },
   refused_but_stored: { plant: (e) => (at(e.requests, 5).tries = [no(503, "overloaded")]) },
+  batch_split: {
+    plant: (e) => {
+      for (const i of [5, 6]) at(e.requests, i).batch = { first: 6, partial: false };
+    },
+  },
   message_nobody_sent: { plant: (e) => e.requests.splice(5, 1) },
   false_402: { plant: (e) => at(e.requests, 6).tries.push(no(402, "insufficient_balance")) },
   strange_answer: { plant: (e) => at(e.requests, 6).tries.push(no(500, "internal")) },
@@ -284,6 +289,14 @@ test("a copy at an operator is counted, but is no violation while as many messag
   const evidence = clean();
   at(evidence.operators, 1).push("M1");
   expect(check(evidence)).toMatchObject({ violations: [], counts: { copies: 1 } });
+});
+
+test("a batch may be stored in part if that was asked for, but only its beginning", () => {
+  const evidence = clean();
+  for (const i of [5, 6]) at(evidence.requests, i).batch = { first: 6, partial: true };
+  expect(named(evidence)).toEqual([]);
+  for (const i of [6, 7]) at(evidence.requests, i).batch = { first: 7, partial: true };
+  expect(named(evidence)).toEqual(["batch_split"]);
 });
 
 test("only a few examples are kept, but all are counted", () => {

@@ -20,6 +20,7 @@ export const VIOLATIONS = {
   key_two_answers: "one Idempotency-Key was answered with different ids or bytes",
   replay_unmarked: "one Idempotency-Key was accepted more than once without Idempotent-Replayed",
   refused_but_stored: "every try was certainly refused, but the message is stored",
+  batch_split: "a batch is stored in part, although that was not asked for, or not from its beginning",
   message_nobody_sent: "a message is stored that no request asked for",
   false_402: "a customer with money got a 402",
   strange_answer: "an answer that no fault explains",
@@ -146,8 +147,21 @@ function checkRequests(
       if (!EXPECTED.has(status)) say("strange_answer", `${reference}: ${status} ${code}`);
     }
   }
+  checkBatches(requests, (n) => byReference.has(`r${n}`), say);
   for (const m of messages)
     if (!known.has(m.reference ?? "")) say("message_nobody_sent", `${m.id} (${m.reference})`);
+}
+
+function checkBatches(requests: readonly SendRequest[], isStored: (n: number) => boolean, say: Say): void {
+  for (const [first, of] of Map.groupBy(requests, ({ batch }) => batch?.first)) {
+    if (first === undefined) continue;
+    const stored = of.toSorted((a, b) => a.n - b.n).map(({ n }) => isStored(n));
+    const count = stored.filter(Boolean).length;
+    const isBeginning = stored.slice(0, count).every(Boolean);
+    const mayBePart = of[0]?.batch?.partial === true;
+    if (!isBeginning || !(mayBePart || count === 0 || count === stored.length))
+      say("batch_split", `r${first}: ${count} of ${stored.length}`);
+  }
 }
 
 const isRefusal = ({ status, code }: Answer): boolean =>

@@ -21,14 +21,30 @@ export type Answer = {
 /**
  * One message that a client wanted sent, in one try or, with a key, several. Stored under `reference` r<n>.
  */
-export type SendRequest = { n: number; customer: string; key: string | null; tries: Answer[] };
+export type SendRequest = {
+  n: number;
+  customer: string;
+  key: string | null;
+  tries: Answer[];
+  batch?: InBatch;
+};
+/** The request of which it was one of several messages: its first one's n, and whether part may be stored. */
+export type InBatch = { first: number; partial: boolean };
 export type TopupTry = { status: number; idempotent: boolean | null; replayed: boolean };
 export type TopupRequest = { request: string; customer: string; amount: number; tries: TopupTry[] };
 
 /** The lines of client.jsonl, in order of time. A try without an answer line got no answer. */
 export type ClientLine =
   | { what: "customer"; customer: string; rich: boolean }
-  | { what: "send"; at: number; n: number; customer: string; key: string | null; hangs?: true }
+  | {
+      what: "send";
+      at: number;
+      n: number;
+      customer: string;
+      key: string | null;
+      hangs?: true;
+      batch?: InBatch;
+    }
   | ({ what: "answer"; at: number; n: number } & Answer)
   | { what: "topup"; at: number; request: string; customer: string; amount: number }
   | ({ what: "topup-answer"; at: number; request: string; customer: string } & TopupTry);
@@ -249,7 +265,8 @@ export function readClient(
         const known = sends.get(line.n);
         if (known !== undefined) known.asked++;
         else {
-          sends.set(line.n, { n: line.n, customer: line.customer, key: line.key, tries: [], asked: 1 });
+          const { n, customer, key, batch } = line;
+          sends.set(n, { n, customer, key, tries: [], asked: 1, ...(batch === undefined ? {} : { batch }) });
           if (line.hangs) hangs++;
         }
         break;

@@ -8,6 +8,7 @@ import { type Client, createClient } from "./client.ts";
 import { type ClientLine, readClient } from "./evidence.ts";
 import { type LoadOptions, startLoad } from "./load.ts";
 
+type Sent = { reference?: string; request_id?: string; messages?: { reference: string }[] };
 type Handler = (path: string, key: string | undefined, nth: number, body: string) => number;
 
 /** A client without a network: `handle` returns a status, 0 for no answer. */
@@ -20,16 +21,20 @@ function fakeClient(handle: Handler): { client: Client; sent: Map<string, string
       const [head = "", body = ""] = text.split("\r\n\r\n");
       const path = head.split(" ")[1] ?? "";
       const key = /^idempotency-key: (.*)$/im.exec(head)?.[1];
-      const { reference, request_id } = JSON.parse(body) as { reference?: string; request_id?: string };
-      const name = reference ?? `${request_id} ${/^x-api-key: (.*)$/im.exec(head)?.[1]}`;
+      const { reference, request_id, messages } = JSON.parse(body) as Sent;
+      const single = reference ?? `${request_id} ${/^x-api-key: (.*)$/im.exec(head)?.[1]}`;
+      const names = messages?.map((each) => each.reference) ?? [single];
+      const [name = ""] = names;
       const before = sent.get(name) ?? [];
-      sent.set(name, [...before, text]);
+      for (const each of names) sent.set(each, [...before, text]);
       await sleep(1);
       const status = handle(path, key, before.length, body);
       if (status === 0) return null;
       const answer = path.endsWith("topup")
         ? { idempotent: before.length > 0 }
-        : { id: `id of ${name}`, cost: 500 };
+        : messages === undefined
+          ? { id: `id of ${name}`, cost: 500 }
+          : { accepted: names.map((each, index) => ({ index, id: `id of ${each}`, cost: 500 })).slice(0, 2) };
       return {
         status,
         headers: new Map(),
@@ -92,6 +97,25 @@ test("a request with a key is retried with the same bytes until its answer is ce
 test("a refusal is certain: it is not retried", async () => {
   const { requests } = await runLoad((path) => (path.endsWith("topup") ? 200 : 402));
   for (const { tries } of requests) expect(tries.map((t) => t.status)).toEqual([402]);
+});
+
+const BUSY = { seed: 3, ratePerS: 1_500 };
+
+test("some requests are batches: each message is logged as a request, with what the answer says of it", async () => {
+  const { requests, sent } = await runLoad((path) => (path.endsWith("topup") ? 200 : 202), BUSY);
+  const batches = Map.groupBy(requests, ({ batch }) => batch?.first);
+  batches.delete(undefined);
+  expect(batches.size).toBeGreaterThan(0);
+  for (const [first, of] of batches) {
+    expect(of.map(({ n }) => n)).toEqual(of.map((_, at) => Number(first) + at));
+    expect(new Set(of.flatMap(({ n }) => sent.get(`r${n}`) ?? [])).size).toBe(1);
+    expect(new Set(of.map(({ customer, key }) => `${customer} ${key}`)).size).toBe(1);
+    const told = of.map(({ tries }) => tries[0]);
+    for (const [at, answer] of told.entries())
+      expect(answer).toMatchObject(
+        at < 2 ? { status: 202, id: `id of r${Number(first) + at}` } : { status: 402, id: null },
+      );
+  }
 });
 
 test("without keys no request has one", async () => {

@@ -1,5 +1,6 @@
 // The clients of a run: requests from many customers at a fixed rate, whether or not answers come; half of
-// them with an Idempotency-Key, which makes retries safe. Every request and answer is logged before anything
+// them with an Idempotency-Key, which makes retries safe. Some are batches, which are logged as a request for
+// each of their messages. Every request and answer is logged before anything
 // else is done with it. A request without a key is sent once, whatever happens. What is sent follows from the
 // seed; the answers don't. Bound: LATE_MAX waiting requests; requests that become due beyond that are skipped
 // and counted. A request with a key is retried until its answer is certain, or the run ends.
@@ -8,7 +9,7 @@ import { sleep } from "../../src/platform/retry.ts";
 import type { RawAnswer } from "../support/raw-http.ts";
 import { randomFrom } from "../support/seed.ts";
 import type { Client } from "./client.ts";
-import type { ClientLine, Lines } from "./evidence.ts";
+import type { Answer, ClientLine, InBatch, Lines } from "./evidence.ts";
 
 /** `thin`: has little money, and gets a little more now and then. */
 export type LoadCustomer = { customer: string; apiKey: string; kind: "rich" | "strict" | "thin" };
@@ -52,6 +53,10 @@ const HANGS = { share: 0.000_3, phone: "+989129990003" };
 /** Some are valid for a minute: during a long outage their time is over. */
 const BRIEF_EVERY = 10;
 const BRIEF = { valid_for: 60 };
+const BATCH_SHARE = 0.03;
+const BATCH_MAX = 20;
+/** Larger than a group commit. */
+const LARGE = { share: 0.01, messages: 170 };
 // In every part, so that an operator's record of a part tells which message it is of (evidence.ts).
 const nameOf = (n: number) => `Message ${n};`;
 const TWO_PARTS_CHARS = 200;
@@ -72,6 +77,8 @@ export async function startLoad(
   const random = randomFrom(seed);
   // Top-ups are timed by the clock, so they must not change what the messages draw.
   const topupRandom = randomFrom(seed + 1);
+  // Nor must batches: their messages are what they would be if each was sent alone.
+  const batchRandom = randomFrom(seed + 2);
   const rich = customers.filter((c) => c.kind === "rich");
   const strict = customers.filter((c) => c.kind === "strict");
   const thin = customers.filter((c) => c.kind === "thin");
@@ -110,33 +117,53 @@ export async function startLoad(
         `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     );
 
-  const send = async (n: number) => {
-    const draw = random();
-    const from = draw < THIN_SHARE ? thin : draw < THIN_SHARE + STRICT_SHARE ? strict : rich;
-    const { customer, apiKey } = one(from.length === 0 ? rich : from);
-    const key = keys && n % 2 === 0 ? `key-${seed}-${n}` : null;
+  const draw = (n: number) => {
+    const share = random();
+    const from = share < THIN_SHARE ? thin : share < THIN_SHARE + STRICT_SHARE ? strict : rich;
+    const { customer, apiKey, kind } = one(from.length === 0 ? rich : from);
     const { phone, hangs } = phoneOf(random);
     const type = random() < EXPRESS_SHARE ? "express" : "normal";
     const text = random() < 0.1 ? nameOf(n).padEnd(TWO_PARTS_CHARS, nameOf(n)) : nameOf(n);
-    const bytes = post(
-      "/v1/sms/send",
-      apiKey,
-      key,
-      JSON.stringify({ phone, text, type, reference: `r${n}`, ...(n % BRIEF_EVERY === 0 && BRIEF) }),
-    );
-    const replays = random() < REPLAY_SHARE && key !== null;
-    const again = random();
+    const brief = n % BRIEF_EVERY === 0 ? BRIEF : {};
+    const [replays, again] = [random() < REPLAY_SHARE, random()];
+    const message = { phone, text, reference: `r${n}` };
+    return { n, customer, apiKey, kind, message, hangs, type, brief, replays, again };
+  };
+  const sizeOfNext = (): number => {
+    if (batchRandom() >= BATCH_SHARE) return 1;
+    const drawn = batchRandom();
+    return drawn < LARGE.share ? LARGE.messages : 2 + Math.floor(drawn * (BATCH_MAX - 1));
+  };
+
+  /** Sends `size` messages from the n-th on: one, or a batch on the first one's terms. */
+  const send = async (first: number, size: number) => {
+    const drawn = Array.from({ length: size }, (_, at) => draw(first + at));
+    const { customer, apiKey, kind, type, brief, replays, again, message } = drawn[0] as (typeof drawn)[0];
+    const key = keys && first % 2 === 0 ? `key-${seed}-${first}` : null;
+    const partial = kind === "thin";
+    const batch: InBatch | null = size === 1 ? null : { first, partial };
+    const body =
+      batch === null
+        ? { ...message, type, ...brief }
+        : { messages: drawn.map((each) => each.message), type, partial, ...brief };
+    const path = batch === null ? "/v1/sms/send" : "/v1/sms/batches";
+    const bytes = post(path, apiKey, key, JSON.stringify(body));
     const ask = async (): Promise<number> => {
-      const line = {
-        what: "send",
-        at: 0,
-        n,
-        customer,
-        key,
-        ...(hangs ? { hangs: true as const } : {}),
-      } as const;
-      const answer = await client.request(bytes, () => log.add({ ...line, at: Date.now() }));
-      log.add({ what: "answer", at: Date.now(), n, ...answerOf(answer) });
+      const answer = await client.request(bytes, () => {
+        for (const { n, hangs } of drawn)
+          log.add({
+            what: "send",
+            at: Date.now(),
+            n,
+            customer,
+            key,
+            ...(hangs ? { hangs: true as const } : {}),
+            ...(batch === null ? {} : { batch }),
+          });
+      });
+      const answers = answersOf(answer, size);
+      for (const [at, each] of answers.entries())
+        log.add({ what: "answer", at: Date.now(), n: first + at, ...each });
       if (answer?.status === 202) sawAccepted();
       return answer?.status ?? 0;
     };
@@ -149,7 +176,7 @@ export async function startLoad(
       status = await ask();
       if (status === 202) counts.accepted++;
     }
-    if (status !== 202 || !replays) return;
+    if (status !== 202 || !replays || key === null) return;
     await sleep(waits * REPLAY_WITHIN_MS * again);
     counts.replays++;
     await ask();
@@ -181,11 +208,12 @@ export async function startLoad(
   const startedAt = performance.now();
   let n = 0;
   const timer = setInterval(() => {
-    for (; n < ((performance.now() - startedAt) * ratePerS) / 1_000; n++) {
+    for (let size = 1; n < ((performance.now() - startedAt) * ratePerS) / 1_000; n += size) {
+      size = sizeOfNext();
       if (client.waiting() > LATE_MAX) counts.skipped++;
       else {
         counts.sent++;
-        follow(send(n));
+        follow(send(n, size));
       }
     }
   }, TICK_MS);
@@ -219,17 +247,33 @@ function phoneOf(random: () => number): { phone: string; hangs: boolean } {
   return { phone: `+98912${String(1_000_000 + subscriber).padStart(7, "0")}`, hangs: false };
 }
 
-function answerOf(answer: RawAnswer | null) {
+/** What each of a request's messages was answered; in a batch, what was rejected counts as refused. */
+function answersOf(answer: RawAnswer | null, size: number): Answer[] {
   const body = parse(answer);
   const status = answer?.status ?? 0;
-  return {
+  const replayed = isReplay(answer);
+  if (status !== 202 || answer === null) {
+    const code = typeof body.code === "string" ? body.code : null;
+    return Array.from({ length: size }, () => ({ status, code, id: null, cost: null, replayed, body: null }));
+  }
+  const hash = Bun.hash(answer.body).toString(36);
+  const yes = ({ id, cost }: { id?: unknown; cost?: unknown }): Answer => ({
     status,
-    code: typeof body.code === "string" ? body.code : null,
-    id: status === 202 && typeof body.id === "string" ? body.id : null,
-    cost: status === 202 && typeof body.cost === "number" ? body.cost : null,
-    replayed: isReplay(answer),
-    body: status === 202 && answer !== null ? Bun.hash(answer.body).toString(36) : null,
-  };
+    code: null,
+    id: typeof id === "string" ? id : null,
+    cost: typeof cost === "number" ? cost : null,
+    replayed,
+    body: hash,
+  });
+  if (!Array.isArray(body.accepted)) return [yes(body)];
+  const accepted = new Map(
+    (body.accepted as { index: number; id?: unknown; cost?: unknown }[]).map((each) => [each.index, each]),
+  );
+  return Array.from({ length: size }, (_, at) => {
+    const each = accepted.get(at);
+    if (each !== undefined) return yes(each);
+    return { status: 402, code: "insufficient_balance", id: null, cost: null, replayed, body: null };
+  });
 }
 
 const isReplay = (answer: RawAnswer | null) => answer?.headers.get("idempotent-replayed") === "true";

@@ -21,6 +21,7 @@ export const MODULES: readonly Module[] = [
     tests: [
       "src/ingest/group-commit.test.ts",
       "src/ingest/group-commit-queue.test.ts",
+      "src/ingest/group-commit-batches.test.ts",
       "src/ingest/caller-gone.test.ts",
     ],
   },

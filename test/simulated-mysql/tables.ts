@@ -67,6 +67,11 @@ export function readSchema(folder: URL): TableSpec[] {
       for (const part of parts(alter[2] as string)) {
         const dropped = /^DROP COLUMN (\w+)$/.exec(part)?.[1];
         if (dropped !== undefined) spec.columns = spec.columns.filter((c) => c.name !== dropped);
+        const modified = /^MODIFY\s+(?:COLUMN\s+)?([\s\S]*)$/.exec(part)?.[1];
+        if (modified !== undefined) {
+          const column = columnOf(spec, modified);
+          spec.columns = spec.columns.map((c) => (c.name === column.name ? column : c));
+        }
         const added = /^ADD\s+(?:COLUMN\s+)?([\s\S]*)$/.exec(part);
         if (added !== null) addPart(spec, (added[1] as string).replace(/\s+(AFTER\s+\w+|FIRST)\s*$/, ""));
       }

@@ -4,7 +4,17 @@
 export type Edit = { file: string; find: string; replace: string };
 export type Bug = {
   name: string;
-  area: "lease" | "ledger" | "message" | "idempotency" | "commit" | "report" | "retry" | "webhook" | "lane";
+  area:
+    | "lease"
+    | "ledger"
+    | "message"
+    | "idempotency"
+    | "commit"
+    | "report"
+    | "retry"
+    | "webhook"
+    | "lane"
+    | "batch";
   edits: readonly Edit[];
 };
 

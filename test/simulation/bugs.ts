@@ -2,6 +2,7 @@
 // each. An edit names text that must occur exactly once, so a code change that moves it is noticed. Owns the
 // list; patched.ts makes the copies.
 
+import { BATCH_BUGS } from "./batch-bugs.ts";
 import { type Bug, bug, unasserted } from "./bug.ts";
 import { LANE_BUGS } from "./lane-bugs.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
@@ -377,4 +378,5 @@ export const BUGS: readonly Bug[] = [
   ...RETRY_BUGS,
   ...WEBHOOK_BUGS,
   ...LANE_BUGS,
+  ...BATCH_BUGS,
 ];

@@ -1,10 +1,12 @@
 // Simulated clients: they send messages and top up. Some use an Idempotency-Key, some send a request twice at
 // once or with another body; they retry when they get no answer or are told to, and sometimes leave before
 // they are answered. Every answer is compared with the model.
-// Invariants checked here: an answer tells the truth, the same key gets the same bytes, each request has at
-// most one effect, and a request whose client left before it entered a commit has none, and ends.
+// Invariants checked here: an answer tells the truth (answers.ts), the same key gets the same bytes, each
+// request has at most one effect, and a request whose client left before it entered a commit has none, and
+// ends.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
+import { batchOf, createAnswerCheck } from "./answers.ts";
 import { callbackUrlOf } from "./customers.ts";
 import type { Kernel } from "./kernel.ts";
 import { hold } from "./hold.ts";
@@ -51,6 +53,8 @@ type Shape = { express: boolean; parts: number; isBrief: boolean };
 export type Clients = {
   send(owner: KeyOwner, options: Shape & { keyed: boolean }): void;
   topUp(owner: KeyOwner, amount: number, keyed: boolean): void;
+  /** Asks for something else, and again after each of these times, as if no answer had come. */
+  ask(request: Request, name: string, againMs: readonly number[]): void;
   /** Sends messages one after the other until the wallet is empty; true if the last unit could be spent. */
   drain(owner: KeyOwner, isSteady: boolean, done: () => void): void;
   /** Nothing waits for an answer or for a retry. */
@@ -86,7 +90,7 @@ export function createClients(
   const attempts = new Map<string, Attempt>();
   const wishes: Wish[] = [];
   const keys = new Map<string, KeyState>();
-  const answeredIds = new Map<string, string>();
+  const checkStored = createAnswerCheck(model);
   const stats: Stats = {};
   let waiting = 0;
   let names = 0;
@@ -199,7 +203,8 @@ export function createClients(
     if (status === 200 || status === 202) {
       if (!wish.isAnswered) wish.whenAnswered();
       wish.isAnswered = true;
-      checkStored(wish, fields, detail);
+      const owner = request.key === null ? name : keyName(request);
+      checkStored({ request, owner, fields, detail });
       if (request.key === null) return;
       const state = keyOf(request);
       hold(
@@ -231,34 +236,6 @@ export function createClients(
     else hold(REFUSED.has(code), "no other error", detail);
   };
 
-  const checkStored = (wish: Wish, fields: Record<string, unknown>, detail: () => string): void => {
-    const { request, name } = wish;
-    const asked = JSON.parse(request.body.toString()) as Record<string, unknown>;
-    if (request.route === "topup") {
-      const paid = model.topups.get(`${request.owner.customerId} ${String(asked.request_id)}`);
-      hold(paid === asked.amount && fields.amount === paid, "a top-up that is answered is stored", detail);
-      return;
-    }
-    const id = String(fields.id);
-    const message = model.messages.get(id);
-    hold(message !== undefined, "every 202 is stored", detail);
-    const { values } = message;
-    hold(
-      values.text === asked.text &&
-        values.reference === asked.reference &&
-        values.lane === asked.type &&
-        (values.valid_until === null) === (asked.valid_for === undefined),
-      "what is stored is what was asked for",
-      detail,
-    );
-    hold(message.customerId === request.owner.customerId, "keys and wallets are never shared", detail);
-    hold(fields.cost === message.cost, "a 202 says what it cost", detail);
-    const owner = request.key === null ? name : keyName(request);
-    const known = answeredIds.get(id);
-    hold(known === undefined || known === owner, "each request has a message of its own", detail);
-    answeredIds.set(id, owner);
-  };
-
   const later = (ms: number, wish: Wish): void => {
     waiting++;
     kernel.after(ms, null, () => {
@@ -283,7 +260,7 @@ export function createClients(
     const wish = {
       name,
       request,
-      triesLeft: request.key === null && request.route === "send" ? 1 : options.triesMax,
+      triesLeft: request.key === null && request.route !== "topup" ? 1 : options.triesMax,
       isUncertain: false,
       isAnswered: false,
       underWay: 0,
@@ -343,6 +320,11 @@ export function createClients(
       pursue(wish);
       if (random.chance(0.3)) later(random.between(0, 200), wish);
     },
+    ask(request, name, againMs) {
+      const wish = wishFor(request, name);
+      pursue(wish);
+      for (const ms of againMs) later(ms, wish);
+    },
     drain(owner, isSteadyFirst, done) {
       let triesLeft = 1_000;
       let refusals = 0;
@@ -385,6 +367,7 @@ export function createClients(
           "each request has at most one message",
           () => `${reference}: ${of.map((m) => m.id).join(", ")}`,
         );
+      const batches = new Set([...effects.keys()].map(batchOf));
       for (const wish of wishes) {
         const { request, name } = wish;
         const rival = request.key === null ? null : keyOf(request);
@@ -392,7 +375,9 @@ export function createClients(
         if (rival !== null && rival.bodies.size > 1) continue;
         const { customerId } = request.owner;
         const isStored =
-          request.route === "send" ? effects.has(name) : model.topups.has(`${customerId} ${name}`);
+          request.route === "topup"
+            ? model.topups.has(`${customerId} ${name}`)
+            : effects.has(name) || batches.has(name);
         hold(!isStored, "what is refused, or left in time, is not stored", () => name);
       }
     },

@@ -380,7 +380,7 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
       for (const row of touched.keys) {
         const owner = text(row, "owner");
         const isOwned =
-          row.operation === "send"
+          row.operation !== "topup"
             ? changes.some((c) => c.table === "messages" && c.before === null && c.after?.id === owner)
             : [...topups.keys()].length > 0;
         hold(isOwned, "a key is stored along with its effect", () => `${text(row, "idem_key")} of ${owner}`);

@@ -14,11 +14,13 @@ import { startDlr } from "../../src/dlr/dlr.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
 import type { Reply, Route } from "../../src/api/route.ts";
 import { runRoute } from "../../src/api/run-route.ts";
+import { createAcceptBatch } from "../../src/ingest/accept-batch.ts";
 import { createAcceptMessage } from "../../src/ingest/accept-message.ts";
 import { createIdempotency } from "../../src/ingest/idempotency.ts";
 import { startKeyUpkeep } from "../../src/ingest/key-upkeep.ts";
 import { startLaneWatch } from "../../src/ingest/lane-watch.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
+import { createBatches } from "../../src/api/routes/batches.ts";
 import { createSend } from "../../src/api/routes/send.ts";
 import { createTopup } from "../../src/api/routes/topup.ts";
 import { type AcceptStore, createAcceptStore, type HeldLinkOf } from "../../src/ledger/accept.ts";
@@ -63,7 +65,7 @@ export type World = {
 export type OnStoring = (of: Process, what: { traceparents: readonly string[] } | { topup: string }) => void;
 export type Answer = { status: number; body: string; headers: Readonly<Record<string, string>> };
 export type Request = {
-  route: "send" | "topup";
+  route: "send" | "topup" | "batch";
   owner: KeyOwner;
   body: Buffer;
   /** Idempotency-Key */
@@ -166,9 +168,13 @@ export function startIngest(world: World, of: Process): Ingest {
   // Clients here expect every express message to be promised; what the lane's wait does to promises is pure.
   const promise = () => ({ kind: "promised", withinMs: EXPRESS_PROMISE_MS }) as const;
   const saturated = { refused: () => undefined, fallback: () => undefined };
-  const accept = createAcceptMessage({ book, commits, limits, id, promise, saturated }, terms);
+  const deps = { book, commits, limits, id, promise, saturated };
+  const accept = createAcceptMessage(deps, terms);
+  const acceptBatch = createAcceptBatch(deps, terms);
+  const callbacks = { allowPrivate: false };
   const routes: Record<Request["route"], Route> = {
-    send: createSend({ accept, keys, callbacks: { allowPrivate: false } }),
+    send: createSend({ accept, keys, callbacks }),
+    batch: createBatches({ acceptBatch, keys, callbacks }),
     topup: createTopup({ ledger: { ...ledger, pool: watchTopups(world, of, ledgerPool) }, keys, metrics }),
   };
   const inbox = createInbox(readPool, timers.monotonicMs);

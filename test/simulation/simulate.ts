@@ -7,6 +7,7 @@
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Lane } from "../../src/core/message.ts";
 import { MYSQL_ANSWER_MAX_MS, RETRY_DELAY_MAX_MS } from "../../src/core/limits.ts";
+import { createBatches } from "./batches.ts";
 import { type Clients, createClients, type Stats } from "./clients.ts";
 import { createFaults } from "./faults.ts";
 import { createBroker } from "./kafka.ts";
@@ -70,7 +71,7 @@ function simulate(seed: number, watch: Watch = {}): Result {
   const stats: Stats = {};
   let violation: Result["violation"] = null;
   try {
-    kernel.within(() => runSeed(kernel, schema as TableSpec[], stats, watch));
+    kernel.within(() => runSeed(kernel, seed, { specs: schema as TableSpec[], stats, watch }));
   } catch (error) {
     violation =
       error instanceof Violation
@@ -99,7 +100,9 @@ export async function simulateAll(seed: number, watch: Watch = {}): Promise<Resu
   }
 }
 
-function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watch: Watch): void {
+type Run = { specs: readonly TableSpec[]; stats: Stats; watch: Watch };
+
+function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): void {
   const { random } = kernel;
   const faults = createFaults(random);
   const { rates } = faults;
@@ -127,6 +130,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   };
   const model = createModel({ ...operators, reportOf: reporting.firstOf, mayHaveTwo });
   const times = createTimes();
+  const batches = createBatches(kernel, seed);
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
@@ -152,6 +156,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
       receivers.onCommit(changes, by, nowMs);
       model.onCommit(changes, { node: nodes.get(by) ?? null, nowMs });
       times.onCommit(changes);
+      batches.onCommit(changes);
       for (const { nodeId, of, available } of gateway.ingests) {
         if (!of.alive || model.reaped.has(nodeId)) continue;
         const [held, unspent] = [available(), unspentOf(server, nodeId)];
@@ -200,6 +205,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   // Traffic and faults.
   const trafficMs = random.between(800, 2_800);
   startTraffic(kernel, clients, owners, trafficMs);
+  batches.start(clients, owners, trafficMs);
   faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
   wait(trafficMs);
   faults.end();
@@ -273,6 +279,7 @@ function runSeed(kernel: Kernel, specs: readonly TableSpec[], stats: Stats, watc
   const webhooks = deliverWebhooks(scene);
   watch.atEnd?.(server.tables);
   Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts, receivers.counts);
+  Object.assign(stats, batches.counts);
   for (const [what, n] of Object.entries(webhooks)) stats[`webhook ${what}`] = n;
 }
 

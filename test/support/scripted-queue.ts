@@ -63,6 +63,20 @@ export function createScriptedQueue(connections = 1) {
       },
     );
   };
+  /** A batch of so many messages of 5 each. */
+  const sendBatch = (id: string, messages: number, of: Lease = lease(7), isGone: IsGone = neverGone) => {
+    commits.admit(of.customerId, messages);
+    const records = Array.from(
+      { length: messages },
+      (_, at) => ({ id: `${id}${at}`, customerId: of.customerId, cost: 5 }) as LaneRecord,
+    );
+    const [first, ...others] = records as [LaneRecord, ...LaneRecord[]];
+    const reservation = { lease: of, cost: 5 * messages, balanceAfter: 0 };
+    void commits.store(first, reservation, null, isGone, others).then(
+      () => told.push(`${id} stored`),
+      (error: { code?: string; name: string }) => told.push(`${id} ${error.code ?? error.name}`),
+    );
+  };
   const sendMany = (count: number, of?: Lease) => {
     for (let i = 0; i < count; i++) send(`m${i}`, of);
   };
@@ -82,6 +96,7 @@ export function createScriptedQueue(connections = 1) {
     causes,
     send,
     sendMany,
+    sendBatch,
     answerAll,
     sizes,
     storedIs: (is: boolean | Error) => void (stored = is),

@@ -21,7 +21,8 @@ operator takes it.
   \`method_not_allowed\`, and, behind the edge, \`uri_too_long\` or \`headers_too_large\`.
 - Input is strict: unknown fields and query parameters, a JSON member or a header given twice, and numbers
   that can't be stored exactly as written are refused. \`null\` for an optional field means that it is absent.
-  A body is JSON in UTF-8, not compressed, of at most ${BODY_BYTES_MAX / 1_024} KiB.
+  A body is JSON in UTF-8, not compressed, of at most ${BODY_BYTES_MAX / 1_024} KiB where an operation
+  doesn't say otherwise.
 - Answers may get further members: ignore those that you don't know.
 - Money is whole minor units of the wallet's currency.
 - A request with an \`Idempotency-Key\` can be repeated safely: it takes effect once, and a repeat gets the

@@ -5,21 +5,14 @@ import { type Static, Type } from "typebox";
 import type { UrlRules } from "../../core/callback-url.ts";
 import { type Draft, draftOf, type DraftInput } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
-import {
-  FROM_CHARS_MAX,
-  PHONE_CHARS_MAX,
-  REFERENCE_CHARS_MAX,
-  TEXT_PARTS_MAX,
-  VALID_FOR_MIN_MS,
-  VALID_FOR_MS,
-} from "../../core/limits.ts";
-import { CALLBACK_URL_CHARS_MAX } from "../../core/webhook-limits.ts";
+import { PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { LANES } from "../../core/message.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
+import { CallbackUrl, Fallback, FALLBACK_MISPLACED, From, SECRET_MISSING, ValidFor } from "../options.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Currency, CustomerId, Money, Time, Ulid } from "../shapes.ts";
@@ -35,13 +28,7 @@ export const SendBody = Type.Object(
       description: `at most ${TEXT_PARTS_MAX} parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced`,
     }),
     type: Type.Enum(LANES, { description: "the lane" }),
-    from: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: FROM_CHARS_MAX,
-        description: "a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet",
-      }),
-    ),
+    from: From,
     reference: Type.Optional(
       Type.String({
         minLength: 1,
@@ -49,25 +36,9 @@ export const SendBody = Type.Object(
         description: "the customer's own name for the message",
       }),
     ),
-    callback_url: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: CALLBACK_URL_CHARS_MAX,
-        description: "told of this message's statuses instead of the customer's webhook, which must exist",
-      }),
-    ),
-    valid_for: Type.Optional(
-      Type.Integer({
-        minimum: VALID_FOR_MIN_MS / 1_000,
-        maximum: VALID_FOR_MS / 1_000,
-        description: "seconds after its acceptance in which it is worth sending and delivering",
-      }),
-    ),
-    fallback: Type.Optional(
-      Type.Enum(["normal"] as const, {
-        description: "express that can't be promised in time is accepted as this type instead of refused",
-      }),
-    ),
+    callback_url: CallbackUrl,
+    valid_for: ValidFor,
+    fallback: Fallback,
   },
   closed,
 );
@@ -171,17 +142,10 @@ const inputOf = (body: Send): DraftInput => ({
 /** A checked body as a draft; nothing is stored. @throws SluiceError validation_failed */
 export function drafted(body: Send, owner: KeyOwner, callbacks: UrlRules): Draft {
   const misplaced: FieldError[] =
-    body.fallback === undefined || body.type === "express"
-      ? []
-      : [{ field: "fallback", reason: "is only for express" }];
+    body.fallback === undefined || body.type === "express" ? [] : [FALLBACK_MISPLACED];
   const result = draftOf(inputOf(body), { region: owner.region, callbacks });
   if (result.kind === "refused") throw refused([...result.errors, ...misplaced]);
-  // Calls are signed, and there is no secret yet to verify them with.
-  if (body.callback_url !== undefined && owner.webhook === undefined)
-    misplaced.push({
-      field: "callback_url",
-      reason: "needs a webhook secret, which this customer has not",
-    });
+  if (body.callback_url !== undefined && owner.webhook === undefined) misplaced.push(SECRET_MISSING);
   if (misplaced.length > 0) throw refused(misplaced);
   return result.draft;
 }

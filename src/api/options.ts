@@ -1,0 +1,41 @@
+// What a customer may say about a message besides phone, text and lane: the fields that the bodies of a send
+// and of a batch share, and the refusals of those that don't fit the others.
+
+import { Type } from "typebox";
+import type { FieldError } from "../core/errors.ts";
+import { FROM_CHARS_MAX, VALID_FOR_MIN_MS, VALID_FOR_MS } from "../core/limits.ts";
+import { CALLBACK_URL_CHARS_MAX } from "../core/webhook-limits.ts";
+
+export const From = Type.Optional(
+  Type.String({
+    minLength: 1,
+    maxLength: FROM_CHARS_MAX,
+    description: "a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet",
+  }),
+);
+export const CallbackUrl = Type.Optional(
+  Type.String({
+    minLength: 1,
+    maxLength: CALLBACK_URL_CHARS_MAX,
+    description: "told of a message's statuses instead of the customer's webhook, which must exist",
+  }),
+);
+export const ValidFor = Type.Optional(
+  Type.Integer({
+    minimum: VALID_FOR_MIN_MS / 1_000,
+    maximum: VALID_FOR_MS / 1_000,
+    description: "seconds after its acceptance in which a message is worth sending and delivering",
+  }),
+);
+export const Fallback = Type.Optional(
+  Type.Enum(["normal"] as const, {
+    description: "express that can't be promised in time is accepted as this type instead of refused",
+  }),
+);
+
+export const FALLBACK_MISPLACED: FieldError = { field: "fallback", reason: "is only for express" };
+/** Calls are signed, and there is no secret yet to verify them with. */
+export const SECRET_MISSING: FieldError = {
+  field: "callback_url",
+  reason: "needs a webhook secret, which this customer has not",
+};

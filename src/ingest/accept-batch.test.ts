@@ -1,0 +1,226 @@
+// Accepting several messages together, without any door: one reservation, one commit, one answer. Queue,
+// credit and rate limit are scripted.
+
+import { describe, expect, test } from "bun:test";
+import { CallerGoneError, neverGone } from "../core/caller.ts";
+import type { Draft } from "../core/draft.ts";
+import { insufficientBalance, SluiceError } from "../core/errors.ts";
+import { createIdFactory } from "../core/id.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
+import type { KeyClaim, RequestKey } from "../ledger/idempotency.ts";
+import { type AcceptedBatch, createAcceptBatch } from "./accept-batch.ts";
+import { promiseOf } from "./express-promise.ts";
+import type { Lease, Reservation } from "./lease-table.ts";
+
+const NOW_MS = Date.UTC(2026, 0, 1);
+const payer = {
+  customerId: 7,
+  priceNormal: 500,
+  priceExpress: 700,
+  currency: "IRR",
+  rateLimit: 100,
+  resendsUnknown: false,
+};
+const draft = (parts = 1, lane: Draft["lane"] = "normal"): Draft => ({
+  phone: "+989121234567",
+  text: "hello",
+  lane,
+  from: null,
+  reference: null,
+  callbackUrl: null,
+  encoding: "gsm7",
+  parts,
+  validForMs: null,
+});
+const rate = { size: 100, fillS: 60, left: 98, fullInS: 2 };
+const terms = { usualMs: 5_000, largestMs: 30_000 };
+
+/** `balances`: what the wallet holds at each reservation in turn; more than enough afterwards. */
+function setUp({
+  balances = [] as number[],
+  fails = {} as { reserve?: Error; store?: Error },
+  waitMs = 0,
+} = {}) {
+  const done: string[] = [];
+  const stored: { records: LaneRecord[]; cost: number; key: KeyClaim | null }[] = [];
+  const accept = createAcceptBatch(
+    {
+      id: createIdFactory({ now: () => NOW_MS }),
+      promise: () => promiseOf(waitMs, terms),
+      saturated: { refused: () => void done.push("refused"), fallback: () => void done.push("fallback") },
+      limits: {
+        take: (_, parts) => (done.push(`take ${parts}`), rate),
+        giveBack: (_, parts) => void done.push(`give back ${parts}`),
+      },
+      book: {
+        reserve(_: number, cost: number, __: unknown, unit: number): Reservation {
+          done.push(`reserve ${cost} of ${unit}`);
+          if (fails.reserve !== undefined) throw fails.reserve;
+          const balance = balances.shift();
+          if (balance !== undefined && balance < cost) throw insufficientBalance(cost, balance);
+          return { lease: {} as Lease, cost, balanceAfter: 4_000 };
+        },
+      } as never,
+      commits: {
+        admit: (_: number, messages: number) => void done.push(`admit ${messages}`),
+        leave: (_: number, messages: number) => void done.push(`leave ${messages}`),
+        store(
+          record: LaneRecord,
+          { cost }: Reservation,
+          key: KeyClaim | null,
+          _: unknown,
+          others: LaneRecord[],
+        ) {
+          done.push("store");
+          stored.push({ records: [record, ...others], cost, key });
+          return fails.store === undefined ? Promise.resolve() : Promise.reject(fails.store);
+        },
+      } as never,
+    },
+    terms,
+  );
+  type Request = { partial?: boolean; key?: RequestKey | null; fallback?: "normal" | null };
+  const send = (drafts: Draft[], { partial = false, key = null, fallback = null }: Request = {}) => {
+    const answerOf = (accepted: AcceptedBatch) => `told ${accepted.messages.length}`;
+    const kept = key === null ? null : { key, status: 202, answerOf };
+    return accept({ payer, drafts, fallback, partial, kept, traceparent: "t", isGone: neverGone });
+  };
+  return { done, stored, send };
+}
+const codeOf = (error: { code?: string; name: string }) => error.code ?? error.name;
+
+test("all messages have one reservation of their cost and one commit, in order", async () => {
+  const { send, stored, done } = setUp();
+  const { accepted, rate: told } = await send([draft(1), draft(2), draft(1)]);
+  expect(done).toEqual(["take 4", "admit 3", "reserve 2000 of 667", "store"]);
+  const [{ records, cost }] = stored as [(typeof stored)[0]];
+  expect(records.map((r) => [r.parts, r.cost])).toEqual([
+    [1, 500],
+    [2, 1_000],
+    [1, 500],
+  ]);
+  const ids = records.map(({ id }) => id);
+  expect([accepted.id, ...ids]).toEqual([accepted.id, ...ids].toSorted());
+  expect(new Set([accepted.id, ...ids]).size).toBe(4);
+  expect(accepted).toMatchObject({
+    lane: "normal",
+    cost: 2_000,
+    balanceAfter: 4_000,
+    guaranteedByMs: null,
+    messages: records.map(({ id }) => ({ id })),
+  });
+  expect([cost, told]).toEqual([2_000, rate]);
+});
+
+test("a batch of one is a batch", async () => {
+  const { send, stored } = setUp();
+  expect((await send([draft()])).accepted.messages).toHaveLength(1);
+  expect(stored[0]?.records).toHaveLength(1);
+});
+
+test("a key is stored once, for the first message, with the answer to all of them", async () => {
+  const { send, stored } = setUp();
+  const key: RequestKey = { customerId: 7, operation: "batch", key: "k", hash: Buffer.from("h") };
+  const { accepted } = await send([draft(), draft()], { key });
+  expect(stored[0]?.key).toEqual({
+    ...key,
+    owner: accepted.messages[0]?.id as string,
+    status: 202,
+    answer: "told 2",
+  });
+});
+
+describe("express", () => {
+  test("says by when operators will have taken all of them, which is the latest of theirs", async () => {
+    const { send, stored } = setUp();
+    const { accepted } = await send([draft(1, "express"), draft(1, "express")]);
+    const times = stored[0]?.records.map(({ guaranteedByMs }) => guaranteedByMs) as number[];
+    expect(accepted).toMatchObject({ lane: "express", cost: 1_400, guaranteedByMs: Math.max(...times) });
+    expect(times).toEqual([NOW_MS + 5_000, NOW_MS + 5_000]);
+  });
+
+  test("to which nothing can be promised is refused as a whole, or goes as normal as a whole", async () => {
+    const refused = setUp({ waitMs: 20_000 });
+    expect(await refused.send([draft(1, "express")]).catch(codeOf)).toBe("lane_saturated");
+    expect([refused.stored, refused.done]).toEqual([[], ["refused"]]);
+    const { send, stored, done } = setUp({ waitMs: 20_000 });
+    await send([draft(1, "express"), draft(1, "express")], { fallback: "normal" });
+    expect(stored[0]?.records.map(({ lane, cost }) => [lane, cost])).toEqual([
+      ["normal", 500],
+      ["normal", 500],
+    ]);
+    expect(done[0]).toBe("fallback");
+  });
+});
+
+describe("a wallet that can't pay for all", () => {
+  test("pays for none; places are freed, and the rate is counted as for a single message", async () => {
+    const { send, stored, done } = setUp({ balances: [1_400] });
+    expect(await send([draft(), draft(), draft()]).catch(codeOf)).toBe("insufficient_balance");
+    expect(stored).toEqual([]);
+    expect(done).toEqual(["take 3", "admit 3", "reserve 1500 of 500", "leave 3"]);
+  });
+
+  test("pays for the first ones if the caller wants that; the others free their places and their parts", async () => {
+    const { send, stored, done } = setUp({ balances: [1_900] });
+    const { accepted } = await send([draft(1), draft(2), draft(3), draft(1)], { partial: true });
+    expect(done).toEqual([
+      "take 7",
+      "admit 4",
+      "reserve 3500 of 875",
+      "leave 2",
+      "reserve 1500 of 750",
+      "give back 4",
+      "store",
+    ]);
+    expect(stored[0]?.records.map(({ parts }) => parts)).toEqual([1, 2]);
+    expect([accepted.messages.length, accepted.cost, stored[0]?.cost]).toEqual([2, 1_500, 1_500]);
+  });
+
+  test("is asked again with what it still pays for, when others spend at the same time", async () => {
+    const { send, done } = setUp({ balances: [1_999, 1_000, 999] });
+    const { accepted } = await send([draft(), draft(), draft(), draft()], { partial: true });
+    expect(accepted.messages).toHaveLength(1);
+    expect(done.filter((what) => what.startsWith("reserve"))).toEqual([
+      "reserve 2000 of 500",
+      "reserve 1500 of 500",
+      "reserve 1000 of 500",
+      "reserve 500 of 500",
+    ]);
+    expect(done.filter((what) => what.startsWith("leave"))).toEqual(["leave 1", "leave 1", "leave 1"]);
+  });
+
+  test("can't pay for the first: 402 with its cost, and nothing is taken, also with `partial`", async () => {
+    const { send, done, stored } = setUp({ balances: [499] });
+    const error = (await send([draft(), draft()], { partial: true }).catch((e: unknown) => e)) as SluiceError;
+    expect([error.code, error.extra]).toEqual(["insufficient_balance", { required: 500, balance: 499 }]);
+    expect(done.at(-1)).toBe("leave 2");
+    expect(stored).toEqual([]);
+  });
+
+  test("that shrinks again and again is a 503 in the end, and nothing is taken", async () => {
+    const { send, done, stored } = setUp({ balances: Array.from({ length: 20 }, (_, n) => 500 * (19 - n)) });
+    const drafts = Array.from({ length: 20 }, () => draft());
+    expect(await send(drafts, { partial: true }).catch(codeOf)).toBe("credit_elsewhere");
+    expect(stored).toEqual([]);
+    const left = done.flatMap((what) => (what.startsWith("leave") ? [Number(what.slice(6))] : []));
+    expect(left.reduce((sum, n) => sum + n, 0)).toBe(20);
+  });
+
+  test("another error is not mistaken for that", async () => {
+    const { send, done } = setUp({ fails: { reserve: new SluiceError("credit_elsewhere") } });
+    expect(await send([draft(), draft()], { partial: true }).catch(codeOf)).toBe("credit_elsewhere");
+    expect(done).toEqual(["take 2", "admit 2", "reserve 1000 of 500", "leave 2"]);
+  });
+});
+
+test("a caller who left while it waited for credit, or for its commit, does not count against the rate", async () => {
+  for (const at of ["reserve", "store"] as const) {
+    const { send, done } = setUp({ fails: { [at]: new CallerGoneError() } });
+    expect(await send([draft(1), draft(2)]).catch(codeOf)).toBe("CallerGoneError");
+    expect(done.at(-1)).toBe("give back 3");
+  }
+  const { send, done } = setUp({ balances: [500], fails: { store: new CallerGoneError() } });
+  await send([draft(1), draft(2)], { partial: true }).catch(() => undefined);
+  expect(done.filter((what) => what.startsWith("give back"))).toEqual(["give back 2", "give back 1"]);
+});
