@@ -9,12 +9,6 @@ import assert from "node:assert/strict";
 /** The longest text, escaped as \uXXXX, is 9 KiB; 64 KiB leaves room for everything else. */
 export const BODY_BYTES_MAX = 64 * 1024;
 
-/** Messages of one batch: they are one transaction, some 40 ms of one MySQL thread. */
-export const BATCH_MESSAGES_MAX = 1_000;
-
-/** The body of a batch: a thousand messages of a kilobyte each, such as eight parts in Persian. */
-export const BATCH_BODY_BYTES_MAX = 1024 * 1024;
-
 /**
  * Nesting of a JSON body. The deepest documented body has 3 levels. Parsers recurse, so the depth is checked
  * before parsing.
@@ -29,12 +23,6 @@ export const TEXT_PARTS_MAX = 10;
 
 /** UTF-16 units of the longest text: TEXT_PARTS_MAX parts of 153 septets. */
 export const TEXT_CHARS_MAX = TEXT_PARTS_MAX * 153;
-
-/** UTF-16 units of a batch's text before its parameters are put in; names may be longer than values. */
-export const TEMPLATE_CHARS_MAX = 4_000;
-
-/** Characters of the name of a parameter. */
-export const PARAMETER_NAME_CHARS_MAX = 32;
 
 /** Characters of a top-up's `request_id`, which is an indexed column. */
 export const REQUEST_ID_CHARS_MAX = 128;
@@ -342,11 +330,6 @@ assert(OPERATOR_MESSAGE_ID_CHARS_MAX <= REPORT_ID_CHARS_MAX, "whatever is stored
 assert(FROM_CHARS_MAX === 1 + E164_DIGITS_MAX && FROM_SEPTETS_MAX < FROM_CHARS_MAX, "every sender fits");
 assert(QUEUE_CUSTOMER_ROWS_MAX <= QUEUE_ROWS_MAX / 2, "one customer leaves half of the queue to others");
 assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a commit");
-assert(
-  BATCH_MESSAGES_MAX < QUEUE_CUSTOMER_ROWS_MAX / 4,
-  "several batches of one customer have room in its share of the queue",
-);
-assert(BODY_BYTES_MAX < BATCH_BODY_BYTES_MAX, "a batch may be larger than a message");
 assert(RECALL_POLL_MS * 10 < RECALL_WAIT_MAX_MS, "a live process gives credit back while it is waited for");
 assert(COMMIT_WAIT_MAX_MS < LEASE_TTL_MIN_MS, "a lease outlives the wait of a commit that spends from it");
 assert(

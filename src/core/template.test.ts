@@ -1,7 +1,8 @@
 // Parameters are put into a text exactly where their names are, and nothing else in it changes.
 
 import { describe, expect, test } from "bun:test";
-import { FIELD_ERRORS_MAX, PARAMETER_NAME_CHARS_MAX, TEXT_CHARS_MAX } from "./limits.ts";
+import { PARAMETER_NAME_CHARS_MAX } from "./batch-limits.ts";
+import { FIELD_ERRORS_MAX, TEXT_CHARS_MAX } from "./limits.ts";
 import { templateOf } from "./template.ts";
 
 const fill = (text: string, values: Record<string, string> = {}) => templateOf(text).fill(values);

@@ -4,7 +4,8 @@
 // Bound: no text of more than TEXT_CHARS_MAX is put together, however often a name occurs.
 
 import { type FieldError, fieldName } from "./errors.ts";
-import { FIELD_ERRORS_MAX, PARAMETER_NAME_CHARS_MAX, TEXT_CHARS_MAX, TEXT_PARTS_MAX } from "./limits.ts";
+import { PARAMETER_NAME_CHARS_MAX } from "./batch-limits.ts";
+import { FIELD_ERRORS_MAX, TEXT_CHARS_MAX, TEXT_PARTS_MAX } from "./limits.ts";
 
 export type Values = Readonly<Record<string, string>>;
 export type Template = {

@@ -1,15 +1,11 @@
-// Batches in the queue, on a fake clock: each is stored by one commit, whatever happens, and a large one keeps
-// nobody else waiting.
+// Batches in the queue, on a fake clock: each is stored by one commit, whatever happens, and a large one
+// keeps nobody else waiting.
 
 import { describe, expect, test } from "bun:test";
 import { settle } from "../../test/support/fake-clock.ts";
 import { createScriptedQueue as setUp, inDoubt, lease, lost } from "../../test/support/scripted-queue.ts";
-import {
-  BATCH_MESSAGES_MAX,
-  COMMIT_ROWS_MAX,
-  QUEUE_CUSTOMER_ROWS_MAX,
-  QUEUE_ROWS_MAX,
-} from "../core/limits.ts";
+import { BATCH_MESSAGES_MAX } from "../core/batch-limits.ts";
+import { COMMIT_ROWS_MAX, QUEUE_CUSTOMER_ROWS_MAX, QUEUE_ROWS_MAX } from "../core/limits.ts";
 import { FencedError } from "../ledger/accept.ts";
 import { KeyTakenError } from "../ledger/idempotency.ts";
 

@@ -16,9 +16,9 @@ import { startUpkeep } from "./lease-upkeep.ts";
 
 export type LeaseBook = {
   /**
-   * Takes `cost` (minor units) from the customer's lease: at once, or after a refill. `unit`: what one message
-   * of it costs, at most; `cost` unless it is for several. @throws SluiceError insufficient_balance (402) or a
-   * 503; CallerGoneError, when the caller left while it waited
+   * Takes `cost` (minor units) from the customer's lease: at once, or after a refill. `unit`: what one
+   * message of it costs, at most; `cost` unless it is for several. @throws SluiceError insufficient_balance
+   * (402) or a 503; CallerGoneError, when the caller left while it waited
    */
   reserve(
     customerId: number,

@@ -56,8 +56,8 @@ export type Lease = LeaseKey & {
   readonly low: number;
 };
 /**
- * The cost of a message, or of all messages of a batch, taken from a lease. `balanceAfter` is the customer's remaining credit, as far as this
- * process knows.
+ * The cost of a message, or of all messages of a batch, taken from a lease. `balanceAfter` is the customer's
+ * remaining credit, as far as this process knows.
  */
 export type Reservation = { readonly lease: Lease; readonly cost: number; readonly balanceAfter: number };
 

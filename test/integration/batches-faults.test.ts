@@ -2,7 +2,8 @@
 // connection lost at COMMIT, a killed process. A batch is stored whole or not at all, and charged once.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { BATCH_MESSAGES_MAX, LEASE_TTL_MIN_MS } from "../../src/core/limits.ts";
+import { BATCH_MESSAGES_MAX } from "../../src/core/batch-limits.ts";
+import { LEASE_TTL_MIN_MS } from "../../src/core/limits.ts";
 import * as support from "../support/batches.ts";
 import { type Batch, messages, phone } from "../support/batches.ts";
 import { reconcileBooks } from "../support/books.ts";

@@ -2,13 +2,8 @@
 // it costs.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import {
-  BATCH_BODY_BYTES_MAX,
-  BATCH_MESSAGES_MAX,
-  COMMIT_ROWS_MAX,
-  FIELD_ERRORS_MAX,
-  REFERENCE_CHARS_MAX,
-} from "../../src/core/limits.ts";
+import { BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX } from "../../src/core/batch-limits.ts";
+import { COMMIT_ROWS_MAX, FIELD_ERRORS_MAX, REFERENCE_CHARS_MAX } from "../../src/core/limits.ts";
 import * as support from "../support/batches.ts";
 import { type Batch, messages, phone } from "../support/batches.ts";
 import { reconcileBooks } from "../support/books.ts";
@@ -105,7 +100,8 @@ describe("what is accepted", () => {
     const answer = await accepted(customer, { messages: messages(3), type: "express" });
     expect([answer.type, answer.cost]).toEqual(["express", 3 * 700]);
     const latest = await db.pool.query(
-      "SELECT CAST(UNIX_TIMESTAMP(MAX(guaranteed_by))*1000 AS SIGNED) AS ms FROM messages WHERE customer_id=?",
+      "SELECT CAST(UNIX_TIMESTAMP(MAX(guaranteed_by))*1000 AS SIGNED) AS ms FROM messages " +
+        "WHERE customer_id=?",
       [customer.customerId],
     );
     expect(latest).toEqual([{ ms: Date.parse(answer.guaranteed_by as string) }]);

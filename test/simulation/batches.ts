@@ -1,6 +1,7 @@
-// Batches in a simulated run: customers that send several messages in one request, some of them with a key
-// and repeated, some `partial`, some with a message that can't be sent. What they do is drawn from a generator
-// of its own, and only in one seed of five, so that the other seeds run as they would without batches.
+// Batches in a simulated run: customers that send several messages in one request, some of them with a
+// key and repeated, some `partial`, some with a message that can't be sent. What they do is drawn from a
+// generator of its own, and only in one seed of five, so that the other seeds run as they would without
+// batches.
 // Invariants checked here: the messages of a batch are stored by one commit; without `partial` all that can
 // be sent, otherwise the first ones.
 

@@ -6,13 +6,8 @@ import { type Static, Type } from "typebox";
 import { type BatchItem, batchDrafts, type BatchTerms, itemsOf, type Refusal } from "../../core/batch.ts";
 import { callbackUrlProblem, type UrlRules } from "../../core/callback-url.ts";
 import { type FieldError, sentenceOf, SluiceError } from "../../core/errors.ts";
-import {
-  BATCH_BODY_BYTES_MAX,
-  BATCH_MESSAGES_MAX,
-  FIELD_ERRORS_MAX,
-  TEMPLATE_CHARS_MAX,
-  TEXT_PARTS_MAX,
-} from "../../core/limits.ts";
+import { BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, TEMPLATE_CHARS_MAX } from "../../core/batch-limits.ts";
+import { FIELD_ERRORS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { LANES } from "../../core/message.ts";
 import { senderProblem } from "../../core/parts.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";

@@ -1,0 +1,20 @@
+// The bounds of batches that can't be configured, with their reasons; all others are in limits.ts.
+// Invariant: the relations asserted at the end hold, or no process starts.
+
+import assert from "node:assert/strict";
+import { BODY_BYTES_MAX, QUEUE_CUSTOMER_ROWS_MAX } from "./limits.ts";
+
+/** Messages of one batch: they are one transaction, some 40 ms of one MySQL thread. */
+export const BATCH_MESSAGES_MAX = 1_000;
+/** The body of a batch: a thousand messages of a kilobyte each, such as eight parts in Persian. */
+export const BATCH_BODY_BYTES_MAX = 1024 * 1024;
+/** UTF-16 units of a batch's text before its parameters are put in; names may be longer than values. */
+export const TEMPLATE_CHARS_MAX = 4_000;
+/** Characters of the name of a parameter. */
+export const PARAMETER_NAME_CHARS_MAX = 32;
+
+assert(
+  BATCH_MESSAGES_MAX < QUEUE_CUSTOMER_ROWS_MAX / 4,
+  "several batches of one customer have room in its share of the queue",
+);
+assert(BODY_BYTES_MAX < BATCH_BODY_BYTES_MAX, "a batch may be larger than a message");
