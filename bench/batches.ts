@@ -111,7 +111,7 @@ async function run(customers: BenchCustomer[], bodies: string[], seconds: number
 
 async function countsOf(customers: BenchCustomer[]): Promise<{ stored: number; charged: number }> {
   const [row] = await pool.query<{ stored: unknown; charged: unknown }[]>(
-    "SELECT COUNT(*) AS stored, COALESCE(SUM(amount), 0) AS charged FROM wallet_ledger " +
+    "SELECT COUNT(*) AS `stored`, COALESCE(SUM(amount), 0) AS charged FROM wallet_ledger " +
       "WHERE customer_id IN (?) AND op='reserve'",
     [customers.map(({ customerId }) => customerId)],
   );
