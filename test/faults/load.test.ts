@@ -74,7 +74,7 @@ async function runLoad(handle: Handler, changed: Partial<LoadOptions> = {}) {
 test("a request without a key is sent once, whatever was answered", async () => {
   const { requests, sent } = await runLoad((path, key) => (path.endsWith("topup") || key ? 202 : 0));
   const keyless = requests.filter((r) => r.key === null);
-  expect(keyless.length).toBeGreaterThan(20);
+  expect(keyless.length).toBeGreaterThan(5);
   for (const { n, tries } of keyless) {
     expect(tries.map((t) => t.status)).toEqual([0]);
     expect(sent.get(`r${n}`)).toHaveLength(1);
@@ -87,7 +87,7 @@ test("a request with a key is retried with the same bytes until its answer is ce
     path.endsWith("topup") ? 200 : key === undefined ? 202 : (answers[nth] ?? 202),
   );
   const keyed = requests.filter((r) => r.key !== null);
-  expect(keyed.length).toBeGreaterThan(20);
+  expect(keyed.length).toBeGreaterThan(5);
   for (const { n, tries } of keyed) {
     expect(tries.map((t) => t.status).slice(0, 4)).toEqual(answers);
     expect(new Set(sent.get(`r${n}`)).size).toBe(1);

@@ -154,7 +154,7 @@ describe("routes and methods", () => {
     "/v2/sms/send",
     "/v1/../etc/passwd",
     "/%00",
-    "/v1/sms/batches",
+    "/v1/sms/batches/1",
   ]) {
     test(`${path} does not exist`, async () => {
       refused(await api.ask(path, { method: "POST", body: "{}" }), "not_found");

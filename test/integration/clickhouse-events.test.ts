@@ -79,6 +79,7 @@ test("records delivered twice change no total; an unreadable record is kept and 
   await downstream.produce("sms.status", "", lines([statusRow(last, 1, "queued")]));
   await until(`SELECT count() AS n FROM messages_log WHERE id = '${last}'`, 1);
   expect(await count("SELECT count() AS n FROM messages_log FINAL")).toBe(7);
+  await until("SELECT count() AS n FROM bad_records", 1); // written by another view
   expect(await db.clickhouse.query("SELECT raw, error <> '' AS failed FROM bad_records")).toEqual([
     { raw: '{"id": nonsense\n', failed: 1 },
   ]);
