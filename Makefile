@@ -47,7 +47,7 @@ run-relay: install ## the relay in the foreground
 test: ## everything: types, lint, format, structure, unit and integration tests, on separate engines
 	@exec scripts/test.sh
 
-quick: ## the checks that need no engines, under a minute: types, lint, format, structure, unit tests
+quick: ## the checks that need no engines, about a minute: types, lint, format, structure, unit tests
 	@exec scripts/test.sh --quick
 
 typecheck: ## TypeScript, strict

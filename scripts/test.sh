@@ -4,7 +4,7 @@
 # end. Continues after a failure and tells at the end what failed and why. The last line is `N passed, N failed`, the sum over
 # everything; each check counts as one test.
 #   scripts/test.sh            everything
-#   scripts/test.sh --quick    without engines, under a minute
+#   scripts/test.sh --quick    without engines, about a minute
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$root" || exit 1

@@ -9,6 +9,8 @@ import { createLauncher, type Running } from "../support/launcher.ts";
 const launcher = createLauncher({ portOffset: 11_000, folder: ".sluice-test-recovery" });
 const api = `http://127.0.0.1:${launcher.config.apiPort}`;
 const stopMaxMs = 30_000;
+// A later start takes 15 s at most on a machine that runs nothing else; next to other tests it takes longer.
+const startMaxMs = 2 * 15_000;
 let running: Running;
 
 launcher.wipe(); // what a killed earlier run left
@@ -124,9 +126,9 @@ test("SIGINT to the launcher alone drains and stops everything", async () => {
   expect(await stopped(running)).toBe(0);
 });
 
-test("a later start is ready within 15 s, and SIGINT to its whole process group stops everything", async () => {
+test("a later start is ready in time, and SIGINT to its whole process group stops everything", async () => {
   running = launcher.up("--ingest", "2");
-  await launcher.untilReady(running, 15_000);
+  await launcher.untilReady(running, startMaxMs);
   expect(launcher.status().processes.filter(({ role }) => role === "ingest")).toHaveLength(2);
   process.kill(-running.pid, "SIGINT");
   expect(await stopped(running)).toBe(0);

@@ -21,6 +21,20 @@ export const RARE: Readonly<Record<string, number>> = {
   "a 402 forgets what is being committed from its own lease": 23,
   "a late answer requeues a message that is unknown": 21,
   "a commit doesn't check whether its leases still exist": 20,
+  "a wallet that can't pay for all of a batch pays for a part, although that was not asked for": 44,
+  "the relay deletes rows whose records failed": 15,
+  "a process whose lifetime was over keeps what it held": 15,
+  "a late outcome overrules whatever the message became": 11,
+  "a commit in doubt is looked up without a lock": 11,
+  "a message that is refused for now expires, whatever its time": 9,
+  "a message that is refused for now a second time fails": 9,
+  "a report that waits for its message loses its place to a later one": 9,
+  "an express message proven after its promise counts as in time": 8,
+  "late express is captured": 8,
+  "an expired claim's messages are sent again": 8,
+  "a late answer overrules the time limit of an unknown message": 8,
+  "recalled credit is not given back": 8,
+  "a lease continues after a grant whose answer was lost": 8,
 };
 
 export const BUGS: readonly Bug[] = [
