@@ -86,7 +86,7 @@ function mysqlEngine(config: Config, tools: Tools, stateFolder: string): Engine 
   const base = [...tools.mysqld, "--no-defaults", ...tools.mysqlFlags, "--secure-file-priv=", ...user];
   return {
     ...common("mysql", config.mysqlPort, stateFolder),
-    nice: 0,
+    nice: -5, // every accept waits for it
     stopMaxMs: 15_000,
     command: [
       ...base,
@@ -139,7 +139,7 @@ function kafkaEngine(config: Config, tools: Tools, stateFolder: string): Engine 
   ];
   return {
     ...common("kafka", config.kafkaPort, stateFolder),
-    nice: 5,
+    nice: 0,
     stopMaxMs: 10_000,
     command: [...java, "kafka.Kafka", properties],
     async prepare(signal) {

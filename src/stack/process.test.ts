@@ -43,6 +43,14 @@ test("a started process is recorded with its identity, and stopping it removes t
   expect(readRecords(folder)).toEqual([]);
 });
 
+test("only root gives a process more weight than others have; for anyone else it starts as they do", async () => {
+  const before = startProcess({ ...spec("e", "nice"), nice: -5 }, folder, self);
+  await ended(before, 5_000);
+  const expected = process.getuid?.() === 0 ? "-5\n" : "0\n";
+  expect(readFileSync(join(folder, "logs/e.log"), "utf8")).toBe(expected);
+  await stopProcess(before, folder);
+});
+
 test("one that ignores SIGTERM is killed after its time, with its children, and reported", async () => {
   const record = startProcess(
     spec("b", "trap '' TERM; sleep 61 & echo $!; while :; do sleep 0.05; done", 200),

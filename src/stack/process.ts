@@ -27,7 +27,7 @@ export type ProcessSpec = {
   cwd: string;
   env: Readonly<Record<string, string | undefined>>;
   logFile: string;
-  /** Added to the niceness: above 0 means a lower CPU weight. */
+  /** Added to the niceness: above 0 means a lower CPU weight; below 0 a higher one, where root starts it. */
   nice: number;
   /** The signal that asks it to end, SIGTERM by default; SIGKILL follows after stopMaxMs. */
   stopSignal?: StopSignal;
@@ -53,9 +53,9 @@ const pollMs = 20;
 export const logBytesMax = 64 * 1024 * 1024;
 
 // Where the kernel groups processes by session (sched_autogroup), niceness only counts within a session. Each
-// of these processes has its own session, so the whole group is made nicer too. Elsewhere the file is absent
-// and this isn't needed.
-function lowerSession(pid: number, nice: number): void {
+// of these processes has its own session, so the whole group gets the same niceness. Elsewhere the file is
+// absent and this isn't needed.
+function setSessionNice(pid: number, nice: number): void {
   try {
     writeFileSync(`/proc/${pid}/autogroup`, String(nice));
   } catch {
@@ -70,8 +70,8 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
   mkdirSync(dirname(spec.logFile), { recursive: true });
   rotateLog(spec.logFile);
   const out = openSync(spec.logFile, "a");
-  const [file = "", ...args] =
-    spec.nice > 0 ? ["nice", "-n", String(spec.nice), ...spec.command] : spec.command;
+  const nice = spec.nice < 0 && process.getuid?.() !== 0 ? 0 : spec.nice;
+  const [file = "", ...args] = nice === 0 ? spec.command : ["nice", "-n", String(nice), ...spec.command];
   try {
     const child = spawn(file, args, {
       cwd: spec.cwd,
@@ -82,7 +82,7 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
     child.on("error", () => undefined); // noticed as "did not start" below
     child.unref();
     const identity = child.pid === undefined ? null : identify(child.pid);
-    if (identity !== null && spec.nice > 0) lowerSession(identity.pid, spec.nice);
+    if (identity !== null && nice !== 0) setSessionNice(identity.pid, nice);
     if (identity === null)
       throw new Error(`${spec.name} did not start: ${file} cannot be run (see ${spec.logFile})`);
     const { role, name, port, stopSignal = "SIGTERM", stopMaxMs } = spec;

@@ -13,7 +13,8 @@ export type RoleRow = {
   ready: "/ready" | "/health";
   /**
    * When the CPU is short, accepting messages comes first, then the express lane, then the rest, where a
-   * backlog only grows a little.
+   * backlog only grows a little. Only root can put a process before others (below 0): then what is accepted
+   * comes before the express lane, too; and nothing has so little weight that a busy stranger stops it.
    */
   nice: number;
   /**
@@ -34,7 +35,7 @@ export const ROLES = {
     command: ["ingest.ts"],
     healthOffset: 0, // plus the process's number, from 1 to 16
     ready: "/ready",
-    nice: 0,
+    nice: -5,
     stops: 1,
     reloads: true,
     names: "numbered",
@@ -45,7 +46,7 @@ export const ROLES = {
     command: ["relay.ts"],
     healthOffset: 20,
     ready: "/ready",
-    nice: 10,
+    nice: 5,
     stops: 2,
     reloads: false,
     names: null,
@@ -67,7 +68,7 @@ export const ROLES = {
     command: ["sender.ts", "--lane", "express"],
     healthOffset: 40,
     ready: "/ready",
-    nice: 5,
+    nice: 0,
     stops: 2,
     reloads: true,
     names: null,
