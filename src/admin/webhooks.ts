@@ -5,6 +5,7 @@ import { TOLD_STATUSES } from "../core/callback.ts";
 import { isUlid } from "../core/id.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import type { Status } from "../core/message.ts";
+import { MONEY_MAX } from "../core/money.ts";
 import { removeWebhook, rotateSecret, setWebhook } from "../customers/webhooks.ts";
 import { endPending } from "../ledger/webhook-deliveries.ts";
 import { forgetFailures, resumeEndpoints } from "../ledger/webhook-endpoints.ts";
@@ -16,6 +17,8 @@ import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { oneOf, time, wholeNumber } from "./options.ts";
 
 const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
+const amount = wholeNumber(1, MONEY_MAX);
+const credit = (given: string): number | null => (given === "none" ? null : amount(given));
 const onOrOff = oneOf("on", "off");
 const ofCustomer = ["--customer <id>", "the customer's id", anyId] as const;
 type OfCustomer = Json & { customer: number };
@@ -35,6 +38,7 @@ function declareSettings(webhook: Command): void {
     .option("--no-url", "from now on only messages with a callback_url are told")
     .option("--statuses <list>", `comma-separated, from ${TOLD_STATUSES.join(", ")}, or all`, statuses)
     .option("--pauses <on|off>", "whether it is told when an endpoint is paused (on unless set)", onOrOff)
+    .option("--low-balance <n>", "below which credit, in minor units, it is told so, once; or none", credit)
     .option(...jsonFlag)
     .action((options: SetOptions) => withDatabase((pool) => set(pool, options)));
   webhook
@@ -115,10 +119,15 @@ function declareDeliveries(webhook: Command): void {
     );
 }
 
-type SetOptions = OfCustomer & { url?: string | false; statuses?: Status[]; pauses?: "on" | "off" };
+type SetOptions = OfCustomer & {
+  url?: string | false;
+  statuses?: Status[];
+  pauses?: "on" | "off";
+  lowBalance?: number | null;
+};
 
 async function set(pool: Pool, options: SetOptions): Promise<void> {
-  const { customer, url, statuses: wanted, pauses } = options;
+  const { customer, url, statuses: wanted, pauses, lowBalance } = options;
   const rules = { allowPrivate: loadConfig(process.env).webhookAllowPrivate === 1 };
   const secret = await setWebhook(
     pool,
@@ -127,6 +136,7 @@ async function set(pool: Pool, options: SetOptions): Promise<void> {
       ...(url === undefined ? {} : { url: url === false ? null : url }),
       ...(wanted === undefined ? {} : { statuses: wanted }),
       ...(pauses === undefined ? {} : { tellPauses: pauses === "on" }),
+      ...(lowBalance === undefined ? {} : { lowBalance }),
     },
     rules,
   );
@@ -137,6 +147,7 @@ async function set(pool: Pool, options: SetOptions): Promise<void> {
     url: view.url,
     statuses: view.statuses.join(","),
     tell_pauses: view.tell_pauses,
+    low_balance: view.low_balance,
     ...(secret === null ? {} : { secret }),
   });
 }

@@ -4,6 +4,7 @@
 
 import { BATCH_BUGS } from "./batch-bugs.ts";
 import { type Bug, bug, unasserted } from "./bug.ts";
+import { CAP_BUGS } from "./cap-bugs.ts";
 import { LANE_BUGS } from "./lane-bugs.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
 import { RETRY_BUGS } from "./retry-bugs.ts";
@@ -165,8 +166,8 @@ export const BUGS: readonly Bug[] = [
     "ledger",
     "what is released has no entry",
     "src/ledger/lease-rows.ts",
-    "${walletsSql(walletChanges(entries))};${entriesSql(entries)};${eventsSql([], entries)}",
-    "${walletsSql(walletChanges(entries))};${eventsSql([], entries)}",
+    "const sql = `${walletsSql(walletChanges(entries))};${entriesSql(entries)};${eventsSql([], entries)}`;",
+    "const sql = `${walletsSql(walletChanges(entries))};${eventsSql([], entries)}`;",
   ),
   bug(
     "ledger",
@@ -393,4 +394,5 @@ export const BUGS: readonly Bug[] = [
   ...WEBHOOK_BUGS,
   ...LANE_BUGS,
   ...BATCH_BUGS,
+  ...CAP_BUGS,
 ];
