@@ -39,7 +39,9 @@ test("a moment is a day in UTC, or a time with its offset", () => {
 });
 
 test("a file is read line by line; blank ones and comments say nothing, no valid_from means now", () => {
-  expect(file("+,2026-01-01,500,+200", "", "# mobile", "+98912, ,450,600\r", "+882,2026-02-01,refused,refused")).toEqual({
+  expect(
+    file("+,2026-01-01,500,+200", "", "# mobile", "+98912, ,450,600\r", "+882,2026-02-01,refused,refused"),
+  ).toEqual({
     rates: [
       { prefix: "+", validFromMs: Date.UTC(2026, 0, 1), prices: { normal: 500, express: 700 } },
       { prefix: "+98912", validFromMs: NOW, prices: { normal: 450, express: 600 } },

@@ -91,7 +91,8 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
       "c.rate_limit, c.express_resend_unknown, c.price_plan, k.scopes, w.statuses, " +
-      "w.url IS NOT NULL AS has_url FROM api_keys k JOIN customers c USING (customer_id) LEFT JOIN webhooks w USING (customer_id) " +
+      "w.url IS NOT NULL AS has_url FROM api_keys k JOIN customers c USING (customer_id) " +
+      "LEFT JOIN webhooks w USING (customer_id) " +
       "WHERE k.key_hash=? AND k.revoked_at IS NULL",
     [hashKey(apiKey)],
   );

@@ -17,7 +17,13 @@ import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { type IngestProcess, makeCustomer, post, startIngest, type TestCustomer } from "../support/ingest-process.ts";
+import {
+  type IngestProcess,
+  makeCustomer,
+  post,
+  startIngest,
+  type TestCustomer,
+} from "../support/ingest-process.ts";
 import { until } from "../support/roles.ts";
 
 const BALANCE = 1_000_000;

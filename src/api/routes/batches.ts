@@ -12,7 +12,12 @@ import { LANES } from "../../core/message.ts";
 import { senderProblem } from "../../core/parts.ts";
 import { refusalsOf } from "../../core/price-plan.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
-import { type AcceptBatch, type AcceptedBatch, UNPAID_CODES, type UnpaidCode } from "../../ingest/accept-batch.ts";
+import {
+  type AcceptBatch,
+  type AcceptedBatch,
+  UNPAID_CODES,
+  type UnpaidCode,
+} from "../../ingest/accept-batch.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
