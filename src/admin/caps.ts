@@ -7,13 +7,12 @@ import { setCaps, showCaps } from "../ledger/cap-admin.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { drain } from "./drain.ts";
-import { wholeNumber } from "./options.ts";
+import { type AmountOrNone, amountOf, orNone, wholeNumber } from "./options.ts";
 
 const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
-const amount = wholeNumber(0, MONEY_MAX);
-const limit = (given: string): number | null => (given === "none" ? null : amount(given));
+const limit = orNone(0, MONEY_MAX);
 type OfCustomer = Json & { customer: number };
-type SetOptions = OfCustomer & { daily?: number | null; monthly?: number | null };
+type SetOptions = OfCustomer & { daily?: AmountOrNone; monthly?: AmountOrNone };
 
 export function declareCaps(program: Command): void {
   const cap = program.command("cap").description("how much a customer may spend in a UTC day and month");
@@ -37,8 +36,8 @@ async function set(pool: Pool, options: SetOptions): Promise<void> {
   const { customer, daily, monthly } = options;
   if (daily === undefined && monthly === undefined) throw new Error("say which cap: --daily or --monthly");
   await setCaps(pool, customer, {
-    ...(daily === undefined ? {} : { daily }),
-    ...(monthly === undefined ? {} : { monthly }),
+    ...(daily === undefined ? {} : { daily: amountOf(daily) }),
+    ...(monthly === undefined ? {} : { monthly: amountOf(monthly) }),
   });
   await drain(pool, customer, "the caps are stored");
   await show(pool, options);

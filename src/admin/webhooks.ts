@@ -14,11 +14,10 @@ import { loadConfig } from "../platform/config.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { listDeliveries, webhookView } from "../reports/webhooks.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
-import { oneOf, time, wholeNumber } from "./options.ts";
+import { type AmountOrNone, amountOf, oneOf, orNone, time, wholeNumber } from "./options.ts";
 
 const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
-const amount = wholeNumber(1, MONEY_MAX);
-const credit = (given: string): number | null => (given === "none" ? null : amount(given));
+const credit = orNone(1, MONEY_MAX);
 const onOrOff = oneOf("on", "off");
 const ofCustomer = ["--customer <id>", "the customer's id", anyId] as const;
 type OfCustomer = Json & { customer: number };
@@ -123,7 +122,7 @@ type SetOptions = OfCustomer & {
   url?: string | false;
   statuses?: Status[];
   pauses?: "on" | "off";
-  lowBalance?: number | null;
+  lowBalance?: AmountOrNone;
 };
 
 async function set(pool: Pool, options: SetOptions): Promise<void> {
@@ -136,7 +135,7 @@ async function set(pool: Pool, options: SetOptions): Promise<void> {
       ...(url === undefined ? {} : { url: url === false ? null : url }),
       ...(wanted === undefined ? {} : { statuses: wanted }),
       ...(pauses === undefined ? {} : { tellPauses: pauses === "on" }),
-      ...(lowBalance === undefined ? {} : { lowBalance }),
+      ...(lowBalance === undefined ? {} : { lowBalance: amountOf(lowBalance) }),
     },
     rules,
   );
