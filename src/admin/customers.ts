@@ -16,12 +16,12 @@ import {
   setResendUnknown,
 } from "../customers/customers.ts";
 import type { CustomerMode } from "../ledger/grant.ts";
-import { drainsLeft, setMode } from "../ledger/lease-admin.ts";
+import { setMode } from "../ledger/lease-admin.ts";
 import { topUp } from "../ledger/topup.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { OutputError } from "../platform/output.ts";
-import { sleep } from "../platform/retry.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
+import { drain } from "./drain.ts";
 import { label, oneOf, wholeNumber } from "./options.ts";
 
 type CreateOptions = Json & {
@@ -158,25 +158,9 @@ function declareResendUnknown(customer: Command): void {
     );
 }
 
-// Twice the longest lifetime of a dead process's lease: draining takes no longer than that.
-const DRAIN_WAIT_MAX_MS = 60_000;
-const PROGRESS_MS = 2_000;
-
 async function changeMode(pool: Pool, mode: CustomerMode, options: Json & { customer: number }) {
   await setMode(pool, options.customer, mode);
-  const startedMs = performance.now();
-  let toldMs = startedMs;
-  for (let left = 1; left > 0; ) {
-    left = await drainsLeft(pool, options.customer);
-    const nowMs = performance.now();
-    if (left > 0 && nowMs - startedMs > DRAIN_WAIT_MAX_MS)
-      throw new Error(`the mode is ${mode}, but leases still hold ${left}; see: ./sluice lease list`);
-    if (left > 0 && nowMs - toldMs > PROGRESS_MS) {
-      toldMs = nowMs;
-      process.stderr.write(`waiting for processes to return ${left} …\n`);
-    }
-    if (left > 0) await sleep(100);
-  }
+  await drain(pool, options.customer, `the mode is ${mode}`);
   print(options, { customer_id: String(options.customer), mode });
 }
 

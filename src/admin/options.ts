@@ -13,6 +13,19 @@ export function wholeNumber(min: number, max: number): (given: string) => number
   };
 }
 
+/** The word for no amount. (Commander takes a parser's null for a missing value.) */
+const NONE = "none";
+export type AmountOrNone = number | typeof NONE;
+
+/** Parses a whole number from `min` to `max`, or `none`. */
+export const orNone =
+  (min: number, max: number) =>
+  (given: string): AmountOrNone =>
+    given === NONE ? NONE : wholeNumber(min, max)(given);
+
+/** null: none. */
+export const amountOf = (given: AmountOrNone): number | null => (given === NONE ? null : given);
+
 /** A name or an id, checked as the API checks such texts. */
 export function label(charsMax: number): (given: string) => string {
   return (given) => {

@@ -5,6 +5,7 @@ import { TOLD_STATUSES } from "../core/callback.ts";
 import { isUlid } from "../core/id.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import type { Status } from "../core/message.ts";
+import { MONEY_MAX } from "../core/money.ts";
 import { removeWebhook, rotateSecret, setWebhook } from "../customers/webhooks.ts";
 import { endPending } from "../ledger/webhook-deliveries.ts";
 import { forgetFailures, resumeEndpoints } from "../ledger/webhook-endpoints.ts";
@@ -13,9 +14,10 @@ import { loadConfig } from "../platform/config.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { listDeliveries, webhookView } from "../reports/webhooks.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
-import { oneOf, time, wholeNumber } from "./options.ts";
+import { type AmountOrNone, amountOf, oneOf, orNone, time, wholeNumber } from "./options.ts";
 
 const anyId = wholeNumber(1, Number.MAX_SAFE_INTEGER);
+const credit = orNone(1, MONEY_MAX);
 const onOrOff = oneOf("on", "off");
 const ofCustomer = ["--customer <id>", "the customer's id", anyId] as const;
 type OfCustomer = Json & { customer: number };
@@ -35,6 +37,7 @@ function declareSettings(webhook: Command): void {
     .option("--no-url", "from now on only messages with a callback_url are told")
     .option("--statuses <list>", `comma-separated, from ${TOLD_STATUSES.join(", ")}, or all`, statuses)
     .option("--pauses <on|off>", "whether it is told when an endpoint is paused (on unless set)", onOrOff)
+    .option("--low-balance <n>", "below which credit, in minor units, it is told so, once; or none", credit)
     .option(...jsonFlag)
     .action((options: SetOptions) => withDatabase((pool) => set(pool, options)));
   webhook
@@ -115,10 +118,15 @@ function declareDeliveries(webhook: Command): void {
     );
 }
 
-type SetOptions = OfCustomer & { url?: string | false; statuses?: Status[]; pauses?: "on" | "off" };
+type SetOptions = OfCustomer & {
+  url?: string | false;
+  statuses?: Status[];
+  pauses?: "on" | "off";
+  lowBalance?: AmountOrNone;
+};
 
 async function set(pool: Pool, options: SetOptions): Promise<void> {
-  const { customer, url, statuses: wanted, pauses } = options;
+  const { customer, url, statuses: wanted, pauses, lowBalance } = options;
   const rules = { allowPrivate: loadConfig(process.env).webhookAllowPrivate === 1 };
   const secret = await setWebhook(
     pool,
@@ -127,6 +135,7 @@ async function set(pool: Pool, options: SetOptions): Promise<void> {
       ...(url === undefined ? {} : { url: url === false ? null : url }),
       ...(wanted === undefined ? {} : { statuses: wanted }),
       ...(pauses === undefined ? {} : { tellPauses: pauses === "on" }),
+      ...(lowBalance === undefined ? {} : { lowBalance: amountOf(lowBalance) }),
     },
     rules,
   );
@@ -137,6 +146,7 @@ async function set(pool: Pool, options: SetOptions): Promise<void> {
     url: view.url,
     statuses: view.statuses.join(","),
     tell_pauses: view.tell_pauses,
+    low_balance: view.low_balance,
     ...(secret === null ? {} : { secret }),
   });
 }

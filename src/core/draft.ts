@@ -1,6 +1,6 @@
 // Checks a message as its customer wants it: every door's input passes here before it is priced and stored.
 // Leaves to others: the shape of a body (each door), the price (money.ts), and the rules for phones, texts,
-// labels and URLs (phone.ts, parts.ts, callback-url.ts).
+// labels, URLs and destinations (phone.ts, parts.ts, callback-url.ts, price-plan.ts).
 // Invariant: a Draft can be sent as it is; nothing later refuses it for its contents.
 
 import { callbackUrlProblem, type UrlRules } from "./callback-url.ts";
@@ -9,6 +9,7 @@ import { TEXT_PARTS_MAX } from "./limits.ts";
 import type { Encoding, Lane } from "./message.ts";
 import { countParts, labelProblem, senderProblem, textProblem } from "./parts.ts";
 import { parsePhone } from "./phone.ts";
+import { DESTINATION_REFUSED } from "./price-plan.ts";
 
 /** A door's input: of the right types, otherwise unchecked. */
 export type DraftInput = {
@@ -31,16 +32,23 @@ export type Draft = DraftInput & {
 };
 export type DraftResult = { kind: "draft"; draft: Draft } | { kind: "refused"; errors: FieldError[] };
 
-/** `region`: the country whose numbers may come without a country code. */
-export type DraftRules = { region: string; callbacks: UrlRules };
+/**
+ * `region`: the country whose numbers may come without a country code; `refuses`: whether the customer's
+ * price plan refuses an E.164 number.
+ */
+export type DraftRules = {
+  region: string;
+  callbacks: UrlRules;
+  refuses?: ((phone: string) => boolean) | undefined;
+};
 
 /** A refusal names every wrong field. */
-export function draftOf(input: DraftInput, { region, callbacks }: DraftRules): DraftResult {
+export function draftOf(input: DraftInput, { region, callbacks, refuses }: DraftRules): DraftResult {
   const { text, from, reference, callbackUrl } = input;
   const phone = parsePhone(input.phone, region);
   const sized = sizeOf(text);
   const reasons = {
-    phone: "e164" in phone ? null : phone.reason,
+    phone: "reason" in phone ? phone.reason : refuses?.(phone.e164) ? DESTINATION_REFUSED : null,
     text: typeof sized === "string" ? sized : null,
     from: from === null ? null : senderProblem(from),
     reference: reference === null ? null : labelProblem(reference),

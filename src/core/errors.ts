@@ -39,6 +39,13 @@ export const ERRORS = {
     "The wallet, including all credit held in leases, can't pay for what was asked. Nothing was charged; " +
       "`required` and `balance` say how much is missing.",
   ),
+  spend_cap_reached: row(
+    402,
+    "Spend cap reached",
+    false,
+    "The wallet can pay, but what the customer may spend in a day or a month (UTC) can't: `cap` names the " +
+      "cap, `limit` and `left` its amounts, `resets_at` when it begins anew. Nothing was charged.",
+  ),
   scope_missing: row(403, "Scope missing", false, "The key is valid, but lacks the scope this route needs."),
   report_refused: row(
     403,

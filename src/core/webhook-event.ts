@@ -1,14 +1,23 @@
-// What a customer is told: a change of a message's status, or that an endpoint takes no calls any more
-// (webhook-pause.ts). Packed rows of webhook_events, the id under which an event is delivered, and the body
-// that is posted. Leaves signatures and calls to src/webhook/.
-// Invariants: unpackWebhookEvents returns exactly what packWebhookEvents wrote and throws RecordError for
-// anything else; id and body follow from the event alone, so whatever repeats an event repeats both.
-// Bound: a body has WEBHOOK_BODY_CHARS_MAX characters.
+// What a customer is told: a change of a message's status, that an endpoint takes no calls any more
+// (webhook-pause.ts), or that its credit is low (webhook-low-balance.ts). Packed rows of webhook_events,
+// the id under which an event is delivered, and the body that is posted. Leaves signatures and calls to
+// src/webhook/. Invariants: unpackWebhookEvents returns exactly what packWebhookEvents wrote and throws
+// RecordError for anything else; id and body follow from the event alone, so whatever repeats an event
+// repeats both. Bound: a body has WEBHOOK_BODY_CHARS_MAX characters.
 
 import { createHash } from "node:crypto";
 import { ulidOf } from "./id.ts";
 import { isLane, isStatus, type Lane, type Status } from "./message.ts";
 import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./packed.ts";
+import {
+  lowBalanceBody,
+  type LowBalanceEvent,
+  lowBalanceIdOf,
+  lowBalanceOf,
+  type LowBalanceTuple,
+  lowBalanceTuple,
+  WALLET_LOW,
+} from "./webhook-low-balance.ts";
 import {
   ENDPOINT_PAUSED,
   pauseBody,
@@ -21,10 +30,10 @@ import {
 
 export const MESSAGE_STATUS = "message.status";
 /** The types of events, as receivers see them. */
-export const EVENT_TYPES = [MESSAGE_STATUS, ENDPOINT_PAUSED] as const;
+export const EVENT_TYPES = [MESSAGE_STATUS, ENDPOINT_PAUSED, WALLET_LOW] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
-export type WebhookEvent = ChangeEvent | PauseEvent;
+export type WebhookEvent = ChangeEvent | PauseEvent | LowBalanceEvent;
 
 export type ChangeEvent = {
   customerId: number;
@@ -59,10 +68,12 @@ export function unpackWebhookEvents(bytes: Uint8Array): WebhookEvent[] {
 }
 
 export const isPause = (event: WebhookEvent): event is PauseEvent => "endpoint" in event;
+const isLowBalance = (event: WebhookEvent): event is LowBalanceEvent => "threshold" in event;
 
 /** A ULID of the time of the event, so ids sort by it. A message never has two changes of one sequence. */
 export function eventIdOf(event: WebhookEvent): string {
   if (isPause(event)) return pauseIdOf(event);
+  if (isLowBalance(event)) return lowBalanceIdOf(event);
   const { messageId, sequence, occurredAtMs } = event;
   return ulidOf(occurredAtMs, createHash("sha256").update(`${messageId}:${sequence}`).digest());
 }
@@ -70,6 +81,7 @@ export function eventIdOf(event: WebhookEvent): string {
 /** What is posted, byte for byte, however often. */
 export function eventBody(event: WebhookEvent): string {
   if (isPause(event)) return pauseBody(event);
+  if (isLowBalance(event)) return lowBalanceBody(event);
   const occurredAt = new Date(event.occurredAtMs).toISOString();
   return JSON.stringify({
     type: MESSAGE_STATUS,
@@ -110,8 +122,10 @@ type EventTuple = [
 ];
 const EVENT_FIELDS = 14;
 
-const toTuple = (event: WebhookEvent): EventTuple | PauseTuple =>
-  isPause(event) ? pauseTuple(event) : changeTuple(event);
+function toTuple(event: WebhookEvent): EventTuple | PauseTuple | LowBalanceTuple {
+  if (isPause(event)) return pauseTuple(event);
+  return isLowBalance(event) ? lowBalanceTuple(event) : changeTuple(event);
+}
 
 const changeTuple = (e: ChangeEvent): EventTuple => [
   e.customerId,
@@ -132,6 +146,7 @@ const changeTuple = (e: ChangeEvent): EventTuple => [
 
 function fromTuple(value: unknown): WebhookEvent {
   if (Array.isArray(value) && value[0] === ENDPOINT_PAUSED) return pauseOf(value as unknown[]);
+  if (Array.isArray(value) && value[0] === WALLET_LOW) return lowBalanceOf(value as unknown[]);
   if (!Array.isArray(value) || value.length !== EVENT_FIELDS)
     throw new RecordError(`a webhook event has ${EVENT_FIELDS} fields`);
   const t = value as EventTuple;

@@ -5,6 +5,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { CallbackWish } from "../core/callback.ts";
 import { SluiceError } from "../core/errors.ts";
+import type { PricePlan } from "../core/price-plan.ts";
 import type { Pool } from "../platform/mysql.ts";
 import type { Customer } from "./customers.ts";
 
@@ -17,6 +18,9 @@ export type KeyOwner = Customer & {
   scopes: ReadonlySet<Scope>;
   /** Absent if no webhook is set up (webhooks.ts). */
   webhook?: CallbackWish;
+  /** Absent if it has no price plan; `plan` is read by whoever needs it (price-plans.ts). */
+  planId?: number;
+  plan?: PricePlan;
 };
 export type KeyRow = { key_id: string; scopes: string; created_at: string; revoked_at: string | null };
 
@@ -86,8 +90,9 @@ export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
 export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
-      "c.rate_limit, c.express_resend_unknown, k.scopes, w.statuses, w.url IS NOT NULL AS has_url " +
-      "FROM api_keys k JOIN customers c USING (customer_id) LEFT JOIN webhooks w USING (customer_id) " +
+      "c.rate_limit, c.express_resend_unknown, c.price_plan, k.scopes, w.statuses, " +
+      "w.url IS NOT NULL AS has_url FROM api_keys k JOIN customers c USING (customer_id) " +
+      "LEFT JOIN webhooks w USING (customer_id) " +
       "WHERE k.key_hash=? AND k.revoked_at IS NULL",
     [hashKey(apiKey)],
   );
@@ -102,6 +107,7 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
     rateLimit: row.rate_limit,
     resendsUnknown: row.express_resend_unknown === 1,
     scopes: new Set(row.scopes.split(",") as Scope[]),
+    ...(row.price_plan === null ? {} : { planId: row.price_plan }),
     ...(row.statuses === null ? {} : { webhook: { statuses: row.statuses, hasUrl: row.has_url === 1 } }),
   };
 }
@@ -115,18 +121,24 @@ type OwnerRow = {
   region: string;
   rate_limit: number | null;
   express_resend_unknown: 0 | 1;
+  price_plan: number | null;
   scopes: string;
   statuses: number | null;
   has_url: 0 | 1;
 };
 
-/** A key or customer that changed, and when: no two changes of one have the same time. */
-export type Changed = { keyHash: string | null; customerId: number | null; changedAt: string };
+/** A key, customer or price plan that changed, and when: no two changes of one have the same time. */
+export type Changed = {
+  keyHash: string | null;
+  customerId: number | null;
+  planId: number | null;
+  changedAt: string;
+};
 
 /**
- * MySQL's clock, and a digest of all keys and customers that changed at or after `fromMs` by that clock
- * (null: from now on): how many, and the sum of their times, so it differs after every change. It reads an
- * index in MySQL, some 20 ms for 100,000 changes, and no row reaches this process.
+ * MySQL's clock, and a digest of all keys, customers and price plans that changed at or after `fromMs` by
+ * that clock (null: from now on): how many, and the sum of their times, so it differs after every change. It
+ * reads an index in MySQL, some 20 ms for 100,000 changes, and no row reaches this process.
  */
 export async function changeDigest(
   pool: Pool,
@@ -138,26 +150,29 @@ export async function changeDigest(
     `FROM ${table} FORCE INDEX (by_update) WHERE updated_at >= ${from})`;
   const [row] = await pool.query<{ now_ms: number; digest: string }[]>(
     "SELECT ROUND(UNIX_TIMESTAMP(NOW(3)) * 1000) AS now_ms, " +
-      `CONCAT(${digestOf("api_keys")}, ' ', ${digestOf("customers")}) AS digest`,
+      `CONCAT(${digestOf("api_keys")}, ' ', ${digestOf("customers")}, ' ', ` +
+      `${digestOf("price_plans")}) AS digest`,
   );
   return { nowMs: Number(row?.now_ms), digest: String(row?.digest) };
 }
 
-/** What changed at or after `fromMs` by MySQL's clock; null if that is more than `max` keys and customers. */
+/** What changed at or after `fromMs` by MySQL's clock; null if that is more than `max` of them. */
 export async function changedSince(pool: Pool, fromMs: number, max: number): Promise<Changed[] | null> {
   const where = "FORCE INDEX (by_update) WHERE updated_at >= FROM_UNIXTIME(?)";
   const rows = await pool.query<
-    { key_hash: Buffer | null; customer_id: number | null; changed_at: string }[]
+    { key_hash: Buffer | null; customer_id: number | null; plan_id: number | null; changed_at: string }[]
   >(
-    "SELECT key_hash, NULL AS customer_id, CAST(updated_at AS CHAR) AS changed_at " +
+    "SELECT key_hash, NULL AS customer_id, NULL AS plan_id, CAST(updated_at AS CHAR) AS changed_at " +
       `FROM api_keys ${where} UNION ALL ` +
-      `SELECT NULL, customer_id, CAST(updated_at AS CHAR) FROM customers ${where} LIMIT ${max + 1}`,
-    [fromMs / 1000, fromMs / 1000],
+      `SELECT NULL, customer_id, NULL, CAST(updated_at AS CHAR) FROM customers ${where} UNION ALL ` +
+      `SELECT NULL, NULL, plan_id, CAST(updated_at AS CHAR) FROM price_plans ${where} LIMIT ${max + 1}`,
+    [fromMs / 1000, fromMs / 1000, fromMs / 1000],
   );
   if (rows.length > max) return null;
   return rows.map((row) => ({
     keyHash: row.key_hash?.toString("base64") ?? null,
     customerId: row.customer_id === null ? null : Number(row.customer_id),
+    planId: row.plan_id === null ? null : Number(row.plan_id),
     changedAt: row.changed_at,
   }));
 }

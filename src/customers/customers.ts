@@ -1,6 +1,7 @@
 // Customers and their wallets: creates and lists them. Keys are in api-keys.ts, money in src/ledger/topup.ts.
 
 import { SluiceError } from "../core/errors.ts";
+import { PRICE_MAX } from "../core/price-plan.ts";
 import type { Pool } from "../platform/mysql.ts";
 
 export type NewCustomer = {
@@ -21,8 +22,6 @@ export type Customer = NewCustomer & {
 
 export const PRICE_NORMAL_DEFAULT = 500;
 export const PRICE_EXPRESS_DEFAULT = 700;
-/** Ten parts at this price stay far inside 2^53. */
-const PRICE_MAX = 1_000_000_000;
 export const NAME_CHARS_MAX = 200;
 const RATE_LIMIT_MAX = 100_000_000;
 

@@ -1,6 +1,6 @@
-// API keys in memory, so that the hot path makes no query. One poll each half second asks MySQL whether keys
-// or customers changed and drops those, once for each change. Its cost doesn't grow with the number of keys,
-// and no request waits while thousands of customers are imported.
+// API keys in memory, with their customers and price plans, so that the hot path makes no query. One poll
+// each half second asks MySQL whether any of them changed and drops those, once for each change. Its cost
+// doesn't grow with the number of keys, and no request waits while thousands of customers are imported.
 // Invariant: an entry is not used once KEY_STALE_MAX_MS have passed without a good poll, so a revoked key
 // stops working within 2 s. Bound: KEY_CACHE_MAX entries and UNKNOWN_MAX keys without an owner, the oldest
 // dropped first; each poll looks back by LOOK_BACK_MS to twice that, and reads at most CHANGED_MAX rows.
@@ -8,6 +8,7 @@
 import { KEY_CACHE_MAX } from "../core/limits.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { changeDigest, type Changed, changedSince, findKey, hashKey, type KeyOwner } from "./api-keys.ts";
+import { createPlanCache } from "./price-plans.ts";
 
 const POLL_MS = 500;
 const KEY_STALE_MAX_MS = 1_800;
@@ -59,6 +60,7 @@ export function createKeyCache(
   // One look-up per key, however many requests wait for it: a thousand misses at once would fill the pool's
   // queue.
   const loading = new Map<string, Promise<KeyOwner | null>>();
+  const plans = createPlanCache(pool);
   let epoch = 0; // grows with every drop, so that a load that began before it isn't cached
 
   const poll = async () => {
@@ -83,10 +85,11 @@ export function createKeyCache(
     entries.clear();
     unknown.clear();
     seen.clear();
+    plans.dropAll();
   };
   const drop = (changed: readonly Changed[] | null) => {
     if (changed === null) return dropAll();
-    const nameOf = ({ keyHash, customerId }: Changed) => keyHash ?? String(customerId);
+    const nameOf = ({ keyHash, customerId, planId }: Changed) => keyHash ?? `${customerId} ${planId}`;
     const fresh = changed.filter((one) => seen.get(nameOf(one)) !== one.changedAt);
     seen = new Map(changed.map((one) => [nameOf(one), one.changedAt]));
     if (fresh.length === 0) return;
@@ -94,13 +97,21 @@ export function createKeyCache(
     loading.clear();
     const hashes = new Set(fresh.map((one) => one.keyHash));
     const customers = new Set(fresh.map((one) => one.customerId));
-    for (const [key, { owner, hash }] of entries)
-      if (hashes.has(hash) || customers.has(owner.customerId)) entries.delete(key);
+    const changedPlans = new Set(fresh.flatMap(({ planId }) => planId ?? []));
+    plans.drop(changedPlans);
+    const isOf = ({ customerId, planId }: KeyOwner) =>
+      customers.has(customerId) || (planId !== undefined && changedPlans.has(planId));
+    for (const [key, { owner, hash }] of entries) if (hashes.has(hash) || isOf(owner)) entries.delete(key);
     for (const [key, hash] of unknown) if (hashes.has(hash)) unknown.delete(key);
   };
   const find = async (apiKey: string) => {
     const before = epoch;
     const owner = await findKey(pool, apiKey);
+    if (owner?.planId !== undefined) {
+      // Without polls nothing says whether a plan that is kept has changed.
+      if (!fresh() && Number.isFinite(polledAtMs)) plans.dropAll();
+      owner.plan = await plans.of(owner.planId);
+    }
     if (before !== epoch) return owner;
     const hash = hashKey(apiKey).toString("base64");
     if (owner === null) keep(unknown, UNKNOWN_MAX, apiKey, hash);

@@ -1,9 +1,10 @@
-// What a customer has set about its webhooks: its URL, the statuses it wants to be told, whether it is told
-// of endpoints that take no calls any more, and the secrets that sign its calls. A secret can't be stored as
-// a hash, because every call needs it; it is shown once, when it is made. Leaves deliveries and endpoints to
-// src/ledger/webhook-*.ts. Invariant: every change is one of the customer's row too, so processes that cache
-// customers see it within 2 s. Bound: two secrets, so that receivers can change theirs while both sign.
-// Source: Standard Webhooks, "Signature scheme": whsec_ and 24 to 64 random bytes in base64.
+// What a customer has set about its webhooks: its URL, the statuses it wants to be told, whether it is
+// told of endpoints that take no calls any more, below which credit it is told so, and the secrets that
+// sign its calls. A secret can't be stored as a hash, because every call needs it; it is shown once, when
+// it is made. Leaves deliveries and endpoints to src/ledger/webhook-*.ts. Invariant: every change is one
+// of the customer's row too, so processes that cache customers see it within 2 s. Bound: two secrets, so
+// that receivers can change theirs while both sign. Source: Standard Webhooks, "Signature scheme": whsec_
+// and 24 to 64 random bytes in base64.
 
 import { randomBytes } from "node:crypto";
 import { ALL_STATUSES, maskOf, statusesOf } from "../core/callback.ts";
@@ -22,11 +23,14 @@ export type WebhookChange = {
   statuses?: readonly Status[];
   /** Whether an event says that an endpoint takes no calls any more. */
   tellPauses?: boolean;
+  /** Below which credit, in minor units, an event says so; null: none does. */
+  lowBalance?: number | null;
 };
 export type WebhookSettings = {
   url: string | null;
   statuses: Status[];
   tellPauses: boolean;
+  lowBalance: number | null;
   /** Until when the secret before the present one signs too. */
   oldSecretUntil: string | null;
 };
@@ -40,7 +44,7 @@ const newSecret = (): string => `whsec_${randomBytes(SECRET_BYTES).toString("bas
 export async function setWebhook(
   pool: Pool,
   customerId: number,
-  { url, statuses, tellPauses }: WebhookChange,
+  { url, statuses, tellPauses, lowBalance }: WebhookChange,
   rules: UrlRules,
 ): Promise<string | null> {
   const problem = typeof url === "string" ? callbackUrlProblem(url, rules) : null;
@@ -52,8 +56,9 @@ export async function setWebhook(
     const known = await conn.query("SELECT 1 FROM webhooks WHERE customer_id=? FOR UPDATE", [customerId]);
     if (known.length === 0) {
       await conn.write(
-        "INSERT INTO webhooks (customer_id, url, statuses, tell_pauses, secret) VALUES (?, ?, ?, ?, ?)",
-        [customerId, url ?? null, mask ?? ALL_STATUSES, tellPauses ?? true, secret],
+        "INSERT INTO webhooks (customer_id, url, statuses, tell_pauses, low_balance, secret) " +
+          "VALUES (?, ?, ?, ?, ?, ?)",
+        [customerId, url ?? null, mask ?? ALL_STATUSES, tellPauses ?? true, lowBalance ?? null, secret],
       );
       return secret;
     }
@@ -63,6 +68,8 @@ export async function setWebhook(
       await conn.write("UPDATE webhooks SET statuses=? WHERE customer_id=?", [mask, customerId]);
     if (tellPauses !== undefined)
       await conn.write("UPDATE webhooks SET tell_pauses=? WHERE customer_id=?", [tellPauses, customerId]);
+    if (lowBalance !== undefined)
+      await conn.write("UPDATE webhooks SET low_balance=? WHERE customer_id=?", [lowBalance, customerId]);
     return null;
   });
 }
@@ -102,13 +109,14 @@ type SettingsRow = {
   url: string | null;
   statuses: number;
   tell_pauses: 0 | 1;
+  low_balance: number | null;
   old_secret_until: Date | null;
 };
 
 /** Without the secrets. @throws SluiceError not_found */
 export async function readWebhook(pool: Pool, customerId: number): Promise<WebhookSettings> {
   const [row] = await pool.query<SettingsRow[]>(
-    "SELECT url, statuses, tell_pauses, old_secret_until FROM webhooks WHERE customer_id=?",
+    "SELECT url, statuses, tell_pauses, low_balance, old_secret_until FROM webhooks WHERE customer_id=?",
     [customerId],
   );
   if (row === undefined) throw noWebhook(customerId);
@@ -117,6 +125,7 @@ export async function readWebhook(pool: Pool, customerId: number): Promise<Webho
     url: row.url,
     statuses: statusesOf(row.statuses),
     tellPauses: row.tell_pauses === 1,
+    lowBalance: row.low_balance,
     oldSecretUntil: until !== null && until.getTime() > Date.now() ? until.toISOString() : null,
   };
 }

@@ -9,6 +9,7 @@ import assert from "node:assert/strict";
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
 import { insufficientBalance, SluiceError } from "../core/errors.ts";
+import { SpendCapError } from "../core/spend-cap.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Lane } from "../core/message.ts";
 import type { KeptAnswer } from "../ledger/idempotency.ts";
@@ -31,6 +32,9 @@ export type BatchRequest = {
   traceparent: string;
   isGone: IsGone;
 };
+/** What leaves a message of a batch unpaid. */
+export const UNPAID_CODES = ["insufficient_balance", "spend_cap_reached"] as const;
+export type UnpaidCode = (typeof UNPAID_CODES)[number];
 export type AcceptedBatch = {
   /** A ULID of its own, just below those of its messages. */
   id: string;
@@ -41,6 +45,8 @@ export type AcceptedBatch = {
   cost: number;
   /** The customer's remaining credit, as far as this process knows, in minor units. */
   balanceAfter: number;
+  /** Why the drafts after those were not taken. */
+  unpaid: UnpaidCode;
   /** Express only: the promised time by which operators have taken them all. */
   guaranteedByMs: number | null;
 };
@@ -53,8 +59,8 @@ const PAYABLE_TRIES_MAX = 8;
 
 /**
  * The function it returns throws SluiceError: lane_saturated, rate_limited (RateLimitedError),
- * insufficient_balance, credit_elsewhere, overloaded, unavailable, outcome_unknown; also KeyTakenError and
- * CallerGoneError.
+ * validation_failed, insufficient_balance, spend_cap_reached, credit_elsewhere, overloaded, unavailable,
+ * outcome_unknown; also KeyTakenError and CallerGoneError.
  */
 export function createAcceptBatch(deps: AcceptDeps, terms: PromiseTerms): AcceptBatch {
   const { commits, limits, id } = deps;
@@ -71,7 +77,7 @@ export function createAcceptBatch(deps: AcceptDeps, terms: PromiseTerms): Accept
       const records = drafts.map((draft) =>
         recordOf(id(), payer, { ...draft, lane }, { traceparent, promisedMs }),
       );
-      const { paid, reservation } = await payFor(records, partial, isGone);
+      const { paid, reservation, unpaid: why } = await payFor(records, partial, isGone);
       const unpaid = partsOf(records.slice(paid.length));
       if (unpaid > 0) limits.giveBack(payer, unpaid);
       parts -= unpaid;
@@ -81,6 +87,7 @@ export function createAcceptBatch(deps: AcceptDeps, terms: PromiseTerms): Accept
         messages: paid,
         cost: reservation.cost,
         balanceAfter: reservation.balanceAfter,
+        unpaid: why,
         guaranteedByMs: (paid.at(-1) as LaneRecord).guaranteedByMs, // the latest: ids only increase
       };
       const [first, ...others] = paid as [LaneRecord, ...LaneRecord[]];
@@ -97,13 +104,14 @@ export function createAcceptBatch(deps: AcceptDeps, terms: PromiseTerms): Accept
   };
 }
 
-type Paid = { paid: readonly LaneRecord[]; reservation: Reservation };
+type Paid = { paid: readonly LaneRecord[]; reservation: Reservation; unpaid: UnpaidCode };
 
 /** Gets places in the queue and the credit for all of them, for the first ones if `partial`, or for none. */
 function createPayFor({ book, commits }: Pick<AcceptDeps, "book" | "commits">) {
   return async (records: readonly LaneRecord[], partial: boolean, isGone: IsGone): Promise<Paid> => {
     const [first] = records as [LaneRecord];
     let paid = records;
+    let unpaid: UnpaidCode = "insufficient_balance";
     commits.admit(first.customerId, paid.length);
     try {
       for (let tries = 1; ; tries++) {
@@ -111,12 +119,13 @@ function createPayFor({ book, commits }: Pick<AcceptDeps, "book" | "commits">) {
           const cost = costOf(paid);
           const unit = Math.ceil(cost / paid.length);
           const reservation = await book.reserve(first.customerId, cost, isGone, unit);
-          return { paid, reservation };
+          return { paid, reservation, unpaid };
         } catch (error) {
-          const balance = partial ? balanceIn(error) : null;
-          if (balance === null) throw error;
-          const most = payable(paid, balance);
-          if (most === 0) throw insufficientBalance(first.cost, balance);
+          const left = partial ? leftIn(error) : null;
+          if (left === null) throw error;
+          const most = payable(paid, left.amount);
+          if (most === 0) throw left.without(first.cost);
+          unpaid = left.code;
           if (tries === PAYABLE_TRIES_MAX) throw new SluiceError("credit_elsewhere", { cause: error });
           commits.leave(first.customerId, paid.length - most);
           paid = paid.slice(0, most);
@@ -129,10 +138,19 @@ function createPayFor({ book, commits }: Pick<AcceptDeps, "book" | "commits">) {
   };
 }
 
-/** What is left, if that is not enough; null for any other error. */
-function balanceIn(error: unknown): number | null {
+/** What can still be spent, if that is not enough; `without` says it of a cost. */
+type Left = { code: UnpaidCode; amount: number; without: (cost: number) => SluiceError };
+
+/** Null for any error but a 402. */
+function leftIn(error: unknown): Left | null {
+  if (error instanceof SpendCapError) {
+    const { reached } = error;
+    const without = (cost: number) => new SpendCapError(cost, reached);
+    return { code: "spend_cap_reached", amount: Math.max(0, reached.left), without };
+  }
   if (!(error instanceof SluiceError) || error.code !== "insufficient_balance") return null;
-  return Number(error.extra.balance);
+  const amount = Number(error.extra.balance);
+  return { code: error.code, amount, without: (cost) => insufficientBalance(cost, amount) };
 }
 
 /** How many of the first ones this pays for. */

@@ -14,6 +14,7 @@ import { type IdFactory, ulidTimeMs } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Encoding, Lane } from "../core/message.ts";
 import { cost as costOf } from "../core/money.ts";
+import { destinationRefused, type PricePlan, priceOf } from "../core/price-plan.ts";
 import type { Customer } from "../customers/customers.ts";
 import type { KeptAnswer } from "../ledger/idempotency.ts";
 import { type Promised, type PromiseTerms, retryAfterS } from "./express-promise.ts";
@@ -29,6 +30,8 @@ export type Payer = Pick<
 > & {
   /** Absent if it wants to be told nothing. */
   webhook?: CallbackWish;
+  /** Absent if its own prices hold for all numbers. */
+  plan?: PricePlan;
 };
 export type AcceptRequest = {
   payer: Payer;
@@ -73,8 +76,8 @@ export type AcceptDeps = {
 
 /**
  * The function it returns throws SluiceError: lane_saturated, rate_limited (RateLimitedError),
- * insufficient_balance, credit_elsewhere, overloaded, unavailable, outcome_unknown; also KeyTakenError and
- * CallerGoneError.
+ * validation_failed, insufficient_balance, spend_cap_reached, credit_elsewhere, overloaded, unavailable,
+ * outcome_unknown; also KeyTakenError and CallerGoneError.
  */
 export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): AcceptMessage {
   const { book, commits, limits, id } = deps;
@@ -134,7 +137,10 @@ export function createWayOf(
   };
 }
 
-/** A message as it is stored, with its price. `promisedMs`: within which time, express only. */
+/**
+ * A message as it is stored, at the price of the moment of its id. `promisedMs`: within which time, express
+ * only. @throws SluiceError validation_failed, if the payer's plan refuses the number
+ */
 export function recordOf(
   id: string,
   payer: Payer,
@@ -142,6 +148,8 @@ export function recordOf(
   { traceparent, promisedMs }: { traceparent: string; promisedMs: number | null },
 ): LaneRecord {
   const createdAtMs = ulidTimeMs(id);
+  const price = priceOf(payer, draft.lane, draft.phone, createdAtMs);
+  if (price === null) throw destinationRefused();
   const callback = callbackOf(payer.webhook, draft.callbackUrl);
   const record: LaneRecord = {
     id,
@@ -153,7 +161,7 @@ export function recordOf(
     lane: draft.lane,
     encoding: draft.encoding,
     parts: draft.parts,
-    cost: costOf(draft.parts, draft.lane === "express" ? payer.priceExpress : payer.priceNormal),
+    cost: costOf(draft.parts, price),
     createdAtMs,
     attempt: 0,
     guaranteedByMs: promisedMs === null ? null : createdAtMs + promisedMs,

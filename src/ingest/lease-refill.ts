@@ -2,14 +2,14 @@
 // ahead of need and only where the wallet is not locked. All that need credit at the same moment share one
 // transaction.
 // Invariant: a waiting message is refused with 402 only when wallet and all leases together, read under the
-// wallet's lock, hold less than its cost. Credit held elsewhere is recalled, and waited for up to
-// RECALL_WAIT_MAX_MS.
+// wallet's lock, hold less than its cost, or a spend cap has less left. Credit held elsewhere is recalled,
+// and waited for up to RECALL_WAIT_MAX_MS.
 // Bound: LEASE_BATCH_MAX leases a transaction; waiters are bounded by the commit queue.
 
 import { CallerGoneError } from "../core/caller.ts";
-import { insufficientBalance, SluiceError } from "../core/errors.ts";
+import { SluiceError } from "../core/errors.ts";
 import { RECALL_STEP_MS } from "../core/limits.ts";
-import type { Grant, Want } from "../ledger/grant.ts";
+import { type Grant, grantable, refusalOf, type Want } from "../ledger/grant.ts";
 import { type LeaseStore, NodeExpiredError } from "../ledger/lease.ts";
 import { LEASE_BATCH_MAX } from "../ledger/lease-rows.ts";
 import type { Log } from "../platform/log.ts";
@@ -98,12 +98,15 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
       else if (at >= asked || !mayTake) {
         table.wait(lease, waiter);
         again = "now";
-      } else if (grant.total < cost) waiter.reject(insufficientBalance(cost, grant.total));
-      else if (nowMs >= waiter.untilMs) waiter.reject(new SluiceError("credit_elsewhere"));
-      else {
-        table.wait(lease, waiter);
-        // The wallet itself has enough, but others in this grant came first.
-        if (grant.balance + lease.available >= cost) again = "now";
+      } else {
+        const refusal = refusalOf(grant, cost);
+        if (refusal !== null) waiter.reject(refusal);
+        else if (nowMs >= waiter.untilMs) waiter.reject(new SluiceError("credit_elsewhere"));
+        else {
+          table.wait(lease, waiter);
+          // The wallet itself has enough, but others in this grant came first.
+          if (grantable(grant) + lease.available >= cost) again = "now";
+        }
       }
     }
     return again;

@@ -3,7 +3,16 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, allowSlowRuns } from "../../test/support/seed.ts";
-import { decideGrant, grantSize, type LeaseState, type Want, type WalletState } from "./grant.ts";
+import {
+  type CapRoom,
+  decideGrant,
+  grantable,
+  grantSize,
+  type LeaseState,
+  refusalOf,
+  type Want,
+  type WalletState,
+} from "./grant.ts";
 
 allowSlowRuns();
 
@@ -81,6 +90,45 @@ test("a lease that should exist but doesn't was reaped: it gets nothing under it
   const grant = decideGrant(wallet(1_000, [lease(NODE, 2, 5)]), want({ held: true, costs: [500] }), NODE);
   expect(grant).toMatchObject({ granted: 0, balance: 1_000, total: 1_005, fenced: true, recall: false });
   expect(decideGrant(wallet(1_000), want({ costs: [500] }), NODE).fenced).toBe(false);
+});
+
+describe("spend caps", () => {
+  const cap = (name: "daily" | "monthly", room: number) => ({ cap: name, limit: 5_000, room, resetsAtMs: 9 });
+  const decide = (balance: number, caps: CapRoom[], leases: LeaseState[] = [], costs = [500]) =>
+    decideGrant({ ...wallet(balance, leases), caps }, want({ costs, target: 100_000, unit: 1 }), NODE);
+  const codeOf = (grant: ReturnType<typeof decide>, cost: number) => {
+    const { code, extra } = refusalOf(grant, cost) ?? {};
+    return [code, extra?.cap, extra?.left];
+  };
+
+  test("a grant is as large as the lowest cap has room, as if the wallet held no more", () => {
+    expect(decide(10_000, [cap("daily", 1_200), cap("monthly", 900)]).granted).toBe(500 + 50);
+    expect(decide(10_000, [cap("daily", 120)]).granted).toBe(0);
+    expect(decide(10_000, [cap("daily", -3)]).granted).toBe(0);
+    expect(decide(400, [cap("daily", 1_200)]).granted).toBe(0);
+  });
+  test("what leases could still spend counts as left of a cap, and refuses nothing", () => {
+    const grant = decide(10_000, [cap("daily", 100)], [lease(OTHER, 1, 300), lease(NODE, 2, 100)]);
+    expect(grant).toMatchObject({ granted: 0, recall: true });
+    expect(refusalOf(grant, 500)).toBeNull();
+    expect(codeOf(grant, 501)).toEqual(["spend_cap_reached", "daily", 500]);
+  });
+  test("a wallet that can't pay is the reason, whatever the caps say; of two caps the one that ends later", () => {
+    expect(codeOf(decide(400, [cap("daily", 0)]), 500)).toEqual([
+      "insufficient_balance",
+      undefined,
+      undefined,
+    ]);
+    const both = [cap("daily", 100), cap("monthly", 200)];
+    expect(codeOf(decide(10_000, both), 500)).toEqual(["spend_cap_reached", "monthly", 200]);
+    expect(codeOf(decide(10_000, both), 150)).toEqual(["spend_cap_reached", "daily", 100]);
+    expect(refusalOf(decide(10_000, both), 100)).toBeNull();
+  });
+  test("after a grant less can be granted, and as much is left as before", () => {
+    const grant = decide(10_000, [cap("daily", 700)]);
+    expect([grant.granted, grantable(grant)]).toEqual([525, 175]);
+    expect(grant.caps).toEqual([{ ...cap("daily", 175), left: 700 }]);
+  });
 });
 
 describe("laws of a grant", () => {

@@ -1,6 +1,10 @@
 // Decides how much credit a lease is granted; reading and writing the rows is left to lease.ts. Pure.
-// Invariant: a grant never exceeds the wallet's balance. `total` counts every unit that could still be spent,
-// wherever it is held, so nobody can pay for a message that costs more than `total`.
+// Invariant: a grant never exceeds the wallet's balance, nor the room that any spend cap leaves. `total`
+// counts every unit that could still be spent, wherever it is held, so nobody can pay for a message that
+// costs more than `total`.
+
+import { insufficientBalance, type SluiceError } from "../core/errors.ts";
+import { type CapLeft, SpendCapError } from "../core/spend-cap.ts";
 
 /**
  * `lease`: credit is also granted ahead of need. `strict`: only the costs that wait are granted, so
@@ -23,7 +27,19 @@ export type Want = {
   unit: number;
 };
 export type LeaseState = { nodeId: string; epoch: number; unspent: number };
-export type WalletState = { customerId: number; balance: number; mode: CustomerMode; leases: LeaseState[] };
+export type WalletState = {
+  customerId: number;
+  balance: number;
+  mode: CustomerMode;
+  leases: LeaseState[];
+  /** Absent if nothing but the wallet limits what it spends. */
+  caps?: readonly CapRoom[];
+};
+/**
+ * One spend cap. `room`: what may still be granted under it, in minor units: the limit less what was spent in
+ * its period and what leases could still spend. Below 0 after the cap was lowered.
+ */
+export type CapRoom = Pick<CapLeft, "cap" | "limit" | "resetsAtMs"> & { room: number };
 
 /** In minor units, as of the moment the wallet was locked. */
 export type Grant = {
@@ -43,6 +59,8 @@ export type Grant = {
   fenced: boolean;
   /** Waiting costs could not be granted and other leases hold credit: recall it from their owners. */
   recall: boolean;
+  /** The spend caps after the grant; absent if there are none. */
+  caps?: readonly (CapRoom & CapLeft)[];
 };
 
 /** At most one part in AHEAD_SHARE of the wallet is granted ahead of need, so that others get some too. */
@@ -79,9 +97,10 @@ export function decideGrant(wallet: WalletState, want: Want, nodeId: string): Gr
     } else elsewhere += lease.unspent;
   }
   const total = balance + elsewhere + own;
+  const held = elsewhere + own;
   if (want.held && !found)
     return { customerId, granted: 0, own, balance, elsewhere, total, mode, fenced: true, recall: false };
-  const granted = grantSize(balance, mode === "strict" ? { ...want, target: 0 } : want);
+  const granted = grantSize(roomIn(balance, wallet.caps), mode === "strict" ? { ...want, target: 0 } : want);
   const waits = want.costs.reduce((sum, cost) => sum + cost, 0);
   const recall = granted < waits && elsewhere > 0;
   return {
@@ -94,5 +113,29 @@ export function decideGrant(wallet: WalletState, want: Want, nodeId: string): Gr
     mode,
     fenced: false,
     recall,
+    ...(wallet.caps === undefined ? {} : { caps: wallet.caps.map((cap) => capAfter(cap, granted, held)) }),
   };
+}
+
+/** What wallet and caps let be granted, in minor units. */
+function roomIn(balance: number, caps: readonly CapRoom[] = []): number {
+  return caps.reduce((room, cap) => Math.max(0, Math.min(room, cap.room)), balance);
+}
+
+/** A lease's credit could be spent, so it has no room of its own; `held`: by all leases before the grant. */
+const capAfter = (cap: CapRoom, granted: number, held: number): CapRoom & CapLeft => ({
+  ...cap,
+  room: cap.room - granted,
+  left: cap.room + held,
+});
+
+/** What another grant at the same moment could give, in minor units. */
+export const grantable = ({ balance, caps }: Grant): number => roomIn(balance, caps);
+
+/** Why nobody can pay for a message of this cost; null: somebody may, once leases return their credit. */
+export function refusalOf({ total, caps }: Grant, cost: number): SluiceError | null {
+  if (total < cost) return insufficientBalance(cost, total);
+  // Of two caps the one that ends later: until then, waiting for the other helps nobody.
+  const reached = caps?.findLast(({ left }) => left < cost);
+  return reached === undefined ? null : new SpendCapError(cost, reached);
 }

@@ -6,6 +6,7 @@
 import { entryOf, walletChanges } from "../core/ledger.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
+import { releasedSql } from "./spend-caps.ts";
 
 /** Customers in one grant, release or reap: some 10 ms of work, the longest time it locks a wallet. */
 export const LEASE_BATCH_MAX = 500;
@@ -53,7 +54,8 @@ export async function returnCredit(
   const entries = [...sums].map(([customerId, amount]) =>
     entryOf(id(), "release", customerId, amount, now()),
   );
-  await conn.query(`${walletsSql(walletChanges(entries))};${entriesSql(entries)};${eventsSql([], entries)}`);
+  const sql = `${walletsSql(walletChanges(entries))};${entriesSql(entries)};${eventsSql([], entries)}`;
+  await conn.query(`${sql};${releasedSql(sums)}`);
 }
 
 /** Locks these wallets. `ids` must be in ascending order. */

@@ -1,13 +1,14 @@
 // Leases in the database: grants, returns, recalls and ends. Owns every statement on credit_leases, except
-// the spending of a group commit (accept.ts) and the ending of rows (lease-rows.ts). How much is granted is
-// decided in grant.ts; nodes, who own leases for a limited time, are in node.ts.
-// Order of locks: wallets by customer_id, then leases (lease-rows.ts). Invariant: reserved = unspent leases +
-// unsettled messages. Bound: LEASE_BATCH_MAX customers.
+// the spending of a group commit (accept.ts) and the ending of rows (lease-rows.ts). How much is granted
+// is decided in grant.ts, within the room of spend-caps.ts; nodes, who own leases for a limited time, are
+// in node.ts. Order of locks: wallets by customer_id, then leases (lease-rows.ts). Invariant: reserved =
+// unspent leases + unsettled messages. Bound: LEASE_BATCH_MAX customers.
 
 import { entryOf, walletChanges } from "../core/ledger.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { type CustomerMode, decideGrant, type Grant, type Want } from "./grant.ts";
 import { customersOf, endRows, type LeaseDeps, type LeaseKey, lockSql, returnCredit } from "./lease-rows.ts";
+import { capsSql, NO_CAPS, readCaps, roomsOf } from "./spend-caps.ts";
 import { createNodeStore, type NodeStore } from "./node.ts";
 import { entriesSql, eventsSql, walletsSql } from "./posting.ts";
 import { quote, rows } from "./sql-text.ts";
@@ -50,7 +51,8 @@ export function createLeaseStore(deps: LeaseDeps, options: { nodeId: string; ttl
 }
 
 type WalletRow = { customer_id: number; balance: number };
-type HeldRow = { customer_id: number; mode: CustomerMode } & (
+/** `capped`: its customer, if that has spend caps. */
+type HeldRow = { customer_id: number; mode: CustomerMode; capped: number | null } & (
   | { node_id: string; epoch: number; unspent: number }
   | { node_id: null; epoch: null; unspent: null }
 );
@@ -72,15 +74,19 @@ export function grantLeases(
     const [alive, wallets, held] = await conn.query<[unknown[], WalletRow[], HeldRow[]]>(
       `SELECT node_id FROM nodes WHERE node_id='${nodeId}' AND expires_at > NOW(3);` +
         `${lockSql(ids, options.skipLocked)};` +
-        "SELECT c.customer_id, c.mode, l.node_id, l.epoch, l.granted - l.spent AS unspent FROM customers c " +
+        "SELECT c.customer_id, c.mode, l.node_id, l.epoch, l.granted - l.spent AS unspent, " +
+        "s.customer_id AS capped FROM customers c LEFT JOIN spend_caps s ON s.customer_id=c.customer_id " +
         `LEFT JOIN credit_leases l ON l.customer_id=c.customer_id WHERE c.customer_id IN (${ids})`,
     );
     if (alive.length === 0) throw new NodeExpiredError(`node ${nodeId} is not alive`);
     const heldBy = Map.groupBy(held, (row) => row.customer_id);
+    const capped = wallets.flatMap((wallet) => heldBy.get(wallet.customer_id)?.[0]?.capped ?? []);
+    const caps = capped.length === 0 ? NO_CAPS : await readCaps(conn, capped);
     const grants = wallets.map(({ customer_id: customerId, balance }) => {
       const found = heldBy.get(customerId) ?? [];
       const leases = found.flatMap((row) => (row.node_id === null ? [] : [{ ...row, nodeId: row.node_id }]));
-      const wallet = { customerId, balance, mode: found[0]?.mode ?? "lease", leases };
+      const mode = found[0]?.mode ?? "lease";
+      const wallet = { customerId, balance, mode, leases, ...roomsOf(caps, customerId) };
       return decideGrant(wallet, byCustomer.get(customerId) as Want, nodeId);
     });
     const sql = [
@@ -93,6 +99,7 @@ export function grantLeases(
         grants.filter((g) => g.recall).map((g) => byCustomer.get(g.customerId) as Want),
         nodeId,
       ),
+      ...capsSql(caps, new Map(grants.map((g) => [g.customerId, g.granted]))),
     ];
     if (sql.length > 0) await conn.query(sql.join(";"));
     return grants;

@@ -20,6 +20,7 @@ import {
   unpackWebhookEvents,
   type WebhookEvent,
 } from "../core/webhook-event.ts";
+import { WALLET_LOW } from "../core/webhook-low-balance.ts";
 import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { keepLetters } from "./dead-letters.ts";
@@ -92,9 +93,10 @@ export const NO_MESSAGE = "";
 
 function deliveryOf(event: WebhookEvent): NewDelivery {
   const { customerId, url } = event;
-  const about = isPause(event)
-    ? `'${NO_MESSAGE}',0,'${ENDPOINT_PAUSED}'`
-    : `'${event.messageId}',${event.sequence},'${event.status}'`;
+  const about =
+    "messageId" in event
+      ? `'${event.messageId}',${event.sequence},'${event.status}'`
+      : `'${NO_MESSAGE}',0,'${isPause(event) ? ENDPOINT_PAUSED : WALLET_LOW}'`;
   const values =
     `${customerId},'${eventIdOf(event)}',${quote(url)},${about},${dateTime(event.occurredAtMs)},` +
     `${quote(eventBody(event))},NOW(3),${GIVE_UP_AT}`;
@@ -119,7 +121,7 @@ export async function waitingEvents(
 export type Delivery = {
   eventId: string;
   url: string | null;
-  /** Otherwise it is about an endpoint. */
+  /** Otherwise it is about an endpoint or the wallet. */
   isAboutMessage: boolean;
   body: string;
   attempts: number;

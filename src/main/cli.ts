@@ -7,11 +7,13 @@ import packageJson from "../../package.json" with { type: "json" };
 import { SluiceError } from "../core/errors.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { EX_IOERR, OutputError } from "../platform/output.ts";
+import { declareCaps } from "../admin/caps.ts";
 import { declareCustomers } from "../admin/customers.ts";
 import { declareDeadLetters } from "../admin/dead-letters.ts";
 import { declareExpress } from "../admin/express.ts";
 import { declareLeases } from "../admin/leases.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
+import { declarePrices } from "../admin/prices.ts";
 import { declareRoutes } from "../admin/routes.ts";
 import { declareWebhooks } from "../admin/webhooks.ts";
 import { declareOperators } from "../stack/launcher/operator.ts";
@@ -115,6 +117,8 @@ program
   });
 
 declareCustomers(program);
+declarePrices(program);
+declareCaps(program);
 declareLeases(program);
 declareDeadLetters(program);
 declareExpress(program);

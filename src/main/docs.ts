@@ -51,8 +51,8 @@ ${body}
 - \`type\` is \`${problemType("CODE" as ErrorCode)}\`: an identifier to compare, not an address to open.
 - \`errors\` is present only if individual fields were refused.
 - \`request_id\` is also in the \`X-Request-Id\` header of every answer, and in the log.
-- A 402 adds \`required\` and \`balance\`, in minor units. A 405 has \`Allow\`; a 429 or 503 has
-  \`Retry-After\`, in seconds.
+- A 402 adds amounts in minor units: \`required\` and \`balance\`, or what is left of a cap. A 405 has
+  \`Allow\`; a 429 or 503 has \`Retry-After\`, in seconds.
 - "Try again" says whether the same request, unchanged, can succeed later. A refused request was not stored or
   charged, except that this is not known after \`outcome_unknown\` and \`internal\`.
 

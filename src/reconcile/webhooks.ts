@@ -5,8 +5,9 @@
 // Of a message's past its row says only how often it was queued and what it is now; `unknown` and `sent` that
 // it left behind may have an event, but none is missed. A change's event is in webhook_events until it is
 // taken, and in webhook_deliveries from then on: in one snapshot it is in one of them.
-// An event that an endpoint was paused is about no message. Its endpoint's row says when it stopped the last
-// time; where it had to be told then is not known afterwards, so of pauses none is missed.
+// An event that an endpoint was paused, or that credit is low, is about no message. An endpoint's row says
+// when it stopped the last time, and nothing what the credit was; where a pause had to be told then is not
+// known afterwards either, so of those events none is missed.
 // Bounds: messages of WINDOW_MS, because events are large rows, and old ones are dropped; each of their
 // events is read once, by the key that leads to it, and sums alone unless they differ.
 
@@ -16,6 +17,7 @@ import { ulidBound } from "../core/id.ts";
 import { canMove, sequenceOf, STATUSES, type Status } from "../core/message.ts";
 import { unpackWebhookEvents } from "../core/webhook-event.ts";
 import { WEBHOOK_RETRY_MS, WEBHOOK_TTL_MS } from "../core/webhook-limits.ts";
+import { WALLET_LOW } from "../core/webhook-low-balance.ts";
 import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { quote } from "../ledger/sql-text.ts";
 import { NO_MESSAGE } from "../ledger/webhook-deliveries.ts";
@@ -64,8 +66,10 @@ const STOPPED = `d.status = '${ENDPOINT_PAUSED}' AND d.sequence <=> 0 AND (
     SELECT COUNT(*) FROM webhook_endpoints AS s FORCE INDEX (PRIMARY)
     WHERE s.customer_id = d.customer_id AND s.stopped_at >= d.occurred_at
   ) > 0`;
-const IS_PAUSE = `d.message_id = '${NO_MESSAGE}'`;
-const HAPPENED = `CASE WHEN ${IS_PAUSE} THEN ${STOPPED} ELSE ${CHANGED} END`;
+/** Nothing tells afterwards what the credit was. */
+const FELL = `d.status = '${WALLET_LOW}' AND d.sequence <=> 0`;
+const ABOUT_NONE = `d.message_id = '${NO_MESSAGE}'`;
+const HAPPENED = `CASE WHEN ${ABOUT_NONE} THEN (${STOPPED}) OR (${FELL}) ELSE ${CHANGED} END`;
 
 /** Its state and the other columns say the same. */
 const SOUND = `CASE d.state WHEN 'pending' THEN d.run_at IS NOT NULL
@@ -134,7 +138,7 @@ const deliveries = (scope: CustomerRange, { messages, events }: Window): string 
   "webhook_deliveries AS d FORCE INDEX (PRIMARY) " +
   "LEFT JOIN messages AS m FORCE INDEX (PRIMARY) ON m.id = d.message_id " +
   `WHERE ${ofScope(scope, "d.")} AND d.event_id >= ${events} ` +
-  `AND (d.message_id >= ${messages} OR ${IS_PAUSE})`;
+  `AND (d.message_id >= ${messages} OR ${ABOUT_NONE})`;
 
 const sumsOf = (count: string, fingerprint: string): string =>
   `CAST(SUM(${count}) AS SIGNED) AS count, CAST(SUM(${fingerprint}) AS CHAR) AS fingerprint`;
@@ -175,7 +179,7 @@ function notRightSql(customerId: number, window: Window): string {
        CONCAT(${detail}) AS detail
      FROM ${deliveries({ low: customerId, high: customerId }, window)} AND NOT ${isTrue(isRight)}`;
   const change =
-    `IF(${IS_PAUSE}, 'no endpoint has stopped since', CONCAT('message ', d.message_id, ' is ', ` +
+    `IF(${ABOUT_NONE}, 'no endpoint has stopped since', CONCAT('message ', d.message_id, ' is ', ` +
     "COALESCE(CONCAT(m.status, ' at sequence ', m.sequence), 'not there'))), " +
     "', told was ', d.status, ' at ', d.sequence";
   const state =

@@ -6,7 +6,6 @@
 import { ulidBound } from "../core/id.ts";
 import type { Status } from "../core/message.ts";
 import { type EventType, MESSAGE_STATUS } from "../core/webhook-event.ts";
-import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { readWebhook } from "../customers/webhooks.ts";
 import { type DeliveryState, NO_MESSAGE } from "../ledger/webhook-deliveries.ts";
 import { type EndpointState, listEndpoints } from "../ledger/webhook-endpoints.ts";
@@ -18,6 +17,8 @@ export type WebhookView = {
   statuses: Status[];
   /** Whether an event says that an endpoint takes no calls any more. */
   tell_pauses: boolean;
+  /** Below which credit it is told so; null: never. */
+  low_balance: number | null;
   old_secret_until: string | null;
   endpoints: {
     /** null: the customer's own URL; otherwise of callback_urls. */
@@ -56,12 +57,13 @@ const ID_AFTER_ALL = "~";
 
 /** @throws SluiceError not_found, if the customer has no webhook */
 export async function webhookView({ pool }: { pool: Pool }, customerId: number): Promise<WebhookView> {
-  const { url, statuses, tellPauses, oldSecretUntil } = await readWebhook(pool, customerId);
+  const { url, statuses, tellPauses, lowBalance, oldSecretUntil } = await readWebhook(pool, customerId);
   const endpoints = await listEndpoints(pool, customerId, ENDPOINTS_MAX);
   return {
     url,
     statuses,
     tell_pauses: tellPauses,
+    low_balance: lowBalance,
     old_secret_until: oldSecretUntil,
     endpoints: endpoints.map((row) => ({
       origin: row.endpoint === "" ? null : row.endpoint,
@@ -125,7 +127,7 @@ const deliveryOf = (row: StoredDelivery): WebhookDelivery => {
   const isAboutMessage = row.message_id !== NO_MESSAGE;
   return {
     id: row.event_id,
-    type: isAboutMessage ? MESSAGE_STATUS : ENDPOINT_PAUSED,
+    type: isAboutMessage ? MESSAGE_STATUS : (row.status as EventType),
     message_id: isAboutMessage ? row.message_id : null,
     status: isAboutMessage ? row.status : null,
     sequence: isAboutMessage ? row.sequence : null,

@@ -1,10 +1,10 @@
-// The webhook role's work until it is stopped: turns events into deliveries, delivers them, and samples how
-// both are doing. Owns pace, counts and what is logged; leaves events and deliveries to src/ledger/, calls to
-// deliver.ts.
-// Bound: one transaction over events and one over endpoints at a time; several processes share both by SKIP
-// LOCKED.
+// The webhook role's work until it is stopped: looks for credit that is low, turns events into deliveries,
+// delivers them, and samples how both are doing. Owns pace, counts and what is logged; leaves events and
+// deliveries to src/ledger/, calls to deliver.ts. Bound: one transaction over events and one over
+// endpoints at a time; several processes share both by SKIP LOCKED.
 
 import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_EVENT_ROWS_MAX } from "../core/webhook-limits.ts";
+import { CROSSED_MAX, tellLowBalances } from "../ledger/low-balances.ts";
 import { takeEvents, waitingEvents } from "../ledger/webhook-deliveries.ts";
 import {
   countEndpoints,
@@ -27,6 +27,8 @@ const TAKE_MS = 200;
 const CLAIM_MS = 100;
 /** While there is work: what ends in the meantime is settled together. */
 const BUSY_MS = 20;
+/** How late a customer may learn that its credit is low, besides the delivery. */
+const LOW_MS = 1_000;
 const SAMPLE_MS = 10_000;
 const PURGE_MS = 3_600_000;
 const RUN_MAX_MS = 30_000;
@@ -68,6 +70,9 @@ export function startWebhook(deps: WebhookDeps): WebhookRole {
   const deliver = startPeriodic(deps, { ...RUN, name: "webhook-deliver", everyMs: CLAIM_MS }, async () =>
     (await noting(deliverer.claim())) ? BUSY_MS : CLAIM_MS,
   );
+  const low = startPeriodic(deps, { ...RUN, name: "webhook-low-balance", everyMs: LOW_MS }, async () =>
+    (await tellLowBalances(pool)) === CROSSED_MAX ? 0 : LOW_MS,
+  );
   const sample = startSampling(deps);
   const purge = startPeriodic(deps, { ...RUN, name: "webhook-purge", everyMs: PURGE_MS }, async () => {
     const rows = await purgeEndpoints(pool, WEBHOOK_CHUNK_ROWS_MAX);
@@ -76,7 +81,7 @@ export function startWebhook(deps: WebhookDeps): WebhookRole {
   return {
     databaseUp: () => isUp,
     async stop() {
-      await Promise.all([take, deliver, sample, purge].map((job) => job.stop()));
+      await Promise.all([take, deliver, low, sample, purge].map((job) => job.stop()));
       await deliverer.stop();
     },
   };

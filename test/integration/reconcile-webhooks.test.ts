@@ -156,6 +156,7 @@ describe("clean are", () => {
 
   test("a pause that was told, also once its endpoint is called again", async () => {
     await pool.query(pauseSql({}));
+    await pool.query(pauseSql({ status: "'wallet.low'" }));
     await pool.query("UPDATE webhook_endpoints SET state='paused', stopped_at=NOW(3)");
     expect(await check()).toMatchObject({ kind: "clean" });
     await resumeEndpoints(pool, customerId);
@@ -270,6 +271,16 @@ const plants: Plant[] = [
   [
     "a pause at a sequence, as if it were a change",
     () => `UPDATE webhook_endpoints SET stopped_at=NOW(3); ${pauseSql({ sequence: "1" })}`,
+    ["told_change_happened"],
+  ],
+  [
+    "a low balance at a sequence, as if it were a change",
+    () => pauseSql({ status: "'wallet.low'", sequence: "1" }),
+    ["told_change_happened"],
+  ],
+  [
+    "an event about no message, of a type that is none",
+    () => pauseSql({ status: "'wallet.high'" }),
     ["told_change_happened"],
   ],
   [

@@ -47,6 +47,7 @@ test("a webhook is set, changed and removed; its secret is shown once, and rotat
     url: null,
     statuses: ["delivered"],
     tellPauses: true,
+    lowBalance: null,
     oldSecretUntil: null,
   });
   await setWebhook(pool, customerId, { tellPauses: false }, rules);

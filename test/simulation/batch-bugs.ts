@@ -40,7 +40,7 @@ export const BATCH_BUGS: readonly Bug[] = [
     "batch",
     "a wallet that can't pay for all of a batch pays for a part, although that was not asked for",
     "src/ingest/accept-batch.ts",
-    "const balance = partial ? balanceIn(error) : null;",
-    "const balance = balanceIn(error);",
+    "const left = partial ? leftIn(error) : null;",
+    "const left = leftIn(error);",
   ),
 ];

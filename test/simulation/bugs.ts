@@ -4,6 +4,7 @@
 
 import { BATCH_BUGS } from "./batch-bugs.ts";
 import { type Bug, bug, unasserted } from "./bug.ts";
+import { CAP_BUGS } from "./cap-bugs.ts";
 import { LANE_BUGS } from "./lane-bugs.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
 import { RETRY_BUGS } from "./retry-bugs.ts";
@@ -11,6 +12,8 @@ import { WEBHOOK_BUGS } from "./webhook-bugs.ts";
 
 /** Caught in few runs: a search begins at a seed that catches it at present; any other would do as well. */
 export const RARE: Readonly<Record<string, number>> = {
+  "a new day forgets what leases could still spend": 254,
+  "what a lease releases stays counted under the caps": 194,
   "the last of several reports that wait counts, not the first": 282,
   "what was taken of a message before an answer was lost is forgotten": 212,
   "a message that was requeued forgets how long it is valid": 40,
@@ -165,8 +168,8 @@ export const BUGS: readonly Bug[] = [
     "ledger",
     "what is released has no entry",
     "src/ledger/lease-rows.ts",
-    "${walletsSql(walletChanges(entries))};${entriesSql(entries)};${eventsSql([], entries)}",
-    "${walletsSql(walletChanges(entries))};${eventsSql([], entries)}",
+    "const sql = `${walletsSql(walletChanges(entries))};${entriesSql(entries)};${eventsSql([], entries)}`;",
+    "const sql = `${walletsSql(walletChanges(entries))};${eventsSql([], entries)}`;",
   ),
   bug(
     "ledger",
@@ -393,4 +396,5 @@ export const BUGS: readonly Bug[] = [
   ...WEBHOOK_BUGS,
   ...LANE_BUGS,
   ...BATCH_BUGS,
+  ...CAP_BUGS,
 ];

@@ -28,8 +28,9 @@ type Wish = {
 type Attempt = {
   wish: Wish;
   to: Ingest;
-  /** The lowest spendable amount since the request was made. */
+  /** The lowest spendable amount since the request was made, and when that was. */
   least: number;
+  askedAtMs: number;
   /** Other requests with its key were under way in this process. */
   rivals: boolean;
   /** The process knows that its client has left. */
@@ -47,6 +48,8 @@ type KeyState = {
 };
 /** `leaves`: the share of requests whose client leaves, at most `withinMs` after asking. */
 export type ClientFaults = { leaves: number; withinMs: number };
+/** A spend cap refused a request, with this problem. */
+type OnCapped = (customerId: number, fields: Record<string, unknown>, askedAtMs: number) => void;
 export type Stats = Record<string, number>;
 /** `isBrief`: valid for a minute. */
 type Shape = { express: boolean; parts: number; isBrief: boolean };
@@ -83,7 +86,7 @@ export function createClients(
   kernel: Kernel,
   model: Model,
   ingests: () => readonly Ingest[],
-  options: { triesMax: number; isCalm: () => boolean; faults: ClientFaults },
+  options: { triesMax: number; isCalm: () => boolean; onCapped: OnCapped; faults: ClientFaults },
 ): Clients {
   const { random } = kernel;
   const pending = new Set<Attempt>();
@@ -118,6 +121,7 @@ export function createClients(
       wish,
       to,
       least,
+      askedAtMs: kernel.nowMs(),
       rivals: false,
       isGone: false,
       isStoring: false,
@@ -190,7 +194,7 @@ export function createClients(
       );
   };
 
-  const check = (wish: Wish, answer: Answer, { least, rivals }: Attempt): void => {
+  const check = (wish: Wish, answer: Answer, { least, rivals, askedAtMs }: Attempt): void => {
     const { request, name } = wish;
     const { status, body } = answer;
     const detail = () => `${name} was answered ${status} ${body}`;
@@ -227,7 +231,8 @@ export function createClients(
       const cost = Number(fields.required);
       hold(least < cost, "no 402 while the credit is there", () => `${detail()}, there were always ${least}`);
       hold(Number(fields.balance) < cost, "a 402 says that the credit is not enough", detail);
-    } else if (code === "idempotency_key_reused")
+    } else if (code === "spend_cap_reached") options.onCapped(request.owner.customerId, fields, askedAtMs);
+    else if (code === "idempotency_key_reused")
       hold(keyOf(request).bodies.size > 1, "422 only for another body", detail);
     else if (code === "idempotency_in_progress") {
       hold(rivals, "409 only while another request has the key", detail);

@@ -8,6 +8,7 @@ import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Lane } from "../../src/core/message.ts";
 import { MYSQL_ANSWER_MAX_MS, RETRY_DELAY_MAX_MS } from "../../src/core/limits.ts";
 import { createBatches } from "./batches.ts";
+import { createCaps } from "./caps.ts";
 import { type Clients, createClients, type Stats } from "./clients.ts";
 import { createFaults } from "./faults.ts";
 import { createBroker } from "./kafka.ts";
@@ -131,6 +132,8 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const model = createModel({ ...operators, reportOf: reporting.firstOf, mayHaveTwo });
   const times = createTimes();
   const batches = createBatches(kernel, seed);
+  const caps = createCaps(kernel, seed);
+  caps.arrange();
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
@@ -157,6 +160,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
       model.onCommit(changes, { node: nodes.get(by) ?? null, nowMs });
       times.onCommit(changes);
       batches.onCommit(changes);
+      caps.onCommit(changes, model, nowMs);
       for (const { nodeId, of, available } of gateway.ingests) {
         if (!of.alive || model.reaped.has(nodeId)) continue;
         const [held, unspent] = [available(), unspentOf(server, nodeId)];
@@ -187,9 +191,11 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   };
   const gateway = startGateway(world, nodes);
   const owners = makeCustomers(kernel, server);
+  caps.start(server, owners);
   const clients = createClients(kernel, model, () => gateway.ingests, {
     triesMax: 6,
     isCalm: faults.isCalm,
+    onCapped: caps.onRefused,
     faults: rates.client,
   });
   const wait = (ms: number) => kernel.run(kernel.nowMs() + ms);
@@ -246,6 +252,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
     hold(isFinal(m.status) || m.status === "sent", "every message ends", () => `${m.id} is ${m.status}`);
 
   // All credit can be spent, wherever it is.
+  caps.end(server);
   const steady = random.chance(0.15) ? random.pick(owners) : null;
   for (const owner of owners) {
     const messages = owner === steady ? 200 : random.int(random.pick([3, 20]));
@@ -279,7 +286,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const webhooks = deliverWebhooks(scene);
   watch.atEnd?.(server.tables);
   Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts, receivers.counts);
-  Object.assign(stats, batches.counts);
+  Object.assign(stats, batches.counts, caps.counts);
   for (const [what, n] of Object.entries(webhooks)) stats[`webhook ${what}`] = n;
 }
 

@@ -71,7 +71,7 @@ export function createTold(tables: () => Server["tables"]): Told {
           : [],
       );
       const told = events.flatMap((event) =>
-        isPause(event) ? [] : [nameOfChange(event.messageId, event.sequence, event.status)],
+        "messageId" in event ? [nameOfChange(event.messageId, event.sequence, event.status)] : [],
       );
       const made = changes.flatMap(({ table, before, after }) => {
         if (table !== "messages" || after === null || before?.sequence === after.sequence) return [];

@@ -11,7 +11,8 @@ import {
   SluiceError,
 } from "../../core/errors.ts";
 import { FIELD_ERRORS_MAX } from "../../core/limits.ts";
-import { Count, Money } from "../shapes.ts";
+import { CAP_PERIODS, SpendCapError } from "../../core/spend-cap.ts";
+import { Count, Money, Time } from "../shapes.ts";
 import { REQUEST_ID_EXAMPLE, RequestId } from "./headers.ts";
 import { type Json, printSchema, refTo, typeName } from "./schemas.ts";
 
@@ -25,6 +26,13 @@ const EXTRA: Partial<Record<ErrorCode, Json>> = {
   insufficient_balance: {
     required: printSchema(Money),
     balance: printSchema(Money),
+  },
+  spend_cap_reached: {
+    required: printSchema(Money),
+    cap: { enum: [...CAP_PERIODS] },
+    limit: printSchema(Money),
+    left: printSchema(Money),
+    resets_at: printSchema(Time),
   },
   lane_saturated: {
     could_promise_s: printSchema(Count),
@@ -108,6 +116,13 @@ const EXAMPLES: Partial<Record<ErrorCode, () => SluiceError>> = {
   validation_failed: () => refused("validation_failed", "phone", "is not a valid phone number"),
   not_supported: () => refused("not_supported", "send_at", "is not supported yet"),
   insufficient_balance: () => insufficientBalance(1_000, 250),
+  spend_cap_reached: () =>
+    new SpendCapError(1_000, {
+      cap: "daily",
+      limit: 50_000,
+      left: 250,
+      resetsAtMs: Date.UTC(2026, 8, 22),
+    }),
   lane_saturated: () => laneSaturated(45, 30, 15),
 };
 const errorOf = (code: ErrorCode): SluiceError => EXAMPLES[code]?.() ?? new SluiceError(code);

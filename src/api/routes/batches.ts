@@ -10,8 +10,14 @@ import { BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, TEMPLATE_CHARS_MAX } from "..
 import { FIELD_ERRORS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { LANES } from "../../core/message.ts";
 import { senderProblem } from "../../core/parts.ts";
+import { refusalsOf } from "../../core/price-plan.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
-import type { AcceptBatch, AcceptedBatch } from "../../ingest/accept-batch.ts";
+import {
+  type AcceptBatch,
+  type AcceptedBatch,
+  UNPAID_CODES,
+  type UnpaidCode,
+} from "../../ingest/accept-batch.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
@@ -80,7 +86,7 @@ const BatchAnswer = Type.Object(
       Type.Object(
         {
           index: Index,
-          code: Type.Enum(["validation_failed", "insufficient_balance"]),
+          code: Type.Enum(["validation_failed", ...UNPAID_CODES]),
           detail: Type.String(),
         },
         closed,
@@ -104,8 +110,8 @@ parameter of that name; without \`parameters\` braces are plain text.
 
 All that is accepted is stored and reserved by one commit, before the 202. What can't be sent is in
 \`rejected\`, with the place of the message in the request; 422 if nothing can. If the wallet can't pay for
-all that can be sent, the answer is 402 and nothing is taken; with \`partial\` the first ones that it pays
-for are taken, and the others are rejected.`,
+all that can be sent, or a spend cap has no room for them, the answer is 402 and nothing is taken; with
+\`partial\` the first ones that can be paid are taken, and the others are rejected.`,
   body: {
     messages: [
       { phone: "+989121234567", text: "Your order 1 is on its way", reference: "order-1" },
@@ -147,7 +153,7 @@ export const createBatches = ({ acceptBatch, keys, callbacks }: BatchDeps): Rout
     notYet: ["send_at"],
     answers: { 202: BatchAnswer },
     errors: [
-      "insufficient_balance",
+      ...UNPAID_CODES,
       "idempotency_in_progress",
       "idempotency_key_reused",
       "rate_limited",
@@ -161,7 +167,11 @@ export const createBatches = ({ acceptBatch, keys, callbacks }: BatchDeps): Rout
       once(keys, call, "batch", async (key) => {
         const { body: asked, owner, traceparent, isGone } = call;
         const { items, terms, pathOf } = read(asked, owner, callbacks);
-        const { drafts, refused } = batchDrafts(items, terms, { region: owner.region, callbacks });
+        const { drafts, refused } = batchDrafts(items, terms, {
+          region: owner.region,
+          callbacks,
+          refuses: refusalsOf(owner, Date.now),
+        });
         if (drafts.length === 0) throw noneLeft(refused, pathOf);
         const answerOf = (accepted: AcceptedBatch) =>
           answer(accepted, owner, { indexes: drafts.map(({ index }) => index), refused });
@@ -243,7 +253,10 @@ function noneLeft(refused: readonly Refusal[], pathOf: Read["pathOf"]): SluiceEr
   return new SluiceError("validation_failed", { errors: errors.slice(0, FIELD_ERRORS_MAX) });
 }
 
-const UNPAID = "The balance does not pay for this message after those before it.";
+const UNPAID: Record<UnpaidCode, string> = {
+  insufficient_balance: "The balance does not pay for this message after those before it.",
+  spend_cap_reached: "A spend cap has no room for this message after those before it.",
+};
 
 /** `indexes`: of the drafts, of which the first ones were accepted. */
 function answer(
@@ -253,7 +266,7 @@ function answer(
 ): string {
   const unpaid = indexes
     .slice(a.messages.length)
-    .map((index) => ({ index, code: "insufficient_balance", detail: UNPAID }));
+    .map((index) => ({ index, code: a.unpaid, detail: UNPAID[a.unpaid] }));
   const invalid = refused.map(({ index, errors }) => ({
     index,
     code: "validation_failed",

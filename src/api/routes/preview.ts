@@ -9,6 +9,7 @@ import { TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { LANES } from "../../core/message.ts";
 import { cost as costOf } from "../../core/money.ts";
 import { previewOf } from "../../core/preview.ts";
+import { destinationRefused, pricesOf } from "../../core/price-plan.ts";
 import type { RateLimits } from "../../ingest/rate-limits.ts";
 import type { Found, Router } from "../../operators/route.ts";
 import type { Pool } from "../../platform/mysql.ts";
@@ -41,7 +42,7 @@ const PreviewAnswer = Type.Object(
     last_segment: Type.Object({ used: Count, left: Count }, closed),
     cost: Money,
     currency: Currency,
-    /** Of a part, by lane. */
+    /** Of a part to this number, by lane. */
     prices: Type.Object({ normal: Money, express: Money }, closed),
     balance_after: Money,
     sufficient: Type.Boolean(),
@@ -119,7 +120,8 @@ export const createPreview = ({ callbacks, limits, findRoute, reads }: PreviewDe
       const { phone, text, lane } = drafted(body, owner, callbacks);
       const rate = limits.take(owner, RATE_PARTS);
       const { encoding, parts, segments, lastSegment, warnings, partsAsGsm7 } = previewOf(text);
-      const prices = { normal: owner.priceNormal, express: owner.priceExpress };
+      const prices = pricesOf(owner, phone, Date.now());
+      if (prices === null) throw destinationRefused();
       const cost = costOf(parts, prices[lane]);
       const { balance } = await readWallet(reads, owner.customerId);
       const sufficient = balance >= cost;

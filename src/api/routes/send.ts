@@ -7,6 +7,7 @@ import { type Draft, draftOf, type DraftInput } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { LANES } from "../../core/message.ts";
+import { refusalsOf } from "../../core/price-plan.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
@@ -106,6 +107,7 @@ export const createSend = ({ accept, keys, callbacks }: SendDeps): Route =>
     answers: { 202: SendAnswer },
     errors: [
       "insufficient_balance",
+      "spend_cap_reached",
       "idempotency_in_progress",
       "idempotency_key_reused",
       "rate_limited",
@@ -143,7 +145,8 @@ const inputOf = (body: Send): DraftInput => ({
 export function drafted(body: Send, owner: KeyOwner, callbacks: UrlRules): Draft {
   const misplaced: FieldError[] =
     body.fallback === undefined || body.type === "express" ? [] : [FALLBACK_MISPLACED];
-  const result = draftOf(inputOf(body), { region: owner.region, callbacks });
+  const refuses = refusalsOf(owner, Date.now);
+  const result = draftOf(inputOf(body), { region: owner.region, callbacks, refuses });
   if (result.kind === "refused") throw refused([...result.errors, ...misplaced]);
   if (body.callback_url !== undefined && owner.webhook === undefined) misplaced.push(SECRET_MISSING);
   if (misplaced.length > 0) throw refused(misplaced);

@@ -6,7 +6,7 @@ import { ENDPOINT_STATES } from "../../ledger/webhook-endpoints.ts";
 import type { Pool } from "../../platform/mysql.ts";
 import { webhookView } from "../../reports/webhooks.ts";
 import { type Route, route } from "../route.ts";
-import { closed, Count, OrNull, Time } from "../shapes.ts";
+import { closed, Count, Money, OrNull, Time } from "../shapes.ts";
 
 const Endpoint = Type.Object(
   {
@@ -34,6 +34,7 @@ export const createWebhook = (deps: { pool: Pool }): Route =>
           url: OrNull(Type.String()),
           statuses: Type.Array(Type.Enum(STATUSES)),
           tell_pauses: Type.Boolean(),
+          low_balance: OrNull(Money),
           old_secret_until: OrNull(Time),
           endpoints: Type.Array(Endpoint),
         },
@@ -51,6 +52,7 @@ export const createWebhook = (deps: { pool: Pool }): Route =>
           url: "https://example.com/sms",
           statuses: ["sent", "delivered", "undelivered", "failed"],
           tell_pauses: true,
+          low_balance: null,
           old_secret_until: null,
           endpoints: [
             {
