@@ -7,9 +7,11 @@ import packageJson from "../../package.json" with { type: "json" };
 import { SluiceError } from "../core/errors.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { EX_IOERR, OutputError } from "../platform/output.ts";
+import { declareAddresses } from "../admin/addresses.ts";
 import { declareCustomers } from "../admin/customers.ts";
 import { declareDeadLetters } from "../admin/dead-letters.ts";
 import { declareExpress } from "../admin/express.ts";
+import { declareKeys } from "../admin/keys.ts";
 import { declareLeases } from "../admin/leases.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
 import { declareRoutes } from "../admin/routes.ts";
@@ -115,6 +117,8 @@ program
   });
 
 declareCustomers(program);
+declareKeys(program);
+declareAddresses(program);
 declareLeases(program);
 declareDeadLetters(program);
 declareExpress(program);
