@@ -1,27 +1,27 @@
-// `customer`, `key` and `topup`: administration directly on the database. A key is shown once, when it is
-// created.
+// `customer` and `topup`: administration directly on the database. Keys are in keys.ts, allow-lists in
+// addresses.ts.
 
 import type { Command } from "commander";
 import { createIdFactory } from "../core/id.ts";
 import { REQUEST_ID_CHARS_MAX } from "../core/limits.ts";
 import { MONEY_MAX } from "../core/money.ts";
-import { createKey, listKeys, revokeKey, type Scope, SCOPES, SCOPES_DEFAULT } from "../customers/api-keys.ts";
+import { SCOPES_DEFAULT } from "../customers/api-keys.ts";
 import {
   createCustomer,
   NAME_CHARS_MAX,
-  requireCustomer,
   listCustomers,
   PRICE_EXPRESS_DEFAULT,
   PRICE_NORMAL_DEFAULT,
   setResendUnknown,
+  setSuspended,
 } from "../customers/customers.ts";
 import type { CustomerMode } from "../ledger/grant.ts";
 import { setMode } from "../ledger/lease-admin.ts";
 import { topUp } from "../ledger/topup.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { OutputError } from "../platform/output.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { drain } from "./drain.ts";
+import { handOver } from "./keys.ts";
 import { label, oneOf, wholeNumber } from "./options.ts";
 
 type CreateOptions = Json & {
@@ -38,7 +38,7 @@ const amount = wholeNumber(1, MONEY_MAX);
 export function declareCustomers(program: Command): void {
   const customer = program
     .command("customer")
-    .description("create and list customers, and change how their credit is taken");
+    .description("create, list and suspend customers, and change how their credit is taken");
   customer
     .command("create")
     .description("create a customer with a wallet and an API key (scopes send, read, billing)")
@@ -72,41 +72,7 @@ export function declareCustomers(program: Command): void {
 
   declareResendUnknown(customer);
 
-  const key = program.command("key").description("create, list and revoke API keys");
-  key
-    .command("create")
-    .description("create another key; a customer may have two live ones")
-    .requiredOption("--customer <id>", "the customer's id", anyId)
-    .option("--scopes <list>", `comma-separated, from ${SCOPES.join(", ")}`, scopes, [...SCOPES_DEFAULT])
-    .option(...jsonFlag)
-    .action((options: Json & { customer: number; scopes: Scope[] }) =>
-      withDatabase(async (pool) => {
-        await handOver(pool, options, options.customer, options.scopes);
-      }),
-    );
-  key
-    .command("list")
-    .description("list a customer's keys, without the secret keys themselves")
-    .requiredOption("--customer <id>", "the customer's id", anyId)
-    .option(...jsonFlag)
-    .action((options: Json & { customer: number }) =>
-      withDatabase(async (pool) => {
-        await requireCustomer(pool, options.customer);
-        print(options, { keys: await listKeys(pool, options.customer) });
-      }),
-    );
-  key
-    .command("revoke")
-    .description("revoke a key; every process refuses it within 2 s")
-    .argument("<key-id>", "from `key list`")
-    .option(...jsonFlag)
-    .action((keyId: string, options: Json) =>
-      withDatabase(async (pool) => {
-        if (!(await revokeKey(pool, keyId)))
-          throw new Error(`no live key ${JSON.stringify(keyId)}; see: ./sluice key list`);
-        print(options, { key_id: keyId, revoked: true });
-      }),
-    );
+  declareSuspension(customer);
 
   program
     .command("topup")
@@ -158,6 +124,24 @@ function declareResendUnknown(customer: Command): void {
     );
 }
 
+function declareSuspension(customer: Command): void {
+  const declare = (name: string, isSuspended: boolean, description: string) =>
+    customer
+      .command(name)
+      .description(description)
+      .requiredOption("--customer <id>", "the customer's id", anyId)
+      .option(...jsonFlag)
+      .action((options: Json & { customer: number }) =>
+        withDatabase(async (pool) => {
+          await setSuspended(pool, options.customer, isSuspended);
+          print(options, { customer_id: String(options.customer), suspended: isSuspended });
+        }),
+      );
+  const refused = "refuse all requests of a customer within 2 s (403 customer_suspended)";
+  declare("suspend", true, `${refused}; what was accepted before is still sent`);
+  declare("resume", false, "serve a suspended customer again, within 2 s");
+}
+
 async function changeMode(pool: Pool, mode: CustomerMode, options: Json & { customer: number }) {
   await setMode(pool, options.customer, mode);
   await drain(pool, options.customer, `the mode is ${mode}`);
@@ -168,36 +152,8 @@ async function makeCustomer(pool: Pool, options: CreateOptions): Promise<void> {
   const { name, priceNormal, priceExpress, rateLimit = null, balance } = options;
   const customerId = await createCustomer(pool, { name, priceNormal, priceExpress, rateLimit });
   if (balance > 0) await topUp(ledger(pool), customerId, balance, "create");
-  await handOver(pool, options, customerId, SCOPES_DEFAULT);
-}
-
-/** Creates a key and prints it. A key that could not be printed is revoked, because nobody has it. */
-async function handOver(
-  pool: Pool,
-  json: Json,
-  customerId: number,
-  scopesOf: readonly Scope[],
-): Promise<void> {
-  const { keyId, apiKey } = await createKey(ledger(pool), customerId, scopesOf);
-  try {
-    print(json, { customer_id: String(customerId), key_id: keyId, api_key: apiKey });
-  } catch (cause) {
-    await revokeKey(pool, keyId);
-    throw new OutputError(
-      `the new key of customer ${customerId} could not be printed and was revoked; ` +
-        `create another: ./sluice key create --customer ${customerId}`,
-      { cause },
-    );
-  }
+  await handOver(pool, options, customerId, { scopes: SCOPES_DEFAULT });
 }
 
 const newId = createIdFactory({ now: Date.now });
 const ledger = (pool: Pool) => ({ pool, id: newId, now: Date.now });
-
-function scopes(given: string): Scope[] {
-  const wanted = given.split(",").map((each) => each.trim());
-  const unknown = wanted.filter((each) => !(SCOPES as readonly string[]).includes(each));
-  if (unknown.length > 0)
-    throw new Error(`unknown scope ${unknown.join(", ")}; known scopes: ${SCOPES.join(", ")}`);
-  return wanted as Scope[];
-}

@@ -51,6 +51,28 @@ export function time(given: string): number {
   return ms;
 }
 
+const UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** Parses a span such as 90s, 15m, 24h or 7d, or 0, into milliseconds, up to `maxMs`. */
+export function duration(maxMs: number): (given: string) => number {
+  return (given) => {
+    const [, count = "", unit = "s"] = /^(\d{1,9})([smhd])$/.exec(given) ?? /^(0)$/.exec(given) ?? [];
+    const ms = Number(count) * UNITS_MS[unit as keyof typeof UNITS_MS];
+    if (count === "" || ms > maxMs)
+      throw new InvalidArgumentError(
+        `It must be a time such as 90s, 15m, 24h or 7d, or 0; at most ${maxMs / UNITS_MS.d}d.`,
+      );
+    return ms;
+  };
+}
+
+/** Parses a time that is still to come. */
+export function futureTime(given: string): number {
+  const ms = time(given);
+  if (ms <= Date.now()) throw new InvalidArgumentError("It must be a time in the future.");
+  return ms;
+}
+
 /** Parses one of these words. */
 export function oneOf<T extends string>(...allowed: T[]): (given: string) => T {
   return (given) => {

@@ -4,13 +4,14 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createIdFactory } from "../core/id.ts";
-import { createKey, findKey, listKeys, revokeKey } from "../customers/api-keys.ts";
+import { createKey, findKey, revokeKey } from "../customers/api-keys.ts";
 import {
   createCustomer,
   listCustomers,
   PRICE_EXPRESS_DEFAULT,
   PRICE_NORMAL_DEFAULT,
 } from "../customers/customers.ts";
+import { listKeys } from "../customers/key-admin.ts";
 import { topUp } from "../ledger/topup.ts";
 import type { Config } from "../platform/config.ts";
 import { createPool, type Pool } from "../platform/mysql.ts";
@@ -53,7 +54,7 @@ async function demoKey(pool: Pool, customerId: number, file: string): Promise<De
   if (kept !== null && (await findKey(pool, kept))?.customerId === customerId)
     return { customerId, apiKey: kept, keyFile: file };
   // A lost key can't be shown again, so the oldest live one is revoked to make room.
-  const live = (await listKeys(pool, customerId)).filter((key) => key.revoked_at === null);
+  const live = (await listKeys(pool, customerId)).filter((key) => key.live);
   if (live.length > 1 && live[0] !== undefined) await revokeKey(pool, live[0].key_id);
   const { apiKey } = await createKey(ledger(pool), customerId);
   mkdirSync(join(file, ".."), { recursive: true });

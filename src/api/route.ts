@@ -93,7 +93,17 @@ export function route<const A extends Access, B extends TObject | null, R extend
 }
 
 const ALWAYS: readonly ErrorCode[] = ["malformed_request", "validation_failed", "internal", "unavailable"];
-const OF_A_KEY: readonly ErrorCode[] = ["api_key_missing", "api_key_invalid", "scope_missing"];
+const OF_A_KEY: readonly ErrorCode[] = [
+  "api_key_missing",
+  "api_key_invalid",
+  "signature_missing",
+  "signature_invalid",
+  "signature_expired",
+  "signature_replayed",
+  "scope_missing",
+  "customer_suspended",
+  "address_not_allowed",
+];
 const OF_A_BODY: readonly ErrorCode[] = [
   "malformed_json",
   "body_not_utf8",

@@ -1,20 +1,45 @@
-// What a route declares is enforced in this order: access, query, body.
+// What a route declares is enforced in this order: access, query, body; and of a signed request the signature
+// before its body is parsed.
 
 import { describe, expect, test } from "bun:test";
 import { Type } from "typebox";
 import { neverGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
-import type { KeyOwner } from "../customers/api-keys.ts";
+import { signatureHeader, signatureOf } from "../core/request-signature.ts";
+import type { KeyGuard, KeyOwner } from "../customers/api-keys.ts";
 import { route } from "./route.ts";
 import { runRoute } from "./run-route.ts";
 
-const owner = { customerId: 1, scopes: new Set(["send"]) } as unknown as KeyOwner;
+const owner = { customerId: 1, keyId: "k", scopes: new Set(["send"]) } as unknown as KeyOwner;
+const FREE: KeyGuard = { isSuspended: false, allows: null, signingSecret: null };
+const guarded = (guard: Partial<KeyGuard>): KeyOwner => ({ ...owner, guard: { ...FREE, ...guard } });
+const OWNERS: Record<string, KeyOwner> = {
+  known: owner,
+  suspended: guarded({ isSuspended: true }),
+  elsewhere: guarded({ allows: (address) => address === "192.0.2.1" }),
+  here: guarded({ allows: (address) => address === "203.0.113.9" }),
+  signed: guarded({ signingSecret: "ss_secret" }),
+  "suspended-elsewhere": guarded({ isSuspended: true, allows: () => false }),
+  "signed-suspended": guarded({ isSuspended: true, signingSecret: "ss_secret" }),
+};
 let asked: string[] = [];
-const keys = {
-  get: (key: string) => (key === "known" ? owner : undefined),
-  load: (key: string) => {
-    asked.push(key);
-    return Promise.resolve(key === "loaded" ? owner : null);
+let used: string[] = [];
+let nonces = new Set<string>();
+const NOW_S = 1_790_000_000;
+const access = {
+  keys: {
+    get: (key: string) => OWNERS[key],
+    load: (key: string) => {
+      asked.push(key);
+      return Promise.resolve(key === "loaded" ? owner : null);
+    },
+    nowMs: () => NOW_S * 1_000,
+  },
+  noteUse: (keyId: string) => void used.push(keyId),
+  takeNonce: ({ nonce }: { nonce: string }) => {
+    const isNew = !nonces.has(nonce);
+    nonces.add(nonce);
+    return Promise.resolve(isNew);
   },
 };
 const body = Type.Object({ name: Type.String() }, { additionalProperties: false });
@@ -42,14 +67,15 @@ const open = route({
 
 const run = (of: typeof sending, url: string, init: RequestInit = {}, isStopping = false) => {
   asked = [];
-  return runRoute(keys, of, {
+  used = [];
+  return runRoute(access, of, {
     request: new Request(`http://sluice${url}`, init),
     requestId: "r",
     traceparent: "",
     params: {},
     isGone: neverGone,
     isStopping: () => isStopping,
-    clientAddress: () => "",
+    clientAddress: () => "203.0.113.9",
   });
 };
 const post = (key: string | null, sent: string): RequestInit => ({
@@ -104,4 +130,74 @@ describe("the order", () => {
     const reading = { ...sending, access: "read" } as const;
     expect(await codeOf(run(reading, "/x", post("known", bad)))).toBe("scope_missing");
   });
+});
+
+describe("a guarded key", () => {
+  const good = '{"name":"x"}';
+  test("is refused elsewhere, and while its customer is suspended; the address comes first", async () => {
+    expect(await codeOf(run(sending, "/x", post("here", good)))).toBe("answered");
+    expect(await codeOf(run(sending, "/x?no=1", post("elsewhere", "{")))).toBe("address_not_allowed");
+    expect(await codeOf(run(sending, "/x?no=1", post("suspended", "{")))).toBe("customer_suspended");
+    expect(await codeOf(run(sending, "/x", post("suspended-elsewhere", good)))).toBe("address_not_allowed");
+    expect(await codeOf(run(sending, "/x", post("signed-suspended", good)))).toBe("customer_suspended");
+    const reading = { ...sending, access: "read" } as const;
+    expect(await codeOf(run(reading, "/x", post("suspended", good)))).toBe("customer_suspended");
+  });
+
+  test("is told which of its addresses is refused", async () => {
+    const told = await run(sending, "/x", post("elsewhere", good)).catch(
+      (error: SluiceError) => error.detail,
+    );
+    expect(told).toBe("The address 203.0.113.9 is not allowed.");
+  });
+});
+
+describe("a key that takes signed requests only", () => {
+  const signedPost = (sent: string, nonce: string, query = ""): RequestInit => {
+    const timestamp = String(NOW_S);
+    const body = Buffer.from(sent);
+    const mac = signatureOf("ss_secret", { method: "POST", path: "/x", query, body, timestamp, nonce });
+    const { headers, ...init } = post("signed", sent);
+    const signed = {
+      "x-sluice-timestamp": timestamp,
+      "x-sluice-nonce": nonce,
+      "x-sluice-signature": signatureHeader(mac),
+    };
+    return { ...init, headers: { ...(headers as Record<string, string>), ...signed } };
+  };
+
+  test("is served when the signature is right, once", async () => {
+    nonces = new Set();
+    const sent = signedPost('{"name":"ی"}', "nonce-0123456789", "limit=5");
+    expect(await run(sending, "/x?limit=5", sent)).toMatchObject({ status: 200, body: { name: "ی" } });
+    expect(used).toEqual(["k"]);
+    expect(await codeOf(run(sending, "/x?limit=5", sent))).toBe("signature_replayed");
+    expect(used).toEqual([]);
+  });
+
+  test("parses nothing of the body before the signature is found right", async () => {
+    nonces = new Set();
+    expect(await codeOf(run(sending, "/x", post("signed", "{")))).toBe("signature_missing");
+    const { headers } = signedPost("{}", "nonce-0123456789");
+    expect(await codeOf(run(sending, "/x", { method: "POST", body: "{", headers: headers as never }))).toBe(
+      "signature_invalid",
+    );
+    expect(nonces.size).toBe(0);
+    expect(await codeOf(run(sending, "/x", signedPost("{", "nonce-0123456789")))).toBe("malformed_json");
+    expect(nonces.size).toBe(1);
+  });
+});
+
+test("a use is noted of a key that was served, and of no other", async () => {
+  for (const [key, keyIds] of [
+    ["known", ["k"]],
+    ["here", ["k"]],
+    ["other", []],
+    ["elsewhere", []],
+    ["suspended", []],
+    ["signed", []],
+  ] as const) {
+    await codeOf(run(sending, "/x", post(key, '{"name":"x"}')));
+    expect([key, used]).toEqual([key, [...keyIds]]);
+  }
 });

@@ -5,7 +5,6 @@
 
 import { CallerGoneError } from "../core/caller.ts";
 import { SluiceError, toSluiceError } from "../core/errors.ts";
-import type { KeyCache } from "../customers/key-cache.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { CALLER_GONE_CODE } from "../platform/metrics-table.ts";
@@ -13,6 +12,7 @@ import { isConnectionLost } from "../platform/mysql-errors.ts";
 import { sleep } from "../platform/retry.ts";
 import type { Tracing } from "../platform/otlp.ts";
 import { isSampled, newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
+import type { AccessDeps } from "./access.ts";
 import { createClientAddress } from "./client-address.ts";
 import { respond, respondProblem } from "./http.ts";
 import type { Route } from "./route.ts";
@@ -20,7 +20,7 @@ import { runRoute } from "./run-route.ts";
 import { createObserveHttp } from "./http-metrics.ts";
 
 export type ServerDeps = {
-  keys: KeyCache;
+  access: AccessDeps;
   routes: Route[];
   metrics: Metrics;
   tracing: Tracing;
@@ -42,7 +42,7 @@ const BUN_BODY_MAX = Number.MAX_SAFE_INTEGER;
 type Handler = (request: Request & { params?: Record<string, string> }) => Promise<Response> | Response;
 
 export function createServer(deps: ServerDeps, options: ServerOptions): ApiServer {
-  const { keys, log, metrics, tracing } = deps;
+  const { access, log, metrics, tracing } = deps;
   let refusing = false;
   const addressOf = createClientAddress(options.edgeSecret);
   const clientAddress = (request: Request): string =>
@@ -69,7 +69,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       const traceparent =
         given !== null && parseTraceparent(given) !== null ? given : newTraceparent(tracing.sample());
       const requestId = traceIdOf(traceparent);
-      const response = await runRoute(keys, route, {
+      const response = await runRoute(access, route, {
         request,
         requestId,
         traceparent,

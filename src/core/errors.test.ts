@@ -53,9 +53,11 @@ test("a field name from outside is shown truncated and without control character
 
 test("every 401 names its scheme, and nothing else does", () => {
   for (const code of codes) {
-    const scheme = problemHeaders(new SluiceError(code), "r-1")["www-authenticate"];
-    expect(scheme).toBe(ERRORS[code].status === 401 ? 'ApiKey realm="sluice"' : undefined);
+    const challenge = problemHeaders(new SluiceError(code), "r-1")["www-authenticate"];
+    const scheme = code.startsWith("signature_") ? "SluiceSignature" : "ApiKey";
+    expect(challenge).toBe(ERRORS[code].status === 401 ? `${scheme} realm="sluice"` : undefined);
   }
+  expect(codes.filter((code) => code.startsWith("signature_"))).toHaveLength(4);
 });
 
 test("a 402 says how much is required and how much there is", () => {

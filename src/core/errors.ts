@@ -31,7 +31,34 @@ export const ERRORS = {
     false,
     "The request has no `X-API-Key` header, or an empty one.",
   ),
-  api_key_invalid: row(401, "API key invalid", false, "The key is unknown or was revoked."),
+  api_key_invalid: row(401, "API key invalid", false, "The key is unknown, was revoked, or has expired."),
+  signature_missing: row(
+    401,
+    "Signature missing",
+    false,
+    "The key takes signed requests only, and `X-Sluice-Timestamp`, `X-Sluice-Nonce` or " +
+      "`X-Sluice-Signature` is missing (docs/reference/access.md).",
+  ),
+  signature_invalid: row(
+    401,
+    "Signature invalid",
+    false,
+    "The signature is not that of this request, or one of its headers is not written as it must be.",
+  ),
+  signature_expired: row(
+    401,
+    "Signature expired",
+    false,
+    "`X-Sluice-Timestamp` is more than 300 s before or after the time of the answer's `Date`. Sign the " +
+      "request again.",
+  ),
+  signature_replayed: row(
+    401,
+    "Signature replayed",
+    false,
+    "This request was received before: its `X-Sluice-Nonce` was used. Sign it again, with another nonce " +
+      "and, if it moves money, with the same `Idempotency-Key`.",
+  ),
   insufficient_balance: row(
     402,
     "Insufficient balance",
@@ -47,6 +74,19 @@ export const ERRORS = {
       "cap, `limit` and `left` its amounts, `resets_at` when it begins anew. Nothing was charged.",
   ),
   scope_missing: row(403, "Scope missing", false, "The key is valid, but lacks the scope this route needs."),
+  customer_suspended: row(
+    403,
+    "Customer suspended",
+    false,
+    "The customer is suspended: none of its requests is served until whoever runs Sluice resumes it. What " +
+      "was accepted before is still sent.",
+  ),
+  address_not_allowed: row(
+    403,
+    "Address not allowed",
+    false,
+    "The customer or the key has a list of allowed addresses, and the client's address is not in it.",
+  ),
   report_refused: row(
     403,
     "Report refused",
@@ -267,12 +307,14 @@ export function problemHeaders(error: SluiceError, requestId: string): Record<st
     "cache-control": "no-store",
   };
   // RFC 9110, 11.6.1: a 401 must name a scheme; clients such as the JDK's fail when it doesn't.
-  if (error.status === 401) headers["www-authenticate"] = 'ApiKey realm="sluice"';
+  if (error.status === 401) headers["www-authenticate"] = `${schemeOf(error.code)} realm="sluice"`;
   if (error.status === 415) headers["accept-encoding"] = "identity"; // RFC 9110, 15.5.16
   if (error.retryAfterS !== null) headers["retry-after"] = String(Math.max(1, Math.ceil(error.retryAfterS)));
   if (error.allow.length > 0) headers.allow = error.allow.join(", ");
   return headers;
 }
+
+const schemeOf = (code: ErrorCode): string => (code.startsWith("signature_") ? "SluiceSignature" : "ApiKey");
 
 /** The `type` member: a URN rather than a URL, so that it stays valid wherever Sluice is deployed. */
 export function problemType(code: ErrorCode): string {

@@ -1,28 +1,54 @@
-// API keys: created, looked up, revoked. A key is 160 random bits and shown once; the database stores only
-// its SHA-256, which at that length needs no salt or stretching. Invariant: a customer has at most two live
-// keys, enough to rotate them.
+// API keys: created, looked up, revoked; rotated and listed in key-admin.ts. A key is 160 random bits and
+// shown once; the database stores only its SHA-256, which at that length needs no salt or stretching.
+// Invariant: a customer has at most LIVE_KEYS_MAX live keys: those that are neither revoked nor expired, by
+// MySQL's clock.
 
 import { createHash, randomBytes } from "node:crypto";
+import { LIVE_KEYS_MAX } from "../core/access-limits.ts";
+import { addressList } from "../core/addresses.ts";
 import type { CallbackWish } from "../core/callback.ts";
 import { SluiceError } from "../core/errors.ts";
 import type { PricePlan } from "../core/price-plan.ts";
-import type { Pool } from "../platform/mysql.ts";
+import { SIGNING_SALT_BYTES, signingSecretOf } from "../core/request-signature.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
 import type { Customer } from "./customers.ts";
 
 export const SCOPES = ["send", "read", "billing", "admin"] as const;
 export type Scope = (typeof SCOPES)[number];
 export const SCOPES_DEFAULT: readonly Scope[] = ["send", "read", "billing"];
-const LIVE_KEYS_MAX = 2;
 
 export type KeyOwner = Customer & {
+  keyId: string;
   scopes: ReadonlySet<Scope>;
+  /** By MySQL's clock; absent if the key doesn't expire. */
+  expiresAtMs?: number;
+  /** Absent if nothing but its scopes limits the key, so that most requests are checked for nothing else. */
+  guard?: KeyGuard;
   /** Absent if no webhook is set up (webhooks.ts). */
   webhook?: CallbackWish;
   /** Absent if it has no price plan; `plan` is read by whoever needs it (price-plans.ts). */
   planId?: number;
   plan?: PricePlan;
 };
-export type KeyRow = { key_id: string; scopes: string; created_at: string; revoked_at: string | null };
+export type KeyGuard = {
+  isSuspended: boolean;
+  /** Whether the lists of the customer and of the key have this address; null: there are none. */
+  allows: ((address: string) => boolean) | null;
+  /** Signs the requests of a key that takes no others; null for all other keys. */
+  signingSecret: string | null;
+};
+export type KeyDeps = { pool: Pool; id: () => string };
+export type KeyOptions = {
+  /** null: it doesn't expire. */
+  expiresAtMs?: number | null;
+  /** It takes signed requests only. */
+  signed?: boolean;
+};
+/** What is shown once. `signingSecret`: only of a key that takes signed requests. */
+export type NewKey = { keyId: string; apiKey: string; signingSecret?: string };
+
+/** Of the columns of api_keys. */
+export const LIVE = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > NOW(3))";
 
 /** The SHA-256 under which a key is stored. */
 export const hashKey = (key: string): Buffer => createHash("sha256").update(key).digest();
@@ -32,52 +58,59 @@ export const hashKey = (key: string): Buffer => createHash("sha256").update(key)
  * keys are live already)
  */
 export function createKey(
-  { pool, id }: { pool: Pool; id: () => string },
+  { pool, id }: KeyDeps,
   customerId: number,
   scopes: readonly Scope[] = SCOPES_DEFAULT,
-): Promise<{ keyId: string; apiKey: string }> {
-  const apiKey = `sk_${randomBytes(20).toString("base64url")}`;
-  const keyId = id();
+  options: KeyOptions = {},
+): Promise<NewKey> {
   return pool.transaction(async (conn) => {
-    const known = await conn.query("SELECT customer_id FROM customers WHERE customer_id=? FOR UPDATE", [
-      customerId,
-    ]);
-    if (known.length === 0) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
-    const live = await conn.query("SELECT key_id FROM api_keys WHERE customer_id=? AND revoked_at IS NULL", [
-      customerId,
-    ]);
-    if (live.length >= LIVE_KEYS_MAX) {
-      const reason = `already has ${LIVE_KEYS_MAX} live keys: revoke one first`;
-      throw new SluiceError("validation_failed", {
-        detail: `The customer ${reason}.`,
-        errors: [{ field: "customer", reason }],
-      });
-    }
-    await conn.write("INSERT INTO api_keys (key_id, key_hash, customer_id, scopes) VALUES (?, ?, ?, ?)", [
-      keyId,
-      hashKey(apiKey),
-      customerId,
-      scopes.join(","),
-    ]);
-    return { keyId, apiKey };
+    const live = await lockKeys(conn, customerId);
+    if (live.length >= LIVE_KEYS_MAX) throw tooManyKeys();
+    return insertKey(conn, id(), customerId, { ...options, scopes: scopes.join(","), addresses: null });
   });
 }
 
-/** All keys of a customer, oldest first; never the key itself. */
-export async function listKeys(pool: Pool, customerId: number): Promise<KeyRow[]> {
-  const found = await pool.query<
-    { key_id: string; scopes: string; created_at: Date; revoked_at: Date | null }[]
-  >("SELECT key_id, scopes, created_at, revoked_at FROM api_keys WHERE customer_id=? ORDER BY key_id", [
+type LiveKey = { key_id: string; scopes: string; addresses: string | null; signed: 0 | 1 };
+
+/** Locks the customer, so that its keys change one after the other; returns those that are live. */
+export async function lockKeys(conn: Connection, customerId: number): Promise<LiveKey[]> {
+  const known = await conn.query("SELECT customer_id FROM customers WHERE customer_id=? FOR UPDATE", [
     customerId,
   ]);
-  return found.map((row) => ({
-    ...row,
-    created_at: row.created_at.toISOString(),
-    revoked_at: row.revoked_at?.toISOString() ?? null,
-  }));
+  if (known.length === 0) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
+  return conn.query<LiveKey[]>(
+    "SELECT key_id, scopes, addresses, signing_salt IS NOT NULL AS signed FROM api_keys " +
+      `WHERE customer_id=? AND ${LIVE}`,
+    [customerId],
+  );
 }
 
-/** Revokes a key; every process refuses it within 2 s. Returns false if there is no such live key. */
+export async function insertKey(
+  conn: Connection,
+  keyId: string,
+  customerId: number,
+  key: KeyOptions & { scopes: string; addresses: string | null },
+): Promise<NewKey> {
+  const apiKey = `sk_${randomBytes(20).toString("base64url")}`;
+  const salt = key.signed === true ? randomBytes(SIGNING_SALT_BYTES) : null;
+  const expiresAt = typeof key.expiresAtMs === "number" ? new Date(key.expiresAtMs) : null;
+  await conn.write(
+    "INSERT INTO api_keys (key_id, key_hash, customer_id, scopes, addresses, expires_at, signing_salt) " +
+      "VALUES (?, ?, ?, ?, ?, ?, ?)",
+    [keyId, hashKey(apiKey), customerId, key.scopes, key.addresses, expiresAt, salt],
+  );
+  return { keyId, apiKey, ...(salt === null ? {} : { signingSecret: signingSecretOf(apiKey, salt) }) };
+}
+
+export function tooManyKeys(): SluiceError {
+  const reason = `already has ${LIVE_KEYS_MAX} live keys: revoke one first`;
+  return new SluiceError("validation_failed", {
+    detail: `The customer ${reason}.`,
+    errors: [{ field: "customer", reason }],
+  });
+}
+
+/** Revokes a key; every process refuses it within 2 s. Returns false if there is none that isn't revoked. */
 export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
   const { affectedRows } = await pool.write(
     "UPDATE api_keys SET revoked_at=NOW(3) WHERE key_id=? AND revoked_at IS NULL",
@@ -90,13 +123,15 @@ export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
 export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
-      "c.rate_limit, c.express_resend_unknown, c.price_plan, k.scopes, w.statuses, " +
-      "w.url IS NOT NULL AS has_url FROM api_keys k JOIN customers c USING (customer_id) " +
-      "LEFT JOIN webhooks w USING (customer_id) " +
-      "WHERE k.key_hash=? AND k.revoked_at IS NULL",
+      "c.rate_limit, c.express_resend_unknown, c.price_plan, c.suspended_at IS NOT NULL AS suspended, " +
+      "c.addresses AS customer_addresses, k.key_id, k.scopes, k.expires_at, k.addresses, k.signing_salt, " +
+      "w.statuses, w.url IS NOT NULL AS has_url " +
+      "FROM api_keys k JOIN customers c USING (customer_id) LEFT JOIN webhooks w USING (customer_id) " +
+      `WHERE k.key_hash=? AND ${LIVE}`,
     [hashKey(apiKey)],
   );
   if (row === undefined) return null;
+  const guard = guardOf(row, apiKey);
   return {
     customerId: row.customer_id,
     name: row.name,
@@ -106,8 +141,11 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
     region: row.region,
     rateLimit: row.rate_limit,
     resendsUnknown: row.express_resend_unknown === 1,
+    keyId: row.key_id,
     scopes: new Set(row.scopes.split(",") as Scope[]),
     ...(row.price_plan === null ? {} : { planId: row.price_plan }),
+    ...(row.expires_at === null ? {} : { expiresAtMs: row.expires_at.getTime() }),
+    ...(guard === null ? {} : { guard }),
     ...(row.statuses === null ? {} : { webhook: { statuses: row.statuses, hasUrl: row.has_url === 1 } }),
   };
 }
@@ -122,10 +160,29 @@ type OwnerRow = {
   rate_limit: number | null;
   express_resend_unknown: 0 | 1;
   price_plan: number | null;
+  suspended: 0 | 1;
+  customer_addresses: string | null;
+  key_id: string;
   scopes: string;
+  expires_at: Date | null;
+  addresses: string | null;
+  signing_salt: Buffer | null;
   statuses: number | null;
   has_url: 0 | 1;
 };
+
+function guardOf(row: OwnerRow, apiKey: string): KeyGuard | null {
+  const lists = [row.customer_addresses, row.addresses]
+    .filter((text) => text !== null)
+    .map((text) => addressList(text.split(",")));
+  const salt = row.signing_salt;
+  if (row.suspended === 0 && lists.length === 0 && salt === null) return null;
+  return {
+    isSuspended: row.suspended === 1,
+    allows: lists.length === 0 ? null : (address) => lists.every((isListed) => isListed(address)),
+    signingSecret: salt === null ? null : signingSecretOf(apiKey, salt),
+  };
+}
 
 /** A key, customer or price plan that changed, and when: no two changes of one have the same time. */
 export type Changed = {

@@ -65,6 +65,8 @@ export type CustomerRow = {
   mode: string;
   express_resend_unknown: boolean;
   created_at: string;
+  /** Since when none of its requests is served; null: they are. */
+  suspended_at: string | null;
 };
 
 /** @throws SluiceError not_found */
@@ -75,20 +77,35 @@ export async function requireCustomer(pool: Pool, customerId: number): Promise<v
 
 /** All customers, oldest first. */
 export async function listCustomers(pool: Pool): Promise<CustomerRow[]> {
-  type Found = Omit<CustomerRow, "express_resend_unknown" | "created_at"> & {
+  type Found = Omit<CustomerRow, "express_resend_unknown" | "created_at" | "suspended_at"> & {
     express_resend_unknown: 0 | 1;
     created_at: Date;
+    suspended_at: Date | null;
   };
   const found = await pool.query<Found[]>(
     "SELECT CAST(customer_id AS CHAR) AS customer_id, name, price_normal, price_express, currency, " +
-      "rate_limit, mode, express_resend_unknown, created_at " +
+      "rate_limit, mode, express_resend_unknown, created_at, suspended_at " +
       "FROM customers ORDER BY customers.customer_id",
   );
   return found.map((row) => ({
     ...row,
     express_resend_unknown: row.express_resend_unknown === 1,
     created_at: row.created_at.toISOString(),
+    suspended_at: row.suspended_at?.toISOString() ?? null,
   }));
+}
+
+/**
+ * Refuses every request of a customer, or serves them again. Every process knows within 2 s. What was
+ * accepted before is still sent. @throws SluiceError not_found
+ */
+export async function setSuspended(pool: Pool, customerId: number, isSuspended: boolean): Promise<void> {
+  await requireCustomer(pool, customerId);
+  await pool.write(
+    `UPDATE customers SET suspended_at=${isSuspended ? "COALESCE(suspended_at, NOW(3))" : "NULL"} ` +
+      "WHERE customer_id=?",
+    [customerId],
+  );
 }
 
 /** Every process knows within 2 s. @throws SluiceError not_found */

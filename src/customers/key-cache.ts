@@ -2,8 +2,9 @@
 // each half second asks MySQL whether any of them changed and drops those, once for each change. Its cost
 // doesn't grow with the number of keys, and no request waits while thousands of customers are imported.
 // Invariant: an entry is not used once KEY_STALE_MAX_MS have passed without a good poll, so a revoked key
-// stops working within 2 s. Bound: KEY_CACHE_MAX entries and UNKNOWN_MAX keys without an owner, the oldest
-// dropped first; each poll looks back by LOOK_BACK_MS to twice that, and reads at most CHANGED_MAX rows.
+// stops working within 2 s; nor once its key has expired by MySQL's clock, which each poll reads. Bound:
+// KEY_CACHE_MAX entries and UNKNOWN_MAX keys without an owner, the oldest dropped first; each poll looks back
+// by LOOK_BACK_MS to twice that, and reads at most CHANGED_MAX rows.
 
 import { KEY_CACHE_MAX } from "../core/limits.ts";
 import type { Pool } from "../platform/mysql.ts";
@@ -29,6 +30,8 @@ export type KeyCache = {
   /** The key's owner, null if it has none; undefined when not cached, or stale: then call `load`. */
   get(apiKey: string): KeyOwner | null | undefined;
   load(apiKey: string): Promise<KeyOwner | null>;
+  /** MySQL's clock, as far as the last poll knows. */
+  nowMs(): number;
   /** Milliseconds since the last good poll began. */
   state(): { polledAgoMs: number };
   stop(): void;
@@ -55,6 +58,8 @@ export function createKeyCache(
   // The rows read last. Polls look back, so they see the same rows again; a change that was seen already was
   // dropped then, and whatever was read since is at least as new.
   let seen = new Map<string, string>();
+  // MySQL's clock − the monotonic one, so that a jump of this machine's clock revives no key and no request.
+  let aheadMs = options.now() - options.monotonicMs();
   let stopped = false;
   let timer: ReturnType<typeof setTimeout>;
   // One look-up per key, however many requests wait for it: a thousand misses at once would fill the pool's
@@ -69,6 +74,7 @@ export function createKeyCache(
       const sentMs = options.now();
       const { nowMs, digest } = await changeDigest(pool, fromMs);
       options.onSkew?.(nowMs - (sentMs + options.now()) / 2);
+      aheadMs = nowMs - (startedMs + options.monotonicMs()) / 2;
       if (fromMs === null) dropAll();
       else if (digest !== known) drop(await changedSince(pool, fromMs, CHANGED_MAX));
       known = digest;
@@ -118,7 +124,12 @@ export function createKeyCache(
     else keep(entries, KEY_CACHE_MAX, apiKey, { owner, hash });
     return owner;
   };
-  const get = (apiKey: string) => entries.get(apiKey)?.owner ?? (unknown.has(apiKey) ? null : undefined);
+  const nowMs = () => options.monotonicMs() + aheadMs;
+  const get = (apiKey: string) => {
+    const owner = entries.get(apiKey)?.owner;
+    if (owner === undefined) return unknown.has(apiKey) ? null : undefined;
+    return owner.expiresAtMs !== undefined && owner.expiresAtMs <= nowMs() ? null : owner;
+  };
   const fresh = () => options.monotonicMs() - polledAtMs < KEY_STALE_MAX_MS;
   void poll();
 
@@ -133,6 +144,7 @@ export function createKeyCache(
       loading.set(apiKey, load);
       return load;
     },
+    nowMs,
     state: () => ({ polledAgoMs: options.monotonicMs() - polledAtMs }),
     stop() {
       stopped = true;

@@ -3,7 +3,6 @@
 // Invariant: nothing in here knows HTTP.
 
 import { LEASES_RETURN_MAX_MS, MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
-import { createKeyCache, type KeyCache } from "../customers/key-cache.ts";
 import { createAcceptStore } from "../ledger/accept.ts";
 import type { LinkOf } from "../ledger/held.ts";
 import { findKeys } from "../ledger/idempotency.ts";
@@ -17,6 +16,7 @@ import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
 import { type AcceptBatch, createAcceptBatch } from "./accept-batch.ts";
 import { type AcceptMessage, createAcceptMessage } from "./accept-message.ts";
+import { type Callers, startCallers } from "./callers.ts";
 import { createClockGuard } from "./clock-guard.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import { createIdempotency, type Idempotency } from "./idempotency.ts";
@@ -29,8 +29,8 @@ import { meteredAccept, meteredLeases } from "./store-metrics.ts";
 export type Accepting = {
   accept: AcceptMessage;
   acceptBatch: AcceptBatch;
-  /** Finds the customer of an API key. */
-  callers: KeyCache;
+  /** Who calls, by its API key. */
+  callers: Callers;
   /** Runs one request per Idempotency-Key and replays its answer. */
   keys: Idempotency;
   /** What `accept` takes from, for requests that are limited with it. */
@@ -43,8 +43,6 @@ export type Accepting = {
   stop(): Promise<void>;
 };
 
-/** The key cache polls twice a second; after this long without a good poll the database counts as away. */
-const POLL_MISSED_MS = 2_000;
 /** A MySQL that hangs doesn't close its connections; the process ends without that. */
 const CLOSE_MAX_MS = 1_000;
 
@@ -66,16 +64,8 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(readPool));
 
   const ledger = { pool: ledgerPool, id, now };
-  let skewMs: number | null = null;
-  const onSkew = (ms: number) => {
-    skewMs = ms;
-    clockGuard.observe(ms);
-  };
-  const callers = createKeyCache(readPool, { monotonicMs, now, onSkew });
-  role.onStop(() => callers.stop());
-  role.check("mysql", () => (callers.state().polledAgoMs < POLL_MISSED_MS ? "ok" : "down"));
+  const callers = startCallers(role, { pool: readPool, onSkew: clockGuard.observe });
   role.check("clock", () => (clockGuard.isRight() ? "ok" : "down"));
-  metrics.gauge("sluice_clock_skew_seconds", () => (skewMs === null ? null : skewMs / 1_000));
 
   const { leaseTtlMs } = config;
   const leases = meteredLeases(createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), metrics);
@@ -97,7 +87,7 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const upkeep = startKeyUpkeep({ ...jobs, pool: readPool });
   const stop = async () => {
     const untilMs = monotonicMs() + LEASES_RETURN_MAX_MS;
-    await Promise.all([upkeep.stop(), lanes.stop()]);
+    await Promise.all([upkeep.stop(), lanes.stop(), callers.stop()]);
     await commits.drained();
     await book.stop(untilMs);
   };

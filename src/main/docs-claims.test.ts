@@ -5,6 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import * as accessLimits from "../core/access-limits.ts";
 import * as batchLimits from "../core/batch-limits.ts";
 import * as limits from "../core/limits.ts";
 import * as webhookLimits from "../core/webhook-limits.ts";
@@ -87,6 +88,7 @@ function wrongLimits({ path, text }: Page, source = code): string[] {
   const known = new Map<string, number | string>([
     ...Object.entries(limits),
     ...Object.entries(webhookLimits),
+    ...Object.entries(accessLimits),
     ...Object.entries(batchLimits),
     ...Object.values(settings).map((s): [string, number | string] => [s.env, s.fallback]),
   ]);

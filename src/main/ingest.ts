@@ -73,7 +73,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     },
   });
   const server = createServer(
-    { keys: callers, routes, metrics, tracing, log },
+    { access: callers, routes, metrics, tracing, log },
     { host: config.apiHost, port: config.apiPort, idleS: config.apiIdleS, edgeSecret: config.edgeSecret },
   );
   role.onStop(async () => {

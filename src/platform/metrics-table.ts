@@ -43,6 +43,7 @@ export const POOLS = [
   "commit",
   "ledger",
   "read",
+  "nonce",
   "reconcile",
   "relay",
   "sender",

@@ -4,6 +4,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
+import { purgeNonces, takeNonce } from "../../src/customers/nonces.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { listLetters, purgeLetters } from "../../src/ledger/dead-letters.ts";
 import * as held from "../../src/ledger/held.ts";
@@ -20,7 +21,7 @@ import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { laneRecord } from "../support/messages.ts";
 import { submissionSql } from "../support/small-book.ts";
 
-const CHANGING = ["outbox", "outbox_held", "claims", "idempotency_keys", "dead_letters"];
+const CHANGING = ["outbox", "outbox_held", "claims", "idempotency_keys", "dead_letters", "request_nonces"];
 const FULL = 1_000;
 const id = createIdFactory({ now: Date.now });
 let database: TestDatabase;
@@ -56,6 +57,10 @@ const fill = async (rows: number): Promise<void> => {
     "INSERT INTO idempotency_keys (customer_id,operation,idem_key,request_hash,owner,status,answer," +
       "created_at) VALUES " +
       each((n) => `(1,'send','${n}','','${id()}',202,'',NOW(3) - INTERVAL ${n} MINUTE)`),
+  );
+  await pool.query(
+    "INSERT INTO request_nonces (key_id,nonce,expires_at) VALUES " +
+      each((n) => `('${id()}','${n}',NOW(3) + INTERVAL ${n - 10} SECOND)`),
   );
   await pool.query(
     "INSERT INTO dead_letters (source,place,reason,fingerprint,payload,created_at) VALUES " +
@@ -202,6 +207,8 @@ async function workOn(own: Pool): Promise<void> {
   await findKeys(own, [key]);
   await own.query(claimKeysSql([key]));
   await purgeKeys(own);
+  await takeNonce(own, { keyId: id(), nonce: "0123456789abcdef", expiresAtMs: Date.now() });
+  await purgeNonces(own);
   await listLetters(own, { source: "record", limit: 16 });
   await purgeLetters(own);
 }

@@ -205,8 +205,12 @@ export function startIngest(world: World, of: Process): Ingest {
         isStopping: () => false,
         clientAddress: () => "",
       };
-      const keyring = { get: () => owner, load: () => Promise.resolve(owner) };
-      return runRoute(keyring, routes[route], arrival).then(answerOf, (thrown: unknown) =>
+      const access = {
+        keys: { get: () => owner, load: () => Promise.resolve(owner), nowMs: () => Date.now() },
+        noteUse: () => undefined,
+        takeNonce: () => Promise.resolve(true),
+      };
+      return runRoute(access, routes[route], arrival).then(answerOf, (thrown: unknown) =>
         problemOf(world, thrown),
       );
     },

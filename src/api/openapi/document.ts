@@ -15,7 +15,10 @@ const DESCRIPTION = `An SMS gateway: an accepted message is stored and charged o
 operator takes it.
 
 - Every \`/v1\` route needs an API key in \`X-API-Key\`. A key has scopes; each operation names the one it
-  needs.
+  needs. A key may also expire, be limited to some addresses, or take signed requests only; then
+  \`X-Sluice-Timestamp\` (Unix seconds), \`X-Sluice-Nonce\` and \`X-Sluice-Signature\` come with each: \`v1=\`
+  and the HMAC-SHA-256, in hex, of seven lines: \`v1\`, method, path, query, the body's SHA-256 in hex,
+  timestamp, nonce.
 - Every answer that is not a success is \`application/problem+json\` (RFC 9457) with a stable \`code\`. Each
   operation lists those it may answer. Any request may also get \`not_found\` (no such route) or
   \`method_not_allowed\`, and, behind the edge, \`uri_too_long\` or \`headers_too_large\`.

@@ -45,7 +45,9 @@ export const HEADERS = {
     example: 1,
   },
   "WWW-Authenticate": {
-    description: "the scheme of the key: it is sent in `X-API-Key`",
+    description:
+      "what is missing or wrong: `ApiKey`, the key in `X-API-Key`; `SluiceSignature`, the signature that " +
+      "the key asks for",
     schema: Type.String(),
     example: 'ApiKey realm="sluice"',
     required: true,

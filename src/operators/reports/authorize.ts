@@ -6,7 +6,7 @@
 // prevented: a captured request sent again. It is harmless, for the first end of a message stays.
 
 import { createHash, timingSafeEqual } from "node:crypto";
-import { BlockList, isIP } from "node:net";
+import { addressList, plainAddress } from "../../core/addresses.ts";
 import { twilioProblem, vonageProblem } from "./signatures.ts";
 
 export type ReportAccess = {
@@ -95,28 +95,8 @@ function hasBasic({ username, password }: { username: string; password: string }
 }
 
 function comesFrom(addresses: readonly string[]): Condition {
-  const list = new BlockList();
-  for (const entry of addresses) {
-    const [address = "", length, ...rest] = entry.split("/");
-    const version = isIP(address);
-    const bits =
-      length === undefined ? (version === 4 ? 32 : 128) : /^\d+$/.test(length) ? Number(length) : -1;
-    if (version === 0 || rest.length > 0 || bits < 0 || bits > (version === 4 ? 32 : 128))
-      throw new Error(`${entry} is neither an address nor a CIDR block`);
-    list.addSubnet(address, bits, version === 4 ? "ipv4" : "ipv6");
-  }
-  return ({ address }) => {
-    const plain = unmapped(address);
-    const version = isIP(plain);
-    const isListed = version !== 0 && list.check(plain, version === 4 ? "ipv4" : "ipv6");
-    return isListed ? null : `the address ${plain} is not listed`;
-  };
-}
-
-/** ::ffff:10.1.2.3, as a socket of both versions shows IPv4, is 10.1.2.3; a zone (%eth0) is no part of it. */
-function unmapped(address: string): string {
-  const [plain = ""] = address.split("%", 1);
-  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(plain)?.[1] ?? plain;
+  const isListed = addressList(addresses);
+  return ({ address }) => (isListed(address) ? null : `the address ${plainAddress(address)} is not listed`);
 }
 
 /** In constant time whatever their lengths, because their digests are compared. */

@@ -1,0 +1,65 @@
+// Who calls, and whether it may: the key, the client's address, the customer, the scope, and for keys that
+// want it the signature, in this order. Leaves to the pipeline (run-route.ts) what a route declares.
+// Invariant: a key without expiry, lists and signature costs a look-up in memory and nothing else.
+
+import { SluiceError } from "../core/errors.ts";
+import type { KeyGuard, KeyOwner, Scope } from "../customers/api-keys.ts";
+import type { KeyCache } from "../customers/key-cache.ts";
+import type { Nonce } from "../customers/nonces.ts";
+import { singleHeader } from "./http.ts";
+import type { Arrival } from "./route.ts";
+import { holdSignature, readSignature } from "./signed-request.ts";
+
+export type AccessDeps = {
+  keys: Pick<KeyCache, "get" | "load" | "nowMs">;
+  /** Notes that a key was used. */
+  noteUse: (keyId: string) => void;
+  /** Whether the nonce is new; stored before it resolves. */
+  takeNonce: (nonce: Nonce) => Promise<boolean>;
+};
+/** To be called with the body before anything is done. @throws SluiceError */
+export type Verify = (body: Uint8Array) => Promise<void>;
+
+/** An API key has 30 characters; anything much longer isn't a key and is not looked up. */
+const API_KEY_CHARS_MAX = 100;
+
+/** The caller. Its signature, if it needs one, is not read yet. @throws SluiceError, what `load` throws */
+export async function admit(deps: AccessDeps, arrival: Arrival, scope: Scope): Promise<KeyOwner> {
+  const key = singleHeader(arrival.request, "X-API-Key");
+  if (key === null || key === "") throw new SluiceError("api_key_missing");
+  if (key.length > API_KEY_CHARS_MAX) throw new SluiceError("api_key_invalid");
+  let owner = deps.keys.get(key);
+  if (owner === undefined) owner = await deps.keys.load(key);
+  if (owner === null) throw new SluiceError("api_key_invalid");
+  if (owner.guard !== undefined) holdGuard(owner.guard, arrival);
+  if (!owner.scopes.has(scope))
+    throw new SluiceError("scope_missing", { detail: `This route needs the scope ${scope}.` });
+  if (!isSigned(owner)) deps.noteUse(owner.keyId);
+  return owner;
+}
+
+const isSigned = ({ guard }: KeyOwner): boolean => guard !== undefined && guard.signingSecret !== null;
+
+/**
+ * Reads the signature of a request whose key takes no others; null for every other key. @throws SluiceError
+ * signature_missing, signature_invalid, signature_expired, malformed_request
+ */
+export function verifierOf(deps: AccessDeps, { request }: Arrival, owner: KeyOwner): Verify | null {
+  const secret = owner.guard?.signingSecret ?? null;
+  if (secret === null) return null;
+  const { keyId } = owner;
+  const signature = readSignature(request, deps.keys.nowMs());
+  return async (body) => {
+    await holdSignature(signature, { request, body, secret, keyId }, deps.takeNonce);
+    deps.noteUse(keyId);
+  };
+}
+
+function holdGuard({ allows, isSuspended }: KeyGuard, { clientAddress }: Arrival): void {
+  if (allows !== null) {
+    const address = clientAddress();
+    if (!allows(address))
+      throw new SluiceError("address_not_allowed", { detail: `The address ${address} is not allowed.` });
+  }
+  if (isSuspended) throw new SluiceError("customer_suspended");
+}
