@@ -26,7 +26,8 @@ export async function runRoute(
   if (route.access === "public") return read(route, arrival, null);
   if (arrival.isStopping())
     throw new SluiceError("unavailable", { detail: "The process is stopping.", retryAfterS: 1 });
-  return read(route, arrival, await ownerOf(keys, arrival.request, route.access));
+  const key = singleHeader(arrival.request, "X-API-Key");
+  return read(route, arrival, await ownerOfKey(keys, key, route.access));
 }
 
 async function read(route: Route, arrival: Arrival, owner: KeyOwner | null): Promise<Reply> {
@@ -41,12 +42,15 @@ async function read(route: Route, arrival: Arrival, owner: KeyOwner | null): Pro
   return route.handle({ ...arrival, owner, query, body, bytes } as never);
 }
 
-async function ownerOf(
+/**
+ * The customer of a key that has the scope. @throws SluiceError api_key_missing, api_key_invalid,
+ * scope_missing
+ */
+export async function ownerOfKey(
   keys: Pick<KeyCache, "get" | "load">,
-  request: Request,
+  key: string | null,
   scope: Exclude<Access, "public">,
 ): Promise<KeyOwner> {
-  const key = singleHeader(request, "X-API-Key");
   if (key === null || key === "") throw new SluiceError("api_key_missing");
   if (key.length > API_KEY_CHARS_MAX) throw new SluiceError("api_key_invalid");
   let owner = keys.get(key);
