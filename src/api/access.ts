@@ -24,8 +24,17 @@ export type Verify = (body: Uint8Array) => Promise<void>;
 const API_KEY_CHARS_MAX = 100;
 
 /** The caller. Its signature, if it needs one, is not read yet. @throws SluiceError, what `load` throws */
-export async function admit(deps: AccessDeps, arrival: Arrival, scope: Scope): Promise<KeyOwner> {
-  const key = singleHeader(arrival.request, "X-API-Key");
+export function admit(deps: AccessDeps, arrival: Arrival, scope: Scope): Promise<KeyOwner> {
+  return admitKey(deps, arrival, singleHeader(arrival.request, "X-API-Key"), scope);
+}
+
+/** The same for a key that came by another way than its header; null: none came. */
+export async function admitKey(
+  deps: AccessDeps,
+  arrival: Arrival,
+  key: string | null,
+  scope: Scope,
+): Promise<KeyOwner> {
   if (key === null || key === "") throw new SluiceError("api_key_missing");
   if (key.length > API_KEY_CHARS_MAX) throw new SluiceError("api_key_invalid");
   let owner = deps.keys.get(key);

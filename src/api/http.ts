@@ -8,7 +8,7 @@ import { problemBody, problemHeaders, SluiceError, toSluiceError } from "../core
 import { BODY_BYTES_MAX } from "../core/limits.ts";
 import { RateLimitedError } from "../ingest/rate-limits.ts";
 import { rateHeaders } from "./rate-headers.ts";
-import type { Reply } from "./route.ts";
+import type { Reply, Written } from "./route.ts";
 
 /**
  * The value of a single-valued header. A header given twice arrives joined with a comma, as if it had another
@@ -106,4 +106,19 @@ export function respondProblem(
     status: error.status,
     headers: { ...problemHeaders(error, requestId), ...rate, ...headers },
   });
+}
+
+const KEPT_OF_PROBLEM = ["retry-after", "allow"];
+
+/** An error as a door answers it (doors/door.ts), with the headers that say when to come back. */
+export function respondRefusal(
+  error: SluiceError,
+  reply: Written,
+  requestId: string,
+  headers?: Record<string, string>,
+): Response {
+  const all = Object.entries(problemHeaders(error, requestId));
+  const kept = Object.fromEntries(all.filter(([name]) => KEPT_OF_PROBLEM.includes(name)));
+  const rate = error instanceof RateLimitedError ? rateHeaders(error.rate) : {};
+  return respond({ ...reply, headers: { ...kept, ...rate, ...headers, ...reply.headers } }, requestId);
 }

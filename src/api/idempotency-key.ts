@@ -17,13 +17,23 @@ const KEY = /^[!#-+\--[\]-~](?:[ !#-+\--[\]-~]*[!#-+\--[\]-~])?$/;
  * Returns the answer of `run`, or the stored bytes of the request that used the key before. @throws
  * SluiceError malformed_request, validation_failed, or what Idempotency.once throws
  */
-export async function once<S extends number>(
+export function once<S extends number>(
   keys: Idempotency,
   { request, owner, isGone, bytes }: Pick<Call, "request" | "owner" | "isGone" | "bytes">,
   operation: KeyOperation,
   run: (key: RequestKey | null) => Promise<Written<S>>,
 ): Promise<Written<S>> {
-  const key = givenKey(request);
+  return onceAs(givenKey(request), keys, { owner, isGone, bytes }, operation, run);
+}
+
+/** The same with a key that comes from elsewhere than the header; null: there is none. */
+export async function onceAs<S extends number>(
+  key: string | null,
+  keys: Idempotency,
+  { owner, isGone, bytes }: Pick<Call, "owner" | "isGone" | "bytes">,
+  operation: KeyOperation,
+  run: (key: RequestKey | null) => Promise<Written<S>>,
+): Promise<Written<S>> {
   if (key === null) return run(null);
   const { customerId } = owner;
   const done = await keys.once({ customerId, operation, key, body: bytes, isGone }, run);

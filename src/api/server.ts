@@ -1,6 +1,6 @@
 // The API's socket: Bun.serve, which is uWebSockets. Owns traces, counting answers, mapping errors to
-// answers, and refusing new requests while stopping. Leaves what a route declares to run-route.ts. Invariant:
-// anything thrown becomes one problem answer.
+// answers, and refusing new requests while stopping. Leaves what a route declares to run-route.ts, and the
+// peers' forms to doors/. Invariant: anything thrown becomes one problem answer, or one refusal of a door.
 // Bounds: bodies are bounded by http.ts, concurrent requests by the group commit's queue.
 
 import { CallerGoneError } from "../core/caller.ts";
@@ -14,14 +14,17 @@ import type { Tracing } from "../platform/otlp.ts";
 import { isSampled, newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
 import type { AccessDeps } from "./access.ts";
 import { createClientAddress } from "./client-address.ts";
-import { respond, respondProblem } from "./http.ts";
-import type { Route } from "./route.ts";
+import { respond, respondProblem, respondRefusal } from "./http.ts";
+import type { DoorRoute } from "./doors/door.ts";
+import type { Arrival, Reply, Route } from "./route.ts";
 import { runRoute } from "./run-route.ts";
 import { createObserveHttp } from "./http-metrics.ts";
 
 export type ServerDeps = {
   access: AccessDeps;
   routes: Route[];
+  /** Of the doors that are open. */
+  doors: DoorRoute[];
   metrics: Metrics;
   tracing: Tracing;
   log: Log;
@@ -39,6 +42,13 @@ export type ApiServer = {
 // of the way. Bun buffers no more than a few MB of a body that nobody reads (measured with 200 MB sent).
 const BUN_BODY_MAX = Number.MAX_SAFE_INTEGER;
 
+type Refusal = DoorRoute["refusal"];
+/** What an error answer needs to know of its request. */
+type Failed = { request?: Request; refusal?: Refusal | undefined };
+type Answering = Pick<Route, "method" | "path"> & {
+  run(arrival: Arrival): Promise<Reply>;
+  refusal?: Refusal;
+};
 type Handler = (request: Request & { params?: Record<string, string> }) => Promise<Response> | Response;
 
 export function createServer(deps: ServerDeps, options: ServerOptions): ApiServer {
@@ -48,7 +58,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
   const clientAddress = (request: Request): string =>
     addressOf(request.headers, () => server.requestIP(request)?.address);
 
-  const fail = (thrown: unknown, requestId: string, request?: Request): Response => {
+  const fail = (thrown: unknown, requestId: string, { request, refusal }: Failed = {}): Response => {
     // This answer can't reach the client; it exists only to be counted.
     if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_CODE });
     const error = isConnectionLost(thrown)
@@ -58,18 +68,20 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       const client = request === undefined ? undefined : clientAddress(request);
       log.error({ err: error.cause, trace_id: requestId, client }, "request failed");
     }
-    return respondProblem(error, requestId, refusing ? { connection: "close" } : {});
+    const headers: Record<string, string> = refusing ? { connection: "close" } : {};
+    if (refusal === undefined) return respondProblem(error, requestId, headers);
+    return respondRefusal(error, refusal(error, request), requestId, headers);
   };
 
   const answered =
-    (route: Route): Handler =>
+    ({ method, path, run, refusal }: Answering): Handler =>
     async (request) => {
       const startedMs = Date.now();
       const given = request.headers.get("traceparent");
       const traceparent =
         given !== null && parseTraceparent(given) !== null ? given : newTraceparent(tracing.sample());
       const requestId = traceIdOf(traceparent);
-      const response = await runRoute(access, route, {
+      const response = await run({
         request,
         requestId,
         traceparent,
@@ -79,18 +91,28 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
         clientAddress: () => clientAddress(request),
       }).then(
         (reply) => respond(reply, requestId),
-        (thrown: unknown) => fail(thrown, requestId, request),
+        (thrown: unknown) => fail(thrown, requestId, { request, refusal }),
       );
       if (isSampled(traceparent)) {
-        const attributes = { "http.route": route.path, "http.response.status_code": response.status };
-        tracing.span(`${route.method} ${route.path}`, traceparent, startedMs, Date.now(), attributes);
+        const attributes = { "http.route": path, "http.response.status_code": response.status };
+        tracing.span(`${method} ${path}`, traceparent, startedMs, Date.now(), attributes);
       }
       return response;
     };
 
   const table = new Map<string, Record<string, Handler>>();
-  for (const route of deps.routes)
-    table.set(route.path, { ...table.get(route.path), [route.method]: answered(route) });
+  const add = (one: Answering) =>
+    table.set(one.path, { ...table.get(one.path), [one.method]: answered(one) });
+  for (const route of deps.routes) {
+    const { method, path } = route;
+    add({ method, path, run: (arrival) => runRoute(access, route, arrival) });
+  }
+  // A path that only doors have is refused in their form for other methods, too.
+  const refusals = new Map<string, Refusal>();
+  for (const door of deps.doors) {
+    if (!table.has(door.path)) refusals.set(door.path, door.refusal);
+    add(door);
+  }
 
   const bunRoutes: Record<string, Handler> = {};
   // Every answer passes here and is counted once, whatever becomes of it.
@@ -107,10 +129,9 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     const allow = Object.keys(byMethod).flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
     bunRoutes[path] = observed(path, (request) => {
       const handler = byMethod[request.method] ?? (request.method === "HEAD" ? byMethod.GET : undefined);
-      return (
-        handler?.(request) ??
-        fail(new SluiceError("method_not_allowed", { allow }), traceIdOf(newTraceparent()))
-      );
+      if (handler !== undefined) return handler(request);
+      const error = new SluiceError("method_not_allowed", { allow });
+      return fail(error, traceIdOf(newTraceparent()), { request, refusal: refusals.get(path) });
     });
   }
   const server = Bun.serve({

@@ -25,6 +25,7 @@ import type { Route } from "./route.ts";
 import type { MessageDeps } from "../reports/messages-list.ts";
 import type { ReportDeps } from "../reports/messages-report.ts";
 import type { Readiness } from "../platform/health.ts";
+import type { Metrics } from "../platform/metrics.ts";
 
 export type ApiDeps = SendDeps &
   BatchDeps &
@@ -34,6 +35,7 @@ export type ApiDeps = SendDeps &
     /** For routes that only read. */
     reads: MessageDeps & ReportDeps;
     reconcile: ReconcileRouteDeps;
+    metrics: Metrics;
     dlr: DlrDeps;
     ready: () => Readiness;
   };
@@ -67,6 +69,6 @@ export function createRoutes(deps: ApiDeps): Route[] {
 
 /** The same routes without what they work with: to read what they declare, not to run them. */
 export function declaredRoutes(): Route[] {
-  const deps = { metrics: { counter: () => () => undefined }, reconcile: {} };
+  const deps = { reconcile: {} };
   return createRoutes(deps as unknown as ApiDeps);
 }

@@ -1,7 +1,7 @@
 // The alphabet's codes, compared with the standard's own table; widths are compared in parts-laws.test.ts.
 
 import { expect, test } from "bun:test";
-import { encodeGsm7 } from "./gsm7.ts";
+import { decodeGsm7, encodeGsm7 } from "./gsm7.ts";
 
 // TS 23.038, 6.2.1, column by column, 16 rows each; 0x1B is the escape.
 const TABLE = [
@@ -29,4 +29,11 @@ test("an extension character is the escape and its code", () => {
 
 test("a text with any other character, ESC too, has no encoding", () => {
   for (const text of ["\u001b", "ç", "aس", "😀", "\uffff", "`"]) expect(encodeGsm7(text)).toBeNull();
+});
+
+test("septets have the text that they encode; a code of no character has none", () => {
+  const text = `${TABLE.replace("\u001b", "")}\f^{}\\[~]|€`;
+  expect(decodeGsm7(encodeGsm7(text) as Uint8Array)).toBe(text);
+  for (const octets of [[0x80], [0x1b], [0x41, 0x1b], [0x1b, 0x41]])
+    expect(decodeGsm7(Uint8Array.from(octets))).toBeNull();
 });

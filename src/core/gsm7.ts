@@ -34,6 +34,23 @@ for (const [c, code] of Object.entries(EXTENSION)) {
   CODES[c.charCodeAt(0)] = code;
 }
 
+const CHARS = new Map<number, string>();
+const EXTENDED = new Map<number, string>();
+for (const c of BASIC) CHARS.set(CODES[c.charCodeAt(0)] as number, c);
+for (const [c, code] of Object.entries(EXTENSION)) EXTENDED.set(code, c);
+
+/** The text of septets, one in each octet; null if one of them has no character. */
+export function decodeGsm7(octets: Uint8Array): string | null {
+  let text = "";
+  for (let i = 0; i < octets.length; i++) {
+    const octet = octets[i] as number;
+    const char = octet === ESC ? EXTENDED.get(octets[++i] ?? ESC) : CHARS.get(octet);
+    if (char === undefined) return null;
+    text += char;
+  }
+  return text;
+}
+
 /** The text with one septet in each octet, as SMPP carries it; null if the alphabet lacks a character. */
 export function encodeGsm7(text: string): Uint8Array | null {
   const octets: number[] = [];

@@ -9,8 +9,11 @@ import {
   ULID_TIME_MAX_MS,
   ulidBound,
   ulidDayPrefix,
+  ulidHex,
   ulidOf,
+  ulidOfHex,
   ulidTimeMs,
+  ulidUuid,
 } from "./id.ts";
 
 allowSlowRuns();
@@ -86,4 +89,18 @@ test("anything but a ULID is refused", () => {
 test("times outside what 48 bits hold are refused", () => {
   for (const time of [-1, ULID_TIME_MAX_MS + 1, 0.5, Number.NaN])
     expect(() => ulidBound(time)).toThrow(RangeError);
+});
+
+test("an id's bits in hex are one of 128 bits, in the order of ids, and give it back", () => {
+  expect(ulidHex("01K3ZQ5V8W9X0Y1Z2A3B4C5D6E")).toBe("0198ff72ed1c4f41e0fc4a1ac8c2b4ce");
+  expect(ulidOfHex("0198FF72ED1C4F41E0FC4A1AC8C2B4CE")).toBe("01K3ZQ5V8W9X0Y1Z2A3B4C5D6E");
+  expect(ulidUuid("01K3ZQ5V8W9X0Y1Z2A3B4C5D6E")).toBe("0198ff72-ed1c-4f41-e0fc-4a1ac8c2b4ce");
+  for (const no of ["", "0".repeat(31), "0".repeat(33), `${"0".repeat(31)}g`])
+    expect(ulidOfHex(no)).toBeNull();
+  const bytes = fc.uint8Array({ minLength: 10, maxLength: 10 });
+  holds("hex of ids", fc.tuple(times, bytes, times, bytes), ([at, a, later, b]) => {
+    const [one, other] = [ulidOf(at, a), ulidOf(later, b)];
+    expect(ulidOfHex(ulidHex(one))).toBe(one);
+    expect(ulidHex(one) < ulidHex(other)).toBe(one < other);
+  });
 });

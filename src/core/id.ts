@@ -10,6 +10,9 @@ const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const TIME_CHARS = 10;
 const RANDOM_CHARS = 16;
 const CHAR_BITS = 5;
+const HEX = /^[0-9a-f]+$/i;
+const HEX_CHARS = 32;
+const UUID_GROUPS = /^(.{8})(.{4})(.{4})(.{4})(.{12})$/;
 const DAY_MS = 86_400_000;
 
 /** The latest time that 10 characters can hold, in the year 10889. */
@@ -52,6 +55,29 @@ export function ulidOf(timeMs: number, bits: Uint8Array): string {
   }
   return timePrefix(timeMs) + chars;
 }
+
+/** The 128 bits of an id as 32 hex digits, which sort as ids do. @throws RangeError when it isn't an id */
+export function ulidHex(id: string): string {
+  if (!isUlid(id)) throw new RangeError("not a ULID");
+  let bits = 0n;
+  for (const char of id) bits = bits * 32n + BigInt(ALPHABET.indexOf(char));
+  return bits.toString(16).padStart(HEX_CHARS, "0");
+}
+
+/** The id with these 128 bits, in 32 hex digits of either case; null for anything else. */
+export function ulidOfHex(hex: string): string | null {
+  if (hex.length !== HEX_CHARS || !HEX.test(hex)) return null;
+  let id = "";
+  for (let bits = BigInt(`0x${hex}`); id.length < TIME_CHARS + RANDOM_CHARS; bits >>= 5n)
+    id = ALPHABET.charAt(Number(bits & 31n)) + id;
+  return id;
+}
+
+/** 32 hex digits in the form of a UUID, without a version's bits. */
+export const uuidOf = (hex: string): string => hex.replace(UUID_GROUPS, "$1-$2-$3-$4-$5");
+
+/** An id in the form of a UUID, for those who expect one: the same 128 bits. */
+export const ulidUuid = (id: string): string => uuidOf(ulidHex(id));
 
 /** The lowest id of a millisecond: `id >= ulidBound(from) && id < ulidBound(to)` is `from <= time < to`. */
 export function ulidBound(timeMs: number): string {

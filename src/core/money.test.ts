@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, allowSlowRuns } from "../../test/support/seed.ts";
-import { assertMoney, cost, MONEY_MAX, moneyOf } from "./money.ts";
+import { assertMoney, cost, decimalOf, MONEY_MAX, moneyOf } from "./money.ts";
 
 allowSlowRuns();
 
@@ -135,4 +135,17 @@ describe("what is an amount", () => {
       expect(() => moneyOf(text)).toThrow();
     });
   });
+});
+
+test("an amount in the major unit is exact, with the digits of its currency", () => {
+  expect(["IRR", "USD", "JPY", "KWD", "CLF"].map((currency) => decimalOf(99_300, currency))).toEqual([
+    "993.00",
+    "993.00",
+    "99300",
+    "99.300",
+    "9.9300",
+  ]);
+  expect([0, 5, 50].map((amount) => decimalOf(amount, "USD"))).toEqual(["0.00", "0.05", "0.50"]);
+  expect(decimalOf(MONEY_MAX, "USD")).toBe("90071992547409.91");
+  expect(() => decimalOf(0.5, "USD")).toThrow();
 });

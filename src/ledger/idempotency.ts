@@ -105,6 +105,14 @@ export async function findKeys(
   });
 }
 
+/** The id of the message that was sent with this key in the last 24 h; null if there is none. */
+export async function findKeyOwner(pool: Pick<Pool, "query">, ref: KeyRef): Promise<string | null> {
+  const [row] = await pool.query<{ owner: string }[]>(
+    `SELECT owner FROM idempotency_keys WHERE (${columns}) IN (${refSql(ref)})`,
+  );
+  return row?.owner ?? null;
+}
+
 /** Deletes the oldest expired keys and returns how many: if KEY_PURGE_ROWS_MAX, there may be more. */
 export async function purgeKeys(pool: Pool): Promise<number> {
   const { affectedRows } = await pool.write(

@@ -43,7 +43,7 @@ const MEANING: Record<Status, [meaning: string, until: string]> = {
 };
 
 const WRITTEN_BY: Record<LedgerOp, string> = {
-  topup: "`POST /v1/wallet/topup`, `./sluice topup`",
+  topup: "`POST /v1/wallet/topup`, the door `sms`, `./sluice topup`",
   grant: "an ingest process that needs credit",
   reserve: "the group commit that accepts the message",
   capture: "the settlement, once an operator took the message",

@@ -1,9 +1,11 @@
 // The ingest process (Bun): the API in front of accepting messages. Stops in order: refuses requests, commits
 // what is queued, answers, returns leases, exits.
 
+import { doorNamesOf, openDoors } from "../api/doors/doors.ts";
 import { ANSWER_MAX_MS, RUNNING_MAX } from "../api/routes/wallet-reconcile.ts";
 import { createServer } from "../api/server.ts";
 import { createRoutes } from "../api/table.ts";
+import { createTopUps } from "../api/top-ups.ts";
 import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { startAccepting } from "../ingest/accepting.ts";
 import { createInbox } from "../ledger/inbox.ts";
@@ -21,6 +23,7 @@ import { keepPartitions } from "../schema/partitions.ts";
 
 runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, async (role) => {
   const { config, log, metrics, tracing } = role;
+  const doorNames = doorNamesOf(config.doors);
   // For slow work: checks of the books, replays of webhooks, and partitions.
   const slow = { connections: RUNNING_MAX + 1, answerMaxMs: ANSWER_MAX_MS };
   const reconcilePool = createMeteredPool(role, "reconcile", slow);
@@ -51,17 +54,22 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
   role.onStop(() => void inboxPool.end()); // a report that is not acknowledged comes again
-  const routes = createRoutes({
+  const doorDeps = {
+    callers,
     accept,
     acceptBatch,
     keys,
-    limits,
-    ledger,
-    metrics,
+    topUps: createTopUps({ ledger, metrics }),
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
+    reads: { pool: readPool, clickhouse, now: Date.now },
+    priorityIsExpress: config.doorsPriorityExpress === 1,
+  };
+  const routes = createRoutes({
+    ...doorDeps,
+    limits,
+    metrics,
     findRoute: (phone, lane) => router.find(phone, lane),
     ready: role.ready,
-    reads: { pool: readPool, clickhouse, now: Date.now },
     replays: { pool: reconcilePool },
     reconcile: { pool: reconcilePool, clickhouse, monotonicMs: () => performance.now() },
     dlr: {
@@ -72,8 +80,9 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
       now: Date.now,
     },
   });
+  const doors = openDoors(doorNames, doorDeps, routes);
   const server = createServer(
-    { access: callers, routes, metrics, tracing, log },
+    { access: callers, routes, doors, metrics, tracing, log },
     { host: config.apiHost, port: config.apiPort, idleS: config.apiIdleS, edgeSecret: config.edgeSecret },
   );
   role.onStop(async () => {
@@ -81,5 +90,5 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     await accepting.stop();
     await server.close();
   });
-  log.info({ port: config.apiPort }, "listening");
+  log.info({ port: config.apiPort, doors: doorNames }, "listening");
 });

@@ -46,6 +46,18 @@ export const settings = {
   // Longer than clients and proxies in front keep an idle connection, so that they close it rather than we.
   // 255 is the longest that Bun supports.
   apiIdleS: count("SLUICE_API_IDLE_S", 75, 1, 255, "seconds after which the API closes an idle connection"),
+  doors: text(
+    "SLUICE_DOORS",
+    "",
+    "doors open for clients of others, with commas: twilio, kannel, jasmin, sms, send-sms, messages",
+  ),
+  doorsPriorityExpress: count(
+    "SLUICE_DOORS_PRIORITY_EXPRESS",
+    0,
+    0,
+    1,
+    "1: priority 3 of Kannel's and Jasmin's doors is express, at its price; 0: a priority changes nothing",
+  ),
   publicUrl: text(
     "SLUICE_PUBLIC_URL",
     "",

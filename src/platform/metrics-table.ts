@@ -24,6 +24,7 @@ export const CALLER_GONE_CODE = 499;
 export const HTTP_CODES: readonly string[] = [
   ...new Set([
     "200",
+    "201",
     "202",
     "304",
     String(CALLER_GONE_CODE),

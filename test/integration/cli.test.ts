@@ -1,48 +1,15 @@
 // `./sluice` as scripts use it: exit codes, output that can't be written, input that the API would refuse
-// too. On the tests' engines, with its own database.
+// too.
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { spawn, spawnSync } from "node:child_process";
+import { expect, test } from "bun:test";
+import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { testEnv } from "../../src/stack/test-env.ts";
 import { projectRoot } from "../../src/stack/tools.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { launcher, testCli } from "../support/cli.ts";
 
-let database: TestDatabase;
-// Registered before testEnv's own hook, which may stop the engines.
-afterAll(async () => {
-  await database.drop();
-  rmSync(stateFolder, { recursive: true, force: true });
-});
-const { config, env } = await testEnv();
-const launcher = join(projectRoot, "sluice");
-const stateFolder = mkdtempSync(join(tmpdir(), "sluice-test-cli-"));
-let settings: Record<string, string>;
-
-beforeAll(async () => {
-  database = await createTestDatabase(config);
-  settings = { ...env, SLUICE_MYSQL_DATABASE: database.config.mysqlDatabase, SLUICE_STATE: stateFolder };
-});
-
-const run = (args: string[], options: { to?: string; cwd?: string; env?: Record<string, string> } = {}) => {
-  const script = options.to === undefined ? 'exec "$0" "$@"' : `exec "$0" "$@" >${options.to}`;
-  const { status, stdout, stderr } = spawnSync("bash", ["-c", script, launcher, ...args], {
-    env: { ...settings, ...options.env },
-    encoding: "utf8",
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-  });
-  return { code: status, stdout, stderr };
-};
-const json = (...args: string[]) => JSON.parse(run([...args, "--json"]).stdout) as Record<string, string>;
-const liveKeys = async (customerId: string) =>
-  (
-    await database.pool.query("SELECT 1 FROM api_keys WHERE customer_id=? AND revoked_at IS NULL", [
-      customerId,
-    ])
-  ).length;
-const customer = () => json("customer", "create", "--name", "Acme");
+const { run, json, liveKeys, customer, settings, stateFolder } = await testCli();
 
 test("a top-up without a real request id is refused, and the next payment counts", () => {
   const id = customer().customer_id ?? "";
@@ -75,120 +42,6 @@ test("a new key that can't be written is revoked, and the command fails", async 
   expect(json("key", "create", "--customer", id).api_key).toStartWith("sk_");
 });
 
-test("a key is rotated: the new one is shown once, the old one expires; a new one that can't be written isn't made", async () => {
-  const { customer_id: id = "", key_id: old = "" } = customer();
-  expect(run(["key", "rotate", old], { to: "/dev/full" })).toMatchObject({ code: 74 });
-  expect(await liveKeys(id)).toBe(1);
-  type Key = { key_id: string; live: boolean; signed: boolean; expires_at: string | null };
-  const keys = () =>
-    (JSON.parse(run(["key", "list", "--customer", id, "--json"]).stdout) as { keys: Key[] }).keys;
-  expect(keys()).toMatchObject([{ key_id: old, live: true, signed: false, expires_at: null }]);
-  const made = json("key", "rotate", old, "--overlap", "90s", "--signed");
-  expect(made).toMatchObject({ customer_id: id, replaces: old });
-  expect(made.api_key).toStartWith("sk_");
-  expect(made.signing_secret).toStartWith("ss_");
-  expect(Math.abs(Date.parse(made.old_expires_at ?? "") - Date.now() - 90_000)).toBeLessThan(20_000);
-  expect(keys()).toMatchObject([
-    { key_id: old, live: true, expires_at: made.old_expires_at ?? "" },
-    { key_id: made.key_id ?? "", live: true, signed: true, expires_at: null },
-  ]);
-  const third = run(["key", "create", "--customer", id]);
-  expect([third.code, third.stdout]).toEqual([1, ""]);
-  expect(third.stderr).toContain("already has 2 live keys");
-  for (const overlap of ["", "1", "-1s", "1.5h", "91d", "24 h", "forever"])
-    expect(run(["key", "rotate", old, "--overlap", overlap])).toMatchObject({ code: 1, stdout: "" });
-  const last = json("key", "rotate", old, "--overlap", "0");
-  expect(keys().map(({ key_id, live }) => [key_id, live])).toEqual([
-    [old, false],
-    [made.key_id ?? "", true],
-    [last.key_id ?? "", true],
-  ]);
-  expect(run(["key", "rotate", old]).stderr).toContain("No live key");
-});
-
-test("when a key expires is set and changed; a time that has passed, or none, is refused", () => {
-  const { customer_id: id = "" } = customer();
-  const made = json(
-    "key",
-    "create",
-    "--customer",
-    id,
-    "--expires-at",
-    "2099-12-31T23:59:59Z",
-    "--scopes",
-    "read",
-  );
-  const expiresAt = () => {
-    const { keys } = JSON.parse(run(["key", "list", "--customer", id, "--json"]).stdout) as {
-      keys: { key_id: string; expires_at: string | null }[];
-    };
-    return keys.find(({ key_id }) => key_id === made.key_id)?.expires_at;
-  };
-  expect(expiresAt()).toBe("2099-12-31T23:59:59.000Z");
-  expect(json("key", "expire", made.key_id ?? "", "never").expires_at).toBeNull();
-  expect(expiresAt()).toBeNull();
-  expect(json("key", "expire", made.key_id ?? "", "2098-01-01T00:00+03:30").expires_at).toBe(
-    "2097-12-31T20:30:00.000Z",
-  );
-  for (const bad of ["2020-01-01T00:00:00Z", "tomorrow", ""])
-    expect(run(["key", "expire", made.key_id ?? "", bad])).toMatchObject({ code: 1, stdout: "" });
-  expect(run(["key", "expire", "no-such-key", "never"]).stderr).toContain("No live key");
-});
-
-test("a customer is suspended and resumed", () => {
-  const id = customer().customer_id ?? "";
-  const since = () => {
-    const { customers } = JSON.parse(run(["customer", "list", "--json"]).stdout) as {
-      customers: { customer_id: string; suspended_at: string | null }[];
-    };
-    return customers.find((row) => row.customer_id === id)?.suspended_at;
-  };
-  expect(since()).toBeNull();
-  expect(run(["customer", "suspend", "--customer", id]).stdout).toBe(`customer_id: ${id}\nsuspended: true\n`);
-  expect(since()).toMatch(/Z$/);
-  expect(run(["customer", "resume", "--customer", id]).stdout).toBe(`customer_id: ${id}\nsuspended: false\n`);
-  expect(since()).toBeNull();
-});
-
-test("allow-lists of customers and keys are set, listed and cleared", () => {
-  const { customer_id: id = "", key_id: key = "" } = customer();
-  const lists = () =>
-    (JSON.parse(run(["address", "list", "--customer", id, "--json"]).stdout) as { addresses: unknown[] })
-      .addresses;
-  expect(lists()).toEqual([]);
-  const set = run([
-    "address",
-    "set",
-    "192.0.2.0/24",
-    "2001:db8::/32",
-    "192.0.2.0/24",
-    "--customer",
-    id,
-    "--json",
-  ]);
-  expect(JSON.parse(set.stdout)).toEqual({ customer_id: id, addresses: ["192.0.2.0/24", "2001:db8::/32"] });
-  expect(run(["address", "set", "203.0.113.9", "--key", key]).code).toBe(0);
-  expect(lists()).toEqual([
-    { customer_id: id, key_id: null, addresses: ["192.0.2.0/24", "2001:db8::/32"] },
-    { customer_id: id, key_id: key, addresses: ["203.0.113.9"] },
-  ]);
-  for (const args of [
-    ["set", "--customer", id],
-    ["set", "::1"],
-    ["set", "::1", "--customer", id, "--key", key],
-    ["set", "::1", "--key", "no-such-key"],
-    ["set", "192.0.2.0/24", "example.com", "--customer", id],
-    ["clear"],
-  ])
-    expect({ args, ...run(["address", ...args]) }).toMatchObject({ args, code: 1, stdout: "" });
-  expect(run(["address", "set", "a", "::1", "b/8", "--key", key]).stderr).toContain(
-    '"a" is neither an address',
-  );
-  expect(run(["address", "clear", "--customer", id]).code).toBe(0);
-  expect(run(["address", "clear", "--key", key]).code).toBe(0);
-  expect(lists()).toEqual([]);
-});
-
 test("any other output that can't be written fails too", () => {
   for (const args of [
     ["customer", "list"],
@@ -212,60 +65,6 @@ test("a customer's express may be sent again when its answer is lost: off, on, o
     expect(JSON.parse(run(set).stdout)).toEqual({ customer_id: id, express_resend_unknown });
     expect(isOn()).toBe(express_resend_unknown);
   }
-});
-
-test("prices: a plan is imported, changed, used, checked and removed; a bad file changes nothing", () => {
-  const id = customer().customer_id ?? "";
-  const file = join(stateFolder, "prices.csv");
-  const lines = ["prefix,valid_from,normal,express", "+98,2026-01-01,100,+50", "+882,,refused,refused"];
-  writeFileSync(file, lines.join("\n"));
-  expect(json("price", "import", "cli", file)).toMatchObject({ plan: "cli", rates: 2 });
-  writeFileSync(file, [...lines, "98,,1,1", "+1,,x,1"].join("\n"));
-  const bad = run(["price", "import", "cli", file]);
-  expect([bad.code, bad.stdout]).toEqual([1, ""]);
-  expect(bad.stderr).toContain("line 4 prefix must be a plus and up to 15 digits; line 5 normal must be");
-
-  const set = ["price", "set", "cli", "+98912", "--normal", "90", "--express", "95"];
-  expect(json(...set, "--from", "2026-02-01")).toMatchObject({ prefix: "+98912", normal: 90, express: 95 });
-  expect(run([...set, "--refuse"]).stderr).toContain("not both");
-  expect(run(["price", "set", "cli", "+1", "--normal", "1"]).stderr).toContain("both --normal and --express");
-  expect(run(["price", "set", "cli", "98", "--refuse"]).stderr).toContain("a plus and up to 15 digits");
-  expect(run(["price", "set", "none", "+", "--refuse"]).stderr).toContain("means no plan");
-  const listed = run(["price", "list", "cli", "--json"]).stdout;
-  expect((JSON.parse(listed) as { rates: { prefix: string }[] }).rates.map(({ prefix }) => prefix)).toEqual([
-    "+882",
-    "+98",
-    "+98912",
-  ]);
-
-  const check = (phone: string, ...of: string[]) => json("price", "check", phone, "--customer", id, ...of);
-  expect(check("09121234567")).toMatchObject({ phone: "+989121234567", price: 500, plan: null });
-  expect(json("price", "use", "cli", "--customer", id)).toMatchObject({ plan: "cli" });
-  expect(check("09121234567", "--lane", "express")).toMatchObject({ price: 95, prefix: "+98912" });
-  expect(check("09121234567", "--at", "2026-01-15")).toMatchObject({ price: 100, prefix: "+98" });
-  expect(check("+447400123456")).toMatchObject({ price: 500, plan: "cli", prefix: null });
-  expect(check("+88213000000")).toMatchObject({ price: null, refused: expect.stringContaining("refuses") });
-  expect(run(["price", "check", "12", "--customer", id]).stderr).toContain("phone is not a valid");
-
-  expect(run(["price", "remove", "cli"]).stderr).toContain("is the plan of 1 customers");
-  expect(json("price", "remove", "cli", "+882")).toMatchObject({ removed: 1 });
-  expect(run(["price", "remove", "cli", "+882"]).stderr).toContain("no such rate");
-  expect(json("price", "use", "none", "--customer", id)).toMatchObject({ plan: null });
-  expect(json("price", "remove", "cli")).toMatchObject({ removed: true });
-  expect(run(["price", "list", "cli"]).stderr).toContain("No price plan cli");
-});
-
-test("caps are set one by one, shown and removed; a low balance is watched", () => {
-  const id = customer().customer_id ?? "";
-  const of = ["--customer", id];
-  expect(json("cap", "show", ...of)).toEqual({ customer_id: id, daily: "none", monthly: "none" });
-  expect(json("cap", "set", ...of, "--daily", "1000")).toMatchObject({ daily: 1_000, daily_left: 1_000 });
-  expect(json("cap", "set", ...of, "--monthly", "5000")).toMatchObject({ daily: 1_000, monthly_left: 5_000 });
-  expect(json("cap", "set", ...of, "--daily", "none")).toMatchObject({ daily: "none", monthly: 5_000 });
-  expect(run(["cap", "set", ...of]).stderr).toContain("say which cap");
-  expect(run(["cap", "set", ...of, "--daily", "-1"]).stderr).toContain("whole number from 0 to");
-  expect(json("webhook", "set", ...of, "--low-balance", "700")).toMatchObject({ low_balance: 700 });
-  expect(json("webhook", "set", ...of, "--low-balance", "none")).toMatchObject({ low_balance: null });
 });
 
 test("lists of an unknown customer fail", () => {

@@ -23,6 +23,7 @@ import { createLeaseBook } from "../../src/ingest/lease-book.ts";
 import { createBatches } from "../../src/api/routes/batches.ts";
 import { createSend } from "../../src/api/routes/send.ts";
 import { createTopup } from "../../src/api/routes/topup.ts";
+import { createTopUps } from "../../src/api/top-ups.ts";
 import { type AcceptStore, createAcceptStore, type HeldLinkOf } from "../../src/ledger/accept.ts";
 import { findKeys } from "../../src/ledger/idempotency.ts";
 import { createInbox } from "../../src/ledger/inbox.ts";
@@ -172,10 +173,11 @@ export function startIngest(world: World, of: Process): Ingest {
   const accept = createAcceptMessage(deps, terms);
   const acceptBatch = createAcceptBatch(deps, terms);
   const callbacks = { allowPrivate: false };
+  const watched = { ...ledger, pool: watchTopups(world, of, ledgerPool) };
   const routes: Record<Request["route"], Route> = {
     send: createSend({ accept, keys, callbacks }),
     batch: createBatches({ acceptBatch, keys, callbacks }),
-    topup: createTopup({ ledger: { ...ledger, pool: watchTopups(world, of, ledgerPool) }, keys, metrics }),
+    topup: createTopup({ topUps: createTopUps({ ledger: watched, metrics }), keys }),
   };
   const inbox = createInbox(readPool, timers.monotonicMs);
   let refuses = false;

@@ -7,14 +7,12 @@ import { REQUEST_ID_CHARS_MAX } from "../../core/limits.ts";
 import { MONEY_MAX } from "../../core/money.ts";
 import { labelProblem } from "../../core/parts.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
-import type { LeaseDeps } from "../../ledger/lease-rows.ts";
-import { type Topup, topUp } from "../../ledger/topup.ts";
-import type { Metrics } from "../../platform/metrics.ts";
-import { isConnectionLost } from "../../platform/mysql-errors.ts";
+import type { Topup } from "../../ledger/topup.ts";
 import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, Money } from "../shapes.ts";
+import type { TopUps } from "../top-ups.ts";
 
 const Amount = Type.Integer({ minimum: 1, maximum: MONEY_MAX });
 const TopupBody = Type.Object(
@@ -43,12 +41,10 @@ number here, and a string everywhere else.`,
   answers: { 200: { topup: true, idempotent: false, amount: 100_000, customer_id: 1, balance: 100_000 } },
 };
 
-export type TopupDeps = { ledger: LeaseDeps; keys: Idempotency; metrics: Metrics };
+export type TopupDeps = { topUps: TopUps; keys: Idempotency };
 
-export function createTopup({ ledger, keys, metrics }: TopupDeps): Route {
-  const made = metrics.counter("sluice_topups_total", { result: "made" });
-  const repeated = metrics.counter("sluice_topups_total", { result: "repeated" });
-  return route({
+export const createTopup = ({ topUps, keys }: TopupDeps): Route =>
+  route({
     method: "POST",
     path: "/v1/wallet/topup",
     access: "billing",
@@ -69,16 +65,8 @@ export function createTopup({ ledger, keys, metrics }: TopupDeps): Route {
         const answerOf = ({ idempotent, balance }: Topup) =>
           JSON.stringify({ topup: true, idempotent, amount, customer_id: customerId, balance });
         const kept = key === null ? null : { key, status: 200, answerOf };
-        const topup = await topUp(ledger, customerId, amount, request_id, kept, call.isGone).catch(
-          (cause: unknown) => {
-            // Lost at COMMIT or before it: repeating the request_id is safe in both cases and tells which it
-            // was.
-            if (isConnectionLost(cause)) throw new SluiceError("outcome_unknown", { cause });
-            throw cause;
-          },
-        );
-        (topup.idempotent ? repeated : made)(1);
+        const asked = { customerId, amount, requestId: request_id, kept, isGone: call.isGone };
+        const topup = await topUps(asked);
         return { status: 200, body: answerOf(topup) };
       }),
   });
-}

@@ -1,0 +1,215 @@
+// Jasmin's door from both sides: a published request becomes the message it means; each answer is Jasmin's,
+// byte for byte. Balances are read in test/integration/door-jasmin.test.ts.
+
+import { beforeEach, describe, expect, test } from "bun:test";
+import { CUSTOMER, ID_UUID, KEY, type TestDoor, testDoor } from "../../../test/support/doors.ts";
+import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { createJasminDoor } from "./jasmin.ts";
+
+const SIGNED = `username=${CUSTOMER}&password=${KEY}`;
+
+let door: TestDoor;
+beforeEach(() => {
+  door = testDoor(createJasminDoor);
+});
+
+const get = async (target: string, headers: Record<string, string> = {}) => {
+  const { status, text } = await door.ask(target, { headers });
+  return [status, text];
+};
+const send = (query: string) => get(`/send?${SIGNED}&${query}`);
+/** Of a message that is sound but for this. */
+const refused = async (query: string) => {
+  const seen = await send(`${query}&to=09121234567&content=x`);
+  expect(door.drafts).toEqual([]);
+  return seen;
+};
+const SUCCESS = [200, `Success "${ID_UUID}"`];
+const error = (status: number, message: string) => [status, `Error "${message}"`];
+const invalid = (name: string, value: string) =>
+  error(400, `Argument [${name}] has an invalid value: [${value}].`);
+
+describe("a message", () => {
+  test("is accepted by GET, and answered with its id", async () => {
+    const { status, text, headers } = await door.ask(
+      `/send?${SIGNED}&to=+989121234567&from=SLUICE&content=Hello+world&validity-period=60&tags=a,b-1&dlr=no`,
+    );
+    expect([status, text]).toEqual(SUCCESS);
+    expect(headers.get("content-type")).toBe("text/plain");
+    expect(headers.get("cache-control")).toBe("no-store");
+    expect(door.drafts).toEqual([
+      {
+        phone: "+989121234567",
+        text: "Hello world",
+        lane: "normal",
+        from: "SLUICE",
+        reference: "a,b-1",
+        validForMs: 3_600_000,
+        callbackUrl: null,
+        encoding: "gsm7",
+        parts: 1,
+      },
+    ]);
+  });
+
+  test("is accepted as a form, and as JSON with numbers", async () => {
+    const post = async (type: string, body: string) => {
+      const headers = { "content-type": type };
+      const { status, text } = await door.ask("/send", { method: "POST", body, headers });
+      return [status, text];
+    };
+    const form = `${SIGNED}&to=09121234567&content=%D8%B3`;
+    expect(await post("application/x-www-form-urlencoded", form)).toEqual(SUCCESS);
+    const json = {
+      username: CUSTOMER,
+      password: KEY,
+      to: 989121234567,
+      content: "س",
+      coding: 8,
+      priority: 1,
+    };
+    expect(await post("application/json", JSON.stringify(json))).toEqual(SUCCESS);
+    expect(door.drafts.map(({ phone, text }) => [phone, text])).toEqual([
+      ["+989121234567", "س"],
+      ["+989121234567", "س"],
+    ]);
+    expect((await post("application/json", "{"))[0]).toBe(400);
+    expect((await post("application/json; charset=utf-8", JSON.stringify(json)))[0]).toBe(415);
+  });
+
+  test("has the text that its coding says, as content or in hex", async () => {
+    const texts = {
+      "content=%D8%B3": "س",
+      "coding=1&content=plain": "plain",
+      "coding=3&content=%E9": "é",
+      "coding=6&content=%BF": "П",
+      "coding=7&content=%E0": "א",
+      "coding=8&content=%06%33": "س",
+      "hex-content=1b6500": "€@",
+      "coding=8&hex-content=06330041": "سA",
+    };
+    for (const query of Object.keys(texts)) expect(await send(`to=09121234567&${query}`)).toEqual(SUCCESS);
+    expect(door.drafts.map(({ text }) => text)).toEqual(Object.values(texts));
+  });
+
+  test("is express by priority 3 only where that is set", async () => {
+    await send("to=09121234567&content=x&priority=3");
+    const other = testDoor(createJasminDoor, { priorityIsExpress: true });
+    for (const priority of [2, 3])
+      await other.ask(`/send?${SIGNED}&to=09121234567&content=x&priority=${priority}`);
+    expect([...door.drafts, ...other.drafts].map(({ lane }) => lane)).toEqual([
+      "normal",
+      "normal",
+      "express",
+    ]);
+  });
+});
+
+describe("who calls", () => {
+  test("may be told by a header instead", async () => {
+    expect(await get("/send?to=09121234567&content=x", { "x-api-key": KEY })).toEqual(SUCCESS);
+  });
+
+  test("a wrong user or key is Jasmin's 403, and a key without the scope its 400", async () => {
+    const message = "to=09121234567&content=x";
+    expect(await get(`/send?username=${CUSTOMER}&password=sk_wrong&${message}`)).toEqual(
+      error(403, `Authentication failure for username:${CUSTOMER}`),
+    );
+    expect(await get(`/send?username=me&password=${KEY}&${message}`)).toEqual(
+      error(403, "Authentication failure for username:me"),
+    );
+    expect(await get(`/balance?username=me&password=${KEY}`)).toEqual([
+      403,
+      '"Authentication failure for username:me"',
+    ]);
+    door.allow("read");
+    expect(await send(message)).toEqual(
+      error(400, `Authorization failed for user [${CUSTOMER}] (Can not send MT messages).`),
+    );
+    expect(door.drafts).toEqual([]);
+  });
+});
+
+describe("a request that can't be honoured is refused in Jasmin's words", () => {
+  test("arguments that are missing or unknown", async () => {
+    const none = "Mandatory arguments not found, please refer to the HTTPAPI specifications.";
+    expect(await get("/send")).toEqual(error(400, none));
+    expect(await get("/balance")).toEqual([400, JSON.stringify(none)]);
+    expect(await get("/send?username=1")).toEqual(error(400, "Mandatory argument [password] is not found."));
+    expect(await send("content=x")).toEqual(error(400, "Mandatory argument [to] is not found."));
+    expect(await send("to=09121234567")).toEqual(error(400, "content or hex-content not present."));
+    expect(await refused("udh=1")).toEqual(error(400, "Argument [udh] is unknown."));
+    expect(await refused("constructor=1")).toEqual(error(400, "Argument [constructor] is unknown."));
+    const both = "content and hex-content cannot be used both in same request.";
+    expect(await refused("hex-content=00")).toEqual(error(400, both));
+  });
+
+  test("values", async () => {
+    expect(await send("to=12&content=x")).toEqual(invalid("to", "12"));
+    expect(await send("to=0912a&content=x")).toEqual(invalid("to", "0912a"));
+    expect(await refused("from=much+too+long+a+name")).toEqual(invalid("from", "much too long a name"));
+    expect(await send("to=09121234567&content=")).toEqual(invalid("content", ""));
+    expect((await send("to=09121234567&content=%FF"))[0]).toBe(400);
+    expect((await send("to=09121234567&content=100%"))[0]).toBe(400);
+    expect((await send(`to=09121234567&content=${"x".repeat(1_531)}`))[0]).toBe(400);
+    for (const hex of ["0", "zz", "1b"])
+      expect(await send(`to=09121234567&hex-content=${hex}`)).toEqual(
+        error(400, `Invalid hex-content data: '${hex}'`),
+      );
+    expect(await get(`/send?username=1&password=&to=1&content=x`)).toEqual(invalid("password", ""));
+    expect(door.drafts).toEqual([]);
+  });
+
+  test("what would change the message, its price or its moment", async () => {
+    const values = {
+      coding: "4",
+      priority: "4",
+      sdt: "000000000100000R",
+      "validity-period": "4321",
+      dlr: "yes",
+      "dlr-url": "http://a/",
+      "dlr-level": "3",
+      tags: "a b",
+      custom_tlvs: "[1]",
+    };
+    for (const [name, value] of Object.entries(values))
+      expect(await refused(`${name}=${encodeURIComponent(value)}`)).toEqual(invalid(name, value));
+  });
+});
+
+test("a refusal of Sluice has its own status, in Jasmin's words", async () => {
+  const answered = async (given: SluiceError) => {
+    door.refuse(given);
+    const { status, text, headers } = await door.ask(`/send?${SIGNED}&to=09121234567&content=x`);
+    return [status, text, headers.get("retry-after")];
+  };
+  expect(await answered(insufficientBalance(500, 1))).toEqual([
+    ...error(402, "Cannot charge submit_sm, check RouterPB log file for details"),
+    null,
+  ]);
+  expect(await answered(new SluiceError("rate_limited", { retryAfterS: 9 }))).toEqual([
+    ...error(429, "User throughput exceeded"),
+    "9",
+  ]);
+  expect(await answered(new SluiceError("overloaded"))).toEqual([
+    ...error(503, "Cannot send submit_sm, check SMPPClientManagerPB log file for details"),
+    "1",
+  ]);
+  expect(door.drafts).toEqual([]);
+});
+
+test("a rate is the price of a part, and how many there are", async () => {
+  const rate = (query: string) => get(`/rate?${SIGNED}&to=09121234567&${query}`);
+  expect(await rate("content=x")).toEqual([200, '{"unit_rate": 5.00, "submit_sm_count": 1}']);
+  expect(await rate("")).toEqual([200, '{"unit_rate": 5.00, "submit_sm_count": 1}']);
+  expect(await rate(`content=${"x".repeat(161)}`)).toEqual([
+    200,
+    '{"unit_rate": 5.00, "submit_sm_count": 2}',
+  ]);
+  expect(await rate("content=%FF")).toEqual([400, '"Argument [content] has an invalid value: [\ufffd]."']);
+  expect(door.drafts).toEqual([]);
+});
+
+test("a ping needs no key", async () => {
+  expect(await get("/ping")).toEqual([200, "Jasmin/PONG"]);
+});

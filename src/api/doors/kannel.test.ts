@@ -1,0 +1,211 @@
+// Kannel's door from both sides: a published request becomes the messages it means; each answer is Kannel's,
+// byte for byte.
+
+import { beforeEach, describe, expect, test } from "bun:test";
+import { CUSTOMER, KEY, type TestDoor, testDoor } from "../../../test/support/doors.ts";
+import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { createKannelDoor } from "./kannel.ts";
+
+const PATH = "/cgi-bin/sendsms";
+const SIGNED = `username=${CUSTOMER}&password=${KEY}`;
+
+let door: TestDoor;
+beforeEach(() => {
+  door = testDoor(createKannelDoor);
+});
+
+const get = async (query: string, headers: Record<string, string> = {}) => {
+  const { status, text } = await door.ask(`${PATH}?${query}`, { headers });
+  return [status, text];
+};
+const send = (query: string) => get(`${SIGNED}&${query}`);
+/** Of a message that is sound but for this. */
+const refused = async (query: string) => {
+  const seen = await send(`${query}&to=09121234567&text=x`);
+  expect(door.drafts).toEqual([]);
+  return seen;
+};
+const ACCEPTED = [202, "0: Accepted for delivery"];
+const DENIED = [400, "Number(s) has/have been denied by white- and/or black-lists."];
+const BODY_MISFORMED = [400, "Charset or body misformed, rejected"];
+
+describe("a message", () => {
+  test("is accepted, and answered as a page that may not be stored", async () => {
+    const { status, text, headers } = await door.ask(
+      `${PATH}?${SIGNED}&to=%2B989121234567&text=Hello+world&from=SLUICE&validity=60&account=shop-1&smsc=x`,
+    );
+    expect([status, text]).toEqual(ACCEPTED);
+    expect(headers.get("content-type")).toBe("text/html");
+    expect(headers.get("pragma")).toBe("no-cache");
+    expect(headers.get("cache-control")).toBe("no-store");
+    expect(door.drafts).toEqual([
+      {
+        phone: "+989121234567",
+        text: "Hello world",
+        lane: "normal",
+        from: "SLUICE",
+        reference: "shop-1",
+        validForMs: 3_600_000,
+        callbackUrl: null,
+        encoding: "gsm7",
+        parts: 1,
+      },
+    ]);
+  });
+
+  test("has the character set that charset names, or coding implies", async () => {
+    expect(await send("to=09121234567&text=%D8%B3")).toEqual(ACCEPTED);
+    expect(await send("to=09121234567&coding=2&text=%06%33")).toEqual(ACCEPTED);
+    expect(await send("to=09121234567&coding=2&charset=UTF-8&text=%D8%B3")).toEqual(ACCEPTED);
+    expect(await send("to=09121234567&coding=0&charset=iso-8859-1&text=%E9")).toEqual(ACCEPTED);
+    expect(await send("to=09121234567&charset=windows-1252&text=%80")).toEqual(ACCEPTED);
+    const sent = door.drafts.map(({ text, encoding }) => [text, encoding]);
+    expect(sent).toEqual([
+      ["س", "ucs2"],
+      ["س", "ucs2"],
+      ["س", "ucs2"],
+      ["é", "gsm7"],
+      ["€", "gsm7"],
+    ]);
+  });
+
+  test("goes to several receivers at once; a plus that was not escaped is not lost", async () => {
+    expect(await send("to=+989121234567++989121234568+09121234569&text=x")).toEqual(ACCEPTED);
+    expect(await send("to=%2B989121234567%20%2B989121234568&text=x")).toEqual(ACCEPTED);
+    expect(door.drafts.map(({ phone }) => phone)).toEqual([
+      "+989121234567",
+      "+989121234568",
+      "+989121234569",
+      "+989121234567",
+      "+989121234568",
+    ]);
+  });
+
+  test("may have aliases, values that ask for nothing, names given twice, and unknown ones", async () => {
+    const nothing = "mclass=&udh=&pid=0&rpi=0&alt-dcs=0&mwi=&compress=0&deferred=0&dlr-mask=31&dlr-url=";
+    const query = `user=${CUSTOMER}&pass=${KEY}&${nothing}&to=09121234567&to=12&text=first&text=second&x=y`;
+    expect(await get(query)).toEqual(ACCEPTED);
+    expect(await send("to=09121234567&text=x&dlr-url=http://a/&dlr-mask=0")).toEqual(ACCEPTED);
+    expect(door.drafts.map(({ text }) => text)).toEqual(["first", "x"]);
+  });
+
+  test("is express by priority 3 only where that is set", async () => {
+    await send("to=09121234567&text=x&priority=3");
+    const other = testDoor(createKannelDoor, { priorityIsExpress: true });
+    for (const priority of [2, 3])
+      await other.ask(`${PATH}?${SIGNED}&to=09121234567&text=x&priority=${priority}`);
+    expect([...door.drafts, ...other.drafts].map(({ lane }) => lane)).toEqual([
+      "normal",
+      "normal",
+      "express",
+    ]);
+  });
+});
+
+describe("who calls", () => {
+  test("may be told by a header instead", async () => {
+    const basic = Buffer.from(`${CUSTOMER}:${KEY}`).toString("base64");
+    expect(await get("to=09121234567&text=x", { "x-api-key": KEY })).toEqual(ACCEPTED);
+    expect(await get("to=09121234567&text=x", { authorization: `Basic ${basic}` })).toEqual(ACCEPTED);
+  });
+
+  test("a wrong or missing user, key or scope is Kannel's 403", async () => {
+    const denied = [403, "Authorization failed for sendsms"];
+    const message = "&to=09121234567&text=x";
+    expect(await get(message)).toEqual(denied);
+    expect(await get(`username=${CUSTOMER}&password=sk_wrong${message}`)).toEqual(denied);
+    expect(await get(`username=11&password=${KEY}${message}`)).toEqual(denied);
+    expect(await get(`password=${KEY}${message}`)).toEqual(denied);
+    door.allow("read");
+    expect(await send("to=09121234567&text=x")).toEqual(denied);
+    expect(door.drafts).toEqual([]);
+  });
+});
+
+describe("a request that can't be honoured is refused in Kannel's words", () => {
+  test("receivers: one wrong number refuses all", async () => {
+    expect(await send("text=x")).toEqual([400, "Missing receiver number, rejected"]);
+    expect(await send("to=+&text=x")).toEqual([400, "Empty receiver number not allowed, rejected"]);
+    expect(await send("to=0912a&text=x")).toEqual(DENIED);
+    expect(await send("to=09121234567+12&text=x")).toEqual(DENIED);
+    const many = Array.from({ length: 1_001 }, () => "09121234567").join("+");
+    expect(await send(`to=${many}&text=x`)).toEqual(DENIED);
+    expect(door.drafts).toEqual([]);
+  });
+
+  test("the text, its character set and its coding", async () => {
+    expect(await send("to=09121234567")).toEqual(BODY_MISFORMED);
+    expect(await send("to=09121234567&text=")).toEqual(BODY_MISFORMED);
+    expect(await send("to=09121234567&text=%FF")).toEqual(BODY_MISFORMED);
+    expect(await send("to=09121234567&text=100%")).toEqual(BODY_MISFORMED);
+    expect(await send("to=09121234567&text=x&coding=2")).toEqual(BODY_MISFORMED);
+    expect(await refused("charset=KOI8-R")).toEqual(BODY_MISFORMED);
+    expect(await refused("coding=1")).toEqual([400, "Coding field misformed, rejected"]);
+    expect(await refused("coding=3")).toEqual([400, "Coding field misformed, rejected"]);
+    const long = "x".repeat(1_531);
+    expect(await send(`to=09121234567&text=${long}`)).toEqual([400, "Text field is too long, rejected"]);
+    expect(door.drafts).toEqual([]);
+  });
+
+  test("sender and account", async () => {
+    const sender = [400, "Sender field misformed, rejected"];
+    expect(await refused("from=much+too+long+a+name")).toEqual(sender);
+    expect(await refused("from=%FF")).toEqual(sender);
+    const account = [400, "Account field misformed or too long, rejected"];
+    expect(await refused(`account=${"x".repeat(129)}`)).toEqual(account);
+  });
+
+  test("what would change the message, its price or its moment", async () => {
+    const misformed = {
+      "udh=%05": "UDH",
+      "mclass=0": "MClass",
+      "pid=1": "PID",
+      "rpi=1": "RPI",
+      "alt-dcs=1": "Alt-DCS",
+      "mwi=0": "MWI",
+      "compress=1": "Compress",
+      "deferred=5": "Deferred",
+      "validity=0": "Validity",
+      "validity=4321": "Validity",
+      "validity=1x": "Validity",
+      "priority=4": "Priority",
+      "dlr-mask=x": "DLR-Mask",
+      "dlr-url=http://a/&dlr-mask=31": "DLR-URL",
+      "dlrurl=http://a/&dlrmask=1": "DLR-URL",
+    };
+    for (const [query, name] of Object.entries(misformed))
+      expect([query, ...(await refused(query))]).toEqual([query, 400, `${name} field misformed, rejected`]);
+  });
+
+  test("a POST", async () => {
+    const post = async (type: string) => {
+      const { status, text } = await door.ask(PATH, {
+        method: "POST",
+        body: "x",
+        headers: { "content-type": type },
+      });
+      return [status, text];
+    };
+    expect(await post("application/x-www-form-urlencoded")).toEqual([400, "Invalid content-type"]);
+    expect(await post("text/plain")).toEqual([415, "Unsupported content-type, rejected"]);
+  });
+});
+
+test("a refusal of Sluice has its own status, in Kannel's words", async () => {
+  const answered = async (error: SluiceError) => {
+    door.refuse(error);
+    const { status, text, headers } = await door.ask(`${PATH}?${SIGNED}&to=09121234567&text=x`);
+    return [status, text, headers.get("retry-after")];
+  };
+  expect(await answered(insufficientBalance(500, 1))).toEqual([402, "Not enough credit, rejected", null]);
+  const later = "Temporal failure, try again later.";
+  expect(await answered(new SluiceError("rate_limited", { retryAfterS: 9 }))).toEqual([429, later, "9"]);
+  expect(await answered(new SluiceError("overloaded"))).toEqual([503, later, "1"]);
+  expect(door.drafts).toEqual([]);
+});
+
+test("a HEAD sends nothing", async () => {
+  const { status } = await door.ask(`${PATH}?${SIGNED}&to=09121234567&text=x`, { method: "HEAD" });
+  expect(status).toBe(405);
+  expect(door.drafts).toEqual([]);
+});

@@ -1,0 +1,224 @@
+// Twilio's door from both sides: a published request becomes the message it means; each answer is Twilio's,
+// byte for byte.
+
+import { beforeEach, describe, expect, test } from "bun:test";
+import { CUSTOMER, ID_DATE, ID_HEX, KEY, type TestDoor, testDoor } from "../../../test/support/doors.ts";
+import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { RateLimitedError } from "../../ingest/rate-limits.ts";
+import { accountSid, createTwilioDoor, failureOf } from "./twilio.ts";
+
+const ACCOUNT = `AC${"a".padStart(32, "0")}`;
+const SERVICE = `MG${"0".repeat(32)}`;
+const PATH = `/2010-04-01/Accounts/${ACCOUNT}/Messages.json`;
+const basic = (user: string, password: string) => ({
+  authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`,
+});
+const MESSAGE = { To: "+989121234567", From: "SLUICE", Body: "Hi there" };
+
+let door: TestDoor;
+beforeEach(() => {
+  door = testDoor(createTwilioDoor);
+});
+
+const post = (form: Record<string, string> | string, headers: object = basic(ACCOUNT, KEY), path = PATH) =>
+  door.ask(path, {
+    method: "POST",
+    body: new URLSearchParams(form).toString(),
+    headers: { "content-type": "application/x-www-form-urlencoded", ...headers },
+  });
+const refused = async (form: Record<string, string>, changes: object = {}) => {
+  const { status, text } = await post({ ...MESSAGE, ...form, ...changes });
+  expect(door.drafts).toEqual([]);
+  return [status, text];
+};
+const error = (status: number, code: number, message: string) => [
+  status,
+  `{"code":${code},"message":${JSON.stringify(message)},` +
+    `"more_info":"https://www.twilio.com/docs/errors/${code}","status":${status}}`,
+];
+
+describe("a message", () => {
+  test("is created, and answered as Twilio's resource", async () => {
+    const { status, text, headers } = await post({
+      ...MESSAGE,
+      ValidityPeriod: "600",
+      ProvideFeedback: "false",
+    });
+    expect(status).toBe(201);
+    expect(headers.get("content-type")).toBe("application/json");
+    expect(text).toBe(
+      `{"account_sid":"${ACCOUNT}","api_version":"2010-04-01","body":"Hi there",` +
+        `"date_created":"${ID_DATE}","date_updated":"${ID_DATE}","date_sent":null,` +
+        `"direction":"outbound-api","error_code":null,"error_message":null,"from":"SLUICE",` +
+        `"messaging_service_sid":null,"num_media":"0","num_segments":"1","price":null,"price_unit":"IRR",` +
+        `"sid":"SM${ID_HEX}","status":"queued","subresource_uris":{"media":` +
+        `"/2010-04-01/Accounts/${ACCOUNT}/Messages/SM${ID_HEX}/Media.json"},"to":"+989121234567",` +
+        `"uri":"/2010-04-01/Accounts/${ACCOUNT}/Messages/SM${ID_HEX}.json"}`,
+    );
+    expect(door.drafts).toEqual([
+      {
+        phone: "+989121234567",
+        text: "Hi there",
+        lane: "normal",
+        from: "SLUICE",
+        reference: null,
+        validForMs: 600_000,
+        callbackUrl: null,
+        encoding: "gsm7",
+        parts: 1,
+      },
+    ]);
+  });
+
+  test("by a messaging service has the customer's own sender, and is accepted", async () => {
+    const { To, Body } = MESSAGE;
+    const { text } = await post({ To, Body, MessagingServiceSid: SERVICE });
+    expect(JSON.parse(text)).toMatchObject({
+      from: null,
+      messaging_service_sid: SERVICE,
+      status: "accepted",
+    });
+    expect(door.drafts[0]).toMatchObject({ from: null, validForMs: 36_000_000 });
+  });
+
+  test("keeps every character, and counts its parts", async () => {
+    const Body = `سلام + & = % ${"x".repeat(70)}`;
+    const { text } = await post({ ...MESSAGE, Body });
+    expect(JSON.parse(text)).toMatchObject({ body: Body, num_segments: "2" });
+    expect(door.drafts[0]?.text).toBe(Body);
+  });
+
+  test("may come with parameters that change nothing", async () => {
+    const form = { MaxPrice: "1", Attempt: "2", RiskCheck: "enable", Unknown: "x", SmartEncoded: "false" };
+    expect((await post({ ...MESSAGE, ...form })).status).toBe(201);
+  });
+});
+
+describe("who calls", () => {
+  test("is the account, an API key of it, or X-API-Key", async () => {
+    expect(accountSid(CUSTOMER)).toBe(ACCOUNT);
+    const ways = [basic(ACCOUNT, KEY), basic(`SK${"1".repeat(32)}`, KEY), { "x-api-key": KEY }];
+    for (const way of ways) expect((await post(MESSAGE, way)).status).toBe(201);
+  });
+
+  test("a wrong or missing key, or another account's name, is a 401", async () => {
+    const ways = [{}, basic(ACCOUNT, "sk_wrong"), basic(accountSid(11), KEY), { authorization: "Basic ?" }];
+    for (const way of ways) {
+      const { status, text, headers } = await post(MESSAGE, way);
+      expect([status, text]).toEqual(error(401, 20003, "Authenticate"));
+      expect(headers.get("www-authenticate")).toBe('Basic realm="Twilio API"');
+    }
+  });
+
+  test("another account's path is a 404, and a key without the scope a 403", async () => {
+    const other = PATH.replace(ACCOUNT, accountSid(11));
+    const { status, text } = await post(MESSAGE, basic(ACCOUNT, KEY), other);
+    expect([status, text]).toEqual(error(404, 20404, `The requested resource ${other} was not found`));
+    door.allow("read");
+    const without = await post(MESSAGE);
+    expect([without.status, without.text]).toEqual(error(403, 20003, "Permission Denied"));
+  });
+});
+
+describe("a request that can't be honoured is refused with Twilio's code", () => {
+  test("what is missing", async () => {
+    expect(await refused({ To: "" })).toEqual(error(400, 21604, "A 'To' phone number is required."));
+    expect(await refused({ From: "" })).toEqual(error(400, 21603, "A 'From' phone number is required."));
+    expect(await refused({ Body: "" })).toEqual(error(400, 21602, "Message body is required."));
+  });
+
+  test("what is wrong", async () => {
+    const to = "The 'To' number 12 is not a valid phone number.";
+    expect(await refused({ To: "12" })).toEqual(error(400, 21211, to));
+    const from = "The 'From' number whatsapp:+15005550006 is not a valid phone number or name.";
+    expect(await refused({ From: "whatsapp:+15005550006" })).toEqual(error(400, 21212, from));
+    const long = error(400, 21617, "The concatenated message body exceeds the 1600 character limit.");
+    expect(await refused({ Body: "x".repeat(1_601) })).toEqual(long);
+    expect(await refused({ Body: "x".repeat(1_531) })).toEqual(long);
+    const nul = "The 'Body' must not contain NUL (U+0000).";
+    expect(await refused({ Body: "a\0b" })).toEqual(error(400, 21602, nul));
+    for (const given of ["59", "36001", "1h"]) {
+      const message = `The 'ValidityPeriod' ${given} is not a number of seconds from 60 to 36000.`;
+      expect(await refused({ ValidityPeriod: given })).toEqual(error(400, 21624, message));
+    }
+    const service = error(400, 21701, "The Messaging Service does not exist.");
+    expect(await refused({ MessagingServiceSid: "MG1" })).toEqual(service);
+  });
+
+  test("what would change the message, its price or its moment", async () => {
+    const codes = {
+      MediaUrl: 21620,
+      ContentSid: 21619,
+      StatusCallback: 21609,
+      SendAt: 35126,
+      ScheduleType: 35126,
+    };
+    for (const [name, code] of Object.entries(codes))
+      expect((await refused({ [name]: "x" }))[1]).toStartWith(`{"code":${code},`);
+    for (const name of ["SmartEncoded", "ShortenUrls", "SendAsMms"])
+      expect(await refused({ [name]: "True" })).toEqual(error(400, 20400, `${name}=true is not supported.`));
+    const discard = error(400, 20400, "ContentRetention=discard is not supported.");
+    expect(await refused({ ContentRetention: "discard" })).toEqual(discard);
+  });
+
+  test("a parameter given twice, or not in UTF-8", async () => {
+    const twice = await post("To=%2B989121234567&To=%2B989121234568&From=A&Body=x");
+    expect([twice.status, twice.text]).toEqual(error(400, 20400, "The 'To' parameter was given twice."));
+    const bad = await door.ask(PATH, {
+      method: "POST",
+      body: "To=%2B989121234567&From=A&Body=%FF",
+      headers: { "content-type": "application/x-www-form-urlencoded", ...basic(ACCOUNT, KEY) },
+    });
+    expect([bad.status, bad.text]).toEqual(error(400, 20400, "The 'Body' parameter is not encoded UTF-8."));
+    expect(door.drafts).toEqual([]);
+  });
+
+  test("another media type", async () => {
+    const { status, text } = await post(MESSAGE, { ...basic(ACCOUNT, KEY), "content-type": "text/plain" });
+    expect([status, text]).toEqual(
+      error(415, 20415, "Send Content-Type: application/x-www-form-urlencoded."),
+    );
+  });
+});
+
+describe("a refusal of Sluice has its own status, in Twilio's form", () => {
+  const answered = async (given: SluiceError) => {
+    door.refuse(given);
+    const { status, text, headers } = await post(MESSAGE);
+    return { seen: [status, text], retryAfter: headers.get("retry-after") };
+  };
+
+  test("no credit", async () => {
+    const { seen } = await answered(insufficientBalance(500, 499));
+    expect(seen).toEqual(error(402, 20402, "This costs 500; the wallet holds 499."));
+  });
+
+  test("too much", async () => {
+    const rate = { size: 10, fillS: 60, left: 0, fullInS: 60 };
+    const limited = await answered(new RateLimitedError(rate, 7));
+    expect(limited).toEqual({ seen: error(429, 20429, "Too Many Requests"), retryAfter: "7" });
+    const busy = await answered(new SluiceError("overloaded"));
+    expect(busy).toEqual({ seen: error(503, 20503, "Service Unavailable"), retryAfter: "1" });
+  });
+
+  test("a HEAD sends nothing, and an unknown message is a 404", async () => {
+    const path = `/2010-04-01/Accounts/${ACCOUNT}/Messages/SMx.json`;
+    const { status, text } = await door.ask(path, { headers: basic(ACCOUNT, KEY) });
+    expect([status, text]).toEqual(error(404, 20404, `The requested resource ${path} was not found`));
+    expect((await door.ask(path, { method: "HEAD", headers: basic(ACCOUNT, KEY) })).status).toBe(405);
+  });
+});
+
+test("what became of a message has Twilio's error code", () => {
+  const codeOf = (
+    status: "failed" | "undelivered" | "expired" | "rejected" | "sent",
+    lastError: string | null,
+  ) => failureOf({ status, lastError })?.code ?? null;
+  expect(codeOf("sent", "A: refused")).toBe(null);
+  expect(codeOf("undelivered", "absent_subscriber (27)")).toBe(30003);
+  expect(codeOf("undelivered", "unknown_subscriber")).toBe(30005);
+  expect(codeOf("undelivered", null)).toBe(30008);
+  expect(codeOf("failed", "A: refused")).toBe(30008);
+  expect(codeOf("expired", null)).toBe(30036);
+  expect(codeOf("rejected", null)).toBe(30007);
+});

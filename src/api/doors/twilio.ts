@@ -1,0 +1,330 @@
+// The door for clients of Twilio's Messages resource: create and fetch a message, and the balance
+// (https://www.twilio.com/docs/messaging/api/message-resource). docs/doors/twilio.md says what differs.
+// Invariant: a parameter that would change the text, the price or the moment and can't be honoured is
+// refused; no body has `type` or `title`, by which the newest SDKs tell another kind of error.
+
+import type { DraftInput } from "../../core/draft.ts";
+import { type ErrorCode, type FieldError, SluiceError } from "../../core/errors.ts";
+import { ulidHex, ulidOfHex, ulidTimeMs } from "../../core/id.ts";
+import { VALID_FOR_MIN_MS } from "../../core/limits.ts";
+import type { Status } from "../../core/message.ts";
+import { decimalOf } from "../../core/money.ts";
+import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
+import type { Pool } from "../../platform/mysql.ts";
+import { type DoorMessage, doorMessage } from "../../reports/door-messages.ts";
+import { readWallet } from "../../reports/wallet.ts";
+import { singleHeader } from "../http.ts";
+import type { Written } from "../route.ts";
+import { customerHex, type DoorRoute, doorRoute, headerCredentials, type Knock } from "./door.ts";
+import { PeerRefusal, signIn } from "./door.ts";
+import { fieldsOf, utf8Of, wholeNumber } from "./fields.ts";
+import { send, type SendingDeps } from "./sending.ts";
+
+export type TwilioDeps = SendingDeps & { reads: { pool: Pool } };
+
+const ACCOUNT = "/2010-04-01/Accounts/:account";
+
+export function createTwilioDoor(deps: TwilioDeps): DoorRoute[] {
+  return [
+    doorRoute({
+      method: "POST",
+      path: `${ACCOUNT}/Messages.json`,
+      refusal: refusalOf,
+      answer: (knock) => create(deps, knock),
+    }),
+    doorRoute({
+      method: "GET",
+      path: `${ACCOUNT}/Messages/:message`,
+      refusal: refusalOf,
+      answer: (knock) => fetchMessage(deps, knock),
+    }),
+    doorRoute({
+      method: "GET",
+      path: `${ACCOUNT}/Balance.json`,
+      refusal: refusalOf,
+      answer: (knock) => fetchBalance(deps, knock),
+    }),
+  ];
+}
+
+// ---- who calls ----
+
+/** The customer's AccountSid. */
+export const accountSid = (customerId: number): string => `AC${customerHex(customerId)}`;
+
+const API_KEY_SID = /^SK[0-9a-f]{32}$/i;
+
+async function caller(deps: TwilioDeps, knock: Knock, scope: Scope): Promise<KeyOwner> {
+  const given = headerCredentials(knock.request);
+  const isSid = (one: string, { customerId }: KeyOwner) =>
+    one.toLowerCase() === accountSid(customerId).toLowerCase();
+  // The name of an API key says nothing that its secret doesn't say.
+  const isUser = (owner: KeyOwner, user: string) => API_KEY_SID.test(user) || isSid(user, owner);
+  const owner = await signIn(deps.callers, knock, given, scope, isUser);
+  if (!isSid(knock.params.account ?? "", owner)) throw new SluiceError("not_found");
+  return owner;
+}
+
+// ---- create ----
+
+const CREATED = 201;
+const VALIDITY_MAX_S = 36_000;
+const BODY_CHARS_MAX = 1_600;
+const SERVICE_SID = /^MG[0-9a-f]{32}$/i;
+const FORM = /^application\/x-www-form-urlencoded\s*(?:;|$)/i;
+
+async function create(deps: TwilioDeps, knock: Knock): Promise<Written> {
+  const owner = await caller(deps, knock, "send");
+  const form = formOf(knock);
+  refuseUnsupported(form);
+  const service = form.get("MessagingServiceSid") ?? null;
+  const input = inputOf(form);
+  const { text } = input;
+  return send(deps, {
+    arrival: knock,
+    owner,
+    asked: JSON.stringify(["twilio", ...[...form].toSorted(([a], [b]) => (a < b ? -1 : 1))]),
+    inputs: [input],
+    refused: ([error], { phone, from }) => refusedField(error, { phone, from }),
+    status: CREATED,
+    headers: JSON_HEADERS,
+    answerOf: ({ id, messages }) =>
+      JSON.stringify(
+        resourceOf(owner, {
+          id,
+          status: service === null ? "queued" : "accepted",
+          text,
+          from: input.from,
+          phone: messages[0].phone,
+          parts: messages[0].parts,
+          service,
+        }),
+      ),
+  });
+}
+
+type Form = ReadonlyMap<string, string>;
+
+/** Empty parameters are as absent ones. @throws PeerRefusal, SluiceError unsupported_media_type */
+function formOf({ request, bytes }: Knock): Form {
+  if (!FORM.test(singleHeader(request, "Content-Type") ?? "")) {
+    const detail = "Send Content-Type: application/x-www-form-urlencoded.";
+    throw new SluiceError("unsupported_media_type", { detail });
+  }
+  const form = new Map<string, string>();
+  for (const { name, bytes: given } of fieldsOf(bytes)) {
+    const value = utf8Of(given);
+    if (value === undefined) throw refusal(400, 20400, `The '${name}' parameter is not encoded UTF-8.`);
+    if (value === "") continue;
+    if (form.has(name) && !REPEATED.has(name))
+      throw refusal(400, 20400, `The '${name}' parameter was given twice.`);
+    form.set(name, value);
+  }
+  return form;
+}
+
+const REPEATED = new Set(["MediaUrl", "PersistentAction", "Tags"]);
+
+/** What would make another message, another price or another moment of it than would be sent. */
+function refuseUnsupported(form: Form): void {
+  if (form.has("MediaUrl")) throw refusal(400, 21620, "MediaUrl is not supported: messages are text.");
+  if (form.has("ContentSid")) throw refusal(400, 21619, "ContentSid is not supported: give a Body.");
+  if (form.has("StatusCallback")) {
+    const message = "StatusCallback is not supported: statuses are posted to the customer's webhook.";
+    throw refusal(400, 21609, message);
+  }
+  if (form.has("ScheduleType") || form.has("SendAt"))
+    throw refusal(400, 35126, "ScheduleType and SendAt are not supported.");
+  for (const [name, value] of UNSUPPORTED)
+    if (form.get(name)?.toLowerCase() === value)
+      throw refusal(400, 20400, `${name}=${value} is not supported.`);
+}
+
+const UNSUPPORTED = [
+  ["SmartEncoded", "true"],
+  ["ShortenUrls", "true"],
+  ["SendAsMms", "true"],
+  ["ContentRetention", "discard"],
+  ["AddressRetention", "obfuscate"],
+] as const;
+
+/** @throws PeerRefusal */
+function inputOf(form: Form): DraftInput {
+  const to = form.get("To");
+  if (to === undefined) throw refusal(400, 21604, "A 'To' phone number is required.");
+  const from = form.get("From") ?? null;
+  const service = form.get("MessagingServiceSid");
+  if (from === null && service === undefined) throw refusal(400, 21603, "A 'From' phone number is required.");
+  if (service !== undefined && !SERVICE_SID.test(service))
+    throw refusal(400, 21701, "The Messaging Service does not exist.");
+  const text = form.get("Body");
+  if (text === undefined) throw refusal(400, 21602, "Message body is required.");
+  if (text.length > BODY_CHARS_MAX) throw tooLong();
+  const given = form.get("ValidityPeriod") ?? String(VALIDITY_MAX_S);
+  const validS = wholeNumber(given, VALID_FOR_MIN_MS / 1_000, VALIDITY_MAX_S);
+  if (validS === undefined) {
+    const bounds = `from ${VALID_FOR_MIN_MS / 1_000} to ${VALIDITY_MAX_S}`;
+    throw refusal(400, 21624, `The 'ValidityPeriod' ${given} is not a number of seconds ${bounds}.`);
+  }
+  const validForMs = validS * 1_000;
+  return { phone: to, text, lane: "normal", from, reference: null, validForMs, callbackUrl: null };
+}
+
+const tooLong = (): PeerRefusal =>
+  refusal(400, 21617, "The concatenated message body exceeds the 1600 character limit.");
+
+function refusedField(
+  error: FieldError | undefined,
+  { phone, from }: { phone: string; from: string | null },
+): PeerRefusal {
+  const reason = error?.reason ?? "";
+  if (error?.field === "phone")
+    return refusal(400, 21211, `The 'To' number ${phone} is not a valid phone number.`);
+  if (error?.field === "from")
+    return refusal(400, 21212, `The 'From' number ${from ?? ""} is not a valid phone number or name.`);
+  return reason.startsWith("needs ") ? tooLong() : refusal(400, 21602, `The 'Body' ${reason}.`);
+}
+
+// ---- fetch ----
+
+const MESSAGE_SID = /^SM([0-9a-f]{32})\.json$/i;
+
+async function fetchMessage(deps: TwilioDeps, knock: Knock): Promise<Written> {
+  const owner = await caller(deps, knock, "read");
+  const [, hex = ""] = MESSAGE_SID.exec(knock.params.message ?? "") ?? [];
+  const id = ulidOfHex(hex);
+  if (id === null) throw new SluiceError("not_found");
+  const found = await doorMessage(deps.reads, owner.customerId, id);
+  const body = resourceOf(owner, {
+    ...found,
+    status: WORDS[found.status],
+    service: null,
+    sentAtMs: SENT.includes(found.status) ? found.updatedAtMs : null,
+    failure: failureOf(found),
+    price: found.captured ? `-${decimalOf(found.cost, owner.currency)}` : null,
+  });
+  return { status: 200, body: JSON.stringify(body), headers: JSON_HEADERS };
+}
+
+async function fetchBalance(deps: TwilioDeps, knock: Knock): Promise<Written> {
+  const owner = await caller(deps, knock, "read");
+  const { balance, currency } = await readWallet(deps.reads, owner.customerId);
+  const body = { account_sid: accountSid(owner.customerId), balance: decimalOf(balance, currency), currency };
+  return { status: 200, body: JSON.stringify(body), headers: JSON_HEADERS };
+}
+
+const WORDS: Readonly<Record<Status, string>> = {
+  scheduled: "scheduled",
+  queued: "queued",
+  sending: "sending",
+  unknown: "sending",
+  sent: "sent",
+  delivered: "delivered",
+  undelivered: "undelivered",
+  failed: "failed",
+  rejected: "failed",
+  expired: "failed",
+  canceled: "canceled",
+};
+const SENT: readonly Status[] = ["sent", "delivered", "undelivered"];
+
+type Failure = { code: number; message: string };
+
+const FAILURES: Readonly<Record<string, Failure>> = {
+  absent_subscriber: { code: 30003, message: "Unreachable destination handset" },
+  unreachable: { code: 30003, message: "Unreachable destination handset" },
+  unknown_subscriber: { code: 30005, message: "Unknown destination handset" },
+  unsupported_number: { code: 30006, message: "Landline or unreachable carrier" },
+  barred: { code: 30004, message: "Message blocked" },
+  opted_out: { code: 21610, message: "Attempt to send to unsubscribed recipient" },
+  blocked_by_filter: { code: 30007, message: "Message filtered" },
+};
+const REJECTED: Failure = { code: 30007, message: "Message filtered" };
+const EXPIRED: Failure = { code: 30036, message: "Validity Period Expired" };
+const UNKNOWN_FAILURE: Failure = { code: 30008, message: "Unknown error" };
+
+export function failureOf({ status, lastError }: Pick<DoorMessage, "status" | "lastError">): Failure | null {
+  if (status === "expired") return EXPIRED;
+  if (status === "rejected") return REJECTED;
+  if (status !== "failed" && status !== "undelivered") return null;
+  const [word = ""] = /^[a-z_]+/.exec(lastError ?? "") ?? [];
+  return FAILURES[word] ?? UNKNOWN_FAILURE;
+}
+
+// ---- answers ----
+
+const JSON_HEADERS = { "content-type": "application/json" };
+
+type Shown = Pick<DoorMessage, "id" | "phone" | "from" | "text" | "parts"> & {
+  status: string;
+  service: string | null;
+  updatedAtMs?: number;
+  sentAtMs?: number | null;
+  failure?: Failure | null;
+  price?: string | null;
+};
+
+function resourceOf({ customerId, currency }: KeyOwner, shown: Shown): object {
+  const account = accountSid(customerId);
+  const sid = `SM${ulidHex(shown.id)}`;
+  const createdAtMs = ulidTimeMs(shown.id);
+  const base = `/2010-04-01/Accounts/${account}/Messages/${sid}`;
+  const { failure = null, sentAtMs = null, updatedAtMs = createdAtMs, price = null } = shown;
+  return {
+    account_sid: account,
+    api_version: "2010-04-01",
+    body: shown.text,
+    date_created: dateOf(createdAtMs),
+    date_updated: dateOf(updatedAtMs),
+    date_sent: sentAtMs === null ? null : dateOf(sentAtMs),
+    direction: "outbound-api",
+    error_code: failure?.code ?? null,
+    error_message: failure?.message ?? null,
+    from: shown.from,
+    messaging_service_sid: shown.service,
+    num_media: "0",
+    num_segments: String(shown.parts),
+    price,
+    price_unit: currency,
+    sid,
+    status: shown.status,
+    subresource_uris: { media: `${base}/Media.json` },
+    to: shown.phone,
+    uri: `${base}.json`,
+  };
+}
+
+/** RFC 2822, as `Thu, 24 Aug 2023 05:01:45 +0000`. */
+const dateOf = (ms: number): string => new Date(ms).toUTCString().replace("GMT", "+0000");
+
+function refusal(status: number, code: number, message: string): PeerRefusal {
+  return new PeerRefusal(errorOf(status, code, message));
+}
+
+function errorOf(status: number, code: number, message: string): Written {
+  const more_info = `https://www.twilio.com/docs/errors/${code}`;
+  const body = JSON.stringify({ code, message, more_info, status });
+  const challenge: Record<string, string> =
+    status === 401 ? { "www-authenticate": 'Basic realm="Twilio API"' } : {};
+  return { status, body, headers: { ...JSON_HEADERS, ...challenge } };
+}
+
+type Said = readonly [status: number, code: number, message: string];
+const AUTHENTICATE: Said = [401, 20003, "Authenticate"];
+const SAID: Partial<Record<ErrorCode, Said>> = {
+  api_key_missing: AUTHENTICATE,
+  api_key_invalid: AUTHENTICATE,
+  scope_missing: [403, 20003, "Permission Denied"],
+  rate_limited: [429, 20429, "Too Many Requests"],
+  internal: [500, 20500, "Internal Server Error"],
+};
+
+/** An error that has no code of Twilio's gets 20000 and its status. */
+function refusalOf({ code, status, detail }: SluiceError, request: Request | undefined): Written {
+  const said = SAID[code];
+  if (said !== undefined) return errorOf(...said);
+  const path = request === undefined ? "" : new URL(request.url).pathname;
+  const missing = `The requested resource ${path} was not found`;
+  const message = code === "not_found" ? missing : status === 503 ? "Service Unavailable" : detail;
+  return errorOf(status, 20_000 + status, message);
+}

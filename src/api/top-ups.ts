@@ -1,0 +1,33 @@
+// Top-ups as routes and doors make them: counted, and with an error that says when the outcome is not known.
+
+import { SluiceError } from "../core/errors.ts";
+import type { IsGone } from "../core/caller.ts";
+import type { KeptAnswer } from "../ledger/idempotency.ts";
+import type { LeaseDeps } from "../ledger/lease-rows.ts";
+import { type Topup, topUp } from "../ledger/topup.ts";
+import type { Metrics } from "../platform/metrics.ts";
+import { isConnectionLost } from "../platform/mysql-errors.ts";
+
+export type TopUps = (asked: {
+  customerId: number;
+  /** minor units, above 0 */
+  amount: number;
+  requestId: string;
+  kept: KeptAnswer<Topup> | null;
+  isGone: IsGone;
+}) => Promise<Topup>;
+
+/** The function it returns throws what topUp throws, and SluiceError outcome_unknown. */
+export function createTopUps({ ledger, metrics }: { ledger: LeaseDeps; metrics: Metrics }): TopUps {
+  const made = metrics.counter("sluice_topups_total", { result: "made" });
+  const repeated = metrics.counter("sluice_topups_total", { result: "repeated" });
+  return async ({ customerId, amount, requestId, kept, isGone }) => {
+    const topup = await topUp(ledger, customerId, amount, requestId, kept, isGone).catch((cause: unknown) => {
+      // Lost at COMMIT or before it: repeating the request_id is safe in both cases and tells which it was.
+      if (isConnectionLost(cause)) throw new SluiceError("outcome_unknown", { cause });
+      throw cause;
+    });
+    (topup.idempotent ? repeated : made)(1);
+    return topup;
+  };
+}

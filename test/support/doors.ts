@@ -1,0 +1,137 @@
+// A door in front of an acceptance that only remembers what it was asked: for tests of the translation from
+// both sides. Routes, headers of refusals and the reading of bodies are those of the API.
+
+import type { SluiceError } from "../../src/core/errors.ts";
+import { toSluiceError } from "../../src/core/errors.ts";
+import type { Draft } from "../../src/core/draft.ts";
+import { cost as costOf } from "../../src/core/money.ts";
+import type { KeyOwner, Scope } from "../../src/customers/api-keys.ts";
+import type { DoorDeps } from "../../src/api/doors/doors.ts";
+import type { DoorRoute } from "../../src/api/doors/door.ts";
+import { respond, respondRefusal } from "../../src/api/http.ts";
+
+export const KEY = "sk_of-the-customer";
+export const CUSTOMER = 10;
+/** Of every message; its 128 bits are ID_HEX, and its time is ID_DATE. */
+const ID = "01K3ZQ5V8W9X0Y1Z2A3B4C5D6E";
+export const ID_HEX = "0198ff72ed1c4f41e0fc4a1ac8c2b4ce";
+export const ID_UUID = "0198ff72-ed1c-4f41-e0fc-4a1ac8c2b4ce";
+export const ID_DATE = "Sun, 31 Aug 2025 09:26:18 +0000";
+
+type Taken = { id: string; parts: number; encoding: Draft["encoding"]; cost: number };
+export type Seen = { status: number; headers: Headers; text: string };
+export type TestDoor = {
+  /** Of all messages accepted so far. */
+  drafts: Draft[];
+  topUps: Parameters<DoorDeps["topUps"]>[0][];
+  /** What the next acceptance is refused with. */
+  refuse(error: SluiceError): void;
+  /** What the next caller's key may do. */
+  allow(...scopes: Scope[]): void;
+  ask(target: string, init?: RequestInit): Promise<Seen>;
+};
+
+export function testDoor(
+  create: (deps: DoorDeps) => DoorRoute[],
+  { priorityIsExpress = false }: { priorityIsExpress?: boolean } = {},
+): TestDoor {
+  const drafts: Draft[] = [];
+  const topUps: TestDoor["topUps"] = [];
+  let error: SluiceError | null = null;
+  let scopes: readonly Scope[] = ["send", "read"];
+  const take = (accepted: readonly Draft[]): Taken[] => {
+    const failing = error;
+    error = null;
+    if (failing !== null) throw failing;
+    drafts.push(...accepted);
+    return accepted.map(({ parts, encoding }) => ({ id: ID, parts, encoding, cost: costOf(parts, 500) }));
+  };
+  const owner = (): KeyOwner => ({
+    customerId: CUSTOMER,
+    keyId: "key",
+    name: "test",
+    priceNormal: 500,
+    priceExpress: 700,
+    currency: "IRR",
+    region: "IR",
+    rateLimit: null,
+    resendsUnknown: false,
+    scopes: new Set(scopes),
+  });
+  const deps: DoorDeps = {
+    callers: {
+      keys: { get: (key) => (key === KEY ? owner() : null), load: async () => null, nowMs: Date.now },
+      noteUse: () => undefined,
+      takeNonce: async () => true,
+    },
+    accept: async ({ draft }) => {
+      const [one] = take([draft]);
+      const money = { currency: "IRR", balanceAfter: 0, status: "queued", guaranteedByMs: null } as const;
+      return {
+        accepted: { ...(one as Taken), ...money, customerId: CUSTOMER, lane: draft.lane },
+        rate: null,
+      };
+    },
+    acceptBatch: async ({ drafts: all }) => {
+      const messages = take(all);
+      const accepted = { id: ID, lane: "normal", messages, cost: 0, balanceAfter: 0 } as const;
+      const unpaid = "insufficient_balance";
+      return { accepted: { ...accepted, unpaid, guaranteedByMs: null }, rate: null };
+    },
+    keys: {
+      once: async (request, run) => ({
+        kind: "ran",
+        result: await run({ ...request, hash: Buffer.alloc(0) }),
+      }),
+    },
+    callbacks: { allowPrivate: false },
+    topUps: async (asked) => {
+      topUps.push(asked);
+      return { idempotent: false, balance: 0 };
+    },
+    reads: {
+      pool: {} as DoorDeps["reads"]["pool"], // no test here reads
+    },
+    priorityIsExpress,
+  };
+  const doors = create(deps).map((door) => ({ door, pattern: patternOf(door.path) }));
+  return {
+    drafts,
+    topUps,
+    refuse: (given) => (error = given),
+    allow: (...given) => (scopes = given),
+    async ask(target, init = {}) {
+      const request = new Request(`http://127.0.0.1${target}`, init);
+      const found = doors.find(
+        ({ door, pattern }) =>
+          door.method === (request.method === "HEAD" ? "GET" : request.method) &&
+          pattern.test(new URL(request.url).pathname),
+      );
+      if (found === undefined) throw new Error(`no route ${request.method} ${target}`);
+      const { door, pattern } = found;
+      const params = pattern.exec(new URL(request.url).pathname)?.groups ?? {};
+      const response = await door
+        .run({
+          request,
+          requestId: "r",
+          traceparent: "",
+          params,
+          isGone: () => false,
+          isStopping: () => false,
+          clientAddress: () => "127.0.0.1",
+        })
+        .then(
+          (reply) => respond(reply, "r"),
+          (thrown: unknown) => {
+            const refused = toSluiceError(thrown);
+            if (refused.code === "internal") throw thrown;
+            return respondRefusal(refused, door.refusal(refused, request), "r");
+          },
+        );
+      return { status: response.status, headers: response.headers, text: await response.text() };
+    },
+  };
+}
+
+const patternOf = (path: string): RegExp =>
+  new RegExp(`^${path.replaceAll(".", "\\.").replace(/:(\w+)/g, "(?<$1>[^/]+)")}$`);
