@@ -76,6 +76,7 @@ describe("round trips", () => {
     expect(fields({ callback: { statuses: 2, url: null } })).toHaveLength(16);
     expect(fields({ validUntilMs: 1_000 })).toHaveLength(18);
     expect(fields({ mayResend: true })).toHaveLength(19);
+    expect(fields({ sendAtMs: 1_000 })).toHaveLength(20);
   });
 
   test("packed bytes stay unchanged while more is packed", () => {

@@ -32,6 +32,8 @@ export type CustomerBooks = {
   told: number;
   /** The messages named by a claim, as `sending` and `unknown` ones must be. */
   claimed: Map<Status, Sum>;
+  /** The messages that have a row of the schedule, for the time that they are scheduled for. */
+  scheduled: Sum;
   topups: Sum;
 };
 export type Books = {
@@ -128,6 +130,7 @@ export async function readBooks(
   await readEntries(conn, books);
   await readMessages(conn, books);
   await readClaimed(conn, books);
+  await readScheduled(conn, books);
   return books;
 }
 
@@ -214,6 +217,16 @@ async function readClaimed(conn: Connection, books: Books): Promise<void> {
   for (const row of rows) customerOf(books, row.customer_id).claimed.set(row.status, sumOf(row));
 }
 
+async function readScheduled(conn: Connection, books: Books): Promise<void> {
+  const rows = await conn.query<(Sum & { customer_id: number })[]>(
+    `SELECT m.customer_id, ${sums("m.id", "m.cost")} FROM scheduled_messages AS s
+     STRAIGHT_JOIN messages AS m ON m.id = s.message_id
+     WHERE s.moved = FALSE AND s.run_at <=> m.send_at AND ${ofScope(books.scope, "m.")}
+     GROUP BY m.customer_id`,
+  );
+  for (const row of rows) customerOf(books, row.customer_id).scheduled = sumOf(row);
+}
+
 /** The ids in all claims, as column `j.id` beside the claim `c`. */
 export const CLAIMED_IDS =
   `claims AS c CROSS JOIN JSON_TABLE(CONCAT('["', REPLACE(c.ids, ',', '","'), '"]'), '$[*]' ` +
@@ -259,7 +272,8 @@ function customerOf(books: Books, customerId: number): CustomerBooks {
   let found = books.customers.get(customerId);
   if (found === undefined) {
     const none = { balance: 0, reserved: 0, unspent: 0, leaseLowest: 0, nameless: 0, told: 0 };
-    found = { ...none, topups: NO_ROWS, entries: new Map(), messages: new Map(), claimed: new Map() };
+    const sets = { entries: new Map(), messages: new Map(), claimed: new Map() };
+    found = { ...none, ...sets, topups: NO_ROWS, scheduled: NO_ROWS };
     books.customers.set(customerId, found);
   }
   return found;

@@ -21,6 +21,7 @@ import {
   messagesWithoutClaim,
   messagesWithoutOperator,
   messagesWithoutReserve,
+  messagesWithoutSchedule,
   reportsUnread,
   rowsOfMessages,
   rowsOfTopups,
@@ -32,6 +33,7 @@ import { checkWebhooks } from "./webhooks.ts";
 export async function checkBooks(conn: Connection, books: Books): Promise<Drift[]> {
   const drifts: Drift[] = [];
   const differ: number[] = [];
+  let isScheduleWrong = false;
   for (const [customerId, c] of books.customers) {
     drifts.push(...checkWallet(customerId, c));
     if (!messagesMatch(c)) {
@@ -39,6 +41,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
       if (!reservesMatch(c)) differ.push(customerId);
     }
     if (c.nameless > 0) drifts.push(...(await messagesWithoutOperator(conn, customerId)));
+    if (!equal(c.messages.get("scheduled") ?? NO_ROWS, c.scheduled)) isScheduleWrong = true;
     if (!claimsMatch(c)) drifts.push(...(await messagesWithoutClaim(conn, customerId)));
     if (!equal(c.topups, entriesOf(c, "topup"))) drifts.push(...(await rowsOfTopups(conn, customerId)));
   }
@@ -46,6 +49,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
   // messages.
   if (isAllCustomers(books.scope) && differ.length > 0)
     drifts.push(...(await messagesWithoutReserve(conn, differ)));
+  if (isScheduleWrong) drifts.push(...(await messagesWithoutSchedule(conn, books.scope)));
   drifts.push(...(await submissionsNotTaken(conn, books)));
   drifts.push(...(await checkWebhooks(conn, books)));
   drifts.push(...(await keysWithoutOwner(conn, books.scope)));

@@ -51,6 +51,7 @@ const SAYS: Partial<Record<Invariant, string>> = {
   message_close_matches_status: "messages whose capture or refund isn't what their status asks for",
   entry_has_message: "entries of messages that don't exist",
   message_has_claim: "messages in sending or unknown that no claim will end",
+  message_has_schedule: "scheduled messages that no relay will send at their time, or others that one will",
   message_has_operator: "messages that an operator took, but that name none",
   submission_was_taken: "messages that no operator may have taken, although its reports would find them",
   topup_has_entry: "top-ups and their entries",
@@ -160,6 +161,28 @@ export async function messagesWithoutClaim(conn: Connection, customerId: number)
       AND (m.id, m.status) NOT IN
         (SELECT j.id, IF(c.kind = 'sending', 'sending', 'unknown') FROM ${CLAIMED_IDS})`;
   return driftsOf(conn, rows);
+}
+
+/**
+ * Scheduled messages without a row that makes a relay send them at their time, and such rows of messages that
+ * aren't scheduled.
+ */
+export function messagesWithoutSchedule(conn: Connection, scope: CustomerRange): Promise<Drift[]> {
+  const detail =
+    "CONCAT('message is ', m.status, ' for ', COALESCE(m.send_at, 'no time'), ', its row for ', " +
+    "COALESCE(s.run_at, 'none'))";
+  const columns =
+    "m.customer_id, m.id AS entry_id, 'message_has_schedule' AS rule, NULL AS op, m.cost AS amount, " +
+    `${detail} AS detail`;
+  return driftsOf(
+    conn,
+    `SELECT ${columns} FROM ${messagesOf(scope)}
+     LEFT JOIN scheduled_messages AS s ON s.message_id = m.id AND s.moved = FALSE
+     WHERE m.status = 'scheduled' AND NOT (s.run_at <=> m.send_at)
+     UNION ALL
+     SELECT ${columns} FROM scheduled_messages AS s STRAIGHT_JOIN messages AS m ON m.id = s.message_id
+     WHERE s.moved = FALSE AND m.status <> 'scheduled' AND ${ofScope(scope, "m.")}`,
+  );
 }
 
 /** Messages that an operator took but that name none. */

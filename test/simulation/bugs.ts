@@ -7,6 +7,7 @@ import { type Bug, bug, unasserted } from "./bug.ts";
 import { LANE_BUGS } from "./lane-bugs.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
 import { RETRY_BUGS } from "./retry-bugs.ts";
+import { SCHEDULE_BUGS } from "./schedule-bugs.ts";
 import { WEBHOOK_BUGS } from "./webhook-bugs.ts";
 
 /** Caught in few runs: a search begins at a seed that catches it at present; any other would do as well. */
@@ -393,4 +394,5 @@ export const BUGS: readonly Bug[] = [
   ...WEBHOOK_BUGS,
   ...LANE_BUGS,
   ...BATCH_BUGS,
+  ...SCHEDULE_BUGS,
 ];
