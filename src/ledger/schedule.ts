@@ -20,11 +20,13 @@ import { dropScheduled, lockScheduled, markMoved, putOff, takeDue } from "./sche
 import { apply, type LockedMessage, lockRecords, lockRows } from "./settle.ts";
 import { changeTo } from "./settle-plan.ts";
 
+export type ScheduleDeps = { pool: Pool; now: () => number };
+
 /**
  * Moves messages of this lane whose time has come, the longest due first, and returns them; if they are
  * CLAIM_ROWS_MAX, more may be due.
  */
-export function moveDue(pool: Pool, lane: Lane, nowMs: number): Promise<LaneRecord[]> {
+export function moveDue({ pool, now }: ScheduleDeps, lane: Lane): Promise<LaneRecord[]> {
   return withRetries(pool, async (conn) => {
     const ids = await takeDue(conn, lane, CLAIM_ROWS_MAX);
     if (ids.length === 0) {
@@ -34,7 +36,7 @@ export function moveDue(pool: Pool, lane: Lane, nowMs: number): Promise<LaneReco
     const records = await lockRecords(conn, ids, "scheduled");
     if (lane === "express") await allowResends(conn, records);
     const changes = records.map((record) => changeTo("queued", record, "scheduled", null));
-    if (changes.length > 0) await apply(conn, changes, { nowMs, id: noId });
+    if (changes.length > 0) await apply(conn, changes, { nowMs: now(), id: noId });
     await markMoved(conn, ids);
     await conn.query("COMMIT");
     return records;
@@ -54,7 +56,6 @@ async function allowResends(conn: Connection, records: readonly LaneRecord[]): P
   for (const record of records) if (wanting.has(record.customerId)) record.mayResend = true;
 }
 
-export type ScheduleDeps = { pool: Pool; now: () => number };
 /** `isGone`: nothing is done for a caller that has left before. */
 export type OwnMessage = { customerId: number; id: string; isGone: IsGone };
 

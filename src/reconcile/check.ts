@@ -25,6 +25,7 @@ import {
   reportsUnread,
   rowsOfMessages,
   rowsOfTopups,
+  schedulesWithoutMessage,
   submissionsNotTaken,
 } from "./rows.ts";
 import { checkWebhooks } from "./webhooks.ts";
@@ -33,7 +34,6 @@ import { checkWebhooks } from "./webhooks.ts";
 export async function checkBooks(conn: Connection, books: Books): Promise<Drift[]> {
   const drifts: Drift[] = [];
   const differ: number[] = [];
-  let isScheduleWrong = false;
   for (const [customerId, c] of books.customers) {
     drifts.push(...checkWallet(customerId, c));
     if (!messagesMatch(c)) {
@@ -41,7 +41,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
       if (!reservesMatch(c)) differ.push(customerId);
     }
     if (c.nameless > 0) drifts.push(...(await messagesWithoutOperator(conn, customerId)));
-    if (!equal(c.messages.get("scheduled") ?? NO_ROWS, c.scheduled)) isScheduleWrong = true;
+    if (c.unscheduled > 0) drifts.push(...(await messagesWithoutSchedule(conn, customerId)));
     if (!claimsMatch(c)) drifts.push(...(await messagesWithoutClaim(conn, customerId)));
     if (!equal(c.topups, entriesOf(c, "topup"))) drifts.push(...(await rowsOfTopups(conn, customerId)));
   }
@@ -49,12 +49,14 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
   // messages.
   if (isAllCustomers(books.scope) && differ.length > 0)
     drifts.push(...(await messagesWithoutReserve(conn, differ)));
-  if (isScheduleWrong) drifts.push(...(await messagesWithoutSchedule(conn, books.scope)));
   drifts.push(...(await submissionsNotTaken(conn, books)));
   drifts.push(...(await checkWebhooks(conn, books)));
   drifts.push(...(await keysWithoutOwner(conn, books.scope)));
   drifts.push(...(await leasesWithoutNode(conn, books.scope)));
-  if (isAllCustomers(books.scope)) drifts.push(...(await reportsUnread(conn)));
+  if (isAllCustomers(books.scope)) {
+    drifts.push(...(await schedulesWithoutMessage(conn)));
+    drifts.push(...(await reportsUnread(conn)));
+  }
   return drifts;
 }
 

@@ -8,7 +8,7 @@ import { ulidBound } from "../core/id.ts";
 import { IDEMPOTENCY_TTL_MS, REPORT_TTL_MS, SUBMISSION_TTL_MS } from "../core/limits.ts";
 import { type Charge, STATUSES, settlementOf } from "../core/message.ts";
 import type { Connection } from "../platform/mysql.ts";
-import { type Books, CLAIMED_IDS, messagesOf, messagesSince, ofScope, TAKEN } from "./books.ts";
+import { type Books, CLAIMED_IDS, IS_SCHEDULED, messagesOf, messagesSince, ofScope, TAKEN } from "./books.ts";
 import {
   type Drift,
   type DriftEntry,
@@ -163,25 +163,25 @@ export async function messagesWithoutClaim(conn: Connection, customerId: number)
   return driftsOf(conn, rows);
 }
 
-/**
- * Scheduled messages without a row that makes a relay send them at their time, and such rows of messages that
- * aren't scheduled.
- */
-export function messagesWithoutSchedule(conn: Connection, scope: CustomerRange): Promise<Drift[]> {
-  const detail =
-    "CONCAT('message is ', m.status, ' for ', COALESCE(m.send_at, 'no time'), ', its row for ', " +
-    "COALESCE(s.run_at, 'none'))";
-  const columns =
-    "m.customer_id, m.id AS entry_id, 'message_has_schedule' AS rule, NULL AS op, m.cost AS amount, " +
-    `${detail} AS detail`;
+/** Scheduled messages without a row that makes a relay send them at their time. */
+export function messagesWithoutSchedule(conn: Connection, customerId: number): Promise<Drift[]> {
   return driftsOf(
     conn,
-    `SELECT ${columns} FROM ${messagesOf(scope)}
-     LEFT JOIN scheduled_messages AS s ON s.message_id = m.id AND s.moved = FALSE
-     WHERE m.status = 'scheduled' AND NOT (s.run_at <=> m.send_at)
-     UNION ALL
-     SELECT ${columns} FROM scheduled_messages AS s STRAIGHT_JOIN messages AS m ON m.id = s.message_id
-     WHERE s.moved = FALSE AND m.status <> 'scheduled' AND ${ofScope(scope, "m.")}`,
+    `SELECT m.customer_id, m.id AS entry_id, 'message_has_schedule' AS rule, NULL AS op, m.cost AS amount,
+       CONCAT('message is scheduled for ', COALESCE(m.send_at, 'no time')) AS detail
+     FROM ${messagesOf({ low: customerId, high: customerId })}
+     WHERE m.status = 'scheduled' AND NOT (${IS_SCHEDULED})`,
+  );
+}
+
+/** Rows that make a relay send messages that aren't scheduled. Reads all rows that wait. */
+export function schedulesWithoutMessage(conn: Connection): Promise<Drift[]> {
+  return driftsOf(
+    conn,
+    `SELECT m.customer_id, m.id AS entry_id, 'message_has_schedule' AS rule, NULL AS op, m.cost AS amount,
+       CONCAT('message is ', m.status, ', its row for ', s.run_at) AS detail
+     FROM scheduled_messages AS s STRAIGHT_JOIN messages AS m ON m.id = s.message_id
+     WHERE s.moved = FALSE AND m.status <> 'scheduled'`,
   );
 }
 

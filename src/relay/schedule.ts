@@ -36,7 +36,7 @@ function startLane({ pool, now, ...deps }: ScheduleDeps, lane: Lane): Periodic {
   const options = { name: `schedule-${lane}`, everyMs: EVERY_MS[lane], runMaxMs: MOVE_MAX_MS };
   return startPeriodic(deps, options, async () => {
     const startedMs = monotonicMs();
-    const records = await moveDue(pool, lane, now());
+    const records = await moveDue({ pool, now }, lane);
     const atMs = now();
     for (const { sendAtMs = atMs } of records) late(Math.max(0, atMs - sendAtMs) / 1_000);
     moved(records.length);

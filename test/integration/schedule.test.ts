@@ -157,7 +157,7 @@ test("what is due while no relay runs is sent when one is there again, once each
     for (let n = 0; n < 40; n++) ids.push((await send({ send_at: inMs(200), reference: `late-${n}` })).id);
     await Bun.sleep(1_000);
     // Several at once, as several relays do it.
-    const moved = await Promise.all([1, 2, 3].map(() => moveDue(pool, "normal", Date.now())));
+    const moved = await Promise.all([1, 2, 3].map(() => moveDue({ pool, now: Date.now }, "normal")));
     const all = moved.flat().map(({ id }) => id);
     expect(new Set(all).size).toBe(all.length);
     for (const id of ids) expect(["scheduled", "queued"]).toContain((await rowOf(id))?.status as string);
@@ -181,7 +181,7 @@ test("the sweep looks at scheduled messages from the moment at which they are qu
     await acceptMessages(pool, [waits, lost]);
     const range = { from: waits.id, to: `${lost.id}!` };
     expect(await lookForQueued(pool, "express", range, Date.now())).toMatchObject({ queued: [], open: null });
-    expect((await moveDue(pool, "express", Date.now())).map(({ id }) => id)).toEqual([lost.id]);
+    expect((await moveDue({ pool, now: Date.now }, "express")).map(({ id }) => id)).toEqual([lost.id]);
     await pool.query("DELETE FROM outbox WHERE lane='express'");
     expect((await lookForMoved(pool, "express", null, Date.now() - HOUR_MS)).queued).toEqual([]);
     await Bun.sleep(50);

@@ -23,22 +23,14 @@ export const SCHEDULE_BUGS: readonly Bug[] = [
   ),
   bug(
     "schedule",
-    "a message that was moved is moved once more",
+    "a move writes its outbox row twice",
     SCHEDULE,
     "await markMoved(conn, ids);",
-    "",
-    {
-      file: SCHEDULE,
-      find: 'const records = await lockRecords(conn, ids, "scheduled");',
-      replace:
-        'const first = await lockRecords(conn, ids, "scheduled");\n' +
-        '    const records = first.length > 0 ? first : await lockRecords(conn, ids, "queued");',
-    },
-    {
-      file: "src/ledger/settle.ts",
-      find: 'assert(isComplete(results as unknown[], plan), "rows under lock change as they were read");',
-      replace: "assert(Array.isArray(results));",
-    },
+    "await markMoved(conn, ids);\n" +
+      "    const again = changes.map((change) => ({ record: change.record, inMs: 0 }));\n" +
+      '    if (again.length > 0) await conn.query(queueSql(again.map(({ record }) => record), 0));',
+    { file: SCHEDULE, find: "import { apply, type LockedMessage,", replace: "import { queueSql, apply, type LockedMessage," },
+    { file: "src/ledger/settle.ts", find: "function queueSql(", replace: "export function queueSql(" },
   ),
   bug(
     "schedule",

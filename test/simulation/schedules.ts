@@ -16,7 +16,7 @@ import { hold } from "./hold.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Model } from "./model.ts";
 import { createRandom } from "./random.ts";
-import type { Answer, Ingest } from "./roles.ts";
+import type { Answer, Ingest, Request } from "./roles.ts";
 
 export type Schedules = {
   /** Whether this seed has any. */
@@ -38,6 +38,8 @@ const WITH_SCHEDULES = 3;
 const PHONES = 12;
 /** The database's clock may be set back between the moment at which something is due and its commit. */
 const CLOCK_MS = 2_000;
+/** By how much the clock of an ingest process may be ahead. */
+const WALLS_MS = 30_000;
 const VALID_S = 600;
 const AGAIN_MAX = 2;
 
@@ -82,10 +84,12 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
 
   /** Asks one process to cancel a message, or to send it at another time, and again if nothing came of it. */
   const ask = (owner: KeyOwner, id: string, inMs: number | null, again = 0): void => {
-    const to = random.pick(ingests().filter(({ of }) => of.alive));
-    if (to === undefined) return;
+    const living = ingests().filter(({ of }) => of.alive);
+    if (living.length === 0) return;
+    const to = random.pick(living);
     const body = inMs === null ? "" : JSON.stringify({ send_at: timeText(inMs) });
-    const request = { route: inMs === null ? "cancel" : "change", owner, body: Buffer.from(body), key: null, id };
+    const route = inMs === null ? "cancel" : "change";
+    const request: Request = { route, owner, body: Buffer.from(body), key: null, id };
     let isHeard = true;
     kernel.after(random.between(0.1, 2), to.of, () => {
       const answered = (answer: Answer | null) =>
@@ -93,7 +97,7 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
           if (answer !== null && isHeard) check(id, inMs === null ? null : body, answer);
           if (answer?.status !== 200 && again < AGAIN_MAX) ask(owner, id, inMs, again + 1);
         });
-      to.handle(request as never, { traceparent: "", isGone: () => !isHeard }).then(answered, () =>
+      to.handle(request, { traceparent: "", isGone: () => !isHeard }).then(answered, () =>
         answered(null),
       );
       if (random.chance(0.1)) kernel.after(random.between(0, 20), to.of, () => (isHeard = false));
@@ -109,10 +113,9 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
       hold(message?.status === "canceled", "a cancel that is answered is stored", detail);
     } else if (status === 200) {
       counts.changed++;
-      const { send_at: at } = JSON.parse(change as string) as { send_at: string };
-      const stored = [...(times.get(id) ?? [])];
+      const atMs = Date.parse((JSON.parse(change as string) as { send_at: string }).send_at);
       // What is over by the process's clock is sent at once.
-      const isStored = stored.some((ms) => ms === Date.parse(at) || ms > Date.parse(at));
+      const isStored = [...(times.get(id) ?? [])].some((ms) => ms >= atMs && ms < atMs + WALLS_MS);
       hold(isStored, "a change that is answered is stored", detail);
     } else if (status === 409)
       hold(message?.status !== "scheduled", "409 only for what is no longer scheduled", detail);
@@ -188,13 +191,17 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
           if (after === null) rows.delete(key);
           else rows.set(key, after);
           touched.add(key);
-        } else if (table === "outbox" && before === null && after !== null && after.lane !== "events")
+        }
+      }
+      for (const { table, before, after } of changes)
+        if (table === "outbox" && before === null && after !== null && after.lane !== "events")
           for (const { id, attempt } of unpackLaneRow(after.payload as Uint8Array)) {
             if (attempt > 0 || !times.has(id)) continue;
+            const status = model.messages.get(id)?.status;
+            hold(status === "queued", "nothing goes into the outbox before its time", () => `${id} is ${status}`);
             hold(!produced.has(id), "a due message goes into the outbox once", () => id);
             produced.add(id);
           }
-      }
       for (const id of touched) checkRow(id);
     },
   };
