@@ -1,7 +1,7 @@
-// How late scheduled messages are queued: sends many, in batches, that are due spread over a minute, waits until they
-// are sent, and compares the time of each message's `queued` event with its send_at. Needs a running gateway
-// (`make run`), whose relays move them; starts an ingest process of its own beside it. The move's commit comes some
-// ten milliseconds after the time that its event has.
+// How late scheduled messages are queued: sends many, in batches, that are due spread over a minute, waits
+// until they are sent, and compares the time of each message's `queued` event with its send_at. Needs a
+// running gateway (`make run`), whose relays move them; starts an ingest process of its own beside it. The
+// move's commit comes some ten milliseconds after the time that its event has.
 // Exit 1 unless each is queued once, no earlier than its time, and 99 % within --late-ms.
 
 import { Command } from "commander";
@@ -17,7 +17,7 @@ const options = new Command("bench/schedule")
   .description("How late scheduled messages are queued.")
   .option("--messages <n>", "messages in all", Number, 100_000)
   .option("--seconds <n>", "time over which they are due", Number, 60)
-  .option("--ahead <n>", "seconds from the start until the first is due: all must be accepted by then", Number, 60)
+  .option("--ahead <n>", "seconds until the first is due: all must be accepted by then", Number, 60)
   .option("--size <n>", "messages of a batch; all of a batch are due together", Number, 100)
   .option("--customers <n>", "customers that send", Number, 50)
   .option("--late-ms <n>", "within which 99 % must be queued", Number, 1_000)

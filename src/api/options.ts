@@ -40,8 +40,8 @@ export const Fallback = Type.Optional(
 export const SendAtTime = Type.String({
   format: "date-time",
   description:
-    `RFC 3339 with seconds and an offset: when to send, at most ${SCHEDULE_AHEAD_MS / 86_400_000} days after ` +
-    `the message is accepted; what is over by at most ${SCHEDULE_PAST_MS / 1_000} s is sent at once`,
+    `RFC 3339 with seconds and an offset: when to send, at most ${SCHEDULE_AHEAD_MS / 86_400_000} days ` +
+    `after the message is accepted; what is over by at most ${SCHEDULE_PAST_MS / 1_000} s is sent at once`,
 });
 export const SendAt = Type.Optional(SendAtTime);
 
@@ -54,7 +54,7 @@ export const SECRET_MISSING: FieldError = {
 /** What is sent later is not refused for its promise, so nothing is there to fall back from. */
 const FALLBACK_LATER: FieldError = { field: "fallback", reason: "can't be given together with send_at" };
 
-/** When to send what a body says, Unix milliseconds; undefined: at once. `errors`: what is wrong with that. */
+/** When to send what a body says, Unix milliseconds; undefined: at once. `errors`: what is wrong. */
 export function readSendAt(
   { send_at: text, fallback }: { send_at?: string; fallback?: string },
   now: () => number,

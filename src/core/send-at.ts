@@ -1,5 +1,5 @@
-// When a message is to be sent, as its customer says it: the bounds of `send_at`. Pure. Leaves to others how a
-// message waits until then (src/ledger/schedule.ts).
+// When a message is to be sent, as its customer says it: the bounds of `send_at`. Pure. Leaves to others how
+// a message waits until then (src/ledger/schedule.ts).
 
 import { SCHEDULE_AHEAD_MS, SCHEDULE_PAST_MS } from "./schedule-limits.ts";
 import { timeOf } from "./time.ts";

@@ -1,6 +1,6 @@
 // Finds the messages that reports are about: by our id where the operator names it, else by the operator's,
-// among its submits, first those of messages that were accepted lately, then those of messages that waited for
-// their send_at; at last, if the answer that named the operator's id was lost, by the recipient. Says of
+// among its submits, first those of messages that were accepted lately, then those of messages that waited
+// for their send_at; at last, if the answer that named the operator's id was lost, by the recipient. Says of
 // each report that ends a submit which one it ends, and of each what it is about; sets the result of all
 // others. Bound: two look-ups per operator for all reports given, and one at messages without an answer.
 

@@ -140,8 +140,8 @@ export function createWayOf(
 }
 
 /**
- * A message as it is stored, with its price. `promisedMs`: within which time, express only. Its promise and its
- * validity count from its acceptance, or from when it is to be sent.
+ * A message as it is stored, with its price. `promisedMs`: within which time, express only. Its promise and
+ * its validity count from its acceptance, or from when it is to be sent.
  */
 export function recordOf(
   id: string,

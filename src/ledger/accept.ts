@@ -1,8 +1,9 @@
 // The group commit's transaction: messages, their reserve entries, one outbox row per lane (and a held row,
 // see held.ts, for each customer and link that has held rows already), one events row, and what each lease
-// spent. A message that is to be sent later has a row of its schedule instead (schedule.ts). It takes two round trips: all statements, whose results are checked, then COMMIT. Leases come
-// last, so that their row locks, which every batch of the same customers needs, are held only for one
-// update and the commit, not for the inserts.
+// spent. A message that is to be sent later has a row of its schedule instead (schedule.ts). It takes two
+// round trips: all statements, whose results are checked, then COMMIT. Leases come last, so that their row
+// locks, which every batch of the same customers needs, are held only for one update and the commit, not for
+// the inserts.
 // Invariant: a lease that was taken back has no row to update, so its late owner can't commit. Bound:
 // COMMIT_ROWS_MAX messages, or one customer's batch of BATCH_MESSAGES_MAX, whose outbox and events rows have
 // COMMIT_ROWS_MAX messages each.

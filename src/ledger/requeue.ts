@@ -71,9 +71,9 @@ const wasDue = (lane: Lane, attempt: number, updatedAtMs: number, cutoffMs: numb
   updatedAtMs + retryDelayMaxMs(lane, attempt) < cutoffMs;
 
 /**
- * The same for messages that were scheduled, from the moment at which they were queued: a page of those behind
- * `after`; `next` is the place of the last of them, null if that was the last page. Forgets those that can't be
- * queued again.
+ * The same for messages that were scheduled, from the moment at which they were queued: a page of those
+ * behind `after`; `next` is the place of the last of them, null if that was the last page. Forgets those that
+ * can't be queued again.
  */
 export async function lookForMoved(
   conn: Pick<Connection, "query" | "write">,

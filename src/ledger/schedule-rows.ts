@@ -1,10 +1,10 @@
-// The rows of `scheduled_messages`: which messages wait for their time, in the order of it; and, of those whose
-// time has come, which are still on their way. The latter is for the sweep, which finds messages by their ids:
-// those of a scheduled message may be a month older than the record that Kafka lost.
+// The rows of `scheduled_messages`: which messages wait for their time, in the order of it; and, of those
+// whose time has come, which are still on their way. The latter is for the sweep, which finds messages by
+// their ids: those of a scheduled message may be a month older than the record that Kafka lost.
 // States of a row: scheduled (run_at: when it is to be sent) → moved (run_at: when it was queued) → deleted,
 // once its message can't be queued again; or deleted, when it is canceled.
-// Invariant: a message has a row that isn't moved exactly while it is `scheduled`. Owns this table's SQL; leaves
-// the messages to schedule.ts and requeue.ts. Bound: the callers' ids.
+// Invariant: a message has a row that isn't moved exactly while it is `scheduled`. Owns this table's SQL;
+// leaves the messages to schedule.ts and requeue.ts. Bound: the callers' ids.
 
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Lane } from "../core/message.ts";

@@ -1,11 +1,11 @@
 // Scheduled messages: moves them into the outbox when their time has come, cancels them, changes their time.
-// Locks in one order: the row of the schedule, the message, the wallet. So whoever comes first decides, and the
-// other one finds a message that is no longer scheduled.
+// Locks in one order: the row of the schedule, the message, the wallet. So whoever comes first decides, and
+// the other one finds a message that is no longer scheduled.
 // Leaves the table of those that wait to schedule-rows.ts, when to look to src/relay/schedule.ts, and what a
 // change writes to settle.ts.
-// Invariants: a message becomes `queued` in the transaction that writes its outbox row, once, by MySQL's clock
-// not before its time; a canceled one is refunded in the transaction that cancels it. Crash points: before a
-// COMMIT nothing has happened; after it all has. Bound: CLAIM_ROWS_MAX messages a move.
+// Invariants: a message becomes `queued` in the transaction that writes its outbox row, once, by MySQL's
+// clock not before its time; a canceled one is refunded in the transaction that cancels it. Crash points:
+// before a COMMIT nothing has happened; after it all has. Bound: CLAIM_ROWS_MAX messages a move.
 
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { notScheduled, SluiceError } from "../core/errors.ts";
@@ -73,8 +73,8 @@ export async function cancelScheduled({ pool, now }: ScheduleDeps, own: OwnMessa
 }
 
 /**
- * Changes when a scheduled message is to be sent; its validity and its promise count from the new time. May be
- * repeated. @throws as cancelScheduled
+ * Changes when a scheduled message is to be sent; its validity and its promise count from the new time. May
+ * be repeated. @throws as cancelScheduled
  */
 export async function putOffScheduled(pool: Pool, own: OwnMessage, sendAtMs: number): Promise<void> {
   const found = await whileScheduled(pool, own, async (conn, record) => {
@@ -88,8 +88,8 @@ const TRIES_MAX = 3;
 const AGAIN_MS = 50;
 
 /**
- * Runs `body` in a transaction if the message is scheduled, and returns at which status it was. `body` may run
- * again after a lost connection, when it may have been stored.
+ * Runs `body` in a transaction if the message is scheduled, and returns at which status it was. `body` may
+ * run again after a lost connection, when it may have been stored.
  */
 async function whileScheduled(
   pool: Pool,

@@ -61,8 +61,8 @@ type Row = {
 };
 
 /**
- * The submits to these operators with one of these keys, of messages that were accepted after `fromMs`, or, with
- * `untilMs`, before. Reads without locks.
+ * The submits to these operators with one of these keys, of messages that were accepted after `fromMs`, or,
+ * with `untilMs`, before. Reads without locks.
  */
 export async function findSubmissions(
   conn: Connection,

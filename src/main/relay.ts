@@ -1,5 +1,5 @@
-// The relay (Node): waits for MySQL and Kafka, in any order, then moves outbox rows to Kafka until SIGTERM, and
-// scheduled messages into the outbox.
+// The relay (Node): waits for MySQL and Kafka, in any order, then moves outbox rows to Kafka until SIGTERM,
+// and scheduled messages into the outbox.
 // One of the relays also sweeps, one samples the backlog, and one checks the books in the background.
 
 import { DRAIN_MS, MYSQL_ANSWER_MAX_MS, RELAY_TRANSACTIONS_MAX } from "../core/limits.ts";
@@ -24,8 +24,8 @@ import { tablesAnswer } from "../schema/tables.ts";
 // For flushing what librdkafka still holds while stopping; the rest of DRAIN_MS is for the transactions.
 const FLUSH_MS = 2_000;
 // The transactions of all lanes; three more for their polls while idle and for a sweep, which reads on one
-// connection and writes on another; one for sampling the backlog, one for watching ClickHouse's readers; one for
-// scheduled messages of each lane. What comes once a minute waits for one of them.
+// connection and writes on another; one for sampling the backlog, one for watching ClickHouse's readers; one
+// for scheduled messages of each lane. What comes once a minute waits for one of them.
 const CONNECTIONS = RELAY_TRANSACTIONS_MAX + 8;
 /** For a statement that reads one day of some customers' messages. */
 const CLICKHOUSE_TIMEOUT_MS = 30_000;

@@ -191,7 +191,8 @@ async function readMessages(conn: Connection, books: Books): Promise<void> {
          AS event_fingerprint,
        CAST(SUM(m.status IN (${TAKEN}) AND m.operator IS NULL) AS SIGNED) AS nameless,
        COUNT(m.callback_statuses) AS told,
-       CAST(SUM(CASE m.status WHEN 'scheduled' THEN NOT (${IS_SCHEDULED}) ELSE 0 END) AS SIGNED) AS unscheduled
+       CAST(SUM(CASE m.status WHEN 'scheduled' THEN NOT (${IS_SCHEDULED}) ELSE 0 END) AS SIGNED)
+         AS unscheduled
      FROM ${messagesOf(books.scope)} GROUP BY m.customer_id, day, m.status, young`,
   );
   for (const row of rows) {

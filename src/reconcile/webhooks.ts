@@ -75,8 +75,8 @@ const SOUND = `CASE d.state WHEN 'pending' THEN d.run_at IS NOT NULL
 /** What its message's row tells: it was scheduled, it was queued, and this is what it became last. */
 const SAID = "(d.status IN ('scheduled','queued') OR d.sequence <=> m.sequence)";
 
-// Every message begins as `queued`, or as `scheduled` if it has a `send_at` (src/ledger/accept.ts), and is queued
-// once more with each attempt. Only a scheduled one is canceled.
+// Every message begins as `queued`, or as `scheduled` if it has a `send_at` (src/ledger/accept.ts), and is
+// queued once more with each attempt. Only a scheduled one is canceled.
 const NOW_TOLD = TOLD_STATUSES.filter((status) => status !== "queued");
 assert(
   STATUSES.every((from) => canMove(from, "canceled") === (from === "scheduled")),

@@ -1,6 +1,6 @@
-// Moves scheduled messages into the outbox when their time has come, in one loop per lane, so that express never
-// waits behind normal ones. Every relay does this; SKIP LOCKED shares what is due among them. It needs MySQL
-// only: what is due while Kafka is away waits in the outbox like everything else.
+// Moves scheduled messages into the outbox when their time has come, in one loop per lane, so that express
+// never waits behind normal ones. Every relay does this; SKIP LOCKED shares what is due among them. It needs
+// MySQL only: what is due while Kafka is away waits in the outbox like everything else.
 // Leaves the move to ledger/schedule.ts, and everything after it to relay.ts and the senders.
 // Invariant: with nothing due, a look reads one entry of an index. Bound: CLAIM_ROWS_MAX messages a move, and
 // after each a rest of as long as it took: after an outage of the relays, when very many are due, MySQL still

@@ -53,8 +53,8 @@ type State =
   | { at: "held"; momentMs: number; lastHeld: number }
   | { at: "proven"; momentMs: number; search: Search | null; tookMs: number };
 /**
- * What is still to be looked through, up to `to`, and what was found open; null: it has yet to begin. `moved`:
- * how far it has looked through those that were scheduled, which comes last; null: not at all.
+ * What is still to be looked through, up to `to`, and what was found open; null: it has yet to begin.
+ * `moved`: how far it has looked through those that were scheduled, which comes last; null: not at all.
  */
 type Search = {
   todo: readonly IdRange[];

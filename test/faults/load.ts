@@ -1,9 +1,9 @@
 // The clients of a run: requests from many customers at a fixed rate, whether or not answers come; half of
 // them with an Idempotency-Key, which makes retries safe. Some are batches, which are logged as a request for
-// each of their messages; some are for later, of which some are canceled. Every request and answer is logged before
-// anything else is done with it. A request without a key is sent once, whatever happens. What is sent follows from the
-// seed; the answers don't. Bound: LATE_MAX waiting requests; requests that become due beyond that are skipped
-// and counted. A request with a key is retried until its answer is certain, or the run ends.
+// each of their messages; some are for later, of which some are canceled. Every request and answer is logged
+// before anything else is done with it. A request without a key is sent once, whatever happens. What is sent
+// follows from the seed; the answers don't. Bound: LATE_MAX waiting requests; requests that become due beyond
+// that are skipped and counted. A request with a key is retried until its answer is certain, or the run ends.
 
 import { sleep } from "../../src/platform/retry.ts";
 import type { RawAnswer } from "../support/raw-http.ts";
@@ -191,7 +191,8 @@ export async function startLoad(
     await ask();
   };
   const cancel = async (apiKey: string, id: string, again: number) => {
-    const bytes = Buffer.from(`DELETE /v1/messages/${id} HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${apiKey}\r\n\r\n`);
+    const head = `DELETE /v1/messages/${id} HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${apiKey}`;
+    const bytes = Buffer.from(`${head}\r\n\r\n`);
     await sleep(waits * CANCEL_WITHIN_MS * again);
     for (let attempt = 0; !giveUp; attempt++) {
       const status = (await client.request(bytes, () => undefined))?.status ?? 0;

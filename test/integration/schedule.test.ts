@@ -1,5 +1,5 @@
-// Scheduled messages on real processes and engines: a message waits for its time without a row in the outbox, is
-// sent then, and can be canceled or put off until then; nothing of it is lost when processes are killed.
+// Scheduled messages on real processes and engines: a message waits for its time without a row in the outbox,
+// is sent then, and can be canceled or put off until then; nothing of it is lost when processes are killed.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";

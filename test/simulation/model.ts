@@ -306,7 +306,8 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
       hold(isOnce, "no message is taken twice", () => `${id} was taken by ${by.join(" and ")}`);
       const m = messages.get(id);
       hold(m !== undefined, "only what is stored is sent", () => `${id} was taken, and is not stored`);
-      hold(!["queued", "scheduled"].includes(m.status), "only what is claimed is sent", () => `${id} was taken while ${m.status}`);
+      const isClaimed = m.status !== "queued" && m.status !== "scheduled";
+      hold(isClaimed, "only what is claimed is sent", () => `${id} was taken while ${m.status}`);
     },
     onCommit(changes, by) {
       const touched: Touched = { messages: new Set(), customers: new Set(), keys: [], paid: [] };

@@ -1,9 +1,9 @@
-// Scheduled messages in a simulated run: customers that send messages for later, some of them in batches, cancel
-// some and put some off, while relays move what is due. What they do is drawn from a generator of its own, and
-// only in one seed of seven, so that the other seeds run as they would without.
-// Invariants checked here: a message is queued at its time, not before, and goes into the outbox once; exactly
-// the scheduled ones have a row of the schedule, for that time; what counts from it moves with it; a cancel or
-// change that is answered is stored, and one that is refused came too late.
+// Scheduled messages in a simulated run: customers that send messages for later, some of them in batches,
+// cancel some and put some off, while relays move what is due. What they do is drawn from a generator of its
+// own, and only in one seed of seven, so that the other seeds run as they would without.
+// Invariants checked here: a message is queued at its time, not before, and goes into the outbox once;
+// exactly the scheduled ones have a row of the schedule, for that time; what counts from it moves with it; a
+// cancel or change that is answered is stored, and one that is refused came too late.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import { unpackLaneRow } from "../../src/core/lane-record.ts";

@@ -1,5 +1,6 @@
-// DELETE and PATCH /v1/messages/{id}: cancels a scheduled message, or changes when it is sent; answered with the
-// message as it is then. What counts is who locks it first, the caller or the relay (src/ledger/schedule.ts).
+// DELETE and PATCH /v1/messages/{id}: cancels a scheduled message, or changes when it is sent; answered with
+// the message as it is then. What counts is who locks it first, the caller or the relay
+// (src/ledger/schedule.ts).
 
 import { type TObject, Type } from "typebox";
 import { SluiceError } from "../../core/errors.ts";
@@ -66,8 +67,8 @@ export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
       tag: "Messages",
       summary: "Change when a scheduled message is sent",
       description:
-        "`valid_until` and `guaranteed_by` move with it. 409 once it is no longer `scheduled`. Its text and its " +
-        "recipient can't be changed: cancel it, and send another one.",
+        "`valid_until` and `guaranteed_by` move with it. 409 once it is no longer `scheduled`. Its text and " +
+        "its recipient can't be changed: cancel it, and send another one.",
       path: PATH,
       body: { send_at: "2026-09-22T09:30:00+03:30" },
       answers: { 200: SCHEDULED_EXAMPLE },

@@ -81,8 +81,9 @@ once an operator takes the message, and refunded if none does.
 The answer to an express message has \`guaranteed_by\`: an operator will have taken it by then, or it is
 refunded. \`balance_after\` is exact in mode \`strict\`, otherwise as of this process's last refill.
 
-With \`send_at\` the message is \`scheduled\`: it costs what it would cost now, and is queued within a second of
-its time. Until then it can be canceled or put off. \`valid_for\` and \`guaranteed_by\` count from \`send_at\`.`,
+With \`send_at\` the message is \`scheduled\`: it costs what it would cost now, and is queued within a
+second of its time. Until then it can be canceled or put off. \`valid_for\` and \`guaranteed_by\` count
+from \`send_at\`.`,
   body: { phone: "+989121234567", text: "Your code is 1234", type: "express", reference: "order-1234" },
   answers: {
     202: {
