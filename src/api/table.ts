@@ -5,7 +5,11 @@ import { createDlrRoutes, type DlrDeps } from "./routes/dlr.ts";
 import { createDocs } from "./routes/docs.ts";
 import { createHealth } from "./routes/health.ts";
 import { createMessage } from "./routes/message.ts";
-import { createMessageCancel, createMessageChange, type MessageScheduleDeps } from "./routes/message-schedule.ts";
+import {
+  createMessageCancel,
+  createMessageChange,
+  type MessageScheduleDeps,
+} from "./routes/message-schedule.ts";
 import { createMessages } from "./routes/messages.ts";
 import { createMessagesReport } from "./routes/messages-report.ts";
 import { createMetricsRoute } from "./routes/metrics.ts";

@@ -59,7 +59,9 @@ export async function findEnds(
   const unmatched = [...keysOf].filter(([one]) => one.result === "unmatched" && isOld(one, nowMs));
   if (unmatched.length === 0) return ends;
   await matchSubmits(conn, new Map(unmatched), ends, { untilMs: latelyMs });
-  const old = unmatched.map(([one]) => one).filter((one) => one.result === "unmatched" && mayFindByPhone(one));
+  const old = unmatched
+    .map(([one]) => one)
+    .filter((one) => one.result === "unmatched" && mayFindByPhone(one));
   const unsure = old.length === 0 ? null : await findUnsure(conn);
   for (const one of old) {
     const message = unsure === null ? null : onlyUnknown(one, unsure);

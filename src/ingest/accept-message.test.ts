@@ -150,7 +150,12 @@ test("what is sent later is scheduled, and its validity and its promise count fr
   // However long messages wait now: nobody knows how long they will then.
   const { send, stored } = setUp({}, 20_000);
   const { accepted } = await send({ lane: "express", validForMs: 60_000, sendAtMs });
-  expect(accepted).toMatchObject({ status: "scheduled", sendAtMs, guaranteedByMs: sendAtMs + 5_000, cost: 1_400 });
+  expect(accepted).toMatchObject({
+    status: "scheduled",
+    sendAtMs,
+    guaranteedByMs: sendAtMs + 5_000,
+    cost: 1_400,
+  });
   expect(stored[0]?.record).toMatchObject({ sendAtMs, validUntilMs: sendAtMs + 60_000, createdAtMs: NOW_MS });
 });
 

@@ -4,6 +4,7 @@ import { expect, test } from "bun:test";
 import { STATUSES, canMove } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { type Change, changesSql, moveSql, rescheduleSql, statusRow, storeSql } from "./move.ts";
+import { changeTo } from "./settle-plan.ts";
 
 const AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 6);
 const AT = "'2026-01-02 03:04:05.006'";
@@ -113,10 +114,7 @@ test("a message that is to be sent later is stored with its time, and is put off
 });
 
 test("a message whose time has come keeps the room for what its settlement writes; a canceled one gives it up", () => {
-  const of = (to: Change["to"]): Change => ({
-    ...{ record: record("a"), from: "scheduled", to, takenAtMs: null },
-    ...{ operator: null, operatorMessageIds: [], reason: null },
-  });
+  const of = (to: Change["to"]) => changeTo(to, record("a"), "scheduled", null);
   const guard = "WHERE id IN ('a') AND status='scheduled' AND attempt=0";
   expect(changesSql([of("queued")], AT_MS)).toBe(
     `${UPDATE} SET status='queued',sequence=1,updated_at=${AT} ${guard}`,

@@ -19,7 +19,9 @@ const listed = (ids: readonly string[]): string => `('${ids.join("','")}')`;
 
 /** One INSERT of messages that are stored as scheduled. */
 export function scheduleSql(records: readonly LaneRecord[]): string {
-  const values = records.map(({ id, lane, sendAtMs }) => `('${id}','${lane}',${dateTime(sendAtMs as number)})`);
+  const values = records.map(
+    ({ id, lane, sendAtMs }) => `('${id}','${lane}',${dateTime(sendAtMs as number)})`,
+  );
   return `INSERT INTO scheduled_messages (message_id,lane,run_at) VALUES ${values}`;
 }
 
@@ -34,9 +36,7 @@ export async function takeDue(conn: Connection, lane: Lane, limit: number): Prom
 
 /** Begins a transaction and locks the row of a message, if it has one; waits for whoever has it locked. */
 export async function lockScheduled(conn: Connection, id: string): Promise<void> {
-  await conn.query(
-    `BEGIN;SELECT message_id FROM scheduled_messages WHERE message_id='${id}' FOR UPDATE`,
-  );
+  await conn.query(`BEGIN;SELECT message_id FROM scheduled_messages WHERE message_id='${id}' FOR UPDATE`);
 }
 
 /** Notes, within the transaction that locked them, that their messages are queued. */

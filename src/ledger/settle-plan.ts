@@ -47,8 +47,7 @@ export function planOf(changes: readonly Change[], nowMs: number): Plan {
       plan.statuses.push(row);
       plan.told.push(...webhookEventsOf(record, row, lastError(change)));
     }
-    if (to === "queued")
-      plan.queued.push({ record: { ...record, attempt }, inMs: change.retryInMs ?? 0 });
+    if (to === "queued") plan.queued.push({ record: { ...record, attempt }, inMs: change.retryInMs ?? 0 });
     if (to === "unknown") plan.unknown.push(record);
     const charge = chargeOfChange(change);
     if (charge !== null) plan.entries.push(entryOf(record.id, charge, record.customerId, record.cost, nowMs));

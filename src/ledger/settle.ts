@@ -186,7 +186,11 @@ type MessageRow = Omit<
 };
 
 /** Locks those of these messages that are at this status, within the caller's transaction. */
-export async function lockRecords(conn: Connection, ids: readonly string[], status: Status): Promise<LaneRecord[]> {
+export async function lockRecords(
+  conn: Connection,
+  ids: readonly string[],
+  status: Status,
+): Promise<LaneRecord[]> {
   const found = await conn.query<MessageRow[]>(
     `SELECT ${RECORD} FROM messages WHERE id IN ('${ids.join("','")}') AND status='${status}' ` +
       "ORDER BY id FOR UPDATE",

@@ -93,8 +93,7 @@ const WAS_SCHEDULED =
 /** How many events a message's row asks for, and the sum of their sequences. */
 const EVENTS = `(${WAS_SCHEDULED} + ${WANTS_QUEUED} * ${QUEUED} + ${WANTS_NOW})`;
 const SEQUENCES =
-  `(${WANTS_QUEUED} * ${QUEUED} * (${STEP / 2} * m.attempt + ${FIRST}) + ` +
-  `${WANTS_NOW} * m.sequence)`;
+  `(${WANTS_QUEUED} * ${QUEUED} * (${STEP / 2} * m.attempt + ${FIRST}) + ` + `${WANTS_NOW} * m.sequence)`;
 
 const isTrue = (rule: string): string => `COALESCE(${rule}, FALSE)`;
 

@@ -54,7 +54,11 @@ const COLUMNS =
 const ID_AFTER_ALL = "~";
 
 /** Without its timeline. @throws SluiceError not_found, also for another customer's message */
-export async function findMessage(pool: Pick<Pool, "query">, owner: MessageOwner, id: string): Promise<Message> {
+export async function findMessage(
+  pool: Pick<Pool, "query">,
+  owner: MessageOwner,
+  id: string,
+): Promise<Message> {
   return messageOf(await rowOf(pool, owner, id), owner);
 }
 

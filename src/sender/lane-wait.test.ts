@@ -167,10 +167,14 @@ describe("a change", () => {
 });
 
 test("a message that was sent later waits since then", () => {
-  const record = { ...laneRecord({ id: "later" }), createdAtMs: 1_000, sendAtMs: 500_000 };
   const taken: Change = {
-    ...{ record, from: "sending", to: "sent", takenAtMs: 500_080 },
-    ...{ operator: "A", operatorMessageIds: ["a1"], reason: null },
+    record: laneRecord("later", { createdAtMs: 1_000, sendAtMs: 500_000 }),
+    from: "sending",
+    to: "sent",
+    takenAtMs: 500_080,
+    operator: "A",
+    operatorMessageIds: ["a1"],
+    reason: null,
   };
   expect(attemptOf(taken, 500_090)?.ms).toBe(80);
 });

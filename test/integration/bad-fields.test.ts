@@ -33,9 +33,18 @@ describe("fields of a message", () => {
 
   test("send_at is RFC 3339 with an offset, at most 30 days ahead, and not long over", async () => {
     const later = (ms: number) => new Date(Date.now() + ms).toISOString();
-    const bad = ["tomorrow", "2030-01-01", later(60_000).slice(0, -1), later(-90_000), later(31 * 86_400_000), 5];
+    const bad = [
+      "tomorrow",
+      "2030-01-01",
+      later(60_000).slice(0, -1),
+      later(-90_000),
+      later(31 * 86_400_000),
+      5,
+    ];
     for (const send_at of bad)
-      expect(fieldsOf(refused(await api.send({ ...message, send_at }), "validation_failed"))).toEqual(["send_at"]);
+      expect(fieldsOf(refused(await api.send({ ...message, send_at }), "validation_failed"))).toEqual([
+        "send_at",
+      ]);
   });
 
   test("a fallback is for a promise that is made now: not together with send_at", async () => {

@@ -10,7 +10,13 @@ import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { messages as batchOf, sendBatch } from "../support/batches.ts";
 import { holdDeclared } from "../support/declared.ts";
-import { type IngestProcess, makeCustomer, post, startIngest, type TestCustomer } from "../support/ingest-process.ts";
+import {
+  type IngestProcess,
+  makeCustomer,
+  post,
+  startIngest,
+  type TestCustomer,
+} from "../support/ingest-process.ts";
 import { acceptMessages, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
 
@@ -28,7 +34,11 @@ beforeAll(async () => {
   ingest = await startIngest(down.config);
   customer = await makeCustomer(down.config, 1_000_000);
   await Promise.all(["A", "B", "C"].map((name) => down.startOperator(name as "A", "fast")));
-  [relay] = await Promise.all([down.start("relay"), down.start("sender-normal"), down.start("sender-express")]);
+  [relay] = await Promise.all([
+    down.start("relay"),
+    down.start("sender-normal"),
+    down.start("sender-express"),
+  ]);
 }, 90_000);
 afterAll(async () => {
   await ingest.end();
@@ -58,7 +68,9 @@ async function ask(method: string, id: string, body?: unknown, by = customer) {
 }
 const rowOf = async (id: string) =>
   (
-    await pool.query<{ status: string; sequence: number; waits: number; updated_at: Date; send_at: Date | null }[]>(
+    await pool.query<
+      { status: string; sequence: number; waits: number; updated_at: Date; send_at: Date | null }[]
+    >(
       "SELECT m.status, m.sequence, m.updated_at, m.send_at, COALESCE(s.moved = FALSE, FALSE) AS waits " +
         "FROM messages m LEFT JOIN scheduled_messages s ON s.message_id = m.id WHERE m.id = ?",
       [id],

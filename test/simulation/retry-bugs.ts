@@ -34,8 +34,7 @@ export const RETRY_BUGS: readonly Bug[] = [
     "retry",
     "a message that was requeued forgets how long it is valid",
     "src/ledger/settle-plan.ts",
-    'if (to === "queued")\n' +
-      "      plan.queued.push({ record: { ...record, attempt }, inMs: change.retryInMs ?? 0 });",
+    'if (to === "queued") plan.queued.push({ record: { ...record, attempt }, inMs: change.retryInMs ?? 0 });',
     "const again = { ...record, attempt, validUntilMs: null };\n" +
       '    if (to === "queued") plan.queued.push({ record: again, inMs: change.retryInMs ?? 0 });',
   ),

@@ -6,7 +6,13 @@ const SCHEDULE = "src/ledger/schedule.ts";
 const ROWS = "src/ledger/schedule-rows.ts";
 
 export const SCHEDULE_BUGS: readonly Bug[] = [
-  bug("schedule", "messages are queued whatever their time", ROWS, "AND moved=FALSE AND run_at<=NOW(3) ` +", "AND moved=FALSE ` +"),
+  bug(
+    "schedule",
+    "messages are queued whatever their time",
+    ROWS,
+    "AND moved=FALSE AND run_at<=NOW(3) ` +",
+    "AND moved=FALSE ` +",
+  ),
   bug(
     "schedule",
     "a move is not one transaction",
@@ -18,8 +24,8 @@ export const SCHEDULE_BUGS: readonly Bug[] = [
     "schedule",
     "a message is queued without an outbox row",
     "src/ledger/settle-plan.ts",
-    'if (to === "queued")\n',
-    "if (attempt > record.attempt)\n",
+    'if (to === "queued") plan.queued',
+    "if (attempt > record.attempt) plan.queued",
   ),
   bug(
     "schedule",
@@ -28,17 +34,15 @@ export const SCHEDULE_BUGS: readonly Bug[] = [
     "await markMoved(conn, ids);",
     "await markMoved(conn, ids);\n" +
       "    const again = changes.map((change) => ({ record: change.record, inMs: 0 }));\n" +
-      '    if (again.length > 0) await conn.query(queueSql(again.map(({ record }) => record), 0));',
-    { file: SCHEDULE, find: "import { apply, type LockedMessage,", replace: "import { queueSql, apply, type LockedMessage," },
+      "    if (again.length > 0) await conn.query(queueSql(again.map(({ record }) => record), 0));",
+    {
+      file: SCHEDULE,
+      find: "import { apply, type LockedMessage,",
+      replace: "import { queueSql, apply, type LockedMessage,",
+    },
     { file: "src/ledger/settle.ts", find: "function queueSql(", replace: "export function queueSql(" },
   ),
-  bug(
-    "schedule",
-    "what is moved keeps its row",
-    SCHEDULE,
-    "await markMoved(conn, ids);",
-    "",
-  ),
+  bug("schedule", "what is moved keeps its row", SCHEDULE, "await markMoved(conn, ids);", ""),
   bug(
     "schedule",
     "a cancel refunds a message that was queued already",

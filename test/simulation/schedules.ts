@@ -97,9 +97,7 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
           if (answer !== null && isHeard) check(id, inMs === null ? null : body, answer);
           if (answer?.status !== 200 && again < AGAIN_MAX) ask(owner, id, inMs, again + 1);
         });
-      to.handle(request, { traceparent: "", isGone: () => !isHeard }).then(answered, () =>
-        answered(null),
-      );
+      to.handle(request, { traceparent: "", isGone: () => !isHeard }).then(answered, () => answered(null));
       if (random.chance(0.1)) kernel.after(random.between(0, 20), to.of, () => (isHeard = false));
     });
   };
@@ -119,6 +117,7 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
       hold(isStored, "a change that is answered is stored", detail);
     } else if (status === 409)
       hold(message?.status !== "scheduled", "409 only for what is no longer scheduled", detail);
+    else if (status === 422) hold(change !== null && !isCalm(), "422 only for a time that is over", detail);
     else hold(status === 503 && !isCalm(), "no other answer to a cancel or a change", detail);
   };
 
@@ -130,7 +129,10 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
         if (kernel.nowMs() > forMs) return;
         send(clients, owner);
         const own = [...model.messages.values()].filter(
-          (m) => m.customerId === owner.customerId && times.has(m.id) && (m.status === "scheduled" || random.chance(0.1)),
+          (m) =>
+            m.customerId === owner.customerId &&
+            times.has(m.id) &&
+            (m.status === "scheduled" || random.chance(0.1)),
         );
         if (own.length > 0 && random.chance(0.6))
           ask(owner, random.pick(own).id, random.chance(0.5) ? null : aheadMs());
@@ -142,13 +144,18 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
 
   const onMessage = (before: Values | null, after: Values, nowMs: number): void => {
     const [id, sendAtMs] = [String(after.id), Number(after.send_at)];
-    const detail = () => `${id} ${String(after.status)} for ${sendAtMs}, now ${nowMs}; ${JSON.stringify(before)}`;
+    const detail = () =>
+      `${id} ${String(after.status)} for ${sendAtMs}, now ${nowMs}; ${JSON.stringify(before)}`;
     if (after.send_at === null) return;
     const known = times.get(id) ?? new Set();
     times.set(id, known.add(sendAtMs));
     if (before === null) {
       counts.scheduled++;
-      hold(wanted.get(String(after.reference)) === sendAtMs, "what is scheduled is for the time asked for", detail);
+      hold(
+        wanted.get(String(after.reference)) === sendAtMs,
+        "what is scheduled is for the time asked for",
+        detail,
+      );
       const validMs = after.valid_until === null ? VALID_S * 1_000 : Number(after.valid_until) - sendAtMs;
       hold(validMs === VALID_S * 1_000, "validity counts from send_at", detail);
       const isPromised = after.guaranteed_by === null || Number(after.guaranteed_by) > sendAtMs;
@@ -171,7 +178,8 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     const message = model.messages.get(id);
     const row = rows.get(id);
     const waits = row !== undefined && row.moved === 0;
-    const detail = () => `${id} ${message?.status} for ${String(message?.values.send_at)}, row ${JSON.stringify(row)}`;
+    const detail = () =>
+      `${id} ${message?.status} for ${String(message?.values.send_at)}, row ${JSON.stringify(row)}`;
     hold(waits === (message?.status === "scheduled"), "exactly scheduled messages have a row", detail);
     hold(!waits || row.run_at === message?.values.send_at, "a row is for its message's time", detail);
   };
@@ -183,14 +191,15 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     onCommit(changes, nowMs) {
       if (!has) return;
       const touched = new Set<string>();
-      for (const { table, before, after, key } of changes) {
+      for (const { table, before, after } of changes) {
         if (table === "messages" && after !== null) {
           onMessage(before, after, nowMs);
           if (after.send_at !== null) touched.add(String(after.id));
         } else if (table === "scheduled_messages") {
-          if (after === null) rows.delete(key);
-          else rows.set(key, after);
-          touched.add(key);
+          const id = String((after ?? before)?.message_id);
+          if (after === null) rows.delete(id);
+          else rows.set(id, after);
+          touched.add(id);
         }
       }
       for (const { table, before, after } of changes)
@@ -198,7 +207,11 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
           for (const { id, attempt } of unpackLaneRow(after.payload as Uint8Array)) {
             if (attempt > 0 || !times.has(id)) continue;
             const status = model.messages.get(id)?.status;
-            hold(status === "queued", "nothing goes into the outbox before its time", () => `${id} is ${status}`);
+            hold(
+              status === "queued",
+              "nothing goes into the outbox before its time",
+              () => `${id} is ${status}`,
+            );
             hold(!produced.has(id), "a due message goes into the outbox once", () => id);
             produced.add(id);
           }

@@ -1,6 +1,7 @@
 // The problem documents of the errors table as schemas and examples: one of each code. An example is written
 // by the function that writes the answers.
 
+import { Type } from "typebox";
 import {
   ERRORS,
   type ErrorCode,
@@ -32,7 +33,7 @@ const EXTRA: Partial<Record<ErrorCode, Json>> = {
     could_promise_s: printSchema(Count),
     promise_max_s: printSchema(Count),
   },
-  not_scheduled: { message_status: { enum: STATUSES } },
+  not_scheduled: { message_status: printSchema(Type.Enum(STATUSES)) },
 };
 
 const PROBLEM: Json = {

@@ -6,7 +6,12 @@ import { type TObject, Type } from "typebox";
 import { SluiceError } from "../../core/errors.ts";
 import { isUlid, ulidTimeMs } from "../../core/id.ts";
 import { sendAtOf } from "../../core/send-at.ts";
-import { cancelScheduled, type OwnMessage, putOffScheduled, type ScheduleDeps } from "../../ledger/schedule.ts";
+import {
+  cancelScheduled,
+  type OwnMessage,
+  putOffScheduled,
+  type ScheduleDeps,
+} from "../../ledger/schedule.ts";
 import { findMessage } from "../../reports/messages-list.ts";
 import type { About } from "../about.ts";
 import { MessageShape, SCHEDULED_EXAMPLE } from "../message-shape.ts";
@@ -23,7 +28,11 @@ const PATH: About["path"] = {
 const ERRORS = ["not_found", "not_scheduled", "outcome_unknown"] as const;
 
 /** @throws SluiceError not_found */
-function ownOf<B extends TObject | null>({ owner, params: { id = "" }, isGone }: Call<"send", B>): OwnMessage {
+function ownOf<B extends TObject | null>({
+  owner,
+  params: { id = "" },
+  isGone,
+}: Call<"send", B>): OwnMessage {
   if (!isUlid(id)) throw new SluiceError("not_found", { detail: "No such message." });
   return { customerId: owner.customerId, id, isGone };
 }
@@ -67,8 +76,8 @@ export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
       tag: "Messages",
       summary: "Change when a scheduled message is sent",
       description:
-        "`valid_until` and `guaranteed_by` move with it. 409 once it is no longer `scheduled`. Its text and " +
-        "its recipient can't be changed: cancel it, and send another one.",
+        "`valid_until` and `guaranteed_by` move with it. 409 once it is no longer `scheduled`. Text and " +
+        "phone can't be changed: cancel it, and send another one.",
       path: PATH,
       body: { send_at: "2026-09-22T09:30:00+03:30" },
       answers: { 200: SCHEDULED_EXAMPLE },
