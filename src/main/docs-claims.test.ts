@@ -7,6 +7,7 @@ import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as accessLimits from "../core/access-limits.ts";
 import * as batchLimits from "../core/batch-limits.ts";
+import * as scheduleLimits from "../core/schedule-limits.ts";
 import * as limits from "../core/limits.ts";
 import * as webhookLimits from "../core/webhook-limits.ts";
 import { settings } from "../platform/config.ts";
@@ -90,6 +91,7 @@ function wrongLimits({ path, text }: Page, source = code): string[] {
     ...Object.entries(webhookLimits),
     ...Object.entries(accessLimits),
     ...Object.entries(batchLimits),
+    ...Object.entries(scheduleLimits),
     ...Object.values(settings).map((s): [string, number | string] => [s.env, s.fallback]),
   ]);
   const wrong: string[] = [];

@@ -67,6 +67,8 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   const routes = createRoutes({
     ...doorDeps,
     limits,
+    now: Date.now,
+    schedule: { pool: ledger.pool, now: Date.now },
     metrics,
     findRoute: (phone, lane) => router.find(phone, lane),
     ready: role.ready,

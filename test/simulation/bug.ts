@@ -15,7 +15,8 @@ export type Bug = {
     | "webhook"
     | "lane"
     | "batch"
-    | "cap";
+    | "cap"
+    | "schedule";
   edits: readonly Edit[];
 };
 

@@ -8,6 +8,7 @@ import { CAP_BUGS } from "./cap-bugs.ts";
 import { LANE_BUGS } from "./lane-bugs.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
 import { RETRY_BUGS } from "./retry-bugs.ts";
+import { SCHEDULE_BUGS } from "./schedule-bugs.ts";
 import { WEBHOOK_BUGS } from "./webhook-bugs.ts";
 
 /** Caught in few runs: a search begins at a seed that catches it at present; any other would do as well. */
@@ -397,4 +398,5 @@ export const BUGS: readonly Bug[] = [
   ...LANE_BUGS,
   ...BATCH_BUGS,
   ...CAP_BUGS,
+  ...SCHEDULE_BUGS,
 ];
