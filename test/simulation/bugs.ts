@@ -392,11 +392,5 @@ export const BUGS: readonly Bug[] = [
     "`SELECT id FROM messages WHERE id='${first.id}' FOR UPDATE`",
     "`SELECT id FROM messages WHERE id='${first.id}'`",
   ),
-  ...REPORT_BUGS,
-  ...RETRY_BUGS,
-  ...WEBHOOK_BUGS,
-  ...LANE_BUGS,
-  ...BATCH_BUGS,
-  ...CAP_BUGS,
-  ...SCHEDULE_BUGS,
+  ...[REPORT_BUGS, RETRY_BUGS, WEBHOOK_BUGS, LANE_BUGS, BATCH_BUGS, CAP_BUGS, SCHEDULE_BUGS].flat(),
 ];
