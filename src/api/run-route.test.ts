@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { Type } from "typebox";
 import { neverGone } from "../core/caller.ts";
-import { SluiceError } from "../core/errors.ts";
+import { SluiceError, toSluiceError } from "../core/errors.ts";
 import type { KeyOwner } from "../customers/api-keys.ts";
 import { route } from "./route.ts";
 import { runRoute } from "./run-route.ts";
@@ -49,6 +49,7 @@ const run = (of: typeof sending, url: string, init: RequestInit = {}, isStopping
     params: {},
     isGone: neverGone,
     isStopping: () => isStopping,
+    explain: toSluiceError,
     clientAddress: () => "",
   });
 };

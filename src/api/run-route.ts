@@ -7,7 +7,7 @@ import { SluiceError } from "../core/errors.ts";
 import { parseJson } from "../core/json.ts";
 import type { KeyOwner } from "../customers/api-keys.ts";
 import type { KeyCache } from "../customers/key-cache.ts";
-import { readBody, readRaw, singleHeader } from "./http.ts";
+import { hasLines, readBody, readRaw, singleHeader } from "./http.ts";
 import type { Query } from "../reports/params.ts";
 import { readQuery } from "./query.ts";
 import type { Access, Arrival, Reply, Route } from "./route.ts";
@@ -35,6 +35,8 @@ async function read(route: Route, arrival: Arrival, owner: KeyOwner | null): Pro
     return route.handle({ ...arrival, owner, query: NO_QUERY, body: null, bytes } as never);
   }
   const query = readQuery(arrival.request.url, route.query);
+  if (route.lines !== undefined && hasLines(arrival.request))
+    return route.lines.handle({ ...arrival, owner, query, body: null, bytes: NO_BYTES } as never);
   const bytes = route.check === null ? NO_BYTES : await readBody(arrival.request, route.bodyBytesMax);
   const body = route.check === null ? null : route.check(parseJson(bytes));
   // These have the types that the route declares, by its access and its body's schema.

@@ -48,9 +48,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
   const clientAddress = (request: Request): string =>
     addressOf(request.headers, () => server.requestIP(request)?.address);
 
-  const fail = (thrown: unknown, requestId: string, request?: Request): Response => {
-    // This answer can't reach the client; it exists only to be counted.
-    if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_CODE });
+  const explain = (thrown: unknown, requestId: string, request?: Request): SluiceError => {
     const error = isConnectionLost(thrown)
       ? new SluiceError("unavailable", { cause: thrown })
       : toSluiceError(thrown);
@@ -58,6 +56,12 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       const client = request === undefined ? undefined : clientAddress(request);
       log.error({ err: error.cause, trace_id: requestId, client }, "request failed");
     }
+    return error;
+  };
+  const fail = (thrown: unknown, requestId: string, request?: Request): Response => {
+    // This answer can't reach the client; it exists only to be counted.
+    if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_CODE });
+    const error = explain(thrown, requestId, request);
     return respondProblem(error, requestId, refusing ? { connection: "close" } : {});
   };
 
@@ -76,6 +80,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
         params: request.params ?? {},
         isGone: () => request.signal.aborted,
         isStopping: () => refusing,
+        explain,
         clientAddress: () => clientAddress(request),
       }).then(
         (reply) => respond(reply, requestId),

@@ -7,6 +7,7 @@ import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as batchLimits from "../core/batch-limits.ts";
 import * as limits from "../core/limits.ts";
+import * as streamLimits from "../core/stream-limits.ts";
 import * as webhookLimits from "../core/webhook-limits.ts";
 import { settings } from "../platform/config.ts";
 import { METRICS } from "../platform/metrics-table.ts";
@@ -88,6 +89,7 @@ function wrongLimits({ path, text }: Page, source = code): string[] {
     ...Object.entries(limits),
     ...Object.entries(webhookLimits),
     ...Object.entries(batchLimits),
+    ...Object.entries(streamLimits),
     ...Object.values(settings).map((s): [string, number | string] => [s.env, s.fallback]),
   ]);
   const wrong: string[] = [];

@@ -21,6 +21,7 @@ import { startKeyUpkeep } from "../../src/ingest/key-upkeep.ts";
 import { startLaneWatch } from "../../src/ingest/lane-watch.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
 import { createBatches } from "../../src/api/routes/batches.ts";
+import { createStreams } from "../../src/api/streams.ts";
 import { createSend } from "../../src/api/routes/send.ts";
 import { createTopup } from "../../src/api/routes/topup.ts";
 import { type AcceptStore, createAcceptStore, type HeldLinkOf } from "../../src/ledger/accept.ts";
@@ -174,7 +175,7 @@ export function startIngest(world: World, of: Process): Ingest {
   const callbacks = { allowPrivate: false };
   const routes: Record<Request["route"], Route> = {
     send: createSend({ accept, keys, callbacks }),
-    batch: createBatches({ acceptBatch, keys, callbacks }),
+    batch: createBatches({ acceptBatch, keys, callbacks }, createStreams()),
     topup: createTopup({ ledger: { ...ledger, pool: watchTopups(world, of, ledgerPool) }, keys, metrics }),
   };
   const inbox = createInbox(readPool, timers.monotonicMs);
@@ -203,6 +204,7 @@ export function startIngest(world: World, of: Process): Ingest {
         ...by,
         params: {},
         isStopping: () => false,
+        explain: toSluiceError,
         clientAddress: () => "",
       };
       const keyring = { get: () => owner, load: () => Promise.resolve(owner) };

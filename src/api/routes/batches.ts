@@ -19,6 +19,8 @@ import { CallbackUrl, Fallback, FALLBACK_MISPLACED, From, SECRET_MISSING, ValidF
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Currency, CustomerId, Money, Time, Ulid } from "../shapes.ts";
+import type { Streams } from "../streams.ts";
+import { createUpload } from "./batch-upload.ts";
 
 const some = { minItems: 1, maxItems: BATCH_MESSAGES_MAX };
 const Message = Type.Object(
@@ -105,7 +107,12 @@ parameter of that name; without \`parameters\` braces are plain text.
 All that is accepted is stored and reserved by one commit, before the 202. What can't be sent is in
 \`rejected\`, with the place of the message in the request; 422 if nothing can. If the wallet can't pay for
 all that can be sent, the answer is 402 and nothing is taken; with \`partial\` the first ones that it pays
-for are taken, and the others are rejected.`,
+for are taken, and the others are rejected.
+
+A body of \`application/x-ndjson\` may have any number of messages, one a line: they are accepted in chunks
+while they come, and answered by a line for each. A repeat with the same \`Idempotency-Key\` gets the
+results of what was taken, and goes on behind it. If the answer's last line is a problem document, what
+follows in the body was not taken.`,
   body: {
     messages: [
       { phone: "+989121234567", text: "Your order 1 is on its way", reference: "order-1" },
@@ -136,7 +143,7 @@ export type BatchDeps = {
   callbacks: UrlRules;
 };
 
-export const createBatches = ({ acceptBatch, keys, callbacks }: BatchDeps): Route =>
+export const createBatches = ({ acceptBatch, keys, callbacks }: BatchDeps, streams: Streams): Route =>
   route({
     method: "POST",
     path: "/v1/sms/batches",
@@ -146,6 +153,7 @@ export const createBatches = ({ acceptBatch, keys, callbacks }: BatchDeps): Rout
     bodyBytesMax: BATCH_BODY_BYTES_MAX,
     notYet: ["send_at"],
     answers: { 202: BatchAnswer },
+    lines: createUpload({ acceptBatch, keys, callbacks, streams }),
     errors: [
       "insufficient_balance",
       "idempotency_in_progress",
