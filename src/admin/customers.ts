@@ -19,10 +19,12 @@ import type { CustomerMode } from "../ledger/grant.ts";
 import { setMode } from "../ledger/lease-admin.ts";
 import { topUp } from "../ledger/topup.ts";
 import type { Pool } from "../platform/mysql.ts";
+import { TOP_ORDERS } from "../reports/top-customers.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { drain } from "./drain.ts";
 import { handOver } from "./keys.ts";
-import { label, oneOf, wholeNumber } from "./options.ts";
+import { label, oneOf, time, wholeNumber } from "./options.ts";
+import type { TopOptions } from "./show-top.ts";
 
 type CreateOptions = Json & {
   name: string;
@@ -71,6 +73,7 @@ export function declareCustomers(program: Command): void {
     );
 
   declareResendUnknown(customer);
+  declareTop(customer);
 
   declareSuspension(customer);
 
@@ -104,6 +107,24 @@ export function declareCustomers(program: Command): void {
       }),
     );
 }
+
+function declareTop(customer: Command): void {
+  customer
+    .command("top")
+    .description("who sent the most, from the report: messages by the time of their acceptance")
+    .option("--from <time>", "messages accepted since then, RFC 3339; by default a day before --to", time)
+    .option("--to <time>", "messages accepted before then; by default now", time)
+    .option("--by <what>", `the order: ${TOP_ORDERS.join(", ")}`, oneOf(...TOP_ORDERS), "cost")
+    .option("--limit <n>", "how many", wholeNumber(1, TOP_MAX), TOP_DEFAULT)
+    .option(...jsonFlag)
+    .action(async (options: TopOptions) => {
+      const { showTop } = await import("./show-top.ts");
+      await showTop(options);
+    });
+}
+
+const TOP_DEFAULT = 20;
+const TOP_MAX = 1_000;
 
 function declareResendUnknown(customer: Command): void {
   customer

@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError } from "commander";
 import { TOLD_STATUSES } from "../core/callback.ts";
-import { isUlid } from "../core/id.ts";
+import { readUlid } from "../core/id.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import type { Status } from "../core/message.ts";
 import { MONEY_MAX } from "../core/money.ts";
@@ -156,7 +156,8 @@ type ReplayOptions = OfCustomer & { id?: string; from?: number; to?: number; fai
 async function replay(pool: Pool, options: ReplayOptions): Promise<number> {
   const { customer, id, from = null, to = null, failed = false } = options;
   if (id !== undefined) {
-    if (isUlid(id) && (await replayOne(pool, customer, id))) return 1;
+    const known = readUlid(id);
+    if (known !== null && (await replayOne(pool, customer, known))) return 1;
     throw new Error(`no delivery ${JSON.stringify(id)}; see: ./sluice webhook list --customer ${customer}`);
   }
   if (from === null && !failed) throw new Error("say which: --id, --from (and --to), or --failed");

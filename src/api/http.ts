@@ -40,7 +40,35 @@ export async function readRaw(request: Request, bytesMax: number): Promise<Uint8
   });
 }
 
+/**
+ * The pieces of a body of any length, each read when it is asked for. @throws CallerGoneError when the
+ * connection ends before the body does
+ */
+export async function* readPieces(request: Request): AsyncGenerator<Uint8Array> {
+  const length = singleHeader(request, "Content-Length");
+  let size = 0;
+  try {
+    for await (const piece of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+      size += piece.length;
+      yield piece;
+    }
+  } catch {
+    throw new CallerGoneError(); // or its chunks were malformed: no answer can reach it then either
+  }
+  if (request.signal.aborted || (length !== null && size < Number(length))) throw new CallerGoneError();
+}
+
+/** Whether the body is NDJSON. @throws SluiceError 400, 415 if its charset or encoding is another */
+export function hasLines(request: Request): boolean {
+  const type = singleHeader(request, "Content-Type");
+  if (type === null || !LINES_TYPE.test(type)) return false;
+  checkCharset(type);
+  checkEncoding(request);
+  return true;
+}
+
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
+const LINES_TYPE = /^application\/x-ndjson\s*(?:;|$)/i;
 const CHARSET = /;\s*charset\s*=\s*"?([^\s";]*)/i;
 const CHARSETS_READ = ["utf-8", "utf8", "us-ascii"];
 
@@ -48,10 +76,14 @@ function checkMedia(request: Request): void {
   const type = singleHeader(request, "Content-Type");
   if (type !== "application/json") {
     if (type === null || !JSON_TYPE.test(type)) throw new SluiceError("unsupported_media_type");
-    const charset = CHARSET.exec(type)?.[1];
-    if (charset !== undefined && !CHARSETS_READ.includes(charset.toLowerCase()))
-      throw new SluiceError("unsupported_media_type", { detail: "The body must be UTF-8." });
+    checkCharset(type);
   }
+}
+
+function checkCharset(type: string): void {
+  const charset = CHARSET.exec(type)?.[1];
+  if (charset !== undefined && !CHARSETS_READ.includes(charset.toLowerCase()))
+    throw new SluiceError("unsupported_media_type", { detail: "The body must be UTF-8." });
 }
 
 function checkEncoding(request: Request): void {
@@ -81,7 +113,8 @@ async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array
 
 /** The answer of a route: JSON that must not be cached, unless its own headers say otherwise. */
 export function respond(reply: Reply, requestId: string): Response {
-  const body = typeof reply.body === "string" ? reply.body : JSON.stringify(reply.body);
+  const isWritten = typeof reply.body === "string" || reply.body instanceof ReadableStream;
+  const body = isWritten ? (reply.body as string | ReadableStream) : JSON.stringify(reply.body);
   // A 304 has no body, not even an empty one.
   return new Response(body === "" ? null : body, {
     status: reply.status,

@@ -5,7 +5,7 @@
 
 import type { Static, TObject, TSchema } from "typebox";
 import type { IsGone } from "../core/caller.ts";
-import type { ErrorCode } from "../core/errors.ts";
+import type { ErrorCode, SluiceError } from "../core/errors.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
 import type { ParamName, Query } from "../reports/params.ts";
 import type { About } from "./about.ts";
@@ -28,6 +28,8 @@ export type Arrival = {
   isGone: IsGone;
   /** Whether this process is stopping and refuses new requests. */
   isStopping: () => boolean;
+  /** Maps anything thrown to what the client is told, and logs it if it is a fault of ours. */
+  explain: (thrown: unknown, requestId: string, request: Request) => SluiceError;
   /** The IP address of the client; behind the edge, not the edge's own. */
   clientAddress: () => string;
 };
@@ -46,10 +48,36 @@ export type Written<S extends number = number> = {
   body: string;
   headers?: Record<string, string>;
 };
-/** An answer that matches one of the declared schemas, or is already serialized. */
+/** Bytes that are made as they are taken (streams.ts); the headers name their media type. */
+export type Streamed = {
+  status: 200;
+  body: ReadableStream<Uint8Array>;
+  headers: Record<string, string>;
+};
+/** An answer that matches one of the declared schemas, is already serialized, or is Streamed. */
 export type Reply<R extends Answers = Answers> = {
-  [S in keyof R & number]: { status: S; body: Static<R[S]> | string; headers?: Record<string, string> };
+  [S in keyof R & number]: {
+    status: S;
+    body: Static<R[S]> | string | ReadableStream<Uint8Array>;
+    headers?: Record<string, string>;
+  };
 }[keyof R & number];
+
+/** A body of NDJSON, which is read while it comes, and answered so: a line for each of its lines. */
+export type Lines = {
+  /** The schemas of a line of the body and of one of the answer, which ends with a problem if it fails. */
+  line: TObject;
+  answer: TSchema;
+  /** Examples: whole bodies. */
+  about: { body: string; answer: string };
+  handle: (call: Call) => Promise<Streamed>;
+};
+/** A list that is also to be had whole, of any length, with `format`: as CSV or NDJSON. */
+export type Exported = {
+  row: TObject;
+  /** An example: of a row. */
+  example: unknown;
+};
 
 type Declaration<A extends Access, B extends TObject | null, R extends Answers> = {
   method: "GET" | "POST" | "PATCH" | "DELETE";
@@ -70,6 +98,10 @@ type Declaration<A extends Access, B extends TObject | null, R extends Answers> 
   /** Documented fields of the body that are not implemented yet: 422 not_supported. */
   notYet?: readonly string[];
   answers: R;
+  /** If it takes an NDJSON body too. */
+  lines?: Lines;
+  /** If its list can be exported. */
+  exported?: Exported;
   /** Errors it may answer besides those that follow from its access, query and body (errorsOf). */
   errors: readonly ErrorCode[];
   /** Its words and examples in the reference. */

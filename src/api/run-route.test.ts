@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import { Type } from "typebox";
 import { neverGone } from "../core/caller.ts";
-import { SluiceError } from "../core/errors.ts";
+import { SluiceError, toSluiceError } from "../core/errors.ts";
 import { signatureHeader, signatureOf } from "../core/request-signature.ts";
 import type { KeyGuard, KeyOwner } from "../customers/api-keys.ts";
 import { route } from "./route.ts";
@@ -75,6 +75,7 @@ const run = (of: typeof sending, url: string, init: RequestInit = {}, isStopping
     params: {},
     isGone: neverGone,
     isStopping: () => isStopping,
+    explain: toSluiceError,
     clientAddress: () => "203.0.113.9",
   });
 };
@@ -165,6 +166,17 @@ describe("a key that takes signed requests only", () => {
     };
     return { ...init, headers: { ...(headers as Record<string, string>), ...signed } };
   };
+
+  test("takes no upload, whose messages are sent before its body could be compared", async () => {
+    const uploading = { ...sending, lines: { handle: async () => ({ status: 200, body: null }) } } as never;
+    const upload = ({ headers, ...init }: RequestInit): RequestInit => ({
+      ...init,
+      headers: { ...(headers as Record<string, string>), "content-type": "application/x-ndjson" },
+    });
+    expect(await codeOf(run(uploading, "/x", upload(post("known", "{}"))))).toBe("answered");
+    const signed = upload(signedPost("{}", "nonce-0123456789"));
+    expect(await codeOf(run(uploading, "/x", signed))).toBe("unsupported_media_type");
+  });
 
   test("is served when the signature is right, once", async () => {
     nonces = new Set();

@@ -8,13 +8,14 @@ import { SluiceError } from "../core/errors.ts";
 import { parseJson } from "../core/json.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
 import { type AccessDeps, admit, verifierOf } from "./access.ts";
-import { readBody, readRaw } from "./http.ts";
+import { hasLines, readBody, readRaw } from "./http.ts";
 import type { Query } from "../reports/params.ts";
 import { readQuery } from "./query.ts";
 import type { Arrival, Reply, Route } from "./route.ts";
 
 const NO_BYTES = new Uint8Array(0);
 const NO_QUERY: Query = new Map();
+const UNSIGNED_LINES = "An upload can't be signed: send it with a key that takes unsigned requests.";
 
 /** @throws SluiceError, CallerGoneError, and anything the route throws */
 export async function runRoute(access: AccessDeps, route: Route, arrival: Arrival): Promise<Reply> {
@@ -25,6 +26,11 @@ export async function runRoute(access: AccessDeps, route: Route, arrival: Arriva
   const owner = route.access === "public" ? null : await callerOf(access, arrival, route.access);
   const verify = owner === null ? null : verifierOf(access, arrival, owner);
   const query = readQuery(arrival.request.url, route.query);
+  if (route.lines !== undefined && hasLines(arrival.request)) {
+    // Its messages are sent while it comes, before its bytes could be compared with a signature.
+    if (verify !== null) throw new SluiceError("unsupported_media_type", { detail: UNSIGNED_LINES });
+    return route.lines.handle({ ...arrival, owner, query, body: null, bytes: NO_BYTES } as never);
+  }
   const bytes = route.check === null ? NO_BYTES : await readBody(arrival.request, route.bodyBytesMax);
   if (verify !== null) await verify(bytes);
   const body = route.check === null ? null : route.check(parseJson(bytes));

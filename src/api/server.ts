@@ -58,9 +58,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
   const clientAddress = (request: Request): string =>
     addressOf(request.headers, () => server.requestIP(request)?.address);
 
-  const fail = (thrown: unknown, requestId: string, { request, refusal }: Failed = {}): Response => {
-    // This answer can't reach the client; it exists only to be counted.
-    if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_CODE });
+  const explain = (thrown: unknown, requestId: string, request?: Request): SluiceError => {
     const error = isConnectionLost(thrown)
       ? new SluiceError("unavailable", { cause: thrown })
       : toSluiceError(thrown);
@@ -68,6 +66,12 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       const client = request === undefined ? undefined : clientAddress(request);
       log.error({ err: error.cause, trace_id: requestId, client }, "request failed");
     }
+    return error;
+  };
+  const fail = (thrown: unknown, requestId: string, { request, refusal }: Failed = {}): Response => {
+    // This answer can't reach the client; it exists only to be counted.
+    if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_CODE });
+    const error = explain(thrown, requestId, request);
     const headers: Record<string, string> = refusing ? { connection: "close" } : {};
     if (refusal === undefined) return respondProblem(error, requestId, headers);
     return respondRefusal(error, refusal(error, request), requestId, headers);
@@ -88,6 +92,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
         params: request.params ?? {},
         isGone: () => request.signal.aborted,
         isStopping: () => refusing,
+        explain,
         clientAddress: () => clientAddress(request),
       }).then(
         (reply) => respond(reply, requestId),

@@ -22,6 +22,11 @@ export const Ulid = Type.String({
   pattern: "^[0-9A-HJKMNP-TV-Z]{26}$",
   description: "a ULID: ids sort by time",
 });
+/** As a caller may write it. */
+export const GivenUlid = Type.String({
+  pattern: "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$",
+  description: "a ULID, in letters of any case",
+});
 export const CustomerId = Type.String({ pattern: "^[0-9]+$" });
 export const Time = Type.String({
   format: "date-time",

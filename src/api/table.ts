@@ -27,6 +27,7 @@ import { createWebhookDeliveries } from "./routes/webhook-deliveries.ts";
 import { createWebhookReplay, type ReplayDeps } from "./routes/webhook-replay.ts";
 import { createWebhookReplays } from "./routes/webhook-replays.ts";
 import type { Route } from "./route.ts";
+import { createStreams } from "./streams.ts";
 import type { MessageDeps } from "../reports/messages-list.ts";
 import type { ReportDeps } from "../reports/messages-report.ts";
 import type { Readiness } from "../platform/health.ts";
@@ -47,20 +48,21 @@ export type ApiDeps = SendDeps &
   };
 
 export function createRoutes(deps: ApiDeps): Route[] {
+  const streams = createStreams();
   const routes: Route[] = [
     createSend(deps),
-    createBatches(deps),
+    createBatches(deps, streams),
     createPreview(deps),
     createTopup(deps),
     createWallet(deps.reads),
-    createWalletLedger(deps.reads),
+    createWalletLedger(deps.reads, streams),
     createReconcileRoute(deps.reconcile),
     createMessages(deps.reads),
     createMessage(deps.reads),
     createMessageCancel(deps),
     createMessageChange(deps),
-    createMessagesReport(deps.reads),
-    createUsageReport(deps.reads),
+    createMessagesReport(deps.reads, streams),
+    createUsageReport(deps.reads, streams),
     createWebhook(deps.reads),
     createWebhookDeliveries(deps.reads),
     createWebhookReplays(deps),
@@ -77,6 +79,6 @@ export function createRoutes(deps: ApiDeps): Route[] {
 
 /** The same routes without what they work with: to read what they declare, not to run them. */
 export function declaredRoutes(): Route[] {
-  const deps = { reconcile: {} };
+  const deps = { metrics: { counter: () => () => undefined }, reconcile: {}, keys: {} };
   return createRoutes(deps as unknown as ApiDeps);
 }

@@ -8,6 +8,13 @@ import { BODY_BYTES_MAX, QUEUE_CUSTOMER_ROWS_MAX } from "./limits.ts";
 export const BATCH_MESSAGES_MAX = 1_000;
 /** The body of a batch: a thousand messages of a kilobyte each, such as eight parts in Persian. */
 export const BATCH_BODY_BYTES_MAX = 1024 * 1024;
+/** One line of an upload: the longest text, escaped as \uXXXX, is 9 KiB. */
+export const UPLOAD_LINE_BYTES_MAX = 16 * 1024;
+/**
+ * An upload waits this long for a rate limit, a full queue or credit held elsewhere before it ends. Below the
+ * time after which a connection without data is closed.
+ */
+export const UPLOAD_WAIT_MAX_MS = 30_000;
 /** UTF-16 units of a batch's text before its parameters are put in; names may be longer than values. */
 export const TEMPLATE_CHARS_MAX = 4_000;
 /** Characters of the name of a parameter. */
@@ -18,3 +25,4 @@ assert(
   "several batches of one customer have room in its share of the queue",
 );
 assert(BODY_BYTES_MAX < BATCH_BODY_BYTES_MAX, "a batch may be larger than a message");
+assert(UPLOAD_LINE_BYTES_MAX < BATCH_BODY_BYTES_MAX, "a chunk of an upload has room for a line");

@@ -119,14 +119,16 @@ export const ERRORS = {
     413,
     "Payload too large",
     false,
-    "The body is larger than 64 KiB; 1 MiB for batches and delivery reports.",
+    "The body is larger than 64 KiB; 1 MiB for batches and delivery reports. Or a line of NDJSON is longer " +
+      "than 16 KiB.",
   ),
   uri_too_long: row(414, "URI too long", false, "The request line is longer than 8 KiB (edge only)."),
   unsupported_media_type: row(
     415,
     "Unsupported media type",
     false,
-    "Send `Content-Type: application/json`, in UTF-8 and without a `Content-Encoding`.",
+    "Send `Content-Type: application/json` (or `application/x-ndjson` where that is taken), in UTF-8 and " +
+      "without a `Content-Encoding`.",
   ),
   validation_failed: row(
     422,

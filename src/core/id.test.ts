@@ -6,6 +6,7 @@ import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import {
   createIdFactory,
   isUlid,
+  readUlid,
   ULID_TIME_MAX_MS,
   ulidBound,
   ulidDayPrefix,
@@ -25,6 +26,20 @@ test("ids are ULIDs and carry their time", () => {
   const id = next();
   expect(isUlid(id)).toBe(true);
   expect(ulidTimeMs(id)).toBe(1_795_241_165_993);
+});
+
+test("an id is read in letters of any case, and nothing else is", () => {
+  const id = "01M7YBCG2N0V4QK5A1T8P6WJ3D";
+  for (const given of [id, id.toLowerCase(), "01m7YBCG2N0V4QK5A1T8P6WJ3d"]) expect(readUlid(given)).toBe(id);
+  for (const other of [
+    "",
+    id.slice(1),
+    `${id}0`,
+    id.replace("M", "I"),
+    id.replace("M", "ı"),
+    `8${id.slice(1)}`,
+  ])
+    expect(readUlid(other)).toBeNull();
 });
 
 test("an id made of given bits is a ULID of its time, and different bits give different ids in their order", () => {

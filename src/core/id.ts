@@ -6,6 +6,7 @@
 import { encodeTime, monotonicFactory } from "ulid";
 
 const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+const ULID_ANY_CASE = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/i;
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const TIME_CHARS = 10;
 const RANDOM_CHARS = 16;
@@ -31,6 +32,11 @@ export function createIdFactory({ now }: { now: () => number }): IdFactory {
 
 export function isUlid(value: unknown): value is string {
   return typeof value === "string" && ULID.test(value);
+}
+
+/** An id as a caller writes it, in letters of any case; null if it is none. */
+export function readUlid(text: string): string | null {
+  return ULID_ANY_CASE.test(text) ? text.toUpperCase() : null;
 }
 
 /** The Unix milliseconds at which an id was made. @throws RangeError when it isn't an id */

@@ -1,5 +1,6 @@
 // Every bound that can't be configured, with its reason beside it; those of webhooks are in
-// webhook-limits.ts, settings and their bounds in src/platform/config.ts.
+// webhook-limits.ts, of batches in batch-limits.ts, of uploads and exports in stream-limits.ts, settings and
+// their bounds in src/platform/config.ts.
 // Invariant: the relations asserted at the end hold, or no process starts.
 
 import assert from "node:assert/strict";

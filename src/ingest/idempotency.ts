@@ -39,6 +39,8 @@ export type Idempotency = {
     },
     run: (key: RequestKey) => Promise<T>,
   ): Promise<OnceResult<T>>;
+  /** The stored answer of a key; null if it is free. */
+  find(ref: KeyRef): Promise<StoredAnswer | null>;
 };
 
 const LOOKUP_KEYS_MAX = 500;
@@ -62,6 +64,7 @@ export function createIdempotency({
   };
 
   return {
+    find: lookUp,
     async once({ customerId, operation, key: given, body, isGone }, run) {
       const key: RequestKey = { customerId, operation, key: given, hash: sha256(body) };
       const name = `${customerId} ${operation} ${key.key}`;

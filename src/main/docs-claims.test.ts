@@ -9,6 +9,7 @@ import * as accessLimits from "../core/access-limits.ts";
 import * as batchLimits from "../core/batch-limits.ts";
 import * as scheduleLimits from "../core/schedule-limits.ts";
 import * as limits from "../core/limits.ts";
+import * as streamLimits from "../core/stream-limits.ts";
 import * as webhookLimits from "../core/webhook-limits.ts";
 import { settings } from "../platform/config.ts";
 import { METRICS } from "../platform/metrics-table.ts";
@@ -92,6 +93,7 @@ function wrongLimits({ path, text }: Page, source = code): string[] {
     ...Object.entries(accessLimits),
     ...Object.entries(batchLimits),
     ...Object.entries(scheduleLimits),
+    ...Object.entries(streamLimits),
     ...Object.values(settings).map((s): [string, number | string] => [s.env, s.fallback]),
   ]);
   const wrong: string[] = [];

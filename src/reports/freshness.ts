@@ -21,15 +21,17 @@ export async function newestEvents(clickhouse: Clickhouse, nowMs: number): Promi
  * first event of one of them. @throws SluiceError reports_unavailable
  */
 export async function asOf(clickhouse: Clickhouse, topics: readonly EventTopic[]): Promise<string | null> {
-  const newest = await newestMs(clickhouse);
-  let oldestMs = Number.POSITIVE_INFINITY;
-  for (const topic of topics) {
-    const atMs = newest.get(TOPICS[topic]);
-    if (atMs === undefined) return null;
-    oldestMs = Math.min(oldestMs, atMs);
-  }
-  return new Date(oldestMs).toISOString();
+  return timeOf(await asOfMs(clickhouse, topics));
 }
+
+/** The same in Unix milliseconds; 0 before the first event. @throws SluiceError reports_unavailable */
+export async function asOfMs(clickhouse: Clickhouse, topics: readonly EventTopic[]): Promise<number> {
+  const newest = await newestMs(clickhouse);
+  return Math.min(...topics.map((topic) => newest.get(TOPICS[topic]) ?? 0));
+}
+
+/** What `asOfMs` returned, as answers have it. */
+export const timeOf = (ms: number): string | null => (ms === 0 ? null : new Date(ms).toISOString());
 
 /** The time of the latest event, by the name of its topic. */
 async function newestMs(clickhouse: Clickhouse): Promise<Map<string, number>> {

@@ -4,12 +4,13 @@
 // only a null next_cursor marks the end.
 
 import { SluiceError } from "../core/errors.ts";
-import { isUlid } from "../core/id.ts";
+import { readUlid } from "../core/id.ts";
 import type { Lane, Status } from "../core/message.ts";
 import { validUntilOf } from "../core/retries.ts";
 import { findLateReports } from "../ledger/late-reports.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Pool } from "../platform/mysql.ts";
+import { idRangeOf } from "./messages-report.ts";
 import { isIdCursor, type Query, readParams } from "./params.ts";
 import { type TimelineEntry, timelineOf } from "./timeline.ts";
 
@@ -65,9 +66,10 @@ export async function findMessage(
 async function rowOf(
   pool: Pick<Pool, "query">,
   { customerId }: Pick<MessageOwner, "customerId">,
-  id: string,
+  given: string,
 ): Promise<StoredMessage> {
-  if (!isUlid(id)) throw new SluiceError("not_found");
+  const id = readUlid(given);
+  if (id === null) throw new SluiceError("not_found");
   const [row] = await pool.query<StoredMessage[]>(
     `SELECT ${COLUMNS} FROM messages AS m WHERE m.id = ? AND m.customer_id = ?`,
     [id, customerId],
@@ -80,9 +82,10 @@ async function rowOf(
 export async function oneMessage(
   { pool, clickhouse }: MessageDeps,
   owner: MessageOwner,
-  id: string,
+  given: string,
 ): Promise<MessageWithTimeline> {
-  const row = await rowOf(pool, owner, id);
+  const row = await rowOf(pool, owner, given);
+  const { id } = row;
   const present = {
     id,
     customerId: owner.customerId,
@@ -108,11 +111,17 @@ export async function listMessages(
   query: Query,
 ): Promise<MessageList> {
   const params = readParams(query);
-  const before = (params.cursor(isIdCursor)?.[0] as string | undefined) ?? ID_AFTER_ALL;
-  const filters: [column: string, value: string | null][] = [
-    ["status", params.status()],
-    ["lane", params.type()],
-    ["phone", params.phone(owner.region)],
+  const [fromMs, toMs] = [params.time("from"), params.time("to")];
+  if (fromMs !== null && toMs !== null && fromMs >= toMs) params.fail("from", "must be before `to`");
+  const after = params.cursor(isIdCursor)?.[0] as string | undefined;
+  const before = after ?? (toMs === null ? ID_AFTER_ALL : idRangeOf(0, toMs).high);
+  const lowest = fromMs === null ? "" : idRangeOf(fromMs, fromMs).low;
+  const filters: [condition: string, value: string | Date | null][] = [
+    ["status = ?", params.status()],
+    ["lane = ?", params.type()],
+    ["phone = ?", params.phone(owner.region)],
+    ["created_at >= ?", fromMs === null ? null : new Date(fromMs)],
+    ["created_at < ?", toMs === null ? null : new Date(toMs)],
   ];
   const limit = params.limit();
   params.check();
@@ -122,19 +131,21 @@ export async function listMessages(
   // the index that `messages` itself doesn't need.
   const scanned =
     "FROM wallet_ledger AS l STRAIGHT_JOIN messages AS m ON m.id = l.entry_id " +
-    "WHERE l.customer_id = ? AND l.entry_id < ? AND l.leg = 'open' AND l.op = 'reserve' " +
+    "WHERE l.customer_id = ? AND l.entry_id < ? AND l.entry_id >= ? " +
+    "AND l.leg = 'open' AND l.op = 'reserve' " +
     "ORDER BY l.entry_id DESC LIMIT ?";
   const rows =
     wanted.length === 0
       ? await pool.query<StoredMessage[]>(`SELECT ${COLUMNS} ${scanned}`, [
           owner.customerId,
           before,
+          lowest,
           limit + 1,
         ])
       : await pool.query<StoredMessage[]>(
           `SELECT * FROM (SELECT ${COLUMNS} ${scanned}) AS scanned
-           WHERE ${wanted.map(([column]) => `${column} = ?`).join(" AND ")} ORDER BY id DESC LIMIT ?`,
-          [owner.customerId, before, SCAN_ROWS_MAX, ...wanted.map(([, value]) => value), limit + 1],
+           WHERE ${wanted.map(([condition]) => condition).join(" AND ")} ORDER BY id DESC LIMIT ?`,
+          [owner.customerId, before, lowest, SCAN_ROWS_MAX, ...wanted.map(([, value]) => value), limit + 1],
         );
   const messages = rows.slice(0, limit).map((row) => messageOf(row, owner));
   if (rows.length > limit)
@@ -142,7 +153,7 @@ export async function listMessages(
   if (wanted.length === 0) return { messages, next_cursor: null };
   const [end] = await pool.query<{ lowest: string | null; count: number }[]>(
     `SELECT MIN(id) AS lowest, COUNT(*) AS count FROM (SELECT m.id ${scanned}) AS scanned`,
-    [owner.customerId, before, SCAN_ROWS_MAX],
+    [owner.customerId, before, lowest, SCAN_ROWS_MAX],
   );
   const more = end !== undefined && end.lowest !== null && Number(end.count) === SCAN_ROWS_MAX;
   return { messages, next_cursor: more ? params.nextCursor([end.lowest as string]) : null };

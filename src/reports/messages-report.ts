@@ -1,13 +1,14 @@
-// GET /v1/reports/messages: a customer's messages at their latest status, from ClickHouse, newest first. Owns
-// its SQL and the shape of a row; leaves filling messages_log to sql/clickhouse. Invariants: a row is one
-// message, however often and in whatever order its events arrived; pages neither repeat nor skip a message,
-// because they are divided by id. Bounds: rows by `limit`, time by max_execution_time; customer and time
-// range limit what is read.
+// GET /v1/reports/messages: a customer's messages at their latest status, from ClickHouse, newest first, by
+// pages or as an export. Owns its SQL and the shape of a row; leaves filling messages_log to sql/clickhouse.
+// Invariants: a row is one message, however often and in whatever order its events arrived; pages neither
+// repeat nor skip a message, because they are divided by id. Bounds: rows by `limit`, time by
+// max_execution_time; customer and time range limit what is read.
 
 import { isUlid, ulidBound, ULID_TIME_MAX_MS, ulidTimeMs } from "../core/id.ts";
-import { LIST_LIMIT_MAX } from "../core/limits.ts";
+import { EXPORT_PAGE_ROWS } from "../core/stream-limits.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
-import { asOf } from "./freshness.ts";
+import type { ExportPage } from "./exports.ts";
+import { asOf, asOfMs, timeOf } from "./freshness.ts";
 import { type CursorValues, failEmptyWindow, type Params, type Query, readParams } from "./params.ts";
 
 export type ReportDeps = { clickhouse: Clickhouse; now: () => number };
@@ -34,8 +35,8 @@ export type MessagesReport = {
 };
 
 const WINDOW_DEFAULT_MS = 24 * 3_600_000;
-/** How many messages are examined for a status before the whole range is; more than the longest page. */
-const CANDIDATES = 2 * LIST_LIMIT_MAX;
+/** How many messages are examined for a status before the whole range is, for each of the page. */
+const CANDIDATES = 2;
 // An id is made shortly before its created_at; if a clock was set back, ids stay ahead of it for that long.
 // The range of ids only limits what is read.
 const ID_SLACK_MS = 600_000;
@@ -66,6 +67,35 @@ export async function messagesReport(
   };
 }
 
+/**
+ * A page of the export: messages at their latest status as of the moment at which its first page was read.
+ * @throws SluiceError validation_failed, reports_unavailable
+ */
+export async function exportMessages(
+  { clickhouse, now }: ReportDeps,
+  customer: ReportCustomer,
+  query: Query,
+): Promise<ExportPage<ReportRow>> {
+  const params = readParams(query);
+  const filter = filterOf(params, customer, now());
+  params.check();
+
+  const atMs = filter.asOfMs ?? (await asOfMs(clickhouse, ["status"]));
+  const { fromMs, toMs } = filter;
+  const asked = { ...filter, asOfMs: atMs };
+  const found = await readPage(clickhouse, customer, asked, EXPORT_PAGE_ROWS + 1);
+  const rows = found.slice(0, EXPORT_PAGE_ROWS).map((stored) => ({
+    row: rowOf(stored),
+    cursor: params.nextCursor([fromMs, toMs, stored.id, atMs]),
+  }));
+  const more = found.length > EXPORT_PAGE_ROWS;
+  return {
+    rows,
+    next: more ? (rows.at(-1)?.cursor ?? null) : null,
+    as_of: timeOf(atMs),
+  };
+}
+
 type Filter = {
   fromMs: number;
   toMs: number;
@@ -75,10 +105,12 @@ type Filter = {
   status: string | null;
   type: string | null;
   phone: string | null;
+  /** What happened later doesn't count; null: all does. */
+  asOfMs: number | null;
 };
 
 function filterOf(params: Params, customer: ReportCustomer, nowMs: number): Filter {
-  const cursor = params.cursor(isReportCursor) as [number, number, string] | null;
+  const cursor = params.cursor(isReportCursor) as [number, number, string, number?] | null;
   const id = params.id();
   const [status, type, phone] = [params.status(), params.type(), params.phone(customer.region)];
   const [from, to] = [params.time("from"), params.time("to")];
@@ -94,7 +126,7 @@ function filterOf(params: Params, customer: ReportCustomer, nowMs: number): Filt
     low = id;
     high = cursor === null ? `${id}0` : low; // just above the id; a single id has no second page
   }
-  return { fromMs, toMs, low, high, status, type, phone };
+  return { fromMs, toMs, low, high, status, type, phone, asOfMs: cursor?.[3] ?? null };
 }
 
 /** Limits what is read of messages with `from <= created_at < to` to low <= id < high. Unix milliseconds. */
@@ -104,8 +136,8 @@ export const idRangeOf = (fromMs: number, toMs: number): { low: string; high: st
 });
 
 function isReportCursor(values: CursorValues): boolean {
-  const [fromMs, toMs, id] = values;
-  return values.length === 3 && isTime(fromMs) && isTime(toMs) && isUlid(id) && ulidTimeMs(id) >= 0;
+  const [fromMs, toMs, id, asOfMs = 0] = values;
+  return values.length <= 4 && [fromMs, toMs, asOfMs].every(isTime) && isUlid(id) && ulidTimeMs(id) >= 0;
 }
 
 const isTime = (value: unknown): boolean =>
@@ -126,11 +158,13 @@ async function readPage(
     status: filter.status ?? "",
     type: filter.type ?? "",
     phone: filter.phone ?? "",
+    as_of: filter.asOfMs ?? 0,
     count,
   };
   const where = `customer_id = {customer:UInt64} AND id >= {low:String} AND id < {high:String}
     AND created_at >= fromUnixTimestamp64Milli({from:Int64})
-    AND created_at < fromUnixTimestamp64Milli({to:Int64})`;
+    AND created_at < fromUnixTimestamp64Milli({to:Int64})
+    ${filter.asOfMs === null ? "" : "AND updated_at <= fromUnixTimestamp64Milli({as_of:Int64})"}`;
   const picked = [
     where,
     ...(filter.phone === null ? [] : ["phone = {phone:String}"]),
@@ -147,7 +181,7 @@ async function readPage(
   // messages).
   const latest = (among: string) => `SELECT id FROM messages_log WHERE ${picked} ${among} GROUP BY id
     HAVING argMax(status, sequence) = {status:String} ORDER BY id DESC LIMIT {count:UInt32}`;
-  const had = newest("AND status = {status:String}", String(CANDIDATES));
+  const had = newest("AND status = {status:String}", `${CANDIDATES} * {count:UInt32}`);
   const likely = await read(latest(`AND id IN (${had})`));
   return likely.length === count ? likely : read(latest(""));
 }

@@ -1,12 +1,12 @@
 // Parses the values of the read routes' query parameters, and names every bad one. Owns the names and bounds
-// of from, to, status, type, phone, id, state, interval, by, limit and cursor; leaves to a route's
+// of from, to, status, type, phone, id, state, interval, by, format, limit and cursor; leaves to a route's
 // declaration which of them it takes, and to each report what they select. Invariant: a cursor is only valid
 // with the filters it was made for.
 
 import { createHash } from "node:crypto";
 import { Type } from "typebox";
 import { type FieldError, SluiceError } from "../core/errors.ts";
-import { isUlid } from "../core/id.ts";
+import { isUlid, readUlid } from "../core/id.ts";
 import { CURSOR_CHARS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "../core/limits.ts";
 import { isLane, isStatus, LANES, type Lane, STATUSES, type Status } from "../core/message.ts";
 import { parsePhone } from "../core/phone.ts";
@@ -18,6 +18,9 @@ export type Query = ReadonlyMap<string, string>;
 
 const INTERVALS = ["minute", "hour", "day"] as const;
 export type Interval = (typeof INTERVALS)[number];
+const FORMATS = ["csv", "ndjson"] as const;
+/** In which an export is written. */
+export type Format = (typeof FORMATS)[number];
 const USAGE_KEYS = ["status", "lane", "prefix"] as const;
 /** What the usage report can tell apart within a period. */
 export type UsageKey = (typeof USAGE_KEYS)[number];
@@ -61,6 +64,12 @@ export const PARAMS = {
       "commas between; `none` for one row a period",
     examples: ["lane,status"],
   }),
+  format: Type.Enum(FORMATS, {
+    description:
+      "the whole list instead of a page, as a file of any length: `csv` or `ndjson`. Each row has a " +
+      "`cursor`, after which a request goes on; `limit` is refused",
+    examples: ["csv"],
+  }),
   limit: Type.Integer({
     minimum: 1,
     maximum: LIST_LIMIT_MAX,
@@ -97,6 +106,8 @@ export type Params = {
    */
   time(name: string): number | null;
   limit(): number;
+  /** Null: a page of JSON. @see src/reports/exports.ts */
+  format(): Format | null;
   /** The values of a cursor that `nextCursor` made with the same filters; null if none was given. */
   cursor(isSound: (values: CursorValues) => boolean): CursorValues | null;
   nextCursor(values: CursorValues): string;
@@ -130,7 +141,7 @@ export function readParams(query: Query): Params {
         const parsed = parsePhone(s.replace(LOST_PLUS, "+"), region);
         return "e164" in parsed ? parsed.e164 : fail("phone", parsed.reason);
       }),
-    id: () => read("id", (s) => (isUlid(s) ? s : fail("id", "must be a message id, as a send answers it"))),
+    id: () => read("id", (s) => readUlid(s) ?? fail("id", "must be a message id, as a send answers it")),
     state: () =>
       read("state", (s) => {
         const found = DELIVERY_STATES.find((state) => state === s);
@@ -157,6 +168,12 @@ export function readParams(query: Query): Params {
         if (limit >= 1 && limit <= LIST_LIMIT_MAX) return limit;
         return fail("limit", `must be a whole number from 1 to ${LIST_LIMIT_MAX}`);
       }) ?? LIST_LIMIT_DEFAULT,
+    format: () =>
+      read("format", (s) => {
+        if (query.has("limit")) return fail("limit", "can't be given together with format");
+        const found = FORMATS.find((format) => format === s);
+        return found ?? fail("format", `must be one of ${FORMATS.join(", ")}`);
+      }),
     cursor: (isSound) =>
       read("cursor", (s) => {
         const values = decodeCursor(s, filters);

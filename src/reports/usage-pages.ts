@@ -12,6 +12,9 @@ import { type CursorValues, failEmptyWindow, type Interval, type Params } from "
 /** from <= created_at < before, in Unix milliseconds. */
 export type UsageWindow = { fromMs: number; beforeMs: number };
 
+/** Of an export: the moment that it shows (null: now), and how many rows of the first period it has. */
+export type AskedWindow = UsageWindow & { asOfMs: number | null; skipped: number };
+
 type Span = {
   periodMs: number;
   /** The window if no `from` is given, which is then moved back to where a period begins. */
@@ -47,21 +50,26 @@ const SLICE_GROWTH = 4;
 export const periodMsOf = (interval: Interval): number => SPANS[interval].periodMs;
 
 /** What the parameters ask for; a cursor has the rest of its first page's window, while `now` moves on. */
-export function windowOf(params: Params, interval: Interval, nowMs: number): UsageWindow {
+export function windowOf(params: Params, interval: Interval, nowMs: number): AskedWindow {
   const { periodMs, usualMs, maxMs, maxName } = SPANS[interval];
-  const cursor = params.cursor((values) => isWindow(values, maxMs)) as [number, number] | null;
+  const cursor = params.cursor((values) => isWindow(values, maxMs)) as AskedValues | null;
   const [from, to] = [params.time("from"), params.time("to")];
   const beforeMs = cursor?.[1] ?? to ?? nowMs + 1;
   const fromMs = cursor?.[0] ?? from ?? Math.max(0, startOf(beforeMs - usualMs, periodMs));
   if (fromMs >= beforeMs) failEmptyWindow(params, { from, to });
   else if (beforeMs - fromMs > maxMs)
     params.fail("from", `must be at most ${maxName} before \`to\`, or now, if the interval is ${interval}`);
-  return { fromMs, beforeMs };
+  return { fromMs, beforeMs, asOfMs: cursor?.[2] ?? null, skipped: cursor?.[3] ?? 0 };
 }
 
+type AskedValues = [fromMs: number, beforeMs: number, asOfMs?: number, skipped?: number];
+
 function isWindow(values: CursorValues, maxMs: number): boolean {
-  const [fromMs, beforeMs] = values;
-  if (values.length !== 2 || typeof fromMs !== "number" || typeof beforeMs !== "number") return false;
+  const [fromMs, beforeMs, asOfMs = 0, skipped = 0] = values;
+  if (![2, 4].includes(values.length) || typeof fromMs !== "number" || typeof beforeMs !== "number")
+    return false;
+  if (typeof asOfMs !== "number" || typeof skipped !== "number") return false;
+  if (asOfMs < 0 || asOfMs > ULID_TIME_MAX_MS || skipped < 0 || skipped > ROWS_MAX) return false;
   return fromMs >= 0 && fromMs < beforeMs && beforeMs <= ULID_TIME_MAX_MS && beforeMs - fromMs <= maxMs;
 }
 

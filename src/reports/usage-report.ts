@@ -7,8 +7,10 @@
 import assert from "node:assert/strict";
 import { LANES, settlementOf, STATUSES } from "../core/message.ts";
 import { CALLING_CODES } from "../core/phone.ts";
+import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
-import { asOf } from "./freshness.ts";
+import type { ExportPage } from "./exports.ts";
+import { asOf, asOfMs, timeOf } from "./freshness.ts";
 import { idRangeOf, type ReportDeps } from "./messages-report.ts";
 import { type Query, readParams, type UsageKey } from "./params.ts";
 import { periodMsOf, readPeriods, ROWS_MAX, type UsageWindow, windowOf } from "./usage-pages.ts";
@@ -55,7 +57,7 @@ export async function usageReport(
   // Both, because the ledger says what was refunded; before the rows, so that they are never staler.
   const as_of = await asOf(clickhouse, ["status", "ledger"]);
   const read = (slice: UsageWindow) =>
-    readUsage(clickhouse, customerId, { slice, by, periodMs: periodMsOf(interval) });
+    readUsage(clickhouse, customerId, { slice, by, periodMs: periodMsOf(interval), asOfMs: null });
   const { rows, beforeMs } = await readPeriods(read, window, { interval, periodsMax: limit, now });
   return {
     usage: rows.map(({ row }) => row),
@@ -64,20 +66,55 @@ export async function usageReport(
   };
 }
 
-type Asked = { slice: UsageWindow; by: readonly UsageKey[]; periodMs: number };
+/**
+ * A page of the export, as of the moment at which its first page was read. A cursor has the rest of the
+ * window, that moment, and how many rows of the first period it has already.
+ * @throws SluiceError validation_failed, reports_unavailable
+ */
+export async function exportUsage(
+  { clickhouse, now }: ReportDeps,
+  customerId: number,
+  query: Query,
+): Promise<ExportPage<UsageRow>> {
+  const params = readParams(query);
+  const [interval, by] = [params.interval(), params.by()];
+  const window = windowOf(params, interval, now());
+  params.check();
+
+  const periodMs = periodMsOf(interval);
+  const atMs = window.asOfMs ?? (await asOfMs(clickhouse, ["status", "ledger"]));
+  const read = (slice: UsageWindow) =>
+    readUsage(clickhouse, customerId, { slice, by, periodMs, asOfMs: atMs });
+  const { rows, beforeMs } = await readPeriods(read, window, { interval, periodsMax: LIST_LIMIT_MAX, now });
+  const cursorAt = (before: number, skipped: number) =>
+    params.nextCursor([window.fromMs, before, atMs, skipped]);
+  let counted = { startMs: -1, rows: 0 };
+  const all = rows.map(({ startMs, row }) => {
+    counted = { startMs, rows: startMs === counted.startMs ? counted.rows + 1 : 1 };
+    return { row, cursor: cursorAt(Math.min(window.beforeMs, startMs + periodMs), counted.rows) };
+  });
+  return {
+    rows: all.slice(window.skipped),
+    next: beforeMs === null ? null : cursorAt(beforeMs, 0),
+    as_of: timeOf(atMs),
+  };
+}
+
+type Asked = { slice: UsageWindow; by: readonly UsageKey[]; periodMs: number; asOfMs: number | null };
 
 async function readUsage(
   clickhouse: Clickhouse,
   customerId: number,
-  { slice, by, periodMs }: Asked,
+  { slice, by, periodMs, asOfMs }: Asked,
 ): Promise<{ startMs: number; row: UsageRow }[]> {
   const { fromMs, beforeMs } = slice;
-  const rows = await clickhouse.query<StoredRow>(usageSql(by), {
+  const rows = await clickhouse.query<StoredRow>(usageSql(by, asOfMs !== null), {
     customer: customerId,
     ...idRangeOf(fromMs, beforeMs),
     from: fromMs,
     to: beforeMs,
     period: periodMs,
+    as_of: asOfMs ?? 0,
     count: ROWS_MAX + 1,
   });
   return rows.map((row) => ({ startMs: Number(row.start_ms), row: rowOf(row, by) }));
@@ -99,7 +136,9 @@ const KEYS: Record<UsageKey, string> = {
 
 // The columns inside have other names than those outside, because ClickHouse puts an alias in place of a
 // column of the same name.
-function usageSql(by: readonly UsageKey[]): string {
+function usageSql(by: readonly UsageKey[], isPinned: boolean): string {
+  const until = (column: string) =>
+    isPinned ? `AND ${column} <= fromUnixTimestamp64Milli({as_of:Int64})` : "";
   const keys = by.map((key) => `${KEYS[key]} AS ${key}, `).join("");
   const groups = by.map((key) => `, ${key}`).join("");
   return `SELECT start_ms, ${keys}count() AS messages, sum(part_count) AS parts,
@@ -114,15 +153,16 @@ function usageSql(by: readonly UsageKey[]): string {
             SELECT substring(e.event_id, 1, 26) FROM wallet_ledger AS e
             WHERE e.customer_id = {customer:UInt64} AND e.op = 'refund'
               AND e.created_at >= fromUnixTimestamp64Milli({from:Int64})
-              AND e.event_id >= {low:String} AND e.event_id < {high:String})
+              AND e.event_id >= {low:String} AND e.event_id < {high:String} ${until("e.created_at")})
           OR m.id IN (
             SELECT r.id FROM refunds AS r
-            WHERE r.customer_id = {customer:UInt64} AND r.id >= {low:String} AND r.id < {high:String})
+            WHERE r.customer_id = {customer:UInt64} AND r.id >= {low:String} AND r.id < {high:String}
+              ${until("r.created_at")})
         ) AS is_refunded
       FROM messages_log AS m
       WHERE m.customer_id = {customer:UInt64} AND m.id >= {low:String} AND m.id < {high:String}
         AND m.created_at >= fromUnixTimestamp64Milli({from:Int64})
-        AND m.created_at < fromUnixTimestamp64Milli({to:Int64})
+        AND m.created_at < fromUnixTimestamp64Milli({to:Int64}) ${until("m.updated_at")}
       GROUP BY m.customer_id, m.id
     )
     GROUP BY start_ms${groups}

@@ -3,11 +3,14 @@
 // Invariant: a wallet is read by one statement, so its three figures belong to one moment.
 
 import { SluiceError } from "../core/errors.ts";
-import { isUlid } from "../core/id.ts";
+import { isUlid, ulidBound, ULID_TIME_MAX_MS } from "../core/id.ts";
 import { moneyOf } from "../core/money.ts";
+import { ENTRY_SPAN_MAX_MS, EXPORT_PAGE_ROWS, STATEMENT_SETTLED_MS } from "../core/stream-limits.ts";
 import { LEASE_OPS, type LedgerLeg, type LedgerOp } from "../core/ledger.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { type CursorValues, type Query, readParams } from "./params.ts";
+import type { ExportPage } from "./exports.ts";
+import { idRangeOf } from "./messages-report.ts";
+import { type CursorValues, type Params, type Query, readParams } from "./params.ts";
 
 export type Wallet = {
   customer_id: string;
@@ -59,24 +62,12 @@ export async function readLedger(
   query: Query,
 ): Promise<LedgerPage> {
   const params = readParams(query);
-  const cursor = params.cursor(isLedgerCursor) as [string, LedgerLeg] | null;
+  const period = periodOf(params);
+  const cursor = params.cursor((values) => isLedgerCursor(values, 2)) as [string, LedgerLeg] | null;
   const limit = params.limit();
   params.check();
 
-  // After an entry's close comes its open; after its open come the entries before it.
-  const after =
-    cursor === null
-      ? ""
-      : cursor[1] === "open"
-        ? "AND entry_id < ?"
-        : "AND (entry_id < ? OR (entry_id = ? AND leg = 'open'))";
-  const values = cursor === null ? [] : cursor[1] === "open" ? [cursor[0]] : [cursor[0], cursor[0]];
-  const rows = await pool.query<StoredEntry[]>(
-    `SELECT entry_id, leg, op, amount, created_at FROM wallet_ledger
-     WHERE customer_id = ? ${after} AND op NOT IN (${LEASE_OPS.map((op) => `'${op}'`)})
-     ORDER BY entry_id DESC, leg DESC LIMIT ?`,
-    [customerId, ...values, limit + 1],
-  );
+  const rows = await entriesOf(pool, customerId, { ...period, after: cursor, count: limit + 1 });
   const page = rows.slice(0, limit);
   const last = page.at(-1);
   const more = rows.length > limit && last !== undefined;
@@ -85,6 +76,77 @@ export async function readLedger(
     entries: page.map((row) => entryOf(row, requestIds)),
     next_cursor: more ? params.nextCursor([last.entry_id, last.leg]) : null,
   };
+}
+
+/**
+ * A page of the export: the entries until STATEMENT_SETTLED_MS before its first page was read. None of them
+ * can be missing then, and none changes, so the export is the same however often it is made.
+ * @throws SluiceError validation_failed
+ */
+export async function exportLedger(
+  { pool, now }: { pool: Pool; now: () => number },
+  customerId: number,
+  query: Query,
+): Promise<ExportPage<LedgerEntry>> {
+  const params = readParams(query);
+  const { fromMs, toMs } = periodOf(params);
+  const cursor = params.cursor((values) => isLedgerCursor(values, 3)) as [string, LedgerLeg, number] | null;
+  params.check();
+
+  const asOfMs = cursor?.[2] ?? now() - STATEMENT_SETTLED_MS;
+  const untilMs = Math.min(toMs ?? asOfMs, asOfMs);
+  const page = { fromMs, toMs: untilMs, after: cursor, count: EXPORT_PAGE_ROWS + 1 };
+  const found = await entriesOf(pool, customerId, page);
+  const kept = found.slice(0, EXPORT_PAGE_ROWS);
+  const requestIds = await requestIdsOf(pool, customerId, kept);
+  const rows = kept.map((stored) => ({
+    row: entryOf(stored, requestIds),
+    cursor: params.nextCursor([stored.entry_id, stored.leg, asOfMs]),
+  }));
+  const more = found.length > EXPORT_PAGE_ROWS;
+  return {
+    rows,
+    next: more ? (rows.at(-1)?.cursor ?? null) : null,
+    as_of: new Date(asOfMs).toISOString(),
+  };
+}
+
+/** from <= created_at < to */
+type Period = { fromMs: number | null; toMs: number | null };
+
+function periodOf(params: Params): Period {
+  const [fromMs, toMs] = [params.time("from"), params.time("to")];
+  if (fromMs !== null && toMs !== null && fromMs >= toMs) params.fail("from", "must be before `to`");
+  return { fromMs, toMs };
+}
+
+type Asked = Period & { after: readonly [string, LedgerLeg, number?] | null; count: number };
+
+function entriesOf(
+  pool: Pool,
+  customerId: number,
+  { fromMs, toMs, after, count }: Asked,
+): Promise<StoredEntry[]> {
+  const wanted: string[] = [];
+  const values: unknown[] = [];
+  const where = (sql: string, ...given: unknown[]) => {
+    wanted.push(` AND ${sql}`);
+    values.push(...given);
+  };
+  // After an entry's close comes its open; after its open come the entries before it.
+  if (after?.[1] === "open") where("entry_id < ?", after[0]);
+  else if (after) where("(entry_id < ? OR (entry_id = ? AND leg = 'open'))", after[0], after[0]);
+  if (fromMs !== null) {
+    const oldestMs = Math.max(0, fromMs - ENTRY_SPAN_MAX_MS);
+    where("entry_id >= ? AND created_at >= ?", ulidBound(oldestMs), new Date(fromMs));
+  }
+  if (toMs !== null) where("entry_id < ? AND created_at < ?", idRangeOf(0, toMs).high, new Date(toMs));
+  return pool.query<StoredEntry[]>(
+    `SELECT entry_id, leg, op, amount, created_at FROM wallet_ledger
+     WHERE customer_id = ?${wanted.join("")} AND op NOT IN (${LEASE_OPS.map((op) => `'${op}'`)})
+     ORDER BY entry_id DESC, leg DESC LIMIT ?`,
+    [customerId, ...values, count],
+  );
 }
 
 type StoredEntry = {
@@ -122,6 +184,8 @@ function entryOf(row: StoredEntry, requestIds: ReadonlyMap<string, string>): Led
   };
 }
 
-function isLedgerCursor(values: CursorValues): boolean {
-  return values.length === 2 && isUlid(values[0]) && (values[1] === "open" || values[1] === "close");
+function isLedgerCursor(values: CursorValues, length: 2 | 3): boolean {
+  const [id, leg, asOfMs = 0] = values;
+  const isTime = typeof asOfMs === "number" && asOfMs >= 0 && asOfMs <= ULID_TIME_MAX_MS;
+  return values.length === length && isUlid(id) && (leg === "open" || leg === "close") && isTime;
 }

@@ -122,10 +122,19 @@ describe("GET /v1/messages", () => {
     expect(await list({ phone: "0935 111 22 33", status: "queued" })).toEqual([ids[2] as string]);
     expect(await list({ phone: "09121234567", type: "normal" })).toEqual([ids[0] as string]);
     expect(await list({ status: "failed" })).toEqual([]);
+    const [before, after] = [-60_000, 60_000].map((ms) => new Date(Date.now() + ms).toISOString()) as [
+      string,
+      string,
+    ];
+    expect(await list({ from: before, to: after })).toEqual(ids.toReversed());
+    expect([await list({ to: before }), await list({ from: after })]).toEqual([[], []]);
+    const empty = listMessages({ pool }, owner(), params({ from: after, to: before }));
+    expect(await refusal(empty)).toContain("from must be before");
   });
 
   test("pages without a gap or a repeat", async () => {
-    for (const filter of [{}, { status: "queued" }] as Record<string, string>[]) {
+    const from = new Date(Date.now() - 60_000).toISOString();
+    for (const filter of [{}, { from }, { status: "queued" }] as Record<string, string>[]) {
       const seen: string[] = [];
       let cursor: string | null = null;
       do {
@@ -158,6 +167,8 @@ describe("GET /v1/messages", () => {
       currency: "IRR",
       timeline: null,
     });
+    const lower = (ids[0] as string).toLowerCase();
+    expect((await oneMessage({ pool, clickhouse }, owner(), lower)).id).toBe(ids[0] as string);
     // Nothing was said about it: 72 hours.
     expect(Date.parse(one.valid_until) - Date.parse(one.created_at)).toBe(VALID_FOR_MS);
     expect(await oneMessage({ pool, clickhouse }, owner(), ids[1] as string)).toMatchObject({

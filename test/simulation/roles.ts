@@ -22,6 +22,7 @@ import { startLaneWatch } from "../../src/ingest/lane-watch.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
 import { createBatches } from "../../src/api/routes/batches.ts";
 import { createMessageCancel, createMessageChange } from "../../src/api/routes/message-schedule.ts";
+import { createStreams } from "../../src/api/streams.ts";
 import { createSend } from "../../src/api/routes/send.ts";
 import { createTopup } from "../../src/api/routes/topup.ts";
 import { createTopUps } from "../../src/api/top-ups.ts";
@@ -180,7 +181,7 @@ export function startIngest(world: World, of: Process): Ingest {
   const watched = { ...ledger, pool: watchTopups(world, of, ledgerPool) };
   const routes: Record<Request["route"], Route> = {
     send: createSend({ accept, keys, callbacks, now }),
-    batch: createBatches({ acceptBatch, keys, callbacks, now }),
+    batch: createBatches({ acceptBatch, keys, callbacks, now }, createStreams()),
     cancel: createMessageCancel({ schedule: { pool: ledgerPool, now } }),
     change: createMessageChange({ schedule: { pool: ledgerPool, now } }),
     topup: createTopup({ topUps: createTopUps({ ledger: watched, metrics }), keys }),
@@ -211,6 +212,7 @@ export function startIngest(world: World, of: Process): Ingest {
         ...by,
         params: { id: messageId },
         isStopping: () => false,
+        explain: toSluiceError,
         clientAddress: () => "",
       };
       const access = {

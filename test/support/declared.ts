@@ -32,6 +32,8 @@ export function holdDeclared(method: string, path: string, { status, type, text 
     if (!errorsOf(route).includes(code)) throw new Error(`${where} does not declare ${code}`);
     return;
   }
+  if (type === "application/x-ndjson") return holdLines(route, where, text);
+  if (type?.startsWith("text/csv") && route.exported !== undefined) return;
   const schema = route.answers[status];
   if (schema === undefined) throw new Error(`${where} does not declare a ${status}`);
   const check = checks.get(schema) ?? Compile(schema);
@@ -40,5 +42,26 @@ export function holdDeclared(method: string, path: string, { status, type, text 
   if (!check.Check(body)) {
     const errors = JSON.stringify(check.Errors(body).slice(0, 5));
     throw new Error(`${where} ${status} is not as declared: ${errors} in ${text.slice(0, 500)}`);
+  }
+}
+
+/** Each line of the answer: a result or a row with its cursor, or, as the last one, a problem. */
+function holdLines(route: Route, where: string, text: string): void {
+  const { lines, exported } = route;
+  const rest = text.split("\n");
+  expect(rest.pop()).toBe("");
+  for (const [at, line] of rest.entries()) {
+    const { cursor, ...value } = JSON.parse(line) as Record<string, unknown>;
+    if (lines !== undefined && value.status !== undefined && at === rest.length - 1) {
+      if (!errorsOf(route).includes(value.code as ErrorCode))
+        throw new Error(`${where} does not declare ${String(value.code)}`);
+      continue;
+    }
+    const schema = lines?.answer ?? exported?.row;
+    if (schema === undefined) throw new Error(`${where} does not declare lines`);
+    const check = checks.get(schema) ?? Compile(schema);
+    checks.set(schema, check);
+    if (!check.Check(value)) throw new Error(`${where}: line ${at} is not as declared: ${line}`);
+    if (exported !== undefined) expect(cursor).toBeString();
   }
 }

@@ -83,6 +83,7 @@ export function testDoor(
         kind: "ran",
         result: await run({ ...request, hash: Buffer.alloc(0) }),
       }),
+      find: async () => null,
     },
     callbacks: { allowPrivate: false },
     topUps: async (asked) => {
@@ -118,6 +119,7 @@ export function testDoor(
           params,
           isGone: () => false,
           isStopping: () => false,
+          explain: toSluiceError,
           clientAddress: () => "127.0.0.1",
         })
         .then(

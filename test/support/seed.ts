@@ -35,10 +35,24 @@ export function holds<T>(
   property: (value: T) => void,
   runs = 1_000,
 ): void {
+  fc.assert(fc.property(arbitrary, property), optionsOf<[T]>(name, runs));
+}
+
+/** The same for a property that waits. */
+export async function holdsAsync<T>(
+  name: string,
+  arbitrary: fc.Arbitrary<T>,
+  property: (value: T) => Promise<void>,
+  runs = 100,
+): Promise<void> {
+  await fc.assert(fc.asyncProperty(arbitrary, property), optionsOf<[T]>(name, runs));
+}
+
+function optionsOf<T>(name: string, runs: number): fc.Parameters<T> {
   const path = process.env.SEED_PATH;
   // Mutation tests only need to see a failure quickly, not the smallest example.
   const forMutants = process.env.SLUICE_MUTANTS === "1";
-  fc.assert(fc.property(arbitrary, property), {
+  return {
     seed: printedSeed(name),
     numRuns: forMutants ? Math.ceil(runs / 4) : runs,
     endOnFailure: forMutants,
@@ -50,5 +64,5 @@ export function holds<T>(
         cause: run.errorInstance,
       });
     },
-  });
+  };
 }

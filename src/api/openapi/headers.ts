@@ -44,6 +44,11 @@ export const HEADERS = {
     schema: Type.Integer({ minimum: 1 }),
     example: 1,
   },
+  "X-As-Of": {
+    description: "of an export: the moment that all of it shows. Absent before the first event",
+    schema: Type.String({ format: "date-time" }),
+    example: "2026-09-21T14:13:24.000Z",
+  },
   "WWW-Authenticate": {
     description:
       "what is missing or wrong: `ApiKey`, the key in `X-API-Key`; `SluiceSignature`, the signature that " +

@@ -2,9 +2,11 @@
 // included. Leaves what operations share to document.ts.
 
 import { STATUS_CODES } from "node:http";
+import { Type } from "typebox";
 import { ERRORS, type ErrorCode, SluiceError } from "../../core/errors.ts";
+import { csvLine } from "../../reports/exports.ts";
 import { type ParamName, PARAMS } from "../../reports/params.ts";
-import { errorsOf, type Route } from "../route.ts";
+import { errorsOf, type Exported, type Lines, type Route } from "../route.ts";
 import { Nothing } from "../shapes.ts";
 import type { HeaderName } from "./headers.ts";
 import { problemName } from "./problems.ts";
@@ -79,12 +81,17 @@ function queryParameter(name: ParamName): Json {
   return { name, in: "query", description, schema, example: (examples as unknown[])[0] };
 }
 
-function requestBodyOf({ about, body, method, rawBytesMax }: Route, into: Components): Json | null {
+function requestBodyOf({ about, body, lines, method, rawBytesMax }: Route, into: Components): Json | null {
   if (body !== null) {
     const name = `${typeName(about.operationId)}Request`;
     into.schemas[name] = printSchema(body);
     const schema = refTo("schemas", name);
-    return { required: true, content: { "application/json": { schema, example: about.body } } };
+    const content: Json = { "application/json": { schema, example: about.body } };
+    if (lines !== undefined) {
+      into.schemas[`${name}Line`] = printSchema(lines.line);
+      content[NDJSON] = { schema: linesOf(`${name}Line`), example: lines.about.body };
+    }
+    return { required: true, content };
   }
   if (rawBytesMax === undefined || method !== "POST") return null;
   const schema = { description: `any media type, at most ${rawBytesMax} bytes` };
@@ -95,11 +102,17 @@ function requestBodyOf({ about, body, method, rawBytesMax }: Route, into: Compon
 
 function responsesOf(route: Route, into: Components): Json {
   const codesAt = Map.groupBy(errorsOf(route), (code) => ERRORS[code].status);
-  const statuses = new Set([...Object.keys(route.answers).map(Number), ...codesAt.keys()]);
+  const answers = [...Object.keys(route.answers).map(Number), ...(route.lines === undefined ? [] : [200])];
+  const statuses = new Set([...answers, ...codesAt.keys()]);
   const responses: Json = {};
   for (const status of [...statuses].toSorted((a, b) => a - b)) {
     const codes = codesAt.get(status) ?? [];
-    const answer = route.answers[status] === undefined ? null : answerOf(route, status, into);
+    const answer =
+      status === 200 && route.lines !== undefined
+        ? answerInLines(route, route.lines, into)
+        : route.answers[status] === undefined
+          ? null
+          : answerOf(route, status, into);
     if (answer === null) responses[status] = sharedProblem(route, codes, into);
     else responses[status] = codes.length === 0 ? answer : withProblem(answer, problemOf(route, codes));
   }
@@ -117,8 +130,47 @@ function answerOf(route: Route, status: number, into: Components): ResponseObjec
   const name = `${typeName(about.operationId)}Answer${schema === first ? "" : status}`;
   into.schemas[name] = printSchema(schema, true);
   const example = about.answers[status];
-  const content = { [about.mediaType ?? "application/json"]: { schema: refTo("schemas", name), example } };
+  const content: Json = {
+    [about.mediaType ?? "application/json"]: { schema: refTo("schemas", name), example },
+    ...(route.exported === undefined ? {} : exportsOf(route.exported, `${name}Row`, into)),
+  };
   return { ...answer, content };
+}
+
+const NDJSON = "application/x-ndjson";
+/** Text of lines, each of which is such a value. */
+const linesOf = (name: string): Json => ({
+  type: "string",
+  description: "lines of JSON; the schema is that of each",
+  contentMediaType: NDJSON,
+  contentSchema: refTo("schemas", name),
+});
+
+function answerInLines({ about }: Route, { answer, about: { answer: example } }: Lines, into: Components) {
+  const name = `${typeName(about.operationId)}AnswerLine`;
+  into.schemas[name] = printSchema(answer, true);
+  const description =
+    "To a body of NDJSON: a line for each of its lines, in order. If it ends early, its last line is a " +
+    "problem document.";
+  const content = { [NDJSON]: { schema: linesOf(name), example } };
+  return { description, headers: headersOf(ALWAYS), content };
+}
+
+const CURSOR_EXAMPLE = (printSchema(PARAMS.cursor).examples as string[])[0] as string;
+
+/** The media types of a list that can be exported. */
+function exportsOf({ row, example }: Exported, name: string, into: Components): Json {
+  const cursor = Type.String({ description: "`cursor` of a request that goes on after this row" });
+  const properties = { ...row.properties, cursor };
+  into.schemas[name] = printSchema(Type.Object(properties), true);
+  const values = { ...(example as Json), cursor: CURSOR_EXAMPLE };
+  const columns = Object.keys(properties);
+  const cells = columns.map((column) => (values as Record<string, string>)[column]);
+  const csv = { type: "string", contentMediaType: "text/csv" };
+  return {
+    "text/csv": { schema: csv, example: csvLine(columns) + csvLine(cells) },
+    [NDJSON]: { schema: linesOf(name), example: `${JSON.stringify(values)}\n` },
+  };
 }
 
 /** The same errors are one response for all routes that have them. */

@@ -34,6 +34,8 @@ import {
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Currency, CustomerId, Money, Time, Ulid } from "../shapes.ts";
+import type { Streams } from "../streams.ts";
+import { createUpload } from "./batch-upload.ts";
 
 const some = { minItems: 1, maxItems: BATCH_MESSAGES_MAX };
 const Message = Type.Object(
@@ -123,7 +125,12 @@ All that is accepted is stored and reserved by one commit, before the 202. What 
 \`rejected\`, with the place of the message in the request; 422 if nothing can. If the wallet can't pay for
 all that can be sent, or a spend cap has no room for them, the answer is 402 and nothing is taken; with
 \`partial\` the first ones that can be paid are taken, and the others are rejected. With
-\`send_at\` all of them are scheduled for that time.`,
+\`send_at\` all of them are scheduled for that time.
+
+A body of \`application/x-ndjson\` may have any number of messages, one a line: they are accepted in chunks
+while they come, and answered by a line for each. A repeat with the same \`Idempotency-Key\` gets the
+results of what was taken, and goes on behind it. If the answer's last line is a problem document, what
+follows in the body was not taken.`,
   body: {
     messages: [
       { phone: "+989121234567", text: "Your order 1 is on its way", reference: "order-1" },
@@ -156,7 +163,7 @@ export type BatchDeps = {
 };
 type Rules = Pick<BatchDeps, "callbacks" | "now">;
 
-export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps): Route =>
+export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps, streams: Streams): Route =>
   route({
     method: "POST",
     path: "/v1/sms/batches",
@@ -165,6 +172,7 @@ export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps): Route
     body: BatchBody,
     bodyBytesMax: BATCH_BODY_BYTES_MAX,
     answers: { 202: BatchAnswer },
+    lines: createUpload({ acceptBatch, keys, ...rules, streams }),
     errors: [
       ...UNPAID_CODES,
       "idempotency_in_progress",

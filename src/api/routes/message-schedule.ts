@@ -4,7 +4,7 @@
 
 import { type TObject, Type } from "typebox";
 import { SluiceError } from "../../core/errors.ts";
-import { isUlid, ulidTimeMs } from "../../core/id.ts";
+import { readUlid, ulidTimeMs } from "../../core/id.ts";
 import { sendAtOf } from "../../core/send-at.ts";
 import {
   cancelScheduled,
@@ -28,12 +28,9 @@ const PATH: About["path"] = {
 const ERRORS = ["not_found", "not_scheduled", "outcome_unknown"] as const;
 
 /** @throws SluiceError not_found */
-function ownOf<B extends TObject | null>({
-  owner,
-  params: { id = "" },
-  isGone,
-}: Call<"send", B>): OwnMessage {
-  if (!isUlid(id)) throw new SluiceError("not_found", { detail: "No such message." });
+function ownOf<B extends TObject | null>({ owner, params, isGone }: Call<"send", B>): OwnMessage {
+  const id = readUlid(params.id ?? "");
+  if (id === null) throw new SluiceError("not_found", { detail: "No such message." });
   return { customerId: owner.customerId, id, isGone };
 }
 

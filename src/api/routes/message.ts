@@ -4,7 +4,7 @@ import { Type } from "typebox";
 import { type MessageDeps, oneMessage } from "../../reports/messages-list.ts";
 import { MESSAGE_EXAMPLE, MessageShape } from "../message-shape.ts";
 import { type Route, route } from "../route.ts";
-import { closed, Count, OrNull, Time, Ulid } from "../shapes.ts";
+import { closed, Count, GivenUlid, OrNull, Time } from "../shapes.ts";
 
 const Refusal = Type.Object({ operator: Type.String(), error: Type.String(), at: Time }, closed);
 const Step = Type.Object(
@@ -48,7 +48,7 @@ export const createMessage = (deps: MessageDeps): Route =>
         "`timeline` has each change, oldest first, and is null while the reporting database is away. " +
         "`refused` names the operators that refused the message before that change; `late` marks a report " +
         "that changed nothing.",
-      path: { id: { schema: Ulid, description: "of the message", example: MESSAGE_EXAMPLE.id } },
+      path: { id: { schema: GivenUlid, description: "of the message", example: MESSAGE_EXAMPLE.id } },
       answers: { 200: { ...MESSAGE_EXAMPLE, timeline: [step("queued", null), step("sent", "A")] } },
     },
     handle: async ({ owner, params }) => ({

@@ -1,9 +1,12 @@
 // GET /v1/reports/messages: messages at their latest status, from ClickHouse, newest first.
 
 import { Type } from "typebox";
-import { messagesReport, type ReportDeps } from "../../reports/messages-report.ts";
+import { exportMessages, messagesReport, type ReportDeps } from "../../reports/messages-report.ts";
+import type { Query } from "../../reports/params.ts";
+import { exportOf } from "../exports.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, Cursor, Money, OrNull, Phone, Time, Ulid } from "../shapes.ts";
+import type { Streams } from "../streams.ts";
 
 const Row = Type.Object(
   {
@@ -36,17 +39,18 @@ const ROW_EXAMPLE = {
   updated_at: "2026-09-21T14:13:23.500Z",
 };
 
-export const createMessagesReport = (deps: ReportDeps): Route =>
+export const createMessagesReport = (deps: ReportDeps, streams: Streams): Route =>
   route({
     method: "GET",
     path: "/v1/reports/messages",
     access: "read",
-    query: ["from", "to", "status", "type", "phone", "id", "limit", "cursor"],
+    query: ["from", "to", "status", "type", "phone", "id", "format", "limit", "cursor"],
     body: null,
     answers: {
       200: Type.Object({ messages: Type.Array(Row), next_cursor: Cursor, as_of: OrNull(Time) }, closed),
     },
-    errors: ["reports_unavailable"],
+    exported: { row: Row, example: ROW_EXAMPLE },
+    errors: ["reports_unavailable", "overloaded"],
     about: {
       operationId: "reportMessages",
       tag: "Reports",
@@ -54,7 +58,13 @@ export const createMessagesReport = (deps: ReportDeps): Route =>
       description:
         "Of `from` ≤ `created_at` < `to`, by default the last 24 hours. Everything up to `as_of` is " +
         "included.",
+      headers: ["X-As-Of"],
       answers: { 200: { messages: [ROW_EXAMPLE], next_cursor: null, as_of: "2026-09-21T14:13:24.000Z" } },
     },
-    handle: async ({ owner, query }) => ({ status: 200, body: await messagesReport(deps, owner, query) }),
+    handle: async (call) => {
+      const { owner, query } = call;
+      const read = (at: Query) => exportMessages(deps, owner, at);
+      const whole = exportOf(streams, call, { row: Row, read });
+      return whole ?? { status: 200, body: await messagesReport(deps, owner, query) };
+    },
   });

@@ -12,7 +12,7 @@ export const createMessages = (deps: { pool: Pool }): Route =>
     method: "GET",
     path: "/v1/messages",
     access: "read",
-    query: ["status", "type", "phone", "limit", "cursor"],
+    query: ["from", "to", "status", "type", "phone", "limit", "cursor"],
     body: null,
     answers: {
       200: Type.Object(
@@ -25,7 +25,9 @@ export const createMessages = (deps: { pool: Pool }): Route =>
       operationId: "listMessages",
       tag: "Messages",
       summary: "The customer's messages as they are now, newest first",
-      description: "A page with filters may be short: only a null `next_cursor` marks the end.",
+      description:
+        "Of any time, unless `from` or `to` is given. A page with filters may be short: only a null " +
+        "`next_cursor` marks the end.",
       answers: { 200: { messages: [MESSAGE_EXAMPLE], next_cursor: null } },
     },
     handle: async ({ owner, query }) => ({ status: 200, body: await listMessages(deps, owner, query) }),

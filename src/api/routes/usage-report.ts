@@ -2,9 +2,12 @@
 
 import { Type } from "typebox";
 import type { ReportDeps } from "../../reports/messages-report.ts";
-import { usageReport } from "../../reports/usage-report.ts";
+import type { Query } from "../../reports/params.ts";
+import { exportUsage, usageReport } from "../../reports/usage-report.ts";
+import { exportOf } from "../exports.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, Cursor, Money, OrNull, Time } from "../shapes.ts";
+import type { Streams } from "../streams.ts";
 
 const Row = Type.Object(
   {
@@ -31,17 +34,18 @@ const ROW_EXAMPLE = {
   unique_phones: 1_150,
 };
 
-export const createUsageReport = (deps: ReportDeps): Route =>
+export const createUsageReport = (deps: ReportDeps, streams: Streams): Route =>
   route({
     method: "GET",
     path: "/v1/reports/usage",
     access: "read",
-    query: ["interval", "by", "from", "to", "limit", "cursor"],
+    query: ["interval", "by", "from", "to", "format", "limit", "cursor"],
     body: null,
     answers: {
       200: Type.Object({ usage: Type.Array(Row), next_cursor: Cursor, as_of: OrNull(Time) }, closed),
     },
-    errors: ["reports_unavailable"],
+    exported: { row: Row, example: ROW_EXAMPLE },
+    errors: ["reports_unavailable", "overloaded"],
     about: {
       operationId: "reportUsage",
       tag: "Reports",
@@ -53,6 +57,7 @@ export const createUsageReport = (deps: ReportDeps): Route =>
         "refunded, which is in `refunded`. `unique_phones` is exact within its row, and can't be added up. " +
         "`limit` counts periods, which a page never divides; those without messages are left out. A page " +
         "may be short, or empty: only a null `next_cursor` marks the end. All until `as_of` is included.",
+      headers: ["X-As-Of"],
       answers: {
         200: {
           usage: [
@@ -72,8 +77,10 @@ export const createUsageReport = (deps: ReportDeps): Route =>
         },
       },
     },
-    handle: async ({ owner, query }) => ({
-      status: 200,
-      body: await usageReport(deps, owner.customerId, query),
-    }),
+    handle: async (call) => {
+      const { customerId } = call.owner;
+      const read = (at: Query) => exportUsage(deps, customerId, at);
+      const whole = exportOf(streams, call, { row: Row, read });
+      return whole ?? { status: 200, body: await usageReport(deps, customerId, call.query) };
+    },
   });

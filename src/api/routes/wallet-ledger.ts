@@ -2,9 +2,12 @@
 
 import { Type } from "typebox";
 import type { Pool } from "../../platform/mysql.ts";
-import { readLedger } from "../../reports/wallet.ts";
+import type { Query } from "../../reports/params.ts";
+import { exportLedger, readLedger } from "../../reports/wallet.ts";
+import { exportOf } from "../exports.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Cursor, Money, Time, Ulid } from "../shapes.ts";
+import type { Streams } from "../streams.ts";
 
 const Entry = Type.Object(
   {
@@ -18,30 +21,38 @@ const Entry = Type.Object(
   closed,
 );
 
-export const createWalletLedger = (deps: { pool: Pool }): Route =>
+const ENTRY_EXAMPLE = {
+  entry_id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
+  op: "reserve",
+  amount: 700,
+  message_id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
+  created_at: "2026-09-21T14:13:20.000Z",
+};
+
+type LedgerDeps = { pool: Pool; now: () => number };
+
+export const createWalletLedger = (deps: LedgerDeps, streams: Streams): Route =>
   route({
     method: "GET",
     path: "/v1/wallet/ledger",
     access: "read",
-    query: ["limit", "cursor"],
+    query: ["from", "to", "format", "limit", "cursor"],
     body: null,
     answers: { 200: Type.Object({ entries: Type.Array(Entry), next_cursor: Cursor }, closed) },
-    errors: [],
+    exported: { row: Entry, example: ENTRY_EXAMPLE },
+    errors: ["overloaded"],
     about: {
       operationId: "getStatement",
       tag: "Wallet",
       summary: "The statement, newest first",
-      description: "By message or top-up; of a message, its capture or refund before its reserve.",
+      description:
+        "By message or top-up; of a message, its capture or refund before its reserve. An export has all " +
+        "that was entered until a minute ago.",
+      headers: ["X-As-Of"],
       answers: {
         200: {
           entries: [
-            {
-              entry_id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
-              op: "reserve",
-              amount: 700,
-              message_id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
-              created_at: "2026-09-21T14:13:20.000Z",
-            },
+            ENTRY_EXAMPLE,
             {
               entry_id: "01M7YBCF6H3R9ZT2B8W5K0N7QX",
               op: "topup",
@@ -54,8 +65,10 @@ export const createWalletLedger = (deps: { pool: Pool }): Route =>
         },
       },
     },
-    handle: async ({ owner, query }) => ({
-      status: 200,
-      body: await readLedger(deps, owner.customerId, query),
-    }),
+    handle: async (call) => {
+      const { customerId } = call.owner;
+      const read = (at: Query) => exportLedger(deps, customerId, at);
+      const whole = exportOf(streams, call, { row: Entry, read });
+      return whole ?? { status: 200, body: await readLedger(deps, customerId, call.query) };
+    },
   });

@@ -2,11 +2,11 @@
 
 import { Type } from "typebox";
 import { SluiceError } from "../../core/errors.ts";
-import { isUlid } from "../../core/id.ts";
+import { readUlid } from "../../core/id.ts";
 import { replayOne } from "../../ledger/webhook-replay.ts";
 import type { Pool } from "../../platform/mysql.ts";
 import { type Route, route } from "../route.ts";
-import { closed, Ulid } from "../shapes.ts";
+import { closed, GivenUlid, Ulid } from "../shapes.ts";
 
 /** Of a pool for slow work: a replay of thousands must hold up no lease and no read. */
 export type ReplayDeps = { replays: { pool: Pool } };
@@ -24,12 +24,13 @@ export const createWebhookReplay = (deps: ReplayDeps): Route =>
       operationId: "replayDelivery",
       tag: "Webhooks",
       summary: "Deliver one event again, whatever became of it",
-      path: { id: { schema: Ulid, description: "of the event", example: "01M7YBCH59Z4D8R94AWEAQ1Q8T" } },
+      path: { id: { schema: GivenUlid, description: "of the event", example: "01M7YBCH59Z4D8R94AWEAQ1Q8T" } },
       body: {},
       answers: { 200: { id: "01M7YBCH59Z4D8R94AWEAQ1Q8T", state: "pending" } },
     },
-    async handle({ owner, params: { id = "" } }) {
-      if (!isUlid(id) || !(await replayOne(deps.replays.pool, owner.customerId, id)))
+    async handle({ owner, params }) {
+      const id = readUlid(params.id ?? "");
+      if (id === null || !(await replayOne(deps.replays.pool, owner.customerId, id)))
         throw new SluiceError("not_found", { detail: "No such delivery; they are kept for 7 days." });
       return { status: 200, body: { id, state: "pending" as const } };
     },

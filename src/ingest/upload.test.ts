@@ -1,0 +1,305 @@
+// Uploads against a store that keeps what a commit keeps: messages and their keys, together or not at all.
+// What can happen to an upload is drawn: where its connection ends, whether the answer of a commit is lost,
+// another request with the same key in between. Whatever happens, the last repeat is answered in full, and no
+// line is accepted twice.
+
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { allowSlowRuns, holdsAsync } from "../../test/support/seed.ts";
+import { BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX } from "../core/batch-limits.ts";
+import { CallerGoneError, neverGone } from "../core/caller.ts";
+import type { Draft } from "../core/draft.ts";
+import { insufficientBalance, SluiceError } from "../core/errors.ts";
+import { createIdFactory } from "../core/id.ts";
+import { KeyTakenError, type KeyRef, type StoredAnswer } from "../ledger/idempotency.ts";
+import type { AcceptBatch, AcceptedBatch } from "./accept-batch.ts";
+import { type LineResult, type Read, upload, type UploadRequest } from "./upload.ts";
+
+allowSlowRuns();
+
+const id = createIdFactory({ now: Date.now });
+const PRICE = 1;
+
+type World = {
+  /** How often each text was accepted. */
+  accepted: Map<string, number>;
+  batches: number[];
+  keys: Map<string, StoredAnswer>;
+  balance: number;
+  /** Called before each commit; what it throws is thrown instead of it. */
+  before: () => void;
+  /** Called after each commit; what it throws is all that the caller learns. */
+  after: () => void;
+};
+const newWorld = (balance = 1e9): World => ({
+  accepted: new Map(),
+  batches: [],
+  keys: new Map(),
+  balance,
+  before: () => undefined,
+  after: () => undefined,
+});
+
+const acceptIn =
+  (world: World): AcceptBatch =>
+  async ({ drafts, kept, partial }) => {
+    await Promise.resolve();
+    world.before();
+    expect(partial).toBe(false);
+    expect(drafts.length).toBeLessThanOrEqual(BATCH_MESSAGES_MAX);
+    if (drafts.length * PRICE > world.balance) throw insufficientBalance(drafts.length, world.balance);
+    const messages = drafts.map(() => ({ id: id(), encoding: "gsm7" as const, parts: 1, cost: PRICE }));
+    const accepted: AcceptedBatch = {
+      id: id(),
+      lane: "normal",
+      messages,
+      cost: drafts.length * PRICE,
+      balanceAfter: 0,
+      unpaid: "insufficient_balance",
+      guaranteedByMs: null,
+    };
+    if (kept !== null) {
+      if (world.keys.has(kept.key.key)) throw new KeyTakenError([]);
+      const { status } = kept;
+      world.keys.set(kept.key.key, { hash: kept.key.hash, status, answer: kept.answerOf(accepted) });
+    }
+    world.balance -= drafts.length * PRICE;
+    world.batches.push(drafts.length);
+    for (const { text } of drafts) world.accepted.set(text, (world.accepted.get(text) ?? 0) + 1);
+    world.after();
+    return { accepted, rate: null };
+  };
+
+const read = (line: Uint8Array): Read => {
+  const text = Buffer.from(line).toString();
+  if (text.startsWith("bad")) return { kind: "refused", code: "malformed_json", detail: "x", errors: [] };
+  return { kind: "draft", draft: { text } as Draft };
+};
+const write = (result: LineResult): string =>
+  `${result.index} ${"message" in result ? result.message.id : result.refused.code}\n`;
+
+async function* linesOf(texts: readonly string[], error?: Error): AsyncGenerator<Uint8Array> {
+  for (const text of texts) yield await Promise.resolve(Buffer.from(text));
+  if (error !== undefined) throw error;
+}
+
+type Run = { results: string[]; error: unknown };
+async function run(
+  world: World,
+  lines: AsyncIterable<Uint8Array>,
+  { mostPieces = Number.POSITIVE_INFINITY, ...fields }: Partial<UploadRequest> & { mostPieces?: number } = {},
+): Promise<Run> {
+  const find = ({ key }: KeyRef) => Promise.resolve(world.keys.get(key) ?? null);
+  const deps = { acceptBatch: acceptIn(world), find, sleep: () => Promise.resolve() };
+  const request: UploadRequest = {
+    payer: { customerId: 1 } as never,
+    lines,
+    read,
+    write,
+    key: "k",
+    traceparent: "",
+    isGone: neverGone,
+    isStopping: () => false,
+    ...fields,
+  };
+  const results: string[] = [];
+  let pieces = 0;
+  try {
+    for await (const text of upload(deps, request)) {
+      results.push(...text.split("\n").slice(0, -1));
+      if (++pieces >= mostPieces) break;
+    }
+    return { results, error: null };
+  } catch (error) {
+    return { results, error };
+  }
+}
+const codeOf = ({ error }: Run): string | null => (error instanceof SluiceError ? error.code : String(error));
+const texts = (count: number, first = 0) => Array.from({ length: count }, (_, n) => `t${first + n}`);
+const indexes = ({ results }: Run) => results.map((line) => Number(line.split(" ")[0]));
+const upTo = (count: number) => Array.from({ length: count }, (_, n) => n);
+
+describe("an upload", () => {
+  test("is accepted in chunks of a batch's size, with a result for each line, in order", async () => {
+    const world = newWorld();
+    const all = texts(2_500).map((text, n) => (n % 10 === 3 ? `bad ${n}` : text));
+    const done = await run(world, linesOf(all));
+    expect([done.error, indexes(done)]).toEqual([null, upTo(2_500)]);
+    expect(world.batches).toEqual([900, 900, 450]);
+    expect(done.results.filter((line) => line.endsWith("malformed_json"))).toHaveLength(250);
+  });
+
+  test("divides long lines by their size", async () => {
+    const world = newWorld();
+    const long = texts(300).map((text) => text.padEnd(10_000, "x"));
+    expect((await run(world, linesOf(long))).results).toHaveLength(300);
+    for (const size of world.batches) expect(size * 10_000).toBeLessThanOrEqual(BATCH_BODY_BYTES_MAX);
+    expect(world.batches.length).toBe(3);
+  });
+
+  test("reads nothing further until its results are taken", async () => {
+    let taken = 0;
+    async function* counted(): AsyncGenerator<Uint8Array> {
+      for (;;) yield await Promise.resolve(Buffer.from(`t${taken++}`));
+    }
+    await run(newWorld(), counted(), { mostPieces: 2 });
+    expect(taken).toBeLessThanOrEqual(2 * BATCH_MESSAGES_MAX + 2);
+  });
+
+  test("of no line is refused", async () => {
+    expect(codeOf(await run(newWorld(), linesOf([])))).toBe("validation_failed");
+  });
+
+  test("takes what comes before a line that can't be read, and then says so", async () => {
+    const world = newWorld();
+    const ended = await run(world, linesOf(texts(5), new SluiceError("payload_too_large")));
+    expect([codeOf(ended), ended.results.length, world.batches]).toEqual(["payload_too_large", 5, [5]]);
+  });
+
+  test("whose connection ends takes nothing of its last lines", async () => {
+    const world = newWorld();
+    const ended = await run(world, linesOf(texts(1_200), new CallerGoneError()));
+    expect([ended.results.length, world.batches]).toEqual([1_000, [1_000]]);
+  });
+
+  test("spends a wallet to the last unit, and then says what is missing", async () => {
+    const world = newWorld(1_337);
+    const ended = await run(world, linesOf(texts(2_000)));
+    expect([codeOf(ended), indexes(ended)]).toEqual(["insufficient_balance", upTo(1_337)]);
+    world.balance = 1_000;
+    const again = await run(world, linesOf(texts(2_000)));
+    expect([again.error, indexes(again), world.accepted.size]).toEqual([null, upTo(2_000), 2_000]);
+  });
+
+  test("waits for what passes by itself, but not for ever", async () => {
+    const world = newWorld();
+    let refusals = 3;
+    world.before = () => {
+      if (refusals-- > 0) throw new SluiceError("rate_limited", { retryAfterS: 9 });
+    };
+    expect((await run(world, linesOf(texts(3)))).results).toHaveLength(3);
+    refusals = 4;
+    expect(codeOf(await run(world, linesOf(texts(3)), { key: "other" }))).toBe("rate_limited");
+  });
+
+  test("of a process that stops ends before its next chunk", async () => {
+    const world = newWorld();
+    const isStopping = () => world.batches.length > 0;
+    const ended = await run(world, linesOf(texts(1_500)), { isStopping });
+    expect([codeOf(ended), ended.results.length]).toEqual(["unavailable", 1_000]);
+  });
+});
+
+describe("a repeat with the same key", () => {
+  test("gets the same results, and goes on where a shorter one ended", async () => {
+    const world = newWorld();
+    const first = await run(world, linesOf(texts(1_300)));
+    const longer = await run(world, linesOf(texts(3_000)));
+    expect(longer.results.slice(0, 1_300)).toEqual(first.results);
+    expect([longer.error, indexes(longer)]).toEqual([null, upTo(3_000)]);
+    expect(world.batches).toEqual([1_000, 300, 700, 1_000]);
+    expect((await run(world, linesOf(texts(3_000)))).results).toEqual(longer.results);
+    expect(world.batches).toHaveLength(4);
+  });
+
+  test("with another line that was taken is refused from its chunk on", async () => {
+    const world = newWorld();
+    await run(world, linesOf(texts(1_500)));
+    const changed = texts(1_500).with(1_200, "other");
+    const again = await run(world, linesOf(changed));
+    expect([codeOf(again), again.results.length]).toEqual(["idempotency_key_reused", 1_000]);
+    const shorter = await run(world, linesOf(texts(700)));
+    expect([codeOf(shorter), shorter.results.length]).toEqual(["idempotency_key_reused", 0]);
+    expect(world.accepted.size).toBe(1_500);
+  });
+
+  test("may mend the lines after the last one that was taken", async () => {
+    const world = newWorld();
+    await run(world, linesOf([...texts(5), "bad", "bad t"]));
+    const mended = await run(world, linesOf(texts(9)));
+    expect([mended.error, indexes(mended), world.batches]).toEqual([null, upTo(9), [5, 4]]);
+  });
+
+  test("another key, or none, is another upload", async () => {
+    const world = newWorld();
+    for (const key of ["a", "b", null, null]) await run(world, linesOf(texts(3)), { key });
+    expect(world.accepted.get("t0")).toBe(4);
+  });
+});
+
+// One attempt: how many lines come before its connection ends (null: all), how many results it takes, which
+// of its commits is refused, and which one's answer is lost.
+const attempt = fc.record({
+  lines: fc.option(fc.nat(3_300)),
+  clean: fc.boolean(),
+  pieces: fc.integer({ min: 1, max: 5 }),
+  refusedAt: fc.nat(4),
+  lostAt: fc.nat(4),
+});
+
+type Attempt = typeof attempt extends fc.Arbitrary<infer A> ? A : never;
+function fail(world: World, all: readonly string[], one: Attempt): Promise<Run> {
+  const { lines, clean, pieces, refusedAt, lostAt } = one;
+  let commits = 0;
+  world.before = () => {
+    if (commits === refusedAt) throw new SluiceError("unavailable");
+  };
+  world.after = () => {
+    if (commits++ === lostAt) throw new SluiceError("outcome_unknown");
+  };
+  const ending = clean || lines === null ? undefined : new CallerGoneError();
+  return run(world, linesOf(lines === null ? all : all.slice(0, lines), ending), { mostPieces: pieces });
+}
+
+test("whatever happens to the attempts before, the last one has a result for every line, and each is taken once", async () => {
+  const kind = fc.constantFrom("good", "good", "good", "bad", "bad run");
+  const runs = fc.array(fc.tuple(kind, fc.integer({ min: 1, max: 700 })), { minLength: 1, maxLength: 9 });
+  const drawn = fc.tuple(runs, fc.array(attempt, { maxLength: 5 }), fc.boolean());
+  await holdsAsync(
+    "attempts",
+    drawn,
+    async ([parts, attempts, isPoor]) => {
+      const all = parts
+        .flatMap(([what, size]) => Array<string>(what === "bad run" ? size + 700 : size).fill(what))
+        .map((what, n) => `${what} ${n}`);
+      const world = newWorld(isPoor ? 1_234 : 1e9);
+      const told = new Map<string, string>();
+      const note = ({ results }: Run) => {
+        for (const line of results) {
+          const [index = "", result = ""] = line.split(" ");
+          if (result === "malformed_json") continue;
+          expect(told.get(index) ?? result).toBe(result);
+          told.set(index, result);
+        }
+      };
+      for (const one of attempts) await fail(world, all, one).then(note);
+      world.before = world.after = () => undefined;
+      world.balance = 1e9;
+      const last = await run(world, linesOf(all));
+      expect([last.error, indexes(last)]).toEqual([null, upTo(all.length)]);
+      note(last);
+      for (const text of all) expect(world.accepted.get(text) ?? 0).toBe(text.startsWith("bad") ? 0 : 1);
+      expect(told.size).toBe(world.accepted.size);
+    },
+    60,
+  );
+});
+
+test("two requests with the same key at once share the lines: each is taken once, with one result", async () => {
+  const drawn = fc.tuple(fc.integer({ min: 1, max: 2_600 }), fc.nat(700));
+  await holdsAsync(
+    "two at once",
+    drawn,
+    async ([count, more]) => {
+      const world = newWorld();
+      const both = [texts(count), texts(count + more)].map((lines) => run(world, linesOf(lines)));
+      const [one, other] = (await Promise.all(both)) as [Run, Run];
+      for (const times of world.accepted.values()) expect(times).toBe(1);
+      if (one.error !== null) expect(codeOf(one)).toBe("idempotency_key_reused"); // the longer one was first
+      expect(other.error).toBeNull();
+      expect(other.results.slice(0, one.results.length)).toEqual(one.results);
+      expect(other.results).toHaveLength(count + more);
+    },
+    40,
+  );
+});

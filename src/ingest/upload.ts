@@ -1,0 +1,240 @@
+// Accepts the messages of a stream of lines, which may be of any length: chunk by chunk, each like a batch
+// (accept-batch.ts), with a result for every line, in order. Resumable: what a chunk answered is stored under
+// a key of its own in the commit that stores its messages. A repeat finds there what was taken, compares its
+// lines with those, gives the same results, and goes on behind them. Leaves to the doors: reading a line, and
+// how a result is written.
+// Invariants: a line is accepted once for each Idempotency-Key, whatever is killed or cut, and whichever of
+// two requests with the same key comes first; no result is given before its line is stored.
+// Why that is so: a chunk's key is the upload's key and the number of the chunk's first line. Lines are
+// divided into windows by their content alone, and no chunk crosses the end of a window, so every run looks
+// up the key at the beginning of each window; within one it goes on where a stored chunk ended. A chunk that
+// stores nothing has no key, and its lines are read again.
+// Bounds: a window has BATCH_MESSAGES_MAX lines and BATCH_BODY_BYTES_MAX bytes; nothing further is read until
+// its results are taken. UPLOAD_WAIT_MAX_MS of waiting for what passes by itself.
+
+import { createHash } from "node:crypto";
+import { BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, UPLOAD_WAIT_MAX_MS } from "../core/batch-limits.ts";
+import { CallerGoneError, type IsGone } from "../core/caller.ts";
+import type { Draft } from "../core/draft.ts";
+import { type ErrorCode, type FieldError, SluiceError } from "../core/errors.ts";
+import { type KeyRef, KeyTakenError, type RequestKey, type StoredAnswer } from "../ledger/idempotency.ts";
+import type { AcceptBatch, AcceptedBatch } from "./accept-batch.ts";
+import type { Payer } from "./accept-message.ts";
+
+/** A line as its door reads it. */
+export type Read =
+  | { kind: "draft"; draft: Draft }
+  | { kind: "refused"; code: ErrorCode; detail: string; errors: readonly FieldError[] };
+/** What became of a line; `index`: its place in the upload, from 0. */
+export type LineResult =
+  | { index: number; message: AcceptedBatch["messages"][number] }
+  | { index: number; refused: Extract<Read, { kind: "refused" }> };
+export type UploadRequest = {
+  payer: Payer;
+  lines: AsyncIterable<Uint8Array>;
+  read: (line: Uint8Array) => Read;
+  /** The result as one line, with its end; the only line ends that it has. */
+  write: (result: LineResult) => string;
+  /** The Idempotency-Key; null without one. */
+  key: string | null;
+  traceparent: string;
+  isGone: IsGone;
+  /** Whether this process is stopping: then no further chunk begins. */
+  isStopping: () => boolean;
+};
+export type UploadDeps = {
+  acceptBatch: AcceptBatch;
+  find: (ref: KeyRef) => Promise<StoredAnswer | null>;
+  sleep: (ms: number) => Promise<void>;
+};
+
+type Line = { bytes: Uint8Array; read: Read };
+/** Nothing was stored, and the same may succeed a little later. */
+const PASSING: readonly ErrorCode[] = ["rate_limited", "overloaded", "credit_elsewhere"];
+
+/**
+ * Yields the results of one chunk after the other. What ends it early is thrown, after the results of all
+ * lines that were taken before. @throws SluiceError: validation_failed if there is no line,
+ * payload_too_large, idempotency_key_reused, and what accept-batch.ts throws; CallerGoneError
+ */
+export async function* upload(deps: UploadDeps, request: UploadRequest): AsyncGenerator<string> {
+  const source = createWindows(request.lines);
+  try {
+    yield* resultsOf(deps, request, source);
+  } finally {
+    source.stop();
+  }
+}
+
+async function* resultsOf(deps: UploadDeps, request: UploadRequest, source: Windows): AsyncGenerator<string> {
+  const accept = createAcceptChunk(deps, request);
+  let index = 0;
+  let held: Line[] = [];
+  for (;;) {
+    const ended = held.length === 0 ? await source.ended() : null;
+    if (ended?.kind === "failed") throw ended.error;
+    if (ended?.kind === "all" && index === 0) throw emptyBody();
+    if (ended?.kind === "all") return;
+    const key = keyOf(request, index);
+    const stored = key === null ? null : await deps.find(key);
+    if (request.isGone()) throw new CallerGoneError();
+    if (stored !== null) {
+      const results = await replayed(stored, held, source);
+      index += results.count;
+      yield results.text;
+      continue;
+    }
+    for (let line = await source.next(); line !== null; line = await source.next())
+      held.push({ bytes: line, read: request.read(line) });
+    const taken = await accept(held, index, key);
+    if (taken === "by another request") continue;
+    held = held.slice(taken.count);
+    index += taken.count;
+    yield taken.text;
+  }
+}
+
+const emptyBody = (): SluiceError =>
+  new SluiceError("validation_failed", {
+    errors: [{ field: "body", reason: "must have a line for each message" }],
+  });
+
+/** No key of a request has a comma, so none is equal to one of these. */
+function keyOf({ payer, key }: UploadRequest, index: number): KeyRef | null {
+  if (key === null) return null;
+  const name = createHash("sha256").update(key).digest("base64url");
+  return { customerId: payer.customerId, operation: "batch", key: `upload,${index},${name}` };
+}
+
+// ---- windows ----
+
+type Ended = { kind: "all" } | { kind: "failed"; error: unknown };
+type Windows = {
+  /** The next line of this window; null at its end. */
+  next(): Promise<Uint8Array | null>;
+  /** Whether there are no more lines at all; if only the window has none, the next one begins. */
+  ended(): Promise<Ended | null>;
+  /** Nothing more is read. */
+  stop(): void;
+};
+
+/**
+ * Divides lines into windows by their number and size. An error of the lines ends them: those before it are
+ * still taken.
+ */
+function createWindows(lines: AsyncIterable<Uint8Array>): Windows {
+  const iterator = lines[Symbol.asyncIterator]();
+  let ahead: Uint8Array | null = null;
+  let ended: Ended | null = null;
+  let count = 0;
+  let bytes = 0;
+  const look = async (): Promise<void> => {
+    try {
+      const { done, value } = await iterator.next();
+      if (done === true) ended = { kind: "all" };
+      else ahead = value;
+    } catch (error) {
+      if (error instanceof CallerGoneError) throw error; // its last lines are not taken
+      ended = { kind: "failed", error };
+    }
+  };
+  const fits = (line: Uint8Array): boolean =>
+    count < BATCH_MESSAGES_MAX && bytes + line.length <= BATCH_BODY_BYTES_MAX;
+  return {
+    async next() {
+      if (ahead === null && ended === null) await look();
+      const line = ahead;
+      if (line === null || !fits(line)) return null;
+      ahead = null;
+      count++;
+      bytes += line.length;
+      return line;
+    },
+    async ended() {
+      if (ahead === null && ended === null) await look();
+      if (ahead !== null && !fits(ahead)) [count, bytes] = [0, 0];
+      return ended;
+    },
+    stop: () => void iterator.return?.().catch(() => undefined), // whatever is left of them
+  };
+}
+
+// ---- a chunk that was taken before ----
+
+/** Compares its lines with those that were taken, first those in `held`, which it removes from there. */
+async function replayed(stored: StoredAnswer, held: Line[], source: Windows): Promise<Results> {
+  const count = stored.answer.split("\n").length - 1;
+  const lines = held.splice(0, count).map(({ bytes }) => bytes);
+  while (lines.length < count) {
+    const line = await source.next();
+    if (line === null) break;
+    lines.push(line);
+  }
+  if (lines.length < count || !hashOf(lines).equals(stored.hash)) {
+    const detail = "This Idempotency-Key was used for an upload of other lines, or of more, from here on.";
+    throw new SluiceError("idempotency_key_reused", { detail });
+  }
+  return { text: stored.answer, count };
+}
+
+function hashOf(lines: Iterable<Uint8Array>): Buffer {
+  const hash = createHash("sha256");
+  for (const line of lines) hash.update(line).update("\n"); // no line has one
+  return hash.digest();
+}
+
+// ---- a chunk that is taken now ----
+
+type Results = { text: string; count: number };
+type Taken = Results | "by another request";
+
+function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: UploadRequest) {
+  const { payer, write, traceparent, isGone, isStopping } = request;
+  /** Halved whenever a wallet can't pay for as many. */
+  let draftsMax = BATCH_MESSAGES_MAX;
+
+  /** The first lines with so many drafts: the last of them is one. */
+  const firstOf = (held: readonly Line[], drafts: number): readonly Line[] => {
+    let left = drafts;
+    return held.slice(0, held.findIndex(({ read }) => read.kind === "draft" && --left === 0) + 1);
+  };
+  const textOf = (lines: readonly Line[], from: number, messages: AcceptedBatch["messages"]): string => {
+    let at = 0;
+    const resultOf = ({ read }: Line, n: number): LineResult =>
+      read.kind === "refused"
+        ? { index: from + n, refused: read }
+        : { index: from + n, message: messages[at++] as AcceptedBatch["messages"][number] };
+    return lines.map((line, n) => write(resultOf(line, n))).join("");
+  };
+  const commit = async (lines: readonly Line[], from: number, ref: KeyRef | null): Promise<string> => {
+    const drafts = lines.flatMap(({ read }) => (read.kind === "draft" ? [read.draft] : []));
+    const answerOf = ({ messages }: AcceptedBatch) => textOf(lines, from, messages);
+    const key: RequestKey | null = ref && { ...ref, hash: hashOf(lines.map(({ bytes }) => bytes)) };
+    const kept = key === null ? null : { key, status: 200, answerOf };
+    const terms = { fallback: null, partial: false, traceparent, isGone };
+    const { accepted } = await acceptBatch({ payer, drafts, kept, ...terms });
+    return answerOf(accepted);
+  };
+
+  return async (held: readonly Line[], from: number, ref: KeyRef | null): Promise<Taken> => {
+    const drafts = held.filter(({ read }) => read.kind === "draft").length;
+    if (drafts === 0) return { text: textOf(held, from, []), count: held.length };
+    for (let waitedMs = 0; ; ) {
+      if (isStopping()) throw new SluiceError("unavailable", { detail: "The process is stopping." });
+      const count = Math.min(drafts, draftsMax);
+      const lines = firstOf(held, count);
+      try {
+        return { text: await commit(lines, from, ref), count: lines.length };
+      } catch (error) {
+        if (error instanceof KeyTakenError) return "by another request";
+        if (!(error instanceof SluiceError)) throw error;
+        const waitMs = (error.retryAfterS ?? 0) * 1_000;
+        if (error.status === 402 && count > 1) draftsMax = count >> 1;
+        else if (PASSING.includes(error.code) && waitedMs + waitMs <= UPLOAD_WAIT_MAX_MS && !isGone()) {
+          await sleep(waitMs);
+          waitedMs += waitMs;
+        } else throw error;
+      }
+    }
+  };
+}
