@@ -58,7 +58,8 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       const client = request === undefined ? undefined : clientAddress(request);
       log.error({ err: error.cause, trace_id: requestId, client }, "request failed");
     }
-    return respondProblem(error, requestId, refusing ? { connection: "close" } : {});
+    const accepted = request?.headers.get("accept-language");
+    return respondProblem(error, requestId, refusing ? { connection: "close" } : {}, accepted);
   };
 
   const answered =
@@ -109,7 +110,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       const handler = byMethod[request.method] ?? (request.method === "HEAD" ? byMethod.GET : undefined);
       return (
         handler?.(request) ??
-        fail(new SluiceError("method_not_allowed", { allow }), traceIdOf(newTraceparent()))
+        fail(new SluiceError("method_not_allowed", { allow }), traceIdOf(newTraceparent()), request)
       );
     });
   }
@@ -121,8 +122,8 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     idleTimeout: options.idleS,
     development: false,
     routes: bunRoutes as never,
-    fetch: observed("other", () =>
-      fail(new SluiceError("not_found", { detail: "No such route." }), traceIdOf(newTraceparent())),
+    fetch: observed("other", (request) =>
+      fail(new SluiceError("not_found", { detail: "No such route." }), traceIdOf(newTraceparent()), request),
     ),
     error: (thrown) => {
       const response = fail(thrown, traceIdOf(newTraceparent()));

@@ -11,6 +11,7 @@ import {
   SluiceError,
 } from "../../core/errors.ts";
 import { FIELD_ERRORS_MAX } from "../../core/limits.ts";
+import { PERSIAN } from "../../core/persian-errors.ts";
 import { Count, Money } from "../shapes.ts";
 import { REQUEST_ID_EXAMPLE, RequestId } from "./headers.ts";
 import { type Json, printSchema, refTo, typeName } from "./schemas.ts";
@@ -74,7 +75,7 @@ function schemaOf(code: ErrorCode): Json {
   };
   const own = {
     type: { const: problemType(code) },
-    title: { const: title },
+    title: { enum: [title, PERSIAN[code].title] },
     status: { const: status },
     code: { const: code },
     error: { const: code },

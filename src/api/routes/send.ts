@@ -7,12 +7,22 @@ import { type Draft, draftOf, type DraftInput } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { LANES } from "../../core/message.ts";
+import { countReplaced, toPersian } from "../../core/persian-text.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
-import { CallbackUrl, Fallback, FALLBACK_MISPLACED, From, SECRET_MISSING, ValidFor } from "../options.ts";
+import {
+  CallbackUrl,
+  Fallback,
+  FALLBACK_MISPLACED,
+  From,
+  Normalize,
+  Normalized,
+  SECRET_MISSING,
+  ValidFor,
+} from "../options.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Currency, CustomerId, Money, Time, Ulid } from "../shapes.ts";
@@ -25,7 +35,9 @@ export const SendBody = Type.Object(
       description: "as in an address book or a document; without a country, one of the customer's region",
     }),
     text: Type.String({
-      description: `at most ${TEXT_PARTS_MAX} parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced`,
+      description:
+        `at most ${TEXT_PARTS_MAX} parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless ` +
+        "`normalize` asks for it",
     }),
     type: Type.Enum(LANES, { description: "the lane" }),
     from: From,
@@ -39,6 +51,7 @@ export const SendBody = Type.Object(
     callback_url: CallbackUrl,
     valid_for: ValidFor,
     fallback: Fallback,
+    normalize: Normalize,
   },
   closed,
 );
@@ -56,6 +69,7 @@ const SendAnswer = Type.Object(
     balance_after: Money,
     status: Type.Literal("queued"),
     guaranteed_by: Type.Optional(Time),
+    normalized: Normalized,
   },
   closed,
 );
@@ -120,6 +134,7 @@ export const createSend = ({ accept, keys, callbacks }: SendDeps): Route =>
         const { owner, traceparent, isGone } = call;
         const draft = drafted(call.body, owner, callbacks);
         const { fallback = null } = call.body;
+        const answerOf = call.body.normalize === true ? tellingReplaced(call.body.text) : plainAnswer;
         const kept = key === null ? null : { key, status: 202, answerOf };
         const { accepted, rate } = await accept({ payer: owner, draft, fallback, kept, traceparent, isGone });
         const body = answerOf(accepted);
@@ -131,7 +146,7 @@ type Send = Static<typeof SendBody>;
 
 const inputOf = (body: Send): DraftInput => ({
   phone: body.phone,
-  text: body.text,
+  text: body.normalize === true ? toPersian(body.text) : body.text,
   lane: body.type,
   from: body.from ?? null,
   reference: body.reference ?? null,
@@ -153,7 +168,7 @@ export function drafted(body: Send, owner: KeyOwner, callbacks: UrlRules): Draft
 const refused = (errors: readonly FieldError[]) => new SluiceError("validation_failed", { errors });
 
 // Built by hand, because it runs for every message; no value in it can need escaping.
-function answerOf(a: Accepted): string {
+function plainAnswer(a: Accepted): string {
   const promised =
     a.guaranteedByMs === null ? "" : `,"guaranteed_by":"${new Date(a.guaranteedByMs).toISOString()}"`;
   return (
@@ -162,3 +177,9 @@ function answerOf(a: Accepted): string {
     `"currency":"${a.currency}","balance_after":${a.balanceAfter},"status":"${a.status}"${promised}}`
   );
 }
+
+/** `text` as it was given. */
+const tellingReplaced = (text: string) => {
+  const replaced = countReplaced(text);
+  return (a: Accepted): string => `${plainAnswer(a).slice(0, -1)},"normalized":${replaced}}`;
+};
