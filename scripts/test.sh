@@ -82,7 +82,7 @@ mapfile -t with_engines < <({
   find test bench -name '*.test.ts' ! -name tidy.test.ts
   grep -rlE 'createTestDatabase|testEnv\(\)' --include='*.test.ts' src
 } 2>/dev/null | sort)
-mapfile -t without < <(find src -name '*.test.ts' | sort | grep -vxF -f <(printf '%s\n' "${with_engines[@]}"))
+mapfile -t without < <(find src clients -name '*.test.ts' -not -path '*/node_modules/*' | sort | grep -vxF -f <(printf '%s\n' "${with_engines[@]}"))
 tests "unit tests" "${without[@]/#/./}"
 
 # The files that need engines are shared by two lanes, as one is never enough for two cores: each takes the

@@ -5,7 +5,9 @@
 
 import { CallerGoneError } from "../core/caller.ts";
 import { problemBody, problemHeaders, SluiceError, toSluiceError } from "../core/errors.ts";
+import { languageOf } from "../core/language.ts";
 import { BODY_BYTES_MAX } from "../core/limits.ts";
+import { inPersian } from "../core/persian-errors.ts";
 import { RateLimitedError } from "../ingest/rate-limits.ts";
 import { rateHeaders } from "./rate-headers.ts";
 import type { Reply, Written } from "./route.ts";
@@ -127,17 +129,25 @@ export function respond(reply: Reply, requestId: string): Response {
   });
 }
 
-/** The answer to anything thrown, and the error it was mapped to. */
+/** The answer to anything thrown; `accepted`: the caller's Accept-Language. */
 export function respondProblem(
   thrown: unknown,
   requestId: string,
   headers?: Record<string, string>,
+  accepted: string | null = null,
 ): Response {
   const error = toSluiceError(thrown);
   const rate = error instanceof RateLimitedError ? rateHeaders(error.rate) : {};
-  return new Response(problemBody(error, requestId), {
+  const language = languageOf(accepted);
+  return new Response(problemBody(error, requestId, language === "fa" ? inPersian(error) : undefined), {
     status: error.status,
-    headers: { ...problemHeaders(error, requestId), ...rate, ...headers },
+    headers: {
+      ...problemHeaders(error, requestId),
+      "content-language": language,
+      vary: "Accept-Language",
+      ...rate,
+      ...headers,
+    },
   });
 }
 

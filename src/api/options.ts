@@ -35,6 +35,17 @@ export const Fallback = Type.Optional(
     description: "express that can't be promised in time is accepted as this type instead of refused",
   }),
 );
+export const Normalize = Type.Optional(
+  Type.Boolean({
+    description:
+      "replace Arabic yeh, kaf and digits in the text by Persian ones; the answer counts them, a preview " +
+      "shows them",
+  }),
+);
+/** In an answer to a request with `normalize`. */
+export const Normalized = Type.Optional(
+  Type.Integer({ minimum: 0, description: "characters replaced, because `normalize` was asked for" }),
+);
 
 /** Required, for a route that changes it. */
 export const SendAtTime = Type.String({

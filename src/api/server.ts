@@ -73,7 +73,8 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     if (thrown instanceof CallerGoneError) return new Response(null, { status: CALLER_GONE_CODE });
     const error = explain(thrown, requestId, request);
     const headers: Record<string, string> = refusing ? { connection: "close" } : {};
-    if (refusal === undefined) return respondProblem(error, requestId, headers);
+    if (refusal === undefined)
+      return respondProblem(error, requestId, headers, request?.headers.get("accept-language"));
     return respondRefusal(error, refusal(error, request), requestId, headers);
   };
 
@@ -147,8 +148,10 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     idleTimeout: options.idleS,
     development: false,
     routes: bunRoutes as never,
-    fetch: observed("other", () =>
-      fail(new SluiceError("not_found", { detail: "No such route." }), traceIdOf(newTraceparent())),
+    fetch: observed("other", (request) =>
+      fail(new SluiceError("not_found", { detail: "No such route." }), traceIdOf(newTraceparent()), {
+        request,
+      }),
     ),
     error: (thrown) => {
       const response = fail(thrown, traceIdOf(newTraceparent()));

@@ -49,7 +49,7 @@ export const ERRORS = {
     401,
     "Signature expired",
     false,
-    "`X-Sluice-Timestamp` is more than 300 s before or after the time of the answer's `Date`. Sign the " +
+    "Its `X-Sluice-Timestamp` is more than 300 s before or after the time of the answer's `Date`. Sign the " +
       "request again.",
   ),
   signature_replayed: row(
@@ -301,16 +301,25 @@ export function toSluiceError(thrown: unknown): SluiceError {
   return thrown instanceof SluiceError ? thrown : new SluiceError("internal", { cause: thrown });
 }
 
+/** What an answer says to people; everything else in it is the same in every language. */
+export type ErrorWords = { title: string; detail: string; errors: readonly FieldError[] };
+
+const inEnglish = ({ code, detail, errors }: SluiceError): ErrorWords => ({
+  title: ERRORS[code].title,
+  detail,
+  errors,
+});
+
 /** The body of an `application/problem+json` answer (RFC 9457), on one line. */
-export function problemBody(error: SluiceError, requestId: string): string {
+export function problemBody(error: SluiceError, requestId: string, words = inEnglish(error)): string {
   return JSON.stringify({
     ...error.extra,
     type: problemType(error.code),
-    title: ERRORS[error.code].title,
+    title: words.title,
     status: error.status,
-    detail: error.detail,
+    detail: words.detail,
     code: error.code,
-    ...(error.errors.length > 0 ? { errors: error.errors } : {}),
+    ...(words.errors.length > 0 ? { errors: words.errors } : {}),
     request_id: requestId,
     error: error.code,
   });

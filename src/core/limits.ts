@@ -19,6 +19,9 @@ export const JSON_DEPTH_MAX = 16;
 /** Field errors in one answer: a body of 10,000 unknown fields must not be answered with a megabyte. */
 export const FIELD_ERRORS_MAX = 50;
 
+/** Language ranges of an Accept-Language that are read; browsers send up to a dozen. */
+export const ACCEPT_LANGUAGE_RANGES_MAX = 32;
+
 /** Handsets often drop longer messages, and one typing error must not empty a wallet. */
 export const TEXT_PARTS_MAX = 10;
 

@@ -20,6 +20,7 @@ import { declareRoutes } from "../admin/routes.ts";
 import { declareWebhooks } from "../admin/webhooks.ts";
 import { declareOperators } from "../stack/launcher/operator.ts";
 import { describeRoles } from "../stack/role-table.ts";
+import type { OpenApiOptions } from "./openapi.ts";
 
 const program = new Command("sluice")
   .description("An SMS gateway: durable, charged exactly once, fast.")
@@ -156,9 +157,13 @@ program
 program
   .command("openapi")
   .description("print the OpenAPI 3.1 document of the API, the same as GET /openapi.json answers")
-  .action(async () => {
+  .option("--postman", "print it as a Postman collection (v2.1)")
+  .option("--postman-environment", "print the environment of that collection")
+  .option("--base-url <url>", "of the environment: where the API is", "http://127.0.0.1:8080")
+  .option("--api-key <key>", "of the environment; to be filled in if absent", "")
+  .action(async (options: OpenApiOptions) => {
     const { printOpenApi } = await import("./openapi.ts");
-    printOpenApi();
+    printOpenApi(options);
   });
 
 function describeError(error: unknown): string {

@@ -7,6 +7,7 @@ import { Compile } from "typebox/compile";
 import { parse } from "yaml";
 import { ERRORS } from "../core/errors.ts";
 import { problemsConf } from "../stack/edge-problems.ts";
+import { CLIENT_TYPES, clientTypes } from "./client-types.ts";
 import { ERRORS_PAGE, errorsPage, PAGES_WITH_TABLES, PROBLEMS_CONF } from "./docs.ts";
 import { TABLES, tablesOf, withTables } from "./docs-tables.ts";
 import { METRICS_PAGE, metricsPage } from "./metrics-page.ts";
@@ -26,6 +27,10 @@ test("deploy/nginx/problems.conf is what it writes", () => {
 
 test("docs/reference/routes.schema.json is what it writes", () => {
   expect(readFileSync(ROUTES_SCHEMA_FILE, "utf8")).toBe(routesSchema());
+});
+
+test("clients/typescript/types.ts is what it writes", () => {
+  expect(readFileSync(CLIENT_TYPES, "utf8")).toBe(clientTypes());
 });
 
 test("the published schema takes the shipped routes file, and refuses what the file's own check refuses", () => {

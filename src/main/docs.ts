@@ -11,6 +11,7 @@ import {
   problemType,
   SluiceError,
 } from "../core/errors.ts";
+import { CLIENT_TYPES, clientTypes } from "./client-types.ts";
 import { METRICS_PAGE, metricsPage } from "./metrics-page.ts";
 import { problemsConf } from "../stack/edge-problems.ts";
 import { withTables } from "./docs-tables.ts";
@@ -49,6 +50,9 @@ ${body}
 - \`code\` is stable: codes are added, but never renamed or given another meaning. \`error\` has
   the same value.
 - \`type\` is \`${problemType("CODE" as ErrorCode)}\`: an identifier to compare, not an address to open.
+- With \`Accept-Language: fa\` (or any header that prefers Persian to English) \`title\`, \`detail\` and
+  the reasons in \`errors\` are in Persian; \`Content-Language\` says which it is. Everything else is the
+  same. Answers of the edge itself, such as a 414, are in English.
 - \`errors\` is present only if individual fields were refused.
 - \`request_id\` is also in the \`X-Request-Id\` header of every answer, and in the log.
 - A 402 adds amounts in minor units: \`required\` and \`balance\`, or what is left of a cap. A 405 has
@@ -70,6 +74,7 @@ if (import.meta.main) {
   writeFileSync(ERRORS_PAGE, errorsPage());
   writeFileSync(METRICS_PAGE, metricsPage());
   writeFileSync(PROBLEMS_CONF, problemsConf());
+  writeFileSync(CLIENT_TYPES, clientTypes());
   writeFileSync(ROUTES_SCHEMA_FILE, routesSchema());
   for (const page of PAGES_WITH_TABLES) writeFileSync(page, withTables(readFileSync(page, "utf8")));
 }

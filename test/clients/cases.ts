@@ -31,7 +31,7 @@ export type Program = {
 /** Where scripts/clients.sh installed the Python packages of requirements.txt. */
 const venv = process.env.SLUICE_CLIENTS_PYTHON ?? "";
 
-const onPath = (name: string): boolean =>
+export const onPath = (name: string): boolean =>
   (process.env.PATH ?? "").split(delimiter).some((folder) => existsSync(join(folder, name)));
 const by =
   (needed: string, ...args: string[]): Program["command"] =>

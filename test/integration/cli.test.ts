@@ -95,6 +95,24 @@ test("openapi prints the document, also where nothing runs", () => {
   expect(Object.keys(document.paths)).toContain("/v1/sms/send");
 });
 
+test("openapi prints a Postman collection and an environment for it", () => {
+  const collection = JSON.parse(run(["openapi", "--postman"]).stdout) as { info: { schema: string } };
+  expect(collection.info.schema).toContain("collection/v2.1.0");
+  const args = [
+    "openapi",
+    "--postman-environment",
+    "--base-url",
+    "https://sms.example.com",
+    "--api-key",
+    "k",
+  ];
+  const { values } = JSON.parse(run(args).stdout) as { values: { key: string; value: string }[] };
+  expect(values.map(({ key, value }) => [key, value])).toEqual([
+    ["base_url", "https://sms.example.com"],
+    ["api_key", "k"],
+  ]);
+});
+
 test("the exit code of status says whether it is ready", () => {
   const { code, stdout } = run(["status", "--json"]);
   expect(JSON.parse(stdout)).toMatchObject({ ready: false });

@@ -32,6 +32,7 @@ type Preview = {
   operators: string[] | null;
   warnings: { position: number; character: string; replacement: string | null }[];
   parts_as_gsm7: number | null;
+  normalization: { text: string; parts_saved: number; applied: boolean } | null;
 };
 
 const BALANCE = 100_000;
@@ -113,6 +114,7 @@ test("the answer has every field, and names the character that makes the text UC
       },
     ],
     parts_as_gsm7: 1,
+    normalization: null,
   } as unknown as Preview);
   expect(await traces(customer)).toBe(0);
 });

@@ -22,6 +22,8 @@ operator takes it.
 - Every answer that is not a success is \`application/problem+json\` (RFC 9457) with a stable \`code\`. Each
   operation lists those it may answer. Any request may also get \`not_found\` (no such route) or
   \`method_not_allowed\`, and, behind the edge, \`uri_too_long\` or \`headers_too_large\`.
+- Problems are told in Persian if \`Accept-Language\` prefers it, otherwise in English. \`code\`, \`type\` and
+  all figures are the same.
 - Input is strict: unknown fields and query parameters, a JSON member or a header given twice, and numbers
   that can't be stored exactly as written are refused. \`null\` for an optional field means that it is absent.
   A body is JSON in UTF-8, not compressed, of at most ${BODY_BYTES_MAX / 1_024} KiB where an operation

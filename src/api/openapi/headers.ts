@@ -63,6 +63,16 @@ export const HEADERS = {
     example: "identity",
     required: true,
   },
+  "Content-Language": {
+    description: "the language of `title`, `detail` and `reason`, chosen by the request's `Accept-Language`",
+    schema: Type.Enum(["en", "fa"]),
+    example: "en",
+  },
+  Vary: {
+    description: "`Accept-Language`: that header changes the answer",
+    schema: Type.Literal("Accept-Language"),
+    example: "Accept-Language",
+  },
   ETag: {
     description: "this version; a request with it in `If-None-Match` gets a 304",
     schema: Type.String(),

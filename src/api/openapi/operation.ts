@@ -16,6 +16,7 @@ type ResponseObject = { description: string; headers: Json; content?: Json };
 
 /** Of every answer. */
 const ALWAYS: readonly HeaderName[] = ["X-Request-Id", "Cache-Control"];
+const OF_A_PROBLEM: readonly HeaderName[] = ["Content-Language", "Vary"];
 const OF_A_RATE: readonly HeaderName[] = ["RateLimit", "RateLimit-Policy"];
 
 /** Bun's path as OpenAPI writes it: `/v1/messages/{id}`. */
@@ -185,7 +186,7 @@ const tellsRate = ({ about }: Route, codes: readonly ErrorCode[]): boolean =>
   codes.includes("rate_limited") && OF_A_RATE.every((name) => about.headers?.includes(name));
 
 function problemOf(route: Route, codes: readonly ErrorCode[]): ResponseObject {
-  const names = [...ALWAYS];
+  const names = [...ALWAYS, ...OF_A_PROBLEM];
   if (codes.some((code) => ERRORS[code].status === 401)) names.push("WWW-Authenticate");
   if (codes.some((code) => ERRORS[code].status === 415)) names.push("Accept-Encoding");
   if (codes.some((code) => new SluiceError(code).retryAfterS !== null)) names.push("Retry-After");

@@ -14,6 +14,7 @@ import {
 } from "../../core/errors.ts";
 import { FIELD_ERRORS_MAX } from "../../core/limits.ts";
 import { STATUSES } from "../../core/message.ts";
+import { PERSIAN } from "../../core/persian-errors.ts";
 import { CAP_PERIODS, SpendCapError } from "../../core/spend-cap.ts";
 import { Count, Money, Time } from "../shapes.ts";
 import { REQUEST_ID_EXAMPLE, RequestId } from "./headers.ts";
@@ -86,7 +87,7 @@ function schemaOf(code: ErrorCode): Json {
   };
   const own = {
     type: { const: problemType(code) },
-    title: { const: title },
+    title: { enum: [title, PERSIAN[code].title] },
     status: { const: status },
     code: { const: code },
     error: { const: code },

@@ -10,6 +10,7 @@ import { BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, TEMPLATE_CHARS_MAX } from "..
 import { FIELD_ERRORS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { ACCEPTED, LANES } from "../../core/message.ts";
 import { senderProblem } from "../../core/parts.ts";
+import { countReplaced, toPersian } from "../../core/persian-text.ts";
 import { refusalsOf } from "../../core/price-plan.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import {
@@ -26,6 +27,8 @@ import {
   Fallback,
   FALLBACK_MISPLACED,
   From,
+  Normalize,
+  Normalized,
   readSendAt,
   SECRET_MISSING,
   SendAt,
@@ -71,6 +74,7 @@ const BatchBody = Type.Object(
     valid_for: ValidFor,
     send_at: SendAt,
     fallback: Fallback,
+    normalize: Normalize,
   },
   closed,
 );
@@ -89,6 +93,7 @@ const BatchAnswer = Type.Object(
           encoding: Type.Enum(["gsm7", "ucs2"]),
           parts: Type.Integer({ minimum: 1, maximum: TEXT_PARTS_MAX }),
           cost: Money,
+          normalized: Normalized,
         },
         closed,
       ),
@@ -187,7 +192,8 @@ export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps, stream
     handle: (call) =>
       once(keys, call, "batch", async (key) => {
         const { body: asked, owner, traceparent, isGone } = call;
-        const { items, terms, pathOf } = read(asked, owner, rules);
+        const { items: given, terms, pathOf } = read(asked, owner, rules);
+        const items = asked.normalize === true ? given.map(normalized) : given;
         const { drafts, refused } = batchDrafts(items, terms, {
           region: owner.region,
           callbacks: rules.callbacks,
@@ -195,7 +201,11 @@ export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps, stream
         });
         if (drafts.length === 0) throw noneLeft(refused, pathOf);
         const answerOf = (accepted: AcceptedBatch) =>
-          answer(accepted, owner, { indexes: drafts.map(({ index }) => index), refused });
+          answer(accepted, owner, {
+            indexes: drafts.map(({ index }) => index),
+            refused,
+            replaced: asked.normalize === true ? given.map(replacedIn) : null,
+          });
         const { accepted, rate } = await acceptBatch({
           payer: owner,
           drafts: drafts.map(({ draft }) => draft),
@@ -235,6 +245,11 @@ function read(body: Batch, owner: KeyOwner, { callbacks, now }: Rules): Read {
     field === "phone" ? `phones.${index}` : field.replace(/^parameters/, `parameters.${index}`);
   return { items, terms, pathOf };
 }
+
+const normalized = (item: BatchItem): BatchItem =>
+  "text" in item ? { ...item, text: toPersian(item.text) } : item;
+
+const replacedIn = (item: BatchItem): number => ("text" in item ? countReplaced(item.text) : 0);
 
 /** What is wrong with the form of the request: there are two, and each has fields of its own. */
 function formErrors({ messages, phones, text, parameters }: Batch): FieldError[] {
@@ -281,11 +296,16 @@ const UNPAID: Record<UnpaidCode, string> = {
   spend_cap_reached: "A spend cap has no room for this message after those before it.",
 };
 
-/** `indexes`: of the drafts, of which the first ones were accepted. */
+/**
+ * `indexes`: of the drafts, of which the first ones were accepted; `replaced`: characters in each message of
+ * the request, null without `normalize`.
+ */
+type Told = { indexes: readonly number[]; refused: readonly Refusal[]; replaced: readonly number[] | null };
+
 function answer(
   a: AcceptedBatch,
   { customerId, currency }: KeyOwner,
-  { indexes, refused }: { indexes: readonly number[]; refused: readonly Refusal[] },
+  { indexes, refused, replaced }: Told,
 ): string {
   const unpaid = indexes
     .slice(a.messages.length)
@@ -299,13 +319,11 @@ function answer(
     batch_id: a.id,
     customer_id: String(customerId),
     type: a.lane,
-    accepted: a.messages.map(({ id, encoding, parts, cost }, at) => ({
-      index: indexes[at],
-      id,
-      encoding,
-      parts,
-      cost,
-    })),
+    accepted: a.messages.map(({ id, encoding, parts, cost }, at) => {
+      const index = indexes[at] as number;
+      const told = { index, id, encoding, parts, cost };
+      return replaced === null ? told : { ...told, normalized: replaced[index] };
+    }),
     rejected: [...invalid, ...unpaid].sort((one, other) => one.index - other.index),
     cost: a.cost,
     currency,

@@ -8,6 +8,8 @@ import type { UrlRules } from "../../core/callback-url.ts";
 import { TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { LANES } from "../../core/message.ts";
 import { cost as costOf } from "../../core/money.ts";
+import { countParts } from "../../core/parts.ts";
+import { type Replacement, replacementsIn, toPersian } from "../../core/persian-text.ts";
 import { previewOf } from "../../core/preview.ts";
 import { destinationRefused, pricesOf } from "../../core/price-plan.ts";
 import type { RateLimits } from "../../ingest/rate-limits.ts";
@@ -32,6 +34,27 @@ const Warning = Type.Object(
   closed,
 );
 
+const Normalization = Type.Object(
+  {
+    text: Type.String({ description: "as it is with `normalize`" }),
+    replacements: Type.Array(
+      Type.Object(
+        {
+          character: Type.String(),
+          replacement: Type.String(),
+          count: Type.Integer({ minimum: 1 }),
+          position: Type.Integer({ minimum: 0, description: "of the first one, in code points, from 0" }),
+        },
+        closed,
+      ),
+      { minItems: 1 },
+    ),
+    parts_saved: Type.Integer(),
+    applied: Type.Boolean({ description: "whether the request has `normalize`" }),
+  },
+  closed,
+);
+
 const PreviewAnswer = Type.Object(
   {
     phone: Phone,
@@ -49,6 +72,7 @@ const PreviewAnswer = Type.Object(
     operators: OrNull(Type.Array(Type.String(), { minItems: 1 })),
     warnings: Type.Array(Warning),
     parts_as_gsm7: OrNull(Type.Integer({ minimum: 1 })),
+    normalization: OrNull(Normalization),
   },
   closed,
 );
@@ -60,7 +84,8 @@ const ABOUT: About = {
   description: `The same body as that of a send, with the same errors; nothing is stored or charged.
 \`segments\` are the texts of its parts as they will be split. \`warnings\` names each character that makes
 the text UCS-2, where it is first, and what looks like it in GSM-7; \`parts_as_gsm7\` is how many parts it
-would have with those. \`operators\` are those of which one is asked first; null if none takes the number:
+would have with those. \`normalization\` is what \`normalize\` replaces, or would if it were asked for; null
+if that is nothing. \`operators\` are those of which one is asked first; null if none takes the number:
 then a send is accepted, fails and is refunded.`,
   body: { phone: "+989121234567", text: "It’s 1234", type: "normal" },
   answers: {
@@ -88,6 +113,7 @@ then a send is accepted, fails and is refunded.`,
         },
       ],
       parts_as_gsm7: 1,
+      normalization: null,
     },
   },
   headers: ["RateLimit", "RateLimit-Policy"],
@@ -144,6 +170,7 @@ export const createPreview = ({ callbacks, now, limits, findRoute, reads }: Prev
           operators: firstOf(findRoute(phone, lane)),
           warnings,
           parts_as_gsm7: partsAsGsm7,
+          normalization: normalizationOf(body.text, body.normalize ?? false),
         },
       };
     },
@@ -152,3 +179,19 @@ export const createPreview = ({ callbacks, now, limits, findRoute, reads }: Prev
 /** The operators of which one is asked first; null if none takes the number in its lane. */
 const firstOf = (found: Found | null): string[] | null =>
   found?.tiers[0]?.map(({ operator }) => operator) ?? null;
+
+type NormalizationAnswer = {
+  text: string;
+  replacements: Replacement[];
+  parts_saved: number;
+  applied: boolean;
+};
+
+/** `given`: the text as it came; null if there is nothing to replace. */
+function normalizationOf(given: string, applied: boolean): NormalizationAnswer | null {
+  const replacements = replacementsIn(given);
+  if (replacements.length === 0) return null;
+  const text = toPersian(given);
+  const partsSaved = countParts(given).parts - countParts(text).parts;
+  return { text, replacements, parts_saved: partsSaved, applied };
+}

@@ -7,6 +7,7 @@ import { type Draft, draftOf, type DraftInput } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { ACCEPTED, LANES } from "../../core/message.ts";
+import { countReplaced, toPersian } from "../../core/persian-text.ts";
 import { refusalsOf } from "../../core/price-plan.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
@@ -18,6 +19,8 @@ import {
   Fallback,
   FALLBACK_MISPLACED,
   From,
+  Normalize,
+  Normalized,
   readSendAt,
   SECRET_MISSING,
   SendAt,
@@ -35,7 +38,9 @@ export const SendBody = Type.Object(
       description: "as in an address book or a document; without a country, one of the customer's region",
     }),
     text: Type.String({
-      description: `at most ${TEXT_PARTS_MAX} parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced`,
+      description:
+        `at most ${TEXT_PARTS_MAX} parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless ` +
+        "`normalize` asks for it",
     }),
     type: Type.Enum(LANES, { description: "the lane" }),
     from: From,
@@ -50,6 +55,7 @@ export const SendBody = Type.Object(
     valid_for: ValidFor,
     send_at: SendAt,
     fallback: Fallback,
+    normalize: Normalize,
   },
   closed,
 );
@@ -68,6 +74,7 @@ const SendAnswer = Type.Object(
     status: Type.Enum(ACCEPTED),
     guaranteed_by: Type.Optional(Time),
     send_at: Type.Optional(Time),
+    normalized: Normalized,
   },
   closed,
 );
@@ -137,6 +144,7 @@ export const createSend = ({ accept, keys, ...rules }: SendDeps): Route =>
         const { owner, traceparent, isGone } = call;
         const draft = drafted(call.body, owner, rules);
         const { fallback = null } = call.body;
+        const answerOf = call.body.normalize === true ? tellingReplaced(call.body.text) : plainAnswer;
         const kept = key === null ? null : { key, status: 202, answerOf };
         const { accepted, rate } = await accept({ payer: owner, draft, fallback, kept, traceparent, isGone });
         const body = answerOf(accepted);
@@ -149,7 +157,7 @@ type Send = Static<typeof SendBody>;
 function inputOf(body: Send, sendAtMs: number | undefined): DraftInput {
   const input: DraftInput = {
     phone: body.phone,
-    text: body.text,
+    text: body.normalize === true ? toPersian(body.text) : body.text,
     lane: body.type,
     from: body.from ?? null,
     reference: body.reference ?? null,
@@ -181,7 +189,7 @@ export function drafted(
 const refused = (errors: readonly FieldError[]) => new SluiceError("validation_failed", { errors });
 
 // Built by hand, because it runs for every message; no value in it can need escaping.
-function answerOf(a: Accepted): string {
+function plainAnswer(a: Accepted): string {
   const promised =
     a.guaranteedByMs === null ? "" : `,"guaranteed_by":"${new Date(a.guaranteedByMs).toISOString()}"`;
   const later = a.sendAtMs === undefined ? "" : `,"send_at":"${new Date(a.sendAtMs).toISOString()}"`;
@@ -191,3 +199,9 @@ function answerOf(a: Accepted): string {
     `"currency":"${a.currency}","balance_after":${a.balanceAfter},"status":"${a.status}"${promised}${later}}`
   );
 }
+
+/** `text` as it was given. */
+const tellingReplaced = (text: string) => {
+  const replaced = countReplaced(text);
+  return (a: Accepted): string => `${plainAnswer(a).slice(0, -1)},"normalized":${replaced}}`;
+};

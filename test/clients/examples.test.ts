@@ -1,0 +1,183 @@
+// The programs of docs/examples against a gateway: each sends a message through a proxy that loses the first
+// answer to it, waits for its status, and verifies webhooks. Those whose runtime isn't installed are named
+// and left out, unless SLUICE_CLIENTS=all (`make clients`, which installs them).
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ChangeEvent, eventBody } from "../../src/core/webhook-event.ts";
+import { signedHeaders } from "../../src/webhook/sign.ts";
+import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
+import { type Api, startApi } from "../support/refusals.ts";
+import { onPath } from "./cases.ts";
+
+type Example = { file: string; needs: readonly string[]; command: readonly string[] };
+const EXAMPLES: readonly Example[] = [
+  { file: "sluice.sh", needs: ["curl", "jq", "openssl"], command: ["bash"] },
+  { file: "sluice.ts", needs: ["node"], command: ["node"] },
+  { file: "sluice.py", needs: ["python3"], command: ["python3"] },
+  { file: "sluice.go", needs: ["go"], command: ["go", "run"] },
+  { file: "Sluice.java", needs: ["javac"], command: ["java"] },
+  { file: "sluice.php", needs: ["php"], command: ["php"] },
+];
+const FOLDER = join(import.meta.dirname, "../../docs/examples");
+const RUN_MAX_MS = 200_000; // because Go compiles its standard library first
+const PRICE = 500;
+
+let clickhouse: TestClickhouse;
+let api: Api;
+let proxy: Bun.Server<undefined>;
+const keys: (string | null)[] = [];
+beforeAll(async () => {
+  clickhouse = await createTestClickhouse();
+  api = await startApi({ clickhouseDatabase: clickhouse.config.clickhouseDatabase });
+  proxy = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: async (request) => {
+      const { pathname } = new URL(request.url);
+      const { method, headers } = request;
+      const body = method === "POST" ? await request.text() : undefined;
+      const answer = await fetch(`${api.ingest.url}${pathname}`, {
+        method,
+        headers,
+        ...(body === undefined ? {} : { body }),
+      });
+      if (method !== "POST") return answer;
+      keys.push(headers.get("idempotency-key"));
+      const isFirst = keys.length === 1 && answer.status === 202;
+      return isFirst ? new Response(null, { status: 503, headers: { "retry-after": "1" } }) : answer;
+    },
+  });
+}, 60_000);
+afterAll(async () => {
+  await proxy.stop(true);
+  await api.stop();
+  await clickhouse.drop();
+}, 30_000);
+
+type Ran = { code: number | null; stdout: string; stderr: string };
+
+async function run(
+  { file, command }: Example,
+  args: string[],
+  given: Record<string, string>,
+  stdin = "",
+): Promise<Ran> {
+  const [program = "", ...before] = command;
+  // Java reads its arguments in the encoding of the locale.
+  const env = { ...process.env, PYTHONDONTWRITEBYTECODE: "1", LC_ALL: "C.UTF-8", ...given };
+  const child = spawn(program, [...before, join(FOLDER, file), ...args], { env, timeout: RUN_MAX_MS });
+  child.stdin.on("error", () => undefined); // it ended before it had read everything
+  child.stdin.end(stdin);
+  const ended = new Promise<number | null>((resolve, reject) =>
+    child.once("close", resolve).once("error", reject),
+  );
+  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+  return { code, stdout: stdout.trim(), stderr };
+}
+
+const account = () => ({ SLUICE_URL: proxy.url.origin, SLUICE_KEY: api.customer.apiKey });
+const balance = async () => (JSON.parse((await api.ask("/v1/wallet")).text) as { balance: number }).balance;
+
+/** No sender runs here: what is queued becomes sent. */
+async function whileSent<T>(running: Promise<T>): Promise<T> {
+  const done = running.then(() => true);
+  while (!(await Promise.race([done, sleep(200, false)])))
+    await api.db.pool.query("UPDATE messages SET status='sent', sequence=4 WHERE status='queued'");
+  return running;
+}
+
+const SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+const OTHER = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const change: ChangeEvent = {
+  customerId: 1,
+  url: null,
+  messageId: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
+  lane: "normal",
+  phone: "+989121234567",
+  status: "delivered",
+  sequence: 5,
+  parts: 1,
+  cost: 500,
+  reference: "سفارش ۱",
+  operator: "A",
+  error: null,
+  createdAtMs: 1_790_000_000_000,
+  occurredAtMs: 1_790_000_001_000,
+};
+const BODY = eventBody(change);
+const call = (secrets: readonly string[], atMs = Date.now()) => {
+  const headers = signedHeaders(secrets, { eventId: "01M7YBCH59Z4D8R94AWEAQ1Q8T", body: BODY }, atMs);
+  return {
+    WEBHOOK_SECRET: SECRET,
+    WEBHOOK_ID: headers["webhook-id"] ?? "",
+    WEBHOOK_TIMESTAMP: headers["webhook-timestamp"] ?? "",
+    WEBHOOK_SIGNATURE: headers["webhook-signature"] ?? "",
+  };
+};
+
+test("every program of docs/examples is run here", () => {
+  const programs = readdirSync(FOLDER).filter((name) => !name.endsWith(".md"));
+  expect(programs.toSorted()).toEqual(EXAMPLES.map(({ file }) => file).toSorted());
+});
+
+for (const example of EXAMPLES) {
+  const missing = example.needs.filter((name) => !onPath(name));
+  const absent = missing.length > 0 && process.env.SLUICE_CLIENTS !== "all";
+  if (absent)
+    console.log(
+      `docs/examples/${example.file} is not run: no ${missing.join(", ")} here; make clients installs it`,
+    );
+
+  describe(example.file, () => {
+    test.skipIf(absent)(
+      "sends a message once, although the first answer is lost, and waits for its status",
+      async () => {
+        keys.length = 0;
+        const [before, said] = [await balance(), `${example.file}: "سلام" \\ ok`];
+        const ran = await whileSent(run(example, ["send", "+989121234567", said], account()));
+        expect(ran).toMatchObject({ code: 0 });
+        expect(ran.stdout).toMatch(/^[0-9A-Z]{26} sent$/);
+        const stored = await api.db.pool.query("SELECT id, text FROM messages WHERE text=?", [said]);
+        expect(stored).toEqual([{ id: ran.stdout.split(" ")[0], text: said }]);
+        expect(before - (await balance())).toBe(PRICE);
+        expect([keys.length, new Set(keys).size]).toEqual([2, 1]);
+      },
+      RUN_MAX_MS,
+    );
+
+    test.skipIf(absent)(
+      "says why a message is refused, and ends with 1",
+      async () => {
+        const { code, stderr } = await run(example, ["send", "12", "Hello"], account());
+        expect(code).toBe(1);
+        expect(stderr).toContain("validation_failed");
+      },
+      RUN_MAX_MS,
+    );
+
+    test.skipIf(absent)(
+      "verifies a webhook, also while its secret is being changed, and refuses others",
+      async () => {
+        const good = { code: 0, stdout: `${change.messageId} delivered` };
+        expect(await run(example, ["verify"], call([SECRET]), BODY)).toMatchObject(good);
+        expect(await run(example, ["verify"], call([OTHER, SECRET]), BODY)).toMatchObject(good);
+        const old = call([SECRET], Date.now() - 400_000);
+        for (const [headers, body] of [
+          [call([OTHER]), BODY],
+          [call([SECRET]), BODY.replace("delivered", "undelivered")],
+          [old, BODY],
+        ] as const) {
+          const ran = await run(example, ["verify"], headers, body);
+          expect(ran).toMatchObject({ code: 1, stdout: "" });
+          expect(ran.stderr).toContain("refused");
+        }
+      },
+      RUN_MAX_MS,
+    );
+  });
+}
