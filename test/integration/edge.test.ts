@@ -92,6 +92,17 @@ describe("a process that is gone", () => {
     expect(seen).toHaveLength(1);
   });
 
+  test("a door's GET, which may have sent a message, is not repeated either, and its key is in no log", async () => {
+    await send();
+    behaviour = "cut";
+    seen = [];
+    const answer = await fetch(`${edge.url}/cgi-bin/sendsms?username=1&password=never-in-a-log`);
+    expect([answer.status, await codeOf(answer)]).toEqual([503, "outcome_unknown"]);
+    await sleep(100);
+    expect(seen).toHaveLength(1);
+    expect(edge.log()).not.toContain("never-in-a-log");
+  });
+
   test("before the request: unavailable with Retry-After, since nothing was stored; served again at once when it is back", async () => {
     upstream.closeAllConnections();
     upstream.close();
