@@ -24,7 +24,7 @@ export function addressList(entries: readonly string[]): (address: string) => bo
   };
 }
 
-/** Whether it is an address or a CIDR block. Bits behind the prefix don't matter: 10.1.2.3/8 is 10.0.0.0/8. */
+/** Whether it is an address or a CIDR block. Bits behind the prefix don't matter: 10.1.2.3/8 is 10/8. */
 export const isAddressBlock = (entry: string): boolean => blockOf(entry) !== null;
 
 function blockOf(entry: string): Block | null {
