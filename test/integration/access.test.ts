@@ -139,6 +139,8 @@ describe.each(routes.map((route) => [nameOf(route), route] as const))("%s", (_, 
       const scheme = code.startsWith("signature_") ? "SluiceSignature" : "ApiKey";
       const challenge = answer.status === 401 ? `${scheme} realm="sluice"` : null;
       expect(answer.headers.get("www-authenticate")).toBe(challenge);
+      // By which a client sees that its clock is wrong.
+      expect(Math.abs(Date.parse(answer.headers.get("date") ?? "") - Date.now())).toBeLessThan(5_000);
     }
   });
 
