@@ -212,6 +212,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const trafficMs = random.between(800, 2_800);
   startTraffic(kernel, clients, owners, trafficMs);
   batches.start(clients, owners, trafficMs);
+  caps.spend(clients, owners);
   faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
   wait(trafficMs);
   faults.end();
