@@ -106,6 +106,7 @@ describe("spend caps", () => {
     expect(decide(10_000, [cap("daily", 120)]).granted).toBe(0);
     expect(decide(10_000, [cap("daily", -3)]).granted).toBe(0);
     expect(decide(400, [cap("daily", 1_200)]).granted).toBe(50);
+    expect(decide(100, [cap("daily", 1_200)]).granted).toBe(0);
   });
   test("what leases could still spend counts as left of a cap, and refuses nothing", () => {
     const grant = decide(10_000, [cap("daily", 100)], [lease(OTHER, 1, 300), lease(NODE, 2, 100)]);

@@ -4,6 +4,11 @@ import { type Bug, bug } from "./bug.ts";
 
 const CAPS = "src/ledger/spend-caps.ts";
 
+/** As RARE of bugs.ts. */
+export const RARE_CAP_BUGS = {
+  "a new day forgets what was spent in it before its first grant": 176,
+};
+
 export const CAP_BUGS: readonly Bug[] = [
   bug(
     "cap",

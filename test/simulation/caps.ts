@@ -9,6 +9,7 @@ import { ulidBound } from "../../src/core/id.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { RowChange, Server } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
+import type { Clients } from "./clients.ts";
 import { hold } from "./hold.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Model } from "./model.ts";
@@ -21,6 +22,8 @@ export type Caps = {
   arrange(): void;
   /** Gives some customers caps; `end` removes them, so that whole wallets can be spent. */
   start(server: Server, owners: readonly KeyOwner[]): void;
+  /** Some of them spend around midnight what leases hold, and then all that their caps allow. */
+  spend(clients: Clients, owners: readonly KeyOwner[]): void;
   end(server: Server): void;
   /** Call it after the model's. `nowMs`: by the database's clock. */
   onCommit(changes: readonly RowChange[], model: Model, nowMs: number): void;
@@ -31,6 +34,7 @@ export type Caps = {
 
 /** The second kind of seeds has batches too. */
 const hasCaps = (seed: number): boolean => seed % 10 === 6 || seed % 20 === 14;
+const LARGE_PARTS = 140;
 const DAY_MS = 86_400_000;
 const JANUARY_DAYS = 31;
 /** By how much the database's clock may be set back. */
@@ -49,6 +53,7 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
   const random = createRandom(seed + 0xca95);
   const has = hasCaps(seed);
   const capped = new Map<number, Capped>();
+  const midnightMs = 300 + random.int(1_900);
   const counts = { "caps reached": 0, "cap periods begun": 0 };
 
   const postCap = (after: Values | null, customerId: number): void => {
@@ -85,18 +90,34 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
   return {
     counts,
     arrange() {
-      if (has) kernel.leap(random.pick([1, JANUARY_DAYS]) * DAY_MS - 200 - random.int(2_000));
+      if (has) kernel.leap(random.pick([1, JANUARY_DAYS]) * DAY_MS - midnightMs);
     },
     start(server, owners) {
       if (!has) return;
       for (const { customerId, priceNormal } of owners) {
-        const limit = () => (random.chance(0.7) ? priceNormal * (1 + random.int(60)) : null);
+        // With the larger ones, leases hold credit at midnight.
+        const parts = random.pick([1, 1, LARGE_PARTS]);
+        const limit = () => (random.chance(0.7) ? priceNormal * (parts + random.int(60)) : null);
         const [daily, monthly] = [limit(), limit()];
         if (daily === null && monthly === null) continue;
         run(
           server,
           `INSERT INTO spend_caps (customer_id,daily,monthly) VALUES (${customerId},${daily},${monthly})`,
         );
+      }
+    },
+    spend(clients, owners) {
+      if (!has) return;
+      for (const owner of owners) {
+        if (random.chance(0.5)) continue;
+        clients.topUp(owner, owner.priceNormal * 4 * LARGE_PARTS, false);
+        const send = (atMs: number, parts: number) =>
+          kernel.after(atMs, null, () =>
+            clients.send(owner, { keyed: false, express: false, isBrief: false, parts }),
+          );
+        for (let n = 0; n < 12; n++) send(midnightMs - 250 + 40 * n, 1);
+        for (let n = 0; n < 16; n++) send(midnightMs + 260 + 20 * n, 9);
+        for (let n = 0; n < 30; n++) send(midnightMs + 600 + 15 * n, 1);
       }
     },
     end(server) {

@@ -218,6 +218,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   startTraffic(kernel, clients, owners, trafficMs);
   batches.start(clients, owners, trafficMs);
   schedules.start(clients, owners, trafficMs);
+  caps.spend(clients, owners);
   faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
   wait(trafficMs);
   faults.end();
