@@ -306,7 +306,7 @@ describe("reconcile", () => {
       () =>
         `UPDATE messages SET status='scheduled',sequence=0,send_at='2030-01-01' WHERE id='${ids[2]}';` +
         `INSERT INTO scheduled_messages (message_id,lane,run_at) VALUES ('${ids[0]}','normal','2030-01-01')`,
-      ["message_has_schedule"],
+      ["message_has_schedule", "message_has_schedule"],
     ],
     [
       "a scheduled message that would be sent at another time",

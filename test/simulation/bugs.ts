@@ -16,6 +16,7 @@ export const RARE: Readonly<Record<string, number>> = {
   ...RARE_CAP_BUGS,
   "the last of several reports that wait counts, not the first": 282,
   "what was taken of a message before an answer was lost is forgotten": 212,
+  "a cancel refunds a message that was queued already": 73,
   "a message that was requeued forgets how long it is valid": 40,
   "express is sent again when its answer is lost, whether its customer wants that or not": 37,
   "a message is sent although its time is over": 28,
