@@ -117,6 +117,8 @@ function reasonOf(keyword: string, params: Record<string, unknown>, error: Schem
       return `must have at most ${String(params.limit)} characters`;
     case "minimum":
       return `must be at least ${String(params.limit)}`;
+    case "format":
+      return "must be RFC 3339 with seconds and an offset, such as 2026-01-31T09:30:00+03:30";
     case "maximum":
       return `must be at most ${String(params.limit)}`;
     default:

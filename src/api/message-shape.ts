@@ -22,6 +22,7 @@ export const MessageShape = {
   operator_message_id: OrNull(Type.String()),
   guaranteed_by: OrNull(Time),
   valid_until: Time,
+  send_at: OrNull(Time),
   created_at: Time,
   updated_at: Time,
 };
@@ -44,6 +45,22 @@ export const MESSAGE_EXAMPLE = {
   operator_message_id: "7f3a",
   guaranteed_by: "2026-09-21T14:13:25.000Z",
   valid_until: "2026-09-24T14:13:20.000Z",
+  send_at: null,
   created_at: "2026-09-21T14:13:20.000Z",
   updated_at: "2026-09-21T14:13:20.400Z",
+};
+
+/** The same, still to be sent. */
+export const SCHEDULED_EXAMPLE = {
+  ...MESSAGE_EXAMPLE,
+  type: "normal",
+  status: "scheduled",
+  cost: 500,
+  attempts: 0,
+  operator: null,
+  operator_message_id: null,
+  guaranteed_by: null,
+  valid_until: "2026-09-25T06:00:00.000Z",
+  send_at: "2026-09-22T06:00:00.000Z",
+  updated_at: "2026-09-21T14:13:20.000Z",
 };

@@ -52,7 +52,7 @@ export type Reply<R extends Answers = Answers> = {
 }[keyof R & number];
 
 type Declaration<A extends Access, B extends TObject | null, R extends Answers> = {
-  method: "GET" | "POST" | "DELETE";
+  method: "GET" | "POST" | "PATCH" | "DELETE";
   /** In the syntax of Bun.serve: `/v1/messages/:id` */
   path: string;
   access: A;

@@ -5,6 +5,11 @@ import { createDlrRoutes, type DlrDeps } from "./routes/dlr.ts";
 import { createDocs } from "./routes/docs.ts";
 import { createHealth } from "./routes/health.ts";
 import { createMessage } from "./routes/message.ts";
+import {
+  createMessageCancel,
+  createMessageChange,
+  type MessageScheduleDeps,
+} from "./routes/message-schedule.ts";
 import { createMessages } from "./routes/messages.ts";
 import { createMessagesReport } from "./routes/messages-report.ts";
 import { createMetricsRoute } from "./routes/metrics.ts";
@@ -30,7 +35,8 @@ export type ApiDeps = SendDeps &
   BatchDeps &
   PreviewDeps &
   TopupDeps &
-  ReplayDeps & {
+  ReplayDeps &
+  MessageScheduleDeps & {
     /** For routes that only read. */
     reads: MessageDeps & ReportDeps;
     reconcile: ReconcileRouteDeps;
@@ -49,6 +55,8 @@ export function createRoutes(deps: ApiDeps): Route[] {
     createReconcileRoute(deps.reconcile),
     createMessages(deps.reads),
     createMessage(deps.reads),
+    createMessageCancel(deps),
+    createMessageChange(deps),
     createMessagesReport(deps.reads),
     createUsageReport(deps.reads),
     createWebhook(deps.reads),

@@ -15,7 +15,7 @@ export type BatchItem = { phone: string; reference: string | null } & (
   | { errors: FieldError[] }
 );
 /** What all messages of a batch share, sound for any message. */
-export type BatchTerms = Pick<DraftInput, "lane" | "from" | "validForMs" | "callbackUrl">;
+export type BatchTerms = Pick<DraftInput, "lane" | "from" | "validForMs" | "callbackUrl" | "sendAtMs">;
 /** `index`: its place in the request, from 0. */
 export type Refusal = { index: number; errors: FieldError[] };
 export type BatchDrafts = { drafts: { index: number; draft: Draft }[]; refused: Refusal[] };

@@ -22,6 +22,8 @@ export type DraftInput = {
   validForMs: number | null;
   /** Where its status changes are posted, in place of its customer's own URL. */
   callbackUrl: string | null;
+  /** When it is to be sent, Unix milliseconds, within the bounds of send-at.ts; absent: at once. */
+  sendAtMs?: number;
 };
 export type Draft = DraftInput & {
   /** E.164 */

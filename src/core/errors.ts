@@ -55,6 +55,13 @@ export const ERRORS = {
     false,
     "This `request_id` was already used with another amount.",
   ),
+  not_scheduled: row(
+    409,
+    "No longer scheduled",
+    false,
+    "The message is no longer `scheduled`: it is on its way, was sent, or has ended, as `message_status` " +
+      "says. It can't be canceled or changed any more.",
+  ),
   idempotency_in_progress: row(
     409,
     "Request in progress",
@@ -229,6 +236,14 @@ export function laneSaturated(couldPromiseS: number, promiseMaxS: number, retryA
       `more than ${promiseMaxS} s is not promised.`,
     extra: { could_promise_s: couldPromiseS, promise_max_s: promiseMaxS },
     retryAfterS,
+  });
+}
+
+/** A 409 for a message that can't be canceled or changed; `status` is what it is now. */
+export function notScheduled(status: string): SluiceError {
+  return new SluiceError("not_scheduled", {
+    detail: `The message is ${status}; only a scheduled one can be canceled or changed.`,
+    extra: { message_status: status },
   });
 }
 

@@ -27,7 +27,7 @@ export type LaneRecord = {
   attempt: number;
   /** Express only: the promised time by which an operator has taken it. */
   guaranteedByMs: number | null;
-  /** Until when it may be sent and delivered; null: VALID_FOR_MS after createdAtMs. */
+  /** Until when it may be sent and delivered; null: VALID_FOR_MS after it was to be sent. */
   validUntilMs: number | null;
   /** W3C trace context, '' when none */
   traceparent: string;
@@ -38,11 +38,17 @@ export type LaneRecord = {
    * operator. A message that is requeued because Kafka lost it does without.
    */
   mayResend?: true;
+  /** When it was to be sent, if that was later than its acceptance; absent, and no byte, for most. */
+  sendAtMs?: number;
 };
 
 /** Without those that may be left out, and with all of them. */
 const LANE_FIELDS = 15;
-const LANE_FIELDS_MAX = LANE_FIELDS + 4;
+const LANE_FIELDS_MAX = LANE_FIELDS + 5;
+
+/** Since when its customer has wanted it to be sent. */
+export const wantedAtMs = ({ sendAtMs, createdAtMs }: Pick<LaneRecord, "sendAtMs" | "createdAtMs">): number =>
+  sendAtMs ?? createdAtMs;
 
 /** Packs one outbox row of a lane. */
 export function packLaneRow(records: readonly LaneRecord[]): Buffer {
@@ -86,6 +92,7 @@ type LaneTuple = [
   callbackUrl?: string | null,
   validUntilMs?: number | null,
   mayResend?: true | null,
+  sendAtMs?: number | null,
 ];
 
 function toTuple(r: LaneRecord): LaneTuple {
@@ -106,9 +113,11 @@ function toTuple(r: LaneRecord): LaneTuple {
     r.guaranteedByMs,
     r.traceparent,
   ];
-  const { callback, validUntilMs, mayResend } = r;
-  if (callback === undefined && validUntilMs === null && mayResend === undefined) return tuple;
+  const { callback, validUntilMs, mayResend, sendAtMs } = r;
+  const isPlain = callback === undefined && validUntilMs === null && mayResend === undefined;
+  if (isPlain && sendAtMs === undefined) return tuple;
   tuple.push(callback?.statuses ?? null, callback?.url ?? null, validUntilMs, mayResend ?? null);
+  if (sendAtMs !== undefined) tuple.push(sendAtMs);
   while (tuple.at(-1) === null) tuple.pop();
   return tuple;
 }
@@ -123,6 +132,7 @@ function fromTuple(value: unknown): LaneRecord {
   const url = t[16] ?? null;
   const validUntilMs = t[17] ?? null;
   const mayResend = t[18] ?? null;
+  const sendAtMs = t[19] ?? null;
   const sound =
     isUlid(t[1]) && // it becomes part of SQL
     isCount(t[2]) &&
@@ -141,7 +151,8 @@ function fromTuple(value: unknown): LaneRecord {
     (statuses === null ? url === null : isCount(statuses)) &&
     (url === null || isText(url)) &&
     (validUntilMs === null || isCount(validUntilMs)) &&
-    (mayResend === null || mayResend === true);
+    (mayResend === null || mayResend === true) &&
+    (sendAtMs === null || isCount(sendAtMs));
   if (!sound) throw new RecordError("a field of a lane record has the wrong type");
   const record: LaneRecord = {
     id: t[1],
@@ -162,5 +173,6 @@ function fromTuple(value: unknown): LaneRecord {
     ...(statuses === null ? {} : { callback: { statuses, url } }),
   };
   if (mayResend !== null) record.mayResend = true;
+  if (sendAtMs !== null) record.sendAtMs = sendAtMs;
   return record;
 }

@@ -4,11 +4,14 @@
 // Invariants: no delay is longer than `retryDelayMaxMs` says, which is how the sweep knows what may still
 // wait; no attempt is planned for a time at which its message is over. Bound: RETRY_DELAY_MAX_MS.
 
-import type { LaneRecord } from "./lane-record.ts";
+import { type LaneRecord, wantedAtMs } from "./lane-record.ts";
 import { RETRY_DELAY_MAX_MS, SUBMIT_TIMEOUT_MS, VALID_FOR_MS } from "./limits.ts";
 import type { Lane } from "./message.ts";
 
-type Timed = Pick<LaneRecord, "lane" | "attempt" | "createdAtMs" | "guaranteedByMs" | "validUntilMs">;
+type Timed = Pick<
+  LaneRecord,
+  "lane" | "attempt" | "createdAtMs" | "sendAtMs" | "guaranteedByMs" | "validUntilMs"
+>;
 
 /** Express starts sooner, because its promise is in seconds. */
 const FIRST_MS: Record<Lane, number> = { normal: 1_000, express: 300 };
@@ -22,8 +25,8 @@ const LAST_MS: Record<Lane, number> = { normal: 10_000, express: 1_000 + SUBMIT_
 const SOONEST_MS: Record<Lane, number> = { normal: 10_000, express: 1_000 };
 
 /** Until when a message may be sent, and operators may try to deliver it. */
-export function validUntilOf(message: Pick<Timed, "createdAtMs" | "validUntilMs">): number {
-  return message.validUntilMs ?? message.createdAtMs + VALID_FOR_MS;
+export function validUntilOf(message: Pick<Timed, "createdAtMs" | "sendAtMs" | "validUntilMs">): number {
+  return message.validUntilMs ?? wantedAtMs(message) + VALID_FOR_MS;
 }
 
 /**

@@ -1,11 +1,12 @@
 // Finds the messages that reports are about: by our id where the operator names it, else by the operator's,
-// among its submits; at last, if the answer that named the operator's id was lost, by the recipient. Says of
+// among its submits, first those of messages that were accepted lately, then those of messages that waited
+// for their send_at; at last, if the answer that named the operator's id was lost, by the recipient. Says of
 // each report that ends a submit which one it ends, and of each what it is about; sets the result of all
-// others. Bound: one look-up per operator for all reports given, and one at messages without an answer.
+// others. Bound: two look-ups per operator for all reports given, and one at messages without an answer.
 
 import assert from "node:assert/strict";
 import { isUlid } from "../core/id.ts";
-import { CLAIM_TTL_MS, LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
+import { CLAIM_TTL_MS, LATE_ANSWER_MAX_MS, SUBMISSION_TTL_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { ReportedEnd } from "../ledger/settle-reports.ts";
 import { findRecipients, findSubmissions, type PartEnd, type Submission } from "../ledger/submissions.ts";
 import { findUnsure, type UnsureSubmit } from "../ledger/unsure.ts";
@@ -17,9 +18,11 @@ import type { Open } from "./take.ts";
 
 /**
  * A report that is so old is about no message whose answer may still come and name the id: only then it is
- * looked for by its recipient.
+ * looked for by its recipient, and among messages that were accepted long before they were sent.
  */
 const BY_PHONE_AFTER_MS = 60_000;
+/** Messages that were accepted since then are looked at first: they are nearly all. */
+const LATELY_MS = SUBMISSION_TTL_MS + 86_400_000;
 assert(
   CLAIM_TTL_MS + 2 * SUBMIT_TIMEOUT_MS + LATE_ANSWER_MAX_MS < BY_PHONE_AFTER_MS,
   "by then every answer has come, or its message is unknown",
@@ -35,9 +38,8 @@ export async function findEnds(
 ): Promise<Map<Open, ReportedEnd>> {
   const ends = new Map<Open, ReportedEnd>();
   const keysOf = new Map<Open, readonly string[]>();
-  const wanted = new Map<string, Set<string>>();
   for (const one of open) {
-    const { raw, reading, terms } = one;
+    const { reading, terms } = one;
     if (statusOf(reading) === null) one.result = "notice";
     else if (reading.ourId !== null) {
       const messageId = reading.ourId.toUpperCase();
@@ -49,26 +51,17 @@ export async function findEnds(
       const keys = idKeys(reading.operatorMessageIds, terms.idForm);
       one.about = keys;
       keysOf.set(one, keys);
-      const of = wanted.get(raw.operator) ?? new Set();
-      wanted.set(raw.operator, of);
-      for (const key of keys) of.add(key);
     }
   }
   if (keysOf.size === 0) return ends;
-  const found = await findSubmissions(conn, new Map([...wanted].map(([name, keys]) => [name, [...keys]])));
-  const byKey = Map.groupBy(found, ({ operator, idKey }) => `${operator} ${idKey}`);
-  for (const [one, keys] of keysOf) {
-    const { raw, reading, terms } = one;
-    const all = keys.flatMap((key) => byKey.get(`${raw.operator} ${key}`) ?? []);
-    // Parts of one message may share an id: then each report ends the next of them.
-    const waiting = all.filter(({ isEnded }) => !isEnded);
-    let found = match(reading, waiting, terms.idForm) ?? match(reading, all, terms.idForm);
-    if (found === "ambiguous") found = match(reading, await withRecipients(conn, all), terms.idForm);
-    if (found === null) one.result = "unmatched";
-    else if (found === "ambiguous") one.result = "ambiguous";
-    else ends.set(one, endOf(one, found as Submission));
-  }
-  const old = [...keysOf.keys()].filter((one) => one.result === "unmatched" && mayFindByPhone(one, nowMs));
+  const latelyMs = Math.max(0, nowMs - LATELY_MS);
+  await matchSubmits(conn, keysOf, ends, { fromMs: latelyMs });
+  const unmatched = [...keysOf].filter(([one]) => one.result === "unmatched" && isOld(one, nowMs));
+  if (unmatched.length === 0) return ends;
+  await matchSubmits(conn, new Map(unmatched), ends, { untilMs: latelyMs });
+  const old = unmatched
+    .map(([one]) => one)
+    .filter((one) => one.result === "unmatched" && mayFindByPhone(one));
   const unsure = old.length === 0 ? null : await findUnsure(conn);
   for (const one of old) {
     const message = unsure === null ? null : onlyUnknown(one, unsure);
@@ -81,9 +74,37 @@ export async function findEnds(
   return ends;
 }
 
-function mayFindByPhone({ raw, reading, about }: Open, nowMs: number): boolean {
-  return reading.phone !== null && about.length > 0 && nowMs - raw.receivedAtMs >= BY_PHONE_AFTER_MS;
+/** Sets `result` of those that are about no submit of these messages, and adds the ends of the others. */
+async function matchSubmits(
+  conn: Connection,
+  keysOf: ReadonlyMap<Open, readonly string[]>,
+  ends: Map<Open, ReportedEnd>,
+  accepted: Parameters<typeof findSubmissions>[2],
+): Promise<void> {
+  const wanted = new Map<string, Set<string>>();
+  for (const [{ raw }, keys] of keysOf) {
+    const of = wanted.get(raw.operator) ?? new Set();
+    wanted.set(raw.operator, of);
+    for (const key of keys) of.add(key);
+  }
+  const asked = new Map([...wanted].map(([name, keys]) => [name, [...keys]]));
+  const submits = await findSubmissions(conn, asked, accepted);
+  const byKey = Map.groupBy(submits, ({ operator, idKey }) => `${operator} ${idKey}`);
+  for (const [one, keys] of keysOf) {
+    const { raw, reading, terms } = one;
+    const all = keys.flatMap((key) => byKey.get(`${raw.operator} ${key}`) ?? []);
+    // Parts of one message may share an id: then each report ends the next of them.
+    const waiting = all.filter(({ isEnded }) => !isEnded);
+    let found = match(reading, waiting, terms.idForm) ?? match(reading, all, terms.idForm);
+    if (found === "ambiguous") found = match(reading, await withRecipients(conn, all), terms.idForm);
+    one.result = found === null ? "unmatched" : found === "ambiguous" ? found : null;
+    if (one.result === null) ends.set(one, endOf(one, found as Submission));
+  }
 }
+
+const isOld = ({ raw }: Open, nowMs: number): boolean => nowMs - raw.receivedAtMs >= BY_PHONE_AFTER_MS;
+
+const mayFindByPhone = ({ reading, about }: Open): boolean => reading.phone !== null && about.length > 0;
 
 /**
  * The message without an answer that this report is about: the only one that its operator may have for that

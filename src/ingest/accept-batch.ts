@@ -19,7 +19,7 @@ import type { RateState } from "./rate-limits.ts";
 
 export type BatchRequest = {
   payer: Payer;
-  /** At least one, all of one lane. */
+  /** At least one, all of one lane and for one time. */
   drafts: readonly Draft[];
   /** The lane for express messages to which nothing can be promised; null: they are refused. */
   fallback: "normal" | null;
@@ -43,6 +43,8 @@ export type AcceptedBatch = {
   balanceAfter: number;
   /** Express only: the promised time by which operators have taken them all. */
   guaranteedByMs: number | null;
+  /** When they are to be sent, if they are scheduled. */
+  sendAtMs?: number;
 };
 export type AcceptBatch = (
   request: BatchRequest,
@@ -63,7 +65,8 @@ export function createAcceptBatch(deps: AcceptDeps, terms: PromiseTerms): Accept
 
   return async ({ payer, drafts, fallback, partial, kept, traceparent, isGone }) => {
     assert(drafts.length > 0, "a batch has messages");
-    const { lane, promisedMs } = wayOf((drafts[0] as Draft).lane, payer.customerId, fallback);
+    const wanted = drafts[0] as Draft;
+    const { lane, promisedMs } = wayOf(wanted, payer.customerId, fallback);
     let parts = partsOf(drafts);
     const rate = limits.take(payer, parts);
     try {
@@ -83,6 +86,7 @@ export function createAcceptBatch(deps: AcceptDeps, terms: PromiseTerms): Accept
         balanceAfter: reservation.balanceAfter,
         guaranteedByMs: (paid.at(-1) as LaneRecord).guaranteedByMs, // the latest: ids only increase
       };
+      if (wanted.sendAtMs !== undefined) accepted.sendAtMs = wanted.sendAtMs;
       const [first, ...others] = paid as [LaneRecord, ...LaneRecord[]];
       const claim =
         kept === null

@@ -145,6 +145,20 @@ test("a message that says how long it is valid is valid for that long after its 
   expect(stored[0]?.record.validUntilMs).toBe(NOW_MS + 60_000);
 });
 
+test("what is sent later is scheduled, and its validity and its promise count from then", async () => {
+  const sendAtMs = NOW_MS + 3_600_000;
+  // However long messages wait now: nobody knows how long they will then.
+  const { send, stored } = setUp({}, 20_000);
+  const { accepted } = await send({ lane: "express", validForMs: 60_000, sendAtMs });
+  expect(accepted).toMatchObject({
+    status: "scheduled",
+    sendAtMs,
+    guaranteedByMs: sendAtMs + 5_000,
+    cost: 1_400,
+  });
+  expect(stored[0]?.record).toMatchObject({ sendAtMs, validUntilMs: sendAtMs + 60_000, createdAtMs: NOW_MS });
+});
+
 test("a slower express lane gets a later guaranteed_by", async () => {
   const { accepted } = await setUp({}, 4_000).send({ lane: "express" });
   expect(accepted).toMatchObject({ lane: "express", guaranteedByMs: NOW_MS + 11_000 });

@@ -12,7 +12,7 @@ import type { Draft } from "../core/draft.ts";
 import { laneSaturated } from "../core/errors.ts";
 import { type IdFactory, ulidTimeMs } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Encoding, Lane } from "../core/message.ts";
+import type { AcceptedStatus, Encoding, Lane } from "../core/message.ts";
 import { cost as costOf } from "../core/money.ts";
 import type { Customer } from "../customers/customers.ts";
 import type { KeptAnswer } from "../ledger/idempotency.ts";
@@ -52,9 +52,11 @@ export type Accepted = {
   currency: string;
   /** The customer's remaining credit, as far as this process knows, in minor units. */
   balanceAfter: number;
-  status: "queued";
+  status: AcceptedStatus;
   /** Express only: the promised time by which an operator has taken it. */
   guaranteedByMs: number | null;
+  /** When it is to be sent, if it is scheduled. */
+  sendAtMs?: number;
 };
 export type AcceptMessage = (
   request: AcceptRequest,
@@ -91,7 +93,7 @@ export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): Acce
   };
 
   return async ({ payer, draft: wanted, fallback, kept, traceparent, isGone }) => {
-    const { lane, promisedMs } = wayOf(wanted.lane, payer.customerId, fallback);
+    const { lane, promisedMs } = wayOf(wanted, payer.customerId, fallback);
     const draft = lane === wanted.lane ? wanted : { ...wanted, lane };
     const rate = limits.take(payer, draft.parts);
     try {
@@ -116,17 +118,20 @@ export type Way = { lane: Lane; promisedMs: number | null };
 const NORMAL: Way = { lane: "normal", promisedMs: null };
 
 /**
- * Decides by which lane messages of a customer go that are accepted now. The function it returns throws
- * SluiceError lane_saturated.
+ * Decides by which lane messages of a customer go that are accepted now. To one that is sent later the usual
+ * time is promised, because nobody knows how long messages will wait then (decision 0018). The function it
+ * returns throws SluiceError lane_saturated.
  */
 export function createWayOf(
   { promise, saturated }: Pick<AcceptDeps, "promise" | "saturated">,
   terms: PromiseTerms,
-): (wanted: Lane, customerId: number, fallback: "normal" | null) => Way {
-  return (wanted, customerId, fallback) => {
-    if (wanted !== "express") return NORMAL;
+): (wanted: Pick<Draft, "lane" | "sendAtMs">, customerId: number, fallback: "normal" | null) => Way {
+  const usual: Way = { lane: "express", promisedMs: terms.usualMs };
+  return ({ lane, sendAtMs }, customerId, fallback) => {
+    if (lane !== "express") return NORMAL;
+    if (sendAtMs !== undefined) return usual;
     const made = promise(customerId);
-    if (made.kind === "promised") return { lane: wanted, promisedMs: made.withinMs };
+    if (made.kind === "promised") return { lane, promisedMs: made.withinMs };
     saturated[fallback === null ? "refused" : "fallback"](1);
     if (fallback !== null) return NORMAL;
     const seconds = (ms: number) => Math.ceil(ms / 1_000);
@@ -134,7 +139,10 @@ export function createWayOf(
   };
 }
 
-/** A message as it is stored, with its price. `promisedMs`: within which time, express only. */
+/**
+ * A message as it is stored, with its price. `promisedMs`: within which time, express only. Its promise and
+ * its validity count from its acceptance, or from when it is to be sent.
+ */
 export function recordOf(
   id: string,
   payer: Payer,
@@ -142,6 +150,8 @@ export function recordOf(
   { traceparent, promisedMs }: { traceparent: string; promisedMs: number | null },
 ): LaneRecord {
   const createdAtMs = ulidTimeMs(id);
+  const { sendAtMs } = draft;
+  const fromMs = sendAtMs ?? createdAtMs;
   const callback = callbackOf(payer.webhook, draft.callbackUrl);
   const record: LaneRecord = {
     id,
@@ -156,24 +166,32 @@ export function recordOf(
     cost: costOf(draft.parts, draft.lane === "express" ? payer.priceExpress : payer.priceNormal),
     createdAtMs,
     attempt: 0,
-    guaranteedByMs: promisedMs === null ? null : createdAtMs + promisedMs,
-    validUntilMs: draft.validForMs === null ? null : createdAtMs + draft.validForMs,
+    guaranteedByMs: promisedMs === null ? null : fromMs + promisedMs,
+    validUntilMs: draft.validForMs === null ? null : fromMs + draft.validForMs,
     traceparent,
     ...(callback === undefined ? {} : { callback }),
   };
+  if (sendAtMs !== undefined) record.sendAtMs = sendAtMs;
   if (draft.lane === "express" && payer.resendsUnknown) record.mayResend = true;
   return record;
 }
 
-const acceptedOf = (r: LaneRecord, { currency }: Payer, { balanceAfter }: Reservation): Accepted => ({
-  id: r.id,
-  customerId: r.customerId,
-  lane: r.lane,
-  encoding: r.encoding,
-  parts: r.parts,
-  cost: r.cost,
-  currency,
-  balanceAfter,
-  status: "queued",
-  guaranteedByMs: r.guaranteedByMs,
-});
+function acceptedOf(r: LaneRecord, { currency }: Payer, { balanceAfter }: Reservation): Accepted {
+  const accepted: Accepted = {
+    id: r.id,
+    customerId: r.customerId,
+    lane: r.lane,
+    encoding: r.encoding,
+    parts: r.parts,
+    cost: r.cost,
+    currency,
+    balanceAfter,
+    status: "queued",
+    guaranteedByMs: r.guaranteedByMs,
+  };
+  if (r.sendAtMs !== undefined) {
+    accepted.status = "scheduled";
+    accepted.sendAtMs = r.sendAtMs;
+  }
+  return accepted;
+}

@@ -1,8 +1,9 @@
 // The group commit's transaction: messages, their reserve entries, one outbox row per lane (and a held row,
 // see held.ts, for each customer and link that has held rows already), one events row, and what each lease
-// spent. It takes two round trips: all statements, whose results are checked, then COMMIT. Leases come
-// last, so that their row locks, which every batch of the same customers needs, are held only for one
-// update and the commit, not for the inserts.
+// spent. A message that is to be sent later has a row of its schedule instead (schedule.ts). It takes two
+// round trips: all statements, whose results are checked, then COMMIT. Leases come last, so that their row
+// locks, which every batch of the same customers needs, are held only for one update and the commit, not for
+// the inserts.
 // Invariant: a lease that was taken back has no row to update, so its late owner can't commit. Bound:
 // COMMIT_ROWS_MAX messages, or one customer's batch of BATCH_MESSAGES_MAX, whose outbox and events rows have
 // COMMIT_ROWS_MAX messages each.
@@ -19,10 +20,12 @@ import { holdSql } from "./held.ts";
 import { claimKeysSql, type KeyClaim, KeyTakenError, takenKeys } from "./idempotency.ts";
 import { statusRow, storeSql } from "./move.ts";
 import { entriesSql, eventsRow } from "./posting.ts";
+import { scheduleSql } from "./schedule-rows.ts";
 import { blob, byKey, pieces } from "./sql-text.ts";
 import { webhookEventsOf, webhookEventsSql } from "./webhook-events.ts";
 
 const ACCEPT = { from: null, to: "queued" } as const;
+const SCHEDULE = { from: null, to: "scheduled" } as const;
 
 export type Spend = { customerId: number; epoch: number; amount: number };
 /** `keys`: the idempotency keys that some of the records come with. */
@@ -118,19 +121,26 @@ function acceptSql(batch: CommitBatch, heldLinkOf: HeldLinkOf): string {
   const statuses: StatusRow[] = [];
   const told: ChangeEvent[] = [];
   const held = new Map<LaneRecord, string>();
+  let scheduled: LaneRecord[] | null = null;
   for (const r of records) {
-    const link = r.lane === "normal" ? heldLinkOf(r) : null;
+    const isNow = r.sendAtMs === undefined;
+    if (!isNow) (scheduled ??= []).push(r);
+    const link = isNow && r.lane === "normal" ? heldLinkOf(r) : null;
     if (link !== null) held.set(r, link);
-    entries.push(entryOf(r.id, chargeOf(ACCEPT, false), r.customerId, r.cost, nowMs));
-    const row = statusRow(r, { to: ACCEPT.to, attempt: 0, atMs: r.createdAtMs });
+    const move = isNow ? ACCEPT : SCHEDULE;
+    entries.push(entryOf(r.id, chargeOf(move, false), r.customerId, r.cost, nowMs));
+    const row = statusRow(r, { to: move.to, attempt: 0, atMs: r.createdAtMs });
     statuses.push(row);
     if (r.callback !== undefined) told.push(...webhookEventsOf(r, row, null));
   }
   const toldSql = webhookEventsSql(told);
-  const others = held.size === 0 ? records : records.filter((r) => !held.has(r));
+  const queued = scheduled === null ? records : records.filter((r) => r.sendAtMs === undefined);
+  const others = held.size === 0 ? queued : queued.filter((r) => !held.has(r));
   return (
     `BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +
-    `${storeSql(records, ACCEPT.to)};${entriesSql(entries)};` +
+    `${queued.length === 0 ? "" : `${storeSql(queued, ACCEPT.to)};`}` +
+    `${scheduled === null ? "" : `${storeSql(scheduled, SCHEDULE.to)};${scheduleSql(scheduled)};`}` +
+    `${entriesSql(entries)};` +
     `INSERT INTO outbox (lane,payload) VALUES ${[...laneRows(others), ...eventsRows(statuses, entries)]};` +
     `${toldSql === null ? "" : `${toldSql};`}` +
     `${held.size === 0 ? "" : `${heldSql(held)};`}${spendSql(batch)}`

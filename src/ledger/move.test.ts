@@ -3,7 +3,8 @@
 import { expect, test } from "bun:test";
 import { STATUSES, canMove } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { type Change, changesSql, moveSql, statusRow, storeSql } from "./move.ts";
+import { type Change, changesSql, moveSql, rescheduleSql, statusRow, storeSql } from "./move.ts";
+import { changeTo } from "./settle-plan.ts";
 
 const AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 6);
 const AT = "'2026-01-02 03:04:05.006'";
@@ -99,7 +100,29 @@ test("an accepted message is stored with its status, its sequence and all its fi
       `('a',9,'normal','queued',1,'+989121234567','it\\'s',NULL,NULL,'gsm7',1,500,NULL,NULL,${AT},${AT}),` +
       `('b',9,'express','queued',1,'+989121234567','it\\'s','shop','r','gsm7',1,500,${AT},${AT},${AT},${AT})`,
   );
-  expect(storeSql([record("a")], "scheduled")).toContain("'scheduled',0,");
+});
+
+test("a message that is to be sent later is stored with its time, and is put off with all that counts from it", () => {
+  const later = record("a", { sendAtMs: AT_MS + 1_000, validUntilMs: AT_MS + 3_000 });
+  const sql = storeSql([later], "scheduled");
+  expect(sql).toContain("created_at,updated_at,send_at) VALUES ('a',9,'normal','scheduled',0,");
+  expect(sql).toEndWith(`NULL,'2026-01-02 03:04:08.006',${AT},${AT},'2026-01-02 03:04:06.006')`);
+  expect(rescheduleSql(later, AT_MS + 60_000)).toBe(
+    `${UPDATE} SET send_at='2026-01-02 03:05:05.006',guaranteed_by=NULL,` +
+      "valid_until='2026-01-02 03:05:07.006' WHERE id='a' AND status='scheduled'",
+  );
+});
+
+test("a message whose time has come keeps the room for what its settlement writes; a canceled one gives it up", () => {
+  const of = (to: Change["to"]) => changeTo(to, record("a"), "scheduled", null);
+  const guard = "WHERE id IN ('a') AND status='scheduled' AND attempt=0";
+  expect(changesSql([of("queued")], AT_MS)).toBe(
+    `${UPDATE} SET status='queued',sequence=1,updated_at=${AT} ${guard}`,
+  );
+  expect(changesSql([of("canceled")], AT_MS)).toBe(
+    `${UPDATE} SET operator=operator,operator_message_id=operator_message_id,last_error=NULL,` +
+      `settle_room='',status='canceled',sequence=5,updated_at=${AT} ${guard}`,
+  );
 });
 
 test("an event has the status, attempt and sequence to which its message moved, and its operator", () => {

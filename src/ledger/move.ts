@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { type AcceptedStatus, attemptAfter, canMove, type Move, sequenceOf } from "../core/message.ts";
 import type { Refusal, StatusRow } from "../core/event-record.ts";
 import { REASON_CHARS_MAX, REFUSAL_CHARS_MAX } from "../core/limits.ts";
-import type { LaneRecord } from "../core/lane-record.ts";
+import { type LaneRecord, wantedAtMs } from "../core/lane-record.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
 
 /** A submit as its operator's reports will name it; both are "" if the operator gave it no id. */
@@ -40,10 +40,14 @@ export type Change = Move & {
 const MESSAGES = "messages FORCE INDEX (PRIMARY)";
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
-/** One INSERT of accepted messages. Callbacks are columns of it only if some message has one. */
+/**
+ * One INSERT of accepted messages. Callbacks are columns of it only if some message has one, and the time at
+ * which they are to be sent only if they are scheduled.
+ */
 export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus): string {
   const sequence = sequenceOf(0, status);
   const areTold = records.some(({ callback }) => callback !== undefined);
+  const areLater = status === "scheduled";
   let values = "";
   for (const r of records) {
     const created = dateTime(r.createdAtMs);
@@ -52,12 +56,13 @@ export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus)
     values +=
       `${values === "" ? "" : ","}('${r.id}',${r.customerId},'${r.lane}','${status}',${sequence},` +
       `'${r.phone}',${quote(r.text)},${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},` +
-      `${r.cost},${promised},${validUntil},${created},${created}${areTold ? callbackSql(r) : ""})`;
+      `${r.cost},${promised},${validUntil},${created},${created}${areTold ? callbackSql(r) : ""}` +
+      `${areLater ? `,${dateTime(r.sendAtMs as number)}` : ""})`;
   }
   return (
     "INSERT INTO messages (id,customer_id,lane,status,sequence,phone,text,sender,reference,encoding,parts," +
     "cost,guaranteed_by,valid_until,created_at,updated_at" +
-    `${areTold ? ",callback_statuses,callback_url" : ""}) VALUES ${values}`
+    `${areTold ? ",callback_statuses,callback_url" : ""}${areLater ? ",send_at" : ""}) VALUES ${values}`
   );
 }
 
@@ -72,10 +77,26 @@ export function moveSql(move: Move, attempt: number, ids: readonly string[], now
   return `UPDATE ${MESSAGES} SET ${arrivalSql(move, attempt, nowMs)} ${guardSql(move, attempt, ids)}`;
 }
 
-/** The same, for changes of one move and attempt, with the operator or the reason of each message. */
+/**
+ * One UPDATE of a message that is still scheduled: what counts from the time at which it is to be sent counts
+ * from the new one. Not a move, and so no event; the caller must check affectedRows.
+ */
+export function rescheduleSql(record: LaneRecord, sendAtMs: number): string {
+  const { id, guaranteedByMs, validUntilMs } = record;
+  const laterMs = sendAtMs - wantedAtMs(record);
+  const later = (ms: number | null) => (ms === null ? "NULL" : dateTime(ms + laterMs));
+  return (
+    `UPDATE ${MESSAGES} SET send_at=${dateTime(sendAtMs)},guaranteed_by=${later(guaranteedByMs)},` +
+    `valid_until=${later(validUntilMs)} WHERE id='${id}' AND status='scheduled'`
+  );
+}
+
+/** Like moveSql, for changes of one move and attempt, with the operator or the reason of each message. */
 export function changesSql(changes: readonly Change[], nowMs: number): string {
   const { record, ...move } = changes[0] as Change;
   const ids = changes.map((change) => change.record.id);
+  // It is still to be sent, and keeps the room for what its settlement writes.
+  if (move.from === "scheduled" && move.to === "queued") return moveSql(move, record.attempt, ids, nowMs);
   const set = (column: string, valueOf: (change: Change) => string | null, otherwise: string) => {
     const values = changes.map((c) => [`_ascii'${c.record.id}'`, ascii(valueOf(c)) ?? otherwise] as const);
     return `${column}=${byKey("id", values, otherwise)}`;

@@ -13,6 +13,7 @@ import type { LaneRecord } from "../core/lane-record.ts";
 import { retryDelayMaxMs, validUntilOf } from "../core/retries.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import type { Change } from "./move.ts";
+import { dropScheduled, type MovedPlace, type MovedRow, movedAfter } from "./schedule-rows.ts";
 import { changeQueued } from "./settle.ts";
 import { changeTo } from "./settle-plan.ts";
 
@@ -21,7 +22,8 @@ export type Queued = { id: string; attempt: number };
 export type IdRange = { from: string; to: string };
 /**
  * The result of a look at ids up to `next` (exclusive): messages that have been due since before the cutoff,
- * and from the first to the last message that is scheduled, queued or sending.
+ * and from the first to the last message that is queued or sending. Scheduled ones don't count: see
+ * lookForMoved.
  */
 export type LookResult = { next: string; queued: Queued[]; open: IdRange | null };
 export type Requeued = { ids: string[]; ended: string[] };
@@ -51,10 +53,9 @@ export async function lookForQueued(
   const open = await conn.query<OpenRow[]>(
     "SELECT id, status, attempt, updated_at FROM messages " +
       `WHERE id>='${first.id}' AND id<'${end}' AND lane='${lane}' ` +
-      `AND status IN ('scheduled','queued','sending') ORDER BY id LIMIT ${OPEN_ROWS_MAX}`,
+      `AND status IN ('queued','sending') ORDER BY id LIMIT ${OPEN_ROWS_MAX}`,
   );
-  const isDue = ({ attempt, updated_at }: OpenRow) =>
-    updated_at.getTime() + retryDelayMaxMs(lane, attempt) < cutoffMs;
+  const isDue = ({ attempt, updated_at }: OpenRow) => wasDue(lane, attempt, updated_at.getTime(), cutoffMs);
   const [lowest, last] = [open[0], open.at(-1)];
   if (lowest === undefined || last === undefined) return { next: end, queued: [], open: null };
   // Just above the last id: ids have one length, and `!` sorts before all their characters.
@@ -64,6 +65,32 @@ export async function lookForQueued(
     queued: open.filter((row) => row.status === "queued" && isDue(row)),
     open: { from: lowest.id, to: afterLast },
   };
+}
+
+const wasDue = (lane: Lane, attempt: number, updatedAtMs: number, cutoffMs: number): boolean =>
+  updatedAtMs + retryDelayMaxMs(lane, attempt) < cutoffMs;
+
+/**
+ * The same for messages that were scheduled, from the moment at which they were queued: a page of those
+ * behind `after`; `next` is the place of the last of them, null if that was the last page. Forgets those that
+ * can't be queued again.
+ */
+export async function lookForMoved(
+  conn: Pick<Connection, "query" | "write">,
+  lane: Lane,
+  after: MovedPlace | null,
+  cutoffMs: number,
+): Promise<{ next: MovedPlace | null; queued: Queued[] }> {
+  const rows = await movedAfter(conn, lane, after, { beforeMs: cutoffMs, limit: OPEN_ROWS_MAX });
+  const isOpen = ({ status }: MovedRow) => status === "queued" || status === "sending";
+  await dropScheduled(
+    conn,
+    rows.filter((row) => !isOpen(row)).map(({ id }) => id),
+  );
+  const queued = rows.filter(
+    ({ status, attempt, updatedAtMs }) => status === "queued" && wasDue(lane, attempt, updatedAtMs, cutoffMs),
+  );
+  return { next: rows.length === OPEN_ROWS_MAX ? (rows.at(-1) ?? null) : null, queued };
 }
 
 /** Requeues those that are still queued at that attempt. `ended`: those that had no time or attempt left. */

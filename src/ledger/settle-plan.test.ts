@@ -42,7 +42,7 @@ test("a capture takes its cost from reserved, a refund also returns it to the ba
     { entryId: "c", leg: "close", op: "refund", customerId: 9, amount: 30, createdAtMs: 1_000 },
   ]);
   expect(plan.unknown.map((r) => r.id)).toEqual(["d"]);
-  expect(plan.requeued).toEqual([]);
+  expect(plan.queued).toEqual([]);
   expect(plan.groups.map((group) => group.map((c) => c.record.id))).toEqual([["a"], ["b", "c"], ["d"]]);
 });
 
@@ -77,27 +77,42 @@ test("a status row describes the message as it is after the change", () => {
 });
 
 test("a retry moves no money and continues at the next attempt, with a higher sequence", () => {
-  const { wallets, entries, requeued, statuses } = planOf(
+  const { wallets, entries, queued, statuses } = planOf(
     [change(record("a", 1, { attempt: 2 }), "queued")],
     1_000,
   );
   expect([wallets, entries]).toEqual([[], []]);
-  expect(requeued.map(({ record: r, inMs }) => [r.id, r.attempt, inMs])).toEqual([["a", 3, 0]]);
+  expect(queued.map(({ record: r, inMs }) => [r.id, r.attempt, inMs])).toEqual([["a", 3, 0]]);
   expect(statuses[0]).toMatchObject({ status: "queued", attempt: 3, sequence: 6 * 3 + 1 });
+});
+
+test("a scheduled message is queued at its first attempt and keeps its money reserved; a canceled one is refunded", () => {
+  const [due, unwanted] = [record("a", 1, { sendAtMs: 900 }), record("b", 1)];
+  const { queued, statuses, entries, wallets } = planOf(
+    [changeTo("queued", due, "scheduled", null), changeTo("canceled", unwanted, "scheduled", null)],
+    1_000,
+  );
+  expect(queued).toEqual([{ record: due, inMs: 0 }]);
+  expect(statuses.map((row) => [row.status, row.attempt, row.sequence, row.why])).toEqual([
+    ["queued", 0, 1, undefined],
+    ["canceled", 0, 5, undefined],
+  ]);
+  expect(entries.map(({ entryId, op }) => [entryId, op])).toEqual([["b", "refund"]]);
+  expect(wallets).toEqual([{ customerId: 1, balance: 500, reserved: -500 }]);
 });
 
 test("a message requeued because its record was lost continues at the next attempt, as a retry does", () => {
   const lost = changeTo("queued", record("a", 1), "queued", "lost before it was sent");
-  const { requeued, statuses, entries } = planOf([lost], 1_000);
-  expect(requeued.map(({ record: r }) => [r.id, r.attempt])).toEqual([["a", 1]]);
+  const { queued, statuses, entries } = planOf([lost], 1_000);
+  expect(queued.map(({ record: r }) => [r.id, r.attempt])).toEqual([["a", 1]]);
   expect(statuses[0]).toMatchObject({ status: "queued", attempt: 1, sequence: 7 });
   expect(entries).toEqual([]);
 });
 
 test("a retry waits for as long as its change says", () => {
   const waits = (id: string, retryInMs: number) => ({ ...change(record(id, 1), "queued"), retryInMs });
-  const { requeued } = planOf([waits("a", 700), waits("b", 2_000)], 1_000);
-  expect(requeued.map(({ record: r, inMs }) => [r.id, inMs])).toEqual([
+  const { queued } = planOf([waits("a", 700), waits("b", 2_000)], 1_000);
+  expect(queued.map(({ record: r, inMs }) => [r.id, inMs])).toEqual([
     ["a", 700],
     ["b", 2_000],
   ]);
@@ -239,7 +254,7 @@ describe("laws of a plan", () => {
 
   test("each change is in one group of equal moves, and its event has the sequence to which it moves", () => {
     holds("plan groups", changes, (all) => {
-      const { groups, statuses, requeued } = planOf(all, 1);
+      const { groups, statuses, queued } = planOf(all, 1);
       expect(
         groups
           .flat()
@@ -255,9 +270,9 @@ describe("laws of a plan", () => {
           return [c.record.id, c.to, attempt, sequenceOf(attempt, c.to)];
         }),
       );
-      const again = all.filter((c) => attemptAfter(c, 0) === 1);
-      expect(requeued.map(({ record: r }) => [r.id, r.attempt])).toEqual(
-        again.map((c) => [c.record.id, c.record.attempt + 1]),
+      const again = all.filter((c) => c.to === "queued");
+      expect(queued.map(({ record: r }) => [r.id, r.attempt])).toEqual(
+        again.map((c) => [c.record.id, attemptAfter(c, c.record.attempt)]),
       );
     });
   });

@@ -1,5 +1,5 @@
 // Decides what a settlement writes, before any SQL: which changes still apply to the rows as they are, and
-// the resulting entries, wallet changes, events, requeued records and messages that wait for an answer.
+// the resulting entries, wallet changes, events, queued records and messages that wait for an answer.
 // Pure: no clock, no ids, no statements; settle.ts reads the rows and writes a plan.
 // Invariant: one closing entry, of the whole cost, for each message that the charging table of
 // core/message.ts charges or refunds. Bound: the caller's, CLAIM_ROWS_MAX changes.
@@ -20,8 +20,8 @@ export type Plan = {
   told: ChangeEvent[];
   entries: Entry[];
   wallets: WalletChange[];
-  /** Records of the next attempt, to be put into the outbox, and how long each has to wait there. */
-  requeued: { record: LaneRecord; inMs: number }[];
+  /** Records of those that become queued, to be put into the outbox, and how long each has to wait there. */
+  queued: { record: LaneRecord; inMs: number }[];
   /** Messages whose answer was lost: they get a claim of their own with a longer time limit. */
   unknown: LaneRecord[];
 };
@@ -36,7 +36,7 @@ export function planOf(changes: readonly Change[], nowMs: number): Plan {
     told: [],
     entries: [],
     wallets: [],
-    requeued: [],
+    queued: [],
     unknown: [],
   };
   for (const change of changes) {
@@ -47,8 +47,7 @@ export function planOf(changes: readonly Change[], nowMs: number): Plan {
       plan.statuses.push(row);
       plan.told.push(...webhookEventsOf(record, row, lastError(change)));
     }
-    if (attempt > record.attempt)
-      plan.requeued.push({ record: { ...record, attempt }, inMs: change.retryInMs ?? 0 });
+    if (to === "queued") plan.queued.push({ record: { ...record, attempt }, inMs: change.retryInMs ?? 0 });
     if (to === "unknown") plan.unknown.push(record);
     const charge = chargeOfChange(change);
     if (charge !== null) plan.entries.push(entryOf(record.id, charge, record.customerId, record.cost, nowMs));
@@ -120,6 +119,6 @@ export function expiredChange(record: LaneRecord, kind: "sending" | "unknown"): 
 }
 
 /** A move in which no operator takes part. */
-export function changeTo(to: Status, record: LaneRecord, from: Status, reason: string): Change {
+export function changeTo(to: Status, record: LaneRecord, from: Status, reason: string | null): Change {
   return { record, from, to, takenAtMs: null, operator: null, operatorMessageIds: [], reason };
 }

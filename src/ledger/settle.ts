@@ -173,17 +173,24 @@ type MessageRow = Omit<
   | "traceparent"
   | "callback"
   | "mayResend"
+  | "sendAtMs"
 > & {
   customer_id: number;
   sender: string | null;
   created_at: Date;
   guaranteed_by: Date | null;
   valid_until: Date | null;
+  send_at: Date | null;
   callback_statuses: number | null;
   callback_url: string | null;
 };
 
-async function lockRecords(conn: Connection, ids: readonly string[], status: Status): Promise<LaneRecord[]> {
+/** Locks those of these messages that are at this status, within the caller's transaction. */
+export async function lockRecords(
+  conn: Connection,
+  ids: readonly string[],
+  status: Status,
+): Promise<LaneRecord[]> {
   const found = await conn.query<MessageRow[]>(
     `SELECT ${RECORD} FROM messages WHERE id IN ('${ids.join("','")}') AND status='${status}' ` +
       "ORDER BY id FOR UPDATE",
@@ -222,12 +229,12 @@ export async function lockRows(conn: Connection, ids: readonly string[]): Promis
 
 const RECORD =
   "id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, created_at, " +
-  "guaranteed_by, valid_until, callback_statuses, callback_url";
+  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url";
 
 function recordOf(found: MessageRow): LaneRecord {
   const { customer_id, sender, created_at, guaranteed_by, valid_until, ...more } = found;
-  const { callback_statuses, callback_url, ...row } = more;
-  return {
+  const { send_at, callback_statuses, callback_url, ...row } = more;
+  const record: LaneRecord = {
     ...row,
     customerId: customer_id,
     from: sender,
@@ -237,6 +244,8 @@ function recordOf(found: MessageRow): LaneRecord {
     traceparent: "",
     ...(callback_statuses === null ? {} : { callback: { statuses: callback_statuses, url: callback_url } }),
   };
+  if (send_at !== null) record.sendAtMs = send_at.getTime();
+  return record;
 }
 
 type Context = { nowMs: number; id: () => string };
@@ -253,9 +262,9 @@ function planSql(plan: Plan, { nowMs, id }: Context): string {
   const statements = plan.groups.map((group) => changesSql(group, nowMs));
   if (plan.entries.length > 0) statements.push(walletsSql(plan.wallets), entriesSql(plan.entries));
   statements.push(eventsSql(plan.statuses, plan.entries));
-  for (const [inMs, of] of Map.groupBy(plan.requeued, (retry) => retry.inMs))
+  for (const [inMs, of] of Map.groupBy(plan.queued, (each) => each.inMs))
     statements.push(
-      requeueSql(
+      queueSql(
         of.map(({ record }) => record),
         inMs,
       ),
@@ -277,7 +286,7 @@ function isComplete(results: readonly unknown[], { groups, wallets }: Plan): boo
   );
 }
 
-function requeueSql(records: LaneRecord[], delayMs: number): string {
+function queueSql(records: LaneRecord[], delayMs: number): string {
   const payload = packLaneRow(records).toString("hex");
   const runAt = `NOW(3) + INTERVAL ${Math.round(delayMs) * 1000} MICROSECOND`;
   return `INSERT INTO outbox (lane,run_at,payload) VALUES ('${records[0]?.lane}',${runAt},x'${payload}')`;

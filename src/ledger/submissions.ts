@@ -4,6 +4,7 @@
 // Leaves to others: the form of the keys (src/operators/reports/), what an end means for the message.
 // Invariant: the first end of a part stays. Bound: rows go with their partition (src/schema/partitions.ts).
 
+import { ulidBound } from "../core/id.ts";
 import type { Connection } from "../platform/mysql.ts";
 import type { Change } from "./move.ts";
 import { dateTime, quote } from "./sql-text.ts";
@@ -59,20 +60,28 @@ type Row = {
   status: string | null;
 };
 
-/** The submits to these operators with one of these keys. Reads without locks. */
+/**
+ * The submits to these operators with one of these keys, of messages that were accepted after `fromMs`, or,
+ * with `untilMs`, before. Reads without locks.
+ */
 export async function findSubmissions(
   conn: Connection,
   keys: ReadonlyMap<string, readonly string[]>,
+  accepted: { fromMs: number } | { untilMs: number },
 ): Promise<Submission[]> {
+  const inTime =
+    "fromMs" in accepted
+      ? `message_id>='${ulidBound(accepted.fromMs)}'`
+      : `message_id<'${ulidBound(accepted.untilMs)}'`;
   const found: Submission[] = [];
   for (const [operator, of] of keys) {
     if (of.length === 0) continue;
-    // Every partition is asked, since a report names no message; the hint keeps a young one from being
-    // scanned.
+    // Every partition of that time is asked, since a report names no message; the hint keeps a young one from
+    // being scanned.
     const rows = await conn.query<Row[]>(
       "SELECT operator, id_key, operator_message_id, message_id, part, submits, status " +
         `FROM submissions FORCE INDEX (by_operator_id) WHERE operator=${quote(operator)} ` +
-        `AND id_key IN (${of.map(quote)})`,
+        `AND id_key IN (${of.map(quote)}) AND ${inTime}`,
     );
     for (const row of rows)
       found.push({

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as batchLimits from "../core/batch-limits.ts";
+import * as scheduleLimits from "../core/schedule-limits.ts";
 import * as limits from "../core/limits.ts";
 import * as webhookLimits from "../core/webhook-limits.ts";
 import { settings } from "../platform/config.ts";
@@ -88,6 +89,7 @@ function wrongLimits({ path, text }: Page, source = code): string[] {
     ...Object.entries(limits),
     ...Object.entries(webhookLimits),
     ...Object.entries(batchLimits),
+    ...Object.entries(scheduleLimits),
     ...Object.values(settings).map((s): [string, number | string] => [s.env, s.fallback]),
   ]);
   const wrong: string[] = [];

@@ -20,7 +20,7 @@ import { hex } from "../platform/smpp/pdu.ts";
 import { COMMAND_STATUSES, STATUS_CLASSES, type StatusClass } from "../platform/smpp/status.ts";
 
 const MEANING: Record<Status, [meaning: string, until: string]> = {
-  scheduled: ["accepted, to be sent later", "not used by this version"],
+  scheduled: ["accepted, to be sent later", "until its `send_at`; while no relay runs, longer"],
   queued: [
     "waits in the outbox, in Kafka, in a held row, or for its next attempt",
     "until its time is over, see [attempts](#attempts); longer while no sender runs or reaches an operator",
@@ -39,7 +39,7 @@ const MEANING: Record<Status, [meaning: string, until: string]> = {
   ],
   rejected: ["ended before it was sent", "not used by this version"],
   expired: ["its time was over before an operator took it: `valid_for`, or express's promise", ""],
-  canceled: ["ended before it was sent", "not used by this version"],
+  canceled: ["its customer canceled it while it was `scheduled`", ""],
 };
 
 const WRITTEN_BY: Record<LedgerOp, string> = {

@@ -59,6 +59,8 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     ledger,
     metrics,
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
+    now: Date.now,
+    schedule: { pool: ledger.pool, now: Date.now },
     findRoute: (phone, lane) => router.find(phone, lane),
     ready: role.ready,
     reads: { pool: readPool, clickhouse, now: Date.now },

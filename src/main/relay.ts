@@ -1,4 +1,5 @@
-// The relay (Node): waits for MySQL and Kafka, in any order, then moves outbox rows to Kafka until SIGTERM.
+// The relay (Node): waits for MySQL and Kafka, in any order, then moves outbox rows to Kafka until SIGTERM,
+// and scheduled messages into the outbox.
 // One of the relays also sweeps, one samples the backlog, and one checks the books in the background.
 
 import { DRAIN_MS, MYSQL_ANSWER_MAX_MS, RELAY_TRANSACTIONS_MAX } from "../core/limits.ts";
@@ -15,6 +16,7 @@ import { startBacklog } from "../relay/backlog.ts";
 import { keepTopics } from "../relay/keep-topics.ts";
 import { startLetterPurge } from "../relay/purge-letters.ts";
 import { startRelay } from "../relay/relay.ts";
+import { startSchedule } from "../relay/schedule.ts";
 import { watchReportReaders } from "../relay/report-readers.ts";
 import { startSweep } from "../relay/sweep.ts";
 import { tablesAnswer } from "../schema/tables.ts";
@@ -22,9 +24,9 @@ import { tablesAnswer } from "../schema/tables.ts";
 // For flushing what librdkafka still holds while stopping; the rest of DRAIN_MS is for the transactions.
 const FLUSH_MS = 2_000;
 // The transactions of all lanes; three more for their polls while idle and for a sweep, which reads on one
-// connection and writes on another; one for sampling the backlog, one for watching ClickHouse's readers. What
-// comes once a minute waits for one of them.
-const CONNECTIONS = RELAY_TRANSACTIONS_MAX + 6;
+// connection and writes on another; one for sampling the backlog, one for watching ClickHouse's readers; one
+// for scheduled messages of each lane. What comes once a minute waits for one of them.
+const CONNECTIONS = RELAY_TRANSACTIONS_MAX + 8;
 /** For a statement that reads one day of some customers' messages. */
 const CLICKHOUSE_TIMEOUT_MS = 30_000;
 
@@ -50,6 +52,8 @@ runRole({ name: "relay", usage }, async (role) => {
     { cycleMs: config.reconcileCycleMs },
   );
   role.onStop(() => cycle.stop());
+  const schedule = startSchedule({ ...common, timers: systemTimers, pool });
+  role.onStop(() => schedule.stop());
   const isLost = (err: unknown) =>
     role.restart(err, "the Kafka producer has to be built anew", async () => topics.close());
   const producer = await role.waitFor("Kafka", () => createProducer(config, log, isLost));

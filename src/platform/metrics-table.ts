@@ -224,6 +224,8 @@ export const METRICS = {
     "relay",
     "days after today that already have a partition, in the table that has the fewest",
   ),
+  sluice_relay_scheduled_total: counter("relay", "scheduled messages queued at their time", { lane: LANES }),
+  sluice_relay_scheduled_late_seconds: histogram("relay", "send_at until queued", BUCKETS_S, { lane: LANES }),
   sluice_relay_swept_total: counter("relay", "messages requeued because their record was lost"),
   sluice_relay_sweep_failed_total: counter(
     "relay",

@@ -32,6 +32,8 @@ export type CustomerBooks = {
   told: number;
   /** The messages named by a claim, as `sending` and `unknown` ones must be. */
   claimed: Map<Status, Sum>;
+  /** How many scheduled messages no relay will send at their time. */
+  unscheduled: number;
   topups: Sum;
 };
 export type Books = {
@@ -180,14 +182,17 @@ async function readEntries(conn: Connection, books: Books): Promise<void> {
 }
 
 async function readMessages(conn: Connection, books: Books): Promise<void> {
-  type Row = Sum & Group & { status: Status; event_fingerprint: string; nameless: number; told: number };
+  type Counts = { nameless: number; told: number; unscheduled: number };
+  type Row = Sum & Group & Counts & { status: Status; event_fingerprint: string };
   const rows = await conn.query<Row[]>(
     `SELECT m.customer_id, TO_DAYS(m.created_at) AS day, m.status,
        m.updated_at >= ${at(books.cutoffMs)} AS young, ${sums("m.id", "m.cost")},
        CAST(SUM(CRC32(CONCAT(m.id, ':', ${EVENT_STATUS}, ':', ${EVENT_SEQUENCE}))) AS CHAR)
          AS event_fingerprint,
        CAST(SUM(m.status IN (${TAKEN}) AND m.operator IS NULL) AS SIGNED) AS nameless,
-       COUNT(m.callback_statuses) AS told
+       COUNT(m.callback_statuses) AS told,
+       CAST(SUM(CASE m.status WHEN 'scheduled' THEN NOT (${IS_SCHEDULED}) ELSE 0 END) AS SIGNED)
+         AS unscheduled
      FROM ${messagesOf(books.scope)} GROUP BY m.customer_id, day, m.status, young`,
   );
   for (const row of rows) {
@@ -196,11 +201,17 @@ async function readMessages(conn: Connection, books: Books): Promise<void> {
     c.messages.set(row.status, added(c.messages.get(row.status) ?? NO_ROWS, sum));
     c.nameless += Number(row.nameless);
     c.told += Number(row.told);
+    c.unscheduled += Number(row.unscheduled);
     books.messages += sum.count;
     const what = eventStatus(row.status);
     books.statusDays.push({ ...sum, ...groupOf(row), what, fingerprint: String(row.event_fingerprint) });
   }
 }
+
+/** Whether a relay will send a message at its time, as SQL. */
+export const IS_SCHEDULED =
+  "(SELECT COUNT(*) FROM scheduled_messages AS s FORCE INDEX (PRIMARY) WHERE s.message_id = m.id " +
+  "AND s.moved = FALSE AND s.run_at <=> m.send_at) > 0";
 
 // A message may be named by an old claim as well as by its present one.
 async function readClaimed(conn: Connection, books: Books): Promise<void> {
@@ -259,7 +270,8 @@ function customerOf(books: Books, customerId: number): CustomerBooks {
   let found = books.customers.get(customerId);
   if (found === undefined) {
     const none = { balance: 0, reserved: 0, unspent: 0, leaseLowest: 0, nameless: 0, told: 0 };
-    found = { ...none, topups: NO_ROWS, entries: new Map(), messages: new Map(), claimed: new Map() };
+    const sets = { entries: new Map(), messages: new Map(), claimed: new Map() };
+    found = { ...none, ...sets, unscheduled: 0, topups: NO_ROWS };
     books.customers.set(customerId, found);
   }
   return found;

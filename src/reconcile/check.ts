@@ -21,9 +21,11 @@ import {
   messagesWithoutClaim,
   messagesWithoutOperator,
   messagesWithoutReserve,
+  messagesWithoutSchedule,
   reportsUnread,
   rowsOfMessages,
   rowsOfTopups,
+  schedulesWithoutMessage,
   submissionsNotTaken,
 } from "./rows.ts";
 import { checkWebhooks } from "./webhooks.ts";
@@ -39,6 +41,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
       if (!reservesMatch(c)) differ.push(customerId);
     }
     if (c.nameless > 0) drifts.push(...(await messagesWithoutOperator(conn, customerId)));
+    if (c.unscheduled > 0) drifts.push(...(await messagesWithoutSchedule(conn, customerId)));
     if (!claimsMatch(c)) drifts.push(...(await messagesWithoutClaim(conn, customerId)));
     if (!equal(c.topups, entriesOf(c, "topup"))) drifts.push(...(await rowsOfTopups(conn, customerId)));
   }
@@ -50,7 +53,10 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
   drifts.push(...(await checkWebhooks(conn, books)));
   drifts.push(...(await keysWithoutOwner(conn, books.scope)));
   drifts.push(...(await leasesWithoutNode(conn, books.scope)));
-  if (isAllCustomers(books.scope)) drifts.push(...(await reportsUnread(conn)));
+  if (isAllCustomers(books.scope)) {
+    drifts.push(...(await schedulesWithoutMessage(conn)));
+    drifts.push(...(await reportsUnread(conn)));
+  }
   return drifts;
 }
 

@@ -12,6 +12,7 @@ export const RECONCILE_INVARIANTS = [
   "message_has_one_reserve",
   "message_close_matches_status",
   "message_has_claim",
+  "message_has_schedule",
   "message_has_operator",
   "submission_was_taken",
   "entry_has_message",

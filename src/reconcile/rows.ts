@@ -8,7 +8,7 @@ import { ulidBound } from "../core/id.ts";
 import { IDEMPOTENCY_TTL_MS, REPORT_TTL_MS, SUBMISSION_TTL_MS } from "../core/limits.ts";
 import { type Charge, STATUSES, settlementOf } from "../core/message.ts";
 import type { Connection } from "../platform/mysql.ts";
-import { type Books, CLAIMED_IDS, messagesOf, messagesSince, ofScope, TAKEN } from "./books.ts";
+import { type Books, CLAIMED_IDS, IS_SCHEDULED, messagesOf, messagesSince, ofScope, TAKEN } from "./books.ts";
 import {
   type Drift,
   type DriftEntry,
@@ -51,6 +51,7 @@ const SAYS: Partial<Record<Invariant, string>> = {
   message_close_matches_status: "messages whose capture or refund isn't what their status asks for",
   entry_has_message: "entries of messages that don't exist",
   message_has_claim: "messages in sending or unknown that no claim will end",
+  message_has_schedule: "scheduled messages that no relay will send at their time, or others that one will",
   message_has_operator: "messages that an operator took, but that name none",
   submission_was_taken: "messages that no operator may have taken, although its reports would find them",
   topup_has_entry: "top-ups and their entries",
@@ -160,6 +161,28 @@ export async function messagesWithoutClaim(conn: Connection, customerId: number)
       AND (m.id, m.status) NOT IN
         (SELECT j.id, IF(c.kind = 'sending', 'sending', 'unknown') FROM ${CLAIMED_IDS})`;
   return driftsOf(conn, rows);
+}
+
+/** Scheduled messages without a row that makes a relay send them at their time. */
+export function messagesWithoutSchedule(conn: Connection, customerId: number): Promise<Drift[]> {
+  return driftsOf(
+    conn,
+    `SELECT m.customer_id, m.id AS entry_id, 'message_has_schedule' AS rule, NULL AS op, m.cost AS amount,
+       CONCAT('message is scheduled for ', COALESCE(m.send_at, 'no time')) AS detail
+     FROM ${messagesOf({ low: customerId, high: customerId })}
+     WHERE m.status = 'scheduled' AND NOT (${IS_SCHEDULED})`,
+  );
+}
+
+/** Rows that make a relay send messages that aren't scheduled. Reads all rows that wait. */
+export function schedulesWithoutMessage(conn: Connection): Promise<Drift[]> {
+  return driftsOf(
+    conn,
+    `SELECT m.customer_id, m.id AS entry_id, 'message_has_schedule' AS rule, NULL AS op, m.cost AS amount,
+       CONCAT('message is ', m.status, ', its row for ', s.run_at) AS detail
+     FROM scheduled_messages AS s STRAIGHT_JOIN messages AS m ON m.id = s.message_id
+     WHERE s.moved = FALSE AND m.status <> 'scheduled'`,
+  );
 }
 
 /** Messages that an operator took but that name none. */

@@ -72,18 +72,28 @@ const SOUND = `CASE d.state WHEN 'pending' THEN d.run_at IS NOT NULL
   WHEN 'delivered' THEN d.run_at IS NULL AND d.error IS NULL AND d.attempts > 0 AND d.code BETWEEN 200 AND 299
   ELSE d.run_at IS NULL AND d.error IS NOT NULL END`;
 
-/** What its message's row tells: it was queued, and this is what it became last. */
-const SAID = "(d.status = 'queued' OR d.sequence <=> m.sequence)";
+/** What its message's row tells: it was scheduled, it was queued, and this is what it became last. */
+const SAID = "(d.status IN ('scheduled','queued') OR d.sequence <=> m.sequence)";
 
-// Every message begins as `queued` (src/ledger/accept.ts), and is queued once more with each attempt.
+// Every message begins as `queued`, or as `scheduled` if it has a `send_at` (src/ledger/accept.ts), and is
+// queued once more with each attempt. Only a scheduled one is canceled.
 const NOW_TOLD = TOLD_STATUSES.filter((status) => status !== "queued");
+assert(
+  STATUSES.every((from) => canMove(from, "canceled") === (from === "scheduled")),
+  "a message that is canceled was never queued",
+);
+assert(sequenceOf(0, "scheduled") === 0, "the event of a scheduled message adds nothing to a sum");
 const WANTS_QUEUED = `(m.callback_statuses & ${maskOf(["queued"])} <> 0)`;
 const WANTS_NOW = `(m.callback_statuses & (${byStatus("m.status", NOW_TOLD, (one) => maskOf([one]))}) <> 0)`;
+/** How often it was queued, and whether it was scheduled and isn't any more. */
+const QUEUED = "(m.status NOT IN ('scheduled','canceled')) * (m.attempt + 1)";
+const WAS_SCHEDULED =
+  `(m.callback_statuses & ${maskOf(["scheduled"])} <> 0 AND m.send_at IS NOT NULL ` +
+  "AND m.status <> 'scheduled')";
 /** How many events a message's row asks for, and the sum of their sequences. */
-const EVENTS = `(${WANTS_QUEUED} * (m.attempt + 1) + ${WANTS_NOW})`;
+const EVENTS = `(${WAS_SCHEDULED} + ${WANTS_QUEUED} * ${QUEUED} + ${WANTS_NOW})`;
 const SEQUENCES =
-  `(${WANTS_QUEUED} * (m.attempt + 1) * (${STEP / 2} * m.attempt + ${FIRST}) + ` +
-  `${WANTS_NOW} * m.sequence)`;
+  `(${WANTS_QUEUED} * ${QUEUED} * (${STEP / 2} * m.attempt + ${FIRST}) + ` + `${WANTS_NOW} * m.sequence)`;
 
 const isTrue = (rule: string): string => `COALESCE(${rule}, FALSE)`;
 

@@ -3,7 +3,8 @@
 // loop per lane.
 // Owns the order of the steps; leaves the proof of a loss to proof.ts, which ids to look through to
 // open-ids.ts, messages to the ledger, topics to platform/kafka/admin.ts.
-// States of a lane: see proof.ts; proven → looks through ids up to the moment → pause → a new moment.
+// States of a lane: see proof.ts; proven → looks through ids up to the moment, then through those that were
+// scheduled, whose ids may be much older → pause → a new moment.
 // Invariants: a message is requeued only when its loss is proven and its row, under lock, is still queued at
 // that attempt; one relay at a time looks. Bound: LOOK_MS of looking and REQUEUE_MAX messages a tick; then a
 // rest of PAUSE_FACTOR times the time it took, and of at least a ninth of `afterMs`.
@@ -14,12 +15,14 @@ import type { Lane } from "../core/message.ts";
 import { hasHeldRows, lastHeldRow } from "../ledger/held.ts";
 import {
   type IdRange,
+  lookForMoved,
   lookForQueued,
   openFrom,
   type Queued,
   requeue,
   setOpenFrom,
 } from "../ledger/requeue.ts";
+import type { MovedPlace } from "../ledger/schedule-rows.ts";
 import type { TopicAdmin, TopicOffsets } from "../platform/kafka/topics.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { withLock } from "../platform/named-lock.ts";
@@ -49,8 +52,16 @@ type State =
   | { at: "kafka"; momentMs: number; seen: TopicOffsets }
   | { at: "held"; momentMs: number; lastHeld: number }
   | { at: "proven"; momentMs: number; search: Search | null; tookMs: number };
-/** What is still to be looked through, up to `to`, and what was found open; null: it has yet to begin. */
-type Search = { todo: readonly IdRange[]; open: readonly IdRange[]; to: string };
+/**
+ * What is still to be looked through, up to `to`, and what was found open; null: it has yet to begin.
+ * `moved`: how far it has looked through those that were scheduled, which comes last; null: not at all.
+ */
+type Search = {
+  todo: readonly IdRange[];
+  open: readonly IdRange[];
+  to: string;
+  moved: MovedPlace | "all" | null;
+};
 type Counts = Record<"swept_total" | "sweep_failed_total" | "sweeps_total", number>;
 type LaneSweep = SweepDeps &
   Omit<SweepOptions, "lanes"> &
@@ -129,19 +140,29 @@ async function look(lane: LaneSweep, conn: Connection, state: Proven): Promise<P
   const search = await searchOf(lane, conn, state.search, ulidBound(cutoffMs));
   const [todo, open] = [[...search.todo], [...search.open]];
   let [next, put] = [0, 0];
+  let { moved } = search;
+  const isEnough = () => put >= REQUEUE_MAX || performance.now() - startedMs >= LOOK_MS;
+  const requeueAll = async (lost: Queued[]) => {
+    for (let at = 0; at < lost.length; at += CLAIM_ROWS_MAX)
+      await requeueSome(lane, lost.slice(at, at + CLAIM_ROWS_MAX));
+    put += lost.length;
+  };
   for (let range = todo[0]; range !== undefined; range = todo[next]) {
-    if (put >= REQUEUE_MAX || performance.now() - startedMs >= LOOK_MS) break;
+    if (isEnough()) break;
     const found = await lookForQueued(conn, lane.lane, range, cutoffMs);
-    for (let at = 0; at < found.queued.length; at += CLAIM_ROWS_MAX)
-      await requeueSome(lane, found.queued.slice(at, at + CLAIM_ROWS_MAX));
-    put += found.queued.length;
+    await requeueAll(found.queued);
     if (found.open !== null) addOpen(open, found.open, range.from);
     if (found.next < range.to) todo[next] = { from: found.next, to: range.to };
     else next++;
   }
+  while (next === todo.length && moved !== "all" && !isEnough()) {
+    const found = await lookForMoved(conn, lane.lane, moved, cutoffMs);
+    await requeueAll(found.queued);
+    moved = found.next ?? "all";
+  }
   const tookMs = state.tookMs + performance.now() - startedMs;
-  if (next < todo.length)
-    return { ...state, search: { todo: todo.slice(next), open, to: search.to }, tookMs };
+  if (moved !== "all")
+    return { ...state, search: { todo: todo.slice(next), open, to: search.to, moved }, tookMs };
   const swept = { open, to: search.to };
   await setOpenFrom(conn, lane.lane, markOf(swept));
   lane.swept = swept;
@@ -160,7 +181,7 @@ async function searchOf(
   if (begun !== null && !isOver) return begun;
   const { swept } = lane;
   const to = swept !== null && swept.to > before ? swept.to : before;
-  return { todo: rangesToLook(swept, mark, before), open: [], to };
+  return { todo: rangesToLook(swept, mark, before), open: [], to, moved: null };
 }
 
 async function requeueSome({ pool, lane, counts, log, now }: LaneSweep, lost: Queued[]): Promise<void> {

@@ -35,6 +35,8 @@ export type Message = {
   operator_message_id: string | null;
   guaranteed_by: string | null;
   valid_until: string;
+  /** When it was to be sent, if that was later than its acceptance. */
+  send_at: string | null;
   created_at: string;
   updated_at: string;
 };
@@ -47,9 +49,32 @@ const SCAN_ROWS_MAX = 10_000;
 const COLUMNS =
   "m.id, m.customer_id, m.lane, m.status, m.phone, m.sender, m.reference, m.encoding, m.parts, m.cost, " +
   "m.attempt, m.sequence, m.operator, m.operator_message_id, m.last_error, m.guaranteed_by, " +
-  "m.valid_until, m.created_at, m.updated_at";
+  "m.valid_until, m.send_at, m.created_at, m.updated_at";
 /** Above every ULID. */
 const ID_AFTER_ALL = "~";
+
+/** Without its timeline. @throws SluiceError not_found, also for another customer's message */
+export async function findMessage(
+  pool: Pick<Pool, "query">,
+  owner: MessageOwner,
+  id: string,
+): Promise<Message> {
+  return messageOf(await rowOf(pool, owner, id), owner);
+}
+
+async function rowOf(
+  pool: Pick<Pool, "query">,
+  { customerId }: Pick<MessageOwner, "customerId">,
+  id: string,
+): Promise<StoredMessage> {
+  if (!isUlid(id)) throw new SluiceError("not_found");
+  const [row] = await pool.query<StoredMessage[]>(
+    `SELECT ${COLUMNS} FROM messages AS m WHERE m.id = ? AND m.customer_id = ?`,
+    [id, customerId],
+  );
+  if (row === undefined) throw new SluiceError("not_found", { detail: "No such message." });
+  return row;
+}
 
 /** @throws SluiceError not_found, also for another customer's message */
 export async function oneMessage(
@@ -57,12 +82,7 @@ export async function oneMessage(
   owner: MessageOwner,
   id: string,
 ): Promise<MessageWithTimeline> {
-  if (!isUlid(id)) throw new SluiceError("not_found");
-  const [row] = await pool.query<StoredMessage[]>(
-    `SELECT ${COLUMNS} FROM messages AS m WHERE m.id = ? AND m.customer_id = ?`,
-    [id, owner.customerId],
-  );
-  if (row === undefined) throw new SluiceError("not_found", { detail: "No such message." });
+  const row = await rowOf(pool, owner, id);
   const present = {
     id,
     customerId: owner.customerId,
@@ -146,15 +166,19 @@ type StoredMessage = {
   last_error: string | null;
   guaranteed_by: Date | null;
   valid_until: Date | null;
+  send_at: Date | null;
   created_at: Date;
   updated_at: Date;
 };
 
+/** At these the message's attempt has not begun. */
+const UNTRIED: readonly Status[] = ["scheduled", "queued", "canceled"];
+
 function messageOf(row: StoredMessage, { currency }: MessageOwner): Message {
-  const waiting = row.status === "queued" || row.status === "scheduled";
   const times = {
     createdAtMs: row.created_at.getTime(),
     validUntilMs: row.valid_until?.getTime() ?? null,
+    ...(row.send_at === null ? {} : { sendAtMs: row.send_at.getTime() }),
   };
   return {
     id: row.id,
@@ -168,12 +192,13 @@ function messageOf(row: StoredMessage, { currency }: MessageOwner): Message {
     currency,
     from: row.sender,
     reference: row.reference,
-    attempts: row.attempt + (waiting ? 0 : 1),
+    attempts: row.attempt + (UNTRIED.includes(row.status) ? 0 : 1),
     last_error: row.last_error,
     operator: row.operator,
     operator_message_id: row.operator_message_id,
     guaranteed_by: row.guaranteed_by?.toISOString() ?? null,
     valid_until: new Date(validUntilOf(times)).toISOString(),
+    send_at: row.send_at?.toISOString() ?? null,
     created_at: row.created_at.toISOString(),
     updated_at: row.updated_at.toISOString(),
   };

@@ -6,10 +6,11 @@
 import { createHash } from "node:crypto";
 import { Type } from "typebox";
 import { type FieldError, SluiceError } from "../core/errors.ts";
-import { isUlid, ULID_TIME_MAX_MS } from "../core/id.ts";
+import { isUlid } from "../core/id.ts";
 import { CURSOR_CHARS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "../core/limits.ts";
 import { isLane, isStatus, LANES, type Lane, STATUSES, type Status } from "../core/message.ts";
 import { parsePhone } from "../core/phone.ts";
+import { timeOf } from "../core/time.ts";
 import { DELIVERY_STATES, type DeliveryState } from "../ledger/webhook-deliveries.ts";
 
 /** Parameters by name, each given once and not empty (src/api/query.ts). */
@@ -107,7 +108,6 @@ export type Params = {
 const CURSOR_VERSION = 1;
 // A plus that wasn't escaped arrives as a blank; without its plus, +45… would be another country's number.
 const LOST_PLUS = /^ /;
-const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
 export function readParams(query: Query): Params {
   const errors: FieldError[] = [];
@@ -147,7 +147,10 @@ export function readParams(query: Query): Params {
         return usageKeysOf(s) ?? fail("by", reason);
       }) ?? ["status"],
     time: (name) =>
-      read(name, (s) => timeOf(s) ?? fail(name, "must be a time from 1970 on, such as 2026-01-31T09:30:00Z")),
+      read(name, (s) => {
+        const timeMs = timeOf(s.replace(" ", "+")); // a plus that wasn't escaped
+        return timeMs ?? fail(name, "must be a time from 1970 on, such as 2026-01-31T09:30:00Z");
+      }),
     limit: () =>
       read("limit", (s) => {
         const limit = /^\d{1,4}$/.test(s) ? Number(s) : 0;
@@ -183,33 +186,6 @@ function usageKeysOf(text: string): UsageKey[] | null {
   if (keys.length !== names.length) return null;
   return keys.toSorted((a, b) => names.indexOf(a) - names.indexOf(b));
 }
-
-/**
- * RFC 3339, section 5.6: hours end at 23, and second 60 is a leap second, treated as the next second. Null
- * for anything else, including a date that doesn't exist.
- */
-function timeOf(text: string): number | null {
-  const match = RFC_3339.exec(text.replace(" ", "+")); // a plus that wasn't escaped
-  if (match === null) return null;
-  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as Six;
-  const [fraction = "", sign, offsetHour = "0", offsetMinute = "0"] = match.slice(7);
-  if (hour > 23 || minute > 59 || second > 60 || Number(offsetHour) > 23 || Number(offsetMinute) > 59)
-    return null;
-  // Date.UTC would turn 30 February into 2 March, and years up to 99 into years of the last century.
-  const date = new Date(0);
-  date.setUTCFullYear(year, month - 1, day);
-  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return null;
-  const offsetMin = Number(offsetHour) * 60 + Number(offsetMinute);
-  const minutes = hour * 60 + minute - (sign === "-" ? -offsetMin : offsetMin);
-  const timeMs = date.getTime() + (minutes * 60 + second) * 1_000 + millisecondsUp(fraction);
-  return timeMs >= 0 && timeMs <= ULID_TIME_MAX_MS ? timeMs : null;
-}
-
-type Six = [number, number, number, number, number, number];
-
-// By digits, because 0.001 × n is not always exactly n thousandths.
-const millisecondsUp = (fraction: string): number =>
-  Number(fraction.slice(0, 3).padEnd(3, "0")) + (/[1-9]/.test(fraction.slice(3)) ? 1 : 0);
 
 /** All parameters that select rows; a cursor only moves through the selection. */
 function filtersOf(query: Query): string {

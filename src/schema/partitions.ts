@@ -5,7 +5,7 @@
 // waits at most 1 s for its table lock, because all later statements queue behind it.
 
 import { ulidDayPrefix } from "../core/id.ts";
-import { SUBMISSION_TTL_MS } from "../core/limits.ts";
+import { SUBMISSION_KEPT_MS } from "../core/schedule-limits.ts";
 import { WEBHOOK_TTL_MS } from "../core/webhook-limits.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
@@ -17,13 +17,13 @@ export type PartitionOptions = { nowMs: number; daysAhead?: number };
 /** `busy`: a snapshot of reconcile or a long transaction held the tables; call it again later. */
 export type PartitionResult = { kind: "done"; created: number } | { kind: "busy" };
 
-/** How long a table's rows are kept, in milliseconds; null: for ever. */
+/** How long a table's rows are kept, counted from the time in their ids, in milliseconds; null: for ever. */
 const TABLES = {
   messages: null,
   wallet_ledger: null,
-  submissions: SUBMISSION_TTL_MS,
+  submissions: SUBMISSION_KEPT_MS,
   webhook_deliveries: WEBHOOK_TTL_MS,
-  late_reports: SUBMISSION_TTL_MS,
+  late_reports: SUBMISSION_KEPT_MS,
 } as const;
 // Scheduled sends reach 30 days ahead, but their rows are stored by the day of acceptance. So the days ahead
 // are only for missed runs; even a week of those must do no harm.

@@ -2,6 +2,7 @@
 
 import type { Change } from "../ledger/move.ts";
 import { chargeOfChange } from "../ledger/settle-plan.ts";
+import { wantedAtMs } from "../core/lane-record.ts";
 import { isLate } from "../core/message.ts";
 import type { Metrics } from "../platform/metrics.ts";
 
@@ -26,7 +27,7 @@ const KEYS = [
 export type Counts = Record<(typeof KEYS)[number], number> & {
   /** How the promises of express messages ended. */
   promise: Record<"made" | "missed" | "failed", (n: number) => void>;
-  /** Time from acceptance to the operator's answer, for a message that an operator accepted. */
+  /** Time from acceptance, or send_at, to the answer of the operator that accepted the message. */
   taken(seconds: number): void;
 };
 
@@ -46,7 +47,7 @@ export function countChanges(counts: Counts, changes: readonly Change[]): void {
     const charge = chargeOfChange(change);
     if (charge === "refund") counts.refunded_total++;
     if (charge === "capture") counts.captured_total++;
-    if (takenAtMs !== null) counts.taken(Math.max(0, takenAtMs - record.createdAtMs) / 1_000);
+    if (takenAtMs !== null) counts.taken(Math.max(0, takenAtMs - wantedAtMs(record)) / 1_000);
     if (record.guaranteedByMs !== null) {
       if (takenAtMs !== null) counts.promise[isLate(record, takenAtMs) ? "missed" : "made"](1);
       else if (to === "failed") counts.promise.failed(1);

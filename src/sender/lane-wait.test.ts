@@ -165,3 +165,16 @@ describe("a change", () => {
     expect(attemptOf(change({ to: "failed" }), 3_000)).toBeNull();
   });
 });
+
+test("a message that was sent later waits since then", () => {
+  const taken: Change = {
+    record: laneRecord("later", { createdAtMs: 1_000, sendAtMs: 500_000 }),
+    from: "sending",
+    to: "sent",
+    takenAtMs: 500_080,
+    operator: "A",
+    operatorMessageIds: ["a1"],
+    reason: null,
+  };
+  expect(attemptOf(taken, 500_090)?.ms).toBe(80);
+});

@@ -11,6 +11,7 @@
 // of which there are some here.
 // Pure; clocks are passed in. Bound: 2 * SAMPLES_MAX messages.
 
+import { wantedAtMs } from "../core/lane-record.ts";
 import { NOT_TAKEN_WAIT_MS } from "../core/limits.ts";
 import type { Change } from "../ledger/move.ts";
 
@@ -20,12 +21,12 @@ export type Attempt = {
   isFirst: boolean;
   /** refused: for now, by all operators; missed: its time was over, or its answer was lost. */
   end: "taken" | "refused" | "missed";
-  /** From the message's acceptance until this end or, refused, until its next attempt. */
+  /** From the message's acceptance or its send_at until this end or, refused, until its next attempt. */
   ms: number;
 };
 export type LaneWait = {
   took(attempt: Attempt): void;
-  /** `oldestAtMs`: when the oldest message that waits here was accepted; null if none waits. */
+  /** `oldestAtMs`: since when the oldest message that waits here was to be sent; null if none waits. */
   waitMs(oldestAtMs: number | null): number;
 };
 
@@ -100,12 +101,12 @@ const sortedMs = (samples: readonly Sample[]): number[] => samples.map(({ ms }) 
  * itself. `nowMs`: when it was settled.
  */
 export function attemptOf({ record, to, takenAtMs, retryInMs = 0 }: Change, nowMs: number): Attempt | null {
-  const { id, attempt, createdAtMs } = record;
+  const { id, attempt } = record;
   const ended = (end: Attempt["end"], atMs: number): Attempt => ({
     id,
     isFirst: attempt === 0,
     end,
-    ms: atMs - createdAtMs,
+    ms: atMs - wantedAtMs(record),
   });
   if (takenAtMs !== null) return ended("taken", takenAtMs);
   if (to === "queued") return ended("refused", nowMs + retryInMs);

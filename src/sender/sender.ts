@@ -4,6 +4,7 @@
 // Invariant: an offset only advances over a record whose message is settled, or whose held row or dead letter
 // is stored. Bound: the queue's records that wait, those of batches.ts under way.
 
+import { wantedAtMs } from "../core/lane-record.ts";
 import type { Lane } from "../core/message.ts";
 import { claimMessages } from "../ledger/claim.ts";
 import type { LinkOf } from "../ledger/held.ts";
@@ -117,7 +118,7 @@ export function startSender(deps: SenderDeps, { lane, instance, queue: bounds }:
   deps.submitters.onReport((report) => reports.take(report));
   const oldestAtMs = () => {
     const first = queue.heads().filter(({ record }) => record.attempt === 0);
-    return first.length === 0 ? null : Math.min(...first.map(({ record }) => record.createdAtMs));
+    return first.length === 0 ? null : Math.min(...first.map(({ record }) => wantedAtMs(record)));
   };
   const waitMs = () => laneWait.waitMs(oldestAtMs());
   metrics.gauge("sluice_sender_lane_wait_seconds", () => waitMs() / 1_000);

@@ -115,6 +115,7 @@ function clean(): Evidence {
         ],
       },
     ],
+    canceled: [],
     messages,
     entries,
     wallets: [wallet],
@@ -167,6 +168,7 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
     },
   },
   message_nobody_sent: { plant: (e) => e.requests.splice(5, 1) },
+  cancel_lost: { plant: (e) => e.canceled.push("M1") },
   false_402: { plant: (e) => at(e.requests, 6).tries.push(no(402, "insufficient_balance")) },
   strange_answer: { plant: (e) => at(e.requests, 6).tries.push(no(500, "internal")) },
   not_ended: {

@@ -22,6 +22,7 @@ export const VIOLATIONS = {
   refused_but_stored: "every try was certainly refused, but the message is stored",
   batch_split: "a batch is stored in part, although that was not asked for, or not from its beginning",
   message_nobody_sent: "a message is stored that no request asked for",
+  cancel_lost: "a cancel was confirmed, but its message is not canceled",
   false_402: "a customer with money got a 402",
   strange_answer: "an answer that no fault explains",
   not_ended: "a message is neither final, nor sent, nor unknown",
@@ -105,6 +106,8 @@ export function check(evidence: Evidence, { snapshotsMin = SNAPSHOTS_MIN } = {})
   const counts = countsOf(evidence);
   const messages = new Map(evidence.messages.map((m) => [m.id, m]));
   checkRequests(evidence, messages, say);
+  for (const id of evidence.canceled)
+    if (messages.get(id)?.status !== "canceled") say("cancel_lost", `${id} is ${messages.get(id)?.status}`);
   const closes = checkMessages(evidence, messages, say);
   checkOperators(evidence, messages, closes, counts, say);
   checkReports(evidence, messages, say);

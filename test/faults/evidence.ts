@@ -46,6 +46,7 @@ export type ClientLine =
       batch?: InBatch;
     }
   | ({ what: "answer"; at: number; n: number } & Answer)
+  | { what: "cancel"; at: number; id: string; status: number }
   | { what: "topup"; at: number; request: string; customer: string; amount: number }
   | ({ what: "topup-answer"; at: number; request: string; customer: string } & TopupTry);
 
@@ -60,6 +61,8 @@ export type MessageRow = {
   sequence: number;
   /** 1 if its customer wants to be told of it. */
   told: 0 | 1;
+  /** 1 if it was to be sent later. */
+  later?: 0 | 1;
 };
 /** One call to a customer's URL, as it came there. */
 export type WebhookCall = { event: string; message: string; status: string; sequence: number };
@@ -98,6 +101,8 @@ export type Evidence = {
   /** The number of requests to the phone that never gets an answer. */
   hangs: number;
   topupRequests: TopupRequest[];
+  /** The ids of messages whose cancel was confirmed. */
+  canceled: string[];
   messages: MessageRow[];
   entries: EntryRow[];
   wallets: WalletRow[];
@@ -251,10 +256,11 @@ const NO_TOPUP_ANSWER: TopupTry = { status: 0, idempotent: null, replayed: false
 /** Groups the client's log by request. Pure. */
 export function readClient(
   lines: readonly ClientLine[],
-): Pick<Evidence, "rich" | "requests" | "hangs" | "topupRequests"> {
+): Pick<Evidence, "rich" | "requests" | "hangs" | "topupRequests" | "canceled"> {
   const rich = new Set<string>();
   const sends = new Map<number, SendRequest & { asked: number }>();
   const topups = new Map<string, TopupRequest & { asked: number }>();
+  const canceled: string[] = [];
   let hangs = 0;
   for (const line of lines) {
     switch (line.what) {
@@ -276,6 +282,9 @@ export function readClient(
         sends.get(line.n)?.tries.push({ status, code, id, cost, replayed, body });
         break;
       }
+      case "cancel":
+        if (line.status === 200) canceled.push(line.id);
+        break;
       case "topup": {
         const known = topups.get(`${line.customer} ${line.request}`);
         if (known !== undefined) known.asked++;
@@ -296,5 +305,5 @@ export function readClient(
   };
   for (const send of sends.values()) unanswered(send.asked, send.tries, NO_ANSWER);
   for (const topup of topups.values()) unanswered(topup.asked, topup.tries, NO_TOPUP_ANSWER);
-  return { rich, hangs, requests: [...sends.values()], topupRequests: [...topups.values()] };
+  return { rich, hangs, canceled, requests: [...sends.values()], topupRequests: [...topups.values()] };
 }

@@ -21,7 +21,7 @@ function fakeClient(handle: Handler): { client: Client; sent: Map<string, string
       const [head = "", body = ""] = text.split("\r\n\r\n");
       const path = head.split(" ")[1] ?? "";
       const key = /^idempotency-key: (.*)$/im.exec(head)?.[1];
-      const { reference, request_id, messages } = JSON.parse(body) as Sent;
+      const { reference, request_id, messages } = JSON.parse(body === "" ? "{}" : body) as Sent;
       const single = reference ?? `${request_id} ${/^x-api-key: (.*)$/im.exec(head)?.[1]}`;
       const names = messages?.map((each) => each.reference) ?? [single];
       const [name = ""] = names;
@@ -57,6 +57,7 @@ const options = (changed: Partial<LoadOptions> = {}): LoadOptions => ({
   seed: 1,
   keys: true,
   host: "x",
+  now: () => 0,
   waits: 0.05,
   ...changed,
 });
@@ -72,7 +73,10 @@ async function runLoad(handle: Handler, changed: Partial<LoadOptions> = {}) {
 }
 
 test("a request without a key is sent once, whatever was answered", async () => {
-  const { requests, sent } = await runLoad((path, key) => (path.endsWith("topup") || key ? 202 : 0));
+  const { requests, sent } = await runLoad((path, key) => {
+    if (path.startsWith("/v1/messages/")) return 200;
+    return path.endsWith("topup") || key ? 202 : 0;
+  });
   const keyless = requests.filter((r) => r.key === null);
   expect(keyless.length).toBeGreaterThan(5);
   for (const { n, tries } of keyless) {
@@ -116,6 +120,19 @@ test("some requests are batches: each message is logged as a request, with what 
         at < 2 ? { status: 202, id: `id of r${Number(first) + at}` } : { status: 402, id: null },
       );
   }
+});
+
+test("some are for later, and a cancel is repeated until its answer is certain", async () => {
+  const lines: number[] = [];
+  const { sent, canceled } = await runLoad((path, _key, nth) => {
+    if (!path.startsWith("/v1/messages/")) return path.endsWith("topup") ? 200 : 202;
+    lines.push(nth);
+    return lines.length % 2 === 1 ? 503 : 200;
+  }, BUSY);
+  const later = [...sent].filter(([name, texts]) => /^r\d+$/.test(name) && texts[0]?.includes('"send_at"'));
+  expect(later.length).toBeGreaterThan(5);
+  expect(canceled.length).toBeGreaterThan(2);
+  expect(lines.length).toBeGreaterThanOrEqual(2 * canceled.length);
 });
 
 test("without keys no request has one", async () => {

@@ -1,9 +1,9 @@
 // The clients of a run: requests from many customers at a fixed rate, whether or not answers come; half of
 // them with an Idempotency-Key, which makes retries safe. Some are batches, which are logged as a request for
-// each of their messages. Every request and answer is logged before anything
-// else is done with it. A request without a key is sent once, whatever happens. What is sent follows from the
-// seed; the answers don't. Bound: LATE_MAX waiting requests; requests that become due beyond that are skipped
-// and counted. A request with a key is retried until its answer is certain, or the run ends.
+// each of their messages; some are for later, of which some are canceled. Every request and answer is logged
+// before anything else is done with it. A request without a key is sent once, whatever happens. What is sent
+// follows from the seed; the answers don't. Bound: LATE_MAX waiting requests; requests that become due beyond
+// that are skipped and counted. A request with a key is retried until its answer is certain, or the run ends.
 
 import { sleep } from "../../src/platform/retry.ts";
 import type { RawAnswer } from "../support/raw-http.ts";
@@ -20,6 +20,7 @@ export type LoadOptions = {
   host: string;
   /** Factor for all delays before retries; 1, except in tests of this file. */
   waits: number;
+  now?: () => number;
 };
 export type LoadCounts = {
   sent: number;
@@ -53,6 +54,9 @@ const HANGS = { share: 0.000_3, phone: "+989129990003" };
 /** Some are valid for a minute: during a long outage their time is over. */
 const BRIEF_EVERY = 10;
 const BRIEF = { valid_for: 60 };
+/** Some are sent later, and half of these canceled before, unless they are in a batch. */
+const LATER = { every: 9, canceledEvery: 18, at: 4, fromMs: 15_000, stepMs: 1_000, steps: 15 };
+const CANCEL_WITHIN_MS = 5_000;
 const BATCH_SHARE = 0.03;
 const BATCH_MAX = 20;
 /** Larger than a group commit. */
@@ -72,7 +76,7 @@ export async function startLoad(
   client: Client,
   log: Lines<ClientLine>,
   customers: readonly LoadCustomer[],
-  { ratePerS, seed, keys, host, waits }: LoadOptions,
+  { ratePerS, seed, keys, host, waits, now = Date.now }: LoadOptions,
 ): Promise<Load> {
   const random = randomFrom(seed);
   // Top-ups are timed by the clock, so they must not change what the messages draw.
@@ -125,9 +129,10 @@ export async function startLoad(
     const type = random() < EXPRESS_SHARE ? "express" : "normal";
     const text = random() < 0.1 ? nameOf(n).padEnd(TWO_PARTS_CHARS, nameOf(n)) : nameOf(n);
     const brief = n % BRIEF_EVERY === 0 ? BRIEF : {};
+    const terms = n % LATER.every === LATER.at ? { ...brief, ...laterThan(now(), n) } : brief;
     const [replays, again] = [random() < REPLAY_SHARE, random()];
     const message = { phone, text, reference: `r${n}` };
-    return { n, customer, apiKey, kind, message, hangs, type, brief, replays, again };
+    return { n, customer, apiKey, kind, message, hangs, type, terms, replays, again };
   };
   const sizeOfNext = (): number => {
     if (batchRandom() >= BATCH_SHARE) return 1;
@@ -138,16 +143,17 @@ export async function startLoad(
   /** Sends `size` messages from the n-th on: one, or a batch on the first one's terms. */
   const send = async (first: number, size: number) => {
     const drawn = Array.from({ length: size }, (_, at) => draw(first + at));
-    const { customer, apiKey, kind, type, brief, replays, again, message } = drawn[0] as (typeof drawn)[0];
+    const { customer, apiKey, kind, type, terms, replays, again, message } = drawn[0] as (typeof drawn)[0];
     const key = keys && first % 2 === 0 ? `key-${seed}-${first}` : null;
     const partial = kind === "thin";
     const batch: InBatch | null = size === 1 ? null : { first, partial };
     const body =
       batch === null
-        ? { ...message, type, ...brief }
-        : { messages: drawn.map((each) => each.message), type, partial, ...brief };
+        ? { ...message, type, ...terms }
+        : { messages: drawn.map((each) => each.message), type, partial, ...terms };
     const path = batch === null ? "/v1/sms/send" : "/v1/sms/batches";
     const bytes = post(path, apiKey, key, JSON.stringify(body));
+    let id: string | null = null;
     const ask = async (): Promise<number> => {
       const answer = await client.request(bytes, () => {
         for (const { n, hangs } of drawn)
@@ -165,6 +171,7 @@ export async function startLoad(
       for (const [at, each] of answers.entries())
         log.add({ what: "answer", at: Date.now(), n: first + at, ...each });
       if (answer?.status === 202) sawAccepted();
+      id = answers[0]?.id ?? null;
       return answer?.status ?? 0;
     };
     let status = await ask();
@@ -176,10 +183,23 @@ export async function startLoad(
       status = await ask();
       if (status === 202) counts.accepted++;
     }
+    if (id !== null && batch === null && first % LATER.canceledEvery === LATER.at)
+      await cancel(apiKey, id, again);
     if (status !== 202 || !replays || key === null) return;
     await sleep(waits * REPLAY_WITHIN_MS * again);
     counts.replays++;
     await ask();
+  };
+  const cancel = async (apiKey: string, id: string, again: number) => {
+    const head = `DELETE /v1/messages/${id} HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${apiKey}`;
+    const bytes = Buffer.from(`${head}\r\n\r\n`);
+    await sleep(waits * CANCEL_WITHIN_MS * again);
+    for (let attempt = 0; !giveUp; attempt++) {
+      const status = (await client.request(bytes, () => undefined))?.status ?? 0;
+      log.add({ what: "cancel", at: Date.now(), id, status });
+      if (status === 409 || !AGAIN.has(status)) return;
+      await sleep(waits * againMs(attempt));
+    }
   };
   const count = (status: number) => {
     if (status === 202) counts.accepted++;
@@ -237,6 +257,10 @@ export async function startLoad(
     },
   };
 }
+
+const laterThan = (nowMs: number, n: number) => ({
+  send_at: new Date(nowMs + LATER.fromMs + (n % LATER.steps) * LATER.stepMs).toISOString(),
+});
 
 function phoneOf(random: () => number): { phone: string; hangs: boolean } {
   let draw = random();

@@ -31,9 +31,26 @@ describe("fields of a message", () => {
     expect(refused(answer, "validation_failed").errors).toHaveLength(FIELD_ERRORS_MAX);
   });
 
-  test("features that are not implemented yet say so, and are not ignored", async () => {
-    const answer = await api.send({ ...message, send_at: "2030-01-01T00:00:00Z" });
-    expect(fieldsOf(refused(answer, "not_supported"))).toEqual(["send_at"]);
+  test("send_at is RFC 3339 with an offset, at most 30 days ahead, and not long over", async () => {
+    const later = (ms: number) => new Date(Date.now() + ms).toISOString();
+    const bad = [
+      "tomorrow",
+      "2030-01-01",
+      later(60_000).slice(0, -1),
+      later(-90_000),
+      later(31 * 86_400_000),
+      5,
+    ];
+    for (const send_at of bad)
+      expect(fieldsOf(refused(await api.send({ ...message, send_at }), "validation_failed"))).toEqual([
+        "send_at",
+      ]);
+  });
+
+  test("a fallback is for a promise that is made now: not together with send_at", async () => {
+    const send_at = new Date(Date.now() + 60_000).toISOString();
+    const answer = await api.send({ ...message, type: "express", fallback: "normal", send_at });
+    expect(fieldsOf(refused(answer, "validation_failed"))).toEqual(["fallback"]);
   });
 
   test("valid_for is a whole number of seconds, from a minute to 72 hours", async () => {

@@ -241,9 +241,9 @@ describe("what is refused as a whole", () => {
     expect(fieldsOf(problem).every((field) => field.startsWith("messages.1"))).toBe(true);
   });
 
-  test("send_at, which is not built yet", async () => {
-    const problem = await refused(customer, { messages: one, send_at: "2030-01-01T00:00:00Z" }, 422);
-    expect(problem.code).toBe("not_supported");
+  test("a send_at that is no time, or long over", async () => {
+    for (const send_at of ["tomorrow", "2026-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
+      expect(fieldsOf(await refused(customer, { messages: one, send_at }, 422))).toEqual(["send_at"]);
   });
 
   test("one byte more than a body may have; the last byte is still read", async () => {

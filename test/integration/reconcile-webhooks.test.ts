@@ -3,9 +3,11 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { ALL_STATUSES, maskOf } from "../../src/core/callback.ts";
+import { neverGone } from "../../src/core/caller.ts";
 import { createIdFactory } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
+import { cancelScheduled, moveDue } from "../../src/ledger/schedule.ts";
 import { settleClaim } from "../../src/ledger/settle.ts";
 import { type CallOutcome, dueDeliveries, takeEvents } from "../../src/ledger/webhook-deliveries.ts";
 import { claimEndpoints, resumeEndpoints } from "../../src/ledger/webhook-endpoints.ts";
@@ -17,9 +19,11 @@ import { changeOf, type Outcome } from "../../src/sender/outcome.ts";
 import { settleWork } from "../../src/webhook/settle.ts";
 import { createTestEngines, type TestEngines } from "../support/engines.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
+import { until } from "../support/roles.ts";
 import { deliverEvents, emptyTables } from "../support/small-book.ts";
 
 const id = createIdFactory({ now: Date.now });
+const HOUR_MS = 3_600_000;
 const LONG_AGO_MS = 3 * 86_400_000;
 const oldId = createIdFactory({ now: () => Date.now() - LONG_AGO_MS });
 const EVERYTHING = { url: null, statuses: ALL_STATUSES };
@@ -120,6 +124,29 @@ describe("clean are", () => {
     await acceptMessages(pool, [waiting]);
     await submitted(waiting, taken());
     expect(await check()).toMatchObject({ kind: "clean" });
+  });
+
+  test("messages that wait for their time, that were sent at it, and that were canceled before", async () => {
+    const deps = { pool, now: Date.now };
+    const [waits, due, unwanted] = [1, 0, 1].map((hours) => told({ sendAtMs: Date.now() + hours * HOUR_MS }));
+    const all = [waits, due, unwanted] as [LaneRecord, LaneRecord, LaneRecord];
+    await acceptMessages(pool, all);
+    expect(await check()).toMatchObject({ kind: "clean" });
+    await until(async () => (await moveDue(deps, "normal")).length === 1, "one is due");
+    await cancelScheduled(deps, { customerId, id: all[2].id, isGone: neverGone });
+    await submitted(all[1], taken());
+    await takeEvents(pool, 100);
+    const stored = await pool.query<{ message_id: string; status: string }[]>(
+      "SELECT message_id, status FROM webhook_deliveries WHERE message_id IN (?) " +
+        "ORDER BY message_id, sequence",
+      [all.map((record) => record.id)],
+    );
+    expect(
+      stored.map(({ message_id, status }) => `${all.findIndex((r) => r.id === message_id)} ${status}`),
+    ).toEqual(["0 scheduled", "1 scheduled", "1 queued", "1 sent", "2 scheduled", "2 canceled"]);
+    expect(await check()).toMatchObject({ kind: "clean" });
+    await pool.query("DELETE FROM webhook_deliveries WHERE message_id=? AND status='scheduled'", [all[1].id]);
+    expect(namesOf(await driftsOf())).toEqual(["change_is_told"]);
   });
 
   test("messages of a customer that has changed its settings, or has none any more", async () => {

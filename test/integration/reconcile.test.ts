@@ -302,6 +302,20 @@ describe("reconcile", () => {
       ["message_has_operator"],
     ],
     [
+      "a scheduled message that no relay would send, and a row for one that was sent",
+      () =>
+        `UPDATE messages SET status='scheduled',sequence=0,send_at='2030-01-01' WHERE id='${ids[2]}';` +
+        `INSERT INTO scheduled_messages (message_id,lane,run_at) VALUES ('${ids[0]}','normal','2030-01-01')`,
+      ["message_has_schedule", "message_has_schedule"],
+    ],
+    [
+      "a scheduled message that would be sent at another time",
+      () =>
+        `UPDATE messages SET status='scheduled',sequence=0,send_at='2030-01-01' WHERE id='${ids[2]}';` +
+        `INSERT INTO scheduled_messages (message_id,lane,run_at) VALUES ('${ids[2]}','normal','2030-01-02')`,
+      ["message_has_schedule"],
+    ],
+    [
       "submits of a message that is failed, and of one that is still queued",
       () => ids.slice(1).map(submissionSql).join(";"),
       ["submission_was_taken"],

@@ -10,7 +10,7 @@ import type { Request } from "./roles.ts";
 type Fields = Record<string, unknown>;
 type Asked = { text: string; reference: string };
 /** What a body says of all its messages. */
-type Terms = { type: string; valid_for?: number };
+type Terms = { type: string; valid_for?: number; send_at?: string };
 /** `owner`: the request, or, with a key, the key, which several requests may share. */
 type Told = { request: Request; owner: string; fields: Fields; detail: () => string };
 
@@ -34,6 +34,12 @@ export function createAnswerCheck(model: Model): (told: Told) => void {
         values.lane === of.type &&
         (values.valid_until === null) === (of.valid_for === undefined),
       "what is stored is what was asked for",
+      detail,
+    );
+    const isLater = told.fields.status === "scheduled";
+    hold(
+      (values.send_at !== null) === isLater && (!isLater || told.fields.send_at === of.send_at),
+      "a 202 says when what is scheduled is sent",
       detail,
     );
     hold(message.customerId === request.owner.customerId, "keys and wallets are never shared", detail);

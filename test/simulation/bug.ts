@@ -14,7 +14,8 @@ export type Bug = {
     | "retry"
     | "webhook"
     | "lane"
-    | "batch";
+    | "batch"
+    | "schedule";
   edits: readonly Edit[];
 };
 

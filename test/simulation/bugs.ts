@@ -7,12 +7,14 @@ import { type Bug, bug, unasserted } from "./bug.ts";
 import { LANE_BUGS } from "./lane-bugs.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
 import { RETRY_BUGS } from "./retry-bugs.ts";
+import { SCHEDULE_BUGS } from "./schedule-bugs.ts";
 import { WEBHOOK_BUGS } from "./webhook-bugs.ts";
 
 /** Caught in few runs: a search begins at a seed that catches it at present; any other would do as well. */
 export const RARE: Readonly<Record<string, number>> = {
   "the last of several reports that wait counts, not the first": 282,
   "what was taken of a message before an answer was lost is forgotten": 212,
+  "a cancel refunds a message that was queued already": 73,
   "a message that was requeued forgets how long it is valid": 40,
   "express is sent again when its answer is lost, whether its customer wants that or not": 37,
   "a message is sent although its time is over": 28,
@@ -393,4 +395,5 @@ export const BUGS: readonly Bug[] = [
   ...WEBHOOK_BUGS,
   ...LANE_BUGS,
   ...BATCH_BUGS,
+  ...SCHEDULE_BUGS,
 ];

@@ -233,6 +233,8 @@ export function createClients(
       hold(rivals, "409 only while another request has the key", detail);
       wish.isUncertain = true;
     } else if (code === "outcome_unknown") wish.isUncertain = true;
+    else if (code === "validation_failed")
+      hold(request.body.includes("send_at"), "422 only for a time that is over", detail);
     else hold(REFUSED.has(code), "no other error", detail);
   };
 

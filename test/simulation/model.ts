@@ -51,6 +51,7 @@ const FINAL = new Set(["delivered", "undelivered", "failed", "rejected", "expire
 const UNSETTLED = new Set(["scheduled", "queued", "sending", "unknown"]);
 // What may follow each status.
 const MOVES: Record<string, readonly string[]> = {
+  scheduled: ["scheduled", "queued", "canceled"], // `scheduled` again: its time changed
   queued: ["queued", "sending", "failed", "rejected", "expired"],
   sending: ["queued", "sent", "delivered", "undelivered", "failed", "expired", "unknown"],
   unknown: ["sent", "delivered", "undelivered", "failed"],
@@ -168,9 +169,10 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
       message.customerId = num(after, "customer_id");
       message.cost = num(after, "cost");
       message.reference = text(after, "reference");
+      const first = after.send_at === null ? "queued" : "scheduled";
       hold(
-        status === "queued" && attempt === 0 && sequence === 1,
-        "a message begins as queued",
+        status === first && attempt === 0 && sequence === RANKS[first],
+        "a message begins as queued, or as scheduled",
         () => `${key} ${status} ${attempt} ${sequence}`,
       );
     } else {
@@ -178,11 +180,12 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
       const detail = () => `${key} ${was} became ${status} ${attempt} ${sequence}`;
       hold(MOVES[message.status]?.includes(status) ?? false, "statuses only move forward", detail);
       hold(
-        attempt === message.attempt + (status === "queued" ? 1 : 0),
+        attempt === message.attempt + (status === "queued" && message.status !== "scheduled" ? 1 : 0),
         "an attempt is counted exactly when a message is queued again",
         detail,
       );
-      hold(sequence > message.sequence, "a message's sequence grows with every change", detail);
+      const isPutOff = status === "scheduled" && sequence === 0;
+      hold(sequence > message.sequence || isPutOff, "a message's sequence grows with every change", detail);
     }
     const number = 6 * attempt + (RANKS[status] ?? 5);
     hold(
@@ -219,7 +222,7 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
     hold(m.status !== "" && m.reserve === m.cost, "each message has one reserve, of its cost", detail);
     if (m.close === null) {
       hold(UNSETTLED.has(m.status), "a message taken or ended is settled", detail);
-      if (m.status === "queued") return;
+      if (m.status === "queued" || m.status === "scheduled") return;
       const kinds = [...(claimsOf.get(m.id) ?? [])].map((claim) => claims.get(claim)?.kind);
       hold(kinds.includes(m.status), "what is being sent, or unknown, has a time limit", detail);
       return;
@@ -303,7 +306,8 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
       hold(isOnce, "no message is taken twice", () => `${id} was taken by ${by.join(" and ")}`);
       const m = messages.get(id);
       hold(m !== undefined, "only what is stored is sent", () => `${id} was taken, and is not stored`);
-      hold(m.status !== "queued", "only what is claimed is sent", () => `${id} was taken while ${m.status}`);
+      const isClaimed = m.status !== "queued" && m.status !== "scheduled";
+      hold(isClaimed, "only what is claimed is sent", () => `${id} was taken while ${m.status}`);
     },
     onCommit(changes, by) {
       const touched: Touched = { messages: new Set(), customers: new Set(), keys: [], paid: [] };

@@ -34,10 +34,9 @@ export const RETRY_BUGS: readonly Bug[] = [
     "retry",
     "a message that was requeued forgets how long it is valid",
     "src/ledger/settle-plan.ts",
-    "if (attempt > record.attempt)\n" +
-      "      plan.requeued.push({ record: { ...record, attempt }, inMs: change.retryInMs ?? 0 });",
+    'if (to === "queued") plan.queued.push({ record: { ...record, attempt }, inMs: change.retryInMs ?? 0 });',
     "const again = { ...record, attempt, validUntilMs: null };\n" +
-      "    if (attempt > record.attempt) plan.requeued.push({ record: again, inMs: change.retryInMs ?? 0 });",
+      '    if (to === "queued") plan.queued.push({ record: again, inMs: change.retryInMs ?? 0 });',
   ),
   bug(
     "retry",

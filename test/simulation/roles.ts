@@ -21,6 +21,7 @@ import { startKeyUpkeep } from "../../src/ingest/key-upkeep.ts";
 import { startLaneWatch } from "../../src/ingest/lane-watch.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
 import { createBatches } from "../../src/api/routes/batches.ts";
+import { createMessageCancel, createMessageChange } from "../../src/api/routes/message-schedule.ts";
 import { createSend } from "../../src/api/routes/send.ts";
 import { createTopup } from "../../src/api/routes/topup.ts";
 import { type AcceptStore, createAcceptStore, type HeldLinkOf } from "../../src/ledger/accept.ts";
@@ -34,6 +35,7 @@ import { CALLER_GONE_CODE } from "../../src/platform/metrics-table.ts";
 import { isConnectionLost } from "../../src/platform/mysql-errors.ts";
 import type { Connection, Pool } from "../../src/platform/mysql.ts";
 import { startRelay } from "../../src/relay/relay.ts";
+import { startSchedule } from "../../src/relay/schedule.ts";
 import type { OperatorSpec } from "../../src/operators/connectors/kinds.ts";
 import { createRouter, linkOf } from "../../src/operators/route.ts";
 import { createDispatch } from "../../src/sender/dispatch.ts";
@@ -65,11 +67,13 @@ export type World = {
 export type OnStoring = (of: Process, what: { traceparents: readonly string[] } | { topup: string }) => void;
 export type Answer = { status: number; body: string; headers: Readonly<Record<string, string>> };
 export type Request = {
-  route: "send" | "topup" | "batch";
+  route: "send" | "topup" | "batch" | "cancel" | "change";
   owner: KeyOwner;
   body: Buffer;
   /** Idempotency-Key */
   key: string | null;
+  /** Of the message that is canceled or changed. */
+  id?: string;
 };
 /**
  * One try of a request: `traceparent` identifies it; `isGone`: whether its client left, as the process knows.
@@ -173,8 +177,10 @@ export function startIngest(world: World, of: Process): Ingest {
   const acceptBatch = createAcceptBatch(deps, terms);
   const callbacks = { allowPrivate: false };
   const routes: Record<Request["route"], Route> = {
-    send: createSend({ accept, keys, callbacks }),
-    batch: createBatches({ acceptBatch, keys, callbacks }),
+    send: createSend({ accept, keys, callbacks, now }),
+    batch: createBatches({ acceptBatch, keys, callbacks, now }),
+    cancel: createMessageCancel({ schedule: { pool: ledgerPool, now } }),
+    change: createMessageChange({ schedule: { pool: ledgerPool, now } }),
     topup: createTopup({ ledger: { ...ledger, pool: watchTopups(world, of, ledgerPool) }, keys, metrics }),
   };
   const inbox = createInbox(readPool, timers.monotonicMs);
@@ -184,7 +190,7 @@ export function startIngest(world: World, of: Process): Ingest {
     nodeId,
     report: (report) =>
       kernel.inside(of, () => (refuses ? Promise.reject(new Error("stopping")) : inbox.store(report))),
-    async handle({ route, owner, body, key }, by) {
+    async handle({ route, owner, body, key, id: messageId = "" }, by) {
       if (refuses) throw new Error("connection refused");
       const headers = new Map([
         ["x-api-key", owner.name],
@@ -201,7 +207,7 @@ export function startIngest(world: World, of: Process): Ingest {
         request,
         requestId: "",
         ...by,
-        params: {},
+        params: { id: messageId },
         isStopping: () => false,
         clientAddress: () => "",
       };
@@ -281,6 +287,14 @@ export function startRelayRole(world: World, of: Process): Role {
     { topics: TOPIC_NAMES },
   );
   return { of, stop: () => relay.stop() };
+}
+
+/** What relays do with scheduled messages, in a process of its own: several of them do it at once. */
+export function startScheduleRole(world: World, of: Process): Role {
+  const pool = world.network.pool(of, 2);
+  const timers = world.kernel.timersOf(of);
+  const schedule = startSchedule({ pool, timers, metrics, log: logOf(world), now: Date.now });
+  return { of, stop: () => schedule.stop() };
 }
 
 /** What a relay's sweep does once it has proven a loss, in a process that may die in the meantime. */

@@ -21,12 +21,14 @@ import { deliverWebhooks } from "./deliveries.ts";
 import { createOperators } from "./operators.ts";
 import { createReceivers } from "./receivers.ts";
 import { createReporting } from "./reporting.ts";
+import { createSchedules } from "./schedules.ts";
 import {
   type Ingest,
   type Role,
   startDlrRole,
   startIngest,
   startRelayRole,
+  startScheduleRole,
   startSenderRole,
 } from "./roles.ts";
 import { TOPIC_NAMES, type World } from "./roles.ts";
@@ -131,6 +133,8 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const model = createModel({ ...operators, reportOf: reporting.firstOf, mayHaveTwo });
   const times = createTimes();
   const batches = createBatches(kernel, seed);
+  const ingests = () => gateway.ingests;
+  const schedules = createSchedules(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
@@ -157,6 +161,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
       model.onCommit(changes, { node: nodes.get(by) ?? null, nowMs });
       times.onCommit(changes);
       batches.onCommit(changes);
+      schedules.onCommit(changes, nowMs);
       for (const { nodeId, of, available } of gateway.ingests) {
         if (!of.alive || model.reaped.has(nodeId)) continue;
         const [held, unspent] = [available(), unspentOf(server, nodeId)];
@@ -185,7 +190,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
     ]),
     onStoring: (of, what) => clients.onStoring(of, what),
   };
-  const gateway = startGateway(world, nodes);
+  const gateway = startGateway(world, nodes, schedules.has ? 2 : 0);
   const owners = makeCustomers(kernel, server);
   const clients = createClients(kernel, model, () => gateway.ingests, {
     triesMax: 6,
@@ -206,6 +211,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const trafficMs = random.between(800, 2_800);
   startTraffic(kernel, clients, owners, trafficMs);
   batches.start(clients, owners, trafficMs);
+  schedules.start(clients, owners, trafficMs);
   faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
   wait(trafficMs);
   faults.end();
@@ -223,7 +229,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   until("a lease is in nobody's memory", 3 * world.leaseTtlMs + 5_000, isHeld);
 
   // Time limits pass: claims, retries, leases, then messages that are unknown.
-  const isUnderWay = () => hasStatus(model, ["queued", "sending"]);
+  const isUnderWay = () => hasStatus(model, ["scheduled", "queued", "sending"]);
   const sendAll = () => {
     for (let leaps = 0; leaps < 12 && isUnderWay(); leaps++) {
       kernel.leap(leaps < 6 ? LEAP_MS : LEAP_MOST_MS);
@@ -239,7 +245,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
     until("a report waits", REST_MOST_MS, () => dueIn(server, "inbox", databaseClock, kernel) === 0);
   };
   settleReports();
-  hold(!hasStatus(model, ["queued", "sending"]), "every message ends, or is unknown", stuck);
+  hold(!hasStatus(model, ["scheduled", "queued", "sending"]), "every message ends, or is unknown", stuck);
   databaseClock.offsetMs += 24 * HOUR_MS + LEAP_MS;
   until("a message is unknown", REST_MOST_MS, () => !hasStatus(model, ["unknown"]));
   for (const m of model.messages.values())
@@ -279,7 +285,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const webhooks = deliverWebhooks(scene);
   watch.atEnd?.(server.tables);
   Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts, receivers.counts);
-  Object.assign(stats, batches.counts);
+  Object.assign(stats, batches.counts, schedules.counts);
   for (const [what, n] of Object.entries(webhooks)) stats[`webhook ${what}`] = n;
 }
 
@@ -290,7 +296,7 @@ export type Gateway = {
   startAll(): void;
 };
 
-function startGateway(world: World, nodes: Map<object | null, string>): Gateway {
+function startGateway(world: World, nodes: Map<object | null, string>, schedules: number): Gateway {
   const { kernel } = world;
   let starts = 0;
   const begin = <T>(name: string, make: (of: Process) => T): T => {
@@ -305,12 +311,12 @@ function startGateway(world: World, nodes: Map<object | null, string>): Gateway 
     nodes.set(one.of, one.nodeId);
     return one;
   };
+  const schedule = () => begin("schedule", (of) => startScheduleRole(world, of));
+  const kinds = [relay, sender("normal"), sender("normal"), sender("express"), dlr, dlr];
+  for (let n = 0; n < schedules; n++) kinds.push(schedule);
   const gateway: Gateway = {
     ingests: [],
-    roles: [relay, sender("normal"), sender("normal"), sender("express"), dlr, dlr].map((start) => ({
-      role: start(),
-      start,
-    })),
+    roles: kinds.map((start) => ({ role: start(), start })),
     startAll() {
       gateway.ingests = gateway.ingests.map((one) => (one.of.alive ? one : ingest()));
       for (const one of gateway.roles) if (!one.role.of.alive) one.role = one.start();

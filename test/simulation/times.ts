@@ -50,5 +50,5 @@ export function createTimes(): Times {
   };
 }
 
-const validUntil = ({ valid_until, created_at }: Values): number =>
-  valid_until === null ? Number(created_at) + USUAL_MS : Number(valid_until);
+const validUntil = ({ valid_until, send_at, created_at }: Values): number =>
+  valid_until === null ? Number(send_at ?? created_at) + USUAL_MS : Number(valid_until);

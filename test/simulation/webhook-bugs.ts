@@ -21,8 +21,8 @@ export const WEBHOOK_BUGS: readonly Bug[] = [
     "webhook",
     "a message's next attempt is not told",
     "src/ledger/settle-plan.ts",
-    "plan.requeued.push({ record: { ...record, attempt }, inMs: change.retryInMs ?? 0 });",
-    "plan.requeued.push({ record: { ...record, attempt, callback: undefined }, inMs: 0 });",
+    "plan.queued.push({ record: { ...record, attempt }, inMs: change.retryInMs ?? 0 });",
+    "plan.queued.push({ record: { ...record, attempt, callback: undefined }, inMs: 0 });",
   ),
   bug(
     "webhook",

@@ -24,7 +24,10 @@ const OBJECTS: Readonly<Record<string, Shape>> = {
   info: { must: ["title", "version"], fields: { title: "string", version: "string", description: "string" } },
   server: { must: ["url"], fields: { url: "string", description: "string" } },
   tag: { must: ["name"], fields: { name: "string", description: "string" } },
-  path: { must: [], fields: { get: "operation", post: "operation", delete: "operation" } },
+  path: {
+    must: [],
+    fields: { get: "operation", post: "operation", patch: "operation", delete: "operation" },
+  },
   operation: {
     must: ["operationId", "summary", "security", "responses"],
     fields: {

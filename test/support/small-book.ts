@@ -17,6 +17,7 @@ const TABLES = [
   "messages",
   "outbox",
   "outbox_held",
+  "scheduled_messages",
   "claims",
   "submissions",
   "inbox",

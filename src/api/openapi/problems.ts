@@ -1,16 +1,19 @@
 // The problem documents of the errors table as schemas and examples: one of each code. An example is written
 // by the function that writes the answers.
 
+import { Type } from "typebox";
 import {
   ERRORS,
   type ErrorCode,
   insufficientBalance,
   laneSaturated,
+  notScheduled,
   problemBody,
   problemType,
   SluiceError,
 } from "../../core/errors.ts";
 import { FIELD_ERRORS_MAX } from "../../core/limits.ts";
+import { STATUSES } from "../../core/message.ts";
 import { Count, Money } from "../shapes.ts";
 import { REQUEST_ID_EXAMPLE, RequestId } from "./headers.ts";
 import { type Json, printSchema, refTo, typeName } from "./schemas.ts";
@@ -30,6 +33,7 @@ const EXTRA: Partial<Record<ErrorCode, Json>> = {
     could_promise_s: printSchema(Count),
     promise_max_s: printSchema(Count),
   },
+  not_scheduled: { message_status: printSchema(Type.Enum(STATUSES)) },
 };
 
 const PROBLEM: Json = {
@@ -106,8 +110,9 @@ const EXAMPLES: Partial<Record<ErrorCode, () => SluiceError>> = {
   malformed_request: () =>
     refused("malformed_request", "Idempotency-Key", "must be given once, and without commas"),
   validation_failed: () => refused("validation_failed", "phone", "is not a valid phone number"),
-  not_supported: () => refused("not_supported", "send_at", "is not supported yet"),
+  not_supported: () => refused("not_supported", "template", "is not supported yet"),
   insufficient_balance: () => insufficientBalance(1_000, 250),
   lane_saturated: () => laneSaturated(45, 30, 15),
+  not_scheduled: () => notScheduled("queued"),
 };
 const errorOf = (code: ErrorCode): SluiceError => EXAMPLES[code]?.() ?? new SluiceError(code);

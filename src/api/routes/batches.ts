@@ -8,14 +8,23 @@ import { callbackUrlProblem, type UrlRules } from "../../core/callback-url.ts";
 import { type FieldError, sentenceOf, SluiceError } from "../../core/errors.ts";
 import { BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, TEMPLATE_CHARS_MAX } from "../../core/batch-limits.ts";
 import { FIELD_ERRORS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
-import { LANES } from "../../core/message.ts";
+import { ACCEPTED, LANES } from "../../core/message.ts";
 import { senderProblem } from "../../core/parts.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { AcceptBatch, AcceptedBatch } from "../../ingest/accept-batch.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
-import { CallbackUrl, Fallback, FALLBACK_MISPLACED, From, SECRET_MISSING, ValidFor } from "../options.ts";
+import {
+  CallbackUrl,
+  Fallback,
+  FALLBACK_MISPLACED,
+  From,
+  readSendAt,
+  SECRET_MISSING,
+  SendAt,
+  ValidFor,
+} from "../options.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Currency, CustomerId, Money, Time, Ulid } from "../shapes.ts";
@@ -52,6 +61,7 @@ const BatchBody = Type.Object(
     from: From,
     callback_url: CallbackUrl,
     valid_for: ValidFor,
+    send_at: SendAt,
     fallback: Fallback,
   },
   closed,
@@ -89,8 +99,9 @@ const BatchAnswer = Type.Object(
     cost: Money,
     currency: Currency,
     balance_after: Money,
-    status: Type.Literal("queued"),
+    status: Type.Enum(ACCEPTED),
     guaranteed_by: Type.Optional(Time),
+    send_at: Type.Optional(Time),
   },
   closed,
 );
@@ -105,7 +116,7 @@ parameter of that name; without \`parameters\` braces are plain text.
 All that is accepted is stored and reserved by one commit, before the 202. What can't be sent is in
 \`rejected\`, with the place of the message in the request; 422 if nothing can. If the wallet can't pay for
 all that can be sent, the answer is 402 and nothing is taken; with \`partial\` the first ones that it pays
-for are taken, and the others are rejected.`,
+for are taken, and the others are rejected. With \`send_at\` all of them are scheduled for that time.`,
   body: {
     messages: [
       { phone: "+989121234567", text: "Your order 1 is on its way", reference: "order-1" },
@@ -134,9 +145,11 @@ export type BatchDeps = {
   keys: Idempotency;
   /** Which callback_urls are taken. */
   callbacks: UrlRules;
+  now: () => number;
 };
+type Rules = Pick<BatchDeps, "callbacks" | "now">;
 
-export const createBatches = ({ acceptBatch, keys, callbacks }: BatchDeps): Route =>
+export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps): Route =>
   route({
     method: "POST",
     path: "/v1/sms/batches",
@@ -144,7 +157,6 @@ export const createBatches = ({ acceptBatch, keys, callbacks }: BatchDeps): Rout
     query: [],
     body: BatchBody,
     bodyBytesMax: BATCH_BODY_BYTES_MAX,
-    notYet: ["send_at"],
     answers: { 202: BatchAnswer },
     errors: [
       "insufficient_balance",
@@ -160,8 +172,11 @@ export const createBatches = ({ acceptBatch, keys, callbacks }: BatchDeps): Rout
     handle: (call) =>
       once(keys, call, "batch", async (key) => {
         const { body: asked, owner, traceparent, isGone } = call;
-        const { items, terms, pathOf } = read(asked, owner, callbacks);
-        const { drafts, refused } = batchDrafts(items, terms, { region: owner.region, callbacks });
+        const { items, terms, pathOf } = read(asked, owner, rules);
+        const { drafts, refused } = batchDrafts(items, terms, {
+          region: owner.region,
+          callbacks: rules.callbacks,
+        });
         if (drafts.length === 0) throw noneLeft(refused, pathOf);
         const answerOf = (accepted: AcceptedBatch) =>
           answer(accepted, owner, { indexes: drafts.map(({ index }) => index), refused });
@@ -184,14 +199,16 @@ type Batch = Static<typeof BatchBody>;
 type Read = { items: BatchItem[]; terms: BatchTerms; pathOf: (index: number, field: string) => string };
 
 /** @throws SluiceError validation_failed, for what no message of the batch could be sent with */
-function read(body: Batch, owner: KeyOwner, callbacks: UrlRules): Read {
-  const errors = [...formErrors(body), ...optionErrors(body, owner, callbacks)];
+function read(body: Batch, owner: KeyOwner, { callbacks, now }: Rules): Read {
+  const sendAt = readSendAt(body, now);
+  const errors = [...formErrors(body), ...optionErrors(body, owner, callbacks), ...sendAt.errors];
   if (errors.length > 0) throw new SluiceError("validation_failed", { errors });
   const terms: BatchTerms = {
     lane: body.type ?? "normal",
     from: body.from ?? null,
     validForMs: body.valid_for === undefined ? null : body.valid_for * 1_000,
     callbackUrl: body.callback_url ?? null,
+    ...(sendAt.sendAtMs === undefined ? {} : { sendAtMs: sendAt.sendAtMs }),
   };
   if (body.messages !== undefined) {
     const items = body.messages.map((m) => ({ ...m, reference: m.reference ?? null }));
@@ -274,7 +291,8 @@ function answer(
     cost: a.cost,
     currency,
     balance_after: a.balanceAfter,
-    status: "queued",
+    status: a.sendAtMs === undefined ? "queued" : "scheduled",
     ...(a.guaranteedByMs === null ? {} : { guaranteed_by: new Date(a.guaranteedByMs).toISOString() }),
+    ...(a.sendAtMs === undefined ? {} : { send_at: new Date(a.sendAtMs).toISOString() }),
   });
 }

@@ -95,6 +95,7 @@ then a send is accepted, fails and is refunded.`,
 export type PreviewDeps = {
   /** Which callback_urls are taken. */
   callbacks: UrlRules;
+  now: () => number;
   limits: RateLimits;
   findRoute: Router["find"];
   reads: { pool: Pool };
@@ -103,20 +104,19 @@ export type PreviewDeps = {
 /** A preview counts as a message of one part against the rate limit, whatever its text. */
 const RATE_PARTS = 1;
 
-export const createPreview = ({ callbacks, limits, findRoute, reads }: PreviewDeps): Route =>
+export const createPreview = ({ callbacks, now, limits, findRoute, reads }: PreviewDeps): Route =>
   route({
     method: "POST",
     path: "/v1/sms/preview",
     access: "send",
     query: [],
     body: SendBody,
-    notYet: ["send_at"],
     answers: { 200: PreviewAnswer },
     errors: ["rate_limited"],
     about: ABOUT,
     async handle({ request, owner, body }) {
       givenKey(request);
-      const { phone, text, lane } = drafted(body, owner, callbacks);
+      const { phone, text, lane } = drafted(body, owner, { callbacks, now });
       const rate = limits.take(owner, RATE_PARTS);
       const { encoding, parts, segments, lastSegment, warnings, partsAsGsm7 } = previewOf(text);
       const prices = { normal: owner.priceNormal, express: owner.priceExpress };

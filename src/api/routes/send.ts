@@ -6,13 +6,22 @@ import type { UrlRules } from "../../core/callback-url.ts";
 import { type Draft, draftOf, type DraftInput } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
-import { LANES } from "../../core/message.ts";
+import { ACCEPTED, LANES } from "../../core/message.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
-import { CallbackUrl, Fallback, FALLBACK_MISPLACED, From, SECRET_MISSING, ValidFor } from "../options.ts";
+import {
+  CallbackUrl,
+  Fallback,
+  FALLBACK_MISPLACED,
+  From,
+  readSendAt,
+  SECRET_MISSING,
+  SendAt,
+  ValidFor,
+} from "../options.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Currency, CustomerId, Money, Time, Ulid } from "../shapes.ts";
@@ -38,6 +47,7 @@ export const SendBody = Type.Object(
     ),
     callback_url: CallbackUrl,
     valid_for: ValidFor,
+    send_at: SendAt,
     fallback: Fallback,
   },
   closed,
@@ -54,8 +64,9 @@ const SendAnswer = Type.Object(
     cost: Money,
     currency: Currency,
     balance_after: Money,
-    status: Type.Literal("queued"),
+    status: Type.Enum(ACCEPTED),
     guaranteed_by: Type.Optional(Time),
+    send_at: Type.Optional(Time),
   },
   closed,
 );
@@ -68,7 +79,11 @@ const ABOUT: About = {
 once an operator takes the message, and refunded if none does.
 
 The answer to an express message has \`guaranteed_by\`: an operator will have taken it by then, or it is
-refunded. \`balance_after\` is exact in mode \`strict\`, otherwise as of this process's last refill.`,
+refunded. \`balance_after\` is exact in mode \`strict\`, otherwise as of this process's last refill.
+
+With \`send_at\` the message is \`scheduled\`: it costs what it would cost now, and is queued within a
+second of its time. Until then it can be canceled or put off. \`valid_for\` and \`guaranteed_by\` count
+from \`send_at\`.`,
   body: { phone: "+989121234567", text: "Your code is 1234", type: "express", reference: "order-1234" },
   answers: {
     202: {
@@ -93,16 +108,16 @@ export type SendDeps = {
   keys: Idempotency;
   /** Which callback_urls are taken. */
   callbacks: UrlRules;
+  now: () => number;
 };
 
-export const createSend = ({ accept, keys, callbacks }: SendDeps): Route =>
+export const createSend = ({ accept, keys, ...rules }: SendDeps): Route =>
   route({
     method: "POST",
     path: "/v1/sms/send",
     access: "send",
     query: [],
     body: SendBody,
-    notYet: ["send_at"],
     answers: { 202: SendAnswer },
     errors: [
       "insufficient_balance",
@@ -118,7 +133,7 @@ export const createSend = ({ accept, keys, callbacks }: SendDeps): Route =>
     handle: (call) =>
       once(keys, call, "send", async (key) => {
         const { owner, traceparent, isGone } = call;
-        const draft = drafted(call.body, owner, callbacks);
+        const draft = drafted(call.body, owner, rules);
         const { fallback = null } = call.body;
         const kept = key === null ? null : { key, status: 202, answerOf };
         const { accepted, rate } = await accept({ payer: owner, draft, fallback, kept, traceparent, isGone });
@@ -129,21 +144,31 @@ export const createSend = ({ accept, keys, callbacks }: SendDeps): Route =>
 
 type Send = Static<typeof SendBody>;
 
-const inputOf = (body: Send): DraftInput => ({
-  phone: body.phone,
-  text: body.text,
-  lane: body.type,
-  from: body.from ?? null,
-  reference: body.reference ?? null,
-  validForMs: body.valid_for === undefined ? null : body.valid_for * 1_000,
-  callbackUrl: body.callback_url ?? null,
-});
+function inputOf(body: Send, sendAtMs: number | undefined): DraftInput {
+  const input: DraftInput = {
+    phone: body.phone,
+    text: body.text,
+    lane: body.type,
+    from: body.from ?? null,
+    reference: body.reference ?? null,
+    validForMs: body.valid_for === undefined ? null : body.valid_for * 1_000,
+    callbackUrl: body.callback_url ?? null,
+  };
+  if (sendAtMs !== undefined) input.sendAtMs = sendAtMs;
+  return input;
+}
 
 /** A checked body as a draft; nothing is stored. @throws SluiceError validation_failed */
-export function drafted(body: Send, owner: KeyOwner, callbacks: UrlRules): Draft {
+export function drafted(
+  body: Send,
+  owner: KeyOwner,
+  { callbacks, now }: Pick<SendDeps, "callbacks" | "now">,
+): Draft {
+  const sendAt = readSendAt(body, now);
   const misplaced: FieldError[] =
     body.fallback === undefined || body.type === "express" ? [] : [FALLBACK_MISPLACED];
-  const result = draftOf(inputOf(body), { region: owner.region, callbacks });
+  if (sendAt.errors.length > 0) misplaced.push(...sendAt.errors);
+  const result = draftOf(inputOf(body, sendAt.sendAtMs), { region: owner.region, callbacks });
   if (result.kind === "refused") throw refused([...result.errors, ...misplaced]);
   if (body.callback_url !== undefined && owner.webhook === undefined) misplaced.push(SECRET_MISSING);
   if (misplaced.length > 0) throw refused(misplaced);
@@ -156,9 +181,10 @@ const refused = (errors: readonly FieldError[]) => new SluiceError("validation_f
 function answerOf(a: Accepted): string {
   const promised =
     a.guaranteedByMs === null ? "" : `,"guaranteed_by":"${new Date(a.guaranteedByMs).toISOString()}"`;
+  const later = a.sendAtMs === undefined ? "" : `,"send_at":"${new Date(a.sendAtMs).toISOString()}"`;
   return (
     `{"enqueued":true,"id":"${a.id}","customer_id":"${a.customerId}","type":"${a.lane}",` +
     `"encoding":"${a.encoding}","parts":${a.parts},"cost":${a.cost},` +
-    `"currency":"${a.currency}","balance_after":${a.balanceAfter},"status":"${a.status}"${promised}}`
+    `"currency":"${a.currency}","balance_after":${a.balanceAfter},"status":"${a.status}"${promised}${later}}`
   );
 }

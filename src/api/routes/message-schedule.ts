@@ -1,0 +1,94 @@
+// DELETE and PATCH /v1/messages/{id}: cancels a scheduled message, or changes when it is sent; answered with
+// the message as it is then. What counts is who locks it first, the caller or the relay
+// (src/ledger/schedule.ts).
+
+import { type TObject, Type } from "typebox";
+import { SluiceError } from "../../core/errors.ts";
+import { isUlid, ulidTimeMs } from "../../core/id.ts";
+import { sendAtOf } from "../../core/send-at.ts";
+import {
+  cancelScheduled,
+  type OwnMessage,
+  putOffScheduled,
+  type ScheduleDeps,
+} from "../../ledger/schedule.ts";
+import { findMessage } from "../../reports/messages-list.ts";
+import type { About } from "../about.ts";
+import { MessageShape, SCHEDULED_EXAMPLE } from "../message-shape.ts";
+import { SendAtTime } from "../options.ts";
+import { type Call, type Route, route } from "../route.ts";
+import { closed, Ulid } from "../shapes.ts";
+
+export type MessageScheduleDeps = { schedule: ScheduleDeps };
+
+const Message = Type.Object(MessageShape, closed);
+const PATH: About["path"] = {
+  id: { schema: Ulid, description: "of the message", example: SCHEDULED_EXAMPLE.id },
+};
+const ERRORS = ["not_found", "not_scheduled", "outcome_unknown"] as const;
+
+/** @throws SluiceError not_found */
+function ownOf<B extends TObject | null>({
+  owner,
+  params: { id = "" },
+  isGone,
+}: Call<"send", B>): OwnMessage {
+  if (!isUlid(id)) throw new SluiceError("not_found", { detail: "No such message." });
+  return { customerId: owner.customerId, id, isGone };
+}
+
+export const createMessageCancel = ({ schedule }: MessageScheduleDeps): Route =>
+  route({
+    method: "DELETE",
+    path: "/v1/messages/:id",
+    access: "send",
+    query: [],
+    body: null,
+    answers: { 200: Message },
+    errors: ERRORS,
+    about: {
+      operationId: "cancelMessage",
+      tag: "Messages",
+      summary: "Cancel a scheduled message",
+      description:
+        "It is refunded at once. A repeat gets the same answer. 409 once it is no longer `scheduled`.",
+      path: PATH,
+      answers: { 200: { ...SCHEDULED_EXAMPLE, status: "canceled" } },
+    },
+    async handle(call) {
+      const own = ownOf(call);
+      await cancelScheduled(schedule, own);
+      return { status: 200, body: await findMessage(schedule.pool, call.owner, own.id) };
+    },
+  });
+
+export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
+  route({
+    method: "PATCH",
+    path: "/v1/messages/:id",
+    access: "send",
+    query: [],
+    body: Type.Object({ send_at: SendAtTime }, closed),
+    answers: { 200: Message },
+    errors: ERRORS,
+    about: {
+      operationId: "changeMessage",
+      tag: "Messages",
+      summary: "Change when a scheduled message is sent",
+      description:
+        "`valid_until` and `guaranteed_by` move with it. 409 once it is no longer `scheduled`. Text and " +
+        "phone can't be changed: cancel it, and send another one.",
+      path: PATH,
+      body: { send_at: "2026-09-22T09:30:00+03:30" },
+      answers: { 200: SCHEDULED_EXAMPLE },
+    },
+    async handle(call) {
+      const own = ownOf(call);
+      const nowMs = schedule.now();
+      const read = sendAtOf(call.body.send_at, nowMs, ulidTimeMs(own.id));
+      if ("reason" in read)
+        throw new SluiceError("validation_failed", { errors: [{ field: "send_at", reason: read.reason }] });
+      await putOffScheduled(schedule.pool, own, read.atMs ?? nowMs);
+      return { status: 200, body: await findMessage(schedule.pool, call.owner, own.id) };
+    },
+  });

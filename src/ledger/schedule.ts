@@ -1,0 +1,134 @@
+// Scheduled messages: moves them into the outbox when their time has come, cancels them, changes their time.
+// Locks in one order: the row of the schedule, the message, the wallet. So whoever comes first decides, and
+// the other one finds a message that is no longer scheduled.
+// Leaves the table of those that wait to schedule-rows.ts, when to look to src/relay/schedule.ts, and what a
+// change writes to settle.ts.
+// Invariants: a message becomes `queued` in the transaction that writes its outbox row, once, by MySQL's
+// clock not before its time; a canceled one is refunded in the transaction that cancels it. Crash points:
+// before a COMMIT nothing has happened; after it all has. Bound: CLAIM_ROWS_MAX messages a move.
+
+import { CallerGoneError, type IsGone } from "../core/caller.ts";
+import { notScheduled, SluiceError } from "../core/errors.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
+import { CLAIM_ROWS_MAX } from "../core/limits.ts";
+import type { Lane, Status } from "../core/message.ts";
+import { isConnectionLost } from "../platform/mysql-errors.ts";
+import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
+import { sleep } from "../platform/retry.ts";
+import { rescheduleSql } from "./move.ts";
+import { dropScheduled, lockScheduled, markMoved, putOff, takeDue } from "./schedule-rows.ts";
+import { apply, type LockedMessage, lockRecords, lockRows } from "./settle.ts";
+import { changeTo } from "./settle-plan.ts";
+
+export type ScheduleDeps = { pool: Pool; now: () => number };
+
+/**
+ * Moves messages of this lane whose time has come, the longest due first, and returns them; if they are
+ * CLAIM_ROWS_MAX, more may be due.
+ */
+export function moveDue({ pool, now }: ScheduleDeps, lane: Lane): Promise<LaneRecord[]> {
+  return withRetries(pool, async (conn) => {
+    const ids = await takeDue(conn, lane, CLAIM_ROWS_MAX);
+    if (ids.length === 0) {
+      await conn.query("ROLLBACK");
+      return [];
+    }
+    const records = await lockRecords(conn, ids, "scheduled");
+    if (lane === "express") await allowResends(conn, records);
+    const changes = records.map((record) => changeTo("queued", record, "scheduled", null));
+    if (changes.length > 0) await apply(conn, changes, { nowMs: now(), id: noId });
+    await markMoved(conn, ids);
+    await conn.query("COMMIT");
+    return records;
+  });
+}
+
+const noId = () => "";
+
+/** A message's row doesn't say what its customer wants in this, so what it wants now counts. */
+async function allowResends(conn: Connection, records: readonly LaneRecord[]): Promise<void> {
+  const ids = [...new Set(records.map(({ customerId }) => customerId))];
+  if (ids.length === 0) return;
+  const rows = await conn.query<{ customer_id: number }[]>(
+    `SELECT customer_id FROM customers WHERE customer_id IN (${ids}) AND express_resend_unknown=TRUE`,
+  );
+  const wanting = new Set(rows.map((row) => row.customer_id));
+  for (const record of records) if (wanting.has(record.customerId)) record.mayResend = true;
+}
+
+/** `isGone`: nothing is done for a caller that has left before. */
+export type OwnMessage = { customerId: number; id: string; isGone: IsGone };
+
+/**
+ * Cancels a scheduled message and refunds it. May be repeated: a message that is canceled stays so.
+ * @throws SluiceError not_found, not_scheduled, outcome_unknown; CallerGoneError
+ */
+export async function cancelScheduled({ pool, now }: ScheduleDeps, own: OwnMessage): Promise<void> {
+  const found = await whileScheduled(pool, own, async (conn, record) => {
+    const change = changeTo("canceled", record, "scheduled", null);
+    await apply(conn, [change], { nowMs: now(), id: noId });
+    await dropScheduled(conn, [record.id]);
+  });
+  if (found !== "scheduled" && found !== "canceled") throw notScheduled(found);
+}
+
+/**
+ * Changes when a scheduled message is to be sent; its validity and its promise count from the new time. May
+ * be repeated. @throws as cancelScheduled
+ */
+export async function putOffScheduled(pool: Pool, own: OwnMessage, sendAtMs: number): Promise<void> {
+  const found = await whileScheduled(pool, own, async (conn, record) => {
+    await conn.write(rescheduleSql(record, sendAtMs));
+    await putOff(conn, record.id, sendAtMs);
+  });
+  if (found !== "scheduled") throw notScheduled(found);
+}
+
+const TRIES_MAX = 3;
+const AGAIN_MS = 50;
+
+/**
+ * Runs `body` in a transaction if the message is scheduled, and returns at which status it was. `body` may
+ * run again after a lost connection, when it may have been stored.
+ */
+async function whileScheduled(
+  pool: Pool,
+  own: OwnMessage,
+  body: (conn: Connection, record: LaneRecord) => Promise<void>,
+): Promise<Status> {
+  for (let tries = 1; ; tries++) {
+    // No message becomes scheduled again, so what this says of the others is final, and no lock is needed.
+    const found = await statusOf(pool, own);
+    if (found !== "scheduled") return found;
+    try {
+      const was = await withRetries(pool, async (conn) => {
+        await lockScheduled(conn, own.id);
+        const [row] = (await lockRows(conn, [own.id])) as [LockedMessage];
+        const isDone = row.status === "scheduled" && !own.isGone();
+        if (isDone) await body(conn, row.record);
+        await conn.query(isDone ? "COMMIT" : "ROLLBACK");
+        return isDone || row.status !== "scheduled" ? row.status : null;
+      });
+      if (was === null) throw new CallerGoneError();
+      return was;
+    } catch (cause) {
+      if (!isConnectionLost(cause)) throw cause;
+      if (tries === TRIES_MAX) throw inDoubt(cause);
+      await sleep(AGAIN_MS * tries);
+    }
+  }
+}
+
+const inDoubt = (cause: unknown): SluiceError =>
+  new SluiceError("outcome_unknown", {
+    detail: "The connection to the database was lost. Repeat the request: twice has the effect of once.",
+    cause,
+  });
+
+async function statusOf(pool: Pick<Pool, "query">, { customerId, id }: OwnMessage): Promise<Status> {
+  const [row] = await pool.query<{ status: Status }[]>(
+    `SELECT status FROM messages WHERE id='${id}' AND customer_id=${customerId}`,
+  );
+  if (row === undefined) throw new SluiceError("not_found", { detail: "No such message." });
+  return row.status;
+}
