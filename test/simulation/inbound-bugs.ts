@@ -13,8 +13,8 @@ export const RARE_INBOUND_BUGS = {
   "a STOP is told and not kept": 4,
   "a phone that opted out gets messages all the same": 4,
   "a process never learns of new opt-outs": 4,
-  "what is scheduled is sent to a phone that opted out": 10,
-  "what is canceled for an opt-out stays in the schedule": 10,
+  "what is scheduled is sent to a phone that opted out": 25,
+  "what is canceled for an opt-out stays in the schedule": 31,
   "an inbound message is taken for a report, and dropped": 4,
 };
 

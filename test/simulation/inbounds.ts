@@ -75,7 +75,7 @@ export const isOfInbounds = (reference: unknown): boolean => String(reference).s
 const numberOf = (customerId: number): string => `300${customerId}`;
 
 export function createInbounds(kernel: Kernel, seed: number, { model, ingests, tables }: Deps): Inbounds {
-  const random = createRandom(seed + 0x1b0d);
+  const random = createRandom(seed + 0x1b0e);
   const has = WITH_INBOUND.includes(seed % SEEDS);
   const counts = { "inbound sent": 0, "inbound stored": 0, "opted out": 0, "opt-outs refused": 0 };
   /** Ids of operators that were acknowledged, and of those that were stored. */
