@@ -468,7 +468,7 @@ export type SendBatchAnswer = {
   rejected: Array<{
     /** from 0 */
     index: number;
-    code: "validation_failed" | "insufficient_balance" | "spend_cap_reached";
+    code: "validation_failed" | "opted_out" | "insufficient_balance" | "spend_cap_reached";
     detail: string;
   }>;
   cost: Money;
@@ -820,7 +820,7 @@ export type GetWebhookAnswer = {
 export type ListDeliveriesAnswer = {
   deliveries: Array<{
     id: Ulid;
-    type: "message.status" | "endpoint.paused" | "wallet.low";
+    type: "message.status" | "message.received" | "endpoint.paused" | "wallet.low";
     message_id: Ulid | null;
     status: string | null;
     sequence: number | null;
@@ -858,6 +858,34 @@ export type ReplayDeliveryRequest = {
 export type ReplayDeliveryAnswer = {
   id: Ulid;
   state: "pending";
+};
+
+export type ListOptOutsAnswer = {
+  opt_outs: Array<{
+    phone: Phone;
+    sender: string | null;
+    source: "inbound" | "api" | "cli";
+    created_at: Time;
+  }>;
+  next_cursor: Cursor;
+};
+
+export type AddOptOutRequest = {
+  /** written as in a send */
+  phone: string;
+  /** only of messages with this `from`; of all the customer's messages if absent */
+  sender?: string;
+};
+
+export type AddOptOutAnswer = {
+  phone: Phone;
+  sender: string | null;
+  source: "inbound" | "api" | "cli";
+  created_at: Time;
+};
+
+export type RemoveOptOutAnswer = {
+  removed: number;
 };
 
 /** The problem document of each code. */
@@ -986,6 +1014,21 @@ export type Operations = {
     body: ReplayDeliveryRequest;
     answer: ReplayDeliveryAnswer;
   };
+  /** The phones that opted out, by number. */
+  listOptOuts: {
+    query?: { phone?: string; sender?: string; limit?: number; cursor?: string };
+    answer: ListOptOutsAnswer;
+  };
+  /** Send no more messages to a phone. */
+  addOptOut: {
+    body: AddOptOutRequest;
+    answer: AddOptOutAnswer;
+  };
+  /** Send messages to a phone again. */
+  removeOptOut: {
+    query?: { phone?: string; sender?: string };
+    answer: RemoveOptOutAnswer;
+  };
 };
 
 /** `keyed`: takes an Idempotency-Key. */
@@ -1007,4 +1050,7 @@ export const OPERATIONS = {
   listDeliveries: { method: "GET", path: "/v1/webhooks/deliveries", keyed: false },
   replayDeliveries: { method: "POST", path: "/v1/webhooks/deliveries/replay", keyed: false },
   replayDelivery: { method: "POST", path: "/v1/webhooks/deliveries/{id}/replay", keyed: false },
+  listOptOuts: { method: "GET", path: "/v1/opt-outs", keyed: false },
+  addOptOut: { method: "POST", path: "/v1/opt-outs", keyed: false },
+  removeOptOut: { method: "DELETE", path: "/v1/opt-outs", keyed: false },
 } as const;

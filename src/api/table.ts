@@ -13,6 +13,7 @@ import {
 import { createMessages } from "./routes/messages.ts";
 import { createMessagesReport } from "./routes/messages-report.ts";
 import { createMetricsRoute } from "./routes/metrics.ts";
+import { createOptOutRoutes, type OptOutDeps } from "./routes/opt-outs.ts";
 import { createOpenApi } from "./routes/openapi.ts";
 import { createPreview, type PreviewDeps } from "./routes/preview.ts";
 import { createReady } from "./routes/ready.ts";
@@ -38,6 +39,7 @@ export type ApiDeps = SendDeps &
   PreviewDeps &
   TopupDeps &
   ReplayDeps &
+  OptOutDeps &
   MessageScheduleDeps & {
     /** For routes that only read. */
     reads: MessageDeps & ReportDeps;
@@ -67,6 +69,7 @@ export function createRoutes(deps: ApiDeps): Route[] {
     createWebhookDeliveries(deps.reads),
     createWebhookReplays(deps),
     createWebhookReplay(deps),
+    ...createOptOutRoutes(deps),
     ...createDlrRoutes(deps.dlr),
     createHealth(),
     createReady(deps),

@@ -5,6 +5,7 @@
 // code's meaning; a reason that has none (a library's) stays English.
 
 import { type ErrorCode, type ErrorWords, type FieldError, sentenceOf, type SluiceError } from "./errors.ts";
+import { OPTED_OUT_REASON } from "./opt-out.ts";
 import { PHONE_REASONS } from "./phone.ts";
 
 /** An error in Persian. */
@@ -242,6 +243,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
     "باید شمارهٔ تلفن باشد: رقم‌ها، شاید پس از +، و میان آن‌ها تنها فاصله، خط تیره، نقطه، ممیز و پرانتز",
   [PHONE_REASONS.extension]: "نباید شمارهٔ داخلی داشته باشد: به داخلی نمی‌توان پیام فرستاد",
   [PHONE_REASONS.invalid]: "شمارهٔ تلفن معتبری نیست",
+  [OPTED_OUT_REASON]: "دریافت پیام از این فرستنده را لغو کرده است",
   "must not contain NUL (U+0000)": "نباید NUL (U+0000) داشته باشد",
   "must not contain a lone surrogate": "نباید نیمهٔ تنهای یک جفت جانشین (surrogate) داشته باشد",
   "must not contain control characters": "نباید نویسهٔ کنترلی داشته باشد",

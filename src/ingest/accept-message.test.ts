@@ -4,9 +4,10 @@
 import { expect, test } from "bun:test";
 import { CallerGoneError, neverGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
-import { insufficientBalance } from "../core/errors.ts";
+import { insufficientBalance, type SluiceError } from "../core/errors.ts";
 import { createIdFactory } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
+import { OPTED_OUT_REASON } from "../core/opt-out.ts";
 import type { KeyClaim, RequestKey } from "../ledger/idempotency.ts";
 import { type Accepted, createAcceptMessage, type Payer } from "./accept-message.ts";
 import { promiseOf } from "./express-promise.ts";
@@ -36,12 +37,17 @@ const rate = { size: 100, fillS: 60, left: 98, fullInS: 2 };
 
 const terms = { usualMs: 5_000, largestMs: 30_000 };
 
-function setUp(fails: { reserve?: Error; store?: Error } = {}, waitMs = 0) {
+/** `isOut`: whether the phone opted out; null: none of the customer's did. */
+function setUp(fails: { reserve?: Error; store?: Error } = {}, waitMs = 0, isOut: boolean | null = null) {
   const done: string[] = [];
   const stored: { record: LaneRecord; key: KeyClaim | null }[] = [];
   const accept = createAcceptMessage(
     {
       id: createIdFactory({ now: () => NOW_MS }),
+      optOuts: {
+        hasNone: () => isOut === null,
+        refused: () => Promise.resolve(new Set(isOut === true ? [0] : [])),
+      },
       promise: () => promiseOf(waitMs, terms),
       saturated: {
         refused: () => void done.push("refused"),
@@ -213,4 +219,17 @@ test("a caller who left while it waited for credit, or for its commit, does not 
     expect(await send().catch((error: Error) => error.name)).toBe("CallerGoneError");
     expect(done.at(-1)).toBe("give back 2");
   }
+});
+
+test("a phone that opted out is refused before anything is taken or reserved; another one is not", async () => {
+  const { send, stored, done } = setUp({}, 0, true);
+  const error = (await send().catch((thrown: unknown) => thrown)) as SluiceError;
+  expect([error.code, error.errors]).toEqual([
+    "validation_failed",
+    [{ field: "phone", reason: OPTED_OUT_REASON }],
+  ]);
+  expect([stored, done]).toEqual([[], []]);
+  const other = setUp({}, 0, false);
+  await other.send();
+  expect(other.stored).toHaveLength(1);
 });

@@ -1,6 +1,6 @@
-// Accepts one message from any door (an entry point, such as the HTTP API): decides what an express message
-// is promised, prices it, checks the customer's rate limit, reserves its credit, then stores and charges it
-// in a group commit. Leaves to the doors: the
+// Accepts one message from any door (an entry point, such as the HTTP API): refuses a phone that opted out,
+// decides what an express message is promised, prices it, checks the customer's rate limit, reserves its
+// credit, then stores and charges it in a group commit. Leaves to the doors: the
 // format of requests and answers, authentication, and replays of used idempotency keys (idempotency.ts).
 // Invariant: if the promise resolves, the message is stored and charged; if it rejects, it is neither, except
 // for `outcome_unknown`. A message whose caller is gone before its commit begins leaves nothing behind and
@@ -10,6 +10,7 @@ import { callbackOf, type CallbackWish } from "../core/callback.ts";
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
 import { laneSaturated } from "../core/errors.ts";
+import { optedOut } from "../core/opt-out.ts";
 import { type IdFactory, ulidTimeMs } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { AcceptedStatus, Encoding, Lane } from "../core/message.ts";
@@ -21,6 +22,7 @@ import { type Promised, type PromiseTerms, retryAfterS } from "./express-promise
 import type { GroupCommit } from "./group-commit.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Reservation } from "./lease-table.ts";
+import type { OptOuts } from "./opt-outs.ts";
 import type { RateLimits, RateState } from "./rate-limits.ts";
 
 /** The customer who pays. */
@@ -70,6 +72,7 @@ export type AcceptDeps = {
   book: LeaseBook;
   commits: GroupCommit;
   limits: RateLimits;
+  optOuts: Pick<OptOuts, "hasNone" | "refused">;
   id: IdFactory;
   /** What can be promised to this customer for an express message. */
   promise: (customerId: number) => Promised;
@@ -82,7 +85,7 @@ export type AcceptDeps = {
  * outcome_unknown; also KeyTakenError and CallerGoneError.
  */
 export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): AcceptMessage {
-  const { book, commits, limits, id } = deps;
+  const { book, commits, limits, optOuts, id } = deps;
   const wayOf = createWayOf(deps, terms);
   /** Gets both a place in the queue and the credit, or neither. */
   const reserve = async ({ customerId, cost }: LaneRecord, isGone: IsGone): Promise<Reservation> => {
@@ -96,6 +99,8 @@ export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): Acce
   };
 
   return async ({ payer, draft: wanted, fallback, kept, traceparent, isGone }) => {
+    if (!optOuts.hasNone(payer.customerId) && (await optOuts.refused(payer.customerId, [wanted])).size > 0)
+      throw optedOut();
     const { lane, promisedMs } = wayOf(wanted, payer.customerId, fallback);
     const draft = lane === wanted.lane ? wanted : { ...wanted, lane };
     const rate = limits.take(payer, draft.parts);

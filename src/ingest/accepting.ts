@@ -24,6 +24,7 @@ import { startKeyUpkeep } from "./key-upkeep.ts";
 import { startLaneWatch } from "./lane-watch.ts";
 import { createLeaseBook } from "./lease-book.ts";
 import { createRateLimits, type RateLimits } from "./rate-limits.ts";
+import { type OptOuts, startOptOuts } from "./opt-outs.ts";
 import { meteredAccept, meteredLeases } from "./store-metrics.ts";
 
 export type Accepting = {
@@ -35,6 +36,8 @@ export type Accepting = {
   keys: Idempotency;
   /** What `accept` takes from, for requests that are limited with it. */
   limits: RateLimits;
+  /** Which phones don't want a customer's messages. */
+  optOuts: OptOuts;
   /** For routes that change a wallet without a message. */
   ledger: LeaseDeps;
   /** For reads that must not wait behind commits. */
@@ -85,9 +88,11 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   metrics.gauge("sluice_ingest_lease_credit", () => book.stats().available);
   metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
   const upkeep = startKeyUpkeep({ ...jobs, pool: readPool });
+  const optOuts = startOptOuts({ ...jobs, pool: readPool });
   const stop = async () => {
     const untilMs = monotonicMs() + LEASES_RETURN_MAX_MS;
     await Promise.all([upkeep.stop(), lanes.stop(), callers.stop()]);
+    await optOuts.stop();
     await commits.drained();
     await book.stop(untilMs);
   };
@@ -98,6 +103,7 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
     book,
     commits,
     limits,
+    optOuts,
     id: clockGuard.messageId,
     promise: lanes.promise,
     saturated: { refused: saturated("refused"), fallback: saturated("fallback") },
@@ -110,5 +116,5 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
     counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
   });
   log.info({ node_id: nodeId }, "accepting");
-  return { accept, acceptBatch, callers, keys, limits, ledger, readPool, stop };
+  return { accept, acceptBatch, callers, keys, limits, optOuts, ledger, readPool, stop };
 }

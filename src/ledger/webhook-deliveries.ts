@@ -16,12 +16,10 @@ import {
 import {
   eventBody,
   eventIdOf,
-  isPause,
+  eventTypeOf,
   unpackWebhookEvents,
   type WebhookEvent,
 } from "../core/webhook-event.ts";
-import { WALLET_LOW } from "../core/webhook-low-balance.ts";
-import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { keepLetters } from "./dead-letters.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
@@ -96,7 +94,7 @@ function deliveryOf(event: WebhookEvent): NewDelivery {
   const about =
     "messageId" in event
       ? `'${event.messageId}',${event.sequence},'${event.status}'`
-      : `'${NO_MESSAGE}',0,'${isPause(event) ? ENDPOINT_PAUSED : WALLET_LOW}'`;
+      : `'${NO_MESSAGE}',0,'${eventTypeOf(event)}'`;
   const values =
     `${customerId},'${eventIdOf(event)}',${quote(url)},${about},${dateTime(event.occurredAtMs)},` +
     `${quote(eventBody(event))},NOW(3),${GIVE_UP_AT}`;

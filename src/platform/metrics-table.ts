@@ -9,6 +9,7 @@ import { LETTER_SOURCES } from "../core/dead-letter.ts";
 import { ERRORS } from "../core/errors.ts";
 import { OPERATORS_MAX } from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
+import { INBOUND_METRICS } from "./inbound-metrics.ts";
 import { LANE_METRICS } from "./lane-metrics.ts";
 import { counter, gauge, histogram, type Kind, type MetricRow } from "./metric-rows.ts";
 import { WEBHOOK_METRICS } from "./webhook-metrics.ts";
@@ -355,6 +356,7 @@ export const METRICS = {
     "from a report's arrival to the settlement of its message",
     [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3_600],
   ),
+  ...INBOUND_METRICS,
   ...WEBHOOK_METRICS,
   sluice_inbox_rows: gauge("relay", "rows of the inbox, counted up to 10,000: due now, or later", {
     state: ["due", "later"],

@@ -109,7 +109,7 @@ test("no route of /v1 is public, and the public ones are those that are meant to
   const open = declaredRoutes.filter(({ access }) => access === "public").map(({ path }) => path);
   expect(open.filter((path) => path.startsWith("/v1"))).toEqual([]);
   expect(new Set(open.map((path) => path.split("/")[1]))).toEqual(
-    new Set(["dlr", "docs", "health", "metrics", "openapi.json", "ready", "swagger"]),
+    new Set(["dlr", "docs", "health", "metrics", "mo", "openapi.json", "ready", "swagger"]),
   );
   expect(routes.length).toBeGreaterThan(13);
 });

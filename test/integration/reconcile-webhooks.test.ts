@@ -190,6 +190,11 @@ describe("clean are", () => {
     expect(await check({ customerId })).toMatchObject({ kind: "clean" });
   });
 
+  test("an inbound message that was told", async () => {
+    await pool.query(`${inboundSql(true)}; ${receivedSql()}`);
+    expect(await check()).toMatchObject({ kind: "clean" });
+  });
+
   test("an endpoint that is days behind but worked on", async () => {
     await pool.query(
       "UPDATE webhook_deliveries SET run_at=NOW(3) - INTERVAL 3 DAY,give_up_at=NOW(3) - INTERVAL 2 DAY " +
@@ -217,7 +222,8 @@ const COLUMNS =
 function copySql(of: LaneRecord, sequence: number, changed: Record<string, string>): string {
   const values = COLUMNS.split(",").map((column) => changed[column] ?? column);
   return (
-    `INSERT INTO webhook_deliveries (event_id,${COLUMNS}) SELECT '${id()}',${values} ` +
+    `INSERT INTO webhook_deliveries (event_id,${COLUMNS}) ` +
+    `SELECT ${changed.event_id ?? `'${id()}'`},${values} ` +
     `FROM webhook_deliveries WHERE message_id='${of.id}' AND sequence=${sequence}`
   );
 }
@@ -230,6 +236,12 @@ const pauseSql = (changed: Record<string, string>): string =>
     occurred_at: "NOW(3) - INTERVAL 1 HOUR",
     ...changed,
   });
+const inboundId = id();
+const inboundSql = (isTold: boolean): string =>
+  "INSERT INTO inbound_messages (id,customer_id,operator,sender,recipient,text,told,received_at) VALUES " +
+  `('${inboundId}',${customerId},'A','+989121234567','3000','hi',${Number(isTold)},NOW(3))`;
+/** The event of that inbound message. */
+const receivedSql = (): string => pauseSql({ event_id: `'${inboundId}'`, status: "'message.received'" });
 const eventOf = (record: LaneRecord, sequence: number): string =>
   `WHERE message_id='${record.id}' AND sequence=${sequence}`;
 
@@ -308,6 +320,17 @@ const plants: Plant[] = [
   [
     "an event about no message, of a type that is none",
     () => pauseSql({ status: "'wallet.high'" }),
+    ["told_change_happened"],
+  ],
+  ["an inbound message that was told to nobody", () => inboundSql(true), ["inbound_is_told"]],
+  [
+    "an inbound message that was told although its customer has no URL",
+    () => `${inboundSql(false)}; ${receivedSql()}`,
+    ["inbound_is_told"],
+  ],
+  [
+    "an event of an inbound message that never came",
+    () => pauseSql({ status: "'message.received'" }),
     ["told_change_happened"],
   ],
   [

@@ -16,7 +16,8 @@ export type Bug = {
     | "lane"
     | "batch"
     | "cap"
-    | "schedule";
+    | "schedule"
+    | "inbound";
   edits: readonly Edit[];
 };
 

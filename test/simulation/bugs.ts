@@ -5,6 +5,7 @@
 import { BATCH_BUGS } from "./batch-bugs.ts";
 import { type Bug, bug, unasserted } from "./bug.ts";
 import { CAP_BUGS, RARE_CAP_BUGS } from "./cap-bugs.ts";
+import { INBOUND_BUGS, RARE_INBOUND_BUGS } from "./inbound-bugs.ts";
 import { LANE_BUGS } from "./lane-bugs.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
 import { RETRY_BUGS } from "./retry-bugs.ts";
@@ -15,6 +16,7 @@ import { WEBHOOK_BUGS } from "./webhook-bugs.ts";
 export const RARE: Readonly<Record<string, number>> = {
   ...RARE_CAP_BUGS,
   ...RARE_SCHEDULE_BUGS,
+  ...RARE_INBOUND_BUGS,
   "the last of several reports that wait counts, not the first": 282,
   "what was taken of a message before an answer was lost is forgotten": 492,
   "a message that was requeued forgets how long it is valid": 40,
@@ -392,5 +394,6 @@ export const BUGS: readonly Bug[] = [
     "`SELECT id FROM messages WHERE id='${first.id}' FOR UPDATE`",
     "`SELECT id FROM messages WHERE id='${first.id}'`",
   ),
-  ...[REPORT_BUGS, RETRY_BUGS, WEBHOOK_BUGS, LANE_BUGS, BATCH_BUGS, CAP_BUGS, SCHEDULE_BUGS].flat(),
+  ...[REPORT_BUGS, RETRY_BUGS, WEBHOOK_BUGS, LANE_BUGS, BATCH_BUGS, CAP_BUGS].flat(),
+  ...[SCHEDULE_BUGS, INBOUND_BUGS].flat(),
 ];

@@ -10,6 +10,7 @@ import { batchOf, createAnswerCheck } from "./answers.ts";
 import { callbackUrlOf } from "./customers.ts";
 import type { Kernel } from "./kernel.ts";
 import { hold } from "./hold.ts";
+import { isToOptOuts } from "./inbounds.ts";
 import type { Model } from "./model.ts";
 import type { Answer, Ingest, OnStoring, Request } from "./roles.ts";
 
@@ -239,7 +240,11 @@ export function createClients(
       wish.isUncertain = true;
     } else if (code === "outcome_unknown") wish.isUncertain = true;
     else if (code === "validation_failed")
-      hold(request.body.includes("send_at"), "422 only for a time that is over", detail);
+      hold(
+        request.body.includes("send_at") || isToOptOuts(request.body),
+        "422 only for a time that is over, or a phone that opted out",
+        detail,
+      );
     else hold(REFUSED.has(code), "no other error", detail);
   };
 

@@ -49,6 +49,7 @@ import { type Outcome, outcomeOf, withReported } from "../../src/sender/outcome.
 import { startSender } from "../../src/sender/sender.ts";
 import type { Submitters } from "../../src/sender/submitters.ts";
 import type { Indexed, Report } from "../../src/sender/worker.ts";
+import { startOptOutsIf } from "./inbounds.ts";
 import type { Broker } from "./kafka.ts";
 import type { Kernel, Process } from "./kernel.ts";
 import type { Network } from "../simulated-mysql/client.ts";
@@ -61,6 +62,8 @@ export type World = {
   broker: Broker;
   operators: Operators;
   leaseTtlMs: number;
+  /** Whether messages come in, and phones opt out. */
+  hasInbound: boolean;
   /** The bounds of the senders' fair queues: small ones, so that few messages are a flood. */
   queue: { customerMax: number; totalMax: number };
   onStoring: OnStoring;
@@ -164,26 +167,24 @@ export function startIngest(world: World, of: Process): Ingest {
     },
     { connections: COMMIT_CONNECTIONS, nodeId, now },
   );
-  const keys = createIdempotency({
-    find: (refs) => findKeys(readPool, refs),
-    timers,
-    counts: { replayed_total: 0 },
-  });
+  const find = (refs: Parameters<typeof findKeys>[1]) => findKeys(readPool, refs);
+  const keys = createIdempotency({ find, timers, counts: { replayed_total: 0 } });
   const upkeep = startKeyUpkeep({ pool: readPool, timers, metrics, log });
   const limits = { take: () => null, giveBack: () => undefined };
   // Clients here expect every express message to be promised; what the lane's wait does to promises is pure.
   const promise = () => ({ kind: "promised", withinMs: EXPRESS_PROMISE_MS }) as const;
   const saturated = { refused: () => undefined, fallback: () => undefined };
-  const deps = { book, commits, limits, id, promise, saturated };
+  const optOuts = startOptOutsIf(world.hasInbound, { pool: readPool, timers, metrics, log });
+  const deps = { book, commits, limits, optOuts, id, promise, saturated };
   const accept = createAcceptMessage(deps, terms);
   const acceptBatch = createAcceptBatch(deps, terms);
   const callbacks = { allowPrivate: false };
   const watched = { ...ledger, pool: watchTopups(world, of, ledgerPool) };
   const routes: Record<Request["route"], Route> = {
     send: createSend({ accept, keys, callbacks, now }),
-    batch: createBatches({ acceptBatch, keys, callbacks, now }, createStreams()),
-    cancel: createMessageCancel({ schedule: { pool: ledgerPool, now } }),
-    change: createMessageChange({ schedule: { pool: ledgerPool, now } }),
+    batch: createBatches({ acceptBatch, optOuts, keys, callbacks, now }, createStreams()),
+    cancel: createMessageCancel({ schedule: ledger }),
+    change: createMessageChange({ schedule: ledger }),
     topup: createTopup({ topUps: createTopUps({ ledger: watched, metrics }), keys }),
   };
   const inbox = createInbox(readPool, timers.monotonicMs);
@@ -228,7 +229,7 @@ export function startIngest(world: World, of: Process): Ingest {
     async stop() {
       refuses = true;
       const untilMs = timers.monotonicMs() + LEASES_RETURN_MAX_MS;
-      await Promise.all([upkeep.stop(), lanes.stop()]);
+      await Promise.all([upkeep.stop(), lanes.stop(), optOuts.stop()]);
       await commits.drained();
       await book.stop(untilMs);
     },
