@@ -14,6 +14,7 @@ import { createMessages } from "./routes/messages.ts";
 import { createMessagesReport } from "./routes/messages-report.ts";
 import { createMetricsRoute } from "./routes/metrics.ts";
 import { createOpenApi } from "./routes/openapi.ts";
+import { createOtpSend, createOtpVerify, type OtpRouteDeps } from "./routes/otp.ts";
 import { createPreview, type PreviewDeps } from "./routes/preview.ts";
 import { createReady } from "./routes/ready.ts";
 import { createSend, type SendDeps } from "./routes/send.ts";
@@ -36,6 +37,7 @@ import type { Metrics } from "../platform/metrics.ts";
 export type ApiDeps = SendDeps &
   BatchDeps &
   PreviewDeps &
+  OtpRouteDeps &
   TopupDeps &
   ReplayDeps &
   MessageScheduleDeps & {
@@ -53,6 +55,8 @@ export function createRoutes(deps: ApiDeps): Route[] {
     createSend(deps),
     createBatches(deps, streams),
     createPreview(deps),
+    createOtpSend(deps),
+    createOtpVerify(deps),
     createTopup(deps),
     createWallet(deps.reads),
     createWalletLedger(deps.reads, streams),

@@ -45,6 +45,7 @@ export const POOLS = [
   "ledger",
   "read",
   "nonce",
+  "otp",
   "reconcile",
   "relay",
   "sender",

@@ -39,6 +39,8 @@ export type SubmittersOptions = {
   onNote: (note: Note) => void;
   /** Stores what operators deliver on connections. Null: they are asked to try later. */
   storeReport: StoreReport | null;
+  /** As in the settings: opens the codes of messages that have one. */
+  otpSecret: string;
 };
 
 /** After a batch's deadline: the time-outs of a last submit, with room for a busy machine. */
@@ -47,10 +49,10 @@ const TASKS_WAITING_MAX = 32;
 
 export function createSubmitters(
   file: RoutesFile,
-  { threads, counts, onNote, storeReport }: SubmittersOptions,
+  { threads, counts, onNote, storeReport, otpSecret }: SubmittersOptions,
 ): Submitters {
   // A worker that replaces a dead one starts with what this object has then.
-  const data: WorkerData = { routes: packed(file, 1, counts) };
+  const data: WorkerData = { routes: packed(file, 1, counts), otpSecret };
   const pool = new Piscina({
     filename: new URL("./worker.ts", import.meta.url).href,
     workerData: data,

@@ -16,7 +16,8 @@ export type Bug = {
     | "lane"
     | "batch"
     | "cap"
-    | "schedule";
+    | "schedule"
+    | "otp";
   edits: readonly Edit[];
 };
 
