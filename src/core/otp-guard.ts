@@ -76,7 +76,7 @@ export function refusalOf(phone: string, rules: OtpRules, asking: Asking): Sluic
 }
 
 /** Whether its window has ended: what it says is then of the past. */
-export const isOver = ({ fromMs }: OtpCount, nowMs: number): boolean => fromMs + OTP_WINDOW_MS <= nowMs;
+const isOver = ({ fromMs }: OtpCount, nowMs: number): boolean => fromMs + OTP_WINDOW_MS <= nowMs;
 
 const isFull = ({ sent }: OtpCount, most: number): boolean => most > 0 && sent >= most;
 

@@ -92,13 +92,13 @@ export const OTP_BUGS: readonly Bug[] = [
     "the stored answer has the code in the clear",
     "src/ingest/otp.ts",
     "answerOf(sentAs(accepted, sealed));",
-    "answerOf(sentAs(accepted, code + sealed.slice(0, 0)));",
+    "answerOf(sentAs(accepted, sealed + code));",
   ),
   bug(
     "otp",
     "a replay has the code sealed",
     "src/api/routes/otp.ts",
-    "return isNew ? reply :",
-    "return isNew || reply.status === 202 ? reply :",
+    "return isReplayed ? { ...reply, body: opened(otps, owner, reply.body) } : reply;",
+    "return isReplayed ? reply : reply;",
   ),
 ];

@@ -155,17 +155,16 @@ export const createOtpSend = ({ otps, keys, ...rules }: OtpRouteDeps): Route =>
     about: ABOUT,
     async handle(call) {
       const { body, owner, traceparent, isGone } = call;
-      let isNew = false;
       const reply = await once(keys, call, "otp", async (key): Promise<Written<202>> => {
         const draft = drafted(body, owner, rules);
         const { length = OTP_LENGTH_DEFAULT } = body;
         const asked = { payer: owner, draft, length, ttlMs: ttlMsOf(body), key, answerOf };
         const { sent, rate } = await otps.send({ ...asked, traceparent, isGone });
-        isNew = true;
         const written = { status: 202, body: answerOf(sent) } as const;
         return rate === null ? written : { ...written, headers: rateHeaders(rate) };
       });
-      return isNew ? reply : { ...reply, body: opened(otps, owner, reply.body) };
+      const isReplayed = reply.headers?.["Idempotent-Replayed"] !== undefined;
+      return isReplayed ? { ...reply, body: opened(otps, owner, reply.body) } : reply;
     },
   });
 
