@@ -7,7 +7,14 @@ import { Command } from "commander";
 import { loadConfig } from "../src/platform/config.ts";
 import { createPool } from "../src/platform/mysql.ts";
 import { sleep } from "../src/platform/retry.ts";
-import { BENCH_SEED, type BenchCustomer, createBenchCustomers, randomFrom, round, untilDrained } from "./harness.ts";
+import {
+  BENCH_SEED,
+  type BenchCustomer,
+  createBenchCustomers,
+  randomFrom,
+  round,
+  untilDrained,
+} from "./harness.ts";
 import { latencyOf } from "./latency.ts";
 import { runLoad } from "./load.ts";
 import { requestsOf } from "./requests.ts";
@@ -57,8 +64,15 @@ async function measure() {
   await untilDrained(pool, say);
   const before = await counts();
   const next = requestsOf(normal, { host: config.apiHost, express: 0, zipf: 0 });
-  const load = { host: config.apiHost, port: config.apiPort, connections: options.connections, ratePerS: options.normal };
-  say(`${options.normal} normal messages a second, after ${options.warmup} s ${options.codes} codes a second`);
+  const load = {
+    host: config.apiHost,
+    port: config.apiPort,
+    connections: options.connections,
+    ratePerS: options.normal,
+  };
+  say(
+    `${options.normal} normal messages a second, after ${options.warmup} s ${options.codes} codes a second`,
+  );
   const loading = runLoad({ ...load, seconds: options.warmup + options.seconds }, next);
   await sleep(options.warmup * 1_000);
   const { asked, refused } = await askFor(ofCodes);
@@ -72,7 +86,8 @@ async function measure() {
   const sorted = (all: readonly number[]) => Float64Array.from(all).sort();
   const toOperator = latencyOf(sorted(ways));
   const failures = [...refused];
-  if (asked.length !== options.codes * options.seconds) failures.push(`only ${asked.length} codes were accepted`);
+  if (asked.length !== options.codes * options.seconds)
+    failures.push(`only ${asked.length} codes were accepted`);
   if (ways.length !== asked.length) failures.push(`only ${ways.length} of ${asked.length} codes were taken`);
   if (toOperator.p99_ms > options.p99Ms) failures.push(`p99 is ${toOperator.p99_ms} ms`);
   return {

@@ -15,12 +15,20 @@ const rules: OtpRules = {
   sample: 50,
 };
 
-function asked(counts: Record<string, Partial<OtpCount>>, more: Partial<OtpRules> = {}, checksItself = false) {
+function asked(
+  counts: Record<string, Partial<OtpCount>>,
+  more: Partial<OtpRules> = {},
+  checksItself = false,
+) {
   const full = Object.entries(counts).map(([prefix, count]): [string, OtpCount] => [
     prefix,
     { prefix, fromMs: NOW_MS - 600_000, sent: 0, verified: 0, lastMs: NOW_MS - 600_000, ...count },
   ]);
-  const refusal = refusalOf(PHONE, { ...rules, ...more }, { counts: new Map(full), nowMs: NOW_MS, checksItself });
+  const refusal = refusalOf(
+    PHONE,
+    { ...rules, ...more },
+    { counts: new Map(full), nowMs: NOW_MS, checksItself },
+  );
   return refusal === null ? null : [refusal.code, refusal.retryAfterS];
 }
 const restOfWindowS = OTP_WINDOW_MS / 1_000 - 600;

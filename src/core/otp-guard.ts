@@ -68,7 +68,11 @@ export function refusalOf(phone: string, rules: OtpRules, asking: Asking): Sluic
   if (isFull(all, rules.customerMax)) return limited("otp_customer_limited", undefined, untilEnd(all));
   const range = lately(prefixes.range);
   if (isFull(range, rules.rangeMax))
-    return limited("otp_pumping_suspected", "Too many codes went to numbers that begin alike.", untilEnd(range));
+    return limited(
+      "otp_pumping_suspected",
+      "Too many codes went to numbers that begin alike.",
+      untilEnd(range),
+    );
   const network = lately(prefixes.network);
   if (!checksItself && isUnverified(network, rules))
     return limited("otp_pumping_suspected", "Too few codes to such numbers are verified.", untilEnd(network));

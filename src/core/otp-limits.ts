@@ -39,7 +39,10 @@ export const OTP_PURGE_ROWS_MAX = 1_000;
 
 const SEALED_BYTES_MAX = 12 + OTP_LENGTH_MAX + 16;
 assert(Math.ceil((SEALED_BYTES_MAX * 4) / 3) <= SEALED_CODE_CHARS_MAX, "every sealed code fits its column");
-assert(OTP_LENGTH_MIN <= OTP_LENGTH_DEFAULT && OTP_LENGTH_DEFAULT <= OTP_LENGTH_MAX, "the default is allowed");
+assert(
+  OTP_LENGTH_MIN <= OTP_LENGTH_DEFAULT && OTP_LENGTH_DEFAULT <= OTP_LENGTH_MAX,
+  "the default is allowed",
+);
 assert(OTP_TTL_MIN_MS <= OTP_TTL_DEFAULT_MS && OTP_TTL_DEFAULT_MS <= OTP_TTL_MAX_MS, "and that one, too");
 assert(VALID_FOR_MIN_MS <= OTP_TTL_MIN_MS, "a message may be valid for as long as its code");
 assert(OTP_RANGE_DIGITS < E164_DIGITS_MAX, "a range is a part of a number");

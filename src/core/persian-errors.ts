@@ -171,13 +171,15 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   },
   otp_customer_limited: {
     title: "کد بیش از حد",
-    meaning: "مشتری در یک ساعت به تعداد مجاز کد فرستاده است. چیزی ذخیره یا کسر نشد. به اندازهٔ Retry-After صبر کنید.",
+    meaning:
+      "مشتری در یک ساعت به تعداد مجاز کد فرستاده است. چیزی ذخیره یا کسر نشد. به اندازهٔ Retry-After " +
+      "صبر کنید.",
   },
   otp_pumping_suspected: {
     title: "گمان سوءاستفاده از ارسال کد",
     meaning:
-      "شاید کسی برای هزینهٔ آن کد می‌فرستد: کدهای زیادی به شماره‌های هم‌آغاز رفته، یا کدهای کمی از آن‌ها تأیید " +
-      "شده است. چیزی ذخیره یا کسر نشد. به اندازهٔ Retry-After صبر کنید.",
+      "شاید کسی برای هزینهٔ آن کد می‌فرستد: کدهای زیادی به شماره‌های هم‌آغاز رفته، یا کدهای کمی از آن‌ها " +
+      "تأیید شده است. چیزی ذخیره یا کسر نشد. به اندازهٔ Retry-After صبر کنید.",
   },
   headers_too_large: { title: "سرایندها بیش از حد بزرگ‌اند", meaning: "یک سرایند بزرگ‌تر از 8 KiB است." },
   internal: {
@@ -334,7 +336,8 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "Too many codes went to numbers that begin alike.": "کدهای زیادی به شماره‌های هم‌آغاز رفته است.",
   "Too few codes to such numbers are verified.": "از کدهای چنین شماره‌هایی کم تأیید می‌شود.",
   "No such code, or a newer one has replaced it.": "چنین کدی وجود ندارد، یا کد تازه‌تری جای آن را گرفته است.",
-  "This installation sends no codes: it has no secret for them.": "این سامانه کد نمی‌فرستد: رمزی برای آن ندارد.",
+  "This installation sends no codes: it has no secret for them.":
+    "این سامانه کد نمی‌فرستد: رمزی برای آن ندارد.",
   "Whether the code was verified is not known. Ask again: if it is then over and verified, it was.":
     "معلوم نیست که کد تأیید شد یا نه. دوباره بپرسید: اگر آن‌گاه پایان‌یافته و verified باشد، تأیید شده بود.",
   "No such message.": "چنین پیامی وجود ندارد.",

@@ -297,7 +297,7 @@ export function createGroupCommit(
   return {
     admit,
     leave,
-    store: (record, reservation, key, isGone, others = NO_OTHERS, otp = undefined) =>
+    store: (record, reservation, key, isGone, others = NO_OTHERS, otp) =>
       new Promise((resolve, reject) => {
         const item = { record, others, reservation, key, otp, isGone, resolve, reject };
         if (others.length >= COMMIT_ROWS_MAX) {

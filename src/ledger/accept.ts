@@ -145,8 +145,8 @@ function acceptSql(batch: CommitBatch, heldLinkOf: HeldLinkOf): string {
     `${entriesSql(entries)};` +
     `INSERT INTO outbox (lane,payload) VALUES ${[...laneRows(others), ...eventsRows(statuses, entries)]};` +
     `${toldSql === null ? "" : `${toldSql};`}` +
-    `${held.size === 0 ? "" : `${heldSql(held)};`}` +
-    `${otps === undefined || otps.length === 0 ? "" : `${otpsSql(otps)};`}${spendSql(batch)}`
+    `${otps === undefined || otps.length === 0 ? "" : `${otpsSql(otps)};`}` +
+    `${held.size === 0 ? "" : `${heldSql(held)};`}${spendSql(batch)}`
   );
 }
 

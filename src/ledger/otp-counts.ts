@@ -14,7 +14,14 @@ import { quote } from "./sql-text.ts";
 export type OtpSlot = { customerId: number; phone: string; atMs: number; lastMs: number };
 export type SlotRequest = { customerId: number; phone: string; checksItself: boolean };
 
-type Row = { prefix: string; from_ms: number; sent: number; verified: number; last_ms: number; now_s: number };
+type Row = {
+  prefix: string;
+  from_ms: number;
+  sent: number;
+  verified: number;
+  last_ms: number;
+  now_s: number;
+};
 
 /** Counts one more code to this number. @throws SluiceError, of otp-guard.ts, if that is too many */
 export async function takeOtpSlot(

@@ -5,7 +5,6 @@ import { createIdFactory } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { MYSQL_ANSWER_MAX_MS, SENDER_QUEUE_MAX } from "../core/limits.ts";
 import { isLane } from "../core/message.ts";
-import { createOtpSecret } from "../core/otp-secret.ts";
 import { createTopicAdmin } from "../platform/kafka/admin.ts";
 import { createConsumer } from "../platform/kafka/consumer.ts";
 import { consumersOf } from "../platform/kafka/topics.ts";
@@ -46,7 +45,6 @@ const usage = "node src/main/sender.ts --lane normal|express";
 runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   if (lane === null) return;
   const { config, log, metrics, tracing } = role;
-  createOtpSecret(config.otpSecret); // a bad one is told at the start, not by a worker
   const pool = createMeteredPool(role, "sender", {
     connections: CONNECTIONS,
     multipleStatements: true,

@@ -5,6 +5,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { SENDER_BATCHES_MAX, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
+import { createOtpSecret } from "../core/otp-secret.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
 import type { SubmitBatch, Tallies } from "./dispatch.ts";
 import { watched } from "../platform/retry.ts";
@@ -51,6 +52,7 @@ export function createSubmitters(
   file: RoutesFile,
   { threads, counts, onNote, storeReport, otpSecret }: SubmittersOptions,
 ): Submitters {
+  createOtpSecret(otpSecret); // a bad one is told here, not by a worker
   // A worker that replaces a dead one starts with what this object has then.
   const data: WorkerData = { routes: packed(file, 1, counts), otpSecret };
   const pool = new Piscina({

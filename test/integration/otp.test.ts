@@ -103,7 +103,12 @@ describe("a code", () => {
     expect(await balanceOf(customer)).toBe(before - EXPRESS);
     expect(codeOf(await verify(body.id, wrongFor(body.otp_code)))).toBe("otp_wrong");
     const verified = await verify(body.id.toLowerCase(), body.otp_code, { at: 1 });
-    expect(verified.body as unknown).toEqual({ verified: true, id: body.id, message_id: body.message_id, phone });
+    expect(verified.body as unknown).toEqual({
+      verified: true,
+      id: body.id,
+      message_id: body.message_id,
+      phone,
+    });
     const again = await verify(body.id, body.otp_code);
     expect([codeOf(again), again.body.otp_status]).toEqual(["otp_over", "verified"]);
     await untilSent(body.message_id);

@@ -56,6 +56,7 @@ const LENGTH = 10;
 const TEXT = "your code: ";
 const TRIES_MAX = 5;
 const AT_ONCE_MAX = 4;
+const PATIENCE_MS = 8_000;
 /** Refusals after which nothing was stored. */
 const REFUSED = new Set([
   "insufficient_balance",
@@ -70,13 +71,23 @@ const REFUSED = new Set([
 /** Of tables that could have a code. */
 const SEARCHED = new Set(["messages", "outbox", "outbox_held", "idempotency_keys", "otps", "webhook_events"]);
 
+const nameOf = (customerId: unknown, phone: unknown): string => `${String(customerId)} ${String(phone)}`;
+
 export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCalm }: Deps): Otps {
   const random = createRandom(seed + 0x07b5);
   const has = seed % SEEDS === WITH_OTPS;
-  const counts = { "codes asked": 0, "codes sent": 0, "codes verified": 0, "codes wrong": 0, "codes over": 0 };
+  const counts = {
+    "codes asked": 0,
+    "codes sent": 0,
+    "codes verified": 0,
+    "codes wrong": 0,
+    "codes over": 0,
+  };
   const sent = new Map<string, Sent>();
   const stored = new Map<string, Stored>();
   const storedFor = new Map<string, number>();
+  /** By customer and phone: the message of the code that can be verified. */
+  const present = new Map<string, string>();
   /** By its key: the bytes of a 202. */
   const bytes = new Map<string, string>();
   /** By message: the code that an operator got. */
@@ -142,8 +153,15 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     if (known !== undefined) return true;
     if (key !== null) bytes.set(`${owner.customerId} ${key}`, body);
     const message = model.messages.get(messageId);
-    hold(stored.has(id) && message?.customerId === owner.customerId, "every 202 is stored", detail);
-    hold(fields.cost === message?.cost && message?.values.lane === "express", "it is an express message", detail);
+    hold(message?.customerId === owner.customerId, "every 202 is stored", detail);
+    const isExpress = fields.cost === message.cost && message.values.lane === "express";
+    hold(isExpress, "a code is an express message", detail);
+    if (!stored.has(id)) {
+      // A newer code for the phone has taken its place within one commit.
+      const newer = present.get(nameOf(message.customerId, message.values.phone)) ?? "";
+      hold(newer > messageId, "every 202 is stored", detail);
+      stored.set(id, { tries: 0, isVerified: false, isReplaced: true });
+    }
     counts["codes sent"]++;
     const one: Sent = { id, owner, messageId, code, tries: 0, wins: 0 };
     sent.set(id, one);
@@ -158,7 +176,13 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     const { id, owner, code } = one;
     const given = isRight ? code : String(random.int(10_000)).padStart(LENGTH, "0");
     const wasReplaced = stored.get(id)?.isReplaced === true;
-    const request = { route: "verify", owner, body: Buffer.from(JSON.stringify({ code: given })), key: null, id };
+    const request = {
+      route: "verify",
+      owner,
+      body: Buffer.from(JSON.stringify({ code: given })),
+      key: null,
+      id,
+    };
     ask(request as Request, (answer) => {
       if (answer !== null) checkVerified(one, given, wasReplaced, answer);
     });
@@ -174,7 +198,8 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
       hold(isSuccess === (given === one.code), "only the right code is right", detail);
       hold(!wasReplaced, "a code that was replaced is over", detail);
       hold(++one.tries <= OTP_TRIES_MAX, "a code has five tries", detail);
-      if (isSuccess) hold(++one.wins === 1 && row.isVerified, "a code is verified once, and stored so", detail);
+      if (isSuccess)
+        hold(++one.wins === 1 && row.isVerified, "a code is verified once, and stored so", detail);
       counts[isSuccess ? "codes verified" : "codes wrong"]++;
     } else if (code === "otp_over") {
       counts["codes over"]++;
@@ -194,7 +219,11 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     }
     const detail = () => JSON.stringify(after);
     const row = stored.get(id) ?? { tries: 0, isVerified: false, isReplaced: false };
-    hold(Number(after.tries) >= row.tries && Number(after.tries) <= TRIES_MAX, "tries only grow, to five", detail);
+    hold(
+      Number(after.tries) >= row.tries && Number(after.tries) <= TRIES_MAX,
+      "tries only grow, to five",
+      detail,
+    );
     row.tries = Number(after.tries);
     row.isVerified = after.verified_at !== null;
     stored.set(id, row);
@@ -202,7 +231,8 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     hold(row.tries === 0 && !row.isVerified, "a new code has all its tries", detail);
     const message = model.messages.get(String(after.message_id));
     hold(message?.values.phone === after.phone, "a code is stored together with its message", detail);
-    const name = `${String(after.customer_id)} ${String(after.phone)}`;
+    const name = nameOf(after.customer_id, after.phone);
+    present.set(name, String(after.message_id));
     const codes = (storedFor.get(name) ?? 0) + 1;
     storedFor.set(name, codes);
     hold(codes <= OTP_RULES.phoneMax, "no more codes go to a phone than is allowed", detail);
@@ -239,7 +269,11 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
       const code = message.text.slice(TEXT.length);
       const known = submitted.get(message.id);
       const isWhole = new RegExp(`^\\d{${LENGTH}}$`).test(code) && (known === undefined || known === code);
-      hold(isWhole, "an operator gets the text with its code", () => `${message.id}: ${message.text}`);
+      // Thrown outside the process, so that the process can't catch it.
+      if (!isWhole)
+        kernel.after(0, null, () =>
+          hold(false, "an operator gets the text with its code", () => `${message.id}: ${message.text}`),
+        );
       submitted.set(message.id, code);
     },
     onCommit(changes) {
@@ -266,5 +300,3 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     },
   };
 }
-
-const PATIENCE_MS = 8_000;

@@ -4,7 +4,12 @@ import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Clients } from "./clients.ts";
 import type { Kernel } from "./kernel.ts";
 
-export function startTraffic(kernel: Kernel, clients: Clients, owners: readonly KeyOwner[], forMs: number): void {
+export function startTraffic(
+  kernel: Kernel,
+  clients: Clients,
+  owners: readonly KeyOwner[],
+  forMs: number,
+): void {
   const { random } = kernel;
   for (const owner of owners) {
     const size = random.pick([3, 60, 1_000]);

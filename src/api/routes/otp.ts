@@ -199,7 +199,7 @@ export const createOtpVerify = ({ otps }: OtpRouteDeps): Route =>
         throw new SluiceError("validation_failed", { errors: [{ field: "code", reason }] });
       }
       const { messageId, phone } = await otps.verify({ customerId, otpId }, code);
-      return { status: 200, body: { verified: true, id: otpId, message_id: messageId, phone } };
+      return { status: 200, body: { verified: true as const, id: otpId, message_id: messageId, phone } };
     },
   });
 
