@@ -46,6 +46,7 @@ export const POOLS = [
   "ledger",
   "read",
   "nonce",
+  "otp",
   "reconcile",
   "relay",
   "sender",
