@@ -35,7 +35,7 @@ import { createLeaseStore } from "../../src/ledger/lease.ts";
 import { type Queued, requeue } from "../../src/ledger/requeue.ts";
 import type { Log } from "../../src/platform/log.ts";
 import type { Metrics } from "../../src/platform/metrics.ts";
-import { CALLER_GONE_CODE } from "../../src/platform/metrics-table.ts";
+import { CALLER_GONE_CODE } from "../../src/platform/ingest-metrics.ts";
 import { isConnectionLost } from "../../src/platform/mysql-errors.ts";
 import type { Connection, Pool } from "../../src/platform/mysql.ts";
 import { startRelay } from "../../src/relay/relay.ts";
