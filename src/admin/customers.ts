@@ -16,7 +16,7 @@ import {
   setResendUnknown,
   setSuspended,
 } from "../customers/customers.ts";
-import type { CustomerMode } from "../ledger/grant.ts";
+import { CUSTOMER_MODES, type CustomerMode } from "../ledger/grant.ts";
 import { setMode } from "../ledger/lease-admin.ts";
 import { topUp } from "../ledger/topup.ts";
 import type { Pool } from "../platform/mysql.ts";
@@ -63,10 +63,11 @@ export function declareCustomers(program: Command): void {
   customer
     .command("mode")
     .description(
-      "how credit is taken: `lease` ahead of need (fast), `strict` exactly per message " +
-        "(balance_after is exact); waits until what processes hold is back",
+      "how credit is taken: `lease` ahead of need (fast), `strict` exactly per message (balance_after is " +
+        "exact), `async` when a message is about to be sent (it is accepted whatever the balance, and " +
+        "rejected then if nothing can pay for it); waits until what processes hold is back",
     )
-    .argument("<mode>", "lease or strict", oneOf("lease", "strict"))
+    .argument("<mode>", CUSTOMER_MODES.join(", "), oneOf(...CUSTOMER_MODES))
     .requiredOption("--customer <id>", "the customer's id", anyId)
     .option(...jsonFlag)
     .action((mode: CustomerMode, options: Json & { customer: number }) =>

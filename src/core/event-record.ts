@@ -30,6 +30,8 @@ export type StatusRow = {
   updatedAtMs: number;
   /** Absent where nothing went wrong, as for a message that its first operator took. */
   why?: Why;
+  /** Nothing was reserved for the message yet, or ever: it costs nothing. Absent for all others. */
+  unreserved?: true;
 };
 
 /** Newline-separated JSONEachRow; '' when there are none. */
@@ -80,9 +82,11 @@ export function statusLine(row: StatusRow): string {
     `"cost":${row.cost},"reference":${reference},"operator":"${row.operator ?? ""}",` +
     `"operator_message_id":${operatorMessageId},"attempt":${row.attempt},"sequence":${row.sequence},` +
     `"created_at_ms":${row.createdAtMs},"updated_at_ms":${row.updatedAtMs}` +
-    `${row.why === undefined ? "" : whyFields(row.why)}}`
+    `${row.why === undefined ? "" : whyFields(row.why)}${row.unreserved === true ? UNRESERVED : ""}}`
   );
 }
+
+const UNRESERVED = `,"unreserved":1`;
 
 function whyFields({ error, refusals }: Why): string {
   const lastError = error === null ? "" : `,"last_error":${JSON.stringify(error)}`;
@@ -127,10 +131,11 @@ type StatusTuple = [
   sequence: number,
   createdAtMs: number,
   updatedAtMs: number,
-  why?: WhyTuple,
+  why?: WhyTuple | null,
+  unreserved?: true,
 ];
 type WhyTuple = [error: string | null, ...refusals: [operator: string, error: string, atMs: number][]];
-/** Without the last one, which may be left out. */
+/** Without the last two, which may be left out. */
 const STATUS_FIELDS = 14;
 
 function toStatusTuple(r: StatusRow): StatusTuple {
@@ -156,19 +161,24 @@ function toStatusTuple(r: StatusRow): StatusTuple {
     for (const one of refusals) why.push([one.operator, one.error, one.atMs]);
     tuple.push(why);
   }
+  if (r.unreserved === true) {
+    if (r.why === undefined) tuple.push(null);
+    tuple.push(true);
+  }
   return tuple;
 }
 
 function fromStatusTuple(value: unknown): StatusRow {
-  if (!Array.isArray(value) || (value.length !== STATUS_FIELDS && value.length !== STATUS_FIELDS + 1))
-    throw new RecordError(`a status has ${STATUS_FIELDS} or ${STATUS_FIELDS + 1} fields`);
+  if (!Array.isArray(value) || value.length < STATUS_FIELDS || value.length > STATUS_FIELDS + 2)
+    throw new RecordError(`a status has ${STATUS_FIELDS} to ${STATUS_FIELDS + 2} fields`);
   const t = value as StatusTuple;
   const sound =
     [t[0], t[2]].every(isText) &&
     [t[1], t[5], t[6], t[10], t[11], t[12], t[13]].every(isCount) &&
     isLane(t[3]) &&
     isStatus(t[4]) &&
-    [t[7], t[8], t[9]].every((label) => label === null || isText(label));
+    [t[7], t[8], t[9]].every((label) => label === null || isText(label)) &&
+    (t[15] === undefined || t[15] === true);
   if (!sound) throw new RecordError("a field of a status has the wrong type");
   const row: StatusRow = {
     id: t[0],
@@ -186,7 +196,8 @@ function fromStatusTuple(value: unknown): StatusRow {
     createdAtMs: t[12],
     updatedAtMs: t[13],
   };
-  if (value.length > STATUS_FIELDS) row.why = fromWhyTuple(t[14]);
+  if (value.length > STATUS_FIELDS && (t[14] !== null || t[15] === undefined)) row.why = fromWhyTuple(t[14]);
+  if (t[15] === true) row.unreserved = true;
   return row;
 }
 

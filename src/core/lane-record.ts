@@ -45,11 +45,16 @@ export type LaneRecord = {
    * it; absent, and no byte, for all but one-time codes.
    */
   sealedCode?: string;
+  /**
+   * Nothing is reserved for it yet: its customer's mode is `async`. Absent, and no byte, for all others, and for
+   * every message from its first claim on. Whether it is so now, only its row says.
+   */
+  unreserved?: true;
 };
 
 /** Without those that may be left out, and with all of them. */
 const LANE_FIELDS = 15;
-const LANE_FIELDS_MAX = LANE_FIELDS + 6;
+const LANE_FIELDS_MAX = LANE_FIELDS + 7;
 
 /** Since when its customer has wanted it to be sent. */
 export const wantedAtMs = ({ sendAtMs, createdAtMs }: Pick<LaneRecord, "sendAtMs" | "createdAtMs">): number =>
@@ -99,6 +104,7 @@ type LaneTuple = [
   mayResend?: true | null,
   sendAtMs?: number | null,
   sealedCode?: string | null,
+  unreserved?: true | null,
 ];
 
 function toTuple(r: LaneRecord): LaneTuple {
@@ -119,11 +125,12 @@ function toTuple(r: LaneRecord): LaneTuple {
     r.guaranteedByMs,
     r.traceparent,
   ];
-  const { callback, validUntilMs, mayResend, sendAtMs, sealedCode } = r;
+  const { callback, validUntilMs, mayResend, sendAtMs, sealedCode, unreserved } = r;
   const isPlain = callback === undefined && validUntilMs === null && mayResend === undefined;
-  if (isPlain && sendAtMs === undefined && sealedCode === undefined) return tuple;
+  const isLater = sendAtMs !== undefined || sealedCode !== undefined || unreserved !== undefined;
+  if (isPlain && !isLater) return tuple;
   tuple.push(callback?.statuses ?? null, callback?.url ?? null, validUntilMs, mayResend ?? null);
-  if (sendAtMs !== undefined || sealedCode !== undefined) tuple.push(sendAtMs ?? null, sealedCode ?? null);
+  if (isLater) tuple.push(sendAtMs ?? null, sealedCode ?? null, unreserved ?? null);
   while (tuple.at(-1) === null) tuple.pop();
   return tuple;
 }
@@ -140,6 +147,7 @@ function fromTuple(value: unknown): LaneRecord {
   const mayResend = t[18] ?? null;
   const sendAtMs = t[19] ?? null;
   const sealedCode = t[20] ?? null;
+  const unreserved = t[21] ?? null;
   const sound =
     isUlid(t[1]) && // it becomes part of SQL
     isCount(t[2]) &&
@@ -160,7 +168,8 @@ function fromTuple(value: unknown): LaneRecord {
     (validUntilMs === null || isCount(validUntilMs)) &&
     (mayResend === null || mayResend === true) &&
     (sendAtMs === null || isCount(sendAtMs)) &&
-    (sealedCode === null || isText(sealedCode));
+    (sealedCode === null || isText(sealedCode)) &&
+    (unreserved === null || unreserved === true);
   if (!sound) throw new RecordError("a field of a lane record has the wrong type");
   const record: LaneRecord = {
     id: t[1],
@@ -183,5 +192,6 @@ function fromTuple(value: unknown): LaneRecord {
   if (mayResend !== null) record.mayResend = true;
   if (sendAtMs !== null) record.sendAtMs = sendAtMs;
   if (sealedCode !== null) record.sealedCode = sealedCode;
+  if (unreserved !== null) record.unreserved = true;
   return record;
 }

@@ -313,7 +313,7 @@ export const LETTER_PURGE_ROWS_MAX = 1_000;
 
 // Names, quotes, ids and numbers at their longest (three numbers of 16 digits), verified by
 // event-record.test.ts.
-export const STATUS_LINE_FIXED_BYTES_MAX = 480;
+export const STATUS_LINE_FIXED_BYTES_MAX = 500;
 // labelProblem refuses control characters and lone surrogates, so a UTF-16 unit takes at most 3 bytes of
 // UTF-8.
 export const QUEUED_LINE_BYTES_MAX = STATUS_LINE_FIXED_BYTES_MAX + 3 * REFERENCE_CHARS_MAX;

@@ -3,7 +3,8 @@
 // (src/ledger/move.ts), reconcile and docs/reference/message.md.
 // Leaves to others: who makes a move, and how it is stored.
 // Invariants: a final status is never left; the sequence grows with every move; a message's money is settled
-// by exactly one move, the first that takes it out of `reserved`.
+// by exactly one move, the first that takes it out of `reserved`; one of which nothing is reserved yet moves no
+// money but by its claim.
 
 import assert from "node:assert/strict";
 import { MESSAGE_ATTEMPTS_MAX } from "./limits.ts";
@@ -43,8 +44,8 @@ type Row = {
 const ends = { rank: 5, to: [], requeues: false } as const;
 
 // A delivery report can overtake the settlement of its own submit, so `sending` may go straight to delivered
-// or undelivered. `queued` may end directly when its record can never be produced or is too late, and is
-// requeued when its record was lost.
+// or undelivered. `queued` may end directly when its record can never be produced or is too late, or when
+// nothing is reserved for it and nobody can pay, and is requeued when its record was lost.
 const MACHINE: Record<Status, Row> = {
   scheduled: { rank: 0, to: ["queued", "failed", "rejected", "expired", "canceled"], requeues: false },
   queued: { rank: 1, to: ["sending", "failed", "rejected", "expired"], requeues: true },
@@ -165,6 +166,27 @@ export function chargeOf({ from, to }: Move, late: boolean): Charge | null {
   if (from === null) return "reserve";
   if (settlementOf(from) !== null) return null;
   return settlementOf(to, late);
+}
+
+/**
+ * The statuses of unreserved messages: nothing was reserved for them at their acceptance, because their customer's
+ * mode is `async`, and they wait for their first claim, or ended without one.
+ */
+export const UNRESERVED: readonly Status[] = [
+  "scheduled",
+  "queued",
+  "failed",
+  "rejected",
+  "expired",
+  "canceled",
+];
+
+/** What this move does with the money of an unreserved message; null: nothing. It is reserved by its claim. */
+export function chargeOfUnreserved({ from, to }: Move): "reserve" | null {
+  assert(from === null || (UNRESERVED.includes(from) && !isFinal(from)), `what is ${from} has a reserve`);
+  if (from === "queued" && to === "sending") return "reserve";
+  assert(UNRESERVED.includes(to), `what becomes ${to} has a reserve`);
+  return null;
 }
 
 /** Whether an operator accepted an express message after the promised time. */

@@ -9,6 +9,10 @@ import { SluiceError } from "./errors.ts";
 export const CAP_PERIODS = ["daily", "monthly"] as const;
 export type CapPeriod = (typeof CAP_PERIODS)[number];
 
+/** Why a message can't be paid for. */
+export const UNPAID_CODES = ["insufficient_balance", "spend_cap_reached"] as const;
+export type UnpaidCode = (typeof UNPAID_CODES)[number];
+
 /** One cap at a moment, in minor units. */
 export type CapLeft = {
   cap: CapPeriod;

@@ -31,6 +31,8 @@ export type KeyOwner = Customer & {
   plan?: PricePlan;
   /** The answer to a request for a one-time code has the code; absent, as for most: it doesn't. */
   showsOtp?: true;
+  /** Its mode is `async`: its messages are accepted without credit. */
+  isAsync?: true;
 };
 export type KeyGuard = {
   isSuspended: boolean;
@@ -125,7 +127,7 @@ export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
 export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
-      "c.rate_limit, c.express_resend_unknown, c.otp_code, c.price_plan, " +
+      "c.rate_limit, c.express_resend_unknown, c.otp_code, c.price_plan, c.mode, " +
       "c.suspended_at IS NOT NULL AS suspended, " +
       "c.addresses AS customer_addresses, k.key_id, k.scopes, k.expires_at, k.addresses, k.signing_salt, " +
       "w.statuses, w.url IS NOT NULL AS has_url " +
@@ -147,6 +149,7 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
     keyId: row.key_id,
     scopes: new Set(row.scopes.split(",") as Scope[]),
     ...(row.otp_code === 1 ? { showsOtp: true } : {}),
+    ...(row.mode === "async" ? { isAsync: true } : {}),
     ...(row.price_plan === null ? {} : { planId: row.price_plan }),
     ...(row.expires_at === null ? {} : { expiresAtMs: row.expires_at.getTime() }),
     ...(guard === null ? {} : { guard }),
@@ -165,6 +168,7 @@ type OwnerRow = {
   express_resend_unknown: 0 | 1;
   otp_code: 0 | 1;
   price_plan: number | null;
+  mode: string;
   suspended: 0 | 1;
   customer_addresses: string | null;
   key_id: string;

@@ -61,7 +61,7 @@ export type CustomerRow = {
   price_express: number;
   currency: string;
   rate_limit: number | null;
-  /** `lease` or `strict`: how its credit is granted */
+  /** `lease`, `strict` or `async`: how its messages are paid */
   mode: string;
   express_resend_unknown: boolean;
   /** Whether the answer to a request for a one-time code has the code. */

@@ -11,7 +11,7 @@ import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
 import { insufficientBalance, SluiceError } from "../core/errors.ts";
 import { optedOut } from "../core/opt-out.ts";
-import { SpendCapError } from "../core/spend-cap.ts";
+import { SpendCapError, type UnpaidCode } from "../core/spend-cap.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Lane } from "../core/message.ts";
 import type { KeptAnswer } from "../ledger/idempotency.ts";
@@ -34,9 +34,6 @@ export type BatchRequest = {
   traceparent: string;
   isGone: IsGone;
 };
-/** What leaves a message of a batch unpaid. */
-export const UNPAID_CODES = ["insufficient_balance", "spend_cap_reached"] as const;
-export type UnpaidCode = (typeof UNPAID_CODES)[number];
 export type AcceptedBatch = {
   /** A ULID of its own, just below those of its messages. */
   id: string;
@@ -45,8 +42,8 @@ export type AcceptedBatch = {
   messages: readonly Pick<LaneRecord, "id" | "encoding" | "parts" | "cost">[];
   /** of all of them, minor units of the payer's currency */
   cost: number;
-  /** The customer's remaining credit, as far as this process knows, in minor units. */
-  balanceAfter: number;
+  /** The customer's remaining credit, as far as this process knows, in minor units; null: nothing was reserved. */
+  balanceAfter: number | null;
   /** Why the drafts after those were not taken. */
   unpaid: UnpaidCode;
   /** Express only: the promised time by which operators have taken them all. */
@@ -93,8 +90,8 @@ export function createAcceptBatch(deps: AcceptDeps, terms: PromiseTerms): Accept
         id: batchId,
         lane,
         messages: paid,
-        cost: reservation.cost,
-        balanceAfter: reservation.balanceAfter,
+        cost: costOf(paid),
+        balanceAfter: reservation === null ? null : reservation.balanceAfter,
         unpaid: why,
         guaranteedByMs: (paid.at(-1) as LaneRecord).guaranteedByMs, // the latest: ids only increase
       };
@@ -113,7 +110,8 @@ export function createAcceptBatch(deps: AcceptDeps, terms: PromiseTerms): Accept
   };
 }
 
-type Paid = { paid: readonly LaneRecord[]; reservation: Reservation; unpaid: UnpaidCode };
+/** `reservation`: null if no credit is reserved yet. */
+type Paid = { paid: readonly LaneRecord[]; reservation: Reservation | null; unpaid: UnpaidCode };
 
 /** Gets places in the queue and the credit for all of them, for the first ones if `partial`, or for none. */
 function createPayFor({ book, commits }: Pick<AcceptDeps, "book" | "commits">) {
@@ -122,6 +120,7 @@ function createPayFor({ book, commits }: Pick<AcceptDeps, "book" | "commits">) {
     let paid = records;
     let unpaid: UnpaidCode = "insufficient_balance";
     commits.admit(first.customerId, paid.length);
+    if (first.unreserved === true) return { paid, reservation: null, unpaid };
     try {
       for (let tries = 1; ; tries++) {
         try {

@@ -1,9 +1,9 @@
 // Accepts one message from any door (an entry point, such as the HTTP API): refuses a phone that opted out,
 // decides what an express message is promised, prices it, checks the customer's rate limit, reserves its
-// credit, then stores and charges it in a group commit. Leaves to the doors: the
-// format of requests and answers, authentication, and replays of used idempotency keys (idempotency.ts).
-// Invariant: if the promise resolves, the message is stored and charged; if it rejects, it is neither, except
-// for `outcome_unknown`. A message whose caller is gone before its commit begins leaves nothing behind and
+// credit unless its customer's mode is `async`, then stores and charges it in a group commit. Leaves to the
+// doors: the format of requests and answers, authentication, and replays of used idempotency keys (idempotency.ts).
+// Invariant: if the promise resolves, the message is stored and charged, or stored as unreserved; if it rejects,
+// it is neither, except for `outcome_unknown`. A message whose caller is gone before its commit begins leaves nothing behind and
 // does not count against the rate limit.
 
 import { callbackOf, type CallbackWish } from "../core/callback.ts";
@@ -35,6 +35,8 @@ export type Payer = Pick<
   webhook?: CallbackWish;
   /** Absent if its own prices hold for all numbers. */
   plan?: PricePlan;
+  /** Its messages are accepted without credit (ledger/unreserved.ts); absent for most. */
+  isAsync?: true;
 };
 export type AcceptRequest = {
   payer: Payer;
@@ -60,8 +62,8 @@ export type Accepted = {
   /** minor units of `currency` */
   cost: number;
   currency: string;
-  /** The customer's remaining credit, as far as this process knows, in minor units. */
-  balanceAfter: number;
+  /** The customer's remaining credit, as far as this process knows, in minor units; null: nothing was reserved. */
+  balanceAfter: number | null;
   status: AcceptedStatus;
   /** Express only: the promised time by which an operator has taken it. */
   guaranteedByMs: number | null;
@@ -92,9 +94,13 @@ export type AcceptDeps = {
 export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): AcceptMessage {
   const { book, commits, limits, optOuts, id } = deps;
   const wayOf = createWayOf(deps, terms);
-  /** Gets both a place in the queue and the credit, or neither. */
-  const reserve = async ({ customerId, cost }: LaneRecord, isGone: IsGone): Promise<Reservation> => {
+  /** Gets both a place in the queue and the credit, or neither; null: no credit is reserved yet. */
+  const reserve = async (
+    { customerId, cost, unreserved }: LaneRecord,
+    isGone: IsGone,
+  ): Promise<Reservation | null> => {
     commits.admit(customerId);
+    if (unreserved === true) return null;
     try {
       return await book.reserve(customerId, cost, isGone);
     } catch (error) {
@@ -191,6 +197,7 @@ export function recordOf(
   };
   if (sendAtMs !== undefined) record.sendAtMs = sendAtMs;
   if (draft.lane === "express" && payer.resendsUnknown) record.mayResend = true;
+  if (payer.isAsync === true) record.unreserved = true;
   return record;
 }
 
@@ -203,7 +210,7 @@ const newOtp = (record: LaneRecord, { otpId, hash, ttlMs }: OtpOfMessage): NewOt
   expiresAtMs: record.createdAtMs + ttlMs,
 });
 
-function acceptedOf(r: LaneRecord, { currency }: Payer, { balanceAfter }: Reservation): Accepted {
+function acceptedOf(r: LaneRecord, { currency }: Payer, reservation: Reservation | null): Accepted {
   const accepted: Accepted = {
     id: r.id,
     customerId: r.customerId,
@@ -212,7 +219,7 @@ function acceptedOf(r: LaneRecord, { currency }: Payer, { balanceAfter }: Reserv
     parts: r.parts,
     cost: r.cost,
     currency,
-    balanceAfter,
+    balanceAfter: reservation === null ? null : reservation.balanceAfter,
     status: "queued",
     guaranteedByMs: r.guaranteedByMs,
   };

@@ -40,7 +40,7 @@ import type { Lease, Reservation } from "./lease-table.ts";
 type Item = {
   record: LaneRecord;
   others: readonly LaneRecord[];
-  reservation: Reservation;
+  reservation: Reservation | null;
   key: KeyClaim | null;
   otp: NewOtp | undefined;
   isGone: IsGone;
@@ -58,12 +58,13 @@ export type GroupCommit = {
   leave(customerId: number, messages?: number): void;
   /**
    * Resolves after the commit that stores the message, and its idempotency key and one-time code if it has
-   * them. `others` of the same customer are stored by the same commit; the reservation is for all of them.
+   * them. `others` of the same customer are stored by the same commit; the reservation is for all of them, null
+   * if nothing is reserved for them yet.
    * @throws SluiceError unavailable, outcome_unknown; KeyTakenError; CallerGoneError
    */
   store(
     record: LaneRecord,
-    reservation: Reservation,
+    reservation: Reservation | null,
     key: KeyClaim | null,
     isGone: IsGone,
     others?: readonly LaneRecord[],
@@ -234,7 +235,7 @@ export function createGroupCommit(
     }
     counts.commits_total++;
     counts.accepted_total += rowsOf(items);
-    for (const { reservation } of items) book.committed(reservation);
+    for (const { reservation } of items) if (reservation !== null) book.committed(reservation);
     answer(items, null);
   };
 
@@ -255,26 +256,33 @@ export function createGroupCommit(
     }
   };
 
+  const giveBack = (items: Iterable<Item>) => {
+    for (const { reservation } of items) if (reservation !== null) book.giveBack(reservation);
+  };
+  const lose = (items: Iterable<Item>) => {
+    for (const { reservation } of items) if (reservation !== null) book.lost(reservation);
+  };
   const refused = (items: Item[], cause: unknown): SluiceError => {
     log.error({ err: cause, rows: rowsOf(items) }, "commit given up; nothing was stored");
-    for (const { reservation } of items) book.giveBack(reservation);
+    giveBack(items);
     return new SluiceError(isDataError(cause) ? "internal" : "unavailable", { cause });
   };
   const unknown = (items: Item[], cause: unknown): SluiceError => {
     log.error({ err: cause, rows: rowsOf(items) }, "outcome of a commit is unknown; dropping its leases");
-    for (const { reservation } of items) book.lost(reservation);
+    lose(items);
     return new SluiceError("outcome_unknown", { cause });
   };
   // Messages of leases that were taken back leave the batch; their callers may try again with a new lease.
   const withoutFenced = (items: Item[], error: FencedError): Item[] => {
     const lost = new Set(error.lost.map((s) => `${s.customerId}:${s.epoch}`));
-    const isLost = ({ reservation: { lease } }: Item) => lost.has(`${lease.customerId}:${lease.epoch}`);
+    const isLost = ({ reservation }: Item) =>
+      reservation !== null && lost.has(`${reservation.lease.customerId}:${reservation.lease.epoch}`);
     const out = items.filter(isLost);
     log.warn(
       { leases: error.lost.length, rows: rowsOf(out) },
       "leases were taken back; their messages were not stored",
     );
-    for (const { reservation } of out) book.lost(reservation);
+    lose(out);
     answer(out, new SluiceError("unavailable", { cause: error }));
     return items.filter((item) => !isLost(item));
   };
@@ -282,14 +290,14 @@ export function createGroupCommit(
   const withoutGone = (items: Item[]): Item[] => {
     const out = new Set(items.filter((item) => item.isGone()));
     if (out.size === 0) return items;
-    for (const { reservation } of out) book.giveBack(reservation);
+    giveBack(out);
     answer([...out], new CallerGoneError());
     return items.filter((item) => !out.has(item));
   };
   // Another process has stored the same key in the meantime: its answer applies to these callers too.
   const withoutTaken = (items: Item[], error: KeyTakenError): Item[] => {
     const out = items.filter(({ record }) => error.owners.has(record.id));
-    for (const { reservation } of out) book.giveBack(reservation);
+    giveBack(out);
     answer(out, error);
     return items.filter(({ record }) => !error.owners.has(record.id));
   };
@@ -351,6 +359,7 @@ function fitting(queue: readonly Item[]): number {
 function spendsOf(items: Item[]): Spend[] {
   const byLease = new Map<Lease, Spend>();
   for (const { reservation } of items) {
+    if (reservation === null) continue;
     const { lease, cost } = reservation;
     const spend = byLease.get(lease);
     if (spend === undefined) {

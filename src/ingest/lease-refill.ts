@@ -73,7 +73,7 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
       log.warn({ customer_id: lease.customerId }, "lease was taken back; starting a new one");
       return drop(lease);
     }
-    const strict = grant.mode === "strict";
+    const strict = grant.mode !== "lease";
     // A strict customer's other leases hold only what is being committed.
     const elsewhere = grant.balance + (strict ? 0 : grant.elsewhere);
     table.granted(lease, { granted: grant.granted, own: grant.own, elsewhere, strict }, timers.monotonicMs());

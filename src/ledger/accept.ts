@@ -1,6 +1,7 @@
 // The group commit's transaction: messages, their reserve entries, one outbox row per lane (and a held row,
 // see held.ts, for each customer and link that has held rows already), one events row, one-time codes, and
-// what each lease spent. A message that is to be sent later has a row of its schedule instead (schedule.ts).
+// what each lease spent. A message that is to be sent later has a row of its schedule instead (schedule.ts),
+// and one that nothing is reserved for has a row that says so (unreserved.ts) instead of its entry.
 // It takes two round trips: all statements, whose results are checked, then COMMIT. Leases come last, so that
 // their row locks, which every batch of the same customers needs, are held only for one update and the
 // commit, not for the inserts.
@@ -23,6 +24,7 @@ import { type NewOtp, otpsSql } from "./otps.ts";
 import { entriesSql, eventsRow } from "./posting.ts";
 import { scheduleSql } from "./schedule-rows.ts";
 import { blob, byKey, pieces } from "./sql-text.ts";
+import { keepUnreservedSql } from "./unreserved.ts";
 import { webhookEventsOf, webhookEventsSql } from "./webhook-events.ts";
 
 const ACCEPT = { from: null, to: "queued" } as const;
@@ -96,7 +98,7 @@ export async function acceptBatch(
     await conn.query("ROLLBACK");
     throw new KeyTakenError(taken);
   }
-  if (results.at(-1)?.affectedRows !== batch.spends.length) {
+  if (batch.spends.length > 0 && results.at(-1)?.affectedRows !== batch.spends.length) {
     await conn.query("ROLLBACK");
     throw new FencedError(await lostLeases(conn, batch));
   }
@@ -124,13 +126,15 @@ function acceptSql(batch: CommitBatch, heldLinkOf: HeldLinkOf): string {
   const told: ChangeEvent[] = [];
   const held = new Map<LaneRecord, string>();
   let scheduled: LaneRecord[] | null = null;
+  let unreserved: LaneRecord[] | null = null;
   for (const r of records) {
     const isNow = r.sendAtMs === undefined;
     if (!isNow) (scheduled ??= []).push(r);
     const link = isNow && r.lane === "normal" ? heldLinkOf(r) : null;
     if (link !== null) held.set(r, link);
     const move = isNow ? ACCEPT : SCHEDULE;
-    entries.push(entryOf(r.id, chargeOf(move, false), r.customerId, r.cost, nowMs));
+    if (r.unreserved === true) (unreserved ??= []).push(r);
+    else entries.push(entryOf(r.id, chargeOf(move, false), r.customerId, r.cost, nowMs));
     const row = statusRow(r, { to: move.to, attempt: 0, atMs: r.createdAtMs });
     statuses.push(row);
     if (r.callback !== undefined) told.push(...webhookEventsOf(r, row, null));
@@ -142,21 +146,24 @@ function acceptSql(batch: CommitBatch, heldLinkOf: HeldLinkOf): string {
     `BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +
     `${queued.length === 0 ? "" : `${storeSql(queued, ACCEPT.to)};`}` +
     `${scheduled === null ? "" : `${storeSql(scheduled, SCHEDULE.to)};${scheduleSql(scheduled)};`}` +
-    `${entriesSql(entries)};` +
-    `INSERT INTO outbox (lane,payload) VALUES ${[...laneRows(others), ...eventsRows(statuses, entries)]};` +
-    `${toldSql === null ? "" : `${toldSql};`}` +
-    `${otps === undefined || otps.length === 0 ? "" : `${otpsSql(otps)};`}` +
-    `${held.size === 0 ? "" : `${heldSql(held)};`}${spendSql(batch)}`
+    `${entries.length === 0 ? "" : `${entriesSql(entries)};`}` +
+    `${unreserved === null ? "" : `${keepUnreservedSql(unreserved)};`}` +
+    `INSERT INTO outbox (lane,payload) VALUES ${[...laneRows(others), ...eventsRows(statuses, entries)]}` +
+    `${toldSql === null ? "" : `;${toldSql}`}` +
+    `${otps === undefined || otps.length === 0 ? "" : `;${otpsSql(otps)}`}` +
+    `${held.size === 0 ? "" : `;${heldSql(held)}`}${batch.spends.length === 0 ? "" : `;${spendSql(batch)}`}`
   );
 }
+
+const NO_ENTRIES: readonly Entry[] = [];
 
 const heldSql = (held: ReadonlyMap<LaneRecord, string>): string =>
   holdSql("normal", [...held.keys()], (record) => held.get(record) as string);
 
-/** Each message has one status and one entry, so there are as many pieces of either. */
+/** Each message has one status and at most one entry, so there are no more pieces of entries. */
 function eventsRows(statuses: readonly StatusRow[], entries: readonly Entry[]): string[] {
   const posted = pieces(entries, COMMIT_ROWS_MAX);
-  return pieces(statuses, COMMIT_ROWS_MAX).map((some, at) => eventsRow(some, posted[at] as readonly Entry[]));
+  return pieces(statuses, COMMIT_ROWS_MAX).map((some, at) => eventsRow(some, posted[at] ?? NO_ENTRIES));
 }
 
 /** One outbox row for each lane that the batch has messages of; several if they are too many for one. */

@@ -8,9 +8,11 @@ import { type CapLeft, SpendCapError } from "../core/spend-cap.ts";
 
 /**
  * `lease`: credit is also granted ahead of need. `strict`: only the costs that wait are granted, so
- * `balance_after` is exact.
+ * `balance_after` is exact. `async`: messages are accepted without credit, and reserved when they are claimed
+ * (unreserved.ts); what a process asks for that doesn't know of it yet is granted as in `strict`.
  */
-export type CustomerMode = "lease" | "strict";
+export const CUSTOMER_MODES = ["lease", "strict", "async"] as const;
+export type CustomerMode = (typeof CUSTOMER_MODES)[number];
 
 /**
  * What a lease asks for: the costs that wait, in order, and `target`, how much it would like beyond them.
@@ -100,7 +102,7 @@ export function decideGrant(wallet: WalletState, want: Want, nodeId: string): Gr
   const held = elsewhere + own;
   if (want.held && !found)
     return { customerId, granted: 0, own, balance, elsewhere, total, mode, fenced: true, recall: false };
-  const granted = grantSize(roomIn(balance, wallet.caps), mode === "strict" ? { ...want, target: 0 } : want);
+  const granted = grantSize(roomIn(balance, wallet.caps), mode === "lease" ? want : { ...want, target: 0 });
   const waits = want.costs.reduce((sum, cost) => sum + cost, 0);
   const recall = granted < waits && elsewhere > 0;
   return {
@@ -118,7 +120,7 @@ export function decideGrant(wallet: WalletState, want: Want, nodeId: string): Gr
 }
 
 /** What wallet and caps let be granted, in minor units. */
-function roomIn(balance: number, caps: readonly CapRoom[] = []): number {
+export function roomIn(balance: number, caps: readonly CapRoom[] = []): number {
   return caps.reduce((room, cap) => Math.max(0, Math.min(room, cap.room)), balance);
 }
 

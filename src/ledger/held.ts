@@ -12,7 +12,7 @@ import type { Lane } from "../core/message.ts";
 import { type LaneRecord, packLaneRow, unpackLaneRow } from "../core/lane-record.ts";
 import { RecordError } from "../core/packed.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
-import { type Claimed, claimWithin, storedClaim } from "./claim.ts";
+import { asStored, type Claimed, claimWithin, storedClaim } from "./claim.ts";
 import { blob, quote } from "./sql-text.ts";
 
 /** Customers that one look finds, counted once for each link of theirs. */
@@ -105,6 +105,8 @@ export type HeldClaim = {
 export type ClaimedHeld = Claimed & { read: number; rows: number; empty: number[] };
 type HeldRow = { id: number; payload: Buffer };
 
+const NONE = { records: [], unpaid: [] };
+
 /**
  * Claims customers' oldest held records of a link that no other sender is claiming, in one transaction with
  * the end of their rows. `seen` keeps what was read: after a lost connection call it again with the same one,
@@ -120,8 +122,8 @@ export function claimHeld(
     if (again) {
       const stored = await storedClaim(conn, request.claimId);
       if (stored !== null) {
-        const records = [...stored].flatMap((id) => seen.get(id) ?? []);
-        return { records, wasStored: true, read: records.length, rows: 1, empty: [] };
+        const claimed = asStored([...stored].flatMap((id) => seen.get(id) ?? []));
+        return { ...claimed, read: claimed.records.length, rows: 1, empty: [] };
       }
     }
     await conn.query("BEGIN");
@@ -136,9 +138,9 @@ export function claimHeld(
     const { taken } = split;
     for (const record of taken) seen.set(record.id, record);
     if (split.rows > 0) await conn.query(endSql(split));
-    const records = taken.length === 0 ? [] : await claimWithin(conn, request, taken);
+    const claimed = taken.length === 0 ? NONE : await claimWithin(conn, request, taken);
     await conn.query("COMMIT");
-    return { records, wasStored: false, read: taken.length, rows: split.rows, empty };
+    return { ...claimed, wasStored: false, read: taken.length, rows: split.rows, empty };
   });
 }
 

@@ -39,8 +39,9 @@ export async function listLeases(
 }
 
 /**
- * Changes how a customer's credit is granted and recalls all its leases. Then call `drainsLeft` until it
- * returns 0. @throws SluiceError not_found
+ * Changes how a customer's credit is taken and recalls all its leases. Then call `drainsLeft` until it
+ * returns 0. Every process knows within 2 s whether its messages are accepted without credit; those accepted
+ * until then keep the way in which they were. @throws SluiceError not_found
  */
 export function setMode(pool: Pool, customerId: number, mode: CustomerMode): Promise<void> {
   return pool.transaction(async (conn) => {

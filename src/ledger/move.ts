@@ -6,7 +6,14 @@
 // Bound: the callers' batches.
 
 import assert from "node:assert/strict";
-import { type AcceptedStatus, attemptAfter, canMove, type Move, sequenceOf } from "../core/message.ts";
+import {
+  type AcceptedStatus,
+  attemptAfter,
+  canMove,
+  chargeOfUnreserved,
+  type Move,
+  sequenceOf,
+} from "../core/message.ts";
 import type { Refusal, StatusRow } from "../core/event-record.ts";
 import { REASON_CHARS_MAX, REFUSAL_CHARS_MAX } from "../core/limits.ts";
 import { type LaneRecord, wantedAtMs } from "../core/lane-record.ts";
@@ -42,13 +49,15 @@ const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
 /**
  * One INSERT of accepted messages. Callbacks and sealed codes are columns of it only if some message has one,
- * and the time at which they are to be sent only if they are scheduled.
+ * whether nothing is reserved only if that is so of some, and the time at which they are to be sent only if they
+ * are scheduled.
  */
 export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus): string {
   const sequence = sequenceOf(0, status);
   const areTold = records.some(({ callback }) => callback !== undefined);
   const areLater = status === "scheduled";
   const areSealed = records.some(({ sealedCode }) => sealedCode !== undefined);
+  const areUnreserved = records.some(({ unreserved }) => unreserved === true);
   let values = "";
   for (const r of records) {
     const created = dateTime(r.createdAtMs);
@@ -59,13 +68,14 @@ export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus)
       `'${r.phone}',${quote(r.text)},${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},` +
       `${r.cost},${promised},${validUntil},${created},${created}${areTold ? callbackSql(r) : ""}` +
       `${areLater ? `,${dateTime(r.sendAtMs as number)}` : ""}` +
-      `${areSealed ? `,${quote(r.sealedCode ?? null)}` : ""})`;
+      `${areSealed ? `,${quote(r.sealedCode ?? null)}` : ""}` +
+      `${areUnreserved ? `,${r.unreserved === true}` : ""})`;
   }
   return (
     "INSERT INTO messages (id,customer_id,lane,status,sequence,phone,text,sender,reference,encoding,parts," +
     "cost,guaranteed_by,valid_until,created_at,updated_at" +
     `${areTold ? ",callback_statuses,callback_url" : ""}${areLater ? ",send_at" : ""}` +
-    `${areSealed ? ",sealed_code" : ""}) VALUES ${values}`
+    `${areSealed ? ",sealed_code" : ""}${areUnreserved ? ",unreserved" : ""}) VALUES ${values}`
   );
 }
 
@@ -78,6 +88,15 @@ const callbackSql = ({ callback }: LaneRecord): string =>
  */
 export function moveSql(move: Move, attempt: number, ids: readonly string[], nowMs: number): string {
   return `UPDATE ${MESSAGES} SET ${arrivalSql(move, attempt, nowMs)} ${guardSql(move, attempt, ids)}`;
+}
+
+/** Like moveSql, for the claim of unreserved messages, whose cost the same transaction reserves. */
+export function reservingMoveSql(move: Move, attempt: number, ids: readonly string[], nowMs: number): string {
+  assert(chargeOfUnreserved(move) === "reserve", `${move.from} to ${move.to} reserves nothing`);
+  return (
+    `UPDATE ${MESSAGES} SET unreserved=FALSE,${arrivalSql(move, attempt, nowMs)} ` +
+    `${guardSql(move, attempt, ids)} AND unreserved=TRUE`
+  );
 }
 
 /**
@@ -141,6 +160,7 @@ export function statusRow(
     const refusals = (by.refusals ?? []).map((one) => ({ ...one, error: cut(one.error, REFUSAL_CHARS_MAX) }));
     row.why = { error: lastError(by), refusals };
   }
+  if (record.unreserved === true) row.unreserved = true;
   return row;
 }
 

@@ -2,9 +2,17 @@
 // the resulting entries, wallet changes, events, queued records and messages that wait for an answer.
 // Pure: no clock, no ids, no statements; settle.ts reads the rows and writes a plan.
 // Invariant: one closing entry, of the whole cost, for each message that the charging table of
-// core/message.ts charges or refunds. Bound: the caller's, CLAIM_ROWS_MAX changes.
+// core/message.ts charges or refunds; none for one of which nothing is reserved. Bound: the caller's, CLAIM_ROWS_MAX changes.
 
-import { attemptAfter, type Charge, chargeOf, isLate, type Status, eventStatus } from "../core/message.ts";
+import {
+  attemptAfter,
+  type Charge,
+  chargeOf,
+  chargeOfUnreserved,
+  isLate,
+  type Status,
+  eventStatus,
+} from "../core/message.ts";
 import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { type Entry, entryOf, type WalletChange, walletChanges } from "../core/ledger.ts";
@@ -58,7 +66,9 @@ export function planOf(changes: readonly Change[], nowMs: number): Plan {
 
 /** What a change does with its message's money, by the charging table alone. */
 export const chargeOfChange = (change: Change): Charge | null =>
-  chargeOf(change, isLate(change.record, change.takenAtMs));
+  change.record.unreserved === true
+    ? chargeOfUnreserved(change)
+    : chargeOf(change, isLate(change.record, change.takenAtMs));
 
 export type MessageKey = { id: string; status: Status; attempt: number };
 

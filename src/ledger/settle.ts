@@ -118,7 +118,7 @@ export async function changeQueued(
   return changes;
 }
 
-/** Fails and refunds those messages, whose record can never be produced, that are still queued. */
+/** Fails those messages, whose record can never be produced, that are still queued, and refunds what they cost. */
 export const failQueued = (
   conn: Connection,
   ids: readonly string[],
@@ -175,6 +175,7 @@ type MessageRow = Omit<
   | "mayResend"
   | "sendAtMs"
   | "sealedCode"
+  | "unreserved"
 > & {
   customer_id: number;
   sender: string | null;
@@ -185,6 +186,7 @@ type MessageRow = Omit<
   callback_statuses: number | null;
   callback_url: string | null;
   sealed_code: string | null;
+  unreserved: 0 | 1;
 };
 
 /** Locks those of these messages that are at this status, within the caller's transaction. */
@@ -231,11 +233,11 @@ export async function lockRows(conn: Connection, ids: readonly string[]): Promis
 
 const RECORD =
   "id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, created_at, " +
-  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url, sealed_code";
+  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url, sealed_code, unreserved";
 
 function recordOf(found: MessageRow): LaneRecord {
   const { customer_id, sender, created_at, guaranteed_by, valid_until, ...more } = found;
-  const { send_at, callback_statuses, callback_url, sealed_code, ...row } = more;
+  const { send_at, callback_statuses, callback_url, sealed_code, unreserved, ...row } = more;
   const record: LaneRecord = {
     ...row,
     customerId: customer_id,
@@ -248,6 +250,7 @@ function recordOf(found: MessageRow): LaneRecord {
   };
   if (send_at !== null) record.sendAtMs = send_at.getTime();
   if (sealed_code !== null) record.sealedCode = sealed_code;
+  if (unreserved === 1) record.unreserved = true;
   return record;
 }
 

@@ -204,6 +204,10 @@ export const METRICS = {
   sluice_sender_refunded_total: counter("sender", "messages refunded, including late express ones"),
   sluice_sender_failed_total: counter("sender", "messages that failed: refused for good, or out of attempts"),
   sluice_sender_expired_total: counter("sender", "messages whose time was over before an operator took them"),
+  sluice_sender_rejected_total: counter(
+    "sender",
+    "messages of mode async that nobody could pay for when they were to be sent",
+  ),
   sluice_sender_requeued_total: counter("sender", "messages requeued for a later attempt"),
   sluice_sender_unknown_total: counter(
     "sender",

@@ -24,8 +24,12 @@ export type CustomerBooks = {
   leaseLowest: number;
   /** By op. */
   entries: Map<string, Sum>;
-  /** By status; amounts are costs. */
+  /** Those that were reserved, by status; amounts are costs. */
   messages: Map<Status, Sum>;
+  /** The unreserved ones, by status. */
+  unreserved: Map<Status, Sum>;
+  /** Of the rows by which unreserved messages are found; they have no amounts. */
+  unreservedRows: Pick<Sum, "count" | "fingerprint">;
   /** How many messages that an operator took name none. */
   nameless: number;
   /** How many messages of which it asked to be told something. */
@@ -37,7 +41,7 @@ export type CustomerBooks = {
   topups: Sum;
 };
 export type Books = {
-  scope: CustomerRange;
+  scope: BookScope;
   customers: Map<number, CustomerBooks>;
   entryDays: DaySum[];
   statusDays: DaySum[];
@@ -52,6 +56,9 @@ export type Books = {
   entries: number;
 };
 
+/** `hasUnreserved`: some of its customers have unreserved messages; left out: it isn't known. */
+export type BookScope = CustomerRange & { hasUnreserved?: boolean };
+
 /** Relay, broker and flush take a second or two; a restart of one of them takes less than this. */
 export const PENDING_MS = 60_000;
 export const NO_ROWS: Sum = { count: 0, amount: 0, fingerprint: "0" };
@@ -64,20 +71,33 @@ export const ofScope = (scope: CustomerRange, alias = ""): string =>
     ? "TRUE"
     : `${alias}customer_id BETWEEN ${Number(scope.low)} AND ${Number(scope.high)}`;
 
-// The messages of a few customers are found by their reserve entries, whose key begins with customer_id. Only
-// the run over all customers reads every message, and so finds one that has no entry at all.
-export const messagesOf = (scope: CustomerRange, entryRange = ""): string =>
-  isAllCustomers(scope)
-    ? "messages AS m"
-    : `(SELECT customer_id, entry_id FROM wallet_ledger WHERE ${ofScope(scope)} ${entryRange} ` +
-      "AND leg = 'open' AND op = 'reserve') AS l " +
-      "STRAIGHT_JOIN messages AS m ON m.id = l.entry_id AND m.customer_id = l.customer_id";
+/** `range`: a condition on the id of a message, which is called `id` in it. */
+type IdRange = { range?: (id: string) => string };
+
+// The messages of a few customers are found by their reserve entries, and by the rows of those that are
+// unreserved; both keys begin with customer_id. Only the run over all customers reads every message, and so
+// finds one that has neither. Most customers have no unreserved ones: then MySQL reads the entries in place.
+export function messagesOf(scope: BookScope, { range = () => "" }: IdRange = {}): string {
+  if (isAllCustomers(scope)) return "messages AS m";
+  const reserved =
+    `SELECT customer_id, entry_id FROM wallet_ledger WHERE ${ofScope(scope)} ${range("entry_id")} ` +
+    "AND leg = 'open' AND op = 'reserve'";
+  const unreserved =
+    scope.hasUnreserved === false
+      ? ""
+      : " UNION DISTINCT SELECT customer_id, message_id FROM unreserved_messages " +
+        `WHERE ${ofScope(scope)} ${range("message_id")}`;
+  return (
+    `(${reserved}${unreserved}) AS l ` +
+    "STRAIGHT_JOIN messages AS m ON m.id = l.entry_id AND m.customer_id = l.customer_id"
+  );
+}
 
 /** The same messages from an id on (as SQL), with a condition to which more can be added. */
-export const messagesSince = (scope: CustomerRange, from: string): string =>
+export const messagesSince = (scope: BookScope, from: string): string =>
   isAllCustomers(scope)
     ? `messages AS m FORCE INDEX (PRIMARY) WHERE m.id >= ${from}`
-    : `${messagesOf(scope, `AND entry_id >= ${from}`)} WHERE TRUE`;
+    : `${messagesOf(scope, { range: (id) => `AND ${id} >= ${from}` })} WHERE TRUE`;
 
 /** The status and sequence of a message's latest event; `sending` has none (core/message.ts). */
 export const EVENT_STATUS = forEventless((status) => `'${eventStatus(status)}'`, "m.status");
@@ -128,6 +148,7 @@ export async function readBooks(
   );
   for (const row of topups) customerOf(books, row.customer_id).topups = sumOf(row);
   await readEntries(conn, books);
+  await readUnreservedRows(conn, books);
   await readMessages(conn, books);
   await readClaimed(conn, books);
   return books;
@@ -181,11 +202,25 @@ async function readEntries(conn: Connection, books: Books): Promise<void> {
   }
 }
 
+async function readUnreservedRows(conn: Connection, books: Books): Promise<void> {
+  const rows = await conn.query<{ customer_id: number; count: number; fingerprint: string }[]>(
+    `SELECT customer_id, COUNT(*) AS count, CAST(SUM(CRC32(message_id)) AS CHAR) AS fingerprint
+     FROM unreserved_messages WHERE ${ofScope(books.scope)} GROUP BY customer_id`,
+  );
+  for (const row of rows)
+    customerOf(books, row.customer_id).unreservedRows = {
+      count: Number(row.count),
+      fingerprint: String(row.fingerprint),
+    };
+  books.scope = { ...books.scope, hasUnreserved: rows.length > 0 };
+}
+
 async function readMessages(conn: Connection, books: Books): Promise<void> {
-  type Counts = { nameless: number; told: number; unscheduled: number };
+  type Counts = { nameless: number; told: number; unscheduled: number; unreserved: number; id_sum: string };
   type Row = Sum & Group & Counts & { status: Status; event_fingerprint: string };
   const rows = await conn.query<Row[]>(
-    `SELECT m.customer_id, TO_DAYS(m.created_at) AS day, m.status,
+    `SELECT m.customer_id, TO_DAYS(m.created_at) AS day, m.status, m.unreserved,
+       CAST(SUM(m.unreserved * CRC32(m.id)) AS CHAR) AS id_sum,
        m.updated_at >= ${at(books.cutoffMs)} AS young, ${sums("m.id", "m.cost")},
        CAST(SUM(CRC32(CONCAT(m.id, ':', ${EVENT_STATUS}, ':', ${EVENT_SEQUENCE}))) AS CHAR)
          AS event_fingerprint,
@@ -193,12 +228,16 @@ async function readMessages(conn: Connection, books: Books): Promise<void> {
        COUNT(m.callback_statuses) AS told,
        CAST(SUM(CASE m.status WHEN 'scheduled' THEN NOT (${IS_SCHEDULED}) ELSE 0 END) AS SIGNED)
          AS unscheduled
-     FROM ${messagesOf(books.scope)} GROUP BY m.customer_id, day, m.status, young`,
+     FROM ${messagesOf(books.scope)} GROUP BY m.customer_id, day, m.status, m.unreserved, young`,
   );
   for (const row of rows) {
     const sum = sumOf(row);
     const c = customerOf(books, row.customer_id);
-    c.messages.set(row.status, added(c.messages.get(row.status) ?? NO_ROWS, sum));
+    const isUnreserved = Number(row.unreserved) === 1;
+    const own = isUnreserved ? c.unreserved : c.messages;
+    // Of unreserved ones the fingerprint is that of their ids alone, as of their rows.
+    const kept = isUnreserved ? { ...sum, fingerprint: String(row.id_sum) } : sum;
+    own.set(row.status, added(own.get(row.status) ?? NO_ROWS, kept));
     c.nameless += Number(row.nameless);
     c.told += Number(row.told);
     c.unscheduled += Number(row.unscheduled);
@@ -270,8 +309,8 @@ function customerOf(books: Books, customerId: number): CustomerBooks {
   let found = books.customers.get(customerId);
   if (found === undefined) {
     const none = { balance: 0, reserved: 0, unspent: 0, leaseLowest: 0, nameless: 0, told: 0 };
-    const sets = { entries: new Map(), messages: new Map(), claimed: new Map() };
-    found = { ...none, ...sets, unscheduled: 0, topups: NO_ROWS };
+    const sets = { entries: new Map(), messages: new Map(), unreserved: new Map(), claimed: new Map() };
+    found = { ...none, ...sets, unscheduled: 0, unreservedRows: NO_ROWS, topups: NO_ROWS };
     books.customers.set(customerId, found);
   }
   return found;

@@ -3,6 +3,7 @@
 // Bound: one pass over the entries of each customer that differs; ENTRIES_NAMED_MAX rows a drift.
 
 import { walletOf } from "../core/ledger.ts";
+import { UNRESERVED } from "../core/message.ts";
 import type { Connection } from "../platform/mysql.ts";
 import {
   added,
@@ -27,6 +28,7 @@ import {
   rowsOfTopups,
   schedulesWithoutMessage,
   submissionsNotTaken,
+  unreservedNotFree,
 } from "./rows.ts";
 import { checkWebhooks } from "./webhooks.ts";
 
@@ -40,6 +42,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
       drifts.push(...(await rowsOfMessages(conn, customerId)));
       if (!reservesMatch(c)) differ.push(customerId);
     }
+    if (!unreservedMatch(c) || !reservesMatch(c)) drifts.push(...(await unreservedNotFree(conn, customerId)));
     if (c.nameless > 0) drifts.push(...(await messagesWithoutOperator(conn, customerId)));
     if (c.unscheduled > 0) drifts.push(...(await messagesWithoutSchedule(conn, customerId)));
     if (!claimsMatch(c)) drifts.push(...(await messagesWithoutClaim(conn, customerId)));
@@ -100,6 +103,17 @@ function messagesMatch(c: CustomerBooks): boolean {
 
 const reservesMatch = (c: CustomerBooks): boolean =>
   equal(entriesOf(c, "reserve"), [...c.messages.values()].reduce(added, NO_ROWS));
+
+/** Unreserved messages have a row each, and none is being sent or was taken; only of them is any rejected. */
+function unreservedMatch({ messages, unreserved, unreservedRows }: CustomerBooks): boolean {
+  const all = [...unreserved.values()].reduce(added, NO_ROWS);
+  return (
+    !messages.has("rejected") &&
+    all.count === unreservedRows.count &&
+    all.fingerprint === unreservedRows.fingerprint &&
+    [...unreserved.keys()].every((status) => UNRESERVED.includes(status))
+  );
+}
 
 function claimsMatch(c: CustomerBooks): boolean {
   return (["sending", "unknown"] as const).every((status) =>

@@ -11,6 +11,7 @@
 
 import assert from "node:assert/strict";
 import { SluiceError } from "../core/errors.ts";
+import { isFinal, UNRESERVED } from "../core/message.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
@@ -195,10 +196,14 @@ function resultOf(
     : { kind: "drift", checked, pending, resent, drifts: found };
 }
 
+const OPEN_UNRESERVED = UNRESERVED.filter((status) => !isFinal(status));
+
 function waitingIn(books: Books): number {
   let waiting = 0;
-  for (const c of books.customers.values())
+  for (const c of books.customers.values()) {
     waiting += openOf(c).count - (c.messages.get("unknown")?.count ?? 0);
+    for (const status of OPEN_UNRESERVED) waiting += c.unreserved.get(status)?.count ?? 0;
+  }
   return waiting;
 }
 

@@ -31,11 +31,12 @@ export async function resend(pool: Pool, { entries, messageIds }: Missing): Prom
 
 type StoredMessage = Omit<
   StatusRow,
-  "customerId" | "operatorMessageId" | "createdAtMs" | "updatedAtMs" | "why"
+  "customerId" | "operatorMessageId" | "createdAtMs" | "updatedAtMs" | "why" | "unreserved"
 > & {
   customer_id: number;
   operator_message_id: string | null;
   last_error: string | null;
+  unreserved: 0 | 1;
   created_at: Date;
   updated_at: Date;
 };
@@ -45,11 +46,12 @@ type StoredMessage = Omit<
 async function presentStatuses(pool: Pool, ids: readonly string[]): Promise<StatusRow[]> {
   const rows = await pool.query<StoredMessage[]>(
     `SELECT id, customer_id, phone, lane, status, parts, cost, reference, operator, operator_message_id,
-       last_error, attempt, sequence, created_at, updated_at FROM messages WHERE id IN (?)`,
+       last_error, unreserved, attempt, sequence, created_at, updated_at FROM messages WHERE id IN (?)`,
     [ids],
   );
-  return rows.map(({ customer_id, operator_message_id, last_error, created_at, updated_at, ...row }) => ({
+  return rows.map(({ customer_id, operator_message_id, last_error, unreserved, created_at, updated_at, ...row }) => ({
     ...row,
+    ...(Number(unreserved) === 1 ? { unreserved: true } : {}),
     cost: Number(row.cost),
     customerId: Number(customer_id),
     operatorMessageId: operator_message_id,

@@ -10,6 +10,7 @@ export const RECONCILE_INVARIANTS = [
   "never_negative",
   "lease_has_node",
   "message_has_one_reserve",
+  "unreserved_is_free",
   "message_close_matches_status",
   "message_has_claim",
   "message_has_schedule",

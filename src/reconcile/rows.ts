@@ -6,7 +6,8 @@
 
 import { ulidBound } from "../core/id.ts";
 import { IDEMPOTENCY_TTL_MS, REPORT_TTL_MS, SUBMISSION_TTL_MS } from "../core/limits.ts";
-import { type Charge, STATUSES, settlementOf } from "../core/message.ts";
+import { type Charge, STATUSES, settlementOf, UNRESERVED } from "../core/message.ts";
+import { UNPAID_CODES } from "../core/spend-cap.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { type Books, CLAIMED_IDS, IS_SCHEDULED, messagesOf, messagesSince, ofScope, TAKEN } from "./books.ts";
 import {
@@ -48,6 +49,8 @@ type Found = DriftEntry & { customer_id: number; rule: Invariant; total: number 
 
 const SAYS: Partial<Record<Invariant, string>> = {
   message_has_one_reserve: "messages without a reserve of their cost",
+  unreserved_is_free:
+    "unreserved messages that have an entry, are being sent or were taken, or aren't listed as such",
   message_close_matches_status: "messages whose capture or refund isn't what their status asks for",
   entry_has_message: "entries of messages that don't exist",
   message_has_claim: "messages in sending or unknown that no claim will end",
@@ -111,7 +114,7 @@ export async function rowsOfMessages(conn: Connection, customerId: number): Prom
 /** For the first CUSTOMERS_MAX of these customers. Reads every message once. */
 export function messagesWithoutReserve(conn: Connection, customerIds: readonly number[]): Promise<Drift[]> {
   const ids = customerIds.slice(0, CUSTOMERS_MAX).map(Number).join(",");
-  // A message that has a close is already reported by rowsOfMessages.
+  // A message that has a close is already reported by rowsOfMessages; one that is unreserved has none.
   return driftsOf(
     conn,
     `SELECT m.customer_id, m.id AS entry_id, 'message_has_one_reserve' AS rule, o.op, o.amount,
@@ -119,9 +122,36 @@ export function messagesWithoutReserve(conn: Connection, customerIds: readonly n
      FROM messages m
      LEFT JOIN wallet_ledger o ON o.customer_id = m.customer_id AND o.entry_id = m.id AND o.leg = 'open'
      LEFT JOIN wallet_ledger c ON c.customer_id = m.customer_id AND c.entry_id = m.id AND c.leg = 'close'
-     WHERE m.customer_id IN (${ids}) AND NOT (o.op <=> 'reserve') AND c.op IS NULL`,
+     WHERE m.customer_id IN (${ids}) AND m.unreserved = FALSE AND NOT (o.op <=> 'reserve') AND c.op IS NULL`,
   );
 }
+
+/**
+ * Unreserved messages of one customer that have an entry, are at a status for which they must have been reserved,
+ * or have no row in unreserved_messages; and reserved ones that have such a row, or that were rejected because
+ * nobody could pay for them.
+ */
+export function unreservedNotFree(conn: Connection, customerId: number): Promise<Drift[]> {
+  const scope = { low: customerId, high: customerId };
+  return driftsOf(
+    conn,
+    `SELECT m.customer_id, m.id AS entry_id, 'unreserved_is_free' AS rule, e.op, m.cost AS amount,
+       CONCAT('message is ', m.status, IF(m.unreserved, ', unreserved', ', reserved'),
+         IF(u.message_id IS NULL, ', not listed', ', listed')) AS detail
+     FROM ${messagesOf(scope)}
+     LEFT JOIN unreserved_messages AS u ON u.customer_id = m.customer_id AND u.message_id = m.id
+     LEFT JOIN wallet_ledger AS e
+       ON e.customer_id = m.customer_id AND e.entry_id = m.id AND e.leg = 'open'
+     WHERE m.unreserved <> (u.message_id IS NOT NULL)
+       OR (m.unreserved AND (e.op IS NOT NULL OR m.status NOT IN (${UNRESERVED_SQL})))
+       OR (NOT m.unreserved AND m.status = 'rejected' AND m.last_error IN (${UNPAID_SQL}))`,
+  );
+}
+
+/** What no check of a single customer finds: neither a reserve nor a row leads to it. */
+const IS_ORPHAN = "NOT (o.op <=> 'reserve') AND NOT (m.unreserved AND u.message_id IS NOT NULL)";
+const UNPAID_SQL = UNPAID_CODES.map((code) => `'${code}'`).join(",");
+const UNRESERVED_SQL = UNRESERVED.map((status) => `'${status}'`).join(",");
 
 /**
  * Messages without a reserve among the next `count` after this id, of any customer. One statement, so it sees
@@ -132,11 +162,12 @@ export async function orphansAfter(
   after: string,
   count: number,
 ): Promise<{ drifts: Drift[]; rows: number; last: string }> {
-  const some = `SELECT id, customer_id, status, cost FROM messages WHERE id > ${quote(after)}
+  const some = `SELECT id, customer_id, status, cost, unreserved FROM messages WHERE id > ${quote(after)}
     ORDER BY id LIMIT ${count}`;
   const [seen] = await conn.query<{ n: number; last: string | null; orphans: number | null }[]>(
-    `SELECT COUNT(*) AS n, MAX(m.id) AS last, SUM(NOT (o.op <=> 'reserve')) AS orphans FROM (${some}) AS m
-     LEFT JOIN wallet_ledger o ON o.customer_id = m.customer_id AND o.entry_id = m.id AND o.leg = 'open'`,
+    `SELECT COUNT(*) AS n, MAX(m.id) AS last, SUM(${IS_ORPHAN}) AS orphans FROM (${some}) AS m
+     LEFT JOIN wallet_ledger o ON o.customer_id = m.customer_id AND o.entry_id = m.id AND o.leg = 'open'
+     LEFT JOIN unreserved_messages u ON u.customer_id = m.customer_id AND u.message_id = m.id`,
   );
   const last = seen?.last ?? "";
   if (Number(seen?.orphans ?? 0) === 0) return { drifts: [], rows: Number(seen?.n ?? 0), last };
@@ -146,7 +177,8 @@ export async function orphansAfter(
        CONCAT('message is ', m.status, ' and costs ', m.cost) AS detail
      FROM (${some}) AS m
      LEFT JOIN wallet_ledger o ON o.customer_id = m.customer_id AND o.entry_id = m.id AND o.leg = 'open'
-     WHERE NOT (o.op <=> 'reserve')`,
+     LEFT JOIN unreserved_messages u ON u.customer_id = m.customer_id AND u.message_id = m.id
+     WHERE ${IS_ORPHAN}`,
   );
   return { drifts, rows: Number(seen?.n ?? 0), last };
 }
@@ -244,9 +276,11 @@ export function keysWithoutOwner(conn: Connection, scope: CustomerRange): Promis
        CONCAT('key of a ', k.operation, ', ', k.created_at) AS detail
      FROM idempotency_keys k
      LEFT JOIN wallet_ledger e ON e.customer_id = k.customer_id AND e.entry_id = k.owner AND e.leg = 'open'
+     LEFT JOIN unreserved_messages u ON u.customer_id = k.customer_id AND u.message_id = k.owner
      WHERE ${ofScope(scope, "k.")}
        AND k.created_at > NOW(3) - INTERVAL ${IDEMPOTENCY_TTL_MS * 1000} MICROSECOND
-       AND NOT (e.op <=> IF(k.operation = 'topup', 'topup', 'reserve'))`,
+       AND NOT (e.op <=> IF(k.operation = 'topup', 'topup', 'reserve'))
+       AND (k.operation = 'topup' OR u.message_id IS NULL)`,
   );
 }
 

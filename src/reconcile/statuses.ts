@@ -22,7 +22,7 @@ export function statusesStream({ pool, conn, clickhouse }: StreamDeps, books: Bo
       `AND ${column} >= '${ulidBound(Math.max(0, startMs - ID_SLACK_MS))}' ` +
       `AND ${column} < '${ulidBound(startMs + DAY_MS + ID_SLACK_MS)}'`;
     return (
-      `FROM ${messagesOf(books.scope, ids("entry_id"))} ` +
+      `FROM ${messagesOf(books.scope, { range: ids })} ` +
       `WHERE m.created_at >= '${day}' AND m.created_at < '${day}' + INTERVAL 1 DAY ${ids("m.id")}`
     );
   };

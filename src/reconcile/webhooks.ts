@@ -24,7 +24,7 @@ import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { quote } from "../ledger/sql-text.ts";
 import { NO_MESSAGE } from "../ledger/webhook-deliveries.ts";
 import type { Connection } from "../platform/mysql.ts";
-import { at, type Books, messagesOf, messagesSince, ofScope, PENDING_MS } from "./books.ts";
+import { at, type Books, type BookScope, messagesOf, messagesSince, ofScope, PENDING_MS } from "./books.ts";
 import { type Drift, driftOf, isAllCustomers, type CustomerRange } from "./result.ts";
 import { driftsOf } from "./rows.ts";
 
@@ -162,7 +162,7 @@ const deliveries = (scope: CustomerRange, { messages, events }: Window): string 
 const sumsOf = (count: string, fingerprint: string): string =>
   `CAST(SUM(${count}) AS SIGNED) AS count, CAST(SUM(${fingerprint}) AS CHAR) AS fingerprint`;
 
-function toldSql(scope: CustomerRange, window: Window): string {
+function toldSql(scope: BookScope, window: Window): string {
   const isCounted = isTrue(`${CHANGED} AND ${SAID} AND m.updated_at < ${window.until}`);
   return `SELECT d.customer_id, ${sumsOf(isCounted, `${isCounted} * CRC32(d.message_id) * d.sequence`)},
       CAST(SUM(NOT ${isTrue(HAPPENED)}) AS SIGNED) AS strange,
@@ -170,7 +170,7 @@ function toldSql(scope: CustomerRange, window: Window): string {
     FROM ${deliveries(scope, window)} GROUP BY d.customer_id`;
 }
 
-const askedSql = (scope: CustomerRange, { messages, until }: Window): string =>
+const askedSql = (scope: BookScope, { messages, until }: Window): string =>
   `SELECT m.customer_id, ${sumsOf(EVENTS, `CRC32(m.id) * ${SEQUENCES}`)}
    FROM ${messagesSince(scope, messages)} AND m.callback_statuses IS NOT NULL AND m.updated_at < ${until}
    GROUP BY m.customer_id`;
@@ -181,7 +181,7 @@ function notToldSql(customerId: number, window: Window): string {
   return `SELECT m.customer_id, m.id AS entry_id, 'change_is_told' AS rule, NULL AS op, NULL AS amount,
       CONCAT('message is ', m.status, ' at sequence ', m.sequence, ', told were ',
         COALESCE(e.sequences, 'none')) AS detail
-    FROM ${messagesOf(scope, `AND entry_id >= ${window.messages}`)}
+    FROM ${messagesOf(scope, { range: (id) => `AND ${id} >= ${window.messages}` })}
     LEFT JOIN (
       SELECT d.message_id, COUNT(*) AS events, SUM(d.sequence) AS total,
         GROUP_CONCAT(d.sequence ORDER BY d.sequence) AS sequences

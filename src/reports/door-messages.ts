@@ -7,6 +7,7 @@ import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import type { Lane, Status } from "../core/message.ts";
 import { moneyOf } from "../core/money.ts";
 import type { Pool } from "../platform/mysql.ts";
+import { ID_AFTER_ALL, newestOf } from "./messages-list.ts";
 
 export type DoorMessage = {
   id: string;
@@ -102,13 +103,10 @@ export async function recentMessages(
     values.push(named.reference, named.id);
   }
   const rows = await pool.query<StoredRecent[]>(
-    // As in messages-list.ts, the ledger's key serves as the index of a customer's messages.
     "SELECT * FROM (SELECT m.id, m.lane, m.status, m.phone, m.reference, m.operator, m.created_at, " +
-      "m.updated_at FROM wallet_ledger AS l STRAIGHT_JOIN messages AS m ON m.id = l.entry_id " +
-      "WHERE l.customer_id = ? AND l.leg = 'open' AND l.op = 'reserve' " +
-      "ORDER BY l.entry_id DESC LIMIT ?) AS scanned " +
-      `${filters.length === 0 ? "" : `WHERE ${filters.join(" AND ")} `}ORDER BY id DESC LIMIT ?`,
-    [customerId, SCAN_ROWS_MAX, ...values, LIST_LIMIT_MAX],
+      `m.updated_at ${newestOf({ customerId, before: ID_AFTER_ALL, lowest: "", most: SCAN_ROWS_MAX })}) ` +
+      `AS scanned ${filters.length === 0 ? "" : `WHERE ${filters.join(" AND ")} `}ORDER BY id DESC LIMIT ?`,
+    [...values, LIST_LIMIT_MAX],
   );
   return rows.map(({ created_at, updated_at, ...row }) => ({
     ...row,

@@ -8,6 +8,7 @@ import { readUlid } from "../core/id.ts";
 import type { Lane, Status } from "../core/message.ts";
 import { validUntilOf } from "../core/retries.ts";
 import { findLateReports } from "../ledger/late-reports.ts";
+import { quote } from "../ledger/sql-text.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { idRangeOf } from "./messages-report.ts";
@@ -52,7 +53,7 @@ const COLUMNS =
   "m.attempt, m.sequence, m.operator, m.operator_message_id, m.last_error, m.guaranteed_by, " +
   "m.valid_until, m.send_at, m.created_at, m.updated_at";
 /** Above every ULID. */
-const ID_AFTER_ALL = "~";
+export const ID_AFTER_ALL = "~";
 
 /** Without its timeline. @throws SluiceError not_found, also for another customer's message */
 export async function findMessage(
@@ -127,36 +128,43 @@ export async function listMessages(
   params.check();
 
   const wanted = filters.filter(([, value]) => value !== null);
-  // A message's reserve entry has the message's id, under a key that begins with customer_id: this serves as
-  // the index that `messages` itself doesn't need.
-  const scanned =
-    "FROM wallet_ledger AS l STRAIGHT_JOIN messages AS m ON m.id = l.entry_id " +
-    "WHERE l.customer_id = ? AND l.entry_id < ? AND l.entry_id >= ? " +
-    "AND l.leg = 'open' AND l.op = 'reserve' " +
-    "ORDER BY l.entry_id DESC LIMIT ?";
+  const { customerId } = owner;
+  const scanned = (most: number) => newestOf({ customerId, before, lowest, most });
   const rows =
     wanted.length === 0
-      ? await pool.query<StoredMessage[]>(`SELECT ${COLUMNS} ${scanned}`, [
-          owner.customerId,
-          before,
-          lowest,
-          limit + 1,
-        ])
+      ? await pool.query<StoredMessage[]>(`SELECT ${COLUMNS} ${scanned(limit + 1)}`)
       : await pool.query<StoredMessage[]>(
-          `SELECT * FROM (SELECT ${COLUMNS} ${scanned}) AS scanned
+          `SELECT * FROM (SELECT ${COLUMNS} ${scanned(SCAN_ROWS_MAX)}) AS scanned
            WHERE ${wanted.map(([condition]) => condition).join(" AND ")} ORDER BY id DESC LIMIT ?`,
-          [owner.customerId, before, lowest, SCAN_ROWS_MAX, ...wanted.map(([, value]) => value), limit + 1],
+          [...wanted.map(([, value]) => value), limit + 1],
         );
   const messages = rows.slice(0, limit).map((row) => messageOf(row, owner));
   if (rows.length > limit)
     return { messages, next_cursor: params.nextCursor([messages.at(-1)?.id as string]) };
   if (wanted.length === 0) return { messages, next_cursor: null };
   const [end] = await pool.query<{ lowest: string | null; count: number }[]>(
-    `SELECT MIN(id) AS lowest, COUNT(*) AS count FROM (SELECT m.id ${scanned}) AS scanned`,
-    [owner.customerId, before, lowest, SCAN_ROWS_MAX],
+    `SELECT MIN(id) AS lowest, COUNT(*) AS count FROM (SELECT m.id ${scanned(SCAN_ROWS_MAX)}) AS scanned`,
   );
   const more = end !== undefined && end.lowest !== null && Number(end.count) === SCAN_ROWS_MAX;
   return { messages, next_cursor: more ? params.nextCursor([end.lowest as string]) : null };
+}
+
+type Newest = { customerId: number; before: string; lowest: string; most: number };
+
+/**
+ * The FROM of a customer's newest `most` messages `m` with `lowest` <= id < `before`, the newest first. A message
+ * that was reserved has an entry with its id, an unreserved one a row with it, both under keys that begin with
+ * customer_id: these serve as the index that `messages` itself doesn't need.
+ */
+export function newestOf({ customerId, before, lowest, most }: Newest): string {
+  const idsIn = (table: string, id: string, also: string) =>
+    `(SELECT ${id} AS id FROM ${table} WHERE customer_id = ${customerId} AND ${id} < ${quote(before)} ` +
+    `AND ${id} >= ${quote(lowest)}${also} ORDER BY ${id} DESC LIMIT ${most})`;
+  return (
+    `FROM (${idsIn("wallet_ledger", "entry_id", " AND leg = 'open' AND op = 'reserve'")} UNION ALL ` +
+    `${idsIn("unreserved_messages", "message_id", "")} ORDER BY id DESC LIMIT ${most}) AS l ` +
+    "STRAIGHT_JOIN messages AS m ON m.id = l.id ORDER BY m.id DESC"
+  );
 }
 
 type StoredMessage = {

@@ -1,6 +1,6 @@
 // Who sent the most within a period, from ClickHouse. For the staff who run the gateway. Owns its SQL.
 // Invariants: a message counts once, at its latest status, however often its events came; what was refunded
-// costs nothing. Bounds: the days of the period, max_execution_time, and LIMIT.
+// costs nothing, and neither does what nothing was reserved for. Bounds: the days of the period, max_execution_time, and LIMIT.
 
 import { settlementOf, STATUSES } from "../core/message.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
@@ -46,7 +46,8 @@ const sqlOf = (by: TopOrder): string => `SELECT customer, count() AS messages, s
     sumIf(amount, is_refunded = 0) AS cost_sum, sumIf(amount, is_refunded = 1) AS refunded
   FROM (
     SELECT m.customer_id AS customer, argMax(m.parts, m.sequence) AS part_count,
-      argMax(m.cost, m.sequence) AS amount, argMax(m.status, m.sequence) AS last_status,
+      if(argMax(m.unreserved, m.sequence) = 1, 0, argMax(m.cost, m.sequence)) AS amount,
+      argMax(m.status, m.sequence) AS last_status,
       (last_status IN (${REFUNDED_SQL})
         OR (m.customer_id, m.id) IN (
           SELECT e.customer_id, substring(e.event_id, 1, 26) FROM wallet_ledger AS e

@@ -113,7 +113,10 @@ async function claim(deps: BatchDeps, request: BatchRequest): Promise<OwnClaim> 
     lastTryMs = monotonicMs();
     return request.claim({ claimId, nowMs: deps.now(), again });
   });
-  deps.counts.skipped_total += result.read - result.records.length;
+  const { unpaid } = result;
+  deps.counts.skipped_total += result.read - result.records.length - unpaid.length;
+  countChanges(deps.counts, unpaid);
+  for (const change of unpaid) logChange(deps.log, change);
   const sinceMs = result.wasStored ? firstTryMs : lastTryMs;
   return { claimId, claimed: result.records, deadlineMs: sinceMs + CLAIM_TTL_MS - 2 * SUBMIT_TIMEOUT_MS };
 }

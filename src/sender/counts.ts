@@ -15,6 +15,7 @@ const KEYS = [
   "refunded_total",
   "failed_total",
   "expired_total",
+  "rejected_total",
   "requeued_total",
   "unknown_total",
   "late_total",
@@ -56,6 +57,7 @@ export function countChanges(counts: Counts, changes: readonly Change[]): void {
     if (to === "sent") counts.sent_total++;
     else if (to === "failed") counts.failed_total++;
     else if (to === "expired") counts.expired_total++;
+    else if (to === "rejected") counts.rejected_total++;
     else if (to === "queued") counts.requeued_total++;
     else if (to === "unknown") counts.unknown_total++;
   }

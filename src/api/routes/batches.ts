@@ -20,13 +20,9 @@ import { OPTED_OUT, OPTED_OUT_REASON } from "../../core/opt-out.ts";
 import { senderProblem } from "../../core/parts.ts";
 import { countReplaced, toPersian } from "../../core/persian-text.ts";
 import { refusalsOf } from "../../core/price-plan.ts";
+import { UNPAID_CODES, type UnpaidCode } from "../../core/spend-cap.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
-import {
-  type AcceptBatch,
-  type AcceptedBatch,
-  UNPAID_CODES,
-  type UnpaidCode,
-} from "../../ingest/accept-batch.ts";
+import type { AcceptBatch, AcceptedBatch } from "../../ingest/accept-batch.ts";
 import type { OptOuts } from "../../ingest/opt-outs.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
@@ -120,7 +116,7 @@ const BatchAnswer = Type.Object(
     ),
     cost: Money,
     currency: Currency,
-    balance_after: Money,
+    balance_after: Type.Optional(Money),
     status: Type.Enum(ACCEPTED),
     guaranteed_by: Type.Optional(Time),
     send_at: Type.Optional(Time),
@@ -359,7 +355,7 @@ function answer(
     rejected: [...invalid, ...unpaid].sort((one, other) => one.index - other.index),
     cost: a.cost,
     currency,
-    balance_after: a.balanceAfter,
+    ...(a.balanceAfter === null ? {} : { balance_after: a.balanceAfter }),
     status: a.sendAtMs === undefined ? "queued" : "scheduled",
     ...(a.guaranteedByMs === null ? {} : { guaranteed_by: new Date(a.guaranteedByMs).toISOString() }),
     ...(a.sendAtMs === undefined ? {} : { send_at: new Date(a.sendAtMs).toISOString() }),

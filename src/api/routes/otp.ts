@@ -75,7 +75,7 @@ const SendAnswer = Type.Object(
     parts: Type.Integer({ minimum: 1, maximum: TEXT_PARTS_MAX }),
     cost: Money,
     currency: Currency,
-    balance_after: Money,
+    balance_after: Type.Optional(Money),
     guaranteed_by: Time,
     otp_code: Type.Optional(
       Type.String({
@@ -252,7 +252,7 @@ function answerOf({ id, expiresAtMs, accepted, code }: SentOtp): string {
     parts,
     cost,
     currency,
-    balance_after: balanceAfter,
+    ...(balanceAfter === null ? {} : { balance_after: balanceAfter }),
     // Express that is accepted without a fallback is always promised.
     guaranteed_by: time(guaranteedByMs as number),
     ...(code === null ? {} : { otp_code: code }),

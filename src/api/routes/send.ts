@@ -70,7 +70,7 @@ const SendAnswer = Type.Object(
     parts: Type.Integer({ minimum: 1, maximum: TEXT_PARTS_MAX }),
     cost: Money,
     currency: Currency,
-    balance_after: Money,
+    balance_after: Type.Optional(Money),
     status: Type.Enum(ACCEPTED),
     guaranteed_by: Type.Optional(Time),
     send_at: Type.Optional(Time),
@@ -87,7 +87,9 @@ const ABOUT: About = {
 once an operator takes the message, and refunded if none does.
 
 The answer to an express message has \`guaranteed_by\`: an operator will have taken it by then, or it is
-refunded. \`balance_after\` is exact in mode \`strict\`, otherwise as of this process's last refill.
+refunded. \`balance_after\` is exact in mode \`strict\`, otherwise as of this process's last refill. In mode
+\`async\` there is none, and no 402: the cost is reserved when the message is about to be sent, and one that
+can't be paid then is \`rejected\` and costs nothing.
 
 With \`send_at\` the message is \`scheduled\`: it costs what it would cost now, and is queued within a
 second of its time. Until then it can be canceled or put off. \`valid_for\` and \`guaranteed_by\` count
@@ -196,7 +198,9 @@ function plainAnswer(a: Accepted): string {
   return (
     `{"enqueued":true,"id":"${a.id}","customer_id":"${a.customerId}","type":"${a.lane}",` +
     `"encoding":"${a.encoding}","parts":${a.parts},"cost":${a.cost},` +
-    `"currency":"${a.currency}","balance_after":${a.balanceAfter},"status":"${a.status}"${promised}${later}}`
+    (a.balanceAfter === null
+      ? `"currency":"${a.currency}","status":"${a.status}"${promised}${later}}`
+      : `"currency":"${a.currency}","balance_after":${a.balanceAfter},"status":"${a.status}"${promised}${later}}`)
   );
 }
 
