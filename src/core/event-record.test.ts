@@ -53,6 +53,8 @@ const plain: fc.Arbitrary<StatusRow> = fc.record({
 const statuses: fc.Arbitrary<StatusRow> = fc.oneof(
   plain,
   fc.tuple(plain, whys).map(([row, why]) => ({ ...row, why })),
+  plain.map((row): StatusRow => ({ ...row, unreserved: true })),
+  fc.tuple(plain, whys).map(([row, why]): StatusRow => ({ ...row, why, unreserved: true })),
 );
 const entries: fc.Arbitrary<Entry> = fc.record({
   entryId: id,
@@ -82,6 +84,19 @@ test("a status without a reason takes no more bytes than before there were any, 
   const [, [tuple]] = new Packr({ useRecords: false }).unpack(packEvents([row], [])) as [number, unknown[][]];
   expect(tuple).toHaveLength(14);
   expect(Object.keys(JSON.parse(statusLine(row)) as object)).toHaveLength(15);
+});
+
+test("that nothing was reserved stands behind why a status changed, and is refused if it is something else", () => {
+  const packr = new Packr({ useRecords: false });
+  const [row] = fc.sample(plain, 1) as [StatusRow];
+  const packed = packEvents([{ ...row, unreserved: true }], []);
+  const [version, [tuple = []], none] = packr.unpack(packed) as [number, unknown[][], unknown];
+  expect(tuple.slice(14)).toEqual([null, true]);
+  const read = (...end: unknown[]) =>
+    unpackEvents(packr.pack([version, [[...tuple.slice(0, 14), ...end]], none]));
+  expect(read(null, true).status).toContain('"unreserved":1');
+  for (const wrong of [[null], [null, false], [null, 1], [null, true, true]])
+    expect(() => read(...wrong)).toThrow(RecordError);
 });
 
 test("why a status changed is refused if it is something else", () => {
@@ -115,6 +130,7 @@ describe("lines", () => {
         sequence: row.sequence,
         created_at_ms: row.createdAtMs,
         updated_at_ms: row.updatedAtMs,
+        ...(row.unreserved === true ? { unreserved: 1 } : {}),
         ...(row.why?.error == null ? {} : { last_error: row.why.error }),
         ...(row.why === undefined || row.why.refusals.length === 0
           ? {}
@@ -157,6 +173,7 @@ describe("lines", () => {
     sequence: 199_999,
     createdAtMs: 2 ** 48,
     updatedAtMs: 2 ** 48,
+    unreserved: true,
   };
 
   test("the longest lines stay within the bounds that keep an event record under 512 KiB", () => {

@@ -8,6 +8,7 @@ import {
   CHARGING,
   canMove,
   chargeOf,
+  chargeOfUnreserved,
   FINAL,
   isFinal,
   isLane,
@@ -21,6 +22,7 @@ import {
   settlementOf,
   eventStatus,
   sequencesSinceEvent,
+  UNRESERVED,
 } from "./message.ts";
 
 // The status machine as it was asked for, one line a status: what may follow it.
@@ -220,6 +222,16 @@ test("the charging table has a row for every status, and a separate one for late
   expect(rows.flatMap(({ to }) => to).toSorted()).toEqual(STATUSES.toSorted());
   for (const { when } of CHARGING) expect(when).not.toBe("");
   expect(CHARGING.filter(({ late }) => late === true).map(({ charge }) => charge)).toEqual(["refund"]);
+});
+
+test("what nothing is reserved for yet is reserved by its claim, and moves no money however it ends before", () => {
+  expect(chargeOfUnreserved({ from: "queued", to: "sending" })).toBe("reserve");
+  for (const from of [null, "scheduled", "queued"] as const)
+    for (const to of UNRESERVED.filter((status) => canMove(from, status)))
+      expect(chargeOfUnreserved({ from, to })).toBeNull();
+  expect(() => chargeOfUnreserved({ from: "sending", to: "failed" })).toThrow("sending has a reserve");
+  expect(() => chargeOfUnreserved({ from: "queued", to: "sent" })).toThrow("sent has a reserve");
+  expect(() => chargeOfUnreserved({ from: "rejected", to: "failed" })).toThrow("rejected has a reserve");
 });
 
 // ---- names ----

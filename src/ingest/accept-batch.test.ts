@@ -9,6 +9,7 @@ import { createIdFactory } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { KeyClaim, RequestKey } from "../ledger/idempotency.ts";
 import { type AcceptedBatch, createAcceptBatch } from "./accept-batch.ts";
+import type { Payer } from "./accept-message.ts";
 import { promiseOf } from "./express-promise.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
 
@@ -71,24 +72,24 @@ function setUp({
         leave: (_: number, messages: number) => void done.push(`leave ${messages}`),
         store(
           record: LaneRecord,
-          { cost }: Reservation,
+          reservation: Reservation | null,
           key: KeyClaim | null,
           _: unknown,
           others: LaneRecord[],
         ) {
           done.push("store");
-          stored.push({ records: [record, ...others], cost, key });
+          stored.push({ records: [record, ...others], cost: reservation?.cost ?? 0, key });
           return fails.store === undefined ? Promise.resolve() : Promise.reject(fails.store);
         },
       } as never,
     },
     terms,
   );
-  type Request = { partial?: boolean; key?: RequestKey | null; fallback?: "normal" | null };
-  const send = (drafts: Draft[], { partial = false, key = null, fallback = null }: Request = {}) => {
+  type Request = { by?: Payer; partial?: boolean; key?: RequestKey | null; fallback?: "normal" | null };
+  const send = (drafts: Draft[], { by = payer, partial = false, key = null, fallback = null }: Request = {}) => {
     const answerOf = (accepted: AcceptedBatch) => `told ${accepted.messages.length}`;
     const kept = key === null ? null : { key, status: 202, answerOf };
-    return accept({ payer, drafts, fallback, partial, kept, traceparent: "t", isGone: neverGone });
+    return accept({ payer: by, drafts, fallback, partial, kept, traceparent: "t", isGone: neverGone });
   };
   return { done, stored, send };
 }
@@ -115,6 +116,15 @@ test("all messages have one reservation of their cost and one commit, in order",
     messages: records.map(({ id }) => ({ id })),
   });
   expect([cost, told]).toEqual([2_000, rate]);
+});
+
+test("of mode async all are taken without credit, and nobody says what is left", async () => {
+  const { send, stored, done } = setUp({ fails: { reserve: new Error("no credit") } });
+  const by: Payer = { ...payer, isAsync: true };
+  const { accepted } = await send([draft(1), draft(2)], { by, partial: true });
+  expect(accepted).toMatchObject({ cost: 1_500, balanceAfter: null });
+  expect(stored[0]?.records.map(({ unreserved }) => unreserved)).toEqual([true, true]);
+  expect(done).toEqual(["take 3", "admit 2", "store"]);
 });
 
 test("a batch of one is a batch", async () => {

@@ -115,6 +115,14 @@ test("a draft is priced by its lane, reserved and stored; the result has all tha
   expect([told, done]).toEqual([rate, ["take 2", "admit", "reserve 1000", "store"]]);
 });
 
+test("mode async asks for a place and no credit: the message says so, and nobody what is left", async () => {
+  const { send, stored, done } = setUp({ reserve: new Error("no credit") });
+  const { accepted } = await send({}, null, { by: { ...payer, isAsync: true } });
+  expect(accepted).toMatchObject({ cost: 1_000, balanceAfter: null, status: "queued" });
+  expect(stored.map(({ record }) => record.unreserved)).toEqual([true]);
+  expect(done).toEqual(["take 2", "admit", "store"]);
+});
+
 test("a record carries what its customer wants to be told, and nothing for the others", async () => {
   const { send, stored } = setUp();
   const callbackUrl = "https://example.com/hook";

@@ -57,6 +57,10 @@ test("a strict wallet grants exactly what waits, whatever it holds", () => {
   const given = decideGrant(wallet(1_000_000, [], "strict"), want({ costs: [500], target: 9_000 }), NODE);
   expect(given).toMatchObject({ granted: 500, balance: 999_500, mode: "strict" });
 });
+test("a wallet of mode async grants what waits, and nothing ahead of need", () => {
+  const given = decideGrant(wallet(1_000_000, [], "async"), want({ costs: [500], target: 9_000 }), NODE);
+  expect(given).toMatchObject({ granted: 500, balance: 999_500, mode: "async" });
+});
 test("the same wallet in lease mode also grants ahead of need", () => {
   const given = decideGrant(wallet(1_000_000), want({ costs: [500], target: 9_000 }), NODE);
   expect(given).toMatchObject({ granted: 9_500, balance: 990_500, mode: "lease" });

@@ -5,7 +5,16 @@
 
 import { EFFECTS, type LedgerOp, OPS, POSTINGS } from "../core/ledger.ts";
 import type { TSchema } from "typebox";
-import { ACCEPTED, CHARGING, canMove, STATUSES, type Status, sequenceOf } from "../core/message.ts";
+import {
+  ACCEPTED,
+  CHARGING,
+  canMove,
+  isFinal,
+  STATUSES,
+  type Status,
+  sequenceOf,
+  UNRESERVED,
+} from "../core/message.ts";
 import { ANSWER, RULE } from "../operators/connectors/http-answer.ts";
 import { KIND_NAMES, settingsOf } from "../operators/connectors/kinds.ts";
 import { PLACEHOLDERS } from "../operators/connectors/template.ts";
@@ -37,15 +46,18 @@ const MEANING: Record<Status, [meaning: string, until: string]> = {
     "not sent: refused for good by every operator asked, impossible to produce, or unknown for too long",
     "",
   ],
-  rejected: ["ended before it was sent", "not used by this version"],
+  rejected: [
+    "of mode [async](wallet.md#mode-async): nobody could pay for it when it was to be sent; `last_error` says why",
+    "",
+  ],
   expired: ["its time was over before an operator took it: `valid_for`, or express's promise", ""],
   canceled: ["its customer canceled it while it was `scheduled`", ""],
 };
 
 const WRITTEN_BY: Record<LedgerOp, string> = {
   topup: "`POST /v1/wallet/topup`, the door `sms`, `./sluice topup`",
-  grant: "an ingest process that needs credit",
-  reserve: "the group commit that accepts the message",
+  grant: "an ingest process that needs credit; a claim that reserves",
+  reserve: "the group commit that accepts the message; mode `async`: its first claim",
   capture: "the settlement, once an operator took the message",
   refund: "the settlement of a message that was not sent, or of an express message that was late",
   release: "the process that ends a lease: its owner, or the reaper",
@@ -86,6 +98,9 @@ export const TABLES: Record<string, () => string> = {
       ["when", "status", "money"],
       [
         ["it is accepted", list(ACCEPTED), "reserve"],
+        ["it is accepted in mode `async`", list(ACCEPTED), "nothing"],
+        ["nothing is reserved yet, and it is claimed", "`sending`", "reserve"],
+        ["nothing is reserved yet, and it ends", list(UNRESERVED.filter(isFinal)), "nothing"],
         ...CHARGING.map(({ when, to, charge }) => [when, list(to), charge ?? "stays reserved"]),
       ],
     ),

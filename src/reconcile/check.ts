@@ -38,11 +38,10 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
   const differ: number[] = [];
   for (const [customerId, c] of books.customers) {
     drifts.push(...checkWallet(customerId, c));
-    if (!messagesMatch(c)) {
-      drifts.push(...(await rowsOfMessages(conn, customerId)));
-      if (!reservesMatch(c)) differ.push(customerId);
-    }
-    if (!unreservedMatch(c) || !reservesMatch(c)) drifts.push(...(await unreservedNotFree(conn, customerId)));
+    if (!messagesMatch(c)) drifts.push(...(await rowsOfMessages(conn, customerId)));
+    const isWhole = reservesMatch(c) && unreservedMatch(c);
+    if (!isWhole) differ.push(customerId);
+    if (!isWhole) drifts.push(...(await unreservedNotFree(conn, customerId)));
     if (c.nameless > 0) drifts.push(...(await messagesWithoutOperator(conn, customerId)));
     if (c.unscheduled > 0) drifts.push(...(await messagesWithoutSchedule(conn, customerId)));
     if (!claimsMatch(c)) drifts.push(...(await messagesWithoutClaim(conn, customerId)));

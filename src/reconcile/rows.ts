@@ -31,6 +31,9 @@ const CLOSE_IS_RIGHT = `(CASE m.status ${STATUSES.map((status) => {
   return `WHEN '${status}' THEN ${isCharge(inTime)}${orLate}`;
 }).join(" ")} END) AND (c.amount IS NULL OR c.amount = m.cost)`;
 
+/** What no check of a single customer finds: neither a reserve nor a row leads to it. */
+const IS_ORPHAN = "NOT (o.op <=> 'reserve') AND NOT (m.unreserved AND u.message_id IS NOT NULL)";
+
 /** At most this many customers are examined at once: if more differ, they have one cause. */
 const CUSTOMERS_MAX = 1_000;
 const REPORTS_COUNTED_MAX = 10_000;
@@ -114,7 +117,7 @@ export async function rowsOfMessages(conn: Connection, customerId: number): Prom
 /** For the first CUSTOMERS_MAX of these customers. Reads every message once. */
 export function messagesWithoutReserve(conn: Connection, customerIds: readonly number[]): Promise<Drift[]> {
   const ids = customerIds.slice(0, CUSTOMERS_MAX).map(Number).join(",");
-  // A message that has a close is already reported by rowsOfMessages; one that is unreserved has none.
+  // A message that has a close is already reported by rowsOfMessages.
   return driftsOf(
     conn,
     `SELECT m.customer_id, m.id AS entry_id, 'message_has_one_reserve' AS rule, o.op, o.amount,
@@ -122,7 +125,8 @@ export function messagesWithoutReserve(conn: Connection, customerIds: readonly n
      FROM messages m
      LEFT JOIN wallet_ledger o ON o.customer_id = m.customer_id AND o.entry_id = m.id AND o.leg = 'open'
      LEFT JOIN wallet_ledger c ON c.customer_id = m.customer_id AND c.entry_id = m.id AND c.leg = 'close'
-     WHERE m.customer_id IN (${ids}) AND m.unreserved = FALSE AND NOT (o.op <=> 'reserve') AND c.op IS NULL`,
+     LEFT JOIN unreserved_messages u ON u.customer_id = m.customer_id AND u.message_id = m.id
+     WHERE m.customer_id IN (${ids}) AND ${IS_ORPHAN} AND c.op IS NULL`,
   );
 }
 
@@ -148,8 +152,6 @@ export function unreservedNotFree(conn: Connection, customerId: number): Promise
   );
 }
 
-/** What no check of a single customer finds: neither a reserve nor a row leads to it. */
-const IS_ORPHAN = "NOT (o.op <=> 'reserve') AND NOT (m.unreserved AND u.message_id IS NOT NULL)";
 const UNPAID_SQL = UNPAID_CODES.map((code) => `'${code}'`).join(",");
 const UNRESERVED_SQL = UNRESERVED.map((status) => `'${status}'`).join(",");
 

@@ -117,7 +117,7 @@ test("a link is slow while a batch of it has waited more than a second for its f
     isStopping: () => false,
   } as unknown as BatchesDeps);
   for (const link of ["A", "B"]) {
-    const claim = async () => ({ records: [laneRecord(1)], wasStored: false, read: 1 });
+    const claim = async () => ({ records: [laneRecord(1)], unpaid: [], wasStored: false, read: 1 });
     const none = { allowance: new Map(), took: () => undefined };
     batches.start("queued", 1, { lane: "normal", link, claim, ...none }, () => undefined);
   }

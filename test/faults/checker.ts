@@ -24,7 +24,8 @@ export const VIOLATIONS = {
   batch_split: "a batch is stored in part, although that was not asked for, or not from its beginning",
   message_nobody_sent: "a message is stored that no request asked for",
   cancel_lost: "a cancel was confirmed, but its message is not canceled",
-  false_402: "a customer with money got a 402",
+  false_402: "a customer with money got a 402, or its message was rejected",
+  rejected_wrong: "a message that was reserved is rejected, or one that wasn't did not end before an operator took it",
   strange_answer: "an answer that no fault explains",
   not_ended: "a message is neither final, nor sent, nor unknown",
   sequence_wrong: "a message's sequence isn't 6 × attempt + the rank of its status",
@@ -156,6 +157,8 @@ function checkRequests(
   }
   checkBatches(requests, (n) => byReference.has(`r${n}`), say);
   for (const m of messages)
+    if (m.status === "rejected" && rich.has(m.customer)) say("false_402", `${m.id} of customer ${m.customer}`);
+  for (const m of messages)
     if (!known.has(m.reference ?? "")) say("message_nobody_sent", `${m.id} (${m.reference})`);
 }
 
@@ -210,16 +213,19 @@ function checkMessages(
     closes.set(entry, op);
     if (amount !== message.cost) say("close_wrong", `${op} ${entry}: ${amount}, not ${message.cost}`);
   }
-  for (const { id, lane, status, attempt, sequence } of messages) {
+  for (const { id, lane, status, attempt, sequence, unreserved } of messages) {
     if (sequence !== SEQUENCES_AN_ATTEMPT * attempt + (RANKS[status] ?? 5))
       say("sequence_wrong", `${id} is ${status} at attempt ${attempt} with ${sequence}`);
-    if (reserves.get(id) !== 1) say("reserve_wrong", `${id} has ${reserves.get(id) ?? 0}`);
+    const isUnreserved = unreserved === 1;
+    const own = reserves.get(id) ?? 0;
+    if (own !== (isUnreserved ? 0 : 1)) say("reserve_wrong", `${id} has ${own}`);
+    if (isUnreserved ? CAPTURED.has(status) : status === "rejected") say("rejected_wrong", `${id} is ${status}`);
     if (OPEN.has(status)) say("not_ended", `${id} is ${status}`);
     const close = closes.get(id) ?? null;
     // Express that an operator accepted after `guaranteed_by` is sent and refunded, as promised.
     const isRight = CAPTURED.has(status)
       ? close === "capture" || (close === "refund" && lane === "express")
-      : close === (REFUNDED.has(status) ? "refund" : null);
+      : close === (REFUNDED.has(status) && !isUnreserved ? "refund" : null);
     if (!isRight) say("close_wrong", `${id} is ${status} with ${close ?? "nothing"}`);
   }
   return closes;
@@ -238,6 +244,7 @@ function checkOperators(
     counts.copies += times - 1;
     const message = messages.get(id);
     if (message === undefined) say("taken_not_stored", id);
+    else if (message.unreserved === 1) say("rejected_wrong", `${id} was taken`);
     else if (message.status === "unknown") counts.extraIds.unknown++;
     else if (closes.get(id) === "refund") {
       if (CAPTURED.has(message.status) && message.lane === "express") counts.extraIds.lateExpress++;
@@ -268,8 +275,8 @@ function checkBooks({ messages, entries, wallets }: Evidence, say: Say): void {
   const sums = new Map<string, number>();
   const add = (key: string, amount: number) => sums.set(key, (sums.get(key) ?? 0) + amount);
   for (const { customer, op, amount } of entries) add(`${customer} ${op}`, amount);
-  for (const { customer, status, cost } of messages)
-    if (OPEN.has(status) || status === "unknown") add(`${customer} open`, cost);
+  for (const { customer, status, cost, unreserved } of messages)
+    if ((OPEN.has(status) && unreserved !== 1) || status === "unknown") add(`${customer} open`, cost);
   for (const { customer, balance, reserved, leases } of wallets) {
     const of = (op: string) => sums.get(`${customer} ${op}`) ?? 0;
     const left = of("topup") - of("grant") + of("refund") + of("release");

@@ -125,7 +125,8 @@ async function dumpMysql(pool: Pool, folder: string): Promise<void> {
   for (let after = ""; ; ) {
     const rows = await pool.query<MessageRow[]>(
       "SELECT id, CAST(customer_id AS CHAR) AS customer, reference, lane, status, cost, attempt, " +
-        "sequence, callback_statuses IS NOT NULL AS told, send_at IS NOT NULL AS later FROM messages " +
+        "sequence, callback_statuses IS NOT NULL AS told, send_at IS NOT NULL AS later, unreserved " +
+        "FROM messages " +
         `WHERE id > ? ORDER BY id LIMIT ${PAGE_ROWS}`,
       [after],
     );

@@ -63,6 +63,8 @@ export type MessageRow = {
   told: 0 | 1;
   /** 1 if it was to be sent later. */
   later?: 0 | 1;
+  /** 1 if it ended without a reserve. */
+  unreserved?: 0 | 1;
 };
 /** An inbound message that was acknowledged, by its operator's id. */
 export type InboundAnswer = { id: string; customer: string };

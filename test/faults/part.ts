@@ -11,6 +11,7 @@ import { createCustomer } from "../../src/customers/customers.ts";
 import { addNumber } from "../../src/customers/numbers.ts";
 import { setWebhook } from "../../src/customers/webhooks.ts";
 import { listLetters } from "../../src/ledger/dead-letters.ts";
+import { setMode } from "../../src/ledger/lease-admin.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import type { ProfileName } from "../../src/stack/operator-behaviour.ts";
@@ -78,6 +79,9 @@ const STATE_FOLDER = ".sluice-test-faults";
 const PORT_OFFSET = Number(process.env.SLUICE_FAULT_PORTS ?? 13_000);
 const INGEST = 2;
 const CUSTOMERS = { rich: 24, strict: 2, thin: 2 } as const;
+/** Of the rich and the thin ones these are of mode `async`: they send a fifth of all messages. */
+const isAsync = (kind: LoadCustomer["kind"], i: number): boolean =>
+  (kind === "rich" && i % 4 === 0) || (kind === "thin" && i === 1);
 const TOLD_EVERY = 6;
 const CONNECTIONS = 400;
 const ANSWER_MAX_MS = 4_000;
@@ -203,8 +207,8 @@ async function makeCustomers(pool: Pool, webhooks: Webhooks, toldEvery: number):
     for (let i = 0; i < count; i++) {
       const prices = { priceNormal: 500, priceExpress: 700, rateLimit: null };
       const customerId = await createCustomer(pool, { name: `faults ${kind} ${i}`, ...prices });
-      if (kind === "strict")
-        await pool.write("UPDATE customers SET mode = 'strict' WHERE customer_id = ?", [customerId]);
+      if (kind === "strict") await setMode(pool, customerId, "strict");
+      if (isAsync(kind, i)) await setMode(pool, customerId, "async");
       const { apiKey } = await createKey({ pool, id }, customerId);
       if (i % toldEvery === 0) {
         const secret = await setWebhook(pool, customerId, { url: webhooks.url }, { allowPrivate: true });

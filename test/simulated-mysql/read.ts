@@ -15,6 +15,8 @@ export type Tx = {
   /** Latest last; what a statement added is undone when it fails. */
   undo: { row: Row; before: Values | null }[];
   held: Set<Row>;
+  /** Called before a row is held that was there before. */
+  onLock?: (row: Row) => void;
 };
 export type WriteOutcome = { affectedRows: number; insertId: number; info: string };
 export type Outcome = Record<string, unknown>[] | WriteOutcome;
@@ -355,6 +357,7 @@ function matches(tx: Tx, from: readonly From[], where: Expr | null, combo: Combo
 
 /** Locks the row; true if this transaction then holds it. */
 export function* lock(tx: Tx, row: Row, skip: boolean): Run<boolean> {
+  if (row.holder !== tx) tx.onLock?.(row);
   while (row.holder !== tx) {
     if (row.gone) return true;
     if (row.holder === null) {

@@ -27,6 +27,8 @@ export type ServerDeps = {
   pauseMs: () => number;
   /** An error with which to answer a statement instead of running it. */
   fault: (statement: Statement) => SqlError | null;
+  /** Called when a transaction locks a row that was there before; `held`: those it holds already. */
+  onLock?: (row: Row, held: ReadonlySet<Row>) => void;
   /** Called when a statement failed. */
   onRefused: (error: SqlError, by: object | null) => void;
   /** `by`: the process that connected. */
@@ -133,7 +135,10 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
   };
 
   const open = (by: object | null): Session => {
-    const tx: Held = { nowMs: 0, tables, undo: [], held: new Set(), open: false, waitsFor: null, by };
+    const { onLock } = deps;
+    const held = new Set<Row>();
+    const tx: Held = { nowMs: 0, tables, undo: [], held, open: false, waitsFor: null, by };
+    if (onLock !== undefined) tx.onLock = (row) => onLock(row, held);
     let closed = false;
     let busy = false;
     const end = () => {

@@ -18,7 +18,8 @@ export type Bug = {
     | "cap"
     | "schedule"
     | "inbound"
-    | "otp";
+    | "otp"
+    | "async";
   edits: readonly Edit[];
 };
 

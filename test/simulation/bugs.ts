@@ -2,6 +2,7 @@
 // each. An edit names text that must occur exactly once, so a code change that moves it is noticed. Owns the
 // list; patched.ts makes the copies.
 
+import { ASYNC_BUGS } from "./async-bugs.ts";
 import { BATCH_BUGS } from "./batch-bugs.ts";
 import { type Bug, bug, unasserted } from "./bug.ts";
 import { CAP_BUGS } from "./cap-bugs.ts";
@@ -19,7 +20,7 @@ export const BUGS: readonly Bug[] = [
     "lease",
     "a commit doesn't check whether its leases still exist",
     "src/ledger/accept.ts",
-    "if (results.at(-1)?.affectedRows !== batch.spends.length) {",
+    "if (batch.spends.length > 0 && results.at(-1)?.affectedRows !== batch.spends.length) {",
     "if (results.length === 0) {",
   ),
   bug(
@@ -317,8 +318,8 @@ export const BUGS: readonly Bug[] = [
     "commit",
     "the credit of a message whose caller left is not given back",
     "src/ingest/group-commit.ts",
-    "book.giveBack(reservation);\n    answer([...out], new CallerGoneError());",
-    "void reservation;\n    answer([...out], new CallerGoneError());",
+    "giveBack(out);\n    answer([...out], new CallerGoneError());",
+    "answer([...out], new CallerGoneError());",
   ),
   bug(
     "lease",
@@ -365,5 +366,5 @@ export const BUGS: readonly Bug[] = [
     "`SELECT id FROM messages WHERE id='${first.id}'`",
   ),
   ...[REPORT_BUGS, RETRY_BUGS, WEBHOOK_BUGS, LANE_BUGS, BATCH_BUGS, CAP_BUGS].flat(),
-  ...[SCHEDULE_BUGS, INBOUND_BUGS, OTP_BUGS].flat(),
+  ...[SCHEDULE_BUGS, INBOUND_BUGS, OTP_BUGS, ASYNC_BUGS].flat(),
 ];

@@ -30,6 +30,8 @@ export type Caps = {
   end(server: Server): void;
   /** Call it after the model's. `nowMs`: by the database's clock. */
   onCommit(changes: readonly RowChange[], model: Model, nowMs: number): void;
+  /** A message of this cost was rejected for a cap by the last commit. */
+  onRejected(customerId: number, cost: number, detail: () => string): void;
   /** `askedAtMs`: when the request was made. */
   onRefused(customerId: number, fields: Record<string, unknown>, askedAtMs: number): void;
   counts: Record<string, number>;
@@ -146,6 +148,7 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
         const unspent = model.books.get(customerId)?.unspent ?? 0;
         for (const [cap] of PERIODS) {
           const { limit, spent } = known[cap];
+          // A claim may reserve what was accepted in the period before.
           hold(
             limit === null || spent + unspent <= limit,
             "no spend cap is exceeded",
@@ -153,6 +156,15 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
           );
         }
       }
+    },
+    onRejected(customerId, cost, detail) {
+      if (!has) return;
+      const known = capped.get(customerId);
+      const isFull = PERIODS.some(([cap]) => {
+        const of = known?.[cap];
+        return of?.limit != null && of.limit - of.spent - of.carried < cost;
+      });
+      hold(isFull, "a cap rejects only what it has no room for", detail);
     },
     onRefused(customerId, fields, askedAtMs) {
       counts["caps reached"]++;

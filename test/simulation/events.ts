@@ -12,7 +12,7 @@ export type Events = {
 
 export function createEvents(): Events {
   const lines = new Map<string, Record<string, unknown>>();
-  const latest = new Map<string, { sequence: number; status: string }>();
+  const latest = new Map<string, { sequence: number; status: string; unreserved: unknown }>();
   return {
     take(value) {
       for (const line of value.toString().split("\n")) {
@@ -30,7 +30,7 @@ export function createEvents(): Events {
         if (fields.sequence === undefined) continue;
         const [id, sequence] = [String(fields.id), Number(fields.sequence)];
         if ((latest.get(id)?.sequence ?? -1) < sequence)
-          latest.set(id, { sequence, status: String(fields.status) });
+          latest.set(id, { sequence, status: String(fields.status), unreserved: fields.unreserved });
       }
     },
     check(model, server) {
@@ -43,13 +43,18 @@ export function createEvents(): Events {
           () => `${JSON.stringify(committed)}, event ${JSON.stringify(event)}`,
         );
       }
-      for (const { id, status } of model.messages.values()) {
+      for (const { id, status, values } of model.messages.values()) {
         if (!isSettledStatus(status)) continue;
         const event = latest.get(id);
         hold(
           event?.status === status,
           "the newest event of a message is its status",
           () => `${id} is ${status}, its events say ${event?.status}`,
+        );
+        hold(
+          (event?.unreserved ?? 0) === values.unreserved,
+          "the newest event of a message says whether it was reserved",
+          () => `${id} is ${status}, unreserved ${Number(values.unreserved)}`,
         );
       }
     },

@@ -1,5 +1,6 @@
 // Planted bugs that few seeds catch, each with a seed that does, so that a test needn't search for it.
 
+import { RARE_ASYNC_BUGS } from "./async-bugs.ts";
 import { RARE_CAP_BUGS } from "./cap-bugs.ts";
 import { RARE_INBOUND_BUGS } from "./inbound-bugs.ts";
 import { RARE_OTP_BUGS } from "./otp-bugs.ts";
@@ -11,6 +12,7 @@ export const RARE: Readonly<Record<string, number>> = {
   ...RARE_OTP_BUGS,
   ...RARE_SCHEDULE_BUGS,
   ...RARE_INBOUND_BUGS,
+  ...RARE_ASYNC_BUGS,
   "the last of several reports that wait counts, not the first": 282,
   "what was taken of a message before an answer was lost is forgotten": 492,
   "a message that was requeued forgets how long it is valid": 40,

@@ -63,6 +63,8 @@ export type World = {
   leaseTtlMs: number;
   /** Whether messages come in, and phones opt out. */
   hasInbound: boolean;
+  /** The customer as a process knows it. */
+  payerOf: (owner: KeyOwner, of: Process) => KeyOwner;
   /** The bounds of the senders' fair queues: small ones, so that few messages are a flood. */
   queue: { customerMax: number; totalMax: number };
   onStoring: OnStoring;
@@ -221,8 +223,9 @@ export function startIngest(world: World, of: Process): Ingest {
         explain: toSluiceError,
         clientAddress: () => "",
       };
+      const payer = world.payerOf(owner, of);
       const access = {
-        keys: { get: () => owner, load: () => Promise.resolve(owner), nowMs: () => Date.now() },
+        keys: { get: () => payer, load: () => Promise.resolve(payer), nowMs: () => Date.now() },
         noteUse: () => undefined,
         takeNonce: () => Promise.resolve(true),
       };

@@ -6,6 +6,7 @@
 
 import type { Lane } from "../../src/core/message.ts";
 import { MYSQL_ANSWER_MAX_MS, RETRY_DELAY_MAX_MS } from "../../src/core/limits.ts";
+import { createAsyncs, KNOWN_MS } from "./asyncs.ts";
 import { createBatches } from "./batches.ts";
 import { createCaps } from "./caps.ts";
 import { createClients, type Stats } from "./clients.ts";
@@ -144,6 +145,8 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const schedules = createSchedules(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const inbounds = createInbounds(kernel, seed, { model, ingests, tables: () => server.tables });
   const otps = createOtps(kernel, seed, { model, ingests, isCalm: faults.isCalm });
+  const onCapped = caps.onRejected;
+  const asyncs = createAsyncs(kernel, seed, { model, network: () => network, ingests, onCapped });
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
@@ -155,6 +158,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
         ? new SqlError(1213, "deadlock")
         : null;
     },
+    onLock: asyncs.onLock,
     onRefused: ({ errno, message }, by) =>
       hold(
         errno !== 3819 || !nodes.has(by) || !message.includes("wallet_accounts"),
@@ -171,6 +175,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
       times.onCommit(changes);
       batches.onCommit(changes);
       caps.onCommit(changes, model, nowMs);
+      asyncs.onCommit(changes);
       schedules.onCommit(changes, nowMs);
       inbounds.onCommit(changes);
       otps.onCommit(changes);
@@ -196,6 +201,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
     operators,
     leaseTtlMs: random.pick([2_000, 3_000, 5_000]),
     hasInbound: inbounds.has,
+    payerOf: asyncs.payerOf,
     queue: random.pick([
       { customerMax: 1, totalMax: 3 },
       { customerMax: 4, totalMax: 20 },
@@ -207,6 +213,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const gateway = startGateway(world, nodes, schedules.has || inbounds.has ? 2 : 0);
   const owners = makeCustomers(kernel, server);
   caps.start(server, owners);
+  asyncs.arrange(server, owners);
   inbounds.arrange(server);
   const clients = createClients(kernel, model, () => gateway.ingests, {
     triesMax: 6,
@@ -232,6 +239,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   inbounds.start(clients, owners, trafficMs);
   otps.start(owners, trafficMs);
   caps.spend(clients, owners);
+  asyncs.start(owners, trafficMs);
   faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
   wait(trafficMs);
   faults.end();
@@ -277,6 +285,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
 
   // All credit can be spent, wherever it is.
   caps.end(server);
+  if (asyncs.end(server, owners)) wait(KNOWN_MS + 500);
   const steady = random.chance(0.15) ? random.pick(owners) : null;
   for (const owner of owners) {
     const messages = owner === steady ? 200 : random.int(random.pick([3, 20]));
@@ -313,6 +322,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   watch.atEnd?.(server.tables);
   Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts, receivers.counts);
   Object.assign(stats, batches.counts, caps.counts, schedules.counts, inbounds.counts, otps.counts);
+  Object.assign(stats, asyncs.counts);
   for (const [what, n] of Object.entries(webhooks)) stats[`webhook ${what}`] = n;
 }
 

@@ -17,7 +17,7 @@ export async function reconcileBooks(pool: Pool): Promise<void> {
      LEFT JOIN (SELECT customer_id, SUM(granted - spent) u FROM credit_leases GROUP BY customer_id) c
        USING (customer_id)
      LEFT JOIN (SELECT customer_id, SUM(cost) m FROM messages
-                WHERE status IN ('scheduled', 'queued', 'sending', 'unknown')
+                WHERE status IN ('scheduled', 'queued', 'sending', 'unknown') AND NOT unreserved
                 GROUP BY customer_id) m USING (customer_id)
      WHERE w.balance <> COALESCE(l.b, 0) OR w.reserved <> COALESCE(l.r, 0)
         OR w.reserved <> COALESCE(c.u, 0) + COALESCE(m.m, 0)`,

@@ -44,6 +44,7 @@ export type StatusEvent = {
   refused_by?: string[];
   refused_why?: string[];
   refused_at_ms?: number[];
+  unreserved?: 0 | 1;
   created_at_ms: number;
   updated_at_ms?: number;
 };

@@ -45,7 +45,7 @@ export function laneRecord(customerId: number, fields: Partial<LaneRecord> = {})
 
 /**
  * Stores the messages as one group commit does: messages, entries, outbox rows, and their cost reserved
- * through a lease that is returned afterwards.
+ * through a lease that is returned afterwards; that of unreserved ones is not.
  */
 export async function acceptMessages(
   pool: Pool,
@@ -56,7 +56,8 @@ export async function acceptMessages(
   const leases = createLeaseStore({ pool, id, now: Date.now }, { nodeId, ttlMs: 60_000 });
   await leases.register();
   const costs = new Map<number, number>();
-  for (const r of records) costs.set(r.customerId, (costs.get(r.customerId) ?? 0) + r.cost);
+  for (const r of records)
+    if (r.unreserved !== true) costs.set(r.customerId, (costs.get(r.customerId) ?? 0) + r.cost);
   const spends = [...costs].map(([customerId, amount]) => ({ customerId, epoch: 1, amount }));
   const wants = spends.map(({ customerId, amount }) => ({
     customerId,
@@ -66,7 +67,7 @@ export async function acceptMessages(
     unit: 0,
     held: false,
   }));
-  const grants = await leases.grant(wants, { skipLocked: false });
+  const grants = wants.length === 0 ? [] : await leases.grant(wants, { skipLocked: false });
   if (grants.some((g) => g.granted !== costs.get(g.customerId)))
     throw new Error("the wallets don't hold that much");
   const batch = { nodeId, records, spends, keys: [], nowMs: Date.now() };
