@@ -58,10 +58,11 @@ function setUp(steps: Step[], isStored: boolean[] = [], timers = systemTimers) {
   const deps = { store, book, counts, timers, log: createLog("test", "silent") };
   const commits = createGroupCommit(deps, { connections: 1, nodeId: "node", now: () => 1 });
   const lease = { customerId: 7, epoch: 1 } as Lease;
-  const send = async (id: string, cost: number, of: Lease = lease): Promise<string> => {
-    commits.admit(of.customerId);
-    const record = { id, customerId: of.customerId, cost } as LaneRecord;
-    const reservation: Reservation = { lease: of, cost, balanceAfter: 0 };
+  const send = async (id: string, cost: number, of: Lease | null = lease): Promise<string> => {
+    const customerId = of?.customerId ?? 9;
+    commits.admit(customerId);
+    const record = { id, customerId, cost } as LaneRecord;
+    const reservation: Reservation | null = of === null ? null : { lease: of, cost, balanceAfter: 0 };
     try {
       await commits.store(record, reservation, null, neverGone);
       return "stored";
@@ -106,6 +107,20 @@ test("messages of a lease that was taken back leave the batch, with their credit
   expect(told).toEqual(["stored", "unavailable"]);
   expect(credit).toEqual({ committed: [5], returned: [], lost: [6] });
   expect(batches).toEqual([["a", "b"], ["a"]]);
+});
+
+test("a message without a reservation is stored beside others, and no lease hears of it, however it ends", async () => {
+  const spends: number[][] = [];
+  const note: Step = (batch) => (spends.push(batch.spends.map(({ amount }) => amount)), null);
+  const fence: Step = (batch) => new FencedError(batch.spends);
+  const { send, credit, batches } = setUp([note, fence, note, refusedData, () => new KeyTakenError(["e"])]);
+  expect(await Promise.all([send("a", 5), send("b", 6, null)])).toEqual(["stored", "stored"]);
+  expect(await Promise.all([send("c", 7), send("d", 8, null)])).toEqual(["unavailable", "stored"]);
+  expect(await send("x", 1, null)).toBe("internal");
+  expect(await send("e", 9, null)).toBe("KeyTakenError");
+  expect(spends).toEqual([[5], []]);
+  expect(credit).toEqual({ committed: [5], returned: [], lost: [7] });
+  expect(batches).toEqual([["a", "b"], ["c", "d"], ["d"], ["x"], ["e"]]);
 });
 
 test("a message whose key is owned by another leaves the batch, with its credit", async () => {

@@ -46,6 +46,20 @@ test("a capture takes its cost from reserved, a refund also returns it to the ba
   expect(plan.groups.map((group) => group.map((c) => c.record.id))).toEqual([["a"], ["b", "c"], ["d"]]);
 });
 
+test("what nothing is reserved for ends without an entry, and its event says so; once it is being sent, it can't be so", () => {
+  const free = (id: string) => record(id, 9, { unreserved: true });
+  const ends = [
+    changeTo("rejected", free("a"), "queued", "insufficient_balance"),
+    changeTo("canceled", free("b"), "scheduled", null),
+    changeTo("queued", free("c"), "queued", "lost before it was sent"),
+  ];
+  const plan = planOf(ends, 1_000);
+  expect([plan.entries, plan.wallets]).toEqual([[], []]);
+  expect(plan.statuses.map(({ unreserved }) => unreserved)).toEqual([true, true, true]);
+  expect(plan.queued.map(({ record: { attempt, unreserved } }) => [attempt, unreserved])).toEqual([[1, true]]);
+  expect(() => planOf([change(free("d"), "failed")], 1_000)).toThrow("sending has a reserve");
+});
+
 test("a status row describes the message as it is after the change", () => {
   const of = record("a", 9, {
     phone: "+989121234567",

@@ -12,6 +12,7 @@ export const MODULES: readonly Module[] = [
   { file: "src/core/message.ts", tests: ["src/core/message.test.ts"] },
   { file: "src/core/retries.ts", tests: ["src/core/retries.test.ts"] },
   { file: "src/ledger/grant.ts", tests: ["src/ledger/grant.test.ts"] },
+  { file: "src/ledger/claim-credit.ts", tests: ["src/ledger/claim-credit.test.ts"] },
   { file: "src/ledger/move.ts", tests: ["src/ledger/move.test.ts"] },
   { file: "src/ledger/posting.ts", tests: ["src/ledger/posting.test.ts"] },
   { file: "src/ledger/settle-plan.ts", tests: ["src/ledger/settle-plan.test.ts"] },

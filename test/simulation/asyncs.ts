@@ -93,7 +93,7 @@ export function createAsyncs(kernel: Kernel, seed: number, { model, network, ing
       hold(is === 0 || modes.has(customerId), "only mode async accepts without credit", detail);
       const first = modes.get(customerId)?.[0];
       const isAlways = first?.atMs === 0 && modes.get(customerId)?.length === 1;
-      hold(is === 1 || !isAlways || kernel.nowMs() === 0, "mode async accepts without credit", detail);
+      hold(is === 1 || !isAlways, "mode async accepts without credit", detail);
       return;
     }
     hold(is <= was, "what is reserved stays so", detail);

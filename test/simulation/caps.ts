@@ -148,7 +148,6 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
         const unspent = model.books.get(customerId)?.unspent ?? 0;
         for (const [cap] of PERIODS) {
           const { limit, spent } = known[cap];
-          // A claim may reserve what was accepted in the period before.
           hold(
             limit === null || spent + unspent <= limit,
             "no spend cap is exceeded",
@@ -161,8 +160,8 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
       if (!has) return;
       const known = capped.get(customerId);
       const isFull = PERIODS.some(([cap]) => {
-        const of = known?.[cap];
-        return of?.limit != null && of.limit - of.spent - of.carried < cost;
+        const { limit = null, spent = 0, carried = 0 } = known?.[cap] ?? {};
+        return limit !== null && limit - spent - carried < cost;
       });
       hold(isFull, "a cap rejects only what it has no room for", detail);
     },
