@@ -86,7 +86,10 @@ function setUp({
     terms,
   );
   type Request = { by?: Payer; partial?: boolean; key?: RequestKey | null; fallback?: "normal" | null };
-  const send = (drafts: Draft[], { by = payer, partial = false, key = null, fallback = null }: Request = {}) => {
+  const send = (
+    drafts: Draft[],
+    { by = payer, partial = false, key = null, fallback = null }: Request = {},
+  ) => {
     const answerOf = (accepted: AcceptedBatch) => `told ${accepted.messages.length}`;
     const kept = key === null ? null : { key, status: 202, answerOf };
     return accept({ payer: by, drafts, fallback, partial, kept, traceparent: "t", isGone: neverGone });

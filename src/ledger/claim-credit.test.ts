@@ -56,7 +56,8 @@ describe("whatever the wallet, its leases, its caps and the costs", () => {
       const verdicts = decideClaims(wallet, of);
       of.forEach((cost, at) => {
         const before = sumOf(verdicts.slice(0, at), of.slice(0, at));
-        const left = Math.min(wallet.balance, ...wallet.caps.map(({ room }) => room)) + wallet.unspent - before;
+        const left =
+          Math.min(wallet.balance, ...wallet.caps.map(({ room }) => room)) + wallet.unspent - before;
         const isRefused = verdicts[at] !== "paid" && verdicts[at] !== "elsewhere";
         expect(isRefused).toBe(cost > left);
       });

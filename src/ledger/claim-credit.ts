@@ -19,7 +19,10 @@ export type ClaimVerdict = "paid" | "elsewhere" | UnpaidCode;
 /**
  * A verdict for each of these costs, in their order; one that is too high doesn't stop a lower one behind it.
  */
-export function decideClaims({ balance, unspent, caps = [] }: ClaimWallet, costs: readonly number[]): ClaimVerdict[] {
+export function decideClaims(
+  { balance, unspent, caps = [] }: ClaimWallet,
+  costs: readonly number[],
+): ClaimVerdict[] {
   const room = roomIn(balance, caps);
   let paid = 0;
   return costs.map((cost) => {

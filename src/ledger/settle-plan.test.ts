@@ -56,7 +56,9 @@ test("what nothing is reserved for ends without an entry, and its event says so;
   const plan = planOf(ends, 1_000);
   expect([plan.entries, plan.wallets]).toEqual([[], []]);
   expect(plan.statuses.map(({ unreserved }) => unreserved)).toEqual([true, true, true]);
-  expect(plan.queued.map(({ record: { attempt, unreserved } }) => [attempt, unreserved])).toEqual([[1, true]]);
+  expect(plan.queued.map(({ record: { attempt, unreserved } }) => [attempt, unreserved])).toEqual([
+    [1, true],
+  ]);
   expect(() => planOf([change(free("d"), "failed")], 1_000)).toThrow("sending has a reserve");
 });
 

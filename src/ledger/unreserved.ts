@@ -6,6 +6,8 @@
 // Invariants: a message has a row here exactly while its own row says `unreserved`; its reserve and the end
 // of both are one transaction, that of its claim. Bound: CLAIM_ROWS_MAX messages.
 
+import { createHash } from "node:crypto";
+import { ulidOf, ulidTimeMs } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { entryOf, type Entry, walletChanges } from "../core/ledger.ts";
 import { MESSAGE_ATTEMPTS_MAX } from "../core/limits.ts";
@@ -46,7 +48,6 @@ const idOf = ({ id }: LaneRecord): string => id;
 
 /** `unpaid`: what became of the messages that could not be paid. */
 export type Reserved = { paid: LaneRecord[]; unpaid: Change[] };
-/** The claim makes at most one grant for each customer, whose entry has its id: so none is made twice. */
 type Context = { claimId: string; nowMs: number };
 
 /**
@@ -75,7 +76,9 @@ export async function reserveQueued(
     const amount = own.reduce((sum, { cost }) => sum + cost, 0);
     if (amount > 0) {
       granted.set(customerId, amount);
-      entries.push(entryOf(context.claimId, "grant", customerId, amount, context.nowMs));
+      entries.push(
+        entryOf(grantIdOf(context.claimId, customerId), "grant", customerId, amount, context.nowMs),
+      );
       for (const { id, cost } of own) entries.push(entryOf(id, "reserve", customerId, cost, context.nowMs));
       paid.push(...own);
     }
@@ -91,6 +94,10 @@ export async function reserveQueued(
   if (unpaid.length > 0) await apply(conn, unpaid, { nowMs: context.nowMs, id: () => "" });
   return { paid, unpaid };
 }
+
+/** A claim makes at most one grant for each customer, so its entry's id follows from both: none is made twice. */
+const grantIdOf = (claimId: string, customerId: number): string =>
+  ulidOf(ulidTimeMs(claimId), createHash("sha256").update(`${claimId}:${customerId}`).digest());
 
 type Locked = { wallets: ReadonlyMap<number, ClaimWallet>; caps: ReadonlyMap<number, Caps> };
 

@@ -49,20 +49,22 @@ async function presentStatuses(pool: Pool, ids: readonly string[]): Promise<Stat
        last_error, unreserved, attempt, sequence, created_at, updated_at FROM messages WHERE id IN (?)`,
     [ids],
   );
-  return rows.map(({ customer_id, operator_message_id, last_error, unreserved, created_at, updated_at, ...row }) => ({
-    ...row,
-    ...(Number(unreserved) === 1 ? { unreserved: true } : {}),
-    cost: Number(row.cost),
-    customerId: Number(customer_id),
-    operatorMessageId: operator_message_id,
-    createdAtMs: created_at.getTime(),
-    updatedAtMs: updated_at.getTime(),
-    // From the stored number, so that for `sending` the event is again the one written before it.
-    status: eventStatus(row.status),
-    sequence: row.sequence - sequencesSinceEvent(row.status),
-    // Who refused it is only in the event that was lost.
-    ...(last_error === null ? {} : { why: { error: last_error, refusals: [] } }),
-  }));
+  return rows.map(
+    ({ customer_id, operator_message_id, last_error, unreserved, created_at, updated_at, ...row }) => ({
+      ...row,
+      ...(Number(unreserved) === 1 ? { unreserved: true } : {}),
+      cost: Number(row.cost),
+      customerId: Number(customer_id),
+      operatorMessageId: operator_message_id,
+      createdAtMs: created_at.getTime(),
+      updatedAtMs: updated_at.getTime(),
+      // From the stored number, so that for `sending` the event is again the one written before it.
+      status: eventStatus(row.status),
+      sequence: row.sequence - sequencesSinceEvent(row.status),
+      // Who refused it is only in the event that was lost.
+      ...(last_error === null ? {} : { why: { error: last_error, refusals: [] } }),
+    }),
+  );
 }
 
 function chunks<T>(all: readonly T[]): T[][] {

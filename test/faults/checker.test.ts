@@ -176,7 +176,10 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
   message_nobody_sent: { plant: (e) => e.requests.splice(5, 1) },
   cancel_lost: { plant: (e) => e.canceled.push("M1") },
   false_402: { plant: (e) => at(e.requests, 6).tries.push(no(402, "insufficient_balance")) },
-  rejected_wrong: { plant: (e) => (at(e.messages, 2).status = "rejected"), comes: ["false_402", "clickhouse_status"] },
+  rejected_wrong: {
+    plant: (e) => (at(e.messages, 2).status = "rejected"),
+    comes: ["false_402", "clickhouse_status"],
+  },
   strange_answer: { plant: (e) => at(e.requests, 6).tries.push(no(500, "internal")) },
   not_ended: {
     plant: (e) => {

@@ -25,7 +25,8 @@ export const VIOLATIONS = {
   message_nobody_sent: "a message is stored that no request asked for",
   cancel_lost: "a cancel was confirmed, but its message is not canceled",
   false_402: "a customer with money got a 402, or its message was rejected",
-  rejected_wrong: "a message that was reserved is rejected, or one that wasn't did not end before an operator took it",
+  rejected_wrong:
+    "a message that was reserved is rejected, or one that wasn't did not end before an operator took it",
   strange_answer: "an answer that no fault explains",
   not_ended: "a message is neither final, nor sent, nor unknown",
   sequence_wrong: "a message's sequence isn't 6 × attempt + the rank of its status",
@@ -157,7 +158,8 @@ function checkRequests(
   }
   checkBatches(requests, (n) => byReference.has(`r${n}`), say);
   for (const m of messages)
-    if (m.status === "rejected" && rich.has(m.customer)) say("false_402", `${m.id} of customer ${m.customer}`);
+    if (m.status === "rejected" && rich.has(m.customer))
+      say("false_402", `${m.id} of customer ${m.customer}`);
   for (const m of messages)
     if (!known.has(m.reference ?? "")) say("message_nobody_sent", `${m.id} (${m.reference})`);
 }
@@ -219,7 +221,8 @@ function checkMessages(
     const isUnreserved = unreserved === 1;
     const own = reserves.get(id) ?? 0;
     if (own !== (isUnreserved ? 0 : 1)) say("reserve_wrong", `${id} has ${own}`);
-    if (isUnreserved ? CAPTURED.has(status) : status === "rejected") say("rejected_wrong", `${id} is ${status}`);
+    if (isUnreserved ? CAPTURED.has(status) : status === "rejected")
+      say("rejected_wrong", `${id} is ${status}`);
     if (OPEN.has(status)) say("not_ended", `${id} is ${status}`);
     const close = closes.get(id) ?? null;
     // Express that an operator accepted after `guaranteed_by` is sent and refunded, as promised.

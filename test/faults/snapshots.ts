@@ -21,7 +21,11 @@ const SQL =
   `${cast("l", "leases")}, ${cast("o", "open")}, ${cast("c", "captured")} FROM wallet_accounts AS w ` +
   sum("t", "amount", "topups") +
   sum("l", "granted - spent", "credit_leases") +
-  sum("o", "cost", "messages WHERE status IN ('scheduled', 'queued', 'sending', 'unknown') AND NOT unreserved") +
+  sum(
+    "o",
+    "cost",
+    "messages WHERE status IN ('scheduled', 'queued', 'sending', 'unknown') AND NOT unreserved",
+  ) +
   sum("c", "amount", "wallet_ledger WHERE op = 'capture'") +
   "ORDER BY w.customer_id";
 

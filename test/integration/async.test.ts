@@ -107,7 +107,7 @@ test(
       [500, undefined],
     ]);
     expect(unpaid.map(({ record, to, reason }) => [record.id, to, reason])).toEqual([
-      [records[2]?.id, "rejected", "insufficient_balance"],
+      [(records[2] as LaneRecord).id, "rejected", "insufficient_balance"],
     ]);
     expect(await entriesOf(customerId)).toEqual(["grant 1200", "reserve 200", "reserve 500", "reserve 500"]);
     expect(await walletOf(customerId)).toEqual({ balance: 50, reserved: 1_200 });
@@ -196,7 +196,10 @@ test("what ends before its claim costs nothing, and what Kafka lost is still unr
 test("a spend cap holds for what is reserved by claims, several at once", async () => {
   const customerId = await insertCustomer(pool, 100_000);
   await setCaps(pool, customerId, { daily: 2_500 });
-  const records = await accepted(customerId, Array.from({ length: 8 }, () => 500));
+  const records = await accepted(
+    customerId,
+    Array.from({ length: 8 }, () => 500),
+  );
   const claims = await Promise.all(records.map((record) => claim([record])));
   expect(claims.map((one) => one.records.length).reduce((sum, n) => sum + n)).toBe(5);
   const rejected = (await statusesOf(records)).filter((status) => status !== "sending");
@@ -206,11 +209,17 @@ test("a spend cap holds for what is reserved by claims, several at once", async 
 
 test("reconcile names what must not be: an entry, no row, a status for which a reserve is due", async () => {
   const customerId = await insertCustomer(pool, 5_000);
-  const [one, two, three] = (await accepted(customerId, [500, 600, 700])) as [LaneRecord, LaneRecord, LaneRecord];
+  const [one, two, three] = (await accepted(customerId, [500, 600, 700])) as [
+    LaneRecord,
+    LaneRecord,
+    LaneRecord,
+  ];
   const scope = { low: customerId, high: customerId };
   const named = async (sql: string, undo: string) => {
     await pool.query(sql);
-    const found = [await drifts(), await drifts(scope)].map((of) => of.filter((text) => text.startsWith("unres")));
+    const found = [await drifts(), await drifts(scope)].map((of) =>
+      of.filter((text) => text.startsWith("unres")),
+    );
     await pool.query(undo);
     return found;
   };
@@ -240,7 +249,7 @@ test("over HTTP: 202 without a balance, also from an empty wallet, and a 402 aga
   const ingest = await startIngest(db.config);
   try {
     const send = async (path: string, body: object, key?: string) => {
-      const headers = key === undefined ? {} : { "Idempotency-Key": key };
+      const headers: Record<string, string> = key === undefined ? {} : { "Idempotency-Key": key };
       const answer = await post(`${ingest.url}${path}`, apiKey, body, headers);
       return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
     };

@@ -31,7 +31,8 @@ export const ASYNC_BUGS: readonly Bug[] = [
     {
       file: "src/ledger/settle-plan.ts",
       find: "  change.record.unreserved === true\n    ? chargeOfUnreserved(change)",
-      replace: '  change.record.unreserved === true && change.from !== "sending"\n    ? chargeOfUnreserved(change)',
+      replace:
+        '  change.record.unreserved === true && change.from !== "sending"\n    ? chargeOfUnreserved(change)',
     },
   ),
   bug(
@@ -123,7 +124,7 @@ export const ASYNC_BUGS: readonly Bug[] = [
     "an unreserved message is stored without the row that leads to it",
     "src/ledger/accept.ts",
     '`${unreserved === null ? "" : `${keepUnreservedSql(unreserved)};`}` +',
-    "`${unreserved === null ? \"\" : `DO ${keepUnreservedSql(unreserved).length};`}` +",
+    '`${unreserved === null ? "" : `DO ${keepUnreservedSql(unreserved).length};`}` +',
   ),
   bug(
     "async",

@@ -46,7 +46,11 @@ const SEEDS = 13;
 const WITH_ASYNCS = [3, 6];
 const UNRESERVED = new Set(["scheduled", "queued", "failed", "rejected", "expired", "canceled"]);
 
-export function createAsyncs(kernel: Kernel, seed: number, { model, network, ingests, onCapped }: Deps): Asyncs {
+export function createAsyncs(
+  kernel: Kernel,
+  seed: number,
+  { model, network, ingests, onCapped }: Deps,
+): Asyncs {
   const random = createRandom(seed + 0xa51c);
   const has = WITH_ASYNCS.includes(seed % SEEDS);
   const counts = { unreserved: 0, "async rejected": 0, "async put off": 0, "modes changed": 0 };
@@ -102,7 +106,11 @@ export function createAsyncs(kernel: Kernel, seed: number, { model, network, ing
     if (after.status !== "rejected" || before.status === "rejected") return;
     counts["async rejected"]++;
     const reason = String(after.last_error);
-    hold(is === 1 && /^(insufficient_balance|spend_cap_reached)$/.test(reason), "only credit rejects", detail);
+    hold(
+      is === 1 && /^(insufficient_balance|spend_cap_reached)$/.test(reason),
+      "only credit rejects",
+      detail,
+    );
     const [left, cost] = [model.spendable(customerId), Number(after.cost)];
     if (reason === "spend_cap_reached") onCapped(customerId, cost, detail);
     hold(
