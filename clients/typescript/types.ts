@@ -457,7 +457,8 @@ export type SendMessageAnswer = {
   parts: number;
   cost: Money;
   currency: Currency;
-  balance_after: Money;
+  /** an amount in whole minor units */
+  balance_after?: number;
   status: "queued" | "scheduled";
   /** RFC 3339 in UTC, with milliseconds */
   guaranteed_by?: string;
@@ -520,7 +521,8 @@ export type SendBatchAnswer = {
   }>;
   cost: Money;
   currency: Currency;
-  balance_after: Money;
+  /** an amount in whole minor units */
+  balance_after?: number;
   status: "queued" | "scheduled";
   /** RFC 3339 in UTC, with milliseconds */
   guaranteed_by?: string;
@@ -613,7 +615,8 @@ export type SendCodeAnswer = {
   parts: number;
   cost: Money;
   currency: Currency;
-  balance_after: Money;
+  /** an amount in whole minor units */
+  balance_after?: number;
   guaranteed_by: Time;
   /** the code; only for customers that are set up to get it */
   otp_code?: string;

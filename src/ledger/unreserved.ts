@@ -26,7 +26,8 @@ export const isUnreserved = ({ unreserved }: LaneRecord): boolean => unreserved 
 /** A record of a message that its claim has reserved. */
 export function asReserved(record: LaneRecord): LaneRecord {
   if (record.unreserved === undefined) return record;
-  const { unreserved: _, ...reserved } = record;
+  const reserved = { ...record };
+  delete reserved.unreserved;
   return reserved;
 }
 

@@ -86,37 +86,33 @@ const walletOf = async (customerId: number) => {
   return (await pool.query<{ balance: number; reserved: number }[]>(sql, [customerId]))[0];
 };
 
-test(
-  "what the wallet pays for is reserved by its claim and sent; the rest is rejected without an entry, " +
-    "and the books are clean",
-  async () => {
-    const customerId = await insertCustomer(pool, 1_250);
-    const other = await insertCustomer(pool, 10_000);
-    const records = await accepted(customerId, [500, 500, 500, 200]);
-    const reserved = [laneRecord(other), laneRecord(other)];
-    await acceptMessages(pool, reserved);
-    expect(await entriesOf(customerId)).toEqual([]);
-    expect(await walletOf(customerId)).toEqual({ balance: 1_250, reserved: 0 });
-    const { claimId, records: claimed, unpaid } = await claim([...records, ...reserved]);
-    const byId = claimed.toSorted((a, b) => (a.id < b.id ? -1 : 1));
-    expect(byId.map(({ cost, unreserved }) => [cost, unreserved])).toEqual([
-      [500, undefined],
-      [500, undefined],
-      [200, undefined],
-      [500, undefined],
-      [500, undefined],
-    ]);
-    expect(unpaid.map(({ record, to, reason }) => [record.id, to, reason])).toEqual([
-      [(records[2] as LaneRecord).id, "rejected", "insufficient_balance"],
-    ]);
-    expect(await entriesOf(customerId)).toEqual(["grant 1200", "reserve 200", "reserve 500", "reserve 500"]);
-    expect(await walletOf(customerId)).toEqual({ balance: 50, reserved: 1_200 });
-    await settle(claimId, byId, taken);
-    expect(await statusesOf(records)).toEqual(["sent", "sent", "rejected insufficient_balance", "sent"]);
-    expect(await walletOf(customerId)).toEqual({ balance: 50, reserved: 0 });
-    expect(await drifts({ low: customerId, high: customerId })).toEqual([]);
-  },
-);
+test("what the wallet pays for is reserved by its claim; the rest is rejected without an entry", async () => {
+  const customerId = await insertCustomer(pool, 1_250);
+  const other = await insertCustomer(pool, 10_000);
+  const records = await accepted(customerId, [500, 500, 500, 200]);
+  const reserved = [laneRecord(other), laneRecord(other)];
+  await acceptMessages(pool, reserved);
+  expect(await entriesOf(customerId)).toEqual([]);
+  expect(await walletOf(customerId)).toEqual({ balance: 1_250, reserved: 0 });
+  const { claimId, records: claimed, unpaid } = await claim([...records, ...reserved]);
+  const byId = claimed.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  expect(byId.map(({ cost, unreserved }) => [cost, unreserved])).toEqual([
+    [500, undefined],
+    [500, undefined],
+    [200, undefined],
+    [500, undefined],
+    [500, undefined],
+  ]);
+  expect(unpaid.map(({ record, to, reason }) => [record.id, to, reason])).toEqual([
+    [(records[2] as LaneRecord).id, "rejected", "insufficient_balance"],
+  ]);
+  expect(await entriesOf(customerId)).toEqual(["grant 1200", "reserve 200", "reserve 500", "reserve 500"]);
+  expect(await walletOf(customerId)).toEqual({ balance: 50, reserved: 1_200 });
+  await settle(claimId, byId, taken);
+  expect(await statusesOf(records)).toEqual(["sent", "sent", "rejected insufficient_balance", "sent"]);
+  expect(await walletOf(customerId)).toEqual({ balance: 50, reserved: 0 });
+  expect(await drifts({ low: customerId, high: customerId })).toEqual([]);
+});
 
 test("a record that comes twice, a claim in doubt and a retry reserve nothing again", async () => {
   const customerId = await insertCustomer(pool, 2_000);
