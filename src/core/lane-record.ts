@@ -46,8 +46,8 @@ export type LaneRecord = {
    */
   sealedCode?: string;
   /**
-   * Nothing is reserved for it yet: its customer's mode is `async`. Absent, and no byte, for all others, and for
-   * every message from its first claim on. Whether it is so now, only its row says.
+   * Nothing is reserved for it yet: its customer's mode is `async`. Absent, and no byte, for all others, and
+   * for every message from its first claim on. Whether it is so now, only its row says.
    */
   unreserved?: true;
 };

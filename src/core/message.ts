@@ -3,8 +3,8 @@
 // (src/ledger/move.ts), reconcile and docs/reference/message.md.
 // Leaves to others: who makes a move, and how it is stored.
 // Invariants: a final status is never left; the sequence grows with every move; a message's money is settled
-// by exactly one move, the first that takes it out of `reserved`; one of which nothing is reserved yet moves no
-// money but by its claim.
+// by exactly one move, the first that takes it out of `reserved`; one of which nothing is reserved yet moves
+// no money but by its claim.
 
 import assert from "node:assert/strict";
 import { MESSAGE_ATTEMPTS_MAX } from "./limits.ts";
@@ -169,8 +169,8 @@ export function chargeOf({ from, to }: Move, late: boolean): Charge | null {
 }
 
 /**
- * The statuses of unreserved messages: nothing was reserved for them at their acceptance, because their customer's
- * mode is `async`, and they wait for their first claim, or ended without one.
+ * The statuses of unreserved messages: nothing was reserved for them at their acceptance, because their
+ * customer's mode is `async`, and they wait for their first claim, or ended without one.
  */
 export const UNRESERVED: readonly Status[] = [
   "scheduled",
@@ -181,7 +181,9 @@ export const UNRESERVED: readonly Status[] = [
   "canceled",
 ];
 
-/** What this move does with the money of an unreserved message; null: nothing. It is reserved by its claim. */
+/**
+ * What this move does with the money of an unreserved message; null: nothing. It is reserved by its claim.
+ */
 export function chargeOfUnreserved({ from, to }: Move): "reserve" | null {
   assert(from === null || (UNRESERVED.includes(from) && !isFinal(from)), `what is ${from} has a reserve`);
   if (from === "queued" && to === "sending") return "reserve";

@@ -42,7 +42,10 @@ export type AcceptedBatch = {
   messages: readonly Pick<LaneRecord, "id" | "encoding" | "parts" | "cost">[];
   /** of all of them, minor units of the payer's currency */
   cost: number;
-  /** The customer's remaining credit, as far as this process knows, in minor units; null: nothing was reserved. */
+  /**
+   * The customer's remaining credit, as far as this process knows, in minor units; null: nothing was
+   * reserved.
+   */
   balanceAfter: number | null;
   /** Why the drafts after those were not taken. */
   unpaid: UnpaidCode;

@@ -1,10 +1,11 @@
 // Accepts one message from any door (an entry point, such as the HTTP API): refuses a phone that opted out,
 // decides what an express message is promised, prices it, checks the customer's rate limit, reserves its
 // credit unless its customer's mode is `async`, then stores and charges it in a group commit. Leaves to the
-// doors: the format of requests and answers, authentication, and replays of used idempotency keys (idempotency.ts).
-// Invariant: if the promise resolves, the message is stored and charged, or stored as unreserved; if it rejects,
-// it is neither, except for `outcome_unknown`. A message whose caller is gone before its commit begins leaves nothing behind and
-// does not count against the rate limit.
+// doors: the format of requests and answers, authentication, and replays of used idempotency keys
+// (idempotency.ts).
+// Invariant: if the promise resolves, the message is stored and charged, or stored as unreserved; if it
+// rejects, it is neither, except for `outcome_unknown`. A message whose caller is gone before its commit
+// begins leaves nothing behind and does not count against the rate limit.
 
 import { callbackOf, type CallbackWish } from "../core/callback.ts";
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
@@ -62,7 +63,10 @@ export type Accepted = {
   /** minor units of `currency` */
   cost: number;
   currency: string;
-  /** The customer's remaining credit, as far as this process knows, in minor units; null: nothing was reserved. */
+  /**
+   * The customer's remaining credit, as far as this process knows, in minor units; null: nothing was
+   * reserved.
+   */
   balanceAfter: number | null;
   status: AcceptedStatus;
   /** Express only: the promised time by which an operator has taken it. */

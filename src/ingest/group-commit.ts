@@ -58,8 +58,8 @@ export type GroupCommit = {
   leave(customerId: number, messages?: number): void;
   /**
    * Resolves after the commit that stores the message, and its idempotency key and one-time code if it has
-   * them. `others` of the same customer are stored by the same commit; the reservation is for all of them, null
-   * if nothing is reserved for them yet.
+   * them. `others` of the same customer are stored by the same commit; the reservation is for all of them,
+   * null if nothing is reserved for them yet.
    * @throws SluiceError unavailable, outcome_unknown; KeyTakenError; CallerGoneError
    */
   store(

@@ -49,8 +49,8 @@ const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
 /**
  * One INSERT of accepted messages. Callbacks and sealed codes are columns of it only if some message has one,
- * whether nothing is reserved only if that is so of some, and the time at which they are to be sent only if they
- * are scheduled.
+ * whether nothing is reserved only if that is so of some, and the time at which they are to be sent only if
+ * they are scheduled.
  */
 export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus): string {
   const sequence = sequenceOf(0, status);

@@ -2,7 +2,8 @@
 // the resulting entries, wallet changes, events, queued records and messages that wait for an answer.
 // Pure: no clock, no ids, no statements; settle.ts reads the rows and writes a plan.
 // Invariant: one closing entry, of the whole cost, for each message that the charging table of
-// core/message.ts charges or refunds; none for one of which nothing is reserved. Bound: the caller's, CLAIM_ROWS_MAX changes.
+// core/message.ts charges or refunds; none for one of which nothing is reserved. Bound: the caller's,
+// CLAIM_ROWS_MAX changes.
 
 import {
   attemptAfter,

@@ -118,7 +118,10 @@ export async function changeQueued(
   return changes;
 }
 
-/** Fails those messages, whose record can never be produced, that are still queued, and refunds what they cost. */
+/**
+ * Fails those messages, whose record can never be produced, that are still queued, and refunds what they
+ * cost.
+ */
 export const failQueued = (
   conn: Connection,
   ids: readonly string[],

@@ -1,8 +1,8 @@
-// Unreserved messages: those of customers of mode `async`, until their first claim, and for ever those that ended
-// without one. Owns the rows of unreserved_messages, by which they are found for their customer as all others
-// are by their reserve entries, and the reserves that claims make: locks wallets in customer_id order, after
-// the messages, as settlements do. Leaves which messages are paid to claim-credit.ts, and their moves to
-// `sending` to claim.ts.
+// Unreserved messages: those of customers of mode `async`, until their first claim, and for ever those that
+// ended without one. Owns the rows of unreserved_messages, by which they are found for their customer as all
+// others are by their reserve entries, and the reserves that claims make: locks wallets in customer_id order,
+// after the messages, as settlements do. Leaves which messages are paid to claim-credit.ts, and their moves
+// to `sending` to claim.ts.
 // Invariants: a message has a row here exactly while its own row says `unreserved`; its reserve and the end
 // of both are one transaction, that of its claim. Bound: CLAIM_ROWS_MAX messages.
 
@@ -96,13 +96,17 @@ export async function reserveQueued(
   return { paid, unpaid };
 }
 
-/** A claim makes at most one grant for each customer, so its entry's id follows from both: none is made twice. */
+/**
+ * A claim makes at most one grant for each customer, so its entry's id follows from both: none is made twice.
+ */
 const grantIdOf = (claimId: string, customerId: number): string =>
   ulidOf(ulidTimeMs(claimId), createHash("sha256").update(`${claimId}:${customerId}`).digest());
 
 type Locked = { wallets: ReadonlyMap<number, ClaimWallet>; caps: ReadonlyMap<number, Caps> };
 
-/** Leases and caps are read after the wallets are locked: until the commit, nothing is granted or returned. */
+/**
+ * Leases and caps are read after the wallets are locked: until the commit, nothing is granted or returned.
+ */
 async function lockWallets(conn: Connection, ids: readonly number[]): Promise<Locked> {
   const [found, leases, capped] = await conn.query<
     [

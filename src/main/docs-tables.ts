@@ -47,7 +47,7 @@ const MEANING: Record<Status, [meaning: string, until: string]> = {
     "",
   ],
   rejected: [
-    "of mode [async](wallet.md#mode-async): nobody could pay for it when it was to be sent; `last_error` says why",
+    "in [mode async](wallet.md#mode-async): nobody could pay when it was to be sent; `last_error` says why",
     "",
   ],
   expired: ["its time was over before an operator took it: `valid_for`, or express's promise", ""],

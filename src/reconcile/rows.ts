@@ -131,9 +131,9 @@ export function messagesWithoutReserve(conn: Connection, customerIds: readonly n
 }
 
 /**
- * Unreserved messages of one customer that have an entry, are at a status for which they must have been reserved,
- * or have no row in unreserved_messages; and reserved ones that have such a row, or that were rejected because
- * nobody could pay for them.
+ * Unreserved messages of one customer that have an entry, are at a status for which they must have been
+ * reserved, or have no row in unreserved_messages; and reserved ones that have such a row, or that were
+ * rejected because nobody could pay for them.
  */
 export function unreservedNotFree(conn: Connection, customerId: number): Promise<Drift[]> {
   const scope = { low: customerId, high: customerId };

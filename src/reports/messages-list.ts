@@ -152,9 +152,9 @@ export async function listMessages(
 type Newest = { customerId: number; before: string; lowest: string; most: number };
 
 /**
- * The FROM of a customer's newest `most` messages `m` with `lowest` <= id < `before`, the newest first. A message
- * that was reserved has an entry with its id, an unreserved one a row with it, both under keys that begin with
- * customer_id: these serve as the index that `messages` itself doesn't need.
+ * The FROM of a customer's newest `most` messages `m` with `lowest` <= id < `before`, the newest first. A
+ * message that was reserved has an entry with its id, an unreserved one a row with it, both under keys that
+ * begin with customer_id: these serve as the index that `messages` itself doesn't need.
  */
 export function newestOf({ customerId, before, lowest, most }: Newest): string {
   const idsIn = (table: string, id: string, also: string) =>

@@ -1,6 +1,7 @@
 // Who sent the most within a period, from ClickHouse. For the staff who run the gateway. Owns its SQL.
 // Invariants: a message counts once, at its latest status, however often its events came; what was refunded
-// costs nothing, and neither does what nothing was reserved for. Bounds: the days of the period, max_execution_time, and LIMIT.
+// costs nothing, and neither does what nothing was reserved for. Bounds: the days of the period,
+// max_execution_time, and LIMIT.
 
 import { settlementOf, STATUSES } from "../core/message.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";

@@ -2,7 +2,8 @@
 // ClickHouse, newest first. Owns its SQL and the shape of a row; leaves windows and pages to usage-pages.ts.
 // Invariants: a message counts once, in its period and at its latest status, however often and in whatever
 // order its events came; cost + refunded is what was reserved for a row's messages, which is nothing for
-// unreserved ones, and refunded what the ledger gave back. Bounds: those of usage-pages.ts, and time and memory of each statement.
+// unreserved ones, and refunded what the ledger gave back. Bounds: those of usage-pages.ts, and time and
+// memory of each statement.
 
 import assert from "node:assert/strict";
 import { LANES, settlementOf, STATUSES } from "../core/message.ts";
@@ -147,7 +148,8 @@ function usageSql(by: readonly UsageKey[], isPinned: boolean): string {
     FROM (
       SELECT intDiv(any(toUnixTimestamp64Milli(m.created_at)), {period:Int64}) * {period:Int64} AS start_ms,
         argMax(m.status, m.sequence) AS last_status, any(m.type) AS in_lane, any(m.phone) AS recipient,
-        argMax(m.parts, m.sequence) AS part_count, if(argMax(m.unreserved, m.sequence) = 1, 0, argMax(m.cost, m.sequence)) AS amount,
+        argMax(m.parts, m.sequence) AS part_count,
+        if(argMax(m.unreserved, m.sequence) = 1, 0, argMax(m.cost, m.sequence)) AS amount,
         (last_status IN (${listOf(REFUNDED)})
           OR m.id IN (
             SELECT substring(e.event_id, 1, 26) FROM wallet_ledger AS e

@@ -1,8 +1,9 @@
 // Daily partitions of `messages`, `wallet_ledger`, `unreserved_messages`, `submissions`, `webhook_deliveries`
-// and `late_reports`, bounded by ULIDs, created ahead; those of the last three are dropped once nobody can ask
-// for them. Owns the DDL; leaves to its callers when it runs (at migration, then four times a day). Invariant: the partition of
-// a day exists before its first row, so p_future stays empty and splitting it copies nothing. Bound: DDL
-// waits at most 1 s for its table lock, because all later statements queue behind it.
+// and `late_reports`, bounded by ULIDs, created ahead; those of the last three are dropped once nobody can
+// ask for them. Owns the DDL; leaves to its callers when it runs (at migration, then four times a day).
+// Invariant: the partition of a day exists before its first row, so p_future stays empty and splitting it
+// copies nothing. Bound: DDL waits at most 1 s for its table lock, because all later statements queue behind
+// it.
 
 import { ulidDayPrefix } from "../core/id.ts";
 import { SUBMISSION_KEPT_MS } from "../core/schedule-limits.ts";

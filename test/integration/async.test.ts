@@ -1,9 +1,10 @@
-// Mode `async` on MySQL: messages are accepted whatever the balance, and reserved by the transaction that claims
-// them; and over HTTP, with changes of mode in both directions.
+// Mode `async` on MySQL: messages are accepted whatever the balance, and reserved by the transaction that
+// claims them; and over HTTP, with changes of mode in both directions.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
 import { type LaneRecord, unpackLaneRow } from "../../src/core/lane-record.ts";
+import { sequenceOf, type Status } from "../../src/core/message.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { claimHeld, holdRecords } from "../../src/ledger/held.ts";
 import { createLeaseStore } from "../../src/ledger/lease.ts";
@@ -17,8 +18,10 @@ import { readBooks } from "../../src/reconcile/books.ts";
 import { checkBooks } from "../../src/reconcile/check.ts";
 import { inSnapshot } from "../../src/reconcile/reconcile.ts";
 import { ALL_CUSTOMERS, type CustomerRange } from "../../src/reconcile/result.ts";
+import { usageReport } from "../../src/reports/usage-report.ts";
 import { changeOf, type Outcome } from "../../src/sender/outcome.ts";
 import { reconcileBooks } from "../support/books.ts";
+import { createTestClickhouse, insertStatusEvents, type StatusEvent } from "../support/clickhouse.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { makeCustomer, post, startIngest } from "../support/ingest-process.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
@@ -76,10 +79,10 @@ const statusesOf = async (records: readonly LaneRecord[]): Promise<string[]> => 
 };
 const entriesOf = async (customerId: number): Promise<string[]> => {
   const rows = await pool.query<{ op: string; amount: number }[]>(
-    "SELECT op, amount FROM wallet_ledger WHERE customer_id=? AND op<>'topup' ORDER BY op, amount",
+    "SELECT op, amount FROM wallet_ledger WHERE customer_id=? AND op<>'topup'",
     [customerId],
   );
-  return rows.map(({ op, amount }) => `${op} ${amount}`);
+  return rows.map(({ op, amount }) => `${op} ${amount}`).toSorted();
 };
 const walletOf = async (customerId: number) => {
   const sql = "SELECT balance, reserved FROM wallet_accounts WHERE customer_id=?";
@@ -266,4 +269,30 @@ test("over HTTP: 202 without a balance, also from an empty wallet, and a 402 aga
   } finally {
     await ingest.end();
   }
+});
+
+test("in the usage report a message costs nothing until it is reserved, and nothing if it ended before", async () => {
+  const { clickhouse, drop } = await createTestClickhouse();
+  const customer_id = 4_242;
+  const nowMs = Date.UTC(2026, 4, 20, 12, 30);
+  const event = (at: number, status: Status, unreserved: 0 | 1): StatusEvent => ({
+    id: createIdFactory({ now: () => nowMs - 60_000 - at })(),
+    sequence: sequenceOf(0, status),
+    status,
+    customer_id,
+    unreserved,
+    created_at_ms: nowMs - 60_000 - at,
+  });
+  const sent = event(1, "queued", 1);
+  await insertStatusEvents(clickhouse, [
+    sent,
+    { ...sent, status: "sent", sequence: sequenceOf(0, "sent"), unreserved: 0 },
+    event(2, "queued", 1),
+    event(3, "rejected", 1),
+    event(4, "failed", 0),
+  ]);
+  const { usage } = await usageReport({ clickhouse, now: () => nowMs }, customer_id, new Map());
+  await drop();
+  const sums = usage.map(({ status, cost, refunded }) => `${status} ${cost} ${refunded}`);
+  expect(sums.toSorted()).toEqual(["failed 0 500", "queued 0 0", "rejected 0 0", "sent 500 0"]);
 });

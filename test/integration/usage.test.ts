@@ -47,29 +47,6 @@ const count = async (sql: string) => Number((await db.clickhouse.query<{ n: stri
 const untilCount = (sql: string, wanted: number) =>
   until(async () => (await count(sql)) === wanted, `${wanted}: ${sql}`, 30_000);
 
-test("a message costs nothing until it is reserved, and nothing at all if it ended without that", async () => {
-  const customer_id = 4_242;
-  const event = (at: number, status: Status, unreserved: 0 | 1): StatusEvent => ({
-    id: idAt(NOW_MS - 60_000 - at),
-    sequence: sequenceOf(0, status),
-    status,
-    customer_id,
-    unreserved,
-    created_at_ms: NOW_MS - 60_000 - at,
-  });
-  const sent = event(1, "queued", 1);
-  await insertStatusEvents(db.clickhouse, [
-    sent,
-    { ...sent, status: "sent", sequence: sequenceOf(0, "sent"), unreserved: 0 },
-    event(2, "queued", 1),
-    event(3, "rejected", 1),
-    event(4, "failed", 0),
-  ]);
-  const { usage } = await report(customer_id);
-  const sums = usage.map(({ status, cost, refunded }) => `${status} ${cost} ${refunded}`);
-  expect(sums.toSorted()).toEqual(["failed 0 500", "queued 0 0", "rejected 0 0", "sent 500 0"]);
-});
-
 describe("the sums of the report are those of the ledger", () => {
   const createdAtMs = Date.now();
   const promised = createdAtMs + 60_000;

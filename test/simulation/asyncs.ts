@@ -1,9 +1,10 @@
-// Mode `async` in a simulated run: in two seeds of thirteen, some customers' messages are accepted without credit,
-// and modes change while they send, of which each process learns at a time of its own. Drawn from a generator
-// of its own, so that the other seeds run as they would without. Invariants checked here: a message is
-// unreserved from its acceptance to its claim, or for ever, and has no entry and leads to no operator until
-// then; exactly the unreserved ones have a row that leads to them; what is rejected can't be paid, not even
-// with what leases hold; and, in all seeds, messages are locked before wallets. Leaves spend caps to caps.ts.
+// Mode `async` in a simulated run: in two seeds of thirteen, some customers' messages are accepted without
+// credit, and modes change while they send, of which each process learns at a time of its own. Drawn from a
+// generator of its own, so that the other seeds run as they would without. Invariants checked here: a message
+// is unreserved from its acceptance to its claim, or for ever, and has no entry and leads to no operator
+// until then; exactly the unreserved ones have a row that leads to them; what is rejected can't be paid, not
+// even with what leases hold; and, in all seeds, messages are locked before wallets. Leaves spend caps to
+// caps.ts.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import { CUSTOMER_MODES, type CustomerMode } from "../../src/ledger/grant.ts";

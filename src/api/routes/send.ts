@@ -195,12 +195,13 @@ function plainAnswer(a: Accepted): string {
   const promised =
     a.guaranteedByMs === null ? "" : `,"guaranteed_by":"${new Date(a.guaranteedByMs).toISOString()}"`;
   const later = a.sendAtMs === undefined ? "" : `,"send_at":"${new Date(a.sendAtMs).toISOString()}"`;
+  const { currency, balanceAfter, status } = a;
   return (
     `{"enqueued":true,"id":"${a.id}","customer_id":"${a.customerId}","type":"${a.lane}",` +
     `"encoding":"${a.encoding}","parts":${a.parts},"cost":${a.cost},` +
-    (a.balanceAfter === null
-      ? `"currency":"${a.currency}","status":"${a.status}"${promised}${later}}`
-      : `"currency":"${a.currency}","balance_after":${a.balanceAfter},"status":"${a.status}"${promised}${later}}`)
+    (balanceAfter === null
+      ? `"currency":"${currency}","status":"${status}"${promised}${later}}`
+      : `"currency":"${currency}","balance_after":${balanceAfter},"status":"${status}"${promised}${later}}`)
   );
 }
 
