@@ -24,7 +24,8 @@ export const LANE_BUGS: readonly Bug[] = [
     "a claim of held rows doesn't check whether its messages are queued",
     "src/ledger/held.ts",
     "const claimed = taken.length === 0 ? NONE : await claimWithin(conn, request, taken);",
-    "const claimed = { records: taken, unpaid: [] };\n    if (taken.length > 0) await claimWithin(conn, request, taken);",
+    "const claimed = { records: taken, unpaid: [] };\n" +
+      "    if (taken.length > 0) await claimWithin(conn, request, taken);",
   ),
   bug(
     "lane",
