@@ -89,7 +89,8 @@ type LaneTuple = [
   guaranteedByMs: number | null,
   traceparent: string,
   callbackStatuses?: number | null,
-  callbackUrl?: string | null,
+  /** With its form, if that isn't Sluice's own. */
+  callbackUrl?: string | null | [url: string, form: string],
   validUntilMs?: number | null,
   mayResend?: true | null,
   sendAtMs?: number | null,
@@ -116,11 +117,14 @@ function toTuple(r: LaneRecord): LaneTuple {
   const { callback, validUntilMs, mayResend, sendAtMs } = r;
   const isPlain = callback === undefined && validUntilMs === null && mayResend === undefined;
   if (isPlain && sendAtMs === undefined) return tuple;
-  tuple.push(callback?.statuses ?? null, callback?.url ?? null, validUntilMs, mayResend ?? null);
+  tuple.push(callback?.statuses ?? null, calledAt(callback), validUntilMs, mayResend ?? null);
   if (sendAtMs !== undefined) tuple.push(sendAtMs);
   while (tuple.at(-1) === null) tuple.pop();
   return tuple;
 }
+
+const calledAt = (callback: Callback | undefined): LaneTuple[16] =>
+  callback?.form === undefined ? (callback?.url ?? null) : [callback.url ?? "", callback.form];
 
 function fromTuple(value: unknown): LaneRecord {
   if (!Array.isArray(value)) throw new RecordError("a lane record must be an array");
@@ -129,7 +133,7 @@ function fromTuple(value: unknown): LaneRecord {
     throw new RecordError(`a lane record has ${LANE_FIELDS} to ${LANE_FIELDS_MAX} fields`);
   const t = value as LaneTuple;
   const statuses = t[15] ?? null;
-  const url = t[16] ?? null;
+  const [url, ...form] = Array.isArray(t[16]) ? t[16] : ([t[16] ?? null] as const);
   const validUntilMs = t[17] ?? null;
   const mayResend = t[18] ?? null;
   const sendAtMs = t[19] ?? null;
@@ -150,6 +154,8 @@ function fromTuple(value: unknown): LaneRecord {
     isText(t[14]) &&
     (statuses === null ? url === null : isCount(statuses)) &&
     (url === null || isText(url)) &&
+    form.length <= 1 &&
+    form.every(isText) &&
     (validUntilMs === null || isCount(validUntilMs)) &&
     (mayResend === null || mayResend === true) &&
     (sendAtMs === null || isCount(sendAtMs));
@@ -172,6 +178,7 @@ function fromTuple(value: unknown): LaneRecord {
     traceparent: t[14],
     ...(statuses === null ? {} : { callback: { statuses, url } }),
   };
+  if (record.callback !== undefined && form[0] !== undefined) record.callback.form = form[0];
   if (mayResend !== null) record.mayResend = true;
   if (sendAtMs !== null) record.sendAtMs = sendAtMs;
   return record;

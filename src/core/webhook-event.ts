@@ -7,8 +7,9 @@
 
 import { createHash } from "node:crypto";
 import { ulidOf } from "./id.ts";
-import { isLane, isStatus, type Lane, type Status } from "./message.ts";
+import { type Encoding, isLane, isStatus, type Lane, type Status } from "./message.ts";
 import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./packed.ts";
+import { type PeerCall, peerBody, type PeerEvent } from "./peers/callback.ts";
 import {
   lowBalanceBody,
   type LowBalanceEvent,
@@ -53,6 +54,8 @@ export type ChangeEvent = {
   error: string | null;
   createdAtMs: number;
   occurredAtMs: number;
+  /** Absent if it is told in Sluice's own form. */
+  call?: PeerCall;
 };
 
 export const packWebhookEvents = (events: readonly WebhookEvent[]): Buffer =>
@@ -68,6 +71,7 @@ export function unpackWebhookEvents(bytes: Uint8Array): WebhookEvent[] {
 }
 
 export const isPause = (event: WebhookEvent): event is PauseEvent => "endpoint" in event;
+const isPeerEvent = (event: WebhookEvent): event is PeerEvent => "call" in event;
 const isLowBalance = (event: WebhookEvent): event is LowBalanceEvent => "threshold" in event;
 
 /** A ULID of the time of the event, so ids sort by it. A message never has two changes of one sequence. */
@@ -78,10 +82,15 @@ export function eventIdOf(event: WebhookEvent): string {
   return ulidOf(occurredAtMs, createHash("sha256").update(`${messageId}:${sequence}`).digest());
 }
 
-/** What is posted, byte for byte, however often. */
+/** The form of a peer in which it is told; null: Sluice's own. */
+export const eventForm = (event: WebhookEvent): string | null =>
+  isPeerEvent(event) ? event.call.form : null;
+
+/** What is posted, byte for byte, however often; in a peer's form perhaps the URL that is called. */
 export function eventBody(event: WebhookEvent): string {
   if (isPause(event)) return pauseBody(event);
   if (isLowBalance(event)) return lowBalanceBody(event);
+  if (isPeerEvent(event)) return peerBody(event);
   const occurredAt = new Date(event.occurredAtMs).toISOString();
   return JSON.stringify({
     type: MESSAGE_STATUS,
@@ -119,8 +128,17 @@ type EventTuple = [
   error: string | null,
   createdAtMs: number,
   occurredAtMs: number,
+  call?: CallTuple,
 ];
+type CallTuple = [
+  form: string,
+  from: string | null,
+  operatorMessageId: string | null,
+  encoding: Encoding,
+];
+/** Without the last one, which may be left out. */
 const EVENT_FIELDS = 14;
+const CALL_FIELDS = 4;
 
 function toTuple(event: WebhookEvent): EventTuple | PauseTuple | LowBalanceTuple {
   if (isPause(event)) return pauseTuple(event);
@@ -142,13 +160,21 @@ const changeTuple = (e: ChangeEvent): EventTuple => [
   e.error,
   e.createdAtMs,
   e.occurredAtMs,
+  ...(e.call === undefined ? [] : ([callTuple(e.call)] as const)),
+];
+
+const callTuple = ({ form, from, operatorMessageId, encoding }: PeerCall): CallTuple => [
+  form,
+  from,
+  operatorMessageId,
+  encoding,
 ];
 
 function fromTuple(value: unknown): WebhookEvent {
   if (Array.isArray(value) && value[0] === ENDPOINT_PAUSED) return pauseOf(value as unknown[]);
   if (Array.isArray(value) && value[0] === WALLET_LOW) return lowBalanceOf(value as unknown[]);
-  if (!Array.isArray(value) || value.length !== EVENT_FIELDS)
-    throw new RecordError(`a webhook event has ${EVENT_FIELDS} fields`);
+  if (!Array.isArray(value) || (value.length !== EVENT_FIELDS && value.length !== EVENT_FIELDS + 1))
+    throw new RecordError(`a webhook event has ${EVENT_FIELDS} fields, or one more`);
   const t = value as EventTuple;
   const sound =
     [t[0], t[6], t[7], t[8], t[12], t[13]].every(isCount) &&
@@ -157,7 +183,7 @@ function fromTuple(value: unknown): WebhookEvent {
     isLane(t[3]) &&
     isStatus(t[5]);
   if (!sound) throw new RecordError("a field of a webhook event has the wrong type");
-  return {
+  const event: ChangeEvent = {
     customerId: t[0],
     url: t[1],
     messageId: t[2],
@@ -173,4 +199,20 @@ function fromTuple(value: unknown): WebhookEvent {
     createdAtMs: t[12],
     occurredAtMs: t[13],
   };
+  if (value.length > EVENT_FIELDS) event.call = callOf(t);
+  return event;
+}
+
+function callOf([, url, ...t]: EventTuple): PeerCall {
+  const call: unknown = t.at(-1);
+  const sound =
+    isText(url) &&
+    Array.isArray(call) &&
+    call.length === CALL_FIELDS &&
+    isText(call[0]) &&
+    call.slice(1, 3).every((label) => label === null || isText(label)) &&
+    (call[3] === "gsm7" || call[3] === "ucs2");
+  if (!sound) throw new RecordError("the form of a webhook event has the wrong type");
+  const [form, from, operatorMessageId, encoding] = call as CallTuple;
+  return { form, from, operatorMessageId, encoding };
 }

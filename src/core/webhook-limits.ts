@@ -10,6 +10,10 @@ export const CALLBACK_URL_CHARS_MAX = 500;
 export const CALLBACK_ORIGIN_CHARS_MAX = 300;
 /** Characters of an event's body: fixed parts, a reference of which each character is escaped, an error. */
 export const WEBHOOK_BODY_CHARS_MAX = 2_000;
+/** Characters of a URL with all that is put into it, and of a form: a delivery's body is one or the other. */
+export const CALLED_CHARS_MAX = 2_000;
+/** Calls of a delivery that are remembered, the last ones: a column has room for so many. */
+export const WEBHOOK_CALLS_KEPT_MAX = 60;
 /** One call, from the look-up of the name to the last byte that is read. */
 export const WEBHOOK_TIMEOUT_MS = 5_000;
 /** Bytes of an answer that are read, so that its connection can be used again; more ends it. */

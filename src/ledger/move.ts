@@ -41,12 +41,13 @@ const MESSAGES = "messages FORCE INDEX (PRIMARY)";
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
 /**
- * One INSERT of accepted messages. Callbacks are columns of it only if some message has one, and the time at
- * which they are to be sent only if they are scheduled.
+ * One INSERT of accepted messages. Callbacks, and their forms, are columns of it only if some message has one,
+ * and the time at which they are to be sent only if they are scheduled.
  */
 export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus): string {
   const sequence = sequenceOf(0, status);
   const areTold = records.some(({ callback }) => callback !== undefined);
+  const haveForms = areTold && records.some(({ callback }) => callback?.form !== undefined);
   const areLater = status === "scheduled";
   let values = "";
   for (const r of records) {
@@ -57,12 +58,14 @@ export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus)
       `${values === "" ? "" : ","}('${r.id}',${r.customerId},'${r.lane}','${status}',${sequence},` +
       `'${r.phone}',${quote(r.text)},${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},` +
       `${r.cost},${promised},${validUntil},${created},${created}${areTold ? callbackSql(r) : ""}` +
+      `${haveForms ? `,${quote(r.callback?.form ?? null)}` : ""}` +
       `${areLater ? `,${dateTime(r.sendAtMs as number)}` : ""})`;
   }
   return (
     "INSERT INTO messages (id,customer_id,lane,status,sequence,phone,text,sender,reference,encoding,parts," +
     "cost,guaranteed_by,valid_until,created_at,updated_at" +
-    `${areTold ? ",callback_statuses,callback_url" : ""}${areLater ? ",send_at" : ""}) VALUES ${values}`
+    `${areTold ? ",callback_statuses,callback_url" : ""}${haveForms ? ",callback_form" : ""}` +
+    `${areLater ? ",send_at" : ""}) VALUES ${values}`
   );
 }
 

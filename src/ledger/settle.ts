@@ -183,6 +183,7 @@ type MessageRow = Omit<
   send_at: Date | null;
   callback_statuses: number | null;
   callback_url: string | null;
+  callback_form: string | null;
 };
 
 /** Locks those of these messages that are at this status, within the caller's transaction. */
@@ -229,11 +230,11 @@ export async function lockRows(conn: Connection, ids: readonly string[]): Promis
 
 const RECORD =
   "id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, created_at, " +
-  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url";
+  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url, callback_form";
 
 function recordOf(found: MessageRow): LaneRecord {
   const { customer_id, sender, created_at, guaranteed_by, valid_until, ...more } = found;
-  const { send_at, callback_statuses, callback_url, ...row } = more;
+  const { send_at, callback_statuses, callback_url, callback_form, ...row } = more;
   const record: LaneRecord = {
     ...row,
     customerId: customer_id,
@@ -244,6 +245,7 @@ function recordOf(found: MessageRow): LaneRecord {
     traceparent: "",
     ...(callback_statuses === null ? {} : { callback: { statuses: callback_statuses, url: callback_url } }),
   };
+  if (record.callback !== undefined && callback_form !== null) record.callback.form = callback_form;
   if (send_at !== null) record.sendAtMs = send_at.getTime();
   return record;
 }
