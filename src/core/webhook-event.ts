@@ -130,12 +130,7 @@ type EventTuple = [
   occurredAtMs: number,
   call?: CallTuple,
 ];
-type CallTuple = [
-  form: string,
-  from: string | null,
-  operatorMessageId: string | null,
-  encoding: Encoding,
-];
+type CallTuple = [form: string, from: string | null, operatorMessageId: string | null, encoding: Encoding];
 /** Without the last one, which may be left out. */
 const EVENT_FIELDS = 14;
 const CALL_FIELDS = 4;
@@ -145,23 +140,26 @@ function toTuple(event: WebhookEvent): EventTuple | PauseTuple | LowBalanceTuple
   return isLowBalance(event) ? lowBalanceTuple(event) : changeTuple(event);
 }
 
-const changeTuple = (e: ChangeEvent): EventTuple => [
-  e.customerId,
-  e.url,
-  e.messageId,
-  e.lane,
-  e.phone,
-  e.status,
-  e.sequence,
-  e.parts,
-  e.cost,
-  e.reference,
-  e.operator,
-  e.error,
-  e.createdAtMs,
-  e.occurredAtMs,
-  ...(e.call === undefined ? [] : ([callTuple(e.call)] as const)),
-];
+function changeTuple(e: ChangeEvent): EventTuple {
+  const tuple: EventTuple = [
+    e.customerId,
+    e.url,
+    e.messageId,
+    e.lane,
+    e.phone,
+    e.status,
+    e.sequence,
+    e.parts,
+    e.cost,
+    e.reference,
+    e.operator,
+    e.error,
+    e.createdAtMs,
+    e.occurredAtMs,
+  ];
+  if (e.call !== undefined) tuple.push(callTuple(e.call));
+  return tuple;
+}
 
 const callTuple = ({ form, from, operatorMessageId, encoding }: PeerCall): CallTuple => [
   form,

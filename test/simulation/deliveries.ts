@@ -8,7 +8,7 @@ import { WEBHOOK_LEASE_MS } from "../../src/core/webhook-limits.ts";
 import { replayMany } from "../../src/ledger/webhook-replay.ts";
 import type { Server } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
-import { ORIGINS, ownUrlOf, WISHES } from "./customers.ts";
+import { CUSTOMER_IDS, ORIGINS, ownUrlOf, WISHES } from "./customers.ts";
 import type { Rates } from "./faults.ts";
 import { hold } from "./hold.ts";
 import type { Kernel, Process } from "./kernel.ts";
@@ -98,8 +98,8 @@ export function deliverWebhooks(scene: DeliveryScene): Record<string, number> {
 }
 
 function* urls(): Iterable<string> {
-  for (const customerId of WISHES.keys()) {
-    yield ownUrlOf(customerId);
+  for (const customerId of CUSTOMER_IDS) {
+    if (WISHES.has(customerId)) yield ownUrlOf(customerId);
     for (const origin of ORIGINS) yield `${origin}/${customerId}`;
   }
 }
@@ -216,7 +216,7 @@ function replayFailed({ kernel, world, until }: DeliveryScene, of: Process): num
   let [open, total] = [0, 0];
   kernel.inside(of, () => {
     const pool = world.network.pool(of, 1);
-    for (const customerId of WISHES.keys()) {
+    for (const customerId of CUSTOMER_IDS) {
       open++;
       replayMany(pool, customerId, { fromMs: null, toMs: null, state: "failed" }, null).then(
         ({ replayed }) => {

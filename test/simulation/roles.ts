@@ -53,6 +53,7 @@ import type { Broker } from "./kafka.ts";
 import type { Kernel, Process } from "./kernel.ts";
 import type { Network } from "../simulated-mysql/client.ts";
 import type { OnReportOf, Operators } from "./operators.ts";
+import { forPeers } from "./peers.ts";
 import { REPORT_TERMS } from "./reporting.ts";
 
 export type World = {
@@ -180,7 +181,7 @@ export function startIngest(world: World, of: Process): Ingest {
   const callbacks = { allowPrivate: false };
   const watched = { ...ledger, pool: watchTopups(world, of, ledgerPool) };
   const routes: Record<Request["route"], Route> = {
-    send: createSend({ accept, keys, callbacks, now }),
+    send: createSend({ accept: forPeers(accept), keys, callbacks, now }),
     batch: createBatches({ acceptBatch, keys, callbacks, now }, createStreams()),
     cancel: createMessageCancel({ schedule: { pool: ledgerPool, now } }),
     change: createMessageChange({ schedule: { pool: ledgerPool, now } }),

@@ -2,7 +2,15 @@
 // byte for byte.
 
 import { beforeEach, describe, expect, test } from "bun:test";
-import { CUSTOMER, ID_DATE, ID_HEX, KEY, KEY_ID, type TestDoor, testDoor } from "../../../test/support/doors.ts";
+import {
+  CUSTOMER,
+  ID_DATE,
+  ID_HEX,
+  KEY,
+  KEY_ID,
+  type TestDoor,
+  testDoor,
+} from "../../../test/support/doors.ts";
 import { maskOf } from "../../core/callback.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
 import { RateLimitedError } from "../../ingest/rate-limits.ts";
