@@ -170,6 +170,7 @@ describe("lines", () => {
       ...widest,
       operatorMessageId: "\u20ac".repeat(OPERATOR_MESSAGE_ID_CHARS_MAX),
       why: { error: "\\".repeat(REASON_CHARS_MAX), refusals: Array(SUBMIT_OPERATORS_MAX).fill(refusal) },
+      passed: { relayedAtMs: 0, claimedAtMs: 0, takenAtMs: 0 },
     };
     expect(Buffer.byteLength(statusLine(outcome))).toBeLessThan(OUTCOME_LINE_BYTES_MAX);
   });

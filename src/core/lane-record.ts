@@ -38,6 +38,8 @@ export type LaneRecord = {
    * operator. A message that is requeued because Kafka lost it does without.
    */
   mayResend?: true;
+  /** When Kafka got the record, if it was read from there. Not packed: who reads it knows it. */
+  relayedAtMs?: number;
   /** When it was to be sent, if that was later than its acceptance; absent, and no byte, for most. */
   sendAtMs?: number;
 };

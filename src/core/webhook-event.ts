@@ -78,9 +78,12 @@ const isLowBalance = (event: WebhookEvent): event is LowBalanceEvent => "thresho
 export function eventIdOf(event: WebhookEvent): string {
   if (isPause(event)) return pauseIdOf(event);
   if (isLowBalance(event)) return lowBalanceIdOf(event);
-  const { messageId, sequence, occurredAtMs } = event;
-  return ulidOf(occurredAtMs, createHash("sha256").update(`${messageId}:${sequence}`).digest());
+  return changeIdOf(event);
 }
+
+/** The id of the event of a change, whether or not it was told. */
+export const changeIdOf = (change: Pick<ChangeEvent, "messageId" | "sequence" | "occurredAtMs">): string =>
+  ulidOf(change.occurredAtMs, createHash("sha256").update(`${change.messageId}:${change.sequence}`).digest());
 
 /** The form of a peer in which it is told; null: Sluice's own. */
 export const eventForm = (event: WebhookEvent): string | null =>

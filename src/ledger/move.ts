@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { type AcceptedStatus, attemptAfter, canMove, type Move, sequenceOf } from "../core/message.ts";
-import type { Refusal, StatusRow } from "../core/event-record.ts";
+import type { Passed, Refusal, StatusRow } from "../core/event-record.ts";
 import { REASON_CHARS_MAX, REFUSAL_CHARS_MAX } from "../core/limits.ts";
 import { type LaneRecord, wantedAtMs } from "../core/lane-record.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
@@ -20,6 +20,8 @@ export type Change = Move & {
   record: LaneRecord;
   /** When an operator accepted it, which decides whether express was late; null if none did. */
   takenAtMs: number | null;
+  /** When it was claimed for this attempt; absent if it was not, or nobody knows. */
+  claimedAtMs?: number;
   operator: string | null;
   /** Its ids there, one for each submit in order; the first is stored with the message. */
   operatorMessageIds: readonly string[];
@@ -112,11 +114,14 @@ export function changesSql(changes: readonly Change[], nowMs: number): string {
   );
 }
 
+type Reason = Pick<Change, "operator" | "operatorMessageIds" | "reason" | "refusals" | "claimedAtMs"> &
+  Partial<Pick<Change, "takenAtMs">>;
+
 /** The event of a message's move to `to`. */
 export function statusRow(
   record: LaneRecord,
   { to, attempt, atMs }: { to: StatusRow["status"]; attempt: number; atMs: number },
-  by: Pick<Change, "operator" | "operatorMessageIds" | "reason" | "refusals"> | null = null,
+  by: Reason | null = null,
 ): StatusRow {
   const row: StatusRow = {
     id: record.id,
@@ -138,7 +143,16 @@ export function statusRow(
     const refusals = (by.refusals ?? []).map((one) => ({ ...one, error: cut(one.error, REFUSAL_CHARS_MAX) }));
     row.why = { error: lastError(by), refusals };
   }
+  if (by?.claimedAtMs !== undefined) row.passed = passedOf(record, by);
   return row;
+}
+
+function passedOf({ relayedAtMs }: LaneRecord, { claimedAtMs, takenAtMs }: Reason): Passed {
+  const passed: Passed = {};
+  if (relayedAtMs !== undefined) passed.relayedAtMs = relayedAtMs;
+  if (claimedAtMs !== undefined) passed.claimedAtMs = claimedAtMs;
+  if (typeof takenAtMs === "number") passed.takenAtMs = takenAtMs;
+  return passed;
 }
 
 function arrivalSql(move: Move, attempt: number, nowMs: number): string {

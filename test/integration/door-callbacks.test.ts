@@ -136,7 +136,13 @@ test("Twilio's client verifies what it is told with the key that it sends with",
 
 test("Kannel's URL is called with its escapes replaced, and again by a replay", async () => {
   const url = `${receiver.url}?s=%d&id=%I&to=%p&smsc=%i&ref=%o&secret=s3cr3t`;
-  const query = new URLSearchParams({ "dlr-url": url, "dlr-mask": "27", to: PHONE, text: "x", account: "a b" });
+  const query = new URLSearchParams({
+    "dlr-url": url,
+    "dlr-mask": "27",
+    to: PHONE,
+    text: "x",
+    account: "a b",
+  });
   const signed = `username=${customer.customerId}&password=${customer.apiKey}`;
   const accepted = await fetch(`${ingest.url}/cgi-bin/sendsms?${signed}&${query}`);
   expect([accepted.status, await accepted.text()]).toEqual([202, "0: Accepted for delivery"]);
@@ -186,9 +192,9 @@ test("an endpoint that fails gets one call at a time, whether or not its custome
   const query = new URLSearchParams({ "dlr-url": `${receiver.url}?n=%I`, "dlr-mask": "8", text: "x" });
   const signed = `username=${customer.customerId}&password=${customer.apiKey}`;
   const to = Array.from({ length: 12 }, (_, n) => `+98912000000${n % 10}`).join(" ");
-  expect((await fetch(`${ingest.url}/cgi-bin/sendsms?${signed}&${query}&to=${encodeURIComponent(to)}`)).status).toBe(
-    202,
-  );
+  expect(
+    (await fetch(`${ingest.url}/cgi-bin/sendsms?${signed}&${query}&to=${encodeURIComponent(to)}`)).status,
+  ).toBe(202);
   const failures = async () => {
     const [row] = await down.pool.query<{ failures: number }[]>(
       "SELECT failures FROM webhook_endpoints WHERE customer_id=? AND lease IS NULL",
