@@ -43,8 +43,8 @@ const MESSAGES = "messages FORCE INDEX (PRIMARY)";
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
 /**
- * One INSERT of accepted messages. Callbacks, and their forms, are columns of it only if some message has one,
- * and the time at which they are to be sent only if they are scheduled.
+ * One INSERT of accepted messages. Callbacks, and their forms, are columns of it only if some message has
+ * one, and the time at which they are to be sent only if they are scheduled.
  */
 export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus): string {
   const sequence = sequenceOf(0, status);

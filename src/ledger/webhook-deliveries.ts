@@ -200,7 +200,8 @@ export function outcomesSql(customerId: number, outcomes: readonly CallOutcome[]
   return (
     "UPDATE webhook_deliveries FORCE INDEX (PRIMARY) SET " +
     `${set("run_at", runAt)},${set("code", ({ code }) => String(code ?? "NULL"))},` +
-    `${set("error", ({ error }) => asciiText(error))},${set("calls", callsSql)},attempts=LEAST(attempts+1,65535),changed_at=NOW(3),` +
+    `${set("error", ({ error }) => asciiText(error))},${set("calls", callsSql)},` +
+    "attempts=LEAST(attempts+1,65535),changed_at=NOW(3)," +
     `${set("state", ({ state }) => `_ascii'${state}'`)} ` +
     `WHERE customer_id=${customerId} AND event_id IN ('${outcomes.map((o) => o.eventId).join("','")}') ` +
     "AND state='pending'"
@@ -225,8 +226,9 @@ export const NO_WEBHOOK_URL = "the customer has no webhook URL any more";
 const END_STATEMENTS_MAX = 2_000;
 
 /**
- * Ends all that is pending by the webhook of a customer that has removed it, in chunks, each committed by itself:
- * if it stops half-way, and beyond END_STATEMENTS_MAX, the rest ends when it is due. Returns how many ended.
+ * Ends all that is pending by the webhook of a customer that has removed it, in chunks, each committed by
+ * itself: if it stops half-way, and beyond END_STATEMENTS_MAX, the rest ends when it is due. Callbacks in a
+ * peer's form stay. Returns how many ended.
  */
 export async function endPending(pool: Pick<Pool, "use">, customerId: number): Promise<number> {
   let ended = 0;
@@ -235,7 +237,8 @@ export async function endPending(pool: Pick<Pool, "use">, customerId: number): P
       conn.write(
         "UPDATE webhook_deliveries FORCE INDEX (by_state) SET state='failed', run_at=NULL, code=NULL, " +
           `error=${quote(NO_WEBHOOK_URL)}, changed_at=NOW(3) ` +
-          `WHERE customer_id=${customerId} AND state='pending' AND form IS NULL LIMIT ${WEBHOOK_CHUNK_ROWS_MAX}`,
+          `WHERE customer_id=${customerId} AND state='pending' AND form IS NULL ` +
+          `LIMIT ${WEBHOOK_CHUNK_ROWS_MAX}`,
       ),
     );
     ended += affectedRows;

@@ -1,5 +1,5 @@
-// The headers of a call of Sluice's own: its event's id, its time, and a signature by each of the customer's secrets. Leaves
-// the body to core/webhook-event.ts.
+// The headers of a call of Sluice's own: its event's id, its time, and a signature by each of the
+// customer's secrets. Leaves the body to core/webhook-event.ts, and peers' calls to wanted-call.ts.
 // Source: Standard Webhooks (https://www.standardwebhooks.com), which has verifiers in many languages.
 
 import { Webhook } from "standardwebhooks";

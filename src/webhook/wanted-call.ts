@@ -1,5 +1,5 @@
 // The call that a delivery asks for: Sluice's own, signed by its customer's secrets, or a peer's, in the form
-// that a door's client knows (core/peers/). Leaves calling to call.ts, and what an answer means to outcome.ts.
+// that a door's client knows (core/peers/). Leaves calling to call.ts, what an answer means to outcome.ts.
 // Invariants: id and body are those of the delivery, however often it is called; a peer's callback needs no
 // webhook of its customer, and nothing of one goes with it.
 

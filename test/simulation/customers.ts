@@ -64,7 +64,8 @@ export function makeCustomers(kernel: Kernel, server: Server): KeyOwner[] {
     session?.query(
       "INSERT INTO customers (customer_id,name,price_normal,price_express,mode) VALUES " +
         `(${customerId},'${owner.name}',${priceNormal},${priceNormal + 2},'${mode}');` +
-        `INSERT INTO wallet_accounts (customer_id) VALUES (${customerId})${webhookSql};${signerSql(customerId)}`,
+        `INSERT INTO wallet_accounts (customer_id) VALUES (${customerId})${webhookSql};` +
+        signerSql(customerId),
       [],
       (error) => {
         if (error !== null) throw error;

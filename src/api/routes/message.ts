@@ -84,9 +84,9 @@ export const createMessage = (deps: MessageDeps): Route =>
       description:
         "`timeline` has each change, oldest first, and is null while the reporting database is away. " +
         "`refused` names the operators that refused the message before that change; `late` marks a report " +
-        "that changed nothing. `steps` has all that happened on the way, with `after_ms`, how long after the " +
-        "step before: each operator's answer, the money, and each call of a webhook, whose `took_ms` is its " +
-        "own time. Where nobody knows when a step was, it is left out.",
+        "that changed nothing. `steps` has all that happened on the way, with `after_ms`, how long after " +
+        "the step before: each operator's answer, the money, and each call of a webhook, whose `took_ms` " +
+        "is its own time. Where nobody knows when a step was, it is left out.",
       path: { id: { schema: GivenUlid, description: "of the message", example: MESSAGE_EXAMPLE.id } },
       answers: {
         200: {

@@ -62,8 +62,8 @@ export const createWebhookDeliveries = (deps: { pool: Pool }): Route =>
       tag: "Webhooks",
       summary: "The deliveries of the last 7 days, newest first",
       description:
-        "`from` and `to` are about `occurred_at`. `url` is null for the customer's own URL; `form` names the " +
-        "peer in whose form a door's callback is, and is null for events in Sluice's own.",
+        "`from` and `to` are about `occurred_at`. `url` is null for the customer's own URL; `form` names " +
+        "the peer in whose form a door's callback is, and is null for events in Sluice's own.",
       answers: { 200: { deliveries: [DELIVERY_EXAMPLE], next_cursor: null } },
     },
     handle: async ({ owner, query }) => ({
