@@ -113,10 +113,10 @@ test("what passed before a status is told by how long before it was, plus one", 
   expect(line({ claimedAtMs: 1_000 })).toMatchObject({ claimed_ago: 1 });
   expect(line({ claimedAtMs: 1_000 })).not.toHaveProperty("relayed_ago");
   const [version, [tuple], none] = packr.unpack(packEvents([plainRow], [])) as [number, unknown[][], unknown];
-  const read = (last: unknown) =>
-    unpackEvents(packr.pack([version, [[...(tuple ?? []), null, last]], none]));
+  const read = (last: unknown) => unpackEvents(packr.pack([version, [[...(tuple ?? []), null, last]], none]));
   expect(read([null, 7, null]).status).toContain('"claimed_ago"');
-  for (const wrong of [null, 7, [1, 2], [1, 2, "3"], [1, 2, -3]]) expect(() => read(wrong)).toThrow(RecordError);
+  for (const wrong of [null, 7, [1, 2], [1, 2, "3"], [1, 2, -3]])
+    expect(() => read(wrong)).toThrow(RecordError);
 });
 
 /** A column of 32 bits has 0 for what nobody knows. */

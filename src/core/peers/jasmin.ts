@@ -34,20 +34,12 @@ export function jasminFields(
   ];
 }
 
+/** What an operator said of its submits is level 1, what it reported later level 2. */
 function levelOf({ status }: PeerEvent, wanted: 1 | 2 | 3): 1 | 2 {
-  switch (status) {
-    case "delivered":
-    case "undelivered":
-      return 2;
-    case "expired":
-    case "canceled":
-      return wanted === 1 ? 1 : 2;
-    case "failed":
-    case "rejected":
-      return wanted === 2 ? 2 : 1;
-    default:
-      return 1;
-  }
+  if (status === "delivered" || status === "undelivered") return 2;
+  if (status === "expired" || status === "canceled") return wanted === 1 ? 1 : 2;
+  const isUnsent = status === "failed" || status === "rejected";
+  return isUnsent && wanted === 2 ? 2 : 1;
 }
 
 /** Of an operator's SMPP status, as `A: 0x0B RINVDSTADR`, its own name. */
