@@ -8,8 +8,8 @@ import { DRAIN_MS, MYSQL_ANSWER_MAX_MS } from "./limits.ts";
 export const CALLBACK_URL_CHARS_MAX = 500;
 /** Of a URL's origin, which is part of an index: a DNS name has at most 253. */
 export const CALLBACK_ORIGIN_CHARS_MAX = 300;
-/** Characters of an event's body: fixed parts, a reference of which each character is escaped, an error. */
-export const WEBHOOK_BODY_CHARS_MAX = 2_000;
+/** Characters of an event's body, a column of that width: an inbound message's text, escaped, and more. */
+export const WEBHOOK_BODY_CHARS_MAX = 12_000;
 /** Characters of a URL with all that is put into it, and of a form: a delivery's body is one or the other. */
 export const CALLED_CHARS_MAX = 2_000;
 /** Calls of a delivery that are remembered, the last ones: a column has room for so many. */

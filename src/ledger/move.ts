@@ -43,14 +43,15 @@ const MESSAGES = "messages FORCE INDEX (PRIMARY)";
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
 /**
- * One INSERT of accepted messages. Callbacks, and their forms, are columns of it only if some message has
- * one, and the time at which they are to be sent only if they are scheduled.
+ * One INSERT of accepted messages. Callbacks, their forms and sealed codes are columns of it only if some
+ * message has one, and the time at which they are to be sent only if they are scheduled.
  */
 export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus): string {
   const sequence = sequenceOf(0, status);
   const areTold = records.some(({ callback }) => callback !== undefined);
   const haveForms = areTold && records.some(({ callback }) => callback?.form !== undefined);
   const areLater = status === "scheduled";
+  const areSealed = records.some(({ sealedCode }) => sealedCode !== undefined);
   let values = "";
   for (const r of records) {
     const created = dateTime(r.createdAtMs);
@@ -61,13 +62,14 @@ export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus)
       `'${r.phone}',${quote(r.text)},${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},` +
       `${r.cost},${promised},${validUntil},${created},${created}${areTold ? callbackSql(r) : ""}` +
       `${haveForms ? `,${quote(r.callback?.form ?? null)}` : ""}` +
-      `${areLater ? `,${dateTime(r.sendAtMs as number)}` : ""})`;
+      `${areLater ? `,${dateTime(r.sendAtMs as number)}` : ""}` +
+      `${areSealed ? `,${quote(r.sealedCode ?? null)}` : ""})`;
   }
   return (
     "INSERT INTO messages (id,customer_id,lane,status,sequence,phone,text,sender,reference,encoding,parts," +
     "cost,guaranteed_by,valid_until,created_at,updated_at" +
     `${areTold ? ",callback_statuses,callback_url" : ""}${haveForms ? ",callback_form" : ""}` +
-    `${areLater ? ",send_at" : ""}) VALUES ${values}`
+    `${areLater ? ",send_at" : ""}${areSealed ? ",sealed_code" : ""}) VALUES ${values}`
   );
 }
 
@@ -106,10 +108,13 @@ export function changesSql(changes: readonly Change[], nowMs: number): string {
     const values = changes.map((c) => [`_ascii'${c.record.id}'`, ascii(valueOf(c)) ?? otherwise] as const);
     return `${column}=${byKey("id", values, otherwise)}`;
   };
+  // What can't be submitted again needs its code no more.
+  const isSealed = move.to !== "queued" && changes.some((change) => change.record.sealedCode !== undefined);
   return (
     `UPDATE ${MESSAGES} SET ${set("operator", (c) => c.operator, "operator")},` +
     `${set("operator_message_id", firstId, "operator_message_id")},` +
-    `${set("last_error", lastError, "NULL")},settle_room='',${arrivalSql(move, record.attempt, nowMs)} ` +
+    `${set("last_error", lastError, "NULL")},settle_room='',${isSealed ? "sealed_code=NULL," : ""}` +
+    `${arrivalSql(move, record.attempt, nowMs)} ` +
     guardSql(move, record.attempt, ids)
   );
 }

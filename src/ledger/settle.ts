@@ -174,6 +174,7 @@ type MessageRow = Omit<
   | "callback"
   | "mayResend"
   | "sendAtMs"
+  | "sealedCode"
 > & {
   customer_id: number;
   sender: string | null;
@@ -184,6 +185,7 @@ type MessageRow = Omit<
   callback_statuses: number | null;
   callback_url: string | null;
   callback_form: string | null;
+  sealed_code: string | null;
 };
 
 /** Locks those of these messages that are at this status, within the caller's transaction. */
@@ -230,11 +232,11 @@ export async function lockRows(conn: Connection, ids: readonly string[]): Promis
 
 const RECORD =
   "id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, created_at, " +
-  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url, callback_form";
+  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url, callback_form, sealed_code";
 
 function recordOf(found: MessageRow): LaneRecord {
   const { customer_id, sender, created_at, guaranteed_by, valid_until, ...more } = found;
-  const { send_at, callback_statuses, callback_url, callback_form, ...row } = more;
+  const { send_at, callback_statuses, callback_url, callback_form, sealed_code, ...row } = more;
   const record: LaneRecord = {
     ...row,
     customerId: customer_id,
@@ -247,6 +249,7 @@ function recordOf(found: MessageRow): LaneRecord {
   };
   if (record.callback !== undefined && callback_form !== null) record.callback.form = callback_form;
   if (send_at !== null) record.sendAtMs = send_at.getTime();
+  if (sealed_code !== null) record.sealedCode = sealed_code;
   return record;
 }
 

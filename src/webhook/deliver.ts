@@ -247,8 +247,9 @@ function count(worked: Worked, { result, error }: Ended, { url, form, isAboutMes
   worked.error = error;
 }
 
-const unwanted = ({ eventId }: Delivery, why: string): CallOutcome => ({
+const unwanted = ({ eventId, giveUpAtMs }: Delivery, why: string): CallOutcome => ({
   eventId,
+  giveUpAtMs,
   state: "failed",
   code: null,
   error: why,
