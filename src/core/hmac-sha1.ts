@@ -17,7 +17,8 @@ export function hmacState(key: string): Buffer {
   const bytes = Buffer.from(key);
   const block = Buffer.alloc(BLOCK_BYTES);
   (bytes.length > BLOCK_BYTES ? createHash("sha1").update(bytes).digest() : bytes).copy(block);
-  const after = (pad: number) => stateBytes(compressed(FIRST, block.map((byte) => byte ^ pad) as Buffer, 0));
+  const padded = (pad: number) => Buffer.from(block.map((byte) => byte ^ pad));
+  const after = (pad: number) => stateBytes(compressed(FIRST, padded(pad), 0));
   return Buffer.concat([after(0x36), after(0x5c)]);
 }
 
