@@ -18,5 +18,6 @@ test("they fit their column, and what is none is left out", () => {
   for (let n = 0; n < WEBHOOK_CALLS_KEPT_MAX; n++) text = withCall(text, longest);
   expect(text?.length).toBeLessThanOrEqual(2_000);
   expect(callsOf(null)).toEqual([]);
+  expect(withCall("x' 17:200:3", { atMs: 18, code: 410, tookMs: 0.4 })).toBe("17:200:3 18:410:0");
   expect(callsOf("x 1:2 17:200:3.5 17:200:3")).toEqual([{ atMs: 17, code: 200, tookMs: 3 }]);
 });

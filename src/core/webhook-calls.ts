@@ -1,5 +1,5 @@
 // The calls of a delivery, as its row remembers them: when each began, what was answered, how long it took.
-// Invariant: whatever a row holds, reading it throws nothing: what is no call is left out. Bound: the last
+// Invariant: whatever a row holds, what is no call is left out, so the text can be put into SQL. Bound: the last
 // WEBHOOK_CALLS_KEPT_MAX calls.
 
 import { WEBHOOK_CALLS_KEPT_MAX } from "./webhook-limits.ts";
@@ -11,7 +11,7 @@ const CALL = /^(\d{1,15}):(\d{1,3}):(\d{1,9})$/;
 
 /** The text with one call more. */
 export function withCall(calls: string | null, { atMs, code, tookMs }: PastCall): string {
-  const before = calls === null || calls === "" ? [] : calls.split(" ");
+  const before = (calls ?? "").split(" ").filter((text) => CALL.test(text));
   const added = [...before, `${atMs}:${code ?? 0}:${Math.round(tookMs)}`];
   return added.slice(-WEBHOOK_CALLS_KEPT_MAX).join(" ");
 }

@@ -11,7 +11,7 @@ import type { ErrorCode, FieldError, SluiceError } from "../../core/errors.ts";
 import { REFERENCE_CHARS_MAX, VALID_FOR_MIN_MS, VALID_FOR_MS } from "../../core/limits.ts";
 import { labelProblem } from "../../core/parts.ts";
 import { formText, kannelStatuses } from "../../core/peers/form.ts";
-import { hasEscapedHost, kannelUrlFits } from "../../core/peers/kannel.ts";
+import { hasPlainHost, kannelUrlFits } from "../../core/peers/kannel.ts";
 import type { Written } from "../route.ts";
 import {
   type Credentials,
@@ -179,7 +179,7 @@ function toldOf(
   const url = fields.get("dlr-url")?.toString("latin1") ?? "";
   const statuses = kannelStatuses(mask);
   if (url === "" || statuses === 0) return undefined;
-  if (hasEscapedHost(url) || !kannelUrlFits(url, from, reference)) throw misformed("DLR-URL");
+  if (!hasPlainHost(url) || !kannelUrlFits(url, from, reference)) throw misformed("DLR-URL");
   return { url, statuses, form: formText({ peer: "kannel" }) };
 }
 

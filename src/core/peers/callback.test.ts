@@ -16,7 +16,7 @@ import {
   readForm,
   TWILIO_STATUSES,
 } from "./form.ts";
-import { hasEscapedHost, kannelUrlFits } from "./kannel.ts";
+import { hasPlainHost, kannelUrlFits } from "./kannel.ts";
 import { twilioText } from "./twilio.ts";
 
 const KEY_ID = "01M7YBCH59Z4D8R94AWEAQ1Q8T";
@@ -150,10 +150,11 @@ test("Kannel's escapes", () => {
 });
 
 test("no escape stands in a host, and no URL becomes too long", () => {
-  for (const url of ["https://%p.example/", "https://a@%d/", "https://a.example:%d", "https:///%d%"])
-    expect([url, hasEscapedHost(url)]).toEqual([url, !url.startsWith("https:///")]);
-  for (const url of ["https://a.example/%d", "https://a.example?d=%d", "https://a.example#%d"])
-    expect(hasEscapedHost(url)).toBe(false);
+  const hidden = ["https://%p.example/", "https://a@%d/", "https://a.example:%d", "https:///%d", "https:%d"];
+  const odd = ["https:/%c3%a9.example/", "https:\\\\%p.example/", "https://a.example\\%d", "//a.example/"];
+  for (const url of [...hidden, ...odd]) expect([url, hasPlainHost(url)]).toEqual([url, false]);
+  for (const url of ["https://a.example/%d", "https://a.example?d=%d", "HTTPS://a.example:8443"])
+    expect(hasPlainHost(url)).toBe(true);
   expect(kannelUrlFits(`https://a.example/?${"x".repeat(480)}`, null, null)).toBe(true);
   expect(kannelUrlFits("https://a.example/?%F%i%A%b%t%T%I%p%P%n%d%c", "SLUICE", "r".repeat(128))).toBe(true);
   expect(kannelUrlFits(`https://a.example/?${"%R".repeat(40)}`, null, null)).toBe(false);

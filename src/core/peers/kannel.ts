@@ -1,9 +1,10 @@
 // Kannel's dlr-url with its escapes in place of what they stand for (https://www.kannel.org, user guide,
 // "Delivery reports" and "Escape codes").
 // Invariants: what is put in is percent-encoded, so it changes no part of the URL but its own; no escape
-// stands where the host is (hasEscapedHost). Bound: kannelUrlFits.
+// stands where the host is (hasPlainHost). Bound: kannelUrlFits.
 
 import { ulidUuid } from "../id.ts";
+import { OPERATOR_MESSAGE_ID_CHARS_MAX, OPERATOR_NAME_CHARS_MAX } from "../limits.ts";
 import type { Status } from "../message.ts";
 import { CALLED_CHARS_MAX } from "../webhook-limits.ts";
 import type { PeerEvent } from "./callback.ts";
@@ -89,11 +90,12 @@ export function kannelUrl(event: PeerEvent): string {
   });
 }
 
-/** Whether what comes before the path has a percent sign: an escape there could lead anywhere. */
-export const hasEscapedHost = (template: string): boolean => /^[^/]*\/\/[^/?#]*%/.test(template);
+/** Whether its host is written out, in the usual way: an escape there could lead anywhere. */
+export const hasPlainHost = (template: string): boolean =>
+  /^[a-z]+:\/\/[^%\\/?#]+(?:[/?#]|$)/i.test(template);
 
-const LONGEST_ID = "%".repeat(64);
-const LONGEST_NAME = "n".repeat(32);
+const LONGEST_ID = "\u20ac".repeat(OPERATOR_MESSAGE_ID_CHARS_MAX);
+const LONGEST_NAME = "n".repeat(OPERATOR_NAME_CHARS_MAX);
 
 /** Whether it stays within CALLED_CHARS_MAX, whatever becomes of a message with this sender and reference. */
 export function kannelUrlFits(template: string, from: string | null, reference: string | null): boolean {
