@@ -1,6 +1,6 @@
 // The calls of a delivery, as its row remembers them: when each began, what was answered, how long it took.
-// Invariant: whatever a row holds, what is no call is left out, so the text can be put into SQL. Bound: the last
-// WEBHOOK_CALLS_KEPT_MAX calls.
+// Invariant: whatever a row holds, what is no call is left out, so the text can be put into SQL. Bound: the
+// last WEBHOOK_CALLS_KEPT_MAX calls.
 
 import { WEBHOOK_CALLS_KEPT_MAX } from "./webhook-limits.ts";
 

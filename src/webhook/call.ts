@@ -179,7 +179,8 @@ function readSome(response: IncomingMessage, seen: Seen, done: () => void): void
   let bytes = 0;
   response.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
-    if (seen.body !== undefined && seen.body.length < BODY_CHARS_MAX) seen.body += chunk.toString("latin1", 0, BODY_CHARS_MAX);
+    if (seen.body !== undefined && seen.body.length < BODY_CHARS_MAX)
+      seen.body += chunk.toString("latin1", 0, BODY_CHARS_MAX);
     if (bytes > WEBHOOK_ANSWER_BYTES_MAX) response.destroy();
   });
   response.on("error", () => undefined); // its status has come, and says it all

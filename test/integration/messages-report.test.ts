@@ -310,7 +310,9 @@ test("steps tell all that happened to a message, and how long each took", async 
     await settleClaim({ pool, id }, { claimId, lane: record.lane, changes, idsLeft: [], nowMs });
     const rows = await pool.query<{ payload: Buffer }[]>("SELECT payload FROM outbox WHERE lane='events'");
     for (const { payload } of rows)
-      for (const line of unpackEvents(payload).status.split("\n").filter((text) => text !== ""))
+      for (const line of unpackEvents(payload)
+        .status.split("\n")
+        .filter((text) => text !== ""))
         await insertStatusEvents(db.clickhouse, [JSON.parse(line) as StatusEvent]);
     await takeEvents(pool, 10);
     const calls = withCall(withCall(null, { atMs: nowMs + 100, code: null, tookMs: 5_000 }), {
