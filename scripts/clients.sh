@@ -34,4 +34,5 @@ export SLUICE_CLIENTS=all
 eval "$(bun scripts/test-settings.ts)"
 trap './sluice down' EXIT
 ./sluice up --engines-only
-bun test --timeout 120000 ./test/clients/clients.test.ts ./test/clients/examples.test.ts ./test/integration/webhook.test.ts
+bun test --timeout 120000 ./test/clients/clients.test.ts ./test/clients/examples.test.ts ./test/integration/webhook.test.ts \
+  ./test/integration/door-callbacks.test.ts

@@ -798,6 +798,19 @@ export type GetMessageAnswer = {
     }>;
     late: boolean;
   }> | null;
+  steps: Array<{
+    step: "accepted" | "reserved" | "scheduled" | "queued" | "relayed" | "claimed" | "attempt" | "captured" | "refunded" | "reported" | "failed" | "rejected" | "expired" | "canceled" | "webhook";
+    at: Time;
+    after_ms: number;
+    attempt: number | null;
+    status: string | null;
+    operator: string | null;
+    answer: string | null;
+    error: string | null;
+    endpoint: string | null;
+    code: number | null;
+    took_ms: number | null;
+  }> | null;
 };
 
 export type CancelMessageAnswer = {
@@ -912,6 +925,7 @@ export type ListDeliveriesAnswer = {
     sequence: number | null;
     occurred_at: Time;
     url: string | null;
+    form: "twilio" | "kannel" | "jasmin" | null;
     state: "pending" | "delivered" | "failed";
     attempts: number;
     next_attempt_at: Time | null;

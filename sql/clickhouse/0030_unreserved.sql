@@ -12,7 +12,7 @@ ALTER TABLE status_events
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_messages_log TO messages_log AS
 SELECT customer_id, id, sequence, status, type, phone, parts, cost, reference, operator, operator_message_id, attempt,
-       last_error, refused_by, refused_why, refused_at_ms, unreserved,
+       last_error, refused_by, refused_why, refused_at_ms, relayed_ago, claimed_ago, taken_ago, unreserved,
        fromUnixTimestamp64Milli(created_at_ms, 'UTC') AS created_at,
        fromUnixTimestamp64Milli(updated_at_ms, 'UTC') AS updated_at
 FROM status_events WHERE error = '';

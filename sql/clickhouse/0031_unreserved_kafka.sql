@@ -1,4 +1,4 @@
--- Reads the status topic with the column of 0030; otherwise as 0006 does, and run again when its settings change, after it.
+-- Reads the status topic with the column of 0030; otherwise as 0009 does, and run again when its settings change, after it.
 DROP VIEW IF EXISTS mv_kafka_status;
 
 DROP TABLE IF EXISTS kafka_status;
@@ -20,6 +20,9 @@ CREATE TABLE kafka_status (
   refused_by          Array(String),
   refused_why         Array(String),
   refused_at_ms       Array(Int64),
+  relayed_ago         UInt32,
+  claimed_ago         UInt32,
+  taken_ago           UInt32,
   unreserved          UInt8,
   created_at_ms       Int64,
   updated_at_ms       Int64
@@ -32,7 +35,7 @@ SETTINGS kafka_broker_list = '{{kafka_broker}}', kafka_topic_list = '{{topic_pre
 
 CREATE MATERIALIZED VIEW mv_kafka_status TO status_events AS
 SELECT id, customer_id, phone, type, status, parts, cost, reference, operator, operator_message_id, attempt, sequence,
-       last_error, refused_by, refused_why, refused_at_ms, unreserved,
+       last_error, refused_by, refused_why, refused_at_ms, relayed_ago, claimed_ago, taken_ago, unreserved,
        created_at_ms, updated_at_ms, _topic AS topic, _partition AS part, _offset AS position, _error AS error,
        _raw_message AS raw
 FROM kafka_status;

@@ -3,6 +3,7 @@
 // labels, URLs and destinations (phone.ts, parts.ts, callback-url.ts, price-plan.ts).
 // Invariant: a Draft can be sent as it is; nothing later refuses it for its contents.
 
+import type { Callback } from "./callback.ts";
 import { callbackUrlProblem, type UrlRules } from "./callback-url.ts";
 import type { FieldError } from "./errors.ts";
 import { TEXT_PARTS_MAX } from "./limits.ts";
@@ -23,6 +24,8 @@ export type DraftInput = {
   validForMs: number | null;
   /** Where its status changes are posted, in place of its customer's own URL. */
   callbackUrl: string | null;
+  /** What a door's client asked to be told, at a URL of its own, in place of all its customer wants. */
+  told?: Callback;
   /** When it is to be sent, Unix milliseconds, within the bounds of send-at.ts; absent: at once. */
   sendAtMs?: number;
 };
@@ -46,7 +49,8 @@ export type DraftRules = {
 
 /** A refusal names every wrong field. */
 export function draftOf(input: DraftInput, { region, callbacks, refuses }: DraftRules): DraftResult {
-  const { text, from, reference, callbackUrl } = input;
+  const { text, from, reference, told } = input;
+  const callbackUrl = told?.url ?? input.callbackUrl;
   const phone = parsePhone(input.phone, region);
   const sized = sizeOf(text);
   const reasons = {

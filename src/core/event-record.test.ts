@@ -34,6 +34,10 @@ const whys = fc.record({
   error: label,
   refusals: fc.array(fc.record({ operator: text, error: text, atMs: count }), { maxLength: 3 }),
 });
+const passings = fc.record(
+  { relayedAtMs: count, claimedAtMs: count, takenAtMs: count },
+  { requiredKeys: [] },
+);
 const plain: fc.Arbitrary<StatusRow> = fc.record({
   id,
   customerId: count,
@@ -53,6 +57,8 @@ const plain: fc.Arbitrary<StatusRow> = fc.record({
 const statuses: fc.Arbitrary<StatusRow> = fc.oneof(
   plain,
   fc.tuple(plain, whys).map(([row, why]) => ({ ...row, why })),
+  fc.tuple(plain, passings).map(([row, passed]) => ({ ...row, passed })),
+  fc.tuple(plain, whys, passings).map(([row, why, passed]) => ({ ...row, why, passed })),
   plain.map((row): StatusRow => ({ ...row, unreserved: true })),
   fc.tuple(plain, whys).map(([row, why]): StatusRow => ({ ...row, why, unreserved: true })),
 );
@@ -91,11 +97,12 @@ test("that nothing was reserved stands behind why a status changed, and is refus
   const [row] = fc.sample(plain, 1) as [StatusRow];
   const packed = packEvents([{ ...row, unreserved: true }], []);
   const [version, [tuple = []], none] = packr.unpack(packed) as [number, unknown[][], unknown];
-  expect(tuple.slice(14)).toEqual([null, true]);
+  expect(tuple.slice(14)).toEqual([null, null, true]);
   const read = (...end: unknown[]) =>
     unpackEvents(packr.pack([version, [[...tuple.slice(0, 14), ...end]], none]));
-  expect(read(null, true).status).toContain('"unreserved":1');
-  for (const wrong of [[null], [null, false], [null, 1], [null, true, true]])
+  expect(read(null, null, true).status).toContain('"unreserved":1');
+  const nulls = [null, null];
+  for (const wrong of [[null], nulls, [...nulls, false], [...nulls, 1], [...nulls, true, true]])
     expect(() => read(...wrong)).toThrow(RecordError);
 });
 
@@ -108,6 +115,29 @@ test("why a status changed is refused if it is something else", () => {
   for (const wrong of [null, "busy", [], [1], ["busy", "A"], ["busy", ["A", 503, 1]], ["busy", ["A", "503"]]])
     expect(() => read(wrong)).toThrow(RecordError);
 });
+
+test("what passed before a status is told by how long before it was, plus one", () => {
+  const packr = new Packr({ useRecords: false });
+  const [plainRow] = fc.sample(plain, 1) as [StatusRow];
+  const passed = { relayedAtMs: 400, claimedAtMs: 600, takenAtMs: 1_001 };
+  const line = (of: object) => {
+    const row = { ...plainRow, updatedAtMs: 1_000, passed: of };
+    return JSON.parse(unpackEvents(packEvents([row], [])).status) as Record<string, unknown>;
+  };
+  // The operator's clock is ahead of the sender's.
+  expect(line(passed)).toMatchObject({ relayed_ago: 601, claimed_ago: 401, taken_ago: 1 });
+  expect(line({ claimedAtMs: 1_000 })).toMatchObject({ claimed_ago: 1 });
+  expect(line({ claimedAtMs: 1_000 })).not.toHaveProperty("relayed_ago");
+  const [version, [tuple], none] = packr.unpack(packEvents([plainRow], [])) as [number, unknown[][], unknown];
+  const read = (last: unknown) => unpackEvents(packr.pack([version, [[...(tuple ?? []), null, last]], none]));
+  expect(read([null, 7, null]).status).toContain('"claimed_ago"');
+  for (const wrong of [null, 7, [1, 2], [1, 2, "3"], [1, 2, -3]])
+    expect(() => read(wrong)).toThrow(RecordError);
+});
+
+/** A column of 32 bits has 0 for what nobody knows. */
+const ago = ({ updatedAtMs }: StatusRow, name: string, atMs: number | undefined) =>
+  atMs === undefined ? {} : { [name]: Math.min(2 ** 32 - 1, Math.max(1, updatedAtMs - atMs + 1)) };
 
 describe("lines", () => {
   test("a status line is JSON of the agreed fields, whatever customers and operators wrote", () => {
@@ -139,6 +169,9 @@ describe("lines", () => {
               refused_why: row.why.refusals.map(({ error }) => error),
               refused_at_ms: row.why.refusals.map(({ atMs }) => atMs),
             }),
+        ...ago(row, "relayed_ago", row.passed?.relayedAtMs),
+        ...ago(row, "claimed_ago", row.passed?.claimedAtMs),
+        ...ago(row, "taken_ago", row.passed?.takenAtMs),
       });
     });
   });
@@ -187,6 +220,7 @@ describe("lines", () => {
       ...widest,
       operatorMessageId: "\u20ac".repeat(OPERATOR_MESSAGE_ID_CHARS_MAX),
       why: { error: "\\".repeat(REASON_CHARS_MAX), refusals: Array(SUBMIT_OPERATORS_MAX).fill(refusal) },
+      passed: { relayedAtMs: 0, claimedAtMs: 0, takenAtMs: 0 },
     };
     expect(Buffer.byteLength(statusLine(outcome))).toBeLessThan(OUTCOME_LINE_BYTES_MAX);
   });

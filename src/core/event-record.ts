@@ -11,6 +11,14 @@ import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./pa
 export type Refusal = { operator: string; error: string; atMs: number };
 /** Why a change was made: its message's `last_error`, and who refused it at this attempt before that. */
 export type Why = { error: string | null; refusals: readonly Refusal[] };
+/** What happened to a message on its way to a change, in Unix ms; absent where nobody knows it. */
+export type Passed = {
+  /** When the relay gave it to Kafka. */
+  relayedAtMs?: number;
+  claimedAtMs?: number;
+  /** When the operator that took it said so. */
+  takenAtMs?: number;
+};
 
 /** One status change, a row of `messages_log`. */
 export type StatusRow = {
@@ -30,6 +38,8 @@ export type StatusRow = {
   updatedAtMs: number;
   /** Absent where nothing went wrong, as for a message that its first operator took. */
   why?: Why;
+  /** Absent if it was not on its way to an operator. */
+  passed?: Passed;
   /** Nothing was reserved for the message yet, or ever: it costs nothing. Absent for all others. */
   unreserved?: true;
 };
@@ -82,7 +92,9 @@ export function statusLine(row: StatusRow): string {
     `"cost":${row.cost},"reference":${reference},"operator":"${row.operator ?? ""}",` +
     `"operator_message_id":${operatorMessageId},"attempt":${row.attempt},"sequence":${row.sequence},` +
     `"created_at_ms":${row.createdAtMs},"updated_at_ms":${row.updatedAtMs}` +
-    `${row.why === undefined ? "" : whyFields(row.why)}${row.unreserved === true ? UNRESERVED : ""}}`
+    `${row.why === undefined ? "" : whyFields(row.why)}` +
+    `${row.passed === undefined ? "" : passedFields(row.passed, row.updatedAtMs)}` +
+    `${row.unreserved === true ? UNRESERVED : ""}}`
   );
 }
 
@@ -97,6 +109,16 @@ function whyFields({ error, refusals }: Why): string {
     `"refused_at_ms":${list((r) => r.atMs)}`
   );
 }
+
+/** As how long before the change each was, plus one: the columns have 0 for what nobody knows. */
+function passedFields({ relayedAtMs, claimedAtMs, takenAtMs }: Passed, updatedAtMs: number): string {
+  const ago = (name: string, atMs: number | undefined) =>
+    atMs === undefined ? "" : `,"${name}":${Math.min(PASSED_MS_MAX, Math.max(0, updatedAtMs - atMs)) + 1}`;
+  return `${ago("relayed_ago", relayedAtMs)}${ago("claimed_ago", claimedAtMs)}${ago("taken_ago", takenAtMs)}`;
+}
+
+/** Of a column of 32 bits. */
+const PASSED_MS_MAX = 2 ** 32 - 2;
 
 /** A line of ClickHouse's `wallet_ledger`, without the newline. */
 export function ledgerLine(row: Entry): string {
@@ -132,11 +154,14 @@ type StatusTuple = [
   createdAtMs: number,
   updatedAtMs: number,
   why?: WhyTuple | null,
+  passed?: PassedTuple | null,
   unreserved?: true,
 ];
+type PassedTuple = [relayedAtMs: number | null, claimedAtMs: number | null, takenAtMs: number | null];
 type WhyTuple = [error: string | null, ...refusals: [operator: string, error: string, atMs: number][]];
-/** Without the last two, which may be left out. */
+/** Without the last three, which may be left out. */
 const STATUS_FIELDS = 14;
+const STATUS_FIELDS_MAX = STATUS_FIELDS + 3;
 
 function toStatusTuple(r: StatusRow): StatusTuple {
   const tuple: StatusTuple = [
@@ -161,16 +186,21 @@ function toStatusTuple(r: StatusRow): StatusTuple {
     for (const one of refusals) why.push([one.operator, one.error, one.atMs]);
     tuple.push(why);
   }
-  if (r.unreserved === true) {
+  if (r.passed !== undefined) {
+    const { relayedAtMs, claimedAtMs, takenAtMs } = r.passed;
     if (r.why === undefined) tuple.push(null);
+    tuple.push([relayedAtMs ?? null, claimedAtMs ?? null, takenAtMs ?? null]);
+  }
+  if (r.unreserved === true) {
+    while (tuple.length < STATUS_FIELDS_MAX - 1) tuple.push(null);
     tuple.push(true);
   }
   return tuple;
 }
 
 function fromStatusTuple(value: unknown): StatusRow {
-  if (!Array.isArray(value) || value.length < STATUS_FIELDS || value.length > STATUS_FIELDS + 2)
-    throw new RecordError(`a status has ${STATUS_FIELDS} to ${STATUS_FIELDS + 2} fields`);
+  if (!Array.isArray(value) || value.length < STATUS_FIELDS || value.length > STATUS_FIELDS_MAX)
+    throw new RecordError(`a status has ${STATUS_FIELDS} to ${STATUS_FIELDS_MAX} fields`);
   const t = value as StatusTuple;
   const sound =
     [t[0], t[2]].every(isText) &&
@@ -178,7 +208,7 @@ function fromStatusTuple(value: unknown): StatusRow {
     isLane(t[3]) &&
     isStatus(t[4]) &&
     [t[7], t[8], t[9]].every((label) => label === null || isText(label)) &&
-    (t[15] === undefined || t[15] === true);
+    (t[16] === undefined || t[16] === true);
   if (!sound) throw new RecordError("a field of a status has the wrong type");
   const row: StatusRow = {
     id: t[0],
@@ -196,8 +226,11 @@ function fromStatusTuple(value: unknown): StatusRow {
     createdAtMs: t[12],
     updatedAtMs: t[13],
   };
-  if (value.length > STATUS_FIELDS && (t[14] !== null || t[15] === undefined)) row.why = fromWhyTuple(t[14]);
-  if (t[15] === true) row.unreserved = true;
+  const isWhole = value.length === STATUS_FIELDS_MAX;
+  const hasPassed = value.length >= STATUS_FIELDS_MAX - 1;
+  if (value.length > STATUS_FIELDS && !(hasPassed && t[14] === null)) row.why = fromWhyTuple(t[14]);
+  if (hasPassed && !(isWhole && t[15] === null)) row.passed = fromPassedTuple(t[15]);
+  if (isWhole) row.unreserved = true;
   return row;
 }
 
@@ -208,6 +241,18 @@ function fromWhyTuple(value: unknown): Why {
     throw new RecordError("why a status changed has the wrong type");
   const [error, ...refusals] = value as WhyTuple;
   return { error, refusals: refusals.map(([operator, why, atMs]) => ({ operator, error: why, atMs })) };
+}
+
+function fromPassedTuple(value: unknown): Passed {
+  const isTime = (one: unknown) => one === null || isCount(one);
+  if (!Array.isArray(value) || value.length !== 3 || !value.every(isTime))
+    throw new RecordError("what passed before a status has the wrong type");
+  const [relayedAtMs, claimedAtMs, takenAtMs] = value as PassedTuple;
+  const passed: Passed = {};
+  if (relayedAtMs !== null) passed.relayedAtMs = relayedAtMs;
+  if (claimedAtMs !== null) passed.claimedAtMs = claimedAtMs;
+  if (takenAtMs !== null) passed.takenAtMs = takenAtMs;
+  return passed;
 }
 
 const LEDGER_FIELDS = 6;

@@ -161,7 +161,8 @@ export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Chan
 
 async function lockMessages(conn: Connection, ids: readonly string[]): Promise<Map<string, MessageKey>> {
   const found = await conn.query<MessageKey[]>(
-    `SELECT id, status, attempt FROM messages WHERE id IN ('${ids.join("','")}') ORDER BY id FOR UPDATE`,
+    "SELECT id, status, attempt FROM messages FORCE INDEX (PRIMARY) " +
+      `WHERE id IN ('${ids.join("','")}') ORDER BY id FOR UPDATE`,
   );
   return new Map(found.map((row) => [row.id, row]));
 }
@@ -188,6 +189,7 @@ type MessageRow = Omit<
   send_at: Date | null;
   callback_statuses: number | null;
   callback_url: string | null;
+  callback_form: string | null;
   sealed_code: string | null;
   unreserved: 0 | 1;
 };
@@ -199,8 +201,8 @@ export async function lockRecords(
   status: Status,
 ): Promise<LaneRecord[]> {
   const found = await conn.query<MessageRow[]>(
-    `SELECT ${RECORD} FROM messages WHERE id IN ('${ids.join("','")}') AND status='${status}' ` +
-      "ORDER BY id FOR UPDATE",
+    `SELECT ${RECORD} FROM messages FORCE INDEX (PRIMARY) ` +
+      `WHERE id IN ('${ids.join("','")}') AND status='${status}' ORDER BY id FOR UPDATE`,
   );
   return found.map(recordOf);
 }
@@ -236,11 +238,12 @@ export async function lockRows(conn: Connection, ids: readonly string[]): Promis
 
 const RECORD =
   "id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, created_at, " +
-  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url, sealed_code, unreserved";
+  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url, callback_form, sealed_code, " +
+  "unreserved";
 
 function recordOf(found: MessageRow): LaneRecord {
   const { customer_id, sender, created_at, guaranteed_by, valid_until, ...more } = found;
-  const { send_at, callback_statuses, callback_url, sealed_code, unreserved, ...row } = more;
+  const { send_at, callback_statuses, callback_url, callback_form, sealed_code, unreserved, ...row } = more;
   const record: LaneRecord = {
     ...row,
     customerId: customer_id,
@@ -251,6 +254,7 @@ function recordOf(found: MessageRow): LaneRecord {
     traceparent: "",
     ...(callback_statuses === null ? {} : { callback: { statuses: callback_statuses, url: callback_url } }),
   };
+  if (record.callback !== undefined && callback_form !== null) record.callback.form = callback_form;
   if (send_at !== null) record.sendAtMs = send_at.getTime();
   if (sealed_code !== null) record.sealedCode = sealed_code;
   if (unreserved === 1) record.unreserved = true;

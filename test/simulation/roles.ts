@@ -52,6 +52,7 @@ import type { Kernel, Process } from "./kernel.ts";
 import type { Network } from "../simulated-mysql/client.ts";
 import type { Operators } from "./operators.ts";
 import { OTP_RULES, OTP_SECRET } from "./otps.ts";
+import { forPeers } from "./peers.ts";
 import { REPORT_TERMS } from "./reporting.ts";
 import { submittersOf } from "./submitters.ts";
 
@@ -186,7 +187,7 @@ export function startIngest(world: World, of: Process): Ingest {
   const ofOtps = { accept, pool: ledgerPool, secret: OTP_SECRET, rules: OTP_RULES, id, randomBytes, log };
   const otps = { otps: createOtps(ofOtps), keys, callbacks, now };
   const routes: Record<Request["route"], Route> = {
-    send: createSend({ accept, keys, callbacks, now }),
+    send: createSend({ accept: forPeers(accept), keys, callbacks, now }),
     batch: createBatches({ acceptBatch, optOuts, keys, callbacks, now }, createStreams()),
     cancel: createMessageCancel({ schedule: ledger }),
     change: createMessageChange({ schedule: ledger }),

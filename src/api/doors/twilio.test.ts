@@ -2,10 +2,20 @@
 // byte for byte.
 
 import { beforeEach, describe, expect, test } from "bun:test";
-import { CUSTOMER, ID_DATE, ID_HEX, KEY, type TestDoor, testDoor } from "../../../test/support/doors.ts";
+import {
+  CUSTOMER,
+  ID_DATE,
+  ID_HEX,
+  KEY,
+  KEY_ID,
+  type TestDoor,
+  testDoor,
+} from "../../../test/support/doors.ts";
+import { maskOf } from "../../core/callback.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
 import { RateLimitedError } from "../../ingest/rate-limits.ts";
-import { accountSid, createTwilioDoor, failureOf } from "./twilio.ts";
+import { accountSid, failureOf } from "../../core/peers/twilio.ts";
+import { createTwilioDoor } from "./twilio.ts";
 
 const ACCOUNT = `AC${"a".padStart(32, "0")}`;
 const SERVICE = `MG${"0".repeat(32)}`;
@@ -94,6 +104,37 @@ describe("a message", () => {
   });
 });
 
+describe("a StatusCallback", () => {
+  const url = "https://app.example.com/sms/status?order=42";
+  const SPENT = ["sent", "delivered", "undelivered", "failed", "rejected", "expired", "canceled"] as const;
+
+  test("is told what follows the answer, signed by the key of the request", async () => {
+    expect((await post({ ...MESSAGE, StatusCallback: `${url}#rc=3&rp=all` })).status).toBe(201);
+    const told = { url, statuses: maskOf(SPENT), form: `twilio ${KEY_ID}` };
+    expect(door.drafts.at(-1)).toMatchObject({ callbackUrl: null, told });
+    expect(door.signers).toEqual([[KEY_ID, KEY]]);
+    const { To, Body } = MESSAGE;
+    await post({ To, Body, MessagingServiceSid: SERVICE, StatusCallback: url });
+    expect(door.drafts.at(-1)?.told?.form).toBe(`twilio ${KEY_ID} ${SERVICE}`);
+    await post(MESSAGE);
+    expect(door.drafts.at(-1)?.told).toBeUndefined();
+  });
+
+  test("goes to the public Internet only", async () => {
+    const reasons = {
+      "http://a.example/": "must begin with https://",
+      "https://169.254.169.254/": "must not lead to an address that isn't public",
+      "https://a:b@a.example/": "must not contain a user name or password",
+      "https://localhost/": "must have a host name of the public DNS",
+      [`https://a.example/${"x".repeat(500)}`]: "must have at most 500 characters",
+    };
+    for (const [given, reason] of Object.entries(reasons)) {
+      const message = `The 'StatusCallback' URL is not valid: it ${reason}.`;
+      expect(await refused({ StatusCallback: given })).toEqual(error(400, 21609, message));
+    }
+  });
+});
+
 describe("who calls", () => {
   test("is the account, an API key of it, or X-API-Key", async () => {
     expect(accountSid(CUSTOMER)).toBe(ACCOUNT);
@@ -149,7 +190,6 @@ describe("a request that can't be honoured is refused with Twilio's code", () =>
     const codes = {
       MediaUrl: 21620,
       ContentSid: 21619,
-      StatusCallback: 21609,
       SendAt: 35126,
       ScheduleType: 35126,
     };
