@@ -12,5 +12,4 @@ CREATE TABLE unreserved_messages (
   customer_id BIGINT UNSIGNED NOT NULL,
   message_id  CHAR(26) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   PRIMARY KEY (customer_id, message_id)
-) ENGINE = InnoDB
-  PARTITION BY RANGE COLUMNS (message_id) (PARTITION p_future VALUES LESS THAN (MAXVALUE));
+) ENGINE = InnoDB;

@@ -1,9 +1,8 @@
-// Daily partitions of `messages`, `wallet_ledger`, `unreserved_messages`, `submissions`, `webhook_deliveries`
-// and `late_reports`, bounded by ULIDs, created ahead; those of the last three are dropped once nobody can
-// ask for them. Owns the DDL; leaves to its callers when it runs (at migration, then four times a day).
-// Invariant: the partition of a day exists before its first row, so p_future stays empty and splitting it
-// copies nothing. Bound: DDL waits at most 1 s for its table lock, because all later statements queue behind
-// it.
+// Daily partitions of `messages`, `wallet_ledger`, `submissions`, `webhook_deliveries` and `late_reports`,
+// bounded by ULIDs, created ahead; those of the last three are dropped once nobody can ask for them. Owns the
+// DDL; leaves to its callers when it runs (at migration, then four times a day). Invariant: the partition of
+// a day exists before its first row, so p_future stays empty and splitting it copies nothing. Bound: DDL
+// waits at most 1 s for its table lock, because all later statements queue behind it.
 
 import { ulidDayPrefix } from "../core/id.ts";
 import { SUBMISSION_KEPT_MS } from "../core/schedule-limits.ts";
@@ -22,7 +21,6 @@ export type PartitionResult = { kind: "done"; created: number } | { kind: "busy"
 const TABLES = {
   messages: null,
   wallet_ledger: null,
-  unreserved_messages: null,
   submissions: SUBMISSION_KEPT_MS,
   webhook_deliveries: WEBHOOK_TTL_MS,
   late_reports: SUBMISSION_KEPT_MS,

@@ -136,8 +136,8 @@ export const ASYNC_BUGS: readonly Bug[] = [
     "async",
     "what is reserved is listed as unreserved",
     UNRESERVED,
-    "`DELETE ${BY_KEY} FROM unreserved_messages WHERE ${keysOf(paid)}`,",
-    "`DO ${keysOf(paid).length}`,",
+    "`DELETE ${BY_KEY} FROM unreserved_messages WHERE (customer_id,message_id) IN (${paid.map(keyOf)})`,",
+    "`DO ${paid.map(keyOf).length}`,",
   ),
   bug(
     "async",
