@@ -59,6 +59,7 @@ export const createWebhookDeliveries = (deps: { pool: Pool }): Route =>
       tag: "Webhooks",
       summary: "The deliveries of the last 7 days, newest first",
       description: "`from` and `to` are about `occurred_at`. `url` is null for the customer's own URL.",
+      links: { replayDelivery: "/deliveries/0/id" },
       answers: { 200: { deliveries: [DELIVERY_EXAMPLE], next_cursor: null } },
     },
     handle: async ({ owner, query }) => ({
