@@ -13,7 +13,6 @@ import re
 import threading
 from collections import Counter
 from datetime import datetime, timedelta, timezone
-from urllib.parse import urlsplit
 
 import schemathesis
 from hypothesis import strategies as st
@@ -22,7 +21,6 @@ from schemathesis.generation import GenerationMode
 # ---- values ----
 
 BLANKS = ["", " ", "-", "\u00a0", "\u2009", " - "]
-COUNTRIES = ["+989{}", "00989{}", "09{}", "+9891{}", "(0)9{}"]
 DIGITS = ["0123456789", "۰۱۲۳۴۵۶۷۸۹", "٠١٢٣٤٥٦٧٨٩", "０１２３４５６７８９"]
 
 
@@ -155,10 +153,8 @@ def as_text(context, response):
 
 
 def is_elsewhere(url):
-    try:
-        return isinstance(url, str) and urlsplit(url).hostname not in (None, "127.0.0.1")
-    except ValueError:
-        return False
+    # Of all strings, the gateway calls only those that begin so.
+    return isinstance(url, str) and url.lower().startswith("http") and not url.startswith(f"{CALLBACK}/")
 
 
 @schemathesis.hook
