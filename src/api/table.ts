@@ -15,6 +15,7 @@ import { createMessagesReport } from "./routes/messages-report.ts";
 import { createMetricsRoute } from "./routes/metrics.ts";
 import { createOptOutRoutes, type OptOutDeps } from "./routes/opt-outs.ts";
 import { createOpenApi } from "./routes/openapi.ts";
+import { createOtpSend, createOtpVerify, type OtpRouteDeps } from "./routes/otp.ts";
 import { createPreview, type PreviewDeps } from "./routes/preview.ts";
 import { createReady } from "./routes/ready.ts";
 import { createSend, type SendDeps } from "./routes/send.ts";
@@ -37,6 +38,7 @@ import type { Metrics } from "../platform/metrics.ts";
 export type ApiDeps = SendDeps &
   BatchDeps &
   PreviewDeps &
+  OtpRouteDeps &
   TopupDeps &
   ReplayDeps &
   OptOutDeps &
@@ -55,6 +57,8 @@ export function createRoutes(deps: ApiDeps): Route[] {
     createSend(deps),
     createBatches(deps, streams),
     createPreview(deps),
+    createOtpSend(deps),
+    createOtpVerify(deps),
     createTopup(deps),
     createWallet(deps.reads),
     createWalletLedger(deps.reads, streams),

@@ -18,6 +18,7 @@ import { cost as costOf } from "../core/money.ts";
 import { destinationRefused, type PricePlan, priceOf } from "../core/price-plan.ts";
 import type { Customer } from "../customers/customers.ts";
 import type { KeptAnswer } from "../ledger/idempotency.ts";
+import type { NewOtp } from "../ledger/otps.ts";
 import { type Promised, type PromiseTerms, retryAfterS } from "./express-promise.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import type { LeaseBook } from "./lease-book.ts";
@@ -45,7 +46,11 @@ export type AcceptRequest = {
   /** W3C trace context, '' when none */
   traceparent: string;
   isGone: IsGone;
+  /** The one-time code that the message brings; its text has the placeholder. */
+  otp?: OtpOfMessage;
 };
+/** `hash` and `sealedCode`: of core/otp-secret.ts; `ttlMs`: for how long it is right. */
+export type OtpOfMessage = Pick<NewOtp, "otpId" | "hash"> & { sealedCode: string; ttlMs: number };
 export type Accepted = {
   id: string;
   customerId: number;
@@ -98,7 +103,7 @@ export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): Acce
     }
   };
 
-  return async ({ payer, draft: wanted, fallback, kept, traceparent, isGone }) => {
+  return async ({ payer, draft: wanted, fallback, kept, traceparent, isGone, otp }) => {
     if (!optOuts.hasNone(payer.customerId) && (await optOuts.refused(payer.customerId, [wanted])).size > 0)
       throw optedOut();
     const { lane, promisedMs } = wayOf(wanted, payer.customerId, fallback);
@@ -106,13 +111,15 @@ export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): Acce
     const rate = limits.take(payer, draft.parts);
     try {
       const record = recordOf(id(), payer, draft, { traceparent, promisedMs });
+      if (otp !== undefined) record.sealedCode = otp.sealedCode;
       const reservation = await reserve(record, isGone);
       const accepted = acceptedOf(record, payer, reservation);
       const claim =
         kept === null
           ? null
           : { ...kept.key, owner: record.id, status: kept.status, answer: kept.answerOf(accepted) };
-      await commits.store(record, reservation, claim, isGone);
+      if (otp === undefined) await commits.store(record, reservation, claim, isGone);
+      else await commits.store(record, reservation, claim, isGone, [], newOtp(record, otp));
       return { accepted, rate };
     } catch (error) {
       if (error instanceof CallerGoneError) limits.giveBack(payer, draft.parts);
@@ -186,6 +193,15 @@ export function recordOf(
   if (draft.lane === "express" && payer.resendsUnknown) record.mayResend = true;
   return record;
 }
+
+const newOtp = (record: LaneRecord, { otpId, hash, ttlMs }: OtpOfMessage): NewOtp => ({
+  otpId,
+  customerId: record.customerId,
+  phone: record.phone,
+  messageId: record.id,
+  hash,
+  expiresAtMs: record.createdAtMs + ttlMs,
+});
 
 function acceptedOf(r: LaneRecord, { currency }: Payer, { balanceAfter }: Reservation): Accepted {
   const accepted: Accepted = {

@@ -74,7 +74,7 @@ async function submitted(record: LaneRecord, outcome: Outcome): Promise<void> {
 
 /** Calls what is due: the first call is refused for now, the second for good, the others succeed. */
 async function callAll(): Promise<void> {
-  const outcomes: Omit<CallOutcome, "eventId">[] = [
+  const outcomes: Omit<CallOutcome, "eventId" | "giveUpAtMs">[] = [
     { state: "pending", code: 500, error: "answered 500", delayMs: 60_000 },
     { state: "failed", code: 410, error: "answered 410: no more calls", delayMs: 0 },
   ];
@@ -82,8 +82,9 @@ async function callAll(): Promise<void> {
   const [endpoint] = await claimEndpoints(pool, lease, { quick: 1, slow: 1 });
   if (endpoint === undefined) throw new Error("its endpoint is due");
   const [due] = await dueDeliveries(pool, [endpoint]);
-  const called = (due ?? []).map(({ eventId }, at) => ({
+  const called = (due ?? []).map(({ eventId, giveUpAtMs }, at) => ({
     eventId,
+    giveUpAtMs,
     ...(outcomes[at] ?? { state: "delivered" as const, code: 204, error: null, delayMs: 0 }),
   }));
   const worked = { customerId, endpoint: "", lease, isGone: false, isSlow: false, url: null, error: null };

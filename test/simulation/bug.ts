@@ -17,7 +17,8 @@ export type Bug = {
     | "batch"
     | "cap"
     | "schedule"
-    | "inbound";
+    | "inbound"
+    | "otp";
   edits: readonly Edit[];
 };
 

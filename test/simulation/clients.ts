@@ -179,7 +179,7 @@ export function createClients(
     const begun =
       "topup" in what
         ? [...attempts.values()].filter((one) => one.to.of === of && one.wish.name === what.topup)
-        : what.traceparents.map((name) => attempts.get(name) as Attempt);
+        : what.traceparents.flatMap((name) => attempts.get(name) ?? []); // not those of otps.ts
     const there = begun.filter((one) => !one.isGone);
     for (const one of there) one.isStoring = true;
     const isHeard = "topup" in what ? there.length > 0 : there.length === begun.length;
@@ -372,7 +372,8 @@ export function createClients(
     isServed: () => [...attempts.values()].every((one) => one.isEnded || !one.to.of.alive),
     onStoring,
     check() {
-      const effects = Map.groupBy(model.messages.values(), (m) => m.reference);
+      const named = [...model.messages.values()].filter(({ values }) => values.reference !== null);
+      const effects = Map.groupBy(named, (m) => m.reference);
       for (const [reference, of] of effects)
         hold(
           of.length === 1,

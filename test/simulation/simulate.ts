@@ -4,12 +4,11 @@
 // with faults of their own (deliveries.ts).
 // Bound: SEED_EVENTS_MAX events.
 
-import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Lane } from "../../src/core/message.ts";
 import { MYSQL_ANSWER_MAX_MS, RETRY_DELAY_MAX_MS } from "../../src/core/limits.ts";
 import { createBatches } from "./batches.ts";
 import { createCaps } from "./caps.ts";
-import { type Clients, createClients, type Stats } from "./clients.ts";
+import { createClients, type Stats } from "./clients.ts";
 import { createFaults } from "./faults.ts";
 import { createBroker } from "./kafka.ts";
 import { createKernel, type Kernel, type Process } from "./kernel.ts";
@@ -24,6 +23,7 @@ import { createReceivers } from "./receivers.ts";
 import { createReporting } from "./reporting.ts";
 import { createInbounds } from "./inbounds.ts";
 import { startInboundRoles } from "./inbound-role.ts";
+import { createOtps } from "./otps.ts";
 import { createSchedules } from "./schedules.ts";
 import { dueIn, leasesOf, rowsLeft, unspentOf } from "./waiting-rows.ts";
 import {
@@ -39,6 +39,7 @@ import { TOPIC_NAMES, type World } from "./roles.ts";
 import { createEvents } from "./events.ts";
 import { createTimes } from "./times.ts";
 import { createTold } from "./told.ts";
+import { startTraffic } from "./traffic.ts";
 import { readSchema, SqlError, type TableSpec } from "../simulated-mysql/tables.ts";
 
 export type Result = {
@@ -142,6 +143,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const ingests = () => gateway.ingests;
   const schedules = createSchedules(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const inbounds = createInbounds(kernel, seed, { model, ingests, tables: () => server.tables });
+  const otps = createOtps(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
@@ -171,6 +173,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
       caps.onCommit(changes, model, nowMs);
       schedules.onCommit(changes, nowMs);
       inbounds.onCommit(changes);
+      otps.onCommit(changes);
       for (const { nodeId, of, available } of gateway.ingests) {
         if (!of.alive || model.reaped.has(nodeId)) continue;
         const [held, unspent] = [available(), unspentOf(server, nodeId)];
@@ -199,6 +202,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
       { customerMax: 1_000, totalMax: 4_000 },
     ]),
     onStoring: (of, what) => clients.onStoring(of, what),
+    onSubmit: otps.onSubmit,
   };
   const gateway = startGateway(world, nodes, schedules.has || inbounds.has ? 2 : 0);
   const owners = makeCustomers(kernel, server);
@@ -226,12 +230,13 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   batches.start(clients, owners, trafficMs);
   schedules.start(clients, owners, trafficMs);
   inbounds.start(clients, owners, trafficMs);
+  otps.start(owners, trafficMs);
   caps.spend(clients, owners);
   faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
   wait(trafficMs);
   faults.end();
   gateway.startAll();
-  until("a client waits", REST_MOST_MS, () => clients.isIdle() && server.isUp());
+  until("a client waits", REST_MOST_MS, () => clients.isIdle() && otps.isIdle() && server.isUp());
   wait(500);
   until("an outbox row waits", REST_MOST_MS, () => due(server, databaseClock, kernel) === 0);
 
@@ -301,12 +306,13 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   reporting.check(model.messages);
   events.check(model, server);
   inbounds.check();
+  otps.check();
   const others = [...gateway.ingests.map((one) => one.of), ...gateway.roles.map(({ role }) => role.of)];
-  const scene = { kernel, world, server, receivers, rates, others, nowMs: databaseNowMs, until };
+  const scene = { kernel, seed, world, server, receivers, rates, others, nowMs: databaseNowMs, until };
   const webhooks = deliverWebhooks(scene);
   watch.atEnd?.(server.tables);
   Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts, receivers.counts);
-  Object.assign(stats, batches.counts, caps.counts, schedules.counts, inbounds.counts);
+  Object.assign(stats, batches.counts, caps.counts, schedules.counts, inbounds.counts, otps.counts);
   for (const [what, n] of Object.entries(webhooks)) stats[`webhook ${what}`] = n;
 }
 
@@ -346,31 +352,6 @@ function startGateway(world: World, nodes: Map<object | null, string>, schedules
   };
   gateway.ingests = Array.from({ length: 2 + kernel.random.int(2) }, ingest);
   return gateway;
-}
-
-function startTraffic(kernel: Kernel, clients: Clients, owners: readonly KeyOwner[], forMs: number): void {
-  const { random } = kernel;
-  for (const owner of owners) {
-    const size = random.pick([3, 60, 1_000]);
-    clients.topUp(owner, owner.priceNormal * (1 + random.int(size)), random.chance(0.5));
-    const everyMs = random.pick([50, 150, 400]);
-    const keyedShare = random.pick([0, 0.5, 1]);
-    const next = () => {
-      if (kernel.nowMs() > forMs) return;
-      const burst = random.chance(0.1) ? 1 + random.int(10) : 1;
-      for (let i = 0; i < burst; i++)
-        clients.send(owner, {
-          keyed: random.chance(keyedShare),
-          express: random.chance(0.2),
-          parts: random.chance(0.1) ? 2 : 1,
-          isBrief: random.chance(0.2),
-        });
-      if (random.chance(0.06))
-        clients.topUp(owner, owner.priceNormal * (1 + random.int(40)), random.chance(0.5));
-      kernel.after(random.between(0, 2 * everyMs) * (burst > 1 ? 4 : 1), null, next);
-    };
-    kernel.after(random.between(5, 500), null, next);
-  }
 }
 
 // Rows that must be produced now; rows of retries wait for their time.
