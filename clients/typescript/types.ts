@@ -599,11 +599,11 @@ export type SendCodeRequest = {
   /** as in an address book or a document; without a country, one of the customer's region */
   phone: string;
   /** the text, with {code} once where the code goes; "Your code is {code}" if absent */
-  template?: string;
+  template?: string | null;
   /** digits of the code; 6 if absent */
-  length?: number;
+  length?: number | null;
   /** seconds for which the code is right; 300 if absent */
-  ttl?: number;
+  ttl?: number | null;
 };
 
 export type SendCodeAnswer = {

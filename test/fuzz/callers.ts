@@ -4,15 +4,29 @@
 
 import { createIdFactory } from "../../src/core/id.ts";
 import { createKey, type Scope } from "../../src/customers/api-keys.ts";
-import { createCustomer } from "../../src/customers/customers.ts";
+import { createCustomer, setOtpCode } from "../../src/customers/customers.ts";
 import { setWebhook } from "../../src/customers/webhooks.ts";
 import { topUp } from "../../src/ledger/topup.ts";
+import type { Config } from "../../src/platform/config.ts";
 import type { Pool } from "../../src/platform/mysql.ts";
 
 export type Callers = {
   keys: Readonly<Record<Scope, string>>;
   customerIds: readonly number[];
 };
+
+/**
+ * Settings of their gateway. Callbacks lead to this machine, and codes to numbers at random are what the
+ * guard against pumping is for.
+ */
+export const SETTINGS = {
+  webhookAllowPrivate: 1,
+  otpResendS: 0,
+  otpPhoneHourly: 0,
+  otpCustomerHourly: 0,
+  otpRangeHourly: 0,
+  otpVerifiedPercent: 0,
+} as const satisfies Partial<Config>;
 
 /** More than any run can spend. */
 const OPENING = 1_000_000_000_000;
@@ -29,6 +43,7 @@ export async function makeCallers(pool: Pool, callbackUrl: string): Promise<Call
   const keyOf = async (customerId: number, scope: Scope): Promise<string> =>
     (await createKey({ pool, id }, customerId, [scope])).apiKey;
   const [sender, payer, admin] = [await customer("sends"), await customer("pays"), await customer("admin")];
+  await setOtpCode(pool, sender, true);
   await setWebhook(pool, sender, { url: `${callbackUrl}/own` }, { allowPrivate: true });
   const keys = {
     send: await keyOf(sender, "send"),

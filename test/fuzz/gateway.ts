@@ -4,9 +4,10 @@
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { type Config, settings } from "../../src/platform/config.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { createLauncher, type Launcher, type Running } from "../support/launcher.ts";
-import { type Callers, makeCallers } from "./callers.ts";
+import { type Callers, makeCallers, SETTINGS } from "./callers.ts";
 
 export type FuzzGateway = {
   url: string;
@@ -28,7 +29,9 @@ export async function startFuzzGateway(): Promise<FuzzGateway> {
   const launcher = createLauncher({
     portOffset: PORT_OFFSET,
     folder: FOLDER,
-    env: { SLUICE_WEBHOOK_ALLOW_PRIVATE: "1" },
+    env: Object.fromEntries(
+      Object.entries(SETTINGS).map(([name, value]) => [settings[name as keyof Config].env, String(value)]),
+    ),
   });
   const breakOff = () => {
     launcher.wipe();

@@ -2,7 +2,8 @@
 // books are right after it. `make fuzz` runs 50,000 cases of all phases against the whole gateway.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { makeCallers } from "../fuzz/callers.ts";
+import { randomBytes } from "node:crypto";
+import { makeCallers, SETTINGS } from "../fuzz/callers.ts";
 import { type Count, runSchemathesis, sumOf } from "../fuzz/schemathesis.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestEngines, type TestEngines } from "../support/engines.ts";
@@ -19,7 +20,11 @@ let ingest: IngestProcess;
 beforeAll(async () => {
   engines = await createTestEngines();
   // No sender runs, so express would be promised later and later, and then refused.
-  ingest = await startIngest(engines.config, { webhookAllowPrivate: 1, expressPromiseMaxMs: 600_000 });
+  ingest = await startIngest(engines.config, {
+    ...SETTINGS,
+    otpSecret: randomBytes(32).toString("hex"),
+    expressPromiseMaxMs: 600_000,
+  });
 }, 60_000);
 afterAll(async () => {
   await ingest.end();
