@@ -7,6 +7,7 @@ machine for callbacks.
 """
 
 import atexit
+import itertools
 import json
 import os
 import re
@@ -156,25 +157,36 @@ def as_text(context, response):
     return response.content.decode()
 
 
-# ---- codes ----
+# ---- what was answered before ----
 
-# The code of each id, which its customer is set up to get: what is right by the document is also right.
+# The code of each id, which its customer is set up to get, and the last message that was scheduled: random data
+# would never verify the one, and seldom change or cancel the other in time.
 codes = {}
+scheduled = []
+turns = itertools.count()
 
 
 @schemathesis.hook("before_call")
-def type_the_code(context, case, kwargs):
+def go_on(context, case, kwargs):
+    if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
+        return
     code = codes.get(case.path_parameters.get("id"))
-    is_positive = case.meta is not None and case.meta.generation.mode == GenerationMode.POSITIVE
-    if case.operation.label == "POST /v1/otp/{id}/verify" and code is not None and is_positive:
+    if case.operation.label == "POST /v1/otp/{id}/verify" and code is not None:
         case.body = {"code": code}
+    is_change = case.operation.label in ("PATCH /v1/messages/{id}", "DELETE /v1/messages/{id}")
+    if is_change and scheduled and next(turns) % 2 == 0:
+        case.path_parameters["id"] = scheduled[-1]
 
 
 @schemathesis.hook("after_call")
-def keep_the_code(context, case, response):
-    if case.operation.label == "POST /v1/otp" and response.status_code == 202:
+def keep(context, case, response):
+    if response.status_code != 202:
+        return
+    if case.operation.label == "POST /v1/otp":
         sent = response.json()
         codes[sent["id"]] = sent["otp_code"]
+    if case.operation.label == "POST /v1/sms/send" and response.json()["status"] == "scheduled":
+        scheduled.append(response.json()["id"])
 
 
 # ---- nothing leaves this machine ----

@@ -4,7 +4,7 @@
 
 import { Command } from "commander";
 import { reconciled } from "../support/launcher.ts";
-import { type FuzzGateway, startFuzzGateway } from "./gateway.ts";
+import { cancelScheduled, type FuzzGateway, startFuzzGateway } from "./gateway.ts";
 import { type Count, runSchemathesis, sumOf, unanswered } from "./schemathesis.ts";
 
 const EXAMPLES_DEFAULT = 60;
@@ -46,6 +46,7 @@ let findings = 0;
 try {
   for (let round = 0; sumOf(counts) < options.cases && (leftS() ?? 1) > 0; round++)
     if (!(await oneRound(gateway, round))) findings++;
+  await cancelScheduled(gateway);
   const books = await reconciled(gateway.launcher);
   const never = options.only === undefined ? unanswered(counts) : [];
   const isSound = findings === 0 && books === "clean" && never.length === 0;
