@@ -433,19 +433,19 @@ export type SendMessageRequest = {
   /** the lane */
   type: "normal" | "express";
   /** a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet */
-  from?: string;
+  from?: string | null;
   /** the customer's own name for the message */
-  reference?: string;
+  reference?: string | null;
   /** told of a message's statuses instead of the customer's webhook, which must exist */
-  callback_url?: string;
+  callback_url?: string | null;
   /** seconds after its acceptance, or its send_at, in which a message is worth sending and delivering */
-  valid_for?: number;
+  valid_for?: number | null;
   /** RFC 3339 with seconds and an offset: when to send, at most 30 days after the message is accepted; what is over by at most 60 s is sent at once */
-  send_at?: string;
+  send_at?: string | null;
   /** express that can't be promised in time is accepted as this type instead of refused */
-  fallback?: "normal";
+  fallback?: "normal" | null;
   /** replace Arabic yeh, kaf and digits in the text by Persian ones; the answer counts them, a preview shows them */
-  normalize?: boolean;
+  normalize?: boolean | null;
 };
 
 export type SendMessageAnswer = {
@@ -472,30 +472,30 @@ export type SendBatchRequest = {
     phone: string;
     text: string;
     /** the customer's own name for the message, once in a batch */
-    reference?: string;
-  }>;
+    reference?: string | null;
+  }> | null;
   /** instead of `messages`: all get `text` */
-  phones?: Array<string>;
+  phones?: Array<string> | null;
   /** with `phones` */
-  text?: string;
+  text?: string | null;
   /** one for each of `phones`, in their order: what stands for each `{name}` of `text` */
-  parameters?: Array<Record<string, string>>;
+  parameters?: Array<Record<string, string>> | null;
   /** the lane of all of them; normal if absent */
-  type?: "normal" | "express";
+  type?: "normal" | "express" | null;
   /** take the first ones if the wallet can't pay for all, instead of none */
-  partial?: boolean;
+  partial?: boolean | null;
   /** a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet */
-  from?: string;
+  from?: string | null;
   /** told of a message's statuses instead of the customer's webhook, which must exist */
-  callback_url?: string;
+  callback_url?: string | null;
   /** seconds after its acceptance, or its send_at, in which a message is worth sending and delivering */
-  valid_for?: number;
+  valid_for?: number | null;
   /** RFC 3339 with seconds and an offset: when to send, at most 30 days after the message is accepted; what is over by at most 60 s is sent at once */
-  send_at?: string;
+  send_at?: string | null;
   /** express that can't be promised in time is accepted as this type instead of refused */
-  fallback?: "normal";
+  fallback?: "normal" | null;
   /** replace Arabic yeh, kaf and digits in the text by Persian ones; the answer counts them, a preview shows them */
-  normalize?: boolean;
+  normalize?: boolean | null;
 };
 
 export type SendBatchAnswer = {
@@ -536,19 +536,19 @@ export type PreviewMessageRequest = {
   /** the lane */
   type: "normal" | "express";
   /** a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet */
-  from?: string;
+  from?: string | null;
   /** the customer's own name for the message */
-  reference?: string;
+  reference?: string | null;
   /** told of a message's statuses instead of the customer's webhook, which must exist */
-  callback_url?: string;
+  callback_url?: string | null;
   /** seconds after its acceptance, or its send_at, in which a message is worth sending and delivering */
-  valid_for?: number;
+  valid_for?: number | null;
   /** RFC 3339 with seconds and an offset: when to send, at most 30 days after the message is accepted; what is over by at most 60 s is sent at once */
-  send_at?: string;
+  send_at?: string | null;
   /** express that can't be promised in time is accepted as this type instead of refused */
-  fallback?: "normal";
+  fallback?: "normal" | null;
   /** replace Arabic yeh, kaf and digits in the text by Persian ones; the answer counts them, a preview shows them */
-  normalize?: boolean;
+  normalize?: boolean | null;
 };
 
 export type PreviewMessageAnswer = {
@@ -599,11 +599,11 @@ export type SendCodeRequest = {
   /** as in an address book or a document; without a country, one of the customer's region */
   phone: string;
   /** the text, with {code} once where the code goes; "Your code is {code}" if absent */
-  template?: string;
+  template?: string | null;
   /** digits of the code; 6 if absent */
-  length?: number;
+  length?: number | null;
   /** seconds for which the code is right; 300 if absent */
-  ttl?: number;
+  ttl?: number | null;
 };
 
 export type SendCodeAnswer = {
@@ -935,12 +935,12 @@ export type ListDeliveriesAnswer = {
 
 export type ReplayDeliveriesRequest = {
   /** RFC 3339: what occurred at that time or later */
-  from?: string;
+  from?: string | null;
   /** RFC 3339: what occurred before */
-  to?: string;
-  state?: "delivered" | "failed";
+  to?: string | null;
+  state?: "delivered" | "failed" | null;
   /** a ULID: ids sort by time */
-  after?: string;
+  after?: string | null;
 };
 
 export type ReplayDeliveriesAnswer = {
@@ -971,7 +971,7 @@ export type AddOptOutRequest = {
   /** written as in a send */
   phone: string;
   /** only of messages with this `from`; of all the customer's messages if absent */
-  sender?: string;
+  sender?: string | null;
 };
 
 export type AddOptOutAnswer = {
@@ -1088,12 +1088,12 @@ export type Operations = {
   };
   /** Cancel a scheduled message. */
   cancelMessage: {
-    path: { id: Ulid };
+    path: { id: string };
     answer: CancelMessageAnswer;
   };
   /** Change when a scheduled message is sent. */
   changeMessage: {
-    path: { id: Ulid };
+    path: { id: string };
     body: ChangeMessageRequest;
     answer: ChangeMessageAnswer;
   };

@@ -85,7 +85,12 @@ const BatchBody = Type.Object(
     fallback: Fallback,
     normalize: Normalize,
   },
-  closed,
+  {
+    ...closed,
+    documented: {
+      anyOf: [{ required: ["messages"] }, { required: ["phones", "text"] }],
+    },
+  },
 );
 
 const Index = Type.Integer({ minimum: 0, maximum: BATCH_MESSAGES_MAX - 1, description: "from 0" });
@@ -166,6 +171,7 @@ follows in the body was not taken.`,
     },
   },
   headers: ["RateLimit", "RateLimit-Policy"],
+  links: { getMessage: "/accepted/0/id", cancelMessage: "/accepted/0/id", changeMessage: "/accepted/0/id" },
 };
 
 export type BatchDeps = {

@@ -17,13 +17,13 @@ import type { About } from "../about.ts";
 import { MessageShape, SCHEDULED_EXAMPLE } from "../message-shape.ts";
 import { SendAtTime } from "../options.ts";
 import { type Call, type Route, route } from "../route.ts";
-import { closed, Ulid } from "../shapes.ts";
+import { closed, GivenUlid } from "../shapes.ts";
 
 export type MessageScheduleDeps = { schedule: ScheduleDeps };
 
 const Message = Type.Object(MessageShape, closed);
 const PATH: About["path"] = {
-  id: { schema: Ulid, description: "of the message", example: SCHEDULED_EXAMPLE.id },
+  id: { schema: GivenUlid, description: "of the message", example: SCHEDULED_EXAMPLE.id },
 };
 const ERRORS = ["not_found", "not_scheduled", "outcome_unknown"] as const;
 

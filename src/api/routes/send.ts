@@ -5,7 +5,7 @@ import { type Static, Type } from "typebox";
 import type { UrlRules } from "../../core/callback-url.ts";
 import { type Draft, draftOf, type DraftInput } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
-import { PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
+import { PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { ACCEPTED, LANES } from "../../core/message.ts";
 import { countReplaced, toPersian } from "../../core/persian-text.ts";
 import { refusalsOf } from "../../core/price-plan.ts";
@@ -28,7 +28,7 @@ import {
 } from "../options.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
-import { closed, Currency, CustomerId, Money, Time, Ulid } from "../shapes.ts";
+import { closed, Currency, CustomerId, LABEL, Money, Time, Ulid } from "../shapes.ts";
 
 export const SendBody = Type.Object(
   {
@@ -41,6 +41,7 @@ export const SendBody = Type.Object(
       description:
         `at most ${TEXT_PARTS_MAX} parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless ` +
         "`normalize` asks for it",
+      documented: { minLength: 1, maxLength: TEXT_CHARS_MAX, pattern: "^[^\\u0000]*$" },
     }),
     type: Type.Enum(LANES, { description: "the lane" }),
     from: From,
@@ -49,6 +50,7 @@ export const SendBody = Type.Object(
         minLength: 1,
         maxLength: REFERENCE_CHARS_MAX,
         description: "the customer's own name for the message",
+        ...LABEL,
       }),
     ),
     callback_url: CallbackUrl,
@@ -109,6 +111,7 @@ from \`send_at\`.`,
     },
   },
   headers: ["RateLimit", "RateLimit-Policy"],
+  links: { getMessage: "/id", cancelMessage: "/id", changeMessage: "/id" },
 };
 
 export type SendDeps = {
