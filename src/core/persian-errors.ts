@@ -252,6 +252,9 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "must be a number, or a name of at most {} characters (^{}\\[~]|€ count two)":
     "باید شماره باشد، یا نامی با حداکثر {} نویسه (^{}\\[~]|€ دو تا شمرده می‌شوند)",
   "must not be blank": "نباید تنها فاصله باشد",
+  "is none of the sender ids that the customer may use": "از شناسه‌های فرستنده‌ای که این مشتری مجاز است نیست",
+  "must last {} s beyond the recipient's quiet hours, which end at {}":
+    "باید دست‌کم {} ثانیه پس از پایان ساعت‌های سکوت گیرنده، یعنی {}، ادامه داشته باشد",
   "is only for express": "تنها برای express است",
   "needs a webhook secret, which this customer has not": "به رمز وب‌هوک نیاز دارد که این مشتری ندارد",
   "must be an absolute URL in ASCII, such as https://example.com/sms":

@@ -16,7 +16,8 @@ export type Bug = {
     | "lane"
     | "batch"
     | "cap"
-    | "schedule";
+    | "schedule"
+    | "quiet";
   edits: readonly Edit[];
 };
 

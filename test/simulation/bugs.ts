@@ -6,6 +6,7 @@ import { BATCH_BUGS } from "./batch-bugs.ts";
 import { type Bug, bug, unasserted } from "./bug.ts";
 import { CAP_BUGS, RARE_CAP_BUGS } from "./cap-bugs.ts";
 import { LANE_BUGS } from "./lane-bugs.ts";
+import { QUIET_BUGS } from "./quiet-bugs.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
 import { RETRY_BUGS } from "./retry-bugs.ts";
 import { RARE_SCHEDULE_BUGS, SCHEDULE_BUGS } from "./schedule-bugs.ts";
@@ -393,4 +394,5 @@ export const BUGS: readonly Bug[] = [
     "`SELECT id FROM messages WHERE id='${first.id}'`",
   ),
   ...[REPORT_BUGS, RETRY_BUGS, WEBHOOK_BUGS, LANE_BUGS, BATCH_BUGS, CAP_BUGS, SCHEDULE_BUGS].flat(),
+  ...QUIET_BUGS,
 ];

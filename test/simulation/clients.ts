@@ -239,7 +239,11 @@ export function createClients(
       wish.isUncertain = true;
     } else if (code === "outcome_unknown") wish.isUncertain = true;
     else if (code === "validation_failed")
-      hold(request.body.includes("send_at"), "422 only for a time that is over", detail);
+      hold(
+        request.body.includes(request.owner.quietUntil === undefined ? "send_at" : "valid_for"),
+        "422 only for a time that is over",
+        detail,
+      );
     else hold(REFUSED.has(code), "no other error", detail);
   };
 

@@ -31,9 +31,12 @@ export type TestDoor = {
   ask(target: string, init?: RequestInit): Promise<Seen>;
 };
 
+/** Of the customer. */
+type CustomerRules = Pick<KeyOwner, "quietUntil" | "senders">;
+
 export function testDoor(
   create: (deps: DoorDeps) => DoorRoute[],
-  { priorityIsExpress = false }: { priorityIsExpress?: boolean } = {},
+  { priorityIsExpress = false, rules = {} }: { priorityIsExpress?: boolean; rules?: CustomerRules } = {},
 ): TestDoor {
   const drafts: Draft[] = [];
   const topUps: TestDoor["topUps"] = [];
@@ -57,6 +60,7 @@ export function testDoor(
     rateLimit: null,
     resendsUnknown: false,
     scopes: new Set(scopes),
+    ...rules,
   });
   const deps: DoorDeps = {
     callers: {

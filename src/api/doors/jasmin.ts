@@ -256,6 +256,8 @@ function contentOf(args: Arguments, says: Says): string {
 function refusedField(error: FieldError | undefined, input: DraftInput, args: Arguments): PeerRefusal {
   if (error?.field === "phone") return invalid(SAYS_ERROR, "to", input.phone);
   if (error?.field === "from") return invalid(SAYS_ERROR, "from", input.from ?? "");
+  if (error?.field === "valid_for")
+    return invalid(SAYS_ERROR, "validity-period", textOf(args, "validity-period"));
   return args.has(CODED)
     ? invalid(SAYS_ERROR, CODED, input.text)
     : SAYS_ERROR.refusal(400, `Invalid hex-content data: '${textOf(args, "hex-content")}'`);

@@ -9,9 +9,8 @@ import { type FieldError, sentenceOf, SluiceError } from "../../core/errors.ts";
 import { BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, TEMPLATE_CHARS_MAX } from "../../core/batch-limits.ts";
 import { FIELD_ERRORS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { ACCEPTED, LANES } from "../../core/message.ts";
-import { senderProblem } from "../../core/parts.ts";
 import { countReplaced, toPersian } from "../../core/persian-text.ts";
-import { refusalsOf } from "../../core/price-plan.ts";
+import { fromProblem } from "../../core/senders.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import {
   type AcceptBatch,
@@ -21,6 +20,7 @@ import {
 } from "../../ingest/accept-batch.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
+import { draftRules } from "../draft-rules.ts";
 import { once } from "../idempotency-key.ts";
 import {
   CallbackUrl,
@@ -94,6 +94,7 @@ const BatchAnswer = Type.Object(
           parts: Type.Integer({ minimum: 1, maximum: TEXT_PARTS_MAX }),
           cost: Money,
           normalized: Normalized,
+          send_at: Type.Optional(Time),
         },
         closed,
       ),
@@ -130,7 +131,9 @@ All that is accepted is stored and reserved by one commit, before the 202. What 
 \`rejected\`, with the place of the message in the request; 422 if nothing can. If the wallet can't pay for
 all that can be sent, or a spend cap has no room for them, the answer is 402 and nothing is taken; with
 \`partial\` the first ones that can be paid are taken, and the others are rejected. With
-\`send_at\` all of them are scheduled for that time.
+\`send_at\` all of them are scheduled for that time; those to whom it is within their quiet hours, for the end of
+these. \`status\` is \`scheduled\` if all that is accepted is, and \`send_at\` is that of all: if they have several,
+each that is scheduled has its own.
 
 A body of \`application/x-ndjson\` may have any number of messages, one a line: they are accepted in chunks
 while they come, and answered by a line for each. A repeat with the same \`Idempotency-Key\` gets the
@@ -194,11 +197,7 @@ export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps, stream
         const { body: asked, owner, traceparent, isGone } = call;
         const { items: given, terms, pathOf } = read(asked, owner, rules);
         const items = asked.normalize === true ? given.map(normalized) : given;
-        const { drafts, refused } = batchDrafts(items, terms, {
-          region: owner.region,
-          callbacks: rules.callbacks,
-          refuses: refusalsOf(owner, rules.now),
-        });
+        const { drafts, refused } = batchDrafts(items, terms, draftRules(owner, rules));
         if (drafts.length === 0) throw noneLeft(refused, pathOf);
         const answerOf = (accepted: AcceptedBatch) =>
           answer(accepted, owner, {
@@ -238,13 +237,16 @@ function read(body: Batch, owner: KeyOwner, { callbacks, now }: Rules): Read {
   };
   if (body.messages !== undefined) {
     const items = body.messages.map((m) => ({ ...m, reference: m.reference ?? null }));
-    return { items, terms, pathOf: (index, field) => `messages.${index}.${field}` };
+    return { items, terms, pathOf: (index, field) => ofAll(field) ?? `messages.${index}.${field}` };
   }
   const items = itemsOf(body.phones ?? [], body.text ?? "", body.parameters ?? null);
   const pathOf = (index: number, field: string) =>
     field === "phone" ? `phones.${index}` : field.replace(/^parameters/, `parameters.${index}`);
   return { items, terms, pathOf };
 }
+
+/** Of what fits some of the messages only, but is given once. */
+const ofAll = (field: string): string | null => (field === "valid_for" ? field : null);
 
 const normalized = (item: BatchItem): BatchItem =>
   "text" in item ? { ...item, text: toPersian(item.text) } : item;
@@ -270,7 +272,7 @@ function formErrors({ messages, phones, text, parameters }: Batch): FieldError[]
 function optionErrors(body: Batch, owner: KeyOwner, callbacks: UrlRules): FieldError[] {
   const { from, callback_url: url } = body;
   const reasons = {
-    from: from === undefined ? null : senderProblem(from),
+    from: from === undefined ? null : fromProblem(from, owner.senders),
     callback_url: url === undefined ? null : callbackUrlProblem(url, callbacks),
   };
   const errors = Object.entries(reasons).flatMap(([field, reason]) =>
@@ -319,17 +321,27 @@ function answer(
     batch_id: a.id,
     customer_id: String(customerId),
     type: a.lane,
-    accepted: a.messages.map(({ id, encoding, parts, cost }, at) => {
+    accepted: a.messages.map(({ id, encoding, parts, cost, sendAtMs }, at) => {
       const index = indexes[at] as number;
-      const told = { index, id, encoding, parts, cost };
-      return replaced === null ? told : { ...told, normalized: replaced[index] };
+      return {
+        index,
+        id,
+        encoding,
+        parts,
+        cost,
+        ...(replaced === null ? {} : { normalized: replaced[index] }),
+        ...(sendAtMs === a.sendAtMs ? {} : laterAt(sendAtMs)),
+      };
     }),
     rejected: [...invalid, ...unpaid].sort((one, other) => one.index - other.index),
     cost: a.cost,
     currency,
     balance_after: a.balanceAfter,
-    status: a.sendAtMs === undefined ? "queued" : "scheduled",
+    status: a.messages.every(({ sendAtMs }) => sendAtMs !== undefined) ? "scheduled" : "queued",
     ...(a.guaranteedByMs === null ? {} : { guaranteed_by: new Date(a.guaranteedByMs).toISOString() }),
-    ...(a.sendAtMs === undefined ? {} : { send_at: new Date(a.sendAtMs).toISOString() }),
+    ...laterAt(a.sendAtMs),
   });
 }
+
+const laterAt = (ms: number | undefined): { send_at?: string } =>
+  ms === undefined ? {} : { send_at: new Date(ms).toISOString() };

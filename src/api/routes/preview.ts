@@ -20,7 +20,7 @@ import type { About } from "../about.ts";
 import { givenKey } from "../idempotency-key.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
-import { closed, Count, Currency, Money, OrNull, Phone } from "../shapes.ts";
+import { closed, Count, Currency, Money, OrNull, Phone, Time } from "../shapes.ts";
 import { drafted, SendBody } from "./send.ts";
 
 const Warning = Type.Object(
@@ -69,6 +69,7 @@ const PreviewAnswer = Type.Object(
     prices: Type.Object({ normal: Money, express: Money }, closed),
     balance_after: Money,
     sufficient: Type.Boolean(),
+    send_at: OrNull(Time),
     operators: OrNull(Type.Array(Type.String(), { minItems: 1 })),
     warnings: Type.Array(Warning),
     parts_as_gsm7: OrNull(Type.Integer({ minimum: 1 })),
@@ -85,7 +86,8 @@ const ABOUT: About = {
 \`segments\` are the texts of its parts as they will be split. \`warnings\` names each character that makes
 the text UCS-2, where it is first, and what looks like it in GSM-7; \`parts_as_gsm7\` is how many parts it
 would have with those. \`normalization\` is what \`normalize\` replaces, or would if it were asked for; null
-if that is nothing. \`operators\` are those of which one is asked first; null if none takes the number:
+if that is nothing. \`send_at\` is when a send would be \`scheduled\` for, as asked or by the recipient's quiet
+hours; null if it would be sent at once. \`operators\` are those of which one is asked first; null if none takes the number:
 then a send is accepted, fails and is refunded.`,
   body: { phone: "+989121234567", text: "It’s 1234", type: "normal" },
   answers: {
@@ -101,6 +103,7 @@ then a send is accepted, fails and is refunded.`,
       prices: { normal: 500, express: 700 },
       balance_after: 99_500,
       sufficient: true,
+      send_at: null,
       operators: ["A"],
       warnings: [
         {
@@ -143,7 +146,7 @@ export const createPreview = ({ callbacks, now, limits, findRoute, reads }: Prev
     about: ABOUT,
     async handle({ request, owner, body }) {
       givenKey(request);
-      const { phone, text, lane } = drafted(body, owner, { callbacks, now });
+      const { phone, text, lane, sendAtMs } = drafted(body, owner, { callbacks, now });
       const rate = limits.take(owner, RATE_PARTS);
       const { encoding, parts, segments, lastSegment, warnings, partsAsGsm7 } = previewOf(text);
       const prices = pricesOf(owner, phone, Date.now());
@@ -167,6 +170,7 @@ export const createPreview = ({ callbacks, now, limits, findRoute, reads }: Prev
           // A send that the wallet can't pay for is refused, and leaves it as it is.
           balance_after: sufficient ? balance - cost : balance,
           sufficient,
+          send_at: sendAtMs === undefined ? null : new Date(sendAtMs).toISOString(),
           operators: firstOf(findRoute(phone, lane)),
           warnings,
           parts_as_gsm7: partsAsGsm7,

@@ -8,11 +8,11 @@ import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { ACCEPTED, LANES } from "../../core/message.ts";
 import { countReplaced, toPersian } from "../../core/persian-text.ts";
-import { refusalsOf } from "../../core/price-plan.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
+import { draftRules } from "../draft-rules.ts";
 import { once } from "../idempotency-key.ts";
 import {
   CallbackUrl,
@@ -91,7 +91,11 @@ refunded. \`balance_after\` is exact in mode \`strict\`, otherwise as of this pr
 
 With \`send_at\` the message is \`scheduled\`: it costs what it would cost now, and is queued within a
 second of its time. Until then it can be canceled or put off. \`valid_for\` and \`guaranteed_by\` count
-from \`send_at\`.`,
+from \`send_at\`.
+
+A normal message that would be sent within its recipient's quiet hours, if the customer has some, is put off
+until their end: it is \`scheduled\`, and \`send_at\` says for when. It is valid until it would have been; 422
+if that is before their end.`,
   body: { phone: "+989121234567", text: "Your code is 1234", type: "express", reference: "order-1234" },
   answers: {
     202: {
@@ -169,17 +173,12 @@ function inputOf(body: Send, sendAtMs: number | undefined): DraftInput {
 }
 
 /** A checked body as a draft; nothing is stored. @throws SluiceError validation_failed */
-export function drafted(
-  body: Send,
-  owner: KeyOwner,
-  { callbacks, now }: Pick<SendDeps, "callbacks" | "now">,
-): Draft {
-  const sendAt = readSendAt(body, now);
+export function drafted(body: Send, owner: KeyOwner, rules: Pick<SendDeps, "callbacks" | "now">): Draft {
+  const sendAt = readSendAt(body, rules.now);
   const misplaced: FieldError[] =
     body.fallback === undefined || body.type === "express" ? [] : [FALLBACK_MISPLACED];
-  const refuses = refusalsOf(owner, now);
   if (sendAt.errors.length > 0) misplaced.push(...sendAt.errors);
-  const result = draftOf(inputOf(body, sendAt.sendAtMs), { region: owner.region, callbacks, refuses });
+  const result = draftOf(inputOf(body, sendAt.sendAtMs), draftRules(owner, rules));
   if (result.kind === "refused") throw refused([...result.errors, ...misplaced]);
   if (body.callback_url !== undefined && owner.webhook === undefined) misplaced.push(SECRET_MISSING);
   if (misplaced.length > 0) throw refused(misplaced);
