@@ -35,6 +35,8 @@ export type KeyOwner = Customer & {
   quietUntil?: QuietUntil;
   /** The only ones that it may use, as core/senders.ts writes them; absent if it may use any. */
   senders?: ReadonlySet<string>;
+  /** The answer to a request for a one-time code has the code; absent, as for most: it doesn't. */
+  showsOtp?: true;
 };
 export type KeyGuard = {
   isSuspended: boolean;
@@ -129,7 +131,8 @@ export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
 export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
-      "c.rate_limit, c.express_resend_unknown, c.price_plan, c.suspended_at IS NOT NULL AS suspended, " +
+      "c.rate_limit, c.express_resend_unknown, c.otp_code, c.price_plan, " +
+      "c.suspended_at IS NOT NULL AS suspended, " +
       "c.addresses AS customer_addresses, k.key_id, k.scopes, k.expires_at, k.addresses, k.signing_salt, " +
       "w.statuses, w.url IS NOT NULL AS has_url, c.quiet_hours, c.senders " +
       "FROM api_keys k JOIN customers c USING (customer_id) LEFT JOIN webhooks w USING (customer_id) " +
@@ -149,6 +152,7 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
     resendsUnknown: row.express_resend_unknown === 1,
     keyId: row.key_id,
     scopes: new Set(row.scopes.split(",") as Scope[]),
+    ...(row.otp_code === 1 ? { showsOtp: true } : {}),
     ...(row.price_plan === null ? {} : { planId: row.price_plan }),
     ...(row.expires_at === null ? {} : { expiresAtMs: row.expires_at.getTime() }),
     ...(guard === null ? {} : { guard }),
@@ -167,6 +171,7 @@ type OwnerRow = {
   region: string;
   rate_limit: number | null;
   express_resend_unknown: 0 | 1;
+  otp_code: 0 | 1;
   price_plan: number | null;
   suspended: 0 | 1;
   customer_addresses: string | null;

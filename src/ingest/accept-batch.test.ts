@@ -40,12 +40,17 @@ function setUp({
   balances = [] as number[],
   fails = {} as { reserve?: Error; store?: Error },
   waitMs = 0,
+  isOut = null as boolean | null,
 } = {}) {
   const done: string[] = [];
   const stored: { records: LaneRecord[]; cost: number; key: KeyClaim | null }[] = [];
   const accept = createAcceptBatch(
     {
       id: createIdFactory({ now: () => NOW_MS }),
+      optOuts: {
+        hasNone: () => isOut === null,
+        refused: () => Promise.resolve(new Set(isOut === true ? [0] : [])),
+      },
       promise: () => promiseOf(waitMs, terms),
       saturated: { refused: () => void done.push("refused"), fallback: () => void done.push("fallback") },
       limits: {
@@ -238,4 +243,10 @@ test("messages of a batch may be for several times; the batch has one only if it
   expect(await times(undefined, later)).toEqual([undefined, undefined, later]);
   expect(await times(sooner, later)).toEqual([undefined, sooner, later]);
   expect(stored).toHaveLength(4);
+});
+
+test("none of a batch is taken if one of its phones opted out", async () => {
+  const { send, stored, done } = setUp({ isOut: true });
+  expect(await send([draft(), draft()]).then(() => "taken", codeOf)).toBe("validation_failed");
+  expect([stored, done]).toEqual([[], []]);
 });

@@ -15,6 +15,7 @@ import { declareExpress } from "../admin/express.ts";
 import { declareKeys } from "../admin/keys.ts";
 import { declareLeases } from "../admin/leases.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
+import { declareNumbers, declareOptOuts } from "../admin/numbers.ts";
 import { declarePrices } from "../admin/prices.ts";
 import { declareQuiet } from "../admin/quiet.ts";
 import { declareRoutes } from "../admin/routes.ts";
@@ -132,6 +133,8 @@ declareLeases(program);
 declareDeadLetters(program);
 declareExpress(program);
 declareWebhooks(program);
+declareNumbers(program);
+declareOptOuts(program);
 declareRoutes(program, async () => {
   const { reload } = await import("../stack/launcher/reload.ts");
   process.exitCode = await reload(loadConfig(process.env));

@@ -17,6 +17,8 @@ export type Bug = {
     | "batch"
     | "cap"
     | "schedule"
+    | "inbound"
+    | "otp"
     | "quiet";
   edits: readonly Edit[];
 };
