@@ -24,7 +24,11 @@ export function declareQuiet(program: Command): void {
     .argument(...customerArgument)
     .argument("<hours>", "from when until when, such as 22:00-08:00", hours)
     .option("--prefix <digits>", "for numbers that begin so, such as 98; all others unless given", prefix)
-    .option("--zone <name>", "by the clock of this IANA zone, such as Asia/Tehran, not the number's own", zone)
+    .option(
+      "--zone <name>",
+      "by the clock of this IANA zone, such as Asia/Tehran, not the number's own",
+      zone,
+    )
     .option(...jsonFlag)
     .action((customerId: number, given: Pick<QuietRule, "fromMin" | "untilMin">, options: SetOptions) =>
       show(options, customerId, (pool) =>
@@ -71,11 +75,13 @@ function hours(given: string): Pick<QuietRule, "fromMin" | "untilMin"> {
 
 function prefix(given: string): string {
   const read = quietPrefixOf(given);
-  if (read === null) throw new InvalidArgumentError("It must be up to 15 digits that begin a number, such as 98.");
+  if (read === null)
+    throw new InvalidArgumentError("It must be up to 15 digits that begin a number, such as 98.");
   return read;
 }
 
 function zone(given: string): string {
-  if (!isZone(given)) throw new InvalidArgumentError("It must be the name of an IANA zone, such as Asia/Tehran.");
+  if (!isZone(given))
+    throw new InvalidArgumentError("It must be the name of an IANA zone, such as Asia/Tehran.");
   return given;
 }

@@ -1,7 +1,13 @@
 // `sender`: the sender ids that a customer may use as `from`.
 
 import type { Command } from "commander";
-import { allowSenders, clearSenders, listSenders, removeSenders, type Senders } from "../customers/senders.ts";
+import {
+  allowSenders,
+  clearSenders,
+  listSenders,
+  removeSenders,
+  type Senders,
+} from "../customers/senders.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { wholeNumber } from "./options.ts";

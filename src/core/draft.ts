@@ -40,8 +40,8 @@ export type DraftResult = { kind: "draft"; draft: Draft } | { kind: "refused"; e
 
 /**
  * `region`: the country whose numbers may come without a country code; `refuses`: whether the customer's
- * price plan refuses an E.164 number; `senders`: the only ones that the customer may use, as senders.ts writes
- * them; `quiet`: when its normal messages have to wait, and the moment from which on one is sent.
+ * price plan refuses an E.164 number; `senders`: the only ones that the customer may use, as senders.ts
+ * writes them; `quiet`: when its normal messages have to wait, and the moment of the request.
  */
 export type DraftRules = {
   region: string;

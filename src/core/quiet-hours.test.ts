@@ -44,7 +44,11 @@ describe("a message waits", () => {
   });
 
   test("by the rule of the longest prefix, and by a rule's own zone", () => {
-    const rules = [rule("22:00-08:00"), rule("00:00-06:00", "Asia/Tehran", "98"), rule("13:00-15:00", "UTC", "98935")];
+    const rules = [
+      rule("22:00-08:00"),
+      rule("00:00-06:00", "Asia/Tehran", "98"),
+      rule("13:00-15:00", "UTC", "98935"),
+    ];
     expect(until(rules, "2026-06-01T19:00:00Z")).toBeNull(); // 22:30 in Tehran
     expect(until(rules, "2026-06-01T21:00:00Z")).toBe("2026-06-02T02:30Z");
     expect(until(rules, "2026-06-01T13:30:00Z", "+989351234567")).toBe("2026-06-01T15:00Z");
@@ -91,7 +95,13 @@ describe("when clocks change", () => {
 
 // ---- the same by a search ----
 
-const ZONES = ["Asia/Tehran", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Casablanca"];
+const ZONES = [
+  "Asia/Tehran",
+  "America/New_York",
+  "Australia/Lord_Howe",
+  "Asia/Kathmandu",
+  "Africa/Casablanca",
+];
 const clocks = new Map(
   ZONES.map((timeZone) => [
     timeZone,
@@ -161,7 +171,8 @@ test("rules are read from what is written of them", () => {
 
 test("prefixes are digits that begin a number, zones are names", () => {
   expect([quietPrefixOf("98"), quietPrefixOf("+1806")]).toEqual(["98", "1806"]);
-  for (const bad of ["", "+", "098", "9 8", "1".repeat(16)]) expect([bad, quietPrefixOf(bad)]).toEqual([bad, null]);
+  for (const bad of ["", "+", "098", "9 8", "1".repeat(16)])
+    expect([bad, quietPrefixOf(bad)]).toEqual([bad, null]);
   expect(["Asia/Tehran", "UTC"].map(isZone)).toEqual([true, true]);
   expect(["Asia/Nowhere", "+03:30", "", "Asia/Tehran x"].map(isZone)).toEqual([false, false, false, false]);
 });
@@ -173,6 +184,8 @@ test("a rule takes the place of that of its prefix, and there is a most of them"
   const many = Array.from({ length: QUIET_RULES_MAX }, (_, n) => rule("22:00-08:00", null, `9${n}`));
   expect(withRule(many, rule("22:00-08:00"))).toBeNull();
   expect(withRule(many, rule("23:00-08:00", null, "90"))).toHaveLength(QUIET_RULES_MAX);
-  const longest = many.map((_, n) => rule("22:00-08:00", "America/Argentina/ComodRivadavia", `${10 ** 14 + n}`));
+  const longest = many.map((_, n) =>
+    rule("22:00-08:00", "America/Argentina/ComodRivadavia", `${10 ** 14 + n}`),
+  );
   expect(quietText(longest).length).toBeLessThanOrEqual(3_000); // customers.quiet_hours
 });

@@ -53,7 +53,12 @@ export function createAnswerCheck(model: Model): (told: Told) => void {
     const rejected = fields.rejected as { index: number }[];
     const { send_at } = fields as Terms;
     for (const one of accepted)
-      checkMessage({ ...one, send_at: one.send_at ?? send_at }, asked.messages[one.index] as Asked, asked, told);
+      checkMessage(
+        { ...one, send_at: one.send_at ?? send_at },
+        asked.messages[one.index] as Asked,
+        asked,
+        told,
+      );
     const areLater = accepted.every((one) => (one.send_at ?? send_at) !== undefined);
     hold(areLater === (fields.status === "scheduled"), "a 202 says whether all of it is scheduled", detail);
     const named = [...accepted, ...rejected].map(({ index }) => index);

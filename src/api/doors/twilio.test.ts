@@ -230,7 +230,10 @@ test("a validity that ends before quiet hours do is refused as one; without any 
   const rules = { quietUntil: quietUntilOf([night]), senders: new Set(["SLUICE"]) };
   door = testDoor(createTwilioDoor, { rules });
   const [status, text] = await refused({ ValidityPeriod: "600" });
-  expect([status, text]).toEqual([400, expect.stringContaining("The 'ValidityPeriod' must last 60 s beyond")]);
+  expect([status, text]).toEqual([
+    400,
+    expect.stringContaining("The 'ValidityPeriod' must last 60 s beyond"),
+  ]);
   expect(text).toContain('"code":21624');
   expect((await refused({ From: "OTHER" }))[1]).toContain('"code":21212');
   expect((await post(MESSAGE)).status).toBe(201);

@@ -24,13 +24,13 @@ import { CallbackUrl, From, ValidFor } from "../options.ts";
 import type { Arrival, Lines } from "../route.ts";
 import { closed, Count, Money, Time, Ulid } from "../shapes.ts";
 import { type Streams, streamed } from "../streams.ts";
-import { drafted, SendBody } from "./send.ts";
+import { drafted, SendBody, Text } from "./send.ts";
 
-const { phone, text, reference } = SendBody.properties;
+const { phone, reference } = SendBody.properties;
 const Line = Type.Object(
   {
     phone,
-    text,
+    text: Text,
     type: Type.Optional(Type.Enum(["normal"] as const, { description: "an upload goes by the normal lane" })),
     from: From,
     reference,

@@ -73,9 +73,9 @@ export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
       tag: "Messages",
       summary: "Change when a scheduled message is sent",
       description:
-        "`valid_until` and `guaranteed_by` move with it. A time within the recipient's quiet hours means their " +
-        "end. 409 once it is no longer `scheduled`. Text and phone can't be changed: cancel it, and send " +
-        "another one.",
+        "`valid_until` and `guaranteed_by` move with it. A time within the recipient's quiet hours means " +
+        "their end. 409 once it is no longer `scheduled`. Text and phone can't be changed: cancel it, and " +
+        "send another one.",
       path: PATH,
       body: { send_at: "2026-09-22T09:30:00+03:30" },
       answers: { 200: SCHEDULED_EXAMPLE },

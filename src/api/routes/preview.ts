@@ -14,6 +14,7 @@ import { type Replacement, replacementsIn, toPersian } from "../../core/persian-
 import { previewOf } from "../../core/preview.ts";
 import { destinationRefused, pricesOf } from "../../core/price-plan.ts";
 import type { OptOuts } from "../../ingest/opt-outs.ts";
+import type { TemplateCache } from "../../customers/templates.ts";
 import type { RateLimits } from "../../ingest/rate-limits.ts";
 import type { Found, Router } from "../../operators/route.ts";
 import type { Pool } from "../../platform/mysql.ts";
@@ -23,7 +24,7 @@ import { givenKey } from "../idempotency-key.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, Currency, Money, OrNull, Phone, Time } from "../shapes.ts";
-import { drafted, SendBody } from "./send.ts";
+import { drafted, isPlain, SendBody, TEXT_UNLESS, withText } from "./send.ts";
 
 const Warning = Type.Object(
   {
@@ -88,8 +89,8 @@ const ABOUT: About = {
 \`segments\` are the texts of its parts as they will be split. \`warnings\` names each character that makes
 the text UCS-2, where it is first, and what looks like it in GSM-7; \`parts_as_gsm7\` is how many parts it
 would have with those. \`normalization\` is what \`normalize\` replaces, or would if it were asked for; null
-if that is nothing. \`send_at\` is when a send would be \`scheduled\` for, as asked or by the recipient's quiet
-hours; null if it would be sent at once. \`operators\` are those of which one is asked first; null if none takes the number:
+if that is nothing. \`send_at\` is when it would be sent, as asked or after the recipient's quiet hours; null
+if at once. \`operators\` are those of which one is asked first; null if none takes the number:
 then a send is accepted, fails and is refunded.`,
   body: { phone: "+989121234567", text: "It’s 1234", type: "normal" },
   answers: {
@@ -127,6 +128,7 @@ then a send is accepted, fails and is refunded.`,
 export type PreviewDeps = {
   /** Which callback_urls are taken. */
   callbacks: UrlRules;
+  templates: TemplateCache;
   now: () => number;
   limits: RateLimits;
   optOuts: OptOuts;
@@ -137,18 +139,28 @@ export type PreviewDeps = {
 /** A preview counts as a message of one part against the rate limit, whatever its text. */
 const RATE_PARTS = 1;
 
-export const createPreview = ({ callbacks, now, limits, optOuts, findRoute, reads }: PreviewDeps): Route =>
+export const createPreview = ({
+  callbacks,
+  templates,
+  now,
+  limits,
+  optOuts,
+  findRoute,
+  reads,
+}: PreviewDeps): Route =>
   route({
     method: "POST",
     path: "/v1/sms/preview",
     access: "send",
     query: [],
     body: SendBody,
+    unless: TEXT_UNLESS,
     answers: { 200: PreviewAnswer },
     errors: ["rate_limited"],
     about: ABOUT,
-    async handle({ request, owner, body }) {
+    async handle({ request, owner, body: given }) {
       givenKey(request);
+      const body = isPlain(given) ? given : await withText(given, owner, { templates });
       const draft = drafted(body, owner, { callbacks, now });
       const { phone, text, lane, sendAtMs } = draft;
       const { customerId } = owner;
