@@ -640,6 +640,27 @@ export type CreateTemplateAnswer = {
   created_at: Time;
 };
 
+export type AddTemplateVersionRequest = {
+  /** `{name}` stands for the parameter of that name */
+  text: string;
+};
+
+export type AddTemplateVersionAnswer = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  version: number;
+  text: string;
+  /** their names, in the order of the text */
+  parameters: Array<string>;
+  created_at: Time;
+};
+
+export type DeleteTemplateAnswer = {
+  deleted: true;
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+};
+
 export type ListTemplatesAnswer = {
   templates: Array<{
     /** letters, digits, dots, dashes and underscores */
@@ -662,27 +683,6 @@ export type GetTemplateAnswer = {
     parameters: Array<string>;
     created_at: Time;
   }>;
-};
-
-export type AddTemplateVersionRequest = {
-  /** `{name}` stands for the parameter of that name */
-  text: string;
-};
-
-export type AddTemplateVersionAnswer = {
-  /** letters, digits, dots, dashes and underscores */
-  id: string;
-  version: number;
-  text: string;
-  /** their names, in the order of the text */
-  parameters: Array<string>;
-  created_at: Time;
-};
-
-export type DeleteTemplateAnswer = {
-  deleted: true;
-  /** letters, digits, dots, dashes and underscores */
-  id: string;
 };
 
 export type SendCodeRequest = {
@@ -1133,21 +1133,21 @@ export type Operations = {
   listTemplates: {
     answer: ListTemplatesAnswer;
   };
-  /** A template with all its versions, the newest first. */
-  getTemplate: {
+  /** Give a template a new text, as its next version. */
+  addTemplateVersion: {
     path: { id: string };
-    answer: GetTemplateAnswer;
+    body: AddTemplateVersionRequest;
+    answer: AddTemplateVersionAnswer;
   };
   /** Delete a template with all its versions. */
   deleteTemplate: {
     path: { id: string };
     answer: DeleteTemplateAnswer;
   };
-  /** Give a template a new text, as its next version. */
-  addTemplateVersion: {
+  /** A template with all its versions, the newest first. */
+  getTemplate: {
     path: { id: string };
-    body: AddTemplateVersionRequest;
-    answer: AddTemplateVersionAnswer;
+    answer: GetTemplateAnswer;
   };
   /** Send a one-time code. */
   sendCode: {
@@ -1253,9 +1253,9 @@ export const OPERATIONS = {
   previewMessage: { method: "POST", path: "/v1/sms/preview", keyed: false },
   createTemplate: { method: "POST", path: "/v1/templates", keyed: false },
   listTemplates: { method: "GET", path: "/v1/templates", keyed: false },
-  getTemplate: { method: "GET", path: "/v1/templates/{id}", keyed: false },
-  deleteTemplate: { method: "DELETE", path: "/v1/templates/{id}", keyed: false },
   addTemplateVersion: { method: "POST", path: "/v1/templates/{id}/versions", keyed: false },
+  deleteTemplate: { method: "DELETE", path: "/v1/templates/{id}", keyed: false },
+  getTemplate: { method: "GET", path: "/v1/templates/{id}", keyed: false },
   sendCode: { method: "POST", path: "/v1/otp", keyed: true },
   verifyCode: { method: "POST", path: "/v1/otp/{id}/verify", keyed: false },
   topUp: { method: "POST", path: "/v1/wallet/topup", keyed: true },

@@ -81,8 +81,8 @@ const COLUMNS = "t.template_id, t.version, t.text, t.created_at";
 export async function listTemplates(pool: Pool, customerId: number): Promise<StoredTemplate[]> {
   const rows = await pool.query<Row[]>(
     `SELECT ${COLUMNS} FROM templates AS t JOIN ` +
-      "(SELECT template_id, MAX(version) AS version FROM templates WHERE customer_id=? GROUP BY template_id) " +
-      "AS newest USING (template_id, version) WHERE t.customer_id=? ORDER BY t.template_id",
+      "(SELECT template_id, MAX(version) AS version FROM templates WHERE customer_id=? " +
+      "GROUP BY template_id) AS newest USING (template_id, version) WHERE t.customer_id=? ORDER BY t.template_id",
     [customerId, customerId],
   );
   return rows.map(storedOf);
