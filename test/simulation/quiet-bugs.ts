@@ -1,4 +1,4 @@
-// Planted bugs in quiet hours; bugs.ts has the list of all. One seed in eight has quiet hours.
+// Planted bugs in quiet hours; bugs.ts has the list of all. One seed in ten has quiet hours.
 
 import { type Bug, bug } from "./bug.ts";
 
