@@ -158,7 +158,8 @@ export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Chan
 
 async function lockMessages(conn: Connection, ids: readonly string[]): Promise<Map<string, MessageKey>> {
   const found = await conn.query<MessageKey[]>(
-    `SELECT id, status, attempt FROM messages WHERE id IN ('${ids.join("','")}') ORDER BY id FOR UPDATE`,
+    "SELECT id, status, attempt FROM messages FORCE INDEX (PRIMARY) " +
+      `WHERE id IN ('${ids.join("','")}') ORDER BY id FOR UPDATE`,
   );
   return new Map(found.map((row) => [row.id, row]));
 }
@@ -194,8 +195,8 @@ export async function lockRecords(
   status: Status,
 ): Promise<LaneRecord[]> {
   const found = await conn.query<MessageRow[]>(
-    `SELECT ${RECORD} FROM messages WHERE id IN ('${ids.join("','")}') AND status='${status}' ` +
-      "ORDER BY id FOR UPDATE",
+    `SELECT ${RECORD} FROM messages FORCE INDEX (PRIMARY) ` +
+      `WHERE id IN ('${ids.join("','")}') AND status='${status}' ORDER BY id FOR UPDATE`,
   );
   return found.map(recordOf);
 }

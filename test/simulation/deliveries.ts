@@ -23,6 +23,11 @@ export type DeliveryScene = {
   server: Server;
   receivers: Receivers;
   seed: number;
+  /**
+   * Customers replay while calls are under way. The real MySQL then waits for neighbors in an index, which
+   * the simulated one, having none, does not.
+   */
+  mayReplay: boolean;
   rates: Rates;
   /** The processes of the run so far. */
   others: readonly Process[];
@@ -209,9 +214,9 @@ function strike(scene: DeliveryScene, roles: Roles, counts: Record<string, numbe
 
 /** Customers replay what has ended, whatever became of it, also while it is called or settled elsewhere. */
 function startReplays(scene: DeliveryScene, roles: Roles, untilMs: number): void {
-  const { kernel, seed } = scene;
+  const { kernel, seed, mayReplay } = scene;
   const random = createRandom(seed + 0x4e9a);
-  if (random.chance(0.5)) return;
+  if (!mayReplay || random.chance(0.5)) return;
   const next = () => {
     if (kernel.nowMs() >= untilMs) return;
     const customerId = random.pick([...WISHES.keys()]);
