@@ -1,6 +1,7 @@
 // Quiet hours in a simulated run: customers whose normal messages wait for some phones, while quiet hours end
 // or begin in the middle of the traffic. Drawn from a generator of its own, and only in one seed of ten, of
-// which none has other scheduled messages, batches or caps, so that the other seeds run as they would without.
+// which none has other scheduled messages, batches or caps, so that the other seeds run as they would
+// without.
 // Invariants checked here, by arithmetic that knows no time zones: exactly the normal messages that would be
 // sent within quiet hours are put off, until their end; they are valid until they would have been; none is
 // queued, or submitted, before.
