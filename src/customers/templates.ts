@@ -82,7 +82,8 @@ export async function listTemplates(pool: Pool, customerId: number): Promise<Sto
   const rows = await pool.query<Row[]>(
     `SELECT ${COLUMNS} FROM templates AS t JOIN ` +
       "(SELECT template_id, MAX(version) AS version FROM templates WHERE customer_id=? " +
-      "GROUP BY template_id) AS newest USING (template_id, version) WHERE t.customer_id=? ORDER BY t.template_id",
+      "GROUP BY template_id) AS newest USING (template_id, version) WHERE t.customer_id=? " +
+      "ORDER BY t.template_id",
     [customerId, customerId],
   );
   return rows.map(storedOf);

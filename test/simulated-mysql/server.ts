@@ -13,8 +13,7 @@ export type RowChange = { table: string; key: string; before: Values | null; aft
 /** What one session did, in the order in which it took effect: enough to do the same on another server. */
 export type JournalEntry = {
   session: number;
-} & /** `besideWait`: a statement of another session was waiting for a lock, and may have had others. */
-(
+} /** `besideWait`: a statement of another session was waiting for a lock, and may have had others. */ & (
   | { kind: "ran"; source: Source; nowMs: number; outcome: Outcome; besideWait: boolean }
   /**
    * `executed`: the statement itself failed; otherwise a lock, a deadlock or a planted fault made it fail.

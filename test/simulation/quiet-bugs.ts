@@ -5,6 +5,12 @@ import { type Bug, bug } from "./bug.ts";
 const DRAFT = "src/core/draft.ts";
 const QUIET = "src/core/quiet-hours.ts";
 
+/** As RARE of rare.ts. */
+export const RARE_QUIET_BUGS = {
+  "all of a batch are sent when its first message is": 121,
+  "what is put off is valid for as long from the end of quiet hours on": 13,
+};
+
 export const QUIET_BUGS: readonly Bug[] = [
   bug(
     "quiet",

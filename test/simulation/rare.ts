@@ -3,6 +3,7 @@
 import { RARE_CAP_BUGS } from "./cap-bugs.ts";
 import { RARE_INBOUND_BUGS } from "./inbound-bugs.ts";
 import { RARE_OTP_BUGS } from "./otp-bugs.ts";
+import { RARE_QUIET_BUGS } from "./quiet-bugs.ts";
 import { RARE_SCHEDULE_BUGS } from "./schedule-bugs.ts";
 
 /** Caught in few runs: a search begins at a seed that catches it at present; any other would do as well. */
@@ -11,6 +12,7 @@ export const RARE: Readonly<Record<string, number>> = {
   ...RARE_OTP_BUGS,
   ...RARE_SCHEDULE_BUGS,
   ...RARE_INBOUND_BUGS,
+  ...RARE_QUIET_BUGS,
   "the last of several reports that wait counts, not the first": 282,
   "what was taken of a message before an answer was lost is forgotten": 492,
   "a message that was requeued forgets how long it is valid": 40,
