@@ -231,6 +231,15 @@ export type OtpOverProblem = Problem & {
   otp_status: "verified" | "locked" | "expired";
 };
 
+/** The customer has a template of this `id` with another text. A new text is a new version of it. */
+export type TemplateExistsProblem = Problem & {
+  type?: "urn:sluice:error:template_exists";
+  title?: "Template exists" | "قالب وجود دارد";
+  status?: 409;
+  code: "template_exists";
+  error?: "template_exists";
+};
+
 /** A request with this `Idempotency-Key` is still being processed. Wait for `Retry-After`, then repeat it. */
 export type IdempotencyInProgressProblem = Problem & {
   type?: "urn:sluice:error:idempotency_in_progress";
@@ -429,7 +438,13 @@ export type SendMessageRequest = {
   /** as in an address book or a document; without a country, one of the customer's region */
   phone: string;
   /** at most 10 parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless `normalize` asks for it */
-  text: string;
+  text?: string | null;
+  /** the id of a template, instead of `text` */
+  template?: string | null;
+  /** of the template; its newest one if absent */
+  template_version?: number | null;
+  /** what stands for each `{name}` of the template */
+  parameters?: Record<string, string> | null;
   /** the lane */
   type: "normal" | "express";
   /** a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet */
@@ -478,7 +493,11 @@ export type SendBatchRequest = {
   phones?: Array<string> | null;
   /** with `phones` */
   text?: string | null;
-  /** one for each of `phones`, in their order: what stands for each `{name}` of `text` */
+  /** the id of a template, instead of `text` */
+  template?: string | null;
+  /** of the template; its newest one if absent */
+  template_version?: number | null;
+  /** one for each of `phones`, in their order: what stands for each `{name}` of `text`, or of the template */
   parameters?: Array<Record<string, string>> | null;
   /** the lane of all of them; normal if absent */
   type?: "normal" | "express" | null;
@@ -511,6 +530,8 @@ export type SendBatchAnswer = {
     cost: Money;
     /** characters replaced, because `normalize` was asked for */
     normalized?: number;
+    /** RFC 3339 in UTC, with milliseconds */
+    send_at?: string;
   }>;
   rejected: Array<{
     /** from 0 */
@@ -532,7 +553,13 @@ export type PreviewMessageRequest = {
   /** as in an address book or a document; without a country, one of the customer's region */
   phone: string;
   /** at most 10 parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless `normalize` asks for it */
-  text: string;
+  text?: string | null;
+  /** the id of a template, instead of `text` */
+  template?: string | null;
+  /** of the template; its newest one if absent */
+  template_version?: number | null;
+  /** what stands for each `{name}` of the template */
+  parameters?: Record<string, string> | null;
   /** the lane */
   type: "normal" | "express";
   /** a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet */
@@ -569,6 +596,7 @@ export type PreviewMessageAnswer = {
   };
   balance_after: Money;
   sufficient: boolean;
+  send_at: Time | null;
   operators: Array<string> | null;
   warnings: Array<{
     code: "not_gsm7";
@@ -593,6 +621,68 @@ export type PreviewMessageAnswer = {
     /** whether the request has `normalize` */
     applied: boolean;
   } | null;
+};
+
+export type CreateTemplateRequest = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  /** `{name}` stands for the parameter of that name */
+  text: string;
+};
+
+export type CreateTemplateAnswer = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  version: number;
+  text: string;
+  /** their names, in the order of the text */
+  parameters: Array<string>;
+  created_at: Time;
+};
+
+export type AddTemplateVersionRequest = {
+  /** `{name}` stands for the parameter of that name */
+  text: string;
+};
+
+export type AddTemplateVersionAnswer = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  version: number;
+  text: string;
+  /** their names, in the order of the text */
+  parameters: Array<string>;
+  created_at: Time;
+};
+
+export type DeleteTemplateAnswer = {
+  deleted: true;
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+};
+
+export type ListTemplatesAnswer = {
+  templates: Array<{
+    /** letters, digits, dots, dashes and underscores */
+    id: string;
+    version: number;
+    text: string;
+    /** their names, in the order of the text */
+    parameters: Array<string>;
+    created_at: Time;
+  }>;
+};
+
+export type GetTemplateAnswer = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  versions: Array<{
+    version: number;
+    text: string;
+    /** their names, in the order of the text */
+    parameters: Array<string>;
+    created_at: Time;
+  }>;
 };
 
 export type SendCodeRequest = {
@@ -1007,6 +1097,7 @@ export type Problems = {
   topup_conflict: TopupConflictProblem;
   not_scheduled: NotScheduledProblem;
   otp_over: OtpOverProblem;
+  template_exists: TemplateExistsProblem;
   idempotency_in_progress: IdempotencyInProgressProblem;
   payload_too_large: PayloadTooLargeProblem;
   uri_too_long: UriTooLongProblem;
@@ -1046,6 +1137,31 @@ export type Operations = {
   previewMessage: {
     body: PreviewMessageRequest;
     answer: PreviewMessageAnswer;
+  };
+  /** Store a text with parameters. */
+  createTemplate: {
+    body: CreateTemplateRequest;
+    answer: CreateTemplateAnswer;
+  };
+  /** All templates, at their newest versions. */
+  listTemplates: {
+    answer: ListTemplatesAnswer;
+  };
+  /** Give a template a new text, as its next version. */
+  addTemplateVersion: {
+    path: { id: string };
+    body: AddTemplateVersionRequest;
+    answer: AddTemplateVersionAnswer;
+  };
+  /** Delete a template with all its versions. */
+  deleteTemplate: {
+    path: { id: string };
+    answer: DeleteTemplateAnswer;
+  };
+  /** A template with all its versions, the newest first. */
+  getTemplate: {
+    path: { id: string };
+    answer: GetTemplateAnswer;
   };
   /** Send a one-time code. */
   sendCode: {
@@ -1149,6 +1265,11 @@ export const OPERATIONS = {
   sendMessage: { method: "POST", path: "/v1/sms/send", keyed: true },
   sendBatch: { method: "POST", path: "/v1/sms/batches", keyed: true },
   previewMessage: { method: "POST", path: "/v1/sms/preview", keyed: false },
+  createTemplate: { method: "POST", path: "/v1/templates", keyed: false },
+  listTemplates: { method: "GET", path: "/v1/templates", keyed: false },
+  addTemplateVersion: { method: "POST", path: "/v1/templates/{id}/versions", keyed: false },
+  deleteTemplate: { method: "DELETE", path: "/v1/templates/{id}", keyed: false },
+  getTemplate: { method: "GET", path: "/v1/templates/{id}", keyed: false },
   sendCode: { method: "POST", path: "/v1/otp", keyed: true },
   verifyCode: { method: "POST", path: "/v1/otp/{id}/verify", keyed: false },
   topUp: { method: "POST", path: "/v1/wallet/topup", keyed: true },

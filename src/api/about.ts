@@ -9,6 +9,7 @@ import type { HeaderName } from "./openapi/headers.ts";
 export const TAGS = {
   Messages: "Send messages, and see what became of them.",
   Codes: "One-time codes: send one by the express lane, and verify what its recipient typed.",
+  Templates: "Texts with parameters, stored once and sent by their id.",
   Wallet: "Credit in whole minor units of one currency: top-ups, balance, statement, and the proof of both.",
   Reports: "What was sent, from the reporting database; `as_of` says how fresh an answer is.",
   Webhooks: "Calls to the customer's URL when the status of a message changes, or a message comes in.",

@@ -17,7 +17,9 @@ import { declareLeases } from "../admin/leases.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
 import { declareNumbers, declareOptOuts } from "../admin/numbers.ts";
 import { declarePrices } from "../admin/prices.ts";
+import { declareQuiet } from "../admin/quiet.ts";
 import { declareRoutes } from "../admin/routes.ts";
+import { declareSenders } from "../admin/senders.ts";
 import { declareWebhooks } from "../admin/webhooks.ts";
 import { declareOperators } from "../stack/launcher/operator.ts";
 import { describeRoles } from "../stack/role-table.ts";
@@ -123,6 +125,8 @@ program
 declareCustomers(program);
 declarePrices(program);
 declareCaps(program);
+declareQuiet(program);
+declareSenders(program);
 declareKeys(program);
 declareAddresses(program);
 declareLeases(program);

@@ -118,6 +118,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const operators = createOperators(kernel, rates.operator, ({ id, operator, submits, submittedAtMs }) => {
     model.onTaken(id);
     times.onTaken(id, submittedAtMs);
+    schedules.onTaken(id, databaseNowMs());
     reporting.onTaken(id, operator, submits);
   });
   const reporting = createReporting(kernel, rates.report, {

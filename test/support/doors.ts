@@ -34,9 +34,12 @@ export type TestDoor = {
   ask(target: string, init?: RequestInit): Promise<Seen>;
 };
 
+/** Of the customer. */
+type CustomerRules = Pick<KeyOwner, "quietUntil" | "senders">;
+
 export function testDoor(
   create: (deps: DoorDeps) => DoorRoute[],
-  { priorityIsExpress = false }: { priorityIsExpress?: boolean } = {},
+  { priorityIsExpress = false, rules = {} }: { priorityIsExpress?: boolean; rules?: CustomerRules } = {},
 ): TestDoor {
   const drafts: Draft[] = [];
   const topUps: TestDoor["topUps"] = [];
@@ -61,6 +64,7 @@ export function testDoor(
     rateLimit: null,
     resendsUnknown: false,
     scopes: new Set(scopes),
+    ...rules,
   });
   const deps: DoorDeps = {
     callers: {

@@ -242,3 +242,10 @@ test("a rate is the price of a part, and how many there are", async () => {
 test("a ping needs no key", async () => {
   expect(await get("/ping")).toEqual([200, "Jasmin/PONG"]);
 });
+
+test("a validity that ends before quiet hours do is an invalid value", async () => {
+  door = testDoor(createJasminDoor, { rules: { quietUntil: (_, atMs) => atMs + 3_600_000 } });
+  expect(await refused("validity-period=60")).toEqual(invalid("validity-period", "60"));
+  expect(await send("to=09121234567&content=x")).toEqual(SUCCESS);
+  expect(door.drafts).toMatchObject([{ sendAtMs: expect.any(Number) }]);
+});

@@ -272,6 +272,8 @@ function refusedField(error: FieldError | undefined, input: DraftInput, args: Ar
   if (error?.field === "phone") return invalid(SAYS_ERROR, "to", input.phone);
   if (error?.field === "callback_url") return invalid(SAYS_ERROR, "dlr-url", textOf(args, "dlr-url"));
   if (error?.field === "from") return invalid(SAYS_ERROR, "from", input.from ?? "");
+  if (error?.field === "valid_for")
+    return invalid(SAYS_ERROR, "validity-period", textOf(args, "validity-period"));
   return args.has(CODED)
     ? invalid(SAYS_ERROR, CODED, input.text)
     : SAYS_ERROR.refusal(400, `Invalid hex-content data: '${textOf(args, "hex-content")}'`);

@@ -259,3 +259,10 @@ test("a HEAD sends nothing", async () => {
   expect(status).toBe(405);
   expect(door.drafts).toEqual([]);
 });
+
+test("a validity that ends before quiet hours do is misformed", async () => {
+  door = testDoor(createKannelDoor, { rules: { quietUntil: (_, atMs) => atMs + 3_600_000 } });
+  expect(await refused("validity=60")).toEqual([400, "Validity field misformed, rejected"]);
+  expect(await send("to=09121234567&text=x&validity=61")).toEqual(ACCEPTED);
+  expect(door.drafts).toMatchObject([{ sendAtMs: expect.any(Number), validForMs: 60_000 }]);
+});

@@ -220,6 +220,7 @@ function refusedField(error: FieldError | undefined): PeerRefusal {
   if (error?.field === "phone") return refusal(DENIED);
   if (error?.field === "callback_url") return misformed("DLR-URL");
   if (error?.field === "from") return refusal("Sender field misformed, rejected");
+  if (error?.field === "valid_for") return misformed("Validity");
   return refusal(error?.reason.startsWith("needs ") ? "Text field is too long, rejected" : TEXT_MISFORMED);
 }
 

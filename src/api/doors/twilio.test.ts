@@ -13,6 +13,7 @@ import {
 } from "../../../test/support/doors.ts";
 import { maskOf } from "../../core/callback.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { quietUntilOf } from "../../core/quiet-hours.ts";
 import { RateLimitedError } from "../../ingest/rate-limits.ts";
 import { accountSid, failureOf } from "../../core/peers/twilio.ts";
 import { createTwilioDoor } from "./twilio.ts";
@@ -261,4 +262,20 @@ test("what became of a message has Twilio's error code", () => {
   expect(codeOf("failed", "A: refused")).toBe(30008);
   expect(codeOf("expired", null)).toBe(30036);
   expect(codeOf("rejected", null)).toBe(30007);
+});
+
+test("a validity that ends before quiet hours do is refused as one; without any a message waits", async () => {
+  const minute = Math.floor(Date.now() / 60_000) % 1_440;
+  const night = { fromMin: minute, untilMin: (minute + 120) % 1_440, zone: "UTC", prefix: "" };
+  const rules = { quietUntil: quietUntilOf([night]), senders: new Set(["SLUICE"]) };
+  door = testDoor(createTwilioDoor, { rules });
+  const [status, text] = await refused({ ValidityPeriod: "600" });
+  expect([status, text]).toEqual([
+    400,
+    expect.stringContaining("The 'ValidityPeriod' must last 60 s beyond"),
+  ]);
+  expect(text).toContain('"code":21624');
+  expect((await refused({ From: "OTHER" }))[1]).toContain('"code":21212');
+  expect((await post(MESSAGE)).status).toBe(201);
+  expect(door.drafts).toMatchObject([{ sendAtMs: expect.any(Number), validForMs: 36_000_000 }]);
 });

@@ -95,6 +95,7 @@ async function create(deps: TwilioDeps, knock: Knock): Promise<Written> {
     owner,
     asked: JSON.stringify(["twilio", ...[...form].toSorted(([a], [b]) => (a < b ? -1 : 1))]),
     inputs: [input],
+    usuallyValidMs: VALIDITY_MAX_S * 1_000,
     refused: ([error], { phone, from }) => refusedField(error, { phone, from }),
     status: CREATED,
     headers: JSON_HEADERS,
@@ -166,13 +167,13 @@ function inputOf(form: Form): DraftInput {
   const text = form.get("Body");
   if (text === undefined) throw refusal(400, 21602, "Message body is required.");
   if (text.length > BODY_CHARS_MAX) throw tooLong();
-  const given = form.get("ValidityPeriod") ?? String(VALIDITY_MAX_S);
-  const validS = wholeNumber(given, VALID_FOR_MIN_MS / 1_000, VALIDITY_MAX_S);
+  const given = form.get("ValidityPeriod");
+  const validS = given === undefined ? null : wholeNumber(given, VALID_FOR_MIN_MS / 1_000, VALIDITY_MAX_S);
   if (validS === undefined) {
     const bounds = `from ${VALID_FOR_MIN_MS / 1_000} to ${VALIDITY_MAX_S}`;
     throw refusal(400, 21624, `The 'ValidityPeriod' ${given} is not a number of seconds ${bounds}.`);
   }
-  const validForMs = validS * 1_000;
+  const validForMs = validS === null ? null : validS * 1_000;
   return { phone: to, text, lane: "normal", from, reference: null, validForMs, callbackUrl: null };
 }
 
@@ -208,6 +209,7 @@ function refusedField(
     return refusal(400, 21212, `The 'From' number ${from ?? ""} is not a valid phone number or name.`);
   if (error?.field === "callback_url")
     return refusal(400, 21609, `The 'StatusCallback' URL is not valid: it ${reason}.`);
+  if (error?.field === "valid_for") return refusal(400, 21624, `The 'ValidityPeriod' ${reason}.`);
   return reason.startsWith("needs ") ? tooLong() : refusal(400, 21602, `The 'Body' ${reason}.`);
 }
 
