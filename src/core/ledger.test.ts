@@ -83,10 +83,11 @@ test("a wallet changed by its entries equals the sums of its entries", () => {
   });
 });
 
-test("money only enters by top-ups and only leaves by captures", () => {
+test("money only enters by top-ups and adjustments, and only leaves by captures and adjustments", () => {
   holds("ledger conserved", entries, (all) => {
     const sumOf = (op: string) => all.filter((e) => e.op === op).reduce((sum, { amount }) => sum + amount, 0);
     const { balance, reserved } = walletOf(sumOf);
-    expect(balance + reserved).toBe(sumOf("topup") - sumOf("capture"));
+    const adjusted = sumOf("adjust_up") - sumOf("adjust_down");
+    expect(balance + reserved).toBe(sumOf("topup") + adjusted - sumOf("capture"));
   });
 });

@@ -59,6 +59,10 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
     meaning: "درخواست سرایند X-API-Key ندارد، یا این سرایند خالی است.",
   },
   api_key_invalid: { title: "کلید API نامعتبر", meaning: "این کلید ناشناخته است یا باطل شده است." },
+  admin_token_invalid: {
+    title: "توکن مدیر نامعتبر",
+    meaning: "Authorization: Bearer با توکن مدیر نیامده است، یا توکن ناشناخته است یا باطل شده است.",
+  },
   signature_missing: {
     title: "امضا نیامده است",
     meaning: "این کلید فقط درخواست امضاشده می‌پذیرد، و یکی از سرایندهای امضا نیامده است.",
@@ -127,6 +131,11 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
     title: "درخواست در حال انجام است",
     meaning:
       "درخواستی با همین Idempotency-Key هنوز در حال انجام است. به اندازهٔ Retry-After صبر و سپس تکرار کنید.",
+  },
+  version_conflict: {
+    title: "تعارض نسخه",
+    meaning:
+      "پس از نسخه‌ای که If-Match می‌گوید تغییری رخ داده است. چیزی تغییر نکرد. دوباره بخوانید و دوباره تصمیم بگیرید.",
   },
   payload_too_large: {
     title: "بدنه بیش از حد بزرگ است",
@@ -251,6 +260,9 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "must be a number, or a name in the GSM 7-bit alphabet": "باید شماره باشد، یا نامی در الفبای ۷بیتی GSM",
   "must be a number, or a name of at most {} characters (^{}\\[~]|€ count two)":
     "باید شماره باشد، یا نامی با حداکثر {} نویسه (^{}\\[~]|€ دو تا شمرده می‌شوند)",
+  "must be a customer's id": "باید شناسهٔ یک مشتری باشد",
+  "must be a time in the future": "باید زمانی در آینده باشد",
+  "must be refused together with normal": "باید همراه با normal رد شود (refused)",
   "must not be blank": "نباید تنها فاصله باشد",
   "is only for express": "تنها برای express است",
   "needs a webhook secret, which this customer has not": "به رمز وب‌هوک نیاز دارد که این مشتری ندارد",
@@ -298,6 +310,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "This route needs the scope {}.": "این مسیر به دسترسی {} نیاز دارد.",
   "The process is stopping.": "این پردازه در حال توقف است.",
   "No such route.": "چنین مسیری وجود ندارد.",
+  "No such customer.": "چنین مشتری‌ای وجود ندارد.",
   "No such message.": "چنین پیامی وجود ندارد.",
   "No such file.": "چنین پرونده‌ای وجود ندارد.",
   "No such delivery; they are kept for 7 days.": "چنین تحویلی وجود ندارد؛ تحویل‌ها 7 روز نگه‌داشته می‌شوند.",

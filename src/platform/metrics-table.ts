@@ -51,6 +51,7 @@ export const POOLS = [
   "inbox",
   "dlr",
   "webhook",
+  "admin",
 ] as const;
 export const QUERY_FAILURES = ["deadlock", "lock_wait", "lost", "other"] as const;
 const OUTBOX_LANES = ["express", "normal", "events"] as const;
@@ -122,18 +123,20 @@ export const METRICS = {
   sluice_job_failed_total: counter("all", "runs of a periodic job that failed", { name }),
   sluice_job_age_seconds: gauge("all", "seconds since the last complete run of a periodic job", { name }),
 
-  // ---- ingest ----
+  // ---- processes with an HTTP API ----
   sluice_http_requests_total: counter(
-    "ingest",
+    "http",
     `answers of the API; code ${CALLER_GONE_CODE}: the client left and nothing was stored`,
     http,
   ),
   sluice_http_request_duration_seconds: histogram(
-    "ingest",
+    "http",
     "from a request's headers to its answer",
     BUCKETS_S,
     http,
   ),
+
+  // ---- ingest ----
   sluice_ingest_commits_total: counter("ingest", "group commits"),
   sluice_ingest_accepted_total: counter("ingest", "messages stored and charged"),
   sluice_ingest_in_doubt_total: counter(
