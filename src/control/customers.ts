@@ -11,6 +11,7 @@ import {
   type NewCustomer,
   readCustomer,
   requireCustomer,
+  setOtpCode,
   setResendUnknown,
   setSuspended,
   setTerms,
@@ -35,6 +36,8 @@ export type CustomerChange = Partial<NewCustomer> & {
   /** Its processes' credit is recalled; once it is back (`drainsLeft`), the mode holds everywhere. */
   mode?: "lease" | "strict";
   resendsUnknown?: boolean;
+  /** Whether the answer to a request for a one-time code has the code. */
+  otpCode?: boolean;
   isSuspended?: boolean;
   addresses?: readonly string[] | null;
 };
@@ -64,11 +67,12 @@ export const changeCustomer = (
   });
 
 async function apply(tx: Pool, customerId: number, change: CustomerChange): Promise<void> {
-  const { plan, mode, resendsUnknown, isSuspended, addresses, ...terms } = change;
+  const { plan, mode, resendsUnknown, otpCode, isSuspended, addresses, ...terms } = change;
   await setTerms(tx, customerId, terms);
   if (plan !== undefined) await givePlan(tx, customerId, plan);
   if (mode !== undefined) await setMode(tx, customerId, mode);
   if (resendsUnknown !== undefined) await setResendUnknown(tx, customerId, resendsUnknown);
+  if (otpCode !== undefined) await setOtpCode(tx, customerId, otpCode);
   if (isSuspended !== undefined) await setSuspended(tx, customerId, isSuspended);
   if (addresses !== undefined) await setAddresses(tx, { customerId }, addresses);
 }

@@ -104,6 +104,8 @@ export type CustomerRow = {
   express_resend_unknown: boolean;
   /** Addresses and CIDR blocks from which it may call; null: from anywhere. */
   addresses: string[] | null;
+  /** Whether the answer to a request for a one-time code has the code. */
+  otp_code: boolean;
   created_at: string;
   /** Since when none of its requests is served; null: they are. */
   suspended_at: string | null;
@@ -146,12 +148,14 @@ export async function readCustomer(pool: Pick<Pool, "query">, customerId: number
 
 const SELECT =
   "SELECT CAST(c.customer_id AS CHAR) AS customer_id, c.name, c.price_normal, c.price_express, " +
-  "p.name AS price_plan, c.currency, c.region, c.rate_limit, c.mode, c.express_resend_unknown, c.addresses, " +
-  "c.created_at, c.suspended_at, CAST(c.updated_at AS CHAR) AS version " +
+  "p.name AS price_plan, c.currency, c.region, c.rate_limit, c.mode, c.express_resend_unknown, c.otp_code, " +
+  "c.addresses, c.created_at, c.suspended_at, CAST(c.updated_at AS CHAR) AS version " +
   "FROM customers AS c LEFT JOIN price_plans AS p ON p.plan_id=c.price_plan";
 
-type Found = Omit<CustomerRow, "express_resend_unknown" | "addresses" | "created_at" | "suspended_at"> & {
+type Converted = "express_resend_unknown" | "otp_code" | "addresses" | "created_at" | "suspended_at";
+type Found = Omit<CustomerRow, Converted> & {
   express_resend_unknown: 0 | 1;
+  otp_code: 0 | 1;
   addresses: string | null;
   created_at: Date;
   suspended_at: Date | null;
@@ -160,6 +164,7 @@ type Found = Omit<CustomerRow, "express_resend_unknown" | "addresses" | "created
 const rowOf = (row: Found): CustomerRow => ({
   ...row,
   express_resend_unknown: row.express_resend_unknown === 1,
+  otp_code: row.otp_code === 1,
   addresses: row.addresses?.split(",") ?? null,
   created_at: row.created_at.toISOString(),
   suspended_at: row.suspended_at?.toISOString() ?? null,
@@ -186,4 +191,13 @@ export async function setSuspended(pool: Pool, customerId: number, isSuspended: 
 export async function setResendUnknown(pool: Pool, customerId: number, isOn: boolean): Promise<void> {
   await requireCustomer(pool, customerId);
   await pool.write("UPDATE customers SET express_resend_unknown=? WHERE customer_id=?", [isOn, customerId]);
+}
+
+/**
+ * Whether the answer to a request for a one-time code has the code. Every process knows within 2 s. @throws
+ * SluiceError not_found
+ */
+export async function setOtpCode(pool: Pool, customerId: number, isOn: boolean): Promise<void> {
+  await requireCustomer(pool, customerId);
+  await pool.write("UPDATE customers SET otp_code=? WHERE customer_id=?", [isOn, customerId]);
 }

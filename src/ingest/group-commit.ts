@@ -27,6 +27,7 @@ import {
   type Spend,
 } from "../ledger/accept.ts";
 import { type KeyClaim, KeyTakenError } from "../ledger/idempotency.ts";
+import type { NewOtp } from "../ledger/otps.ts";
 import type { Log } from "../platform/log.ts";
 import { isConnectionLost, isDataError, isRetryable } from "../platform/mysql-errors.ts";
 import { backoffMs } from "../platform/retry.ts";
@@ -41,6 +42,7 @@ type Item = {
   others: readonly LaneRecord[];
   reservation: Reservation;
   key: KeyClaim | null;
+  otp: NewOtp | undefined;
   isGone: IsGone;
   resolve: () => void;
   reject: (error: Error) => void;
@@ -55,8 +57,8 @@ export type GroupCommit = {
   /** Gives places back (1), for messages that were admitted but won't be stored. */
   leave(customerId: number, messages?: number): void;
   /**
-   * Resolves after the commit that stores the message, and its idempotency key if it has one. `others` of the
-   * same customer are stored by the same commit; the reservation is for all of them.
+   * Resolves after the commit that stores the message, and its idempotency key and one-time code if it has
+   * them. `others` of the same customer are stored by the same commit; the reservation is for all of them.
    * @throws SluiceError unavailable, outcome_unknown; KeyTakenError; CallerGoneError
    */
   store(
@@ -65,6 +67,7 @@ export type GroupCommit = {
     key: KeyClaim | null,
     isGone: IsGone,
     others?: readonly LaneRecord[],
+    otp?: NewOtp,
   ): Promise<void>;
   /** Number of messages admitted and not answered yet. */
   admitted(): number;
@@ -87,6 +90,7 @@ export type GroupCommitOptions = {
 };
 
 const NO_OTHERS: readonly LaneRecord[] = [];
+const NO_OTPS: readonly NewOtp[] = [];
 
 export function createGroupCommit(
   { store, book, counts, timers, log }: GroupCommitDeps,
@@ -239,6 +243,7 @@ export function createGroupCommit(
     records: recordsOf(items),
     spends: spendsOf(items),
     keys: items.flatMap((i) => (i.key === null ? [] : [i.key])),
+    otps: otpsOf(items),
     nowMs: now(),
   });
 
@@ -292,9 +297,9 @@ export function createGroupCommit(
   return {
     admit,
     leave,
-    store: (record, reservation, key, isGone, others = NO_OTHERS) =>
+    store: (record, reservation, key, isGone, others = NO_OTHERS, otp) =>
       new Promise((resolve, reject) => {
-        const item = { record, others, reservation, key, isGone, resolve, reject };
+        const item = { record, others, reservation, key, otp, isGone, resolve, reject };
         if (others.length >= COMMIT_ROWS_MAX) {
           large.push(item);
           wakeLarge();
@@ -325,6 +330,12 @@ function recordsOf(items: readonly Item[]): LaneRecord[] {
     if (others.length > 0) records.push(...others);
   }
   return records;
+}
+
+function otpsOf(items: readonly Item[]): readonly NewOtp[] {
+  let otps: NewOtp[] | null = null;
+  for (const { otp } of items) if (otp !== undefined) (otps ??= []).push(otp);
+  return otps ?? NO_OTPS;
 }
 
 /** How many of the first items one commit takes. */

@@ -17,6 +17,7 @@ import { declareExpress } from "../admin/express.ts";
 import { declareKeys } from "../admin/keys.ts";
 import { declareLeases } from "../admin/leases.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
+import { declareNumbers, declareOptOuts } from "../admin/numbers.ts";
 import { declarePrices } from "../admin/prices.ts";
 import { declareRoutes } from "../admin/routes.ts";
 import { declareWebhooks } from "../admin/webhooks.ts";
@@ -133,6 +134,8 @@ declareExpress(program);
 declareWebhooks(program);
 declareAdminTokens(program);
 declareAudit(program);
+declareNumbers(program);
+declareOptOuts(program);
 declareRoutes(program, async () => {
   const { reload } = await import("../stack/launcher/reload.ts");
   process.exitCode = await reload(loadConfig(process.env));

@@ -59,6 +59,7 @@ const SAYS: Partial<Record<Invariant, string>> = {
   adjustment_has_audit: "adjustments and their rows of the audit log",
   change_is_told: "messages with a change that has no webhook event, or two",
   told_change_happened: "webhook events of what didn't happen, or that nobody asked for",
+  inbound_is_told: "inbound messages that have no webhook event, or one that their customer doesn't want",
   webhook_ends: "webhook events that are neither delivered, nor failed, nor going to be called",
   lease_has_node: "leases that nobody can take back, because the row of their process is gone",
   key_has_owner: "idempotency keys whose message or top-up isn't this customer's",

@@ -136,6 +136,7 @@ const changeRoute = (deps: AdminDeps): Route =>
         rate_limit: Type.Optional(OrNone(Rate)),
         mode: Type.Optional(Type.Enum(["lease", "strict"], { description: "how its credit is taken" })),
         express_resend_unknown: Type.Optional(Type.Boolean()),
+        otp_code: Type.Optional(Type.Boolean()),
         suspended: Type.Optional(Type.Boolean({ description: "whether all its requests are refused" })),
         addresses: Type.Optional(OrNone(Addresses)),
       },
@@ -172,6 +173,7 @@ type Body = {
   rate_limit?: number | "none";
   mode?: "lease" | "strict";
   express_resend_unknown?: boolean;
+  otp_code?: boolean;
   suspended?: boolean;
   addresses?: string[] | "none";
 };
@@ -184,6 +186,7 @@ const changeOf = (body: Body) => ({
   ...(body.rate_limit === undefined ? {} : { rateLimit: body.rate_limit === "none" ? null : body.rate_limit }),
   ...(body.mode === undefined ? {} : { mode: body.mode }),
   ...(body.express_resend_unknown === undefined ? {} : { resendsUnknown: body.express_resend_unknown }),
+  ...(body.otp_code === undefined ? {} : { otpCode: body.otp_code }),
   ...(body.suspended === undefined ? {} : { isSuspended: body.suspended }),
   ...(body.addresses === undefined ? {} : { addresses: body.addresses === "none" ? null : body.addresses }),
 });
