@@ -1,5 +1,5 @@
-// `customer`, `topup` and `adjust`: administration directly on the database. Keys are in keys.ts, allow-lists in
-// addresses.ts.
+// `customer`, `topup` and `adjust`: administration directly on the database. Keys are in keys.ts, allow-lists
+// in addresses.ts.
 
 import { createHash } from "node:crypto";
 import { type Command, InvalidArgumentError } from "commander";
@@ -133,9 +133,17 @@ export function declareAdjust(program: Command): void {
     .command("adjust")
     .description("correct a customer's wallet, in either direction, with a reason for the audit log")
     .requiredOption("--customer <id>", "the customer's id", anyId)
-    .requiredOption("--amount <n>", "minor units; below 0: taken from the wallet, such as --amount=-500", signed)
+    .requiredOption(
+      "--amount <n>",
+      "minor units; below 0: taken from the wallet, such as --amount=-500",
+      signed,
+    )
     .requiredOption("--reason <text>", "why, for the audit log", label(REASON_CHARS_MAX))
-    .option("--key <text>", "repeating it has no effect, however much later", label(IDEMPOTENCY_KEY_CHARS_MAX))
+    .option(
+      "--key <text>",
+      "repeating it has no effect, however much later",
+      label(IDEMPOTENCY_KEY_CHARS_MAX),
+    )
     .option(...jsonFlag)
     .action(({ customer, amount: by, reason, key, ...json }: AdjustOptions) =>
       withDatabase(async (pool) => {

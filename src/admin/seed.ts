@@ -7,11 +7,7 @@ import { makeCustomer as addCustomer } from "../control/customers.ts";
 import { endKey, makeKey } from "../control/keys.ts";
 import { payIn } from "../control/wallets.ts";
 import { findKey, SCOPES_DEFAULT } from "../customers/api-keys.ts";
-import {
-  listCustomers,
-  PRICE_EXPRESS_DEFAULT,
-  PRICE_NORMAL_DEFAULT,
-} from "../customers/customers.ts";
+import { listCustomers, PRICE_EXPRESS_DEFAULT, PRICE_NORMAL_DEFAULT } from "../customers/customers.ts";
 import { listKeys } from "../customers/key-admin.ts";
 import type { Config } from "../platform/config.ts";
 import { createPool, type Pool } from "../platform/mysql.ts";

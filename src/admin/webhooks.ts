@@ -53,7 +53,11 @@ function declareSettings(webhook: Command): void {
       withDatabase(async (pool) => {
         const secret = await audited(byUser(pool), async (tx) => ({
           result: await rotateSecret(tx, options.customer, options.now === true),
-          change: { action: "webhook.rotate", customerId: options.customer, new: { at_once: options.now === true } },
+          change: {
+            action: "webhook.rotate",
+            customerId: options.customer,
+            new: { at_once: options.now === true },
+          },
         }));
         print(options, { customer_id: String(options.customer), secret });
       }),
@@ -94,7 +98,11 @@ function declareDeliveries(webhook: Command): void {
         const { customer, origin = null } = options;
         const resumed = await audited(byUser(pool), async (tx) => ({
           result: await resumeEndpoints(tx, customer, origin),
-          change: { action: "webhook.resume", customerId: customer, ...(origin === null ? {} : { subject: origin }) },
+          change: {
+            action: "webhook.resume",
+            customerId: customer,
+            ...(origin === null ? {} : { subject: origin }),
+          },
         }));
         print(options, { customer_id: String(options.customer), resumed });
       }),

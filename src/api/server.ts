@@ -1,7 +1,8 @@
 // The API's socket: Bun.serve, which is uWebSockets. Owns traces, counting answers, mapping errors to
 // answers, and refusing new requests while stopping. Leaves what a route declares to run-route.ts (and
-// admin/run.ts), and the peers' forms to doors/. Invariant: anything thrown becomes one problem answer, or one refusal of a door.
-// Bounds: bodies are bounded by http.ts, concurrent requests by the group commit's queue.
+// admin/run.ts), and the peers' forms to doors/. Invariant: anything thrown becomes one problem answer, or
+// one refusal of a door. Bounds: bodies are bounded by http.ts, concurrent requests by the group commit's
+// queue.
 
 import { CallerGoneError } from "../core/caller.ts";
 import { SluiceError, toSluiceError } from "../core/errors.ts";

@@ -1,7 +1,7 @@
-// Admin tokens: who may use the admin API. A token is its row's id and 256 random bits, shown once; the row has
-// its SHA-256, which at that length needs no salt or stretching. It is read for each request, because admins
-// make few, so a revoked token is refused at once, by every process.
-// Invariant: hashes are compared in a time that doesn't depend on them.
+// Admin tokens: who may use the admin API. A token is its row's id and 256 random bits, shown once; the row
+// has its SHA-256, which at that length needs no salt or stretching. It is read for each request, because
+// admins make few, so a revoked token is refused at once, by every process. Invariant: hashes are compared in
+// a time that doesn't depend on them.
 
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { ADMIN_NAME_CHARS_MAX } from "../core/audit.ts";

@@ -1,10 +1,9 @@
 // The audit log: who changed what, when and from where. Every change that whoever runs Sluice makes, by a
-// command or over the admin API, runs inside `audited`, which appends its row in the change's own transaction.
-// Also owns repeating such a change: a request that names a key takes effect once, for ever, because the log
-// keeps the key and the answer. Leaves what a change does to the other files of this folder and to their
-// callers, reading the log to src/reports/audit-log.ts.
-// Invariants: a change and its row are stored together or not at all; rows only come (triggers refuse the
-// rest); no secret is ever in one.
+// command or over the admin API, runs inside `audited`, which appends its row in the change's own
+// transaction. Also owns repeating such a change: a request that names a key takes effect once, for ever,
+// because the log keeps the key and the answer. Leaves what a change does to the other files of this folder
+// and to their callers, reading the log to src/reports/audit-log.ts. Invariants: a change and its row are
+// stored together or not at all; rows only come (triggers refuse the rest); no secret is ever in one.
 
 import type { Actor, AuditAction } from "../core/audit.ts";
 import { SluiceError } from "../core/errors.ts";
@@ -33,7 +32,10 @@ export type Change = {
 export type Done<T> = { result: T; change: Change | null };
 
 /** Runs a change and appends its row, in one transaction. `body` runs again after a deadlock. */
-export function audited<T>({ pool, actor, kept = null }: By, body: (tx: Pool) => Promise<Done<T>>): Promise<T> {
+export function audited<T>(
+  { pool, actor, kept = null }: By,
+  body: (tx: Pool) => Promise<Done<T>>,
+): Promise<T> {
   return pool.transaction(async (conn) => {
     const { result, change } = await body(within(conn));
     if (change !== null) await append(conn, actor, change, kept === null ? null : { ...kept, result });
@@ -98,7 +100,10 @@ export async function once<B extends By, T>(by: B, run: (by: B) => Promise<T>): 
   const before = await find();
   if (before !== null) return before;
   try {
-    return { answer: JSON.stringify(await run(by)), isRepeat: false };
+    const answer = JSON.stringify(await run(by));
+    // Ours; or another's, beside which ours had nothing left to do.
+    const now = await find();
+    return now === null || now.answer === answer ? { answer, isRepeat: false } : now;
   } catch (error) {
     const isLost = isConnectionLost(error);
     // Another request with the key may have been faster: then its row refused ours, or took what ours needed.

@@ -1,5 +1,6 @@
-// What whoever runs Sluice changes about API keys: makes, rotates, limits and revokes them. The log names keys
-// by their ids; a key itself, and the secret that signs its requests, are shown once and never written down.
+// What whoever runs Sluice changes about API keys: makes, rotates, limits and revokes them. The log names
+// keys by their ids; a key itself, and the secret that signs its requests, are shown once and never written
+// down.
 
 import { SluiceError } from "../core/errors.ts";
 import { setAddresses } from "../customers/addresses.ts";
@@ -33,7 +34,8 @@ export const makeKey = (
   });
 
 /**
- * As rotateKey. `show` gets the new key before it is stored; if it throws, nothing changes. @throws SluiceError
+ * As rotateKey. `show` gets the new key before it is stored; if it throws, nothing changes. @throws
+ * SluiceError
  */
 export const replaceKey = (
   by: ById,

@@ -5,7 +5,13 @@ import { REFUSED } from "../core/price-file.ts";
 import type { Rate } from "../core/price-plan.ts";
 import { SluiceError } from "../core/errors.ts";
 import { nameProblem } from "../customers/customers.ts";
-import { lockPlan, PLAN_NAME_CHARS_MAX, removePlan, removeRates, setRates } from "../customers/price-plans.ts";
+import {
+  lockPlan,
+  PLAN_NAME_CHARS_MAX,
+  removePlan,
+  removeRates,
+  setRates,
+} from "../customers/price-plans.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { audited, type By, type Change } from "./audit.ts";
 import { holdVersion } from "./customers.ts";
@@ -18,8 +24,8 @@ export type PlanState = { plan: string; rates: number; version: string };
 const RATES_LOGGED_MAX = 200;
 
 /**
- * Adds rates to a plan, or with `replaces` makes them all that it has; makes the plan if there is none. All or
- * nothing; every process knows within 2 s. @throws SluiceError validation_failed, version_conflict
+ * Adds rates to a plan, or with `replaces` makes them all that it has; makes the plan if there is none. All
+ * or nothing; every process knows within 2 s. @throws SluiceError validation_failed, version_conflict
  */
 export async function changeRates(
   by: By,
@@ -69,7 +75,10 @@ const changePlan = <T extends object>(
   });
 
 /** Removes a plan that no customer has. @throws SluiceError not_found, validation_failed, version_conflict */
-export const endPlan = (by: By, { name, version = null }: PlanRef): Promise<{ plan: string; removed: true }> =>
+export const endPlan = (
+  by: By,
+  { name, version = null }: PlanRef,
+): Promise<{ plan: string; removed: true }> =>
   audited(by, async (tx) => {
     const before = await lockPlan(tx, name);
     holdVersion(before?.version ?? "", version);
@@ -94,8 +103,10 @@ const logged = (rates: readonly Rate[]) => ({
   rates_total: rates.length,
 });
 
+type Shown = { prefix: string; valid_from: string; normal: number | "refused"; express: number | "refused" };
+
 /** A rate as people read it. */
-export const shownRate = ({ prefix, validFromMs, prices }: Rate) => ({
+export const shownRate = ({ prefix, validFromMs, prices }: Rate): Shown => ({
   prefix,
   valid_from: new Date(validFromMs).toISOString(),
   normal: prices?.normal ?? REFUSED,

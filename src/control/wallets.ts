@@ -23,7 +23,7 @@ export type Posting = By & { id: () => string; now: () => number };
 /** As long as a message waits for such credit: a live process gives it back at once. */
 const CREDIT_WAIT_MS = RECALL_WAIT_MAX_MS;
 
-/** `idempotent`: the request_id was used before. `balance`: all that the customer can spend now, minor units. */
+/** `idempotent`: the request_id was used before. `balance`: all that the customer can spend now. */
 export type PaidIn = {
   customer_id: string;
   amount: number;
@@ -73,7 +73,10 @@ export type Adjusted = { customer_id: string; entry_id: string; amount: number; 
  * leases is recalled for that. @throws SluiceError not_found; validation_failed; insufficient_balance;
  * credit_elsewhere (a process, perhaps a dead one, has not given it back in time)
  */
-export async function adjustWallet(by: Posting, { customerId, amount, reason }: Adjustment): Promise<Adjusted> {
+export async function adjustWallet(
+  by: Posting,
+  { customerId, amount, reason }: Adjustment,
+): Promise<Adjusted> {
   const isAmount = Number.isSafeInteger(amount) && amount !== 0;
   hold("amount", isAmount ? null : "must be a whole number other than 0");
   hold("reason", nameProblem(reason, REASON_CHARS_MAX));

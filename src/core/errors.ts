@@ -32,13 +32,7 @@ export const ERRORS = {
     "The request has no `X-API-Key` header, or an empty one.",
   ),
   api_key_invalid: row(401, "API key invalid", false, "The key is unknown, was revoked, or has expired."),
-  admin_token_invalid: row(
-    401,
-    "Admin token invalid",
-    false,
-    "Only of the admin API: there is no `Authorization: Bearer` with an admin token, or the token is unknown " +
-      "or was revoked (docs/reference/admin-api.md).",
-  ),
+  admin_token_invalid: row(401, "Admin token invalid", false, "No live token in `Authorization: Bearer`."),
   signature_missing: row(
     401,
     "Signature missing",
@@ -129,13 +123,7 @@ export const ERRORS = {
     true,
     "A request with this `Idempotency-Key` is still being processed. Wait for `Retry-After`, then repeat it.",
   ),
-  version_conflict: row(
-    412,
-    "Version conflict",
-    false,
-    "Only of the admin API: the object was changed since the version that `If-Match` names. Nothing was " +
-      "changed. Read it again, and decide again.",
-  ),
+  version_conflict: row(412, "Version conflict", false, "It was changed since the version in `If-Match`."),
   payload_too_large: row(
     413,
     "Payload too large",

@@ -14,7 +14,9 @@ const TABLE = `
   reserve open  lease   message   0  0
   capture close message revenue   0 -1
   refund  close message balance  +1 -1
-  release open  lease   balance  +1 -1`;
+  release open  lease   balance  +1 -1
+  adjust_up   open outside balance +1 0
+  adjust_down open balance outside -1 0`;
 
 test("each operation posts what the table says, and there is no other", () => {
   const rows = TABLE.trim()

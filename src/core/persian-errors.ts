@@ -135,8 +135,7 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   },
   version_conflict: {
     title: "تعارض نسخه",
-    meaning:
-      "پس از نسخه‌ای که If-Match می‌گوید تغییری رخ داده است. چیزی تغییر نکرد. دوباره بخوانید و دوباره تصمیم بگیرید.",
+    meaning: "پس از نسخه‌ای که If-Match می‌گوید تغییری رخ داده است. چیزی تغییر نکرد.",
   },
   payload_too_large: {
     title: "بدنه بیش از حد بزرگ است",

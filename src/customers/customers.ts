@@ -1,4 +1,5 @@
-// Customers and their wallets: creates, changes and lists them. Keys are in api-keys.ts, money in src/ledger/topup.ts.
+// Customers and their wallets: creates, changes and lists them. Keys are in api-keys.ts, money in
+// src/ledger/topup.ts.
 
 import { SluiceError } from "../core/errors.ts";
 import { labelProblem } from "../core/parts.ts";
@@ -40,7 +41,8 @@ export async function createCustomer(pool: Pool, customer: NewCustomer): Promise
 }
 
 /**
- * Changes a customer's name, own prices or rate limit; what is left out stays. Every process knows within 2 s.
+ * Changes a customer's name, own prices or rate limit; what is left out stays. Every process knows within
+ * 2 s.
  * @throws SluiceError validation_failed naming every bad field
  */
 export async function setTerms(
@@ -132,10 +134,9 @@ export async function listCustomers(
   { after = 0, limit = null }: { after?: number; limit?: number | null } = {},
 ): Promise<CustomerRow[]> {
   const most = limit === null ? "" : ` LIMIT ${limit}`;
-  const found = await pool.query<Found[]>(
-    `${SELECT} WHERE c.customer_id > ? ORDER BY c.customer_id${most}`,
-    [after],
-  );
+  const found = await pool.query<Found[]>(`${SELECT} WHERE c.customer_id > ? ORDER BY c.customer_id${most}`, [
+    after,
+  ]);
   return found.map(rowOf);
 }
 

@@ -21,11 +21,11 @@ export type Adjustment = {
 export type Adjusted = { before: number; after: number };
 
 /**
- * @throws SluiceError not_found; insufficient_balance (wallet and leases together hold less); credit_elsewhere
- * (leases hold some of it: recall them, and try again); validation_failed (the wallet can't hold that much)
+ * @throws SluiceError not_found; insufficient_balance (wallet and leases together hold less);
+ * credit_elsewhere (leases hold some of it: recall them, and try again); validation_failed (the wallet can't hold that much)
  */
 export async function adjust(
-  conn: Connection,
+  conn: Pick<Connection, "query">,
   { entryId, customerId, amount, nowMs }: Adjustment,
 ): Promise<Adjusted> {
   const [wallet] = await conn.query<{ balance: number; reserved: number }[]>(

@@ -61,7 +61,9 @@ export async function lockWallet(conn: Pick<Connection, "query">, customerId: nu
 
 /** Asks all processes for the credit of this customer that they hold; its wallet should be locked. */
 export async function recallAll(conn: Pick<Connection, "write">, customerId: number): Promise<void> {
-  await conn.write("UPDATE credit_leases SET recall=TRUE WHERE customer_id=? AND spent<granted", [customerId]);
+  await conn.write("UPDATE credit_leases SET recall=TRUE WHERE customer_id=? AND spent<granted", [
+    customerId,
+  ]);
 }
 
 /** Minor units in this customer's leases that were recalled and are not back yet. */

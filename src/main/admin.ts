@@ -44,7 +44,14 @@ runRole({ name: "admin", usage: "bun src/main/admin.ts: the admin API." }, async
     routes: () => ({ path, loaded: loadRoutes(path, process.env) }),
   });
   const server = createServer(
-    { routes, run: (route, arrival) => runAdminRoute({ pool }, route, arrival), doors: [], metrics, tracing, log },
+    {
+      routes,
+      run: (route, arrival) => runAdminRoute({ pool }, route, arrival),
+      doors: [],
+      metrics,
+      tracing,
+      log,
+    },
     { host: config.adminHost, port: config.adminPort, idleS: config.apiIdleS, edgeSecret: "" },
   );
   role.onStop(() => {

@@ -1,8 +1,8 @@
 // What reconcile reads from MySQL: sums per customer of entries, messages, leases, top-ups, adjustments and
-// claims, all from the caller's one snapshot. Leaves what the sums must equal to check.ts. A fingerprint, the sum of
-// CRC32('<id>:<amount>') over rows, shows that two sets of rows are the same without joining them; only
-// customers whose sums or fingerprints differ are read row by row. Bounds: two scans (entries, messages) of
-// the customers asked for; in memory one row per customer, day and op or status.
+// claims, all from the caller's one snapshot. Leaves what the sums must equal to check.ts. A fingerprint, the
+// sum of CRC32('<id>:<amount>') over rows, shows that two sets of rows are the same without joining them;
+// only customers whose sums or fingerprints differ are read row by row. Bounds: two scans (entries, messages)
+// of the customers asked for; in memory one row per customer, day and op or status.
 
 import { settlementOf, STATUSES, type Status, eventStatus, sequencesSinceEvent } from "../core/message.ts";
 import { ADJUSTED } from "../core/audit.ts";

@@ -279,7 +279,7 @@ export async function rowsOfTopups(conn: Connection, customerId: number): Promis
   return driftsOf(conn, rows);
 }
 
-/** Adjustments of one customer without a row of the audit log that says the same, and such rows without one. */
+/** Adjustments of one customer without such a row of the audit log, and such rows without their entry. */
 export async function rowsOfAdjustments(conn: Connection, customerId: number): Promise<Drift[]> {
   const id = Number(customerId);
   const signed = "IF(e.op = 'adjust_down', -e.amount, e.amount)";

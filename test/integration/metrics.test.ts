@@ -129,7 +129,10 @@ test("the roles expose exactly the metrics that the table gives them", () => {
     const expected = Object.entries(ROWS)
       .filter(
         ([, { role: of }]) =>
-          of === role || of === "all" || (of === "http" && role === "ingest") || (of === "routes" && hasRoutes),
+          of === role ||
+          of === "all" ||
+          (of === "http" && role === "ingest") ||
+          (of === "routes" && hasRoutes),
       )
       .map(([name]) => name);
     expect([...told].sort()).toEqual(expected.sort());

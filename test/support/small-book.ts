@@ -89,6 +89,11 @@ export const keySql = (customerId: number, operation: "send" | "topup", owner: s
   `INSERT INTO idempotency_keys (customer_id,operation,idem_key,request_hash,owner,status,answer) ` +
   `VALUES (${customerId},'${operation}','${id()}','','${owner}',202,'{}')`;
 
+/** What the audit log says of an adjustment. */
+export const auditSql = (customerId: number, entryId: string, amount: number): string =>
+  "INSERT INTO audit_log (via,who,origin,action,customer_id,entry_id,amount) " +
+  `VALUES ('cli','tester','here','wallet.adjust',${customerId},'${entryId}',${amount})`;
+
 /** Makes everything ten minutes older, so that nothing counts as being on its way. */
 export const ageAll = (pool: Pool): Promise<unknown> =>
   pool.query(

@@ -149,8 +149,8 @@ const changeRoute = (deps: AdminDeps): Route =>
       tag: "Customers",
       summary: "Change what a customer pays, how it is limited, and whether it is served",
       description:
-        "What is left out stays; all of it is changed, or nothing. Every process knows within 2 s. What was " +
-        "accepted before keeps its price, and is still sent for a suspended customer.",
+        "What is left out stays; all of it is changed, or nothing. Every process knows within 2 s. What " +
+        "was accepted before keeps its price, and is still sent for a suspended customer.",
       path: OF_CUSTOMER,
       body: { price_normal: 450, rate_limit: 6_000, suspended: false },
       answers: { 200: { ...CUSTOMER_EXAMPLE, price_normal: 450, rate_limit: 6_000 } },
@@ -183,7 +183,9 @@ const changeOf = (body: Body) => ({
   ...(body.price_normal === undefined ? {} : { priceNormal: body.price_normal }),
   ...(body.price_express === undefined ? {} : { priceExpress: body.price_express }),
   ...(body.price_plan === undefined ? {} : { plan: body.price_plan === "none" ? null : body.price_plan }),
-  ...(body.rate_limit === undefined ? {} : { rateLimit: body.rate_limit === "none" ? null : body.rate_limit }),
+  ...(body.rate_limit === undefined
+    ? {}
+    : { rateLimit: body.rate_limit === "none" ? null : body.rate_limit }),
   ...(body.mode === undefined ? {} : { mode: body.mode }),
   ...(body.express_resend_unknown === undefined ? {} : { resendsUnknown: body.express_resend_unknown }),
   ...(body.otp_code === undefined ? {} : { otpCode: body.otp_code }),

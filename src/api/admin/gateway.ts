@@ -11,6 +11,7 @@ import { topCustomers } from "../../reports/top-customers.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, Cursor, CustomerId, Money, OrNull, Sum, Time, Ulid } from "../shapes.ts";
 import type { AdminDeps } from "./run.ts";
+import { WHY_EXAMPLE } from "./shapes.ts";
 
 export type GatewayDeps = AdminDeps & {
   clickhouse: Clickhouse;
@@ -186,7 +187,7 @@ const auditRoute = ({ pool }: GatewayDeps): Route =>
               subject: null,
               entry_id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
               amount: -2_500,
-              reason: "Paid twice by mistake, ticket 4711",
+              reason: WHY_EXAMPLE,
               old: { balance: 100_000 },
               new: { balance: 97_500 },
             },

@@ -81,7 +81,7 @@ const createRoute = (deps: AdminDeps): Route =>
       tag: "Keys",
       summary: "Make a key",
       description:
-        "A customer may have two live keys. If the answer is lost, so is the key: revoke it, and make another.",
+        "A customer may have two live keys. If the answer is lost, so is the key: revoke it, make another.",
       path: OF_CUSTOMER,
       body: { scopes: ["send", "read"], expires_at: "2099-12-31T23:59:59Z" },
       answers: { 201: MADE_EXAMPLE },
@@ -91,8 +91,16 @@ const createRoute = (deps: AdminDeps): Route =>
       const { scopes = SCOPES_DEFAULT, expires_at, signed = false } = call.body;
       const expiresAtMs = expires_at === undefined ? null : futureOf(expires_at);
       return change(deps, call, { status: 201, key: "none" }, async (by) => {
-        const { keyId, apiKey, signingSecret } = await makeKey(by, customerId, scopes, { expiresAtMs, signed });
-        return madeOf({ customerId, keyId, apiKey, ...(signingSecret === undefined ? {} : { signingSecret }) });
+        const { keyId, apiKey, signingSecret } = await makeKey(by, customerId, scopes, {
+          expiresAtMs,
+          signed,
+        });
+        return madeOf({
+          customerId,
+          keyId,
+          apiKey,
+          ...(signingSecret === undefined ? {} : { signingSecret }),
+        });
       });
     },
   });
@@ -205,8 +213,7 @@ const revokeRoute = (deps: AdminDeps): Route =>
       path: OF_KEY,
       answers: { 200: { ...KEY_EXAMPLE, live: false, revoked_at: "2026-09-21T14:14:00.000Z" } },
     } satisfies About,
-    handle: (call) =>
-      change(deps, call, { status: 200, key: "none" }, (by) => endKey(by, keyIdOf(call))),
+    handle: (call) => change(deps, call, { status: 200, key: "none" }, (by) => endKey(by, keyIdOf(call))),
   });
 
 const keyIdOf = ({ params: { id = "" } }: { params: Readonly<Record<string, string>> }): string => id;

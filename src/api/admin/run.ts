@@ -58,7 +58,7 @@ type Keyed = "needs" | "takes" | "none";
 const newId = createIdFactory({ now: Date.now });
 
 /** Makes a change, once for its key, and answers it. @throws SluiceError, what `run` throws */
-export async function change<S extends number, T>(
+export async function change<const S extends number, T>(
   { pool }: AdminDeps,
   call: Changing,
   { status, key }: { status: S; key: Keyed },

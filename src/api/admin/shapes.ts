@@ -17,6 +17,9 @@ export const OF_PLAN: About["path"] = {
   plan: { schema: Type.String(), description: "the plan's name", example: "retail" },
 };
 
+/** Why a wallet was corrected. */
+export const WHY_EXAMPLE = "Paid twice by mistake, ticket 4711";
+
 export const OrNone = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Literal("none")]);
 export const Addresses = Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: ADDRESSES_MAX });
 export const Version = Type.String({

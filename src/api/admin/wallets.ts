@@ -11,7 +11,7 @@ import { type Route, route } from "../route.ts";
 import { ENTRY_EXAMPLE, Entry } from "../routes/wallet-ledger.ts";
 import { closed, Currency, Cursor, CustomerId, Money, Sum, Ulid } from "../shapes.ts";
 import { type AdminDeps, change, customerIdOf } from "./run.ts";
-import { Caps, CAPS_EXAMPLE, OF_CUSTOMER, OrNone } from "./shapes.ts";
+import { Caps, CAPS_EXAMPLE, OF_CUSTOMER, OrNone, WHY_EXAMPLE } from "./shapes.ts";
 
 const MONEY_ERRORS = ["not_found", "overloaded", "outcome_unknown", "idempotency_key_reused"] as const;
 
@@ -177,7 +177,7 @@ messages have reserved stays theirs. Credit that ingest processes hold is called
 doesn't return it, for 20 s after it died, the answer is 503 \`credit_elsewhere\`. The reason is in the
 audit log only; the customer sees an entry \`adjust_up\` or \`adjust_down\`.`,
       path: OF_CUSTOMER,
-      body: { amount: -2_500, reason: "Paid twice by mistake, ticket 4711" },
+      body: { amount: -2_500, reason: WHY_EXAMPLE },
       answers: {
         201: { customer_id: "1", entry_id: "01M7YBCG2N0V4QK5A1T8P6WJ3D", amount: -2_500, balance: 97_500 },
       },
@@ -206,8 +206,8 @@ const capsRoute = (deps: AdminDeps): Route =>
       tag: "Wallets",
       summary: "Set or remove what a customer may spend in a UTC day and month",
       description:
-        "What is left out stays. Processes are asked for the credit that they hold: once it is back, within " +
-        "a second unless one died, the caps hold everywhere.",
+        "What is left out stays. Processes are asked for the credit that they hold: once it is back, " +
+        "within a second unless one died, the caps hold everywhere.",
       path: OF_CUSTOMER,
       body: { daily: 50_000, monthly: "none" },
       answers: { 200: CAPS_EXAMPLE },

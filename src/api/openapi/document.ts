@@ -39,7 +39,13 @@ operator takes it.
 - Rate limits count message parts a minute for each customer.`;
 
 /** What the operations of one API share. */
-export type Book = { title: string; description: string; tags: Readonly<Record<string, string>>; securitySchemes: Json; parameters: Json };
+export type Book = {
+  title: string;
+  description: string;
+  tags: Readonly<Record<string, string>>;
+  securitySchemes: Json;
+  parameters: Json;
+};
 
 /** @throws Error if a route doesn't describe a parameter of its path */
 export function openApi(routes: readonly Route[], book: Book = CUSTOMERS_BOOK): Json {
@@ -60,7 +66,7 @@ export function openApi(routes: readonly Route[], book: Book = CUSTOMERS_BOOK): 
       responses: into.responses,
       parameters: book.parameters,
       examples: problemExamples(),
-      headers: headers(),
+      headers: headersIn(JSON.stringify([paths, into.responses])),
       securitySchemes: book.securitySchemes,
     },
   };
@@ -124,10 +130,13 @@ const CUSTOMERS_BOOK: Book = {
   parameters: PARAMETERS,
 };
 
-const headers = (): Json =>
+/** Those that this text refers to. */
+const headersIn = (used: string): Json =>
   Object.fromEntries(
-    (Object.keys(HEADERS) as HeaderName[]).map((name) => {
-      const { schema, ...header } = HEADERS[name];
-      return [name, { ...header, schema: printSchema(schema) }];
-    }),
+    (Object.keys(HEADERS) as HeaderName[])
+      .filter((name) => used.includes(`"#/components/headers/${name}"`))
+      .map((name) => {
+        const { schema, ...header } = HEADERS[name];
+        return [name, { ...header, schema: printSchema(schema) }];
+      }),
   );

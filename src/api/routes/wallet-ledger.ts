@@ -47,8 +47,8 @@ export const createWalletLedger = (deps: LedgerDeps, streams: Streams): Route =>
       summary: "The statement, newest first",
       description:
         "By message or top-up; of a message, its capture or refund before its reserve. `adjust_up` and " +
-        "`adjust_down` are corrections by whoever runs the gateway. An export has all that was entered until " +
-        "a minute ago.",
+        "`adjust_down` are corrections by whoever runs the gateway. An export has all that was entered " +
+        "until a minute ago.",
       headers: ["X-As-Of"],
       answers: {
         200: {
