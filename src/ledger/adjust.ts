@@ -22,7 +22,8 @@ export type Adjusted = { before: number; after: number };
 
 /**
  * @throws SluiceError not_found; insufficient_balance (wallet and leases together hold less);
- * credit_elsewhere (leases hold some of it: recall them, and try again); validation_failed (the wallet can't hold that much)
+ * credit_elsewhere (leases hold some of it: recall them, and try again); validation_failed (the wallet
+ * can't hold that much)
  */
 export async function adjust(
   conn: Pick<Connection, "query">,

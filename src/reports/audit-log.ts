@@ -26,8 +26,9 @@ export type AuditPage = { entries: AuditEntry[]; next_cursor: string | null };
 
 type Found = Omit<AuditEntry, "created_at" | "old" | "new"> & {
   created_at: Date;
-  old_values: AuditEntry["old"];
-  new_values: AuditEntry["new"];
+  /** JSON */
+  old_values: string | null;
+  new_values: string | null;
 };
 
 /** By `who`, `action`, `customer`, `from` and `to`. @throws SluiceError validation_failed */
@@ -72,8 +73,11 @@ export async function listAudit({ pool }: { pool: Pool }, query: Query): Promise
 const entryOf = ({ created_at, old_values, new_values, ...row }: Found): AuditEntry => ({
   ...row,
   created_at: created_at.toISOString(),
-  old: old_values,
-  new: new_values,
+  old: valuesOf(old_values),
+  new: valuesOf(new_values),
 });
+
+const valuesOf = (json: string | null): AuditEntry["old"] =>
+  json === null ? null : (JSON.parse(json) as Record<string, unknown>);
 
 const isAuditCursor = (values: CursorValues): boolean => values.length === 1 && Number(values[0]) > 0;

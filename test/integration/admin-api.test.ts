@@ -13,18 +13,16 @@ import type { Actor } from "../../src/core/audit.ts";
 import type { ErrorCode } from "../../src/core/errors.ts";
 import { createIdFactory } from "../../src/core/id.ts";
 import { createLeaseStore } from "../../src/ledger/lease.ts";
-import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import type { Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
-import { testEnv } from "../../src/stack/test-env.ts";
 import { reconcileBooks } from "../support/books.ts";
-import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { createTestEngines, type TestEngines } from "../support/engines.ts";
 import { envOf } from "../support/ingest-process.ts";
 import { freePorts } from "../support/ports.ts";
 
-const { config: base } = await testEnv();
 const id = createIdFactory({ now: Date.now });
 const actor: Actor = { via: "cli", who: "tester", origin: "here" };
-let db: TestDatabase;
+let engines: TestEngines;
 let pool: Pool;
 let child: ChildProcess;
 let url = "";
@@ -32,11 +30,11 @@ let writer = "";
 let reader = "";
 
 beforeAll(async () => {
-  db = await createTestDatabase(base);
-  pool = createPool(db.config, { connections: 6, multipleStatements: true });
+  engines = await createTestEngines();
+  ({ pool } = engines);
   const adminPort = await freePorts(2);
   url = `http://127.0.0.1:${adminPort}`;
-  const env = { ...process.env, ...envOf({ ...db.config, adminPort, healthPort: adminPort + 1 }) };
+  const env = { ...process.env, ...envOf({ ...engines.config, adminPort, healthPort: adminPort + 1 }) };
   child = spawn("bun", [fileURLToPath(new URL("../../src/main/admin.ts", import.meta.url))], {
     env,
     stdio: "ignore",
@@ -49,8 +47,7 @@ beforeAll(async () => {
 afterAll(async () => {
   child.kill("SIGTERM");
   await new Promise((resolve) => child.once("exit", resolve));
-  await pool.end();
-  await db.drop();
+  await engines.drop();
 });
 
 type Sent = { token?: string; body?: unknown; headers?: Record<string, string> };
@@ -357,7 +354,7 @@ test("routes, who sent the most, and the API's own description are there to be r
   expect(shown).toMatchObject({ faults: [] });
   expect((shown.operators as { name: string }[]).map(({ name }) => name)).toContain("A");
   const top = await call("GET", "/admin/v1/reports/top-customers?order=parts&limit=5", { token: reader });
-  expect([200, 503]).toContain(top.status);
+  expect([top.status, top.body.customers]).toEqual([200, []]);
   const document = (await call("GET", "/openapi.json")).body as { paths: object; info: object };
   expect(document.info).toMatchObject({ title: "Sluice admin" });
   expect(Object.keys(document.paths)).toContain("/admin/v1/customers/{id}/adjustments");

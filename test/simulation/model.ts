@@ -67,7 +67,11 @@ const POSTINGS: Record<string, { leg: string; balance: number; reserved: number 
   capture: { leg: "close", balance: 0, reserved: -1 },
   refund: { leg: "close", balance: 1, reserved: -1 },
   release: { leg: "open", balance: 1, reserved: -1 },
+  adjust_up: { leg: "open", balance: 1, reserved: 0 },
+  adjust_down: { leg: "open", balance: -1, reserved: 0 },
 };
+/** Their entries have the ids of messages. */
+const OF_MESSAGES = new Set(["reserve", "capture", "refund"]);
 export const isFinal = (status: string): boolean => FINAL.has(status);
 
 const num = (values: Values, name: string): number => Number(values[name]);
@@ -144,7 +148,7 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
     of.entries.reserved += posting.reserved * amount;
     touched.customers.add(customerId);
     if (op === "topup") touched.paid.push(after);
-    if (op === "topup" || op === "grant" || op === "release") return;
+    if (!OF_MESSAGES.has(op)) return;
     const message = messageOf(text(after, "entry_id"));
     touched.messages.add(message);
     if (op === "reserve") {

@@ -1,5 +1,6 @@
 // Planted bugs that few seeds catch, each with a seed that does, so that a test needn't search for it.
 
+import { RARE_ADJUST_BUGS } from "./adjust-bugs.ts";
 import { RARE_CAP_BUGS } from "./cap-bugs.ts";
 import { RARE_INBOUND_BUGS } from "./inbound-bugs.ts";
 import { RARE_OTP_BUGS } from "./otp-bugs.ts";
@@ -7,6 +8,7 @@ import { RARE_SCHEDULE_BUGS } from "./schedule-bugs.ts";
 
 /** Caught in few runs: a search begins at a seed that catches it at present; any other would do as well. */
 export const RARE: Readonly<Record<string, number>> = {
+  ...RARE_ADJUST_BUGS,
   ...RARE_CAP_BUGS,
   ...RARE_OTP_BUGS,
   ...RARE_SCHEDULE_BUGS,

@@ -51,8 +51,8 @@ const routesRoute = ({ routes }: GatewayDeps): Route =>
       summary: "Operators and routes, as the routes file has them now",
       description:
         "Without the settings of connectors, which may be secrets. They are changed in the file, without a " +
-        "restart: `./sluice route check`, then `./sluice route reload`. A file with faults shows them here, " +
-        "and the processes go on with the one of before.",
+        "restart: `./sluice route check`, then `./sluice route reload`. Faults of the file are shown here, " +
+        "while the processes go on with the one of before.",
       answers: {
         200: {
           operators: [
