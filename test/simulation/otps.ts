@@ -86,8 +86,8 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
   const sent = new Map<string, Sent>();
   const stored = new Map<string, Stored>();
   const storedFor = new Map<string, number>();
-  /** By customer and phone: the message of the code that can be verified. */
-  const present = new Map<string, string>();
+  /** Messages whose code was replaced by one of the same commit, so that it was never seen stored. */
+  const overtaken = new Set<string>();
   /** By its key: the bytes of a 202. */
   const bytes = new Map<string, string>();
   /** By message: the code that an operator got. */
@@ -157,9 +157,7 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     const isExpress = fields.cost === message.cost && message.values.lane === "express";
     hold(isExpress, "a code is an express message", detail);
     if (!stored.has(id)) {
-      // A newer code for the phone has taken its place within one commit.
-      const newer = present.get(nameOf(message.customerId, message.values.phone)) ?? "";
-      hold(newer > messageId, "every 202 is stored", detail);
+      hold(overtaken.has(messageId), "every 202 is stored", detail);
       stored.set(id, { tries: 0, isVerified: false, isReplaced: true });
     }
     counts["codes sent"]++;
@@ -232,10 +230,28 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     const message = model.messages.get(String(after.message_id));
     hold(message?.values.phone === after.phone, "a code is stored together with its message", detail);
     const name = nameOf(after.customer_id, after.phone);
-    present.set(name, String(after.message_id));
     const codes = (storedFor.get(name) ?? 0) + 1;
     storedFor.set(name, codes);
     hold(codes <= OTP_RULES.phoneMax, "no more codes go to a phone than is allowed", detail);
+  };
+
+  /** Of several codes for a phone in one commit the last one counts, whichever was asked for first. */
+  const noteOvertaken = (changes: readonly RowChange[]): void => {
+    const added = (of: string) =>
+      changes.flatMap(({ table, before, after }) =>
+        table === of && after !== null ? [{ before, after }] : [],
+      );
+    const codes = new Map(
+      added("otps")
+        .filter(({ before, after }) => before?.otp_id !== after.otp_id)
+        .map(({ after }) => [nameOf(after.customer_id, after.phone), after.message_id]),
+    );
+    if (codes.size === 0) return;
+    for (const { before, after } of added("messages")) {
+      if (before !== null) continue;
+      const last = codes.get(nameOf(after.customer_id, after.phone));
+      if (last !== undefined && last !== after.id) overtaken.add(String(after.id));
+    }
   };
 
   const onMessage = (after: NonNullable<RowChange["after"]>): void => {
@@ -278,6 +294,7 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     },
     onCommit(changes) {
       if (!has) return;
+      noteOvertaken(changes);
       for (const change of changes) {
         const { table, after } = change;
         if (table === "otps") onOtp(change);
