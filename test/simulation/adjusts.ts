@@ -40,7 +40,13 @@ const PATIENCE_MS = 40_000;
 const IN_PEACE = 3;
 const CONNECTIONS = 3;
 
-export function createAdjusts(kernel: Kernel, seed: number, network: () => Network): Adjusts {
+type Deps = {
+  network: () => Network;
+  /** The balance and all leases. */
+  spendable: (customerId: number) => number;
+};
+
+export function createAdjusts(kernel: Kernel, seed: number, { network, spendable }: Deps): Adjusts {
   const random = createRandom(seed + 0xad7);
   const has = seed % SEEDS === WITH_ADJUSTS;
   const counts = { adjusted: 0, "adjusted again": 0, "not adjusted": 0, "adjust tries": 0 };
@@ -113,7 +119,10 @@ export function createAdjusts(kernel: Kernel, seed: number, network: () => Netwo
       return true;
     }
     const isExpected =
-      code === "credit_elsewhere" || code === "outcome_unknown" || code === "unavailable" || code === "overloaded";
+      code === "credit_elsewhere" ||
+      code === "outcome_unknown" ||
+      code === "unavailable" ||
+      code === "overloaded";
     hold(
       isExpected || isConnectionLost(error) || isRetryable(error),
       "an adjustment is booked or refused",
@@ -131,7 +140,9 @@ export function createAdjusts(kernel: Kernel, seed: number, network: () => Netwo
         const next = () => {
           if (kernel.nowMs() > forMs) return;
           const size = owner.priceNormal * random.pick([1, 5, 60]) + random.int(3);
-          const amount = random.chance(0.6) ? -size : size;
+          // Most of it may be in leases.
+          const all = Math.max(1, spendable(owner.customerId) - random.int(3));
+          const amount = random.chance(0.6) ? -size : random.chance(0.3) ? -all : size;
           const key = `adjust-${owner.customerId}-${++n}`;
           const hash = createHash("sha256").update(`${key} ${amount}`).digest();
           waiting++;
@@ -164,8 +175,10 @@ export function createAdjusts(kernel: Kernel, seed: number, network: () => Netwo
           JSON.stringify([entry, row]),
         );
       }
-      hold(rows.size === entries.length, "an adjustment and its row of the audit log are written together", () =>
-        JSON.stringify([...rows.values()]),
+      hold(
+        rows.size === entries.length,
+        "an adjustment and its row of the audit log are written together",
+        () => JSON.stringify([...rows.values()]),
       );
       for (const row of rows.values()) {
         const key = String(row.reason);

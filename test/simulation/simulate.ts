@@ -144,7 +144,10 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const ingests = () => gateway.ingests;
   const schedules = createSchedules(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const inbounds = createInbounds(kernel, seed, { model, ingests, tables: () => server.tables });
-  const adjusts = createAdjusts(kernel, seed, () => network);
+  const adjusts = createAdjusts(kernel, seed, {
+    network: () => network,
+    spendable: (customerId) => model.spendable(customerId),
+  });
   const otps = createOtps(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
