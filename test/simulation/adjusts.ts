@@ -1,9 +1,9 @@
-// Adjustments in a simulated run: an admin corrects wallets in both directions while their customers send, by a
-// process that dies now and then, and repeats with the same key whatever wasn't answered. Drawn from a
+// Adjustments in a simulated run: an admin corrects wallets in both directions while their customers send, by
+// a process that dies now and then, and repeats with the same key whatever wasn't answered. Drawn from a
 // generator of its own, and only in one seed of 21, so that the other seeds run as they would without.
-// Invariants checked here: an adjustment's entry and its row of the audit log are written together and say the
-// same; a key is booked once, however often it is repeated; what is answered is booked, with the entry that the
-// answer names; what is refused is not.
+// Invariants checked here: an adjustment's entry and its row of the audit log are written together and say
+// the same; a key is booked once, however often it is repeated; what is answered is booked, with the entry
+// that the answer names; what is refused is not.
 
 import { createHash } from "node:crypto";
 import { type Once, once } from "../../src/control/audit.ts";
@@ -67,7 +67,7 @@ export function createAdjusts(kernel: Kernel, seed: number, { network, spendable
     const over = (end: () => void) => {
       if (isOver) return;
       isOver = true;
-      end();
+      kernel.after(random.between(0.1, 2), null, end);
     };
     const again = () => {
       if (wish.triesLeft <= 0) return void waiting--;
@@ -82,7 +82,7 @@ export function createAdjusts(kernel: Kernel, seed: number, { network, spendable
       const { customerId, amount } = wish;
       once(by, (who) => adjustWallet(who, { customerId, amount, reason: wish.key })).then(
         (answer) => over(() => answered(wish, answer)),
-        (error: unknown) => over(() => (isRefusal(wish, error) ? waiting-- : again())),
+        (error: unknown) => over(() => (isRefusal(wish, error) ? void waiting-- : again())),
       );
     });
     if (wish.triesLeft > IN_PEACE && random.chance(DEATH))
