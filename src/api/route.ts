@@ -10,7 +10,7 @@ import type { Admin, AdminScope } from "../control/admin-tokens.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
 import type { ParamName, Query } from "../reports/params.ts";
 import type { About } from "./about.ts";
-import { checkerOf } from "./body-check.ts";
+import { checkerOf, type Unless } from "./body-check.ts";
 
 /** What an admin must be allowed to (src/api/admin/): those routes are on a listener of their own. */
 export type AdminAccess = `admin:${AdminScope}`;
@@ -102,6 +102,8 @@ type Declaration<A extends Access, B extends TObject | null, R extends Answers> 
   rawBytesMax?: number;
   /** Documented fields of the body that are not implemented yet: 422 not_supported. */
   notYet?: readonly string[];
+  /** Fields of the body of which either one is required. */
+  unless?: Unless;
   answers: R;
   /** If it takes an NDJSON body too. */
   lines?: Lines;
@@ -125,8 +127,8 @@ export type Route = Omit<Declaration<Access, TObject | null, Answers>, "handle">
 export function route<const A extends Access, B extends TObject | null, R extends Answers>(
   declaration: Declaration<A, B, R>,
 ): Route {
-  const { body, notYet = [] } = declaration;
-  return { ...declaration, check: body === null ? null : checkerOf(body, notYet) };
+  const { body, notYet = [], unless = {} } = declaration;
+  return { ...declaration, check: body === null ? null : checkerOf(body, notYet, unless) };
 }
 
 const ALWAYS: readonly ErrorCode[] = ["malformed_request", "validation_failed", "internal", "unavailable"];

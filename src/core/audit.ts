@@ -22,6 +22,8 @@ export const AUDIT_ACTIONS = [
   "webhook.remove",
   "webhook.resume",
   "webhook.replay",
+  "quiet.change",
+  "senders.change",
   "number.add",
   "number.remove",
   "opt_out.add",

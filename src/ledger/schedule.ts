@@ -88,11 +88,16 @@ export async function cancelLocked(conn: Connection, ids: readonly string[], now
 }
 
 /**
- * Changes when a scheduled message is to be sent; its validity and its promise count from the new time. May
- * be repeated. @throws as cancelScheduled
+ * Changes when a scheduled message is to be sent: `timeOf` says it of the message. Its validity and its
+ * promise count from the new time. May be repeated. @throws as cancelScheduled
  */
-export async function putOffScheduled(pool: Pool, own: OwnMessage, sendAtMs: number): Promise<void> {
+export async function putOffScheduled(
+  pool: Pool,
+  own: OwnMessage,
+  timeOf: (message: Pick<LaneRecord, "lane" | "phone">) => number,
+): Promise<void> {
   const found = await whileScheduled(pool, own, async (conn, record) => {
+    const sendAtMs = timeOf(record);
     await conn.write(rescheduleSql(record, sendAtMs));
     await putOff(conn, record.id, sendAtMs);
   });

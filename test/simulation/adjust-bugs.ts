@@ -5,15 +5,6 @@ import { type Bug, bug } from "./bug.ts";
 const ADJUST = "src/ledger/adjust.ts";
 const AUDIT = "src/control/audit.ts";
 
-/** As RARE of bugs.ts: the first seed with adjustments. */
-export const RARE_ADJUST_BUGS = {
-  "an adjustment leaves no row in the audit log": 11,
-  "an adjustment's row of the audit log is written by itself": 11,
-  "an adjustment upwards is entered as one downwards": 11,
-  "the audit log has the opposite of what an adjustment did": 11,
-  "the key of an adjustment is not kept": 11,
-};
-
 export const ADJUST_BUGS: readonly Bug[] = [
   bug(
     "adjust",

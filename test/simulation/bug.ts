@@ -19,7 +19,8 @@ export type Bug = {
     | "schedule"
     | "adjust"
     | "inbound"
-    | "otp";
+    | "otp"
+    | "quiet";
   edits: readonly Edit[];
 };
 

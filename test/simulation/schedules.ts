@@ -1,6 +1,7 @@
 // Scheduled messages in a simulated run: customers that send messages for later, some of them in batches,
 // cancel some and put some off, while relays move what is due. What they do is drawn from a generator of its
-// own, and only in one seed of seven, so that the other seeds run as they would without.
+// own, and only in one seed of seven, so that the other seeds run as they would without. Seeds of their own
+// have messages that wait for the end of quiet hours (quiets.ts).
 // Invariants checked here: a message is queued at its time, not before, and goes into the outbox once;
 // exactly the scheduled ones have a row of the schedule, for that time; what counts from it moves with it; a
 // cancel or change that is answered is stored, and one that is refused came too late.
@@ -16,6 +17,7 @@ import { hold } from "./hold.ts";
 import { isOfInbounds } from "./inbounds.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Model } from "./model.ts";
+import { createQuiets } from "./quiets.ts";
 import { createRandom } from "./random.ts";
 import type { Answer, Ingest, Request } from "./roles.ts";
 
@@ -26,6 +28,8 @@ export type Schedules = {
   start(clients: Clients, owners: readonly KeyOwner[], forMs: number): void;
   /** Sees every commit of the database; `nowMs`: by its clock. */
   onCommit(changes: readonly RowChange[], nowMs: number): void;
+  /** An operator took a message; `nowMs`: by the database's clock. */
+  onTaken(id: string, nowMs: number): void;
   counts: Record<string, number>;
 };
 type Deps = {
@@ -47,6 +51,7 @@ const AGAIN_MAX = 2;
 export function createSchedules(kernel: Kernel, seed: number, { model, ingests, isCalm }: Deps): Schedules {
   const random = createRandom(seed + 0x5ced);
   const has = seed % SEEDS === WITH_SCHEDULES;
+  const quiets = createQuiets(kernel, seed);
   const counts = { "scheduled asked": 0, scheduled: 0, "scheduled moved": 0, canceled: 0, changed: 0 };
   /** When each message was asked for, by its reference. */
   const wanted = new Map<string, number>();
@@ -123,6 +128,7 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
   };
 
   const start: Schedules["start"] = (clients, owners, forMs) => {
+    quiets.start(clients, owners, forMs);
     if (!has) return;
     for (const owner of owners) {
       const everyMs = random.pick([60, 200, 500]);
@@ -187,10 +193,14 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
   };
 
   return {
-    has,
-    counts,
+    has: has || quiets.has,
+    get counts() {
+      return { ...counts, ...quiets.counts };
+    },
     start,
+    onTaken: quiets.onTaken,
     onCommit(changes, nowMs) {
+      quiets.onCommit(changes, nowMs);
       if (!has) return;
       const touched = new Set<string>();
       for (const { table, before, after } of changes) {

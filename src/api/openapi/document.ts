@@ -72,6 +72,9 @@ export function openApi(routes: readonly Route[], book: Book = CUSTOMERS_BOOK): 
   };
 }
 
+/** As src/api/idempotency-key.ts reads it. */
+const KEY = `[!#-+\\--\\[\\]-~]([ !#-+\\--\\[\\]-~]{0,${IDEMPOTENCY_KEY_CHARS_MAX - 2}}[!#-+\\--\\[\\]-~])?`;
+
 /** `kept`: for how long. */
 export const idempotencyKey = (kept: string): Json => ({
   name: "Idempotency-Key",
@@ -79,7 +82,7 @@ export const idempotencyKey = (kept: string): Json => ({
   description:
     `Chosen by the caller for one operation, and kept ${kept}: printable ASCII without comma, quote ` +
     "or backslash. Quotes around all of it are read over.",
-  schema: { type: "string", minLength: 1, maxLength: IDEMPOTENCY_KEY_CHARS_MAX },
+  schema: { type: "string", pattern: `^(${KEY}|"${KEY}")$` },
   example: "order-1234",
 });
 
@@ -91,7 +94,7 @@ const PARAMETERS: Json = {
     description: "Whatever parameters the operator sends; all of them are stored with the report.",
     style: "form",
     explode: true,
-    schema: { type: "object", additionalProperties: { type: "string" } },
+    schema: { type: "object", additionalProperties: true },
     example: { messageid: "7f3a", status: "DELIVRD" },
   },
 };
