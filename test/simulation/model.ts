@@ -72,8 +72,6 @@ const POSTINGS: Record<string, { leg: string; balance: number; reserved: number 
   adjust_up: { leg: "open", balance: 1, reserved: 0 },
   adjust_down: { leg: "open", balance: -1, reserved: 0 },
 };
-/** Their entries have the ids of messages. */
-const OF_MESSAGES = new Set(["reserve", "capture", "refund"]);
 export const isFinal = (status: string): boolean => FINAL.has(status);
 
 const num = (values: Values, name: string): number => Number(values[name]);
@@ -130,10 +128,7 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
     }
     return known;
   };
-  const spendable = (customerId: number): number => {
-    const { balance, unspent } = booksOf(customerId);
-    return balance + unspent;
-  };
+  const spendable = (of: number): number => booksOf(of).balance + booksOf(of).unspent;
 
   type Touched = { messages: Set<Message>; customers: Set<number>; keys: Values[]; paid: Values[] };
 
@@ -151,7 +146,7 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
     of.entries.reserved += posting.reserved * amount;
     touched.customers.add(customerId);
     if (op === "topup") touched.paid.push(after);
-    if (!OF_MESSAGES.has(op)) return;
+    if (posting.leg === "open" && op !== "reserve") return;
     const message = messageOf(text(after, "entry_id"));
     touched.messages.add(message);
     if (op === "reserve") {
