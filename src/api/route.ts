@@ -98,6 +98,11 @@ type Declaration<A extends Access, B extends TObject | null, R extends Answers> 
   /** Documented fields of the body that are not implemented yet: 422 not_supported. */
   notYet?: readonly string[];
   answers: R;
+  /**
+   * Whether there is no room for what this customer sends: then a request is refused by its head alone, with
+   * 503 `overloaded`, before anything else is read or done.
+   */
+  refuses?: (customerId: number) => boolean;
   /** If it takes an NDJSON body too. */
   lines?: Lines;
   /** If its list can be exported. */
@@ -135,6 +140,7 @@ const OF_A_KEY: readonly ErrorCode[] = [
   "scope_missing",
   "customer_suspended",
   "address_not_allowed",
+  "rate_limited",
 ];
 const OF_A_BODY: readonly ErrorCode[] = [
   "malformed_json",

@@ -18,6 +18,7 @@ import { respond, respondProblem, respondRefusal } from "./http.ts";
 import type { DoorRoute } from "./doors/door.ts";
 import type { Arrival, Reply, Route } from "./route.ts";
 import { runRoute } from "./run-route.ts";
+import { createShed } from "./shed.ts";
 import { createObserveHttp } from "./http-metrics.ts";
 
 export type ServerDeps = {
@@ -107,11 +108,15 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     };
 
   const table = new Map<string, Record<string, Handler>>();
-  const add = (one: Answering) =>
-    table.set(one.path, { ...table.get(one.path), [one.method]: answered(one) });
+  const put = (path: string, method: string, handler: Handler) =>
+    table.set(path, { ...table.get(path), [method]: handler });
+  const add = (one: Answering) => put(one.path, one.method, answered(one));
   for (const route of deps.routes) {
-    const { method, path } = route;
-    add({ method, path, run: (arrival) => runRoute(access, route, arrival) });
+    const { method, path, refuses } = route;
+    const run = (arrival: Arrival) => runRoute(access, route, arrival);
+    const handler = answered({ method, path, run });
+    const shed = refuses === undefined ? null : createShed(access, refuses);
+    put(path, method, shed === null ? handler : (request) => shed(request) ?? handler(request));
   }
   // A path that only doors have is refused in their form for other methods, too.
   const refusals = new Map<string, Refusal>();

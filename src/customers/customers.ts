@@ -16,6 +16,8 @@ export type Customer = NewCustomer & {
   customerId: number;
   currency: string;
   region: string;
+  /** requests per minute; absent: no limit */
+  requestLimit?: number;
   /** An express message whose answer was lost is sent once more, through another operator. */
   resendsUnknown: boolean;
 };
@@ -23,7 +25,7 @@ export type Customer = NewCustomer & {
 export const PRICE_NORMAL_DEFAULT = 500;
 export const PRICE_EXPRESS_DEFAULT = 700;
 export const NAME_CHARS_MAX = 200;
-const RATE_LIMIT_MAX = 100_000_000;
+export const RATE_LIMIT_MAX = 100_000_000;
 
 /** Creates a customer with an empty wallet. @throws SluiceError validation_failed naming every bad field */
 export async function createCustomer(pool: Pool, customer: NewCustomer): Promise<number> {
@@ -61,6 +63,7 @@ export type CustomerRow = {
   price_express: number;
   currency: string;
   rate_limit: number | null;
+  request_limit: number | null;
   /** `lease` or `strict`: how its credit is granted */
   mode: string;
   express_resend_unknown: boolean;
@@ -84,7 +87,7 @@ export async function listCustomers(pool: Pool): Promise<CustomerRow[]> {
   };
   const found = await pool.query<Found[]>(
     "SELECT CAST(customer_id AS CHAR) AS customer_id, name, price_normal, price_express, currency, " +
-      "rate_limit, mode, express_resend_unknown, created_at, suspended_at " +
+      "rate_limit, request_limit, mode, express_resend_unknown, created_at, suspended_at " +
       "FROM customers ORDER BY customers.customer_id",
   );
   return found.map((row) => ({
@@ -96,16 +99,49 @@ export async function listCustomers(pool: Pool): Promise<CustomerRow[]> {
 }
 
 /**
- * Refuses every request of a customer, or serves them again. Every process knows within 2 s. What was
- * accepted before is still sent. @throws SluiceError not_found
+ * Refuses every request of a customer, or serves them again. Every process knows within 2 s. What was queued
+ * before is still sent; what is scheduled waits until the customer is resumed, and relays learn of that by the
+ * row that is written here. @throws SluiceError not_found
  */
 export async function setSuspended(pool: Pool, customerId: number, isSuspended: boolean): Promise<void> {
   await requireCustomer(pool, customerId);
-  await pool.write(
-    `UPDATE customers SET suspended_at=${isSuspended ? "COALESCE(suspended_at, NOW(3))" : "NULL"} ` +
-      "WHERE customer_id=?",
+  await pool.transaction(async (conn) => {
+    // First, in the order in which a relay locks both.
+    if (!isSuspended)
+      await conn.write(
+        "INSERT INTO resumed_customers (customer_id) VALUES (?) " +
+          "ON DUPLICATE KEY UPDATE customer_id=resumed_customers.customer_id",
+        [customerId],
+      );
+    await conn.write(
+      `UPDATE customers SET suspended_at=${isSuspended ? "COALESCE(suspended_at, NOW(3))" : "NULL"} ` +
+        "WHERE customer_id=?",
+      [customerId],
+    );
+  });
+}
+
+/** A minute, of parts and requests; null: no limit; absent: as it is. */
+export type LimitsChange = { parts?: number | null; requests?: number | null };
+
+/** Every process knows within 2 s. @throws SluiceError not_found */
+export async function setLimits(pool: Pool, customerId: number, change: LimitsChange): Promise<void> {
+  await requireCustomer(pool, customerId);
+  const { parts, requests } = change;
+  if (parts !== undefined)
+    await pool.write("UPDATE customers SET rate_limit=? WHERE customer_id=?", [parts, customerId]);
+  if (requests !== undefined)
+    await pool.write("UPDATE customers SET request_limit=? WHERE customer_id=?", [requests, customerId]);
+}
+
+/** Of one customer. @throws SluiceError not_found */
+export async function readLimits(pool: Pool, customerId: number): Promise<Required<LimitsChange>> {
+  const [row] = await pool.query<{ rate_limit: number | null; request_limit: number | null }[]>(
+    "SELECT rate_limit, request_limit FROM customers WHERE customer_id=?",
     [customerId],
   );
+  if (row === undefined) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
+  return { parts: row.rate_limit, requests: row.request_limit };
 }
 
 /** Every process knows within 2 s. @throws SluiceError not_found */

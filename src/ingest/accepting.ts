@@ -18,12 +18,13 @@ import { type AcceptBatch, createAcceptBatch } from "./accept-batch.ts";
 import { type AcceptMessage, createAcceptMessage } from "./accept-message.ts";
 import { type Callers, startCallers } from "./callers.ts";
 import { createClockGuard } from "./clock-guard.ts";
-import { createGroupCommit } from "./group-commit.ts";
+import { createGroupCommit, type GroupCommit } from "./group-commit.ts";
 import { createIdempotency, type Idempotency } from "./idempotency.ts";
 import { startKeyUpkeep } from "./key-upkeep.ts";
 import { startLaneWatch } from "./lane-watch.ts";
 import { createLeaseBook } from "./lease-book.ts";
 import { createRateLimits, type RateLimits } from "./rate-limits.ts";
+import { startRateSharing } from "./rate-sharing.ts";
 import { meteredAccept, meteredLeases } from "./store-metrics.ts";
 
 export type Accepting = {
@@ -33,6 +34,8 @@ export type Accepting = {
   callers: Callers;
   /** Runs one request per Idempotency-Key and replays its answer. */
   keys: Idempotency;
+  /** Whether there is no room for a message of this customer now. */
+  refuses: GroupCommit["refuses"];
   /** What `accept` takes from, for requests that are limited with it. */
   limits: RateLimits;
   /** For routes that change a wallet without a message. */
@@ -64,7 +67,8 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(readPool));
 
   const ledger = { pool: ledgerPool, id, now };
-  const callers = startCallers(role, { pool: readPool, onSkew: clockGuard.observe });
+  const limits = createRateLimits();
+  const callers = startCallers(role, { pool: readPool, limits, onSkew: clockGuard.observe });
   role.check("clock", () => (clockGuard.isRight() ? "ok" : "down"));
 
   const { leaseTtlMs } = config;
@@ -85,15 +89,15 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   metrics.gauge("sluice_ingest_lease_credit", () => book.stats().available);
   metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
   const upkeep = startKeyUpkeep({ ...jobs, pool: readPool });
+  const sharing = startRateSharing({ ...jobs, pool: ledgerPool, limits });
   const stop = async () => {
     const untilMs = monotonicMs() + LEASES_RETURN_MAX_MS;
-    await Promise.all([upkeep.stop(), lanes.stop(), callers.stop()]);
+    await Promise.all([upkeep.stop(), sharing.stop(), lanes.stop(), callers.stop()]);
     await commits.drained();
     await book.stop(untilMs);
   };
   const saturated = (result: "refused" | "fallback") =>
     metrics.counter("sluice_ingest_express_saturated_total", { result });
-  const limits = createRateLimits();
   const acceptDeps = {
     book,
     commits,
@@ -110,5 +114,6 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
     counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
   });
   log.info({ node_id: nodeId }, "accepting");
-  return { accept, acceptBatch, callers, keys, limits, ledger, readPool, stop };
+  const { refuses } = commits;
+  return { accept, acceptBatch, callers, keys, refuses, limits, ledger, readPool, stop };
 }

@@ -6,18 +6,13 @@
 // Invariants: a caller is answered only when the outcome of its batch is certain, or is told that it is
 // unknown; an item whose caller is gone when a transaction begins is not part of that transaction; no item is
 // ever split.
-// Bound: QUEUE_ROWS_MAX messages, QUEUE_CUSTOMER_ROWS_MAX of one customer; more are refused at once.
+// Bound: the places that admission.ts gives, QUEUE_ROWS_MAX at most.
 // Crash points: before COMMIT nothing is stored and nobody was answered; after it the outbox row makes sure
 // that the message is sent, whatever happens to this process.
 
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
-import {
-  COMMIT_ROWS_MAX,
-  COMMIT_WAIT_MAX_MS,
-  QUEUE_CUSTOMER_ROWS_MAX,
-  QUEUE_ROWS_MAX,
-} from "../core/limits.ts";
+import { COMMIT_ROWS_MAX, COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import {
   type AcceptStore,
@@ -31,6 +26,7 @@ import type { Log } from "../platform/log.ts";
 import { isConnectionLost, isDataError, isRetryable } from "../platform/mysql-errors.ts";
 import { backoffMs } from "../platform/retry.ts";
 import type { Timers } from "../platform/timers.ts";
+import { type Admission, createAdmission } from "./admission.ts";
 import { createCommitPace } from "./commit-pace.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
@@ -42,18 +38,14 @@ type Item = {
   reservation: Reservation;
   key: KeyClaim | null;
   isGone: IsGone;
+  /** Since when it is queued, by the monotonic clock. */
+  sinceMs: number;
   resolve: () => void;
   reject: (error: Error) => void;
 };
 
-export type GroupCommit = {
-  /**
-   * Takes a place for each of the messages (1). @throws SluiceError overloaded, when the queue or this
-   * customer's share has not that many
-   */
-  admit(customerId: number, messages?: number): void;
-  /** Gives places back (1), for messages that were admitted but won't be stored. */
-  leave(customerId: number, messages?: number): void;
+/** Places are taken first; those of messages that won't be stored are given back. */
+export type GroupCommit = Pick<Admission, "admit" | "leave" | "refuses" | "admitted"> & {
   /**
    * Resolves after the commit that stores the message, and its idempotency key if it has one. `others` of the
    * same customer are stored by the same commit; the reservation is for all of them.
@@ -66,8 +58,6 @@ export type GroupCommit = {
     isGone: IsGone,
     others?: readonly LaneRecord[],
   ): Promise<void>;
-  /** Number of messages admitted and not answered yet. */
-  admitted(): number;
   /** Resolves when everything admitted has been answered. */
   drained(): Promise<void>;
 };
@@ -97,8 +87,6 @@ export function createGroupCommit(
   /** Items of more than COMMIT_ROWS_MAX messages. */
   const large: Item[] = [];
   const largeMax = Math.max(1, connections - 1);
-  let admitted = 0;
-  const shares = new Map<number, number>();
   let running = 0;
   let runningLarge = 0;
   let isLargeSoon = false;
@@ -106,20 +94,7 @@ export function createGroupCommit(
   let isSoon = false;
   let linger: object | null = null;
   const pace = createCommitPace(() => timers.monotonicMs());
-
-  const admit = (customerId: number, messages = 1) => {
-    const share = (shares.get(customerId) ?? 0) + messages;
-    if (admitted + messages > QUEUE_ROWS_MAX || share > QUEUE_CUSTOMER_ROWS_MAX)
-      throw new SluiceError("overloaded");
-    admitted += messages;
-    shares.set(customerId, share);
-  };
-  const leave = (customerId: number, messages = 1) => {
-    admitted -= messages;
-    const share = (shares.get(customerId) ?? messages) - messages;
-    if (share === 0) shares.delete(customerId);
-    else shares.set(customerId, share);
-  };
+  const { admit, leave, refuses, answered, admitted } = createAdmission(() => timers.monotonicMs());
 
   const wake = () => {
     if (running >= connections || isSoon) return;
@@ -160,6 +135,7 @@ export function createGroupCommit(
     const ended = pace.begin(rows);
     await commit(items);
     ended();
+    answered(rows, timers.monotonicMs() - (items[0] as Item).sinceMs);
     running--;
     wakeLarge();
     if (queue.length > 0) wake();
@@ -176,7 +152,7 @@ export function createGroupCommit(
     void runLarge();
     wakeLarge();
   };
-  // The pace doesn't see these: they say nothing about how long the other commits take.
+  // The pace and the admission don't see these: they say nothing about how long the others wait.
   const runLarge = async () => {
     running++;
     runningLarge++;
@@ -292,9 +268,12 @@ export function createGroupCommit(
   return {
     admit,
     leave,
+    refuses,
+    admitted,
     store: (record, reservation, key, isGone, others = NO_OTHERS) =>
       new Promise((resolve, reject) => {
-        const item = { record, others, reservation, key, isGone, resolve, reject };
+        const sinceMs = timers.monotonicMs();
+        const item = { record, others, reservation, key, isGone, sinceMs, resolve, reject };
         if (others.length >= COMMIT_ROWS_MAX) {
           large.push(item);
           wakeLarge();
@@ -304,9 +283,8 @@ export function createGroupCommit(
           wake();
         }
       }),
-    admitted: () => admitted,
     async drained() {
-      while (admitted > 0) await timers.sleep(5);
+      while (admitted() > 0) await timers.sleep(5);
     },
   };
 }

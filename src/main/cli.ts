@@ -14,6 +14,7 @@ import { declareDeadLetters } from "../admin/dead-letters.ts";
 import { declareExpress } from "../admin/express.ts";
 import { declareKeys } from "../admin/keys.ts";
 import { declareLeases } from "../admin/leases.ts";
+import { declareLimits } from "../admin/limits.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
 import { declarePrices } from "../admin/prices.ts";
 import { declareRoutes } from "../admin/routes.ts";
@@ -122,6 +123,7 @@ program
 declareCustomers(program);
 declarePrices(program);
 declareCaps(program);
+declareLimits(program);
 declareKeys(program);
 declareAddresses(program);
 declareLeases(program);

@@ -49,7 +49,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   let authorizers = authorizersOf(first);
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
-  const { accept, acceptBatch, callers, keys, limits, ledger, readPool } = accepting;
+  const { accept, acceptBatch, callers, keys, refuses, limits, ledger, readPool } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
@@ -61,13 +61,14 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     keys,
     topUps: createTopUps({ ledger, metrics }),
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
+    now: Date.now,
     reads: { pool: readPool, clickhouse, now: Date.now },
     priorityIsExpress: config.doorsPriorityExpress === 1,
   };
   const routes = createRoutes({
     ...doorDeps,
+    refuses,
     limits,
-    now: Date.now,
     schedule: { pool: ledger.pool, now: Date.now },
     metrics,
     findRoute: (phone, lane) => router.find(phone, lane),

@@ -9,6 +9,7 @@ import { LEASES_RETURN_MAX_MS } from "../../src/core/limits.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
+import { setSuspended } from "../../src/customers/customers.ts";
 import type { RawReport } from "../../src/core/raw-report.ts";
 import { startDlr } from "../../src/dlr/dlr.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
@@ -180,7 +181,7 @@ export function startIngest(world: World, of: Process): Ingest {
   const callbacks = { allowPrivate: false };
   const watched = { ...ledger, pool: watchTopups(world, of, ledgerPool) };
   const routes: Record<Request["route"], Route> = {
-    send: createSend({ accept, keys, callbacks, now }),
+    send: createSend({ accept, keys, callbacks, now, refuses: commits.refuses }),
     batch: createBatches({ acceptBatch, keys, callbacks, now }, createStreams()),
     cancel: createMessageCancel({ schedule: { pool: ledgerPool, now } }),
     change: createMessageChange({ schedule: { pool: ledgerPool, now } }),
@@ -218,6 +219,7 @@ export function startIngest(world: World, of: Process): Ingest {
       const access = {
         keys: { get: () => owner, load: () => Promise.resolve(owner), nowMs: () => Date.now() },
         noteUse: () => undefined,
+        takeRequest: () => undefined,
         takeNonce: () => Promise.resolve(true),
       };
       return runRoute(access, routes[route], arrival).then(answerOf, (thrown: unknown) =>
@@ -303,6 +305,17 @@ export function startScheduleRole(world: World, of: Process): Role {
   const timers = world.kernel.timersOf(of);
   const schedule = startSchedule({ pool, timers, metrics, log: logOf(world), now: Date.now });
   return { of, stop: () => schedule.stop() };
+}
+
+/** As `./sluice customer suspend` and `resume` do it; may fail. */
+export type Suspend = (customerId: number, isSuspended: boolean) => Promise<void>;
+
+/** What the command line does, in a process of its own. */
+export function createSuspend({ kernel, network }: World): Suspend {
+  const of = kernel.spawn("admin");
+  const pool = network.pool(of, 1);
+  return (customerId, isSuspended) =>
+    kernel.inside(of, () => setSuspended(pool, customerId, isSuspended));
 }
 
 /** What a relay's sweep does once it has proven a loss, in a process that may die in the meantime. */

@@ -24,6 +24,7 @@ import { createReceivers } from "./receivers.ts";
 import { createReporting } from "./reporting.ts";
 import { createSchedules } from "./schedules.ts";
 import {
+  createSuspend,
   type Ingest,
   type Role,
   startDlrRole,
@@ -217,7 +218,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const trafficMs = random.between(800, 2_800);
   startTraffic(kernel, clients, owners, trafficMs);
   batches.start(clients, owners, trafficMs);
-  schedules.start(clients, owners, trafficMs);
+  schedules.start(clients, owners, trafficMs, createSuspend(world));
   caps.spend(clients, owners);
   faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
   wait(trafficMs);

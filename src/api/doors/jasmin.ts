@@ -8,7 +8,7 @@ import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { decodeGsm7 } from "../../core/gsm7.ts";
 import { ulidUuid } from "../../core/id.ts";
 import { parseJson } from "../../core/json.ts";
-import { REFERENCE_CHARS_MAX, VALID_FOR_MIN_MS, VALID_FOR_MS } from "../../core/limits.ts";
+import { REFERENCE_CHARS_MAX } from "../../core/limits.ts";
 import { decimalOf } from "../../core/money.ts";
 import { countParts, textProblem } from "../../core/parts.ts";
 import { parsePhone } from "../../core/phone.ts";
@@ -21,6 +21,7 @@ import type { Written } from "../route.ts";
 import { type DoorRoute, doorRoute, headerCredentials, isCustomerId, type Knock } from "./door.ts";
 import { PeerRefusal, signIn } from "./door.ts";
 import { CHARSETS, fieldsOf, queryOf, utf8Of, wholeNumber, withPlus } from "./fields.ts";
+import { type Later, laterAt, smppTimeOf, validAfter } from "./later.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
 /** `priorityIsExpress`: priority 3 chooses the express lane; otherwise a priority changes nothing. */
@@ -59,7 +60,7 @@ async function sendMessage(deps: JasminDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: askedOf(args),
-    inputs: [inputOf(args, deps.priorityIsExpress)],
+    inputs: [inputOf(args, deps)],
     refused: ([error], input) => refusedField(error, input, args),
     status: 200,
     headers: TEXT_HEADERS,
@@ -111,8 +112,8 @@ const RATE: Rules = {
   priority: /^[0-3]$/,
   "validity-period": /^\d+$/,
   tags: /^[-a-zA-Z0-9,]*$/,
-  // Nothing is sent later, and no other SMPP fields.
-  sdt: /^$/,
+  sdt: /^(\d{15}[-+ R])?$/,
+  // No other SMPP fields are sent.
   custom_tlvs: /^(\[\])?$/,
 };
 const SEND: Rules = {
@@ -203,24 +204,39 @@ async function caller(
 // ---- the message ----
 
 const MINUTE_MS = 60_000;
+/** More than any validity may be, whenever the message is sent. */
+const MINUTES_MAX = 100_000;
 
-function inputOf(args: Arguments, priorityIsExpress: boolean): DraftInput {
+function inputOf(args: Arguments, { priorityIsExpress, now }: JasminDeps): DraftInput {
   const from = withPlus(textOf(args, "from"));
   const tags = textOf(args, "tags");
   if (tags.length > REFERENCE_CHARS_MAX) throw invalid(SAYS_ERROR, "tags", tags);
+  const nowMs = now();
+  const later = scheduledFor(textOf(args, "sdt"), nowMs);
   const validity = textOf(args, "validity-period");
-  const [min, max] = [VALID_FOR_MIN_MS / MINUTE_MS, VALID_FOR_MS / MINUTE_MS];
-  const validMin = validity === "" ? null : wholeNumber(validity, min, max);
-  if (validMin === undefined) throw invalid(SAYS_ERROR, "validity-period", validity);
+  const validMin = validity === "" ? null : wholeNumber(validity, 1, MINUTES_MAX);
+  const validForMs =
+    validMin === undefined ? undefined : validAfter(validMin === null ? null : validMin * MINUTE_MS, later, nowMs);
+  if (validForMs === undefined) throw invalid(SAYS_ERROR, "validity-period", validity);
   return {
     phone: withPlus(textOf(args, "to")),
     text: contentOf(args, SAYS_ERROR),
     lane: priorityIsExpress && textOf(args, "priority") === "3" ? "express" : "normal",
     from: from === "" ? null : from,
     reference: tags === "" ? null : tags,
-    validForMs: validMin === null ? null : validMin * MINUTE_MS,
+    validForMs,
     callbackUrl: null,
+    ...later,
   };
+}
+
+/** `sdt`: its schedule delivery time. @throws PeerRefusal */
+function scheduledFor(sdt: string, nowMs: number): Later {
+  if (sdt === "") return {};
+  const atMs = smppTimeOf(sdt, nowMs);
+  const later = atMs === undefined ? undefined : laterAt(atMs, nowMs);
+  if (later === undefined) throw invalid(SAYS_ERROR, "sdt", sdt);
+  return later;
 }
 
 /** What the bytes of `coding` are. As `content`, those of coding 0 are UTF-8. */

@@ -9,6 +9,7 @@ import type { DraftInput } from "../../core/draft.ts";
 import type { ErrorCode, FieldError, SluiceError } from "../../core/errors.ts";
 import { REFERENCE_CHARS_MAX, VALID_FOR_MIN_MS, VALID_FOR_MS } from "../../core/limits.ts";
 import { labelProblem } from "../../core/parts.ts";
+import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
 import type { Written } from "../route.ts";
 import {
   type Credentials,
@@ -21,6 +22,7 @@ import {
   signIn,
 } from "./door.ts";
 import { CHARSETS, type Field, fieldsOf, queryOf, utf8Of, wholeNumber, withPlus } from "./fields.ts";
+import { type Later, validAfter } from "./later.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
 /** `priorityIsExpress`: priority 3 chooses the express lane; otherwise a priority changes nothing. */
@@ -50,7 +52,7 @@ async function sendSms(deps: KannelDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: askedOf(fields),
-    inputs: inputsOf(fields, deps.priorityIsExpress),
+    inputs: inputsOf(fields, deps),
     refused: ([error]) => refusedField(error),
     status: 202,
     headers: HEADERS,
@@ -99,10 +101,14 @@ const askedOf = (fields: Fields): string =>
 const MINUTE_MS = 60_000;
 
 /** @throws PeerRefusal */
-function inputsOf(fields: Fields, priorityIsExpress: boolean): DraftInput[] {
+function inputsOf(fields: Fields, { priorityIsExpress, now }: KannelDeps): DraftInput[] {
   const phones = receiversOf(fields.get("to"));
   refuseUnsupported(fields);
-  const validMin = numberOf(fields, "validity", "Validity", VALID_MIN, VALID_MAX);
+  const nowMs = now();
+  const later = deferredTo(fields, nowMs);
+  const validMin = numberOf(fields, "validity", "Validity", VALID_MIN, VALID_MAX + DEFERRED_MAX);
+  const validForMs = validAfter(validMin === null ? null : validMin * MINUTE_MS, later, nowMs);
+  if (validForMs === undefined) throw misformed("Validity");
   const priority = numberOf(fields, "priority", "Priority", 0, 3);
   const from = utf8Of(fields.get("from"));
   if (fields.has("from") && from === undefined) throw refusal("Sender field misformed, rejected");
@@ -111,14 +117,22 @@ function inputsOf(fields: Fields, priorityIsExpress: boolean): DraftInput[] {
     lane: priorityIsExpress && priority === 3 ? ("express" as const) : ("normal" as const),
     from: from === undefined || from === "" ? null : withPlus(from),
     reference: accountOf(fields),
-    validForMs: validMin === null ? null : validMin * MINUTE_MS,
+    validForMs,
     callbackUrl: null,
+    ...later,
   };
   return phones.map((phone) => ({ ...terms, phone }));
 }
 
 const VALID_MIN = VALID_FOR_MIN_MS / MINUTE_MS;
 const VALID_MAX = VALID_FOR_MS / MINUTE_MS;
+const DEFERRED_MAX = SCHEDULE_AHEAD_MS / MINUTE_MS;
+
+function deferredTo(fields: Fields, nowMs: number): Later {
+  const minutes = numberOf(fields, "deferred", "Deferred", 0, DEFERRED_MAX) ?? 0;
+  return minutes === 0 ? {} : { sendAtMs: nowMs + minutes * MINUTE_MS };
+}
+
 const DENIED = "Number(s) has/have been denied by white- and/or black-lists.";
 
 /**
@@ -147,7 +161,6 @@ const UNSUPPORTED: readonly [field: string, name: string, nothing: readonly stri
   ["alt-dcs", "Alt-DCS", ["0"]],
   ["mwi", "MWI", []],
   ["compress", "Compress", ["0"]],
-  ["deferred", "Deferred", ["0"]],
 ];
 
 function refuseUnsupported(fields: Fields): void {

@@ -182,7 +182,6 @@ export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps, stream
       ...UNPAID_CODES,
       "idempotency_in_progress",
       "idempotency_key_reused",
-      "rate_limited",
       "lane_saturated",
       "overloaded",
       "credit_elsewhere",

@@ -123,7 +123,7 @@ export type PreviewDeps = {
   /** Which callback_urls are taken. */
   callbacks: UrlRules;
   now: () => number;
-  limits: RateLimits;
+  limits: Pick<RateLimits, "take">;
   findRoute: Router["find"];
   reads: { pool: Pool };
 };
@@ -139,7 +139,7 @@ export const createPreview = ({ callbacks, now, limits, findRoute, reads }: Prev
     query: [],
     body: SendBody,
     answers: { 200: PreviewAnswer },
-    errors: ["rate_limited"],
+    errors: [],
     about: ABOUT,
     async handle({ request, owner, body }) {
       givenKey(request);

@@ -117,22 +117,24 @@ export type SendDeps = {
   /** Which callback_urls are taken. */
   callbacks: UrlRules;
   now: () => number;
+  /** Whether there is no room for a message of this customer. */
+  refuses: (customerId: number) => boolean;
 };
 
-export const createSend = ({ accept, keys, ...rules }: SendDeps): Route =>
+export const createSend = ({ accept, keys, refuses, ...rules }: SendDeps): Route =>
   route({
     method: "POST",
     path: "/v1/sms/send",
     access: "send",
     query: [],
     body: SendBody,
+    refuses,
     answers: { 202: SendAnswer },
     errors: [
       "insufficient_balance",
       "spend_cap_reached",
       "idempotency_in_progress",
       "idempotency_key_reused",
-      "rate_limited",
       "lane_saturated",
       "overloaded",
       "credit_elsewhere",
