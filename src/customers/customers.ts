@@ -122,7 +122,7 @@ export async function setSuspended(pool: Pool, customerId: number, isSuspended: 
 }
 
 /** A minute, of parts and requests; null: no limit; absent: as it is. */
-export type LimitsChange = { parts?: number | null; requests?: number | null };
+type LimitsChange = { parts?: number | null; requests?: number | null };
 
 /** Every process knows within 2 s. @throws SluiceError not_found */
 export async function setLimits(pool: Pool, customerId: number, change: LimitsChange): Promise<void> {

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { holds } from "../../test/support/seed.ts";
 import { SluiceError } from "../core/errors.ts";
 import { TEXT_PARTS_MAX } from "../core/limits.ts";
-import { createRateLimits, RateLimitedError } from "./rate-limits.ts";
+import { createRateLimits, type RateLimitedError } from "./rate-limits.ts";
 
 // The bucket reads performance.now(), which stands still here until a test advances it.
 let nowMs = 0;

@@ -13,7 +13,7 @@ import type { RateLimits } from "./rate-limits.ts";
 const RATE_SHARE_MS = 200;
 const SHARE_MAX_MS = 5_000;
 
-export type RateSharingDeps = PeriodicDeps & {
+type RateSharingDeps = PeriodicDeps & {
   pool: Pool;
   limits: Pick<RateLimits, "collect" | "learn">;
 };

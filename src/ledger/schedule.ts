@@ -35,7 +35,7 @@ import { changeTo } from "./settle-plan.ts";
 export type ScheduleDeps = { pool: Pool; now: () => number };
 
 /** `found`: due messages that were looked at; if they are CLAIM_ROWS_MAX, more may be due. */
-export type Moved = { records: LaneRecord[]; found: number };
+type Moved = { records: LaneRecord[]; found: number };
 
 /**
  * Moves messages of this lane whose time has come, the longest due first. Those of suspended customers are
@@ -65,7 +65,7 @@ export function moveDue({ pool, now }: ScheduleDeps, lane: Lane): Promise<Moved>
 }
 
 /** `customerId`: a resumed customer; null if there is none behind the given one. */
-export type Resumed = { customerId: number | null; records: LaneRecord[] };
+type Resumed = { customerId: number | null; records: LaneRecord[] };
 
 /**
  * Moves held messages of this lane of the next resumed customer behind `after`, and forgets the customer once

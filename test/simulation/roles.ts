@@ -313,7 +313,7 @@ export type Suspend = (customerId: number, isSuspended: boolean) => Promise<void
 /** What the command line does, in a process of its own. */
 export function createSuspend({ kernel, network }: World): Suspend {
   const of = kernel.spawn("admin");
-  const pool = network.pool(of, 1);
+  const pool = kernel.inside(of, () => network.pool(of, 1));
   return (customerId, isSuspended) =>
     kernel.inside(of, () => setSuspended(pool, customerId, isSuspended));
 }
