@@ -7,6 +7,7 @@ import type { Static, TObject, TSchema } from "typebox";
 import type { IsGone } from "../core/caller.ts";
 import type { ErrorCode, SluiceError } from "../core/errors.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
+import type { Room } from "../ingest/admission.ts";
 import type { ParamName, Query } from "../reports/params.ts";
 import type { About } from "./about.ts";
 import { checkerOf } from "./body-check.ts";
@@ -99,10 +100,10 @@ type Declaration<A extends Access, B extends TObject | null, R extends Answers> 
   notYet?: readonly string[];
   answers: R;
   /**
-   * Whether there is no room for what this customer sends: then a request is refused by its head alone, with
-   * 503 `overloaded`, before anything else is read or done.
+   * If it has none for a customer, a request is refused by its head alone, with 503 `overloaded`, before
+   * anything else is read or done.
    */
-  refuses?: (customerId: number) => boolean;
+  room?: Room;
   /** If it takes an NDJSON body too. */
   lines?: Lines;
   /** If its list can be exported. */

@@ -112,10 +112,10 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     table.set(path, { ...table.get(path), [method]: handler });
   const add = (one: Answering) => put(one.path, one.method, answered(one));
   for (const route of deps.routes) {
-    const { method, path, refuses } = route;
+    const { method, path, room } = route;
     const run = (arrival: Arrival) => runRoute(access, route, arrival);
     const handler = answered({ method, path, run });
-    const shed = refuses === undefined ? null : createShed(access, refuses);
+    const shed = room === undefined ? null : createShed(access, room);
     put(path, method, shed === null ? handler : (request) => shed(request) ?? handler(request));
   }
   // A path that only doors have is refused in their form for other methods, too.

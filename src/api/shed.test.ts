@@ -17,13 +17,24 @@ const keys = {
   load: () => Promise.reject(new Error("not used")),
   nowMs: () => 0,
 };
-const shed = createShed({ keys }, (customerId) => customerId === 1);
+let isTight = true;
+const room = { isTight: () => isTight, refuses: (customerId: number) => customerId === 1 };
+const shed = createShed({ keys }, room);
 const ask = (headers: Record<string, string>) => shed({ headers: new Headers(headers) });
 
 test("only a known key of a customer without room is refused; all else is left to the checks", () => {
   for (const key of ["other", "guarded", "revoked", "unknown"]) expect(ask({ "x-api-key": key })).toBeNull();
   expect(ask({})).toBeNull();
   expect(ask({ "x-api-key": "flooding" })).not.toBeNull();
+});
+
+test("while there is room for all, nothing is looked at", () => {
+  isTight = false;
+  try {
+    expect(ask({ "x-api-key": "flooding" })).toBeNull();
+  } finally {
+    isTight = true;
+  }
 });
 
 test("the answer is the problem that a full queue has everywhere, in the caller's language", async () => {

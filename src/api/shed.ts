@@ -5,6 +5,7 @@
 
 import { SluiceError } from "../core/errors.ts";
 import { newTraceparent, traceIdOf } from "../platform/trace.ts";
+import type { Room } from "../ingest/admission.ts";
 import type { AccessDeps } from "./access.ts";
 import { respondProblem } from "./http.ts";
 
@@ -12,8 +13,9 @@ import { respondProblem } from "./http.ts";
 const OVERLOADED = new SluiceError("overloaded");
 
 /** Returns a function that answers what is refused, and null for all other requests. */
-export function createShed({ keys }: Pick<AccessDeps, "keys">, refuses: (customerId: number) => boolean) {
+export function createShed({ keys }: Pick<AccessDeps, "keys">, { isTight, refuses }: Room) {
   return (request: Pick<Request, "headers">): Response | null => {
+    if (!isTight()) return null;
     const key = request.headers.get("x-api-key");
     const owner = key === null ? null : keys.get(key);
     if (owner === null || owner === undefined || owner.guard !== undefined) return null;

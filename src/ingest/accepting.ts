@@ -17,8 +17,9 @@ import { tablesAnswer } from "../schema/tables.ts";
 import { type AcceptBatch, createAcceptBatch } from "./accept-batch.ts";
 import { type AcceptMessage, createAcceptMessage } from "./accept-message.ts";
 import { type Callers, startCallers } from "./callers.ts";
+import type { Room } from "./admission.ts";
 import { createClockGuard } from "./clock-guard.ts";
-import { createGroupCommit, type GroupCommit } from "./group-commit.ts";
+import { createGroupCommit } from "./group-commit.ts";
 import { createIdempotency, type Idempotency } from "./idempotency.ts";
 import { startKeyUpkeep } from "./key-upkeep.ts";
 import { startLaneWatch } from "./lane-watch.ts";
@@ -34,8 +35,7 @@ export type Accepting = {
   callers: Callers;
   /** Runs one request per Idempotency-Key and replays its answer. */
   keys: Idempotency;
-  /** Whether there is no room for a message of this customer now. */
-  refuses: GroupCommit["refuses"];
+  room: Room;
   /** What `accept` takes from, for requests that are limited with it. */
   limits: RateLimits;
   /** For routes that change a wallet without a message. */
@@ -114,6 +114,5 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
     counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
   });
   log.info({ node_id: nodeId }, "accepting");
-  const { refuses } = commits;
-  return { accept, acceptBatch, callers, keys, refuses, limits, ledger, readPool, stop };
+  return { accept, acceptBatch, callers, keys, room: commits, limits, ledger, readPool, stop };
 }

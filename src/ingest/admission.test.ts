@@ -14,7 +14,10 @@ beforeEach(() => {
 /** Admits messages of a customer one by one until it is refused; returns how many. */
 const fill = (customerId: number): number => {
   for (let n = 0; ; n++) {
-    if (admission.refuses(customerId)) return n;
+    if (admission.refuses(customerId)) {
+      expect(admission.isTight()).toBe(true);
+      return n;
+    }
     admission.admit(customerId);
   }
 };

@@ -26,6 +26,8 @@ const RATE_SPAN_MS = 250;
 /** Weight of the latest span in the moving average. */
 const SMOOTHING = 0.5;
 
+/** Whether there is room for what customers send. */
+export type Room = Pick<Admission, "isTight" | "refuses">;
 export type Admission = {
   /**
    * Takes a place for each of the messages (1). @throws SluiceError overloaded, when not that many are free
@@ -34,6 +36,8 @@ export type Admission = {
   admit(customerId: number, messages?: number): void;
   /** Gives places back (1). */
   leave(customerId: number, messages?: number): void;
+  /** Whether anybody might be refused now. */
+  isTight(): boolean;
   /** Whether a message of this customer would be refused now; it counts as refused. */
   refuses(customerId: number): boolean;
   /** So many messages were answered, of which one had waited so long. */
@@ -55,7 +59,10 @@ export function createAdmission(monotonicMs: () => number): Admission {
   let perMs = 0;
   let places = QUEUE_ROWS_MAX;
 
+  // Nobody has more than all together.
+  const isTight = (): boolean => 2 * admitted >= places;
   const isFull = (customerId: number, messages: number): boolean => {
+    if (!isTight() && admitted + messages <= QUEUE_ROWS_MAX) return false;
     const share = shares.get(customerId) ?? 0;
     if (admitted + messages > QUEUE_ROWS_MAX) return true;
     const free = places - admitted;
@@ -89,6 +96,7 @@ export function createAdmission(monotonicMs: () => number): Admission {
       if (share === 0) shares.delete(customerId);
       else shares.set(customerId, share);
     },
+    isTight,
     refuses: (customerId) => refuses(customerId, 1),
     answered(messages, waitedMs) {
       const nowMs = monotonicMs();

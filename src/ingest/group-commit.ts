@@ -26,7 +26,7 @@ import type { Log } from "../platform/log.ts";
 import { isConnectionLost, isDataError, isRetryable } from "../platform/mysql-errors.ts";
 import { backoffMs } from "../platform/retry.ts";
 import type { Timers } from "../platform/timers.ts";
-import { type Admission, createAdmission } from "./admission.ts";
+import { type Admission, createAdmission, type Room } from "./admission.ts";
 import { createCommitPace } from "./commit-pace.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
@@ -45,7 +45,7 @@ type Item = {
 };
 
 /** Places are taken first; those of messages that won't be stored are given back. */
-export type GroupCommit = Pick<Admission, "admit" | "leave" | "refuses" | "admitted"> & {
+export type GroupCommit = Pick<Admission, "admit" | "leave" | "admitted"> & Room & {
   /**
    * Resolves after the commit that stores the message, and its idempotency key if it has one. `others` of the
    * same customer are stored by the same commit; the reservation is for all of them.
@@ -94,7 +94,8 @@ export function createGroupCommit(
   let isSoon = false;
   let linger: object | null = null;
   const pace = createCommitPace(() => timers.monotonicMs());
-  const { admit, leave, refuses, answered, admitted } = createAdmission(() => timers.monotonicMs());
+  const { answered, ...places } = createAdmission(() => timers.monotonicMs());
+  const { leave, admitted } = places;
 
   const wake = () => {
     if (running >= connections || isSoon) return;
@@ -266,10 +267,7 @@ export function createGroupCommit(
   };
 
   return {
-    admit,
-    leave,
-    refuses,
-    admitted,
+    ...places,
     store: (record, reservation, key, isGone, others = NO_OTHERS) =>
       new Promise((resolve, reject) => {
         const sinceMs = timers.monotonicMs();

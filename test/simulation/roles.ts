@@ -181,7 +181,7 @@ export function startIngest(world: World, of: Process): Ingest {
   const callbacks = { allowPrivate: false };
   const watched = { ...ledger, pool: watchTopups(world, of, ledgerPool) };
   const routes: Record<Request["route"], Route> = {
-    send: createSend({ accept, keys, callbacks, now, refuses: commits.refuses }),
+    send: createSend({ accept, keys, callbacks, now, room: commits }),
     batch: createBatches({ acceptBatch, keys, callbacks, now }, createStreams()),
     cancel: createMessageCancel({ schedule: { pool: ledgerPool, now } }),
     change: createMessageChange({ schedule: { pool: ledgerPool, now } }),

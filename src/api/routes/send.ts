@@ -11,6 +11,7 @@ import { countReplaced, toPersian } from "../../core/persian-text.ts";
 import { refusalsOf } from "../../core/price-plan.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
+import type { Room } from "../../ingest/admission.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
@@ -117,18 +118,17 @@ export type SendDeps = {
   /** Which callback_urls are taken. */
   callbacks: UrlRules;
   now: () => number;
-  /** Whether there is no room for a message of this customer. */
-  refuses: (customerId: number) => boolean;
+  room: Room;
 };
 
-export const createSend = ({ accept, keys, refuses, ...rules }: SendDeps): Route =>
+export const createSend = ({ accept, keys, room, ...rules }: SendDeps): Route =>
   route({
     method: "POST",
     path: "/v1/sms/send",
     access: "send",
     query: [],
     body: SendBody,
-    refuses,
+    room,
     answers: { 202: SendAnswer },
     errors: [
       "insufficient_balance",
