@@ -316,6 +316,14 @@ describe("reconcile", () => {
       ["message_has_schedule"],
     ],
     [
+      "a scheduled message that is held for a customer that nobody has suspended",
+      () =>
+        `UPDATE messages SET status='scheduled',sequence=0,send_at='2030-01-01' WHERE id='${ids[2]}';` +
+        "INSERT INTO scheduled_messages (message_id,lane,run_at,held_for) VALUES " +
+        `('${ids[2]}','normal','2030-01-01',${customerId})`,
+      ["message_has_schedule"],
+    ],
+    [
       "submits of a message that is failed, and of one that is still queued",
       () => ids.slice(1).map(submissionSql).join(";"),
       ["submission_was_taken"],
