@@ -9,7 +9,6 @@ import { LEASES_RETURN_MAX_MS } from "../../src/core/limits.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
-import { setSuspended } from "../../src/customers/customers.ts";
 import type { RawReport } from "../../src/core/raw-report.ts";
 import { startDlr } from "../../src/dlr/dlr.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
@@ -305,17 +304,6 @@ export function startScheduleRole(world: World, of: Process): Role {
   const timers = world.kernel.timersOf(of);
   const schedule = startSchedule({ pool, timers, metrics, log: logOf(world), now: Date.now });
   return { of, stop: () => schedule.stop() };
-}
-
-/** As `./sluice customer suspend` and `resume` do it; may fail. */
-export type Suspend = (customerId: number, isSuspended: boolean) => Promise<void>;
-
-/** What the command line does, in a process of its own. */
-export function createSuspend({ kernel, network }: World): Suspend {
-  const of = kernel.spawn("admin");
-  const pool = kernel.inside(of, () => network.pool(of, 1));
-  return (customerId, isSuspended) =>
-    kernel.inside(of, () => setSuspended(pool, customerId, isSuspended));
 }
 
 /** What a relay's sweep does once it has proven a loss, in a process that may die in the meantime. */

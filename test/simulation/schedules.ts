@@ -8,6 +8,7 @@
 // cancel or change that is answered is stored, and one that is refused came too late.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
+import { setSuspended } from "../../src/customers/customers.ts";
 import { unpackLaneRow } from "../../src/core/lane-record.ts";
 import type { RowChange } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
@@ -18,7 +19,7 @@ import { hold } from "./hold.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Model } from "./model.ts";
 import { createRandom } from "./random.ts";
-import type { Answer, Ingest, Request, Suspend } from "./roles.ts";
+import type { Answer, Ingest, Request, World } from "./roles.ts";
 
 export type Schedules = {
   /** Whether this seed has any. */
@@ -29,6 +30,8 @@ export type Schedules = {
   onCommit(changes: readonly RowChange[], nowMs: number): void;
   counts: Record<string, number>;
 };
+/** As `./sluice customer suspend` and `resume` do it; may fail. */
+type Suspend = (customerId: number, isSuspended: boolean) => Promise<void>;
 type Deps = {
   model: Model;
   ingests: () => readonly Ingest[];
@@ -49,6 +52,13 @@ const BEGUN_MS = 15_000;
 /** Some are suspended until the second leap. */
 const SUSPENDED_MOST_MS = 90_000;
 const LOOK_MS = 100;
+
+/** What the command line does, in a process of its own. */
+export function createSuspend({ kernel, network }: World): Suspend {
+  const of = kernel.spawn("admin");
+  const pool = kernel.inside(of, () => network.pool(of, 1));
+  return (customerId, isSuspended) => kernel.inside(of, () => setSuspended(pool, customerId, isSuspended));
+}
 
 export function createSchedules(kernel: Kernel, seed: number, { model, ingests, isCalm }: Deps): Schedules {
   const random = createRandom(seed + 0x5ced);

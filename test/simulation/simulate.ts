@@ -22,9 +22,8 @@ import { deliverWebhooks } from "./deliveries.ts";
 import { createOperators } from "./operators.ts";
 import { createReceivers } from "./receivers.ts";
 import { createReporting } from "./reporting.ts";
-import { createSchedules } from "./schedules.ts";
+import { createSchedules, createSuspend } from "./schedules.ts";
 import {
-  createSuspend,
   type Ingest,
   type Role,
   startDlrRole,
