@@ -26,7 +26,8 @@ type Result = {
 
 test("bench/overload measures a peak and what is accepted beyond it, and gives a verdict", async () => {
   const load = ["--seconds", "3", "--peak-seconds", "1", "--warmup", "1", "--connections", "200"];
-  const rest = ["--peak-connections", "16", "--customers", "5", "--port", String(await freePorts(2)), "--json"];
+  const port = String(await freePorts(2));
+  const rest = ["--peak-connections", "16", "--customers", "5", "--port", port, "--json"];
   const bench = spawn("bun", [join(import.meta.dirname, "overload.ts"), ...load, ...rest], {
     env: { ...process.env, ...envOf(db.config) },
     stdio: ["ignore", "pipe", "inherit"],

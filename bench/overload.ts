@@ -1,9 +1,9 @@
 // What the API does past its capacity: first its peak is measured, by connections that each wait for their
-// answers; then --times as much is offered for --seconds, at fixed times, over many connections, most of it by
-// one customer and as much as --others of the peak by many. Needs the engines of a running gateway
+// answers; then --times as much is offered for --seconds, at fixed times, over many connections, most of it
+// by one customer and as much as --others of the peak by many. Needs the engines of a running gateway
 // (`make run`) that nobody else is using; starts an ingest process of its own on them.
-// Exit 1 unless goodput is GOODPUT_MIN of the peak, refusals take REFUSED_P99_MS at most, what the others send
-// is accepted, the process stays below RSS_MAX_MB, and exactly what was answered is stored.
+// Exit 1 unless goodput is GOODPUT_MIN of the peak, refusals take REFUSED_P99_MS at most, what the others
+// send is accepted, the process stays below RSS_MAX_MB, and exactly what was answered is stored.
 
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
@@ -85,10 +85,11 @@ async function measure() {
   const ofOthers = options.others * peakPerS;
   const { seconds, connections } = options;
   // Each of the others' connections waits for its answer: enough for answers of half a second.
+  const shared = { ...load, seconds, observe };
   const othersConnections = Math.max(8, Math.ceil(ofOthers / 2));
   const [flood, beside] = await Promise.all([
-    runLoad({ ...load, seconds, connections, ratePerS: offeredPerS - ofOthers, observe }, nextOf([flooding])),
-    runLoad({ ...load, seconds, connections: othersConnections, ratePerS: ofOthers, observe }, nextOf(others)),
+    runLoad({ ...shared, connections, ratePerS: offeredPerS - ofOthers }, nextOf([flooding])),
+    runLoad({ ...shared, connections: othersConnections, ratePerS: ofOthers }, nextOf(others)),
   ]);
   const rssMaxMb = watched.stop();
   const answered = (warm?.accepted ?? 0) + peak.accepted + flood.accepted + beside.accepted;
@@ -168,10 +169,7 @@ function failuresOf(
   const { goodput_ratio, refused, others_accepted, offered_ratio, rss_max_mb } = figures;
   must(goodput_ratio >= GOODPUT_MIN, `goodput: ${goodput_ratio} of the peak, ${GOODPUT_MIN} at least`);
   must(refused.count > 0, "nothing was refused: this was no overload");
-  must(
-    refused.p99_ms <= REFUSED_P99_MS,
-    `refusals: p99 ${refused.p99_ms} ms, ${REFUSED_P99_MS} at most`,
-  );
+  must(refused.p99_ms <= REFUSED_P99_MS, `refusals: p99 ${refused.p99_ms} ms, ${REFUSED_P99_MS} at most`);
   must(
     others_accepted >= OTHERS_ACCEPTED_MIN,
     `others: ${others_accepted} of their messages are accepted, ${OTHERS_ACCEPTED_MIN} at least`,

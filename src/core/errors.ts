@@ -152,8 +152,8 @@ export const ERRORS = {
     429,
     "Rate limited",
     true,
-    "The customer's limit of parts or requests a minute is used up, as `RateLimit` says; or a check of these " +
-      "books is running. Wait for `Retry-After`.",
+    "The customer's limit of parts or requests a minute is used up, as `RateLimit` says; or a check of " +
+      "these books is running. Wait for `Retry-After`.",
   ),
   headers_too_large: row(431, "Headers too large", false, "A header is longer than 8 KiB (edge only)."),
   internal: row(500, "Internal error", true, "An unexpected error; it was logged under this `request_id`."),

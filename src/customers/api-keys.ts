@@ -124,7 +124,8 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
       "c.rate_limit, c.request_limit, c.express_resend_unknown, c.price_plan, " +
-      "c.suspended_at IS NOT NULL AS suspended, c.addresses AS customer_addresses, k.key_id, k.scopes, k.expires_at, k.addresses, k.signing_salt, " +
+      "c.suspended_at IS NOT NULL AS suspended, c.addresses AS customer_addresses, " +
+      "k.key_id, k.scopes, k.expires_at, k.addresses, k.signing_salt, " +
       "w.statuses, w.url IS NOT NULL AS has_url " +
       "FROM api_keys k JOIN customers c USING (customer_id) LEFT JOIN webhooks w USING (customer_id) " +
       `WHERE k.key_hash=? AND ${LIVE}`,

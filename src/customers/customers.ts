@@ -100,8 +100,8 @@ export async function listCustomers(pool: Pool): Promise<CustomerRow[]> {
 
 /**
  * Refuses every request of a customer, or serves them again. Every process knows within 2 s. What was queued
- * before is still sent; what is scheduled waits until the customer is resumed, and relays learn of that by the
- * row that is written here. @throws SluiceError not_found
+ * before is still sent; what is scheduled waits until the customer is resumed, and relays learn of that by
+ * the row that is written here. @throws SluiceError not_found
  */
 export async function setSuspended(pool: Pool, customerId: number, isSuspended: boolean): Promise<void> {
   await requireCustomer(pool, customerId);

@@ -15,7 +15,10 @@ export type RateUsed = { customerId: number; unit: RateUnit; used: number };
 /** Rows in one transaction, for which other processes may wait. */
 export const RATE_SHARE_ROWS_MAX = 500;
 
-/** What is left of `used` by now, which may be below 0 where more was put back than taken. A clock that is set back gives nothing back, and takes nothing. */
+/**
+ * What is left of `used` by now; `used` is below 0 where more was put back than taken. A clock that is set
+ * back gives nothing back, and takes nothing.
+ */
 const USED_NOW =
   "GREATEST(0, rate_shares.used - rate_shares.per_minute * " +
   "GREATEST(0, TIMESTAMPDIFF(MICROSECOND, rate_shares.told_at, NOW(6))) / 60e6)";
@@ -35,7 +38,8 @@ export function shareRates(pool: Pool, shares: readonly RateShare[]): Promise<Ra
         "per_minute=told.per_minute, told_at=told.told_at",
     );
     const rows = await conn.query<{ customer_id: number; unit: RateUnit; used: number }[]>(
-      `SELECT customer_id, unit, GREATEST(0, used) AS used FROM rate_shares WHERE (customer_id, unit) IN (${names})`,
+      "SELECT customer_id, unit, GREATEST(0, used) AS used FROM rate_shares " +
+        `WHERE (customer_id, unit) IN (${names})`,
     );
     return rows.map(({ customer_id, unit, used }) => ({ customerId: customer_id, unit, used }));
   });

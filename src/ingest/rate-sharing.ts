@@ -1,5 +1,5 @@
-// Keeps the token buckets of all ingest processes together: each tells MySQL what it took, and learns what all
-// have taken (decision 0026).
+// Keeps the token buckets of all ingest processes together: each tells MySQL what it took, and learns what
+// all have taken (decision 0026).
 // Invariant: no request waits for it. What can't be told, because MySQL is away, is forgotten: each process
 // then goes by its own bucket. Bound: processes may take more than is left for as long as they don't know of
 // each other, some RATE_SHARE_MS; it is a debt, which keeps the rate on average.

@@ -5,9 +5,9 @@
 // once its message can't be queued again; or deleted, when it is canceled. What is due while its customer is
 // suspended is held in between, and the looks for what is due pass over it.
 // Invariant: a message has a row that isn't moved exactly while it is `scheduled`; if one is held, its
-// customer is suspended or has a row of `resumed_customers`. Owns the SQL of both tables but for the insert of
-// a resumed customer (src/customers/customers.ts); leaves the messages to schedule.ts and requeue.ts. Bound:
-// the callers' ids.
+// customer is suspended or has a row of `resumed_customers`. Owns the SQL of both tables but for the insert
+// of a resumed customer (src/customers/customers.ts); leaves the messages to schedule.ts and requeue.ts.
+// Bound: the callers' ids.
 
 import type { LaneRecord } from "../core/lane-record.ts";
 import { LANES, type Lane } from "../core/message.ts";

@@ -175,8 +175,8 @@ export function messagesWithoutSchedule(conn: Connection, customerId: number): P
 }
 
 /**
- * Rows that make a relay send messages that aren't scheduled, or hold some of a customer that is not suspended
- * and that no relay knows as resumed. Reads all rows that wait.
+ * Rows that make a relay send messages that aren't scheduled, or hold some of a customer that is not
+ * suspended and that no relay knows as resumed. Reads all rows that wait.
  */
 export function schedulesWithoutMessage(conn: Connection): Promise<Drift[]> {
   return driftsOf(

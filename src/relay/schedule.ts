@@ -3,9 +3,9 @@
 // MySQL only: what is due while Kafka is away waits in the outbox like everything else.
 // Leaves the move to ledger/schedule.ts, and everything after it to relay.ts and the senders.
 // Invariants: with nothing due, a look reads one entry of an index, and another for resumed customers; those
-// take turns with each other and with what is due. Bound: CLAIM_ROWS_MAX messages a move, and after each a rest
-// of as long as it took: after an outage of the relays, when very many are due, MySQL still works for the
-// others half of the time of one connection.
+// take turns with each other and with what is due. Bound: CLAIM_ROWS_MAX messages a move, and after each a
+// rest of as long as it took: after an outage of the relays, when very many are due, MySQL still works for
+// the others half of the time of one connection.
 
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import { LANES, type Lane } from "../core/message.ts";

@@ -1,5 +1,5 @@
-// Rate limits over several ingest processes, on real MySQL: what one takes is missing from the others' buckets
-// a moment later, what they took at once is a debt, and the headers say what is left.
+// Rate limits over several ingest processes, on real MySQL: what one takes is missing from the others'
+// buckets a moment later, what they took at once is a debt, and the headers say what is left.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { setLimits } from "../../src/customers/customers.ts";

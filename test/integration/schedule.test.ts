@@ -245,7 +245,8 @@ describe("messages of a suspended customer", () => {
     const others = await send({ send_at: sendAt });
     await untilStatus(others.id, "sent");
     await until(async () => (await held(by.customerId)) === 3, "they are held", 5_000, relay.log);
-    for (const id of [normal, express]) expect(await rowOf(id)).toMatchObject({ status: "scheduled", waits: 1 });
+    for (const id of [normal, express])
+      expect(await rowOf(id)).toMatchObject({ status: "scheduled", waits: 1 });
     // Nobody can cancel it through the API now, but it may have been asked for before.
     const isGone = () => false;
     const deps = { pool, now: Date.now };

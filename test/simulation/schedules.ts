@@ -63,7 +63,15 @@ export function createSuspend({ kernel, network }: World): Suspend {
 export function createSchedules(kernel: Kernel, seed: number, { model, ingests, isCalm }: Deps): Schedules {
   const random = createRandom(seed + 0x5ced);
   const has = seed % SEEDS === WITH_SCHEDULES;
-  const counts = { "scheduled asked": 0, scheduled: 0, "scheduled moved": 0, canceled: 0, changed: 0, suspended: 0, held: 0 };
+  const counts = {
+    "scheduled asked": 0,
+    scheduled: 0,
+    "scheduled moved": 0,
+    canceled: 0,
+    changed: 0,
+    suspended: 0,
+    held: 0,
+  };
   /** When each message was asked for, by its reference. */
   const wanted = new Map<string, number>();
   const rows = new Map<string, Values>();

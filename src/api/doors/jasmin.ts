@@ -215,8 +215,8 @@ function inputOf(args: Arguments, { priorityIsExpress, now }: JasminDeps): Draft
   const later = scheduledFor(textOf(args, "sdt"), nowMs);
   const validity = textOf(args, "validity-period");
   const validMin = validity === "" ? null : wholeNumber(validity, 1, MINUTES_MAX);
-  const validForMs =
-    validMin === undefined ? undefined : validAfter(validMin === null ? null : validMin * MINUTE_MS, later, nowMs);
+  if (validMin === undefined) throw invalid(SAYS_ERROR, "validity-period", validity);
+  const validForMs = validAfter(validMin === null ? null : validMin * MINUTE_MS, later, nowMs);
   if (validForMs === undefined) throw invalid(SAYS_ERROR, "validity-period", validity);
   return {
     phone: withPlus(textOf(args, "to")),

@@ -16,8 +16,8 @@ export function laterAt(atMs: number, nowMs: number): Later | undefined {
 }
 
 /**
- * How long a message is valid from its time on, if it is for `validMs` from now on; null: as long as is usual.
- * Undefined if that is shorter or longer than it may be.
+ * How long a message is valid from its time on, if it is for `validMs` from now on; null: as long as is
+ * usual. Undefined if that is shorter or longer than it may be.
  */
 export function validAfter(validMs: number | null, { sendAtMs }: Later, nowMs: number) {
   if (validMs === null) return null;

@@ -2,7 +2,8 @@
 // byte for byte.
 
 import { beforeEach, describe, expect, test } from "bun:test";
-import { CUSTOMER, ID_DATE, ID_HEX, KEY, NOW_MS, type TestDoor, testDoor } from "../../../test/support/doors.ts";
+import { CUSTOMER, ID_DATE, ID_HEX, KEY, NOW_MS } from "../../../test/support/doors.ts";
+import { type TestDoor, testDoor } from "../../../test/support/doors.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
 import { RateLimitedError } from "../../ingest/rate-limits.ts";
 import { accountSid, createTwilioDoor, failureOf } from "./twilio.ts";
@@ -187,7 +188,13 @@ describe("a request that can't be honoured is refused with Twilio's code", () =>
       35114,
       "SendAt time must be between 300 seconds and 30 days (2592000 seconds) in the future, inclusive.",
     );
-    const times = ["2026-11-26T10:34:59Z", "2026-12-26T10:30:01Z", "2025-11-26T11:00:00Z", "2026-11-31T10:00:00Z", "soon"];
+    const times = [
+      "2026-11-26T10:34:59Z",
+      "2026-12-26T10:30:01Z",
+      "2025-11-26T11:00:00Z",
+      "2026-11-31T10:00:00Z",
+      "soon",
+    ];
     for (const at of times) expect(await refused({ ...sound, SendAt: at })).toEqual(window);
   });
 

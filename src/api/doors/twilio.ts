@@ -178,8 +178,10 @@ const AHEAD_MAX_S = SCHEDULE_AHEAD_MS / 1_000;
 function scheduledFor(form: Form, nowMs: number): Later {
   const [type, sendAt] = [form.get("ScheduleType"), form.get("SendAt")];
   if (type === undefined && sendAt === undefined) return {};
-  if (type !== "fixed") throw refusal(400, 35126, "The 'ScheduleType' of a message with 'SendAt' must be fixed.");
-  if (sendAt === undefined) throw refusal(400, 35111, "You must indicate SendAt timestamp if ScheduleType is 'fixed'.");
+  if (type !== "fixed")
+    throw refusal(400, 35126, "The 'ScheduleType' of a message with 'SendAt' must be fixed.");
+  if (sendAt === undefined)
+    throw refusal(400, 35111, "You must indicate SendAt timestamp if ScheduleType is 'fixed'.");
   if (!form.has("MessagingServiceSid"))
     throw refusal(400, 35118, "MessagingServiceSid is required to schedule a message.");
   const atMs = timeOf(sendAt);

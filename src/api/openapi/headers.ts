@@ -29,13 +29,14 @@ export const HEADERS = {
   },
   RateLimit: {
     description:
-      "what is left of the customer's limits: of each, `r` parts or requests now, all again in `t` seconds. " +
-      "Absent without a limit (draft-ietf-httpapi-ratelimit-headers-11)",
+      "what is left of the customer's limits: of each, `r` parts or requests now, and all again in `t` " +
+      "seconds. Absent without a limit (draft-ietf-httpapi-ratelimit-headers-11)",
     schema: Type.String(),
     example: '"parts";r=9999;t=1, "requests";r=599;t=1',
   },
   "RateLimit-Policy": {
-    description: "the customer's limits: `q` message parts, or `q` requests, in `w` seconds. Absent without a limit",
+    description:
+      "the customer's limits: `q` message parts, or `q` requests, in `w` seconds. Absent without a limit",
     schema: Type.String(),
     example: '"parts";q=10000;w=60;qu="message-parts", "requests";q=600;w=60',
   },
