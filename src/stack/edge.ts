@@ -37,7 +37,7 @@ export function createEdge(config: Config, tools: Tools, stateFolder: string, se
     cwd: folder,
     env: withLibraries(tools),
     logFile: join(stateFolder, "logs", "edge.log"),
-    nice: -5, // it is a part of accepting
+    nice: 0,
     stopSignal: "SIGQUIT",
     stopMaxMs: 7_000, // a little more than worker_shutdown_timeout in nginx.conf
     async prepare(signal) {

@@ -33,6 +33,9 @@ const printed = (...args: string[]): unknown => {
 
 /** Of requests that answer something else than a success here: nothing is set up that they could find. */
 const NOT_HERE: Readonly<Record<string, readonly number[]>> = {
+  // The message is on its way, and the time of the example has passed.
+  "DELETE /v1/messages/:id": [409],
+  "PATCH /v1/messages/:id": [409, 422],
   "GET /v1/webhooks": [404],
   "POST /v1/webhooks/deliveries/:id/replay": [404],
   "POST /dlr/:operator": [200, 403, 404],
