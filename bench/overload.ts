@@ -109,7 +109,10 @@ async function measure() {
     statuses: { flood: flood.refused, others: beside.refused },
     stored,
     answered,
-    ...{ times: options.times, seconds, connections, customers: options.customers },
+    times: options.times,
+    seconds,
+    connections,
+    customers: options.customers,
     failures: failuresOf(figures, [flood, beside], answered, stored),
   };
 }

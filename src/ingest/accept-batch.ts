@@ -52,9 +52,7 @@ export type AcceptedBatch = {
   /** When they are to be sent, if they are scheduled. */
   sendAtMs?: number;
 };
-export type AcceptBatch = (
-  request: BatchRequest,
-) => Promise<{ accepted: AcceptedBatch; rate: Rates | null }>;
+export type AcceptBatch = (request: BatchRequest) => Promise<{ accepted: AcceptedBatch; rate: Rates | null }>;
 
 /** Others may spend what a 402 said was there: how often the rest is tried. */
 const PAYABLE_TRIES_MAX = 8;

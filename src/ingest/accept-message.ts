@@ -61,9 +61,7 @@ export type Accepted = {
   /** When it is to be sent, if it is scheduled. */
   sendAtMs?: number;
 };
-export type AcceptMessage = (
-  request: AcceptRequest,
-) => Promise<{ accepted: Accepted; rate: Rates | null }>;
+export type AcceptMessage = (request: AcceptRequest) => Promise<{ accepted: Accepted; rate: Rates | null }>;
 /** What became of express messages to which nothing could be promised. */
 export type SaturatedCounts = Record<"refused" | "fallback", (n: number) => void>;
 export type AcceptDeps = {

@@ -45,22 +45,23 @@ type Item = {
 };
 
 /** Places are taken first; those of messages that won't be stored are given back. */
-export type GroupCommit = Pick<Admission, "admit" | "leave" | "admitted"> & Room & {
-  /**
-   * Resolves after the commit that stores the message, and its idempotency key if it has one. `others` of the
-   * same customer are stored by the same commit; the reservation is for all of them.
-   * @throws SluiceError unavailable, outcome_unknown; KeyTakenError; CallerGoneError
-   */
-  store(
-    record: LaneRecord,
-    reservation: Reservation,
-    key: KeyClaim | null,
-    isGone: IsGone,
-    others?: readonly LaneRecord[],
-  ): Promise<void>;
-  /** Resolves when everything admitted has been answered. */
-  drained(): Promise<void>;
-};
+export type GroupCommit = Pick<Admission, "admit" | "leave" | "admitted"> &
+  Room & {
+    /**
+     * Resolves after the commit that stores the message, and its idempotency key if it has one. `others` of the
+     * same customer are stored by the same commit; the reservation is for all of them.
+     * @throws SluiceError unavailable, outcome_unknown; KeyTakenError; CallerGoneError
+     */
+    store(
+      record: LaneRecord,
+      reservation: Reservation,
+      key: KeyClaim | null,
+      isGone: IsGone,
+      others?: readonly LaneRecord[],
+    ): Promise<void>;
+    /** Resolves when everything admitted has been answered. */
+    drained(): Promise<void>;
+  };
 
 export type CommitCounts = { commits_total: number; accepted_total: number; in_doubt_total: number };
 export type GroupCommitDeps = {

@@ -94,9 +94,7 @@ test("what is given back can be taken again, and never fills the bucket beyond i
 test("a batch of more parts than the bucket holds needs a full one, and what it took beyond that is waited for", () => {
   const limits = createRateLimits();
   const owner = { customerId: 1, rateLimit: 60 };
-  expect(limits.take(owner, 180)).toEqual([
-    { unit: "parts", size: 60, fillS: 60, left: 0, fullInS: 180 },
-  ]);
+  expect(limits.take(owner, 180)).toEqual([{ unit: "parts", size: 60, fillS: 60, left: 0, fullInS: 180 }]);
   nowMs += 120_000;
   expect(refusalOf(() => limits.take(owner, 1)).retryAfterS).toBe(2);
   nowMs += 30_000;
