@@ -13,6 +13,8 @@ export type LoadOptions = {
   /** null: closed loop, in which each connection sends again when it was answered. */
   ratePerS: number | null;
   seconds: number;
+  /** What is not sent by the end is left out; otherwise it is sent late. Always so in a closed loop. */
+  endsInTime?: boolean;
   /**
    * Called for each answer with its status, and when its request was written and it came (performance.now).
    */
@@ -85,9 +87,11 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
   await Promise.all(Array.from({ length: connections }, add));
   const startedAt = performance.now();
   const due = (n: number) => startedAt + (n * 1000) / rate;
+  const endMs =
+    ratePerS === null || options.endsInTime ? startedAt + seconds * 1_000 : Number.POSITIVE_INFINITY;
   const timer = setInterval(() => {
     const now = performance.now();
-    if (ratePerS === null && now >= startedAt + seconds * 1_000) {
+    if (now >= endMs) {
       total = sent;
       if (answered === total) finish();
     }

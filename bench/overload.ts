@@ -1,15 +1,20 @@
-// What the API does past its capacity: first its peak is measured, by connections that each wait for their
-// answers; then --times as much is offered for --seconds, at fixed times, over many connections, most of it
-// by one customer and as much as --others of the peak by many. Needs the engines of a running gateway
-// (`make run`) that nobody else is using; starts an ingest process of its own on them.
+// What the API does past its capacity: its peak is measured, by connections that each wait for their answers,
+// before and after --times as much is offered for --seconds, at fixed times, over many connections, most of
+// it by one customer and as much as --others of the peak by many. Needs the engines of a running gateway
+// (`make run`) that nobody else is using; starts an ingest process of its own on them. A connection waits for
+// its answer, too, so what can't be offered because all of them wait is left out.
 // Exit 1 unless goodput is GOODPUT_MIN of the peak, refusals take REFUSED_P99_MS at most, what the others
 // send is accepted, the process stays below RSS_MAX_MB, and exactly what was answered is stored.
 
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
 import { Command } from "commander";
 import { loadConfig } from "../src/platform/config.ts";
 import { createPool } from "../src/platform/mysql.ts";
-import { type BenchCustomer, createBenchCustomers, round } from "./harness.ts";
+import { isAlive, readRecords } from "../src/stack/process.ts";
+import { type BenchCustomer, cpuMs, createBenchCustomers, round } from "./harness.ts";
 import { startIngest, stop } from "./ingest-process.ts";
 import { latencyOf } from "./latency.ts";
 import { type LoadResult, runLoad } from "./load.ts";
@@ -36,6 +41,7 @@ const options = new Command("bench/overload")
   .option("--connections <n>", "connections of the flood", Number, 4_000)
   .option("--customers <n>", "other customers", Number, 50)
   .option("--port <n>", "API port of the process; its health port is the next", Number, 18_090)
+  .option("--apart", "ingest and MySQL have one core, and the client has the others")
   .option("--json", "print only the result, as JSON")
   .parse()
   .opts<{
@@ -48,12 +54,22 @@ const options = new Command("bench/overload")
     connections: number;
     customers: number;
     port: number;
+    apart?: true;
     json?: true;
   }>();
 const say = (line: string) => (options.json ? undefined : console.error(line));
 
-const pool = createPool(loadConfig(process.env), { connections: 4, multipleStatements: true });
+const config = loadConfig(process.env);
+const pool = createPool(config, { connections: 4, multipleStatements: true });
 const server = await startIngest(options.port, options.port + 1);
+const processes = [
+  ...readRecords(resolve(config.stateFolder))
+    .filter((record) => record.role === "mysql" && isAlive(record))
+    .map(({ pid }) => ({ name: "mysql", pid })),
+  { name: "ingest", pid: server.pid as number },
+  { name: "client", pid: process.pid },
+];
+if (options.apart) setApart();
 try {
   const result = await measure();
   console.log(JSON.stringify(result, null, options.json ? 0 : 2));
@@ -72,7 +88,9 @@ async function measure() {
   const atPeak = (seconds: number) => runClosed({ ...load, seconds }, nextOf(customers));
   say(`the peak: warming up for ${options.warmup} s, measuring for ${options.peakSeconds} s`);
   const warm = options.warmup > 0 ? await atPeak(options.warmup) : null;
+  const atPeakCores = coresUsed();
   const peak = await atPeak(options.peakSeconds);
+  const peakCores = atPeakCores();
   const peakPerS = peak.perS;
 
   const offeredPerS = options.times * peakPerS;
@@ -85,26 +103,33 @@ async function measure() {
   const ofOthers = options.others * peakPerS;
   const { seconds, connections } = options;
   // Each of the others' connections waits for its answer: enough for answers of half a second.
-  const shared = { ...load, seconds, observe };
+  const shared = { ...load, seconds, observe, endsInTime: true };
   const othersConnections = Math.max(8, Math.ceil(ofOthers / 2));
+  const overloadCores = coresUsed();
   const [flood, beside] = await Promise.all([
     runLoad({ ...shared, connections, ratePerS: offeredPerS - ofOthers }, nextOf([flooding])),
     runLoad({ ...shared, connections: othersConnections, ratePerS: ofOthers }, nextOf(others)),
   ]);
+  const cores = { peak: peakCores, overload: overloadCores() };
   const rssMaxMb = watched.stop();
-  const answered = (warm?.accepted ?? 0) + peak.accepted + flood.accepted + beside.accepted;
+  say("the peak again");
+  const again = await atPeak(options.peakSeconds);
+  const meanPerS = (peakPerS + again.perS) / 2;
+  const answered = (warm?.accepted ?? 0) + peak.accepted + again.accepted + flood.accepted + beside.accepted;
   const stored = await storedOf(customers);
   const figures = {
-    goodput_ratio: round((flood.accepted + beside.accepted) / Math.max(flood.seconds, seconds) / peakPerS),
+    goodput_ratio: round((flood.accepted + beside.accepted) / seconds / meanPerS),
     refused: { count: refusals.length, ...latencyOf(Float64Array.from(refusals).sort()) },
     others_accepted: round(beside.accepted / Math.max(1, beside.sent), 4),
-    offered_ratio: round((flood.sent + beside.sent) / Math.max(flood.seconds, seconds) / offeredPerS),
+    offered_ratio: round((flood.sent + beside.sent) / seconds / offeredPerS),
     rss_max_mb: round(rssMaxMb, 0),
   };
   return {
     bench: "overload",
     ...figures,
     peak_per_s: round(peakPerS, 0),
+    peak_again_per_s: round(again.perS, 0),
+    cores,
     accepted_ms: latencyOf(beside.latenciesMs),
     statuses: { flood: flood.refused, others: beside.refused },
     stored,
@@ -125,6 +150,27 @@ async function runClosed(
   const connections = options.peakConnections;
   const { accepted, seconds } = await runLoad({ ...load, connections, ratePerS: null }, next);
   return { accepted, perS: accepted / seconds };
+}
+
+/** Begins to count; the returned function says how many cores each process has used on average. */
+function coresUsed(): () => Record<string, number> {
+  const before = cpuMs(processes);
+  const startedMs = performance.now();
+  return () => {
+    const tookMs = performance.now() - startedMs;
+    const used = [...cpuMs(processes)].map(([name, ms]) => [
+      name,
+      round((ms - (before.get(name) ?? 0)) / tookMs),
+    ]);
+    return Object.fromEntries(used);
+  };
+}
+
+/** With one core for what is measured, what the client takes is nothing that it lacks. */
+function setApart(): void {
+  const last = availableParallelism() - 1;
+  for (const { name, pid } of processes)
+    execFileSync("taskset", ["-acp", name === "client" ? `0-${last - 1}` : String(last), String(pid)]);
 }
 
 function watchMemory(pid: number): { stop(): number } {

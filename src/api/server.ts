@@ -11,6 +11,7 @@ import { CALLER_GONE_CODE } from "../platform/metrics-table.ts";
 import { isConnectionLost } from "../platform/mysql-errors.ts";
 import { sleep } from "../platform/retry.ts";
 import type { Tracing } from "../platform/otlp.ts";
+import { systemTimers } from "../platform/timers.ts";
 import { isSampled, newTraceparent, parseTraceparent, traceIdOf } from "../platform/trace.ts";
 import type { AccessDeps } from "./access.ts";
 import { createClientAddress } from "./client-address.ts";
@@ -18,6 +19,7 @@ import { respond, respondProblem, respondRefusal } from "./http.ts";
 import type { DoorRoute } from "./doors/door.ts";
 import type { Arrival, Reply, Route } from "./route.ts";
 import { runRoute } from "./run-route.ts";
+import { createRefusalPace } from "./refusal-pace.ts";
 import { createShed } from "./shed.ts";
 import { createObserveHttp } from "./http-metrics.ts";
 
@@ -107,6 +109,8 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       return response;
     };
 
+  const { keys } = access;
+  const pace = createRefusalPace(systemTimers);
   const table = new Map<string, Record<string, Handler>>();
   const put = (path: string, method: string, handler: Handler) =>
     table.set(path, { ...table.get(path), [method]: handler });
@@ -115,8 +119,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     const { method, path, room } = route;
     const run = (arrival: Arrival) => runRoute(access, route, arrival);
     const handler = answered({ method, path, run });
-    const shed = room === undefined ? null : createShed(access, room);
-    put(path, method, shed === null ? handler : (request) => shed(request) ?? handler(request));
+    put(path, method, room === undefined ? handler : createShed({ keys, room, pace }, handler));
   }
   // A path that only doors have is refused in their form for other methods, too.
   const refusals = new Map<string, Refusal>();

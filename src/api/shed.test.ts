@@ -19,19 +19,22 @@ const keys = {
 };
 let isTight = true;
 const room = { isTight: () => isTight, refuses: (customerId: number) => customerId === 1 };
-const shed = createShed({ keys }, room);
+let turn: Promise<void> | null = null;
+const served = new Response("served");
+const shed = createShed({ keys, room, pace: () => turn }, () => served);
 const ask = (headers: Record<string, string>) => shed({ headers: new Headers(headers) });
 
 test("only a known key of a customer without room is refused; all else is left to the checks", () => {
-  for (const key of ["other", "guarded", "revoked", "unknown"]) expect(ask({ "x-api-key": key })).toBeNull();
-  expect(ask({})).toBeNull();
-  expect(ask({ "x-api-key": "flooding" })).not.toBeNull();
+  for (const key of ["other", "guarded", "revoked", "unknown"])
+    expect(ask({ "x-api-key": key })).toBe(served);
+  expect(ask({})).toBe(served);
+  expect(ask({ "x-api-key": "flooding" })).not.toBe(served);
 });
 
 test("while there is room for all, nothing is looked at", () => {
   isTight = false;
   try {
-    expect(ask({ "x-api-key": "flooding" })).toBeNull();
+    expect(ask({ "x-api-key": "flooding" })).toBe(served);
   } finally {
     isTight = true;
   }
@@ -46,4 +49,17 @@ test("the answer is the problem that a full queue has everywhere, in the caller'
   expect(answer.headers.get("x-request-id")).toBe(body.request_id);
   const next = ask({ "x-api-key": "flooding" }) as Response;
   expect(next.headers.get("x-request-id")).not.toBe(body.request_id);
+});
+
+test("a refusal waits for its turn, and is none if there is room by then", async () => {
+  for (const isTightThen of [true, false]) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    turn = promise;
+    const answer = ask({ "x-api-key": "flooding" });
+    expect(answer).toBeInstanceOf(Promise);
+    isTight = isTightThen;
+    resolve();
+    expect((await answer).status).toBe(isTightThen ? 503 : 200);
+  }
+  [isTight, turn] = [true, null];
 });

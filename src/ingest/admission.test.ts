@@ -133,8 +133,9 @@ describe("waits that are long", () => {
 
 test("while a flood of one still drains, others are let in up to half of an equal part", () => {
   expect(fill(1)).toBe(QUEUE_ROWS_MAX / 2);
-  overload(8);
+  overload(2);
+  const places = 2 * WAIT_MAX_MS;
   expect(admission.refuses(1)).toBe(true);
-  expect(fill(2)).toBe(Math.floor((8 * WAIT_MAX_MS) / 2 / 3));
-  expect(fill(3)).toBe((8 * WAIT_MAX_MS) / 2 / 4);
+  expect(fill(2)).toBe(Math.floor(places / 2 / 3));
+  expect(fill(3)).toBe(places / 2 / 4);
 });

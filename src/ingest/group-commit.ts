@@ -1,8 +1,9 @@
 // The queue in front of the database, and the loops that empty it. When a commit connection is free and the
-// pace (commit-pace.ts) allows it, the connection takes what is queued, up to COMMIT_ROWS_MAX messages. With
-// nothing else queued, a message commits alone. The messages of one request are one item and share a
-// transaction. An item of more than COMMIT_ROWS_MAX messages has a transaction to itself; such items leave a
-// connection to the others, or, if there is only one, take turns with them (decision 0016).
+// pace (commit-pace.ts) allows it, the connection takes what is queued, up to COMMIT_ROWS_MAX messages, by
+// customers in turn if there are more (fair-queue.ts). With nothing else queued, a message commits alone. The
+// messages of one request are one item and share a transaction. An item of more than COMMIT_ROWS_MAX messages
+// has a transaction to itself; such items leave a connection to the others, or, if there is only one, take
+// turns with them (decision 0016).
 // Invariants: a caller is answered only when the outcome of its batch is certain, or is told that it is
 // unknown; an item whose caller is gone when a transaction begins is not part of that transaction; no item is
 // ever split.
@@ -28,6 +29,7 @@ import { backoffMs } from "../platform/retry.ts";
 import type { Timers } from "../platform/timers.ts";
 import { type Admission, createAdmission, type Room } from "./admission.ts";
 import { createCommitPace } from "./commit-pace.ts";
+import { createFairQueue } from "./fair-queue.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
 
@@ -48,8 +50,8 @@ type Item = {
 export type GroupCommit = Pick<Admission, "admit" | "leave" | "admitted"> &
   Room & {
     /**
-     * Resolves after the commit that stores the message, and its idempotency key if it has one. `others` of the
-     * same customer are stored by the same commit; the reservation is for all of them.
+     * Resolves after the commit that stores the message, and its idempotency key if it has one. `others` of
+     * the same customer are stored by the same commit; the reservation is for all of them.
      * @throws SluiceError unavailable, outcome_unknown; KeyTakenError; CallerGoneError
      */
     store(
@@ -83,8 +85,7 @@ export function createGroupCommit(
   { store, book, counts, timers, log }: GroupCommitDeps,
   { connections, nodeId, now }: GroupCommitOptions,
 ): GroupCommit {
-  const queue: Item[] = [];
-  let queuedRows = 0;
+  const queue = createFairQueue<Item>();
   /** Items of more than COMMIT_ROWS_MAX messages. */
   const large: Item[] = [];
   const largeMax = Math.max(1, connections - 1);
@@ -100,7 +101,7 @@ export function createGroupCommit(
 
   const wake = () => {
     if (running >= connections || isSoon) return;
-    if (linger !== null && pace.waitMs(queuedRows) > 0) return;
+    if (linger !== null && pace.waitMs(queue.rows()) > 0) return;
     linger = null;
     isSoon = true;
     // Requests parsed in this turn of the event loop join the same batch. The following turn shows which of
@@ -116,7 +117,7 @@ export function createGroupCommit(
       linger = null;
       return;
     }
-    const waitMs = pace.waitMs(queuedRows);
+    const waitMs = pace.waitMs(queue.rows());
     if (waitMs > 0) {
       const mine = (linger = {});
       timers.after(waitMs, () => {
@@ -126,21 +127,21 @@ export function createGroupCommit(
     }
     linger = null;
     void run();
-    if (queue.length > 0) wake();
+    if (queue.rows() > 0) wake();
   };
 
   const run = async () => {
     running++;
-    const items = queue.splice(0, fitting(queue));
+    const items = queue.take();
     const rows = rowsOf(items);
-    queuedRows -= rows;
     const ended = pace.begin(rows);
     await commit(items);
     ended();
-    answered(rows, timers.monotonicMs() - (items[0] as Item).sinceMs);
+    const sinceMs = items.reduce((oldest, item) => Math.min(oldest, item.sinceMs), Number.POSITIVE_INFINITY);
+    answered(rows, timers.monotonicMs() - sinceMs);
     running--;
     wakeLarge();
-    if (queue.length > 0) wake();
+    if (queue.rows() > 0) wake();
   };
 
   const wakeLarge = () => {
@@ -161,7 +162,7 @@ export function createGroupCommit(
     await commit(large.splice(0, 1));
     runningLarge--;
     running--;
-    if (queue.length > 0) wake();
+    if (queue.rows() > 0) wake();
     wakeLarge();
   };
 
@@ -278,7 +279,6 @@ export function createGroupCommit(
           wakeLarge();
         } else {
           queue.push(item);
-          queuedRows += 1 + others.length;
           wake();
         }
       }),
@@ -302,16 +302,6 @@ function recordsOf(items: readonly Item[]): LaneRecord[] {
     if (others.length > 0) records.push(...others);
   }
   return records;
-}
-
-/** How many of the first items one commit takes. */
-function fitting(queue: readonly Item[]): number {
-  let rows = 0;
-  for (let at = 0; at < queue.length; at++) {
-    rows += 1 + (queue[at] as Item).others.length;
-    if (rows > COMMIT_ROWS_MAX) return at;
-  }
-  return queue.length;
 }
 
 function spendsOf(items: Item[]): Spend[] {
