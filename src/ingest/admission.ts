@@ -1,10 +1,10 @@
 // Decides how many messages may wait in this process, and how many of one customer, so that past what the
-// database takes, accepted messages still commit in time and all others are refused at once. By their number
-// while waits are short; and once messages have waited longer than WAIT_MAX_MS for STANDING_MS, by time: then
-// only as many may wait as were answered lately in WAIT_MAX_MS, until nobody has been refused for as long.
+// database takes, accepted messages still commit in time and others are refused. By their number while waits
+// are short; and once messages have waited longer than WAIT_MAX_MS for STANDING_MS, by time: then only as
+// many may wait as were answered lately in WAIT_MAX_MS, until nobody has been refused for as long.
 // Of what is free, a customer may have as much as all others together leave free: one alone gets half of the
 // places, two a third each, and there is always room for another one (dynamic thresholds, Choudhury and
-// Hahne 1998). Owns no queue and no timer.
+// Hahne 1998). Owns no queue and no timer; leaves whose message is stored next to fair-queue.ts.
 // Invariants: a queue that was filled at once and drains is not refused to anybody; whoever has far less
 // waiting than its equal part of the places is let in, even while a flood of another still drains. Bound:
 // QUEUE_ROWS_MAX messages, whatever the times are.
@@ -41,7 +41,7 @@ export type Admission = {
   isTight(): boolean;
   /** Whether a message of this customer would be refused now; it counts as refused. */
   refuses(customerId: number): boolean;
-  /** So many messages were answered, of which one had waited so long. */
+  /** So many messages were answered, of which the first to come had waited so long. */
   answered(messages: number, waitedMs: number): void;
   /** Number of messages admitted and not answered yet. */
   admitted(): number;

@@ -31,16 +31,17 @@ test("what one process took is missing in the other a moment later, and a restar
   expect((await send(1, apiKey)).status).toBe(202);
   for (let n = 0; n < 8; n++) expect((await send(0, apiKey)).status).toBe(202);
   await Bun.sleep(TOLD_MS);
+  // It was not asked since, so it doesn't know yet.
   const last = await send(1, apiKey);
   expect([last.status, last.headers.get("ratelimit-policy")]).toEqual([
     202,
     '"parts";q=10;w=300;qu="message-parts"',
   ]);
-  expect(last.headers.get("ratelimit")).toMatch(/^"parts";r=0;t=(29\d|300)$/);
+  await Bun.sleep(TOLD_MS);
   const refused = await send(1, apiKey);
   expect(refused.status).toBe(429);
+  expect(refused.headers.get("ratelimit")).toMatch(/^"parts";r=0;t=(29\d|300)$/);
   expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(1);
-  await Bun.sleep(TOLD_MS);
   const third = await startIngest(db.config);
   try {
     const url = `${third.url}/v1/sms/send`;
