@@ -221,6 +221,16 @@ export type NotScheduledProblem = Problem & {
   message_status: "scheduled" | "queued" | "sending" | "unknown" | "sent" | "delivered" | "undelivered" | "failed" | "rejected" | "expired" | "canceled";
 };
 
+/** The code can't be verified any more: `otp_status` says whether it was `verified`, `locked` by wrong tries, or has `expired`. Send a new one. */
+export type OtpOverProblem = Problem & {
+  type?: "urn:sluice:error:otp_over";
+  title?: "Code is over" | "کد پایان یافته است";
+  status?: 409;
+  code: "otp_over";
+  error?: "otp_over";
+  otp_status: "verified" | "locked" | "expired";
+};
+
 /** A request with this `Idempotency-Key` is still being processed. Wait for `Retry-After`, then repeat it. */
 export type IdempotencyInProgressProblem = Problem & {
   type?: "urn:sluice:error:idempotency_in_progress";
@@ -286,6 +296,16 @@ export type IdempotencyKeyReusedProblem = Problem & {
   error?: "idempotency_key_reused";
 };
 
+/** The code is not the one that was sent. `tries_left` says how often another may be tried. */
+export type OtpWrongProblem = Problem & {
+  type?: "urn:sluice:error:otp_wrong";
+  title?: "Code is wrong" | "کد نادرست است";
+  status?: 422;
+  code: "otp_wrong";
+  error?: "otp_wrong";
+  tries_left: number;
+};
+
 /** The customer's limit of parts or requests a minute is used up, as `RateLimit` says; or a check of these books is running. Wait for `Retry-After`. */
 export type RateLimitedProblem = Problem & {
   type?: "urn:sluice:error:rate_limited";
@@ -293,6 +313,33 @@ export type RateLimitedProblem = Problem & {
   status?: 429;
   code: "rate_limited";
   error?: "rate_limited";
+};
+
+/** The number was sent a code a moment ago, or as many as are allowed in an hour. Nothing was stored or charged. Wait for `Retry-After`. */
+export type OtpPhoneLimitedProblem = Problem & {
+  type?: "urn:sluice:error:otp_phone_limited";
+  title?: "Too many codes to this number" | "کد بیش از حد به این شماره";
+  status?: 429;
+  code: "otp_phone_limited";
+  error?: "otp_phone_limited";
+};
+
+/** The customer has sent as many codes as are allowed in an hour. Nothing was stored or charged. Wait for `Retry-After`. */
+export type OtpCustomerLimitedProblem = Problem & {
+  type?: "urn:sluice:error:otp_customer_limited";
+  title?: "Too many codes" | "کد بیش از حد";
+  status?: 429;
+  code: "otp_customer_limited";
+  error?: "otp_customer_limited";
+};
+
+/** Somebody may be having codes sent for the sake of their cost: too many went to numbers that begin alike, or too few to such numbers are verified. Nothing was stored or charged. Wait for `Retry-After`. */
+export type OtpPumpingSuspectedProblem = Problem & {
+  type?: "urn:sluice:error:otp_pumping_suspected";
+  title?: "Pumping suspected" | "گمان سوءاستفاده از ارسال کد";
+  status?: 429;
+  code: "otp_pumping_suspected";
+  error?: "otp_pumping_suspected";
 };
 
 /** A header is longer than 8 KiB (edge only). */
@@ -468,7 +515,7 @@ export type SendBatchAnswer = {
   rejected: Array<{
     /** from 0 */
     index: number;
-    code: "validation_failed" | "insufficient_balance" | "spend_cap_reached";
+    code: "validation_failed" | "opted_out" | "insufficient_balance" | "spend_cap_reached";
     detail: string;
   }>;
   cost: Money;
@@ -546,6 +593,42 @@ export type PreviewMessageAnswer = {
     /** whether the request has `normalize` */
     applied: boolean;
   } | null;
+};
+
+export type SendCodeRequest = {
+  /** as in an address book or a document; without a country, one of the customer's region */
+  phone: string;
+  /** the text, with {code} once where the code goes; "Your code is {code}" if absent */
+  template?: string;
+  /** digits of the code; 6 if absent */
+  length?: number;
+  /** seconds for which the code is right; 300 if absent */
+  ttl?: number;
+};
+
+export type SendCodeAnswer = {
+  id: Ulid;
+  expires_at: Time;
+  message_id: Ulid;
+  parts: number;
+  cost: Money;
+  currency: Currency;
+  balance_after: Money;
+  guaranteed_by: Time;
+  /** the code; only for customers that are set up to get it */
+  otp_code?: string;
+};
+
+export type VerifyCodeRequest = {
+  /** as it was typed: Persian, Arabic and full-width digits are read, too */
+  code: string;
+};
+
+export type VerifyCodeAnswer = {
+  verified: true;
+  id: Ulid;
+  message_id: Ulid;
+  phone: Phone;
 };
 
 export type TopUpRequest = {
@@ -820,7 +903,7 @@ export type GetWebhookAnswer = {
 export type ListDeliveriesAnswer = {
   deliveries: Array<{
     id: Ulid;
-    type: "message.status" | "endpoint.paused" | "wallet.low";
+    type: "message.status" | "message.received" | "endpoint.paused" | "wallet.low";
     message_id: Ulid | null;
     status: string | null;
     sequence: number | null;
@@ -860,6 +943,34 @@ export type ReplayDeliveryAnswer = {
   state: "pending";
 };
 
+export type ListOptOutsAnswer = {
+  opt_outs: Array<{
+    phone: Phone;
+    sender: string | null;
+    source: "inbound" | "api" | "cli";
+    created_at: Time;
+  }>;
+  next_cursor: Cursor;
+};
+
+export type AddOptOutRequest = {
+  /** written as in a send */
+  phone: string;
+  /** only of messages with this `from`; of all the customer's messages if absent */
+  sender?: string;
+};
+
+export type AddOptOutAnswer = {
+  phone: Phone;
+  sender: string | null;
+  source: "inbound" | "api" | "cli";
+  created_at: Time;
+};
+
+export type RemoveOptOutAnswer = {
+  removed: number;
+};
+
 /** The problem document of each code. */
 export type Problems = {
   malformed_request: MalformedRequestProblem;
@@ -881,6 +992,7 @@ export type Problems = {
   method_not_allowed: MethodNotAllowedProblem;
   topup_conflict: TopupConflictProblem;
   not_scheduled: NotScheduledProblem;
+  otp_over: OtpOverProblem;
   idempotency_in_progress: IdempotencyInProgressProblem;
   payload_too_large: PayloadTooLargeProblem;
   uri_too_long: UriTooLongProblem;
@@ -888,7 +1000,11 @@ export type Problems = {
   validation_failed: ValidationFailedProblem;
   not_supported: NotSupportedProblem;
   idempotency_key_reused: IdempotencyKeyReusedProblem;
+  otp_wrong: OtpWrongProblem;
   rate_limited: RateLimitedProblem;
+  otp_phone_limited: OtpPhoneLimitedProblem;
+  otp_customer_limited: OtpCustomerLimitedProblem;
+  otp_pumping_suspected: OtpPumpingSuspectedProblem;
   headers_too_large: HeadersTooLargeProblem;
   internal: InternalProblem;
   overloaded: OverloadedProblem;
@@ -916,6 +1032,17 @@ export type Operations = {
   previewMessage: {
     body: PreviewMessageRequest;
     answer: PreviewMessageAnswer;
+  };
+  /** Send a one-time code. */
+  sendCode: {
+    body: SendCodeRequest;
+    answer: SendCodeAnswer;
+  };
+  /** Verify a one-time code. */
+  verifyCode: {
+    path: { id: string };
+    body: VerifyCodeRequest;
+    answer: VerifyCodeAnswer;
   };
   /** Add money to the wallet. */
   topUp: {
@@ -986,6 +1113,21 @@ export type Operations = {
     body: ReplayDeliveryRequest;
     answer: ReplayDeliveryAnswer;
   };
+  /** The phones that opted out, by number. */
+  listOptOuts: {
+    query?: { phone?: string; sender?: string; limit?: number; cursor?: string };
+    answer: ListOptOutsAnswer;
+  };
+  /** Send no more messages to a phone. */
+  addOptOut: {
+    body: AddOptOutRequest;
+    answer: AddOptOutAnswer;
+  };
+  /** Send messages to a phone again. */
+  removeOptOut: {
+    query?: { phone?: string; sender?: string };
+    answer: RemoveOptOutAnswer;
+  };
 };
 
 /** `keyed`: takes an Idempotency-Key. */
@@ -993,6 +1135,8 @@ export const OPERATIONS = {
   sendMessage: { method: "POST", path: "/v1/sms/send", keyed: true },
   sendBatch: { method: "POST", path: "/v1/sms/batches", keyed: true },
   previewMessage: { method: "POST", path: "/v1/sms/preview", keyed: false },
+  sendCode: { method: "POST", path: "/v1/otp", keyed: true },
+  verifyCode: { method: "POST", path: "/v1/otp/{id}/verify", keyed: false },
   topUp: { method: "POST", path: "/v1/wallet/topup", keyed: true },
   getWallet: { method: "GET", path: "/v1/wallet", keyed: false },
   getStatement: { method: "GET", path: "/v1/wallet/ledger", keyed: false },
@@ -1007,4 +1151,7 @@ export const OPERATIONS = {
   listDeliveries: { method: "GET", path: "/v1/webhooks/deliveries", keyed: false },
   replayDeliveries: { method: "POST", path: "/v1/webhooks/deliveries/replay", keyed: false },
   replayDelivery: { method: "POST", path: "/v1/webhooks/deliveries/{id}/replay", keyed: false },
+  listOptOuts: { method: "GET", path: "/v1/opt-outs", keyed: false },
+  addOptOut: { method: "POST", path: "/v1/opt-outs", keyed: false },
+  removeOptOut: { method: "DELETE", path: "/v1/opt-outs", keyed: false },
 } as const;

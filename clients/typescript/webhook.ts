@@ -36,8 +36,28 @@ export type EndpointPausedEvent = {
     occurred_at: string;
   };
 };
+/** A phone sent a message to one of your numbers; `command` says whether it opted out, or in again. */
+export type MessageReceivedEvent = {
+  type: "message.received";
+  timestamp: string;
+  data: {
+    id: string;
+    customer_id: string;
+    from: string;
+    to: string;
+    keyword: string | null;
+    text: string;
+    truncated: boolean;
+    command: "stop" | "start" | "help" | null;
+    parts: number;
+    missing_parts: number;
+    operator: string;
+    operator_message_id: string | null;
+    occurred_at: string;
+  };
+};
 /** Types may be added: acknowledge those that you don't know. */
-export type WebhookEvent = MessageStatusEvent | EndpointPausedEvent;
+export type WebhookEvent = MessageStatusEvent | MessageReceivedEvent | EndpointPausedEvent;
 
 /** `Headers`, or the headers of node:http. */
 export type WebhookHeaders =

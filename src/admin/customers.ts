@@ -12,6 +12,7 @@ import {
   listCustomers,
   PRICE_EXPRESS_DEFAULT,
   PRICE_NORMAL_DEFAULT,
+  setOtpCode,
   setResendUnknown,
   setSuspended,
 } from "../customers/customers.ts";
@@ -73,6 +74,7 @@ export function declareCustomers(program: Command): void {
     );
 
   declareResendUnknown(customer);
+  declareOtpCode(customer);
   declareTop(customer);
 
   declareSuspension(customer);
@@ -141,6 +143,25 @@ function declareResendUnknown(customer: Command): void {
         const isOn = setting === "on";
         await setResendUnknown(pool, options.customer, isOn);
         print(options, { customer_id: String(options.customer), express_resend_unknown: isOn });
+      }),
+    );
+}
+
+function declareOtpCode(customer: Command): void {
+  customer
+    .command("otp-code")
+    .description(
+      "put the code into the answer to POST /v1/otp, as otp_code, for a customer that also checks codes by " +
+        "itself; everyone who reads such an answer has the code",
+    )
+    .argument("<on|off>", "off unless it was set", oneOf("on", "off"))
+    .requiredOption("--customer <id>", "the customer's id", anyId)
+    .option(...jsonFlag)
+    .action((setting: "on" | "off", options: Json & { customer: number }) =>
+      withDatabase(async (pool) => {
+        const isOn = setting === "on";
+        await setOtpCode(pool, options.customer, isOn);
+        print(options, { customer_id: String(options.customer), otp_code: isOn });
       }),
     );
 }

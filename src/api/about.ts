@@ -7,10 +7,12 @@ import type { HeaderName } from "./openapi/headers.ts";
 /** The groups of routes, in the order of the reference. */
 export const TAGS = {
   Messages: "Send messages, and see what became of them.",
+  Codes: "One-time codes: send one by the express lane, and verify what its recipient typed.",
   Wallet: "Credit in whole minor units of one currency: top-ups, balance, statement, and the proof of both.",
   Reports: "What was sent, from the reporting database; `as_of` says how fresh an answer is.",
-  Webhooks: "Calls to the customer's URL when the status of a message changes.",
-  Operators: "For operators, not for customers: delivery reports.",
+  Webhooks: "Calls to the customer's URL when the status of a message changes, or a message comes in.",
+  "Opt-outs": "Phones that don't want a customer's messages.",
+  Operators: "For operators, not for customers: delivery reports, and messages that come in.",
   Service: "For whoever runs Sluice, and for tools: probes, metrics, this document.",
 } as const;
 export type Tag = keyof typeof TAGS;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { createMetrics } from "../platform/metrics.ts";
-import { HTTP_CODES, HTTP_METHODS, HTTP_SERIES_MAX } from "../platform/metrics-table.ts";
+import { HTTP_CODES, HTTP_METHODS, HTTP_SERIES_MAX } from "../platform/ingest-metrics.ts";
 import { createObserveHttp } from "./http-metrics.ts";
 
 async function counted(observe: (o: ReturnType<typeof createObserveHttp>) => void): Promise<string[]> {

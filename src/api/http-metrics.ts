@@ -5,7 +5,7 @@
 // Bound: HTTP_SERIES_MAX series; further ones are counted as `other`.
 
 import type { Metrics } from "../platform/metrics.ts";
-import { HTTP_CODES, HTTP_METHODS, HTTP_SERIES_MAX } from "../platform/metrics-table.ts";
+import { HTTP_CODES, HTTP_METHODS, HTTP_SERIES_MAX } from "../platform/ingest-metrics.ts";
 
 /** `route` is the path as declared in the table of routes, never the path of the request. */
 export type ObserveHttp = (route: string, method: string, status: number, seconds: number) => void;

@@ -7,7 +7,7 @@ import { CallerGoneError } from "../core/caller.ts";
 import { SluiceError, toSluiceError } from "../core/errors.ts";
 import type { Log } from "../platform/log.ts";
 import type { Metrics } from "../platform/metrics.ts";
-import { CALLER_GONE_CODE } from "../platform/metrics-table.ts";
+import { CALLER_GONE_CODE } from "../platform/ingest-metrics.ts";
 import { isConnectionLost } from "../platform/mysql-errors.ts";
 import { sleep } from "../platform/retry.ts";
 import type { Tracing } from "../platform/otlp.ts";

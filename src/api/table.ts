@@ -13,7 +13,9 @@ import {
 import { createMessages } from "./routes/messages.ts";
 import { createMessagesReport } from "./routes/messages-report.ts";
 import { createMetricsRoute } from "./routes/metrics.ts";
+import { createOptOutRoutes, type OptOutDeps } from "./routes/opt-outs.ts";
 import { createOpenApi } from "./routes/openapi.ts";
+import { createOtpSend, createOtpVerify, type OtpRouteDeps } from "./routes/otp.ts";
 import { createPreview, type PreviewDeps } from "./routes/preview.ts";
 import { createReady } from "./routes/ready.ts";
 import { createSend, type SendDeps } from "./routes/send.ts";
@@ -36,8 +38,10 @@ import type { Metrics } from "../platform/metrics.ts";
 export type ApiDeps = SendDeps &
   BatchDeps &
   PreviewDeps &
+  OtpRouteDeps &
   TopupDeps &
   ReplayDeps &
+  OptOutDeps &
   MessageScheduleDeps & {
     /** For routes that only read. */
     reads: MessageDeps & ReportDeps;
@@ -53,6 +57,8 @@ export function createRoutes(deps: ApiDeps): Route[] {
     createSend(deps),
     createBatches(deps, streams),
     createPreview(deps),
+    createOtpSend(deps),
+    createOtpVerify(deps),
     createTopup(deps),
     createWallet(deps.reads),
     createWalletLedger(deps.reads, streams),
@@ -67,6 +73,7 @@ export function createRoutes(deps: ApiDeps): Route[] {
     createWebhookDeliveries(deps.reads),
     createWebhookReplays(deps),
     createWebhookReplay(deps),
+    ...createOptOutRoutes(deps),
     ...createDlrRoutes(deps.dlr),
     createHealth(),
     createReady(deps),

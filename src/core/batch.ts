@@ -7,6 +7,7 @@
 import { type Draft, type DraftInput, draftOf, type DraftRules } from "./draft.ts";
 import type { FieldError } from "./errors.ts";
 import { REFERENCE_CHARS_MAX } from "./limits.ts";
+import type { OPTED_OUT } from "./opt-out.ts";
 import { templateOf, type Values } from "./template.ts";
 
 /** One message of a batch; `errors`: why it has no text. */
@@ -17,7 +18,12 @@ export type BatchItem = { phone: string; reference: string | null } & (
 /** What all messages of a batch share, sound for any message. */
 export type BatchTerms = Pick<DraftInput, "lane" | "from" | "validForMs" | "callbackUrl" | "sendAtMs">;
 /** `index`: its place in the request, from 0. */
-export type Refusal = { index: number; errors: FieldError[] };
+export type Refusal = {
+  index: number;
+  errors: FieldError[];
+  /** `validation_failed` if absent. */
+  code?: typeof OPTED_OUT;
+};
 export type BatchDrafts = { drafts: { index: number; draft: Draft }[]; refused: Refusal[] };
 
 /**

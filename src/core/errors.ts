@@ -109,6 +109,13 @@ export const ERRORS = {
     "The message is no longer `scheduled`: it is on its way, was sent, or has ended, as `message_status` " +
       "says. It can't be canceled or changed any more.",
   ),
+  otp_over: row(
+    409,
+    "Code is over",
+    false,
+    "The code can't be verified any more: `otp_status` says whether it was `verified`, `locked` by wrong " +
+      "tries, or has `expired`. Send a new one.",
+  ),
   idempotency_in_progress: row(
     409,
     "Request in progress",
@@ -148,12 +155,40 @@ export const ERRORS = {
     false,
     "This `Idempotency-Key` was used with another body in the last 24 hours. Nothing was done.",
   ),
+  otp_wrong: row(
+    422,
+    "Code is wrong",
+    false,
+    "The code is not the one that was sent. `tries_left` says how often another may be tried.",
+  ),
   rate_limited: row(
     429,
     "Rate limited",
     true,
     "The customer's limit of parts or requests a minute is used up, as `RateLimit` says; or a check of " +
       "these books is running. Wait for `Retry-After`.",
+  ),
+  otp_phone_limited: row(
+    429,
+    "Too many codes to this number",
+    true,
+    "The number was sent a code a moment ago, or as many as are allowed in an hour. Nothing was stored or " +
+      "charged. Wait for `Retry-After`.",
+  ),
+  otp_customer_limited: row(
+    429,
+    "Too many codes",
+    true,
+    "The customer has sent as many codes as are allowed in an hour. Nothing was stored or charged. Wait " +
+      "for `Retry-After`.",
+  ),
+  otp_pumping_suspected: row(
+    429,
+    "Pumping suspected",
+    true,
+    "Somebody may be having codes sent for the sake of their cost: too many went to numbers that begin " +
+      "alike, or too few to such numbers are verified. Nothing was stored or charged. Wait for " +
+      "`Retry-After`.",
   ),
   headers_too_large: row(431, "Headers too large", false, "A header is longer than 8 KiB (edge only)."),
   internal: row(500, "Internal error", true, "An unexpected error; it was logged under this `request_id`."),

@@ -44,12 +44,13 @@ const records: fc.Arbitrary<LaneRecord> = fc.oneof(
   fc.tuple(plain, callbacks).map(([record, callback]) => ({ ...record, callback })),
   plain.map((record): LaneRecord => ({ ...record, mayResend: true })),
   fc.tuple(plain, count).map(([record, sendAtMs]) => ({ ...record, sendAtMs })),
+  fc.tuple(plain, text).map(([record, sealedCode]) => ({ ...record, sealedCode })),
 );
 /** Any record that has all fields, also those that may be left out. */
 const someRecord = (): LaneRecord => {
   const [record] = fc.sample(plain, 1) as [LaneRecord];
   const callback = { statuses: 2, url: "https://example.com/sms" };
-  return { ...record, validUntilMs: 1_000, callback, mayResend: true, sendAtMs: 2_000 };
+  return { ...record, validUntilMs: 1_000, callback, mayResend: true, sendAtMs: 2_000, sealedCode: "x" };
 };
 const packr = new Packr({ useRecords: false });
 
@@ -78,6 +79,7 @@ describe("round trips", () => {
     expect(fields({ validUntilMs: 1_000 })).toHaveLength(18);
     expect(fields({ mayResend: true })).toHaveLength(19);
     expect(fields({ sendAtMs: 1_000 })).toHaveLength(20);
+    expect(fields({ sealedCode: "x" })).toHaveLength(21);
   });
 
   test("packed bytes stay unchanged while more is packed", () => {
@@ -111,8 +113,8 @@ describe("garbage", () => {
   test("another version, a missing field and a field of another type are refused", () => {
     const tuple = packr.unpack(packLaneRecord(someRecord())) as unknown[];
     expect(() => unpackLaneRecord(packr.pack([2, ...tuple.slice(1)]))).toThrow("version");
-    expect(() => unpackLaneRecord(packr.pack(tuple.slice(0, 14)))).toThrow("15 to 20 fields");
-    expect(() => unpackLaneRecord(packr.pack([...tuple, null]))).toThrow("15 to 20 fields");
+    expect(() => unpackLaneRecord(packr.pack(tuple.slice(0, 14)))).toThrow("15 to 21 fields");
+    expect(() => unpackLaneRecord(packr.pack([...tuple, null]))).toThrow("15 to 21 fields");
     for (let i = 1; i < tuple.length; i++) {
       const wrong = tuple.with(i, tuple[i] !== true);
       expect(() => unpackLaneRecord(packr.pack(wrong))).toThrow("wrong type");

@@ -40,11 +40,16 @@ export type LaneRecord = {
   mayResend?: true;
   /** When it was to be sent, if that was later than its acceptance; absent, and no byte, for most. */
   sendAtMs?: number;
+  /**
+   * The code that belongs into the text, which has a placeholder for it (otp-code.ts), as otp-secret.ts seals
+   * it; absent, and no byte, for all but one-time codes.
+   */
+  sealedCode?: string;
 };
 
 /** Without those that may be left out, and with all of them. */
 const LANE_FIELDS = 15;
-const LANE_FIELDS_MAX = LANE_FIELDS + 5;
+const LANE_FIELDS_MAX = LANE_FIELDS + 6;
 
 /** Since when its customer has wanted it to be sent. */
 export const wantedAtMs = ({ sendAtMs, createdAtMs }: Pick<LaneRecord, "sendAtMs" | "createdAtMs">): number =>
@@ -93,6 +98,7 @@ type LaneTuple = [
   validUntilMs?: number | null,
   mayResend?: true | null,
   sendAtMs?: number | null,
+  sealedCode?: string | null,
 ];
 
 function toTuple(r: LaneRecord): LaneTuple {
@@ -113,11 +119,11 @@ function toTuple(r: LaneRecord): LaneTuple {
     r.guaranteedByMs,
     r.traceparent,
   ];
-  const { callback, validUntilMs, mayResend, sendAtMs } = r;
+  const { callback, validUntilMs, mayResend, sendAtMs, sealedCode } = r;
   const isPlain = callback === undefined && validUntilMs === null && mayResend === undefined;
-  if (isPlain && sendAtMs === undefined) return tuple;
+  if (isPlain && sendAtMs === undefined && sealedCode === undefined) return tuple;
   tuple.push(callback?.statuses ?? null, callback?.url ?? null, validUntilMs, mayResend ?? null);
-  if (sendAtMs !== undefined) tuple.push(sendAtMs);
+  if (sendAtMs !== undefined || sealedCode !== undefined) tuple.push(sendAtMs ?? null, sealedCode ?? null);
   while (tuple.at(-1) === null) tuple.pop();
   return tuple;
 }
@@ -133,6 +139,7 @@ function fromTuple(value: unknown): LaneRecord {
   const validUntilMs = t[17] ?? null;
   const mayResend = t[18] ?? null;
   const sendAtMs = t[19] ?? null;
+  const sealedCode = t[20] ?? null;
   const sound =
     isUlid(t[1]) && // it becomes part of SQL
     isCount(t[2]) &&
@@ -152,7 +159,8 @@ function fromTuple(value: unknown): LaneRecord {
     (url === null || isText(url)) &&
     (validUntilMs === null || isCount(validUntilMs)) &&
     (mayResend === null || mayResend === true) &&
-    (sendAtMs === null || isCount(sendAtMs));
+    (sendAtMs === null || isCount(sendAtMs)) &&
+    (sealedCode === null || isText(sealedCode));
   if (!sound) throw new RecordError("a field of a lane record has the wrong type");
   const record: LaneRecord = {
     id: t[1],
@@ -174,5 +182,6 @@ function fromTuple(value: unknown): LaneRecord {
   };
   if (mayResend !== null) record.mayResend = true;
   if (sendAtMs !== null) record.sendAtMs = sendAtMs;
+  if (sealedCode !== null) record.sealedCode = sealedCode;
   return record;
 }

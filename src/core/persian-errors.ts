@@ -5,6 +5,7 @@
 // code's meaning; a reason that has none (a library's) stays English.
 
 import { type ErrorCode, type ErrorWords, type FieldError, sentenceOf, type SluiceError } from "./errors.ts";
+import { OPTED_OUT_REASON } from "./opt-out.ts";
 import { PHONE_REASONS } from "./phone.ts";
 
 /** An error in Persian. */
@@ -155,6 +156,34 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
       "سهم این مشتری از بخش پیامک یا درخواست در هر دقیقه تمام شده است، یا بررسی همین حساب در " +
       "جریان است. به اندازهٔ Retry-After صبر کنید.",
   },
+  otp_wrong: {
+    title: "کد نادرست است",
+    meaning: "این کد همان نیست که فرستاده شد. tries_left می‌گوید چند بار دیگر می‌توان امتحان کرد.",
+  },
+  otp_over: {
+    title: "کد پایان یافته است",
+    meaning:
+      "این کد را دیگر نمی‌توان تأیید کرد: otp_status می‌گوید تأیید شده (verified)، با کدهای نادرست قفل شده " +
+      "(locked) یا زمان آن گذشته است (expired). کد تازه‌ای بفرستید.",
+  },
+  otp_phone_limited: {
+    title: "کد بیش از حد به این شماره",
+    meaning:
+      "به این شماره کمی پیش کدی فرستاده شد، یا در یک ساعت به تعداد مجاز. چیزی ذخیره یا کسر نشد. به اندازهٔ " +
+      "Retry-After صبر کنید.",
+  },
+  otp_customer_limited: {
+    title: "کد بیش از حد",
+    meaning:
+      "مشتری در یک ساعت به تعداد مجاز کد فرستاده است. چیزی ذخیره یا کسر نشد. به اندازهٔ Retry-After " +
+      "صبر کنید.",
+  },
+  otp_pumping_suspected: {
+    title: "گمان سوءاستفاده از ارسال کد",
+    meaning:
+      "شاید کسی برای هزینهٔ آن کد می‌فرستد: کدهای زیادی به شماره‌های هم‌آغاز رفته، یا کدهای کمی از آن‌ها " +
+      "تأیید شده است. چیزی ذخیره یا کسر نشد. به اندازهٔ Retry-After صبر کنید.",
+  },
   headers_too_large: { title: "سرایندها بیش از حد بزرگ‌اند", meaning: "یک سرایند بزرگ‌تر از 8 KiB است." },
   internal: {
     title: "خطای داخلی",
@@ -244,6 +273,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
     "باید شمارهٔ تلفن باشد: رقم‌ها، شاید پس از +، و میان آن‌ها تنها فاصله، خط تیره، نقطه، ممیز و پرانتز",
   [PHONE_REASONS.extension]: "نباید شمارهٔ داخلی داشته باشد: به داخلی نمی‌توان پیام فرستاد",
   [PHONE_REASONS.invalid]: "شمارهٔ تلفن معتبری نیست",
+  [OPTED_OUT_REASON]: "دریافت پیام از این فرستنده را لغو کرده است",
   "must not contain NUL (U+0000)": "نباید NUL (U+0000) داشته باشد",
   "must not contain a lone surrogate": "نباید نیمهٔ تنهای یک جفت جانشین (surrogate) داشته باشد",
   "must not contain control characters": "نباید نویسهٔ کنترلی داشته باشد",
@@ -265,6 +295,9 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "must have port {}, or one from {}": "باید درگاه {}، یا درگاهی از {} به بالا داشته باشد",
   "must not lead to an address that isn't public": "نباید به نشانی‌ای برسد که عمومی نیست",
   "must have a host name of the public DNS": "باید نام میزبانی از DNS عمومی داشته باشد",
+  // ---- reasons: codes ----
+  "must have {code} exactly once": "باید {code} را درست یک بار داشته باشد",
+  "must be {} to {} digits": "باید {} تا {} رقم باشد",
   // ---- reasons: batches and money ----
   "is missing": "نیامده است",
   "is not a parameter of the text": "پارامتری از متن نیست",
@@ -300,6 +333,17 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "This route needs the scope {}.": "این مسیر به دسترسی {} نیاز دارد.",
   "The process is stopping.": "این پردازه در حال توقف است.",
   "No such route.": "چنین مسیری وجود ندارد.",
+  "The code is {}; it can't be verified any more.": "وضعیت کد {} است؛ دیگر نمی‌توان آن را تأیید کرد.",
+  "The code is wrong; {} tries are left.": "کد نادرست است؛ {} بار دیگر می‌توان امتحان کرد.",
+  "A code was sent to this number just now.": "همین حالا کدی به این شماره فرستاده شد.",
+  "This number was sent as many codes as are allowed.": "به این شماره به تعداد مجاز کد فرستاده شده است.",
+  "Too many codes went to numbers that begin alike.": "کدهای زیادی به شماره‌های هم‌آغاز رفته است.",
+  "Too few codes to such numbers are verified.": "از کدهای چنین شماره‌هایی کم تأیید می‌شود.",
+  "No such code, or a newer one has replaced it.": "چنین کدی وجود ندارد، یا کد تازه‌تری جای آن را گرفته است.",
+  "This installation sends no codes: it has no secret for them.":
+    "این سامانه کد نمی‌فرستد: رمزی برای آن ندارد.",
+  "Whether the code was verified is not known. Ask again: if it is then over and verified, it was.":
+    "معلوم نیست که کد تأیید شد یا نه. دوباره بپرسید: اگر آن‌گاه پایان‌یافته و verified باشد، تأیید شده بود.",
   "No such message.": "چنین پیامی وجود ندارد.",
   "No such file.": "چنین پرونده‌ای وجود ندارد.",
   "No such delivery; they are kept for 7 days.": "چنین تحویلی وجود ندارد؛ تحویل‌ها 7 روز نگه‌داشته می‌شوند.",

@@ -106,6 +106,10 @@ export function parsePhone(input: string, region = "IR"): ParsedPhone {
   return { e164 };
 }
 
+/** The digits by which a region's numbers begin in E.164; "" when there is no such region. */
+export const callingCodeOf = (region: string): string =>
+  isRegion(region) ? getCountryCallingCode(region) : "";
+
 /** Whether this is a region whose numbers can be parsed. */
 export function isRegion(value: unknown): value is Region {
   return typeof value === "string" && isSupportedCountry(value);

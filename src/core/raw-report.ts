@@ -1,5 +1,5 @@
-// What an operator sent about messages, byte for byte: what the inbox holds until it has been read and
-// settled. Leaves its meaning to src/operators/reports/.
+// What an operator sent about messages, or as inbound ones, byte for byte: what the inbox holds until it has
+// been read and settled. Leaves its meaning to src/operators/reports/.
 // Invariant: unpackReports returns exactly what packReports wrote and throws RecordError for anything else.
 
 import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./packed.ts";
@@ -10,6 +10,8 @@ export type RawReport = {
   receivedAtMs: number;
 } & (
   | { via: "http"; contentType: string; query: string; body: Uint8Array }
+  /** An inbound message, which came by POST /mo/{operator}. */
+  | { via: "mo"; contentType: string; query: string; body: Uint8Array }
   /** A whole deliver_sm or data_sm. */
   | { via: "smpp"; pdu: Uint8Array }
 );
@@ -44,7 +46,8 @@ function fromTuple(value: unknown): RawReport {
   const [first, query, body] = rest;
   if (via === "smpp" && rest.length === 1 && first instanceof Uint8Array)
     return { operator, receivedAtMs, via, pdu: first };
-  if (via === "http" && rest.length === 3 && isText(first) && isText(query) && body instanceof Uint8Array)
+  const isHttp = via === "http" || via === "mo";
+  if (isHttp && rest.length === 3 && isText(first) && isText(query) && body instanceof Uint8Array)
     return { operator, receivedAtMs, via, contentType: first, query, body };
   throw new RecordError("a report came by http or smpp");
 }

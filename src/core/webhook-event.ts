@@ -1,6 +1,7 @@
 // What a customer is told: a change of a message's status, that an endpoint takes no calls any more
-// (webhook-pause.ts), or that its credit is low (webhook-low-balance.ts). Packed rows of webhook_events,
-// the id under which an event is delivered, and the body that is posted. Leaves signatures and calls to
+// (webhook-pause.ts), that its credit is low (webhook-low-balance.ts), or a message that came in
+// (webhook-inbound.ts). Packed rows of webhook_events, the id under which an event is delivered, and the body
+// that is posted. Leaves signatures and calls to
 // src/webhook/. Invariants: unpackWebhookEvents returns exactly what packWebhookEvents wrote and throws
 // RecordError for anything else; id and body follow from the event alone, so whatever repeats an event
 // repeats both. Bound: a body has WEBHOOK_BODY_CHARS_MAX characters.
@@ -9,6 +10,14 @@ import { createHash } from "node:crypto";
 import { ulidOf } from "./id.ts";
 import { isLane, isStatus, type Lane, type Status } from "./message.ts";
 import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./packed.ts";
+import {
+  inboundBody,
+  type InboundEvent,
+  inboundOf,
+  type InboundTuple,
+  inboundTuple,
+  MESSAGE_RECEIVED,
+} from "./webhook-inbound.ts";
 import {
   lowBalanceBody,
   type LowBalanceEvent,
@@ -30,10 +39,10 @@ import {
 
 export const MESSAGE_STATUS = "message.status";
 /** The types of events, as receivers see them. */
-export const EVENT_TYPES = [MESSAGE_STATUS, ENDPOINT_PAUSED, WALLET_LOW] as const;
+export const EVENT_TYPES = [MESSAGE_STATUS, MESSAGE_RECEIVED, ENDPOINT_PAUSED, WALLET_LOW] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
-export type WebhookEvent = ChangeEvent | PauseEvent | LowBalanceEvent;
+export type WebhookEvent = ChangeEvent | PauseEvent | LowBalanceEvent | InboundEvent;
 
 export type ChangeEvent = {
   customerId: number;
@@ -69,11 +78,20 @@ export function unpackWebhookEvents(bytes: Uint8Array): WebhookEvent[] {
 
 export const isPause = (event: WebhookEvent): event is PauseEvent => "endpoint" in event;
 const isLowBalance = (event: WebhookEvent): event is LowBalanceEvent => "threshold" in event;
+export const isInbound = (event: WebhookEvent): event is InboundEvent => "inboundId" in event;
+
+/** The type of an event, as its receiver sees it. */
+export function eventTypeOf(event: WebhookEvent): EventType {
+  if (isPause(event)) return ENDPOINT_PAUSED;
+  if (isLowBalance(event)) return WALLET_LOW;
+  return isInbound(event) ? MESSAGE_RECEIVED : MESSAGE_STATUS;
+}
 
 /** A ULID of the time of the event, so ids sort by it. A message never has two changes of one sequence. */
 export function eventIdOf(event: WebhookEvent): string {
   if (isPause(event)) return pauseIdOf(event);
   if (isLowBalance(event)) return lowBalanceIdOf(event);
+  if (isInbound(event)) return event.inboundId;
   const { messageId, sequence, occurredAtMs } = event;
   return ulidOf(occurredAtMs, createHash("sha256").update(`${messageId}:${sequence}`).digest());
 }
@@ -82,6 +100,7 @@ export function eventIdOf(event: WebhookEvent): string {
 export function eventBody(event: WebhookEvent): string {
   if (isPause(event)) return pauseBody(event);
   if (isLowBalance(event)) return lowBalanceBody(event);
+  if (isInbound(event)) return inboundBody(event);
   const occurredAt = new Date(event.occurredAtMs).toISOString();
   return JSON.stringify({
     type: MESSAGE_STATUS,
@@ -122,8 +141,9 @@ type EventTuple = [
 ];
 const EVENT_FIELDS = 14;
 
-function toTuple(event: WebhookEvent): EventTuple | PauseTuple | LowBalanceTuple {
+function toTuple(event: WebhookEvent): EventTuple | PauseTuple | LowBalanceTuple | InboundTuple {
   if (isPause(event)) return pauseTuple(event);
+  if (isInbound(event)) return inboundTuple(event);
   return isLowBalance(event) ? lowBalanceTuple(event) : changeTuple(event);
 }
 
@@ -147,6 +167,7 @@ const changeTuple = (e: ChangeEvent): EventTuple => [
 function fromTuple(value: unknown): WebhookEvent {
   if (Array.isArray(value) && value[0] === ENDPOINT_PAUSED) return pauseOf(value as unknown[]);
   if (Array.isArray(value) && value[0] === WALLET_LOW) return lowBalanceOf(value as unknown[]);
+  if (Array.isArray(value) && value[0] === MESSAGE_RECEIVED) return inboundOf(value as unknown[]);
   if (!Array.isArray(value) || value.length !== EVENT_FIELDS)
     throw new RecordError(`a webhook event has ${EVENT_FIELDS} fields`);
   const t = value as EventTuple;

@@ -8,8 +8,8 @@ import { DRAIN_MS, MYSQL_ANSWER_MAX_MS } from "./limits.ts";
 export const CALLBACK_URL_CHARS_MAX = 500;
 /** Of a URL's origin, which is part of an index: a DNS name has at most 253. */
 export const CALLBACK_ORIGIN_CHARS_MAX = 300;
-/** Characters of an event's body: fixed parts, a reference of which each character is escaped, an error. */
-export const WEBHOOK_BODY_CHARS_MAX = 2_000;
+/** Characters of an event's body, a column of that width: an inbound message's text, escaped, and more. */
+export const WEBHOOK_BODY_CHARS_MAX = 12_000;
 /** One call, from the look-up of the name to the last byte that is read. */
 export const WEBHOOK_TIMEOUT_MS = 5_000;
 /** Bytes of an answer that are read, so that its connection can be used again; more ends it. */

@@ -29,6 +29,8 @@ export type KeyOwner = Customer & {
   /** Absent if it has no price plan; `plan` is read by whoever needs it (price-plans.ts). */
   planId?: number;
   plan?: PricePlan;
+  /** The answer to a request for a one-time code has the code; absent, as for most: it doesn't. */
+  showsOtp?: true;
 };
 export type KeyGuard = {
   isSuspended: boolean;
@@ -123,7 +125,7 @@ export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
 export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
-      "c.rate_limit, c.request_limit, c.express_resend_unknown, c.price_plan, " +
+      "c.rate_limit, c.request_limit, c.express_resend_unknown, c.otp_code, c.price_plan, " +
       "c.suspended_at IS NOT NULL AS suspended, c.addresses AS customer_addresses, " +
       "k.key_id, k.scopes, k.expires_at, k.addresses, k.signing_salt, " +
       "w.statuses, w.url IS NOT NULL AS has_url " +
@@ -145,6 +147,7 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
     ...(row.request_limit === null ? {} : { requestLimit: row.request_limit }),
     keyId: row.key_id,
     scopes: new Set(row.scopes.split(",") as Scope[]),
+    ...(row.otp_code === 1 ? { showsOtp: true } : {}),
     ...(row.price_plan === null ? {} : { planId: row.price_plan }),
     ...(row.expires_at === null ? {} : { expiresAtMs: row.expires_at.getTime() }),
     ...(guard === null ? {} : { guard }),
@@ -162,6 +165,7 @@ type OwnerRow = {
   rate_limit: number | null;
   request_limit: number | null;
   express_resend_unknown: 0 | 1;
+  otp_code: 0 | 1;
   price_plan: number | null;
   suspended: 0 | 1;
   customer_addresses: string | null;

@@ -67,6 +67,8 @@ export type CustomerRow = {
   /** `lease` or `strict`: how its credit is granted */
   mode: string;
   express_resend_unknown: boolean;
+  /** Whether the answer to a request for a one-time code has the code. */
+  otp_code: boolean;
   created_at: string;
   /** Since when none of its requests is served; null: they are. */
   suspended_at: string | null;
@@ -80,19 +82,21 @@ export async function requireCustomer(pool: Pool, customerId: number): Promise<v
 
 /** All customers, oldest first. */
 export async function listCustomers(pool: Pool): Promise<CustomerRow[]> {
-  type Found = Omit<CustomerRow, "express_resend_unknown" | "created_at" | "suspended_at"> & {
+  type Found = Omit<CustomerRow, "express_resend_unknown" | "otp_code" | "created_at" | "suspended_at"> & {
     express_resend_unknown: 0 | 1;
+    otp_code: 0 | 1;
     created_at: Date;
     suspended_at: Date | null;
   };
   const found = await pool.query<Found[]>(
     "SELECT CAST(customer_id AS CHAR) AS customer_id, name, price_normal, price_express, currency, " +
-      "rate_limit, request_limit, mode, express_resend_unknown, created_at, suspended_at " +
+      "rate_limit, request_limit, mode, express_resend_unknown, otp_code, created_at, suspended_at " +
       "FROM customers ORDER BY customers.customer_id",
   );
   return found.map((row) => ({
     ...row,
     express_resend_unknown: row.express_resend_unknown === 1,
+    otp_code: row.otp_code === 1,
     created_at: row.created_at.toISOString(),
     suspended_at: row.suspended_at?.toISOString() ?? null,
   }));
@@ -148,4 +152,13 @@ export async function readLimits(pool: Pool, customerId: number): Promise<Requir
 export async function setResendUnknown(pool: Pool, customerId: number, isOn: boolean): Promise<void> {
   await requireCustomer(pool, customerId);
   await pool.write("UPDATE customers SET express_resend_unknown=? WHERE customer_id=?", [isOn, customerId]);
+}
+
+/**
+ * Whether the answer to a request for a one-time code has the code. Every process knows within 2 s. @throws
+ * SluiceError not_found
+ */
+export async function setOtpCode(pool: Pool, customerId: number, isOn: boolean): Promise<void> {
+  await requireCustomer(pool, customerId);
+  await pool.write("UPDATE customers SET otp_code=? WHERE customer_id=?", [isOn, customerId]);
 }

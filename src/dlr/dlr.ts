@@ -1,5 +1,5 @@
-// Settles operators' reports until it is stopped: takes what is due, pauses, again. Owns pace and counts;
-// leaves one transaction to take.ts.
+// Settles operators' reports, and stores inbound messages, until it is stopped: takes what is due, pauses,
+// again. Owns pace and counts; leaves one transaction to take.ts.
 // Bound: one transaction at a time, also of several processes: the others wait, so that reports keep their
 // order, and take over when it ends.
 
@@ -9,10 +9,16 @@ import type { Metrics } from "../platform/metrics.ts";
 import { REPORT_RESULTS } from "../platform/metrics-table.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
+import { createInboundCounts, type InboundCounts } from "./incomplete.ts";
 import { type Result, ROWS_MAX, type TakeDeps, takeReports, type Taken } from "./take.ts";
 
 export type DlrDeps = PeriodicDeps & Omit<TakeDeps, "pool"> & { pool: Pick<Pool, "use" | "write"> };
-export type Dlr = { databaseUp(): boolean; stop(): Promise<void> };
+export type Dlr = {
+  databaseUp(): boolean;
+  /** Counts what became of inbound messages, wherever that is decided. */
+  countInbound: InboundCounts;
+  stop(): Promise<void>;
+};
 
 // Reports come one by one and nobody waits for them: at 1,000/s a transaction then settles 200.
 const PACE_MS = 200;
@@ -25,12 +31,14 @@ const OTHER = "other";
 export function startDlr(deps: DlrDeps, { operators }: { operators: readonly string[] }): Dlr {
   const isKnown = (operator: string) => deps.termsOf(operator) !== undefined;
   const count = createCounts(deps.metrics, operators, isKnown);
+  const countInbound = createInboundCounts(deps.metrics);
   let isUp = true;
   const job = startPeriodic(deps, { name: "dlr", everyMs: PACE_MS, runMaxMs: RUN_MAX_MS }, async () => {
     try {
       const taken = await takeReports(deps);
       isUp = true;
       count(taken);
+      countInbound(taken.inbound);
       for (const { record, to, reason } of taken.changes)
         if (to !== "delivered") deps.log.info({ id: record.id, to, reason }, "message not delivered");
       return taken.rows === ROWS_MAX ? 0 : PACE_MS;
@@ -50,6 +58,7 @@ export function startDlr(deps: DlrDeps, { operators }: { operators: readonly str
   ];
   return {
     databaseUp: () => isUp,
+    countInbound,
     async stop() {
       await Promise.all(jobs.map((each) => each.stop()));
     },

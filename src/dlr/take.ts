@@ -1,23 +1,26 @@
 // One transaction over stored reports: takes due rows of the inbox, reads them, finds and settles their
-// messages, and deletes the rows. Owns what becomes of each report; leaves its reading and matching to
-// src/operators/reports/, SQL and moves to the ledger. States of a report: due → settled | late or without
-// news (gone) | deferred, because its message isn't found or is still being sent | a dead letter, because it
-// can't be read | dropped after REPORT_TTL_MS. Invariant: a report is deleted in the transaction in which
-// what it says is stored. All of it repeats safely. Bound: ROWS_MAX rows of
-// INBOX_ROW_REPORTS_MAX reports, SETTLED_AT_ONCE_MAX of them in one statement.
+// messages, stores inbound messages, and deletes the rows. Owns what becomes of each report; leaves its
+// reading and matching to src/operators/reports/, SQL, moves and inbound messages to the ledger. States of a
+// report: due → settled | late or without news (gone) | deferred, because its message isn't found or is
+// still being sent | a dead letter, because it can't be read | dropped after REPORT_TTL_MS. Invariant: a
+// report is deleted in the transaction in which what it says is stored. All of it repeats safely. Bound:
+// ROWS_MAX rows of INBOX_ROW_REPORTS_MAX reports, SETTLED_AT_ONCE_MAX of them in one statement.
 
 import type { DeadLetter } from "../core/dead-letter.ts";
+import type { Inbound } from "../core/inbound.ts";
 import { CLAIM_ROWS_MAX, REPORT_TTL_MS } from "../core/limits.ts";
 import { RecordError } from "../core/packed.ts";
 import { packReports, type RawReport, unpackReports } from "../core/raw-report.ts";
 import { keepLetters } from "../ledger/dead-letters.ts";
 import { deferReport, deleteInbox, type InboxRow, takeInbox } from "../ledger/inbox-rows.ts";
+import { type InboundResult, storeInbound } from "../ledger/inbound.ts";
 import type { Change } from "../ledger/move.ts";
 import { type EndResult, settleReported } from "../ledger/settle-reports.ts";
 import type { PartEnd } from "../ledger/submissions.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import type { REPORT_RESULTS } from "../platform/metrics-table.ts";
 import { endOfParts } from "../operators/reports/ends.ts";
+import { readInbound } from "../operators/reports/inbound.ts";
 import { readReport } from "../operators/reports/read.ts";
 import { type Reading, ReportError, type ReportTerms } from "../operators/reports/report.ts";
 import { findEnds } from "./find.ts";
@@ -35,6 +38,8 @@ export type Taken = {
   rows: number;
   results: { operator: string; result: Result; disagrees: boolean; ageMs: number }[];
   changes: Change[];
+  /** What became of each inbound message. */
+  inbound: InboundResult[];
 };
 
 export const ROWS_MAX = 40;
@@ -48,9 +53,10 @@ const DEFER = { leastMs: 1_000, youngMostMs: 5_000, youngMs: 60_000, mostMs: 3_6
 export function takeReports(deps: TakeDeps): Promise<Taken> {
   return withRetries(deps.pool, async (conn) => {
     const rows = await takeInbox(conn, ROWS_MAX);
-    const taken: Taken = { rows: rows.length, results: [], changes: [] };
+    const taken: Taken = { rows: rows.length, results: [], changes: [], inbound: [] };
     if (rows.length > 0) {
-      const read = await readRows(deps, conn, rows, taken);
+      const { open: read, inbound } = await readRows(deps, conn, rows, taken);
+      taken.inbound = await storeInbound(conn, inbound);
       for (let at = 0; at < read.length; at += SETTLED_AT_ONCE_MAX)
         await settle(deps, conn, read.slice(at, at + SETTLED_AT_ONCE_MAX), taken);
       await defer(deps, conn, read, taken);
@@ -77,8 +83,9 @@ async function readRows(
   conn: Connection,
   rows: readonly InboxRow[],
   taken: Taken,
-): Promise<Open[]> {
+): Promise<{ open: Open[]; inbound: Inbound[] }> {
   const open: Open[] = [];
+  const inbound: Inbound[] = [];
   const dead: DeadLetter[] = [];
   const keep = (payload: Buffer, place: string, reason: string, operator = "") => {
     dead.push({ source: "report", place, reason, payload });
@@ -102,9 +109,11 @@ async function readRows(
         continue;
       }
       try {
-        const readings = readReport(raw, terms);
+        const readings = raw.via === "mo" ? [] : readReport(raw, terms);
+        const received = raw.via === "http" || readings.length > 0 ? [] : readInbound(raw, terms);
+        inbound.push(...received);
         open.push(...readings.map((reading) => ({ raw, reading, terms, about: [], result: null })));
-        if (readings.length === 0)
+        if (readings.length + received.length === 0)
           taken.results.push({ operator: raw.operator, result: "foreign", disagrees: false, ageMs: 0 });
       } catch (error) {
         // Reading touches nothing else, so even a bug in it holds up no other report.
@@ -113,7 +122,7 @@ async function readRows(
     }
   }
   await keepLetters(conn, dead);
-  return open;
+  return { open, inbound };
 }
 
 async function settle(

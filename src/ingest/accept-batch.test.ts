@@ -40,12 +40,17 @@ function setUp({
   balances = [] as number[],
   fails = {} as { reserve?: Error; store?: Error },
   waitMs = 0,
+  isOut = null as boolean | null,
 } = {}) {
   const done: string[] = [];
   const stored: { records: LaneRecord[]; cost: number; key: KeyClaim | null }[] = [];
   const accept = createAcceptBatch(
     {
       id: createIdFactory({ now: () => NOW_MS }),
+      optOuts: {
+        hasNone: () => isOut === null,
+        refused: () => Promise.resolve(new Set(isOut === true ? [0] : [])),
+      },
       promise: () => promiseOf(waitMs, terms),
       saturated: { refused: () => void done.push("refused"), fallback: () => void done.push("fallback") },
       limits: {
@@ -223,4 +228,10 @@ test("a caller who left while it waited for credit, or for its commit, does not 
   const { send, done } = setUp({ balances: [500], fails: { store: new CallerGoneError() } });
   await send([draft(1), draft(2)], { partial: true }).catch(() => undefined);
   expect(done.filter((what) => what.startsWith("give back"))).toEqual(["give back 2", "give back 1"]);
+});
+
+test("none of a batch is taken if one of its phones opted out", async () => {
+  const { send, stored, done } = setUp({ isOut: true });
+  expect(await send([draft(), draft()]).then(() => "taken", codeOf)).toBe("validation_failed");
+  expect([stored, done]).toEqual([[], []]);
 });

@@ -1,7 +1,8 @@
 // Accepts the messages of one request together: one reservation and one commit for all of them, so that a
-// crash leaves all or none. If the wallet can't pay for all, none is taken, or, if the caller wants that, the
-// first ones that it can pay for. Leaves to the doors: which of a request's messages can be sent at all
-// (core/batch.ts), and replays of used keys.
+// crash leaves all or none. If a phone opted out, none is taken: doors leave such messages out before. If
+// the wallet can't pay for all, none is taken, or, if the caller wants that, the first ones that it can pay
+// for. Leaves to the doors: which of a request's messages can be sent at all (core/batch.ts), and replays of
+// used keys.
 // Invariant: that of accept-message.ts, for all messages that are taken; those that are not leave nothing.
 // Bound: BATCH_MESSAGES_MAX messages; PAYABLE_TRIES_MAX reservations.
 
@@ -9,6 +10,7 @@ import assert from "node:assert/strict";
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
 import { insufficientBalance, SluiceError } from "../core/errors.ts";
+import { optedOut } from "../core/opt-out.ts";
 import { SpendCapError } from "../core/spend-cap.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Lane } from "../core/message.ts";
@@ -63,14 +65,17 @@ const PAYABLE_TRIES_MAX = 8;
  * outcome_unknown; also KeyTakenError and CallerGoneError.
  */
 export function createAcceptBatch(deps: AcceptDeps, terms: PromiseTerms): AcceptBatch {
-  const { commits, limits, id } = deps;
+  const { commits, limits, optOuts, id } = deps;
   const wayOf = createWayOf(deps, terms);
   const payFor = createPayFor(deps);
 
   return async ({ payer, drafts, fallback, partial, kept, traceparent, isGone }) => {
     assert(drafts.length > 0, "a batch has messages");
     const wanted = drafts[0] as Draft;
-    const { lane, promisedMs } = wayOf(wanted, payer.customerId, fallback);
+    const { customerId } = payer;
+    if (!optOuts.hasNone(customerId) && (await optOuts.refused(customerId, drafts)).size > 0)
+      throw optedOut();
+    const { lane, promisedMs } = wayOf(wanted, customerId, fallback);
     let parts = partsOf(drafts);
     const rate = limits.take(payer, parts);
     try {

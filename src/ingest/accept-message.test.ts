@@ -4,12 +4,15 @@
 import { expect, test } from "bun:test";
 import { CallerGoneError, neverGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
-import { insufficientBalance } from "../core/errors.ts";
+import { insufficientBalance, type SluiceError } from "../core/errors.ts";
 import { createIdFactory } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
+import { OPTED_OUT_REASON } from "../core/opt-out.ts";
 import type { KeyClaim, RequestKey } from "../ledger/idempotency.ts";
-import { type Accepted, createAcceptMessage, type Payer } from "./accept-message.ts";
+import type { NewOtp } from "../ledger/otps.ts";
+import { type Accepted, createAcceptMessage, type OtpOfMessage, type Payer } from "./accept-message.ts";
 import { promiseOf } from "./express-promise.ts";
+import type { GroupCommit } from "./group-commit.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
@@ -36,12 +39,17 @@ const rate = [{ unit: "parts", size: 100, fillS: 60, left: 98, fullInS: 2 }] as 
 
 const terms = { usualMs: 5_000, largestMs: 30_000 };
 
-function setUp(fails: { reserve?: Error; store?: Error } = {}, waitMs = 0) {
+/** `isOut`: whether the phone opted out; null: none of the customer's did. */
+function setUp(fails: { reserve?: Error; store?: Error } = {}, waitMs = 0, isOut: boolean | null = null) {
   const done: string[] = [];
-  const stored: { record: LaneRecord; key: KeyClaim | null }[] = [];
+  const stored: { record: LaneRecord; key: KeyClaim | null; otp: NewOtp | undefined }[] = [];
   const accept = createAcceptMessage(
     {
       id: createIdFactory({ now: () => NOW_MS }),
+      optOuts: {
+        hasNone: () => isOut === null,
+        refused: () => Promise.resolve(new Set(isOut === true ? [0] : [])),
+      },
       promise: () => promiseOf(waitMs, terms),
       saturated: {
         refused: () => void done.push("refused"),
@@ -61,25 +69,25 @@ function setUp(fails: { reserve?: Error; store?: Error } = {}, waitMs = 0) {
       commits: {
         admit: () => void done.push("admit"),
         leave: () => void done.push("leave"),
-        store(record: LaneRecord, _: Reservation, key: KeyClaim | null) {
+        store(...[record, , key, , , otp]: Parameters<GroupCommit["store"]>) {
           done.push("store");
-          stored.push({ record, key });
+          stored.push({ record, key, otp });
           return fails.store === undefined ? Promise.resolve() : Promise.reject(fails.store);
         },
       } as never,
     },
     terms,
   );
-  type Request = { by?: Payer; fallback?: "normal" | null };
+  type Request = { by?: Payer; fallback?: "normal" | null; otp?: OtpOfMessage };
   const send = (
     fields: Partial<Draft> = {},
     key: RequestKey | null = null,
-    { by = payer, fallback = null }: Request = {},
+    { by = payer, fallback = null, ...more }: Request = {},
   ) => {
     const answerOf = (accepted: Accepted) => `told ${accepted.id}`;
     const kept = key === null ? null : { key, status: 202, answerOf };
     const wanted = { ...draft, ...fields };
-    return accept({ payer: by, draft: wanted, fallback, kept, traceparent: "t", isGone: neverGone });
+    return accept({ payer: by, draft: wanted, fallback, kept, traceparent: "t", isGone: neverGone, ...more });
   };
   return { done, stored, send };
 }
@@ -120,6 +128,19 @@ test("a record carries what its customer wants to be told, and nothing for the o
     { url: null, statuses: 32 },
     { url: callbackUrl, statuses: 32 },
   ]);
+});
+
+test("a one-time code is stored together with its message, and the record has it sealed", async () => {
+  const { send, stored } = setUp();
+  const hash = Buffer.alloc(32, 1);
+  await send({ lane: "express" }, null, { otp: { otpId: "o", hash, sealedCode: "sealed", ttlMs: 300_000 } });
+  await send({ lane: "express" });
+  const [one, other] = stored as [(typeof stored)[0], (typeof stored)[0]];
+  expect(one.record.sealedCode).toBe("sealed");
+  const { customerId, phone, id: messageId } = one.record;
+  const expiresAtMs = NOW_MS + 300_000;
+  expect(one.otp).toEqual({ otpId: "o", customerId, phone, messageId, hash, expiresAtMs });
+  expect([other.otp, Object.hasOwn(other.record, "sealedCode")]).toEqual([undefined, false]);
 });
 
 test("express has its own price, and says by when an operator will have accepted it", async () => {
@@ -213,4 +234,17 @@ test("a caller who left while it waited for credit, or for its commit, does not 
     expect(await send().catch((error: Error) => error.name)).toBe("CallerGoneError");
     expect(done.at(-1)).toBe("give back 2");
   }
+});
+
+test("a phone that opted out is refused before anything is taken or reserved; another one is not", async () => {
+  const { send, stored, done } = setUp({}, 0, true);
+  const error = (await send().catch((thrown: unknown) => thrown)) as SluiceError;
+  expect([error.code, error.errors]).toEqual([
+    "validation_failed",
+    [{ field: "phone", reason: OPTED_OUT_REASON }],
+  ]);
+  expect([stored, done]).toEqual([[], []]);
+  const other = setUp({}, 0, false);
+  await other.send();
+  expect(other.stored).toHaveLength(1);
 });

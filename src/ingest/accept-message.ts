@@ -1,6 +1,6 @@
-// Accepts one message from any door (an entry point, such as the HTTP API): decides what an express message
-// is promised, prices it, checks the customer's rate limit, reserves its credit, then stores and charges it
-// in a group commit. Leaves to the doors: the
+// Accepts one message from any door (an entry point, such as the HTTP API): refuses a phone that opted out,
+// decides what an express message is promised, prices it, checks the customer's rate limit, reserves its
+// credit, then stores and charges it in a group commit. Leaves to the doors: the
 // format of requests and answers, authentication, and replays of used idempotency keys (idempotency.ts).
 // Invariant: if the promise resolves, the message is stored and charged; if it rejects, it is neither, except
 // for `outcome_unknown`. A message whose caller is gone before its commit begins leaves nothing behind and
@@ -10,6 +10,7 @@ import { callbackOf, type CallbackWish } from "../core/callback.ts";
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
 import { laneSaturated } from "../core/errors.ts";
+import { optedOut } from "../core/opt-out.ts";
 import { type IdFactory, ulidTimeMs } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { AcceptedStatus, Encoding, Lane } from "../core/message.ts";
@@ -17,10 +18,12 @@ import { cost as costOf } from "../core/money.ts";
 import { destinationRefused, type PricePlan, priceOf } from "../core/price-plan.ts";
 import type { Customer } from "../customers/customers.ts";
 import type { KeptAnswer } from "../ledger/idempotency.ts";
+import type { NewOtp } from "../ledger/otps.ts";
 import { type Promised, type PromiseTerms, retryAfterS } from "./express-promise.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Reservation } from "./lease-table.ts";
+import type { OptOuts } from "./opt-outs.ts";
 import type { RateLimits, Rates } from "./rate-limits.ts";
 
 /** The customer who pays. */
@@ -43,7 +46,11 @@ export type AcceptRequest = {
   /** W3C trace context, '' when none */
   traceparent: string;
   isGone: IsGone;
+  /** The one-time code that the message brings; its text has the placeholder. */
+  otp?: OtpOfMessage;
 };
+/** `hash` and `sealedCode`: of core/otp-secret.ts; `ttlMs`: for how long it is right. */
+export type OtpOfMessage = Pick<NewOtp, "otpId" | "hash"> & { sealedCode: string; ttlMs: number };
 export type Accepted = {
   id: string;
   customerId: number;
@@ -68,6 +75,7 @@ export type AcceptDeps = {
   book: LeaseBook;
   commits: GroupCommit;
   limits: Pick<RateLimits, "take" | "giveBack">;
+  optOuts: Pick<OptOuts, "hasNone" | "refused">;
   id: IdFactory;
   /** What can be promised to this customer for an express message. */
   promise: (customerId: number) => Promised;
@@ -80,7 +88,7 @@ export type AcceptDeps = {
  * outcome_unknown; also KeyTakenError and CallerGoneError.
  */
 export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): AcceptMessage {
-  const { book, commits, limits, id } = deps;
+  const { book, commits, limits, optOuts, id } = deps;
   const wayOf = createWayOf(deps, terms);
   /** Gets both a place in the queue and the credit, or neither. */
   const reserve = async ({ customerId, cost }: LaneRecord, isGone: IsGone): Promise<Reservation> => {
@@ -93,19 +101,23 @@ export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): Acce
     }
   };
 
-  return async ({ payer, draft: wanted, fallback, kept, traceparent, isGone }) => {
+  return async ({ payer, draft: wanted, fallback, kept, traceparent, isGone, otp }) => {
+    if (!optOuts.hasNone(payer.customerId) && (await optOuts.refused(payer.customerId, [wanted])).size > 0)
+      throw optedOut();
     const { lane, promisedMs } = wayOf(wanted, payer.customerId, fallback);
     const draft = lane === wanted.lane ? wanted : { ...wanted, lane };
     const rate = limits.take(payer, draft.parts);
     try {
       const record = recordOf(id(), payer, draft, { traceparent, promisedMs });
+      if (otp !== undefined) record.sealedCode = otp.sealedCode;
       const reservation = await reserve(record, isGone);
       const accepted = acceptedOf(record, payer, reservation);
       const claim =
         kept === null
           ? null
           : { ...kept.key, owner: record.id, status: kept.status, answer: kept.answerOf(accepted) };
-      await commits.store(record, reservation, claim, isGone);
+      if (otp === undefined) await commits.store(record, reservation, claim, isGone);
+      else await commits.store(record, reservation, claim, isGone, [], newOtp(record, otp));
       return { accepted, rate };
     } catch (error) {
       if (error instanceof CallerGoneError) limits.giveBack(payer, draft.parts);
@@ -179,6 +191,15 @@ export function recordOf(
   if (draft.lane === "express" && payer.resendsUnknown) record.mayResend = true;
   return record;
 }
+
+const newOtp = (record: LaneRecord, { otpId, hash, ttlMs }: OtpOfMessage): NewOtp => ({
+  otpId,
+  customerId: record.customerId,
+  phone: record.phone,
+  messageId: record.id,
+  hash,
+  expiresAtMs: record.createdAtMs + ttlMs,
+});
 
 function acceptedOf(r: LaneRecord, { currency }: Payer, { balanceAfter }: Reservation): Accepted {
   const accepted: Accepted = {

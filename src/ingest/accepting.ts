@@ -2,7 +2,10 @@
 // keys, leases and the group commit.
 // Invariant: nothing in here knows HTTP.
 
+import { randomBytes } from "node:crypto";
 import { LEASES_RETURN_MAX_MS, MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
+import type { OtpRules } from "../core/otp-guard.ts";
+import { createOtpSecret } from "../core/otp-secret.ts";
 import { createAcceptStore } from "../ledger/accept.ts";
 import type { LinkOf } from "../ledger/held.ts";
 import { findKeys } from "../ledger/idempotency.ts";
@@ -24,13 +27,17 @@ import { createIdempotency, type Idempotency } from "./idempotency.ts";
 import { startKeyUpkeep } from "./key-upkeep.ts";
 import { startLaneWatch } from "./lane-watch.ts";
 import { createLeaseBook } from "./lease-book.ts";
+import { createOtps, type Otps } from "./otp.ts";
+import { startOtpUpkeep } from "./otp-upkeep.ts";
 import { createRateLimits, type RateLimits } from "./rate-limits.ts";
+import { type OptOuts, startOptOuts } from "./opt-outs.ts";
 import { startRateSharing } from "./rate-sharing.ts";
 import { meteredAccept, meteredLeases } from "./store-metrics.ts";
 
 export type Accepting = {
   accept: AcceptMessage;
   acceptBatch: AcceptBatch;
+  otps: Otps;
   /** Who calls, by its API key. */
   callers: Callers;
   /** Runs one request per Idempotency-Key and replays its answer. */
@@ -38,6 +45,8 @@ export type Accepting = {
   room: Room;
   /** What `accept` takes from, for requests that are limited with it. */
   limits: RateLimits;
+  /** Which phones don't want a customer's messages. */
+  optOuts: OptOuts;
   /** For routes that change a wallet without a message. */
   ledger: LeaseDeps;
   /** For reads that must not wait behind commits. */
@@ -48,10 +57,13 @@ export type Accepting = {
 
 /** A MySQL that hangs doesn't close its connections; the process ends without that. */
 const CLOSE_MAX_MS = 1_000;
+/** One-time codes wait for each other only, not with lease refills, for which everyone waits. */
+const OTP_CONNECTIONS = 4;
 
 /** Waits until MySQL is up and has its tables. */
 export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accepting> {
   const { config, log, metrics } = role;
+  const secret = createOtpSecret(config.otpSecret);
   const now = Date.now;
   const { monotonicMs } = systemTimers;
   const clockGuard = createClockGuard({ now, monotonicMs });
@@ -62,7 +74,8 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const commitPool = createMeteredPool(role, "commit", { ...bounded, connections: config.commitConnections });
   const ledgerPool = createMeteredPool(role, "ledger", { ...bounded, connections: 6 });
   const readPool = createMeteredPool(role, "read", { connections: 4, answerMaxMs: MYSQL_ANSWER_MAX_MS });
-  const pools = [commitPool, ledgerPool, readPool];
+  const otpPool = createMeteredPool(role, "otp", { ...bounded, connections: OTP_CONNECTIONS });
+  const pools = [commitPool, ledgerPool, readPool, otpPool];
   role.onStop(() => within(CLOSE_MAX_MS, Promise.all(pools.map((pool) => pool.end()))));
   await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(readPool));
 
@@ -90,9 +103,13 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
   const upkeep = startKeyUpkeep({ ...jobs, pool: readPool });
   const sharing = startRateSharing({ ...jobs, pool: ledgerPool, limits });
+  const optOuts = startOptOuts({ ...jobs, pool: readPool });
+  const otpUpkeep = startOtpUpkeep({ ...jobs, pool: readPool });
   const stop = async () => {
     const untilMs = monotonicMs() + LEASES_RETURN_MAX_MS;
-    await Promise.all([upkeep.stop(), sharing.stop(), lanes.stop(), callers.stop()]);
+    const stopping = [upkeep, otpUpkeep, sharing, lanes, callers];
+    await Promise.all(stopping.map((one) => one.stop()));
+    await optOuts.stop();
     await commits.drained();
     await book.stop(untilMs);
   };
@@ -102,17 +119,41 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
     book,
     commits,
     limits,
+    optOuts,
     id: clockGuard.messageId,
     promise: lanes.promise,
     saturated: { refused: saturated("refused"), fallback: saturated("fallback") },
   };
   const accept = createAcceptMessage(acceptDeps, terms);
   const acceptBatch = createAcceptBatch(acceptDeps, terms);
+  const rules = otpRulesOf(config);
+  const otps = createOtps({ accept, pool: otpPool, secret, rules, id, randomBytes, log });
   const keys = createIdempotency({
     find: (refs) => findKeys(readPool, refs),
     timers: systemTimers,
     counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
   });
   log.info({ node_id: nodeId }, "accepting");
-  return { accept, acceptBatch, callers, keys, room: commits, limits, ledger, readPool, stop };
+  return {
+    accept,
+    acceptBatch,
+    otps,
+    callers,
+    keys,
+    room: commits,
+    limits,
+    optOuts,
+    ledger,
+    readPool,
+    stop,
+  };
 }
+
+const otpRulesOf = (config: Role["config"]): OtpRules => ({
+  resendMs: config.otpResendS * 1_000,
+  phoneMax: config.otpPhoneHourly,
+  customerMax: config.otpCustomerHourly,
+  rangeMax: config.otpRangeHourly,
+  verifiedPercent: config.otpVerifiedPercent,
+  sample: config.otpVerifiedSample,
+});

@@ -87,31 +87,31 @@ test("everything is taken once, in its customer's order, and no commit is too la
     fc.constant(null),
   );
   holds("fair-queue", fc.array(step, { maxLength: 200 }), (steps) => {
-      queue = createFairQueue();
-      n = 0;
-      const taken: Item[] = [];
-      let left = 0;
-      const take = () => {
-        const items = queue.take();
-        expect(rowsOf(items)).toBeLessThanOrEqual(COMMIT_ROWS_MAX);
-        expect(items.length > 0).toBe(left > 0);
-        left -= rowsOf(items);
-        expect(queue.rows()).toBe(left);
-        taken.push(...items);
-      };
-      for (const one of steps) {
-        if (one === null) {
-          take();
-          continue;
-        }
-        push(one.customerId, one.messages);
-        left += one.messages;
+    queue = createFairQueue();
+    n = 0;
+    const taken: Item[] = [];
+    let left = 0;
+    const take = () => {
+      const items = queue.take();
+      expect(rowsOf(items)).toBeLessThanOrEqual(COMMIT_ROWS_MAX);
+      expect(items.length > 0).toBe(left > 0);
+      left -= rowsOf(items);
+      expect(queue.rows()).toBe(left);
+      taken.push(...items);
+    };
+    for (const one of steps) {
+      if (one === null) {
+        take();
+        continue;
       }
-      while (left > 0) take();
-      expect(new Set(taken).size).toBe(n);
-      for (let id = 1; id <= 4; id++) {
-        const order = taken.filter(({ record }) => record.customerId === id).map((item) => item.n);
-        expect(order).toEqual(order.toSorted((a, b) => a - b));
-      }
+      push(one.customerId, one.messages);
+      left += one.messages;
+    }
+    while (left > 0) take();
+    expect(new Set(taken).size).toBe(n);
+    for (let id = 1; id <= 4; id++) {
+      const order = taken.filter(({ record }) => record.customerId === id).map((item) => item.n);
+      expect(order).toEqual(order.toSorted((a, b) => a - b));
+    }
   });
 });

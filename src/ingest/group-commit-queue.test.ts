@@ -34,6 +34,7 @@ describe("a batch", () => {
           { customerId: 9, epoch: 3, amount: 6 },
         ],
         keys: [key],
+        otps: [],
       },
     ]);
   });

@@ -23,6 +23,7 @@ import {
   type Spend,
 } from "../ledger/accept.ts";
 import { type KeyClaim, KeyTakenError } from "../ledger/idempotency.ts";
+import type { NewOtp } from "../ledger/otps.ts";
 import type { Log } from "../platform/log.ts";
 import { isConnectionLost, isDataError, isRetryable } from "../platform/mysql-errors.ts";
 import { backoffMs } from "../platform/retry.ts";
@@ -39,6 +40,7 @@ type Item = {
   others: readonly LaneRecord[];
   reservation: Reservation;
   key: KeyClaim | null;
+  otp: NewOtp | undefined;
   isGone: IsGone;
   /** Since when it is queued, by the monotonic clock. */
   sinceMs: number;
@@ -50,8 +52,8 @@ type Item = {
 export type GroupCommit = Pick<Admission, "admit" | "leave" | "admitted"> &
   Room & {
     /**
-     * Resolves after the commit that stores the message, and its idempotency key if it has one. `others` of
-     * the same customer are stored by the same commit; the reservation is for all of them.
+     * Resolves after the commit that stores the message, and its idempotency key and one-time code if it has
+     * them. `others` of the same customer are stored by the same commit; the reservation is for all of them.
      * @throws SluiceError unavailable, outcome_unknown; KeyTakenError; CallerGoneError
      */
     store(
@@ -60,6 +62,7 @@ export type GroupCommit = Pick<Admission, "admit" | "leave" | "admitted"> &
       key: KeyClaim | null,
       isGone: IsGone,
       others?: readonly LaneRecord[],
+      otp?: NewOtp,
     ): Promise<void>;
     /** Resolves when everything admitted has been answered. */
     drained(): Promise<void>;
@@ -80,6 +83,7 @@ export type GroupCommitOptions = {
 };
 
 const NO_OTHERS: readonly LaneRecord[] = [];
+const NO_OTPS: readonly NewOtp[] = [];
 
 export function createGroupCommit(
   { store, book, counts, timers, log }: GroupCommitDeps,
@@ -218,6 +222,7 @@ export function createGroupCommit(
     records: recordsOf(items),
     spends: spendsOf(items),
     keys: items.flatMap((i) => (i.key === null ? [] : [i.key])),
+    otps: otpsOf(items),
     nowMs: now(),
   });
 
@@ -270,10 +275,10 @@ export function createGroupCommit(
 
   return {
     ...places,
-    store: (record, reservation, key, isGone, others = NO_OTHERS) =>
+    store: (record, reservation, key, isGone, others = NO_OTHERS, otp) =>
       new Promise((resolve, reject) => {
         const sinceMs = timers.monotonicMs();
-        const item = { record, others, reservation, key, isGone, sinceMs, resolve, reject };
+        const item = { record, others, reservation, key, otp, isGone, sinceMs, resolve, reject };
         if (others.length >= COMMIT_ROWS_MAX) {
           large.push(item);
           wakeLarge();
@@ -302,6 +307,12 @@ function recordsOf(items: readonly Item[]): LaneRecord[] {
     if (others.length > 0) records.push(...others);
   }
   return records;
+}
+
+function otpsOf(items: readonly Item[]): readonly NewOtp[] {
+  let otps: NewOtp[] | null = null;
+  for (const { otp } of items) if (otp !== undefined) (otps ??= []).push(otp);
+  return otps ?? NO_OTPS;
 }
 
 function spendsOf(items: Item[]): Spend[] {

@@ -5,7 +5,7 @@ import { type AcceptStore, CommitInDoubtError, FencedError } from "../ledger/acc
 import { KeyTakenError } from "../ledger/idempotency.ts";
 import type { LeaseStore } from "../ledger/lease.ts";
 import type { Metrics } from "../platform/metrics.ts";
-import { COMMIT_FAILURES } from "../platform/metrics-table.ts";
+import { COMMIT_FAILURES } from "../platform/ingest-metrics.ts";
 import { isDataError } from "../platform/mysql-errors.ts";
 
 type CommitFailure = (typeof COMMIT_FAILURES)[number];

@@ -26,6 +26,8 @@ type World = {
   batches: number[];
   keys: Map<string, StoredAnswer>;
   balance: number;
+  /** Phones that opted out. */
+  out: Set<string>;
   /** Called before each commit; what it throws is thrown instead of it. */
   before: () => void;
   /** Called after each commit; what it throws is all that the caller learns. */
@@ -36,6 +38,7 @@ const newWorld = (balance = 1e9): World => ({
   batches: [],
   keys: new Map(),
   balance,
+  out: new Set(),
   before: () => undefined,
   after: () => undefined,
 });
@@ -73,7 +76,7 @@ const acceptIn =
 const read = (line: Uint8Array): Read => {
   const text = Buffer.from(line).toString();
   if (text.startsWith("bad")) return { kind: "refused", code: "malformed_json", detail: "x", errors: [] };
-  return { kind: "draft", draft: { text } as Draft };
+  return { kind: "draft", draft: { phone: text, text } as Draft };
 };
 const write = (result: LineResult): string =>
   `${result.index} ${"message" in result ? result.message.id : result.refused.code}\n`;
@@ -90,7 +93,12 @@ async function run(
   { mostPieces = Number.POSITIVE_INFINITY, ...fields }: Partial<UploadRequest> & { mostPieces?: number } = {},
 ): Promise<Run> {
   const find = ({ key }: KeyRef) => Promise.resolve(world.keys.get(key) ?? null);
-  const deps = { acceptBatch: acceptIn(world), find, sleep: () => Promise.resolve() };
+  const optOuts = {
+    hasNone: () => world.out.size === 0,
+    refused: (_: number, drafts: readonly { phone: string }[]) =>
+      Promise.resolve(new Set(drafts.flatMap(({ phone }, at) => (world.out.has(phone) ? [at] : [])))),
+  };
+  const deps = { acceptBatch: acceptIn(world), optOuts, find, sleep: () => Promise.resolve() };
   const request: UploadRequest = {
     payer: { customerId: 1 } as never,
     lines,
@@ -127,6 +135,19 @@ describe("an upload", () => {
     expect([done.error, indexes(done)]).toEqual([null, upTo(2_500)]);
     expect(world.batches).toEqual([900, 900, 450]);
     expect(done.results.filter((line) => line.endsWith("malformed_json"))).toHaveLength(250);
+  });
+
+  test("refuses lines to phones that opted out, in their places, and takes the others", async () => {
+    const world = newWorld();
+    world.out = new Set(["t1", "t1001"]);
+    const done = await run(world, linesOf(texts(1_200)));
+    expect([done.error, indexes(done)]).toEqual([null, upTo(1_200)]);
+    const refused = done.results.filter((line) => line.endsWith(" opted_out"));
+    expect(refused).toEqual(["1 opted_out", "1001 opted_out"]);
+    expect([world.accepted.has("t1"), world.accepted.size]).toEqual([false, 1_198]);
+    // What was taken stays taken, whoever opts out or in afterwards.
+    world.out = new Set(["t7"]);
+    expect((await run(world, linesOf(texts(1_200)))).results).toEqual(done.results);
   });
 
   test("divides long lines by their size", async () => {

@@ -17,14 +17,16 @@ import { BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, UPLOAD_WAIT_MAX_MS } from "..
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
 import { type ErrorCode, type FieldError, SluiceError } from "../core/errors.ts";
+import { OPTED_OUT, optedOut } from "../core/opt-out.ts";
 import { type KeyRef, KeyTakenError, type RequestKey, type StoredAnswer } from "../ledger/idempotency.ts";
 import type { AcceptBatch, AcceptedBatch } from "./accept-batch.ts";
 import type { Payer } from "./accept-message.ts";
+import type { OptOuts } from "./opt-outs.ts";
 
 /** A line as its door reads it. */
 export type Read =
   | { kind: "draft"; draft: Draft }
-  | { kind: "refused"; code: ErrorCode; detail: string; errors: readonly FieldError[] };
+  | { kind: "refused"; code: ErrorCode | typeof OPTED_OUT; detail: string; errors: readonly FieldError[] };
 /** What became of a line; `index`: its place in the upload, from 0. */
 export type LineResult =
   | { index: number; message: AcceptedBatch["messages"][number] }
@@ -44,6 +46,7 @@ export type UploadRequest = {
 };
 export type UploadDeps = {
   acceptBatch: AcceptBatch;
+  optOuts: Pick<OptOuts, "hasNone" | "refused">;
   find: (ref: KeyRef) => Promise<StoredAnswer | null>;
   sleep: (ms: number) => Promise<void>;
 };
@@ -86,6 +89,7 @@ async function* resultsOf(deps: UploadDeps, request: UploadRequest, source: Wind
     }
     for (let line = await source.next(); line !== null; line = await source.next())
       held.push({ bytes: line, read: request.read(line) });
+    held = await withoutOptedOut(deps.optOuts, request.payer.customerId, held);
     const taken = await accept(held, index, key);
     if (taken === "by another request") continue;
     held = held.slice(taken.count);
@@ -98,6 +102,22 @@ const emptyBody = (): SluiceError =>
   new SluiceError("validation_failed", {
     errors: [{ field: "body", reason: "must have a line for each message" }],
   });
+
+/** What is to a phone that opted out is refused, before any chunk of it is taken. */
+async function withoutOptedOut(
+  optOuts: UploadDeps["optOuts"],
+  customerId: number,
+  lines: Line[],
+): Promise<Line[]> {
+  if (optOuts.hasNone(customerId)) return lines;
+  const drafts = lines.flatMap(({ read }, at) => (read.kind === "draft" ? [{ ...read.draft, at }] : []));
+  const out = await optOuts.refused(customerId, drafts);
+  if (out.size === 0) return lines;
+  const places = new Set([...out].map((n) => drafts[n]?.at));
+  const { detail, errors } = optedOut();
+  const read: Read = { kind: "refused", code: OPTED_OUT, detail, errors };
+  return lines.map((line, at) => (places.has(at) ? { ...line, read } : line));
+}
 
 /** No key of a request has a comma, so none is equal to one of these. */
 function keyOf({ payer, key }: UploadRequest, index: number): KeyRef | null {

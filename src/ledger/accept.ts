@@ -1,9 +1,9 @@
 // The group commit's transaction: messages, their reserve entries, one outbox row per lane (and a held row,
-// see held.ts, for each customer and link that has held rows already), one events row, and what each lease
-// spent. A message that is to be sent later has a row of its schedule instead (schedule.ts). It takes two
-// round trips: all statements, whose results are checked, then COMMIT. Leases come last, so that their row
-// locks, which every batch of the same customers needs, are held only for one update and the commit, not for
-// the inserts.
+// see held.ts, for each customer and link that has held rows already), one events row, one-time codes, and
+// what each lease spent. A message that is to be sent later has a row of its schedule instead (schedule.ts).
+// It takes two round trips: all statements, whose results are checked, then COMMIT. Leases come last, so that
+// their row locks, which every batch of the same customers needs, are held only for one update and the
+// commit, not for the inserts.
 // Invariant: a lease that was taken back has no row to update, so its late owner can't commit. Bound:
 // COMMIT_ROWS_MAX messages, or one customer's batch of BATCH_MESSAGES_MAX, whose outbox and events rows have
 // COMMIT_ROWS_MAX messages each.
@@ -19,6 +19,7 @@ import type { Connection, Pool, WriteResult } from "../platform/mysql.ts";
 import { holdSql } from "./held.ts";
 import { claimKeysSql, type KeyClaim, KeyTakenError, takenKeys } from "./idempotency.ts";
 import { statusRow, storeSql } from "./move.ts";
+import { type NewOtp, otpsSql } from "./otps.ts";
 import { entriesSql, eventsRow } from "./posting.ts";
 import { scheduleSql } from "./schedule-rows.ts";
 import { blob, byKey, pieces } from "./sql-text.ts";
@@ -28,12 +29,13 @@ const ACCEPT = { from: null, to: "queued" } as const;
 const SCHEDULE = { from: null, to: "scheduled" } as const;
 
 export type Spend = { customerId: number; epoch: number; amount: number };
-/** `keys`: the idempotency keys that some of the records come with. */
+/** `keys`, `otps`: the idempotency keys and one-time codes that some of the records come with. */
 export type CommitBatch = {
   nodeId: string;
   records: LaneRecord[];
   spends: Spend[];
   keys: KeyClaim[];
+  otps?: readonly NewOtp[];
   nowMs: number;
 };
 export type AcceptStore = {
@@ -116,7 +118,7 @@ export async function isStored(conn: Connection, batch: CommitBatch): Promise<bo
 }
 
 function acceptSql(batch: CommitBatch, heldLinkOf: HeldLinkOf): string {
-  const { records, nowMs } = batch;
+  const { records, nowMs, otps } = batch;
   const entries: Entry[] = [];
   const statuses: StatusRow[] = [];
   const told: ChangeEvent[] = [];
@@ -143,6 +145,7 @@ function acceptSql(batch: CommitBatch, heldLinkOf: HeldLinkOf): string {
     `${entriesSql(entries)};` +
     `INSERT INTO outbox (lane,payload) VALUES ${[...laneRows(others), ...eventsRows(statuses, entries)]};` +
     `${toldSql === null ? "" : `${toldSql};`}` +
+    `${otps === undefined || otps.length === 0 ? "" : `${otpsSql(otps)};`}` +
     `${held.size === 0 ? "" : `${heldSql(held)};`}${spendSql(batch)}`
   );
 }

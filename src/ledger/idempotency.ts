@@ -8,7 +8,7 @@ import { IDEMPOTENCY_TTL_MS, KEY_PURGE_ROWS_MAX, SHORT_ANSWER_BYTES_MAX } from "
 import type { Pool } from "../platform/mysql.ts";
 import { quote } from "./sql-text.ts";
 
-export type KeyOperation = "send" | "topup" | "batch";
+export type KeyOperation = "send" | "topup" | "batch" | "otp";
 export type KeyRef = { customerId: number; operation: KeyOperation; key: string };
 /** A request's key; `hash` is the SHA-256 of the request's body. */
 export type RequestKey = KeyRef & { hash: Buffer };

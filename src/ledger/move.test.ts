@@ -81,6 +81,16 @@ test("values equal for all messages become constants; columns without a value st
   expect(changesSql([sent], AT_MS)).toContain("operator_message_id=_ascii'a1',last_error=NULL,");
 });
 
+test("a sealed code is stored with its message, and goes once the message can't be submitted again", () => {
+  const sealed = record("a", { sealedCode: "s" });
+  expect(storeSql([sealed, record("b")], "queued")).toMatch(/,sealed_code\) VALUES \(.*,'s'\),\(.*,NULL\)$/);
+  expect(storeSql([record("b")], "queued")).not.toContain("sealed_code");
+  for (const to of ["sent", "unknown", "failed", "expired", "delivered"] as const)
+    expect(changesSql([{ ...sent, to, record: sealed }], AT_MS)).toContain(",sealed_code=NULL,status=");
+  expect(changesSql([{ ...sent, to: "queued", record: sealed }], AT_MS)).not.toContain("sealed_code");
+  expect(changesSql([sent], AT_MS)).not.toContain("sealed_code");
+});
+
 test("values that differ between messages are chosen by id, under the same guard", () => {
   const other = { ...sent, record: record("b"), operatorMessageIds: [], operator: null, reason: "é" };
   expect(changesSql([sent, other], AT_MS)).toBe(

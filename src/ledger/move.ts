@@ -41,13 +41,14 @@ const MESSAGES = "messages FORCE INDEX (PRIMARY)";
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
 /**
- * One INSERT of accepted messages. Callbacks are columns of it only if some message has one, and the time at
- * which they are to be sent only if they are scheduled.
+ * One INSERT of accepted messages. Callbacks and sealed codes are columns of it only if some message has one,
+ * and the time at which they are to be sent only if they are scheduled.
  */
 export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus): string {
   const sequence = sequenceOf(0, status);
   const areTold = records.some(({ callback }) => callback !== undefined);
   const areLater = status === "scheduled";
+  const areSealed = records.some(({ sealedCode }) => sealedCode !== undefined);
   let values = "";
   for (const r of records) {
     const created = dateTime(r.createdAtMs);
@@ -57,12 +58,14 @@ export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus)
       `${values === "" ? "" : ","}('${r.id}',${r.customerId},'${r.lane}','${status}',${sequence},` +
       `'${r.phone}',${quote(r.text)},${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},` +
       `${r.cost},${promised},${validUntil},${created},${created}${areTold ? callbackSql(r) : ""}` +
-      `${areLater ? `,${dateTime(r.sendAtMs as number)}` : ""})`;
+      `${areLater ? `,${dateTime(r.sendAtMs as number)}` : ""}` +
+      `${areSealed ? `,${quote(r.sealedCode ?? null)}` : ""})`;
   }
   return (
     "INSERT INTO messages (id,customer_id,lane,status,sequence,phone,text,sender,reference,encoding,parts," +
     "cost,guaranteed_by,valid_until,created_at,updated_at" +
-    `${areTold ? ",callback_statuses,callback_url" : ""}${areLater ? ",send_at" : ""}) VALUES ${values}`
+    `${areTold ? ",callback_statuses,callback_url" : ""}${areLater ? ",send_at" : ""}` +
+    `${areSealed ? ",sealed_code" : ""}) VALUES ${values}`
   );
 }
 
@@ -101,10 +104,13 @@ export function changesSql(changes: readonly Change[], nowMs: number): string {
     const values = changes.map((c) => [`_ascii'${c.record.id}'`, ascii(valueOf(c)) ?? otherwise] as const);
     return `${column}=${byKey("id", values, otherwise)}`;
   };
+  // What can't be submitted again needs its code no more.
+  const isSealed = move.to !== "queued" && changes.some((change) => change.record.sealedCode !== undefined);
   return (
     `UPDATE ${MESSAGES} SET ${set("operator", (c) => c.operator, "operator")},` +
     `${set("operator_message_id", firstId, "operator_message_id")},` +
-    `${set("last_error", lastError, "NULL")},settle_room='',${arrivalSql(move, record.attempt, nowMs)} ` +
+    `${set("last_error", lastError, "NULL")},settle_room='',${isSealed ? "sealed_code=NULL," : ""}` +
+    `${arrivalSql(move, record.attempt, nowMs)} ` +
     guardSql(move, record.attempt, ids)
   );
 }

@@ -12,7 +12,7 @@
 import type { LaneRecord } from "../core/lane-record.ts";
 import { LANES, type Lane } from "../core/message.ts";
 import type { Connection } from "../platform/mysql.ts";
-import { dateTime } from "./sql-text.ts";
+import { dateTime, quote } from "./sql-text.ts";
 
 // As with the outbox: the table's statistics change too fast to be believed.
 const DUE = "scheduled_messages FORCE INDEX (due)";
@@ -23,9 +23,33 @@ const listed = (ids: readonly string[]): string => `('${ids.join("','")}')`;
 /** One INSERT of messages that are stored as scheduled. */
 export function scheduleSql(records: readonly LaneRecord[]): string {
   const values = records.map(
-    ({ id, lane, sendAtMs }) => `('${id}','${lane}',${dateTime(sendAtMs as number)})`,
+    ({ id, lane, sendAtMs, customerId, phone }) =>
+      `('${id}','${lane}',${dateTime(sendAtMs as number)},${customerId},${quote(phone)})`,
   );
-  return `INSERT INTO scheduled_messages (message_id,lane,run_at) VALUES ${values}`;
+  return `INSERT INTO scheduled_messages (message_id,lane,run_at,customer_id,phone) VALUES ${values}`;
+}
+
+/** A customer's messages that wait for their time to be sent to this phone, and from which sender. */
+export async function findScheduledTo(
+  conn: Pick<Connection, "query">,
+  customerId: number,
+  phone: string,
+  limit: number,
+): Promise<{ id: string; from: string | null }[]> {
+  const rows = await conn.query<{ id: string; sender: string | null }[]>(
+    "SELECT s.message_id AS id, m.sender FROM scheduled_messages AS s FORCE INDEX (to_phone) " +
+      "JOIN messages AS m FORCE INDEX (PRIMARY) ON m.id=s.message_id " +
+      `WHERE s.customer_id=${customerId} AND s.phone=${quote(phone)} AND s.moved=FALSE LIMIT ${limit}`,
+  );
+  return rows.map(({ id, sender }) => ({ id, from: sender }));
+}
+
+/** Locks rows of messages within the caller's transaction; waits for whoever has them locked. */
+export async function lockScheduledRows(conn: Connection, ids: readonly string[]): Promise<void> {
+  await conn.query(
+    "SELECT message_id FROM scheduled_messages FORCE INDEX (PRIMARY) " +
+      `WHERE message_id IN ${listed(ids)} ORDER BY message_id FOR UPDATE`,
+  );
 }
 
 /** Begins a transaction and locks up to `limit` messages whose time has come, the longest due first. */

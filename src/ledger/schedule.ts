@@ -149,6 +149,21 @@ export async function cancelScheduled({ pool, now }: ScheduleDeps, own: OwnMessa
 }
 
 /**
+ * Cancels those of these messages that are still scheduled, and refunds them, within the transaction that
+ * locked their rows of the schedule. Returns how many. Bound: CLAIM_ROWS_MAX messages.
+ */
+export async function cancelLocked(conn: Connection, ids: readonly string[], nowMs: number): Promise<number> {
+  const waiting = await lockRecords(conn, ids, "scheduled");
+  const ends = waiting.map((one) => changeTo("canceled", one, "scheduled", null));
+  if (ends.length > 0) await apply(conn, ends, { nowMs, id: noId });
+  await dropScheduled(
+    conn,
+    waiting.map(({ id }) => id),
+  );
+  return ends.length;
+}
+
+/**
  * Changes when a scheduled message is to be sent; its validity and its promise count from the new time. May
  * be repeated. @throws as cancelScheduled
  */

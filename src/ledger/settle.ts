@@ -174,6 +174,7 @@ type MessageRow = Omit<
   | "callback"
   | "mayResend"
   | "sendAtMs"
+  | "sealedCode"
 > & {
   customer_id: number;
   sender: string | null;
@@ -183,6 +184,7 @@ type MessageRow = Omit<
   send_at: Date | null;
   callback_statuses: number | null;
   callback_url: string | null;
+  sealed_code: string | null;
 };
 
 /** Locks those of these messages that are at this status, within the caller's transaction. */
@@ -229,11 +231,11 @@ export async function lockRows(conn: Connection, ids: readonly string[]): Promis
 
 const RECORD =
   "id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, created_at, " +
-  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url";
+  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url, sealed_code";
 
 function recordOf(found: MessageRow): LaneRecord {
   const { customer_id, sender, created_at, guaranteed_by, valid_until, ...more } = found;
-  const { send_at, callback_statuses, callback_url, ...row } = more;
+  const { send_at, callback_statuses, callback_url, sealed_code, ...row } = more;
   const record: LaneRecord = {
     ...row,
     customerId: customer_id,
@@ -245,6 +247,7 @@ function recordOf(found: MessageRow): LaneRecord {
     ...(callback_statuses === null ? {} : { callback: { statuses: callback_statuses, url: callback_url } }),
   };
   if (send_at !== null) record.sendAtMs = send_at.getTime();
+  if (sealed_code !== null) record.sealedCode = sealed_code;
   return record;
 }
 

@@ -16,12 +16,10 @@ import {
 import {
   eventBody,
   eventIdOf,
-  isPause,
+  eventTypeOf,
   unpackWebhookEvents,
   type WebhookEvent,
 } from "../core/webhook-event.ts";
-import { WALLET_LOW } from "../core/webhook-low-balance.ts";
-import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { keepLetters } from "./dead-letters.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
@@ -96,7 +94,7 @@ function deliveryOf(event: WebhookEvent): NewDelivery {
   const about =
     "messageId" in event
       ? `'${event.messageId}',${event.sequence},'${event.status}'`
-      : `'${NO_MESSAGE}',0,'${isPause(event) ? ENDPOINT_PAUSED : WALLET_LOW}'`;
+      : `'${NO_MESSAGE}',0,'${eventTypeOf(event)}'`;
   const values =
     `${customerId},'${eventIdOf(event)}',${quote(url)},${about},${dateTime(event.occurredAtMs)},` +
     `${quote(eventBody(event))},NOW(3),${GIVE_UP_AT}`;
@@ -129,6 +127,8 @@ export type Delivery = {
   occurredAtMs: number;
   /** How long it is tried again; at most 0 means not any more. */
   leftMs: number;
+  /** When that time is over, Unix ms by the database's clock: another one after a replay. */
+  giveUpAtMs: number;
 };
 
 type DueRow = {
@@ -139,6 +139,7 @@ type DueRow = {
   attempts: number;
   occurred_at: Date;
   left_ms: number | string;
+  give_up_at: Date;
 };
 
 /** The due deliveries of each of these endpoints, oldest first: `limit` of them, or fewer if that is said. */
@@ -148,7 +149,7 @@ export async function dueDeliveries(
 ): Promise<Delivery[][]> {
   if (keys.length === 0) return [];
   const dueSql = ({ customerId, endpoint, limit = WEBHOOK_ENDPOINT_ROWS_MAX }: (typeof keys)[number]) =>
-    "SELECT event_id, url, message_id, body, attempts, occurred_at, " +
+    "SELECT event_id, url, message_id, body, attempts, occurred_at, give_up_at, " +
     "TIMESTAMPDIFF(MICROSECOND, NOW(3), give_up_at) / 1000 AS left_ms " +
     "FROM webhook_deliveries FORCE INDEX (due) " +
     `WHERE customer_id=${customerId} AND endpoint=${quote(endpoint)} AND run_at<=NOW(3) ` +
@@ -163,13 +164,13 @@ export async function dueDeliveries(
       attempts: row.attempts,
       occurredAtMs: row.occurred_at.getTime(),
       leftMs: Number(row.left_ms),
+      giveUpAtMs: row.give_up_at.getTime(),
     })),
   );
 }
 
-/** What became of one call. `delayMs`: until the next one, if it is still pending. */
-export type CallOutcome = {
-  eventId: string;
+/** What became of one call of a delivery. `delayMs`: until the next one, if it is still pending. */
+export type CallOutcome = Pick<Delivery, "eventId" | "giveUpAtMs"> & {
   state: DeliveryState;
   /** The answer's status; null: there was none. */
   code: number | null;
@@ -177,7 +178,10 @@ export type CallOutcome = {
   delayMs: number;
 };
 
-/** One UPDATE of a customer's deliveries by their calls. What was ended or replayed meanwhile stays so. */
+/**
+ * One UPDATE of a customer's deliveries by their calls. What was ended or replayed meanwhile stays so,
+ * however late the outcome is stored.
+ */
 export function outcomesSql(customerId: number, outcomes: readonly CallOutcome[]): string {
   const set = (column: string, valueOf: (outcome: CallOutcome) => string) => {
     const values = outcomes.map((one) => [`_ascii'${one.eventId}'`, valueOf(one)] as const);
@@ -185,13 +189,14 @@ export function outcomesSql(customerId: number, outcomes: readonly CallOutcome[]
   };
   const runAt = ({ state, delayMs }: CallOutcome) =>
     state === "pending" ? `NOW(3) + INTERVAL ${Math.round(delayMs * 1_000)} MICROSECOND` : "NULL";
+  const readWith = outcomes.map((one) => [`_ascii'${one.eventId}'`, dateTime(one.giveUpAtMs)] as const);
   return (
     "UPDATE webhook_deliveries FORCE INDEX (PRIMARY) SET " +
     `${set("run_at", runAt)},${set("code", ({ code }) => String(code ?? "NULL"))},` +
     `${set("error", ({ error }) => asciiText(error))},attempts=LEAST(attempts+1,65535),changed_at=NOW(3),` +
     `${set("state", ({ state }) => `_ascii'${state}'`)} ` +
     `WHERE customer_id=${customerId} AND event_id IN ('${outcomes.map((o) => o.eventId).join("','")}') ` +
-    "AND state='pending'"
+    `AND state='pending' AND give_up_at=${byKey("event_id", readWith, "NULL")}`
   );
 }
 

@@ -16,6 +16,7 @@ import { declareKeys } from "../admin/keys.ts";
 import { declareLeases } from "../admin/leases.ts";
 import { declareLimits } from "../admin/limits.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
+import { declareNumbers, declareOptOuts } from "../admin/numbers.ts";
 import { declarePrices } from "../admin/prices.ts";
 import { declareRoutes } from "../admin/routes.ts";
 import { declareWebhooks } from "../admin/webhooks.ts";
@@ -130,6 +131,8 @@ declareLeases(program);
 declareDeadLetters(program);
 declareExpress(program);
 declareWebhooks(program);
+declareNumbers(program);
+declareOptOuts(program);
 declareRoutes(program, async () => {
   const { reload } = await import("../stack/launcher/reload.ts");
   process.exitCode = await reload(loadConfig(process.env));

@@ -1,8 +1,9 @@
-// The dlr role (Node): waits for MySQL, then reads operators' delivery reports from the inbox and settles
-// their messages until SIGTERM.
+// The dlr role (Node): waits for MySQL, then reads operators' delivery reports and inbound messages from the
+// inbox and settles them until SIGTERM.
 
 import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { startDlr } from "../dlr/dlr.ts";
+import { startIncomplete } from "../dlr/incomplete.ts";
 import { reportTermsOf } from "../operators/reports/settings.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
 import { watchRoutes } from "../operators/watch.ts";
@@ -11,7 +12,7 @@ import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
 
-const CONNECTIONS = 2;
+const CONNECTIONS = 3;
 
 const usage = "node src/main/dlr.ts: settles messages by their operators' delivery reports.";
 runRole({ name: "dlr", usage }, async (role) => {
@@ -31,10 +32,9 @@ runRole({ name: "dlr", usage }, async (role) => {
   );
   await role.waitFor("MySQL", () => tablesAnswer(pool));
   const termsOf = (operator: string) => terms.get(operator);
-  const dlr = startDlr(
-    { timers: systemTimers, metrics, log, pool, termsOf, now: Date.now },
-    { operators: [...terms.keys()] },
-  );
+  const deps = { timers: systemTimers, metrics, log, pool, now: Date.now };
+  const dlr = startDlr({ ...deps, termsOf }, { operators: [...terms.keys()] });
+  const incomplete = startIncomplete({ ...deps, countInbound: dlr.countInbound });
   role.check("mysql", () => (dlr.databaseUp() ? "ok" : "down"));
-  role.onStop(() => dlr.stop());
+  role.onStop(() => Promise.all([dlr.stop(), incomplete.stop()]));
 });

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import * as accessLimits from "../core/access-limits.ts";
 import * as batchLimits from "../core/batch-limits.ts";
 import * as scheduleLimits from "../core/schedule-limits.ts";
+import * as inboundLimits from "../core/inbound-limits.ts";
 import * as limits from "../core/limits.ts";
 import * as streamLimits from "../core/stream-limits.ts";
 import * as webhookLimits from "../core/webhook-limits.ts";
@@ -94,6 +95,7 @@ function wrongLimits({ path, text }: Page, source = code): string[] {
     ...Object.entries(batchLimits),
     ...Object.entries(scheduleLimits),
     ...Object.entries(streamLimits),
+    ...Object.entries(inboundLimits),
     ...Object.values(settings).map((s): [string, number | string] => [s.env, s.fallback]),
   ]);
   const wrong: string[] = [];

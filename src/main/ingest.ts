@@ -49,7 +49,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   let authorizers = authorizersOf(first);
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
-  const { accept, acceptBatch, callers, keys, room, limits, ledger, readPool } = accepting;
+  const { accept, acceptBatch, otps, callers, keys, room, limits, optOuts, ledger, readPool } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
@@ -68,7 +68,9 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   const routes = createRoutes({
     ...doorDeps,
     room,
+    otps,
     limits,
+    optOuts,
     schedule: { pool: ledger.pool, now: Date.now },
     metrics,
     findRoute: (phone, lane) => router.find(phone, lane),

@@ -14,6 +14,7 @@ import { within } from "../platform/retry.ts";
 import { startReconcileCycle, CYCLE_ANSWER_MAX_MS, CYCLE_CONNECTIONS } from "../reconcile/cycle.ts";
 import { startBacklog } from "../relay/backlog.ts";
 import { keepTopics } from "../relay/keep-topics.ts";
+import { startOptOutCancels } from "../relay/opt-outs.ts";
 import { startLetterPurge } from "../relay/purge-letters.ts";
 import { startRelay } from "../relay/relay.ts";
 import { startSchedule } from "../relay/schedule.ts";
@@ -25,8 +26,9 @@ import { tablesAnswer } from "../schema/tables.ts";
 const FLUSH_MS = 2_000;
 // The transactions of all lanes; three more for their polls while idle and for a sweep, which reads on one
 // connection and writes on another; one for sampling the backlog, one for watching ClickHouse's readers; one
-// for scheduled messages of each lane. What comes once a minute waits for one of them.
-const CONNECTIONS = RELAY_TRANSACTIONS_MAX + 8;
+// for scheduled messages of each lane, and one for those to phones that opted out. What comes once a minute
+// waits for one of them.
+const CONNECTIONS = RELAY_TRANSACTIONS_MAX + 9;
 /** For a statement that reads one day of some customers' messages. */
 const CLICKHOUSE_TIMEOUT_MS = 30_000;
 
@@ -53,7 +55,8 @@ runRole({ name: "relay", usage }, async (role) => {
   );
   role.onStop(() => cycle.stop());
   const schedule = startSchedule({ ...common, timers: systemTimers, pool });
-  role.onStop(() => schedule.stop());
+  const cancels = startOptOutCancels({ ...common, timers: systemTimers, pool });
+  role.onStop(() => Promise.all([schedule.stop(), cancels.stop()]));
   const isLost = (err: unknown) =>
     role.restart(err, "the Kafka producer has to be built anew", async () => topics.close());
   const producer = await role.waitFor("Kafka", () => createProducer(config, log, isLost));

@@ -77,6 +77,7 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
     onNote: ({ operator, level, text }) => log[level]({ operator }, text),
     storeReport: (operator, pdu) =>
       inbox.store({ operator, receivedAtMs: Date.now(), via: "smpp", pdu }).then(() => true),
+    otpSecret: config.otpSecret,
   });
   role.onStop(() => submitters.close());
   metrics.gauges("sluice_operator_breaker_open", () =>

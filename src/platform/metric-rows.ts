@@ -1,5 +1,8 @@
 // What a row of the table of metrics is, and how rows are written; the table itself is metrics-table.ts.
 
+/** Seconds from the duration of one fsync to the longest time a caller may wait. */
+export const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
 /** A closed set of values; or where a process takes the values from, and how many there may be. */
 export type LabelValues = readonly string[] | { from: string; max: number };
 export type Labels = Readonly<Record<string, LabelValues>>;

@@ -6,45 +6,21 @@
 // Bound: linesMax of each row.
 
 import { LETTER_SOURCES } from "../core/dead-letter.ts";
-import { ERRORS } from "../core/errors.ts";
 import { OPERATORS_MAX } from "../core/limits.ts";
 import { LANES } from "../core/message.ts";
+import { INBOUND_METRICS } from "./inbound-metrics.ts";
+import { HTTP_LABELS, HTTP_SERIES_MAX, INGEST_METRICS } from "./ingest-metrics.ts";
 import { LANE_METRICS } from "./lane-metrics.ts";
-import { counter, gauge, histogram, type Kind, type MetricRow } from "./metric-rows.ts";
+import { BUCKETS_S, counter, gauge, histogram, type Kind, type MetricRow } from "./metric-rows.ts";
 import { WEBHOOK_METRICS } from "./webhook-metrics.ts";
 
-// From the duration of one fsync to the longest time a caller may wait.
-const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-
-/** Methods that are not listed count as `other`. */
-export const HTTP_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"] as const;
-/** Counted in place of an answer when the client left before anything was stored; nginx uses it too. */
-export const CALLER_GONE_CODE = 499;
-/** The statuses that the API answers; others count as `other`. */
-export const HTTP_CODES: readonly string[] = [
-  ...new Set([
-    "200",
-    "201",
-    "202",
-    "304",
-    String(CALLER_GONE_CODE),
-    ...Object.values(ERRORS).map(({ status }) => String(status)),
-  ]),
-  "other",
-];
-const http = {
-  route: { from: "paths of the API's routes, and `other`", max: 40 },
-  method: HTTP_METHODS,
-  code: HTTP_CODES,
-};
-/** Combinations of route, method and code that have occurred; any more are counted as `other`. */
-export const HTTP_SERIES_MAX = 400;
 /** Pools of MySQL connections; each serves work that must not wait behind the others. */
 export const POOLS = [
   "commit",
   "ledger",
   "read",
   "nonce",
+  "otp",
   "reconcile",
   "relay",
   "sender",
@@ -57,8 +33,6 @@ const OUTBOX_LANES = ["express", "normal", "events"] as const;
 /** Topics whose consumer must keep up: the senders' lanes, and ClickHouse's events. */
 export const CONSUMED_TOPICS = ["normal", "express", "status", "ledger"] as const;
 const EVENT_TOPICS = ["status", "ledger"] as const;
-const leaseOperation = { from: "operations of the lease store: grant and so on", max: 12 };
-export const COMMIT_FAILURES = ["in_doubt", "fenced", "key_taken", "refused_data", "retried"] as const;
 /** How an operator answered one submit, as read by its connector. */
 export const ANSWERS = ["accepted", "refused", "not-connected", "lost"] as const;
 /** Answers that came after their request's time-out, and those that fit no outstanding request. */
@@ -122,62 +96,7 @@ export const METRICS = {
   sluice_job_failed_total: counter("all", "runs of a periodic job that failed", { name }),
   sluice_job_age_seconds: gauge("all", "seconds since the last complete run of a periodic job", { name }),
 
-  // ---- ingest ----
-  sluice_http_requests_total: counter(
-    "ingest",
-    `answers of the API; code ${CALLER_GONE_CODE}: the client left and nothing was stored`,
-    http,
-  ),
-  sluice_http_request_duration_seconds: histogram(
-    "ingest",
-    "from a request's headers to its answer",
-    BUCKETS_S,
-    http,
-  ),
-  sluice_ingest_commits_total: counter("ingest", "group commits"),
-  sluice_ingest_accepted_total: counter("ingest", "messages stored and charged"),
-  sluice_ingest_in_doubt_total: counter(
-    "ingest",
-    "commits whose connection was lost at COMMIT, so that their outcome had to be looked up",
-  ),
-  sluice_ingest_commit_rows: histogram(
-    "ingest",
-    "messages in one commit",
-    [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024],
-  ),
-  sluice_ingest_commit_duration_seconds: histogram(
-    "ingest",
-    "duration of a commit, from its first statement to its outcome",
-    BUCKETS_S,
-  ),
-  sluice_ingest_commit_failures_total: counter(
-    "ingest",
-    "commits that failed, by reason; most succeed when they are retried",
-    { reason: COMMIT_FAILURES },
-  ),
-  sluice_lease_operation_duration_seconds: histogram(
-    "ingest",
-    "duration of a transaction on leases; each serves all customers that need it at that moment",
-    BUCKETS_S,
-    { operation: leaseOperation },
-  ),
-  sluice_lease_operation_failures_total: counter("ingest", "transactions on leases that failed", {
-    operation: leaseOperation,
-  }),
-  sluice_lease_grants_total: counter("ingest", "grants of credit to leases"),
-  sluice_ingest_queue_messages: gauge("ingest", "messages admitted but not yet answered"),
-  sluice_ingest_leases: gauge("ingest", "leases held"),
-  sluice_ingest_waiting_for_credit: gauge("ingest", "messages waiting for a grant"),
-  sluice_ingest_lease_credit: gauge("ingest", "unspent credit in the held leases, in minor units"),
-  sluice_idempotency_replayed_total: counter(
-    "ingest",
-    "requests answered with the stored answer of their Idempotency-Key",
-  ),
-
-  sluice_topups_total: counter("ingest", "top-ups over the API: newly made, or repeats", {
-    result: ["made", "repeated"],
-  }),
-  sluice_clock_skew_seconds: gauge("ingest", "MySQL's clock minus this machine's, when last compared"),
+  ...INGEST_METRICS,
 
   // ---- relay ----
   sluice_relay_rows_total: counter("relay", "outbox rows produced and deleted", { lane: OUTBOX_LANES }),
@@ -355,6 +274,7 @@ export const METRICS = {
     "from a report's arrival to the settlement of its message",
     [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3_600],
   ),
+  ...INBOUND_METRICS,
   ...WEBHOOK_METRICS,
   sluice_inbox_rows: gauge("relay", "rows of the inbox, counted up to 10,000: due now, or later", {
     state: ["due", "later"],
@@ -389,7 +309,7 @@ export type LabelsOf<N extends MetricName> = {
 /** The maximum number of series of a metric. */
 export function seriesMax({ labels }: MetricRow): number {
   const all = Object.values(labels).reduce((n, of) => n * ("max" in of ? of.max : of.length), 1);
-  return labels === http ? Math.min(all, HTTP_SERIES_MAX) : all;
+  return labels === HTTP_LABELS ? Math.min(all, HTTP_SERIES_MAX) : all;
 }
 
 /** The maximum number of lines that a metric takes in /metrics. */

@@ -21,6 +21,7 @@ export const RECONCILE_INVARIANTS = [
   "change_is_told",
   "told_change_happened",
   "webhook_ends",
+  "inbound_is_told",
   "clickhouse_has_entry",
   "clickhouse_has_no_other_entry",
   "clickhouse_entry_is_equal",

@@ -57,6 +57,7 @@ const SAYS: Partial<Record<Invariant, string>> = {
   topup_has_entry: "top-ups and their entries",
   change_is_told: "messages with a change that has no webhook event, or two",
   told_change_happened: "webhook events of what didn't happen, or that nobody asked for",
+  inbound_is_told: "inbound messages that have no webhook event, or one that their customer doesn't want",
   webhook_ends: "webhook events that are neither delivered, nor failed, nor going to be called",
   lease_has_node: "leases that nobody can take back, because the row of their process is gone",
   key_has_owner: "idempotency keys whose message or top-up isn't this customer's",

@@ -5,6 +5,7 @@
 // Of a message's past its row says only how often it was queued and what it is now; `unknown` and `sent` that
 // it left behind may have an event, but none is missed. A change's event is in webhook_events until it is
 // taken, and in webhook_deliveries from then on: in one snapshot it is in one of them.
+// An inbound message and its event have one id, so each is looked for by the other.
 // An event that an endpoint was paused, or that credit is low, is about no message. An endpoint's row says
 // when it stopped the last time, and nothing what the credit was; where a pause had to be told then is not
 // known afterwards either, so of those events none is missed.
@@ -17,6 +18,7 @@ import { ulidBound } from "../core/id.ts";
 import { canMove, sequenceOf, STATUSES, type Status } from "../core/message.ts";
 import { unpackWebhookEvents } from "../core/webhook-event.ts";
 import { WEBHOOK_RETRY_MS, WEBHOOK_TTL_MS } from "../core/webhook-limits.ts";
+import { MESSAGE_RECEIVED } from "../core/webhook-inbound.ts";
 import { WALLET_LOW } from "../core/webhook-low-balance.ts";
 import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { quote } from "../ledger/sql-text.ts";
@@ -66,10 +68,16 @@ const STOPPED = `d.status = '${ENDPOINT_PAUSED}' AND d.sequence <=> 0 AND (
     SELECT COUNT(*) FROM webhook_endpoints AS s FORCE INDEX (PRIMARY)
     WHERE s.customer_id = d.customer_id AND s.stopped_at >= d.occurred_at
   ) > 0`;
+/** It came in for its customer; its event has its id. */
+const RECEIVED = `d.status = '${MESSAGE_RECEIVED}' AND d.sequence <=> 0 AND (
+    SELECT COUNT(*) FROM inbound_messages AS i FORCE INDEX (PRIMARY)
+    WHERE i.id = d.event_id AND i.customer_id = d.customer_id
+  ) > 0`;
 /** Nothing tells afterwards what the credit was. */
 const FELL = `d.status = '${WALLET_LOW}' AND d.sequence <=> 0`;
 const ABOUT_NONE = `d.message_id = '${NO_MESSAGE}'`;
-const HAPPENED = `CASE WHEN ${ABOUT_NONE} THEN (${STOPPED}) OR (${FELL}) ELSE ${CHANGED} END`;
+const OTHERS = `(${STOPPED}) OR (${FELL}) OR (${RECEIVED})`;
+const HAPPENED = `CASE WHEN ${ABOUT_NONE} THEN ${OTHERS} ELSE ${CHANGED} END`;
 
 /** Its state and the other columns say the same. */
 const SOUND = `CASE d.state WHEN 'pending' THEN d.run_at IS NOT NULL
@@ -130,6 +138,7 @@ export async function checkWebhooks(
     if (Number(found?.strange ?? 0) + Number(found?.unsound ?? 0) > 0)
       drifts.push(...(await driftsOf(conn, notRightSql(customerId, window))));
   }
+  drifts.push(...(await driftsOf(conn, inboundSql(scope, window))));
   drifts.push(...(await driftsOf(conn, notDueSql(scope, nowMs))));
   if (isAllCustomers(scope)) drifts.push(...notTaken(oldest, nowMs));
   return drifts;
@@ -197,6 +206,17 @@ function notRightSql(customerId: number, window: Window): string {
     "COALESCE(d.run_at, 'never')";
   return `${of("told_change_happened", change, HAPPENED)} UNION ALL ${of("webhook_ends", state, SOUND)}`;
 }
+
+/** Inbound messages that should have an event and have none, and those that have one and shouldn't. */
+const inboundSql = (scope: CustomerRange, { events, until }: Window): string =>
+  `SELECT i.customer_id, i.id AS entry_id, 'inbound_is_told' AS rule, NULL AS op, NULL AS amount,
+     CONCAT('received ', i.received_at, ', ',
+       IF(i.told, 'its event is missing', 'nobody wants its event')) AS detail
+   FROM inbound_messages AS i FORCE INDEX (by_customer)
+   LEFT JOIN webhook_deliveries AS d FORCE INDEX (PRIMARY)
+     ON d.customer_id = i.customer_id AND d.event_id = i.id
+   WHERE ${ofScope(scope, "i.")} AND i.id >= ${events} AND i.stored_at < ${until}
+     AND i.told <> (d.event_id IS NOT NULL)`;
 
 /**
  * Endpoints at which something is pending that nobody will call: no row makes them due, nobody has worked on

@@ -1,7 +1,7 @@
 // Parses the values of the read routes' query parameters, and names every bad one. Owns the names and bounds
-// of from, to, status, type, phone, id, state, interval, by, format, limit and cursor; leaves to a route's
-// declaration which of them it takes, and to each report what they select. Invariant: a cursor is only valid
-// with the filters it was made for.
+// of from, to, status, type, phone, sender, id, state, interval, by, format, limit and cursor; leaves to a
+// route's declaration which of them it takes, and to each report what they select. Invariant: a cursor is
+// only valid with the filters it was made for.
 
 import { createHash } from "node:crypto";
 import { Type } from "typebox";
@@ -9,6 +9,7 @@ import { type FieldError, SluiceError } from "../core/errors.ts";
 import { isUlid, readUlid } from "../core/id.ts";
 import { CURSOR_CHARS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "../core/limits.ts";
 import { isLane, isStatus, LANES, type Lane, STATUSES, type Status } from "../core/message.ts";
+import { senderProblem } from "../core/parts.ts";
 import { parsePhone } from "../core/phone.ts";
 import { timeOf } from "../core/time.ts";
 import { DELIVERY_STATES, type DeliveryState } from "../ledger/webhook-deliveries.ts";
@@ -41,8 +42,12 @@ export const PARAMS = {
   status: Type.Enum(STATUSES, { description: "only messages at this status", examples: ["delivered"] }),
   type: Type.Enum(LANES, { description: "only messages of this lane", examples: ["normal"] }),
   phone: Type.String({
-    description: "only messages to this number, written as in a send; a leading blank is a lost `+`",
+    description: "only what is about this number, written as in a send; a leading blank is a lost `+`",
     examples: ["+989121234567"],
+  }),
+  sender: Type.String({
+    description: "only opt-outs of this sender: a send's `from`; a leading blank is a lost `+`",
+    examples: ["3000123"],
   }),
   id: Type.String({
     minLength: 26,
@@ -93,6 +98,8 @@ export type Params = {
   type(): Lane | null;
   /** In E.164, however it was written. */
   phone(region: string): string | null;
+  /** As a send's `from`. */
+  sender(): string | null;
   id(): string | null;
   /** Of a webhook delivery. */
   state(): DeliveryState | null;
@@ -140,6 +147,12 @@ export function readParams(query: Query): Params {
       read("phone", (s) => {
         const parsed = parsePhone(s.replace(LOST_PLUS, "+"), region);
         return "e164" in parsed ? parsed.e164 : fail("phone", parsed.reason);
+      }),
+    sender: () =>
+      read("sender", (s) => {
+        const from = s.replace(LOST_PLUS, "+");
+        const problem = senderProblem(from);
+        return problem === null ? from : fail("sender", problem);
       }),
     id: () => read("id", (s) => readUlid(s) ?? fail("id", "must be a message id, as a send answers it")),
     state: () =>

@@ -28,13 +28,15 @@ type Options = { deadlineMs?: number; phones?: string[]; of?: Partial<LaneRecord
 function dispatchTo(answers: (Answer | "hold")[], terms: Partial<OperatorTerms> = {}, tookMs = 0) {
   const clock = { ms: 0, wallMs: 5 };
   const submitted: string[] = [];
+  const texts: string[] = [];
   const held: (() => void)[] = [];
   const operators = answers.map((_, index) =>
     operatorTerms({ name: "ABC".charAt(index), price: index, window: 10, prefixes: ["+98"], ...terms }),
   );
   const lines = operators.map((operator, index) => {
-    const submit = ({ id }: LaneRecord, done: (answer: Answer) => void) => {
+    const submit = ({ id, text }: LaneRecord, done: (answer: Answer) => void) => {
       const answer = answers[index] as Answer | "hold";
+      texts.push(text);
       submitted.push(`${operator.name}${id}`);
       if (answer === "hold") held.push(() => done(accepted));
       else {
@@ -45,7 +47,8 @@ function dispatchTo(answers: (Answer | "hold")[], terms: Partial<OperatorTerms> 
     return createLine(operator, { submit, close: async () => undefined }, () => clock.ms);
   });
   const clocks = { monotonicMs: () => clock.ms, wallMs: () => clock.wallMs };
-  const dispatch = createDispatch({ ...clocks, random: () => 0 });
+  const codeOf = ({ sealedCode }: LaneRecord) => (sealedCode === "sealed" ? "4711" : null);
+  const dispatch = createDispatch({ ...clocks, random: () => 0, codeOf });
   dispatch.use(lines, createRouter(operators, []));
   const outcomes = new Map<number, Outcome>();
   const run = (
@@ -68,8 +71,24 @@ function dispatchTo(answers: (Answer | "hold")[], terms: Partial<OperatorTerms> 
       .submit(batch, (index, outcome) => outcomes.set(index, outcome))
       .then((tallies) => Object.fromEntries(tallies));
   };
-  return { run, outcomes, submitted, held, clock, dispatch, operators, lines };
+  return { run, outcomes, submitted, texts, held, clock, dispatch, operators, lines };
 }
+
+test("every operator that is asked gets the text with its code, and what it says is passed on without", async () => {
+  const echo: Answer = { kind: "refused", permanent: false, reason: "503 code 4711" };
+  const { run, outcomes, texts } = dispatchTo([echo, accepted]);
+  await run(1, {}, { text: "code {code}", sealedCode: "sealed" });
+  expect(texts).toEqual(["code 4711", "code 4711"]);
+  expect(outcomes.get(0)).toMatchObject({ kind: "accepted", refusals: [{ error: "503 code {code}" }] });
+});
+
+test("a message whose code can't be opened is not submitted, and refused for now only", async () => {
+  const { run, outcomes, submitted } = dispatchTo([accepted]);
+  await run(1, {}, { text: "code {code}", sealedCode: "by others" });
+  expect(submitted).toEqual([]);
+  const reason = "its code can't be opened here";
+  expect(outcomes.get(0)).toEqual({ kind: "refused", permanent: false, reason });
+});
 
 test("a refusal or a failed connection leads to the next operator", async () => {
   const { run, outcomes, submitted } = dispatchTo([busy, away, accepted]);

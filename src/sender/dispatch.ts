@@ -17,6 +17,7 @@ import { type Candidate, candidatesOf, draw, route, type Router } from "../opera
 import type { OperatorTerms } from "../operators/terms.ts";
 import { afterLost, type Outcome, outcomeOf } from "./outcome.ts";
 import { createRate, type Rate } from "./rate.ts";
+import { type CodeOf, withoutCode, withText } from "./sealed-codes.ts";
 import { createWaiting } from "./waiting.ts";
 
 /** By operator: the most submits that a batch may send to it; no limit for one that isn't there. */
@@ -31,7 +32,13 @@ export type SubmitBatch = {
 export type Tally = { good: number; bad: number };
 /** By operator; without those that were not asked. */
 export type Tallies = ReadonlyMap<string, Tally>;
-export type DispatchDeps = { monotonicMs: () => number; wallMs: () => number; random: () => number };
+export type DispatchDeps = {
+  monotonicMs: () => number;
+  wallMs: () => number;
+  random: () => number;
+  /** Absent: no code can be opened here. */
+  codeOf?: CodeOf;
+};
 
 /** An operator as dispatch uses it; made once and kept as long as its terms stay the same. */
 export type Line = {
@@ -101,6 +108,9 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     if (nowMs > batch.deadlineMs) return giveUp(job, "not submitted in time");
     if (job.tries >= SUBMIT_OPERATORS_MAX) return giveUp(job, job.reason);
     if (candidates.length === 0) return giveUp(job, "no operator takes this number");
+    const code = message.sealedCode === undefined ? undefined : (deps.codeOf?.(message) ?? null);
+    // Another sender may be able to, or this one with another secret: it is tried until its time is over.
+    if (code === null) return giveUp(job, "its code can't be opened here");
     let isAnyLeft = false;
     let waitMs = Number.POSITIVE_INFINITY;
     for (const candidate of candidates) {
@@ -128,7 +138,11 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     batch.allowance.set(line.name, allowanceOf(batch, line) - 1);
     line.underWay++;
     line.rate?.take(message.parts);
-    line.connector.submit(message, (answer) => onAnswer(job, line, answer));
+    if (code === undefined) line.connector.submit(message, (answer) => onAnswer(job, line, answer));
+    else
+      line.connector.submit(withText(message, code), (answer) =>
+        onAnswer(job, line, withoutCode(answer, code)),
+      );
     return "started";
   };
 

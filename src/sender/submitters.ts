@@ -5,6 +5,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { Piscina } from "piscina";
 import { SENDER_BATCHES_MAX, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
+import { createOtpSecret } from "../core/otp-secret.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
 import type { SubmitBatch, Tallies } from "./dispatch.ts";
 import { watched } from "../platform/retry.ts";
@@ -39,6 +40,8 @@ export type SubmittersOptions = {
   onNote: (note: Note) => void;
   /** Stores what operators deliver on connections. Null: they are asked to try later. */
   storeReport: StoreReport | null;
+  /** As in the settings: opens the codes of messages that have one. */
+  otpSecret: string;
 };
 
 /** After a batch's deadline: the time-outs of a last submit, with room for a busy machine. */
@@ -47,10 +50,11 @@ const TASKS_WAITING_MAX = 32;
 
 export function createSubmitters(
   file: RoutesFile,
-  { threads, counts, onNote, storeReport }: SubmittersOptions,
+  { threads, counts, onNote, storeReport, otpSecret }: SubmittersOptions,
 ): Submitters {
+  createOtpSecret(otpSecret); // a bad one is told here, not by a worker
   // A worker that replaces a dead one starts with what this object has then.
-  const data: WorkerData = { routes: packed(file, 1, counts) };
+  const data: WorkerData = { routes: packed(file, 1, counts), otpSecret };
   const pool = new Piscina({
     filename: new URL("./worker.ts", import.meta.url).href,
     workerData: data,

@@ -6,6 +6,7 @@
 import { MessageChannel, type MessagePort, parentPort } from "node:worker_threads";
 import { workerData } from "piscina";
 import type { LaneRecord } from "../core/lane-record.ts";
+import { createOtpSecret } from "../core/otp-secret.ts";
 import type { Connector } from "../operators/connectors/connector.ts";
 import { createConnector, type OperatorSpec } from "../operators/connectors/kinds.ts";
 import { createRouter } from "../operators/route.ts";
@@ -17,6 +18,7 @@ import { countBinds, countUnexpected, metered, type SharedCounts } from "./opera
 import type { ReportTerms } from "../operators/reports/report.ts";
 import { reportTermsOf } from "../operators/reports/settings.ts";
 import { type Outcome, outcomeOf, withReported } from "./outcome.ts";
+import { createCodeOf, reportWithoutCode } from "./sealed-codes.ts";
 import { createWorkerPort } from "./worker-port.ts";
 
 /** The routes file as workers get it: packed, so that a task costs nothing when it has not changed. */
@@ -27,7 +29,8 @@ export type PackedRoutes = {
   bytes: SharedArrayBuffer;
   counts: ReadonlyMap<string, SharedCounts>;
 };
-export type WorkerData = { routes: PackedRoutes };
+/** `otpSecret`: as in the settings. */
+export type WorkerData = { routes: PackedRoutes; otpSecret: string };
 export type Task = { batch: SubmitBatch; port: MessagePort; routes: PackedRoutes };
 export type Indexed = [index: number, outcome: Outcome];
 
@@ -51,13 +54,15 @@ const store = createWorkerPort(port1, {
   lookUp: (operator, asked) => connectors.get(operator)?.lookUp?.(asked),
 });
 toParent({ kind: "port", port: port2 }, [port2]);
+const codeOf = createCodeOf(createOtpSecret((workerData as WorkerData).otpSecret));
 const connectorOf = (operator: OperatorSpec) => {
   const { name } = operator;
   const connector = createConnector(
     operator,
     (message, answer) => {
-      const outcome = keyed(outcomeOf(name, answer, Date.now()));
-      toParent({ kind: "report", report: { message, outcome } });
+      const said = reportWithoutCode(codeOf, message, answer);
+      const outcome = keyed(outcomeOf(name, said.answer, Date.now()));
+      toParent({ kind: "report", report: { message: said.message, outcome } });
     },
     {
       onDeliver: (pdu) => store(name, pdu),
@@ -68,7 +73,7 @@ const connectorOf = (operator: OperatorSpec) => {
   );
   return metered(connector, counts.get(name) as SharedCounts, monotonicMs);
 };
-const dispatch = createDispatch({ monotonicMs, wallMs: Date.now, random: Math.random });
+const dispatch = createDispatch({ monotonicMs, wallMs: Date.now, random: Math.random, codeOf });
 const lines = createLines({ connectorOf, monotonicMs });
 let version = 0;
 let connectors: ReadonlyMap<string, Connector> = new Map();

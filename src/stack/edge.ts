@@ -2,7 +2,6 @@
 // in the state folder. Owns the certificate (self-signed, for this stack only) and the secret by which ingest
 // knows that a client address comes from the edge. Both are created once and kept.
 
-import { randomBytes } from "node:crypto";
 import { execFile } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +9,7 @@ import { promisify } from "node:util";
 import type { Config } from "../platform/config.ts";
 import type { Engine } from "./engines.ts";
 import { httpAnswers } from "./probe.ts";
+import { keptSecret } from "./secrets.ts";
 import { projectRoot, type Tools } from "./tools.ts";
 
 export type Edge = Engine & { ports: readonly number[] };
@@ -76,13 +76,7 @@ export function edgeSecret(config: Config, stateFolder: string): string {
       throw new Error("SLUICE_EDGE_SECRET may contain only letters, digits and . _ ~ + / = -");
     return config.edgeSecret;
   }
-  const file = join(folderOf(stateFolder), "secret");
-  if (!existsSync(file)) {
-    mkdirSync(folderOf(stateFolder), { recursive: true });
-    writeFileSync(`${file}.new`, randomBytes(24).toString("hex"), { mode: 0o600 });
-    renameSync(`${file}.new`, file);
-  }
-  return readFileSync(file, "utf8");
+  return keptSecret(join(folderOf(stateFolder), "secret"));
 }
 
 async function makeCertificate(tools: Tools, folder: string, signal: AbortSignal | undefined): Promise<void> {

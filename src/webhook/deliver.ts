@@ -237,8 +237,9 @@ function count(worked: Worked, answer: CallAnswer, { url, isAboutMessage }: Deli
   worked.error = errorOf(answer);
 }
 
-const unwanted = ({ eventId }: Delivery): CallOutcome => ({
+const unwanted = ({ eventId, giveUpAtMs }: Delivery): CallOutcome => ({
   eventId,
+  giveUpAtMs,
   state: "failed",
   code: null,
   error: NO_WEBHOOK_URL,

@@ -7,7 +7,7 @@ import { errorOf, outcomeOf, probeDelayMs, resultOf } from "./outcome.ts";
 
 const answered = (code: number): CallAnswer => ({ kind: "answered", code });
 const timedOut: CallAnswer = { kind: "failed", reason: "no answer within 5000 ms", timedOut: true };
-const fresh = { eventId: "e", attempts: 0 };
+const fresh = { eventId: "e", giveUpAtMs: 0, attempts: 0 };
 const most = () => 1;
 
 test("any 2xx acknowledges, 410 ends it, and everything else is tried again", () => {
@@ -35,12 +35,12 @@ test("every kind of failure has its own name in the metrics", () => {
 
 test("the delay doubles from 5 s to 3 h, and a delivery gives up after 24 h with a last try at the end", () => {
   const delay = (attempts: number, leftMs = WEBHOOK_RETRY_MS) =>
-    outcomeOf({ eventId: "e", attempts }, timedOut, leftMs, most).delayMs;
+    outcomeOf({ ...fresh, attempts }, timedOut, leftMs, most).delayMs;
   expect([0, 1, 2, 3].map((attempts) => delay(attempts))).toEqual([5_000, 10_000, 20_000, 40_000]);
   expect(delay(60)).toBe(3 * 3_600_000);
   let [leftMs, tries, last] = [WEBHOOK_RETRY_MS, 0, ""];
   for (; last !== "failed" && tries < 100; tries++) {
-    const outcome = outcomeOf({ eventId: "e", attempts: tries }, timedOut, leftMs, () => 0);
+    const outcome = outcomeOf({ ...fresh, attempts: tries }, timedOut, leftMs, () => 0);
     leftMs -= outcome.delayMs;
     last = outcome.state;
   }

@@ -30,19 +30,20 @@ export function resultOf(answer: CallAnswer): CallResult {
 
 /** `leftMs`: how much of the delivery's time is left now. */
 export function outcomeOf(
-  delivery: Pick<Delivery, "eventId" | "attempts">,
+  delivery: Pick<Delivery, "eventId" | "giveUpAtMs" | "attempts">,
   answer: CallAnswer,
   leftMs: number,
   random: () => number,
 ): CallOutcome {
   const result = resultOf(answer);
-  const { eventId } = delivery;
+  const { eventId, giveUpAtMs } = delivery;
+  const of = { eventId, giveUpAtMs };
   const code = answer.kind === "answered" ? answer.code : null;
-  if (result === "acknowledged") return { eventId, state: "delivered", code, error: null, delayMs: 0 };
+  if (result === "acknowledged") return { ...of, state: "delivered", code, error: null, delayMs: 0 };
   const error = errorOf(answer);
-  if (result === "gone" || leftMs <= 0) return { eventId, state: "failed", code, error, delayMs: 0 };
+  if (result === "gone" || leftMs <= 0) return { ...of, state: "failed", code, error, delayMs: 0 };
   const delayMs = Math.min(leftMs, backoffMs(RETRY, delivery.attempts + 1, random));
-  return { eventId, state: "pending", code, error, delayMs };
+  return { ...of, state: "pending", code, error, delayMs };
 }
 
 /** Why a call did not succeed, as its customer sees it; null if it did. */

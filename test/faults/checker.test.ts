@@ -14,8 +14,6 @@ import {
   OPERATOR_NAMES,
   readClient,
   readEvidence,
-  readReceipts,
-  readSmpp,
   type SendRequest,
   type Snapshot,
   writeLines,
@@ -137,7 +135,15 @@ function clean(): Evidence {
       told(6, "queued", 1),
       told(6, "delivered", 5),
       told(6, "delivered", 5), // its acknowledgement was lost
+      { event: "I1", message: "", status: "message.received", sequence: 0 },
     ],
+    inbound: {
+      answers: [1, 1, 2].map((n) => ({ id: `mo-${n}`, customer: String(n) })),
+      rows: [
+        { event: "I1", customer: "1", operatorId: "mo-1", told: 1 },
+        { event: "I2", customer: "2", operatorId: "mo-2", told: 0 }, // it has no URL
+      ],
+    },
     snapshots: [before, before, after].map(
       (customer, at): Snapshot => ({ at, customers: [{ ...customer }] }),
     ),
@@ -257,6 +263,8 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
   webhook_lost: { plant: (e) => e.webhooks.splice(1, 1) },
   webhook_two_ids: { plant: (e) => (at(e.webhooks, 5).event = "E6-5b") },
   webhook_invented: { plant: (e) => e.webhooks.push(told(8, "sent", 4)) },
+  inbound_not_once: { plant: (e) => e.inbound.answers.push({ id: "mo-3", customer: "1" }) },
+  inbound_not_told: { plant: (e) => e.webhooks.pop() },
 };
 
 const named = (e: Evidence) => check(e).violations.map(({ violation }) => violation);
@@ -343,27 +351,6 @@ test("a change in the middle that a customer wasn't told is missed: an attempt, 
   expect(check(again).violations).toMatchObject([{ violation: "webhook_lost", examples: ["M1 queued (7)"] }]);
 });
 
-test("what was taken by SMPP is found by its text: several parts are one message, which ends as its worst part", () => {
-  const messages = [message(1, "delivered"), message(2, "undelivered"), message(3, "delivered")];
-  const { ours, taken } = readSmpp(
-    [
-      "a +98912 1/1 Message 1;",
-      "b1 +98912 1/2 Message 2;Message 2;",
-      "b2 +98912 2/2 ssage 2;Message 2;Message",
-      "c +98912 1/1 Message 3;",
-      "d +98912 1/1 Message 4;",
-    ],
-    messages,
-  );
-  expect(taken).toEqual(["M1", "M2", "M3", "d"]); // which is found as taken_not_stored
-  const lines = ["UNDELIV b2 +98912 us", "DELIVRD b1 +98912 us", "ack b1", "DELIVRD a +98912 us"];
-  expect([...readReceipts([...lines, "DELIVRD c +98912 us", "but c"], ours)]).toEqual([
-    ["M2", "undelivered"],
-    ["M1", "delivered"],
-    ["M3", "delivered"],
-  ]);
-});
-
 test("evidence written to a folder is read back unchanged", () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-test-evidence-"));
   try {
@@ -377,6 +364,8 @@ test("evidence written to a folder is read back unchanged", () => {
       [files.clickhouseEntries, evidence.clickhouse.entries],
       [files.clickhouseStatuses, evidence.clickhouse.statuses],
       [files.webhooks, evidence.webhooks],
+      [files.inbound, evidence.inbound.answers],
+      [files.inboundRows, evidence.inbound.rows],
       [files.snapshots, evidence.snapshots],
       [files.faults, evidence.faults],
     ] as const)

@@ -10,6 +10,7 @@ import {
   type SendRequest,
   type Snapshot,
 } from "./evidence.ts";
+import { checkInbound } from "./inbound.ts";
 import { checkWebhooks } from "./webhooks.ts";
 
 export const VIOLATIONS = {
@@ -52,6 +53,8 @@ export const VIOLATIONS = {
   webhook_lost: "a customer was not told of a change that it wanted to hear of",
   webhook_two_ids: "one change was told under two ids, or two changes under one",
   webhook_invented: "a customer was told of a change that did not happen, or that it doesn't want",
+  inbound_not_once: "an acknowledged inbound message is not stored, or twice, or for another customer",
+  inbound_not_told: "an inbound message was not told to its customer, or one that nobody sent was",
 } as const;
 export type Violation = keyof typeof VIOLATIONS;
 export type Found = { violation: Violation; count: number; examples: string[] };
@@ -121,6 +124,7 @@ export function check(evidence: Evidence, { snapshotsMin = SNAPSHOTS_MIN } = {})
   checkTopups(evidence, say);
   checkClickhouse(evidence, messages, say);
   checkWebhooks(evidence, messages, say);
+  checkInbound(evidence, say);
   return { violations: [...found.values()], counts };
 }
 

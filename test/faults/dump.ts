@@ -11,6 +11,7 @@ import { sleep } from "../../src/platform/retry.ts";
 import {
   type EntryRow,
   files,
+  type InboundRow,
   type MessageRow,
   OPERATOR_NAMES,
   openLines,
@@ -96,6 +97,7 @@ export async function untilDrained(
 
 export async function dump(stack: FaultStack, pool: Pool, folder: string): Promise<void> {
   await dumpMysql(pool, folder);
+  await dumpInbound(pool, folder);
   for (const name of OPERATOR_NAMES) {
     const own = (file: string) => join(stack.stateFolder, "operators", `${name}.${file}`);
     copyIfThere(own("log"), join(folder, files.operator(name)));
@@ -163,6 +165,14 @@ async function dumpMysql(pool: Pool, folder: string): Promise<void> {
       "SELECT CAST(customer_id AS CHAR) AS customer, request_id AS request, amount FROM topups",
     ),
   );
+}
+
+async function dumpInbound(pool: Pool, folder: string): Promise<void> {
+  const rows = await pool.query<InboundRow[]>(
+    "SELECT id AS event, CAST(customer_id AS CHAR) AS customer, operator_message_id AS operatorId, told " +
+      "FROM inbound_messages",
+  );
+  writeLines(folder, files.inboundRows, rows);
 }
 
 async function customersOf(pool: Pool): Promise<number[]> {

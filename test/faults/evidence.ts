@@ -64,6 +64,10 @@ export type MessageRow = {
   /** 1 if it was to be sent later. */
   later?: 0 | 1;
 };
+/** An inbound message that was acknowledged, by its operator's id. */
+export type InboundAnswer = { id: string; customer: string };
+/** `told`: 1 if its customer has a URL. */
+export type InboundRow = { event: string; customer: string; operatorId: string; told: 0 | 1 };
 /** One call to a customer's URL, as it came there. */
 export type WebhookCall = { event: string; message: string; status: string; sequence: number };
 export type EntryRow = { customer: string; entry: string; leg: string; op: string; amount: number };
@@ -116,6 +120,7 @@ export type Evidence = {
   reports: Map<string, ReportedEnd>[];
   clickhouse: { entries: EntryRow[]; statuses: StatusRow[] };
   webhooks: WebhookCall[];
+  inbound: { answers: InboundAnswer[]; rows: InboundRow[] };
   snapshots: Snapshot[];
   faults: FaultRecord[];
 };
@@ -134,6 +139,8 @@ export const files = {
   clickhouseEntries: "clickhouse-entries.jsonl",
   clickhouseStatuses: "clickhouse-statuses.jsonl",
   webhooks: "webhooks.jsonl",
+  inbound: "inbound.jsonl",
+  inboundRows: "mysql-inbound.jsonl",
   operator: (name: string) => `operator-${name}.log`,
   reports: (name: string) => `operator-${name}.reports`,
   smpp: (name: string) => `operator-${name}.smpp.log`,
@@ -245,6 +252,7 @@ export function readEvidence(folder: string): Evidence {
       statuses: readLines(folder, files.clickhouseStatuses),
     },
     webhooks: readLines(folder, files.webhooks),
+    inbound: { answers: readLines(folder, files.inbound), rows: readLines(folder, files.inboundRows) },
     snapshots: readLines(folder, files.snapshots),
     faults: readLines(folder, files.faults),
   };

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { createIdFactory } from "../../src/core/id.ts";
 import { createKey } from "../../src/customers/api-keys.ts";
 import { createCustomer } from "../../src/customers/customers.ts";
+import { addNumber } from "../../src/customers/numbers.ts";
 import { setWebhook } from "../../src/customers/webhooks.ts";
 import { listLetters } from "../../src/ledger/dead-letters.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
@@ -21,6 +22,7 @@ import { type ClientLine, type FaultRecord, files, openLines, readEvidence } fro
 import { type Snapshot } from "./evidence.ts";
 import { INJECTORS } from "./kinds/all.ts";
 import { PROFILE } from "./kinds/operators.ts";
+import { inboundNumberOf, startInbound } from "./inbound.ts";
 import { type Load, type LoadCustomer, startLoad } from "./load.ts";
 import { describe, type Fault, LONG, touches } from "./plan.ts";
 import { startSnapshots, takeSnapshot } from "./snapshots.ts";
@@ -120,12 +122,15 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
       host: stack.config.apiHost,
       waits: 1,
     });
+    const url = `http://${stack.config.apiHost}:${stack.config.apiPort}`;
+    const numbered = customers.map(({ customer }) => customer);
+    const inbound = startInbound(folder, { url, customers: numbered, seed: options.seed });
     const snapshots = startSnapshots(pool, snapshotLines);
     const loadAt = performance.now();
     const { done, notDone } = await doPlan(stack, pool, load, options);
     while (load.counts.accepted < options.messages) await sleep(PROGRESS_MS / 4);
     report("no new messages; waiting for what is under way");
-    await load.stop(KEYS_MAX_MS);
+    await Promise.all([load.stop(KEYS_MAX_MS), inbound.stop(KEYS_MAX_MS)]);
     const drainAt = performance.now();
     await stack.untilReady(READY_MAX_MS);
     const left = await untilDrained(pool, stack.config.operatorPort, STUCK_MS, (now) =>
@@ -205,6 +210,7 @@ async function makeCustomers(pool: Pool, webhooks: Webhooks, toldEvery: number):
         const secret = await setWebhook(pool, customerId, { url: webhooks.url }, { allowPrivate: true });
         webhooks.addSecret(String(customerId), secret ?? "");
       }
+      await addNumber(pool, customerId, inboundNumberOf(String(customerId)), null);
       customers.push({ customer: String(customerId), apiKey, kind });
     }
   return customers;

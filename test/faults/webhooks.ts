@@ -9,6 +9,7 @@ import { randomFrom } from "../support/seed.ts";
 import { startVerifier } from "../support/webhook-verifier.ts";
 import type { Say } from "./checker.ts";
 import { type Evidence, files, type MessageRow, openLines, type WebhookCall } from "./evidence.ts";
+import { RECEIVED } from "./inbound.ts";
 
 const REFUSED_SHARE = 0.01;
 const DROPPED_SHARE = 0.005;
@@ -23,7 +24,7 @@ export type Webhooks = {
   signatures(): Promise<{ calls: number; verified: number | null }>;
 };
 
-type Body = { data: { id: string; customer_id: string; status: string; sequence: number } };
+type Body = { type: string; data: { id: string; customer_id: string; status: string; sequence: number } };
 
 export async function startWebhooks(folder: string, seed: number): Promise<Webhooks> {
   const log = openLines<WebhookCall>(folder, files.webhooks);
@@ -36,12 +37,17 @@ export async function startWebhooks(folder: string, seed: number): Promise<Webho
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       const body = Buffer.concat(chunks).toString();
-      const { data } = JSON.parse(body) as Body;
+      const { type, data } = JSON.parse(body) as Body;
       const headers = request.headers as Record<string, string>;
       const event = String(headers["webhook-id"]);
       calls++;
       verifier?.add({ secret: secrets.get(data.customer_id) ?? "", headers, body });
-      log.add({ event, message: data.id, status: data.status, sequence: data.sequence });
+      const { id: message, status, sequence } = data;
+      log.add(
+        type === RECEIVED
+          ? { event, message: "", status: RECEIVED, sequence: 0 }
+          : { event, message, status, sequence },
+      );
       const draw = random();
       if (draw < DROPPED_SHARE) request.socket.destroy();
       else response.writeHead(draw < DROPPED_SHARE + REFUSED_SHARE ? 500 : 204).end();
@@ -72,6 +78,7 @@ export function checkWebhooks({ webhooks }: Evidence, messages: Map<string, Mess
   const changes = new Map<string, string>();
   const told = new Set<string>();
   for (const call of webhooks) {
+    if (call.status === RECEIVED) continue;
     const change = `${call.message} ${call.sequence}`;
     told.add(nameOf(call));
     const [id, known] = [ids.get(change) ?? call.event, changes.get(call.event) ?? change];

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Route } from "../../src/api/route.ts";
 import type { ErrorCode } from "../../src/core/errors.ts";
 import { createIdFactory } from "../../src/core/id.ts";
+import { createOtpSecret } from "../../src/core/otp-secret.ts";
 import { setAddresses } from "../../src/customers/addresses.ts";
 import { createKey, revokeKey, type Scope, SCOPES } from "../../src/customers/api-keys.ts";
 import { setSuspended } from "../../src/customers/customers.ts";
@@ -29,18 +30,21 @@ let stranger: TestCustomer;
 /** By the path's parameter: an id of each kind that the owner has. */
 let messageId: string;
 const eventId = id();
+const otpId = id();
+const otpSecret = "a secret of the tests, long enough for it";
 const withScope = new Map<Scope, TestCustomer>();
 const refusedKeys: { name: string; apiKey: string; code: ErrorCode }[] = [];
 
 beforeAll(async () => {
   events = await createTestClickhouse();
-  api = await startApi({ clickhouseDatabase: events.config.clickhouseDatabase });
+  api = await startApi({ clickhouseDatabase: events.config.clickhouseDatabase, otpSecret });
   pool = createPool(api.db.config, { connections: 2, multipleStatements: true });
   owner = api.customer;
   stranger = await makeCustomer(api.db.config, OPENING, { scopes: SCOPES });
   for (const scope of SCOPES)
     withScope.set(scope, await makeCustomer(api.db.config, OPENING, { scopes: [scope] }));
   await fillOwner();
+  await giveCode();
   await makeRefusedKeys();
 }, 90_000);
 afterAll(async () => {
@@ -76,6 +80,17 @@ async function fillOwner(): Promise<void> {
     );
 }
 
+/** A code that is the one in the route's example. */
+async function giveCode(): Promise<void> {
+  const example = declaredRoutes.find(({ path }) => path === "/v1/otp/:id/verify")?.about.body;
+  const hash = createOtpSecret(otpSecret)?.hashOf(otpId, (example as { code: string }).code);
+  await pool.write(
+    "INSERT INTO otps (customer_id,phone,otp_id,message_id,code_hash,expires_at) " +
+      "VALUES (?,'+989129876543',?,?,?,NOW(3) + INTERVAL 10 MINUTE)",
+    [owner.customerId, otpId, messageId, hash],
+  );
+}
+
 async function makeRefusedKeys(): Promise<void> {
   const make = async (name: string, code: ErrorCode, options: Parameters<typeof createKey>[3] = {}) => {
     const customerId = await insertCustomer(pool, OPENING);
@@ -95,7 +110,8 @@ async function makeRefusedKeys(): Promise<void> {
 
 /** Calls a route with the example of its body, and the owner's ids in its path. */
 function call(route: Route, apiKey: string | null, query = ""): Promise<Answer> {
-  const ofWhat = route.path.startsWith("/v1/messages") ? messageId : eventId;
+  const idOf = { messages: messageId, otp: otpId } as Record<string, string | undefined>;
+  const ofWhat = idOf[route.path.split("/")[2] ?? ""] ?? eventId;
   const path = route.path.replace(":id", ofWhat) + query;
   const example = route.about.body as Record<string, unknown> | undefined;
   const soon = new Date(Date.now() + 3_600_000).toISOString();
@@ -109,7 +125,7 @@ test("no route of /v1 is public, and the public ones are those that are meant to
   const open = declaredRoutes.filter(({ access }) => access === "public").map(({ path }) => path);
   expect(open.filter((path) => path.startsWith("/v1"))).toEqual([]);
   expect(new Set(open.map((path) => path.split("/")[1]))).toEqual(
-    new Set(["dlr", "docs", "health", "metrics", "openapi.json", "ready", "swagger"]),
+    new Set(["dlr", "docs", "health", "metrics", "mo", "openapi.json", "ready", "swagger"]),
   );
   expect(routes.length).toBeGreaterThan(13);
 });

@@ -51,19 +51,24 @@ test("any other output that can't be written fails too", () => {
     expect({ args, ...run(args, { to: "/dev/full" }) }).toMatchObject({ args, code: 74 });
 });
 
-test("a customer's express may be sent again when its answer is lost: off, on, off again", () => {
+test("what a customer can be set up for is off, on, off again", () => {
   const id = customer().customer_id ?? "";
-  type Row = { customer_id: string; express_resend_unknown: boolean };
-  const isOn = () => {
-    const { customers } = JSON.parse(run(["customer", "list", "--json"]).stdout) as { customers: Row[] };
-    return customers.find((row) => row.customer_id === id)?.express_resend_unknown;
+  const fieldOf = {
+    "express-resend-unknown": "express_resend_unknown",
+    "otp-code": "otp_code",
   };
-  expect(isOn()).toBe(false);
-  for (const setting of ["on", "off"]) {
-    const set = ["customer", "express-resend-unknown", setting, "--customer", id, "--json"];
-    const express_resend_unknown = setting === "on";
-    expect(JSON.parse(run(set).stdout)).toEqual({ customer_id: id, express_resend_unknown });
-    expect(isOn()).toBe(express_resend_unknown);
+  type Row = Record<string, unknown>;
+  const shown = (field: string) => {
+    const { customers } = JSON.parse(run(["customer", "list", "--json"]).stdout) as { customers: Row[] };
+    return customers.find((row) => row.customer_id === id)?.[field];
+  };
+  for (const [name, field] of Object.entries(fieldOf)) {
+    expect(shown(field)).toBe(false);
+    for (const setting of ["on", "off"]) {
+      const set = ["customer", name, setting, "--customer", id, "--json"];
+      expect(JSON.parse(run(set).stdout)).toEqual({ customer_id: id, [field]: setting === "on" });
+      expect(shown(field)).toBe(setting === "on");
+    }
   }
 });
 
@@ -72,6 +77,7 @@ test("lists of an unknown customer fail", () => {
     ["key", "list", "--customer", "999999"],
     ["lease", "list", "--customer", "999999"],
     ["customer", "mode", "strict", "--customer", "999999"],
+    ["customer", "otp-code", "on", "--customer", "999999"],
     ["customer", "express-resend-unknown", "on", "--customer", "999999"],
     ["price", "check", "09121234567", "--customer", "999999"],
     ["price", "use", "none", "--customer", "999999"],

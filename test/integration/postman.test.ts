@@ -40,6 +40,10 @@ const NOT_HERE: Readonly<Record<string, readonly number[]>> = {
   "POST /v1/webhooks/deliveries/:id/replay": [404],
   "POST /dlr/:operator": [200, 403, 404],
   "GET /dlr/:operator": [200, 403, 404],
+  "POST /mo/:operator": [200, 403, 404],
+  "GET /mo/:operator": [200, 403, 404],
+  // Its parameters are disabled, and the phone is needed.
+  "DELETE /v1/opt-outs": [200, 422],
 };
 
 test("every request of the collection is answered as its route declares", async () => {

@@ -74,7 +74,7 @@ async function submitted(record: LaneRecord, outcome: Outcome): Promise<void> {
 
 /** Calls what is due: the first call is refused for now, the second for good, the others succeed. */
 async function callAll(): Promise<void> {
-  const outcomes: Omit<CallOutcome, "eventId">[] = [
+  const outcomes: Omit<CallOutcome, "eventId" | "giveUpAtMs">[] = [
     { state: "pending", code: 500, error: "answered 500", delayMs: 60_000 },
     { state: "failed", code: 410, error: "answered 410: no more calls", delayMs: 0 },
   ];
@@ -82,8 +82,9 @@ async function callAll(): Promise<void> {
   const [endpoint] = await claimEndpoints(pool, lease, { quick: 1, slow: 1 });
   if (endpoint === undefined) throw new Error("its endpoint is due");
   const [due] = await dueDeliveries(pool, [endpoint]);
-  const called = (due ?? []).map(({ eventId }, at) => ({
+  const called = (due ?? []).map(({ eventId, giveUpAtMs }, at) => ({
     eventId,
+    giveUpAtMs,
     ...(outcomes[at] ?? { state: "delivered" as const, code: 204, error: null, delayMs: 0 }),
   }));
   const worked = { customerId, endpoint: "", lease, isGone: false, isSlow: false, url: null, error: null };
@@ -190,6 +191,11 @@ describe("clean are", () => {
     expect(await check({ customerId })).toMatchObject({ kind: "clean" });
   });
 
+  test("an inbound message that was told", async () => {
+    await pool.query(`${inboundSql(true)}; ${receivedSql()}`);
+    expect(await check()).toMatchObject({ kind: "clean" });
+  });
+
   test("an endpoint that is days behind but worked on", async () => {
     await pool.query(
       "UPDATE webhook_deliveries SET run_at=NOW(3) - INTERVAL 3 DAY,give_up_at=NOW(3) - INTERVAL 2 DAY " +
@@ -217,7 +223,8 @@ const COLUMNS =
 function copySql(of: LaneRecord, sequence: number, changed: Record<string, string>): string {
   const values = COLUMNS.split(",").map((column) => changed[column] ?? column);
   return (
-    `INSERT INTO webhook_deliveries (event_id,${COLUMNS}) SELECT '${id()}',${values} ` +
+    `INSERT INTO webhook_deliveries (event_id,${COLUMNS}) ` +
+    `SELECT ${changed.event_id ?? `'${id()}'`},${values} ` +
     `FROM webhook_deliveries WHERE message_id='${of.id}' AND sequence=${sequence}`
   );
 }
@@ -230,6 +237,12 @@ const pauseSql = (changed: Record<string, string>): string =>
     occurred_at: "NOW(3) - INTERVAL 1 HOUR",
     ...changed,
   });
+const inboundId = id();
+const inboundSql = (isTold: boolean): string =>
+  "INSERT INTO inbound_messages (id,customer_id,operator,sender,recipient,text,told,received_at) VALUES " +
+  `('${inboundId}',${customerId},'A','+989121234567','3000','hi',${Number(isTold)},NOW(3))`;
+/** The event of that inbound message. */
+const receivedSql = (): string => pauseSql({ event_id: `'${inboundId}'`, status: "'message.received'" });
 const eventOf = (record: LaneRecord, sequence: number): string =>
   `WHERE message_id='${record.id}' AND sequence=${sequence}`;
 
@@ -308,6 +321,17 @@ const plants: Plant[] = [
   [
     "an event about no message, of a type that is none",
     () => pauseSql({ status: "'wallet.high'" }),
+    ["told_change_happened"],
+  ],
+  ["an inbound message that was told to nobody", () => inboundSql(true), ["inbound_is_told"]],
+  [
+    "an inbound message that was told although its customer has no URL",
+    () => `${inboundSql(false)}; ${receivedSql()}`,
+    ["inbound_is_told"],
+  ],
+  [
+    "an event of an inbound message that never came",
+    () => pauseSql({ status: "'message.received'" }),
     ["told_change_happened"],
   ],
   [

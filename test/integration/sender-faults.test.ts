@@ -132,7 +132,7 @@ test("senders that join and die in the middle of batches: each message is settle
     20_000,
     second.log,
   );
-  expect(sender.log()).toContain("partitions assigned or revoked");
+  await until(() => sender.log().includes("partitions assigned or revoked"), "it is logged");
   await until(async () => (await countOf("'sending'")) > 0, "batches are under way");
   await second.end("SIGKILL");
   await sleep(1_000);

@@ -54,7 +54,7 @@ async function accepted(url: string | null, of = customerId): Promise<string> {
 
 const ACKNOWLEDGED = { state: "delivered", code: 204, error: null, delayMs: 0 } as const;
 const REFUSED = { state: "pending", code: 500, error: "answered 500", delayMs: 60_000 } as const;
-type Outcome = Omit<CallOutcome, "eventId">;
+type Outcome = Omit<CallOutcome, "eventId" | "giveUpAtMs">;
 
 /** Works on all that is due: calls to endpoints that `fail` are refused, all others acknowledged. */
 async function work(fail: readonly string[] = [], fields: Partial<Worked> = {}) {
@@ -65,7 +65,7 @@ async function work(fail: readonly string[] = [], fields: Partial<Worked> = {}) 
   const works = claimed.map((of, at) => {
     const isFailing = fail.includes(of.endpoint);
     const answer: Outcome = isFailing ? REFUSED : ACKNOWLEDGED;
-    const outcomes = (due[at] ?? []).map(({ eventId }) => ({ eventId, ...answer }));
+    const outcomes = (due[at] ?? []).map(({ eventId, giveUpAtMs }) => ({ eventId, giveUpAtMs, ...answer }));
     const [succeeded, failed] = isFailing ? [0, outcomes.length] : [outcomes.length, 0];
     const url = isFailing || outcomes.length === 0 ? null : (due[at]?.at(-1)?.url ?? null);
     const found = { succeeded, failed, isGone: false, isSlow: false, url, error: answer.error };
@@ -262,5 +262,22 @@ test("all that is pending for a customer ends, however much and whenever it is d
   expect(counted.map(({ state, error, due, n }) => [state, error, due, Number(n)])).toEqual([
     ["pending", null, 1, 1],
     ["failed", NO_WEBHOOK_URL, 0, many + 1],
+  ]);
+});
+
+test("what is replayed while it is called stays pending, even if that call's outcome comes later", async () => {
+  for (let n = 0; n < 3; n++) await accepted(null);
+  const lease = id();
+  const [mine] = await claimEndpoints(pool, lease, { quick: 1, slow: 1 });
+  if (mine === undefined) throw new Error("its endpoint is due");
+  const [due = []] = await dueDeliveries(pool, [mine]);
+  expect(await replayOne(pool, customerId, due[1]?.eventId ?? "")).toBe(true);
+  const outcomes = due.map(({ eventId, giveUpAtMs }) => ({ eventId, giveUpAtMs, ...ACKNOWLEDGED }));
+  const worked = { succeeded: 3, failed: 0, isGone: false, isSlow: false, url: null, error: null };
+  await settleWork(pool, [{ worked: { ...mine, lease, ...worked }, outcomes }], () => 0);
+  expect(await pool.query("SELECT state, attempts FROM webhook_deliveries ORDER BY event_id")).toMatchObject([
+    { state: "delivered", attempts: 1 },
+    { state: "pending", attempts: 0 },
+    { state: "delivered", attempts: 1 },
   ]);
 });

@@ -109,7 +109,7 @@ const endpoints = () =>
     "SELECT endpoint, state, failures, COALESCE(run_at <= NOW(3), 0) AS due, lease FROM webhook_endpoints " +
       "ORDER BY endpoint",
   );
-type OutcomeOf = (eventId: string) => Omit<CallOutcome, "eventId">;
+type OutcomeOf = (eventId: string) => Omit<CallOutcome, "eventId" | "giveUpAtMs">;
 /** Works on all that is due, with this outcome of each call. */
 async function work(outcomeOf: OutcomeOf, fields: Partial<Worked> = {}) {
   const lease = id();
@@ -117,7 +117,11 @@ async function work(outcomeOf: OutcomeOf, fields: Partial<Worked> = {}) {
   const wanted = claimed.map((one) => ({ ...one, limit: one.state === "active" ? 100 : 0 }));
   const due = await dueDeliveries(pool, wanted);
   const works = claimed.map((endpoint, at) => {
-    const outcomes = (due[at] ?? []).map(({ eventId }) => ({ eventId, ...outcomeOf(eventId) }));
+    const outcomes = (due[at] ?? []).map(({ eventId, giveUpAtMs }) => ({
+      eventId,
+      giveUpAtMs,
+      ...outcomeOf(eventId),
+    }));
     const succeeded = outcomes.filter(({ state }) => state === "delivered").length;
     const failed = outcomes.length - succeeded;
     const none = { isGone: false, isSlow: null, url: null, error: failed === 0 ? null : "answered 500" };
@@ -245,7 +249,7 @@ test("one process at a time works on an endpoint, which is due again if somethin
   await takeEvents(pool, 10);
   expect(await claimEndpoints(pool, id(), { quick: 10, slow: 10 })).toEqual([]);
   const worked = { succeeded: 1, failed: 0, isGone: false, isSlow: false, url: null, error: null };
-  const outcomes = (due ?? []).map(({ eventId }) => ({ eventId, ...acknowledged() }));
+  const outcomes = (due ?? []).map(({ eventId, giveUpAtMs }) => ({ eventId, giveUpAtMs, ...acknowledged() }));
   const done = { worked: { customerId, endpoint: "", lease, ...worked }, outcomes };
   await settleWork(pool, [done], () => 0);
   expect(await endpoints()).toMatchObject([{ due: 1, lease: null }]);
@@ -264,7 +268,7 @@ test("a lease that was lost changes no endpoint, but what was delivered stays de
   const other = id();
   expect(await claimEndpoints(pool, other, { quick: 10, slow: 10 })).toHaveLength(1);
   const worked = { succeeded: 1, failed: 0, isGone: false, isSlow: null, url: null, error: null };
-  const outcomes = (due ?? []).map(({ eventId }) => ({ eventId, ...acknowledged() }));
+  const outcomes = (due ?? []).map(({ eventId, giveUpAtMs }) => ({ eventId, giveUpAtMs, ...acknowledged() }));
   const late = { worked: { customerId, endpoint: "", lease: slept, ...worked }, outcomes };
   await settleWork(pool, [late], () => 0);
   expect(await endpoints()).toMatchObject([{ lease: other }]);

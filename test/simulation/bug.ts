@@ -16,7 +16,9 @@ export type Bug = {
     | "lane"
     | "batch"
     | "cap"
-    | "schedule";
+    | "schedule"
+    | "inbound"
+    | "otp";
   edits: readonly Edit[];
 };
 

@@ -3,7 +3,8 @@
 // the other seeds run as they would without caps. Invariants checked here: what was spent in a period,
 // with what leases could still spend, is never above its cap; a cap refuses only what it has no room for,
 // and not because of what was spent on the day before. A period is as long as the database says so: it
-// begins with the first grant of a new day, and counts what messages of that day had cost by then.
+// begins with the first grant of a new day, and counts what messages of that day had cost by then, and what
+// leases could still spend, be it for a message of the day before.
 
 import { ulidBound } from "../../src/core/id.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
@@ -15,8 +16,10 @@ import type { Kernel } from "./kernel.ts";
 import type { Model } from "./model.ts";
 import { createRandom } from "./random.ts";
 
-type Period = { limit: number | null; fromMs: number; spent: number; begunAtMs: number };
-type Capped = { daily: Period; monthly: Period; entries: { id: string; amount: number }[] };
+/** `carried`: of the day before, but it may have been unspent when this period's base was read. */
+type Period = { limit: number | null; fromMs: number; spent: number; carried: number; begunAtMs: number };
+/** `locked`: how many entries there were when the wallet was last locked before now. */
+type Capped = { daily: Period; monthly: Period; entries: { id: string; amount: number }[]; locked: number };
 export type Caps = {
   /** Takes the time to shortly before the end of a day or a month. Call it before any process starts. */
   arrange(): void;
@@ -44,6 +47,9 @@ const PERIODS = [
   ["monthly", "month_from"],
 ] as const;
 
+const sum = (entries: readonly { amount: number }[]): number =>
+  entries.reduce((all, { amount }) => all + amount, 0);
+
 const run = (server: Server, sql: string): void =>
   server.connect(null)?.query(sql, [], (error) => {
     if (error !== null) throw error;
@@ -58,8 +64,8 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
 
   const postCap = (after: Values | null, customerId: number): void => {
     if (after === null) return void capped.delete(customerId);
-    const begin = (): Period => ({ limit: null, fromMs: 0, spent: 0, begunAtMs: 0 });
-    const known = capped.get(customerId) ?? { daily: begin(), monthly: begin(), entries: [] };
+    const begin = (): Period => ({ limit: null, fromMs: 0, spent: 0, carried: 0, begunAtMs: 0 });
+    const known = capped.get(customerId) ?? { daily: begin(), monthly: begin(), entries: [], locked: 0 };
     capped.set(customerId, known);
     for (const [cap, column] of PERIODS) {
       const of = known[cap];
@@ -69,8 +75,9 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
       const begunAtMs = of.fromMs > 0 ? kernel.nowMs() : 0;
       if (of.fromMs > 0) counts["cap periods begun"]++;
       const since = ulidBound(fromMs);
-      const spent = known.entries.reduce((sum, { id, amount }) => sum + (id >= since ? amount : 0), 0);
-      Object.assign(of, { fromMs, spent, begunAtMs });
+      const spent = sum(known.entries.filter(({ id }) => id >= since));
+      const carried = sum(known.entries.slice(known.locked).filter(({ id }) => id < since));
+      Object.assign(of, { fromMs, spent, carried, begunAtMs });
     }
   };
   const postEntry = (after: Values): void => {
@@ -131,6 +138,10 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
         if (table === "spend_caps") postCap(after, customerId);
         if (table === "wallet_ledger" && after !== null) postEntry(after);
       }
+      for (const { table, before } of changes) {
+        const known = table === "wallet_accounts" ? capped.get(Number(before?.customer_id)) : undefined;
+        if (known !== undefined) known.locked = known.entries.length;
+      }
       for (const [customerId, known] of capped) {
         const unspent = model.books.get(customerId)?.unspent ?? 0;
         for (const [cap] of PERIODS) {
@@ -157,9 +168,9 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
       // It may have been refused under the period before.
       if (of.begunAtMs >= askedAtMs) return;
       hold(
-        fields.limit === of.limit && Number(of.limit) - of.spent < Number(fields.required),
+        fields.limit === of.limit && Number(of.limit) - of.spent - of.carried < Number(fields.required),
         "a cap refuses only what it has no room for",
-        () => `${JSON.stringify(fields)}, ${of.spent} were spent`,
+        () => `${JSON.stringify(fields)}, ${of.spent} were spent, and at most ${of.carried} carried over`,
       );
     },
   };

@@ -10,6 +10,7 @@ import { batchOf, createAnswerCheck } from "./answers.ts";
 import { callbackUrlOf } from "./customers.ts";
 import type { Kernel } from "./kernel.ts";
 import { hold } from "./hold.ts";
+import { isToOptOuts } from "./inbounds.ts";
 import type { Model } from "./model.ts";
 import type { Answer, Ingest, OnStoring, Request } from "./roles.ts";
 
@@ -178,7 +179,7 @@ export function createClients(
     const begun =
       "topup" in what
         ? [...attempts.values()].filter((one) => one.to.of === of && one.wish.name === what.topup)
-        : what.traceparents.map((name) => attempts.get(name) as Attempt);
+        : what.traceparents.flatMap((name) => attempts.get(name) ?? []); // not those of otps.ts
     const there = begun.filter((one) => !one.isGone);
     for (const one of there) one.isStoring = true;
     const isHeard = "topup" in what ? there.length > 0 : there.length === begun.length;
@@ -239,7 +240,11 @@ export function createClients(
       wish.isUncertain = true;
     } else if (code === "outcome_unknown") wish.isUncertain = true;
     else if (code === "validation_failed")
-      hold(request.body.includes("send_at"), "422 only for a time that is over", detail);
+      hold(
+        request.body.includes("send_at") || isToOptOuts(request.body),
+        "422 only for a time that is over, or a phone that opted out",
+        detail,
+      );
     else hold(REFUSED.has(code), "no other error", detail);
   };
 
@@ -367,7 +372,8 @@ export function createClients(
     isServed: () => [...attempts.values()].every((one) => one.isEnded || !one.to.of.alive),
     onStoring,
     check() {
-      const effects = Map.groupBy(model.messages.values(), (m) => m.reference);
+      const named = [...model.messages.values()].filter(({ values }) => values.reference !== null);
+      const effects = Map.groupBy(named, (m) => m.reference);
       for (const [reference, of] of effects)
         hold(
           of.length === 1,

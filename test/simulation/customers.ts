@@ -49,6 +49,7 @@ export function makeCustomers(kernel: Kernel, server: Server): KeyOwner[] {
       region: "IR",
       resendsUnknown: random.chance(0.5),
       mode,
+      showsOtp: true,
       scopes: new Set(["send", "billing"]),
       ...(webhook === undefined ? {} : { webhook }),
     } as unknown as KeyOwner;

@@ -5,13 +5,14 @@
 // Bound: the events of the run, days of simulated time in a few leaps.
 
 import { WEBHOOK_LEASE_MS } from "../../src/core/webhook-limits.ts";
-import { replayMany } from "../../src/ledger/webhook-replay.ts";
+import { type EndedState, replayMany } from "../../src/ledger/webhook-replay.ts";
 import type { Server } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
 import { ORIGINS, ownUrlOf, WISHES } from "./customers.ts";
 import type { Rates } from "./faults.ts";
 import { hold } from "./hold.ts";
 import type { Kernel, Process } from "./kernel.ts";
+import { createRandom } from "./random.ts";
 import type { Receivers } from "./receivers.ts";
 import type { World } from "./roles.ts";
 import { startWebhookRole } from "./webhook-role.ts";
@@ -21,6 +22,7 @@ export type DeliveryScene = {
   world: World;
   server: Server;
   receivers: Receivers;
+  seed: number;
   rates: Rates;
   /** The processes of the run so far. */
   others: readonly Process[];
@@ -65,6 +67,7 @@ export function deliverWebhooks(scene: DeliveryScene): Record<string, number> {
     if (random.chance(0.4))
       kernel.after(random.between(0, faultsMs / 2), null, () => receivers.fail(url, "dead"));
   if (!random.chance(CALM_SHARE)) startFaults(scene, roles, counts, kernel.nowMs() + faultsMs);
+  startReplays(scene, roles, kernel.nowMs() + faultsMs);
   wait(faultsMs);
   endFaults(scene);
   until("the database is down", REST_MOST_MS, server.isUp);
@@ -204,6 +207,21 @@ function strike(scene: DeliveryScene, roles: Roles, counts: Record<string, numbe
   }
 }
 
+/** Customers replay what has ended, whatever became of it, also while it is called or settled elsewhere. */
+function startReplays(scene: DeliveryScene, roles: Roles, untilMs: number): void {
+  const { kernel, seed } = scene;
+  const random = createRandom(seed + 0x4e9a);
+  if (random.chance(0.5)) return;
+  const next = () => {
+    if (kernel.nowMs() >= untilMs) return;
+    const customerId = random.pick([...WISHES.keys()]);
+    const of = random.pick(roles.all());
+    if (of.alive) replay(scene, of, customerId, null, () => undefined);
+    kernel.after(random.between(0, 600), null, next);
+  };
+  kernel.after(random.between(0, 600), null, next);
+}
+
 function endFaults({ rates, receivers }: DeliveryScene): void {
   rates.deadlock = 0;
   rates.statementPause = 0;
@@ -211,22 +229,33 @@ function endFaults({ rates, receivers }: DeliveryScene): void {
     for (const name of Object.keys(group) as never[]) (group as Record<string, number>)[name] = 0;
 }
 
-/** Replays all that failed, of all customers, as its API does. Returns how much that was. */
-function replayFailed({ kernel, world, until }: DeliveryScene, of: Process): number {
-  let [open, total] = [0, 0];
+/** As the API does: `done` is told how many events are pending again. */
+function replay(
+  { kernel, world }: DeliveryScene,
+  of: Process,
+  customerId: number,
+  state: EndedState | null,
+  done: (replayed: number) => void,
+): void {
   kernel.inside(of, () => {
-    const pool = world.network.pool(of, 1);
-    for (const customerId of WISHES.keys()) {
-      open++;
-      replayMany(pool, customerId, { fromMs: null, toMs: null, state: "failed" }, null).then(
-        ({ replayed }) => {
-          open--;
-          total += replayed;
-        },
-        (error: unknown) => kernel.note("log", `replay: ${String(error)}`),
-      );
-    }
+    replayMany(world.network.pool(of, 1), customerId, { fromMs: null, toMs: null, state }, null).then(
+      ({ replayed }) => done(replayed),
+      (error: unknown) => kernel.note("log", `replay: ${String(error)}`),
+    );
   });
+}
+
+/** Replays all that failed, of all customers. Returns how much that was. */
+function replayFailed(scene: DeliveryScene, of: Process): number {
+  const { until } = scene;
+  let [open, total] = [0, 0];
+  for (const customerId of WISHES.keys()) {
+    open++;
+    replay(scene, of, customerId, "failed", (replayed) => {
+      open--;
+      total += replayed;
+    });
+  }
   until("a replay has not ended", REST_MOST_MS, () => open === 0);
   return total;
 }

@@ -4,6 +4,7 @@
 // acknowledged, and fails only for a reason; one process at a time works on an endpoint, which stops only
 // after a day without a success; in the end, everything was told.
 
+import { MESSAGE_RECEIVED } from "../../src/core/webhook-inbound.ts";
 import { ENDPOINT_PAUSED } from "../../src/core/webhook-pause.ts";
 import { WEBHOOK_TIMEOUT_MS } from "../../src/core/webhook-limits.ts";
 import type { CallAnswer, Caller } from "../../src/webhook/call.ts";
@@ -12,7 +13,7 @@ import type { Values } from "../simulated-mysql/tables.ts";
 import { endpointAt } from "./customers.ts";
 import { hold } from "./hold.ts";
 import type { Kernel, Process } from "./kernel.ts";
-import { nameOfChange, nameOfPause, type Told } from "./told.ts";
+import { nameOfChange, nameOfInbound, nameOfPause, type Told } from "./told.ts";
 
 /** The shares of calls that are refused, whose answer is lost, that don't arrive, and that take long. */
 export type ReceiverFaults = { refused: number; unheard: number; unreached: number; slow: number };
@@ -194,6 +195,7 @@ const UNREACHED: CallAnswer = { kind: "failed", reason: "the connection was refu
 const SILENT: CallAnswer = { kind: "failed", reason: "no answer", timedOut: true };
 
 function whatOf({ type, data }: Body, url: string): string {
+  if (type === MESSAGE_RECEIVED) return nameOfInbound(data.id);
   if (type !== ENDPOINT_PAUSED) return nameOfChange(data.id, data.sequence, data.status);
   const { customer_id, origin, occurred_at } = data;
   return nameOfPause(Number(customer_id), origin ?? "", Date.parse(occurred_at), url);

@@ -28,8 +28,9 @@ export const REPORT_BUGS: readonly Bug[] = [
     "report",
     "a report taken is deleted although its settlement was rolled back",
     "src/dlr/take.ts",
-    "if (rows.length > 0) {\n      const read",
-    'if (rows.length > 0) {\n await deleteInbox(conn, rows); await conn.query("COMMIT;BEGIN");\n const read',
+    "if (rows.length > 0) {\n      const { open: read",
+    "if (rows.length > 0) {\n await deleteInbox(conn, rows);\n" +
+      'await conn.query("COMMIT;BEGIN");\n const { open: read',
   ),
   bug(
     "report",

@@ -20,8 +20,10 @@ import { createIdempotency } from "../../src/ingest/idempotency.ts";
 import { startKeyUpkeep } from "../../src/ingest/key-upkeep.ts";
 import { startLaneWatch } from "../../src/ingest/lane-watch.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
+import { createOtps } from "../../src/ingest/otp.ts";
 import { createBatches } from "../../src/api/routes/batches.ts";
 import { createMessageCancel, createMessageChange } from "../../src/api/routes/message-schedule.ts";
+import { createOtpSend, createOtpVerify } from "../../src/api/routes/otp.ts";
 import { createStreams } from "../../src/api/streams.ts";
 import { createSend } from "../../src/api/routes/send.ts";
 import { createTopup } from "../../src/api/routes/topup.ts";
@@ -33,27 +35,25 @@ import { createLeaseStore } from "../../src/ledger/lease.ts";
 import { type Queued, requeue } from "../../src/ledger/requeue.ts";
 import type { Log } from "../../src/platform/log.ts";
 import type { Metrics } from "../../src/platform/metrics.ts";
-import { CALLER_GONE_CODE } from "../../src/platform/metrics-table.ts";
+import { CALLER_GONE_CODE } from "../../src/platform/ingest-metrics.ts";
 import { isConnectionLost } from "../../src/platform/mysql-errors.ts";
 import type { Connection, Pool } from "../../src/platform/mysql.ts";
 import { startRelay } from "../../src/relay/relay.ts";
 import { startSchedule } from "../../src/relay/schedule.ts";
 import type { OperatorSpec } from "../../src/operators/connectors/kinds.ts";
 import { createRouter, linkOf } from "../../src/operators/route.ts";
-import { createDispatch } from "../../src/sender/dispatch.ts";
 import { createFleet } from "../../src/sender/fleet.ts";
-import { createLines } from "../../src/sender/lines.ts";
 import { monotonicMs } from "../../src/sender/monotonic.ts";
 import { createOffsets } from "../../src/sender/offsets.ts";
-import { type Outcome, outcomeOf, withReported } from "../../src/sender/outcome.ts";
 import { startSender } from "../../src/sender/sender.ts";
-import type { Submitters } from "../../src/sender/submitters.ts";
-import type { Indexed, Report } from "../../src/sender/worker.ts";
+import { startOptOutsIf } from "./inbounds.ts";
 import type { Broker } from "./kafka.ts";
 import type { Kernel, Process } from "./kernel.ts";
 import type { Network } from "../simulated-mysql/client.ts";
-import type { OnReportOf, Operators } from "./operators.ts";
+import type { Operators } from "./operators.ts";
+import { OTP_RULES, OTP_SECRET } from "./otps.ts";
 import { REPORT_TERMS } from "./reporting.ts";
+import { submittersOf } from "./submitters.ts";
 
 export type World = {
   kernel: Kernel;
@@ -61,20 +61,24 @@ export type World = {
   broker: Broker;
   operators: Operators;
   leaseTtlMs: number;
+  /** Whether messages come in, and phones opt out. */
+  hasInbound: boolean;
   /** The bounds of the senders' fair queues: small ones, so that few messages are a flood. */
   queue: { customerMax: number; totalMax: number };
   onStoring: OnStoring;
+  /** Called with each message as an operator gets it. */
+  onSubmit: (message: LaneRecord) => void;
 };
 /** Called when an ingest process begins a transaction that stores what these requests asked for. */
 export type OnStoring = (of: Process, what: { traceparents: readonly string[] } | { topup: string }) => void;
 export type Answer = { status: number; body: string; headers: Readonly<Record<string, string>> };
 export type Request = {
-  route: "send" | "topup" | "batch" | "cancel" | "change";
+  route: "send" | "topup" | "batch" | "cancel" | "change" | "otp" | "verify";
   owner: KeyOwner;
   body: Buffer;
   /** Idempotency-Key */
   key: string | null;
-  /** Of the message that is canceled or changed. */
+  /** Of the message that is canceled or changed, or of the code that is verified. */
   id?: string;
 };
 /**
@@ -110,7 +114,6 @@ const COMMIT_CONNECTIONS = 3;
 const LEDGER_CONNECTIONS = 6;
 const SENDER_CONNECTIONS = 6;
 const RELAY_CONNECTIONS = 8;
-const FLUSH_MS = 200;
 const EXPRESS_PROMISE_MS = 5_000;
 
 /** Metrics that nobody reads. */
@@ -164,26 +167,29 @@ export function startIngest(world: World, of: Process): Ingest {
     },
     { connections: COMMIT_CONNECTIONS, nodeId, now },
   );
-  const keys = createIdempotency({
-    find: (refs) => findKeys(readPool, refs),
-    timers,
-    counts: { replayed_total: 0 },
-  });
+  const find = (refs: Parameters<typeof findKeys>[1]) => findKeys(readPool, refs);
+  const keys = createIdempotency({ find, timers, counts: { replayed_total: 0 } });
   const upkeep = startKeyUpkeep({ pool: readPool, timers, metrics, log });
   const limits = { take: () => null, giveBack: () => undefined };
   // Clients here expect every express message to be promised; what the lane's wait does to promises is pure.
   const promise = () => ({ kind: "promised", withinMs: EXPRESS_PROMISE_MS }) as const;
   const saturated = { refused: () => undefined, fallback: () => undefined };
-  const deps = { book, commits, limits, id, promise, saturated };
+  const optOuts = startOptOutsIf(world.hasInbound, { pool: readPool, timers, metrics, log });
+  const deps = { book, commits, limits, optOuts, id, promise, saturated };
   const accept = createAcceptMessage(deps, terms);
   const acceptBatch = createAcceptBatch(deps, terms);
   const callbacks = { allowPrivate: false };
   const watched = { ...ledger, pool: watchTopups(world, of, ledgerPool) };
+  const randomBytes = (count: number) => Uint8Array.from({ length: count }, () => kernel.random.int(256));
+  const ofOtps = { accept, pool: ledgerPool, secret: OTP_SECRET, rules: OTP_RULES, id, randomBytes, log };
+  const otps = { otps: createOtps(ofOtps), keys, callbacks, now };
   const routes: Record<Request["route"], Route> = {
     send: createSend({ accept, keys, callbacks, now, room: commits }),
-    batch: createBatches({ acceptBatch, keys, callbacks, now }, createStreams()),
-    cancel: createMessageCancel({ schedule: { pool: ledgerPool, now } }),
-    change: createMessageChange({ schedule: { pool: ledgerPool, now } }),
+    batch: createBatches({ acceptBatch, optOuts, keys, callbacks, now }, createStreams()),
+    cancel: createMessageCancel({ schedule: ledger }),
+    change: createMessageChange({ schedule: ledger }),
+    otp: createOtpSend(otps),
+    verify: createOtpVerify(otps),
     topup: createTopup({ topUps: createTopUps({ ledger: watched, metrics }), keys }),
   };
   const inbox = createInbox(readPool, timers.monotonicMs);
@@ -229,7 +235,7 @@ export function startIngest(world: World, of: Process): Ingest {
     async stop() {
       refuses = true;
       const untilMs = timers.monotonicMs() + LEASES_RETURN_MAX_MS;
-      await Promise.all([upkeep.stop(), lanes.stop()]);
+      await Promise.all([upkeep.stop(), lanes.stop(), optOuts.stop()]);
       await commits.drained();
       await book.stop(untilMs);
     },
@@ -359,41 +365,5 @@ export function startSenderRole(world: World, of: Process, lane: Lane): Role {
       router = createRouter(present, []);
       submitters.use({ operators: present as OperatorSpec[], routes: [] }, new Map());
     },
-  };
-}
-
-const keyed = (outcome: Outcome): Outcome => withReported(outcome, (operator) => REPORT_TERMS[operator]);
-
-// As worker.ts does it, but inside the process: outcomes come back in groups, all of them before the tallies.
-function submittersOf({ kernel, operators }: World, of: Process): Submitters {
-  let take: (report: Report) => void = () => undefined;
-  const dispatch = createDispatch({ monotonicMs, wallMs: Date.now, random: kernel.random.next });
-  const onReport: OnReportOf = (operator, message, answer) =>
-    take({ message, outcome: keyed(outcomeOf(operator, answer, Date.now())) });
-  const lines = createLines({
-    connectorOf: ({ name }) => operators.connectorOf(of, name, onReport),
-    monotonicMs,
-  });
-  const use = (specs: readonly OperatorSpec[]) => dispatch.use(lines.of(specs), createRouter(specs, []));
-  use(operators.specs as OperatorSpec[]);
-  return {
-    async submit(batch, onOutcomes) {
-      let ready: Indexed[] = [];
-      const flush = () => {
-        if (ready.length > 0) onOutcomes(ready);
-        ready = [];
-      };
-      const timer = setInterval(flush, FLUSH_MS);
-      try {
-        return await dispatch.submit(batch, (index, outcome) => ready.push([index, keyed(outcome)]));
-      } finally {
-        clearInterval(timer);
-        flush();
-      }
-    },
-    use: (file) => use(file.operators),
-    onReport: (taker) => void (take = taker),
-    lookUp: () => undefined,
-    close: () => Promise.resolve(),
   };
 }

@@ -3,7 +3,8 @@
 // Exits 1 when a seed breaks an invariant, and prints how to run it again.
 
 import { parseArgs } from "node:util";
-import { BUGS, RARE } from "./bugs.ts";
+import { BUGS } from "./bugs.ts";
+import { RARE } from "./rare.ts";
 import { patchedSimulator } from "./patched.ts";
 import { type Result, simulateAll } from "./simulate.ts";
 import { type Share, totals } from "./shares.ts";

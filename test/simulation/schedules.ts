@@ -16,6 +16,7 @@ import { referenceIn } from "./answers.ts";
 import type { Clients } from "./clients.ts";
 import { callbackUrlOf } from "./customers.ts";
 import { hold } from "./hold.ts";
+import { isOfInbounds } from "./inbounds.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Model } from "./model.ts";
 import { createRandom } from "./random.ts";
@@ -198,6 +199,7 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     if (after.send_at === null) return;
     const known = times.get(id) ?? new Set();
     times.set(id, known.add(sendAtMs));
+    if (before === null && isOfInbounds(after.reference)) return;
     if (before === null) {
       counts.scheduled++;
       hold(

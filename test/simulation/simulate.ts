@@ -4,12 +4,11 @@
 // with faults of their own (deliveries.ts).
 // Bound: SEED_EVENTS_MAX events.
 
-import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Lane } from "../../src/core/message.ts";
 import { MYSQL_ANSWER_MAX_MS, RETRY_DELAY_MAX_MS } from "../../src/core/limits.ts";
 import { createBatches } from "./batches.ts";
 import { createCaps } from "./caps.ts";
-import { type Clients, createClients, type Stats } from "./clients.ts";
+import { createClients, type Stats } from "./clients.ts";
 import { createFaults } from "./faults.ts";
 import { createBroker } from "./kafka.ts";
 import { createKernel, type Kernel, type Process } from "./kernel.ts";
@@ -22,7 +21,11 @@ import { deliverWebhooks } from "./deliveries.ts";
 import { createOperators } from "./operators.ts";
 import { createReceivers } from "./receivers.ts";
 import { createReporting } from "./reporting.ts";
+import { createInbounds } from "./inbounds.ts";
+import { startInboundRoles } from "./inbound-role.ts";
+import { createOtps } from "./otps.ts";
 import { createSchedules, createSuspend } from "./schedules.ts";
+import { dueIn, leasesOf, rowsLeft, unspentOf } from "./waiting-rows.ts";
 import {
   type Ingest,
   type Role,
@@ -36,7 +39,8 @@ import { TOPIC_NAMES, type World } from "./roles.ts";
 import { createEvents } from "./events.ts";
 import { createTimes } from "./times.ts";
 import { createTold } from "./told.ts";
-import { readSchema, SqlError, type TableSpec, type Values } from "../simulated-mysql/tables.ts";
+import { startTraffic } from "./traffic.ts";
+import { readSchema, SqlError, type TableSpec } from "../simulated-mysql/tables.ts";
 
 export type Result = {
   seed: number;
@@ -138,6 +142,8 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   caps.arrange();
   const ingests = () => gateway.ingests;
   const schedules = createSchedules(kernel, seed, { model, ingests, isCalm: faults.isCalm });
+  const inbounds = createInbounds(kernel, seed, { model, ingests, tables: () => server.tables });
+  const otps = createOtps(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
@@ -166,6 +172,8 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
       batches.onCommit(changes);
       caps.onCommit(changes, model, nowMs);
       schedules.onCommit(changes, nowMs);
+      inbounds.onCommit(changes);
+      otps.onCommit(changes);
       for (const { nodeId, of, available } of gateway.ingests) {
         if (!of.alive || model.reaped.has(nodeId)) continue;
         const [held, unspent] = [available(), unspentOf(server, nodeId)];
@@ -187,16 +195,19 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
     broker,
     operators,
     leaseTtlMs: random.pick([2_000, 3_000, 5_000]),
+    hasInbound: inbounds.has,
     queue: random.pick([
       { customerMax: 1, totalMax: 3 },
       { customerMax: 4, totalMax: 20 },
       { customerMax: 1_000, totalMax: 4_000 },
     ]),
     onStoring: (of, what) => clients.onStoring(of, what),
+    onSubmit: otps.onSubmit,
   };
-  const gateway = startGateway(world, nodes, schedules.has ? 2 : 0);
+  const gateway = startGateway(world, nodes, schedules.has || inbounds.has ? 2 : 0);
   const owners = makeCustomers(kernel, server);
   caps.start(server, owners);
+  inbounds.arrange(server);
   const clients = createClients(kernel, model, () => gateway.ingests, {
     triesMax: 6,
     isCalm: faults.isCalm,
@@ -218,12 +229,14 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   startTraffic(kernel, clients, owners, trafficMs);
   batches.start(clients, owners, trafficMs);
   schedules.start(clients, owners, trafficMs, createSuspend(world));
+  inbounds.start(clients, owners, trafficMs);
+  otps.start(owners, trafficMs);
   caps.spend(clients, owners);
   faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
   wait(trafficMs);
   faults.end();
   gateway.startAll();
-  until("a client waits", REST_MOST_MS, () => clients.isIdle() && server.isUp());
+  until("a client waits", REST_MOST_MS, () => clients.isIdle() && otps.isIdle() && server.isUp());
   wait(500);
   until("an outbox row waits", REST_MOST_MS, () => due(server, databaseClock, kernel) === 0);
 
@@ -234,6 +247,10 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
     gateway.ingests.every((one) => unspentOf(server, one.nodeId) === one.available()) &&
     [...leasesOf(server)].every(({ node_id }) => gateway.ingests.some((i) => i.nodeId === node_id));
   until("a lease is in nobody's memory", 3 * world.leaseTtlMs + 5_000, isHeld);
+
+  until("an inbound message is not told", REST_MOST_MS, inbounds.isIdle);
+  inbounds.sendToOptedOut(clients, owners);
+  until("a client waits", REST_MOST_MS, () => clients.isIdle());
 
   // Time limits pass: claims, retries, leases, then messages that are unknown.
   const isUnderWay = () => hasStatus(model, ["scheduled", "queued", "sending"]);
@@ -288,12 +305,14 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   clients.check();
   reporting.check(model.messages);
   events.check(model, server);
+  inbounds.check();
+  otps.check();
   const others = [...gateway.ingests.map((one) => one.of), ...gateway.roles.map(({ role }) => role.of)];
-  const scene = { kernel, world, server, receivers, rates, others, nowMs: databaseNowMs, until };
+  const scene = { kernel, seed, world, server, receivers, rates, others, nowMs: databaseNowMs, until };
   const webhooks = deliverWebhooks(scene);
   watch.atEnd?.(server.tables);
   Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts, receivers.counts);
-  Object.assign(stats, batches.counts, caps.counts, schedules.counts);
+  Object.assign(stats, batches.counts, caps.counts, schedules.counts, inbounds.counts, otps.counts);
   for (const [what, n] of Object.entries(webhooks)) stats[`webhook ${what}`] = n;
 }
 
@@ -322,6 +341,7 @@ function startGateway(world: World, nodes: Map<object | null, string>, schedules
   const schedule = () => begin("schedule", (of) => startScheduleRole(world, of));
   const kinds = [relay, sender("normal"), sender("normal"), sender("express"), dlr, dlr];
   for (let n = 0; n < schedules; n++) kinds.push(schedule);
+  if (world.hasInbound) kinds.push(() => begin("inbound", (of) => startInboundRoles(world, of)));
   const gateway: Gateway = {
     ingests: [],
     roles: kinds.map((start) => ({ role: start(), start })),
@@ -334,55 +354,9 @@ function startGateway(world: World, nodes: Map<object | null, string>, schedules
   return gateway;
 }
 
-function startTraffic(kernel: Kernel, clients: Clients, owners: readonly KeyOwner[], forMs: number): void {
-  const { random } = kernel;
-  for (const owner of owners) {
-    const size = random.pick([3, 60, 1_000]);
-    clients.topUp(owner, owner.priceNormal * (1 + random.int(size)), random.chance(0.5));
-    const everyMs = random.pick([50, 150, 400]);
-    const keyedShare = random.pick([0, 0.5, 1]);
-    const next = () => {
-      if (kernel.nowMs() > forMs) return;
-      const burst = random.chance(0.1) ? 1 + random.int(10) : 1;
-      for (let i = 0; i < burst; i++)
-        clients.send(owner, {
-          keyed: random.chance(keyedShare),
-          express: random.chance(0.2),
-          parts: random.chance(0.1) ? 2 : 1,
-          isBrief: random.chance(0.2),
-        });
-      if (random.chance(0.06))
-        clients.topUp(owner, owner.priceNormal * (1 + random.int(40)), random.chance(0.5));
-      kernel.after(random.between(0, 2 * everyMs) * (burst > 1 ? 4 : 1), null, next);
-    };
-    kernel.after(random.between(5, 500), null, next);
-  }
-}
-
-function* leasesOf(server: Server): Iterable<Values> {
-  for (const { committed } of server.tables.get("credit_leases")?.rows.values() ?? [])
-    if (committed !== null) yield committed;
-}
-function unspentOf(server: Server, nodeId: string): number {
-  let unspent = 0;
-  for (const lease of leasesOf(server))
-    if (lease.node_id === nodeId) unspent += Number(lease.granted) - Number(lease.spent);
-  return unspent;
-}
-
 // Rows that must be produced now; rows of retries wait for their time.
 const due = (server: Server, clock: { offsetMs: number }, kernel: Kernel): number =>
   dueIn(server, "outbox", clock, kernel);
-
-function dueIn(server: Server, table: string, clock: { offsetMs: number }, kernel: Kernel): number {
-  const nowMs = kernel.wallMs(null) + clock.offsetMs;
-  let rows = 0;
-  for (const row of server.tables.get(table)?.rows.values() ?? [])
-    if (row.committed !== null && Number(row.committed.run_at) <= nowMs) rows++;
-  return rows;
-}
-
-const rowsLeft = (server: Server, table: string): number => server.tables.get(table)?.rows.size ?? 0;
 
 const hasStatus = (model: Model, statuses: readonly string[]): boolean =>
   [...model.messages.values()].some((m) => statuses.includes(m.status));

@@ -4,7 +4,7 @@
 
 import { wants } from "../../src/core/callback.ts";
 import type { Status } from "../../src/core/message.ts";
-import { isPause, unpackWebhookEvents } from "../../src/core/webhook-event.ts";
+import { isInbound, isPause, unpackWebhookEvents } from "../../src/core/webhook-event.ts";
 import type { PauseEvent } from "../../src/core/webhook-pause.ts";
 import type { RowChange, Server } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
@@ -25,6 +25,9 @@ export const nameOfChange = (messageId: string, sequence: number, status: string
 /** What an event tells: at this URL, that an endpoint stopped. */
 export const nameOfPause = (customerId: number, endpoint: string, atMs: number, url: string): string =>
   `${customerId} ${endpoint} stopped at ${atMs}, told at ${url}`;
+
+/** What an event tells: that a message came in. */
+export const nameOfInbound = (inboundId: string): string => `received ${inboundId}`;
 
 export function createTold(tables: () => Server["tables"]): Told {
   const urls = new Map<string, string>();
@@ -88,6 +91,8 @@ export function createTold(tables: () => Server["tables"]): Told {
       );
       for (const [name, row] of made) expect(name, urlOf(row));
       counts.told += told.length;
+      for (const { inboundId, customerId } of events.filter(isInbound))
+        expect(nameOfInbound(inboundId), ownUrlOf(customerId));
       checkPauses(events.filter(isPause), changes.flatMap(stoppedBy));
     },
   };

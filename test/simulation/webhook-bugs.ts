@@ -57,8 +57,8 @@ export const WEBHOOK_BUGS: readonly Bug[] = [
     "webhook",
     "a call without an answer counts as acknowledged",
     "src/webhook/outcome.ts",
-    'if (result === "acknowledged") return { eventId',
-    'if (result === "acknowledged" || result === "timed_out") return { eventId',
+    'if (result === "acknowledged") return { ...of',
+    'if (result === "acknowledged" || result === "timed_out") return { ...of',
   ),
   bug(
     "webhook",
@@ -139,5 +139,12 @@ export const WEBHOOK_BUGS: readonly Bug[] = [
     "src/ledger/webhook-replay.ts",
     "{ resume: true },",
     "{ resume: false },",
+  ),
+  bug(
+    "webhook",
+    "the outcome of a call ends what was replayed since",
+    "src/ledger/webhook-deliveries.ts",
+    ' AND give_up_at=${byKey("event_id", readWith, "NULL")}`',
+    "`",
   ),
 ];

@@ -23,6 +23,7 @@ const TABLES = [
   "submissions",
   "inbox",
   "idempotency_keys",
+  "inbound_messages",
   "webhook_events",
   "webhook_deliveries",
   "webhook_endpoints",

@@ -17,6 +17,7 @@ const submitters = createSubmitters(file, {
   counts: new Map([[spec.name, createSharedCounts()]]),
   onNote: () => undefined,
   storeReport: null,
+  otpSecret: "",
 });
 
 async function submit(deadlineMs: number): Promise<void> {

@@ -14,6 +14,7 @@ import {
 } from "../../core/errors.ts";
 import { FIELD_ERRORS_MAX } from "../../core/limits.ts";
 import { STATUSES } from "../../core/message.ts";
+import { OTP_ENDS, otpOver, otpWrong } from "../../core/otp-errors.ts";
 import { PERSIAN } from "../../core/persian-errors.ts";
 import { CAP_PERIODS, SpendCapError } from "../../core/spend-cap.ts";
 import { Count, Money, Time } from "../shapes.ts";
@@ -43,6 +44,8 @@ const EXTRA: Partial<Record<ErrorCode, Json>> = {
     promise_max_s: printSchema(Count),
   },
   not_scheduled: { message_status: printSchema(Type.Enum(STATUSES)) },
+  otp_over: { otp_status: { enum: [...OTP_ENDS] } },
+  otp_wrong: { tries_left: printSchema(Count) },
 };
 
 const PROBLEM: Json = {
@@ -130,5 +133,7 @@ const EXAMPLES: Partial<Record<ErrorCode, () => SluiceError>> = {
     }),
   lane_saturated: () => laneSaturated(45, 30, 15),
   not_scheduled: () => notScheduled("queued"),
+  otp_over: () => otpOver("expired"),
+  otp_wrong: () => otpWrong(3),
 };
 const errorOf = (code: ErrorCode): SluiceError => EXAMPLES[code]?.() ?? new SluiceError(code);

@@ -12,6 +12,8 @@ import { parseJson } from "../../core/json.ts";
 import { TEXT_PARTS_MAX } from "../../core/limits.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { AcceptBatch } from "../../ingest/accept-batch.ts";
+import type { OptOuts } from "../../ingest/opt-outs.ts";
+import { OPTED_OUT } from "../../core/opt-out.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import { type LineResult, type Read, upload } from "../../ingest/upload.ts";
 import { sleep } from "../../platform/retry.ts";
@@ -52,7 +54,7 @@ const Result = Type.Union([
   Type.Object(
     {
       index: Count,
-      code: Type.Enum(["validation_failed", "malformed_json", "body_not_utf8", "not_supported"]),
+      code: Type.Enum(["validation_failed", OPTED_OUT, "malformed_json", "body_not_utf8", "not_supported"]),
       detail: Type.String(),
       errors: Type.Optional(Type.Array(Type.Object({ field: Type.String(), reason: Type.String() }, closed))),
     },
@@ -70,15 +72,23 @@ const ANSWER_EXAMPLE =
 
 export type UploadRouteDeps = {
   acceptBatch: AcceptBatch;
+  optOuts: OptOuts;
   keys: Idempotency;
   callbacks: UrlRules;
   now: () => number;
   streams: Streams;
 };
 
-export function createUpload({ acceptBatch, keys, callbacks, now, streams }: UploadRouteDeps): Lines {
+export function createUpload({
+  acceptBatch,
+  optOuts,
+  keys,
+  callbacks,
+  now,
+  streams,
+}: UploadRouteDeps): Lines {
   const check = checkerOf(Line, ["send_at"]);
-  const deps = { acceptBatch, find: keys.find, sleep };
+  const deps = { acceptBatch, optOuts, find: keys.find, sleep };
   const readFor =
     (owner: KeyOwner) =>
     (line: Uint8Array): Read => {

@@ -3,12 +3,20 @@
 // wrong with one message (core/batch.ts) rejects that one, unless none is left.
 
 import { type Static, Type } from "typebox";
-import { type BatchItem, batchDrafts, type BatchTerms, itemsOf, type Refusal } from "../../core/batch.ts";
+import {
+  type BatchDrafts,
+  type BatchItem,
+  batchDrafts,
+  type BatchTerms,
+  itemsOf,
+  type Refusal,
+} from "../../core/batch.ts";
 import { callbackUrlProblem, type UrlRules } from "../../core/callback-url.ts";
 import { type FieldError, sentenceOf, SluiceError } from "../../core/errors.ts";
 import { BATCH_BODY_BYTES_MAX, BATCH_MESSAGES_MAX, TEMPLATE_CHARS_MAX } from "../../core/batch-limits.ts";
 import { FIELD_ERRORS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { ACCEPTED, LANES } from "../../core/message.ts";
+import { OPTED_OUT, OPTED_OUT_REASON } from "../../core/opt-out.ts";
 import { senderProblem } from "../../core/parts.ts";
 import { countReplaced, toPersian } from "../../core/persian-text.ts";
 import { refusalsOf } from "../../core/price-plan.ts";
@@ -19,6 +27,7 @@ import {
   UNPAID_CODES,
   type UnpaidCode,
 } from "../../ingest/accept-batch.ts";
+import type { OptOuts } from "../../ingest/opt-outs.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
@@ -103,7 +112,7 @@ const BatchAnswer = Type.Object(
       Type.Object(
         {
           index: Index,
-          code: Type.Enum(["validation_failed", ...UNPAID_CODES]),
+          code: Type.Enum(["validation_failed", OPTED_OUT, ...UNPAID_CODES]),
           detail: Type.String(),
         },
         closed,
@@ -161,6 +170,7 @@ follows in the body was not taken.`,
 
 export type BatchDeps = {
   acceptBatch: AcceptBatch;
+  optOuts: OptOuts;
   keys: Idempotency;
   /** Which callback_urls are taken. */
   callbacks: UrlRules;
@@ -168,7 +178,7 @@ export type BatchDeps = {
 };
 type Rules = Pick<BatchDeps, "callbacks" | "now">;
 
-export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps, streams: Streams): Route =>
+export const createBatches = ({ acceptBatch, optOuts, keys, ...rules }: BatchDeps, streams: Streams): Route =>
   route({
     method: "POST",
     path: "/v1/sms/batches",
@@ -177,7 +187,7 @@ export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps, stream
     body: BatchBody,
     bodyBytesMax: BATCH_BODY_BYTES_MAX,
     answers: { 202: BatchAnswer },
-    lines: createUpload({ acceptBatch, keys, ...rules, streams }),
+    lines: createUpload({ acceptBatch, optOuts, keys, ...rules, streams }),
     errors: [
       ...UNPAID_CODES,
       "idempotency_in_progress",
@@ -193,11 +203,13 @@ export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps, stream
         const { body: asked, owner, traceparent, isGone } = call;
         const { items: given, terms, pathOf } = read(asked, owner, rules);
         const items = asked.normalize === true ? given.map(normalized) : given;
-        const { drafts, refused } = batchDrafts(items, terms, {
+        const checked = batchDrafts(items, terms, {
           region: owner.region,
           callbacks: rules.callbacks,
           refuses: refusalsOf(owner, rules.now),
         });
+        const isFree = optOuts.hasNone(owner.customerId);
+        const { drafts, refused } = isFree ? checked : await withoutOptedOut(optOuts, owner, checked);
         if (drafts.length === 0) throw noneLeft(refused, pathOf);
         const answerOf = (accepted: AcceptedBatch) =>
           answer(accepted, owner, {
@@ -218,6 +230,26 @@ export const createBatches = ({ acceptBatch, keys, ...rules }: BatchDeps, stream
         return rate === null ? { status: 202, body } : { status: 202, body, headers: rateHeaders(rate) };
       }),
   });
+
+/** What is to a phone that opted out is refused like what can't be sent. */
+async function withoutOptedOut(
+  optOuts: OptOuts,
+  { customerId }: KeyOwner,
+  { drafts, refused }: BatchDrafts,
+): Promise<BatchDrafts> {
+  const out = await optOuts.refused(
+    customerId,
+    drafts.map(({ draft }) => draft),
+  );
+  const errors = [{ field: "phone", reason: OPTED_OUT_REASON }];
+  const others: Refusal[] = drafts.flatMap(({ index }, at) =>
+    out.has(at) ? [{ index, errors, code: OPTED_OUT }] : [],
+  );
+  return {
+    drafts: drafts.filter((_, at) => !out.has(at)),
+    refused: [...refused, ...others].sort((a, b) => a.index - b.index),
+  };
+}
 
 type Batch = Static<typeof BatchBody>;
 /** `pathOf`: the field of the request in which a field of a message is. */
@@ -309,9 +341,9 @@ function answer(
   const unpaid = indexes
     .slice(a.messages.length)
     .map((index) => ({ index, code: a.unpaid, detail: UNPAID[a.unpaid] }));
-  const invalid = refused.map(({ index, errors }) => ({
+  const invalid = refused.map(({ index, errors, code = "validation_failed" }) => ({
     index,
-    code: "validation_failed",
+    code,
     detail: sentenceOf(errors),
   }));
   return JSON.stringify({

@@ -1,6 +1,7 @@
-// POST and GET /dlr/{operator}: an operator's delivery reports. They are stored as they came and
-// acknowledged; src/dlr/ reads and settles them later, so that an operator never waits for that, and a report
-// that can't be read isn't lost. Invariant: 200 only once it is stored.
+// POST and GET /dlr/{operator}: an operator's delivery reports; /mo/{operator}: the messages that came in for
+// numbers of ours. Both are stored as they came and acknowledged; src/dlr/ reads and settles them later, so
+// that an operator never waits for that, and what can't be read isn't lost. Invariant: 200 only once it is
+// stored.
 
 import { Type } from "typebox";
 import { SluiceError } from "../../core/errors.ts";
@@ -20,6 +21,12 @@ token, Basic credentials, its addresses, or its own signature (Twilio's, Vonage'
 hold.
 
 The report is stored before it is acknowledged, and read afterwards.`;
+const ABOUT_INBOUND = `What a phone sent to one of our numbers, as its operator posts it: admitted like a
+delivery report, and read leniently by the operator's shape; \`reports.inbound\` of the routes file names its
+fields where they differ. Messages to numbers that nobody has are acknowledged, too.
+
+The message is stored before it is acknowledged, and told to its customer afterwards, as
+\`message.received\`.`;
 const OPERATOR = { schema: Type.String(), description: "its name in the routes file", example: "A" };
 
 export type DlrDeps = {
@@ -32,32 +39,60 @@ export type DlrDeps = {
   now: () => number;
 };
 
+/** What each path takes, and the words of its reference. */
+const KINDS = {
+  dlr: {
+    via: "http",
+    operationIds: { POST: "postReport", GET: "getReport" },
+    summary: "Take an operator's delivery report, in its own shape",
+    description: ABOUT_REPORTS,
+    body: "messageid=7f3a&status=DELIVRD",
+  },
+  mo: {
+    via: "mo",
+    operationIds: { POST: "postInbound", GET: "getInbound" },
+    summary: "Take a message that came in, in its operator's own shape",
+    description: ABOUT_INBOUND,
+    body: "from=989121234567&to=3000123&text=STOP&id=7f3a",
+  },
+} as const;
+type Kind = keyof typeof KINDS;
+
+/** Some operators call by GET, with everything in the query. */
 export const createDlrRoutes = (deps: DlrDeps): Route[] =>
-  // Some operators report by GET, with everything in the query.
-  (["POST", "GET"] as const).map((method) =>
-    route({
-      method,
-      path: "/dlr/:operator",
-      access: "public",
-      query: [],
-      body: null,
-      rawBytesMax: REPORT_BYTES_MAX,
-      answers: { 200: Stored },
-      errors: ["report_refused", "not_found", "overloaded"],
-      about: {
-        operationId: method === "POST" ? "postReport" : "getReport",
-        tag: "Operators",
-        summary: "Take an operator's delivery report, in its own shape",
-        description: ABOUT_REPORTS,
-        path: { operator: OPERATOR },
-        body: "messageid=7f3a&status=DELIVRD",
-        answers: { 200: { stored: true } },
-      },
-      handle: (call) => take(deps, call),
-    }),
+  (["dlr", "mo"] as const).flatMap((kind) =>
+    (["POST", "GET"] as const).map((method) => createOne(deps, kind, method)),
   );
 
-async function take(deps: DlrDeps, call: Call<"public">): Promise<{ status: 200; body: string }> {
+function createOne(deps: DlrDeps, kind: Kind, method: "POST" | "GET"): Route {
+  const { via, operationIds, summary, description, body } = KINDS[kind];
+  return route({
+    method,
+    path: `/${kind}/:operator`,
+    access: "public",
+    query: [],
+    body: null,
+    rawBytesMax: REPORT_BYTES_MAX,
+    answers: { 200: Stored },
+    errors: ["report_refused", "not_found", "overloaded"],
+    about: {
+      operationId: operationIds[method],
+      tag: "Operators",
+      summary,
+      description,
+      path: { operator: OPERATOR },
+      body,
+      answers: { 200: { stored: true } },
+    },
+    handle: (call) => take(deps, call, via),
+  });
+}
+
+async function take(
+  deps: DlrDeps,
+  call: Call<"public">,
+  via: "http" | "mo",
+): Promise<{ status: 200; body: string }> {
   const { request, bytes } = call;
   if (call.isStopping())
     throw new SluiceError("unavailable", { detail: "The process is stopping.", retryAfterS: 1 });
@@ -78,7 +113,7 @@ async function take(deps: DlrDeps, call: Call<"public">): Promise<{ status: 200;
   const query = cut < 0 ? "" : withoutToken(request.url.slice(cut + 1));
   const contentType = request.headers.get("content-type") ?? "";
   await deps.inbox
-    .store({ operator, receivedAtMs: deps.now(), via: "http", contentType, query, body: bytes })
+    .store({ operator, receivedAtMs: deps.now(), via, contentType, query, body: bytes })
     .catch((cause: unknown) => {
       if (isConnectionLost(cause)) throw new SluiceError("unavailable", { cause });
       throw cause;

@@ -8,10 +8,12 @@ import type { UrlRules } from "../../core/callback-url.ts";
 import { TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { LANES } from "../../core/message.ts";
 import { cost as costOf } from "../../core/money.ts";
+import { optedOut } from "../../core/opt-out.ts";
 import { countParts } from "../../core/parts.ts";
 import { type Replacement, replacementsIn, toPersian } from "../../core/persian-text.ts";
 import { previewOf } from "../../core/preview.ts";
 import { destinationRefused, pricesOf } from "../../core/price-plan.ts";
+import type { OptOuts } from "../../ingest/opt-outs.ts";
 import type { RateLimits } from "../../ingest/rate-limits.ts";
 import type { Found, Router } from "../../operators/route.ts";
 import type { Pool } from "../../platform/mysql.ts";
@@ -124,6 +126,7 @@ export type PreviewDeps = {
   callbacks: UrlRules;
   now: () => number;
   limits: Pick<RateLimits, "take">;
+  optOuts: OptOuts;
   findRoute: Router["find"];
   reads: { pool: Pool };
 };
@@ -131,7 +134,7 @@ export type PreviewDeps = {
 /** A preview counts as a message of one part against the rate limit, whatever its text. */
 const RATE_PARTS = 1;
 
-export const createPreview = ({ callbacks, now, limits, findRoute, reads }: PreviewDeps): Route =>
+export const createPreview = ({ callbacks, now, limits, optOuts, findRoute, reads }: PreviewDeps): Route =>
   route({
     method: "POST",
     path: "/v1/sms/preview",
@@ -143,7 +146,11 @@ export const createPreview = ({ callbacks, now, limits, findRoute, reads }: Prev
     about: ABOUT,
     async handle({ request, owner, body }) {
       givenKey(request);
-      const { phone, text, lane } = drafted(body, owner, { callbacks, now });
+      const draft = drafted(body, owner, { callbacks, now });
+      const { phone, text, lane } = draft;
+      const { customerId } = owner;
+      if (!optOuts.hasNone(customerId) && (await optOuts.refused(customerId, [draft])).size > 0)
+        throw optedOut();
       const rate = limits.take(owner, RATE_PARTS);
       const { encoding, parts, segments, lastSegment, warnings, partsAsGsm7 } = previewOf(text);
       const prices = pricesOf(owner, phone, Date.now());

@@ -8,7 +8,7 @@ import type { RawReport } from "../../core/raw-report.ts";
 import { REPORT_ENTRIES_MAX } from "../../core/limits.ts";
 import { ReportError } from "./report.ts";
 
-export type HttpReport = Extract<RawReport, { via: "http" }>;
+export type HttpReport = Exclude<RawReport, { via: "smpp" }>;
 
 export type Fields = {
   /**
@@ -16,6 +16,8 @@ export type Fields = {
    * @throws ReportError not_utf8
    */
   text(...names: (string | undefined)[]): string | null;
+  /** The first that is there, be it empty, with its blanks. @throws ReportError not_utf8 */
+  whole(...names: string[]): string | null;
   /** The bytes of a text, of any encoding. */
   bytes(name: string | undefined): Uint8Array | null;
   /** Whether JSON has it, be it an object, or a parameter, be it empty. */
@@ -122,6 +124,13 @@ function fieldsOf(entry: unknown, parameters: readonly Parameter[]): Fields {
         const value = name === undefined ? null : valueOf(name);
         const text = (value instanceof Uint8Array ? utf8(value) : (value ?? "")).trim();
         if (text !== "") return text;
+      }
+      return null;
+    },
+    whole(...names) {
+      for (const name of names) {
+        const value = valueOf(name);
+        if (value !== null) return typeof value === "string" ? value : utf8(value);
       }
       return null;
     },

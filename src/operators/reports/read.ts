@@ -31,7 +31,7 @@ const READERS: Record<HttpShape, (report: HttpReport, terms: ReportTerms) => Rea
  * @throws ReportError for what can't be read, now or ever
  */
 export function readReport(raw: RawReport, terms: ReportTerms): Reading[] {
-  if ((raw.via === "smpp") !== (terms.shape === "smpp"))
+  if (raw.via === "mo" || (raw.via === "smpp") !== (terms.shape === "smpp"))
     throw new ReportError("wrong_way", `${raw.via}, where ${terms.shape} is expected`);
   return raw.via === "smpp" ? readSmpp(raw.pdu, terms) : READERS[terms.shape as HttpShape](raw, terms);
 }

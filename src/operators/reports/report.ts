@@ -4,6 +4,7 @@
 // table or a network.
 
 import { REPORT_ID_CHARS_MAX } from "../../core/limits.ts";
+import type { Alphabet } from "../../platform/smpp/text.ts";
 import type { LastErrorCode } from "./codes.ts";
 
 export const REPORT_SHAPES = [
@@ -41,6 +42,13 @@ export type ReportTerms = {
   words?: Readonly<Record<string, ReportStatus>> | null;
   /** What the operator's error codes mean, beside or over codes.ts; "map": they are GSM MAP errors. */
   errorCodes?: "map" | Readonly<Record<string, LastErrorCode>> | null;
+  /**
+   * Which field of an inbound message is which, beside or over those of its shape: from, to, text, id,
+   * entries, concat_ref, concat_total, concat_part.
+   */
+  inbound?: Readonly<Record<string, string>> | null;
+  /** SMPP: how the operator writes a text that isn't UCS-2; gsm unless given. */
+  alphabet?: Alphabet;
   /** Of a message of several submits: on which of them it reports; each unless given. */
   receiptParts?: "each" | "first" | "last";
 };

@@ -3,6 +3,7 @@
 
 import { isIP } from "node:net";
 import { type Static, type TSchema, Type } from "typebox";
+import type { Alphabet } from "../../platform/smpp/text.ts";
 import type { Reading } from "../read-schema.ts";
 import { secret } from "../secret.ts";
 import type { Tree } from "../yaml-tree.ts";
@@ -84,6 +85,9 @@ export const REPORTS = Type.Object(
       description: "SMPP: receipts may come with esm_class 0, like an inbound message",
     }),
     template: Type.Optional(record<string>(Type.String({ maxLength: 200 }), "which of its fields is which")),
+    inbound: Type.Optional(
+      record<string>(Type.String({ maxLength: 200 }), "which field of its inbound messages is which"),
+    ),
     echoes_id: Type.Boolean({
       default: DEFAULT_TERMS.echoesId,
       description: "the field `our_id` of the template holds our own id of the message",
@@ -128,13 +132,14 @@ type WithReports = {
   reports?: ReportSettings | undefined;
   /** Of SMPP. */
   receipt_parts?: "each" | "first" | "last";
+  alphabet?: Alphabet;
 };
 
 /** Of the kinds whose operators have one shape, which is named like the kind. */
 const ownShapeOf = (kind: string): ReportShape | undefined => REPORT_SHAPES.find((shape) => shape === kind);
 
 /** Null if it sends none that could be read. Over SMPP they come unasked. */
-export function reportTermsOf({ kind, reports, receipt_parts }: WithReports): ReportTerms | null {
+export function reportTermsOf({ kind, reports, receipt_parts, alphabet }: WithReports): ReportTerms | null {
   const shape = ownShapeOf(kind) ?? reports?.shape;
   if (shape === undefined || (reports === undefined && shape !== "smpp")) return null;
   const { time_zone, id_form, plain_receipts, template, echoes_id, words, error_codes } = reports ?? {};
@@ -147,6 +152,8 @@ export function reportTermsOf({ kind, reports, receipt_parts }: WithReports): Re
     echoesId: echoes_id ?? DEFAULT_TERMS.echoesId,
     words: words ?? null,
     errorCodes: error_codes ?? null,
+    ...(reports?.inbound !== undefined && { inbound: reports.inbound }),
+    ...(alphabet !== undefined && alphabet !== "gsm" && { alphabet }),
     ...(receipt_parts !== undefined && { receiptParts: receipt_parts }),
   };
 }

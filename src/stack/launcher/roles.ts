@@ -27,7 +27,12 @@ export type RolesOptions = {
   operators: string;
   /** The secret by which ingest recognizes the edge, if there is one. */
   edgeSecret?: string;
+  /** The secret of one-time codes, which ingest and senders share. */
+  otpSecret?: string;
 };
+
+/** What seals codes, and what opens them. */
+const HAVE_CODES: ReadonlySet<RoleKind> = new Set(["ingest", "sender-normal", "sender-express"]);
 
 export function createRoles(
   config: Config,
@@ -62,6 +67,7 @@ export function createRoles(
         SLUICE_ROUTES: resolve(config.routesFile),
         SLUICE_HEALTH_PORT: String(healthPort),
         ...(kind === "ingest" && options.edgeSecret ? { SLUICE_EDGE_SECRET: options.edgeSecret } : {}),
+        ...(HAVE_CODES.has(kind) && options.otpSecret ? { SLUICE_OTP_SECRET: options.otpSecret } : {}),
       },
       logFile: join(stateFolder, "logs", `${name}.log`),
       nice,

@@ -11,6 +11,7 @@ import { composeEngines, composeEnv, composeStop } from "../compose.ts";
 import { createEdge, edgeSecret } from "../edge.ts";
 import { createEngines, type Engine } from "../engines.ts";
 import { type Identity, sameProcess, startProcess } from "../process.ts";
+import { otpSecret } from "../secrets.ts";
 import { clearOrphans, refuseTakenPort, sortRecords, startEngine, startEngines, stopAll } from "../stack.ts";
 import { findTools } from "../tools.ts";
 import { lockHolder, releaseLock, takeLock } from "./lock.ts";
@@ -73,7 +74,11 @@ async function run(
 ): Promise<void> {
   const tools = findTools(process.env);
   const secret = options.edge ? edgeSecret(config, stateFolder) : config.edgeSecret;
-  const roles = createRoles(config, tools, stateFolder, { ...options, edgeSecret: secret });
+  const roles = createRoles(config, tools, stateFolder, {
+    ...options,
+    edgeSecret: secret,
+    otpSecret: otpSecret(config, stateFolder),
+  });
   const edge = options.edge ? [createEdge(config, tools, stateFolder, secret)] : [];
   const engines = options.stack === "compose" ? [] : createEngines(config, tools, stateFolder);
   await clearOrphans(stateFolder, view.line);

@@ -1,0 +1,178 @@
+// Opt-outs: who doesn't want messages of a customer, by phone and sender. Owns their rows, and canceling what
+// is scheduled to them; leaves when an opt-out is about a message to core/opt-out.ts, what processes remember
+// to src/ingest/opt-outs.ts.
+// States of a row: new (cancel_at is due: its scheduled messages are looked for, again and again until
+// CANCEL_UNTIL_MS have passed, because what was accepted just before may be stored just after) → kept
+// (cancel_at NULL) → deleted, by START or by its customer.
+// Invariant: a scheduled message to a phone that opted out is canceled and refunded in one transaction,
+// within a few seconds. Locks in one order: the opt-out, then as schedule.ts. Bounds: OPT_OUT_CANCELS_MAX
+// messages a transaction, FOUND_MAX that are looked at.
+
+import assert from "node:assert/strict";
+import { COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
+import { OPT_OUT_CANCELS_MAX } from "../core/inbound-limits.ts";
+import { isAboutSender, type OptOutSource } from "../core/opt-out.ts";
+import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
+import { cancelLocked } from "./schedule.ts";
+import { findScheduledTo, lockScheduledRows } from "./schedule-rows.ts";
+import { dateTime, quote } from "./sql-text.ts";
+
+/** `sender`: a key of core/opt-out.ts, or EVERY_SENDER. */
+type OptOutKey = { customerId: number; phone: string; sender: string };
+export type OptOut = { phone: string; sender: string; source: OptOutSource; createdAtMs: number };
+
+type Row = { phone: string; sender: string; source: OptOutSource; created_at: Date };
+const optOutOf = ({ created_at, ...row }: Row): OptOut => ({ ...row, createdAtMs: created_at.getTime() });
+
+/** One INSERT; one that is there already stays as it is. */
+export const addOptOutSql = ({
+  customerId,
+  phone,
+  sender,
+  source,
+}: OptOutKey & { source: OptOutSource }): string =>
+  "INSERT INTO opt_outs (customer_id,phone,sender,source) VALUES " +
+  `(${customerId},${quote(phone)},${quote(sender)},'${source}') ` +
+  "ON DUPLICATE KEY UPDATE phone=opt_outs.phone";
+
+/** Keeps an opt-out and returns it as it is now. */
+export async function addOptOut(
+  pool: Pick<Pool, "query" | "write">,
+  optOut: OptOutKey & { source: OptOutSource },
+): Promise<OptOut> {
+  await pool.write(addOptOutSql(optOut));
+  const rows = await pool.query<Row[]>(
+    "SELECT phone, sender, source, created_at FROM opt_outs FORCE INDEX (PRIMARY) " +
+      `WHERE customer_id=${optOut.customerId} AND phone=${quote(optOut.phone)} ` +
+      `AND sender=${quote(optOut.sender)}`,
+  );
+  const [row] = rows;
+  // It may have been removed in between.
+  return row === undefined ? { ...optOut, createdAtMs: Date.now() } : optOutOf(row);
+}
+
+/** Removes the opt-out of a phone from this sender; from all of them if it is null. Returns how many. */
+export async function removeOptOuts(
+  pool: Pick<Pool, "write">,
+  { customerId, phone, sender }: Omit<OptOutKey, "sender"> & { sender: string | null },
+): Promise<number> {
+  const of = sender === null ? "" : ` AND sender=${quote(sender)}`;
+  const { affectedRows } = await pool.write(
+    `DELETE FROM opt_outs WHERE customer_id=${customerId} AND phone=${quote(phone)}${of}`,
+  );
+  return affectedRows;
+}
+
+type OptOutFilter = {
+  customerId: number;
+  phone: string | null;
+  sender: string | null;
+  /** The last one of the page before. */
+  after: { phone: string; sender: string } | null;
+  limit: number;
+};
+
+/** A customer's opt-outs, by phone and sender. */
+export async function listOptOuts(pool: Pick<Pool, "query">, filter: OptOutFilter): Promise<OptOut[]> {
+  const { customerId, phone, sender, after, limit } = filter;
+  const behind =
+    after === null
+      ? ""
+      : ` AND phone>=${quote(after.phone)} ` +
+        `AND (phone>${quote(after.phone)} OR sender>${quote(after.sender)})`;
+  const rows = await pool.query<Row[]>(
+    "SELECT phone, sender, source, created_at FROM opt_outs FORCE INDEX (PRIMARY) " +
+      `WHERE customer_id=${customerId}${phone === null ? "" : ` AND phone=${quote(phone)}`}` +
+      `${sender === null ? "" : ` AND sender=${quote(sender)}`}${behind} ` +
+      `ORDER BY phone, sender LIMIT ${limit}`,
+  );
+  return rows.map(optOutOf);
+}
+
+/** Which of these messages of a customer are to a phone that opted out, by their places. */
+export async function findOptedOut(
+  pool: Pick<Pool, "query">,
+  customerId: number,
+  messages: readonly { phone: string; from: string | null }[],
+): Promise<Set<number>> {
+  if (messages.length === 0) return new Set();
+  const phones = [...new Set(messages.map(({ phone }) => phone))];
+  const rows = await pool.query<{ phone: string; sender: string }[]>(
+    "SELECT phone, sender FROM opt_outs FORCE INDEX (PRIMARY) " +
+      `WHERE customer_id=${customerId} AND phone IN (${phones.map(quote)})`,
+  );
+  const senders = Map.groupBy(rows, ({ phone }) => phone);
+  const isOut = ({ phone, from }: { phone: string; from: string | null }) =>
+    senders.get(phone)?.some(({ sender }) => isAboutSender(sender, from)) ?? false;
+  return new Set(messages.flatMap((message, at) => (isOut(message) ? [at] : [])));
+}
+
+type NewOptOut = { customerId: number; phone: string; createdAtMs: number };
+
+/** Those that were added at this time or later, in that order. */
+export async function optOutsSince(
+  pool: Pick<Pool, "query">,
+  sinceMs: number,
+  limit: number,
+): Promise<NewOptOut[]> {
+  const rows = await pool.query<{ customer_id: number; phone: string; created_at: Date }[]>(
+    "SELECT customer_id, phone, created_at FROM opt_outs FORCE INDEX (by_creation) " +
+      `WHERE created_at>=${dateTime(sinceMs)} ORDER BY created_at LIMIT ${limit}`,
+  );
+  return rows.map((row) => ({
+    customerId: row.customer_id,
+    phone: row.phone,
+    createdAtMs: row.created_at.getTime(),
+  }));
+}
+
+// ---- what is scheduled ----
+
+/** The last look comes after this: later than anything that was accepted before can be stored. */
+const CANCEL_UNTIL_MS = 60_000;
+/** Looks at growing intervals: at 0, 2, 6, 14, 30 and 62 s. */
+const LOOK_AGAIN_MS = 2_000;
+assert(COMMIT_WAIT_MAX_MS + 2_000 < CANCEL_UNTIL_MS, "whatever was accepted before is found");
+/** Scheduled messages to one phone that are looked at: others are canceled by the next looks. */
+const FOUND_MAX = 10_000;
+
+type CancelDeps = { pool: Pool; now: () => number };
+
+/** Cancels what is scheduled to one phone that opted out. Returns how many; null if no opt-out is due. */
+export function cancelOptedOut({ pool, now }: CancelDeps): Promise<number | null> {
+  return withRetries(pool, async (conn) => {
+    const [, due] = await conn.query<[unknown, (Row & { customer_id: number; age_us: number | string })[]]>(
+      "BEGIN;SELECT customer_id, phone, sender, " +
+        "TIMESTAMPDIFF(MICROSECOND, created_at, NOW(3)) AS age_us FROM opt_outs FORCE INDEX (to_cancel) " +
+        "WHERE cancel_at<=NOW(3) ORDER BY cancel_at LIMIT 1 FOR UPDATE SKIP LOCKED",
+    );
+    const [optOut] = due;
+    if (optOut === undefined) {
+      await conn.query("ROLLBACK");
+      return null;
+    }
+    const found = await findScheduledTo(conn, optOut.customer_id, optOut.phone, FOUND_MAX);
+    const about = found.filter(({ from }) => isAboutSender(optOut.sender, from)).map(({ id }) => id);
+    const some = about.slice(0, OPT_OUT_CANCELS_MAX);
+    const canceled = await cancelSome(conn, some, now());
+    const ageMs = Number(optOut.age_us) / 1_000;
+    await conn.write(nextLookSql(optOut, some.length < about.length ? -LOOK_AGAIN_MS : ageMs));
+    await conn.query("COMMIT");
+    return canceled;
+  });
+}
+
+async function cancelSome(conn: Connection, ids: readonly string[], nowMs: number): Promise<number> {
+  if (ids.length === 0) return 0;
+  await lockScheduledRows(conn, ids);
+  return cancelLocked(conn, ids, nowMs);
+}
+
+function nextLookSql({ customer_id, phone, sender }: Row & { customer_id: number }, ageMs: number): string {
+  const delayUs = Math.max(0, Math.round((ageMs + LOOK_AGAIN_MS) * 1_000));
+  const next = ageMs >= CANCEL_UNTIL_MS ? "NULL" : `NOW(3) + INTERVAL ${delayUs} MICROSECOND`;
+  return (
+    `UPDATE opt_outs FORCE INDEX (PRIMARY) SET cancel_at=${next} ` +
+    `WHERE customer_id=${customer_id} AND phone=${quote(phone)} AND sender=${quote(sender)}`
+  );
+}
