@@ -134,19 +134,7 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
     counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
   });
   log.info({ node_id: nodeId }, "accepting");
-  return {
-    accept,
-    acceptBatch,
-    otps,
-    callers,
-    keys,
-    room: commits,
-    limits,
-    optOuts,
-    ledger,
-    readPool,
-    stop,
-  };
+  return { accept, acceptBatch, otps, callers, keys, room: commits, limits, optOuts, ledger, readPool, stop };
 }
 
 const otpRulesOf = (config: Role["config"]): OtpRules => ({
