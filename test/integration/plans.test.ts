@@ -121,7 +121,7 @@ test("of webhooks only a customer's own events are read, and of messages those o
   const customers = new Map([[1, { told: 1 }]]) as unknown as Books["customers"];
   const scope = { low: 1, high: 1 };
   await checkWebhooks(saying(said), { scope, nowMs: Date.now(), customers });
-  expect(said).toHaveLength(4);
+  expect(said).toHaveLength(5);
   await pool.query("ALTER TABLE webhook_deliveries STATS_AUTO_RECALC=0");
   const event = () => `(1,'${id()}','','${id()}',1,'queued',NOW(3),'',NOW(3))`;
   const events =

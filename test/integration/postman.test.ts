@@ -17,7 +17,10 @@ let clickhouse: TestClickhouse;
 let api: Api;
 beforeAll(async () => {
   clickhouse = await createTestClickhouse();
-  api = await startApi({ clickhouseDatabase: clickhouse.config.clickhouseDatabase });
+  api = await startApi({
+    clickhouseDatabase: clickhouse.config.clickhouseDatabase,
+    otpSecret: "a secret of the tests, long enough for it",
+  });
 }, 60_000);
 afterAll(async () => {
   await api.stop();
@@ -44,6 +47,7 @@ const NOT_HERE: Readonly<Record<string, readonly number[]>> = {
   "GET /mo/:operator": [200, 403, 404],
   // Its parameters are disabled, and the phone is needed.
   "DELETE /v1/opt-outs": [200, 422],
+  "POST /v1/otp/:id/verify": [404],
 };
 
 test("every request of the collection is answered as its route declares", async () => {
