@@ -11,8 +11,8 @@ import type { Timers } from "../platform/timers.ts";
 export type RefusalPace = () => Promise<void> | null;
 
 export const PERIOD_MS = 20;
-/** Two rounds of an event loop that is busy, on a core that is shared. */
-export const LATE_MS = 20;
+/** With 20, refusals still took half of the time of what was accepted. */
+export const LATE_MS = 5;
 /** Refusals a period: 1,000 and 100,000 a second. */
 export const LEAST = 20;
 export const MOST = 2_000;
