@@ -19,6 +19,15 @@ import { createDownstream, type Downstream, type Role, until } from "../support/
 import { startPeer, startReceiver, type Received } from "../support/webhook-receiver.ts";
 import { verifiedByPython } from "../support/webhook-verifier.ts";
 
+type StatusEvent = {
+  event_id: string;
+  customer_id: number;
+  status: string;
+  relayed_ago?: number;
+  claimed_ago?: number;
+  taken_ago?: number;
+};
+
 const PRIVATE = { webhookAllowPrivate: 1 };
 const rules = { allowPrivate: true };
 const id = createIdFactory({ now: Date.now });
@@ -356,11 +365,19 @@ test("what customers are told is what the report is told: every event of sms.sta
   );
   const events = (await down.readTopic("sms.status"))
     .flatMap(({ value }) => value.toString().trim().split("\n"))
-    .map((line) => JSON.parse(line) as { event_id: string; customer_id: number })
+    .map((line) => JSON.parse(line) as StatusEvent)
     .filter((event) => event.customer_id === customerId);
   const toldOf = ({ data }: Received) => `${data.id}:${data.sequence}`;
   expect([...new Set(receiver.calls.map(toldOf))].sort()).toEqual(
     [...new Set(events.map(({ event_id }) => event_id))].sort(),
   );
   expect(receiver.calls.length).toBeGreaterThanOrEqual(130);
+  // Each of them by Kafka's time, its sender's and its operator's, in this order.
+  const taken = events.filter(({ status }) => status === "sent");
+  expect(taken.length).toBeGreaterThan(0);
+  for (const { relayed_ago, claimed_ago, taken_ago } of taken) {
+    expect(relayed_ago).toBeGreaterThanOrEqual(claimed_ago ?? Number.POSITIVE_INFINITY);
+    expect(claimed_ago).toBeGreaterThanOrEqual(taken_ago ?? Number.POSITIVE_INFINITY);
+    expect(taken_ago).toBeGreaterThanOrEqual(1);
+  }
 }, 180_000);
