@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# All checks, cheapest first: types, lint, format, structure, unit tests, then integration tests on separate
-# engines (src/stack/test-env.ts), two files at a time, which are started for them and always stopped at the
-# end. Continues after a failure and tells at the end what failed and why. The last line is `N passed, N failed`, the sum over
+# All checks, cheapest first: types, lint, format, structure, then unit tests beside integration tests on
+# separate engines (src/stack/test-env.ts), two files at a time, which are started for them and always stopped
+# at the end. Continues after a failure and tells at the end what failed and why. The last line is `N passed, N failed`, the sum over
 # everything; each check counts as one test.
 #   scripts/test.sh            everything
 #   scripts/test.sh --quick    without engines, about a minute
@@ -83,7 +83,7 @@ mapfile -t with_engines < <({
   grep -rlE 'createTestDatabase|testEnv\(\)' --include='*.test.ts' src
 } 2>/dev/null | sort)
 mapfile -t without < <(find src clients -name '*.test.ts' -not -path '*/node_modules/*' | sort | grep -vxF -f <(printf '%s\n' "${with_engines[@]}"))
-tests "unit tests" "${without[@]/#/./}"
+[ -z "$quick" ] || tests "unit tests" "${without[@]/#/./}"
 
 # The files that need engines are shared by two lanes, as one is never enough for two cores: each takes the
 # next file when it has finished one, and has engines of its own. The second lane begins with what it alone
@@ -92,14 +92,15 @@ tests "unit tests" "${without[@]/#/./}"
 alone=(test/faults/faults.test.ts test/simulation/simulation.test.ts
   test/integrity/{edge,lost-disk,recovery,unread-partitions,whole-path}.test.ts)
 
-# run FILE: runs it, prints what it printed when it is over, and leaves its log and status in $logs.
+# run LABEL FILE…: runs them, prints what they printed when they are over, and leaves log and status in $logs.
 run() {
-  local log=$logs/${1//\//-} from=$((SECONDS - started))
-  bun test --timeout 120000 "./$1" >"$log" 2>&1 </dev/null
+  local label=$1 log=$logs/${1//\//-} from=$((SECONDS - started))
+  shift
+  bun test --timeout 120000 "${@/#/./}" >"$log" 2>&1 </dev/null
   echo "$?" >"$log.status"
   (
     flock 7
-    printf '\n== %s (from %s s to %s s)\n' "$1" "$from" "$((SECONDS - started))"
+    printf '\n== %s (from %s s to %s s)\n' "$label" "$from" "$((SECONDS - started))"
     cat "$log"
   ) 7>"$logs/printing"
 }
@@ -119,7 +120,7 @@ lane() {
   local file
   eval "$(bun scripts/test-settings.ts)"
   if [ "$1" = 2 ]; then
-    for file in "${alone[@]}"; do run "$file"; done
+    for file in "${alone[@]}"; do run "$file" "$file"; done
     export SLUICE_TEST_PORTS=$((${SLUICE_TEST_PORTS:-10000} + 350)) SLUICE_TEST_STATE=.sluice-test-2
     eval "$(bun scripts/test-settings.ts)"
   fi
@@ -130,7 +131,7 @@ lane() {
     ./sluice down
     return 1
   fi
-  while file=$(next); do run "$file"; done
+  while file=$(next); do run "$file" "$file"; done
   ./sluice down >/dev/null
 }
 
@@ -141,7 +142,9 @@ if [ -z "$quick" ]; then
   logs=$(mktemp -d)
   echo 0 >"$logs/taken"
   mapfile -t shared < <(printf '%s\n' "${with_engines[@]}" | grep -vxF -f <(printf '%s\n' "${alone[@]}"))
-  lanes=()
+  # Unit tests need one core for a minute, in which the lanes mostly wait for engines to start.
+  run "unit tests" "${without[@]}" 8>&- &
+  lanes=("$!")
   for number in 1 2; do
     lane "$number" 8>&- &
     lanes+=("$!")
@@ -151,7 +154,7 @@ if [ -z "$quick" ]; then
     wait "$lane" || { failed=$((failed + 1)) && failures+=("engines of the tests"); }
   done
   trap - EXIT
-  for file in "${alone[@]}" "${shared[@]}"; do
+  for file in "unit tests" "${alone[@]}" "${shared[@]}"; do
     log=$logs/${file//\//-}
     count "$file" "$log" "$(cat "$log.status" 2>/dev/null || echo 1)"
   done

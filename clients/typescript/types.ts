@@ -231,6 +231,15 @@ export type OtpOverProblem = Problem & {
   otp_status: "verified" | "locked" | "expired";
 };
 
+/** The customer has a template of this `id` with another text. A new text is a new version of it. */
+export type TemplateExistsProblem = Problem & {
+  type?: "urn:sluice:error:template_exists";
+  title?: "Template exists" | "قالب وجود دارد";
+  status?: 409;
+  code: "template_exists";
+  error?: "template_exists";
+};
+
 /** A request with this `Idempotency-Key` is still being processed. Wait for `Retry-After`, then repeat it. */
 export type IdempotencyInProgressProblem = Problem & {
   type?: "urn:sluice:error:idempotency_in_progress";
@@ -429,23 +438,29 @@ export type SendMessageRequest = {
   /** as in an address book or a document; without a country, one of the customer's region */
   phone: string;
   /** at most 10 parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless `normalize` asks for it */
-  text: string;
+  text?: string | null;
+  /** the id of a template, instead of `text` */
+  template?: string | null;
+  /** of the template; its newest one if absent */
+  template_version?: number | null;
+  /** what stands for each `{name}` of the template */
+  parameters?: Record<string, string> | null;
   /** the lane */
   type: "normal" | "express";
   /** a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet */
-  from?: string;
+  from?: string | null;
   /** the customer's own name for the message */
-  reference?: string;
+  reference?: string | null;
   /** told of a message's statuses instead of the customer's webhook, which must exist */
-  callback_url?: string;
+  callback_url?: string | null;
   /** seconds after its acceptance, or its send_at, in which a message is worth sending and delivering */
-  valid_for?: number;
+  valid_for?: number | null;
   /** RFC 3339 with seconds and an offset: when to send, at most 30 days after the message is accepted; what is over by at most 60 s is sent at once */
-  send_at?: string;
+  send_at?: string | null;
   /** express that can't be promised in time is accepted as this type instead of refused */
-  fallback?: "normal";
+  fallback?: "normal" | null;
   /** replace Arabic yeh, kaf and digits in the text by Persian ones; the answer counts them, a preview shows them */
-  normalize?: boolean;
+  normalize?: boolean | null;
 };
 
 export type SendMessageAnswer = {
@@ -472,30 +487,34 @@ export type SendBatchRequest = {
     phone: string;
     text: string;
     /** the customer's own name for the message, once in a batch */
-    reference?: string;
-  }>;
+    reference?: string | null;
+  }> | null;
   /** instead of `messages`: all get `text` */
-  phones?: Array<string>;
+  phones?: Array<string> | null;
   /** with `phones` */
-  text?: string;
-  /** one for each of `phones`, in their order: what stands for each `{name}` of `text` */
-  parameters?: Array<Record<string, string>>;
+  text?: string | null;
+  /** the id of a template, instead of `text` */
+  template?: string | null;
+  /** of the template; its newest one if absent */
+  template_version?: number | null;
+  /** one for each of `phones`, in their order: what stands for each `{name}` of `text`, or of the template */
+  parameters?: Array<Record<string, string>> | null;
   /** the lane of all of them; normal if absent */
-  type?: "normal" | "express";
+  type?: "normal" | "express" | null;
   /** take the first ones if the wallet can't pay for all, instead of none */
-  partial?: boolean;
+  partial?: boolean | null;
   /** a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet */
-  from?: string;
+  from?: string | null;
   /** told of a message's statuses instead of the customer's webhook, which must exist */
-  callback_url?: string;
+  callback_url?: string | null;
   /** seconds after its acceptance, or its send_at, in which a message is worth sending and delivering */
-  valid_for?: number;
+  valid_for?: number | null;
   /** RFC 3339 with seconds and an offset: when to send, at most 30 days after the message is accepted; what is over by at most 60 s is sent at once */
-  send_at?: string;
+  send_at?: string | null;
   /** express that can't be promised in time is accepted as this type instead of refused */
-  fallback?: "normal";
+  fallback?: "normal" | null;
   /** replace Arabic yeh, kaf and digits in the text by Persian ones; the answer counts them, a preview shows them */
-  normalize?: boolean;
+  normalize?: boolean | null;
 };
 
 export type SendBatchAnswer = {
@@ -511,6 +530,8 @@ export type SendBatchAnswer = {
     cost: Money;
     /** characters replaced, because `normalize` was asked for */
     normalized?: number;
+    /** RFC 3339 in UTC, with milliseconds */
+    send_at?: string;
   }>;
   rejected: Array<{
     /** from 0 */
@@ -532,23 +553,29 @@ export type PreviewMessageRequest = {
   /** as in an address book or a document; without a country, one of the customer's region */
   phone: string;
   /** at most 10 parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless `normalize` asks for it */
-  text: string;
+  text?: string | null;
+  /** the id of a template, instead of `text` */
+  template?: string | null;
+  /** of the template; its newest one if absent */
+  template_version?: number | null;
+  /** what stands for each `{name}` of the template */
+  parameters?: Record<string, string> | null;
   /** the lane */
   type: "normal" | "express";
   /** a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet */
-  from?: string;
+  from?: string | null;
   /** the customer's own name for the message */
-  reference?: string;
+  reference?: string | null;
   /** told of a message's statuses instead of the customer's webhook, which must exist */
-  callback_url?: string;
+  callback_url?: string | null;
   /** seconds after its acceptance, or its send_at, in which a message is worth sending and delivering */
-  valid_for?: number;
+  valid_for?: number | null;
   /** RFC 3339 with seconds and an offset: when to send, at most 30 days after the message is accepted; what is over by at most 60 s is sent at once */
-  send_at?: string;
+  send_at?: string | null;
   /** express that can't be promised in time is accepted as this type instead of refused */
-  fallback?: "normal";
+  fallback?: "normal" | null;
   /** replace Arabic yeh, kaf and digits in the text by Persian ones; the answer counts them, a preview shows them */
-  normalize?: boolean;
+  normalize?: boolean | null;
 };
 
 export type PreviewMessageAnswer = {
@@ -569,6 +596,7 @@ export type PreviewMessageAnswer = {
   };
   balance_after: Money;
   sufficient: boolean;
+  send_at: Time | null;
   operators: Array<string> | null;
   warnings: Array<{
     code: "not_gsm7";
@@ -595,15 +623,77 @@ export type PreviewMessageAnswer = {
   } | null;
 };
 
+export type CreateTemplateRequest = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  /** `{name}` stands for the parameter of that name */
+  text: string;
+};
+
+export type CreateTemplateAnswer = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  version: number;
+  text: string;
+  /** their names, in the order of the text */
+  parameters: Array<string>;
+  created_at: Time;
+};
+
+export type AddTemplateVersionRequest = {
+  /** `{name}` stands for the parameter of that name */
+  text: string;
+};
+
+export type AddTemplateVersionAnswer = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  version: number;
+  text: string;
+  /** their names, in the order of the text */
+  parameters: Array<string>;
+  created_at: Time;
+};
+
+export type DeleteTemplateAnswer = {
+  deleted: true;
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+};
+
+export type ListTemplatesAnswer = {
+  templates: Array<{
+    /** letters, digits, dots, dashes and underscores */
+    id: string;
+    version: number;
+    text: string;
+    /** their names, in the order of the text */
+    parameters: Array<string>;
+    created_at: Time;
+  }>;
+};
+
+export type GetTemplateAnswer = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  versions: Array<{
+    version: number;
+    text: string;
+    /** their names, in the order of the text */
+    parameters: Array<string>;
+    created_at: Time;
+  }>;
+};
+
 export type SendCodeRequest = {
   /** as in an address book or a document; without a country, one of the customer's region */
   phone: string;
   /** the text, with {code} once where the code goes; "Your code is {code}" if absent */
-  template?: string;
+  template?: string | null;
   /** digits of the code; 6 if absent */
-  length?: number;
+  length?: number | null;
   /** seconds for which the code is right; 300 if absent */
-  ttl?: number;
+  ttl?: number | null;
 };
 
 export type SendCodeAnswer = {
@@ -795,6 +885,19 @@ export type GetMessageAnswer = {
     }>;
     late: boolean;
   }> | null;
+  steps: Array<{
+    step: "accepted" | "reserved" | "scheduled" | "queued" | "relayed" | "claimed" | "attempt" | "captured" | "refunded" | "reported" | "failed" | "rejected" | "expired" | "canceled" | "webhook";
+    at: Time;
+    after_ms: number;
+    attempt: number | null;
+    status: string | null;
+    operator: string | null;
+    answer: string | null;
+    error: string | null;
+    endpoint: string | null;
+    code: number | null;
+    took_ms: number | null;
+  }> | null;
 };
 
 export type CancelMessageAnswer = {
@@ -909,6 +1012,7 @@ export type ListDeliveriesAnswer = {
     sequence: number | null;
     occurred_at: Time;
     url: string | null;
+    form: "twilio" | "kannel" | "jasmin" | null;
     state: "pending" | "delivered" | "failed";
     attempts: number;
     next_attempt_at: Time | null;
@@ -921,12 +1025,12 @@ export type ListDeliveriesAnswer = {
 
 export type ReplayDeliveriesRequest = {
   /** RFC 3339: what occurred at that time or later */
-  from?: string;
+  from?: string | null;
   /** RFC 3339: what occurred before */
-  to?: string;
-  state?: "delivered" | "failed";
+  to?: string | null;
+  state?: "delivered" | "failed" | null;
   /** a ULID: ids sort by time */
-  after?: string;
+  after?: string | null;
 };
 
 export type ReplayDeliveriesAnswer = {
@@ -957,7 +1061,7 @@ export type AddOptOutRequest = {
   /** written as in a send */
   phone: string;
   /** only of messages with this `from`; of all the customer's messages if absent */
-  sender?: string;
+  sender?: string | null;
 };
 
 export type AddOptOutAnswer = {
@@ -993,6 +1097,7 @@ export type Problems = {
   topup_conflict: TopupConflictProblem;
   not_scheduled: NotScheduledProblem;
   otp_over: OtpOverProblem;
+  template_exists: TemplateExistsProblem;
   idempotency_in_progress: IdempotencyInProgressProblem;
   payload_too_large: PayloadTooLargeProblem;
   uri_too_long: UriTooLongProblem;
@@ -1032,6 +1137,31 @@ export type Operations = {
   previewMessage: {
     body: PreviewMessageRequest;
     answer: PreviewMessageAnswer;
+  };
+  /** Store a text with parameters. */
+  createTemplate: {
+    body: CreateTemplateRequest;
+    answer: CreateTemplateAnswer;
+  };
+  /** All templates, at their newest versions. */
+  listTemplates: {
+    answer: ListTemplatesAnswer;
+  };
+  /** Give a template a new text, as its next version. */
+  addTemplateVersion: {
+    path: { id: string };
+    body: AddTemplateVersionRequest;
+    answer: AddTemplateVersionAnswer;
+  };
+  /** Delete a template with all its versions. */
+  deleteTemplate: {
+    path: { id: string };
+    answer: DeleteTemplateAnswer;
+  };
+  /** A template with all its versions, the newest first. */
+  getTemplate: {
+    path: { id: string };
+    answer: GetTemplateAnswer;
   };
   /** Send a one-time code. */
   sendCode: {
@@ -1074,12 +1204,12 @@ export type Operations = {
   };
   /** Cancel a scheduled message. */
   cancelMessage: {
-    path: { id: Ulid };
+    path: { id: string };
     answer: CancelMessageAnswer;
   };
   /** Change when a scheduled message is sent. */
   changeMessage: {
-    path: { id: Ulid };
+    path: { id: string };
     body: ChangeMessageRequest;
     answer: ChangeMessageAnswer;
   };
@@ -1135,6 +1265,11 @@ export const OPERATIONS = {
   sendMessage: { method: "POST", path: "/v1/sms/send", keyed: true },
   sendBatch: { method: "POST", path: "/v1/sms/batches", keyed: true },
   previewMessage: { method: "POST", path: "/v1/sms/preview", keyed: false },
+  createTemplate: { method: "POST", path: "/v1/templates", keyed: false },
+  listTemplates: { method: "GET", path: "/v1/templates", keyed: false },
+  addTemplateVersion: { method: "POST", path: "/v1/templates/{id}/versions", keyed: false },
+  deleteTemplate: { method: "DELETE", path: "/v1/templates/{id}", keyed: false },
+  getTemplate: { method: "GET", path: "/v1/templates/{id}", keyed: false },
   sendCode: { method: "POST", path: "/v1/otp", keyed: true },
   verifyCode: { method: "POST", path: "/v1/otp/{id}/verify", keyed: false },
   topUp: { method: "POST", path: "/v1/wallet/topup", keyed: true },

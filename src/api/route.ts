@@ -10,7 +10,7 @@ import type { KeyOwner, Scope } from "../customers/api-keys.ts";
 import type { Room } from "../ingest/admission.ts";
 import type { ParamName, Query } from "../reports/params.ts";
 import type { About } from "./about.ts";
-import { checkerOf } from "./body-check.ts";
+import { checkerOf, type Unless } from "./body-check.ts";
 
 /** The scope that a key must have, or `public`: no key needed. */
 export type Access = Scope | "public";
@@ -98,6 +98,8 @@ type Declaration<A extends Access, B extends TObject | null, R extends Answers> 
   rawBytesMax?: number;
   /** Documented fields of the body that are not implemented yet: 422 not_supported. */
   notYet?: readonly string[];
+  /** Fields of the body of which either one is required. */
+  unless?: Unless;
   answers: R;
   /**
    * If it has none for a customer, a request is refused by its head alone, with 503 `overloaded`, before
@@ -126,8 +128,8 @@ export type Route = Omit<Declaration<Access, TObject | null, Answers>, "handle">
 export function route<const A extends Access, B extends TObject | null, R extends Answers>(
   declaration: Declaration<A, B, R>,
 ): Route {
-  const { body, notYet = [] } = declaration;
-  return { ...declaration, check: body === null ? null : checkerOf(body, notYet) };
+  const { body, notYet = [], unless = {} } = declaration;
+  return { ...declaration, check: body === null ? null : checkerOf(body, notYet, unless) };
 }
 
 const ALWAYS: readonly ErrorCode[] = ["malformed_request", "validation_failed", "internal", "unavailable"];

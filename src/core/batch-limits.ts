@@ -17,6 +17,10 @@ export const UPLOAD_LINE_BYTES_MAX = 16 * 1024;
 export const UPLOAD_WAIT_MAX_MS = 30_000;
 /** UTF-16 units of a batch's text before its parameters are put in; names may be longer than values. */
 export const TEMPLATE_CHARS_MAX = 4_000;
+/** Templates of a customer, and versions of one of them: all that a list shows is a few megabytes at most. */
+export const TEMPLATES_MAX = 500;
+export const TEMPLATE_VERSIONS_MAX = 100;
+export const TEMPLATE_ID_CHARS_MAX = 64;
 /** Characters of the name of a parameter. */
 export const PARAMETER_NAME_CHARS_MAX = 32;
 

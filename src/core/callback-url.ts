@@ -19,9 +19,16 @@ const LOCAL_NAME = /(^|\.)(localhost|local|internal|home\.arpa|lan|intranet|corp
 const HTTPS_PORT = 443;
 const PORT_MIN = 1_024;
 
-/** Why this URL is not called, or null. The reason completes a sentence that begins with the field's name. */
-export function callbackUrlProblem(given: string, { allowPrivate }: UrlRules): string | null {
-  if (given.length > CALLBACK_URL_CHARS_MAX) return `must have at most ${CALLBACK_URL_CHARS_MAX} characters`;
+/**
+ * Why this URL is not called, or null. The reason completes a sentence that begins with the field's name.
+ * `charsMax`: more for one that is called with what was put into it.
+ */
+export function callbackUrlProblem(
+  given: string,
+  { allowPrivate }: UrlRules,
+  charsMax = CALLBACK_URL_CHARS_MAX,
+): string | null {
+  if (given.length > charsMax) return `must have at most ${charsMax} characters`;
   const url = PLAIN.test(given) && URL.canParse(given) ? new URL(given) : null;
   if (url === null) return "must be an absolute URL in ASCII, such as https://example.com/sms";
   if (url.protocol !== "https:" && !(allowPrivate && url.protocol === "http:"))

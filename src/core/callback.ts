@@ -5,8 +5,11 @@
 
 import { eventStatus, STATUSES, type Status } from "./message.ts";
 
-/** `url` is null for the customer's own; `statuses` has a bit for each status wanted. */
-export type Callback = { url: string | null; statuses: number };
+/**
+ * `url` is null for the customer's own; `statuses` has a bit for each status wanted; `form` is absent for
+ * Sluice's own, and otherwise a peer's (peers/form.ts).
+ */
+export type Callback = { url: string | null; statuses: number; form?: string };
 /** What a customer has set; `hasUrl`: whether messages without a callback_url are told too. */
 export type CallbackWish = { statuses: number; hasUrl: boolean };
 

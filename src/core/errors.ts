@@ -116,6 +116,12 @@ export const ERRORS = {
     "The code can't be verified any more: `otp_status` says whether it was `verified`, `locked` by wrong " +
       "tries, or has `expired`. Send a new one.",
   ),
+  template_exists: row(
+    409,
+    "Template exists",
+    false,
+    "The customer has a template of this `id` with another text. A new text is a new version of it.",
+  ),
   idempotency_in_progress: row(
     409,
     "Request in progress",

@@ -34,6 +34,10 @@ const whys = fc.record({
   error: label,
   refusals: fc.array(fc.record({ operator: text, error: text, atMs: count }), { maxLength: 3 }),
 });
+const passings = fc.record(
+  { relayedAtMs: count, claimedAtMs: count, takenAtMs: count },
+  { requiredKeys: [] },
+);
 const plain: fc.Arbitrary<StatusRow> = fc.record({
   id,
   customerId: count,
@@ -53,6 +57,8 @@ const plain: fc.Arbitrary<StatusRow> = fc.record({
 const statuses: fc.Arbitrary<StatusRow> = fc.oneof(
   plain,
   fc.tuple(plain, whys).map(([row, why]) => ({ ...row, why })),
+  fc.tuple(plain, passings).map(([row, passed]) => ({ ...row, passed })),
+  fc.tuple(plain, whys, passings).map(([row, why, passed]) => ({ ...row, why, passed })),
 );
 const entries: fc.Arbitrary<Entry> = fc.record({
   entryId: id,
@@ -94,6 +100,29 @@ test("why a status changed is refused if it is something else", () => {
     expect(() => read(wrong)).toThrow(RecordError);
 });
 
+test("what passed before a status is told by how long before it was, plus one", () => {
+  const packr = new Packr({ useRecords: false });
+  const [plainRow] = fc.sample(plain, 1) as [StatusRow];
+  const passed = { relayedAtMs: 400, claimedAtMs: 600, takenAtMs: 1_001 };
+  const line = (of: object) => {
+    const row = { ...plainRow, updatedAtMs: 1_000, passed: of };
+    return JSON.parse(unpackEvents(packEvents([row], [])).status) as Record<string, unknown>;
+  };
+  // The operator's clock is ahead of the sender's.
+  expect(line(passed)).toMatchObject({ relayed_ago: 601, claimed_ago: 401, taken_ago: 1 });
+  expect(line({ claimedAtMs: 1_000 })).toMatchObject({ claimed_ago: 1 });
+  expect(line({ claimedAtMs: 1_000 })).not.toHaveProperty("relayed_ago");
+  const [version, [tuple], none] = packr.unpack(packEvents([plainRow], [])) as [number, unknown[][], unknown];
+  const read = (last: unknown) => unpackEvents(packr.pack([version, [[...(tuple ?? []), null, last]], none]));
+  expect(read([null, 7, null]).status).toContain('"claimed_ago"');
+  for (const wrong of [null, 7, [1, 2], [1, 2, "3"], [1, 2, -3]])
+    expect(() => read(wrong)).toThrow(RecordError);
+});
+
+/** A column of 32 bits has 0 for what nobody knows. */
+const ago = ({ updatedAtMs }: StatusRow, name: string, atMs: number | undefined) =>
+  atMs === undefined ? {} : { [name]: Math.min(2 ** 32 - 1, Math.max(1, updatedAtMs - atMs + 1)) };
+
 describe("lines", () => {
   test("a status line is JSON of the agreed fields, whatever customers and operators wrote", () => {
     holds("status line", statuses, (row) => {
@@ -123,6 +152,9 @@ describe("lines", () => {
               refused_why: row.why.refusals.map(({ error }) => error),
               refused_at_ms: row.why.refusals.map(({ atMs }) => atMs),
             }),
+        ...ago(row, "relayed_ago", row.passed?.relayedAtMs),
+        ...ago(row, "claimed_ago", row.passed?.claimedAtMs),
+        ...ago(row, "taken_ago", row.passed?.takenAtMs),
       });
     });
   });
@@ -170,6 +202,7 @@ describe("lines", () => {
       ...widest,
       operatorMessageId: "\u20ac".repeat(OPERATOR_MESSAGE_ID_CHARS_MAX),
       why: { error: "\\".repeat(REASON_CHARS_MAX), refusals: Array(SUBMIT_OPERATORS_MAX).fill(refusal) },
+      passed: { relayedAtMs: 0, claimedAtMs: 0, takenAtMs: 0 },
     };
     expect(Buffer.byteLength(statusLine(outcome))).toBeLessThan(OUTCOME_LINE_BYTES_MAX);
   });

@@ -11,6 +11,14 @@ import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./pa
 export type Refusal = { operator: string; error: string; atMs: number };
 /** Why a change was made: its message's `last_error`, and who refused it at this attempt before that. */
 export type Why = { error: string | null; refusals: readonly Refusal[] };
+/** What happened to a message on its way to a change, in Unix ms; absent where nobody knows it. */
+export type Passed = {
+  /** When the relay gave it to Kafka. */
+  relayedAtMs?: number;
+  claimedAtMs?: number;
+  /** When the operator that took it said so. */
+  takenAtMs?: number;
+};
 
 /** One status change, a row of `messages_log`. */
 export type StatusRow = {
@@ -30,6 +38,8 @@ export type StatusRow = {
   updatedAtMs: number;
   /** Absent where nothing went wrong, as for a message that its first operator took. */
   why?: Why;
+  /** Absent if it was not on its way to an operator. */
+  passed?: Passed;
 };
 
 /** Newline-separated JSONEachRow; '' when there are none. */
@@ -80,7 +90,8 @@ export function statusLine(row: StatusRow): string {
     `"cost":${row.cost},"reference":${reference},"operator":"${row.operator ?? ""}",` +
     `"operator_message_id":${operatorMessageId},"attempt":${row.attempt},"sequence":${row.sequence},` +
     `"created_at_ms":${row.createdAtMs},"updated_at_ms":${row.updatedAtMs}` +
-    `${row.why === undefined ? "" : whyFields(row.why)}}`
+    `${row.why === undefined ? "" : whyFields(row.why)}` +
+    `${row.passed === undefined ? "" : passedFields(row.passed, row.updatedAtMs)}}`
   );
 }
 
@@ -93,6 +104,16 @@ function whyFields({ error, refusals }: Why): string {
     `"refused_at_ms":${list((r) => r.atMs)}`
   );
 }
+
+/** As how long before the change each was, plus one: the columns have 0 for what nobody knows. */
+function passedFields({ relayedAtMs, claimedAtMs, takenAtMs }: Passed, updatedAtMs: number): string {
+  const ago = (name: string, atMs: number | undefined) =>
+    atMs === undefined ? "" : `,"${name}":${Math.min(PASSED_MS_MAX, Math.max(0, updatedAtMs - atMs)) + 1}`;
+  return `${ago("relayed_ago", relayedAtMs)}${ago("claimed_ago", claimedAtMs)}${ago("taken_ago", takenAtMs)}`;
+}
+
+/** Of a column of 32 bits. */
+const PASSED_MS_MAX = 2 ** 32 - 2;
 
 /** A line of ClickHouse's `wallet_ledger`, without the newline. */
 export function ledgerLine(row: Entry): string {
@@ -127,11 +148,14 @@ type StatusTuple = [
   sequence: number,
   createdAtMs: number,
   updatedAtMs: number,
-  why?: WhyTuple,
+  why?: WhyTuple | null,
+  passed?: PassedTuple,
 ];
+type PassedTuple = [relayedAtMs: number | null, claimedAtMs: number | null, takenAtMs: number | null];
 type WhyTuple = [error: string | null, ...refusals: [operator: string, error: string, atMs: number][]];
-/** Without the last one, which may be left out. */
+/** Without the last two, which may be left out. */
 const STATUS_FIELDS = 14;
+const STATUS_FIELDS_MAX = STATUS_FIELDS + 2;
 
 function toStatusTuple(r: StatusRow): StatusTuple {
   const tuple: StatusTuple = [
@@ -156,12 +180,17 @@ function toStatusTuple(r: StatusRow): StatusTuple {
     for (const one of refusals) why.push([one.operator, one.error, one.atMs]);
     tuple.push(why);
   }
+  if (r.passed !== undefined) {
+    const { relayedAtMs, claimedAtMs, takenAtMs } = r.passed;
+    if (r.why === undefined) tuple.push(null);
+    tuple.push([relayedAtMs ?? null, claimedAtMs ?? null, takenAtMs ?? null]);
+  }
   return tuple;
 }
 
 function fromStatusTuple(value: unknown): StatusRow {
-  if (!Array.isArray(value) || (value.length !== STATUS_FIELDS && value.length !== STATUS_FIELDS + 1))
-    throw new RecordError(`a status has ${STATUS_FIELDS} or ${STATUS_FIELDS + 1} fields`);
+  if (!Array.isArray(value) || value.length < STATUS_FIELDS || value.length > STATUS_FIELDS_MAX)
+    throw new RecordError(`a status has ${STATUS_FIELDS} to ${STATUS_FIELDS_MAX} fields`);
   const t = value as StatusTuple;
   const sound =
     [t[0], t[2]].every(isText) &&
@@ -186,7 +215,9 @@ function fromStatusTuple(value: unknown): StatusRow {
     createdAtMs: t[12],
     updatedAtMs: t[13],
   };
-  if (value.length > STATUS_FIELDS) row.why = fromWhyTuple(t[14]);
+  const hasPassed = value.length === STATUS_FIELDS_MAX;
+  if (value.length > STATUS_FIELDS && !(hasPassed && t[14] === null)) row.why = fromWhyTuple(t[14]);
+  if (hasPassed) row.passed = fromPassedTuple(t[15]);
   return row;
 }
 
@@ -197,6 +228,18 @@ function fromWhyTuple(value: unknown): Why {
     throw new RecordError("why a status changed has the wrong type");
   const [error, ...refusals] = value as WhyTuple;
   return { error, refusals: refusals.map(([operator, why, atMs]) => ({ operator, error: why, atMs })) };
+}
+
+function fromPassedTuple(value: unknown): Passed {
+  const isTime = (one: unknown) => one === null || isCount(one);
+  if (!Array.isArray(value) || value.length !== 3 || !value.every(isTime))
+    throw new RecordError("what passed before a status has the wrong type");
+  const [relayedAtMs, claimedAtMs, takenAtMs] = value as PassedTuple;
+  const passed: Passed = {};
+  if (relayedAtMs !== null) passed.relayedAtMs = relayedAtMs;
+  if (claimedAtMs !== null) passed.claimedAtMs = claimedAtMs;
+  if (takenAtMs !== null) passed.takenAtMs = takenAtMs;
+  return passed;
 }
 
 const LEDGER_FIELDS = 6;

@@ -79,6 +79,9 @@ export function ulidOfHex(hex: string): string | null {
   return id;
 }
 
+/** A customer's id where a peer expects 128 bits, in 32 hex digits. */
+export const customerHex = (customerId: number): string => customerId.toString(16).padStart(HEX_CHARS, "0");
+
 /** 32 hex digits in the form of a UUID, without a version's bits. */
 export const uuidOf = (hex: string): string => hex.replace(UUID_GROUPS, "$1-$2-$3-$4-$5");
 

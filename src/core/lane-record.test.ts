@@ -38,7 +38,10 @@ const plain: fc.Arbitrary<LaneRecord> = fc.record({
   validUntilMs: fc.option(count, { nil: null }),
   traceparent: text,
 });
-const callbacks = fc.record({ statuses: count, url: label });
+const callbacks = fc.oneof(
+  fc.record({ statuses: count, url: label }),
+  fc.record({ statuses: count, url: text, form: text }),
+);
 const records: fc.Arbitrary<LaneRecord> = fc.oneof(
   plain,
   fc.tuple(plain, callbacks).map(([record, callback]) => ({ ...record, callback })),
@@ -76,6 +79,7 @@ describe("round trips", () => {
     // So a process that wasn't updated yet reads it, too.
     expect(fields({})).toHaveLength(15);
     expect(fields({ callback: { statuses: 2, url: null } })).toHaveLength(16);
+    expect(fields({ callback: { statuses: 2, url: "x", form: "kannel" } })).toHaveLength(17);
     expect(fields({ validUntilMs: 1_000 })).toHaveLength(18);
     expect(fields({ mayResend: true })).toHaveLength(19);
     expect(fields({ sendAtMs: 1_000 })).toHaveLength(20);

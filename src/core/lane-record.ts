@@ -38,6 +38,8 @@ export type LaneRecord = {
    * operator. A message that is requeued because Kafka lost it does without.
    */
   mayResend?: true;
+  /** When Kafka got the record, if it was read from there. Not packed: who reads it knows it. */
+  relayedAtMs?: number;
   /** When it was to be sent, if that was later than its acceptance; absent, and no byte, for most. */
   sendAtMs?: number;
   /**
@@ -94,7 +96,8 @@ type LaneTuple = [
   guaranteedByMs: number | null,
   traceparent: string,
   callbackStatuses?: number | null,
-  callbackUrl?: string | null,
+  /** With its form, if that isn't Sluice's own. */
+  callbackUrl?: string | null | [url: string, form: string],
   validUntilMs?: number | null,
   mayResend?: true | null,
   sendAtMs?: number | null,
@@ -122,11 +125,14 @@ function toTuple(r: LaneRecord): LaneTuple {
   const { callback, validUntilMs, mayResend, sendAtMs, sealedCode } = r;
   const isPlain = callback === undefined && validUntilMs === null && mayResend === undefined;
   if (isPlain && sendAtMs === undefined && sealedCode === undefined) return tuple;
-  tuple.push(callback?.statuses ?? null, callback?.url ?? null, validUntilMs, mayResend ?? null);
+  tuple.push(callback?.statuses ?? null, calledAt(callback), validUntilMs, mayResend ?? null);
   if (sendAtMs !== undefined || sealedCode !== undefined) tuple.push(sendAtMs ?? null, sealedCode ?? null);
   while (tuple.at(-1) === null) tuple.pop();
   return tuple;
 }
+
+const calledAt = (callback: Callback | undefined): LaneTuple[16] =>
+  callback?.form === undefined ? (callback?.url ?? null) : [callback.url ?? "", callback.form];
 
 function fromTuple(value: unknown): LaneRecord {
   if (!Array.isArray(value)) throw new RecordError("a lane record must be an array");
@@ -135,7 +141,7 @@ function fromTuple(value: unknown): LaneRecord {
     throw new RecordError(`a lane record has ${LANE_FIELDS} to ${LANE_FIELDS_MAX} fields`);
   const t = value as LaneTuple;
   const statuses = t[15] ?? null;
-  const url = t[16] ?? null;
+  const [url, ...form] = Array.isArray(t[16]) ? t[16] : ([t[16] ?? null] as const);
   const validUntilMs = t[17] ?? null;
   const mayResend = t[18] ?? null;
   const sendAtMs = t[19] ?? null;
@@ -157,6 +163,8 @@ function fromTuple(value: unknown): LaneRecord {
     isText(t[14]) &&
     (statuses === null ? url === null : isCount(statuses)) &&
     (url === null || isText(url)) &&
+    form.length <= 1 &&
+    form.every(isText) &&
     (validUntilMs === null || isCount(validUntilMs)) &&
     (mayResend === null || mayResend === true) &&
     (sendAtMs === null || isCount(sendAtMs)) &&
@@ -180,6 +188,7 @@ function fromTuple(value: unknown): LaneRecord {
     traceparent: t[14],
     ...(statuses === null ? {} : { callback: { statuses, url } }),
   };
+  if (record.callback !== undefined && form[0] !== undefined) record.callback.form = form[0];
   if (mayResend !== null) record.mayResend = true;
   if (sendAtMs !== null) record.sendAtMs = sendAtMs;
   if (sealedCode !== null) record.sealedCode = sealedCode;

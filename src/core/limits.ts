@@ -315,8 +315,10 @@ export const QUEUED_LINE_BYTES_MAX = STATUS_LINE_FIXED_BYTES_MAX + 3 * REFERENCE
 // Why it came to a change: names, brackets and times, and reasons that double when they are escaped.
 const REFUSAL_BYTES_MAX = 2 * REFUSAL_CHARS_MAX + OPERATOR_NAME_CHARS_MAX + 24;
 const WHY_BYTES_MAX = 100 + 2 * REASON_CHARS_MAX + SUBMIT_OPERATORS_MAX * REFUSAL_BYTES_MAX;
+/** Three names, and numbers of 10 digits. */
+const PASSED_BYTES_MAX = 3 * 28;
 export const OUTCOME_LINE_BYTES_MAX =
-  QUEUED_LINE_BYTES_MAX + 3 * OPERATOR_MESSAGE_ID_CHARS_MAX + WHY_BYTES_MAX;
+  QUEUED_LINE_BYTES_MAX + 3 * OPERATOR_MESSAGE_ID_CHARS_MAX + WHY_BYTES_MAX + PASSED_BYTES_MAX;
 
 // ---- relations ----
 

@@ -124,6 +124,10 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
     title: "تعارض در شارژ",
     meaning: "این request_id پیش‌تر با مبلغ دیگری به کار رفته است.",
   },
+  template_exists: {
+    title: "قالب وجود دارد",
+    meaning: "مشتری قالبی با همین id و متن دیگری دارد. متن تازه، نسخهٔ تازه‌ای از آن است.",
+  },
   idempotency_in_progress: {
     title: "درخواست در حال انجام است",
     meaning:
@@ -284,6 +288,9 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "must be a number, or a name of at most {} characters (^{}\\[~]|€ count two)":
     "باید شماره باشد، یا نامی با حداکثر {} نویسه (^{}\\[~]|€ دو تا شمرده می‌شوند)",
   "must not be blank": "نباید تنها فاصله باشد",
+  "is none of the sender ids that the customer may use": "از شناسه‌های فرستنده‌ای که این مشتری مجاز است نیست",
+  "must last {} s beyond the recipient's quiet hours, which end at {}":
+    "باید دست‌کم {} ثانیه پس از پایان ساعت‌های سکوت گیرنده، یعنی {}، ادامه داشته باشد",
   "is only for express": "تنها برای express است",
   "needs a webhook secret, which this customer has not": "به رمز وب‌هوک نیاز دارد که این مشتری ندارد",
   "must be an absolute URL in ASCII, such as https://example.com/sms":
@@ -304,7 +311,18 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "is that of message {} of this batch": "همان است که پیام {} این گروه دارد",
   "can't be given together with messages": "نمی‌تواند همراه messages بیاید",
   "is required, or phones and text": "لازم است، یا phones و text",
+  "is required, or {}": "لازم است، یا {}",
   "is required together with phones": "همراه phones لازم است",
+  "can't be given together with {}": "نمی‌تواند همراه {} بیاید",
+  "is only for a template": "تنها برای قالب است",
+  "is no template of this customer": "قالبی از این مشتری نیست",
+  "is no version of this template": "نسخه‌ای از این قالب نیست",
+  "must be letters, digits, dots, dashes and underscores, and begin with a letter or digit":
+    "باید از حرف‌های لاتین، رقم‌ها، نقطه، خط تیره و زیرخط باشد و با حرف یا رقم آغاز شود",
+  "is one more than the {} templates that a customer may have":
+    "بیش از {} قالبی است که یک مشتری می‌تواند داشته باشد",
+  "is one more than the {} versions that a template may have":
+    "بیش از {} نسخه‌ای است که یک قالب می‌تواند داشته باشد",
   "must have one entry for each of phones": "باید برای هر یک از phones یک عضو داشته باشد",
   "is too large: a wallet can hold at most {}": "بیش از حد بزرگ است: کیف پول حداکثر {} جا دارد",
   "can't be given together with send_at": "نمی‌تواند همراه send_at بیاید",
@@ -344,6 +362,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
     "این سامانه کد نمی‌فرستد: رمزی برای آن ندارد.",
   "Whether the code was verified is not known. Ask again: if it is then over and verified, it was.":
     "معلوم نیست که کد تأیید شد یا نه. دوباره بپرسید: اگر آن‌گاه پایان‌یافته و verified باشد، تأیید شده بود.",
+  "No such template.": "چنین قالبی وجود ندارد.",
   "No such message.": "چنین پیامی وجود ندارد.",
   "No such file.": "چنین پرونده‌ای وجود ندارد.",
   "No such delivery; they are kept for 7 days.": "چنین تحویلی وجود ندارد؛ تحویل‌ها 7 روز نگه‌داشته می‌شوند.",

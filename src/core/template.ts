@@ -9,6 +9,8 @@ import { FIELD_ERRORS_MAX, TEXT_CHARS_MAX, TEXT_PARTS_MAX } from "./limits.ts";
 
 export type Values = Readonly<Record<string, string>>;
 export type Template = {
+  /** Of its parameters, in the order in which they come first. */
+  names: readonly string[];
   /** The text with these values, or everything that is wrong with them, at most FIELD_ERRORS_MAX errors. */
   fill(values: Values): { text: string } | { errors: FieldError[] };
 };
@@ -20,6 +22,7 @@ export function templateOf(text: string): Template {
   const pieces = text.split(NAME);
   const names = new Set(pieces.filter((_, at) => at % 2 === 1));
   return {
+    names: [...names],
     fill(values) {
       const errors = errorsOf(names, values);
       if (errors.length > 0) return { errors };

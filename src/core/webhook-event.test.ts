@@ -52,10 +52,28 @@ const events: fc.Arbitrary<ChangeEvent> = fc.record({
   occurredAtMs: count,
 });
 
+const calls = fc.record({
+  form: fc.string(),
+  from: label,
+  operatorMessageId: label,
+  encoding: fc.constantFrom("gsm7", "ucs2"),
+});
+const peers = fc.tuple(events, fc.string(), calls).map(([event, url, call]) => ({ ...event, url, call }));
+
 test("events come back as they were packed", () => {
-  holds("webhook events", fc.array(events, { maxLength: 10 }), (list) =>
+  holds("webhook events", fc.array(fc.oneof(events, peers), { maxLength: 10 }), (list) =>
     expect(unpackWebhookEvents(packWebhookEvents(list))).toEqual(list),
   );
+});
+
+test("an event in a peer's form has a URL, and all of its call", () => {
+  const packr = new Packr({ useRecords: false });
+  const call = { form: "kannel", from: null, operatorMessageId: null, encoding: "gsm7" } as const;
+  const event = { ...EVENT, url: "https://example.com/", call };
+  const [version, tuple] = packr.unpack(packWebhookEvents([event])) as [number, unknown[]];
+  const read = (value: unknown[]) => () => unpackWebhookEvents(packr.pack([version, value]));
+  for (const wrong of [tuple.with(1, null), tuple.with(14, "kannel"), tuple.with(14, ["kannel", null, null])])
+    expect(read(wrong)).toThrow("the form of a webhook event");
 });
 
 test("bytes of another shape or version are refused", () => {

@@ -8,8 +8,9 @@
 
 import { createHash } from "node:crypto";
 import { ulidOf } from "./id.ts";
-import { isLane, isStatus, type Lane, type Status } from "./message.ts";
+import { type Encoding, isLane, isStatus, type Lane, type Status } from "./message.ts";
 import { isCount, isText, pack, RecordError, shown, unpack, VERSION } from "./packed.ts";
+import { type PeerCall, peerBody, type PeerEvent } from "./peers/callback.ts";
 import {
   inboundBody,
   type InboundEvent,
@@ -62,6 +63,8 @@ export type ChangeEvent = {
   error: string | null;
   createdAtMs: number;
   occurredAtMs: number;
+  /** Absent if it is told in Sluice's own form. */
+  call?: PeerCall;
 };
 
 export const packWebhookEvents = (events: readonly WebhookEvent[]): Buffer =>
@@ -77,6 +80,7 @@ export function unpackWebhookEvents(bytes: Uint8Array): WebhookEvent[] {
 }
 
 export const isPause = (event: WebhookEvent): event is PauseEvent => "endpoint" in event;
+const isPeerEvent = (event: WebhookEvent): event is PeerEvent => "call" in event;
 const isLowBalance = (event: WebhookEvent): event is LowBalanceEvent => "threshold" in event;
 export const isInbound = (event: WebhookEvent): event is InboundEvent => "inboundId" in event;
 
@@ -92,14 +96,22 @@ export function eventIdOf(event: WebhookEvent): string {
   if (isPause(event)) return pauseIdOf(event);
   if (isLowBalance(event)) return lowBalanceIdOf(event);
   if (isInbound(event)) return event.inboundId;
-  const { messageId, sequence, occurredAtMs } = event;
-  return ulidOf(occurredAtMs, createHash("sha256").update(`${messageId}:${sequence}`).digest());
+  return changeIdOf(event);
 }
 
-/** What is posted, byte for byte, however often. */
+/** The id of the event of a change, whether or not it was told. */
+export const changeIdOf = (change: Pick<ChangeEvent, "messageId" | "sequence" | "occurredAtMs">): string =>
+  ulidOf(change.occurredAtMs, createHash("sha256").update(`${change.messageId}:${change.sequence}`).digest());
+
+/** The form of a peer in which it is told; null: Sluice's own. */
+export const eventForm = (event: WebhookEvent): string | null =>
+  isPeerEvent(event) ? event.call.form : null;
+
+/** What is posted, byte for byte, however often; in a peer's form perhaps the URL that is called. */
 export function eventBody(event: WebhookEvent): string {
   if (isPause(event)) return pauseBody(event);
   if (isLowBalance(event)) return lowBalanceBody(event);
+  if (isPeerEvent(event)) return peerBody(event);
   if (isInbound(event)) return inboundBody(event);
   const occurredAt = new Date(event.occurredAtMs).toISOString();
   return JSON.stringify({
@@ -138,8 +150,12 @@ type EventTuple = [
   error: string | null,
   createdAtMs: number,
   occurredAtMs: number,
+  call?: CallTuple,
 ];
+type CallTuple = [form: string, from: string | null, operatorMessageId: string | null, encoding: Encoding];
+/** Without the last one, which may be left out. */
 const EVENT_FIELDS = 14;
+const CALL_FIELDS = 4;
 
 function toTuple(event: WebhookEvent): EventTuple | PauseTuple | LowBalanceTuple | InboundTuple {
   if (isPause(event)) return pauseTuple(event);
@@ -147,29 +163,40 @@ function toTuple(event: WebhookEvent): EventTuple | PauseTuple | LowBalanceTuple
   return isLowBalance(event) ? lowBalanceTuple(event) : changeTuple(event);
 }
 
-const changeTuple = (e: ChangeEvent): EventTuple => [
-  e.customerId,
-  e.url,
-  e.messageId,
-  e.lane,
-  e.phone,
-  e.status,
-  e.sequence,
-  e.parts,
-  e.cost,
-  e.reference,
-  e.operator,
-  e.error,
-  e.createdAtMs,
-  e.occurredAtMs,
+function changeTuple(e: ChangeEvent): EventTuple {
+  const tuple: EventTuple = [
+    e.customerId,
+    e.url,
+    e.messageId,
+    e.lane,
+    e.phone,
+    e.status,
+    e.sequence,
+    e.parts,
+    e.cost,
+    e.reference,
+    e.operator,
+    e.error,
+    e.createdAtMs,
+    e.occurredAtMs,
+  ];
+  if (e.call !== undefined) tuple.push(callTuple(e.call));
+  return tuple;
+}
+
+const callTuple = ({ form, from, operatorMessageId, encoding }: PeerCall): CallTuple => [
+  form,
+  from,
+  operatorMessageId,
+  encoding,
 ];
 
 function fromTuple(value: unknown): WebhookEvent {
   if (Array.isArray(value) && value[0] === ENDPOINT_PAUSED) return pauseOf(value as unknown[]);
   if (Array.isArray(value) && value[0] === WALLET_LOW) return lowBalanceOf(value as unknown[]);
   if (Array.isArray(value) && value[0] === MESSAGE_RECEIVED) return inboundOf(value as unknown[]);
-  if (!Array.isArray(value) || value.length !== EVENT_FIELDS)
-    throw new RecordError(`a webhook event has ${EVENT_FIELDS} fields`);
+  if (!Array.isArray(value) || (value.length !== EVENT_FIELDS && value.length !== EVENT_FIELDS + 1))
+    throw new RecordError(`a webhook event has ${EVENT_FIELDS} fields, or one more`);
   const t = value as EventTuple;
   const sound =
     [t[0], t[6], t[7], t[8], t[12], t[13]].every(isCount) &&
@@ -178,7 +205,7 @@ function fromTuple(value: unknown): WebhookEvent {
     isLane(t[3]) &&
     isStatus(t[5]);
   if (!sound) throw new RecordError("a field of a webhook event has the wrong type");
-  return {
+  const event: ChangeEvent = {
     customerId: t[0],
     url: t[1],
     messageId: t[2],
@@ -194,4 +221,20 @@ function fromTuple(value: unknown): WebhookEvent {
     createdAtMs: t[12],
     occurredAtMs: t[13],
   };
+  if (value.length > EVENT_FIELDS) event.call = callOf(t);
+  return event;
+}
+
+function callOf([, url, ...t]: EventTuple): PeerCall {
+  const call: unknown = t.at(-1);
+  const sound =
+    isText(url) &&
+    Array.isArray(call) &&
+    call.length === CALL_FIELDS &&
+    isText(call[0]) &&
+    call.slice(1, 3).every((label) => label === null || isText(label)) &&
+    (call[3] === "gsm7" || call[3] === "ucs2");
+  if (!sound) throw new RecordError("the form of a webhook event has the wrong type");
+  const [form, from, operatorMessageId, encoding] = call as CallTuple;
+  return { form, from, operatorMessageId, encoding };
 }

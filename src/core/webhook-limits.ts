@@ -10,6 +10,13 @@ export const CALLBACK_URL_CHARS_MAX = 500;
 export const CALLBACK_ORIGIN_CHARS_MAX = 300;
 /** Characters of an event's body, a column of that width: an inbound message's text, escaped, and more. */
 export const WEBHOOK_BODY_CHARS_MAX = 12_000;
+/**
+ * Characters of a URL with all that is put into it, and of a form: a delivery's body is one or the other. An
+ * operator's id of a message alone may have 255 characters, each of which takes nine.
+ */
+export const CALLED_CHARS_MAX = 6_000;
+/** Calls of a delivery that are remembered, the last ones: a column has room for so many. */
+export const WEBHOOK_CALLS_KEPT_MAX = 60;
 /** One call, from the look-up of the name to the last byte that is read. */
 export const WEBHOOK_TIMEOUT_MS = 5_000;
 /** Bytes of an answer that are read, so that its connection can be used again; more ends it. */
@@ -62,4 +69,5 @@ assert(
   "one customer leaves half of the places to others",
 );
 assert(WEBHOOK_TIMEOUT_MS + 2_000 < DRAIN_MS, "calls under way end, and are settled, while draining");
+assert(CALLED_CHARS_MAX <= WEBHOOK_BODY_CHARS_MAX, "whatever is called fits the body of its delivery");
 assert(2 * WEBHOOK_RETRY_MS < WEBHOOK_TTL_MS, "a delivery that ended can be replayed before it is dropped");

@@ -230,6 +230,21 @@ test("a caller who left while it waited for credit, or for its commit, does not 
   expect(done.filter((what) => what.startsWith("give back"))).toEqual(["give back 2", "give back 1"]);
 });
 
+test("messages of a batch may be for several times; the batch has one only if it is that of all", async () => {
+  const { send, stored } = setUp();
+  const [sooner, later] = [NOW_MS + 60_000, NOW_MS + 120_000];
+  const times = async (...of: (number | undefined)[]) => {
+    const drafts = of.map((sendAtMs) => (sendAtMs === undefined ? draft() : { ...draft(), sendAtMs }));
+    const { accepted } = await send(drafts);
+    return [accepted.sendAtMs, ...accepted.messages.map(({ sendAtMs }) => sendAtMs)];
+  };
+  expect(await times(sooner, sooner)).toEqual([sooner, sooner, sooner]);
+  expect(await times(sooner, undefined)).toEqual([undefined, sooner, undefined]);
+  expect(await times(undefined, later)).toEqual([undefined, undefined, later]);
+  expect(await times(sooner, later)).toEqual([undefined, sooner, later]);
+  expect(stored).toHaveLength(4);
+});
+
 test("none of a batch is taken if one of its phones opted out", async () => {
   const { send, stored, done } = setUp({ isOut: true });
   expect(await send([draft(), draft()]).then(() => "taken", codeOf)).toBe("validation_failed");

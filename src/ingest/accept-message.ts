@@ -168,7 +168,7 @@ export function recordOf(
   if (price === null) throw destinationRefused();
   const { sendAtMs } = draft;
   const fromMs = sendAtMs ?? createdAtMs;
-  const callback = callbackOf(payer.webhook, draft.callbackUrl);
+  const callback = draft.told ?? callbackOf(payer.webhook, draft.callbackUrl);
   const record: LaneRecord = {
     id,
     customerId: payer.customerId,

@@ -7,7 +7,7 @@
 
 import assert from "node:assert/strict";
 import { type AcceptedStatus, attemptAfter, canMove, type Move, sequenceOf } from "../core/message.ts";
-import type { Refusal, StatusRow } from "../core/event-record.ts";
+import type { Passed, Refusal, StatusRow } from "../core/event-record.ts";
 import { REASON_CHARS_MAX, REFUSAL_CHARS_MAX } from "../core/limits.ts";
 import { type LaneRecord, wantedAtMs } from "../core/lane-record.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
@@ -20,6 +20,8 @@ export type Change = Move & {
   record: LaneRecord;
   /** When an operator accepted it, which decides whether express was late; null if none did. */
   takenAtMs: number | null;
+  /** When it was claimed for this attempt; absent if it was not, or nobody knows. */
+  claimedAtMs?: number;
   operator: string | null;
   /** Its ids there, one for each submit in order; the first is stored with the message. */
   operatorMessageIds: readonly string[];
@@ -41,12 +43,13 @@ const MESSAGES = "messages FORCE INDEX (PRIMARY)";
 const NOT_PRINTABLE = /[^\x20-\x7e]/g;
 
 /**
- * One INSERT of accepted messages. Callbacks and sealed codes are columns of it only if some message has one,
- * and the time at which they are to be sent only if they are scheduled.
+ * One INSERT of accepted messages. Callbacks, their forms and sealed codes are columns of it only if some
+ * message has one, and the time at which they are to be sent only if they are scheduled.
  */
 export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus): string {
   const sequence = sequenceOf(0, status);
   const areTold = records.some(({ callback }) => callback !== undefined);
+  const haveForms = areTold && records.some(({ callback }) => callback?.form !== undefined);
   const areLater = status === "scheduled";
   const areSealed = records.some(({ sealedCode }) => sealedCode !== undefined);
   let values = "";
@@ -58,14 +61,15 @@ export function storeSql(records: readonly LaneRecord[], status: AcceptedStatus)
       `${values === "" ? "" : ","}('${r.id}',${r.customerId},'${r.lane}','${status}',${sequence},` +
       `'${r.phone}',${quote(r.text)},${quote(r.from)},${quote(r.reference)},'${r.encoding}',${r.parts},` +
       `${r.cost},${promised},${validUntil},${created},${created}${areTold ? callbackSql(r) : ""}` +
+      `${haveForms ? `,${quote(r.callback?.form ?? null)}` : ""}` +
       `${areLater ? `,${dateTime(r.sendAtMs as number)}` : ""}` +
       `${areSealed ? `,${quote(r.sealedCode ?? null)}` : ""})`;
   }
   return (
     "INSERT INTO messages (id,customer_id,lane,status,sequence,phone,text,sender,reference,encoding,parts," +
     "cost,guaranteed_by,valid_until,created_at,updated_at" +
-    `${areTold ? ",callback_statuses,callback_url" : ""}${areLater ? ",send_at" : ""}` +
-    `${areSealed ? ",sealed_code" : ""}) VALUES ${values}`
+    `${areTold ? ",callback_statuses,callback_url" : ""}${haveForms ? ",callback_form" : ""}` +
+    `${areLater ? ",send_at" : ""}${areSealed ? ",sealed_code" : ""}) VALUES ${values}`
   );
 }
 
@@ -115,11 +119,14 @@ export function changesSql(changes: readonly Change[], nowMs: number): string {
   );
 }
 
+type Reason = Pick<Change, "operator" | "operatorMessageIds" | "reason" | "refusals" | "claimedAtMs"> &
+  Partial<Pick<Change, "takenAtMs">>;
+
 /** The event of a message's move to `to`. */
 export function statusRow(
   record: LaneRecord,
   { to, attempt, atMs }: { to: StatusRow["status"]; attempt: number; atMs: number },
-  by: Pick<Change, "operator" | "operatorMessageIds" | "reason" | "refusals"> | null = null,
+  by: Reason | null = null,
 ): StatusRow {
   const row: StatusRow = {
     id: record.id,
@@ -141,7 +148,16 @@ export function statusRow(
     const refusals = (by.refusals ?? []).map((one) => ({ ...one, error: cut(one.error, REFUSAL_CHARS_MAX) }));
     row.why = { error: lastError(by), refusals };
   }
+  if (by?.claimedAtMs !== undefined) row.passed = passedOf(record, by);
   return row;
+}
+
+function passedOf({ relayedAtMs }: LaneRecord, { claimedAtMs, takenAtMs }: Reason): Passed {
+  const passed: Passed = {};
+  if (relayedAtMs !== undefined) passed.relayedAtMs = relayedAtMs;
+  if (claimedAtMs !== undefined) passed.claimedAtMs = claimedAtMs;
+  if (typeof takenAtMs === "number") passed.takenAtMs = takenAtMs;
+  return passed;
 }
 
 function arrivalSql(move: Move, attempt: number, nowMs: number): string {

@@ -126,7 +126,8 @@ async function wishesOf(conn: Connection, of: readonly { customerId: number }[])
  */
 async function lockSuspended(conn: Connection, ids: ReadonlySet<number>): Promise<number[]> {
   const rows = await conn.query<{ customer_id: number }[]>(
-    `SELECT customer_id FROM customers WHERE customer_id IN (${[...ids].toSorted((a, b) => a - b)}) ` +
+    "SELECT customer_id FROM customers FORCE INDEX (PRIMARY) " +
+      `WHERE customer_id IN (${[...ids].toSorted((a, b) => a - b)}) ` +
       "AND suspended_at IS NOT NULL ORDER BY customer_id FOR UPDATE",
   );
   return rows.map((row) => row.customer_id);
@@ -164,11 +165,16 @@ export async function cancelLocked(conn: Connection, ids: readonly string[], now
 }
 
 /**
- * Changes when a scheduled message is to be sent; its validity and its promise count from the new time. May
- * be repeated. @throws as cancelScheduled
+ * Changes when a scheduled message is to be sent: `timeOf` says it of the message. Its validity and its
+ * promise count from the new time. May be repeated. @throws as cancelScheduled
  */
-export async function putOffScheduled(pool: Pool, own: OwnMessage, sendAtMs: number): Promise<void> {
+export async function putOffScheduled(
+  pool: Pool,
+  own: OwnMessage,
+  timeOf: (message: Pick<LaneRecord, "lane" | "phone">) => number,
+): Promise<void> {
   const found = await whileScheduled(pool, own, async (conn, record) => {
+    const sendAtMs = timeOf(record);
     await conn.write(rescheduleSql(record, sendAtMs));
     await putOff(conn, record.id, sendAtMs);
   });

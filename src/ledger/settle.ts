@@ -158,7 +158,8 @@ export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Chan
 
 async function lockMessages(conn: Connection, ids: readonly string[]): Promise<Map<string, MessageKey>> {
   const found = await conn.query<MessageKey[]>(
-    `SELECT id, status, attempt FROM messages WHERE id IN ('${ids.join("','")}') ORDER BY id FOR UPDATE`,
+    "SELECT id, status, attempt FROM messages FORCE INDEX (PRIMARY) " +
+      `WHERE id IN ('${ids.join("','")}') ORDER BY id FOR UPDATE`,
   );
   return new Map(found.map((row) => [row.id, row]));
 }
@@ -184,6 +185,7 @@ type MessageRow = Omit<
   send_at: Date | null;
   callback_statuses: number | null;
   callback_url: string | null;
+  callback_form: string | null;
   sealed_code: string | null;
 };
 
@@ -194,8 +196,8 @@ export async function lockRecords(
   status: Status,
 ): Promise<LaneRecord[]> {
   const found = await conn.query<MessageRow[]>(
-    `SELECT ${RECORD} FROM messages WHERE id IN ('${ids.join("','")}') AND status='${status}' ` +
-      "ORDER BY id FOR UPDATE",
+    `SELECT ${RECORD} FROM messages FORCE INDEX (PRIMARY) ` +
+      `WHERE id IN ('${ids.join("','")}') AND status='${status}' ORDER BY id FOR UPDATE`,
   );
   return found.map(recordOf);
 }
@@ -231,11 +233,11 @@ export async function lockRows(conn: Connection, ids: readonly string[]): Promis
 
 const RECORD =
   "id, customer_id, lane, phone, text, sender, reference, encoding, parts, cost, attempt, created_at, " +
-  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url, sealed_code";
+  "guaranteed_by, valid_until, send_at, callback_statuses, callback_url, callback_form, sealed_code";
 
 function recordOf(found: MessageRow): LaneRecord {
   const { customer_id, sender, created_at, guaranteed_by, valid_until, ...more } = found;
-  const { send_at, callback_statuses, callback_url, sealed_code, ...row } = more;
+  const { send_at, callback_statuses, callback_url, callback_form, sealed_code, ...row } = more;
   const record: LaneRecord = {
     ...row,
     customerId: customer_id,
@@ -246,6 +248,7 @@ function recordOf(found: MessageRow): LaneRecord {
     traceparent: "",
     ...(callback_statuses === null ? {} : { callback: { statuses: callback_statuses, url: callback_url } }),
   };
+  if (record.callback !== undefined && callback_form !== null) record.callback.form = callback_form;
   if (send_at !== null) record.sendAtMs = send_at.getTime();
   if (sealed_code !== null) record.sealedCode = sealed_code;
   return record;

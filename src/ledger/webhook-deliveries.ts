@@ -15,6 +15,7 @@ import {
 } from "../core/webhook-limits.ts";
 import {
   eventBody,
+  eventForm,
   eventIdOf,
   eventTypeOf,
   unpackWebhookEvents,
@@ -76,7 +77,7 @@ async function storeDeliveries(conn: Connection, given: readonly NewDelivery[]):
       .map(({ endpoint, values }) => `(${values},${quote(endpoint)})`);
     await conn.query(
       "INSERT INTO webhook_deliveries (customer_id,event_id,url,message_id,sequence,status,occurred_at," +
-        `body,run_at,give_up_at,endpoint) VALUES ${rows.join(",")} ` +
+        `body,run_at,give_up_at,form,endpoint) VALUES ${rows.join(",")} ` +
         "ON DUPLICATE KEY UPDATE endpoint=webhook_deliveries.endpoint",
     );
   }
@@ -97,7 +98,7 @@ function deliveryOf(event: WebhookEvent): NewDelivery {
       : `'${NO_MESSAGE}',0,'${eventTypeOf(event)}'`;
   const values =
     `${customerId},'${eventIdOf(event)}',${quote(url)},${about},${dateTime(event.occurredAtMs)},` +
-    `${quote(eventBody(event))},NOW(3),${GIVE_UP_AT}`;
+    `${quote(eventBody(event))},NOW(3),${GIVE_UP_AT},${quote(eventForm(event))}`;
   return { customerId, endpoint: endpointOf(url), values };
 }
 
@@ -121,7 +122,12 @@ export type Delivery = {
   url: string | null;
   /** Otherwise it is about an endpoint or the wallet. */
   isAboutMessage: boolean;
+  /** What is posted, or the URL that is called (core/peers/callback.ts). */
   body: string;
+  /** A peer's form; null: Sluice's own. */
+  form: string | null;
+  /** The calls so far (core/webhook-calls.ts). */
+  calls: string | null;
   attempts: number;
   /** When the event occurred, Unix ms. */
   occurredAtMs: number;
@@ -136,6 +142,8 @@ type DueRow = {
   url: string | null;
   message_id: string;
   body: string;
+  form: string | null;
+  calls: string | null;
   attempts: number;
   occurred_at: Date;
   left_ms: number | string;
@@ -149,7 +157,7 @@ export async function dueDeliveries(
 ): Promise<Delivery[][]> {
   if (keys.length === 0) return [];
   const dueSql = ({ customerId, endpoint, limit = WEBHOOK_ENDPOINT_ROWS_MAX }: (typeof keys)[number]) =>
-    "SELECT event_id, url, message_id, body, attempts, occurred_at, give_up_at, " +
+    "SELECT event_id, url, message_id, body, form, calls, attempts, occurred_at, give_up_at, " +
     "TIMESTAMPDIFF(MICROSECOND, NOW(3), give_up_at) / 1000 AS left_ms " +
     "FROM webhook_deliveries FORCE INDEX (due) " +
     `WHERE customer_id=${customerId} AND endpoint=${quote(endpoint)} AND run_at<=NOW(3) ` +
@@ -161,6 +169,8 @@ export async function dueDeliveries(
       url: row.url,
       isAboutMessage: row.message_id !== NO_MESSAGE,
       body: row.body,
+      form: row.form,
+      calls: row.calls,
       attempts: row.attempts,
       occurredAtMs: row.occurred_at.getTime(),
       leftMs: Number(row.left_ms),
@@ -176,6 +186,8 @@ export type CallOutcome = Pick<Delivery, "eventId" | "giveUpAtMs"> & {
   code: number | null;
   error: string | null;
   delayMs: number;
+  /** The calls so far, this one included; absent if there was none. */
+  calls?: string;
 };
 
 /**
@@ -193,12 +205,15 @@ export function outcomesSql(customerId: number, outcomes: readonly CallOutcome[]
   return (
     "UPDATE webhook_deliveries FORCE INDEX (PRIMARY) SET " +
     `${set("run_at", runAt)},${set("code", ({ code }) => String(code ?? "NULL"))},` +
-    `${set("error", ({ error }) => asciiText(error))},attempts=LEAST(attempts+1,65535),changed_at=NOW(3),` +
+    `${set("error", ({ error }) => asciiText(error))},${set("calls", callsSql)},` +
+    "attempts=LEAST(attempts+1,65535),changed_at=NOW(3)," +
     `${set("state", ({ state }) => `_ascii'${state}'`)} ` +
     `WHERE customer_id=${customerId} AND event_id IN ('${outcomes.map((o) => o.eventId).join("','")}') ` +
     `AND state='pending' AND give_up_at=${byKey("event_id", readWith, "NULL")}`
   );
 }
+
+const callsSql = ({ calls }: CallOutcome): string => (calls === undefined ? "calls" : `_ascii'${calls}'`);
 
 const asciiText = (text: string | null): string =>
   text === null ? "NULL" : `_ascii${quote(text.replace(/[^\x20-\x7e]/g, "?").slice(0, ERROR_CHARS_MAX))}`;
@@ -216,8 +231,9 @@ export const NO_WEBHOOK_URL = "the customer has no webhook URL any more";
 const END_STATEMENTS_MAX = 2_000;
 
 /**
- * Ends all that is pending for a customer that has removed its webhook, in chunks, each committed by itself:
- * if it stops half-way, and beyond END_STATEMENTS_MAX, the rest ends when it is due. Returns how many ended.
+ * Ends all that is pending by the webhook of a customer that has removed it, in chunks, each committed by
+ * itself: if it stops half-way, and beyond END_STATEMENTS_MAX, the rest ends when it is due. Callbacks in a
+ * peer's form stay. Returns how many ended.
  */
 export async function endPending(pool: Pick<Pool, "use">, customerId: number): Promise<number> {
   let ended = 0;
@@ -226,7 +242,8 @@ export async function endPending(pool: Pick<Pool, "use">, customerId: number): P
       conn.write(
         "UPDATE webhook_deliveries FORCE INDEX (by_state) SET state='failed', run_at=NULL, code=NULL, " +
           `error=${quote(NO_WEBHOOK_URL)}, changed_at=NOW(3) ` +
-          `WHERE customer_id=${customerId} AND state='pending' LIMIT ${WEBHOOK_CHUNK_ROWS_MAX}`,
+          `WHERE customer_id=${customerId} AND state='pending' AND form IS NULL ` +
+          `LIMIT ${WEBHOOK_CHUNK_ROWS_MAX}`,
       ),
     );
     ended += affectedRows;

@@ -8,6 +8,7 @@
 import { wants } from "../core/callback.ts";
 import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
+import type { PeerCall } from "../core/peers/callback.ts";
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import { type ChangeEvent, packWebhookEvents, type WebhookEvent } from "../core/webhook-event.ts";
 import { blob, pieces } from "./sql-text.ts";
@@ -32,9 +33,17 @@ export function webhookEventsOf(record: LaneRecord, row: StatusRow, error: strin
       error,
       createdAtMs: row.createdAtMs,
       occurredAtMs: row.updatedAtMs,
+      ...(callback.form === undefined ? {} : { call: callOf(record, row, callback.form) }),
     },
   ];
 }
+
+const callOf = ({ from, encoding }: LaneRecord, row: StatusRow, form: string): PeerCall => ({
+  form,
+  from,
+  operatorMessageId: row.operatorMessageId,
+  encoding,
+});
 
 /** One INSERT of these events; null if there are none. */
 export function webhookEventsSql(events: readonly WebhookEvent[]): string | null {

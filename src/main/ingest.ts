@@ -7,6 +7,8 @@ import { createServer } from "../api/server.ts";
 import { createRoutes } from "../api/table.ts";
 import { createTopUps } from "../api/top-ups.ts";
 import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
+import { createCallbackSigners } from "../customers/callback-signers.ts";
+import { createTemplateCache } from "../customers/templates.ts";
 import { startAccepting } from "../ingest/accepting.ts";
 import { createInbox } from "../ledger/inbox.ts";
 import { createAuthorizer } from "../operators/reports/authorize.ts";
@@ -62,7 +64,9 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     topUps: createTopUps({ ledger, metrics }),
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
     now: Date.now,
+    templates: createTemplateCache(readPool),
     reads: { pool: readPool, clickhouse, now: Date.now },
+    signers: createCallbackSigners(ledger.pool),
     priorityIsExpress: config.doorsPriorityExpress === 1,
   };
   const routes = createRoutes({

@@ -12,7 +12,8 @@ import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { idRangeOf } from "./messages-report.ts";
 import { isIdCursor, type Query, readParams } from "./params.ts";
-import { type TimelineEntry, timelineOf } from "./timeline.ts";
+import { type Step, stepsOf } from "./steps.ts";
+import { changesOf, type TimelineEntry, timelineOf } from "./timeline.ts";
 
 export type MessageDeps = { pool: Pool; clickhouse: Clickhouse };
 export type MessageOwner = { customerId: number; region: string; currency: string };
@@ -41,8 +42,10 @@ export type Message = {
   created_at: string;
   updated_at: string;
 };
-/** `timeline` is null while ClickHouse can't be reached; the message's status is always present. */
-export type MessageWithTimeline = Message & { timeline: TimelineEntry[] | null };
+/**
+ * `timeline` and `steps` are null while ClickHouse can't be reached; the message's status is always present.
+ */
+export type MessageWithTimeline = Message & { timeline: TimelineEntry[] | null; steps: Step[] | null };
 export type MessageList = { messages: Message[]; next_cursor: string | null };
 
 /** Entries of a customer that one filtered page may look at: some 50 ms. */
@@ -97,11 +100,15 @@ export async function oneMessage(
     updatedAtMs: row.updated_at.getTime(),
   };
   const late = await findLateReports(pool, id);
-  const timeline = await timelineOf(clickhouse, present, late).catch((error: unknown) => {
+  const changes = await changesOf(clickhouse, present).catch((error: unknown) => {
     if (error instanceof SluiceError && error.code === "reports_unavailable") return null;
     throw error;
   });
-  return { ...messageOf(row, owner), timeline };
+  const message = messageOf(row, owner);
+  if (changes === null) return { ...message, timeline: null, steps: null };
+  const told = { ...present, createdAtMs: row.created_at.getTime() };
+  const steps = await stepsOf(pool, told, changes, late);
+  return { ...message, timeline: timelineOf(changes, present, late), steps };
 }
 
 /** @throws SluiceError validation_failed */

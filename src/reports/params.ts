@@ -27,6 +27,8 @@ const USAGE_KEYS = ["status", "lane", "prefix"] as const;
 export type UsageKey = (typeof USAGE_KEYS)[number];
 const KEY = `(${USAGE_KEYS.join("|")})`;
 
+const CURSOR = /^[A-Za-z0-9_-]+$/;
+
 /** Every parameter, as the reference describes it; they are parsed below. */
 export const PARAMS = {
   from: Type.String({
@@ -42,16 +44,17 @@ export const PARAMS = {
   status: Type.Enum(STATUSES, { description: "only messages at this status", examples: ["delivered"] }),
   type: Type.Enum(LANES, { description: "only messages of this lane", examples: ["normal"] }),
   phone: Type.String({
+    minLength: 1,
     description: "only what is about this number, written as in a send; a leading blank is a lost `+`",
     examples: ["+989121234567"],
   }),
   sender: Type.String({
+    minLength: 1,
     description: "only opt-outs of this sender: a send's `from`; a leading blank is a lost `+`",
     examples: ["3000123"],
   }),
   id: Type.String({
-    minLength: 26,
-    maxLength: 26,
+    pattern: "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$",
     description: "only the message with this id; without `from` and `to`, whenever it was created",
     examples: ["01M7YBCG2N0V4QK5A1T8P6WJ3D"],
   }),
@@ -84,6 +87,7 @@ export const PARAMS = {
   }),
   cursor: Type.String({
     maxLength: CURSOR_CHARS_MAX,
+    pattern: CURSOR.source,
     description: "`next_cursor` of the page before, with the same filters",
     examples: ["WzEsIjQ3REVRcGo4IiwiMDFNN1lCQ0cyTjBWNFFLNUExVDhQNldKM0QiXQ"],
   }),
@@ -230,7 +234,7 @@ function encodeCursor(values: CursorValues, filters: string): string {
 }
 
 function decodeCursor(text: string, filters: string): CursorValues | null {
-  if (text.length > CURSOR_CHARS_MAX) return null;
+  if (text.length > CURSOR_CHARS_MAX || !CURSOR.test(text)) return null;
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(text, "base64url").toString("utf8"));

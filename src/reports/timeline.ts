@@ -32,22 +32,38 @@ export type PresentState = {
   updatedAtMs: number;
 };
 
-/** @throws SluiceError reports_unavailable */
-export async function timelineOf(
-  clickhouse: Clickhouse,
-  present: PresentState,
-  late: readonly LateReport[],
-): Promise<TimelineEntry[]> {
+/** A change of the message's status, and what happened on its way there, in Unix ms; null: nobody knows. */
+export type PastChange = TimelineEntry & {
+  sequence: number;
+  relayedAtMs: number | null;
+  claimedAtMs: number | null;
+  takenAtMs: number | null;
+};
+
+/** Oldest first. @throws SluiceError reports_unavailable */
+export async function changesOf(clickhouse: Clickhouse, present: PresentState): Promise<PastChange[]> {
   const rows = await clickhouse.query<EventRow>(
     `SELECT sequence, any(status) AS status, any(attempt) AS attempt, any(operator) AS operator,
        any(last_error) AS error, any(refused_by) AS refusedBy, any(refused_why) AS refusedWhy,
-       any(refused_at_ms) AS refusedAtMs, toUnixTimestamp64Milli(any(updated_at)) AS at
+       any(refused_at_ms) AS refusedAtMs, any(relayed_ago) AS relayedAgo, any(claimed_ago) AS claimedAgo,
+       any(taken_ago) AS takenAgo, toUnixTimestamp64Milli(any(updated_at)) AS at
      FROM messages_log WHERE customer_id = {customer:UInt64} AND id = {id:String}
      GROUP BY sequence ORDER BY sequence`,
     { customer: present.customerId, id: present.id },
   );
-  const entries = rows.map(entryOf);
-  if (Number(rows.at(-1)?.sequence ?? -1) < present.sequence) entries.push(presentEntry(present));
+  const changes = rows.map(changeOf);
+  if ((changes.at(-1)?.sequence ?? -1) < present.sequence) changes.push(presentChange(present));
+  return changes;
+}
+
+export function timelineOf(
+  changes: readonly PastChange[],
+  present: PresentState,
+  late: readonly LateReport[],
+): TimelineEntry[] {
+  const entries: TimelineEntry[] = changes.map(
+    ({ sequence: _, relayedAtMs: _r, claimedAtMs: _c, takenAtMs: _t, ...shown }) => shown,
+  );
   // Events keep their order, whatever their clocks say; a late report comes after what happened before it.
   for (const { status, operator, error, receivedAtMs } of late) {
     const report = { ...entry(status, present.attempt, operator, receivedAtMs), error, late: true };
@@ -66,11 +82,20 @@ type EventRow = {
   refusedBy: string[];
   refusedWhy: string[];
   refusedAtMs: (string | number)[];
+  relayedAgo: number;
+  claimedAgo: number;
+  takenAgo: number;
   at: string;
 };
 
-function entryOf(row: EventRow): TimelineEntry {
+function changeOf(row: EventRow): PastChange {
+  // One more than how long before it was; 0: nobody knows.
+  const before = (ago: number) => (Number(ago) === 0 ? null : Number(row.at) - (Number(ago) - 1));
   return {
+    sequence: Number(row.sequence),
+    relayedAtMs: before(row.relayedAgo),
+    claimedAtMs: before(row.claimedAgo),
+    takenAtMs: before(row.takenAgo),
     ...entry(row.status, Number(row.attempt), row.operator, Number(row.at)),
     error: row.error === "" ? null : row.error,
     refused: row.refusedBy.map((operator, i) => ({
@@ -81,7 +106,11 @@ function entryOf(row: EventRow): TimelineEntry {
   };
 }
 
-const presentEntry = (present: PresentState): TimelineEntry => ({
+const presentChange = (present: PresentState): PastChange => ({
+  sequence: present.sequence,
+  relayedAtMs: null,
+  claimedAtMs: null,
+  takenAtMs: null,
   ...entry(present.status, present.attempt, present.operator ?? "", present.updatedAtMs),
   error: present.lastError,
 });

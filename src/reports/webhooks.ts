@@ -5,6 +5,7 @@
 
 import { ulidBound } from "../core/id.ts";
 import type { Status } from "../core/message.ts";
+import { type Peer, PEERS } from "../core/peers/form.ts";
 import { type EventType, MESSAGE_STATUS } from "../core/webhook-event.ts";
 import { readWebhook } from "../customers/webhooks.ts";
 import { type DeliveryState, NO_MESSAGE } from "../ledger/webhook-deliveries.ts";
@@ -42,6 +43,8 @@ export type WebhookDelivery = {
   occurred_at: string;
   /** null: the customer's own. */
   url: string | null;
+  /** Whose form it has; null: Sluice's own. */
+  form: Peer | null;
   state: DeliveryState;
   attempts: number;
   next_attempt_at: string | null;
@@ -80,6 +83,7 @@ export async function webhookView({ pool }: { pool: Pool }, customerId: number):
 type StoredDelivery = {
   event_id: string;
   url: string | null;
+  form: string | null;
   message_id: string;
   sequence: number;
   status: string;
@@ -106,7 +110,7 @@ export async function listDeliveries(
   params.check();
 
   const rows = await pool.query<StoredDelivery[]>(
-    "SELECT event_id, url, message_id, sequence, status, occurred_at, state, attempts, run_at, code, " +
+    "SELECT event_id, url, form, message_id, sequence, status, occurred_at, state, attempts, run_at, code, " +
       `error, changed_at FROM webhook_deliveries FORCE INDEX (${state === null ? "PRIMARY" : "by_state"}) ` +
       `WHERE customer_id=? AND event_id>=? AND event_id<? ${state === null ? "" : "AND state=? "}` +
       "ORDER BY event_id DESC LIMIT ?",
@@ -133,6 +137,7 @@ const deliveryOf = (row: StoredDelivery): WebhookDelivery => {
     sequence: isAboutMessage ? row.sequence : null,
     occurred_at: row.occurred_at.toISOString(),
     url: row.url,
+    form: PEERS.find((peer) => peer === row.form?.split(" ")[0]) ?? null,
     state: row.state,
     attempts: row.attempts,
     next_attempt_at: row.run_at?.toISOString() ?? null,

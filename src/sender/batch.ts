@@ -68,7 +68,7 @@ export async function runBatch(
 ): Promise<void> {
   const { lane, link, allowance, took } = request;
   const startedAtMs = deps.now();
-  const { claimId, claimed, deadlineMs } = await claim(deps, request);
+  const { claimId, claimed, claimedAtMs, deadlineMs } = await claim(deps, request);
   if (claimed.length === 0) {
     deps.fleet.report(link, NO_TALLIES);
     onPart();
@@ -80,7 +80,7 @@ export async function runBatch(
   let settling: Promise<void> = Promise.resolve();
   const onOutcomes = (outcomes: Indexed[]) => {
     onAnswer();
-    const moment = { nowMs: deps.now(), jitter: deps.random() };
+    const moment = { nowMs: deps.now(), jitter: deps.random(), claimedAtMs };
     const changes = outcomes.map(([index, outcome]) =>
       changeOf(claimed[index] as LaneRecord, outcome, moment),
     );
@@ -100,7 +100,7 @@ export async function runBatch(
 /** Of a batch that submitted nothing. */
 export const NO_TALLIES: Tallies = new Map();
 
-type OwnClaim = { claimId: string; claimed: LaneRecord[]; deadlineMs: number };
+type OwnClaim = { claimId: string; claimed: LaneRecord[]; claimedAtMs: number; deadlineMs: number };
 
 // The deadline counts from before the claim was sent. It leaves room for a submit that uses its whole
 // time-out to connect and again to answer, and for settling its outcome under the claim.
@@ -108,14 +108,22 @@ async function claim(deps: BatchDeps, request: BatchRequest): Promise<OwnClaim> 
   const claimId = deps.id();
   const firstTryMs = monotonicMs();
   let lastTryMs = firstTryMs;
+  let claimedAtMs = 0;
   const result = await deps.persist.run("claim", (again) => {
     if (again && deps.isStopping()) throw new StoppedError("stopped before the claim");
     lastTryMs = monotonicMs();
-    return request.claim({ claimId, nowMs: deps.now(), again });
+    const nowMs = deps.now();
+    if (!again || claimedAtMs === 0) claimedAtMs = nowMs;
+    return request.claim({ claimId, nowMs, again });
   });
   deps.counts.skipped_total += result.read - result.records.length;
   const sinceMs = result.wasStored ? firstTryMs : lastTryMs;
-  return { claimId, claimed: result.records, deadlineMs: sinceMs + CLAIM_TTL_MS - 2 * SUBMIT_TIMEOUT_MS };
+  return {
+    claimId,
+    claimed: result.records,
+    claimedAtMs,
+    deadlineMs: sinceMs + CLAIM_TTL_MS - 2 * SUBMIT_TIMEOUT_MS,
+  };
 }
 
 type Part = { claimId: string; lane: Lane; changes: Change[]; left: Set<string>; took: LaneWait["took"] };

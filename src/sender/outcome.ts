@@ -100,12 +100,16 @@ export function afterLost(lost: Unknown, again: Outcome): Outcome {
 
 /**
  * When outcomes are settled, and how much of their jitter retries get, from 0 to 1. What is settled together
- * shares it, so that what was refused together is one outbox row.
+ * shares it, so that what was refused together is one outbox row. `claimedAtMs`: when they were claimed.
  */
-export type Moment = { nowMs: number; jitter: number };
+export type Moment = { nowMs: number; jitter: number; claimedAtMs?: number };
 
 /** The change that this outcome makes of a message in `sending`. */
-export function changeOf(record: LaneRecord, outcome: Outcome, { nowMs, jitter }: Moment): Change {
+export function changeOf(
+  record: LaneRecord,
+  outcome: Outcome,
+  { nowMs, jitter, claimedAtMs }: Moment,
+): Change {
   const { refusals, lostAt } = outcome;
   const none = {
     record,
@@ -115,6 +119,7 @@ export function changeOf(record: LaneRecord, outcome: Outcome, { nowMs, jitter }
     operatorMessageIds: [],
     ...(refusals === undefined ? {} : { refusals }),
     ...(lostAt === undefined ? {} : { lostAt }),
+    ...(claimedAtMs === undefined ? {} : { claimedAtMs }),
   } as const;
   switch (outcome.kind) {
     case "accepted": {

@@ -112,10 +112,12 @@ async function take(deps: ReadingDeps, { lane, read, slow }: Taking): Promise<vo
 
 function decode(
   { topic, counts, log }: ReadingDeps,
-  { value, partition, offset }: InRecord,
+  { value, partition, offset, timestampMs }: InRecord,
 ): LaneRecord | DeadLetter {
   try {
-    return unpackLaneRecord(value);
+    const record = unpackLaneRecord(value);
+    if (timestampMs !== undefined && timestampMs > 0) record.relayedAtMs = timestampMs;
+    return record;
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
     counts.dead_total++;

@@ -1,4 +1,4 @@
-// One call to a customer's URL, by node:http(s), and what came of it. The name is resolved once, by DNS, all
+// One call of a customer's URL, by node:http(s), and what came of it. The name is resolved once, by DNS, all
 // its addresses are checked, and the connection goes to a checked one; the agent refuses what isn't public
 // once more (request-filtering-agent). Redirects are not followed. Leaves signatures to sign.ts, and what an
 // answer means to outcome.ts.
@@ -12,18 +12,29 @@ import { request as requestHttps } from "node:https";
 import { isIP } from "node:net";
 import { RequestFilteringHttpAgent, RequestFilteringHttpsAgent } from "request-filtering-agent";
 import { callbackUrlProblem, hostOf, isPublicAddress, type UrlRules } from "../core/callback-url.ts";
-import { WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_TIMEOUT_MS } from "../core/webhook-limits.ts";
+import { CALLED_CHARS_MAX, WEBHOOK_ANSWER_BYTES_MAX, WEBHOOK_TIMEOUT_MS } from "../core/webhook-limits.ts";
+import type { Method } from "../core/peers/form.ts";
 
 export type CallAnswer =
-  | { kind: "answered"; code: number }
+  /** `body`: the beginning of it, if the call reads it. */
+  | { kind: "answered"; code: number; body?: string }
   /** Nothing was sent: the URL, or where its name leads, isn't public. */
   | { kind: "not-allowed"; reason: string }
   | { kind: "failed"; reason: string; timedOut: boolean };
 /** All addresses of a name, at least one; ends early when the signal aborts. @throws Error if it has none */
 export type Resolve = (name: string, signal: AbortSignal) => Promise<string[]>;
+export type Call = {
+  method: Method;
+  url: string;
+  headers: Readonly<Record<string, string>>;
+  /** "" for a GET. */
+  body: string;
+  /** Whether the body of the answer says something, too. */
+  readsBody: boolean;
+};
 export type Caller = {
   /** Never rejects. */
-  post(url: string, headers: Readonly<Record<string, string>>, body: string): Promise<CallAnswer>;
+  call(wanted: Call): Promise<CallAnswer>;
   close(): void;
 };
 
@@ -48,7 +59,7 @@ export function createCaller(rules: UrlRules, resolve: Resolve = resolveByDns())
   };
   for (const agent of Object.values(agents)) keepFewIdle(agent);
   return {
-    post: (url, headers, body) => call({ url, headers, body }, { rules, resolve, agents }),
+    call: (wanted) => callWith(wanted, { rules, resolve, agents }),
     close() {
       for (const agent of Object.values(agents)) agent.destroy();
     },
@@ -63,26 +74,25 @@ function keepFewIdle(agent: Agent): void {
   agent.keepSocketAlive = (socket) => idle() < IDLE_SOCKETS_MAX && keep(socket);
 }
 
-type Call = { url: string; headers: Readonly<Record<string, string>>; body: string };
 type Deps = {
   rules: UrlRules;
   resolve: Resolve;
   agents: { "http:": RequestFilteringHttpAgent; "https:": RequestFilteringHttpsAgent };
 };
 
-function call(wanted: Call, deps: Deps): Promise<CallAnswer> {
-  const problem = callbackUrlProblem(wanted.url, deps.rules);
+function callWith(wanted: Call, deps: Deps): Promise<CallAnswer> {
+  const problem = callbackUrlProblem(wanted.url, deps.rules, CALLED_CHARS_MAX);
   if (problem !== null) return Promise.resolve({ kind: "not-allowed", reason: `the URL ${problem}` });
   const stop = new AbortController();
-  const seen: Seen = { code: null };
+  const seen: Seen = { code: null, body: wanted.readsBody ? "" : undefined };
   return new Promise((done) => {
     const timer = setTimeout(() => {
       // An answer whose body drips has said what matters.
-      if (seen.code !== null) done({ kind: "answered", code: seen.code });
+      if (seen.code !== null) done(answerOf(seen.code, seen));
       else done({ kind: "failed", reason: `no answer within ${WEBHOOK_TIMEOUT_MS} ms`, timedOut: true });
       stop.abort();
     }, WEBHOOK_TIMEOUT_MS);
-    void connectAndPost(wanted, { ...deps, signal: stop.signal, seen })
+    void connectAndCall(wanted, { ...deps, signal: stop.signal, seen })
       .catch((error: unknown): CallAnswer => ({ kind: "failed", reason: reasonOf(error), timedOut: false }))
       .then((answer) => {
         clearTimeout(timer);
@@ -91,11 +101,15 @@ function call(wanted: Call, deps: Deps): Promise<CallAnswer> {
   });
 }
 
-/** The status of the answer, as soon as it is there. */
-type Seen = { code: number | null };
+/** The status of the answer, as soon as it is there, and what has come of its body, if that is read. */
+type Seen = { code: number | null; body: string | undefined };
+
+const answerOf = (code: number, { body }: Seen): CallAnswer =>
+  body === undefined ? { kind: "answered", code } : { kind: "answered", code, body };
+
 type Running = Deps & { signal: AbortSignal; seen: Seen };
 
-async function connectAndPost(wanted: Call, running: Running): Promise<CallAnswer> {
+async function connectAndCall(wanted: Call, running: Running): Promise<CallAnswer> {
   const url = new URL(wanted.url);
   const host = hostOf(url);
   const addresses = isIP(host) === 0 ? await running.resolve(host, running.signal) : [host];
@@ -103,64 +117,70 @@ async function connectAndPost(wanted: Call, running: Running): Promise<CallAnswe
     return { kind: "not-allowed", reason: "its name leads to an address that isn't public" };
   const address = addresses[0];
   if (address === undefined || running.signal.aborted) throw new Error("its name has no address");
-  const first = await post(url, address, wanted, running);
+  const first = await request(url, address, wanted, running);
   if (first.kind !== "stale") return first;
   // The server closed a connection that was kept for the next call while that was on its way.
-  const second = await post(url, address, wanted, running);
+  const second = await request(url, address, wanted, running);
   return second.kind === "stale" ? { kind: "failed", reason: CLOSED, timedOut: false } : second;
 }
+
+/** What is kept of a body: more than any peer asks for. */
+const BODY_CHARS_MAX = 256;
+const lengthOf = (body: string) => ({ "content-length": String(Buffer.byteLength(body)) });
 
 const CLOSED = "the connection was closed";
 const STALE: readonly unknown[] = ["ECONNRESET", "EPIPE"];
 
-function post(
+function request(
   url: URL,
   address: string,
-  { headers, body }: Call,
+  { method, headers, body }: Call,
   { agents, signal, seen }: Running,
 ): Promise<CallAnswer | { kind: "stale" }> {
   return new Promise((done, fail) => {
     const isHttps = url.protocol === "https:";
     const name = hostOf(url);
     const options: RequestOptions = {
-      method: "POST",
+      method,
       // Not the name: it would be resolved again, and might then lead elsewhere.
       host: address,
       port: url.port === "" ? (isHttps ? 443 : 80) : Number(url.port),
       path: `${url.pathname}${url.search}`,
-      headers: { ...headers, host: url.host, "content-length": String(Buffer.byteLength(body)) },
+      headers: { ...headers, host: url.host, ...(method === "GET" ? {} : lengthOf(body)) },
       signal,
     };
     // The name that the certificate must be for. TLS has none for an address, which is compared as it is.
     const servername = isIP(name) === 0 ? name : "";
-    const request = isHttps
+    const sent = isHttps
       ? requestHttps({ ...options, servername, agent: agents["https:"] })
       : requestHttp({ ...options, agent: agents["http:"] });
-    const answered = () => done({ kind: "answered", code: seen.code ?? 0 });
-    request.on("response", (response) => {
+    const answered = () => done(answerOf(seen.code ?? 0, seen));
+    sent.on("response", (response) => {
       seen.code = response.statusCode ?? 0;
-      readSome(response, answered);
+      readSome(response, seen, answered);
     });
-    request.on("error", (error: NodeJS.ErrnoException) => {
+    sent.on("error", (error: NodeJS.ErrnoException) => {
       // A status that has come counts, whatever becomes of the body.
       if (seen.code !== null) answered();
-      else if (request.reusedSocket && STALE.includes(error.code)) done({ kind: "stale" });
+      else if (sent.reusedSocket && STALE.includes(error.code)) done({ kind: "stale" });
       else fail(error);
     });
     // An answer that is none, such as an upgrade, ends a request without any other event.
-    request.on("close", () => {
+    sent.on("close", () => {
       if (seen.code !== null) answered();
       else fail(new Error(CLOSED));
     });
-    request.end(body);
+    sent.end(body);
   });
 }
 
 /** Calls `done` once the answer has ended, failed, or is longer than is worth reading. */
-function readSome(response: IncomingMessage, done: () => void): void {
+function readSome(response: IncomingMessage, seen: Seen, done: () => void): void {
   let bytes = 0;
   response.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
+    if (seen.body !== undefined && seen.body.length < BODY_CHARS_MAX)
+      seen.body += chunk.toString("latin1", 0, BODY_CHARS_MAX);
     if (bytes > WEBHOOK_ANSWER_BYTES_MAX) response.destroy();
   });
   response.on("error", () => undefined); // its status has come, and says it all

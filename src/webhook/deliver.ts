@@ -19,13 +19,10 @@ import {
   WEBHOOK_SLOW_MS,
   WEBHOOK_START_MS,
 } from "../core/webhook-limits.ts";
-import { findSigning, type WebhookSigning } from "../customers/webhooks.ts";
-import {
-  type CallOutcome,
-  type Delivery,
-  dueDeliveries,
-  NO_WEBHOOK_URL,
-} from "../ledger/webhook-deliveries.ts";
+import { withCall } from "../core/webhook-calls.ts";
+import { findSigners } from "../customers/callback-signers.ts";
+import { findSigning } from "../customers/webhooks.ts";
+import { type CallOutcome, type Delivery, dueDeliveries } from "../ledger/webhook-deliveries.ts";
 import {
   claimEndpoints,
   type ClaimedEndpoint,
@@ -35,15 +32,15 @@ import {
 import type { Pool } from "../platform/mysql.ts";
 import type { Timers } from "../platform/timers.ts";
 import type { CallAnswer, Caller } from "./call.ts";
-import { errorOf, outcomeOf, resultOf } from "./outcome.ts";
+import { type CallResult, errorOf, outcomeOf, resultOf } from "./outcome.ts";
 import { settleWork, type Work } from "./settle.ts";
-import { signedHeaders } from "./sign.ts";
+import { callOf, type Signing, signersIn } from "./wanted-call.ts";
 
 /** One call that was made, for the metrics. */
-export type Made = { answer: CallAnswer; tookMs: number; attempts: number; occurredAtMs: number };
+export type Made = { result: CallResult; tookMs: number; attempts: number; occurredAtMs: number };
 export type DeliverDeps = {
   pool: Pool;
-  caller: Pick<Caller, "post">;
+  caller: Pick<Caller, "call">;
   timers: Timers;
   now: () => number;
   id: () => string;
@@ -138,9 +135,11 @@ export function createDeliverer(deps: DeliverDeps): Deliverer {
       const byCustomer = new Map(signing.map((one) => [one.customerId, one]));
       const wanted = endpoints.map((one) => wantedOf(one, byCustomer.has(one.customerId)));
       const due = await dueDeliveries(pool, wanted);
-      endpoints.forEach((endpoint, at) =>
-        begin({ endpoint, lease, due: due[at] ?? [], by: byCustomer.get(endpoint.customerId) }),
-      );
+      const signers = await findSigners(pool, due.flatMap(signersIn));
+      endpoints.forEach((endpoint, at) => {
+        const by = { webhook: byCustomer.get(endpoint.customerId), signers };
+        begin({ endpoint, lease, due: due[at] ?? [], by });
+      });
       return true;
     },
     calls: () => state.calls,
@@ -151,10 +150,15 @@ export function createDeliverer(deps: DeliverDeps): Deliverer {
   };
 }
 
-/** One that fails gets a single call; one that has stopped gets none. What has no webhook needs no call. */
-function wantedOf({ customerId, endpoint, state, failures }: ClaimedEndpoint, hasWebhook: boolean) {
-  const isProbed = hasWebhook && failures >= WEBHOOK_PROBE_FAILURES_MIN;
-  const most = isProbed ? 1 : WEBHOOK_ENDPOINT_ROWS_MAX;
+const isProbed = ({ failures }: ClaimedEndpoint): boolean => failures >= WEBHOOK_PROBE_FAILURES_MIN;
+
+/**
+ * One that fails gets a single call; one that has stopped gets none. Of a customer without a webhook most
+ * deliveries end without a call, so they are read all the same.
+ */
+function wantedOf(claimed: ClaimedEndpoint, hasWebhook: boolean) {
+  const { customerId, endpoint, state } = claimed;
+  const most = hasWebhook && isProbed(claimed) ? 1 : WEBHOOK_ENDPOINT_ROWS_MAX;
   return { customerId, endpoint, limit: state === "active" ? most : 0 };
 }
 
@@ -162,8 +166,7 @@ type Wanted = {
   endpoint: ClaimedEndpoint;
   lease: string;
   due: readonly Delivery[];
-  /** Absent if the customer has no webhook any more. */
-  by: WebhookSigning | undefined;
+  by: Signing;
 };
 
 /** Makes the calls of one lease, some at a time; ends early if they fail one after the other. */
@@ -191,29 +194,32 @@ async function workOn(
     worked.failed < WEBHOOK_PROBE_FAILURES_MIN &&
     !worked.isGone &&
     deps.timers.monotonicMs() - startedMs < WEBHOOK_START_MS;
+  const ageMs = () => deps.timers.monotonicMs() - startedMs;
+  const callsMax = isProbed(endpoint) ? 1 : Number.POSITIVE_INFINITY;
   const oneAfterTheOther = async () => {
     for (let delivery = due[next++]; delivery !== undefined && mayGoOn(); delivery = due[next++]) {
-      const ageMs = () => deps.timers.monotonicMs() - startedMs;
-      const url = delivery.url ?? by?.url ?? null;
-      if (by === undefined || url === null) {
-        outcomes.push(unwanted(delivery));
+      const atMs = deps.now();
+      const wanted = callOf(delivery, by, atMs);
+      if (typeof wanted === "string") {
+        outcomes.push(unwanted(delivery, wanted));
         continue;
       }
+      if (calls >= callsMax) continue;
+      calls++;
       const beganMs = ageMs();
       state.calls++;
-      const answer = await deps.caller.post(
-        url,
-        signedHeaders(by.secrets, delivery, deps.now()),
-        delivery.body,
-      );
+      const answer = await deps.caller.call(wanted.call);
       state.calls--;
       const callMs = ageMs() - beganMs;
-      calls++;
       tookMs += callMs;
       const { attempts, occurredAtMs } = delivery;
-      deps.onCall({ answer, tookMs: callMs, attempts, occurredAtMs });
-      count(worked, answer, delivery);
-      outcomes.push(outcomeOf(delivery, answer, delivery.leftMs - ageMs(), deps.timers.random));
+      const result = resultOf(answer, wanted.peer);
+      deps.onCall({ result, tookMs: callMs, attempts, occurredAtMs });
+      count(worked, { result, error: errorOf(answer, wanted.peer) }, delivery);
+      const leftMs = delivery.leftMs - ageMs();
+      const outcome = outcomeOf(delivery, answer, leftMs, deps.timers.random, wanted.peer);
+      outcome.calls = withCall(delivery.calls, { atMs, code: codeOf(answer), tookMs: callMs });
+      outcomes.push(outcome);
     }
   };
   await Promise.all(Array.from({ length: WEBHOOK_ENDPOINT_CALLS_MAX }, oneAfterTheOther));
@@ -221,12 +227,16 @@ async function workOn(
   return { worked, outcomes };
 }
 
-function count(worked: Worked, answer: CallAnswer, { url, isAboutMessage }: Delivery): void {
-  const result = resultOf(answer);
+const codeOf = (answer: CallAnswer): number | null => (answer.kind === "answered" ? answer.code : null);
+
+type Ended = { result: CallResult; error: string | null };
+
+function count(worked: Worked, { result, error }: Ended, { url, form, isAboutMessage }: Delivery): void {
   if (result === "acknowledged") {
     worked.succeeded++;
     worked.failed = 0;
-    worked.url = url ?? worked.url;
+    // Who takes a peer's callbacks there knows no other events.
+    if (form === null) worked.url = url ?? worked.url;
     return;
   }
   // A receiver that doesn't know such events may refuse them, and take all others.
@@ -234,14 +244,14 @@ function count(worked: Worked, answer: CallAnswer, { url, isAboutMessage }: Deli
   // From a message's own URL, 410 is about that message.
   if (result === "gone") worked.isGone ||= url === null;
   worked.failed++;
-  worked.error = errorOf(answer);
+  worked.error = error;
 }
 
-const unwanted = ({ eventId, giveUpAtMs }: Delivery): CallOutcome => ({
+const unwanted = ({ eventId, giveUpAtMs }: Delivery, why: string): CallOutcome => ({
   eventId,
   giveUpAtMs,
   state: "failed",
   code: null,
-  error: NO_WEBHOOK_URL,
+  error: why,
   delayMs: 0,
 });

@@ -20,6 +20,20 @@ test("any 2xx acknowledges, 410 ends it, and everything else is tried again", ()
   expect(errorOf(answered(302))).toBe("answered 302: redirects are not followed");
 });
 
+test("Jasmin's receivers acknowledge by their body, and are not called again after a 404", () => {
+  const ack = (code: number, body: string): CallAnswer => ({ kind: "answered", code, body });
+  const state = (answer: CallAnswer) => outcomeOf(fresh, answer, 1_000_000, most, "jasmin").state;
+  expect(["ACK/Jasmin", " ACK/Jasmin\r\n"].map((body) => state(ack(200, body)))).toEqual([
+    "delivered",
+    "delivered",
+  ]);
+  for (const answer of [ack(200, ""), ack(200, "OK"), ack(500, "ACK/Jasmin"), answered(204), timedOut])
+    expect(state(answer)).toBe("pending");
+  expect(state(ack(404, "ACK/Jasmin"))).toBe("failed");
+  expect(errorOf(ack(200, "OK"), "jasmin")).toBe("answered 200 without ACK/Jasmin");
+  expect(outcomeOf(fresh, answered(404), 1_000_000, most, "kannel").state).toBe("pending");
+});
+
 test("every kind of failure has its own name in the metrics", () => {
   expect(
     [
@@ -29,7 +43,7 @@ test("every kind of failure has its own name in the metrics", () => {
       timedOut,
       { kind: "failed", reason: "the connection was closed", timedOut: false } as const,
       { kind: "not-allowed", reason: "x" } as const,
-    ].map(resultOf),
+    ].map((answer) => resultOf(answer)),
   ).toEqual(["acknowledged", "refused", "gone", "timed_out", "not_connected", "not_allowed"]);
 });
 

@@ -2,6 +2,7 @@
 // next try. Pure. Leaves what it means for the endpoint to deliver.ts.
 // Invariant: a delivery is tried at doubling intervals until its time is over, with one last try when it is.
 
+import type { Peer } from "../core/peers/form.ts";
 import { WEBHOOK_PROBE_FIRST_MS, WEBHOOK_PROBE_MAX_MS } from "../core/webhook-limits.ts";
 import type { Delivery, CallOutcome } from "../ledger/webhook-deliveries.ts";
 import { type Backoff, backoffMs } from "../platform/retry.ts";
@@ -15,12 +16,15 @@ const RETRY: Backoff = { firstMs: 5_000, mostMs: 3 * 3_600_000 };
 /** How often an endpoint that fails is asked whether it works again. */
 const PROBE: Backoff = { firstMs: WEBHOOK_PROBE_FIRST_MS, mostMs: WEBHOOK_PROBE_MAX_MS };
 const GONE = 410;
+const NOT_FOUND = 404;
+const JASMIN_ACK = "ACK/Jasmin";
 
-export function resultOf(answer: CallAnswer): CallResult {
+/** `peer`: whose form the call had; null: Sluice's own. */
+export function resultOf(answer: CallAnswer, peer: Peer | null = null): CallResult {
   switch (answer.kind) {
     case "answered":
-      if (answer.code >= 200 && answer.code < 300) return "acknowledged";
-      return answer.code === GONE ? "gone" : "refused";
+      if (isAcknowledged(answer, peer)) return "acknowledged";
+      return isOver(answer.code, peer) ? "gone" : "refused";
     case "not-allowed":
       return "not_allowed";
     case "failed":
@@ -28,30 +32,42 @@ export function resultOf(answer: CallAnswer): CallResult {
   }
 }
 
+type Answered = Extract<CallAnswer, { kind: "answered" }>;
+
+/** Jasmin's receivers say so in the body; an error page with a 200 says nothing. */
+const isAcknowledged = ({ code, body }: Answered, peer: Peer | null): boolean =>
+  code >= 200 && code < 300 && (peer !== "jasmin" || body?.trim() === JASMIN_ACK);
+
+/** Jasmin never calls again after a 404. */
+const isOver = (code: number, peer: Peer | null): boolean =>
+  code === GONE || (peer === "jasmin" && code === NOT_FOUND);
+
 /** `leftMs`: how much of the delivery's time is left now. */
 export function outcomeOf(
   delivery: Pick<Delivery, "eventId" | "giveUpAtMs" | "attempts">,
   answer: CallAnswer,
   leftMs: number,
   random: () => number,
+  peer: Peer | null = null,
 ): CallOutcome {
-  const result = resultOf(answer);
+  const result = resultOf(answer, peer);
   const { eventId, giveUpAtMs } = delivery;
   const of = { eventId, giveUpAtMs };
   const code = answer.kind === "answered" ? answer.code : null;
   if (result === "acknowledged") return { ...of, state: "delivered", code, error: null, delayMs: 0 };
-  const error = errorOf(answer);
+  const error = errorOf(answer, peer);
   if (result === "gone" || leftMs <= 0) return { ...of, state: "failed", code, error, delayMs: 0 };
   const delayMs = Math.min(leftMs, backoffMs(RETRY, delivery.attempts + 1, random));
   return { ...of, state: "pending", code, error, delayMs };
 }
 
 /** Why a call did not succeed, as its customer sees it; null if it did. */
-export function errorOf(answer: CallAnswer): string | null {
+export function errorOf(answer: CallAnswer, peer: Peer | null = null): string | null {
   if (answer.kind !== "answered") return answer.reason;
-  const result = resultOf(answer);
+  const result = resultOf(answer, peer);
   if (result === "acknowledged") return null;
-  if (result === "gone") return "answered 410: no more calls";
+  if (result === "gone") return `answered ${answer.code}: no more calls`;
+  if (answer.code >= 200 && answer.code < 300) return `answered ${answer.code} without ${JASMIN_ACK}`;
   return `answered ${answer.code}${isRedirect(answer.code) ? ": redirects are not followed" : ""}`;
 }
 

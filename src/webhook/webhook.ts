@@ -17,7 +17,6 @@ import type { Metrics } from "../platform/metrics.ts";
 import { type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
 import { WEBHOOK_RESULTS } from "../platform/webhook-metrics.ts";
 import { createDeliverer, type DeliverDeps, type Made } from "./deliver.ts";
-import { resultOf } from "./outcome.ts";
 
 export type WebhookDeps = PeriodicDeps & Pick<DeliverDeps, "pool" | "caller" | "now" | "id">;
 export type WebhookRole = { databaseUp(): boolean; stop(): Promise<void> };
@@ -96,8 +95,7 @@ function createCallMeter({ metrics, now }: { metrics: Metrics; now: () => number
   );
   const took = metrics.histogram("sluice_webhook_call_duration_seconds", {});
   const delay = metrics.histogram("sluice_webhook_delay_seconds", {});
-  return ({ answer, tookMs, attempts, occurredAtMs }) => {
-    const result = resultOf(answer);
+  return ({ result, tookMs, attempts, occurredAtMs }) => {
     calls.get(result)?.(1);
     took(tookMs / 1_000);
     // How quick we are is seen on the first call; the others show how the endpoint was.

@@ -183,6 +183,7 @@ test("the tables that read Kafka follow their settings, and no other migration r
     expect(await migrateClickhouse(moved)).toEqual([
       "0004_kafka.sql (settings changed)",
       "0006_attempts_kafka.sql (settings changed)",
+      "0009_passed_kafka.sql (settings changed)",
     ]);
     expect(await migrateClickhouse(moved)).toEqual([]);
     const one = id();

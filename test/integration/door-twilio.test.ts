@@ -3,7 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import twilio from "twilio";
-import { accountSid } from "../../src/api/doors/twilio.ts";
+import { accountSid } from "../../src/core/peers/twilio.ts";
 import { walletOf } from "../support/batches.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";

@@ -1,10 +1,27 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { createIdFactory } from "../../src/core/id.ts";
+import { maskOf } from "../../src/core/callback.ts";
 import { SluiceError } from "../../src/core/errors.ts";
+import { unpackEvents } from "../../src/core/event-record.ts";
+import { createIdFactory } from "../../src/core/id.ts";
+import { withCall } from "../../src/core/webhook-calls.ts";
+import { claimMessages } from "../../src/ledger/claim.ts";
+import type { LateReport } from "../../src/ledger/late-reports.ts";
+import { settleClaim } from "../../src/ledger/settle.ts";
+import { takeEvents } from "../../src/ledger/webhook-deliveries.ts";
 import { createClickhouse } from "../../src/platform/clickhouse.ts";
+import { createPool } from "../../src/platform/mysql.ts";
+import { oneMessage } from "../../src/reports/messages-list.ts";
 import { messagesReport } from "../../src/reports/messages-report.ts";
-import { timelineOf } from "../../src/reports/timeline.ts";
-import { createTestClickhouse, insertStatusEvents, type TestClickhouse } from "../support/clickhouse.ts";
+import { changesOf, type PresentState, timelineOf } from "../../src/reports/timeline.ts";
+import { changeOf } from "../../src/sender/outcome.ts";
+import {
+  createTestClickhouse,
+  insertStatusEvents,
+  type StatusEvent,
+  type TestClickhouse,
+} from "../support/clickhouse.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 
 const HOUR_MS = 3_600_000;
 const NOW_MS = Date.UTC(2026, 4, 20, 12);
@@ -197,6 +214,9 @@ describe("GET /v1/reports/messages", () => {
   });
 });
 
+const timeline = async (present: PresentState, late: readonly LateReport[] = []) =>
+  timelineOf(await changesOf(db.clickhouse, present), present, late);
+
 test("a timeline has each event once, and the present status if the log is behind", async () => {
   const createdMs = NOW_MS - 2_000;
   const id = idAt(createdMs);
@@ -211,10 +231,10 @@ test("a timeline has each event once, and the present status if the log is behin
     lastError: null,
     updatedAtMs: createdMs + 50,
   };
-  const now = await timelineOf(db.clickhouse, { ...present, status: "sending", sequence: 2 }, []);
+  const now = await timeline({ ...present, status: "sending", sequence: 2 });
   expect(now.map(({ status }) => status)).toEqual(["queued", "sending"]);
   await insertStatusEvents(db.clickhouse, [{ ...event, sequence: 4, status: "sent", operator: "B" }]);
-  const later = await timelineOf(db.clickhouse, { ...present, status: "sent", sequence: 4 }, []);
+  const later = await timeline({ ...present, status: "sent", sequence: 4 });
   const plain = { attempt: 1, error: null, refused: [], late: false };
   expect(later).toEqual([
     { ...plain, status: "queued", operator: null, at: new Date(createdMs + 1).toISOString() },
@@ -249,10 +269,10 @@ test("a timeline names who refused the message and why, and what was reported to
     updatedAtMs: createdMs + 11,
   } as const;
   const late = { messageId: id, part: 0, operator: "B", error: null, receivedAtMs: createdMs + 900 };
-  const timeline = await timelineOf(db.clickhouse, present, [{ ...late, status: "delivered" }]);
+  const shown = await timeline(present, [{ ...late, status: "delivered" }]);
   const by = (name: string, ms: number) => ({ operator: name, error: `${name} is busy`, at: at(ms) });
   const none = { error: null, refused: [], late: false };
-  expect(timeline).toEqual([
+  expect(shown).toEqual([
     { ...none, status: "queued", attempt: 1, operator: null, at: at(1) },
     {
       ...none,
@@ -267,4 +287,73 @@ test("a timeline names who refused the message and why, and what was reported to
     { ...none, status: "undelivered", attempt: 2, operator: "B", at: at(11), error: "barred (8)" },
     { ...none, status: "delivered", attempt: 2, operator: "B", at: at(900), late: true },
   ]);
+});
+
+test("steps tell all that happened to a message, and how long each took", async () => {
+  const mysql = await createTestDatabase();
+  const pool = createPool(mysql.config, { connections: 2, multipleStatements: true });
+  try {
+    const id = createIdFactory({ now: Date.now });
+    const customerId = await insertCustomer(pool, 10_000);
+    const told = { url: "https://a.example/dlr", statuses: maskOf(["sent"]), form: "jasmin 1 POST" };
+    const record = laneRecord(customerId, { callback: told });
+    await acceptMessages(pool, [record]);
+    const [claimId, claimedAtMs] = [id(), record.createdAtMs + 40];
+    record.relayedAtMs = record.createdAtMs + 30;
+    const claim = { claimId, lane: record.lane, records: [record], nowMs: claimedAtMs };
+    await claimMessages(pool, claim);
+    const refusals = [{ operator: "A", error: "busy", atMs: record.createdAtMs + 50 }];
+    const takenAtMs = record.createdAtMs + 70;
+    const taken = { kind: "accepted", operator: "B", operatorMessageIds: ["b"], atMs: takenAtMs } as const;
+    const nowMs = record.createdAtMs + 80;
+    const changes = [changeOf(record, { ...taken, refusals }, { nowMs, jitter: 0, claimedAtMs })];
+    await settleClaim({ pool, id }, { claimId, lane: record.lane, changes, idsLeft: [], nowMs });
+    const rows = await pool.query<{ payload: Buffer }[]>("SELECT payload FROM outbox WHERE lane='events'");
+    for (const { payload } of rows)
+      for (const line of unpackEvents(payload)
+        .status.split("\n")
+        .filter((text) => text !== ""))
+        await insertStatusEvents(db.clickhouse, [JSON.parse(line) as StatusEvent]);
+    await takeEvents(pool, 10);
+    const calls = withCall(withCall(null, { atMs: nowMs + 100, code: null, tookMs: 5_000 }), {
+      atMs: nowMs + 6_000,
+      code: 200,
+      tookMs: 12,
+    });
+    await pool.query("UPDATE webhook_deliveries SET calls=?", [calls]);
+    const owner = { customerId, region: "IR", currency: "IRR" };
+    const { steps } = await oneMessage({ pool, clickhouse: db.clickhouse }, owner, record.id);
+    const seen = steps?.map((one) =>
+      [one.step, one.operator, one.answer, one.error, one.status, one.endpoint, one.code, one.took_ms]
+        .filter((value) => value !== null)
+        .join(" "),
+    );
+    expect(seen?.filter((text) => text !== "reserved")).toEqual([
+      "accepted",
+      "queued",
+      "relayed",
+      "claimed",
+      "attempt A refused busy",
+      "attempt B accepted",
+      "captured",
+      "webhook sent https://a.example 5000",
+      "webhook sent https://a.example 200 12",
+    ]);
+    expect(seen).toContain("reserved");
+    const atMs = (steps ?? []).map(({ at }) => Date.parse(at));
+    const offsets = (name: string) =>
+      (steps ?? []).flatMap(({ step }, n) => (step === name ? [(atMs[n] ?? 0) - record.createdAtMs] : []));
+    expect(["relayed", "claimed", "attempt", "captured", "webhook"].map(offsets)).toEqual([
+      [30],
+      [40],
+      [50, 70],
+      [80],
+      [180, 6_080],
+    ]);
+    const between = atMs.map((at, n) => at - (atMs[n - 1] ?? at));
+    expect(steps?.map(({ after_ms }) => after_ms)).toEqual(between);
+  } finally {
+    await pool.end();
+    await mysql.drop();
+  }
 });

@@ -11,8 +11,10 @@ import { type Row, SqlError, Table, type TableSpec, type Values } from "./tables
 
 export type RowChange = { table: string; key: string; before: Values | null; after: Values | null };
 /** What one session did, in the order in which it took effect: enough to do the same on another server. */
-export type JournalEntry = { session: number } & (
-  | { kind: "ran"; source: Source; nowMs: number; outcome: Outcome }
+export type JournalEntry = {
+  session: number;
+} /** `besideWait`: a statement of another session was waiting for a lock, and may have had others. */ & (
+  | { kind: "ran"; source: Source; nowMs: number; outcome: Outcome; besideWait: boolean }
   /**
    * `executed`: the statement itself failed; otherwise a lock, a deadlock or a planted fault made it fail.
    */
@@ -157,6 +159,7 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
       },
     };
     sessions.add(self);
+    const isAnyWaiting = () => [...sessions].some(({ tx: { waitsFor } }) => waitsFor !== null);
     const entryOf = (source: Source) => ({ session: self.id, source, nowMs: tx.nowMs });
 
     const run = (
@@ -204,7 +207,12 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
           if (!step.done) return wait(step.value);
           results.push(step.value);
           if (statement.source !== undefined)
-            deps.journal?.({ ...entryOf(statement.source), kind: "ran", outcome: step.value });
+            deps.journal?.({
+              ...entryOf(statement.source),
+              kind: "ran",
+              outcome: step.value,
+              besideWait: isAnyWaiting(),
+            });
           steps = null;
           at++;
           if (!tx.open) commit(tx);

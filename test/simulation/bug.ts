@@ -18,7 +18,8 @@ export type Bug = {
     | "cap"
     | "schedule"
     | "inbound"
-    | "otp";
+    | "otp"
+    | "quiet";
   edits: readonly Edit[];
 };
 

@@ -8,6 +8,7 @@ import { CAP_BUGS } from "./cap-bugs.ts";
 import { INBOUND_BUGS } from "./inbound-bugs.ts";
 import { LANE_BUGS } from "./lane-bugs.ts";
 import { OTP_BUGS } from "./otp-bugs.ts";
+import { QUIET_BUGS } from "./quiet-bugs.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
 import { RETRY_BUGS } from "./retry-bugs.ts";
 import { SCHEDULE_BUGS } from "./schedule-bugs.ts";
@@ -365,5 +366,5 @@ export const BUGS: readonly Bug[] = [
     "`SELECT id FROM messages WHERE id='${first.id}'`",
   ),
   ...[REPORT_BUGS, RETRY_BUGS, WEBHOOK_BUGS, LANE_BUGS, BATCH_BUGS, CAP_BUGS].flat(),
-  ...[SCHEDULE_BUGS, INBOUND_BUGS, OTP_BUGS].flat(),
+  ...[SCHEDULE_BUGS, INBOUND_BUGS, OTP_BUGS, QUIET_BUGS].flat(),
 ];

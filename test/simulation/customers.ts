@@ -5,6 +5,7 @@ import { ALL_STATUSES, type CallbackWish, maskOf } from "../../src/core/callback
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { Server } from "../simulated-mysql/server.ts";
 import type { Kernel } from "./kernel.ts";
+import { signerSql } from "./peers.ts";
 
 /** What customers want to be told: one of them everything, one little, the others nothing. */
 export const WISHES: ReadonlyMap<number, CallbackWish> = new Map([
@@ -29,13 +30,16 @@ export function callbackUrlOf({ customerId, webhook }: KeyOwner, n: number): str
   return `${ORIGINS[n % ORIGINS.length] as string}/${customerId}`;
 }
 
+/** All of them, also those that want to be told nothing but what a peer's client asks for (peers.ts). */
+export const CUSTOMER_IDS: readonly number[] = [1, 2, 3];
+
 const secretOf = (customerId: number): string => `whsec_${Buffer.alloc(32, customerId).toString("base64")}`;
 
 /** Stores the customers. Call it at the beginning, when no statement fails. */
 export function makeCustomers(kernel: Kernel, server: Server): KeyOwner[] {
   const { random } = kernel;
   const session = server.connect(null);
-  return [1, 2, 3].map((customerId) => {
+  return CUSTOMER_IDS.map((customerId) => {
     const priceNormal = random.pick([1, 3, 7]);
     const mode = random.chance(0.25) ? "strict" : "lease";
     const webhook = WISHES.get(customerId);
@@ -61,7 +65,8 @@ export function makeCustomers(kernel: Kernel, server: Server): KeyOwner[] {
     session?.query(
       "INSERT INTO customers (customer_id,name,price_normal,price_express,mode) VALUES " +
         `(${customerId},'${owner.name}',${priceNormal},${priceNormal + 2},'${mode}');` +
-        `INSERT INTO wallet_accounts (customer_id) VALUES (${customerId})${webhookSql}`,
+        `INSERT INTO wallet_accounts (customer_id) VALUES (${customerId})${webhookSql};` +
+        signerSql(customerId),
       [],
       (error) => {
         if (error !== null) throw error;

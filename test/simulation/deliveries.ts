@@ -8,7 +8,7 @@ import { WEBHOOK_LEASE_MS } from "../../src/core/webhook-limits.ts";
 import { type EndedState, replayMany } from "../../src/ledger/webhook-replay.ts";
 import type { Server } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
-import { ORIGINS, ownUrlOf, WISHES } from "./customers.ts";
+import { CUSTOMER_IDS, ORIGINS, ownUrlOf, WISHES } from "./customers.ts";
 import type { Rates } from "./faults.ts";
 import { hold } from "./hold.ts";
 import type { Kernel, Process } from "./kernel.ts";
@@ -23,6 +23,11 @@ export type DeliveryScene = {
   server: Server;
   receivers: Receivers;
   seed: number;
+  /**
+   * Customers replay while calls are under way. The real MySQL then waits for neighbors in an index, which
+   * the simulated one, having none, does not.
+   */
+  mayReplay: boolean;
   rates: Rates;
   /** The processes of the run so far. */
   others: readonly Process[];
@@ -101,8 +106,8 @@ export function deliverWebhooks(scene: DeliveryScene): Record<string, number> {
 }
 
 function* urls(): Iterable<string> {
-  for (const customerId of WISHES.keys()) {
-    yield ownUrlOf(customerId);
+  for (const customerId of CUSTOMER_IDS) {
+    if (WISHES.has(customerId)) yield ownUrlOf(customerId);
     for (const origin of ORIGINS) yield `${origin}/${customerId}`;
   }
 }
@@ -209,9 +214,9 @@ function strike(scene: DeliveryScene, roles: Roles, counts: Record<string, numbe
 
 /** Customers replay what has ended, whatever became of it, also while it is called or settled elsewhere. */
 function startReplays(scene: DeliveryScene, roles: Roles, untilMs: number): void {
-  const { kernel, seed } = scene;
+  const { kernel, seed, mayReplay } = scene;
   const random = createRandom(seed + 0x4e9a);
-  if (random.chance(0.5)) return;
+  if (!mayReplay || random.chance(0.5)) return;
   const next = () => {
     if (kernel.nowMs() >= untilMs) return;
     const customerId = random.pick([...WISHES.keys()]);
@@ -249,7 +254,7 @@ function replay(
 function replayFailed(scene: DeliveryScene, of: Process): number {
   const { until } = scene;
   let [open, total] = [0, 0];
-  for (const customerId of WISHES.keys()) {
+  for (const customerId of CUSTOMER_IDS) {
     open++;
     replay(scene, of, customerId, "failed", (replayed) => {
       open--;

@@ -128,7 +128,14 @@ export function createBroker(
       for (; out.length < max; offset++) {
         const record = records[offset];
         if (record === undefined || record.visibleAtMs > kernel.nowMs()) break;
-        out.push({ partition: at, offset, key: null, value: record.value, headers: undefined });
+        out.push({
+          partition: at,
+          offset,
+          key: null,
+          value: record.value,
+          headers: undefined,
+          timestampMs: Math.floor(record.visibleAtMs),
+        });
       }
       member.positions.set(at, offset);
     }

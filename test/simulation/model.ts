@@ -28,6 +28,8 @@ export type Message = {
   values: Values;
   reserve: number | null;
   close: { op: string; amount: number } | null;
+  /** For when it was accepted; null: to be sent at once. */
+  firstSendAtMs: number | null;
   /** Express, unknown until a report that doesn't show that it was taken in time. */
   isProvenLate: boolean;
 };
@@ -117,6 +119,7 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
         values: {},
         reserve: null,
         close: null,
+        firstSendAtMs: null,
         isProvenLate: false,
       };
       messages.set(id, known);
@@ -169,6 +172,7 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
       message.customerId = num(after, "customer_id");
       message.cost = num(after, "cost");
       message.reference = text(after, "reference");
+      message.firstSendAtMs = after.send_at === null ? null : num(after, "send_at");
       const first = after.send_at === null ? "queued" : "scheduled";
       hold(
         status === first && attempt === 0 && sequence === RANKS[first],

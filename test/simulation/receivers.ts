@@ -7,12 +7,13 @@
 import { MESSAGE_RECEIVED } from "../../src/core/webhook-inbound.ts";
 import { ENDPOINT_PAUSED } from "../../src/core/webhook-pause.ts";
 import { WEBHOOK_TIMEOUT_MS } from "../../src/core/webhook-limits.ts";
-import type { CallAnswer, Caller } from "../../src/webhook/call.ts";
+import type { Call, CallAnswer, Caller } from "../../src/webhook/call.ts";
 import type { RowChange, Server } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
 import { endpointAt } from "./customers.ts";
 import { hold } from "./hold.ts";
 import type { Kernel, Process } from "./kernel.ts";
+import { isSignedRight, isSamePlace, peerSaid, placeOf } from "./peers.ts";
 import { nameOfChange, nameOfInbound, nameOfPause, type Told } from "./told.ts";
 
 /** The shares of calls that are refused, whose answer is lost, that don't arrive, and that take long. */
@@ -20,7 +21,7 @@ export type ReceiverFaults = { refused: number; unheard: number; unreached: numb
 export type Receivers = {
   /** To be changed; all 0 at the beginning. */
   readonly faults: ReceiverFaults;
-  callerOf(of: Process): Pick<Caller, "post">;
+  callerOf(of: Process): Pick<Caller, "call">;
   /** From now on the endpoint can't be reached, or answers 410. */
   fail(url: string, how: "dead" | "gone"): void;
   /** From now on all endpoints work again. */
@@ -72,15 +73,28 @@ export function createReceivers(
   const counts: Record<string, number> = { calls: 0, delivered: 0, stopped: 0 };
   let startedMs: number | null = null;
 
-  const receive = (url: string, id: string, body: string, code: number, isHeard: boolean) => {
+  const receive = (
+    { url, headers, body: posted }: Call,
+    code: number,
+    isTaken: boolean,
+    isHeard: boolean,
+  ) => {
     const { customerId, endpoint } = endpointAt(url);
     const name = `${customerId} ${endpoint}`;
-    const what = whatOf(JSON.parse(body) as Body, url);
+    const id = headers["webhook-id"] ?? "";
+    // By GET all that is said is in the URL.
+    const body = posted === "" ? url : posted;
+    const said = peerSaid(url, posted);
+    const what =
+      said === null
+        ? whatOf(JSON.parse(body) as Body, url)
+        : (told.find(said.messageId, said.statuses) ?? `${said.messageId}:${said.statuses.join("|")}`);
+    hold(isSignedRight(url, headers, posted), "Twilio's callbacks are signed by their key", () => body);
     kernel.note("call", `${url} ${id} ${code}${isHeard ? "" : " unheard"}`);
     counts.calls = (counts.calls ?? 0) + 1;
     hold(told.urls.has(what), "customers are told only of what happened", () => `${id}: ${body}`);
     hold(
-      told.urls.get(what) === url,
+      isSamePlace(told.urls.get(what), url),
       "an event is told where its customer wants it",
       () => `${url}, not ${told.urls.get(what)}: ${what}`,
     );
@@ -93,29 +107,33 @@ export function createReceivers(
     bodies.set(id, body);
     if (code === 410) gone.add(name);
     if (isHeard && code === 410) refused.add(id);
-    if (!isHeard || code !== 204) return;
+    if (!isHeard || !isTaken) return;
     acknowledged.add(id);
     acknowledgedMs.set(name, nowMs());
   };
 
-  const callerOf = (of: Process): Pick<Caller, "post"> => ({
-    post: (url, headers, body) =>
+  const callerOf = (of: Process): Pick<Caller, "call"> => ({
+    call: (wanted) =>
       new Promise((done) => {
         startedMs ??= nowMs();
         const answer = (ms: number, what: CallAnswer) => void kernel.after(ms, of, () => done(what));
         const away = random.between(0.2, 5);
         const back = random.chance(faults.slow) ? random.between(500, 3_000) : random.between(0.2, 20);
-        const how = failing.get(url);
+        const how = failing.get(placeOf(wanted.url));
         if (how === "dead" || random.chance(faults.unreached)) {
           if (random.chance(0.5)) answer(away, UNREACHED);
           else answer(WEBHOOK_TIMEOUT_MS, SILENT);
           return;
         }
-        const code = how === "gone" ? 410 : random.chance(faults.refused) ? 500 : 204;
+        const isTaken = how !== "gone" && !random.chance(faults.refused);
+        // Jasmin's receivers answer with a 200, and say by its body whether they took it.
+        const refusal = wanted.readsBody ? 200 : 500;
+        const code = how === "gone" ? 410 : !isTaken ? refusal : wanted.readsBody ? 200 : 204;
+        const said = wanted.readsBody ? { body: isTaken ? "ACK/Jasmin\n" : "OK" } : {};
         const isHeard = !random.chance(faults.unheard);
         // Outside of the process, which can't catch what is thrown there.
-        kernel.after(away, null, () => receive(url, headers["webhook-id"] ?? "", body, code, isHeard));
-        if (isHeard) answer(away + back, { kind: "answered", code });
+        kernel.after(away, null, () => receive(wanted, code, isTaken, isHeard));
+        if (isHeard) answer(away + back, { kind: "answered", code, ...said });
         else answer(WEBHOOK_TIMEOUT_MS, SILENT);
       }),
   });

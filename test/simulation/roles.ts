@@ -11,6 +11,7 @@ import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { RawReport } from "../../src/core/raw-report.ts";
 import { startDlr } from "../../src/dlr/dlr.ts";
+import { createTemplateCache } from "../../src/customers/templates.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
 import type { Reply, Route } from "../../src/api/route.ts";
 import { runRoute } from "../../src/api/run-route.ts";
@@ -52,6 +53,7 @@ import type { Kernel, Process } from "./kernel.ts";
 import type { Network } from "../simulated-mysql/client.ts";
 import type { Operators } from "./operators.ts";
 import { OTP_RULES, OTP_SECRET } from "./otps.ts";
+import { forPeers } from "./peers.ts";
 import { REPORT_TERMS } from "./reporting.ts";
 import { submittersOf } from "./submitters.ts";
 
@@ -179,13 +181,14 @@ export function startIngest(world: World, of: Process): Ingest {
   const accept = createAcceptMessage(deps, terms);
   const acceptBatch = createAcceptBatch(deps, terms);
   const callbacks = { allowPrivate: false };
+  const templates = createTemplateCache(readPool);
   const watched = { ...ledger, pool: watchTopups(world, of, ledgerPool) };
   const randomBytes = (count: number) => Uint8Array.from({ length: count }, () => kernel.random.int(256));
   const ofOtps = { accept, pool: ledgerPool, secret: OTP_SECRET, rules: OTP_RULES, id, randomBytes, log };
   const otps = { otps: createOtps(ofOtps), keys, callbacks, now };
   const routes: Record<Request["route"], Route> = {
-    send: createSend({ accept, keys, callbacks, now, room: commits }),
-    batch: createBatches({ acceptBatch, optOuts, keys, callbacks, now }, createStreams()),
+    send: createSend({ accept: forPeers(accept), keys, callbacks, templates, now, room: commits }),
+    batch: createBatches({ acceptBatch, optOuts, keys, callbacks, templates, now }, createStreams()),
     cancel: createMessageCancel({ schedule: ledger }),
     change: createMessageChange({ schedule: ledger }),
     otp: createOtpSend(otps),

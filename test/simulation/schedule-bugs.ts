@@ -5,17 +5,6 @@ import { type Bug, bug, unasserted } from "./bug.ts";
 const SCHEDULE = "src/ledger/schedule.ts";
 const ROWS = "src/ledger/schedule-rows.ts";
 
-/** As RARE of bugs.ts. */
-export const RARE_SCHEDULE_BUGS = {
-  "a cancel refunds a message that was queued already": 145,
-  "a canceled message stays reserved": 17,
-  "a canceled message stays in the schedule": 17,
-  "a cancel is answered, but not stored": 17,
-  "a change of the time is stored with the message only": 17,
-  "validity does not move with the time": 17,
-  "validity counts from the acceptance": 17,
-};
-
 export const SCHEDULE_BUGS: readonly Bug[] = [
   bug(
     "schedule",

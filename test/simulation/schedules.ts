@@ -1,11 +1,11 @@
 // Scheduled messages in a simulated run: customers that send messages for later, some of them in batches,
 // cancel some and put some off, while relays move what is due, and customers are suspended and resumed. What
 // they do is drawn from a generator of its own, and only in one seed of seven, so that the other seeds run as
-// they would without.
+// they would without. Seeds of their own have messages that wait for the end of quiet hours (quiets.ts).
 // Invariants checked here: a message is queued at its time, not before, and goes into the outbox once; not
-// while its customer is suspended;
-// exactly the scheduled ones have a row of the schedule, for that time; what counts from it moves with it; a
-// cancel or change that is answered is stored, and one that is refused came too late.
+// while its customer is suspended; exactly the scheduled ones have a row of the schedule, for that time; what
+// counts from it moves with it; a cancel or change that is answered is stored, and one that is refused came
+// too late.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import { setSuspended } from "../../src/customers/customers.ts";
@@ -19,6 +19,7 @@ import { hold } from "./hold.ts";
 import { isOfInbounds } from "./inbounds.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Model } from "./model.ts";
+import { createQuiets } from "./quiets.ts";
 import { createRandom } from "./random.ts";
 import type { Answer, Ingest, Request, World } from "./roles.ts";
 
@@ -29,6 +30,8 @@ export type Schedules = {
   start(clients: Clients, owners: readonly KeyOwner[], forMs: number, suspend: Suspend): void;
   /** Sees every commit of the database; `nowMs`: by its clock. */
   onCommit(changes: readonly RowChange[], nowMs: number): void;
+  /** An operator took a message; `nowMs`: by the database's clock. */
+  onTaken(id: string, nowMs: number): void;
   counts: Record<string, number>;
 };
 /** As `./sluice customer suspend` and `resume` do it; may fail. */
@@ -64,6 +67,7 @@ export function createSuspend({ kernel, network }: World): Suspend {
 export function createSchedules(kernel: Kernel, seed: number, { model, ingests, isCalm }: Deps): Schedules {
   const random = createRandom(seed + 0x5ced);
   const has = seed % SEEDS === WITH_SCHEDULES;
+  const quiets = createQuiets(kernel, seed);
   const counts = {
     "scheduled asked": 0,
     scheduled: 0,
@@ -167,6 +171,7 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     });
 
   const start: Schedules["start"] = (clients, owners, forMs, suspend) => {
+    quiets.start(clients, owners, forMs);
     if (!has) return;
     for (const { customerId } of owners)
       if (random.chance(0.7))
@@ -238,10 +243,14 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
   };
 
   return {
-    has,
-    counts,
+    has: has || quiets.has,
+    get counts() {
+      return { ...counts, ...quiets.counts };
+    },
     start,
+    onTaken: quiets.onTaken,
     onCommit(changes, nowMs) {
+      quiets.onCommit(changes, nowMs);
       if (!has) return;
       const touched = new Set<string>();
       for (const { table, before, after } of changes) {

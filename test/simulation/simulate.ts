@@ -118,6 +118,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const operators = createOperators(kernel, rates.operator, ({ id, operator, submits, submittedAtMs }) => {
     model.onTaken(id);
     times.onTaken(id, submittedAtMs);
+    schedules.onTaken(id, databaseNowMs());
     reporting.onTaken(id, operator, submits);
   });
   const reporting = createReporting(kernel, rates.report, {
@@ -308,7 +309,19 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   inbounds.check();
   otps.check();
   const others = [...gateway.ingests.map((one) => one.of), ...gateway.roles.map(({ role }) => role.of)];
-  const scene = { kernel, seed, world, server, receivers, rates, others, nowMs: databaseNowMs, until };
+  const mayReplay = watch.journal === undefined;
+  const scene = {
+    kernel,
+    seed,
+    mayReplay,
+    world,
+    server,
+    receivers,
+    rates,
+    others,
+    nowMs: databaseNowMs,
+    until,
+  };
   const webhooks = deliverWebhooks(scene);
   watch.atEnd?.(server.tables);
   Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts, receivers.counts);

@@ -9,6 +9,7 @@ import type { PauseEvent } from "../../src/core/webhook-pause.ts";
 import type { RowChange, Server } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
 import { ownUrlOf, WISHES } from "./customers.ts";
+import { asIsAsked, isPeerUrl, peerStatuses } from "./peers.ts";
 import { hold } from "./hold.ts";
 
 export type Told = {
@@ -16,6 +17,8 @@ export type Told = {
   onCommit(changes: readonly RowChange[]): void;
   /** All that has to be told so far, and the URL at which. */
   readonly urls: ReadonlyMap<string, string>;
+  /** That this message came to one of these statuses, if it has been told so far. */
+  find(messageId: string, statuses: readonly Status[]): string | undefined;
   counts: { told: number; paused: number };
 };
 
@@ -31,6 +34,7 @@ export const nameOfInbound = (inboundId: string): string => `received ${inboundI
 
 export function createTold(tables: () => Server["tables"]): Told {
   const urls = new Map<string, string>();
+  const ofMessage = new Map<string, string[]>();
   const counts = { told: 0, paused: 0 };
   const expect = (what: string, url: string) => {
     hold(!urls.has(what), "what happened is told once", () => what);
@@ -51,10 +55,11 @@ export function createTold(tables: () => Server["tables"]): Told {
         () => JSON.stringify(pause),
       );
       const url = pause.url ?? ownUrlOf(customerId);
+      hold(!isPeerUrl(url), "no pause is told where a peer's callbacks go", () => JSON.stringify(pause));
       expect(nameOfPause(customerId, endpoint, occurredAtMs, url), url);
     }
     for (const row of stopped) {
-      if (!takesCalls(Number(row.customer_id))) continue;
+      if (!WISHES.has(Number(row.customer_id)) || !takesCalls(Number(row.customer_id))) continue;
       const events = pauses.filter((pause) => isOf(row, pause));
       hold(
         events.length === 1 && events[0]?.url === null,
@@ -67,6 +72,8 @@ export function createTold(tables: () => Server["tables"]): Told {
   return {
     urls,
     counts,
+    find: (messageId, statuses) =>
+      ofMessage.get(messageId)?.find((name) => statuses.some((status) => name.endsWith(`:${status}`))),
     onCommit(changes) {
       const events = changes.flatMap(({ table, before, after }) =>
         table === "webhook_events" && before === null && after !== null
@@ -78,7 +85,10 @@ export function createTold(tables: () => Server["tables"]): Told {
       );
       const made = changes.flatMap(({ table, before, after }) => {
         if (table !== "messages" || after === null || before?.sequence === after.sequence) return [];
-        const statuses = WISHES.get(Number(after.customer_id))?.statuses ?? 0;
+        hold(asIsAsked(after), "a message keeps what its client asked to be told", () =>
+          JSON.stringify(after),
+        );
+        const statuses = peerStatuses(after) ?? WISHES.get(Number(after.customer_id))?.statuses ?? 0;
         if (!wants(statuses, after.status as Status)) return [];
         const name = nameOfChange(String(after.id), Number(after.sequence), String(after.status));
         return [[name, after] as const];
@@ -89,7 +99,17 @@ export function createTold(tables: () => Server["tables"]): Told {
         "a change is told with the commit that makes it",
         () => `changes ${names.join(" ")}, events ${told.join(" ")}`,
       );
-      for (const [name, row] of made) expect(name, urlOf(row));
+      for (const event of events) {
+        if (!("messageId" in event)) continue;
+        const [, row] = made.find(([name]) => name.startsWith(`${event.messageId}:${event.sequence}:`)) ?? [];
+        const isRight = (event.call?.form ?? null) === (row?.callback_form ?? null);
+        hold(isRight, "a change is told in the form that its client asked for", () => JSON.stringify(event));
+      }
+      for (const [name, row] of made) {
+        expect(name, urlOf(row));
+        const id = String(row.id);
+        ofMessage.set(id, [...(ofMessage.get(id) ?? []), name]);
+      }
       counts.told += told.length;
       for (const { inboundId, customerId } of events.filter(isInbound))
         expect(nameOfInbound(inboundId), ownUrlOf(customerId));

@@ -12,6 +12,7 @@ import { respond, respondRefusal } from "../../src/api/http.ts";
 
 export const KEY = "sk_of-the-customer";
 export const CUSTOMER = 10;
+export const KEY_ID = "01K3ZQ5V8W9X0Y1Z2A3B4C5D6F";
 /** When everything is asked. */
 export const NOW_MS = Date.UTC(2026, 10, 26, 10, 30);
 /** Of every message; its 128 bits are ID_HEX, and its time is ID_DATE. */
@@ -26,6 +27,8 @@ export type TestDoor = {
   /** Of all messages accepted so far. */
   drafts: Draft[];
   topUps: Parameters<DoorDeps["topUps"]>[0][];
+  /** Key ids and keys that are to sign callbacks. */
+  signers: [keyId: string, apiKey: string][];
   /** What the next acceptance is refused with. */
   refuse(error: SluiceError): void;
   /** What the next caller's key may do. */
@@ -33,12 +36,16 @@ export type TestDoor = {
   ask(target: string, init?: RequestInit): Promise<Seen>;
 };
 
+/** Of the customer. */
+type CustomerRules = Pick<KeyOwner, "quietUntil" | "senders">;
+
 export function testDoor(
   create: (deps: DoorDeps) => DoorRoute[],
-  { priorityIsExpress = false }: { priorityIsExpress?: boolean } = {},
+  { priorityIsExpress = false, rules = {} }: { priorityIsExpress?: boolean; rules?: CustomerRules } = {},
 ): TestDoor {
   const drafts: Draft[] = [];
   const topUps: TestDoor["topUps"] = [];
+  const signers: TestDoor["signers"] = [];
   let error: SluiceError | null = null;
   let scopes: readonly Scope[] = ["send", "read"];
   const take = (accepted: readonly Draft[]): Taken[] => {
@@ -50,7 +57,7 @@ export function testDoor(
   };
   const owner = (): KeyOwner => ({
     customerId: CUSTOMER,
-    keyId: "key",
+    keyId: KEY_ID,
     name: "test",
     priceNormal: 500,
     priceExpress: 700,
@@ -59,6 +66,7 @@ export function testDoor(
     rateLimit: null,
     resendsUnknown: false,
     scopes: new Set(scopes),
+    ...rules,
   });
   const deps: DoorDeps = {
     callers: {
@@ -97,12 +105,16 @@ export function testDoor(
     reads: {
       pool: {} as DoorDeps["reads"]["pool"], // no test here reads
     },
+    signers: {
+      keep: async (keyId, apiKey) => void signers.push([keyId, apiKey]),
+    },
     priorityIsExpress,
   };
   const doors = create(deps).map((door) => ({ door, pattern: patternOf(door.path) }));
   return {
     drafts,
     topUps,
+    signers,
     refuse: (given) => (error = given),
     allow: (...given) => (scopes = given),
     async ask(target, init = {}) {

@@ -6,11 +6,13 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import type { AddressInfo } from "node:net";
 
 export type Received = {
+  method: string;
   path: string;
   headers: Record<string, string>;
   id: string;
   body: string;
   atMs: number;
+  /** Of an event; of a callback in another form there is none. */
   data: { id: string; status: string; sequence: number };
 };
 export type Receiver = { url: string; calls: Received[]; stop(): Promise<void> };
@@ -24,9 +26,10 @@ export async function startReceiver(answer: Answering = acknowledge): Promise<Re
   const server = createHttpServer((request, response) => {
     void readBody(request).then((body) => {
       const headers = request.headers as Record<string, string>;
-      const { data } = JSON.parse(body) as { data: Received["data"] };
+      const { data } = (body.startsWith("{") ? JSON.parse(body) : { data: {} }) as { data: Received["data"] };
       const id = headers["webhook-id"] ?? "";
-      const call = { path: request.url ?? "", headers, id, body, atMs: Date.now(), data };
+      const [method, path] = [request.method ?? "", request.url ?? ""];
+      const call = { method, path, headers, id, body, atMs: Date.now(), data };
       calls.push(call);
       answer(call, response);
     });

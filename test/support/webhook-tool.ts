@@ -48,7 +48,10 @@ const resolveByName: Resolve = (name) => {
 };
 const caller = createCaller({ allowPrivate }, dns === null ? resolveByName : resolveByDns([dns]));
 const answers: (CallAnswer & { url: string })[] = [];
-for (const url of urls) answers.push({ url, ...(await caller.post(url, { "x-a": "b" }, "{}")) });
+for (const url of urls) {
+  const call = { method: "POST", url, headers: { "x-a": "b" }, body: "{}", readsBody: false } as const;
+  answers.push({ url, ...(await caller.call(call)) });
+}
 caller.close();
 console.log(JSON.stringify({ answers, resolved, addresses }));
 process.exit(0);

@@ -1,5 +1,5 @@
-// Verifies webhooks by an implementation that isn't ours: the standardwebhooks package of Python, where
-// scripts/clients.sh has installed it. Bound: what the pipe to it doesn't take yet is in memory.
+// Verifies webhooks by implementations that aren't ours: the packages standardwebhooks and twilio of Python,
+// where scripts/clients.sh has installed them. Bound: what the pipe to it doesn't take yet is in memory.
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -8,10 +8,11 @@ import { join } from "node:path";
 const python = process.env.SLUICE_CLIENTS_PYTHON ?? "";
 const program = join(import.meta.dirname, "webhook-verifier.py");
 
-export type SignedCall = { secret: string; headers: Record<string, string>; body: string };
+/** `url`: of a callback of Twilio's, which is signed with it. */
+export type SignedCall = { secret: string; headers: Record<string, string>; body: string; url?: string };
 export type Verifier = {
   add(call: SignedCall): void;
-  /** How many calls verify; null if the package isn't installed. May be called again. @throws Error */
+  /** How many calls verify; null if the packages aren't installed. May be called again. @throws Error */
   end(): Promise<number | null>;
 };
 
@@ -26,7 +27,7 @@ export function startVerifier(): Verifier | null {
   const ended = new Promise<number | null>((resolve, reject) => {
     child.once("close", (code) => {
       if (code === 0) resolve(Number(out));
-      else if (errors.includes("No module named 'standardwebhooks'")) resolve(null);
+      else if (/No module named '(standardwebhooks|twilio)'/.test(errors)) resolve(null);
       else reject(new Error(`webhook-verifier.py ended with ${code ?? "a signal"}: ${errors}`));
     });
   });
@@ -40,7 +41,7 @@ export function startVerifier(): Verifier | null {
   };
 }
 
-/** How many of these calls verify; null if the package isn't installed. @throws Error if one doesn't */
+/** How many of these calls verify; null if the packages aren't installed. @throws Error if one doesn't */
 export async function verifiedByPython(calls: readonly SignedCall[]): Promise<number | null> {
   const verifier = startVerifier();
   if (verifier === null) return null;

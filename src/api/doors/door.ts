@@ -5,7 +5,7 @@
 // Bound: BODY_BYTES_MAX bytes of a body.
 
 import { SluiceError } from "../../core/errors.ts";
-import { uuidOf } from "../../core/id.ts";
+import { customerHex, uuidOf } from "../../core/id.ts";
 import { parseJson } from "../../core/json.ts";
 import { BODY_BYTES_MAX } from "../../core/limits.ts";
 import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
@@ -106,9 +106,6 @@ export async function signIn(
 /** The headers by which a 401 says how to authenticate (RFC 9110, 11.6.1); none for another status. */
 export const challengeOf = (status: number): Record<string, string> =>
   status === 401 ? { "www-authenticate": 'ApiKey realm="sluice"' } : {};
-
-/** A customer's id in 32 hex digits. */
-export const customerHex = (customerId: number): string => customerId.toString(16).padStart(32, "0");
 
 /** A customer's name where a peer has UUIDs: its id in hex. */
 export const customerUuid = (customerId: number): string => uuidOf(customerHex(customerId));

@@ -3,6 +3,7 @@
 
 import { beforeEach, describe, expect, test } from "bun:test";
 import { CUSTOMER, ID_UUID, KEY, NOW_MS, type TestDoor, testDoor } from "../../../test/support/doors.ts";
+import { maskOf } from "../../core/callback.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
 import { createJasminDoor } from "./jasmin.ts";
 
@@ -183,9 +184,10 @@ describe("a request that can't be honoured is refused in Jasmin's words", () => 
       priority: "4",
       sdt: "000031000000000R",
       "validity-period": "4321",
-      dlr: "yes",
+      dlr: "maybe",
       "dlr-url": "http://a/",
-      "dlr-level": "3",
+      "dlr-level": "4",
+      "dlr-method": "PUT",
       tags: "a b",
       custom_tlvs: "[1]",
     };
@@ -196,6 +198,33 @@ describe("a request that can't be honoured is refused in Jasmin's words", () => 
     const short = await refused("sdt=000000010000000R&validity-period=60");
     expect(short).toEqual(invalid("validity-period", "60"));
   });
+});
+
+test("a receipt is told at dlr-url, at the level that is asked for", async () => {
+  const url = "https://a.example/dlr?a=1";
+  const asked = async (query: string) => {
+    const { status } = await door.ask(`/send?${SIGNED}&to=09121234567&content=x&${query}`);
+    return [status, door.drafts.at(-1)?.told];
+  };
+  const given = `dlr-url=${encodeURIComponent(url)}`;
+  const unsent = ["failed", "rejected", "expired", "canceled"] as const;
+  const [one, two] = [maskOf(["sent", ...unsent]), maskOf(["delivered", "undelivered", ...unsent])];
+  const forms = [
+    [given, "jasmin 1 POST", one],
+    [`${given}&dlr=no`, "jasmin 1 POST", one],
+    [`${given}&dlr=yes&dlr-level=2&dlr-method=get`, "jasmin 2 GET", two],
+    [`${given}&dlr-level=3&dlr-method=POST`, "jasmin 3 POST", one | two],
+  ] as const;
+  for (const [query, form, statuses] of forms)
+    expect(await asked(query)).toEqual([200, { url, statuses, form }]);
+  for (const none of ["dlr=no", "dlr-method=GET", "dlr-url=&dlr-level="])
+    expect(await asked(none)).toEqual([200, undefined]);
+  for (const query of ["dlr=yes", "dlr-level=1"]) {
+    const { status, text } = await door.ask(`/send?${SIGNED}&to=09121234567&content=x&${query}`);
+    expect([status, text]).toEqual([...error(400, "Mandatory argument [dlr-url] is not found.")]);
+  }
+  for (const bad of ["https://10.0.0.1/", "https://u:p@a.example/", `https://a.example/${"x".repeat(500)}`])
+    expect((await asked(`dlr-url=${encodeURIComponent(bad)}`))[0]).toBe(400);
 });
 
 test("a refusal of Sluice has its own status, in Jasmin's words", async () => {
@@ -233,4 +262,11 @@ test("a rate is the price of a part, and how many there are", async () => {
 
 test("a ping needs no key", async () => {
   expect(await get("/ping")).toEqual([200, "Jasmin/PONG"]);
+});
+
+test("a validity that ends before quiet hours do is an invalid value", async () => {
+  door = testDoor(createJasminDoor, { rules: { quietUntil: (_, atMs) => atMs + 3_600_000 } });
+  expect(await refused("validity-period=60")).toEqual(invalid("validity-period", "60"));
+  expect(await send("to=09121234567&content=x")).toEqual(SUCCESS);
+  expect(door.drafts).toMatchObject([{ sendAtMs: expect.any(Number) }]);
 });

@@ -3,6 +3,7 @@
 // Invariant: an argument that Jasmin doesn't know is refused, as Jasmin does; one that asks for what Sluice
 // can't do is refused as an invalid value.
 
+import type { Callback } from "../../core/callback.ts";
 import type { DraftInput } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { decodeGsm7 } from "../../core/gsm7.ts";
@@ -11,6 +12,7 @@ import { parseJson } from "../../core/json.ts";
 import { REFERENCE_CHARS_MAX } from "../../core/limits.ts";
 import { decimalOf } from "../../core/money.ts";
 import { countParts, textProblem } from "../../core/parts.ts";
+import { formText, JASMIN_LEVELS, jasminStatuses } from "../../core/peers/form.ts";
 import { parsePhone } from "../../core/phone.ts";
 import { priceOf } from "../../core/price-plan.ts";
 import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
@@ -118,10 +120,10 @@ const RATE: Rules = {
 };
 const SEND: Rules = {
   ...RATE,
-  // Reports are not sent in Jasmin's form. A URL or level asks for one, whatever `dlr` says.
-  dlr: /^no$/,
-  "dlr-url": /^$/,
-  "dlr-level": /^$/,
+  dlr: /^(yes|no)$/,
+  // Which URLs are called is for the draft to say.
+  "dlr-url": /^.*$/s,
+  "dlr-level": /^[123]?$/,
   "dlr-method": /^(get|post)$/i,
 };
 const SECRET = "password";
@@ -218,6 +220,7 @@ function inputOf(args: Arguments, { priorityIsExpress, now }: JasminDeps): Draft
   if (validMin === undefined) throw invalid(SAYS_ERROR, "validity-period", validity);
   const validForMs = validAfter(validMin === null ? null : validMin * MINUTE_MS, later, nowMs);
   if (validForMs === undefined) throw invalid(SAYS_ERROR, "validity-period", validity);
+  const told = toldOf(args);
   return {
     phone: withPlus(textOf(args, "to")),
     text: contentOf(args, SAYS_ERROR),
@@ -227,6 +230,7 @@ function inputOf(args: Arguments, { priorityIsExpress, now }: JasminDeps): Draft
     validForMs,
     callbackUrl: null,
     ...later,
+    ...(told === undefined ? {} : { told }),
   };
 }
 
@@ -237,6 +241,17 @@ function scheduledFor(sdt: string, nowMs: number): Later {
   const later = atMs === undefined ? undefined : laterAt(atMs, nowMs);
   if (later === undefined) throw invalid(SAYS_ERROR, "sdt", sdt);
   return later;
+}
+
+/** What is told at its dlr-url. A URL or level asks for it, whatever `dlr` says. @throws PeerRefusal */
+function toldOf(args: Arguments): Callback | undefined {
+  const [url, level] = [textOf(args, "dlr-url"), textOf(args, "dlr-level")];
+  if (url === "" && level === "" && textOf(args, "dlr") !== "yes") return undefined;
+  if (url === "") throw SAYS_ERROR.refusal(400, "Mandatory argument [dlr-url] is not found.");
+  const wanted = JASMIN_LEVELS.find((one) => String(one) === level) ?? 1;
+  const method = textOf(args, "dlr-method").toUpperCase() === "GET" ? "GET" : "POST";
+  const form = formText({ peer: "jasmin", level: wanted, method });
+  return { url, statuses: jasminStatuses(wanted), form };
 }
 
 /** What the bytes of `coding` are. As `content`, those of coding 0 are UTF-8. */
@@ -271,7 +286,10 @@ function contentOf(args: Arguments, says: Says): string {
 
 function refusedField(error: FieldError | undefined, input: DraftInput, args: Arguments): PeerRefusal {
   if (error?.field === "phone") return invalid(SAYS_ERROR, "to", input.phone);
+  if (error?.field === "callback_url") return invalid(SAYS_ERROR, "dlr-url", textOf(args, "dlr-url"));
   if (error?.field === "from") return invalid(SAYS_ERROR, "from", input.from ?? "");
+  if (error?.field === "valid_for")
+    return invalid(SAYS_ERROR, "validity-period", textOf(args, "validity-period"));
   return args.has(CODED)
     ? invalid(SAYS_ERROR, CODED, input.text)
     : SAYS_ERROR.refusal(400, `Invalid hex-content data: '${textOf(args, "hex-content")}'`);

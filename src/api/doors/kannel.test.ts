@@ -3,6 +3,7 @@
 
 import { beforeEach, describe, expect, test } from "bun:test";
 import { CUSTOMER, KEY, NOW_MS, type TestDoor, testDoor } from "../../../test/support/doors.ts";
+import { maskOf } from "../../core/callback.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
 import { createKannelDoor } from "./kannel.ts";
 
@@ -197,8 +198,6 @@ describe("a request that can't be honoured is refused in Kannel's words", () => 
       "validity=1x": "Validity",
       "priority=4": "Priority",
       "dlr-mask=x": "DLR-Mask",
-      "dlr-url=http://a/&dlr-mask=31": "DLR-URL",
-      "dlrurl=http://a/&dlrmask=1": "DLR-URL",
     };
     for (const [query, name] of Object.entries(misformed))
       expect([query, ...(await refused(query))]).toEqual([query, 400, `${name} field misformed, rejected`]);
@@ -231,8 +230,66 @@ test("a refusal of Sluice has its own status, in Kannel's words", async () => {
   expect(door.drafts).toEqual([]);
 });
 
+describe("a report", () => {
+  const asked = async (query: string) => {
+    const seen = await send(`to=09121234567&text=x&${query}`);
+    return [...seen, door.drafts.at(-1)?.told];
+  };
+  const told = (url: string, statuses: number) => [...ACCEPTED, { url, statuses, form: "kannel" }];
+
+  test("is told at dlr-url, of what dlr-mask asks for", async () => {
+    const url = "https://a.example/r?s=%d&id=%I&x=%20";
+    const given = `dlr-url=${encodeURIComponent(url)}`;
+    const unsent = ["failed", "rejected", "expired", "canceled"] as const;
+    const masks = [
+      [1, maskOf(["delivered"])],
+      [2, maskOf(["undelivered", ...unsent])],
+      [4, maskOf(["queued"])],
+      [8, maskOf(["sent"])],
+      [16, maskOf(unsent)],
+      [27, maskOf(["sent", "delivered", "undelivered", ...unsent])],
+    ] as const;
+    for (const [mask, statuses] of masks)
+      expect(await asked(`${given}&dlr-mask=${mask}`)).toEqual(told(url, statuses));
+    expect(await asked(`${given.replace("-", "")}&dlrmask=8`)).toEqual(told(url, maskOf(["sent"])));
+    for (const nothing of [given, `${given}&dlr-mask=32`, "dlr-mask=31"])
+      expect(await asked(nothing)).toEqual([...ACCEPTED, undefined]);
+  });
+
+  test("goes to the public Internet only, and its host is written out", async () => {
+    const urls = [
+      "http://a.example/",
+      "https://127.0.0.1/",
+      "https://[::1]/",
+      "https://user:secret@a.example/",
+      "https://a.example:22/",
+      "https://%p.example/",
+      "https://a%2eexample/",
+      "ftp://a.example/",
+      "//a.example/",
+      `https://a.example/${"x".repeat(490)}`,
+      `https://a.example/${"%R".repeat(100)}`,
+      "https://a.example/#%d",
+      "https://a.example/ \u00e9",
+    ];
+    for (const url of urls)
+      expect([url, ...(await refused(`dlr-mask=31&dlr-url=${encodeURIComponent(url)}`))]).toEqual([
+        url,
+        400,
+        "DLR-URL field misformed, rejected",
+      ]);
+  });
+});
+
 test("a HEAD sends nothing", async () => {
   const { status } = await door.ask(`${PATH}?${SIGNED}&to=09121234567&text=x`, { method: "HEAD" });
   expect(status).toBe(405);
   expect(door.drafts).toEqual([]);
+});
+
+test("a validity that ends before quiet hours do is misformed", async () => {
+  door = testDoor(createKannelDoor, { rules: { quietUntil: (_, atMs) => atMs + 3_600_000 } });
+  expect(await refused("validity=60")).toEqual([400, "Validity field misformed, rejected"]);
+  expect(await send("to=09121234567&text=x&validity=61")).toEqual(ACCEPTED);
+  expect(door.drafts).toMatchObject([{ sendAtMs: expect.any(Number), validForMs: 60_000 }]);
 });

@@ -5,10 +5,13 @@
 // Bound: BATCH_MESSAGES_MAX receivers.
 
 import { BATCH_MESSAGES_MAX } from "../../core/batch-limits.ts";
+import type { Callback } from "../../core/callback.ts";
 import type { DraftInput } from "../../core/draft.ts";
 import type { ErrorCode, FieldError, SluiceError } from "../../core/errors.ts";
 import { REFERENCE_CHARS_MAX, VALID_FOR_MIN_MS, VALID_FOR_MS } from "../../core/limits.ts";
 import { labelProblem } from "../../core/parts.ts";
+import { formText, kannelStatuses } from "../../core/peers/form.ts";
+import { hasPlainHost, kannelUrlFits } from "../../core/peers/kannel.ts";
 import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
 import type { Written } from "../route.ts";
 import {
@@ -110,16 +113,20 @@ function inputsOf(fields: Fields, { priorityIsExpress, now }: KannelDeps): Draft
   const validForMs = validAfter(validMin === null ? null : validMin * MINUTE_MS, later, nowMs);
   if (validForMs === undefined) throw misformed("Validity");
   const priority = numberOf(fields, "priority", "Priority", 0, 3);
-  const from = utf8Of(fields.get("from"));
-  if (fields.has("from") && from === undefined) throw refusal("Sender field misformed, rejected");
+  const given = utf8Of(fields.get("from"));
+  if (fields.has("from") && given === undefined) throw refusal("Sender field misformed, rejected");
+  const from = given === undefined || given === "" ? null : withPlus(given);
+  const reference = accountOf(fields);
+  const told = toldOf(fields, { from, reference });
   const terms = {
     text: textOf(fields),
     lane: priorityIsExpress && priority === 3 ? ("express" as const) : ("normal" as const),
-    from: from === undefined || from === "" ? null : withPlus(from),
-    reference: accountOf(fields),
+    from,
+    reference,
     validForMs,
     callbackUrl: null,
     ...later,
+    ...(told === undefined ? {} : { told }),
   };
   return phones.map((phone) => ({ ...terms, phone }));
 }
@@ -169,12 +176,25 @@ function refuseUnsupported(fields: Fields): void {
     const value = given(field);
     if (value !== "" && !nothing.includes(value)) throw misformed(name);
   }
-  // A report needs both; reports are not sent in Kannel's form.
-  const mask = numberOf(fields, "dlr-mask", "DLR-Mask", 0, DLR_MASK_MAX) ?? 0;
-  if (mask > 0 && given("dlr-url") !== "") throw misformed("DLR-URL");
 }
 
 const DLR_MASK_MAX = 127;
+
+/**
+ * What is told at its dlr-url: what dlr-mask asks for, which takes both. An escape in the host could lead
+ * anywhere. @throws PeerRefusal
+ */
+function toldOf(
+  fields: Fields,
+  { from, reference }: Pick<DraftInput, "from" | "reference">,
+): Callback | undefined {
+  const mask = numberOf(fields, "dlr-mask", "DLR-Mask", 0, DLR_MASK_MAX) ?? 0;
+  const url = fields.get("dlr-url")?.toString("latin1") ?? "";
+  const statuses = kannelStatuses(mask);
+  if (url === "" || statuses === 0) return undefined;
+  if (!hasPlainHost(url) || !kannelUrlFits(url, from, reference)) throw misformed("DLR-URL");
+  return { url, statuses, form: formText({ peer: "kannel" }) };
+}
 
 function numberOf(fields: Fields, field: string, name: string, min: number, max: number): number | null {
   const text = fields.get(field)?.toString("latin1") ?? "";
@@ -211,7 +231,9 @@ function textOf(fields: Fields): string {
 
 function refusedField(error: FieldError | undefined): PeerRefusal {
   if (error?.field === "phone") return refusal(DENIED);
+  if (error?.field === "callback_url") return misformed("DLR-URL");
   if (error?.field === "from") return refusal("Sender field misformed, rejected");
+  if (error?.field === "valid_for") return misformed("Validity");
   return refusal(error?.reason.startsWith("needs ") ? "Text field is too long, rejected" : TEXT_MISFORMED);
 }
 

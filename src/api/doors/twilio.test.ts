@@ -2,11 +2,22 @@
 // byte for byte.
 
 import { beforeEach, describe, expect, test } from "bun:test";
-import { CUSTOMER, ID_DATE, ID_HEX, KEY, NOW_MS } from "../../../test/support/doors.ts";
-import { type TestDoor, testDoor } from "../../../test/support/doors.ts";
+import {
+  CUSTOMER,
+  ID_DATE,
+  ID_HEX,
+  KEY,
+  KEY_ID,
+  NOW_MS,
+  type TestDoor,
+  testDoor,
+} from "../../../test/support/doors.ts";
+import { maskOf } from "../../core/callback.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { quietUntilOf } from "../../core/quiet-hours.ts";
 import { RateLimitedError } from "../../ingest/rate-limits.ts";
-import { accountSid, createTwilioDoor, failureOf } from "./twilio.ts";
+import { accountSid, failureOf } from "../../core/peers/twilio.ts";
+import { createTwilioDoor } from "./twilio.ts";
 
 const ACCOUNT = `AC${"a".padStart(32, "0")}`;
 const SERVICE = `MG${"0".repeat(32)}`;
@@ -107,6 +118,37 @@ describe("a message", () => {
   });
 });
 
+describe("a StatusCallback", () => {
+  const url = "https://app.example.com/sms/status?order=42";
+  const SPENT = ["sent", "delivered", "undelivered", "failed", "rejected", "expired", "canceled"] as const;
+
+  test("is told what follows the answer, signed by the key of the request", async () => {
+    expect((await post({ ...MESSAGE, StatusCallback: `${url}#rc=3&rp=all` })).status).toBe(201);
+    const told = { url, statuses: maskOf(SPENT), form: `twilio ${KEY_ID}` };
+    expect(door.drafts.at(-1)).toMatchObject({ callbackUrl: null, told });
+    expect(door.signers).toEqual([[KEY_ID, KEY]]);
+    const { To, Body } = MESSAGE;
+    await post({ To, Body, MessagingServiceSid: SERVICE, StatusCallback: url });
+    expect(door.drafts.at(-1)?.told?.form).toBe(`twilio ${KEY_ID} ${SERVICE}`);
+    await post(MESSAGE);
+    expect(door.drafts.at(-1)?.told).toBeUndefined();
+  });
+
+  test("goes to the public Internet only", async () => {
+    const reasons = {
+      "http://a.example/": "must begin with https://",
+      "https://169.254.169.254/": "must not lead to an address that isn't public",
+      "https://a:b@a.example/": "must not contain a user name or password",
+      "https://localhost/": "must have a host name of the public DNS",
+      [`https://a.example/${"x".repeat(500)}`]: "must have at most 500 characters",
+    };
+    for (const [given, reason] of Object.entries(reasons)) {
+      const message = `The 'StatusCallback' URL is not valid: it ${reason}.`;
+      expect(await refused({ StatusCallback: given })).toEqual(error(400, 21609, message));
+    }
+  });
+});
+
 describe("who calls", () => {
   test("is the account, an API key of it, or X-API-Key", async () => {
     expect(accountSid(CUSTOMER)).toBe(ACCOUNT);
@@ -162,7 +204,6 @@ describe("a request that can't be honoured is refused with Twilio's code", () =>
     const codes = {
       MediaUrl: 21620,
       ContentSid: 21619,
-      StatusCallback: 21609,
     };
     for (const [name, code] of Object.entries(codes))
       expect((await refused({ [name]: "x" }))[1]).toStartWith(`{"code":${code},`);
@@ -258,4 +299,20 @@ test("what became of a message has Twilio's error code", () => {
   expect(codeOf("failed", "A: refused")).toBe(30008);
   expect(codeOf("expired", null)).toBe(30036);
   expect(codeOf("rejected", null)).toBe(30007);
+});
+
+test("a validity that ends before quiet hours do is refused as one; without any a message waits", async () => {
+  const minute = Math.floor(Date.now() / 60_000) % 1_440;
+  const night = { fromMin: minute, untilMin: (minute + 120) % 1_440, zone: "UTC", prefix: "" };
+  const rules = { quietUntil: quietUntilOf([night]), senders: new Set(["SLUICE"]) };
+  door = testDoor(createTwilioDoor, { rules });
+  const [status, text] = await refused({ ValidityPeriod: "600" });
+  expect([status, text]).toEqual([
+    400,
+    expect.stringContaining("The 'ValidityPeriod' must last 60 s beyond"),
+  ]);
+  expect(text).toContain('"code":21624');
+  expect((await refused({ From: "OTHER" }))[1]).toContain('"code":21212');
+  expect((await post(MESSAGE)).status).toBe(201);
+  expect(door.drafts).toMatchObject([{ sendAtMs: expect.any(Number), validForMs: 36_000_000 }]);
 });

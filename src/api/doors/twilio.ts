@@ -3,29 +3,40 @@
 // Invariant: a parameter that would change the text, the price or the moment and can't be honoured is
 // refused; no body has `type` or `title`, by which the newest SDKs tell another kind of error.
 
+import type { Callback } from "../../core/callback.ts";
 import type { DraftInput } from "../../core/draft.ts";
 import { type ErrorCode, type FieldError, SluiceError } from "../../core/errors.ts";
-import { ulidHex, ulidOfHex, ulidTimeMs } from "../../core/id.ts";
+import { ulidOfHex, ulidTimeMs } from "../../core/id.ts";
 import { VALID_FOR_MIN_MS } from "../../core/limits.ts";
 import type { Status } from "../../core/message.ts";
 import { decimalOf } from "../../core/money.ts";
+import { formText, TWILIO_STATUSES } from "../../core/peers/form.ts";
+import {
+  accountSid,
+  API_VERSION,
+  type Failure,
+  failureOf,
+  messageSid,
+  TWILIO_WORDS,
+} from "../../core/peers/twilio.ts";
 import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
 import { timeOf } from "../../core/time.ts";
+import type { CallbackSigners } from "../../customers/callback-signers.ts";
 import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
 import type { Pool } from "../../platform/mysql.ts";
 import { type DoorMessage, doorMessage } from "../../reports/door-messages.ts";
 import { readWallet } from "../../reports/wallet.ts";
 import { singleHeader } from "../http.ts";
 import type { Written } from "../route.ts";
-import { customerHex, type DoorRoute, doorRoute, headerCredentials, type Knock } from "./door.ts";
+import { type DoorRoute, doorRoute, headerCredentials, type Knock } from "./door.ts";
 import { PeerRefusal, signIn } from "./door.ts";
 import { fieldsOf, utf8Of, wholeNumber } from "./fields.ts";
 import { type Later, laterAt } from "./later.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
-export type TwilioDeps = SendingDeps & { reads: { pool: Pool } };
+export type TwilioDeps = SendingDeps & { reads: { pool: Pool }; signers: CallbackSigners };
 
-const ACCOUNT = "/2010-04-01/Accounts/:account";
+const ACCOUNT = `/${API_VERSION}/Accounts/:account`;
 
 export function createTwilioDoor(deps: TwilioDeps): DoorRoute[] {
   return [
@@ -51,9 +62,6 @@ export function createTwilioDoor(deps: TwilioDeps): DoorRoute[] {
 }
 
 // ---- who calls ----
-
-/** The customer's AccountSid. */
-export const accountSid = (customerId: number): string => `AC${customerHex(customerId)}`;
 
 const API_KEY_SID = /^SK[0-9a-f]{32}$/i;
 
@@ -83,11 +91,14 @@ async function create(deps: TwilioDeps, knock: Knock): Promise<Written> {
   const service = form.get("MessagingServiceSid") ?? null;
   const input = { ...inputOf(form), ...scheduledFor(form, deps.now()) };
   const { text } = input;
+  const told = await toldOf(deps, knock, owner, form);
+  if (told !== undefined) input.told = told;
   return send(deps, {
     arrival: knock,
     owner,
     asked: JSON.stringify(["twilio", ...[...form].toSorted(([a], [b]) => (a < b ? -1 : 1))]),
     inputs: [input],
+    usuallyValidMs: VALIDITY_MAX_S * 1_000,
     refused: ([error], { phone, from }) => refusedField(error, { phone, from }),
     status: CREATED,
     headers: JSON_HEADERS,
@@ -132,10 +143,6 @@ const REPEATED = new Set(["MediaUrl", "PersistentAction", "Tags"]);
 function refuseUnsupported(form: Form): void {
   if (form.has("MediaUrl")) throw refusal(400, 21620, "MediaUrl is not supported: messages are text.");
   if (form.has("ContentSid")) throw refusal(400, 21619, "ContentSid is not supported: give a Body.");
-  if (form.has("StatusCallback")) {
-    const message = "StatusCallback is not supported: statuses are posted to the customer's webhook.";
-    throw refusal(400, 21609, message);
-  }
   for (const [name, value] of UNSUPPORTED)
     if (form.get(name)?.toLowerCase() === value)
       throw refusal(400, 20400, `${name}=${value} is not supported.`);
@@ -161,13 +168,13 @@ function inputOf(form: Form): DraftInput {
   const text = form.get("Body");
   if (text === undefined) throw refusal(400, 21602, "Message body is required.");
   if (text.length > BODY_CHARS_MAX) throw tooLong();
-  const given = form.get("ValidityPeriod") ?? String(VALIDITY_MAX_S);
-  const validS = wholeNumber(given, VALID_FOR_MIN_MS / 1_000, VALIDITY_MAX_S);
+  const given = form.get("ValidityPeriod");
+  const validS = given === undefined ? null : wholeNumber(given, VALID_FOR_MIN_MS / 1_000, VALIDITY_MAX_S);
   if (validS === undefined) {
     const bounds = `from ${VALID_FOR_MIN_MS / 1_000} to ${VALIDITY_MAX_S}`;
     throw refusal(400, 21624, `The 'ValidityPeriod' ${given} is not a number of seconds ${bounds}.`);
   }
-  const validForMs = validS * 1_000;
+  const validForMs = validS === null ? null : validS * 1_000;
   return { phone: to, text, lane: "normal", from, reference: null, validForMs, callbackUrl: null };
 }
 
@@ -194,6 +201,24 @@ function scheduledFor(form: Form, nowMs: number): Later {
   return later;
 }
 
+/**
+ * What is told at its StatusCallback; undefined without one. What may follow `#` there is for Twilio's own
+ * settings of retries. The client verifies calls with the key that it sent.
+ */
+async function toldOf(
+  { signers }: TwilioDeps,
+  { request }: Knock,
+  { keyId }: KeyOwner,
+  form: Form,
+): Promise<Callback | undefined> {
+  const [url] = form.get("StatusCallback")?.split("#") ?? [];
+  if (url === undefined) return undefined;
+  await signers.keep(keyId, headerCredentials(request)?.key ?? "");
+  const service = form.get("MessagingServiceSid") ?? null;
+  const text = formText({ peer: "twilio", keyId, service });
+  return { url, statuses: TWILIO_STATUSES, form: text };
+}
+
 const tooLong = (): PeerRefusal =>
   refusal(400, 21617, "The concatenated message body exceeds the 1600 character limit.");
 
@@ -206,6 +231,9 @@ function refusedField(
     return refusal(400, 21211, `The 'To' number ${phone} is not a valid phone number.`);
   if (error?.field === "from")
     return refusal(400, 21212, `The 'From' number ${from ?? ""} is not a valid phone number or name.`);
+  if (error?.field === "callback_url")
+    return refusal(400, 21609, `The 'StatusCallback' URL is not valid: it ${reason}.`);
+  if (error?.field === "valid_for") return refusal(400, 21624, `The 'ValidityPeriod' ${reason}.`);
   return reason.startsWith("needs ") ? tooLong() : refusal(400, 21602, `The 'Body' ${reason}.`);
 }
 
@@ -221,7 +249,7 @@ async function fetchMessage(deps: TwilioDeps, knock: Knock): Promise<Written> {
   const found = await doorMessage(deps.reads, owner.customerId, id);
   const body = resourceOf(owner, {
     ...found,
-    status: WORDS[found.status],
+    status: TWILIO_WORDS[found.status],
     service: null,
     sentAtMs: SENT.includes(found.status) ? found.updatedAtMs : null,
     failure: failureOf(found),
@@ -237,43 +265,7 @@ async function fetchBalance(deps: TwilioDeps, knock: Knock): Promise<Written> {
   return { status: 200, body: JSON.stringify(body), headers: JSON_HEADERS };
 }
 
-const WORDS: Readonly<Record<Status, string>> = {
-  scheduled: "scheduled",
-  queued: "queued",
-  sending: "sending",
-  unknown: "sending",
-  sent: "sent",
-  delivered: "delivered",
-  undelivered: "undelivered",
-  failed: "failed",
-  rejected: "failed",
-  expired: "failed",
-  canceled: "canceled",
-};
 const SENT: readonly Status[] = ["sent", "delivered", "undelivered"];
-
-type Failure = { code: number; message: string };
-
-const FAILURES: Readonly<Record<string, Failure>> = {
-  absent_subscriber: { code: 30003, message: "Unreachable destination handset" },
-  unreachable: { code: 30003, message: "Unreachable destination handset" },
-  unknown_subscriber: { code: 30005, message: "Unknown destination handset" },
-  unsupported_number: { code: 30006, message: "Landline or unreachable carrier" },
-  barred: { code: 30004, message: "Message blocked" },
-  opted_out: { code: 21610, message: "Attempt to send to unsubscribed recipient" },
-  blocked_by_filter: { code: 30007, message: "Message filtered" },
-};
-const REJECTED: Failure = { code: 30007, message: "Message filtered" };
-const EXPIRED: Failure = { code: 30036, message: "Validity Period Expired" };
-const UNKNOWN_FAILURE: Failure = { code: 30008, message: "Unknown error" };
-
-export function failureOf({ status, lastError }: Pick<DoorMessage, "status" | "lastError">): Failure | null {
-  if (status === "expired") return EXPIRED;
-  if (status === "rejected") return REJECTED;
-  if (status !== "failed" && status !== "undelivered") return null;
-  const [word = ""] = /^[a-z_]+/.exec(lastError ?? "") ?? [];
-  return FAILURES[word] ?? UNKNOWN_FAILURE;
-}
 
 // ---- answers ----
 
@@ -290,13 +282,13 @@ type Shown = Pick<DoorMessage, "id" | "phone" | "from" | "text" | "parts"> & {
 
 function resourceOf({ customerId, currency }: KeyOwner, shown: Shown): object {
   const account = accountSid(customerId);
-  const sid = `SM${ulidHex(shown.id)}`;
+  const sid = messageSid(shown.id);
   const createdAtMs = ulidTimeMs(shown.id);
-  const base = `/2010-04-01/Accounts/${account}/Messages/${sid}`;
+  const base = `/${API_VERSION}/Accounts/${account}/Messages/${sid}`;
   const { failure = null, sentAtMs = null, updatedAtMs = createdAtMs, price = null } = shown;
   return {
     account_sid: account,
-    api_version: "2010-04-01",
+    api_version: API_VERSION,
     body: shown.text,
     date_created: dateOf(createdAtMs),
     date_updated: dateOf(updatedAtMs),

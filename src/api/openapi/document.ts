@@ -63,6 +63,9 @@ export function openApi(routes: readonly Route[]): Json {
   };
 }
 
+/** As src/api/idempotency-key.ts reads it. */
+const KEY = `[!#-+\\--\\[\\]-~]([ !#-+\\--\\[\\]-~]{0,${IDEMPOTENCY_KEY_CHARS_MAX - 2}}[!#-+\\--\\[\\]-~])?`;
+
 const PARAMETERS: Json = {
   "Idempotency-Key": {
     name: "Idempotency-Key",
@@ -70,7 +73,7 @@ const PARAMETERS: Json = {
     description:
       "Chosen by the caller for one operation, and kept for 24 hours: printable ASCII without comma, quote " +
       "or backslash. Quotes around all of it are read over.",
-    schema: { type: "string", minLength: 1, maxLength: IDEMPOTENCY_KEY_CHARS_MAX },
+    schema: { type: "string", pattern: `^(${KEY}|"${KEY}")$` },
     example: "order-1234",
   },
   OperatorQuery: {
@@ -79,7 +82,7 @@ const PARAMETERS: Json = {
     description: "Whatever parameters the operator sends; all of them are stored with the report.",
     style: "form",
     explode: true,
-    schema: { type: "object", additionalProperties: { type: "string" } },
+    schema: { type: "object", additionalProperties: true },
     example: { messageid: "7f3a", status: "DELIVRD" },
   },
 };

@@ -10,9 +10,9 @@ import { errorsOf, type Exported, type Lines, type Route } from "../route.ts";
 import { Nothing } from "../shapes.ts";
 import type { HeaderName } from "./headers.ts";
 import { problemName } from "./problems.ts";
-import { type Components, type Json, printSchema, refTo, typeName } from "./schemas.ts";
+import { type Components, type Json, printBody, printSchema, refTo, typeName } from "./schemas.ts";
 
-type ResponseObject = { description: string; headers: Json; content?: Json };
+type ResponseObject = { description: string; headers: Json; content?: Json; links?: Json };
 
 /** Of every answer. */
 const ALWAYS: readonly HeaderName[] = ["X-Request-Id", "Cache-Control"];
@@ -64,7 +64,7 @@ function parametersOf(route: Route): Json[] {
   const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name = ""]) => pathParameter(route, name));
   return [
     ...inPath,
-    ...route.query.map(queryParameter),
+    ...route.query.map((name) => queryParameter(name, route)),
     ...(route.rawBytesMax === undefined ? [] : [refTo("parameters", "OperatorQuery")]),
     ...(takesKey(route) ? [refTo("parameters", "Idempotency-Key")] : []),
   ];
@@ -77,19 +77,20 @@ function pathParameter({ about, method, path }: Route, name: string): Json {
   return { name, in: "path", required: true, description, schema: printSchema(schema), example };
 }
 
-function queryParameter(name: ParamName): Json {
+function queryParameter(name: ParamName, { about: { needs = [] } }: Route): Json {
   const { description, examples, ...schema } = printSchema(PARAMS[name]);
-  return { name, in: "query", description, schema, example: (examples as unknown[])[0] };
+  const required = needs.includes(name) ? { required: true } : {};
+  return { name, in: "query", ...required, description, schema, example: (examples as unknown[])[0] };
 }
 
 function requestBodyOf({ about, body, lines, method, rawBytesMax }: Route, into: Components): Json | null {
   if (body !== null) {
     const name = `${typeName(about.operationId)}Request`;
-    into.schemas[name] = printSchema(body);
+    into.schemas[name] = printBody(body);
     const schema = refTo("schemas", name);
     const content: Json = { "application/json": { schema, example: about.body } };
     if (lines !== undefined) {
-      into.schemas[`${name}Line`] = printSchema(lines.line);
+      into.schemas[`${name}Line`] = printBody(lines.line);
       content[NDJSON] = { schema: linesOf(`${name}Line`), example: lines.about.body };
     }
     return { required: true, content };
@@ -135,8 +136,17 @@ function answerOf(route: Route, status: number, into: Components): ResponseObjec
     [about.mediaType ?? "application/json"]: { schema: refTo("schemas", name), example },
     ...(route.exported === undefined ? {} : exportsOf(route.exported, `${name}Row`, into)),
   };
-  return { ...answer, content };
+  return { ...answer, content, ...linksOf(about) };
 }
+
+const linksOf = ({ links }: Route["about"]): { links?: Json } => {
+  if (links === undefined) return {};
+  const all = Object.entries(links).map(([operationId, place]) => {
+    const id = `$response.body#${place}`;
+    return [operationId, { operationId, parameters: { id } }] as const;
+  });
+  return { links: Object.fromEntries(all) };
+};
 
 const NDJSON = "application/x-ndjson";
 /** Text of lines, each of which is such a value. */
@@ -201,6 +211,7 @@ const withProblem = (answer: ResponseObject, problem: ResponseObject): ResponseO
   description: `${answer.description}, or a problem:\n\n${problem.description}`,
   headers: { ...problem.headers, ...answer.headers },
   content: { ...answer.content, ...problem.content },
+  ...(answer.links === undefined ? {} : { links: answer.links }),
 });
 
 const headersOf = (names: readonly HeaderName[]): Json =>

@@ -47,6 +47,7 @@ const SendBody = Type.Object(
         minLength: 1,
         maxLength: TEXT_CHARS_MAX,
         description: `the text, with {code} once where the code goes; "${OTP_TEMPLATE_DEFAULT}" if absent`,
+        documented: { pattern: "\\{code\\}" },
       }),
     ),
     length: Type.Optional(
@@ -128,6 +129,7 @@ limited; what is refused for that costs nothing.`,
     },
   },
   headers: ["RateLimit", "RateLimit-Policy"],
+  links: { verifyCode: "/id" },
 };
 
 export const createOtpSend = ({ otps, keys, ...rules }: OtpRouteDeps): Route =>

@@ -1,6 +1,7 @@
 // GET /v1/webhooks/deliveries: the customer's deliveries of the last days, newest first.
 
 import { Type } from "typebox";
+import { PEERS } from "../../core/peers/form.ts";
 import { EVENT_TYPES, MESSAGE_STATUS } from "../../core/webhook-event.ts";
 import { DELIVERY_STATES } from "../../ledger/webhook-deliveries.ts";
 import type { Pool } from "../../platform/mysql.ts";
@@ -17,6 +18,7 @@ const Delivery = Type.Object(
     sequence: OrNull(Count),
     occurred_at: Time,
     url: OrNull(Type.String()),
+    form: OrNull(Type.Enum(PEERS)),
     state: Type.Enum(DELIVERY_STATES),
     attempts: Count,
     next_attempt_at: OrNull(Time),
@@ -35,6 +37,7 @@ const DELIVERY_EXAMPLE = {
   sequence: 5,
   occurred_at: "2026-09-21T14:13:21.234Z",
   url: null,
+  form: null,
   state: "delivered",
   attempts: 1,
   next_attempt_at: null,
@@ -58,7 +61,10 @@ export const createWebhookDeliveries = (deps: { pool: Pool }): Route =>
       operationId: "listDeliveries",
       tag: "Webhooks",
       summary: "The deliveries of the last 7 days, newest first",
-      description: "`from` and `to` are about `occurred_at`. `url` is null for the customer's own URL.",
+      description:
+        "`from` and `to` are about `occurred_at`. `url` is null for the customer's own URL; `form` names " +
+        "the peer in whose form a door's callback is, and is null for events in Sluice's own.",
+      links: { replayDelivery: "/deliveries/0/id" },
       answers: { 200: { deliveries: [DELIVERY_EXAMPLE], next_cursor: null } },
     },
     handle: async ({ owner, query }) => ({

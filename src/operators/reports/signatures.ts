@@ -3,6 +3,7 @@
 // Invariant: a signature that does not cover the body admits no body.
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { twilioText } from "../../core/peers/twilio.ts";
 
 type Signed = { url: string; headers: Headers; body: Uint8Array };
 
@@ -19,7 +20,7 @@ export function twilioProblem({ url, headers, body }: Signed, authToken: string)
   const isForm = (headers.get("content-type") ?? "").includes("application/x-www-form-urlencoded");
   const bodyHash = new URL(url).searchParams.get("bodySHA256");
   if (body.length > 0 && !isForm && bodyHash !== sha256(body)) return "a body that is not signed";
-  const signed = isForm ? twilioText(body) : "";
+  const signed = isForm ? twilioText(Buffer.from(body).toString("utf8")) : "";
   const right = withAndWithoutPort(url).map((each) =>
     createHmac("sha1", authToken)
       .update(each + signed)
@@ -27,14 +28,6 @@ export function twilioProblem({ url, headers, body }: Signed, authToken: string)
   );
   // Two headers arrive as one, "a, b", which is no signature.
   return right.some((signature) => isEqual(given, signature)) ? null : "a wrong X-Twilio-Signature";
-}
-
-function twilioText(body: Uint8Array): string {
-  const form = new URLSearchParams(Buffer.from(body).toString("utf8"));
-  return [...new Set(form.keys())]
-    .toSorted(byCodeUnits)
-    .flatMap((name) => [...new Set(form.getAll(name))].toSorted(byCodeUnits).map((value) => name + value))
-    .join("");
 }
 
 /** Twilio signs with the scheme's port in some of its requests and without it in others. */

@@ -15,6 +15,8 @@ export type InRecord = {
   key: Buffer | string | null | undefined;
   value: Buffer;
   headers: librdkafka.MessageHeader[] | undefined;
+  /** When its producer sent it, Unix ms, if it is known. */
+  timestampMs?: number | undefined;
 };
 export type Consumer = {
   /** Reads up to `max` records; waits at most `waitMs` for the first, and not at all for more. */
@@ -118,6 +120,7 @@ export async function createConsumer(config: Config, log: Log, options: Consumer
               key: m.key,
               value: m.value ?? Buffer.alloc(0),
               headers: m.headers,
+              timestampMs: m.timestamp,
             })),
           );
         });

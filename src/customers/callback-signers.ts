@@ -1,0 +1,46 @@
+// What signs Twilio's callbacks as an API key does (core/hmac-sha1.ts). A client of Twilio has one secret,
+// which is its password and verifies what it is told; Sluice has the key only while a request brings it, so
+// that is when this is kept. Whoever reads the table can sign callbacks with it, as with the secrets of
+// webhooks, and can neither find the key nor use the API.
+// Invariant: a message is accepted only after what signs its callbacks is stored. Bound: SIGNERS_KNOWN_MAX
+// keys remembered as stored; a statement for each other key that asks for callbacks.
+
+import { hmacState } from "../core/hmac-sha1.ts";
+import { KEY_CACHE_MAX } from "../core/limits.ts";
+import type { Pool } from "../platform/mysql.ts";
+
+export type CallbackSigners = {
+  /** Resolves when it is stored. */
+  keep(keyId: string, apiKey: string): Promise<void>;
+};
+
+const SIGNERS_KNOWN_MAX = KEY_CACHE_MAX;
+
+export function createCallbackSigners(pool: Pick<Pool, "write">): CallbackSigners {
+  const known = new Set<string>();
+  return {
+    async keep(keyId, apiKey) {
+      if (known.has(keyId)) return;
+      // updated_at stays, because this is no change that other processes must know.
+      await pool.write(
+        "UPDATE api_keys SET hmac_sha1=?, updated_at=updated_at WHERE key_id=? AND hmac_sha1 IS NULL",
+        [hmacState(apiKey), keyId],
+      );
+      if (known.size >= SIGNERS_KNOWN_MAX) known.clear();
+      known.add(keyId);
+    },
+  };
+}
+
+/** Those of these keys that sign, by their ids; also of keys that are revoked. */
+export async function findSigners(
+  pool: Pick<Pool, "query">,
+  keyIds: readonly string[],
+): Promise<Map<string, Uint8Array>> {
+  if (keyIds.length === 0) return new Map();
+  const rows = await pool.query<{ key_id: string; hmac_sha1: Buffer }[]>(
+    "SELECT key_id, hmac_sha1 FROM api_keys FORCE INDEX (PRIMARY) " +
+      `WHERE key_id IN ('${[...new Set(keyIds)].join("','")}') AND hmac_sha1 IS NOT NULL`,
+  );
+  return new Map(rows.map((row) => [row.key_id, row.hmac_sha1]));
+}
