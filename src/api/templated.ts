@@ -4,7 +4,7 @@
 import { Type } from "typebox";
 import { TEMPLATE_ID_CHARS_MAX, TEMPLATE_VERSIONS_MAX } from "../core/batch-limits.ts";
 import type { FieldError } from "../core/errors.ts";
-import type { Template, Values } from "../core/template.ts";
+import { type Template, TEMPLATE_ID, type Values } from "../core/template.ts";
 import type { KeyOwner } from "../customers/api-keys.ts";
 import type { TemplateCache } from "../customers/templates.ts";
 
@@ -12,6 +12,7 @@ export const TemplateId = Type.String({
   minLength: 1,
   maxLength: TEMPLATE_ID_CHARS_MAX,
   description: "letters, digits, dots, dashes and underscores",
+  documented: { pattern: TEMPLATE_ID.source },
 });
 export const TemplateName = Type.Optional({
   ...TemplateId,
@@ -48,9 +49,9 @@ export async function namedTemplate(
   { template, template_version: version }: Templated,
 ): Promise<Template | { errors: FieldError[] }> {
   const id = template as string;
-  const found = await templates.find(owner, id, version);
+  const found = TEMPLATE_ID.test(id) ? await templates.find(owner, id, version) : null;
   if (found !== null) return found;
-  const isKnown = version !== undefined && (await templates.find(owner, id)) !== null;
+  const isKnown = version !== undefined && TEMPLATE_ID.test(id) && (await templates.find(owner, id)) !== null;
   return {
     errors: [
       isKnown

@@ -7,6 +7,9 @@ import { type FieldError, fieldName } from "./errors.ts";
 import { PARAMETER_NAME_CHARS_MAX } from "./batch-limits.ts";
 import { FIELD_ERRORS_MAX, TEXT_CHARS_MAX, TEXT_PARTS_MAX } from "./limits.ts";
 
+/** What a customer may call a template; at most TEMPLATE_ID_CHARS_MAX characters. */
+export const TEMPLATE_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+
 export type Values = Readonly<Record<string, string>>;
 export type Template = {
   /** Of its parameters, in the order in which they come first. */

@@ -74,6 +74,16 @@ test("what is no template is refused by its fields", async () => {
   expect(fieldsOf(refused(await create("x".repeat(65), ""), "validation_failed"))).toEqual(["id", "text"]);
   expect(fieldsOf(refused(await create("nul", "\0"), "validation_failed"))).toEqual(["text"]);
   expect((await ask("/v1/templates/none/versions", { text: "x" })).status).toBe(404);
+  for (const id of ["é", "%C3%A9", "a%00b", "x".repeat(65)]) {
+    const path = `/v1/templates/${id}`;
+    expect((await ask(path, undefined, "GET")).status).toBe(404);
+    expect((await ask(path, undefined, "DELETE")).status).toBe(404);
+    expect((await ask(`${path}/versions`, { text: "x" })).status).toBe(404);
+  }
+  for (const template_version of [undefined, 1])
+    expect(reasonsOf(await sent({ template: "ل {{a}", template_version }))).toEqual([
+      "template is no template of this customer",
+    ]);
 });
 
 test("a send has the text of its template at that moment, which later versions don't change", async () => {

@@ -5,6 +5,7 @@ import { type Static, type TObject, Type } from "typebox";
 import { TEMPLATE_CHARS_MAX, TEMPLATE_ID_CHARS_MAX, TEMPLATES_MAX } from "../../core/batch-limits.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { textProblem } from "../../core/parts.ts";
+import { TEMPLATE_ID } from "../../core/template.ts";
 import {
   addVersion,
   createTemplate,
@@ -73,7 +74,7 @@ const shown = (template: StoredTemplate): Static<typeof Shown> => ({
 /** @throws SluiceError validation_failed */
 function check(text: string, id?: string): void {
   const errors: FieldError[] = [];
-  if (id !== undefined && !ID.test(id)) {
+  if (id !== undefined && !TEMPLATE_ID.test(id)) {
     const reason = "must be letters, digits, dots, dashes and underscores, and begin with a letter or digit";
     errors.push({ field: "id", reason });
   }
@@ -82,10 +83,11 @@ function check(text: string, id?: string): void {
   if (errors.length > 0) throw new SluiceError("validation_failed", { errors });
 }
 
-const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
-
-const idOf = <B extends TObject | null>({ params }: Call<"send" | "read", B>): string =>
-  (params.id ?? "").slice(0, TEMPLATE_ID_CHARS_MAX + 1);
+/** @throws SluiceError not_found */
+function idOf<B extends TObject | null>({ params: { id = "" } }: Call<"send" | "read", B>): string {
+  if (id.length > TEMPLATE_ID_CHARS_MAX || !TEMPLATE_ID.test(id)) throw new SluiceError("not_found");
+  return id;
+}
 
 export const createTemplateRoutes = (deps: TemplateDeps): Route[] => [...changing(deps), ...reading(deps)];
 
