@@ -302,7 +302,7 @@ test("what became of a message has Twilio's error code", () => {
 });
 
 test("a validity that ends before quiet hours do is refused as one; without any a message waits", async () => {
-  const minute = Math.floor(Date.now() / 60_000) % 1_440;
+  const minute = Math.floor(NOW_MS / 60_000) % 1_440;
   const night = { fromMin: minute, untilMin: (minute + 120) % 1_440, zone: "UTC", prefix: "" };
   const rules = { quietUntil: quietUntilOf([night]), senders: new Set(["SLUICE"]) };
   door = testDoor(createTwilioDoor, { rules });
