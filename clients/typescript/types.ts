@@ -166,7 +166,7 @@ export type ScopeMissingProblem = Problem & {
   error?: "scope_missing";
 };
 
-/** The customer is suspended: none of its requests is served until whoever runs Sluice resumes it. What was accepted before is still sent. */
+/** The customer is suspended: none of its requests is served until whoever runs Sluice resumes it. What is queued is still sent; what is scheduled waits. */
 export type CustomerSuspendedProblem = Problem & {
   type?: "urn:sluice:error:customer_suspended";
   title?: "Customer suspended" | "مشتری معلق است";
@@ -333,7 +333,7 @@ export type OtpWrongProblem = Problem & {
   tries_left: number;
 };
 
-/** The customer's rate limit is used up. Wait for `Retry-After`. */
+/** The customer's limit of parts or requests a minute is used up, as `RateLimit` says; or a check of these books is running. Wait for `Retry-After`. */
 export type RateLimitedProblem = Problem & {
   type?: "urn:sluice:error:rate_limited";
   title?: "Rate limited" | "بیش از حد مجاز در واحد زمان";

@@ -233,7 +233,7 @@ function declareSuspension(customer: Command): void {
         }),
       );
   const refused = "refuse all requests of a customer within 2 s (403 customer_suspended)";
-  declare("suspend", true, `${refused}; what was accepted before is still sent`);
+  declare("suspend", true, `${refused}; what is queued is still sent, and what is scheduled waits`);
   declare("resume", false, "serve a suspended customer again, within 2 s");
 }
 

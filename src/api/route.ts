@@ -8,6 +8,7 @@ import type { IsGone } from "../core/caller.ts";
 import type { ErrorCode, SluiceError } from "../core/errors.ts";
 import type { Admin, AdminScope } from "../control/admin-tokens.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
+import type { Room } from "../ingest/admission.ts";
 import type { ParamName, Query } from "../reports/params.ts";
 import type { About } from "./about.ts";
 import { checkerOf, type Unless } from "./body-check.ts";
@@ -105,6 +106,11 @@ type Declaration<A extends Access, B extends TObject | null, R extends Answers> 
   /** Fields of the body of which either one is required. */
   unless?: Unless;
   answers: R;
+  /**
+   * If it has none for a customer, a request is refused by its head alone, with 503 `overloaded`, before
+   * anything else is read or done.
+   */
+  room?: Room;
   /** If it takes an NDJSON body too. */
   lines?: Lines;
   /** If its list can be exported. */
@@ -142,6 +148,7 @@ const OF_A_KEY: readonly ErrorCode[] = [
   "scope_missing",
   "customer_suspended",
   "address_not_allowed",
+  "rate_limited",
 ];
 const OF_A_TOKEN: readonly ErrorCode[] = ["admin_token_invalid", "scope_missing"];
 const OF_A_BODY: readonly ErrorCode[] = [

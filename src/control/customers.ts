@@ -9,6 +9,7 @@ import {
   createCustomer,
   type CustomerRow,
   type NewCustomer,
+  type Terms,
   readCustomer,
   requireCustomer,
   setOtpCode,
@@ -30,7 +31,7 @@ export const makeCustomer = (by: By, customer: NewCustomer): Promise<CustomerRow
   });
 
 /** What is left out stays as it is. */
-export type CustomerChange = Partial<NewCustomer> & {
+export type CustomerChange = Partial<Terms> & {
   /** The name of a price plan; null: the customer's own prices. */
   plan?: string | null;
   /** Its processes' credit is recalled; once it is back (`drainsLeft`), the mode holds everywhere. */

@@ -2,7 +2,7 @@
 // Invariant: the relations asserted at the end hold, or no process starts.
 
 import assert from "node:assert/strict";
-import { BODY_BYTES_MAX, QUEUE_CUSTOMER_ROWS_MAX } from "./limits.ts";
+import { BODY_BYTES_MAX, QUEUE_ROWS_MAX } from "./limits.ts";
 
 /** Messages of one batch: they are one transaction, some 40 ms of one MySQL thread. */
 export const BATCH_MESSAGES_MAX = 1_000;
@@ -25,7 +25,7 @@ export const TEMPLATE_ID_CHARS_MAX = 64;
 export const PARAMETER_NAME_CHARS_MAX = 32;
 
 assert(
-  BATCH_MESSAGES_MAX < QUEUE_CUSTOMER_ROWS_MAX / 4,
+  BATCH_MESSAGES_MAX < QUEUE_ROWS_MAX / 8,
   "several batches of one customer have room in its share of the queue",
 );
 assert(BODY_BYTES_MAX < BATCH_BODY_BYTES_MAX, "a batch may be larger than a message");

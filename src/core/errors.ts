@@ -80,7 +80,7 @@ export const ERRORS = {
     "Customer suspended",
     false,
     "The customer is suspended: none of its requests is served until whoever runs Sluice resumes it. What " +
-      "was accepted before is still sent.",
+      "is queued is still sent; what is scheduled waits.",
   ),
   address_not_allowed: row(
     403,
@@ -173,7 +173,8 @@ export const ERRORS = {
     429,
     "Rate limited",
     true,
-    "The customer's rate limit is used up. Wait for `Retry-After`.",
+    "The customer's limit of parts or requests a minute is used up, as `RateLimit` says; or a check of " +
+      "these books is running. Wait for `Retry-After`.",
   ),
   otp_phone_limited: row(
     429,

@@ -131,9 +131,9 @@ export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
 export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
-      "c.rate_limit, c.express_resend_unknown, c.otp_code, c.price_plan, " +
-      "c.suspended_at IS NOT NULL AS suspended, " +
-      "c.addresses AS customer_addresses, k.key_id, k.scopes, k.expires_at, k.addresses, k.signing_salt, " +
+      "c.rate_limit, c.request_limit, c.express_resend_unknown, c.otp_code, c.price_plan, " +
+      "c.suspended_at IS NOT NULL AS suspended, c.addresses AS customer_addresses, " +
+      "k.key_id, k.scopes, k.expires_at, k.addresses, k.signing_salt, " +
       "w.statuses, w.url IS NOT NULL AS has_url, c.quiet_hours, c.senders " +
       "FROM api_keys k JOIN customers c USING (customer_id) LEFT JOIN webhooks w USING (customer_id) " +
       `WHERE k.key_hash=? AND ${LIVE}`,
@@ -150,6 +150,7 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
     region: row.region,
     rateLimit: row.rate_limit,
     resendsUnknown: row.express_resend_unknown === 1,
+    ...(row.request_limit === null ? {} : { requestLimit: row.request_limit }),
     keyId: row.key_id,
     scopes: new Set(row.scopes.split(",") as Scope[]),
     ...(row.otp_code === 1 ? { showsOtp: true } : {}),
@@ -170,6 +171,7 @@ type OwnerRow = {
   currency: string;
   region: string;
   rate_limit: number | null;
+  request_limit: number | null;
   express_resend_unknown: 0 | 1;
   otp_code: 0 | 1;
   price_plan: number | null;

@@ -14,10 +14,17 @@ export type NewCustomer = {
   /** parts per minute; null: no limit */
   rateLimit: number | null;
 };
+/** What it pays and how it is limited. */
+export type Terms = NewCustomer & {
+  /** requests per minute; null: no limit */
+  requestLimit: number | null;
+};
 export type Customer = NewCustomer & {
   customerId: number;
   currency: string;
   region: string;
+  /** requests per minute; absent: no limit */
+  requestLimit?: number;
   /** An express message whose answer was lost is sent once more, through another operator. */
   resendsUnknown: boolean;
 };
@@ -41,18 +48,18 @@ export async function createCustomer(pool: Pool, customer: NewCustomer): Promise
 }
 
 /**
- * Changes a customer's name, own prices or rate limit; what is left out stays. Every process knows within
+ * Changes a customer's name, own prices or limits; what is left out stays. Every process knows within
  * 2 s.
  * @throws SluiceError validation_failed naming every bad field
  */
 export async function setTerms(
   conn: Pick<Connection, "write">,
   customerId: number,
-  terms: Partial<NewCustomer>,
+  terms: Partial<Terms>,
 ): Promise<void> {
   checkTerms(terms);
   const given = Object.entries(TERMS).flatMap(([field, column]) => {
-    const value = terms[field as keyof NewCustomer];
+    const value = terms[field as keyof Terms];
     return value === undefined ? [] : [{ column, value }];
   });
   if (given.length === 0) return;
@@ -62,14 +69,16 @@ export async function setTerms(
   );
 }
 
-const TERMS: Record<keyof NewCustomer, string> = {
+const TERMS: Record<keyof Terms, string> = {
   name: "name",
   priceNormal: "price_normal",
   priceExpress: "price_express",
   rateLimit: "rate_limit",
+  requestLimit: "request_limit",
 };
 
-function checkTerms({ name, priceNormal, priceExpress, rateLimit = null }: Partial<NewCustomer>): void {
+function checkTerms(terms: Partial<Terms>): void {
+  const { name, priceNormal, priceExpress, rateLimit, requestLimit } = terms;
   const whole = (field: string, value: number | null | undefined, max: number) =>
     value === undefined || value === null || (Number.isInteger(value) && value >= 1 && value <= max)
       ? []
@@ -80,6 +89,7 @@ function checkTerms({ name, priceNormal, priceExpress, rateLimit = null }: Parti
     ...whole(TERMS.priceNormal, priceNormal, PRICE_MAX),
     ...whole(TERMS.priceExpress, priceExpress, PRICE_MAX),
     ...whole(TERMS.rateLimit, rateLimit, RATE_LIMIT_MAX),
+    ...whole(TERMS.requestLimit, requestLimit, RATE_LIMIT_MAX),
   ];
   if (errors.length > 0) throw new SluiceError("validation_failed", { errors });
 }
@@ -101,6 +111,7 @@ export type CustomerRow = {
   currency: string;
   region: string;
   rate_limit: number | null;
+  request_limit: number | null;
   /** `lease` or `strict`: how its credit is granted */
   mode: "lease" | "strict";
   express_resend_unknown: boolean;
@@ -149,8 +160,9 @@ export async function readCustomer(pool: Pick<Pool, "query">, customerId: number
 
 const SELECT =
   "SELECT CAST(c.customer_id AS CHAR) AS customer_id, c.name, c.price_normal, c.price_express, " +
-  "p.name AS price_plan, c.currency, c.region, c.rate_limit, c.mode, c.express_resend_unknown, c.otp_code, " +
-  "c.addresses, c.created_at, c.suspended_at, CAST(c.updated_at AS CHAR) AS version " +
+  "p.name AS price_plan, c.currency, c.region, c.rate_limit, c.request_limit, c.mode, " +
+  "c.express_resend_unknown, c.otp_code, c.addresses, c.created_at, c.suspended_at, " +
+  "CAST(c.updated_at AS CHAR) AS version " +
   "FROM customers AS c LEFT JOIN price_plans AS p ON p.plan_id=c.price_plan";
 
 type Converted = "express_resend_unknown" | "otp_code" | "addresses" | "created_at" | "suspended_at";
@@ -176,16 +188,26 @@ const rowOf = (row: Found): CustomerRow => ({
 export const versionOf = (changedAt: string): string => changedAt.replaceAll(/\D/g, "");
 
 /**
- * Refuses every request of a customer, or serves them again. Every process knows within 2 s. What was
- * accepted before is still sent. @throws SluiceError not_found
+ * Refuses every request of a customer, or serves them again. Every process knows within 2 s. What was queued
+ * before is still sent; what is scheduled waits until the customer is resumed, and relays learn of that by
+ * the row that is written here. @throws SluiceError not_found
  */
 export async function setSuspended(pool: Pool, customerId: number, isSuspended: boolean): Promise<void> {
   await requireCustomer(pool, customerId);
-  await pool.write(
-    `UPDATE customers SET suspended_at=${isSuspended ? "COALESCE(suspended_at, NOW(3))" : "NULL"} ` +
-      "WHERE customer_id=?",
-    [customerId],
-  );
+  await pool.transaction(async (conn) => {
+    // First, in the order in which a relay locks both.
+    if (!isSuspended)
+      await conn.write(
+        "INSERT INTO resumed_customers (customer_id) VALUES (?) " +
+          "ON DUPLICATE KEY UPDATE customer_id=resumed_customers.customer_id",
+        [customerId],
+      );
+    await conn.write(
+      `UPDATE customers SET suspended_at=${isSuspended ? "COALESCE(suspended_at, NOW(3))" : "NULL"} ` +
+        "WHERE customer_id=?",
+      [customerId],
+    );
+  });
 }
 
 /** Every process knows within 2 s. @throws SluiceError not_found */

@@ -32,7 +32,7 @@ const draft = (parts = 1, lane: Draft["lane"] = "normal"): Draft => ({
   parts,
   validForMs: null,
 });
-const rate = { size: 100, fillS: 60, left: 98, fullInS: 2 };
+const rate = [{ unit: "parts", size: 100, fillS: 60, left: 98, fullInS: 2 }] as const;
 const terms = { usualMs: 5_000, largestMs: 30_000 };
 
 /** `balances`: what the wallet holds at each reservation in turn; more than enough afterwards. */

@@ -18,7 +18,7 @@ import type { KeptAnswer } from "../ledger/idempotency.ts";
 import { type AcceptDeps, createWayOf, type Payer, recordOf } from "./accept-message.ts";
 import type { PromiseTerms } from "./express-promise.ts";
 import type { Reservation } from "./lease-table.ts";
-import type { RateState } from "./rate-limits.ts";
+import type { Rates } from "./rate-limits.ts";
 
 export type BatchRequest = {
   payer: Payer;
@@ -54,9 +54,7 @@ export type AcceptedBatch = {
   /** When they are to be sent, if they are all scheduled for one time. */
   sendAtMs?: number;
 };
-export type AcceptBatch = (
-  request: BatchRequest,
-) => Promise<{ accepted: AcceptedBatch; rate: RateState | null }>;
+export type AcceptBatch = (request: BatchRequest) => Promise<{ accepted: AcceptedBatch; rate: Rates | null }>;
 
 /** Others may spend what a 402 said was there: how often the rest is tried. */
 const PAYABLE_TRIES_MAX = 8;

@@ -20,7 +20,10 @@ import { hex } from "../platform/smpp/pdu.ts";
 import { COMMAND_STATUSES, STATUS_CLASSES, type StatusClass } from "../platform/smpp/status.ts";
 
 const MEANING: Record<Status, [meaning: string, until: string]> = {
-  scheduled: ["accepted, to be sent later", "until its `send_at`; while no relay runs, longer"],
+  scheduled: [
+    "accepted, to be sent later",
+    "until its `send_at`; while no relay runs or its customer is suspended, longer",
+  ],
   queued: [
     "waits in the outbox, in Kafka, in a held row, or for its next attempt",
     "until its time is over, see [attempts](#attempts); longer while no sender runs or reaches an operator",

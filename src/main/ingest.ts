@@ -53,7 +53,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   let authorizers = authorizersOf(first);
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
-  const { accept, acceptBatch, otps, callers, keys, limits, optOuts, ledger, readPool } = accepting;
+  const { accept, acceptBatch, otps, callers, keys, room, limits, optOuts, ledger, readPool } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
@@ -65,6 +65,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     keys,
     topUps: createTopUps({ ledger, metrics }),
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
+    now: Date.now,
     templates: createTemplateCache(readPool),
     reads: { pool: readPool, clickhouse, now: Date.now },
     signers: createCallbackSigners(ledger.pool),
@@ -72,10 +73,10 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   };
   const routes = createRoutes({
     ...doorDeps,
+    room,
     otps,
     limits,
     optOuts,
-    now: Date.now,
     schedule: { pool: ledger.pool, now: Date.now },
     metrics,
     findRoute: (phone, lane) => router.find(phone, lane),
@@ -93,7 +94,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   const doors = openDoors(doorNames, doorDeps, routes);
   const run = (route: Route, arrival: Arrival) => runRoute(callers, route, arrival);
   const server = createServer(
-    { routes, run, doors, metrics, tracing, log },
+    { routes, run, keys: callers.keys, doors, metrics, tracing, log },
     { host: config.apiHost, port: config.apiPort, idleS: config.apiIdleS, edgeSecret: config.edgeSecret },
   );
   role.onStop(async () => {

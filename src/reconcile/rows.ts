@@ -177,14 +177,20 @@ export function messagesWithoutSchedule(conn: Connection, customerId: number): P
   );
 }
 
-/** Rows that make a relay send messages that aren't scheduled. Reads all rows that wait. */
+/**
+ * Rows that make a relay send messages that aren't scheduled, or hold some of a customer that is not
+ * suspended and that no relay knows as resumed. Reads all rows that wait.
+ */
 export function schedulesWithoutMessage(conn: Connection): Promise<Drift[]> {
   return driftsOf(
     conn,
     `SELECT m.customer_id, m.id AS entry_id, 'message_has_schedule' AS rule, NULL AS op, m.cost AS amount,
        CONCAT('message is ', m.status, ', its row for ', s.run_at) AS detail
      FROM scheduled_messages AS s STRAIGHT_JOIN messages AS m ON m.id = s.message_id
-     WHERE s.moved = FALSE AND m.status <> 'scheduled'`,
+     WHERE s.moved = FALSE AND (m.status <> 'scheduled' OR s.held_for > 0
+       AND NOT EXISTS (SELECT 1 FROM customers AS c WHERE c.customer_id = s.held_for
+         AND c.customer_id = m.customer_id AND c.suspended_at IS NOT NULL)
+       AND NOT EXISTS (SELECT 1 FROM resumed_customers AS r WHERE r.customer_id = s.held_for))`,
   );
 }
 

@@ -147,13 +147,15 @@ test("a change to a time within quiet hours means their end; without them what w
   const { id } = await sent({ send_at: at(endMs + HOUR_MS) });
   const change = (ms: number) => ask(`/v1/messages/${String(id)}`, { send_at: at(ms) }, "PATCH");
   expect((await change(endMs - HOUR_MS)).send_at).toBe(at(endMs));
-  expect((await moveDue({ pool, now: Date.now }, "normal")).map((one) => one.id)).toEqual([]);
+  expect((await moveDue({ pool, now: Date.now }, "normal")).records.map((one) => one.id)).toEqual([]);
   const { customerId } = api.customer;
   const [rule] = await clearQuiet(pool, customerId, null);
   expect(rule).toBeUndefined();
   await until(async () => (await previewed({})).send_at === null, "they are cleared", 4_000, api.ingest.log);
   expect((await change(Date.now())).status).toBe("scheduled");
-  expect((await moveDue({ pool, now: Date.now }, "normal")).map((one) => one.id)).toEqual([String(id)]);
+  expect((await moveDue({ pool, now: Date.now }, "normal")).records.map((one) => one.id)).toEqual([
+    String(id),
+  ]);
   expect(await rowOf(id)).toMatchObject({ status: "queued" });
 }, 20_000);
 

@@ -27,8 +27,7 @@ beforeAll(async () => {
 afterAll(() => engines.drop());
 
 const id = createIdFactory({ now: Date.now });
-let customerId: number;
-let ids: string[];
+let [customerId, ids]: [number, string[]] = [0, []];
 beforeEach(async () => {
   await emptyTables({ pool, clickhouse });
   ({ customerId, ids } = await makeBook(pool));
@@ -345,6 +344,14 @@ describe("reconcile", () => {
       () =>
         `UPDATE messages SET status='scheduled',sequence=0,send_at='2030-01-01' WHERE id='${ids[2]}';` +
         `INSERT INTO scheduled_messages (message_id,lane,run_at) VALUES ('${ids[2]}','normal','2030-01-02')`,
+      ["message_has_schedule"],
+    ],
+    [
+      "a scheduled message that is held for a customer that nobody has suspended",
+      () =>
+        `UPDATE messages SET status='scheduled',sequence=0,send_at='2030-01-01' WHERE id='${ids[2]}';` +
+        "INSERT INTO scheduled_messages (message_id,lane,run_at,held_for) VALUES " +
+        `('${ids[2]}','normal','2030-01-01',${customerId})`,
       ["message_has_schedule"],
     ],
     [

@@ -187,7 +187,7 @@ export function startIngest(world: World, of: Process): Ingest {
   const ofOtps = { accept, pool: ledgerPool, secret: OTP_SECRET, rules: OTP_RULES, id, randomBytes, log };
   const otps = { otps: createOtps(ofOtps), keys, callbacks, now };
   const routes: Record<Request["route"], Route> = {
-    send: createSend({ accept: forPeers(accept), keys, callbacks, templates, now }),
+    send: createSend({ accept: forPeers(accept), keys, callbacks, templates, now, room: commits }),
     batch: createBatches({ acceptBatch, optOuts, keys, callbacks, templates, now }, createStreams()),
     cancel: createMessageCancel({ schedule: ledger }),
     change: createMessageChange({ schedule: ledger }),
@@ -227,6 +227,7 @@ export function startIngest(world: World, of: Process): Ingest {
       const access = {
         keys: { get: () => owner, load: () => Promise.resolve(owner), nowMs: () => Date.now() },
         noteUse: () => undefined,
+        takeRequest: () => undefined,
         takeNonce: () => Promise.resolve(true),
       };
       return runRoute(access, routes[route], arrival).then(answerOf, (thrown: unknown) =>

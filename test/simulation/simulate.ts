@@ -25,7 +25,7 @@ import { createReporting } from "./reporting.ts";
 import { createInbounds } from "./inbounds.ts";
 import { startInboundRoles } from "./inbound-role.ts";
 import { createOtps } from "./otps.ts";
-import { createSchedules } from "./schedules.ts";
+import { createSchedules, createSuspend } from "./schedules.ts";
 import { dueIn, leasesOf, rowsLeft, unspentOf } from "./waiting-rows.ts";
 import {
   type Ingest,
@@ -235,7 +235,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const trafficMs = random.between(800, 2_800);
   startTraffic(kernel, clients, owners, trafficMs);
   batches.start(clients, owners, trafficMs);
-  schedules.start(clients, owners, trafficMs);
+  schedules.start(clients, owners, trafficMs, createSuspend(world));
   inbounds.start(clients, owners, trafficMs);
   otps.start(owners, trafficMs);
   adjusts.start(owners, trafficMs);

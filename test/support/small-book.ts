@@ -18,6 +18,7 @@ const TABLES = [
   "outbox",
   "outbox_held",
   "scheduled_messages",
+  "resumed_customers",
   "claims",
   "submissions",
   "inbox",

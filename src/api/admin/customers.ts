@@ -21,6 +21,7 @@ import { Addresses, Customer, CUSTOMER_EXAMPLE, OF_CUSTOMER, OrNone } from "./sh
 const Name = Type.String({ minLength: 1, maxLength: NAME_CHARS_MAX });
 const Price = Type.Integer({ minimum: 1, maximum: PRICE_MAX, description: "minor units a part" });
 const Rate = Type.Integer({ minimum: 1, maximum: RATE_LIMIT_MAX, description: "message parts a minute" });
+const Requests = Type.Integer({ minimum: 1, maximum: RATE_LIMIT_MAX, description: "requests a minute" });
 
 export const createCustomerRoutes = (deps: AdminDeps): Route[] => [
   listRoute(deps),
@@ -134,6 +135,7 @@ const changeRoute = (deps: AdminDeps): Route =>
           }),
         ),
         rate_limit: Type.Optional(OrNone(Rate)),
+        request_limit: Type.Optional(OrNone(Requests)),
         mode: Type.Optional(Type.Enum(["lease", "strict"], { description: "how its credit is taken" })),
         express_resend_unknown: Type.Optional(Type.Boolean()),
         otp_code: Type.Optional(Type.Boolean()),
@@ -171,6 +173,7 @@ type Body = {
   price_express?: number;
   price_plan?: string;
   rate_limit?: number | "none";
+  request_limit?: number | "none";
   mode?: "lease" | "strict";
   express_resend_unknown?: boolean;
   otp_code?: boolean;
@@ -186,6 +189,9 @@ const changeOf = (body: Body) => ({
   ...(body.rate_limit === undefined
     ? {}
     : { rateLimit: body.rate_limit === "none" ? null : body.rate_limit }),
+  ...(body.request_limit === undefined
+    ? {}
+    : { requestLimit: body.request_limit === "none" ? null : body.request_limit }),
   ...(body.mode === undefined ? {} : { mode: body.mode }),
   ...(body.express_resend_unknown === undefined ? {} : { resendsUnknown: body.express_resend_unknown }),
   ...(body.otp_code === undefined ? {} : { otpCode: body.otp_code }),

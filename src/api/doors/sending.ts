@@ -11,7 +11,7 @@ import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { AcceptBatch, AcceptedBatch } from "../../ingest/accept-batch.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
-import type { RateState } from "../../ingest/rate-limits.ts";
+import type { Rates } from "../../ingest/rate-limits.ts";
 import type { RequestKey } from "../../ledger/idempotency.ts";
 import type { AccessDeps } from "../access.ts";
 import { draftRules } from "../draft-rules.ts";
@@ -25,6 +25,7 @@ export type SendingDeps = {
   acceptBatch: AcceptBatch;
   keys: Idempotency;
   callbacks: UrlRules;
+  now: () => number;
 };
 
 /** What was accepted; `id` is the batch's, or, of a single message, its own. */
@@ -66,7 +67,7 @@ export async function send(
 
 async function accepted(deps: SendingDeps, sending: Sending, key: RequestKey | null): Promise<Written> {
   const { owner, arrival, inputs, status } = sending;
-  const rules = draftRules(owner, { callbacks: deps.callbacks, now: Date.now });
+  const rules = draftRules(owner, { callbacks: deps.callbacks, now: deps.now });
   const drafts = inputs.map((input) => {
     const result = draftOf(input, rules);
     if (result.kind === "refused") throw sending.refused(result.errors, input);
@@ -75,7 +76,7 @@ async function accepted(deps: SendingDeps, sending: Sending, key: RequestKey | n
   });
   const { traceparent, isGone } = arrival;
   const shared = { payer: owner, fallback: null, traceparent, isGone };
-  const written = (body: string, rate: RateState | null): Written => ({
+  const written = (body: string, rate: Rates | null): Written => ({
     status,
     body,
     ...(rate === null ? {} : { headers: rateHeaders(rate) }),

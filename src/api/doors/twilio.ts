@@ -19,6 +19,8 @@ import {
   messageSid,
   TWILIO_WORDS,
 } from "../../core/peers/twilio.ts";
+import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
+import { timeOf } from "../../core/time.ts";
 import type { CallbackSigners } from "../../customers/callback-signers.ts";
 import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
 import type { Pool } from "../../platform/mysql.ts";
@@ -29,6 +31,7 @@ import type { Written } from "../route.ts";
 import { type DoorRoute, doorRoute, headerCredentials, type Knock } from "./door.ts";
 import { PeerRefusal, signIn } from "./door.ts";
 import { fieldsOf, utf8Of, wholeNumber } from "./fields.ts";
+import { type Later, laterAt } from "./later.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
 export type TwilioDeps = SendingDeps & { reads: { pool: Pool }; signers: CallbackSigners };
@@ -86,7 +89,7 @@ async function create(deps: TwilioDeps, knock: Knock): Promise<Written> {
   const form = formOf(knock);
   refuseUnsupported(form);
   const service = form.get("MessagingServiceSid") ?? null;
-  const input = inputOf(form);
+  const input = { ...inputOf(form), ...scheduledFor(form, deps.now()) };
   const { text } = input;
   const told = await toldOf(deps, knock, owner, form);
   if (told !== undefined) input.told = told;
@@ -103,7 +106,7 @@ async function create(deps: TwilioDeps, knock: Knock): Promise<Written> {
       JSON.stringify(
         resourceOf(owner, {
           id,
-          status: service === null ? "queued" : "accepted",
+          status: input.sendAtMs !== undefined ? "scheduled" : service === null ? "queued" : "accepted",
           text,
           from: input.from,
           phone: messages[0].phone,
@@ -140,8 +143,6 @@ const REPEATED = new Set(["MediaUrl", "PersistentAction", "Tags"]);
 function refuseUnsupported(form: Form): void {
   if (form.has("MediaUrl")) throw refusal(400, 21620, "MediaUrl is not supported: messages are text.");
   if (form.has("ContentSid")) throw refusal(400, 21619, "ContentSid is not supported: give a Body.");
-  if (form.has("ScheduleType") || form.has("SendAt"))
-    throw refusal(400, 35126, "ScheduleType and SendAt are not supported.");
   for (const [name, value] of UNSUPPORTED)
     if (form.get(name)?.toLowerCase() === value)
       throw refusal(400, 20400, `${name}=${value} is not supported.`);
@@ -175,6 +176,29 @@ function inputOf(form: Form): DraftInput {
   }
   const validForMs = validS === null ? null : validS * 1_000;
   return { phone: to, text, lane: "normal", from, reference: null, validForMs, callbackUrl: null };
+}
+
+const AHEAD_MIN_S = 300;
+const AHEAD_MAX_S = SCHEDULE_AHEAD_MS / 1_000;
+
+/** @throws PeerRefusal */
+function scheduledFor(form: Form, nowMs: number): Later {
+  const [type, sendAt] = [form.get("ScheduleType"), form.get("SendAt")];
+  if (type === undefined && sendAt === undefined) return {};
+  if (type !== "fixed")
+    throw refusal(400, 35126, "The 'ScheduleType' of a message with 'SendAt' must be fixed.");
+  if (sendAt === undefined)
+    throw refusal(400, 35111, "You must indicate SendAt timestamp if ScheduleType is 'fixed'.");
+  if (!form.has("MessagingServiceSid"))
+    throw refusal(400, 35118, "MessagingServiceSid is required to schedule a message.");
+  const atMs = timeOf(sendAt);
+  const later = atMs === null || atMs < nowMs + AHEAD_MIN_S * 1_000 ? undefined : laterAt(atMs, nowMs);
+  if (later === undefined) {
+    const days = `${AHEAD_MAX_S / 86_400} days (${AHEAD_MAX_S} seconds)`;
+    const bounds = `between ${AHEAD_MIN_S} seconds and ${days} in the future, inclusive`;
+    throw refusal(400, 35114, `SendAt time must be ${bounds}.`);
+  }
+  return later;
 }
 
 /**

@@ -36,7 +36,7 @@ operator takes it.
   is null at the end; a page may be short before that.
 - With \`format\` a list is exported: all of it, as of one moment, as CSV or NDJSON. Each row has a
   \`cursor\`, after which a request goes on; an answer that was not completed has no end.
-- Rate limits count message parts a minute for each customer.`;
+- Rate limits count message parts and requests a minute for each customer.`;
 
 /** What the operations of one API share. */
 export type Book = {

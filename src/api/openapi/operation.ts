@@ -122,8 +122,8 @@ function responsesOf(route: Route, into: Components): Json {
         : route.answers[status] === undefined
           ? null
           : answerOf(route, status, into);
-    if (answer === null) responses[status] = sharedProblem(route, codes, into);
-    else responses[status] = codes.length === 0 ? answer : withProblem(answer, problemOf(route, codes));
+    if (answer === null) responses[status] = sharedProblem(codes, into);
+    else responses[status] = codes.length === 0 ? answer : withProblem(answer, problemOf(codes));
   }
   return responses;
 }
@@ -192,22 +192,18 @@ function exportsOf({ row, example }: Exported, name: string, into: Components): 
 }
 
 /** The same errors are one response for all routes that have them. */
-function sharedProblem(route: Route, codes: readonly ErrorCode[], into: Components): Json {
-  const rate = tellsRate(route, codes) ? "-with-rate" : "";
-  const name = codes.join("-") + rate;
-  into.responses[name] = problemOf(route, codes);
+function sharedProblem(codes: readonly ErrorCode[], into: Components): Json {
+  const name = codes.join("-");
+  into.responses[name] = problemOf(codes);
   return refTo("responses", name);
 }
 
-const tellsRate = ({ about }: Route, codes: readonly ErrorCode[]): boolean =>
-  codes.includes("rate_limited") && OF_A_RATE.every((name) => about.headers?.includes(name));
-
-function problemOf(route: Route, codes: readonly ErrorCode[]): ResponseObject {
+function problemOf(codes: readonly ErrorCode[]): ResponseObject {
   const names = [...ALWAYS, ...OF_A_PROBLEM];
   if (codes.some((code) => ERRORS[code].status === 401)) names.push("WWW-Authenticate");
   if (codes.some((code) => ERRORS[code].status === 415)) names.push("Accept-Encoding");
   if (codes.some((code) => new SluiceError(code).retryAfterS !== null)) names.push("Retry-After");
-  if (tellsRate(route, codes)) names.push(...OF_A_RATE);
+  if (codes.includes("rate_limited")) names.push(...OF_A_RATE);
   const schemas = codes.map((code) => refTo("schemas", problemName(code)));
   const examples = Object.fromEntries(codes.map((code) => [code, refTo("examples", code)]));
   const schema = schemas.length === 1 ? schemas[0] : { oneOf: schemas };

@@ -67,7 +67,6 @@ export const createBatches = (
       ...UNPAID_CODES,
       "idempotency_in_progress",
       "idempotency_key_reused",
-      "rate_limited",
       "lane_saturated",
       "overloaded",
       "credit_elsewhere",

@@ -145,7 +145,6 @@ export const createOtpSend = ({ otps, keys, ...rules }: OtpRouteDeps): Route =>
       "spend_cap_reached",
       "idempotency_in_progress",
       "idempotency_key_reused",
-      "rate_limited",
       "otp_phone_limited",
       "otp_customer_limited",
       "otp_pumping_suspected",

@@ -130,7 +130,7 @@ export type PreviewDeps = {
   callbacks: UrlRules;
   templates: TemplateCache;
   now: () => number;
-  limits: RateLimits;
+  limits: Pick<RateLimits, "take">;
   optOuts: OptOuts;
   findRoute: Router["find"];
   reads: { pool: Pool };
@@ -156,7 +156,7 @@ export const createPreview = ({
     body: SendBody,
     unless: TEXT_UNLESS,
     answers: { 200: PreviewAnswer },
-    errors: ["rate_limited"],
+    errors: [],
     about: ABOUT,
     async handle({ request, owner, body: given }) {
       givenKey(request);

@@ -11,6 +11,7 @@ import { countReplaced, toPersian } from "../../core/persian-text.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { TemplateCache } from "../../customers/templates.ts";
+import type { Room } from "../../ingest/admission.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
 import { draftRules } from "../draft-rules.ts";
@@ -137,9 +138,10 @@ export type SendDeps = {
   callbacks: UrlRules;
   templates: TemplateCache;
   now: () => number;
+  room: Room;
 };
 
-export const createSend = ({ accept, keys, ...rules }: SendDeps): Route =>
+export const createSend = ({ accept, keys, room, ...rules }: SendDeps): Route =>
   route({
     method: "POST",
     path: "/v1/sms/send",
@@ -147,13 +149,13 @@ export const createSend = ({ accept, keys, ...rules }: SendDeps): Route =>
     query: [],
     body: SendBody,
     unless: TEXT_UNLESS,
+    room,
     answers: { 202: SendAnswer },
     errors: [
       "insufficient_balance",
       "spend_cap_reached",
       "idempotency_in_progress",
       "idempotency_key_reused",
-      "rate_limited",
       "lane_saturated",
       "overloaded",
       "credit_elsewhere",
