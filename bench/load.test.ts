@@ -35,6 +35,18 @@ describe("the load generator", () => {
     expect({ accepted, refused }).toEqual({ accepted: 75, refused: { 503: 25 } });
   });
 
+  test("in a closed loop sends again when it was answered, until its time is over", async () => {
+    const port = serve(async () => {
+      await sleep(40);
+      return new Response("{}", { status: 202 });
+    });
+    const { sent, accepted, seconds } = await load(port, { ratePerS: null });
+    expect(accepted).toBe(sent);
+    expect(sent).toBeGreaterThan(8 * 4);
+    expect(sent).toBeLessThanOrEqual(8 * 13);
+    expect(seconds).toBeLessThan(2);
+  });
+
   test("reopens a connection that the server ended while it was idle", async () => {
     const sockets: Socket[] = [];
     const silent = createServer((socket) => {

@@ -10,8 +10,11 @@ export type LoadOptions = {
   host: string;
   port: number;
   connections: number;
-  ratePerS: number;
+  /** null: closed loop, in which each connection sends again when it was answered. */
+  ratePerS: number | null;
   seconds: number;
+  /** What is not sent by the end is left out; otherwise it is sent late. Always so in a closed loop. */
+  endsInTime?: boolean;
   /**
    * Called for each answer with its status, and when its request was written and it came (performance.now).
    */
@@ -27,6 +30,8 @@ export type LoadResult = {
   latenciesMs: Float64Array;
 };
 
+/** The requests of a closed loop for which there is room. */
+const CLOSED_PER_S_MAX = 50_000;
 // How late the client itself may make a request; each tick costs it 30 µs.
 const TICK_MS = 1;
 const DRAIN_MS = 15_000;
@@ -37,7 +42,9 @@ type Line = { socket: Socket; dueAt: number; sentAt: number; isBusy: boolean; re
 /** Sends `next()` at the given rate for the given time, and waits for the last answers. */
 export async function runLoad(options: LoadOptions, next: () => Buffer): Promise<LoadResult> {
   const { host, port, connections, ratePerS, seconds } = options;
-  const total = Math.round(ratePerS * seconds);
+  // In a closed loop the rate is only the most that it can be.
+  const rate = ratePerS ?? CLOSED_PER_S_MAX;
+  let total = Math.round(rate * seconds);
   const latencies = new Float64Array(total);
   const refused: Record<string, number> = {};
   const idle: Line[] = [];
@@ -79,9 +86,15 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
   };
   await Promise.all(Array.from({ length: connections }, add));
   const startedAt = performance.now();
-  const due = (n: number) => startedAt + (n * 1000) / ratePerS;
+  const due = (n: number) => startedAt + (n * 1000) / rate;
+  const endMs =
+    ratePerS === null || options.endsInTime ? startedAt + seconds * 1_000 : Number.POSITIVE_INFINITY;
   const timer = setInterval(() => {
     const now = performance.now();
+    if (now >= endMs) {
+      total = sent;
+      if (answered === total) finish();
+    }
     while (sent < total && due(sent) <= now) {
       const line = idle.pop();
       if (line === undefined) return; // stays due

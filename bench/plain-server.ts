@@ -28,10 +28,10 @@ async function send(request: Request, traceparent: string): Promise<Record<strin
   const key = request.headers.get("x-api-key") ?? "";
   const owner = keys.get(key) ?? (await keys.load(key));
   if (owner === null) throw new SluiceError("api_key_invalid");
-  const body = check(parseJson(await readBody(request)));
+  const { text = "", ...body } = check(parseJson(await readBody(request)));
   const phone = parsePhone(body.phone, owner.region);
   if (!("e164" in phone)) throw new SluiceError("validation_failed");
-  const { encoding, parts } = countParts(body.text);
+  const { encoding, parts } = countParts(text);
   const { customerId } = owner;
   const cost = parts * owner.priceNormal;
   const messageId = id();
@@ -40,7 +40,7 @@ async function send(request: Request, traceparent: string): Promise<Record<strin
     id: messageId,
     customerId,
     phone: phone.e164,
-    text: body.text,
+    text,
     from: null,
     reference: null,
     lane: "normal" as const,
@@ -67,7 +67,7 @@ async function send(request: Request, traceparent: string): Promise<Record<strin
       "INSERT INTO messages " +
         "(id,customer_id,lane,status,phone,text,encoding,parts,cost,created_at,updated_at) " +
         "VALUES (?,?,'normal','queued',?,?,?,?,?,NOW(3),NOW(3))",
-      [messageId, customerId, phone.e164, body.text, encoding, parts, cost],
+      [messageId, customerId, phone.e164, text, encoding, parts, cost],
     );
     // From wallet to message at once: posted as a grant and a reserve.
     const entries = [

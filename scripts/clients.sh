@@ -10,14 +10,6 @@ set -euo pipefail
 cd "$root"
 
 python_home=$(dirname "$(dirname "$SLUICE_CLIENTS_PYTHON")")
-install_python() {
-  rm -rf "$python_home" "$python_home.new"
-  python3 -m venv --copies "$python_home.new"
-  "$python_home.new/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
-    --require-hashes -r "$root/test/clients/requirements.txt"
-  mv "$python_home.new" "$python_home"
-}
-
 "$root/scripts/install.sh"
 command -v curl >/dev/null || need_debian "the client suite" curl
 command -v perl >/dev/null || need_debian "the client suite" perl
@@ -27,7 +19,8 @@ command -v jq >/dev/null || need_debian "the examples" jq
 command -v openssl >/dev/null || need_debian "the examples" openssl
 command -v php >/dev/null || need_debian "the examples" php-cli
 command -v python3 >/dev/null || need_debian "the client suite" python3 python3-venv
-[ -x "$SLUICE_CLIENTS_PYTHON" ] || step "installing Python's clients" install_python
+[ -x "$SLUICE_CLIENTS_PYTHON" ] || step "installing Python's clients" \
+  install_python "$python_home" "$root/test/clients/requirements.txt"
 [ "${1:-}" = --install ] && exit 0
 
 export SLUICE_CLIENTS=all

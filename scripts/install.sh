@@ -13,6 +13,7 @@ set -euo pipefail
 . "$root/scripts/install-packages.sh"
 . "$root/scripts/install-engines.sh"
 . "$root/scripts/install-promtool.sh"
+. "$root/scripts/install-fuzz.sh"
 
 wanted=${1:-all}
 case $wanted in all | --tests | --tools) ;; *) die "usage: scripts/install.sh [--tests | --tools]" ;; esac
@@ -21,7 +22,7 @@ case $wanted in all | --tests | --tools) ;; *) die "usage: scripts/install.sh [-
 
 all_there() {
   toolchain_there && packages_there && addon_there || return 1
-  [ "$wanted" != --tests ] || promtool_there || return 1
+  [ "$wanted" != --tests ] || { promtool_there && fuzz_there; } || return 1
   [ "$wanted" = --tools ] || { kafka_there && mysql_there && nginx_there && command -v wrk >/dev/null; }
 }
 all_there && exit 0
@@ -35,7 +36,10 @@ fi
 toolchain_there || install_toolchain
 packages_there || install_packages
 addon_there || install_addon
-if [ "$wanted" = --tests ]; then promtool_there || install_promtool; fi
+if [ "$wanted" = --tests ]; then
+  promtool_there || install_promtool
+  fuzz_there || install_fuzz
+fi
 if [ "$wanted" != --tools ]; then
   kafka_there || install_kafka
   mysql_there || install_mysql

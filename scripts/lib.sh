@@ -54,3 +54,13 @@ apt_install() {
     apt-get update && apt-get install -y --no-install-recommends "$@"
   }
 }
+
+# install_python FOLDER REQUIREMENTS: a virtual environment with these packages, as wheels, checked against
+# their hashes; only its bin/python is for use. It is there whole, or not at all.
+install_python() {
+  rm -rf "$1" "$1.new"
+  python3 -m venv --copies "$1.new" || return 1
+  "$1.new/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+    --require-hashes -r "$2" || return 1
+  mv "$1.new" "$1"
+}

@@ -87,6 +87,15 @@ export type ApiKeyInvalidProblem = Problem & {
   error?: "api_key_invalid";
 };
 
+/** No live token in `Authorization: Bearer`. */
+export type AdminTokenInvalidProblem = Problem & {
+  type?: "urn:sluice:error:admin_token_invalid";
+  title?: "Admin token invalid" | "توکن مدیر نامعتبر";
+  status?: 401;
+  code: "admin_token_invalid";
+  error?: "admin_token_invalid";
+};
+
 /** The key takes signed requests only, and `X-Sluice-Timestamp`, `X-Sluice-Nonce` or `X-Sluice-Signature` is missing (docs/reference/access.md). */
 export type SignatureMissingProblem = Problem & {
   type?: "urn:sluice:error:signature_missing";
@@ -157,7 +166,7 @@ export type ScopeMissingProblem = Problem & {
   error?: "scope_missing";
 };
 
-/** The customer is suspended: none of its requests is served until whoever runs Sluice resumes it. What was accepted before is still sent. */
+/** The customer is suspended: none of its requests is served until whoever runs Sluice resumes it. What is queued is still sent; what is scheduled waits. */
 export type CustomerSuspendedProblem = Problem & {
   type?: "urn:sluice:error:customer_suspended";
   title?: "Customer suspended" | "مشتری معلق است";
@@ -231,6 +240,15 @@ export type OtpOverProblem = Problem & {
   otp_status: "verified" | "locked" | "expired";
 };
 
+/** The customer has a template of this `id` with another text. A new text is a new version of it. */
+export type TemplateExistsProblem = Problem & {
+  type?: "urn:sluice:error:template_exists";
+  title?: "Template exists" | "قالب وجود دارد";
+  status?: 409;
+  code: "template_exists";
+  error?: "template_exists";
+};
+
 /** A request with this `Idempotency-Key` is still being processed. Wait for `Retry-After`, then repeat it. */
 export type IdempotencyInProgressProblem = Problem & {
   type?: "urn:sluice:error:idempotency_in_progress";
@@ -238,6 +256,15 @@ export type IdempotencyInProgressProblem = Problem & {
   status?: 409;
   code: "idempotency_in_progress";
   error?: "idempotency_in_progress";
+};
+
+/** It was changed since the version in `If-Match`. */
+export type VersionConflictProblem = Problem & {
+  type?: "urn:sluice:error:version_conflict";
+  title?: "Version conflict" | "تعارض نسخه";
+  status?: 412;
+  code: "version_conflict";
+  error?: "version_conflict";
 };
 
 /** The body is larger than 64 KiB; 1 MiB for batches and delivery reports. Or a line of NDJSON is longer than 16 KiB. */
@@ -306,7 +333,7 @@ export type OtpWrongProblem = Problem & {
   tries_left: number;
 };
 
-/** The customer's rate limit is used up. Wait for `Retry-After`. */
+/** The customer's limit of parts or requests a minute is used up, as `RateLimit` says; or a check of these books is running. Wait for `Retry-After`. */
 export type RateLimitedProblem = Problem & {
   type?: "urn:sluice:error:rate_limited";
   title?: "Rate limited" | "بیش از حد مجاز در واحد زمان";
@@ -429,23 +456,29 @@ export type SendMessageRequest = {
   /** as in an address book or a document; without a country, one of the customer's region */
   phone: string;
   /** at most 10 parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless `normalize` asks for it */
-  text: string;
+  text?: string | null;
+  /** the id of a template, instead of `text` */
+  template?: string | null;
+  /** of the template; its newest one if absent */
+  template_version?: number | null;
+  /** what stands for each `{name}` of the template */
+  parameters?: Record<string, string> | null;
   /** the lane */
   type: "normal" | "express";
   /** a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet */
-  from?: string;
+  from?: string | null;
   /** the customer's own name for the message */
-  reference?: string;
+  reference?: string | null;
   /** told of a message's statuses instead of the customer's webhook, which must exist */
-  callback_url?: string;
+  callback_url?: string | null;
   /** seconds after its acceptance, or its send_at, in which a message is worth sending and delivering */
-  valid_for?: number;
+  valid_for?: number | null;
   /** RFC 3339 with seconds and an offset: when to send, at most 30 days after the message is accepted; what is over by at most 60 s is sent at once */
-  send_at?: string;
+  send_at?: string | null;
   /** express that can't be promised in time is accepted as this type instead of refused */
-  fallback?: "normal";
+  fallback?: "normal" | null;
   /** replace Arabic yeh, kaf and digits in the text by Persian ones; the answer counts them, a preview shows them */
-  normalize?: boolean;
+  normalize?: boolean | null;
 };
 
 export type SendMessageAnswer = {
@@ -473,30 +506,34 @@ export type SendBatchRequest = {
     phone: string;
     text: string;
     /** the customer's own name for the message, once in a batch */
-    reference?: string;
-  }>;
+    reference?: string | null;
+  }> | null;
   /** instead of `messages`: all get `text` */
-  phones?: Array<string>;
+  phones?: Array<string> | null;
   /** with `phones` */
-  text?: string;
-  /** one for each of `phones`, in their order: what stands for each `{name}` of `text` */
-  parameters?: Array<Record<string, string>>;
+  text?: string | null;
+  /** the id of a template, instead of `text` */
+  template?: string | null;
+  /** of the template; its newest one if absent */
+  template_version?: number | null;
+  /** one for each of `phones`, in their order: what stands for each `{name}` of `text`, or of the template */
+  parameters?: Array<Record<string, string>> | null;
   /** the lane of all of them; normal if absent */
-  type?: "normal" | "express";
+  type?: "normal" | "express" | null;
   /** take the first ones if the wallet can't pay for all, instead of none */
-  partial?: boolean;
+  partial?: boolean | null;
   /** a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet */
-  from?: string;
+  from?: string | null;
   /** told of a message's statuses instead of the customer's webhook, which must exist */
-  callback_url?: string;
+  callback_url?: string | null;
   /** seconds after its acceptance, or its send_at, in which a message is worth sending and delivering */
-  valid_for?: number;
+  valid_for?: number | null;
   /** RFC 3339 with seconds and an offset: when to send, at most 30 days after the message is accepted; what is over by at most 60 s is sent at once */
-  send_at?: string;
+  send_at?: string | null;
   /** express that can't be promised in time is accepted as this type instead of refused */
-  fallback?: "normal";
+  fallback?: "normal" | null;
   /** replace Arabic yeh, kaf and digits in the text by Persian ones; the answer counts them, a preview shows them */
-  normalize?: boolean;
+  normalize?: boolean | null;
 };
 
 export type SendBatchAnswer = {
@@ -512,6 +549,8 @@ export type SendBatchAnswer = {
     cost: Money;
     /** characters replaced, because `normalize` was asked for */
     normalized?: number;
+    /** RFC 3339 in UTC, with milliseconds */
+    send_at?: string;
   }>;
   rejected: Array<{
     /** from 0 */
@@ -534,23 +573,29 @@ export type PreviewMessageRequest = {
   /** as in an address book or a document; without a country, one of the customer's region */
   phone: string;
   /** at most 10 parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless `normalize` asks for it */
-  text: string;
+  text?: string | null;
+  /** the id of a template, instead of `text` */
+  template?: string | null;
+  /** of the template; its newest one if absent */
+  template_version?: number | null;
+  /** what stands for each `{name}` of the template */
+  parameters?: Record<string, string> | null;
   /** the lane */
   type: "normal" | "express";
   /** a number of at most 15 digits, or 1 to 11 characters of the GSM 7-bit alphabet */
-  from?: string;
+  from?: string | null;
   /** the customer's own name for the message */
-  reference?: string;
+  reference?: string | null;
   /** told of a message's statuses instead of the customer's webhook, which must exist */
-  callback_url?: string;
+  callback_url?: string | null;
   /** seconds after its acceptance, or its send_at, in which a message is worth sending and delivering */
-  valid_for?: number;
+  valid_for?: number | null;
   /** RFC 3339 with seconds and an offset: when to send, at most 30 days after the message is accepted; what is over by at most 60 s is sent at once */
-  send_at?: string;
+  send_at?: string | null;
   /** express that can't be promised in time is accepted as this type instead of refused */
-  fallback?: "normal";
+  fallback?: "normal" | null;
   /** replace Arabic yeh, kaf and digits in the text by Persian ones; the answer counts them, a preview shows them */
-  normalize?: boolean;
+  normalize?: boolean | null;
 };
 
 export type PreviewMessageAnswer = {
@@ -571,6 +616,7 @@ export type PreviewMessageAnswer = {
   };
   balance_after: Money;
   sufficient: boolean;
+  send_at: Time | null;
   operators: Array<string> | null;
   warnings: Array<{
     code: "not_gsm7";
@@ -597,15 +643,77 @@ export type PreviewMessageAnswer = {
   } | null;
 };
 
+export type CreateTemplateRequest = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  /** `{name}` stands for the parameter of that name */
+  text: string;
+};
+
+export type CreateTemplateAnswer = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  version: number;
+  text: string;
+  /** their names, in the order of the text */
+  parameters: Array<string>;
+  created_at: Time;
+};
+
+export type AddTemplateVersionRequest = {
+  /** `{name}` stands for the parameter of that name */
+  text: string;
+};
+
+export type AddTemplateVersionAnswer = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  version: number;
+  text: string;
+  /** their names, in the order of the text */
+  parameters: Array<string>;
+  created_at: Time;
+};
+
+export type DeleteTemplateAnswer = {
+  deleted: true;
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+};
+
+export type ListTemplatesAnswer = {
+  templates: Array<{
+    /** letters, digits, dots, dashes and underscores */
+    id: string;
+    version: number;
+    text: string;
+    /** their names, in the order of the text */
+    parameters: Array<string>;
+    created_at: Time;
+  }>;
+};
+
+export type GetTemplateAnswer = {
+  /** letters, digits, dots, dashes and underscores */
+  id: string;
+  versions: Array<{
+    version: number;
+    text: string;
+    /** their names, in the order of the text */
+    parameters: Array<string>;
+    created_at: Time;
+  }>;
+};
+
 export type SendCodeRequest = {
   /** as in an address book or a document; without a country, one of the customer's region */
   phone: string;
   /** the text, with {code} once where the code goes; "Your code is {code}" if absent */
-  template?: string;
+  template?: string | null;
   /** digits of the code; 6 if absent */
-  length?: number;
+  length?: number | null;
   /** seconds for which the code is right; 300 if absent */
-  ttl?: number;
+  ttl?: number | null;
 };
 
 export type SendCodeAnswer = {
@@ -658,7 +766,7 @@ export type GetWalletAnswer = {
 export type GetStatementAnswer = {
   entries: Array<{
     entry_id: Ulid;
-    op: "topup" | "reserve" | "capture" | "refund";
+    op: "topup" | "reserve" | "capture" | "refund" | "adjust_up" | "adjust_down";
     amount: Money;
     /** a ULID: ids sort by time */
     message_id?: string;
@@ -676,6 +784,7 @@ export type ReconcileAnswer = {
   balance: Money;
   reserved: Money;
   topped_up: Money;
+  adjusted: Sum;
   captured: Money;
   refunded: Money;
   open_reserves: {
@@ -938,12 +1047,12 @@ export type ListDeliveriesAnswer = {
 
 export type ReplayDeliveriesRequest = {
   /** RFC 3339: what occurred at that time or later */
-  from?: string;
+  from?: string | null;
   /** RFC 3339: what occurred before */
-  to?: string;
-  state?: "delivered" | "failed";
+  to?: string | null;
+  state?: "delivered" | "failed" | null;
   /** a ULID: ids sort by time */
-  after?: string;
+  after?: string | null;
 };
 
 export type ReplayDeliveriesAnswer = {
@@ -974,7 +1083,7 @@ export type AddOptOutRequest = {
   /** written as in a send */
   phone: string;
   /** only of messages with this `from`; of all the customer's messages if absent */
-  sender?: string;
+  sender?: string | null;
 };
 
 export type AddOptOutAnswer = {
@@ -995,6 +1104,7 @@ export type Problems = {
   body_not_utf8: BodyNotUtf8Problem;
   api_key_missing: ApiKeyMissingProblem;
   api_key_invalid: ApiKeyInvalidProblem;
+  admin_token_invalid: AdminTokenInvalidProblem;
   signature_missing: SignatureMissingProblem;
   signature_invalid: SignatureInvalidProblem;
   signature_expired: SignatureExpiredProblem;
@@ -1010,7 +1120,9 @@ export type Problems = {
   topup_conflict: TopupConflictProblem;
   not_scheduled: NotScheduledProblem;
   otp_over: OtpOverProblem;
+  template_exists: TemplateExistsProblem;
   idempotency_in_progress: IdempotencyInProgressProblem;
+  version_conflict: VersionConflictProblem;
   payload_too_large: PayloadTooLargeProblem;
   uri_too_long: UriTooLongProblem;
   unsupported_media_type: UnsupportedMediaTypeProblem;
@@ -1049,6 +1161,31 @@ export type Operations = {
   previewMessage: {
     body: PreviewMessageRequest;
     answer: PreviewMessageAnswer;
+  };
+  /** Store a text with parameters. */
+  createTemplate: {
+    body: CreateTemplateRequest;
+    answer: CreateTemplateAnswer;
+  };
+  /** All templates, at their newest versions. */
+  listTemplates: {
+    answer: ListTemplatesAnswer;
+  };
+  /** Give a template a new text, as its next version. */
+  addTemplateVersion: {
+    path: { id: string };
+    body: AddTemplateVersionRequest;
+    answer: AddTemplateVersionAnswer;
+  };
+  /** Delete a template with all its versions. */
+  deleteTemplate: {
+    path: { id: string };
+    answer: DeleteTemplateAnswer;
+  };
+  /** A template with all its versions, the newest first. */
+  getTemplate: {
+    path: { id: string };
+    answer: GetTemplateAnswer;
   };
   /** Send a one-time code. */
   sendCode: {
@@ -1091,12 +1228,12 @@ export type Operations = {
   };
   /** Cancel a scheduled message. */
   cancelMessage: {
-    path: { id: Ulid };
+    path: { id: string };
     answer: CancelMessageAnswer;
   };
   /** Change when a scheduled message is sent. */
   changeMessage: {
-    path: { id: Ulid };
+    path: { id: string };
     body: ChangeMessageRequest;
     answer: ChangeMessageAnswer;
   };
@@ -1152,6 +1289,11 @@ export const OPERATIONS = {
   sendMessage: { method: "POST", path: "/v1/sms/send", keyed: true },
   sendBatch: { method: "POST", path: "/v1/sms/batches", keyed: true },
   previewMessage: { method: "POST", path: "/v1/sms/preview", keyed: false },
+  createTemplate: { method: "POST", path: "/v1/templates", keyed: false },
+  listTemplates: { method: "GET", path: "/v1/templates", keyed: false },
+  addTemplateVersion: { method: "POST", path: "/v1/templates/{id}/versions", keyed: false },
+  deleteTemplate: { method: "DELETE", path: "/v1/templates/{id}", keyed: false },
+  getTemplate: { method: "GET", path: "/v1/templates/{id}", keyed: false },
   sendCode: { method: "POST", path: "/v1/otp", keyed: true },
   verifyCode: { method: "POST", path: "/v1/otp/{id}/verify", keyed: false },
   topUp: { method: "POST", path: "/v1/wallet/topup", keyed: true },

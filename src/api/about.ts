@@ -2,12 +2,14 @@
 // src/api/openapi/ prints them; its test compares the examples with the schemas.
 
 import type { TSchema } from "typebox";
+import type { ParamName } from "../reports/params.ts";
 import type { HeaderName } from "./openapi/headers.ts";
 
 /** The groups of routes, in the order of the reference. */
 export const TAGS = {
   Messages: "Send messages, and see what became of them.",
   Codes: "One-time codes: send one by the express lane, and verify what its recipient typed.",
+  Templates: "Texts with parameters, stored once and sent by their id.",
   Wallet: "Credit in whole minor units of one currency: top-ups, balance, statement, and the proof of both.",
   Reports: "What was sent, from the reporting database; `as_of` says how fresh an answer is.",
   Webhooks: "Calls to the customer's URL when the status of a message changes, or a message comes in.",
@@ -15,7 +17,16 @@ export const TAGS = {
   Operators: "For operators, not for customers: delivery reports, and messages that come in.",
   Service: "For whoever runs Sluice, and for tools: probes, metrics, this document.",
 } as const;
-export type Tag = keyof typeof TAGS;
+/** Those of the admin API. */
+export const ADMIN_TAGS = {
+  Customers: "Who may send, what they pay, how they are limited, and whether they are served.",
+  Keys: "Customers' API keys.",
+  Wallets: "Top-ups, adjustments with a reason, spend caps, statements.",
+  Prices: "Price plans by destination.",
+  Gateway: "Operators and routes, who sent the most, and the audit log.",
+  Service: "For whoever runs Sluice, and for tools.",
+} as const;
+export type Tag = keyof typeof TAGS | keyof typeof ADMIN_TAGS;
 
 export type PathParam = { schema: TSchema; description: string; example: string };
 
@@ -29,12 +40,16 @@ export type About = {
   description?: string;
   /** The parameters of the path, by name. */
   path?: Readonly<Record<string, PathParam>>;
+  /** The parameters of the query that it does not do without. */
+  needs?: readonly ParamName[];
   /** An example of the body; text if its bytes are taken as they come. */
   body?: unknown;
   /** An example of each answer that has a body, by status. */
   answers: Readonly<Record<number, unknown>>;
   /** The media type of the answers; JSON unless given. */
   mediaType?: string;
+  /** What an answer leads to: by operationId, where in the answer the `id` of that operation's path is. */
+  links?: Readonly<Record<string, string>>;
   /** Headers of successful answers, besides those of every answer. */
   headers?: readonly HeaderName[];
 };

@@ -5,6 +5,7 @@
 import { SluiceError } from "../core/errors.ts";
 import type { KeyGuard, KeyOwner, Scope } from "../customers/api-keys.ts";
 import type { KeyCache } from "../customers/key-cache.ts";
+import type { RateLimits } from "../ingest/rate-limits.ts";
 import type { Nonce } from "../customers/nonces.ts";
 import { singleHeader } from "./http.ts";
 import type { Arrival } from "./route.ts";
@@ -14,6 +15,8 @@ export type AccessDeps = {
   keys: Pick<KeyCache, "get" | "load" | "nowMs">;
   /** Notes that a key was used. */
   noteUse: (keyId: string) => void;
+  /** Counts a request against the customer's limit. @throws RateLimitedError */
+  takeRequest: RateLimits["takeRequest"];
   /** Whether the nonce is new; stored before it resolves. */
   takeNonce: (nonce: Nonce) => Promise<boolean>;
 };
@@ -23,7 +26,10 @@ export type Verify = (body: Uint8Array) => Promise<void>;
 /** An API key has 30 characters; anything much longer isn't a key and is not looked up. */
 const API_KEY_CHARS_MAX = 100;
 
-/** The caller. Its signature, if it needs one, is not read yet. @throws SluiceError, what `load` throws */
+/**
+ * The caller. Its signature, if it needs one, is not read yet. @throws SluiceError, RateLimitedError, what
+ * `load` throws
+ */
 export function admit(deps: AccessDeps, arrival: Arrival, scope: Scope): Promise<KeyOwner> {
   return admitKey(deps, arrival, singleHeader(arrival.request, "X-API-Key"), scope);
 }
@@ -43,8 +49,14 @@ export async function admitKey(
   if (owner.guard !== undefined) holdGuard(owner.guard, arrival);
   if (!owner.scopes.has(scope))
     throw new SluiceError("scope_missing", { detail: `This route needs the scope ${scope}.` });
-  if (!isSigned(owner)) deps.noteUse(owner.keyId);
+  if (!isSigned(owner)) countUse(deps, owner);
   return owner;
+}
+
+/** Of a request that was found to be its owner's. @throws RateLimitedError */
+function countUse(deps: AccessDeps, owner: KeyOwner): void {
+  deps.noteUse(owner.keyId);
+  if (owner.requestLimit !== undefined) deps.takeRequest(owner);
 }
 
 const isSigned = ({ guard }: KeyOwner): boolean => guard !== undefined && guard.signingSecret !== null;
@@ -60,7 +72,7 @@ export function verifierOf(deps: AccessDeps, { request }: Arrival, owner: KeyOwn
   const signature = readSignature(request, deps.keys.nowMs());
   return async (body) => {
     await holdSignature(signature, { request, body, secret, keyId }, deps.takeNonce);
-    deps.noteUse(keyId);
+    countUse(deps, owner);
   };
 }
 

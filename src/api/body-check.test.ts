@@ -131,3 +131,24 @@ describe("a list of objects", () => {
       expect(Object.keys(reasons([one, bad])).every((field) => field.startsWith("list.1"))).toBe(true);
   });
 });
+
+test("of two fields either one is required, and both may be refused with others at once", () => {
+  const Body = Type.Object(
+    { a: Type.Optional(Type.String()), b: Type.Optional(Type.String()), n: Type.Integer() },
+    { additionalProperties: false },
+  );
+  const either = checkerOf(Body, [], { a: "b" });
+  expect([either({ a: "", n: 1 }), either({ b: "", n: 1 })]).toEqual([
+    { a: "", n: 1 },
+    { b: "", n: 1 },
+  ]);
+  const errors = (body: unknown) => {
+    try {
+      return either(body);
+    } catch (error) {
+      return (error as SluiceError).errors.map(({ field, reason }) => `${field} ${reason}`);
+    }
+  };
+  expect(errors({ a: null, n: 1 })).toEqual(["a is required, or b"]);
+  expect(errors({})).toEqual(["n is required", "a is required, or b"]);
+});

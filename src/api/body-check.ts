@@ -12,6 +12,9 @@ import { FIELD_ERRORS_MAX } from "../core/limits.ts";
 // typebox stops at 8 errors by default, and a union counts as one for each of its values.
 Settings.Set({ maxErrors: 4 * FIELD_ERRORS_MAX });
 
+/** Fields that are required, unless the other one is given. */
+export type Unless = Readonly<Record<string, string>>;
+
 /**
  * Returns a function that returns the body as the schema's type, or throws validation_failed (not_supported
  * if the only problem is `notYet` fields).
@@ -19,7 +22,9 @@ Settings.Set({ maxErrors: 4 * FIELD_ERRORS_MAX });
 export function checkerOf<S extends TObject>(
   schema: S,
   notYet: readonly string[] = [],
+  unless: Unless = {},
 ): (body: unknown) => Static<S> {
+  const pairs = Object.entries(unless);
   const compiled = Compile(schema);
   const fields = Object.keys(schema.properties);
   const nullable = [...optionalOf(schema), ...notYet];
@@ -29,9 +34,14 @@ export function checkerOf<S extends TObject>(
       for (const name of nullable) if (body[name] === null) delete body[name];
       for (const list of lists) withoutNulls(body[list.name], list.nullable);
     }
-    if (compiled.Check(body)) return body;
+    const lacks = isObject(body) && pairs.some((pair) => isLacking(body, pair));
+    if (!lacks && compiled.Check(body)) return body;
     const errors = isObject(body)
-      ? [...fieldErrors(compiled.Errors(onlyKnown(body, fields))), ...unknownFields(body, fields)]
+      ? [
+          ...fieldErrors(compiled.Errors(onlyKnown(body, fields))),
+          ...pairs.filter((pair) => isLacking(body, pair)).map(lackingField),
+          ...unknownFields(body, fields),
+        ]
       : [{ field: "body", reason: "must be a JSON object" }];
     const asked = errors.filter((e) => notYet.includes(e.field));
     if (asked.length > 0 && asked.length === errors.length) {
@@ -42,6 +52,14 @@ export function checkerOf<S extends TObject>(
     throw new SluiceError("validation_failed", { errors: errors.slice(0, FIELD_ERRORS_MAX) });
   };
 }
+
+const isLacking = (body: Record<string, unknown>, [field, other]: readonly [string, string]): boolean =>
+  body[field] === undefined && body[other] === undefined;
+
+const lackingField = ([field, other]: readonly [string, string]): FieldError => ({
+  field,
+  reason: `is required, or ${other}`,
+});
 
 function optionalOf({ properties, required }: TObject): string[] {
   // Left out by typebox if every field is optional.

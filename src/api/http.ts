@@ -137,7 +137,7 @@ export function respondProblem(
   accepted: string | null = null,
 ): Response {
   const error = toSluiceError(thrown);
-  const rate = error instanceof RateLimitedError ? rateHeaders(error.rate) : {};
+  const rate = error instanceof RateLimitedError ? rateHeaders(error.rates) : {};
   const language = languageOf(accepted);
   return new Response(problemBody(error, requestId, language === "fa" ? inPersian(error) : undefined), {
     status: error.status,
@@ -162,6 +162,6 @@ export function respondRefusal(
 ): Response {
   const all = Object.entries(problemHeaders(error, requestId));
   const kept = Object.fromEntries(all.filter(([name]) => KEPT_OF_PROBLEM.includes(name)));
-  const rate = error instanceof RateLimitedError ? rateHeaders(error.rate) : {};
+  const rate = error instanceof RateLimitedError ? rateHeaders(error.rates) : {};
   return respond({ ...reply, headers: { ...kept, ...rate, ...headers, ...reply.headers } }, requestId);
 }

@@ -6,13 +6,19 @@
 import type { Static, TObject, TSchema } from "typebox";
 import type { IsGone } from "../core/caller.ts";
 import type { ErrorCode, SluiceError } from "../core/errors.ts";
+import type { Admin, AdminScope } from "../control/admin-tokens.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
+import type { Room } from "../ingest/admission.ts";
 import type { ParamName, Query } from "../reports/params.ts";
 import type { About } from "./about.ts";
-import { checkerOf } from "./body-check.ts";
+import { checkerOf, type Unless } from "./body-check.ts";
 
+/** What an admin must be allowed to (src/api/admin/): those routes are on a listener of their own. */
+export type AdminAccess = `admin:${AdminScope}`;
 /** The scope that a key must have, or `public`: no key needed. */
-export type Access = Scope | "public";
+export type Access = Scope | AdminAccess | "public";
+/** Who calls a route of this access. */
+type OwnerOf<A extends Access> = A extends "public" ? null : A extends AdminAccess ? Admin : KeyOwner;
 /** The schema of each status's answer. */
 type Answers = Readonly<Record<number, TSchema>>;
 
@@ -35,7 +41,7 @@ export type Arrival = {
 };
 /** A request as its route sees it: authorized, and parsed as declared. */
 export type Call<A extends Access = Scope, B extends TObject | null = null> = Arrival & {
-  owner: A extends "public" ? null : KeyOwner;
+  owner: OwnerOf<A>;
   query: Query;
   body: B extends TObject ? Static<B> : null;
   /** The raw bytes of the body; empty if the route takes none. */
@@ -97,7 +103,14 @@ type Declaration<A extends Access, B extends TObject | null, R extends Answers> 
   rawBytesMax?: number;
   /** Documented fields of the body that are not implemented yet: 422 not_supported. */
   notYet?: readonly string[];
+  /** Fields of the body of which either one is required. */
+  unless?: Unless;
   answers: R;
+  /**
+   * If it has none for a customer, a request is refused by its head alone, with 503 `overloaded`, before
+   * anything else is read or done.
+   */
+  room?: Room;
   /** If it takes an NDJSON body too. */
   lines?: Lines;
   /** If its list can be exported. */
@@ -120,8 +133,8 @@ export type Route = Omit<Declaration<Access, TObject | null, Answers>, "handle">
 export function route<const A extends Access, B extends TObject | null, R extends Answers>(
   declaration: Declaration<A, B, R>,
 ): Route {
-  const { body, notYet = [] } = declaration;
-  return { ...declaration, check: body === null ? null : checkerOf(body, notYet) };
+  const { body, notYet = [], unless = {} } = declaration;
+  return { ...declaration, check: body === null ? null : checkerOf(body, notYet, unless) };
 }
 
 const ALWAYS: readonly ErrorCode[] = ["malformed_request", "validation_failed", "internal", "unavailable"];
@@ -135,7 +148,9 @@ const OF_A_KEY: readonly ErrorCode[] = [
   "scope_missing",
   "customer_suspended",
   "address_not_allowed",
+  "rate_limited",
 ];
+const OF_A_TOKEN: readonly ErrorCode[] = ["admin_token_invalid", "scope_missing"];
 const OF_A_BODY: readonly ErrorCode[] = [
   "malformed_json",
   "body_not_utf8",
@@ -143,11 +158,13 @@ const OF_A_BODY: readonly ErrorCode[] = [
   "unsupported_media_type",
 ];
 
+export const isOfAdmins = (access: Access): access is AdminAccess => access.startsWith("admin:");
+
 /** Every error code that a route may answer. */
 export function errorsOf({ access, body, rawBytesMax, notYet, errors }: Route): ErrorCode[] {
   return [
     ...ALWAYS,
-    ...(access === "public" ? [] : OF_A_KEY),
+    ...(access === "public" ? [] : isOfAdmins(access) ? OF_A_TOKEN : OF_A_KEY),
     ...(body === null ? [] : OF_A_BODY),
     ...(rawBytesMax === undefined ? [] : (["payload_too_large", "unsupported_media_type"] as const)),
     ...(notYet === undefined ? [] : (["not_supported"] as const)),

@@ -15,6 +15,11 @@ const FREE: KeyGuard = { isSuspended: false, allows: null, signingSecret: null }
 const guarded = (guard: Partial<KeyGuard>): KeyOwner => ({ ...owner, guard: { ...FREE, ...guard } });
 const OWNERS: Record<string, KeyOwner> = {
   known: owner,
+  limited: { ...owner, customerId: 2, requestLimit: 60 },
+  "limited-signed": {
+    ...guarded({ signingSecret: "ss_secret" }),
+    requestLimit: 60,
+  },
   suspended: guarded({ isSuspended: true }),
   elsewhere: guarded({ allows: (address) => address === "192.0.2.1" }),
   here: guarded({ allows: (address) => address === "203.0.113.9" }),
@@ -24,6 +29,8 @@ const OWNERS: Record<string, KeyOwner> = {
 };
 let asked: string[] = [];
 let used: string[] = [];
+let counted: number[] = [];
+let isLimited = false;
 let nonces = new Set<string>();
 const NOW_S = 1_790_000_000;
 const access = {
@@ -36,6 +43,10 @@ const access = {
     nowMs: () => NOW_S * 1_000,
   },
   noteUse: (keyId: string) => void used.push(keyId),
+  takeRequest: ({ customerId }: { customerId: number }) => {
+    if (isLimited) throw new SluiceError("rate_limited");
+    counted.push(customerId);
+  },
   takeNonce: ({ nonce }: { nonce: string }) => {
     const isNew = !nonces.has(nonce);
     nonces.add(nonce);
@@ -198,6 +209,20 @@ describe("a key that takes signed requests only", () => {
     expect(await codeOf(run(sending, "/x", signedPost("{", "nonce-0123456789")))).toBe("malformed_json");
     expect(nonces.size).toBe(1);
   });
+});
+
+test("a request counts against the limit of its customer, once it is known to be the customer's", async () => {
+  counted = [];
+  for (const key of ["known", "limited", "other", "limited-signed"])
+    await codeOf(run(sending, "/x", post(key, '{"name":"x"}')));
+  expect(counted).toEqual([2]);
+  isLimited = true;
+  try {
+    expect(await codeOf(run(sending, "/x?no=1", post("limited", "{")))).toBe("rate_limited");
+    expect(await codeOf(run(sending, "/x", post("known", '{"name":"x"}')))).toBe("answered");
+  } finally {
+    isLimited = false;
+  }
 });
 
 test("a use is noted of a key that was served, and of no other", async () => {

@@ -22,6 +22,8 @@ export const Ulid = Type.String({
   pattern: "^[0-9A-HJKMNP-TV-Z]{26}$",
   description: "a ULID: ids sort by time",
 });
+/** What core/parts.ts says of a one-line field, for the document. */
+export const LABEL = { documented: { pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" } } as const;
 /** As a caller may write it. */
 export const GivenUlid = Type.String({
   pattern: "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$",

@@ -80,7 +80,7 @@ describe("the check of answers against the table", () => {
   });
 
   test("finds an undeclared code, status or member, and a route that does not exist", () => {
-    expect(() => holdDeclared("GET", "/v1/wallet", problem("rate_limited"))).toThrow("does not declare");
+    expect(() => holdDeclared("GET", "/v1/wallet", problem("lane_saturated"))).toThrow("does not declare");
     expect(() => holdDeclared("GET", "/health", json(201, { status: "ok" }))).toThrow("does not declare");
     expect(() => holdDeclared("GET", "/health", json(200, { status: "ok", x: 1 }))).toThrow(
       "not as declared",

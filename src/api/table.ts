@@ -19,6 +19,7 @@ import { createOtpSend, createOtpVerify, type OtpRouteDeps } from "./routes/otp.
 import { createPreview, type PreviewDeps } from "./routes/preview.ts";
 import { createReady } from "./routes/ready.ts";
 import { createSend, type SendDeps } from "./routes/send.ts";
+import { createTemplateRoutes } from "./routes/templates.ts";
 import { createTopup, type TopupDeps } from "./routes/topup.ts";
 import { createUsageReport } from "./routes/usage-report.ts";
 import { createWallet } from "./routes/wallet.ts";
@@ -57,6 +58,7 @@ export function createRoutes(deps: ApiDeps): Route[] {
     createSend(deps),
     createBatches(deps, streams),
     createPreview(deps),
+    ...createTemplateRoutes(deps),
     createOtpSend(deps),
     createOtpVerify(deps),
     createTopup(deps),

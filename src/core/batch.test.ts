@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { type BatchItem, batchDrafts, itemsOf } from "./batch.ts";
+import { templateOf } from "./template.ts";
 import { REFERENCE_CHARS_MAX, TEXT_PARTS_MAX } from "./limits.ts";
 
 const rules = { region: "IR", callbacks: { allowPrivate: false } };
@@ -90,4 +91,15 @@ test("with parameters each phone gets its own text, and what lacks one is refuse
   expect(refused.map(({ index, errors }) => [index, errors.map(({ field }) => field)])).toEqual([
     [1, ["parameters.name", "phone"]],
   ]);
+});
+
+test("a template is filled for each phone, also without parameters", () => {
+  const template = templateOf("Hi {name}");
+  expect(itemsOf(["1"], template, [{ name: "Ali" }])).toEqual([
+    { phone: "1", reference: null, text: "Hi Ali" },
+  ]);
+  expect(itemsOf(["1"], template, null)).toEqual([
+    { phone: "1", reference: null, errors: [{ field: "parameters.name", reason: "is missing" }] },
+  ]);
+  expect(itemsOf(["1"], templateOf("Hi"), null)).toEqual([{ phone: "1", reference: null, text: "Hi" }]);
 });

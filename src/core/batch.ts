@@ -8,7 +8,7 @@ import { type Draft, type DraftInput, draftOf, type DraftRules } from "./draft.t
 import type { FieldError } from "./errors.ts";
 import { REFERENCE_CHARS_MAX } from "./limits.ts";
 import type { OPTED_OUT } from "./opt-out.ts";
-import { templateOf, type Values } from "./template.ts";
+import { type Template, templateOf, type Values } from "./template.ts";
 
 /** One message of a batch; `errors`: why it has no text. */
 export type BatchItem = { phone: string; reference: string | null } & (
@@ -27,20 +27,21 @@ export type Refusal = {
 export type BatchDrafts = { drafts: { index: number; draft: Draft }[]; refused: Refusal[] };
 
 /**
- * One item for each phone, with the text, or, with parameters, the text filled for it. `parameters` has as
- * many values as there are phones.
+ * One item for each phone, with the text, or, with parameters or of a template, the text filled for it.
+ * `parameters` has as many values as there are phones.
  */
 export function itemsOf(
   phones: readonly string[],
-  text: string,
+  text: string | Template,
   parameters: readonly Values[] | null,
 ): BatchItem[] {
-  if (parameters === null) return phones.map((phone) => ({ phone, reference: null, text }));
-  const template = templateOf(text);
+  const isPlain = typeof text === "string";
+  if (isPlain && parameters === null) return phones.map((phone) => ({ phone, reference: null, text }));
+  const template = isPlain ? templateOf(text) : text;
   return phones.map((phone, at) => ({
     phone,
     reference: null,
-    ...template.fill(parameters[at] as Values),
+    ...template.fill(parameters?.[at] ?? {}),
   }));
 }
 

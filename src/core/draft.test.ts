@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { draftOf } from "./draft.ts";
 import { TEXT_PARTS_MAX } from "./limits.ts";
+import { quietUntilOf } from "./quiet-hours.ts";
 
 const given = {
   phone: "09121234567",
@@ -54,4 +55,28 @@ test("a text with the maximum number of parts is accepted; one character more is
       { field: "text", reason: `needs ${TEXT_PARTS_MAX + 1} parts; at most ${TEXT_PARTS_MAX} are allowed` },
     ],
   });
+});
+
+test("a normal message waits for the end of quiet hours, also one for a time within them; express does not", () => {
+  const nightly = { fromMin: 22 * 60, untilMin: 8 * 60, zone: "UTC", prefix: "" };
+  const nowMs = Date.parse("2026-06-01T23:00:00Z");
+  const quiet = { until: quietUntilOf([nightly]), nowMs };
+  const sendAtMs = Date.parse("2026-06-02T08:00:00Z");
+  const sent = (input: object) => draftOf({ ...given, ...input }, { ...IR, quiet });
+  expect(sent({})).toMatchObject({ draft: { sendAtMs, validForMs: null } });
+  expect(sent({ sendAtMs: nowMs + 60_000 })).toMatchObject({ draft: { sendAtMs } });
+  expect(sent({ validForMs: 36_000_000 })).toMatchObject({ draft: { sendAtMs, validForMs: 3_600_000 } });
+  const later = sendAtMs + 3_600_000;
+  expect(sent({ sendAtMs: later, validForMs: 60_000 })).toMatchObject({ draft: { sendAtMs: later } });
+  const express = sent({ lane: "express", validForMs: 60_000 });
+  expect(express.kind === "draft" && "sendAtMs" in express.draft).toBe(false);
+  const early = sent({ text: "", validForMs: 3_600_000 });
+  expect("errors" in early && early.errors.map(({ field }) => field)).toEqual(["text", "valid_for"]);
+});
+
+test("a sender that the customer may not use is refused", () => {
+  const rules = { ...IR, senders: new Set(["Sluice"]) };
+  expect(draftOf({ ...given, from: "Sluice" }, rules).kind).toBe("draft");
+  expect(draftOf(given, rules).kind).toBe("draft");
+  expect(draftOf({ ...given, from: "Other" }, rules)).toMatchObject({ errors: [{ field: "from" }] });
 });

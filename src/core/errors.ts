@@ -32,6 +32,7 @@ export const ERRORS = {
     "The request has no `X-API-Key` header, or an empty one.",
   ),
   api_key_invalid: row(401, "API key invalid", false, "The key is unknown, was revoked, or has expired."),
+  admin_token_invalid: row(401, "Admin token invalid", false, "No live token in `Authorization: Bearer`."),
   signature_missing: row(
     401,
     "Signature missing",
@@ -79,7 +80,7 @@ export const ERRORS = {
     "Customer suspended",
     false,
     "The customer is suspended: none of its requests is served until whoever runs Sluice resumes it. What " +
-      "was accepted before is still sent.",
+      "is queued is still sent; what is scheduled waits.",
   ),
   address_not_allowed: row(
     403,
@@ -116,12 +117,19 @@ export const ERRORS = {
     "The code can't be verified any more: `otp_status` says whether it was `verified`, `locked` by wrong " +
       "tries, or has `expired`. Send a new one.",
   ),
+  template_exists: row(
+    409,
+    "Template exists",
+    false,
+    "The customer has a template of this `id` with another text. A new text is a new version of it.",
+  ),
   idempotency_in_progress: row(
     409,
     "Request in progress",
     true,
     "A request with this `Idempotency-Key` is still being processed. Wait for `Retry-After`, then repeat it.",
   ),
+  version_conflict: row(412, "Version conflict", false, "It was changed since the version in `If-Match`."),
   payload_too_large: row(
     413,
     "Payload too large",
@@ -165,7 +173,8 @@ export const ERRORS = {
     429,
     "Rate limited",
     true,
-    "The customer's rate limit is used up. Wait for `Retry-After`.",
+    "The customer's limit of parts or requests a minute is used up, as `RateLimit` says; or a check of " +
+      "these books is running. Wait for `Retry-After`.",
   ),
   otp_phone_limited: row(
     429,
@@ -375,7 +384,10 @@ export function problemHeaders(error: SluiceError, requestId: string): Record<st
   return headers;
 }
 
-const schemeOf = (code: ErrorCode): string => (code.startsWith("signature_") ? "SluiceSignature" : "ApiKey");
+function schemeOf(code: ErrorCode): string {
+  if (code === "admin_token_invalid") return "Bearer";
+  return code.startsWith("signature_") ? "SluiceSignature" : "ApiKey";
+}
 
 /** The `type` member: a URN rather than a URL, so that it stays valid wherever Sluice is deployed. */
 export function problemType(code: ErrorCode): string {

@@ -85,11 +85,6 @@ export const COMMIT_ROWS_MAX = 160;
 /** Messages waiting for a commit in one process: under two seconds of work at 12,000/s, some 20 MB. */
 export const QUEUE_ROWS_MAX = 20_000;
 
-/**
- * One customer's share of that queue: a flood is refused while half of it is still free for everyone else.
- */
-export const QUEUE_CUSTOMER_ROWS_MAX = 10_000;
-
 /** Attempts at a whole transaction after a deadlock or a lock wait (1213, 1205). */
 export const TRANSACTION_ATTEMPTS_MAX = 8;
 
@@ -334,8 +329,7 @@ assert(
 );
 assert(OPERATOR_MESSAGE_ID_CHARS_MAX <= REPORT_ID_CHARS_MAX, "whatever is stored can be reported");
 assert(FROM_CHARS_MAX === 1 + E164_DIGITS_MAX && FROM_SEPTETS_MAX < FROM_CHARS_MAX, "every sender fits");
-assert(QUEUE_CUSTOMER_ROWS_MAX <= QUEUE_ROWS_MAX / 2, "one customer leaves half of the queue to others");
-assert(COMMIT_ROWS_MAX < QUEUE_CUSTOMER_ROWS_MAX, "a customer alone can fill a commit");
+assert(8 * COMMIT_ROWS_MAX < QUEUE_ROWS_MAX, "a customer alone can fill commits");
 assert(RECALL_POLL_MS * 10 < RECALL_WAIT_MAX_MS, "a live process gives credit back while it is waited for");
 assert(COMMIT_WAIT_MAX_MS < LEASE_TTL_MIN_MS, "a lease outlives the wait of a commit that spends from it");
 assert(

@@ -60,6 +60,10 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
     meaning: "درخواست سرایند X-API-Key ندارد، یا این سرایند خالی است.",
   },
   api_key_invalid: { title: "کلید API نامعتبر", meaning: "این کلید ناشناخته است یا باطل شده است." },
+  admin_token_invalid: {
+    title: "توکن مدیر نامعتبر",
+    meaning: "Authorization: Bearer با توکن مدیر نیامده است، یا توکن ناشناخته است یا باطل شده است.",
+  },
   signature_missing: {
     title: "امضا نیامده است",
     meaning: "این کلید فقط درخواست امضاشده می‌پذیرد، و یکی از سرایندهای امضا نیامده است.",
@@ -89,8 +93,8 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   customer_suspended: {
     title: "مشتری معلق است",
     meaning:
-      "مشتری معلق است: تا گرداننده او را دوباره فعال نکند هیچ درخواستی از او پذیرفته نمی‌شود. آنچه پیش‌تر " +
-      "پذیرفته شده همچنان فرستاده می‌شود.",
+      "مشتری معلق است: تا گرداننده او را دوباره فعال نکند هیچ درخواستی از او پذیرفته نمی‌شود. آنچه در " +
+      "صف است همچنان فرستاده می‌شود و پیام‌های زمان‌بندی‌شده منتظر می‌مانند.",
   },
   address_not_allowed: {
     title: "نشانی مجاز نیست",
@@ -124,10 +128,18 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
     title: "تعارض در شارژ",
     meaning: "این request_id پیش‌تر با مبلغ دیگری به کار رفته است.",
   },
+  template_exists: {
+    title: "قالب وجود دارد",
+    meaning: "مشتری قالبی با همین id و متن دیگری دارد. متن تازه، نسخهٔ تازه‌ای از آن است.",
+  },
   idempotency_in_progress: {
     title: "درخواست در حال انجام است",
     meaning:
       "درخواستی با همین Idempotency-Key هنوز در حال انجام است. به اندازهٔ Retry-After صبر و سپس تکرار کنید.",
+  },
+  version_conflict: {
+    title: "تعارض نسخه",
+    meaning: "پس از نسخه‌ای که If-Match می‌گوید تغییری رخ داده است. چیزی تغییر نکرد.",
   },
   payload_too_large: {
     title: "بدنه بیش از حد بزرگ است",
@@ -152,7 +164,9 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   },
   rate_limited: {
     title: "بیش از حد مجاز در واحد زمان",
-    meaning: "سهم این مشتری در واحد زمان تمام شده است. به اندازهٔ Retry-After صبر کنید.",
+    meaning:
+      "سهم این مشتری از بخش پیامک یا درخواست در هر دقیقه تمام شده است، یا بررسی همین حساب در " +
+      "جریان است. به اندازهٔ Retry-After صبر کنید.",
   },
   otp_wrong: {
     title: "کد نادرست است",
@@ -281,7 +295,13 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "must be a number, or a name in the GSM 7-bit alphabet": "باید شماره باشد، یا نامی در الفبای ۷بیتی GSM",
   "must be a number, or a name of at most {} characters (^{}\\[~]|€ count two)":
     "باید شماره باشد، یا نامی با حداکثر {} نویسه (^{}\\[~]|€ دو تا شمرده می‌شوند)",
+  "must be a customer's id": "باید شناسهٔ یک مشتری باشد",
+  "must be a time in the future": "باید زمانی در آینده باشد",
+  "must be refused together with normal": "باید همراه با normal رد شود (refused)",
   "must not be blank": "نباید تنها فاصله باشد",
+  "is none of the sender ids that the customer may use": "از شناسه‌های فرستنده‌ای که این مشتری مجاز است نیست",
+  "must last {} s beyond the recipient's quiet hours, which end at {}":
+    "باید دست‌کم {} ثانیه پس از پایان ساعت‌های سکوت گیرنده، یعنی {}، ادامه داشته باشد",
   "is only for express": "تنها برای express است",
   "needs a webhook secret, which this customer has not": "به رمز وب‌هوک نیاز دارد که این مشتری ندارد",
   "must be an absolute URL in ASCII, such as https://example.com/sms":
@@ -302,7 +322,18 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "is that of message {} of this batch": "همان است که پیام {} این گروه دارد",
   "can't be given together with messages": "نمی‌تواند همراه messages بیاید",
   "is required, or phones and text": "لازم است، یا phones و text",
+  "is required, or {}": "لازم است، یا {}",
   "is required together with phones": "همراه phones لازم است",
+  "can't be given together with {}": "نمی‌تواند همراه {} بیاید",
+  "is only for a template": "تنها برای قالب است",
+  "is no template of this customer": "قالبی از این مشتری نیست",
+  "is no version of this template": "نسخه‌ای از این قالب نیست",
+  "must be letters, digits, dots, dashes and underscores, and begin with a letter or digit":
+    "باید از حرف‌های لاتین، رقم‌ها، نقطه، خط تیره و زیرخط باشد و با حرف یا رقم آغاز شود",
+  "is one more than the {} templates that a customer may have":
+    "بیش از {} قالبی است که یک مشتری می‌تواند داشته باشد",
+  "is one more than the {} versions that a template may have":
+    "بیش از {} نسخه‌ای است که یک قالب می‌تواند داشته باشد",
   "must have one entry for each of phones": "باید برای هر یک از phones یک عضو داشته باشد",
   "is too large: a wallet can hold at most {}": "بیش از حد بزرگ است: کیف پول حداکثر {} جا دارد",
   "can't be given together with send_at": "نمی‌تواند همراه send_at بیاید",
@@ -331,6 +362,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "This route needs the scope {}.": "این مسیر به دسترسی {} نیاز دارد.",
   "The process is stopping.": "این پردازه در حال توقف است.",
   "No such route.": "چنین مسیری وجود ندارد.",
+  "No such customer.": "چنین مشتری‌ای وجود ندارد.",
   "The code is {}; it can't be verified any more.": "وضعیت کد {} است؛ دیگر نمی‌توان آن را تأیید کرد.",
   "The code is wrong; {} tries are left.": "کد نادرست است؛ {} بار دیگر می‌توان امتحان کرد.",
   "A code was sent to this number just now.": "همین حالا کدی به این شماره فرستاده شد.",
@@ -342,6 +374,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
     "این سامانه کد نمی‌فرستد: رمزی برای آن ندارد.",
   "Whether the code was verified is not known. Ask again: if it is then over and verified, it was.":
     "معلوم نیست که کد تأیید شد یا نه. دوباره بپرسید: اگر آن‌گاه پایان‌یافته و verified باشد، تأیید شده بود.",
+  "No such template.": "چنین قالبی وجود ندارد.",
   "No such message.": "چنین پیامی وجود ندارد.",
   "No such file.": "چنین پرونده‌ای وجود ندارد.",
   "No such delivery; they are kept for 7 days.": "چنین تحویلی وجود ندارد؛ تحویل‌ها 7 روز نگه‌داشته می‌شوند.",

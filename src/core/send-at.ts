@@ -11,6 +11,11 @@ export type SendAt = { atMs: number | null } | { reason: string };
 export function sendAtOf(text: string, nowMs: number, acceptedMs = nowMs): SendAt {
   const atMs = timeOf(text);
   if (atMs === null) return { reason: "must be a time that exists, from 1970 on, by RFC 3339" };
+  return sendAtIn(atMs, nowMs, acceptedMs);
+}
+
+/** The same of a time that was read. */
+export function sendAtIn(atMs: number, nowMs: number, acceptedMs = nowMs): SendAt {
   if (atMs > acceptedMs + SCHEDULE_AHEAD_MS)
     return { reason: `must be at most ${SCHEDULE_AHEAD_MS / 86_400_000} days after the message is accepted` };
   if (atMs > nowMs) return { atMs };

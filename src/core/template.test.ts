@@ -13,6 +13,11 @@ test("each name is replaced wherever it is, also twice, at either end, and by an
   expect(fill("no name")).toEqual({ text: "no name" });
 });
 
+test("the names are known, each once, in the order of the text", () => {
+  expect(templateOf("{b} {a} {b} {1} {").names).toEqual(["b", "a"]);
+  expect(templateOf("none").names).toEqual([]);
+});
+
 test("braces that hold no name stay as they are", () => {
   const long = "n".repeat(PARAMETER_NAME_CHARS_MAX);
   for (const text of ["{", "}", "{}", "{ a }", "{1a}", "{a-b}", "{نام}", `{${long}n}`])

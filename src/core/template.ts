@@ -7,8 +7,13 @@ import { type FieldError, fieldName } from "./errors.ts";
 import { PARAMETER_NAME_CHARS_MAX } from "./batch-limits.ts";
 import { FIELD_ERRORS_MAX, TEXT_CHARS_MAX, TEXT_PARTS_MAX } from "./limits.ts";
 
+/** What a customer may call a template; at most TEMPLATE_ID_CHARS_MAX characters. */
+export const TEMPLATE_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+
 export type Values = Readonly<Record<string, string>>;
 export type Template = {
+  /** Of its parameters, in the order in which they come first. */
+  names: readonly string[];
   /** The text with these values, or everything that is wrong with them, at most FIELD_ERRORS_MAX errors. */
   fill(values: Values): { text: string } | { errors: FieldError[] };
 };
@@ -20,6 +25,7 @@ export function templateOf(text: string): Template {
   const pieces = text.split(NAME);
   const names = new Set(pieces.filter((_, at) => at % 2 === 1));
   return {
+    names: [...names],
     fill(values) {
       const errors = errorsOf(names, values);
       if (errors.length > 0) return { errors };

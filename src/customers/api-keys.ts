@@ -8,8 +8,10 @@ import { LIVE_KEYS_MAX } from "../core/access-limits.ts";
 import { addressList } from "../core/addresses.ts";
 import type { CallbackWish } from "../core/callback.ts";
 import { SluiceError } from "../core/errors.ts";
+import { type QuietUntil, quietRulesOf, quietUntilOf } from "../core/quiet-hours.ts";
 import type { PricePlan } from "../core/price-plan.ts";
 import { SIGNING_SALT_BYTES, signingSecretOf } from "../core/request-signature.ts";
+import { listedSenders } from "../core/senders.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import type { Customer } from "./customers.ts";
 
@@ -29,6 +31,10 @@ export type KeyOwner = Customer & {
   /** Absent if it has no price plan; `plan` is read by whoever needs it (price-plans.ts). */
   planId?: number;
   plan?: PricePlan;
+  /** Absent if it has no quiet hours (quiet-hours.ts). */
+  quietUntil?: QuietUntil;
+  /** The only ones that it may use, as core/senders.ts writes them; absent if it may use any. */
+  senders?: ReadonlySet<string>;
   /** The answer to a request for a one-time code has the code; absent, as for most: it doesn't. */
   showsOtp?: true;
   /** Its mode is `async`: its messages are accepted without credit. */
@@ -127,10 +133,10 @@ export async function revokeKey(pool: Pool, keyId: string): Promise<boolean> {
 export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | null> {
   const [row] = await pool.query<OwnerRow[]>(
     "SELECT c.customer_id, c.name, c.price_normal, c.price_express, c.currency, c.region, " +
-      "c.rate_limit, c.express_resend_unknown, c.otp_code, c.price_plan, c.mode, " +
-      "c.suspended_at IS NOT NULL AS suspended, " +
-      "c.addresses AS customer_addresses, k.key_id, k.scopes, k.expires_at, k.addresses, k.signing_salt, " +
-      "w.statuses, w.url IS NOT NULL AS has_url " +
+      "c.rate_limit, c.request_limit, c.express_resend_unknown, c.otp_code, c.price_plan, c.mode, " +
+      "c.suspended_at IS NOT NULL AS suspended, c.addresses AS customer_addresses, " +
+      "k.key_id, k.scopes, k.expires_at, k.addresses, k.signing_salt, " +
+      "w.statuses, w.url IS NOT NULL AS has_url, c.quiet_hours, c.senders " +
       "FROM api_keys k JOIN customers c USING (customer_id) LEFT JOIN webhooks w USING (customer_id) " +
       `WHERE k.key_hash=? AND ${LIVE}`,
     [hashKey(apiKey)],
@@ -146,6 +152,7 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
     region: row.region,
     rateLimit: row.rate_limit,
     resendsUnknown: row.express_resend_unknown === 1,
+    ...(row.request_limit === null ? {} : { requestLimit: row.request_limit }),
     keyId: row.key_id,
     scopes: new Set(row.scopes.split(",") as Scope[]),
     ...(row.otp_code === 1 ? { showsOtp: true } : {}),
@@ -154,6 +161,8 @@ export async function findKey(pool: Pool, apiKey: string): Promise<KeyOwner | nu
     ...(row.expires_at === null ? {} : { expiresAtMs: row.expires_at.getTime() }),
     ...(guard === null ? {} : { guard }),
     ...(row.statuses === null ? {} : { webhook: { statuses: row.statuses, hasUrl: row.has_url === 1 } }),
+    ...(row.quiet_hours === null ? {} : { quietUntil: quietUntilOf(quietRulesOf(row.quiet_hours)) }),
+    ...(row.senders === null ? {} : { senders: new Set(listedSenders(row.senders)) }),
   };
 }
 
@@ -165,6 +174,7 @@ type OwnerRow = {
   currency: string;
   region: string;
   rate_limit: number | null;
+  request_limit: number | null;
   express_resend_unknown: 0 | 1;
   otp_code: 0 | 1;
   price_plan: number | null;
@@ -178,6 +188,8 @@ type OwnerRow = {
   signing_salt: Buffer | null;
   statuses: number | null;
   has_url: 0 | 1;
+  quiet_hours: string | null;
+  senders: string | null;
 };
 
 function guardOf(row: OwnerRow, apiKey: string): KeyGuard | null {

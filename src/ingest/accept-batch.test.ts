@@ -33,7 +33,7 @@ const draft = (parts = 1, lane: Draft["lane"] = "normal"): Draft => ({
   parts,
   validForMs: null,
 });
-const rate = { size: 100, fillS: 60, left: 98, fullInS: 2 };
+const rate = [{ unit: "parts", size: 100, fillS: 60, left: 98, fullInS: 2 }] as const;
 const terms = { usualMs: 5_000, largestMs: 30_000 };
 
 /** `balances`: what the wallet holds at each reservation in turn; more than enough afterwards. */
@@ -241,6 +241,21 @@ test("a caller who left while it waited for credit, or for its commit, does not 
   const { send, done } = setUp({ balances: [500], fails: { store: new CallerGoneError() } });
   await send([draft(1), draft(2)], { partial: true }).catch(() => undefined);
   expect(done.filter((what) => what.startsWith("give back"))).toEqual(["give back 2", "give back 1"]);
+});
+
+test("messages of a batch may be for several times; the batch has one only if it is that of all", async () => {
+  const { send, stored } = setUp();
+  const [sooner, later] = [NOW_MS + 60_000, NOW_MS + 120_000];
+  const times = async (...of: (number | undefined)[]) => {
+    const drafts = of.map((sendAtMs) => (sendAtMs === undefined ? draft() : { ...draft(), sendAtMs }));
+    const { accepted } = await send(drafts);
+    return [accepted.sendAtMs, ...accepted.messages.map(({ sendAtMs }) => sendAtMs)];
+  };
+  expect(await times(sooner, sooner)).toEqual([sooner, sooner, sooner]);
+  expect(await times(sooner, undefined)).toEqual([undefined, sooner, undefined]);
+  expect(await times(undefined, later)).toEqual([undefined, undefined, later]);
+  expect(await times(sooner, later)).toEqual([undefined, sooner, later]);
+  expect(stored).toHaveLength(4);
 });
 
 test("none of a batch is taken if one of its phones opted out", async () => {

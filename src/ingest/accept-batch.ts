@@ -18,11 +18,11 @@ import type { KeptAnswer } from "../ledger/idempotency.ts";
 import { type AcceptDeps, createWayOf, type Payer, recordOf } from "./accept-message.ts";
 import type { PromiseTerms } from "./express-promise.ts";
 import type { Reservation } from "./lease-table.ts";
-import type { RateState } from "./rate-limits.ts";
+import type { Rates } from "./rate-limits.ts";
 
 export type BatchRequest = {
   payer: Payer;
-  /** At least one, all of one lane and for one time. */
+  /** At least one, all of one lane, of express all for one time. */
   drafts: readonly Draft[];
   /** The lane for express messages to which nothing can be promised; null: they are refused. */
   fallback: "normal" | null;
@@ -39,7 +39,7 @@ export type AcceptedBatch = {
   id: string;
   lane: Lane;
   /** Of the drafts in order: all of them, or, if the request is `partial`, the first ones. */
-  messages: readonly Pick<LaneRecord, "id" | "encoding" | "parts" | "cost">[];
+  messages: readonly Pick<LaneRecord, "id" | "encoding" | "parts" | "cost" | "sendAtMs">[];
   /** of all of them, minor units of the payer's currency */
   cost: number;
   /**
@@ -51,12 +51,10 @@ export type AcceptedBatch = {
   unpaid: UnpaidCode;
   /** Express only: the promised time by which operators have taken them all. */
   guaranteedByMs: number | null;
-  /** When they are to be sent, if they are scheduled. */
+  /** When they are to be sent, if they are all scheduled for one time. */
   sendAtMs?: number;
 };
-export type AcceptBatch = (
-  request: BatchRequest,
-) => Promise<{ accepted: AcceptedBatch; rate: RateState | null }>;
+export type AcceptBatch = (request: BatchRequest) => Promise<{ accepted: AcceptedBatch; rate: Rates | null }>;
 
 /** Others may spend what a 402 said was there: how often the rest is tried. */
 const PAYABLE_TRIES_MAX = 8;
@@ -98,8 +96,10 @@ export function createAcceptBatch(deps: AcceptDeps, terms: PromiseTerms): Accept
         unpaid: why,
         guaranteedByMs: (paid.at(-1) as LaneRecord).guaranteedByMs, // the latest: ids only increase
       };
-      if (wanted.sendAtMs !== undefined) accepted.sendAtMs = wanted.sendAtMs;
       const [first, ...others] = paid as [LaneRecord, ...LaneRecord[]];
+      const { sendAtMs } = first;
+      if (sendAtMs !== undefined && others.every((other) => other.sendAtMs === sendAtMs))
+        accepted.sendAtMs = sendAtMs;
       const claim =
         kept === null
           ? null

@@ -35,7 +35,7 @@ const contents = {
   parts: 2,
 } as const;
 const draft: Draft = { ...contents, validForMs: null };
-const rate = { size: 100, fillS: 60, left: 98, fullInS: 2 };
+const rate = [{ unit: "parts", size: 100, fillS: 60, left: 98, fullInS: 2 }] as const;
 
 const terms = { usualMs: 5_000, largestMs: 30_000 };
 

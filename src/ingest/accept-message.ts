@@ -25,12 +25,12 @@ import type { GroupCommit } from "./group-commit.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Reservation } from "./lease-table.ts";
 import type { OptOuts } from "./opt-outs.ts";
-import type { RateLimits, RateState } from "./rate-limits.ts";
+import type { RateLimits, Rates } from "./rate-limits.ts";
 
 /** The customer who pays. */
 export type Payer = Pick<
   Customer,
-  "customerId" | "priceNormal" | "priceExpress" | "currency" | "rateLimit" | "resendsUnknown"
+  "customerId" | "priceNormal" | "priceExpress" | "currency" | "rateLimit" | "requestLimit" | "resendsUnknown"
 > & {
   /** Absent if it wants to be told nothing. */
   webhook?: CallbackWish;
@@ -74,15 +74,13 @@ export type Accepted = {
   /** When it is to be sent, if it is scheduled. */
   sendAtMs?: number;
 };
-export type AcceptMessage = (
-  request: AcceptRequest,
-) => Promise<{ accepted: Accepted; rate: RateState | null }>;
+export type AcceptMessage = (request: AcceptRequest) => Promise<{ accepted: Accepted; rate: Rates | null }>;
 /** What became of express messages to which nothing could be promised. */
 export type SaturatedCounts = Record<"refused" | "fallback", (n: number) => void>;
 export type AcceptDeps = {
   book: LeaseBook;
   commits: GroupCommit;
-  limits: RateLimits;
+  limits: Pick<RateLimits, "take" | "giveBack">;
   optOuts: Pick<OptOuts, "hasNone" | "refused">;
   id: IdFactory;
   /** What can be promised to this customer for an express message. */

@@ -20,6 +20,7 @@ import { tablesAnswer } from "../schema/tables.ts";
 import { type AcceptBatch, createAcceptBatch } from "./accept-batch.ts";
 import { type AcceptMessage, createAcceptMessage } from "./accept-message.ts";
 import { type Callers, startCallers } from "./callers.ts";
+import type { Room } from "./admission.ts";
 import { createClockGuard } from "./clock-guard.ts";
 import { createGroupCommit } from "./group-commit.ts";
 import { createIdempotency, type Idempotency } from "./idempotency.ts";
@@ -30,6 +31,7 @@ import { createOtps, type Otps } from "./otp.ts";
 import { startOtpUpkeep } from "./otp-upkeep.ts";
 import { createRateLimits, type RateLimits } from "./rate-limits.ts";
 import { type OptOuts, startOptOuts } from "./opt-outs.ts";
+import { startRateSharing } from "./rate-sharing.ts";
 import { meteredAccept, meteredLeases } from "./store-metrics.ts";
 
 export type Accepting = {
@@ -40,6 +42,7 @@ export type Accepting = {
   callers: Callers;
   /** Runs one request per Idempotency-Key and replays its answer. */
   keys: Idempotency;
+  room: Room;
   /** What `accept` takes from, for requests that are limited with it. */
   limits: RateLimits;
   /** Which phones don't want a customer's messages. */
@@ -77,7 +80,8 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(readPool));
 
   const ledger = { pool: ledgerPool, id, now };
-  const callers = startCallers(role, { pool: readPool, onSkew: clockGuard.observe });
+  const limits = createRateLimits();
+  const callers = startCallers(role, { pool: readPool, limits, onSkew: clockGuard.observe });
   role.check("clock", () => (clockGuard.isRight() ? "ok" : "down"));
 
   const { leaseTtlMs } = config;
@@ -98,18 +102,19 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   metrics.gauge("sluice_ingest_lease_credit", () => book.stats().available);
   metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
   const upkeep = startKeyUpkeep({ ...jobs, pool: readPool });
+  const sharing = startRateSharing({ ...jobs, pool: ledgerPool, limits });
   const optOuts = startOptOuts({ ...jobs, pool: readPool });
   const otpUpkeep = startOtpUpkeep({ ...jobs, pool: readPool });
   const stop = async () => {
     const untilMs = monotonicMs() + LEASES_RETURN_MAX_MS;
-    await Promise.all([upkeep.stop(), otpUpkeep.stop(), lanes.stop(), callers.stop()]);
+    const stopping = [upkeep, otpUpkeep, sharing, lanes, callers];
+    await Promise.all(stopping.map((one) => one.stop()));
     await optOuts.stop();
     await commits.drained();
     await book.stop(untilMs);
   };
   const saturated = (result: "refused" | "fallback") =>
     metrics.counter("sluice_ingest_express_saturated_total", { result });
-  const limits = createRateLimits();
   const acceptDeps = {
     book,
     commits,
@@ -129,7 +134,7 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
     counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
   });
   log.info({ node_id: nodeId }, "accepting");
-  return { accept, acceptBatch, otps, callers, keys, limits, optOuts, ledger, readPool, stop };
+  return { accept, acceptBatch, otps, callers, keys, room: commits, limits, optOuts, ledger, readPool, stop };
 }
 
 const otpRulesOf = (config: Role["config"]): OtpRules => ({

@@ -13,12 +13,15 @@ import { createMeteredPool } from "../platform/pool-meter.ts";
 import { within } from "../platform/retry.ts";
 import type { Role } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
+import type { RateLimits } from "./rate-limits.ts";
 
 export type Callers = {
   /** Finds the customer of an API key. */
   keys: KeyCache;
   /** Notes that a key was used. */
   noteUse: (keyId: string) => void;
+  /** Counts a request against its customer's limit. @throws RateLimitedError */
+  takeRequest: RateLimits["takeRequest"];
   /** Whether the nonce is new; stored before it resolves. */
   takeNonce: (nonce: Nonce) => Promise<boolean>;
   /** Ends the jobs and writes which keys were used. */
@@ -35,11 +38,15 @@ const STATEMENT_MAX_MS = 10_000;
 /** A MySQL that hangs holds up no stop. */
 const LAST_WRITE_MAX_MS = 1_000;
 
-/** `onSkew`: see createKeyCache. `pool`: for reads, and for jobs that nobody waits for. */
-export function startCallers(
-  role: Role,
-  { pool, onSkew }: { pool: Pool; onSkew: (skewMs: number) => void },
-): Callers {
+type CallersDeps = {
+  /** For reads, and for jobs that nobody waits for. */
+  pool: Pool;
+  limits: Pick<RateLimits, "takeRequest">;
+  /** See createKeyCache. */
+  onSkew: (skewMs: number) => void;
+};
+
+export function startCallers(role: Role, { pool, limits, onSkew }: CallersDeps): Callers {
   const { metrics, log } = role;
   const timers = systemTimers;
   const { monotonicMs } = timers;
@@ -72,6 +79,7 @@ export function startCallers(
   return {
     keys,
     noteUse: uses.note,
+    takeRequest: limits.takeRequest,
     takeNonce: (nonce) => takeNonce(noncePool, nonce),
     async stop() {
       await Promise.all([writing.stop(), purging.stop()]);

@@ -5,7 +5,7 @@ import { describe, expect, test } from "bun:test";
 import { settle } from "../../test/support/fake-clock.ts";
 import { createScriptedQueue as setUp, inDoubt, lease, lost } from "../../test/support/scripted-queue.ts";
 import { BATCH_MESSAGES_MAX } from "../core/batch-limits.ts";
-import { COMMIT_ROWS_MAX, QUEUE_CUSTOMER_ROWS_MAX, QUEUE_ROWS_MAX } from "../core/limits.ts";
+import { COMMIT_ROWS_MAX } from "../core/limits.ts";
 import { FencedError } from "../ledger/accept.ts";
 import { KeyTakenError } from "../ledger/idempotency.ts";
 
@@ -175,20 +175,5 @@ describe("a batch larger than a commit", () => {
     expect(sizes()).toEqual([LARGE]);
     await answerAll();
     expect(told).toEqual(["b stored"]);
-  });
-});
-
-describe("the places of a batch", () => {
-  test("are taken for all of its messages or for none", () => {
-    const { commits } = setUp();
-    commits.admit(1, QUEUE_CUSTOMER_ROWS_MAX - 1);
-    expect(() => commits.admit(1, 2)).toThrow("overloaded");
-    commits.admit(1, 1);
-    commits.admit(2, QUEUE_ROWS_MAX - QUEUE_CUSTOMER_ROWS_MAX - 1);
-    expect(() => commits.admit(3, 2)).toThrow("overloaded");
-    expect(commits.admitted()).toBe(QUEUE_ROWS_MAX - 1);
-    commits.leave(1, QUEUE_CUSTOMER_ROWS_MAX);
-    commits.admit(1, QUEUE_CUSTOMER_ROWS_MAX);
-    expect(() => commits.admit(1)).toThrow("overloaded");
   });
 });

@@ -10,14 +10,10 @@ import {
   lease,
   lost,
 } from "../../test/support/scripted-queue.ts";
-import {
-  COMMIT_ROWS_MAX,
-  COMMIT_WAIT_MAX_MS,
-  QUEUE_CUSTOMER_ROWS_MAX,
-  QUEUE_ROWS_MAX,
-} from "../core/limits.ts";
+import { COMMIT_ROWS_MAX, COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
 import { FencedError } from "../ledger/accept.ts";
 import type { KeyClaim } from "../ledger/idempotency.ts";
+import { PLACES_MIN, WAIT_MAX_MS } from "./admission.ts";
 
 describe("a batch", () => {
   test("holds the messages of one turn, with what each lease spends and the keys of those that have one", async () => {
@@ -211,31 +207,29 @@ describe("lingering", () => {
   });
 });
 
-describe("the bounds of the queue", () => {
-  test("one customer is refused at its share while others are not; all are refused when the queue is full", () => {
-    const { commits } = setUp();
-    for (let i = 0; i < QUEUE_CUSTOMER_ROWS_MAX; i++) commits.admit(1);
-    expect(() => commits.admit(1)).toThrow("overloaded");
-    for (let i = QUEUE_CUSTOMER_ROWS_MAX; i < QUEUE_ROWS_MAX; i++) commits.admit(i);
-    expect(commits.admitted()).toBe(QUEUE_ROWS_MAX);
-    expect(() => commits.admit(2)).toThrow("overloaded");
-    commits.leave(1);
-    commits.admit(2);
-    expect(() => commits.admit(3)).toThrow("overloaded");
+describe("the places of the queue", () => {
+  test("are given back when their messages are answered, whatever the answer is", async () => {
+    const { send, answerAll, commits } = setUp();
+    send("a");
+    send("b");
+    expect(commits.admitted()).toBe(2);
+    await settle();
+    await answerAll(Object.assign(new Error("bad"), { errno: 1064 }));
+    expect(commits.admitted()).toBe(0);
   });
 
-  test("a caller that leaves makes room in the customer's share and in the queue", () => {
-    const { commits } = setUp();
-    for (let i = 0; i < QUEUE_CUSTOMER_ROWS_MAX; i++) commits.admit(1);
-    commits.leave(1);
-    commits.leave(1);
-    commits.admit(1);
-    commits.admit(1);
+  test("are fewer once messages have waited long for long", async () => {
+    const { send, answerAll, advance, commits } = setUp();
+    for (let n = 0; n < 8; n++) {
+      send(`m${n}`);
+      await settle();
+      await advance(WAIT_MAX_MS + 1);
+      await answerAll();
+    }
+    for (let n = 0; n < PLACES_MIN / 2; n++) commits.admit(1);
+    expect(commits.refuses(1)).toBe(true);
     expect(() => commits.admit(1)).toThrow("overloaded");
-    for (let i = 0; i < QUEUE_CUSTOMER_ROWS_MAX; i++) commits.leave(1);
-    expect(commits.admitted()).toBe(0);
-    for (let i = 0; i < QUEUE_CUSTOMER_ROWS_MAX; i++) commits.admit(1);
-    expect(() => commits.admit(1)).toThrow("overloaded");
+    expect(commits.refuses(2)).toBe(false);
   });
 
   test("drained waits until everything admitted has been answered", async () => {

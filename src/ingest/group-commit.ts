@@ -1,23 +1,19 @@
 // The queue in front of the database, and the loops that empty it. When a commit connection is free and the
-// pace (commit-pace.ts) allows it, the connection takes what is queued, up to COMMIT_ROWS_MAX messages. With
-// nothing else queued, a message commits alone. The messages of one request are one item and share a
-// transaction. An item of more than COMMIT_ROWS_MAX messages has a transaction to itself; such items leave a
-// connection to the others, or, if there is only one, take turns with them (decision 0016).
+// pace (commit-pace.ts) allows it, the connection takes what is queued, up to COMMIT_ROWS_MAX messages, by
+// customers in turn if there are more (fair-queue.ts). With nothing else queued, a message commits alone. The
+// messages of one request are one item and share a transaction. An item of more than COMMIT_ROWS_MAX messages
+// has a transaction to itself; such items leave a connection to the others, or, if there is only one, take
+// turns with them (decision 0016).
 // Invariants: a caller is answered only when the outcome of its batch is certain, or is told that it is
 // unknown; an item whose caller is gone when a transaction begins is not part of that transaction; no item is
 // ever split.
-// Bound: QUEUE_ROWS_MAX messages, QUEUE_CUSTOMER_ROWS_MAX of one customer; more are refused at once.
+// Bound: the places that admission.ts gives, QUEUE_ROWS_MAX at most.
 // Crash points: before COMMIT nothing is stored and nobody was answered; after it the outbox row makes sure
 // that the message is sent, whatever happens to this process.
 
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
-import {
-  COMMIT_ROWS_MAX,
-  COMMIT_WAIT_MAX_MS,
-  QUEUE_CUSTOMER_ROWS_MAX,
-  QUEUE_ROWS_MAX,
-} from "../core/limits.ts";
+import { COMMIT_ROWS_MAX, COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import {
   type AcceptStore,
@@ -32,7 +28,9 @@ import type { Log } from "../platform/log.ts";
 import { isConnectionLost, isDataError, isRetryable } from "../platform/mysql-errors.ts";
 import { backoffMs } from "../platform/retry.ts";
 import type { Timers } from "../platform/timers.ts";
+import { type Admission, createAdmission, type Room } from "./admission.ts";
 import { createCommitPace } from "./commit-pace.ts";
+import { createFairQueue } from "./fair-queue.ts";
 import type { LeaseBook } from "./lease-book.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
 
@@ -44,37 +42,32 @@ type Item = {
   key: KeyClaim | null;
   otp: NewOtp | undefined;
   isGone: IsGone;
+  /** Since when it is queued, by the monotonic clock. */
+  sinceMs: number;
   resolve: () => void;
   reject: (error: Error) => void;
 };
 
-export type GroupCommit = {
-  /**
-   * Takes a place for each of the messages (1). @throws SluiceError overloaded, when the queue or this
-   * customer's share has not that many
-   */
-  admit(customerId: number, messages?: number): void;
-  /** Gives places back (1), for messages that were admitted but won't be stored. */
-  leave(customerId: number, messages?: number): void;
-  /**
-   * Resolves after the commit that stores the message, and its idempotency key and one-time code if it has
-   * them. `others` of the same customer are stored by the same commit; the reservation is for all of them,
-   * null if nothing is reserved for them yet.
-   * @throws SluiceError unavailable, outcome_unknown; KeyTakenError; CallerGoneError
-   */
-  store(
-    record: LaneRecord,
-    reservation: Reservation | null,
-    key: KeyClaim | null,
-    isGone: IsGone,
-    others?: readonly LaneRecord[],
-    otp?: NewOtp,
-  ): Promise<void>;
-  /** Number of messages admitted and not answered yet. */
-  admitted(): number;
-  /** Resolves when everything admitted has been answered. */
-  drained(): Promise<void>;
-};
+/** Places are taken first; those of messages that won't be stored are given back. */
+export type GroupCommit = Pick<Admission, "admit" | "leave" | "admitted"> &
+  Room & {
+    /**
+     * Resolves after the commit that stores the message, and its idempotency key and one-time code if it has
+     * them. `others` of the same customer are stored by the same commit; the reservation is for all of them,
+     * null if nothing is reserved for them yet.
+     * @throws SluiceError unavailable, outcome_unknown; KeyTakenError; CallerGoneError
+     */
+    store(
+      record: LaneRecord,
+      reservation: Reservation | null,
+      key: KeyClaim | null,
+      isGone: IsGone,
+      others?: readonly LaneRecord[],
+      otp?: NewOtp,
+    ): Promise<void>;
+    /** Resolves when everything admitted has been answered. */
+    drained(): Promise<void>;
+  };
 
 export type CommitCounts = { commits_total: number; accepted_total: number; in_doubt_total: number };
 export type GroupCommitDeps = {
@@ -97,13 +90,10 @@ export function createGroupCommit(
   { store, book, counts, timers, log }: GroupCommitDeps,
   { connections, nodeId, now }: GroupCommitOptions,
 ): GroupCommit {
-  const queue: Item[] = [];
-  let queuedRows = 0;
+  const queue = createFairQueue<Item>();
   /** Items of more than COMMIT_ROWS_MAX messages. */
   const large: Item[] = [];
   const largeMax = Math.max(1, connections - 1);
-  let admitted = 0;
-  const shares = new Map<number, number>();
   let running = 0;
   let runningLarge = 0;
   let isLargeSoon = false;
@@ -111,24 +101,12 @@ export function createGroupCommit(
   let isSoon = false;
   let linger: object | null = null;
   const pace = createCommitPace(() => timers.monotonicMs());
-
-  const admit = (customerId: number, messages = 1) => {
-    const share = (shares.get(customerId) ?? 0) + messages;
-    if (admitted + messages > QUEUE_ROWS_MAX || share > QUEUE_CUSTOMER_ROWS_MAX)
-      throw new SluiceError("overloaded");
-    admitted += messages;
-    shares.set(customerId, share);
-  };
-  const leave = (customerId: number, messages = 1) => {
-    admitted -= messages;
-    const share = (shares.get(customerId) ?? messages) - messages;
-    if (share === 0) shares.delete(customerId);
-    else shares.set(customerId, share);
-  };
+  const { answered, ...places } = createAdmission(() => timers.monotonicMs());
+  const { leave, admitted } = places;
 
   const wake = () => {
     if (running >= connections || isSoon) return;
-    if (linger !== null && pace.waitMs(queuedRows) > 0) return;
+    if (linger !== null && pace.waitMs(queue.rows()) > 0) return;
     linger = null;
     isSoon = true;
     // Requests parsed in this turn of the event loop join the same batch. The following turn shows which of
@@ -144,7 +122,7 @@ export function createGroupCommit(
       linger = null;
       return;
     }
-    const waitMs = pace.waitMs(queuedRows);
+    const waitMs = pace.waitMs(queue.rows());
     if (waitMs > 0) {
       const mine = (linger = {});
       timers.after(waitMs, () => {
@@ -154,20 +132,21 @@ export function createGroupCommit(
     }
     linger = null;
     void run();
-    if (queue.length > 0) wake();
+    if (queue.rows() > 0) wake();
   };
 
   const run = async () => {
     running++;
-    const items = queue.splice(0, fitting(queue));
+    const items = queue.take();
     const rows = rowsOf(items);
-    queuedRows -= rows;
     const ended = pace.begin(rows);
     await commit(items);
     ended();
+    const sinceMs = items.reduce((oldest, item) => Math.min(oldest, item.sinceMs), Number.POSITIVE_INFINITY);
+    answered(rows, timers.monotonicMs() - sinceMs);
     running--;
     wakeLarge();
-    if (queue.length > 0) wake();
+    if (queue.rows() > 0) wake();
   };
 
   const wakeLarge = () => {
@@ -181,14 +160,14 @@ export function createGroupCommit(
     void runLarge();
     wakeLarge();
   };
-  // The pace doesn't see these: they say nothing about how long the other commits take.
+  // The pace and the admission don't see these: they say nothing about how long the others wait.
   const runLarge = async () => {
     running++;
     runningLarge++;
     await commit(large.splice(0, 1));
     runningLarge--;
     running--;
-    if (queue.length > 0) wake();
+    if (queue.rows() > 0) wake();
     wakeLarge();
   };
 
@@ -303,23 +282,21 @@ export function createGroupCommit(
   };
 
   return {
-    admit,
-    leave,
+    ...places,
     store: (record, reservation, key, isGone, others = NO_OTHERS, otp) =>
       new Promise((resolve, reject) => {
-        const item = { record, others, reservation, key, otp, isGone, resolve, reject };
+        const sinceMs = timers.monotonicMs();
+        const item = { record, others, reservation, key, otp, isGone, sinceMs, resolve, reject };
         if (others.length >= COMMIT_ROWS_MAX) {
           large.push(item);
           wakeLarge();
         } else {
           queue.push(item);
-          queuedRows += 1 + others.length;
           wake();
         }
       }),
-    admitted: () => admitted,
     async drained() {
-      while (admitted > 0) await timers.sleep(5);
+      while (admitted() > 0) await timers.sleep(5);
     },
   };
 }
@@ -344,16 +321,6 @@ function otpsOf(items: readonly Item[]): readonly NewOtp[] {
   let otps: NewOtp[] | null = null;
   for (const { otp } of items) if (otp !== undefined) (otps ??= []).push(otp);
   return otps ?? NO_OTPS;
-}
-
-/** How many of the first items one commit takes. */
-function fitting(queue: readonly Item[]): number {
-  let rows = 0;
-  for (let at = 0; at < queue.length; at++) {
-    rows += 1 + (queue[at] as Item).others.length;
-    if (rows > COMMIT_ROWS_MAX) return at;
-  }
-  return queue.length;
 }
 
 function spendsOf(items: Item[]): Spend[] {

@@ -17,7 +17,7 @@ import type { Log } from "../platform/log.ts";
 import { isConnectionLost } from "../platform/mysql-errors.ts";
 import type { Pool } from "../platform/mysql.ts";
 import type { Accepted, AcceptMessage, AcceptRequest, Payer } from "./accept-message.ts";
-import type { RateState } from "./rate-limits.ts";
+import type { Rates } from "./rate-limits.ts";
 
 /** A code that was sent. `code`: as an answer has it; sealed in one that is stored; null: not at all. */
 export type SentOtp = { id: string; expiresAtMs: number; accepted: Accepted; code: string | null };
@@ -32,7 +32,7 @@ export type OtpRequest = Pick<AcceptRequest, "traceparent" | "isGone"> & {
 };
 export type Otps = {
   /** @throws SluiceError unavailable, those of otp-guard.ts, and what AcceptMessage throws */
-  send(request: OtpRequest): Promise<{ sent: SentOtp; rate: RateState | null }>;
+  send(request: OtpRequest): Promise<{ sent: SentOtp; rate: Rates | null }>;
   /** @throws SluiceError not_found, otp_wrong, otp_over, outcome_unknown, unavailable */
   verify(ref: OtpRef, code: string): Promise<Verified>;
   /** The code of a stored answer; null if it can't be read any more. */

@@ -3,16 +3,9 @@
 // counts every unit that could still be spent, wherever it is held, so nobody can pay for a message that
 // costs more than `total`.
 
+import type { CustomerMode } from "../core/customer-mode.ts";
 import { insufficientBalance, type SluiceError } from "../core/errors.ts";
 import { type CapLeft, SpendCapError } from "../core/spend-cap.ts";
-
-/**
- * `lease`: credit is also granted ahead of need. `strict`: only the costs that wait are granted, so
- * `balance_after` is exact. `async`: messages are accepted without credit, and reserved when they are claimed
- * (unreserved.ts); what a process asks for that doesn't know of it yet is granted as in `strict`.
- */
-export const CUSTOMER_MODES = ["lease", "strict", "async"] as const;
-export type CustomerMode = (typeof CUSTOMER_MODES)[number];
 
 /**
  * What a lease asks for: the costs that wait, in order, and `target`, how much it would like beyond them.

@@ -4,9 +4,10 @@
 // in node.ts. Order of locks: wallets by customer_id, then leases (lease-rows.ts). Invariant: reserved =
 // unspent leases + unsettled messages. Bound: LEASE_BATCH_MAX customers.
 
+import type { CustomerMode } from "../core/customer-mode.ts";
 import { entryOf, walletChanges } from "../core/ledger.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { type CustomerMode, decideGrant, type Grant, type Want } from "./grant.ts";
+import { decideGrant, type Grant, type Want } from "./grant.ts";
 import { customersOf, endRows, type LeaseDeps, type LeaseKey, lockSql, returnCredit } from "./lease-rows.ts";
 import { capsSql, NO_CAPS, readCaps, roomsOf } from "./spend-caps.ts";
 import { createNodeStore, type NodeStore } from "./node.ts";

@@ -2,12 +2,15 @@
 // whose time has come, which are still on their way. The latter is for the sweep, which finds messages by
 // their ids: those of a scheduled message may be a month older than the record that Kafka lost.
 // States of a row: scheduled (run_at: when it is to be sent) → moved (run_at: when it was queued) → deleted,
-// once its message can't be queued again; or deleted, when it is canceled.
-// Invariant: a message has a row that isn't moved exactly while it is `scheduled`. Owns this table's SQL;
-// leaves the messages to schedule.ts and requeue.ts. Bound: the callers' ids.
+// once its message can't be queued again; or deleted, when it is canceled. What is due while its customer is
+// suspended is held in between, and the looks for what is due pass over it.
+// Invariant: a message has a row that isn't moved exactly while it is `scheduled`; if one is held, its
+// customer is suspended or has a row of `resumed_customers`. Owns the SQL of both tables but for the insert
+// of a resumed customer (src/customers/customers.ts); leaves the messages to schedule.ts and requeue.ts.
+// Bound: the callers' ids.
 
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Lane } from "../core/message.ts";
+import { LANES, type Lane } from "../core/message.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { dateTime, quote } from "./sql-text.ts";
 
@@ -52,8 +55,8 @@ export async function lockScheduledRows(conn: Connection, ids: readonly string[]
 /** Begins a transaction and locks up to `limit` messages whose time has come, the longest due first. */
 export async function takeDue(conn: Connection, lane: Lane, limit: number): Promise<string[]> {
   const [, rows] = await conn.query<[unknown, { message_id: string }[]]>(
-    `BEGIN;SELECT message_id FROM ${DUE} WHERE lane='${lane}' AND moved=FALSE AND run_at<=NOW(3) ` +
-      `ORDER BY run_at, message_id LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
+    `BEGIN;SELECT message_id FROM ${DUE} WHERE lane='${lane}' AND moved=FALSE AND held_for=0 ` +
+      `AND run_at<=NOW(3) ORDER BY run_at, message_id LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
   );
   return rows.map((row) => row.message_id);
 }
@@ -66,14 +69,64 @@ export async function lockScheduled(conn: Connection, id: string): Promise<void>
 /** Notes, within the transaction that locked them, that their messages are queued. */
 export async function markMoved(conn: Connection, ids: readonly string[]): Promise<void> {
   await conn.write(
-    `UPDATE ${BY_ID} scheduled_messages SET moved=TRUE,run_at=NOW(3) WHERE message_id IN ${listed(ids)}`,
+    `UPDATE ${BY_ID} scheduled_messages SET moved=TRUE,run_at=NOW(3),held_for=0 ` +
+      `WHERE message_id IN ${listed(ids)}`,
   );
+}
+
+/** Holds the rows of a suspended customer, within the transaction that locked them and the customer. */
+export async function holdRows(conn: Connection, customerId: number, ids: readonly string[]): Promise<void> {
+  await conn.write(
+    `UPDATE ${BY_ID} scheduled_messages SET held_for=${customerId} WHERE message_id IN ${listed(ids)}`,
+  );
+}
+
+/**
+ * Begins a transaction and locks the first resumed customer behind this one that nobody else has locked; null
+ * if there is none. A customer that is resumed again waits for the end of the transaction.
+ */
+export async function lockResumed(conn: Connection, after: number): Promise<number | null> {
+  const [, rows] = await conn.query<[unknown, { customer_id: number }[]]>(
+    `BEGIN;SELECT customer_id FROM resumed_customers WHERE customer_id>${after} ` +
+      "ORDER BY customer_id LIMIT 1 FOR UPDATE SKIP LOCKED",
+  );
+  return rows[0]?.customer_id ?? null;
+}
+
+/** Locks up to `limit` held messages of a customer, the longest due first. */
+export async function takeHeld(
+  conn: Connection,
+  lane: Lane,
+  customerId: number,
+  limit: number,
+): Promise<string[]> {
+  const rows = await conn.query<{ message_id: string }[]>(
+    `SELECT message_id FROM ${DUE} WHERE lane='${lane}' AND moved=FALSE AND held_for=${customerId} ` +
+      `ORDER BY run_at, message_id LIMIT ${limit} FOR UPDATE SKIP LOCKED`,
+  );
+  return rows.map((row) => row.message_id);
+}
+
+/** Whether any message of the customer is held, in any lane. */
+export async function hasHeld(conn: Connection, customerId: number): Promise<boolean> {
+  const lanes = LANES.map((lane) => `'${lane}'`).join(",");
+  const found = await conn.query(
+    `SELECT message_id FROM ${DUE} WHERE lane IN (${lanes}) AND moved=FALSE AND held_for=${customerId} ` +
+      "LIMIT 1",
+  );
+  return found.length > 0;
+}
+
+/** Within the transaction that locked it. */
+export async function dropResumed(conn: Connection, customerId: number): Promise<void> {
+  await conn.write(`DELETE FROM resumed_customers WHERE customer_id=${customerId}`);
 }
 
 /** Within the transaction that locked it. */
 export async function putOff(conn: Connection, id: string, sendAtMs: number): Promise<void> {
   await conn.write(
-    `UPDATE scheduled_messages SET run_at=${dateTime(sendAtMs)} WHERE message_id='${id}' AND moved=FALSE`,
+    `UPDATE scheduled_messages SET run_at=${dateTime(sendAtMs)},held_for=0 ` +
+      `WHERE message_id='${id}' AND moved=FALSE`,
   );
 }
 
@@ -103,7 +156,7 @@ export async function movedAfter(
     { id: string; run_at: Date; status: string | null; attempt: number | null; updated_at: Date | null }[]
   >(
     "SELECT s.message_id AS id, s.run_at, m.status, m.attempt, m.updated_at FROM " +
-      `(SELECT message_id, run_at FROM ${DUE} WHERE lane='${lane}' AND moved=TRUE ` +
+      `(SELECT message_id, run_at FROM ${DUE} WHERE lane='${lane}' AND moved=TRUE AND held_for=0 ` +
       `AND run_at<${dateTime(beforeMs)} ${behind}ORDER BY run_at, message_id LIMIT ${limit}) AS s ` +
       "LEFT JOIN messages AS m FORCE INDEX (PRIMARY) ON m.id=s.message_id ORDER BY s.run_at, s.message_id",
   );

@@ -7,17 +7,22 @@ import packageJson from "../../package.json" with { type: "json" };
 import { SluiceError } from "../core/errors.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { EX_IOERR, OutputError } from "../platform/output.ts";
+import { declareAdminTokens } from "../admin/admin-tokens.ts";
+import { declareAudit } from "../admin/audit.ts";
 import { declareCaps } from "../admin/caps.ts";
 import { declareAddresses } from "../admin/addresses.ts";
-import { declareCustomers } from "../admin/customers.ts";
+import { declareAdjust, declareCustomers } from "../admin/customers.ts";
 import { declareDeadLetters } from "../admin/dead-letters.ts";
 import { declareExpress } from "../admin/express.ts";
 import { declareKeys } from "../admin/keys.ts";
 import { declareLeases } from "../admin/leases.ts";
+import { declareLimits } from "../admin/limits.ts";
 import { oneOf, wholeNumber } from "../admin/options.ts";
 import { declareNumbers, declareOptOuts } from "../admin/numbers.ts";
 import { declarePrices } from "../admin/prices.ts";
+import { declareQuiet } from "../admin/quiet.ts";
 import { declareRoutes } from "../admin/routes.ts";
+import { declareSenders } from "../admin/senders.ts";
 import { declareWebhooks } from "../admin/webhooks.ts";
 import { declareOperators } from "../stack/launcher/operator.ts";
 import { describeRoles } from "../stack/role-table.ts";
@@ -121,14 +126,20 @@ program
   });
 
 declareCustomers(program);
+declareAdjust(program);
 declarePrices(program);
 declareCaps(program);
+declareLimits(program);
+declareQuiet(program);
+declareSenders(program);
 declareKeys(program);
 declareAddresses(program);
 declareLeases(program);
 declareDeadLetters(program);
 declareExpress(program);
 declareWebhooks(program);
+declareAdminTokens(program);
+declareAudit(program);
 declareNumbers(program);
 declareOptOuts(program);
 declareRoutes(program, async () => {
@@ -160,6 +171,7 @@ program
 program
   .command("openapi")
   .description("print the OpenAPI 3.1 document of the API, the same as GET /openapi.json answers")
+  .option("--admin", "that of the admin API")
   .option("--postman", "print it as a Postman collection (v2.1)")
   .option("--postman-environment", "print the environment of that collection")
   .option("--base-url <url>", "of the environment: where the API is", "http://127.0.0.1:8080")

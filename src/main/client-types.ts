@@ -126,7 +126,8 @@ function typeOf(schema: Json, indent: string): string {
   if (typeof $ref === "string") return $ref.slice($ref.lastIndexOf("/") + 1);
   if ("const" in schema) return JSON.stringify(schema.const);
   if (Array.isArray(schema.enum)) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
-  for (const [word, sign] of JOINED)
+  // What an object's members must be together is more than a type says.
+  for (const [word, sign] of properties === undefined ? JOINED : [])
     if (Array.isArray(schema[word]))
       return (schema[word] as Json[]).map((each) => typeOf(each, indent)).join(sign);
   switch (type) {

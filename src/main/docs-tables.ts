@@ -29,7 +29,10 @@ import { hex } from "../platform/smpp/pdu.ts";
 import { COMMAND_STATUSES, STATUS_CLASSES, type StatusClass } from "../platform/smpp/status.ts";
 
 const MEANING: Record<Status, [meaning: string, until: string]> = {
-  scheduled: ["accepted, to be sent later", "until its `send_at`; while no relay runs, longer"],
+  scheduled: [
+    "accepted, to be sent later",
+    "until its `send_at`; while no relay runs or its customer is suspended, longer",
+  ],
   queued: [
     "waits in the outbox, in Kafka, in a held row, or for its next attempt",
     "until its time is over, see [attempts](#attempts); longer while no sender runs or reaches an operator",
@@ -61,6 +64,8 @@ const WRITTEN_BY: Record<LedgerOp, string> = {
   capture: "the settlement, once an operator took the message",
   refund: "the settlement of a message that was not sent, or of an express message that was late",
   release: "the process that ends a lease: its owner, or the reaper",
+  adjust_up: "a correction by whoever runs Sluice: `./sluice adjust`, the admin API",
+  adjust_down: "the same, downwards; never below what the wallet holds",
 };
 
 const REPORTED: Record<ReportStatus, string> = {

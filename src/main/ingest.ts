@@ -3,11 +3,14 @@
 
 import { doorNamesOf, openDoors } from "../api/doors/doors.ts";
 import { ANSWER_MAX_MS, RUNNING_MAX } from "../api/routes/wallet-reconcile.ts";
+import type { Arrival, Route } from "../api/route.ts";
+import { runRoute } from "../api/run-route.ts";
 import { createServer } from "../api/server.ts";
 import { createRoutes } from "../api/table.ts";
 import { createTopUps } from "../api/top-ups.ts";
 import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { createCallbackSigners } from "../customers/callback-signers.ts";
+import { createTemplateCache } from "../customers/templates.ts";
 import { startAccepting } from "../ingest/accepting.ts";
 import { createInbox } from "../ledger/inbox.ts";
 import { createAuthorizer } from "../operators/reports/authorize.ts";
@@ -50,7 +53,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
   let authorizers = authorizersOf(first);
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
-  const { accept, acceptBatch, otps, callers, keys, limits, optOuts, ledger, readPool } = accepting;
+  const { accept, acceptBatch, otps, callers, keys, room, limits, optOuts, ledger, readPool } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
@@ -62,16 +65,18 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     keys,
     topUps: createTopUps({ ledger, metrics }),
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
+    now: Date.now,
+    templates: createTemplateCache(readPool),
     reads: { pool: readPool, clickhouse, now: Date.now },
     signers: createCallbackSigners(ledger.pool),
     priorityIsExpress: config.doorsPriorityExpress === 1,
   };
   const routes = createRoutes({
     ...doorDeps,
+    room,
     otps,
     limits,
     optOuts,
-    now: Date.now,
     schedule: { pool: ledger.pool, now: Date.now },
     metrics,
     findRoute: (phone, lane) => router.find(phone, lane),
@@ -87,8 +92,9 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     },
   });
   const doors = openDoors(doorNames, doorDeps, routes);
+  const run = (route: Route, arrival: Arrival) => runRoute(callers, route, arrival);
   const server = createServer(
-    { access: callers, routes, doors, metrics, tracing, log },
+    { routes, run, keys: callers.keys, doors, metrics, tracing, log },
     { host: config.apiHost, port: config.apiPort, idleS: config.apiIdleS, edgeSecret: config.edgeSecret },
   );
   role.onStop(async () => {

@@ -24,6 +24,7 @@ import {
   messagesWithoutReserve,
   messagesWithoutSchedule,
   reportsUnread,
+  rowsOfAdjustments,
   rowsOfMessages,
   rowsOfTopups,
   schedulesWithoutMessage,
@@ -46,6 +47,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
     if (c.unscheduled > 0) drifts.push(...(await messagesWithoutSchedule(conn, customerId)));
     if (!claimsMatch(c)) drifts.push(...(await messagesWithoutClaim(conn, customerId)));
     if (!equal(c.topups, entriesOf(c, "topup"))) drifts.push(...(await rowsOfTopups(conn, customerId)));
+    if (!adjustmentsMatch(c)) drifts.push(...(await rowsOfAdjustments(conn, customerId)));
   }
   // No index leads from a customer to a message without a reserve, so it is found only by reading all
   // messages.
@@ -113,6 +115,11 @@ function unreservedMatch({ messages, unreserved, unreservedRows }: CustomerBooks
     [...unreserved.keys()].every((status) => UNRESERVED.includes(status))
   );
 }
+
+const adjustmentsMatch = (c: CustomerBooks): boolean =>
+  (["adjust_up", "adjust_down"] as const).every((op) =>
+    equal(entriesOf(c, op), c.adjustments.get(op) ?? NO_ROWS),
+  );
 
 function claimsMatch(c: CustomerBooks): boolean {
   return (["sending", "unknown"] as const).every((status) =>

@@ -2,13 +2,14 @@
 // never waits behind normal ones. Every relay does this; SKIP LOCKED shares what is due among them. It needs
 // MySQL only: what is due while Kafka is away waits in the outbox like everything else.
 // Leaves the move to ledger/schedule.ts, and everything after it to relay.ts and the senders.
-// Invariant: with nothing due, a look reads one entry of an index. Bound: CLAIM_ROWS_MAX messages a move, and
-// after each a rest of as long as it took: after an outage of the relays, when very many are due, MySQL still
-// works for the others half of the time of one connection.
+// Invariants: with nothing due, a look reads one entry of an index, and another for resumed customers; those
+// take turns with each other and with what is due. Bound: CLAIM_ROWS_MAX messages a move, and after each a
+// rest of as long as it took: after an outage of the relays, when very many are due, MySQL still works for
+// the others half of the time of one connection.
 
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import { LANES, type Lane } from "../core/message.ts";
-import { moveDue } from "../ledger/schedule.ts";
+import { moveDue, moveResumed } from "../ledger/schedule.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
 
@@ -34,13 +35,23 @@ function startLane({ pool, now, ...deps }: ScheduleDeps, lane: Lane): Periodic {
   const moved = deps.metrics.counter("sluice_relay_scheduled_total", { lane });
   const late = deps.metrics.histogram("sluice_relay_scheduled_late_seconds", { lane });
   const options = { name: `schedule-${lane}`, everyMs: EVERY_MS[lane], runMaxMs: MOVE_MAX_MS };
+  let after = 0;
+  /** Whether there is a resumed customer. Its messages are late by its suspension, which tells nothing. */
+  const resume = async (): Promise<boolean> => {
+    const { customerId, records } = await moveResumed({ pool, now }, lane, after);
+    moved(records.length);
+    const isLast = customerId === null && after > 0;
+    after = customerId ?? 0;
+    return isLast || customerId !== null;
+  };
   return startPeriodic(deps, options, async () => {
     const startedMs = monotonicMs();
-    const records = await moveDue({ pool, now }, lane);
+    const { records, found } = await moveDue({ pool, now }, lane);
     const atMs = now();
     for (const { sendAtMs = atMs } of records) late(Math.max(0, atMs - sendAtMs) / 1_000);
     moved(records.length);
+    const isResuming = await resume();
     const tookMs = monotonicMs() - startedMs;
-    return records.length < CLAIM_ROWS_MAX ? EVERY_MS[lane] : Math.max(REST_MIN_MS, tookMs);
+    return found < CLAIM_ROWS_MAX && !isResuming ? EVERY_MS[lane] : Math.max(REST_MIN_MS, tookMs);
   });
 }

@@ -1,10 +1,10 @@
 // Parses the values of the read routes' query parameters, and names every bad one. Owns the names and bounds
-// of from, to, status, type, phone, sender, id, state, interval, by, format, limit and cursor; leaves to a
-// route's declaration which of them it takes, and to each report what they select. Invariant: a cursor is
-// only valid with the filters it was made for.
+// of all of them, from `from` to `cursor`; leaves to a route's declaration which of them it takes, and to
+// each report what they select. Invariant: a cursor is only valid with the filters it was made for.
 
 import { createHash } from "node:crypto";
 import { Type } from "typebox";
+import { ADMIN_NAME_CHARS_MAX, AUDIT_ACTIONS, type AuditAction } from "../core/audit.ts";
 import { type FieldError, SluiceError } from "../core/errors.ts";
 import { isUlid, readUlid } from "../core/id.ts";
 import { CURSOR_CHARS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "../core/limits.ts";
@@ -22,10 +22,15 @@ export type Interval = (typeof INTERVALS)[number];
 const FORMATS = ["csv", "ndjson"] as const;
 /** In which an export is written. */
 export type Format = (typeof FORMATS)[number];
+/** By what customers can be compared. */
+export const TOP_ORDERS = ["cost", "parts", "messages"] as const;
+export type TopOrder = (typeof TOP_ORDERS)[number];
 const USAGE_KEYS = ["status", "lane", "prefix"] as const;
 /** What the usage report can tell apart within a period. */
 export type UsageKey = (typeof USAGE_KEYS)[number];
 const KEY = `(${USAGE_KEYS.join("|")})`;
+
+const CURSOR = /^[A-Za-z0-9_-]+$/;
 
 /** Every parameter, as the reference describes it; they are parsed below. */
 export const PARAMS = {
@@ -42,16 +47,17 @@ export const PARAMS = {
   status: Type.Enum(STATUSES, { description: "only messages at this status", examples: ["delivered"] }),
   type: Type.Enum(LANES, { description: "only messages of this lane", examples: ["normal"] }),
   phone: Type.String({
+    minLength: 1,
     description: "only what is about this number, written as in a send; a leading blank is a lost `+`",
     examples: ["+989121234567"],
   }),
   sender: Type.String({
+    minLength: 1,
     description: "only opt-outs of this sender: a send's `from`; a leading blank is a lost `+`",
     examples: ["3000123"],
   }),
   id: Type.String({
-    minLength: 26,
-    maxLength: 26,
+    pattern: "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$",
     description: "only the message with this id; without `from` and `to`, whenever it was created",
     examples: ["01M7YBCG2N0V4QK5A1T8P6WJ3D"],
   }),
@@ -75,6 +81,22 @@ export const PARAMS = {
       "`cursor`, after which a request goes on; `limit` is refused",
     examples: ["csv"],
   }),
+  who: Type.String({
+    maxLength: ADMIN_NAME_CHARS_MAX,
+    description: "only changes by this user: the name of an admin token, or of the operating system's user",
+    examples: ["sara"],
+  }),
+  action: Type.Enum(AUDIT_ACTIONS, { description: "only changes of this kind", examples: ["wallet.adjust"] }),
+  customer: Type.String({
+    pattern: "^[1-9][0-9]{0,14}$",
+    description: "only what concerns the customer with this id",
+    examples: ["1"],
+  }),
+  order: Type.Enum(TOP_ORDERS, {
+    default: "cost",
+    description: "what the largest of comes first",
+    examples: ["parts"],
+  }),
   limit: Type.Integer({
     minimum: 1,
     maximum: LIST_LIMIT_MAX,
@@ -84,6 +106,7 @@ export const PARAMS = {
   }),
   cursor: Type.String({
     maxLength: CURSOR_CHARS_MAX,
+    pattern: CURSOR.source,
     description: "`next_cursor` of the page before, with the same filters",
     examples: ["WzEsIjQ3REVRcGo4IiwiMDFNN1lCQ0cyTjBWNFFLNUExVDhQNldKM0QiXQ"],
   }),
@@ -103,6 +126,12 @@ export type Params = {
   id(): string | null;
   /** Of a webhook delivery. */
   state(): DeliveryState | null;
+  who(): string | null;
+  action(): AuditAction | null;
+  /** A customer's id. */
+  customer(): number | null;
+  /** `cost` unless given. */
+  order(): TopOrder;
   /** `hour` unless given. */
   interval(): Interval;
   /** In the order given; `status` unless given. */
@@ -160,6 +189,21 @@ export function readParams(query: Query): Params {
         const found = DELIVERY_STATES.find((state) => state === s);
         return found ?? fail("state", `must be one of ${DELIVERY_STATES.join(", ")}`);
       }),
+    who: () => read("who", (s) => s),
+    action: () =>
+      read("action", (s) => {
+        const found = AUDIT_ACTIONS.find((action) => action === s);
+        return found ?? fail("action", `must be one of ${AUDIT_ACTIONS.join(", ")}`);
+      }),
+    customer: () =>
+      read("customer", (s) =>
+        /^[1-9]\d{0,14}$/.test(s) ? Number(s) : fail("customer", "must be a customer's id"),
+      ),
+    order: () =>
+      read("order", (s) => {
+        const found = TOP_ORDERS.find((order) => order === s);
+        return found ?? fail("order", `must be one of ${TOP_ORDERS.join(", ")}`);
+      }) ?? "cost",
     interval: () =>
       read("interval", (s) => {
         const found = INTERVALS.find((interval) => interval === s);
@@ -230,7 +274,7 @@ function encodeCursor(values: CursorValues, filters: string): string {
 }
 
 function decodeCursor(text: string, filters: string): CursorValues | null {
-  if (text.length > CURSOR_CHARS_MAX) return null;
+  if (text.length > CURSOR_CHARS_MAX || !CURSOR.test(text)) return null;
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(text, "base64url").toString("utf8"));

@@ -118,3 +118,18 @@ test("allow-lists of customers and keys are set, listed and cleared", () => {
   expect(run(["address", "clear", "--key", key]).code).toBe(0);
   expect(lists()).toEqual([]);
 });
+
+test("limits of parts and requests are set one by one, shown and removed; bad ones are refused", () => {
+  const { customer_id: id = "" } = customer();
+  const shown = () => json("limit", "show", "--customer", id);
+  expect(shown()).toMatchObject({ customer_id: id, parts: "none", requests: "none" });
+  const set = (...of: string[]) => ["limit", "set", "--customer", id, ...of];
+  expect(json(...set("--parts", "600"))).toMatchObject({ parts: 600, requests: "none" });
+  expect(json(...set("--requests", "60"))).toMatchObject({ parts: 600, requests: 60 });
+  expect(json(...set("--parts", "none"))).toMatchObject({ parts: "none", requests: 60 });
+  expect(run(set()).stderr).toContain("say which limit");
+  for (const bad of ["0", "-1", "1.5", "100000001", "no"])
+    expect(run(set("--requests", bad))).toMatchObject({ code: 1, stdout: "" });
+  expect(run(["limit", "set", "--customer", "999999999", "--parts", "1"]).stderr).toContain("No customer");
+  expect(shown()).toMatchObject({ parts: "none", requests: 60 });
+});

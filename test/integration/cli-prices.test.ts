@@ -60,3 +60,29 @@ test("caps are set one by one, shown and removed; a low balance is watched", () 
   expect(json("webhook", "set", ...of, "--low-balance", "700")).toMatchObject({ low_balance: 700 });
   expect(json("webhook", "set", ...of, "--low-balance", "none")).toMatchObject({ low_balance: null });
 });
+
+test("quiet hours are set by prefix, listed and cleared", () => {
+  const id = customer().customer_id ?? "";
+  const all = { prefix: null, hours: "22:00-08:00", zone: null };
+  expect(json("quiet", "list", id)).toEqual({ customer_id: id, quiet_hours: [] as never });
+  expect(json("quiet", "set", id, "22:00-08:00")).toMatchObject({ quiet_hours: [all] });
+  const iran = { prefix: "98", hours: "23:30-07:00", zone: "Asia/Tehran" };
+  const set = ["quiet", "set", id, "23:30-07:00", "--prefix", "+98", "--zone", "Asia/Tehran"];
+  expect(json(...set)).toMatchObject({ quiet_hours: [all, iran] });
+  expect(run(["quiet", "list", id]).stdout).toContain('"zone":"Asia/Tehran"');
+  expect(run(["quiet", "set", id, "8-22"]).stderr).toContain("such as 22:00-08:00");
+  expect(run(["quiet", "set", id, "22:00-08:00", "--zone", "Tehran/Asia"]).stderr).toContain("IANA zone");
+  expect(run(["quiet", "clear", id, "--prefix", "44"]).stderr).toContain("no such quiet hours");
+  expect(json("quiet", "clear", id, "--prefix", "98")).toMatchObject({ quiet_hours: [all] });
+  expect(json("quiet", "clear", id)).toMatchObject({ quiet_hours: [] as never });
+});
+
+test("sender ids are allowed, removed and listed; an empty list allows none", () => {
+  const id = customer().customer_id ?? "";
+  expect(json("sender", "list", id)).toEqual({ customer_id: id, senders: null as never });
+  expect(json("sender", "allow", id, "Acme", "+98300045")).toMatchObject({ senders: ["98300045", "Acme"] });
+  expect(run(["sender", "allow", id, "much too long a name"]).stderr).toContain("at most 11 characters");
+  expect(run(["sender", "remove", id, "Other"]).stderr).toContain('The list has no "Other"');
+  expect(json("sender", "remove", id, "Acme", "98300045")).toMatchObject({ senders: [] as never });
+  expect(json("sender", "clear", id)).toMatchObject({ senders: null as never });
+});

@@ -59,6 +59,27 @@ test("a form is accepted like a query", async () => {
   expect((await storedOf(db.pool, customer)).map(({ text }) => text)).toEqual(["سلام"]);
 });
 
+/** When the customer's only message is to be sent. */
+const sendAtOf = async ({ customerId }: TestCustomer): Promise<number> => {
+  const rows = await db.pool.query<{ status: string; send_at: Date }[]>(
+    "SELECT status, send_at FROM messages WHERE customer_id=?",
+    [customerId],
+  );
+  expect(rows.map(({ status }) => status)).toEqual(["scheduled"]);
+  return (rows[0] as { send_at: Date }).send_at.getTime();
+};
+
+test("a message with sdt is scheduled and reserved", async () => {
+  const customer = await makeCustomer(db.config, 10_000);
+  const beforeMs = Date.now();
+  const [status] = await ask(customer, "/send", "&to=09121234567&content=x&sdt=000001020000000R");
+  expect(status).toBe(200);
+  const sendAtMs = await sendAtOf(customer);
+  expect(sendAtMs).toBeGreaterThanOrEqual(beforeMs + 26 * 3_600_000);
+  expect(sendAtMs).toBeLessThanOrEqual(Date.now() + 26 * 3_600_000);
+  expect(await walletOf(db.pool, customer)).toEqual({ left: 9_500, reserved: 500 });
+});
+
 test("no credit is Jasmin's refusal under 402, and nothing is taken", async () => {
   const customer = await makeCustomer(db.config, 499);
   expect(await ask(customer, "/send", "&to=09121234567&content=x")).toEqual([

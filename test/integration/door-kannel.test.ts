@@ -50,6 +50,30 @@ test("a message to several receivers is one charge for all of them", async () =>
   expect(await walletOf(db.pool, customer)).toEqual({ left: 8_500, reserved: 1_500 });
 });
 
+/** When the customer's only message is to be sent. */
+const sendAtOf = async ({ customerId }: TestCustomer): Promise<number> => {
+  const rows = await db.pool.query<{ status: string; send_at: Date }[]>(
+    "SELECT status, send_at FROM messages WHERE customer_id=?",
+    [customerId],
+  );
+  expect(rows.map(({ status }) => status)).toEqual(["scheduled"]);
+  return (rows[0] as { send_at: Date }).send_at.getTime();
+};
+
+test("a deferred message is scheduled and reserved", async () => {
+  const customer = await makeCustomer(db.config, 10_000);
+  const beforeMs = Date.now();
+  expect(await send(customer, "to=09121234567&text=x&deferred=90&validity=120")).toEqual(ACCEPTED);
+  const sendAtMs = await sendAtOf(customer);
+  expect(sendAtMs).toBeGreaterThanOrEqual(beforeMs + 90 * 60_000);
+  expect(sendAtMs).toBeLessThanOrEqual(Date.now() + 90 * 60_000);
+  expect(await walletOf(db.pool, customer)).toEqual({ left: 9_500, reserved: 500 });
+  expect(await send(customer, "to=09121234567&text=x&deferred=43201")).toEqual([
+    400,
+    "Deferred field misformed, rejected",
+  ]);
+});
+
 test("what can't be paid for as a whole is not taken at all", async () => {
   const customer = await makeCustomer(db.config, 1_000);
   const to = "09121234567+09121234568+09121234569";

@@ -49,6 +49,24 @@ const read = (customer: TestCustomer, rest: string, as = customer) =>
   fetch(ingest.url + pathOf(customer, rest), { headers: basic(as) });
 
 describe("a message", () => {
+  test("with SendAt is scheduled, reserved and read back", async () => {
+    const customer = await makeCustomer(db.config, 10_000);
+    const sendAt = new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 3_600_000).toISOString();
+    const service = { ScheduleType: "fixed", MessagingServiceSid: `MG${"0".repeat(32)}` };
+    const answer = await post(customer, { ...MESSAGE, ...service, SendAt: sendAt.replace(".000Z", "Z") });
+    expect(answer.status).toBe(201);
+    const created = (await answer.json()) as Resource;
+    expect(created.status).toBe("scheduled");
+    expect(await walletOf(db.pool, customer)).toEqual({ left: 9_500, reserved: 500 });
+    const stored = await db.pool.query<{ send_at: Date }[]>(
+      "SELECT send_at FROM messages WHERE customer_id=?",
+      [customer.customerId],
+    );
+    expect(stored.map(({ send_at }) => send_at.toISOString())).toEqual([sendAt]);
+    const found = (await (await read(customer, `Messages/${created.sid}.json`)).json()) as Resource;
+    expect(found).toMatchObject({ status: "scheduled", price: null });
+  });
+
   test("is stored, charged, and read back; nobody else can read it", async () => {
     const [customer, other] = [await makeCustomer(db.config, 10_000), await makeCustomer(db.config, 0)];
     const answer = await post(customer, MESSAGE);

@@ -102,6 +102,7 @@ test("the answer has every field, and names the character that makes the text UC
     currency: "IRR",
     prices: { normal: 500, express: 700 },
     balance_after: BALANCE - 1_000,
+    send_at: null,
     sufficient: true,
     operators: ["north"],
     warnings: [

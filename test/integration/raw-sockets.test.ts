@@ -9,6 +9,7 @@ import { post } from "../support/ingest-process.ts";
 import { head, rawAnswers, rawHttp, type RawAnswer, sendAndLeave } from "../support/raw-http.ts";
 import { type RawCase, rawCases, requestBytes, type Want } from "../support/raw-cases.ts";
 import { type Api, startApi } from "../support/refusals.ts";
+import { smugglingForms } from "../support/smuggling.ts";
 
 const PRICE = 500;
 let api: Api;
@@ -89,6 +90,43 @@ function exchange(door: "direct" | "edge", each: RawCase, reference: string) {
     pauseMs,
   });
 }
+
+describe("smuggling", () => {
+  const forms = smugglingForms("");
+  const hiddenIn = (reference: string): string => requestBytes(api.customer.apiKey, reference).whole();
+
+  test("some 70 forms are tried, and the hidden request of each is one that would be served alone", async () => {
+    expect(forms.length).toBeGreaterThanOrEqual(40);
+    for (const door of ["direct", "edge"] as const) {
+      const { answers } = await rawAnswers(urlOf(door), [hiddenIn(`alone ${door}`)], { wanted: 1 });
+      expect(answers.map(({ status }) => status)).toEqual([202]);
+      expect(await stored(`alone ${door}`)).toBe(1);
+    }
+  });
+
+  for (const door of ["direct", "edge"] as const)
+    test(`${door}: no form's hidden request is served, none is a 5xx, and others are served as before`, async () => {
+      const before = await balance();
+      const ask = async ({ name, bytes }: (typeof forms)[number], n: number) => {
+        const pieces = [Buffer.from(bytes(hiddenIn(`hidden ${door} ${n}`)), "latin1")];
+        const { answers } = await rawAnswers(urlOf(door), pieces, { wanted: 2, mostMs: 1_000 });
+        return { n, name, statuses: answers.map(({ status }) => status) };
+      };
+      const asked = await Promise.all(smugglingForms(api.customer.apiKey).map(ask));
+      await settle();
+      const wrong: unknown[] = [];
+      for (const { n, name, statuses } of asked) {
+        const served = await stored(`hidden ${door} ${n}`);
+        if (served > 0 || statuses.some((status) => status === 202 || status >= 500))
+          wrong.push({ name, statuses, served });
+      }
+      expect(wrong).toEqual([]);
+      expect(await balance()).toBe(before);
+      const next = `after ${door}`;
+      const { answers } = await rawAnswers(urlOf(door), [hiddenIn(next)], { wanted: 1 });
+      expect([answers[0]?.status, await stored(next)]).toEqual([202, 1]);
+    });
+});
 
 describe("clients that leave", () => {
   test("in the middle of a body: nothing is stored, at either door", async () => {

@@ -133,7 +133,7 @@ describe("clean are", () => {
     const all = [waits, due, unwanted] as [LaneRecord, LaneRecord, LaneRecord];
     await acceptMessages(pool, all);
     expect(await check()).toMatchObject({ kind: "clean" });
-    await until(async () => (await moveDue(deps, "normal")).length === 1, "one is due");
+    await until(async () => (await moveDue(deps, "normal")).records.length === 1, "one is due");
     await cancelScheduled(deps, { customerId, id: all[2].id, isGone: neverGone });
     await submitted(all[1], taken());
     await takeEvents(pool, 100);

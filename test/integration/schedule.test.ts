@@ -1,11 +1,12 @@
 // Scheduled messages on real processes and engines: a message waits for its time without a row in the outbox,
 // is sent then, and can be canceled or put off until then; nothing of it is lost when processes are killed.
 
-import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
+import { setSuspended } from "../../src/customers/customers.ts";
 import { lookForMoved, lookForQueued } from "../../src/ledger/requeue.ts";
-import { moveDue } from "../../src/ledger/schedule.ts";
+import { cancelScheduled, moveDue, moveResumed } from "../../src/ledger/schedule.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { messages as batchOf, sendBatch } from "../support/batches.ts";
@@ -175,7 +176,7 @@ test("what is due while no relay runs is sent when one is there again, once each
     await Bun.sleep(1_000);
     // Several at once, as several relays do it.
     const moved = await Promise.all([1, 2, 3].map(() => moveDue({ pool, now: Date.now }, "normal")));
-    const all = moved.flat().map(({ id }) => id);
+    const all = moved.flatMap(({ records }) => records).map(({ id }) => id);
     expect(new Set(all).size).toBe(all.length);
     for (const id of ids) expect(["scheduled", "queued"]).toContain((await rowOf(id))?.status as string);
   } finally {
@@ -198,7 +199,8 @@ test("the sweep looks at scheduled messages from the moment at which they are qu
     await acceptMessages(pool, [waits, lost]);
     const range = { from: waits.id, to: `${lost.id}!` };
     expect(await lookForQueued(pool, "express", range, Date.now())).toMatchObject({ queued: [], open: null });
-    expect((await moveDue({ pool, now: Date.now }, "express")).map(({ id }) => id)).toEqual([lost.id]);
+    const { records } = await moveDue({ pool, now: Date.now }, "express");
+    expect(records.map(({ id }) => id)).toEqual([lost.id]);
     await pool.query("DELETE FROM outbox WHERE lane='express'");
     expect((await lookForMoved(pool, "express", null, Date.now() - HOUR_MS)).queued).toEqual([]);
     await Bun.sleep(50);
@@ -216,3 +218,112 @@ test("the sweep looks at scheduled messages from the moment at which they are qu
   }
   expect((await ask("DELETE", waits.id)).status).toBe(200);
 }, 30_000);
+
+describe("messages of a suspended customer", () => {
+  const held = async (customerId: number) => {
+    const [row] = await pool.query<{ n: number }[]>(
+      "SELECT COUNT(*) AS n FROM scheduled_messages WHERE held_for=?",
+      [customerId],
+    );
+    return Number(row?.n);
+  };
+  const sendOf = async (by: TestCustomer, fields: object): Promise<string> => {
+    const body = { phone: "+989121234567", text: "later", type: "normal", ...fields };
+    const answer = await post(`${ingest.url}/v1/sms/send`, by.apiKey, body);
+    expect(answer.status).toBe(202);
+    return ((await answer.json()) as Answer).id;
+  };
+
+  test("wait when they are due, in both lanes, and are queued within a second of the resumption; validity counts on", async () => {
+    const by = await makeCustomer(down.config, 1_000_000);
+    const sendAt = inMs(1_500);
+    const normal = await sendOf(by, { send_at: sendAt, valid_for: 60 });
+    const express = await sendOf(by, { send_at: sendAt, type: "express" });
+    const canceled = await sendOf(by, { send_at: sendAt });
+    const later = await sendOf(by, { send_at: inMs(HOUR_MS) });
+    await setSuspended(pool, by.customerId, true);
+    const others = await send({ send_at: sendAt });
+    await untilStatus(others.id, "sent");
+    await until(async () => (await held(by.customerId)) === 3, "they are held", 5_000, relay.log);
+    for (const id of [normal, express])
+      expect(await rowOf(id)).toMatchObject({ status: "scheduled", waits: 1 });
+    // Nobody can cancel it through the API now, but it may have been asked for before.
+    const isGone = () => false;
+    const deps = { pool, now: Date.now };
+    await cancelScheduled(deps, { customerId: by.customerId, id: canceled, isGone });
+    await Bun.sleep(6_000); // express is over now: it was promised within 5 s of its time
+    await setSuspended(pool, by.customerId, false);
+    const resumedMs = Date.now();
+    await until(async () => (await rowOf(normal))?.status !== "scheduled", "it is queued", 5_000, relay.log);
+    expect(Date.now() - resumedMs).toBeLessThan(1_000);
+    await untilStatus(normal, "sent");
+    await untilStatus(express, "expired");
+    expect((await rowOf(canceled))?.status).toBe("canceled");
+    expect(await rowOf(later)).toMatchObject({ status: "scheduled", waits: 1 });
+    const resumed = "SELECT 1 FROM resumed_customers WHERE customer_id=?";
+    await until(
+      async () => (await pool.query(resumed, [by.customerId])).length === 0,
+      "the resumption is done with",
+      5_000,
+      relay.log,
+    );
+    expect(await held(by.customerId)).toBe(0);
+    const valid = await pool.query<{ valid_until: Date }[]>("SELECT valid_until FROM messages WHERE id=?", [
+      normal,
+    ]);
+    expect(valid[0]?.valid_until.getTime()).toBe(Date.parse(sendAt) + 60_000);
+  }, 40_000);
+
+  test("do not stand in the way of what others have due, however many they are", async () => {
+    const by = await makeCustomer(down.config, 10_000_000);
+    const dueMs = Date.now() - 60_000;
+    const ids = createIdFactory({ now: Date.now });
+    const many = (count: number): LaneRecord[] =>
+      Array.from({ length: count }, () =>
+        laneRecord(by.customerId, { id: ids(), lane: "normal", sendAtMs: dueMs }),
+      );
+    process.kill(relay.pid, "SIGSTOP");
+    try {
+      await setSuspended(pool, by.customerId, true);
+      for (let n = 0; n < 5; n++) await acceptMessages(pool, many(150));
+      const other = laneRecord(customer.customerId, { id: ids(), lane: "normal", sendAtMs: dueMs + 1_000 });
+      await acceptMessages(pool, [other]);
+      const deps = { pool, now: Date.now };
+      const looks: number[] = [];
+      let records: LaneRecord[] = [];
+      while (records.length === 0 && looks.length < 10) {
+        const look = await moveDue(deps, "normal");
+        looks.push(look.found);
+        records = look.records;
+      }
+      expect(records.map(({ id }) => id)).toEqual([other.id]);
+      expect(looks).toEqual([200, 200, 200, 151]);
+      expect(await held(by.customerId)).toBe(750);
+      // Looks pass over them from now on.
+      expect(await moveDue(deps, "normal")).toEqual({ records: [], found: 0 });
+      const explained = await pool.query<{ rows: number; Extra: string | null }[]>(
+        "EXPLAIN SELECT message_id FROM scheduled_messages FORCE INDEX (due) WHERE lane='normal' " +
+          "AND moved=FALSE AND held_for=0 AND run_at<=NOW(3) ORDER BY run_at, message_id LIMIT 200",
+      );
+      expect(explained[0]?.Extra ?? "").not.toContain("filesort");
+      // Suspended again before all were moved: the rest stays.
+      await setSuspended(pool, by.customerId, false);
+      expect((await moveResumed(deps, "normal", 0)).records).toHaveLength(200);
+      await setSuspended(pool, by.customerId, true);
+      expect(await moveResumed(deps, "normal", 0)).toEqual({ customerId: by.customerId, records: [] });
+      expect(await moveResumed(deps, "normal", 0)).toEqual({ customerId: null, records: [] });
+      expect(await held(by.customerId)).toBe(550);
+      await setSuspended(pool, by.customerId, false);
+    } finally {
+      process.kill(relay.pid, "SIGCONT");
+    }
+    await until(async () => (await held(by.customerId)) === 0, "all are moved", 20_000, relay.log);
+    const open = "SELECT 1 FROM messages WHERE customer_id=? AND status<>'sent' LIMIT 1";
+    await until(
+      async () => (await pool.query(open, [by.customerId])).length === 0,
+      "all are sent",
+      30_000,
+      relay.log,
+    );
+  }, 60_000);
+});

@@ -26,6 +26,7 @@ export const MODULES: readonly Module[] = [
       "src/ingest/caller-gone.test.ts",
     ],
   },
+  { file: "src/ingest/admission.ts", tests: ["src/ingest/admission.test.ts"] },
   { file: "src/ingest/lease-book.ts", tests: LEASE_TESTS },
   { file: "src/ingest/lease-table.ts", tests: ["src/ingest/lease-table.test.ts"] },
   { file: "src/relay/proof.ts", tests: ["src/relay/proof.test.ts"] },

@@ -179,7 +179,7 @@ export const EXPLAINED: readonly Explained[] = [
     why: "equal: null >= target holds for a target of 0 only, and then begin >= target holds before it",
   },
   {
-    file: GROUP_COMMIT,
+    file: "src/ingest/admission.ts",
     code: "if (share === 0) shares.delete",
     from: "share === 0",
     to: "false",

@@ -9,7 +9,7 @@ import type { Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createClient } from "../faults/client.ts";
 import { untilDrained } from "../faults/dump.ts";
-import type { Launcher } from "../support/launcher.ts";
+import { reconciled } from "../support/launcher.ts";
 import { judge, type StoredMessage, type Verdict, VIOLATIONS } from "./judge.ts";
 import { moneyFaults } from "./money.ts";
 import type { Peer } from "./peer.ts";
@@ -45,8 +45,6 @@ const PROGRESS_MS = 2_000;
 const STUCK_MS = 120_000;
 const JUDGE_TRIES = 10;
 const JUDGE_AGAIN_MS = 2_000;
-const RECONCILE_TRIES = 20;
-const RECONCILE_AGAIN_MS = 2_000;
 /** routes.yaml: two transceivers and a transmitter, 50 submits each. */
 const UNDER_WAY_MAX = 150;
 const PAGE_ROWS = 20_000;
@@ -203,16 +201,4 @@ async function storedMessages(pool: Pool): Promise<StoredMessage[]> {
     if (rows.length < PAGE_ROWS) return messages;
     after = rows.at(-1)?.id ?? "";
   }
-}
-
-/** `clean`, or its last other output. */
-async function reconciled(launcher: Launcher): Promise<string> {
-  let said = "";
-  for (let tries = 0; tries < RECONCILE_TRIES; tries++) {
-    const { status, stdout, stderr } = launcher.run("reconcile", "--settled", "--json");
-    if (status === 0) return "clean";
-    said = `${stdout}${stderr}`.slice(0, 2_000);
-    await sleep(RECONCILE_AGAIN_MS);
-  }
-  return said;
 }

@@ -9,6 +9,8 @@ import type { Request } from "./roles.ts";
 
 type Fields = Record<string, unknown>;
 type Asked = { text: string; reference: string };
+/** What an answer says of a message. */
+type Accepted = { id: string; cost: number; send_at?: string | undefined };
 /** What a body says of all its messages. */
 type Terms = { type: string; valid_for?: number; send_at?: string };
 /** `owner`: the request, or, with a key, the key, which several requests may share. */
@@ -23,7 +25,7 @@ export const batchOf = (reference: string): string | null => /^(.*)\/\d+$/.exec(
 export function createAnswerCheck(model: Model): (told: Told) => void {
   const owners = new Map<string, string>();
 
-  const checkMessage = (id: string, cost: unknown, asked: Asked, of: Terms, told: Told): void => {
+  const checkMessage = ({ id, cost, send_at: at }: Accepted, asked: Asked, of: Terms, told: Told): void => {
     const { request, owner, detail } = told;
     const message = model.messages.get(id);
     hold(message !== undefined, "every 202 is stored", detail);
@@ -36,12 +38,8 @@ export function createAnswerCheck(model: Model): (told: Told) => void {
       "what is stored is what was asked for",
       detail,
     );
-    const isLater = told.fields.status === "scheduled";
-    hold(
-      (values.send_at !== null) === isLater && (!isLater || told.fields.send_at === of.send_at),
-      "a 202 says when what is scheduled is sent",
-      detail,
-    );
+    const atMs = at === undefined ? null : Date.parse(at);
+    hold(atMs === message.firstSendAtMs, "a 202 says when what is scheduled is sent", detail);
     hold(message.customerId === request.owner.customerId, "keys and wallets are never shared", detail);
     hold(cost === message.cost, "a 202 says what it cost", detail);
     const known = owners.get(id);
@@ -51,10 +49,18 @@ export function createAnswerCheck(model: Model): (told: Told) => void {
 
   const checkBatch = (asked: Terms & { messages: Asked[] }, told: Told): void => {
     const { fields, detail } = told;
-    const accepted = fields.accepted as { index: number; id: string; cost: number }[];
+    const accepted = fields.accepted as (Accepted & { index: number })[];
     const rejected = fields.rejected as { index: number }[];
-    for (const { index, id, cost } of accepted)
-      checkMessage(id, cost, asked.messages[index] as Asked, asked, told);
+    const { send_at } = fields as Terms;
+    for (const one of accepted)
+      checkMessage(
+        { ...one, send_at: one.send_at ?? send_at },
+        asked.messages[one.index] as Asked,
+        asked,
+        told,
+      );
+    const areLater = accepted.every((one) => (one.send_at ?? send_at) !== undefined);
+    hold(areLater === (fields.status === "scheduled"), "a 202 says whether all of it is scheduled", detail);
     const named = [...accepted, ...rejected].map(({ index }) => index);
     const isInOrder = [accepted, rejected].every((list) =>
       list.every(({ index }, at) => at === 0 || index > (list[at - 1]?.index ?? 0)),
@@ -79,6 +85,10 @@ export function createAnswerCheck(model: Model): (told: Told) => void {
       const paid = model.topups.get(`${request.owner.customerId} ${request_id}`);
       hold(paid === amount && fields.amount === paid, "a top-up that is answered is stored", detail);
     } else if (request.route === "batch") checkBatch(asked as Terms & { messages: Asked[] }, told);
-    else checkMessage(String(fields.id), fields.cost, asked as Asked, asked as Terms, told);
+    else {
+      const isLater = fields.send_at !== undefined;
+      hold(isLater === (fields.status === "scheduled"), "a 202 says whether all of it is scheduled", detail);
+      checkMessage(fields as Accepted, asked as Asked, asked as Terms, told);
+    }
   };
 }

@@ -14,11 +14,6 @@ const stillUnreserved: Edit = {
     '  change.record.unreserved === true && change.from !== "sending"\n    ? chargeOfUnreserved(change)',
 };
 
-/** As RARE of bugs.ts. */
-export const RARE_ASYNC_BUGS = {
-  "what leases could pay is rejected": 29,
-};
-
 export const ASYNC_BUGS: readonly Bug[] = [
   bug(
     "async",

@@ -7,7 +7,7 @@
 // caps.ts.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
-import { CUSTOMER_MODES, type CustomerMode } from "../../src/ledger/grant.ts";
+import { CUSTOMER_MODES, type CustomerMode } from "../../src/core/customer-mode.ts";
 import { setMode } from "../../src/ledger/lease-admin.ts";
 import type { Network } from "../simulated-mysql/client.ts";
 import type { RowChange, Server } from "../simulated-mysql/server.ts";

@@ -17,8 +17,10 @@ export type Bug = {
     | "batch"
     | "cap"
     | "schedule"
+    | "adjust"
     | "inbound"
     | "otp"
+    | "quiet"
     | "async";
   edits: readonly Edit[];
 };

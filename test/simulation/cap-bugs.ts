@@ -4,14 +4,6 @@ import { type Bug, bug } from "./bug.ts";
 
 const CAPS = "src/ledger/spend-caps.ts";
 
-/** As RARE of bugs.ts. */
-export const RARE_CAP_BUGS = {
-  "a new day begins with what was spent in the one before": 36,
-  "what a lease releases stays counted under the caps": 34,
-  "a new day forgets what leases could still spend": 34,
-  "a new day forgets what was spent in it before its first grant": 176,
-};
-
 export const CAP_BUGS: readonly Bug[] = [
   bug(
     "cap",

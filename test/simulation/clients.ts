@@ -241,8 +241,9 @@ export function createClients(
     } else if (code === "outcome_unknown") wish.isUncertain = true;
     else if (code === "validation_failed")
       hold(
-        request.body.includes("send_at") || isToOptOuts(request.body),
-        "422 only for a time that is over, or a phone that opted out",
+        isToOptOuts(request.body) ||
+          request.body.includes(request.owner.quietUntil === undefined ? "send_at" : "valid_for"),
+        "422 only for a time that is over, or too short, or a phone that opted out",
         detail,
       );
     else hold(REFUSED.has(code), "no other error", detail);

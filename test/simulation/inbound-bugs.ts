@@ -5,19 +5,6 @@ import { type Bug, bug } from "./bug.ts";
 const INBOUND = "src/ledger/inbound.ts";
 const OPT_OUTS = "src/ledger/opt-outs.ts";
 
-/** As RARE of bugs.ts: the first seeds with inbound messages, with and without scheduled ones. */
-export const RARE_INBOUND_BUGS = {
-  "an inbound message that comes again is told again": 4,
-  "an inbound message is stored and not told": 4,
-  "an inbound message is told and not stored": 4,
-  "a STOP is told and not kept": 4,
-  "a phone that opted out gets messages all the same": 4,
-  "a process never learns of new opt-outs": 4,
-  "what is scheduled is sent to a phone that opted out": 25,
-  "what is canceled for an opt-out stays in the schedule": 31,
-  "an inbound message is taken for a report, and dropped": 4,
-};
-
 export const INBOUND_BUGS: readonly Bug[] = [
   bug(
     "inbound",

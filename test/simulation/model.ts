@@ -28,6 +28,8 @@ export type Message = {
   values: Values;
   reserve: number | null;
   close: { op: string; amount: number } | null;
+  /** For when it was accepted; null: to be sent at once. */
+  firstSendAtMs: number | null;
   /** Express, unknown until a report that doesn't show that it was taken in time. */
   isProvenLate: boolean;
 };
@@ -67,6 +69,8 @@ const POSTINGS: Record<string, { leg: string; balance: number; reserved: number 
   capture: { leg: "close", balance: 0, reserved: -1 },
   refund: { leg: "close", balance: 1, reserved: -1 },
   release: { leg: "open", balance: 1, reserved: -1 },
+  adjust_up: { leg: "open", balance: 1, reserved: 0 },
+  adjust_down: { leg: "open", balance: -1, reserved: 0 },
 };
 export const isFinal = (status: string): boolean => FINAL.has(status);
 
@@ -117,16 +121,14 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
         values: {},
         reserve: null,
         close: null,
+        firstSendAtMs: null,
         isProvenLate: false,
       };
       messages.set(id, known);
     }
     return known;
   };
-  const spendable = (customerId: number): number => {
-    const { balance, unspent } = booksOf(customerId);
-    return balance + unspent;
-  };
+  const spendable = (of: number): number => booksOf(of).balance + booksOf(of).unspent;
 
   type Touched = { messages: Set<Message>; customers: Set<number>; keys: Values[]; paid: Values[] };
 
@@ -144,7 +146,7 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
     of.entries.reserved += posting.reserved * amount;
     touched.customers.add(customerId);
     if (op === "topup") touched.paid.push(after);
-    if (op === "topup" || op === "grant" || op === "release") return;
+    if (posting.leg === "open" && op !== "reserve") return;
     const message = messageOf(text(after, "entry_id"));
     touched.messages.add(message);
     if (op === "reserve") {
@@ -169,6 +171,7 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
       message.customerId = num(after, "customer_id");
       message.cost = num(after, "cost");
       message.reference = text(after, "reference");
+      message.firstSendAtMs = after.send_at === null ? null : num(after, "send_at");
       const first = after.send_at === null ? "queued" : "scheduled";
       hold(
         status === first && attempt === 0 && sequence === RANKS[first],

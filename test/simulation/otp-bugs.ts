@@ -4,9 +4,6 @@ import { type Bug, bug } from "./bug.ts";
 
 const OTPS = "src/ledger/otps.ts";
 
-/** As RARE of bugs.ts. */
-export const RARE_OTP_BUGS: Readonly<Record<string, number>> = {};
-
 export const OTP_BUGS: readonly Bug[] = [
   bug("otp", "a try is not stored", OTPS, '"tries=tries+1",', '"tries=tries",'),
   bug(

@@ -11,6 +11,7 @@ import type { Lane } from "../../src/core/message.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import type { RawReport } from "../../src/core/raw-report.ts";
 import { startDlr } from "../../src/dlr/dlr.ts";
+import { createTemplateCache } from "../../src/customers/templates.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
 import type { Reply, Route } from "../../src/api/route.ts";
 import { runRoute } from "../../src/api/run-route.ts";
@@ -182,13 +183,14 @@ export function startIngest(world: World, of: Process): Ingest {
   const accept = createAcceptMessage(deps, terms);
   const acceptBatch = createAcceptBatch(deps, terms);
   const callbacks = { allowPrivate: false };
+  const templates = createTemplateCache(readPool);
   const watched = { ...ledger, pool: watchTopups(world, of, ledgerPool) };
   const randomBytes = (count: number) => Uint8Array.from({ length: count }, () => kernel.random.int(256));
   const ofOtps = { accept, pool: ledgerPool, secret: OTP_SECRET, rules: OTP_RULES, id, randomBytes, log };
   const otps = { otps: createOtps(ofOtps), keys, callbacks, now };
   const routes: Record<Request["route"], Route> = {
-    send: createSend({ accept: forPeers(accept), keys, callbacks, now }),
-    batch: createBatches({ acceptBatch, optOuts, keys, callbacks, now }, createStreams()),
+    send: createSend({ accept: forPeers(accept), keys, callbacks, templates, now, room: commits }),
+    batch: createBatches({ acceptBatch, optOuts, keys, callbacks, templates, now }, createStreams()),
     cancel: createMessageCancel({ schedule: ledger }),
     change: createMessageChange({ schedule: ledger }),
     otp: createOtpSend(otps),
@@ -228,6 +230,7 @@ export function startIngest(world: World, of: Process): Ingest {
       const access = {
         keys: { get: () => payer, load: () => Promise.resolve(payer), nowMs: () => Date.now() },
         noteUse: () => undefined,
+        takeRequest: () => undefined,
         takeNonce: () => Promise.resolve(true),
       };
       return runRoute(access, routes[route], arrival).then(answerOf, (thrown: unknown) =>

@@ -5,24 +5,13 @@ import { type Bug, bug, unasserted } from "./bug.ts";
 const SCHEDULE = "src/ledger/schedule.ts";
 const ROWS = "src/ledger/schedule-rows.ts";
 
-/** As RARE of bugs.ts. */
-export const RARE_SCHEDULE_BUGS = {
-  "a cancel refunds a message that was queued already": 145,
-  "a canceled message stays reserved": 17,
-  "a canceled message stays in the schedule": 17,
-  "a cancel is answered, but not stored": 17,
-  "a change of the time is stored with the message only": 17,
-  "validity does not move with the time": 17,
-  "validity counts from the acceptance": 17,
-};
-
 export const SCHEDULE_BUGS: readonly Bug[] = [
   bug(
     "schedule",
     "messages are queued whatever their time",
     ROWS,
-    "AND moved=FALSE AND run_at<=NOW(3) ` +",
-    "AND moved=FALSE ` +",
+    "`AND run_at<=NOW(3) ORDER BY",
+    "`ORDER BY",
   ),
   bug(
     "schedule",
@@ -120,6 +109,34 @@ export const SCHEDULE_BUGS: readonly Bug[] = [
     "src/ingest/accept-message.ts",
     "draft.validForMs === null ? null : fromMs + draft.validForMs",
     "draft.validForMs === null ? null : createdAtMs + draft.validForMs",
+  ),
+  bug(
+    "schedule",
+    "messages of a suspended customer are queued at their time",
+    SCHEDULE,
+    "of isSuspended.size === 0 ? [] : await lockSuspended(conn, isSuspended)) {",
+    "of isSuspended.size >= 0 ? [] : await lockSuspended(conn, isSuspended)) {",
+  ),
+  bug(
+    "schedule",
+    "a resumed customer is forgotten while messages of it are held",
+    SCHEDULE,
+    "else if (isAgain || !(await hasHeld(conn, customerId))) await dropResumed",
+    "else await dropResumed",
+  ),
+  bug(
+    "schedule",
+    "relays are not told that a customer was resumed",
+    "src/customers/customers.ts",
+    "if (!isSuspended)\n      await conn.write(",
+    "if (customerId < 0)\n      await conn.write(",
+  ),
+  bug(
+    "schedule",
+    "what a suspended customer has due is marked as moved",
+    ROWS,
+    "SET held_for=${customerId} WHERE message_id IN ${listed(ids)}`,",
+    "SET moved=TRUE,held_for=${customerId} WHERE message_id IN ${listed(ids)}`,",
   ),
   bug(
     "schedule",

@@ -1,11 +1,14 @@
 // Scheduled messages in a simulated run: customers that send messages for later, some of them in batches,
-// cancel some and put some off, while relays move what is due. What they do is drawn from a generator of its
-// own, and only in one seed of seven, so that the other seeds run as they would without.
-// Invariants checked here: a message is queued at its time, not before, and goes into the outbox once;
-// exactly the scheduled ones have a row of the schedule, for that time; what counts from it moves with it; a
-// cancel or change that is answered is stored, and one that is refused came too late.
+// cancel some and put some off, while relays move what is due, and customers are suspended and resumed. What
+// they do is drawn from a generator of its own, and only in one seed of seven, so that the other seeds run as
+// they would without. Seeds of their own have messages that wait for the end of quiet hours (quiets.ts).
+// Invariants checked here: a message is queued at its time, not before, and goes into the outbox once; not
+// while its customer is suspended; exactly the scheduled ones have a row of the schedule, for that time; what
+// counts from it moves with it; a cancel or change that is answered is stored, and one that is refused came
+// too late.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
+import { setSuspended } from "../../src/customers/customers.ts";
 import { unpackLaneRow } from "../../src/core/lane-record.ts";
 import type { RowChange } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
@@ -16,18 +19,23 @@ import { hold } from "./hold.ts";
 import { isOfInbounds } from "./inbounds.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Model } from "./model.ts";
+import { createQuiets } from "./quiets.ts";
 import { createRandom } from "./random.ts";
-import type { Answer, Ingest, Request } from "./roles.ts";
+import type { Answer, Ingest, Request, World } from "./roles.ts";
 
 export type Schedules = {
   /** Whether this seed has any. */
   readonly has: boolean;
   /** Sends some for so long. */
-  start(clients: Clients, owners: readonly KeyOwner[], forMs: number): void;
+  start(clients: Clients, owners: readonly KeyOwner[], forMs: number, suspend: Suspend): void;
   /** Sees every commit of the database; `nowMs`: by its clock. */
   onCommit(changes: readonly RowChange[], nowMs: number): void;
+  /** An operator took a message; `nowMs`: by the database's clock. */
+  onTaken(id: string, nowMs: number): void;
   counts: Record<string, number>;
 };
+/** As `./sluice customer suspend` and `resume` do it; may fail. */
+type Suspend = (customerId: number, isSuspended: boolean) => Promise<void>;
 type Deps = {
   model: Model;
   ingests: () => readonly Ingest[];
@@ -43,17 +51,40 @@ const CLOCK_MS = 2_000;
 const WALLS_MS = 30_000;
 const VALID_S = 600;
 const AGAIN_MAX = 2;
+/** How long after a suspension a transaction may commit that began before. */
+const BEGUN_MS = 15_000;
+/** Some are suspended until the second leap. */
+const SUSPENDED_MOST_MS = 90_000;
+const LOOK_MS = 100;
+
+/** What the command line does, in a process of its own. */
+export function createSuspend({ kernel, network }: World): Suspend {
+  const of = kernel.spawn("admin");
+  const pool = kernel.inside(of, () => network.pool(of, 1));
+  return (customerId, isSuspended) => kernel.inside(of, () => setSuspended(pool, customerId, isSuspended));
+}
 
 export function createSchedules(kernel: Kernel, seed: number, { model, ingests, isCalm }: Deps): Schedules {
   const random = createRandom(seed + 0x5ced);
   const has = seed % SEEDS === WITH_SCHEDULES;
-  const counts = { "scheduled asked": 0, scheduled: 0, "scheduled moved": 0, canceled: 0, changed: 0 };
+  const quiets = createQuiets(kernel, seed);
+  const counts = {
+    "scheduled asked": 0,
+    scheduled: 0,
+    "scheduled moved": 0,
+    canceled: 0,
+    changed: 0,
+    suspended: 0,
+    held: 0,
+  };
   /** When each message was asked for, by its reference. */
   const wanted = new Map<string, number>();
   const rows = new Map<string, Values>();
   /** All times that were ever stored for a message. */
   const times = new Map<string, Set<number>>();
   const produced = new Set<string>();
+  /** Since when customers are suspended, by the database's clock. */
+  const suspended = new Map<string, number>();
 
   const aheadMs = (): number => random.pick([300, 900, 2_500, 60_000, 600_000]) * random.between(0.3, 1);
   const timeText = (inMs: number): string => new Date(Math.floor(kernel.wallMs(null) + inMs)).toISOString();
@@ -122,8 +153,31 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     else hold(status === 503 && !isCalm(), "no other answer to a cancel or a change", detail);
   };
 
-  const start: Schedules["start"] = (clients, owners, forMs) => {
+  /** Suspends or resumes a customer, however often that takes; then calls `done`. */
+  const setTo = (suspend: Suspend, customerId: number, isSuspended: boolean, done: () => void): void => {
+    const again = () => void kernel.after(LOOK_MS, null, () => setTo(suspend, customerId, isSuspended, done));
+    suspend(customerId, isSuspended).then(done, again);
+  };
+  /** Suspends a customer for so long by the clock on the wall, which leaps. */
+  const suspendFor = (suspend: Suspend, customerId: number, forMs: number): void =>
+    setTo(suspend, customerId, true, () => {
+      counts.suspended++;
+      const endMs = kernel.wallMs(null) + forMs;
+      const look = (): void => {
+        if (kernel.wallMs(null) >= endMs) setTo(suspend, customerId, false, () => undefined);
+        else kernel.after(LOOK_MS, null, look);
+      };
+      look();
+    });
+
+  const start: Schedules["start"] = (clients, owners, forMs, suspend) => {
+    quiets.start(clients, owners, forMs);
     if (!has) return;
+    for (const { customerId } of owners)
+      if (random.chance(0.7))
+        kernel.after(random.between(0, forMs), null, () =>
+          suspendFor(suspend, customerId, random.pick([50, 500, 2_000, SUSPENDED_MOST_MS])),
+        );
     for (const owner of owners) {
       const everyMs = random.pick([60, 200, 500]);
       const next = () => {
@@ -174,6 +228,8 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     if (before.status !== "scheduled" || after.status !== "queued") return;
     counts["scheduled moved"]++;
     hold(nowMs >= sendAtMs - CLOCK_MS, "nothing is queued before its time", detail);
+    const sinceMs = suspended.get(String(after.customer_id)) ?? Number.POSITIVE_INFINITY;
+    hold(nowMs <= sinceMs + BEGUN_MS, "nothing of a suspended customer is queued", detail);
   };
 
   const checkRow = (id: string): void => {
@@ -187,18 +243,27 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
   };
 
   return {
-    has,
-    counts,
+    has: has || quiets.has,
+    get counts() {
+      return { ...counts, ...quiets.counts };
+    },
     start,
+    onTaken: quiets.onTaken,
     onCommit(changes, nowMs) {
+      quiets.onCommit(changes, nowMs);
       if (!has) return;
       const touched = new Set<string>();
       for (const { table, before, after } of changes) {
         if (table === "messages" && after !== null) {
           onMessage(before, after, nowMs);
           if (after.send_at !== null) touched.add(String(after.id));
+        } else if (table === "customers" && after !== null) {
+          const [id, sinceMs] = [String(after.customer_id), after.suspended_at];
+          if (sinceMs === null || sinceMs === undefined) suspended.delete(id);
+          else suspended.set(id, Number(sinceMs));
         } else if (table === "scheduled_messages") {
           const id = String((after ?? before)?.message_id);
+          if (after !== null && Number(after.held_for) > 0) counts.held++;
           if (after === null) rows.delete(id);
           else rows.set(id, after);
           touched.add(id);

@@ -6,6 +6,7 @@
 
 import type { Lane } from "../../src/core/message.ts";
 import { MYSQL_ANSWER_MAX_MS, RETRY_DELAY_MAX_MS } from "../../src/core/limits.ts";
+import { createAdjusts } from "./adjusts.ts";
 import { createAsyncs, KNOWN_MS } from "./asyncs.ts";
 import { createBatches } from "./batches.ts";
 import { createCaps } from "./caps.ts";
@@ -25,7 +26,7 @@ import { createReporting } from "./reporting.ts";
 import { createInbounds } from "./inbounds.ts";
 import { startInboundRoles } from "./inbound-role.ts";
 import { createOtps } from "./otps.ts";
-import { createSchedules } from "./schedules.ts";
+import { createSchedules, createSuspend } from "./schedules.ts";
 import { dueIn, leasesOf, rowsLeft, unspentOf } from "./waiting-rows.ts";
 import {
   type Ingest,
@@ -119,6 +120,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const operators = createOperators(kernel, rates.operator, ({ id, operator, submits, submittedAtMs }) => {
     model.onTaken(id);
     times.onTaken(id, submittedAtMs);
+    schedules.onTaken(id, databaseNowMs());
     reporting.onTaken(id, operator, submits);
   });
   const reporting = createReporting(kernel, rates.report, {
@@ -144,6 +146,10 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const ingests = () => gateway.ingests;
   const schedules = createSchedules(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const inbounds = createInbounds(kernel, seed, { model, ingests, tables: () => server.tables });
+  const adjusts = createAdjusts(kernel, seed, {
+    network: () => network,
+    spendable: (customerId) => model.spendable(customerId),
+  });
   const otps = createOtps(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const onCapped = caps.onRejected;
   const asyncs = createAsyncs(kernel, seed, { model, network: () => network, ingests, onCapped });
@@ -179,6 +185,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
       schedules.onCommit(changes, nowMs);
       inbounds.onCommit(changes);
       otps.onCommit(changes);
+      adjusts.onCommit(changes);
       for (const { nodeId, of, available } of gateway.ingests) {
         if (!of.alive || model.reaped.has(nodeId)) continue;
         const [held, unspent] = [available(), unspentOf(server, nodeId)];
@@ -235,9 +242,10 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const trafficMs = random.between(800, 2_800);
   startTraffic(kernel, clients, owners, trafficMs);
   batches.start(clients, owners, trafficMs);
-  schedules.start(clients, owners, trafficMs);
+  schedules.start(clients, owners, trafficMs, createSuspend(world));
   inbounds.start(clients, owners, trafficMs);
   otps.start(owners, trafficMs);
+  adjusts.start(owners, trafficMs);
   caps.spend(clients, owners);
   asyncs.start(owners, trafficMs);
   faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
@@ -245,6 +253,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   faults.end();
   gateway.startAll();
   until("a client waits", REST_MOST_MS, () => clients.isIdle() && otps.isIdle() && server.isUp());
+  until("an admin waits", 10 * REST_MOST_MS, adjusts.isIdle);
   wait(500);
   until("an outbox row waits", REST_MOST_MS, () => due(server, databaseClock, kernel) === 0);
 
@@ -334,7 +343,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   watch.atEnd?.(server.tables);
   Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts, receivers.counts);
   Object.assign(stats, batches.counts, caps.counts, schedules.counts, inbounds.counts, otps.counts);
-  Object.assign(stats, asyncs.counts);
+  Object.assign(stats, adjusts.counts, asyncs.counts);
   for (const [what, n] of Object.entries(webhooks)) stats[`webhook ${what}`] = n;
 }
 

@@ -13,6 +13,8 @@ import { respond, respondRefusal } from "../../src/api/http.ts";
 export const KEY = "sk_of-the-customer";
 export const CUSTOMER = 10;
 export const KEY_ID = "01K3ZQ5V8W9X0Y1Z2A3B4C5D6F";
+/** When everything is asked. */
+export const NOW_MS = Date.UTC(2026, 10, 26, 10, 30);
 /** Of every message; its 128 bits are ID_HEX, and its time is ID_DATE. */
 const ID = "01K3ZQ5V8W9X0Y1Z2A3B4C5D6E";
 export const ID_HEX = "0198ff72ed1c4f41e0fc4a1ac8c2b4ce";
@@ -34,9 +36,12 @@ export type TestDoor = {
   ask(target: string, init?: RequestInit): Promise<Seen>;
 };
 
+/** Of the customer. */
+type CustomerRules = Pick<KeyOwner, "quietUntil" | "senders">;
+
 export function testDoor(
   create: (deps: DoorDeps) => DoorRoute[],
-  { priorityIsExpress = false }: { priorityIsExpress?: boolean } = {},
+  { priorityIsExpress = false, rules = {} }: { priorityIsExpress?: boolean; rules?: CustomerRules } = {},
 ): TestDoor {
   const drafts: Draft[] = [];
   const topUps: TestDoor["topUps"] = [];
@@ -61,11 +66,13 @@ export function testDoor(
     rateLimit: null,
     resendsUnknown: false,
     scopes: new Set(scopes),
+    ...rules,
   });
   const deps: DoorDeps = {
     callers: {
       keys: { get: (key) => (key === KEY ? owner() : null), load: async () => null, nowMs: Date.now },
       noteUse: () => undefined,
+      takeRequest: () => undefined,
       takeNonce: async () => true,
     },
     accept: async ({ draft }) => {
@@ -90,6 +97,7 @@ export function testDoor(
       find: async () => null,
     },
     callbacks: { allowPrivate: false },
+    now: () => NOW_MS,
     topUps: async (asked) => {
       topUps.push(asked);
       return { idempotent: false, balance: 0 };

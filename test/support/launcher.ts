@@ -10,6 +10,8 @@ import { testSettings } from "../../src/stack/test-env.ts";
 import { projectRoot } from "../../src/stack/tools.ts";
 
 const TEST_PORTS = 10_000; // the default in test-env.ts
+const RECONCILE_TRIES = 20;
+const RECONCILE_AGAIN_MS = 2_000;
 
 export type Running = {
   pid: number;
@@ -102,4 +104,16 @@ function processesOf(stateFolder: string): number[] {
         return []; // ended in the meantime, or it belongs to another user
       }
     });
+}
+
+/** `reconcile --settled`: `clean`, or what it said last; the report may take a while to catch up. */
+export async function reconciled(launcher: Launcher): Promise<string> {
+  let said = "";
+  for (let tries = 0; tries < RECONCILE_TRIES; tries++) {
+    const { status, stdout, stderr } = launcher.run("reconcile", "--settled", "--json");
+    if (status === 0) return "clean";
+    said = `${stdout}${stderr}`.slice(0, 2_000);
+    await Bun.sleep(RECONCILE_AGAIN_MS);
+  }
+  return said;
 }

@@ -58,8 +58,9 @@ const OBJECTS: Readonly<Record<string, Shape>> = {
   mediaType: { must: ["schema"], fields: { schema: "schema", example: "any", examples: "{example}" } },
   response: {
     must: ["description", "headers"],
-    fields: { description: "string", headers: "{header}", content: "{mediaType}" },
+    fields: { description: "string", headers: "{header}", content: "{mediaType}", links: "{link}" },
   },
+  link: { must: ["operationId", "parameters"], fields: { operationId: "string", parameters: "{any}" } },
   header: {
     must: ["description", "schema", "example"],
     fields: { description: "string", required: "boolean", schema: "schema", example: "any" },

@@ -2,7 +2,7 @@
 // byte for byte. Balances are read in test/integration/door-jasmin.test.ts.
 
 import { beforeEach, describe, expect, test } from "bun:test";
-import { CUSTOMER, ID_UUID, KEY, type TestDoor, testDoor } from "../../../test/support/doors.ts";
+import { CUSTOMER, ID_UUID, KEY, NOW_MS, type TestDoor, testDoor } from "../../../test/support/doors.ts";
 import { maskOf } from "../../core/callback.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
 import { createJasminDoor } from "./jasmin.ts";
@@ -50,6 +50,23 @@ describe("a message", () => {
         encoding: "gsm7",
         parts: 1,
       },
+    ]);
+  });
+
+  test("with sdt is sent at that time, and valid for as long from now", async () => {
+    for (const sdt of ["000000000100000R", "261126150000014%2B", "261126150000014+", ""])
+      expect(await send(`to=09121234567&content=x&sdt=${sdt}`)).toEqual(SUCCESS);
+    expect(await send("to=09121234567&content=x&sdt=000000010000000R&validity-period=90")).toEqual(SUCCESS);
+    const times = door.drafts.map(({ sendAtMs, validForMs }) => [
+      sendAtMs === undefined ? null : (sendAtMs - NOW_MS) / 60_000,
+      validForMs === null ? null : validForMs / 60_000,
+    ]);
+    expect(times).toEqual([
+      [1, null],
+      [60, null],
+      [60, null],
+      [null, null],
+      [60, 30],
     ]);
   });
 
@@ -165,7 +182,7 @@ describe("a request that can't be honoured is refused in Jasmin's words", () => 
     const values = {
       coding: "4",
       priority: "4",
-      sdt: "000000000100000R",
+      sdt: "000031000000000R",
       "validity-period": "4321",
       dlr: "maybe",
       "dlr-url": "http://a/",
@@ -176,6 +193,10 @@ describe("a request that can't be honoured is refused in Jasmin's words", () => 
     };
     for (const [name, value] of Object.entries(values))
       expect(await refused(`${name}=${encodeURIComponent(value)}`)).toEqual(invalid(name, value));
+    for (const sdt of ["1", "tomorrow", "261126102800000+", "260230103000000+"])
+      expect(await refused(`sdt=${encodeURIComponent(sdt)}`)).toEqual(invalid("sdt", sdt));
+    const short = await refused("sdt=000000010000000R&validity-period=60");
+    expect(short).toEqual(invalid("validity-period", "60"));
   });
 });
 
@@ -241,4 +262,11 @@ test("a rate is the price of a part, and how many there are", async () => {
 
 test("a ping needs no key", async () => {
   expect(await get("/ping")).toEqual([200, "Jasmin/PONG"]);
+});
+
+test("a validity that ends before quiet hours do is an invalid value", async () => {
+  door = testDoor(createJasminDoor, { rules: { quietUntil: (_, atMs) => atMs + 3_600_000 } });
+  expect(await refused("validity-period=60")).toEqual(invalid("validity-period", "60"));
+  expect(await send("to=09121234567&content=x")).toEqual(SUCCESS);
+  expect(door.drafts).toMatchObject([{ sendAtMs: expect.any(Number) }]);
 });

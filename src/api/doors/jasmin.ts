@@ -9,7 +9,7 @@ import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { decodeGsm7 } from "../../core/gsm7.ts";
 import { ulidUuid } from "../../core/id.ts";
 import { parseJson } from "../../core/json.ts";
-import { REFERENCE_CHARS_MAX, VALID_FOR_MIN_MS, VALID_FOR_MS } from "../../core/limits.ts";
+import { REFERENCE_CHARS_MAX } from "../../core/limits.ts";
 import { decimalOf } from "../../core/money.ts";
 import { countParts, textProblem } from "../../core/parts.ts";
 import { formText, JASMIN_LEVELS, jasminStatuses } from "../../core/peers/form.ts";
@@ -23,6 +23,7 @@ import type { Written } from "../route.ts";
 import { type DoorRoute, doorRoute, headerCredentials, isCustomerId, type Knock } from "./door.ts";
 import { PeerRefusal, signIn } from "./door.ts";
 import { CHARSETS, fieldsOf, queryOf, utf8Of, wholeNumber, withPlus } from "./fields.ts";
+import { type Later, laterAt, smppTimeOf, validAfter } from "./later.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
 /** `priorityIsExpress`: priority 3 chooses the express lane; otherwise a priority changes nothing. */
@@ -61,7 +62,7 @@ async function sendMessage(deps: JasminDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: askedOf(args),
-    inputs: [inputOf(args, deps.priorityIsExpress)],
+    inputs: [inputOf(args, deps)],
     refused: ([error], input) => refusedField(error, input, args),
     status: 200,
     headers: TEXT_HEADERS,
@@ -113,8 +114,8 @@ const RATE: Rules = {
   priority: /^[0-3]$/,
   "validity-period": /^\d+$/,
   tags: /^[-a-zA-Z0-9,]*$/,
-  // Nothing is sent later, and no other SMPP fields.
-  sdt: /^$/,
+  sdt: /^(\d{15}[-+ R])?$/,
+  // No other SMPP fields are sent.
   custom_tlvs: /^(\[\])?$/,
 };
 const SEND: Rules = {
@@ -205,15 +206,20 @@ async function caller(
 // ---- the message ----
 
 const MINUTE_MS = 60_000;
+/** More than any validity may be, whenever the message is sent. */
+const MINUTES_MAX = 100_000;
 
-function inputOf(args: Arguments, priorityIsExpress: boolean): DraftInput {
+function inputOf(args: Arguments, { priorityIsExpress, now }: JasminDeps): DraftInput {
   const from = withPlus(textOf(args, "from"));
   const tags = textOf(args, "tags");
   if (tags.length > REFERENCE_CHARS_MAX) throw invalid(SAYS_ERROR, "tags", tags);
+  const nowMs = now();
+  const later = scheduledFor(textOf(args, "sdt"), nowMs);
   const validity = textOf(args, "validity-period");
-  const [min, max] = [VALID_FOR_MIN_MS / MINUTE_MS, VALID_FOR_MS / MINUTE_MS];
-  const validMin = validity === "" ? null : wholeNumber(validity, min, max);
+  const validMin = validity === "" ? null : wholeNumber(validity, 1, MINUTES_MAX);
   if (validMin === undefined) throw invalid(SAYS_ERROR, "validity-period", validity);
+  const validForMs = validAfter(validMin === null ? null : validMin * MINUTE_MS, later, nowMs);
+  if (validForMs === undefined) throw invalid(SAYS_ERROR, "validity-period", validity);
   const told = toldOf(args);
   return {
     phone: withPlus(textOf(args, "to")),
@@ -221,10 +227,20 @@ function inputOf(args: Arguments, priorityIsExpress: boolean): DraftInput {
     lane: priorityIsExpress && textOf(args, "priority") === "3" ? "express" : "normal",
     from: from === "" ? null : from,
     reference: tags === "" ? null : tags,
-    validForMs: validMin === null ? null : validMin * MINUTE_MS,
+    validForMs,
     callbackUrl: null,
+    ...later,
     ...(told === undefined ? {} : { told }),
   };
+}
+
+/** `sdt`: its schedule delivery time. @throws PeerRefusal */
+function scheduledFor(sdt: string, nowMs: number): Later {
+  if (sdt === "") return {};
+  const atMs = smppTimeOf(sdt, nowMs);
+  const later = atMs === undefined ? undefined : laterAt(atMs, nowMs);
+  if (later === undefined) throw invalid(SAYS_ERROR, "sdt", sdt);
+  return later;
 }
 
 /** What is told at its dlr-url. A URL or level asks for it, whatever `dlr` says. @throws PeerRefusal */
@@ -272,6 +288,8 @@ function refusedField(error: FieldError | undefined, input: DraftInput, args: Ar
   if (error?.field === "phone") return invalid(SAYS_ERROR, "to", input.phone);
   if (error?.field === "callback_url") return invalid(SAYS_ERROR, "dlr-url", textOf(args, "dlr-url"));
   if (error?.field === "from") return invalid(SAYS_ERROR, "from", input.from ?? "");
+  if (error?.field === "valid_for")
+    return invalid(SAYS_ERROR, "validity-period", textOf(args, "validity-period"));
   return args.has(CODED)
     ? invalid(SAYS_ERROR, CODED, input.text)
     : SAYS_ERROR.refusal(400, `Invalid hex-content data: '${textOf(args, "hex-content")}'`);

@@ -2,7 +2,7 @@
 // byte for byte.
 
 import { beforeEach, describe, expect, test } from "bun:test";
-import { CUSTOMER, KEY, type TestDoor, testDoor } from "../../../test/support/doors.ts";
+import { CUSTOMER, KEY, NOW_MS, type TestDoor, testDoor } from "../../../test/support/doors.ts";
 import { maskOf } from "../../core/callback.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
 import { createKannelDoor } from "./kannel.ts";
@@ -51,6 +51,29 @@ describe("a message", () => {
         encoding: "gsm7",
         parts: 1,
       },
+    ]);
+  });
+
+  test("that is deferred is sent so many minutes later, and valid for as long from now", async () => {
+    for (const deferred of ["5", "43200", "0", ""])
+      expect(await send(`to=09121234567+09121234568&text=x&deferred=${deferred}`)).toEqual(ACCEPTED);
+    expect(await send("to=09121234567&text=x&deferred=60&validity=90")).toEqual(ACCEPTED);
+    expect(await send("to=09121234567&text=x&deferred=1&validity=4321")).toEqual(ACCEPTED);
+    const times = door.drafts.map(({ sendAtMs, validForMs }) => [
+      sendAtMs === undefined ? null : (sendAtMs - NOW_MS) / 60_000,
+      validForMs === null ? null : validForMs / 60_000,
+    ]);
+    expect(times).toEqual([
+      [5, null],
+      [5, null],
+      [43_200, null],
+      [43_200, null],
+      [null, null],
+      [null, null],
+      [null, null],
+      [null, null],
+      [60, 30],
+      [1, 4_320],
     ]);
   });
 
@@ -165,7 +188,11 @@ describe("a request that can't be honoured is refused in Kannel's words", () => 
       "alt-dcs=1": "Alt-DCS",
       "mwi=0": "MWI",
       "compress=1": "Compress",
-      "deferred=5": "Deferred",
+      "deferred=43201": "Deferred",
+      "deferred=-1": "Deferred",
+      "deferred=1h": "Deferred",
+      "deferred=60&validity=60": "Validity",
+      "deferred=1&validity=4322": "Validity",
       "validity=0": "Validity",
       "validity=4321": "Validity",
       "validity=1x": "Validity",
@@ -258,4 +285,11 @@ test("a HEAD sends nothing", async () => {
   const { status } = await door.ask(`${PATH}?${SIGNED}&to=09121234567&text=x`, { method: "HEAD" });
   expect(status).toBe(405);
   expect(door.drafts).toEqual([]);
+});
+
+test("a validity that ends before quiet hours do is misformed", async () => {
+  door = testDoor(createKannelDoor, { rules: { quietUntil: (_, atMs) => atMs + 3_600_000 } });
+  expect(await refused("validity=60")).toEqual([400, "Validity field misformed, rejected"]);
+  expect(await send("to=09121234567&text=x&validity=61")).toEqual(ACCEPTED);
+  expect(door.drafts).toMatchObject([{ sendAtMs: expect.any(Number), validForMs: 60_000 }]);
 });

@@ -12,6 +12,7 @@ import { REFERENCE_CHARS_MAX, VALID_FOR_MIN_MS, VALID_FOR_MS } from "../../core/
 import { labelProblem } from "../../core/parts.ts";
 import { formText, kannelStatuses } from "../../core/peers/form.ts";
 import { hasPlainHost, kannelUrlFits } from "../../core/peers/kannel.ts";
+import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
 import type { Written } from "../route.ts";
 import {
   type Credentials,
@@ -24,6 +25,7 @@ import {
   signIn,
 } from "./door.ts";
 import { CHARSETS, type Field, fieldsOf, queryOf, utf8Of, wholeNumber, withPlus } from "./fields.ts";
+import { type Later, validAfter } from "./later.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
 /** `priorityIsExpress`: priority 3 chooses the express lane; otherwise a priority changes nothing. */
@@ -53,7 +55,7 @@ async function sendSms(deps: KannelDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: askedOf(fields),
-    inputs: inputsOf(fields, deps.priorityIsExpress),
+    inputs: inputsOf(fields, deps),
     refused: ([error]) => refusedField(error),
     status: 202,
     headers: HEADERS,
@@ -102,10 +104,14 @@ const askedOf = (fields: Fields): string =>
 const MINUTE_MS = 60_000;
 
 /** @throws PeerRefusal */
-function inputsOf(fields: Fields, priorityIsExpress: boolean): DraftInput[] {
+function inputsOf(fields: Fields, { priorityIsExpress, now }: KannelDeps): DraftInput[] {
   const phones = receiversOf(fields.get("to"));
   refuseUnsupported(fields);
-  const validMin = numberOf(fields, "validity", "Validity", VALID_MIN, VALID_MAX);
+  const nowMs = now();
+  const later = deferredTo(fields, nowMs);
+  const validMin = numberOf(fields, "validity", "Validity", VALID_MIN, VALID_MAX + DEFERRED_MAX);
+  const validForMs = validAfter(validMin === null ? null : validMin * MINUTE_MS, later, nowMs);
+  if (validForMs === undefined) throw misformed("Validity");
   const priority = numberOf(fields, "priority", "Priority", 0, 3);
   const given = utf8Of(fields.get("from"));
   if (fields.has("from") && given === undefined) throw refusal("Sender field misformed, rejected");
@@ -117,8 +123,9 @@ function inputsOf(fields: Fields, priorityIsExpress: boolean): DraftInput[] {
     lane: priorityIsExpress && priority === 3 ? ("express" as const) : ("normal" as const),
     from,
     reference,
-    validForMs: validMin === null ? null : validMin * MINUTE_MS,
+    validForMs,
     callbackUrl: null,
+    ...later,
     ...(told === undefined ? {} : { told }),
   };
   return phones.map((phone) => ({ ...terms, phone }));
@@ -126,6 +133,13 @@ function inputsOf(fields: Fields, priorityIsExpress: boolean): DraftInput[] {
 
 const VALID_MIN = VALID_FOR_MIN_MS / MINUTE_MS;
 const VALID_MAX = VALID_FOR_MS / MINUTE_MS;
+const DEFERRED_MAX = SCHEDULE_AHEAD_MS / MINUTE_MS;
+
+function deferredTo(fields: Fields, nowMs: number): Later {
+  const minutes = numberOf(fields, "deferred", "Deferred", 0, DEFERRED_MAX) ?? 0;
+  return minutes === 0 ? {} : { sendAtMs: nowMs + minutes * MINUTE_MS };
+}
+
 const DENIED = "Number(s) has/have been denied by white- and/or black-lists.";
 
 /**
@@ -154,7 +168,6 @@ const UNSUPPORTED: readonly [field: string, name: string, nothing: readonly stri
   ["alt-dcs", "Alt-DCS", ["0"]],
   ["mwi", "MWI", []],
   ["compress", "Compress", ["0"]],
-  ["deferred", "Deferred", ["0"]],
 ];
 
 function refuseUnsupported(fields: Fields): void {
@@ -220,6 +233,7 @@ function refusedField(error: FieldError | undefined): PeerRefusal {
   if (error?.field === "phone") return refusal(DENIED);
   if (error?.field === "callback_url") return misformed("DLR-URL");
   if (error?.field === "from") return refusal("Sender field misformed, rejected");
+  if (error?.field === "valid_for") return misformed("Validity");
   return refusal(error?.reason.startsWith("needs ") ? "Text field is too long, rejected" : TEXT_MISFORMED);
 }
 

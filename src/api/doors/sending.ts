@@ -5,16 +5,16 @@
 // the same bytes, and nothing is sent again.
 
 import { type Draft, type DraftInput, draftOf } from "../../core/draft.ts";
-import { refusalsOf } from "../../core/price-plan.ts";
 import type { UrlRules } from "../../core/callback-url.ts";
 import type { FieldError } from "../../core/errors.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { AcceptBatch, AcceptedBatch } from "../../ingest/accept-batch.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
-import type { RateState } from "../../ingest/rate-limits.ts";
+import type { Rates } from "../../ingest/rate-limits.ts";
 import type { RequestKey } from "../../ledger/idempotency.ts";
 import type { AccessDeps } from "../access.ts";
+import { draftRules } from "../draft-rules.ts";
 import { givenKey, onceAs } from "../idempotency-key.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import type { Arrival, Written } from "../route.ts";
@@ -25,6 +25,7 @@ export type SendingDeps = {
   acceptBatch: AcceptBatch;
   keys: Idempotency;
   callbacks: UrlRules;
+  now: () => number;
 };
 
 /** What was accepted; `id` is the batch's, or, of a single message, its own. */
@@ -39,6 +40,8 @@ export type Sending = {
   asked: string;
   /** At least one, all of one lane. */
   inputs: readonly DraftInput[];
+  /** How long those without a validity are valid, from their time on; as long as is usual if absent. */
+  usuallyValidMs?: number;
   /** The peer's answer to a message that can't be sent. */
   refused(errors: readonly FieldError[], input: DraftInput): Error;
   /** The peer's answer, and the headers it has each time. */
@@ -64,15 +67,16 @@ export async function send(
 
 async function accepted(deps: SendingDeps, sending: Sending, key: RequestKey | null): Promise<Written> {
   const { owner, arrival, inputs, status } = sending;
-  const rules = { region: owner.region, callbacks: deps.callbacks, refuses: refusalsOf(owner, Date.now) };
+  const rules = draftRules(owner, { callbacks: deps.callbacks, now: deps.now });
   const drafts = inputs.map((input) => {
     const result = draftOf(input, rules);
     if (result.kind === "refused") throw sending.refused(result.errors, input);
-    return result.draft;
+    const { draft } = result;
+    return draft.validForMs === null ? { ...draft, validForMs: sending.usuallyValidMs ?? null } : draft;
   });
   const { traceparent, isGone } = arrival;
   const shared = { payer: owner, fallback: null, traceparent, isGone };
-  const written = (body: string, rate: RateState | null): Written => ({
+  const written = (body: string, rate: Rates | null): Written => ({
     status,
     body,
     ...(rate === null ? {} : { headers: rateHeaders(rate) }),

@@ -8,11 +8,13 @@ import {
   ID_HEX,
   KEY,
   KEY_ID,
+  NOW_MS,
   type TestDoor,
   testDoor,
 } from "../../../test/support/doors.ts";
 import { maskOf } from "../../core/callback.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { quietUntilOf } from "../../core/quiet-hours.ts";
 import { RateLimitedError } from "../../ingest/rate-limits.ts";
 import { accountSid, failureOf } from "../../core/peers/twilio.ts";
 import { createTwilioDoor } from "./twilio.ts";
@@ -77,6 +79,18 @@ describe("a message", () => {
         encoding: "gsm7",
         parts: 1,
       },
+    ]);
+  });
+
+  test("is scheduled up to 30 days ahead, and valid from then on", async () => {
+    const form = { ...MESSAGE, ScheduleType: "fixed", MessagingServiceSid: SERVICE, ValidityPeriod: "600" };
+    for (const SendAt of ["2026-11-26T10:35:00Z", "2026-12-26T14:00:00+03:30"]) {
+      const { status, text } = await post({ ...form, SendAt });
+      expect([status, JSON.parse(text)]).toMatchObject([201, { status: "scheduled", date_sent: null }]);
+    }
+    expect(door.drafts.map(({ sendAtMs, validForMs }) => [sendAtMs, validForMs])).toEqual([
+      [NOW_MS + 300_000, 600_000],
+      [NOW_MS + 30 * 86_400_000, 600_000],
     ]);
   });
 
@@ -190,8 +204,6 @@ describe("a request that can't be honoured is refused with Twilio's code", () =>
     const codes = {
       MediaUrl: 21620,
       ContentSid: 21619,
-      SendAt: 35126,
-      ScheduleType: 35126,
     };
     for (const [name, code] of Object.entries(codes))
       expect((await refused({ [name]: "x" }))[1]).toStartWith(`{"code":${code},`);
@@ -199,6 +211,32 @@ describe("a request that can't be honoured is refused with Twilio's code", () =>
       expect(await refused({ [name]: "True" })).toEqual(error(400, 20400, `${name}=true is not supported.`));
     const discard = error(400, 20400, "ContentRetention=discard is not supported.");
     expect(await refused({ ContentRetention: "discard" })).toEqual(discard);
+  });
+
+  test("a time that can't be kept, or is not said as Twilio wants it", async () => {
+    const sound = { ScheduleType: "fixed", MessagingServiceSid: SERVICE, SendAt: "2026-11-26T11:00:00Z" };
+    const codeOf = async (form: Record<string, string>) => {
+      const [status, text] = await refused(form);
+      return [status, (JSON.parse(text as string) as { code: number }).code];
+    };
+    const { SendAt, ScheduleType } = sound;
+    expect(await codeOf({ SendAt, MessagingServiceSid: SERVICE })).toEqual([400, 35126]);
+    expect(await codeOf({ ...sound, ScheduleType: "optimal" })).toEqual([400, 35126]);
+    expect(await codeOf({ ...sound, SendAt: "" })).toEqual([400, 35111]);
+    expect(await codeOf({ SendAt, ScheduleType })).toEqual([400, 35118]);
+    const window = error(
+      400,
+      35114,
+      "SendAt time must be between 300 seconds and 30 days (2592000 seconds) in the future, inclusive.",
+    );
+    const times = [
+      "2026-11-26T10:34:59Z",
+      "2026-12-26T10:30:01Z",
+      "2025-11-26T11:00:00Z",
+      "2026-11-31T10:00:00Z",
+      "soon",
+    ];
+    for (const at of times) expect(await refused({ ...sound, SendAt: at })).toEqual(window);
   });
 
   test("a parameter given twice, or not in UTF-8", async () => {
@@ -234,8 +272,8 @@ describe("a refusal of Sluice has its own status, in Twilio's form", () => {
   });
 
   test("too much", async () => {
-    const rate = { size: 10, fillS: 60, left: 0, fullInS: 60 };
-    const limited = await answered(new RateLimitedError(rate, 7));
+    const rates = [{ unit: "parts", size: 10, fillS: 60, left: 0, fullInS: 60 }] as const;
+    const limited = await answered(new RateLimitedError(rates, 7));
     expect(limited).toEqual({ seen: error(429, 20429, "Too Many Requests"), retryAfter: "7" });
     const busy = await answered(new SluiceError("overloaded"));
     expect(busy).toEqual({ seen: error(503, 20503, "Service Unavailable"), retryAfter: "1" });
@@ -261,4 +299,20 @@ test("what became of a message has Twilio's error code", () => {
   expect(codeOf("failed", "A: refused")).toBe(30008);
   expect(codeOf("expired", null)).toBe(30036);
   expect(codeOf("rejected", null)).toBe(30007);
+});
+
+test("a validity that ends before quiet hours do is refused as one; without any a message waits", async () => {
+  const minute = Math.floor(NOW_MS / 60_000) % 1_440;
+  const night = { fromMin: minute, untilMin: (minute + 120) % 1_440, zone: "UTC", prefix: "" };
+  const rules = { quietUntil: quietUntilOf([night]), senders: new Set(["SLUICE"]) };
+  door = testDoor(createTwilioDoor, { rules });
+  const [status, text] = await refused({ ValidityPeriod: "600" });
+  expect([status, text]).toEqual([
+    400,
+    expect.stringContaining("The 'ValidityPeriod' must last 60 s beyond"),
+  ]);
+  expect(text).toContain('"code":21624');
+  expect((await refused({ From: "OTHER" }))[1]).toContain('"code":21212');
+  expect((await post(MESSAGE)).status).toBe(201);
+  expect(door.drafts).toMatchObject([{ sendAtMs: expect.any(Number), validForMs: 36_000_000 }]);
 });

@@ -19,6 +19,8 @@ import {
   messageSid,
   TWILIO_WORDS,
 } from "../../core/peers/twilio.ts";
+import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
+import { timeOf } from "../../core/time.ts";
 import type { CallbackSigners } from "../../customers/callback-signers.ts";
 import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
 import type { Pool } from "../../platform/mysql.ts";
@@ -29,6 +31,7 @@ import type { Written } from "../route.ts";
 import { type DoorRoute, doorRoute, headerCredentials, type Knock } from "./door.ts";
 import { PeerRefusal, signIn } from "./door.ts";
 import { fieldsOf, utf8Of, wholeNumber } from "./fields.ts";
+import { type Later, laterAt } from "./later.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
 export type TwilioDeps = SendingDeps & { reads: { pool: Pool }; signers: CallbackSigners };
@@ -86,7 +89,7 @@ async function create(deps: TwilioDeps, knock: Knock): Promise<Written> {
   const form = formOf(knock);
   refuseUnsupported(form);
   const service = form.get("MessagingServiceSid") ?? null;
-  const input = inputOf(form);
+  const input = { ...inputOf(form), ...scheduledFor(form, deps.now()) };
   const { text } = input;
   const told = await toldOf(deps, knock, owner, form);
   if (told !== undefined) input.told = told;
@@ -95,6 +98,7 @@ async function create(deps: TwilioDeps, knock: Knock): Promise<Written> {
     owner,
     asked: JSON.stringify(["twilio", ...[...form].toSorted(([a], [b]) => (a < b ? -1 : 1))]),
     inputs: [input],
+    usuallyValidMs: VALIDITY_MAX_S * 1_000,
     refused: ([error], { phone, from }) => refusedField(error, { phone, from }),
     status: CREATED,
     headers: JSON_HEADERS,
@@ -102,7 +106,7 @@ async function create(deps: TwilioDeps, knock: Knock): Promise<Written> {
       JSON.stringify(
         resourceOf(owner, {
           id,
-          status: service === null ? "queued" : "accepted",
+          status: input.sendAtMs !== undefined ? "scheduled" : service === null ? "queued" : "accepted",
           text,
           from: input.from,
           phone: messages[0].phone,
@@ -139,8 +143,6 @@ const REPEATED = new Set(["MediaUrl", "PersistentAction", "Tags"]);
 function refuseUnsupported(form: Form): void {
   if (form.has("MediaUrl")) throw refusal(400, 21620, "MediaUrl is not supported: messages are text.");
   if (form.has("ContentSid")) throw refusal(400, 21619, "ContentSid is not supported: give a Body.");
-  if (form.has("ScheduleType") || form.has("SendAt"))
-    throw refusal(400, 35126, "ScheduleType and SendAt are not supported.");
   for (const [name, value] of UNSUPPORTED)
     if (form.get(name)?.toLowerCase() === value)
       throw refusal(400, 20400, `${name}=${value} is not supported.`);
@@ -166,14 +168,37 @@ function inputOf(form: Form): DraftInput {
   const text = form.get("Body");
   if (text === undefined) throw refusal(400, 21602, "Message body is required.");
   if (text.length > BODY_CHARS_MAX) throw tooLong();
-  const given = form.get("ValidityPeriod") ?? String(VALIDITY_MAX_S);
-  const validS = wholeNumber(given, VALID_FOR_MIN_MS / 1_000, VALIDITY_MAX_S);
+  const given = form.get("ValidityPeriod");
+  const validS = given === undefined ? null : wholeNumber(given, VALID_FOR_MIN_MS / 1_000, VALIDITY_MAX_S);
   if (validS === undefined) {
     const bounds = `from ${VALID_FOR_MIN_MS / 1_000} to ${VALIDITY_MAX_S}`;
     throw refusal(400, 21624, `The 'ValidityPeriod' ${given} is not a number of seconds ${bounds}.`);
   }
-  const validForMs = validS * 1_000;
+  const validForMs = validS === null ? null : validS * 1_000;
   return { phone: to, text, lane: "normal", from, reference: null, validForMs, callbackUrl: null };
+}
+
+const AHEAD_MIN_S = 300;
+const AHEAD_MAX_S = SCHEDULE_AHEAD_MS / 1_000;
+
+/** @throws PeerRefusal */
+function scheduledFor(form: Form, nowMs: number): Later {
+  const [type, sendAt] = [form.get("ScheduleType"), form.get("SendAt")];
+  if (type === undefined && sendAt === undefined) return {};
+  if (type !== "fixed")
+    throw refusal(400, 35126, "The 'ScheduleType' of a message with 'SendAt' must be fixed.");
+  if (sendAt === undefined)
+    throw refusal(400, 35111, "You must indicate SendAt timestamp if ScheduleType is 'fixed'.");
+  if (!form.has("MessagingServiceSid"))
+    throw refusal(400, 35118, "MessagingServiceSid is required to schedule a message.");
+  const atMs = timeOf(sendAt);
+  const later = atMs === null || atMs < nowMs + AHEAD_MIN_S * 1_000 ? undefined : laterAt(atMs, nowMs);
+  if (later === undefined) {
+    const days = `${AHEAD_MAX_S / 86_400} days (${AHEAD_MAX_S} seconds)`;
+    const bounds = `between ${AHEAD_MIN_S} seconds and ${days} in the future, inclusive`;
+    throw refusal(400, 35114, `SendAt time must be ${bounds}.`);
+  }
+  return later;
 }
 
 /**
@@ -208,6 +233,7 @@ function refusedField(
     return refusal(400, 21212, `The 'From' number ${from ?? ""} is not a valid phone number or name.`);
   if (error?.field === "callback_url")
     return refusal(400, 21609, `The 'StatusCallback' URL is not valid: it ${reason}.`);
+  if (error?.field === "valid_for") return refusal(400, 21624, `The 'ValidityPeriod' ${reason}.`);
   return reason.startsWith("needs ") ? tooLong() : refusal(400, 21602, `The 'Body' ${reason}.`);
 }
 

@@ -14,7 +14,11 @@ import { CODES, problemName } from "./problems.ts";
 
 type Media = { schema?: Json; example?: unknown; examples?: Record<string, { value: unknown }> };
 type Answer = { description: string; headers: Json; content?: Record<string, Media> };
-type Parameter = Required<Pick<Media, "schema" | "example">> & { name: string; in: string };
+type Parameter = Required<Pick<Media, "schema" | "example">> & {
+  name: string;
+  in: string;
+  required?: boolean;
+};
 type Operation = {
   operationId: string;
   security: Record<string, string[]>[];
@@ -149,7 +153,42 @@ for (const route of declaredRoutes) {
   });
 }
 
-test("a 429 and the 202 of a send tell the rate limit; the 429 of a check of the books doesn't", () => {
+test("links lead to operations that there are, by an id that the example of the answer has", () => {
+  const byId = new Map(declaredRoutes.map((route) => [route.about.operationId, route]));
+  const linked = declaredRoutes.flatMap(({ about }) =>
+    Object.entries(about.links ?? {}).map(([to, place]) => ({ about, to, place })),
+  );
+  expect(linked.length).toBeGreaterThan(5);
+  for (const { about, to, place } of linked) {
+    expect([to, byId.get(to)?.path]).toEqual([to, expect.stringContaining(":id")]);
+    const answer: unknown = Object.values(about.answers)[0];
+    const steps = place.slice(1).split("/");
+    expect(steps.reduce((found, step) => (found as Json)[step], answer)).toBeString();
+  }
+});
+
+test("what a route needs in its query is required", () => {
+  const [remove] = declaredRoutes.filter(({ about }) => about.operationId === "removeOptOut") as [Route];
+  const required = operationOf(remove).parameters.filter((one) => one.required === true);
+  expect(required.map(({ name }) => name)).toEqual(["phone"]);
+});
+
+test("a field that may be left out may be null, as a body's check reads it", () => {
+  for (const route of declaredRoutes) {
+    const media = operationOf(route).requestBody?.content["application/json"];
+    const { check } = route;
+    if (media === undefined || check === null) continue;
+    const needed = (media.schema?.required ?? []) as string[];
+    const optional = Object.keys(media.schema?.properties as Json).filter((name) => !needed.includes(name));
+    const example = media.example as Json;
+    const body = { ...Object.fromEntries(optional.map((name) => [name, null])), ...example };
+    expect(mismatches(media.schema, body)).toEqual([]);
+    expect(() => check(structuredClone(body))).not.toThrow();
+    for (const name of needed) expect(mismatches(media.schema, { ...body, [name]: null })).not.toEqual([]);
+  }
+});
+
+test("a 429, and the 202 of a send, tell the rate limits", () => {
   const headersOf = (path: string, method: string, status: string) =>
     Object.keys(paths[path]?.[method]?.responses[status]?.headers ?? {});
   for (const status of ["202", "429"])
@@ -157,7 +196,7 @@ test("a 429 and the 202 of a send tell the rate limit; the 429 of a check of the
   expect(headersOf("/v1/sms/send", "post", "202")).toContain("Idempotent-Replayed");
   expect(headersOf("/v1/sms/send", "post", "429")).toContain("Retry-After");
   expect(headersOf("/v1/wallet/reconcile", "get", "429")).toContain("Retry-After");
-  expect(headersOf("/v1/wallet/reconcile", "get", "429")).not.toContain("RateLimit");
+  expect(headersOf("/v1/wallet/reconcile", "get", "429")).toContain("RateLimit");
 });
 
 test("answers are open for members to come, bodies are not", () => {

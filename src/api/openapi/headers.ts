@@ -29,15 +29,16 @@ export const HEADERS = {
   },
   RateLimit: {
     description:
-      "what is left in the customer's bucket: `r` parts now, full again in `t` seconds. Absent without a " +
-      "limit (draft-ietf-httpapi-ratelimit-headers-10)",
+      "what is left of the customer's limits: of each, `r` parts or requests now, and all again in `t` " +
+      "seconds. Absent without a limit (draft-ietf-httpapi-ratelimit-headers-11)",
     schema: Type.String(),
-    example: '"parts";r=9999;t=1',
+    example: '"parts";r=9999;t=1, "requests";r=599;t=1',
   },
   "RateLimit-Policy": {
-    description: "the customer's rate limit: `q` message parts in `w` seconds. Absent without a limit",
+    description:
+      "the customer's limits: `q` message parts, or `q` requests, in `w` seconds. Absent without a limit",
     schema: Type.String(),
-    example: '"parts";q=10000;w=60',
+    example: '"parts";q=10000;w=60;qu="message-parts", "requests";q=600;w=60',
   },
   "Retry-After": {
     description: "seconds to wait before the same request is sent again",
@@ -52,7 +53,7 @@ export const HEADERS = {
   "WWW-Authenticate": {
     description:
       "what is missing or wrong: `ApiKey`, the key in `X-API-Key`; `SluiceSignature`, the signature that " +
-      "the key asks for",
+      "the key asks for; `Bearer`, an admin token",
     schema: Type.String(),
     example: 'ApiKey realm="sluice"',
     required: true,

@@ -6,13 +6,13 @@ import { Type } from "typebox";
 import { ERRORS, type ErrorCode, SluiceError } from "../../core/errors.ts";
 import { csvLine } from "../../reports/exports.ts";
 import { type ParamName, PARAMS } from "../../reports/params.ts";
-import { errorsOf, type Exported, type Lines, type Route } from "../route.ts";
+import { type AdminAccess, errorsOf, type Exported, isOfAdmins, type Lines, type Route } from "../route.ts";
 import { Nothing } from "../shapes.ts";
 import type { HeaderName } from "./headers.ts";
 import { problemName } from "./problems.ts";
-import { type Components, type Json, printSchema, refTo, typeName } from "./schemas.ts";
+import { type Components, type Json, printBody, printSchema, refTo, typeName } from "./schemas.ts";
 
-type ResponseObject = { description: string; headers: Json; content?: Json };
+type ResponseObject = { description: string; headers: Json; content?: Json; links?: Json };
 
 /** Of every answer. */
 const ALWAYS: readonly HeaderName[] = ["X-Request-Id", "Cache-Control"];
@@ -42,7 +42,8 @@ export function operationOf(route: Route, into: Components): Json {
 function descriptionOf({ about, access, bodyBytesMax, notYet = [] }: Route): string {
   const paragraphs: string[] = [];
   if (about.description !== undefined) paragraphs.push(about.description);
-  if (access !== "public") paragraphs.push(`The key needs the scope \`${access}\`.`);
+  if (isOfAdmins(access)) paragraphs.push(`The token needs the scope \`${scopeOf(access)}\`.`);
+  else if (access !== "public") paragraphs.push(`The key needs the scope \`${access}\`.`);
   if (bodyBytesMax !== undefined) paragraphs.push(`The body has at most ${bodyBytesMax / 1_024} KiB.`);
   const names = notYet.map((name) => `\`${name}\``).join(", ");
   if (names !== "") paragraphs.push(`Not built yet, and refused with 422 \`not_supported\`: ${names}.`);
@@ -50,23 +51,29 @@ function descriptionOf({ about, access, bodyBytesMax, notYet = [] }: Route): str
 }
 
 function securityOf({ access, rawBytesMax }: Route): Json[] {
+  if (isOfAdmins(access)) return [{ adminToken: [scopeOf(access)] }];
   if (access !== "public") return [{ apiKey: [access] }];
   if (rawBytesMax === undefined) return [];
   return [{ operatorToken: [] }, { operatorTokenInQuery: [] }, { operatorBasic: [] }, {}];
 }
 
+const scopeOf = (access: AdminAccess): string => access.slice("admin:".length);
+
 // ---- what a request has ----
 
 /** Exactly the routes that take an Idempotency-Key can find it used with another body. */
 const takesKey = ({ errors }: Route): boolean => errors.includes("idempotency_key_reused");
+/** And exactly those that take a version can find another one. */
+const takesVersion = ({ errors }: Route): boolean => errors.includes("version_conflict");
 
 function parametersOf(route: Route): Json[] {
   const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name = ""]) => pathParameter(route, name));
   return [
     ...inPath,
-    ...route.query.map(queryParameter),
+    ...route.query.map((name) => queryParameter(name, route)),
     ...(route.rawBytesMax === undefined ? [] : [refTo("parameters", "OperatorQuery")]),
     ...(takesKey(route) ? [refTo("parameters", "Idempotency-Key")] : []),
+    ...(takesVersion(route) ? [refTo("parameters", "If-Match")] : []),
   ];
 }
 
@@ -77,19 +84,20 @@ function pathParameter({ about, method, path }: Route, name: string): Json {
   return { name, in: "path", required: true, description, schema: printSchema(schema), example };
 }
 
-function queryParameter(name: ParamName): Json {
+function queryParameter(name: ParamName, { about: { needs = [] } }: Route): Json {
   const { description, examples, ...schema } = printSchema(PARAMS[name]);
-  return { name, in: "query", description, schema, example: (examples as unknown[])[0] };
+  const required = needs.includes(name) ? { required: true } : {};
+  return { name, in: "query", ...required, description, schema, example: (examples as unknown[])[0] };
 }
 
 function requestBodyOf({ about, body, lines, method, rawBytesMax }: Route, into: Components): Json | null {
   if (body !== null) {
     const name = `${typeName(about.operationId)}Request`;
-    into.schemas[name] = printSchema(body);
+    into.schemas[name] = printBody(body);
     const schema = refTo("schemas", name);
     const content: Json = { "application/json": { schema, example: about.body } };
     if (lines !== undefined) {
-      into.schemas[`${name}Line`] = printSchema(lines.line);
+      into.schemas[`${name}Line`] = printBody(lines.line);
       content[NDJSON] = { schema: linesOf(`${name}Line`), example: lines.about.body };
     }
     return { required: true, content };
@@ -114,8 +122,8 @@ function responsesOf(route: Route, into: Components): Json {
         : route.answers[status] === undefined
           ? null
           : answerOf(route, status, into);
-    if (answer === null) responses[status] = sharedProblem(route, codes, into);
-    else responses[status] = codes.length === 0 ? answer : withProblem(answer, problemOf(route, codes));
+    if (answer === null) responses[status] = sharedProblem(codes, into);
+    else responses[status] = codes.length === 0 ? answer : withProblem(answer, problemOf(codes));
   }
   return responses;
 }
@@ -135,8 +143,17 @@ function answerOf(route: Route, status: number, into: Components): ResponseObjec
     [about.mediaType ?? "application/json"]: { schema: refTo("schemas", name), example },
     ...(route.exported === undefined ? {} : exportsOf(route.exported, `${name}Row`, into)),
   };
-  return { ...answer, content };
+  return { ...answer, content, ...linksOf(about) };
 }
+
+const linksOf = ({ links }: Route["about"]): { links?: Json } => {
+  if (links === undefined) return {};
+  const all = Object.entries(links).map(([operationId, place]) => {
+    const id = `$response.body#${place}`;
+    return [operationId, { operationId, parameters: { id } }] as const;
+  });
+  return { links: Object.fromEntries(all) };
+};
 
 const NDJSON = "application/x-ndjson";
 /** Text of lines, each of which is such a value. */
@@ -175,22 +192,18 @@ function exportsOf({ row, example }: Exported, name: string, into: Components): 
 }
 
 /** The same errors are one response for all routes that have them. */
-function sharedProblem(route: Route, codes: readonly ErrorCode[], into: Components): Json {
-  const rate = tellsRate(route, codes) ? "-with-rate" : "";
-  const name = codes.join("-") + rate;
-  into.responses[name] = problemOf(route, codes);
+function sharedProblem(codes: readonly ErrorCode[], into: Components): Json {
+  const name = codes.join("-");
+  into.responses[name] = problemOf(codes);
   return refTo("responses", name);
 }
 
-const tellsRate = ({ about }: Route, codes: readonly ErrorCode[]): boolean =>
-  codes.includes("rate_limited") && OF_A_RATE.every((name) => about.headers?.includes(name));
-
-function problemOf(route: Route, codes: readonly ErrorCode[]): ResponseObject {
+function problemOf(codes: readonly ErrorCode[]): ResponseObject {
   const names = [...ALWAYS, ...OF_A_PROBLEM];
   if (codes.some((code) => ERRORS[code].status === 401)) names.push("WWW-Authenticate");
   if (codes.some((code) => ERRORS[code].status === 415)) names.push("Accept-Encoding");
   if (codes.some((code) => new SluiceError(code).retryAfterS !== null)) names.push("Retry-After");
-  if (tellsRate(route, codes)) names.push(...OF_A_RATE);
+  if (codes.includes("rate_limited")) names.push(...OF_A_RATE);
   const schemas = codes.map((code) => refTo("schemas", problemName(code)));
   const examples = Object.fromEntries(codes.map((code) => [code, refTo("examples", code)]));
   const schema = schemas.length === 1 ? schemas[0] : { oneOf: schemas };
@@ -205,6 +218,7 @@ const withProblem = (answer: ResponseObject, problem: ResponseObject): ResponseO
   description: `${answer.description}, or a problem:\n\n${problem.description}`,
   headers: { ...problem.headers, ...answer.headers },
   content: { ...answer.content, ...problem.content },
+  ...(answer.links === undefined ? {} : { links: answer.links }),
 });
 
 const headersOf = (names: readonly HeaderName[]): Json =>

@@ -7,7 +7,14 @@
 import { STATUS_CODES } from "node:http";
 import type { Json } from "./schemas.ts";
 
-type Parameter = { name: string; in: string; description: string; example?: unknown; $ref?: string };
+type Parameter = {
+  name: string;
+  in: string;
+  description: string;
+  required?: boolean;
+  example?: unknown;
+  $ref?: string;
+};
 type Media = Record<string, { example?: unknown; examples?: Record<string, { $ref: string }> }>;
 type Operation = {
   summary: string;
@@ -97,14 +104,19 @@ const bodyOf = (example: unknown): Json =>
     ? { mode: "raw", raw: example }
     : { mode: "raw", raw: JSON.stringify(example, null, 2), options: { raw: { language: "json" } } };
 
-/** Parameters of the query are there to be switched on. */
+/** Parameters of the query are there to be switched on, unless the request needs them. */
 function urlOf(path: string, parameters: readonly Parameter[]): Json {
   const steps = path.slice(1).replaceAll(/\{(\w+)\}/g, ":$1");
   const ofPlace = (place: string) =>
     parameters
       .filter((one) => one.in === place)
       .map(({ name, description, example }) => ({ key: name, value: String(example), description }));
-  const [variable, query] = [ofPlace("path"), ofPlace("query").map((one) => ({ ...one, disabled: true }))];
+  const isNeeded = (key: string) =>
+    parameters.some(({ name, required }) => name === key && required === true);
+  const [variable, query] = [
+    ofPlace("path"),
+    ofPlace("query").map((one) => (isNeeded(one.key) ? one : { ...one, disabled: true })),
+  ];
   return {
     raw: `{{base_url}}/${steps}`,
     host: ["{{base_url}}"],

@@ -1,7 +1,9 @@
 // Prints typebox's schemas, which are JSON Schema 2020-12, as the document shows them: shapes that routes
-// share as references, answers open for members to come. Leaves to the operations which schemas there are.
+// share as references, answers open for members to come, bodies in which null means absent. A schema's
+// `documented` are keywords that the document says and the check of a body leaves to its route, which has
+// better words for them. Leaves to the operations which schemas there are.
 
-import type { TSchema } from "typebox";
+import type { TObject, TSchema } from "typebox";
 import { Currency, Cursor, CustomerId, Money, Phone, Sum, Time, Ulid } from "../shapes.ts";
 
 export type Json = Record<string, unknown>;
@@ -29,6 +31,25 @@ export function printSchema(schema: TSchema, open = false): Json {
   return print(schema, open) as Json;
 }
 
+/** As a body may be: what is optional may be null, as src/api/body-check.ts reads it. */
+export const printBody = (schema: TObject): Json => withNulls(printSchema(schema));
+
+function withNulls(schema: Json): Json {
+  const { properties, required = [] } = schema as { properties?: Record<string, Json>; required?: string[] };
+  if (properties === undefined) return schema;
+  const fields = Object.entries(properties).map(([name, field]) => {
+    const { items } = field as { items?: Json };
+    const inner = items === undefined ? field : { ...field, items: withNulls(items) };
+    return [name, required.includes(name) ? inner : orNull(inner)];
+  });
+  return { ...schema, properties: Object.fromEntries(fields) as Json };
+}
+
+function orNull({ description, ...schema }: Json): Json {
+  const anyOf = [schema, { type: "null" }];
+  return description === undefined ? { anyOf } : { anyOf, description };
+}
+
 /** The shapes themselves, by the names under which others refer to them. */
 export const printShapes = (): Json =>
   // A copy isn't found among the names, so it is printed in full.
@@ -46,7 +67,8 @@ function print(value: unknown, open: boolean): unknown {
 }
 
 /** The forms that generators of clients know: maps by additionalProperties, enumerations with a type. */
-function usual({ patternProperties, ...schema }: Json, open: boolean): Json {
+function usual({ patternProperties, documented, ...known }: Json, open: boolean): Json {
+  const schema: Json = { ...known, ...(documented as Json | undefined) };
   if (open && schema.additionalProperties === false) delete schema.additionalProperties;
   const values = (patternProperties as Json | undefined)?.[ANY_NAME];
   if (values !== undefined) return { ...schema, additionalProperties: values };

@@ -22,15 +22,15 @@ import { readPieces } from "../http.ts";
 import { givenKey } from "../idempotency-key.ts";
 import { CallbackUrl, From, ValidFor } from "../options.ts";
 import type { Arrival, Lines } from "../route.ts";
-import { closed, Count, Money, Ulid } from "../shapes.ts";
+import { closed, Count, Money, Time, Ulid } from "../shapes.ts";
 import { type Streams, streamed } from "../streams.ts";
-import { drafted, SendBody } from "./send.ts";
+import { drafted, SendBody, Text } from "./send.ts";
 
-const { phone, text, reference } = SendBody.properties;
+const { phone, reference } = SendBody.properties;
 const Line = Type.Object(
   {
     phone,
-    text,
+    text: Text,
     type: Type.Optional(Type.Enum(["normal"] as const, { description: "an upload goes by the normal lane" })),
     from: From,
     reference,
@@ -48,6 +48,7 @@ const Result = Type.Union([
       encoding: Type.Enum(["gsm7", "ucs2"]),
       parts: Type.Integer({ minimum: 1, maximum: TEXT_PARTS_MAX }),
       cost: Money,
+      send_at: Type.Optional(Time),
     },
     closed,
   ),
@@ -122,8 +123,9 @@ export function createUpload({
 function write(result: LineResult): string {
   const { index } = result;
   if ("message" in result) {
-    const { id, encoding, parts, cost } = result.message;
-    return `${JSON.stringify({ index, id, encoding, parts, cost })}\n`;
+    const { id, encoding, parts, cost, sendAtMs } = result.message;
+    const later = sendAtMs === undefined ? {} : { send_at: new Date(sendAtMs).toISOString() };
+    return `${JSON.stringify({ index, id, encoding, parts, cost, ...later })}\n`;
   }
   const { code, detail, errors } = result.refused;
   return `${JSON.stringify({ index, code, detail, ...(errors.length > 0 ? { errors } : {}) })}\n`;

@@ -17,13 +17,13 @@ import type { About } from "../about.ts";
 import { MessageShape, SCHEDULED_EXAMPLE } from "../message-shape.ts";
 import { SendAtTime } from "../options.ts";
 import { type Call, type Route, route } from "../route.ts";
-import { closed, Ulid } from "../shapes.ts";
+import { closed, GivenUlid } from "../shapes.ts";
 
 export type MessageScheduleDeps = { schedule: ScheduleDeps };
 
 const Message = Type.Object(MessageShape, closed);
 const PATH: About["path"] = {
-  id: { schema: Ulid, description: "of the message", example: SCHEDULED_EXAMPLE.id },
+  id: { schema: GivenUlid, description: "of the message", example: SCHEDULED_EXAMPLE.id },
 };
 const ERRORS = ["not_found", "not_scheduled", "outcome_unknown"] as const;
 
@@ -73,8 +73,9 @@ export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
       tag: "Messages",
       summary: "Change when a scheduled message is sent",
       description:
-        "`valid_until` and `guaranteed_by` move with it. 409 once it is no longer `scheduled`. Text and " +
-        "phone can't be changed: cancel it, and send another one.",
+        "`valid_until` and `guaranteed_by` move with it. A time within the recipient's quiet hours means " +
+        "their end. 409 once it is no longer `scheduled`. Text and phone can't be changed: cancel it, and " +
+        "send another one.",
       path: PATH,
       body: { send_at: "2026-09-22T09:30:00+03:30" },
       answers: { 200: SCHEDULED_EXAMPLE },
@@ -85,7 +86,11 @@ export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
       const read = sendAtOf(call.body.send_at, nowMs, ulidTimeMs(own.id));
       if ("reason" in read)
         throw new SluiceError("validation_failed", { errors: [{ field: "send_at", reason: read.reason }] });
-      await putOffScheduled(schedule.pool, own, read.atMs ?? nowMs);
+      const atMs = read.atMs ?? nowMs;
+      const { quietUntil } = call.owner;
+      await putOffScheduled(schedule.pool, own, ({ lane, phone }) =>
+        lane === "express" ? atMs : (quietUntil?.(phone, atMs) ?? atMs),
+      );
       return { status: 200, body: await findMessage(schedule.pool, call.owner, own.id) };
     },
   });

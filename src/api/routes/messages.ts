@@ -28,6 +28,7 @@ export const createMessages = (deps: { pool: Pool }): Route =>
       description:
         "Of any time, unless `from` or `to` is given. A page with filters may be short: only a null " +
         "`next_cursor` marks the end.",
+      links: { getMessage: "/messages/0/id" },
       answers: { 200: { messages: [MESSAGE_EXAMPLE], next_cursor: null } },
     },
     handle: async ({ owner, query }) => ({ status: 200, body: await listMessages(deps, owner, query) }),

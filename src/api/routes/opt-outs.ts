@@ -44,7 +44,7 @@ const Added = Type.Object(
   closed,
 );
 const EXAMPLE = {
-  phone: "+989121234567",
+  phone: "+989127654321",
   sender: "3000123",
   source: "inbound",
   created_at: "2026-09-21T14:13:20.123Z",
@@ -116,7 +116,7 @@ const createAdd = ({ schedule }: OptOutDeps): Route =>
       description: `Within 2 s sends to it are refused before any charge (422, \`phone\`); what is scheduled
 is canceled and refunded. A repeat has no effect and gets the same answer. A message without \`from\` is
 refused if its phone opted out of any sender, because its operator chooses one.`,
-      body: { phone: "+989121234567", sender: "3000123" },
+      body: { phone: "+989127654321", sender: "3000123" },
       answers: { 200: { ...EXAMPLE, source: "api" } },
     },
     async handle({ owner, body }) {
@@ -151,6 +151,7 @@ const createRemove = ({ schedule }: OptOutDeps): Route =>
       summary: "Send messages to a phone again",
       description: `\`phone\` is required. Without \`sender\` all opt-outs of the phone end, those that it
 asked for itself too. \`removed\` says how many there were.`,
+      needs: ["phone"],
       answers: { 200: { removed: 1 } },
     },
     async handle({ owner: { customerId, region }, query }) {

@@ -47,6 +47,7 @@ const SendBody = Type.Object(
         minLength: 1,
         maxLength: TEXT_CHARS_MAX,
         description: `the text, with {code} once where the code goes; "${OTP_TEMPLATE_DEFAULT}" if absent`,
+        documented: { pattern: "\\{code\\}" },
       }),
     ),
     length: Type.Optional(
@@ -128,6 +129,7 @@ limited; what is refused for that costs nothing.`,
     },
   },
   headers: ["RateLimit", "RateLimit-Policy"],
+  links: { verifyCode: "/id" },
 };
 
 export const createOtpSend = ({ otps, keys, ...rules }: OtpRouteDeps): Route =>
@@ -143,7 +145,6 @@ export const createOtpSend = ({ otps, keys, ...rules }: OtpRouteDeps): Route =>
       "spend_cap_reached",
       "idempotency_in_progress",
       "idempotency_key_reused",
-      "rate_limited",
       "otp_phone_limited",
       "otp_customer_limited",
       "otp_pumping_suspected",

@@ -14,6 +14,7 @@ import { type Replacement, replacementsIn, toPersian } from "../../core/persian-
 import { previewOf } from "../../core/preview.ts";
 import { destinationRefused, pricesOf } from "../../core/price-plan.ts";
 import type { OptOuts } from "../../ingest/opt-outs.ts";
+import type { TemplateCache } from "../../customers/templates.ts";
 import type { RateLimits } from "../../ingest/rate-limits.ts";
 import type { Found, Router } from "../../operators/route.ts";
 import type { Pool } from "../../platform/mysql.ts";
@@ -22,8 +23,8 @@ import type { About } from "../about.ts";
 import { givenKey } from "../idempotency-key.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
-import { closed, Count, Currency, Money, OrNull, Phone } from "../shapes.ts";
-import { drafted, SendBody } from "./send.ts";
+import { closed, Count, Currency, Money, OrNull, Phone, Time } from "../shapes.ts";
+import { drafted, isPlain, SendBody, TEXT_UNLESS, withText } from "./send.ts";
 
 const Warning = Type.Object(
   {
@@ -71,6 +72,7 @@ const PreviewAnswer = Type.Object(
     prices: Type.Object({ normal: Money, express: Money }, closed),
     balance_after: Money,
     sufficient: Type.Boolean(),
+    send_at: OrNull(Time),
     operators: OrNull(Type.Array(Type.String(), { minItems: 1 })),
     warnings: Type.Array(Warning),
     parts_as_gsm7: OrNull(Type.Integer({ minimum: 1 })),
@@ -87,7 +89,8 @@ const ABOUT: About = {
 \`segments\` are the texts of its parts as they will be split. \`warnings\` names each character that makes
 the text UCS-2, where it is first, and what looks like it in GSM-7; \`parts_as_gsm7\` is how many parts it
 would have with those. \`normalization\` is what \`normalize\` replaces, or would if it were asked for; null
-if that is nothing. \`operators\` are those of which one is asked first; null if none takes the number:
+if that is nothing. \`send_at\` is when it would be sent, as asked or after the recipient's quiet hours; null
+if at once. \`operators\` are those of which one is asked first; null if none takes the number:
 then a send is accepted, fails and is refunded.`,
   body: { phone: "+989121234567", text: "It’s 1234", type: "normal" },
   answers: {
@@ -103,6 +106,7 @@ then a send is accepted, fails and is refunded.`,
       prices: { normal: 500, express: 700 },
       balance_after: 99_500,
       sufficient: true,
+      send_at: null,
       operators: ["A"],
       warnings: [
         {
@@ -124,8 +128,9 @@ then a send is accepted, fails and is refunded.`,
 export type PreviewDeps = {
   /** Which callback_urls are taken. */
   callbacks: UrlRules;
+  templates: TemplateCache;
   now: () => number;
-  limits: RateLimits;
+  limits: Pick<RateLimits, "take">;
   optOuts: OptOuts;
   findRoute: Router["find"];
   reads: { pool: Pool };
@@ -134,20 +139,30 @@ export type PreviewDeps = {
 /** A preview counts as a message of one part against the rate limit, whatever its text. */
 const RATE_PARTS = 1;
 
-export const createPreview = ({ callbacks, now, limits, optOuts, findRoute, reads }: PreviewDeps): Route =>
+export const createPreview = ({
+  callbacks,
+  templates,
+  now,
+  limits,
+  optOuts,
+  findRoute,
+  reads,
+}: PreviewDeps): Route =>
   route({
     method: "POST",
     path: "/v1/sms/preview",
     access: "send",
     query: [],
     body: SendBody,
+    unless: TEXT_UNLESS,
     answers: { 200: PreviewAnswer },
-    errors: ["rate_limited"],
+    errors: [],
     about: ABOUT,
-    async handle({ request, owner, body }) {
+    async handle({ request, owner, body: given }) {
       givenKey(request);
+      const body = isPlain(given) ? given : await withText(given, owner, { templates });
       const draft = drafted(body, owner, { callbacks, now });
-      const { phone, text, lane } = draft;
+      const { phone, text, lane, sendAtMs } = draft;
       const { customerId } = owner;
       if (!optOuts.hasNone(customerId) && (await optOuts.refused(customerId, [draft])).size > 0)
         throw optedOut();
@@ -174,6 +189,7 @@ export const createPreview = ({ callbacks, now, limits, optOuts, findRoute, read
           // A send that the wallet can't pay for is refused, and leaves it as it is.
           balance_after: sufficient ? balance - cost : balance,
           sufficient,
+          send_at: sendAtMs === undefined ? null : new Date(sendAtMs).toISOString(),
           operators: firstOf(findRoute(phone, lane)),
           warnings,
           parts_as_gsm7: partsAsGsm7,

@@ -5,14 +5,16 @@ import { type Static, Type } from "typebox";
 import type { UrlRules } from "../../core/callback-url.ts";
 import { type Draft, draftOf, type DraftInput } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
-import { PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
+import { PHONE_CHARS_MAX, REFERENCE_CHARS_MAX, TEXT_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
 import { ACCEPTED, LANES } from "../../core/message.ts";
 import { countReplaced, toPersian } from "../../core/persian-text.ts";
-import { refusalsOf } from "../../core/price-plan.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
+import type { TemplateCache } from "../../customers/templates.ts";
+import type { Room } from "../../ingest/admission.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import type { About } from "../about.ts";
+import { draftRules } from "../draft-rules.ts";
 import { once } from "../idempotency-key.ts";
 import {
   CallbackUrl,
@@ -28,7 +30,17 @@ import {
 } from "../options.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import { type Route, route } from "../route.ts";
-import { closed, Currency, CustomerId, Money, Time, Ulid } from "../shapes.ts";
+import { closed, Currency, CustomerId, LABEL, Money, Time, Ulid } from "../shapes.ts";
+import { Parameters, TemplateName, TemplateVersionNumber, textOf } from "../templated.ts";
+
+/** Required, for what takes no template. */
+export const Text = Type.String({
+  description:
+    `at most ${TEXT_PARTS_MAX} parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless ` +
+    "`normalize` asks for it",
+  documented: { minLength: 1, maxLength: TEXT_CHARS_MAX, pattern: "^[^\\u0000]*$" },
+});
+export const TEXT_UNLESS = { text: "template" } as const;
 
 export const SendBody = Type.Object(
   {
@@ -37,11 +49,10 @@ export const SendBody = Type.Object(
       maxLength: PHONE_CHARS_MAX,
       description: "as in an address book or a document; without a country, one of the customer's region",
     }),
-    text: Type.String({
-      description:
-        `at most ${TEXT_PARTS_MAX} parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless ` +
-        "`normalize` asks for it",
-    }),
+    text: Type.Optional(Text),
+    template: TemplateName,
+    template_version: TemplateVersionNumber,
+    parameters: Type.Optional(Parameters),
     type: Type.Enum(LANES, { description: "the lane" }),
     from: From,
     reference: Type.Optional(
@@ -49,6 +60,7 @@ export const SendBody = Type.Object(
         minLength: 1,
         maxLength: REFERENCE_CHARS_MAX,
         description: "the customer's own name for the message",
+        ...LABEL,
       }),
     ),
     callback_url: CallbackUrl,
@@ -57,7 +69,7 @@ export const SendBody = Type.Object(
     fallback: Fallback,
     normalize: Normalize,
   },
-  closed,
+  { ...closed, documented: { anyOf: [{ required: ["text"] }, { required: ["template"] }] } },
 );
 
 const SendAnswer = Type.Object(
@@ -93,7 +105,14 @@ can't be paid then is \`rejected\` and costs nothing.
 
 With \`send_at\` the message is \`scheduled\`: it costs what it would cost now, and is queued within a
 second of its time. Until then it can be canceled or put off. \`valid_for\` and \`guaranteed_by\` count
-from \`send_at\`.`,
+from \`send_at\`.
+
+\`template\` sends a stored text instead of \`text\`, as it is at this moment, with \`parameters\`: one for
+each \`{name}\` in it.
+
+A normal message that would be sent within its recipient's quiet hours, if the customer has some, is put off
+until their end: it is \`scheduled\`, and \`send_at\` says for when. It is valid until it would have been; 422
+if that is before their end.`,
   body: { phone: "+989121234567", text: "Your code is 1234", type: "express", reference: "order-1234" },
   answers: {
     202: {
@@ -111,6 +130,7 @@ from \`send_at\`.`,
     },
   },
   headers: ["RateLimit", "RateLimit-Policy"],
+  links: { getMessage: "/id", cancelMessage: "/id", changeMessage: "/id" },
 };
 
 export type SendDeps = {
@@ -118,23 +138,26 @@ export type SendDeps = {
   keys: Idempotency;
   /** Which callback_urls are taken. */
   callbacks: UrlRules;
+  templates: TemplateCache;
   now: () => number;
+  room: Room;
 };
 
-export const createSend = ({ accept, keys, ...rules }: SendDeps): Route =>
+export const createSend = ({ accept, keys, room, ...rules }: SendDeps): Route =>
   route({
     method: "POST",
     path: "/v1/sms/send",
     access: "send",
     query: [],
     body: SendBody,
+    unless: TEXT_UNLESS,
+    room,
     answers: { 202: SendAnswer },
     errors: [
       "insufficient_balance",
       "spend_cap_reached",
       "idempotency_in_progress",
       "idempotency_key_reused",
-      "rate_limited",
       "lane_saturated",
       "overloaded",
       "credit_elsewhere",
@@ -144,17 +167,37 @@ export const createSend = ({ accept, keys, ...rules }: SendDeps): Route =>
     handle: (call) =>
       once(keys, call, "send", async (key) => {
         const { owner, traceparent, isGone } = call;
-        const draft = drafted(call.body, owner, rules);
-        const { fallback = null } = call.body;
-        const answerOf = call.body.normalize === true ? tellingReplaced(call.body.text) : plainAnswer;
+        const body = isPlain(call.body) ? call.body : await withText(call.body, owner, rules);
+        const draft = drafted(body, owner, rules);
+        const { fallback = null } = body;
+        const answerOf = body.normalize === true ? tellingReplaced(body.text) : plainAnswer;
         const kept = key === null ? null : { key, status: 202, answerOf };
         const { accepted, rate } = await accept({ payer: owner, draft, fallback, kept, traceparent, isGone });
-        const body = answerOf(accepted);
-        return rate === null ? { status: 202, body } : { status: 202, body, headers: rateHeaders(rate) };
+        const written = answerOf(accepted);
+        if (rate === null) return { status: 202, body: written };
+        return { status: 202, body: written, headers: rateHeaders(rate) };
       }),
   });
 
-type Send = Static<typeof SendBody>;
+type Given = Static<typeof SendBody>;
+/** With the text that its template means, if it names one; `unfilled`: why that is none. */
+type Send = Given & { text: string; unfilled?: readonly FieldError[] };
+
+/** Whether a body has a text, and nothing else that would say it. */
+export const isPlain = (body: Given): body is Send =>
+  body.template === undefined && body.parameters === undefined && body.template_version === undefined;
+
+export async function withText(
+  body: Given,
+  owner: KeyOwner,
+  { templates }: Pick<SendDeps, "templates">,
+): Promise<Send> {
+  const found = await textOf(templates, owner, body);
+  return "text" in found ? { ...body, ...found } : { ...body, text: UNFILLED, unfilled: found.errors };
+}
+
+/** Stands for a text that can't be put together, while the other fields are checked. */
+const UNFILLED = "-";
 
 function inputOf(body: Send, sendAtMs: number | undefined): DraftInput {
   const input: DraftInput = {
@@ -171,17 +214,13 @@ function inputOf(body: Send, sendAtMs: number | undefined): DraftInput {
 }
 
 /** A checked body as a draft; nothing is stored. @throws SluiceError validation_failed */
-export function drafted(
-  body: Send,
-  owner: KeyOwner,
-  { callbacks, now }: Pick<SendDeps, "callbacks" | "now">,
-): Draft {
-  const sendAt = readSendAt(body, now);
+export function drafted(body: Send, owner: KeyOwner, rules: Pick<SendDeps, "callbacks" | "now">): Draft {
+  const sendAt = readSendAt(body, rules.now);
   const misplaced: FieldError[] =
     body.fallback === undefined || body.type === "express" ? [] : [FALLBACK_MISPLACED];
-  const refuses = refusalsOf(owner, now);
   if (sendAt.errors.length > 0) misplaced.push(...sendAt.errors);
-  const result = draftOf(inputOf(body, sendAt.sendAtMs), { region: owner.region, callbacks, refuses });
+  if (body.unfilled !== undefined) misplaced.push(...body.unfilled);
+  const result = draftOf(inputOf(body, sendAt.sendAtMs), draftRules(owner, rules));
   if (result.kind === "refused") throw refused([...result.errors, ...misplaced]);
   if (body.callback_url !== undefined && owner.webhook === undefined) misplaced.push(SECRET_MISSING);
   if (misplaced.length > 0) throw refused(misplaced);

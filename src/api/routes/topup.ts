@@ -11,12 +11,15 @@ import type { Topup } from "../../ledger/topup.ts";
 import type { About } from "../about.ts";
 import { once } from "../idempotency-key.ts";
 import { type Route, route } from "../route.ts";
-import { closed, Count, Money } from "../shapes.ts";
+import { closed, Count, LABEL, Money } from "../shapes.ts";
 import type { TopUps } from "../top-ups.ts";
 
 const Amount = Type.Integer({ minimum: 1, maximum: MONEY_MAX });
 const TopupBody = Type.Object(
-  { amount: Amount, request_id: Type.String({ minLength: 1, maxLength: REQUEST_ID_CHARS_MAX }) },
+  {
+    amount: Amount,
+    request_id: Type.String({ minLength: 1, maxLength: REQUEST_ID_CHARS_MAX, ...LABEL }),
+  },
   closed,
 );
 const TopupAnswer = Type.Object(

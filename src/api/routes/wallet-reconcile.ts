@@ -56,6 +56,7 @@ const Proof = Type.Object(
     balance: Money,
     reserved: Money,
     topped_up: Money,
+    adjusted: Sum,
     captured: Money,
     refunded: Money,
     open_reserves: Type.Object({ messages: Count, amount: Money }, closed),
@@ -87,11 +88,17 @@ second or more, the next has to wait four times as long.`,
       balance: 99_300,
       reserved: 0,
       topped_up: 100_000,
+      adjusted: 0,
       captured: 700,
       refunded: 0,
       open_reserves: { messages: 0, amount: 0 },
       equations: [
-        { equation: "balance = topped_up - captured - reserved", left: 99_300, right: 99_300, ok: true },
+        {
+          equation: "balance = topped_up + adjusted - captured - reserved",
+          left: 99_300,
+          right: 99_300,
+          ok: true,
+        },
       ],
       drifts: [],
       report: {
@@ -141,7 +148,7 @@ export function createReconcileRoute({ monotonicMs, ...deps }: ReconcileRouteDep
     query: [],
     body: null,
     answers: { 200: Proof },
-    errors: ["rate_limited", "overloaded", "check_too_long"],
+    errors: ["overloaded", "check_too_long"],
     about: ABOUT,
     async handle({ owner: { customerId } }) {
       const startedMs = monotonicMs();

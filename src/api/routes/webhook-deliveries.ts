@@ -64,6 +64,7 @@ export const createWebhookDeliveries = (deps: { pool: Pool }): Route =>
       description:
         "`from` and `to` are about `occurred_at`. `url` is null for the customer's own URL; `form` names " +
         "the peer in whose form a door's callback is, and is null for events in Sluice's own.",
+      links: { replayDelivery: "/deliveries/0/id" },
       answers: { 200: { deliveries: [DELIVERY_EXAMPLE], next_cursor: null } },
     },
     handle: async ({ owner, query }) => ({

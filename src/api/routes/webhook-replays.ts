@@ -11,12 +11,19 @@ import type { ReplayDeps } from "./webhook-replay.ts";
 
 const ReplayBody = Type.Object(
   {
-    from: Type.Optional(Type.String({ description: "RFC 3339: what occurred at that time or later" })),
-    to: Type.Optional(Type.String({ description: "RFC 3339: what occurred before" })),
+    from: Type.Optional(
+      Type.String({ format: "date-time", description: "RFC 3339: what occurred at that time or later" }),
+    ),
+    to: Type.Optional(Type.String({ format: "date-time", description: "RFC 3339: what occurred before" })),
     state: Type.Optional(Type.Enum(["delivered", "failed"])),
     after: Type.Optional(Ulid),
   },
-  closed,
+  {
+    ...closed,
+    documented: {
+      anyOf: [{ required: ["from"] }, { required: ["state"] }],
+    },
+  },
 );
 
 export const createWebhookReplays = (deps: ReplayDeps): Route =>
