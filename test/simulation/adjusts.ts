@@ -18,6 +18,7 @@ import type { RowChange } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
 import { hold } from "./hold.ts";
 import type { Kernel, Process } from "./kernel.ts";
+import type { Model } from "./model.ts";
 import { createRandom } from "./random.ts";
 
 export type Adjusts = {
@@ -40,13 +41,9 @@ const PATIENCE_MS = 40_000;
 const IN_PEACE = 3;
 const CONNECTIONS = 3;
 
-type Deps = {
-  network: () => Network;
-  /** The balance and all leases. */
-  spendable: (customerId: number) => number;
-};
+type Deps = { network: () => Network; model: Model };
 
-export function createAdjusts(kernel: Kernel, seed: number, { network, spendable }: Deps): Adjusts {
+export function createAdjusts(kernel: Kernel, seed: number, { network, model }: Deps): Adjusts {
   const random = createRandom(seed + 0xad7);
   const has = seed % SEEDS === WITH_ADJUSTS;
   const counts = { adjusted: 0, "adjusted again": 0, "not adjusted": 0, "adjust tries": 0 };
@@ -141,7 +138,7 @@ export function createAdjusts(kernel: Kernel, seed: number, { network, spendable
           if (kernel.nowMs() > forMs) return;
           const size = owner.priceNormal * random.pick([1, 5, 60]) + random.int(3);
           // Most of it may be in leases.
-          const all = Math.max(1, spendable(owner.customerId) - random.int(3));
+          const all = Math.max(1, model.spendable(owner.customerId) - random.int(3));
           const amount = random.chance(0.6) ? -size : random.chance(0.3) ? -all : size;
           const key = `adjust-${owner.customerId}-${++n}`;
           const hash = createHash("sha256").update(`${key} ${amount}`).digest();

@@ -38,7 +38,7 @@ type Deps = {
   model: Model;
   network: () => Network;
   ingests: () => readonly Ingest[];
-  onCapped: Caps["onRejected"];
+  caps: Caps;
 };
 
 /** Within this time every process knows what a customer's mode is. */
@@ -47,11 +47,7 @@ const SEEDS = 13;
 const WITH_ASYNCS = [3, 6];
 const UNRESERVED = new Set(["scheduled", "queued", "failed", "rejected", "expired", "canceled"]);
 
-export function createAsyncs(
-  kernel: Kernel,
-  seed: number,
-  { model, network, ingests, onCapped }: Deps,
-): Asyncs {
+export function createAsyncs(kernel: Kernel, seed: number, { model, network, ingests, caps }: Deps): Asyncs {
   const random = createRandom(seed + 0xa51c);
   const has = WITH_ASYNCS.includes(seed % SEEDS);
   const counts = { unreserved: 0, "async rejected": 0, "async put off": 0, "modes changed": 0 };
@@ -113,7 +109,7 @@ export function createAsyncs(
       detail,
     );
     const [left, cost] = [model.spendable(customerId), Number(after.cost)];
-    if (reason === "spend_cap_reached") onCapped(customerId, cost, detail);
+    if (reason === "spend_cap_reached") caps.onRejected(customerId, cost, detail);
     hold(
       reason !== "insufficient_balance" || left < cost,
       "nothing is rejected while the credit is there",

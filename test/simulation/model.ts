@@ -222,13 +222,11 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
   const checkMessage = (m: Message): void => {
     const detail = () =>
       `${m.id} ${m.status}, cost ${m.cost}, reserve ${m.reserve}, ${JSON.stringify(m.close)}`;
-    const isUnreserved = m.values.unreserved === 1; // asyncs.ts says when it may be
-    const reserve = isUnreserved ? null : m.cost;
+    const reserve = m.values.unreserved === 1 ? null : m.cost; // asyncs.ts says when it may be
     hold(m.status !== "" && m.reserve === reserve, "each message has one reserve, of its cost", detail);
-    if (isUnreserved && m.close === null) return;
     if (m.close === null) {
-      hold(UNSETTLED.has(m.status), "a message taken or ended is settled", detail);
-      if (m.status === "queued" || m.status === "scheduled") return;
+      hold(reserve === null || UNSETTLED.has(m.status), "a message taken or ended is settled", detail);
+      if (reserve === null || m.status === "queued" || m.status === "scheduled") return;
       const kinds = [...(claimsOf.get(m.id) ?? [])].map((claim) => claims.get(claim)?.kind);
       hold(kinds.includes(m.status), "what is being sent, or unknown, has a time limit", detail);
       return;

@@ -146,13 +146,9 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const ingests = () => gateway.ingests;
   const schedules = createSchedules(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const inbounds = createInbounds(kernel, seed, { model, ingests, tables: () => server.tables });
-  const adjusts = createAdjusts(kernel, seed, {
-    network: () => network,
-    spendable: (customerId) => model.spendable(customerId),
-  });
+  const adjusts = createAdjusts(kernel, seed, { network: () => network, model });
   const otps = createOtps(kernel, seed, { model, ingests, isCalm: faults.isCalm });
-  const onCapped = caps.onRejected;
-  const asyncs = createAsyncs(kernel, seed, { model, network: () => network, ingests, onCapped });
+  const asyncs = createAsyncs(kernel, seed, { model, network: () => network, ingests, caps });
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
