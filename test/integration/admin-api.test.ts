@@ -131,10 +131,10 @@ test("a customer is created, changed by version, suspended and resumed; the log 
   const path = `/admin/v1/customers/${String(made.body.customer_id)}`;
   const version = String(made.body.version);
   const cheaper = await call("PATCH", path, {
-    body: { price_normal: 450, rate_limit: 600, addresses: ["192.0.2.0/24"] },
+    body: { price_normal: 450, rate_limit: 600, mode: "async", addresses: ["192.0.2.0/24"] },
     headers: { "if-match": `"${version}"` },
   });
-  expect(cheaper.body).toMatchObject({ price_normal: 450, rate_limit: 600, addresses: ["192.0.2.0/24"] });
+  expect(cheaper.body).toMatchObject({ price_normal: 450, mode: "async", addresses: ["192.0.2.0/24"] });
   const late = { body: { price_normal: 400 }, headers: { "if-match": `"${version}"` } };
   expect(codeOf(await call("PATCH", path, late))).toEqual([412, "version_conflict"]);
   const freed = await call("PATCH", path, { body: { rate_limit: "none", suspended: true } });
@@ -156,8 +156,8 @@ test("a customer is created, changed by version, suspended and resumed; the log 
     [
       "sara",
       "127.0.0.1",
-      { price_normal: 500, rate_limit: null, addresses: null },
-      { price_normal: 450, rate_limit: 600, addresses: ["192.0.2.0/24"] },
+      { price_normal: 500, rate_limit: null, mode: "lease", addresses: null },
+      { price_normal: 450, rate_limit: 600, mode: "async", addresses: ["192.0.2.0/24"] },
     ],
   ]);
 });

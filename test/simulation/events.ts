@@ -29,8 +29,14 @@ export function createEvents(): Events {
           );
         if (fields.sequence === undefined) continue;
         const [id, sequence] = [String(fields.id), Number(fields.sequence)];
+        const status = String(fields.status);
+        hold(
+          fields.unreserved === undefined || !SUBMITTED.test(status),
+          "what is sent is reserved",
+          () => line,
+        );
         if ((latest.get(id)?.sequence ?? -1) < sequence)
-          latest.set(id, { sequence, status: String(fields.status), unreserved: fields.unreserved });
+          latest.set(id, { sequence, status, unreserved: fields.unreserved });
       }
     },
     check(model, server) {
@@ -60,5 +66,8 @@ export function createEvents(): Events {
     },
   };
 }
+
+/** Statuses that no message reaches before a claim. */
+const SUBMITTED = /^(sending|unknown|sent|delivered|undelivered)$/;
 
 const isSettledStatus = (status: string): boolean => status !== "sending" && status !== "queued";
