@@ -87,6 +87,15 @@ export type ApiKeyInvalidProblem = Problem & {
   error?: "api_key_invalid";
 };
 
+/** No live token in `Authorization: Bearer`. */
+export type AdminTokenInvalidProblem = Problem & {
+  type?: "urn:sluice:error:admin_token_invalid";
+  title?: "Admin token invalid" | "توکن مدیر نامعتبر";
+  status?: 401;
+  code: "admin_token_invalid";
+  error?: "admin_token_invalid";
+};
+
 /** The key takes signed requests only, and `X-Sluice-Timestamp`, `X-Sluice-Nonce` or `X-Sluice-Signature` is missing (docs/reference/access.md). */
 export type SignatureMissingProblem = Problem & {
   type?: "urn:sluice:error:signature_missing";
@@ -247,6 +256,15 @@ export type IdempotencyInProgressProblem = Problem & {
   status?: 409;
   code: "idempotency_in_progress";
   error?: "idempotency_in_progress";
+};
+
+/** It was changed since the version in `If-Match`. */
+export type VersionConflictProblem = Problem & {
+  type?: "urn:sluice:error:version_conflict";
+  title?: "Version conflict" | "تعارض نسخه";
+  status?: 412;
+  code: "version_conflict";
+  error?: "version_conflict";
 };
 
 /** The body is larger than 64 KiB; 1 MiB for batches and delivery reports. Or a line of NDJSON is longer than 16 KiB. */
@@ -745,7 +763,7 @@ export type GetWalletAnswer = {
 export type GetStatementAnswer = {
   entries: Array<{
     entry_id: Ulid;
-    op: "topup" | "reserve" | "capture" | "refund";
+    op: "topup" | "reserve" | "capture" | "refund" | "adjust_up" | "adjust_down";
     amount: Money;
     /** a ULID: ids sort by time */
     message_id?: string;
@@ -763,6 +781,7 @@ export type ReconcileAnswer = {
   balance: Money;
   reserved: Money;
   topped_up: Money;
+  adjusted: Sum;
   captured: Money;
   refunded: Money;
   open_reserves: {
@@ -1082,6 +1101,7 @@ export type Problems = {
   body_not_utf8: BodyNotUtf8Problem;
   api_key_missing: ApiKeyMissingProblem;
   api_key_invalid: ApiKeyInvalidProblem;
+  admin_token_invalid: AdminTokenInvalidProblem;
   signature_missing: SignatureMissingProblem;
   signature_invalid: SignatureInvalidProblem;
   signature_expired: SignatureExpiredProblem;
@@ -1099,6 +1119,7 @@ export type Problems = {
   otp_over: OtpOverProblem;
   template_exists: TemplateExistsProblem;
   idempotency_in_progress: IdempotencyInProgressProblem;
+  version_conflict: VersionConflictProblem;
   payload_too_large: PayloadTooLargeProblem;
   uri_too_long: UriTooLongProblem;
   unsupported_media_type: UnsupportedMediaTypeProblem;

@@ -1,7 +1,10 @@
 // `address`: from which addresses a customer, or one of its keys, may be used.
 
 import type { Command } from "commander";
-import { type ListOwner, listAddresses, setAddresses } from "../customers/addresses.ts";
+import { changeCustomer } from "../control/customers.ts";
+import { changeKey } from "../control/keys.ts";
+import { type ListOwner, listAddresses } from "../customers/addresses.ts";
+import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { wholeNumber } from "./options.ts";
 
@@ -46,7 +49,8 @@ export function declareAddresses(program: Command): void {
 const change = (options: Owner, addresses: string[] | null): Promise<void> =>
   withDatabase(async (pool) => {
     const owner = ownerOf(options);
-    await setAddresses(pool, owner, addresses);
+    if ("keyId" in owner) await changeKey(byUser(pool), owner.keyId, { addresses });
+    else await changeCustomer(byUser(pool), owner.customerId, { addresses });
     const of = "keyId" in owner ? { key_id: owner.keyId } : { customer_id: String(owner.customerId) };
     print(options, { ...of, addresses: addresses === null ? null : [...new Set(addresses)] });
   });

@@ -3,8 +3,10 @@
 import type { Command } from "commander";
 import { MONEY_MAX } from "../core/money.ts";
 import { CAP_PERIODS } from "../core/spend-cap.ts";
-import { setCaps, showCaps } from "../ledger/cap-admin.ts";
+import { changeCaps } from "../control/wallets.ts";
+import { showCaps } from "../ledger/cap-admin.ts";
 import type { Pool } from "../platform/mysql.ts";
+import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { drain } from "./drain.ts";
 import { type AmountOrNone, amountOf, orNone, wholeNumber } from "./options.ts";
@@ -35,7 +37,7 @@ export function declareCaps(program: Command): void {
 async function set(pool: Pool, options: SetOptions): Promise<void> {
   const { customer, daily, monthly } = options;
   if (daily === undefined && monthly === undefined) throw new Error("say which cap: --daily or --monthly");
-  await setCaps(pool, customer, {
+  await changeCaps(byUser(pool), customer, {
     ...(daily === undefined ? {} : { daily: amountOf(daily) }),
     ...(monthly === undefined ? {} : { monthly: amountOf(monthly) }),
   });

@@ -1,30 +1,30 @@
-// `customer` and `topup`: administration directly on the database. Keys are in keys.ts, allow-lists in
-// addresses.ts.
+// `customer`, `topup` and `adjust`: administration directly on the database. Keys are in keys.ts, allow-lists
+// in addresses.ts.
 
-import type { Command } from "commander";
-import { createIdFactory } from "../core/id.ts";
-import { REQUEST_ID_CHARS_MAX } from "../core/limits.ts";
+import { createHash } from "node:crypto";
+import { type Command, InvalidArgumentError } from "commander";
+import { once } from "../control/audit.ts";
+import { REASON_CHARS_MAX } from "../core/audit.ts";
+import { IDEMPOTENCY_KEY_CHARS_MAX, REQUEST_ID_CHARS_MAX } from "../core/limits.ts";
 import { MONEY_MAX } from "../core/money.ts";
 import { SCOPES_DEFAULT } from "../customers/api-keys.ts";
+import { changeCustomer, makeCustomer } from "../control/customers.ts";
+import { adjustWallet, payIn } from "../control/wallets.ts";
 import {
-  createCustomer,
   NAME_CHARS_MAX,
   listCustomers,
   PRICE_EXPRESS_DEFAULT,
   PRICE_NORMAL_DEFAULT,
-  setOtpCode,
-  setResendUnknown,
-  setSuspended,
+  RATE_LIMIT_MAX,
 } from "../customers/customers.ts";
 import type { CustomerMode } from "../ledger/grant.ts";
-import { setMode } from "../ledger/lease-admin.ts";
-import { topUp } from "../ledger/topup.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { TOP_ORDERS } from "../reports/top-customers.ts";
+import { TOP_ORDERS } from "../reports/params.ts";
+import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { drain } from "./drain.ts";
 import { handOver } from "./keys.ts";
-import { label, oneOf, time, wholeNumber } from "./options.ts";
+import { type AmountOrNone, amountOf, label, oneOf, orNone, time, wholeNumber } from "./options.ts";
 import type { TopOptions } from "./show-top.ts";
 
 type CreateOptions = Json & {
@@ -51,7 +51,7 @@ export function declareCustomers(program: Command): void {
     .option("--price-express <n>", "price per part in minor units", anyId, PRICE_EXPRESS_DEFAULT)
     .option("--rate-limit <n>", "message parts a minute; no limit unless given", anyId)
     .option(...jsonFlag)
-    .action((options: CreateOptions) => withDatabase((pool) => makeCustomer(pool, options)));
+    .action((options: CreateOptions) => withDatabase((pool) => create(pool, options)));
   customer
     .command("list")
     .description("list all customers, oldest first")
@@ -73,6 +73,7 @@ export function declareCustomers(program: Command): void {
       withDatabase((pool) => changeMode(pool, mode, options)),
     );
 
+  declareSet(customer);
   declareResendUnknown(customer);
   declareOtpCode(customer);
   declareTop(customer);
@@ -92,22 +93,74 @@ export function declareCustomers(program: Command): void {
     .option(...jsonFlag)
     .action((options: Json & { customer: number; amount: number; requestId?: string }) =>
       withDatabase(async (pool) => {
-        const { requestId = `cli-${newId()}` } = options;
-        const { idempotent, balance } = await topUp(
-          ledger(pool),
-          options.customer,
-          options.amount,
-          requestId,
-        );
-        print(options, {
-          customer_id: String(options.customer),
-          amount: options.amount,
-          request_id: requestId,
-          idempotent,
-          balance,
-        });
+        const { requestId = `cli-${byUser(pool).id()}` } = options;
+        print(options, await payIn(byUser(pool), options.customer, options.amount, requestId));
       }),
     );
+}
+
+type SetOptions = Json & {
+  customer: number;
+  name?: string;
+  priceNormal?: number;
+  priceExpress?: number;
+  rateLimit?: AmountOrNone;
+};
+
+function declareSet(customer: Command): void {
+  customer
+    .command("set")
+    .description("change a customer's name, own prices or rate limit; every process knows within 2 s")
+    .requiredOption("--customer <id>", "the customer's id", anyId)
+    .option("--name <name>", "its name", label(NAME_CHARS_MAX))
+    .option("--price-normal <n>", "price per part in minor units", anyId)
+    .option("--price-express <n>", "price per part in minor units", anyId)
+    .option("--rate-limit <n>", "message parts a minute, or none", orNone(1, RATE_LIMIT_MAX))
+    .option(...jsonFlag)
+    .action(({ customer: customerId, rateLimit, json, ...terms }: SetOptions) =>
+      withDatabase(async (pool) => {
+        const wanted = { ...terms, ...(rateLimit === undefined ? {} : { rateLimit: amountOf(rateLimit) }) };
+        if (Object.keys(wanted).length === 0) throw new Error("say what to change; see --help");
+        print({ ...(json && { json }) }, { ...(await changeCustomer(byUser(pool), customerId, wanted)) });
+      }),
+    );
+}
+
+type AdjustOptions = Json & { customer: number; amount: number; reason: string; key?: string };
+
+export function declareAdjust(program: Command): void {
+  program
+    .command("adjust")
+    .description("correct a customer's wallet, in either direction, with a reason for the audit log")
+    .requiredOption("--customer <id>", "the customer's id", anyId)
+    .requiredOption(
+      "--amount <n>",
+      "minor units; below 0: taken from the wallet, such as --amount=-500",
+      signed,
+    )
+    .requiredOption("--reason <text>", "why, for the audit log", label(REASON_CHARS_MAX))
+    .option(
+      "--key <text>",
+      "repeating it has no effect, however much later",
+      label(IDEMPOTENCY_KEY_CHARS_MAX),
+    )
+    .option(...jsonFlag)
+    .action(({ customer, amount: by, reason, key, ...json }: AdjustOptions) =>
+      withDatabase(async (pool) => {
+        const wanted = { customerId: customer, amount: by, reason };
+        const hash = createHash("sha256").update(JSON.stringify(wanted)).digest();
+        const kept = key === undefined ? null : { key, hash };
+        const { answer } = await once({ ...byUser(pool), kept }, (who) => adjustWallet(who, wanted));
+        print(json, JSON.parse(answer) as Record<string, unknown>);
+      }),
+    );
+}
+
+function signed(given: string): number {
+  const value = Number(given);
+  if (!/^[+-]?\d+$/.test(given) || !Number.isSafeInteger(value) || value === 0)
+    throw new InvalidArgumentError("It must be a whole number other than 0.");
+  return value;
 }
 
 function declareTop(customer: Command): void {
@@ -141,7 +194,7 @@ function declareResendUnknown(customer: Command): void {
     .action((setting: "on" | "off", options: Json & { customer: number }) =>
       withDatabase(async (pool) => {
         const isOn = setting === "on";
-        await setResendUnknown(pool, options.customer, isOn);
+        await changeCustomer(byUser(pool), options.customer, { resendsUnknown: isOn });
         print(options, { customer_id: String(options.customer), express_resend_unknown: isOn });
       }),
     );
@@ -160,7 +213,7 @@ function declareOtpCode(customer: Command): void {
     .action((setting: "on" | "off", options: Json & { customer: number }) =>
       withDatabase(async (pool) => {
         const isOn = setting === "on";
-        await setOtpCode(pool, options.customer, isOn);
+        await changeCustomer(byUser(pool), options.customer, { otpCode: isOn });
         print(options, { customer_id: String(options.customer), otp_code: isOn });
       }),
     );
@@ -175,7 +228,7 @@ function declareSuspension(customer: Command): void {
       .option(...jsonFlag)
       .action((options: Json & { customer: number }) =>
         withDatabase(async (pool) => {
-          await setSuspended(pool, options.customer, isSuspended);
+          await changeCustomer(byUser(pool), options.customer, { isSuspended });
           print(options, { customer_id: String(options.customer), suspended: isSuspended });
         }),
       );
@@ -185,17 +238,16 @@ function declareSuspension(customer: Command): void {
 }
 
 async function changeMode(pool: Pool, mode: CustomerMode, options: Json & { customer: number }) {
-  await setMode(pool, options.customer, mode);
+  await changeCustomer(byUser(pool), options.customer, { mode });
   await drain(pool, options.customer, `the mode is ${mode}`);
   print(options, { customer_id: String(options.customer), mode });
 }
 
-async function makeCustomer(pool: Pool, options: CreateOptions): Promise<void> {
+async function create(pool: Pool, options: CreateOptions): Promise<void> {
   const { name, priceNormal, priceExpress, rateLimit = null, balance } = options;
-  const customerId = await createCustomer(pool, { name, priceNormal, priceExpress, rateLimit });
-  if (balance > 0) await topUp(ledger(pool), customerId, balance, "create");
+  const by = byUser(pool);
+  const made = await makeCustomer(by, { name, priceNormal, priceExpress, rateLimit });
+  const customerId = Number(made.customer_id);
+  if (balance > 0) await payIn(by, customerId, balance, "create");
   await handOver(pool, options, customerId, { scopes: SCOPES_DEFAULT });
 }
-
-const newId = createIdFactory({ now: Date.now });
-const ledger = (pool: Pool) => ({ pool, id: newId, now: Date.now });

@@ -4,6 +4,7 @@
 
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
+import { audited } from "../control/audit.ts";
 import { LETTER_SOURCES, type LetterSource } from "../core/dead-letter.ts";
 import { LETTERS_AT_ONCE_MAX } from "../core/limits.ts";
 import { dropLetter, type LetterRow, listLetters } from "../ledger/dead-letters.ts";
@@ -11,6 +12,7 @@ import { lookAtLetter, type Requeue, requeueLetter } from "../ledger/requeue-let
 import type { Pool } from "../platform/mysql.ts";
 import { say } from "../platform/output.ts";
 import { columns } from "./columns.ts";
+import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, withDatabase } from "./database.ts";
 import { oneOf, wholeNumber } from "./options.ts";
 
@@ -104,7 +106,11 @@ async function requeue(pool: Pool, given: readonly number[], options: Json & Sou
       : (await listLetters(pool, { source, limit: LETTERS_AT_ONCE_MAX })).map(({ id }) => id);
   const results: { id: number; result: Requeue | null }[] = [];
   for (const id of wanted) {
-    const result = await requeueLetter(pool, id);
+    const result = await audited(byUser(pool), async (tx) => {
+      const done = await requeueLetter(tx, id);
+      const change = { action: "letter.requeue", subject: String(id) } as const;
+      return { result: done, change: done?.kind === "requeued" ? change : null };
+    });
     results.push({ id, result });
     if (!json) say(`${id}: ${result === null ? missing(id).message : told(id, result, "back")}`);
   }
@@ -124,7 +130,13 @@ async function drop(pool: Pool, id: number, options: Json & { confirm?: number }
         `${printable(reason)}); to do it: ./sluice dlq drop ${id} --confirm ${id}`,
     );
   }
-  if (!(await dropLetter(pool, id))) throw missing(id);
+  const { source, place, reason } = found.letter;
+  const isDropped = await audited(byUser(pool), async (tx) => {
+    const done = await dropLetter(tx, id);
+    const change = { action: "letter.drop", subject: String(id), old: { source, place, reason } } as const;
+    return { result: done, change: done ? change : null };
+  });
+  if (!isDropped) throw missing(id);
   say(options.json ? JSON.stringify({ id, dropped: true }) : `${id}: dropped`);
 }
 

@@ -2,20 +2,13 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KEY_OVERLAP_DEFAULT_MS, KEY_OVERLAP_MAX_MS } from "../core/access-limits.ts";
-import { createIdFactory } from "../core/id.ts";
-import {
-  createKey,
-  type KeyOptions,
-  type NewKey,
-  revokeKey,
-  type Scope,
-  SCOPES,
-  SCOPES_DEFAULT,
-} from "../customers/api-keys.ts";
+import { changeKey, endKey, makeKey, replaceKey } from "../control/keys.ts";
+import { type KeyOptions, type NewKey, type Scope, SCOPES, SCOPES_DEFAULT } from "../customers/api-keys.ts";
 import { requireCustomer } from "../customers/customers.ts";
-import { listKeys, rotateKey, setKeyExpiry } from "../customers/key-admin.ts";
+import { listKeys } from "../customers/key-admin.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { OutputError } from "../platform/output.ts";
+import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { duration, futureTime, wholeNumber } from "./options.ts";
 
@@ -49,7 +42,7 @@ export function declareKeys(program: Command): void {
     .option(...jsonFlag)
     .action((keyId: string, expiresAtMs: number | null, options: Json) =>
       withDatabase(async (pool) => {
-        await setKeyExpiry(pool, keyId, expiresAtMs);
+        await changeKey(byUser(pool), keyId, { expiresAtMs });
         const expiresAt = expiresAtMs === null ? null : new Date(expiresAtMs).toISOString();
         print(options, { key_id: keyId, expires_at: expiresAt });
       }),
@@ -61,8 +54,7 @@ export function declareKeys(program: Command): void {
     .option(...jsonFlag)
     .action((keyId: string, options: Json) =>
       withDatabase(async (pool) => {
-        if (!(await revokeKey(pool, keyId)))
-          throw new Error(`no live key ${JSON.stringify(keyId)}; see: ./sluice key list`);
+        await endKey(byUser(pool), keyId);
         print(options, { key_id: keyId, revoked: true });
       }),
     );
@@ -109,7 +101,7 @@ function declareMaking(key: Command): void {
       withDatabase((pool) => {
         const { overlap: overlapMs, expiresAt: expiresAtMs = null, signed } = options;
         const wanted = { overlapMs, expiresAtMs, ...(signed === undefined ? {} : { signed }) };
-        return rotateKey({ pool, id }, keyId, wanted, (made) =>
+        return replaceKey(byUser(pool), keyId, wanted, (made) =>
           print(options, {
             ...shown(made.customerId, made),
             replaces: keyId,
@@ -120,8 +112,6 @@ function declareMaking(key: Command): void {
     );
 }
 
-const id = createIdFactory({ now: Date.now });
-
 /** Creates a key and prints it. A key that could not be printed is revoked, because nobody has it. */
 export async function handOver(
   pool: Pool,
@@ -129,11 +119,11 @@ export async function handOver(
   customerId: number,
   { scopes: scopesOf, ...options }: KeyOptions & { scopes: readonly Scope[] },
 ): Promise<void> {
-  const made = await createKey({ pool, id }, customerId, scopesOf, options);
+  const made = await makeKey(byUser(pool), customerId, scopesOf, options);
   try {
     print(json, shown(customerId, made));
   } catch (cause) {
-    await revokeKey(pool, made.keyId);
+    await endKey(byUser(pool), made.keyId);
     throw new OutputError(
       `the new key of customer ${customerId} could not be printed and was revoked; ` +
         `create another: ./sluice key create --customer ${customerId}`,

@@ -1,8 +1,10 @@
 // `limit`: how many message parts and requests a minute are taken of a customer.
 
 import type { Command } from "commander";
-import { RATE_LIMIT_MAX, readLimits, setLimits } from "../customers/customers.ts";
+import { changeCustomer } from "../control/customers.ts";
+import { type CustomerRow, RATE_LIMIT_MAX, readCustomer } from "../customers/customers.ts";
 import type { Pool } from "../platform/mysql.ts";
+import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { type AmountOrNone, amountOf, orNone, wholeNumber } from "./options.ts";
 
@@ -26,25 +28,26 @@ export function declareLimits(program: Command): void {
     .description("show a customer's limits")
     .requiredOption("--customer <id>", "the customer's id", anyId)
     .option(...jsonFlag)
-    .action((options: OfCustomer) => withDatabase((pool) => show(pool, options)));
+    .action((options: OfCustomer) =>
+      withDatabase(async (pool) => show(options, await readCustomer(pool, options.customer))),
+    );
 }
 
 async function set(pool: Pool, options: SetOptions): Promise<void> {
   const { customer, parts, requests } = options;
   if (parts === undefined && requests === undefined)
     throw new Error("say which limit: --parts or --requests");
-  await setLimits(pool, customer, {
-    ...(parts === undefined ? {} : { parts: amountOf(parts) }),
-    ...(requests === undefined ? {} : { requests: amountOf(requests) }),
+  const changed = await changeCustomer(byUser(pool), customer, {
+    ...(parts === undefined ? {} : { rateLimit: amountOf(parts) }),
+    ...(requests === undefined ? {} : { requestLimit: amountOf(requests) }),
   });
-  await show(pool, options);
+  show(options, changed);
 }
 
-async function show(pool: Pool, options: OfCustomer): Promise<void> {
-  const { parts, requests } = await readLimits(pool, options.customer);
+function show(options: OfCustomer, { rate_limit, request_limit }: CustomerRow): void {
   print(options, {
     customer_id: String(options.customer),
-    parts: parts ?? "none",
-    requests: requests ?? "none",
+    parts: rate_limit ?? "none",
+    requests: request_limit ?? "none",
   });
 }

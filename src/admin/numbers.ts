@@ -1,6 +1,7 @@
 // `number`: at which numbers customers are reached. `opt-out`: which phones don't want their messages.
 
 import type { Command } from "commander";
+import { audited } from "../control/audit.ts";
 import { SluiceError } from "../core/errors.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import { EVERY_SENDER, senderKey } from "../core/opt-out.ts";
@@ -10,6 +11,7 @@ import { requireCustomer } from "../customers/customers.ts";
 import { addNumber, listNumbers, removeNumber } from "../customers/numbers.ts";
 import { addOptOut, listOptOuts, type OptOut, removeOptOuts } from "../ledger/opt-outs.ts";
 import type { Pool } from "../platform/mysql.ts";
+import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { wholeNumber } from "./options.ts";
 
@@ -32,7 +34,10 @@ export function declareNumbers(program: Command): void {
     .action((given: string, options: Keyword & { customer: number }) =>
       withDatabase(async (pool) => {
         const { customer, keyword = null } = options;
-        await addNumber(pool, customer, given, keyword);
+        await audited(byUser(pool), async (tx) => ({
+          result: await addNumber(tx, customer, given, keyword),
+          change: { action: "number.add", customerId: customer, subject: given, new: { keyword } },
+        }));
         print(options, { number: given, keyword, customer_id: String(customer) });
       }),
     );
@@ -45,7 +50,11 @@ export function declareNumbers(program: Command): void {
     .action((given: string, options: Keyword) =>
       withDatabase(async (pool) => {
         const { keyword = null } = options;
-        await removeNumber(pool, given, keyword);
+        await audited(byUser(pool), async (tx) => {
+          const customerId = await removeNumber(tx, given, keyword);
+          const change = { action: "number.remove", customerId, subject: given, old: { keyword } } as const;
+          return { result: undefined, change };
+        });
         print(options, { number: given, keyword, removed: true });
       }),
     );
@@ -78,7 +87,11 @@ export function declareOptOuts(program: Command): void {
     .action((phone: string, options: Sender) =>
       withDatabase(async (pool) => {
         const key = await keyOf(pool, phone, options);
-        const added = await addOptOut(pool, { ...key, sender: key.sender ?? EVERY_SENDER, source: "cli" });
+        const { customerId, phone: subject, sender } = key;
+        const added = await audited(byUser(pool), async (tx) => ({
+          result: await addOptOut(tx, { ...key, sender: sender ?? EVERY_SENDER, source: "cli" }),
+          change: { action: "opt_out.add", customerId, subject, new: { sender } },
+        }));
         print(options, shown(added));
       }),
     );
@@ -90,9 +103,16 @@ export function declareOptOuts(program: Command): void {
     .option(...ofSender)
     .option(...jsonFlag)
     .action((phone: string, options: Sender) =>
-      withDatabase(async (pool) =>
-        print(options, { removed: await removeOptOuts(pool, await keyOf(pool, phone, options)) }),
-      ),
+      withDatabase(async (pool) => {
+        const key = await keyOf(pool, phone, options);
+        const { customerId, phone: subject, sender } = key;
+        const removed = await audited(byUser(pool), async (tx) => {
+          const count = await removeOptOuts(tx, key);
+          const change = { action: "opt_out.remove", customerId, subject, old: { sender } } as const;
+          return { result: count, change: count === 0 ? null : change };
+        });
+        print(options, { removed });
+      }),
     );
   optOut
     .command("list")

@@ -5,19 +5,13 @@ import { type Command, InvalidArgumentError } from "commander";
 import { SluiceError } from "../core/errors.ts";
 import { type Lane, LANES } from "../core/message.ts";
 import { parsePhone } from "../core/phone.ts";
-import { momentOf, parseRates, pricesOfText, REFUSED } from "../core/price-file.ts";
+import { momentOf, parseRates, pricesOfText } from "../core/price-file.ts";
 import { DESTINATION_REFUSED, isPrefix, NO_RATE, priceOf, type Rate } from "../core/price-plan.ts";
-import {
-  findPriced,
-  givePlan,
-  listPlans,
-  listRates,
-  PLAN_NAME_CHARS_MAX,
-  removePlan,
-  removeRates,
-  setRates,
-} from "../customers/price-plans.ts";
+import { changeCustomer } from "../control/customers.ts";
+import { changeRates, dropRates, endPlan, shownRate } from "../control/prices.ts";
+import { findPriced, listPlans, listRates, PLAN_NAME_CHARS_MAX } from "../customers/price-plans.ts";
 import type { Pool } from "../platform/mysql.ts";
+import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { label, oneOf, wholeNumber } from "./options.ts";
 
@@ -39,7 +33,7 @@ export function declarePrices(program: Command): void {
     .action((plan: string, options: Json & { customer: number }) =>
       withDatabase(async (pool) => {
         const name = plan === NONE ? null : plan;
-        await givePlan(pool, options.customer, name);
+        await changeCustomer(byUser(pool), options.customer, { plan: name });
         print(options, { customer_id: String(options.customer), plan: name });
       }),
     );
@@ -98,8 +92,8 @@ function declareRates(price: Command): void {
     .action((plan: string, of: string, options: SetOptions) =>
       withDatabase(async (pool) => {
         const rate = rateOf(of, options);
-        await setRates(pool, plan, [rate], { replaces: false });
-        print(options, { plan, ...shown(rate) });
+        await changeRates(byUser(pool), { name: plan }, [rate], { replaces: false });
+        print(options, { plan, ...shownRate(rate) });
       }),
     );
   price
@@ -111,7 +105,7 @@ function declareRates(price: Command): void {
       withDatabase(async (pool) =>
         plan === undefined
           ? print(options, { plans: await listPlans(pool) })
-          : print(options, { plan, rates: (await listRates(pool, plan)).map(shown) }),
+          : print(options, { plan, rates: (await listRates(pool, plan)).map(shownRate) }),
       ),
     );
   price
@@ -134,7 +128,7 @@ function declareRates(price: Command): void {
       withDatabase(async (pool) => {
         const read = parseRates(readFileSync(file, "utf8"), Date.now());
         if ("errors" in read) throw new SluiceError("validation_failed", { errors: read.errors });
-        await setRates(pool, plan, read.rates, { replaces: true });
+        await changeRates(byUser(pool), { name: plan }, read.rates, { replaces: true });
         print(options, { plan, rates: read.rates.length });
       }),
     );
@@ -148,11 +142,11 @@ async function remove(
 ): Promise<void> {
   if (of === null) {
     if (options.from !== undefined) throw new Error("--from names a rate of a prefix; say which prefix");
-    await removePlan(pool, plan);
+    await endPlan(byUser(pool), { name: plan });
     return print(options, { plan, removed: true });
   }
-  const removed = await removeRates(pool, plan, { prefix: of, validFromMs: options.from ?? null });
-  if (removed === 0) throw new Error(`no such rate of ${of}; see: ./sluice price list ${plan}`);
+  const which = { prefix: of, validFromMs: options.from ?? null };
+  const { removed } = await dropRates(byUser(pool), { name: plan }, which);
   print(options, { plan, prefix: of, removed });
 }
 
@@ -168,13 +162,6 @@ function rateOf(of: string, { normal, express, refuse, from }: SetOptions): Rate
   if ("errors" in read) throw new SluiceError("validation_failed", { errors: read.errors });
   return { prefix: of, validFromMs, prices: read.prices };
 }
-
-const shown = ({ prefix: of, validFromMs, prices }: Rate) => ({
-  prefix: of,
-  valid_from: new Date(validFromMs).toISOString(),
-  normal: prices?.normal ?? REFUSED,
-  express: prices?.express ?? REFUSED,
-});
 
 function planName(given: string): string {
   if (given === NONE) throw new InvalidArgumentError("It must be another word: this one means no plan.");

@@ -1,9 +1,11 @@
 // `quiet`: the quiet hours of a customer, in which its normal messages wait.
 
 import { type Command, InvalidArgumentError } from "commander";
+import { audited, difference } from "../control/audit.ts";
 import { hoursOf, hoursText, isZone, quietPrefixOf, type QuietRule } from "../core/quiet-hours.ts";
 import { clearQuiet, listQuiet, setQuiet } from "../customers/quiet-hours.ts";
 import type { Pool } from "../platform/mysql.ts";
+import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { wholeNumber } from "./options.ts";
 
@@ -32,7 +34,9 @@ export function declareQuiet(program: Command): void {
     .option(...jsonFlag)
     .action((customerId: number, given: Pick<QuietRule, "fromMin" | "untilMin">, options: SetOptions) =>
       show(options, customerId, (pool) =>
-        setQuiet(pool, customerId, { ...given, prefix: options.prefix ?? "", zone: options.zone ?? null }),
+        changed(pool, customerId, (tx) =>
+          setQuiet(tx, customerId, { ...given, prefix: options.prefix ?? "", zone: options.zone ?? null }),
+        ),
       ),
     );
   quiet
@@ -42,7 +46,9 @@ export function declareQuiet(program: Command): void {
     .option("--prefix <digits>", "only those of this prefix", prefix)
     .option(...jsonFlag)
     .action((customerId: number, options: Json & { prefix?: string }) =>
-      show(options, customerId, (pool) => clearQuiet(pool, customerId, options.prefix ?? null)),
+      show(options, customerId, (pool) =>
+        changed(pool, customerId, (tx) => clearQuiet(tx, customerId, options.prefix ?? null)),
+      ),
     );
   quiet
     .command("list")
@@ -65,6 +71,15 @@ const show = (options: Json, customerId: number, rulesOf: (pool: Pool) => Promis
         zone: rule.zone,
       })),
     });
+  });
+
+/** Runs a change, and logs the rules before and after it. */
+const changed = (pool: Pool, customerId: number, run: (tx: Pool) => Promise<QuietRule[]>) =>
+  audited(byUser(pool), async (tx) => {
+    const old = await listQuiet(tx, customerId);
+    const result = await run(tx);
+    const change = difference({ quiet_hours: old }, { quiet_hours: result });
+    return { result, change: change && { action: "quiet.change", customerId, ...change } };
   });
 
 function hours(given: string): Pick<QuietRule, "fromMin" | "untilMin"> {

@@ -3,19 +3,16 @@
 
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { createIdFactory } from "../core/id.ts";
-import { createKey, findKey, revokeKey } from "../customers/api-keys.ts";
-import {
-  createCustomer,
-  listCustomers,
-  PRICE_EXPRESS_DEFAULT,
-  PRICE_NORMAL_DEFAULT,
-} from "../customers/customers.ts";
+import { makeCustomer as addCustomer } from "../control/customers.ts";
+import { endKey, makeKey } from "../control/keys.ts";
+import { payIn } from "../control/wallets.ts";
+import { findKey, SCOPES_DEFAULT } from "../customers/api-keys.ts";
+import { listCustomers, PRICE_EXPRESS_DEFAULT, PRICE_NORMAL_DEFAULT } from "../customers/customers.ts";
 import { listKeys } from "../customers/key-admin.ts";
-import { topUp } from "../ledger/topup.ts";
 import type { Config } from "../platform/config.ts";
 import { createPool, type Pool } from "../platform/mysql.ts";
 import { say } from "../platform/output.ts";
+import { byUser } from "./actor.ts";
 
 const demoNames = ["demo", "demo-2"] as const;
 const demoBalance = 10_000_000; // 20,000 normal parts
@@ -44,8 +41,9 @@ export async function seedCommand(config: Config): Promise<void> {
 
 async function makeCustomer(pool: Pool, name: string): Promise<number> {
   const prices = { priceNormal: PRICE_NORMAL_DEFAULT, priceExpress: PRICE_EXPRESS_DEFAULT };
-  const customerId = await createCustomer(pool, { name, ...prices, rateLimit: null });
-  await topUp(ledger(pool), customerId, demoBalance, "seed");
+  const by = byUser(pool);
+  const customerId = Number((await addCustomer(by, { name, ...prices, rateLimit: null })).customer_id);
+  await payIn(by, customerId, demoBalance, "seed");
   return customerId;
 }
 
@@ -55,15 +53,13 @@ async function demoKey(pool: Pool, customerId: number, file: string): Promise<De
     return { customerId, apiKey: kept, keyFile: file };
   // A lost key can't be shown again, so the oldest live one is revoked to make room.
   const live = (await listKeys(pool, customerId)).filter((key) => key.live);
-  if (live.length > 1 && live[0] !== undefined) await revokeKey(pool, live[0].key_id);
-  const { apiKey } = await createKey(ledger(pool), customerId);
+  if (live.length > 1 && live[0] !== undefined) await endKey(byUser(pool), live[0].key_id);
+  const { apiKey } = await makeKey(byUser(pool), customerId, SCOPES_DEFAULT);
   mkdirSync(join(file, ".."), { recursive: true });
   writeFileSync(file, `${apiKey}\n`, { mode: 0o600 });
   chmodSync(file, 0o600); // an existing file keeps its mode when it is rewritten
   return { customerId, apiKey, keyFile: file };
 }
-
-const ledger = (pool: Pool) => ({ pool, id: createIdFactory({ now: Date.now }), now: Date.now });
 
 function readKey(file: string): string | null {
   try {

@@ -1,6 +1,7 @@
 // `sender`: the sender ids that a customer may use as `from`.
 
 import type { Command } from "commander";
+import { audited, difference } from "../control/audit.ts";
 import {
   allowSenders,
   clearSenders,
@@ -9,6 +10,7 @@ import {
   type Senders,
 } from "../customers/senders.ts";
 import type { Pool } from "../platform/mysql.ts";
+import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { wholeNumber } from "./options.ts";
 
@@ -30,7 +32,9 @@ export function declareSenders(program: Command): void {
     .argument(...idsArgument)
     .option(...jsonFlag)
     .action((customerId: number, ids: string[], options: Json) =>
-      show(options, customerId, (pool) => allowSenders(pool, customerId, ids)),
+      show(options, customerId, (pool) =>
+        changed(pool, customerId, (tx) => allowSenders(tx, customerId, ids)),
+      ),
     );
   sender
     .command("remove")
@@ -39,7 +43,9 @@ export function declareSenders(program: Command): void {
     .argument(...idsArgument)
     .option(...jsonFlag)
     .action((customerId: number, ids: string[], options: Json) =>
-      show(options, customerId, (pool) => removeSenders(pool, customerId, ids)),
+      show(options, customerId, (pool) =>
+        changed(pool, customerId, (tx) => removeSenders(tx, customerId, ids)),
+      ),
     );
   sender
     .command("clear")
@@ -47,7 +53,7 @@ export function declareSenders(program: Command): void {
     .argument(...customerArgument)
     .option(...jsonFlag)
     .action((customerId: number, options: Json) =>
-      show(options, customerId, (pool) => clearSenders(pool, customerId)),
+      show(options, customerId, (pool) => changed(pool, customerId, (tx) => clearSenders(tx, customerId))),
     );
   sender
     .command("list")
@@ -63,3 +69,12 @@ const show = (options: Json, customerId: number, sendersOf: (pool: Pool) => Prom
   withDatabase(async (pool) =>
     print(options, { customer_id: String(customerId), senders: await sendersOf(pool) }),
   );
+
+/** Runs a change, and logs the list before and after it. */
+const changed = (pool: Pool, customerId: number, run: (tx: Pool) => Promise<Senders>): Promise<Senders> =>
+  audited(byUser(pool), async (tx) => {
+    const old = await listSenders(tx, customerId);
+    const result = await run(tx);
+    const change = difference({ senders: old }, { senders: result });
+    return { result, change: change && { action: "senders.change", customerId, ...change } };
+  });

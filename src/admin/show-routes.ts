@@ -4,6 +4,7 @@
 import { relative, resolve } from "node:path";
 import { type Lane, LANES } from "../core/message.ts";
 import { parsePhone } from "../core/phone.ts";
+import { listed } from "../operators/listing.ts";
 import { createRouter, type Found } from "../operators/route.ts";
 import { faultLines, loadRoutes, type RoutesFile } from "../operators/routes-file.ts";
 import type { OperatorTerms } from "../operators/terms.ts";
@@ -46,8 +47,7 @@ export function explainPhone(phone: string, options: Json & { lane?: Lane; file?
 export function list(options: Json & { file?: string }): void {
   const read = readRoutes(options.file);
   if (read === null) return;
-  const listed = { operators: read.file.operators.map(shown), routes: read.file.routes };
-  say(options.json ? JSON.stringify(listed) : listing(read.file));
+  say(options.json ? JSON.stringify(listed(read.file)) : listing(read.file));
 }
 
 export type Explained = {
@@ -99,12 +99,6 @@ export function asText(phone: string, explained: readonly Explained[]): string {
     })
     .join("\n");
 }
-
-const SHOWN = ["name", "kind", "prefixes", "lanes", "priority", "price", "weight", "window", "rate"] as const;
-
-/** An operator without the settings of its kind, which may be secrets. */
-const shown = (operator: RoutesFile["operators"][number]): Record<string, unknown> =>
-  Object.fromEntries(SHOWN.map((field) => [field, operator[field] ?? null]));
 
 function listing({ operators, routes }: RoutesFile): string {
   const lines = operators.map((o) => {

@@ -3,7 +3,8 @@
 import { createClickhouse } from "../platform/clickhouse.ts";
 import { loadConfig } from "../platform/config.ts";
 import { say } from "../platform/output.ts";
-import { type TopCustomer, topCustomers, type TopOrder } from "../reports/top-customers.ts";
+import type { TopOrder } from "../reports/params.ts";
+import { type TopCustomer, topCustomers } from "../reports/top-customers.ts";
 import { columns } from "./columns.ts";
 import type { Json } from "./database.ts";
 

@@ -1,18 +1,21 @@
 // `webhook`: what customers have set up, and their deliveries. A secret is shown once, when it is made.
 
 import { type Command, InvalidArgumentError } from "commander";
+import { audited, difference } from "../control/audit.ts";
 import { TOLD_STATUSES } from "../core/callback.ts";
+import { SluiceError } from "../core/errors.ts";
 import { readUlid } from "../core/id.ts";
 import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import type { Status } from "../core/message.ts";
 import { MONEY_MAX } from "../core/money.ts";
-import { removeWebhook, rotateSecret, setWebhook } from "../customers/webhooks.ts";
+import { readWebhook, removeWebhook, rotateSecret, setWebhook } from "../customers/webhooks.ts";
 import { endPending } from "../ledger/webhook-deliveries.ts";
 import { forgetFailures, resumeEndpoints } from "../ledger/webhook-endpoints.ts";
 import { replayMany, replayOne, type Selection } from "../ledger/webhook-replay.ts";
 import { loadConfig } from "../platform/config.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { listDeliveries, webhookView } from "../reports/webhooks.ts";
+import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { type AmountOrNone, amountOf, oneOf, orNone, time, wholeNumber } from "./options.ts";
 
@@ -48,7 +51,14 @@ function declareSettings(webhook: Command): void {
     .option(...jsonFlag)
     .action((options: OfCustomer & { now?: true }) =>
       withDatabase(async (pool) => {
-        const secret = await rotateSecret(pool, options.customer, options.now === true);
+        const secret = await audited(byUser(pool), async (tx) => ({
+          result: await rotateSecret(tx, options.customer, options.now === true),
+          change: {
+            action: "webhook.rotate",
+            customerId: options.customer,
+            new: { at_once: options.now === true },
+          },
+        }));
         print(options, { customer_id: String(options.customer), secret });
       }),
     );
@@ -67,7 +77,7 @@ function declareSettings(webhook: Command): void {
     .option(...jsonFlag)
     .action((options: OfCustomer) =>
       withDatabase(async (pool) => {
-        const removed = await removeWebhook(pool, options.customer);
+        const removed = await remove(pool, options.customer);
         // Also after a removal that was interrupted.
         const ended = await endPending(pool, options.customer);
         await forgetFailures(pool, options.customer);
@@ -85,7 +95,15 @@ function declareDeliveries(webhook: Command): void {
     .option(...jsonFlag)
     .action((options: OfCustomer & { origin?: string }) =>
       withDatabase(async (pool) => {
-        const resumed = await resumeEndpoints(pool, options.customer, options.origin ?? null);
+        const { customer, origin = null } = options;
+        const resumed = await audited(byUser(pool), async (tx) => ({
+          result: await resumeEndpoints(tx, customer, origin),
+          change: {
+            action: "webhook.resume",
+            customerId: customer,
+            ...(origin === null ? {} : { subject: origin }),
+          },
+        }));
         print(options, { customer_id: String(options.customer), resumed });
       }),
     );
@@ -128,17 +146,19 @@ type SetOptions = OfCustomer & {
 async function set(pool: Pool, options: SetOptions): Promise<void> {
   const { customer, url, statuses: wanted, pauses, lowBalance } = options;
   const rules = { allowPrivate: loadConfig(process.env).webhookAllowPrivate === 1 };
-  const secret = await setWebhook(
-    pool,
-    customer,
-    {
-      ...(url === undefined ? {} : { url: url === false ? null : url }),
-      ...(wanted === undefined ? {} : { statuses: wanted }),
-      ...(pauses === undefined ? {} : { tellPauses: pauses === "on" }),
-      ...(lowBalance === undefined ? {} : { lowBalance: amountOf(lowBalance) }),
-    },
-    rules,
-  );
+  const given = {
+    ...(url === undefined ? {} : { url: url === false ? null : url }),
+    ...(wanted === undefined ? {} : { statuses: wanted }),
+    ...(pauses === undefined ? {} : { tellPauses: pauses === "on" }),
+    ...(lowBalance === undefined ? {} : { lowBalance: amountOf(lowBalance) }),
+  };
+  const secret = await audited(byUser(pool), async (tx) => {
+    const before = await settingsOf(tx, customer);
+    const made = await setWebhook(tx, customer, given, rules);
+    const changed = difference(before, await settingsOf(tx, customer));
+    const change = { action: "webhook.change", customerId: customer, ...changed } as const;
+    return { result: made, change: changed === null ? null : change };
+  });
   if (typeof url === "string") await resumeEndpoints(pool, customer, "");
   const view = await webhookView({ pool }, customer);
   print(options, {
@@ -151,20 +171,51 @@ async function set(pool: Pool, options: SetOptions): Promise<void> {
   });
 }
 
+/** Without what signs calls; empty if nothing is set up. */
+async function settingsOf(pool: Pool, customerId: number): Promise<Record<string, unknown>> {
+  const settings = await readWebhook(pool, customerId).catch((error: unknown) => {
+    if (error instanceof SluiceError && error.code === "not_found") return null;
+    throw error;
+  });
+  if (settings === null) return {};
+  const { url, statuses: told, tellPauses, lowBalance } = settings;
+  return { url, statuses: told, tell_pauses: tellPauses, low_balance: lowBalance };
+}
+
+const remove = (pool: Pool, customerId: number): Promise<boolean> =>
+  audited(byUser(pool), async (tx) => {
+    const old = await settingsOf(tx, customerId);
+    const removed = await removeWebhook(tx, customerId);
+    return { result: removed, change: removed ? { action: "webhook.remove", customerId, old } : null };
+  });
+
 type ReplayOptions = OfCustomer & { id?: string; from?: number; to?: number; failed?: true };
 
 async function replay(pool: Pool, options: ReplayOptions): Promise<number> {
   const { customer, id, from = null, to = null, failed = false } = options;
   if (id !== undefined) {
     const known = readUlid(id);
-    if (known !== null && (await replayOne(pool, customer, known))) return 1;
+    const isReplayed =
+      known !== null &&
+      (await audited(byUser(pool), async (tx) => {
+        const done = await replayOne(tx, customer, known);
+        const change = { action: "webhook.replay", customerId: customer, subject: known } as const;
+        return { result: done, change: done ? change : null };
+      }));
+    if (isReplayed) return 1;
     throw new Error(`no delivery ${JSON.stringify(id)}; see: ./sluice webhook list --customer ${customer}`);
   }
   if (from === null && !failed) throw new Error("say which: --id, --from (and --to), or --failed");
   const selection: Selection = { fromMs: from, toMs: to, state: failed ? "failed" : null };
   let total = 0;
   for (let after: string | null = null; ; ) {
-    const { replayed, next } = await replayMany(pool, customer, selection, after);
+    const at: string | null = after;
+    const { replayed, next } = await audited(byUser(pool), async (tx) => {
+      const done = await replayMany(tx, customer, selection, at);
+      const { replayed: count } = done;
+      const change = { action: "webhook.replay", customerId: customer, new: { replayed: count } } as const;
+      return { result: done, change: count === 0 ? null : change };
+    });
     total += replayed;
     if (next === null) return total;
     after = next;

@@ -17,7 +17,16 @@ export const TAGS = {
   Operators: "For operators, not for customers: delivery reports, and messages that come in.",
   Service: "For whoever runs Sluice, and for tools: probes, metrics, this document.",
 } as const;
-export type Tag = keyof typeof TAGS;
+/** Those of the admin API. */
+export const ADMIN_TAGS = {
+  Customers: "Who may send, what they pay, how they are limited, and whether they are served.",
+  Keys: "Customers' API keys.",
+  Wallets: "Top-ups, adjustments with a reason, spend caps, statements.",
+  Prices: "Price plans by destination.",
+  Gateway: "Operators and routes, who sent the most, and the audit log.",
+  Service: "For whoever runs Sluice, and for tools.",
+} as const;
+export type Tag = keyof typeof TAGS | keyof typeof ADMIN_TAGS;
 
 export type PathParam = { schema: TSchema; description: string; example: string };
 

@@ -6,14 +6,19 @@
 import type { Static, TObject, TSchema } from "typebox";
 import type { IsGone } from "../core/caller.ts";
 import type { ErrorCode, SluiceError } from "../core/errors.ts";
+import type { Admin, AdminScope } from "../control/admin-tokens.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
 import type { Room } from "../ingest/admission.ts";
 import type { ParamName, Query } from "../reports/params.ts";
 import type { About } from "./about.ts";
 import { checkerOf, type Unless } from "./body-check.ts";
 
+/** What an admin must be allowed to (src/api/admin/): those routes are on a listener of their own. */
+export type AdminAccess = `admin:${AdminScope}`;
 /** The scope that a key must have, or `public`: no key needed. */
-export type Access = Scope | "public";
+export type Access = Scope | AdminAccess | "public";
+/** Who calls a route of this access. */
+type OwnerOf<A extends Access> = A extends "public" ? null : A extends AdminAccess ? Admin : KeyOwner;
 /** The schema of each status's answer. */
 type Answers = Readonly<Record<number, TSchema>>;
 
@@ -36,7 +41,7 @@ export type Arrival = {
 };
 /** A request as its route sees it: authorized, and parsed as declared. */
 export type Call<A extends Access = Scope, B extends TObject | null = null> = Arrival & {
-  owner: A extends "public" ? null : KeyOwner;
+  owner: OwnerOf<A>;
   query: Query;
   body: B extends TObject ? Static<B> : null;
   /** The raw bytes of the body; empty if the route takes none. */
@@ -145,6 +150,7 @@ const OF_A_KEY: readonly ErrorCode[] = [
   "address_not_allowed",
   "rate_limited",
 ];
+const OF_A_TOKEN: readonly ErrorCode[] = ["admin_token_invalid", "scope_missing"];
 const OF_A_BODY: readonly ErrorCode[] = [
   "malformed_json",
   "body_not_utf8",
@@ -152,11 +158,13 @@ const OF_A_BODY: readonly ErrorCode[] = [
   "unsupported_media_type",
 ];
 
+export const isOfAdmins = (access: Access): access is AdminAccess => access.startsWith("admin:");
+
 /** Every error code that a route may answer. */
 export function errorsOf({ access, body, rawBytesMax, notYet, errors }: Route): ErrorCode[] {
   return [
     ...ALWAYS,
-    ...(access === "public" ? [] : OF_A_KEY),
+    ...(access === "public" ? [] : isOfAdmins(access) ? OF_A_TOKEN : OF_A_KEY),
     ...(body === null ? [] : OF_A_BODY),
     ...(rawBytesMax === undefined ? [] : (["payload_too_large", "unsupported_media_type"] as const)),
     ...(notYet === undefined ? [] : (["not_supported"] as const)),

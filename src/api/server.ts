@@ -1,7 +1,8 @@
 // The API's socket: Bun.serve, which is uWebSockets. Owns traces, counting answers, mapping errors to
-// answers, and refusing new requests while stopping. Leaves what a route declares to run-route.ts, and the
-// peers' forms to doors/. Invariant: anything thrown becomes one problem answer, or one refusal of a door.
-// Bounds: bodies are bounded by http.ts, concurrent requests by the group commit's queue.
+// answers, and refusing new requests while stopping. Leaves what a route declares to run-route.ts (and
+// admin/run.ts), and the peers' forms to doors/. Invariant: anything thrown becomes one problem answer, or
+// one refusal of a door. Bounds: bodies are bounded by http.ts, concurrent requests by the group commit's
+// queue.
 
 import { CallerGoneError } from "../core/caller.ts";
 import { SluiceError, toSluiceError } from "../core/errors.ts";
@@ -18,14 +19,16 @@ import { createClientAddress } from "./client-address.ts";
 import { respond, respondProblem, respondRefusal } from "./http.ts";
 import type { DoorRoute } from "./doors/door.ts";
 import type { Arrival, Reply, Route } from "./route.ts";
-import { runRoute } from "./run-route.ts";
 import { createRefusalPace } from "./refusal-pace.ts";
 import { createShed } from "./shed.ts";
 import { createObserveHttp } from "./http-metrics.ts";
 
 export type ServerDeps = {
-  access: AccessDeps;
   routes: Route[];
+  /** Runs a route: checks who calls, reads what it declares, and lets it answer. */
+  run: (route: Route, arrival: Arrival) => Promise<Reply>;
+  /** Known keys, for routes with a `room`; absent where there are none. */
+  keys?: AccessDeps["keys"];
   /** Of the doors that are open. */
   doors: DoorRoute[];
   metrics: Metrics;
@@ -55,7 +58,7 @@ type Answering = Pick<Route, "method" | "path"> & {
 type Handler = (request: Request & { params?: Record<string, string> }) => Promise<Response> | Response;
 
 export function createServer(deps: ServerDeps, options: ServerOptions): ApiServer {
-  const { access, log, metrics, tracing } = deps;
+  const { keys, log, metrics, tracing } = deps;
   let refusing = false;
   const addressOf = createClientAddress(options.edgeSecret);
   const clientAddress = (request: Request): string =>
@@ -109,7 +112,6 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       return response;
     };
 
-  const { keys } = access;
   const pace = createRefusalPace(systemTimers);
   const table = new Map<string, Record<string, Handler>>();
   const put = (path: string, method: string, handler: Handler) =>
@@ -117,9 +119,9 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
   const add = (one: Answering) => put(one.path, one.method, answered(one));
   for (const route of deps.routes) {
     const { method, path, room } = route;
-    const run = (arrival: Arrival) => runRoute(access, route, arrival);
+    const run = (arrival: Arrival) => deps.run(route, arrival);
     const handler = answered({ method, path, run });
-    put(path, method, room === undefined ? handler : createShed({ keys, room, pace }, handler));
+    put(path, method, keys && room ? createShed({ keys, room, pace }, handler) : handler);
   }
   // A path that only doors have is refused in their form for other methods, too.
   const refusals = new Map<string, Refusal>();

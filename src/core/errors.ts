@@ -32,6 +32,7 @@ export const ERRORS = {
     "The request has no `X-API-Key` header, or an empty one.",
   ),
   api_key_invalid: row(401, "API key invalid", false, "The key is unknown, was revoked, or has expired."),
+  admin_token_invalid: row(401, "Admin token invalid", false, "No live token in `Authorization: Bearer`."),
   signature_missing: row(
     401,
     "Signature missing",
@@ -128,6 +129,7 @@ export const ERRORS = {
     true,
     "A request with this `Idempotency-Key` is still being processed. Wait for `Retry-After`, then repeat it.",
   ),
+  version_conflict: row(412, "Version conflict", false, "It was changed since the version in `If-Match`."),
   payload_too_large: row(
     413,
     "Payload too large",
@@ -382,7 +384,10 @@ export function problemHeaders(error: SluiceError, requestId: string): Record<st
   return headers;
 }
 
-const schemeOf = (code: ErrorCode): string => (code.startsWith("signature_") ? "SluiceSignature" : "ApiKey");
+function schemeOf(code: ErrorCode): string {
+  if (code === "admin_token_invalid") return "Bearer";
+  return code.startsWith("signature_") ? "SluiceSignature" : "ApiKey";
+}
 
 /** The `type` member: a URN rather than a URL, so that it stays valid wherever Sluice is deployed. */
 export function problemType(code: ErrorCode): string {

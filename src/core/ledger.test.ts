@@ -14,7 +14,9 @@ const TABLE = `
   reserve open  lease   message   0  0
   capture close message revenue   0 -1
   refund  close message balance  +1 -1
-  release open  lease   balance  +1 -1`;
+  release open  lease   balance  +1 -1
+  adjust_up   open outside balance +1 0
+  adjust_down open balance outside -1 0`;
 
 test("each operation posts what the table says, and there is no other", () => {
   const rows = TABLE.trim()
@@ -83,10 +85,11 @@ test("a wallet changed by its entries equals the sums of its entries", () => {
   });
 });
 
-test("money only enters by top-ups and only leaves by captures", () => {
+test("money only enters by top-ups and adjustments, and only leaves by captures and adjustments", () => {
   holds("ledger conserved", entries, (all) => {
     const sumOf = (op: string) => all.filter((e) => e.op === op).reduce((sum, { amount }) => sum + amount, 0);
     const { balance, reserved } = walletOf(sumOf);
-    expect(balance + reserved).toBe(sumOf("topup") - sumOf("capture"));
+    const adjusted = sumOf("adjust_up") - sumOf("adjust_down");
+    expect(balance + reserved).toBe(sumOf("topup") + adjusted - sumOf("capture"));
   });
 });

@@ -4,7 +4,16 @@
 // Invariant: a wallet changes by its entries and by nothing else.
 
 /** Packed events refer to an operation by its position here: append new ones at the end. */
-export const OPS = ["topup", "grant", "reserve", "capture", "refund", "release"] as const;
+export const OPS = [
+  "topup",
+  "grant",
+  "reserve",
+  "capture",
+  "refund",
+  "release",
+  "adjust_up",
+  "adjust_down",
+] as const;
 export type LedgerOp = (typeof OPS)[number];
 
 /** An entry's key is (customer_id, entry_id, leg), so the database allows at most one `close` per id. */
@@ -20,9 +29,14 @@ export const POSTINGS: Record<LedgerOp, { leg: LedgerLeg; from: Account; to: Acc
   capture: { leg: "close", from: "message", to: "revenue" },
   refund: { leg: "close", from: "message", to: "balance" },
   release: { leg: "open", from: "lease", to: "balance" },
+  adjust_up: { leg: "open", from: "outside", to: "balance" },
+  adjust_down: { leg: "open", from: "balance", to: "outside" },
 };
 
-/** One immutable entry. `entryId` is the id of the message or top-up; a grant or release has its own. */
+/**
+ * One immutable entry. `entryId` is the id of the message or top-up; a grant, release or adjustment has its
+ * own.
+ */
 export type Entry = {
   entryId: string;
   leg: LedgerLeg;

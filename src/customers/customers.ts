@@ -1,8 +1,10 @@
-// Customers and their wallets: creates and lists them. Keys are in api-keys.ts, money in src/ledger/topup.ts.
+// Customers and their wallets: creates, changes and lists them. Keys are in api-keys.ts, money in
+// src/ledger/topup.ts.
 
 import { SluiceError } from "../core/errors.ts";
+import { labelProblem } from "../core/parts.ts";
 import { PRICE_MAX } from "../core/price-plan.ts";
-import type { Pool } from "../platform/mysql.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
 
 export type NewCustomer = {
   name: string;
@@ -11,6 +13,11 @@ export type NewCustomer = {
   priceExpress: number;
   /** parts per minute; null: no limit */
   rateLimit: number | null;
+};
+/** What it pays and how it is limited. */
+export type Terms = NewCustomer & {
+  /** requests per minute; null: no limit */
+  requestLimit: number | null;
 };
 export type Customer = NewCustomer & {
   customerId: number;
@@ -29,8 +36,7 @@ export const RATE_LIMIT_MAX = 100_000_000;
 
 /** Creates a customer with an empty wallet. @throws SluiceError validation_failed naming every bad field */
 export async function createCustomer(pool: Pool, customer: NewCustomer): Promise<number> {
-  const errors = problems(customer);
-  if (errors.length > 0) throw new SluiceError("validation_failed", { errors });
+  checkTerms(customer);
   return pool.transaction(async (conn) => {
     const { insertId } = await conn.write(
       "INSERT INTO customers (name, price_normal, price_express, rate_limit) VALUES (?, ?, ?, ?)",
@@ -41,19 +47,58 @@ export async function createCustomer(pool: Pool, customer: NewCustomer): Promise
   });
 }
 
-function problems(c: NewCustomer): { field: string; reason: string }[] {
-  const whole = (field: string, value: number, max: number) =>
-    Number.isInteger(value) && value >= 1 && value <= max
+/**
+ * Changes a customer's name, own prices or limits; what is left out stays. Every process knows within
+ * 2 s.
+ * @throws SluiceError validation_failed naming every bad field
+ */
+export async function setTerms(
+  conn: Pick<Connection, "write">,
+  customerId: number,
+  terms: Partial<Terms>,
+): Promise<void> {
+  checkTerms(terms);
+  const given = Object.entries(TERMS).flatMap(([field, column]) => {
+    const value = terms[field as keyof Terms];
+    return value === undefined ? [] : [{ column, value }];
+  });
+  if (given.length === 0) return;
+  await conn.write(
+    `UPDATE customers SET ${given.map(({ column }) => `${column}=?`).join(", ")} WHERE customer_id=?`,
+    [...given.map(({ value }) => value), customerId],
+  );
+}
+
+const TERMS: Record<keyof Terms, string> = {
+  name: "name",
+  priceNormal: "price_normal",
+  priceExpress: "price_express",
+  rateLimit: "rate_limit",
+  requestLimit: "request_limit",
+};
+
+function checkTerms(terms: Partial<Terms>): void {
+  const { name, priceNormal, priceExpress, rateLimit, requestLimit } = terms;
+  const whole = (field: string, value: number | null | undefined, max: number) =>
+    value === undefined || value === null || (Number.isInteger(value) && value >= 1 && value <= max)
       ? []
       : [{ field, reason: `must be a whole number from 1 to ${max}` }];
-  return [
-    ...(c.name.length >= 1 && c.name.length <= NAME_CHARS_MAX
-      ? []
-      : [{ field: "name", reason: `must have 1 to ${NAME_CHARS_MAX} characters` }]),
-    ...whole("price-normal", c.priceNormal, PRICE_MAX),
-    ...whole("price-express", c.priceExpress, PRICE_MAX),
-    ...(c.rateLimit === null ? [] : whole("rate-limit", c.rateLimit, RATE_LIMIT_MAX)),
+  const problem = name === undefined ? null : nameProblem(name, NAME_CHARS_MAX);
+  const errors = [
+    ...(problem === null ? [] : [{ field: TERMS.name, reason: problem }]),
+    ...whole(TERMS.priceNormal, priceNormal, PRICE_MAX),
+    ...whole(TERMS.priceExpress, priceExpress, PRICE_MAX),
+    ...whole(TERMS.rateLimit, rateLimit, RATE_LIMIT_MAX),
+    ...whole(TERMS.requestLimit, requestLimit, RATE_LIMIT_MAX),
   ];
+  if (errors.length > 0) throw new SluiceError("validation_failed", { errors });
+}
+
+/** Why people can't be shown this as the name of something, or null. */
+export function nameProblem(name: string, charsMax: number): string | null {
+  if (name.length < 1 || name.length > charsMax) return `must have 1 to ${charsMax} characters`;
+  if (name.trim() === "") return "must not be blank";
+  return labelProblem(name);
 }
 
 export type CustomerRow = {
@@ -61,46 +106,86 @@ export type CustomerRow = {
   name: string;
   price_normal: number;
   price_express: number;
+  /** The name of its price plan, which comes before its own prices. */
+  price_plan: string | null;
   currency: string;
+  region: string;
   rate_limit: number | null;
   request_limit: number | null;
   /** `lease` or `strict`: how its credit is granted */
-  mode: string;
+  mode: "lease" | "strict";
   express_resend_unknown: boolean;
+  /** Addresses and CIDR blocks from which it may call; null: from anywhere. */
+  addresses: string[] | null;
   /** Whether the answer to a request for a one-time code has the code. */
   otp_code: boolean;
   created_at: string;
   /** Since when none of its requests is served; null: they are. */
   suspended_at: string | null;
+  /** Another one after each change. */
+  version: string;
 };
 
 /** @throws SluiceError not_found */
-export async function requireCustomer(pool: Pool, customerId: number): Promise<void> {
-  const found = await pool.query("SELECT 1 FROM customers WHERE customer_id=?", [customerId]);
-  if (found.length === 0) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
+export async function requireCustomer(
+  pool: Pick<Pool, "query">,
+  customerId: number,
+  lock: "" | " FOR UPDATE" = "",
+): Promise<void> {
+  const found = await pool.query(`SELECT 1 FROM customers WHERE customer_id=?${lock}`, [customerId]);
+  if (found.length === 0) throw noCustomer(customerId);
 }
 
-/** All customers, oldest first. */
-export async function listCustomers(pool: Pool): Promise<CustomerRow[]> {
-  type Found = Omit<CustomerRow, "express_resend_unknown" | "otp_code" | "created_at" | "suspended_at"> & {
-    express_resend_unknown: 0 | 1;
-    otp_code: 0 | 1;
-    created_at: Date;
-    suspended_at: Date | null;
-  };
-  const found = await pool.query<Found[]>(
-    "SELECT CAST(customer_id AS CHAR) AS customer_id, name, price_normal, price_express, currency, " +
-      "rate_limit, request_limit, mode, express_resend_unknown, otp_code, created_at, suspended_at " +
-      "FROM customers ORDER BY customers.customer_id",
-  );
-  return found.map((row) => ({
-    ...row,
-    express_resend_unknown: row.express_resend_unknown === 1,
-    otp_code: row.otp_code === 1,
-    created_at: row.created_at.toISOString(),
-    suspended_at: row.suspended_at?.toISOString() ?? null,
-  }));
+const noCustomer = (customerId: number) =>
+  new SluiceError("not_found", { detail: `No customer ${customerId}.` });
+
+/** Customers after this id, oldest first; at most `limit` of them, or all. */
+export async function listCustomers(
+  pool: Pick<Pool, "query">,
+  { after = 0, limit = null }: { after?: number; limit?: number | null } = {},
+): Promise<CustomerRow[]> {
+  const most = limit === null ? "" : ` LIMIT ${limit}`;
+  const found = await pool.query<Found[]>(`${SELECT} WHERE c.customer_id > ? ORDER BY c.customer_id${most}`, [
+    after,
+  ]);
+  return found.map(rowOf);
 }
+
+/** @throws SluiceError not_found */
+export async function readCustomer(pool: Pick<Pool, "query">, customerId: number): Promise<CustomerRow> {
+  const [found] = await pool.query<Found[]>(`${SELECT} WHERE c.customer_id=?`, [customerId]);
+  if (found === undefined) throw noCustomer(customerId);
+  return rowOf(found);
+}
+
+const SELECT =
+  "SELECT CAST(c.customer_id AS CHAR) AS customer_id, c.name, c.price_normal, c.price_express, " +
+  "p.name AS price_plan, c.currency, c.region, c.rate_limit, c.request_limit, c.mode, " +
+  "c.express_resend_unknown, c.otp_code, c.addresses, c.created_at, c.suspended_at, " +
+  "CAST(c.updated_at AS CHAR) AS version " +
+  "FROM customers AS c LEFT JOIN price_plans AS p ON p.plan_id=c.price_plan";
+
+type Converted = "express_resend_unknown" | "otp_code" | "addresses" | "created_at" | "suspended_at";
+type Found = Omit<CustomerRow, Converted> & {
+  express_resend_unknown: 0 | 1;
+  otp_code: 0 | 1;
+  addresses: string | null;
+  created_at: Date;
+  suspended_at: Date | null;
+};
+
+const rowOf = (row: Found): CustomerRow => ({
+  ...row,
+  express_resend_unknown: row.express_resend_unknown === 1,
+  otp_code: row.otp_code === 1,
+  addresses: row.addresses?.split(",") ?? null,
+  created_at: row.created_at.toISOString(),
+  suspended_at: row.suspended_at?.toISOString() ?? null,
+  version: versionOf(row.version),
+});
+
+/** A time to the microsecond, as MySQL prints it, as the version of what it says when it changed. */
+export const versionOf = (changedAt: string): string => changedAt.replaceAll(/\D/g, "");
 
 /**
  * Refuses every request of a customer, or serves them again. Every process knows within 2 s. What was queued
@@ -123,29 +208,6 @@ export async function setSuspended(pool: Pool, customerId: number, isSuspended: 
       [customerId],
     );
   });
-}
-
-/** A minute, of parts and requests; null: no limit; absent: as it is. */
-type LimitsChange = { parts?: number | null; requests?: number | null };
-
-/** Every process knows within 2 s. @throws SluiceError not_found */
-export async function setLimits(pool: Pool, customerId: number, change: LimitsChange): Promise<void> {
-  await requireCustomer(pool, customerId);
-  const { parts, requests } = change;
-  if (parts !== undefined)
-    await pool.write("UPDATE customers SET rate_limit=? WHERE customer_id=?", [parts, customerId]);
-  if (requests !== undefined)
-    await pool.write("UPDATE customers SET request_limit=? WHERE customer_id=?", [requests, customerId]);
-}
-
-/** Of one customer. @throws SluiceError not_found */
-export async function readLimits(pool: Pool, customerId: number): Promise<Required<LimitsChange>> {
-  const [row] = await pool.query<{ rate_limit: number | null; request_limit: number | null }[]>(
-    "SELECT rate_limit, request_limit FROM customers WHERE customer_id=?",
-    [customerId],
-  );
-  if (row === undefined) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
-  return { parts: row.rate_limit, requests: row.request_limit };
 }
 
 /** Every process knows within 2 s. @throws SluiceError not_found */

@@ -86,24 +86,45 @@ type FoundKey = Pick<KeyRow, "key_id" | "scopes"> & {
   revoked_at: Date | null;
 };
 
+const COLUMNS =
+  `key_id, scopes, ${LIVE} AS live, signing_salt IS NOT NULL AS signed, addresses, created_at, ` +
+  "expires_at, last_used_at, revoked_at";
+
 /** All keys of a customer, oldest first; never the key itself. */
-export async function listKeys(pool: Pool, customerId: number): Promise<KeyRow[]> {
+export async function listKeys(pool: Pick<Pool, "query">, customerId: number): Promise<KeyRow[]> {
   const found = await pool.query<FoundKey[]>(
-    `SELECT key_id, scopes, ${LIVE} AS live, signing_salt IS NOT NULL AS signed, addresses, created_at, ` +
-      "expires_at, last_used_at, revoked_at FROM api_keys WHERE customer_id=? ORDER BY key_id",
+    `SELECT ${COLUMNS} FROM api_keys WHERE customer_id=? ORDER BY key_id`,
     [customerId],
   );
-  return found.map((row) => ({
-    ...row,
-    live: row.live === 1,
-    signed: row.signed === 1,
-    addresses: row.addresses?.split(",") ?? null,
-    created_at: row.created_at.toISOString(),
-    expires_at: row.expires_at?.toISOString() ?? null,
-    last_used_at: row.last_used_at?.toISOString() ?? null,
-    revoked_at: row.revoked_at?.toISOString() ?? null,
-  }));
+  return found.map(rowOf);
 }
+
+/** One key, never the key itself, and whose it is. @throws SluiceError not_found */
+export async function readKey(
+  pool: Pick<Pool, "query">,
+  keyId: string,
+  lock: "" | " FOR UPDATE" = "",
+): Promise<{ customerId: number; key: KeyRow }> {
+  type Owned = FoundKey & { customer_id?: number };
+  const [found] = await pool.query<Owned[]>(
+    `SELECT customer_id, ${COLUMNS} FROM api_keys WHERE key_id=?${lock}`,
+    [keyId],
+  );
+  if (found === undefined) throw noLiveKey(keyId);
+  const { customer_id: customerId, ...key } = found;
+  return { customerId: Number(customerId), key: rowOf(key) };
+}
+
+const rowOf = (row: FoundKey): KeyRow => ({
+  ...row,
+  live: row.live === 1,
+  signed: row.signed === 1,
+  addresses: row.addresses?.split(",") ?? null,
+  created_at: row.created_at.toISOString(),
+  expires_at: row.expires_at?.toISOString() ?? null,
+  last_used_at: row.last_used_at?.toISOString() ?? null,
+  revoked_at: row.revoked_at?.toISOString() ?? null,
+});
 
 /**
  * Changes when a live key expires; null: never. Every process knows within 2 s. @throws SluiceError not_found

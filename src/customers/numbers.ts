@@ -65,15 +65,20 @@ export async function addNumber(
 const refused = (field: string, reason: string): SluiceError =>
   new SluiceError("validation_failed", { errors: [{ field, reason }] });
 
-/** @throws SluiceError not_found, validation_failed */
-export async function removeNumber(pool: Pool, number: string, keyword: string | null): Promise<void> {
+/** Returns whose it was. @throws SluiceError not_found, validation_failed */
+export async function removeNumber(pool: Pool, number: string, keyword: string | null): Promise<number> {
   const row = registered(number, keyword);
+  const [owner] = await pool.query<{ customer_id: number }[]>(
+    "SELECT customer_id FROM inbound_numbers WHERE number=? AND keyword=?",
+    [row.number, row.keyword],
+  );
   const { affectedRows } = await pool.write("DELETE FROM inbound_numbers WHERE number=? AND keyword=?", [
     row.number,
     row.keyword,
   ]);
-  if (affectedRows === 0)
+  if (affectedRows === 0 || owner === undefined)
     throw new SluiceError("not_found", { detail: "Nobody has this number or keyword." });
+  return Number(owner.customer_id);
 }
 
 /** All numbers, or those of one customer, by number. */

@@ -7,7 +7,7 @@
 import { SluiceError } from "../core/errors.ts";
 import { createPricePlan, type PricePlan, type Rate, RATES_MAX } from "../core/price-plan.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
-import { requireCustomer } from "./customers.ts";
+import { requireCustomer, versionOf } from "./customers.ts";
 
 const PLANS_KEPT_MAX = 500;
 /** Rates of one INSERT. */
@@ -55,22 +55,40 @@ async function ratesOf(pool: Pick<Pool, "query">, planId: number): Promise<Rate[
   }));
 }
 
-export type PlanRow = { name: string; rates: number; customers: number; updated_at: string };
+/** `version`: another one after each change. */
+export type PlanRow = { name: string; rates: number; customers: number; updated_at: string; version: string };
 
 /** All plans, by name. */
-export async function listPlans(pool: Pool): Promise<PlanRow[]> {
+export async function listPlans(pool: Pick<Pool, "query">): Promise<PlanRow[]> {
   const found = await pool.query<(Omit<PlanRow, "updated_at"> & { updated_at: Date })[]>(
-    "SELECT p.name, p.updated_at, " +
+    "SELECT p.name, p.updated_at, CAST(p.updated_at AS CHAR) AS version, " +
       "(SELECT COUNT(*) FROM price_rates AS r WHERE r.plan_id=p.plan_id) AS rates, " +
       "(SELECT COUNT(*) FROM customers AS c WHERE c.price_plan=p.plan_id) AS customers " +
       "FROM price_plans AS p ORDER BY p.name",
   );
-  return found.map((row) => ({ ...row, updated_at: row.updated_at.toISOString() }));
+  return found.map(({ version, ...row }) => ({
+    ...row,
+    updated_at: row.updated_at.toISOString(),
+    version: versionOf(version),
+  }));
 }
 
 /** Of a plan, by prefix and time. @throws SluiceError not_found */
-export async function listRates(pool: Pool, name: string): Promise<Rate[]> {
+export async function listRates(pool: Pick<Pool, "query">, name: string): Promise<Rate[]> {
   return ratesOf(pool, await idOf(pool, name));
+}
+
+/** Rates and version of a plan, which stays locked; null if there is none. */
+export async function lockPlan(
+  conn: Pick<Pool, "query">,
+  name: string,
+): Promise<{ rates: Rate[]; version: string } | null> {
+  const [row] = await conn.query<{ plan_id: number; version: string }[]>(
+    "SELECT plan_id, CAST(updated_at AS CHAR) AS version FROM price_plans WHERE name=? FOR UPDATE",
+    [name],
+  );
+  if (row === undefined) return null;
+  return { rates: await ratesOf(conn, row.plan_id), version: versionOf(row.version) };
 }
 
 /**

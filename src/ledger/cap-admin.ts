@@ -3,8 +3,8 @@
 // Order of locks: wallet, leases, caps, as in spend-caps.ts.
 
 import { CAP_PERIODS, type CapLeft, type CapPeriod } from "../core/spend-cap.ts";
-import { SluiceError } from "../core/errors.ts";
-import type { Connection, Pool } from "../platform/mysql.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { lockWallet, recallAll } from "./lease-admin.ts";
 import { capsSql, readCaps, roomsOf } from "./spend-caps.ts";
 
 /** Minor units; null: no cap; left out: as it is. */
@@ -32,9 +32,7 @@ export function setCaps(pool: Pool, customerId: number, change: CapChange): Prom
     ]);
     const [sql] = capsSql(await readCaps(conn, [customerId]), new Map());
     if (sql !== undefined) await conn.write(sql);
-    await conn.write("UPDATE credit_leases SET recall=TRUE WHERE customer_id=? AND spent<granted", [
-      customerId,
-    ]);
+    await recallAll(conn, customerId);
   });
 }
 
@@ -54,11 +52,4 @@ export function showCaps(pool: Pool, customerId: number): Promise<CapLeft[]> {
       resetsAtMs,
     }));
   });
-}
-
-async function lockWallet(conn: Connection, customerId: number): Promise<void> {
-  const found = await conn.query("SELECT customer_id FROM wallet_accounts WHERE customer_id=? FOR UPDATE", [
-    customerId,
-  ]);
-  if (found.length === 0) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
 }

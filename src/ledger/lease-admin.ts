@@ -1,8 +1,9 @@
-// Administration of leases: listing them, and draining them when a customer's mode changes.
+// Administration of leases: listing them, and draining them when a customer's mode changes, or when somebody
+// else needs their credit.
 // Order of locks: wallet, then leases, as in lease.ts.
 
 import { SluiceError } from "../core/errors.ts";
-import type { Pool } from "../platform/mysql.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
 import type { CustomerMode } from "./grant.ts";
 
 export type LeaseRow = {
@@ -44,16 +45,25 @@ export async function listLeases(
  */
 export function setMode(pool: Pool, customerId: number, mode: CustomerMode): Promise<void> {
   return pool.transaction(async (conn) => {
-    const wallet = await conn.query(
-      "SELECT customer_id FROM wallet_accounts WHERE customer_id=? FOR UPDATE",
-      [customerId],
-    );
-    if (wallet.length === 0) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
+    await lockWallet(conn, customerId);
     await conn.write("UPDATE customers SET mode=? WHERE customer_id=?", [mode, customerId]);
-    await conn.write("UPDATE credit_leases SET recall=TRUE WHERE customer_id=? AND spent<granted", [
-      customerId,
-    ]);
+    await recallAll(conn, customerId);
   });
+}
+
+/** The first of the locks of whoever changes a customer's credit. @throws SluiceError not_found */
+export async function lockWallet(conn: Pick<Connection, "query">, customerId: number): Promise<void> {
+  const found = await conn.query("SELECT customer_id FROM wallet_accounts WHERE customer_id=? FOR UPDATE", [
+    customerId,
+  ]);
+  if (found.length === 0) throw new SluiceError("not_found", { detail: `No customer ${customerId}.` });
+}
+
+/** Asks all processes for the credit of this customer that they hold; its wallet should be locked. */
+export async function recallAll(conn: Pick<Connection, "write">, customerId: number): Promise<void> {
+  await conn.write("UPDATE credit_leases SET recall=TRUE WHERE customer_id=? AND spent<granted", [
+    customerId,
+  ]);
 }
 
 /** Minor units in this customer's leases that were recalled and are not back yet. */

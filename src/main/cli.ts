@@ -7,9 +7,11 @@ import packageJson from "../../package.json" with { type: "json" };
 import { SluiceError } from "../core/errors.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { EX_IOERR, OutputError } from "../platform/output.ts";
+import { declareAdminTokens } from "../admin/admin-tokens.ts";
+import { declareAudit } from "../admin/audit.ts";
 import { declareCaps } from "../admin/caps.ts";
 import { declareAddresses } from "../admin/addresses.ts";
-import { declareCustomers } from "../admin/customers.ts";
+import { declareAdjust, declareCustomers } from "../admin/customers.ts";
 import { declareDeadLetters } from "../admin/dead-letters.ts";
 import { declareExpress } from "../admin/express.ts";
 import { declareKeys } from "../admin/keys.ts";
@@ -124,6 +126,7 @@ program
   });
 
 declareCustomers(program);
+declareAdjust(program);
 declarePrices(program);
 declareCaps(program);
 declareLimits(program);
@@ -135,6 +138,8 @@ declareLeases(program);
 declareDeadLetters(program);
 declareExpress(program);
 declareWebhooks(program);
+declareAdminTokens(program);
+declareAudit(program);
 declareNumbers(program);
 declareOptOuts(program);
 declareRoutes(program, async () => {
@@ -166,6 +171,7 @@ program
 program
   .command("openapi")
   .description("print the OpenAPI 3.1 document of the API, the same as GET /openapi.json answers")
+  .option("--admin", "that of the admin API")
   .option("--postman", "print it as a Postman collection (v2.1)")
   .option("--postman-environment", "print the environment of that collection")
   .option("--base-url <url>", "of the environment: where the API is", "http://127.0.0.1:8080")

@@ -52,6 +52,8 @@ const WRITTEN_BY: Record<LedgerOp, string> = {
   capture: "the settlement, once an operator took the message",
   refund: "the settlement of a message that was not sent, or of an express message that was late",
   release: "the process that ends a lease: its owner, or the reaper",
+  adjust_up: "a correction by whoever runs Sluice: `./sluice adjust`, the admin API",
+  adjust_down: "the same, downwards; never below what the wallet holds",
 };
 
 const REPORTED: Record<ReportStatus, string> = {

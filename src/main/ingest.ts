@@ -3,6 +3,8 @@
 
 import { doorNamesOf, openDoors } from "../api/doors/doors.ts";
 import { ANSWER_MAX_MS, RUNNING_MAX } from "../api/routes/wallet-reconcile.ts";
+import type { Arrival, Route } from "../api/route.ts";
+import { runRoute } from "../api/run-route.ts";
 import { createServer } from "../api/server.ts";
 import { createRoutes } from "../api/table.ts";
 import { createTopUps } from "../api/top-ups.ts";
@@ -90,8 +92,9 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     },
   });
   const doors = openDoors(doorNames, doorDeps, routes);
+  const run = (route: Route, arrival: Arrival) => runRoute(callers, route, arrival);
   const server = createServer(
-    { access: callers, routes, doors, metrics, tracing, log },
+    { routes, run, keys: callers.keys, doors, metrics, tracing, log },
     { host: config.apiHost, port: config.apiPort, idleS: config.apiIdleS, edgeSecret: config.edgeSecret },
   );
   role.onStop(async () => {

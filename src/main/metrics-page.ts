@@ -8,6 +8,7 @@ export const METRICS_PAGE = fileURLToPath(new URL("../../docs/reference/metrics.
 
 const HEADINGS: Record<MetricRole, string> = {
   all: "Every process",
+  http: "Processes with an HTTP API: ingest, admin",
   ingest: "Ingest",
   relay: "Relay",
   sender: "Senders",

@@ -46,6 +46,12 @@ export const settings = {
   // Longer than clients and proxies in front keep an idle connection, so that they close it rather than we.
   // 255 is the longest that Bun supports.
   apiIdleS: count("SLUICE_API_IDLE_S", 75, 1, 255, "seconds after which the API closes an idle connection"),
+  adminHost: text(
+    "SLUICE_ADMIN_HOST",
+    "127.0.0.1",
+    "address the admin API listens on; it has no TLS, so another one only behind something that has",
+  ),
+  adminPort: port("SLUICE_ADMIN_PORT", 8_090, "port of the admin API"),
   doors: text(
     "SLUICE_DOORS",
     "",

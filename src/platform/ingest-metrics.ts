@@ -31,12 +31,12 @@ export const COMMIT_FAILURES = ["in_doubt", "fenced", "key_taken", "refused_data
 
 export const INGEST_METRICS = {
   sluice_http_requests_total: counter(
-    "ingest",
+    "http",
     `answers of the API; code ${CALLER_GONE_CODE}: the client left and nothing was stored`,
     HTTP_LABELS,
   ),
   sluice_http_request_duration_seconds: histogram(
-    "ingest",
+    "http",
     "from a request's headers to its answer",
     BUCKETS_S,
     HTTP_LABELS,

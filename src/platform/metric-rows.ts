@@ -8,7 +8,7 @@ export type LabelValues = readonly string[] | { from: string; max: number };
 export type Labels = Readonly<Record<string, LabelValues>>;
 export type Kind = "counter" | "gauge" | "histogram";
 /** The processes that have the metric. */
-export type MetricRole = "all" | "ingest" | "relay" | "sender" | "dlr" | "webhook" | "routes";
+export type MetricRole = "all" | "ingest" | "relay" | "sender" | "dlr" | "webhook" | "http" | "routes";
 export type MetricRow<K extends Kind = Kind, L extends Labels = Labels> = {
   kind: K;
   role: MetricRole;

@@ -27,6 +27,7 @@ export const POOLS = [
   "inbox",
   "dlr",
   "webhook",
+  "admin",
 ] as const;
 export const QUERY_FAILURES = ["deadlock", "lock_wait", "lost", "other"] as const;
 const OUTBOX_LANES = ["express", "normal", "events"] as const;

@@ -1,10 +1,11 @@
-// What reconcile reads from MySQL: sums per customer of entries, messages, leases, top-ups and claims, all
-// from the caller's one snapshot. Leaves what the sums must equal to check.ts. A fingerprint, the sum of
-// CRC32('<id>:<amount>') over rows, shows that two sets of rows are the same without joining them; only
-// customers whose sums or fingerprints differ are read row by row. Bounds: two scans (entries, messages) of
-// the customers asked for; in memory one row per customer, day and op or status.
+// What reconcile reads from MySQL: sums per customer of entries, messages, leases, top-ups, adjustments and
+// claims, all from the caller's one snapshot. Leaves what the sums must equal to check.ts. A fingerprint, the
+// sum of CRC32('<id>:<amount>') over rows, shows that two sets of rows are the same without joining them;
+// only customers whose sums or fingerprints differ are read row by row. Bounds: two scans (entries, messages)
+// of the customers asked for; in memory one row per customer, day and op or status.
 
 import { settlementOf, STATUSES, type Status, eventStatus, sequencesSinceEvent } from "../core/message.ts";
+import { ADJUSTED } from "../core/audit.ts";
 import { unpackEventTimes } from "../core/event-record.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { isAllCustomers, type CustomerRange } from "./result.ts";
@@ -35,6 +36,8 @@ export type CustomerBooks = {
   /** How many scheduled messages no relay will send at their time. */
   unscheduled: number;
   topups: Sum;
+  /** What the audit log has of adjustments, by op. */
+  adjustments: Map<string, Sum>;
 };
 export type Books = {
   scope: CustomerRange;
@@ -127,6 +130,7 @@ export async function readBooks(
      GROUP BY customer_id`,
   );
   for (const row of topups) customerOf(books, row.customer_id).topups = sumOf(row);
+  await readAdjustments(conn, books);
   await readEntries(conn, books);
   await readMessages(conn, books);
   await readClaimed(conn, books);
@@ -164,6 +168,14 @@ function oldestEventMs(payload: Buffer): number {
   } catch {
     return 0;
   }
+}
+
+async function readAdjustments(conn: Connection, books: Books): Promise<void> {
+  const rows = await conn.query<(Sum & { customer_id: number; op: string })[]>(
+    `SELECT customer_id, IF(amount > 0, 'adjust_up', 'adjust_down') AS op, ${sums("entry_id", "ABS(amount)")}
+     FROM audit_log WHERE action = '${ADJUSTED}' AND ${ofScope(books.scope)} GROUP BY customer_id, op`,
+  );
+  for (const row of rows) customerOf(books, row.customer_id).adjustments.set(row.op, sumOf(row));
 }
 
 async function readEntries(conn: Connection, books: Books): Promise<void> {
@@ -270,7 +282,7 @@ function customerOf(books: Books, customerId: number): CustomerBooks {
   let found = books.customers.get(customerId);
   if (found === undefined) {
     const none = { balance: 0, reserved: 0, unspent: 0, leaseLowest: 0, nameless: 0, told: 0 };
-    const sets = { entries: new Map(), messages: new Map(), claimed: new Map() };
+    const sets = { entries: new Map(), messages: new Map(), claimed: new Map(), adjustments: new Map() };
     found = { ...none, ...sets, unscheduled: 0, topups: NO_ROWS };
     books.customers.set(customerId, found);
   }

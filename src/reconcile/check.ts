@@ -23,6 +23,7 @@ import {
   messagesWithoutReserve,
   messagesWithoutSchedule,
   reportsUnread,
+  rowsOfAdjustments,
   rowsOfMessages,
   rowsOfTopups,
   schedulesWithoutMessage,
@@ -44,6 +45,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
     if (c.unscheduled > 0) drifts.push(...(await messagesWithoutSchedule(conn, customerId)));
     if (!claimsMatch(c)) drifts.push(...(await messagesWithoutClaim(conn, customerId)));
     if (!equal(c.topups, entriesOf(c, "topup"))) drifts.push(...(await rowsOfTopups(conn, customerId)));
+    if (!adjustmentsMatch(c)) drifts.push(...(await rowsOfAdjustments(conn, customerId)));
   }
   // No index leads from a customer to a message without a reserve, so it is found only by reading all
   // messages.
@@ -100,6 +102,11 @@ function messagesMatch(c: CustomerBooks): boolean {
 
 const reservesMatch = (c: CustomerBooks): boolean =>
   equal(entriesOf(c, "reserve"), [...c.messages.values()].reduce(added, NO_ROWS));
+
+const adjustmentsMatch = (c: CustomerBooks): boolean =>
+  (["adjust_up", "adjust_down"] as const).every((op) =>
+    equal(entriesOf(c, op), c.adjustments.get(op) ?? NO_ROWS),
+  );
 
 function claimsMatch(c: CustomerBooks): boolean {
   return (["sending", "unknown"] as const).every((status) =>

@@ -34,6 +34,8 @@ export type CustomerReconcile = {
   balance: number;
   reserved: number;
   topped_up: number;
+  /** By corrections of whoever runs Sluice; below 0 if more was taken than given. */
+  adjusted: number;
   captured: number;
   refunded: number;
   open_reserves: { messages: number; amount: number };
@@ -108,9 +110,14 @@ function answerOf(
   const balance = c.balance + c.unspent;
   const reserved = c.reserved - c.unspent;
   const [topped_up, captured, refunded] = [of("topup"), of("capture"), of("refund")];
+  const adjusted = of("adjust_up") - of("adjust_down");
   const open = openOf(c);
   const equations = [
-    equation("balance = topped_up - captured - reserved", balance, topped_up - captured - reserved),
+    equation(
+      "balance = topped_up + adjusted - captured - reserved",
+      balance,
+      topped_up + adjusted - captured - reserved,
+    ),
     equation(
       "reserved = reserve entries - captured - refunded",
       reserved,
@@ -128,6 +135,7 @@ function answerOf(
     balance,
     reserved,
     topped_up,
+    adjusted,
     captured,
     refunded,
     open_reserves: { messages: open.count, amount: open.amount },

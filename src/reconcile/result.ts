@@ -17,6 +17,7 @@ export const RECONCILE_INVARIANTS = [
   "submission_was_taken",
   "entry_has_message",
   "topup_has_entry",
+  "adjustment_has_audit",
   "key_has_owner",
   "change_is_told",
   "told_change_happened",

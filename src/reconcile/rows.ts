@@ -4,6 +4,7 @@
 // customer's drift never costs a scan of all messages. Bound: ENTRIES_NAMED_MAX rows a rule, and their total
 // number.
 
+import { ADJUSTED } from "../core/audit.ts";
 import { ulidBound } from "../core/id.ts";
 import { IDEMPOTENCY_TTL_MS, REPORT_TTL_MS, SUBMISSION_TTL_MS } from "../core/limits.ts";
 import { type Charge, STATUSES, settlementOf } from "../core/message.ts";
@@ -55,6 +56,7 @@ const SAYS: Partial<Record<Invariant, string>> = {
   message_has_operator: "messages that an operator took, but that name none",
   submission_was_taken: "messages that no operator may have taken, although its reports would find them",
   topup_has_entry: "top-ups and their entries",
+  adjustment_has_audit: "adjustments and their rows of the audit log",
   change_is_told: "messages with a change that has no webhook event, or two",
   told_change_happened: "webhook events of what didn't happen, or that nobody asked for",
   inbound_is_told: "inbound messages that have no webhook event, or one that their customer doesn't want",
@@ -280,5 +282,25 @@ export async function rowsOfTopups(conn: Connection, customerId: number): Promis
     SELECT e.customer_id, e.entry_id, 'topup_has_entry', e.op, e.amount, 'an entry without its top-up'
     FROM wallet_ledger e LEFT JOIN topups t ON t.customer_id = e.customer_id AND t.entry_id = e.entry_id
     WHERE e.customer_id = ${id} AND e.op = 'topup' AND t.entry_id IS NULL`;
+  return driftsOf(conn, rows);
+}
+
+/** Adjustments of one customer without such a row of the audit log, and such rows without their entry. */
+export async function rowsOfAdjustments(conn: Connection, customerId: number): Promise<Drift[]> {
+  const id = Number(customerId);
+  const signed = "IF(e.op = 'adjust_down', -e.amount, e.amount)";
+  const ofEntry = `e.customer_id = a.customer_id AND e.entry_id = a.entry_id AND e.leg = 'open'
+      AND e.op IN ('adjust_up','adjust_down')`;
+  const rows = `
+    SELECT e.customer_id, e.entry_id, 'adjustment_has_audit' AS rule, e.op, e.amount,
+      'an adjustment that the audit log does not have' AS detail
+    FROM wallet_ledger e LEFT JOIN audit_log a ON a.entry_id = e.entry_id
+    WHERE e.customer_id = ${id} AND e.op IN ('adjust_up','adjust_down')
+      AND NOT (a.action <=> '${ADJUSTED}' AND a.customer_id <=> e.customer_id AND a.amount <=> ${signed})
+    UNION ALL
+    SELECT a.customer_id, a.entry_id, 'adjustment_has_audit', e.op, a.amount,
+      'an adjustment of the audit log without its entry'
+    FROM audit_log a LEFT JOIN wallet_ledger e ON ${ofEntry}
+    WHERE a.customer_id = ${id} AND a.action = '${ADJUSTED}' AND e.op IS NULL`;
   return driftsOf(conn, rows);
 }

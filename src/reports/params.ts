@@ -1,10 +1,10 @@
 // Parses the values of the read routes' query parameters, and names every bad one. Owns the names and bounds
-// of from, to, status, type, phone, sender, id, state, interval, by, format, limit and cursor; leaves to a
-// route's declaration which of them it takes, and to each report what they select. Invariant: a cursor is
-// only valid with the filters it was made for.
+// of all of them, from `from` to `cursor`; leaves to a route's declaration which of them it takes, and to
+// each report what they select. Invariant: a cursor is only valid with the filters it was made for.
 
 import { createHash } from "node:crypto";
 import { Type } from "typebox";
+import { ADMIN_NAME_CHARS_MAX, AUDIT_ACTIONS, type AuditAction } from "../core/audit.ts";
 import { type FieldError, SluiceError } from "../core/errors.ts";
 import { isUlid, readUlid } from "../core/id.ts";
 import { CURSOR_CHARS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "../core/limits.ts";
@@ -22,6 +22,9 @@ export type Interval = (typeof INTERVALS)[number];
 const FORMATS = ["csv", "ndjson"] as const;
 /** In which an export is written. */
 export type Format = (typeof FORMATS)[number];
+/** By what customers can be compared. */
+export const TOP_ORDERS = ["cost", "parts", "messages"] as const;
+export type TopOrder = (typeof TOP_ORDERS)[number];
 const USAGE_KEYS = ["status", "lane", "prefix"] as const;
 /** What the usage report can tell apart within a period. */
 export type UsageKey = (typeof USAGE_KEYS)[number];
@@ -78,6 +81,22 @@ export const PARAMS = {
       "`cursor`, after which a request goes on; `limit` is refused",
     examples: ["csv"],
   }),
+  who: Type.String({
+    maxLength: ADMIN_NAME_CHARS_MAX,
+    description: "only changes by this user: the name of an admin token, or of the operating system's user",
+    examples: ["sara"],
+  }),
+  action: Type.Enum(AUDIT_ACTIONS, { description: "only changes of this kind", examples: ["wallet.adjust"] }),
+  customer: Type.String({
+    pattern: "^[1-9][0-9]{0,14}$",
+    description: "only what concerns the customer with this id",
+    examples: ["1"],
+  }),
+  order: Type.Enum(TOP_ORDERS, {
+    default: "cost",
+    description: "what the largest of comes first",
+    examples: ["parts"],
+  }),
   limit: Type.Integer({
     minimum: 1,
     maximum: LIST_LIMIT_MAX,
@@ -107,6 +126,12 @@ export type Params = {
   id(): string | null;
   /** Of a webhook delivery. */
   state(): DeliveryState | null;
+  who(): string | null;
+  action(): AuditAction | null;
+  /** A customer's id. */
+  customer(): number | null;
+  /** `cost` unless given. */
+  order(): TopOrder;
   /** `hour` unless given. */
   interval(): Interval;
   /** In the order given; `status` unless given. */
@@ -164,6 +189,21 @@ export function readParams(query: Query): Params {
         const found = DELIVERY_STATES.find((state) => state === s);
         return found ?? fail("state", `must be one of ${DELIVERY_STATES.join(", ")}`);
       }),
+    who: () => read("who", (s) => s),
+    action: () =>
+      read("action", (s) => {
+        const found = AUDIT_ACTIONS.find((action) => action === s);
+        return found ?? fail("action", `must be one of ${AUDIT_ACTIONS.join(", ")}`);
+      }),
+    customer: () =>
+      read("customer", (s) =>
+        /^[1-9]\d{0,14}$/.test(s) ? Number(s) : fail("customer", "must be a customer's id"),
+      ),
+    order: () =>
+      read("order", (s) => {
+        const found = TOP_ORDERS.find((order) => order === s);
+        return found ?? fail("order", `must be one of ${TOP_ORDERS.join(", ")}`);
+      }) ?? "cost",
     interval: () =>
       read("interval", (s) => {
         const found = INTERVALS.find((interval) => interval === s);

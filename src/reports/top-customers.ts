@@ -5,9 +5,8 @@
 import { settlementOf, STATUSES } from "../core/message.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import { idRangeOf } from "./messages-report.ts";
+import type { TopOrder } from "./params.ts";
 
-export const TOP_ORDERS = ["cost", "parts", "messages"] as const;
-export type TopOrder = (typeof TOP_ORDERS)[number];
 export type TopCustomer = {
   customer_id: string;
   messages: number;

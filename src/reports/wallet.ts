@@ -177,12 +177,16 @@ function entryOf(row: StoredEntry, requestIds: ReadonlyMap<string, string>): Led
     entry_id: row.entry_id,
     op: row.op,
     amount: moneyOf(row.amount),
-    ...(row.op === "topup"
-      ? { request_id: requestIds.get(row.entry_id) ?? "" }
-      : { message_id: row.entry_id }),
+    ...(isAdjustment(row.op)
+      ? {}
+      : row.op === "topup"
+        ? { request_id: requestIds.get(row.entry_id) ?? "" }
+        : { message_id: row.entry_id }),
     created_at: row.created_at.toISOString(),
   };
 }
+
+const isAdjustment = (op: StatementOp): boolean => op === "adjust_up" || op === "adjust_down";
 
 function isLedgerCursor(values: CursorValues, length: 2 | 3): boolean {
   const [id, leg, asOfMs = 0] = values;

@@ -95,6 +95,17 @@ export const ROLES = {
     reloads: false,
     names: null,
   },
+  admin: {
+    what: "the admin API, on a port of its own: customers, keys, prices, money, the audit log",
+    runtime: "bun",
+    command: ["admin.ts"],
+    healthOffset: 70,
+    ready: "/ready",
+    nice: 10,
+    stops: 1,
+    reloads: false,
+    names: null,
+  },
   operator: {
     what: "a simulated operator, for development and tests",
     runtime: "bun",

@@ -11,6 +11,6 @@ test("the tests' stack shares no port, folder or database with the developer's",
   expect(settings.SLUICE_STATE).toEndWith("/.sluice-test");
   expect(settings.SLUICE_MYSQL_DATABASE).toContain("test");
   const ports = Object.entries(settings).filter(([name]) => name.endsWith("_PORT"));
-  expect(ports).toHaveLength(9);
+  expect(ports).toHaveLength(10);
   for (const [, port] of ports) expect(Number(port)).toBeLessThan(32_768);
 });

@@ -125,7 +125,8 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
       ingest: options.ingest,
       operators: options.operators,
     });
-    for (const role of roles)
+    // No message needs the admin API.
+    for (const role of roles.filter((each) => each.role !== "admin"))
       keeper.add({
         ...role,
         env: { ...role.env, ...env, ...lineEnv(role, lines), SLUICE_HEALTH_PORT: String(role.healthPort) },

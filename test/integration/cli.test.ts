@@ -28,7 +28,7 @@ test("every wrong field is named", () => {
     expect(run(["customer", "create", "--name", name])).toMatchObject({ code: 1, stdout: "" });
   const dear = run(["customer", "create", "--name", "x", "--price-normal", "9007199254740991"]);
   expect(dear.code).toBe(1);
-  expect(dear.stderr).toContain("price-normal must be a whole number from 1 to");
+  expect(dear.stderr).toContain("price_normal must be a whole number from 1 to");
   expect(dear.stderr).not.toContain("errors");
 });
 

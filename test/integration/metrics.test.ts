@@ -127,7 +127,13 @@ test("the roles expose exactly the metrics that the table gives them", () => {
     const told = new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = ""]) => name));
     const hasRoutes = role !== "relay" && role !== "webhook";
     const expected = Object.entries(ROWS)
-      .filter(([, row]) => row.role === role || row.role === "all" || (row.role === "routes" && hasRoutes))
+      .filter(
+        ([, { role: of }]) =>
+          of === role ||
+          of === "all" ||
+          (of === "http" && role === "ingest") ||
+          (of === "routes" && hasRoutes),
+      )
       .map(([name]) => name);
     expect([...told].sort()).toEqual(expected.sort());
   }

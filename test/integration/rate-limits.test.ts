@@ -2,7 +2,7 @@
 // buckets a moment later, what they took at once is a debt, and the headers say what is left.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { setLimits } from "../../src/customers/customers.ts";
+import { setTerms } from "../../src/customers/customers.ts";
 import { shareRates } from "../../src/customers/rate-shares.ts";
 import { createRateLimits } from "../../src/ingest/rate-limits.ts";
 import { shareOnce } from "../../src/ingest/rate-sharing.ts";
@@ -58,7 +58,7 @@ test("requests are limited on every route that takes a key, by a setting that ho
   const wallet = (at: number) =>
     fetch(`${(ingests[at] as IngestProcess).url}/v1/wallet`, { headers: { "x-api-key": apiKey } });
   expect((await wallet(0)).status).toBe(200);
-  await setLimits(db.pool, customerId, { requests: 5, parts: 60 });
+  await setTerms(db.pool, customerId, { requestLimit: 5, rateLimit: 60 });
   await Bun.sleep(2_000);
   const sent = await send(0, apiKey);
   expect([sent.status, sent.headers.get("ratelimit-policy")]).toEqual([
@@ -74,7 +74,7 @@ test("requests are limited on every route that takes a key, by a setting that ho
   await wallet(1);
   await Bun.sleep(TOLD_MS);
   expect((await wallet(1)).status).toBe(429);
-  await setLimits(db.pool, customerId, { requests: null });
+  await setTerms(db.pool, customerId, { requestLimit: null });
   await Bun.sleep(2_000);
   expect((await wallet(1)).status).toBe(200);
 }, 30_000);

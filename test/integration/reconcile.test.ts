@@ -6,6 +6,7 @@ import { type Clickhouse, createClickhouse } from "../../src/platform/clickhouse
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { createTestEngines, type TestEngines } from "../support/engines.ts";
 import {
+  auditSql,
   claimSql,
   deliverEvents,
   emptyTables,
@@ -26,8 +27,7 @@ beforeAll(async () => {
 afterAll(() => engines.drop());
 
 const id = createIdFactory({ now: Date.now });
-let customerId: number;
-let ids: string[];
+let [customerId, ids]: [number, string[]] = [0, []];
 beforeEach(async () => {
   await emptyTables({ pool, clickhouse });
   ({ customerId, ids } = await makeBook(pool));
@@ -118,6 +118,16 @@ describe("reconcile", () => {
     );
     await delivered();
     expect(await check()).toMatchObject({ kind: "clean" });
+  });
+
+  test("an adjustment that is in the audit log is clean", async () => {
+    const [up, down] = [id(), id()];
+    await pool.query(
+      `${entry("adjust_up", "open", up)};${auditSql(customerId, up, 500)};` +
+        `${entry("adjust_down", "open", down)};${auditSql(customerId, down, -500)}`,
+    );
+    await delivered();
+    expect(await check()).toMatchObject({ kind: "clean", checked: { entries: 9 } });
   });
 
   test("a claim for sending and unknown messages, and a refunded late express message, are clean", async () => {
@@ -251,6 +261,27 @@ describe("reconcile", () => {
       "a top-up entry without its top-up",
       () => `${entry("topup", "open", id())};UPDATE wallet_accounts SET balance=balance+500`,
       ["topup_has_entry"],
+    ],
+    [
+      "an adjustment that the audit log doesn't have",
+      () => `${entry("adjust_up", "open", id())};UPDATE wallet_accounts SET balance=balance+500`,
+      ["adjustment_has_audit"],
+    ],
+    [
+      "an adjustment of which the audit log has another amount",
+      () => {
+        const entryId = id();
+        return (
+          `${entry("adjust_down", "open", entryId)};${auditSql(customerId, entryId, 500)};` +
+          "UPDATE wallet_accounts SET balance=balance-500"
+        );
+      },
+      ["adjustment_has_audit"],
+    ],
+    [
+      "an adjustment of the audit log without its entry",
+      () => auditSql(customerId, id(), 500),
+      ["adjustment_has_audit"],
     ],
     [
       "a reserve and a capture without a message",

@@ -81,7 +81,23 @@ function* insert(tx: Tx, s: Statement & { k: "insert" }): Run<Outcome> {
   return done(affected, insertId);
 }
 
+/** No other row has the values of a unique key; for one that an open transaction has written, it waits. */
+function* refuseTwins(tx: Tx, table: Table, values: Values): Run<void> {
+  for (const columns of table.spec.unique) {
+    const first = columns[0] as string;
+    if (columns.some((name) => values[name] === null)) continue;
+    const isTwin = (of: Values | null) => of !== null && columns.every((name) => of[name] === values[name]);
+    for (const row of table.having(first, values[first] as Value)) {
+      if (!isTwin(row.current) && !isTwin(row.committed)) continue;
+      yield* lock(tx, row, false);
+      if (!row.gone && isTwin(row.current))
+        throw new SqlError(1062, `duplicate key of ${table.spec.name}: ${columns}`);
+    }
+  }
+}
+
 function* insertRow(tx: Tx, table: Table, values: Values, s: Statement & { k: "insert" }): Run<number> {
+  if (s.onDuplicate === null) yield* refuseTwins(tx, table, values);
   const key = table.keyOf(values);
   for (;;) {
     const known = table.rows.get(key);

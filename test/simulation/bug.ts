@@ -17,6 +17,7 @@ export type Bug = {
     | "batch"
     | "cap"
     | "schedule"
+    | "adjust"
     | "inbound"
     | "otp"
     | "quiet";

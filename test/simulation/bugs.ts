@@ -5,6 +5,7 @@
 import { BATCH_BUGS } from "./batch-bugs.ts";
 import { type Bug, bug, unasserted } from "./bug.ts";
 import { CAP_BUGS } from "./cap-bugs.ts";
+import { ADJUST_BUGS } from "./adjust-bugs.ts";
 import { INBOUND_BUGS } from "./inbound-bugs.ts";
 import { LANE_BUGS } from "./lane-bugs.ts";
 import { OTP_BUGS } from "./otp-bugs.ts";
@@ -366,5 +367,5 @@ export const BUGS: readonly Bug[] = [
     "`SELECT id FROM messages WHERE id='${first.id}'`",
   ),
   ...[REPORT_BUGS, RETRY_BUGS, WEBHOOK_BUGS, LANE_BUGS, BATCH_BUGS, CAP_BUGS].flat(),
-  ...[SCHEDULE_BUGS, INBOUND_BUGS, OTP_BUGS, QUIET_BUGS].flat(),
+  ...[SCHEDULE_BUGS, INBOUND_BUGS, OTP_BUGS, QUIET_BUGS, ADJUST_BUGS].flat(),
 ];

@@ -69,6 +69,8 @@ const POSTINGS: Record<string, { leg: string; balance: number; reserved: number 
   capture: { leg: "close", balance: 0, reserved: -1 },
   refund: { leg: "close", balance: 1, reserved: -1 },
   release: { leg: "open", balance: 1, reserved: -1 },
+  adjust_up: { leg: "open", balance: 1, reserved: 0 },
+  adjust_down: { leg: "open", balance: -1, reserved: 0 },
 };
 export const isFinal = (status: string): boolean => FINAL.has(status);
 
@@ -126,10 +128,7 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
     }
     return known;
   };
-  const spendable = (customerId: number): number => {
-    const { balance, unspent } = booksOf(customerId);
-    return balance + unspent;
-  };
+  const spendable = (of: number): number => booksOf(of).balance + booksOf(of).unspent;
 
   type Touched = { messages: Set<Message>; customers: Set<number>; keys: Values[]; paid: Values[] };
 
@@ -147,7 +146,7 @@ export function createModel({ taken, answeredAtMs, reportOf, mayHaveTwo }: Takin
     of.entries.reserved += posting.reserved * amount;
     touched.customers.add(customerId);
     if (op === "topup") touched.paid.push(after);
-    if (op === "topup" || op === "grant" || op === "release") return;
+    if (posting.leg === "open" && op !== "reserve") return;
     const message = messageOf(text(after, "entry_id"));
     touched.messages.add(message);
     if (op === "reserve") {

@@ -15,6 +15,7 @@ const FOLDERS = [
   "src/platform",
   "src/ledger",
   "src/customers",
+  "src/control",
   "src/ingest",
   "src/api",
   "src/relay",

@@ -6,6 +6,7 @@
 
 import type { Lane } from "../../src/core/message.ts";
 import { MYSQL_ANSWER_MAX_MS, RETRY_DELAY_MAX_MS } from "../../src/core/limits.ts";
+import { createAdjusts } from "./adjusts.ts";
 import { createBatches } from "./batches.ts";
 import { createCaps } from "./caps.ts";
 import { createClients, type Stats } from "./clients.ts";
@@ -144,6 +145,10 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const ingests = () => gateway.ingests;
   const schedules = createSchedules(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const inbounds = createInbounds(kernel, seed, { model, ingests, tables: () => server.tables });
+  const adjusts = createAdjusts(kernel, seed, {
+    network: () => network,
+    spendable: (customerId) => model.spendable(customerId),
+  });
   const otps = createOtps(kernel, seed, { model, ingests, isCalm: faults.isCalm });
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
@@ -175,6 +180,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
       schedules.onCommit(changes, nowMs);
       inbounds.onCommit(changes);
       otps.onCommit(changes);
+      adjusts.onCommit(changes);
       for (const { nodeId, of, available } of gateway.ingests) {
         if (!of.alive || model.reaped.has(nodeId)) continue;
         const [held, unspent] = [available(), unspentOf(server, nodeId)];
@@ -232,12 +238,14 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   schedules.start(clients, owners, trafficMs, createSuspend(world));
   inbounds.start(clients, owners, trafficMs);
   otps.start(owners, trafficMs);
+  adjusts.start(owners, trafficMs);
   caps.spend(clients, owners);
   faults.start({ kernel, world, server, gateway, databaseClock }, trafficMs);
   wait(trafficMs);
   faults.end();
   gateway.startAll();
   until("a client waits", REST_MOST_MS, () => clients.isIdle() && otps.isIdle() && server.isUp());
+  until("an admin waits", 10 * REST_MOST_MS, adjusts.isIdle);
   wait(500);
   until("an outbox row waits", REST_MOST_MS, () => due(server, databaseClock, kernel) === 0);
 
@@ -326,6 +334,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   watch.atEnd?.(server.tables);
   Object.assign(stats, clients.stats, faults.counts, reporting.counts, told.counts, receivers.counts);
   Object.assign(stats, batches.counts, caps.counts, schedules.counts, inbounds.counts, otps.counts);
+  Object.assign(stats, adjusts.counts);
   for (const [what, n] of Object.entries(webhooks)) stats[`webhook ${what}`] = n;
 }
 

@@ -10,6 +10,7 @@ export async function reconcileBooks(pool: Pool): Promise<void> {
     `SELECT w.customer_id, w.balance, w.reserved, l.b, l.r, c.u, m.m FROM wallet_accounts w
      LEFT JOIN (SELECT customer_id,
                   SUM(CASE op WHEN 'topup' THEN amount WHEN 'release' THEN amount WHEN 'refund' THEN amount
+                      WHEN 'adjust_up' THEN amount WHEN 'adjust_down' THEN -amount
                       WHEN 'grant' THEN -amount ELSE 0 END) b,
                   SUM(CASE op WHEN 'grant' THEN amount WHEN 'release' THEN -amount
                       WHEN 'capture' THEN -amount WHEN 'refund' THEN -amount ELSE 0 END) r

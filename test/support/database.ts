@@ -58,7 +58,7 @@ export async function dropDatabase(base: Config, name: string): Promise<void> {
   }
 }
 
-// The CREATE TABLE statements of the template, by server and day: read once per process.
+// The CREATE TABLE and CREATE TRIGGER statements of the template, by server and day: read once per process.
 const templates = new Map<string, Promise<string[]>>();
 
 function ensureTemplate(base: Config): Promise<string[]> {
@@ -87,6 +87,11 @@ async function makeTemplate(config: Config): Promise<string[]> {
       const rows = await pool.query<Record<string, string>[]>(`SHOW CREATE TABLE \`${name}\``);
       statements.push(rows[0]?.["Create Table"] as string);
     }
+    type Trigger = { Trigger: string; Timing: string; Event: string; Table: string; Statement: string };
+    for (const { Trigger, Timing, Event, Table, Statement } of await pool.query<Trigger[]>("SHOW TRIGGERS"))
+      statements.push(
+        `CREATE TRIGGER ${Trigger} ${Timing} ${Event} ON \`${Table}\` FOR EACH ROW ${Statement}`,
+      );
     return statements;
   } finally {
     await pool.end();

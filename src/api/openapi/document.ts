@@ -38,8 +38,17 @@ operator takes it.
   \`cursor\`, after which a request goes on; an answer that was not completed has no end.
 - Rate limits count message parts and requests a minute for each customer.`;
 
+/** What the operations of one API share. */
+export type Book = {
+  title: string;
+  description: string;
+  tags: Readonly<Record<string, string>>;
+  securitySchemes: Json;
+  parameters: Json;
+};
+
 /** @throws Error if a route doesn't describe a parameter of its path */
-export function openApi(routes: readonly Route[]): Json {
+export function openApi(routes: readonly Route[], book: Book = CUSTOMERS_BOOK): Json {
   const into: Components = { schemas: { ...printShapes(), ...problemSchemas() }, responses: {} };
   const paths: Record<string, Json> = {};
   for (const route of routes) {
@@ -48,17 +57,17 @@ export function openApi(routes: readonly Route[]): Json {
   }
   return {
     openapi: "3.1.0",
-    info: { title: "Sluice", version: packageJson.version, description: DESCRIPTION },
+    info: { title: book.title, version: packageJson.version, description: book.description },
     servers: [{ url: "/", description: "where this document was read" }],
-    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
+    tags: Object.entries(book.tags).map(([name, description]) => ({ name, description })),
     paths,
     components: {
       schemas: into.schemas,
       responses: into.responses,
-      parameters: PARAMETERS,
+      parameters: book.parameters,
       examples: problemExamples(),
-      headers: headers(),
-      securitySchemes: SECURITY_SCHEMES,
+      headers: headersIn(JSON.stringify([paths, into.responses])),
+      securitySchemes: book.securitySchemes,
     },
   };
 }
@@ -66,16 +75,19 @@ export function openApi(routes: readonly Route[]): Json {
 /** As src/api/idempotency-key.ts reads it. */
 const KEY = `[!#-+\\--\\[\\]-~]([ !#-+\\--\\[\\]-~]{0,${IDEMPOTENCY_KEY_CHARS_MAX - 2}}[!#-+\\--\\[\\]-~])?`;
 
+/** `kept`: for how long. */
+export const idempotencyKey = (kept: string): Json => ({
+  name: "Idempotency-Key",
+  in: "header",
+  description:
+    `Chosen by the caller for one operation, and kept ${kept}: printable ASCII without comma, quote ` +
+    "or backslash. Quotes around all of it are read over.",
+  schema: { type: "string", pattern: `^(${KEY}|"${KEY}")$` },
+  example: "order-1234",
+});
+
 const PARAMETERS: Json = {
-  "Idempotency-Key": {
-    name: "Idempotency-Key",
-    in: "header",
-    description:
-      "Chosen by the caller for one operation, and kept for 24 hours: printable ASCII without comma, quote " +
-      "or backslash. Quotes around all of it are read over.",
-    schema: { type: "string", pattern: `^(${KEY}|"${KEY}")$` },
-    example: "order-1234",
-  },
+  "Idempotency-Key": idempotencyKey("for 24 hours"),
   OperatorQuery: {
     name: "report",
     in: "query",
@@ -113,10 +125,21 @@ const SECURITY_SCHEMES: Json = {
   },
 };
 
-const headers = (): Json =>
+const CUSTOMERS_BOOK: Book = {
+  title: "Sluice",
+  description: DESCRIPTION,
+  tags: TAGS,
+  securitySchemes: SECURITY_SCHEMES,
+  parameters: PARAMETERS,
+};
+
+/** Those that this text refers to. */
+const headersIn = (used: string): Json =>
   Object.fromEntries(
-    (Object.keys(HEADERS) as HeaderName[]).map((name) => {
-      const { schema, ...header } = HEADERS[name];
-      return [name, { ...header, schema: printSchema(schema) }];
-    }),
+    (Object.keys(HEADERS) as HeaderName[])
+      .filter((name) => used.includes(`"#/components/headers/${name}"`))
+      .map((name) => {
+        const { schema, ...header } = HEADERS[name];
+        return [name, { ...header, schema: printSchema(schema) }];
+      }),
   );

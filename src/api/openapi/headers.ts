@@ -53,7 +53,7 @@ export const HEADERS = {
   "WWW-Authenticate": {
     description:
       "what is missing or wrong: `ApiKey`, the key in `X-API-Key`; `SluiceSignature`, the signature that " +
-      "the key asks for",
+      "the key asks for; `Bearer`, an admin token",
     schema: Type.String(),
     example: 'ApiKey realm="sluice"',
     required: true,

@@ -6,7 +6,7 @@ import { Type } from "typebox";
 import { ERRORS, type ErrorCode, SluiceError } from "../../core/errors.ts";
 import { csvLine } from "../../reports/exports.ts";
 import { type ParamName, PARAMS } from "../../reports/params.ts";
-import { errorsOf, type Exported, type Lines, type Route } from "../route.ts";
+import { type AdminAccess, errorsOf, type Exported, isOfAdmins, type Lines, type Route } from "../route.ts";
 import { Nothing } from "../shapes.ts";
 import type { HeaderName } from "./headers.ts";
 import { problemName } from "./problems.ts";
@@ -42,7 +42,8 @@ export function operationOf(route: Route, into: Components): Json {
 function descriptionOf({ about, access, bodyBytesMax, notYet = [] }: Route): string {
   const paragraphs: string[] = [];
   if (about.description !== undefined) paragraphs.push(about.description);
-  if (access !== "public") paragraphs.push(`The key needs the scope \`${access}\`.`);
+  if (isOfAdmins(access)) paragraphs.push(`The token needs the scope \`${scopeOf(access)}\`.`);
+  else if (access !== "public") paragraphs.push(`The key needs the scope \`${access}\`.`);
   if (bodyBytesMax !== undefined) paragraphs.push(`The body has at most ${bodyBytesMax / 1_024} KiB.`);
   const names = notYet.map((name) => `\`${name}\``).join(", ");
   if (names !== "") paragraphs.push(`Not built yet, and refused with 422 \`not_supported\`: ${names}.`);
@@ -50,15 +51,20 @@ function descriptionOf({ about, access, bodyBytesMax, notYet = [] }: Route): str
 }
 
 function securityOf({ access, rawBytesMax }: Route): Json[] {
+  if (isOfAdmins(access)) return [{ adminToken: [scopeOf(access)] }];
   if (access !== "public") return [{ apiKey: [access] }];
   if (rawBytesMax === undefined) return [];
   return [{ operatorToken: [] }, { operatorTokenInQuery: [] }, { operatorBasic: [] }, {}];
 }
 
+const scopeOf = (access: AdminAccess): string => access.slice("admin:".length);
+
 // ---- what a request has ----
 
 /** Exactly the routes that take an Idempotency-Key can find it used with another body. */
 const takesKey = ({ errors }: Route): boolean => errors.includes("idempotency_key_reused");
+/** And exactly those that take a version can find another one. */
+const takesVersion = ({ errors }: Route): boolean => errors.includes("version_conflict");
 
 function parametersOf(route: Route): Json[] {
   const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name = ""]) => pathParameter(route, name));
@@ -67,6 +73,7 @@ function parametersOf(route: Route): Json[] {
     ...route.query.map((name) => queryParameter(name, route)),
     ...(route.rawBytesMax === undefined ? [] : [refTo("parameters", "OperatorQuery")]),
     ...(takesKey(route) ? [refTo("parameters", "Idempotency-Key")] : []),
+    ...(takesVersion(route) ? [refTo("parameters", "If-Match")] : []),
   ];
 }
 

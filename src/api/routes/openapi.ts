@@ -1,7 +1,7 @@
 // GET /openapi.json: the description of this API, printed once from the table of routes.
 
 import { Type } from "typebox";
-import { openApi } from "../openapi/document.ts";
+import { type Book, openApi } from "../openapi/document.ts";
 import { type Route, route } from "../route.ts";
 import { Nothing } from "../shapes.ts";
 import { answerVersioned, type Versioned, versioned } from "../versioned.ts";
@@ -14,7 +14,7 @@ const Document = Type.Object({
 });
 
 /** `routes` is called at the first request: this route is one of them. */
-export function createOpenApi(routes: () => readonly Route[]): Route {
+export function createOpenApi(routes: () => readonly Route[], book?: Book): Route {
   let document: Versioned | null = null;
   return route({
     method: "GET",
@@ -39,7 +39,7 @@ export function createOpenApi(routes: () => readonly Route[]): Route {
       headers: ["ETag"],
     },
     handle({ request }) {
-      document ??= versioned(JSON.stringify(openApi(routes())));
+      document ??= versioned(JSON.stringify(openApi(routes(), book)));
       return answerVersioned(request, document);
     },
   });

@@ -9,10 +9,10 @@ import { type Route, route } from "../route.ts";
 import { closed, Cursor, Money, Time, Ulid } from "../shapes.ts";
 import type { Streams } from "../streams.ts";
 
-const Entry = Type.Object(
+export const Entry = Type.Object(
   {
     entry_id: Ulid,
-    op: Type.Enum(["topup", "reserve", "capture", "refund"]),
+    op: Type.Enum(["topup", "reserve", "capture", "refund", "adjust_up", "adjust_down"]),
     amount: Money,
     message_id: Type.Optional(Ulid),
     request_id: Type.Optional(Type.String()),
@@ -21,7 +21,7 @@ const Entry = Type.Object(
   closed,
 );
 
-const ENTRY_EXAMPLE = {
+export const ENTRY_EXAMPLE = {
   entry_id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",
   op: "reserve",
   amount: 700,
@@ -46,8 +46,9 @@ export const createWalletLedger = (deps: LedgerDeps, streams: Streams): Route =>
       tag: "Wallet",
       summary: "The statement, newest first",
       description:
-        "By message or top-up; of a message, its capture or refund before its reserve. An export has all " +
-        "that was entered until a minute ago.",
+        "By message or top-up; of a message, its capture or refund before its reserve. `adjust_up` and " +
+        "`adjust_down` are corrections by whoever runs the gateway. An export has all that was entered " +
+        "until a minute ago.",
       headers: ["X-As-Of"],
       answers: {
         200: {

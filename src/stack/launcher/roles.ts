@@ -44,6 +44,7 @@ export function createRoles(
     const { healthOffset }: RoleRow = ROLES[kind];
     if (healthOffset === null) return same(config.operatorPort + at);
     const healthPort = config.healthPort + healthOffset + (kind === "ingest" ? at + 1 : 0);
+    if (kind === "admin") return { port: config.adminPort, healthPort };
     return kind === "ingest" ? { port: config.apiPort, healthPort } : same(healthPort);
   };
   const role = (kind: RoleKind, name: string, at: number): RoleProcess => {

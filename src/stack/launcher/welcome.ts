@@ -25,6 +25,7 @@ export function welcome(config: Config, demo: Demo, edge: boolean): string {
     "",
     `Sluice is ready: ${api}`,
     ...(edge ? [edgeLine(config)] : []),
+    `The admin API: http://${config.adminHost}:${config.adminPort} (./sluice admin-token create NAME)`,
     `Demo customer ${customerId}, API key: ${apiKey} (kept in ${keyFile})`,
     "",
     "# top up the wallet",

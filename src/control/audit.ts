@@ -1,0 +1,137 @@
+// The audit log: who changed what, when and from where. Every change that whoever runs Sluice makes, by a
+// command or over the admin API, runs inside `audited`, which appends its row in the change's own
+// transaction. Also owns repeating such a change: a request that names a key takes effect once, for ever,
+// because the log keeps the key and the answer. Leaves what a change does to the other files of this folder
+// and to their callers, reading the log to src/reports/audit-log.ts. Invariants: a change and its row are
+// stored together or not at all; rows only come (triggers refuse the rest); no secret is ever in one.
+
+import type { Actor, AuditAction } from "../core/audit.ts";
+import { SluiceError } from "../core/errors.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
+import { isConnectionLost } from "../platform/mysql-errors.ts";
+
+/** `hash`: SHA-256 of the request. */
+export type Kept = { key: string; hash: Buffer };
+/** Who makes a change, and where. `pool` must allow several statements. */
+export type By = { pool: Pool; actor: Actor; kept?: Kept | null };
+
+type Values = Readonly<Record<string, unknown>>;
+export type Change = {
+  action: AuditAction;
+  customerId?: number;
+  /** What is changed, if it isn't the customer itself: the id of a key or token, the name of a plan. */
+  subject?: string;
+  reason?: string;
+  /** The entry that it posted; `amount` in minor units, below 0 if taken from the wallet. */
+  entry?: { entryId: string; amount: number };
+  /** What changed, before and after; without secrets. */
+  old?: Values;
+  new?: Values;
+};
+/** `change`: null if nothing was changed. */
+export type Done<T> = { result: T; change: Change | null };
+
+/** Runs a change and appends its row, in one transaction. `body` runs again after a deadlock. */
+export function audited<T>(
+  { pool, actor, kept = null }: By,
+  body: (tx: Pool) => Promise<Done<T>>,
+): Promise<T> {
+  return pool.transaction(async (conn) => {
+    const { result, change } = await body(within(conn));
+    if (change !== null) await append(conn, actor, change, kept === null ? null : { ...kept, result });
+    return result;
+  });
+}
+
+/** A pool whose only connection is in a transaction: what runs on it is part of that. */
+const within = (conn: Connection): Pool => ({
+  query: (sql, values) => conn.query(sql, values),
+  write: (sql, values) => conn.write(sql, values),
+  use: (body) => body(conn),
+  transaction: (body) => body(conn),
+  end: () => Promise.resolve(),
+});
+
+const SUBJECT_CHARS_MAX = 200;
+
+async function append(
+  conn: Connection,
+  { via, who, origin }: Actor,
+  change: Change,
+  kept: (Kept & { result: unknown }) | null,
+): Promise<void> {
+  const json = (values: Values | undefined) => (values === undefined ? null : JSON.stringify(values));
+  await conn.write(
+    "INSERT INTO audit_log (via, who, origin, action, customer_id, subject, entry_id, amount, reason, " +
+      "old_values, new_values, idem_key, request_hash, answer) " +
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [
+      via,
+      who,
+      origin,
+      change.action,
+      change.customerId ?? null,
+      change.subject?.slice(0, SUBJECT_CHARS_MAX) ?? null,
+      change.entry?.entryId ?? null,
+      change.entry?.amount ?? null,
+      change.reason ?? null,
+      json(change.old),
+      json(change.new),
+      kept?.key ?? null,
+      kept?.hash ?? null,
+      kept === null ? null : JSON.stringify(kept.result),
+    ],
+  );
+}
+
+/** JSON of what the change resulted in. `isRepeat`: it was made by an earlier request with the same key. */
+export type Once = { answer: string; isRepeat: boolean };
+
+/**
+ * Runs a change once for its key, if it has one: a repeat, also of one whose outcome was lost, gets the first
+ * one's answer. @throws SluiceError idempotency_key_reused, outcome_unknown, and what `run` throws
+ */
+export async function once<B extends By, T>(by: B, run: (by: B) => Promise<T>): Promise<Once> {
+  const { kept = null } = by;
+  const find = async (): Promise<Once | null> => {
+    const answer = kept === null ? null : await findAnswer(by, kept);
+    return answer === null ? null : { answer, isRepeat: true };
+  };
+  const before = await find();
+  if (before !== null) return before;
+  try {
+    const answer = JSON.stringify(await run(by));
+    // Ours; or another's, beside which ours had nothing left to do.
+    const now = await find();
+    return now === null || now.answer === answer ? { answer, isRepeat: false } : now;
+  } catch (error) {
+    const isLost = isConnectionLost(error);
+    // Another request with the key may have been faster: then its row refused ours, or took what ours needed.
+    const now = await find().catch((cause: unknown) => {
+      if (isLost && isConnectionLost(cause)) return null;
+      throw cause;
+    });
+    if (now !== null) return now;
+    throw isLost ? new SluiceError("outcome_unknown", { cause: error }) : error;
+  }
+}
+
+async function findAnswer({ pool, actor }: By, { key, hash }: Kept): Promise<string | null> {
+  const [row] = await pool.query<{ request_hash: Buffer; answer: string }[]>(
+    "SELECT request_hash, answer FROM audit_log WHERE idem_key=? AND who=? AND via=?",
+    [key, actor.who, actor.via],
+  );
+  if (row === undefined) return null;
+  if (!row.request_hash.equals(hash)) throw new SluiceError("idempotency_key_reused");
+  return row.answer;
+}
+
+/** Those members that differ, before and after; null if none does. */
+export function difference(before: Values, after: Values): { old: Values; new: Values } | null {
+  const names = Object.keys(after).filter(
+    (name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]),
+  );
+  if (names.length === 0) return null;
+  const of = (values: Values) => Object.fromEntries(names.map((name) => [name, values[name] ?? null]));
+  return { old: of(before), new: of(after) };
+}

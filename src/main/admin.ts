@@ -1,0 +1,62 @@
+// The admin process (Bun): the admin API on a listener of its own, loopback unless set otherwise. It is apart
+// from ingest, so that nothing of it can be reached on the customers' port, nor through the edge, and neither
+// slows the other down.
+
+import { resolve } from "node:path";
+import { createAdminRoutes } from "../api/admin/table.ts";
+import { runAdminRoute } from "../api/admin/run.ts";
+import { createServer } from "../api/server.ts";
+import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
+import { loadRoutes } from "../operators/routes-file.ts";
+import { createClickhouse } from "../platform/clickhouse.ts";
+import { createMeteredPool } from "../platform/pool-meter.ts";
+import { createProbe } from "../platform/probe.ts";
+import { runRole } from "../platform/role.ts";
+import { tablesAnswer } from "../schema/tables.ts";
+
+const CONNECTIONS = 4;
+/** For a statement that reads all customers' messages of a period. */
+const REPORT_TIMEOUT_MS = 70_000;
+
+runRole({ name: "admin", usage: "bun src/main/admin.ts: the admin API." }, async (role) => {
+  const { config, log, metrics, tracing } = role;
+  const pool = createMeteredPool(role, "admin", {
+    connections: CONNECTIONS,
+    multipleStatements: true,
+    answerMaxMs: MYSQL_ANSWER_MAX_MS,
+  });
+  const clickhouse = createClickhouse(config, { timeoutMs: REPORT_TIMEOUT_MS });
+  const probes = createProbe({
+    mysql: { host: config.mysqlHost, port: config.mysqlPort },
+    clickhouse: { host: config.clickhouseHost, port: config.clickhousePort },
+  });
+  role.onStop(async () => {
+    probes.stop();
+    await Promise.all([pool.end(), clickhouse.close()]);
+  });
+  role.check("mysql", () => probes.state().mysql);
+  role.check("clickhouse", () => probes.state().clickhouse);
+  await role.waitFor("MySQL", () => tablesAnswer(pool));
+  const path = resolve(config.routesFile);
+  const routes = createAdminRoutes({
+    pool,
+    clickhouse,
+    routes: () => ({ path, loaded: loadRoutes(path, process.env) }),
+  });
+  const server = createServer(
+    {
+      routes,
+      run: (route, arrival) => runAdminRoute({ pool }, route, arrival),
+      doors: [],
+      metrics,
+      tracing,
+      log,
+    },
+    { host: config.adminHost, port: config.adminPort, idleS: config.apiIdleS, edgeSecret: "" },
+  );
+  role.onStop(() => {
+    server.refuse();
+    return server.close();
+  });
+  log.info({ host: config.adminHost, port: config.adminPort }, "listening");
+});

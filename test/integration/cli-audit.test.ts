@@ -1,0 +1,53 @@
+// What commands change is in the audit log, with the user who ran them.
+
+import { expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { testCli } from "../support/cli.ts";
+
+const { run, json, customer } = await testCli();
+
+type Entry = Record<string, unknown> & { action: string };
+const logOf = (...filter: string[]) =>
+  (JSON.parse(run(["audit", ...filter, "--json"]).stdout) as { entries: Entry[] }).entries;
+
+test("every change by a command is in the audit log, with who made it, and no secret", () => {
+  const made = customer();
+  const of = ["--customer", made.customer_id ?? ""];
+  json("topup", ...of, "--amount", "5000", "--request-id", "slip");
+  json("topup", ...of, "--amount", "5000", "--request-id", "slip");
+  const adjusted = ["adjust", ...of, "--amount=-1500", "--reason", "paid twice", "--key", "k1"];
+  expect(json(...adjusted)).toMatchObject({ amount: -1_500, balance: 3_500 });
+  expect(json(...adjusted)).toMatchObject({ amount: -1_500, balance: 3_500 });
+  expect(run(["adjust", ...of, "--amount=-3501", "--reason", "x"]).stderr).toContain("the wallet holds 3500");
+  expect(run(["adjust", ...of, "--amount", "0", "--reason", "x"])).toMatchObject({ code: 1, stdout: "" });
+  expect(json("customer", "set", ...of, "--price-normal", "450")).toMatchObject({ price_normal: 450 });
+  run(["customer", "suspend", ...of]);
+  run(["customer", "suspend", ...of]);
+  json("cap", "set", ...of, "--daily", "900");
+  const { token, token_id: tokenId } = json("admin-token", "create", "sara", "--scopes", "write");
+  expect(token).toStartWith(`sat_${tokenId}_`);
+  expect(run(["admin-token", "revoke", tokenId ?? ""]).code).toBe(0);
+  expect(run(["admin-token", "revoke", tokenId ?? ""]).stderr).toContain("no live token");
+  expect(run(["admin-token", "create", "x"], { to: "/dev/full" }).code).toBe(74);
+
+  const log = logOf(...of);
+  expect(log.map(({ action, amount }) => [action, amount])).toEqual([
+    ["caps.change", null],
+    ["customer.change", null],
+    ["customer.change", null],
+    ["wallet.adjust", -1_500],
+    ["wallet.topup", 5_000],
+    ["key.create", null],
+    ["customer.create", null],
+  ]);
+  expect(log[2]).toMatchObject({ old: { price_normal: 500 }, new: { price_normal: 450 } });
+  const who = execFileSync("id", ["-un"], { encoding: "utf8" }).trim();
+  for (const entry of log) expect(entry).toMatchObject({ via: "cli", who });
+  expect(logOf("--action", "token.revoke").map(({ subject }) => subject)).toContain(tokenId as never);
+  const all = run(["audit", "--limit", "200"]).stdout;
+  expect(all).toContain('reason "paid twice"');
+  for (const secret of [token, made.api_key]) expect(all).not.toContain(String(secret));
+  const first = JSON.parse(run(["audit", "--limit", "1", "--json"]).stdout) as { next_cursor: string };
+  expect(run(["audit", "--limit", "1", "--cursor", first.next_cursor]).code).toBe(0);
+  expect(run(["audit", "--action", "x"]).code).toBe(1);
+});
