@@ -1,7 +1,8 @@
 // Who makes the changes of commands: the user of the operating system, on this host. Whoever may use the
 // database may run commands, so this says who did, not who may.
 
-import { hostname, userInfo } from "node:os";
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import type { Posting } from "../control/wallets.ts";
 import { type Actor, ADMIN_NAME_CHARS_MAX } from "../core/audit.ts";
 import { createIdFactory } from "../core/id.ts";
@@ -22,10 +23,14 @@ function user(): Actor {
   };
 }
 
+/** Not by userInfo(): Bun's believes USER, which may be absent, or be anything. */
 function userName(): string {
+  const uid = String(process.getuid?.() ?? "unknown");
   try {
-    return userInfo().username;
+    const users = readFileSync("/etc/passwd", "utf8").split("\n");
+    const [name] = users.map((line) => line.split(":")).find((fields) => fields[2] === uid) ?? [];
+    return name ?? `uid ${uid}`;
   } catch {
-    return `uid ${process.getuid?.() ?? "unknown"}`; // as in a container without a passwd entry
+    return `uid ${uid}`;
   }
 }

@@ -111,7 +111,7 @@ export async function takeHeld(
 export async function hasHeld(conn: Connection, customerId: number): Promise<boolean> {
   const lanes = LANES.map((lane) => `'${lane}'`).join(",");
   const found = await conn.query(
-    `SELECT message_id FROM ${DUE} WHERE lane IN (${lanes}) AND moved=FALSE AND held_for=${customerId} ` +
+    `SELECT held_for FROM ${DUE} WHERE lane IN (${lanes}) AND moved=FALSE AND held_for=${customerId} ` +
       "LIMIT 1",
   );
   return found.length > 0;
