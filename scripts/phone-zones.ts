@@ -1,5 +1,5 @@
-// Prints src/core/phone-zones.json, the table of phone-zones.ts, from libphonenumber's own data:
-//   curl -sSO https://raw.githubusercontent.com/google/libphonenumber/master/resources/timezones/map_data.txt
+// Prints src/core/phone-zones.json, the table of phone-zones.ts, from libphonenumber's own data, the
+// file resources/timezones/map_data.txt of its repository (google/libphonenumber):
 //   bun scripts/phone-zones.ts map_data.txt >src/core/phone-zones.json
 // Its lines are `prefix|zone&zone`. What a shorter prefix says as well is left out.
 
