@@ -2,6 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
+import { allowedCpus } from "./own-cpus.ts";
 import {
   clearRemains,
   ended,
@@ -49,6 +50,18 @@ test("only root gives a process more weight than others have; for anyone else it
   const expected = getPriority() + (process.getuid?.() === 0 ? -5 : 0);
   expect(readFileSync(join(folder, "logs/e.log"), "utf8")).toBe(`${expected}\n`);
   await stopProcess(before, folder);
+});
+
+test("one that has a CPU of its own runs on no other", async () => {
+  const cpu = allowedCpus().at(-1) ?? 0;
+  const record = startProcess(
+    { ...spec("f", "grep Cpus_allowed_list /proc/self/status"), cpu },
+    folder,
+    self,
+  );
+  await ended(record, 5_000);
+  expect(readFileSync(join(folder, "logs/f.log"), "utf8")).toBe(`Cpus_allowed_list:\t${cpu}\n`);
+  await stopProcess(record, folder);
 });
 
 test("one that ignores SIGTERM is killed after its time, with its children, and reported", async () => {

@@ -29,6 +29,8 @@ export type ProcessSpec = {
   logFile: string;
   /** Added to the niceness: above 0 means a lower CPU weight; below 0 a higher one, where root starts it. */
   nice: number;
+  /** The only CPU that it may use, or any. */
+  cpu?: number | undefined;
   /** The signal that asks it to end, SIGTERM by default; SIGKILL follows after stopMaxMs. */
   stopSignal?: StopSignal;
   stopMaxMs: number;
@@ -71,7 +73,8 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
   rotateLog(spec.logFile);
   const out = openSync(spec.logFile, "a");
   const nice = spec.nice < 0 && process.getuid?.() !== 0 ? 0 : spec.nice;
-  const [file = "", ...args] = nice === 0 ? spec.command : ["nice", "-n", String(nice), ...spec.command];
+  const pin = spec.cpu === undefined ? [] : ["taskset", "-c", String(spec.cpu)];
+  const [file = "", ...args] = [...pin, ...(nice === 0 ? [] : ["nice", "-n", String(nice)]), ...spec.command];
   try {
     const child = spawn(file, args, {
       cwd: spec.cwd,

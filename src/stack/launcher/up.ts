@@ -10,6 +10,7 @@ import { sleep } from "../../platform/retry.ts";
 import { composeEngines, composeEnv, composeStop } from "../compose.ts";
 import { createEdge, edgeSecret } from "../edge.ts";
 import { createEngines, type Engine } from "../engines.ts";
+import { ownCpus } from "../own-cpus.ts";
 import { type Identity, sameProcess, startProcess } from "../process.ts";
 import { otpSecret } from "../secrets.ts";
 import { clearOrphans, refuseTakenPort, sortRecords, startEngine, startEngines, stopAll } from "../stack.ts";
@@ -74,13 +75,16 @@ async function run(
 ): Promise<void> {
   const tools = findTools(process.env);
   const secret = options.edge ? edgeSecret(config, stateFolder) : config.edgeSecret;
-  const roles = createRoles(config, tools, stateFolder, {
+  const edge = options.edge ? [createEdge(config, tools, stateFolder, secret)] : [];
+  const anyEngines = options.stack === "compose" ? [] : createEngines(config, tools, stateFolder);
+  const anyRoles = createRoles(config, tools, stateFolder, {
     ...options,
     edgeSecret: secret,
     otpSecret: otpSecret(config, stateFolder),
   });
-  const edge = options.edge ? [createEdge(config, tools, stateFolder, secret)] : [];
-  const engines = options.stack === "compose" ? [] : createEngines(config, tools, stateFolder);
+  const cpuOf = ownCpus([...anyEngines, ...anyRoles]);
+  const engines = anyEngines.map((engine) => ({ ...engine, cpu: cpuOf.get(engine.name) }));
+  const roles = anyRoles.map((role) => ({ ...role, cpu: cpuOf.get(role.name) }));
   await clearOrphans(stateFolder, view.line);
   for (const { name, port, healthPort } of roles) {
     refuseTakenPort({ name, port });
