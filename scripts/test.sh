@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All checks, cheapest first: types, lint, format, structure, then unit tests beside integration tests on
-# separate engines (src/stack/test-env.ts), two files at a time, which are started for them and always stopped
+# separate engines (src/stack/test-env.ts), three files at a time, which are started for them and always stopped
 # at the end. Continues after a failure and tells at the end what failed and why. The last line is `N passed, N failed`, the sum over
 # everything; each check counts as one test.
 #   scripts/test.sh            everything
@@ -85,12 +85,12 @@ mapfile -t with_engines < <({
 mapfile -t without < <(find src clients -name '*.test.ts' -not -path '*/node_modules/*' | sort | grep -vxF -f <(printf '%s\n' "${with_engines[@]}"))
 [ -z "$quick" ] || tests "unit tests" "${without[@]/#/./}"
 
-# The files that need engines are shared by two lanes, as one is never enough for two cores: each takes the
-# next file when it has finished one, and has engines of its own. The second lane begins with what it alone
-# takes: whole gateways with their own engines, two of which at once would start too slowly, and what takes
-# all of a core. One run per file: each starts clean, and a crash ends only its own file.
-alone=(test/faults/faults.test.ts test/simulation/simulation.test.ts
-  test/integrity/{edge,lost-disk,recovery,unread-partitions,whole-path}.test.ts)
+# The files that need engines are shared by three lanes, as tests wait more than they work: each takes the next
+# file when it has finished one, and has engines of its own. Two lanes begin with what only one lane at a time
+# may run: what takes all of a core, and whole gateways with their own engines, two of which at once would start
+# too slowly. One run per file: each starts clean, and a crash ends only its own file.
+busy=(test/faults/faults.test.ts test/simulation/simulation.test.ts)
+gateways=(bench/recovery.test.ts test/integrity/{edge,lost-disk,recovery,unread-partitions,whole-path}.test.ts)
 
 # run LABEL FILE…: runs them, prints what they printed when they are over, and leaves log and status in $logs.
 run() {
@@ -115,19 +115,18 @@ next() {
   ) 7>"$logs/taking"
 }
 
-# lane NUMBER: with its own ports and folder. Ends its engines however it ends.
+# lane NUMBER PORTS FILE…: first these files, then shared ones, on engines of its own, whose ports are moved by
+# PORTS. Ends its engines however it ends.
 lane() {
-  local file
+  local number=$1 ports=$2 file
+  shift 2
+  for file in "$@"; do run "$file" "$file"; done
+  export SLUICE_TEST_PORTS=$((${SLUICE_TEST_PORTS:-10000} + ports)) SLUICE_TEST_STATE=.sluice-test-$number
   eval "$(bun scripts/test-settings.ts)"
-  if [ "$1" = 2 ]; then
-    for file in "${alone[@]}"; do run "$file" "$file"; done
-    export SLUICE_TEST_PORTS=$((${SLUICE_TEST_PORTS:-10000} + 350)) SLUICE_TEST_STATE=.sluice-test-2
-    eval "$(bun scripts/test-settings.ts)"
-  fi
   trap './sluice down; exit 1' TERM INT
   ./sluice down >/dev/null && rm -rf "$SLUICE_STATE"
-  if ! ./sluice up --engines-only >"$logs/engines-$1" 2>&1; then
-    cat "$logs/engines-$1"
+  if ! ./sluice up --engines-only >"$logs/engines-$number" 2>&1; then
+    cat "$logs/engines-$number"
     ./sluice down
     return 1
   fi
@@ -141,20 +140,23 @@ if [ -z "$quick" ]; then
   flock -n 8 || { echo "waiting for another run of the tests to end" && flock 8; }
   logs=$(mktemp -d)
   echo 0 >"$logs/taken"
-  mapfile -t shared < <(printf '%s\n' "${with_engines[@]}" | grep -vxF -f <(printf '%s\n' "${alone[@]}"))
+  # The longest are among the first, so that no lane is left alone with one at the end.
+  mapfile -t shared < <(printf '%s\n' "${with_engines[@]}" | sort -r | grep -vxF -f <(printf '%s\n' "${busy[@]}" "${gateways[@]}"))
   # Unit tests need one core for a minute, in which the lanes mostly wait for engines to start.
   run "unit tests" "${without[@]}" 8>&- &
   lanes=("$!")
-  for number in 1 2; do
-    lane "$number" 8>&- &
-    lanes+=("$!")
-  done
+  lane 1 0 8>&- &
+  lanes+=("$!")
+  lane 2 350 "${busy[@]}" 8>&- &
+  lanes+=("$!")
+  lane 3 -450 "${gateways[@]}" 8>&- &
+  lanes+=("$!")
   trap 'for lane in "${lanes[@]}"; do pkill -P "$lane"; kill "$lane"; done 2>/dev/null; wait' EXIT
   for lane in "${lanes[@]}"; do
     wait "$lane" || { failed=$((failed + 1)) && failures+=("engines of the tests"); }
   done
   trap - EXIT
-  for file in "unit tests" "${alone[@]}" "${shared[@]}"; do
+  for file in "unit tests" "${busy[@]}" "${gateways[@]}" "${shared[@]}"; do
     log=$logs/${file//\//-}
     count "$file" "$log" "$(cat "$log.status" 2>/dev/null || echo 1)"
   done
