@@ -109,7 +109,7 @@ const NONE = { records: [], unpaid: [] };
 
 /**
  * Claims customers' oldest held records of a link that no other sender is claiming, in one transaction with
- * the end of their rows. `seen` keeps what was read: after a lost connection call it again with the same one,
+ * the end of their rows. `seen` keeps what was claimed: after a lost connection call it again with the same one,
  * the same claimId and `again`; a claim that was stored is then returned as it is.
  */
 export function claimHeld(
@@ -136,9 +136,10 @@ export function claimHeld(
       splitRows(split, rows, request.recordsMax);
     }
     const { taken } = split;
-    for (const record of taken) seen.set(record.id, record);
     if (split.rows > 0) await conn.query(endSql(split));
     const claimed = taken.length === 0 ? NONE : await claimWithin(conn, request, taken);
+    // Not all that was read: another row may have had an older record of the same message.
+    for (const record of claimed.records) seen.set(record.id, record);
     await conn.query("COMMIT");
     return { ...claimed, wasStored: false, read: taken.length, rows: split.rows, empty };
   });

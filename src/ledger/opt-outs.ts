@@ -1,9 +1,8 @@
 // Opt-outs: who doesn't want messages of a customer, by phone and sender. Owns their rows, and canceling what
 // is scheduled to them; leaves when an opt-out is about a message to core/opt-out.ts, what processes remember
 // to src/ingest/opt-outs.ts.
-// States of a row: new (cancel_at is due: its scheduled messages are looked for, again and again until
-// CANCEL_UNTIL_MS have passed, because what was accepted just before may be stored just after) → kept
-// (cancel_at NULL) → deleted, by START or by its customer.
+// States of a row: new (cancel_at is due: its scheduled messages are looked for, LOOKS times, because what was
+// accepted just before may be stored just after) → kept (cancel_at NULL) → deleted, by START or by its customer.
 // Invariant: a scheduled message to a phone that opted out is canceled and refunded in one transaction,
 // within a few seconds. Locks in one order: the opt-out, then as schedule.ts. Bounds: OPT_OUT_CANCELS_MAX
 // messages a transaction, FOUND_MAX that are looked at.
@@ -128,22 +127,23 @@ export async function optOutsSince(
 
 // ---- what is scheduled ----
 
-/** The last look comes after this: later than anything that was accepted before can be stored. */
-const CANCEL_UNTIL_MS = 60_000;
 /** Looks at growing intervals: at 0, 2, 6, 14, 30 and 62 s. */
+const LOOKS = 6;
 const LOOK_AGAIN_MS = 2_000;
-assert(COMMIT_WAIT_MAX_MS + 2_000 < CANCEL_UNTIL_MS, "whatever was accepted before is found");
+/** What is left of the intervals if MySQL's clock jumps ahead in the longest. */
+const LOOKED_MIN_MS = LOOK_AGAIN_MS * (2 ** (LOOKS - 2) - 1);
+assert(COMMIT_WAIT_MAX_MS + 2_000 < LOOKED_MIN_MS, "whatever was accepted before is found");
 /** Scheduled messages to one phone that are looked at: others are canceled by the next looks. */
 const FOUND_MAX = 10_000;
 
+type DueRow = Row & { customer_id: number; looks: number };
 type CancelDeps = { pool: Pool; now: () => number };
 
 /** Cancels what is scheduled to one phone that opted out. Returns how many; null if no opt-out is due. */
 export function cancelOptedOut({ pool, now }: CancelDeps): Promise<number | null> {
   return withRetries(pool, async (conn) => {
-    const [, due] = await conn.query<[unknown, (Row & { customer_id: number; age_us: number | string })[]]>(
-      "BEGIN;SELECT customer_id, phone, sender, " +
-        "TIMESTAMPDIFF(MICROSECOND, created_at, NOW(3)) AS age_us FROM opt_outs FORCE INDEX (to_cancel) " +
+    const [, due] = await conn.query<[unknown, DueRow[]]>(
+      "BEGIN;SELECT customer_id, phone, sender, looks FROM opt_outs FORCE INDEX (to_cancel) " +
         "WHERE cancel_at<=NOW(3) ORDER BY cancel_at LIMIT 1 FOR UPDATE SKIP LOCKED",
     );
     const [optOut] = due;
@@ -155,8 +155,7 @@ export function cancelOptedOut({ pool, now }: CancelDeps): Promise<number | null
     const about = found.filter(({ from }) => isAboutSender(optOut.sender, from)).map(({ id }) => id);
     const some = about.slice(0, OPT_OUT_CANCELS_MAX);
     const canceled = await cancelSome(conn, some, now());
-    const ageMs = Number(optOut.age_us) / 1_000;
-    await conn.write(nextLookSql(optOut, some.length < about.length ? -LOOK_AGAIN_MS : ageMs));
+    await conn.write(nextLookSql(optOut, some.length < about.length));
     await conn.query("COMMIT");
     return canceled;
   });
@@ -168,11 +167,12 @@ async function cancelSome(conn: Connection, ids: readonly string[], nowMs: numbe
   return cancelLocked(conn, ids, nowMs);
 }
 
-function nextLookSql({ customer_id, phone, sender }: Row & { customer_id: number }, ageMs: number): string {
-  const delayUs = Math.max(0, Math.round((ageMs + LOOK_AGAIN_MS) * 1_000));
-  const next = ageMs >= CANCEL_UNTIL_MS ? "NULL" : `NOW(3) + INTERVAL ${delayUs} MICROSECOND`;
+function nextLookSql({ customer_id, phone, sender, looks }: DueRow, isMoreLeft: boolean): string {
+  const looked = isMoreLeft ? looks : looks + 1;
+  const delayMs = isMoreLeft ? 0 : LOOK_AGAIN_MS * 2 ** looks;
+  const next = looked >= LOOKS ? "NULL" : `NOW(3) + INTERVAL ${delayMs * 1_000} MICROSECOND`;
   return (
-    `UPDATE opt_outs FORCE INDEX (PRIMARY) SET cancel_at=${next} ` +
+    `UPDATE opt_outs FORCE INDEX (PRIMARY) SET looks=${looked}, cancel_at=${next} ` +
     `WHERE customer_id=${customer_id} AND phone=${quote(phone)} AND sender=${quote(sender)}`
   );
 }

@@ -127,6 +127,19 @@ test("a claim that was stored although its answer was lost is found again, with 
   await endAll();
 });
 
+test("a claim that is found again has the records that it took, not older ones that it read after them", async () => {
+  const [record] = (await held(1, 1)) as [LaneRecord];
+  await pool.query("UPDATE messages SET attempt=1 WHERE id=?; DELETE FROM outbox_held", [record.id]);
+  await hold([{ ...record, attempt: 1 }]);
+  await hold([record]);
+  const seen = new Map<string, LaneRecord>();
+  const request = claim(10);
+  const first = await claimHeld(pool, request, seen);
+  const again = await claimHeld(pool, request, seen, true);
+  expect([first, again].map(({ records }) => records.map(({ attempt }) => attempt))).toEqual([[1], [1]]);
+  await endAll();
+});
+
 test("a claim that fails leaves the rows and the messages as they were", async () => {
   const records = await held(2, 2);
   const claimId = id();

@@ -203,9 +203,19 @@ test("what is scheduled to a phone is canceled and refunded when it opts out, an
   expect(statuses).toEqual(["canceled", "canceled", "scheduled", "scheduled"]);
   expect(await left()).toBe(before - 2 * 500);
   expect(await pool.query("SELECT message_id FROM scheduled_messages WHERE moved=FALSE")).toHaveLength(2);
-  // It is looked for again, because what was accepted before may be stored later.
-  const [row] = await pool.query<{ later: number }[]>(
-    `SELECT cancel_at>NOW(3) AS later FROM opt_outs WHERE phone='${out}'`,
-  );
-  expect(row?.later).toBe(1);
+  // It is looked for again, because what was accepted before may be stored later; also when MySQL's clock has
+  // jumped ahead meanwhile.
+  const laters: (number | null)[] = [];
+  for (let look = 1; look <= 6; look++) {
+    const [row] = await pool.query<{ later: number | null }[]>(
+      `SELECT cancel_at>NOW(3) AS later FROM opt_outs WHERE phone='${out}'`,
+    );
+    laters.push(row?.later ?? null);
+    await pool.write(
+      "UPDATE opt_outs SET created_at=created_at - INTERVAL 75 SECOND, cancel_at=NOW(3) " +
+        `WHERE phone='${out}' AND cancel_at IS NOT NULL`,
+    );
+    while ((await cancelOptedOut({ pool, now: Date.now })) !== null) continue;
+  }
+  expect(laters).toEqual([1, 1, 1, 1, 1, null]);
 });

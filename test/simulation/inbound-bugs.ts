@@ -57,6 +57,13 @@ export const INBOUND_BUGS: readonly Bug[] = [
   ),
   bug(
     "inbound",
+    "what is scheduled is looked for once, and not again when a message was stored just after",
+    OPT_OUTS,
+    "looked >= LOOKS ?",
+    "looked >= 1 ?",
+  ),
+  bug(
+    "inbound",
     "what is canceled for an opt-out stays in the schedule",
     "src/ledger/schedule.ts",
     "await dropScheduled(\n    conn,\n    waiting.map(({ id }) => id),\n  );",
