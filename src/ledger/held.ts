@@ -109,8 +109,8 @@ const NONE = { records: [], unpaid: [] };
 
 /**
  * Claims customers' oldest held records of a link that no other sender is claiming, in one transaction with
- * the end of their rows. `seen` keeps what was claimed: after a lost connection call it again with the same one,
- * the same claimId and `again`; a claim that was stored is then returned as it is.
+ * the end of their rows. `seen` keeps what was claimed: after a lost connection call it again with the same
+ * one, the same claimId and `again`; a claim that was stored is then returned as it is.
  */
 export function claimHeld(
   pool: Pool,

@@ -1,8 +1,9 @@
 // Opt-outs: who doesn't want messages of a customer, by phone and sender. Owns their rows, and canceling what
 // is scheduled to them; leaves when an opt-out is about a message to core/opt-out.ts, what processes remember
 // to src/ingest/opt-outs.ts.
-// States of a row: new (cancel_at is due: its scheduled messages are looked for, LOOKS times, because what was
-// accepted just before may be stored just after) → kept (cancel_at NULL) → deleted, by START or by its customer.
+// States of a row: new (cancel_at is due: its scheduled messages are looked for, LOOKS times, because what
+// was accepted just before may be stored just after) → kept (cancel_at NULL) → deleted, by START or by its
+// customer.
 // Invariant: a scheduled message to a phone that opted out is canceled and refunded in one transaction,
 // within a few seconds. Locks in one order: the opt-out, then as schedule.ts. Bounds: OPT_OUT_CANCELS_MAX
 // messages a transaction, FOUND_MAX that are looked at.
