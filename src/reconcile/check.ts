@@ -15,6 +15,7 @@ import {
   settledAs,
   type Sum,
 } from "./books.ts";
+import { checkCaps } from "./caps.ts";
 import { type Drift, driftOf, type Invariant, isAllCustomers } from "./result.ts";
 import {
   keysWithoutOwner,
@@ -55,6 +56,7 @@ export async function checkBooks(conn: Connection, books: Books): Promise<Drift[
     drifts.push(...(await messagesWithoutReserve(conn, differ)));
   drifts.push(...(await submissionsNotTaken(conn, books)));
   drifts.push(...(await checkWebhooks(conn, books)));
+  drifts.push(...(await checkCaps(conn, books)));
   drifts.push(...(await keysWithoutOwner(conn, books.scope)));
   drifts.push(...(await leasesWithoutNode(conn, books.scope)));
   if (isAllCustomers(books.scope)) {

@@ -19,6 +19,7 @@ export const RECONCILE_INVARIANTS = [
   "entry_has_message",
   "topup_has_entry",
   "adjustment_has_audit",
+  "cap_counts_reserves",
   "key_has_owner",
   "change_is_told",
   "told_change_happened",

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { reconcile } from "../../src/reconcile/reconcile.ts";
 import type { CustomerReconcile } from "../../src/reconcile/customer.ts";
 import type { ReconcileResult } from "../../src/reconcile/result.ts";
+import { setCaps } from "../../src/ledger/cap-admin.ts";
 import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
@@ -52,6 +53,7 @@ test("under traffic reconcile never reports a false drift", async () => {
   const customers: TestCustomer[] = [];
   for (let i = 0; i < 3; i++) customers.push(await makeCustomer(downstream.config, 1_000_000));
   const [{ customerId, apiKey }] = customers as [TestCustomer];
+  await setCaps(pool, customerId, { daily: 1_000_000, monthly: 1_000_000 });
   const traffics = customers.map((customer) =>
     startTraffic({ url: ingest.url, apiKey: customer.apiKey, clients: 4, pauseMs: 10 }),
   );

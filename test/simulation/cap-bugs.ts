@@ -21,6 +21,13 @@ export const CAP_BUGS: readonly Bug[] = [
   ),
   bug(
     "cap",
+    "a grant is counted twice under the caps",
+    CAPS,
+    "if (amount > 0) sets.unshift(`taken=taken+${amount}`);",
+    "if (amount > 0) sets.unshift(`taken=taken+2*${amount}`);",
+  ),
+  bug(
+    "cap",
     "what a lease releases stays counted under the caps",
     CAPS,
     '`UPDATE spend_caps SET taken=taken-${byKey("customer_id", [...amounts], 0)} ` +',

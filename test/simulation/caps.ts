@@ -1,10 +1,11 @@
 // Spend caps in a simulated run: in three seeds of twenty, customers whose days or months end while they
 // send, and whose caps are often too low for what they want. Drawn from a generator of its own, so that
 // the other seeds run as they would without caps. Invariants checked here: what was spent in a period,
-// with what leases could still spend, is never above its cap; a cap refuses only what it has no room for,
-// and not because of what was spent on the day before. A period is as long as the database says so: it
-// begins with the first grant of a new day, and counts what messages of that day had cost by then, and what
-// leases could still spend, be it for a message of the day before.
+// with what leases could still spend, is never above its cap; a row counts what was spent, as reconcile
+// recomputes it; a cap refuses only what it has no room for, and not because of what was spent on the day
+// before. A period is as long as the database says so: it begins with the first grant of a new day, and
+// counts what messages of that day had cost by then, and what leases could still spend, be it for a message
+// of the day before.
 
 import { ulidBound } from "../../src/core/id.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
@@ -17,9 +18,23 @@ import type { Model } from "./model.ts";
 import { createRandom } from "./random.ts";
 
 /** `carried`: of the day before, but it may have been unspent when this period's base was read. */
-type Period = { limit: number | null; fromMs: number; spent: number; carried: number; begunAtMs: number };
+type Period = {
+  limit: number | null;
+  fromMs: number;
+  base: number;
+  spent: number;
+  carried: number;
+  begunAtMs: number;
+};
 /** `locked`: how many entries there were when the wallet was last locked before now. */
-type Capped = { daily: Period; monthly: Period; entries: { id: string; amount: number }[]; locked: number };
+/** `taken` and `base` are the row's. */
+type Capped = {
+  daily: Period;
+  monthly: Period;
+  taken: number;
+  entries: { id: string; amount: number }[];
+  locked: number;
+};
 export type Caps = {
   /** Takes the time to shortly before the end of a day or a month. Call it before any process starts. */
   arrange(): void;
@@ -45,9 +60,11 @@ const JANUARY_DAYS = 31;
 /** By how much the database's clock may be set back. */
 const SET_BACK_MS = 2_000;
 const PERIODS = [
-  ["daily", "day_from"],
-  ["monthly", "month_from"],
+  ["daily", "day_from", "day_base"],
+  ["monthly", "month_from", "month_base"],
 ] as const;
+
+const NOTHING = { taken: 0, locked: 0 };
 
 const sum = (entries: readonly { amount: number }[]): number =>
   entries.reduce((all, { amount }) => all + amount, 0);
@@ -66,12 +83,14 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
 
   const postCap = (after: Values | null, customerId: number): void => {
     if (after === null) return void capped.delete(customerId);
-    const begin = (): Period => ({ limit: null, fromMs: 0, spent: 0, carried: 0, begunAtMs: 0 });
-    const known = capped.get(customerId) ?? { daily: begin(), monthly: begin(), entries: [], locked: 0 };
+    const begin = (): Period => ({ limit: null, fromMs: 0, base: 0, spent: 0, carried: 0, begunAtMs: 0 });
+    const known = capped.get(customerId) ?? { daily: begin(), monthly: begin(), entries: [], ...NOTHING };
     capped.set(customerId, known);
-    for (const [cap, column] of PERIODS) {
+    known.taken = Number(after.taken);
+    for (const [cap, column, base] of PERIODS) {
       const of = known[cap];
       of.limit = after[cap] === null ? null : Number(after[cap]);
+      of.base = Number(after[base]);
       const fromMs = Number(after[column]);
       if (fromMs === of.fromMs) continue;
       const begunAtMs = of.fromMs > 0 ? kernel.nowMs() : 0;
@@ -147,7 +166,14 @@ export function createCaps(kernel: Kernel, seed: number): Caps {
       for (const [customerId, known] of capped) {
         const unspent = model.books.get(customerId)?.unspent ?? 0;
         for (const [cap] of PERIODS) {
-          const { limit, spent } = known[cap];
+          const { limit, spent, fromMs, base, carried } = known[cap];
+          const counted = known.taken - unspent - base;
+          hold(
+            fromMs === 0 || (spent <= counted && counted <= spent + carried),
+            "a cap counts what was spent in its period",
+            () =>
+              `customer ${customerId}: ${counted} ${cap}, ${spent} were spent and ${carried} carried over`,
+          );
           hold(
             limit === null || spent + unspent <= limit,
             "no spend cap is exceeded",

@@ -29,6 +29,7 @@ const TABLES = [
   "webhook_endpoints",
   "webhooks",
   "credit_leases",
+  "spend_caps",
   "nodes",
   "topups",
   "wallet_accounts",
