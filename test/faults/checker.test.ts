@@ -6,150 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check, type Violation, VIOLATIONS } from "./checker.ts";
-import {
-  type Answer,
-  type Evidence,
-  files,
-  type MessageRow,
-  OPERATOR_NAMES,
-  readClient,
-  readEvidence,
-  type SendRequest,
-  type Snapshot,
-  writeLines,
-} from "./evidence.ts";
-
-const COST = 500;
-const yes = (id: string, changed: Partial<Answer> = {}): Answer => ({
-  status: 202,
-  code: null,
-  id,
-  cost: COST,
-  replayed: false,
-  body: `body of ${id}`,
-  ...changed,
-});
-const no = (status: number, code: string | null = null): Answer => ({
-  status,
-  code,
-  id: null,
-  cost: null,
-  replayed: false,
-  body: null,
-});
-const request = (n: number, key: string | null, ...tries: Answer[]): SendRequest => ({
-  n,
-  customer: "1",
-  key,
-  tries,
-});
-const message = (n: number, status: string, lane = "normal"): MessageRow => ({
-  id: `M${n}`,
-  customer: "1",
-  reference: `r${n}`,
-  lane,
-  status,
-  cost: COST,
-  attempt: 0,
-  sequence: { unknown: 3, sent: 4 }[status] ?? 5,
-  told: n === 1 || n === 6 ? 1 : 0,
-});
-const told = (n: number, status: string, sequence: number) => ({
-  event: `E${n}-${sequence}`,
-  message: `M${n}`,
-  status,
-  sequence,
-});
-
-/** One customer and one message of every kind: what a run without any violation leaves behind. */
-function clean(): Evidence {
-  const messages = [
-    message(1, "sent"), // plain
-    message(2, "sent"), // its answer was lost, it was retried with its key
-    message(3, "failed"), // refused by all operators
-    message(4, "unknown"), // the operator never answered
-    message(5, "sent", "express"), // taken too late: refunded
-    message(6, "delivered"), // its answer was lost, and it had no key
-    message(8, "sent"), // its key was sent again on purpose
-  ];
-  const entries = messages.flatMap(({ id, status, lane }) => {
-    const entry = (leg: string, op: string) => ({ customer: "1", entry: id, leg, op, amount: COST });
-    const close = status === "failed" || lane === "express" ? "refund" : "capture";
-    return [entry("open", "reserve"), ...(status === "unknown" ? [] : [entry("close", close)])];
-  });
-  const own = (entry: string, op: string, amount: number) => ({
-    customer: "1",
-    entry,
-    leg: "open",
-    op,
-    amount,
-  });
-  entries.push(own("T1", "topup", 10_000), own("G1", "grant", 5_000), own("L1", "release", 1_000));
-  // 7 reserves of 500 from 5,000: 1,500 left in leases, of which 1,000 were released; 4 captures, 2 refunds.
-  const wallet = { customer: "1", balance: 7_000, reserved: 1_000, leases: 500 };
-  const before = { customer: "1", topups: 10_000, balance: 9_000, leases: 500, open: 500, captured: 0 };
-  const after = { customer: "1", topups: 10_000, balance: 7_000, leases: 500, open: 500, captured: 2_000 };
-  return {
-    rich: new Set(["1"]),
-    hangs: 1,
-    requests: [
-      request(1, null, yes("M1")),
-      request(2, "k2", no(0), no(503, "unavailable"), yes("M2", { replayed: true })),
-      request(3, "k3", yes("M3")),
-      request(4, null, yes("M4")),
-      request(5, null, yes("M5")),
-      request(6, null, no(0)),
-      request(7, null, no(503, "overloaded")),
-      request(8, "k8", yes("M8"), yes("M8", { replayed: true })),
-    ],
-    topupRequests: [
-      {
-        request: "t1",
-        customer: "1",
-        amount: 10_000,
-        tries: [
-          { status: 0, idempotent: null, replayed: false },
-          { status: 200, idempotent: true, replayed: false },
-        ],
-      },
-    ],
-    canceled: [],
-    messages,
-    entries,
-    wallets: [wallet],
-    topups: [{ customer: "1", request: "t1", amount: 10_000 }],
-    operators: [
-      ["M1", "M4"],
-      ["M2", "M6"],
-      ["M5", "M8"],
-    ],
-    reports: [new Map(), new Map([["M6", "delivered"]]), new Map()],
-    clickhouse: {
-      entries: entries.map((entry) => ({ ...entry })),
-      statuses: messages.map(({ id, status, sequence }) => ({ id, status, sequence })),
-    },
-    webhooks: [
-      told(1, "queued", 1),
-      told(1, "sent", 4),
-      told(6, "sent", 4), // overtook the one before
-      told(6, "queued", 1),
-      told(6, "delivered", 5),
-      told(6, "delivered", 5), // its acknowledgement was lost
-      { event: "I1", message: "", status: "message.received", sequence: 0 },
-    ],
-    inbound: {
-      answers: [1, 1, 2].map((n) => ({ id: `mo-${n}`, customer: String(n) })),
-      rows: [
-        { event: "I1", customer: "1", operatorId: "mo-1", told: 1 },
-        { event: "I2", customer: "2", operatorId: "mo-2", told: 0 }, // it has no URL
-      ],
-    },
-    snapshots: [before, before, after].map(
-      (customer, at): Snapshot => ({ at, customers: [{ ...customer }] }),
-    ),
-    faults: [{ at: 0, index: 0, kind: "kill", what: "kill relay", tookMs: 1, inFlight: 1 }],
-  };
-}
+import { type Evidence, files, OPERATOR_NAMES, readClient, readEvidence, writeLines } from "./evidence.ts";
+import { clean, COST, no, request, told, yes } from "./sample-evidence.ts";
 
 const at = <T>(list: T[], index: number): T => list[index] as T;
 const entryOf = (e: Evidence, id: string, leg: string) =>
@@ -257,6 +115,9 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
     },
   },
   topup_nobody_made: { plant: (e) => e.topups.push({ customer: "1", request: "t9", amount: 1 }) },
+  adjustment_not_once: { plant: (e) => (at(at(e.adjustments, 0).tries, 1).entry = "A2") },
+  adjustment_nobody_made: { plant: (e) => e.adjustments.pop() },
+  cap_exceeded: { plant: (e) => e.caps.set("1", { daily: 3_999, monthly: null }) },
   clickhouse_lacks: { plant: (e) => e.clickhouse.entries.pop() },
   clickhouse_extra: {
     plant: (e) =>
@@ -313,6 +174,25 @@ test("a batch may be stored in part if that was asked for, but only its beginnin
   expect(named(evidence)).toEqual(["batch_split"]);
 });
 
+test("an adjustment that was certainly refused must not be in the ledger", () => {
+  const evidence = clean();
+  at(evidence.adjustments, 0).tries = [{ status: 402, entry: null, replayed: false }];
+  expect(named(evidence)).toEqual(["adjustment_nobody_made"]);
+});
+
+test("a cap must have no room for what it refuses, and a run over midnight may spend the caps of two days", () => {
+  const evidence = clean();
+  evidence.rich.clear();
+  at(evidence.requests, 6).tries.push(no(402, "spend_cap_reached"));
+  expect(named(evidence)).toEqual([]);
+  evidence.caps.set("1", { daily: null, monthly: 6_000 });
+  expect(named(evidence)).toEqual(["false_402"]);
+  evidence.caps.set("1", { daily: 2_000, monthly: null });
+  expect(named(evidence)).toEqual(["cap_exceeded"]);
+  at(evidence.snapshots, 2).at += 43_200_000;
+  expect(named(evidence)).toEqual([]);
+});
+
 test("only a few examples are kept, but all are counted", () => {
   const evidence = clean();
   for (let n = 100; n < 150; n++) evidence.requests.push(request(n, null, yes(`M${n}`)));
@@ -359,7 +239,8 @@ test("evidence written to a folder is read back unchanged", () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-test-evidence-"));
   try {
     const evidence = clean();
-    writeLines(folder, files.client, [{ what: "customer", customer: "1", rich: true }]);
+    const caps = evidence.caps.get("1");
+    writeLines(folder, files.client, [{ what: "customer", customer: "1", rich: true, caps }]);
     for (const [file, rows] of [
       [files.messages, evidence.messages],
       [files.entries, evidence.entries],
@@ -367,6 +248,7 @@ test("evidence written to a folder is read back unchanged", () => {
       [files.topups, evidence.topups],
       [files.clickhouseEntries, evidence.clickhouse.entries],
       [files.clickhouseStatuses, evidence.clickhouse.statuses],
+      [files.adjustments, evidence.adjustments],
       [files.webhooks, evidence.webhooks],
       [files.inbound, evidence.inbound.answers],
       [files.inboundRows, evidence.inbound.rows],

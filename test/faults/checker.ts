@@ -2,14 +2,16 @@
 // it can be tested on planted violations and run again on a kept folder. Knows what Sluice promises
 // (docs/reference/message.md), but not how it keeps that.
 
+import { type Answer, type EntryRow, type Evidence, type MessageRow, type SendRequest } from "./evidence.ts";
 import {
-  type Answer,
-  type EntryRow,
-  type Evidence,
-  type MessageRow,
-  type SendRequest,
-  type Snapshot,
-} from "./evidence.ts";
+  checkAdjustments,
+  checkBooks,
+  checkCaps,
+  checkSnapshots,
+  checkTopups,
+  EXPECTED,
+  OPEN,
+} from "./checker-money.ts";
 import { checkInbound } from "./inbound.ts";
 import { checkWebhooks } from "./webhooks.ts";
 
@@ -48,6 +50,9 @@ export const VIOLATIONS = {
   topup_lost: "a confirmed top-up is not stored, or with another amount",
   topup_twice: "a top-up was confirmed twice as new",
   topup_nobody_made: "a top-up is stored that no request asked for",
+  adjustment_not_once: "a confirmed adjustment is not in the ledger once, by the entry that was answered",
+  adjustment_nobody_made: "an adjustment is in the ledger twice, or nobody asked for it, or it was refused",
+  cap_exceeded: "a customer spent more than its spend caps allow, or its leases could",
   clickhouse_lacks: "MySQL has an entry that ClickHouse doesn't have",
   clickhouse_extra: "ClickHouse has an entry that MySQL doesn't have",
   clickhouse_differs: "an entry differs in ClickHouse",
@@ -86,7 +91,6 @@ const EXAMPLES_MAX = 5;
 const SNAPSHOTS_MIN = 3;
 // How many submits one fault may leave without an answer even if no message was under a claim when it struck.
 const UNKNOWN_PER_FAULT = 300;
-const OPEN = new Set(["scheduled", "queued", "sending"]);
 const CAPTURED = new Set(["sent", "delivered", "undelivered"]);
 const REFUNDED = new Set(["failed", "rejected", "expired", "canceled"]);
 // Ranks within one attempt; any final status has 5.
@@ -95,7 +99,6 @@ const SEQUENCES_AN_ATTEMPT = 6;
 /** Answers that mean that nothing was stored, whatever else happened. */
 const REFUSALS = new Set([402, 409, 422, 429]);
 const REFUSAL_CODES = new Set(["overloaded", "credit_elsewhere", "lane_saturated"]);
-const EXPECTED = new Set([0, 202, 402, 409, 429, 503]);
 
 export type Say = (violation: Violation, example: string, count?: number) => void;
 
@@ -124,6 +127,8 @@ export function check(evidence: Evidence, { snapshotsMin = SNAPSHOTS_MIN } = {})
   checkBooks(evidence, say);
   checkSnapshots(evidence.snapshots, snapshotsMin, say);
   checkTopups(evidence, say);
+  checkAdjustments(evidence, say);
+  checkCaps(evidence, say);
   checkClickhouse(evidence, messages, say);
   checkWebhooks(evidence, messages, say);
   checkInbound(evidence, say);
@@ -272,64 +277,6 @@ function checkReports({ reports }: Evidence, messages: Map<string, MessageRow>, 
   }
   for (const { id, status } of messages.values())
     if (status.endsWith("delivered") && !reported.has(id)) say("report_invented", `${id} is ${status}`);
-}
-
-function checkBooks({ messages, entries, wallets }: Evidence, say: Say): void {
-  const sums = new Map<string, number>();
-  const add = (key: string, amount: number) => sums.set(key, (sums.get(key) ?? 0) + amount);
-  for (const { customer, op, amount } of entries) add(`${customer} ${op}`, amount);
-  for (const { customer, status, cost, unreserved } of messages)
-    if ((OPEN.has(status) && unreserved !== 1) || status === "unknown") add(`${customer} open`, cost);
-  for (const { customer, balance, reserved, leases } of wallets) {
-    const of = (op: string) => sums.get(`${customer} ${op}`) ?? 0;
-    const left = of("topup") - of("grant") + of("refund") + of("release");
-    const held = of("grant") - of("capture") - of("refund") - of("release");
-    const isRight =
-      balance === left &&
-      reserved === held &&
-      reserved === leases + of("open") &&
-      balance >= 0 &&
-      leases >= 0;
-    if (!isRight)
-      say(
-        "books_differ",
-        `customer ${customer}: balance ${balance} (entries say ${left}), reserved ${reserved} ` +
-          `(entries say ${held}), leases ${leases} + open ${of("open")}`,
-      );
-  }
-}
-
-function checkSnapshots(snapshots: readonly Snapshot[], atLeast: number, say: Say): void {
-  if (snapshots.length < atLeast) say("snapshots_missing", `${snapshots.length}`);
-  const before = new Map<string, { topups: number; captured: number }>();
-  for (const { at, customers } of snapshots) {
-    for (const { customer, topups, balance, leases, open, captured } of customers) {
-      const found = balance + leases + open + captured;
-      const where = `customer ${customer} at ${new Date(at).toISOString()}`;
-      if (topups !== found || Math.min(balance, leases, open, captured) < 0)
-        say("not_conserved", `${where}: ${topups} topped up, ${found} there`);
-      const earlier = before.get(customer);
-      if (earlier !== undefined && (topups < earlier.topups || captured < earlier.captured))
-        say("went_back", where);
-      before.set(customer, { topups, captured });
-    }
-  }
-}
-
-function checkTopups({ topupRequests, topups }: Evidence, say: Say): void {
-  const stored = new Map(topups.map((t) => [`${t.customer} ${t.request}`, t.amount]));
-  const asked = new Set<string>();
-  for (const { customer, request, amount, tries } of topupRequests) {
-    const name = `${customer} ${request}`;
-    asked.add(name);
-    const confirmed = tries.filter((t) => t.status === 200);
-    if (confirmed.length > 0 && stored.get(name) !== amount)
-      say("topup_lost", `${name}: ${stored.get(name) ?? "nothing"}, not ${amount}`);
-    if (confirmed.filter((t) => t.idempotent === false && !t.replayed).length > 1) say("topup_twice", name);
-    for (const { status } of tries)
-      if (status !== 200 && !EXPECTED.has(status)) say("strange_answer", `top-up ${name}: ${status}`);
-  }
-  for (const name of stored.keys()) if (!asked.has(name)) say("topup_nobody_made", name);
 }
 
 function checkClickhouse(

@@ -30,12 +30,17 @@ export type SendRequest = {
 };
 /** The request of which it was one of several messages: its first one's n, and whether part may be stored. */
 export type InBatch = { first: number; partial: boolean };
+/** Minor units; null: no cap. */
+export type CapLimits = { daily: number | null; monthly: number | null };
+/** A correction of a wallet under a key; no other one of the run has this amount. `entry`: as a 201 said. */
+export type AdjustRequest = { key: string; customer: string; amount: number; tries: AdjustTry[] };
+export type AdjustTry = { status: number; entry: string | null; replayed: boolean };
 export type TopupTry = { status: number; idempotent: boolean | null; replayed: boolean };
 export type TopupRequest = { request: string; customer: string; amount: number; tries: TopupTry[] };
 
 /** The lines of client.jsonl, in order of time. A try without an answer line got no answer. */
 export type ClientLine =
-  | { what: "customer"; customer: string; rich: boolean }
+  | { what: "customer"; customer: string; rich: boolean; caps?: CapLimits }
   | {
       what: "send";
       at: number;
@@ -83,10 +88,14 @@ export type Snapshot = {
   customers: {
     customer: string;
     topups: number;
+    /** By adjustments, in both directions. */
+    adjusted: number;
     balance: number;
     leases: number;
     open: number;
     captured: number;
+    /** All that was ever reserved. */
+    spent: number;
   }[];
 };
 
@@ -103,10 +112,13 @@ export type FaultRecord = {
 export type Evidence = {
   /** Customers that always have enough money: a 402 to them is wrong. */
   rich: Set<string>;
+  /** By customer. */
+  caps: Map<string, CapLimits>;
   requests: SendRequest[];
   /** The number of requests to the phone that never gets an answer. */
   hangs: number;
   topupRequests: TopupRequest[];
+  adjustments: AdjustRequest[];
   /** The ids of messages whose cancel was confirmed. */
   canceled: string[];
   messages: MessageRow[];
@@ -140,6 +152,7 @@ export const files = {
   topups: "mysql-topups.jsonl",
   clickhouseEntries: "clickhouse-entries.jsonl",
   clickhouseStatuses: "clickhouse-statuses.jsonl",
+  adjustments: "adjustments.jsonl",
   webhooks: "webhooks.jsonl",
   inbound: "inbound.jsonl",
   inboundRows: "mysql-inbound.jsonl",
@@ -253,6 +266,7 @@ export function readEvidence(folder: string): Evidence {
       entries: readLines(folder, files.clickhouseEntries),
       statuses: readLines(folder, files.clickhouseStatuses),
     },
+    adjustments: readLines(folder, files.adjustments),
     webhooks: readLines(folder, files.webhooks),
     inbound: { answers: readLines(folder, files.inbound), rows: readLines(folder, files.inboundRows) },
     snapshots: readLines(folder, files.snapshots),
@@ -266,8 +280,9 @@ const NO_TOPUP_ANSWER: TopupTry = { status: 0, idempotent: null, replayed: false
 /** Groups the client's log by request. Pure. */
 export function readClient(
   lines: readonly ClientLine[],
-): Pick<Evidence, "rich" | "requests" | "hangs" | "topupRequests" | "canceled"> {
+): Pick<Evidence, "rich" | "caps" | "requests" | "hangs" | "topupRequests" | "canceled"> {
   const rich = new Set<string>();
+  const caps = new Map<string, CapLimits>();
   const sends = new Map<number, SendRequest & { asked: number }>();
   const topups = new Map<string, TopupRequest & { asked: number }>();
   const canceled: string[] = [];
@@ -276,6 +291,7 @@ export function readClient(
     switch (line.what) {
       case "customer":
         if (line.rich) rich.add(line.customer);
+        if (line.caps !== undefined) caps.set(line.customer, line.caps);
         break;
       case "send": {
         const known = sends.get(line.n);
@@ -315,5 +331,6 @@ export function readClient(
   };
   for (const send of sends.values()) unanswered(send.asked, send.tries, NO_ANSWER);
   for (const topup of topups.values()) unanswered(topup.asked, topup.tries, NO_TOPUP_ANSWER);
-  return { rich, hangs, canceled, requests: [...sends.values()], topupRequests: [...topups.values()] };
+  const [requests, topupRequests] = [[...sends.values()], [...topups.values()]];
+  return { rich, caps, hangs, canceled, requests, topupRequests };
 }

@@ -9,10 +9,15 @@ import { sleep } from "../../src/platform/retry.ts";
 import type { RawAnswer } from "../support/raw-http.ts";
 import { randomFrom } from "../support/seed.ts";
 import type { Client } from "./client.ts";
-import type { Answer, ClientLine, InBatch, Lines } from "./evidence.ts";
+import type { Answer, CapLimits, ClientLine, InBatch, Lines } from "./evidence.ts";
 
-/** `thin`: has little money, and gets a little more now and then. */
-export type LoadCustomer = { customer: string; apiKey: string; kind: "rich" | "strict" | "thin" };
+/** `thin`: has little money, and gets a little more now and then. `capped`: has money, and `caps`. */
+export type LoadCustomer = {
+  customer: string;
+  apiKey: string;
+  kind: "rich" | "strict" | "thin" | "capped";
+  caps?: CapLimits;
+};
 export type LoadOptions = {
   ratePerS: number;
   seed: number;
@@ -47,6 +52,7 @@ const EXPRESS_SHARE = 0.25;
 const REPLAY_SHARE = 0.03;
 const THIN_SHARE = 0.04;
 const STRICT_SHARE = 0.06;
+const CAPPED_SHARE = 0.03;
 // Phones with a meaning for the simulated operators (src/stack/operator-ends.ts).
 const REFUSED_BY_ALL = { share: 0.004, phone: "+989129990001" };
 const REFUSED_BY_A = { share: 0.01, phone: "+989129990002" };
@@ -62,11 +68,11 @@ const BATCH_MAX = 20;
 /** Larger than a group commit. */
 const LARGE = { share: 0.01, messages: 170 };
 // In every part, so that an operator's record of a part tells which message it is of (evidence.ts).
-const nameOf = (n: number) => `Message ${n};`;
+export const nameOf = (n: number) => `Message ${n};`;
 const TWO_PARTS_CHARS = 200;
 const TOPUP_EVERY_MS = 2_000;
-const OPENING = { rich: 1_000_000_000, strict: 100_000_000, thin: 20_000 } as const;
-const TOPUP = { rich: 1_000, strict: 1_000, thin: 6_000 } as const;
+const OPENING = { rich: 1_000_000_000, strict: 100_000_000, thin: 20_000, capped: 100_000_000 } as const;
+const TOPUP = { rich: 1_000, strict: 1_000, thin: 6_000, capped: 1_000 } as const;
 const REPLAY_WITHIN_MS = 8_000;
 const againMs = (attempt: number): number => Math.min(3_000, 150 * 2 ** attempt);
 // Retried after any of these; every other answer is certain.
@@ -86,6 +92,7 @@ export async function startLoad(
   const rich = customers.filter((c) => c.kind === "rich");
   const strict = customers.filter((c) => c.kind === "strict");
   const thin = customers.filter((c) => c.kind === "thin");
+  const capped = customers.filter((c) => c.kind === "capped");
   const one = <T>(list: readonly T[], draw = random): T => list[Math.floor(draw() * list.length)] as T;
   const counts: LoadCounts = {
     sent: 0,
@@ -121,9 +128,14 @@ export async function startLoad(
         `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     );
 
+  const kindOf = (share: number) => {
+    if (share < THIN_SHARE) return thin;
+    if (share < THIN_SHARE + STRICT_SHARE) return strict;
+    return share < THIN_SHARE + STRICT_SHARE + CAPPED_SHARE ? capped : rich;
+  };
   const draw = (n: number) => {
     const share = random();
-    const from = share < THIN_SHARE ? thin : share < THIN_SHARE + STRICT_SHARE ? strict : rich;
+    const from = kindOf(share);
     const { customer, apiKey, kind } = one(from.length === 0 ? rich : from);
     const { phone, hangs } = phoneOf(random);
     const type = random() < EXPRESS_SHARE ? "express" : "normal";
@@ -145,7 +157,7 @@ export async function startLoad(
     const drawn = Array.from({ length: size }, (_, at) => draw(first + at));
     const { customer, apiKey, kind, type, terms, replays, again, message } = drawn[0] as (typeof drawn)[0];
     const key = keys && first % 2 === 0 ? `key-${seed}-${first}` : null;
-    const partial = kind === "thin";
+    const partial = kind === "thin" || kind === "capped";
     const batch: InBatch | null = size === 1 ? null : { first, partial };
     const body =
       batch === null
@@ -222,7 +234,10 @@ export async function startLoad(
     }
   };
 
-  for (const c of customers) log.add({ what: "customer", customer: c.customer, rich: c.kind !== "thin" });
+  for (const { customer, kind, caps } of customers) {
+    const isRich = kind === "rich" || kind === "strict";
+    log.add({ what: "customer", customer, rich: isRich, ...(caps === undefined ? {} : { caps }) });
+  }
   await Promise.all(customers.map((c) => topUp(c, "opening", OPENING[c.kind])));
 
   const startedAt = performance.now();
@@ -238,7 +253,7 @@ export async function startLoad(
     }
   }, TICK_MS);
   const topups = setInterval(() => {
-    for (const from of [rich, strict, thin]) {
+    for (const from of [rich, strict, thin, capped]) {
       if (from.length === 0) continue;
       const customer = one(from, topupRandom);
       follow(topUp(customer, `t${counts.topups++}`, TOPUP[customer.kind]));

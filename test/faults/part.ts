@@ -11,15 +11,24 @@ import { createCustomer } from "../../src/customers/customers.ts";
 import { addNumber } from "../../src/customers/numbers.ts";
 import { setWebhook } from "../../src/customers/webhooks.ts";
 import { listLetters } from "../../src/ledger/dead-letters.ts";
+import { setCaps } from "../../src/ledger/cap-admin.ts";
 import { setMode } from "../../src/ledger/lease-admin.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import type { ProfileName } from "../../src/stack/operator-behaviour.ts";
 import { projectRoot } from "../../src/stack/tools.ts";
+import { makeAdmin, startAdjustments } from "./adjustments.ts";
 import { check, type Verdict } from "./checker.ts";
 import { createClient } from "./client.ts";
 import { dump, untilDrained } from "./dump.ts";
-import { type ClientLine, type FaultRecord, files, openLines, readEvidence } from "./evidence.ts";
+import {
+  type CapLimits,
+  type ClientLine,
+  type FaultRecord,
+  files,
+  openLines,
+  readEvidence,
+} from "./evidence.ts";
 import { type Snapshot } from "./evidence.ts";
 import { INJECTORS } from "./kinds/all.ts";
 import { PROFILE } from "./kinds/operators.ts";
@@ -28,6 +37,7 @@ import { type Load, type LoadCustomer, startLoad } from "./load.ts";
 import { describe, type Fault, LONG, touches } from "./plan.ts";
 import { startSnapshots, takeSnapshot } from "./snapshots.ts";
 import { type FaultStack, startStack } from "./stack.ts";
+import { startUploads } from "./uploads.ts";
 import { startWebhooks, type Webhooks } from "./webhooks.ts";
 
 export type PartOptions = {
@@ -78,10 +88,20 @@ const STATE_FOLDER = ".sluice-test-faults";
 // once.
 const PORT_OFFSET = Number(process.env.SLUICE_FAULT_PORTS ?? 13_000);
 const INGEST = 2;
-const CUSTOMERS = { rich: 24, strict: 2, thin: 2 } as const;
-/** Of the rich and the thin ones these are of mode `async`: they send a fifth of all messages. */
+const CUSTOMERS = { rich: 24, strict: 2, thin: 2, capped: 3 } as const;
+/** Of the rich, the thin and the capped ones these are of mode `async`: they send a fifth of all messages. */
 const isAsync = (kind: LoadCustomer["kind"], i: number): boolean =>
-  (kind === "rich" && i % 4 === 0) || (kind === "thin" && i === 1);
+  (kind === "rich" && i % 4 === 0) || ((kind === "thin" || kind === "capped") && i === 1);
+/** Of the capped ones, in minor units: the first two reach theirs in a short run, too. */
+const CAPS: readonly CapLimits[] = [
+  { daily: 40_000, monthly: null },
+  { daily: null, monthly: 40_000 },
+  { daily: 500_000, monthly: 300_000 },
+];
+/** How many of each kind upload. */
+const UPLOADERS = { rich: 4, strict: 1, thin: 1, capped: 1 } as const;
+/** And how many have their wallets adjusted: those of the thin ones are mostly in leases. */
+const ADJUSTED = { rich: 2, strict: 1, thin: 2, capped: 1 } as const;
 const TOLD_EVERY = 6;
 const CONNECTIONS = 400;
 const ANSWER_MAX_MS = 4_000;
@@ -128,13 +148,20 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     });
     const url = `http://${stack.config.apiHost}:${stack.config.apiPort}`;
     const numbered = customers.map(({ customer }) => customer);
+    const uploads = startUploads(log, { url, customers: someOf(customers, UPLOADERS), seed: options.seed });
+    const adjustments = startAdjustments(folder, {
+      url: `http://${stack.config.adminHost}:${stack.config.adminPort}`,
+      token: await makeAdmin(pool),
+      customers: someOf(customers, ADJUSTED).map(({ customer }) => customer),
+      seed: options.seed,
+    });
     const inbound = startInbound(folder, { url, customers: numbered, seed: options.seed });
     const snapshots = startSnapshots(pool, snapshotLines);
     const loadAt = performance.now();
     const { done, notDone } = await doPlan(stack, pool, load, options);
     while (load.counts.accepted < options.messages) await sleep(PROGRESS_MS / 4);
     report("no new messages; waiting for what is under way");
-    await Promise.all([load.stop(KEYS_MAX_MS), inbound.stop(KEYS_MAX_MS)]);
+    await Promise.all([load, inbound, uploads, adjustments].map((each) => each.stop(KEYS_MAX_MS)));
     const drainAt = performance.now();
     await stack.untilReady(READY_MAX_MS);
     const left = await untilDrained(pool, stack.config.operatorPort, STUCK_MS, (now) =>
@@ -208,6 +235,8 @@ async function makeCustomers(pool: Pool, webhooks: Webhooks, toldEvery: number):
       const prices = { priceNormal: 500, priceExpress: 700, rateLimit: null };
       const customerId = await createCustomer(pool, { name: `faults ${kind} ${i}`, ...prices });
       if (kind === "strict") await setMode(pool, customerId, "strict");
+      const caps = kind === "capped" ? CAPS[i] : undefined;
+      if (caps !== undefined) await setCaps(pool, customerId, caps);
       if (isAsync(kind, i)) await setMode(pool, customerId, "async");
       const { apiKey } = await createKey({ pool, id }, customerId);
       if (i % toldEvery === 0) {
@@ -215,10 +244,17 @@ async function makeCustomers(pool: Pool, webhooks: Webhooks, toldEvery: number):
         webhooks.addSecret(String(customerId), secret ?? "");
       }
       await addNumber(pool, customerId, inboundNumberOf(String(customerId)), null);
-      customers.push({ customer: String(customerId), apiKey, kind });
+      const customer = String(customerId);
+      customers.push({ customer, apiKey, kind, ...(caps === undefined ? {} : { caps }) });
     }
   return customers;
 }
+
+/** The first ones of each kind. */
+const someOf = (customers: readonly LoadCustomer[], counts: Readonly<Record<LoadCustomer["kind"], number>>) =>
+  Object.entries(counts).flatMap(([kind, count]) =>
+    customers.filter((each) => each.kind === kind).slice(0, count),
+  );
 
 async function doPlan(
   stack: FaultStack,

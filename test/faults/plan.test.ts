@@ -35,6 +35,7 @@ test("a plan has as many faults as requested, including every kind, and Kafka's 
 test("every role and engine is killed in 200 faults", () => {
   const killed = new Set(makePlan(options()).flatMap((f) => (f.kind === "kill" ? [f.target] : [])));
   expect([...killed].sort()).toEqual([
+    "admin",
     "clickhouse",
     "dlr",
     "ingest-1",

@@ -58,7 +58,7 @@ export type PlanOptions = {
 };
 
 /** With two ingest processes, as run.ts starts them. */
-const KILLED = ["ingest", "relay", "sender-normal", "sender-express", "dlr", "webhook"] as const;
+const KILLED = ["ingest", "relay", "sender-normal", "sender-express", "dlr", "webhook", "admin"] as const;
 const PROCESSES = KILLED.flatMap((role) => processNames(role, 2));
 const OPERATORS = processNames("operator");
 const ENGINES = ["mysql", "kafka", "clickhouse"] as const;

@@ -13,20 +13,27 @@ const REST_MIN_MS = 300;
 const REST_SHARE = 4;
 
 const sum = (name: string, amount: string, from: string) =>
-  `LEFT JOIN (SELECT customer_id, SUM(${amount}) AS amount FROM ${from} GROUP BY customer_id) AS ${name} ` +
+  `LEFT JOIN (SELECT customer_id, ${amount} FROM ${from} GROUP BY customer_id) AS ${name} ` +
   `ON ${name}.customer_id = w.customer_id `;
-const cast = (name: string, as: string) => `CAST(COALESCE(${name}.amount, 0) AS SIGNED) AS ${as}`;
+const ofOps = (ops: string, as: string) => `SUM(CASE op ${ops} ELSE 0 END) AS ${as}`;
+const cast = (of: string, as: string) => `CAST(COALESCE(${of}, 0) AS SIGNED) AS ${as}`;
 const SQL =
-  `SELECT CAST(w.customer_id AS CHAR) AS customer, ${cast("t", "topups")}, w.balance AS balance, ` +
-  `${cast("l", "leases")}, ${cast("o", "open")}, ${cast("c", "captured")} FROM wallet_accounts AS w ` +
-  sum("t", "amount", "topups") +
-  sum("l", "granted - spent", "credit_leases") +
+  `SELECT CAST(w.customer_id AS CHAR) AS customer, ${cast("t.amount", "topups")}, w.balance AS balance, ` +
+  `${cast("l.amount", "leases")}, ${cast("o.amount", "open")}, ${cast("e.captured", "captured")}, ` +
+  `${cast("e.adjusted", "adjusted")}, ${cast("e.spent", "spent")} FROM wallet_accounts AS w ` +
+  sum("t", "SUM(amount) AS amount", "topups") +
+  sum("l", "SUM(granted - spent) AS amount", "credit_leases") +
   sum(
     "o",
-    "cost",
+    "SUM(cost) AS amount",
     "messages WHERE status IN ('scheduled', 'queued', 'sending', 'unknown') AND NOT unreserved",
   ) +
-  sum("c", "amount", "wallet_ledger WHERE op = 'capture'") +
+  sum(
+    "e",
+    `${ofOps("WHEN 'capture' THEN amount", "captured")}, ${ofOps("WHEN 'reserve' THEN amount", "spent")}, ` +
+      ofOps("WHEN 'adjust_up' THEN amount WHEN 'adjust_down' THEN -amount", "adjusted"),
+    "wallet_ledger WHERE op IN ('capture', 'reserve', 'adjust_up', 'adjust_down')",
+  ) +
   "ORDER BY w.customer_id";
 
 export async function takeSnapshot(pool: Pool): Promise<Snapshot> {

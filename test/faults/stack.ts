@@ -125,8 +125,7 @@ export async function startStack(options: StackOptions): Promise<FaultStack> {
       ingest: options.ingest,
       operators: options.operators,
     });
-    // No message needs the admin API.
-    for (const role of roles.filter((each) => each.role !== "admin"))
+    for (const role of roles)
       keeper.add({
         ...role,
         env: { ...role.env, ...env, ...lineEnv(role, lines), SLUICE_HEALTH_PORT: String(role.healthPort) },

@@ -27,7 +27,7 @@ export type RawUpload = {
 
 export function rawUpload(
   url: string,
-  { apiKey }: TestCustomer,
+  { apiKey }: Pick<TestCustomer, "apiKey">,
   headers: Record<string, string> = {},
 ): RawUpload {
   const { hostname, port } = new URL(url);
