@@ -1,9 +1,9 @@
 // Checks what spend caps count (src/ledger/spend-caps.ts): in each period, what leases took and no longer
 // hold must be the reserves of the period, by MySQL's one snapshot. Owns that SQL. Not checked: whether a cap
 // was exceeded, because what is under way when a cap is set or lowered is still stored.
-// Invariant: a drift is never false while clocks go forward. A cap also counts messages that were accepted
-// before its period and reserved in it; those of the last CROSSING_MS may have been reserved before it, so by
-// their sum at most it may count more.
+// Invariant: a drift is never false, unless a clock was set back over a midnight, or a machine slept over it.
+// A cap also counts messages that were accepted before its period and reserved in it; those of the last
+// CROSSING_MS may have been reserved before it, so it may count more, by their sum at most.
 // Bound: the reserves of each capped customer's month; all entries of those whose sums differ.
 
 import { ulidBound } from "../core/id.ts";
