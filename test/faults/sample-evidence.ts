@@ -45,6 +45,42 @@ export const told = (n: number, status: string, sequence: number) => ({
   sequence,
 });
 
+const asked = (): SendRequest[] => [
+  request(1, null, yes("M1")),
+  request(2, "k2", no(0), no(503, "unavailable"), yes("M2", { replayed: true })),
+  request(3, "k3", yes("M3")),
+  request(4, null, yes("M4")),
+  request(5, null, yes("M5")),
+  request(6, null, no(0)),
+  request(7, null, no(503, "overloaded")),
+  request(8, "k8", yes("M8"), yes("M8", { replayed: true })),
+];
+
+const paidIn = (): Pick<Evidence, "topupRequests" | "adjustments"> => ({
+  topupRequests: [
+    {
+      request: "t1",
+      customer: "1",
+      amount: 10_000,
+      tries: [
+        { status: 0, idempotent: null, replayed: false },
+        { status: 200, idempotent: true, replayed: false },
+      ],
+    },
+  ],
+  adjustments: [
+    {
+      key: "a1",
+      customer: "1",
+      amount: 1_200,
+      tries: [
+        { status: 0, entry: null, replayed: false },
+        { status: 201, entry: "A1", replayed: true },
+      ],
+    },
+  ],
+});
+
 /** One customer and one message of every kind: what a run without any violation leaves behind. */
 export function clean(): Evidence {
   const messages = [
@@ -79,38 +115,8 @@ export function clean(): Evidence {
     rich: new Set(["1"]),
     caps: new Map([["1", { daily: 4_000, monthly: null }]]),
     hangs: 1,
-    requests: [
-      request(1, null, yes("M1")),
-      request(2, "k2", no(0), no(503, "unavailable"), yes("M2", { replayed: true })),
-      request(3, "k3", yes("M3")),
-      request(4, null, yes("M4")),
-      request(5, null, yes("M5")),
-      request(6, null, no(0)),
-      request(7, null, no(503, "overloaded")),
-      request(8, "k8", yes("M8"), yes("M8", { replayed: true })),
-    ],
-    topupRequests: [
-      {
-        request: "t1",
-        customer: "1",
-        amount: 10_000,
-        tries: [
-          { status: 0, idempotent: null, replayed: false },
-          { status: 200, idempotent: true, replayed: false },
-        ],
-      },
-    ],
-    adjustments: [
-      {
-        key: "a1",
-        customer: "1",
-        amount: 1_200,
-        tries: [
-          { status: 0, entry: null, replayed: false },
-          { status: 201, entry: "A1", replayed: true },
-        ],
-      },
-    ],
+    requests: asked(),
+    ...paidIn(),
     canceled: [],
     messages,
     entries,

@@ -3,7 +3,7 @@
 // is told once when its credit falls.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { createIdFactory, ulidOf } from "../../src/core/id.ts";
+import { createIdFactory, ulidOf, ulidTimeMs } from "../../src/core/id.ts";
 import type { Rate } from "../../src/core/price-plan.ts";
 import { periodAt } from "../../src/core/spend-cap.ts";
 import { unpackWebhookEvents } from "../../src/core/webhook-event.ts";
@@ -15,6 +15,10 @@ import { tellLowBalances } from "../../src/ledger/low-balances.ts";
 import { topUp } from "../../src/ledger/topup.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
+import { readBooks } from "../../src/reconcile/books.ts";
+import { checkBooks } from "../../src/reconcile/check.ts";
+import { inSnapshot } from "../../src/reconcile/reconcile.ts";
+import { ALL_CUSTOMERS } from "../../src/reconcile/result.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import {
@@ -47,9 +51,19 @@ afterAll(async () => {
 });
 afterEach(async () => {
   await reconcileBooks(pool);
+  expect(await capDrifts()).toEqual([]);
   // No relay runs here: what stays in the outbox would make the express lane look slow.
   await pool.query("DELETE FROM outbox");
 });
+
+/** What reconcile finds about caps: what should be counted, and what is. */
+async function capDrifts(): Promise<unknown[]> {
+  const found = await inSnapshot(pool, { maxMs: 10_000, waitS: 5 }, async (conn) =>
+    checkBooks(conn, await readBooks(conn, ALL_CUSTOMERS)),
+  );
+  const own = found.filter(({ invariant }) => invariant === "cap_counts_reserves");
+  return own.map(({ expected, found: counted }) => [expected, counted]);
+}
 
 const rate = (prefix: string, normal: number | null, validFromMs = 0): Rate => ({
   prefix,
@@ -240,6 +254,37 @@ describe("a spend cap", () => {
     expect((await send(customer)).status).toBe(202);
     expect(await showCaps(pool, customerId)).toEqual([]);
   }, 20_000);
+
+  test("counts what reconcile recomputes; more only for what crossed the beginning of a period", async () => {
+    const customer = await capped(50_000, 90_000);
+    for (let n = 0; n < 3; n++) await send(customer);
+    const set = (change: string) =>
+      pool.query(`UPDATE spend_caps SET ${change} WHERE customer_id=${customer.customerId}`);
+    const found = async (change: string, undo: string) => {
+      await set(change);
+      const drifts = await capDrifts();
+      await set(undo);
+      return drifts;
+    };
+    const [more, less] = [
+      [1_500, 1_501],
+      [1_500, 1_499],
+    ];
+    expect(await found("taken=taken+1", "taken=taken-1")).toEqual([more, more]);
+    expect(await found("taken=taken-1", "taken=taken+1")).toEqual([less, less]);
+    expect(await found("day_base=day_base+1", "day_base=day_base-1")).toEqual([less]);
+    expect(await found("month_base=month_base-1", "month_base=month_base+1")).toEqual([more]);
+    // As if all had been accepted at the very end of the day before, and committed after it.
+    const [row] = await pool.query<{ last: string }[]>(
+      "SELECT MAX(entry_id) AS last FROM wallet_ledger WHERE customer_id=? AND op='reserve'",
+      [customer.customerId],
+    );
+    const fromMs = ulidTimeMs(String(row?.last)) + 1;
+    await set(`day_from=${fromMs}`);
+    expect(await capDrifts()).toEqual([]);
+    expect(await found("day_base=day_base-1", "day_base=day_base+1")).toEqual([more]);
+    expect(await found(`day_from=${fromMs + 120_000}`, `day_from=${fromMs}`)).toEqual([[0, 1_500]]);
+  });
 
   test("begins anew with its period, and counts what was spent in that before its first grant", async () => {
     const customer = await capped(2_000, 4_000);
