@@ -39,14 +39,12 @@ export function operationOf(route: Route, into: Components): Json {
   };
 }
 
-function descriptionOf({ about, access, bodyBytesMax, notYet = [] }: Route): string {
+function descriptionOf({ about, access, bodyBytesMax }: Route): string {
   const paragraphs: string[] = [];
   if (about.description !== undefined) paragraphs.push(about.description);
   if (isOfAdmins(access)) paragraphs.push(`The token needs the scope \`${scopeOf(access)}\`.`);
   else if (access !== "public") paragraphs.push(`The key needs the scope \`${access}\`.`);
   if (bodyBytesMax !== undefined) paragraphs.push(`The body has at most ${bodyBytesMax / 1_024} KiB.`);
-  const names = notYet.map((name) => `\`${name}\``).join(", ");
-  if (names !== "") paragraphs.push(`Not built yet, and refused with 422 \`not_supported\`: ${names}.`);
   return paragraphs.join("\n\n");
 }
 
