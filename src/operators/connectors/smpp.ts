@@ -162,8 +162,10 @@ export function createSmppConnector(
     },
     link,
   );
-  const referenceFor = createReferences(RECIPIENTS_MAX, Math.random);
-  const tlvsOf = compileTlvs(operator.tlvs, operator.sender);
+  const making: Making = {
+    referenceFor: createReferences(RECIPIENTS_MAX, Math.random),
+    tlvsOf: compileTlvs(operator.tlvs, operator.sender),
+  };
   const overrides = overridesOf(operator);
   const warn = createWarning(link);
   if (password.length > PASSWORD_CHARS_MAX)
@@ -185,7 +187,7 @@ export function createSmppConnector(
   };
   return {
     submit(message, done) {
-      const drafts = draftsOf(operator, message, { referenceFor, tlvsOf });
+      const drafts = draftsOf(operator, message, making);
       if (typeof drafts === "string") return done({ kind: "refused", permanent: true, reason: drafts });
       const leftMs = submitByOf(message) - Date.now();
       submitParts({ binds, kindOf, timeoutMs: SUBMIT_TIMEOUT_MS, leftMs }, drafts, {
