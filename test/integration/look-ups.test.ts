@@ -27,7 +27,8 @@ const answers = new Map<string, () => Response>();
 const asked: { id: string; path: string; authorization: string | null }[] = [];
 /** What was asked by SMPP. */
 const queried: string[] = [];
-const log = { info: () => undefined, warn: () => undefined } as unknown as Log;
+const warned: unknown[][] = [];
+const log = { info: () => undefined, warn: (...of: unknown[]) => void warned.push(of) } as unknown as Log;
 
 const server = Bun.serve({
   port: 0,
@@ -199,15 +200,21 @@ test("Kavenegar is asked by the number that its submits have; only an answer wit
 }, 30_000);
 
 test("an address may have a secret and the number of our id, which then names the message in the answer", async () => {
-  const [delivered, other] = [await unknown("N"), await unknown("N")];
+  const [delivered, other, moved] = [await unknown("N"), await unknown("N"), await unknown("N")];
   const answer = (ref: string) => () => new Response(`{"ref":${ref},"status":"DELIVRD"}`);
   answers.set(idNumber(delivered.id), answer(idNumber(delivered.id)));
   answers.set(idNumber(other.id), answer(idNumber(delivered.id)));
+  answers.set(idNumber(moved.id), () => Response.redirect(`http://127.0.0.1:${server.port}/elsewhere`));
   asked.length = 0;
-  expect((await round()).count).toBe(2);
-  expect(asked.map(({ path }) => path)).toEqual(["/numberBearer k", "/numberBearer k"]);
+  warned.length = 0;
+  expect((await round()).count).toBe(3);
+  expect(asked.map(({ path }) => path)).toEqual(Array(3).fill("/numberBearer k"));
   expect(await stateOf(delivered)).toBe("delivered capture");
-  expect(await stateOf(other)).toBe("unknown -");
+  for (const held of [other, moved]) expect(await stateOf(held)).toBe("unknown -");
+  // The address has the secret, so it is in no log.
+  expect(warned).toEqual([
+    [{ operator: "N", id: moved.id, reason: "UnexpectedRedirect" }, expect.anything()],
+  ]);
 }, 30_000);
 
 test("over SMPP an operator is asked about the submits that it named, and about no message of which it named none", async () => {
