@@ -52,10 +52,15 @@ async function start(profile: Profile, settings: Partial<SmppOperator> = {}) {
   );
   const submit = (text: string, phone = "+989121234567") =>
     new Promise<Answer>((resolve) => connector.submit(laneRecord(text, { phone }), resolve));
-  const log = () => readFileSync(join(folder, "B.smpp.log"), "latin1").split("\n").slice(0, -1);
+  const logOf = (name: string) =>
+    readFileSync(join(folder, `${name}.log`), "latin1")
+      .split("\n")
+      .slice(0, -1);
+  const log = () => logOf("B.smpp");
   return {
     submit,
     log,
+    tlvs: () => logOf("B.smpp-tlvs"),
     reports,
     notes,
     store: (is: boolean) => void (isStoring = is),
@@ -135,6 +140,19 @@ test("receipts come as it was told: twice, with an intermediate one after the fi
   await until(() => reports.length === 4);
   expect(reports[3]).toEqual({ id: last as string, status: "delivered" });
 }, 15_000);
+
+test("optional parameters that SMPP doesn't name are in a log of their own, of each submit that has some", async () => {
+  const { submit, tlvs } = await start(PROFILES.fast, {
+    split: "sar",
+    tlvs: [
+      { tag: 0x1400, type: "octets", value: "12" },
+      { tag: 0x1401, type: "uint16", value: 1 },
+    ],
+  });
+  const ids = [...idsOf(await submit("hi")), ...idsOf(await submit("a".repeat(161)))];
+  expect(ids).toHaveLength(3);
+  expect(tlvs().toSorted()).toEqual(ids.map((id) => `${id} 0x1400=3132 0x1401=0001`).toSorted());
+});
 
 test("all links cut with a window of submits outstanding: each is lost, though some were taken; then they are back", async () => {
   const { submit, log, cut, behave, reports } = await start({ ...PROFILES.fast, delayMs: [1_500, 1_500] });
