@@ -19,7 +19,7 @@ type Values = Readonly<Record<string, unknown>>;
 export type Change = {
   action: AuditAction;
   customerId?: number;
-  /** What is changed, if it isn't the customer itself: the id of a key or token, the name of a plan or file. */
+  /** What is changed, if it isn't the customer itself: the id of a key or token, a plan's or file's name. */
   subject?: string;
   reason?: string;
   /** The entry that it posted; `amount` in minor units, below 0 if taken from the wallet. */
@@ -52,7 +52,7 @@ const within = (conn: Connection): Pool => ({
   end: () => Promise.resolve(),
 });
 
-/** A pool of one connection that is lent already, such as one that holds a lock. It repeats no transaction. */
+/** A pool of one connection that is lent already, as one that holds a lock. It repeats no transaction. */
 export const lent = (conn: Connection): Pool => ({
   ...within(conn),
   async transaction(body) {

@@ -11,7 +11,8 @@ import { Compile } from "typebox/compile";
 import { declaredAdminRoutes } from "../../src/api/admin/table.ts";
 import { errorsOf } from "../../src/api/route.ts";
 import { makeToken } from "../../src/control/admin-tokens.ts";
-import type { ErrorCode } from "../../src/core/errors.ts";
+import { replaceRoutes } from "../../src/control/routes.ts";
+import { type ErrorCode, SluiceError } from "../../src/core/errors.ts";
 import { createIdFactory } from "../../src/core/id.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { type ProcessRecord, startProcess, stopProcess } from "../../src/stack/process.ts";
@@ -117,29 +118,37 @@ const BAD: Record<string, [text: string, fault: [field: string, reason: string]]
   ],
   "splits of one prefix": [
     `operators:\n${operator("A")}${operator("B")}routes:\n` +
-      '  r: { prefixes: ["+98"], split: { A: 80, B: 20 } }\n  s: { prefixes: ["+98"], split: { A: 50, B: 50 } }\n',
+      '  r: { prefixes: ["+98"], split: { A: 80, B: 20 } }\n' +
+      '  s: { prefixes: ["+98"], lanes: [normal], split: { A: 50, B: 50 } }\n',
     [
-      "text:6:20",
-      "routes.s.prefixes[0]: +98 in the lane normal is the route r's already (line 5): remove it from one of them",
+      "text:6:19",
+      "routes.s.prefixes[0]: +98 in the lane normal is the route r's already (line 5): " +
+        "remove it from one of them",
     ],
   ],
   "a secret that isn't there": [
     `operators:\n${operator("A", ", authorization: { env: NOBODY_HAS_IT }")}`,
     [
-      "text:2:79",
-      "operators.A.authorization: the environment has no NOBODY_HAS_IT: set it for every process that reads this file",
+      "text:2:76",
+      "operators.A.authorization: the environment has no NOBODY_HAS_IT: " +
+        "set it for every process that reads this file",
     ],
   ],
-  "no text": ["", ["text:1:1", "must be a map that begins with `operators:`"]],
+  "no text": ["", ["text:1:1", "the file is empty: it needs `operators:`"]],
   "more than a file may have": [
     "#".repeat(256 * 1024 - 1) + "€",
     ["text:1:1", "the file has 262146 bytes; at most 262144 are read"],
   ],
 };
 
-test("the file is shown as text and as a list, and a number is explained; to readers, too", async () => {
-  const shown = await call("GET", "routes", { token: tokens.reader });
+test("the file is shown as a list, and as text to writers only; a number is explained", async () => {
+  const shown = await call("GET", "routes");
   expect(shown.body).toMatchObject({ text: FIRST, version: hashOf(FIRST), faults: [], routes: [] });
+  // Whoever wrote it may have put a secret into a header.
+  expect(await call("GET", "routes", { token: tokens.reader })).toEqual({
+    status: 200,
+    body: { ...shown.body, text: null },
+  });
   expect((shown.body.operators as { name: string }[]).map(({ name }) => name)).toEqual(["A", "B"]);
   const explained = await call("GET", "routes/explain?phone=09121234567&type=express", {
     token: tokens.reader,
@@ -204,7 +213,7 @@ test("of changes at once that mean one version one is made; the process uses it,
   const texts = Array.from({ length: 8 }, (_, n) => FIRST.replace("price: 100", `price: ${n + 1}`));
   const version = hashOf(FIRST);
   const answers = await Promise.all(texts.map((text) => put(text, version)));
-  expect(answers.map(({ status }) => status).toSorted()).toEqual([200, ...Array(7).fill(412)]);
+  expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, ...Array(7).fill(412)]);
   const at = answers.findIndex(({ status }) => status === 200);
   const made = answers[at]?.body ?? {};
   const is = hashOf(texts[at] as string);
@@ -240,4 +249,36 @@ test("a process that lacks a secret of the file refuses it, and the answer says 
     changes: ["the file of before had faults"],
     processes: [{ result: "uses" }],
   });
+});
+
+test("the row comes before the change: without it nothing is done, and of what the system refuses two rows tell", async () => {
+  const done: string[] = [];
+  const replacement = (place: () => void) => ({
+    path: "/x/routes.yaml",
+    version: "b",
+    expected: "a",
+    current: () => ({ version: "a", changes: [] }),
+    stage: () => ({ place, discard: () => void done.push("discarded") }),
+  });
+  const by = { pool: engines.pool, actor: { via: "cli", who: "tester", origin: "here" } } as const;
+  const logged = () =>
+    engines.pool.query(
+      "SELECT old_values AS was, new_values AS is_now, reason FROM audit_log WHERE subject='/x/routes.yaml' " +
+        "ORDER BY audit_id",
+    );
+  // A name that no row takes: the statement fails.
+  const nameless = { ...by, actor: { ...by.actor, who: "x".repeat(100) } };
+  const unplaced = replacement(() => void done.push("placed"));
+  expect(await replaceRoutes(nameless, unplaced).catch(() => "failed")).toBe("failed");
+  expect([done, await logged()]).toEqual([["discarded"], []]);
+
+  const refusing = replacement(() => {
+    throw new SluiceError("unavailable", { detail: "The routes file can't be replaced (EBUSY)." });
+  });
+  const told = await replaceRoutes(by, refusing).catch((error: SluiceError) => error.detail);
+  expect(told).toBe("The routes file can't be replaced (EBUSY).");
+  expect(await logged()).toEqual([
+    { was: '{"version":"a"}', is_now: '{"version":"b","changes":[]}', reason: null },
+    { was: '{"version":"b"}', is_now: '{"version":"a"}', reason: `Not done after all: ${told}` },
+  ]);
 });

@@ -97,14 +97,16 @@ const showRoute = ({ routesFile }: RoutingDeps): Route =>
       tag: "Routes",
       summary: "Operators and routes, as the routes file has them now",
       description:
-        "As text, and as a list without the settings of connectors. `text` names where secrets are kept; it " +
-        "has none. Faults are of the file: while it has some, the processes go on with the one of before. " +
-        "`version` and `text` are null if it can't be read.",
+        "As text, and as a list without the settings of connectors. Secrets are kept elsewhere, but a " +
+        "header or an address may have been written with one, so `text` is null for a token that only " +
+        "reads. Faults are of the file: while it has some, the processes go on with the one of before. `version` " +
+        "and `text` are null if it can't be read.",
       answers: { 200: { version: VERSION_EXAMPLE, text: TEXT_EXAMPLE, ...CONTENT_EXAMPLE } },
     },
-    handle() {
+    handle({ owner }) {
       const { version, text, loaded } = readStored(routesFile);
-      return { status: 200, body: { version, text, ...contentOf(routesFile.path, loaded) } };
+      const shown = owner.scope === "write" ? text : null;
+      return { status: 200, body: { version, text: shown, ...contentOf(routesFile.path, loaded) } };
     },
   });
 
@@ -193,8 +195,8 @@ const checkRoute = ({ routesFile }: RoutingDeps): Route =>
       tag: "Routes",
       summary: "Check a routes file, without using it",
       description:
-        "Every fault is named, and what the text would change. Secrets are looked for where it says, in the " +
-        "environment and files of this process, so this needs the scope of changes.",
+        "Every fault is named, and what the text would change. Secrets are looked for where it says, in " +
+        "the environment and files of this process, so this needs the scope of changes.",
       body: { text: TEXT_EXAMPLE },
       answers: { 200: { version: VERSION_EXAMPLE, ...CONTENT_EXAMPLE, changes: CHANGES_EXAMPLE } },
     },
@@ -242,10 +244,10 @@ const replaceRoute = (deps: RoutingDeps): Route =>
       tag: "Routes",
       summary: "Replace the routes file, and have the processes use it",
       description:
-        "Only if it has no fault, and the file still has the version in `If-Match`; then `replaced` is that " +
-        "version. A text that is there already changes nothing, so a request may be repeated. `processes` " +
-        "are those of this machine's `./sluice up` that have the file, and what each did when it was told: " +
-        "others read it on SIGHUP.",
+        "Only if it has no fault, and the file still has the version in `If-Match`; `replaced` is that " +
+        "version then. A text that is there already changes nothing, so a request may be repeated. " +
+        "`processes` are those of this machine's `./sluice up` that have the file, and what each did when " +
+        "it was told: others read it on SIGHUP.",
       body: { text: TEXT_EXAMPLE },
       answers: {
         200: {
