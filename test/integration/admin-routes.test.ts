@@ -263,8 +263,8 @@ test("the row comes before the change: without it nothing is done, and of what t
   const by = { pool: engines.pool, actor: { via: "cli", who: "tester", origin: "here" } } as const;
   const logged = () =>
     engines.pool.query(
-      "SELECT old_values AS was, new_values AS is_now, reason FROM audit_log WHERE subject='/x/routes.yaml' " +
-        "ORDER BY audit_id",
+      "SELECT old_values AS was, new_values AS is_now, reason FROM audit_log " +
+        "WHERE subject='/x/routes.yaml' ORDER BY audit_id",
     );
   // A name that no row takes: the statement fails.
   const nameless = { ...by, actor: { ...by.actor, who: "x".repeat(100) } };
@@ -275,8 +275,8 @@ test("the row comes before the change: without it nothing is done, and of what t
   const refusing = replacement(() => {
     throw new SluiceError("unavailable", { detail: "The routes file can't be replaced (EBUSY)." });
   });
-  const told = await replaceRoutes(by, refusing).catch((error: SluiceError) => error.detail);
-  expect(told).toBe("The routes file can't be replaced (EBUSY).");
+  const told = "The routes file can't be replaced (EBUSY).";
+  expect(await replaceRoutes(by, refusing).catch((error: SluiceError) => error.detail)).toBe(told);
   expect(await logged()).toEqual([
     { was: '{"version":"a"}', is_now: '{"version":"b","changes":[]}', reason: null },
     { was: '{"version":"b"}', is_now: '{"version":"a"}', reason: `Not done after all: ${told}` },

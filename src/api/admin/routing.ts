@@ -99,8 +99,8 @@ const showRoute = ({ routesFile }: RoutingDeps): Route =>
       description:
         "As text, and as a list without the settings of connectors. Secrets are kept elsewhere, but a " +
         "header or an address may have been written with one, so `text` is null for a token that only " +
-        "reads. Faults are of the file: while it has some, the processes go on with the one of before. `version` " +
-        "and `text` are null if it can't be read.",
+        "reads. Faults are of the file: while it has some, the processes go on with the one of before. " +
+        "`version` and `text` are null if it can't be read.",
       answers: { 200: { version: VERSION_EXAMPLE, text: TEXT_EXAMPLE, ...CONTENT_EXAMPLE } },
     },
     handle({ owner }) {

@@ -19,9 +19,12 @@ export function tellRoles(stateFolder: string): Promise<Told[]> {
   const kinds = Object.keys(ROLES);
   const reading = readRecords(resolve(stateFolder))
     .filter((record) => isAlive(record) && readsRoutes(record.role))
-    .toSorted((a, b) => kinds.indexOf(a.role) - kinds.indexOf(b.role) || (a.name < b.name ? -1 : 1));
+    .toSorted((a, b) => kinds.indexOf(a.role) - kinds.indexOf(b.role) || byName.compare(a.name, b.name));
   return Promise.all(reading.map(tellOne));
 }
+
+/** ingest-2 before ingest-10 */
+const byName = new Intl.Collator("en", { numeric: true });
 
 const readsRoutes = (role: string): boolean =>
   (ROLES as Record<string, RoleRow | undefined>)[role]?.reloads === true;
