@@ -86,7 +86,7 @@ export type Exported = {
 };
 
 type Declaration<A extends Access, B extends TObject | null, R extends Answers> = {
-  method: "GET" | "POST" | "PATCH" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** In the syntax of Bun.serve: `/v1/messages/:id` */
   path: string;
   access: A;

@@ -63,6 +63,8 @@ const scopeOf = (access: AdminAccess): string => access.slice("admin:".length);
 const takesKey = ({ errors }: Route): boolean => errors.includes("idempotency_key_reused");
 /** And exactly those that take a version can find another one. */
 const takesVersion = ({ errors }: Route): boolean => errors.includes("version_conflict");
+/** What replaces all of something must say what that was. */
+const needsVersion = ({ method }: Route): boolean => method === "PUT";
 
 function parametersOf(route: Route): Json[] {
   const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name = ""]) => pathParameter(route, name));
@@ -71,7 +73,9 @@ function parametersOf(route: Route): Json[] {
     ...route.query.map((name) => queryParameter(name, route)),
     ...(route.rawBytesMax === undefined ? [] : [refTo("parameters", "OperatorQuery")]),
     ...(takesKey(route) ? [refTo("parameters", "Idempotency-Key")] : []),
-    ...(takesVersion(route) ? [refTo("parameters", "If-Match")] : []),
+    ...(takesVersion(route)
+      ? [refTo("parameters", needsVersion(route) ? "If-Match-Needed" : "If-Match")]
+      : []),
   ];
 }
 
