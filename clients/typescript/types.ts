@@ -304,16 +304,6 @@ export type ValidationFailedProblem = Problem & {
   errors?: Array<FieldError>;
 };
 
-/** The request uses a documented feature that this version does not have yet. */
-export type NotSupportedProblem = Problem & {
-  type?: "urn:sluice:error:not_supported";
-  title?: "Not supported" | "پشتیبانی نمی‌شود";
-  status?: 422;
-  code: "not_supported";
-  error?: "not_supported";
-  errors?: Array<FieldError>;
-};
-
 /** This `Idempotency-Key` was used with another body in the last 24 hours. Nothing was done. */
 export type IdempotencyKeyReusedProblem = Problem & {
   type?: "urn:sluice:error:idempotency_key_reused";
@@ -1127,7 +1117,6 @@ export type Problems = {
   uri_too_long: UriTooLongProblem;
   unsupported_media_type: UnsupportedMediaTypeProblem;
   validation_failed: ValidationFailedProblem;
-  not_supported: NotSupportedProblem;
   idempotency_key_reused: IdempotencyKeyReusedProblem;
   otp_wrong: OtpWrongProblem;
   rate_limited: RateLimitedProblem;

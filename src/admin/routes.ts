@@ -1,5 +1,5 @@
 // `route`: checks the routes file, explains which operators would take a number, lists what the file has,
-// compares the operators of a route, and tells the running roles to read the file again.
+// compares the operators of a route, replaces the file, and tells the running roles to read it again.
 
 import type { Command } from "commander";
 import { type Lane, LANES } from "../core/message.ts";
@@ -13,7 +13,7 @@ const fileFlag = ["--file <path>", "another file than SLUICE_ROUTES"] as const;
 export function declareRoutes(program: Command, reload: () => Promise<void>): void {
   const route = program
     .command("route")
-    .description("check, explain, list, compare and reload operators and routes");
+    .description("check, explain, list, compare, replace and reload operators and routes");
   route
     .command("check")
     .description(
@@ -57,6 +57,18 @@ export function declareRoutes(program: Command, reload: () => Promise<void>): vo
     .action(async (name: string, options: CompareOptions) => {
       const { compareOperators } = await import("./compare-operators.ts");
       await compareOperators(name, options);
+    });
+  route
+    .command("replace")
+    .description(
+      "replace the file by another one that has no fault (else exit 65), with a row in the audit log, then " +
+        "reload it",
+    )
+    .argument("<file>", "the file whose text it gets")
+    .option("--if-version <sha256>", "only if the file is this version now, as sha256sum prints it")
+    .action(async (file: string, options: { ifVersion?: string }) => {
+      const { replaceBy } = await import("./replace-routes.ts");
+      if (await replaceBy(file, options)) await reload();
     });
   route
     .command("reload")

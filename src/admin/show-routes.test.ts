@@ -4,7 +4,8 @@ import { expect, test } from "bun:test";
 import { operatorTerms } from "../../test/support/operator-terms.ts";
 import type { OperatorSpec } from "../operators/connectors/kinds.ts";
 import type { OperatorTerms } from "../operators/terms.ts";
-import { asText, explain } from "./show-routes.ts";
+import { explain } from "../operators/explain.ts";
+import { asText } from "./show-routes.ts";
 
 const operator = (terms: Partial<OperatorTerms>): OperatorSpec => ({
   ...operatorTerms(terms),

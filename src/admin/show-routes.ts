@@ -4,10 +4,10 @@
 import { relative, resolve } from "node:path";
 import { type Lane, LANES } from "../core/message.ts";
 import { parsePhone } from "../core/phone.ts";
+import { type Explained, explain } from "../operators/explain.ts";
 import { listed } from "../operators/listing.ts";
-import { createRouter, type Found } from "../operators/route.ts";
 import { faultLines, loadRoutes, type RoutesFile } from "../operators/routes-file.ts";
-import type { OperatorTerms } from "../operators/terms.ts";
+import type { Fault } from "../operators/yaml-tree.ts";
 import { loadConfig } from "../platform/config.ts";
 import { say } from "../platform/output.ts";
 import type { Json } from "./database.ts";
@@ -22,9 +22,14 @@ export function readRoutes(given: string | undefined): { path: string; file: Rou
   const path = near.startsWith("..") ? full : near;
   const loaded = loadRoutes(full, process.env);
   if (loaded.kind === "ok") return { path, file: loaded.file };
-  process.stderr.write(`${faultLines(path, loaded.faults).join("\n")}\n`);
-  process.exitCode = EX_DATAERR;
+  refuse(path, loaded.faults);
   return null;
+}
+
+/** Prints the faults; the command has failed. */
+export function refuse(path: string, faults: readonly Fault[]): void {
+  process.stderr.write(`${faultLines(path, faults).join("\n")}\n`);
+  process.exitCode = EX_DATAERR;
 }
 
 export function check(path: string | undefined): void {
@@ -48,42 +53,6 @@ export function list(options: Json & { file?: string }): void {
   const read = readRoutes(options.file);
   if (read === null) return;
   say(options.json ? JSON.stringify(listed(read.file)) : listing(read.file));
-}
-
-export type Explained = {
-  lane: Lane;
-  /** The prefix that decides, and the route, if it is not the operators' own terms. */
-  prefix: string | null;
-  route: string | null;
-  /** In the order in which they are asked; `share` is of 1, among those of one tier. */
-  operators: { operator: string; tier: number; share: number; why: string }[];
-};
-
-/** Pure. What a sender would do while every operator is healthy and has room. */
-export function explain(file: RoutesFile, phone: string, lanes: readonly Lane[]): Explained[] {
-  const router = createRouter(file.operators, file.routes);
-  const terms = new Map(file.operators.map((operator) => [operator.name, operator]));
-  return lanes.map((lane) => {
-    const found = router.find(phone, lane);
-    return {
-      lane,
-      prefix: found?.prefix ?? null,
-      route: found?.route ?? null,
-      operators: found === null ? [] : ordered(found, terms),
-    };
-  });
-}
-
-function ordered(found: Found, terms: ReadonlyMap<string, OperatorTerms>): Explained["operators"] {
-  return found.tiers.flatMap((shares, tier) => {
-    const total = shares.reduce((sum, { weight }) => sum + weight, 0);
-    return shares.map(({ operator, weight }) => {
-      const { priority = 0, price = 0 } = terms.get(operator) ?? {};
-      const place = found.route === null ? `priority ${priority}, price ${price}` : `route ${found.route}`;
-      const among = shares.length === 1 ? "" : `, weight ${weight} of ${total}`;
-      return { operator, tier: tier + 1, share: weight / total, why: place + among };
-    });
-  });
 }
 
 export function asText(phone: string, explained: readonly Explained[]): string {

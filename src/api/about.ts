@@ -23,7 +23,8 @@ export const ADMIN_TAGS = {
   Keys: "Customers' API keys.",
   Wallets: "Top-ups, adjustments with a reason, spend caps, statements.",
   Prices: "Price plans by destination.",
-  Gateway: "Operators and routes, who sent the most, and the audit log.",
+  Routes: "Operators and routes: what the routes file has, who would take a number, and another file.",
+  Gateway: "Who sent the most, and the audit log.",
   Service: "For whoever runs Sluice, and for tools.",
 } as const;
 export type Tag = keyof typeof TAGS | keyof typeof ADMIN_TAGS;

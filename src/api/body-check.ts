@@ -15,19 +15,12 @@ Settings.Set({ maxErrors: 4 * FIELD_ERRORS_MAX });
 /** Fields that are required, unless the other one is given. */
 export type Unless = Readonly<Record<string, string>>;
 
-/**
- * Returns a function that returns the body as the schema's type, or throws validation_failed (not_supported
- * if the only problem is `notYet` fields).
- */
-export function checkerOf<S extends TObject>(
-  schema: S,
-  notYet: readonly string[] = [],
-  unless: Unless = {},
-): (body: unknown) => Static<S> {
+/** Returns a function that returns the body as the schema's type, or throws validation_failed. */
+export function checkerOf<S extends TObject>(schema: S, unless: Unless = {}): (body: unknown) => Static<S> {
   const pairs = Object.entries(unless);
   const compiled = Compile(schema);
   const fields = Object.keys(schema.properties);
-  const nullable = [...optionalOf(schema), ...notYet];
+  const nullable = optionalOf(schema);
   const lists = listsOf(schema);
   return (body) => {
     if (isObject(body)) {
@@ -43,12 +36,6 @@ export function checkerOf<S extends TObject>(
           ...unknownFields(body, fields),
         ]
       : [{ field: "body", reason: "must be a JSON object" }];
-    const asked = errors.filter((e) => notYet.includes(e.field));
-    if (asked.length > 0 && asked.length === errors.length) {
-      throw new SluiceError("not_supported", {
-        errors: asked.map((e) => ({ ...e, reason: "is not supported yet" })),
-      });
-    }
     throw new SluiceError("validation_failed", { errors: errors.slice(0, FIELD_ERRORS_MAX) });
   };
 }

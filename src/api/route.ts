@@ -86,7 +86,7 @@ export type Exported = {
 };
 
 type Declaration<A extends Access, B extends TObject | null, R extends Answers> = {
-  method: "GET" | "POST" | "PATCH" | "DELETE";
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** In the syntax of Bun.serve: `/v1/messages/:id` */
   path: string;
   access: A;
@@ -101,8 +101,6 @@ type Declaration<A extends Access, B extends TObject | null, R extends Answers> 
    * to this many bytes. `query` is empty then, and `body` null.
    */
   rawBytesMax?: number;
-  /** Documented fields of the body that are not implemented yet: 422 not_supported. */
-  notYet?: readonly string[];
   /** Fields of the body of which either one is required. */
   unless?: Unless;
   answers: R;
@@ -133,8 +131,8 @@ export type Route = Omit<Declaration<Access, TObject | null, Answers>, "handle">
 export function route<const A extends Access, B extends TObject | null, R extends Answers>(
   declaration: Declaration<A, B, R>,
 ): Route {
-  const { body, notYet = [], unless = {} } = declaration;
-  return { ...declaration, check: body === null ? null : checkerOf(body, notYet, unless) };
+  const { body, unless = {} } = declaration;
+  return { ...declaration, check: body === null ? null : checkerOf(body, unless) };
 }
 
 const ALWAYS: readonly ErrorCode[] = ["malformed_request", "validation_failed", "internal", "unavailable"];
@@ -161,13 +159,12 @@ const OF_A_BODY: readonly ErrorCode[] = [
 export const isOfAdmins = (access: Access): access is AdminAccess => access.startsWith("admin:");
 
 /** Every error code that a route may answer. */
-export function errorsOf({ access, body, rawBytesMax, notYet, errors }: Route): ErrorCode[] {
+export function errorsOf({ access, body, rawBytesMax, errors }: Route): ErrorCode[] {
   return [
     ...ALWAYS,
     ...(access === "public" ? [] : isOfAdmins(access) ? OF_A_TOKEN : OF_A_KEY),
     ...(body === null ? [] : OF_A_BODY),
     ...(rawBytesMax === undefined ? [] : (["payload_too_large", "unsupported_media_type"] as const)),
-    ...(notYet === undefined ? [] : (["not_supported"] as const)),
     ...errors,
   ];
 }

@@ -19,7 +19,7 @@ type Values = Readonly<Record<string, unknown>>;
 export type Change = {
   action: AuditAction;
   customerId?: number;
-  /** What is changed, if it isn't the customer itself: the id of a key or token, the name of a plan. */
+  /** What is changed, if it isn't the customer itself: the id of a key or token, a plan's or file's name. */
   subject?: string;
   reason?: string;
   /** The entry that it posted; `amount` in minor units, below 0 if taken from the wallet. */
@@ -50,6 +50,17 @@ const within = (conn: Connection): Pool => ({
   use: (body) => body(conn),
   transaction: (body) => body(conn),
   end: () => Promise.resolve(),
+});
+
+/** A pool of one connection that is lent already, as one that holds a lock. It repeats no transaction. */
+export const lent = (conn: Connection): Pool => ({
+  ...within(conn),
+  async transaction(body) {
+    await conn.query("BEGIN");
+    const result = await body(conn);
+    await conn.query("COMMIT");
+    return result;
+  },
 });
 
 const SUBJECT_CHARS_MAX = 200;

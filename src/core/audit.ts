@@ -3,6 +3,8 @@
 
 /** An adjustment of a wallet. */
 export const ADJUSTED = "wallet.adjust";
+/** The routes file was replaced. */
+export const ROUTES_CHANGED = "routes.change";
 
 /** The object that a change is of, and what was done to it. Names are added, never given another meaning. */
 export const AUDIT_ACTIONS = [
@@ -30,6 +32,7 @@ export const AUDIT_ACTIONS = [
   "opt_out.remove",
   "letter.requeue",
   "letter.drop",
+  ROUTES_CHANGED,
   "token.create",
   "token.revoke",
 ] as const;

@@ -151,12 +151,6 @@ export const ERRORS = {
     false,
     "`errors` names every field that was refused, and why.",
   ),
-  not_supported: row(
-    422,
-    "Not supported",
-    false,
-    "The request uses a documented feature that this version does not have yet.",
-  ),
   idempotency_key_reused: row(
     422,
     "Idempotency key reused",

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import {
   createIdFactory,
+  idNumber,
   isUlid,
   readUlid,
   ULID_TIME_MAX_MS,
@@ -117,5 +118,16 @@ test("an id's bits in hex are one of 128 bits, in the order of ids, and give it 
     const [one, other] = [ulidOf(at, a), ulidOf(later, b)];
     expect(ulidOfHex(ulidHex(one))).toBe(one);
     expect(ulidHex(one) < ulidHex(other)).toBe(one < other);
+  });
+});
+
+test("the number of an id fits 63 bits and stays the same: messages are looked up by it much later", () => {
+  expect(idNumber("01K3ZQ5V8W9X0Y1Z2A3B4C5D6E")).toBe("3749606845164831560");
+  const bytes = fc.uint8Array({ minLength: 10, maxLength: 10 });
+  holds("numbers of ids", fc.tuple(times, bytes, bytes), ([at, a, b]) => {
+    const [one, other] = [ulidOf(at, a), ulidOf(at, b)];
+    expect(idNumber(one)).toMatch(/^(0|[1-9]\d{0,18})$/);
+    expect(BigInt(idNumber(one))).toBeLessThan(2n ** 63n);
+    expect(idNumber(one) === idNumber(other)).toBe(one === other);
   });
 });

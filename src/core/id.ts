@@ -3,6 +3,7 @@
 // (ingest compares it with MySQL's) and where partitions begin.
 // Invariant: the ids of one factory only ever increase, even when its clock goes back.
 
+import { createHash } from "node:crypto";
 import { encodeTime, monotonicFactory } from "ulid";
 
 const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
@@ -37,6 +38,14 @@ export function isUlid(value: unknown): value is string {
 /** An id as a caller writes it, in letters of any case; null if it is none. */
 export function readUlid(text: string): string | null {
   return ULID_ANY_CASE.test(text) ? text.toUpperCase() : null;
+}
+
+/**
+ * A number made of an id, for those who take no letters: the same for the same id, in 1 to 19 digits, and
+ * less than 2^63. Of a hundred million ids two share one with a chance of 1 in 2,000.
+ */
+export function idNumber(id: string): string {
+  return (createHash("sha256").update(id).digest().readBigUInt64BE() >> 1n).toString();
 }
 
 /** The Unix milliseconds at which an id was made. @throws RangeError when it isn't an id */

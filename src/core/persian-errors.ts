@@ -154,10 +154,6 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
     title: "درخواست پذیرفته نشد",
     meaning: "errors هر فیلدی را که رد شده است، با دلیل آن نام می‌برد.",
   },
-  not_supported: {
-    title: "پشتیبانی نمی‌شود",
-    meaning: "درخواست از قابلیتی استفاده می‌کند که این نسخه هنوز ندارد.",
-  },
   idempotency_key_reused: {
     title: "Idempotency-Key تکراری",
     meaning: "این Idempotency-Key در 24 ساعت گذشته با بدنهٔ دیگری به کار رفته است. کاری انجام نشد.",

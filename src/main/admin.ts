@@ -7,12 +7,12 @@ import { createAdminRoutes } from "../api/admin/table.ts";
 import { runAdminRoute } from "../api/admin/run.ts";
 import { createServer } from "../api/server.ts";
 import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
-import { loadRoutes } from "../operators/routes-file.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { createProbe } from "../platform/probe.ts";
 import { runRole } from "../platform/role.ts";
 import { tablesAnswer } from "../schema/tables.ts";
+import { tellRoles } from "../stack/launcher/reload.ts";
 
 const CONNECTIONS = 4;
 /** For a statement that reads all customers' messages of a period. */
@@ -37,11 +37,11 @@ runRole({ name: "admin", usage: "bun src/main/admin.ts: the admin API." }, async
   role.check("mysql", () => probes.state().mysql);
   role.check("clickhouse", () => probes.state().clickhouse);
   await role.waitFor("MySQL", () => tablesAnswer(pool));
-  const path = resolve(config.routesFile);
   const routes = createAdminRoutes({
     pool,
     clickhouse,
-    routes: () => ({ path, loaded: loadRoutes(path, process.env) }),
+    routesFile: { path: resolve(config.routesFile), env: process.env },
+    tellRoles: () => tellRoles(config.stateFolder),
   });
   const server = createServer(
     {

@@ -17,6 +17,7 @@ import {
 } from "../core/message.ts";
 import { ANSWER, RULE } from "../operators/connectors/http-answer.ts";
 import { KIND_NAMES, settingsOf } from "../operators/connectors/kinds.ts";
+import { TLV } from "../operators/connectors/smpp-tlvs.ts";
 import { PLACEHOLDERS } from "../operators/connectors/template.ts";
 import { type Keywords, wanted } from "../operators/read-schema.ts";
 import { ROUTE } from "../operators/routes-file.ts";
@@ -155,6 +156,7 @@ export const TABLES: Record<string, () => string> = {
     ),
   answer: () => table(FIELD_HEAD, fieldRows(ANSWER.properties)),
   rules: () => table(FIELD_HEAD, fieldRows(RULE.properties)),
+  tlvs: () => table(FIELD_HEAD, fieldRows(TLV.properties)),
   terms: () => table(FIELD_HEAD, fieldRows(TERMS)),
   reports: () => table(FIELD_HEAD, fieldRows(REPORTS.properties)),
   kinds: () =>

@@ -15,6 +15,6 @@ test("each example of docs/CONNECTORS.md is a file without faults, with an opera
     expect(read.file.operators.map(({ name }) => name)).toEqual([operator]);
   }
   expect(examples.map(({ operator }) => operator)).toEqual(
-    expect.arrayContaining(["north", "panel", "query", "soap", "twilio", "kavenegar", "sns"]),
+    expect.arrayContaining(["north", "dlt", "panel", "query", "soap", "twilio", "kavenegar", "sns"]),
   );
 });

@@ -2,7 +2,18 @@
 
 import type { RoutesFile } from "./routes-file.ts";
 
-const SHOWN = ["name", "kind", "prefixes", "lanes", "priority", "price", "weight", "window", "rate"] as const;
+/** Terms that are never secret. */
+export const SHOWN = [
+  "name",
+  "kind",
+  "prefixes",
+  "lanes",
+  "priority",
+  "price",
+  "weight",
+  "window",
+  "rate",
+] as const;
 
 /** Operators without the settings of their kinds, which may be secrets, and the routes as they are. */
 export const listed = ({ operators, routes }: RoutesFile) => ({

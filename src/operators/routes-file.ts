@@ -91,11 +91,20 @@ export const ROUTES_SCHEMA = Type.Object(
 );
 
 /** Reads the file. Never throws for what is in it; secrets and placeholders come from `env`. */
-export function loadRoutes(path: string, env: Environment): LoadedRoutes {
+export const loadRoutes = (path: string, env: Environment): LoadedRoutes => loadWithBytes(path, env).loaded;
+
+/** The same, with what was read; null if it can't be. */
+export function loadWithBytes(
+  path: string,
+  env: Environment,
+): { bytes: Uint8Array | null; loaded: LoadedRoutes } {
   const read = readBytes(path);
-  return "problem" in read
-    ? { kind: "bad", faults: [{ line: 1, column: 1, path: "", what: read.problem }] }
-    : parseRoutes(read.bytes, { env, folder: dirname(resolve(path)) });
+  if ("problem" in read)
+    return {
+      bytes: null,
+      loaded: { kind: "bad", faults: [{ line: 1, column: 1, path: "", what: read.problem }] },
+    };
+  return { bytes: read.bytes, loaded: parseRoutes(read.bytes, { env, folder: dirname(resolve(path)) }) };
 }
 
 /** The same for those who can't go on without it. @throws Error that names every fault */
@@ -131,7 +140,8 @@ export function parseRoutes(
 export const faultLines = (path: string, faults: readonly Fault[]): string[] =>
   faults.map((f) => `${path}:${f.line}:${f.column} ${f.path === "" ? "" : `${f.path}: `}${f.what}`);
 
-function readBytes(path: string): { bytes: Uint8Array } | { problem: string } {
+/** At most FILE_BYTES_MAX and one more. */
+export function readBytes(path: string): { bytes: Uint8Array } | { problem: string } {
   try {
     const file = openSync(path, "r");
     try {

@@ -1,16 +1,20 @@
-// Looks up messages whose answer was lost, at operators that can be asked: over HTTP by our id, over SMPP by
-// the operator's, if it has named it all the same. What an operator answers is stored in the inbox as if it
-// had reported it, so it is read, matched and settled where reports are (src/dlr/).
+// Looks up messages whose answer was lost, at operators that can be asked: over HTTP by our id or the number
+// made of it, over SMPP by the operator's, if it has named it all the same. What an operator answers is
+// stored in the inbox as if it had reported it, so it is read, matched and settled where reports are
+// (src/dlr/).
 // Owns who is asked about what, and when. Leaves to others: what an answer means; messages of operators that
 // can't be asked, which wait for their report or their time limit.
 // Invariant: one sender of all asks at a time; nothing is ever submitted here. Bound: ASKED_AT_ONCE_MAX
 // questions a round, ANSWER_MAX_MS and ANSWER_BYTES_MAX for each answer.
 
+import { idNumber } from "../core/id.ts";
 import type { RawReport } from "../core/raw-report.ts";
 import { findNamed } from "../ledger/submissions.ts";
 import { findUnsure, type UnsureSubmit } from "../ledger/unsure.ts";
 import { authorizationOf } from "../operators/connectors/http-request.ts";
+import { isKavenegarAnswer, kavenegarLookUp } from "../operators/connectors/kavenegar.ts";
 import type { OperatorSpec } from "../operators/connectors/kinds.ts";
+import { ASKED_ID } from "../operators/reports/http-reading.ts";
 import type { Log } from "../platform/log.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { withLock } from "../platform/named-lock.ts";
@@ -39,8 +43,15 @@ const ANSWER_BYTES_MAX = 64 * 1024;
 const FIRST_MS = 30_000;
 const AGAIN_MOST_MS = 3_600_000;
 
-/** `url`: null over SMPP. */
-type Askable = { operator: string; url: string | null; authorization: string | undefined };
+/** Where an operator of HTTP is asked about the message of an id. An address may have a secret. */
+type Asking = {
+  urlOf(id: string): string;
+  authorization?: string | undefined;
+  /** Whether its answer is about that message at all; any is, unless given. */
+  isAbout?(body: Uint8Array, id: string): boolean;
+};
+/** `asking`: null over SMPP. */
+type Askable = { operator: string; asking: Asking | null };
 
 export function startLookUps(deps: LookUpDeps & PeriodicDeps): Periodic {
   const askedAtMs = new Map<string, number>();
@@ -96,40 +107,64 @@ function isDue({ changedAtMs }: UnsureSubmit, askedAtMs: number | undefined, now
 /** Over SMPP only about what the operator has named. */
 function mayAsk(one: UnsureSubmit, askable: ReadonlyMap<string, Askable>): boolean {
   const of = askable.get(one.operator ?? "");
-  return of !== undefined && (of.url !== null || one.operatorMessageId !== null);
+  return of !== undefined && (of.asking !== null || one.operatorMessageId !== null);
 }
 
 function askableOf(spec: OperatorSpec): [operator: string, askable: Askable][] {
-  if (spec.kind === "smpp")
-    return spec.query_sm ? [[spec.name, { operator: spec.name, url: null, authorization: undefined }]] : [];
-  const url = spec.reports?.look_up;
-  const authorization = spec.kind === "http" ? authorizationOf(spec) : undefined;
-  return url === undefined ? [] : [[spec.name, { operator: spec.name, url, authorization }]];
+  const { name: operator } = spec;
+  if (spec.kind === "smpp") return spec.query_sm ? [[operator, { operator, asking: null }]] : [];
+  const asking = askingOf(spec);
+  return asking === null ? [] : [[operator, { operator, asking }]];
 }
+
+/** Null if it can't be asked: nothing finds a message there, or its answers couldn't be read. */
+function askingOf(spec: Exclude<OperatorSpec, { kind: "smpp" }>): Asking | null {
+  const { reports } = spec;
+  if (reports?.look_up !== undefined) {
+    const secrets = spec.kind === "http" ? (spec.secrets ?? {}) : {};
+    const url = reports.look_up.replaceAll(/\{secret\.(\w+)\}/g, (_, name: string) =>
+      encodeURIComponent(secrets[name] ?? ""),
+    );
+    return {
+      urlOf: (id) => url.replaceAll("{id}", id).replaceAll("{id_number}", () => idNumber(id)),
+      authorization: spec.kind === "http" ? authorizationOf(spec) : undefined,
+    };
+  }
+  if (spec.kind !== "kavenegar" || !spec.localid || reports === undefined) return null;
+  return { urlOf: (id) => kavenegarLookUp(spec, id), isAbout: isKavenegarAnswer };
+}
+
+type One = UnsureSubmit & { operatorMessageIds: string[] };
 
 /** What can't be asked now is asked later: the message is held in any case. */
 async function ask(
-  { store, query, log, now }: LookUpDeps,
-  { operator, url, authorization }: Askable,
-  { id, phone, from, operatorMessageIds }: UnsureSubmit & { operatorMessageIds: string[] },
+  deps: LookUpDeps,
+  { operator, asking }: Askable,
+  one: One,
   signal: AbortSignal,
 ): Promise<void> {
-  if (url === null) return query(operator, { operatorMessageIds, phone, from });
+  const { id, phone, from, operatorMessageIds } = one;
+  const { store, log, now } = deps;
+  if (asking === null) return deps.query(operator, { operatorMessageIds, phone, from });
+  const { urlOf, authorization, isAbout = () => true } = asking;
   try {
-    const answer = await fetch(url.replaceAll("{id}", id), {
+    const answer = await fetch(urlOf(id), {
       redirect: "error",
       headers: authorization === undefined ? {} : { authorization },
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MAX_MS)]),
     });
     const body = await bytesOf(answer);
-    if (answer.status !== 200 || body === null) {
+    if (answer.status !== 200 || body === null || !isAbout(body, id)) {
       log.info({ operator, id, status: answer.status }, "an operator doesn't say what became of a message");
       return;
     }
     const contentType = answer.headers.get("content-type") ?? "";
-    await store({ operator, receivedAtMs: now(), via: "http", contentType, query: "", body });
+    const query = `${ASKED_ID}=${id}`;
+    await store({ operator, receivedAtMs: now(), via: "http", contentType, query, body });
   } catch (err) {
-    log.warn({ err, operator, id }, "could not look up a message at its operator");
+    // Not the error itself, which has the address.
+    const { code, name } = err as { code?: string; name?: string };
+    log.warn({ operator, id, reason: code ?? name }, "could not look up a message at its operator");
   }
 }
 

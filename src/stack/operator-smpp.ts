@@ -2,7 +2,8 @@
 // for each submit that asked for one. Shares the codec with the client, nothing else; the client's tests also
 // run against servers that aren't ours. Leaves which receipts are sent, and when, to operator-ends.ts, and
 // sending them to operator-receipts.ts. Invariant: a submit is in `<folder>/<name>.smpp.log`, as "<its id>
-// <phone> <part>/<parts> <beginning of its text>", before its answer or a receipt on it is sent.
+// <phone> <part>/<parts> <beginning of its text>", before its answer or a receipt on it is sent; and, if it
+// has optional parameters beside the codec's own, in `<name>.smpp-tlvs.log`, as "<its id> 0x1400=<hex> …".
 
 import { createServer, type Socket } from "node:net";
 import { answerTo, type Draft, encodePdu, nack } from "../platform/smpp/encode.ts";
@@ -11,6 +12,7 @@ import {
   COMMAND,
   decodeBind,
   decodeMessage,
+  hex,
   readHeader,
   RESPONSE,
   type ShortMessage,
@@ -56,6 +58,7 @@ export async function startSmppOperator({
   folder,
 }: SmppOperatorOptions) {
   const record = openRecord(folder, `${name}.smpp`);
+  const tlvs = openRecord(folder, `${name}.smpp-tlvs`);
   const links = new Set<Link>();
   const rate = createRate();
   const run = Date.now().toString(36);
@@ -109,6 +112,9 @@ export async function startSmppOperator({
     const id = `${name}${run}${(++serial).toString(36)}`;
     record.add(`${id} ${phone} ${partOf(submit)} ${beginningOf(submit)}`);
     record.write();
+    const vendors = vendorTlvs(submit);
+    if (vendors !== "") tlvs.add(`${id} ${vendors}`);
+    tlvs.write();
     if ((submit.registeredDelivery & 1) !== 0) {
       const { reports = ALL_DELIVERED } = behaves;
       const planned = planEnd(phone, behaves, reports, random);
@@ -185,6 +191,7 @@ export async function startSmppOperator({
       await new Promise<void>((resolve) => server.close(() => resolve()));
       receipts.stop();
       record.close();
+      tlvs.close();
     },
   };
 }
@@ -196,6 +203,15 @@ function partOf({ esmClass, shortMessage, tlvs }: ShortMessage): string {
   const octet = (tag: number) => tlvs.find(([own]) => own === tag)?.[1][0] ?? 1;
   return `${octet(TAG.sarSegmentSeqnum)}/${octet(TAG.sarTotalSegments)}`;
 }
+
+const KNOWN_TAGS = new Set<number>(Object.values(TAG));
+
+/** "0x1400=3132 0x1401=01" of those that are no part of the message itself, in their order. */
+const vendorTlvs = ({ tlvs }: ShortMessage): string =>
+  tlvs
+    .filter(([tag]) => !KNOWN_TAGS.has(tag))
+    .map(([tag, value]) => `${hex(tag)}=${Buffer.from(value).toString("hex")}`)
+    .join(" ");
 
 /** The first characters of its text, as far as they are ASCII: enough to find the message again. */
 function beginningOf({ esmClass, dataCoding, shortMessage, tlvs }: ShortMessage): string {

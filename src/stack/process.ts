@@ -23,6 +23,8 @@ export type ProcessSpec = {
   /** Unique in the state folder: mysql, ingest-1 … */
   name: string;
   port: number | null;
+  /** Of its health, readiness and metrics, if it has one. */
+  healthPort?: number;
   command: readonly string[];
   cwd: string;
   env: Readonly<Record<string, string | undefined>>;
@@ -45,6 +47,7 @@ export type ProcessRecord = Identity & {
   role: string;
   name: string;
   port: number | null;
+  healthPort?: number;
   stopSignal?: StopSignal;
   stopMaxMs: number;
   owner: Identity | null;
@@ -88,8 +91,9 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
     if (identity !== null && nice !== 0) setSessionNice(identity.pid, nice);
     if (identity === null)
       throw new Error(`${spec.name} did not start: ${file} cannot be run (see ${spec.logFile})`);
-    const { role, name, port, stopSignal = "SIGTERM", stopMaxMs } = spec;
-    const record = { ...identity, role, name, port, stopSignal, stopMaxMs, owner };
+    const { role, name, port, healthPort, stopSignal = "SIGTERM", stopMaxMs } = spec;
+    const health = healthPort === undefined ? {} : { healthPort };
+    const record = { ...identity, role, name, port, ...health, stopSignal, stopMaxMs, owner };
     writeRecord(stateFolder, record);
     return record;
   } finally {

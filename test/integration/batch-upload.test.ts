@@ -25,7 +25,14 @@ import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 
 const PRICE = 500;
 const NDJSON = "application/x-ndjson";
-type Result = { index: number; id?: string; code?: string; detail?: string; errors?: { field: string }[] };
+type Result = {
+  index: number;
+  id?: string;
+  code?: string;
+  detail?: string;
+  errors?: { field: string }[];
+  send_at?: string;
+};
 let db: TestDatabase;
 let proxy: TcpProxy;
 let ingest: IngestProcess;
@@ -50,13 +57,7 @@ const line = (n: number, fields: object = {}) =>
   `${JSON.stringify({ phone: phone(n), text: `hello ${n}`, reference: `r-${n}`, ...fields })}\n`;
 const body = (count: number, first = 0) => Array.from({ length: count }, (_, n) => line(first + n)).join("");
 const stored = (customer: TestCustomer) => support.storedOf(db.pool, customer);
-const countOf = async ({ customerId }: TestCustomer): Promise<number> => {
-  const [row] = await db.pool.query<{ n: number }[]>(
-    "SELECT COUNT(*) AS n FROM messages WHERE customer_id=?",
-    [customerId],
-  );
-  return Number(row?.n);
-};
+const countOf = async (customer: TestCustomer) => (await stored(customer)).length;
 const walletOf = (customer: TestCustomer) => support.walletOf(db.pool, customer);
 
 type Asked = { key?: string; at?: IngestProcess; type?: string };
@@ -118,7 +119,7 @@ describe("an upload", () => {
       undefined,
       "malformed_json",
       ...Array.from({ length: 5 }, () => "validation_failed"),
-      "not_supported",
+      "validation_failed",
       "validation_failed",
       "validation_failed",
       undefined,
@@ -134,6 +135,20 @@ describe("an upload", () => {
       ["phone"],
     ]);
     await holdsOnce(customer, 2, 10_000_000);
+  });
+
+  test("may have lines for later, each at its own time", async () => {
+    const customer = await makeCustomer(db.config, 10_000_000);
+    const [soon, later] = [3_600_000, 7_200_000].map((ms) => new Date(Date.now() + ms).toISOString());
+    const text = `${line(0, { send_at: later })}${line(1)}${line(2, { send_at: soon })}`;
+    const lines = await results(await upload(customer, text));
+    expect(lines.map(({ send_at }) => send_at)).toEqual([later, undefined, soon]);
+    const rows = await db.pool.query<{ status: string }[]>(
+      "SELECT status FROM messages WHERE customer_id=? ORDER BY id",
+      [customer.customerId],
+    );
+    expect(rows.map(({ status }) => status)).toEqual(["scheduled", "queued", "scheduled"]);
+    await holdsOnce(customer, 3, 10_000_000);
   });
 
   test("is answered while it comes, window by window", async () => {

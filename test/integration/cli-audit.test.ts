@@ -2,6 +2,9 @@
 
 import { expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { testCli } from "../support/cli.ts";
 
 const { run, json, customer } = await testCli();
@@ -50,4 +53,30 @@ test("every change by a command is in the audit log, with who made it, and no se
   const first = JSON.parse(run(["audit", "--limit", "1", "--json"]).stdout) as { next_cursor: string };
   expect(run(["audit", "--limit", "1", "--cursor", first.next_cursor]).code).toBe(0);
   expect(run(["audit", "--action", "x"]).code).toBe(1);
+});
+
+test("a routes file is replaced by a command only at the version it is meant for; the log has both", () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-test-replace-"));
+  const [file, next] = [join(folder, "routes.yaml"), join(folder, "next.yaml")];
+  const text = (price: string) => `operators: { A: { kind: http, url: http://a, price: ${price} } }\n`;
+  writeFileSync(file, text("1"));
+  const replace = (price: string, ...options: string[]) => {
+    writeFileSync(next, text(price));
+    return run(["route", "replace", next, ...options], { env: { SLUICE_ROUTES: file } });
+  };
+  const [version = ""] = execFileSync("sha256sum", [file], { encoding: "utf8" }).split(" ");
+  expect(replace("free")).toMatchObject({ code: 65, stdout: "" });
+  const late = replace("2", "--if-version", "another");
+  expect(late).toMatchObject({ code: 1, stdout: "" });
+  expect(late.stderr).toContain(`version is ${version} now`);
+  expect(readFileSync(file, "utf8")).toBe(text("1"));
+  const made = replace("2", "--if-version", version);
+  expect(made.code).toBe(0);
+  expect(made.stdout).toStartWith(`operator A: price 1 → 2\n${file} was ${version}\n`);
+  expect(readFileSync(file, "utf8")).toBe(text("2"));
+  const logged = logOf("--action", "routes.change");
+  rmSync(folder, { recursive: true });
+  expect(logged).toMatchObject([
+    { subject: file, via: "cli", old: { version }, new: { changes: ["operator A: price 1 → 2"] } },
+  ]);
 });

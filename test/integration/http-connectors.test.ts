@@ -8,6 +8,7 @@ import { createHash, createHmac } from "node:crypto";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { idNumber } from "../../src/core/id.ts";
 import { LATE_ANSWER_MAX_MS, SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { Answer } from "../../src/operators/connectors/connector.ts";
 import { faultLines, parseRoutes } from "../../src/operators/routes-file.ts";
@@ -179,7 +180,7 @@ base_url: ${say(status, body)}
 account_sid: ${SID}
 auth_token: { env: KEY }
 sender: "+15550001"
-report_url: https://us.example/dlr/A?token={x}
+report_url: https://us.example/dlr/A?token={x}&message={id}
 `;
 
   test("gets its form and credentials, and is asked for reports", async () => {
@@ -195,7 +196,7 @@ report_url: https://us.example/dlr/A?token={x}
       To: "+989121234567",
       From: "Shop",
       Body: "سلام & <b>",
-      StatusCallback: "https://us.example/dlr/A?token={x}",
+      StatusCallback: `https://us.example/dlr/A?token={x}&message=${message.id}`,
     });
     await said(entry(201, '{"sid":"SM2"}'), laneRecord("hi", { from: null }));
     expect(new URLSearchParams(last().body).get("From")).toBe("+15550001");
@@ -225,7 +226,10 @@ describe("Kavenegar", () => {
       receptor: "00989121234567",
       message: "سلام & <b>",
       sender: "Shop",
+      localid: idNumber(message.id),
     });
+    await said(`${entry(200, answer(200, entries))}localid: false\n`);
+    expect(new URLSearchParams(last().body).has("localid")).toBe(false);
   });
 
   test("its table of statuses: the message's fault, ours, or for now", async () => {

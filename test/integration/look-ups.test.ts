@@ -1,8 +1,8 @@
-// Looking up messages whose answer was lost, on MySQL and an operator that can be asked over HTTP: what it
+// Looking up messages whose answer was lost, on MySQL and operators that can be asked over HTTP: what one
 // says settles them as its report would, and what it doesn't say changes nothing.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { createIdFactory } from "../../src/core/id.ts";
+import { createIdFactory, idNumber } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import type { RawReport } from "../../src/core/raw-report.ts";
 import { takeReports } from "../../src/dlr/take.ts";
@@ -22,19 +22,22 @@ import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 
 const id = createIdFactory({ now: Date.now });
-/** What the operator answers, by message. */
+/** What the operator answers, by message, or by the number of its id. */
 const answers = new Map<string, () => Response>();
-const asked: { id: string; authorization: string | null }[] = [];
+const asked: { id: string; path: string; authorization: string | null }[] = [];
 /** What was asked by SMPP. */
 const queried: string[] = [];
-const log = { info: () => undefined, warn: () => undefined } as unknown as Log;
+const warned: unknown[][] = [];
+const log = { info: () => undefined, warn: (...of: unknown[]) => void warned.push(of) } as unknown as Log;
 
 const server = Bun.serve({
   port: 0,
   hostname: "127.0.0.1",
   fetch(request) {
-    const message = new URL(request.url).searchParams.get("id") ?? "";
-    asked.push({ id: message, authorization: request.headers.get("authorization") });
+    const { pathname, searchParams } = new URL(request.url);
+    const message = searchParams.get("id") ?? searchParams.get("localid") ?? "";
+    const path = pathname + (searchParams.get("key") ?? "");
+    asked.push({ id: message, path, authorization: request.headers.get("authorization") });
     return answers.get(message)?.() ?? new Response("no such message", { status: 404 });
   },
 });
@@ -64,6 +67,23 @@ operators:
     kind: http
     url: http://127.0.0.1:${server.port}/submit
     price: 1
+  K:
+    kind: kavenegar
+    base_url: http://127.0.0.1:${server.port}/kave
+    api_key: { env: KEY }
+    price: 1
+    reports: { open: true }
+  N:
+    kind: http
+    url: http://127.0.0.1:${server.port}/submit
+    price: 1
+    secrets: { key: { env: KEY } }
+    reports:
+      shape: generic
+      template: { our_id: ref, status: status }
+      echoes_id: true
+      open: true
+      look_up: "http://127.0.0.1:${server.port}/number?key={secret.key}&id={id_number}"
   S:
     kind: smpp
     host: 127.0.0.1
@@ -142,6 +162,59 @@ test("an unknown message is settled by what its operator answers; what it doesn'
   answers.set(under.id, says(under, "DELIVRD"));
   expect(await round()).toEqual({ count: 3, results: ["settled"] });
   expect(await stateOf(under)).toBe("delivered capture");
+}, 30_000);
+
+const entries =
+  (...of: unknown[]) =>
+  () =>
+    new Response(JSON.stringify({ return: { status: 200 }, entries: of }).replaceAll(/"(\d+)"/g, "$1"));
+
+test("Kavenegar is asked by the number that its submits have; only an answer with that number says anything", async () => {
+  const [delivered, failed, under, noSuch, none, other] = [
+    await unknown("K"),
+    await unknown("K"),
+    await unknown("K"),
+    await unknown("K"),
+    await unknown("K"),
+    await unknown("K"),
+  ];
+  const ofStatus = ({ id: own }: LaneRecord, status: number) =>
+    answers.set(idNumber(own), entries({ messageid: "8792343", localid: idNumber(own), status }));
+  ofStatus(delivered, 10);
+  ofStatus(failed, 11);
+  ofStatus(under, 5);
+  ofStatus(noSuch, 100);
+  answers.set(idNumber(none.id), () => Response.json({ return: { status: 200 }, entries: null }));
+  answers.set(
+    idNumber(other.id),
+    entries({ messageid: "8792344", localid: idNumber(delivered.id), status: 11 }),
+  );
+  asked.length = 0;
+  expect(await round()).toEqual({ count: 6, results: ["notice", "notice", "settled", "settled"] });
+  expect(new Set(asked.map(({ path }) => path))).toEqual(
+    new Set(["/kave/v1/Bearer%20k/sms/statuslocalmessageid.json"]),
+  );
+  expect(await stateOf(delivered)).toBe("delivered capture");
+  expect(await stateOf(failed)).toBe("undelivered capture");
+  for (const held of [under, noSuch, none, other]) expect(await stateOf(held)).toBe("unknown -");
+}, 30_000);
+
+test("an address may have a secret and the number of our id, which then names the message in the answer", async () => {
+  const [delivered, other, moved] = [await unknown("N"), await unknown("N"), await unknown("N")];
+  const answer = (ref: string) => () => new Response(`{"ref":${ref},"status":"DELIVRD"}`);
+  answers.set(idNumber(delivered.id), answer(idNumber(delivered.id)));
+  answers.set(idNumber(other.id), answer(idNumber(delivered.id)));
+  answers.set(idNumber(moved.id), () => Response.redirect(`http://127.0.0.1:${server.port}/elsewhere`));
+  asked.length = 0;
+  warned.length = 0;
+  expect((await round()).count).toBe(3);
+  expect(asked.map(({ path }) => path)).toEqual(Array(3).fill("/numberBearer k"));
+  expect(await stateOf(delivered)).toBe("delivered capture");
+  for (const held of [other, moved]) expect(await stateOf(held)).toBe("unknown -");
+  // The address has the secret, so it is in no log.
+  expect(warned).toEqual([
+    [{ operator: "N", id: moved.id, reason: "UnexpectedRedirect" }, expect.anything()],
+  ]);
 }, 30_000);
 
 test("over SMPP an operator is asked about the submits that it named, and about no message of which it named none", async () => {

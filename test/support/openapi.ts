@@ -26,7 +26,13 @@ const OBJECTS: Readonly<Record<string, Shape>> = {
   tag: { must: ["name"], fields: { name: "string", description: "string" } },
   path: {
     must: [],
-    fields: { get: "operation", post: "operation", patch: "operation", delete: "operation" },
+    fields: {
+      get: "operation",
+      post: "operation",
+      put: "operation",
+      patch: "operation",
+      delete: "operation",
+    },
   },
   operation: {
     must: ["operationId", "summary", "security", "responses"],

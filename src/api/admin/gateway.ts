@@ -1,9 +1,7 @@
-// What admins look at besides customers: the operators and routes, who sent the most, and the audit log.
+// What admins look at besides customers and routes: who sent the most, and the audit log.
 
 import { Type } from "typebox";
 import { AUDIT_ACTIONS, AUDIT_DOORS } from "../../core/audit.ts";
-import { listed } from "../../operators/listing.ts";
-import { faultLines, type LoadedRoutes } from "../../operators/routes-file.ts";
 import type { Clickhouse } from "../../platform/clickhouse.ts";
 import { listAudit } from "../../reports/audit-log.ts";
 import { readParams, TOP_ORDERS } from "../../reports/params.ts";
@@ -13,75 +11,9 @@ import { closed, Count, Cursor, CustomerId, Money, OrNull, Sum, Time, Ulid } fro
 import type { AdminDeps } from "./run.ts";
 import { WHY_EXAMPLE } from "./shapes.ts";
 
-export type GatewayDeps = AdminDeps & {
-  clickhouse: Clickhouse;
-  /** The routes file as it is now, and its path. */
-  routes: () => { path: string; loaded: LoadedRoutes };
-};
+export type GatewayDeps = AdminDeps & { clickhouse: Clickhouse };
 
-export const createGatewayRoutes = (deps: GatewayDeps): Route[] => [
-  routesRoute(deps),
-  topRoute(deps),
-  auditRoute(deps),
-];
-
-const Terms = Type.Record(Type.String(), Type.Unknown());
-
-const routesRoute = ({ routes }: GatewayDeps): Route =>
-  route({
-    method: "GET",
-    path: "/admin/v1/routes",
-    access: "admin:read",
-    query: [],
-    body: null,
-    answers: {
-      200: Type.Object(
-        {
-          operators: Type.Array(Terms),
-          routes: Type.Array(Terms),
-          faults: Type.Array(Type.String({ description: "what is wrong in the file, with its line" })),
-        },
-        closed,
-      ),
-    },
-    errors: [],
-    about: {
-      operationId: "getRoutes",
-      tag: "Gateway",
-      summary: "Operators and routes, as the routes file has them now",
-      description:
-        "Without the settings of connectors, which may be secrets. They are changed in the file, without a " +
-        "restart: `./sluice route check`, then `./sluice route reload`. Faults of the file are shown here, " +
-        "while the processes go on with the one of before.",
-      answers: {
-        200: {
-          operators: [
-            {
-              name: "A",
-              kind: "simulated",
-              prefixes: ["+98"],
-              lanes: ["normal", "express"],
-              priority: 1,
-              price: 300,
-              weight: 1,
-              window: 32,
-              rate: null,
-            },
-          ],
-          routes: [],
-          faults: [],
-        },
-      },
-    },
-    handle() {
-      const { path, loaded } = routes();
-      if (loaded.kind === "ok") {
-        const { operators, routes: named } = listed(loaded.file);
-        return { status: 200, body: { operators, routes: [...named], faults: [] } };
-      }
-      return { status: 200, body: { operators: [], routes: [], faults: faultLines(path, loaded.faults) } };
-    },
-  });
+export const createGatewayRoutes = (deps: GatewayDeps): Route[] => [topRoute(deps), auditRoute(deps)];
 
 const PERIOD_DEFAULT_MS = 24 * 3_600_000;
 
@@ -148,7 +80,7 @@ const Entry = Type.Object(
     origin: Type.String({ description: "an IP address, or a host's name" }),
     action: Type.Enum(AUDIT_ACTIONS),
     customer_id: OrNull(CustomerId),
-    subject: OrNull(Type.String({ description: "the id of a key or token, the name of a plan" })),
+    subject: OrNull(Type.String({ description: "the id of a key or token, the name of a plan or file" })),
     entry_id: OrNull(Ulid),
     amount: OrNull(Sum),
     reason: OrNull(Type.String()),

@@ -46,7 +46,7 @@ for (const route of routes) {
     });
 
     test("takes a body without unknown fields or none, and parameters that exist", () => {
-      const hasBody = route.method === "POST" || route.method === "PATCH";
+      const hasBody = ["POST", "PUT", "PATCH"].includes(route.method);
       expect(route.body !== null).toBe(hasBody);
       if (route.body !== null) expect(route.body).toMatchObject({ additionalProperties: false });
       for (const name of route.query) expect(Object.keys(PARAMS)).toContain(name);

@@ -11,14 +11,18 @@ import { createCustomerRoutes } from "./customers.ts";
 import { createGatewayRoutes, type GatewayDeps } from "./gateway.ts";
 import { createKeyRoutes } from "./keys.ts";
 import { createPriceRoutes } from "./prices.ts";
+import { createRoutingRoutes, type RoutingDeps, VERSION_EXAMPLE } from "./routing.ts";
 import { createWalletRoutes } from "./wallets.ts";
 
-export function createAdminRoutes(deps: GatewayDeps): Route[] {
+type Deps = GatewayDeps & RoutingDeps;
+
+export function createAdminRoutes(deps: Deps): Route[] {
   const routes: Route[] = [
     ...createCustomerRoutes(deps),
     ...createKeyRoutes(deps),
     ...createWalletRoutes(deps),
     ...createPriceRoutes(deps),
+    ...createRoutingRoutes(deps),
     ...createGatewayRoutes(deps),
     createHealth(),
     createOpenApi(() => routes, ADMIN_BOOK),
@@ -27,7 +31,7 @@ export function createAdminRoutes(deps: GatewayDeps): Route[] {
 }
 
 /** The same routes without what they work with: to read what they declare, not to run them. */
-export const declaredAdminRoutes = (): Route[] => createAdminRoutes({} as GatewayDeps);
+export const declaredAdminRoutes = (): Route[] => createAdminRoutes({} as Deps);
 
 const DESCRIPTION = `For whoever runs Sluice: customers, keys, prices, limits, money, and the log of every
 change.
@@ -38,7 +42,8 @@ change.
 - What moves money needs an \`Idempotency-Key\`; a repeat with it takes no effect and gets the first answer,
   however much later. The same key with another request is refused.
 - A change of a customer or plan may name in \`If-Match\` the \`version\` that it is meant for; if that was
-  changed meanwhile, nothing is done. Without it the last change counts, and the log has both.
+  changed meanwhile, nothing is done. Without it the last change counts, and the log has both. Whoever
+  replaces the routes file must name it.
 - Input is strict, errors are \`application/problem+json\`, and money is whole minor units, as in the
   customers' API. To take a limit, a plan or a list away, its value is the word \`none\`.
 - Lists end with \`next_cursor\`, which goes into \`cursor\` of the next request, with the same filters, and
@@ -56,10 +61,21 @@ const IF_MATCH: Json = {
   example: '"20260921141320000000"',
 };
 
+const IF_MATCH_NEEDED: Json = {
+  ...IF_MATCH,
+  required: true,
+  description: "The `version` that is to be replaced.",
+  example: `"${VERSION_EXAMPLE}"`,
+};
+
 export const ADMIN_BOOK: Book = {
   title: "Sluice admin",
   description: DESCRIPTION,
   tags: ADMIN_TAGS,
   securitySchemes: SECURITY_SCHEMES,
-  parameters: { "Idempotency-Key": idempotencyKey("for ever"), "If-Match": IF_MATCH },
+  parameters: {
+    "Idempotency-Key": idempotencyKey("for ever"),
+    "If-Match": IF_MATCH,
+    "If-Match-Needed": IF_MATCH_NEEDED,
+  },
 };

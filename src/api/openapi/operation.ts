@@ -39,14 +39,12 @@ export function operationOf(route: Route, into: Components): Json {
   };
 }
 
-function descriptionOf({ about, access, bodyBytesMax, notYet = [] }: Route): string {
+function descriptionOf({ about, access, bodyBytesMax }: Route): string {
   const paragraphs: string[] = [];
   if (about.description !== undefined) paragraphs.push(about.description);
   if (isOfAdmins(access)) paragraphs.push(`The token needs the scope \`${scopeOf(access)}\`.`);
   else if (access !== "public") paragraphs.push(`The key needs the scope \`${access}\`.`);
   if (bodyBytesMax !== undefined) paragraphs.push(`The body has at most ${bodyBytesMax / 1_024} KiB.`);
-  const names = notYet.map((name) => `\`${name}\``).join(", ");
-  if (names !== "") paragraphs.push(`Not built yet, and refused with 422 \`not_supported\`: ${names}.`);
   return paragraphs.join("\n\n");
 }
 
@@ -65,6 +63,8 @@ const scopeOf = (access: AdminAccess): string => access.slice("admin:".length);
 const takesKey = ({ errors }: Route): boolean => errors.includes("idempotency_key_reused");
 /** And exactly those that take a version can find another one. */
 const takesVersion = ({ errors }: Route): boolean => errors.includes("version_conflict");
+/** What replaces all of something must say what that was. */
+const needsVersion = ({ method }: Route): boolean => method === "PUT";
 
 function parametersOf(route: Route): Json[] {
   const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name = ""]) => pathParameter(route, name));
@@ -73,7 +73,9 @@ function parametersOf(route: Route): Json[] {
     ...route.query.map((name) => queryParameter(name, route)),
     ...(route.rawBytesMax === undefined ? [] : [refTo("parameters", "OperatorQuery")]),
     ...(takesKey(route) ? [refTo("parameters", "Idempotency-Key")] : []),
-    ...(takesVersion(route) ? [refTo("parameters", "If-Match")] : []),
+    ...(takesVersion(route)
+      ? [refTo("parameters", needsVersion(route) ? "If-Match-Needed" : "If-Match")]
+      : []),
   ];
 }
 

@@ -24,7 +24,7 @@ import { type Json, printSchema, refTo, typeName } from "./schemas.ts";
 export const CODES = Object.keys(ERRORS) as ErrorCode[];
 
 /** Codes whose problem has `errors`, if individual fields were refused. */
-const NAMES_FIELDS: readonly ErrorCode[] = ["malformed_request", "validation_failed", "not_supported"];
+const NAMES_FIELDS: readonly ErrorCode[] = ["malformed_request", "validation_failed"];
 
 /** Members that only the problem of one code has. */
 const EXTRA: Partial<Record<ErrorCode, Json>> = {
@@ -122,7 +122,6 @@ const EXAMPLES: Partial<Record<ErrorCode, () => SluiceError>> = {
   malformed_request: () =>
     refused("malformed_request", "Idempotency-Key", "must be given once, and without commas"),
   validation_failed: () => refused("validation_failed", "phone", "is not a valid phone number"),
-  not_supported: () => refused("not_supported", "template", "is not supported yet"),
   insufficient_balance: () => insufficientBalance(1_000, 250),
   spend_cap_reached: () =>
     new SpendCapError(1_000, {

@@ -20,7 +20,7 @@ import { sleep } from "../../platform/retry.ts";
 import { checkerOf } from "../body-check.ts";
 import { readPieces } from "../http.ts";
 import { givenKey } from "../idempotency-key.ts";
-import { CallbackUrl, From, ValidFor } from "../options.ts";
+import { CallbackUrl, From, SendAt, ValidFor } from "../options.ts";
 import type { Arrival, Lines } from "../route.ts";
 import { closed, Count, Money, Time, Ulid } from "../shapes.ts";
 import { type Streams, streamed } from "../streams.ts";
@@ -36,6 +36,7 @@ const Line = Type.Object(
     reference,
     callback_url: CallbackUrl,
     valid_for: ValidFor,
+    send_at: SendAt,
   },
   closed,
 );
@@ -55,7 +56,7 @@ const Result = Type.Union([
   Type.Object(
     {
       index: Count,
-      code: Type.Enum(["validation_failed", OPTED_OUT, "malformed_json", "body_not_utf8", "not_supported"]),
+      code: Type.Enum(["validation_failed", OPTED_OUT, "malformed_json", "body_not_utf8"]),
       detail: Type.String(),
       errors: Type.Optional(Type.Array(Type.Object({ field: Type.String(), reason: Type.String() }, closed))),
     },
@@ -88,7 +89,7 @@ export function createUpload({
   now,
   streams,
 }: UploadRouteDeps): Lines {
-  const check = checkerOf(Line, ["send_at"]);
+  const check = checkerOf(Line);
   const deps = { acceptBatch, optOuts, find: keys.find, sleep };
   const readFor =
     (owner: KeyOwner) =>

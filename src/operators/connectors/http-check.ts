@@ -2,15 +2,11 @@
 // that can't be set, an answer that could never be accepted, expressions. Invariant: an entry without a fault
 // compiles (http-request.ts, http-answer.ts never throw for it).
 
-import { join, type Reading } from "../read-schema.ts";
-import type { Tree } from "../yaml-tree.ts";
+import type { Reading } from "../read-schema.ts";
+import { type At, child, fault, itemsOf, type MapTree, membersOf, textOf, valueOf } from "./entry-tree.ts";
 import { expressionProblem } from "./expression.ts";
 import { HEADER_NAME, OWN_HEADERS, partsOfUrl } from "./http-request.ts";
 import { templateProblem } from "./template.ts";
-
-type MapTree = Tree & { kind: "map" };
-/** A part of the entry, and its path in it. */
-type At = { tree: Tree; path: string };
 
 export function checkHttp(reading: Reading, tree: MapTree, path: string): void {
   const secrets = membersOf(child({ tree, path }, "secrets")).map(([name]) => name);
@@ -28,6 +24,7 @@ export function checkHttp(reading: Reading, tree: MapTree, path: string): void {
   for (const each of leavesOf(child(body, "json"))) template(each);
   template(child(body, "xml"));
   checkAnswer(reading, child({ tree, path }, "answer"));
+  checkLookUp(reading, child(child({ tree, path }, "reports"), "look_up"), secrets);
 }
 
 /** Without either nobody is the sender. */
@@ -42,6 +39,12 @@ function checkUrl(reading: Reading, url: At | null, secrets: readonly string[]):
   const { path, query } = partsOfUrl(textOf(url) ?? "");
   const problem = templateProblem(path, { secrets, inPath: true }) ?? templateProblem(query, { secrets });
   if (problem !== null) fault(reading, url, problem);
+}
+
+function checkLookUp(reading: Reading, lookUp: At | null, secrets: readonly string[]): void {
+  for (const [token, name = ""] of (textOf(lookUp) ?? "").matchAll(/\{secret\.(\w+)\}/g))
+    if (!secrets.includes(name))
+      fault(reading, lookUp, `${token} is not in \`secrets\`: name where that one is kept`);
 }
 
 function checkHeaders(reading: Reading, entry: At): void {
@@ -105,43 +108,9 @@ function checkExpression(reading: Reading, at: At | null, needsGroup: boolean): 
   if (problem !== null) fault(reading, at, problem);
 }
 
-// ---- the tree ----
-
-function fault(reading: Reading, at: At | null, what: string): void {
-  if (at !== null) reading.fault(at.tree, at.path, what);
-}
-
-function child(at: At | null, name: string): At | null {
-  return membersOf(at).find(([own]) => own === name)?.[1] ?? null;
-}
-
-function membersOf(at: At | null): [name: string, value: At][] {
-  if (at === null) return [];
-  const { tree, path } = at;
-  if (tree.kind !== "map") return [];
-  return [...tree.entries].map(([name, { value }]) => [name, { tree: value, path: join(path, name) }]);
-}
-
-function itemsOf(at: At | null): At[] {
-  if (at === null) return [];
-  const { tree, path } = at;
-  return tree.kind === "list" ? tree.items.map((item, n) => ({ tree: item, path: `${path}[${n}]` })) : [];
-}
-
 /** All single values in it, however deep. */
 function leavesOf(at: At | null): At[] {
   if (at === null) return [];
   if (at.tree.kind === "value") return [at];
   return [...membersOf(at).map(([, value]) => value), ...itemsOf(at)].flatMap(leavesOf);
-}
-
-function valueOf(at: At | null): string | number | boolean | null {
-  if (at === null) return null;
-  const { tree } = at;
-  return tree.kind === "value" ? tree.value : null;
-}
-
-function textOf(at: At | null): string | null {
-  const value = valueOf(at);
-  return typeof value === "string" ? value : null;
 }

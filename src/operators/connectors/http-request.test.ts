@@ -62,6 +62,7 @@ test("each placeholder is what the documentation says", () => {
   const { body } = build({ body: { json } }, { text: "سلام", encoding: "ucs2", traceparent: "00-a-b-01" });
   expect(JSON.parse(body ?? "")).toEqual({
     id: "01KDA0000000000000000000AA",
+    id_number: "7949967148628683102",
     phone: "+989121234567",
     phone_digits: "989121234567",
     phone_national: "09121234567",

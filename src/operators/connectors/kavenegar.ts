@@ -1,8 +1,11 @@
 // Kavenegar's REST interface, as settings of the HTTP connector (https://kavenegar.com/rest.html). Its
 // reports: ../reports/kavenegar.ts.
 // Each answer has its own status, which is also that of HTTP; an answer without it is not Kavenegar's.
+// A submit's `localid` is a number of ours (a `long` there): Kavenegar sends no second message for it, and
+// says what became of it although nobody knows the messageid.
 
 import { type Static, Type } from "typebox";
+import { idNumber } from "../../core/id.ts";
 import { secret } from "../secret.ts";
 import type { OperatorTerms } from "../terms.ts";
 import { baseUrl } from "./addresses.ts";
@@ -20,6 +23,11 @@ export const KAVENEGAR_SETTINGS = {
       description: "the line of messages without a `from`; none: the account's own",
     }),
   ),
+  localid: Type.Boolean({
+    default: true,
+    description:
+      "whether each submit has a number made of our id, by which a message without an answer is looked up",
+  }),
 };
 export type KavenegarOperator = OperatorTerms & { kind: "kavenegar" } & Static<
     ReturnType<typeof Type.Object<typeof KAVENEGAR_SETTINGS>>
@@ -84,14 +92,16 @@ export function createKavenegarConnector(
   onReport: OnReport,
   link: OperatorLink,
 ): Connector {
-  const { window, base_url, api_key, sender } = operator;
+  const { window, base_url, api_key, sender, localid } = operator;
+  const form: Record<string, string> = { receptor: "00{phone_digits}", message: "{text}", sender: "{from}" };
+  if (localid) form.localid = "{id_number}";
   return createSpokenConnector(
     {
       window,
       url: `${base_url}/v1/{secret.key}/sms/send.json`,
       secrets: { key: api_key },
       // It takes no plus; 00 and the country's code stand for any country, Iran too.
-      body: { form: { receptor: "00{phone_digits}", message: "{text}", sender: "{from}" } },
+      body: { form },
       sender,
       answer: ANSWER,
     },
@@ -99,3 +109,14 @@ export function createKavenegarConnector(
     link,
   );
 }
+
+/** Where it says what became of a message, by the `localid` of its submit. The address has the API key. */
+export const kavenegarLookUp = (
+  { base_url, api_key }: Pick<KavenegarOperator, "base_url" | "api_key">,
+  id: string,
+): string =>
+  `${base_url}/v1/${encodeURIComponent(api_key)}/sms/statuslocalmessageid.json?localid=${idNumber(id)}`;
+
+/** Whether its answer speaks of that message. Of one that it doesn't know it names none. */
+export const isKavenegarAnswer = (body: Uint8Array, id: string): boolean =>
+  new RegExp(`"localid"\\s*:\\s*"?${idNumber(id)}["\\s,}]`).test(Buffer.from(body).toString("latin1"));

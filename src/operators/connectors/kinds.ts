@@ -9,6 +9,7 @@ import { checkHttp, checkTwilio } from "./http-check.ts";
 import { createHttpConnector, HTTP_SETTINGS } from "./http.ts";
 import { createKavenegarConnector, KAVENEGAR_SETTINGS } from "./kavenegar.ts";
 import { createSmppConnector, SMPP_SETTINGS, windowOf } from "./smpp.ts";
+import { checkTlvs } from "./smpp-tlvs.ts";
 import { createSnsConnector, SNS_SETTINGS } from "./sns.ts";
 import { createTwilioConnector, TWILIO_SETTINGS } from "./twilio.ts";
 
@@ -19,7 +20,7 @@ import { createTwilioConnector, TWILIO_SETTINGS } from "./twilio.ts";
  */
 const KINDS = {
   http: { settings: HTTP_SETTINGS, create: createHttpConnector, check: checkHttp },
-  smpp: { settings: SMPP_SETTINGS, create: createSmppConnector, window: windowOf },
+  smpp: { settings: SMPP_SETTINGS, create: createSmppConnector, check: checkTlvs, window: windowOf },
   twilio: { settings: TWILIO_SETTINGS, create: createTwilioConnector, check: checkTwilio },
   kavenegar: { settings: KAVENEGAR_SETTINGS, create: createKavenegarConnector },
   sns: { settings: SNS_SETTINGS, create: createSnsConnector },

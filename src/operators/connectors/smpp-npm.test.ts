@@ -1,5 +1,5 @@
 // The SMPP connector against a server that isn't ours, npm `smpp`: messages arrive there as they were
-// written, and its receipts arrive here.
+// written, with the operator's own optional parameters, and its receipts arrive here.
 
 import { expect, test } from "bun:test";
 import { until } from "../../../test/support/smpp-peer.ts";
@@ -21,6 +21,7 @@ const TEXTS = [
 test("messages of one part and of many arrive as they were written, and each submit has its receipt", async () => {
   const inbox = new Map<string, string[]>();
   const sessions: NpmSession[] = [];
+  const parameters: string[] = [];
   let last = 0;
   const server = npmSmpp.createServer((session) => {
     sessions.push(session);
@@ -31,6 +32,8 @@ test("messages of one part and of many arrive as they were written, and each sub
     session.on("submit_sm", (pdu: NpmPdu) => {
       const id = `n${++last}`;
       session.send(pdu.response({ message_id: id }));
+      // What it doesn't know by name it has under the tag.
+      parameters.push([5120, 5121].map((tag) => (pdu[tag] as Buffer).toString("latin1")).join(" "));
       const { message, udh } = pdu.short_message as { message: string; udh?: Buffer[] };
       const [, , part = 1] = udh?.[0]?.subarray(2) ?? [];
       const parts = inbox.get(String(pdu.destination_addr)) ?? [];
@@ -46,7 +49,14 @@ test("messages of one part and of many arrive as they were written, and each sub
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const delivered: string[] = [];
   const connector = createSmppConnector(
-    smppOperator({ port: server.address().port, binds: 2 }),
+    smppOperator({
+      port: server.address().port,
+      binds: 2,
+      tlvs: [
+        { tag: 0x1400, type: "octets", value: "1101234567890123456" },
+        { tag: 0x1401, type: "cstring", value: "{from}" },
+      ],
+    }),
     () => undefined,
     {
       onBinds: () => undefined,
@@ -79,6 +89,7 @@ test("messages of one part and of many arrive as they were written, and each sub
     await until(() => acknowledged === last);
     expect(new Set(delivered)).toEqual(new Set(ids));
     expect(ids).toHaveLength(last);
+    expect(parameters).toEqual(ids.map(() => "1101234567890123456 Shop\0"));
   } finally {
     await connector.close();
     for (const session of sessions) session.close();

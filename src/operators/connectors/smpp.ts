@@ -27,6 +27,7 @@ import { ADDRESS_FORMS, type AddressTypes, destinationOf, sourceOf } from "./smp
 import { submitParts } from "./smpp-parts.ts";
 import { querySubmits } from "./smpp-query.ts";
 import { shareBinds } from "./smpp-shared.ts";
+import { compileTlvs, TLVS, type TlvsOf } from "./smpp-tlvs.ts";
 import { createWarning } from "./warning.ts";
 
 const octet = { minimum: 0, maximum: 255 };
@@ -110,6 +111,7 @@ export const SMPP_SETTINGS = {
     default: "absolute",
     description: "whether it is told until when a message is worth delivering; some refuse any value",
   }),
+  tlvs: Type.Optional(TLVS),
   query_sm: Type.Boolean({
     default: true,
     description:
@@ -160,7 +162,10 @@ export function createSmppConnector(
     },
     link,
   );
-  const referenceFor = createReferences(RECIPIENTS_MAX, Math.random);
+  const making: Making = {
+    referenceFor: createReferences(RECIPIENTS_MAX, Math.random),
+    tlvsOf: compileTlvs(operator.tlvs, operator.sender),
+  };
   const overrides = overridesOf(operator);
   const warn = createWarning(link);
   if (password.length > PASSWORD_CHARS_MAX)
@@ -182,7 +187,7 @@ export function createSmppConnector(
   };
   return {
     submit(message, done) {
-      const drafts = draftsOf(operator, message, referenceFor);
+      const drafts = draftsOf(operator, message, making);
       if (typeof drafts === "string") return done({ kind: "refused", permanent: true, reason: drafts });
       const leftMs = submitByOf(message) - Date.now();
       submitParts({ binds, kindOf, timeoutMs: SUBMIT_TIMEOUT_MS, leftMs }, drafts, {
@@ -213,14 +218,19 @@ function bindsOf({ mode, binds }: SmppOperator): BindAs[] {
 const overridesOf = ({ statuses = {} }: SmppOperator): StatusOverrides =>
   new Map(Object.entries(statuses).map(([status, kind]) => [Number(status), kind]));
 
+type Making = { referenceFor: (phone: string) => number; tlvsOf: TlvsOf };
+
 /** The submits of a message, or why this operator can't get it. */
-function draftsOf(operator: SmppOperator, message: LaneRecord, referenceFor: (phone: string) => number) {
+function draftsOf(operator: SmppOperator, message: LaneRecord, { referenceFor, tlvsOf }: Making) {
   const { alphabet, data_coding, split, receipt_parts, registered_delivery, validity } = operator;
   const types: AddressTypes = operator.addresses ?? {};
-  const source = sourceOf(message.from ?? operator.sender ?? "", types);
+  const sender = message.from ?? operator.sender ?? "";
+  const source = sourceOf(sender, types);
   if (source === null) return "a sender that SMPP can't carry";
   const text = smppText(message.text, alphabet, data_coding);
   if (text === null) return `a text that ${alphabet} can't carry`;
+  const tlvs = tlvsOf(message, sender);
+  if (tlvs === null) return "an optional parameter that SMPP can't carry";
   const dest = destinationOf(message.phone, types);
   return submitDrafts(
     text,
@@ -240,6 +250,7 @@ function draftsOf(operator: SmppOperator, message: LaneRecord, referenceFor: (ph
       split,
       receiptParts: receipt_parts,
       reference: text.parts.length > 1 ? referenceFor(message.phone) : 0,
+      tlvs,
     },
   );
 }

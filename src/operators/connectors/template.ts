@@ -4,6 +4,7 @@
 // names. Invariant: each value is encoded for the place it stands in, so no text, sender or secret can end
 // that place; literals are the author's.
 
+import { idNumber } from "../../core/id.ts";
 import type { LaneRecord } from "../../core/lane-record.ts";
 import { nationalForms } from "../../core/phone.ts";
 import { validUntilOf } from "../../core/retries.ts";
@@ -60,6 +61,10 @@ export const PLACEHOLDERS: Readonly<Record<string, Placeholder>> = {
   valid_until_unix: {
     meaning: "the same in seconds since 1970; a number in JSON",
     of: (message) => Math.floor(validUntilOf(message) / 1_000),
+  },
+  id_number: {
+    meaning: "a number of at most 19 digits made of our id, for operators that take no letters",
+    of: ({ id }) => idNumber(id),
   },
   traceparent: {
     meaning: "the W3C trace context; each request has it as a header already",

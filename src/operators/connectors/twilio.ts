@@ -37,7 +37,7 @@ export const TWILIO_SETTINGS = {
       description: "the messaging service that sends; it chooses the From of messages without one",
     }),
   ),
-  report_url: reportUrl("StatusCallback: our /dlr/NAME, as Twilio reaches it"),
+  report_url: reportUrl("StatusCallback: our /dlr/NAME, as Twilio reaches it; {id} in it is our id"),
 };
 export type TwilioOperator = OperatorTerms & { kind: "twilio" } & Static<
     ReturnType<typeof Type.Object<typeof TWILIO_SETTINGS>>
@@ -91,7 +91,7 @@ export function createTwilioConnector(
   const { messaging_service_sid, report_url } = operator;
   const form: Record<string, string> = { To: "{phone}", From: "{from}", Body: "{text}" };
   if (messaging_service_sid !== undefined) form.MessagingServiceSid = messaging_service_sid;
-  if (report_url !== undefined) form.StatusCallback = literally(report_url);
+  if (report_url !== undefined) form.StatusCallback = literally(report_url).replaceAll("{{id}}", "{id}");
   return createSpokenConnector(
     {
       window,

@@ -1,7 +1,7 @@
 // What the shapes of HTTP reports have in common: the reading of an entry whose fields were found, and our
-// own id where the operator echoes it.
+// own id where the operator echoes it, as it is or as the number that is made of it.
 
-import { isUlid } from "../../core/id.ts";
+import { idNumber, isUlid } from "../../core/id.ts";
 import type { Fields } from "./http-fields.ts";
 import { errorOf, idsOf, type Reading, ReportError, type ReportStatus, type ReportTerms } from "./report.ts";
 
@@ -28,11 +28,20 @@ export function readingOf(fields: Fields, terms: ReportTerms, found: Found): Rea
   };
 }
 
+/**
+ * The parameter that a look-up adds to the query of its answer: the message that was asked about. No id can
+ * be made of its number, so an answer that names the number is read with it.
+ */
+export const ASKED_ID = "asked_id";
+
 /** Our id of the message, in the field that the template names; null if it is no id of ours. */
 function ourIdOf(fields: Fields, terms: ReportTerms): string | null {
   if (!terms.echoesId) return null;
-  const id = fields.text(terms.template?.our_id)?.toUpperCase();
-  return isUlid(id) ? id : null;
+  const named = fields.text(terms.template?.our_id);
+  const id = named?.toUpperCase();
+  if (isUlid(id)) return id;
+  const asked = fields.text(ASKED_ID);
+  return isUlid(asked) && idNumber(asked) === named ? asked : null;
 }
 
 /**

@@ -1,5 +1,6 @@
 // Kavenegar: the answer of its look-ups (`entries`), and its callback, which has the same fields as a form or
-// a query (https://kavenegar.com/rest.html#sms-status).
+// a query (https://kavenegar.com/rest.html#sms-status). The answer to a look-up by `localid` names our
+// message by it.
 
 import { entriesOf, type Fields, type HttpReport } from "./http-fields.ts";
 import { mustHave, readingOf } from "./http-reading.ts";
@@ -25,7 +26,7 @@ export function readKavenegar(report: HttpReport, terms: ReportTerms): Reading[]
     if (fields.has("message") && !fields.has("status")) return []; // an inbound message
     const code = fields.text("status") ?? "";
     const status = STATUS[code] ?? "unknown";
-    return readingOf(fields, terms, {
+    return readingOf(fields, terms.echoesId ? terms : withLocalid(terms), {
       ids: [fields.text("messageid")],
       status,
       error: status === "none" || status === "delivered" ? null : code,
@@ -34,6 +35,12 @@ export function readKavenegar(report: HttpReport, terms: ReportTerms): Reading[]
     });
   });
 }
+
+const withLocalid = (terms: ReportTerms): ReportTerms => ({
+  ...terms,
+  echoesId: true,
+  template: { our_id: "localid" },
+});
 
 /** A look-up's entries, or the one report that a callback is. */
 function listed(report: HttpReport): Fields[] {

@@ -4,6 +4,7 @@
 import type { RawReport } from "../../core/raw-report.ts";
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { idNumber } from "../../core/id.ts";
 import { REPORT_ENTRIES_MAX, REPORT_ID_CHARS_MAX } from "../../core/limits.ts";
 import { deliverPdu } from "../../../test/support/deliver-pdu.ts";
 import { holds } from "../../../test/support/seed.ts";
@@ -153,6 +154,27 @@ describe("our own id", () => {
     expect(first(readReport(http('{"status":"delivered","ref":"7"}'), echo("vonage"))).ourId).toBeNull();
     const silent = terms("vonage", { template: { our_id: "ref" } });
     expect(first(readReport(http(`{"status":"delivered","ref":"${ULID}"}`), silent)).ourId).toBeNull();
+  });
+
+  test("is known by its number only in the answer of a look-up, of the message that was asked about", () => {
+    const [asked, other] = ["01KDA0000000000000000000AA", "01KDA0000000000000000000AB"];
+    const kavenegar = (localid: string, query: string, more = "") =>
+      readReport(
+        http(`{"entries":[{"messageid":7,"localid":${localid},"status":10}${more}]}`, "", query),
+        terms("kavenegar"),
+      ).map(({ ourId }) => ourId);
+    const query = `asked_id=${asked}`;
+    expect(kavenegar(idNumber(asked), query)).toEqual([asked]);
+    expect(kavenegar(`"${idNumber(asked)}"`, query)).toEqual([asked]);
+    expect(kavenegar(idNumber(other), query)).toEqual([null]);
+    expect(kavenegar(idNumber(asked), "")).toEqual([null]);
+    expect(kavenegar(idNumber(asked), "asked_id=7")).toEqual([null]);
+    const two = `,{"messageid":8,"localid":${idNumber(asked)},"status":11}`;
+    expect(kavenegar(idNumber(asked), query, two)).toEqual([null, null]);
+    const numbered = terms("generic", { echoesId: true, template: { our_id: "ref", status: "status" } });
+    const generic = (ref: string) =>
+      first(readReport(http(`{"ref":${ref},"status":"DELIVRD"}`, "", query), numbered)).ourId;
+    expect([idNumber(asked), idNumber(other), `"${other}"`].map(generic)).toEqual([asked, null, other]);
   });
 
   test("in a query is about a single report, never about a list of them", () => {

@@ -115,6 +115,15 @@ test("a look-up needs an address with our id, answers that name it, and an opera
   const ours = "template: { our_id: ref }, echoes_id: true";
   const reports = (more: string) => `${HTTP}reports: { shape: generic, open: true, ${more} }`;
   expect(faults(reports(`look_up: "http://a/{id}", ${ours}`))).toEqual([]);
+  expect(faults(reports(`look_up: "http://a/{id_number}", ${ours}`))).toEqual([]);
+  const secret = `look_up: "http://a/{id}?key={secret.key}", ${ours}`;
+  expect(faults(`secrets: { key: { env: TOKEN } }\n${reports(secret)}`)).toEqual([]);
+  expect(faults(reports(secret))).toEqual([
+    "6:53.look_up: {secret.key} is not in `secrets`: name where that one is kept",
+  ]);
+  expect(faults(`kind: kavenegar\napi_key: { env: TOKEN }\nreports: { open: true, ${secret} }`)).toEqual([
+    "6:37.look_up: has a secret: only an operator of kind http has `secrets`",
+  ]);
   expect(faults(reports('look_up: "http://a/{id}"'))).toEqual([
     "6:53.look_up: needs answers that name our id: give echoes_id: true, and template: { our_id: … }",
   ]);

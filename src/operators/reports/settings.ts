@@ -57,13 +57,16 @@ const AddressBlock = Type.Refine(
 const LookUp = Type.Refine(
   Type.String({
     maxLength: 500,
-    description: "where a message without an answer is looked up; what it answers is read as a report",
+    description:
+      "where a message without an answer is looked up, by {id} or {id_number}, with {secret.NAME} of an " +
+      "operator of kind http; what it answers is read as a report",
     errorMessage: "must be an address such as https://sms.example/status/{id}, where {id} is our id",
   }),
   (text) => {
-    const url = URL.parse(text.replaceAll("{id}", "0"));
-    if (url === null || !/^https?:$/.test(url.protocol)) return false;
-    return url.username === "" && url.password === "" && text.includes("{id}");
+    const [origin] = /^https?:\/\/[^/?#{}\s]+/.exec(text) ?? [];
+    if (origin === undefined || !/\{id(_number)?\}/.test(text)) return false;
+    const url = URL.parse(text.replaceAll(/\{(id|id_number|secret\.\w+)\}/g, "0"));
+    return url !== null && url.username === "" && url.password === "";
   },
   () => "no address with an id",
 );
@@ -203,6 +206,12 @@ export function checkReports(reading: Reading, tree: Tree, path: string, kind: s
       placeOf("echoes_id"),
       `${path}.echoes_id`,
       "needs the field's name: give template: { our_id: … }",
+    );
+  if (kind !== "http" && String(valueOf("look_up")).includes("{secret."))
+    reading.fault(
+      placeOf("look_up"),
+      `${path}.look_up`,
+      "has a secret: only an operator of kind http has `secrets`",
     );
   if (valueOf("look_up") !== undefined && valueOf("echoes_id") !== true)
     reading.fault(

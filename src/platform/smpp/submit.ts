@@ -28,6 +28,8 @@ export type SubmitOptions = {
   receiptParts: ReceiptParts;
   /** The same in all parts, and another in this recipient's next long message (8 bits). */
   reference: number;
+  /** The operator's own, in every part. */
+  tlvs: readonly Tlv[];
 };
 
 const UDH_INDICATOR = 0x40;
@@ -35,12 +37,12 @@ const UDH_INDICATOR = 0x40;
 export function submitDrafts(
   { dataCoding, parts }: SmppText,
   fields: SubmitFields,
-  { split, receiptParts, reference }: SubmitOptions,
+  { split, receiptParts, reference, tlvs: own }: SubmitOptions,
 ): Draft[] {
   const draft = (
     esmClass: number,
     shortMessage: Uint8Array,
-    tlvs: Tlv[],
+    joining: Tlv[],
     registeredDelivery: number,
   ): Draft =>
     message({
@@ -49,7 +51,7 @@ export function submitDrafts(
       esmClass,
       dataCoding,
       shortMessage,
-      tlvs,
+      tlvs: own.length === 0 ? joining : [...joining, ...own],
       registeredDelivery,
     });
   const [first] = parts;
@@ -66,12 +68,12 @@ export function submitDrafts(
       const header = Uint8Array.of(5, 0, 3, reference, parts.length, i + 1);
       return draft(UDH_INDICATOR, Buffer.concat([header, part]), [], registeredDelivery);
     }
-    const tlvs: Tlv[] = [
+    const joining: Tlv[] = [
       [TAG.sarMsgRefNum, Uint8Array.of(0, reference)],
       [TAG.sarTotalSegments, Uint8Array.of(parts.length)],
       [TAG.sarSegmentSeqnum, Uint8Array.of(i + 1)],
     ];
-    return draft(0, part, tlvs, registeredDelivery);
+    return draft(0, part, joining, registeredDelivery);
   });
 }
 

@@ -94,6 +94,7 @@ const submits = (text: string, options: Partial<SubmitOptions> = {}) =>
       split: "udh",
       receiptParts: "each",
       reference: 0xab,
+      tlvs: [],
       ...options,
     }),
   );

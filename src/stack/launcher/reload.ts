@@ -1,54 +1,69 @@
 // `route reload`: sends SIGHUP to the running roles that have the routes file, and waits until each says in
-// its metrics that it uses the file, or has refused it.
+// its metrics that it uses the file, or has refused it. The admin API tells them the same way.
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
 import { say } from "../../platform/output.ts";
 import { sleep } from "../../platform/retry.ts";
 import { isAlive, type ProcessRecord, readRecords, reloadProcess } from "../process.ts";
-import { ROLES } from "../role-table.ts";
-import { findTools } from "../tools.ts";
-import { createRoles } from "./roles.ts";
+import { type RoleRow, ROLES } from "../role-table.ts";
 
 const ANSWER_MAX_MS = 10_000;
 const POLL_MS = 50;
 
-/** Returns the exit code: 0 if all that run use the file now, 1 if one does not. */
-export async function reload(config: Config): Promise<0 | 1> {
-  const stateFolder = resolve(config.stateFolder);
-  const records = readRecords(stateFolder).filter(isAlive);
-  const ingest = records.filter(({ role }) => role === "ingest").length;
-  const roles = createRoles(config, findTools(process.env), stateFolder, {
-    ingest: Math.max(1, ingest),
-    operators: "",
-  });
-  const reading = roles.flatMap(({ role, name, healthPort }) => {
-    const record = records.find((each) => each.name === name);
-    return record !== undefined && ROLES[role as keyof typeof ROLES].reloads ? [{ record, healthPort }] : [];
-  });
-  if (reading.length === 0) {
-    say(`nothing that reads it is running in ${stateFolder}`);
-    return 0;
-  }
-  const results = await Promise.all(reading.map((each) => reloadOne(each.record, each.healthPort)));
-  for (const { line } of results) say(line);
-  return results.every(({ isUsed }) => isUsed) ? 0 : 1;
+/** `silent`: it couldn't be told, or gave no sign of having read the file. */
+export type Told = { name: string; pid: number; result: "uses" | "refused" | "silent" };
+
+/** Tells the roles that run in this state folder, in the order of their table. Never throws. */
+export function tellRoles(stateFolder: string): Promise<Told[]> {
+  const kinds = Object.keys(ROLES);
+  const reading = readRecords(resolve(stateFolder))
+    .filter((record) => isAlive(record) && readsRoutes(record.role))
+    .toSorted((a, b) => kinds.indexOf(a.role) - kinds.indexOf(b.role) || byName.compare(a.name, b.name));
+  return Promise.all(reading.map(tellOne));
 }
 
-type Reloaded = { line: string; isUsed: boolean };
+/** ingest-2 before ingest-10 */
+const byName = new Intl.Collator("en", { numeric: true });
 
-async function reloadOne(record: ProcessRecord, healthPort: number): Promise<Reloaded> {
-  const { name, pid } = record;
-  const before = await readState(healthPort);
-  reloadProcess(record);
+const readsRoutes = (role: string): boolean =>
+  (ROLES as Record<string, RoleRow | undefined>)[role]?.reloads === true;
+
+/** Returns the exit code: 0 if all that run use the file now, 1 if one does not. */
+export async function reload(config: Config): Promise<0 | 1> {
+  const all = await tellRoles(config.stateFolder);
+  if (all.length === 0) say(`nothing that reads it is running in ${resolve(config.stateFolder)}`);
+  for (const told of all) say(lineOf(told));
+  return all.every(({ result }) => result === "uses") ? 0 : 1;
+}
+
+function lineOf({ name, pid, result }: Told): string {
+  switch (result) {
+    case "uses":
+      return `${name}: uses it (pid ${pid})`;
+    case "refused":
+      return `${name}: refused it (pid ${pid}); why: ./sluice logs ${name}`;
+    case "silent":
+      return `${name}: gave no sign of it (pid ${pid}); see: ./sluice logs ${name}`;
+  }
+}
+
+async function tellOne(record: ProcessRecord): Promise<Told> {
+  const { name, pid, healthPort } = record;
+  const before = healthPort === undefined ? null : await readState(healthPort);
+  try {
+    reloadProcess(record);
+  } catch {
+    return { name, pid, result: "silent" }; // another user's
+  }
+  if (healthPort === undefined || before === null) return { name, pid, result: "silent" };
   for (const endMs = performance.now() + ANSWER_MAX_MS; performance.now() < endMs; await sleep(POLL_MS)) {
     const now = await readState(healthPort);
-    if (now === null || before === null) continue;
-    if (now.failed > before.failed)
-      return { line: `${name}: refused it (pid ${pid}); why: ./sluice logs ${name}`, isUsed: false };
-    if (now.loadedAt > before.loadedAt) return { line: `${name}: uses it (pid ${pid})`, isUsed: true };
+    if (now === null) continue;
+    if (now.failed > before.failed) return { name, pid, result: "refused" };
+    if (now.loadedAt > before.loadedAt) return { name, pid, result: "uses" };
   }
-  return { line: `${name}: gave no sign of it (pid ${pid}); see: ./sluice logs ${name}`, isUsed: false };
+  return { name, pid, result: "silent" };
 }
 
 /** Null if the process doesn't answer. */
