@@ -183,7 +183,7 @@ test("throttling and refusing profiles refuse for now", async () => {
 test("links that are cut in mid-window: what is accepted was taken, what was not sent or refused was not", async () => {
   const { submit, log, reports, notes } = await start({ ...PROFILES.drops, drops: 0.01 });
   const answers: Answer[] = [];
-  // Links that were cut before their first answer are not waited for: each answers some before there are many.
+  // Links that were cut before their first answer are not waited for: each answers some first.
   for (let i = 0; i < 5; i++)
     answers.push(...(await Promise.all([1, 2].map((n) => submit("hi", `+98913000000${n}`)))));
   await Promise.all(
