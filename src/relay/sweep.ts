@@ -7,7 +7,7 @@
 // scheduled, whose ids may be much older → pause → a new moment.
 // Invariants: a message is requeued only when its loss is proven and its row, under lock, is still queued at
 // that attempt; one relay at a time looks. Bound: LOOK_MS of looking and REQUEUE_MAX messages a tick; then a
-// rest of PAUSE_FACTOR times the time it took, and of at least a ninth of `afterMs`.
+// rest of PAUSE_FACTOR times the time it took, between a ninth of `afterMs` and all of it.
 
 import { ulidBound } from "../core/id.ts";
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
@@ -88,7 +88,7 @@ export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): P
       if (state !== null || before?.at !== "proven") return TICK_MS;
       counts.sweeps_total++;
       sweptToMs.set(of.lane, before.momentMs);
-      return Math.max(afterMs * PAUSE_SHARE, before.tookMs * PAUSE_FACTOR);
+      return Math.max(afterMs * PAUSE_SHARE, Math.min(afterMs, before.tookMs * PAUSE_FACTOR));
     });
   });
   return {
