@@ -9,6 +9,7 @@ import type { Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { randomFrom } from "../support/seed.ts";
 import { type AdjustRequest, type AdjustTry, files, openLines } from "./evidence.ts";
+import { type SideLoad, startSideLoad } from "./side-load.ts";
 
 const EVERY_MS = 700;
 const AGAIN_MS = 600;
@@ -17,11 +18,6 @@ const AMOUNT_MIN = 1_000;
 const TWICE_SHARE = 0.2;
 /** Every other answer is certain. */
 const AGAIN = new Set([0, 409, 429, 503]);
-
-export type AdjustLoad = {
-  /** Asks for no new ones; resolves when all are answered for certain, or after `maxMs`. */
-  stop(maxMs: number): Promise<void>;
-};
 
 /** Makes a token that may change wallets. */
 export async function makeAdmin(pool: Pool): Promise<string> {
@@ -34,13 +30,11 @@ export async function makeAdmin(pool: Pool): Promise<string> {
 export function startAdjustments(
   folder: string,
   options: { url: string; token: string; customers: readonly string[]; seed: number },
-): AdjustLoad {
+): SideLoad {
   const { url, token, customers } = options;
   const log = openLines<AdjustRequest>(folder, files.adjustments);
   const random = randomFrom(options.seed + 4);
-  const work = new Set<Promise<void>>();
   let n = 0;
-  let giveUp = false;
   const ask = async ({ key, customer, amount }: AdjustRequest): Promise<AdjustTry> => {
     try {
       const answer = await fetch(`${url}/admin/v1/customers/${customer}/adjustments`, {
@@ -60,8 +54,8 @@ export function startAdjustments(
       return { status: 0, entry: null, replayed: false };
     }
   };
-  const adjust = async (request: AdjustRequest, isTwice: boolean) => {
-    for (let left = isTwice ? 2 : 1; left > 0 && !giveUp; ) {
+  const adjust = async (request: AdjustRequest, isTwice: boolean, isOver: () => boolean) => {
+    for (let left = isTwice ? 2 : 1; left > 0 && !isOver(); ) {
       const answer = await ask(request);
       request.tries.push(answer);
       if (!AGAIN.has(answer.status)) left--;
@@ -69,21 +63,11 @@ export function startAdjustments(
     }
     log.add(request);
   };
-  const timer = setInterval(() => {
+  const begin = (isOver: () => boolean) => {
     const customer = customers[Math.floor(random() * customers.length)] as string;
     const amount = (random() < 0.5 ? 1 : -1) * (AMOUNT_MIN + n);
-    const one = adjust({ key: `adjust-${n++}`, customer, amount, tries: [] }, random() < TWICE_SHARE);
-    work.add(one);
-    void one.finally(() => work.delete(one));
-  }, EVERY_MS);
-  return {
-    async stop(maxMs) {
-      clearInterval(timer);
-      const endMs = performance.now() + maxMs;
-      while (work.size > 0 && performance.now() < endMs) await sleep(50);
-      giveUp = true;
-      await Promise.all(work);
-      log.close();
-    },
+    const request = { key: `adjust-${n++}`, customer, amount, tries: [] };
+    return [adjust(request, random() < TWICE_SHARE, isOver)];
   };
+  return startSideLoad(EVERY_MS, begin, () => log.close());
 }

@@ -6,6 +6,7 @@ import { sleep } from "../../src/platform/retry.ts";
 import { randomFrom } from "../support/seed.ts";
 import type { Say } from "./checker.ts";
 import { type Evidence, files, type InboundAnswer, openLines } from "./evidence.ts";
+import { type SideLoad, startSideLoad } from "./side-load.ts";
 
 /** The type of their events, as the receiver logs it in place of a status. */
 export const RECEIVED = "message.received";
@@ -17,23 +18,16 @@ const AGAIN_MS = 500;
 const ANSWER_MAX_MS = 5_000;
 const TWICE_SHARE = 0.1;
 
-export type InboundLoad = {
-  /** Posts no new ones; resolves when all are acknowledged, or after `maxMs`. */
-  stop(maxMs: number): Promise<void>;
-};
-
 /** `url`: of the API. */
 export function startInbound(
   folder: string,
   { url, customers, seed }: { url: string; customers: readonly string[]; seed: number },
-): InboundLoad {
+): SideLoad {
   const log = openLines<InboundAnswer>(folder, files.inbound);
   const random = randomFrom(seed + 3);
-  const work = new Set<Promise<void>>();
   let n = 0;
-  let giveUp = false;
-  const post = async (customer: string, id: string, body: string) => {
-    while (!giveUp) {
+  const post = async (customer: string, id: string, body: string, isOver: () => boolean) => {
+    while (!isOver()) {
       const status = await fetch(`${url}/mo/A`, {
         method: "POST",
         headers: { "content-type": "application/json" },
@@ -47,27 +41,15 @@ export function startInbound(
       await sleep(AGAIN_MS);
     }
   };
-  const timer = setInterval(() => {
+  const begin = (isOver: () => boolean) => {
     const id = `mo-${n++}`;
     const customer = customers[Math.floor(random() * customers.length)] as string;
     const text = `Inbound ${id}`;
     const body = JSON.stringify({ id, from: "989120000001", to: inboundNumberOf(customer), text });
-    for (let copies = random() < TWICE_SHARE ? 2 : 1; copies > 0; copies--) {
-      const one = post(customer, id, body);
-      work.add(one);
-      void one.finally(() => work.delete(one));
-    }
-  }, EVERY_MS);
-  return {
-    async stop(maxMs) {
-      clearInterval(timer);
-      const endMs = performance.now() + maxMs;
-      while (work.size > 0 && performance.now() < endMs) await sleep(50);
-      giveUp = true;
-      await Promise.all(work);
-      log.close();
-    },
+    const copies = random() < TWICE_SHARE ? 2 : 1;
+    return Array.from({ length: copies }, () => post(customer, id, body, isOver));
   };
+  return startSideLoad(EVERY_MS, begin, () => log.close());
 }
 
 /** What was acknowledged is stored once, for its customer, and told once if that has a URL. */

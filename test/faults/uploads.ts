@@ -8,11 +8,7 @@ import { rawUpload } from "../support/raw-upload.ts";
 import { randomFrom } from "../support/seed.ts";
 import type { Answer, ClientLine, Lines } from "./evidence.ts";
 import { type LoadCustomer, nameOf } from "./load.ts";
-
-export type UploadLoad = {
-  /** Begins no new ones; resolves when every line has its result, or after `maxMs`. */
-  stop(maxMs: number): Promise<void>;
-};
+import { type SideLoad, startSideLoad } from "./side-load.ts";
 
 const EVERY_MS = 8_000;
 const LINES_MIN = 40;
@@ -37,11 +33,9 @@ type Result = Record<string, unknown>;
 export function startUploads(
   log: Lines<ClientLine>,
   { url, customers, seed }: { url: string; customers: readonly LoadCustomer[]; seed: number },
-): UploadLoad {
+): SideLoad {
   const random = randomFrom(seed + 5);
-  const work = new Set<Promise<void>>();
   let next = FIRST;
-  let giveUp = false;
   const draw = (): Upload => {
     const first = next;
     const count = LINES_MIN + Math.floor(random() * (LINES_MAX - LINES_MIN));
@@ -56,7 +50,10 @@ export function startUploads(
   };
 
   /** Returns whether every line has a certain result. */
-  const attempt = async ({ first, customer, key, lines }: Upload): Promise<boolean> => {
+  const attempt = async (
+    { first, customer, key, lines }: Upload,
+    isOver: () => boolean,
+  ): Promise<boolean> => {
     for (const at of lines.keys())
       log.add({
         what: "send",
@@ -74,8 +71,8 @@ export function startUploads(
     }
     socket.end();
     const endMs = performance.now() + ATTEMPT_MAX_MS;
-    const isOver = () => socket.state().ended || socket.state().closed;
-    while (!isOver() && !giveUp && performance.now() < endMs) await sleep(50);
+    const isAnswered = () => socket.state().ended || socket.state().closed;
+    while (!isAnswered() && !isOver() && performance.now() < endMs) await sleep(50);
     const [status, results] = [socket.status(), socket.lines()];
     socket.leave();
     const answers = lines.map((_, at) => answerOf(status, results, at));
@@ -83,27 +80,16 @@ export function startUploads(
       if (answer !== null) log.add({ what: "answer", at: Date.now(), n: first + at, ...answer });
     return answers.every((answer) => answer !== null && !AGAIN.has(answer.status));
   };
-  const send = async (upload: Upload, isTwice: boolean, isRepeated: boolean) => {
+  const send = async (upload: Upload, isTwice: boolean, isRepeated: boolean, isOver: () => boolean) => {
     const until = async () => {
-      while (!giveUp && !(await attempt(upload))) await sleep(AGAIN_MS);
+      while (!isOver() && !(await attempt(upload, isOver))) await sleep(AGAIN_MS);
     };
     await Promise.all(isTwice ? [until(), until()] : [until()]);
-    if (isRepeated && !giveUp) await until();
+    if (isRepeated && !isOver()) await until();
   };
-  const timer = setInterval(() => {
-    const one = send(draw(), random() < TWO_AT_ONCE_SHARE, random() < AFTERWARDS_SHARE);
-    work.add(one);
-    void one.finally(() => work.delete(one));
-  }, EVERY_MS);
-  return {
-    async stop(maxMs) {
-      clearInterval(timer);
-      const endMs = performance.now() + maxMs;
-      while (work.size > 0 && performance.now() < endMs) await sleep(50);
-      giveUp = true;
-      await Promise.all(work);
-    },
-  };
+  return startSideLoad(EVERY_MS, (isOver) => [
+    send(draw(), random() < TWO_AT_ONCE_SHARE, random() < AFTERWARDS_SHARE, isOver),
+  ]);
 }
 
 /**
