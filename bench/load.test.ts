@@ -60,6 +60,21 @@ describe("the load generator", () => {
     expect({ accepted, refused, opened: sockets.length }).toEqual({ accepted: 100, refused: {}, opened: 3 });
   });
 
+  test("tells of a request whose connection the server ended, at once", async () => {
+    let n = 0;
+    const rude = createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.on("data", () =>
+        n++ === 5 ? socket.destroy() : socket.write("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"),
+      );
+    });
+    await new Promise<void>((resolve) => rude.listen(0, "127.0.0.1", resolve));
+    const { accepted, refused, seconds } = await load((rude.address() as AddressInfo).port);
+    rude.close();
+    expect({ accepted, refused }).toEqual({ accepted: 99, refused: { closed: 1 } });
+    expect(seconds).toBeLessThan(2);
+  });
+
   test("counts a stall from when a request was due, not from when it could be sent", async () => {
     const port = serve(async (n) => {
       if (n === 0) await sleep(300);

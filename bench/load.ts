@@ -80,7 +80,9 @@ export async function runLoad(options: LoadOptions, next: () => Buffer): Promise
     line.socket.once("close", () => {
       lines.delete(line);
       if (isOver) return;
-      leave(); // A busy connection's request gets no answer and is counted as such.
+      leave();
+      // No answer comes to it: a server may close an idle connection just as it is used again.
+      if (line.isBusy) answer(line, "closed");
       add().catch(() => undefined);
     });
   };
