@@ -1,6 +1,6 @@
-// Delivery reports during a bench: makes the simulated operators report on nothing or on every message, waits
-// until what they reported is settled, and says what a report costs: the CPU of a run with reports less that
-// of the same run without. Needs the operators of `./sluice up`.
+// Delivery reports during a bench: makes the simulated operators report on nothing, all or some messages,
+// waits until what they reported is settled, and says what a report costs: the CPU of a run with reports less
+// that of the same run without. Needs the operators of `./sluice up`.
 // Bound: SETTLED_MAX_MS of waiting.
 
 import type { Config } from "../src/platform/config.ts";
@@ -14,6 +14,8 @@ export const OPERATORS = ["A", "B", "C"] as const;
 const SETTINGS = {
   off: "reports=off",
   on: "reports=on report-after=500ms-1500ms",
+  /** Every end that a report can bring, some of them twice, followed by an older one, or never. */
+  mixed: "reports=undelivered:0.2+lost:0.4+duplicate:0.2+reordered:0.2 report-after=0ms-2s",
   usual: "reports=usual report-after=1s",
 } as const;
 export type Reports = keyof typeof SETTINGS;
