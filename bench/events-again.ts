@@ -98,7 +98,7 @@ async function eventsAgain({ from, customerIds, seed, again, late }: Asked): Pro
   const count = (): Offsets => ({ status: 0, ledger: 0 });
   const result: Again = { read: count(), chosen: count(), late: count(), lines: 0, records: 0 };
   const chosen: Chosen[] = [];
-  const lateIds = new Set<string>();
+  const lateIds = { status: new Set<string>(), ledger: new Set<string>() };
   for (const name of TOPICS)
     await eachLine(consumers[name].topic, from[name], to[name], (text) => {
       const [, eventId = "", customerId = ""] = LINE.exec(text) ?? [];
@@ -109,10 +109,9 @@ async function eventsAgain({ from, customerIds, seed, again, late }: Asked): Pro
       // Copies, because a part of a long text would keep all of it in memory.
       chosen.push({ topic: consumers[name].topic, line: Buffer.from(`${text}\n`) });
       result.chosen[name]++;
-      if (drawn < late) lateIds.add(Buffer.from(eventId).toString());
-      result.late[name] = lateIds.size;
+      if (drawn < late) lateIds[name].add(Buffer.from(eventId).toString());
+      result.late[name] = lateIds[name].size;
     });
-  result.late.ledger -= result.late.status;
   const random = randomFrom(seed);
   const copies = chosen.flatMap((one) =>
     Array.from({ length: 1 + Math.floor(random() * COPIES_MAX) }, () => one),
