@@ -39,15 +39,21 @@ export async function setReports(where: Where, reports: Reports): Promise<void> 
 /** Waits until every report was sent and is settled. @throws Error after SETTLED_MAX_MS */
 export async function untilSettled(where: Where, pool: Pick<Pool, "query">): Promise<void> {
   for (const endMs = performance.now() + SETTLED_MAX_MS; ; ) {
-    let waiting = await inInbox(pool);
-    for (const at of OPERATORS.keys()) {
-      const answer = await fetch(`${originOf(where, at)}/reports/waiting`);
-      waiting += ((await answer.json()) as { waiting: number }).waiting;
-    }
+    const waiting = await reportsWaiting(where, pool);
     if (waiting === 0) return;
     if (performance.now() > endMs) throw new Error(`${waiting} delivery reports are still on their way`);
     await sleep(LOOK_MS);
   }
+}
+
+/** Reports that an operator has not sent yet, or that are not settled. */
+export async function reportsWaiting(where: Where, pool: Pick<Pool, "query">): Promise<number> {
+  let waiting = await inInbox(pool);
+  for (const at of OPERATORS.keys()) {
+    const answer = await fetch(`${originOf(where, at)}/reports/waiting`);
+    waiting += ((await answer.json()) as { waiting: number }).waiting;
+  }
+  return waiting;
 }
 
 /** Without those of earlier days that match nothing: they are tried ever less often. */

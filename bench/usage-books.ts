@@ -119,7 +119,8 @@ export const untilRelayed = (pool: Reads, say: (line: string) => void): Promise<
     return Number(row?.n);
   });
 
-async function untilNone(
+/** Looks until it counts 0. @throws Error after STALLED_MS without progress */
+export async function untilNone(
   what: string,
   say: (line: string) => void,
   count: () => Promise<number>,

@@ -15,8 +15,16 @@ import { loadConfig } from "../src/platform/config.ts";
 import { createPool } from "../src/platform/mysql.ts";
 import { sleep } from "../src/platform/retry.ts";
 import { BENCH_SEED, type BenchCustomer, progressOf, randomFrom, round } from "./harness.ts";
-import { setReports, untilSettled } from "./reports.ts";
-import { readBooks, type Scope, statusesOf, sumsOf, untilRelayed, untilTaken } from "./usage-books.ts";
+import { reportsWaiting, setReports } from "./reports.ts";
+import {
+  readBooks,
+  type Scope,
+  statusesOf,
+  sumsOf,
+  untilNone,
+  untilRelayed,
+  untilTaken,
+} from "./usage-books.ts";
 import { createChecks, type Window } from "./usage-checks.ts";
 import { disturb, topicEnds, untilRead } from "./usage-late.ts";
 import { createUsageCustomers, sendAll } from "./usage-load.ts";
@@ -111,7 +119,7 @@ async function send(customers: readonly BenchCustomer[], scope: Scope) {
     const window = { fromMs: startMs, toMs: Date.now() + 1_000 };
     say("waiting until all have been sent or have failed, and are reported on");
     await untilTaken(pool, scope, say);
-    await untilSettled(config, pool);
+    await untilNone("delivery reports are on their way", say, () => reportsWaiting(config, pool));
     await untilRelayed(pool, say);
     // An export of usage shows what happened until the older of two moments: the newest change of a message,
     // and the newest entry. This entry is newer than all changes.
