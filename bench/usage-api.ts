@@ -66,7 +66,8 @@ type Piece = { lines: string; isWhole: boolean; asOf: string | null };
 
 /** What comes within so many bytes, or until the connection is lost, without a last line that isn't whole. */
 async function pieceOf(caller: Caller, path: string, query: Query, bytesMax: number): Promise<Piece> {
-  const answer = await get(caller, path, query);
+  const breaking = new AbortController();
+  const answer = await get(caller, path, query, breaking.signal);
   const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
   const chunks: Uint8Array[] = [];
   let isWhole = false;
@@ -77,7 +78,7 @@ async function pieceOf(caller: Caller, path: string, query: Query, bytesMax: num
     chunks.push(read.value);
     bytes += read.value.length;
   }
-  if (!isWhole) await reader.cancel().catch(() => undefined);
+  if (!isWhole) breaking.abort(); // closes the connection, whatever is still to come
   const all = Buffer.concat(chunks);
   const body = isWhole ? all : all.subarray(0, Math.min(all.length, bytesMax));
   const lines = body.subarray(0, body.lastIndexOf(NEWLINE) + 1);
@@ -106,10 +107,15 @@ function rowsOf(file: string, format: Format): Fields[] {
 }
 
 /** @throws Error if it is refused, or not answered for TRIES_MAX times */
-async function get({ origin, apiKey }: Caller, path: string, query: Query): Promise<Response> {
+async function get(
+  { origin, apiKey }: Caller,
+  path: string,
+  query: Query,
+  signal: AbortSignal | null = null,
+): Promise<Response> {
   const url = `${origin}${path}?${new URLSearchParams(query).toString()}`;
   for (let tries = 1; ; tries++) {
-    const answer = await fetch(url, { headers: { "x-api-key": apiKey } });
+    const answer = await fetch(url, { headers: { "x-api-key": apiKey }, signal });
     if (answer.ok) return answer;
     const text = await answer.text();
     if (answer.status !== 503 || tries >= TRIES_MAX)

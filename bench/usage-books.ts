@@ -2,6 +2,7 @@
 // over all of them. Independent of src/reports: reads the tables as the ledger writes them. Bound: the
 // messages and entries of one customer in memory.
 
+import { LATE_ANSWER_MAX_MS } from "../src/core/limits.ts";
 import type { Pool } from "../src/platform/mysql.ts";
 import { sleep } from "../src/platform/retry.ts";
 import { progressOf } from "./harness.ts";
@@ -16,6 +17,8 @@ export type Scope = { customerIds: readonly number[]; firstId: string };
 const LOOK_MS = 250;
 /** A look at a million messages takes a while; in this part of the time at most. */
 const LOOK_SHARE = 0.2;
+/** From when the last message became unknown until its late answer is stored. */
+const ANSWERED_MS = LATE_ANSWER_MAX_MS + 5_000;
 /** Longer than a message waits between two attempts, or a lost answer until it counts as unknown. */
 const STALLED_MS = 180_000;
 
@@ -111,6 +114,16 @@ export const untilTaken = (pool: Reads, scope: Scope, say: (line: string) => voi
     const { scheduled = 0, queued = 0, sending = 0 } = await statusesOf(pool, scope);
     return scheduled + queued + sending;
   });
+
+/** Waits until no operator's late answer can say any more what became of an unknown message. */
+export async function untilAnswered(pool: Reads, scope: Scope, say: (line: string) => void): Promise<void> {
+  const progress = progressOf(say);
+  for (const endMs = performance.now() + ANSWERED_MS; performance.now() < endMs; await sleep(LOOK_MS)) {
+    const { unknown = 0 } = await statusesOf(pool, scope);
+    if (unknown === 0) return;
+    progress(() => `${unknown} messages are unknown, and may be answered late`);
+  }
+}
 
 /** Waits until the relay has given all events to Kafka. @throws Error after STALLED_MS without progress */
 export const untilRelayed = (pool: Reads, say: (line: string) => void): Promise<void> =>

@@ -21,6 +21,7 @@ import {
   type Scope,
   statusesOf,
   sumsOf,
+  untilAnswered,
   untilNone,
   untilRelayed,
   untilTaken,
@@ -119,6 +120,7 @@ async function send(customers: readonly BenchCustomer[], scope: Scope) {
     const window = { fromMs: startMs, toMs: Date.now() + 1_000 };
     say("waiting until all have been sent or have failed, and are reported on");
     await untilTaken(pool, scope, say);
+    await untilAnswered(pool, scope, say);
     await untilNone("delivery reports are on their way", say, () => reportsWaiting(config, pool));
     await untilRelayed(pool, say);
     // An export of usage shows what happened until the older of two moments: the newest change of a message,
