@@ -32,7 +32,7 @@ export type Checks = {
 
 const INTERVALS = ["minute", "hour", "day"] as const satisfies readonly Interval[];
 const ALL: readonly UsageKey[] = ["lane", "status", "prefix"];
-const BYS: readonly (readonly UsageKey[])[] = [[], ["lane"], ["status"], ["prefix"], ALL];
+const BYS: readonly (readonly UsageKey[])[] = [[], ["status"], ALL];
 const FORMATS = ["csv", "ndjson"] as const;
 const SUMS = ["messages", "parts", "cost", "refunded"] as const satisfies readonly (keyof Sums)[];
 const [USAGE, MESSAGES, STATEMENT] = ["/v1/reports/usage", "/v1/reports/messages", "/v1/wallet/ledger"];
