@@ -125,4 +125,16 @@ export async function untilDrained(pool: Pool, say: (line: string) => void): Pro
   }
 }
 
+const PROGRESS_MS = 2_000;
+
+/** Says how far something is, at most every PROGRESS_MS, and not within the first. */
+export function progressOf(say: (line: string) => void): (line: () => string) => void {
+  let saidMs = performance.now();
+  return (line) => {
+    if (performance.now() - saidMs < PROGRESS_MS) return;
+    saidMs = performance.now();
+    say(`  ${line()}`);
+  };
+}
+
 export const round = (value: number, digits = 2): number => Number(value.toFixed(digits));

@@ -1,6 +1,6 @@
-// Delivery reports during a bench: makes the simulated operators report on nothing or on every message, waits
-// until what they reported is settled, and says what a report costs: the CPU of a run with reports less that
-// of the same run without. Needs the operators of `./sluice up`.
+// Delivery reports during a bench: makes the simulated operators report on nothing, all or some messages,
+// waits until what they reported is settled, and says what a report costs: the CPU of a run with reports less
+// that of the same run without. Needs the operators of `./sluice up`.
 // Bound: SETTLED_MAX_MS of waiting.
 
 import type { Config } from "../src/platform/config.ts";
@@ -14,6 +14,8 @@ export const OPERATORS = ["A", "B", "C"] as const;
 const SETTINGS = {
   off: "reports=off",
   on: "reports=on report-after=500ms-1500ms",
+  /** Every end that a report can bring, some of them twice, followed by an older one, or never. */
+  mixed: "reports=undelivered:0.2+lost:0.4+duplicate:0.2+reordered:0.2 report-after=0ms-2s",
   usual: "reports=usual report-after=1s",
 } as const;
 export type Reports = keyof typeof SETTINGS;
@@ -37,15 +39,21 @@ export async function setReports(where: Where, reports: Reports): Promise<void> 
 /** Waits until every report was sent and is settled. @throws Error after SETTLED_MAX_MS */
 export async function untilSettled(where: Where, pool: Pick<Pool, "query">): Promise<void> {
   for (const endMs = performance.now() + SETTLED_MAX_MS; ; ) {
-    let waiting = await inInbox(pool);
-    for (const at of OPERATORS.keys()) {
-      const answer = await fetch(`${originOf(where, at)}/reports/waiting`);
-      waiting += ((await answer.json()) as { waiting: number }).waiting;
-    }
+    const waiting = await reportsWaiting(where, pool);
     if (waiting === 0) return;
     if (performance.now() > endMs) throw new Error(`${waiting} delivery reports are still on their way`);
     await sleep(LOOK_MS);
   }
+}
+
+/** Reports that an operator has not sent yet, or that are not settled. */
+export async function reportsWaiting(where: Where, pool: Pick<Pool, "query">): Promise<number> {
+  let waiting = await inInbox(pool);
+  for (const at of OPERATORS.keys()) {
+    const answer = await fetch(`${originOf(where, at)}/reports/waiting`);
+    waiting += ((await answer.json()) as { waiting: number }).waiting;
+  }
+  return waiting;
 }
 
 /** Without those of earlier days that match nothing: they are tried ever less often. */

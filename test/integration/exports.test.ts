@@ -18,6 +18,7 @@ import {
   type StatusEvent,
   type TestClickhouse,
 } from "../support/clickhouse.ts";
+import { parseCsv } from "../support/csv.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { holdDeclared } from "../support/declared.ts";
 import { type IngestProcess, makeCustomer, post, startIngest } from "../support/ingest-process.ts";
@@ -74,17 +75,6 @@ const rowsOf = ({ text }: Answer) =>
     .split("\n")
     .slice(0, -1)
     .map((line) => JSON.parse(line) as Record<string, string>);
-/** Reads CSV as RFC 4180 says. */
-function parsed(csv: string): string[][] {
-  const cell = /("(?:[^"]|"")*"|[^,"\r\n]*)(,|\r\n)/gy;
-  const rows: string[][] = [[]];
-  for (const [, text = "", end] of csv.matchAll(cell)) {
-    rows.at(-1)?.push(text.startsWith('"') ? text.slice(1, -1).replaceAll('""', '"') : text);
-    if (end === "\r\n") rows.push([]);
-  }
-  expect(rows.pop()).toEqual([]);
-  return rows;
-}
 
 describe("messages", () => {
   test("are exported whole, newest first, and from any row on", async () => {
@@ -107,7 +97,7 @@ describe("messages", () => {
     }
     const csv = await get(customer.apiKey, "/v1/reports/messages", { ...DAY, format: "csv" });
     expect(csv.type).toBe("text/csv; charset=utf-8");
-    const [names = [], ...records] = parsed(csv.text);
+    const [names = [], ...records] = parseCsv(csv.text);
     expect(names).toEqual(Object.keys(rows[0] ?? {}));
     expect(records.map(([id]) => id)).toEqual(rows.map(({ id }) => id));
     const at = names.indexOf("reference");
@@ -116,7 +106,7 @@ describe("messages", () => {
     );
     const cut = records[1_500]?.at(-1) as string;
     const rest = await get(customer.apiKey, "/v1/reports/messages", { ...DAY, format: "csv", cursor: cut });
-    expect(parsed(rest.text)).toEqual(records.slice(1_501));
+    expect(parseCsv(rest.text)).toEqual(records.slice(1_501));
   }, 60_000);
 
   test("are those of one moment, whatever happens while they are read", async () => {
@@ -216,7 +206,7 @@ describe("a statement", () => {
       expect(rest.rows[0]).toEqual(rows[at + 1] as never);
     }
     const young = await get(customer.apiKey, "/v1/wallet/ledger", { format: "csv" });
-    expect([young.status, parsed(young.text)]).toEqual([
+    expect([young.status, parseCsv(young.text)]).toEqual([
       200,
       [["entry_id", "op", "amount", "message_id", "request_id", "created_at", "cursor"]],
     ]);
