@@ -25,7 +25,8 @@ test("a cap refuses what it has no room for, even once leases returned their cre
     "paid",
   ]);
   const held = { balance: 9_000, unspent: 300, caps: [cap(100), cap(-50)] };
-  expect(decideClaims(held, [200, 251, 10_000])).toEqual([
+  expect(decideClaims(held, [200, 250, 251, 10_000])).toEqual([
+    "elsewhere",
     "elsewhere",
     "spend_cap_reached",
     "insufficient_balance",

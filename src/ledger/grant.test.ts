@@ -80,6 +80,11 @@ test("total counts the wallet and every lease, the asking one included", () => {
     recall: false,
   });
 });
+test("nobody can pay for a message that costs more than wallet and leases hold together", () => {
+  const grant = decideGrant(wallet(300, [lease(NODE, 3, 40), lease(OTHER, 1, 160)]), want(), NODE);
+  expect(refusalOf(grant, 500)).toBeNull();
+  expect(refusalOf(grant, 501)?.code).toBe("insufficient_balance");
+});
 test("credit is recalled when something waits that the wallet can't grant while others hold credit", () => {
   const others = [lease(OTHER, 1, 1)];
   const recall = (balance: number, costs: number[], leases: LeaseState[]) =>
@@ -117,6 +122,10 @@ describe("spend caps", () => {
     expect(grant).toMatchObject({ granted: 0, recall: true });
     expect(refusalOf(grant, 500)).toBeNull();
     expect(codeOf(grant, 501)).toEqual(["spend_cap_reached", "daily", 500]);
+    const own = decide(10_000, [cap("daily", 100)], [lease(OTHER, 1, 300), lease(NODE, 3, 100)]);
+    expect(own).toMatchObject({ own: 100, elsewhere: 300 });
+    expect(codeOf(own, 501)).toEqual(["spend_cap_reached", "daily", 500]);
+    expect(refusalOf(own, 500)).toBeNull();
   });
   test("a wallet that can't pay is the reason, whatever the caps say; of two caps the one that ends later", () => {
     expect(codeOf(decide(400, [cap("daily", 0)]), 500)).toEqual([

@@ -1,10 +1,23 @@
 // The text of the statements that write `messages`: what they set, and which rows they leave unchanged.
 
 import { expect, test } from "bun:test";
-import { STATUSES, canMove } from "../core/message.ts";
+import fc from "fast-check";
+import { allowSlowRuns, holds } from "../../test/support/seed.ts";
+import { ACCEPTED, STATUSES, canMove } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { type Change, changesSql, moveSql, rescheduleSql, statusRow, storeSql } from "./move.ts";
+import {
+  ANY_OPERATOR,
+  type Change,
+  changesSql,
+  moveSql,
+  rescheduleSql,
+  reservingMoveSql,
+  statusRow,
+  storeSql,
+} from "./move.ts";
 import { changeTo } from "./settle-plan.ts";
+
+allowSlowRuns();
 
 const AT_MS = Date.UTC(2026, 0, 2, 3, 4, 5, 6);
 const AT = "'2026-01-02 03:04:05.006'";
@@ -38,6 +51,19 @@ const sent: Change = {
 
 const UPDATE = "UPDATE messages FORCE INDEX (PRIMARY)";
 
+/** Up to updated_at. */
+const PLAIN_COLUMNS = 16;
+/** What an INSERT gives each row, by column; no value has a comma. */
+function storedRows(sql: string): Record<string, string>[] {
+  const [, columns = "", values = ""] = /^INSERT INTO \w+ \((.*?)\) VALUES \((.*)\)$/.exec(sql) ?? [];
+  const names = columns.split(",");
+  return values.split("),(").map((row) => {
+    const each = row.split(",");
+    expect(each).toHaveLength(names.length);
+    return Object.fromEntries(names.map((name, at) => [name, each[at] as string]));
+  });
+}
+
 test("a move changes only rows at its status and attempt, and sets the sequence of the status it leads to", () => {
   expect(moveSql({ from: "queued", to: "sending" }, 2, ["a", "b"], AT_MS)).toBe(
     `${UPDATE} SET status='sending',sequence=14,updated_at=${AT} ` +
@@ -65,6 +91,19 @@ test("no statement is made for a move that the machine doesn't have", () => {
   expect(() => changesSql([{ ...sent, from: "failed" }], AT_MS)).toThrow("failed never becomes sent");
 });
 
+test("a claim that reserves changes only unreserved messages, and no other move reserves", () => {
+  const reserve = (from: Change["from"], to: Change["to"]) =>
+    reservingMoveSql({ from, to }, 1, ["a", "b"], AT_MS);
+  expect(reserve("queued", "sending")).toBe(
+    `${UPDATE} SET unreserved=FALSE,status='sending',sequence=8,updated_at=${AT} ` +
+      "WHERE id IN ('a','b') AND status='queued' AND attempt=1 AND unreserved=TRUE",
+  );
+  for (const from of STATUSES)
+    for (const to of STATUSES)
+      if (from !== "queued" || to !== "sending") expect(() => reserve(from, to)).toThrow();
+  expect(() => reserve("queued", "failed")).toThrow("queued to failed reserves nothing");
+});
+
 test("values equal for all messages become constants; columns without a value stay unchanged", () => {
   const lost: Change = { ...sent, to: "unknown", operatorMessageIds: [], reason: "A: it's late\n" };
   expect(changesSql([lost, { ...lost, record: record("b") }], AT_MS)).toBe(
@@ -87,6 +126,7 @@ test("a sealed code is stored with its message, and goes once the message can't 
   expect(storeSql([record("b")], "queued")).not.toContain("sealed_code");
   for (const to of ["sent", "unknown", "failed", "expired", "delivered"] as const)
     expect(changesSql([{ ...sent, to, record: sealed }], AT_MS)).toContain(",sealed_code=NULL,status=");
+  expect(changesSql([sent, { ...sent, record: sealed }], AT_MS)).toContain(",sealed_code=NULL,status=");
   expect(changesSql([{ ...sent, to: "queued", record: sealed }], AT_MS)).not.toContain("sealed_code");
   expect(changesSql([sent], AT_MS)).not.toContain("sealed_code");
 });
@@ -112,6 +152,63 @@ test("an accepted message is stored with its status, its sequence and all its fi
   );
 });
 
+test("what few messages have are columns only if one of them has it, and empty for the others", () => {
+  const url = "https://a.test/?it's";
+  const told = record("b", { callback: { url, statuses: 18 } });
+  const peer = record("c", { callback: { url: null, statuses: 16, form: "f" }, unreserved: true });
+  const [columns, values] = storeSql([record("a"), told, peer], "queued").split(") VALUES ");
+  expect(columns).toEndWith(",created_at,updated_at,callback_statuses,callback_url,callback_form,unreserved");
+  expect(values?.split("),(").map((row) => row.slice(row.indexOf(AT)))).toEqual([
+    `${AT},${AT},NULL,NULL,NULL,false`,
+    `${AT},${AT},18,'https://a.test/?it\\'s',NULL,false`,
+    `${AT},${AT},16,NULL,'f',true)`,
+  ]);
+});
+
+test("whatever messages have, each value stands in its column, and no column is there for nothing", () => {
+  const callback = {
+    url: fc.constantFrom(null, "u", "v"),
+    statuses: fc.nat(9),
+    form: fc.constantFrom("f", "g"),
+  };
+  const rare = {
+    callback: fc.record(callback, { requiredKeys: ["url", "statuses"] }),
+    sealedCode: fc.constantFrom("s", "t"),
+    unreserved: fc.constant(true as const),
+  };
+  const messages = fc
+    .array(fc.record(rare, { requiredKeys: [] }), { minLength: 1, maxLength: 3 })
+    .map((drawn) => drawn.map((fields, at) => record(String(at), { sendAtMs: AT_MS, ...fields })));
+  const text = (value: string | null | undefined) => (typeof value === "string" ? `'${value}'` : "NULL");
+  holds("stored columns", fc.tuple(messages, fc.constantFrom(...ACCEPTED)), ([all, status]) => {
+    const some = (has: (one: LaneRecord) => boolean, ...columns: string[]) => (all.some(has) ? columns : []);
+    const rows = storedRows(storeSql(all, status));
+    expect(rows.map((row) => Object.keys(row).slice(PLAIN_COLUMNS))).toEqual(
+      all.map(() => [
+        ...some((one) => one.callback !== undefined, "callback_statuses", "callback_url"),
+        ...some((one) => one.callback?.form !== undefined, "callback_form"),
+        ...(status === "scheduled" ? ["send_at"] : []),
+        ...some((one) => one.sealedCode !== undefined, "sealed_code"),
+        ...some((one) => one.unreserved === true, "unreserved"),
+      ]),
+    );
+    for (const [at, row] of rows.entries()) {
+      const one = all[at] as LaneRecord;
+      const absent = { callback_statuses: "NULL", callback_url: "NULL", callback_form: "NULL" };
+      expect({ ...absent, send_at: AT, sealed_code: "NULL", unreserved: "false", ...row }).toMatchObject({
+        id: text(one.id),
+        status: text(status),
+        callback_statuses: String(one.callback?.statuses ?? "NULL"),
+        callback_url: text(one.callback?.url),
+        callback_form: text(one.callback?.form),
+        send_at: AT,
+        sealed_code: text(one.sealedCode),
+        unreserved: String(one.unreserved === true),
+      });
+    }
+  });
+});
+
 test("a message that is to be sent later is stored with its time, and is put off with all that counts from it", () => {
   const later = record("a", { sendAtMs: AT_MS + 1_000, validUntilMs: AT_MS + 3_000 });
   const sql = storeSql([later], "scheduled");
@@ -132,6 +229,15 @@ test("a message whose time has come keeps the room for what its settlement write
   expect(changesSql([of("canceled")], AT_MS)).toBe(
     `${UPDATE} SET operator=operator,operator_message_id=operator_message_id,last_error=NULL,` +
       `settle_room='',status='canceled',sequence=5,updated_at=${AT} ${guard}`,
+  );
+});
+
+test("a message that is queued again says why, and has used up its room", () => {
+  const again: Change = { ...sent, to: "queued", operatorMessageIds: [], reason: "A: busy" };
+  expect(changesSql([again], AT_MS)).toBe(
+    `${UPDATE} SET operator=_ascii'A',operator_message_id=operator_message_id,last_error=_ascii'A: busy',` +
+      `settle_room='',status='queued',attempt=1,sequence=7,updated_at=${AT} ` +
+      "WHERE id IN ('a') AND status='sending' AND attempt=0",
   );
 });
 
@@ -173,4 +279,24 @@ test("an event says why, and which operators refused first, in what its record h
     error: "y".repeat(100),
     refusals: [],
   });
+});
+
+test("the event of a claimed message says what passed before it, as far as anybody knows", () => {
+  const at = { to: "sent", attempt: 0, atMs: 7 } as const;
+  const passed = (fields: Partial<LaneRecord>, takenAtMs: number | null) =>
+    statusRow(record("a", fields), at, { ...sent, claimedAtMs: 4, takenAtMs }).passed;
+  expect(passed({ relayedAtMs: 3 }, 5)).toStrictEqual({ relayedAtMs: 3, claimedAtMs: 4, takenAtMs: 5 });
+  expect(passed({}, 0)).toStrictEqual({ claimedAtMs: 4, takenAtMs: 0 });
+  expect(passed({ relayedAtMs: 0 }, null)).toStrictEqual({ relayedAtMs: 0, claimedAtMs: 4 });
+  expect(statusRow(record("a", { relayedAtMs: 3 }), at, sent)).not.toHaveProperty("passed");
+});
+
+test("the event of a message that nothing is reserved for says so", () => {
+  const at = { to: "queued", attempt: 0, atMs: 7 } as const;
+  expect(statusRow(record("a", { unreserved: true }), at).unreserved).toBe(true);
+  expect(statusRow(record("a"), at)).not.toHaveProperty("unreserved");
+});
+
+test("the operator that nobody knows is stored under an empty name, as it always was", () => {
+  expect(ANY_OPERATOR).toBe("");
 });

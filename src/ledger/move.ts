@@ -174,15 +174,14 @@ export function statusRow(
     const refusals = (by.refusals ?? []).map((one) => ({ ...one, error: cut(one.error, REFUSAL_CHARS_MAX) }));
     row.why = { error: lastError(by), refusals };
   }
-  if (by?.claimedAtMs !== undefined) row.passed = passedOf(record, by);
+  if (by?.claimedAtMs !== undefined) row.passed = passedOf(record, by.claimedAtMs, by.takenAtMs);
   if (record.unreserved === true) row.unreserved = true;
   return row;
 }
 
-function passedOf({ relayedAtMs }: LaneRecord, { claimedAtMs, takenAtMs }: Reason): Passed {
-  const passed: Passed = {};
+function passedOf({ relayedAtMs }: LaneRecord, claimedAtMs: number, takenAtMs: Reason["takenAtMs"]): Passed {
+  const passed: Passed = { claimedAtMs };
   if (relayedAtMs !== undefined) passed.relayedAtMs = relayedAtMs;
-  if (claimedAtMs !== undefined) passed.claimedAtMs = claimedAtMs;
   if (typeof takenAtMs === "number") passed.takenAtMs = takenAtMs;
   return passed;
 }

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import { attemptAfter, canMove, chargeOf, STATUSES, type Status, sequenceOf } from "../core/message.ts";
+import { maskOf } from "../core/callback.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { ANY_OPERATOR, type Change } from "./move.ts";
 import {
@@ -123,6 +124,26 @@ test("a message requeued because its record was lost continues at the next attem
   expect(queued.map(({ record: r }) => [r.id, r.attempt])).toEqual([["a", 1]]);
   expect(statuses[0]).toMatchObject({ status: "queued", attempt: 1, sequence: 7 });
   expect(entries).toEqual([]);
+});
+
+test("customers are told of the changes that they want to hear of, with the reason, and of no others", () => {
+  const toldOf = (id: string, ...statuses: Status[]) =>
+    record(id, 9, { callback: { url: "https://a.test/", statuses: maskOf(statuses) } });
+  const { told } = planOf(
+    [
+      change(toldOf("a", "sent", "failed"), "failed"),
+      change(toldOf("b", "sent"), "failed"),
+      change(record("c", 9), "failed"),
+      changeTo("sending", toldOf("d", "queued", "failed"), "queued", null),
+      change(toldOf("e", "queued"), "queued"),
+    ],
+    1_000,
+  );
+  expect(told.map((t) => [t.messageId, t.url, t.status, t.sequence, t.error, t.occurredAtMs])).toEqual([
+    ["a", "https://a.test/", "failed", 5, "why", 1_000],
+    ["e", "https://a.test/", "queued", 7, "why", 1_000],
+  ]);
+  expect(planOf([change(record("c", 9), "failed")], 1_000).told).toEqual([]);
 });
 
 test("a retry waits for as long as its change says", () => {
