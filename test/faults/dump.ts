@@ -120,17 +120,22 @@ function copyIfThere(from: string, to: string): void {
   else writeFileSync(to, "");
 }
 
+/** Twilio's requests have no reference: the text says which one it is of. */
+type StoredRow = MessageRow & { twilioText: string | null };
+
 async function dumpMysql(pool: Pool, folder: string): Promise<void> {
   const messages = openLines<MessageRow>(folder, files.messages);
   for (let after = ""; ; ) {
-    const rows = await pool.query<MessageRow[]>(
+    const rows = await pool.query<StoredRow[]>(
       "SELECT id, CAST(customer_id AS CHAR) AS customer, reference, lane, status, cost, attempt, " +
-        "sequence, callback_statuses IS NOT NULL AS told, send_at IS NOT NULL AS later, unreserved " +
-        "FROM messages " +
+        "sequence, callback_statuses IS NOT NULL AND callback_form IS NULL AS told, " +
+        "send_at IS NOT NULL AS later, unreserved, " +
+        "IF(callback_form LIKE 'twilio %', text, NULL) AS twilioText FROM messages " +
         `WHERE id > ? ORDER BY id LIMIT ${PAGE_ROWS}`,
       [after],
     );
-    for (const row of rows) messages.add(row);
+    for (const { twilioText, ...row } of rows)
+      messages.add(twilioText === null ? row : { ...row, reference: `r${/\d+/.exec(twilioText)?.[0]}` });
     if (rows.length < PAGE_ROWS) break;
     after = rows.at(-1)?.id ?? "";
   }

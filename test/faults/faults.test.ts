@@ -41,4 +41,5 @@ test(`${FAULTS} faults under load: nothing accepted is lost, nothing is charged 
   expect(result.failures).toEqual([]);
   expect(Object.values(result.done).reduce((all, n) => all + n, 0)).toBe(FAULTS);
   expect(result.verdict.counts.accepted).toBeGreaterThanOrEqual(MESSAGES);
+  expect(result.verdict.counts.callbacks).toBeGreaterThan(50);
 }, 900_000);
