@@ -32,7 +32,7 @@ const PHONES = [
 /** Every other answer is certain. */
 const AGAIN = new Set([0, 409, 429, 503]);
 
-export type DoorOptions = {
+type DoorOptions = {
   client: Client;
   /** Of the API. */
   host: string;
