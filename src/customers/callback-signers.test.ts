@@ -14,7 +14,11 @@ function recorded() {
     stored.push(values);
     return Promise.resolve({ affectedRows: 1, insertId: 0, info: "" });
   };
-  return { stored, signers: createCallbackSigners({ write }), fail: (error: Error | null) => (failing = error) };
+  return {
+    stored,
+    signers: createCallbackSigners({ write }),
+    fail: (error: Error | null) => (failing = error),
+  };
 }
 
 test("a key is stored once by each process", async () => {

@@ -246,9 +246,17 @@ test("a door's client is told of each change that it asked for, once and in its 
     ["no door's message", (e) => e.doorCalls.push(called("kannel", 8, "8")), "callback_invented"],
     ["not asked for", (e) => e.doorCalls.push(called("kannel", 11, "4")), "callback_invented"],
     ["one change under two ids", (e) => (at(e.doorCalls, 2).event = "D"), "callback_invented"],
-    ["one id for two changes", (e) => e.doorCalls.push({ ...at(e.doorCalls, 3), word: "failed" }), "callback_invented"],
+    [
+      "one id for two changes",
+      (e) => e.doorCalls.push({ ...at(e.doorCalls, 3), word: "failed" }),
+      "callback_invented",
+    ],
     ["only another word", (e) => (at(e.doorCalls, 3).word = "delivered"), "callback_lost"],
-    ["as often as it was queued", (e) => (at(e.requests, 8).door = { peer: "kannel", mask: 13 }), "callback_lost"],
+    [
+      "as often as it was queued",
+      (e) => (at(e.requests, 8).door = { peer: "kannel", mask: 13 }),
+      "callback_lost",
+    ],
   ];
   for (const [name, plant, violation] of doors) {
     const evidence = clean();

@@ -75,7 +75,10 @@ test("an acceptance is a 202 with what the door says of the message; nothing els
     code: "twilio 20402",
     id: null,
   });
-  expect(answerOf(kannel, answer(200, "7 things"), 500)).toMatchObject({ status: 200, code: "kannel # things" });
+  expect(answerOf(kannel, answer(200, "7 things"), 500)).toMatchObject({
+    status: 200,
+    code: "kannel # things",
+  });
   expect(answerOf(kannel, null, 500).status).toBe(0);
 });
 
