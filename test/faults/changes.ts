@@ -1,14 +1,21 @@
-// The changes that a message has made, as its row shows them: for the verdicts on what its customer was told.
-// Pure.
+// The changes that a message has made, as its row and ClickHouse show them: for the verdicts on what its
+// customer was told. Pure.
 
-import type { MessageRow, WebhookCall } from "./evidence.ts";
+import type { Evidence, MessageRow, WebhookCall } from "./evidence.ts";
 
 export type Change = Omit<WebhookCall, "event">;
 
 const SEQUENCES_AN_ATTEMPT = 6;
 
-/** The changes that a message has certainly made; of those in one list, one. */
-export function changesOf({ id: message, status, attempt, sequence, later }: MessageRow): Change[][] {
+/** Messages that were `sent` at some time, by what ClickHouse was told. */
+export const everSent = ({ clickhouse }: Evidence): ReadonlySet<string> =>
+  new Set(clickhouse.statuses.filter(({ wasSent }) => wasSent === 1).map(({ id }) => id));
+
+/** The changes that a message has certainly made; of those in one list, one. `sent`: everSent. */
+export function changesOf(
+  { id: message, status, attempt, sequence, later }: MessageRow,
+  sent: ReadonlySet<string>,
+): Change[][] {
   const change = (of: number, rank: number, to: string): Change => ({
     message,
     status: to,
@@ -20,6 +27,7 @@ export function changesOf({ id: message, status, attempt, sequence, later }: Mes
   const queued = Array.from({ length: attempts }, (_, of) => [change(of, 1, "queued")]);
   // Only what was taken, or may have been, ends by a report.
   const isReported = status === "delivered" || status === "undelivered";
-  const taken = isReported ? [[change(attempt, 4, "sent"), change(attempt, 3, "unknown")]] : [];
+  const either = sent.has(message) ? [] : [change(attempt, 3, "unknown")];
+  const taken = isReported ? [[change(attempt, 4, "sent"), ...either]] : [];
   return [...scheduled, ...queued, ...taken, [{ message, status, sequence }]];
 }

@@ -265,9 +265,11 @@ test("a door's client is told of each change that it asked for, once and in its 
   }
 });
 
-test("whether a delivered message was sent before is not certain, nor what an operator says of an unknown one", () => {
+test("of a delivered message that it was sent must be told if ClickHouse knows of it; of an unknown one nothing", () => {
   const evidence = clean();
   evidence.doorCalls.shift();
+  expect(named(evidence)).toEqual(["callback_lost"]);
+  at(evidence.clickhouse.statuses, 7).wasSent = 0;
   at(evidence.messages, 8).status = "unknown";
   evidence.doorCalls.pop();
   expect(named(evidence).filter((violation) => violation.startsWith("callback"))).toEqual([]);

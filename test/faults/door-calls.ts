@@ -6,7 +6,7 @@
 import type { IncomingMessage } from "node:http";
 import twilio from "twilio";
 import { ulidOfHex } from "../../src/core/id.ts";
-import { changesOf } from "./changes.ts";
+import { type Change, changesOf, everSent } from "./changes.ts";
 import type { Say } from "./checker.ts";
 import type { DoorCall, DoorWish, Evidence, MessageRow } from "./evidence.ts";
 
@@ -68,25 +68,27 @@ function wordFor(wish: DoorWish, status: string): string | null {
   return (mask & Number(word)) === 0 ? null : word;
 }
 
-/**
- * Each change that a door's client asked for is told, under one id, and nothing else is. By their row, it is
- * not certain of all messages that were delivered or not that they were `sent` before.
- */
-export function checkDoorCalls({ requests, messages, doorCalls }: Evidence, say: Say): void {
+/** Each change that a door's client asked for is told, under one id, and nothing else is. */
+export function checkDoorCalls(evidence: Evidence, say: Say): void {
+  const { requests, messages, doorCalls } = evidence;
+  const sent = everSent(evidence);
   const wishes = new Map(requests.map(({ n, door }) => [`r${n}`, door]));
   const calls = Map.groupBy(doorCalls, ({ message }) => message);
   for (const call of doorCalls) if (!call.isSigned) say("callback_unsigned", nameOf(call));
   for (const message of messages) {
     const wish = wishes.get(message.reference ?? "");
     if (wish === undefined) continue;
-    checkMessage(message, wish, calls.get(message.id) ?? [], say);
+    const changes = changesOf(message, sent);
+    checkMessage({ message, wish, changes }, calls.get(message.id) ?? [], say);
     calls.delete(message.id);
   }
   // About what no door's client sent.
   for (const call of [...calls.values()].flat()) say("callback_invented", nameOf(call));
 }
 
-function checkMessage(message: MessageRow, wish: DoorWish, calls: readonly DoorCall[], say: Say): void {
+type Asked = { message: MessageRow; wish: DoorWish; changes: Change[][] };
+
+function checkMessage({ message, wish, changes }: Asked, calls: readonly DoorCall[], say: Say): void {
   const { id, reference, customer } = message;
   const events = new Map<string, string>();
   for (const call of calls) {
@@ -96,7 +98,6 @@ function checkMessage(message: MessageRow, wish: DoorWish, calls: readonly DoorC
     if (!isOurs || call.word !== word) say("callback_invented", nameOf(call));
   }
   const told = countsOf(events.values());
-  const changes = changesOf(message);
   const wordsOf = (some: typeof changes) =>
     countsOf(some.flat().flatMap(({ status }) => wordFor(wish, status) ?? []));
   const certain = wordsOf(changes.filter((either) => either.length === 1));

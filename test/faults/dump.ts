@@ -228,11 +228,12 @@ async function dumpClickhouse(
     for (const { entry, leg, op, amount } of rows)
       entries.add({ customer: String(customer), entry, leg, op, amount: Number(amount) });
     const latest = await clickhouse.query<StatusRow>(
-      "SELECT l.id AS id, argMax(l.status, l.sequence) AS status, max(l.sequence) AS sequence " +
-        "FROM messages_log AS l WHERE l.customer_id = {customer:UInt64} GROUP BY l.id",
+      "SELECT l.id AS id, argMax(l.status, l.sequence) AS status, max(l.sequence) AS sequence, " +
+        "max(l.status = 'sent') AS wasSent FROM messages_log AS l " +
+        "WHERE l.customer_id = {customer:UInt64} GROUP BY l.id",
       { customer },
     );
-    for (const { id, status, sequence } of latest) statuses.add({ id, status, sequence: Number(sequence) });
+    for (const { sequence, ...row } of latest) statuses.add({ ...row, sequence: Number(sequence) });
   }
   entries.close();
   statuses.close();

@@ -98,7 +98,8 @@ export type DoorCall = {
 export type EntryRow = { customer: string; entry: string; leg: string; op: string; amount: number };
 export type WalletRow = { customer: string; balance: number; reserved: number; leases: number };
 export type TopupRow = { customer: string; request: string; amount: number };
-export type StatusRow = { id: string; status: string; sequence: number };
+/** `wasSent`: 1 if it was `sent` at some time. */
+export type StatusRow = { id: string; status: string; sequence: number; wasSent?: 0 | 1 };
 
 /** All customers' sums, in one consistent snapshot. */
 export type Snapshot = {

@@ -145,7 +145,12 @@ export function clean(): Evidence {
     reports: [new Map([["M11", "delivered"]]), new Map([["M6", "delivered"]]), new Map()],
     clickhouse: {
       entries: entries.map((entry) => ({ ...entry })),
-      statuses: messages.map(({ id, status, sequence }) => ({ id, status, sequence })),
+      statuses: messages.map(({ id, status, sequence }) => ({
+        id,
+        status,
+        sequence,
+        ...(id === "M11" ? { wasSent: 1 as const } : {}),
+      })),
     },
     webhooks: [
       told(1, "queued", 1),

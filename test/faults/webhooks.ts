@@ -8,7 +8,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { randomFrom } from "../support/seed.ts";
 import { startVerifier } from "../support/webhook-verifier.ts";
-import { type Change, changesOf } from "./changes.ts";
+import { type Change, changesOf, everSent } from "./changes.ts";
 import type { Say } from "./checker.ts";
 import { readDoorCall } from "./door-calls.ts";
 import {
@@ -96,11 +96,12 @@ export async function startWebhooks(folder: string, seed: number): Promise<Webho
 const nameOf = ({ message, sequence, status }: Change): string => `${message} ${status} (${sequence})`;
 
 /** Each change is told under one id; of the changes that the evidence knows, none is missing or invented. */
-export function checkWebhooks({ webhooks }: Evidence, messages: Map<string, MessageRow>, say: Say): void {
+export function checkWebhooks(evidence: Evidence, messages: Map<string, MessageRow>, say: Say): void {
+  const sent = everSent(evidence);
   const ids = new Map<string, string>();
   const changes = new Map<string, string>();
   const told = new Set<string>();
-  for (const call of webhooks) {
+  for (const call of evidence.webhooks) {
     if (call.status === RECEIVED) continue;
     const change = `${call.message} ${call.sequence}`;
     told.add(nameOf(call));
@@ -116,7 +117,7 @@ export function checkWebhooks({ webhooks }: Evidence, messages: Map<string, Mess
   }
   for (const message of messages.values()) {
     if (message.told === 0) continue;
-    for (const either of changesOf(message))
+    for (const either of changesOf(message, sent))
       if (!either.some((change) => told.has(nameOf(change))))
         say("webhook_lost", either.map(nameOf).join(" or "));
   }
