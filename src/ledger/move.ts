@@ -38,11 +38,17 @@ export type Change = Move & {
   reason: string | null;
   /** The operators that refused it at this attempt, in order, for its event; absent if none did. */
   refusals?: readonly Refusal[];
-  /** Of a message that was submitted to two operators: those of them whose answer was lost. */
+  /**
+   * Operators that may report on the message although nothing else says so from now on: whose answer was lost
+   * when it was submitted to another one, or of which it ended before they named all of its submits.
+   */
   lostAt?: readonly string[];
   /** Of a message that is queued again: how long its next attempt waits; absent: not at all. */
   retryInMs?: number;
 };
+
+/** In `lostAt`: nobody knows which one it is. */
+export const ANY_OPERATOR = "";
 
 // MySQL's statistics say that a partition which is new today is empty, until they are updated: without this
 // hint it would read the whole partition.

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import { attemptAfter, canMove, chargeOf, STATUSES, type Status, sequenceOf } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { Change } from "./move.ts";
+import { ANY_OPERATOR, type Change } from "./move.ts";
 import {
   afterUnknown,
   changeTo,
@@ -204,18 +204,22 @@ test("a report settles an unknown message, once; it is early for one still being
 });
 
 test("the end of a claim makes sending messages unknown, and unknown ones failed", () => {
-  expect(expiredChange(record("a", 1), "sending")).toMatchObject({
+  const sending = expiredChange(record("a", 1), "sending", null);
+  expect(sending).toMatchObject({
     from: "sending",
     to: "unknown",
     operator: null,
     operatorMessageIds: [],
     reason: "the sender was lost",
   });
-  expect(expiredChange(record("a", 1), "unknown")).toMatchObject({
+  expect(sending.lostAt).toBeUndefined();
+  expect(expiredChange(record("a", 1), "unknown", "A")).toMatchObject({
     reason: "no answer within the time limit",
     from: "unknown",
     to: "failed",
+    lostAt: ["A"],
   });
+  expect(expiredChange(record("a", 1), "unknown", null).lostAt).toEqual([ANY_OPERATOR]);
 });
 
 describe("laws of a plan", () => {

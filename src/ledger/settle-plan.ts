@@ -18,7 +18,7 @@ import type { StatusRow } from "../core/event-record.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { type Entry, entryOf, type WalletChange, walletChanges } from "../core/ledger.ts";
 import type { ChangeEvent } from "../core/webhook-event.ts";
-import { type Change, lastError, statusRow } from "./move.ts";
+import { ANY_OPERATOR, type Change, lastError, statusRow } from "./move.ts";
 import { webhookEventsOf } from "./webhook-events.ts";
 
 export type Plan = {
@@ -122,11 +122,18 @@ export function reportedChanges(
   return [[...settled.values()], early];
 }
 
-/** The change that the end of a claim makes: its sender was lost, or the wait for an answer is over. */
-export function expiredChange(record: LaneRecord, kind: "sending" | "unknown"): Change {
-  return kind === "unknown"
-    ? changeTo("failed", record, "unknown", "no answer within the time limit")
-    : changeTo("unknown", record, "sending", "the sender was lost");
+/**
+ * The change that the end of a claim makes: its sender was lost, or the wait for an answer is over.
+ * `operator`: who may have it all the same, null if nobody knows.
+ */
+export function expiredChange(
+  record: LaneRecord,
+  kind: "sending" | "unknown",
+  operator: string | null,
+): Change {
+  if (kind === "sending") return changeTo("unknown", record, "sending", "the sender was lost");
+  const failed = changeTo("failed", record, "unknown", "no answer within the time limit");
+  return { ...failed, lostAt: [operator ?? ANY_OPERATOR] };
 }
 
 /** A move in which no operator takes part. */

@@ -98,5 +98,7 @@ function changeOf({ record, status, ...row }: LockedMessage, end: ReportedEnd, w
     operatorMessageIds: id === null ? [] : [id],
     reason: whole.error,
     ...(end.named === undefined ? {} : { reported: [end.named] }),
+    // Reports on its other submits may have ids that nobody knows: they must not be taken for another's.
+    ...(status === "unknown" && record.parts > 1 ? { lostAt: [end.operator] } : {}),
   };
 }

@@ -149,8 +149,10 @@ export function reapClaim({ pool, id }: SettleDeps, nowMs: number): Promise<Chan
       await conn.query("ROLLBACK");
       return null;
     }
-    const records = await lockRecords(conn, claim.ids.split(","), claim.kind);
-    const changes = records.map((record) => expiredChange(record, claim.kind));
+    const rows = await lockRows(conn, claim.ids.split(","));
+    const changes = rows
+      .filter(({ status }) => status === claim.kind)
+      .map(({ record, operator }) => expiredChange(record, claim.kind, operator));
     changes.sort(byId);
     if (changes.length > 0) await apply(conn, changes, { nowMs, id });
     await conn.query(`DELETE FROM claims WHERE claim_id='${claim.claim_id}'`);

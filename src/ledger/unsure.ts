@@ -1,12 +1,13 @@
 // Submits of which nobody knows what became of them: of messages that are `unknown`, or `sending` by a sender
-// that may be gone, and of those that were submitted to another operator after their answer was lost. The
-// claims are the index of the former; the latter have rows of their own.
+// that may be gone; and of those that have rows of their own: they were submitted to another operator after
+// their answer was lost, or have ended although the operator may still report on them by an id that nobody
+// knows. The claims are the index of the former.
 // Leaves to src/dlr/find.ts which report is about one of them, to src/sender/look-ups.ts asking operators.
 // Bound: UNSURE_MAX of them, with more nothing is said about any; LOST_TTL_MS.
 
 import { REPORT_TTL_MS } from "../core/limits.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
-import type { Change } from "./move.ts";
+import { ANY_OPERATOR, type Change } from "./move.ts";
 import { quote } from "./sql-text.ts";
 
 export type UnsureSubmit = {
@@ -19,7 +20,7 @@ export type UnsureSubmit = {
   operator: string | null;
   /** Its id there, or that of its first part, if the operator named it all the same. */
   operatorMessageId: string | null;
-  /** Of its message; null: it was submitted to another operator, too. */
+  /** Of its message; null: it was submitted to another operator, too, or has ended. */
   status: "sending" | "unknown" | null;
   changedAtMs: number;
 };
@@ -46,7 +47,8 @@ export async function findUnsure(conn: Pick<Connection, "query">): Promise<Unsur
   if (ids.length + lost.length > UNSURE_MAX) return null;
   const found = lost.map(({ message_id: id, operator, phone, lost_at }): UnsureSubmit => {
     const unknown = { from: null, parts: 1, operatorMessageId: null, status: null };
-    return { id, phone, operator, changedAtMs: lost_at.getTime(), ...unknown };
+    const by = operator === ANY_OPERATOR ? null : operator;
+    return { id, phone, operator: by, changedAtMs: lost_at.getTime(), ...unknown };
   });
   for (let from = 0; from < ids.length; from += IDS_AT_ONCE) {
     const some = ids.slice(from, from + IDS_AT_ONCE).join("','");
@@ -60,7 +62,7 @@ export async function findUnsure(conn: Pick<Connection, "query">): Promise<Unsur
   return found;
 }
 
-/** One INSERT of what was lost of messages that were submitted twice; null if there is none. */
+/** One INSERT of what these changes leave behind (`lostAt`); null if that is nothing. */
 export function lostSubmitsSql(changes: readonly Change[]): string | null {
   const values = changes.flatMap(({ record: { id, phone }, lostAt = [] }) =>
     lostAt.map((operator) => `('${id}',${quote(operator)},${quote(phone)})`),

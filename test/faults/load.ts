@@ -62,6 +62,8 @@ const BRIEF_EVERY = 10;
 const BRIEF = { valid_for: 60 };
 /** Some are sent later, and half of these canceled before, unless they are in a batch. */
 const LATER = { every: 9, canceledEvery: 18, at: 4, fromMs: 15_000, stepMs: 1_000, steps: 15 };
+/** Nobody asks again for a message whose time has long come; it would be refused after a minute. */
+const LATER_TRIED_MS = 20_000;
 const CANCEL_WITHIN_MS = 5_000;
 const BATCH_SHARE = 0.03;
 const BATCH_MAX = 20;
@@ -141,7 +143,7 @@ export async function startLoad(
     const type = random() < EXPRESS_SHARE ? "express" : "normal";
     const text = random() < 0.1 ? nameOf(n).padEnd(TWO_PARTS_CHARS, nameOf(n)) : nameOf(n);
     const brief = n % BRIEF_EVERY === 0 ? BRIEF : {};
-    const terms = n % LATER.every === LATER.at ? { ...brief, ...laterThan(now(), n) } : brief;
+    const terms: Terms = n % LATER.every === LATER.at ? { ...brief, ...laterThan(now(), n) } : brief;
     const [replays, again] = [random() < REPLAY_SHARE, random()];
     const message = { phone, text, reference: `r${n}` };
     return { n, customer, apiKey, kind, message, hangs, type, terms, replays, again };
@@ -188,9 +190,10 @@ export async function startLoad(
     };
     let status = await ask();
     count(status);
+    const untilMs = terms.send_at === undefined ? Infinity : Date.parse(terms.send_at) + LATER_TRIED_MS;
     for (let attempt = 1; key !== null && AGAIN.has(status) && !giveUp; attempt++) {
       await sleep(waits * againMs(attempt) * (0.5 + again));
-      if (giveUp) break;
+      if (giveUp || now() > untilMs) break;
       counts.retries++;
       status = await ask();
       if (status === 202) counts.accepted++;
@@ -273,6 +276,7 @@ export async function startLoad(
   };
 }
 
+type Terms = { valid_for?: number; send_at?: string };
 const laterThan = (nowMs: number, n: number) => ({
   send_at: new Date(nowMs + LATER.fromMs + (n % LATER.steps) * LATER.stepMs).toISOString(),
 });

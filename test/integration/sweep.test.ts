@@ -6,6 +6,7 @@ import { createIdFactory } from "../../src/core/id.ts";
 import { MESSAGE_ATTEMPTS_MAX } from "../../src/core/limits.ts";
 import { type LaneRecord, packLaneRecord } from "../../src/core/lane-record.ts";
 import { holdRecords } from "../../src/ledger/held.ts";
+import { takeLock } from "../../src/platform/named-lock.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
@@ -39,7 +40,9 @@ const old = (fields: Partial<LaneRecord> = {}) =>
  * ended has no reason to look at long past times again, so it is made to start over, unless that is tested.
  */
 async function accept(records: LaneRecord[], change: string, { startsOver = true } = {}): Promise<void> {
-  process.kill(relay.pid, "SIGSTOP");
+  // A look that was stopped in the middle would store afterwards how far it had come.
+  if (startsOver) await whileNoSweep(async () => void process.kill(relay.pid, "SIGSTOP"));
+  else process.kill(relay.pid, "SIGSTOP");
   try {
     if (startsOver) await down.pool.write("DELETE FROM sweeps");
     const [before] = await down.pool.query<{ id: number }[]>("SELECT COALESCE(MAX(id), 0) AS id FROM outbox");
@@ -49,6 +52,12 @@ async function accept(records: LaneRecord[], change: string, { startsOver = true
     process.kill(relay.pid, "SIGCONT");
   }
 }
+const whileNoSweep = (body: () => Promise<void>) =>
+  down.pool.use(async (conn) => {
+    const lock = await takeLock(conn, "sweep-normal", { waitS: 20 });
+    await body();
+    await lock?.release();
+  });
 const lose = (records: LaneRecord[]) => accept(records, "DELETE FROM outbox");
 
 type Row = { id: string; status: string; attempt: number; sequence: number };

@@ -7,7 +7,8 @@ import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { takeReports } from "../../src/dlr/take.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { storeReports } from "../../src/ledger/inbox-rows.ts";
-import { settleClaim } from "../../src/ledger/settle.ts";
+import type { ReportedSubmit } from "../../src/ledger/move.ts";
+import { reapClaim, settleClaim } from "../../src/ledger/settle.ts";
 import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/report.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { changeOf } from "../../src/sender/outcome.ts";
@@ -42,14 +43,18 @@ afterAll(async () => {
 
 const newPhone = () => `+98912${String(++phones).padStart(7, "0")}`;
 /** A message that is being sent; `operator`: its answer was lost there. */
-async function submitted(fields: Partial<LaneRecord>, operator: string | null = "B"): Promise<LaneRecord> {
+async function submitted(
+  fields: Partial<LaneRecord>,
+  operator: string | null = "B",
+  taken: { operatorMessageIds?: string[]; reported?: ReportedSubmit[] } = {},
+): Promise<LaneRecord> {
   const record = laneRecord(customerId, fields);
   const claimId = id();
   const nowMs = Date.now();
   await acceptMessages(pool, [record]);
   await claimMessages(pool, { claimId, lane: record.lane, records: [record], nowMs });
   if (operator === null) return record;
-  const lost = { kind: "unknown", operator, reason: `${operator}: no answer in time` } as const;
+  const lost = { kind: "unknown", operator, reason: `${operator}: no answer in time`, ...taken } as const;
   const changes = [changeOf(record, lost, { nowMs, jitter: 0 })];
   await settleClaim({ pool, id }, { claimId, lane: record.lane, changes, idsLeft: [], nowMs });
   return record;
@@ -118,4 +123,33 @@ test("another operator's message, one of several parts, and a report without rec
   const long = await submitted({ phone: newPhone(), parts: 3, cost: 1_500 });
   expect(await take("B", { id: "a-part", to: long.phone })).toContain("unmatched");
   expect(await stateOf(long)).toBe("unknown -");
+});
+
+test("a report on a message that has ended is not taken for another's to the same recipient", async () => {
+  // Its second part has an id that nobody knows.
+  const phone = newPhone();
+  const named = { idKey: "first-1", operatorMessageId: "First-1" };
+  const long = await submitted({ phone, parts: 2, cost: 1_000 }, "B", {
+    operatorMessageIds: ["First-1", ""],
+    reported: [named, { idKey: "", operatorMessageId: "" }],
+  });
+  expect(await take("B", { id: "first-1", status: "UNDELIV" }, 0)).toEqual(["settled"]);
+  expect(await stateOf(long)).toBe("undelivered First-1 capture");
+  const next = await submitted({ phone });
+  expect(await take("B", { id: "second-1", to: phone })).toEqual(["unmatched"]);
+  expect(await stateOf(next)).toBe("unknown -");
+
+  // The wait for its answer is over: known to be B's, or nobody knows whose.
+  for (const operator of ["B", null]) {
+    const recipient = newPhone();
+    const late = await submitted({ phone: recipient }, operator);
+    for (let ended = ""; !ended.startsWith("failed"); ended = await stateOf(late)) {
+      await pool.query("UPDATE claims SET expires_at=NOW(3) - INTERVAL 1 SECOND WHERE ids=?", [late.id]);
+      expect(await reapClaim({ pool, id }, Date.now())).toHaveLength(1);
+    }
+    expect(await stateOf(late)).toBe("failed - refund");
+    const other = await submitted({ phone: recipient });
+    expect(await take("B", { id: `late-${operator}`, to: recipient })).toEqual(["unmatched"]);
+    expect(await stateOf(other)).toBe("unknown -");
+  }
 });
