@@ -5,12 +5,14 @@
 // Invariant: a message is accepted only after what signs its callbacks is stored. Bound: SIGNERS_KNOWN_MAX
 // keys remembered as stored; a statement for each other key that asks for callbacks.
 
+import { SluiceError } from "../core/errors.ts";
 import { hmacState } from "../core/hmac-sha1.ts";
 import { KEY_CACHE_MAX } from "../core/limits.ts";
+import { isDataError } from "../platform/mysql-errors.ts";
 import type { Pool } from "../platform/mysql.ts";
 
 export type CallbackSigners = {
-  /** Resolves when it is stored. */
+  /** Resolves when it is stored. @throws SluiceError unavailable, if it can't be now */
   keep(keyId: string, apiKey: string): Promise<void>;
 };
 
@@ -22,10 +24,16 @@ export function createCallbackSigners(pool: Pick<Pool, "write">): CallbackSigner
     async keep(keyId, apiKey) {
       if (known.has(keyId)) return;
       // updated_at stays, because this is no change that other processes must know.
-      await pool.write(
-        "UPDATE api_keys SET hmac_sha1=?, updated_at=updated_at WHERE key_id=? AND hmac_sha1 IS NULL",
-        [hmacState(apiKey), keyId],
-      );
+      try {
+        await pool.write(
+          "UPDATE api_keys SET hmac_sha1=?, updated_at=updated_at WHERE key_id=? AND hmac_sha1 IS NULL",
+          [hmacState(apiKey), keyId],
+        );
+      } catch (cause) {
+        // As of a commit that is refused: a lock or a full disk passes, and nothing is accepted yet.
+        if (cause instanceof SluiceError || isDataError(cause)) throw cause;
+        throw new SluiceError("unavailable", { cause });
+      }
       if (known.size >= SIGNERS_KNOWN_MAX) known.clear();
       known.add(keyId);
     },

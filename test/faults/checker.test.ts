@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check, type Violation, VIOLATIONS } from "./checker.ts";
 import { type Evidence, files, OPERATOR_NAMES, readClient, readEvidence, writeLines } from "./evidence.ts";
-import { clean, COST, no, request, told, yes } from "./sample-evidence.ts";
+import { called, clean, COST, no, request, told, yes } from "./sample-evidence.ts";
 
 const at = <T>(list: T[], index: number): T => list[index] as T;
 const entryOf = (e: Evidence, id: string, leg: string) =>
@@ -117,7 +117,7 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
   topup_nobody_made: { plant: (e) => e.topups.push({ customer: "1", request: "t9", amount: 1 }) },
   adjustment_not_once: { plant: (e) => (at(at(e.adjustments, 0).tries, 1).entry = "A2") },
   adjustment_nobody_made: { plant: (e) => e.adjustments.pop() },
-  cap_exceeded: { plant: (e) => e.caps.set("1", { daily: 3_999, monthly: null }) },
+  cap_exceeded: { plant: (e) => e.caps.set("1", { daily: 4_999, monthly: null }) },
   clickhouse_lacks: { plant: (e) => e.clickhouse.entries.pop() },
   clickhouse_extra: {
     plant: (e) =>
@@ -128,6 +128,9 @@ const PLANTED: Record<Violation, { plant: (e: Evidence) => void; comes?: Violati
   webhook_lost: { plant: (e) => e.webhooks.splice(1, 1) },
   webhook_two_ids: { plant: (e) => (at(e.webhooks, 5).event = "E6-5b") },
   webhook_invented: { plant: (e) => e.webhooks.push(told(8, "sent", 4)) },
+  callback_lost: { plant: (e) => e.doorCalls.pop() },
+  callback_invented: { plant: (e) => e.doorCalls.push(called("twilio", 12, "delivered")) },
+  callback_unsigned: { plant: (e) => (at(e.doorCalls, 3).isSigned = false) },
   inbound_not_once: { plant: (e) => e.inbound.answers.push({ id: "mo-3", customer: "1" }) },
   inbound_not_told: { plant: (e) => e.webhooks.pop() },
 };
@@ -138,15 +141,16 @@ test("evidence without a violation is clean, and is counted", () => {
   const { violations, counts } = check(clean());
   expect(violations).toEqual([]);
   expect(counts).toMatchObject({
-    requests: 8,
-    tries: 11,
-    accepted: 6,
-    stored: 7,
+    requests: 10,
+    tries: 14,
+    accepted: 8,
+    stored: 9,
     storedWithoutAnswer: 1,
     replays: 2,
-    captured: 4,
+    callbacks: 4,
+    captured: 6,
     refunded: 2,
-    takenByOperators: 6,
+    takenByOperators: 8,
     extraIds: { unknown: 1, lateExpress: 1 },
     copies: 0,
     copiesMax: 1,
@@ -185,9 +189,9 @@ test("a cap must have no room for what it refuses, and a run over midnight may s
   evidence.rich.clear();
   at(evidence.requests, 6).tries.push(no(402, "spend_cap_reached"));
   expect(named(evidence)).toEqual([]);
-  evidence.caps.set("1", { daily: null, monthly: 6_000 });
+  evidence.caps.set("1", { daily: null, monthly: 7_000 });
   expect(named(evidence)).toEqual(["false_402"]);
-  evidence.caps.set("1", { daily: 2_000, monthly: null });
+  evidence.caps.set("1", { daily: 2_500, monthly: null });
   expect(named(evidence)).toEqual(["cap_exceeded"]);
   at(evidence.snapshots, 2).at += 43_200_000;
   expect(named(evidence)).toEqual([]);
@@ -235,6 +239,53 @@ test("a change in the middle that a customer wasn't told is missed: an attempt, 
   expect(check(again).violations).toMatchObject([{ violation: "webhook_lost", examples: ["M1 queued (7)"] }]);
 });
 
+test("a door's client is told of each change that it asked for, once and in its own words, and of no other", () => {
+  const doors: [string, (e: Evidence) => void, Violation][] = [
+    ["another's message", (e) => (at(e.doorCalls, 3).n = 11), "callback_invented"],
+    ["another customer", (e) => (at(e.doorCalls, 3).customer = "2"), "callback_invented"],
+    ["no door's message", (e) => e.doorCalls.push(called("kannel", 8, "8")), "callback_invented"],
+    ["not asked for", (e) => e.doorCalls.push(called("kannel", 11, "4")), "callback_invented"],
+    ["one change under two ids", (e) => (at(e.doorCalls, 2).event = "D"), "callback_invented"],
+    [
+      "one id for two changes",
+      (e) => e.doorCalls.push({ ...at(e.doorCalls, 3), word: "failed" }),
+      "callback_invented",
+    ],
+    ["only another word", (e) => (at(e.doorCalls, 3).word = "delivered"), "callback_lost"],
+    [
+      "as often as it was queued",
+      (e) => (at(e.requests, 8).door = { peer: "kannel", mask: 13 }),
+      "callback_lost",
+    ],
+  ];
+  for (const [name, plant, violation] of doors) {
+    const evidence = clean();
+    plant(evidence);
+    expect([name, named(evidence).includes(violation)]).toEqual([name, true]);
+  }
+});
+
+test("of a delivered message that it was sent must be told if ClickHouse knows of it; of an unknown one nothing", () => {
+  const evidence = clean();
+  evidence.doorCalls.shift();
+  expect(named(evidence)).toEqual(["callback_lost"]);
+  at(evidence.clickhouse.statuses, 7).wasSent = 0;
+  at(evidence.messages, 8).status = "unknown";
+  evidence.doorCalls.pop();
+  expect(named(evidence).filter((violation) => violation.startsWith("callback"))).toEqual([]);
+});
+
+test("a message that Kannel's client never got an answer for is stored once at most, and none that was refused", () => {
+  const evidence = clean();
+  at(evidence.requests, 8).tries = [no(0)];
+  expect(named(evidence)).toEqual([]);
+  at(evidence.requests, 8).tries = [no(402, "kannel Not enough credit, rejected")];
+  expect(named(evidence).toSorted()).toEqual(["false_402", "refused_but_stored"]);
+  at(evidence.requests, 8).tries = [yes("M11", { id: null })];
+  at(evidence.messages, 7).reference = null;
+  expect(named(evidence)).toContain("accepted_lost");
+});
+
 test("evidence written to a folder is read back unchanged", () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-test-evidence-"));
   try {
@@ -250,6 +301,7 @@ test("evidence written to a folder is read back unchanged", () => {
       [files.clickhouseStatuses, evidence.clickhouse.statuses],
       [files.adjustments, evidence.adjustments],
       [files.webhooks, evidence.webhooks],
+      [files.doorCalls, evidence.doorCalls],
       [files.inbound, evidence.inbound.answers],
       [files.inboundRows, evidence.inbound.rows],
       [files.snapshots, evidence.snapshots],
@@ -268,7 +320,7 @@ test("evidence written to a folder is read back unchanged", () => {
     });
     const { requests, topupRequests, hangs, ...stored } = evidence;
     expect(readEvidence(folder)).toEqual({ ...stored, requests: [], topupRequests: [], hangs: 0 });
-    expect([requests.length, topupRequests.length, hangs]).toEqual([8, 1, 1]);
+    expect([requests.length, topupRequests.length, hangs]).toEqual([10, 1, 1]);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -12,6 +12,7 @@ import {
   EXPECTED,
   OPEN,
 } from "./checker-money.ts";
+import { checkDoorCalls } from "./door-calls.ts";
 import { checkInbound } from "./inbound.ts";
 import { checkWebhooks } from "./webhooks.ts";
 
@@ -60,6 +61,9 @@ export const VIOLATIONS = {
   webhook_lost: "a customer was not told of a change that it wanted to hear of",
   webhook_two_ids: "one change was told under two ids, or two changes under one",
   webhook_invented: "a customer was told of a change that did not happen, or that it doesn't want",
+  callback_lost: "a door's client was not told of a change that it asked for",
+  callback_invented: "a door's client was told of a change that did not happen, or that it didn't ask for",
+  callback_unsigned: "a callback is not signed as its client verifies it",
   inbound_not_once: "an acknowledged inbound message is not stored, or twice, or for another customer",
   inbound_not_told: "an inbound message was not told to its customer, or one that nobody sent was",
 } as const;
@@ -72,6 +76,8 @@ export type Counts = {
   stored: number;
   storedWithoutAnswer: number;
   replays: number;
+  /** Calls to clients of doors. */
+  callbacks: number;
   answers: Record<string, number>;
   statuses: Record<string, number>;
   captured: number;
@@ -131,6 +137,7 @@ export function check(evidence: Evidence, { snapshotsMin = SNAPSHOTS_MIN } = {})
   checkCaps(evidence, say);
   checkClickhouse(evidence, messages, say);
   checkWebhooks(evidence, messages, say);
+  checkDoorCalls(evidence, say);
   checkInbound(evidence, say);
   return { violations: [...found.values()], counts };
 }
@@ -148,7 +155,11 @@ function checkRequests(
     known.add(reference);
     const stored = byReference.get(reference) ?? [];
     const accepted = tries.filter((t) => t.status === 202);
-    for (const answer of accepted) checkAccepted(request, answer, byId, say);
+    for (const answer of accepted) {
+      // Kannel's answer has no id.
+      const of = request.door?.peer === "kannel" ? stored[0] : byId.get(answer.id ?? "");
+      checkAccepted(request, answer, of, say);
+    }
     if (stored.length > 1)
       say(key === null ? "stored_twice" : "key_stored_twice", `${reference}: ${stored.map((m) => m.id)}`);
     if (key !== null && new Set(accepted.map((a) => `${a.id} ${a.body}`)).size > 1)
@@ -187,10 +198,9 @@ const isRefusal = ({ status, code }: Answer): boolean =>
 function checkAccepted(
   { n, customer }: SendRequest,
   answer: Answer,
-  byId: Map<string, MessageRow>,
+  message: MessageRow | undefined,
   say: Say,
 ) {
-  const message = byId.get(answer.id ?? "");
   if (message === undefined) return say("accepted_lost", `r${n}: ${answer.id}`);
   if (message.customer !== customer || message.reference !== `r${n}` || message.cost !== answer.cost)
     say("accepted_differs", `r${n}: ${answer.id}`);
@@ -304,7 +314,8 @@ function checkClickhouse(
   }
 }
 
-function countsOf({ requests, messages, entries, faults, hangs, topups, snapshots }: Evidence): Counts {
+function countsOf(evidence: Evidence): Counts {
+  const { requests, messages, entries, faults, hangs, topups, snapshots } = evidence;
   const answers: Record<string, number> = {};
   let accepted = 0;
   let replays = 0;
@@ -315,7 +326,7 @@ function countsOf({ requests, messages, entries, faults, hangs, topups, snapshot
     for (const { status, code, id, replayed } of request.tries) {
       tries++;
       if (replayed) replays++;
-      if (id !== null) answered.add(id);
+      if (status === 202) answered.add(id ?? `r${request.n}`);
       const name = status === 0 ? "none" : code === null ? String(status) : `${status} ${code}`;
       answers[name] = (answers[name] ?? 0) + 1;
     }
@@ -328,8 +339,10 @@ function countsOf({ requests, messages, entries, faults, hangs, topups, snapshot
     tries,
     accepted,
     stored: messages.length,
-    storedWithoutAnswer: messages.filter((m) => !answered.has(m.id)).length,
+    storedWithoutAnswer: messages.filter((m) => !answered.has(m.id) && !answered.has(m.reference ?? ""))
+      .length,
     replays,
+    callbacks: evidence.doorCalls.length,
     answers,
     statuses,
     captured: entries.filter((e) => e.op === "capture").length,

@@ -120,17 +120,22 @@ function copyIfThere(from: string, to: string): void {
   else writeFileSync(to, "");
 }
 
+/** Twilio's requests have no reference: the text says which one it is of. */
+type StoredRow = MessageRow & { twilioText: string | null };
+
 async function dumpMysql(pool: Pool, folder: string): Promise<void> {
   const messages = openLines<MessageRow>(folder, files.messages);
   for (let after = ""; ; ) {
-    const rows = await pool.query<MessageRow[]>(
+    const rows = await pool.query<StoredRow[]>(
       "SELECT id, CAST(customer_id AS CHAR) AS customer, reference, lane, status, cost, attempt, " +
-        "sequence, callback_statuses IS NOT NULL AS told, send_at IS NOT NULL AS later, unreserved " +
-        "FROM messages " +
+        "sequence, callback_statuses IS NOT NULL AND callback_form IS NULL AS told, " +
+        "send_at IS NOT NULL AS later, unreserved, " +
+        "IF(callback_form LIKE 'twilio %', text, NULL) AS twilioText FROM messages " +
         `WHERE id > ? ORDER BY id LIMIT ${PAGE_ROWS}`,
       [after],
     );
-    for (const row of rows) messages.add(row);
+    for (const { twilioText, ...row } of rows)
+      messages.add(twilioText === null ? row : { ...row, reference: `r${/\d+/.exec(twilioText)?.[0]}` });
     if (rows.length < PAGE_ROWS) break;
     after = rows.at(-1)?.id ?? "";
   }
@@ -223,11 +228,12 @@ async function dumpClickhouse(
     for (const { entry, leg, op, amount } of rows)
       entries.add({ customer: String(customer), entry, leg, op, amount: Number(amount) });
     const latest = await clickhouse.query<StatusRow>(
-      "SELECT l.id AS id, argMax(l.status, l.sequence) AS status, max(l.sequence) AS sequence " +
-        "FROM messages_log AS l WHERE l.customer_id = {customer:UInt64} GROUP BY l.id",
+      "SELECT l.id AS id, argMax(l.status, l.sequence) AS status, max(l.sequence) AS sequence, " +
+        "max(l.status = 'sent') AS wasSent FROM messages_log AS l " +
+        "WHERE l.customer_id = {customer:UInt64} GROUP BY l.id",
       { customer },
     );
-    for (const { id, status, sequence } of latest) statuses.add({ id, status, sequence: Number(sequence) });
+    for (const { sequence, ...row } of latest) statuses.add({ ...row, sequence: Number(sequence) });
   }
   entries.close();
   statuses.close();

@@ -27,7 +27,10 @@ export type SendRequest = {
   key: string | null;
   tries: Answer[];
   batch?: InBatch;
+  door?: DoorWish;
 };
+/** Through which door it came, and what its client asked to be told there. `mask`: its dlr-mask. */
+export type DoorWish = { peer: "kannel"; mask: number } | { peer: "twilio" };
 /** The request of which it was one of several messages: its first one's n, and whether part may be stored. */
 export type InBatch = { first: number; partial: boolean };
 /** Minor units; null: no cap. */
@@ -49,6 +52,7 @@ export type ClientLine =
       key: string | null;
       hangs?: true;
       batch?: InBatch;
+      door?: DoorWish;
     }
   | ({ what: "answer"; at: number; n: number } & Answer)
   | { what: "cancel"; at: number; id: string; status: number }
@@ -64,7 +68,7 @@ export type MessageRow = {
   cost: number;
   attempt: number;
   sequence: number;
-  /** 1 if its customer wants to be told of it. */
+  /** 1 if its customer wants to be told of it by a webhook. */
   told: 0 | 1;
   /** 1 if it was to be sent later. */
   later?: 0 | 1;
@@ -77,10 +81,25 @@ export type InboundAnswer = { id: string; customer: string };
 export type InboundRow = { event: string; customer: string; operatorId: string; told: 0 | 1 };
 /** One call to a customer's URL, as it came there. */
 export type WebhookCall = { event: string; message: string; status: string; sequence: number };
+/**
+ * One call to a door's client, as it came there: which change it says, in its peer's word, of which message
+ * and customer. `n`: of the request that its URL was for; `isSigned`: as its peer's clients verify it, which
+ * Kannel's don't.
+ */
+export type DoorCall = {
+  event: string;
+  peer: DoorWish["peer"];
+  n: number;
+  message: string;
+  customer: string;
+  word: string;
+  isSigned: boolean;
+};
 export type EntryRow = { customer: string; entry: string; leg: string; op: string; amount: number };
 export type WalletRow = { customer: string; balance: number; reserved: number; leases: number };
 export type TopupRow = { customer: string; request: string; amount: number };
-export type StatusRow = { id: string; status: string; sequence: number };
+/** `wasSent`: 1 if it was `sent` at some time. */
+export type StatusRow = { id: string; status: string; sequence: number; wasSent?: 0 | 1 };
 
 /** All customers' sums, in one consistent snapshot. */
 export type Snapshot = {
@@ -134,6 +153,7 @@ export type Evidence = {
   reports: Map<string, ReportedEnd>[];
   clickhouse: { entries: EntryRow[]; statuses: StatusRow[] };
   webhooks: WebhookCall[];
+  doorCalls: DoorCall[];
   inbound: { answers: InboundAnswer[]; rows: InboundRow[] };
   snapshots: Snapshot[];
   faults: FaultRecord[];
@@ -154,6 +174,7 @@ export const files = {
   clickhouseStatuses: "clickhouse-statuses.jsonl",
   adjustments: "adjustments.jsonl",
   webhooks: "webhooks.jsonl",
+  doorCalls: "door-calls.jsonl",
   inbound: "inbound.jsonl",
   inboundRows: "mysql-inbound.jsonl",
   operator: (name: string) => `operator-${name}.log`,
@@ -268,6 +289,7 @@ export function readEvidence(folder: string): Evidence {
     },
     adjustments: readLines(folder, files.adjustments),
     webhooks: readLines(folder, files.webhooks),
+    doorCalls: readLines(folder, files.doorCalls),
     inbound: { answers: readLines(folder, files.inbound), rows: readLines(folder, files.inboundRows) },
     snapshots: readLines(folder, files.snapshots),
     faults: readLines(folder, files.faults),
@@ -297,8 +319,9 @@ export function readClient(
         const known = sends.get(line.n);
         if (known !== undefined) known.asked++;
         else {
-          const { n, customer, key, batch } = line;
-          sends.set(n, { n, customer, key, tries: [], asked: 1, ...(batch === undefined ? {} : { batch }) });
+          const { n, customer, key, batch, door } = line;
+          const how = { ...(batch === undefined ? {} : { batch }), ...(door === undefined ? {} : { door }) };
+          sends.set(n, { n, customer, key, tries: [], asked: 1, ...how });
           if (line.hangs) hangs++;
         }
         break;

@@ -20,6 +20,7 @@ import { projectRoot } from "../../src/stack/tools.ts";
 import { makeAdmin, startAdjustments } from "./adjustments.ts";
 import { check, type Verdict } from "./checker.ts";
 import { createClient } from "./client.ts";
+import { startDoors } from "./doors.ts";
 import { dump, untilDrained } from "./dump.ts";
 import {
   type CapLimits,
@@ -79,6 +80,7 @@ export const STACK_SETTINGS: Readonly<Record<string, string>> = {
   SLUICE_SWEEP_AFTER_MS: "10000",
   SLUICE_EXPRESS_PROMISE_MS: "10000", // so that some express is late and some is not
   SLUICE_WEBHOOK_ALLOW_PRIVATE: "1",
+  SLUICE_DOORS: "kannel,twilio",
   SLUICE_EXPRESS_PROMISE_MAX_MS: "60000",
   SLUICE_CUSTOMER_QUEUE_MAX: "3", // so that much is held
 };
@@ -98,8 +100,10 @@ const CAPS: readonly CapLimits[] = [
   { daily: null, monthly: 40_000 },
   { daily: 500_000, monthly: 300_000 },
 ];
-/** How many of each kind upload. */
-const UPLOADERS = { rich: 4, strict: 1, thin: 1, capped: 1 } as const;
+/** In minor units, to all customers. */
+const PRICES = { priceNormal: 500, priceExpress: 700 } as const;
+/** How many of each kind upload, and as many send through doors. */
+const SENDING_OTHERWISE = { rich: 4, strict: 1, thin: 1, capped: 1 } as const;
 /** And how many have their wallets adjusted: those of the thin ones are mostly in leases. */
 const ADJUSTED = { rich: 2, strict: 1, thin: 2, capped: 1 } as const;
 const TOLD_EVERY = 6;
@@ -148,7 +152,18 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     });
     const url = `http://${stack.config.apiHost}:${stack.config.apiPort}`;
     const numbered = customers.map(({ customer }) => customer);
-    const uploads = startUploads(log, { url, customers: someOf(customers, UPLOADERS), seed: options.seed });
+    const otherwise = someOf(customers, SENDING_OTHERWISE);
+    const uploads = startUploads(log, { url, customers: otherwise, seed: options.seed });
+    const doors = startDoors(log, {
+      client,
+      host: stack.config.apiHost,
+      customers: otherwise,
+      origin: webhooks.origin,
+      price: PRICES.priceNormal,
+      keys: options.keys,
+      seed: options.seed,
+      waits: 1,
+    });
     const adjustments = startAdjustments(folder, {
       url: `http://${stack.config.adminHost}:${stack.config.adminPort}`,
       token: await makeAdmin(pool),
@@ -161,7 +176,7 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     const { done, notDone } = await doPlan(stack, pool, load, options);
     while (load.counts.accepted < options.messages) await sleep(PROGRESS_MS / 4);
     report("no new messages; waiting for what is under way");
-    await Promise.all([load, inbound, uploads, adjustments].map((each) => each.stop(KEYS_MAX_MS)));
+    await Promise.all([load, inbound, uploads, doors, adjustments].map((each) => each.stop(KEYS_MAX_MS)));
     const drainAt = performance.now();
     await stack.untilReady(READY_MAX_MS);
     const left = await untilDrained(pool, stack.config.operatorPort, STUCK_MS, (now) =>
@@ -232,13 +247,14 @@ async function makeCustomers(pool: Pool, webhooks: Webhooks, toldEvery: number):
   const customers: LoadCustomer[] = [];
   for (const [kind, count] of Object.entries(CUSTOMERS) as [LoadCustomer["kind"], number][])
     for (let i = 0; i < count; i++) {
-      const prices = { priceNormal: 500, priceExpress: 700, rateLimit: null };
-      const customerId = await createCustomer(pool, { name: `faults ${kind} ${i}`, ...prices });
+      const name = `faults ${kind} ${i}`;
+      const customerId = await createCustomer(pool, { name, ...PRICES, rateLimit: null });
       if (kind === "strict") await setMode(pool, customerId, "strict");
       const caps = kind === "capped" ? CAPS[i] : undefined;
       if (caps !== undefined) await setCaps(pool, customerId, caps);
       if (isAsync(kind, i)) await setMode(pool, customerId, "async");
       const { apiKey } = await createKey({ pool, id }, customerId);
+      webhooks.addKey(String(customerId), apiKey);
       if (i % toldEvery === 0) {
         const secret = await setWebhook(pool, customerId, { url: webhooks.url }, { allowPrivate: true });
         webhooks.addSecret(String(customerId), secret ?? "");

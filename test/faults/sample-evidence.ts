@@ -1,6 +1,6 @@
 // Evidence of a small run without any violation, for tests of the checker, and what they change in it.
 
-import type { Answer, Evidence, MessageRow, SendRequest, Snapshot } from "./evidence.ts";
+import type { Answer, DoorCall, Evidence, MessageRow, SendRequest, Snapshot } from "./evidence.ts";
 
 export const COST = 500;
 const NOON_MS = 43_200_000;
@@ -45,6 +45,17 @@ export const told = (n: number, status: string, sequence: number) => ({
   sequence,
 });
 
+/** A call about the message of a door's n-th request. */
+export const called = (peer: DoorCall["peer"], n: number, word: string): DoorCall => ({
+  event: `D${n}-${word}`,
+  peer,
+  n,
+  message: `M${n}`,
+  customer: "1",
+  word,
+  isSigned: true,
+});
+
 const asked = (): SendRequest[] => [
   request(1, null, yes("M1")),
   request(2, "k2", no(0), no(503, "unavailable"), yes("M2", { replayed: true })),
@@ -54,6 +65,8 @@ const asked = (): SendRequest[] => [
   request(6, null, no(0)),
   request(7, null, no(503, "overloaded")),
   request(8, "k8", yes("M8"), yes("M8", { replayed: true })),
+  { ...request(11, null, yes("M11", { id: null })), door: { peer: "kannel", mask: 9 } },
+  { ...request(12, "k12", no(503, "twilio 20503"), yes("M12")), door: { peer: "twilio" } },
 ];
 
 const paidIn = (): Pick<Evidence, "topupRequests" | "adjustments"> => ({
@@ -91,6 +104,8 @@ export function clean(): Evidence {
     message(5, "sent", "express"), // taken too late: refunded
     message(6, "delivered"), // its answer was lost, and it had no key
     message(8, "sent"), // its key was sent again on purpose
+    message(11, "delivered"), // by Kannel's door, whose answer has no id
+    message(12, "sent"), // by Twilio's
   ];
   const entries = messages.flatMap(({ id, status, lane }) => {
     const entry = (leg: string, op: string) => ({ customer: "1", entry: id, leg, op, amount: COST });
@@ -104,16 +119,16 @@ export function clean(): Evidence {
     op,
     amount,
   });
-  entries.push(own("T1", "topup", 10_000), own("G1", "grant", 5_000), own("L1", "release", 1_000));
+  entries.push(own("T1", "topup", 10_000), own("G1", "grant", 6_000), own("L1", "release", 1_000));
   entries.push(own("A1", "adjust_up", 1_200));
-  // 7 reserves of 500 from 5,000: 1,500 left in leases, of which 1,000 were released; 4 captures, 2 refunds.
-  const wallet = { customer: "1", balance: 8_200, reserved: 1_000, leases: 500 };
+  // 9 reserves of 500 from 6,000: 1,500 left in leases, of which 1,000 were released; 6 captures, 2 refunds.
+  const wallet = { customer: "1", balance: 7_200, reserved: 1_000, leases: 500 };
   const sums = { customer: "1", topups: 10_000, leases: 500, open: 500 };
   const before = { ...sums, adjusted: 0, balance: 9_000, captured: 0, spent: 500 };
-  const after = { ...sums, adjusted: 1_200, balance: 8_200, captured: 2_000, spent: 3_500 };
+  const after = { ...sums, adjusted: 1_200, balance: 7_200, captured: 3_000, spent: 4_500 };
   return {
     rich: new Set(["1"]),
-    caps: new Map([["1", { daily: 4_000, monthly: null }]]),
+    caps: new Map([["1", { daily: 5_000, monthly: null }]]),
     hangs: 1,
     requests: asked(),
     ...paidIn(),
@@ -123,14 +138,19 @@ export function clean(): Evidence {
     wallets: [wallet],
     topups: [{ customer: "1", request: "t1", amount: 10_000 }],
     operators: [
-      ["M1", "M4"],
+      ["M1", "M4", "M11"],
       ["M2", "M6"],
-      ["M5", "M8"],
+      ["M5", "M8", "M12"],
     ],
-    reports: [new Map(), new Map([["M6", "delivered"]]), new Map()],
+    reports: [new Map([["M11", "delivered"]]), new Map([["M6", "delivered"]]), new Map()],
     clickhouse: {
       entries: entries.map((entry) => ({ ...entry })),
-      statuses: messages.map(({ id, status, sequence }) => ({ id, status, sequence })),
+      statuses: messages.map(({ id, status, sequence }) => ({
+        id,
+        status,
+        sequence,
+        ...(id === "M11" ? { wasSent: 1 as const } : {}),
+      })),
     },
     webhooks: [
       told(1, "queued", 1),
@@ -140,6 +160,12 @@ export function clean(): Evidence {
       told(6, "delivered", 5),
       told(6, "delivered", 5), // its acknowledgement was lost
       { event: "I1", message: "", status: "message.received", sequence: 0 },
+    ],
+    doorCalls: [
+      called("kannel", 11, "8"),
+      called("kannel", 11, "1"),
+      called("kannel", 11, "1"), // its acknowledgement was lost
+      called("twilio", 12, "sent"),
     ],
     inbound: {
       answers: [1, 1, 2].map((n) => ({ id: `mo-${n}`, customer: String(n) })),
