@@ -5,7 +5,7 @@
 // Leaves to src/dlr/find.ts which report is about one of them, to src/sender/look-ups.ts asking operators.
 // Bound: UNSURE_MAX of them, with more nothing is said about any; LOST_TTL_MS.
 
-import { REPORT_TTL_MS } from "../core/limits.ts";
+import { LOST_TTL_MS } from "../core/limits.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { ANY_OPERATOR, type Change } from "./move.ts";
 import { quote } from "./sql-text.ts";
@@ -27,8 +27,6 @@ export type UnsureSubmit = {
 
 const UNSURE_MAX = 20_000;
 const IDS_AT_ONCE = 1_000;
-/** Longer than any report of it may wait. */
-const LOST_TTL_MS = 2 * REPORT_TTL_MS;
 const PURGE_ROWS_MAX = 1_000;
 
 type Row = Omit<UnsureSubmit, "from" | "operatorMessageId" | "changedAtMs"> & {
