@@ -1,4 +1,4 @@
-// Answers whose text changes only with the program: revalidated by their version, so that a caller that has
+// Answers whose text changes only with the program and the day it was started (examples of times to come): revalidated by their version, so that a caller that has
 // it already gets a 304 without a body.
 
 import { createHash } from "node:crypto";

@@ -34,6 +34,7 @@ afterAll(async () => {
 test("valid and invalid requests are answered as documented, and no money is lost or made", async () => {
   const { keys } = await makeCallers(engines.pool, CALLBACK_URL);
   const { ok, output, counts } = await runSchemathesis({
+    name: "customers",
     url: ingest.url,
     keys,
     callbackUrl: CALLBACK_URL,
