@@ -72,8 +72,8 @@ export type KeyChange = {
 };
 
 /**
- * Changes a live key; every process knows within 2 s. @throws SluiceError not_found (also if it was revoked or
- * has expired), validation_failed
+ * Changes a live key; every process knows within 2 s. @throws SluiceError not_found (it was revoked or has
+ * expired, too), validation_failed
  */
 export const changeKey = (by: By, keyId: string, change: KeyChange): Promise<KeyRow> =>
   audited(by, async (tx) => {

@@ -350,10 +350,7 @@ const inEnglish = ({ code, detail, errors }: SluiceError): ErrorWords => ({
   errors,
 });
 
-/**
- * The body of an `application/problem+json` answer (RFC 9457), on one line, with at most FIELD_ERRORS_MAX field
- * errors.
- */
+/** The body of an `application/problem+json` answer (RFC 9457), on one line; FIELD_ERRORS_MAX bounds it. */
 export function problemBody(error: SluiceError, requestId: string, words = inEnglish(error)): string {
   return JSON.stringify({
     ...error.extra,

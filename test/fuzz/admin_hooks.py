@@ -1,7 +1,7 @@
-"""What schemathesis can't know of the admin API from its document: which customers, keys and plans there are, and
-how the routes file is replaced. Also keeps a run from disturbing itself: only customers that nothing else uses are
-looked at and changed, whatever a case names; no token is revoked, because the API has no route for that; and the
-routes file is replaced by others like it only. Has a check of its own: who has no right to is refused.
+"""What schemathesis can't know of the admin API from its document: which customers, keys and plans there are,
+and how the routes file is replaced. Also keeps a run from disturbing itself: whatever a case names, only customers
+that nothing else uses are looked at and changed; no token is revoked, because the API has no route for that; and
+the routes file is replaced only by others like it. Adds a check of its own: who has no right to is refused.
 
 Environment: that of hooks.py, and SLUICE_FUZZ_ADMIN, JSON: `customers`, the ids of those customers; `read` and
 `revoked`, tokens; `routes`, the path of the routes file.

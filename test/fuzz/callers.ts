@@ -1,7 +1,7 @@
 // Who the requests of a run are from: a key for each scope, with that scope and no other. Those that send
 // and read are of one customer, so that what is sent can be read; top-ups fill another one's wallet, until no
-// more fits in it; and whatever may be done with the scope admin starts from a third. Of the admin API a token
-// for each scope, one that was revoked, and customers that nothing else uses: those it may suspend and empty.
+// more fits in it; and whatever may be done with the scope admin starts from a third. For the admin API a
+// token for each scope, one that was revoked, and customers that nothing else uses: they may be suspended.
 
 import { type AdminScope, makeToken, revokeToken } from "../../src/control/admin-tokens.ts";
 import { createIdFactory } from "../../src/core/id.ts";
@@ -17,7 +17,7 @@ export type Callers = {
   customerIds: readonly number[];
 };
 
-export type Admins = {
+type Admins = {
   tokens: Readonly<Record<AdminScope, string>>;
   revoked: string;
   /** What they change. */

@@ -71,7 +71,7 @@ export async function startFuzzGateway(): Promise<FuzzGateway> {
     const url = `http://${apiHost}:${apiPort}`;
     const adminUrl = `http://${adminHost}:${adminPort}`;
     const admin = { customers: customerIds.map(String), read: tokens.read, revoked, routes: ROUTES };
-    const targets = [
+    const targets: Target[] = [
       { name: "customers", url, keys: callers.keys, callbackUrl: receiver.url },
       { name: "admins", url: adminUrl, keys: tokens, callbackUrl: receiver.url, admin },
     ];

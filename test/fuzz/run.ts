@@ -1,6 +1,6 @@
-// `make fuzz`: the HTTP contracts of the customers' API and the admin API against schemathesis, on a gateway of
-// its own, in rounds of both until there were as many cases as wanted. Exit 0: nothing was found, every operation was answered with a success, and the books
-// are clean. Leaves a round to schemathesis.ts and the gateway to gateway.ts.
+// `make fuzz`: the HTTP contracts of the customers' API and of the admin API against schemathesis, on a
+// gateway of its own, in rounds of both until there were as many cases as wanted. Exit 0: nothing was found,
+// every operation was answered with a success, and the books are clean. Leaves a run to schemathesis.ts and the gateway to gateway.ts.
 
 import { Command } from "commander";
 import { reconciled } from "../support/launcher.ts";
@@ -12,9 +12,9 @@ const PROGRESS_MS = 10_000;
 
 const options = new Command("test/fuzz/run")
   .description(
-    "Sends valid and invalid requests, made by schemathesis from GET /openapi.json of the customers' API and " +
-      "of the admin API, to a gateway with all roles, holds every answer against the document, and proves the " +
-      "books at the end.",
+    "Sends valid and invalid requests, made by schemathesis from GET /openapi.json of the customers' API " +
+      "and of the admin API, to a gateway with all roles, holds every answer against the document, and " +
+      "proves the books at the end.",
   )
   .option("--cases <n>", "requests to send, at least", Number, 50_000)
   .option("--seconds <n>", "begin no further round after this many seconds, and end each by then", Number)

@@ -49,6 +49,7 @@ const PYTHON = process.env.SLUICE_FUZZ_PYTHON ?? "";
 /** @throws Error if it isn't installed */
 export async function runSchemathesis(options: FuzzOptions): Promise<FuzzResult> {
   if (!existsSync(PYTHON)) throw new Error("schemathesis is not installed; run scripts/install.sh --tests");
+  const { admin } = options;
   const folder = mkdtempSync(join(tmpdir(), "sluice-fuzz-"));
   try {
     const operations = await operationsOf(options);
@@ -60,8 +61,8 @@ export async function runSchemathesis(options: FuzzOptions): Promise<FuzzResult>
     const { code, output } = await run(folder, argumentsOf(config, options), {
       SLUICE_FUZZ_COUNTS: countsFile,
       SLUICE_FUZZ_CALLBACK: options.callbackUrl,
-      SCHEMATHESIS_HOOKS: join(import.meta.dirname, options.admin === undefined ? "hooks.py" : "admin_hooks.py"),
-      SLUICE_FUZZ_ADMIN: JSON.stringify(options.admin ?? null),
+      SCHEMATHESIS_HOOKS: join(import.meta.dirname, admin === undefined ? "hooks.py" : "admin_hooks.py"),
+      SLUICE_FUZZ_ADMIN: JSON.stringify(admin ?? null),
       PYTHONPATH: import.meta.dirname, // one imports the other
       PYTHONDONTWRITEBYTECODE: "1",
     }).finally(() => clearInterval(ticker));

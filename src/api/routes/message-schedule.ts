@@ -27,7 +27,7 @@ const PATH: About["path"] = {
   id: { schema: GivenUlid, description: "of the message", example: SCHEDULED_EXAMPLE.id },
 };
 const DAY_MS = 86_400_000;
-/** An example that is over, or more than 30 days ahead, would be refused: two weeks after this process began. */
+/** Two weeks after this process began: an example that is over, or 30 days ahead, would be refused. */
 const LATER_MS = (Math.floor(Date.now() / DAY_MS) + 14) * DAY_MS;
 const LATER = new Date(LATER_MS).toISOString();
 const ERRORS = ["not_found", "not_scheduled", "outcome_unknown"] as const;
@@ -84,7 +84,11 @@ export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
       path: PATH,
       body: { send_at: LATER },
       answers: {
-        200: { ...SCHEDULED_EXAMPLE, send_at: LATER, valid_until: new Date(LATER_MS + VALID_FOR_MS).toISOString() },
+        200: {
+          ...SCHEDULED_EXAMPLE,
+          send_at: LATER,
+          valid_until: new Date(LATER_MS + VALID_FOR_MS).toISOString(),
+        },
       },
     },
     async handle(call) {
