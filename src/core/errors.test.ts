@@ -37,7 +37,10 @@ test("field errors are listed when there are some", () => {
 });
 
 test("an answer lists a bounded number of field errors, in any language; the error keeps all", () => {
-  const errors = Array.from({ length: FIELD_ERRORS_MAX + 1 }, (_, n) => ({ field: `f${n}`, reason: "is wrong" }));
+  const errors = Array.from({ length: FIELD_ERRORS_MAX + 1 }, (_, n) => ({
+    field: `f${n}`,
+    reason: "is wrong",
+  }));
   const error = new SluiceError("validation_failed", { errors });
   expect(error.errors).toEqual(errors);
   const listed = errors.slice(0, FIELD_ERRORS_MAX);

@@ -13,7 +13,7 @@ import json
 import os
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import requests
 import schemathesis
@@ -33,16 +33,20 @@ schemathesis.openapi.format("sluice-address", st.one_of(ipv4, ipv6, blocks))
 
 hooks.MEANT.update(name="label", reason="label", expires_at="ahead")
 hooks.LISTS.update(addresses="address")
-hooks.PARAMETERS.update(plan="label")
+hooks.PARAMETERS.update(plan="plan")
+# In a path . and .. are steps, however they are written.
+schemathesis.openapi.format("sluice-plan", hooks.labels.filter(lambda name: name not in (".", "..")))
 
 # ---- objects of its own ----
 
 turns = itertools.count()
 customers = list(GIVEN["customers"])
 keys = []
-# A prefix of each plan, or None if it may have no rates.
+# By a plan's name as it is in a path: a prefix of it, or None if it may have no rates.
 plans = {}
 KEPT_MAX = 100
+# The tool holds what a hook puts into a path against the schema as it is written there.
+PLAN_CHARS_MAX = 60
 
 # As the API reads an id; anything else is no customer.
 CUSTOMER = re.compile(r"[1-9][0-9]{0,14}")
@@ -97,7 +101,7 @@ def bound_amount(case):
 def mean_something(case):
     label, body = case.operation.label, case.body
     if label == "PATCH /admin/v1/customers/{id}" and isinstance(body.get("price_plan"), str):
-        body["price_plan"] = one_of([*plans, "none"])
+        body["price_plan"] = one_of([*map(unquote, plans), "none"])
     prefix = plans.get(case.path_parameters.get("plan"))
     if label == "POST /admin/v1/plans/{plan}/rates/remove" and prefix is not None:
         case.body = {"prefix": prefix}
@@ -116,11 +120,13 @@ def keep_own(context, case, response):
         keys.remove(response.json()["key_id"])
     if label == "POST /admin/v1/plans/{plan}/rates":
         rates = json.loads(response.request.body)["rates"]
-        plans[response.json()["plan"]] = rates[0]["prefix"] if rates else None
+        name = quote(response.json()["plan"], safe="")
+        if len(name) <= PLAN_CHARS_MAX:
+            plans[name] = rates[0]["prefix"] if rates else None
         for oldest in list(plans)[:-KEPT_MAX]:
             del plans[oldest]
     if label == "DELETE /admin/v1/plans/{plan}":
-        plans.pop(response.json()["plan"], None)
+        plans.pop(quote(response.json()["plan"], safe=""), None)
 
 
 # ---- the routes file ----

@@ -192,11 +192,14 @@ test("keys are made, limited, rotated and revoked; no secret is in the log", asy
   // A key that is over stays as it is; what names no key is not looked for.
   for (const body of [{}, { addresses: ["192.0.2.1"] }, { expires_at: "never" }])
     expect(codeOf(await call("PATCH", path, { body }))).toEqual([404, "not_found"]);
-  for (const [method, at] of [["DELETE", "é"], ["PATCH", "%F0%9F%98%80"], ["DELETE", "x".repeat(300)]] as const)
-    expect(codeOf(await call(method, `/admin/v1/keys/${at}`, method === "PATCH" ? { body: {} } : {}))).toEqual([
-      404,
-      "not_found",
-    ]);
+  for (const [method, at] of [
+    ["DELETE", "é"],
+    ["PATCH", "%F0%9F%98%80"],
+    ["DELETE", "x".repeat(300)],
+  ] as const)
+    expect(
+      codeOf(await call(method, `/admin/v1/keys/${at}`, method === "PATCH" ? { body: {} } : {})),
+    ).toEqual([404, "not_found"]);
   const listed = (await call("GET", keys)).body.keys as { live: boolean }[];
   expect(listed.map(({ live }) => live)).toEqual([false, false]);
   const entries = await audit(`?customer=${String(made.body.customer_id)}`);

@@ -7,18 +7,7 @@ import { CUSTOMER_MODES } from "../../core/customer-mode.ts";
 import { SCOPES } from "../../customers/api-keys.ts";
 import { PLAN_NAME_CHARS_MAX } from "../../customers/price-plans.ts";
 import type { About } from "../about.ts";
-import {
-  closed,
-  Currency,
-  CustomerId,
-  GivenUlid,
-  LABEL,
-  Money,
-  OrNull,
-  Sum,
-  Time,
-  Ulid,
-} from "../shapes.ts";
+import { closed, Currency, CustomerId, GivenUlid, LABEL, Money, OrNull, Sum, Time, Ulid } from "../shapes.ts";
 
 export const OF_CUSTOMER: About["path"] = {
   id: { schema: CustomerId, description: "of the customer", example: "1" },

@@ -65,7 +65,11 @@ test("a parameter of the path or a header is described as exactly as it is read"
   expect(['"1"', "1", "*", '""'].map((value) => isOne(version, value))).toEqual([true, true, true, true]);
   expect(['"1", "2"', 'W/"1"', "x", ""].some((value) => isOne(version, value))).toBe(false);
   const file = parameterOf("replaceRoutes", "If-Match");
-  expect([isOne(file, `"${"a".repeat(64)}"`), isOne(file, "*"), isOne(file, '"1"')]).toEqual([true, false, false]);
+  expect([isOne(file, `"${"a".repeat(64)}"`), isOne(file, "*"), isOne(file, '"1"')]).toEqual([
+    true,
+    false,
+    false,
+  ]);
   expect(isOne(parameterOf("changeKey", "id"), "é")).toBe(false);
   const plan = parameterOf("changeRates", "plan");
   expect(["a\u0000", "x".repeat(61), ""].some((value) => isOne(plan, value))).toBe(false);
@@ -75,8 +79,9 @@ test("a parameter of the path or a header is described as exactly as it is read"
 test("what a handler refuses for its shape is no body by the document", () => {
   const bodyOf = (operationId: string): TSchema => {
     const found = operations.find((one) => one.operationId === operationId);
-    return (found?.requestBody as { content: Record<string, { schema: TSchema }> }).content["application/json"]
-      ?.schema as TSchema;
+    return (found?.requestBody as { content: Record<string, { schema: TSchema }> }).content[
+      "application/json"
+    ]?.schema as TSchema;
   };
   for (const [operationId, body] of [
     ["adjust", { amount: 0, reason: "x" }],
@@ -89,7 +94,9 @@ test("what a handler refuses for its shape is no body by the document", () => {
 });
 
 test("a time to come in an example is still to come", () => {
-  const given = routes.flatMap(({ about }) => (about.body as { expires_at?: string } | undefined)?.expires_at ?? []);
+  const given = routes.flatMap(
+    ({ about }) => (about.body as { expires_at?: string } | undefined)?.expires_at ?? [],
+  );
   expect(given.length).toBeGreaterThan(0);
   for (const text of given) expect(Date.parse(text)).toBeGreaterThan(Date.now());
 });

@@ -175,7 +175,9 @@ test("what a route needs in its query is required", () => {
 });
 
 test("a time to come in an example is one that would be accepted now", () => {
-  const given = declaredRoutes.flatMap(({ about }) => (about.body as { send_at?: string } | undefined)?.send_at ?? []);
+  const given = declaredRoutes.flatMap(
+    ({ about }) => (about.body as { send_at?: string } | undefined)?.send_at ?? [],
+  );
   expect(given.length).toBeGreaterThan(0);
   for (const text of given) expect(sendAtOf(text, Date.now())).toEqual({ atMs: Date.parse(text) });
 });
