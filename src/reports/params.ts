@@ -193,7 +193,7 @@ export function readParams(query: Query): Params {
     who: () =>
       read("who", (s) => {
         // As JSON Schema counts, by code points.
-        if ([...s].length <= ADMIN_NAME_CHARS_MAX) return s;
+        if (Array.from(s).length <= ADMIN_NAME_CHARS_MAX) return s;
         return fail("who", `must have at most ${ADMIN_NAME_CHARS_MAX} characters`);
       }),
     action: () =>

@@ -1,6 +1,7 @@
 // `make fuzz`: the HTTP contracts of the customers' API and of the admin API against schemathesis, on a
 // gateway of its own, in rounds of both until there were as many cases as wanted. Exit 0: nothing was found,
-// every operation was answered with a success, and the books are clean. Leaves a run to schemathesis.ts and the gateway to gateway.ts.
+// every operation was answered with a success, and the books are clean. Leaves a run to schemathesis.ts and
+// the gateway to gateway.ts.
 
 import { Command } from "commander";
 import { reconciled } from "../support/launcher.ts";
