@@ -243,7 +243,7 @@ def write_counts():
 SHAPE = re.compile(
     r"must be (a (string|whole number|boolean|JSON object)|an array|one of .*|at (least|most) \d+$|RFC 3339)"
     r"|must have at most \d+ (characters|entries)|must not be empty|must not contain (control characters|NUL)"
-    r"|is not a (field|parameter)|has a member|is required$"
+    r"|is not a (field of this request|parameter of this route)|has a member|is required$"
 )
 
 

@@ -57,7 +57,8 @@ let findings = 0;
 try {
   const targets = gateway.targets.filter(({ name }) => (options.api ?? name) === name);
   for (let round = 0; sumOf(counts) < options.cases && (leftS() ?? 1) > 0; round++) {
-    for (const target of targets) if (!(await oneRun(target, round))) findings++;
+    for (const [at, target] of targets.entries())
+      if (!(await oneRun(target, round, targets.length - at))) findings++;
     if (sumOf(counts) === 0) throw new Error("not one case was made: see --api and --only");
   }
   await cancelScheduled(gateway);
@@ -77,8 +78,8 @@ try {
   await gateway.stop();
 }
 
-/** False if it found something. */
-async function oneRun(target: Target, round: number): Promise<boolean> {
+/** False if it found something. `share`: it may take this part of the time that is left. */
+async function oneRun(target: Target, round: number, share: number): Promise<boolean> {
   const before = sumOf(counts);
   const left = leftS();
   let toldMs = performance.now();
@@ -90,7 +91,7 @@ async function oneRun(target: Target, round: number): Promise<boolean> {
     ...target,
     seed: options.seed + round,
     examples: options.examples,
-    ...(left === undefined ? {} : { maxS: Math.max(1, left) }),
+    ...(left === undefined ? {} : { maxS: Math.max(1, Math.floor(left / share)) }),
     only: options.only ?? [],
     progress(cases) {
       if (performance.now() - toldMs < PROGRESS_MS) return;

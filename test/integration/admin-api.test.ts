@@ -313,6 +313,10 @@ test("an adjustment takes back what a lease holds, and waits in vain for a proce
 test("plans are made, changed by version, used and removed", async () => {
   const rates = [{ prefix: "+98912", valid_from: "2026-01-01T00:00:00Z", normal: 450, express: 600 }];
   const plan = "/admin/v1/plans/re%20tail";
+  const versionless = { body: { rates }, headers: { "if-match": "" } };
+  expect((await call("POST", `${plan}/rates`, versionless)).body).toMatchObject({
+    errors: [{ field: "If-Match", reason: "must not be empty" }],
+  });
   const made = await call("POST", `${plan}/rates`, { body: { rates } });
   expect(made.body).toMatchObject({ plan: "re tail", rates: 1 });
   const refused = [{ prefix: "+882", normal: "refused", express: 1 }];
