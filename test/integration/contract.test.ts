@@ -94,7 +94,7 @@ test("so are those of admins, whoever has no right to is refused, and no other c
   if (!ok) console.log(output);
   expect(ok).toBe(true);
   console.log(`${sumOf(counts)} requests of admins`);
-  expect(sumOf(counts)).toBeGreaterThan(20);
+  expect(sumOf(counts)).toBeGreaterThan(5);
   const now = await engines.pool.query("SELECT * FROM customers ORDER BY customer_id LIMIT ?", [
     others.length,
   ]);
