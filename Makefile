@@ -74,7 +74,7 @@ clients: ## test 12 HTTP clients against the direct port and the edge, and run d
 peer: ## 100,000 messages to an SMPP operator that isn't ours (jSMPP), its links cut 20 times, then every status and all money is compared (minutes); ARGS="--messages 5000 --cuts 3"
 	@exec scripts/peer.sh $(ARGS)
 
-fuzz: ## 50,000 valid and invalid requests, made by schemathesis from /openapi.json, to a gateway of its own; every answer must be as documented, and the books right (half an hour); ARGS="--cases 5000 --seed 7"
+fuzz: ## 50,000 valid and invalid requests, made by schemathesis from /openapi.json of both APIs, to a gateway of its own; every answer must be as documented, and the books right (half an hour); ARGS="--cases 5000 --seed 7"
 	@exec scripts/fuzz.sh $(ARGS)
 
 faults: install ## 200 faults under load (kills, cut connections, full disks, outages), then all logs and books are compared (half an hour); ARGS="--seed 2"

@@ -41,8 +41,8 @@ export type About = {
   description?: string;
   /** The parameters of the path, by name. */
   path?: Readonly<Record<string, PathParam>>;
-  /** The parameters of the query that it does not do without. */
-  needs?: readonly ParamName[];
+  /** The parameters of the query that it does not do without; and the key, if it must have one. */
+  needs?: readonly (ParamName | "Idempotency-Key")[];
   /** An example of the body; text if its bytes are taken as they come. */
   body?: unknown;
   /** An example of each answer that has a body, by status. */

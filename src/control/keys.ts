@@ -2,11 +2,11 @@
 // keys by their ids; a key itself, and the secret that signs its requests, are shown once and never written
 // down.
 
-import { SluiceError } from "../core/errors.ts";
 import { setAddresses } from "../customers/addresses.ts";
 import { createKey, type KeyOptions, type NewKey, revokeKey, type Scope } from "../customers/api-keys.ts";
 import {
   type KeyRow,
+  noLiveKey,
   readKey,
   type RotateOptions,
   type Rotated,
@@ -71,10 +71,14 @@ export type KeyChange = {
   addresses?: readonly string[] | null;
 };
 
-/** Every process knows within 2 s. @throws SluiceError not_found, validation_failed */
+/**
+ * Changes a live key; every process knows within 2 s. @throws SluiceError not_found (it was revoked or has
+ * expired, too), validation_failed
+ */
 export const changeKey = (by: By, keyId: string, change: KeyChange): Promise<KeyRow> =>
   audited(by, async (tx) => {
     const { customerId, key: before } = await readKey(tx, keyId, " FOR UPDATE");
+    if (!before.live) throw noLiveKey(keyId);
     if (change.expiresAtMs !== undefined) await setKeyExpiry(tx, keyId, change.expiresAtMs);
     if (change.addresses !== undefined) await setAddresses(tx, { keyId }, change.addresses);
     const { key: after } = await readKey(tx, keyId);
@@ -88,10 +92,7 @@ export const changeKey = (by: By, keyId: string, change: KeyChange): Promise<Key
 /** Every process refuses it within 2 s. @throws SluiceError not_found if there is none that isn't revoked */
 export const endKey = (by: By, keyId: string): Promise<KeyRow> =>
   audited(by, async (tx) => {
-    if (!(await revokeKey(tx, keyId))) {
-      const detail = `no live key ${JSON.stringify(keyId)}; see: ./sluice key list`;
-      throw new SluiceError("not_found", { detail });
-    }
+    if (!(await revokeKey(tx, keyId))) throw noLiveKey(keyId);
     const { customerId, key } = await readKey(tx, keyId);
     const { revoked_at } = key;
     return {

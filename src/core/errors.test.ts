@@ -11,6 +11,8 @@ import {
   SluiceError,
   toSluiceError,
 } from "./errors.ts";
+import { FIELD_ERRORS_MAX } from "./limits.ts";
+import { inPersian } from "./persian-errors.ts";
 
 const codes = Object.keys(ERRORS) as ErrorCode[];
 const bodyOf = (error: SluiceError) => JSON.parse(problemBody(error, "r-1")) as Record<string, unknown>;
@@ -32,6 +34,19 @@ test("every code answers all members of the contract", () => {
 test("field errors are listed when there are some", () => {
   const errors = [{ field: "phone", reason: "is not a valid phone number" }];
   expect(bodyOf(new SluiceError("validation_failed", { errors })).errors).toEqual(errors);
+});
+
+test("an answer lists a bounded number of field errors, in any language; the error keeps all", () => {
+  const errors = Array.from({ length: FIELD_ERRORS_MAX + 1 }, (_, n) => ({
+    field: `f${n}`,
+    reason: "is wrong",
+  }));
+  const error = new SluiceError("validation_failed", { errors });
+  expect(error.errors).toEqual(errors);
+  const listed = errors.slice(0, FIELD_ERRORS_MAX);
+  expect(bodyOf(error).errors).toEqual(listed);
+  const persian = JSON.parse(problemBody(error, "r-1", inPersian(error))) as { errors: { field: string }[] };
+  expect(persian.errors.map(({ field }) => field)).toEqual(listed.map(({ field }) => field));
 });
 
 test("without its own text, the detail names the first few fields", () => {

@@ -3,6 +3,8 @@
 // file).
 // Invariant: an answer's text comes from this table and from `detail`; never from a cause, a stack or SQL.
 
+import { FIELD_ERRORS_MAX } from "./limits.ts";
+
 export type ErrorRow = {
   /** HTTP status */
   status: number;
@@ -348,7 +350,7 @@ const inEnglish = ({ code, detail, errors }: SluiceError): ErrorWords => ({
   errors,
 });
 
-/** The body of an `application/problem+json` answer (RFC 9457), on one line. */
+/** The body of an `application/problem+json` answer (RFC 9457), on one line; FIELD_ERRORS_MAX bounds it. */
 export function problemBody(error: SluiceError, requestId: string, words = inEnglish(error)): string {
   return JSON.stringify({
     ...error.extra,
@@ -357,7 +359,7 @@ export function problemBody(error: SluiceError, requestId: string, words = inEng
     status: error.status,
     detail: words.detail,
     code: error.code,
-    ...(words.errors.length > 0 ? { errors: words.errors } : {}),
+    ...(words.errors.length > 0 ? { errors: words.errors.slice(0, FIELD_ERRORS_MAX) } : {}),
     request_id: requestId,
     error: error.code,
   });

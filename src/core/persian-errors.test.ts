@@ -65,15 +65,17 @@ test("what the table doesn't have: a reason stays English, a detail is the code'
 
 describe("the table has what the code says", () => {
   const src = fileURLToPath(new URL("..", import.meta.url));
-  const sources = ["api", "core", "reports"].flatMap((folder) =>
-    readdirSync(`${src}${folder}`, { recursive: true, encoding: "utf8" })
-      .filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"))
-      .map((path) => readFileSync(`${src}${folder}/${path}`, "utf8")),
-  );
+  const sourcesIn = (...folders: string[]) =>
+    folders.flatMap((folder) =>
+      readdirSync(`${src}${folder}`, { recursive: true, encoding: "utf8" })
+        .filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"))
+        .map((path) => readFileSync(`${src}${folder}/${path}`, "utf8")),
+    );
+  const sources = sourcesIn("api", "core", "reports");
   const QUOTED = '(?:"((?:[^"\\\\\\n]|\\\\.)*)"|`((?:[^`\\\\]|\\\\.)*)`)';
   /** The strings that stand between these, with a figure for each value in them. */
-  const saidBy = (before: string, after: string): string[] =>
-    sources.flatMap((text) =>
+  const saidBy = (before: string, after: string, texts = sources): string[] =>
+    texts.flatMap((text) =>
       [...text.matchAll(new RegExp(`${before}${QUOTED}${after}`, "g"))].map(([, plain, template]) =>
         (plain ?? template ?? "")
           .replaceAll(/\$\{[^}]*\}/g, "7")
@@ -97,7 +99,9 @@ describe("the table has what the code says", () => {
   });
 
   test("of details", () => {
-    const said = saidBy("SluiceError\\([^;]*?\\bdetail: ", "");
+    const all = [...sources, ...sourcesIn("control", "operators")];
+    const said = saidBy("SluiceError\\([^;]*?\\bdetail: ", "", all);
+    expect(said).toContain("The routes file 7.");
     expect(said.length).toBeGreaterThan(5);
     expect(said.filter((detail) => persianOf(detail) === null)).toEqual([]);
   });

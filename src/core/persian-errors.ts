@@ -359,6 +359,12 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "The process is stopping.": "این پردازه در حال توقف است.",
   "No such route.": "چنین مسیری وجود ندارد.",
   "No such customer.": "چنین مشتری‌ای وجود ندارد.",
+  "No such key.": "چنین کلیدی وجود ندارد.",
+  "The routes file can't be replaced ({}).": "پروندهٔ مسیرها را نمی‌توان جایگزین کرد ({}).",
+  "The routes file {}.": "پروندهٔ مسیرها را نمی‌توان خواند: {}.",
+  "The routes file's version is {} now. Nothing was changed.":
+    "نسخهٔ پروندهٔ مسیرها اکنون {} است. چیزی تغییر نکرد.",
+  "Another change of the routes file is under way.": "تغییر دیگری در پروندهٔ مسیرها در حال انجام است.",
   "The code is {}; it can't be verified any more.": "وضعیت کد {} است؛ دیگر نمی‌توان آن را تأیید کرد.",
   "The code is wrong; {} tries are left.": "کد نادرست است؛ {} بار دیگر می‌توان امتحان کرد.",
   "A code was sent to this number just now.": "همین حالا کدی به این شماره فرستاده شد.",

@@ -1,9 +1,9 @@
 // Times as customers write them: RFC 3339 with seconds and an offset. Pure. Leaves to others which times are
 // allowed.
-// Invariant: a time that is read is one that a ULID can hold.
+// Invariant: a time that is read is one that a ULID and a column of MySQL can hold.
 
-import { ULID_TIME_MAX_MS } from "./id.ts";
-
+/** The end of the year 9999, where MySQL's DATETIME ends; an offset, or a leap second, leads beyond it. */
+const TIME_MAX_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 const RFC_3339 = /^(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/;
 
 /**
@@ -25,7 +25,7 @@ export function timeOf(text: string): number | null {
   const offsetMin = Number(offsetHour) * 60 + Number(offsetMinute);
   const minutes = hour * 60 + minute - (sign === "-" ? -offsetMin : offsetMin);
   const timeMs = date.getTime() + (minutes * 60 + second) * 1_000 + millisecondsUp(fraction);
-  return timeMs >= 0 && timeMs <= ULID_TIME_MAX_MS ? timeMs : null;
+  return timeMs >= 0 && timeMs <= TIME_MAX_MS ? timeMs : null;
 }
 
 type Six = [number, number, number, number, number, number];

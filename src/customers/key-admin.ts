@@ -137,5 +137,6 @@ export async function setKeyExpiry(pool: Pool, keyId: string, expiresAtMs: numbe
   if (affectedRows === 0) throw noLiveKey(keyId);
 }
 
-const noLiveKey = (keyId: string) =>
+/** What there is not: a key that is neither revoked nor expired. */
+export const noLiveKey = (keyId: string): SluiceError =>
   new SluiceError("not_found", { detail: `No live key ${JSON.stringify(keyId)}; see: ./sluice key list` });

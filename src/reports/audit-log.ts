@@ -3,7 +3,7 @@
 
 import type { AuditAction, AuditDoor } from "../core/audit.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { type CursorValues, type Query, readParams } from "./params.ts";
+import { isNumberCursor, type Query, readParams } from "./params.ts";
 
 export type AuditEntry = {
   audit_id: string;
@@ -36,7 +36,7 @@ export async function listAudit({ pool }: { pool: Pool }, query: Query): Promise
   const params = readParams(query);
   const [from, to] = [params.time("from"), params.time("to")];
   const [who, action, customer] = [params.who(), params.action(), params.customer()];
-  const cursor = params.cursor(isAuditCursor);
+  const cursor = params.cursor(isNumberCursor);
   const limit = params.limit();
   if (from !== null && to !== null && from >= to) params.fail("from", "must be before `to`");
   params.check();
@@ -79,5 +79,3 @@ const entryOf = ({ created_at, old_values, new_values, ...row }: Found): AuditEn
 
 const valuesOf = (json: string | null): AuditEntry["old"] =>
   json === null ? null : (JSON.parse(json) as Record<string, unknown>);
-
-const isAuditCursor = (values: CursorValues): boolean => values.length === 1 && Number(values[0]) > 0;

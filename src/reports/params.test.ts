@@ -3,8 +3,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds } from "../../test/support/seed.ts";
+import { ADMIN_NAME_CHARS_MAX } from "../core/audit.ts";
 import type { SluiceError } from "../core/errors.ts";
-import { readParams } from "./params.ts";
+import { isNumberCursor, readParams } from "./params.ts";
 
 const timeOf = (from: string): string | null => {
   const timeMs = readParams(new Map([["from", from]])).time("from");
@@ -24,6 +25,7 @@ describe("times", () => {
     ["2026-01-31T09:30:00.9991Z", "2026-01-31T09:30:01.000Z"],
     ["2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000Z"],
     ["2017-01-01T03:29:60.5+03:30", "2017-01-01T00:00:00.500Z"],
+    ["9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"],
   ];
   for (const [from, iso] of read) test(`${from} is ${iso}`, () => expect(timeOf(from)).toBe(iso));
 
@@ -43,6 +45,8 @@ describe("times", () => {
     "2026-01-31",
     "0099-01-01T00:00:00Z",
     "1969-12-31T23:59:59Z",
+    "9999-12-31T23:59:59-00:01",
+    "9999-12-31T23:59:60Z",
     "۲۰۲۶-01-31T09:30:00Z",
     "2026-01-31T09:30:00Z\n",
   ];
@@ -111,6 +115,20 @@ describe("what the usage report is asked for", () => {
     for (const by of ["type", "status,", ",", "lane,lane", "status,none", "status, lane", "Status"])
       expect([by, errorsOf("by", by)]).toEqual([by, [{ field: "by", reason }]]);
   });
+});
+
+test("a user's name has as many characters as the reference says, whatever their width", () => {
+  const nameOf = (who: string) => readParams(new Map([["who", who]]));
+  expect(nameOf("😀".repeat(ADMIN_NAME_CHARS_MAX)).who()).not.toBeNull();
+  const params = nameOf("x".repeat(ADMIN_NAME_CHARS_MAX + 1));
+  expect(params.who()).toBeNull();
+  expect(() => params.check()).toThrow("must have at most 60 characters");
+});
+
+test("a cursor by number is one number above 0", () => {
+  const made = ["Infinity", "1", 0, -1, Number.MAX_SAFE_INTEGER];
+  expect(made.map((value) => isNumberCursor([value]))).toEqual([false, false, false, false, true]);
+  expect([isNumberCursor([]), isNumberCursor([1, 2])]).toEqual([false, false]);
 });
 
 test("everything that is refused is named at once", () => {

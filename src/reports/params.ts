@@ -82,6 +82,7 @@ export const PARAMS = {
     examples: ["csv"],
   }),
   who: Type.String({
+    minLength: 1,
     maxLength: ADMIN_NAME_CHARS_MAX,
     description: "only changes by this user: the name of an admin token, or of the operating system's user",
     examples: ["sara"],
@@ -189,7 +190,12 @@ export function readParams(query: Query): Params {
         const found = DELIVERY_STATES.find((state) => state === s);
         return found ?? fail("state", `must be one of ${DELIVERY_STATES.join(", ")}`);
       }),
-    who: () => read("who", (s) => s),
+    who: () =>
+      read("who", (s) => {
+        // As JSON Schema counts, by code points.
+        if (Array.from(s).length <= ADMIN_NAME_CHARS_MAX) return s;
+        return fail("who", `must have at most ${ADMIN_NAME_CHARS_MAX} characters`);
+      }),
     action: () =>
       read("action", (s) => {
         const found = AUDIT_ACTIONS.find((action) => action === s);
@@ -286,6 +292,10 @@ function decodeCursor(text: string, filters: string): CursorValues | null {
   const sound = values.every((v) => typeof v === "string" || Number.isSafeInteger(v));
   return sound ? (values as CursorValues) : null;
 }
+
+/** Validates a cursor that consists of one row's number. */
+export const isNumberCursor = ([number, ...rest]: CursorValues): boolean =>
+  typeof number === "number" && number > 0 && rest.length === 0;
 
 /** Validates a cursor that consists of one id. */
 export const isIdCursor = (values: CursorValues): boolean => values.length === 1 && isUlid(values[0]);

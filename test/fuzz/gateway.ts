@@ -2,17 +2,22 @@
 // callbacks on this machine. Leaves what is sent to it to schemathesis.ts.
 // Invariant: whatever happens, all of it is stopped.
 
+import { copyFileSync, mkdirSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { type Config, settings } from "../../src/platform/config.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { projectRoot } from "../../src/stack/tools.ts";
 import { createLauncher, type Launcher, type Running } from "../support/launcher.ts";
-import { type Callers, makeCallers, SETTINGS } from "./callers.ts";
+import { type Callers, makeAdmins, makeCallers, SETTINGS } from "./callers.ts";
+import type { Target } from "./schemathesis.ts";
 
 export type FuzzGateway = {
   url: string;
-  callbackUrl: string;
   callers: Callers;
+  /** The customers' API and the admin API. */
+  targets: readonly Target[];
   launcher: Launcher;
   pool: Pool;
   stop(): Promise<void>;
@@ -21,6 +26,8 @@ export type FuzzGateway = {
 /** All ports stay below those that the kernel gives to outgoing connections. */
 const PORT_OFFSET = 13_300;
 const FOLDER = ".sluice-test-fuzz";
+/** A copy: the admin API replaces it. */
+const ROUTES = join(projectRoot, FOLDER, "routes.yaml");
 const READY_MAX_MS = 120_000;
 /** Of the callbacks, the share that is not acknowledged. */
 const REFUSED_EACH = 10;
@@ -30,7 +37,10 @@ export async function startFuzzGateway(): Promise<FuzzGateway> {
     portOffset: PORT_OFFSET,
     folder: FOLDER,
     env: Object.fromEntries(
-      Object.entries(SETTINGS).map(([name, value]) => [settings[name as keyof Config].env, String(value)]),
+      Object.entries({ ...SETTINGS, routesFile: ROUTES }).map(([name, value]) => [
+        settings[name as keyof Config].env,
+        String(value),
+      ]),
     ),
   });
   const breakOff = () => {
@@ -39,6 +49,8 @@ export async function startFuzzGateway(): Promise<FuzzGateway> {
   };
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, breakOff);
   launcher.wipe(); // what a killed earlier run left
+  mkdirSync(join(projectRoot, FOLDER), { recursive: true });
+  copyFileSync(join(projectRoot, "routes.yaml"), ROUTES);
   const receiver = await startReceiver();
   let running: Running | null = null;
   let pool: Pool | null = null;
@@ -53,10 +65,17 @@ export async function startFuzzGateway(): Promise<FuzzGateway> {
     running = launcher.up();
     await launcher.untilReady(running, READY_MAX_MS);
     pool = createPool(launcher.config, { connections: 2, multipleStatements: true });
-    const { apiHost, apiPort } = launcher.config;
+    const { apiHost, apiPort, adminHost, adminPort } = launcher.config;
     const callers = await makeCallers(pool, receiver.url);
+    const { tokens, revoked, customerIds } = await makeAdmins(pool);
     const url = `http://${apiHost}:${apiPort}`;
-    return { url, callbackUrl: receiver.url, callers, launcher, pool, stop };
+    const adminUrl = `http://${adminHost}:${adminPort}`;
+    const admin = { customers: customerIds.map(String), read: tokens.read, revoked, routes: ROUTES };
+    const targets: Target[] = [
+      { name: "customers", url, keys: callers.keys, callbackUrl: receiver.url },
+      { name: "admins", url: adminUrl, keys: tokens, callbackUrl: receiver.url, admin },
+    ];
+    return { url, callers, targets, launcher, pool, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -84,6 +84,9 @@ MEANT = {
     "send_at": "ahead",
     "callback_url": "callback",
 }
+# Of the items of a list, and of parameters.
+LISTS = {"phones": "phone"}
+PARAMETERS = {"phone": "phone", "sender": "sender"}
 
 
 # Bodies of these are made by strategies below, as bytes.
@@ -93,12 +96,14 @@ BYTES = ("application/octet-stream", "application/x-ndjson")
 def mean(schema):
     """Names the format of each string of a body that means something."""
     for name, field in schema.get("properties", {}).items():
-        inner = field.get("anyOf", [field])[0]
+        inner = field
+        while "anyOf" in inner:
+            inner = inner["anyOf"][0]
         is_time = name == "from" and "format" in inner
         if inner.get("type") == "string" and "enum" not in inner and name in MEANT and not is_time:
             inner["format"] = f"sluice-{MEANT[name]}"
-        if name == "phones":
-            inner["items"]["format"] = "sluice-phone"
+        if name in LISTS:
+            inner["items"]["format"] = f"sluice-{LISTS[name]}"
         if inner.get("type") == "array":
             mean(inner["items"])
 
@@ -118,8 +123,8 @@ def before_load_schema(context, raw_schema):
                 if name in BYTES and isinstance(media.get("example"), str):
                     media["example"] = media["example"].encode()
             for parameter in operation.get("parameters", []):
-                if parameter.get("name") in ("phone", "sender"):
-                    parameter["schema"]["format"] = f"sluice-{parameter['name']}"
+                if parameter.get("name") in PARAMETERS:
+                    parameter["schema"]["format"] = f"sluice-{PARAMETERS[parameter['name']]}"
 
 
 # ---- media types ----
@@ -238,7 +243,7 @@ def write_counts():
 SHAPE = re.compile(
     r"must be (a (string|whole number|boolean|JSON object)|an array|one of .*|at (least|most) \d+$|RFC 3339)"
     r"|must have at most \d+ (characters|entries)|must not be empty|must not contain (control characters|NUL)"
-    r"|is not a (field|parameter)|has a member|is required$"
+    r"|is not a (field of this request|parameter of this route)|has a member|is required$"
 )
 
 

@@ -1,23 +1,26 @@
-// `make fuzz`: the HTTP contract against schemathesis, on a gateway of its own, in rounds until there were as
-// many cases as wanted. Exit 0: nothing was found, every operation was answered with a success, and the books
-// are clean. Leaves a round to schemathesis.ts and the gateway to gateway.ts.
+// `make fuzz`: the HTTP contracts of the customers' API and of the admin API against schemathesis, on a
+// gateway of its own, in rounds of both until there were as many cases as wanted. Exit 0: nothing was found,
+// every operation was answered with a success, and the books are clean. Leaves a run to schemathesis.ts and
+// the gateway to gateway.ts.
 
 import { Command } from "commander";
 import { reconciled } from "../support/launcher.ts";
-import { cancelScheduled, type FuzzGateway, startFuzzGateway } from "./gateway.ts";
-import { type Count, runSchemathesis, sumOf, unanswered } from "./schemathesis.ts";
+import { cancelScheduled, startFuzzGateway } from "./gateway.ts";
+import { type Count, runSchemathesis, sumOf, type Target, unanswered } from "./schemathesis.ts";
 
 const EXAMPLES_DEFAULT = 60;
 const PROGRESS_MS = 10_000;
 
 const options = new Command("test/fuzz/run")
   .description(
-    "Sends valid and invalid requests, made by schemathesis from GET /openapi.json, to a gateway with all " +
-      "roles, holds every answer against the document, and proves the books at the end.",
+    "Sends valid and invalid requests, made by schemathesis from GET /openapi.json of the customers' API " +
+      "and of the admin API, to a gateway with all roles, holds every answer against the document, and " +
+      "proves the books at the end.",
   )
   .option("--cases <n>", "requests to send, at least", Number, 50_000)
   .option("--seconds <n>", "begin no further round after this many seconds, and end each by then", Number)
   .option("--examples <n>", "cases that a round makes for each operation, at most", Number, EXAMPLES_DEFAULT)
+  .option("--api <name>", "only this API: customers or admins")
   .option("--seed <n>", "repeats a run; each round adds 1", Number, Math.floor(Math.random() * 2 ** 31))
   .option("--only <operationIds...>", "only these operations")
   .option("--json", "print the result as JSON")
@@ -27,7 +30,15 @@ const options = new Command("test/fuzz/run")
       "is printed with a curl command; test/fuzz/schemathesis.toml has the exceptions, with their reasons.",
   )
   .parse()
-  .opts<{ cases: number; seconds?: number; examples: number; seed: number; only?: string[]; json?: true }>();
+  .opts<{
+    cases: number;
+    seconds?: number;
+    examples: number;
+    api?: string;
+    seed: number;
+    only?: string[];
+    json?: true;
+  }>();
 
 for (const name of ["cases", "examples"] as const)
   if (!(Number.isInteger(options[name]) && options[name] >= 1))
@@ -44,8 +55,12 @@ const gateway = await startFuzzGateway();
 const counts: Count[] = [];
 let findings = 0;
 try {
-  for (let round = 0; sumOf(counts) < options.cases && (leftS() ?? 1) > 0; round++)
-    if (!(await oneRound(gateway, round))) findings++;
+  const targets = gateway.targets.filter(({ name }) => (options.api ?? name) === name);
+  for (let round = 0; sumOf(counts) < options.cases && (leftS() ?? 1) > 0; round++) {
+    for (const [at, target] of targets.entries())
+      if (!(await oneRun(target, round, targets.length - at))) findings++;
+    if (sumOf(counts) === 0) throw new Error("not one case was made: see --api and --only");
+  }
   await cancelScheduled(gateway);
   const books = await reconciled(gateway.launcher);
   const never = options.only === undefined ? unanswered(counts) : [];
@@ -53,7 +68,7 @@ try {
   const result = { seed: options.seed, cases: sumOf(counts), seconds: elapsedS(), findings, never, books };
   if (options.json === true) console.log(JSON.stringify({ ...result, counts }));
   else {
-    console.log(`${result.cases} cases in ${result.seconds} s; rounds with findings: ${findings}`);
+    console.log(`${result.cases} cases in ${result.seconds} s; runs with findings: ${findings}`);
     console.log(`  by status: ${JSON.stringify(byStatus())}`);
     if (never.length > 0) console.log(`  never answered with a success: ${never.join(", ")}`);
     console.log(`  reconcile --settled: ${books}`);
@@ -63,22 +78,20 @@ try {
   await gateway.stop();
 }
 
-/** False if it found something. */
-async function oneRound({ url, callbackUrl, callers }: FuzzGateway, round: number): Promise<boolean> {
+/** False if it found something. `share`: it may take this part of the time that is left. */
+async function oneRun(target: Target, round: number, share: number): Promise<boolean> {
   const before = sumOf(counts);
-  const maxS = leftS();
+  const left = leftS();
   let toldMs = performance.now();
   const {
     ok,
     output,
     counts: own,
   } = await runSchemathesis({
-    url,
-    callbackUrl,
-    keys: callers.keys,
+    ...target,
     seed: options.seed + round,
     examples: options.examples,
-    ...(maxS === undefined ? {} : { maxS }),
+    ...(left === undefined ? {} : { maxS: Math.max(1, Math.floor(left / share)) }),
     only: options.only ?? [],
     progress(cases) {
       if (performance.now() - toldMs < PROGRESS_MS) return;
@@ -88,7 +101,7 @@ async function oneRound({ url, callbackUrl, callers }: FuzzGateway, round: numbe
   });
   counts.push(...own);
   const found = ok ? "nothing found" : "FINDINGS";
-  say(`round ${round + 1}, seed ${options.seed + round}: ${sumOf(own)} cases, ${found}`);
+  say(`round ${round + 1}, ${target.name}, seed ${options.seed + round}: ${sumOf(own)} cases, ${found}`);
   if (!ok) say(output);
   return ok;
 }

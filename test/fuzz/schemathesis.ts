@@ -1,27 +1,32 @@
-// One run of schemathesis against a gateway: the keys by scope, what it is told, and what it found. Leaves
-// the gateway to its callers (run.ts, test/integration/contract.test.ts) and how it is run to
-// schemathesis.toml and hooks.py.
+// One run of schemathesis against an API of a gateway: the keys by scope, what it is told, and what it found.
+// Leaves the gateway to its callers (run.ts, test/integration/contract.test.ts) and how it is run to
+// schemathesis.toml, hooks.py and, for the admin API, admin_hooks.py.
 
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Scope } from "../../src/customers/api-keys.ts";
 
 const PHASES = ["examples", "coverage", "fuzzing", "stateful"] as const;
-export type FuzzOptions = {
-  /** Of the gateway. */
+/** One of the two APIs, and who calls it. */
+export type Target = {
+  /** In what is said of a run. */
+  name: string;
   url: string;
-  /** A key for each scope, which has that scope only. */
-  keys: Readonly<Partial<Record<Scope, string>>>;
+  /** A key, or of the admin API a token, for each scope, which has that scope only. */
+  keys: Readonly<Record<string, string>>;
   /** Where callbacks go: a URL on this machine. */
   callbackUrl: string;
+  /** Of the admin API, as admin_hooks.py says. */
+  admin?: { customers: readonly string[]; read: string; revoked: string; routes: string };
+};
+export type FuzzOptions = Target & {
   seed: number;
   /** Cases that the fuzzing phase makes for each operation, at most. */
   examples: number;
   /** After which it ends by itself. */
   maxS?: number;
-  /** operationIds; none: all operations. */
+  /** operationIds, of which the API may have none; absent or empty: all operations. */
   only?: readonly string[];
   /** All of them if absent. */
   phases?: readonly (typeof PHASES)[number][];
@@ -44,16 +49,21 @@ const PYTHON = process.env.SLUICE_FUZZ_PYTHON ?? "";
 /** @throws Error if it isn't installed */
 export async function runSchemathesis(options: FuzzOptions): Promise<FuzzResult> {
   if (!existsSync(PYTHON)) throw new Error("schemathesis is not installed; run scripts/install.sh --tests");
+  const { admin } = options;
   const folder = mkdtempSync(join(tmpdir(), "sluice-fuzz-"));
   try {
+    const operations = await operationsOf(options);
+    if (operations.length === 0) return { counts: [], ok: true, output: "" };
     const config = join(folder, "schemathesis.toml");
-    writeFileSync(config, await configOf(options));
+    writeFileSync(config, configOf(operations, options));
     const countsFile = join(folder, "counts.json");
     const ticker = setInterval(() => options.progress?.(sumOf(countsIn(countsFile))), PROGRESS_MS);
     const { code, output } = await run(folder, argumentsOf(config, options), {
       SLUICE_FUZZ_COUNTS: countsFile,
       SLUICE_FUZZ_CALLBACK: options.callbackUrl,
-      SCHEMATHESIS_HOOKS: join(import.meta.dirname, "hooks.py"),
+      SCHEMATHESIS_HOOKS: join(import.meta.dirname, admin === undefined ? "hooks.py" : "admin_hooks.py"),
+      SLUICE_FUZZ_ADMIN: JSON.stringify(admin ?? null),
+      PYTHONPATH: import.meta.dirname, // one imports the other
       PYTHONDONTWRITEBYTECODE: "1",
     }).finally(() => clearInterval(ticker));
     return { counts: countsIn(countsFile), ok: code === 0, output };
@@ -80,21 +90,26 @@ function argumentsOf(config: string, options: FuzzOptions): string[] {
   ];
 }
 
-type Document = { paths: Record<string, Record<string, { operationId: string; security: Security[] }>> };
-type Security = { apiKey?: Scope[] };
+type Operation = { operationId: string; security: { apiKey?: string[]; adminToken?: string[] }[] };
+type Document = { paths: Record<string, Record<string, Operation>> };
 
-/** The operations that need a scope are sent with the key that has no other. */
-async function configOf({ url, keys }: FuzzOptions): Promise<string> {
+/** Of the API's document, those that are asked for. */
+async function operationsOf({ url, only = [] }: FuzzOptions): Promise<Operation[]> {
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as Document;
-  const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods));
-  const scopeOf = ({ security }: { security: Security[] }) => security[0]?.apiKey?.[0];
-  const own = Map.groupBy(operations, scopeOf);
+  const all = Object.values(document.paths).flatMap((methods) => Object.values(methods));
+  return only.length === 0 ? all : all.filter(({ operationId }) => only.includes(operationId));
+}
+
+/** The operations that need a scope are sent with the key or token that has no other. */
+function configOf(operations: readonly Operation[], { keys, admin }: FuzzOptions): string {
+  const own = Map.groupBy(operations, ({ security: [one] }) => (one?.apiKey ?? one?.adminToken)?.[0]);
   own.delete(undefined);
-  const parts = [...own].map(([scope, of]) => {
-    const key = keys[scope as Scope];
+  const parts = [...own].map(([scope = "", of]) => {
+    const key = keys[scope];
     if (key === undefined) throw new Error(`there is no key with the scope ${scope}`);
     const ids = JSON.stringify(of.map(({ operationId }) => operationId));
-    return `\n[[operations]]\ninclude-operation-id = ${ids}\nheaders = { X-API-Key = "${key}" }\n`;
+    const header = admin === undefined ? `X-API-Key = "${key}"` : `Authorization = "Bearer ${key}"`;
+    return `\n[[operations]]\ninclude-operation-id = ${ids}\nheaders = { ${header} }\n`;
   });
   return readFileSync(join(import.meta.dirname, "schemathesis.toml"), "utf8") + parts.join("");
 }

@@ -12,6 +12,7 @@ import { adjustWallet } from "../../src/control/wallets.ts";
 import type { Actor } from "../../src/core/audit.ts";
 import type { ErrorCode } from "../../src/core/errors.ts";
 import { createIdFactory } from "../../src/core/id.ts";
+import { FIELD_ERRORS_MAX } from "../../src/core/limits.ts";
 import { createLeaseStore } from "../../src/ledger/lease.ts";
 import type { Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
@@ -178,10 +179,8 @@ test("keys are made, limited, rotated and revoked; no secret is in the log", asy
   const key = await call("POST", keys, { body: { scopes: ["send"], signed: true } });
   expect(key.status).toBe(201);
   const path = `/admin/v1/keys/${String(key.body.key_id)}`;
-  expect(codeOf(await call("PATCH", path, { body: { expires_at: "2020-01-01T00:00:00Z" } }))).toEqual([
-    422,
-    "validation_failed",
-  ]);
+  for (const expires_at of ["2020-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"])
+    expect(codeOf(await call("PATCH", path, { body: { expires_at } }))).toEqual([422, "validation_failed"]);
   const limited = await call("PATCH", path, {
     body: { expires_at: "2099-01-01T00:00:00Z", addresses: ["::1"] },
   });
@@ -190,6 +189,17 @@ test("keys are made, limited, rotated and revoked; no secret is in the log", asy
   expect(rotated.body).toMatchObject({ replaces: key.body.key_id });
   expect(codeOf(await call("DELETE", path))).toEqual([404, "not_found"]);
   expect((await call("DELETE", `/admin/v1/keys/${String(rotated.body.key_id)}`)).body.live).toBe(false);
+  // A key that is over stays as it is; what names no key is not looked for.
+  for (const body of [{}, { addresses: ["192.0.2.1"] }, { expires_at: "never" }])
+    expect(codeOf(await call("PATCH", path, { body }))).toEqual([404, "not_found"]);
+  for (const [method, at] of [
+    ["DELETE", "é"],
+    ["PATCH", "%F0%9F%98%80"],
+    ["DELETE", "x".repeat(300)],
+  ] as const)
+    expect(
+      codeOf(await call(method, `/admin/v1/keys/${at}`, method === "PATCH" ? { body: {} } : {})),
+    ).toEqual([404, "not_found"]);
   const listed = (await call("GET", keys)).body.keys as { live: boolean }[];
   expect(listed.map(({ live }) => live)).toEqual([false, false]);
   const entries = await audit(`?customer=${String(made.body.customer_id)}`);
@@ -303,6 +313,10 @@ test("an adjustment takes back what a lease holds, and waits in vain for a proce
 test("plans are made, changed by version, used and removed", async () => {
   const rates = [{ prefix: "+98912", valid_from: "2026-01-01T00:00:00Z", normal: 450, express: 600 }];
   const plan = "/admin/v1/plans/re%20tail";
+  const versionless = { body: { rates }, headers: { "if-match": "" } };
+  expect((await call("POST", `${plan}/rates`, versionless)).body).toMatchObject({
+    errors: [{ field: "If-Match", reason: "must not be empty" }],
+  });
   const made = await call("POST", `${plan}/rates`, { body: { rates } });
   expect(made.body).toMatchObject({ plan: "re tail", rates: 1 });
   const refused = [{ prefix: "+882", normal: "refused", express: 1 }];
@@ -320,6 +334,19 @@ test("plans are made, changed by version, used and removed", async () => {
   expect((await call("PATCH", of, { body: { price_plan: "re tail" } })).body.price_plan).toBe("re tail");
   expect((await call("DELETE", plan)).status).toBe(422);
   expect((await call("PATCH", of, { body: { price_plan: "none" } })).body.price_plan).toBeNull();
+  const many = Array.from({ length: FIELD_ERRORS_MAX + 1 }, () => refused[0]);
+  const tooMany = (await call("POST", `${plan}/rates`, { body: { rates: many } })).body;
+  expect(tooMany.errors).toHaveLength(FIELD_ERRORS_MAX);
+  // A time that can't be read is neither now nor all times.
+  const unread = { prefix: "+98912", valid_from: "1969-12-31T23:59:59Z" };
+  const reason = "must be a time that exists, from 1970 on, by RFC 3339";
+  const unreadRates = { rates: [{ ...unread, normal: 1, express: 1 }] };
+  expect((await call("POST", `${plan}/rates`, { body: unreadRates })).body).toMatchObject({
+    errors: [{ field: "rates.0.valid_from", reason }],
+  });
+  expect((await call("POST", `${plan}/rates/remove`, { body: unread })).body).toMatchObject({
+    errors: [{ field: "valid_from", reason }],
+  });
   const removal = { body: { prefix: "+98912" } };
   expect((await call("POST", `${plan}/rates/remove`, removal)).body).toMatchObject({ removed: 1, rates: 0 });
   expect(codeOf(await call("POST", `${plan}/rates/remove`, removal))).toEqual([404, "not_found"]);

@@ -1,22 +1,36 @@
-// A small run of schemathesis against one ingest process: every answer is as GET /openapi.json says, and the
-// books are right after it. `make fuzz` runs 50,000 cases of all phases against the whole gateway.
+// A small run of schemathesis against one ingest process and the admin API: every answer is as their
+// GET /openapi.json says, and the books are right after it. `make fuzz` runs 50,000 cases of all phases
+// against the whole gateway.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { makeCallers, SETTINGS } from "../fuzz/callers.ts";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sleep } from "../../src/platform/retry.ts";
+import { projectRoot } from "../../src/stack/tools.ts";
+import { makeAdmins, makeCallers, SETTINGS } from "../fuzz/callers.ts";
 import { type Count, runSchemathesis, sumOf } from "../fuzz/schemathesis.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestEngines, type TestEngines } from "../support/engines.ts";
-import { type IngestProcess, startIngest } from "../support/ingest-process.ts";
+import { envOf, type IngestProcess, startIngest } from "../support/ingest-process.ts";
+import { freePorts } from "../support/ports.ts";
 import { printedSeed } from "../support/seed.ts";
 
 const EXAMPLES = 8;
 const MAX_S = 10;
+const ADMIN_MAX_S = 2;
 /** Nothing listens there, and nothing calls: only ingest runs. */
 const CALLBACK_URL = "http://127.0.0.1:9999";
 
 let engines: TestEngines;
 let ingest: IngestProcess;
+let admin: ChildProcess;
+let adminUrl = "";
+const folder = mkdtempSync(join(tmpdir(), "sluice-contract-"));
+/** A copy: the admin API replaces it. */
+const routes = join(folder, "routes.yaml");
 beforeAll(async () => {
   engines = await createTestEngines();
   // No sender runs, so express would be promised later and later, and then refused.
@@ -25,15 +39,28 @@ beforeAll(async () => {
     otpSecret: randomBytes(32).toString("hex"),
     expressPromiseMaxMs: 600_000,
   });
+  copyFileSync(join(projectRoot, "routes.yaml"), routes);
+  const adminPort = await freePorts(2);
+  adminUrl = `http://127.0.0.1:${adminPort}`;
+  const settings = { ...engines.config, adminPort, healthPort: adminPort + 1, routesFile: routes };
+  admin = spawn("bun", [join(projectRoot, "src/main/admin.ts")], {
+    env: { ...process.env, ...envOf({ ...settings, stateFolder: folder }) },
+    stdio: "ignore",
+  });
+  for (let n = 0; n < 400 && !(await fetch(`${adminUrl}/health`).catch(() => null))?.ok; n++) await sleep(25);
 }, 60_000);
 afterAll(async () => {
   await ingest.end();
+  admin.kill("SIGTERM");
+  await new Promise((resolve) => admin.once("exit", resolve));
+  rmSync(folder, { recursive: true });
   await engines.drop();
 }, 30_000);
 
 test("valid and invalid requests are answered as documented, and no money is lost or made", async () => {
   const { keys } = await makeCallers(engines.pool, CALLBACK_URL);
   const { ok, output, counts } = await runSchemathesis({
+    name: "customers",
     url: ingest.url,
     keys,
     callbackUrl: CALLBACK_URL,
@@ -49,3 +76,28 @@ test("valid and invalid requests are answered as documented, and no money is los
   for (const mode of ["positive", "negative"]) expect(casesOf(mode)).toBeGreaterThan(10);
   await reconcileBooks(engines.pool);
 }, 120_000);
+
+test("so are those of admins, whoever has no right to is refused, and no other customer is changed", async () => {
+  const others = await engines.pool.query("SELECT * FROM customers ORDER BY customer_id");
+  const { tokens, revoked, customerIds } = await makeAdmins(engines.pool);
+  const { ok, output, counts } = await runSchemathesis({
+    name: "admins",
+    url: adminUrl,
+    keys: tokens,
+    callbackUrl: CALLBACK_URL,
+    admin: { customers: customerIds.map(String), read: tokens.read, revoked, routes },
+    seed: printedSeed("contract of admins"),
+    examples: 1,
+    maxS: ADMIN_MAX_S,
+    phases: ["examples", "fuzzing"],
+  });
+  if (!ok) console.log(output);
+  expect(ok).toBe(true);
+  console.log(`${sumOf(counts)} requests of admins`);
+  expect(sumOf(counts)).toBeGreaterThan(5);
+  const now = await engines.pool.query("SELECT * FROM customers ORDER BY customer_id LIMIT ?", [
+    others.length,
+  ]);
+  expect(now).toEqual(others);
+  await reconcileBooks(engines.pool);
+}, 60_000);

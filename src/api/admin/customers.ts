@@ -13,13 +13,13 @@ import {
   readCustomer,
 } from "../../customers/customers.ts";
 import { PLAN_NAME_CHARS_MAX } from "../../customers/price-plans.ts";
-import { type CursorValues, readParams } from "../../reports/params.ts";
+import { isNumberCursor, readParams } from "../../reports/params.ts";
 import { type Route, route } from "../route.ts";
-import { closed, Cursor } from "../shapes.ts";
+import { closed, Cursor, LABEL } from "../shapes.ts";
 import { type AdminDeps, change, customerIdOf, expectedVersion } from "./run.ts";
 import { Addresses, Customer, CUSTOMER_EXAMPLE, OF_CUSTOMER, OrNone } from "./shapes.ts";
 
-const Name = Type.String({ minLength: 1, maxLength: NAME_CHARS_MAX });
+const Name = Type.String({ minLength: 1, maxLength: NAME_CHARS_MAX, ...LABEL });
 const Price = Type.Integer({ minimum: 1, maximum: PRICE_MAX, description: "minor units a part" });
 const Rate = Type.Integer({ minimum: 1, maximum: RATE_LIMIT_MAX, description: "message parts a minute" });
 const Requests = Type.Integer({ minimum: 1, maximum: RATE_LIMIT_MAX, description: "requests a minute" });
@@ -48,7 +48,7 @@ const listRoute = ({ pool }: AdminDeps): Route =>
     },
     async handle({ query }) {
       const params = readParams(query);
-      const cursor = params.cursor(isCursor);
+      const cursor = params.cursor(isNumberCursor);
       const limit = params.limit();
       params.check();
       const found = await listCustomers(pool, { after: Number(cursor?.[0] ?? 0), limit: limit + 1 });
@@ -59,8 +59,6 @@ const listRoute = ({ pool }: AdminDeps): Route =>
       return { status: 200, body: { customers, next_cursor } };
     },
   });
-
-const isCursor = (values: CursorValues): boolean => values.length === 1 && Number(values[0]) > 0;
 
 const createRoute = (deps: AdminDeps): Route =>
   route({

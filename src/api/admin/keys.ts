@@ -5,12 +5,13 @@ import { Type } from "typebox";
 import { changeKey, endKey, makeKey, replaceKey } from "../../control/keys.ts";
 import { KEY_OVERLAP_DEFAULT_MS, KEY_OVERLAP_MAX_MS } from "../../core/access-limits.ts";
 import { SluiceError } from "../../core/errors.ts";
+import { readUlid } from "../../core/id.ts";
 import { timeOf } from "../../core/time.ts";
 import { SCOPES, SCOPES_DEFAULT } from "../../customers/api-keys.ts";
 import { requireCustomer } from "../../customers/customers.ts";
 import { listKeys, type Rotated } from "../../customers/key-admin.ts";
 import type { About } from "../about.ts";
-import { type Route, route } from "../route.ts";
+import { type Arrival, type Route, route } from "../route.ts";
 import { closed, CustomerId, Time, Ulid } from "../shapes.ts";
 import { type AdminDeps, change, customerIdOf } from "./run.ts";
 import { Addresses, Key, KEY_EXAMPLE, OF_CUSTOMER, OF_KEY, OrNone } from "./shapes.ts";
@@ -132,12 +133,13 @@ const changeRoute = (deps: AdminDeps): Route =>
       },
     },
     handle: (call) => {
+      const keyId = keyIdOf(call);
       const { expires_at: at, addresses } = call.body;
       const wanted = {
         ...(at === undefined ? {} : { expiresAtMs: at === "never" ? null : futureOf(at) }),
         ...(addresses === undefined ? {} : { addresses: addresses === "none" ? null : addresses }),
       };
-      return change(deps, call, { status: 200, key: "none" }, (by) => changeKey(by, keyIdOf(call), wanted));
+      return change(deps, call, { status: 200, key: "none" }, (by) => changeKey(by, keyId, wanted));
     },
   });
 
@@ -180,6 +182,7 @@ const rotateRoute = (deps: AdminDeps): Route =>
       },
     },
     handle: (call) => {
+      const keyId = keyIdOf(call);
       const { overlap_s, expires_at, signed } = call.body;
       const options = {
         overlapMs: overlap_s === undefined ? KEY_OVERLAP_DEFAULT_MS : overlap_s * 1_000,
@@ -187,7 +190,6 @@ const rotateRoute = (deps: AdminDeps): Route =>
         ...(signed === undefined ? {} : { signed }),
       };
       return change(deps, call, { status: 201, key: "none" }, async (by) => {
-        const keyId = keyIdOf(call);
         const shown: Rotated[] = [];
         await replaceKey(by, keyId, options, (rotated) => void shown.push(rotated));
         // After a deadlock it is made again: the last one is stored.
@@ -213,10 +215,18 @@ const revokeRoute = (deps: AdminDeps): Route =>
       path: OF_KEY,
       answers: { 200: { ...KEY_EXAMPLE, live: false, revoked_at: "2026-09-21T14:14:00.000Z" } },
     } satisfies About,
-    handle: (call) => change(deps, call, { status: 200, key: "none" }, (by) => endKey(by, keyIdOf(call))),
+    handle: (call) => {
+      const keyId = keyIdOf(call);
+      return change(deps, call, { status: 200, key: "none" }, (by) => endKey(by, keyId));
+    },
   });
 
-const keyIdOf = ({ params: { id = "" } }: { params: Readonly<Record<string, string>> }): string => id;
+/** The key that a path names. @throws SluiceError not_found */
+function keyIdOf({ params: { id = "" } }: Pick<Arrival, "params">): string {
+  const keyId = readUlid(id);
+  if (keyId === null) throw new SluiceError("not_found", { detail: "No such key." });
+  return keyId;
+}
 
 const madeOf = (made: { customerId: number; keyId: string; apiKey: string; signingSecret?: string }) => ({
   customer_id: String(made.customerId),

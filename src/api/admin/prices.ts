@@ -169,6 +169,9 @@ const dropRoute = (deps: AdminDeps): Route =>
     handle: (call) => {
       const { prefix, valid_from } = call.body;
       const validFromMs = valid_from === undefined ? null : timeOf(valid_from);
+      // Without a time all rates of the prefix would go.
+      if (valid_from !== undefined && validFromMs === null)
+        throw new SluiceError("validation_failed", { errors: [unreadable("valid_from")] });
       const plan = { name: planOf(call), version: expectedVersion(call.request) };
       return change(deps, call, { status: 200, key: "none" }, (by) =>
         dropRates(by, plan, { prefix, validFromMs }),
@@ -207,6 +210,11 @@ type Given = {
   express: number | "refused";
 };
 
+const unreadable = (field: string): FieldError => ({
+  field,
+  reason: "must be a time that exists, from 1970 on, by RFC 3339",
+});
+
 /** @throws SluiceError validation_failed */
 function ratesOf(given: readonly Given[]): Rate[] {
   const errors: FieldError[] = [];
@@ -214,9 +222,10 @@ function ratesOf(given: readonly Given[]): Rate[] {
   const rates = given.map(({ prefix, valid_from, normal, express }, at) => {
     if ((normal === REFUSED) !== (express === REFUSED))
       errors.push({ field: `rates.${at}.express`, reason: "must be refused together with normal" });
-    const validFromMs = valid_from === undefined ? nowMs : (timeOf(valid_from) ?? nowMs);
+    const validFromMs = valid_from === undefined ? nowMs : timeOf(valid_from);
+    if (validFromMs === null) errors.push(unreadable(`rates.${at}.valid_from`));
     const prices = normal === REFUSED || express === REFUSED ? null : { normal, express };
-    return { prefix, validFromMs, prices };
+    return { prefix, validFromMs: validFromMs ?? nowMs, prices };
   });
   if (errors.length > 0) throw new SluiceError("validation_failed", { errors });
   return rates;

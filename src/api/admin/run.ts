@@ -86,6 +86,10 @@ function keptOf({ request, bytes }: Changing): Kept | null {
 /** The version that a change is meant for, as `If-Match` names it; null: any. @throws SluiceError */
 export function expectedVersion(request: Request): string | null {
   const given = singleHeader(request, "If-Match");
+  if (given === "") {
+    const errors = [{ field: "If-Match", reason: "must not be empty" }];
+    throw new SluiceError("validation_failed", { errors });
+  }
   return given === null || given === "*" ? null : given.replaceAll('"', "");
 }
 

@@ -5,17 +5,22 @@ import { type TSchema, Type } from "typebox";
 import { ADDRESSES_MAX } from "../../core/access-limits.ts";
 import { CUSTOMER_MODES } from "../../core/customer-mode.ts";
 import { SCOPES } from "../../customers/api-keys.ts";
+import { PLAN_NAME_CHARS_MAX } from "../../customers/price-plans.ts";
 import type { About } from "../about.ts";
-import { closed, Currency, CustomerId, Money, OrNull, Sum, Time, Ulid } from "../shapes.ts";
+import { closed, Currency, CustomerId, GivenUlid, LABEL, Money, OrNull, Sum, Time, Ulid } from "../shapes.ts";
 
 export const OF_CUSTOMER: About["path"] = {
   id: { schema: CustomerId, description: "of the customer", example: "1" },
 };
 export const OF_KEY: About["path"] = {
-  id: { schema: Type.String(), description: "of the key", example: "01M7YBCF6H3R9ZT2B8W5K0N7QX" },
+  id: { schema: GivenUlid, description: "of the key", example: "01M7YBCF6H3R9ZT2B8W5K0N7QX" },
 };
 export const OF_PLAN: About["path"] = {
-  plan: { schema: Type.String(), description: "the plan's name", example: "retail" },
+  plan: {
+    schema: Type.String({ minLength: 1, maxLength: PLAN_NAME_CHARS_MAX, ...LABEL }),
+    description: "the plan's name",
+    example: "retail",
+  },
 };
 
 /** Why a wallet was corrected. */

@@ -53,11 +53,14 @@ const SECURITY_SCHEMES: Json = {
   adminToken: { type: "http", scheme: "bearer", description: "An admin token. It is shown once." },
 };
 
+const KEY = idempotencyKey("for ever");
+
 const IF_MATCH: Json = {
   name: "If-Match",
   in: "header",
   description: "The `version` that the change is meant for; any if absent.",
-  schema: { type: "string" },
+  // Any other text would be another version.
+  schema: { type: "string", pattern: '^(\\*|"[0-9]*"|[0-9]+)$' },
   example: '"20260921141320000000"',
 };
 
@@ -65,6 +68,7 @@ const IF_MATCH_NEEDED: Json = {
   ...IF_MATCH,
   required: true,
   description: "The `version` that is to be replaced.",
+  schema: { type: "string", pattern: '^("[0-9a-f]{64}"|[0-9a-f]{64})$' },
   example: `"${VERSION_EXAMPLE}"`,
 };
 
@@ -74,7 +78,8 @@ export const ADMIN_BOOK: Book = {
   tags: ADMIN_TAGS,
   securitySchemes: SECURITY_SCHEMES,
   parameters: {
-    "Idempotency-Key": idempotencyKey("for ever"),
+    "Idempotency-Key": KEY,
+    "Idempotency-Key-Needed": { ...KEY, required: true },
     "If-Match": IF_MATCH,
     "If-Match-Needed": IF_MATCH_NEEDED,
   },

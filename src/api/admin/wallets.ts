@@ -9,7 +9,7 @@ import { readLedger, readWallet } from "../../reports/wallet.ts";
 import { requireCustomer } from "../../customers/customers.ts";
 import { type Route, route } from "../route.ts";
 import { ENTRY_EXAMPLE, Entry } from "../routes/wallet-ledger.ts";
-import { closed, Currency, Cursor, CustomerId, Money, Sum, Ulid } from "../shapes.ts";
+import { closed, Currency, Cursor, CustomerId, LABEL, Money, Sum, Ulid } from "../shapes.ts";
 import { type AdminDeps, change, customerIdOf } from "./run.ts";
 import { Caps, CAPS_EXAMPLE, OF_CUSTOMER, OrNone, WHY_EXAMPLE } from "./shapes.ts";
 
@@ -100,7 +100,7 @@ const topUpRoute = (deps: AdminDeps): Route =>
     body: Type.Object(
       {
         amount: Type.Integer({ minimum: 1, maximum: MONEY_MAX }),
-        request_id: Type.String({ minLength: 1, maxLength: REQUEST_ID_CHARS_MAX }),
+        request_id: Type.String({ minLength: 1, maxLength: REQUEST_ID_CHARS_MAX, ...LABEL }),
       },
       closed,
     ),
@@ -121,6 +121,7 @@ const topUpRoute = (deps: AdminDeps): Route =>
     about: {
       operationId: "topUp",
       tag: "Wallets",
+      needs: ["Idempotency-Key"],
       summary: "Add money to a customer's wallet",
       description: `Needs an \`Idempotency-Key\`. A \`request_id\`, such as the number of a payment, counts
 once for ever, whoever used it: repeated with the same amount it changes nothing and answers
@@ -158,9 +159,10 @@ const adjustRoute = (deps: AdminDeps): Route =>
         amount: Type.Integer({
           minimum: -MONEY_MAX,
           maximum: MONEY_MAX,
+          documented: { not: { const: 0 } },
           description: "minor units, not 0; below 0: taken from the wallet",
         }),
-        reason: Type.String({ minLength: 1, maxLength: REASON_CHARS_MAX }),
+        reason: Type.String({ minLength: 1, maxLength: REASON_CHARS_MAX, ...LABEL }),
       },
       closed,
     ),
@@ -171,6 +173,7 @@ const adjustRoute = (deps: AdminDeps): Route =>
     about: {
       operationId: "adjust",
       tag: "Wallets",
+      needs: ["Idempotency-Key"],
       summary: "Correct a customer's wallet, in either direction",
       description: `Needs an \`Idempotency-Key\`. Takes at most what the customer could still spend: what its
 messages have reserved stays theirs. Credit that ingest processes hold is called back for that; while one

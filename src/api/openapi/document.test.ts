@@ -6,6 +6,7 @@ import { Compile } from "typebox/compile";
 import { declaredRoutes } from "../../../test/support/declared.ts";
 import { expanded, findingsOf, type Json, resolve } from "../../../test/support/openapi.ts";
 import { ERRORS } from "../../core/errors.ts";
+import { sendAtOf } from "../../core/send-at.ts";
 import { errorsOf, type Route } from "../route.ts";
 import { Nothing } from "../shapes.ts";
 import { openApi } from "./document.ts";
@@ -171,6 +172,14 @@ test("what a route needs in its query is required", () => {
   const [remove] = declaredRoutes.filter(({ about }) => about.operationId === "removeOptOut") as [Route];
   const required = operationOf(remove).parameters.filter((one) => one.required === true);
   expect(required.map(({ name }) => name)).toEqual(["phone"]);
+});
+
+test("a time to come in an example is one that would be accepted now", () => {
+  const given = declaredRoutes.flatMap(
+    ({ about }) => (about.body as { send_at?: string } | undefined)?.send_at ?? [],
+  );
+  expect(given.length).toBeGreaterThan(0);
+  for (const text of given) expect(sendAtOf(text, Date.now())).toEqual({ atMs: Date.parse(text) });
 });
 
 test("a field that may be left out may be null, as a body's check reads it", () => {

@@ -61,6 +61,7 @@ const scopeOf = (access: AdminAccess): string => access.slice("admin:".length);
 
 /** Exactly the routes that take an Idempotency-Key can find it used with another body. */
 const takesKey = ({ errors }: Route): boolean => errors.includes("idempotency_key_reused");
+const needsKey = ({ about: { needs = [] } }: Route): boolean => needs.includes("Idempotency-Key");
 /** And exactly those that take a version can find another one. */
 const takesVersion = ({ errors }: Route): boolean => errors.includes("version_conflict");
 /** What replaces all of something must say what that was. */
@@ -72,7 +73,9 @@ function parametersOf(route: Route): Json[] {
     ...inPath,
     ...route.query.map((name) => queryParameter(name, route)),
     ...(route.rawBytesMax === undefined ? [] : [refTo("parameters", "OperatorQuery")]),
-    ...(takesKey(route) ? [refTo("parameters", "Idempotency-Key")] : []),
+    ...(takesKey(route)
+      ? [refTo("parameters", needsKey(route) ? "Idempotency-Key-Needed" : "Idempotency-Key")]
+      : []),
     ...(takesVersion(route)
       ? [refTo("parameters", needsVersion(route) ? "If-Match-Needed" : "If-Match")]
       : []),

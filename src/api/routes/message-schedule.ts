@@ -5,6 +5,7 @@
 import { type TObject, Type } from "typebox";
 import { SluiceError } from "../../core/errors.ts";
 import { readUlid, ulidTimeMs } from "../../core/id.ts";
+import { VALID_FOR_MS } from "../../core/limits.ts";
 import { sendAtOf } from "../../core/send-at.ts";
 import {
   cancelScheduled,
@@ -25,6 +26,10 @@ const Message = Type.Object(MessageShape, closed);
 const PATH: About["path"] = {
   id: { schema: GivenUlid, description: "of the message", example: SCHEDULED_EXAMPLE.id },
 };
+const DAY_MS = 86_400_000;
+/** Two weeks after this process began: an example that is over, or 30 days ahead, would be refused. */
+const LATER_MS = (Math.floor(Date.now() / DAY_MS) + 14) * DAY_MS;
+const LATER = new Date(LATER_MS).toISOString();
 const ERRORS = ["not_found", "not_scheduled", "outcome_unknown"] as const;
 
 /** @throws SluiceError not_found */
@@ -77,8 +82,14 @@ export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
         "their end. 409 once it is no longer `scheduled`. Text and phone can't be changed: cancel it, and " +
         "send another one.",
       path: PATH,
-      body: { send_at: "2026-09-22T09:30:00+03:30" },
-      answers: { 200: SCHEDULED_EXAMPLE },
+      body: { send_at: LATER },
+      answers: {
+        200: {
+          ...SCHEDULED_EXAMPLE,
+          send_at: LATER,
+          valid_until: new Date(LATER_MS + VALID_FOR_MS).toISOString(),
+        },
+      },
     },
     async handle(call) {
       const own = ownOf(call);
