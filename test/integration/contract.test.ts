@@ -19,7 +19,7 @@ import { freePorts } from "../support/ports.ts";
 import { printedSeed } from "../support/seed.ts";
 
 const EXAMPLES = 8;
-const MAX_S = 10;
+const MAX_S = 15;
 const ADMIN_MAX_S = 2;
 /** Nothing listens there, and nothing calls: only ingest runs. */
 const CALLBACK_URL = "http://127.0.0.1:9999";
