@@ -180,10 +180,10 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: "src/ingest/admission.ts",
-    code: "if (share === 0) shares.delete",
-    from: "share === 0",
+    code: "if (!isTight()) return false;",
+    from: "!isTight()",
     to: "false",
-    why: "equal but for memory: a customer without messages keeps an entry of 0",
+    why: "equal: only a short cut; below half of the places nobody has as much as is free",
   },
   {
     file: GROUP_COMMIT,
