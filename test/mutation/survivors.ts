@@ -314,4 +314,11 @@ export const EXPLAINED: readonly Explained[] = [
     to: '""',
     why: LOGGED,
   },
+  {
+    file: "src/sender/outcome.ts",
+    code: 'if (outcome.kind !== "accepted" && outcome.kind !== "unknown") return outcome;',
+    from: 'outcome.kind !== "accepted" && outcome.kind !== "unknown"',
+    to: "false",
+    why: "equal: the other kinds have no ids, so the next condition returns them; the types ask for it",
+  },
 ];
