@@ -18,6 +18,7 @@ const LEASE_BOOK = "src/ingest/lease-book.ts";
 const GROUP_COMMIT = "src/ingest/group-commit.ts";
 const NOTHING_TRIED =
   "equal: nothing is in doubt before there is a batch, and the other condition says so too";
+const NOTHING_PUSHED = "equal: only a short cut; a message without others adds none of them";
 
 export const EXPLAINED: readonly Explained[] = [
   {
@@ -204,6 +205,18 @@ export const EXPLAINED: readonly Explained[] = [
     from: "out.size === 0",
     to: "false",
     why: "equal: only a short cut; nobody is told, and the same messages stay",
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (others.length > 0) records.push(...others);",
+    to: "true",
+    why: NOTHING_PUSHED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (others.length > 0) records.push(...others);",
+    to: "others.length >= 0",
+    why: NOTHING_PUSHED,
   },
   {
     file: GROUP_COMMIT,
