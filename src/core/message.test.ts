@@ -224,6 +224,13 @@ test("the charging table has a row for every status, and a separate one for late
   expect(CHARGING.filter(({ late }) => late === true).map(({ charge }) => charge)).toEqual(["refund"]);
 });
 
+test("nothing is reserved for what can be reached without a claim, and for nothing else", () => {
+  const reached = new Set<Status>(ACCEPTED);
+  for (const from of reached)
+    for (const to of STATUSES) if (to !== "sending" && canMove(from, to)) reached.add(to);
+  expect(UNRESERVED.toSorted()).toEqual([...reached].toSorted());
+});
+
 test("what nothing is reserved for yet is reserved by its claim, and moves no money however it ends before", () => {
   expect(chargeOfUnreserved({ from: "queued", to: "sending" })).toBe("reserve");
   for (const from of [null, "scheduled", "queued"] as const)
@@ -231,6 +238,7 @@ test("what nothing is reserved for yet is reserved by its claim, and moves no mo
       expect(chargeOfUnreserved({ from, to })).toBeNull();
   expect(() => chargeOfUnreserved({ from: "sending", to: "failed" })).toThrow("sending has a reserve");
   expect(() => chargeOfUnreserved({ from: "queued", to: "sent" })).toThrow("sent has a reserve");
+  expect(() => chargeOfUnreserved({ from: "scheduled", to: "sending" })).toThrow("sending has a reserve");
   expect(() => chargeOfUnreserved({ from: "rejected", to: "failed" })).toThrow("rejected has a reserve");
 });
 

@@ -70,6 +70,13 @@ test("the last attempt is made shortly before the end, not a whole delay before 
   expect(at).toEqual([0, 1_000, 3_000, 7_000, 15_000, 31_000, VALID_FOR_MIN_MS - 10_000]);
 });
 
+test("an attempt that just leaves its room before the end is made, and the last one only after a while", () => {
+  const inMs = (attempt: number, validForMs: number) =>
+    retryInMs(message(attempt, { validUntilMs: AT_MS + validForMs }), AT_MS, 1);
+  expect([inMs(0, 11_000), inMs(0, 10_999)]).toEqual([1_000, null]);
+  expect([inMs(9, 20_001), inMs(9, 20_000)]).toEqual([10_001, null]);
+});
+
 test("express is tried until its promise, however long it is valid", () => {
   const at = attemptsOf({ guaranteedByMs: AT_MS + 5_000, validUntilMs: AT_MS + VALID_FOR_MS }, () => 1);
   expect(at).toEqual([0, 300, 900, 2_000]);

@@ -29,7 +29,9 @@ const answer = (perMs: number, forMs: number, waitedMs: number): void => {
     admission.answered(perMs * STEP_MS, waitedMs);
   }
 };
-const overload = (perMs: number): void => answer(perMs, STANDING_MS + 5 * STEP_MS, WAIT_MAX_MS + 1);
+/** For just long enough: the last answer STANDING_MS after the first; the rate is counted over four spans. */
+const overload = (perMs: number): void => answer(perMs, STANDING_MS + STEP_MS, WAIT_MAX_MS + 1);
+const SPAN_MS = 250;
 
 describe("while waits are short", () => {
   test("a customer alone has half of the places, and others can fill the rest", () => {
@@ -40,6 +42,13 @@ describe("while waits are short", () => {
     admission.leave(1);
     admission.admit(50_000);
     expect(() => admission.admit(50_001)).toThrow("overloaded");
+  });
+
+  test("anybody might be refused from half of the places on, and not before", () => {
+    admission.admit(1, QUEUE_ROWS_MAX / 2 - 1);
+    expect(admission.isTight()).toBe(false);
+    admission.admit(2);
+    expect(admission.isTight()).toBe(true);
   });
 
   test("several that want all have equal parts, and leave one more", () => {
@@ -64,6 +73,23 @@ describe("while waits are short", () => {
     admission.leave(1, most);
     expect(admission.admitted()).toBe(0);
     expect(fill(1)).toBe(most);
+  });
+
+  test("the customer that gave places back has as large a part as if it had never had them", () => {
+    const parts = () => [fill(2), fill(1), fill(3)];
+    for (const kept of [0, 1_000]) {
+      admission = createAdmission(() => nowMs);
+      if (kept > 0) admission.admit(1, kept);
+      const asNew = parts();
+      admission = createAdmission(() => nowMs);
+      admission.leave(1, fill(1) - kept);
+      expect(parts()).toEqual(asNew);
+    }
+  });
+
+  test("a batch of more messages than there are places is refused, even to the first", () => {
+    expect(() => admission.admit(1, QUEUE_ROWS_MAX + 1)).toThrow("overloaded");
+    admission.admit(1, QUEUE_ROWS_MAX);
   });
 
   test("a batch has places for all of its messages or for none", () => {
@@ -106,6 +132,20 @@ describe("waits that are long", () => {
     expect(Math.abs(fill(1) - (4 * WAIT_MAX_MS) / 2)).toBeLessThanOrEqual(5);
   });
 
+  test("follow what is answered by and by: a span takes them half of the way", () => {
+    overload(8);
+    answer(4, SPAN_MS, WAIT_MAX_MS + 1);
+    expect(fill(1)).toBe((6 * WAIT_MAX_MS) / 2);
+  });
+
+  test("count what is answered over a time, not from one answer to the next", () => {
+    for (let n = 0; n * STEP_MS <= STANDING_MS; n++) {
+      nowMs += STEP_MS;
+      for (let at = 0; at < 2; at++) admission.answered(4 * STEP_MS, WAIT_MAX_MS + 1);
+    }
+    expect(fill(1)).toBe((8 * WAIT_MAX_MS) / 2);
+  });
+
   test("are over once nobody was refused for as long", () => {
     overload(8);
     for (let n = 0; n < 10; n++) {
@@ -113,25 +153,34 @@ describe("waits that are long", () => {
       expect(fill(1)).toBe((8 * WAIT_MAX_MS) / 2); // and then refused
       admission.leave(1, (8 * WAIT_MAX_MS) / 2);
     }
-    answer(8, STANDING_MS + STEP_MS, 1);
+    answer(8, STANDING_MS, 1);
     expect(fill(1)).toBe(QUEUE_ROWS_MAX / 2);
   });
 
-  test("that go on keep it, though nobody is refused", () => {
+  test("that go on keep it all the time, though nobody is refused", () => {
     overload(8);
-    answer(8, 3 * STANDING_MS, WAIT_MAX_MS + 1);
-    expect(fill(1)).toBe((8 * WAIT_MAX_MS) / 2);
+    admission.admit(1, (8 * WAIT_MAX_MS) / 2);
+    for (let forMs = 0; forMs < 3 * STANDING_MS; forMs += STEP_MS) {
+      answer(8, STEP_MS, WAIT_MAX_MS + 1);
+      expect(admission.isTight()).toBe(true);
+    }
+    expect(fill(1)).toBe(0);
   });
 
   test("a pause between two answers does not count as slow", () => {
-    answer(8, 1_000, 1);
-    nowMs += 60_000;
-    overload(8);
-    expect(fill(1)).toBe((8 * WAIT_MAX_MS) / 2);
+    for (const pauseMs of [2 * SPAN_MS, 60_000]) {
+      admission = createAdmission(() => nowMs);
+      answer(8, SPAN_MS + STEP_MS, 1);
+      nowMs += pauseMs - STEP_MS;
+      overload(8);
+      expect(fill(1)).toBe((8 * WAIT_MAX_MS) / 2);
+    }
   });
 });
 
 test("while a flood of one still drains, others are let in up to half of an equal part", () => {
+  admission.admit(4);
+  admission.leave(4); // and has no part any more
   expect(fill(1)).toBe(QUEUE_ROWS_MAX / 2);
   overload(2);
   const places = 2 * WAIT_MAX_MS;

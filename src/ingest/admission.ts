@@ -63,16 +63,16 @@ export function createAdmission(monotonicMs: () => number): Admission {
   // Nobody has more than all together.
   const isTight = (): boolean => 2 * admitted >= places;
   const isFull = (customerId: number, messages: number): boolean => {
-    if (!isTight() && admitted + messages <= QUEUE_ROWS_MAX) return false;
-    const share = shares.get(customerId) ?? 0;
     if (admitted + messages > QUEUE_ROWS_MAX) return true;
+    if (!isTight()) return false;
+    const share = shares.get(customerId) ?? 0;
     const free = places - admitted;
     if (share < free) return false;
     return share >= Math.floor(places / (2 * (shares.size + 1)));
   };
   const refuses = (customerId: number, messages: number): boolean => {
     if (!isFull(customerId, messages)) return false;
-    if (isOverloaded) refusedAtMs = monotonicMs();
+    refusedAtMs = monotonicMs();
     return true;
   };
   const count = (messages: number, nowMs: number): void => {

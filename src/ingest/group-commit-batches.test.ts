@@ -126,6 +126,30 @@ describe("a batch larger than a commit", () => {
     expect(told).toEqual(["a stored"]);
   });
 
+  test("costs two turns of the event loop, and none while all connections are busy", async () => {
+    const { send, sendBatch, answerAll, turns } = setUp(1);
+    sendBatch("b", LARGE);
+    await settle();
+    await answerAll();
+    expect(turns()).toBe(2);
+    send("a");
+    await settle();
+    sendBatch("c", LARGE);
+    await settle();
+    expect(turns()).toBe(4);
+  });
+
+  test("that waits begins when another ends", async () => {
+    const { sendBatch, sizes, answerAll, told } = setUp(2);
+    for (const id of ["b", "c"]) sendBatch(id, LARGE);
+    await settle();
+    expect(sizes()).toEqual([LARGE]);
+    await answerAll();
+    expect(sizes()).toEqual([LARGE]);
+    await answerAll();
+    expect(told).toEqual(["b stored", "c stored"]);
+  });
+
   test("many of them leave a connection to the others", async () => {
     const { send, sendBatch, sizes, answerAll, told } = setUp(3);
     for (const id of ["b", "c", "d", "e"]) sendBatch(id, LARGE);

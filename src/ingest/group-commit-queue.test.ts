@@ -10,9 +10,12 @@ import {
   lease,
   lost,
 } from "../../test/support/scripted-queue.ts";
+import { neverGone } from "../core/caller.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
 import { COMMIT_ROWS_MAX, COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
 import { FencedError } from "../ledger/accept.ts";
 import type { KeyClaim } from "../ledger/idempotency.ts";
+import type { NewOtp } from "../ledger/otps.ts";
 import { PLACES_MIN, WAIT_MAX_MS } from "./admission.ts";
 
 describe("a batch", () => {
@@ -37,6 +40,17 @@ describe("a batch", () => {
         otps: [],
       },
     ]);
+  });
+
+  test("holds the one-time codes of the messages that have one", async () => {
+    const { commits, open } = setUp();
+    for (const id of ["a", "b", "c"]) {
+      const otp = id === "b" ? undefined : ({ messageId: id } as NewOtp);
+      commits.admit(7);
+      void commits.store({ id, customerId: 7 } as LaneRecord, null, null, neverGone, [], otp);
+    }
+    await settle();
+    expect(open.map(({ batch }) => batch.otps?.map(({ messageId }) => messageId))).toEqual([["a", "c"]]);
   });
 
   test("holds COMMIT_ROWS_MAX messages; the others form the next batch, in order", async () => {
@@ -77,14 +91,15 @@ describe("commits at once", () => {
     expect(sizes()).toEqual([COMMIT_ROWS_MAX]);
   });
 
-  test("a message that comes while all are busy joins the next one", async () => {
-    const { send, answerAll, sizes, told, waiting } = setUp();
+  test("a message that comes while all are busy joins the next one, and costs no turn of the event loop", async () => {
+    const { send, answerAll, sizes, told, turns, waiting } = setUp();
     send("a");
     await settle();
+    const before = turns();
     send("b");
     send("c");
     await settle();
-    expect(sizes()).toEqual([1]);
+    expect([sizes(), turns()]).toEqual([[1], before]);
     await answerAll();
     expect([sizes(), told, waiting()]).toEqual([[2], ["a stored"], 0]);
   });
@@ -164,6 +179,17 @@ describe("lingering", () => {
     expect(sizes()).toEqual([8]);
   });
 
+  test("that is cut short plans nothing at its end", async () => {
+    const { sendMany, answerAll, advance, waiting } = await afterEight();
+    sendMany(7);
+    await advance(1);
+    sendMany(1);
+    await settle();
+    await answerAll();
+    await advance(2);
+    expect(waiting()).toBe(0);
+  });
+
   test("messages that join a batch while it lingers cost no turn of the event loop", async () => {
     const { send, turns } = await afterEight();
     send("a");
@@ -230,6 +256,18 @@ describe("the places of the queue", () => {
     expect(commits.refuses(1)).toBe(true);
     expect(() => commits.admit(1)).toThrow("overloaded");
     expect(commits.refuses(2)).toBe(false);
+  });
+
+  test("are as many as ever while none waits for long, however long that goes on", async () => {
+    const { send, answerAll, advance, commits } = setUp();
+    for (let n = 0; n < 10; n++) {
+      send(`m${n}`);
+      await settle();
+      await answerAll();
+      await advance(WAIT_MAX_MS / 4);
+    }
+    for (let n = 0; n < PLACES_MIN / 2; n++) commits.admit(1);
+    expect(commits.refuses(1)).toBe(false);
   });
 
   test("drained waits until everything admitted has been answered", async () => {

@@ -168,7 +168,8 @@ test("an outcome that stays in doubt for too long is reported as such, and its c
     [],
     timers,
   );
-  expect(await send("a", 5)).toBe("outcome_unknown");
+  const told = await Promise.all([send("a", 5), send("b", 6, null)]);
+  expect(told).toEqual(["outcome_unknown", "outcome_unknown"]);
   expect(credit).toEqual({ committed: [], returned: [], lost: [5] });
   expect(commits.admitted()).toBe(0);
 });

@@ -152,6 +152,7 @@ test("a message submitted again after a lost answer is taken, or as unknown as b
     lostAt: ["A", "B"],
   });
   expect(costed(changeOf(record(), both))).toMatchObject({ operator: null, money: null, lostAt: ["A", "B"] });
+  expect(afterLost(first, { ...unknown, operator: null })).toMatchObject({ lostAt: ["A"] });
 });
 
 test("a late outcome settles an unknown message, which never goes back to queued", () => {
@@ -171,7 +172,7 @@ test("a late outcome settles an unknown message, which never goes back to queued
 
 test("an answer becomes an outcome that names its operator; no connection is a refusal for now", () => {
   expect(outcomeOf("A", { kind: "accepted", operatorMessageIds: ["a1"] }, 1_000)).toEqual(accepted);
-  expect(outcomeOf("B", { kind: "lost", reason: "timed out" }, 1)).toEqual(unknown);
+  expect(outcomeOf("B", { kind: "lost", reason: "timed out" }, 1)).toStrictEqual(unknown);
   for (const permanent of [true, false])
     expect(outcomeOf("A", { kind: "refused", permanent, reason: "503 busy" }, 1)).toEqual(refused(permanent));
   expect(outcomeOf("A", { kind: "not-connected", reason: "ECONNREFUSED" }, 1)).toEqual({
@@ -200,7 +201,8 @@ test("the submits that will be reported by the operator's id are those that its 
 
 test("an operator without reports gets no submits, and nobody is asked about what was not accepted", () => {
   for (const none of [null, undefined]) expect(withReported(accepted, () => none)).toBe(accepted);
-  for (const outcome of [refused(true), unknown]) {
+  const ofTwo = { ...unknown, operator: null, operatorMessageIds: ["b1"] } as const satisfies Outcome;
+  for (const outcome of [refused(true), unknown, ofTwo]) {
     const asked = () => {
       throw new Error("no terms are needed");
     };

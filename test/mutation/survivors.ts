@@ -18,6 +18,7 @@ const LEASE_BOOK = "src/ingest/lease-book.ts";
 const GROUP_COMMIT = "src/ingest/group-commit.ts";
 const NOTHING_TRIED =
   "equal: nothing is in doubt before there is a batch, and the other condition says so too";
+const NOTHING_PUSHED = "equal: only a short cut; a message without others adds none of them";
 
 export const EXPLAINED: readonly Explained[] = [
   {
@@ -180,10 +181,10 @@ export const EXPLAINED: readonly Explained[] = [
   },
   {
     file: "src/ingest/admission.ts",
-    code: "if (share === 0) shares.delete",
-    from: "share === 0",
+    code: "if (!isTight()) return false;",
+    from: "!isTight()",
     to: "false",
-    why: "equal but for memory: a customer without messages keeps an entry of 0",
+    why: "equal: only a short cut; below half of the places nobody has as much as is free",
   },
   {
     file: GROUP_COMMIT,
@@ -204,6 +205,18 @@ export const EXPLAINED: readonly Explained[] = [
     from: "out.size === 0",
     to: "false",
     why: "equal: only a short cut; nobody is told, and the same messages stay",
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (others.length > 0) records.push(...others);",
+    to: "true",
+    why: NOTHING_PUSHED,
+  },
+  {
+    file: GROUP_COMMIT,
+    code: "if (others.length > 0) records.push(...others);",
+    to: "others.length >= 0",
+    why: NOTHING_PUSHED,
   },
   {
     file: GROUP_COMMIT,
@@ -313,5 +326,12 @@ export const EXPLAINED: readonly Explained[] = [
     from: '"this process\'s node expired; dropping its leases and registering again"',
     to: '""',
     why: LOGGED,
+  },
+  {
+    file: "src/sender/outcome.ts",
+    code: 'if (outcome.kind !== "accepted" && outcome.kind !== "unknown") return outcome;',
+    from: 'outcome.kind !== "accepted" && outcome.kind !== "unknown"',
+    to: "false",
+    why: "equal: the other kinds have no ids, so the next condition returns them; the types ask for it",
   },
 ];
