@@ -134,18 +134,10 @@ lane() {
   ./sluice down >/dev/null
 }
 
-# nice_session NICE: the kernel shares the CPUs between sessions (sched_autogroup). Engines have sessions of their
-# own, and MySQL a high priority (src/stack/process.ts); all else that the lanes run is in this session, which gets
-# a tenth of a busy machine, so that a relay of a test stands still for seconds. Only root can mend that, and only
-# for root it is needed.
-nice_session() { { echo "$1" >"/proc/$$/autogroup"; } 2>/dev/null; }
-
 if [ -z "$quick" ]; then
   # Two runs at once would use the same ports. Processes started below must not keep the lock after this script.
   exec 8>"$cache/test.lock"
   flock -n 8 || { echo "waiting for another run of the tests to end" && flock 8; }
-  session_nice=$(sed -n 's/.* nice //p' "/proc/$$/autogroup" 2>/dev/null)
-  nice_session -10
   logs=$(mktemp -d)
   echo 0 >"$logs/taken"
   # The longest are among the first, so that no lane is left alone with one at the end.
@@ -159,12 +151,11 @@ if [ -z "$quick" ]; then
   lanes+=("$!")
   lane 3 -450 "${gateways[@]}" 8>&- &
   lanes+=("$!")
-  trap 'for lane in "${lanes[@]}"; do pkill -P "$lane"; kill "$lane"; done 2>/dev/null; wait; nice_session "$session_nice"' EXIT
+  trap 'for lane in "${lanes[@]}"; do pkill -P "$lane"; kill "$lane"; done 2>/dev/null; wait' EXIT
   for lane in "${lanes[@]}"; do
     wait "$lane" || { failed=$((failed + 1)) && failures+=("engines of the tests"); }
   done
   trap - EXIT
-  nice_session "$session_nice"
   for file in "unit tests" "${busy[@]}" "${gateways[@]}" "${shared[@]}"; do
     log=$logs/${file//\//-}
     count "$file" "$log" "$(cat "$log.status" 2>/dev/null || echo 1)"
