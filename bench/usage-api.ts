@@ -64,7 +64,10 @@ export async function exportOf(
 
 type Piece = { lines: string; isWhole: boolean; asOf: string | null };
 
-/** What comes within so many bytes, or until the connection is lost, without a last line that isn't whole. */
+/**
+ * What comes within so many bytes, without a last line that isn't whole. @throws Error if the gateway breaks
+ * it off, which nobody asked for here
+ */
 async function pieceOf(caller: Caller, path: string, query: Query, bytesMax: number): Promise<Piece> {
   const breaking = new AbortController();
   const answer = await get(caller, path, query, breaking.signal);
@@ -72,11 +75,11 @@ async function pieceOf(caller: Caller, path: string, query: Query, bytesMax: num
   const chunks: Uint8Array[] = [];
   let isWhole = false;
   for (let bytes = 0; bytes < bytesMax; ) {
-    const read = await reader.read().catch(() => null);
-    isWhole = read?.done ?? false;
-    if (read?.value === undefined) break;
-    chunks.push(read.value);
-    bytes += read.value.length;
+    const { done, value } = await reader.read();
+    isWhole = done;
+    if (value === undefined) break;
+    chunks.push(value);
+    bytes += value.length;
   }
   if (!isWhole) breaking.abort(); // closes the connection, whatever is still to come
   const all = Buffer.concat(chunks);

@@ -8,7 +8,6 @@ import { randomBytes } from "node:crypto";
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sleep } from "../../src/platform/retry.ts";
 import { projectRoot } from "../../src/stack/tools.ts";
 import { makeAdmins, makeCallers, SETTINGS } from "../fuzz/callers.ts";
 import { type Count, runSchemathesis, sumOf } from "../fuzz/schemathesis.ts";
@@ -16,6 +15,7 @@ import { reconcileBooks } from "../support/books.ts";
 import { createTestEngines, type TestEngines } from "../support/engines.ts";
 import { envOf, type IngestProcess, startIngest } from "../support/ingest-process.ts";
 import { freePorts } from "../support/ports.ts";
+import { until } from "../support/roles.ts";
 import { printedSeed } from "../support/seed.ts";
 
 const EXAMPLES = 8;
@@ -47,7 +47,12 @@ beforeAll(async () => {
     env: { ...process.env, ...envOf({ ...settings, stateFolder: folder }) },
     stdio: "ignore",
   });
-  for (let n = 0; n < 400 && !(await fetch(`${adminUrl}/health`).catch(() => null))?.ok; n++) await sleep(25);
+  const isUp = () =>
+    fetch(`${adminUrl}/health`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  await until(isUp, "the admin API answers", 30_000);
 }, 60_000);
 afterAll(async () => {
   await ingest.end();

@@ -55,8 +55,9 @@ async function accept(records: LaneRecord[], change: string, { startsOver = true
 const whileNoSweep = (body: () => Promise<void>) =>
   down.pool.use(async (conn) => {
     const lock = await takeLock(conn, "sweep-normal", { waitS: 20 });
+    if (lock === null) throw new Error("the sweep did not rest for 20 s");
     await body();
-    await lock?.release();
+    await lock.release();
   });
 const lose = (records: LaneRecord[]) => accept(records, "DELETE FROM outbox");
 
