@@ -93,10 +93,15 @@ busy=(test/faults/faults.test.ts test/simulation/simulation.test.ts)
 gateways=(bench/recovery.test.ts test/integrity/{edge,lost-disk,recovery,unread-partitions,whole-path}.test.ts)
 
 # run LABEL FILE…: runs them, prints what they printed when they are over, and leaves log and status in $logs.
+# In a session of its own: where the kernel shares the CPUs between sessions (sched_autogroup), all lanes would
+# otherwise have one share together, and what a test waits for would stand still beside a busy test for seconds.
 run() {
-  local label=$1 log=$logs/${1//\//-} from=$((SECONDS - started))
+  local label=$1 log=$logs/${1//\//-} from=$((SECONDS - started)) session
   shift
-  bun test --timeout 120000 "${@/#/./}" >"$log" 2>&1 </dev/null
+  setsid bun test --timeout 120000 "${@/#/./}" >"$log" 2>&1 </dev/null &
+  session=$!
+  echo "$session" >>"$logs/sessions"
+  wait "$session"
   echo "$?" >"$log.status"
   (
     flock 7
@@ -120,6 +125,7 @@ next() {
 lane() {
   local number=$1 ports=$2 file
   shift 2
+  trap 'exit 1' TERM INT
   for file in "$@"; do run "$file" "$file"; done
   export SLUICE_TEST_PORTS=$((${SLUICE_TEST_PORTS:-10000} + ports)) SLUICE_TEST_STATE=.sluice-test-$number
   eval "$(bun scripts/test-settings.ts)"
@@ -132,6 +138,17 @@ lane() {
   fi
   while file=$(next); do run "$file" "$file"; done
   ./sluice down >/dev/null
+}
+
+# interrupted: ends the lanes with their engines, the tests, and what the tests started in sessions of its own:
+# a gateway's launcher then stops its gateway.
+interrupted() {
+  local sessions
+  kill "${lanes[@]}" 2>/dev/null
+  sessions=$(paste -sd, "$logs/sessions")
+  pkill -P "$(pgrep -d, -s "$sessions")"
+  pkill -s "$sessions"
+  wait
 }
 
 if [ -z "$quick" ]; then
@@ -151,7 +168,7 @@ if [ -z "$quick" ]; then
   lanes+=("$!")
   lane 3 -450 "${gateways[@]}" 8>&- &
   lanes+=("$!")
-  trap 'for lane in "${lanes[@]}"; do pkill -P "$lane"; kill "$lane"; done 2>/dev/null; wait' EXIT
+  trap interrupted EXIT
   for lane in "${lanes[@]}"; do
     wait "$lane" || { failed=$((failed + 1)) && failures+=("engines of the tests"); }
   done

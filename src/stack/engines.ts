@@ -20,6 +20,8 @@ export type Engine = ProcessSpec & {
   readyMaxMs: number;
 };
 
+const readyMaxMs = 5 * 60_000; // a crash recovery may have a full redo log to read, on a busy machine
+
 /** MySQL's settings, also used in docker-compose.yml. Durability first: a 202 means that it is on disk. */
 export const mysqlSettings: Readonly<Record<string, string>> = {
   "innodb-flush-log-at-trx-commit": "1",
@@ -122,7 +124,7 @@ function mysqlEngine(config: Config, tools: Tools, stateFolder: string): Engine 
       );
     },
     ready: () => mysqlAnswers(config.mysqlPort),
-    readyMaxMs: 60_000, // a crash recovery may have a full redo log to read
+    readyMaxMs,
   };
 }
 
@@ -155,7 +157,7 @@ function kafkaEngine(config: Config, tools: Tools, stateFolder: string): Engine 
       );
     },
     ready: () => kafkaAnswers(config.kafkaPort),
-    readyMaxMs: 60_000,
+    readyMaxMs,
   };
 }
 
@@ -194,7 +196,7 @@ function clickhouseEngine(config: Config, tools: Tools, stateFolder: string): En
     },
     prepare: () => Promise.resolve(),
     ready: () => clickhouseAnswers(config.clickhousePort),
-    readyMaxMs: 60_000,
+    readyMaxMs,
   };
 }
 

@@ -1,5 +1,13 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { allowedCpus } from "./own-cpus.ts";
@@ -10,6 +18,7 @@ import {
   isAlive,
   logBytesMax,
   type ProcessSpec,
+  prioritise,
   readRecords,
   startProcess,
   stopProcess,
@@ -44,12 +53,21 @@ test("a started process is recorded with its identity, and stopping it removes t
   expect(readRecords(folder)).toEqual([]);
 });
 
-test("only root gives a process more weight than others have; for anyone else it starts as they do", async () => {
-  const before = startProcess({ ...spec("e", "nice"), nice: -5 }, folder, self);
-  await ended(before, 5_000);
-  const expected = getPriority() + (process.getuid?.() === 0 ? -5 : 0);
-  expect(readFileSync(join(folder, "logs/e.log"), "utf8")).toBe(`${expected}\n`);
-  await stopProcess(before, folder);
+test("a process starts as important as its launcher; later it and its children are less important", async () => {
+  const record = startProcess(spec("e", "sleep 60 & echo $!; nice; exec sleep 60"), folder, self);
+  const log = () => readFileSync(join(folder, "logs/e.log"), "utf8").split("\n");
+  for (let i = 0; i < 100 && log().length < 3; i++) await Bun.sleep(50);
+  const [child, nice] = log().map(Number);
+  expect(nice).toBe(getPriority());
+  prioritise(record, 3);
+  expect([getPriority(record.pid), getPriority(child)]).toEqual([3, 3]);
+  const group = `/proc/${record.pid}/autogroup`;
+  if (existsSync(group)) expect(readFileSync(group, "utf8")).toEndWith("nice 3\n");
+  prioritise(record, -5);
+  expect(getPriority(record.pid)).toBe(process.getuid?.() === 0 ? -5 : 3);
+  process.kill(-record.pid, "SIGKILL");
+  await stopProcess(record, folder);
+  prioritise(record, 3); // it has ended: nothing to do
 });
 
 test("one that has a CPU of its own runs on no other", async () => {

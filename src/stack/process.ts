@@ -3,7 +3,7 @@
 // command finds what a killed launcher left behind. Invariant: a recorded pid is trusted only together with
 // its start time and boot id, because pids are reused.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   closeSync,
   mkdirSync,
@@ -29,7 +29,7 @@ export type ProcessSpec = {
   cwd: string;
   env: Readonly<Record<string, string | undefined>>;
   logFile: string;
-  /** Added to the niceness: above 0 means a lower CPU weight; below 0 a higher one, where root starts it. */
+  /** Its niceness once it is ready (`prioritise`): above 0 less CPU weight than others have, below 0 more. */
   nice: number;
   /** The only CPU that it may use, or any. */
   cpu?: number | undefined;
@@ -57,17 +57,6 @@ const pollMs = 20;
 /** A log longer than this is rotated when its process starts. */
 export const logBytesMax = 64 * 1024 * 1024;
 
-// Where the kernel groups processes by session (sched_autogroup), niceness only counts within a session. Each
-// of these processes has its own session, so the whole group gets the same niceness. Elsewhere the file is
-// absent and this isn't needed.
-function setSessionNice(pid: number, nice: number): void {
-  try {
-    writeFileSync(`/proc/${pid}/autogroup`, String(nice));
-  } catch {
-    return;
-  }
-}
-
 /**
  * Starts the process detached and records it. Returns at once; a ready check must find out whether it works.
  */
@@ -75,9 +64,8 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
   mkdirSync(dirname(spec.logFile), { recursive: true });
   rotateLog(spec.logFile);
   const out = openSync(spec.logFile, "a");
-  const nice = spec.nice < 0 && process.getuid?.() !== 0 ? 0 : spec.nice;
   const pin = spec.cpu === undefined ? [] : ["taskset", "-c", String(spec.cpu)];
-  const [file = "", ...args] = [...pin, ...(nice === 0 ? [] : ["nice", "-n", String(nice)]), ...spec.command];
+  const [file = "", ...args] = [...pin, ...spec.command];
   try {
     const child = spawn(file, args, {
       cwd: spec.cwd,
@@ -88,7 +76,6 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
     child.on("error", () => undefined); // noticed as "did not start" below
     child.unref();
     const identity = child.pid === undefined ? null : identify(child.pid);
-    if (identity !== null && nice !== 0) setSessionNice(identity.pid, nice);
     if (identity === null)
       throw new Error(`${spec.name} did not start: ${file} cannot be run (see ${spec.logFile})`);
     const { role, name, port, healthPort, stopSignal = "SIGTERM", stopMaxMs } = spec;
@@ -98,6 +85,23 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
     return record;
   } finally {
     closeSync(out);
+  }
+}
+
+/**
+ * Gives the process, its threads and its children their share of a CPU that is short. For a process that is
+ * ready: until then nothing works, and with a small share beside busy strangers a start takes minutes.
+ * Does nothing where it is not allowed: only root gives a process more than others have.
+ */
+export function prioritise(record: ProcessRecord, nice: number): void {
+  if (!isAlive(record)) return;
+  try {
+    execFileSync("renice", ["-n", String(nice), "-g", String(record.pid)], { stdio: "ignore" });
+    // Where the kernel groups processes by session (sched_autogroup), niceness only counts within a session;
+    // each of these processes has its own, which gets the same. Elsewhere the file is absent.
+    writeFileSync(`/proc/${record.pid}/autogroup`, String(nice));
+  } catch {
+    return;
   }
 }
 

@@ -12,9 +12,10 @@ export type RoleRow = {
   /** The path whose answer says that the process can do its work. */
   ready: "/ready" | "/health";
   /**
-   * When the CPU is short, accepting messages comes first, then the express lane, then the rest, where a
-   * backlog only grows a little. Only root can put a process before others (below 0): then what is accepted
-   * comes before the express lane, too; and nothing has so little weight that a busy stranger stops it.
+   * When it is ready and the CPU is short, accepting messages comes first, then the express lane, then the
+   * rest, where a backlog only grows a little. Only root can put a process before others (below 0): then what
+   * is accepted comes before the express lane, too; and nothing has so little weight that a busy stranger
+   * stops it.
    */
   nice: number;
   /**

@@ -54,6 +54,7 @@ export async function clearOrphans(stateFolder: string, report: ReportLine): Pro
   await stopAll(orphans, stateFolder, report);
 }
 
+const sayWaitingMs = 15_000;
 const engineRoles = new Set(["mysql", "kafka", "clickhouse"]);
 const stopOrder = [["edge"], ...stopStages, [...engineRoles]];
 
@@ -98,7 +99,7 @@ export async function startEngines(
     engines.map(async (engine) => {
       const running = background.find((record) => record.name === engine.name && record.port === engine.port);
       const record = running ?? (await startEngine(engine, stateFolder, owner, signal));
-      await waitReady(engine, record, signal);
+      await waitReady(engine, record, report, signal);
       report(`${engine.name}: ready on port ${engine.port}`);
       return record;
     }),
@@ -141,16 +142,29 @@ export function refuseTakenPort(
   );
 }
 
-async function waitReady(engine: Engine, record: ProcessRecord, signal?: AbortSignal): Promise<void> {
-  const deadlineMs = performance.now() + engine.readyMaxMs;
+// An engine may have a full redo log to read, or a busy machine: while it lives it is waited for, and that is
+// said, up to readyMaxMs.
+async function waitReady(
+  engine: Engine,
+  record: ProcessRecord,
+  report: ReportLine,
+  signal?: AbortSignal,
+): Promise<void> {
+  const startedAtMs = performance.now();
+  let sayAtMs = sayWaitingMs;
   while (!(await engine.ready())) {
     signal?.throwIfAborted();
+    const waitedMs = performance.now() - startedAtMs;
     if (!isAlive(record))
       throw new Error(`${engine.name} ended while starting:\n${lastLines(engine.logFile)}`);
-    if (performance.now() > deadlineMs)
+    if (waitedMs > engine.readyMaxMs)
       throw new Error(
         `${engine.name} does not answer after ${engine.readyMaxMs / 1000} s:\n${lastLines(engine.logFile)}`,
       );
+    if (waitedMs > sayAtMs) {
+      report(`${engine.name}: does not answer after ${sayAtMs / 1000} s; still waiting (${engine.logFile})`);
+      sayAtMs += sayWaitingMs;
+    }
     await sleep(50);
   }
 }

@@ -89,11 +89,6 @@ const left = async (): Promise<number> => {
   return ((await answer.json()) as { available: number }).available;
 };
 
-async function lateOf({ id, send_at: sendAt }: Answer): Promise<number> {
-  await until(async () => (await rowOf(id))?.status !== "scheduled", "it is queued", 10_000, relay.log);
-  return Date.now() - Date.parse(sendAt);
-}
-
 test("a scheduled message is reserved at once, waits without an outbox row, and is queued within a second of its time", async () => {
   const before = await left();
   const sendAt = inMs(2_500);
@@ -105,12 +100,10 @@ test("a scheduled message is reserved at once, waits without an outbox row, and 
   const [body = {}] = await list();
   expect(body).toMatchObject({ id: answer.id, status: "scheduled", send_at: sendAt, attempts: 0 });
   expect(Date.parse(body.valid_until as string)).toBe(Date.parse(sendAt) + 60_000);
-  // On a machine that is busy with other tests the relay may stand still: of three in turn one is in time.
-  const late = [await lateOf(answer)];
-  while (Number(late.at(-1)) >= 1_000 && late.length < 3)
-    late.push(await lateOf(await send({ send_at: inMs(1_000) })));
-  expect(Math.min(...late)).toBeGreaterThanOrEqual(0);
-  expect(late.at(-1)).toBeLessThan(1_000);
+  await until(async () => (await rowOf(answer.id))?.status !== "scheduled", "it is queued", 5_000, relay.log);
+  const lateMs = Date.now() - Date.parse(sendAt);
+  expect(lateMs).toBeGreaterThanOrEqual(0);
+  expect(lateMs).toBeLessThan(1_000);
   await untilStatus(answer.id, "sent");
 }, 30_000);
 
@@ -234,10 +227,6 @@ describe("messages of a suspended customer", () => {
     );
     return Number(row?.n);
   };
-  const queuedAt = async (id: string): Promise<number> => {
-    await until(async () => (await rowOf(id))?.status !== "scheduled", "it is queued", 10_000, relay.log);
-    return Date.now();
-  };
   const sendOf = async (by: TestCustomer, fields: object): Promise<string> => {
     const body = { phone: "+989121234567", text: "later", type: "normal", ...fields };
     const answer = await post(`${ingest.url}/v1/sms/send`, by.apiKey, body);
@@ -263,13 +252,10 @@ describe("messages of a suspended customer", () => {
     const deps = { pool, now: Date.now };
     await cancelScheduled(deps, { customerId: by.customerId, id: canceled, isGone });
     await Bun.sleep(6_000); // express is over now: it was promised within 5 s of its time
-    // One of another customer, due at the same moment: where the machine stands still, both wait.
-    const dueMs = Date.now() + 500;
-    const due = await send({ send_at: new Date(dueMs).toISOString() });
-    await Bun.sleep(dueMs - Date.now());
     await setSuspended(pool, by.customerId, false);
-    const [resumedMs, otherMs] = await Promise.all([normal, due.id].map(queuedAt));
-    expect((resumedMs as number) - (otherMs as number)).toBeLessThan(1_000);
+    const resumedMs = Date.now();
+    await until(async () => (await rowOf(normal))?.status !== "scheduled", "it is queued", 5_000, relay.log);
+    expect(Date.now() - resumedMs).toBeLessThan(1_000);
     await untilStatus(normal, "sent");
     await untilStatus(express, "expired");
     expect((await rowOf(canceled))?.status).toBe("canceled");

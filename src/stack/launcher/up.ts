@@ -11,7 +11,7 @@ import { composeEngines, composeEnv, composeStop } from "../compose.ts";
 import { createEdge, edgeSecret } from "../edge.ts";
 import { createEngines, type Engine } from "../engines.ts";
 import { ownCpus } from "../own-cpus.ts";
-import { type Identity, sameProcess, startProcess } from "../process.ts";
+import { type Identity, prioritise, sameProcess, startProcess } from "../process.ts";
 import { otpSecret } from "../secrets.ts";
 import { clearOrphans, refuseTakenPort, sortRecords, startEngine, startEngines, stopAll } from "../stack.ts";
 import { findTools } from "../tools.ts";
@@ -94,6 +94,7 @@ async function run(
   const supervisor = createSupervisor({
     start: async (spec) =>
       isEngine(spec) ? startEngine(spec, stateFolder, own, signal) : startProcess(spec, stateFolder, own),
+    firstReady: (spec, record) => prioritise(record, spec.nice),
     report: view.line,
     monotonicMs: () => performance.now(),
   });
