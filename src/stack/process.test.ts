@@ -59,15 +59,15 @@ test("a process starts as important as its launcher; later it and its children a
   for (let i = 0; i < 100 && log().length < 3; i++) await Bun.sleep(50);
   const [child, nice] = log().map(Number);
   expect(nice).toBe(getPriority());
-  prioritise(record, 3);
+  prioritise(record.pid, 3);
   expect([getPriority(record.pid), getPriority(child)]).toEqual([3, 3]);
   const group = `/proc/${record.pid}/autogroup`;
   if (existsSync(group)) expect(readFileSync(group, "utf8")).toEndWith("nice 3\n");
-  prioritise(record, -5);
+  prioritise(record.pid, -5);
   expect(getPriority(record.pid)).toBe(process.getuid?.() === 0 ? -5 : 3);
   process.kill(-record.pid, "SIGKILL");
   await stopProcess(record, folder);
-  prioritise(record, 3); // it has ended: nothing to do
+  prioritise(record.pid, 3); // it has ended: nothing to do
 });
 
 test("one that has a CPU of its own runs on no other", async () => {

@@ -29,7 +29,7 @@ export type ProcessSpec = {
   cwd: string;
   env: Readonly<Record<string, string | undefined>>;
   logFile: string;
-  /** Its niceness once it is ready (`prioritise`): above 0 less CPU weight than others have, below 0 more. */
+  /** Its niceness once the gateway is ready (`prioritise`): above 0 less of a short CPU, below 0 more. */
   nice: number;
   /** The only CPU that it may use, or any. */
   cpu?: number | undefined;
@@ -90,18 +90,17 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
 
 /**
  * Gives the process, its threads and its children their share of a CPU that is short. For a process that is
- * ready: until then nothing works, and with a small share beside busy strangers a start takes minutes.
- * Does nothing where it is not allowed: only root gives a process more than others have.
+ * ready, in a gateway that is: until then nothing works, and with a small share beside busy strangers a start
+ * takes minutes. Does nothing where it is not allowed: only root gives a process more than others have.
  */
-export function prioritise(record: ProcessRecord, nice: number): void {
-  if (!isAlive(record)) return;
+export function prioritise(pid: number, nice: number): void {
   try {
-    execFileSync("renice", ["-n", String(nice), "-g", String(record.pid)], { stdio: "ignore" });
+    execFileSync("renice", ["-n", String(nice), "-g", String(pid)], { stdio: "ignore" });
     // Where the kernel groups processes by session (sched_autogroup), niceness only counts within a session;
     // each of these processes has its own, which gets the same. Elsewhere the file is absent.
-    writeFileSync(`/proc/${record.pid}/autogroup`, String(nice));
+    writeFileSync(`/proc/${pid}/autogroup`, String(nice));
   } catch {
-    return;
+    return; // it has ended, or this isn't root
   }
 }
 

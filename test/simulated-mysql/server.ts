@@ -33,8 +33,8 @@ export type ServerDeps = {
   onLock?: (row: Row, held: ReadonlySet<Row>) => void;
   /** Called when a statement failed. */
   onRefused: (error: SqlError, by: object | null) => void;
-  /** `by`: the process that connected. */
-  onCommit: (changes: RowChange[], by: object | null) => void;
+  /** `by`: the process that connected; `begunAfter`: how many commits came before its transaction began. */
+  onCommit: (changes: RowChange[], by: object | null, begunAfter: number) => void;
   /** Leaves out statements about the server itself (idle transactions). */
   journal?: (entry: JournalEntry) => void;
 };
@@ -65,13 +65,14 @@ const UNKNOWN_THREAD = 1094;
 const IDLE = /^SELECT p\.ID AS id FROM information_schema\.innodb_trx/;
 const KILL = /^KILL (\d+)$/;
 
-type Held = Tx & { open: boolean; waitsFor: Row | null; by: object | null };
+type Held = Tx & { open: boolean; begunAfter: number; waitsFor: Row | null; by: object | null };
 
 export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Server {
   const tables = new Map(specs.map((spec) => [spec.name, new Table(spec)]));
   type Thread = { id: number; kill: () => void; idleSinceMs: () => number | null; tx: Held };
   const sessions = new Set<Thread>();
   let threads = 0;
+  let commits = 0;
   let up = true;
 
   const release = (tx: Held) => {
@@ -104,6 +105,7 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
   };
   const commit = (tx: Held) => {
     const changes: RowChange[] = [];
+    const begunAfter = tx.open ? tx.begunAfter : commits;
     for (const { row } of tx.undo) {
       if (row.current === row.committed) continue;
       changes.push({
@@ -115,7 +117,9 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
       row.committed = row.current;
     }
     release(tx);
-    if (changes.length > 0) deps.onCommit(changes, tx.by);
+    if (changes.length === 0) return;
+    commits++;
+    deps.onCommit(changes, tx.by, begunAfter);
   };
   const isDeadlock = (tx: Held, row: Row): boolean => {
     let at = row.holder as Held | null;
@@ -139,7 +143,7 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
   const open = (by: object | null): Session => {
     const { onLock } = deps;
     const held = new Set<Row>();
-    const tx: Held = { nowMs: 0, tables, undo: [], held, open: false, waitsFor: null, by };
+    const tx: Held = { nowMs: 0, tables, undo: [], held, open: false, begunAfter: 0, waitsFor: null, by };
     if (onLock !== undefined) tx.onLock = (row) => onLock(row, held);
     let closed = false;
     let busy = false;
@@ -200,7 +204,7 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
             tx.nowMs = deps.nowMs();
             if (statement.k === "begin" || statement.k === "commit") commit(tx);
             if (statement.k === "rollback") rollback(tx);
-            if (statement.k === "begin") tx.open = true;
+            if (statement.k === "begin") Object.assign(tx, { open: true, begunAfter: commits });
             steps = execute(tx, statement);
           }
           let step: IteratorResult<Row, Outcome>;

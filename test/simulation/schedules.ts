@@ -28,8 +28,11 @@ export type Schedules = {
   readonly has: boolean;
   /** Sends some for so long. */
   start(clients: Clients, owners: readonly KeyOwner[], forMs: number, suspend: Suspend): void;
-  /** Sees every commit of the database; `nowMs`: by its clock. */
-  onCommit(changes: readonly RowChange[], nowMs: number): void;
+  /**
+   * Sees every commit of the database; `nowMs`: by its clock; `begunAfter`: how many came before its
+   * transaction began.
+   */
+  onCommit(changes: readonly RowChange[], nowMs: number, begunAfter: number): void;
   /** An operator took a message; `nowMs`: by the database's clock. */
   onTaken(id: string, nowMs: number): void;
   counts: Record<string, number>;
@@ -51,8 +54,6 @@ const CLOCK_MS = 2_000;
 const WALLS_MS = 30_000;
 const VALID_S = 600;
 const AGAIN_MAX = 2;
-/** How long after a suspension a transaction may commit that began before. */
-const BEGUN_MS = 15_000;
 /** Some are suspended until the second leap. */
 const SUSPENDED_MOST_MS = 90_000;
 const LOOK_MS = 100;
@@ -83,7 +84,8 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
   /** All times that were ever stored for a message. */
   const times = new Map<string, Set<number>>();
   const produced = new Set<string>();
-  /** Since when customers are suspended, by the database's clock. */
+  let commits = 0;
+  /** Suspended customers, and which commit suspended each: the how-manieth. */
   const suspended = new Map<string, number>();
 
   const aheadMs = (): number => random.pick([300, 900, 2_500, 60_000, 600_000]) * random.between(0.3, 1);
@@ -197,7 +199,7 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     }
   };
 
-  const onMessage = (before: Values | null, after: Values, nowMs: number): void => {
+  const onMessage = (before: Values | null, after: Values, nowMs: number, begunAfter: number): void => {
     const [id, sendAtMs] = [String(after.id), Number(after.send_at)];
     const detail = () =>
       `${id} ${String(after.status)} for ${sendAtMs}, now ${nowMs}; ${JSON.stringify(before)}`;
@@ -228,8 +230,8 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     if (before.status !== "scheduled" || after.status !== "queued") return;
     counts["scheduled moved"]++;
     hold(nowMs >= sendAtMs - CLOCK_MS, "nothing is queued before its time", detail);
-    const sinceMs = suspended.get(String(after.customer_id)) ?? Number.POSITIVE_INFINITY;
-    hold(nowMs <= sinceMs + BEGUN_MS, "nothing of a suspended customer is queued", detail);
+    const by = suspended.get(String(after.customer_id)) ?? Number.POSITIVE_INFINITY;
+    hold(begunAfter < by, "nothing of a suspended customer is queued", detail);
   };
 
   const checkRow = (id: string): void => {
@@ -249,18 +251,19 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     },
     start,
     onTaken: quiets.onTaken,
-    onCommit(changes, nowMs) {
+    onCommit(changes, nowMs, begunAfter) {
+      commits++;
       quiets.onCommit(changes, nowMs);
       if (!has) return;
       const touched = new Set<string>();
       for (const { table, before, after } of changes) {
         if (table === "messages" && after !== null) {
-          onMessage(before, after, nowMs);
+          onMessage(before, after, nowMs, begunAfter);
           if (after.send_at !== null) touched.add(String(after.id));
         } else if (table === "customers" && after !== null) {
-          const [id, sinceMs] = [String(after.customer_id), after.suspended_at];
-          if (sinceMs === null || sinceMs === undefined) suspended.delete(id);
-          else suspended.set(id, Number(sinceMs));
+          const [id, at] = [String(after.customer_id), after.suspended_at];
+          if (at === null || at === undefined) suspended.delete(id);
+          else if (!suspended.has(id)) suspended.set(id, commits);
         } else if (table === "scheduled_messages") {
           const id = String((after ?? before)?.message_id);
           if (after !== null && Number(after.held_for) > 0) counts.held++;

@@ -167,7 +167,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
         "no process asks for more than a wallet holds",
         () => message,
       ),
-    onCommit(changes, by) {
+    onCommit(changes, by, begunAfter) {
       kernel.note("commit", changes.map((c) => `${c.table}:${c.key}`).join(" "));
       const nowMs = kernel.wallMs(null) + databaseClock.offsetMs;
       reporting.onCommit(changes);
@@ -178,7 +178,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
       batches.onCommit(changes);
       caps.onCommit(changes, model, nowMs);
       asyncs.onCommit(changes);
-      schedules.onCommit(changes, nowMs);
+      schedules.onCommit(changes, nowMs, begunAfter);
       inbounds.onCommit(changes);
       otps.onCommit(changes);
       adjusts.onCommit(changes);

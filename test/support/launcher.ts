@@ -65,13 +65,18 @@ export function createLauncher(options: {
       follow(spawn(command, ["up", ...args], { env, detached: true, stdio: ["ignore", "pipe", "pipe"] })),
     async untilReady(running, maxMs) {
       const deadlineMs = performance.now() + maxMs;
+      let ended = false;
+      void running.exit.then(() => (ended = true));
       for (;;) {
-        const { ready, processes } = status();
-        // Without the welcome text, the ready stack may be one that an earlier launcher left behind.
-        const welcomed = running.output().includes("Sluice is ready");
-        if (welcomed && ready && processes.every(({ health }) => health === "ready")) return;
-        if (performance.now() > deadlineMs)
-          throw new Error(`not ready: ${JSON.stringify(processes)}\n${running.output()}`);
+        if (ended) throw new Error(`./sluice up has ended:\n${running.output()}`);
+        const isLate = performance.now() > deadlineMs;
+        // Without the welcome text, the ready stack may be one that an earlier launcher left behind. And to
+        // ask for the status again and again takes a core from those that are starting.
+        if (isLate || running.output().includes("Sluice is ready")) {
+          const { ready, processes } = status();
+          if (ready && processes.every(({ health }) => health === "ready")) return;
+          if (isLate) throw new Error(`not ready: ${JSON.stringify(processes)}\n${running.output()}`);
+        }
         await Bun.sleep(100);
       }
     },

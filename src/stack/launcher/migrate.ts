@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { projectRoot, type Tools } from "../tools.ts";
 
-const stepMaxMs = 120_000;
+const sayRunningMs = 15_000;
 
 export type MigrateCommandOptions = {
   signal?: AbortSignal;
@@ -19,35 +19,44 @@ export async function migrate(
   report: (line: string) => void,
   options: MigrateCommandOptions = {},
 ): Promise<void> {
-  await runStep("Kafka topics", [tools.node, join(projectRoot, "src/main/topics.ts")], options);
+  const topics = [tools.node, join(projectRoot, "src/main/topics.ts")];
+  await runStep("Kafka topics", topics, report, options);
   report("Kafka: topics exist");
-  for (const line of await runStep(
-    "migrations",
-    [tools.bun, join(projectRoot, "src/main/migrate.ts")],
-    options,
-  ))
-    report(line);
+  const schemas = [tools.bun, join(projectRoot, "src/main/migrate.ts")];
+  for (const line of await runStep("migrations", schemas, report, options)) report(line);
 }
 
-/** Runs the step to its end and returns the lines it printed. @throws Error with them when it fails */
+/**
+ * Runs the step to its end, however long a large table takes, and returns the lines it printed.
+ * @throws Error with them when it fails
+ */
 function runStep(
   what: string,
   [file = "", ...args]: readonly string[],
+  report: (line: string) => void,
   { signal, env }: MigrateCommandOptions,
 ): Promise<string[]> {
   const options = {
     cwd: projectRoot,
     env: { ...process.env, ...env },
-    timeout: stepMaxMs,
     ...(signal && { signal }),
   };
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
     let said = "";
+    let ranMs = 0;
+    const telling = setInterval(() => {
+      ranMs += sayRunningMs;
+      report(`${what}: still running after ${ranMs / 1000} s`);
+    }, sayRunningMs);
     child.stdout.on("data", (bytes: Buffer) => (said += bytes.toString()));
     child.stderr.on("data", (bytes: Buffer) => (said += bytes.toString()));
-    child.on("error", (error) => reject(new Error(`${what}: ${error.message}`)));
+    child.on("error", (error) => {
+      clearInterval(telling);
+      reject(new Error(`${what}: ${error.message}`));
+    });
     child.on("close", (code) => {
+      clearInterval(telling);
       const lines = said.trimEnd().split("\n");
       if (code === 0) resolve(lines);
       else

@@ -15,8 +15,6 @@ export type View = { spec: Supervised; state: State; pid: number | null; restart
 export type SupervisorDeps = {
   /** Starts the process and returns its record; a failure counts as a death. */
   start(spec: Supervised): Promise<ProcessRecord>;
-  /** Called when a process is ready for the first time. */
-  firstReady(spec: Supervised, record: ProcessRecord): void;
   report(line: string): void;
   monotonicMs(): number;
 };
@@ -46,7 +44,7 @@ type Entry = {
   probing: boolean;
 };
 
-export function createSupervisor({ start, firstReady, report, monotonicMs }: SupervisorDeps): Supervisor {
+export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps): Supervisor {
   const entries: Entry[] = [];
 
   async function tickOne(entry: Entry): Promise<void> {
@@ -89,7 +87,6 @@ export function createSupervisor({ start, firstReady, report, monotonicMs }: Sup
         if (entry.record !== record || record === null) return; // restarted in the meantime
         const next: State = ready ? "ready" : entry.state === "starting" ? "starting" : "unready";
         if (next !== entry.state && next === "ready") report(`${entry.spec.name}: ready (pid ${record.pid})`);
-        if (entry.state === "starting" && next === "ready") firstReady(entry.spec, record);
         if (next !== entry.state && next === "unready")
           report(`${entry.spec.name}: running, but not ready (pid ${record.pid})`);
         entry.state = next;
@@ -113,7 +110,6 @@ export function createSupervisor({ start, firstReady, report, monotonicMs }: Sup
         probing: false,
       };
       entries.push(entry);
-      if (running !== undefined) firstReady(spec, running);
     },
     views: () =>
       entries.map(({ spec, state, record, restarts }) => ({

@@ -94,7 +94,6 @@ async function run(
   const supervisor = createSupervisor({
     start: async (spec) =>
       isEngine(spec) ? startEngine(spec, stateFolder, own, signal) : startProcess(spec, stateFolder, own),
-    firstReady: (spec, record) => prioritise(record, spec.nice),
     report: view.line,
     monotonicMs: () => performance.now(),
   });
@@ -121,6 +120,7 @@ async function supervise(
   onReady: () => void,
 ): Promise<void> {
   const lateAtMs = performance.now() + readyMaxMs;
+  const prioritised = new Map<string, number>();
   let announced = false;
   let saidLate = false;
   while (!signal.aborted) {
@@ -129,6 +129,12 @@ async function supervise(
     const missing = views.filter(({ state }) => state !== "ready").map(({ spec }) => spec.name);
     if (missing.length === 0 && !announced) onReady();
     announced ||= missing.length === 0;
+    if (announced)
+      for (const { spec, state, pid } of views)
+        if (state === "ready" && pid !== null && prioritised.get(spec.name) !== pid) {
+          prioritise(pid, spec.nice);
+          prioritised.set(spec.name, pid);
+        }
     if (!announced && !saidLate && performance.now() > lateAtMs) {
       saidLate = true;
       view.line(
