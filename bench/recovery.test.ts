@@ -12,7 +12,7 @@ let running: Running;
 beforeAll(async () => {
   launcher.wipe(); // what a killed earlier run left
   running = launcher.up();
-  await launcher.untilReady(running, 90_000);
+  await launcher.untilReady(running, 110_000);
 }, 120_000);
 afterAll(async () => {
   process.kill(running.pid, "SIGINT");

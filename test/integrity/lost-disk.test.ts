@@ -31,7 +31,7 @@ let apiKey = "";
 beforeAll(async () => {
   launcher.wipe(); // what a killed earlier run left
   running = launcher.up();
-  await launcher.untilReady(running, 90_000);
+  await launcher.untilReady(running, 110_000);
   const created = launcher.run("customer", "create", "--name", "Disk", "--balance", "100000000", "--json");
   apiKey = (JSON.parse(created.stdout) as { api_key: string }).api_key;
   pool = createPool(launcher.config, { connections: 2 });

@@ -55,7 +55,7 @@ async function stopped(signalled: Running): Promise<number | null> {
 
 test("the first start leads to a 202, and prints the API, a key that only its owner reads, and lines to paste", async () => {
   running = launcher.up();
-  await launcher.untilReady(running, 90_000);
+  await launcher.untilReady(running, 110_000);
   expect(await send()).toBe(202);
   expect(statSync(join(launcher.stateFolder, "demo-key")).mode & 0o777).toBe(0o600);
   const lines = running.output().split("\n");

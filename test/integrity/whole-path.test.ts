@@ -18,7 +18,7 @@ let customerId = "";
 beforeAll(async () => {
   launcher.wipe(); // what a killed earlier run left
   running = launcher.up();
-  await launcher.untilReady(running, 90_000);
+  await launcher.untilReady(running, 110_000);
   const created = launcher.run("customer", "create", "--name", "Path", "--balance", "100000000", "--json");
   ({ api_key: apiKey, customer_id: customerId } = JSON.parse(created.stdout) as {
     api_key: string;
@@ -159,7 +159,7 @@ test("every process and engine killed under traffic: nothing accepted is lost, a
     // A sender whose Kafka client can't go on is just then being restarted.
     const pid = await until(`${name} has a pid`, 60_000, async () => pidOf(name));
     process.kill(pid, "SIGKILL");
-    await launcher.untilReady(running, 90_000);
+    await launcher.untilReady(running, 110_000);
   }
   const accepted = traffic.accepted().length;
   await until(

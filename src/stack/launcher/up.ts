@@ -92,8 +92,13 @@ async function run(
   }
   for (const { name, ports } of edge) for (const port of ports) refuseTakenPort({ name, port });
   const supervisor = createSupervisor({
-    start: async (spec) =>
-      isEngine(spec) ? startEngine(spec, stateFolder, own, signal) : startProcess(spec, stateFolder, own),
+    start: async (spec) => {
+      const record = isEngine(spec)
+        ? await startEngine(spec, stateFolder, own, signal)
+        : startProcess(spec, stateFolder, own);
+      if (spec.nice < 0) prioritise(record.pid, spec.nice); // the others have theirs when they are ready
+      return record;
+    },
     report: view.line,
     monotonicMs: () => performance.now(),
   });
