@@ -10,6 +10,9 @@ toolchain=$cache/toolchain-${toolchain_key:0:12}
 # Where scripts/clients.sh puts the Python clients of the client suite.
 clients_key=$(sha256sum <"$root/test/clients/requirements.txt")
 export SLUICE_CLIENTS_PYTHON=$cache/clients-${clients_key:0:12}/bin/python
+# Where it puts the browser in which /docs is tried.
+browser_key=$(sha256sum <"$root/test/clients/browser/package-lock.json")
+export SLUICE_CLIENTS_BROWSER=$cache/browser-${browser_key:0:12}
 # Where scripts/install.sh puts schemathesis, which proves the HTTP contract.
 fuzz_key=$(sha256sum <"$root/test/fuzz/requirements.txt")
 export SLUICE_FUZZ_PYTHON=$cache/fuzz-${fuzz_key:0:12}/bin/python

@@ -34,7 +34,7 @@ export type LineResult =
 export type UploadRequest = {
   payer: Payer;
   lines: AsyncIterable<Uint8Array>;
-  read: (line: Uint8Array) => Read;
+  read: (line: Uint8Array) => Read | Promise<Read>;
   /** The result as one line, with its end; the only line ends that it has. */
   write: (result: LineResult) => string;
   /** The Idempotency-Key; null without one. */
@@ -87,8 +87,10 @@ async function* resultsOf(deps: UploadDeps, request: UploadRequest, source: Wind
       yield results.text;
       continue;
     }
-    for (let line = await source.next(); line !== null; line = await source.next())
-      held.push({ bytes: line, read: request.read(line) });
+    for (let line = await source.next(); line !== null; line = await source.next()) {
+      const read = request.read(line);
+      held.push({ bytes: line, read: read instanceof Promise ? await read : read });
+    }
     held = await withoutOptedOut(deps.optOuts, request.payer.customerId, held);
     const taken = await accept(held, index, key);
     if (taken === "by another request") continue;

@@ -24,16 +24,21 @@ const id = createIdFactory({ now: Date.now });
 let cache: KeyCache;
 let lookUps = 0;
 let rowReads = 0;
+/** How many changed rows each poll has read of the index. */
+let digested: number[];
 let customerId: number;
 let key: { keyId: string; apiKey: string };
 beforeEach(async () => {
   lookUps = rowReads = 0;
+  digested = [];
   const counting: Pool = {
     ...pool,
-    query: (sql, values) => {
+    query: async <T>(sql: string, values?: unknown[]) => {
       if (sql.includes("key_hash=?")) lookUps++;
       if (sql.includes("AS changed_at")) rowReads++;
-      return pool.query(sql, values);
+      const found = await pool.query<T>(sql, values);
+      if (sql.includes(" AS digest")) digested.push(countIn(found));
+      return found;
     },
   };
   cache = createKeyCache(counting, { monotonicMs: () => performance.now(), now: Date.now });
@@ -44,6 +49,10 @@ beforeEach(async () => {
 });
 afterEach(() => cache.stop());
 
+const countIn = (found: unknown): number =>
+  (found as { digest: string }[])
+    .flatMap(({ digest }) => digest.split(" "))
+    .reduce((sum, one) => sum + Number(one.split(":")[0]), 0);
 const ask = async () => cache.get(key.apiKey) ?? (await cache.load(key.apiKey));
 const askedFor = async (ms: number) => {
   for (const endMs = performance.now() + ms; performance.now() < endMs; await sleep(20)) await ask();
@@ -83,6 +92,19 @@ test("changes right after each other are all noticed", async () => {
   );
   expect(found?.times).toBe(2);
 });
+
+test("after an import polls look back no further than to the oldest open transaction, whose changes are noticed", async () => {
+  const values = Array.from({ length: 6_000 }, (_, at) => `('imported ${at}', 1, 1)`);
+  await pool.write(`INSERT INTO customers (name, price_normal, price_express) VALUES ${values.join()}`);
+  await pool.transaction(async (conn) => {
+    await conn.write("UPDATE customers SET price_normal=74 WHERE customer_id=?", [customerId]);
+    await askedFor(4_000);
+    expect(digested.at(-1)).toBeGreaterThan(6_000);
+  });
+  await askedFor(4_000);
+  expect((await ask())?.priceNormal).toBe(74);
+  expect(digested.at(-1)).toBeLessThan(10);
+}, 30_000);
 
 test("a change that is committed seconds after it was written is noticed", async () => {
   await pool.transaction(async (conn) => {

@@ -11,6 +11,7 @@ import { problemBody, SluiceError } from "../../core/errors.ts";
 import { parseJson } from "../../core/json.ts";
 import { TEXT_PARTS_MAX } from "../../core/limits.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
+import type { TemplateCache } from "../../customers/templates.ts";
 import type { AcceptBatch } from "../../ingest/accept-batch.ts";
 import type { OptOuts } from "../../ingest/opt-outs.ts";
 import { OPTED_OUT } from "../../core/opt-out.ts";
@@ -24,13 +25,16 @@ import { CallbackUrl, From, SendAt, ValidFor } from "../options.ts";
 import type { Arrival, Lines } from "../route.ts";
 import { closed, Count, Money, Time, Ulid } from "../shapes.ts";
 import { type Streams, streamed } from "../streams.ts";
-import { drafted, SendBody, Text } from "./send.ts";
+import { drafted, isPlain, SendBody, TEXT_OR_TEMPLATE, TEXT_UNLESS, withText } from "./send.ts";
 
-const { phone, reference } = SendBody.properties;
+const { phone, text, template, template_version, parameters, reference } = SendBody.properties;
 const Line = Type.Object(
   {
     phone,
-    text: Text,
+    text,
+    template,
+    template_version,
+    parameters,
     type: Type.Optional(Type.Enum(["normal"] as const, { description: "an upload goes by the normal lane" })),
     from: From,
     reference,
@@ -38,7 +42,7 @@ const Line = Type.Object(
     valid_for: ValidFor,
     send_at: SendAt,
   },
-  closed,
+  { ...closed, documented: TEXT_OR_TEMPLATE },
 );
 
 const Result = Type.Union([
@@ -77,32 +81,29 @@ export type UploadRouteDeps = {
   optOuts: OptOuts;
   keys: Idempotency;
   callbacks: UrlRules;
+  templates: TemplateCache;
   now: () => number;
   streams: Streams;
 };
 
-export function createUpload({
-  acceptBatch,
-  optOuts,
-  keys,
-  callbacks,
-  now,
-  streams,
-}: UploadRouteDeps): Lines {
-  const check = checkerOf(Line);
+export function createUpload({ acceptBatch, optOuts, keys, streams, ...rules }: UploadRouteDeps): Lines {
+  const check = checkerOf(Line, TEXT_UNLESS);
   const deps = { acceptBatch, optOuts, find: keys.find, sleep };
-  const readFor =
-    (owner: KeyOwner) =>
-    (line: Uint8Array): Read => {
+  const readFor = (owner: KeyOwner) => {
+    const draftOf = (body: Parameters<typeof drafted>[0]): Read => ({
+      kind: "draft",
+      draft: drafted(body, owner, rules),
+    });
+    return (line: Uint8Array): Read | Promise<Read> => {
       try {
-        const body = check(parseJson(line));
-        return { kind: "draft", draft: drafted({ ...body, type: "normal" }, owner, { callbacks, now }) };
+        const body = { ...check(parseJson(line)), type: "normal" as const };
+        if (isPlain(body)) return draftOf(body);
+        return withText(body, owner, rules).then(draftOf).catch(refusalOf);
       } catch (error) {
-        if (!(error instanceof SluiceError)) throw error;
-        const { code, detail, errors } = error;
-        return { kind: "refused", code, detail, errors };
+        return refusalOf(error);
       }
     };
+  };
   return {
     line: Line,
     answer: Result,
@@ -119,6 +120,13 @@ export function createUpload({
         return { pieces: whole(first, results, call), headers };
       }),
   };
+}
+
+/** A line that can't be accepted; anything else that went wrong is thrown. */
+function refusalOf(error: unknown): Read {
+  if (!(error instanceof SluiceError) || error.status >= 500) throw error;
+  const { code, detail, errors } = error;
+  return { kind: "refused", code, detail, errors };
 }
 
 function write(result: LineResult): string {

@@ -58,7 +58,7 @@ export const createBatches = (
     body: BatchBody,
     bodyBytesMax: BATCH_BODY_BYTES_MAX,
     answers: { 202: BatchAnswer },
-    lines: createUpload({ acceptBatch, optOuts, keys, ...rules, streams }),
+    lines: createUpload({ acceptBatch, optOuts, keys, templates, ...rules, streams }),
     errors: [
       ...UNPAID_CODES,
       "idempotency_in_progress",

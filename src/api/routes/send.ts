@@ -41,6 +41,7 @@ export const Text = Type.String({
   documented: { minLength: 1, maxLength: TEXT_CHARS_MAX, pattern: "^[^\\u0000]*$" },
 });
 export const TEXT_UNLESS = { text: "template" } as const;
+export const TEXT_OR_TEMPLATE = { anyOf: [{ required: ["text"] }, { required: ["template"] }] };
 
 export const SendBody = Type.Object(
   {
@@ -69,7 +70,7 @@ export const SendBody = Type.Object(
     fallback: Fallback,
     normalize: Normalize,
   },
-  { ...closed, documented: { anyOf: [{ required: ["text"] }, { required: ["template"] }] } },
+  { ...closed, documented: TEXT_OR_TEMPLATE },
 );
 
 const SendAnswer = Type.Object(
