@@ -27,7 +27,7 @@ const KEY_STALE_MAX_MS = 1_800;
  * further than a transaction may last.
  */
 const LOOK_BACK_MS = 15_000;
-/** If more changed, as in an import, looking back takes MySQL so long that it is asked how far is far enough. */
+/** If more changed, as in an import, MySQL is asked how far back is far enough. */
 const LOOK_BACK_CHANGES_MAX = 5_000;
 /** If more changed, such as all prices at once, the whole cache is dropped: cheaper than reading the rows. */
 const CHANGED_MAX = 2_000;

@@ -83,33 +83,6 @@ async function holdsOnce(customer: TestCustomer, count: number, opening: number)
   expect(await walletOf(customer)).toEqual({ left: opening - count * PRICE, reserved: count * PRICE });
 }
 
-test("lines may name templates, and each is refused by its own faults", async () => {
-  const customer = await makeCustomer(db.config, 10_000_000);
-  const template = { id: "shipped", text: "Hello {name}" };
-  expect((await post(`${ingest.url}/v1/templates`, customer.apiKey, template)).status).toBe(201);
-  const of = (n: number, fields: object) => line(n, { text: undefined, template: "shipped", ...fields });
-  const text =
-    of(0, { parameters: { name: "Sara" } }) +
-    line(1) +
-    of(2, { parameters: {} }) +
-    of(3, { template: "none" }) +
-    of(4, { template: null }) +
-    of(5, { text: "x" }) +
-    line(6, { parameters: { name: "x" } }) +
-    of(7, { template_version: 1, parameters: { name: "Ali" } });
-  const answered = await results(await upload(customer, text, { key: "with templates" }));
-  expect(answered.map(({ code, errors }) => code === undefined || errors?.map(({ field }) => field))).toEqual(
-    [true, true, ["parameters.name"], ["template"], ["text"], ["template"], ["parameters"], true],
-  );
-  const texts = await db.pool.query<{ text: string }[]>(
-    "SELECT text FROM messages WHERE customer_id=? ORDER BY reference",
-    [customer.customerId],
-  );
-  expect(texts.map((row) => row.text)).toEqual(["Hello Sara", "hello 1", "Hello Ali"]);
-  const again = await results(await upload(customer, text, { key: "with templates" }));
-  expect(again).toEqual(answered);
-});
-
 describe("an upload", () => {
   test("has a result for each line, in order, and may be longer than a batch", async () => {
     const customer = await makeCustomer(db.config, 10_000_000);

@@ -88,7 +88,6 @@ const want = (customerId: number, costs: number[]): Want => ({
   unit: 0,
   held: false,
 });
-/** Ends its lifetime now. */
 const expire = (nodeId: string) =>
   pool.write("UPDATE nodes SET expires_at=NOW(3) WHERE node_id=?", [nodeId]).then(() => Bun.sleep(2));
 const wallet = async (customerId: number) =>
@@ -151,8 +150,8 @@ describe("a node", () => {
 
   test("is granted nothing before it is registered, and neither renewed nor granted anything after its lifetime", async () => {
     const customerId = await customerWith(10_000);
-    const node = id();
-    const [store, wants] = [storeOf(node), [want(customerId, [500])]];
+    const [node, wants] = [id(), [want(customerId, [500])]];
+    const store = storeOf(node);
     expect(store.grant(wants, { skipLocked: false })).rejects.toBeInstanceOf(NodeExpiredError);
     expect(await store.renew()).toBe(false);
     await store.register();

@@ -156,3 +156,30 @@ test("a template that was read is found without a query, for as long as its key'
   expect(await cache.find({ ...owner }, "cached")).not.toBeNull();
   expect(queries).toBe(3);
 });
+
+test("lines of an upload may name templates, and each is refused by its own faults", async () => {
+  await create("shipped", "Hello {name}");
+  const lines: [object, string | string[]][] = [
+    [{ template: "shipped", parameters: { name: "Sara" } }, "Hello Sara"],
+    [{ text: "Hello" }, "Hello"],
+    [{ template: "shipped", parameters: {} }, ["parameters.name"]],
+    [{ template: "none" }, ["template"]],
+    [{ template: null }, ["text"]],
+    [{ template: "shipped", text: "x" }, ["template"]],
+    [{ text: "x", parameters: { name: "x" } }, ["parameters"]],
+    [{ template: "shipped", template_version: 1, parameters: { name: "Ali" } }, "Hello Ali"],
+  ];
+  const body = lines.map(([fields]) => `${JSON.stringify({ phone: PHONE, ...fields })}\n`).join("");
+  const headers = { "content-type": "application/x-ndjson", "idempotency-key": "lines" };
+  const upload = () => api.ask("/v1/sms/batches", { method: "POST", body, headers });
+  const answer = await upload();
+  const results = answer.text
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as { id?: string; errors?: { field: string }[] });
+  const found = await Promise.all(
+    results.map(({ id, errors }) => (id === undefined ? errors?.map(({ field }) => field) : textOf(id))),
+  );
+  expect(found).toEqual(lines.map(([, expected]) => expected));
+  expect((await upload()).text).toBe(answer.text);
+});

@@ -242,7 +242,8 @@ export function createClients(
     else if (code === "validation_failed")
       hold(
         isToOptOuts(request.body) ||
-          request.body.includes(request.owner.quietUntil === undefined ? "send_at" : "valid_for"),
+          request.body.includes("send_at") ||
+          (request.owner.quietUntil !== undefined && request.body.includes("valid_for")),
         "422 only for a time that is over, or too short, or a phone that opted out",
         detail,
       );

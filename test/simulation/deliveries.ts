@@ -44,8 +44,8 @@ const KINDS = ["kill", "pause", "freeze", "database dies", "cut off", "time pass
 const LEAP_MS = 3 * 3_600_000 + 60_000;
 /** More than a day, after which what fails is paused. */
 const LEAPS_MAX = 12;
-/** Leases of dead processes have ended by then. */
-const REST_MOST_MS = 60_000;
+/** Leases of dead processes have ended by then, and all that is due at a silent endpoint has been tried. */
+const REST_MOST_MS = 300_000;
 
 export function deliverWebhooks(scene: DeliveryScene): Record<string, number> {
   const { kernel, receivers, server, until } = scene;

@@ -34,7 +34,7 @@ import { closed, Currency, CustomerId, LABEL, Money, Time, Ulid } from "../shape
 import { Parameters, TemplateName, TemplateVersionNumber, textOf } from "../templated.ts";
 
 /** Required, for what takes no template. */
-export const Text = Type.String({
+const Text = Type.String({
   description:
     `at most ${TEXT_PARTS_MAX} parts, in GSM-7 160/153 or UCS-2 70/67; none of it is replaced, unless ` +
     "`normalize` asks for it",

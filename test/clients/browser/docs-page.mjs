@@ -46,7 +46,7 @@ try {
   await press(`${operation} .try-out__btn`);
   await press(`${operation} .execute`);
   const shown = (selector) => page.$eval(selector, (element) => element.textContent?.trim() ?? "");
-  const answer = `${operation} .live-responses-table`;
+  const answer = `${operation} .live-responses-table tbody`;
   await page.waitForSelector(`${answer} .response-col_status`);
   const status = await shown(`${answer} .response-col_status`);
   const body = await shown(`${answer} .response-col_description .microlight, ${answer} .response-col_description pre`);
