@@ -215,13 +215,13 @@ export type Changed = {
 
 /**
  * MySQL's clock, and a digest of all keys, customers and price plans that changed at or after `fromMs` by
- * that clock (null: from now on): how many (`changes`), and the sum of their times, so it differs after every
- * change. It reads an index in MySQL, some 20 ms for 100,000 changes, and no row reaches this process.
+ * that clock (null: from now on): how many, and the sum of their times, so it differs after every change. It
+ * reads an index in MySQL, some 20 ms for 100,000 changes, and no row reaches this process.
  */
 export async function changeDigest(
   pool: Pool,
   fromMs: number | null,
-): Promise<{ nowMs: number; digest: string; changes: number }> {
+): Promise<{ nowMs: number; digest: string }> {
   const from = fromMs === null ? "NOW(3)" : `FROM_UNIXTIME(${fromMs / 1000})`;
   const digestOf = (table: string) =>
     "(SELECT CONCAT(COUNT(*), ':', COALESCE(SUM(UNIX_TIMESTAMP(updated_at)), 0)) " +
@@ -231,28 +231,7 @@ export async function changeDigest(
       `CONCAT(${digestOf("api_keys")}, ' ', ${digestOf("customers")}, ' ', ` +
       `${digestOf("price_plans")}) AS digest`,
   );
-  const digest = String(row?.digest);
-  const counts = digest.split(" ").map((one) => Number(one.split(":")[0]));
-  return { nowMs: Number(row?.now_ms), digest, changes: counts.reduce((sum, count) => sum + count, 0) };
-}
-
-/** A transaction's beginning is known to the second, and the list of those that are open is 0.1 s old. */
-const BEGUN_WITHIN_MS = 1_500;
-
-/**
- * A moment of MySQL's clock: whatever is stamped as changed before it is visible to everybody by now, because
- * each transaction that is open began later. null if that can't be known.
- */
-export async function settledBefore(pool: Pool): Promise<number | null> {
-  // Beginnings are in the machine's time zone. In the hour that its clock goes through twice, one may seem
-  // to be later than now.
-  const [row] = await pool.query<{ now_ms: number; begun_ms: number }[]>(
-    "SELECT ROUND(UNIX_TIMESTAMP(NOW(3)) * 1000) AS now_ms, " +
-      "ROUND(COALESCE(UNIX_TIMESTAMP(CONVERT_TZ(MIN(trx_started), 'SYSTEM', @@session.time_zone)), " +
-      "UNIX_TIMESTAMP(NOW(3))) * 1000) AS begun_ms FROM information_schema.innodb_trx",
-  );
-  const [nowMs, begunMs] = [Number(row?.now_ms), Number(row?.begun_ms)];
-  return begunMs > nowMs ? null : begunMs - BEGUN_WITHIN_MS;
+  return { nowMs: Number(row?.now_ms), digest: String(row?.digest) };
 }
 
 /** What changed at or after `fromMs` by MySQL's clock; null if that is more than `max` of them. */

@@ -4,20 +4,11 @@
 // Invariant: an entry is not used once KEY_STALE_MAX_MS have passed without a good poll, so a revoked key
 // stops working within 2 s; nor once its key has expired by MySQL's clock, which each poll reads. Bound:
 // KEY_CACHE_MAX entries and UNKNOWN_MAX keys without an owner, the oldest dropped first; each poll looks back
-// by LOOK_BACK_MS to twice that, by less after more than LOOK_BACK_CHANGES_MAX changes, and reads at most
-// CHANGED_MAX rows.
+// by LOOK_BACK_MS to twice that, and reads at most CHANGED_MAX rows.
 
 import { KEY_CACHE_MAX } from "../core/limits.ts";
 import type { Pool } from "../platform/mysql.ts";
-import {
-  changeDigest,
-  type Changed,
-  changedSince,
-  findKey,
-  hashKey,
-  type KeyOwner,
-  settledBefore,
-} from "./api-keys.ts";
+import { changeDigest, type Changed, changedSince, findKey, hashKey, type KeyOwner } from "./api-keys.ts";
 import { createPlanCache } from "./price-plans.ts";
 
 const POLL_MS = 500;
@@ -27,8 +18,6 @@ const KEY_STALE_MAX_MS = 1_800;
  * further than a transaction may last.
  */
 const LOOK_BACK_MS = 15_000;
-/** If more changed, as in an import, MySQL is asked how far back is far enough. */
-const LOOK_BACK_CHANGES_MAX = 5_000;
 /** If more changed, such as all prices at once, the whole cache is dropped: cheaper than reading the rows. */
 const CHANGED_MAX = 2_000;
 
@@ -65,8 +54,8 @@ export function createKeyCache(
   // Polls look at what changed since `fromMs`, by MySQL's clock, and read rows only if their digest isn't the
   // `known` one.
   let fromMs: number | null = null;
+  // What that clock said last: if it is set back, later changes are stamped with earlier times.
   let clockMs = 0;
-  let isLong = false;
   let known = "";
   // The rows read last. Polls look back, so they see the same rows again; a change that was seen already was
   // dropped then, and whatever was read since is at least as new.
@@ -82,11 +71,10 @@ export function createKeyCache(
   let epoch = 0; // grows with every drop, so that a load that began before it isn't cached
 
   const poll = async () => {
+    const startedMs = options.monotonicMs();
     try {
-      const settledMs = isLong ? await settledBefore(pool).catch(() => null) : null;
-      const startedMs = options.monotonicMs();
       const sentMs = options.now();
-      const { nowMs, digest, changes } = await changeDigest(pool, fromMs);
+      const { nowMs, digest } = await changeDigest(pool, fromMs);
       options.onSkew?.(nowMs - (sentMs + options.now()) / 2);
       aheadMs = nowMs - (startedMs + options.monotonicMs()) / 2;
       const isSetBack = nowMs < clockMs;
@@ -94,10 +82,7 @@ export function createKeyCache(
       if (fromMs === null || isSetBack) dropAll();
       else if (digest !== known) drop(await changedSince(pool, fromMs, CHANGED_MAX));
       known = digest;
-      const isFar = fromMs === null || nowMs - fromMs >= 2 * LOOK_BACK_MS;
-      if (isFar || isSetBack) fromMs = nowMs - LOOK_BACK_MS;
-      else if (settledMs !== null) fromMs = Math.max(fromMs as number, settledMs);
-      isLong = changes > LOOK_BACK_CHANGES_MAX;
+      if (fromMs === null || isSetBack || nowMs - fromMs >= 2 * LOOK_BACK_MS) fromMs = nowMs - LOOK_BACK_MS;
       polledAtMs = startedMs;
     } catch {
       // MySQL is away: entries become stale on their own, and `state` tells /ready

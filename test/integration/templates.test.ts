@@ -178,7 +178,9 @@ test("lines of an upload may name templates, and each is refused by its own faul
     .slice(0, -1)
     .map((line) => JSON.parse(line) as { id?: string; errors?: { field: string }[] });
   const found = await Promise.all(
-    results.map(({ id, errors }) => (id === undefined ? errors?.map(({ field }) => field) : textOf(id))),
+    results.map(async ({ id, errors }) =>
+      id === undefined ? errors?.map(({ field }) => field) : textOf(id),
+    ),
   );
   expect(found).toEqual(lines.map(([, expected]) => expected));
   expect((await upload()).text).toBe(answer.text);
