@@ -68,7 +68,7 @@ mutate: ## mutation testing of the modules that decide about money (minutes); MO
 simulate: ## 10,000 simulated runs of the money code, each from a seed, on 2 cores (minutes); ARGS="--seed 7 --trace"
 	@scripts/install.sh --tools && $(in_env) bun test/simulation/run.ts $(or $(ARGS),--seeds 10000)
 
-clients: ## test 12 HTTP clients against the direct port and the edge, and run docs/examples; installs what is missing
+clients: ## test 12 HTTP clients against the direct port and the edge, run docs/examples, and try /docs in a browser; installs what is missing
 	@exec scripts/clients.sh
 
 peer: ## 100,000 messages to an SMPP operator that isn't ours (jSMPP), its links cut 20 times, then every status and all money is compared (minutes); ARGS="--messages 5000 --cuts 3"

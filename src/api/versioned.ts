@@ -1,5 +1,5 @@
-// Answers whose text changes only with the program and the day on which it was started (examples of times to
-// come): revalidated by their version, so that a caller that has it already gets a 304 without a body.
+// Answers whose text changes only with the program, or with the day: revalidated by their version, so that a
+// caller that has it already gets a 304 without a body.
 
 import { createHash } from "node:crypto";
 import type { Written } from "./route.ts";

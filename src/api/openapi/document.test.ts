@@ -1,13 +1,15 @@
 // The OpenAPI document: it is one, it has all of every route, and its examples are true.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setSystemTime, test } from "bun:test";
 import type { TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 import { declaredRoutes } from "../../../test/support/declared.ts";
 import { expanded, findingsOf, type Json, resolve } from "../../../test/support/openapi.ts";
 import { ERRORS } from "../../core/errors.ts";
 import { sendAtOf } from "../../core/send-at.ts";
+import { respond } from "../http.ts";
 import { errorsOf, type Route } from "../route.ts";
+import { createOpenApi } from "../routes/openapi.ts";
 import { Nothing } from "../shapes.ts";
 import { openApi } from "./document.ts";
 import { templateOf } from "./operation.ts";
@@ -180,6 +182,25 @@ test("a time to come in an example is one that would be accepted now", () => {
   );
   expect(given.length).toBeGreaterThan(0);
   for (const text of given) expect(sendAtOf(text, Date.now())).toEqual({ atMs: Date.parse(text) });
+});
+
+test("a process that has run for weeks answers with times that are still to come", async () => {
+  const route = createOpenApi(() => declaredRoutes);
+  const sendAt = async () => {
+    const request = new Request("http://sluice/openapi.json");
+    const given = (await respond(await route.handle({ request } as never), "r").json()) as Json;
+    const { patch } = (given.paths as Record<string, { patch: Operation }>)["/v1/messages/{id}"] as never;
+    return (patch as Operation).requestBody?.content["application/json"]?.example as { send_at: string };
+  };
+  const { send_at: first } = await sendAt();
+  setSystemTime(Date.now() + 20 * 86_400_000);
+  try {
+    const { send_at: later } = await sendAt();
+    expect(sendAtOf(later, Date.now())).toEqual({ atMs: Date.parse(later) });
+    expect(Date.parse(later)).toBeGreaterThan(Date.parse(first));
+  } finally {
+    setSystemTime();
+  }
 });
 
 test("a field that may be left out may be null, as a body's check reads it", () => {

@@ -27,9 +27,9 @@ const PATH: About["path"] = {
   id: { schema: GivenUlid, description: "of the message", example: SCHEDULED_EXAMPLE.id },
 };
 const DAY_MS = 86_400_000;
-/** Two weeks after this process began: an example that is over, or 30 days ahead, would be refused. */
-const LATER_MS = (Math.floor(Date.now() / DAY_MS) + 14) * DAY_MS;
-const LATER = new Date(LATER_MS).toISOString();
+/** In two weeks, as an example: one that is over, or more than 30 days ahead, would be refused. */
+const laterMs = () => (Math.floor(Date.now() / DAY_MS) + 14) * DAY_MS;
+const later = (afterMs = 0) => new Date(laterMs() + afterMs).toISOString();
 const ERRORS = ["not_found", "not_scheduled", "outcome_unknown"] as const;
 
 /** @throws SluiceError not_found */
@@ -82,13 +82,11 @@ export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
         "their end. 409 once it is no longer `scheduled`. Text and phone can't be changed: cancel it, and " +
         "send another one.",
       path: PATH,
-      body: { send_at: LATER },
-      answers: {
-        200: {
-          ...SCHEDULED_EXAMPLE,
-          send_at: LATER,
-          valid_until: new Date(LATER_MS + VALID_FOR_MS).toISOString(),
-        },
+      get body() {
+        return { send_at: later() };
+      },
+      get answers() {
+        return { 200: { ...SCHEDULED_EXAMPLE, send_at: later(), valid_until: later(VALID_FOR_MS) } };
       },
     },
     async handle(call) {

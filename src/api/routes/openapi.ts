@@ -1,4 +1,5 @@
-// GET /openapi.json: the description of this API, printed once from the table of routes.
+// GET /openapi.json: the description of this API, printed once a day from the table of routes, because it has
+// examples of times to come.
 
 import { Type } from "typebox";
 import { type Book, openApi } from "../openapi/document.ts";
@@ -13,9 +14,11 @@ const Document = Type.Object({
   components: Type.Record(Type.String(), Type.Unknown()),
 });
 
+const DAY_MS = 86_400_000;
+
 /** `routes` is called at the first request: this route is one of them. */
 export function createOpenApi(routes: () => readonly Route[], book?: Book): Route {
-  let document: Versioned | null = null;
+  let printed: { day: number; document: Versioned } | null = null;
   return route({
     method: "GET",
     path: "/openapi.json",
@@ -39,8 +42,10 @@ export function createOpenApi(routes: () => readonly Route[], book?: Book): Rout
       headers: ["ETag"],
     },
     handle({ request }) {
-      document ??= versioned(JSON.stringify(openApi(routes(), book)));
-      return answerVersioned(request, document);
+      const day = Math.floor(Date.now() / DAY_MS);
+      if (printed?.day !== day)
+        printed = { day, document: versioned(JSON.stringify(openApi(routes(), book))) };
+      return answerVersioned(request, printed.document);
     },
   });
 }
