@@ -202,10 +202,12 @@ export function createBroker(
         partition.committed = Math.max(0, partition.committed - random.int(most + 1));
         const { owner } = partition;
         if (owner === null) return;
+        // As the client does it: nothing is read again before the revocation is told.
         owner.stored.delete(at);
-        owner.positions.set(at, partition.committed);
+        owner.positions.delete(at);
         kernel.after(0, owner.of, () => {
           owner.onRevoked([at]);
+          if (partition.owner === owner) owner.positions.set(at, partition.committed);
           owner.wake();
         });
       });
