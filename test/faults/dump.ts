@@ -69,6 +69,20 @@ async function reportsLeft(pool: Pool): Promise<number> {
 }
 
 /**
+ * Has every report tried again that waits for its message, and waits for that: the message may have got its
+ * answer late, long after the report, which is then not tried again for as long as it has waited.
+ */
+export async function tryReportsAgain(pool: Pool, stuckMs: number): Promise<void> {
+  await pool.query("UPDATE inbox SET run_at=NOW(3)");
+  for (const endMs = performance.now() + stuckMs; performance.now() < endMs; await sleep(LOOK_MS)) {
+    const [row] = await pool.query<{ due: number }[]>(
+      "SELECT COUNT(*) AS due FROM inbox WHERE run_at <= NOW(3)",
+    );
+    if (Number(row?.due) === 0) return;
+  }
+}
+
+/**
  * Waits until nothing is under way, as long as the remainder shrinks within `stuckMs`; resolves with the
  * remainder when it gives up.
  */

@@ -21,7 +21,7 @@ import { makeAdmin, startAdjustments } from "./adjustments.ts";
 import { check, type Verdict } from "./checker.ts";
 import { createClient } from "./client.ts";
 import { startDoors } from "./doors.ts";
-import { dump, untilDrained } from "./dump.ts";
+import { dump, tryReportsAgain, untilDrained } from "./dump.ts";
 import {
   type CapLimits,
   type ClientLine,
@@ -179,9 +179,15 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     await Promise.all([load, inbound, uploads, doors, adjustments].map((each) => each.stop(KEYS_MAX_MS)));
     const drainAt = performance.now();
     await stack.untilReady(READY_MAX_MS);
-    const left = await untilDrained(pool, stack.config.operatorPort, STUCK_MS, (now) =>
-      options.progress(`  draining: ${JSON.stringify(now)}`),
-    );
+    const drained = () =>
+      untilDrained(pool, stack.config.operatorPort, STUCK_MS, (now) =>
+        options.progress(`  draining: ${JSON.stringify(now)}`),
+      );
+    let left = await drained();
+    if (left === null) {
+      await tryReportsAgain(pool, STUCK_MS);
+      left = await drained();
+    }
     if (left !== null) failures.push(`not drained: ${JSON.stringify(left)}`);
     const letters = await listLetters(pool, { source: null, limit: LETTERS_NAMED_MAX });
     for (const { source, place, reason } of letters)

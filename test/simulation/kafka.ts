@@ -202,11 +202,11 @@ export function createBroker(
         partition.committed = Math.max(0, partition.committed - random.int(most + 1));
         const { owner } = partition;
         if (owner === null) return;
-        // As the client does it: nothing is read again before the revocation is told.
         owner.stored.delete(at);
-        owner.positions.delete(at);
+        owner.positions.set(at, partition.committed);
         kernel.after(0, owner.of, () => {
           owner.onRevoked([at]);
+          // What was read before it was told counts as read before the rewind.
           if (partition.owner === owner) owner.positions.set(at, partition.committed);
           owner.wake();
         });

@@ -41,7 +41,17 @@ const Text = Type.String({
   documented: { minLength: 1, maxLength: TEXT_CHARS_MAX, pattern: "^[^\\u0000]*$" },
 });
 export const TEXT_UNLESS = { text: "template" } as const;
-export const TEXT_OR_TEMPLATE = { anyOf: [{ required: ["text"] }, { required: ["template"] }] };
+const [STRING, NULL] = [{ type: "string" }, { type: "null" }];
+/** One of the two, and null for the other, if it isn't absent, and for what belongs to it. */
+export const TEXT_OR_TEMPLATE = {
+  anyOf: [
+    {
+      required: ["text"],
+      properties: { text: STRING, template: NULL, template_version: NULL, parameters: NULL },
+    },
+    { required: ["template"], properties: { template: STRING, text: NULL } },
+  ],
+};
 
 export const SendBody = Type.Object(
   {
