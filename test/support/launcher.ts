@@ -72,9 +72,10 @@ export function createLauncher(options: {
         const isLate = performance.now() > deadlineMs;
         // Without the welcome text, the ready stack may be one that an earlier launcher left behind. And to
         // ask for the status again and again takes a core from those that are starting.
-        if (isLate || running.output().includes("Sluice is ready")) {
+        const welcomed = running.output().includes("Sluice is ready");
+        if (isLate || welcomed) {
           const { ready, processes } = status();
-          if (ready && processes.every(({ health }) => health === "ready")) return;
+          if (welcomed && ready && processes.every(({ health }) => health === "ready")) return;
           if (isLate) throw new Error(`not ready: ${JSON.stringify(processes)}\n${running.output()}`);
         }
         await Bun.sleep(100);
