@@ -1,6 +1,7 @@
 // How many messages a second are accepted when customers send them in batches, and how long a batch takes.
 // Closed loop: each connection sends its next batch once the last was answered; the client's own time is
-// included. Needs the engines of a running gateway (`make run`); starts an ingest process of its own on them.
+// included. Sends to the running gateway (`make run`); where only its engines run (`./sluice up
+// --engines-only`), to an ingest process of its own, and then nothing is done with what is stored.
 // Exit 1 unless exactly what was answered is stored and charged.
 
 import { Command } from "commander";
@@ -17,7 +18,12 @@ const options = new Command("bench/batches")
   .option("--size <n>", "messages of a batch", Number, 100)
   .option("--connections <n>", "batches in progress at once", Number, 16)
   .option("--customers <n>", "customers that send", Number, 50)
-  .option("--port <n>", "API port of the process; its health port is the next", Number, 18_090)
+  .option(
+    "--port <n>",
+    "API port of an ingest process of its own; its health port is the next",
+    Number,
+    18_090,
+  )
   .option("--json", "print only the result, as JSON")
   .parse()
   .opts<{
@@ -33,8 +39,14 @@ const say = (line: string) => (options.json ? undefined : console.error(line));
 
 type Run = { batches: number; messages: number; latenciesMs: number[]; refused: Record<string, number> };
 
-const pool = createPool(loadConfig(process.env), { connections: 4, multipleStatements: true });
-const server = await startIngest(options.port, options.port + 1);
+const config = loadConfig(process.env);
+const pool = createPool(config, { connections: 4, multipleStatements: true });
+const isUp = await fetch(`http://127.0.0.1:${config.apiPort}/ready`).then(
+  (answer) => answer.ok,
+  () => false,
+);
+const server = isUp ? null : await startIngest(options.port, options.port + 1);
+const url = `http://127.0.0.1:${isUp ? config.apiPort : options.port}/v1/sms/batches`;
 try {
   const customers = await createBenchCustomers(pool, options.customers);
   const bodies = customers.map((_, at) => bodyOf(at));
@@ -53,6 +65,7 @@ try {
     failures.push(`${count} batches were answered ${status}`);
   const result = {
     bench: "batches",
+    roles: isUp ? "all" : "ingest",
     messages_per_s: round(measured.messages / seconds, 0),
     batches_per_s: round(measured.batches / seconds, 1),
     ...latencyOf(Float64Array.from(measured.latenciesMs).sort()),
@@ -67,7 +80,7 @@ try {
   console.log(JSON.stringify(result, null, options.json ? 0 : 2));
   process.exitCode = failures.length === 0 ? 0 : 1;
 } finally {
-  await stop(server);
+  if (server !== null) await stop(server);
   await pool.end();
 }
 
@@ -90,7 +103,7 @@ async function run(customers: BenchCustomer[], bodies: string[], seconds: number
       const at = next++ % customers.length;
       const { apiKey } = customers[at] as BenchCustomer;
       const startedMs = performance.now();
-      const answer = await fetch(`http://127.0.0.1:${options.port}/v1/sms/batches`, {
+      const answer = await fetch(url, {
         method: "POST",
         headers: { "content-type": "application/json", "x-api-key": apiKey },
         body: bodies[at] as string,

@@ -10,7 +10,7 @@ type Item = { record: { customerId: number }; others: readonly unknown[]; n: num
 let queue: FairQueue<Item>;
 let n = 0;
 beforeEach(() => {
-  queue = createFairQueue();
+  queue = createFairQueue(COMMIT_ROWS_MAX);
   n = 0;
 });
 const push = (customerId: number, messages = 1): Item => {
@@ -87,7 +87,7 @@ test("everything is taken once, in its customer's order, and no commit is too la
     fc.constant(null),
   );
   holds("fair-queue", fc.array(step, { maxLength: 200 }), (steps) => {
-    queue = createFairQueue();
+    queue = createFairQueue(COMMIT_ROWS_MAX);
     n = 0;
     const taken: Item[] = [];
     let left = 0;

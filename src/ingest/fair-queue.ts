@@ -1,13 +1,11 @@
 // What waits for a commit, in the order in which commits take it: as it came, while one commit takes it all;
-// otherwise by customers in turn, TURN_ROWS messages each (deficit round robin, Shreedhar and Varghese 1995).
-// So a customer's flood makes its own messages wait, and nobody else's. Leaves when to take to the group
-// commit, and how many may wait to admission.ts.
+// otherwise by customers in turn, a tenth of a commit each (deficit round robin, Shreedhar and Varghese
+// 1995). So a customer's flood makes its own messages wait, and nobody else's. Leaves when to take to the
+// group commit, and how many may wait to admission.ts.
 // Invariants: a customer's items are taken in their order; no item is split. While nothing waits for a second
 // commit, an item costs one place in an array. Bound: the caller's.
 
-import { COMMIT_ROWS_MAX } from "../core/limits.ts";
-
-/** An item has one message and `others`, together at most COMMIT_ROWS_MAX. */
+/** An item has one message and `others`, together at most as many as one commit stores. */
 type Queued = { record: { customerId: number }; others: readonly unknown[] };
 export type FairQueue<T extends Queued> = {
   push(item: T): void;
@@ -17,13 +15,15 @@ export type FairQueue<T extends Queued> = {
   rows(): number;
 };
 
-/** Of a full commit, ten customers have a part. */
-const TURN_ROWS = COMMIT_ROWS_MAX / 10;
+/** Of a full commit, so many customers have a part. */
+const TURNS = 10;
 
 /** `credit`: how many messages it may still have stored in its turn. */
 type Flow<T> = { items: T[]; credit: number };
 
-export function createFairQueue<T extends Queued>(): FairQueue<T> {
+/** `rowsMax`: how many messages one commit stores. */
+export function createFairQueue<T extends Queued>(rowsMax: number): FairQueue<T> {
+  const turnRows = rowsMax / TURNS;
   /** What came while one commit takes all that waits. */
   let first: T[] = [];
   /** What came behind it, by customer, in the order of their turns. */
@@ -35,12 +35,12 @@ export function createFairQueue<T extends Queued>(): FairQueue<T> {
     let all = taken;
     // A flow that is set again comes last, and is seen again.
     for (const [customerId, flow] of flows) {
-      flow.credit += TURN_ROWS;
+      flow.credit += turnRows;
       let count = 0;
       let isFull = false;
       for (const item of flow.items) {
         const size = rowsOf(item);
-        isFull = all + size > COMMIT_ROWS_MAX;
+        isFull = all + size > rowsMax;
         if (isFull || size > flow.credit) break;
         all += size;
         flow.credit -= size;
@@ -49,7 +49,7 @@ export function createFairQueue<T extends Queued>(): FairQueue<T> {
       }
       flow.items.splice(0, count);
       if (isFull) {
-        flow.credit -= TURN_ROWS; // its turn goes on
+        flow.credit -= turnRows; // its turn goes on
         return;
       }
       flows.delete(customerId);
@@ -60,7 +60,7 @@ export function createFairQueue<T extends Queued>(): FairQueue<T> {
   return {
     push(item) {
       rows += rowsOf(item);
-      if (flows.size === 0 && rows <= COMMIT_ROWS_MAX) {
+      if (flows.size === 0 && rows <= rowsMax) {
         first.push(item);
         return;
       }

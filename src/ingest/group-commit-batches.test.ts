@@ -9,6 +9,8 @@ import { COMMIT_ROWS_MAX } from "../core/limits.ts";
 import { FencedError } from "../ledger/accept.ts";
 import { KeyTakenError } from "../ledger/idempotency.ts";
 
+/** The most messages of a batch that shares commits with messages. */
+const SMALL = COMMIT_ROWS_MAX / 4;
 const refusedData = () => Object.assign(new Error("too long"), { errno: 1406, sqlState: "22001" });
 
 describe("a batch", () => {
@@ -33,17 +35,15 @@ describe("a batch", () => {
 
   test("that has no room in this commit is the beginning of the next, whole", async () => {
     const { sendMany, sendBatch, sizes, open, answerAll, advance } = setUp();
-    sendMany(100);
-    sendBatch("b", COMMIT_ROWS_MAX);
+    sendMany(COMMIT_ROWS_MAX - 10);
+    sendBatch("b", SMALL);
     sendMany(1);
     await settle();
-    expect(sizes()).toEqual([100]);
-    await answerAll();
-    expect(sizes()).toEqual([COMMIT_ROWS_MAX]);
-    expect(open[0]?.batch.records[0]?.id).toBe("b0");
+    expect(sizes()).toEqual([COMMIT_ROWS_MAX - 10]);
     await answerAll();
     await advance(20);
-    expect(sizes()).toEqual([1]);
+    expect(sizes()).toEqual([SMALL + 1]);
+    expect(open[0]?.batch.records[0]?.id).toBe("b0");
   });
 
   test("counts with all of its messages when the queue asks whether it is enough to begin", async () => {
@@ -51,7 +51,8 @@ describe("a batch", () => {
     sendMany(COMMIT_ROWS_MAX);
     await settle();
     await answerAll();
-    sendBatch("b", COMMIT_ROWS_MAX / 2);
+    sendBatch("b", SMALL);
+    sendBatch("c", SMALL);
     await settle();
     expect(sizes()).toEqual([COMMIT_ROWS_MAX / 2]);
   });
@@ -111,8 +112,38 @@ describe("a batch", () => {
   });
 });
 
-describe("a batch larger than a commit", () => {
-  const LARGE = COMMIT_ROWS_MAX + 1;
+describe("a large batch", () => {
+  const LARGE = BATCH_MESSAGES_MAX;
+
+  test("is one of more than a quarter of a commit; such share commits with each other, and with no other", async () => {
+    const { send, sendBatch, sizes, open, answerAll, told } = setUp(2);
+    const own = lease(7);
+    send("a");
+    for (const id of ["b", "c", "d"]) sendBatch(id, SMALL + 1, own);
+    await settle();
+    expect(sizes()).toEqual([1, 3 * (SMALL + 1)]);
+    expect(open[1]?.batch.spends).toEqual([{ customerId: 7, epoch: 1, amount: 15 * (SMALL + 1) }]);
+    sendBatch("e", SMALL);
+    await answerAll();
+    expect(sizes()).toEqual([SMALL]);
+    await answerAll();
+    expect(told).toEqual(["a stored", "b stored", "c stored", "d stored", "e stored"]);
+  });
+
+  test("waits for no flood of another customer's, if there are more than a commit holds", async () => {
+    const { sendBatch, sizes, open, answerAll } = setUp(1);
+    const own = lease(7);
+    for (let n = 0; n < 30; n++) sendBatch(`f${n}-`, 100, own);
+    sendBatch("b", 100, lease(8));
+    await settle();
+    expect(sizes()).toEqual([LARGE]);
+    await answerAll();
+    expect(sizes()).toEqual([LARGE]);
+    expect(open[0]?.batch.spends).toEqual([
+      { customerId: 7, epoch: 1, amount: 5 * 900 },
+      { customerId: 8, epoch: 1, amount: 5 * 100 },
+    ]);
+  });
 
   test("has a commit of its own; a message beside it does not wait for it", async () => {
     const { send, sendBatch, sizes, open, told } = setUp(2);

@@ -1,9 +1,9 @@
 // The queue in front of the database, and the loops that empty it. When a commit connection is free and the
 // pace (commit-pace.ts) allows it, the connection takes what is queued, up to COMMIT_ROWS_MAX messages, by
 // customers in turn if there are more (fair-queue.ts). With nothing else queued, a message commits alone. The
-// messages of one request are one item and share a transaction. An item of more than COMMIT_ROWS_MAX messages
-// has a transaction to itself; such items leave a connection to the others, or, if there is only one, take
-// turns with them (decision 0016).
+// messages of one request are one item and share a transaction. Items of more than APART_ROWS messages share
+// larger transactions with each other only; these leave a connection to the others, or, if there is only one,
+// take turns with them (decision 0016).
 // Invariants: a caller is answered only when the outcome of its batch is certain, or is told that it is
 // unknown; an item whose caller is gone when a transaction begins is not part of that transaction; no item is
 // ever split.
@@ -13,6 +13,7 @@
 
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
+import { BATCH_MESSAGES_MAX } from "../core/batch-limits.ts";
 import { COMMIT_ROWS_MAX, COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import {
@@ -83,6 +84,9 @@ export type GroupCommitOptions = {
   now: () => number;
 };
 
+/** Of items of more messages too few fit into a commit. An item has BATCH_MESSAGES_MAX at most. */
+const APART_ROWS = COMMIT_ROWS_MAX / 4;
+
 const NO_OTHERS: readonly LaneRecord[] = [];
 const NO_OTPS: readonly NewOtp[] = [];
 
@@ -90,9 +94,9 @@ export function createGroupCommit(
   { store, book, counts, timers, log }: GroupCommitDeps,
   { connections, nodeId, now }: GroupCommitOptions,
 ): GroupCommit {
-  const queue = createFairQueue<Item>();
-  /** Items of more than COMMIT_ROWS_MAX messages. */
-  const large: Item[] = [];
+  const queue = createFairQueue<Item>(COMMIT_ROWS_MAX);
+  /** Items of more than APART_ROWS messages. */
+  const large = createFairQueue<Item>(BATCH_MESSAGES_MAX);
   const largeMax = Math.max(1, connections - 1);
   let running = 0;
   let runningLarge = 0;
@@ -150,7 +154,7 @@ export function createGroupCommit(
   };
 
   const wakeLarge = () => {
-    if (large.length === 0 || isLargeSoon || runningLarge >= largeMax || running >= connections) return;
+    if (large.rows() === 0 || isLargeSoon || runningLarge >= largeMax || running >= connections) return;
     isLargeSoon = true;
     timers.soon(() => timers.soon(takeLarge));
   };
@@ -164,7 +168,7 @@ export function createGroupCommit(
   const runLarge = async () => {
     running++;
     runningLarge++;
-    await commit(large.splice(0, 1));
+    await commit(large.take());
     runningLarge--;
     running--;
     if (queue.rows() > 0) wake();
@@ -287,7 +291,7 @@ export function createGroupCommit(
       new Promise((resolve, reject) => {
         const sinceMs = timers.monotonicMs();
         const item = { record, others, reservation, key, otp, isGone, sinceMs, resolve, reject };
-        if (others.length >= COMMIT_ROWS_MAX) {
+        if (others.length >= APART_ROWS) {
           large.push(item);
           wakeLarge();
         } else {

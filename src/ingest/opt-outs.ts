@@ -29,7 +29,10 @@ type OptOutsDeps = PeriodicDeps & { pool: Pool };
 const POLL_MS = 500;
 const POLL_MAX_MS = 60_000;
 const STALE_MAX_MS = 1_800;
-/** Rows are stamped when they are written, and seen when their transaction commits. */
+/**
+ * Rows are stamped by MySQL's clock when they are written, and seen when their transaction commits. Each
+ * poll looks back from the latest one, and from what that clock says now, as it may have been set back.
+ */
 const LOOK_BACK_MS = 15_000;
 const PAGE_ROWS = 10_000;
 const NONE: ReadonlySet<number> = new Set();
@@ -59,11 +62,15 @@ export function startOptOuts(
   };
   const read = async () => {
     const startedMs = monotonicMs();
-    for (let sinceMs = Math.max(0, latestMs - LOOK_BACK_MS); ; sinceMs = latestMs) {
-      const rows = await optOutsSince(pool, sinceMs, PAGE_ROWS);
+    const fromMs = Math.max(0, latestMs - LOOK_BACK_MS);
+    let rows = await optOutsSince(pool, { sinceMs: fromMs, lastMs: LOOK_BACK_MS, limit: PAGE_ROWS });
+    for (let readMs = -1; ; ) {
       for (const { customerId, phone } of rows) keep(customerId, phone);
-      latestMs = Math.max(latestMs, rows.at(-1)?.createdAtMs ?? 0);
-      if (rows.length < PAGE_ROWS || latestMs === sinceMs) break;
+      const atMs = rows.at(-1)?.createdAtMs ?? 0;
+      latestMs = Math.max(latestMs, atMs);
+      if (rows.length < PAGE_ROWS || atMs === readMs) break;
+      readMs = atMs;
+      rows = await optOutsSince(pool, { sinceMs: readMs, limit: PAGE_ROWS });
     }
     polledAtMs = startedMs;
   };

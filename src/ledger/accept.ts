@@ -6,7 +6,7 @@
 // their row locks, which every batch of the same customers needs, are held only for one update and the
 // commit, not for the inserts.
 // Invariant: a lease that was taken back has no row to update, so its late owner can't commit. Bound:
-// COMMIT_ROWS_MAX messages, or one customer's batch of BATCH_MESSAGES_MAX, whose outbox and events rows have
+// COMMIT_ROWS_MAX messages, or BATCH_MESSAGES_MAX in large batches; outbox and events rows have
 // COMMIT_ROWS_MAX messages each.
 
 import type { StatusRow } from "../core/event-record.ts";

@@ -109,15 +109,18 @@ export async function findOptedOut(
 
 type NewOptOut = { customerId: number; phone: string; createdAtMs: number };
 
-/** Those that were added at this time or later, in that order. */
+/**
+ * Those that were added at this time or later, in that order; with `lastMs` also those of that long before
+ * now by MySQL's clock, which may have been set back.
+ */
 export async function optOutsSince(
   pool: Pick<Pool, "query">,
-  sinceMs: number,
-  limit: number,
+  { sinceMs, lastMs, limit }: { sinceMs: number; lastMs?: number; limit: number },
 ): Promise<NewOptOut[]> {
+  const last = lastMs === undefined ? "" : ` OR created_at>=NOW(6) - INTERVAL ${lastMs * 1_000} MICROSECOND`;
   const rows = await pool.query<{ customer_id: number; phone: string; created_at: Date }[]>(
     "SELECT customer_id, phone, created_at FROM opt_outs FORCE INDEX (by_creation) " +
-      `WHERE created_at>=${dateTime(sinceMs)} ORDER BY created_at LIMIT ${limit}`,
+      `WHERE created_at>=${dateTime(sinceMs)}${last} ORDER BY created_at LIMIT ${limit}`,
   );
   return rows.map((row) => ({
     customerId: row.customer_id,

@@ -143,6 +143,18 @@ test("after a STOP nothing is sent or charged: alone, in a batch, or in an uploa
   expect((await send(out, { from: "3000" })).status).toBe(202);
 }, 20_000);
 
+test("an opt-out counts as soon as ever after MySQL's clock was set back by an hour", async () => {
+  await pool.write(
+    "INSERT INTO opt_outs (customer_id, phone, sender, source, created_at, cancel_at) " +
+      `VALUES (${customer.customerId}, '+989121150001', '', 'api', NOW(6) + INTERVAL 1 HOUR, NULL)`,
+  );
+  await known();
+  const out = "+989121150002";
+  await receive("STOP", out.slice(1));
+  await known();
+  expect((await send(out, { from: "3000" })).status).toBe(422);
+}, 20_000);
+
 test("opt-outs are added, listed by pages and removed; a repeat changes nothing", async () => {
   const phones = ["+989121120001", "+989121120002", "+989121120003"];
   for (const phone of phones) {

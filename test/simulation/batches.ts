@@ -28,6 +28,8 @@ const SEEDS = 5;
 const WITH_BATCHES = 4;
 const PHONES = 12;
 const SMALL_MAX = 8;
+/** From so many messages on, batches share commits with each other only. */
+const APART_MIN = COMMIT_ROWS_MAX / 4 + 1;
 const BAD_PHONE = "1";
 
 export function createBatches(kernel: Kernel, seed: number): Batches {
@@ -38,7 +40,11 @@ export function createBatches(kernel: Kernel, seed: number): Batches {
 
   const send = (clients: Clients, owner: KeyOwner): void => {
     const name = `batch-${++counts.batches}`;
-    const size = random.chance(0.04) ? COMMIT_ROWS_MAX + 1 : 1 + random.int(SMALL_MAX);
+    const size = random.chance(0.04)
+      ? COMMIT_ROWS_MAX + 1
+      : random.chance(0.1)
+        ? APART_MIN + random.int(20)
+        : 1 + random.int(SMALL_MAX);
     const bad = random.chance(0.2) ? 1 + random.int(SMALL_MAX) : -1;
     const partial = random.chance(0.5);
     const messages = Array.from({ length: size }, (_, index) => ({
