@@ -7,6 +7,7 @@
 
 import assert from "node:assert/strict";
 import { type Metric, Registry } from "prom-client";
+import type { Log } from "./log.ts";
 import { watchProcess } from "./process-metrics.ts";
 import type { Kind, MetricRow } from "./metric-rows.ts";
 import { type LabelsOf, METRICS, type MetricName, type Named, seriesMax } from "./metrics-table.ts";
@@ -62,7 +63,8 @@ type Line = { metricName: string; labels: Record<string, string>; value: number 
 type Series = { labels: Record<string, string>; lines: () => Line[] };
 type Family = { series: Map<string, Series>; all: (() => Promise<Line[]>) | null };
 
-export function createMetrics(role: string): Metrics {
+/** `log` is told when the process stood still for seconds. */
+export function createMetrics(role: string, log?: Log): Metrics {
   const registry = new Registry();
   registry.setDefaultLabels({ role });
   const families = new Map<MetricName, Family>();
@@ -166,7 +168,7 @@ export function createMetrics(role: string): Metrics {
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };
-  watchProcess(metrics);
+  watchProcess(metrics, log);
   return metrics;
 }
 

@@ -1,14 +1,16 @@
 // Metrics that every process has. They are read at each scrape, except for the event loop, whose lateness is
 // measured ten times a second, because callers feel a stall between two scrapes. prom-client's default
-// metrics sample the event loop every 10 ms, and promtool rejects three of their names.
+// metrics sample the event loop every 10 ms, and promtool rejects three of their names. A long stall is also
+// logged, with the CPU time that the process used in it.
 
 import { readdirSync, readFileSync } from "node:fs";
-import { COUNTED_LEVELS, linesLogged } from "./log.ts";
+import { COUNTED_LEVELS, type Log, linesLogged } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
 const LOOP_EVERY_MS = 100;
+const STALL_MS = 2_000;
 
-export function watchProcess(metrics: Metrics): void {
+export function watchProcess(metrics: Metrics, log: Log | undefined): void {
   metrics.counted("process_cpu_seconds_total", {}, () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;
@@ -23,19 +25,28 @@ export function watchProcess(metrics: Metrics): void {
   metrics.gauge("sluice_build_info", () => 1, { version: VERSION, runtime });
   for (const level of COUNTED_LEVELS)
     metrics.counted("sluice_log_lines_total", { level }, () => linesLogged(level));
-  watchLoop(metrics.histogram("sluice_event_loop_lag_seconds", {}));
+  watchLoop(metrics.histogram("sluice_event_loop_lag_seconds", {}), log);
 }
 
 const { version: VERSION } = JSON.parse(
   readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
 ) as { version: string };
 
-function watchLoop(observe: (seconds: number) => void): void {
+function watchLoop(observe: (seconds: number) => void, log: Log | undefined): void {
   let dueMs = performance.now() + LOOP_EVERY_MS;
+  let used = process.cpuUsage();
   const timer = setInterval(() => {
     const nowMs = performance.now();
-    observe(Math.max(0, nowMs - dueMs) / 1_000);
+    const lateMs = Math.max(0, nowMs - dueMs);
+    observe(lateMs / 1_000);
     dueMs = nowMs + LOOP_EVERY_MS;
+    const { user, system } = process.cpuUsage(used);
+    used = process.cpuUsage();
+    if (lateMs >= STALL_MS)
+      log?.warn(
+        { late_ms: Math.round(lateMs), cpu_ms: Math.round((user + system) / 1e3) },
+        "this process stood still; if it used little CPU time, it was suspended, blocked or got no CPU",
+      );
   }, LOOP_EVERY_MS);
   timer.unref(); // must not keep the process alive
 }

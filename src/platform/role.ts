@@ -64,7 +64,7 @@ async function run(
   log: Log,
   start: (role: Role) => Promise<void>,
 ): Promise<void> {
-  const metrics = createMetrics(name);
+  const metrics = createMetrics(name, log);
   const tracing = await createTracing({
     url: config.otlpUrl,
     role: name,
