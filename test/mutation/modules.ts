@@ -3,6 +3,12 @@
 
 export type Module = { file: string; tests: readonly string[] };
 
+const COMMIT_TESTS = [
+  "src/ingest/group-commit.test.ts",
+  "src/ingest/group-commit-queue.test.ts",
+  "src/ingest/group-commit-batches.test.ts",
+  "src/ingest/caller-gone.test.ts",
+];
 const LEASE_TESTS = ["src/ingest/lease-book.test.ts", "src/ingest/lease-upkeep.test.ts"];
 
 export const MODULES: readonly Module[] = [
@@ -17,15 +23,8 @@ export const MODULES: readonly Module[] = [
   { file: "src/ledger/posting.ts", tests: ["src/ledger/posting.test.ts"] },
   { file: "src/ledger/settle-plan.ts", tests: ["src/ledger/settle-plan.test.ts"] },
   { file: "src/ledger/sql-text.ts", tests: ["src/ledger/sql-text.test.ts"] },
-  {
-    file: "src/ingest/group-commit.ts",
-    tests: [
-      "src/ingest/group-commit.test.ts",
-      "src/ingest/group-commit-queue.test.ts",
-      "src/ingest/group-commit-batches.test.ts",
-      "src/ingest/caller-gone.test.ts",
-    ],
-  },
+  { file: "src/ingest/group-commit.ts", tests: COMMIT_TESTS },
+  { file: "src/ingest/commit-items.ts", tests: COMMIT_TESTS },
   { file: "src/ingest/admission.ts", tests: ["src/ingest/admission.test.ts"] },
   { file: "src/ingest/lease-book.ts", tests: LEASE_TESTS },
   { file: "src/ingest/lease-table.ts", tests: ["src/ingest/lease-table.test.ts"] },

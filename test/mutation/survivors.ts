@@ -15,7 +15,7 @@ const LOGGED = "only the log: what a line says and carries is no promise";
 const ASSERTED =
   "equal while it holds: a relation that is asserted as the module loads, for who changes a number";
 const LEASE_BOOK = "src/ingest/lease-book.ts";
-const GROUP_COMMIT = "src/ingest/group-commit.ts";
+const COMMIT_ITEMS = "src/ingest/commit-items.ts";
 const NOTHING_TRIED =
   "equal: nothing is in doubt before there is a batch, and the other condition says so too";
 const NOTHING_PUSHED = "equal: only a short cut; a message without others adds none of them";
@@ -187,93 +187,93 @@ export const EXPLAINED: readonly Explained[] = [
     why: "equal: only a short cut; below half of the places nobody has as much as is free",
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: "let inDoubt = false;",
     to: "true",
     why: NOTHING_TRIED,
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: "if (inDoubt && batch !== null && (await store.isStored(batch))) break;",
     from: "batch !== null",
     to: "true",
     why: NOTHING_TRIED,
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: "if (out.size === 0) return items;",
     from: "out.size === 0",
     to: "false",
     why: "equal: only a short cut; nobody is told, and the same messages stay",
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: "if (others.length > 0) records.push(...others);",
     to: "true",
     why: NOTHING_PUSHED,
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: "if (others.length > 0) records.push(...others);",
     to: "others.length >= 0",
     why: NOTHING_PUSHED,
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: "if (!canRetry || timers.monotonicMs() >= untilMs)",
     from: "timers.monotonicMs() >= untilMs",
     to: "timers.monotonicMs() > untilMs",
     why: "equal but for one instant of a clock that is never exact",
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: "log.warn({ err, attempt, in_doubt",
     from: "{ err, attempt, in_doubt: inDoubt, rows: rowsOf(items) }",
     to: "{}",
     why: LOGGED,
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: "log.warn({ err, attempt, in_doubt",
     from: '"commit failed; trying again"',
     to: '""',
     why: LOGGED,
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: 'log.error({ err: cause, rows: rowsOf(items) }, "commit given up',
     from: "{ err: cause, rows: rowsOf(items) }",
     to: "{}",
     why: LOGGED,
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: 'log.error({ err: cause, rows: rowsOf(items) }, "commit given up',
     from: '"commit given up; nothing was stored"',
     to: '""',
     why: LOGGED,
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: "{ err: cause, rows: rowsOf(items) },",
     from: "{ err: cause, rows: rowsOf(items) }",
     to: "{}",
     why: LOGGED,
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: '"outcome of a commit is unknown;',
     to: '""',
     why: LOGGED,
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: "{ leases: error.lost.length, rows: rowsOf(out) },",
     to: "{}",
     why: LOGGED,
   },
   {
-    file: GROUP_COMMIT,
+    file: COMMIT_ITEMS,
     code: '"leases were taken back;',
     to: '""',
     why: LOGGED,

@@ -312,14 +312,14 @@ export const BUGS: readonly Bug[] = [
   bug(
     "commit",
     "a message is stored although its caller left before",
-    "src/ingest/group-commit.ts",
+    "src/ingest/commit-items.ts",
     "        items = withoutGone(items);\n",
     "",
   ),
   bug(
     "commit",
     "the credit of a message whose caller left is not given back",
-    "src/ingest/group-commit.ts",
+    "src/ingest/commit-items.ts",
     "giveBack(out);\n    answer([...out], new CallerGoneError());",
     "answer([...out], new CallerGoneError());",
   ),
@@ -334,7 +334,7 @@ export const BUGS: readonly Bug[] = [
   bug(
     "idempotency",
     "the key of a caller who left stays taken",
-    "src/ingest/group-commit.ts",
+    "src/ingest/commit-items.ts",
     "answer([...out], new CallerGoneError());",
     "for (const { record } of out) leave(record.customerId);",
   ),
@@ -349,14 +349,14 @@ export const BUGS: readonly Bug[] = [
   bug(
     "commit",
     "a commit in doubt counts as failed",
-    "src/ingest/group-commit.ts",
+    "src/ingest/commit-items.ts",
     "inDoubt = true;\n          counts",
     "counts",
   ),
   bug(
     "commit",
     "a commit in doubt counts as stored",
-    "src/ingest/group-commit.ts",
+    "src/ingest/commit-items.ts",
     "if (inDoubt && batch !== null && (await store.isStored(batch))) break;",
     "if (inDoubt) break;",
   ),
