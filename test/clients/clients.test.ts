@@ -71,13 +71,13 @@ function holdsTo(line: Line, outcome: Outcome): void {
   if (outcome === "not always") {
     expect(statuses.filter((status) => status !== 202 && status !== 0)).toEqual([]);
   } else {
-    const wanted = outcome === "no answer" ? 0 : outcome;
+    const wanted = outcome === "no answer" ? 0 : outcome === "too late" ? 400 : outcome;
     expect({ ...line, statuses }).toEqual({ ...line, statuses: statuses.map(() => wanted) });
   }
 }
 
 /**
- * What a careful client does after no answer: sends the same request with the same key, on a new connection,
+ * What a careful client does after no answer, or none from Sluice: sends the same request with the same key, on a new connection,
  * and again while the first is still being processed.
  */
 async function repeat(reference: string): Promise<void> {
@@ -105,7 +105,7 @@ async function tryAll(program: Program, door: Door): Promise<void> {
     holdsTo(line, outcome);
     for (const [i, status] of line.statuses.entries()) {
       const reference = referenceOf(door, line, i + 1);
-      const repeated = outcome === "not always" && status === 0;
+      const repeated = (outcome === "not always" && status === 0) || outcome === "too late";
       if (repeated) await repeat(reference);
       const count = status === 202 || repeated ? 1 : 0;
       const stored = (await storedOf(door, line.client)).get(reference) ?? 0;
