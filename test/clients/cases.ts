@@ -10,8 +10,8 @@ export type Door = "direct" | "edge";
  * A status: the answer to all its messages, each stored and charged once if it is 202, otherwise not stored.
  * "no answer": none of them was answered or stored. "not always": each was answered with 202 or not at all;
  * one without an answer may have been stored, and a repeat with its key ends in exactly one message.
- * "too late": the client sends what the server doesn't read some time after the rest, so its answer is 400, but
- * the commit may have begun before; a repeat with its key ends in exactly one message.
+ * "too late": the client sends what the server doesn't read some time after the rest, so its answer is 400,
+ * but the commit may have begun before; a repeat with its key ends in exactly one message.
  */
 export type Outcome = 202 | 400 | 401 | "no answer" | "not always" | "too late";
 export type ClientCase = {

@@ -65,20 +65,23 @@ async function balance(): Promise<number> {
   return (JSON.parse((await api.ask("/v1/wallet")).text) as { balance: number }).balance;
 }
 
+/** The status that a client reports. */
+const REPORTED = { "no answer": 0, "too late": 400 } as const;
+
 function holdsTo(line: Line, outcome: Outcome): void {
   const { statuses } = line;
   expect(statuses.length).toBeGreaterThan(0);
   if (outcome === "not always") {
     expect(statuses.filter((status) => status !== 202 && status !== 0)).toEqual([]);
   } else {
-    const wanted = outcome === "no answer" ? 0 : outcome === "too late" ? 400 : outcome;
+    const wanted = typeof outcome === "number" ? outcome : REPORTED[outcome];
     expect({ ...line, statuses }).toEqual({ ...line, statuses: statuses.map(() => wanted) });
   }
 }
 
 /**
- * What a careful client does after no answer, or none from Sluice: sends the same request with the same key, on a new connection,
- * and again while the first is still being processed.
+ * What a careful client does after no answer, or none from Sluice: sends the same request with the same key, on
+ * a new connection, and again while the first is still being processed.
  */
 async function repeat(reference: string): Promise<void> {
   const body = { phone: "+989121234567", text: "x", type: "normal", reference };

@@ -69,7 +69,7 @@ ${clientCases.map(clientRow).join("\n")}
 "No answer" means that the client reports an error and nothing was stored. Bun doesn't recognise the JDK's
 \`Expect: 100-Continue\` because of its capital letter; the client waits for the interim answer until it times
 out. With pipelining on the direct port, requests that got no answer can be repeated with their
-\`Idempotency-Key\`. So can those of HTTP::Tiny with a trailer: it writes the trailer some time after the body,
+\`Idempotency-Key\`. So can those of HTTP::Tiny with a trailer, which it writes some time after the body,
 when the commit may have begun.
 
 ## Bytes on a socket
