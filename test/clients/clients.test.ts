@@ -80,8 +80,8 @@ function holdsTo(line: Line, outcome: Outcome): void {
 }
 
 /**
- * What a careful client does after no answer, or none from Sluice: sends the same request with the same key, on
- * a new connection, and again while the first is still being processed.
+ * What a careful client does after no answer, or none from Sluice: sends the same request with the same key,
+ * on a new connection, and again while the first is still being processed.
  */
 async function repeat(reference: string): Promise<void> {
   const body = { phone: "+989121234567", text: "x", type: "normal", reference };
