@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { commitsHeldUp } from "../support/held-up.ts";
 import {
   type IngestProcess,
   makeCustomer,
@@ -89,15 +90,6 @@ const gone = (route: Route): Promise<number> =>
 const settled = () =>
   until(async () => (await count("sluice_ingest_queue_messages")) === 0, "nothing waits for a commit");
 
-/** How many commits of this database wait for a lock on their lease, while `holdWallet` has it. */
-async function commitsHeldUp(): Promise<number> {
-  const [row] = await pool.query<{ n: number }[]>(
-    "SELECT COUNT(*) AS n FROM information_schema.processlist " +
-      "WHERE db=DATABASE() AND info LIKE 'UPDATE credit_leases%SET spent=spent+%'",
-  );
-  return Number(row?.n);
-}
-
 /** Locks the wallet and its leases, as a slow transaction would, until the returned function is called. */
 async function holdWallet(): Promise<() => Promise<void>> {
   let release: () => void = () => undefined;
@@ -163,7 +155,7 @@ test("a request whose client leaves while all commits are held up is not stored;
   const inCommit: OpenRequest[] = [];
   for (let n = 0; n < db.config.commitConnections; n++) {
     inCommit.push(openRequest(ingest.url, requestOf("send", `committing ${n}`, `committing ${n}`)));
-    const isTaken = async () => (await commitsHeldUp()) === inCommit.length;
+    const isTaken = async () => (await commitsHeldUp(pool)) === inCommit.length;
     await until(isTaken, "each has a connection of its own");
   }
   const queued = Array.from({ length: 40 }, (_, n) => {
