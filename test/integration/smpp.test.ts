@@ -135,8 +135,8 @@ test("a link that is cut again and again in the middle of a window: nothing is s
   const ids = taken(); // throws for a part that came twice
   const delivered = rows.filter(({ status }) => status === "delivered");
   for (const { phone, parts } of delivered) expect(ids.get(phone)).toHaveLength(parts);
-  // Only those whose answer was lost stay unknown and reserved: no id of theirs is known, so no report is. Some
-  // 20 cuts lose some 20 of them each, by chance.
+  // Only those whose answer was lost stay unknown and reserved: no id of theirs is known, so no report is.
+  // How many are lost is chance: there are some 20 cuts, each in a window of 40.
   const lost = rows.length - delivered.length;
   expect(lost).toBeGreaterThan(0);
   expect(lost).toBeLessThan(rows.length / 2);
