@@ -73,7 +73,7 @@ const untilAll = (records: LaneRecord[], status: string) =>
     async () => (await rowsOf(records)).every((row) => row.status === status),
     `all are ${status}`,
     45_000,
-    relay.log,
+    () => `${relay.log()}\n${sender.log()}`,
   );
 const taken = () => ["A", "B", "C"].flatMap((name) => down.received(name));
 const swept = () => relay.count("sluice_relay_swept_total");
