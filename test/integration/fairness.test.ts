@@ -61,8 +61,7 @@ test("a customer with few messages passes a flood that was there before", async 
   const passed = await count(
     `messages WHERE customer_id=${flood} AND status='sent' AND updated_at<${lastOfOther}`,
   );
-  // Some 1,200. The sender reads past the flood while it sends of it, on a busy machine more slowly.
-  expect(passed).toBeLessThan(4_500);
+  expect(passed).toBeLessThan(3_000);
   await until(async () => (await sentOf(flood)) === 6_000, "the flood is sent", 90_000, sender.log);
   expect(new Set(taken()).size).toBe(6_020);
   expect(taken()).toHaveLength(6_020);
