@@ -116,12 +116,12 @@ export function requeue(pool: Pool, lost: readonly Queued[], nowMs: number): Pro
 const isQueued = ({ to }: Change): boolean => to === "queued";
 const idOf = ({ record }: Change): string => record.id;
 
-/** The id below which no message of the lane is open; the lowest possible one before the first sweep. */
-export async function openFrom(conn: Pick<Connection, "query">, lane: Lane): Promise<string> {
+/** The id below which no message of the lane is open; null before the first sweep, and once it is deleted. */
+export async function openFrom(conn: Pick<Connection, "query">, lane: Lane): Promise<string | null> {
   const [row] = await conn.query<{ open_from: string }[]>(
     `SELECT open_from FROM sweeps WHERE lane='${lane}'`,
   );
-  return row?.open_from ?? ulidBound(0);
+  return row?.open_from ?? null;
 }
 
 /** Stores that no message of the lane is open below this id. What another process has found stays. */

@@ -46,6 +46,7 @@ const LOOK_MS = 300;
 const REQUEUE_MAX = 10 * CLAIM_ROWS_MAX;
 // Allowance for the time between a message's updated_at and its commit, on top of `afterMs`.
 const SLACK_MS = 2_000;
+const FIRST_ID = ulidBound(0);
 
 type State =
   | { at: "outbox"; momentMs: number; lastRow: number }
@@ -175,8 +176,11 @@ async function searchOf(
   begun: Search | null,
   before: string,
 ): Promise<Search> {
-  const mark = await openFrom(conn, lane.lane);
-  const isOver = isForgotten(lane.swept, mark);
+  const stored = await openFrom(conn, lane.lane);
+  const mark = stored ?? FIRST_ID;
+  // Stored at once: if it is deleted while the first search runs, that one is over, too.
+  if (stored === null) await setOpenFrom(conn, lane.lane, mark);
+  const isOver = stored === null || isForgotten(lane.swept, mark);
   if (isOver) lane.swept = null;
   if (begun !== null && !isOver) return begun;
   const { swept } = lane;

@@ -13,6 +13,9 @@ import { createDownstream, type Downstream, type Role, until } from "../support/
 
 const AFTER_MS = 5_000;
 const OLD_MS = 60_000;
+const OLDEST_MS = 120_000;
+// What one look of the sweep requeues at most.
+const REQUEUE_MAX = 2_000;
 // Several ticks of a sweep that had something to find.
 const QUIET_MS = 5_000;
 
@@ -21,6 +24,7 @@ let customerId: number;
 let relay: Role;
 let sender: Role;
 const oldId = createIdFactory({ now: () => Date.now() - OLD_MS });
+const oldestId = createIdFactory({ now: () => Date.now() - OLDEST_MS });
 /** Above those, but so old that a sweep has looked there. */
 const betweenId = createIdFactory({ now: () => Date.now() - OLD_MS / 2 });
 
@@ -94,6 +98,18 @@ test("while a record of the lane is unread in Kafka, nothing of the lane is requ
   );
   expect(taken().toSorted()).toEqual([...lost, ...unread].map((record) => record.id).toSorted());
 }, 60_000);
+
+test("a sweep that is to start over does so even in the middle of its first search", async () => {
+  const before = await swept();
+  // More than one look requeues, so that the rest is left to the next one, a tick later.
+  const many = Array.from({ length: REQUEUE_MAX + 1 }, () => old({ cost: 1 }));
+  const below = old({ id: oldestId(), createdAtMs: Date.now() - OLDEST_MS });
+  await lose(many);
+  await until(async () => (await swept()) >= before + REQUEUE_MAX, "most are requeued", 30_000, relay.log);
+  await lose([below]);
+  await untilAll([...many, below], "sent");
+  expect(await swept()).toBe(before + many.length + 1);
+}, 120_000);
 
 test("a lost record that turns up later is skipped, because its attempt is over", async () => {
   const record = old();
