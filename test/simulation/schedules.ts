@@ -124,11 +124,12 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     const body = inMs === null ? "" : JSON.stringify({ send_at: timeText(inMs) });
     const route = inMs === null ? "cancel" : "change";
     const request: Request = { route, owner, body: Buffer.from(body), key: null, id };
+    const askedMs = kernel.wallMs(null);
     let isHeard = true;
     kernel.after(random.between(0.1, 2), to.of, () => {
       const answered = (answer: Answer | null) =>
         void kernel.after(random.between(0.1, 2), null, () => {
-          if (answer !== null && isHeard) check(id, inMs === null ? null : body, answer);
+          if (answer !== null && isHeard) check(id, inMs === null ? null : body, askedMs, answer);
           if (answer?.status !== 200 && again < AGAIN_MAX) ask(owner, id, inMs, again + 1);
         });
       to.handle(request, { traceparent: "", isGone: () => !isHeard }).then(answered, () => answered(null));
@@ -136,7 +137,7 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     });
   };
 
-  const check = (id: string, change: string | null, { status, body }: Answer): void => {
+  const check = (id: string, change: string | null, askedMs: number, { status, body }: Answer): void => {
     const message = model.messages.get(id);
     const detail = () => `${id} ${change ?? "canceled"}: ${status} ${body}; it is ${message?.status}`;
     kernel.note("answer", `${change === null ? "cancel" : "change"} ${id} ${status}`);
@@ -146,8 +147,9 @@ export function createSchedules(kernel: Kernel, seed: number, { model, ingests, 
     } else if (status === 200) {
       counts.changed++;
       const atMs = Date.parse((JSON.parse(change as string) as { send_at: string }).send_at);
-      // What is over by the process's clock is sent at once.
-      const isStored = [...(times.get(id) ?? [])].some((ms) => ms >= atMs && ms < atMs + WALLS_MS);
+      // What is over by the process's clock is sent at once; the process may have stood still before it read.
+      const untilMs = atMs + WALLS_MS + kernel.wallMs(null) - askedMs;
+      const isStored = [...(times.get(id) ?? [])].some((ms) => ms >= atMs && ms < untilMs);
       hold(isStored, "a change that is answered is stored", detail);
     } else if (status === 409)
       hold(message?.status !== "scheduled", "409 only for what is no longer scheduled", detail);
