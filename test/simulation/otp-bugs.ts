@@ -15,6 +15,13 @@ export const OTP_BUGS: readonly Bug[] = [
   ),
   bug(
     "otp",
+    "a code is right for ever",
+    OTPS,
+    "`verified_at IS NULL AND tries<${OTP_TRIES_MAX} AND expires_at>NOW(3)`",
+    "`verified_at IS NULL AND tries<${OTP_TRIES_MAX}`",
+  ),
+  bug(
+    "otp",
     "two processes verify a code at once",
     OTPS,
     'change("verified_at=NOW(3),code_hash=NULL", "verified_at IS NULL")',

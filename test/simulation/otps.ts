@@ -3,10 +3,10 @@
 // from a generator of its own, and only in one seed of seven, so that the other seeds run as they would
 // without.
 // Invariants checked here: of a code at most OTP_TRIES_MAX tries are answered, at most one of them with a
-// success, and none once a newer code has taken its place; the right code is never called wrong, nor another
-// one right; no more codes are stored for a phone than is allowed; operators get the text with the code; the
-// database never has it in the clear, and not even sealed once its message can't be submitted any more; the
-// same key gets the same bytes.
+// success, and none once a newer code has taken its place or its time is over; the right code is never called
+// wrong, nor another one right; no more codes are stored for a phone than is allowed; operators get the text
+// with the code; the database never has it in the clear, and not even sealed once its message can't be
+// submitted any more; the same key gets the same bytes.
 
 import { CODE } from "../../src/core/otp-code.ts";
 import type { OtpRules } from "../../src/core/otp-guard.ts";
@@ -37,6 +37,8 @@ export type Otps = {
   /** Call it after the model's. */
   onCommit(changes: readonly RowChange[]): void;
   onSubmit(message: LaneRecord): void;
+  /** Sees each time that the database reads its clock, and returns it. */
+  onNow(nowMs: number): number;
   /** Nothing waits for an answer or for a retry. */
   isIdle(): boolean;
   /** Call it when nothing is running any more. */
@@ -47,7 +49,9 @@ type Deps = { model: Model; ingests: () => readonly Ingest[]; isCalm: () => bool
 /** A code that was answered. */
 type Sent = { id: string; owner: KeyOwner; messageId: string; code: string; tries: number; wins: number };
 /** A code as it is stored. `isReplaced`: its row belongs to a newer one. */
-type Stored = { tries: number; isVerified: boolean; isReplaced: boolean };
+type Stored = { tries: number; isVerified: boolean; isReplaced: boolean; expiresAtMs: number };
+/** A verification, and the times between which the database's clock was while it was under way. */
+type Try = { one: Sent; given: string; wasReplaced: boolean; earliestMs: number; latestMs: number };
 
 const SEEDS = 7;
 const WITH_OTPS = 5;
@@ -86,6 +90,7 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
   const sent = new Map<string, Sent>();
   const stored = new Map<string, Stored>();
   const storedFor = new Map<string, number>();
+  const underWay = new Set<Try>();
   /** Messages whose code was replaced by one of the same commit, so that it was never seen stored. */
   const overtaken = new Set<string>();
   /** By its key: the bytes of a 202. */
@@ -158,7 +163,7 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     hold(isExpress, "a code is an express message", detail);
     if (!stored.has(id)) {
       hold(overtaken.has(messageId), "every 202 is stored", detail);
-      stored.set(id, { tries: 0, isVerified: false, isReplaced: true });
+      stored.set(id, { tries: 0, isVerified: false, isReplaced: true, expiresAtMs: Infinity });
     }
     counts["codes sent"]++;
     const one: Sent = { id, owner, messageId, code, tries: 0, wins: 0 };
@@ -174,6 +179,8 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     const { id, owner, code } = one;
     const given = isRight ? code : String(random.int(10_000)).padStart(LENGTH, "0");
     const wasReplaced = stored.get(id)?.isReplaced === true;
+    const tried: Try = { one, given, wasReplaced, earliestMs: Infinity, latestMs: -Infinity };
+    underWay.add(tried);
     const request = {
       route: "verify",
       owner,
@@ -182,11 +189,13 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
       id,
     };
     ask(request as Request, (answer) => {
-      if (answer !== null) checkVerified(one, given, wasReplaced, answer);
+      underWay.delete(tried);
+      if (answer !== null) checkVerified(tried, answer);
     });
   };
 
-  const checkVerified = (one: Sent, given: string, wasReplaced: boolean, { status, body }: Answer): void => {
+  const checkVerified = (tried: Try, { status, body }: Answer): void => {
+    const { one, given, wasReplaced, earliestMs, latestMs } = tried;
     const row = stored.get(one.id) as Stored;
     const { code, otp_status } = JSON.parse(body) as Record<string, unknown>;
     const detail = () => `${one.id} with ${given} for ${one.code}: ${status} ${body}; ${JSON.stringify(row)}`;
@@ -195,14 +204,20 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     if (isSuccess || code === "otp_wrong") {
       hold(isSuccess === (given === one.code), "only the right code is right", detail);
       hold(!wasReplaced, "a code that was replaced is over", detail);
+      hold(row.expiresAtMs > earliestMs, "a code that has expired is over", detail);
       hold(++one.tries <= OTP_TRIES_MAX, "a code has five tries", detail);
       if (isSuccess)
         hold(++one.wins === 1 && row.isVerified, "a code is verified once, and stored so", detail);
       counts[isSuccess ? "codes verified" : "codes wrong"]++;
     } else if (code === "otp_over") {
       counts["codes over"]++;
-      const isSo = otp_status === "locked" ? row.tries === TRIES_MAX : row.isVerified;
-      hold(isSo, "a code is over by its tries, or because it was verified", detail);
+      const ends = new Map<unknown, boolean>([
+        ["locked", row.tries === TRIES_MAX],
+        ["verified", row.isVerified],
+        ["expired", row.expiresAtMs <= latestMs],
+      ]);
+      const isSo = ends.get(otp_status) === true;
+      hold(isSo, "a code is over by its tries, by its time, or because it was verified", detail);
     } else if (code === "not_found") hold(row.isReplaced, "404 only for a code that was replaced", detail);
     else hold(status === 503 && !isCalm(), "no other answer to a verification", detail);
   };
@@ -216,7 +231,7 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
       if (old !== undefined) old.isReplaced = true;
     }
     const detail = () => JSON.stringify(after);
-    const row = stored.get(id) ?? { tries: 0, isVerified: false, isReplaced: false };
+    const row = stored.get(id) ?? { tries: 0, isVerified: false, isReplaced: false, expiresAtMs: 0 };
     hold(
       Number(after.tries) >= row.tries && Number(after.tries) <= TRIES_MAX,
       "tries only grow, to five",
@@ -224,6 +239,7 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
     );
     row.tries = Number(after.tries);
     row.isVerified = after.verified_at !== null;
+    row.expiresAtMs = Number(after.expires_at);
     stored.set(id, row);
     if (!isNew) return;
     hold(row.tries === 0 && !row.isVerified, "a new code has all its tries", detail);
@@ -291,6 +307,13 @@ export function createOtps(kernel: Kernel, seed: number, { model, ingests, isCal
           hold(false, "an operator gets the text with its code", () => `${message.id}: ${message.text}`),
         );
       submitted.set(message.id, code);
+    },
+    onNow(nowMs) {
+      for (const tried of underWay) {
+        tried.earliestMs = Math.min(tried.earliestMs, nowMs);
+        tried.latestMs = Math.max(tried.latestMs, nowMs);
+      }
+      return nowMs;
     },
     onCommit(changes) {
       if (!has) return;

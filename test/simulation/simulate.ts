@@ -152,7 +152,7 @@ function runSeed(kernel: Kernel, seed: number, { specs, stats, watch }: Run): vo
   const server = createServer(specs, {
     ...(watch.journal === undefined ? {} : { journal: watch.journal }),
     after: (delayMs, run) => void kernel.after(delayMs, null, run),
-    nowMs: databaseNowMs,
+    nowMs: () => otps.onNow(databaseNowMs()),
     pauseMs: () => (kernel.nowMs() > 0 && random.chance(rates.statementPause) ? random.between(0.05, 3) : 0),
     fault: (statement) => {
       const locks = statement.k === "select" ? statement.lock : /^(insert|update|delete)$/.test(statement.k);
