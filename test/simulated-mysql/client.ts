@@ -36,6 +36,7 @@ export type Network = {
   slow(of: Process, forMs: number): void;
   /** All connections of a process break, and new ones are refused for a while. */
   cutOff(of: Process, forMs: number): void;
+  isCutOff(of: Process): boolean;
 };
 
 type Query = Parameters<RawConnection["query"]>[0];
@@ -47,6 +48,7 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
   const connections = new Set<Connection>();
   const cutUntilMs = new Map<Process, number>();
   const slowUntilMs = new Map<Process, number>();
+  const isCutOff = (of: Process): boolean => (cutUntilMs.get(of) ?? 0) > kernel.nowMs();
   const latencyOf = (of: Process) => {
     if ((slowUntilMs.get(of) ?? 0) > kernel.nowMs()) return random.between(10, 120);
     return random.chance(faults.slow) ? random.between(5, 400) : random.between(0.05, 0.4);
@@ -143,7 +145,7 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
       total++;
       return new Promise((resolve, reject) => {
         kernel.after(latencyOf(of) + 0.2, of, () => {
-          const session = (cutUntilMs.get(of) ?? 0) > kernel.nowMs() ? null : server.connect(of);
+          const session = isCutOff(of) ? null : server.connect(of);
           if (session === null) {
             gone();
             return reject(lostError("ECONNREFUSED"));
@@ -173,5 +175,6 @@ export function createNetwork(kernel: Kernel, server: Server, faults: NetworkFau
       cutUntilMs.set(of, kernel.nowMs() + forMs);
       for (const conn of connections) if (conn.of === of) drop(conn, random.between(0, 200));
     },
+    isCutOff,
   };
 }
