@@ -91,7 +91,7 @@ const left = async (): Promise<number> => {
 
 test("a scheduled message is reserved at once, waits without an outbox row, and is queued within a second of its time", async () => {
   const before = await left();
-  const sendAt = inMs(2_500);
+  const sendAt = inMs(5_000);
   const answer = await send({ send_at: sendAt, valid_for: 60 });
   expect(answer).toMatchObject({ status: "scheduled", send_at: sendAt });
   expect(await left()).toBe(before - 500);
@@ -100,7 +100,12 @@ test("a scheduled message is reserved at once, waits without an outbox row, and 
   const [body = {}] = await list();
   expect(body).toMatchObject({ id: answer.id, status: "scheduled", send_at: sendAt, attempts: 0 });
   expect(Date.parse(body.valid_until as string)).toBe(Date.parse(sendAt) + 60_000);
-  await until(async () => (await rowOf(answer.id))?.status !== "scheduled", "it is queued", 5_000, relay.log);
+  await until(
+    async () => (await rowOf(answer.id))?.status !== "scheduled",
+    "it is queued",
+    10_000,
+    relay.log,
+  );
   const lateMs = Date.now() - Date.parse(sendAt);
   expect(lateMs).toBeGreaterThanOrEqual(0);
   expect(lateMs).toBeLessThan(1_000);
