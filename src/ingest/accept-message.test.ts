@@ -13,7 +13,7 @@ import type { NewOtp } from "../ledger/otps.ts";
 import { type Accepted, createAcceptMessage, type OtpOfMessage, type Payer } from "./accept-message.ts";
 import { promiseOf } from "./express-promise.ts";
 import type { GroupCommit } from "./group-commit.ts";
-import type { Lease, Reservation } from "./lease-table.ts";
+import type { Lease, Paid } from "./lease-table.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
 const payer = {
@@ -60,7 +60,7 @@ function setUp(fails: { reserve?: Error; store?: Error } = {}, waitMs = 0, isOut
         giveBack: (_, parts) => void done.push(`give back ${parts}`),
       },
       book: {
-        reserve(_: number, cost: number): Reservation {
+        reserveOrStore(_: number, cost: number): Paid {
           done.push(`reserve ${cost}`);
           if (fails.reserve !== undefined) throw fails.reserve;
           return { lease: {} as Lease, cost, balanceAfter: 4_000 };

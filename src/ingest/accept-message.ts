@@ -18,14 +18,16 @@ import type { AcceptedStatus, Encoding, Lane } from "../core/message.ts";
 import { cost as costOf } from "../core/money.ts";
 import { destinationRefused, type PricePlan, priceOf } from "../core/price-plan.ts";
 import type { Customer } from "../customers/customers.ts";
-import type { KeptAnswer } from "../ledger/idempotency.ts";
+import type { KeptAnswer, KeyClaim } from "../ledger/idempotency.ts";
 import type { NewOtp } from "../ledger/otps.ts";
 import { type Promised, type PromiseTerms, retryAfterS } from "./express-promise.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import type { LeaseBook } from "./lease-book.ts";
-import type { Reservation } from "./lease-table.ts";
+import type { Paid, Rider } from "./lease-table.ts";
 import type { OptOuts } from "./opt-outs.ts";
 import type { RateLimits, Rates } from "./rate-limits.ts";
+
+const NO_OTHERS: readonly LaneRecord[] = [];
 
 /** The customer who pays. */
 export type Payer = Pick<
@@ -96,19 +98,29 @@ export type AcceptDeps = {
 export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): AcceptMessage {
   const { book, commits, limits, optOuts, id } = deps;
   const wayOf = createWayOf(deps, terms);
-  /** Gets both a place in the queue and the credit, or neither; null: no credit is reserved yet. */
-  const reserve = async (
-    { customerId, cost, unreserved }: LaneRecord,
-    isGone: IsGone,
-  ): Promise<Reservation | null> => {
+  /**
+   * Gets both a place in the queue and the credit, or neither, and stores the message. Returns the balance
+   * after it; null: no credit is reserved yet.
+   */
+  const store = async (rider: Rider, isGone: IsGone): Promise<number | null> => {
+    const { record, otp } = rider;
+    const { customerId, cost, unreserved } = record;
     commits.admit(customerId);
-    if (unreserved === true) return null;
+    if (unreserved === true) {
+      await commits.store(record, null, rider.keyOf(null), isGone, NO_OTHERS, otp);
+      return null;
+    }
+    let paid: Paid;
     try {
-      return await book.reserve(customerId, cost, isGone);
+      paid = await book.reserveOrStore(customerId, cost, isGone, rider);
     } catch (error) {
       commits.leave(customerId);
       throw error;
     }
+    const { balanceAfter } = paid;
+    if ("isStored" in paid) commits.stored(customerId);
+    else await commits.store(record, paid, rider.keyOf(balanceAfter), isGone, NO_OTHERS, otp);
+    return balanceAfter;
   };
 
   return async ({ payer, draft: wanted, fallback, kept, traceparent, isGone, otp }) => {
@@ -120,15 +132,13 @@ export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): Acce
     try {
       const record = recordOf(id(), payer, draft, { traceparent, promisedMs });
       if (otp !== undefined) record.sealedCode = otp.sealedCode;
-      const reservation = await reserve(record, isGone);
-      const accepted = acceptedOf(record, payer, reservation);
-      const claim =
-        kept === null
-          ? null
-          : { ...kept.key, owner: record.id, status: kept.status, answer: kept.answerOf(accepted) };
-      if (otp === undefined) await commits.store(record, reservation, claim, isGone);
-      else await commits.store(record, reservation, claim, isGone, [], newOtp(record, otp));
-      return { accepted, rate };
+      const keyOf = (balanceAfter: number | null): KeyClaim | null => {
+        if (kept === null) return null;
+        const answer = kept.answerOf(acceptedOf(record, payer, balanceAfter));
+        return { ...kept.key, owner: record.id, status: kept.status, answer };
+      };
+      const rider = { record, keyOf, otp: otp === undefined ? undefined : newOtp(record, otp) };
+      return { accepted: acceptedOf(record, payer, await store(rider, isGone)), rate };
     } catch (error) {
       if (error instanceof CallerGoneError) limits.giveBack(payer, draft.parts);
       throw error;
@@ -212,7 +222,7 @@ const newOtp = (record: LaneRecord, { otpId, hash, ttlMs }: OtpOfMessage): NewOt
   expiresAtMs: record.createdAtMs + ttlMs,
 });
 
-function acceptedOf(r: LaneRecord, { currency }: Payer, reservation: Reservation | null): Accepted {
+function acceptedOf(r: LaneRecord, { currency }: Payer, balanceAfter: number | null): Accepted {
   const accepted: Accepted = {
     id: r.id,
     customerId: r.customerId,
@@ -221,7 +231,7 @@ function acceptedOf(r: LaneRecord, { currency }: Payer, reservation: Reservation
     parts: r.parts,
     cost: r.cost,
     currency,
-    balanceAfter: reservation === null ? null : reservation.balanceAfter,
+    balanceAfter,
     status: "queued",
     guaranteedByMs: r.guaranteedByMs,
   };

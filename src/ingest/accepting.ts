@@ -84,14 +84,20 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const callers = startCallers(role, { pool: readPool, limits, onSkew: clockGuard.observe });
   role.check("clock", () => (clockGuard.isRight() ? "ok" : "down"));
 
-  const { leaseTtlMs } = config;
-  const leases = meteredLeases(createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), metrics);
-  const book = createLeaseBook({ store: leases, timers: systemTimers, log }, { leaseTtlMs });
-  const counts = metrics.counts("sluice_ingest", ["commits_total", "accepted_total", "in_doubt_total"]);
+  const counts = metrics.counts("sluice_ingest", [
+    "commits_total",
+    "accepted_total",
+    "stored_with_grant_total",
+    "in_doubt_total",
+  ]);
   const jobs = { timers: systemTimers, metrics, log };
   const largestMs = Math.max(config.expressPromiseMs, config.expressPromiseMaxMs);
   const terms = { usualMs: config.expressPromiseMs, largestMs };
   const lanes = startLaneWatch({ ...jobs, pool: readPool, linkOf }, terms);
+  const { leaseTtlMs } = config;
+  const leaseDeps = { ...ledger, heldLinkOf: lanes.heldLinkOf };
+  const leases = meteredLeases(createLeaseStore(leaseDeps, { nodeId, ttlMs: leaseTtlMs }), metrics);
+  const book = createLeaseBook({ store: leases, timers: systemTimers, log }, { leaseTtlMs });
   const store = meteredAccept(createAcceptStore(commitPool, lanes.heldLinkOf), metrics);
   const commits = createGroupCommit(
     { store, book, counts, timers: systemTimers, log },

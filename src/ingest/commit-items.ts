@@ -43,10 +43,13 @@ export type Item = {
   reject: (error: Error) => void;
 };
 
-export type CommitCounts = { commits_total: number; accepted_total: number; in_doubt_total: number };
+export type CommitCounts = Record<
+  "commits_total" | "accepted_total" | "stored_with_grant_total" | "in_doubt_total",
+  number
+>;
 export type CommitDeps = {
   store: AcceptStore;
-  book: LeaseBook;
+  book: Pick<LeaseBook, "committed" | "giveBack" | "lost">;
   counts: CommitCounts;
   timers: Timers;
   log: Log;

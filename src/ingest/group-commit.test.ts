@@ -10,7 +10,7 @@ import { KeyTakenError } from "../ledger/idempotency.ts";
 import { createLog } from "../platform/log.ts";
 import { systemTimers, type Timers } from "../platform/timers.ts";
 import { createGroupCommit } from "./group-commit.ts";
-import type { LeaseBook } from "./lease-book.ts";
+import type { CommitDeps } from "./commit-items.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
 
 type Step = (batch: CommitBatch) => Error | null;
@@ -36,15 +36,10 @@ function fastTimers(): Timers {
 function setUp(steps: Step[], isStored: boolean[] = [], timers = systemTimers) {
   const credit = { committed: [] as number[], returned: [] as number[], lost: [] as number[] };
   const batches: string[][] = [];
-  const book: LeaseBook = {
-    reserve: () => {
-      throw new Error("not used here");
-    },
+  const book: CommitDeps["book"] = {
     committed: ({ cost }) => void credit.committed.push(cost),
     giveBack: ({ cost }) => void credit.returned.push(cost),
     lost: ({ cost }) => void credit.lost.push(cost),
-    stats: () => ({ leases: 0, available: 0, waiting: 0 }),
-    stop: () => Promise.resolve(),
   };
   const store = {
     accept(batch: CommitBatch) {
@@ -54,7 +49,7 @@ function setUp(steps: Step[], isStored: boolean[] = [], timers = systemTimers) {
     },
     isStored: () => Promise.resolve(isStored.shift() ?? false),
   };
-  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0 };
+  const counts = { commits_total: 0, accepted_total: 0, stored_with_grant_total: 0, in_doubt_total: 0 };
   const deps = { store, book, counts, timers, log: createLog("test", "silent") };
   const commits = createGroupCommit(deps, { connections: 1, nodeId: "node", now: () => 1 });
   const lease = { customerId: 7, epoch: 1 } as Lease;

@@ -36,6 +36,8 @@ export type GroupCommit = Pick<Admission, "admit" | "leave" | "admitted"> &
       others?: readonly LaneRecord[],
       otp?: NewOtp,
     ): Promise<void>;
+    /** Gives back the place of a message that was stored with its grant (lease-riders.ts). */
+    stored(customerId: number): void;
     /** Resolves when everything admitted has been answered. */
     drained(): Promise<void>;
   };
@@ -148,6 +150,11 @@ export function createGroupCommit(
           wake();
         }
       }),
+    stored(customerId) {
+      deps.counts.accepted_total++;
+      deps.counts.stored_with_grant_total++;
+      leave(customerId);
+    },
     async drained() {
       while (admitted() > 0) await timers.sleep(5);
     },

@@ -11,7 +11,14 @@ import type { Log } from "../platform/log.ts";
 import type { Timers } from "../platform/timers.ts";
 import { createHeartbeat } from "./heartbeat.ts";
 import { createRefill } from "./lease-refill.ts";
-import { createLeaseTable, type Lease, type Reservation } from "./lease-table.ts";
+import {
+  createLeaseTable,
+  type Lease,
+  type Paid,
+  type Reservation,
+  type Rider,
+  type Waiter,
+} from "./lease-table.ts";
 import { startUpkeep } from "./lease-upkeep.ts";
 
 export type LeaseBook = {
@@ -26,6 +33,8 @@ export type LeaseBook = {
     isGone?: IsGone,
     unit?: number,
   ): Reservation | Promise<Reservation>;
+  /** The same for one message, which may be stored by the transaction that grants its credit. */
+  reserveOrStore(customerId: number, cost: number, isGone: IsGone, rider: Rider): Reservation | Promise<Paid>;
   committed(reservation: Reservation): void;
   /** The message was certainly not stored: its credit returns to the lease. */
   giveBack(reservation: Reservation): void;
@@ -67,24 +76,32 @@ export function createLeaseBook(
   const refill = createRefill({ store, table, heartbeat, timers, log, drop });
   const upkeep = startUpkeep({ store, table, heartbeat, timers, log, drop });
 
+  const pay = (
+    customerId: number,
+    { cost, unit, isGone, rider }: Pick<Waiter, "cost" | "unit" | "isGone" | "rider">,
+  ): Reservation | Promise<Paid> => {
+    if (stopped) throw new SluiceError("unavailable", { detail: "The process is stopping." });
+    if (table.leases.size >= leasesMax && !table.leases.has(customerId) && !upkeep.makeRoom())
+      throw new SluiceError("overloaded");
+    const lease = table.of(customerId);
+    const mayTake = lease.available >= cost && lease.waiting.length === 0 && !lease.strict;
+    if (mayTake && heartbeat.isAlive()) {
+      const reservation = table.take(lease, cost, timers.monotonicMs(), unit);
+      if (lease.available < lease.low && !lease.refilling) refill.ahead(lease);
+      return reservation;
+    }
+    const untilMs = timers.monotonicMs() + RECALL_WAIT_MAX_MS;
+    return new Promise((resolve, reject) => {
+      table.wait(lease, { cost, unit, untilMs, isGone, rider, resolve, reject });
+      refill.now(lease);
+    });
+  };
+
   return {
-    reserve(customerId, cost, isGone = neverGone, unit = cost) {
-      if (stopped) throw new SluiceError("unavailable", { detail: "The process is stopping." });
-      if (table.leases.size >= leasesMax && !table.leases.has(customerId) && !upkeep.makeRoom())
-        throw new SluiceError("overloaded");
-      const lease = table.of(customerId);
-      const mayTake = lease.available >= cost && lease.waiting.length === 0 && !lease.strict;
-      if (mayTake && heartbeat.isAlive()) {
-        const reservation = table.take(lease, cost, timers.monotonicMs(), unit);
-        if (lease.available < lease.low && !lease.refilling) refill.ahead(lease);
-        return reservation;
-      }
-      const untilMs = timers.monotonicMs() + RECALL_WAIT_MAX_MS;
-      return new Promise((resolve, reject) => {
-        table.wait(lease, { cost, unit, untilMs, isGone, resolve, reject });
-        refill.now(lease);
-      });
-    },
+    // Nothing is stored for those that don't ride.
+    reserve: (customerId, cost, isGone = neverGone, unit = cost) =>
+      pay(customerId, { cost, unit, isGone, rider: null }) as Reservation | Promise<Reservation>,
+    reserveOrStore: (customerId, cost, isGone, rider) => pay(customerId, { cost, unit: cost, isGone, rider }),
     committed: table.committed,
     giveBack: table.giveBack,
     lost(reservation) {

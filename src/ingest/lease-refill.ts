@@ -9,7 +9,8 @@
 import { CallerGoneError } from "../core/caller.ts";
 import { SluiceError } from "../core/errors.ts";
 import { RECALL_STEP_MS } from "../core/limits.ts";
-import { type Grant, grantable, refusalOf, type Want } from "../ledger/grant.ts";
+import { CommitInDoubtError } from "../ledger/accept.ts";
+import { elsewhereOf, type Grant, grantable, refusalOf, type Want } from "../ledger/grant.ts";
 import { type LeaseStore, NodeExpiredError } from "../ledger/lease.ts";
 import { LEASE_BATCH_MAX } from "../ledger/lease-rows.ts";
 import type { Log } from "../platform/log.ts";
@@ -17,6 +18,7 @@ import { isConnectionLost } from "../platform/mysql-errors.ts";
 import type { Timers } from "../platform/timers.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { targetOf } from "./lease-size.ts";
+import { createRiders, type Ride } from "./lease-riders.ts";
 import type { Lease, LeaseTable, Waiter } from "./lease-table.ts";
 
 export type Refill = {
@@ -41,6 +43,7 @@ export const AHEAD_LINGER_MS = 100;
 export function createRefill({ store, table, heartbeat, timers, log, drop }: RefillDeps): Refill {
   const urgent = new Set<Lease>();
   const ahead = new Set<Lease>();
+  const rideOf = createRiders({ store, table, timers, log, refill: (lease) => now(lease) });
 
   const refill = async (wanting: Lease[], skipLocked: boolean) => {
     if (wanting.length === 0) return;
@@ -52,32 +55,35 @@ export function createRefill({ store, table, heartbeat, timers, log, drop }: Ref
     try {
       const nowMs = timers.monotonicMs();
       const wants = wanting.map((lease) => wantOf(lease, nowMs));
-      const grants = await store.grant(wants, { skipLocked });
+      const ride = rideOf(wanting);
+      const grants = await ride.grant(wants, { skipLocked });
       const byCustomer = new Map(grants.map((g) => [g.customerId, g]));
       for (const lease of wanting) {
         table.refillEnds(lease);
         const grant = byCustomer.get(lease.customerId);
-        if (grant !== undefined && table.isCurrent(lease)) settle(lease, grant, asked.get(lease) as number);
+        if (grant !== undefined && table.isCurrent(lease))
+          settle(lease, grant, asked.get(lease) as number, ride);
       }
+      ride.answer();
     } catch (err) {
       // The outcome of the grant is unknown, unless the server itself reported a failure.
-      if (isConnectionLost(err)) wanting.forEach(doubt);
+      if (err instanceof CommitInDoubtError || isConnectionLost(err)) wanting.forEach(doubt);
       throw err;
     } finally {
       for (const lease of wanting) table.refillEnds(lease);
     }
   };
 
-  const settle = (lease: Lease, grant: Grant, asked: number) => {
+  const settle = (lease: Lease, grant: Grant, asked: number, ride: Ride) => {
     if (grant.fenced) {
       log.warn({ customer_id: lease.customerId }, "lease was taken back; starting a new one");
       return drop(lease);
     }
-    const strict = grant.mode !== "lease";
-    // A strict customer's other leases hold only what is being committed.
-    const elsewhere = grant.balance + (strict ? 0 : grant.elsewhere);
-    table.granted(lease, { granted: grant.granted, own: grant.own, elsewhere, strict }, timers.monotonicMs());
-    const again = serve(lease, grant, asked);
+    const { granted, own } = grant;
+    const terms = { granted, own, elsewhere: elsewhereOf(grant), strict: grant.mode !== "lease" };
+    table.granted(lease, terms, timers.monotonicMs());
+    const rode = ride.pay(lease);
+    const again = serve(lease, grant, asked - rode);
     table.served(lease);
     if (lease.waiting.length === 0) return;
     if (again === "now") now(lease);

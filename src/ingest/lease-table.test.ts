@@ -17,6 +17,7 @@ const waiter = (cost = 500): Waiter => ({
   unit: cost,
   untilMs: 0,
   isGone: neverGone,
+  rider: null,
   resolve: () => {},
   reject: () => {},
 });

@@ -14,8 +14,18 @@
 
 import assert from "node:assert/strict";
 import type { IsGone } from "../core/caller.ts";
+import type { LaneRecord } from "../core/lane-record.ts";
+import type { KeyClaim } from "../ledger/idempotency.ts";
 import type { LeaseKey } from "../ledger/lease-rows.ts";
+import type { NewOtp } from "../ledger/otps.ts";
 
+/** What is stored with a message that rides with its grant (lease-riders.ts). */
+export type Rider = {
+  readonly record: LaneRecord;
+  /** Its key, if it has one, with the answer that names this balance. */
+  keyOf(balanceAfter: number | null): KeyClaim | null;
+  readonly otp: NewOtp | undefined;
+};
 export type Waiter = {
   readonly cost: number;
   /** What one message of it costs, at most. */
@@ -23,7 +33,9 @@ export type Waiter = {
   /** On the monotonic clock: until then, credit may still come back from other leases. */
   readonly untilMs: number;
   readonly isGone: IsGone;
-  readonly resolve: (reservation: Reservation) => void;
+  /** Null: it can't be stored together with its grant. */
+  readonly rider: Rider | null;
+  readonly resolve: (paid: Paid) => void;
   readonly reject: (error: Error) => void;
 };
 /** Amounts in minor units, times on the monotonic clock. */
@@ -60,6 +72,10 @@ export type Lease = LeaseKey & {
  * remaining credit, as far as this process knows.
  */
 export type Reservation = { readonly lease: Lease; readonly cost: number; readonly balanceAfter: number };
+
+/** A message that was stored and paid for together with its grant. */
+export type StoredAlready = { readonly isStored: true; readonly balanceAfter: number };
+export type Paid = Reservation | StoredAlready;
 
 /** The result of a grant; `own` is what the row held before it, commits under way included. */
 export type Granted = {
@@ -249,6 +265,9 @@ export function createLeaseTable(): LeaseTable {
 
 /** A lease is low once less than one part in LOW_SHARE is left of what the last grant left in it. */
 const LOW_SHARE = 4;
+
+/** Its customer has no credit in this process, and certainly no row. */
+export const isCold = (lease: Lease): boolean => !lease.held && !lease.doubtful && lease.granted === 0;
 
 /** Nothing of it is under way, and no message waits for it. */
 export const isQuiet = (lease: Lease): boolean =>

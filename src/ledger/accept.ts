@@ -58,10 +58,10 @@ export type HeldLinkOf = (record: LaneRecord) => string | null;
 
 export const createAcceptStore = (pool: Pool, heldLinkOf: HeldLinkOf = neverHeld): AcceptStore => ({
   accept: (batch) => pool.use((conn) => acceptBatch(conn, batch, heldLinkOf)),
-  isStored: (batch) => pool.use((conn) => isStored(conn, batch)),
+  isStored: ({ records: [first] }) => pool.use((conn) => isStored(conn, (first as LaneRecord).id)),
 });
 
-const neverHeld = () => null;
+export const neverHeld: HeldLinkOf = () => null;
 
 /** Nothing was stored, because these leases of the batch are gone, or never held that much. */
 export class FencedError extends Error {
@@ -83,25 +83,46 @@ export async function acceptBatch(
   batch: CommitBatch,
   heldLinkOf: HeldLinkOf = neverHeld,
 ): Promise<void> {
+  await storeBatch(conn, "BEGIN", batch, heldLinkOf);
+  await commitOrDoubt(conn);
+}
+
+/**
+ * Stores the batch, with `before` in front, in one round trip; the caller commits. @throws FencedError or
+ * KeyTakenError, after a ROLLBACK
+ */
+export async function storeBatch(
+  conn: Connection,
+  before: string,
+  batch: CommitBatch,
+  heldLinkOf: HeldLinkOf,
+): Promise<void> {
   batch.spends.sort((a, b) => a.customerId - b.customerId || a.epoch - b.epoch);
-  let results: WriteResult[];
+  let results: (WriteResult | { owner: string }[])[];
   try {
-    results = await conn.query<WriteResult[]>(acceptSql(batch, heldLinkOf));
+    results = await conn.query(`${before};${acceptSql(batch, heldLinkOf)}`);
   } catch (error) {
     if (!isError(error, "checkViolated")) throw error;
     await conn.query("ROLLBACK");
     throw new FencedError(batch.spends);
   }
-  // The results follow the statements: BEGIN, the insert of keys, the read of their owners.
-  const taken = batch.keys.length === 0 ? [] : takenKeys(batch.keys, results[2] as never);
+  // Only the read of the keys' owners has rows.
+  const owners = batch.keys.length === 0 ? [] : (results.find(Array.isArray) ?? []);
+  const taken = takenKeys(batch.keys, owners);
   if (taken.length > 0) {
     await conn.query("ROLLBACK");
     throw new KeyTakenError(taken);
   }
-  if (batch.spends.length > 0 && results.at(-1)?.affectedRows !== batch.spends.length) {
+  if (batch.spends.length === 0) return;
+  const spent = results.at(-1) as WriteResult;
+  if (spent.affectedRows !== batch.spends.length) {
     await conn.query("ROLLBACK");
     throw new FencedError(await lostLeases(conn, batch));
   }
+}
+
+/** @throws CommitInDoubtError */
+export async function commitOrDoubt(conn: Connection): Promise<void> {
   try {
     await conn.query("COMMIT");
   } catch (cause) {
@@ -110,12 +131,11 @@ export async function acceptBatch(
 }
 
 /**
- * Implements `AcceptStore.isStored`. The locking read waits for a transaction that is still open, so the
- * answer is final.
+ * Whether this message is stored. The locking read waits for a transaction that is still open, so the answer
+ * is final.
  */
-export async function isStored(conn: Connection, batch: CommitBatch): Promise<boolean> {
-  const first = batch.records[0] as LaneRecord;
-  const found = await conn.query(`SELECT id FROM messages WHERE id='${first.id}' FOR UPDATE`);
+export async function isStored(conn: Connection, id: string): Promise<boolean> {
+  const found = await conn.query(`SELECT id FROM messages WHERE id='${id}' FOR UPDATE`);
   return found.length > 0;
 }
 
@@ -143,7 +163,7 @@ function acceptSql(batch: CommitBatch, heldLinkOf: HeldLinkOf): string {
   const queued = scheduled === null ? records : records.filter((r) => r.sendAtMs === undefined);
   const others = held.size === 0 ? queued : queued.filter((r) => !held.has(r));
   return (
-    `BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +
+    `${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +
     `${queued.length === 0 ? "" : `${storeSql(queued, ACCEPT.to)};`}` +
     `${scheduled === null ? "" : `${storeSql(scheduled, SCHEDULE.to)};${scheduleSql(scheduled)};`}` +
     `${entries.length === 0 ? "" : `${entriesSql(entries)};`}` +

@@ -124,6 +124,13 @@ const capAfter = (cap: CapRoom, granted: number, held: number): CapRoom & CapLef
   left: cap.room + held,
 });
 
+/**
+ * What the customer could spend beyond this lease, in minor units. Unless its mode is `lease`, its other
+ * leases hold only what is being committed.
+ */
+export const elsewhereOf = ({ mode, balance, elsewhere }: Grant): number =>
+  balance + (mode === "lease" ? elsewhere : 0);
+
 /** What another grant at the same moment could give, in minor units. */
 export const grantable = ({ balance, caps }: Grant): number => roomIn(balance, caps);
 

@@ -6,7 +6,15 @@
 
 import type { CustomerMode } from "../core/customer-mode.ts";
 import { entryOf, walletChanges } from "../core/ledger.ts";
-import type { Pool } from "../platform/mysql.ts";
+import { type Pool, withRetries } from "../platform/mysql.ts";
+import {
+  type CommitBatch,
+  commitOrDoubt,
+  type HeldLinkOf,
+  isStored,
+  neverHeld,
+  storeBatch,
+} from "./accept.ts";
 import { decideGrant, type Grant, type Want } from "./grant.ts";
 import { customersOf, endRows, type LeaseDeps, type LeaseKey, lockSql, returnCredit } from "./lease-rows.ts";
 import { capsSql, NO_CAPS, readCaps, roomsOf } from "./spend-caps.ts";
@@ -20,10 +28,10 @@ export type Return = LeaseKey & { amount: number };
 /** The operations of a process on its node's leases, one transaction each. */
 export type LeaseStore = NodeStore & {
   /**
-   * Returns one grant for each wallet that could be locked; `skipLocked` leaves out wallets locked by others.
-   * @throws NodeExpiredError
+   * Returns one grant for each wallet that could be locked. @throws NodeExpiredError; CommitInDoubtError; of
+   * what rides along FencedError, KeyTakenError or the database's error (nothing was stored)
    */
-  grant(wants: Want[], options: { skipLocked: boolean }): Promise<Grant[]>;
+  grant(wants: Want[], options: GrantOptions): Promise<Grant[]>;
   /** Affects only leases that still exist under their epoch: the credit of reaped ones is back already. */
   giveBack(returns: Return[]): Promise<void>;
   /**
@@ -31,8 +39,22 @@ export type LeaseStore = NodeStore & {
    * is not an error, so this may be repeated until it is answered.
    */
   end(keys: LeaseKey[]): Promise<void>;
+  /** Whether this message is stored; the answer is final. */
+  isStored(id: string): Promise<boolean>;
   /** The leases of this node that another process has recalled. */
   recalled(): Promise<LeaseKey[]>;
+};
+
+/** What is stored by the transaction that grants its credit: of `Riding` every lease is granted as much. */
+export type Riding = Omit<CommitBatch, "nodeId" | "nowMs">;
+export type GrantOptions = {
+  /** Leaves out wallets that others have locked. */
+  skipLocked: boolean;
+  /**
+   * Called, with the wallets locked, once it is certain what will be granted; again if the transaction is
+   * repeated. Null: nothing rides along.
+   */
+  ride?: (grants: readonly Grant[]) => Riding | null;
 };
 
 /** The node isn't registered, or its lifetime is over by MySQL's clock: nothing was granted. */
@@ -40,11 +62,15 @@ export class NodeExpiredError extends Error {
   override readonly name = "NodeExpiredError";
 }
 
-export function createLeaseStore(deps: LeaseDeps, options: { nodeId: string; ttlMs: number }): LeaseStore {
+export function createLeaseStore(
+  deps: LeaseDeps & { heldLinkOf?: HeldLinkOf },
+  options: { nodeId: string; ttlMs: number },
+): LeaseStore {
   const { nodeId } = options;
   return {
     ...createNodeStore(deps, options),
-    grant: (wants, { skipLocked }) => grantLeases(deps, nodeId, wants, { skipLocked }),
+    grant: (wants, how) => grantLeases(deps, nodeId, wants, how),
+    isStored: (id) => deps.pool.use((conn) => isStored(conn, id)),
     giveBack: (returns) => giveBack(deps, nodeId, returns),
     end: (keys) => endLeases(deps, nodeId, keys),
     recalled: () => recalledLeases(deps.pool, nodeId),
@@ -62,19 +88,19 @@ type HeldRow = { customer_id: number; mode: CustomerMode; capped: number | null 
  * Grants credit to leases of this node and marks the leases of others that have to return theirs, all in one
  * transaction.
  */
-export function grantLeases(
-  { pool, id, now }: LeaseDeps,
+function grantLeases(
+  { pool, id, now, heldLinkOf = neverHeld }: LeaseDeps & { heldLinkOf?: HeldLinkOf },
   nodeId: string,
   wants: Want[],
-  options: { skipLocked: boolean },
+  { skipLocked, ride }: GrantOptions,
 ): Promise<Grant[]> {
   const byCustomer = new Map(wants.map((w) => [w.customerId, w]));
   const ids = customersOf(wants);
-  return pool.transaction(async (conn) => {
+  return withRetries(pool, async (conn) => {
     // The last statement reads after the locks are held, so it misses no grant or change of mode.
-    const [alive, wallets, held] = await conn.query<[unknown[], WalletRow[], HeldRow[]]>(
-      `SELECT node_id FROM nodes WHERE node_id='${nodeId}' AND expires_at > NOW(3);` +
-        `${lockSql(ids, options.skipLocked)};` +
+    const [, alive, wallets, held] = await conn.query<[unknown, unknown[], WalletRow[], HeldRow[]]>(
+      `BEGIN;SELECT node_id FROM nodes WHERE node_id='${nodeId}' AND expires_at > NOW(3);` +
+        `${lockSql(ids, skipLocked)};` +
         "SELECT c.customer_id, c.mode, l.node_id, l.epoch, l.granted - l.spent AS unspent, " +
         "s.customer_id AS capped FROM customers c LEFT JOIN spend_caps s ON s.customer_id=c.customer_id " +
         `LEFT JOIN credit_leases l ON l.customer_id=c.customer_id WHERE c.customer_id IN (${ids})`,
@@ -102,7 +128,11 @@ export function grantLeases(
       ),
       ...capsSql(caps, new Map(grants.map((g) => [g.customerId, g.granted]))),
     ];
-    if (sql.length > 0) await conn.query(sql.join(";"));
+    const riding = ride?.(grants) ?? null;
+    if (riding !== null)
+      await storeBatch(conn, sql.join(";"), { ...riding, nodeId, nowMs: now() }, heldLinkOf);
+    else if (sql.length > 0) await conn.query(sql.join(";"));
+    await commitOrDoubt(conn);
     return grants;
   });
 }

@@ -43,6 +43,10 @@ export const INGEST_METRICS = {
   ),
   sluice_ingest_commits_total: counter("ingest", "group commits"),
   sluice_ingest_accepted_total: counter("ingest", "messages stored and charged"),
+  sluice_ingest_stored_with_grant_total: counter(
+    "ingest",
+    "customers' first messages, stored by the transaction that granted their credit, not by a group commit",
+  ),
   sluice_ingest_in_doubt_total: counter(
     "ingest",
     "commits whose connection was lost at COMMIT, so that their outcome had to be looked up",

@@ -300,7 +300,7 @@ test("the submits of an unknown message that were taken are found; when a late a
     operatorMessageIds: ids,
   });
   const keyed = (outcome: Outcome) => withReported(outcome, (name) => TERMS[name]);
-  const [whole, failed] = [laneRecord(customerId), laneRecord(customerId)];
+  const [whole, failed] = [laneRecord(customerId), laneRecord(customerId, { parts: 3 })];
   await sending(whole, async (claimId) => {
     await settle(claimId, whole, keyed(lost(["l-1", "l-2", ""])));
   });
@@ -317,6 +317,9 @@ test("the submits of an unknown message that were taken are found; when a late a
   });
   expect(await take(report("C", [{ id: "f-l-1", status: "UNDELIV" }]))).toEqual(["settled"]);
   expect(await stateOf(failed)).toMatchObject({ status: "undelivered", money: "capture" });
+  // Reports on its other submits must not be taken for another message's.
+  const lostAt = "SELECT operator FROM lost_submits WHERE message_id=?";
+  expect(await pool.query(lostAt, [failed.id])).toEqual([{ operator: "C" }]);
 });
 
 test("where only the first or the last part is reported, it ends the message", async () => {

@@ -27,6 +27,7 @@ export const MODULES: readonly Module[] = [
   { file: "src/ingest/commit-items.ts", tests: COMMIT_TESTS },
   { file: "src/ingest/admission.ts", tests: ["src/ingest/admission.test.ts"] },
   { file: "src/ingest/lease-book.ts", tests: LEASE_TESTS },
+  { file: "src/ingest/lease-riders.ts", tests: ["src/ingest/lease-riders.test.ts"] },
   { file: "src/ingest/lease-table.ts", tests: ["src/ingest/lease-table.test.ts"] },
   { file: "src/relay/proof.ts", tests: ["src/relay/proof.test.ts"] },
   { file: "src/sender/offsets.ts", tests: ["src/sender/offsets.test.ts"] },

@@ -29,6 +29,24 @@ export const EXPLAINED: readonly Explained[] = [
     why: "equal: a number that passes the pattern as text is given back by Number(); the rest fails",
   },
   {
+    file: "src/ingest/lease-riders.ts",
+    code: "if (timers.monotonicMs() >= untilMs) return refuse(err);",
+    to: "timers.monotonicMs() > untilMs",
+    why: "equal: no two tries of a second end at the same millisecond",
+  },
+  {
+    file: "src/ingest/lease-riders.ts",
+    code: "log.error({ err: cause, rows: aboard.length }",
+    to: "{}",
+    why: LOGGED,
+  },
+  {
+    file: "src/ingest/lease-riders.ts",
+    code: 'new SluiceError("outcome_unknown", { cause })',
+    to: "{}",
+    why: LOGGED,
+  },
+  {
     file: "src/core/parts.ts",
     code: "if (units === text.length)",
     from: "units === text.length",

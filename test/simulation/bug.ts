@@ -21,7 +21,8 @@ export type Bug = {
     | "inbound"
     | "otp"
     | "quiet"
-    | "async";
+    | "async"
+    | "ride";
   edits: readonly Edit[];
 };
 

@@ -13,6 +13,7 @@ import { OTP_BUGS } from "./otp-bugs.ts";
 import { QUIET_BUGS } from "./quiet-bugs.ts";
 import { REPORT_BUGS } from "./report-bugs.ts";
 import { RETRY_BUGS } from "./retry-bugs.ts";
+import { RIDE_BUGS } from "./ride-bugs.ts";
 import { SCHEDULE_BUGS } from "./schedule-bugs.ts";
 import { WEBHOOK_BUGS } from "./webhook-bugs.ts";
 
@@ -22,7 +23,7 @@ export const BUGS: readonly Bug[] = [
     "lease",
     "a commit doesn't check whether its leases still exist",
     "src/ledger/accept.ts",
-    "if (batch.spends.length > 0 && results.at(-1)?.affectedRows !== batch.spends.length) {",
+    "if (spent.affectedRows !== batch.spends.length) {",
     "if (results.length === 0) {",
   ),
   bug(
@@ -276,9 +277,9 @@ export const BUGS: readonly Bug[] = [
     "idempotency",
     "a key is stored before its message, in a transaction of its own",
     "src/ledger/accept.ts",
-    '`BEGIN;${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}` +',
-    '`${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}BEGIN;` +',
-    { file: "src/ledger/accept.ts", find: "results[2] as never", replace: "results[1] as never" },
+    "`${before};${acceptSql(batch, heldLinkOf)}`",
+    '`${batch.keys.length === 0 ? "" : `${claimKeysSql(batch.keys)};`}${before};' +
+      "${acceptSql({ ...batch, keys: [] }, heldLinkOf)}`",
   ),
   bug(
     "idempotency",
@@ -364,9 +365,9 @@ export const BUGS: readonly Bug[] = [
     "commit",
     "a commit in doubt is looked up without a lock",
     "src/ledger/accept.ts",
-    "`SELECT id FROM messages WHERE id='${first.id}' FOR UPDATE`",
-    "`SELECT id FROM messages WHERE id='${first.id}'`",
+    "`SELECT id FROM messages WHERE id='${id}' FOR UPDATE`",
+    "`SELECT id FROM messages WHERE id='${id}'`",
   ),
   ...[REPORT_BUGS, RETRY_BUGS, WEBHOOK_BUGS, LANE_BUGS, BATCH_BUGS, CAP_BUGS].flat(),
-  ...[SCHEDULE_BUGS, INBOUND_BUGS, OTP_BUGS, QUIET_BUGS, ADJUST_BUGS, ASYNC_BUGS].flat(),
+  ...[SCHEDULE_BUGS, INBOUND_BUGS, OTP_BUGS, QUIET_BUGS, ADJUST_BUGS, ASYNC_BUGS, RIDE_BUGS].flat(),
 ];

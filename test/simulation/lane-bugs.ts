@@ -29,13 +29,6 @@ export const LANE_BUGS: readonly Bug[] = [
   ),
   bug(
     "lane",
-    "a claim that is repeated takes the last record that was read of a message, however old",
-    "src/ledger/held.ts",
-    "for (const record of claimed.records) seen.set(record.id, record);",
-    "for (const record of taken) seen.set(record.id, record);",
-  ),
-  bug(
-    "lane",
     "messages of a customer with held rows are stored without a row",
     "src/ledger/accept.ts",
     '`${held.size === 0 ? "" : `;${heldSql(held)}`}${batch.spends',

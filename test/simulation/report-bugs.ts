@@ -91,11 +91,4 @@ export const REPORT_BUGS: readonly Bug[] = [
     'if (outcome.kind !== "accepted" && outcome.kind !== "unknown") return outcome;',
     'if (outcome.kind !== "accepted") return outcome;',
   ),
-  bug(
-    "report",
-    "a message that one part's report has ended is forgotten, and the next part's is taken for another's",
-    "src/ledger/settle-reports.ts",
-    '...(status === "unknown" && record.parts > 1 ? { lostAt: [end.operator] } : {}),',
-    "",
-  ),
 ];

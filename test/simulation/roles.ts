@@ -32,7 +32,7 @@ import { createTopUps } from "../../src/api/top-ups.ts";
 import { type AcceptStore, createAcceptStore, type HeldLinkOf } from "../../src/ledger/accept.ts";
 import { findKeys } from "../../src/ledger/idempotency.ts";
 import { createInbox } from "../../src/ledger/inbox.ts";
-import { createLeaseStore } from "../../src/ledger/lease.ts";
+import { createLeaseStore, type LeaseStore } from "../../src/ledger/lease.ts";
 import { type Queued, requeue } from "../../src/ledger/requeue.ts";
 import type { Log } from "../../src/platform/log.ts";
 import type { Metrics } from "../../src/platform/metrics.ts";
@@ -152,20 +152,19 @@ export function startIngest(world: World, of: Process): Ingest {
   const ledgerPool = network.pool(of, LEDGER_CONNECTIONS);
   const readPool = network.pool(of, 2);
   const ledger = { pool: ledgerPool, id, now };
-  const book = createLeaseBook(
-    { store: createLeaseStore(ledger, { nodeId, ttlMs: leaseTtlMs }), timers, log },
-    { leaseTtlMs },
-  );
   const terms = { usualMs: EXPRESS_PROMISE_MS, largestMs: EXPRESS_PROMISE_MS };
   const router = createRouter(world.operators.specs, []);
   const links = { linkOf: (record: LaneRecord) => linkOf(router, record) };
   // Runs are short: here a customer is held as soon as it has a held row.
   const lanes = startLaneWatch({ pool: readPool, timers, metrics, log, ...links }, terms, 0);
+  const leaseDeps = { ...ledger, heldLinkOf: lanes.heldLinkOf };
+  const leases = leasesOf(world, of, createLeaseStore(leaseDeps, { nodeId, ttlMs: leaseTtlMs }));
+  const book = createLeaseBook({ store: leases, timers, log }, { leaseTtlMs });
   const commits = createGroupCommit(
     {
       store: storeOf(world, of, lanes.heldLinkOf),
       book,
-      counts: { commits_total: 0, accepted_total: 0, in_doubt_total: 0 },
+      counts: { commits_total: 0, accepted_total: 0, stored_with_grant_total: 0, in_doubt_total: 0 },
       timers,
       log,
     },
@@ -256,6 +255,22 @@ function storeOf({ network, onStoring }: World, of: Process, heldLinkOf: HeldLin
       onStoring(of, { traceparents: batch.records.map((record) => record.traceparent) });
       return store.accept(batch);
     },
+  };
+}
+
+function leasesOf({ onStoring }: World, of: Process, store: LeaseStore): LeaseStore {
+  return {
+    ...store,
+    grant: (wants, { skipLocked, ride }) =>
+      store.grant(wants, {
+        skipLocked,
+        ride(grants) {
+          const riding = ride?.(grants) ?? null;
+          if (riding !== null)
+            onStoring(of, { traceparents: riding.records.map((record) => record.traceparent) });
+          return riding;
+        },
+      }),
   };
 }
 

@@ -1,11 +1,13 @@
 // A lease book whose store is answered by the test, on a fake clock.
 
 import { type IsGone, neverGone } from "../../src/core/caller.ts";
+import type { LaneRecord } from "../../src/core/lane-record.ts";
+import type { KeyClaim } from "../../src/ledger/idempotency.ts";
 import type { Grant, Want } from "../../src/ledger/grant.ts";
-import type { LeaseStore, Return } from "../../src/ledger/lease.ts";
+import type { GrantOptions, LeaseStore, Return, Riding } from "../../src/ledger/lease.ts";
 import type { LeaseKey } from "../../src/ledger/lease-rows.ts";
 import { createLeaseBook } from "../../src/ingest/lease-book.ts";
-import type { Reservation } from "../../src/ingest/lease-table.ts";
+import type { Paid, Reservation, Rider } from "../../src/ingest/lease-table.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { createFakeClock, settle } from "./fake-clock.ts";
 
@@ -14,7 +16,17 @@ export const lost = () => Object.assign(new Error("lost"), { code: "PROTOCOL_CON
 
 export function createScriptedBook(options: { leasesMax?: number } = {}) {
   const clock = createFakeClock();
-  const asked: { wants: Want[]; skipLocked: boolean; answer: (grants: Grant[] | Error) => void }[] = [];
+  type Asked = {
+    wants: Want[];
+    skipLocked: boolean;
+    ride: GrantOptions["ride"];
+    answer: (grants: Grant[] | Error) => void;
+  };
+  const asked: Asked[] = [];
+  /** What rode with each grant. */
+  const rode: Riding[] = [];
+  /** What is found of messages in doubt. */
+  const found: (boolean | Error)[] = [];
   const returned: Return[][] = [];
   const ended: string[][] = [];
   /** The operations on the node, with their times. */
@@ -37,14 +49,19 @@ export function createScriptedBook(options: { leasesMax?: number } = {}) {
     return fails ? Promise.reject(lost()) : Promise.resolve();
   };
   const store: LeaseStore = {
-    grant: (wants, { skipLocked }) =>
+    grant: (wants, { skipLocked, ride }) =>
       new Promise((resolve, reject) =>
         asked.push({
           wants,
           skipLocked,
+          ride,
           answer: (grants) => (grants instanceof Error ? reject(grants) : resolve(grants)),
         }),
       ),
+    isStored() {
+      const is = found.shift() ?? false;
+      return is instanceof Error ? Promise.reject(is) : Promise.resolve(is);
+    },
     giveBack(returns) {
       returned.push(returns);
       return world.giveBackFails ? Promise.reject(lost()) : Promise.resolve();
@@ -73,11 +90,23 @@ export function createScriptedBook(options: { leasesMax?: number } = {}) {
   );
   const told: string[] = [];
   const got: Reservation[] = [];
-  const send = (name: string, cost: number, customerId = 7, isGone: IsGone = neverGone) => {
-    void Promise.resolve(book.reserve(customerId, cost, isGone)).then(
-      (reservation) => {
-        told.push(`${name} ${reservation.balanceAfter}`);
-        got.push(reservation);
+  const send = (name: string, cost: number, customerId = 7, isGone: IsGone = neverGone) =>
+    tell(name, Promise.resolve(book.reserve(customerId, cost, isGone)));
+  /** Sends a message that may ride. */
+  const sendRiding = (name: string, cost: number, customerId = 7, isGone: IsGone = neverGone) => {
+    const rider: Rider = {
+      record: { id: name, customerId, cost } as LaneRecord,
+      keyOf: (balanceAfter) =>
+        name.startsWith("no key") ? null : ({ owner: name, answer: `${balanceAfter}` } as KeyClaim),
+      otp: undefined,
+    };
+    tell(name, Promise.resolve(book.reserveOrStore(customerId, cost, isGone, rider)));
+  };
+  const tell = (name: string, paying: Promise<Paid>) => {
+    void paying.then(
+      (paid) => {
+        told.push(`${name} ${paid.balanceAfter}${"isStored" in paid ? " stored" : ""}`);
+        if (!("isStored" in paid)) got.push(paid);
       },
       (error: { code?: string; name: string; extra?: unknown }) => {
         const code = error.code ?? error.name;
@@ -85,15 +114,9 @@ export function createScriptedBook(options: { leasesMax?: number } = {}) {
       },
     );
   };
-  /**
-   * Answers the oldest request; fields that are not given are those of a `lease` customer with an empty
-   * wallet.
-   */
-  const answer = async (fields: Partial<Grant> | Error) => {
-    const question = asked.shift();
-    if (question === undefined) throw new Error("nothing was asked");
-    const grantOf = (want: Want): Grant => ({
-      customerId: want.customerId,
+  const grantsOf = ({ wants: all }: Asked, fields: Partial<Grant>): Grant[] =>
+    all.map(({ customerId }) => ({
+      customerId,
       granted: 0,
       own: 0,
       balance: 0,
@@ -102,13 +125,43 @@ export function createScriptedBook(options: { leasesMax?: number } = {}) {
       mode: "lease",
       fenced: false,
       recall: false,
-      ...(fields as Partial<Grant>),
-    });
-    question.answer(fields instanceof Error ? fields : question.wants.map(grantOf));
+      ...fields,
+    }));
+  /**
+   * Answers the oldest request; fields that are not given are those of a `lease` customer with an empty
+   * wallet. `fails`: once it has decided that, and those who ride were asked.
+   */
+  const answer = async (fields: Partial<Grant> | Error, fails: Error | null = null) => {
+    const question = asked.shift();
+    if (question === undefined) throw new Error("nothing was asked");
+    if (fields instanceof Error) question.answer(fields);
+    else {
+      const grants = grantsOf(question, fields);
+      const riding = question.ride?.(grants) ?? null;
+      if (riding !== null) rode.push(riding);
+      question.answer(fails ?? grants);
+    }
     await settle();
   };
   const wants = () => asked.map(({ wants: all }) => all);
-  return { ...clock, asked, wants, returned, ended, node, world, book, told, got, send, answer };
+  return {
+    ...clock,
+    asked,
+    wants,
+    rode,
+    found,
+    returned,
+    ended,
+    node,
+    world,
+    book,
+    told,
+    got,
+    send,
+    sendRiding,
+    grantsOf,
+    answer,
+  };
 }
 
 /**

@@ -3,7 +3,7 @@
 import { type IsGone, neverGone } from "../../src/core/caller.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { createGroupCommit } from "../../src/ingest/group-commit.ts";
-import type { LeaseBook } from "../../src/ingest/lease-book.ts";
+import type { CommitDeps } from "../../src/ingest/commit-items.ts";
 import type { Lease } from "../../src/ingest/lease-table.ts";
 import { type CommitBatch, CommitInDoubtError } from "../../src/ledger/accept.ts";
 import type { KeyClaim } from "../../src/ledger/idempotency.ts";
@@ -21,15 +21,10 @@ export function createScriptedQueue(connections = 1) {
   const credit = { committed: [] as number[], returned: [] as number[], lost: [] as number[] };
   const asked: CommitBatch[] = [];
   let stored: boolean | Error = false;
-  const book: LeaseBook = {
-    reserve: () => {
-      throw new Error("not used here");
-    },
+  const book: CommitDeps["book"] = {
     committed: ({ cost }) => void credit.committed.push(cost),
     giveBack: ({ cost }) => void credit.returned.push(cost),
     lost: (of) => void credit.lost.push(of.cost),
-    stats: () => ({ leases: 0, available: 0, waiting: 0 }),
-    stop: () => Promise.resolve(),
   };
   const store = {
     accept: (batch: CommitBatch) =>
@@ -41,7 +36,7 @@ export function createScriptedQueue(connections = 1) {
       return stored instanceof Error ? Promise.reject(stored) : Promise.resolve(stored);
     },
   };
-  const counts = { commits_total: 0, accepted_total: 0, in_doubt_total: 0 };
+  const counts = { commits_total: 0, accepted_total: 0, stored_with_grant_total: 0, in_doubt_total: 0 };
   const deps = { store, book, counts, timers: clock.timers, log: createLog("test", "silent") };
   const commits = createGroupCommit(deps, { connections, nodeId: "node", now: () => 77 });
   const told: string[] = [];
