@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { settle } from "../../test/support/fake-clock.ts";
-import { createScriptedBook, lost } from "../../test/support/scripted-book.ts";
+import { createScriptedBook, lost, TTL_MS } from "../../test/support/scripted-book.ts";
 import { COMMIT_ROWS_MAX, COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
 import { CommitInDoubtError } from "../ledger/accept.ts";
 import { KeyTakenError } from "../ledger/idempotency.ts";
@@ -124,6 +124,21 @@ describe("if the transaction", () => {
     await advance(60);
     await answer(rich);
     expect(told).toEqual(["a 118"]);
+  });
+
+  test("is repeated after their lease was dropped, credit is asked for under the new one", async () => {
+    const { sendRiding, answer, told, asked, wants, grantsOf, world, advance } = createScriptedBook();
+    sendRiding("a", 5);
+    await settle();
+    const [first] = asked as [(typeof asked)[0]];
+    expect(first.ride?.(grantsOf(first, rich))?.records).toHaveLength(1);
+    world.isRegistered = false;
+    await advance(TTL_MS / 4);
+    expect(asked).toHaveLength(1);
+    await answer(rich);
+    expect(wants().flat()).toMatchObject([{ epoch: 2, costs: [5] }]);
+    await answer(rich);
+    expect(told).toEqual(["a 118 stored"]);
   });
 
   test("fails with nobody aboard, nothing is repeated at once or looked up", async () => {

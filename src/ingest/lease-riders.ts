@@ -46,11 +46,13 @@ export function createRiders({ store, table, timers, log, refill }: RidersDeps):
     let aboard: Aboard[] = [];
 
     const leave = (mayRide: boolean): void => {
-      for (const [customerId, some] of Map.groupBy(aboard, ({ lease }) => lease.customerId)) {
-        const lease = table.of(customerId);
+      for (const [left, some] of Map.groupBy(aboard, ({ lease }) => lease)) {
+        const lease = table.of(left.customerId);
         const behind = table.takeWaiting(lease);
         for (const { waiter } of some) table.wait(lease, mayRide ? waiter : { ...waiter, rider: null });
         for (const waiter of behind) table.wait(lease, waiter);
+        // It was dropped meanwhile: nobody has asked for credit for them under the new one.
+        if (lease !== left) refill(lease);
       }
       aboard = [];
     };
