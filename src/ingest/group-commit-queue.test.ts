@@ -105,6 +105,16 @@ describe("commits at once", () => {
   });
 });
 
+test("a message that was stored with its grant is counted, and gives its place back", () => {
+  const { commits, counts } = setUp();
+  commits.admit(7);
+  commits.stored(7);
+  expect([commits.admitted(), counts]).toEqual([
+    0,
+    { commits_total: 0, accepted_total: 1, stored_with_grant_total: 1, in_doubt_total: 0 },
+  ]);
+});
+
 test("an idle queue does nothing: messages that come together cost two turns of the event loop", async () => {
   const { sendMany, answerAll, turns, waiting } = setUp(2);
   sendMany(3);

@@ -108,6 +108,7 @@ describe("if the transaction", () => {
     sendRiding("b", 6);
     await settle();
     const [first] = asked as [(typeof asked)[0]];
+    expect(first.ride?.([])).toBeNull(); // the wallet is locked by another
     expect(first.ride?.(grantsOf(first, rich))?.records).toHaveLength(2);
     await answer({ granted: 5, balance: 2, total: 7 });
     expect(told).toEqual(["a 2 stored"]);
@@ -123,7 +124,7 @@ describe("if the transaction", () => {
     expect(asked).toEqual([]);
     await advance(60);
     await answer(rich);
-    expect(told).toEqual(["a 118"]);
+    expect([told, asked]).toEqual([["a 118"], []]);
   });
 
   test("is repeated after their lease was dropped, credit is asked for under the new one", async () => {
@@ -142,14 +143,17 @@ describe("if the transaction", () => {
   });
 
   test("fails with nobody aboard, nothing is repeated at once or looked up", async () => {
+    const timers = [];
     for (const error of [new Error("not granted"), new CommitInDoubtError("lost")]) {
-      const { send, answer, asked, found } = createScriptedBook();
+      const { send, answer, asked, found, waiting } = createScriptedBook();
       found.push(true);
       send("a", 5);
       await settle();
       await answer(error);
       expect([asked, found]).toEqual([[], [true]]);
+      timers.push(waiting());
     }
+    expect(timers[1]).toBe(timers[0] as number);
   });
 
   test("is lost before its COMMIT, they wait again, in their order, and ride no more", async () => {
@@ -164,6 +168,19 @@ describe("if the transaction", () => {
     await answer({ granted: 12, balance: 0, total: 12 });
     expect(told).toEqual(["a 7", "b 1"]);
     expect(rode).toHaveLength(1);
+  });
+
+  test("is lost, those who came meanwhile wait behind them", async () => {
+    const { sendRiding, answer, told, asked, grantsOf, advance } = createScriptedBook();
+    sendRiding("a", 5);
+    await settle();
+    const first = asked.shift() as (typeof asked)[0];
+    first.ride?.(grantsOf(first, rich));
+    sendRiding("b", 6);
+    first.answer(lost());
+    await advance(60);
+    await answer({ granted: 11, balance: 0, total: 11 });
+    expect(told).toEqual(["a 6", "b 0"]);
   });
 
   test("is in doubt and was stored, they are answered so, and not stored again", async () => {
@@ -184,11 +201,12 @@ describe("if the transaction", () => {
   });
 
   test("is in doubt and was not stored, they wait for another grant", async () => {
-    const { sendRiding, answer, told, advance } = createScriptedBook();
+    const { sendRiding, answer, told, advance, found } = createScriptedBook();
+    found.push(...[1, 2, 3, 4].map(lost));
     sendRiding("a", 5);
     await settle();
     await answer(rich, new CommitInDoubtError("lost at COMMIT"));
-    await advance(60);
+    await advance(1_000);
     await answer({ granted: 5, balance: 118, total: 123 });
     expect(told).toEqual(["a 118"]);
   });

@@ -6,6 +6,7 @@ import { neverGone } from "../core/caller.ts";
 import {
   createLeaseTable,
   type Granted,
+  isCold,
   isQuiet,
   type Lease,
   type Reservation,
@@ -167,6 +168,15 @@ describe("refilling", () => {
     expect([lease.unit, table.totals().waiting, isQuiet(lease)]).toEqual([500, 2, false]);
     expect(table.takeWaiting(lease)).toEqual(waits);
     expect([lease.waiting, table.totals().waiting, isQuiet(lease)]).toEqual([[], 0, true]);
+  });
+
+  test("it is cold until the database has, or may have, a row for it", () => {
+    const table = createLeaseTable();
+    const [lease, other] = [table.of(7), table.of(8)];
+    expect([isCold(lease), isCold(other)]).toEqual([true, true]);
+    table.granted(lease, grant(10), 0);
+    table.doubt(other);
+    expect([isCold(lease), isCold(other)]).toEqual([false, false]);
   });
 
   test("while it is refilled it is not quiet", () => {

@@ -267,7 +267,7 @@ export function createLeaseTable(): LeaseTable {
 const LOW_SHARE = 4;
 
 /** Its customer has no credit in this process, and certainly no row. */
-export const isCold = (lease: Lease): boolean => !lease.held && !lease.doubtful && lease.granted === 0;
+export const isCold = (lease: Lease): boolean => !lease.held && !lease.doubtful;
 
 /** Nothing of it is under way, and no message waits for it. */
 export const isQuiet = (lease: Lease): boolean =>

@@ -6,6 +6,8 @@ import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import {
   type CapRoom,
   decideGrant,
+  elsewhereOf,
+  type Grant,
   grantable,
   grantSize,
   type LeaseState,
@@ -65,6 +67,11 @@ test("the same wallet in lease mode also grants ahead of need", () => {
   const given = decideGrant(wallet(1_000_000), want({ costs: [500], target: 9_000 }), NODE);
   expect(given).toMatchObject({ granted: 9_500, balance: 990_500, mode: "lease" });
 });
+test("beyond a lease, its customer could spend the wallet, and, in lease mode, what other leases hold", () => {
+  const of = (mode: Grant["mode"]) => elsewhereOf({ mode, balance: 7, elsewhere: 3 } as Grant);
+  expect([of("lease"), of("strict"), of("async")]).toEqual([10, 7, 7]);
+});
+
 test("total counts the wallet and every lease, the asking one included", () => {
   const leases = [lease(NODE, 3, 40), lease(NODE, 2, 5), lease(OTHER, 3, 100)];
   const grant = decideGrant(wallet(1_000, leases), want({ held: true, costs: [700] }), NODE);

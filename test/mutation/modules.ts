@@ -9,7 +9,11 @@ const COMMIT_TESTS = [
   "src/ingest/group-commit-batches.test.ts",
   "src/ingest/caller-gone.test.ts",
 ];
-const LEASE_TESTS = ["src/ingest/lease-book.test.ts", "src/ingest/lease-upkeep.test.ts"];
+const LEASE_TESTS = [
+  "src/ingest/lease-book.test.ts",
+  "src/ingest/lease-upkeep.test.ts",
+  "src/ingest/lease-riders.test.ts",
+];
 
 export const MODULES: readonly Module[] = [
   { file: "src/core/money.ts", tests: ["src/core/money.test.ts"] },

@@ -15,10 +15,13 @@ const LOGGED = "only the log: what a line says and carries is no promise";
 const ASSERTED =
   "equal while it holds: a relation that is asserted as the module loads, for who changes a number";
 const LEASE_BOOK = "src/ingest/lease-book.ts";
+const LEASE_RIDERS = "src/ingest/lease-riders.ts";
 const COMMIT_ITEMS = "src/ingest/commit-items.ts";
 const NOTHING_TRIED =
   "equal: nothing is in doubt before there is a batch, and the other condition says so too";
 const NOTHING_PUSHED = "equal: only a short cut; a message without others adds none of them";
+
+const riders = (code: string, to: string): Explained => ({ file: LEASE_RIDERS, code, to, why: LOGGED });
 
 export const EXPLAINED: readonly Explained[] = [
   {
@@ -28,23 +31,43 @@ export const EXPLAINED: readonly Explained[] = [
     to: "true",
     why: "equal: a number that passes the pattern as text is given back by Number(); the rest fails",
   },
+  riders("log.warn({ err, attempt }", "{}"),
+  riders("log.warn({ err, attempt }", '""'),
+  riders("log.error({ err: cause, rows: aboard.length }", '""'),
+  riders("log.debug({ err }", "{}"),
+  riders("log.debug({ err }", '""'),
+  riders("log.error({ err: cause, rows: aboard.length }", "{}"),
+  riders('new SluiceError("outcome_unknown", { cause })', "{}"),
   {
-    file: "src/ingest/lease-riders.ts",
+    file: LEASE_RIDERS,
+    code: "if (lease !== left) refill(lease);",
+    to: "true",
+    why: "equal but for a grant that asks for nothing",
+  },
+  {
+    file: LEASE_RIDERS,
+    code: "if (!isNext || rider === null || waiter.isGone())",
+    from: "rider === null",
+    to: "false",
+    why: "equal: it is not next then, unless it is gone; the types need it",
+  },
+  {
+    file: LEASE_RIDERS,
+    code: "waiter.resolve({ isStored: true, balanceAfter })",
+    to: "false",
+    why: "equal: only that the field is there tells the two apart",
+  },
+  {
+    file: LEASE_RIDERS,
+    code: "leave(false);",
+    to: "true",
+    why: "equal: a lease whose grant is in doubt takes no riders",
+  },
+  {
+    file: LEASE_RIDERS,
     code: "if (timers.monotonicMs() >= untilMs) return refuse(err);",
     to: "timers.monotonicMs() > untilMs",
     why: "equal: no two tries of a second end at the same millisecond",
-  },
-  {
-    file: "src/ingest/lease-riders.ts",
-    code: "log.error({ err: cause, rows: aboard.length }",
-    to: "{}",
-    why: LOGGED,
-  },
-  {
-    file: "src/ingest/lease-riders.ts",
-    code: 'new SluiceError("outcome_unknown", { cause })',
-    to: "{}",
-    why: LOGGED,
   },
   {
     file: "src/core/parts.ts",
