@@ -174,7 +174,6 @@ export async function runPart(options: PartOptions): Promise<PartResult> {
     const snapshots = startSnapshots(pool, snapshotLines);
     const loadAt = performance.now();
     const { done, notDone } = await doPlan(stack, pool, load, options);
-    while (load.counts.accepted < options.messages) await sleep(PROGRESS_MS / 4);
     report("no new messages; waiting for what is under way");
     await Promise.all([load, inbound, uploads, doors, adjustments].map((each) => each.stop(KEYS_MAX_MS)));
     const drainAt = performance.now();
@@ -278,11 +277,12 @@ const someOf = (customers: readonly LoadCustomer[], counts: Readonly<Record<Load
     customers.filter((each) => each.kind === kind).slice(0, count),
   );
 
+/** Carries out the plan, and goes on until enough messages are accepted. */
 async function doPlan(
   stack: FaultStack,
   pool: Pool,
   load: Load,
-  { plan, folder, report, progress }: PartOptions,
+  { plan, messages, folder, report, progress }: PartOptions,
 ): Promise<{ done: Record<string, number>; notDone: string[] }> {
   const records = openLines<FaultRecord>(folder, files.faults);
   const done: Record<string, number> = {};
@@ -295,7 +295,7 @@ async function doPlan(
     const { accepted, unanswered, refused, retries, open } = load.counts;
     const seconds = Math.round((performance.now() - startedAt) / 1_000);
     progress(
-      `  ${seconds} s, fault ${at}/${plan.length}, accepted ${accepted} ` +
+      `  ${seconds} s, fault ${at}/${plan.length}, accepted ${accepted} of ${messages} ` +
         `(${Math.round(accepted / seconds)}/s), ` +
         `refused ${refused}, unanswered ${unanswered}, retries ${retries}, open ${open}`,
     );
@@ -335,6 +335,7 @@ async function doPlan(
       }
     }
     for (const { over } of running) await over;
+    while (load.counts.accepted < messages) await sleep(PROGRESS_MS / 4);
   } finally {
     clearInterval(ticker);
     records.close();

@@ -78,4 +78,4 @@ test("Stryker runs here: one module, its score and its explained survivor in a f
   expect(out).toMatch(/^src\/core\/money\.ts +\d+ of \d+ killed/);
   expect(out).toContain("equal: a number that passes");
   expect(out).toMatch(/all: \d+ of \d+ mutants killed, \d+\.\d %/);
-}, 60_000);
+}, 180_000);

@@ -50,7 +50,7 @@ function lineOf({ name, pid, result }: Told): string {
 
 async function tellOne(record: ProcessRecord): Promise<Told> {
   const { name, pid, healthPort } = record;
-  const before = healthPort === undefined ? null : await readState(healthPort);
+  const before = healthPort === undefined ? null : await firstState(healthPort);
   try {
     reloadProcess(record);
   } catch {
@@ -66,8 +66,18 @@ async function tellOne(record: ProcessRecord): Promise<Told> {
   return { name, pid, result: "silent" };
 }
 
+/** A busy process may not answer the first time, and only a change of its state is a sign. */
+async function firstState(port: number): Promise<State | null> {
+  for (const endMs = performance.now() + ANSWER_MAX_MS; ; await sleep(POLL_MS)) {
+    const state = await readState(port);
+    if (state !== null || performance.now() >= endMs) return state;
+  }
+}
+
+type State = { loadedAt: number; failed: number };
+
 /** Null if the process doesn't answer. */
-async function readState(port: number): Promise<{ loadedAt: number; failed: number } | null> {
+async function readState(port: number): Promise<State | null> {
   const answer = await fetch(`http://127.0.0.1:${port}/metrics`, {
     signal: AbortSignal.timeout(1_000),
   }).catch(() => null);

@@ -1,0 +1,50 @@
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePorts } from "../../../test/support/ports.ts";
+import { startProcess, stopProcess } from "../process.ts";
+import { tellRoles } from "./reload.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "sluice-reload-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+// Answers no request before the third; `counts` is what each SIGHUP changes.
+const busyRole = (port: number, counts: "loaded" | "failed") => `
+  const count = { loaded: 1, failed: 0 };
+  let requests = 0;
+  process.on("SIGHUP", () => { count.${counts} += 1; });
+  Bun.serve({ port: ${port}, hostname: "127.0.0.1", fetch: () => ++requests < 3
+    ? new Response("busy", { status: 503 })
+    : new Response(
+        'sluice_routes_loaded_timestamp_seconds{role="ingest"} ' + count.loaded +
+        '\\nsluice_routes_reload_failed_total{role="ingest"} ' + count.failed + '\\n') });
+  setTimeout(() => process.exit(), 60000);`;
+
+test.each([
+  ["loaded", "uses"],
+  ["failed", "refused"],
+] as const)("a role that is too busy to answer at first is told, and heard: %s", async (counts, result) => {
+  const port = await freePorts(1);
+  const record = startProcess(
+    {
+      role: "ingest",
+      name: "ingest-1",
+      port: null,
+      healthPort: port,
+      command: [process.execPath, "-e", busyRole(port, counts)],
+      cwd: folder,
+      env: process.env,
+      logFile: join(folder, "ingest-1.log"),
+      nice: 0,
+      stopMaxMs: 5_000,
+    },
+    folder,
+    null,
+  );
+  try {
+    expect(await tellRoles(folder)).toEqual([{ name: "ingest-1", pid: record.pid, result }]);
+  } finally {
+    await stopProcess(record, folder);
+  }
+});
