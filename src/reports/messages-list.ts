@@ -112,9 +112,9 @@ export async function oneMessage(
   return { ...message, timeline: timelineOf(changes, present, late), steps };
 }
 
-/** @throws SluiceError validation_failed */
+/** `scanMax`: messages that a filtered page looks at, at most. @throws SluiceError validation_failed */
 export async function listMessages(
-  { pool }: { pool: Pool },
+  { pool, scanMax = SCAN_ROWS_MAX }: { pool: Pool; scanMax?: number },
   owner: MessageOwner,
   query: Query,
 ): Promise<MessageList> {
@@ -141,7 +141,7 @@ export async function listMessages(
     wanted.length === 0
       ? await pool.query<StoredMessage[]>(`SELECT ${COLUMNS} ${scanned(limit + 1)}`)
       : await pool.query<StoredMessage[]>(
-          `SELECT * FROM (SELECT ${COLUMNS} ${scanned(SCAN_ROWS_MAX)}) AS scanned
+          `SELECT * FROM (SELECT ${COLUMNS} ${scanned(scanMax)}) AS scanned
            WHERE ${wanted.map(([condition]) => condition).join(" AND ")} ORDER BY id DESC LIMIT ?`,
           [...wanted.map(([, value]) => value), limit + 1],
         );
@@ -150,10 +150,13 @@ export async function listMessages(
     return { messages, next_cursor: params.nextCursor([messages.at(-1)?.id as string]) };
   if (wanted.length === 0) return { messages, next_cursor: null };
   const [end] = await pool.query<{ lowest: string | null; count: number }[]>(
-    `SELECT MIN(id) AS lowest, COUNT(*) AS count FROM (SELECT m.id ${scanned(SCAN_ROWS_MAX)}) AS scanned`,
+    `SELECT MIN(id) AS lowest, COUNT(*) AS count FROM (SELECT m.id ${scanned(scanMax)}) AS scanned`,
   );
-  const more = end !== undefined && end.lowest !== null && Number(end.count) === SCAN_ROWS_MAX;
-  return { messages, next_cursor: more ? params.nextCursor([end.lowest as string]) : null };
+  if (end === undefined || end.lowest === null || Number(end.count) < scanMax)
+    return { messages, next_cursor: null };
+  // Messages that came since the page was read have moved the end of the scan up, above rows of the page.
+  const last = messages.at(-1)?.id ?? ID_AFTER_ALL;
+  return { messages, next_cursor: params.nextCursor([last < end.lowest ? last : end.lowest]) };
 }
 
 type Newest = { customerId: number; before: string; lowest: string; most: number };

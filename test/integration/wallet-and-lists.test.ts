@@ -150,6 +150,28 @@ describe("GET /v1/messages", () => {
     }
   });
 
+  test("repeats nothing if messages come while a filtered page is read", async () => {
+    const busyId = await insertCustomer(pool, 10_000);
+    const busy = { ...owner(), customerId: busyId };
+    const records = [1, 2, 3].map(() => laneRecord(busyId));
+    const came = laneRecord(busyId);
+    await acceptMessages(pool, records);
+    let statements = 0;
+    const query: Pool["query"] = async (...args) => {
+      if (++statements === 2) await acceptMessages(pool, [came]);
+      return pool.query(...args);
+    };
+    const deps = { pool: { ...pool, query }, scanMax: 2 };
+    const shown: string[] = [];
+    for (let cursor: string | null = ""; cursor !== null; ) {
+      const given: Record<string, string> = cursor === "" ? {} : { cursor };
+      const page = await listMessages(deps, busy, params({ status: "queued", ...given }));
+      shown.push(...page.messages.map((message) => message.id));
+      cursor = page.next_cursor;
+    }
+    expect(shown).toEqual(records.map((record) => record.id).toReversed());
+  });
+
   test("shows one message, with no timeline while ClickHouse can't be reached", async () => {
     const clickhouse = createClickhouse({ ...database.config, clickhousePort: 1 });
     const one = await oneMessage({ pool, clickhouse }, owner(), ids[0] as string);
