@@ -247,6 +247,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
     "باید حداکثر {} پیش از to (یا اکنون) باشد، وقتی بازه {} است",
   "must be at most {}": "باید حداکثر {} باشد",
   "must have at most {} characters": "باید حداکثر {} نویسه داشته باشد",
+  "must have at least {} characters": "باید دست‌کم {} نویسه داشته باشد",
   "must have at most {} entries": "باید حداکثر {} عضو داشته باشد",
   "must not be empty": "نباید خالی باشد",
   "has a member that it must not have": "عضوی دارد که نباید داشته باشد",
