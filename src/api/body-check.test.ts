@@ -13,6 +13,7 @@ const check = checkerOf(
       amount: Type.Integer({ minimum: 1, maximum: 9 }),
       kind: Type.Enum(["a", "b"]),
       note: Type.Optional(Type.String({ minLength: 1 })),
+      code: Type.Optional(Type.String({ minLength: 4 })),
       list: Type.Optional(Type.Array(Type.Object({ id: Type.String() }))),
     },
     { additionalProperties: false },
@@ -53,6 +54,8 @@ describe("a reason says what is wrong with this value", () => {
   const cases: [object, string, string][] = [
     [{ name: "" }, "name", "must not be empty"],
     [{ name: "abcd" }, "name", "must have at most 3 characters"],
+    [{ code: "12" }, "code", "must have at least 4 characters"],
+    [{ code: "" }, "code", "must have at least 4 characters"],
     [{ amount: 0 }, "amount", "must be at least 1"],
     [{ amount: 10 }, "amount", "must be at most 9"],
     [{ amount: 1.5 }, "amount", "must be a whole number"],
@@ -73,7 +76,7 @@ test("all wrong fields are named, including missing and unknown ones", () => {
     name: "is required",
     amount: "must be at least 1",
     kind: "is required",
-    colour: "is not a field of this request (name, amount, kind, note, list)",
+    colour: "is not a field of this request (name, amount, kind, note, code, list)",
   });
   const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`f${i}`, 1]));
   expect(refusalOf({ ...good, ...many }).errors).toHaveLength(FIELD_ERRORS_MAX);

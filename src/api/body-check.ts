@@ -111,7 +111,9 @@ function reasonOf(keyword: string, params: Record<string, unknown>, error: Schem
     case "enum":
       return `must be one of ${(params.allowedValues as unknown[]).map((v) => JSON.stringify(v)).join(", ")}`;
     case "minLength":
-      return "must not be empty";
+      return params.limit === 1
+        ? "must not be empty"
+        : `must have at least ${String(params.limit)} characters`;
     case "minItems":
       return "must not be empty";
     case "maxItems":

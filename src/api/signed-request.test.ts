@@ -3,6 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { NONCE_MARGIN_MS, SIGNATURE_WINDOW_MS } from "../core/access-limits.ts";
 import { SluiceError } from "../core/errors.ts";
+import { inPersian } from "../core/persian-errors.ts";
 import { signatureHeader, signatureOf } from "../core/request-signature.ts";
 import type { Nonce } from "../customers/nonces.ts";
 import { holdSignature, readSignature } from "./signed-request.ts";
@@ -187,13 +188,20 @@ describe("the time", () => {
     const request = new Request(SEND.url, { method: "POST", headers });
     const refusalAt = (nowS: number) => {
       try {
-        return readSignature(request, nowS * 1_000);
+        readSignature(request, nowS * 1_000);
       } catch (error) {
-        return (error as SluiceError).detail;
+        return [(error as SluiceError).detail, inPersian(error as SluiceError).detail];
       }
+      return [];
     };
-    expect(refusalAt(NOW_S + 412)).toBe("X-Sluice-Timestamp is 412 s behind the server's clock.");
-    expect(refusalAt(NOW_S - 412)).toBe("X-Sluice-Timestamp is 412 s ahead of the server's clock.");
+    expect(refusalAt(NOW_S + 412)).toEqual([
+      "X-Sluice-Timestamp is 412 s behind the server's clock.",
+      "زمان X-Sluice-Timestamp به اندازهٔ 412 ثانیه از ساعت سرور عقب‌تر است.",
+    ]);
+    expect(refusalAt(NOW_S - 412)).toEqual([
+      "X-Sluice-Timestamp is 412 s ahead of the server's clock.",
+      "زمان X-Sluice-Timestamp به اندازهٔ 412 ثانیه از ساعت سرور جلوتر است.",
+    ]);
   });
 });
 

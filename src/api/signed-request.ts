@@ -37,8 +37,12 @@ export function readSignature(request: Request, nowMs: number): Signature {
   if (hex === undefined) throw invalid("X-Sluice-Signature must be v1= and 64 lower-case hex digits.");
   const aheadS = Number(timestamp) - nowMs / 1_000;
   if (Math.abs(aheadS) * 1_000 > SIGNATURE_WINDOW_MS) {
-    const off = `${Math.abs(Math.round(aheadS))} s ${aheadS > 0 ? "ahead of" : "behind"} the server's clock`;
-    throw new SluiceError("signature_expired", { detail: `X-Sluice-Timestamp is ${off}.` });
+    const s = Math.abs(Math.round(aheadS));
+    const detail =
+      aheadS > 0
+        ? `X-Sluice-Timestamp is ${s} s ahead of the server's clock.`
+        : `X-Sluice-Timestamp is ${s} s behind the server's clock.`;
+    throw new SluiceError("signature_expired", { detail });
   }
   return { timestamp, nonce, mac: Buffer.from(hex, "hex") };
 }

@@ -67,10 +67,11 @@ test("of messages with the same reference the first counts, even if it is refuse
 });
 
 test("a reference may be as long as that of a single message", () => {
-  const fits = check(item({ reference: "r".repeat(REFERENCE_CHARS_MAX) }));
-  expect(fits.refused).toEqual([]);
-  const { drafts, refused } = check(item({ reference: "r".repeat(REFERENCE_CHARS_MAX + 1) }));
-  expect([drafts, refused[0]?.errors.map(({ field }) => field)]).toEqual([[], ["reference"]]);
+  for (const character of ["r", "\u20ac", "\u{1f600}"]) {
+    expect(check(item({ reference: character.repeat(REFERENCE_CHARS_MAX) })).refused).toEqual([]);
+    const { drafts, refused } = check(item({ reference: character.repeat(REFERENCE_CHARS_MAX + 1) }));
+    expect([drafts, refused[0]?.errors.map(({ field }) => field)]).toEqual([[], ["reference"]]);
+  }
 });
 
 test("without parameters all phones get the text as it is, braces included", () => {

@@ -8,6 +8,7 @@ import { type Draft, type DraftInput, draftOf, type DraftRules } from "./draft.t
 import type { FieldError } from "./errors.ts";
 import { REFERENCE_CHARS_MAX } from "./limits.ts";
 import type { OPTED_OUT } from "./opt-out.ts";
+import { isReferenceLong } from "./parts.ts";
 import { type Template, templateOf, type Values } from "./template.ts";
 
 /** One message of a batch; `errors`: why it has no text. */
@@ -70,7 +71,7 @@ function checked(item: BatchItem, terms: BatchTerms, rules: DraftRules): Checked
   const { phone, reference } = item;
   // The terms are known to be sound: they are not checked again for each message.
   const input = { ...terms, phone, reference, from: null, callbackUrl: null };
-  const isLong = reference !== null && reference.length > REFERENCE_CHARS_MAX;
+  const isLong = reference !== null && isReferenceLong(reference);
   const result = draftOf({ ...input, text: "text" in item ? item.text : "-" }, rules);
   const errors = [
     ...("errors" in item ? item.errors : []),

@@ -1,5 +1,5 @@
 // In which language an error is told: what a caller prefers among those that there are. Leaves the words to
-// errors.ts and persian-errors.ts.
+// errors.ts, persian-errors.ts and persian-phrases.ts.
 // Source: RFC 9110, 12.5.4 (Accept-Language), with the matching of RFC 4647, 3.3.1.
 
 import { ACCEPT_LANGUAGE_RANGES_MAX } from "./limits.ts";

@@ -31,7 +31,7 @@ export const TEXT_CHARS_MAX = TEXT_PARTS_MAX * 153;
 /** Characters of a top-up's `request_id`, which is an indexed column. */
 export const REQUEST_ID_CHARS_MAX = 128;
 
-/** Characters of a customer's own `reference`. */
+/** Characters of a customer's own `reference`: code points, see isReferenceLong. */
 export const REFERENCE_CHARS_MAX = 128;
 
 /** Length of an alphanumeric `from`: 11 septets of the GSM 7-bit alphabet (3GPP TS 23.040, 9.1.2.5). */
@@ -310,10 +310,9 @@ export const LETTER_PURGE_ROWS_MAX = 1_000;
 
 // Names, quotes, ids and numbers at their longest (three numbers of 16 digits), verified by
 // event-record.test.ts.
-export const STATUS_LINE_FIXED_BYTES_MAX = 500;
-// labelProblem refuses control characters and lone surrogates, so a UTF-16 unit takes at most 3 bytes of
-// UTF-8.
-export const QUEUED_LINE_BYTES_MAX = STATUS_LINE_FIXED_BYTES_MAX + 3 * REFERENCE_CHARS_MAX;
+export const STATUS_LINE_FIXED_BYTES_MAX = 430;
+// labelProblem refuses control characters and lone surrogates, so a character takes at most 4 bytes of UTF-8.
+export const QUEUED_LINE_BYTES_MAX = STATUS_LINE_FIXED_BYTES_MAX + 4 * REFERENCE_CHARS_MAX;
 // Why it came to a change: names, brackets and times, and reasons that double when they are escaped.
 const REFUSAL_BYTES_MAX = 2 * REFUSAL_CHARS_MAX + OPERATOR_NAME_CHARS_MAX + 24;
 const WHY_BYTES_MAX = 100 + 2 * REASON_CHARS_MAX + SUBMIT_OPERATORS_MAX * REFUSAL_BYTES_MAX;

@@ -4,7 +4,7 @@
 // whole text UCS-2.
 
 import { SEPTETS } from "./gsm7.ts";
-import { E164_DIGITS_MAX, FROM_SEPTETS_MAX } from "./limits.ts";
+import { E164_DIGITS_MAX, FROM_SEPTETS_MAX, REFERENCE_CHARS_MAX } from "./limits.ts";
 import type { Encoding } from "./message.ts";
 
 export type Parts = {
@@ -68,6 +68,10 @@ export function labelProblem(label: string): string | null {
   if (!label.isWellFormed()) return "must not contain a lone surrogate";
   return null;
 }
+
+/** Whether it has too many characters, as schemas and MySQL count them: one beyond U+FFFF is one. */
+export const isReferenceLong = (reference: string): boolean =>
+  reference.length > REFERENCE_CHARS_MAX && Array.from(reference).length > REFERENCE_CHARS_MAX;
 
 const NUMBER = /^\+?[0-9]+$/;
 

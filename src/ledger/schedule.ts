@@ -14,6 +14,7 @@ import type { LaneRecord } from "../core/lane-record.ts";
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import type { Lane, Status } from "../core/message.ts";
 import { isConnectionLost } from "../platform/mysql-errors.ts";
+import { inDoubt } from "../platform/repeatable.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import { rescheduleSql } from "./move.ts";
@@ -215,12 +216,6 @@ async function whileScheduled(
     }
   }
 }
-
-const inDoubt = (cause: unknown): SluiceError =>
-  new SluiceError("outcome_unknown", {
-    detail: "The connection to the database was lost. Repeat the request: twice has the effect of once.",
-    cause,
-  });
 
 async function statusOf(pool: Pick<Pool, "query">, { customerId, id }: OwnMessage): Promise<Status> {
   const [row] = await pool.query<{ status: Status }[]>(

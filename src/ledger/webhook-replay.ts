@@ -3,9 +3,11 @@
 // Invariant: an event keeps its id and its body, so a receiver recognizes it. Bound: WEBHOOK_REPLAY_MAX a
 // call, in transactions of WEBHOOK_CHUNK_ROWS_MAX.
 
+import { SluiceError } from "../core/errors.ts";
 import { ulidBound } from "../core/id.ts";
 import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_REPLAY_MAX, WEBHOOK_RETRY_MS } from "../core/webhook-limits.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
+import { isConnectionLost } from "../platform/mysql-errors.ts";
 import type { DeliveryState } from "./webhook-deliveries.ts";
 import { wakeSql } from "./webhook-endpoints.ts";
 
@@ -31,7 +33,10 @@ export function replayOne(pool: Pool, customerId: number, eventId: string): Prom
   });
 }
 
-/** Replays what has ended and is selected, the oldest first, after the event `after`. */
+/**
+ * Replays what has ended and is selected, the oldest first, after the event `after`. If MySQL is lost after
+ * some transactions, theirs is the answer, because they are stored: `next` goes on after them.
+ */
 export async function replayMany(
   pool: Pool,
   customerId: number,
@@ -41,7 +46,11 @@ export async function replayMany(
   let replayed = 0;
   let last = after;
   while (replayed < WEBHOOK_REPLAY_MAX) {
-    const rows = await replayChunk(pool, customerId, selection, last);
+    const rows = await replayChunk(pool, customerId, selection, last).catch((error: unknown) => {
+      if (replayed > 0 && (isConnectionLost(error) || error instanceof SluiceError)) return null;
+      throw error;
+    });
+    if (rows === null) break;
     replayed += rows.length;
     last = rows.at(-1)?.event_id ?? last;
     if (rows.length < WEBHOOK_CHUNK_ROWS_MAX) return { replayed, next: null };

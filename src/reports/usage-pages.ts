@@ -20,7 +20,6 @@ type Span = {
   /** The window if no `from` is given, which is then moved back to where a period begins. */
   usualMs: number;
   maxMs: number;
-  maxName: string;
   /** The first slice of each page. */
   sliceMs: number;
 };
@@ -30,9 +29,9 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 // At most 1,440 minutes, 745 hours or 367 days with messages.
 const SPANS: Record<Interval, Span> = {
-  minute: { periodMs: MINUTE_MS, usualMs: HOUR_MS, maxMs: DAY_MS, maxName: "1 day", sliceMs: HOUR_MS },
-  hour: { periodMs: HOUR_MS, usualMs: DAY_MS, maxMs: 31 * DAY_MS, maxName: "31 days", sliceMs: DAY_MS },
-  day: { periodMs: DAY_MS, usualMs: 30 * DAY_MS, maxMs: 366 * DAY_MS, maxName: "366 days", sliceMs: DAY_MS },
+  minute: { periodMs: MINUTE_MS, usualMs: HOUR_MS, maxMs: DAY_MS, sliceMs: HOUR_MS },
+  hour: { periodMs: HOUR_MS, usualMs: DAY_MS, maxMs: 31 * DAY_MS, sliceMs: DAY_MS },
+  day: { periodMs: DAY_MS, usualMs: 30 * DAY_MS, maxMs: 366 * DAY_MS, sliceMs: DAY_MS },
 };
 
 /**
@@ -51,16 +50,20 @@ export const periodMsOf = (interval: Interval): number => SPANS[interval].period
 
 /** What the parameters ask for; a cursor has the rest of its first page's window, while `now` moves on. */
 export function windowOf(params: Params, interval: Interval, nowMs: number): AskedWindow {
-  const { periodMs, usualMs, maxMs, maxName } = SPANS[interval];
+  const { periodMs, usualMs, maxMs } = SPANS[interval];
   const cursor = params.cursor((values) => isWindow(values, maxMs)) as AskedValues | null;
   const [from, to] = [params.time("from"), params.time("to")];
   const beforeMs = cursor?.[1] ?? to ?? nowMs + 1;
   const fromMs = cursor?.[0] ?? from ?? Math.max(0, startOf(beforeMs - usualMs, periodMs));
   if (fromMs >= beforeMs) failEmptyWindow(params, { from, to });
-  else if (beforeMs - fromMs > maxMs)
-    params.fail("from", `must be at most ${maxName} before \`to\`, or now, if the interval is ${interval}`);
+  else if (beforeMs - fromMs > maxMs) params.fail("from", tooLong(maxMs / DAY_MS, interval));
   return { fromMs, beforeMs, asOfMs: cursor?.[2] ?? null, skipped: cursor?.[3] ?? 0 };
 }
+
+const tooLong = (daysMax: number, interval: Interval): string =>
+  daysMax === 1
+    ? `must be at most 1 day before \`to\`, or now, if the interval is ${interval}`
+    : `must be at most ${daysMax} days before \`to\`, or now, if the interval is ${interval}`;
 
 type AskedValues = [fromMs: number, beforeMs: number, asOfMs?: number, skipped?: number];
 

@@ -174,7 +174,7 @@ describe("what is rejected", () => {
         { ...good, reference: "r".repeat(REFERENCE_CHARS_MAX + 1) },
         { ...good, reference: "same" },
         { ...good, reference: "same" },
-        { ...good, reference: "other" },
+        { ...good, reference: "😀".repeat(REFERENCE_CHARS_MAX) },
       ],
     });
     expect(answer.accepted.map(({ index }) => index)).toEqual([1, 6, 8]);

@@ -193,8 +193,11 @@ test("what is no code, template, length or ttl is refused by name, and no try is
     expect({ fields, status, named }).toEqual({ fields, status: 422, named: [field] });
   }
   const { body } = await send();
-  for (const code of ["12a456", "123", "12345678901"])
-    expect(codeOf(await verify(body.id, code))).toBe("validation_failed");
+  for (const code of ["12a456", "123", "12345678901"]) {
+    const refusal = await verify(body.id, code);
+    const reason = code === "123" ? "must have at least 4 characters" : "must be 4 to 10 digits";
+    expect(refusal).toMatchObject({ status: 422, body: { errors: [{ field: "code", reason }] } });
+  }
   for (const id of ["x", "01M7YBCH59Z4D8R94AWEAQ1Q8T"])
     expect(codeOf(await verify(id, "123456"))).toBe("not_found");
   const told = await verify(body.id, wrongFor(body.otp_code));

@@ -12,6 +12,8 @@ export type TcpProxy = {
    * it has happened, or when another cut replaces it.
    */
   cutAtCommit(of: string, when: "before" | "after"): Promise<void>;
+  /** The same at the next statement that contains `of`, for one that is a transaction of its own. */
+  cutAtStatement(of: string, when: "before" | "after"): Promise<void>;
   /** Cancels a cut that hasn't happened yet. */
   disarm(): void;
   /** Refuses new connections and cuts all existing ones, until `mend`. */
@@ -27,7 +29,7 @@ export type TcpProxy = {
 const isCommit = (packet: Buffer): boolean =>
   packet.length < 16 && packet.toString("latin1").endsWith("COMMIT");
 
-type Armed = { of: string; when: "before" | "after"; done: () => void };
+type Armed = { of: string; at: "COMMIT" | "statement"; when: "before" | "after"; done: () => void };
 
 /** `port` 0: any free one. */
 export function startTcpProxy(targetPort: number, port = 0): Promise<TcpProxy> {
@@ -69,7 +71,7 @@ export function startTcpProxy(targetPort: number, port = 0): Promise<TcpProxy> {
     const [toServer, toClient] = [forward(upstream), forward(client)];
     client.on("data", (chunk: Buffer) => {
       if (armed !== null && chunk.includes(armed.of)) concerned = true;
-      if (armed === null || !concerned || !isCommit(chunk)) return toServer(chunk);
+      if (armed === null || !concerned || (armed.at === "COMMIT" && !isCommit(chunk))) return toServer(chunk);
       const { when, done } = armed;
       armed = null;
       if (when === "after") {
@@ -90,16 +92,18 @@ export function startTcpProxy(targetPort: number, port = 0): Promise<TcpProxy> {
     armed?.done();
     armed = null;
   };
+  const cutAt = (at: Armed["at"]) => (of: string, when: Armed["when"]) => {
+    disarm();
+    return new Promise<void>((done) => (armed = { of, at, when, done }));
+  };
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, "127.0.0.1", () => {
       const { port: own } = server.address() as { port: number };
       resolve({
         port: own,
-        cutAtCommit: (of, when) => {
-          disarm();
-          return new Promise((done) => (armed = { of, when, done }));
-        },
+        cutAtCommit: cutAt("COMMIT"),
+        cutAtStatement: cutAt("statement"),
         disarm,
         cutAll() {
           cut = true;

@@ -177,6 +177,11 @@ describe("a request that can't be honoured is refused in Kannel's words", () => 
     expect(await refused("from=%FF")).toEqual(sender);
     const account = [400, "Account field misformed or too long, rejected"];
     expect(await refused(`account=${"x".repeat(129)}`)).toEqual(account);
+    expect(await refused(`account=${encodeURIComponent("😀".repeat(129))}`)).toEqual(account);
+    expect(door.drafts).toEqual([]);
+    const longest = "😀".repeat(128);
+    await send(`to=09121234567&text=x&account=${encodeURIComponent(longest)}`);
+    expect(door.drafts).toMatchObject([{ reference: longest }]);
   });
 
   test("what would change the message, its price or its moment", async () => {

@@ -8,8 +8,8 @@ import { BATCH_MESSAGES_MAX } from "../../core/batch-limits.ts";
 import type { Callback } from "../../core/callback.ts";
 import type { DraftInput } from "../../core/draft.ts";
 import type { ErrorCode, FieldError, SluiceError } from "../../core/errors.ts";
-import { REFERENCE_CHARS_MAX, VALID_FOR_MIN_MS, VALID_FOR_MS } from "../../core/limits.ts";
-import { labelProblem } from "../../core/parts.ts";
+import { VALID_FOR_MIN_MS, VALID_FOR_MS } from "../../core/limits.ts";
+import { isReferenceLong, labelProblem } from "../../core/parts.ts";
 import { formText, kannelStatuses } from "../../core/peers/form.ts";
 import { hasPlainHost, kannelUrlFits } from "../../core/peers/kannel.ts";
 import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
@@ -208,7 +208,7 @@ function accountOf(fields: Fields): string | null {
   const bytes = fields.get("account");
   if (bytes === undefined || bytes.length === 0) return null;
   const account = utf8Of(bytes);
-  if (account === undefined || account.length > REFERENCE_CHARS_MAX || labelProblem(account) !== null)
+  if (account === undefined || isReferenceLong(account) || labelProblem(account) !== null)
     throw refusal("Account field misformed or too long, rejected");
   return account;
 }

@@ -35,12 +35,14 @@ test("a message is queued; who sends may be left to the key", async () => {
     { phone: "+989121234567", text: "Hello", from: "SLUICE", reference: "r-1", lane: "normal" },
     { phone: "+989121234567", text: "x", from: null, reference: "r-2", lane: "express" },
   ]);
+  expect(await post({ ...MESSAGE, reference: "😀".repeat(128) })).toEqual(queued);
 });
 
 test("a request is refused in the peer's words", async () => {
   const invalid = error(400, "invalid request");
   for (const body of ["", "[]", { ...MESSAGE, text: 1 }, { ...MESSAGE, express: "yes" }])
     expect(await post(body)).toEqual(invalid);
+  expect(await post({ ...MESSAGE, reference: "😀".repeat(129) })).toEqual(invalid);
   expect(await post({ ...MESSAGE, client_id: "x" })).toEqual(error(400, "invalid client_id"));
   expect(await post({ ...MESSAGE, client_id: customerUuid(11) })).toEqual(error(403, "not your client_id"));
   expect(await post({ ...MESSAGE, to: "" })).toEqual(error(400, "missing required fields"));

@@ -4,7 +4,7 @@
 
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { ulidUuid } from "../../core/id.ts";
-import { REFERENCE_CHARS_MAX } from "../../core/limits.ts";
+import { isReferenceLong } from "../../core/parts.ts";
 import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
 import type { Pool } from "../../platform/mysql.ts";
 import { readWallet } from "../../reports/wallet.ts";
@@ -61,7 +61,7 @@ async function sendMessage(deps: MessagesDeps, knock: Knock): Promise<Written> {
   const [to, from, text] = [textOf(body.to), textOf(body.from), textOf(body.text)];
   if (to === null || text === null) throw refusal(400, "missing required fields");
   const reference = textOf(body.reference) ?? textOf(body.client_reference);
-  if ((reference?.length ?? 0) > REFERENCE_CHARS_MAX) throw refusal(400, "invalid request");
+  if (reference !== null && isReferenceLong(reference)) throw refusal(400, "invalid request");
   const callbackUrl = textOf(body.dlr_callback_url);
   if (callbackUrl !== null && owner.webhook === undefined) throw unsendable([SECRET_MISSING]);
   const lane = flagOf(body.express) ? "express" : "normal";

@@ -11,6 +11,7 @@ import { parsePhone } from "../../core/phone.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import { addOptOut, listOptOuts, type OptOut, removeOptOuts } from "../../ledger/opt-outs.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import { repeatable } from "../../platform/repeatable.ts";
 import { type CursorValues, type Query, readParams } from "../../reports/params.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, Cursor, OrNull, Phone, Time } from "../shapes.ts";
@@ -108,7 +109,7 @@ const createAdd = ({ schedule }: OptOutDeps): Route =>
     query: [],
     body: Added,
     answers: { 200: Row },
-    errors: [],
+    errors: ["outcome_unknown"],
     about: {
       operationId: "addOptOut",
       tag: "Opt-outs",
@@ -121,7 +122,7 @@ refused if its phone opted out of any sender, because its operator chooses one.`
     },
     async handle({ owner, body }) {
       const optOut = { ...keyOf(body, owner), source: "api" } as const;
-      return { status: 200, body: shown(await addOptOut(schedule.pool, optOut)) };
+      return { status: 200, body: shown(await repeatable(addOptOut(schedule.pool, optOut))) };
     },
   });
 
@@ -144,7 +145,7 @@ const createRemove = ({ schedule }: OptOutDeps): Route =>
     query: ["phone", "sender"],
     body: null,
     answers: { 200: Type.Object({ removed: Count }, closed) },
-    errors: [],
+    errors: ["outcome_unknown"],
     about: {
       operationId: "removeOptOut",
       tag: "Opt-outs",
@@ -160,7 +161,8 @@ asked for itself too. \`removed\` says how many there were.`,
       if (!query.has("phone")) params.fail("phone", "is required");
       params.check();
       const sender = from === null ? null : senderKey(from);
-      const removed = await removeOptOuts(schedule.pool, { customerId, phone: phone ?? "", sender });
+      const optOuts = { customerId, phone: phone ?? "", sender };
+      const removed = await repeatable(removeOptOuts(schedule.pool, optOuts));
       return { status: 200, body: { removed } };
     },
   });

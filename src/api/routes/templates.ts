@@ -16,6 +16,7 @@ import {
   type TemplateVersion,
 } from "../../customers/templates.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import { repeatable } from "../../platform/repeatable.ts";
 import type { About } from "../about.ts";
 import { type Call, type Route, route } from "../route.ts";
 import { closed, Time } from "../shapes.ts";
@@ -99,7 +100,7 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
     query: [],
     body: Type.Object({ id: TemplateId, text: Text }, closed),
     answers: { 201: Shown },
-    errors: ["template_exists"],
+    errors: ["template_exists", "outcome_unknown"],
     about: {
       operationId: "createTemplate",
       tag: "Templates",
@@ -112,7 +113,8 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
     },
     async handle({ owner, body }) {
       check(body.text, body.id);
-      return { status: 201, body: shown(await createTemplate(schedule.pool, owner.customerId, body)) };
+      const made = await repeatable(createTemplate(schedule.pool, owner.customerId, body));
+      return { status: 201, body: shown(made) };
     },
   }),
   route({
@@ -122,7 +124,7 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
     query: [],
     body: Type.Object({ text: Text }, closed),
     answers: { 201: Shown },
-    errors: ["not_found"],
+    errors: ["not_found", "outcome_unknown"],
     about: {
       operationId: "addTemplateVersion",
       tag: "Templates",
@@ -138,7 +140,8 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
       const { owner, body } = call;
       check(body.text);
       const given = { id: idOf(call), text: body.text };
-      return { status: 201, body: shown(await addVersion(schedule.pool, owner.customerId, given)) };
+      const made = await repeatable(addVersion(schedule.pool, owner.customerId, given));
+      return { status: 201, body: shown(made) };
     },
   }),
   route({
@@ -148,7 +151,7 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
     query: [],
     body: null,
     answers: { 200: Deleted },
-    errors: ["not_found"],
+    errors: ["not_found", "outcome_unknown"],
     about: {
       operationId: "deleteTemplate",
       tag: "Templates",
@@ -159,7 +162,7 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
     },
     async handle(call) {
       const id = idOf(call);
-      await deleteTemplate(schedule.pool, call.owner.customerId, id);
+      await repeatable(deleteTemplate(schedule.pool, call.owner.customerId, id));
       return { status: 200, body: { deleted: true as const, id } };
     },
   }),

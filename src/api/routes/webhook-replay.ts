@@ -5,6 +5,7 @@ import { SluiceError } from "../../core/errors.ts";
 import { readUlid } from "../../core/id.ts";
 import { replayOne } from "../../ledger/webhook-replay.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import { repeatable } from "../../platform/repeatable.ts";
 import { type Route, route } from "../route.ts";
 import { closed, GivenUlid, Ulid } from "../shapes.ts";
 
@@ -19,7 +20,7 @@ export const createWebhookReplay = (deps: ReplayDeps): Route =>
     query: [],
     body: Type.Object({}, closed),
     answers: { 200: Type.Object({ id: Ulid, state: Type.Literal("pending") }, closed) },
-    errors: ["not_found"],
+    errors: ["not_found", "outcome_unknown"],
     about: {
       operationId: "replayDelivery",
       tag: "Webhooks",
@@ -30,7 +31,7 @@ export const createWebhookReplay = (deps: ReplayDeps): Route =>
     },
     async handle({ owner, params }) {
       const id = readUlid(params.id ?? "");
-      if (id === null || !(await replayOne(deps.replays.pool, owner.customerId, id)))
+      if (id === null || !(await repeatable(replayOne(deps.replays.pool, owner.customerId, id))))
         throw new SluiceError("not_found", { detail: "No such delivery; they are kept for 7 days." });
       return { status: 200, body: { id, state: "pending" as const } };
     },

@@ -4,6 +4,7 @@ import { Type } from "typebox";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { WEBHOOK_REPLAY_MAX } from "../../core/webhook-limits.ts";
 import { replayMany, type Selection } from "../../ledger/webhook-replay.ts";
+import { repeatable } from "../../platform/repeatable.ts";
 import { readParams } from "../../reports/params.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, OrNull, Ulid } from "../shapes.ts";
@@ -34,24 +35,22 @@ export const createWebhookReplays = (deps: ReplayDeps): Route =>
     query: [],
     body: ReplayBody,
     answers: { 200: Type.Object({ replayed: Count, next: OrNull(Ulid) }, closed) },
-    errors: [],
+    errors: ["outcome_unknown"],
     about: {
       operationId: "replayDeliveries",
       tag: "Webhooks",
       summary: "Deliver again what failed, or what occurred in a span of time",
       description:
         `\`from\` or \`state\` is required. Up to ${WEBHOOK_REPLAY_MAX} events at once: \`next\` goes into ` +
-        "`after` of the next request, and is null at the end.",
+        "`after` of the next request, and is null at the end. If the database fails after some were " +
+        "replayed, the answer has those, and `next`.",
       body: { state: "failed" },
       answers: { 200: { replayed: 12, next: null } },
     },
     async handle({ owner, body }) {
       const { after = null, ...given } = body;
-      const { replayed, next } = await replayMany(
-        deps.replays.pool,
-        owner.customerId,
-        selectionOf(given),
-        after,
+      const { replayed, next } = await repeatable(
+        replayMany(deps.replays.pool, owner.customerId, selectionOf(given), after),
       );
       return { status: 200, body: { replayed, next } };
     },
