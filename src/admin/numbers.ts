@@ -7,7 +7,7 @@ import { LIST_LIMIT_MAX } from "../core/limits.ts";
 import { EVERY_SENDER, senderKey } from "../core/opt-out.ts";
 import { senderProblem } from "../core/parts.ts";
 import { parsePhone } from "../core/phone.ts";
-import { requireCustomer } from "../customers/customers.ts";
+import { readCustomer } from "../customers/customers.ts";
 import { addNumber, listNumbers, removeNumber } from "../customers/numbers.ts";
 import { addOptOut, listOptOuts, type OptOut, removeOptOuts } from "../ledger/opt-outs.ts";
 import type { Pool } from "../platform/mysql.ts";
@@ -132,7 +132,7 @@ export function declareOptOuts(program: Command): void {
 
 /** @throws SluiceError not_found, validation_failed */
 async function keyOf(pool: Pool, phone: string, { customer: customerId, sender }: Sender) {
-  await requireCustomer(pool, customerId);
+  const { region } = await readCustomer(pool, customerId);
   const parsed = parsePhone(phone);
   const problem = sender === undefined ? null : senderProblem(sender);
   const errors = [
@@ -140,7 +140,8 @@ async function keyOf(pool: Pool, phone: string, { customer: customerId, sender }
     ...(problem === null ? [] : [{ field: "sender", reason: problem }]),
   ];
   if (errors.length > 0 || "reason" in parsed) throw new SluiceError("validation_failed", { errors });
-  return { customerId, phone: parsed.e164, sender: sender === undefined ? null : senderKey(sender) };
+  const key = sender === undefined ? null : senderKey(sender);
+  return { customerId, phone: parsed.e164, sender: key, region };
 }
 
 const shown = ({ phone, sender, source, createdAtMs }: OptOut) => ({

@@ -1,7 +1,7 @@
 // When an opt-out is about a message.
 
 import { expect, test } from "bun:test";
-import { EVERY_SENDER, isAboutSender, senderKey } from "./opt-out.ts";
+import { EVERY_SENDER, isAboutSender, senderKey, senderKeys } from "./opt-out.ts";
 
 test("a sender is the same however it is written", () => {
   for (const from of ["983000", "+983000", "00983000"]) expect(senderKey(from)).toBe("983000");
@@ -11,10 +11,21 @@ test("a sender is the same however it is written", () => {
 });
 
 test("an opt-out is about its sender, about messages without one, and about all if it names none", () => {
-  expect(isAboutSender("3000", "+3000")).toBe(true);
-  expect(isAboutSender("3000", "3001")).toBe(false);
-  expect(isAboutSender("acme", "Acme")).toBe(true);
-  expect(isAboutSender("3000", null)).toBe(true);
-  expect(isAboutSender(EVERY_SENDER, "3000")).toBe(true);
-  expect(isAboutSender(EVERY_SENDER, null)).toBe(true);
+  expect(isAboutSender("3000", "+3000", "IR")).toBe(true);
+  expect(isAboutSender("3000", "3001", "IR")).toBe(false);
+  expect(isAboutSender("acme", "Acme", "IR")).toBe(true);
+  expect(isAboutSender("3000", null, "IR")).toBe(true);
+  expect(isAboutSender(EVERY_SENDER, "3000", "IR")).toBe(true);
+  expect(isAboutSender(EVERY_SENDER, null, "IR")).toBe(true);
+});
+
+test("a number is the same sender with and without its customer's calling code", () => {
+  for (const from of ["3000123", "983000123", "+983000123", "00983000123"])
+    for (const sender of ["3000123", "983000123"]) expect(isAboutSender(sender, from, "IR")).toBe(true);
+  expect(isAboutSender("3000123", "+4530001230", "IR")).toBe(false);
+  expect(isAboutSender("3000123", "+983000123", "DK")).toBe(false);
+  expect(isAboutSender("98", "98", "IR")).toBe(true);
+  expect(senderKeys("98", "IR")).toEqual(["98", "9898"]);
+  expect(senderKeys("98acme", "IR")).toEqual(["98acme"]);
+  expect(senderKeys("3000", "XX")).toEqual(["3000"]);
 });

@@ -6,6 +6,7 @@
 
 import { SluiceError } from "./errors.ts";
 import { NUMBER_CHARS_MAX } from "./inbound-limits.ts";
+import { callingCodeOf } from "./phone.ts";
 
 /** How an opt-out came: a phone's own message, the API, or the command line. */
 export const OPT_OUT_SOURCES = ["inbound", "api", "cli"] as const;
@@ -31,6 +32,17 @@ export function senderKey(from: string): string {
   return key.slice(0, NUMBER_CHARS_MAX);
 }
 
-/** Whether an opt-out of `sender` (a key, or EVERY_SENDER) is about a message sent from `from`. */
-export const isAboutSender = (sender: string, from: string | null): boolean =>
-  sender === EVERY_SENDER || from === null || sender === senderKey(from);
+/**
+ * The keys of the same sender in a region: a number is the same with and without the region's calling code,
+ * whichever of them is registered.
+ */
+export function senderKeys(key: string, region: string): string[] {
+  const code = callingCodeOf(region);
+  if (code === "" || !/^[0-9]+$/.test(key)) return [key];
+  const short = key.length > code.length && key.startsWith(code) ? [key.slice(code.length)] : [];
+  return [key, code + key, ...short];
+}
+
+/** Whether an opt-out of `sender` (a key, or EVERY_SENDER) is about what a customer of `region` sends so. */
+export const isAboutSender = (sender: string, from: string | null, region: string): boolean =>
+  sender === EVERY_SENDER || from === null || senderKeys(senderKey(from), region).includes(sender);

@@ -113,14 +113,14 @@ function phoneOf(from: string, region: string): string | null {
 /** A STOP is kept, a START ends it: of the number that it was sent to. */
 async function obey(
   conn: Connection,
-  { customerId, number }: NumberOwner,
+  { customerId, number, region }: NumberOwner,
   event: InboundEvent,
 ): Promise<void> {
   const { from: phone, command } = event;
   if (command === null || !E164.test(phone)) return;
   const optOut = { customerId, phone, sender: number };
   if (command === "stop") await conn.write(addOptOutSql({ ...optOut, source: "inbound" }));
-  if (command === "start") await removeOptOuts(conn, optOut);
+  if (command === "start") await removeOptOuts(conn, { ...optOut, region });
 }
 
 /**

@@ -11,7 +11,7 @@
 import assert from "node:assert/strict";
 import { COMMIT_WAIT_MAX_MS } from "../core/limits.ts";
 import { OPT_OUT_CANCELS_MAX } from "../core/inbound-limits.ts";
-import { isAboutSender, type OptOutSource } from "../core/opt-out.ts";
+import { isAboutSender, type OptOutSource, senderKeys } from "../core/opt-out.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { cancelLocked } from "./schedule.ts";
 import { findScheduledTo, lockScheduledRows } from "./schedule-rows.ts";
@@ -19,6 +19,8 @@ import { dateTime, quote } from "./sql-text.ts";
 
 /** `sender`: a key of core/opt-out.ts, or EVERY_SENDER. */
 type OptOutKey = { customerId: number; phone: string; sender: string };
+/** `region`: the customer's. */
+type Of = Omit<OptOutKey, "sender"> & { sender: string | null; region: string };
 export type OptOut = { phone: string; sender: string; source: OptOutSource; createdAtMs: number };
 
 type Row = { phone: string; sender: string; source: OptOutSource; created_at: Date };
@@ -51,12 +53,15 @@ export async function addOptOut(
   return row === undefined ? { ...optOut, createdAtMs: Date.now() } : optOutOf(row);
 }
 
-/** Removes the opt-out of a phone from this sender; from all of them if it is null. Returns how many. */
+/**
+ * Removes the opt-outs of a phone from this sender, as a number with and without the calling code of
+ * `region`; from all senders if it is null. Returns how many.
+ */
 export async function removeOptOuts(
   pool: Pick<Pool, "write">,
-  { customerId, phone, sender }: Omit<OptOutKey, "sender"> & { sender: string | null },
+  { customerId, phone, sender, region }: Of,
 ): Promise<number> {
-  const of = sender === null ? "" : ` AND sender=${quote(sender)}`;
+  const of = sender === null ? "" : ` AND sender IN (${senderKeys(sender, region).map(quote)})`;
   const { affectedRows } = await pool.write(
     `DELETE FROM opt_outs WHERE customer_id=${customerId} AND phone=${quote(phone)}${of}`,
   );
@@ -97,13 +102,14 @@ export async function findOptedOut(
 ): Promise<Set<number>> {
   if (messages.length === 0) return new Set();
   const phones = [...new Set(messages.map(({ phone }) => phone))];
-  const rows = await pool.query<{ phone: string; sender: string }[]>(
-    "SELECT phone, sender FROM opt_outs FORCE INDEX (PRIMARY) " +
-      `WHERE customer_id=${customerId} AND phone IN (${phones.map(quote)})`,
+  const rows = await pool.query<{ phone: string; sender: string; region: string }[]>(
+    "SELECT o.phone, o.sender, c.region FROM opt_outs AS o FORCE INDEX (PRIMARY) " +
+      "JOIN customers AS c ON c.customer_id=o.customer_id " +
+      `WHERE o.customer_id=${customerId} AND o.phone IN (${phones.map(quote)})`,
   );
   const senders = Map.groupBy(rows, ({ phone }) => phone);
   const isOut = ({ phone, from }: { phone: string; from: string | null }) =>
-    senders.get(phone)?.some(({ sender }) => isAboutSender(sender, from)) ?? false;
+    senders.get(phone)?.some(({ sender, region }) => isAboutSender(sender, from, region)) ?? false;
   return new Set(messages.flatMap((message, at) => (isOut(message) ? [at] : [])));
 }
 
@@ -156,7 +162,10 @@ export function cancelOptedOut({ pool, now }: CancelDeps): Promise<number | null
       return null;
     }
     const found = await findScheduledTo(conn, optOut.customer_id, optOut.phone, FOUND_MAX);
-    const about = found.filter(({ from }) => isAboutSender(optOut.sender, from)).map(({ id }) => id);
+    const [{ region }] = await conn.query<[{ region: string }]>(
+      `SELECT region FROM customers WHERE customer_id=${optOut.customer_id}`,
+    );
+    const about = found.filter(({ from }) => isAboutSender(optOut.sender, from, region)).map(({ id }) => id);
     const some = about.slice(0, OPT_OUT_CANCELS_MAX);
     const canceled = await cancelSome(conn, some, now());
     await conn.write(nextLookSql(optOut, some.length < about.length));

@@ -76,8 +76,8 @@ async function call(method: string, path: string, body?: unknown, by = customer)
 const send = (phone: string, fields: object = {}, by = customer) =>
   call("POST", "/v1/sms/send", { phone, text: "hello", type: "normal", ...fields }, by);
 const left = async () => (await call("GET", "/v1/wallet")).body.available as number;
-async function receive(text: string, from: string): Promise<void> {
-  const answer = await fetch(`${ingest.url}/mo/open?from=${from}&to=3000&text=${encodeURIComponent(text)}`, {
+async function receive(text: string, from: string, to = "3000"): Promise<void> {
+  const answer = await fetch(`${ingest.url}/mo/open?from=${from}&to=${to}&text=${encodeURIComponent(text)}`, {
     method: "GET",
   });
   expect(answer.status).toBe(200);
@@ -142,6 +142,30 @@ test("after a STOP nothing is sent or charged: alone, in a batch, or in an uploa
   await receive("start", out.slice(1));
   expect((await send(out, { from: "3000" })).status).toBe(202);
 }, 20_000);
+
+test("a STOP to a number without its country holds for a sender with it, and the other way round", async () => {
+  await addNumber(pool, customer.customerId, "984000", null);
+  const phone = "+989121140001";
+  const sendAt = new Date(Date.now() + 3_600_000).toISOString();
+  for (const [to, from] of [
+    ["983000", "+983000"],
+    ["984000", "4000"],
+  ] as const) {
+    const later = await send(phone, { from, send_at: sendAt });
+    expect(later.status).toBe(202);
+    await receive("STOP", phone.slice(1), to);
+    await known();
+    expect((await send(phone, { from })).status).toBe(422);
+    expect((await send(phone, { from: "5000" })).status).toBe(202);
+    while ((await cancelOptedOut({ pool, now: Date.now })) !== null) continue;
+    const [message] = await pool.query(`SELECT status FROM messages WHERE id='${String(later.body.id)}'`);
+    expect(message).toEqual({ status: "canceled" });
+    const sender = encodeURIComponent(from);
+    const removed = await call("DELETE", `/v1/opt-outs?phone=${encodeURIComponent(phone)}&sender=${sender}`);
+    expect(removed.body).toEqual({ removed: 1 });
+    expect((await send(phone, { from })).status).toBe(202);
+  }
+});
 
 test("an opt-out counts as soon as ever after MySQL's clock was set back by an hour", async () => {
   await pool.write(

@@ -161,7 +161,7 @@ asked for itself too. \`removed\` says how many there were.`,
       if (!query.has("phone")) params.fail("phone", "is required");
       params.check();
       const sender = from === null ? null : senderKey(from);
-      const optOuts = { customerId, phone: phone ?? "", sender };
+      const optOuts = { customerId, phone: phone ?? "", sender, region };
       const removed = await repeatable(removeOptOuts(schedule.pool, optOuts));
       return { status: 200, body: { removed } };
     },
