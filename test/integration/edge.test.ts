@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { createClientAddress } from "../../src/api/client-address.ts";
 import { loadConfig } from "../../src/platform/config.ts";
 import { sleep } from "../../src/platform/retry.ts";
+import { declaredRoutes } from "../support/declared.ts";
 import { startEdge, type TestEdge } from "../support/edge.ts";
 import { freePort } from "../support/ports.ts";
 import { head, rawAnswers, rawHttp } from "../support/raw-http.ts";
@@ -92,6 +93,17 @@ describe("a process that is gone", () => {
     expect(seen).toHaveLength(1);
   });
 
+  test("in the middle of any other change: outcome_unknown too, as it may have been made; a read is unavailable", async () => {
+    behaviour = "cut";
+    const methods = [...new Set(declaredRoutes.map(({ method }) => method))];
+    expect(methods).toContain("PATCH");
+    for (const method of methods) {
+      const answer = await fetch(`${edge.url}/v1/messages/01M7YBCG2N0V4QK5A1T8P6WJ3D`, { method });
+      const code = method === "GET" ? "unavailable" : "outcome_unknown";
+      expect(`${method} ${answer.status} ${await codeOf(answer)}`).toBe(`${method} 503 ${code}`);
+    }
+  });
+
   test("a door's GET, which may have sent a message, is not repeated either, and its key is in no log", async () => {
     await send();
     behaviour = "cut";
@@ -118,6 +130,13 @@ describe("a process that is gone", () => {
     upstream = await startUpstream();
     expect((await send()).status).toBe(200);
   });
+});
+
+test("a method that no route has is refused with those that the routes have", async () => {
+  const { status, headers } = await rawHttp(edge.url, [head("PROPFIND", "/v1/messages", {})]);
+  const declared = new Set(["HEAD", ...declaredRoutes.map(({ method }) => method)]);
+  expect(status).toBe(405);
+  expect(headers.get("allow")?.split(", ").toSorted()).toEqual([...declared].toSorted());
 });
 
 test("an idle connection is kept for 75 s or more; one to ingest is closed long before ingest would close it", () => {
