@@ -3,7 +3,7 @@
 // for it.
 
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,6 +20,26 @@ const rulesFile = join(folder, "alerts.yml");
 const rules = Bun.YAML.parse(readFileSync(rulesFile, "utf8")) as Rules;
 const alerts = rules.groups.flatMap((group) => group.rules);
 const names = [...new Set(alerts.map(({ alert }) => alert))].sort();
+
+/** The options of every startPeriodic in the sources, with the longest pace that its constant holds. */
+function periodicJobs(): { name: string; everyMs: number }[] {
+  const files = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+    .filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"))
+    .map((path) => readFileSync(join(root, "src", path), "utf8"));
+  const valueIn = (text: string, constant: string): string | undefined =>
+    new RegExp(`^(?:export )?const ${constant}\\b[^=]*= (.+?);`, "ms").exec(text)?.[1];
+  const jobs = files.flatMap((text) =>
+    [...text.matchAll(/\bname: ["`]([^"`]+)["`], everyMs(?:: (\w+)|\b)/g)].map(([, name = "", given]) => {
+      const constant = given ?? /const everyMs = (\w+);/.exec(text)?.[1] ?? "";
+      const value = valueIn(text, constant) ?? valueIn(files.join("\n"), constant) ?? "";
+      const times = [...value.matchAll(/\d[\d_]*/g)].map(([digits]) => Number(digits.replaceAll("_", "")));
+      return { name, everyMs: times.length === 0 ? Number.NaN : Math.max(...times) };
+    }),
+  );
+  // No job is left out because its options are written in another way.
+  expect(jobs).toHaveLength(files.join("\n").match(/(?<!function )startPeriodic\(/g)?.length ?? 0);
+  return jobs;
+}
 
 const scratch = mkdtempSync(join(tmpdir(), "sluice-test-alerts-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -96,4 +116,14 @@ test("docs/OPERATIONS.md says what every alert means and what to do, and describ
   const told = [...section.matchAll(/^\| `(\w+)` \| (?:page|ticket) \|/gm)].map(([, name = ""]) => name);
   expect([...new Set(told)].sort()).toEqual(names);
   for (const { alert, labels } of alerts) expect(section).toContain(`| \`${alert}\` | ${labels.severity} |`);
+});
+
+test("every periodic job that SluiceJobStuck watches runs well within the time it is given", () => {
+  const { expr = "" } = alerts.find(({ alert }) => alert === "SluiceJobStuck") ?? {};
+  const [, exempt = "", ageS = ""] = /\{name!~"([^"]+)"\} > (\d+)/.exec(expr) ?? [];
+  const jobs = periodicJobs();
+  expect(jobs.map(({ name }) => name)).toContain("webhook-purge");
+  const watched = jobs.filter(({ name }) => !new RegExp(`^(?:${exempt})$`).test(name));
+  const rare = watched.filter(({ everyMs }) => !(everyMs <= 0.8 * 1_000 * Number(ageS)));
+  expect(rare).toEqual([]);
 });

@@ -6,7 +6,7 @@ import { declaredRoutes } from "../../test/support/declared.ts";
 import { templateOf } from "../../src/api/openapi/operation.ts";
 import { type ErrorCode, problemBody, problemHeaders, SluiceError } from "../../src/core/errors.ts";
 import { isProblem, SluiceProblem, SluiceUnreachable } from "./problem.ts";
-import { createSluice, type SluiceOptions } from "./sluice.ts";
+import { createSluice, type Sluice, type SluiceOptions } from "./sluice.ts";
 import { OPERATIONS } from "./types.ts";
 
 type Seen = { method: string; path: string; headers: Headers; body: string };
@@ -67,6 +67,12 @@ const client = (options: Partial<SluiceOptions> = {}) =>
     ...options,
   });
 const message = { phone: "+989121234567", text: "Hello", type: "normal" } as const;
+/** The operations whose repeat is refused, or does more than the first. */
+const ONCE = ["deleteTemplate", "verifyCode", "changeMessage", "removeOptOut"] as const;
+const once = async (sluice: Sluice) => {
+  for (const name of ONCE)
+    await thrownBy(sluice.request(name as "verifyCode", { path: { id: "1" }, body: { code: "482913" } }));
+};
 const keysSeen = () => new Set(seen.map(({ headers }) => headers.get("idempotency-key")));
 const thrownBy = (call: Promise<unknown>): Promise<unknown> =>
   call.then(
@@ -195,6 +201,26 @@ describe("is not tried again", () => {
     expect(seen).toHaveLength(2);
   });
 
+  for (const [what, answer] of [
+    ["no answer in time", () => new Promise((late) => setTimeout(() => late(new Response("{}")), 500))],
+    ["outcome_unknown", problem("outcome_unknown")],
+    ["unavailable", problem("unavailable")],
+    ["a 503 that is no problem document", () => new Response("<h1>busy</h1>", { status: 503 })],
+  ] as [string, Answering][])
+    test(`after ${what}, if it is an operation that may have taken effect and must not twice`, async () => {
+      answers = [answer];
+      await once(client({ timeoutMs: 100 }));
+      expect(seen).toHaveLength(ONCE.length);
+    });
+
+  test("unless it was turned away: then such an operation, too, is tried again", async () => {
+    for (const code of ["rate_limited", "overloaded"] as const) {
+      answers = [problem(code)];
+      await once(client({ retries: 2 }));
+    }
+    expect(seen).toHaveLength(2 * 3 * ONCE.length);
+  });
+
   test("if it is told to wait longer than it may", async () => {
     answers = [problem("rate_limited", { "retry-after": "21" })];
     expect(await thrownBy(client({ delayMaxMs: 20_000 }).send(message))).toMatchObject({
@@ -315,6 +341,11 @@ describe("lists", () => {
 });
 
 describe("the operations", () => {
+  test("that must not be repeated blindly are those tried here", () => {
+    const named = Object.entries(OPERATIONS).flatMap(([name, { repeatable }]) => (repeatable ? [] : [name]));
+    expect(named).toEqual([...ONCE]);
+  });
+
   test("are those of the API that need a key, each with its method and path", () => {
     const declared = declaredRoutes
       .filter(({ access }) => access !== "public")

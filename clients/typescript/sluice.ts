@@ -51,13 +51,14 @@ export function createSluice({ baseUrl, ...options }: SluiceOptions) {
 
   /** Any operation of the API, by its operationId: GET /openapi.json describes them. */
   async function request<N extends OperationName>(name: N, input: Input<N>): Promise<Answer<N>> {
-    const { method, path, keyed } = OPERATIONS[name];
+    const { method, path, keyed, repeatable } = OPERATIONS[name];
     const given = input as CallOptions & { path?: Params; query?: Params; body?: unknown };
     return exchange(transport, {
       method,
       path: `${filled(path, given.path ?? {})}${queryOf(given.query ?? {})}`,
       body: given.body,
       idempotencyKey: keyed ? (given.idempotencyKey ?? crypto.randomUUID()) : null,
+      repeatable,
       signal: given.signal,
     }) as Promise<Answer<N>>;
   }

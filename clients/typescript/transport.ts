@@ -1,5 +1,6 @@
 // One request to the gateway, tried again where that helps: after no answer, 429, 503, and while an earlier
 // try is still being processed. All tries carry the same Idempotency-Key, so together they take effect once.
+// A request that must not take effect twice, and has no key, is repeated only if it was not processed.
 // Bounds: 1 + `retries` tries of `timeoutMs`, with waits of `delayMaxMs` at most between them.
 
 import { SluiceProblem, SluiceUnreachable } from "./problem.ts";
@@ -30,6 +31,8 @@ export type Call = {
   path: string;
   body: unknown;
   idempotencyKey: string | null;
+  /** False: if it may have taken effect, it is not tried again. */
+  repeatable: boolean;
   /** Ends the call, whatever it is waiting for. */
   signal: AbortSignal | undefined;
 };
@@ -54,7 +57,7 @@ export async function exchange(transport: Transport, call: Call): Promise<unknow
 }
 
 async function attempt(transport: Transport, call: Call): Promise<Outcome> {
-  const { idempotencyKey, signal } = call;
+  const { idempotencyKey, repeatable, signal } = call;
   signal?.throwIfAborted();
   const timeout = AbortSignal.timeout(transport.timeoutMs);
   try {
@@ -66,12 +69,12 @@ async function attempt(transport: Transport, call: Call): Promise<Outcome> {
       redirect: "error",
       signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
     });
-    return outcomeOf(response, await response.text(), idempotencyKey);
+    return outcomeOf(response, await response.text(), call);
   } catch (cause) {
     signal?.throwIfAborted();
     const message = timeout.aborted ? `no answer within ${transport.timeoutMs} ms` : "no answer";
     const error = new SluiceUnreachable(message, { status: null, idempotencyKey, cause });
-    return { error, mayRetry: true, retryAfterMs: null };
+    return { error, mayRetry: repeatable, retryAfterMs: null };
   }
 }
 
@@ -82,7 +85,7 @@ function headersOf({ apiKey, language }: Transport, { body, idempotencyKey }: Ca
   return headers;
 }
 
-function outcomeOf(response: Response, text: string, idempotencyKey: string | null): Outcome {
+function outcomeOf(response: Response, text: string, { idempotencyKey, repeatable }: Call): Outcome {
   const { status, ok, headers } = response;
   const json = parsed(text);
   if (ok && json !== undefined) return { answer: json };
@@ -91,16 +94,23 @@ function outcomeOf(response: Response, text: string, idempotencyKey: string | nu
     const error = new SluiceProblem(json, idempotencyKey);
     return {
       error,
-      mayRetry: isWorthRetrying(status) || error.code === "idempotency_in_progress",
+      mayRetry: repeatable
+        ? isWorthRetrying(status) || error.code === "idempotency_in_progress"
+        : isRefusedUnseen(status, error.code),
       retryAfterMs,
     };
   }
   const message = `an answer that is not the gateway's, with status ${status}`;
   const error = new SluiceUnreachable(message, { status, idempotencyKey });
-  return { error, mayRetry: isWorthRetrying(status), retryAfterMs };
+  const mayRetry = repeatable ? isWorthRetrying(status) : isRefusedUnseen(status, null);
+  return { error, mayRetry, retryAfterMs };
 }
 
 const isWorthRetrying = (status: number): boolean => status === 429 || status === 503;
+
+/** It was turned away before anything was done for it. */
+const isRefusedUnseen = (status: number, code: string | null): boolean =>
+  status === 429 || code === "overloaded";
 
 function parsed(text: string): unknown {
   try {

@@ -1,9 +1,11 @@
 // Webhooks as the gateway signs them (src/webhook/sign.ts), and everything that must not verify.
 
 import { describe, expect, test } from "bun:test";
+import { lowBalanceBody } from "../../src/core/webhook-low-balance.ts";
 import { eventBody, type ChangeEvent } from "../../src/core/webhook-event.ts";
 import { signedHeaders } from "../../src/webhook/sign.ts";
-import { verifyWebhook, type WebhookHeaders, WebhookRefused } from "./webhook.ts";
+import type { ListDeliveriesAnswer } from "./types.ts";
+import { verifyWebhook, type WebhookEvent, type WebhookHeaders, WebhookRefused } from "./webhook.ts";
 
 const SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const OTHER = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -25,8 +27,8 @@ const change: ChangeEvent = {
   occurredAtMs: nowMs - 1_000,
 };
 const body = eventBody(change);
-const signed = (secrets: readonly string[] = [SECRET], atMs = nowMs) =>
-  signedHeaders(secrets, { eventId: "01M7YBCH59Z4D8R94AWEAQ1Q8T", body }, atMs);
+const signed = (secrets: readonly string[] = [SECRET], atMs = nowMs, given = body) =>
+  signedHeaders(secrets, { eventId: "01M7YBCH59Z4D8R94AWEAQ1Q8T", body: given }, atMs);
 const verified = (
   headers: WebhookHeaders,
   secrets: string | readonly string[] = SECRET,
@@ -59,6 +61,32 @@ describe("a call of the gateway verifies", () => {
       }
   });
 
+  test("also one that says that the credit is low", async () => {
+    const occurredAt = new Date(nowMs).toISOString();
+    const data = {
+      customer_id: "7",
+      balance: 900,
+      threshold: 1_000,
+      currency: "IRR",
+      occurred_at: occurredAt,
+    };
+    const low = lowBalanceBody({
+      customerId: 7,
+      url: null,
+      balance: data.balance,
+      threshold: data.threshold,
+      currency: data.currency,
+      occurredAtMs: nowMs,
+    });
+    const event = await verified(signed([SECRET], nowMs, low), SECRET, low);
+    if (event.type !== "wallet.low") throw new Error("another event");
+    expect(event satisfies { data: typeof data }).toEqual({
+      type: "wallet.low",
+      timestamp: occurredAt,
+      data,
+    });
+  });
+
   test("while a secret is being changed: signed with both, or known in both", async () => {
     await verified(signed([OTHER, SECRET]), SECRET);
     await verified(signed([SECRET, OTHER]), [OTHER]);
@@ -72,6 +100,13 @@ describe("a call of the gateway verifies", () => {
     await verifyWebhook(body, signed([SECRET], nowMs - 500_000), SECRET, { nowMs, toleranceS: 600 });
     await refusedFor(verifyWebhook(body, signed([SECRET], nowMs), SECRET), "more than 300 s");
   });
+});
+
+type Same<A, B> = [A, B] extends [B, A] ? true : false;
+test("the events that verify are those that the list of deliveries has", () => {
+  // The compiler refuses this if one of the two has an event that the other lacks.
+  const isSame: Same<WebhookEvent["type"], ListDeliveriesAnswer["deliveries"][number]["type"]> = true;
+  expect(isSame).toBe(true);
 });
 
 describe("a call is refused", () => {

@@ -56,8 +56,20 @@ export type MessageReceivedEvent = {
     occurred_at: string;
   };
 };
+/** Your credit fell below the amount that you set; amounts are in minor units of `currency`. */
+export type WalletLowEvent = {
+  type: "wallet.low";
+  timestamp: string;
+  data: {
+    customer_id: string;
+    balance: number;
+    threshold: number;
+    currency: string;
+    occurred_at: string;
+  };
+};
 /** Types may be added: acknowledge those that you don't know. */
-export type WebhookEvent = MessageStatusEvent | MessageReceivedEvent | EndpointPausedEvent;
+export type WebhookEvent = MessageStatusEvent | MessageReceivedEvent | EndpointPausedEvent | WalletLowEvent;
 
 /** `Headers`, or the headers of node:http. */
 export type WebhookHeaders =

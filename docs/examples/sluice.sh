@@ -5,15 +5,22 @@
 # Needs curl, jq and openssl.
 set -euo pipefail
 
-# request METHOD PATH [BODY]: prints the answer, or fails with the problem on stderr. curl tries again after no
-# answer, 429 and 503, as late as Retry-After says; the Idempotency-Key makes all tries one.
+# request METHOD PATH [BODY]: prints the answer, or fails with the problem on stderr. curl tries again after
+# 429 and 503, as late as Retry-After says, after a time-out, and where nobody listens; a connection that ended
+# before the answer did (18, 52, 55, 56) is left to this loop. The Idempotency-Key makes all tries one.
 request() {
-  local method=$1 path=$2 body=${3:-} answer
+  local method=$1 path=$2 body=${3:-} answer key failed wait
   answer=$(mktemp)
-  if ! curl --silent --show-error --fail-with-body --max-time 30 --retry 4 --retry-connrefused \
-    --request "$method" "$SLUICE_URL$path" --header "X-API-Key: $SLUICE_KEY" \
-    --header "Idempotency-Key: $(cat /proc/sys/kernel/random/uuid)" \
-    ${body:+--header "Content-Type: application/json" --data "$body"} --output "$answer"; then
+  key=$(cat /proc/sys/kernel/random/uuid)
+  for wait in 1 2 4 8 0; do
+    failed=0
+    curl --silent --show-error --fail-with-body --max-time 30 --retry 4 --retry-connrefused \
+      --request "$method" "$SLUICE_URL$path" --header "X-API-Key: $SLUICE_KEY" --header "Idempotency-Key: $key" \
+      ${body:+--header "Content-Type: application/json" --data "$body"} --output "$answer" || failed=$?
+    [[ $failed =~ ^(18|52|55|56)$ ]] || break
+    sleep $wait
+  done
+  if ((failed)); then
     cat "$answer" >&2 && rm -f "$answer" && exit 1
   fi
   cat "$answer" && rm -f "$answer"

@@ -43,6 +43,8 @@ export type About = {
   path?: Readonly<Record<string, PathParam>>;
   /** The parameters of the query that it does not do without; and the key, if it must have one. */
   needs?: readonly (ParamName | "Idempotency-Key")[];
+  /** False: once it took effect, a repeat without key may be refused, or do more than the first. */
+  repeatable?: false;
   /** An example of the body; text if its bytes are taken as they come. */
   body?: unknown;
   /** An example of each answer that has a body, by status. */

@@ -27,7 +27,9 @@ type Found = Operation & { method: string; path: string };
 
 /** The whole file. @throws Error for a schema that it can't print */
 export function clientTypes(): string {
-  const document = openApi(declaredRoutes()) as unknown as Document;
+  const routes = declaredRoutes();
+  const document = openApi(routes) as unknown as Document;
+  const once = routes.filter(({ about }) => about.repeatable === false).map(({ about }) => about.operationId);
   const { schemas } = document.components;
   const operations = operationsOf(document.paths);
   const problems = CODES.map((code) => `  ${code}: ${problemName(code)};`);
@@ -43,8 +45,8 @@ export function clientTypes(): string {
     "/** What each operation takes and answers, by its operationId. */",
     `export type Operations = {\n${types.join("\n")}\n};`,
     "",
-    "/** `keyed`: takes an Idempotency-Key. */",
-    `export const OPERATIONS = {\n${operations.map(entry).join("\n")}\n} as const;`,
+    "/** `keyed`: takes an Idempotency-Key. `repeatable`: a repeat of what took effect does no harm. */",
+    `export const OPERATIONS = {\n${operations.map((each) => entry(each, once)).join("\n")}\n} as const;`,
     "",
   ].join("\n");
 }
@@ -74,10 +76,12 @@ const answersOf = (responses: Operation["responses"]): Json[] =>
 const isKeyed = ({ parameters }: Operation): boolean =>
   parameters.some(({ $ref }) => $ref?.endsWith("/Idempotency-Key") === true);
 
-function entry(operation: Found): string {
+/** `once`: the operations that are not repeatable. */
+function entry(operation: Found, once: readonly string[]): string {
   const { operationId, path } = operation;
   const method = operation.method.toUpperCase();
-  return `  ${operationId}: { method: "${method}", path: "${path}", keyed: ${isKeyed(operation)} },`;
+  const flags = `keyed: ${isKeyed(operation)}, repeatable: ${!once.includes(operationId)}`;
+  return `  ${operationId}: { method: "${method}", path: "${path}", ${flags} },`;
 }
 
 function operationType(operation: Found): string {

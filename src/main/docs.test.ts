@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import type { TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 import { parse } from "yaml";
+import { declaredRoutes } from "../api/table.ts";
 import { ERRORS } from "../core/errors.ts";
 import { problemsConf } from "../stack/edge-problems.ts";
 import { CLIENT_TYPES, clientTypes } from "./client-types.ts";
@@ -22,7 +23,9 @@ test("docs/reference/metrics.md is what `bun src/main/docs.ts` writes", () => {
 });
 
 test("deploy/nginx/problems.conf is what it writes", () => {
-  expect(readFileSync(PROBLEMS_CONF, "utf8")).toBe(problemsConf());
+  expect(readFileSync(PROBLEMS_CONF, "utf8")).toBe(
+    problemsConf(declaredRoutes().map(({ method }) => method)),
+  );
 });
 
 test("docs/reference/routes.schema.json is what it writes", () => {

@@ -11,6 +11,7 @@ import {
   problemType,
   SluiceError,
 } from "../core/errors.ts";
+import { declaredRoutes } from "../api/table.ts";
 import { CLIENT_TYPES, clientTypes } from "./client-types.ts";
 import { METRICS_PAGE, metricsPage } from "./metrics-page.ts";
 import { problemsConf } from "../stack/edge-problems.ts";
@@ -73,7 +74,7 @@ function line([code, { status, retryable, meaning }]: [string, ErrorRow]): strin
 if (import.meta.main) {
   writeFileSync(ERRORS_PAGE, errorsPage());
   writeFileSync(METRICS_PAGE, metricsPage());
-  writeFileSync(PROBLEMS_CONF, problemsConf());
+  writeFileSync(PROBLEMS_CONF, problemsConf(declaredRoutes().map(({ method }) => method)));
   writeFileSync(CLIENT_TYPES, clientTypes());
   writeFileSync(ROUTES_SCHEMA_FILE, routesSchema());
   for (const page of PAGES_WITH_TABLES) writeFileSync(page, withTables(readFileSync(page, "utf8")));

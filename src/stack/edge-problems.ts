@@ -7,7 +7,7 @@ import { type ErrorCode, problemBody, problemHeaders, SluiceError } from "../cor
 type Refusal = { statuses: number[]; code: ErrorCode; detail?: string; allow?: string[] };
 
 /** nginx's own statuses: 494: header too large, 495 to 497: TLS, 502 and 504: no answer from an upstream. */
-const refusals: Refusal[] = [
+const refusalsOf = (allow: string[]): Refusal[] => [
   {
     statuses: [400, 411, 421, 501, 505],
     code: "malformed_request",
@@ -20,7 +20,7 @@ const refusals: Refusal[] = [
     statuses: [405],
     code: "method_not_allowed",
     detail: "No route has this method.",
-    allow: ["GET", "HEAD", "POST", "DELETE"],
+    allow,
   },
   { statuses: [413], code: "payload_too_large" },
   { statuses: [414], code: "uri_too_long", detail: "The request line is longer than 8 KiB." },
@@ -39,19 +39,22 @@ const lost = new SluiceError("outcome_unknown", {
     "request_id; without one, the message may be stored twice.",
 });
 
-/** The whole file. */
-export function problemsConf(): string {
+/** The whole file. `methods`: those of the API's routes, in any order, repeated or not. */
+export function problemsConf(methods: readonly string[]): string {
+  const own = [...new Set(methods)].toSorted();
+  const allow = own.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+  const changing = own.filter((method) => method !== "GET");
   return `# Written by \`bun src/main/docs.ts\` from src/core/errors.ts and src/stack/edge-problems.ts.
 # Included in the server block of nginx.conf.
 
-${refusals.map(refusal).join("\n")}
-# No answer came from ingest. Whether a POST was stored is known only if not a byte of it was sent.
+${refusalsOf(allow).map(refusal).join("\n")}
+# No answer came from ingest. Whether a change was stored is known only if not a byte of it was sent.
 error_page 502 504 =503 /_problem/unanswered;
 location = /_problem/unanswered {
   internal;
   ${headers(away)}
   set $sent "$method_given $upstream_bytes_sent";
-  if ($sent ~ "^(POST|DELETE) .*[1-9]") {
+  if ($sent ~ "^(${changing.join("|")}) .*[1-9]") {
     return 503 ${quoted(lost)};
   }
   return 503 ${quoted(away)};

@@ -49,6 +49,7 @@ export function createEdge(config: Config, tools: Tools, stateFolder: string, se
         SLUICE_EDGE_HOST: config.edgeHost,
         SLUICE_EDGE_PORT: String(config.edgePort),
         SLUICE_EDGE_TLS_PORT: String(config.edgeTlsPort),
+        SLUICE_EDGE_LOG: "/dev/stdout", // which is the stack's log, a file
         SLUICE_EDGE_SECRET: secret,
         SLUICE_EDGE_CERTIFICATE: "certificate.pem",
         SLUICE_EDGE_CERTIFICATE_KEY: "key.pem",

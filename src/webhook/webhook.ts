@@ -29,7 +29,7 @@ const BUSY_MS = 20;
 /** How late a customer may learn that its credit is low, besides the delivery. */
 const LOW_MS = 1_000;
 const SAMPLE_MS = 10_000;
-const PURGE_MS = 3_600_000;
+const PURGE_MS = 60_000;
 const RUN_MAX_MS = 30_000;
 const COUNTED_MAX = 10_000;
 

@@ -3,13 +3,20 @@
 // request.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { text } from "node:stream/consumers";
 import { createClientAddress } from "../../src/api/client-address.ts";
 import { loadConfig } from "../../src/platform/config.ts";
 import { sleep } from "../../src/platform/retry.ts";
+import { projectRoot } from "../../src/stack/tools.ts";
+import { declaredRoutes } from "../support/declared.ts";
 import { startEdge, type TestEdge } from "../support/edge.ts";
-import { freePort } from "../support/ports.ts";
+import { freePort, freePorts } from "../support/ports.ts";
 import { head, rawAnswers, rawHttp } from "../support/raw-http.ts";
 
 type Seen = { headers: IncomingHttpHeaders; body: string };
@@ -92,6 +99,17 @@ describe("a process that is gone", () => {
     expect(seen).toHaveLength(1);
   });
 
+  test("in the middle of any other change: outcome_unknown too, as it may have been made; a read is unavailable", async () => {
+    behaviour = "cut";
+    const methods = [...new Set(declaredRoutes.map(({ method }) => method))];
+    expect(methods).toContain("PATCH");
+    for (const method of methods) {
+      const answer = await fetch(`${edge.url}/v1/messages/01M7YBCG2N0V4QK5A1T8P6WJ3D`, { method });
+      const code = method === "GET" ? "unavailable" : "outcome_unknown";
+      expect(`${method} ${answer.status} ${await codeOf(answer)}`).toBe(`${method} 503 ${code}`);
+    }
+  });
+
   test("a door's GET, which may have sent a message, is not repeated either, and its key is in no log", async () => {
     await send();
     behaviour = "cut";
@@ -120,6 +138,13 @@ describe("a process that is gone", () => {
   });
 });
 
+test("a method that no route has is refused with those that the routes have", async () => {
+  const { status, headers } = await rawHttp(edge.url, [head("PROPFIND", "/v1/messages", {})]);
+  const declared = new Set(["HEAD", ...declaredRoutes.map(({ method }) => method)]);
+  expect(status).toBe(405);
+  expect(headers.get("allow")?.split(", ").toSorted()).toEqual([...declared].toSorted());
+});
+
 test("an idle connection is kept for 75 s or more; one to ingest is closed long before ingest would close it", () => {
   const all = edge.configuration().replace(/#.*$/gm, "");
   const [toIngest = ""] = /^ *upstream ingest \{[^}]*\}/m.exec(all) ?? [];
@@ -134,6 +159,52 @@ test("an idle connection is kept for 75 s or more; one to ingest is closed long 
   expect(secondsIn(toIngest)).toHaveLength(1);
   expect(Math.max(...secondsIn(toIngest))).toBeLessThan(loadConfig({}).apiIdleS / 2);
 });
+
+test("starts as deploy/nginx/README.md says, also where stdout is a socket, as under systemd", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-test-edge-"));
+  const readme = readFileSync(join(projectRoot, "deploy/nginx/README.md"), "utf8");
+  const free = await freePorts(2);
+  const url = `http://127.0.0.1:${free}`;
+  const own: Record<string, string> = {
+    SLUICE_EDGE_HOST: "127.0.0.1",
+    SLUICE_EDGE_PORT: String(free),
+    SLUICE_EDGE_TLS_PORT: String(free + 1),
+    SLUICE_API_ADDRESS: `127.0.0.1:${port}`,
+    SLUICE_EDGE_CERTIFICATE: edge.certificate,
+    SLUICE_EDGE_CERTIFICATE_KEY: join(dirname(edge.certificate), "key.pem"),
+  };
+  const here = (text: string) => text.replaceAll(/\/(?:etc|var\/lib)\/sluice\b/g, `${folder}$&`);
+  const block = (/```sh\n(.*?)```/s.exec(readme)?.[1] ?? "").replaceAll(
+    /\b(SLUICE_\w+)=(\S+)/g,
+    (given, name: string) => (own[name] === undefined ? given : `${name}=${own[name]}`),
+  );
+  execFileSync("bash", ["-euc", here(block)], { cwd: join(projectRoot, "deploy/nginx") });
+  const [, ran = ""] = /Run it: `nginx (.*?)`/.exec(readme) ?? [];
+  // Its own standard streams are sockets.
+  const child = spawn("bash", ["-c", `exec "$0" ${here(ran)}`, edge.program], {
+    env: edge.env,
+    stdio: "pipe",
+  });
+  const said = text(child.stderr);
+  const ended = once(child, "exit");
+  try {
+    const answers = () => fetch(`${url}/metrics`).catch(() => null);
+    let answer = await answers();
+    for (let n = 0; n < 100 && answer === null && child.exitCode === null; n++) {
+      await sleep(50);
+      answer = await answers();
+    }
+    if (answer === null) throw new Error(`nginx did not start: ${await said}`);
+    expect([answer.status, await codeOf(answer)]).toEqual([404, "not_found"]);
+    const id = answer.headers.get("x-request-id") ?? "none";
+    expect(readFileSync(join(folder, "var/lib/sluice/nginx/edge.log"), "utf8")).toContain(id);
+    expect((await fetch(`${url}/health`)).status).toBe(200);
+  } finally {
+    child.kill("SIGQUIT");
+    await ended;
+    rmSync(folder, { recursive: true, force: true });
+  }
+}, 30_000);
 
 test("stopping answers the requests under way, and accepts no more", async () => {
   const other = await startEdge(port);

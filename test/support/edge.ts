@@ -18,6 +18,9 @@ export type TestEdge = {
   certificate: string;
   secret: string;
   pid: number;
+  /** nginx, and the environment that it needs. */
+  program: string;
+  env: Record<string, string | undefined>;
   log(): string;
   /** The configuration as nginx itself reads it, with everything that it includes. */
   configuration(): string;
@@ -40,6 +43,8 @@ export async function startEdge(apiPort: number, changed: Partial<Config> = {}):
     certificate: certificateFile(stateFolder),
     secret,
     pid: (record as ProcessRecord).pid,
+    program: edge.command[0] ?? "",
+    env: edge.env,
     log: () => readFileSync(edge.logFile, "utf8"),
     configuration() {
       const [command = "", ...args] = edge.command;

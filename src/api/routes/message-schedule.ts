@@ -77,6 +77,7 @@ export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
       operationId: "changeMessage",
       tag: "Messages",
       summary: "Change when a scheduled message is sent",
+      repeatable: false, // it may mean at once, and then the message is no longer scheduled
       description:
         "`valid_until` and `guaranteed_by` move with it. A time within the recipient's quiet hours means " +
         "their end. 409 once it is no longer `scheduled`. Text and phone can't be changed: cancel it, and " +

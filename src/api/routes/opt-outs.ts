@@ -150,6 +150,7 @@ const createRemove = ({ schedule }: OptOutDeps): Route =>
       operationId: "removeOptOut",
       tag: "Opt-outs",
       summary: "Send messages to a phone again",
+      repeatable: false, // the phone may have opted out anew
       description: `\`phone\` is required. Without \`sender\` all opt-outs of the phone end, those that it
 asked for itself too. \`removed\` says how many there were.`,
       needs: ["phone"],

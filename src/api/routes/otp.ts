@@ -182,6 +182,7 @@ export const createOtpVerify = ({ otps }: OtpRouteDeps): Route =>
       operationId: "verifyCode",
       tag: "Codes",
       summary: "Verify a one-time code",
+      repeatable: false, // each uses up a try
       description:
         `Costs nothing. A code has ${OTP_TRIES_MAX} tries, whoever makes them, and is verified once: then, ` +
         "and after its last try or its time, the answer is 409 `otp_over`. 404 for the code of another " +

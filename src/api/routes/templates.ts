@@ -156,6 +156,7 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
       operationId: "deleteTemplate",
       tag: "Templates",
       summary: "Delete a template with all its versions",
+      repeatable: false, // it is not found again
       description: "What was accepted with it is sent as it was accepted.",
       path: PATH,
       answers: { 200: { deleted: true, id: EXAMPLE.id } },
