@@ -21,7 +21,7 @@ export type Rates = readonly RateState[];
 export type RateLimits = {
   /** Takes `parts` from their bucket; returns null if the customer has no limit. @throws RateLimitedError */
   take(customer: Limited, parts: number): Rates | null;
-  /** Puts back what was taken for messages that are not stored: their caller left, or could not pay. */
+  /** Puts back what was taken for messages that are not stored. */
   giveBack(customer: Limited, parts: number): void;
   /** Takes a request. @throws RateLimitedError */
   takeRequest(customer: Limited): void;
