@@ -12,6 +12,7 @@ import {
 } from "../core/access-limits.ts";
 import { SluiceError } from "../core/errors.ts";
 import { signatureOf } from "../core/request-signature.ts";
+import { targetOf } from "../core/request-target.ts";
 import type { Nonce } from "../customers/nonces.ts";
 import { singleHeader } from "./http.ts";
 
@@ -74,13 +75,3 @@ function given(request: Request, name: string): string {
 }
 
 const invalid = (detail: string) => new SluiceError("signature_invalid", { detail });
-
-/**
- * Path and query as they were sent, except that Bun escapes quotes, angle brackets and what isn't ASCII. With
- * a Host that can't be part of a URL, Bun's URL begins with the path; so no Host gets into what is signed.
- */
-function targetOf(url: string): { path: string; query: string } {
-  const target = url.startsWith("/") ? url : url.slice(url.indexOf("/", url.indexOf("://") + 3));
-  const cut = target.indexOf("?");
-  return cut < 0 ? { path: target, query: "" } : { path: target.slice(0, cut), query: target.slice(cut + 1) };
-}

@@ -7,11 +7,12 @@ import type { Draft } from "../core/draft.ts";
 import { insufficientBalance, SluiceError } from "../core/errors.ts";
 import { createIdFactory } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
-import type { KeyClaim, RequestKey } from "../ledger/idempotency.ts";
+import { type KeyClaim, KeyTakenError, type RequestKey } from "../ledger/idempotency.ts";
 import { type AcceptedBatch, createAcceptBatch } from "./accept-batch.ts";
-import type { Payer } from "./accept-message.ts";
+import type { AcceptDeps, Payer } from "./accept-message.ts";
 import { promiseOf } from "./express-promise.ts";
 import type { Lease, Reservation } from "./lease-table.ts";
+import { createRateLimits } from "./rate-limits.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
 const payer = {
@@ -42,6 +43,7 @@ function setUp({
   fails = {} as { reserve?: Error; store?: Error },
   waitMs = 0,
   isOut = null as boolean | null,
+  limits = undefined as AcceptDeps["limits"] | undefined,
 } = {}) {
   const done: string[] = [];
   const stored: { records: LaneRecord[]; cost: number; key: KeyClaim | null }[] = [];
@@ -54,7 +56,7 @@ function setUp({
       },
       promise: () => promiseOf(waitMs, terms),
       saturated: { refused: () => void done.push("refused"), fallback: () => void done.push("fallback") },
-      limits: {
+      limits: limits ?? {
         take: (_, parts) => (done.push(`take ${parts}`), rate),
         giveBack: (_, parts) => void done.push(`give back ${parts}`),
       },
@@ -172,11 +174,23 @@ describe("express", () => {
 });
 
 describe("a wallet that can't pay for all", () => {
-  test("pays for none; places are freed, and the rate is counted as for a single message", async () => {
+  test("pays for none; their places are freed, and they don't count against the rate", async () => {
     const { send, stored, done } = setUp({ balances: [1_400] });
     expect(await send([draft(), draft(), draft()]).catch(codeOf)).toBe("insufficient_balance");
     expect(stored).toEqual([]);
-    expect(done).toEqual(["take 3", "admit 3", "reserve 1500 of 500", "leave 3"]);
+    expect(done).toEqual(["take 3", "admit 3", "reserve 1500 of 500", "leave 3", "give back 3"]);
+  });
+
+  test("is told so however often, and the same batch may be repeated with `partial`, whatever the limit", async () => {
+    const balances = [900, 900, 900, 900];
+    const { send } = setUp({ balances, limits: createRateLimits() });
+    const by = { ...payer, rateLimit: 10 };
+    const drafts = Array.from({ length: 10 }, () => draft());
+    for (let n = 0; n < 3; n++) expect(await send(drafts, { by }).catch(codeOf)).toBe("insufficient_balance");
+    const { accepted } = await send(drafts, { by, partial: true });
+    expect(accepted.messages).toHaveLength(1);
+    expect((await send(drafts.slice(1), { by })).accepted.messages).toHaveLength(9);
+    expect(await send(drafts, { by }).catch(codeOf)).toBe("rate_limited");
   });
 
   test("pays for the first ones if the caller wants that; the others free their places and their parts", async () => {
@@ -212,7 +226,7 @@ describe("a wallet that can't pay for all", () => {
     const { send, done, stored } = setUp({ balances: [499] });
     const error = (await send([draft(), draft()], { partial: true }).catch((e: unknown) => e)) as SluiceError;
     expect([error.code, error.extra]).toEqual(["insufficient_balance", { required: 500, balance: 499 }]);
-    expect(done.at(-1)).toBe("leave 2");
+    expect(done.slice(-2)).toEqual(["leave 2", "give back 2"]);
     expect(stored).toEqual([]);
   });
 
@@ -228,19 +242,27 @@ describe("a wallet that can't pay for all", () => {
   test("another error is not mistaken for that", async () => {
     const { send, done } = setUp({ fails: { reserve: new SluiceError("credit_elsewhere") } });
     expect(await send([draft(), draft()], { partial: true }).catch(codeOf)).toBe("credit_elsewhere");
-    expect(done).toEqual(["take 2", "admit 2", "reserve 1000 of 500", "leave 2"]);
+    expect(done).toEqual(["take 2", "admit 2", "reserve 1000 of 500", "leave 2", "give back 2"]);
   });
 });
 
-test("a caller who left while it waited for credit, or for its commit, does not count against the rate", async () => {
-  for (const at of ["reserve", "store"] as const) {
-    const { send, done } = setUp({ fails: { [at]: new CallerGoneError() } });
-    expect(await send([draft(1), draft(2)]).catch(codeOf)).toBe("CallerGoneError");
-    expect(done.at(-1)).toBe("give back 3");
+test("what is certainly not stored does not count against the rate; what may be stored does", async () => {
+  const refusals = [new CallerGoneError(), new KeyTakenError(["other"]), new SluiceError("overloaded")];
+  for (const refusal of refusals) {
+    for (const at of ["reserve", "store"] as const) {
+      const { send, done } = setUp({ fails: { [at]: refusal } });
+      expect(await send([draft(1), draft(2)]).catch((error: unknown) => error)).toBe(refusal);
+      expect(done.at(-1)).toBe("give back 3");
+    }
+    const { send, done } = setUp({ balances: [500], fails: { store: refusal } });
+    await send([draft(1), draft(2)], { partial: true }).catch(() => undefined);
+    expect(done.filter((what) => what.startsWith("give back"))).toEqual(["give back 2", "give back 1"]);
   }
-  const { send, done } = setUp({ balances: [500], fails: { store: new CallerGoneError() } });
-  await send([draft(1), draft(2)], { partial: true }).catch(() => undefined);
-  expect(done.filter((what) => what.startsWith("give back"))).toEqual(["give back 2", "give back 1"]);
+  for (const doubt of [new SluiceError("outcome_unknown"), new Error("a bug")]) {
+    const { send, done } = setUp({ fails: { store: doubt } });
+    expect(await send([draft(1), draft(2)]).catch((error: unknown) => error)).toBe(doubt);
+    expect(done.at(-1)).toBe("store");
+  }
 });
 
 test("messages of a batch may be for several times; the batch has one only if it is that of all", async () => {

@@ -7,7 +7,7 @@
 // Bound: BATCH_MESSAGES_MAX messages; PAYABLE_TRIES_MAX reservations.
 
 import assert from "node:assert/strict";
-import { CallerGoneError, type IsGone } from "../core/caller.ts";
+import type { IsGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
 import { insufficientBalance, SluiceError } from "../core/errors.ts";
 import { optedOut } from "../core/opt-out.ts";
@@ -15,7 +15,7 @@ import { SpendCapError, type UnpaidCode } from "../core/spend-cap.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import type { Lane } from "../core/message.ts";
 import type { KeptAnswer } from "../ledger/idempotency.ts";
-import { type AcceptDeps, createWayOf, type Payer, recordOf } from "./accept-message.ts";
+import { type AcceptDeps, createWayOf, isRefusal, type Payer, recordOf } from "./accept-message.ts";
 import type { PromiseTerms } from "./express-promise.ts";
 import type { Reservation } from "./lease-table.ts";
 import type { Rates } from "./rate-limits.ts";
@@ -107,7 +107,7 @@ export function createAcceptBatch(deps: AcceptDeps, terms: PromiseTerms): Accept
       await commits.store(first, reservation, claim, isGone, others);
       return { accepted, rate };
     } catch (error) {
-      if (error instanceof CallerGoneError) limits.giveBack(payer, parts);
+      if (isRefusal(error)) limits.giveBack(payer, parts);
       throw error;
     }
   };

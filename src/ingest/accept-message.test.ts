@@ -4,16 +4,23 @@
 import { expect, test } from "bun:test";
 import { CallerGoneError, neverGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
-import { insufficientBalance, type SluiceError } from "../core/errors.ts";
+import { insufficientBalance, SluiceError } from "../core/errors.ts";
 import { createIdFactory } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { OPTED_OUT_REASON } from "../core/opt-out.ts";
-import type { KeyClaim, RequestKey } from "../ledger/idempotency.ts";
+import { type KeyClaim, KeyTakenError, type RequestKey } from "../ledger/idempotency.ts";
 import type { NewOtp } from "../ledger/otps.ts";
-import { type Accepted, createAcceptMessage, type OtpOfMessage, type Payer } from "./accept-message.ts";
+import {
+  type AcceptDeps,
+  type Accepted,
+  createAcceptMessage,
+  type OtpOfMessage,
+  type Payer,
+} from "./accept-message.ts";
 import { promiseOf } from "./express-promise.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import type { Lease, Paid } from "./lease-table.ts";
+import { createRateLimits } from "./rate-limits.ts";
 
 const NOW_MS = Date.UTC(2026, 0, 1);
 const payer = {
@@ -40,7 +47,12 @@ const rate = [{ unit: "parts", size: 100, fillS: 60, left: 98, fullInS: 2 }] as 
 const terms = { usualMs: 5_000, largestMs: 30_000 };
 
 /** `isOut`: whether the phone opted out; null: none of the customer's did. */
-function setUp(fails: { reserve?: Error; store?: Error } = {}, waitMs = 0, isOut: boolean | null = null) {
+function setUp(
+  fails: { reserve?: Error; store?: Error } = {},
+  waitMs = 0,
+  isOut: boolean | null = null,
+  limits?: AcceptDeps["limits"],
+) {
   const done: string[] = [];
   const stored: { record: LaneRecord; key: KeyClaim | null; otp: NewOtp | undefined }[] = [];
   const accept = createAcceptMessage(
@@ -55,7 +67,7 @@ function setUp(fails: { reserve?: Error; store?: Error } = {}, waitMs = 0, isOut
         refused: () => void done.push("refused"),
         fallback: () => void done.push("fallback"),
       },
-      limits: {
+      limits: limits ?? {
         take: (_, parts) => (done.push(`take ${parts}`), rate),
         giveBack: (_, parts) => void done.push(`give back ${parts}`),
       },
@@ -233,15 +245,43 @@ test("a key is stored with the message, together with the door's answer", async 
 test("without credit its place in the queue is freed, and nothing is stored", async () => {
   const { send, done } = setUp({ reserve: insufficientBalance(1_000, 3) });
   expect(send()).rejects.toMatchObject({ code: "insufficient_balance" });
-  expect(done).toEqual(["take 2", "admit", "reserve 1000", "leave"]);
+  expect(done).toEqual(["take 2", "admit", "reserve 1000", "leave", "give back 2"]);
 });
 
-test("a caller who left while it waited for credit, or for its commit, does not count against the rate", async () => {
-  for (const at of ["reserve", "store"] as const) {
-    const { send, done } = setUp({ [at]: new CallerGoneError() });
-    expect(await send().catch((error: Error) => error.name)).toBe("CallerGoneError");
-    expect(done.at(-1)).toBe("give back 2");
+test("what is certainly not stored does not count against the rate; what may be stored does", async () => {
+  const gone = new CallerGoneError();
+  const refusals = [gone, new SluiceError("overloaded"), new SluiceError("unavailable")];
+  for (const refusal of refusals)
+    for (const at of ["reserve", "store"] as const) {
+      const { send, done } = setUp({ [at]: refusal });
+      expect(await send().catch((error: unknown) => error)).toBe(refusal);
+      expect(done.at(-1)).toBe("give back 2");
+    }
+  const taken = setUp({ store: new KeyTakenError(["other"]) });
+  await taken.send().catch(() => undefined);
+  expect(taken.done.at(-1)).toBe("give back 2");
+  for (const doubt of [new SluiceError("outcome_unknown"), new Error("a bug")]) {
+    const { send, done } = setUp({ store: doubt });
+    expect(await send().catch((error: unknown) => error)).toBe(doubt);
+    expect(done.at(-1)).toBe("store");
   }
+});
+
+test("nothing is given back of what the limit itself refused", async () => {
+  const limits = createRateLimits();
+  const poor = setUp({ reserve: insufficientBalance(1_000, 3) }, 0, null, limits);
+  const rich = setUp({}, 0, null, limits);
+  const by = { ...payer, rateLimit: 10 };
+  const sendCode = (of: typeof rich, parts: number) =>
+    of.send({ parts }, null, { by }).then(
+      () => "accepted",
+      (error: SluiceError) => error.code,
+    );
+  for (let n = 0; n < 20; n++) expect(await sendCode(poor, 10)).toBe("insufficient_balance");
+  expect(await sendCode(rich, 9)).toBe("accepted");
+  for (let n = 0; n < 3; n++) expect(await sendCode(rich, 10)).toBe("rate_limited");
+  expect(await sendCode(poor, 1)).toBe("insufficient_balance");
+  expect(await sendCode(rich, 10)).toBe("rate_limited");
 });
 
 test("a phone that opted out is refused before anything is taken or reserved; another one is not", async () => {

@@ -5,12 +5,12 @@
 // (idempotency.ts).
 // Invariant: if the promise resolves, the message is stored and charged, or stored as unreserved; if it
 // rejects, it is neither, except for `outcome_unknown`. A message whose caller is gone before its commit
-// begins leaves nothing behind and does not count against the rate limit.
+// begins leaves nothing behind. What is refused does not count against the rate limit.
 
 import { callbackOf, type CallbackWish } from "../core/callback.ts";
 import { CallerGoneError, type IsGone } from "../core/caller.ts";
 import type { Draft } from "../core/draft.ts";
-import { laneSaturated } from "../core/errors.ts";
+import { laneSaturated, SluiceError } from "../core/errors.ts";
 import { optedOut } from "../core/opt-out.ts";
 import { type IdFactory, ulidTimeMs } from "../core/id.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
@@ -18,7 +18,7 @@ import type { AcceptedStatus, Encoding, Lane } from "../core/message.ts";
 import { cost as costOf } from "../core/money.ts";
 import { destinationRefused, type PricePlan, priceOf } from "../core/price-plan.ts";
 import type { Customer } from "../customers/customers.ts";
-import type { KeptAnswer, KeyClaim } from "../ledger/idempotency.ts";
+import { type KeptAnswer, type KeyClaim, KeyTakenError } from "../ledger/idempotency.ts";
 import type { NewOtp } from "../ledger/otps.ts";
 import { type Promised, type PromiseTerms, retryAfterS } from "./express-promise.ts";
 import type { GroupCommit } from "./group-commit.ts";
@@ -140,11 +140,17 @@ export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): Acce
       const rider = { record, keyOf, otp: otp === undefined ? undefined : newOtp(record, otp) };
       return { accepted: acceptedOf(record, payer, await store(rider, isGone)), rate };
     } catch (error) {
-      if (error instanceof CallerGoneError) limits.giveBack(payer, draft.parts);
+      if (isRefusal(error)) limits.giveBack(payer, draft.parts);
       throw error;
     }
   };
 }
+
+/** Whether it is certain that nothing was stored; of an error that nobody foresaw it is not. */
+export const isRefusal = (error: unknown): boolean =>
+  error instanceof CallerGoneError ||
+  error instanceof KeyTakenError ||
+  (error instanceof SluiceError && error.code !== "outcome_unknown");
 
 /** The lane by which a message goes, and within which time it is promised; null: it is not. */
 export type Way = { lane: Lane; promisedMs: number | null };

@@ -146,7 +146,7 @@ describe("requests", () => {
 describe("buckets of several processes", () => {
   const owner = { customerId: 1, rateLimit: 60 };
   const tell = (limits: ReturnType<typeof createRateLimits>, used: number) =>
-    limits.learn([{ customerId: 1, unit: "parts", used }]);
+    limits.learn([{ customerId: 1, unit: "parts", perMinute: 60, used }]);
 
   test("what was taken or asked for is collected once, and what was given back less", () => {
     const limits = createRateLimits();
@@ -185,6 +185,31 @@ describe("buckets of several processes", () => {
     nowMs += 30_000;
     tell(limits, 30); // by the clock of MySQL half of it has come back
     expect(limits.take(owner, 1)).toMatchObject([{ left: 29 }]);
+  });
+
+  test("under another limit the same share is missing, at once and in what is told", () => {
+    const limits = createRateLimits();
+    const of = (rateLimit: number) => ({ customerId: 1, rateLimit });
+    limits.take(of(1_000), 800);
+    expect(limits.take(of(100), 1)).toMatchObject([{ left: 19 }]);
+    expect(limits.collect()).toEqual([{ customerId: 1, unit: "parts", perMinute: 100, taken: 81 }]);
+    expect(limits.take(of(1_000), 1)).toMatchObject([{ left: 189 }]);
+    expect(limits.take(of(2), 1)).toMatchObject([{ size: TEXT_PARTS_MAX, left: 0 }]);
+  });
+
+  test("a debt is not waited for under another limit", () => {
+    const limits = createRateLimits();
+    limits.take(owner, 6_000);
+    expect(refusalOf(() => limits.take({ customerId: 1, rateLimit: 30 }, 1)).retryAfterS).toBe(3);
+  });
+
+  test("what was told under another limit is not learnt", () => {
+    const limits = createRateLimits();
+    limits.take({ customerId: 1, rateLimit: 1_000 }, 500);
+    limits.collect();
+    limits.take(owner, 1);
+    limits.learn([{ customerId: 1, unit: "parts", perMinute: 1_000, used: 500 }]);
+    expect(limits.take(owner, 1)).toMatchObject([{ left: 28 }]);
   });
 
   test("of customers that it doesn't know a process learns nothing", () => {

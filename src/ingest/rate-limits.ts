@@ -5,7 +5,8 @@
 // own, and rate-sharing.ts tells it a few times a second what all processes together have taken. Leaves to
 // the doors: how a caller is told.
 // Invariant: what any process takes counts for all of them. What two take before they know of each other may
-// be more than was left; then that is a debt, too. Bound: KEY_CACHE_MAX buckets of each kind.
+// be more than was left; then that is a debt, too. Under another limit nobody waits longer than for a full
+// bucket, and no bucket is fuller than it was. Bound: KEY_CACHE_MAX buckets of each kind.
 
 import { TokenBucket } from "limiter";
 import { SluiceError } from "../core/errors.ts";
@@ -20,7 +21,7 @@ export type Rates = readonly RateState[];
 export type RateLimits = {
   /** Takes `parts` from their bucket; returns null if the customer has no limit. @throws RateLimitedError */
   take(customer: Limited, parts: number): Rates | null;
-  /** Puts back what was taken for messages that are not stored: their caller left, or could not pay. */
+  /** Puts back what was taken for messages that are not stored. */
   giveBack(customer: Limited, parts: number): void;
   /** Takes a request. @throws RateLimitedError */
   takeRequest(customer: Limited): void;
@@ -66,9 +67,20 @@ export function createRateLimits(): RateLimits {
     const tokens = new TokenBucket({ bucketSize: size, tokensPerInterval: limit, interval: "minute" });
     tokens.content = size; // buckets start empty otherwise
     const bucket = { customerId, unit, limit, tokens, untold: 0 };
-    if (all.size >= KEY_CACHE_MAX) all.delete(all.keys().next().value as number);
+    if (known !== undefined) replace(known, bucket);
+    else if (all.size >= KEY_CACHE_MAX) all.delete(all.keys().next().value as number);
     all.set(customerId, bucket);
     return bucket;
+  };
+  // What is missing stays the same share of the bucket, as in MySQL (rate-shares.ts).
+  const replace = (old: Bucket, bucket: Bucket): void => {
+    const { tokens } = bucket;
+    const scale = tokens.bucketSize / old.tokens.bucketSize;
+    old.tokens.drip();
+    const missing = (old.tokens.bucketSize - old.tokens.content) * scale;
+    tokens.content -= Math.min(missing, tokens.bucketSize);
+    bucket.untold = old.untold * scale;
+    if (asked.delete(old)) asked.add(bucket);
   };
   const bucketsOf = ({ customerId, rateLimit, requestLimit }: Limited): Bucket[] => {
     const own = rateLimit === null ? [] : [bucketOf("parts", customerId, rateLimit)];
@@ -116,9 +128,10 @@ export function createRateLimits(): RateLimits {
       return shares;
     },
     learn(used) {
-      for (const { customerId, unit, used: all } of used) {
+      for (const { customerId, unit, perMinute, used: all } of used) {
         const bucket = buckets[unit].get(customerId);
-        if (bucket === undefined) continue;
+        // Under another limit since it was told: what is missing of a bucket of that size says nothing here.
+        if (bucket?.limit !== perMinute) continue;
         bucket.tokens.drip(); // what comes back begins to count now
         bucket.tokens.content = bucket.tokens.bucketSize - all - bucket.untold;
       }

@@ -12,7 +12,9 @@ import type { Draft } from "../core/draft.ts";
 import { insufficientBalance, SluiceError } from "../core/errors.ts";
 import { createIdFactory } from "../core/id.ts";
 import { KeyTakenError, type KeyRef, type StoredAnswer } from "../ledger/idempotency.ts";
-import type { AcceptBatch, AcceptedBatch } from "./accept-batch.ts";
+import { type AcceptBatch, type AcceptedBatch, createAcceptBatch } from "./accept-batch.ts";
+import type { Payer } from "./accept-message.ts";
+import { createRateLimits } from "./rate-limits.ts";
 import { type LineResult, type Read, upload, type UploadRequest } from "./upload.ts";
 
 allowSlowRuns();
@@ -87,10 +89,11 @@ async function* linesOf(texts: readonly string[], error?: Error): AsyncGenerator
 }
 
 type Run = { results: string[]; error: unknown };
+type RunOptions = Partial<UploadRequest> & { mostPieces?: number; acceptBatch?: AcceptBatch };
 async function run(
   world: World,
   lines: AsyncIterable<Uint8Array>,
-  { mostPieces = Number.POSITIVE_INFINITY, ...fields }: Partial<UploadRequest> & { mostPieces?: number } = {},
+  { mostPieces = Number.POSITIVE_INFINITY, acceptBatch = acceptIn(world), ...fields }: RunOptions = {},
 ): Promise<Run> {
   const find = ({ key }: KeyRef) => Promise.resolve(world.keys.get(key) ?? null);
   const optOuts = {
@@ -98,7 +101,7 @@ async function run(
     refused: (_: number, drafts: readonly { phone: string }[]) =>
       Promise.resolve(new Set(drafts.flatMap(({ phone }, at) => (world.out.has(phone) ? [at] : [])))),
   };
-  const deps = { acceptBatch: acceptIn(world), optOuts, find, sleep: () => Promise.resolve() };
+  const deps = { acceptBatch, optOuts, find, sleep: () => Promise.resolve() };
   const request: UploadRequest = {
     payer: { customerId: 1 } as never,
     lines,
@@ -201,6 +204,38 @@ describe("an upload", () => {
     expect((await run(world, linesOf(texts(3)))).results).toHaveLength(3);
     refusals = 4;
     expect(codeOf(await run(world, linesOf(texts(3)), { key: "other" }))).toBe("rate_limited");
+  });
+
+  test("is not held up by the limit for what was refused", async () => {
+    const world = newWorld(300);
+    const limits = createRateLimits();
+    const payer = { customerId: 1, priceNormal: PRICE, currency: "IRR", rateLimit: 1_000 } as Payer;
+    const reserve = (_: number, cost: number) => {
+      world.before();
+      if (cost > world.balance) throw insufficientBalance(cost, world.balance);
+      world.balance -= cost;
+      return { balanceAfter: world.balance };
+    };
+    const nothing = () => undefined;
+    const commits = { admit: nothing, leave: nothing, store: () => Promise.resolve() };
+    const deps = { id, limits, book: { reserve }, commits, optOuts: { hasNone: () => true } };
+    const acceptBatch = createAcceptBatch(deps as never, { usualMs: 5_000, largestMs: 30_000 });
+    const drafts = { lane: "normal", parts: 1, validForMs: null } as Draft;
+    const readOne = (line: Uint8Array): Read => {
+      const text = Buffer.from(line).toString();
+      return { kind: "draft", draft: { ...drafts, phone: text, text } };
+    };
+    const once = (lines: string[]) =>
+      run(world, linesOf(lines), { acceptBatch, payer, read: readOne, key: null });
+    const poor = await once(texts(1_000));
+    expect([codeOf(poor), poor.results.length]).toEqual(["insufficient_balance", 300]);
+    world.balance = 1e9;
+    let refusals = 20;
+    world.before = () => {
+      if (refusals-- > 0) throw new SluiceError("overloaded", { retryAfterS: 1 });
+    };
+    expect((await once(texts(700))).error).toBeNull();
+    expect(codeOf(await once(texts(1_000)))).toBe("rate_limited"); // what was accepted counts
   });
 
   test("of a process that stops ends before its next chunk", async () => {

@@ -9,6 +9,7 @@
 // each.
 
 import { closeSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { parametersOf } from "../core/request-target.ts";
 import { sleep } from "../platform/retry.ts";
 import { type Behaviour, DELAY_MAX_MS, type Profile } from "./operator-behaviour.ts";
 import { FIXED_PHONES, isRefusedFor } from "./operator-ends.ts";
@@ -155,7 +156,7 @@ export async function startOperator({
 
 const LOOPBACK = /^(::ffff:)?127\.|^::1$/;
 
-const afterOf = ({ url }: Request): number => Number(new URL(url).searchParams.get("after") ?? 0);
+const afterOf = ({ url }: Request): number => Number(parametersOf(url).get("after") ?? 0);
 
 /** Whether this second is one of those in which everything is refused: spread evenly, the same for all. */
 export const isDown = ({ down }: Profile): boolean =>

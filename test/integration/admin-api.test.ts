@@ -20,6 +20,7 @@ import { reconcileBooks } from "../support/books.ts";
 import { createTestEngines, type TestEngines } from "../support/engines.ts";
 import { envOf } from "../support/ingest-process.ts";
 import { freePorts } from "../support/ports.ts";
+import { rawHttp } from "../support/raw-http.ts";
 
 const id = createIdFactory({ now: Date.now });
 const actor: Actor = { via: "cli", who: "tester", origin: "here" };
@@ -386,4 +387,13 @@ test("routes, who sent the most, and the API's own description are there to be r
   expect(document.info).toMatchObject({ title: "Sluice admin" });
   expect(Object.keys(document.paths)).toContain("/admin/v1/customers/{id}/adjustments");
   expect((await call("GET", "/v1/wallet")).status).toBe(404);
+});
+
+test("a change without a Host is made once for its key", async () => {
+  const body = JSON.stringify({ name: "no host" });
+  const start =
+    "POST /admin/v1/customers HTTP/1.0\r\nIdempotency-Key: no-host\r\nContent-Type: application/json";
+  const head = `${start}\r\nAuthorization: Bearer ${writer}\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const [one, again] = [await rawHttp(url, [head, body]), await rawHttp(url, [head, body])];
+  expect([one.status, again.status, again.body]).toEqual([201, 201, one.body]);
 });

@@ -1,7 +1,8 @@
 // POST and GET /dlr/{operator} against a real ingest process: what is stored, who is believed, and what bad
 // peers get. Reading and settling what is stored: dlr.test.ts.
 
-import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { createHmac } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +12,7 @@ import { type RawReport, unpackReports } from "../../src/core/raw-report.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { type IngestProcess, startIngest } from "../support/ingest-process.ts";
+import { rawHttp } from "../support/raw-http.ts";
 import { until } from "../support/roles.ts";
 
 const operator = (reports: string) => `
@@ -23,6 +25,8 @@ const ROUTES = `operators:
   secret: ${operator("secret: { env: TEST_SECRET }")}
   near: ${operator("addresses: [127.0.0.1]")}
   far: ${operator("addresses: [192.0.2.0/24]")}
+  twilio: ${operator("twilio_auth_token: { env: TEST_SECRET }")}
+  vonage: ${operator("vonage_signature_secret: { env: TEST_SECRET }")}
 `;
 
 let db: TestDatabase;
@@ -88,6 +92,59 @@ test("the secret is asked for, and not stored", async () => {
   expect((await call("secret", { body: "{}", headers })).status).toBe(200);
   expect((await call("secret?token=a-secret&id=1", { body: "{}" })).status).toBe(200);
   expect(await stored()).toMatchObject([{ query: "" }, { query: "id=1" }]);
+});
+
+describe("without a Host, or with one that no URL can have", () => {
+  const starts = (path: string) => [
+    `POST ${path} HTTP/1.0\r\n`,
+    ...["a b", "[", "h:99999", "h%00", ""].map((host) => `POST ${path} HTTP/1.1\r\nHost: ${host}\r\n`),
+  ];
+  const form = "content-type: application/x-www-form-urlencoded\r\n";
+  const send = (start: string, headers: string, url = ingest.url) =>
+    rawHttp(url, [`${start}${headers}content-length: 4\r\n\r\nid=1`]);
+
+  test("what is admitted is stored, and what isn't is refused", async () => {
+    const hmac = createHmac("sha256", "a-secret").update("&a=b&id=1").digest("hex");
+    const paths = [
+      "/dlr/secret?token=a-secret&a=b",
+      "/mo/secret?token=a-secret&a=b",
+      `/dlr/vonage?a=b&sig=${hmac}`,
+    ];
+    for (const start of paths.flatMap(starts))
+      expect([start, (await send(start, form)).status]).toEqual([start, 200]);
+    const all = await stored();
+    expect(all).toHaveLength(3 * starts("").length);
+    for (const one of all) expect("query" in one && one.query).toStartWith("a=b");
+    await pool.query("DELETE FROM inbox");
+    const bad = ["/dlr/secret?token=wrong", "/mo/secret", "/dlr/vonage?sig=x", "/dlr/twilio?bodySHA256=x"];
+    for (const start of bad.flatMap(starts)) {
+      const { status, body } = await send(start, `${form}x-twilio-signature: x\r\n`);
+      expect([start, status, (JSON.parse(body) as { code: string }).code]).toEqual([
+        start,
+        403,
+        "report_refused",
+      ]);
+    }
+    expect(await stored()).toEqual([]);
+  });
+
+  test("a signature covers the public URL", async () => {
+    const publicUrl = "https://sms.example/";
+    const behind = await startIngest(db.config, { routesFile, publicUrl });
+    try {
+      const path = "/dlr/twilio?a=%20b";
+      const signature = createHmac("sha1", "a-secret")
+        .update(`https://sms.example${path}id1`)
+        .digest("base64");
+      for (const start of starts(path)) {
+        const answer = await send(start, `${form}x-twilio-signature: ${signature}\r\n`, behind.url);
+        expect([start, answer.status]).toEqual([start, 200]);
+      }
+      expect((await stored())[0]).toMatchObject({ query: "a=%20b" });
+    } finally {
+      await behind.end();
+    }
+  });
 });
 
 test("an operator's addresses are asked for", async () => {

@@ -13,6 +13,7 @@ import {
   startIngest,
   type TestCustomer,
 } from "../support/ingest-process.ts";
+import { rawHttp } from "../support/raw-http.ts";
 
 type Resource = { sid: string; status: string; body: string; price: string | null; to: string };
 
@@ -47,6 +48,18 @@ const post = (customer: TestCustomer, form: Record<string, string>, headers: Rec
   });
 const read = (customer: TestCustomer, rest: string, as = customer) =>
   fetch(ingest.url + pathOf(customer, rest), { headers: basic(as) });
+
+test("without a Host, or with one that no URL can have, what isn't there is a 404 in Twilio's words", async () => {
+  const customer = await makeCustomer(db.config, 0);
+  const path = pathOf(customer, `Messages/SM${"0".repeat(32)}.json`);
+  for (const start of ["1.0\r\n", "1.1\r\nHost: a b\r\n", "1.1\r\nHost: [\r\n"]) {
+    const { authorization } = basic(customer);
+    const head = `GET ${path}?a=b HTTP/${start}Authorization: ${authorization}\r\n\r\n`;
+    const { status, body } = await rawHttp(ingest.url, [head]);
+    const message = `The requested resource ${path} was not found`;
+    expect([start, status, JSON.parse(body)]).toMatchObject([start, 404, { code: 20_404, message }]);
+  }
+});
 
 describe("a message", () => {
   test("with SendAt is scheduled, reserved and read back", async () => {

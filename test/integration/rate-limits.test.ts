@@ -2,6 +2,7 @@
 // buckets a moment later, what they took at once is a debt, and the headers say what is left.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { TEXT_PARTS_MAX } from "../../src/core/limits.ts";
 import { setTerms } from "../../src/customers/customers.ts";
 import { shareRates } from "../../src/customers/rate-shares.ts";
 import { createRateLimits } from "../../src/ingest/rate-limits.ts";
@@ -77,6 +78,47 @@ test("requests are limited on every route that takes a key, by a setting that ho
   await setTerms(db.pool, customerId, { requestLimit: null });
   await Bun.sleep(2_000);
   expect((await wallet(1)).status).toBe(200);
+}, 30_000);
+
+test("a lower limit shuts nobody out for longer than its bucket takes to fill, whoever still tells the old one", async () => {
+  const { apiKey, customerId } = await makeCustomer(db.config, 100_000);
+  await setTerms(db.pool, customerId, { rateLimit: 10_000, requestLimit: 10_000 });
+  await Promise.all([send(0, apiKey), send(1, apiKey)]); // both know the customer, and its old limits
+  const used = (unit: "parts" | "requests") => ({ customerId, unit, perMinute: 10_000, taken: 9_700 });
+  await Bun.sleep(TOLD_MS);
+  await shareRates(db.pool, [used("parts"), used("requests")]);
+  await setTerms(db.pool, customerId, { rateLimit: 100, requestLimit: 100 });
+  const answers: Response[] = [];
+  for (const endMs = performance.now() + 4_000; performance.now() < endMs; await Bun.sleep(100))
+    answers.push(...(await Promise.all([send(0, apiKey), send(1, apiKey)])));
+  const last = answers.at(-1) as Response;
+  expect(last.headers.get("ratelimit-policy")).toMatch(/^"parts";q=100;.*"requests";q=100;/);
+  const waits = answers.map((answer) => Number(answer.headers.get("retry-after") ?? 0));
+  expect(Math.max(...waits)).toBeLessThanOrEqual(60);
+  await Bun.sleep(Number(last.headers.get("retry-after") ?? 0) * 1_000);
+  expect((await send(0, apiKey)).status).toBe(202);
+}, 90_000);
+
+test("processes that tell two limits see what all have taken; a debt ends with the limit", async () => {
+  const customerId = 4_100_000;
+  const tell = async (perMinute: number, taken: number, unit: "parts" | "requests" = "parts") => {
+    const [sum] = await shareRates(db.pool, [{ customerId, unit, perMinute, taken }]);
+    expect(sum).toMatchObject({ customerId, unit, perMinute });
+    return sum?.used ?? 0;
+  };
+  /** Some of it has come back since. */
+  const isAbout = (used: number, wanted: number) => {
+    expect(used).toBeGreaterThan(wanted * 0.95);
+    expect(used).toBeLessThanOrEqual(wanted);
+  };
+  await tell(10_000, 8_000);
+  isAbout(await tell(100, 0), 80);
+  isAbout(await tell(10_000, 1_000), 9_000);
+  await tell(100, 900);
+  isAbout(await tell(10_000, 0), 10_000);
+  isAbout(await tell(2, 0), TEXT_PARTS_MAX); // no bucket holds less
+  await tell(1_000, 900, "requests");
+  isAbout(await tell(2, 0, "requests"), 1.8);
 }, 30_000);
 
 test("several processes that are asked for far more take together what one would take, within a few percent", async () => {

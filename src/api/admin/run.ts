@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { SluiceError } from "../../core/errors.ts";
 import { createIdFactory } from "../../core/id.ts";
 import { parseJson } from "../../core/json.ts";
+import { targetOf } from "../../core/request-target.ts";
 import { type Admin, findAdmin } from "../../control/admin-tokens.ts";
 import { type Kept, once } from "../../control/audit.ts";
 import type { Posting } from "../../control/wallets.ts";
@@ -78,8 +79,9 @@ export async function change<const S extends number, T>(
 function keptOf({ request, bytes }: Changing): Kept | null {
   const key = givenKey(request);
   if (key === null) return null;
-  const { pathname, search } = new URL(request.url);
-  const hash = createHash("sha256").update(`${request.method} ${pathname}${search}\n`).update(bytes).digest();
+  const { path, query } = targetOf(request.url);
+  const target = query === "" ? path : `${path}?${query}`;
+  const hash = createHash("sha256").update(`${request.method} ${target}\n`).update(bytes).digest();
   return { key, hash };
 }
 

@@ -19,6 +19,7 @@ import {
   messageSid,
   TWILIO_WORDS,
 } from "../../core/peers/twilio.ts";
+import { targetOf } from "../../core/request-target.ts";
 import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
 import { timeOf } from "../../core/time.ts";
 import type { CallbackSigners } from "../../customers/callback-signers.ts";
@@ -339,7 +340,7 @@ const SAID: Partial<Record<ErrorCode, Said>> = {
 function refusalOf({ code, status, detail }: SluiceError, request: Request | undefined): Written {
   const said = SAID[code];
   if (said !== undefined) return errorOf(...said);
-  const path = request === undefined ? "" : new URL(request.url).pathname;
+  const path = request === undefined ? "" : targetOf(request.url).path;
   const missing = `The requested resource ${path} was not found`;
   const message = code === "not_found" ? missing : status === 503 ? "Service Unavailable" : detail;
   return errorOf(status, 20_000 + status, message);

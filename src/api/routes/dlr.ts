@@ -6,6 +6,7 @@
 import { Type } from "typebox";
 import { SluiceError } from "../../core/errors.ts";
 import { REPORT_BYTES_MAX } from "../../core/limits.ts";
+import { targetOf } from "../../core/request-target.ts";
 import type { Inbox } from "../../ledger/inbox.ts";
 import { type ReportRequest, type Verdict, withoutToken } from "../../operators/reports/authorize.ts";
 import type { Log } from "../../platform/log.ts";
@@ -109,8 +110,7 @@ async function take(
     deps.log.warn({ operator, reason: verdict.reason, trace_id: call.requestId }, "report refused");
     throw new SluiceError("report_refused");
   }
-  const cut = request.url.indexOf("?");
-  const query = cut < 0 ? "" : withoutToken(request.url.slice(cut + 1));
+  const query = withoutToken(targetOf(request.url).query);
   const contentType = request.headers.get("content-type") ?? "";
   await deps.inbox
     .store({ operator, receivedAtMs: deps.now(), via, contentType, query, body: bytes })
@@ -123,6 +123,6 @@ async function take(
 
 function urlOf(url: string, publicUrl: string): string {
   if (publicUrl === "") return url;
-  const { pathname, search } = new URL(url);
-  return publicUrl.replace(/\/$/, "") + pathname + search;
+  const { path, query } = targetOf(url);
+  return publicUrl.replace(/\/$/, "") + path + (query === "" ? "" : `?${query}`);
 }

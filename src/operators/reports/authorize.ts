@@ -7,6 +7,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import { addressList, plainAddress } from "../../core/addresses.ts";
+import { parametersOf } from "../../core/request-target.ts";
 import { twilioProblem, vonageProblem } from "./signatures.ts";
 
 export type ReportAccess = {
@@ -24,7 +25,7 @@ export type ReportAccess = {
 };
 
 export type ReportRequest = {
-  /** As the operator called it, with its query: signatures cover it. */
+  /** As the operator called it, with its query: signatures cover it. `new URL` may refuse it. */
   url: string;
   headers: Headers;
   body: Uint8Array;
@@ -76,10 +77,7 @@ export function withoutToken(query: string): string {
 function hasToken(secret: string): Condition {
   return ({ headers, url }) => {
     const header = headers.get(TOKEN_HEADER);
-    const given = [
-      ...(header === null ? [] : [header]),
-      ...new URL(url).searchParams.getAll(TOKEN_PARAMETER),
-    ];
+    const given = [...(header === null ? [] : [header]), ...parametersOf(url).getAll(TOKEN_PARAMETER)];
     if (given.length === 0) return "no token";
     return given.every((token) => isSame(token, secret)) ? null : "a wrong token";
   };

@@ -4,6 +4,7 @@
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { twilioText } from "../../core/peers/twilio.ts";
+import { parametersOf } from "../../core/request-target.ts";
 
 type Signed = { url: string; headers: Headers; body: Uint8Array };
 
@@ -18,7 +19,7 @@ export function twilioProblem({ url, headers, body }: Signed, authToken: string)
   const given = headers.get("x-twilio-signature");
   if (given === null) return "no X-Twilio-Signature";
   const isForm = (headers.get("content-type") ?? "").includes("application/x-www-form-urlencoded");
-  const bodyHash = new URL(url).searchParams.get("bodySHA256");
+  const bodyHash = parametersOf(url).get("bodySHA256");
   if (body.length > 0 && !isForm && bodyHash !== sha256(body)) return "a body that is not signed";
   const signed = isForm ? twilioText(Buffer.from(body).toString("utf8")) : "";
   const right = withAndWithoutPort(url).map((each) =>
@@ -49,7 +50,7 @@ function withAndWithoutPort(url: string): string[] {
 export function vonageProblem({ url, headers, body }: Signed, secret: string): string | null {
   const [, token] = /^bearer +(\S+)$/i.exec(headers.get("authorization") ?? "") ?? [];
   if (token !== undefined) return jwtProblem(token, body, secret);
-  const parameters = parametersOf(url, body);
+  const parameters = signedParameters(url, body);
   if (parameters === null) return "a body that is not signed";
   const [sig, ...more] = parameters.filter(([name]) => name === "sig").map(([, value]) => value);
   if (sig === undefined) return "no signature";
@@ -67,8 +68,8 @@ export function vonageProblem({ url, headers, body }: Signed, secret: string): s
 }
 
 /** Query and form together, or the members of a JSON object; null if the body is neither. */
-function parametersOf(url: string, body: Uint8Array): [name: string, value: string][] | null {
-  const query = [...new URL(url).searchParams];
+function signedParameters(url: string, body: Uint8Array): [name: string, value: string][] | null {
+  const query = [...parametersOf(url)];
   const text = Buffer.from(body).toString("utf8").trim();
   if (!text.startsWith("{") && !text.startsWith("[")) return [...query, ...new URLSearchParams(text)];
   const json = parsed(text);
