@@ -41,7 +41,7 @@ export type Downstream = {
   pool: Pool;
   start(role: Name, overrides?: Partial<Config>): Promise<Role>;
   /** The same with a wall clock that is so far ahead, as on a machine of its own; doesn't wait for /ready. */
-  startAhead(role: Name, aheadMs: number): Promise<Role>;
+  startAhead(role: Name, aheadMs: number, overrides?: Partial<Config>): Promise<Role>;
   startOperator(name: "A" | "B" | "C", profile?: string, overrides?: Partial<Config>): Promise<Role>;
   /** From now on the operator behaves according to this profile (src/stack/operator-behaviour.ts). */
   behave(name: "A" | "B" | "C", profile: ProfileName): Promise<void>;
@@ -94,11 +94,11 @@ export async function createDownstream(): Promise<Downstream> {
       const healthPort = overrides.healthPort ?? (await portOf(name));
       return start("node", argsOf(name), { ...overrides, healthPort }, "/ready");
     },
-    async startAhead(name, aheadMs) {
+    async startAhead(name, aheadMs, overrides = {}) {
       // Node gives what it imports to its threads, too.
       const clock = `data:text/javascript,const { now } = Date; Date.now = () => now() + ${aheadMs};`;
       const args = ["--import", clock, ...argsOf(name)];
-      return start("node", args, { healthPort: await portOf(name) }, "/health");
+      return start("node", args, { ...overrides, healthPort: await portOf(name) }, "/health");
     },
     startOperator(name, profile = "default", overrides = {}) {
       const port = operatorPort + "ABC".indexOf(name);
