@@ -55,6 +55,7 @@ async function runBench({ seconds, warmup }: { seconds: number; warmup: number }
   const link = {
     onDeliver: () => Promise.resolve(true),
     onBinds: () => undefined,
+    now: Date.now,
     onUnexpected: () => undefined,
     onNote: ({ text }: { text: string }) => void notes.push(text),
   };

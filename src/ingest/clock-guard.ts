@@ -2,11 +2,11 @@
 // and starts its delivery promise, so no id is made while this machine's clock is more than CLOCK_SKEW_MAX_MS
 // from MySQL's. After a jump the id factory is replaced, because the old one would keep counting from the
 // latest time it saw. The start of a jump is noticed at once (by the monotonic clock), its end at the next
-// comparison with MySQL's clock.
+// comparison with MySQL's clock. Leaves the comparison to platform/mysql-clock.ts.
 
 import { SluiceError } from "../core/errors.ts";
 import { createIdFactory, type IdFactory } from "../core/id.ts";
-import { CLOCK_SKEW_MAX_MS } from "../core/limits.ts";
+import { createMysqlClock } from "../platform/mysql-clock.ts";
 
 export type ClockGuard = {
   /** Makes message ids. @throws SluiceError unavailable, while the clock is wrong */
@@ -18,22 +18,13 @@ export type ClockGuard = {
   isRight(): boolean;
 };
 
-export function createClockGuard({
-  now,
-  monotonicMs,
-}: {
-  now: () => number;
-  monotonicMs: () => number;
-}): ClockGuard {
-  const offset = () => now() - monotonicMs();
-  let factory = createIdFactory({ now });
-  let expected = offset();
-  let skewMs = 0;
+export function createClockGuard(clocks: { now: () => number; monotonicMs: () => number }): ClockGuard {
+  const clock = createMysqlClock(clocks);
+  let factory = createIdFactory(clocks);
   let wasWrong = false;
 
   const isRight = (): boolean => {
-    const offMs = skewMs - (offset() - expected);
-    if (Math.abs(offMs) <= CLOCK_SKEW_MAX_MS) return true;
+    if (clock.isRight()) return true;
     wasWrong = true;
     return false;
   };
@@ -50,11 +41,10 @@ export function createClockGuard({
       });
     },
     observe(ms) {
-      skewMs = ms;
-      expected = offset();
+      clock.observe(ms);
       if (!isRight() || !wasWrong) return;
       wasWrong = false;
-      factory = createIdFactory({ now });
+      factory = createIdFactory(clocks);
     },
   };
 }

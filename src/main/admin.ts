@@ -8,6 +8,7 @@ import { runAdminRoute } from "../api/admin/run.ts";
 import { createServer } from "../api/server.ts";
 import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
+import { watchClock } from "../platform/mysql-clock.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { createProbe } from "../platform/probe.ts";
 import { runRole } from "../platform/role.ts";
@@ -37,6 +38,7 @@ runRole({ name: "admin", usage: "bun src/main/admin.ts: the admin API." }, async
   role.check("mysql", () => probes.state().mysql);
   role.check("clickhouse", () => probes.state().clickhouse);
   await role.waitFor("MySQL", () => tablesAnswer(pool));
+  await watchClock(role, pool);
   const routes = createAdminRoutes({
     pool,
     clickhouse,

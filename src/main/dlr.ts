@@ -7,6 +7,7 @@ import { startIncomplete } from "../dlr/incomplete.ts";
 import { reportTermsOf } from "../operators/reports/settings.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
 import { watchRoutes } from "../operators/watch.ts";
+import { watchClock } from "../platform/mysql-clock.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
@@ -31,8 +32,9 @@ runRole({ name: "dlr", usage }, async (role) => {
     }),
   );
   await role.waitFor("MySQL", () => tablesAnswer(pool));
+  const { now } = await watchClock(role, pool);
   const termsOf = (operator: string) => terms.get(operator);
-  const deps = { timers: systemTimers, metrics, log, pool, now: Date.now };
+  const deps = { timers: systemTimers, metrics, log, pool, now };
   const dlr = startDlr({ ...deps, termsOf }, { operators: [...terms.keys()] });
   const incomplete = startIncomplete({ ...deps, countInbound: dlr.countInbound });
   role.check("mysql", () => (dlr.databaseUp() ? "ok" : "down"));

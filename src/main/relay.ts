@@ -7,6 +7,7 @@ import { createClickhouse } from "../platform/clickhouse.ts";
 import { createTopicAdmin } from "../platform/kafka/admin.ts";
 import { createProducer } from "../platform/kafka/producer.ts";
 import { consumersOf, topicsOf } from "../platform/kafka/topics.ts";
+import { watchClock } from "../platform/mysql-clock.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
@@ -47,8 +48,9 @@ runRole({ name: "relay", usage }, async (role) => {
   role.onStop(() => Promise.all([pool.end(), booksPool.end(), clickhouse.close()]));
   role.onStop(() => topics.close());
   await role.waitFor("MySQL", () => tablesAnswer(pool));
+  const { now } = await watchClock(role, pool);
 
-  const common = { metrics, log, now: Date.now, monotonicMs: () => performance.now() };
+  const common = { metrics, log, now, monotonicMs: () => performance.now() };
   const cycle = startReconcileCycle(
     { ...common, pool: booksPool, clickhouse },
     { cycleMs: config.reconcileCycleMs },

@@ -9,6 +9,7 @@ import { createTopicAdmin } from "../platform/kafka/admin.ts";
 import { createConsumer } from "../platform/kafka/consumer.ts";
 import { consumersOf } from "../platform/kafka/topics.ts";
 import { createInbox } from "../ledger/inbox.ts";
+import { createMysqlClock, watchClock } from "../platform/mysql-clock.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
@@ -45,12 +46,10 @@ const usage = "node src/main/sender.ts --lane normal|express";
 runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   if (lane === null) return;
   const { config, log, metrics, tracing } = role;
-  const pool = createMeteredPool(role, "sender", {
-    connections: CONNECTIONS,
-    multipleStatements: true,
-    answerMaxMs: MYSQL_ANSWER_MAX_MS,
-  });
+  const bounded = { multipleStatements: true, answerMaxMs: MYSQL_ANSWER_MAX_MS };
+  const pool = createMeteredPool(role, "sender", { ...bounded, connections: CONNECTIONS });
   role.onStop(() => pool.end());
+  const clock = createMysqlClock({ now: Date.now, monotonicMs });
   const inbox = createInbox(pool, monotonicMs);
   const fleet = createFleet(monotonicMs);
   const meters = createOperatorMeters(metrics);
@@ -76,8 +75,9 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
     counts: useFleet(first),
     onNote: ({ operator, level, text }) => log[level]({ operator }, text),
     storeReport: (operator, pdu) =>
-      inbox.store({ operator, receivedAtMs: Date.now(), via: "smpp", pdu }).then(() => true),
+      inbox.store({ operator, receivedAtMs: clock.now(), via: "smpp", pdu }).then(() => true),
     otpSecret: config.otpSecret,
+    clock,
   });
   role.onStop(() => submitters.close());
   metrics.gauges("sluice_operator_breaker_open", () =>
@@ -93,6 +93,7 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
       topics.close();
     });
   await role.waitFor("MySQL", () => tablesAnswer(pool));
+  await watchClock(role, pool, clock);
   const { topic, group } = consumersOf(config)[lane];
   // The health port distinguishes the senders of one machine.
   const instance = `${hostname()}-${config.healthPort}`;
@@ -105,13 +106,13 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
   role.onStop(() => consumer.close());
   role.onStop(() => topics.close());
   const jobs = { timers: systemTimers, metrics, log };
-  const id = createIdFactory({ now: Date.now });
+  const id = createIdFactory(clock);
   const rates = createCustomerRates(config.customerPartsPerS, monotonicMs);
   const ratedMax = rates === undefined ? Number.POSITIVE_INFINITY : config.customerPartsPerS * RATED_QUEUE_S;
   const customerMax = Math.min(config.customerQueueMax, ratedMax);
   const routing = { submitters, fleet, linkOf: (record: LaneRecord) => linkOf(router, record), rates };
   const sender = startSender(
-    { ...jobs, ...routing, pool, consumer, topic, offsets, tracing, id, now: Date.now },
+    { ...jobs, ...routing, pool, consumer, topic, offsets, tracing, id, now: clock.now },
     { lane, instance, queue: { customerMax, totalMax: SENDER_QUEUE_MAX } },
   );
   settle = () => sender.stop();
@@ -123,7 +124,7 @@ runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
     operators: () => [...file.operators.filter(({ kind }) => kind !== "smpp"), ...smppOf(ownOf(file))],
     store: (report) => inbox.store(report),
     query: (operator, asked) => submitters.lookUp(operator, asked),
-    now: Date.now,
+    now: clock.now,
   });
   role.onStop(() => lookUps.stop());
   role.check("mysql", () => (sender.databaseUp() ? "ok" : "down"));

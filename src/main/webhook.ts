@@ -3,6 +3,7 @@
 
 import { createIdFactory } from "../core/id.ts";
 import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
+import { watchClock } from "../platform/mysql-clock.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
@@ -23,10 +24,11 @@ runRole({ name: "webhook", usage }, async (role) => {
   });
   role.onStop(() => pool.end());
   await role.waitFor("MySQL", () => tablesAnswer(pool));
+  const { now } = await watchClock(role, pool);
   const caller = createCaller({ allowPrivate: config.webhookAllowPrivate === 1 });
   role.onStop(() => caller.close());
-  const id = createIdFactory({ now: Date.now });
-  const webhook = startWebhook({ timers: systemTimers, metrics, log, pool, caller, id, now: Date.now });
+  const id = createIdFactory({ now });
+  const webhook = startWebhook({ timers: systemTimers, metrics, log, pool, caller, id, now });
   role.check("mysql", () => (webhook.databaseUp() ? "ok" : "down"));
   role.onStop(() => webhook.stop());
 });

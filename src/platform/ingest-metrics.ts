@@ -88,5 +88,4 @@ export const INGEST_METRICS = {
   sluice_topups_total: counter("ingest", "top-ups over the API: newly made, or repeats", {
     result: ["made", "repeated"],
   }),
-  sluice_clock_skew_seconds: gauge("ingest", "MySQL's clock minus this machine's, when last compared"),
 };

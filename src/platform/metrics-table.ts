@@ -90,6 +90,7 @@ export const METRICS = {
     { pool: POOLS, error: QUERY_FAILURES },
   ),
   sluice_mysql_pool_lost_total: counter("all", "connections discarded after an error", { pool: POOLS }),
+  sluice_clock_skew_seconds: gauge("all", "MySQL's clock minus this machine's, when last compared"),
   sluice_ready: gauge("all", "1 while /ready answers 200"),
   sluice_ready_check: gauge("all", "1 while this check of /ready is ok, 0 while it is degraded or down", {
     check,

@@ -1,5 +1,6 @@
 // Time and randomness as dependencies, so that a simulator can run the same code under a seed. Everything
-// here is monotonic; wall-clock time is `now`, which only stamps rows and ids.
+// here is monotonic; the time of day is `now`, by which promises are kept and rows and ids are stamped, in
+// most roles MySQL's (mysql-clock.ts).
 
 import { sleep } from "./retry.ts";
 

@@ -8,6 +8,7 @@ import { SENDER_BATCHES_MAX, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import { createOtpSecret } from "../core/otp-secret.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
 import type { SubmitBatch, Tallies } from "./dispatch.ts";
+import type { MysqlClock } from "../platform/mysql-clock.ts";
 import { watched } from "../platform/retry.ts";
 import { monotonicMs } from "./monotonic.ts";
 import type { SharedCounts } from "./operator-meter.ts";
@@ -42,6 +43,8 @@ export type SubmittersOptions = {
   storeReport: StoreReport | null;
   /** As in the settings: opens the codes of messages that have one. */
   otpSecret: string;
+  /** MySQL's, by which promises are kept; on the clock of monotonic.ts. */
+  clock: Pick<MysqlClock, "shared">;
 };
 
 /** After a batch's deadline: the time-outs of a last submit, with room for a busy machine. */
@@ -50,11 +53,11 @@ const TASKS_WAITING_MAX = 32;
 
 export function createSubmitters(
   file: RoutesFile,
-  { threads, counts, onNote, storeReport, otpSecret }: SubmittersOptions,
+  { threads, counts, onNote, storeReport, otpSecret, clock }: SubmittersOptions,
 ): Submitters {
   createOtpSecret(otpSecret); // a bad one is told here, not by a worker
   // A worker that replaces a dead one starts with what this object has then.
-  const data: WorkerData = { routes: packed(file, 1, counts), otpSecret };
+  const data: WorkerData = { routes: packed(file, 1, counts), otpSecret, clock: clock.shared };
   const pool = new Piscina({
     filename: new URL("./worker.ts", import.meta.url).href,
     workerData: data,

@@ -11,6 +11,7 @@ import type { Connector } from "../operators/connectors/connector.ts";
 import { createConnector, type OperatorSpec } from "../operators/connectors/kinds.ts";
 import { createRouter } from "../operators/route.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
+import { createMysqlClock, type MysqlClock } from "../platform/mysql-clock.ts";
 import { type SubmitBatch, createDispatch, type Tallies } from "./dispatch.ts";
 import { createLines } from "./lines.ts";
 import { monotonicMs } from "./monotonic.ts";
@@ -29,8 +30,8 @@ export type PackedRoutes = {
   bytes: SharedArrayBuffer;
   counts: ReadonlyMap<string, SharedCounts>;
 };
-/** `otpSecret`: as in the settings. */
-export type WorkerData = { routes: PackedRoutes; otpSecret: string };
+/** `otpSecret`: as in the settings; `clock`: what the main thread knows of MySQL's. */
+export type WorkerData = { routes: PackedRoutes; otpSecret: string; clock: MysqlClock["shared"] };
 export type Task = { batch: SubmitBatch; port: MessagePort; routes: PackedRoutes };
 export type Indexed = [index: number, outcome: Outcome];
 
@@ -54,17 +55,20 @@ const store = createWorkerPort(port1, {
   lookUp: (operator, asked) => connectors.get(operator)?.lookUp?.(asked),
 });
 toParent({ kind: "port", port: port2 }, [port2]);
-const codeOf = createCodeOf(createOtpSecret((workerData as WorkerData).otpSecret));
+const { otpSecret, clock } = workerData as WorkerData;
+const codeOf = createCodeOf(createOtpSecret(otpSecret));
+const { now } = createMysqlClock({ now: Date.now, monotonicMs }, clock);
 const connectorOf = (operator: OperatorSpec) => {
   const { name } = operator;
   const connector = createConnector(
     operator,
     (message, answer) => {
       const said = reportWithoutCode(codeOf, message, answer);
-      const outcome = keyed(outcomeOf(name, said.answer, Date.now()));
+      const outcome = keyed(outcomeOf(name, said.answer, now()));
       toParent({ kind: "report", report: { message: said.message, outcome } });
     },
     {
+      now,
       onDeliver: (pdu) => store(name, pdu),
       onBinds: countBinds(counts.get(name) as SharedCounts),
       onUnexpected: countUnexpected(counts.get(name) as SharedCounts),
@@ -73,7 +77,7 @@ const connectorOf = (operator: OperatorSpec) => {
   );
   return metered(connector, counts.get(name) as SharedCounts, monotonicMs);
 };
-const dispatch = createDispatch({ monotonicMs, wallMs: Date.now, random: Math.random, codeOf });
+const dispatch = createDispatch({ monotonicMs, wallMs: now, random: Math.random, codeOf });
 const lines = createLines({ connectorOf, monotonicMs });
 let version = 0;
 let connectors: ReadonlyMap<string, Connector> = new Map();

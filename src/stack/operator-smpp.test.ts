@@ -40,6 +40,7 @@ async function start(profile: Profile, settings: Partial<SmppOperator> = {}) {
         return Promise.resolve(true);
       },
       onBinds: () => undefined,
+      now: Date.now,
       onUnexpected: () => undefined,
       onNote: ({ text }) => void notes.push(text),
     },

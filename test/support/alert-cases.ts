@@ -109,6 +109,12 @@ const processes: AlertCase[] = [
     quiet: { [`sluice_clock_skew_seconds${ingest}`]: "-0.4x40" },
   },
   {
+    alert: "SluiceClockOff",
+    labels: { ...identity, role: "sender-normal" },
+    fires: { [sender("sluice_clock_skew_seconds")]: "4x40" },
+    quiet: { [sender("sluice_clock_skew_seconds")]: "0.5x40" },
+  },
+  {
     alert: "SluiceProcessSlept",
     fires: { [`sluice_sender_idle_ended_total${of("sender-normal")}`]: "0x30 1x10" },
     quiet: { [`sluice_sender_idle_ended_total${of("sender-normal")}`]: "1x40" },

@@ -34,14 +34,14 @@ export type TopicRecord = {
   value: Buffer;
   traceparent: string | null;
 };
+type Name = "relay" | "dlr" | "webhook" | "sender-normal" | "sender-express";
 export type Downstream = {
   config: Config;
   /** Allows several statements. */
   pool: Pool;
-  start(
-    role: "relay" | "dlr" | "webhook" | "sender-normal" | "sender-express",
-    overrides?: Partial<Config>,
-  ): Promise<Role>;
+  start(role: Name, overrides?: Partial<Config>): Promise<Role>;
+  /** The same with a wall clock that is so far ahead, as on a machine of its own; doesn't wait for /ready. */
+  startAhead(role: Name, aheadMs: number, overrides?: Partial<Config>): Promise<Role>;
   startOperator(name: "A" | "B" | "C", profile?: string, overrides?: Partial<Config>): Promise<Role>;
   /** From now on the operator behaves according to this profile (src/stack/operator-behaviour.ts). */
   behave(name: "A" | "B" | "C", profile: ProfileName): Promise<void>;
@@ -80,19 +80,25 @@ export async function createDownstream(): Promise<Downstream> {
     await until(() => isOk(`${role.healthUrl}${path}`), `${args.join(" ")} answers`, READY_WAIT_MS, role.log);
     return role;
   };
+  // The same port each time, as under the supervisor, because it is also the sender's name in its group. A
+  // second process of a role brings its own.
+  const portOf = async (name: Name): Promise<number> => {
+    const port = ports.get(name) ?? (await freePorts(1));
+    ports.set(name, port);
+    return port;
+  };
   return {
     config,
     pool,
     async start(name, overrides = {}) {
-      const args =
-        name === "relay" || name === "dlr" || name === "webhook"
-          ? [`src/main/${name}.ts`]
-          : ["src/main/sender.ts", "--lane", name.slice("sender-".length)];
-      // The same port each time, as under the supervisor, because it is also the sender's name in its group.
-      // A second process of a role brings its own.
-      const port = overrides.healthPort ?? ports.get(name) ?? (await freePorts(1));
-      if (overrides.healthPort === undefined) ports.set(name, port);
-      return start("node", args, { ...overrides, healthPort: port }, "/ready");
+      const healthPort = overrides.healthPort ?? (await portOf(name));
+      return start("node", argsOf(name), { ...overrides, healthPort }, "/ready");
+    },
+    async startAhead(name, aheadMs, overrides = {}) {
+      // Node gives what it imports to its threads, too.
+      const clock = `data:text/javascript,const { now } = Date; Date.now = () => now() + ${aheadMs};`;
+      const args = ["--import", clock, ...argsOf(name)];
+      return start("node", args, { ...overrides, healthPort: await portOf(name) }, "/health");
     },
     startOperator(name, profile = "default", overrides = {}) {
       const port = operatorPort + "ABC".indexOf(name);
@@ -142,6 +148,11 @@ export async function createDownstream(): Promise<Downstream> {
     },
   };
 }
+
+const argsOf = (name: Name): string[] =>
+  name.startsWith("sender-")
+    ? ["src/main/sender.ts", "--lane", name.slice("sender-".length)]
+    : [`src/main/${name}.ts`];
 
 /** Polls until `holds` returns true; throws Error saying what it was waiting for. */
 export async function until(

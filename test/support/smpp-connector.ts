@@ -36,6 +36,7 @@ export async function startConnector(
     {
       onDeliver: (pdu) => Promise.resolve(delivered.push(pdu) > 0),
       onBinds: (change) => void (open += change),
+      now: Date.now,
       onUnexpected: () => undefined,
       onNote: (note) => void notes.push(note),
     },

@@ -8,6 +8,7 @@ const [operator = "", message = ""] = process.argv.slice(2);
 const link = {
   onDeliver: () => Promise.resolve(false),
   onBinds: () => undefined,
+  now: Date.now,
   onUnexpected: () => undefined,
   onNote: () => undefined,
 };

@@ -4,6 +4,7 @@
 
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import type { OperatorSpec } from "../../src/operators/connectors/kinds.ts";
+import { createMysqlClock } from "../../src/platform/mysql-clock.ts";
 import { monotonicMs } from "../../src/sender/monotonic.ts";
 import { createSharedCounts } from "../../src/sender/operator-meter.ts";
 import { createSubmitters } from "../../src/sender/submitters.ts";
@@ -18,6 +19,7 @@ const submitters = createSubmitters(file, {
   onNote: () => undefined,
   storeReport: null,
   otpSecret: "",
+  clock: createMysqlClock({ now: Date.now, monotonicMs }),
 });
 
 async function submit(deadlineMs: number): Promise<void> {

@@ -22,8 +22,10 @@ export type CertainAnswer = Extract<Answer, { kind: "accepted" | "refused" }>;
 /** Called with what an operator says about a message whose submit was given up as lost. */
 export type OnReport = (message: LaneRecord, answer: CertainAnswer) => void;
 
-/** What a connector with connections of its own tells its process. */
+/** What a connector gets from its process, and what one with connections of its own tells it. */
 export type OperatorLink = {
+  /** The time of day, by which promises are kept. */
+  now(): number;
   /** A report or an inbound message, raw. True once it is stored: only then the operator is told so. */
   onDeliver(pdu: Uint8Array): Promise<boolean>;
   /** A connection was opened (1), or ended (-1). */

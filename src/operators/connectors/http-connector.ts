@@ -35,7 +35,7 @@ export function createConnectorOver(
   link: OperatorLink,
 ): Connector {
   const read = compileAnswer(answer, { secrets, warn: createWarning(link) });
-  const exchange = createExchange(origin, window, read);
+  const exchange = createExchange(origin, window, { read, now: link.now });
   return {
     submit(message, done) {
       const request = build(message);

@@ -18,7 +18,7 @@ export type Exchange = {
 };
 
 type Submitted = {
-  /** It isn't begun after this, by the wall clock. */
+  /** It isn't begun after this time of day. */
   byMs: number;
   done(answer: Answer): void;
   /** An answer that comes after `done` was told that it is lost. */
@@ -31,7 +31,11 @@ const CONNECT_TIMEOUT_MS = SUBMIT_TIMEOUT_MS / 2;
 // Shorter than any operator keeps idle connections open, so that a request hardly ever meets a closing one.
 const IDLE_MS = 30_000;
 
-export function createExchange(origin: string, window: number, read: ReadAnswer): Exchange {
+export function createExchange(
+  origin: string,
+  window: number,
+  { read, now }: { read: ReadAnswer; now: () => number },
+): Exchange {
   const pool = new Pool(origin, {
     // A late answer keeps its connection, while its submit no longer counts against the window.
     connections: 2 * window,
@@ -47,7 +51,7 @@ export function createExchange(origin: string, window: number, read: ReadAnswer)
   return {
     submit(request, to) {
       // A GET is a submit too: without `idempotent: false` undici could think that it may be sent again.
-      pool.dispatch({ ...request, idempotent: false }, answerHandler(late, { read, ...to }));
+      pool.dispatch({ ...request, idempotent: false }, answerHandler(late, { read, now, ...to }));
     },
     close: () => pool.destroy(),
   };
@@ -55,11 +59,11 @@ export function createExchange(origin: string, window: number, read: ReadAnswer)
 
 /** How many connections may still wait for late answers. */
 type Late = { places: number };
-type To = Submitted & { read: ReadAnswer };
+type To = Submitted & { read: ReadAnswer; now: () => number };
 
 // Until the request is sent, a submit can only fail to connect. After that it has SUBMIT_TIMEOUT_MS for its
 // answer; then it is lost, and an answer that still comes, within LATE_ANSWER_MAX_MS, is a report.
-function answerHandler(late: Late, { read, byMs, done, report }: To): Dispatcher.DispatchHandler {
+function answerHandler(late: Late, { read, now, byMs, done, report }: To): Dispatcher.DispatchHandler {
   let state: "waits" | "sent" | "late" | "over" = "waits";
   let timer: ReturnType<typeof setTimeout> | undefined;
   let status = 0;
@@ -79,7 +83,7 @@ function answerHandler(late: Late, { read, byMs, done, report }: To): Dispatcher
   return {
     onRequestStart(controller) {
       // Aborted here, nothing of it is written.
-      if (Date.now() > byMs) {
+      if (now() > byMs) {
         end();
         controller.abort(new Error("too late to begin"));
         return done({ kind: "not-connected", reason: "no connection in time for its promise" });

@@ -48,6 +48,7 @@ function nextConnector(peer: Peer, settings: Partial<SmppOperator>) {
   const link = {
     onDeliver: () => Promise.resolve(true),
     onBinds: () => undefined,
+    now: Date.now,
     onUnexpected: () => undefined,
     onNote: (note: { level: string; text: string }) => void notes.push(note),
   };
@@ -209,6 +210,7 @@ describe("binds", () => {
     const link = {
       onDeliver: () => Promise.resolve(true),
       onBinds: () => undefined,
+      now: Date.now,
       onUnexpected: () => undefined,
       onNote: () => undefined,
     };

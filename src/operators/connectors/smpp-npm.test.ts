@@ -60,6 +60,7 @@ test("messages of one part and of many arrive as they were written, and each sub
     () => undefined,
     {
       onBinds: () => undefined,
+      now: Date.now,
       onUnexpected: () => undefined,
       onNote: () => undefined,
       onDeliver(pdu) {

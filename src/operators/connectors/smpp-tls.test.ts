@@ -38,6 +38,7 @@ async function submitTo(pair: { key: string; cert: string }, ca?: string): Promi
     {
       onDeliver: () => Promise.resolve(true),
       onBinds: () => undefined,
+      now: Date.now,
       onUnexpected: () => undefined,
       onNote: () => undefined,
     },

@@ -189,7 +189,7 @@ export function createSmppConnector(
     submit(message, done) {
       const drafts = draftsOf(operator, message, making);
       if (typeof drafts === "string") return done({ kind: "refused", permanent: true, reason: drafts });
-      const leftMs = submitByOf(message) - Date.now();
+      const leftMs = submitByOf(message) - link.now();
       submitParts({ binds, kindOf, timeoutMs: SUBMIT_TIMEOUT_MS, leftMs }, drafts, {
         done,
         late: (answer) => onReport(message, answer),
