@@ -100,13 +100,18 @@ describe("a process that is gone", () => {
   });
 
   test("in the middle of any other change: outcome_unknown too, as it may have been made; a read is unavailable", async () => {
-    behaviour = "cut";
     const methods = [...new Set(declaredRoutes.map(({ method }) => method))];
     expect(methods).toContain("PATCH");
     for (const method of methods) {
+      behaviour = "answer";
+      await send(); // so that there is an idle connection to use
+      behaviour = "cut";
+      seen = [];
       const answer = await fetch(`${edge.url}/v1/messages/01M7YBCG2N0V4QK5A1T8P6WJ3D`, { method });
       const code = method === "GET" ? "unavailable" : "outcome_unknown";
       expect(`${method} ${answer.status} ${await codeOf(answer)}`).toBe(`${method} 503 ${code}`);
+      await sleep(50);
+      if (method !== "GET") expect([method, seen.length]).toEqual([method, 1]);
     }
   });
 
