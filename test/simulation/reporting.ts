@@ -169,7 +169,11 @@ export function createReporting(
           const [, id = "", part = ""] = body.id.split("-");
           const end: End = body.status === WORDS.delivered ? "delivered" : "undelivered";
           const parts = ends.get(`${raw.operator} ${id}`) ?? [];
-          const first = (parts[Number(part)] ??= { end, doneAtMs: Date.parse(body.at) });
+          const first = (parts[Number(part)] ??= {
+            end,
+            // What was done was done before it was reported, whatever the operator's clock says.
+            doneAtMs: Math.min(Date.parse(body.at), raw.receivedAtMs),
+          });
           if (first.end !== end) contrary.push({ id, operator: raw.operator, end });
         }
       }
