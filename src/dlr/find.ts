@@ -144,7 +144,7 @@ function endOf(
   { messageId, part, submits }: Pick<Submission, "messageId" | "part" | "submits">,
 ): ReportedEnd {
   return {
-    ...(partEndOf(reading, terms) as PartEnd),
+    ...(partEndOf({ raw, reading, terms }) as PartEnd),
     messageId,
     part,
     submits,
@@ -155,9 +155,12 @@ function endOf(
 }
 
 /** How a submit ended, as this reading says; null if it hasn't ended. */
-export function partEndOf(reading: Reading, terms: ReportTerms): PartEnd | null {
+export function partEndOf({ raw, reading, terms }: Pick<Open, "raw" | "reading" | "terms">): PartEnd | null {
   const status = statusOf(reading);
-  return status === null ? null : { status, error: errorOf(reading, terms), doneAtMs: reading.doneAtMs };
+  if (status === null) return null;
+  // What is reported has happened. A later time is from a clock that is ahead, or of another time zone.
+  const doneAtMs = reading.doneAtMs === null ? null : Math.min(reading.doneAtMs, raw.receivedAtMs);
+  return { status, error: errorOf(reading, terms), doneAtMs };
 }
 
 const errorOf = (reading: Reading, terms: ReportTerms): string | null =>

@@ -81,7 +81,7 @@ export async function forgetDropped(conn: Connection, dropped: readonly Open[]):
 }
 
 function waitingEnds({ raw, reading, terms, about }: Open): WaitingEnd[] {
-  const end = partEndOf(reading, terms);
+  const end = partEndOf({ raw, reading, terms });
   if (end === null) return [];
   const { operator, receivedAtMs } = raw;
   const phone = digitsOf(reading.phone);

@@ -6,7 +6,7 @@
 
 import { IDEMPOTENCY_TTL_MS, KEY_PURGE_ROWS_MAX, SHORT_ANSWER_BYTES_MAX } from "../core/limits.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { quote } from "./sql-text.ts";
+import { dateTime, quote } from "./sql-text.ts";
 
 export type KeyOperation = "send" | "topup" | "batch" | "otp";
 export type KeyRef = { customerId: number; operation: KeyOperation; key: string };
@@ -113,11 +113,21 @@ export async function findKeyOwner(pool: Pick<Pool, "query">, ref: KeyRef): Prom
   return row?.owner ?? null;
 }
 
-/** Deletes the oldest expired keys and returns how many: if KEY_PURGE_ROWS_MAX, there may be more. */
-export async function purgeKeys(pool: Pool): Promise<number> {
+/** MySQL's clock, which stamps keys. */
+export async function readKeyClock(pool: Pick<Pool, "query">): Promise<number> {
+  const [row] = await pool.query<{ at: Date }[]>("SELECT NOW(3) AS at");
+  if (row === undefined) throw new Error("a SELECT of constants has one row");
+  return row.at.getTime();
+}
+
+/**
+ * Deletes the oldest keys that have expired by `nowMs`, of MySQL's clock, and returns how many: if
+ * KEY_PURGE_ROWS_MAX, there may be more.
+ */
+export async function purgeKeys(pool: Pick<Pool, "write">, nowMs: number): Promise<number> {
   const { affectedRows } = await pool.write(
-    `DELETE FROM idempotency_keys WHERE created_at < NOW(3) - INTERVAL ${IDEMPOTENCY_TTL_MS * 1000} ` +
-      `MICROSECOND ORDER BY created_at LIMIT ${KEY_PURGE_ROWS_MAX}`,
+    `DELETE FROM idempotency_keys WHERE created_at < ${dateTime(nowMs - IDEMPOTENCY_TTL_MS)} ` +
+      `ORDER BY created_at LIMIT ${KEY_PURGE_ROWS_MAX}`,
   );
   return affectedRows;
 }

@@ -131,3 +131,11 @@ export async function setOpenFrom(conn: Connection, lane: Lane, id: string): Pro
       "ON DUPLICATE KEY UPDATE open_from=GREATEST(sweeps.open_from,n.open_from)",
   );
 }
+
+/** Deletes what is stored if it is above this id. Returns whether it was. */
+export async function forgetOpenFrom(pool: Pick<Pool, "write">, lane: Lane, above: string): Promise<boolean> {
+  const { affectedRows } = await pool.write(
+    `DELETE FROM sweeps WHERE lane='${lane}' AND open_from>'${above}'`,
+  );
+  return affectedRows > 0;
+}

@@ -115,11 +115,13 @@ function createWorker(deps: CycleDeps, { cycleMs }: CycleOptions): Worker {
   const observe = metrics.histogram("sluice_reconcile_step_duration_seconds", {});
   let state = createCycleState();
   let active = false;
-  const startedMs = now();
+  const startedMs = monotonicMs();
   metrics.gauge("sluice_reconcile_active", () => (active ? 1 : 0));
-  metrics.gauge("sluice_reconcile_cycle_age_seconds", () =>
-    Math.max(0, (now() - (state.endedMs ?? startedMs)) / 1_000),
-  );
+  metrics.gauge("sluice_reconcile_cycle_age_seconds", () => {
+    const { endedMs } = state;
+    const isKnown = endedMs !== null && endedMs <= now();
+    return (isKnown ? now() - endedMs : monotonicMs() - startedMs) / 1_000;
+  });
   metrics.gauge("sluice_reconcile_cycle_duration_seconds", () => state.tookMs / 1_000);
   metrics.gauge("sluice_reconcile_cycle_drifts", () => state.driftsLast);
 
@@ -137,8 +139,9 @@ function createWorker(deps: CycleDeps, { cycleMs }: CycleOptions): Worker {
   /** Checks some customers; returns how long to wait before the next ones. */
   const step = async (conn: Connection, signal: AbortSignal): Promise<number> => {
     if (state.nextCustomer === 0) {
-      const dueMs = (state.startedMs ?? 0) + cycleMs - now();
-      if (dueMs > 0) return dueMs;
+      // A start that lies ahead is from a clock that has been set back since, and says nothing.
+      const sinceMs = now() - (state.startedMs ?? 0);
+      if (sinceMs >= 0 && sinceMs < cycleMs) return cycleMs - sinceMs;
       Object.assign(state, { startedMs: now(), nextCustomer: 1, drifts: 0 });
       customers = await countCustomers(conn);
     }

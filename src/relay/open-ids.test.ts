@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { IdRange } from "../ledger/requeue.ts";
-import { addOpen, isForgotten, markOf, rangesToLook, type Swept } from "./open-ids.ts";
+import { addOpen, isAhead, isForgotten, markOf, rangesToLook, type Swept } from "./open-ids.ts";
 
 const range = (from: string, to: string): IdRange => ({ from, to });
 const swept: Swept = { open: [range("C", "C!"), range("F", "G!")], to: "M" };
@@ -28,6 +28,11 @@ describe("a sweep looks through", () => {
 describe("the mark", () => {
   test("is the lowest open id, or the end of the sweep", () => {
     expect([markOf(swept), markOf({ open: [], to: "M" })]).toEqual(["C", "M"]);
+  });
+
+  test("goes beyond what the clock allows only after it was set back, also while an old message is open", () => {
+    expect(["L", "M", "N"].map((latest) => isAhead(swept, latest))).toEqual([true, false, false]);
+    expect(isAhead(null, "A")).toBe(false);
   });
 
   test("that is lower than remembered was deleted; one that is higher is another process's", () => {

@@ -14,6 +14,7 @@ import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import { hasHeldRows, lastHeldRow } from "../ledger/held.ts";
 import {
+  forgetOpenFrom,
   type IdRange,
   lookForMoved,
   lookForQueued,
@@ -27,7 +28,7 @@ import type { TopicAdmin, TopicOffsets } from "../platform/kafka/topics.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { withLock } from "../platform/named-lock.ts";
 import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
-import { addOpen, isForgotten, markOf, rangesToLook, type Swept } from "./open-ids.ts";
+import { addOpen, isAhead, isForgotten, markOf, rangesToLook, type Swept } from "./open-ids.ts";
 import { hasRowsOf, momentOf } from "./outbox.ts";
 import { judge } from "./proof.ts";
 
@@ -44,7 +45,8 @@ const PAUSE_SHARE = 1 / 9;
 const PAUSE_FACTOR = 20;
 const LOOK_MS = 300;
 const REQUEUE_MAX = 10 * CLAIM_ROWS_MAX;
-// Allowance for the time between a message's updated_at and its commit, on top of `afterMs`.
+// Allowance for the time between a message's updated_at and its commit, on top of `afterMs`; and for the time
+// between a moment and what another relay stores meanwhile.
 const SLACK_MS = 2_000;
 const FIRST_ID = ulidBound(0);
 
@@ -101,7 +103,11 @@ export function startSweep(deps: SweepDeps, { lanes, afterMs }: SweepOptions): P
 
 async function step(lane: LaneSweep, state: State | null): Promise<State | null> {
   const { pool, topics, topic, group } = lane;
-  if (state === null) return { at: "outbox", ...(await momentOf(pool)) };
+  if (state === null) {
+    const moment = await momentOf(pool);
+    await forgetAhead(lane, moment.momentMs);
+    return { at: "outbox", ...moment };
+  }
   switch (state.at) {
     case "outbox": {
       // The row of a retry may be due much later; its message counts as due only then, and is not looked for.
@@ -131,6 +137,18 @@ async function step(lane: LaneSweep, state: State | null): Promise<State | null>
         next === "busy" ? state : next,
       );
   }
+}
+
+/**
+ * No sweep comes nearer to the present than `afterMs`. What went further went by a clock that has been set
+ * back since, and new ids are below it: they are looked through as if nothing had been.
+ */
+async function forgetAhead(lane: LaneSweep, momentMs: number): Promise<void> {
+  const latest = ulidBound(momentMs - lane.afterMs + SLACK_MS);
+  const wasStored = await forgetOpenFrom(lane.pool, lane.lane, latest);
+  if (!wasStored && !isAhead(lane.swept, latest)) return;
+  lane.swept = null;
+  lane.log.warn({ lane: lane.lane }, "MySQL's clock was set back; the sweep looks through all ids again");
 }
 
 type Proven = Extract<State, { at: "proven" }>;

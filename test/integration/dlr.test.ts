@@ -253,7 +253,7 @@ test("proof for an unknown message captures or, express after its promise, refun
     await sending(record, async (claimId) => void (await settle(claimId, record, lost)));
     return record;
   };
-  const guaranteedByMs = Date.now() + 60_000;
+  const guaranteedByMs = Date.now() - 60_000;
   const [normal, inTime, late] = [
     await unknown(),
     await unknown({ lane: "express", guaranteedByMs }),

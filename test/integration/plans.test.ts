@@ -206,7 +206,7 @@ async function workOn(own: Pool): Promise<void> {
   };
   await findKeys(own, [key]);
   await own.query(claimKeysSql([key]));
-  await purgeKeys(own);
+  await purgeKeys(own, Date.now());
   await takeNonce(own, { keyId: id(), nonce: "0123456789abcdef", expiresAtMs: Date.now() });
   await purgeNonces(own);
   await listLetters(own, { source: "record", limit: 16 });

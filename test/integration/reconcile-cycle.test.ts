@@ -8,6 +8,7 @@ import type { Clickhouse } from "../../src/platform/clickhouse.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { createMetrics, type Metrics } from "../../src/platform/metrics.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { takeLock } from "../../src/platform/named-lock.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createTestEngines, type TestEngines } from "../support/engines.ts";
 import { insertCustomer } from "../support/messages.ts";
@@ -146,6 +147,25 @@ describe("the background check", () => {
     const one = start();
     await cycled(one);
     expect(await valueOf(one, "sluice_reconcile_customers_total")).toBe(0);
+  });
+
+  test("after the clock was set back, begins at once, and meanwhile its age is counted from its start", async () => {
+    await deliverEvents({ pool, clickhouse });
+    const ahead = "NOW(3) + INTERVAL 1 DAY";
+    await pool.query(
+      `INSERT INTO reconcile_turn (turn,next_customer,started_at,ended_at) VALUES (1,0,${ahead},${ahead})`,
+    );
+    await pool.use(async (conn) => {
+      // Another process has it: this one only looks.
+      const lock = await takeLock(conn, "reconcile-cycle");
+      const one = start();
+      const age = () => valueOf(one, "sluice_reconcile_cycle_age_seconds");
+      await sleep(1_500);
+      expect(await age()).toBeGreaterThan(1);
+      await lock?.release();
+      await cycled(one);
+      expect(await age()).toBeLessThan(20);
+    });
   });
 });
 

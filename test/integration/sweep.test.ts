@@ -2,7 +2,7 @@
 // however old it looks, while its row waits in the outbox or its record in Kafka.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { createIdFactory } from "../../src/core/id.ts";
+import { createIdFactory, ulidBound } from "../../src/core/id.ts";
 import { MESSAGE_ATTEMPTS_MAX } from "../../src/core/limits.ts";
 import { type LaneRecord, packLaneRecord } from "../../src/core/lane-record.ts";
 import { holdRecords } from "../../src/ledger/held.ts";
@@ -169,6 +169,18 @@ test("a message that waits is looked at again without all that came after it, an
   expect((await rowsOf([waits, between, fresh])).map(({ attempt }) => attempt)).toEqual([11, 1, 1]);
   expect(await swept()).toBe(before + 3);
 }, 150_000);
+
+test("what was looked through by a clock that ran ahead is looked through again once it is set back", async () => {
+  const before = await swept();
+  const record = laneRecord(customerId);
+  await accept([record], "DELETE FROM outbox", { startsOver: false });
+  const ahead = ulidBound(Date.now() + 3_600_000);
+  await whileNoSweep(async () => {
+    await down.pool.write("REPLACE INTO sweeps (lane,open_from) VALUES ('normal',?)", [ahead]);
+  });
+  await untilAll([record], "sent");
+  expect(await swept()).toBe(before + 1);
+}, 60_000);
 
 test("while a held row of the lane is left, nothing of the lane is requeued, and what it holds never is", async () => {
   const before = await swept();

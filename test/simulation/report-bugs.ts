@@ -79,6 +79,13 @@ export const REPORT_BUGS: readonly Bug[] = [
   ),
   bug(
     "report",
+    "a done date that lies ahead of its report is believed",
+    "src/dlr/find.ts",
+    "Math.min(reading.doneAtMs, raw.receivedAtMs)",
+    "reading.doneAtMs",
+  ),
+  bug(
+    "report",
     "the operator's id of a submit is not kept",
     "src/ledger/submissions.ts",
     'idKey === ""\n        ? []',
