@@ -31,10 +31,13 @@ export type Read =
 export type LineResult =
   | { index: number; message: AcceptedBatch["messages"][number] }
   | { index: number; refused: Extract<Read, { kind: "refused" }> };
+/** Who uploads, as it is now, and how its lines are read. */
+type Uploader = { payer: Payer; read: (line: Uint8Array) => Read | Promise<Read> };
 export type UploadRequest = {
-  payer: Payer;
+  customerId: number;
+  /** Asked before each commit, because an upload may last for hours. @throws if it may no longer send */
+  again: () => Promise<Uploader>;
   lines: AsyncIterable<Uint8Array>;
-  read: (line: Uint8Array) => Read | Promise<Read>;
   /** The result as one line, with its end; the only line ends that it has. */
   write: (result: LineResult) => string;
   /** The Idempotency-Key; null without one. */
@@ -87,11 +90,14 @@ async function* resultsOf(deps: UploadDeps, request: UploadRequest, source: Wind
       yield results.text;
       continue;
     }
-    for (let line = await source.next(); line !== null; line = await source.next()) {
-      const read = request.read(line);
-      held.push({ bytes: line, read: read instanceof Promise ? await read : read });
+    const coming: Uint8Array[] = [];
+    for (let line = await source.next(); line !== null; line = await source.next()) coming.push(line);
+    const { read } = await request.again();
+    for (const bytes of coming) {
+      const found = read(bytes);
+      held.push({ bytes, read: found instanceof Promise ? await found : found });
     }
-    held = await withoutOptedOut(deps.optOuts, request.payer.customerId, held);
+    held = await withoutOptedOut(deps.optOuts, request.customerId, held);
     const taken = await accept(held, index, key);
     if (taken === "by another request") continue;
     held = held.slice(taken.count);
@@ -122,10 +128,10 @@ async function withoutOptedOut(
 }
 
 /** No key of a request has a comma, so none is equal to one of these. */
-function keyOf({ payer, key }: UploadRequest, index: number): KeyRef | null {
+function keyOf({ customerId, key }: UploadRequest, index: number): KeyRef | null {
   if (key === null) return null;
   const name = createHash("sha256").update(key).digest("base64url");
-  return { customerId: payer.customerId, operation: "batch", key: `upload,${index},${name}` };
+  return { customerId, operation: "batch", key: `upload,${index},${name}` };
 }
 
 // ---- windows ----
@@ -211,7 +217,7 @@ type Results = { text: string; count: number };
 type Taken = Results | "by another request";
 
 function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: UploadRequest) {
-  const { payer, write, traceparent, isGone, isStopping } = request;
+  const { again, write, traceparent, isGone, isStopping } = request;
   /** Halved whenever a wallet can't pay for as many. */
   let draftsMax = BATCH_MESSAGES_MAX;
 
@@ -234,6 +240,7 @@ function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: UploadRe
     const key: RequestKey | null = ref && { ...ref, hash: hashOf(lines.map(({ bytes }) => bytes)) };
     const kept = key === null ? null : { key, status: 200, answerOf };
     const terms = { fallback: null, partial: false, traceparent, isGone };
+    const { payer } = await again();
     const { accepted } = await acceptBatch({ payer, drafts, kept, ...terms });
     return answerOf(accepted);
   };
