@@ -225,8 +225,8 @@ describe("an upload", () => {
       const text = Buffer.from(line).toString();
       return { kind: "draft", draft: { ...drafts, phone: text, text } };
     };
-    const once = (lines: string[]) =>
-      run(world, linesOf(lines), { acceptBatch, payer, read: readOne, key: null });
+    const again = () => Promise.resolve({ payer, read: readOne });
+    const once = (lines: string[]) => run(world, linesOf(lines), { acceptBatch, again, key: null });
     const poor = await once(texts(1_000));
     expect([codeOf(poor), poor.results.length]).toEqual(["insufficient_balance", 300]);
     world.balance = 1e9;
