@@ -55,7 +55,7 @@ async function sendSms(deps: KannelDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: askedOf(fields),
-    inputs: inputsOf(fields, deps),
+    inputs: () => inputsOf(fields, deps),
     refused: ([error]) => refusedField(error),
     status: 202,
     headers: HEADERS,

@@ -69,7 +69,7 @@ async function sendMessage(deps: MessagesDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: JSON.stringify(["messages", to, from, text, reference, callbackUrl, lane]),
-    inputs: [{ phone: to, text, from, reference, lane, callbackUrl, validForMs: null }],
+    inputs: () => [{ phone: to, text, from, reference, lane, callbackUrl, validForMs: null }],
     refused: unsendable,
     status: ACCEPTED,
     headers: HEADERS,

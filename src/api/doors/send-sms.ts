@@ -67,7 +67,7 @@ async function sendSms(deps: SendSmsDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: JSON.stringify(["send-sms", phone, text]),
-    inputs: [{ ...terms, phone, text, reference: name }],
+    inputs: () => [{ ...terms, phone, text, reference: name }],
     refused: ([error]: readonly FieldError[]) =>
       refusal(400, error?.field === "phone" ? "invalid phone number" : "invalid message content"),
     status: 200,

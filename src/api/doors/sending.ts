@@ -38,8 +38,11 @@ export type Sending = {
   owner: KeyOwner;
   /** All that the request asks for, without its credentials: what a repeat must ask for as well. */
   asked: string;
-  /** At least one, all of one lane. */
-  inputs: readonly DraftInput[];
+  /**
+   * At least one, all of one lane. Called only if this is no repeat: a time that could be asked for at first
+   * may be too near, or over, when it is asked for again.
+   */
+  inputs(): readonly DraftInput[];
   /** How long those without a validity are valid, from their time on; as long as is usual if absent. */
   usuallyValidMs?: number;
   /** The peer's answer to a message that can't be sent. */
@@ -51,8 +54,9 @@ export type Sending = {
 };
 
 /**
- * The key is that of the header unless given. @throws what `refused` returns; SluiceError as accept-batch.ts
- * says, and of the key: malformed_request, validation_failed, idempotency_in_progress, idempotency_key_reused
+ * The key is that of the header unless given. @throws what `inputs` throws or `refused` returns; SluiceError
+ * as accept-batch.ts says, and of the key: malformed_request, validation_failed, idempotency_in_progress,
+ * idempotency_key_reused
  */
 export async function send(
   deps: SendingDeps,
@@ -66,9 +70,9 @@ export async function send(
 }
 
 async function accepted(deps: SendingDeps, sending: Sending, key: RequestKey | null): Promise<Written> {
-  const { owner, arrival, inputs, status } = sending;
+  const { owner, arrival, status } = sending;
   const rules = draftRules(owner, { callbacks: deps.callbacks, now: deps.now });
-  const drafts = inputs.map((input) => {
+  const drafts = sending.inputs().map((input) => {
     const result = draftOf(input, rules);
     if (result.kind === "refused") throw sending.refused(result.errors, input);
     const { draft } = result;

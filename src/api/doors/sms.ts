@@ -76,7 +76,7 @@ async function sendSms(deps: SmsDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: JSON.stringify(["sms", text, recipients, lane]),
-    inputs,
+    inputs: () => inputs,
     refused: (errors, input) => {
       const place = `recipients.${inputs.findIndex((one) => one === input)}`;
       return unsendable(errors.map((e) => (e.field === "phone" ? { ...e, field: place } : e)));

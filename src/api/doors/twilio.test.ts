@@ -94,6 +94,19 @@ describe("a message", () => {
     ]);
   });
 
+  test("that is repeated with its Idempotency-Key is not refused because its time has come closer", async () => {
+    const SendAt = "2026-11-26T10:35:01Z";
+    const form = { ...MESSAGE, ScheduleType: "fixed", MessagingServiceSid: SERVICE, SendAt };
+    const keyed = { ...basic(ACCOUNT, KEY), "idempotency-key": "order-1" };
+    const first = await post(form, keyed);
+    door.pass(5_000);
+    const second = await post(form, keyed);
+    expect([second.status, second.text]).toEqual([201, first.text]);
+    expect(second.headers.get("idempotent-replayed")).toBe("true");
+    expect((await post(form)).status).toBe(400);
+    expect(door.drafts).toHaveLength(1);
+  });
+
   test("by a messaging service has the customer's own sender, and is accepted", async () => {
     const { To, Body } = MESSAGE;
     const { text } = await post({ To, Body, MessagingServiceSid: SERVICE });

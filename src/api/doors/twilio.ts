@@ -89,26 +89,26 @@ async function create(deps: TwilioDeps, knock: Knock): Promise<Written> {
   const form = formOf(knock);
   refuseUnsupported(form);
   const service = form.get("MessagingServiceSid") ?? null;
-  const input = { ...inputOf(form), ...scheduledFor(form, deps.now()) };
-  const { text } = input;
+  const input = inputOf(form);
+  const { text, from } = input;
   const told = await toldOf(deps, knock, owner, form);
   if (told !== undefined) input.told = told;
   return send(deps, {
     arrival: knock,
     owner,
     asked: JSON.stringify(["twilio", ...[...form].toSorted(([a], [b]) => (a < b ? -1 : 1))]),
-    inputs: [input],
+    inputs: () => [{ ...input, ...scheduledFor(form, deps.now()) }],
     usuallyValidMs: VALIDITY_MAX_S * 1_000,
-    refused: ([error], { phone, from }) => refusedField(error, { phone, from }),
+    refused: ([error], { phone }) => refusedField(error, { phone, from }),
     status: CREATED,
     headers: JSON_HEADERS,
     answerOf: ({ id, messages }) =>
       JSON.stringify(
         resourceOf(owner, {
           id,
-          status: input.sendAtMs !== undefined ? "scheduled" : service === null ? "queued" : "accepted",
+          status: form.has("SendAt") ? "scheduled" : service === null ? "queued" : "accepted",
           text,
-          from: input.from,
+          from,
           phone: messages[0].phone,
           parts: messages[0].parts,
           service,
