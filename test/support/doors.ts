@@ -34,13 +34,15 @@ export type TestDoor = {
   /** What the next acceptance is refused with. */
   refuse(error: SluiceError): void;
   pass(ms: number): void;
+  /** This phone, in E.164, wants no more messages. */
+  optOut(phone: string): void;
   /** What the next caller's key may do. */
   allow(...scopes: Scope[]): void;
   ask(target: string, init?: RequestInit): Promise<Seen>;
 };
 
 /** Of the customer. */
-type CustomerRules = Pick<KeyOwner, "quietUntil" | "senders">;
+type CustomerRules = Pick<KeyOwner, "quietUntil" | "senders" | "plan">;
 
 export function testDoor(
   create: (deps: DoorDeps) => DoorRoute[],
@@ -50,6 +52,7 @@ export function testDoor(
   const topUps: TestDoor["topUps"] = [];
   const signers: TestDoor["signers"] = [];
   const stored = new Map<string, StoredAnswer>();
+  const optedOut = new Set<string>();
   let nowMs = NOW_MS;
   let error: SluiceError | null = null;
   let scopes: readonly Scope[] = ["send", "read"];
@@ -106,6 +109,11 @@ export function testDoor(
       },
       find: async () => null,
     },
+    optOuts: {
+      hasNone: () => optedOut.size === 0,
+      refused: async (_, messages) =>
+        new Set(messages.flatMap(({ phone }, at) => (optedOut.has(phone) ? [at] : []))),
+    },
     callbacks: { allowPrivate: false },
     now: () => nowMs,
     topUps: async (asked) => {
@@ -127,6 +135,7 @@ export function testDoor(
     signers,
     refuse: (given) => (error = given),
     pass: (ms) => (nowMs += ms),
+    optOut: (phone) => void optedOut.add(phone),
     allow: (...given) => (scopes = given),
     async ask(target, init = {}) {
       const request = new Request(`http://127.0.0.1${target}`, init);

@@ -212,6 +212,11 @@ describe("a request that can't be honoured is refused in Jasmin's words", () => 
   });
 });
 
+test("a phone that opted out is an invalid value", async () => {
+  door.optOut("+989121234567");
+  expect(await refused("")).toEqual(invalid("to", "09121234567"));
+});
+
 test("a receipt is told at dlr-url, at the level that is asked for", async () => {
   const url = "https://a.example/dlr?a=1";
   const asked = async (query: string) => {

@@ -217,6 +217,12 @@ describe("a request that can't be honoured is refused in Kannel's words", () => 
   });
 });
 
+test("one phone that opted out refuses all receivers", async () => {
+  door.optOut("+989121234568");
+  expect(await send("to=09121234567+09121234568&text=x")).toEqual(DENIED);
+  expect(door.drafts).toEqual([]);
+});
+
 test("a refusal of Sluice has its own status, in Kannel's words", async () => {
   const answered = async (error: SluiceError) => {
     door.refuse(error);

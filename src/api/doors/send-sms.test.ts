@@ -64,6 +64,12 @@ test("another customer is unknown, and a wrong key is a 401", async () => {
   expect(await read("/message-status/x")).toEqual(error(400, "invalid message_id format (must be UUID)"));
 });
 
+test("a phone that opted out is an invalid phone number", async () => {
+  door.optOut("+989121234567");
+  expect(await post(MESSAGE)).toEqual(error(400, "invalid phone number"));
+  expect(door.drafts).toEqual([]);
+});
+
 test("a refusal of Sluice has its own status, in the peer's words", async () => {
   const answered = (given: SluiceError) => {
     door.refuse(given);

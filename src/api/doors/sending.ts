@@ -7,10 +7,12 @@
 import { type Draft, type DraftInput, draftOf } from "../../core/draft.ts";
 import type { UrlRules } from "../../core/callback-url.ts";
 import type { FieldError } from "../../core/errors.ts";
+import { OPTED_OUT_REASON } from "../../core/opt-out.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { AcceptBatch, AcceptedBatch } from "../../ingest/accept-batch.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
+import type { OptOuts } from "../../ingest/opt-outs.ts";
 import type { Rates } from "../../ingest/rate-limits.ts";
 import type { RequestKey } from "../../ledger/idempotency.ts";
 import type { AccessDeps } from "../access.ts";
@@ -24,6 +26,7 @@ export type SendingDeps = {
   accept: AcceptMessage;
   acceptBatch: AcceptBatch;
   keys: Idempotency;
+  optOuts: Pick<OptOuts, "hasNone" | "refused">;
   callbacks: UrlRules;
   now: () => number;
 };
@@ -72,12 +75,18 @@ export async function send(
 async function accepted(deps: SendingDeps, sending: Sending, key: RequestKey | null): Promise<Written> {
   const { owner, arrival, status } = sending;
   const rules = draftRules(owner, { callbacks: deps.callbacks, now: deps.now });
-  const drafts = sending.inputs().map((input) => {
+  const inputs = sending.inputs();
+  const drafts = inputs.map((input) => {
     const result = draftOf(input, rules);
     if (result.kind === "refused") throw sending.refused(result.errors, input);
     const { draft } = result;
     return draft.validForMs === null ? { ...draft, validForMs: sending.usuallyValidMs ?? null } : draft;
   });
+  // Acceptance looks, too, but its refusal names no message, and is not in the peer's words.
+  const { customerId } = owner;
+  const [out] = deps.optOuts.hasNone(customerId) ? [] : await deps.optOuts.refused(customerId, drafts);
+  if (out !== undefined)
+    throw sending.refused([{ field: "phone", reason: OPTED_OUT_REASON }], inputs[out] as DraftInput);
   const { traceparent, isGone } = arrival;
   const shared = { payer: owner, fallback: null, traceparent, isGone };
   const written = (body: string, rate: Rates | null): Written => ({

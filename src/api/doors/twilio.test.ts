@@ -252,6 +252,18 @@ describe("a request that can't be honoured is refused with Twilio's code", () =>
     for (const at of times) expect(await refused({ ...sound, SendAt: at })).toEqual(window);
   });
 
+  test("a phone that opted out, and a destination that the price plan refuses", async () => {
+    const plan = { rateAt: () => 0, rates: [{ prefix: "+98", validFromMs: 0, prices: null }] };
+    door = testDoor(createTwilioDoor, { rules: { plan } });
+    const region =
+      "Permission to send an SMS has not been enabled for the region indicated by the 'To' number";
+    expect(await refused({})).toEqual(error(400, 21408, `${region}: ${MESSAGE.To}.`));
+    door = testDoor(createTwilioDoor);
+    door.optOut(MESSAGE.To);
+    expect(await refused({})).toEqual(error(400, 21610, "Attempt to send to unsubscribed recipient."));
+    expect((await post({ ...MESSAGE, To: "+989121234568" })).status).toBe(201);
+  });
+
   test("a parameter given twice, or not in UTF-8", async () => {
     const twice = await post("To=%2B989121234567&To=%2B989121234568&From=A&Body=x");
     expect([twice.status, twice.text]).toEqual(error(400, 20400, "The 'To' parameter was given twice."));

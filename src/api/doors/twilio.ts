@@ -10,6 +10,7 @@ import { ulidOfHex, ulidTimeMs } from "../../core/id.ts";
 import { VALID_FOR_MIN_MS } from "../../core/limits.ts";
 import type { Status } from "../../core/message.ts";
 import { decimalOf } from "../../core/money.ts";
+import { OPTED_OUT_REASON } from "../../core/opt-out.ts";
 import { formText, TWILIO_STATUSES } from "../../core/peers/form.ts";
 import {
   accountSid,
@@ -19,6 +20,7 @@ import {
   messageSid,
   TWILIO_WORDS,
 } from "../../core/peers/twilio.ts";
+import { DESTINATION_REFUSED } from "../../core/price-plan.ts";
 import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
 import { timeOf } from "../../core/time.ts";
 import type { CallbackSigners } from "../../customers/callback-signers.ts";
@@ -222,11 +224,16 @@ async function toldOf(
 const tooLong = (): PeerRefusal =>
   refusal(400, 21617, "The concatenated message body exceeds the 1600 character limit.");
 
+const NOT_ENABLED =
+  "Permission to send an SMS has not been enabled for the region indicated by the 'To' number";
+
 function refusedField(
   error: FieldError | undefined,
   { phone, from }: { phone: string; from: string | null },
 ): PeerRefusal {
   const reason = error?.reason ?? "";
+  if (reason === OPTED_OUT_REASON) return refusal(400, 21610, "Attempt to send to unsubscribed recipient.");
+  if (reason === DESTINATION_REFUSED) return refusal(400, 21408, `${NOT_ENABLED}: ${phone}.`);
   if (error?.field === "phone")
     return refusal(400, 21211, `The 'To' number ${phone} is not a valid phone number.`);
   if (error?.field === "from")
