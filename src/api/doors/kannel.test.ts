@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { CUSTOMER, KEY, NOW_MS, type TestDoor, testDoor } from "../../../test/support/doors.ts";
 import { maskOf } from "../../core/callback.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { SpendCapError } from "../../core/spend-cap.ts";
 import { createKannelDoor } from "./kannel.ts";
 
 const PATH = "/cgi-bin/sendsms";
@@ -230,6 +231,8 @@ test("a refusal of Sluice has its own status, in Kannel's words", async () => {
     return [status, text, headers.get("retry-after")];
   };
   expect(await answered(insufficientBalance(500, 1))).toEqual([402, "Not enough credit, rejected", null]);
+  const capped = new SpendCapError(500, { cap: "daily", limit: 900, left: 400, resetsAtMs: 0 });
+  expect(await answered(capped)).toEqual([402, "Not enough credit, rejected", null]);
   const later = "Temporal failure, try again later.";
   expect(await answered(new SluiceError("rate_limited", { retryAfterS: 9 }))).toEqual([429, later, "9"]);
   expect(await answered(new SluiceError("overloaded"))).toEqual([503, later, "1"]);

@@ -250,11 +250,13 @@ const misformed = (name: string): PeerRefusal => refusal(`${name} field misforme
 type Said = readonly [status: number, body: string];
 // Kannel's clients compare the 403.
 const NOT_AUTHORIZED: Said = [403, "Authorization failed for sendsms"];
+const NOT_PAID: Said = [402, "Not enough credit, rejected"];
 const SAID: Partial<Record<ErrorCode, Said>> = {
   api_key_missing: NOT_AUTHORIZED,
   api_key_invalid: NOT_AUTHORIZED,
   scope_missing: NOT_AUTHORIZED,
-  insufficient_balance: [402, "Not enough credit, rejected"],
+  insufficient_balance: NOT_PAID,
+  spend_cap_reached: NOT_PAID,
   internal: [500, "Sending failed."],
 };
 

@@ -116,7 +116,8 @@ const unsendable = (errors: readonly FieldError[]): SluiceError =>
   new SluiceError("validation_failed", { errors });
 
 function refusalOf({ code, status, detail, extra }: SluiceError): Written {
-  if (code === "insufficient_balance") {
+  if (status === 402) {
+    // Where a spend cap is reached, the balance isn't what is missing, and left out.
     const { balance, required } = extra;
     return answer(status, { balance, error: "insufficient credits", required });
   }

@@ -4,6 +4,7 @@
 import { beforeEach, expect, test } from "bun:test";
 import { CUSTOMER, KEY, type TestDoor, testDoor } from "../../../test/support/doors.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { SpendCapError } from "../../core/spend-cap.ts";
 import { customerUuid } from "./door.ts";
 import { createSendSmsDoor } from "./send-sms.ts";
 
@@ -76,6 +77,8 @@ test("a refusal of Sluice has its own status, in the peer's words", async () => 
     return post(MESSAGE);
   };
   expect(await answered(insufficientBalance(500, 1))).toEqual(error(402, "insufficient balance"));
+  const capped = new SpendCapError(500, { cap: "daily", limit: 900, left: 400, resetsAtMs: 0 });
+  expect(await answered(capped)).toEqual(error(402, "insufficient balance"));
   expect(await answered(new SluiceError("idempotency_key_reused"))).toEqual(
     error(400, "duplicate message_id"),
   );

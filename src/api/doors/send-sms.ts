@@ -132,8 +132,10 @@ const written = (status: number, value: unknown): Written => ({
 const refusal = (status: number, error: string): PeerRefusal => new PeerRefusal(written(status, { error }));
 
 type Said = readonly [status: number, error: string];
+const NOT_PAID: Said = [402, "insufficient balance"];
 const SAID: Partial<Record<ErrorCode, Said>> = {
-  insufficient_balance: [402, "insufficient balance"],
+  insufficient_balance: NOT_PAID,
+  spend_cap_reached: NOT_PAID,
   idempotency_key_reused: [400, "duplicate message_id"],
   not_found: [404, "message not found"],
   internal: [500, "unavailable"],
