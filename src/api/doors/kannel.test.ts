@@ -134,7 +134,7 @@ describe("who calls", () => {
     expect(await get("to=09121234567&text=x", { authorization: `Basic ${basic}` })).toEqual(ACCEPTED);
   });
 
-  test("a wrong or missing user, key or scope is Kannel's 403", async () => {
+  test("a wrong or missing user, key, scope, signature or address is Kannel's 403", async () => {
     const denied = [403, "Authorization failed for sendsms"];
     const message = "&to=09121234567&text=x";
     expect(await get(message)).toEqual(denied);
@@ -143,6 +143,19 @@ describe("who calls", () => {
     expect(await get(`password=${KEY}${message}`)).toEqual(denied);
     door.allow("read");
     expect(await send("to=09121234567&text=x")).toEqual(denied);
+    door.allow("send");
+    const codes = [
+      "signature_missing",
+      "signature_invalid",
+      "signature_expired",
+      "signature_replayed",
+      "address_not_allowed",
+      "customer_suspended",
+    ] as const;
+    for (const code of codes) {
+      door.refuse(new SluiceError(code));
+      expect([code, ...(await send("to=09121234567&text=x"))]).toEqual([code, ...denied]);
+    }
     expect(door.drafts).toEqual([]);
   });
 });
