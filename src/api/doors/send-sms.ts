@@ -1,6 +1,7 @@
 // The door for clients of the gateway that answers /send-sms, /balance/{user_id} and
 // /message-status/{message_id}: JSON, without a newline at the end. docs/doors/send-sms.md says what differs.
-// Invariant: the client names its messages: the same message_id is sent once.
+// Invariant: the client names its messages: the same message_id is sent once within the day that idempotency
+// keys are kept; afterwards it is a new message, sent and charged again.
 
 import { type ErrorCode, type FieldError, SluiceError } from "../../core/errors.ts";
 import type { Status } from "../../core/message.ts";
