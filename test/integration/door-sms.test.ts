@@ -89,6 +89,19 @@ test("what can't be paid for as a whole is not taken at all", async () => {
   expect(await walletOf(db.pool, customer)).toEqual({ left: 999, reserved: 0 });
 });
 
+test("a phone that opted out is named, and refuses all", async () => {
+  const customer = await makeCustomer(db.config, 10_000);
+  expect((await post(customer, "/v1/opt-outs", { phone: "09121234568" })).ok).toBe(true);
+  await Bun.sleep(2_000); // then every process knows of it
+  const reason = "has opted out of messages from this sender";
+  expect(await send(customer, ["09121234567", "09121234568"])).toEqual({
+    status: 422,
+    body: { errors: [{ field: "recipients.1", reason }], message: `recipients.1 ${reason}.` },
+  } as never);
+  expect((await send(customer, ["09121234568"])).status).toBe(422);
+  expect(await walletOf(db.pool, customer)).toEqual({ left: 10_000, reserved: 0 });
+});
+
 test("a repeat with its Idempotency-Key is sent once, with the same identifier", async () => {
   const customer = await makeCustomer(db.config, 10_000);
   const first = await send(customer, ["09121234567"], "order-1");

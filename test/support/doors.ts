@@ -9,11 +9,13 @@ import type { KeyOwner, Scope } from "../../src/customers/api-keys.ts";
 import type { DoorDeps } from "../../src/api/doors/doors.ts";
 import type { DoorRoute } from "../../src/api/doors/door.ts";
 import { respond, respondRefusal } from "../../src/api/http.ts";
+import type { Written } from "../../src/api/route.ts";
+import type { StoredAnswer } from "../../src/ledger/idempotency.ts";
 
 export const KEY = "sk_of-the-customer";
 export const CUSTOMER = 10;
 export const KEY_ID = "01K3ZQ5V8W9X0Y1Z2A3B4C5D6F";
-/** When everything is asked. */
+/** When everything is asked, until time passes. */
 export const NOW_MS = Date.UTC(2026, 10, 26, 10, 30);
 /** Of every message; its 128 bits are ID_HEX, and its time is ID_DATE. */
 const ID = "01K3ZQ5V8W9X0Y1Z2A3B4C5D6E";
@@ -31,13 +33,16 @@ export type TestDoor = {
   signers: [keyId: string, apiKey: string][];
   /** What the next acceptance is refused with. */
   refuse(error: SluiceError): void;
+  pass(ms: number): void;
+  /** This phone, in E.164, wants no more messages. */
+  optOut(phone: string): void;
   /** What the next caller's key may do. */
   allow(...scopes: Scope[]): void;
   ask(target: string, init?: RequestInit): Promise<Seen>;
 };
 
 /** Of the customer. */
-type CustomerRules = Pick<KeyOwner, "quietUntil" | "senders">;
+type CustomerRules = Pick<KeyOwner, "quietUntil" | "senders" | "plan">;
 
 export function testDoor(
   create: (deps: DoorDeps) => DoorRoute[],
@@ -46,6 +51,9 @@ export function testDoor(
   const drafts: Draft[] = [];
   const topUps: TestDoor["topUps"] = [];
   const signers: TestDoor["signers"] = [];
+  const stored = new Map<string, StoredAnswer>();
+  const optedOut = new Set<string>();
+  let nowMs = NOW_MS;
   let error: SluiceError | null = null;
   let scopes: readonly Scope[] = ["send", "read"];
   const take = (accepted: readonly Draft[]): Taken[] => {
@@ -90,14 +98,24 @@ export function testDoor(
       return { accepted: { ...accepted, unpaid, guaranteedByMs: null }, rate: null };
     },
     keys: {
-      once: async (request, run) => ({
-        kind: "ran",
-        result: await run({ ...request, hash: Buffer.alloc(0) }),
-      }),
+      once: async (request, run) => {
+        const before = stored.get(request.key);
+        if (before !== undefined) return { kind: "replayed", stored: before };
+        const hash = Buffer.alloc(0);
+        const result = await run({ ...request, hash });
+        const { status, body } = result as Written;
+        stored.set(request.key, { hash, status, answer: body ?? "" });
+        return { kind: "ran", result };
+      },
       find: async () => null,
     },
+    optOuts: {
+      hasNone: () => optedOut.size === 0,
+      refused: async (_, messages) =>
+        new Set(messages.flatMap(({ phone }, at) => (optedOut.has(phone) ? [at] : []))),
+    },
     callbacks: { allowPrivate: false },
-    now: () => NOW_MS,
+    now: () => nowMs,
     topUps: async (asked) => {
       topUps.push(asked);
       return { idempotent: false, balance: 0 };
@@ -116,6 +134,8 @@ export function testDoor(
     topUps,
     signers,
     refuse: (given) => (error = given),
+    pass: (ms) => (nowMs += ms),
+    optOut: (phone) => void optedOut.add(phone),
     allow: (...given) => (scopes = given),
     async ask(target, init = {}) {
       const request = new Request(`http://127.0.0.1${target}`, init);

@@ -53,6 +53,18 @@ describe("a message", () => {
     ]);
   });
 
+  test("that is repeated with its Idempotency-Key is not refused because its time is over", async () => {
+    const target = `/send?${SIGNED}&to=09121234567&content=x&sdt=261126103000000%2B`;
+    const keyed = { headers: { "idempotency-key": "order-1" } };
+    for (const waitMs of [0, 61_000]) {
+      door.pass(waitMs);
+      const { status, text } = await door.ask(target, keyed);
+      expect([status, text]).toEqual(SUCCESS);
+    }
+    expect((await door.ask(target)).status).toBe(400);
+    expect(door.drafts).toHaveLength(1);
+  });
+
   test("with sdt is sent at that time, and valid for as long from now", async () => {
     for (const sdt of ["000000000100000R", "261126150000014%2B", "261126150000014+", ""])
       expect(await send(`to=09121234567&content=x&sdt=${sdt}`)).toEqual(SUCCESS);
@@ -198,6 +210,11 @@ describe("a request that can't be honoured is refused in Jasmin's words", () => 
     const short = await refused("sdt=000000010000000R&validity-period=60");
     expect(short).toEqual(invalid("validity-period", "60"));
   });
+});
+
+test("a phone that opted out is an invalid value", async () => {
+  door.optOut("+989121234567");
+  expect(await refused("")).toEqual(invalid("to", "09121234567"));
 });
 
 test("a receipt is told at dlr-url, at the level that is asked for", async () => {

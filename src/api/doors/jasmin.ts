@@ -61,7 +61,7 @@ async function sendMessage(deps: JasminDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: askedOf(args),
-    inputs: [inputOf(args, deps)],
+    inputs: () => [inputOf(args, deps)],
     refused: ([error], input) => refusedField(error, input, args),
     status: 200,
     headers: TEXT_HEADERS,

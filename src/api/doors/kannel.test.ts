@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { CUSTOMER, KEY, NOW_MS, type TestDoor, testDoor } from "../../../test/support/doors.ts";
 import { maskOf } from "../../core/callback.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { SpendCapError } from "../../core/spend-cap.ts";
 import { createKannelDoor } from "./kannel.ts";
 
 const PATH = "/cgi-bin/sendsms";
@@ -133,7 +134,7 @@ describe("who calls", () => {
     expect(await get("to=09121234567&text=x", { authorization: `Basic ${basic}` })).toEqual(ACCEPTED);
   });
 
-  test("a wrong or missing user, key or scope is Kannel's 403", async () => {
+  test("a wrong or missing user, key, scope, signature or address is Kannel's 403", async () => {
     const denied = [403, "Authorization failed for sendsms"];
     const message = "&to=09121234567&text=x";
     expect(await get(message)).toEqual(denied);
@@ -142,6 +143,19 @@ describe("who calls", () => {
     expect(await get(`password=${KEY}${message}`)).toEqual(denied);
     door.allow("read");
     expect(await send("to=09121234567&text=x")).toEqual(denied);
+    door.allow("send");
+    const codes = [
+      "signature_missing",
+      "signature_invalid",
+      "signature_expired",
+      "signature_replayed",
+      "address_not_allowed",
+      "customer_suspended",
+    ] as const;
+    for (const code of codes) {
+      door.refuse(new SluiceError(code));
+      expect([code, ...(await send("to=09121234567&text=x"))]).toEqual([code, ...denied]);
+    }
     expect(door.drafts).toEqual([]);
   });
 });
@@ -222,6 +236,12 @@ describe("a request that can't be honoured is refused in Kannel's words", () => 
   });
 });
 
+test("one phone that opted out refuses all receivers", async () => {
+  door.optOut("+989121234568");
+  expect(await send("to=09121234567+09121234568&text=x")).toEqual(DENIED);
+  expect(door.drafts).toEqual([]);
+});
+
 test("a refusal of Sluice has its own status, in Kannel's words", async () => {
   const answered = async (error: SluiceError) => {
     door.refuse(error);
@@ -229,6 +249,8 @@ test("a refusal of Sluice has its own status, in Kannel's words", async () => {
     return [status, text, headers.get("retry-after")];
   };
   expect(await answered(insufficientBalance(500, 1))).toEqual([402, "Not enough credit, rejected", null]);
+  const capped = new SpendCapError(500, { cap: "daily", limit: 900, left: 400, resetsAtMs: 0 });
+  expect(await answered(capped)).toEqual([402, "Not enough credit, rejected", null]);
   const later = "Temporal failure, try again later.";
   expect(await answered(new SluiceError("rate_limited", { retryAfterS: 9 }))).toEqual([429, later, "9"]);
   expect(await answered(new SluiceError("overloaded"))).toEqual([503, later, "1"]);

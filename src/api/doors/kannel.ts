@@ -55,7 +55,7 @@ async function sendSms(deps: KannelDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: askedOf(fields),
-    inputs: inputsOf(fields, deps),
+    inputs: () => inputsOf(fields, deps),
     refused: ([error]) => refusedField(error),
     status: 202,
     headers: HEADERS,
@@ -250,16 +250,18 @@ const misformed = (name: string): PeerRefusal => refusal(`${name} field misforme
 type Said = readonly [status: number, body: string];
 // Kannel's clients compare the 403.
 const NOT_AUTHORIZED: Said = [403, "Authorization failed for sendsms"];
+const NOT_PAID: Said = [402, "Not enough credit, rejected"];
 const SAID: Partial<Record<ErrorCode, Said>> = {
-  api_key_missing: NOT_AUTHORIZED,
-  api_key_invalid: NOT_AUTHORIZED,
   scope_missing: NOT_AUTHORIZED,
-  insufficient_balance: [402, "Not enough credit, rejected"],
+  address_not_allowed: NOT_AUTHORIZED,
+  customer_suspended: NOT_AUTHORIZED,
+  insufficient_balance: NOT_PAID,
+  spend_cap_reached: NOT_PAID,
   internal: [500, "Sending failed."],
 };
 
 function refusalOf({ code, status, detail }: SluiceError): Written {
-  const said = SAID[code];
+  const said = status === 401 ? NOT_AUTHORIZED : SAID[code];
   if (said !== undefined) return answer(...said);
   const isPassing = status === 429 || status === 503;
   // What is wrong with a key for repeats, or with HTTP, has no words of Kannel's.

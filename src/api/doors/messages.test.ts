@@ -4,6 +4,7 @@
 import { beforeEach, expect, test } from "bun:test";
 import { ID_UUID, KEY, type TestDoor, testDoor } from "../../../test/support/doors.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { SpendCapError } from "../../core/spend-cap.ts";
 import { customerUuid } from "./door.ts";
 import { createMessagesDoor } from "./messages.ts";
 
@@ -62,6 +63,8 @@ test("a request is refused in the peer's words", async () => {
 test("a refusal of Sluice has its own status, in the peer's form", async () => {
   door.refuse(insufficientBalance(500, 499));
   expect(await post(MESSAGE)).toEqual([402, '{"balance":499,"error":"insufficient credits","required":500}']);
+  door.refuse(new SpendCapError(500, { cap: "daily", limit: 900, left: 400, resetsAtMs: 0 }));
+  expect(await post(MESSAGE)).toEqual([402, '{"error":"insufficient credits","required":500}']);
   door.refuse(new SluiceError("overloaded"));
   expect((await post(MESSAGE))[0]).toBe(503);
 });

@@ -69,7 +69,7 @@ async function sendMessage(deps: MessagesDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: JSON.stringify(["messages", to, from, text, reference, callbackUrl, lane]),
-    inputs: [{ phone: to, text, from, reference, lane, callbackUrl, validForMs: null }],
+    inputs: () => [{ phone: to, text, from, reference, lane, callbackUrl, validForMs: null }],
     refused: unsendable,
     status: ACCEPTED,
     headers: HEADERS,
@@ -116,7 +116,8 @@ const unsendable = (errors: readonly FieldError[]): SluiceError =>
   new SluiceError("validation_failed", { errors });
 
 function refusalOf({ code, status, detail, extra }: SluiceError): Written {
-  if (code === "insufficient_balance") {
+  if (status === 402) {
+    // Where a spend cap is reached, the balance isn't what is missing, and left out.
     const { balance, required } = extra;
     return answer(status, { balance, error: "insufficient credits", required });
   }

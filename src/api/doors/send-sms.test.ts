@@ -4,6 +4,7 @@
 import { beforeEach, expect, test } from "bun:test";
 import { CUSTOMER, KEY, type TestDoor, testDoor } from "../../../test/support/doors.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { SpendCapError } from "../../core/spend-cap.ts";
 import { customerUuid } from "./door.ts";
 import { createSendSmsDoor } from "./send-sms.ts";
 
@@ -64,12 +65,20 @@ test("another customer is unknown, and a wrong key is a 401", async () => {
   expect(await read("/message-status/x")).toEqual(error(400, "invalid message_id format (must be UUID)"));
 });
 
+test("a phone that opted out is an invalid phone number", async () => {
+  door.optOut("+989121234567");
+  expect(await post(MESSAGE)).toEqual(error(400, "invalid phone number"));
+  expect(door.drafts).toEqual([]);
+});
+
 test("a refusal of Sluice has its own status, in the peer's words", async () => {
   const answered = (given: SluiceError) => {
     door.refuse(given);
     return post(MESSAGE);
   };
   expect(await answered(insufficientBalance(500, 1))).toEqual(error(402, "insufficient balance"));
+  const capped = new SpendCapError(500, { cap: "daily", limit: 900, left: 400, resetsAtMs: 0 });
+  expect(await answered(capped)).toEqual(error(402, "insufficient balance"));
   expect(await answered(new SluiceError("idempotency_key_reused"))).toEqual(
     error(400, "duplicate message_id"),
   );

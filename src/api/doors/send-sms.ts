@@ -1,6 +1,7 @@
 // The door for clients of the gateway that answers /send-sms, /balance/{user_id} and
 // /message-status/{message_id}: JSON, without a newline at the end. docs/doors/send-sms.md says what differs.
-// Invariant: the client names its messages: the same message_id is sent once.
+// Invariant: the client names its messages: the same message_id is sent once within the day that idempotency
+// keys are kept; afterwards it is a new message, sent and charged again.
 
 import { type ErrorCode, type FieldError, SluiceError } from "../../core/errors.ts";
 import type { Status } from "../../core/message.ts";
@@ -67,7 +68,7 @@ async function sendSms(deps: SendSmsDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: JSON.stringify(["send-sms", phone, text]),
-    inputs: [{ ...terms, phone, text, reference: name }],
+    inputs: () => [{ ...terms, phone, text, reference: name }],
     refused: ([error]: readonly FieldError[]) =>
       refusal(400, error?.field === "phone" ? "invalid phone number" : "invalid message content"),
     status: 200,
@@ -132,8 +133,10 @@ const written = (status: number, value: unknown): Written => ({
 const refusal = (status: number, error: string): PeerRefusal => new PeerRefusal(written(status, { error }));
 
 type Said = readonly [status: number, error: string];
+const NOT_PAID: Said = [402, "insufficient balance"];
 const SAID: Partial<Record<ErrorCode, Said>> = {
-  insufficient_balance: [402, "insufficient balance"],
+  insufficient_balance: NOT_PAID,
+  spend_cap_reached: NOT_PAID,
   idempotency_key_reused: [400, "duplicate message_id"],
   not_found: [404, "message not found"],
   internal: [500, "unavailable"],

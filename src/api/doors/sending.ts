@@ -7,10 +7,12 @@
 import { type Draft, type DraftInput, draftOf } from "../../core/draft.ts";
 import type { UrlRules } from "../../core/callback-url.ts";
 import type { FieldError } from "../../core/errors.ts";
+import { OPTED_OUT_REASON } from "../../core/opt-out.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { AcceptBatch, AcceptedBatch } from "../../ingest/accept-batch.ts";
 import type { Accepted, AcceptMessage } from "../../ingest/accept-message.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
+import type { OptOuts } from "../../ingest/opt-outs.ts";
 import type { Rates } from "../../ingest/rate-limits.ts";
 import type { RequestKey } from "../../ledger/idempotency.ts";
 import type { AccessDeps } from "../access.ts";
@@ -24,6 +26,7 @@ export type SendingDeps = {
   accept: AcceptMessage;
   acceptBatch: AcceptBatch;
   keys: Idempotency;
+  optOuts: Pick<OptOuts, "hasNone" | "refused">;
   callbacks: UrlRules;
   now: () => number;
 };
@@ -38,8 +41,11 @@ export type Sending = {
   owner: KeyOwner;
   /** All that the request asks for, without its credentials: what a repeat must ask for as well. */
   asked: string;
-  /** At least one, all of one lane. */
-  inputs: readonly DraftInput[];
+  /**
+   * At least one, all of one lane. Called only if this is no repeat: a time that could be asked for at first
+   * may be too near, or over, when it is asked for again.
+   */
+  inputs(): readonly DraftInput[];
   /** How long those without a validity are valid, from their time on; as long as is usual if absent. */
   usuallyValidMs?: number;
   /** The peer's answer to a message that can't be sent. */
@@ -51,8 +57,9 @@ export type Sending = {
 };
 
 /**
- * The key is that of the header unless given. @throws what `refused` returns; SluiceError as accept-batch.ts
- * says, and of the key: malformed_request, validation_failed, idempotency_in_progress, idempotency_key_reused
+ * The key is that of the header unless given. @throws what `inputs` throws or `refused` returns; SluiceError
+ * as accept-batch.ts says, and of the key: malformed_request, validation_failed, idempotency_in_progress,
+ * idempotency_key_reused
  */
 export async function send(
   deps: SendingDeps,
@@ -66,14 +73,20 @@ export async function send(
 }
 
 async function accepted(deps: SendingDeps, sending: Sending, key: RequestKey | null): Promise<Written> {
-  const { owner, arrival, inputs, status } = sending;
+  const { owner, arrival, status } = sending;
   const rules = draftRules(owner, { callbacks: deps.callbacks, now: deps.now });
+  const inputs = sending.inputs();
   const drafts = inputs.map((input) => {
     const result = draftOf(input, rules);
     if (result.kind === "refused") throw sending.refused(result.errors, input);
     const { draft } = result;
     return draft.validForMs === null ? { ...draft, validForMs: sending.usuallyValidMs ?? null } : draft;
   });
+  // Acceptance looks, too, but its refusal names no message, and is not in the peer's words.
+  const { customerId } = owner;
+  const [out] = deps.optOuts.hasNone(customerId) ? [] : await deps.optOuts.refused(customerId, drafts);
+  if (out !== undefined)
+    throw sending.refused([{ field: "phone", reason: OPTED_OUT_REASON }], inputs[out] as DraftInput);
   const { traceparent, isGone } = arrival;
   const shared = { payer: owner, fallback: null, traceparent, isGone };
   const written = (body: string, rate: Rates | null): Written => ({

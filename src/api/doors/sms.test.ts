@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { CUSTOMER, KEY, type Seen, type TestDoor, testDoor } from "../../../test/support/doors.ts";
 import { BATCH_MESSAGES_MAX } from "../../core/batch-limits.ts";
 import { insufficientBalance, SluiceError } from "../../core/errors.ts";
+import { SpendCapError } from "../../core/spend-cap.ts";
 import { createSmsDoor } from "./sms.ts";
 
 let door: TestDoor;
@@ -86,6 +87,8 @@ describe("a request is refused in the peer's words", () => {
 
   test("no credit, and too much", async () => {
     door.refuse(insufficientBalance(500, 1));
+    expect(await refused({})).toEqual([402, '{"message":"dont have Not Enough Balance "}\n']);
+    door.refuse(new SpendCapError(500, { cap: "daily", limit: 900, left: 400, resetsAtMs: 0 }));
     expect(await refused({})).toEqual([402, '{"message":"dont have Not Enough Balance "}\n']);
     door.refuse(new SluiceError("overloaded"));
     const busy = await post("/sms/send", MESSAGE);

@@ -76,7 +76,7 @@ async function sendSms(deps: SmsDeps, knock: Knock): Promise<Written> {
     arrival: knock,
     owner,
     asked: JSON.stringify(["sms", text, recipients, lane]),
-    inputs,
+    inputs: () => inputs,
     refused: (errors, input) => {
       const place = `recipients.${inputs.findIndex((one) => one === input)}`;
       return unsendable(errors.map((e) => (e.field === "phone" ? { ...e, field: place } : e)));
@@ -233,7 +233,7 @@ const unsendable = (errors: readonly FieldError[]): SluiceError =>
   new SluiceError("validation_failed", { errors });
 
 function refusalOf({ code, status, detail, errors }: SluiceError): Written {
-  if (code === "insufficient_balance") return written(status, { message: "dont have Not Enough Balance " });
+  if (status === 402) return written(status, { message: "dont have Not Enough Balance " });
   if (code === "internal") return written(status, { message: "internal error" });
   if (code === "validation_failed") return written(status, { errors, message: detail });
   const refused = written(status, { message: detail });

@@ -94,6 +94,19 @@ describe("a message", () => {
     ]);
   });
 
+  test("that is repeated with its Idempotency-Key is not refused because its time has come closer", async () => {
+    const SendAt = "2026-11-26T10:35:01Z";
+    const form = { ...MESSAGE, ScheduleType: "fixed", MessagingServiceSid: SERVICE, SendAt };
+    const keyed = { ...basic(ACCOUNT, KEY), "idempotency-key": "order-1" };
+    const first = await post(form, keyed);
+    door.pass(5_000);
+    const second = await post(form, keyed);
+    expect([second.status, second.text]).toEqual([201, first.text]);
+    expect(second.headers.get("idempotent-replayed")).toBe("true");
+    expect((await post(form)).status).toBe(400);
+    expect(door.drafts).toHaveLength(1);
+  });
+
   test("by a messaging service has the customer's own sender, and is accepted", async () => {
     const { To, Body } = MESSAGE;
     const { text } = await post({ To, Body, MessagingServiceSid: SERVICE });
@@ -237,6 +250,18 @@ describe("a request that can't be honoured is refused with Twilio's code", () =>
       "soon",
     ];
     for (const at of times) expect(await refused({ ...sound, SendAt: at })).toEqual(window);
+  });
+
+  test("a phone that opted out, and a destination that the price plan refuses", async () => {
+    const plan = { rateAt: () => 0, rates: [{ prefix: "+98", validFromMs: 0, prices: null }] };
+    door = testDoor(createTwilioDoor, { rules: { plan } });
+    const region =
+      "Permission to send an SMS has not been enabled for the region indicated by the 'To' number";
+    expect(await refused({})).toEqual(error(400, 21408, `${region}: ${MESSAGE.To}.`));
+    door = testDoor(createTwilioDoor);
+    door.optOut(MESSAGE.To);
+    expect(await refused({})).toEqual(error(400, 21610, "Attempt to send to unsubscribed recipient."));
+    expect((await post({ ...MESSAGE, To: "+989121234568" })).status).toBe(201);
   });
 
   test("a parameter given twice, or not in UTF-8", async () => {

@@ -10,6 +10,7 @@ import { ulidOfHex, ulidTimeMs } from "../../core/id.ts";
 import { VALID_FOR_MIN_MS } from "../../core/limits.ts";
 import type { Status } from "../../core/message.ts";
 import { decimalOf } from "../../core/money.ts";
+import { OPTED_OUT_REASON } from "../../core/opt-out.ts";
 import { formText, TWILIO_STATUSES } from "../../core/peers/form.ts";
 import {
   accountSid,
@@ -19,7 +20,11 @@ import {
   messageSid,
   TWILIO_WORDS,
 } from "../../core/peers/twilio.ts";
+<<<<<<< HEAD
 import { targetOf } from "../../core/request-target.ts";
+=======
+import { DESTINATION_REFUSED } from "../../core/price-plan.ts";
+>>>>>>> fg
 import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
 import { timeOf } from "../../core/time.ts";
 import type { CallbackSigners } from "../../customers/callback-signers.ts";
@@ -90,26 +95,26 @@ async function create(deps: TwilioDeps, knock: Knock): Promise<Written> {
   const form = formOf(knock);
   refuseUnsupported(form);
   const service = form.get("MessagingServiceSid") ?? null;
-  const input = { ...inputOf(form), ...scheduledFor(form, deps.now()) };
-  const { text } = input;
+  const input = inputOf(form);
+  const { text, from } = input;
   const told = await toldOf(deps, knock, owner, form);
   if (told !== undefined) input.told = told;
   return send(deps, {
     arrival: knock,
     owner,
     asked: JSON.stringify(["twilio", ...[...form].toSorted(([a], [b]) => (a < b ? -1 : 1))]),
-    inputs: [input],
+    inputs: () => [{ ...input, ...scheduledFor(form, deps.now()) }],
     usuallyValidMs: VALIDITY_MAX_S * 1_000,
-    refused: ([error], { phone, from }) => refusedField(error, { phone, from }),
+    refused: ([error], { phone }) => refusedField(error, { phone, from }),
     status: CREATED,
     headers: JSON_HEADERS,
     answerOf: ({ id, messages }) =>
       JSON.stringify(
         resourceOf(owner, {
           id,
-          status: input.sendAtMs !== undefined ? "scheduled" : service === null ? "queued" : "accepted",
+          status: form.has("SendAt") ? "scheduled" : service === null ? "queued" : "accepted",
           text,
-          from: input.from,
+          from,
           phone: messages[0].phone,
           parts: messages[0].parts,
           service,
@@ -223,11 +228,16 @@ async function toldOf(
 const tooLong = (): PeerRefusal =>
   refusal(400, 21617, "The concatenated message body exceeds the 1600 character limit.");
 
+const NOT_ENABLED =
+  "Permission to send an SMS has not been enabled for the region indicated by the 'To' number";
+
 function refusedField(
   error: FieldError | undefined,
   { phone, from }: { phone: string; from: string | null },
 ): PeerRefusal {
   const reason = error?.reason ?? "";
+  if (reason === OPTED_OUT_REASON) return refusal(400, 21610, "Attempt to send to unsubscribed recipient.");
+  if (reason === DESTINATION_REFUSED) return refusal(400, 21408, `${NOT_ENABLED}: ${phone}.`);
   if (error?.field === "phone")
     return refusal(400, 21211, `The 'To' number ${phone} is not a valid phone number.`);
   if (error?.field === "from")
