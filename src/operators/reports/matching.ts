@@ -83,8 +83,7 @@ type Asked = Pick<Reading, "operatorMessageIds" | "phone" | "submittedAtMs">;
 /**
  * The submit that a report is about: for each of its ids in turn, the first rule that fits exactly one
  * message. Messages that were given one id are told apart by recipient or time of submit; if that fails too,
- * the report is "ambiguous". null: no message of ours. Of parts with one id the lowest is returned, so pass
- * those that still wait for a report.
+ * the report is "ambiguous". null: no message of ours. Of parts with one id the lowest is returned.
  */
 export function match(
   reading: Asked,
