@@ -11,7 +11,7 @@ import type { ReportedEnd } from "../ledger/settle-reports.ts";
 import { findRecipients, findSubmissions, type PartEnd, type Submission } from "../ledger/submissions.ts";
 import { findUnsure, type UnsureSubmit } from "../ledger/unsure.ts";
 import { lastErrorOf } from "../operators/reports/codes.ts";
-import { idKeys, isSamePhone, match } from "../operators/reports/matching.ts";
+import { idKeys, idNames, isSamePhone, match } from "../operators/reports/matching.ts";
 import type { Reading, ReportTerms } from "../operators/reports/report.ts";
 import type { Connection } from "../platform/mysql.ts";
 import type { Open } from "./take.ts";
@@ -48,9 +48,8 @@ export async function findEnds(
         ends.set(one, endOf(one, { messageId, part: 0, submits: 1 }));
       } else one.result = "unmatched";
     } else {
-      const keys = idKeys(reading.operatorMessageIds, terms.idForm);
-      one.about = keys;
-      keysOf.set(one, keys);
+      one.about = idNames(reading.operatorMessageIds, terms.idForm);
+      keysOf.set(one, idKeys(reading.operatorMessageIds, terms.idForm));
     }
   }
   if (keysOf.size === 0) return ends;

@@ -93,3 +93,29 @@ test("of parts with one id each report ends the next, taken together or apart; r
   expect(await take([{ id: "twin", to: other }])).toEqual(["settled"]);
   expect(await statusOf(others)).toBe("delivered");
 });
+
+test("what was sent before its operator's id_form was set is found by it, and what nothing says is equal is not", async () => {
+  const hexInResponse: ReportTerms = { ...TERMS, idForm: "hex_in_response" };
+  const hexInReport: ReportTerms = { ...TERMS, idForm: "hex_in_report" };
+  const before = await sent(["39f99de7"]);
+  expect(await take([{ id: "0972660199" }])).toEqual(["unmatched"]);
+  await pool.query("DELETE FROM inbox;DELETE FROM waiting_ends");
+  expect(await take([{ id: "0972660199" }], hexInResponse)).toEqual(["settled"]);
+  expect(await statusOf(before)).toBe("delivered");
+
+  const reverse = await sent(["972660200"], { terms: hexInResponse });
+  expect(await take([{ id: "39F99DE8" }], hexInReport)).toEqual(["settled"]);
+  expect(await statusOf(reverse)).toBe("delivered");
+
+  // Stored as the number that another operator's decimal id is: its key is found, but nothing says it is one.
+  const hex = await sent(["10ab"], { terms: hexInResponse });
+  expect(await take([{ id: "4267" }])).toEqual(["unmatched"]);
+  expect(await take([{ id: "10AB" }])).toEqual(["settled"]);
+  expect(await statusOf(hex)).toBe("delivered");
+
+  // Nor is the end of one report kept for the id that it would be in another base.
+  expect(await take([{ id: "10", status: "UNDELIV" }])).toEqual(["unmatched"]);
+  const sixteen = await sent(["16"]);
+  expect(await take([{ id: "16" }])).toEqual(["settled"]);
+  expect(await statusOf(sixteen)).toBe("delivered");
+});
