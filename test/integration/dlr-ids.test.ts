@@ -1,5 +1,5 @@
-// Delivery reports whose operator's ids alone don't say what they are about, on MySQL: ids that parts share,
-// and ids that were stored before the operator's terms said how it writes them.
+// Delivery reports on MySQL whose ids alone don't say what they are about: ids that parts share, ids that
+// were stored before the operator's terms said how it writes them, and recipients that are no numbers.
 
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
@@ -118,4 +118,13 @@ test("what was sent before its operator's id_form was set is found by it, and wh
   const sixteen = await sent(["16"]);
   expect(await take([{ id: "16" }])).toEqual(["settled"]);
   expect(await statusOf(sixteen)).toBe("delivered");
+});
+
+test("the report stored first counts, also if what it gives as the recipient is a name or a short code", async () => {
+  for (const [at, to] of ["Sluice", "3000", "000000042"].entries()) {
+    expect(await take([{ id: `named-${at}`, status: "UNDELIV", to }])).toEqual(["unmatched"]);
+    const message = await sent([`named-${at}`]);
+    expect(await take([{ id: `named-${at}`, to }])).toEqual(["settled"]);
+    expect([to, await statusOf(message)]).toEqual([to, "undelivered"]);
+  }
 });

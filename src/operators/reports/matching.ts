@@ -131,7 +131,8 @@ function sameRecipient(submissions: readonly Submission[], { phone }: Asked): Su
   return submissions.filter((submission) => isSamePhone(submission.phone ?? "", phone));
 }
 
-const PHONE_DIGITS_MIN = 7;
+/** Fewer, without zeros at the start, are no recipient's number: operators also report senders and names. */
+export const PHONE_DIGITS_MIN = 7;
 
 /** One may have a country code and the other not: the shorter, without its zeros, ends the longer. */
 export function isSamePhone(a: string, b: string): boolean {
