@@ -11,7 +11,7 @@ import type { ReportedEnd } from "../ledger/settle-reports.ts";
 import { findRecipients, findSubmissions, type PartEnd, type Submission } from "../ledger/submissions.ts";
 import { findUnsure, type UnsureSubmit } from "../ledger/unsure.ts";
 import { lastErrorOf } from "../operators/reports/codes.ts";
-import { idKeys, isSamePhone, match } from "../operators/reports/matching.ts";
+import { idKeys, idNames, isSamePhone, match } from "../operators/reports/matching.ts";
 import type { Reading, ReportTerms } from "../operators/reports/report.ts";
 import type { Connection } from "../platform/mysql.ts";
 import type { Open } from "./take.ts";
@@ -48,9 +48,8 @@ export async function findEnds(
         ends.set(one, endOf(one, { messageId, part: 0, submits: 1 }));
       } else one.result = "unmatched";
     } else {
-      const keys = idKeys(reading.operatorMessageIds, terms.idForm);
-      one.about = keys;
-      keysOf.set(one, keys);
+      one.about = idNames(reading.operatorMessageIds, terms.idForm);
+      keysOf.set(one, idKeys(reading.operatorMessageIds, terms.idForm));
     }
   }
   if (keysOf.size === 0) return ends;
@@ -93,13 +92,27 @@ async function matchSubmits(
   for (const [one, keys] of keysOf) {
     const { raw, reading, terms } = one;
     const all = keys.flatMap((key) => byKey.get(`${raw.operator} ${key}`) ?? []);
-    // Parts of one message may share an id: then each report ends the next of them.
-    const waiting = all.filter(({ isEnded }) => !isEnded);
-    let found = match(reading, waiting, terms.idForm) ?? match(reading, all, terms.idForm);
+    let found = match(reading, all, terms.idForm);
     if (found === "ambiguous") found = match(reading, await withRecipients(conn, all), terms.idForm);
     one.result = found === null ? "unmatched" : found === "ambiguous" ? found : null;
-    if (one.result === null) ends.set(one, endOf(one, found as Submission));
+    if (one.result === null) ends.set(one, endOf(one, nextOf(found as Submission, all)));
   }
+}
+
+/**
+ * The submit that this report ends. Parts of one message may share an id: then each report ends the next of
+ * them, also of several that are taken together. A repeat, when all have ended, is about the one it found.
+ */
+function nextOf(found: Submission, all: readonly Submission[]): Submission {
+  if (found.submits === 1) return found;
+  const [next = found] = all
+    .filter(
+      ({ messageId, operatorMessageId, isEnded }) =>
+        messageId === found.messageId && operatorMessageId === found.operatorMessageId && !isEnded,
+    )
+    .toSorted((a, b) => a.part - b.part);
+  next.isEnded = true;
+  return next;
 }
 
 const isOld = ({ raw }: Open, nowMs: number): boolean => nowMs - raw.receivedAtMs >= BY_PHONE_AFTER_MS;

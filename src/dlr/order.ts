@@ -15,7 +15,7 @@ import {
   keepFirstEnds,
   type WaitingEnd,
 } from "../ledger/waiting-ends.ts";
-import { isSamePhone } from "../operators/reports/matching.ts";
+import { isSamePhone, PHONE_DIGITS_MIN } from "../operators/reports/matching.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { partEndOf } from "./find.ts";
 import type { Open } from "./take.ts";
@@ -90,12 +90,17 @@ function waitingEnds({ raw, reading, terms, about }: Open): WaitingEnd[] {
 
 /** Operators give one id to several messages: then only the recipient tells their reports apart. */
 function isAboutSame(a: string | null, b: string | null): boolean {
-  return a === null || b === null || isSamePhone(a, b);
+  const [one, other] = [digitsOf(a), digitsOf(b)];
+  return one === null || other === null || isSamePhone(one, other);
 }
 
 const PHONE_DIGITS_MAX = 20;
-const digitsOf = (phone: string | null): string | null =>
-  phone?.replaceAll(/\D/g, "").slice(-PHONE_DIGITS_MAX) ?? null;
+
+/** null if it is no recipient's number, but a name or a short code. */
+function digitsOf(phone: string | null): string | null {
+  const digits = phone?.replaceAll(/\D/g, "").replace(/^0+/, "") ?? "";
+  return digits.length < PHONE_DIGITS_MIN ? null : digits.slice(-PHONE_DIGITS_MAX);
+}
 
 function aboutOf(open: readonly Open[]): About {
   const about = new Map<string, string[]>();

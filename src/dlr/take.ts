@@ -72,7 +72,7 @@ export type Open = {
   raw: RawReport;
   reading: Reading;
   terms: ReportTerms;
-  /** Our id of its message, or the keys of the operator's: reports with one of them are about the same. */
+  /** Our id of its message, or names of the operator's: reports with one of them are about the same. */
   about: readonly string[];
   /** null until it is known */
   result: Result | null;

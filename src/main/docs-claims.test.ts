@@ -13,6 +13,7 @@ import * as limits from "../core/limits.ts";
 import * as streamLimits from "../core/stream-limits.ts";
 import * as webhookLimits from "../core/webhook-limits.ts";
 import { settings } from "../platform/config.ts";
+import { REPORTS } from "../operators/reports/settings.ts";
 import { METRICS } from "../platform/metrics-table.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -121,12 +122,23 @@ function unknownMetrics({ path, text }: Page): string[] {
     .map(([, name]) => `${path}: there is no metric ${name}`);
 }
 
+const inCode = (key: string): string => key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+/** Keys of an operator's `reports` by the names that they have in the code: the routes file refuses those. */
+function wrongKeys({ path, text }: Page): string[] {
+  return Object.keys(REPORTS.properties)
+    .filter((key) => inCode(key) !== key && new RegExp(`\\b${inCode(key)}\\b`).test(text))
+    .map((key) => `${path}: ${inCode(key)} is ${key} in the routes file`);
+}
+
 describe("the pages", () => {
   test("have no broken links", () => expect(pages.flatMap(brokenLinks)).toEqual([]));
   test("name tests that exist", () => expect(pages.flatMap(missingTests)).toEqual([]));
   test("name a test for each guarantee", () => expect(pages.flatMap(unproven)).toEqual([]));
   test("name limits and settings that exist, with their values", () =>
     expect(pages.flatMap((page) => wrongLimits(page))).toEqual([]));
+  test("name an operator's settings as the routes file does", () =>
+    expect(pages.flatMap(wrongKeys)).toEqual([]));
   test("name metrics that exist", () => expect(pages.flatMap((page) => unknownMetrics(page))).toEqual([]));
 });
 
@@ -172,6 +184,13 @@ describe("planted mistakes are found", () => {
     expect(
       wrongLimits(page("`SLUICE_LEASE_TTL_MS` (20 s), `SLUICE_NOTHING`, `QUEUE_ROWS_MAX` (20,000)")),
     ).toEqual(["docs/x.md: there is no SLUICE_NOTHING"]);
+  });
+
+  test("a setting of an operator by its name in the code", () => {
+    expect(wrongKeys(page("`id_form`, `idForm`, `vonageSignatureSecret`, `idKeys`"))).toEqual([
+      "docs/x.md: idForm is id_form in the routes file",
+      "docs/x.md: vonageSignatureSecret is vonage_signature_secret in the routes file",
+    ]);
   });
 
   test("a metric that doesn't exist", () => {

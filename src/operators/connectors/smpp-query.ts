@@ -40,6 +40,8 @@ export function querySubmits(
       raw(pdu) {
         const { command, status } = readHeader(pdu);
         if (command === COMMAND.genericNack || status === STATUS.invalidCommand) return unsupported();
+        // What stands beside an error is no state: peers fill it with ids and parameters.
+        if (status !== STATUS.ok) return;
         const { state } = decodeQueryAnswer(pdu);
         if (FINAL_STATES.has(state)) deliver(receiptOf(id, asked.phone, state));
       },

@@ -5,6 +5,7 @@ import { answering, endConnectors, startConnector, submitted } from "../../../te
 import { obliging, type PeerLink, type PeerPdu, until } from "../../../test/support/smpp-peer.ts";
 import { nack } from "../../platform/smpp/encode.ts";
 import { COMMAND, decodeMessage, RESPONSE, type ShortMessage } from "../../platform/smpp/pdu.ts";
+import { STATUS } from "../../platform/smpp/status.ts";
 import { DEFAULT_TERMS } from "../reports/report.ts";
 import { readSmpp } from "../reports/smpp.ts";
 import type { SmppOperator } from "./smpp.ts";
@@ -147,7 +148,7 @@ describe("a look-up", () => {
   const asked = { operatorMessageIds: ["id-7", "id-8"], phone: "+989121234567", from: "Shop" };
   const terms = { ...DEFAULT_TERMS, shape: "smpp" } as const;
   /** Answers each query_sm with the next of these states. */
-  const stating = (...states: number[]) => {
+  const stating = (states: number[], status = 0) => {
     const queries: PeerPdu[] = [];
     const behave = (pdu: PeerPdu, link: PeerLink) => {
       if (pdu.command !== COMMAND.querySm) return obliging(pdu, link);
@@ -155,13 +156,13 @@ describe("a look-up", () => {
       const state = Uint8Array.of(states[queries.length] ?? 0, 0);
       const body = Buffer.concat([Buffer.from(`${id}\0\0`, "latin1"), state]);
       queries.push(pdu);
-      link.send({ command: (COMMAND.querySm | RESPONSE) >>> 0, status: 0, body }, pdu.sequence);
+      link.send({ command: (COMMAND.querySm | RESPONSE) >>> 0, status, body }, pdu.sequence);
     };
     return { queries, behave };
   };
 
   test("asks for each id with the sender of the submit, and brings what is final as a receipt", async () => {
-    const { queries, behave } = stating(2, 5);
+    const { queries, behave } = stating([2, 5]);
     const { connector, delivered, open } = await startConnector(behave);
     await until(() => open() === 1);
     connector.lookUp?.(asked);
@@ -177,7 +178,7 @@ describe("a look-up", () => {
   });
 
   test("brings nothing when the operator is still at it, doesn't know the id or doesn't know the command", async () => {
-    const { queries, behave } = stating(1, 7);
+    const { queries, behave } = stating([1, 7]);
     const { connector, delivered, open, submit } = await startConnector(behave);
     await until(() => open() === 1);
     connector.lookUp?.(asked);
@@ -193,6 +194,18 @@ describe("a look-up", () => {
     await nacking.peer.links[0]?.next(COMMAND.querySm);
     expect((await nacking.submit("hi")).kind).toBe("accepted");
     expect(nacking.delivered).toEqual([]);
+  });
+
+  test("brings nothing when the answer is an error, whatever stands beside it", async () => {
+    for (const status of [0x0c, 0x67, STATUS.ok]) {
+      const { queries, behave } = stating([2, 2], status);
+      const { connector, delivered, open, submit } = await startConnector(behave);
+      await until(() => open() === 1);
+      connector.lookUp?.(asked);
+      await until(() => queries.length === 2);
+      expect((await submit("hi")).kind).toBe("accepted");
+      expect([status, delivered.length]).toEqual([status, status === STATUS.ok ? 2 : 0]);
+    }
   });
 
   test("isn't made again at an operator that doesn't know the command, nor at one that its entry spares", async () => {

@@ -3,7 +3,7 @@
 // operator's own (terms.words).
 
 import { entriesOf, type HttpReport } from "./http-fields.ts";
-import { mustHave, readingOf } from "./http-reading.ts";
+import { mustHave, namesOf, readingOf } from "./http-reading.ts";
 import type { Reading, ReportTerms } from "./report.ts";
 import { writtenTime } from "./times.ts";
 import { knownWord } from "./words.ts";
@@ -11,7 +11,7 @@ import { knownWord } from "./words.ts";
 const DEFAULT_NAMES = { id: "id", status: "status", error: "error", done_at: "done_at" };
 
 export function readGeneric(report: HttpReport, terms: ReportTerms): Reading[] {
-  const names: Record<string, string | undefined> = terms.template ?? DEFAULT_NAMES;
+  const names = namesOf(terms, DEFAULT_NAMES);
   const entries = entriesOf(report, names.entries);
   mustHave(entries, terms, [names.id, names.status]);
   return entries.map((fields) => {

@@ -45,6 +45,20 @@ function ourIdOf(fields: Fields, terms: ReportTerms): string | null {
 }
 
 /**
+ * Which field is which: as the template says, and by default what it doesn't name. A field that it gives
+ * another meaning loses its own: our id in `id` is not the operator's.
+ */
+export function namesOf(
+  { template }: ReportTerms,
+  defaults: Readonly<Record<string, string>>,
+): Record<string, string | undefined> {
+  const given = template ?? {};
+  const taken = new Set(Object.values(given));
+  const others = Object.entries(defaults).filter(([, name]) => !taken.has(name));
+  return { ...Object.fromEntries(others), ...given };
+}
+
+/**
  * Makes sure that these are reports at all: entries of which none has a field that could name a message or a
  * status are another shape, or garbage. A bad entry among good ones is a report that names no message.
  * @throws ReportError no_fields

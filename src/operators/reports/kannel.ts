@@ -3,7 +3,7 @@
 // Kannel turns every way to fail into one bit, so the SMSC's own words in the reply say more.
 
 import { entriesOf, type Fields, type HttpReport } from "./http-fields.ts";
-import { mustHave, readingOf } from "./http-reading.ts";
+import { mustHave, namesOf, readingOf } from "./http-reading.ts";
 import { receiptFields, receiptText } from "./receipt-text.ts";
 import type { Reading, ReportStatus, ReportTerms } from "./report.ts";
 import { receiptTime } from "./times.ts";
@@ -21,7 +21,7 @@ const BITS: readonly [bit: number, status: ReportStatus][] = [
 ];
 
 export function readKannel(report: HttpReport, terms: ReportTerms): Reading[] {
-  const names: Record<string, string | undefined> = terms.template ?? DEFAULT_NAMES;
+  const names = namesOf(terms, DEFAULT_NAMES);
   const entries = entriesOf(report);
   mustHave(entries, terms, [names.status, names.id, names.reply]);
   return entries.map((fields) => {

@@ -4,7 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { allowSlowRuns, holds } from "../../../test/support/seed.ts";
-import { ID_KEY_CHARS_MAX, idKeys, match, type Submission, submitIdKey } from "./matching.ts";
+import { ID_KEY_CHARS_MAX, idKeys, idNames, match, type Submission, submitIdKey } from "./matching.ts";
 import { REPORT_ID_CHARS_MAX } from "../../core/limits.ts";
 import { ID_FORMS, type IdForm } from "./report.ts";
 
@@ -49,15 +49,15 @@ const pair = fc.oneof(
 const form = fc.constantFrom<IdForm>(...ID_FORMS);
 
 describe("whatever is matched", () => {
-  test("is found by one of the report's keys, whatever the ids and the form", () => {
+  test("is found by one of the report's keys, whatever the ids and the form, now and when it was submitted", () => {
     let matched = 0;
     holds(
       "found by key",
-      fc.tuple(pair, form),
-      ([[submitted, reported], idForm]) => {
+      fc.tuple(pair, form, form),
+      ([[submitted, reported], idForm, formThen]) => {
         if (match(asked(reported), [submission(submitted)], idForm) === null) return;
         matched++;
-        expect(idKeys([reported], idForm)).toContain(submitIdKey(submitted, idForm));
+        expect(idKeys([reported], idForm)).toContain(submitIdKey(submitted, formThen));
       },
       20_000,
     );
@@ -65,10 +65,11 @@ describe("whatever is matched", () => {
     expect(matched).toBeGreaterThan(1_000);
   });
 
-  test("has keys that an index holds: short, printable ASCII, two for an id at most", () => {
+  test("has keys that an index holds: short, printable ASCII, four for an id at most", () => {
     holds("keys", fc.tuple(anyId, form), ([id, idForm]) => {
-      const keys = [submitIdKey(id, idForm), ...idKeys([id], idForm)];
-      expect(keys.length).toBeLessThanOrEqual(3);
+      const keys = [submitIdKey(id, idForm), ...idKeys([id], idForm), ...idNames([id], idForm)];
+      expect(idKeys([id], idForm).length).toBeLessThanOrEqual(4);
+      expect(idNames([id], idForm).length).toBeLessThanOrEqual(2);
       for (const key of keys) {
         expect(key).toMatch(/^[\x21-\x7e]+$/);
         expect(key.length).toBeLessThanOrEqual(ID_KEY_CHARS_MAX);

@@ -4,7 +4,7 @@
 // one of several messages by chance.
 
 import { createHash } from "node:crypto";
-import type { IdForm, Reading } from "./report.ts";
+import { ID_FORMS, type IdForm, type Reading } from "./report.ts";
 
 /** One part of a message, as an operator accepted it. */
 export type Submission = {
@@ -26,14 +26,30 @@ export function submitIdKey(id: string, idForm: IdForm): string {
   return bounded(numberOf(id, baseOfResponse(idForm))?.toString() ?? folded(id));
 }
 
-/** The keys to look up for the ids of a report, in the order of the ids: one or two for each. */
+/**
+ * The keys to look up for the ids of a report, in the order of the ids: those under which a submit that it
+ * matches may be stored, whatever `idForm` was at that time. At most four for each.
+ */
 export function idKeys(ids: readonly string[], idForm: IdForm): string[] {
   const keys = ids.flatMap((id) => {
     const number = numberOf(id, baseOfReport(idForm));
-    // An id that is equal as it stands is accepted, too, whatever its base.
-    return [...(number === null ? [] : [bounded(number.toString())]), submitIdKey(id, idForm)];
+    // As the answer to the submit had it: in the other base, or, equal as it stands, whatever its base.
+    const answers = number === null ? [id] : [id, number.toString(baseOfResponse(idForm) ?? 10)];
+    return answers.flatMap((answer) => ID_FORMS.map((form) => submitIdKey(answer, form)));
   });
   return [...new Set(keys)];
+}
+
+/**
+ * What reports are about whose message isn't known: one or two names for each id. Fewer than `idKeys`, since
+ * nothing else keeps those with one name apart.
+ */
+export function idNames(ids: readonly string[], idForm: IdForm): string[] {
+  const names = ids.flatMap((id) => {
+    const number = numberOf(id, baseOfReport(idForm));
+    return [...(number === null ? [] : [bounded(number.toString())]), submitIdKey(id, idForm)];
+  });
+  return [...new Set(names)];
 }
 
 /** In one letter case and without leading zeros: equal for all ids that `match` may take for each other. */
@@ -83,8 +99,7 @@ type Asked = Pick<Reading, "operatorMessageIds" | "phone" | "submittedAtMs">;
 /**
  * The submit that a report is about: for each of its ids in turn, the first rule that fits exactly one
  * message. Messages that were given one id are told apart by recipient or time of submit; if that fails too,
- * the report is "ambiguous". null: no message of ours. Of parts with one id the lowest is returned, so pass
- * those that still wait for a report.
+ * the report is "ambiguous". null: no message of ours. Of parts with one id the lowest is returned.
  */
 export function match(
   reading: Asked,
@@ -116,7 +131,8 @@ function sameRecipient(submissions: readonly Submission[], { phone }: Asked): Su
   return submissions.filter((submission) => isSamePhone(submission.phone ?? "", phone));
 }
 
-const PHONE_DIGITS_MIN = 7;
+/** Fewer, without zeros at the start, are no recipient's number: operators also report senders and names. */
+export const PHONE_DIGITS_MIN = 7;
 
 /** One may have a country code and the other not: the shorter, without its zeros, ends the longer. */
 export function isSamePhone(a: string, b: string): boolean {

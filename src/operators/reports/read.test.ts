@@ -125,6 +125,25 @@ describe("a body", () => {
     expect(read(REPORT_ID_CHARS_MAX + 1)).toEqual([]);
   });
 
+  test("has the usual names for all fields that the template doesn't name", () => {
+    const template = { our_id: "ref" };
+    const json = '{"id":"7","status":"UNDELIV","error":"5","done_at":"2026-11-04T08:11:00Z","ref":"x"}';
+    const named = { operatorMessageIds: ["7"], status: "undelivered", error: "5" };
+    const doneAtMs = Date.UTC(2026, 10, 4, 8, 11);
+    expect(first(readReport(http(json), terms("generic", { template })))).toMatchObject({
+      ...named,
+      doneAtMs,
+    });
+    const query = "status=2&id=7&reply=err%3A5+stat%3AUNDELIV&ref=x";
+    expect(first(readReport(http("", "", query), terms("kannel", { template })))).toMatchObject(named);
+    // A name that the template gives is the only one for its field, and the field means nothing else.
+    const others: Record<string, string>[] = [{ id: "number" }, { our_id: "id" }];
+    for (const other of others) {
+      const reading = first(readReport(http(json), terms("generic", { template: other })));
+      expect(reading).toMatchObject({ ...named, operatorMessageIds: [] });
+    }
+  });
+
   test("says its status in the operator's own words, where the terms have them", () => {
     const own = terms("generic", { words: { "4": "delivered", Lost: "undelivered", deleted: "expired" } });
     const read = (status: string) => first(readReport(http(`{"id":"7","status":${status}}`), own)).status;

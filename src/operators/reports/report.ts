@@ -33,7 +33,8 @@ export type ReportTerms = {
   plainReceipts: boolean;
   /**
    * Which field is which, where the operator's customer names them (`generic`, `kannel`): id, status, error,
-   * done_at, phone, reply, entries. A name may be a path into JSON, `a.b`. For every HTTP shape: our_id.
+   * done_at, phone, reply, entries; those not named have their shape's names. A name may be a path into JSON,
+   * `a.b`. For every HTTP shape: our_id.
    */
   template: Readonly<Record<string, string>> | null;
   /** The field `our_id` of the template holds our own id of the message. */
