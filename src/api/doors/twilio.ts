@@ -20,11 +20,8 @@ import {
   messageSid,
   TWILIO_WORDS,
 } from "../../core/peers/twilio.ts";
-<<<<<<< HEAD
-import { targetOf } from "../../core/request-target.ts";
-=======
 import { DESTINATION_REFUSED } from "../../core/price-plan.ts";
->>>>>>> fg
+import { targetOf } from "../../core/request-target.ts";
 import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
 import { timeOf } from "../../core/time.ts";
 import type { CallbackSigners } from "../../customers/callback-signers.ts";
