@@ -41,18 +41,6 @@ export async function admitKey(
   key: string | null,
   scope: Scope,
 ): Promise<KeyOwner> {
-  const owner = await ownerOf(deps, arrival, key, scope);
-  if (!isSigned(owner)) countUse(deps, owner);
-  return owner;
-}
-
-/** The caller of a request that was admitted and lasts, as it is now; it counts once. @throws as `admit` */
-export async function ownerOf(
-  deps: Pick<AccessDeps, "keys">,
-  arrival: Pick<Arrival, "clientAddress">,
-  key: string | null,
-  scope: Scope,
-): Promise<KeyOwner> {
   if (key === null || key === "") throw new SluiceError("api_key_missing");
   if (key.length > API_KEY_CHARS_MAX) throw new SluiceError("api_key_invalid");
   let owner = deps.keys.get(key);
@@ -61,6 +49,7 @@ export async function ownerOf(
   if (owner.guard !== undefined) holdGuard(owner.guard, arrival);
   if (!owner.scopes.has(scope))
     throw new SluiceError("scope_missing", { detail: `This route needs the scope ${scope}.` });
+  if (!isSigned(owner)) countUse(deps, owner);
   return owner;
 }
 
@@ -87,10 +76,7 @@ export function verifierOf(deps: AccessDeps, { request }: Arrival, owner: KeyOwn
   };
 }
 
-function holdGuard(
-  { allows, isSuspended }: KeyGuard,
-  { clientAddress }: Pick<Arrival, "clientAddress">,
-): void {
+function holdGuard({ allows, isSuspended }: KeyGuard, { clientAddress }: Arrival): void {
   if (allows !== null) {
     const address = clientAddress();
     if (!allows(address))

@@ -76,7 +76,7 @@ export type Lines = {
   answer: TSchema;
   /** Examples: whole bodies. */
   about: { body: string; answer: string };
-  handle: (call: Call & { again: () => Promise<KeyOwner> }) => Promise<Streamed>;
+  handle: (call: Call) => Promise<Streamed>;
 };
 /** A list that is also to be had whole, of any length, with `format`: as CSV or NDJSON. */
 export type Exported = {

@@ -7,8 +7,8 @@
 import { SluiceError } from "../core/errors.ts";
 import { parseJson } from "../core/json.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
-import { type AccessDeps, admit, ownerOf, verifierOf } from "./access.ts";
-import { hasLines, readBody, readRaw, singleHeader } from "./http.ts";
+import { type AccessDeps, admit, verifierOf } from "./access.ts";
+import { hasLines, readBody, readRaw } from "./http.ts";
 import type { Query } from "../reports/params.ts";
 import { readQuery } from "./query.ts";
 import type { Arrival, Reply, Route } from "./route.ts";
@@ -30,10 +30,7 @@ export async function runRoute(access: AccessDeps, route: Route, arrival: Arriva
   if (route.lines !== undefined && hasLines(arrival.request)) {
     // Its messages are sent while it comes, before its bytes could be compared with a signature.
     if (verify !== null) throw new SluiceError("unsupported_media_type", { detail: UNSIGNED_LINES });
-    // Read now, because it lasts longer than what Bun keeps of a request.
-    const [key, address] = [singleHeader(arrival.request, "X-API-Key"), arrival.clientAddress()];
-    const again = () => ownerOf(access, { clientAddress: () => address }, key, route.access as Scope);
-    return route.lines.handle({ ...arrival, owner, query, body: null, bytes: NO_BYTES, again } as never);
+    return route.lines.handle({ ...arrival, owner, query, body: null, bytes: NO_BYTES } as never);
   }
   const bytes = route.check === null ? NO_BYTES : await readBody(arrival.request, route.bodyBytesMax);
   if (verify !== null) await verify(bytes);

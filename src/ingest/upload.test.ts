@@ -103,9 +103,9 @@ async function run(
   };
   const deps = { acceptBatch, optOuts, find, sleep: () => Promise.resolve() };
   const request: UploadRequest = {
-    customerId: 1,
-    again: () => Promise.resolve({ payer: { customerId: 1 } as never, read }),
+    payer: { customerId: 1 } as never,
     lines,
+    read,
     write,
     key: "k",
     traceparent: "",
@@ -358,19 +358,4 @@ test("two requests with the same key at once share the lines: each is taken once
     },
     40,
   );
-});
-
-test("who may no longer send has no further line accepted, and the results of those before", async () => {
-  const world = newWorld();
-  let asked = 0;
-  const again = async () => {
-    if (world.batches.length > 0) throw new SluiceError("customer_suspended");
-    asked++;
-    return { payer: { customerId: 1 } as never, read };
-  };
-  const texts = Array.from({ length: BATCH_MESSAGES_MAX + 1 }, (_, n) => String(n));
-  const done = await run(world, linesOf(texts), { again });
-  expect([done.results.length, codeOf(done)]).toEqual([BATCH_MESSAGES_MAX, "customer_suspended"]);
-  expect(world.accepted.size).toBe(BATCH_MESSAGES_MAX);
-  expect(asked).toBeGreaterThan(1);
 });

@@ -31,13 +31,10 @@ export type Read =
 export type LineResult =
   | { index: number; message: AcceptedBatch["messages"][number] }
   | { index: number; refused: Extract<Read, { kind: "refused" }> };
-/** Who uploads, as it is now, and how its lines are read. */
-type Uploader = { payer: Payer; read: (line: Uint8Array) => Read | Promise<Read> };
 export type UploadRequest = {
-  customerId: number;
-  /** Asked before each commit, because an upload may last for hours. @throws if it may no longer send */
-  again: () => Promise<Uploader>;
+  payer: Payer;
   lines: AsyncIterable<Uint8Array>;
+  read: (line: Uint8Array) => Read | Promise<Read>;
   /** The result as one line, with its end; the only line ends that it has. */
   write: (result: LineResult) => string;
   /** The Idempotency-Key; null without one. */
@@ -90,14 +87,11 @@ async function* resultsOf(deps: UploadDeps, request: UploadRequest, source: Wind
       yield results.text;
       continue;
     }
-    const coming: Uint8Array[] = [];
-    for (let line = await source.next(); line !== null; line = await source.next()) coming.push(line);
-    const { read } = await request.again();
-    for (const bytes of coming) {
-      const found = read(bytes);
-      held.push({ bytes, read: found instanceof Promise ? await found : found });
+    for (let line = await source.next(); line !== null; line = await source.next()) {
+      const read = request.read(line);
+      held.push({ bytes: line, read: read instanceof Promise ? await read : read });
     }
-    held = await withoutOptedOut(deps.optOuts, request.customerId, held);
+    held = await withoutOptedOut(deps.optOuts, request.payer.customerId, held);
     const taken = await accept(held, index, key);
     if (taken === "by another request") continue;
     held = held.slice(taken.count);
@@ -128,10 +122,10 @@ async function withoutOptedOut(
 }
 
 /** No key of a request has a comma, so none is equal to one of these. */
-function keyOf({ customerId, key }: UploadRequest, index: number): KeyRef | null {
+function keyOf({ payer, key }: UploadRequest, index: number): KeyRef | null {
   if (key === null) return null;
   const name = createHash("sha256").update(key).digest("base64url");
-  return { customerId, operation: "batch", key: `upload,${index},${name}` };
+  return { customerId: payer.customerId, operation: "batch", key: `upload,${index},${name}` };
 }
 
 // ---- windows ----
@@ -217,7 +211,7 @@ type Results = { text: string; count: number };
 type Taken = Results | "by another request";
 
 function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: UploadRequest) {
-  const { again, write, traceparent, isGone, isStopping } = request;
+  const { payer, write, traceparent, isGone, isStopping } = request;
   /** Halved whenever a wallet can't pay for as many. */
   let draftsMax = BATCH_MESSAGES_MAX;
 
@@ -240,7 +234,6 @@ function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: UploadRe
     const key: RequestKey | null = ref && { ...ref, hash: hashOf(lines.map(({ bytes }) => bytes)) };
     const kept = key === null ? null : { key, status: 200, answerOf };
     const terms = { fallback: null, partial: false, traceparent, isGone };
-    const { payer } = await again();
     const { accepted } = await acceptBatch({ payer, drafts, kept, ...terms });
     return answerOf(accepted);
   };

@@ -110,14 +110,10 @@ export function createUpload({ acceptBatch, optOuts, keys, streams, ...rules }: 
     about: { body: BODY_EXAMPLE, answer: ANSWER_EXAMPLE },
     handle: (call) =>
       streamed(streams, call, async () => {
-        const { owner, again, traceparent, isGone, isStopping, request } = call;
+        const { owner, traceparent, isGone, isStopping, request } = call;
         const key = givenKey(request);
         const lines = byteLines(readPieces(request), UPLOAD_LINE_BYTES_MAX);
-        const uploader = async () => {
-          const payer = await again();
-          return { payer, read: readFor(payer) };
-        };
-        const given = { customerId: owner.customerId, again: uploader, lines, write, key };
+        const given = { payer: owner, lines, read: readFor(owner), write, key };
         const results = upload(deps, { ...given, traceparent, isGone, isStopping });
         const first = await results.next();
         const headers = { "content-type": "application/x-ndjson" };
