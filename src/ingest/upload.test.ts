@@ -13,6 +13,7 @@ import { insufficientBalance, SluiceError } from "../core/errors.ts";
 import { createIdFactory } from "../core/id.ts";
 import { KeyTakenError, type KeyRef, type StoredAnswer } from "../ledger/idempotency.ts";
 import type { AcceptBatch, AcceptedBatch } from "./accept-batch.ts";
+import type { Payer } from "./accept-message.ts";
 import { type LineResult, type Read, upload, type UploadRequest } from "./upload.ts";
 
 allowSlowRuns();
@@ -24,6 +25,8 @@ type World = {
   /** How often each text was accepted. */
   accepted: Map<string, number>;
   batches: number[];
+  /** Of each batch. */
+  payers: Payer[];
   keys: Map<string, StoredAnswer>;
   balance: number;
   /** Phones that opted out. */
@@ -36,6 +39,7 @@ type World = {
 const newWorld = (balance = 1e9): World => ({
   accepted: new Map(),
   batches: [],
+  payers: [],
   keys: new Map(),
   balance,
   out: new Set(),
@@ -45,7 +49,7 @@ const newWorld = (balance = 1e9): World => ({
 
 const acceptIn =
   (world: World): AcceptBatch =>
-  async ({ drafts, kept, partial }) => {
+  async ({ payer, drafts, kept, partial }) => {
     await Promise.resolve();
     world.before();
     expect(partial).toBe(false);
@@ -68,6 +72,7 @@ const acceptIn =
     }
     world.balance -= drafts.length * PRICE;
     world.batches.push(drafts.length);
+    world.payers.push(payer);
     for (const { text } of drafts) world.accepted.set(text, (world.accepted.get(text) ?? 0) + 1);
     world.after();
     return { accepted, rate: null };
@@ -86,11 +91,13 @@ async function* linesOf(texts: readonly string[], error?: Error): AsyncGenerator
   if (error !== undefined) throw error;
 }
 
+type Request = UploadRequest<Payer>;
+const PAYER = { customerId: 1 } as Payer;
 type Run = { results: string[]; error: unknown };
 async function run(
   world: World,
   lines: AsyncIterable<Uint8Array>,
-  { mostPieces = Number.POSITIVE_INFINITY, ...fields }: Partial<UploadRequest> & { mostPieces?: number } = {},
+  { mostPieces = Number.POSITIVE_INFINITY, ...fields }: Partial<Request> & { mostPieces?: number } = {},
 ): Promise<Run> {
   const find = ({ key }: KeyRef) => Promise.resolve(world.keys.get(key) ?? null);
   const optOuts = {
@@ -99,8 +106,9 @@ async function run(
       Promise.resolve(new Set(drafts.flatMap(({ phone }, at) => (world.out.has(phone) ? [at] : [])))),
   };
   const deps = { acceptBatch: acceptIn(world), optOuts, find, sleep: () => Promise.resolve() };
-  const request: UploadRequest = {
-    payer: { customerId: 1 } as never,
+  const request: Request = {
+    payer: PAYER,
+    payerNow: () => Promise.resolve(PAYER),
     lines,
     read,
     write,
@@ -201,6 +209,50 @@ describe("an upload", () => {
     expect((await run(world, linesOf(texts(3)))).results).toHaveLength(3);
     refusals = 4;
     expect(codeOf(await run(world, linesOf(texts(3)), { key: "other" }))).toBe("rate_limited");
+  });
+
+  describe("whose payer changes while it comes", () => {
+    const revoked = new SluiceError("api_key_invalid");
+    test("ends once that may send no more, and takes nothing of its last lines", async () => {
+      const world = newWorld();
+      const payerNow = () => (world.batches.length < 2 ? Promise.resolve(PAYER) : Promise.reject(revoked));
+      const ended = await run(world, linesOf(texts(2_500)), { payerNow });
+      expect([codeOf(ended), ended.results.length, world.batches]).toEqual([
+        "api_key_invalid",
+        2_000,
+        [1_000, 1_000],
+      ]);
+      const repeat = await run(world, linesOf(texts(2_500)), { payerNow });
+      expect([codeOf(repeat), repeat.results]).toEqual(["api_key_invalid", []]);
+    });
+
+    test("ends so after a wait, too", async () => {
+      const world = newWorld();
+      let waits = 0;
+      world.before = () => {
+        if (waits++ === 0) throw new SluiceError("rate_limited", { retryAfterS: 9 });
+      };
+      const payerNow = () => (waits === 0 ? Promise.resolve(PAYER) : Promise.reject(revoked));
+      const ended = await run(world, linesOf(texts(3)), { payerNow });
+      expect([codeOf(ended), ended.results, world.batches]).toEqual(["api_key_invalid", [], []]);
+    });
+
+    test("is paid, and its lines are read, by what holds when their chunk is taken", async () => {
+      const world = newWorld();
+      const later = { ...PAYER, isAsync: true } as Payer;
+      const readFor = (line: Uint8Array, { isAsync }: Payer): Read =>
+        isAsync === true && String(Buffer.from(line)) === "t1001"
+          ? { kind: "refused", code: "validation_failed", detail: "x", errors: [] }
+          : read(line);
+      const payerNow = () => Promise.resolve(world.batches.length === 0 ? PAYER : later);
+      const done = await run(world, linesOf(texts(1_003)), { payerNow, read: readFor });
+      expect([done.error, indexes(done)]).toEqual([null, upTo(1_003)]);
+      expect(done.results[1_001]).toBe("1001 validation_failed");
+      expect([world.batches, world.payers]).toEqual([
+        [1_000, 2],
+        [PAYER, later],
+      ]);
+    });
   });
 
   test("of a process that stops ends before its next chunk", async () => {
