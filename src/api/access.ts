@@ -41,6 +41,25 @@ export async function admitKey(
   key: string | null,
   scope: Scope,
 ): Promise<KeyOwner> {
+  const owner = await ownerOf(deps, arrival, key, scope);
+  if (!isSigned(owner)) countUse(deps, owner);
+  return owner;
+}
+
+/**
+ * The caller as it is now, of a request that was admitted and goes on for long: for its next part. Counts
+ * nothing. @throws as `admit` does for a new request, except for its signature and its rate
+ */
+export function admitAgain(deps: AccessDeps, arrival: Arrival, scope: Scope): Promise<KeyOwner> {
+  return ownerOf(deps, arrival, singleHeader(arrival.request, "X-API-Key"), scope);
+}
+
+async function ownerOf(
+  deps: AccessDeps,
+  arrival: Arrival,
+  key: string | null,
+  scope: Scope,
+): Promise<KeyOwner> {
   if (key === null || key === "") throw new SluiceError("api_key_missing");
   if (key.length > API_KEY_CHARS_MAX) throw new SluiceError("api_key_invalid");
   let owner = deps.keys.get(key);
@@ -49,7 +68,6 @@ export async function admitKey(
   if (owner.guard !== undefined) holdGuard(owner.guard, arrival);
   if (!owner.scopes.has(scope))
     throw new SluiceError("scope_missing", { detail: `This route needs the scope ${scope}.` });
-  if (!isSigned(owner)) countUse(deps, owner);
   return owner;
 }
 

@@ -42,6 +42,11 @@ export type Arrival = {
 /** A request as its route sees it: authorized, and parsed as declared. */
 export type Call<A extends Access = Scope, B extends TObject | null = null> = Arrival & {
   owner: OwnerOf<A>;
+  /**
+   * Its owner as it is now, for what goes on for longer than a moment: called before each part of it.
+   * @throws SluiceError, what a new request would be refused with
+   */
+  again: A extends Scope ? () => Promise<KeyOwner> : unknown;
   query: Query;
   body: B extends TObject ? Static<B> : null;
   /** The raw bytes of the body; empty if the route takes none. */

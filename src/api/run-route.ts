@@ -7,7 +7,7 @@
 import { SluiceError } from "../core/errors.ts";
 import { parseJson } from "../core/json.ts";
 import type { KeyOwner, Scope } from "../customers/api-keys.ts";
-import { type AccessDeps, admit, verifierOf } from "./access.ts";
+import { type AccessDeps, admit, admitAgain, verifierOf } from "./access.ts";
 import { hasLines, readBody, readRaw } from "./http.ts";
 import type { Query } from "../reports/params.ts";
 import { readQuery } from "./query.ts";
@@ -25,18 +25,19 @@ export async function runRoute(access: AccessDeps, route: Route, arrival: Arriva
   }
   // Routes of admins are run by admin/run.ts.
   const owner = route.access === "public" ? null : await callerOf(access, arrival, route.access as Scope);
+  const again = () => admitAgain(access, arrival, route.access as Scope); // no public route calls it
   const verify = owner === null ? null : verifierOf(access, arrival, owner);
   const query = readQuery(arrival.request.url, route.query);
   if (route.lines !== undefined && hasLines(arrival.request)) {
     // Its messages are sent while it comes, before its bytes could be compared with a signature.
     if (verify !== null) throw new SluiceError("unsupported_media_type", { detail: UNSIGNED_LINES });
-    return route.lines.handle({ ...arrival, owner, query, body: null, bytes: NO_BYTES } as never);
+    return route.lines.handle({ ...arrival, owner, again, query, body: null, bytes: NO_BYTES } as never);
   }
   const bytes = route.check === null ? NO_BYTES : await readBody(arrival.request, route.bodyBytesMax);
   if (verify !== null) await verify(bytes);
   const body = route.check === null ? null : route.check(parseJson(bytes));
   // These have the types that the route declares, by its access and its body's schema.
-  return route.handle({ ...arrival, owner, query, body, bytes } as never);
+  return route.handle({ ...arrival, owner, again, query, body, bytes } as never);
 }
 
 function callerOf(access: AccessDeps, arrival: Arrival, scope: Scope): Promise<KeyOwner> {

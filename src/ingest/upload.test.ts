@@ -26,6 +26,8 @@ type World = {
   /** How often each text was accepted. */
   accepted: Map<string, number>;
   batches: number[];
+  /** Of each batch. */
+  payers: Payer[];
   keys: Map<string, StoredAnswer>;
   balance: number;
   /** Phones that opted out. */
@@ -38,6 +40,7 @@ type World = {
 const newWorld = (balance = 1e9): World => ({
   accepted: new Map(),
   batches: [],
+  payers: [],
   keys: new Map(),
   balance,
   out: new Set(),
@@ -47,7 +50,7 @@ const newWorld = (balance = 1e9): World => ({
 
 const acceptIn =
   (world: World): AcceptBatch =>
-  async ({ drafts, kept, partial }) => {
+  async ({ payer, drafts, kept, partial }) => {
     await Promise.resolve();
     world.before();
     expect(partial).toBe(false);
@@ -70,6 +73,7 @@ const acceptIn =
     }
     world.balance -= drafts.length * PRICE;
     world.batches.push(drafts.length);
+    world.payers.push(payer);
     for (const { text } of drafts) world.accepted.set(text, (world.accepted.get(text) ?? 0) + 1);
     world.after();
     return { accepted, rate: null };
@@ -88,8 +92,10 @@ async function* linesOf(texts: readonly string[], error?: Error): AsyncGenerator
   if (error !== undefined) throw error;
 }
 
+type Request = UploadRequest<Payer>;
+const PAYER = { customerId: 1 } as Payer;
 type Run = { results: string[]; error: unknown };
-type RunOptions = Partial<UploadRequest> & { mostPieces?: number; acceptBatch?: AcceptBatch };
+type RunOptions = Partial<Request> & { mostPieces?: number; acceptBatch?: AcceptBatch };
 async function run(
   world: World,
   lines: AsyncIterable<Uint8Array>,
@@ -102,8 +108,9 @@ async function run(
       Promise.resolve(new Set(drafts.flatMap(({ phone }, at) => (world.out.has(phone) ? [at] : [])))),
   };
   const deps = { acceptBatch, optOuts, find, sleep: () => Promise.resolve() };
-  const request: UploadRequest = {
-    payer: { customerId: 1 } as never,
+  const request: Request = {
+    payer: PAYER,
+    payerNow: () => Promise.resolve(PAYER),
     lines,
     read,
     write,
@@ -225,8 +232,9 @@ describe("an upload", () => {
       const text = Buffer.from(line).toString();
       return { kind: "draft", draft: { ...drafts, phone: text, text } };
     };
-    const again = () => Promise.resolve({ payer, read: readOne });
-    const once = (lines: string[]) => run(world, linesOf(lines), { acceptBatch, again, key: null });
+    const payerNow = () => Promise.resolve(payer);
+    const given = { acceptBatch, payer, payerNow, read: readOne, key: null };
+    const once = (lines: string[]) => run(world, linesOf(lines), given);
     const poor = await once(texts(1_000));
     expect([codeOf(poor), poor.results.length]).toEqual(["insufficient_balance", 300]);
     world.balance = 1e9;
@@ -236,6 +244,49 @@ describe("an upload", () => {
     };
     expect((await once(texts(700))).error).toBeNull();
     expect(codeOf(await once(texts(1_000)))).toBe("rate_limited"); // what was accepted counts
+
+  describe("whose payer changes while it comes", () => {
+    const revoked = new SluiceError("api_key_invalid");
+    test("ends once that may send no more, and takes nothing of its last lines", async () => {
+      const world = newWorld();
+      const payerNow = () => (world.batches.length < 2 ? Promise.resolve(PAYER) : Promise.reject(revoked));
+      const ended = await run(world, linesOf(texts(2_500)), { payerNow });
+      expect([codeOf(ended), ended.results.length, world.batches]).toEqual([
+        "api_key_invalid",
+        2_000,
+        [1_000, 1_000],
+      ]);
+      const repeat = await run(world, linesOf(texts(2_500)), { payerNow });
+      expect([codeOf(repeat), repeat.results]).toEqual(["api_key_invalid", []]);
+    });
+
+    test("ends so after a wait, too", async () => {
+      const world = newWorld();
+      let waits = 0;
+      world.before = () => {
+        if (waits++ === 0) throw new SluiceError("rate_limited", { retryAfterS: 9 });
+      };
+      const payerNow = () => (waits === 0 ? Promise.resolve(PAYER) : Promise.reject(revoked));
+      const ended = await run(world, linesOf(texts(3)), { payerNow });
+      expect([codeOf(ended), ended.results, world.batches]).toEqual(["api_key_invalid", [], []]);
+    });
+
+    test("is paid, and its lines are read, by what holds when their chunk is taken", async () => {
+      const world = newWorld();
+      const later = { ...PAYER, isAsync: true } as Payer;
+      const readFor = (line: Uint8Array, { isAsync }: Payer): Read =>
+        isAsync === true && String(Buffer.from(line)) === "t1001"
+          ? { kind: "refused", code: "validation_failed", detail: "x", errors: [] }
+          : read(line);
+      const payerNow = () => Promise.resolve(world.batches.length === 0 ? PAYER : later);
+      const done = await run(world, linesOf(texts(1_003)), { payerNow, read: readFor });
+      expect([done.error, indexes(done)]).toEqual([null, upTo(1_003)]);
+      expect(done.results[1_001]).toBe("1001 validation_failed");
+      expect([world.batches, world.payers]).toEqual([
+        [1_000, 2],
+        [PAYER, later],
+      ]);
+    });
   });
 
   test("of a process that stops ends before its next chunk", async () => {

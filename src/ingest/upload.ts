@@ -4,7 +4,8 @@
 // lines with those, gives the same results, and goes on behind them. Leaves to the doors: reading a line, and
 // how a result is written.
 // Invariants: a line is accepted once for each Idempotency-Key, whatever is killed or cut, and whichever of
-// two requests with the same key comes first; no result is given before its line is stored.
+// two requests with the same key comes first; no result is given before its line is stored; a chunk is taken,
+// and its lines are read, by what holds for its payer then, however long ago the upload began.
 // Why that is so: a chunk's key is the upload's key and the number of the chunk's first line. Lines are
 // divided into windows by their content alone, and no chunk crosses the end of a window, so every run looks
 // up the key at the beginning of each window; within one it goes on where a stored chunk ended. A chunk that
@@ -31,10 +32,12 @@ export type Read =
 export type LineResult =
   | { index: number; message: AcceptedBatch["messages"][number] }
   | { index: number; refused: Extract<Read, { kind: "refused" }> };
-export type UploadRequest = {
-  payer: Payer;
+export type UploadRequest<P extends Payer> = {
+  payer: P;
+  /** The payer as it is now: another object if anything about it changed. @throws if it may send no more */
+  payerNow: () => Promise<P>;
   lines: AsyncIterable<Uint8Array>;
-  read: (line: Uint8Array) => Read | Promise<Read>;
+  read: (line: Uint8Array, payer: P) => Read | Promise<Read>;
   /** The result as one line, with its end; the only line ends that it has. */
   write: (result: LineResult) => string;
   /** The Idempotency-Key; null without one. */
@@ -58,9 +61,12 @@ const PASSING: readonly ErrorCode[] = ["rate_limited", "overloaded", "credit_els
 /**
  * Yields the results of one chunk after the other. What ends it early is thrown, after the results of all
  * lines that were taken before. @throws SluiceError: validation_failed if there is no line,
- * payload_too_large, idempotency_key_reused, and what accept-batch.ts throws; CallerGoneError
+ * payload_too_large, idempotency_key_reused, and what `payerNow` and accept-batch.ts throw; CallerGoneError
  */
-export async function* upload(deps: UploadDeps, request: UploadRequest): AsyncGenerator<string> {
+export async function* upload<P extends Payer>(
+  deps: UploadDeps,
+  request: UploadRequest<P>,
+): AsyncGenerator<string> {
   const source = createWindows(request.lines);
   try {
     yield* resultsOf(deps, request, source);
@@ -69,8 +75,17 @@ export async function* upload(deps: UploadDeps, request: UploadRequest): AsyncGe
   }
 }
 
-async function* resultsOf(deps: UploadDeps, request: UploadRequest, source: Windows): AsyncGenerator<string> {
+async function* resultsOf<P extends Payer>(
+  deps: UploadDeps,
+  request: UploadRequest<P>,
+  source: Windows,
+): AsyncGenerator<string> {
   const accept = createAcceptChunk(deps, request);
+  let { payer } = request;
+  const read = async (bytes: Uint8Array): Promise<Line> => {
+    const line = request.read(bytes, payer);
+    return { bytes, read: line instanceof Promise ? await line : line };
+  };
   let index = 0;
   let held: Line[] = [];
   for (;;) {
@@ -83,17 +98,21 @@ async function* resultsOf(deps: UploadDeps, request: UploadRequest, source: Wind
     if (request.isGone()) throw new CallerGoneError();
     if (stored !== null) {
       const results = await replayed(stored, held, source);
+      await request.payerNow();
       index += results.count;
       yield results.text;
       continue;
     }
-    for (let line = await source.next(); line !== null; line = await source.next()) {
-      const read = request.read(line);
-      held.push({ bytes: line, read: read instanceof Promise ? await read : read });
+    for (let line = await source.next(); line !== null; line = await source.next())
+      held.push(await read(line));
+    const now = await request.payerNow();
+    if (now !== payer) {
+      payer = now;
+      for (const [n, { bytes }] of held.entries()) held[n] = await read(bytes);
     }
-    held = await withoutOptedOut(deps.optOuts, request.payer.customerId, held);
-    const taken = await accept(held, index, key);
-    if (taken === "by another request") continue;
+    held = await withoutOptedOut(deps.optOuts, payer.customerId, held);
+    const taken = await accept(payer, held, index, key);
+    if (taken === null) continue;
     held = held.slice(taken.count);
     index += taken.count;
     yield taken.text;
@@ -122,7 +141,7 @@ async function withoutOptedOut(
 }
 
 /** No key of a request has a comma, so none is equal to one of these. */
-function keyOf({ payer, key }: UploadRequest, index: number): KeyRef | null {
+function keyOf({ payer, key }: Pick<UploadRequest<Payer>, "payer" | "key">, index: number): KeyRef | null {
   if (key === null) return null;
   const name = createHash("sha256").update(key).digest("base64url");
   return { customerId: payer.customerId, operation: "batch", key: `upload,${index},${name}` };
@@ -208,12 +227,18 @@ function hashOf(lines: Iterable<Uint8Array>): Buffer {
 // ---- a chunk that is taken now ----
 
 type Results = { text: string; count: number };
-type Taken = Results | "by another request";
+type Writing = Pick<UploadRequest<Payer>, "write" | "traceparent" | "isGone" | "isStopping">;
 
-function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: UploadRequest) {
-  const { payer, write, traceparent, isGone, isStopping } = request;
+/**
+ * The function it returns tries once to take the first of these lines. null: none was, try again, with what
+ * holds by then.
+ */
+function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: Writing) {
+  const { write, traceparent, isGone, isStopping } = request;
   /** Halved whenever a wallet can't pay for as many. */
   let draftsMax = BATCH_MESSAGES_MAX;
+  /** For what passes by itself, since lines were taken last. */
+  let waitedMs = 0;
 
   /** The first lines with so many drafts: the last of them is one. */
   const firstOf = (held: readonly Line[], drafts: number): readonly Line[] => {
@@ -228,7 +253,12 @@ function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: UploadRe
         : { index: from + n, message: messages[at++] as AcceptedBatch["messages"][number] };
     return lines.map((line, n) => write(resultOf(line, n))).join("");
   };
-  const commit = async (lines: readonly Line[], from: number, ref: KeyRef | null): Promise<string> => {
+  const commit = async (
+    payer: Payer,
+    lines: readonly Line[],
+    from: number,
+    ref: KeyRef | null,
+  ): Promise<string> => {
     const drafts = lines.flatMap(({ read }) => (read.kind === "draft" ? [read.draft] : []));
     const answerOf = ({ messages }: AcceptedBatch) => textOf(lines, from, messages);
     const key: RequestKey | null = ref && { ...ref, hash: hashOf(lines.map(({ bytes }) => bytes)) };
@@ -238,25 +268,31 @@ function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: UploadRe
     return answerOf(accepted);
   };
 
-  return async (held: readonly Line[], from: number, ref: KeyRef | null): Promise<Taken> => {
+  return async (
+    payer: Payer,
+    held: readonly Line[],
+    from: number,
+    ref: KeyRef | null,
+  ): Promise<Results | null> => {
     const drafts = held.filter(({ read }) => read.kind === "draft").length;
     if (drafts === 0) return { text: textOf(held, from, []), count: held.length };
-    for (let waitedMs = 0; ; ) {
-      if (isStopping()) throw new SluiceError("unavailable", { detail: "The process is stopping." });
-      const count = Math.min(drafts, draftsMax);
-      const lines = firstOf(held, count);
-      try {
-        return { text: await commit(lines, from, ref), count: lines.length };
-      } catch (error) {
-        if (error instanceof KeyTakenError) return "by another request";
-        if (!(error instanceof SluiceError)) throw error;
-        const waitMs = (error.retryAfterS ?? 0) * 1_000;
-        if (error.status === 402 && count > 1) draftsMax = count >> 1;
-        else if (PASSING.includes(error.code) && waitedMs + waitMs <= UPLOAD_WAIT_MAX_MS && !isGone()) {
-          await sleep(waitMs);
-          waitedMs += waitMs;
-        } else throw error;
-      }
+    if (isStopping()) throw new SluiceError("unavailable", { detail: "The process is stopping." });
+    const count = Math.min(drafts, draftsMax);
+    const lines = firstOf(held, count);
+    try {
+      const text = await commit(payer, lines, from, ref);
+      waitedMs = 0;
+      return { text, count: lines.length };
+    } catch (error) {
+      if (error instanceof KeyTakenError) return null; // by another request
+      if (!(error instanceof SluiceError)) throw error;
+      const waitMs = (error.retryAfterS ?? 0) * 1_000;
+      if (error.status === 402 && count > 1) draftsMax = count >> 1;
+      else if (PASSING.includes(error.code) && waitedMs + waitMs <= UPLOAD_WAIT_MAX_MS && !isGone()) {
+        await sleep(waitMs);
+        waitedMs += waitMs;
+      } else throw error;
+      return null;
     }
   };
 }

@@ -89,20 +89,18 @@ export type UploadRouteDeps = {
 export function createUpload({ acceptBatch, optOuts, keys, streams, ...rules }: UploadRouteDeps): Lines {
   const check = checkerOf(Line, TEXT_UNLESS);
   const deps = { acceptBatch, optOuts, find: keys.find, sleep };
-  const readFor = (owner: KeyOwner) => {
+  const read = (line: Uint8Array, owner: KeyOwner): Read | Promise<Read> => {
     const draftOf = (body: Parameters<typeof drafted>[0]): Read => ({
       kind: "draft",
       draft: drafted(body, owner, rules),
     });
-    return (line: Uint8Array): Read | Promise<Read> => {
-      try {
-        const body = { ...check(parseJson(line)), type: "normal" as const };
-        if (isPlain(body)) return draftOf(body);
-        return withText(body, owner, rules).then(draftOf).catch(refusalOf);
-      } catch (error) {
-        return refusalOf(error);
-      }
-    };
+    try {
+      const body = { ...check(parseJson(line)), type: "normal" as const };
+      if (isPlain(body)) return draftOf(body);
+      return withText(body, owner, rules).then(draftOf).catch(refusalOf);
+    } catch (error) {
+      return refusalOf(error);
+    }
   };
   return {
     line: Line,
@@ -110,10 +108,10 @@ export function createUpload({ acceptBatch, optOuts, keys, streams, ...rules }: 
     about: { body: BODY_EXAMPLE, answer: ANSWER_EXAMPLE },
     handle: (call) =>
       streamed(streams, call, async () => {
-        const { owner, traceparent, isGone, isStopping, request } = call;
+        const { owner, again, traceparent, isGone, isStopping, request } = call;
         const key = givenKey(request);
         const lines = byteLines(readPieces(request), UPLOAD_LINE_BYTES_MAX);
-        const given = { payer: owner, lines, read: readFor(owner), write, key };
+        const given = { payer: owner, payerNow: again, lines, read, write, key };
         const results = upload(deps, { ...given, traceparent, isGone, isStopping });
         const first = await results.next();
         const headers = { "content-type": "application/x-ndjson" };
