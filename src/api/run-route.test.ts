@@ -211,6 +211,34 @@ describe("a key that takes signed requests only", () => {
   });
 });
 
+test("a request that goes on for long asks again for its caller, which counts nothing", async () => {
+  counted = [];
+  let again: (() => Promise<KeyOwner>) | undefined;
+  const long = route({
+    ...shared,
+    method: "POST",
+    access: "send",
+    query: [],
+    body,
+    handle: (call) => {
+      again = call.again;
+      return { status: 200, body: {} };
+    },
+  });
+  await run(long, "/x", post("limited", '{"name":"x"}'));
+  const before = OWNERS.limited as KeyOwner;
+  try {
+    expect(await again?.()).toBe(before);
+    OWNERS.limited = { ...before, guard: { ...FREE, isSuspended: true } };
+    expect(await codeOf(again?.() as Promise<unknown>)).toBe("customer_suspended");
+    OWNERS.limited = { ...before, scopes: new Set(["read"]) };
+    expect(await codeOf(again?.() as Promise<unknown>)).toBe("scope_missing");
+  } finally {
+    OWNERS.limited = before;
+  }
+  expect([used, counted]).toEqual([["k"], [2]]);
+});
+
 test("a request counts against the limit of its customer, once it is known to be the customer's", async () => {
   counted = [];
   for (const key of ["known", "limited", "other", "limited-signed"])
