@@ -141,12 +141,13 @@ describe("an export under way", () => {
     return customer;
   };
 
-  for (const [when, , change] of REFUSALS)
-    test(`is cut once ${when}`, async () => {
-      const { rows, isWhole } = await taken(await withRows(), change);
+  test("is cut, for whichever reason its caller would be refused", async () => {
+    const cut = REFUSALS.map(async ([, , change]) => taken(await withRows(), change));
+    for (const { rows, isWhole } of await Promise.all(cut)) {
       expect(isWhole).toBe(false);
       expect(rows).toBeLessThan(ROWS - 5_000);
-    }, 60_000);
+    }
+  }, 60_000);
 
   test("is whole if its caller may go on", async () => {
     const { isWhole } = await taken(await withRows(), ({ customerId }) =>
