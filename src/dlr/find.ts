@@ -161,6 +161,7 @@ function endOf(
     messageId,
     part,
     submits,
+    isOnly: (terms.receiptParts ?? "each") !== "each",
     operator: raw.operator,
     operatorMessageId: reading.operatorMessageIds[0] ?? null,
     receivedAtMs: raw.receivedAtMs,

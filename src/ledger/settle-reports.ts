@@ -19,6 +19,8 @@ export type ReportedEnd = PartEnd & {
   /** Which of the message's `submits` it was, from 0. */
   part: number;
   submits: number;
+  /** Its operator reports on no other of them. */
+  isOnly: boolean;
   operator: string;
   operatorMessageId: string | null;
   receivedAtMs: number;
@@ -27,7 +29,7 @@ export type ReportedEnd = PartEnd & {
 };
 /**
  * What became of a report: it settled its message, or a part of it; it came after the final status; its
- * message is still being sent, or doesn't exist.
+ * message is still being sent, or nobody knows if all of it was; it doesn't exist.
  */
 export type EndResult = "settled" | "part" | "late" | "early" | "nowhere";
 export type Settling = {
@@ -60,7 +62,8 @@ export async function settleReported(
     if (isFinal(row.status) || changes.has(end.messageId)) return "late";
     if (!isOpen(row.status)) return "early";
     const whole = end.submits > 1 ? endOf(partsOf?.get(end.messageId) ?? []) : end;
-    if (whole === null) return "part";
+    // A late answer may still say that all was taken; that one report is about all of it then, so it waits.
+    if (whole === null) return end.isOnly && row.status === "unknown" ? "early" : "part";
     changes.set(end.messageId, changeOf(row, end, whole));
     return "settled";
   });

@@ -31,7 +31,8 @@ export type PartEnd = {
 
 /**
  * One INSERT of the submits of these changes; null if none of them will be looked up by an operator's id. An
- * `unknown` message of which a late answer says that all was taken has some rows already: those stay.
+ * `unknown` message of which a late answer says that all was taken has some rows already: those stay, but of
+ * as many submits as are reported now.
  */
 export function submissionsSql(changes: readonly Change[]): string | null {
   const values = changes.flatMap(({ record, operator, reported = [] }) =>
@@ -47,7 +48,7 @@ export function submissionsSql(changes: readonly Change[]): string | null {
   return values.length === 0
     ? null
     : "INSERT INTO submissions (message_id,part,submits,operator,id_key,operator_message_id) VALUES " +
-        `${values.join(",")} ON DUPLICATE KEY UPDATE part=submissions.part`;
+        `${values.join(",")} AS n ON DUPLICATE KEY UPDATE submits=n.submits`;
 }
 
 type Row = {

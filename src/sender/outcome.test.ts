@@ -134,6 +134,14 @@ test("the submits that were taken before another one's answer was lost are kept,
     { idKey: "", operatorMessageId: "" },
     { idKey: "id-3", operatorMessageId: "Id-3" },
   ]);
+  const only = (receiptParts: "first" | "last", operatorMessageIds: string[]) => {
+    const lost = withReported({ ...outcome, operatorMessageIds } as Outcome, () => terms({ receiptParts }));
+    return changeOf(record(), lost).reported?.map(({ idKey }) => idKey);
+  };
+  // What is reported comes first, as in an accepted message; the others count.
+  expect(only("first", ids)).toEqual(["id-1", "", ""]);
+  expect(only("last", ids)).toEqual(["id-3", "", ""]);
+  expect(only("first", ["a", "b"])).toEqual(["a"]);
   expect(withReported(outcome, () => terms({ echoesId: true }))).toEqual(outcome);
   expect(withReported(unknown, () => terms())).toEqual(unknown);
   expect(changeOf(record(), unknown)).not.toHaveProperty("reported");

@@ -61,8 +61,9 @@ export function outcomeOf(operator: string, answer: Answer, atMs: number): Outco
 
 /**
  * Adds the submits of a message on which its operator will report by its own id: all that it has taken,
- * unless its terms say that only the first or the last part is reported. None if it names our id, or sends no
- * reports.
+ * unless its terms say that only the first or the last part is reported. Nothing names the others then, but
+ * while one's answer is lost they count: a report on that part doesn't prove that the operator has them all.
+ * None if it names our id, or sends no reports.
  */
 export function withReported(
   outcome: Outcome,
@@ -74,8 +75,9 @@ export function withReported(
   const terms = termsOf(operator);
   if (terms == null || terms.echoesId) return outcome;
   const { receiptParts = "each", idForm } = terms;
-  const of = receiptParts === "each" ? ids : receiptParts === "first" ? ids.slice(0, 1) : ids.slice(-1);
-  const reported = of.map((id) => ({
+  const one = receiptParts === "first" ? ids.slice(0, 1) : ids.slice(-1);
+  const others = outcome.kind === "unknown" && ids.includes("") ? ids.slice(1).map(() => "") : [];
+  const reported = (receiptParts === "each" ? ids : [...one, ...others]).map((id) => ({
     idKey: id === "" ? "" : submitIdKey(id, idForm),
     operatorMessageId: id,
   }));

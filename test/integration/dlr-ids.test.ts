@@ -7,7 +7,7 @@ import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { takeReports } from "../../src/dlr/take.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { storeReports } from "../../src/ledger/inbox-rows.ts";
-import { settleClaim } from "../../src/ledger/settle.ts";
+import { settleClaim, settleReports } from "../../src/ledger/settle.ts";
 import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/report.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { changeOf, type Outcome, withReported } from "../../src/sender/outcome.ts";
@@ -34,14 +34,28 @@ afterAll(async () => {
   await db.drop();
 });
 
-/** A message that its operator accepted, under these ids of one submit each. */
+const takenAs = (operatorMessageIds: string[]): Outcome => ({
+  kind: "accepted",
+  operator: "C",
+  operatorMessageIds,
+  atMs: Date.now(),
+});
+const lostAs = (operatorMessageIds: string[]): Outcome => ({
+  kind: "unknown",
+  operator: "C",
+  reason: "C: part 2: no answer in time",
+  operatorMessageIds,
+});
+
+type How = Partial<LaneRecord> & { terms?: ReportTerms; lost?: boolean };
+/** A message that its operator accepted, or a part of it, under these ids of one submit each. */
 async function sent(
-  operatorMessageIds: string[],
-  { terms = TERMS, ...fields }: Partial<LaneRecord> & { terms?: ReportTerms } = {},
+  ids: string[],
+  { terms = TERMS, lost = false, ...fields }: How = {},
 ): Promise<LaneRecord> {
-  const record = { ...laneRecord(customerId), ...fields };
+  const record = { ...laneRecord(customerId, { parts: ids.length }), ...fields };
   const [claimId, nowMs] = [id(), Date.now()];
-  const taken: Outcome = { kind: "accepted", operator: "C", operatorMessageIds, atMs: nowMs };
+  const taken = lost ? lostAs(ids) : takenAs(ids);
   await acceptMessages(pool, [record]);
   await claimMessages(pool, { claimId, lane: record.lane, records: [record], nowMs });
   const changes = [
@@ -61,7 +75,7 @@ async function take(entries: Entry[], terms = TERMS): Promise<string[]> {
   const reports = entries.map((entry) => ({ status: "DELIVRD", ...entry }));
   const body = Buffer.from(JSON.stringify({ reports }));
   const raw = { operator: "C", receivedAtMs: Date.now(), query: "", contentType: "application/json", body };
-  await storeReports(pool, [{ ...raw, via: "http" }]);
+  if (entries.length > 0) await storeReports(pool, [{ ...raw, via: "http" }]);
   const { results } = await takeReports({ pool, termsOf: () => terms, now: Date.now });
   return results.map(({ result }) => result);
 }
@@ -70,6 +84,12 @@ async function statusOf(message: LaneRecord): Promise<string | undefined> {
     `SELECT status FROM messages WHERE id='${message.id}'`,
   );
   return row?.status;
+}
+async function moneyOf(message: LaneRecord): Promise<string> {
+  const entries = await pool.query<{ op: string }[]>(
+    `SELECT op FROM wallet_ledger WHERE leg='close' AND entry_id='${message.id}'`,
+  );
+  return entries.map(({ op }) => op).join();
 }
 
 test("of parts with one id each report ends the next, taken together or apart; repeats end no other's", async () => {
@@ -126,5 +146,42 @@ test("the report stored first counts, also if what it gives as the recipient is 
     const message = await sent([`named-${at}`]);
     expect(await take([{ id: `named-${at}`, to }])).toEqual(["settled"]);
     expect([to, await statusOf(message)]).toEqual([to, "undelivered"]);
+  }
+});
+
+/** A late answer names the submit that has no id yet. */
+async function takenLate(message: LaneRecord, ids: string[], terms: ReportTerms): Promise<void> {
+  const taken = takenAs(ids.map((one) => (one === "" ? `late-${id()}` : one)));
+  const at = { nowMs: Date.now(), jitter: 0 };
+  const change = changeOf(
+    message,
+    withReported(taken, () => terms),
+    at,
+  );
+  expect((await settleReports({ pool, id }, [change], Date.now())).settled).toHaveLength(1);
+}
+
+test("where one part is reported, its report proves nothing of the others whose answer was lost; a late answer does", async () => {
+  for (const receiptParts of ["first", "last"] as const) {
+    const terms: ReportTerms = { ...TERMS, receiptParts };
+    const idsOf = (name: string) =>
+      receiptParts === "first" ? [`${name}-${receiptParts}`, ""] : ["", `${name}-${receiptParts}`];
+    const reported = (name: string, status = "DELIVRD") => [{ id: `${name}-${receiptParts}`, status }];
+
+    const message = await sent(idsOf("half"), { terms, lost: true });
+    expect(await take(reported("half"), terms)).toEqual(["early"]);
+    expect([await statusOf(message), await moneyOf(message)]).toEqual(["unknown", ""]);
+    await takenLate(message, idsOf("half"), terms);
+    await pool.query("UPDATE inbox SET run_at=NOW(3)");
+    expect(await take([], terms)).toEqual(["settled"]);
+    expect([await statusOf(message), await moneyOf(message)]).toEqual(["delivered", "capture"]);
+
+    const before = await sent(idsOf("before"), { terms, lost: true });
+    await takenLate(before, idsOf("before"), terms);
+    expect(await take(reported("before"), terms)).toEqual(["settled"]);
+
+    const failed = await sent(idsOf("failed"), { terms, lost: true });
+    expect(await take(reported("failed", "UNDELIV"), terms)).toEqual(["settled"]);
+    expect(await statusOf(failed)).toBe("undelivered");
   }
 });

@@ -75,6 +75,7 @@ async function reported({ id: messageId }: LaneRecord, status: "delivered" | "un
           messageId,
           part: 0,
           submits: 1,
+          isOnly: false,
           operator: "A",
           operatorMessageId: "a-1",
           receivedAtMs: Date.now(),
@@ -177,7 +178,8 @@ test("a transaction that is rolled back tells nothing", async () => {
   const before = await told();
   await pool
     .transaction(async (conn) => {
-      const end = { messageId: record.id, part: 0, submits: 1, operator: "A", operatorMessageId: "a-1" };
+      const submit = { part: 0, submits: 1, isOnly: false, operator: "A", operatorMessageId: "a-1" };
+      const end = { messageId: record.id, ...submit };
       const how = { receivedAtMs: Date.now(), status: "delivered", error: null, doneAtMs: null } as const;
       await settleReported(conn, [{ ...end, ...how }], { nowMs: Date.now(), endOf: () => null });
       throw new Error("killed");
