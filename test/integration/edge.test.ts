@@ -202,7 +202,9 @@ test("starts as deploy/nginx/README.md says, also where stdout is a socket, as u
     if (answer === null) throw new Error(`nginx did not start: ${await said}`);
     expect([answer.status, await codeOf(answer)]).toEqual([404, "not_found"]);
     const id = answer.headers.get("x-request-id") ?? "none";
-    expect(readFileSync(join(folder, "var/lib/sluice/nginx/edge.log"), "utf8")).toContain(id);
+    const logged = () => readFileSync(join(folder, "var/lib/sluice/nginx/edge.log"), "utf8");
+    for (let n = 0; n < 100 && !logged().includes(id); n++) await sleep(50); // nginx answers first
+    expect(logged()).toContain(id);
     expect((await fetch(`${url}/health`)).status).toBe(200);
   } finally {
     child.kill("SIGQUIT");

@@ -61,7 +61,9 @@ test("a customer with few messages passes a flood that was there before", async 
   const passed = await count(
     `messages WHERE customer_id=${flood} AND status='sent' AND updated_at<${lastOfOther}`,
   );
-  expect(passed).toBeLessThan(3_000);
+  // First come, first served would be all 6,000. How many are sent while the others are held and read past
+  // depends on what else the machine does: 1,500 to 3,400 were seen.
+  expect(passed).toBeLessThan(4_500);
   await until(async () => (await sentOf(flood)) === 6_000, "the flood is sent", 90_000, sender.log);
   expect(new Set(taken()).size).toBe(6_020);
   expect(taken()).toHaveLength(6_020);
