@@ -22,6 +22,8 @@ import { acceptMessages, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
 
 const HOUR_MS = 3_600_000;
+/** Such that a busy machine keeps it: what it can't keep is expired and refunded, as it should. */
+const PROMISE_MS = 15_000;
 
 let down: Downstream;
 let pool: Pool;
@@ -32,7 +34,7 @@ let relay: Role;
 beforeAll(async () => {
   down = await createDownstream();
   pool = createPool(down.config, { connections: 4, multipleStatements: true });
-  ingest = await startIngest(down.config);
+  ingest = await startIngest(down.config, { expressPromiseMs: PROMISE_MS });
   customer = await makeCustomer(down.config, 1_000_000);
   await Promise.all(["A", "B", "C"].map((name) => down.startOperator(name as "A", "fast")));
   [relay] = await Promise.all([
@@ -91,7 +93,7 @@ const left = async (): Promise<number> => {
 
 test("a scheduled message is reserved at once, waits without an outbox row, and is queued within a second of its time", async () => {
   const before = await left();
-  const sendAt = inMs(5_000);
+  const sendAt = inMs(10_000); // time to look at it before, on a busy machine too
   const answer = await send({ send_at: sendAt, valid_for: 60 });
   expect(answer).toMatchObject({ status: "scheduled", send_at: sendAt });
   expect(await left()).toBe(before - 500);
@@ -103,19 +105,19 @@ test("a scheduled message is reserved at once, waits without an outbox row, and 
   await until(
     async () => (await rowOf(answer.id))?.status !== "scheduled",
     "it is queued",
-    10_000,
+    20_000,
     relay.log,
   );
   const lateMs = Date.now() - Date.parse(sendAt);
   expect(lateMs).toBeGreaterThanOrEqual(0);
   expect(lateMs).toBeLessThan(1_000);
   await untilStatus(answer.id, "sent");
-}, 30_000);
+}, 60_000);
 
 test("express is promised from its time on, and keeps that", async () => {
   const sendAt = inMs(1_500);
   const answer = await send({ type: "express", send_at: sendAt });
-  expect(Date.parse(answer.guaranteed_by as string)).toBe(Date.parse(sendAt) + down.config.expressPromiseMs);
+  expect(Date.parse(answer.guaranteed_by as string)).toBe(Date.parse(sendAt) + PROMISE_MS);
   await untilStatus(answer.id, "sent");
 }, 30_000);
 
@@ -249,14 +251,14 @@ describe("messages of a suspended customer", () => {
     await setSuspended(pool, by.customerId, true);
     const others = await send({ send_at: sendAt });
     await untilStatus(others.id, "sent");
-    await until(async () => (await held(by.customerId)) === 3, "they are held", 5_000, relay.log);
+    await until(async () => (await held(by.customerId)) === 3, "they are held", 10_000, relay.log);
     for (const id of [normal, express])
       expect(await rowOf(id)).toMatchObject({ status: "scheduled", waits: 1 });
     // Nobody can cancel it through the API now, but it may have been asked for before.
     const isGone = () => false;
     const deps = { pool, now: Date.now };
     await cancelScheduled(deps, { customerId: by.customerId, id: canceled, isGone });
-    await Bun.sleep(6_000); // express is over now: it was promised within 5 s of its time
+    await Bun.sleep(PROMISE_MS + 1_000); // express is over now
     await setSuspended(pool, by.customerId, false);
     const resumedMs = Date.now();
     await until(async () => (await rowOf(normal))?.status !== "scheduled", "it is queued", 5_000, relay.log);
@@ -277,7 +279,7 @@ describe("messages of a suspended customer", () => {
       normal,
     ]);
     expect(valid[0]?.valid_until.getTime()).toBe(Date.parse(sendAt) + 60_000);
-  }, 40_000);
+  }, 60_000);
 
   test("do not stand in the way of what others have due, however many they are", async () => {
     const by = await makeCustomer(down.config, 10_000_000);
