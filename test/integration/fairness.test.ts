@@ -61,8 +61,8 @@ test("a customer with few messages passes a flood that was there before", async 
   const passed = await count(
     `messages WHERE customer_id=${flood} AND status='sent' AND updated_at<${lastOfOther}`,
   );
-  // First come, first served would be all 6,000. How many are sent while the others are held and read past
-  // depends on what else the machine does: 1,500 to 3,400 were seen.
+  // First come, first served lets 5,600 pass. How many are sent while the others are held and read past
+  // depends on what else the machine does: 950 on a quiet one, up to 3,400 on a busy one.
   expect(passed).toBeLessThan(4_500);
   await until(async () => (await sentOf(flood)) === 6_000, "the flood is sent", 90_000, sender.log);
   expect(new Set(taken()).size).toBe(6_020);
