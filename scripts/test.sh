@@ -76,7 +76,7 @@ check "lint" bun run oxlint --type-aware --deny-warnings
 check "exports that nobody uses" bun run knip --no-progress
 check "format" format_check
 check "shell scripts" shell_check
-[ -e test/tidy.test.ts ] && tests "structure" ./test/tidy.test.ts
+[ -e test/tidy.test.ts ] && tests "structure" --timeout 120000 ./test/tidy.test.ts
 # Integration tests: all of test/ and bench/, and unit tests that need a database.
 mapfile -t with_engines < <({
   find test bench -name '*.test.ts' ! -name tidy.test.ts

@@ -6,7 +6,7 @@
 // KEY_CACHE_MAX entries and UNKNOWN_MAX keys without an owner, the oldest dropped first; each poll looks back
 // by LOOK_BACK_MS to twice that, and reads at most CHANGED_MAX rows.
 
-import { KEY_CACHE_MAX } from "../core/limits.ts";
+import { CLOCK_SKEW_MAX_MS, KEY_CACHE_MAX } from "../core/limits.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { changeDigest, type Changed, changedSince, findKey, hashKey, type KeyOwner } from "./api-keys.ts";
 import { createPlanCache } from "./price-plans.ts";
@@ -42,7 +42,10 @@ export function createKeyCache(
   options: {
     monotonicMs: () => number;
     now: () => number;
-    /** Called at each poll with MySQL's clock − this machine's, in ms. */
+    /**
+     * Called with MySQL's clock − this machine's, in ms: at the first poll, and at each that took at most
+     * CLOCK_SKEW_MAX_MS, as MySQL read its clock at some moment meanwhile.
+     */
     onSkew?: (skewMs: number) => void;
   },
 ): KeyCache {
@@ -75,8 +78,14 @@ export function createKeyCache(
     try {
       const sentMs = options.now();
       const { nowMs, digest } = await changeDigest(pool, fromMs);
-      options.onSkew?.(nowMs - (sentMs + options.now()) / 2);
-      aheadMs = nowMs - (startedMs + options.monotonicMs()) / 2;
+      const answeredMs = options.monotonicMs();
+      const atMs = options.now();
+      const tookMs = Math.max(answeredMs - startedMs, atMs - sentMs);
+      // A process that was stopped meanwhile, or a busy pool, says nothing about the clock.
+      if (fromMs === null || tookMs <= CLOCK_SKEW_MAX_MS) {
+        options.onSkew?.(nowMs - (sentMs + atMs) / 2);
+        aheadMs = nowMs - (startedMs + answeredMs) / 2;
+      }
       const isSetBack = nowMs < clockMs;
       clockMs = nowMs;
       if (fromMs === null || isSetBack) dropAll();

@@ -26,19 +26,31 @@ let lookUps = 0;
 let rowReads = 0;
 /** By how much MySQL's clock is set back, as far as the cache and the changes of a test can tell. */
 let setBackMs = 0;
+/** How long the answer to a poll is on its way, and what polls said of this machine's clock. */
+let answerMs = 0;
+let skewsMs: number[] = [];
 let customerId: number;
 let key: { keyId: string; apiKey: string };
 beforeEach(async () => {
-  lookUps = rowReads = setBackMs = 0;
+  lookUps = rowReads = setBackMs = answerMs = 0;
+  skewsMs = [];
   const counting: Pool = {
     ...pool,
-    query: (sql, values) => {
+    query: async <T>(sql: string, values?: unknown[]) => {
       if (sql.includes("key_hash=?")) lookUps++;
       if (sql.includes("AS changed_at")) rowReads++;
-      return setBackMs === 0 ? pool.query(sql, values) : atEarlierTime((conn) => conn.query(sql, values));
+      const answer = await (setBackMs === 0
+        ? pool.query<T>(sql, values)
+        : atEarlierTime((conn) => conn.query<T>(sql, values)));
+      if (sql.includes("AS digest")) await sleep(answerMs);
+      return answer;
     },
   };
-  cache = createKeyCache(counting, { monotonicMs: () => performance.now(), now: Date.now });
+  cache = createKeyCache(counting, {
+    monotonicMs: () => performance.now(),
+    now: Date.now,
+    onSkew: (ms) => skewsMs.push(ms),
+  });
   customerId = await insertCustomer(pool, 700);
   key = await createKey({ pool, id }, customerId, ["send"]);
   await sleep(1_300); // for the first poll, and one that sees the new customer
@@ -100,6 +112,18 @@ test("a change after MySQL's clock was set back is noticed", async () => {
   await atEarlierTime((conn) => conn.write(change, [customerId]));
   await askedFor(1_500);
   expect((await ask())?.priceNormal).toBe(73);
+}, 20_000);
+
+test("an answer that was long on its way says nothing of the clock", async () => {
+  const before = skewsMs.length;
+  expect(before).toBeGreaterThan(0);
+  answerMs = 1_500;
+  await sleep(3_000);
+  answerMs = 0;
+  await sleep(3_000);
+  expect(skewsMs.length).toBeGreaterThan(before);
+  // Half of 1.5 s, if it counted.
+  for (const ms of skewsMs) expect(Math.abs(ms)).toBeLessThan(700);
 }, 20_000);
 
 test("a change that is committed seconds after it was written is noticed", async () => {
