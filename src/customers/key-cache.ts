@@ -43,10 +43,10 @@ export function createKeyCache(
     monotonicMs: () => number;
     now: () => number;
     /**
-     * Called with MySQL's clock − this machine's, in ms: at the first poll, and at each that took at most
-     * CLOCK_SKEW_MAX_MS, as MySQL read its clock at some moment meanwhile.
+     * Called with MySQL's clock − this machine's, in ms, give or take half of what the poll took: at the
+     * first, and at each that took at most CLOCK_SKEW_MAX_MS.
      */
-    onSkew?: (skewMs: number) => void;
+    onSkew?: (skewMs: number, tookMs: number) => void;
   },
 ): KeyCache {
   const entries = new Map<string, CachedKey>();
@@ -83,7 +83,7 @@ export function createKeyCache(
       const tookMs = Math.max(answeredMs - startedMs, atMs - sentMs);
       // A process that was stopped meanwhile, or a busy pool, says nothing about the clock.
       if (fromMs === null || tookMs <= CLOCK_SKEW_MAX_MS) {
-        options.onSkew?.(nowMs - (sentMs + atMs) / 2);
+        options.onSkew?.(nowMs - (sentMs + atMs) / 2, tookMs);
         aheadMs = nowMs - (startedMs + answeredMs) / 2;
       }
       const isSetBack = nowMs < clockMs;

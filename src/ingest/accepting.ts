@@ -47,6 +47,8 @@ export type Accepting = {
   limits: RateLimits;
   /** Which phones don't want a customer's messages. */
   optOuts: OptOuts;
+  /** MySQL's time in Unix ms, whatever this machine's clock says. */
+  mysqlNow: () => number;
   /** For routes that change a wallet without a message. */
   ledger: LeaseDeps;
   /** For reads that must not wait behind commits. */
@@ -140,7 +142,9 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
     counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
   });
   log.info({ node_id: nodeId }, "accepting");
-  return { accept, acceptBatch, otps, callers, keys, room: commits, limits, optOuts, ledger, readPool, stop };
+  const mysqlNow = () => clockGuard.now();
+  const doors = { accept, acceptBatch, otps, callers, keys, room: commits, limits, optOuts };
+  return { ...doors, mysqlNow, ledger, readPool, stop };
 }
 
 const otpRulesOf = (config: Role["config"]): OtpRules => ({

@@ -43,7 +43,7 @@ type CallersDeps = {
   pool: Pool;
   limits: Pick<RateLimits, "takeRequest">;
   /** See createKeyCache. */
-  onSkew: (skewMs: number) => void;
+  onSkew: (skewMs: number, tookMs: number) => void;
 };
 
 export function startCallers(role: Role, { pool, limits, onSkew }: CallersDeps): Callers {
@@ -59,9 +59,9 @@ export function startCallers(role: Role, { pool, limits, onSkew }: CallersDeps):
   const keys = createKeyCache(pool, {
     monotonicMs,
     now: Date.now,
-    onSkew(ms) {
+    onSkew(ms, tookMs) {
       skewMs = ms;
-      onSkew(ms);
+      onSkew(ms, tookMs);
     },
   });
   role.onStop(() => keys.stop());

@@ -13,8 +13,9 @@ export type ClockGuard = {
   messageId: IdFactory;
   /** Makes ids of internal entries (grants, releases), which must continue whatever the clock says. */
   entryId: IdFactory;
-  /** Reports a comparison with MySQL's clock: its time − ours, in ms. */
-  observe(skewMs: number): void;
+  /** MySQL's time, and comparisons with it: see MysqlClock. */
+  now(): number;
+  observe(skewMs: number, tookMs?: number): void;
   isRight(): boolean;
 };
 
@@ -40,8 +41,9 @@ export function createClockGuard(clocks: { now: () => number; monotonicMs: () =>
         detail: "This machine's clock is wrong. Nothing was stored; another process may take the message.",
       });
     },
-    observe(ms) {
-      clock.observe(ms);
+    now: () => clock.now(),
+    observe(skewMs, tookMs) {
+      clock.observe(skewMs, tookMs);
       if (!isRight() || !wasWrong) return;
       wasWrong = false;
       factory = createIdFactory(clocks);

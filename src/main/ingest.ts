@@ -88,7 +88,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
       authorizerOf: (operator) => authorizers.get(operator),
       publicUrl: config.publicUrl,
       log,
-      now: Date.now,
+      now: accepting.mysqlNow,
     },
   });
   const doors = openDoors(doorNames, doorDeps, routes);

@@ -63,10 +63,24 @@ test("a comparison of more than a second changes nothing, unless there is no oth
   const { mysql } = setUp();
   mysql.observe(-1_400, 3_000);
   expect(mysql.skewMs()).toBe(-1_400);
-  mysql.observe(20, 1_000);
-  expect(mysql.skewMs()).toBe(20);
+  mysql.observe(20, 10);
+  expect(mysql.skewMs()).toBe(15);
   mysql.observe(-600, 1_001);
-  expect(mysql.skewMs()).toBe(20);
+  expect(mysql.skewMs()).toBe(15);
+});
+
+test("a comparison changes no more than it proves: MySQL's clock was read at some moment meanwhile", () => {
+  const { clock, mysql, pass } = setUp();
+  mysql.observe(3, 0);
+  // MySQL read it at once, and then this process stood still.
+  pass(900);
+  mysql.observe(-447, 900);
+  expect(mysql.skewMs()).toBe(3);
+  expect(mysql.now()).toBe(clock.wallMs + 3);
+  mysql.observe(600, 1_000);
+  expect(mysql.skewMs()).toBe(100);
+  mysql.observe(0, 1_000);
+  expect(mysql.skewMs()).toBe(100);
 });
 
 test("another thread has the same time, also after comparisons that it didn't make", () => {

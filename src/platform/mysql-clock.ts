@@ -5,7 +5,7 @@
 // Invariant: after a jump of the machine's clock, or a sleep of the machine, this is the later of what wall
 // clock and monotonic clock say, until the next look: in doubt a promise counts as missed, and is refunded.
 // Where both stood still, as on a paused virtual machine, nothing but that look can tell.
-// Bound: one look each LOOK_MS; half a look's round trip is how far off it may be.
+// Bound: one look each LOOK_MS; half of the quickest look's round trip is how far off it may be.
 
 import { CLOCK_SKEW_MAX_MS } from "../core/limits.ts";
 import type { Pool } from "./mysql.ts";
@@ -18,8 +18,9 @@ export type MysqlClock = {
   /** MySQL's time; before the first comparison this machine's. */
   now(): number;
   /**
-   * Reports a comparison with MySQL's clock: its time − ours, in ms. One that took longer than
-   * CLOCK_SKEW_MAX_MS only counts if it is the first: MySQL read its clock at some moment meanwhile.
+   * Reports a comparison with MySQL's clock: its time − ours, in ms, as if MySQL had read its clock halfway
+   * through. As that was at some moment within `tookMs`, what is known already is changed no more than such a
+   * comparison proves, and by one that took longer than CLOCK_SKEW_MAX_MS only if it is the first.
    */
   observe(skewMs: number, tookMs?: number): void;
   /** MySQL's time − ours at the last comparison. */
@@ -53,8 +54,10 @@ export function createMysqlClock({ now, monotonicMs }: Clocks, shared?: SharedAr
     now: () => Math.round(Math.max(monotonicMs() + aheadMs(OF_MONOTONIC), now() + aheadMs(OF_WALL))),
     observe(skewMs, tookMs = 0) {
       if (isCompared && tookMs > CLOCK_SKEW_MAX_MS) return;
+      const known = monotonicMs() + aheadMs(OF_MONOTONIC) - now();
+      const nearest = Math.max(skewMs - tookMs / 2, Math.min(skewMs + tookMs / 2, known));
+      set(isCompared ? nearest : skewMs);
       isCompared = true;
-      set(skewMs);
     },
     skewMs: () => aheadMs(OF_WALL),
     isRight: () => Math.abs(monotonicMs() + aheadMs(OF_MONOTONIC) - now()) <= CLOCK_SKEW_MAX_MS,

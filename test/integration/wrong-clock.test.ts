@@ -1,11 +1,13 @@
-// Senders, relay and dlr on a machine whose clock is wrong, with real processes and engines: they decide by
-// MySQL's clock, and say that their own is wrong.
+// Senders, relay, dlr and the reports that ingest takes on a machine whose clock is wrong, with real
+// processes and engines: they go by MySQL's clock, and say that their own is wrong.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { REPORT_TTL_MS } from "../../src/core/limits.ts";
+import { unpackReports } from "../../src/core/raw-report.ts";
 import { storeReports } from "../../src/ledger/inbox-rows.ts";
+import { startIngest } from "../support/ingest-process.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
 
@@ -94,6 +96,21 @@ test("a dlr process whose clock is two days ahead drops no report that waits for
   await until(read, "it is read", 30_000, role.log);
   expect(await resultsOf()).toEqual(["unmatched"]);
   await expectOff(2 * REPORT_TTL_MS);
+}, 90_000);
+
+test("a report that an ingest process takes whose clock is 5 s behind, or a day ahead, came when MySQL says", async () => {
+  for (const aheadMs of [-5_000, 86_400_000]) {
+    const ingest = await startIngest(down.config, {}, { aheadMs });
+    await down.pool.query("DELETE FROM inbox");
+    const body = JSON.stringify({ reports: [{ message_id: "op-2", status: "DELIVRD" }] });
+    const sentMs = Date.now();
+    const send = () => fetch(`${ingest.url}/dlr/C`, { method: "POST", body }).catch(() => null);
+    await until(async () => (await send())?.status === 200, "it is stored", 30_000, ingest.log);
+    const [row] = await down.pool.query<{ payload: Buffer }[]>("SELECT payload FROM inbox");
+    const [report] = unpackReports(row?.payload as Buffer);
+    expect(report?.receivedAtMs).toBeWithin(sentMs - 500, Date.now() + 500);
+    await ingest.end();
+  }
 }, 90_000);
 
 test("a relay whose clock is an hour ahead requeues a lost message that is still valid", async () => {

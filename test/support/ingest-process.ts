@@ -34,12 +34,18 @@ export const envOf = (config: Config): Record<string, string> =>
     Object.entries(settings).map(([key, { env }]) => [env, String(config[key as keyof Config])]),
   );
 
-export async function startIngest(base: Config, overrides: Partial<Config> = {}): Promise<IngestProcess> {
+/** `aheadMs`: by how much its wall clock is ahead, as on a machine of its own; then it need not be ready. */
+export async function startIngest(
+  base: Config,
+  overrides: Partial<Config> = {},
+  { aheadMs = 0 } = {},
+): Promise<IngestProcess> {
   const free = await freePorts(2);
   const [apiPort, healthPort] = [overrides.apiPort ?? free, free + 1];
   const config: Config = { ...base, ...overrides, apiPort, healthPort };
-  const child = spawn("bun", [main], {
-    env: { ...process.env, ...envOf(config) },
+  const clock = fileURLToPath(new URL("clock-ahead.ts", import.meta.url));
+  const child = spawn("bun", aheadMs === 0 ? [main] : ["--preload", clock, main], {
+    env: { ...process.env, ...envOf(config), SLUICE_TEST_AHEAD_MS: String(aheadMs) },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let log = "";
@@ -49,7 +55,7 @@ export async function startIngest(base: Config, overrides: Partial<Config> = {})
     child.once("exit", (code, signal) => resolve(code ?? signal ?? -1)),
   );
   const healthUrl = `http://127.0.0.1:${healthPort}`;
-  await untilReady(child, healthUrl, () => log);
+  await untilOk(child, `${healthUrl}${aheadMs === 0 ? "/ready" : "/health"}`, () => log);
   return {
     url: `http://127.0.0.1:${apiPort}`,
     healthUrl,
@@ -62,11 +68,11 @@ export async function startIngest(base: Config, overrides: Partial<Config> = {})
   };
 }
 
-async function untilReady(child: ChildProcess, url: string, log: () => string): Promise<void> {
+async function untilOk(child: ChildProcess, url: string, log: () => string): Promise<void> {
   for (let i = 0; i < 600; i++) {
     if (child.exitCode !== null) throw new Error(`ingest ended with ${child.exitCode}:\n${log()}`);
     if (
-      await fetch(`${url}/ready`).then(
+      await fetch(url).then(
         (r) => r.ok,
         () => false,
       )
@@ -75,7 +81,7 @@ async function untilReady(child: ChildProcess, url: string, log: () => string): 
     await sleep(50);
   }
   child.kill("SIGKILL");
-  throw new Error(`ingest was not ready within 30 s:\n${log()}`);
+  throw new Error(`ingest did not answer within 30 s:\n${log()}`);
 }
 
 export type TestCustomer = { customerId: number; apiKey: string; keyId: string };
