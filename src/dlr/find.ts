@@ -2,7 +2,7 @@
 // among its submits, first those of messages that were accepted lately, then those of messages that waited
 // for their send_at; at last, if the answer that named the operator's id was lost, by the recipient. Says of
 // each report that ends a submit which one it ends, and of each what it is about; sets the result of all
-// others. Bound: two look-ups per operator for all reports given, and one at messages without an answer.
+// others. Bound: three look-ups per operator for all reports given, and one at messages without an answer.
 
 import assert from "node:assert/strict";
 import { isUlid } from "../core/id.ts";
@@ -49,15 +49,20 @@ export async function findEnds(
       } else one.result = "unmatched";
     } else {
       one.about = idNames(reading.operatorMessageIds, terms.idForm);
-      keysOf.set(one, idKeys(reading.operatorMessageIds, terms.idForm));
+      keysOf.set(one, one.about);
     }
   }
   if (keysOf.size === 0) return ends;
   const latelyMs = Math.max(0, nowMs - LATELY_MS);
   await matchSubmits(conn, keysOf, ends, { fromMs: latelyMs });
-  const unmatched = [...keysOf].filter(([one]) => one.result === "unmatched" && isOld(one, nowMs));
+  const unmatchedOf = () => [...keysOf].filter(([one]) => one.result === "unmatched");
+  // What was sent before its operator's `id_form` was changed is stored under other keys.
+  const others = unmatchedOf().map(([one, known]) => [one, otherKeys(one, known)] as const);
+  await matchSubmits(conn, new Map(others.filter(([, keys]) => keys.length > 0)), ends, { fromMs: latelyMs });
+  const unmatched = unmatchedOf().filter(([one]) => isOld(one, nowMs));
   if (unmatched.length === 0) return ends;
-  await matchSubmits(conn, new Map(unmatched), ends, { untilMs: latelyMs });
+  const every = unmatched.map(([one, known]) => [one, [...known, ...otherKeys(one, known)]] as const);
+  await matchSubmits(conn, new Map(every), ends, { untilMs: latelyMs });
   const old = unmatched
     .map(([one]) => one)
     .filter((one) => one.result === "unmatched" && mayFindByPhone(one));
@@ -72,6 +77,9 @@ export async function findEnds(
   }
   return ends;
 }
+
+const otherKeys = ({ reading, terms }: Open, known: readonly string[]): string[] =>
+  idKeys(reading.operatorMessageIds, terms.idForm).filter((key) => !known.includes(key));
 
 /** Sets `result` of those that are about no submit of these messages, and adds the ends of the others. */
 async function matchSubmits(
@@ -95,22 +103,24 @@ async function matchSubmits(
     let found = match(reading, all, terms.idForm);
     if (found === "ambiguous") found = match(reading, await withRecipients(conn, all), terms.idForm);
     one.result = found === null ? "unmatched" : found === "ambiguous" ? found : null;
-    if (one.result === null) ends.set(one, endOf(one, nextOf(found as Submission, all)));
+    if (one.result !== null) continue;
+    const submit = found as Submission;
+    const own = all.filter(
+      ({ messageId, operatorMessageId }) =>
+        messageId === submit.messageId && operatorMessageId === submit.operatorMessageId,
+    );
+    one.isShared = own.length > 1;
+    ends.set(one, endOf(one, nextOf(submit, own)));
   }
 }
 
 /**
- * The submit that this report ends. Parts of one message may share an id: then each report ends the next of
- * them, also of several that are taken together. A repeat, when all have ended, is about the one it found.
+ * The submit that this report ends, of those of its message that have its id. Parts may share one: then each
+ * report ends the next of them, also of several that are taken together. A repeat, when all have ended, is
+ * about the one it found.
  */
-function nextOf(found: Submission, all: readonly Submission[]): Submission {
-  if (found.submits === 1) return found;
-  const [next = found] = all
-    .filter(
-      ({ messageId, operatorMessageId, isEnded }) =>
-        messageId === found.messageId && operatorMessageId === found.operatorMessageId && !isEnded,
-    )
-    .toSorted((a, b) => a.part - b.part);
+function nextOf(found: Submission, own: readonly Submission[]): Submission {
+  const [next = found] = own.filter(({ isEnded }) => !isEnded).toSorted((a, b) => a.part - b.part);
   next.isEnded = true;
   return next;
 }

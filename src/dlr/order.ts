@@ -48,6 +48,7 @@ export async function withFirstEnds(
     const earlier = known.find(({ phone }) => isAboutSame(phone, reading.phone));
     if (earlier === undefined) return end;
     kept.push(one);
+    if (one.isShared) return end; // the earlier one may end another part
     if (earlier.status !== end.status) overruled.set(one, end);
     const { status, error, doneAtMs, receivedAtMs } = earlier;
     return { ...end, status, error, doneAtMs, receivedAtMs };

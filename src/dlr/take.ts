@@ -74,6 +74,8 @@ export type Open = {
   terms: ReportTerms;
   /** Our id of its message, or names of the operator's: reports with one of them are about the same. */
   about: readonly string[];
+  /** Several submits of its message have its id, so that only their order says which of them it is about. */
+  isShared: boolean;
   /** null until it is known */
   result: Result | null;
 };
@@ -112,7 +114,9 @@ async function readRows(
         const readings = raw.via === "mo" ? [] : readReport(raw, terms);
         const received = raw.via === "http" || readings.length > 0 ? [] : readInbound(raw, terms);
         inbound.push(...received);
-        open.push(...readings.map((reading) => ({ raw, reading, terms, about: [], result: null })));
+        open.push(
+          ...readings.map((reading) => ({ raw, reading, terms, about: [], isShared: false, result: null })),
+        );
         if (readings.length + received.length === 0)
           taken.results.push({ operator: raw.operator, result: "foreign", disagrees: false, ageMs: 0 });
       } catch (error) {

@@ -114,6 +114,16 @@ test("of parts with one id each report ends the next, taken together or apart; r
   expect(await statusOf(others)).toBe("delivered");
 });
 
+test("reports of parts with one id that overtook the answer each end one of them", async () => {
+  const early = [{ id: "soon" }, { id: "soon", status: "UNDELIV" }];
+  expect(await take(early)).toEqual(["unmatched", "unmatched"]);
+  const message = await sent(["soon", "soon"]);
+  await pool.query("UPDATE inbox SET run_at=NOW(3)");
+  expect((await take([])).toSorted()).toEqual(["late", "settled"]);
+  expect(await statusOf(message)).toBe("undelivered");
+  expect(await pool.query("SELECT about FROM waiting_ends")).toEqual([]);
+});
+
 test("what was sent before its operator's id_form was set is found by it, and what nothing says is equal is not", async () => {
   const hexInResponse: ReportTerms = { ...TERMS, idForm: "hex_in_response" };
   const hexInReport: ReportTerms = { ...TERMS, idForm: "hex_in_report" };
