@@ -124,7 +124,7 @@ export function declareOptOuts(program: Command): void {
       withDatabase(async (pool) => {
         const { customer: customerId } = options;
         const phone = options.phone === undefined ? null : (await keyOf(pool, options.phone, options)).phone;
-        const all = { customerId, phone, sender: null, after: null, limit: LIST_LIMIT_MAX };
+        const all = { customerId, phone, senders: null, after: null, limit: LIST_LIMIT_MAX };
         print(options, { opt_outs: (await listOptOuts(pool, all)).map(shown) });
       }),
     );

@@ -19,13 +19,15 @@ test("an opt-out is about its sender, about messages without one, and about all 
   expect(isAboutSender(EVERY_SENDER, null, "IR")).toBe(true);
 });
 
-test("a number is the same sender with and without its customer's calling code", () => {
-  for (const from of ["3000123", "983000123", "+983000123", "00983000123"])
-    for (const sender of ["3000123", "983000123"]) expect(isAboutSender(sender, from, "IR")).toBe(true);
+test("a number is the same sender with and without its customer's calling code and a trunk prefix", () => {
+  for (const from of ["3000123", "983000123", "+983000123", "00983000123", "03000123"])
+    for (const sender of ["3000123", "983000123", "03000123"])
+      expect([from, sender, isAboutSender(sender, from, "IR")]).toEqual([from, sender, true]);
   expect(isAboutSender("3000123", "+4530001230", "IR")).toBe(false);
   expect(isAboutSender("3000123", "+983000123", "DK")).toBe(false);
   expect(isAboutSender("98", "98", "IR")).toBe(true);
   expect(senderKeys("98", "IR")).toEqual(["98", "9898"]);
+  expect(isAboutSender("3000", "03000", "IR")).toBe(false);
   expect(senderKeys("98acme", "IR")).toEqual(["98acme"]);
   expect(senderKeys("3000", "XX")).toEqual(["3000"]);
 });

@@ -32,15 +32,27 @@ export function senderKey(from: string): string {
   return key.slice(0, NUMBER_CHARS_MAX);
 }
 
+/** Fewer are a short code, which is written without a trunk prefix. */
+const TRUNKED_DIGITS_MIN = 7;
+const TRUNK_PREFIX = "0";
+
 /**
- * The keys of the same sender in a region: a number is the same with and without the region's calling code,
- * whichever of them is registered.
+ * The keys of the same sender in a region: a number is the same with and without the region's calling code or
+ * a trunk prefix, whichever of them is registered.
  */
 export function senderKeys(key: string, region: string): string[] {
   const code = callingCodeOf(region);
   if (code === "" || !/^[0-9]+$/.test(key)) return [key];
-  const short = key.length > code.length && key.startsWith(code) ? [key.slice(code.length)] : [];
-  return [key, code + key, ...short];
+  const without = (prefix: string) =>
+    key.length > prefix.length && key.startsWith(prefix) ? [key.slice(prefix.length)] : [];
+  const isTrunked = (national: string) => national.length >= TRUNKED_DIGITS_MIN;
+  const nationals = [key, ...without(code), ...without(TRUNK_PREFIX).filter(isTrunked)];
+  return [
+    ...new Set([
+      ...nationals.flatMap((national) => [national, code + national]),
+      ...nationals.filter(isTrunked).map((national) => TRUNK_PREFIX + national),
+    ]),
+  ];
 }
 
 /** Whether an opt-out of `sender` (a key, or EVERY_SENDER) is about what a customer of `region` sends so. */

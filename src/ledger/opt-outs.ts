@@ -61,17 +61,21 @@ export async function removeOptOuts(
   pool: Pick<Pool, "write">,
   { customerId, phone, sender, region }: Of,
 ): Promise<number> {
-  const of = sender === null ? "" : ` AND sender IN (${senderKeys(sender, region).map(quote)})`;
   const { affectedRows } = await pool.write(
-    `DELETE FROM opt_outs WHERE customer_id=${customerId} AND phone=${quote(phone)}${of}`,
+    `DELETE FROM opt_outs WHERE customer_id=${customerId} AND phone=${quote(phone)}` +
+      senderSql(sender === null ? null : senderKeys(sender, region)),
   );
   return affectedRows;
 }
 
+const senderSql = (keys: readonly string[] | null): string =>
+  keys === null ? "" : ` AND sender IN (${keys.map(quote)})`;
+
 type OptOutFilter = {
   customerId: number;
   phone: string | null;
-  sender: string | null;
+  /** A sender's keys (core/opt-out.ts); null: of whatever sender. */
+  senders: readonly string[] | null;
   /** The last one of the page before. */
   after: { phone: string; sender: string } | null;
   limit: number;
@@ -79,7 +83,7 @@ type OptOutFilter = {
 
 /** A customer's opt-outs, by phone and sender. */
 export async function listOptOuts(pool: Pick<Pool, "query">, filter: OptOutFilter): Promise<OptOut[]> {
-  const { customerId, phone, sender, after, limit } = filter;
+  const { customerId, phone, senders, after, limit } = filter;
   const behind =
     after === null
       ? ""
@@ -88,7 +92,7 @@ export async function listOptOuts(pool: Pick<Pool, "query">, filter: OptOutFilte
   const rows = await pool.query<Row[]>(
     "SELECT phone, sender, source, created_at FROM opt_outs FORCE INDEX (PRIMARY) " +
       `WHERE customer_id=${customerId}${phone === null ? "" : ` AND phone=${quote(phone)}`}` +
-      `${sender === null ? "" : ` AND sender=${quote(sender)}`}${behind} ` +
+      `${senderSql(senders)}${behind} ` +
       `ORDER BY phone, sender LIMIT ${limit}`,
   );
   return rows.map(optOutOf);

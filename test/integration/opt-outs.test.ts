@@ -143,13 +143,16 @@ test("after a STOP nothing is sent or charged: alone, in a batch, or in an uploa
   expect((await send(out, { from: "3000" })).status).toBe(202);
 }, 20_000);
 
-test("a STOP to a number without its country holds for a sender with it, and the other way round", async () => {
+test("a STOP to a number without its country or with a trunk prefix holds for a sender with it, and the other way round", async () => {
   await addNumber(pool, customer.customerId, "984000", null);
+  await addNumber(pool, customer.customerId, "02191001234", null);
   const phone = "+989121140001";
   const sendAt = new Date(Date.now() + 3_600_000).toISOString();
   for (const [to, from] of [
     ["983000", "+983000"],
     ["984000", "4000"],
+    ["02191001234", "+982191001234"],
+    ["02191001234", "2191001234"],
   ] as const) {
     const later = await send(phone, { from, send_at: sendAt });
     expect(later.status).toBe(202);
@@ -160,8 +163,10 @@ test("a STOP to a number without its country holds for a sender with it, and the
     while ((await cancelOptedOut({ pool, now: Date.now })) !== null) continue;
     const [message] = await pool.query(`SELECT status FROM messages WHERE id='${String(later.body.id)}'`);
     expect(message).toEqual({ status: "canceled" });
-    const sender = encodeURIComponent(from);
-    const removed = await call("DELETE", `/v1/opt-outs?phone=${encodeURIComponent(phone)}&sender=${sender}`);
+    const query = `phone=${encodeURIComponent(phone)}&sender=${encodeURIComponent(from)}`;
+    const listed = await call("GET", `/v1/opt-outs?${query}`);
+    expect(listed.body.opt_outs).toMatchObject([{ phone }]);
+    const removed = await call("DELETE", `/v1/opt-outs?${query}`);
     expect(removed.body).toEqual({ removed: 1 });
     expect((await send(phone, { from })).status).toBe(202);
   }

@@ -5,7 +5,7 @@ import { type Static, Type } from "typebox";
 import { SluiceError } from "../../core/errors.ts";
 import { NUMBER_CHARS_MAX } from "../../core/inbound-limits.ts";
 import { FROM_CHARS_MAX, PHONE_CHARS_MAX } from "../../core/limits.ts";
-import { EVERY_SENDER, OPT_OUT_SOURCES, senderKey } from "../../core/opt-out.ts";
+import { EVERY_SENDER, OPT_OUT_SOURCES, senderKey, senderKeys } from "../../core/opt-out.ts";
 import { senderProblem } from "../../core/parts.ts";
 import { parsePhone } from "../../core/phone.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
@@ -92,8 +92,8 @@ async function list(pool: Pool, { customerId, region }: KeyOwner, query: Query) 
   const [limit, place] = [params.limit(), params.cursor(isPlace)];
   params.check();
   const after = place === null ? null : { phone: String(place[0]), sender: String(place[1]) };
-  const sender = from === null ? null : senderKey(from);
-  const found = await listOptOuts(pool, { customerId, phone, sender, after, limit: limit + 1 });
+  const senders = from === null ? null : senderKeys(senderKey(from), region);
+  const found = await listOptOuts(pool, { customerId, phone, senders, after, limit: limit + 1 });
   const last = found.length > limit ? found[limit - 1] : undefined;
   return {
     opt_outs: found.slice(0, limit).map(shown),
@@ -163,7 +163,7 @@ asked for itself too. \`removed\` says how many there were.`,
       params.check();
       const sender = from === null ? null : senderKey(from);
       const optOuts = { customerId, phone: phone ?? "", sender, region };
-      const removed = await repeatable(removeOptOuts(schedule.pool, optOuts));
+      const removed = await repeatable(removeOptOuts(schedule.pool, optOuts), false);
       return { status: 200, body: { removed } };
     },
   });
