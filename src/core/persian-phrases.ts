@@ -184,6 +184,8 @@ export const PHRASES: Readonly<Record<string, string>> = {
     "معلوم نیست که کد تأیید شد یا نه. دوباره بپرسید: اگر آن‌گاه پایان‌یافته و verified باشد، تأیید شده بود.",
   "The connection to the database was lost. Repeat the request: twice has the effect of once.":
     "اتصال به پایگاه داده قطع شد. درخواست را تکرار کنید: دوبار همان اثر یک‌بار را دارد.",
+  "The connection to the database was lost. Ask what became of it before you repeat the request.":
+    "اتصال به پایگاه داده قطع شد. پیش از تکرار درخواست، بپرسید که چه شده است.",
   "No such template.": "چنین قالبی وجود ندارد.",
   "No such message.": "چنین پیامی وجود ندارد.",
   "No such file.": "چنین پرونده‌ای وجود ندارد.",

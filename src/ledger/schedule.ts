@@ -142,7 +142,7 @@ export type OwnMessage = { customerId: number; id: string; isGone: IsGone };
  * @throws SluiceError not_found, not_scheduled, outcome_unknown; CallerGoneError
  */
 export async function cancelScheduled({ pool, now }: ScheduleDeps, own: OwnMessage): Promise<void> {
-  const found = await whileScheduled(pool, own, async (conn, record) => {
+  const found = await whileScheduled(pool, own, true, async (conn, record) => {
     const change = changeTo("canceled", record, "scheduled", null);
     await apply(conn, [change], { nowMs: now(), id: noId });
     await dropScheduled(conn, [record.id]);
@@ -167,14 +167,15 @@ export async function cancelLocked(conn: Connection, ids: readonly string[], now
 
 /**
  * Changes when a scheduled message is to be sent: `timeOf` says it of the message. Its validity and its
- * promise count from the new time. May be repeated. @throws as cancelScheduled
+ * promise count from the new time. @throws as cancelScheduled
  */
 export async function putOffScheduled(
   pool: Pool,
   own: OwnMessage,
   timeOf: (message: Pick<LaneRecord, "lane" | "phone">) => number,
 ): Promise<void> {
-  const found = await whileScheduled(pool, own, async (conn, record) => {
+  // A repeat may find it sent, when the new time was now.
+  const found = await whileScheduled(pool, own, false, async (conn, record) => {
     const sendAtMs = timeOf(record);
     await conn.write(rescheduleSql(record, sendAtMs));
     await putOff(conn, record.id, sendAtMs);
@@ -192,6 +193,7 @@ const AGAIN_MS = 50;
 async function whileScheduled(
   pool: Pool,
   own: OwnMessage,
+  isRepeatable: boolean,
   body: (conn: Connection, record: LaneRecord) => Promise<void>,
 ): Promise<Status> {
   for (let tries = 1; ; tries++) {
@@ -211,7 +213,7 @@ async function whileScheduled(
       return was;
     } catch (cause) {
       if (!isConnectionLost(cause)) throw cause;
-      if (tries === TRIES_MAX) throw inDoubt(cause);
+      if (tries === TRIES_MAX) throw inDoubt(cause, isRepeatable);
       await sleep(AGAIN_MS * tries);
     }
   }

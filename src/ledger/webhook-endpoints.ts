@@ -282,11 +282,21 @@ export async function forgetFailures(pool: Pick<Pool, "write">, customerId: numb
   );
 }
 
-/** Deletes endpoints that had nothing to do for as long as deliveries are kept. */
-export async function purgeEndpoints(pool: Pick<Pool, "write">, rowsMax: number): Promise<number> {
+/**
+ * Deletes endpoints that had nothing to do for as long as deliveries are kept. They are found without locks,
+ * as no index leads to them.
+ */
+export async function purgeEndpoints(pool: Pick<Pool, "query" | "write">, rowsMax: number): Promise<number> {
+  const idle =
+    "run_at IS NULL AND state='active' " +
+    `AND changed_at < NOW(3) - INTERVAL ${WEBHOOK_TTL_MS * 1_000} MICROSECOND`;
+  const rows = await pool.query<{ customer_id: number; endpoint: string }[]>(
+    `SELECT customer_id, endpoint FROM webhook_endpoints WHERE ${idle} LIMIT ${rowsMax}`,
+  );
+  if (rows.length === 0) return 0;
+  const keys = rows.map((row) => `(${row.customer_id},${quote(row.endpoint)})`);
   const { affectedRows } = await pool.write(
-    "DELETE FROM webhook_endpoints WHERE run_at IS NULL AND state='active' " +
-      `AND changed_at < NOW(3) - INTERVAL ${WEBHOOK_TTL_MS * 1_000} MICROSECOND LIMIT ${rowsMax}`,
+    `DELETE FROM webhook_endpoints WHERE (customer_id, endpoint) IN (${keys}) AND ${idle}`,
   );
   return affectedRows;
 }

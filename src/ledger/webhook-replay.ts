@@ -7,7 +7,7 @@ import { SluiceError } from "../core/errors.ts";
 import { ulidBound } from "../core/id.ts";
 import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_REPLAY_MAX, WEBHOOK_RETRY_MS } from "../core/webhook-limits.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
-import { isConnectionLost } from "../platform/mysql-errors.ts";
+import { isConnectionLost, isRetryable } from "../platform/mysql-errors.ts";
 import type { DeliveryState } from "./webhook-deliveries.ts";
 import { wakeSql } from "./webhook-endpoints.ts";
 
@@ -47,7 +47,8 @@ export async function replayMany(
   let last = after;
   while (replayed < WEBHOOK_REPLAY_MAX) {
     const rows = await replayChunk(pool, customerId, selection, last).catch((error: unknown) => {
-      if (replayed > 0 && (isConnectionLost(error) || error instanceof SluiceError)) return null;
+      const isPassing = isConnectionLost(error) || isRetryable(error) || error instanceof SluiceError;
+      if (replayed > 0 && isPassing) return null;
       throw error;
     });
     if (rows === null) break;

@@ -178,7 +178,7 @@ function createWorker(deps: CycleDeps, { cycleMs }: CycleOptions): Worker {
 
   const endCycle = async (conn: Connection): Promise<number> => {
     const endedMs = now();
-    const tookMs = endedMs - (state.startedMs ?? endedMs);
+    const tookMs = Math.max(0, endedMs - (state.startedMs ?? endedMs)); // the clock may be set back
     Object.assign(state, { nextCustomer: 0, endedMs, tookMs, driftsLast: state.drifts, drifts: 0 });
     counts.cycles_total++;
     await writeCycle(conn, state);

@@ -163,7 +163,7 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
     },
     async handle(call) {
       const id = idOf(call);
-      await repeatable(deleteTemplate(schedule.pool, call.owner.customerId, id));
+      await repeatable(deleteTemplate(schedule.pool, call.owner.customerId, id), false);
       return { status: 200, body: { deleted: true as const, id } };
     },
   }),
