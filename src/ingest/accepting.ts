@@ -96,10 +96,9 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const largestMs = Math.max(config.expressPromiseMs, config.expressPromiseMaxMs);
   const terms = { usualMs: config.expressPromiseMs, largestMs };
   const lanes = startLaneWatch({ ...jobs, pool: readPool, linkOf }, terms);
-  const { leaseTtlMs } = config;
   const leaseDeps = { ...ledger, heldLinkOf: lanes.heldLinkOf };
-  const leases = meteredLeases(createLeaseStore(leaseDeps, { nodeId, ttlMs: leaseTtlMs }), metrics);
-  const book = createLeaseBook({ store: leases, timers: systemTimers, log }, { leaseTtlMs });
+  const leases = meteredLeases(createLeaseStore(leaseDeps, { nodeId, ttlMs: config.leaseTtlMs }), metrics);
+  const book = createLeaseBook({ store: leases, timers: systemTimers, log }, config);
   const store = meteredAccept(createAcceptStore(commitPool, lanes.heldLinkOf), metrics);
   const commits = createGroupCommit(
     { store, book, counts, timers: systemTimers, log },
@@ -134,17 +133,16 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   };
   const accept = createAcceptMessage(acceptDeps, terms);
   const acceptBatch = createAcceptBatch(acceptDeps, terms);
-  const rules = otpRulesOf(config);
-  const otps = createOtps({ accept, pool: otpPool, secret, rules, id, randomBytes, log });
+  const codes = { pool: otpPool, secret, rules: otpRulesOf(config), randomBytes };
+  const otps = createOtps({ ...codes, accept, id, log });
   const keys = createIdempotency({
     find: (refs) => findKeys(readPool, refs),
     timers: systemTimers,
     counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
   });
   log.info({ node_id: nodeId }, "accepting");
-  const mysqlNow = () => clockGuard.now();
   const doors = { accept, acceptBatch, otps, callers, keys, room: commits, limits, optOuts };
-  return { ...doors, mysqlNow, ledger, readPool, stop };
+  return { ...doors, mysqlNow: clockGuard.now, ledger, readPool, stop };
 }
 
 const otpRulesOf = (config: Role["config"]): OtpRules => ({

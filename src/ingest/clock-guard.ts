@@ -14,7 +14,7 @@ export type ClockGuard = {
   /** Makes ids of internal entries (grants, releases), which must continue whatever the clock says. */
   entryId: IdFactory;
   /** MySQL's time, and comparisons with it: see MysqlClock. */
-  now(): number;
+  now: () => number;
   observe(skewMs: number, tookMs?: number): void;
   isRight(): boolean;
 };
