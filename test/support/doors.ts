@@ -123,6 +123,7 @@ export function testDoor(
     reads: {
       pool: {} as DoorDeps["reads"]["pool"], // no test here reads
     },
+    schedule: { pool: {} as DoorDeps["schedule"]["pool"], now: () => nowMs }, // nor cancels
     signers: {
       keep: async (keyId, apiKey) => void signers.push([keyId, apiKey]),
     },
