@@ -46,7 +46,7 @@ export async function doorMessages(
     "SELECT m.id, m.lane, m.status, m.phone, m.sender, m.text, m.parts, m.cost, m.last_error, " +
       "m.updated_at, EXISTS (SELECT 1 FROM wallet_ledger AS l WHERE l.customer_id = m.customer_id " +
       "AND l.entry_id = m.id AND l.op = 'capture') AS captured " +
-      "FROM messages AS m WHERE m.id IN (?) AND m.customer_id = ? ORDER BY m.id DESC",
+      "FROM messages AS m FORCE INDEX (PRIMARY) WHERE m.id IN (?) AND m.customer_id = ? ORDER BY m.id DESC",
     [ids, customerId],
   );
   return rows.map((row) => ({
