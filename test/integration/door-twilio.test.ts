@@ -156,8 +156,11 @@ test("a door that is not open is no route", async () => {
 test("another method is refused in Twilio's form", async () => {
   const customer = await makeCustomer(db.config, 1_000);
   const answer = await post(customer, {}, {}, "Balance.json");
-  expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET"]);
   expect(Object.keys((await answer.json()) as object)).toEqual(["code", "message", "more_info", "status"]);
+  const url = ingest.url + pathOf(customer, "Messages.json");
+  const head = await fetch(url, { method: "HEAD", headers: basic(customer) });
+  expect([head.status, head.headers.get("allow")]).toEqual([405, "POST, GET"]);
 });
 
 describe("Twilio's client for Node", () => {
