@@ -36,4 +36,4 @@ eval "$(bun scripts/test-settings.ts)"
 trap './sluice down' EXIT
 ./sluice up --engines-only
 bun test --timeout 120000 ./test/clients/clients.test.ts ./test/clients/examples.test.ts ./test/clients/docs-page.test.ts ./test/integration/webhook.test.ts \
-  ./test/integration/door-callbacks.test.ts
+  ./test/integration/door-callbacks.test.ts ./test/integration/door-twilio-lists.test.ts

@@ -121,7 +121,10 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
     const { method, path, room } = route;
     const run = (arrival: Arrival) => deps.run(route, arrival);
     const handler = answered({ method, path, run });
-    put(path, method, keys && room ? createShed({ keys, room, pace }, handler) : handler);
+    const served = keys && room ? createShed({ keys, room, pace }, handler) : handler;
+    put(path, method, served);
+    // Not of a door: some peers send by GET, and a HEAD must send nothing.
+    if (method === "GET") put(path, "HEAD", served);
   }
   // A path that only doors have is refused in their form for other methods, too.
   const refusals = new Map<string, Refusal>();
@@ -142,9 +145,9 @@ export function createServer(deps: ServerDeps, options: ServerOptions): ApiServe
       return response;
     };
   for (const [path, byMethod] of table) {
-    const allow = Object.keys(byMethod).flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+    const allow = Object.keys(byMethod);
     bunRoutes[path] = observed(path, (request) => {
-      const handler = byMethod[request.method] ?? (request.method === "HEAD" ? byMethod.GET : undefined);
+      const handler = byMethod[request.method];
       if (handler !== undefined) return handler(request);
       const error = new SluiceError("method_not_allowed", { allow });
       return fail(error, traceIdOf(newTraceparent()), { request, refusal: refusals.get(path) });

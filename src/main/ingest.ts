@@ -69,6 +69,7 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     now: Date.now,
     templates: createTemplateCache(readPool),
     reads: { pool: readPool, clickhouse, now: Date.now },
+    schedule: { pool: ledger.pool, now: Date.now },
     signers: createCallbackSigners(ledger.pool),
     priorityIsExpress: config.doorsPriorityExpress === 1,
   };
@@ -77,7 +78,6 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     room,
     otps,
     limits,
-    schedule: { pool: ledger.pool, now: Date.now },
     metrics,
     findRoute: (phone, lane) => router.find(phone, lane),
     ready: role.ready,

@@ -1,5 +1,5 @@
-// Messages as the doors of other gateways show them: one with its text and what became of its money, and the
-// newest ones. Invariant: every statement is limited to the caller's customer_id. Bound: SCAN_ROWS_MAX
+// Messages as the doors of other gateways show them: some with their text and what became of their money, and
+// the newest ones. Invariant: every statement is limited to the caller's customer_id. Bound: SCAN_ROWS_MAX
 // messages are looked at, LIST_LIMIT_MAX returned.
 
 import { SluiceError } from "../core/errors.ts";
@@ -30,31 +30,42 @@ export async function doorMessage(
   customerId: number,
   id: string,
 ): Promise<DoorMessage> {
-  const [row] = await pool.query<Stored[]>(
-    "SELECT m.lane, m.status, m.phone, m.sender, m.text, m.parts, m.cost, m.last_error, m.updated_at, " +
-      "EXISTS (SELECT 1 FROM wallet_ledger AS l WHERE l.customer_id = m.customer_id " +
+  const [found] = await doorMessages({ pool }, customerId, [id]);
+  if (found === undefined) throw new SluiceError("not_found", { detail: "No such message." });
+  return found;
+}
+
+/** Those of these messages that are the customer's, newest first. */
+export async function doorMessages(
+  { pool }: { pool: Pool },
+  customerId: number,
+  ids: readonly string[],
+): Promise<DoorMessage[]> {
+  if (ids.length === 0) return [];
+  const rows = await pool.query<Stored[]>(
+    "SELECT m.id, m.lane, m.status, m.phone, m.sender, m.text, m.parts, m.cost, m.last_error, " +
+      "m.updated_at, EXISTS (SELECT 1 FROM wallet_ledger AS l WHERE l.customer_id = m.customer_id " +
       "AND l.entry_id = m.id AND l.op = 'capture') AS captured " +
-      "FROM messages AS m WHERE m.id = ? AND m.customer_id = ?",
-    [id, customerId],
+      "FROM messages AS m FORCE INDEX (PRIMARY) WHERE m.id IN (?) AND m.customer_id = ? ORDER BY m.id DESC",
+    [ids, customerId],
   );
-  if (row === undefined) throw new SluiceError("not_found", { detail: "No such message." });
-  const { lane, status, phone, text, parts } = row;
-  return {
-    id,
-    lane,
-    status,
-    phone,
+  return rows.map((row) => ({
+    id: row.id,
+    lane: row.lane,
+    status: row.status,
+    phone: row.phone,
     from: row.sender,
-    text,
-    parts,
+    text: row.text,
+    parts: row.parts,
     cost: moneyOf(row.cost),
     captured: Number(row.captured) === 1,
     lastError: row.last_error,
     updatedAtMs: row.updated_at.getTime(),
-  };
+  }));
 }
 
 type Stored = {
+  id: string;
   lane: Lane;
   status: Status;
   phone: string;

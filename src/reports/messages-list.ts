@@ -128,6 +128,7 @@ export async function listMessages(
     ["status = ?", params.status()],
     ["lane = ?", params.type()],
     ["phone = ?", params.phone(owner.region)],
+    ["sender = ?", params.sender()], // asked for by Twilio's door
     ["created_at >= ?", fromMs === null ? null : new Date(fromMs)],
     ["created_at < ?", toMs === null ? null : new Date(toMs)],
   ];

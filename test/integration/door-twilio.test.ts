@@ -40,8 +40,13 @@ const pathOf = ({ customerId }: TestCustomer, rest: string) =>
 const basic = ({ customerId, apiKey }: TestCustomer) => ({
   authorization: `Basic ${Buffer.from(`${accountSid(customerId)}:${apiKey}`).toString("base64")}`,
 });
-const post = (customer: TestCustomer, form: Record<string, string>, headers: Record<string, string> = {}) =>
-  fetch(ingest.url + pathOf(customer, "Messages.json"), {
+const post = (
+  customer: TestCustomer,
+  form: Record<string, string>,
+  headers: Record<string, string> = {},
+  rest = "Messages.json",
+) =>
+  fetch(ingest.url + pathOf(customer, rest), {
     method: "POST",
     body: new URLSearchParams(form),
     headers: { ...basic(customer), ...headers },
@@ -150,9 +155,12 @@ test("a door that is not open is no route", async () => {
 
 test("another method is refused in Twilio's form", async () => {
   const customer = await makeCustomer(db.config, 1_000);
-  const answer = await read(customer, "Messages.json");
-  expect([answer.status, answer.headers.get("allow")]).toEqual([405, "POST"]);
+  const answer = await post(customer, {}, {}, "Balance.json");
+  expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET"]);
   expect(Object.keys((await answer.json()) as object)).toEqual(["code", "message", "more_info", "status"]);
+  const url = ingest.url + pathOf(customer, "Messages.json");
+  const head = await fetch(url, { method: "HEAD", headers: basic(customer) });
+  expect([head.status, head.headers.get("allow")]).toEqual([405, "POST, GET"]);
 });
 
 describe("Twilio's client for Node", () => {

@@ -123,6 +123,7 @@ export function testDoor(
     reads: {
       pool: {} as DoorDeps["reads"]["pool"], // no test here reads
     },
+    schedule: { pool: {} as DoorDeps["schedule"]["pool"], now: () => nowMs }, // nor cancels
     signers: {
       keep: async (keyId, apiKey) => void signers.push([keyId, apiKey]),
     },
@@ -140,9 +141,7 @@ export function testDoor(
     async ask(target, init = {}) {
       const request = new Request(`http://127.0.0.1${target}`, init);
       const found = doors.find(
-        ({ door, pattern }) =>
-          door.method === (request.method === "HEAD" ? "GET" : request.method) &&
-          pattern.test(new URL(request.url).pathname),
+        ({ door, pattern }) => door.method === request.method && pattern.test(new URL(request.url).pathname),
       );
       if (found === undefined) throw new Error(`no route ${request.method} ${target}`);
       const { door, pattern } = found;

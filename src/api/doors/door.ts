@@ -52,8 +52,6 @@ export function doorRoute({ method, path, refusal, answer }: Declared): DoorRout
     async run(arrival) {
       if (arrival.isStopping())
         throw new SluiceError("unavailable", { detail: "The process is stopping.", retryAfterS: 1 });
-      // A HEAD is answered by a route's GET, but some peers send by GET.
-      if (arrival.request.method !== method) throw new SluiceError("method_not_allowed", { allow: [method] });
       try {
         const bytes = method === "POST" ? await readRaw(arrival.request, BODY_BYTES_MAX) : NO_BYTES;
         return await answer({ ...arrival, bytes });

@@ -308,12 +308,6 @@ describe("a report", () => {
   });
 });
 
-test("a HEAD sends nothing", async () => {
-  const { status } = await door.ask(`${PATH}?${SIGNED}&to=09121234567&text=x`, { method: "HEAD" });
-  expect(status).toBe(405);
-  expect(door.drafts).toEqual([]);
-});
-
 test("a validity that ends before quiet hours do is misformed", async () => {
   door = testDoor(createKannelDoor, { rules: { quietUntil: (_, atMs) => atMs + 3_600_000 } });
   expect(await refused("validity=60")).toEqual([400, "Validity field misformed, rejected"]);
