@@ -3,7 +3,8 @@
 
 import type { Route } from "../route.ts";
 import type { DoorRoute } from "./door.ts";
-import { createJasminDoor, type JasminDeps } from "./jasmin.ts";
+import { createJasminDoor } from "./jasmin.ts";
+import type { JasminDeps } from "./jasmin-message.ts";
 import { createKannelDoor, type KannelDeps } from "./kannel.ts";
 import { createMessagesDoor, type MessagesDeps } from "./messages.ts";
 import { createSendSmsDoor, type SendSmsDeps } from "./send-sms.ts";
