@@ -90,7 +90,7 @@ function setUp(
     },
     terms,
   );
-  type Request = { by?: Payer; fallback?: "normal" | null; otp?: OtpOfMessage };
+  type Request = { by?: Payer; fallback?: "normal" | null; otp?: OtpOfMessage; promiseMaxMs?: number };
   const send = (
     fields: Partial<Draft> = {},
     key: RequestKey | null = null,
@@ -203,6 +203,15 @@ test("what is sent later is scheduled, and its validity and its promise count fr
 test("a slower express lane gets a later guaranteed_by", async () => {
   const { accepted } = await setUp({}, 4_000).send({ lane: "express" });
   expect(accepted).toMatchObject({ lane: "express", guaranteedByMs: NOW_MS + 11_000 });
+});
+
+test("a door may promise less than the lane could, never more, and to a normal message nothing", async () => {
+  const promised = async (lane: "express" | "normal", waitMs: number, promiseMaxMs: number) =>
+    (await setUp({}, waitMs).send({ lane }, null, { promiseMaxMs })).accepted.guaranteedByMs;
+  expect(await promised("express", 0, 4_500)).toBe(NOW_MS + 4_500);
+  expect(await promised("express", 4_000, 4_500)).toBe(NOW_MS + 4_500);
+  expect(await promised("express", 0, 60_000)).toBe(NOW_MS + 5_000);
+  expect(await promised("normal", 0, 4_500)).toBeNull();
 });
 
 test("express to which nothing can be promised is refused, with what could be; it costs and counts for nothing", async () => {

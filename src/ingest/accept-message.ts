@@ -46,6 +46,8 @@ export type AcceptRequest = {
   draft: Draft;
   /** The lane for an express message to which nothing can be promised; null: it is refused. */
   fallback: "normal" | null;
+  /** The most that is promised for an express message; absent: as the lane and the settings say. */
+  promiseMaxMs?: number;
   /** The answer stored with the message, for later requests with the same key; null without a key. */
   kept: KeptAnswer<Accepted> | null;
   /** W3C trace context, '' when none */
@@ -123,10 +125,12 @@ export function createAcceptMessage(deps: AcceptDeps, terms: PromiseTerms): Acce
     return balanceAfter;
   };
 
-  return async ({ payer, draft: wanted, fallback, kept, traceparent, isGone, otp }) => {
+  return async ({ payer, draft: wanted, fallback, promiseMaxMs, kept, traceparent, isGone, otp }) => {
     if (!optOuts.hasNone(payer.customerId) && (await optOuts.refused(payer.customerId, [wanted])).size > 0)
       throw optedOut();
-    const { lane, promisedMs } = wayOf(wanted, payer.customerId, fallback);
+    const { lane, promisedMs: usualMs } = wayOf(wanted, payer.customerId, fallback);
+    const promisedMs =
+      usualMs === null || promiseMaxMs === undefined ? usualMs : Math.min(usualMs, promiseMaxMs);
     const draft = lane === wanted.lane ? wanted : { ...wanted, lane };
     const rate = limits.take(payer, draft.parts);
     try {

@@ -21,7 +21,7 @@ import type { Rates } from "./rate-limits.ts";
 
 /** A code that was sent. `code`: as an answer has it; sealed in one that is stored; null: not at all. */
 export type SentOtp = { id: string; expiresAtMs: number; accepted: Accepted; code: string | null };
-export type OtpRequest = Pick<AcceptRequest, "traceparent" | "isGone"> & {
+export type OtpRequest = Pick<AcceptRequest, "traceparent" | "isGone" | "promiseMaxMs"> & {
   payer: Payer & { showsOtp?: true };
   /** Express, with the text that has the placeholder; encoding and parts are those with a code in it. */
   draft: Draft;
@@ -65,7 +65,7 @@ export function createOtps({ accept, pool, secret: given, rules, id, randomBytes
   };
 
   return {
-    async send({ payer, draft, length, ttlMs, key, answerOf, traceparent, isGone }) {
+    async send({ payer, draft, length, ttlMs, key, answerOf, ...arrival }) {
       const { hashOf, seal } = secret();
       const { customerId, showsOtp } = payer;
       const { phone } = draft;
@@ -89,15 +89,7 @@ export function createOtps({ accept, pool, secret: given, rules, id, randomBytes
       const storedAnswer = (accepted: Accepted) => answerOf(sentAs(accepted, sealed));
       const kept = key === null ? null : { key, status: ACCEPTED, answerOf: storedAnswer };
       try {
-        const { accepted, rate } = await accept({
-          payer,
-          draft,
-          fallback: null,
-          kept,
-          traceparent,
-          isGone,
-          otp,
-        });
+        const { accepted, rate } = await accept({ ...arrival, payer, draft, fallback: null, kept, otp });
         return { sent: sentAs(accepted, code), rate };
       } catch (error) {
         if (toSluiceError(error).code !== "outcome_unknown")

@@ -2,6 +2,7 @@
 // what is queued, answers, returns leases, exits.
 
 import { doorNamesOf, openDoors } from "../api/doors/doors.ts";
+import { createOutcomes } from "../api/doors/outcomes.ts";
 import { ANSWER_MAX_MS, RUNNING_MAX } from "../api/routes/wallet-reconcile.ts";
 import type { Arrival, Route } from "../api/route.ts";
 import { runRoute } from "../api/run-route.ts";
@@ -23,6 +24,7 @@ import { createMeteredPool } from "../platform/pool-meter.ts";
 import { createProbe } from "../platform/probe.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
+import { readOutcomes } from "../reports/outcomes.ts";
 import { keepPartitions } from "../schema/partitions.ts";
 
 runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, async (role) => {
@@ -71,12 +73,13 @@ runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, asyn
     reads: { pool: readPool, clickhouse, now: Date.now },
     schedule: { pool: ledger.pool, now: Date.now },
     signers: createCallbackSigners(ledger.pool),
+    otps,
+    outcomes: createOutcomes({ read: (ids) => readOutcomes(readPool, ids), timers: systemTimers }),
     priorityIsExpress: config.doorsPriorityExpress === 1,
   };
   const routes = createRoutes({
     ...doorDeps,
     room,
-    otps,
     limits,
     metrics,
     findRoute: (phone, lane) => router.find(phone, lane),

@@ -1,6 +1,7 @@
 // A door in front of an acceptance that only remembers what it was asked: for tests of the translation from
 // both sides. Routes, headers of refusals and the reading of bodies are those of the API.
 
+import { neverGone } from "../../src/core/caller.ts";
 import type { SluiceError } from "../../src/core/errors.ts";
 import { toSluiceError } from "../../src/core/errors.ts";
 import type { Draft } from "../../src/core/draft.ts";
@@ -10,6 +11,7 @@ import type { DoorDeps } from "../../src/api/doors/doors.ts";
 import type { DoorRoute } from "../../src/api/doors/door.ts";
 import { respond, respondRefusal } from "../../src/api/http.ts";
 import type { Written } from "../../src/api/route.ts";
+import type { Outcome } from "../../src/reports/outcomes.ts";
 import type { StoredAnswer } from "../../src/ledger/idempotency.ts";
 
 export const KEY = "sk_of-the-customer";
@@ -17,6 +19,9 @@ export const CUSTOMER = 10;
 export const KEY_ID = "01K3ZQ5V8W9X0Y1Z2A3B4C5D6F";
 /** When everything is asked, until time passes. */
 export const NOW_MS = Date.UTC(2026, 10, 26, 10, 30);
+/** Of every code, and the code itself. */
+export const OTP_ID = "01K3ZQ5V8W9X0Y1Z2A3B4C5D6G";
+export const OTP_CODE = "123456";
 /** Of every message; its 128 bits are ID_HEX, and its time is ID_DATE. */
 const ID = "01K3ZQ5V8W9X0Y1Z2A3B4C5D6E";
 export const ID_HEX = "0198ff72ed1c4f41e0fc4a1ac8c2b4ce";
@@ -31,6 +36,9 @@ export type TestDoor = {
   topUps: Parameters<DoorDeps["topUps"]>[0][];
   /** Key ids and keys that are to sign callbacks. */
   signers: [keyId: string, apiKey: string][];
+  /** What becomes of every code's message, and what was promised for it at most. */
+  outcome: Outcome | null;
+  promises: (number | undefined)[];
   /** What the next acceptance is refused with. */
   refuse(error: SluiceError): void;
   pass(ms: number): void;
@@ -42,7 +50,7 @@ export type TestDoor = {
 };
 
 /** Of the customer. */
-type CustomerRules = Pick<KeyOwner, "quietUntil" | "senders" | "plan">;
+type CustomerRules = Pick<KeyOwner, "quietUntil" | "senders" | "plan" | "showsOtp">;
 
 export function testDoor(
   create: (deps: DoorDeps) => DoorRoute[],
@@ -52,6 +60,8 @@ export function testDoor(
   const topUps: TestDoor["topUps"] = [];
   const signers: TestDoor["signers"] = [];
   const stored = new Map<string, StoredAnswer>();
+  const sealed = new Map<string, string>();
+  const promises: TestDoor["promises"] = [];
   const optedOut = new Set<string>();
   let nowMs = NOW_MS;
   let error: SluiceError | null = null;
@@ -104,7 +114,7 @@ export function testDoor(
         const hash = Buffer.alloc(0);
         const result = await run({ ...request, hash });
         const { status, body } = result as Written;
-        stored.set(request.key, { hash, status, answer: body ?? "" });
+        stored.set(request.key, { hash, status, answer: sealed.get(request.key) ?? body ?? "" });
         return { kind: "ran", result };
       },
       find: async () => null,
@@ -128,9 +138,23 @@ export function testDoor(
       keep: async (keyId, apiKey) => void signers.push([keyId, apiKey]),
     },
     priorityIsExpress,
+    otps: {
+      async send({ draft, payer, promiseMaxMs, answerOf, key }) {
+        promises.push(promiseMaxMs);
+        const { accepted } = await deps.accept({ payer, draft, fallback: null, kept: null, ...NOBODY });
+        const code = payer.showsOtp === true ? OTP_CODE : null;
+        const sent = { id: OTP_ID, expiresAtMs: 0, accepted, code };
+        if (key !== null) sealed.set(key.key, answerOf({ ...sent, code: code === null ? null : "sealed" }));
+        return { sent, rate: null };
+      },
+      openAnswer: ({ otpId }, text) => (otpId === OTP_ID && text === "sealed" ? OTP_CODE : null),
+    },
+    outcomes: { waitIn: (_, run) => run(async () => seen.outcome) },
   };
   const doors = create(deps).map((door) => ({ door, pattern: patternOf(door.path) }));
-  return {
+  const seen: TestDoor = {
+    outcome: null,
+    promises,
     drafts,
     topUps,
     signers,
@@ -168,7 +192,11 @@ export function testDoor(
       return { status: response.status, headers: response.headers, text: await response.text() };
     },
   };
+  return seen;
 }
+
+/** For a request of nobody in particular. */
+const NOBODY = { traceparent: "", isGone: neverGone };
 
 const patternOf = (path: string): RegExp =>
   new RegExp(`^${path.replaceAll(".", "\\.").replace(/:(\w+)/g, "(?<$1>[^/]+)")}$`);

@@ -1,6 +1,6 @@
 // What a door is: the published HTTP shape of another gateway, so that its clients move by changing a URL.
 // Owns what all doors share: reading the request, who the caller is, and that every refusal is answered in
-// the peer's form. Leaves the translation to one file a door, and which doors are open to doors.ts.
+// the peer's form. Leaves the translation to each door's files, and which doors are open to doors.ts.
 // Invariant: a key in a URL is read here and goes nowhere else; no answer may be cached.
 // Bound: BODY_BYTES_MAX bytes of a body.
 

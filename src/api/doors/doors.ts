@@ -3,14 +3,15 @@
 
 import type { Route } from "../route.ts";
 import type { DoorRoute } from "./door.ts";
-import { createJasminDoor, type JasminDeps } from "./jasmin.ts";
+import { createJasminDoor } from "./jasmin.ts";
+import type { JasminDeps } from "./jasmin-message.ts";
 import { createKannelDoor, type KannelDeps } from "./kannel.ts";
-import { createMessagesDoor } from "./messages.ts";
+import { createMessagesDoor, type MessagesDeps } from "./messages.ts";
 import { createSendSmsDoor, type SendSmsDeps } from "./send-sms.ts";
 import { createSmsDoor, type SmsDeps } from "./sms.ts";
 import { createTwilioDoor, type TwilioDeps } from "./twilio.ts";
 
-export type DoorDeps = KannelDeps & TwilioDeps & JasminDeps & SmsDeps & SendSmsDeps;
+export type DoorDeps = KannelDeps & TwilioDeps & JasminDeps & SmsDeps & SendSmsDeps & MessagesDeps;
 
 const DOORS = {
   twilio: createTwilioDoor,

@@ -49,7 +49,7 @@ test("a request is refused in the peer's words", async () => {
   expect(await post({ ...MESSAGE, to: "" })).toEqual(error(400, "missing required fields"));
   expect(await post({ ...MESSAGE, text: undefined })).toEqual(error(400, "missing required fields"));
   expect(await post({ ...MESSAGE, to: "12" })).toEqual(error(422, "phone is not a valid phone number."));
-  expect(await post({ ...MESSAGE, otp: true })).toEqual(error(422, "otp is not supported"));
+  expect(await post({ ...MESSAGE, otp: "yes" })).toEqual(invalid);
   const callback = { ...MESSAGE, dlr_callback_url: "https://a.example/" };
   expect(await post(callback)).toEqual(
     error(422, "callback_url needs a webhook secret, which this customer has not."),

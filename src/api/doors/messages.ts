@@ -21,9 +21,10 @@ import {
 } from "./door.ts";
 import { PeerRefusal, signIn, UUID } from "./door.ts";
 import { fieldsOf, queryOf, utf8Of } from "./fields.ts";
+import { answer, HEADERS, type OtpDoorDeps, sendOtp } from "./messages-otp.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
-export type MessagesDeps = SendingDeps & { reads: { pool: Pool } };
+export type MessagesDeps = SendingDeps & OtpDoorDeps & { reads: { pool: Pool } };
 
 export const createMessagesDoor = (deps: MessagesDeps): DoorRoute[] => [
   doorRoute({
@@ -57,14 +58,16 @@ async function sendMessage(deps: MessagesDeps, knock: Knock): Promise<Written> {
   const body = jsonOf(knock);
   if (body === undefined) throw refusal(400, "invalid request");
   holdOwn(body.client_id ?? undefined, owner, "invalid client_id");
-  if (flagOf(body.otp)) throw refusal(422, "otp is not supported");
+  const isOtp = flagOf(body.otp);
   const [to, from, text] = [textOf(body.to), textOf(body.from), textOf(body.text)];
-  if (to === null || text === null) throw refusal(400, "missing required fields");
+  if (to === null || (text === null && !isOtp)) throw refusal(400, "missing required fields");
   const reference = textOf(body.reference) ?? textOf(body.client_reference);
   if (reference !== null && isReferenceLong(reference)) throw refusal(400, "invalid request");
   const callbackUrl = textOf(body.dlr_callback_url);
   if (callbackUrl !== null && owner.webhook === undefined) throw unsendable([SECRET_MISSING]);
   const lane = flagOf(body.express) ? "express" : "normal";
+  // Without a text: with the one of the peer. Codes always go by the express lane.
+  if (text === null || isOtp) return sendOtp(deps, knock, owner, { to, from, text, reference, callbackUrl });
   const written = await send(deps, {
     arrival: knock,
     owner,
@@ -101,14 +104,6 @@ function flagOf(value: unknown): boolean {
 }
 
 // ---- answers ----
-
-const HEADERS = { "content-type": "application/json" };
-
-const answer = (status: number, value: unknown): Written => ({
-  status,
-  body: JSON.stringify(value),
-  headers: HEADERS,
-});
 
 const refusal = (status: number, error: string): PeerRefusal => new PeerRefusal(answer(status, { error }));
 

@@ -3,11 +3,12 @@
 
 import { type Static, Type } from "typebox";
 import type { UrlRules } from "../../core/callback-url.ts";
-import { type Draft, draftOf } from "../../core/draft.ts";
+import type { Draft } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { readUlid } from "../../core/id.ts";
 import { PHONE_CHARS_MAX, TEXT_CHARS_MAX, TEXT_PARTS_MAX } from "../../core/limits.ts";
-import { readCode, templateProblem, withCode } from "../../core/otp-code.ts";
+import { readCode } from "../../core/otp-code.ts";
+import { otpDraftOf } from "../../core/otp-draft.ts";
 import {
   OTP_LENGTH_DEFAULT,
   OTP_LENGTH_MAX,
@@ -209,33 +210,20 @@ type Send = Static<typeof SendBody>;
 
 const ttlMsOf = ({ ttl }: Send): number => (ttl === undefined ? OTP_TTL_DEFAULT_MS : ttl * 1_000);
 
-/**
- * An express message whose text has the placeholder, sized as with a code; worth sending for as long as the
- * code is right. @throws SluiceError validation_failed
- */
+/** @throws SluiceError validation_failed */
 function drafted(
   body: Send,
   owner: KeyOwner,
   { callbacks, now }: Pick<OtpRouteDeps, "callbacks" | "now">,
 ): Draft {
   const { phone, template = OTP_TEMPLATE_DEFAULT, length = OTP_LENGTH_DEFAULT } = body;
-  const result = draftOf(
-    {
-      phone,
-      text: withCode(template, "0".repeat(length)),
-      lane: "express",
-      from: null,
-      reference: null,
-      validForMs: ttlMsOf(body),
-      callbackUrl: null,
-    },
+  const none = { from: null, reference: null, callbackUrl: null };
+  const result = otpDraftOf(
+    { phone, text: template, length, ttlMs: ttlMsOf(body), ...none },
     { region: owner.region, callbacks, refuses: refusalsOf(owner, now) },
   );
-  const problem = templateProblem(template);
-  const misplaced: FieldError[] = problem === null ? [] : [{ field: "template", reason: problem }];
-  if (result.kind === "draft" && problem === null) return { ...result.draft, text: template };
-  const errors = result.kind === "draft" ? [] : result.errors.map(ofTemplate);
-  throw new SluiceError("validation_failed", { errors: [...errors, ...misplaced] });
+  if (result.kind === "draft") return result.draft;
+  throw new SluiceError("validation_failed", { errors: result.errors.map(ofTemplate) });
 }
 
 const ofTemplate = ({ field, reason }: FieldError): FieldError => ({
