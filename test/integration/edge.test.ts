@@ -18,6 +18,7 @@ import { declaredRoutes } from "../support/declared.ts";
 import { startEdge, type TestEdge } from "../support/edge.ts";
 import { freePort, freePorts } from "../support/ports.ts";
 import { head, rawAnswers, rawHttp } from "../support/raw-http.ts";
+import { until } from "../support/roles.ts";
 
 type Seen = { headers: IncomingHttpHeaders; body: string };
 type Behaviour = "answer" | "answer late" | "cut";
@@ -129,7 +130,7 @@ describe("a process that is gone", () => {
   test("before the request: unavailable with Retry-After, since nothing was stored; served again at once when it is back", async () => {
     upstream.closeAllConnections();
     upstream.close();
-    await sleep(50); // until nginx has noticed the closed connections
+    await sleep(500); // until nginx has noticed the closed connections
     const answer = await send();
     expect([answer.status, answer.headers.get("retry-after"), await codeOf(answer)]).toEqual([
       503,
@@ -217,7 +218,7 @@ test("stopping answers the requests under way, and accepts no more", async () =>
   const other = await startEdge(port);
   behaviour = "answer late";
   const underWay = fetch(`${other.url}/v1/sms/send`, { method: "POST", body: "{}" });
-  await sleep(100);
+  await until(() => seen.length === 1, "the request is under way");
   const [answer, byItself] = await Promise.all([underWay, other.end()]);
   expect([answer.status, byItself]).toEqual([200, true]);
   expect(await fetch(`${other.url}/health`).catch(() => "refused")).toBe("refused");

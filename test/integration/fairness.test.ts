@@ -10,7 +10,7 @@ import { heldCustomers, holdRecords } from "../../src/ledger/held.ts";
 import { makeCustomer, post, startIngest } from "../support/ingest-process.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { freePort } from "../support/ports.ts";
-import { createDownstream, type Downstream, until } from "../support/roles.ts";
+import { createDownstream, type Downstream, metricOf, until } from "../support/roles.ts";
 
 const BALANCE = 10_000_000;
 /** In a routes file: the operator A for all numbers. */
@@ -42,7 +42,7 @@ test("what a customer has beyond its share is held and sent from there, each mes
   const sender = await down.start("sender-normal", { customerQueueMax: 5 });
   const records = recordsOf(customer, 1_500);
   await accept(records);
-  await until(async () => (await sentOf(customer)) === records.length, "all are sent", 60_000, sender.log);
+  await until(async () => (await sentOf(customer)) === records.length, "all are sent", 120_000, sender.log);
   expect(await sender.count("sluice_sender_held_total")).toBeGreaterThan(0);
   expect(await sender.count("sluice_sender_unheld_total")).toBe(
     await sender.count("sluice_sender_held_total"),
@@ -51,7 +51,7 @@ test("what a customer has beyond its share is held and sent from there, each mes
   expect(await count(`wallet_ledger WHERE customer_id=${customer} AND op='capture'`)).toBe(records.length);
   expect(await count("outbox_held")).toBe(0);
   expect(await count(`messages WHERE customer_id=${customer} AND attempt>0`)).toBe(0);
-}, 120_000);
+}, 240_000);
 
 test("a customer with few messages passes a flood that was there before", async () => {
   const [flood, other] = [await insertCustomer(down.pool, BALANCE), await insertCustomer(down.pool, BALANCE)];
@@ -147,9 +147,14 @@ test("while a customer has held rows its next normal messages of their link join
       const answer = await post(`${ingest.url}/v1/sms/send`, apiKey, body);
       expect(answer.status).toBe(202);
     };
+    const untilKnown = (customers: number) =>
+      until(
+        async () => (await metricOf(ingest.healthUrl, "sluice_ingest_held_customers")) === customers,
+        `${customers} are known to have held rows`,
+      );
     await hold([laneRecord(flood.customerId)]);
     await hold([laneRecord(other.customerId)], "A B");
-    await Bun.sleep(2_500); // until the rows have waited, and two looks
+    await untilKnown(2);
     await send(flood.apiKey);
     await send(flood.apiKey, "express");
     await send(other.apiKey);
@@ -163,11 +168,11 @@ test("while a customer has held rows its next normal messages of their link join
     ]);
 
     await down.pool.write("DELETE FROM outbox_held");
-    await Bun.sleep(1_500);
+    await untilKnown(0);
     await send(flood.apiKey);
     expect(await count("outbox_held")).toBe(0);
     expect(await count("outbox WHERE lane='normal'")).toBe(2);
   } finally {
     await ingest.end();
   }
-}, 60_000);
+}, 180_000);
