@@ -52,15 +52,15 @@ beforeAll(async () => {
       ({ ok }) => ok,
       () => false,
     );
-  await until(isUp, "the admin API answers", 30_000);
-}, 60_000);
+  await until(isUp, "the admin API answers");
+}, 120_000);
 afterAll(async () => {
   await ingest.end();
   admin.kill("SIGTERM");
   await new Promise((resolve) => admin.once("exit", resolve));
   rmSync(folder, { recursive: true });
   await engines.drop();
-}, 30_000);
+}, 120_000);
 
 test("valid and invalid requests are answered as documented, and no money is lost or made", async () => {
   const { keys } = await makeCallers(engines.pool, CALLBACK_URL);
@@ -105,4 +105,4 @@ test("so are those of admins, whoever has no right to is refused, and no other c
   ]);
   expect(now).toEqual(others);
   await reconcileBooks(engines.pool);
-}, 60_000);
+}, 120_000);
