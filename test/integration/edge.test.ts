@@ -33,7 +33,7 @@ beforeAll(async () => {
   port = await freePort();
   upstream = await startUpstream();
   edge = await startEdge(port);
-}, 30_000);
+}, 120_000);
 beforeEach(() => {
   behaviour = "answer";
   seen = [];
@@ -42,7 +42,7 @@ afterAll(async () => {
   await edge.end();
   upstream.closeAllConnections();
   upstream.close();
-}, 30_000);
+}, 120_000);
 
 async function startUpstream(): Promise<Server> {
   const server = createServer((request, response) => {
@@ -196,7 +196,7 @@ test("starts as deploy/nginx/README.md says, also where stdout is a socket, as u
   try {
     const answers = () => fetch(`${url}/metrics`).catch(() => null);
     let answer = await answers();
-    for (let n = 0; n < 100 && answer === null && child.exitCode === null; n++) {
+    for (let n = 0; n < 600 && answer === null && child.exitCode === null; n++) {
       await sleep(50);
       answer = await answers();
     }
@@ -204,7 +204,7 @@ test("starts as deploy/nginx/README.md says, also where stdout is a socket, as u
     expect([answer.status, await codeOf(answer)]).toEqual([404, "not_found"]);
     const id = answer.headers.get("x-request-id") ?? "none";
     const logged = () => readFileSync(join(folder, "var/lib/sluice/nginx/edge.log"), "utf8");
-    for (let n = 0; n < 100 && !logged().includes(id); n++) await sleep(50); // nginx answers first
+    for (let n = 0; n < 600 && !logged().includes(id); n++) await sleep(50); // nginx answers first
     expect(logged()).toContain(id);
     expect((await fetch(`${url}/health`)).status).toBe(200);
   } finally {
@@ -212,7 +212,7 @@ test("starts as deploy/nginx/README.md says, also where stdout is a socket, as u
     await ended;
     rmSync(folder, { recursive: true, force: true });
   }
-}, 30_000);
+}, 120_000);
 
 test("stopping answers the requests under way, and accepts no more", async () => {
   const other = await startEdge(port);

@@ -64,7 +64,7 @@ const again = (route: Route, name: string, key: string | null) =>
 async function againWhenFree(route: Route, name: string, key: string | null) {
   for (let tries = 0; ; tries++) {
     const answer = await again(route, name, key);
-    if (answer.status !== 409 || tries === 20) return answer;
+    if (answer.status !== 409 || tries === 1_000) return answer;
     await Bun.sleep(10);
   }
 }
