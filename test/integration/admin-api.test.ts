@@ -44,7 +44,7 @@ beforeAll(async () => {
   const by = { pool, actor, id };
   writer = (await makeToken(by, { name: "sara", scope: "write" })).token;
   reader = (await makeToken(by, { name: "reza", scope: "read" })).token;
-  for (let n = 0; n < 400 && !(await fetch(`${url}/health`).catch(() => null))?.ok; n++) await sleep(25);
+  for (let n = 0; n < 2_400 && !(await fetch(`${url}/health`).catch(() => null))?.ok; n++) await sleep(25);
 });
 afterAll(async () => {
   child.kill("SIGTERM");

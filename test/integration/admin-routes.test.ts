@@ -60,7 +60,7 @@ beforeAll(async () => {
   tokens.writer = (await makeToken(by, { name: "sara", scope: "write" })).token;
   tokens.reader = (await makeToken(by, { name: "reza", scope: "read" })).token;
   await Promise.all([`${url}/health`, `http://127.0.0.1:${spec.healthPort}/ready`].map(untilOk));
-}, 30_000);
+}, 120_000);
 afterAll(async () => {
   await stopProcess(ingest, stateFolder);
   admin.kill("SIGTERM");
@@ -71,7 +71,7 @@ afterAll(async () => {
 const id = createIdFactory({ now: Date.now });
 
 async function untilOk(at: string): Promise<void> {
-  for (let n = 0; n < 800 && !(await fetch(at).catch(() => null))?.ok; n++) await sleep(25);
+  for (let n = 0; n < 2_400 && !(await fetch(at).catch(() => null))?.ok; n++) await sleep(25);
 }
 
 type Answer = { status: number; body: Record<string, unknown> };

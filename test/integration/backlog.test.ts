@@ -147,7 +147,7 @@ test("with MySQL away no old values are shown, and sampling continues when it is
       "SET @kill = CONCAT('KILL ', @holder); PREPARE kill_it FROM @kill; EXECUTE kill_it",
   );
   await until(async () => (await lines(one, "sluice_outbox_rows")).length === 0, "nothing is told");
-  await until(async () => (await lines(one, "sluice_outbox_rows")).length === 6, "it goes on", 15_000);
+  await until(async () => (await lines(one, "sluice_outbox_rows")).length === 6, "it goes on");
   await one.backlog.stop();
   await own.end();
 });

@@ -205,7 +205,7 @@ test("following a log leaves no `tail` process behind, however it ends", async (
     await new Promise((seen) => child.stdout.once("data", seen));
     expect(tailsOf(file)).toBe(1);
     child.kill(signal);
-    for (let i = 0; i < 50 && tailsOf(file) > 0; i++) await Bun.sleep(100);
+    for (let i = 0; i < 300 && tailsOf(file) > 0; i++) await Bun.sleep(100);
     expect(tailsOf(file)).toBe(0);
   }
 });

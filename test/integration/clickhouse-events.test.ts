@@ -22,10 +22,10 @@ let db: TestClickhouse;
 beforeAll(async () => {
   downstream = await createDownstream();
   db = await createTestClickhouse(downstream.config, { kafka: true });
-}, 60_000);
+}, 180_000);
 afterAll(async () => {
   await Promise.all([db.drop(), downstream.end()]);
-}, 60_000);
+}, 180_000);
 
 const lines = (rows: readonly object[]) => Buffer.from(rows.map((row) => JSON.stringify(row)).join("\n"));
 const count = async (sql: string) => Number((await db.clickhouse.query<{ n: string }>(sql))[0]?.n);
@@ -98,7 +98,7 @@ test("records delivered twice change no total; an unreadable record is kept and 
   await downstream.produce("wallet.ledger", "", entries);
   await until("SELECT count() AS n FROM wallet_ledger FINAL", 2);
   await until("SELECT sum(amount) AS n FROM mv_wallet_ledger_daily", 12);
-}, 60_000);
+}, 180_000);
 
 test("a table that no longer reads its topic is reattached, and continues at its group's offset", async () => {
   const jobs = { timers: systemTimers, metrics: createMetrics("relay"), log: createLog("test", "silent") };
@@ -134,7 +134,7 @@ test("a table that no longer reads its topic is reattached, and continues at its
     await watching.stop();
     await pool.end();
   }
-}, 120_000);
+}, 180_000);
 
 test("a table whose offset stands still while records wait is reattached; one that moves is left alone", async () => {
   const jobs = { timers: systemTimers, metrics: createMetrics("relay"), log: createLog("test", "silent") };
@@ -172,7 +172,7 @@ test("a table whose offset stands still while records wait is reattached; one th
     await watching.stop();
     await pool.end();
   }
-}, 90_000);
+}, 180_000);
 
 test("the tables that read Kafka follow their settings, and no other migration runs again", async () => {
   expect(await migrateClickhouse(db.config)).toEqual([]);
@@ -193,4 +193,4 @@ test("the tables that read Kafka follow their settings, and no other migration r
   } finally {
     await other.end();
   }
-}, 60_000);
+}, 180_000);

@@ -31,7 +31,7 @@ function start() {
 }
 
 async function answering(): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 1_200; tries++) {
     if (
       await fetch(`${api}ping`)
         .then((r) => r.ok)

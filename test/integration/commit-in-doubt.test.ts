@@ -29,7 +29,7 @@ const stored = async (customerId: number) =>
 async function settledWallet(customerId: number) {
   await ingest.end();
   const late = await startIngest(db.config, { leaseTtlMs: LEASE_TTL_MIN_MS });
-  for (let i = 0; i < 150; i++) {
+  for (let i = 0; i < 600; i++) {
     if ((await db.pool.query("SELECT 1 FROM credit_leases")).length === 0) break;
     await Bun.sleep(100);
   }
@@ -49,7 +49,7 @@ for (const when of ["before", "after"] as const) {
     expect(answer.status).toBe(202);
     expect(await stored(customerId)).toBe(2);
     expect(await settledWallet(customerId)).toEqual({ balance: 9_000, reserved: 1_000 });
-  }, 20_000);
+  }, 120_000);
 }
 
 for (const when of ["before", "after"] as const) {
@@ -60,7 +60,7 @@ for (const when of ["before", "after"] as const) {
     await happened;
     expect((await first).status).toBe(202);
     let second = await send(apiKey);
-    for (let i = 0; i < 80 && second.status === 503; i++) {
+    for (let i = 0; i < 300 && second.status === 503; i++) {
       await Bun.sleep(100);
       second = await send(apiKey);
     }
@@ -68,7 +68,7 @@ for (const when of ["before", "after"] as const) {
     expect((await send(apiKey)).status).toBe(402);
     expect(await stored(customerId)).toBe(2);
     expect(await settledWallet(customerId)).toEqual({ balance: 0, reserved: 1_000 });
-  }, 20_000);
+  }, 120_000);
 
   test(`a connection cut ${when} the server received a top-up's COMMIT: 503, and a repeat counts once`, async () => {
     const { apiKey, customerId } = await makeCustomer(db.config, 0);
@@ -84,7 +84,7 @@ for (const when of ["before", "after"] as const) {
       balance: 700,
     });
     expect(await settledWallet(customerId)).toEqual({ balance: 700, reserved: 0 });
-  }, 20_000);
+  }, 120_000);
 }
 
 test("MySQL away for longer than anyone waits: 503, and the books agree with what was stored", async () => {
@@ -102,7 +102,7 @@ test("MySQL away for longer than anyone waits: 503, and the books agree with wha
   proxy.mend();
   expect(await stored(customerId)).toBe(2);
   expect(await settledWallet(customerId)).toEqual({ balance: 9_000, reserved: 1_000 });
-}, 40_000);
+}, 120_000);
 
 test("a network that drops everything: 503 within 16 s, and the books agree with what was stored", async () => {
   const { apiKey, customerId } = await makeCustomer(db.config, 10_000);
@@ -116,4 +116,4 @@ test("a network that drops everything: 503 within 16 s, and the books agree with
   proxy.mend();
   const count = await stored(customerId);
   expect(await settledWallet(customerId)).toEqual({ balance: 10_000 - 500 * count, reserved: 500 * count });
-}, 60_000);
+}, 120_000);

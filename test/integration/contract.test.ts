@@ -56,15 +56,15 @@ beforeAll(async () => {
       ({ ok }) => ok,
       () => false,
     );
-  await until(isUp, "the admin API answers", 30_000);
-}, 60_000);
+  await until(isUp, "the admin API answers");
+}, 120_000);
 afterAll(async () => {
   await ingest.end();
   admin.kill("SIGTERM");
   await new Promise((resolve) => admin.once("exit", resolve));
   rmSync(folder, { recursive: true });
   await engines.drop();
-}, 30_000);
+}, 120_000);
 
 /** Runs it until `isEnough`, each time with another seed; nothing may be found. */
 async function fuzz(options: FuzzOptions, isEnough: (counts: Count[]) => boolean): Promise<Count[]> {
@@ -124,4 +124,4 @@ test("so are those of admins, whoever has no right to is refused, and no other c
   ]);
   expect(now).toEqual(others);
   await reconcileBooks(engines.pool);
-}, 60_000);
+}, 120_000);

@@ -18,7 +18,7 @@ beforeAll(async () => {
   await down.startOperator("A");
   await down.start("relay");
   sender = await down.start("sender-normal");
-}, 60_000);
+}, 120_000);
 afterAll(() => down.end());
 
 const packr = new Packr({ useRecords: false });
@@ -34,7 +34,7 @@ async function isSent({ id }: LaneRecord): Promise<boolean> {
 async function send(): Promise<LaneRecord> {
   const record = laneRecord(customerId);
   await acceptMessages(down.pool, [record]);
-  await until(() => isSent(record), "it is sent", 20_000, sender.log);
+  await until(() => isSent(record), "it is sent", 30_000, sender.log);
   return record;
 }
 /** The records of one customer, and this key's, are in one partition. */
@@ -51,7 +51,7 @@ const POISON: readonly (readonly [Buffer, string])[] = [
 test("records that can't be decoded become dead letters as they came, and what follows in their partition is sent", async () => {
   for (const [value] of POISON) await produce(value);
   await send();
-  await until(async () => (await dead()) === POISON.length, "all are counted", 20_000, sender.log);
+  await until(async () => (await dead()) === POISON.length, "all are counted", 30_000, sender.log);
   const kept = await letters();
   expect(kept.map(({ source, reason, payload }) => [source, reason, payload])).toEqual(
     POISON.map(([value, reason]) => ["record", reason, value]),
@@ -62,7 +62,7 @@ test("records that can't be decoded become dead letters as they came, and what f
   sender = await down.start("sender-normal");
   await send();
   expect(await dead()).toBe(0); // their offsets had passed
-}, 90_000);
+}, 120_000);
 
 test("a sender that was killed before it stored their offsets reads them again, and each is still one letter", async () => {
   const before = await letters();
@@ -72,7 +72,7 @@ test("a sender that was killed before it stored their offsets reads them again, 
   await until(async () => (await dead()) === POISON.length, "all are read again", 40_000, sender.log);
   await send();
   expect(await letters()).toEqual(before);
-}, 90_000);
+}, 120_000);
 
 test("a requeued record is sent once, although its own record comes too; once it is sent, its letter does nothing", async () => {
   expect(await sender.end()).toBe(0);
@@ -91,11 +91,11 @@ test("a requeued record is sent once, although its own record comes too; once it
   const requeued = await requeueLetter(down.pool, await keep());
   expect(requeued).toEqual({ kind: "requeued", into: "outbox", messages: [record.id], over: [] });
   sender = await down.start("sender-normal");
-  await until(() => isSent(record), "it is sent", 20_000, sender.log);
+  await until(() => isSent(record), "it is sent", 30_000, sender.log);
   await until(
     async () => (await sender.count("sluice_sender_skipped_total")) >= 1,
     "the other record is skipped",
-    20_000,
+    30_000,
     sender.log,
   );
   expect(down.received("A").filter((id) => id === record.id)).toEqual([record.id]);
@@ -105,4 +105,4 @@ test("a requeued record is sent once, although its own record comes too; once it
     over: [{ id: record.id, why: "sent: an operator took it" }],
   });
   expect((await letters()).at(-1)?.id).toBe(id);
-}, 90_000);
+}, 120_000);

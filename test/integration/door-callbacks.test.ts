@@ -38,7 +38,7 @@ beforeAll(async () => {
     startIngest(down.config, { ...PRIVATE, doors: "twilio,kannel,jasmin" }),
     startReceiver((call, response) => answer(call, response)),
   ]);
-}, 60_000);
+}, 120_000);
 beforeEach(async () => {
   answer = acknowledge;
   receiver.calls.length = 0;
@@ -70,7 +70,7 @@ const taken = (): Outcome => ({
   atMs: Date.now(),
 });
 const called = (calls: number) =>
-  until(() => receiver.calls.length >= calls, `${calls} calls`, 10_000, role.log);
+  until(() => receiver.calls.length >= calls, `${calls} calls`, 30_000, role.log);
 type Row = { state: string; attempts: number; code: number; error: string | null; calls: string };
 const delivery = async (): Promise<Row | undefined> => {
   const [row] = await down.pool.query<Row[]>(
@@ -86,7 +86,7 @@ const settled = async (state: string, attempts: number) => {
       return row?.state === state && row.attempts === attempts;
     },
     `${state} after ${attempts}`,
-    10_000,
+    30_000,
     role.log,
   );
   return delivery();
@@ -212,11 +212,11 @@ test("an endpoint that fails gets one call at a time, whether or not its custome
     return row?.failures ?? 0;
   };
   await sent(taken);
-  await until(async () => (await failures()) >= 5, "it fails", 10_000, role.log);
+  await until(async () => (await failures()) >= 5, "it fails", 30_000, role.log);
   const before = receiver.calls.length;
   expect(before).toBeLessThanOrEqual(12);
   const known = await failures();
   await dueNow();
-  await until(async () => (await failures()) > known, "it is probed", 10_000, role.log);
+  await until(async () => (await failures()) > known, "it is probed", 30_000, role.log);
   expect(receiver.calls.length).toBe(before + 1);
 });

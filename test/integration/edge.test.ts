@@ -18,6 +18,7 @@ import { declaredRoutes } from "../support/declared.ts";
 import { startEdge, type TestEdge } from "../support/edge.ts";
 import { freePort, freePorts } from "../support/ports.ts";
 import { head, rawAnswers, rawHttp } from "../support/raw-http.ts";
+import { until } from "../support/roles.ts";
 
 type Seen = { headers: IncomingHttpHeaders; body: string };
 type Behaviour = "answer" | "answer late" | "cut";
@@ -32,7 +33,7 @@ beforeAll(async () => {
   port = await freePort();
   upstream = await startUpstream();
   edge = await startEdge(port);
-}, 30_000);
+}, 120_000);
 beforeEach(() => {
   behaviour = "answer";
   seen = [];
@@ -41,7 +42,7 @@ afterAll(async () => {
   await edge.end();
   upstream.closeAllConnections();
   upstream.close();
-}, 30_000);
+}, 120_000);
 
 async function startUpstream(): Promise<Server> {
   const server = createServer((request, response) => {
@@ -129,7 +130,7 @@ describe("a process that is gone", () => {
   test("before the request: unavailable with Retry-After, since nothing was stored; served again at once when it is back", async () => {
     upstream.closeAllConnections();
     upstream.close();
-    await sleep(50); // until nginx has noticed the closed connections
+    await sleep(500); // until nginx has noticed the closed connections
     const answer = await send();
     expect([answer.status, answer.headers.get("retry-after"), await codeOf(answer)]).toEqual([
       503,
@@ -195,7 +196,7 @@ test("starts as deploy/nginx/README.md says, also where stdout is a socket, as u
   try {
     const answers = () => fetch(`${url}/metrics`).catch(() => null);
     let answer = await answers();
-    for (let n = 0; n < 100 && answer === null && child.exitCode === null; n++) {
+    for (let n = 0; n < 600 && answer === null && child.exitCode === null; n++) {
       await sleep(50);
       answer = await answers();
     }
@@ -203,7 +204,7 @@ test("starts as deploy/nginx/README.md says, also where stdout is a socket, as u
     expect([answer.status, await codeOf(answer)]).toEqual([404, "not_found"]);
     const id = answer.headers.get("x-request-id") ?? "none";
     const logged = () => readFileSync(join(folder, "var/lib/sluice/nginx/edge.log"), "utf8");
-    for (let n = 0; n < 100 && !logged().includes(id); n++) await sleep(50); // nginx answers first
+    for (let n = 0; n < 600 && !logged().includes(id); n++) await sleep(50); // nginx answers first
     expect(logged()).toContain(id);
     expect((await fetch(`${url}/health`)).status).toBe(200);
   } finally {
@@ -211,13 +212,13 @@ test("starts as deploy/nginx/README.md says, also where stdout is a socket, as u
     await ended;
     rmSync(folder, { recursive: true, force: true });
   }
-}, 30_000);
+}, 120_000);
 
 test("stopping answers the requests under way, and accepts no more", async () => {
   const other = await startEdge(port);
   behaviour = "answer late";
   const underWay = fetch(`${other.url}/v1/sms/send`, { method: "POST", body: "{}" });
-  await sleep(100);
+  await until(() => seen.length === 1, "the request is under way");
   const [answer, byItself] = await Promise.all([underWay, other.end()]);
   expect([answer.status, byItself]).toEqual([200, true]);
   expect(await fetch(`${other.url}/health`).catch(() => "refused")).toBe("refused");

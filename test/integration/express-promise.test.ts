@@ -11,7 +11,7 @@ import {
   startIngest,
   type TestCustomer,
 } from "../support/ingest-process.ts";
-import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
+import { createDownstream, type Downstream, metricOf, type Role, until } from "../support/roles.ts";
 
 let db: TestDatabase;
 let ingest: IngestProcess;
@@ -35,16 +35,31 @@ afterAll(async () => {
   await db.drop();
 });
 
-/** A sender that says this, again and again, until the test ends; resolves when ingest has read it. */
+/** Until ingest has looked at the lanes once more: a look that ends now may have begun before. */
+async function untilLooked(): Promise<void> {
+  for (let looks = 0; looks < 2; looks++) {
+    const fromMs = performance.now();
+    const hasLooked = async () => {
+      const sinceMs = performance.now() - fromMs; // before the age is told, so that it isn't too long
+      return (await metricOf(ingest.healthUrl, "sluice_job_age_seconds", '"lanes"')) * 1_000 < sinceMs;
+    };
+    await until(hasLooked, "ingest looks at the lanes");
+  }
+}
+/**
+ * A sender that says this, again and again, until the test ends; resolves when ingest has read it. What was
+ * accepted before waits no longer.
+ */
 async function senderSays(waitMs: number): Promise<void> {
   clearInterval(saying);
   await said;
+  await db.pool.query("DELETE FROM outbox");
   const say = () => reportSender(db.pool, { lane: "express", instance: "s-1", waitMs });
   await say();
   saying = setInterval(() => {
     said = said.then(say).catch(() => undefined);
   }, 300);
-  await Bun.sleep(1_500);
+  await untilLooked();
 }
 type Fields = Record<string, unknown>;
 const sendTo = ({ url }: IngestProcess, { apiKey }: TestCustomer, fields: Fields) =>
@@ -68,10 +83,9 @@ test("a slower lane gets a later guaranteed_by, and the usual one again when it 
   const slow = await promisedMs();
   expect(slow).toBeGreaterThan(9_000);
   expect(slow).toBeLessThanOrEqual(11_000);
-  await db.pool.query("DELETE FROM outbox");
   await senderSays(100);
   expect(await promisedMs()).toBeLessThanOrEqual(5_000);
-}, 30_000);
+}, 120_000);
 
 test("when even the largest promise can't be kept the answer is 503 lane_saturated, says what could be promised, and costs nothing", async () => {
   await senderSays(20_000);
@@ -85,7 +99,7 @@ test("when even the largest promise can't be kept the answer is 503 lane_saturat
     promise_max_s: 30,
   });
   expect(await db.pool.query("SELECT COUNT(*) AS n FROM messages")).toEqual(stored);
-}, 30_000);
+}, 120_000);
 
 test("with fallback normal it is accepted as a normal message instead, at that price and without a promise", async () => {
   await senderSays(20_000);
@@ -96,7 +110,7 @@ test("with fallback normal it is accepted as a normal message instead, at that p
   expect(body.guaranteed_by).toBeUndefined();
   const [row] = await db.pool.query("SELECT lane, guaranteed_by FROM messages WHERE id=?", [body.id]);
   expect(row).toEqual({ lane: "normal", guaranteed_by: null });
-}, 30_000);
+}, 120_000);
 
 test("a fallback is only for express, and only to normal", async () => {
   for (const fields of [{ type: "normal", fallback: "normal" }, { fallback: "express" }]) {
@@ -111,15 +125,14 @@ test("rows that wait in the outbox count, and so does a sender that says nothing
   await db.pool.query(
     "INSERT INTO outbox (lane,run_at,payload) VALUES ('express',NOW(3) - INTERVAL 5 SECOND,x'90')",
   );
-  await Bun.sleep(1_500); // what the last test's sender said is forgotten
+  await untilLooked(); // what the last test's sender said is forgotten
   await until(async () => (await promisedMs()) > 10_000, "the rows count");
-  await db.pool.query("DELETE FROM outbox");
   await senderSays(50);
   clearInterval(saying);
   await said;
   await db.pool.query("UPDATE lane_senders SET renewed_at=NOW(3) - INTERVAL 40 SECOND");
   await until(async () => (await send()).status === 503, "its silence counts");
-}, 30_000);
+}, 120_000);
 
 test("a customer whose own express messages are held can't be promised what others can", async () => {
   await senderSays(100);
@@ -133,7 +146,7 @@ test("a customer whose own express messages are held can't be promised what othe
   customer = other;
   await db.pool.query("DELETE FROM outbox"); // of those that were accepted until then
   await until(async () => (await promisedMs()) <= 5_000, "they don't count for others");
-}, 30_000);
+}, 120_000);
 
 describe("with a real sender", () => {
   const OPERATORS = ["A", "B", "C"] as const;
@@ -148,7 +161,7 @@ describe("with a real sender", () => {
     sender = await down.start("sender-express");
     own = await startIngest(down.config);
     payer = await makeCustomer(down.config, 10_000_000);
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => {
     await own.end();
     await down.end();
@@ -167,7 +180,7 @@ describe("with a real sender", () => {
   };
   /** Sends express until that is the status of the answer. */
   const answers = (status: number) =>
-    until(async () => (await sendTo(own, payer, {})).status === status, `a ${status}`, 20_000, sender.log);
+    until(async () => (await sendTo(own, payer, {})).status === status, `a ${status}`, 30_000, sender.log);
 
   test("while all operators refuse, nothing is promised soon: 503, or normal by its fallback; what was promised is refunded", async () => {
     expect((await sendTo(own, payer, {})).status).toBe(202);
@@ -189,13 +202,13 @@ describe("with a real sender", () => {
 
   test("once operators take messages, the usual time is promised again, though nothing was accepted meanwhile", async () => {
     await Promise.all(OPERATORS.map((name) => down.behave(name, "fast")));
-    await until(async () => (await promiseS()) === 5, "the usual promise", 20_000, sender.log);
+    await until(async () => (await promiseS()) === 5, "the usual promise", 30_000, sender.log);
     const answer = await sendTo(own, payer, {});
     expect(answer.status).toBe(202);
     const { id } = (await answer.json()) as { id: string };
-    await until(async () => (await statuses(`id='${id}'`))[0] === "sent", "it is sent", 10_000, sender.log);
+    await until(async () => (await statuses(`id='${id}'`))[0] === "sent", "it is sent", 30_000, sender.log);
     // Now they are known to take messages, and what they refused before is too long ago to count.
     expect(await promiseS()).toBe(5);
     expect((await sendTo(own, payer, {})).status).toBe(202);
-  }, 60_000);
+  }, 120_000);
 });

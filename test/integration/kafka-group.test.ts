@@ -19,7 +19,7 @@ test("a group that never was has no members and no offsets", async () => {
       if (/Kafka's error 1[456]$/.test(error.message)) return null;
       throw error;
     });
-  await until(async () => (await asked()) !== null, "the group has a coordinator", 30_000);
+  await until(async () => (await asked()) !== null, "the group has a coordinator");
   expect(await asked()).toEqual({ state: "Dead", members: [] });
   expect([...(await storedOffsets(broker(), "nobody", "nothing"))]).toEqual([]);
 });

@@ -19,7 +19,7 @@ beforeAll(async () => {
   const through = { mysqlPort: proxy.port };
   await Promise.all(["A", "B", "C"].map((name) => down.startOperator(name as "A", "fast")));
   [sender] = await Promise.all([down.start("sender-normal", through), down.start("relay", through)]);
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await down.end();
   proxy.close();
@@ -60,7 +60,7 @@ for (const when of ["before", "after"] as const) {
       await acceptMessages(down.pool, records);
       await cut;
       await expectSentOnce();
-    }, 60_000);
+    }, 120_000);
   }
 }
 
@@ -74,4 +74,4 @@ test("all connections are cut again and again under traffic", async () => {
     proxy.mend();
   }
   await expectSentOnce();
-}, 90_000);
+}, 120_000);

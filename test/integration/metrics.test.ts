@@ -94,13 +94,13 @@ async function traffic(): Promise<void> {
   await until(
     async () => (await sender.count("sluice_sender_sent_total")) >= SENT / 2,
     "normal messages are sent",
-    20_000,
+    30_000,
     sender.log,
   );
   await until(
     async () => (await express.count("sluice_sender_sent_total")) >= SENT / 2,
     "express messages are sent",
-    20_000,
+    30_000,
     express.log,
   );
   // Until the relay has sampled the backlog after everything was read.

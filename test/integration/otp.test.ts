@@ -41,7 +41,7 @@ beforeAll(async () => {
   customer = await shownTo(OPENING);
   await Promise.all([down.startOperator("A", "fast"), down.start("relay")]);
   sender = await down.start("sender-express", SECRET);
-}, 90_000);
+}, 120_000);
 afterAll(async () => {
   await Promise.all(ingests.map((ingest) => ingest.end()));
   await pool.end();
@@ -81,7 +81,7 @@ const rowOf = async (id: string): Promise<Row> => {
   return (await pool.query<Row[]>(sql, [id]))[0] as Row;
 };
 const untilSent = (id: string) =>
-  until(async () => (await rowOf(id)).status === "sent", `${id} is sent`, 20_000, sender.log);
+  until(async () => (await rowOf(id)).status === "sent", `${id} is sent`, 30_000, sender.log);
 const balanceOf = async ({ customerId }: TestCustomer): Promise<number> => {
   const rows = await pool.query<{ left_over: number }[]>(
     "SELECT w.balance + COALESCE((SELECT SUM(granted - spent) FROM credit_leases WHERE customer_id = " +
@@ -114,7 +114,7 @@ describe("a code", () => {
     expect([codeOf(again), again.body.otp_status]).toEqual(["otp_over", "verified"]);
     await untilSent(body.message_id);
     expect(down.received("A").some((line) => line.includes(body.message_id))).toBe(true);
-  }, 30_000);
+  }, 120_000);
 
   test("is typed in Persian digits as well", async () => {
     const { body } = await send({ length: 4 });
@@ -219,7 +219,7 @@ describe("with an Idempotency-Key", () => {
     expect(codeOf(other)).toBe("idempotency_key_reused");
     await untilSent(first.body.message_id);
     await holdNowhere(first.body.otp_code);
-  }, 30_000);
+  }, 120_000);
 });
 
 /** Asserts that no table, topic or log has the code in the clear. */
@@ -261,7 +261,7 @@ describe("secrecy", () => {
       const answer = await fetch(`${ingests[0]?.url}${path}`, { headers });
       expect(await answer.text()).not.toContain(body.otp_code);
     }
-  }, 40_000);
+  }, 120_000);
 
   test("a message whose record was lost is queued again with its code", async () => {
     await sender.end();
@@ -278,7 +278,7 @@ describe("secrecy", () => {
     await untilSent(body.message_id);
     expect(down.received("A").filter((line) => line.includes(body.message_id))).toHaveLength(1);
     expect((await rowOf(body.message_id)).sealed_code).toBeNull();
-  }, 40_000);
+  }, 120_000);
 
   test("a sender without the secret submits nothing: the message expires and is refunded", async () => {
     await sender.end();
@@ -297,7 +297,7 @@ describe("secrecy", () => {
     expect(down.received("A").some((line) => line.includes(body.message_id))).toBe(false);
     await sender.end();
     sender = await down.start("sender-express", SECRET);
-  }, 60_000);
+  }, 120_000);
 
   test("an ingest process without the secret sends no codes, and says so", async () => {
     const ingest = await startIngest(down.config);
@@ -305,7 +305,7 @@ describe("secrecy", () => {
     expect([answer.status, answer.headers.get("retry-after")]).toEqual([503, "60"]);
     expect(((await answer.json()) as { code: string }).code).toBe("unavailable");
     await ingest.end();
-  }, 30_000);
+  }, 120_000);
 });
 
 describe("limits, counted over both processes", () => {

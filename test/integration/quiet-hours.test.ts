@@ -41,7 +41,7 @@ beforeAll(async () => {
     4_000,
     api.ingest.log,
   );
-}, 60_000);
+}, 120_000);
 afterEach(async () => {
   await reconcileBooks(pool);
   // No relay runs here: what stays in the outbox would make the express lane look slow.
@@ -157,7 +157,7 @@ test("a change to a time within quiet hours means their end; without them what w
     String(id),
   ]);
   expect(await rowOf(id)).toMatchObject({ status: "queued" });
-}, 20_000);
+}, 120_000);
 
 test("a customer with a list of sender ids may use only these, in sends, batches and previews", async () => {
   const { customerId } = api.customer;
@@ -178,4 +178,4 @@ test("a customer with a list of sender ids may use only these, in sends, batches
     expect((await sent({ from })).code).toBeUndefined();
   await clearSenders(pool, customerId);
   await until(async () => !(await isKnown()), "the list is gone", 4_000, api.ingest.log);
-}, 20_000);
+}, 120_000);

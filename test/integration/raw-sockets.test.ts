@@ -9,6 +9,7 @@ import { post } from "../support/ingest-process.ts";
 import { head, rawAnswers, rawHttp, type RawAnswer, sendAndLeave } from "../support/raw-http.ts";
 import { type RawCase, rawCases, requestBytes, type Want } from "../support/raw-cases.ts";
 import { type Api, startApi } from "../support/refusals.ts";
+import { until } from "../support/roles.ts";
 import { smugglingForms } from "../support/smuggling.ts";
 
 const PRICE = 500;
@@ -17,11 +18,11 @@ let edge: TestEdge;
 beforeAll(async () => {
   api = await startApi();
   edge = await startEdge(Number(new URL(api.ingest.url).port));
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await edge.end();
   await api.stop();
-}, 30_000);
+}, 120_000);
 
 async function balance(): Promise<number> {
   const wallet = JSON.parse((await api.ask("/v1/wallet")).text) as { balance: number };
@@ -152,7 +153,7 @@ describe("clients that leave", () => {
     const repeat = () => post(`${edge.url}/v1/sms/send`, api.customer.apiKey, request.body, key);
     let again = await repeat();
     // A busy machine may still be at the first one.
-    for (let tries = 1; again.status === 409 && tries < 50; tries++) {
+    for (let tries = 1; again.status === 409 && tries < 300; tries++) {
       await Bun.sleep(100);
       again = await repeat();
     }
@@ -199,11 +200,12 @@ describe("the edge", () => {
 
   test("logs each of its own refusals under the request id that the client got", async () => {
     const answer = await rawHttp(edge.url, [head("SEND", "/v1/sms/send", {})]);
-    await sleep(50);
+    const id = answer.headers.get("x-request-id") ?? "?";
+    await until(() => edge.log().includes(id), "it is logged");
     const line = edge
       .log()
       .split("\n")
-      .find((each) => each.includes(answer.headers.get("x-request-id") ?? "?"));
+      .find((each) => each.includes(id));
     expect(JSON.parse(line ?? "{}")).toMatchObject({ role: "edge", status: 405, client: "127.0.0.1" });
   });
 });

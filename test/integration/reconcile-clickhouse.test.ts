@@ -191,7 +191,7 @@ describe("reconcile --resend", () => {
   test("a tail that ClickHouse reads while it is watched counts as on its way", async () => {
     await ageAll(pool);
     await pool.query("DELETE FROM outbox WHERE lane='events'");
-    const watched = reconcile({ pool, clickhouse: upFor(3_600) }, { confirmMs: 1_500 });
+    const watched = reconcile({ pool, clickhouse: upFor(3_600) }, { confirmMs: 4_000 });
     await sleep(700);
     await delivered();
     expect(await watched).toMatchObject({ kind: "clean", pending: { entries: 7, statuses: 0 } });

@@ -189,12 +189,15 @@ describe("snapshots and partition DDL", () => {
   test("as many snapshots as there are places run at once, and no more", async () => {
     const many = createPool(engines.config, { connections: SLOTS + 1 });
     let running = 0;
+    const oneIsRefused = Promise.withResolvers<void>();
     const one = () =>
       inSnapshot(many, { maxMs: 10_000, waitS: 0 }, async () => {
         running++;
-        await sleep(500);
+        await oneIsRefused.promise;
       });
-    const results = await Promise.allSettled(Array.from({ length: SLOTS + 1 }, one));
+    const snapshots = Array.from({ length: SLOTS + 1 }, one);
+    for (const snapshot of snapshots) snapshot.catch(() => oneIsRefused.resolve());
+    const results = await Promise.allSettled(snapshots);
     expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(SLOTS);
     expect(running).toBe(SLOTS);
     await many.end();

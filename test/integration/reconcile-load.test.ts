@@ -39,7 +39,7 @@ beforeAll(async () => {
     await downstream.startOperator(name, name === "A" ? "flaky" : "default");
   relay = await downstream.start("relay", { clickhouseDatabase, reconcileCycleMs: 1_000 });
   for (const name of ["sender-normal", "sender-express"] as const) await downstream.start(name);
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await ingest.end();
   await pool.end();
@@ -95,7 +95,7 @@ test("the relay's background check cycles through the same books, and finds noth
   await until(async () => (await turns()) > 0, "a turn", 60_000, relay.log);
   expect(await relay.count("sluice_reconcile_cycle_drifts")).toBe(0);
   expect(await relay.count("sluice_reconcile_failed_total")).toBe(0);
-}, 90_000);
+}, 120_000);
 
 test("what ClickHouse lost is back after --resend", async () => {
   // Looks as if the events of the last minutes had been dropped on the way.
@@ -114,4 +114,4 @@ test("what ClickHouse lost is back after --resend", async () => {
     30_000,
   );
   expect(sent + (await relay.count("sluice_reconcile_resent_total"))).toBeGreaterThan(300);
-}, 60_000);
+}, 120_000);

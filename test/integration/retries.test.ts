@@ -17,7 +17,7 @@ beforeAll(async () => {
   await Promise.all(OPERATORS.map((name) => down.startOperator(name, "refusing")));
   await Promise.all([down.start("relay"), down.start("sender-express")]);
   sender = await down.start("sender-normal");
-}, 60_000);
+}, 120_000);
 afterAll(() => down.end());
 
 const behave = (profile: "refusing" | "fast") =>
@@ -56,7 +56,7 @@ test("a message that every operator refuses for now is tried until it expires, a
   expect(await closesOf(record)).toEqual(["refund"]);
   expect(takenBy(record)).toEqual([]);
   expect(await sender.count("sluice_sender_expired_total")).toBe(1);
-}, 60_000);
+}, 120_000);
 
 test("an express message is tried until its promise, and refunded before it", async () => {
   const guaranteedByMs = Date.now() + 8_000;
@@ -66,7 +66,7 @@ test("an express message is tried until its promise, and refunded before it", as
   expect(row.attempt).toBeGreaterThanOrEqual(2);
   expect(row.updated_at.getTime()).toBeLessThanOrEqual(guaranteedByMs);
   expect(await closesOf(record)).toEqual(["refund"]);
-}, 60_000);
+}, 120_000);
 
 test("a message that was refused for a while is sent at its next attempt, and captured once", async () => {
   const record = await send({});
@@ -75,7 +75,7 @@ test("a message that was refused for a while is sent at its next attempt, and ca
   await untilStatus(record, "sent");
   expect(takenBy(record)).toHaveLength(1);
   expect(await closesOf(record)).toEqual(["capture"]);
-}, 60_000);
+}, 120_000);
 
 test("express whose answer is lost goes to another operator if its customer wants that: it may be taken twice, and is paid once", async () => {
   await behave("fast");
@@ -98,7 +98,7 @@ test("express whose answer is lost goes to another operator if its customer want
     { operator: "A" },
   ]);
   await behave("fast");
-}, 60_000);
+}, 120_000);
 
 test("a message whose time is over before a sender reads it is not submitted, though operators would take it", async () => {
   const [over, valid] = [await send({ validUntilMs: Date.now() - 1 }), await send({})];
@@ -107,4 +107,4 @@ test("a message whose time is over before a sender reads it is not submitted, th
   expect(await rowOf(over)).toMatchObject({ attempt: 0, last_error: "not sent while it was valid" });
   expect(takenBy(over)).toEqual([]);
   expect(await closesOf(over)).toEqual(["refund"]);
-}, 60_000);
+}, 120_000);

@@ -27,7 +27,7 @@ beforeAll(async () => {
   operators = await Promise.all(["A", "B", "C"].map((name) => down.startOperator(name as "A")));
   await down.start("relay");
   sender = await down.start("sender-normal");
-}, 60_000);
+}, 120_000);
 afterAll(() => down.end());
 
 const accepted: string[] = [];
@@ -87,14 +87,14 @@ test("operators that accept everything and then hang: their messages are unknown
   const before = taken().length;
   for (const { pid } of operators) process.kill(pid, "SIGSTOP");
   await accept(300);
-  await until(async () => (await countOf("'unknown'")) > 0, "answers are given up", 20_000, sender.log);
+  await until(async () => (await countOf("'unknown'")) > 0, "answers are given up", 30_000, sender.log);
   for (const { pid } of operators) process.kill(pid, "SIGCONT"); // they take what waits in their sockets
   await untilSettled(60_000);
   await until(() => taken().length > before, "operators have taken what they were given");
   const statuses = [...(await expectExact()).values()];
   expect(statuses.filter((status) => status === "unknown").length).toBeGreaterThan(0);
   expect(statuses.filter((status) => status === "sent").length).toBeGreaterThan(50);
-}, 120_000);
+}, 180_000);
 
 test("offsets set back to the beginning: every record is read again, and nothing is sent again", async () => {
   await accept(500);
@@ -106,13 +106,13 @@ test("offsets set back to the beginning: every record is read again, and nothing
   await until(
     async () => (await sender.count("sluice_sender_skipped_total")) >= accepted.length,
     "all records are read again",
-    20_000,
+    30_000,
     sender.log,
   );
   expect(await sender.count("sluice_sender_sent_total")).toBe(0);
   expect(taken().length).toBe(before);
   await expectExact();
-}, 90_000);
+}, 120_000);
 
 test("senders that join and die in the middle of batches: each message is settled once, and only those of the dead sender are unknown", async () => {
   const feeding = { on: true };
@@ -129,7 +129,7 @@ test("senders that join and die in the middle of batches: each message is settle
   await until(
     async () => (await second.count("sluice_sender_sent_total")) > 0,
     "the second one sends",
-    20_000,
+    60_000,
     second.log,
   );
   await until(() => sender.log().includes("partitions assigned or revoked"), "it is logged");
@@ -141,14 +141,19 @@ test("senders that join and die in the middle of batches: each message is settle
   // Its partitions move when its session expires, its messages when its claims do.
   await untilSettled(SESSION_MS + CLAIM_TTL_MS + 20_000);
   await expectExact();
-}, 150_000);
+}, 240_000);
 
 test("a sender that sleeps longer than its session and its claims: another takes over, its late outcomes agree with what operators hold, it joins again, and nothing is sent twice", async () => {
   const second = await down.start("sender-normal", { healthPort: await freePort() });
-  await until(async () => {
-    await accept(100);
-    return (await second.count("sluice_sender_sent_total")) > 0;
-  }, "both send");
+  await until(
+    async () => {
+      await accept(100);
+      return (await second.count("sluice_sender_sent_total")) > 0;
+    },
+    "both send",
+    60_000,
+    second.log,
+  );
   for (let held = 0; held === 0; ) {
     await accept(1_500);
     await until(async () => (await sender.count("sluice_sender_unsettled")) > 0, "it holds some");
@@ -164,7 +169,7 @@ test("a sender that sleeps longer than its session and its claims: another takes
   await until(
     async () => (await sender.count("sluice_sender_unsettled")) === 0,
     "it has handed in what it held",
-    20_000,
+    30_000,
     sender.log,
   );
   const read = await sender.count("sluice_sender_read_total");
@@ -179,4 +184,4 @@ test("a sender that sleeps longer than its session and its claims: another takes
   );
   await untilSettled();
   await expectExact();
-}, 180_000);
+}, 400_000);

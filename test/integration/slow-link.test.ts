@@ -34,7 +34,7 @@ beforeEach(async () => {
   writeFileSync(routesFile, `operators:\n${operator("A", "+98912", 4)}${operator("B", "+98935", 96)}`);
   await Promise.all([down.startOperator("A", "fast"), down.startOperator("B", "fast")]);
   await answerAfter("800ms");
-}, 60_000);
+}, 120_000);
 afterEach(() => down.end());
 afterAll(() => rmSync(folder, { recursive: true }));
 

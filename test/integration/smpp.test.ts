@@ -55,7 +55,7 @@ beforeAll(async () => {
     down.start("dlr", { routesFile }),
     down.start("relay"),
   ]);
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await down.end();
   await operator.stop();
@@ -123,7 +123,7 @@ test("messages of one part and of several are taken once, part by part, charged,
     expect([status, own.length, operator_message_id]).toEqual(["delivered", parts, own[0] as string]);
   }
   expect(await captured(records)).toBe(records.reduce((sum, { cost }) => sum + cost, 0));
-}, 90_000);
+}, 120_000);
 
 test("a link that is cut again and again in the middle of a window: nothing is sent twice, nothing stays behind", async () => {
   profile = { ...PROFILES.drops, drops: 0.005 };

@@ -33,7 +33,7 @@ beforeAll(async () => {
   customerId = await insertCustomer(down.pool, 1_000_000);
   await Promise.all(["A", "B", "C"].map((name) => down.startOperator(name as "A", "fast")));
   relay = await down.start("relay", { sweepAfterMs: AFTER_MS });
-}, 60_000);
+}, 120_000);
 afterAll(() => down.end());
 
 const old = (fields: Partial<LaneRecord> = {}) =>
@@ -97,7 +97,7 @@ test("while a record of the lane is unread in Kafka, nothing of the lane is requ
     new Set(["1 10"]),
   );
   expect(taken().toSorted()).toEqual([...lost, ...unread].map((record) => record.id).toSorted());
-}, 60_000);
+}, 120_000);
 
 test("a sweep that is to start over does so even in the middle of its first search", async () => {
   const before = await swept();
@@ -122,7 +122,7 @@ test("a lost record that turns up later is skipped, because its attempt is over"
     "it is skipped",
   );
   expect(taken().filter((id) => id === record.id)).toHaveLength(1);
-}, 30_000);
+}, 120_000);
 
 test("a message that waits for its retry, however old it is, is never requeued, and keeps no other from it", async () => {
   const before = await swept();
@@ -139,7 +139,7 @@ test("a message that waits for its retry, however old it is, is never requeued, 
   await untilAll([waits], "sent");
   expect((await rowsOf([waits, lost])).map((row) => row.attempt)).toEqual([10, 1]);
   expect(await swept()).toBe(before + 1);
-}, 60_000);
+}, 120_000);
 
 test("a message that waits is looked at again without all that came after it, and is found when it is lost then", async () => {
   const before = await swept();
@@ -168,7 +168,7 @@ test("a message that waits is looked at again without all that came after it, an
   await untilAll([between], "sent");
   expect((await rowsOf([waits, between, fresh])).map(({ attempt }) => attempt)).toEqual([11, 1, 1]);
   expect(await swept()).toBe(before + 3);
-}, 150_000);
+}, 240_000);
 
 test("what was looked through by a clock that ran ahead is looked through again once it is set back", async () => {
   const before = await swept();
@@ -180,7 +180,7 @@ test("what was looked through by a clock that ran ahead is looked through again 
   });
   await untilAll([record], "sent");
   expect(await swept()).toBe(before + 1);
-}, 60_000);
+}, 120_000);
 
 test("while a held row of the lane is left, nothing of the lane is requeued, and what it holds never is", async () => {
   const before = await swept();
@@ -197,7 +197,7 @@ test("while a held row of the lane is left, nothing of the lane is requeued, and
   await untilAll([holds, lost], "sent");
   expect((await rowsOf([holds, lost])).map((row) => row.attempt)).toEqual([0, 1]);
   expect(await swept()).toBe(before + 1);
-}, 60_000);
+}, 120_000);
 
 const endsOf = async ({ id }: LaneRecord) => {
   const rows = await down.pool.query<{ op: string }[]>(
@@ -217,11 +217,11 @@ test("a message whose last attempt was lost is failed and refunded", async () =>
   await untilAll([record], "failed");
   expect(await relay.count("sluice_relay_sweep_failed_total")).toBe(1);
   expect(await endsOf(record)).toEqual(["refund"]);
-}, 30_000);
+}, 120_000);
 
 test("a message that was lost and whose validity is over by then expires and is refunded", async () => {
   const record = old({ validUntilMs: Date.now() - 1_000 });
   await lose([record]);
   await untilAll([record], "expired");
   expect(await endsOf(record)).toEqual(["refund"]);
-}, 30_000);
+}, 120_000);

@@ -14,7 +14,7 @@ let pool: Pool;
 beforeAll(async () => {
   api = await startApi();
   pool = createPool(api.db.config, { connections: 2, multipleStatements: true });
-}, 60_000);
+}, 120_000);
 afterEach(() => pool.query("DELETE FROM outbox"));
 afterAll(async () => {
   await pool.end();
@@ -101,7 +101,7 @@ test("a send has the text of its template at that moment, which later versions d
   expect(await textOf(old.body.id)).toBe("Hello Ali");
   const persian = await sent({ template: "hello", parameters: { name: "علي" }, normalize: true });
   expect([persian.body.normalized, await textOf(persian.body.id)]).toEqual([1, "Dear علی"]);
-}, 20_000);
+}, 120_000);
 
 test("missing and unknown parameters, templates and versions are refused by name, with whatever else is wrong", async () => {
   await create("two", "{a} and {b}");

@@ -34,7 +34,7 @@ let db: TestClickhouse;
 beforeAll(async () => {
   downstream = await createDownstream();
   db = await createTestClickhouse(downstream.config, { kafka: true });
-}, 60_000);
+}, 120_000);
 afterAll(() => Promise.all([db.drop(), downstream.end()]), 60_000);
 
 const report = (customerId: number, query: string | Record<string, string> = {}, nowMs = NOW_MS) =>
@@ -45,7 +45,7 @@ const report = (customerId: number, query: string | Record<string, string> = {},
   );
 const count = async (sql: string) => Number((await db.clickhouse.query<{ n: string }>(sql))[0]?.n);
 const untilCount = (sql: string, wanted: number) =>
-  until(async () => (await count(sql)) === wanted, `${wanted}: ${sql}`, 30_000);
+  until(async () => (await count(sql)) === wanted, `${wanted}: ${sql}`);
 
 describe("the sums of the report are those of the ledger", () => {
   const createdAtMs = Date.now();
@@ -156,7 +156,7 @@ describe("the sums of the report are those of the ledger", () => {
       "SELECT payload FROM outbox WHERE lane='events' ORDER BY id",
     );
     events = rows.map(({ payload }) => unpackEvents(payload));
-  }, 60_000);
+  }, 120_000);
 
   test("to the unit, however records are repeated, reordered and delayed", async () => {
     const late = events.at(-1) as Events;

@@ -22,7 +22,7 @@ beforeAll(async () => {
   customerId = await insertCustomer(down.pool, 1_000_000);
   await Promise.all([down.startOperator("A", "fast"), down.startOperator("B", "fast")]);
   relay = await down.start("relay");
-}, 60_000);
+}, 120_000);
 afterEach(() => role.end());
 afterAll(() => down.end());
 
@@ -62,21 +62,21 @@ async function expectOff(aheadMs: number): Promise<void> {
 test("a sender whose clock is 4 s ahead sends what is promised within 5 s, and captures it", async () => {
   await startAhead(4_000);
   const record = await send(5_000);
-  await until(isEnded(record), "it is settled", 20_000, role.log);
+  await until(isEnded(record), "it is settled", 30_000, role.log);
   expect(await statusOf(record)).toBe("sent");
   expect(await closesOf(record)).toEqual(["capture"]);
   await expectOff(4_000);
-}, 90_000);
+}, 120_000);
 
 test("a sender whose clock is 5 s behind doesn't submit what is too late: it expires and is refunded", async () => {
   await startAhead(-5_000);
   const record = await send(1_000); // less than a submit may take
-  await until(isEnded(record), "it is settled", 20_000, role.log);
+  await until(isEnded(record), "it is settled", 30_000, role.log);
   expect(await statusOf(record)).toBe("expired");
   expect(await closesOf(record)).toEqual(["refund"]);
   expect(["A", "B"].flatMap((name) => down.received(name))).not.toContain(record.id);
   await expectOff(-5_000);
-}, 90_000);
+}, 120_000);
 
 /** What became of C's reports. */
 async function resultsOf(): Promise<string[]> {
@@ -96,7 +96,7 @@ test("a dlr process whose clock is two days ahead drops no report that waits for
   await until(read, "it is read", 30_000, role.log);
   expect(await resultsOf()).toEqual(["unmatched"]);
   await expectOff(2 * REPORT_TTL_MS);
-}, 90_000);
+}, 120_000);
 
 test("a report that an ingest process takes whose clock is 5 s behind, or a day ahead, came when MySQL says", async () => {
   for (const aheadMs of [-5_000, 86_400_000]) {

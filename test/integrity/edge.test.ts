@@ -29,7 +29,7 @@ test("it is in status; if its master is killed, its workers are ended too and it
   process.kill(before?.pid ?? 0, "SIGKILL"); // its workers keep the port until they are killed too
   await until(() => (edgeOf()?.pid ?? before?.pid) !== before?.pid, "another nginx");
   await until(async () => (await health()) === 200, "it passes requests on");
-}, 60_000);
+}, 120_000);
 
 test("nobody else can read its secret and its configuration", () => {
   const edge = join(launcher.stateFolder, "edge");
@@ -47,4 +47,4 @@ test("stopping ends it before ingest, and leaves none of its workers", async () 
   expect(said.indexOf("edge: stopped")).toBeGreaterThan(0);
   expect(said.indexOf("edge: stopped")).toBeLessThan(said.indexOf("ingest-1: stopped"));
   expect(launcher.left()).toEqual([]);
-}, 60_000);
+}, 120_000);

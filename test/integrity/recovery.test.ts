@@ -9,8 +9,9 @@ import { createLauncher, type Running } from "../support/launcher.ts";
 const launcher = createLauncher({ portOffset: 11_000, folder: ".sluice-test-recovery" });
 const api = `http://127.0.0.1:${launcher.config.apiPort}`;
 const stopMaxMs = 30_000;
-// A later start takes 15 s at most on a machine that runs nothing else; next to other tests it takes longer.
-const startMaxMs = 2 * 15_000;
+// A start takes 15 s at most on a machine that runs nothing else. Next to other tests it takes several times
+// as long, and longer still where what was left is stopped, or engines recover.
+const startMaxMs = 120_000;
 let running: Running;
 
 launcher.wipe(); // what a killed earlier run left
@@ -33,6 +34,9 @@ const timed = <T>(work: () => T): { result: T; tookMs: number } => {
   const startedAtMs = performance.now();
   return { result: work(), tookMs: performance.now() - startedAtMs };
 };
+/** Of three times: on a busy machine one may take seconds longer than another. */
+const quickest = <T>(work: () => T) =>
+  [timed(work), timed(work), timed(work)].reduce((best, one) => (one.tookMs < best.tookMs ? one : best));
 const pidOf = (name: string): number => {
   const pid = launcher.status().processes.find((each) => each.name === name)?.pid;
   if (pid === null || pid === undefined) throw new Error(`${name} has no pid`);
@@ -59,14 +63,14 @@ async function stopped(signalled: Running): Promise<number | null> {
 
 test("the first start leads to a 202, and prints the API, a key that only its owner reads, and lines to paste", async () => {
   running = launcher.up();
-  await launcher.untilReady(running, 110_000);
+  await launcher.untilReady(running, startMaxMs);
   expect(await send()).toBe(202);
   expect(statSync(join(launcher.stateFolder, "demo-key")).mode & 0o777).toBe(0o600);
   const lines = running.output().split("\n");
   expect(lines).toContain(`Sluice is ready: ${api}`);
   expect(lines.filter((line) => line.startsWith("curl ") && line.includes(apiKey()))).toHaveLength(6);
   expect(lines.some((line) => line.includes("+989129990001"))).toBe(true);
-});
+}, 240_000);
 
 test("a second launcher is refused and names the first one's pid", () => {
   const { status, stderr } = launcher.run("up");
@@ -91,18 +95,18 @@ for (const name of everything)
   test(`${name} is restarted after a kill -9, and messages are accepted`, async () => {
     const pid = pidOf(name);
     process.kill(pid, "SIGKILL");
-    await until(`${name} died`, () => running.output().includes(`${name}: died (pid ${pid})`), 10_000);
-    await launcher.untilReady(running, 60_000);
+    await until(`${name} died`, () => running.output().includes(`${name}: died (pid ${pid})`), 30_000);
+    await launcher.untilReady(running, startMaxMs);
     expect(pidOf(name)).not.toBe(pid);
     expect(await send()).toBe(202);
-  });
+  }, 240_000);
 
 test("a stopped process that hangs holds up the status for less than 2 s, and isn't ready", async () => {
   const pid = pidOf("mysql");
-  const otherwise = timed(() => launcher.status());
+  const otherwise = quickest(() => launcher.status());
   process.kill(pid, "SIGSTOP");
   try {
-    const { tookMs, result } = timed(() => launcher.status());
+    const { tookMs, result } = quickest(() => launcher.status());
     expect(tookMs - otherwise.tookMs).toBeLessThan(2_000);
     const { ready, processes } = result;
     expect(ready).toBe(false);
@@ -110,8 +114,8 @@ test("a stopped process that hangs holds up the status for less than 2 s, and is
   } finally {
     process.kill(pid, "SIGCONT");
   }
-  await launcher.untilReady(running, 60_000);
-});
+  await launcher.untilReady(running, startMaxMs);
+}, 240_000);
 
 test("after a kill -9 of the launcher the next one stops what was left and keeps the data", async () => {
   const key = apiKey();
@@ -119,25 +123,25 @@ test("after a kill -9 of the launcher the next one stops what was left and keeps
   process.kill(running.pid, "SIGKILL");
   await running.exit;
   running = launcher.up();
-  await launcher.untilReady(running, 60_000);
+  await launcher.untilReady(running, startMaxMs);
   expect(running.output()).toContain("stopping what a killed ./sluice up left behind");
   expect(launcher.left().filter((pid) => before.includes(pid))).toEqual([]);
   expect(apiKey()).toBe(key);
   expect(await send()).toBe(202);
-});
+}, 240_000);
 
 test("SIGINT to the launcher alone drains and stops everything", async () => {
   process.kill(running.pid, "SIGINT");
   expect(await stopped(running)).toBe(0);
-});
+}, 240_000);
 
-test("a later start is ready in time, and SIGINT to its whole process group stops everything", async () => {
+test("a later start with two ingest processes is ready, and SIGINT to its whole process group stops everything", async () => {
   running = launcher.up("--ingest", "2");
   await launcher.untilReady(running, startMaxMs);
   expect(launcher.status().processes.filter(({ role }) => role === "ingest")).toHaveLength(2);
   process.kill(-running.pid, "SIGINT");
   expect(await stopped(running)).toBe(0);
-});
+}, 240_000);
 
 test("SIGINT while it is still starting leaves nothing", async () => {
   for (const waitMs of [100, 700, 2_500]) {
@@ -146,22 +150,22 @@ test("SIGINT while it is still starting leaves nothing", async () => {
     process.kill(-running.pid, "SIGINT");
     await stopped(running);
   }
-});
+}, 240_000);
 
 test("after a kill -9 of a starting launcher `down` leaves nothing", async () => {
   running = launcher.up();
-  await until("engines", () => running.output().includes("mysql: ready"), 30_000);
+  await until("engines", () => running.output().includes("mysql: ready"), startMaxMs);
   process.kill(running.pid, "SIGKILL");
   await running.exit;
   expect(launcher.left().length).toBeGreaterThan(0);
   expect(launcher.run("down").status).toBe(0);
   expect(launcher.left()).toEqual([]);
-});
+}, 240_000);
 
 test("background engines stay when a launcher that used them ends, and `down` stops them", async () => {
   expect(launcher.run("up", "--engines-only").status).toBe(0);
   running = launcher.up();
-  await launcher.untilReady(running, 30_000);
+  await launcher.untilReady(running, startMaxMs);
   process.kill(running.pid, "SIGTERM");
   await running.exit;
   const { processes } = launcher.status();
@@ -172,4 +176,4 @@ test("background engines stay when a launcher that used them ends, and `down` st
   ]);
   expect(launcher.run("down").status).toBe(0);
   expect(launcher.left()).toEqual([]);
-});
+}, 240_000);

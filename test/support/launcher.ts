@@ -54,7 +54,7 @@ export function createLauncher(options: {
   const config = loadConfig(env);
   const command = join(projectRoot, "sluice");
   const run = (...args: string[]) =>
-    spawnSync(command, args, { env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
+    spawnSync(command, args, { env, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 120_000 });
   const status = () => JSON.parse(run("status", "--json").stdout) as StackStatus;
   return {
     config,

@@ -94,12 +94,12 @@ function dechunked(bytes: Buffer): { status: number; body: string; ended: boolea
 }
 
 /** Waits until the answer has ended, or its connection has. @throws Error if neither happens in time */
-export async function untilOver(upload: RawUpload, mostMs = 20_000): Promise<RawUpload> {
+export async function untilOver(upload: RawUpload, mostMs = 60_000): Promise<RawUpload> {
   await untilTrue(() => upload.state().ended || upload.state().closed, "the end of an upload", mostMs);
   return upload;
 }
 
-export async function untilTrue(is: () => boolean, what: string, mostMs = 20_000): Promise<void> {
+export async function untilTrue(is: () => boolean, what: string, mostMs = 60_000): Promise<void> {
   const lateAtMs = performance.now() + mostMs;
   while (!is()) {
     if (performance.now() > lateAtMs) throw new Error(`waited for ${what}`);

@@ -154,11 +154,14 @@ const argsOf = (name: Name): string[] =>
     ? ["src/main/sender.ts", "--lane", name.slice("sender-".length)]
     : [`src/main/${name}.ts`];
 
-/** Polls until `holds` returns true; throws Error saying what it was waiting for. */
+/**
+ * Polls until `holds` returns true; throws Error saying what it was waiting for. The time is for a busy
+ * machine: what a test promises to be sooner it measures itself.
+ */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string,
-  mostMs = 10_000,
+  mostMs = 30_000,
   detail: () => string = () => "",
 ): Promise<void> {
   for (const endMs = Date.now() + mostMs; ; ) {
@@ -166,6 +169,12 @@ export async function until(
     if (Date.now() > endMs) throw new Error(`not within ${mostMs} ms: ${what}\n${detail()}`);
     await sleep(25);
   }
+}
+
+/** The value of a metric of the process with this health URL; of its first line that has this label. */
+export async function metricOf(healthUrl: string, name: string, label = ""): Promise<number> {
+  const text = await fetch(`${healthUrl}/metrics`).then((answer) => answer.text());
+  return Number(new RegExp(`^${name}\\{[^}]*${label}[^}]*\\} (.*)$`, "m").exec(text)?.[1] ?? Number.NaN);
 }
 
 function spawnRole(command: string, args: string[], config: Config): Role {
@@ -185,10 +194,7 @@ function spawnRole(command: string, args: string[], config: Config): Role {
     pid: child.pid as number,
     healthUrl,
     log: () => log,
-    async count(name) {
-      const text = await fetch(`${healthUrl}/metrics`).then((answer) => answer.text());
-      return Number(new RegExp(`^${name}\\{[^}]*\\} (.*)$`, "m").exec(text)?.[1] ?? Number.NaN);
-    },
+    count: (name) => metricOf(healthUrl, name),
     end(signal = "SIGTERM") {
       child.kill(signal);
       return ended;

@@ -95,7 +95,7 @@ function linkOf(socket: Socket, behave: (pdu: PeerPdu, link: PeerLink) => void):
   return link;
 }
 
-const WAIT_MAX_MS = 10_000;
+const WAIT_MAX_MS = 30_000;
 
 /** Waits until `find` finds something. */
 export async function until<T>(find: () => T | undefined | null | false): Promise<T> {
