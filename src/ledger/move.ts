@@ -40,7 +40,8 @@ export type Change = Move & {
   refusals?: readonly Refusal[];
   /**
    * Operators that may report on the message although nothing else says so from now on: whose answer was lost
-   * when it was submitted to another one, or of which it ended before they named all of its submits.
+   * when it was submitted to another one, of which it ended before they named all of its submits, or that
+   * refused it and may report all the same.
    */
   lostAt?: readonly string[];
   /** Of a message that is queued again: how long its next attempt waits; absent: not at all. */
