@@ -289,7 +289,7 @@ export const INBOX_WAITING_MAX = 10_000;
 export const INBOX_WAITING_BYTES_MAX = 32 * 1024 * 1024;
 /** For this long a report whose message is not found is tried again. */
 export const REPORT_TTL_MS = 24 * 3_600_000;
-/** How long it is kept that an operator may have a message, where nothing else says so. */
+/** How long it is kept that an operator may report on a message, where nothing else says so. */
 export const LOST_TTL_MS = 2 * REPORT_TTL_MS;
 /** How long a submit is found by its operator's id; its partition is dropped afterwards. */
 export const SUBMISSION_TTL_MS = 7 * 86_400_000;

@@ -53,7 +53,7 @@ export function startDlr(deps: DlrDeps, { operators }: { operators: readonly str
     job,
     startPeriodic(deps, purge, async () => {
       await purgeWaitingEnds(deps.pool);
-      await purgeLostSubmits(deps.pool);
+      return (await purgeLostSubmits(deps.pool)) ? PACE_MS : everyMs;
     }),
   ];
   return {

@@ -9,9 +9,9 @@ import { isUlid } from "../core/id.ts";
 import { CLAIM_TTL_MS, LATE_ANSWER_MAX_MS, SUBMISSION_TTL_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { ReportedEnd } from "../ledger/settle-reports.ts";
 import { findRecipients, findSubmissions, type PartEnd, type Submission } from "../ledger/submissions.ts";
-import { findUnsure, type UnsureSubmit } from "../ledger/unsure.ts";
+import { findUnsure, PHONE_END_DIGITS, type UnsureSubmit } from "../ledger/unsure.ts";
 import { lastErrorOf } from "../operators/reports/codes.ts";
-import { idKeys, idNames, isSamePhone, match } from "../operators/reports/matching.ts";
+import { idKeys, idNames, isSamePhone, match, PHONE_DIGITS_MIN } from "../operators/reports/matching.ts";
 import type { Reading, ReportTerms } from "../operators/reports/report.ts";
 import type { Connection } from "../platform/mysql.ts";
 import type { Open } from "./take.ts";
@@ -27,6 +27,7 @@ assert(
   CLAIM_TTL_MS + 2 * SUBMIT_TIMEOUT_MS + LATE_ANSWER_MAX_MS < BY_PHONE_AFTER_MS,
   "by then every answer has come, or its message is unknown",
 );
+assert(PHONE_END_DIGITS <= PHONE_DIGITS_MIN, "two forms of one number have the same end");
 /** Between the time of submit that a report names and that at which its message became unknown. */
 const SUBMIT_APART_MS = 5 * 60_000;
 
@@ -66,7 +67,7 @@ export async function findEnds(
   const old = unmatched
     .map(([one]) => one)
     .filter((one) => one.result === "unmatched" && mayFindByPhone(one));
-  const unsure = old.length === 0 ? null : await findUnsure(conn);
+  const unsure = old.length === 0 ? null : await findUnsure(conn, phoneEndsOf(old));
   for (const one of old) {
     const message = unsure === null ? null : onlyUnknown(one, unsure);
     if (message === null) continue;
@@ -129,10 +130,15 @@ const isOld = ({ raw }: Open, nowMs: number): boolean => nowMs - raw.receivedAtM
 
 const mayFindByPhone = ({ reading, about }: Open): boolean => reading.phone !== null && about.length > 0;
 
+const phoneEndsOf = (open: readonly Open[]): string[] => [
+  ...new Set(open.map(({ reading }) => (reading.phone ?? "").replaceAll(/\D/g, "").slice(-PHONE_END_DIGITS))),
+];
+
 /**
  * The message without an answer that this report is about: the only one that its operator may have for that
- * recipient. Those of which nobody knows the operator count as others. Not one of several parts: a part's
- * report says nothing of the rest.
+ * recipient. Those of which nobody knows the operator count as others, and so do those that it refused, on
+ * which some operators report by an id all the same. Not one of several parts: a part's report says nothing
+ * of the rest.
  */
 function onlyUnknown({ raw, reading }: Open, unsure: readonly UnsureSubmit[]): UnsureSubmit | null {
   const fitting = unsure.filter(

@@ -131,6 +131,19 @@ test("a sealed code is stored with its message, and goes once the message can't 
   expect(changesSql([sent], AT_MS)).not.toContain("sealed_code");
 });
 
+test("when an operator took express is stored with it, and with nothing else", () => {
+  const express = record("a", { lane: "express", guaranteedByMs: 2 });
+  const set = (...changes: Change[]) => /taken_at=.*?,(?=status)/.exec(changesSql(changes, AT_MS))?.[0];
+  expect(set({ ...sent, record: express, takenAtMs: AT_MS })).toBe(`taken_at=${AT},`);
+  expect(set({ ...sent, takenAtMs: AT_MS })).toBeUndefined();
+  // A report on what was taken before leaves it as it is.
+  expect(set({ ...sent, from: "sent", to: "delivered", record: express, takenAtMs: null })).toBeUndefined();
+  const normal = { ...sent, record: record("b"), takenAtMs: AT_MS };
+  expect(set({ ...sent, record: express, takenAtMs: AT_MS }, normal)).toBe(
+    `taken_at=CASE id WHEN _ascii'a' THEN ${AT} ELSE taken_at END,`,
+  );
+});
+
 test("values that differ between messages are chosen by id, under the same guard", () => {
   const other = { ...sent, record: record("b"), operatorMessageIds: [], operator: null, reason: "é" };
   expect(changesSql([sent, other], AT_MS)).toBe(

@@ -40,7 +40,8 @@ export type Change = Move & {
   refusals?: readonly Refusal[];
   /**
    * Operators that may report on the message although nothing else says so from now on: whose answer was lost
-   * when it was submitted to another one, or of which it ended before they named all of its submits.
+   * when it was submitted to another one, of which it ended before they named all of its submits, or that
+   * refused it and may report all the same.
    */
   lostAt?: readonly string[];
   /** Of a message that is queued again: how long its next attempt waits; absent: not at all. */
@@ -136,10 +137,13 @@ export function changesSql(changes: readonly Change[], nowMs: number): string {
   };
   // What can't be submitted again needs its code no more.
   const isSealed = move.to !== "queued" && changes.some((change) => change.record.sealedCode !== undefined);
+  const takenAts = changes.map((c) => [`_ascii'${c.record.id}'`, takenAt(c) ?? "taken_at"] as const);
+  const isNoted = takenAts.some(([, value]) => value !== "taken_at");
+  const taken = isNoted ? `taken_at=${byKey("id", takenAts, "taken_at")},` : "";
   return (
     `UPDATE ${MESSAGES} SET ${set("operator", (c) => c.operator, "operator")},` +
     `${set("operator_message_id", firstId, "operator_message_id")},` +
-    `${set("last_error", lastError, "NULL")},settle_room='',${isSealed ? "sealed_code=NULL," : ""}` +
+    `${set("last_error", lastError, "NULL")},settle_room='',${taken}${isSealed ? "sealed_code=NULL," : ""}` +
     `${arrivalSql(move, record.attempt, nowMs)} ` +
     guardSql(move, record.attempt, ids)
   );
@@ -195,6 +199,10 @@ function arrivalSql(move: Move, attempt: number, nowMs: number): string {
 
 const guardSql = ({ from }: Move, attempt: number, ids: readonly string[]): string =>
   `WHERE id IN ('${ids.join("','")}') AND status='${from}' AND attempt=${attempt}`;
+
+/** What decides whether an express message was late; null if it isn't express, or nobody took it by this. */
+const takenAt = ({ record, takenAtMs }: Change): string | null =>
+  record.guaranteedByMs === null || takenAtMs === null ? null : dateTime(takenAtMs);
 
 const firstId = ({ operatorMessageIds }: Pick<Change, "operatorMessageIds">): string | null =>
   operatorMessageIds[0] || null;

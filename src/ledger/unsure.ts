@@ -1,7 +1,7 @@
 // Submits of which nobody knows what became of them: of messages that are `unknown`, or `sending` by a sender
 // that may be gone; and of those that have rows of their own: they were submitted to another operator after
-// their answer was lost, or have ended although the operator may still report on them by an id that nobody
-// knows. The claims are the index of the former.
+// their answer was lost, or were refused, or have ended, although the operator may still report on them by an
+// id that nobody knows. The claims are the index of the former, the ends of their numbers that of the latter.
 // Leaves to src/dlr/find.ts which report is about one of them, to src/sender/look-ups.ts asking operators.
 // Bound: UNSURE_MAX of them, with more nothing is said about any; LOST_TTL_MS.
 
@@ -20,11 +20,13 @@ export type UnsureSubmit = {
   operator: string | null;
   /** Its id there, or that of its first part, if the operator named it all the same. */
   operatorMessageId: string | null;
-  /** Of its message; null: it was submitted to another operator, too, or has ended. */
+  /** Of its message; null: it was submitted to another operator, too, was refused, or has ended. */
   status: "sending" | "unknown" | null;
   changedAtMs: number;
 };
 
+/** So many digits at the end of two forms of one number are the same: an index has them. */
+export const PHONE_END_DIGITS = 7;
 const UNSURE_MAX = 20_000;
 const IDS_AT_ONCE = 1_000;
 const PURGE_ROWS_MAX = 1_000;
@@ -35,13 +37,17 @@ type Row = Omit<UnsureSubmit, "from" | "operatorMessageId" | "changedAtMs"> & {
   updated_at: Date;
 };
 
-/** All of them, of any lane and operator; null if there are too many. Reads without locks. */
-export async function findUnsure(conn: Pick<Connection, "query">): Promise<UnsureSubmit[] | null> {
+/**
+ * All of any lane and operator, but of those that have rows of their own only those to numbers with one of
+ * these ends; null if there are too many. Reads without locks.
+ */
+export async function findUnsure(
+  conn: Pick<Connection, "query">,
+  phoneEnds: readonly string[] = [],
+): Promise<UnsureSubmit[] | null> {
   const claims = await conn.query<{ ids: string }[]>("SELECT ids FROM claims");
   const ids = claims.flatMap((claim) => claim.ids.split(","));
-  const lost = await conn.query<{ message_id: string; operator: string; phone: string; lost_at: Date }[]>(
-    `SELECT message_id, operator, phone, lost_at FROM lost_submits LIMIT ${UNSURE_MAX + 1}`,
-  );
+  const lost = phoneEnds.length === 0 ? [] : await findLost(conn, phoneEnds);
   if (ids.length + lost.length > UNSURE_MAX) return null;
   const found = lost.map(({ message_id: id, operator, phone, lost_at }): UnsureSubmit => {
     const unknown = { from: null, parts: 1, operatorMessageId: null, status: null };
@@ -60,7 +66,15 @@ export async function findUnsure(conn: Pick<Connection, "query">): Promise<Unsur
   return found;
 }
 
-/** One INSERT of what these changes leave behind (`lostAt`); null if that is nothing. */
+type LostRow = { message_id: string; operator: string; phone: string; lost_at: Date };
+const findLost = (conn: Pick<Connection, "query">, phoneEnds: readonly string[]): Promise<LostRow[]> =>
+  conn.query(
+    "SELECT message_id, operator, phone, lost_at FROM lost_submits FORCE INDEX (by_phone_end) " +
+      `WHERE RIGHT(phone,${PHONE_END_DIGITS}) IN (${phoneEnds.map((end) => `_ascii${quote(end)}`)}) ` +
+      `LIMIT ${UNSURE_MAX + 1}`,
+  );
+
+/** One INSERT of what these changes leave behind (`lostAt`), from now on; null if that is nothing. */
 export function lostSubmitsSql(changes: readonly Change[]): string | null {
   const values = changes.flatMap(({ record: { id, phone }, lostAt = [] }) =>
     lostAt.map((operator) => `('${id}',${quote(operator)},${quote(phone)})`),
@@ -68,13 +82,14 @@ export function lostSubmitsSql(changes: readonly Change[]): string | null {
   return values.length === 0
     ? null
     : `INSERT INTO lost_submits (message_id,operator,phone) VALUES ${values.join(",")} ` +
-        "ON DUPLICATE KEY UPDATE phone=lost_submits.phone";
+        "ON DUPLICATE KEY UPDATE lost_at=NOW(3)";
 }
 
-/** Deletes those that no report can be about any more, some at a time. */
-export async function purgeLostSubmits(pool: Pick<Pool, "write">): Promise<void> {
-  await pool.write(
+/** Deletes those that no report can be about any more, some at a time; returns whether there may be more. */
+export async function purgeLostSubmits(pool: Pick<Pool, "write">): Promise<boolean> {
+  const { affectedRows } = await pool.write(
     `DELETE FROM lost_submits WHERE lost_at < NOW(3) - INTERVAL ${LOST_TTL_MS * 1_000} MICROSECOND ` +
       `ORDER BY lost_at LIMIT ${PURGE_ROWS_MAX}`,
   );
+  return affectedRows === PURGE_ROWS_MAX;
 }

@@ -27,6 +27,8 @@ export type CustomerBooks = {
   entries: Map<string, Sum>;
   /** Those that were reserved, by status; amounts are costs. */
   messages: Map<Status, Sum>;
+  /** Those of them that an operator took after their promise. */
+  late: Map<Status, Sum>;
   /** The unreserved ones, by status. */
   unreserved: Map<Status, Sum>;
   /** Of the rows by which unreserved messages are found; they have no amounts. */
@@ -119,6 +121,12 @@ function forEventless(expression: (status: Status) => string, otherwise: string)
   const whens = eventless.map((status) => `WHEN '${status}' THEN ${expression(status)}`);
   return `CASE m.status ${whens.join(" ")} ELSE ${otherwise} END`;
 }
+
+/**
+ * Whether an operator took an express message after its promise, as SQL. FALSE also where nobody noted when:
+ * then only the time of the entry says something (rows.ts).
+ */
+export const IS_LATE = "COALESCE(m.taken_at > m.guaranteed_by, FALSE)";
 
 const sums = (id: string, amount: string): string =>
   `COUNT(*) AS count, CAST(SUM(${amount}) AS SIGNED) AS amount, ` +
@@ -229,9 +237,9 @@ async function readUnreservedRows(conn: Connection, books: Books): Promise<void>
 
 async function readMessages(conn: Connection, books: Books): Promise<void> {
   type Counts = { nameless: number; told: number; unscheduled: number; unreserved: number; id_sum: string };
-  type Row = Sum & Group & Counts & { status: Status; event_fingerprint: string };
+  type Row = Sum & Group & Counts & { status: Status; late: number; event_fingerprint: string };
   const rows = await conn.query<Row[]>(
-    `SELECT m.customer_id, TO_DAYS(m.created_at) AS day, m.status, m.unreserved,
+    `SELECT m.customer_id, TO_DAYS(m.created_at) AS day, m.status, m.unreserved, ${IS_LATE} AS late,
        CAST(SUM(m.unreserved * CRC32(m.id)) AS CHAR) AS id_sum,
        m.updated_at >= ${at(books.cutoffMs)} AS young, ${sums("m.id", "m.cost")},
        CAST(SUM(CRC32(CONCAT(m.id, ':', ${EVENT_STATUS}, ':', ${EVENT_SEQUENCE}))) AS CHAR)
@@ -240,7 +248,7 @@ async function readMessages(conn: Connection, books: Books): Promise<void> {
        COUNT(m.callback_statuses) AS told,
        CAST(SUM(CASE m.status WHEN 'scheduled' THEN NOT (${IS_SCHEDULED}) ELSE 0 END) AS SIGNED)
          AS unscheduled
-     FROM ${messagesOf(books.scope)} GROUP BY m.customer_id, day, m.status, m.unreserved, young`,
+     FROM ${messagesOf(books.scope)} GROUP BY m.customer_id, day, m.status, m.unreserved, late, young`,
   );
   for (const row of rows) {
     const sum = sumOf(row);
@@ -250,6 +258,8 @@ async function readMessages(conn: Connection, books: Books): Promise<void> {
     // Of unreserved ones the fingerprint is that of their ids alone, as of their rows.
     const kept = isUnreserved ? { ...sum, fingerprint: String(row.id_sum) } : sum;
     own.set(row.status, added(own.get(row.status) ?? NO_ROWS, kept));
+    if (!isUnreserved && Number(row.late) === 1)
+      c.late.set(row.status, added(c.late.get(row.status) ?? NO_ROWS, sum));
     c.nameless += Number(row.nameless);
     c.told += Number(row.told);
     c.unscheduled += Number(row.unscheduled);
@@ -289,7 +299,11 @@ export function openOf(c: CustomerBooks): Sum {
 /** The messages whose cost must have been captured, refunded, or neither (null). */
 export function settledAs(c: CustomerBooks, money: "capture" | "refund" | null): Sum {
   let sum = NO_ROWS;
-  for (const [status, of] of c.messages) if (settlementOf(status) === money) sum = added(sum, of);
+  for (const [status, of] of c.messages) {
+    const late = c.late.get(status) ?? NO_ROWS;
+    if (settlementOf(status) === money) sum = added(sum, without(of, late));
+    if (settlementOf(status, true) === money) sum = added(sum, late);
+  }
   return sum;
 }
 
@@ -299,6 +313,11 @@ export const equal = (a: Sum, b: Sum): boolean =>
 export function added(a: Sum, b: Sum): Sum {
   const fingerprint = String(BigInt(a.fingerprint) + BigInt(b.fingerprint));
   return { count: a.count + b.count, amount: a.amount + b.amount, fingerprint };
+}
+
+function without(all: Sum, some: Sum): Sum {
+  const fingerprint = String(BigInt(all.fingerprint) - BigInt(some.fingerprint));
+  return { count: all.count - some.count, amount: all.amount - some.amount, fingerprint };
 }
 
 /** A DATETIME(3) literal. */
@@ -321,9 +340,9 @@ function customerOf(books: Books, customerId: number): CustomerBooks {
   let found = books.customers.get(customerId);
   if (found === undefined) {
     const none = { balance: 0, reserved: 0, unspent: 0, leaseLowest: 0, nameless: 0, told: 0 };
-    const sets = { entries: new Map(), messages: new Map(), unreserved: new Map(), claimed: new Map() };
+    const sets = { entries: new Map(), messages: new Map(), late: new Map(), unreserved: new Map() };
     const sums = { unreservedRows: NO_ROWS, topups: NO_ROWS, adjustments: new Map() };
-    found = { ...none, ...sets, ...sums, unscheduled: 0 };
+    found = { ...none, ...sets, claimed: new Map(), ...sums, unscheduled: 0 };
     books.customers.set(customerId, found);
   }
   return found;

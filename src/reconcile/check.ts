@@ -97,8 +97,8 @@ function checkWallet(customerId: number, c: CustomerBooks): Drift[] {
   return drifts;
 }
 
-// An express message refunded for being late makes the sums of captures and refunds differ: then rows are
-// read.
+// A late express message that was refunded before `taken_at` was noted makes the sums of captures and refunds
+// differ: then rows are read.
 function messagesMatch(c: CustomerBooks): boolean {
   const same = (op: "capture" | "refund") => equal(entriesOf(c, op), settledAs(c, op));
   return reservesMatch(c) && same("capture") && same("refund");

@@ -10,7 +10,16 @@ import { IDEMPOTENCY_TTL_MS, REPORT_TTL_MS, SUBMISSION_TTL_MS } from "../core/li
 import { type Charge, STATUSES, settlementOf, UNRESERVED } from "../core/message.ts";
 import { UNPAID_CODES } from "../core/spend-cap.ts";
 import type { Connection } from "../platform/mysql.ts";
-import { type Books, CLAIMED_IDS, IS_SCHEDULED, messagesOf, messagesSince, ofScope, TAKEN } from "./books.ts";
+import {
+  type Books,
+  CLAIMED_IDS,
+  IS_LATE,
+  IS_SCHEDULED,
+  messagesOf,
+  messagesSince,
+  ofScope,
+  TAKEN,
+} from "./books.ts";
 import {
   type Drift,
   type DriftEntry,
@@ -22,14 +31,17 @@ import {
 } from "./result.ts";
 import { quote } from "../ledger/sql-text.ts";
 
-// What the charging table demands, by status. Late express is refunded, which shows here in an entry written
-// after the promised time; nothing else that an operator accepted is refunded.
-const LATE = "m.lane = 'express' AND c.created_at > m.guaranteed_by";
+// What the charging table demands, by status. When an operator took an express message is in its row, and
+// decides; nothing else that an operator accepted is refunded. Where the row doesn't have it (it was settled
+// before it was noted), only an entry written in time proves something: then the message was taken in time.
+const MAY_BE_LATE =
+  "m.lane = 'express' AND COALESCE(m.taken_at > m.guaranteed_by, c.created_at > m.guaranteed_by)";
 const isCharge = (charge: Charge | null) => (charge === null ? "c.op IS NULL" : `c.op <=> '${charge}'`);
 const CLOSE_IS_RIGHT = `(CASE m.status ${STATUSES.map((status) => {
   const [inTime, late] = [settlementOf(status), settlementOf(status, true)];
-  const orLate = late === inTime ? "" : ` OR (${LATE} AND ${isCharge(late)})`;
-  return `WHEN '${status}' THEN ${isCharge(inTime)}${orLate}`;
+  if (late === inTime) return `WHEN '${status}' THEN ${isCharge(inTime)}`;
+  const isRight = `${isCharge(inTime)} AND NOT ${IS_LATE} OR ${isCharge(late)} AND ${MAY_BE_LATE}`;
+  return `WHEN '${status}' THEN ${isRight}`;
 }).join(" ")} END) AND (c.amount IS NULL OR c.amount = m.cost)`;
 
 /** What no check of a single customer finds: neither a reserve nor a row leads to it. */

@@ -120,6 +120,25 @@ test("of a message that its first operator takes nothing is said about refusals;
   });
 });
 
+test("operators that may report on what they refused are named in every outcome", async () => {
+  const mayReport: Answer = { kind: "refused", permanent: false, reason: "0x45", mayReport: true };
+  for (const [answers, kind] of [
+    [[mayReport, busy, accepted], "accepted"],
+    [[mayReport, lost], "unknown"],
+    [[mayReport, busy], "refused"],
+  ] as const) {
+    const { run, outcomes } = dispatchTo([...answers]);
+    await run(1);
+    expect(outcomes.get(0)).toMatchObject({ kind, lostAt: ["A"] });
+  }
+  const again = dispatchTo([mayReport, lost, accepted]);
+  await again.run(1, {}, { lane: "express", guaranteedByMs: FAR_MS, mayResend: true });
+  expect(again.outcomes.get(0)).toMatchObject({ kind: "accepted", operator: "C", lostAt: ["B", "A"] });
+  const refused = dispatchTo([busy, accepted]);
+  await refused.run(1);
+  expect(refused.outcomes.get(0)).not.toHaveProperty("lostAt");
+});
+
 test("a lost answer is unknown, and the message goes to no other operator", async () => {
   const { run, outcomes, submitted } = dispatchTo([lost, accepted]);
   await run(1);

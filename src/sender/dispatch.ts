@@ -88,6 +88,8 @@ type Job = {
   reason: string;
   /** null: none, as for most. */
   refusals: Refusal[] | null;
+  /** Operators that refused it and may report on it all the same; null: none. */
+  lostAt: string[] | null;
   /** Its first submit was lost, and it is submitted once more. */
   lost: Extract<Outcome, { kind: "unknown" }> | null;
   end: (outcome: Outcome) => void;
@@ -167,6 +169,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     const outcome = outcomeOf(line.name, answer, atMs);
     const isAgain = outcome.kind === "unknown" && mayResend(job);
     if (outcome.kind === "refused") {
+      if (outcome.lostAt !== undefined) (job.lostAt ??= []).push(...outcome.lostAt);
       job.permanent &&= outcome.permanent;
       job.reason = outcome.reason;
     }
@@ -180,8 +183,10 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   };
 
   const end = (job: Job, last: Outcome): void => {
-    const outcome = job.lost === null ? last : afterLost(job.lost, last);
-    job.end(job.refusals === null ? outcome : { ...outcome, refusals: job.refusals });
+    let outcome = job.lost === null ? last : afterLost(job.lost, last);
+    if (job.refusals !== null) outcome = { ...outcome, refusals: job.refusals };
+    if (job.lostAt !== null) outcome = { ...outcome, lostAt: [...(outcome.lostAt ?? []), ...job.lostAt] };
+    job.end(outcome);
   };
 
   // A submit has SUBMIT_TIMEOUT_MS for its answer. One that starts later than that before the promised time
@@ -240,7 +245,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
           };
           const candidates = candidatesOf(router.find(message.phone, message.lane));
           const none = { drawn: null, patientUntilMs: 0, tries: 0, permanent: true, reason: "" };
-          const nothing = { refusals: null, lost: null };
+          const nothing = { refusals: null, lostAt: null, lost: null };
           const job: Job = { message, batch, router, candidates, end: onEnd, ...none, ...nothing };
           if (start(job) === "waits") waiting.add(job);
         });

@@ -190,6 +190,15 @@ test("an answer becomes an outcome that names its operator; no connection is a r
   });
 });
 
+test("an operator that may report on what it refused is named, whatever becomes of the message", () => {
+  const refusal = outcomeOf("A", { kind: "refused", permanent: true, reason: "0x45", mayReport: true }, 1);
+  expect(refusal).toEqual({ kind: "refused", permanent: true, reason: "A: 0x45", lostAt: ["A"] });
+  expect(changeOf(record(), refusal)).toMatchObject({ to: "failed", lostAt: ["A"] });
+  const forNow = { ...refusal, permanent: false } as Outcome;
+  expect(changeOf(record(), forNow)).toMatchObject({ to: "queued", lostAt: ["A"] });
+  expect(afterUnknown(changeOf(record(), refusal))).toMatchObject({ to: "failed", lostAt: ["A"] });
+});
+
 test("the submits that will be reported by the operator's id are those that its terms name", () => {
   const terms = (fields: Partial<ReportTerms>) =>
     ({ echoesId: false, idForm: "same", ...fields }) as ReportTerms;

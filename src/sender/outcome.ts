@@ -12,8 +12,9 @@ import { submitIdKey } from "../operators/reports/matching.ts";
 import type { ReportTerms } from "../operators/reports/report.ts";
 
 /**
- * `refusals`: the operators that were asked before and refused, in order; absent if none did. `lostAt`: if it
- * was submitted to two operators, those whose answer was lost.
+ * `refusals`: the operators that were asked before and refused, in order; absent if none did. `lostAt`: those
+ * that refused it and may report on it all the same, and, if it was submitted to two operators, those whose
+ * answer was lost.
  */
 export type Outcome = Ended & { refusals?: readonly Refusal[]; lostAt?: readonly string[] };
 type Ended =
@@ -52,8 +53,11 @@ export function outcomeOf(operator: string, answer: Answer, atMs: number): Outco
       const taken = operatorMessageIds === undefined ? {} : { operatorMessageIds };
       return { kind: "unknown", operator, reason: `${operator}: ${answer.reason}`, ...taken };
     }
-    case "refused":
-      return { kind: "refused", permanent: answer.permanent, reason: `${operator}: ${answer.reason}` };
+    case "refused": {
+      const { permanent, reason, mayReport = false } = answer;
+      const lostAt = mayReport ? { lostAt: [operator] } : {};
+      return { kind: "refused", permanent, reason: `${operator}: ${reason}`, ...lostAt };
+    }
     case "not-connected":
       return { kind: "refused", permanent: false, reason: `${operator}: ${answer.reason}` };
   }

@@ -8,10 +8,11 @@ import { takeReports } from "../../src/dlr/take.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import { storeReports } from "../../src/ledger/inbox-rows.ts";
 import type { ReportedSubmit } from "../../src/ledger/move.ts";
-import { reapClaim, settleClaim } from "../../src/ledger/settle.ts";
+import { reapClaim, settleClaim, settleReports } from "../../src/ledger/settle.ts";
+import { purgeLostSubmits } from "../../src/ledger/unsure.ts";
 import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/report.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
-import { changeOf } from "../../src/sender/outcome.ts";
+import { changeOf, type Outcome, outcomeOf } from "../../src/sender/outcome.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
@@ -49,14 +50,28 @@ async function submitted(
   taken: { operatorMessageIds?: string[]; reported?: ReportedSubmit[] } = {},
 ): Promise<LaneRecord> {
   const record = laneRecord(customerId, fields);
+  await acceptMessages(pool, [record]);
+  const lost = { kind: "unknown", operator, reason: `${operator}: no answer in time`, ...taken } as const;
+  await sending(record, operator === null ? null : lost);
+  return record;
+}
+async function sending(record: LaneRecord, outcome: Outcome | null): Promise<void> {
   const claimId = id();
   const nowMs = Date.now();
-  await acceptMessages(pool, [record]);
   await claimMessages(pool, { claimId, lane: record.lane, records: [record], nowMs });
-  if (operator === null) return record;
-  const lost = { kind: "unknown", operator, reason: `${operator}: no answer in time`, ...taken } as const;
-  const changes = [changeOf(record, lost, { nowMs, jitter: 0 })];
+  if (outcome === null) return;
+  const changes = [changeOf(record, outcome, { nowMs, jitter: 0 })];
   await settleClaim({ pool, id }, { claimId, lane: record.lane, changes, idsLeft: [], nowMs });
+}
+const refusal = (permanent: boolean, mayReport = true): Outcome => {
+  const answer = { kind: "refused", permanent, reason: "0x45 RSUBMITFAIL" } as const;
+  return outcomeOf("B", mayReport ? { ...answer, mayReport } : answer, Date.now());
+};
+/** A message that B refused. */
+async function refused(phone: string, outcome: Outcome): Promise<LaneRecord> {
+  const record = laneRecord(customerId, { phone });
+  await acceptMessages(pool, [record]);
+  await sending(record, outcome);
   return record;
 }
 
@@ -152,4 +167,58 @@ test("a report on a message that has ended is not taken for another's to the sam
     expect(await take("B", { id: `late-${operator}`, to: recipient })).toEqual(["unmatched"]);
     expect(await stateOf(other)).toBe("unknown -");
   }
+});
+
+test("a receipt on a submit that was refused is not taken for another message's to the same recipient", async () => {
+  const phone = newPhone();
+  expect(await stateOf(await refused(phone, refusal(true)))).toBe("failed - refund");
+  const unknown = await submitted({ phone });
+  const theirs = await submitted({ phone }, "C");
+  expect(await take("B", { id: "refused-1", to: phone, status: "UNDELIV" })).toEqual(["unmatched"]);
+  expect(await stateOf(unknown)).toBe("unknown -");
+  // Whoever didn't refuse it reports on its own.
+  expect(await take("C", { id: "c-1", to: phone })).toContain("settled");
+  expect(await stateOf(theirs)).toBe("delivered c-1 capture");
+  await pool.query("DELETE FROM inbox");
+  // Once no receipt can come on it any more, the other message is the only one again.
+  await pool.query("UPDATE lost_submits SET lost_at=NOW(3) - INTERVAL 3 DAY WHERE phone=?", [phone]);
+  expect(await purgeLostSubmits(pool)).toBe(false);
+  expect(await take("B", { id: "taken-1", to: phone })).toEqual(["settled"]);
+  expect(await stateOf(unknown)).toBe("delivered taken-1 capture");
+});
+
+test("the same if the refused one is tried again, and if the refusal came late", async () => {
+  const phone = newPhone();
+  const again = await refused(phone, refusal(false));
+  expect(await stateOf(again)).toBe("queued -");
+  await sending({ ...again, attempt: 1 }, { kind: "unknown", operator: "B", reason: "B: timed out" });
+  expect(await take("B", { id: "either", to: phone })).toEqual(["unmatched"]);
+  expect(await stateOf(again)).toBe("unknown -");
+
+  const other = newPhone();
+  const [late, unknown] = [await submitted({ phone: other }), await submitted({ phone: other })];
+  const nowMs = Date.now();
+  const { settled } = await settleReports(
+    { pool, id },
+    [changeOf(late, refusal(true), { nowMs, jitter: 0 })],
+    nowMs,
+  );
+  expect(settled).toHaveLength(1);
+  expect(await take("B", { id: "late-refusal", to: other })).toContain("unmatched");
+  expect(await stateOf(unknown)).toBe("unknown -");
+});
+
+test("a refusal that only puts off, and any number of others to other recipients, keep no receipt from its message", async () => {
+  const phone = newPhone();
+  expect(await stateOf(await refused(phone, refusal(false, false)))).toBe("queued -");
+  const unknown = await submitted({ phone });
+  const values = Array.from(
+    { length: 20_001 },
+    (_, n) => `('${id()}','B','+98935${String(n).padStart(7, "0")}')`,
+  );
+  await pool.query(`INSERT INTO lost_submits (message_id,operator,phone) VALUES ${values}`);
+  expect(await take("B", { id: "put-off", to: phone.slice(3) })).toContain("settled");
+  expect(await stateOf(unknown)).toBe("delivered put-off capture");
+  await pool.query("UPDATE lost_submits SET lost_at=NOW(3) - INTERVAL 3 DAY");
+  expect(await purgeLostSubmits(pool)).toBe(true);
 });

@@ -183,6 +183,8 @@ function call(name: string, args: readonly Expr[], scope: Scope, context: EvalCo
     }
     case "CONCAT":
       return args.map((_, i) => String(arg(i))).join("");
+    case "RIGHT":
+      return String(arg(0)).slice(-Number(arg(1)));
     case "FROM_BASE64":
       return Buffer.from(String(arg(0)), "base64");
     case "UNHEX":

@@ -230,6 +230,13 @@ export const BUGS: readonly Bug[] = [
   ),
   bug(
     "message",
+    "express that was taken in time is noted as late",
+    "src/ledger/move.ts",
+    "record.guaranteedByMs === null || takenAtMs === null ? null : dateTime(takenAtMs);",
+    "record.guaranteedByMs === null || takenAtMs === null ? null : dateTime(record.guaranteedByMs + 1);",
+  ),
+  bug(
+    "message",
     "a message whose answer is lost is refunded at once",
     "src/core/message.ts",
     '{ when: "it was submitted, but the answer was lost", to: ["unknown"], charge: null },',

@@ -1,6 +1,7 @@
 // What must hold of the time that a message has, as the requirements say it: it is tried again while it has
 // time, it isn't sent when that is over, and it expires no earlier. Allows for the clocks of its processes,
-// which may be some seconds off. Leaves its money and its statuses to model.ts.
+// which may be some seconds off. And what reconcile relies on: the row of an express message says when it was
+// taken, and that decides its charge. Leaves all other money and its statuses to model.ts.
 
 import type { RowChange } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
@@ -32,6 +33,7 @@ export function createTimes(): Times {
       );
     },
     onCommit(changes) {
+      checkCharges(changes);
       for (const { table, before, after } of changes) {
         if (table !== "messages" || after === null) continue;
         ends.set(String(after.id), validUntil(after));
@@ -52,3 +54,21 @@ export function createTimes(): Times {
 
 const validUntil = ({ valid_until, send_at, created_at }: Values): number =>
   valid_until === null ? Number(send_at ?? created_at) + USUAL_MS : Number(valid_until);
+
+function checkCharges(changes: readonly RowChange[]): void {
+  const closes = new Map<unknown, unknown>();
+  for (const { table, after } of changes)
+    if (table === "wallet_ledger" && after?.leg === "close") closes.set(after.entry_id, after.op);
+  for (const { table, before, after } of changes) {
+    if (table !== "messages" || after === null || after.guaranteed_by === null) continue;
+    const { taken_at: takenAt, guaranteed_by: promised, status } = after;
+    const detail = () =>
+      `${String(after.id)} ${String(status)}: ${String(takenAt)}, promised ${String(promised)}`;
+    const isTaken = status === "sent" || String(status).endsWith("delivered");
+    hold((takenAt !== null) === isTaken, "when express was taken is noted, once it is", detail);
+    hold((before?.taken_at ?? takenAt) === takenAt, "when express was taken is noted once", detail);
+    if (!isTaken || !closes.has(after.id)) continue;
+    const charge = Number(takenAt) > Number(promised) ? "refund" : "capture";
+    hold(closes.get(after.id) === charge, "express is charged by when it is noted as taken", detail);
+  }
+}

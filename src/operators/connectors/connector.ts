@@ -11,7 +11,8 @@ export type Answer =
    * where it gave none. Most operators take a whole message in one.
    */
   | { kind: "accepted"; operatorMessageIds: readonly string[] }
-  | { kind: "refused"; permanent: boolean; reason: string }
+  /** `mayReport`: the operator may send a report on it all the same, by an id that nobody knows. */
+  | { kind: "refused"; permanent: boolean; reason: string; mayReport?: true }
   | { kind: "not-connected"; reason: string }
   /** `operatorMessageIds`: as above, if the operator named any submit, though not all are certainly taken. */
   | { kind: "lost"; reason: string; operatorMessageIds?: readonly string[] };

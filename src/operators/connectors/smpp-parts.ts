@@ -8,7 +8,7 @@
 import { OPERATOR_MESSAGE_ID_CHARS_MAX } from "../../core/limits.ts";
 import type { Binds, Job } from "../../platform/smpp/binds.ts";
 import type { Draft } from "../../platform/smpp/encode.ts";
-import { type StatusClass, statusText } from "../../platform/smpp/status.ts";
+import { mayBeReported, type StatusClass, statusText } from "../../platform/smpp/status.ts";
 import type { Answer, CertainAnswer } from "./connector.ts";
 
 type Deps = {
@@ -97,8 +97,14 @@ export function submitParts(
     const kind = kindOf(status);
     // Some operators throttle what they have taken: the id gives it away.
     if (kind === "perhaps_taken" || id !== "") return lose(part, `${statusText(status)}, perhaps taken`);
-    if (part === 0)
-      return answer({ kind: "refused", permanent: kind === "for_good", reason: statusText(status) });
+    if (part === 0) {
+      const refused = {
+        kind: "refused",
+        permanent: kind === "for_good",
+        reason: statusText(status),
+      } as const;
+      return answer(mayBeReported(status) ? { ...refused, mayReport: true } : refused);
+    }
     // The rest of a message often trips the rate that its first part left.
     if (kind === "later" && performance.now() + AGAIN_MS < endMs) return submit([part], AGAIN_MS);
     lose(part, `${statusText(status)} after others were taken`);

@@ -70,6 +70,13 @@ describe("a message", () => {
     for (let i = 0; i < odd.length; i++) expect((await submit("hi")).kind).toBe("refused");
   });
 
+  test("is one on which a receipt may come all the same, unless the refusal only puts it off", async () => {
+    const { submit } = await startConnector(answering({ 1: 0x45, 2: 0xff, 3: 0x58 }));
+    expect(await submit("hi")).toHaveProperty("mayReport", true);
+    expect(await submit("hi")).toHaveProperty("mayReport", true);
+    expect(await submit("hi")).not.toHaveProperty("mayReport");
+  });
+
   const REFUSALS: [number, boolean][] = [
     [0x0b, true],
     [0x0a, false],

@@ -3,7 +3,14 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds } from "../../../test/support/seed.ts";
-import { classOf, isThrottling, STATUS_CLASSES, type StatusClass, statusText } from "./status.ts";
+import {
+  classOf,
+  isThrottling,
+  mayBeReported,
+  STATUS_CLASSES,
+  type StatusClass,
+  statusText,
+} from "./status.ts";
 
 const CLASSES: [StatusClass, number[]][] = [
   ["later", [0x58, 0x14, 0x64, 0x08, 0x04, 0x45, 0xff]],
@@ -37,4 +44,9 @@ test("any 32-bit value has a class and a text", () => {
 
 test("two statuses ask for fewer submits", () => {
   expect([0x58, 0x14, 0x08, 0].map(isThrottling)).toEqual([true, true, false, false]);
+});
+
+test("a receipt may follow every refusal but those that put the submit off", () => {
+  expect([0x45, 0xff, 0x0b, 0x401, 0x94].filter(mayBeReported)).toHaveLength(5);
+  expect([0x58, 0x14, 0x64, 0x08, 0x04, 0].filter(mayBeReported)).toEqual([]);
 });

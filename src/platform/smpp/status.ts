@@ -100,6 +100,20 @@ export const isCredentialStatus = (status: number): boolean =>
   status === STATUS.invalidSystemId ||
   status === STATUS.invalidSystemType;
 
+const PUTS_OFF: readonly number[] = [
+  STATUS.wrongBindState,
+  STATUS.systemError,
+  STATUS.queueFull,
+  STATUS.throttled,
+  STATUS.tryAgain,
+];
+
+/**
+ * Whether the operator may send a receipt on the submit that it refused like this, by an id that nobody
+ * knows. Some do after 0x45, and no other status rules it out but those that only put the submit off.
+ */
+export const mayBeReported = (status: number): boolean => status !== STATUS.ok && !PUTS_OFF.includes(status);
+
 /** The operator wants fewer submits. */
 export const isThrottling = (status: number): boolean =>
   status === STATUS.throttled || status === STATUS.queueFull;
