@@ -3,12 +3,15 @@
 // transaction. Also owns repeating such a change: a request that names a key takes effect once, for ever,
 // because the log keeps the key and the answer. Leaves what a change does to the other files of this folder
 // and to their callers, reading the log to src/reports/audit-log.ts. Invariants: a change and its row are
-// stored together or not at all; rows only come (triggers refuse the rest); no secret is ever in one.
+// stored together or not at all; rows only come (triggers refuse the rest); no secret is ever in one; of the
+// requests with one key one at a time runs.
 
+import { createHash } from "node:crypto";
 import type { Actor, AuditAction } from "../core/audit.ts";
 import { SluiceError } from "../core/errors.ts";
-import type { Connection, Pool } from "../platform/mysql.ts";
+import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { isConnectionLost } from "../platform/mysql-errors.ts";
+import { withLock } from "../platform/named-lock.ts";
 
 /** `hash`: SHA-256 of the request. */
 export type Kept = { key: string; hash: Buffer };
@@ -52,16 +55,25 @@ const within = (conn: Connection): Pool => ({
   end: () => Promise.resolve(),
 });
 
-/** A pool of one connection that is lent already, as one that holds a lock. It repeats no transaction. */
+/** A pool of one connection that is lent already, as one that holds a lock. */
 export const lent = (conn: Connection): Pool => ({
   ...within(conn),
-  async transaction(body) {
-    await conn.query("BEGIN");
+  transaction: (body, { attemptsMax } = {}) =>
+    withRetries({ use: (run) => run(conn) }, () => transactionOn(conn, body), attemptsMax),
+});
+
+async function transactionOn<T>(conn: Connection, body: (conn: Connection) => Promise<T>): Promise<T> {
+  await conn.query("BEGIN");
+  try {
     const result = await body(conn);
     await conn.query("COMMIT");
     return result;
-  },
-});
+  } catch (error) {
+    // The connection stays in use, and the next BEGIN would commit what is open.
+    if (!isConnectionLost(error)) await conn.query("ROLLBACK");
+    throw error;
+  }
+}
 
 const SUBJECT_CHARS_MAX = 200;
 
@@ -100,32 +112,69 @@ export type Once = { answer: string; isRepeat: boolean };
 
 /**
  * Runs a change once for its key, if it has one: a repeat, also of one whose outcome was lost, gets the first
- * one's answer. @throws SluiceError idempotency_key_reused, outcome_unknown, and what `run` throws
+ * one's answer. A refusal leaves the key free. @throws SluiceError idempotency_key_reused,
+ * idempotency_in_progress, outcome_unknown, and what `run` throws
  */
 export async function once<B extends By, T>(by: B, run: (by: B) => Promise<T>): Promise<Once> {
   const { kept = null } = by;
-  const find = async (): Promise<Once | null> => {
-    const answer = kept === null ? null : await findAnswer(by, kept);
-    return answer === null ? null : { answer, isRepeat: true };
-  };
-  const before = await find();
-  if (before !== null) return before;
   try {
-    const answer = JSON.stringify(await run(by));
-    // Ours; or another's, beside which ours had nothing left to do.
-    const now = await find();
-    return now === null || now.answer === answer ? { answer, isRepeat: false } : now;
+    if (kept === null) return { answer: JSON.stringify(await run(by)), isRepeat: false };
+    return await alone(by, kept, run);
   } catch (error) {
-    const isLost = isConnectionLost(error);
-    // Another request with the key may have been faster: then its row refused ours, or took what ours needed.
-    const now = await find().catch((cause: unknown) => {
-      if (isLost && isConnectionLost(cause)) return null;
-      throw cause;
-    });
-    if (now !== null) return now;
-    throw isLost ? new SluiceError("outcome_unknown", { cause: error }) : error;
+    if (!isConnectionLost(error)) throw error;
+    const answer = kept === null ? null : await findAfterLoss(by, kept);
+    if (answer !== null) return { answer, isRepeat: true };
+    throw new SluiceError("outcome_unknown", { cause: error });
   }
 }
+
+/** How long a machine that has vanished keeps others from repeating its request. A change is never silent. */
+const KEY_SILENT_MAX_S = 30;
+
+/**
+ * While another request has the key, this one doesn't even wait: it might be refused now, and the other take
+ * effect later; or wait, and take effect after the other was refused and its caller has gone. The change is
+ * made on the connection that holds the lock, so the lock is held until its commit is done, whoever dies.
+ */
+async function alone<B extends By, T>(by: B, kept: Kept, run: (by: B) => Promise<T>): Promise<Once> {
+  const done = await withLock(
+    by.pool,
+    lockOf(by.actor, kept),
+    async (conn): Promise<Once | SluiceError> => {
+      const own = { ...by, pool: lent(conn) };
+      try {
+        const answer = await findAnswer(own, kept);
+        if (answer !== null) return { answer, isRepeat: true };
+        return { answer: JSON.stringify(await run(own)), isRepeat: false };
+      } catch (error) {
+        // Thrown from here it would end the connection, and the key be free only once the server notices.
+        if (error instanceof SluiceError) return error;
+        throw error;
+      }
+    },
+    { silentMaxS: KEY_SILENT_MAX_S },
+  );
+  if (done === "busy") throw new SluiceError("idempotency_in_progress");
+  if (done instanceof SluiceError) throw done;
+  return done;
+}
+
+/** Short, because MySQL's names of locks are; two keys with one name could only be told to wait. */
+const LOCK_HASH_CHARS = 20;
+
+function lockOf({ via, who }: Actor, { key }: Kept): string {
+  const hash = createHash("sha256")
+    .update(JSON.stringify([via, who, key]))
+    .digest("hex");
+  return `once-${hash.slice(0, LOCK_HASH_CHARS)}`;
+}
+
+/** The answer, if the commit was done before its connection was lost; null if that isn't known. */
+const findAfterLoss = (by: By, kept: Kept): Promise<string | null> =>
+  findAnswer(by, kept).catch((error: unknown) => {
+    if (isConnectionLost(error)) return null;
+    throw error;
+  });
 
 async function findAnswer({ pool, actor }: By, { key, hash }: Kept): Promise<string | null> {
   const [row] = await pool.query<{ request_hash: Buffer; answer: string }[]>(

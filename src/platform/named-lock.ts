@@ -1,7 +1,7 @@
 // MySQL's named locks, for work that only one process may do at a time, across all machines. A lock belongs
 // to a connection and ends with it, so a process that dies releases its locks. If its machine vanished, the
 // lock would be held until the server gives up on the silent connection, by default after 8 hours; while a
-// lock is held this is set to SILENT_MAX_S. Invariant: a body that throws loses its connection, and with it
+// lock is held this is SILENT_MAX_S, or less. Invariant: a body that throws loses its connection, and with it
 // the lock.
 
 import type { Connection, Pool } from "./mysql.ts";
@@ -39,9 +39,10 @@ export function withLock<T>(
   pool: Pool,
   what: string,
   body: (conn: Connection) => Promise<T>,
+  options: { silentMaxS?: number } = {},
 ): Promise<T | "busy"> {
   return pool.use(async (conn) => {
-    const lock = await takeLock(conn, what);
+    const lock = await takeLock(conn, what, options);
     if (lock === null) return "busy";
     const result = await body(conn);
     await lock.release();

@@ -64,6 +64,9 @@ const UNKNOWN_THREAD = 1094;
 // The two statements of src/ledger/idle-transactions.ts, which are about the server itself.
 const IDLE = /^SELECT p\.ID AS id FROM information_schema\.innodb_trx/;
 const KILL = /^KILL (\d+)$/;
+// Those of src/platform/named-lock.ts; only locks that are not waited for.
+const GET_LOCK = /^SELECT LEFT\(CONCAT\('sluice-', \?, .* AS name, GET_LOCK\(.*, \?\) AS got$/;
+const RELEASE_LOCK = /^DO RELEASE_LOCK\(\?\)$/;
 
 type Held = Tx & { open: boolean; begunAfter: number; waitsFor: Row | null; by: object | null };
 
@@ -71,6 +74,8 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
   const tables = new Map(specs.map((spec) => [spec.name, new Table(spec)]));
   type Thread = { id: number; kill: () => void; idleSinceMs: () => number | null; tx: Held };
   const sessions = new Set<Thread>();
+  /** Holders of named locks. */
+  const named = new Map<unknown, Thread>();
   let threads = 0;
   let commits = 0;
   let up = true;
@@ -139,6 +144,14 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
     thread?.kill();
     done(thread === undefined ? new SqlError(UNKNOWN_THREAD, "no such thread") : null, null);
   };
+  const takeNamed = (name: unknown, by: Thread) => {
+    const holder = named.get(name) ?? by;
+    named.set(name, holder);
+    return [{ name, got: holder === by ? 1 : 0 }];
+  };
+  const releaseNamed = (by: Thread, isOne: (name: unknown) => boolean) => {
+    for (const [name, holder] of named) if (holder === by && isOne(name)) named.delete(name);
+  };
 
   const open = (by: object | null): Session => {
     const { onLock } = deps;
@@ -149,6 +162,7 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
     let busy = false;
     const end = () => {
       rollback(tx);
+      releaseNamed(self, () => true);
       sessions.delete(self);
       deps.journal?.({ session: self.id, kind: "ended" });
     };
@@ -257,6 +271,11 @@ export function createServer(specs: readonly TableSpec[], deps: ServerDeps): Ser
         if (IDLE.test(text)) return done(null, idleFor(Number(values[0]) * 1_000));
         const kill = KILL.exec(text);
         if (kill !== null) return killThread(Number(kill[1]), done);
+        if (GET_LOCK.test(text)) return done(null, takeNamed(values[0], self));
+        if (RELEASE_LOCK.test(text)) {
+          releaseNamed(self, (name) => name === values[0]);
+          return done(null, null);
+        }
         busy = true;
         const statements = parseSql(text, values);
         run(statements, (error, results) => {

@@ -18,7 +18,7 @@ export const ADJUST_BUGS: readonly Bug[] = [
     "an adjustment's row of the audit log is written by itself",
     AUDIT,
     "if (change !== null) await append(conn,",
-    "if (change !== null) await append(pool as never,",
+    "await conn.query('COMMIT');\n    if (change !== null) await append(conn,",
   ),
   bug(
     "adjust",
@@ -33,6 +33,20 @@ export const ADJUST_BUGS: readonly Bug[] = [
     "src/control/wallets.ts",
     "        reason,\n        entry: { entryId, amount },",
     "        reason,\n        entry: { entryId, amount: -amount },",
+  ),
+  bug(
+    "adjust",
+    "two requests with one key run side by side",
+    AUDIT,
+    "JSON.stringify([via, who, key])",
+    "JSON.stringify([via, who, key, performance.now()])",
+  ),
+  bug(
+    "adjust",
+    "an adjustment whose key was used before is made again",
+    AUDIT,
+    "if (answer !== null) return { answer, isRepeat: true };\n        return",
+    "return",
   ),
   bug("adjust", "the key of an adjustment is not kept", AUDIT, "kept?.key ?? null,", "null,"),
 ];

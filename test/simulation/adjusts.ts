@@ -3,7 +3,8 @@
 // generator of its own, and only in one seed of 21, so that the other seeds run as they would without.
 // Invariants checked here: an adjustment's entry and its row of the audit log are written together and say
 // the same; a key is booked once, however often it is repeated; what is answered is booked, with the entry
-// that the answer names; what is refused is not.
+// that the answer names; what is refused is not; of the requests with one key one at a time runs, so that
+// what is refused is not booked by another one that was under way.
 
 import { createHash } from "node:crypto";
 import { type Once, once } from "../../src/control/audit.ts";
@@ -16,7 +17,7 @@ import { isConnectionLost, isRetryable } from "../../src/platform/mysql-errors.t
 import type { Network } from "../simulated-mysql/client.ts";
 import type { RowChange } from "../simulated-mysql/server.ts";
 import type { Values } from "../simulated-mysql/tables.ts";
-import { hold } from "./hold.ts";
+import { hold, Violation } from "./hold.ts";
 import type { Kernel, Process } from "./kernel.ts";
 import type { Model } from "./model.ts";
 import { createRandom } from "./random.ts";
@@ -49,6 +50,8 @@ export function createAdjusts(kernel: Kernel, seed: number, { network, model }: 
   const counts = { adjusted: 0, "adjusted again": 0, "not adjusted": 0, "adjust tries": 0 };
   /** Rows of the audit log by the key of their request. */
   const booked = new Map<string, Values>();
+  /** Processes that run a request, by its key. */
+  const running = new Map<string, Process>();
   let admin: Process | null = null;
   let starts = 0;
   let waiting = 0;
@@ -77,15 +80,40 @@ export function createAdjusts(kernel: Kernel, seed: number, { network, model }: 
       const kept = { key: wish.key, hash: wish.hash };
       const by = { pool, actor, kept, id: createIdFactory({ now: Date.now }), now: Date.now };
       const { customerId, amount } = wish;
-      once(by, (who) => adjustWallet(who, { customerId, amount, reason: wish.key })).then(
+      once(by, (who) =>
+        runAlone(wish, of, () => adjustWallet(who, { customerId, amount, reason: wish.key })),
+      ).then(
         (answer) => over(() => answered(wish, answer)),
         (error: unknown) => over(() => (isRefusal(wish, error) ? void waiting-- : again())),
       );
     });
     if (wish.triesLeft > IN_PEACE && random.chance(DEATH))
-      kernel.after(random.between(0, 15), null, () => kernel.kill(of));
+      kernel.after(random.between(0, 15), null, () => {
+        kernel.kill(of);
+        network().processDied(of);
+      });
     kernel.after(PATIENCE_MS, null, () => over(again));
     watchDeath(of, () => over(again));
+  };
+
+  const runAlone = async <T>(wish: Wish, of: Process, run: () => Promise<T>): Promise<T> => {
+    const rival = running.get(wish.key);
+    hold(rival?.alive !== true, "requests with one key run one at a time", () => wish.key);
+    running.set(wish.key, of);
+    try {
+      return await run();
+    } catch (error) {
+      // Later another request with the key may be booked: a refusal leaves the key free.
+      const isRefused = error instanceof SluiceError && error.code === "insufficient_balance";
+      hold(
+        !isRefused || !booked.has(wish.key),
+        "an adjustment that is refused is not booked",
+        () => wish.key,
+      );
+      throw error;
+    } finally {
+      running.delete(wish.key);
+    }
   };
 
   const watchDeath = (of: Process, died: () => void): void => {
@@ -108,17 +136,18 @@ export function createAdjusts(kernel: Kernel, seed: number, { network, model }: 
 
   /** Whether it was refused for good; otherwise it is tried again. */
   const isRefusal = (wish: Wish, error: unknown): boolean => {
+    if (error instanceof Violation) throw error;
     const code = error instanceof SluiceError ? error.code : null;
     kernel.note("answer", `adjust ${wish.key} ${code ?? String(error)}`);
     if (code === "insufficient_balance") {
       counts["not adjusted"]++;
-      hold(!booked.has(wish.key), "an adjustment that is refused is not booked", () => wish.key);
       return true;
     }
     const isExpected =
       code === "credit_elsewhere" ||
       code === "outcome_unknown" ||
       code === "unavailable" ||
+      code === "idempotency_in_progress" ||
       code === "overloaded";
     hold(
       isExpected || isConnectionLost(error) || isRetryable(error),

@@ -76,7 +76,7 @@ const createRoute = (deps: AdminDeps): Route =>
       closed,
     ),
     answers: { 201: Customer },
-    errors: ["overloaded", "outcome_unknown", "idempotency_key_reused"],
+    errors: ["overloaded", "outcome_unknown", "idempotency_in_progress", "idempotency_key_reused"],
     about: {
       operationId: "createCustomer",
       tag: "Customers",

@@ -13,7 +13,13 @@ import { closed, Currency, Cursor, CustomerId, LABEL, Money, Sum, Ulid } from ".
 import { type AdminDeps, change, customerIdOf } from "./run.ts";
 import { Caps, CAPS_EXAMPLE, OF_CUSTOMER, OrNone, WHY_EXAMPLE } from "./shapes.ts";
 
-const MONEY_ERRORS = ["not_found", "overloaded", "outcome_unknown", "idempotency_key_reused"] as const;
+const MONEY_ERRORS = [
+  "not_found",
+  "overloaded",
+  "outcome_unknown",
+  "idempotency_in_progress",
+  "idempotency_key_reused",
+] as const;
 
 export const createWalletRoutes = (deps: AdminDeps): Route[] => [
   walletRoute(deps),

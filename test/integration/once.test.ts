@@ -1,0 +1,118 @@
+// Requests with one key that meet, on a real MySQL: one runs, and what is told is final for all that ran.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type By, lent, type Once, once } from "../../src/control/audit.ts";
+import { makeCustomer } from "../../src/control/customers.ts";
+import { adjustWallet, type Posting } from "../../src/control/wallets.ts";
+import type { Actor } from "../../src/core/audit.ts";
+import { SluiceError } from "../../src/core/errors.ts";
+import { createIdFactory } from "../../src/core/id.ts";
+import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { sleep } from "../../src/platform/retry.ts";
+import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+
+const id = createIdFactory({ now: Date.now });
+const actor: Actor = { via: "api", who: "sara", origin: "here" };
+let database: TestDatabase;
+/** Of two admin processes. */
+let first: Pool;
+let second: Pool;
+let customerId = 0;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  const size = { connections: 2, multipleStatements: true };
+  first = createPool(database.config, size);
+  second = createPool(database.config, size);
+  const terms = { name: "met", priceNormal: 1, priceExpress: 1, rateLimit: null };
+  customerId = Number((await makeCustomer({ pool: first, actor }, terms)).customer_id);
+}, 60_000);
+afterAll(async () => {
+  await Promise.all([first.end(), second.end()]);
+  await database.drop();
+});
+
+const byKey = (pool: Pool, key: string): Posting => {
+  const kept = { key, hash: Buffer.alloc(32, key) };
+  return { pool, actor, kept, id, now: Date.now };
+};
+const adjust = (by: Posting, amount: number) => adjustWallet(by, { customerId, amount, reason: "a test" });
+const ask = (pool: Pool, key: string, amount: number) =>
+  once(byKey(pool, key), (by) => adjust(by, amount)).catch(codeOf);
+const codeOf = (error: unknown) => (error instanceof SluiceError ? error.code : String(error));
+const booked = async () =>
+  (
+    await database.pool.query<{ amount: number }[]>(
+      "SELECT amount FROM audit_log WHERE customer_id=? AND amount IS NOT NULL ORDER BY audit_id",
+      [customerId],
+    )
+  ).map(({ amount }) => amount);
+
+/** A request that has begun, and changes nothing before `go`. */
+async function begun(pool: Pool, key: string, amount: number) {
+  const isIn = Promise.withResolvers<Pool>();
+  const gate = Promise.withResolvers<void>();
+  const answer = once(byKey(pool, key), async (by) => {
+    isIn.resolve(by.pool);
+    await gate.promise;
+    return adjust(by, amount);
+  }).catch(codeOf);
+  return { pool: await isIn.promise, go: gate.resolve, answer };
+}
+
+test("while a request is under way, one with its key is not refused what the other may yet get", async () => {
+  const slow = await begun(first, "late", -50);
+  for (const pool of [first, second]) expect(await ask(pool, "late", -50)).toBe("idempotency_in_progress");
+  // Another key, or another admin's, has nothing to do with it.
+  expect(await ask(second, "credit", 50)).toMatchObject({ isRepeat: false });
+  const other: By = { ...byKey(second, "late"), actor: { ...actor, who: "reza" } };
+  expect(await once(other, () => Promise.resolve(1))).toEqual({ answer: "1", isRepeat: false });
+  slow.go();
+  const { answer } = (await slow.answer) as Once;
+  expect(await ask(second, "late", -50)).toEqual({ answer, isRepeat: true });
+  expect(await booked()).toEqual([50, -50]);
+});
+
+test("a refusal leaves its key free at once", async () => {
+  for (let n = 0; n < 20; n++) {
+    const pool = n % 2 === 0 ? first : second;
+    expect(await ask(pool, "poor", -1)).toBe("insufficient_balance");
+  }
+  expect(await ask(first, "gift", 1)).toMatchObject({ isRepeat: false });
+  expect(await ask(second, "poor", -1)).toMatchObject({ isRepeat: false });
+});
+
+test("a request whose connection is lost books nothing afterwards, and its key is free", async () => {
+  const before = await booked();
+  const lost = await begun(first, "cut", 7);
+  const [row] = await lost.pool.query<{ thread: number }[]>("SELECT CONNECTION_ID() AS thread");
+  await database.pool.query(`KILL ${row?.thread}`);
+  lost.go();
+  expect(await lost.answer).toBe("outcome_unknown");
+  expect(await booked()).toEqual(before);
+  let again: unknown;
+  for (let n = 0; n < 200 && (again = await ask(second, "cut", 7)) === "idempotency_in_progress"; n++)
+    await sleep(25);
+  expect(again).toMatchObject({ isRepeat: false });
+  expect(await booked()).toEqual([...before, 7]);
+});
+
+test("a transaction on a lent connection is repeated after a lock wait, and leaves nothing of what failed", async () => {
+  await first.write("CREATE TABLE marks (mark INT)");
+  const mark = (pool: Pool, n: number, state: string | null) =>
+    pool.transaction(async (conn) => {
+      await conn.write("INSERT INTO marks VALUES (?)", [n]);
+      if (state !== null) await conn.query(state);
+    });
+  let tries = 0;
+  await first.use(async (conn) => {
+    const pool = lent(conn);
+    const failing = mark(pool, 1, "SIGNAL SQLSTATE '45000'");
+    expect(await failing.catch((error: { sqlState?: string }) => error.sqlState)).toBe("45000");
+    await pool.transaction(async (tx) => {
+      await tx.write("INSERT INTO marks VALUES (?)", [++tries]);
+      // 1205: the lock wait of which InnoDB rolls back the statement only.
+      if (tries === 1) await tx.query("SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO=1205");
+    });
+  });
+  expect(await first.query<object[]>("SELECT mark FROM marks")).toEqual([{ mark: 2 }]);
+});
