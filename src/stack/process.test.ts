@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from "bun:test";
+import { spawn } from "node:child_process";
 import {
   existsSync,
   mkdtempSync,
@@ -17,9 +18,12 @@ import {
   identify,
   isAlive,
   logBytesMax,
+  type Identity,
+  type ProcessRecord,
   type ProcessSpec,
   prioritise,
   readRecords,
+  recordChild,
   startProcess,
   stopProcess,
 } from "./process.ts";
@@ -51,6 +55,21 @@ test("a started process is recorded with its identity, and stopping it removes t
   expect(await stopProcess(record, folder)).toBe(true);
   expect(isAlive(record)).toBe(false);
   expect(readRecords(folder)).toEqual([]);
+});
+
+test("a child that its launcher waits for is ended by the next command if the launcher was killed", async () => {
+  const child = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
+  const launcher = spawn("sleep", ["60"], { stdio: "ignore" });
+  const owner = identify(launcher.pid ?? 0);
+  const forget = recordChild("migrate", child.pid ?? 0, folder, owner as Identity);
+  await clearOrphans(folder, () => undefined);
+  const [record] = readRecords(folder) as [ProcessRecord];
+  expect([record.pid, isAlive(record)]).toEqual([child.pid as number, true]);
+  launcher.kill("SIGKILL");
+  await ended(owner as Identity, 5_000);
+  await clearOrphans(folder, () => undefined);
+  expect([isAlive(record), readRecords(folder)]).toEqual([false, []]);
+  forget();
 });
 
 test("a process starts as important as its launcher; later it and its children are less important", async () => {

@@ -54,6 +54,7 @@ export type ProcessRecord = Identity & {
 };
 
 const pollMs = 20;
+const CHILD_STOP_MAX_MS = 10_000;
 /** A log longer than this is rotated when its process starts. */
 export const logBytesMax = 64 * 1024 * 1024;
 
@@ -86,6 +87,19 @@ export function startProcess(spec: ProcessSpec, stateFolder: string, owner: Iden
   } finally {
     closeSync(out);
   }
+}
+
+/**
+ * Records a child that its launcher waits for, so that the next command ends it if the launcher is killed.
+ * Returns what removes the record once the child has ended.
+ */
+export function recordChild(name: string, pid: number, stateFolder: string, owner: Identity): () => void {
+  const identity = identify(pid);
+  if (identity === null) return () => undefined;
+  const stop = { port: null, stopMaxMs: CHILD_STOP_MAX_MS };
+  const record: ProcessRecord = { ...identity, role: name, name, ...stop, owner };
+  writeRecord(stateFolder, record);
+  return () => forgetProcess(stateFolder, record);
 }
 
 /**

@@ -12,6 +12,8 @@ export type MigrateCommandOptions = {
   signal?: AbortSignal;
   /** Added to the environment, for engines that are not at their usual addresses. */
   env?: Record<string, string>;
+  /** Called with the pid of each step; what it returns when that has ended. */
+  record?: (pid: number) => () => void;
 };
 
 export async function migrate(
@@ -34,7 +36,7 @@ function runStep(
   what: string,
   [file = "", ...args]: readonly string[],
   report: (line: string) => void,
-  { signal, env }: MigrateCommandOptions,
+  { signal, env, record }: MigrateCommandOptions,
 ): Promise<string[]> {
   const options = {
     cwd: projectRoot,
@@ -42,7 +44,10 @@ function runStep(
     ...(signal && { signal }),
   };
   return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    // In a session of its own, as its record says that all of that may be ended.
+    const detached = record !== undefined;
+    const child = spawn(file, args, { ...options, detached, stdio: ["ignore", "pipe", "pipe"] });
+    const forget = child.pid === undefined ? undefined : record?.(child.pid);
     let said = "";
     let ranMs = 0;
     const telling = setInterval(() => {
@@ -57,6 +62,7 @@ function runStep(
     });
     child.on("close", (code) => {
       clearInterval(telling);
+      forget?.();
       const lines = said.trimEnd().split("\n");
       if (code === 0) resolve(lines);
       else

@@ -11,7 +11,7 @@ import { composeEngines, composeEnv, composeStop } from "../compose.ts";
 import { createEdge, edgeSecret } from "../edge.ts";
 import { createEngines, type Engine } from "../engines.ts";
 import { ownCpus } from "../own-cpus.ts";
-import { type Identity, prioritise, sameProcess, startProcess } from "../process.ts";
+import { type Identity, prioritise, recordChild, sameProcess, startProcess } from "../process.ts";
 import { otpSecret } from "../secrets.ts";
 import { clearOrphans, refuseTakenPort, sortRecords, startEngine, startEngines, stopAll } from "../stack.ts";
 import { findTools } from "../tools.ts";
@@ -110,7 +110,11 @@ async function run(
       engine,
       records.find((record) => record.name === engine.name),
     );
-  await migrate(tools, view.line, { signal, env: options.stack === "compose" ? composeEnv : {} });
+  await migrate(tools, view.line, {
+    signal,
+    env: options.stack === "compose" ? composeEnv : {},
+    record: (pid) => recordChild("migrate", pid, stateFolder, own),
+  });
   const demo = await options.seed(config, stateFolder);
   signal.throwIfAborted();
   for (const role of [...roles, ...edge]) supervisor.add(role);
