@@ -69,7 +69,11 @@ export async function setWebhook(
     if (tellPauses !== undefined)
       await conn.write("UPDATE webhooks SET tell_pauses=? WHERE customer_id=?", [tellPauses, customerId]);
     if (lowBalance !== undefined)
-      await conn.write("UPDATE webhooks SET low_balance=? WHERE customer_id=?", [lowBalance, customerId]);
+      // Nobody looks without a threshold, so with the next one a fall is told anew.
+      await conn.write(
+        "UPDATE webhooks SET low_balance=?, is_low=is_low AND ? IS NOT NULL WHERE customer_id=?",
+        [lowBalance, lowBalance, customerId],
+      );
     return null;
   });
 }

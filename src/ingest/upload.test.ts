@@ -97,6 +97,43 @@ describe("an upload", () => {
     expect([again.error, indexes(again), world.accepted.size]).toEqual([null, upTo(2_000), 2_000]);
   });
 
+  test("reads lines again that wait for longer than a second: by the time of day, they may be others by then", async () => {
+    const world = newWorld();
+    const done: Run[] = [];
+    for (const passMs of [1_000, 1_001]) {
+      // Refused from a moment that comes while they wait, as by a price, or put off by quiet hours.
+      const fromMs = world.nowMs + 1_000;
+      let waits = true;
+      world.before = () => {
+        if (!waits) return;
+        waits = false;
+        world.nowMs += passMs;
+        throw new SluiceError("overloaded", { retryAfterS: 0 });
+      };
+      const refused = { kind: "refused", code: "validation_failed", detail: "x", errors: [] } as const;
+      const late = (line: Uint8Array): Read => (world.nowMs > fromMs ? refused : read(line));
+      done.push(await run(world, linesOf([`p${passMs}`]), { read: late, key: null }));
+    }
+    expect(done.map(({ error }) => error)).toEqual([null, null]);
+    expect([world.accepted.get("p1000"), world.accepted.get("p1001")]).toEqual([1, undefined]);
+    expect(done[1]?.results).toEqual(["0 validation_failed"]);
+  });
+
+  test("reads lines again of which one is refused in the very moment, once", async () => {
+    const world = newWorld();
+    let refusals = 1;
+    world.before = () => {
+      if (refusals-- > 0) throw new SluiceError("validation_failed", { errors: [] });
+    };
+    const refused = { kind: "refused", code: "validation_failed", detail: "x", errors: [] } as const;
+    const by = (line: Uint8Array): Read =>
+      refusals < 1 && Buffer.from(line).toString() === "t1" ? refused : read(line);
+    const done = await run(world, linesOf(texts(3)), { read: by });
+    expect([done.error, done.results[1], world.accepted.size]).toEqual([null, "1 validation_failed", 2]);
+    refusals = 2;
+    expect(codeOf(await run(world, linesOf(texts(3, 10)), { key: "other" }))).toBe("validation_failed");
+  });
+
   test("waits for what passes by itself, but not for ever", async () => {
     const world = newWorld();
     let refusals = 3;

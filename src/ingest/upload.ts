@@ -48,6 +48,7 @@ export type UploadRequest<P extends Payer> = {
   isStopping: () => boolean;
 };
 export type UploadDeps = {
+  now: () => number;
   acceptBatch: AcceptBatch;
   optOuts: Pick<OptOuts, "hasNone" | "refused">;
   find: (ref: KeyRef) => Promise<StoredAnswer | null>;
@@ -55,6 +56,11 @@ export type UploadDeps = {
 };
 
 type Line = { bytes: Uint8Array; read: Read };
+/**
+ * Lines that were read longer ago are read again before they are taken: a time of day, such as when quiet
+ * hours begin, may have come since.
+ */
+const READ_MAX_MS = 1_000;
 /** Nothing was stored, and the same may succeed a little later. */
 const PASSING: readonly ErrorCode[] = ["rate_limited", "overloaded", "credit_elsewhere"];
 
@@ -88,6 +94,8 @@ async function* resultsOf<P extends Payer>(
   };
   let index = 0;
   let held: Line[] = [];
+  /** When the first of those held was read, in ms of deps.now(). */
+  let readAtMs = 0;
   for (;;) {
     const ended = held.length === 0 ? await source.ended() : null;
     if (ended?.kind === "failed") throw ended.error;
@@ -103,16 +111,21 @@ async function* resultsOf<P extends Payer>(
       yield results.text;
       continue;
     }
-    for (let line = await source.next(); line !== null; line = await source.next())
+    for (let line = await source.next(); line !== null; line = await source.next()) {
+      if (held.length === 0) readAtMs = deps.now();
       held.push(await read(line));
-    const now = await request.payerNow();
-    if (now !== payer) {
-      payer = now;
+    }
+    const payerThen = payer;
+    payer = await request.payerNow();
+    const nowMs = deps.now();
+    if (payer !== payerThen || Math.abs(nowMs - readAtMs) > READ_MAX_MS) {
+      readAtMs = nowMs;
       for (const [n, { bytes }] of held.entries()) held[n] = await read(bytes);
     }
     held = await withoutOptedOut(deps.optOuts, payer.customerId, held);
     const taken = await accept(payer, held, index, key);
-    if (taken === null) continue;
+    if (taken === "outdated") readAtMs = Number.NEGATIVE_INFINITY;
+    if (taken === null || taken === "outdated") continue;
     held = held.slice(taken.count);
     index += taken.count;
     yield taken.text;
@@ -231,7 +244,7 @@ type Writing = Pick<UploadRequest<Payer>, "write" | "traceparent" | "isGone" | "
 
 /**
  * The function it returns tries once to take the first of these lines. null: none was, try again, with what
- * holds by then.
+ * holds by then; "outdated": one of them is no longer as it was read.
  */
 function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: Writing) {
   const { write, traceparent, isGone, isStopping } = request;
@@ -239,6 +252,7 @@ function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: Writing)
   let draftsMax = BATCH_MESSAGES_MAX;
   /** For what passes by itself, since lines were taken last. */
   let waitedMs = 0;
+  let wasOutdated = false;
 
   /** The first lines with so many drafts: the last of them is one. */
   const firstOf = (held: readonly Line[], drafts: number): readonly Line[] => {
@@ -273,7 +287,7 @@ function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: Writing)
     held: readonly Line[],
     from: number,
     ref: KeyRef | null,
-  ): Promise<Results | null> => {
+  ): Promise<Results | null | "outdated"> => {
     const drafts = held.filter(({ read }) => read.kind === "draft").length;
     if (drafts === 0) return { text: textOf(held, from, []), count: held.length };
     if (isStopping()) throw new SluiceError("unavailable", { detail: "The process is stopping." });
@@ -282,10 +296,16 @@ function createAcceptChunk({ acceptBatch, sleep }: UploadDeps, request: Writing)
     try {
       const text = await commit(payer, lines, from, ref);
       waitedMs = 0;
+      wasOutdated = false;
       return { text, count: lines.length };
     } catch (error) {
       if (error instanceof KeyTakenError) return null; // by another request
       if (!(error instanceof SluiceError)) throw error;
+      // A price or an opt-out of this very moment: read again, its line is refused.
+      if (error.code === "validation_failed" && !wasOutdated) {
+        wasOutdated = true;
+        return "outdated";
+      }
       const waitMs = (error.retryAfterS ?? 0) * 1_000;
       if (error.status === 402 && count > 1) draftsMax = count >> 1;
       else if (PASSING.includes(error.code) && waitedMs + waitMs <= UPLOAD_WAIT_MAX_MS && !isGone()) {

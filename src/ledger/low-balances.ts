@@ -3,7 +3,8 @@
 // seen. Marked until the credit is at the threshold again. Credit is what the customer sees as its balance:
 // the wallet and what is unspent in leases, of one snapshot.
 // Nothing of it is on the way of a message: whoever looks sees the fall at the next look, or not at all if a
-// top-up ends it before. Leaves when to look to src/webhook/, deliveries to webhook-deliveries.ts.
+// top-up ends it before. Without a URL nothing is told, but a fall that was told is unmarked once it is over.
+// Leaves when to look to src/webhook/, deliveries to webhook-deliveries.ts.
 // Bound: CROSSED_MAX customers a call; the rows of customers with a threshold are read.
 
 import type { LowBalanceEvent } from "../core/webhook-low-balance.ts";
@@ -48,7 +49,7 @@ const crossedSql = (which: string): string =>
   `SELECT w.customer_id, w.low_balance, w.is_low, ${CREDIT} AS credit, c.currency, NOW(3) AS now_at ` +
   "FROM webhooks AS w JOIN wallet_accounts AS a ON a.customer_id=w.customer_id " +
   "JOIN customers AS c ON c.customer_id=w.customer_id " +
-  `WHERE w.low_balance IS NOT NULL AND w.url IS NOT NULL ${which}` +
+  `WHERE w.low_balance IS NOT NULL AND (w.url IS NOT NULL OR w.is_low) ${which}` +
   `AND w.is_low <> (${CREDIT} < w.low_balance) ORDER BY w.customer_id LIMIT ${CROSSED_MAX}`;
 
 /** Marks those that fell, and unmarks the others. */

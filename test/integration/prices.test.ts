@@ -363,6 +363,25 @@ describe("low balance", () => {
     expect(await events(customer)).toMatchObject([{ balance: BALANCE - 1_000 }]);
   });
 
+  test("a fall after it had risen is told anew, also if nobody was to be told of the rise", async () => {
+    const [gone, unwatched] = [await watched(600, 2_000), await watched(600, 2_000)];
+    await look();
+    const more = (customer: TestCustomer) =>
+      topUp({ pool, id, now: Date.now }, customer.customerId, 2_000, "more");
+    await setWebhook(pool, gone.customerId, { url: null }, rules);
+    await setWebhook(pool, unwatched.customerId, { lowBalance: null }, rules);
+    await Promise.all([more(gone), more(unwatched)]);
+    await look();
+    for (const customer of [gone, unwatched]) for (let n = 0; n < 2; n++) await send(customer);
+    await setWebhook(pool, gone.customerId, { url: "https://example.com/sms" }, rules);
+    await setWebhook(pool, unwatched.customerId, { lowBalance: 2_000 }, rules);
+    await look();
+    for (const customer of [gone, unwatched])
+      expect((await events(customer)).map((event) => (event as { balance: number }).balance)).toEqual([
+        600, 1_600,
+      ]);
+  });
+
   test("is told to nobody without a URL", async () => {
     const customer = await watched(100, 2_000);
     await setWebhook(pool, customer.customerId, { url: null }, rules);

@@ -22,6 +22,8 @@ export type World = {
   payers: Payer[];
   keys: Map<string, StoredAnswer>;
   balance: number;
+  /** Unix ms */
+  nowMs: number;
   /** Phones that opted out. */
   out: Set<string>;
   /** Called before each commit; what it throws is thrown instead of it. */
@@ -35,6 +37,7 @@ export const newWorld = (balance = 1e9): World => ({
   payers: [],
   keys: new Map(),
   balance,
+  nowMs: 0,
   out: new Set(),
   before: () => undefined,
   after: () => undefined,
@@ -99,7 +102,8 @@ export async function run(
     refused: (_: number, drafts: readonly { phone: string }[]) =>
       Promise.resolve(new Set(drafts.flatMap(({ phone }, at) => (world.out.has(phone) ? [at] : [])))),
   };
-  const deps = { acceptBatch, optOuts, find, sleep: () => Promise.resolve() };
+  const sleep = (ms: number) => Promise.resolve(void (world.nowMs += ms));
+  const deps = { now: () => world.nowMs, acceptBatch, optOuts, find, sleep };
   const request: Request = {
     payer: PAYER,
     payerNow: () => Promise.resolve(PAYER),

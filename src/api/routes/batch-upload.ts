@@ -88,7 +88,7 @@ export type UploadRouteDeps = {
 
 export function createUpload({ acceptBatch, optOuts, keys, streams, ...rules }: UploadRouteDeps): Lines {
   const check = checkerOf(Line, TEXT_UNLESS);
-  const deps = { acceptBatch, optOuts, find: keys.find, sleep };
+  const deps = { now: rules.now, acceptBatch, optOuts, find: keys.find, sleep };
   const read = (line: Uint8Array, owner: KeyOwner): Read | Promise<Read> => {
     const draftOf = (body: Parameters<typeof drafted>[0]): Read => ({
       kind: "draft",

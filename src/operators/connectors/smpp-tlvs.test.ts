@@ -100,6 +100,7 @@ describe("at a peer", () => {
         kind: "refused",
         permanent: true,
         reason: expect.stringContaining(status),
+        mayReport: true,
       });
     const own = await startConnector(answering({ 1: 0xc4, 2: 0x4ff }), {
       tlvs: DLT,

@@ -65,9 +65,23 @@ test("any bytes give whole PDUs of their own length or a PduError", () => {
 
 test("a length is refused before anything after it is waited for", () => {
   for (const length of [0, 4, 15, PDU_BYTES_MAX + 1, 1 << 20, 0x48545450, 0xffff_ffff])
-    expect(() => createFramer().push(header(length).subarray(0, 4))).toThrow(PduError);
-  expect(createFramer().push(header(16))).toHaveLength(1);
-  expect(createFramer().push(header(PDU_BYTES_MAX))).toHaveLength(0);
+    expect(() => [...createFramer().push(header(length).subarray(0, 4))]).toThrow(PduError);
+  expect([...createFramer().push(header(16))]).toHaveLength(1);
+  expect([...createFramer().push(header(PDU_BYTES_MAX))]).toHaveLength(0);
+});
+
+test("PDUs before a length that is refused are given, in one piece or in two", () => {
+  for (const cut of [0, 16, 20, 33]) {
+    const framer = createFramer();
+    const bytes = Buffer.concat([header(16), header(16), header(1 << 20)]);
+    let given = 0;
+    const read = () => {
+      for (const piece of [bytes.subarray(0, cut), bytes.subarray(cut)])
+        for (const pdu of framer.push(piece)) given += pdu.length;
+    };
+    expect(read).toThrow(PduError);
+    expect(given).toBe(32);
+  }
 });
 
 test("the longest PDU is taken, and it shares no memory with what was read", () => {

@@ -11,10 +11,11 @@ const LENGTH_BYTES = 4;
 
 export type Framer = {
   /**
-   * Adds what was read and returns the PDUs that are whole now, each with memory of its own.
-   * @throws PduError if this is no SMPP: nothing can be read from the stream any more
+   * Adds what was read and yields the PDUs that are whole now, each with memory of its own.
+   * @throws PduError, after those before it, if what follows is no SMPP: nothing can be read from the stream
+   * any more
    */
-  push(chunk: Uint8Array): Uint8Array[];
+  push(chunk: Uint8Array): Generator<Uint8Array>;
 };
 
 export function createFramer(): Framer {
@@ -23,23 +24,22 @@ export function createFramer(): Framer {
   let held = 0;
   let length: number | null = null;
   return {
-    push(chunk) {
-      const pdus: Uint8Array[] = [];
+    *push(chunk) {
       pieces.push(chunk);
       held += chunk.length;
       while (held >= (length ?? LENGTH_BYTES)) {
         const joined = pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces, held);
-        let rest = joined;
-        if (length === null) length = lengthOf(joined);
-        else {
-          pdus.push(new Uint8Array(joined.subarray(0, length)));
-          rest = joined.subarray(length);
-          length = null;
+        if (length === null) {
+          pieces = [joined];
+          length = lengthOf(joined);
+          continue;
         }
-        pieces = [rest];
-        held = rest.length;
+        const pdu = new Uint8Array(joined.subarray(0, length));
+        pieces = [joined.subarray(length)];
+        held -= length;
+        length = null;
+        yield pdu;
       }
-      return pdus;
     },
   };
 }

@@ -99,6 +99,20 @@ for (const [what, bytes] of NO_SMPP)
     expect((await link.next(COMMAND.genericNack)).status).toBe(STATUS.invalidLength);
   });
 
+test("answers before a length that is refused count, also if they come with it", async () => {
+  const { log, link, submit, results } = await openBound(binding);
+  for (let i = 0; i < 3; i++) submit();
+  const answers = (await submitsOf(link, 3)).map(({ sequence }) =>
+    encodePdu(answerTo(COMMAND.submitSm, 0, `id-${sequence}`), sequence),
+  );
+  const tooLong = Buffer.alloc(16);
+  tooLong.writeUInt32BE(1 << 20, 0);
+  link.raw(Buffer.concat([...answers.slice(0, 2), tooLong]));
+  const [reason] = await until(() => log.end);
+  expect(reason).toContain("command_length");
+  expect(lost(results)).toEqual(["answered", "answered", "lost"]);
+});
+
 test("a PDU that comes octet by octet, and several in one piece, are the same PDUs", async () => {
   const { link, submit, results } = await openBound(binding);
   for (let i = 0; i < 3; i++) submit();

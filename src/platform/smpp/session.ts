@@ -14,7 +14,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { answerTo, bare, bind, type BindFields, type Draft, encodePdu, nack } from "./encode.ts";
 import { createFramer } from "./framing.ts";
-import { COMMAND, decodeAnswerText, type Header, readHeader, RESPONSE } from "./pdu.ts";
+import { COMMAND, decodeAnswerText, type Header, PduError, readHeader, RESPONSE } from "./pdu.ts";
 import { type Answered, createPending, type SubmitDone, type UnexpectedAnswer } from "./pending.ts";
 import { STATUS, statusText } from "./status.ts";
 
@@ -179,20 +179,23 @@ export function openSession(options: SessionOptions, hooks: SessionHooks): Sessi
 
   function onData(chunk: Uint8Array) {
     if (isEnded()) return;
-    let pdus: Uint8Array[] = [];
     try {
-      pdus = framer.push(chunk);
+      for (const pdu of framer.push(chunk)) {
+        onPdu(pdu);
+        if (isEnded()) return;
+      }
     } catch (error) {
-      return end((error as Error).message, null, encodePdu(nack(STATUS.invalidLength), 0));
+      if (!(error instanceof PduError)) throw error;
+      end(error.message, null, encodePdu(nack(STATUS.invalidLength), 0));
     }
-    for (const pdu of pdus) {
-      heardMs = performance.now();
-      enquiredMs = null;
-      const header = readHeader(pdu);
-      if (header.command >= RESPONSE) onAnswer(header, pdu);
-      else onRequest(header, pdu);
-      if (isEnded()) return;
-    }
+  }
+
+  function onPdu(pdu: Uint8Array) {
+    heardMs = performance.now();
+    enquiredMs = null;
+    const header = readHeader(pdu);
+    if (header.command >= RESPONSE) onAnswer(header, pdu);
+    else onRequest(header, pdu);
   }
 
   function tick() {
