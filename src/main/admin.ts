@@ -15,17 +15,16 @@ import { runRole } from "../platform/role.ts";
 import { tablesAnswer } from "../schema/tables.ts";
 import { tellRoles } from "../stack/launcher/reload.ts";
 
+/** Of each pool. */
 const CONNECTIONS = 4;
 /** For a statement that reads all customers' messages of a period. */
 const REPORT_TIMEOUT_MS = 70_000;
 
 runRole({ name: "admin", usage: "bun src/main/admin.ts: the admin API." }, async (role) => {
   const { config, log, metrics, tracing } = role;
-  const pool = createMeteredPool(role, "admin", {
-    connections: CONNECTIONS,
-    multipleStatements: true,
-    answerMaxMs: MYSQL_ANSWER_MAX_MS,
-  });
+  const bounded = { connections: CONNECTIONS, answerMaxMs: MYSQL_ANSWER_MAX_MS };
+  const pool = createMeteredPool(role, "admin", bounded);
+  const changes = createMeteredPool(role, "changes", { ...bounded, multipleStatements: true });
   const clickhouse = createClickhouse(config, { timeoutMs: REPORT_TIMEOUT_MS });
   const probes = createProbe({
     mysql: { host: config.mysqlHost, port: config.mysqlPort },
@@ -33,7 +32,7 @@ runRole({ name: "admin", usage: "bun src/main/admin.ts: the admin API." }, async
   });
   role.onStop(async () => {
     probes.stop();
-    await Promise.all([pool.end(), clickhouse.close()]);
+    await Promise.all([pool.end(), changes.end(), clickhouse.close()]);
   });
   role.check("mysql", () => probes.state().mysql);
   role.check("clickhouse", () => probes.state().clickhouse);
@@ -41,6 +40,7 @@ runRole({ name: "admin", usage: "bun src/main/admin.ts: the admin API." }, async
   await watchClock(role, pool);
   const routes = createAdminRoutes({
     pool,
+    changes,
     clickhouse,
     routesFile: { path: resolve(config.routesFile), env: process.env },
     tellRoles: () => tellRoles(config.stateFolder),

@@ -28,6 +28,7 @@ export const POOLS = [
   "dlr",
   "webhook",
   "admin",
+  "changes",
 ] as const;
 export const QUERY_FAILURES = ["deadlock", "lock_wait", "lost", "other"] as const;
 const OUTBOX_LANES = ["express", "normal", "events"] as const;

@@ -1,12 +1,19 @@
-// Commits that wait for a lock which a test holds.
+// Commits and adjustments that wait for a lock which a test holds.
 
 import type { Pool } from "../../src/platform/mysql.ts";
 
 /** How many commits of this pool's database wait for a lock on a lease. */
-export async function commitsHeldUp(pool: Pick<Pool, "query">): Promise<number> {
+export const commitsHeldUp = (pool: Pick<Pool, "query">): Promise<number> =>
+  running(pool, "UPDATE credit_leases%SET spent=spent+%");
+
+/** How many adjustments of this pool's database wait for a lock on a wallet. */
+export const adjustmentsHeldUp = (pool: Pick<Pool, "query">): Promise<number> =>
+  running(pool, "SELECT balance, reserved FROM wallet_accounts%FOR UPDATE");
+
+async function running(pool: Pick<Pool, "query">, statement: string): Promise<number> {
   const [row] = await pool.query<{ n: number }[]>(
-    "SELECT COUNT(*) AS n FROM information_schema.processlist " +
-      "WHERE db=DATABASE() AND info LIKE 'UPDATE credit_leases%SET spent=spent+%'",
+    "SELECT COUNT(*) AS n FROM information_schema.processlist WHERE db=DATABASE() AND info LIKE ?",
+    [statement],
   );
   return Number(row?.n);
 }

@@ -24,13 +24,20 @@ import {
   type Written,
 } from "../route.ts";
 
-/** `pool` must allow several statements. */
-export type AdminDeps = { pool: Pool };
+/**
+ * `pool` for who calls and for what is read. `changes` for changes: it must allow several statements, and is
+ * apart because a change may hold its connection for seconds, waiting for a wallet or for credit.
+ */
+export type AdminDeps = { pool: Pool; changes: Pool };
 
 const NO_BYTES = new Uint8Array(0);
 
 /** @throws SluiceError, CallerGoneError, and anything the route throws */
-export async function runAdminRoute({ pool }: AdminDeps, route: Route, arrival: Arrival): Promise<Reply> {
+export async function runAdminRoute(
+  { pool }: Pick<AdminDeps, "pool">,
+  route: Route,
+  arrival: Arrival,
+): Promise<Reply> {
   const { request } = arrival;
   if (arrival.isStopping())
     throw new SluiceError("unavailable", { detail: "The process is stopping.", retryAfterS: 1 });
@@ -60,7 +67,7 @@ const newId = createIdFactory({ now: Date.now });
 
 /** Makes a change, once for its key, and answers it. @throws SluiceError, what `run` throws */
 export async function change<const S extends number, T>(
-  { pool }: AdminDeps,
+  { changes }: Pick<AdminDeps, "changes">,
   call: Changing,
   { status, key }: { status: S; key: Keyed },
   run: (by: Posting) => Promise<T>,
@@ -71,7 +78,7 @@ export async function change<const S extends number, T>(
       errors: [{ field: "Idempotency-Key", reason: "is required" }],
     });
   const actor = { via: "api", who: call.owner.name, origin: call.clientAddress() } as const;
-  const by: Posting = { pool, actor, kept, id: newId, now: Date.now };
+  const by: Posting = { pool: changes, actor, kept, id: newId, now: Date.now };
   const { answer, isRepeat } = await once(by, run);
   return { status, body: answer, ...(isRepeat ? { headers: { "Idempotent-Replayed": "true" } } : {}) };
 }

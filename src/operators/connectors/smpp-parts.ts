@@ -8,12 +8,13 @@
 import { OPERATOR_MESSAGE_ID_CHARS_MAX } from "../../core/limits.ts";
 import type { Binds, Job } from "../../platform/smpp/binds.ts";
 import type { Draft } from "../../platform/smpp/encode.ts";
-import { mayBeReported, type StatusClass, statusText } from "../../platform/smpp/status.ts";
+import { type StatusClass, statusText } from "../../platform/smpp/status.ts";
 import type { Answer, CertainAnswer } from "./connector.ts";
 
 type Deps = {
   binds: Pick<Binds, "submit">;
   kindOf: (status: number) => StatusClass;
+  mayReport: (status: number) => boolean;
   /** To begin, and as much again for all answers. */
   timeoutMs: number;
   /** How long the first part may wait for room at most; when it is taken the others follow in any case. */
@@ -34,7 +35,7 @@ const ID = new RegExp(`^[\\x20-\\x7e]{1,${OPERATOR_MESSAGE_ID_CHARS_MAX}}$`);
 const usable = (id: string): string => (ID.test(id) ? id.trim() : "");
 
 export function submitParts(
-  { binds, kindOf, timeoutMs, leftMs }: Deps,
+  { binds, kindOf, mayReport, timeoutMs, leftMs }: Deps,
   drafts: readonly Draft[],
   to: AnswerTo,
 ): void {
@@ -103,7 +104,7 @@ export function submitParts(
         permanent: kind === "for_good",
         reason: statusText(status),
       } as const;
-      return answer(mayBeReported(status) ? { ...refused, mayReport: true } : refused);
+      return answer(mayReport(status) ? { ...refused, mayReport: true } : refused);
     }
     // The rest of a message often trips the rate that its first part left.
     if (kind === "later" && performance.now() + AGAIN_MS < endMs) return submit([part], AGAIN_MS);

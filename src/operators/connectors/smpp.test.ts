@@ -77,6 +77,16 @@ describe("a message", () => {
     expect(await submit("hi")).not.toHaveProperty("mayReport");
   });
 
+  test("has no receipt to come when the operator's own table calls the status of its refusal later", async () => {
+    const answers = answering({ 1: 0x402, 2: 0x402, 3: 0x58 });
+    const { submit } = await startConnector(answers, { statuses: { "0x402": "later" } });
+    for (let i = 0; i < 3; i++) expect(await submit("hi")).not.toHaveProperty("mayReport");
+    const plain = await startConnector(answering({ 1: 0x402, 2: 0x45 }), {
+      statuses: { "0x45": "elsewhere" },
+    });
+    for (let i = 0; i < 2; i++) expect(await plain.submit("hi")).toHaveProperty("mayReport", true);
+  });
+
   const REFUSALS: [number, boolean][] = [
     [0x0b, true],
     [0x0a, false],

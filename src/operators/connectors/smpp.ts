@@ -13,6 +13,7 @@ import { submitByOf, validUntilOf } from "../../core/retries.ts";
 import { type BindAs, WAITS, type Waits } from "../../platform/smpp/binds.ts";
 import {
   classOf,
+  mayBeReported,
   STATUS_CLASSES,
   type StatusClass,
   type StatusOverrides,
@@ -185,12 +186,13 @@ export function createSmppConnector(
     if (kind === "elsewhere") warn(statusText(status));
     return kind;
   };
+  const mayReport = (status: number) => mayBeReported(status, overrides);
   return {
     submit(message, done) {
       const drafts = draftsOf(operator, message, making);
       if (typeof drafts === "string") return done({ kind: "refused", permanent: true, reason: drafts });
       const leftMs = submitByOf(message) - link.now();
-      submitParts({ binds, kindOf, timeoutMs: SUBMIT_TIMEOUT_MS, leftMs }, drafts, {
+      submitParts({ binds, kindOf, mayReport, timeoutMs: SUBMIT_TIMEOUT_MS, leftMs }, drafts, {
         done,
         late: (answer) => onReport(message, answer),
       });

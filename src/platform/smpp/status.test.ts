@@ -9,6 +9,7 @@ import {
   mayBeReported,
   STATUS_CLASSES,
   type StatusClass,
+  type StatusOverrides,
   statusText,
 } from "./status.ts";
 
@@ -47,6 +48,14 @@ test("two statuses ask for fewer submits", () => {
 });
 
 test("a receipt may follow every refusal but those that put the submit off", () => {
-  expect([0x45, 0xff, 0x0b, 0x401, 0x94].filter(mayBeReported)).toHaveLength(5);
-  expect([0x58, 0x14, 0x64, 0x08, 0x04, 0].filter(mayBeReported)).toEqual([]);
+  const reported = (statuses: number[], overrides: StatusOverrides = new Map()) =>
+    statuses.filter((status) => mayBeReported(status, overrides));
+  expect(reported([0x45, 0xff, 0x0b, 0x401, 0x94])).toHaveLength(5);
+  expect(reported([0x58, 0x14, 0x64, 0x08, 0x04, 0])).toEqual([]);
+  const own: StatusOverrides = new Map([
+    [0x401, "later"],
+    [0x45, "elsewhere"],
+    [0x58, "for_good"],
+  ]);
+  expect(reported([0x401, 0x45, 0xff, 0x58], own)).toEqual([0x45, 0xff]);
 });

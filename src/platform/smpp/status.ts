@@ -110,9 +110,11 @@ const PUTS_OFF: readonly number[] = [
 
 /**
  * Whether the operator may send a receipt on the submit that it refused like this, by an id that nobody
- * knows. Some do after 0x45, and no other status rules it out but those that only put the submit off.
+ * knows. Some do after 0x45, and no other status rules it out but those that only put the submit off: by the
+ * specification, or because its own classes say `later`. The table's `later` is too weak for that: 0x45 is.
  */
-export const mayBeReported = (status: number): boolean => status !== STATUS.ok && !PUTS_OFF.includes(status);
+export const mayBeReported = (status: number, overrides: StatusOverrides): boolean =>
+  status !== STATUS.ok && !PUTS_OFF.includes(status) && overrides.get(status) !== "later";
 
 /** The operator wants fewer submits. */
 export const isThrottling = (status: number): boolean =>
