@@ -18,6 +18,8 @@ const expiring = [
   "when it expires, such as 2026-12-31T23:59:59Z; never unless given",
   futureTime,
 ] as const;
+// Its last one is `admin`.
+const SCOPES_HELP = `${SCOPES.join(", ")} (which no route asks for)`;
 const aKey = ["<key-id>", "from `key list`"] as const;
 
 export function declareKeys(program: Command): void {
@@ -68,7 +70,7 @@ function declareMaking(key: Command): void {
     .command("create")
     .description("create another key; a customer may have two live ones")
     .requiredOption(...ofCustomer)
-    .option("--scopes <list>", `comma-separated, from ${SCOPES.join(", ")}`, scopes, [...SCOPES_DEFAULT])
+    .option("--scopes <list>", `comma-separated, from ${SCOPES_HELP}`, scopes, [...SCOPES_DEFAULT])
     .option(...expiring)
     .option("--signed", "it takes signed requests only; also prints the secret that signs them")
     .option(...jsonFlag)

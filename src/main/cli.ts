@@ -28,7 +28,8 @@ import { declareOperators } from "../stack/launcher/operator.ts";
 import { describeRoles } from "../stack/role-table.ts";
 import type { OpenApiOptions } from "./openapi.ts";
 
-const program = new Command("sluice")
+/** Exported so that a test can parse what the pages say. */
+export const program = new Command("sluice")
   .description("An SMS gateway: durable, charged exactly once, fast.")
   .version(packageJson.version, "-V, --version", "print the version")
   .addHelpText("after", `\nSettings (environment variables):\n${describeSettings()}`)
@@ -148,6 +149,9 @@ declareRoutes(program, async () => {
 });
 declareOperators(program);
 
+// Exit code 1 says that the books drift, so whatever keeps them from being read ends with another one.
+const COULD_NOT_CHECK = 2;
+
 program
   .command("reconcile")
   .description(
@@ -157,15 +161,20 @@ program
   .option("--settled", "also require that nothing is queued, sending or pending")
   .option("--resend", "send events again that should be in the report by now but are missing")
   .option("--json", "print JSON")
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : COULD_NOT_CHECK))
   .action(async (options: { customer?: number; settled?: true; resend?: true; json?: true }) => {
-    const { reconcileCommand } = await import("../admin/reconcile.ts");
     const { customer = null, settled = false, resend = false, json = false } = options;
-    process.exitCode = await reconcileCommand(loadConfig(process.env), {
-      customerId: customer,
-      settled,
-      resend,
-      json,
-    });
+    try {
+      const { reconcileCommand } = await import("../admin/reconcile.ts");
+      process.exitCode = await reconcileCommand(loadConfig(process.env), {
+        customerId: customer,
+        settled,
+        resend,
+        json,
+      });
+    } catch (error) {
+      fail(error, COULD_NOT_CHECK);
+    }
   });
 
 program
@@ -188,9 +197,9 @@ function describeError(error: unknown): string {
   return error.errors.map(({ field, reason }) => `${field} ${reason}`).join("; ");
 }
 
-try {
-  await program.parseAsync();
-} catch (error) {
+function fail(error: unknown, exitCode: number): void {
   process.stderr.write(`sluice: ${describeError(error)}\n`);
-  process.exitCode = error instanceof OutputError ? EX_IOERR : 1;
+  process.exitCode = error instanceof OutputError ? EX_IOERR : exitCode;
 }
+
+if (import.meta.main) await program.parseAsync().catch((error: unknown) => fail(error, 1));

@@ -2,9 +2,9 @@
 // limits, settings and metrics exist, and a value given after a limit's name is the limit's value.
 
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
-import { fileURLToPath } from "node:url";
+import { below, type Page, pages, read } from "../../test/support/pages.ts";
 import * as accessLimits from "../core/access-limits.ts";
 import * as batchLimits from "../core/batch-limits.ts";
 import * as scheduleLimits from "../core/schedule-limits.ts";
@@ -15,19 +15,7 @@ import * as webhookLimits from "../core/webhook-limits.ts";
 import { settings } from "../platform/config.ts";
 import { REPORTS } from "../operators/reports/settings.ts";
 import { METRICS } from "../platform/metrics-table.ts";
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const read = (path: string): string => readFileSync(join(root, path), "utf8");
-const below = (folder: string, end: string): string[] =>
-  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-    .filter((path) => path.endsWith(end) && !path.includes("node_modules"))
-    .map((path) => `${folder}/${path}`);
-
-type Page = { path: string; text: string };
-const pages: Page[] = ["README.md", "CONTRIBUTING.md", ...below("docs", ".md")].map((path) => ({
-  path,
-  text: read(path),
-}));
+import { projectRoot } from "../stack/tools.ts";
 
 const code = below("src", ".ts")
   .filter((path) => !path.endsWith(".test.ts"))
@@ -49,7 +37,7 @@ function brokenLinks({ path, text }: Page): string[] {
     if (/^(https?|mailto):/.test(target)) continue;
     const [file = "", anchor] = target.split("#");
     const at = normalize(join(dirname(path), file));
-    if (!existsSync(join(root, at))) broken.push(`${path}: ${target}`);
+    if (!existsSync(join(projectRoot, at))) broken.push(`${path}: ${target}`);
     else if (anchor !== undefined && !anchorsOf(file === "" ? text : read(at)).includes(anchor))
       broken.push(`${path}: ${target} has no such heading`);
   }
@@ -63,7 +51,7 @@ function missingTests({ path, text }: Page): string[] {
   const missing: string[] = [];
   for (const [, file = "", title] of text.matchAll(NAMED_TEST)) {
     if (!file.includes("/")) continue;
-    if (!existsSync(join(root, file))) missing.push(`${path}: ${file}`);
+    if (!existsSync(join(projectRoot, file))) missing.push(`${path}: ${file}`);
     else if (title !== undefined && !hasTest(read(file), title.replace(/\s+/g, " ")))
       missing.push(`${path}: ${file} has no test "${title}"`);
   }

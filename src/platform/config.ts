@@ -86,6 +86,13 @@ export const settings = {
   kafkaHost: text("SLUICE_KAFKA_HOST", "127.0.0.1", "Kafka address"),
   kafkaPort: port("SLUICE_KAFKA_PORT", 19_092, "Kafka port"),
   kafkaControllerPort: port("SLUICE_KAFKA_CONTROLLER_PORT", 19_093, "Kafka controller port (local stack)"),
+  kafkaReplicas: count(
+    "SLUICE_KAFKA_REPLICAS",
+    1,
+    1,
+    15,
+    "copies of each topic that is created, on as many brokers",
+  ),
   topicPrefix: text("SLUICE_TOPIC_PREFIX", "", "prefix of every topic and consumer group name"),
   clickhouseHost: text("SLUICE_CLICKHOUSE_HOST", "127.0.0.1", "ClickHouse address"),
   clickhousePort: port("SLUICE_CLICKHOUSE_PORT", 18_123, "ClickHouse HTTP port"),

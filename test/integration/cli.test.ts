@@ -125,6 +125,21 @@ test("the exit code of status says whether it is ready", () => {
   expect(code).toBe(3);
 });
 
+test("reconcile exits 2 when it could not look, and never 1, which says that the books drift", () => {
+  expect(run(["reconcile", "--help"])).toMatchObject({ code: 0, stderr: "" });
+  for (const [args, env, reason] of [
+    [[], { SLUICE_KAFKA_PORT: "x" }, "bad settings"],
+    [[], { SLUICE_MYSQL_PORT: "1" }, "could not check"],
+    [["--nothing"], {}, "unknown option"],
+    [["--customer", "x"], {}, "whole number"],
+    [["7"], {}, "too many arguments"],
+  ] as const) {
+    const { code, stdout, stderr } = run(["reconcile", ...args], { env });
+    expect({ args, code }).toEqual({ args, code: 2 });
+    expect(stdout + stderr).toContain(reason);
+  }
+});
+
 test("a routes file is checked: 0 without faults, 65 with all of them on stderr, as file:line:column", () => {
   expect(run(["route", "check"])).toMatchObject({ code: 0, stderr: "" });
   const file = join(stateFolder, "bad.yaml");

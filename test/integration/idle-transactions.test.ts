@@ -2,11 +2,14 @@
 // are ended.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { endIdleTransactions } from "../../src/ledger/idle-transactions.ts";
 import { sleep } from "../../src/platform/retry.ts";
+import { projectRoot } from "../../src/stack/tools.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { insertCustomer } from "../support/messages.ts";
-import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { type Connection, createPool, type Pool } from "../../src/platform/mysql.ts";
 
 const IDLE_MS = 2_000;
 let db: TestDatabase;
@@ -57,4 +60,32 @@ test("a read-only snapshot and a working transaction are left alone, however lon
   await sleep(IDLE_MS * 1.7);
   expect(await endIdleTransactions(pool, IDLE_MS)).toBe(0);
   await Promise.all([reader, worker]);
+}, 20_000);
+
+test("the runbook's statement for SluiceLockWaits finds the holder, and who waits for it", async () => {
+  const runbook = readFileSync(join(projectRoot, "docs/OPERATIONS.md"), "utf8");
+  const [, statement = ""] = /^\| `SluiceLockWaits` .*find the holder: `(SELECT [^`]+)`/m.exec(runbook) ?? [];
+  type Row = { ID: number; COMMAND: string; trx_state: string; trx_rows_locked: number };
+  const threadOf = async (conn: Connection): Promise<number> =>
+    (await conn.query<{ id: number }[]>("SELECT CONNECTION_ID() AS id"))[0]?.id ?? 0;
+  await pool.use(async (holder) => {
+    await holder.query("BEGIN");
+    await holder.query(LOCK, [customerId]);
+    const [held, isWaiting] = [await threadOf(holder), Promise.withResolvers<number>()];
+    const waiter = pool.use(async (conn) => {
+      await conn.query("BEGIN");
+      isWaiting.resolve(await threadOf(conn));
+      await conn.query(LOCK, [customerId]);
+      await conn.query("COMMIT");
+    });
+    const waits = await isWaiting.promise;
+    await sleep(300); // InnoDB's table is at most 100 ms old
+    const rows = await pool.query<Row[]>(statement);
+    await holder.query("COMMIT");
+    await waiter;
+    const found = (id: number) => rows.find(({ ID }) => ID === id);
+    expect(found(held)).toMatchObject({ COMMAND: "Sleep", trx_state: "RUNNING", trx_rows_locked: 1 });
+    expect(found(waits)).toMatchObject({ COMMAND: "Query", trx_state: "LOCK WAIT" });
+    expect(rows.indexOf(found(held) as Row)).toBeLessThan(rows.indexOf(found(waits) as Row));
+  });
 }, 20_000);

@@ -100,6 +100,14 @@ test("a time to come in an example is still to come", () => {
   for (const text of given) expect(Date.parse(text)).toBeGreaterThan(Date.now());
 });
 
+/** The fields that a row of the page names: the words in its code, without those of a list's items. */
+function fieldsIn(row: string): string[] {
+  const [, about = ""] = row.split(" | ");
+  const code = [...about.matchAll(/`([^`]+)`/g)].map(([, text = ""]) => text.replace(/\[.*\]/, ""));
+  const words = code.flatMap((text) => text.match(/(?<![\w-])[a-z_]+(?![\w-])/g) ?? []);
+  return [...new Set(words)].toSorted();
+}
+
 for (const route of routes) {
   describe(`${route.method} ${route.path}`, () => {
     test("is an admin's, by scope: reading never changes anything", () => {
@@ -132,9 +140,13 @@ for (const route of routes) {
       expect(route.about.needs?.includes("Idempotency-Key") === true).toBe(movesMoney);
     });
 
-    test("is listed on the page of the admin API", () => {
-      if (route.path.startsWith("/admin/"))
-        expect(page).toContain(`${route.path.replace(/:(\w+)/g, "{$1}")}\``);
+    test("is listed on the page of the admin API, with every field of its body", () => {
+      if (!route.path.startsWith("/admin/")) return;
+      const named = `\`${route.method} ${route.path.replace(/:(\w+)/g, "{$1}")}\``;
+      const row = page.split("\n").find((line) => line.startsWith(`| ${named} |`));
+      expect(row).toBeDefined();
+      if (route.body !== null)
+        expect(fieldsIn(row ?? "")).toEqual(Object.keys(route.body.properties).toSorted());
     });
   });
 }

@@ -56,13 +56,21 @@ const LANE_PARTITIONS = 6;
 // A week: longer than any rebuild of ClickHouse from the event topics needs.
 const RETENTION_MS = 7 * 86_400_000;
 
-/** The topics that must exist, with their settings. */
+// What is acknowledged is on this many brokers. With three, one may be away and both hold: records are taken,
+// and no loss of a single disk loses any. Two can't have both, and then taking records counts.
+const syncedMin = (replicas: number): number => (replicas >= 3 ? 2 : 1);
+
+/** The topics that must exist, with their settings. What exists keeps those that it was created with. */
 export function topicSpecs(config: Config): TopicSpec[] {
   return (Object.keys(TOPICS) as TopicName[]).map((name) => ({
     topic: topicOf(config, name),
     num_partitions: name === "normal" || name === "express" ? LANE_PARTITIONS : 1,
-    replication_factor: 1,
-    config: { "retention.ms": String(RETENTION_MS), "max.message.bytes": String(1024 * 1024) },
+    replication_factor: config.kafkaReplicas,
+    config: {
+      "retention.ms": String(RETENTION_MS),
+      "max.message.bytes": String(1024 * 1024),
+      "min.insync.replicas": String(syncedMin(config.kafkaReplicas)),
+    },
   }));
 }
 
