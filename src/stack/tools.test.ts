@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { loadConfig } from "../platform/config.ts";
@@ -67,10 +67,11 @@ test(
       const { code, stderr } = run(["up", ...args]);
       expect([code, stderr]).toEqual([69, expect.stringContaining("install: error: the Kafka broker needs")]);
     }
-    for (const args of [["--stack", "compose"], ["--stack=compose"]]) {
-      const { code, stderr } = run(["up", "--engines-only", ...args]);
+    for (const args of [["--engines-only", "--stack", "compose"], ["--stack=compose"]]) {
+      const { code, stderr } = run(["up", ...args]);
       expect([code, stderr]).toEqual([1, expect.stringContaining("docker cannot be run")]);
     }
+    expect(existsSync(join(env.SLUICE_STATE, "launcher.json"))).toBe(false); // the launcher's lock
     const edge = run(["up", "--edge", "--stack", "compose"]);
     expect(edge).toMatchObject({ code: 69, stderr: expect.stringContaining("no nginx here") });
   },

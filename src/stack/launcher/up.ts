@@ -58,7 +58,8 @@ export async function up(config: Config, options: UpOptions): Promise<void> {
   }
   view.hold();
   await stopAll(ownRecords(stateFolder, own), stateFolder, view.line);
-  if (options.stack === "compose") await composeStop(config, view.line);
+  if (options.stack === "compose")
+    await composeStop(config, view.line).catch((error: unknown) => (failure ??= error));
   releaseLock(stateFolder, own);
   if (failure !== null) throw asError(failure);
   view.line("everything is stopped; data stays in " + stateFolder);
