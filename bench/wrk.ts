@@ -43,7 +43,7 @@ export function wrk(
     let out = "";
     child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()));
     child.once("error", () =>
-      reject(new Error("wrk is missing: `make setup` installs it, or `apt-get install wrk`")),
+      reject(new Error("wrk is missing: `make install` installs it, or `apt-get install wrk`")),
     );
     child.once("close", () => {
       const line = /^RESULT (.*)$/m.exec(out)?.[1];

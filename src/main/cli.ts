@@ -24,6 +24,7 @@ import { declareQuiet } from "../admin/quiet.ts";
 import { declareRoutes } from "../admin/routes.ts";
 import { declareSenders } from "../admin/senders.ts";
 import { declareWebhooks } from "../admin/webhooks.ts";
+import type { StackKind } from "../stack/compose.ts";
 import { declareOperators } from "../stack/launcher/operator.ts";
 import { describeRoles } from "../stack/role-table.ts";
 import type { OpenApiOptions } from "./openapi.ts";
@@ -62,7 +63,7 @@ program
       edge?: true;
       ingest: number;
       operators: string;
-      stack: "local" | "compose";
+      stack: StackKind;
     }) => {
       const { up } = await import("../stack/launcher/up.ts");
       const { seed } = await import("../admin/seed.ts");
@@ -81,7 +82,7 @@ program
     "stop everything of this state folder: `up`, engines in the background, and what a killed `up` left",
   )
   .option("--stack <kind>", "compose: stop the containers too", oneOf("local", "compose"), "local")
-  .action(async (options: { stack: "local" | "compose" }) => {
+  .action(async (options: { stack: StackKind }) => {
     const { down } = await import("../stack/launcher/down.ts");
     await down(loadConfig(process.env), options.stack);
   });
@@ -112,10 +113,18 @@ program
 program
   .command("migrate")
   .description("create the Kafka topics and apply new migrations to both databases; safe at any time")
-  .action(async () => {
+  .option(
+    "--stack <kind>",
+    "compose: ClickHouse is the container of docker-compose.yml, which has an address of its own for Kafka's",
+    oneOf("local", "compose"),
+    "local",
+  )
+  .action(async (options: { stack: StackKind }) => {
     const { migrate } = await import("../stack/launcher/migrate.ts");
+    const { migrateEnv } = await import("../stack/compose.ts");
     const { findTools } = await import("../stack/tools.ts");
-    await migrate(findTools(process.env), (line) => console.log(line));
+    const env = migrateEnv(options.stack);
+    await migrate(findTools(process.env), (line) => console.log(line), { env });
   });
 
 program

@@ -128,6 +128,24 @@ export function createPool(config: Config, options: PoolOptions): Pool {
   return poolOf({ take: meter === undefined ? take : metered(take, meter), end }, options.answerMaxMs);
 }
 
+/** Whether MySQL accepts a login within `maxMs`. */
+export function canLogIn(config: Config, maxMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const conn = mysql.createConnection({
+      host: config.mysqlHost,
+      port: config.mysqlPort,
+      user: config.mysqlUser,
+      password: config.mysqlPassword,
+      connectTimeout: maxMs,
+    });
+    conn.on("error", () => resolve(false));
+    conn.on("connect", () => {
+      resolve(true);
+      conn.end();
+    });
+  });
+}
+
 function failureOf(error: unknown): QueryFailure {
   if (isError(error, "deadlock")) return "deadlock";
   if (isError(error, "lockWait")) return "lock_wait";

@@ -8,10 +8,15 @@ import { sleep } from "../platform/retry.ts";
 import { clickhouseAnswers, kafkaAnswers, mysqlAnswers } from "./probe.ts";
 import { projectRoot } from "./tools.ts";
 
-const readyMaxMs = 180_000; // the first start pulls the images
+const readyMaxMs = 180_000; // the first start creates the data folders
+const sayWaitingMs = 15_000;
 
-/** ClickHouse's container reaches the broker through the containers' own network. */
-export const composeEnv = { SLUICE_CLICKHOUSE_KAFKA: "kafka:9094" };
+/** Where the engines are: processes of the local stack, or containers of docker-compose.yml. */
+export type StackKind = "local" | "compose";
+
+/** What a migration must know: ClickHouse's container reaches the broker through the containers' network. */
+export const migrateEnv = (stack: StackKind): Record<string, string> =>
+  stack === "compose" ? { SLUICE_CLICKHOUSE_KAFKA: "kafka:9094" } : {};
 
 export async function composeEngines(
   config: Config,
@@ -19,7 +24,8 @@ export async function composeEngines(
   signal?: AbortSignal,
 ): Promise<void> {
   await compose(config, ["up", "--detach"], report);
-  const deadlineMs = performance.now() + readyMaxMs;
+  const startedAtMs = performance.now();
+  let sayAtMs = sayWaitingMs;
   const answers = () =>
     Promise.all([
       mysqlAnswers(config.mysqlPort),
@@ -28,8 +34,12 @@ export async function composeEngines(
     ]);
   while (!(await answers()).every(Boolean)) {
     signal?.throwIfAborted();
-    if (performance.now() > deadlineMs)
-      throw new Error("the containers do not answer; see: docker compose logs");
+    const waitedMs = performance.now() - startedAtMs;
+    if (waitedMs > readyMaxMs) throw new Error("the containers do not answer; see: docker compose logs");
+    if (waitedMs > sayAtMs) {
+      report(`the containers do not all answer after ${sayAtMs / 1000} s; still waiting`);
+      sayAtMs += sayWaitingMs;
+    }
     await sleep(500);
   }
   report("the containers of MySQL, Kafka and ClickHouse are ready");

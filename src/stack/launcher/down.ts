@@ -3,14 +3,14 @@
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
-import { composeStop } from "../compose.ts";
+import { composeStop, type StackKind } from "../compose.ts";
 import { ended } from "../process.ts";
 import { clearOrphans, sortRecords, stopAll } from "../stack.ts";
 import { lockHolder } from "./lock.ts";
 
 const launcherMaxMs = 40_000; // it promises 30 s
 
-export async function down(config: Config, stack: "local" | "compose"): Promise<void> {
+export async function down(config: Config, stack: StackKind): Promise<void> {
   const stateFolder = resolve(config.stateFolder);
   const report = (line: string) => console.log(line);
   const holder = lockHolder(stateFolder);

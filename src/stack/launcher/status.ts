@@ -1,15 +1,18 @@
-// `status`: what is running, by asking all processes at once. It answers within 2 s even if some are down,
-// because every probe is bounded (src/stack/probe.ts). `ready` means that a message sent now would reach the
-// report.
+// `status`: what is running, by asking all processes at once: the roles on this machine, whoever started
+// them, and the engines where the settings say. It answers within 2 s even if some are down, because every
+// probe is bounded (src/stack/probe.ts). `ready` means that a message sent now would reach the report.
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
 import { say } from "../../platform/output.ts";
 import { edgeAnswers } from "../edge.ts";
-import { clickhouseAnswers, kafkaAnswers, mysqlAnswers } from "../probe.ts";
+import { clickhouseAnswers, kafkaAnswers, LOOPBACK, mysqlAnswers } from "../probe.ts";
 import { isAlive, type ProcessRecord, readRecords } from "../process.ts";
 import { findTools } from "../tools.ts";
+import { lockHolder } from "./lock.ts";
 import { createRoles, type RoleProcess } from "./roles.ts";
+
+const LOGIN_MAX_MS = 1_500;
 
 export type Health = "ready" | "not ready" | "down";
 export type ProcessStatus = { role: string; name: string; pid: number | null; port: number; health: Health };
@@ -30,13 +33,19 @@ async function readStatus(config: Config): Promise<StackStatus> {
     ingest: Math.max(1, ingest),
     operators: "",
   });
-  const processes = await Promise.all([
+  const { mysqlPort, kafkaPort, kafkaHost, clickhousePort, clickhouseHost } = config;
+  const all = await Promise.all([
     ...roles.map((role) => roleStatus(role, records)),
     ...edgeStatus(config, records),
-    engineStatus("mysql", config.mysqlPort, mysqlAnswers, records),
-    engineStatus("kafka", config.kafkaPort, kafkaAnswers, records),
-    engineStatus("clickhouse", config.clickhousePort, clickhouseAnswers, records),
+    engineStatus("mysql", mysqlPort, mysqlReady(config), records),
+    engineStatus("kafka", kafkaPort, kafkaAnswers(kafkaPort, kafkaHost), records),
+    engineStatus("clickhouse", clickhousePort, clickhouseAnswers(clickhousePort, clickhouseHost), records),
   ]);
+  // Only the local stack has simulated operators: without it their absence says nothing.
+  const isLocal =
+    lockHolder(stateFolder) !== null ||
+    all.some(({ role, health }) => role === "operator" && health !== "down");
+  const processes = isLocal ? all : all.filter(({ role }) => role !== "operator");
   return { ready: isReady(processes), processes };
 }
 
@@ -54,20 +63,28 @@ async function roleStatus(role: RoleProcess, records: readonly ProcessRecord[]):
   return entry(role.role, role.name, pid, role.port ?? role.healthPort, await role.ready());
 }
 
+// On another machine MySQL counts connections that end without a login, and after 100 of them
+// (max_connect_errors) it refuses this one.
+async function mysqlReady(config: Config): Promise<boolean> {
+  if (config.mysqlHost === LOOPBACK) return mysqlAnswers(config.mysqlPort);
+  const { canLogIn } = await import("../../platform/mysql.ts");
+  return canLogIn(config, LOGIN_MAX_MS);
+}
+
 /** Only if an edge was started: a gateway is complete without one. */
 function edgeStatus(config: Config, records: readonly ProcessRecord[]): Promise<ProcessStatus>[] {
   if (!records.some(({ role }) => role === "edge")) return [];
-  return [engineStatus("edge", config.edgePort, edgeAnswers, records)];
+  return [engineStatus("edge", config.edgePort, edgeAnswers(config), records)];
 }
 
 async function engineStatus(
   name: string,
   port: number,
-  answers: (port: number) => Promise<boolean>,
+  answers: Promise<boolean>,
   records: readonly ProcessRecord[],
 ): Promise<ProcessStatus> {
   const pid = records.find((record) => record.name === name)?.pid ?? null;
-  return entry(name, name, pid, port, await answers(port));
+  return entry(name, name, pid, port, await answers);
 }
 
 // An engine in a container has no pid here, but it answers; the same goes for a role started by hand. Neither

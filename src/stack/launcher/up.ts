@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { requireRoutes } from "../../operators/routes-file.ts";
 import type { Config } from "../../platform/config.ts";
 import { sleep } from "../../platform/retry.ts";
-import { composeEngines, composeEnv, composeStop } from "../compose.ts";
+import { composeEngines, composeStop, migrateEnv, type StackKind } from "../compose.ts";
 import { createEdge, edgeSecret } from "../edge.ts";
 import { createEngines, type Engine } from "../engines.ts";
 import { ownCpus } from "../own-cpus.ts";
@@ -27,7 +27,7 @@ export type UpOptions = {
   edge: boolean;
   ingest: number;
   operators: string;
-  stack: "local" | "compose";
+  stack: StackKind;
   /** Creates the demo customers; the launcher itself knows nothing about wallets. */
   seed: (config: Config, stateFolder: string) => Promise<Demo>;
 };
@@ -58,7 +58,8 @@ export async function up(config: Config, options: UpOptions): Promise<void> {
   }
   view.hold();
   await stopAll(ownRecords(stateFolder, own), stateFolder, view.line);
-  if (options.stack === "compose") await composeStop(config, view.line);
+  if (options.stack === "compose")
+    await composeStop(config, view.line).catch((error: unknown) => (failure ??= error));
   releaseLock(stateFolder, own);
   if (failure !== null) throw asError(failure);
   view.line("everything is stopped; data stays in " + stateFolder);
@@ -112,7 +113,7 @@ async function run(
     );
   await migrate(tools, view.line, {
     signal,
-    env: options.stack === "compose" ? composeEnv : {},
+    env: migrateEnv(options.stack),
     record: (pid) => recordChild("migrate", pid, stateFolder, own),
   });
   const demo = await options.seed(config, stateFolder);
@@ -156,9 +157,12 @@ async function supervise(
   }
 }
 
-async function enginesOnly(config: Config, stateFolder: string, stack: "local" | "compose"): Promise<void> {
+async function enginesOnly(config: Config, stateFolder: string, stack: StackKind): Promise<void> {
   const report = (line: string) => console.log(line);
-  if (stack === "compose") return composeEngines(config, report);
+  if (stack === "compose") {
+    await composeEngines(config, report);
+    return report("next: ./sluice migrate --stack compose");
+  }
   const holder = lockHolder(stateFolder);
   if (holder !== null)
     throw new Error(`the engines are already running, under ./sluice up with pid ${holder.pid}`);
