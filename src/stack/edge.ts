@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Config } from "../platform/config.ts";
 import type { Engine } from "./engines.ts";
-import { httpAnswers } from "./probe.ts";
+import { httpAnswers, reachable } from "./probe.ts";
 import { keptSecret } from "./secrets.ts";
 import { projectRoot, type Tools } from "./tools.ts";
 
@@ -96,9 +96,3 @@ async function makeCertificate(tools: Tools, folder: string, signal: AbortSignal
 
 const withLibraries = (tools: Tools): Record<string, string | undefined> =>
   existsSync(tools.edgeLibraries) ? { ...process.env, LD_LIBRARY_PATH: tools.edgeLibraries } : process.env;
-
-// Turns an address to listen on into one to connect to.
-function reachable(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  return host.includes(":") ? `[${host === "::" ? "::1" : host}]` : host;
-}

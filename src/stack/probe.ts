@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { connect } from "node:net";
 
 const probeMaxMs = 1_000;
+const LOOPBACK = "127.0.0.1";
 
 /** MySQL sends a greeting first: byte 5 is the protocol version, 10, or 255 for an error. */
 export const mysqlAnswers = (port: number): Promise<boolean> =>
@@ -24,9 +25,9 @@ export const kafkaAnswers = (port: number): Promise<boolean> =>
 export const clickhouseAnswers = (port: number): Promise<boolean> => httpAnswers(port, "/ping");
 
 /** True for a 2xx. */
-export async function httpAnswers(port: number, path: string): Promise<boolean> {
+export async function httpAnswers(port: number, path: string, host = LOOPBACK): Promise<boolean> {
   try {
-    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
+    const response = await fetch(`http://${reachable(host)}:${port}${path}`, {
       signal: AbortSignal.timeout(probeMaxMs),
     });
     await response.arrayBuffer();
@@ -34,6 +35,12 @@ export async function httpAnswers(port: number, path: string): Promise<boolean> 
   } catch {
     return false;
   }
+}
+
+/** Turns an address to listen on into one to connect to, as it is written in a URL. */
+export function reachable(host: string): string {
+  if (host === "0.0.0.0") return LOOPBACK;
+  return host.includes(":") ? `[${host === "::" ? "::1" : host}]` : host;
 }
 
 /** The pid of the process listening on this TCP port: null if none, 0 if it belongs to another user. */
