@@ -4,7 +4,8 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help run run-edge up down migrate seed run-server run-sender-normal run-sender-express run-relay \
-	test quick typecheck lint format bench mutate faults fuzz simulate clients peer install
+	run-dlr run-webhook run-admin test quick typecheck lint format bench mutate faults fuzz simulate clients \
+	peer install
 
 in_env := . scripts/env.sh && exec
 
@@ -32,17 +33,26 @@ migrate: ## create the Kafka topics and apply new migrations to both databases (
 seed: ## create the demo customers (engines must be running)
 	@exec ./sluice seed
 
-run-server: install ## one ingest process in the foreground
-	@$(in_env) bun src/main/ingest.ts
+run-server: ## one ingest process in the foreground
+	@scripts/install.sh --tools && $(in_env) bun src/main/ingest.ts
 
-run-sender-normal: install ## the normal lane's sender in the foreground
-	@$(in_env) node src/main/sender.ts --lane normal
+run-sender-normal: ## the normal lane's sender in the foreground
+	@scripts/install.sh --tools && $(in_env) node src/main/sender.ts --lane normal
 
-run-sender-express: install ## the express lane's sender in the foreground
-	@$(in_env) node src/main/sender.ts --lane express
+run-sender-express: ## the express lane's sender in the foreground
+	@scripts/install.sh --tools && $(in_env) node src/main/sender.ts --lane express
 
-run-relay: install ## the relay in the foreground
-	@$(in_env) node src/main/relay.ts
+run-relay: ## the relay in the foreground
+	@scripts/install.sh --tools && $(in_env) node src/main/relay.ts
+
+run-dlr: ## the process that settles delivery reports in the foreground
+	@scripts/install.sh --tools && $(in_env) node src/main/dlr.ts
+
+run-webhook: ## the process that calls customers' webhooks in the foreground
+	@scripts/install.sh --tools && $(in_env) node src/main/webhook.ts
+
+run-admin: ## the admin API in the foreground
+	@scripts/install.sh --tools && $(in_env) bun src/main/admin.ts
 
 test: ## everything: types, lint, format, structure, unit and integration tests, on separate engines
 	@exec scripts/test.sh

@@ -14,13 +14,15 @@ import { createProbe } from "../platform/probe.ts";
 import { runRole } from "../platform/role.ts";
 import { tablesAnswer } from "../schema/tables.ts";
 import { tellRoles } from "../stack/launcher/reload.ts";
+import { ROLES } from "../stack/role-table.ts";
 
 /** Of each pool. */
 const CONNECTIONS = 4;
 /** For a statement that reads all customers' messages of a period. */
 const REPORT_TIMEOUT_MS = 70_000;
 
-runRole({ name: "admin", usage: "bun src/main/admin.ts: the admin API." }, async (role) => {
+const usage = "bun src/main/admin.ts: the admin API.";
+runRole({ name: "admin", usage, healthOffset: ROLES.admin.healthOffset }, async (role) => {
   const { config, log, metrics, tracing } = role;
   const bounded = { connections: CONNECTIONS, answerMaxMs: MYSQL_ANSWER_MAX_MS };
   const pool = createMeteredPool(role, "admin", bounded);
@@ -43,7 +45,7 @@ runRole({ name: "admin", usage: "bun src/main/admin.ts: the admin API." }, async
     changes,
     clickhouse,
     routesFile: { path: resolve(config.routesFile), env: process.env },
-    tellRoles: () => tellRoles(config.stateFolder),
+    tellRoles: () => tellRoles(config),
   });
   const server = createServer(
     {

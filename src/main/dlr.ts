@@ -12,11 +12,12 @@ import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
+import { ROLES } from "../stack/role-table.ts";
 
 const CONNECTIONS = 3;
 
 const usage = "node src/main/dlr.ts: settles messages by their operators' delivery reports.";
-runRole({ name: "dlr", usage }, async (role) => {
+runRole({ name: "dlr", usage, healthOffset: ROLES.dlr.healthOffset }, async (role) => {
   const { log, metrics } = role;
   const pool = createMeteredPool(role, "dlr", {
     connections: CONNECTIONS,

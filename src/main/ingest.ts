@@ -26,8 +26,10 @@ import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { readOutcomes } from "../reports/outcomes.ts";
 import { keepPartitions } from "../schema/partitions.ts";
+import { ROLES } from "../stack/role-table.ts";
 
-runRole({ name: "ingest", usage: "bun src/main/ingest.ts: the HTTP API." }, async (role) => {
+const usage = "bun src/main/ingest.ts: the HTTP API.";
+runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, async (role) => {
   const { config, log, metrics, tracing } = role;
   const doorNames = doorNamesOf(config.doors);
   // For slow work: checks of the books, replays of webhooks, and partitions.

@@ -7,7 +7,8 @@ import { createLog } from "../platform/log.ts";
 import { startOperator } from "../stack/operator.ts";
 import { createBehaviour, isProfile, PROFILES } from "../stack/operator-behaviour.ts";
 import { startSmppOperator } from "../stack/operator-smpp.ts";
-import { ROLES } from "../stack/role-table.ts";
+import { reachable } from "../stack/probe.ts";
+import { OPERATORS_HOST, ROLES } from "../stack/role-table.ts";
 
 const NAMES: readonly string[] = ROLES.operator.names;
 const DRAIN_MS = 5_000;
@@ -34,7 +35,7 @@ if (process.argv.includes("--help") || !isSound || !isProfile(profile)) {
 const config = loadConfig(process.env);
 const log = createLog("operator", config.logLevel).child({ operator: name });
 const behaviour = createBehaviour(PROFILES[profile], seed);
-const own = { name, host: config.apiHost, folder: `${config.stateFolder}/operators` };
+const own = { name, host: OPERATORS_HOST, folder: `${config.stateFolder}/operators` };
 const { profile: now, random } = behaviour;
 const smpp = smppPort > 0 ? await startSmppOperator({ ...own, port: smppPort, profile: now, random }) : null;
 const operator = await startOperator({
@@ -42,7 +43,7 @@ const operator = await startOperator({
   behaviour,
   smpp,
   port: config.operatorPort + NAMES.indexOf(name),
-  reportsUrl: `http://${config.apiHost}:${config.apiPort}/dlr/${name}`,
+  reportsUrl: `http://${reachable(config.apiHost)}:${config.apiPort}/dlr/${name}`,
   echoesId: name !== "C", // so that both ways of finding a message are tried
 });
 runUntilStopped(log, DRAIN_MS, async () => {

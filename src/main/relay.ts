@@ -22,6 +22,7 @@ import { startSchedule } from "../relay/schedule.ts";
 import { watchReportReaders } from "../relay/report-readers.ts";
 import { startSweep } from "../relay/sweep.ts";
 import { tablesAnswer } from "../schema/tables.ts";
+import { ROLES } from "../stack/role-table.ts";
 
 // For flushing what librdkafka still holds while stopping; the rest of DRAIN_MS is for the transactions.
 const FLUSH_MS = 2_000;
@@ -34,7 +35,7 @@ const CONNECTIONS = RELAY_TRANSACTIONS_MAX + 9;
 const CLICKHOUSE_TIMEOUT_MS = 30_000;
 
 const usage = "node src/main/relay.ts: carries outbox rows to Kafka.";
-runRole({ name: "relay", usage }, async (role) => {
+runRole({ name: "relay", usage, healthOffset: ROLES.relay.healthOffset }, async (role) => {
   const { config, log, metrics } = role;
   const pool = createMeteredPool(role, "relay", {
     connections: CONNECTIONS,

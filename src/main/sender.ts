@@ -26,6 +26,7 @@ import { watchRoutes } from "../operators/watch.ts";
 import { watchOwnership } from "../sender/ownership.ts";
 import { startSender } from "../sender/sender.ts";
 import { createSubmitters } from "../sender/submitters.ts";
+import { ROLES } from "../stack/role-table.ts";
 
 // For claims and settlements of the batches under way, for holding, the lane's report and the reaper, and one
 // for look-ups.
@@ -43,7 +44,9 @@ const laneAt = process.argv.indexOf("--lane");
 const given = laneAt < 0 ? undefined : process.argv[laneAt + 1];
 const lane = isLane(given) ? given : null;
 const usage = "node src/main/sender.ts --lane normal|express";
-runRole({ name: lane && `sender-${lane}`, usage }, async (role) => {
+const name = lane && (`sender-${lane}` as const);
+const healthOffset = name === null ? 0 : ROLES[name].healthOffset;
+runRole({ name, usage, healthOffset }, async (role) => {
   if (lane === null) return;
   const { config, log, metrics, tracing } = role;
   const bounded = { multipleStatements: true, answerMaxMs: MYSQL_ANSWER_MAX_MS };

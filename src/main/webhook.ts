@@ -8,6 +8,7 @@ import { createMeteredPool } from "../platform/pool-meter.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
+import { ROLES } from "../stack/role-table.ts";
 import { createCaller } from "../webhook/call.ts";
 import { startWebhook } from "../webhook/webhook.ts";
 
@@ -15,7 +16,7 @@ import { startWebhook } from "../webhook/webhook.ts";
 const CONNECTIONS = 4;
 
 const usage = "node src/main/webhook.ts: posts status changes to customers' URLs.";
-runRole({ name: "webhook", usage }, async (role) => {
+runRole({ name: "webhook", usage, healthOffset: ROLES.webhook.healthOffset }, async (role) => {
   const { config, log, metrics } = role;
   const pool = createMeteredPool(role, "webhook", {
     connections: CONNECTIONS,

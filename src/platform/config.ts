@@ -77,7 +77,23 @@ export const settings = {
     "",
     "secret shared by edge and ingest; empty: `up --edge` generates one, else ingest trusts no edge",
   ),
-  healthPort: port("SLUICE_HEALTH_PORT", 19_300, "this process's own port for /health, /ready and /metrics"),
+  healthHost: text(
+    "SLUICE_HEALTH_HOST",
+    "127.0.0.1",
+    "address of the health ports, which answer anybody; another one only where a firewall is in front",
+  ),
+  healthPort: port(
+    "SLUICE_HEALTH_PORT",
+    19_300,
+    "this process's own port for /health, /ready and /metrics; `up` counts those of its roles from it",
+  ),
+  processNumber: count(
+    "SLUICE_PROCESS_NUMBER",
+    1,
+    1,
+    10,
+    "number of this process among those of its role on this machine: each has a health port of its own",
+  ),
   mysqlHost: text("SLUICE_MYSQL_HOST", "127.0.0.1", "MySQL address"),
   mysqlPort: port("SLUICE_MYSQL_PORT", 13_306, "MySQL port"),
   mysqlUser: text("SLUICE_MYSQL_USER", "root", "MySQL user"),
@@ -232,12 +248,26 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   return out as Config;
 }
 
-/** The table as --help shows it. */
-export function describeSettings(): string {
-  return (Object.values(settings) as Setting[])
-    .map((s) => {
+/**
+ * The same for a process of a role: unless its health port is set, it follows from the role and from the
+ * number of the process, so that processes started by hand don't take each other's.
+ */
+export function loadRoleConfig(env: Record<string, string | undefined>, healthOffset: number): Config {
+  const config = loadConfig(env);
+  if (env[settings.healthPort.env]) return config;
+  return { ...config, healthPort: healthPortOf(config.healthPort, healthOffset, config.processNumber) };
+}
+
+/** `number` counts from 1. */
+export const healthPortOf = (first: number, healthOffset: number, number: number): number =>
+  first + healthOffset + number - 1;
+
+/** The table as --help shows it; `own` are defaults that differ from the table's. */
+export function describeSettings(own: Partial<Config> = {}): string {
+  return (Object.entries(settings) as [keyof Config, Setting][])
+    .map(([key, s]) => {
       const bounds = s.kind === "number" ? ` (${s.min} to ${s.max})` : "";
-      return `  ${s.env.padEnd(30)} ${s.doc}${bounds}, default ${JSON.stringify(s.fallback)}`;
+      return `  ${s.env.padEnd(30)} ${s.doc}${bounds}, default ${JSON.stringify(own[key] ?? s.fallback)}`;
     })
     .join("\n");
 }

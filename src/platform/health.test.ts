@@ -52,3 +52,22 @@ test("a check that throws, or never ends, is not ready", async () => {
     async (base) => expect((await fetch(`${base}/ready`)).status).toBe(503),
   );
 });
+
+test("a taken port is refused with an error that names the settings", async () => {
+  const deps = { log, metrics: createMetrics("test"), ready: () => ({ ready: true, checks: {} }) };
+  const port = await freePort();
+  const first = await serveHealth(deps, { host: "127.0.0.1", port });
+  try {
+    const said = await serveHealth(
+      { ...deps, metrics: createMetrics("test") },
+      { host: "127.0.0.1", port },
+    ).then(
+      () => "",
+      (error: unknown) => String(error),
+    );
+    expect(said).toContain(`127.0.0.1:${port}: see SLUICE_HEALTH_HOST, SLUICE_HEALTH_PORT`);
+    expect(said).toMatch(/EADDRINUSE|in use/);
+  } finally {
+    await first.close();
+  }
+});

@@ -15,7 +15,7 @@ export type ReadyCheck = () => Readiness | Promise<Readiness>;
 export type HealthServer = { close(): Promise<void> };
 export type HealthDeps = { log: Log; metrics: Metrics; ready: ReadyCheck };
 
-/** Listens at once; rejects if the port is taken. */
+/** Listens at once; rejects with an Error that names the settings if the port is taken. */
 export function serveHealth(
   deps: HealthDeps,
   options: { host: string; port: number },
@@ -29,9 +29,17 @@ export function serveHealth(
   });
   server.keepAliveTimeout = 5_000;
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    const refuse = (cause: Error): void =>
+      reject(
+        new Error(
+          `no health port on ${options.host}:${options.port}: see SLUICE_HEALTH_HOST, SLUICE_HEALTH_PORT ` +
+            `and SLUICE_PROCESS_NUMBER: ${cause.message}`,
+          { cause },
+        ),
+      );
+    server.once("error", refuse);
     server.listen(options.port, options.host, () => {
-      server.off("error", reject);
+      server.off("error", refuse);
       resolve({
         close: () =>
           new Promise((closed) => {

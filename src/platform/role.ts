@@ -8,7 +8,7 @@
 // Bound: stopping takes at most DRAIN_MS, then the process exits 1.
 
 import { DRAIN_MS } from "../core/limits.ts";
-import { type Config, describeSettings, loadConfig } from "./config.ts";
+import { type Config, describeSettings, healthPortOf, loadRoleConfig, settings } from "./config.ts";
 import { type CheckResult, type Readiness, serveHealth } from "./health.ts";
 import { runUntilStopped } from "./lifecycle.ts";
 import { createLog, type Log } from "./log.ts";
@@ -40,20 +40,24 @@ export type Role = {
 const EX_USAGE = 64;
 const EX_SOFTWARE = 70; // the supervisor restarts it
 
+/** `usage` is the first line of --help; `name` is null if the arguments were wrong. */
+type RoleOptions = { name: string | null; usage: string; healthOffset: number };
+
 /**
- * Runs a role until SIGTERM or SIGINT. `usage` is the first line of --help; `name` is null if the arguments
- * were wrong. Anything the body throws that isn't handled elsewhere ends the process (exit 70).
+ * Runs a role until SIGTERM or SIGINT. Anything the body throws that isn't handled elsewhere ends the process
+ * (exit 70).
  */
 export function runRole(
-  { name, usage }: { name: string | null; usage: string },
+  { name, usage, healthOffset }: RoleOptions,
   start: (role: Role) => Promise<void>,
 ): void {
   const isAsked = process.argv.includes("--help");
   if (isAsked || name === null) {
-    console.log(`${usage}\nSettings, from the environment:\n${describeSettings()}`);
+    const own = { healthPort: healthPortOf(settings.healthPort.fallback, healthOffset, 1) };
+    console.log(`${usage}\nSettings, from the environment:\n${describeSettings(own)}`);
     process.exit(isAsked ? 0 : EX_USAGE);
   }
-  const config = loadConfig(process.env);
+  const config = loadRoleConfig(process.env, healthOffset);
   const log = createLog(name, config.logLevel);
   void run(name, config, log, start); // an unhandled rejection ends the process (lifecycle.ts)
 }
@@ -114,7 +118,7 @@ async function run(
   });
   const health = await serveHealth(
     { log, metrics, ready },
-    { host: config.apiHost, port: config.healthPort },
+    { host: config.healthHost, port: config.healthPort },
   );
   stops.push(() => health.close());
   try {

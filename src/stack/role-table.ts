@@ -7,7 +7,10 @@ export type RoleRow = {
   runtime: "bun" | "node";
   /** A file in src/main/ and its arguments. */
   command: readonly [file: string, ...args: string[]];
-  /** Added to SLUICE_HEALTH_PORT; null: it has no health port, its working port answers. */
+  /**
+   * Where the health ports of its processes begin, counted from SLUICE_HEALTH_PORT; null: it has none, its
+   * working port answers.
+   */
   healthOffset: number | null;
   /** The path whose answer says that the process can do its work. */
   ready: "/ready" | "/health";
@@ -34,7 +37,7 @@ export const ROLES = {
     what: "the HTTP API: accepts, charges and stores messages",
     runtime: "bun",
     command: ["ingest.ts"],
-    healthOffset: 0, // plus the process's number, from 1 to 16
+    healthOffset: 1, // up to 16 processes
     ready: "/ready",
     nice: -5,
     stops: 1,
@@ -119,6 +122,9 @@ export const ROLES = {
     names: ["A", "B", "C"],
   },
 } as const satisfies Record<string, RoleRow>;
+
+/** Where the simulated operators listen: only this machine's gateway has them. */
+export const OPERATORS_HOST = "127.0.0.1";
 
 /** The names of a role's processes, in order; for a `numbered` role, `count` of them. */
 export function processNames(role: RoleKind, count = 1): string[] {

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { type Config, loadConfig } from "../../platform/config.ts";
 import { say } from "../../platform/output.ts";
 import { PROFILES, SETTINGS } from "../operator-behaviour.ts";
-import { ROLES } from "../role-table.ts";
+import { OPERATORS_HOST, ROLES } from "../role-table.ts";
 
 type Json = { json?: true };
 
@@ -39,7 +39,7 @@ async function ask(name: string, settings: string | null): Promise<Record<string
   const at = NAMES.indexOf(name);
   if (at < 0) throw new Error(`no simulated operator ${JSON.stringify(name)}; they are ${NAMES.join(", ")}`);
   const config: Config = loadConfig(process.env);
-  const origin = `http://${config.apiHost}:${config.operatorPort + at}`;
+  const origin = `http://${OPERATORS_HOST}:${config.operatorPort + at}`;
   const answer = await fetch(`${origin}/behaviour`, {
     ...(settings === null ? {} : { method: "POST", body: settings }),
     signal: AbortSignal.timeout(ANSWER_MAX_MS),

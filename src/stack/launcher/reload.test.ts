@@ -10,11 +10,11 @@ const folder = mkdtempSync(join(tmpdir(), "sluice-reload-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 // Answers no request before the third; `counts` is what each SIGHUP changes.
-const busyRole = (port: number, counts: "loaded" | "failed") => `
+const busyRole = (hostname: string, port: number, counts: "loaded" | "failed") => `
   const count = { loaded: 1, failed: 0 };
   let requests = 0;
   process.on("SIGHUP", () => { count.${counts} += 1; });
-  Bun.serve({ port: ${port}, hostname: "127.0.0.1", fetch: () => ++requests < 3
+  Bun.serve({ port: ${port}, hostname: "${hostname}", fetch: () => ++requests < 3
     ? new Response("busy", { status: 503 })
     : new Response(
         'sluice_routes_loaded_timestamp_seconds{role="ingest"} ' + count.loaded +
@@ -22,29 +22,35 @@ const busyRole = (port: number, counts: "loaded" | "failed") => `
   setTimeout(() => process.exit(), 60000);`;
 
 test.each([
-  ["loaded", "uses"],
-  ["failed", "refused"],
-] as const)("a role that is too busy to answer at first is told, and heard: %s", async (counts, result) => {
-  const port = await freePorts(1);
-  const record = startProcess(
-    {
-      role: "ingest",
-      name: "ingest-1",
-      port: null,
-      healthPort: port,
-      command: [process.execPath, "-e", busyRole(port, counts)],
-      cwd: folder,
-      env: process.env,
-      logFile: join(folder, "ingest-1.log"),
-      nice: 0,
-      stopMaxMs: 5_000,
-    },
-    folder,
-    null,
-  );
-  try {
-    expect(await tellRoles(folder)).toEqual([{ name: "ingest-1", pid: record.pid, result }]);
-  } finally {
-    await stopProcess(record, folder);
-  }
-});
+  ["loaded", "uses", "127.0.0.1", "127.0.0.1"],
+  ["failed", "refused", "127.0.0.1", "0.0.0.0"],
+  ["loaded", "uses", "127.0.0.2", "127.0.0.2"],
+] as const)(
+  "a role too busy to answer at first is told, and heard: %s, %s on %s",
+  async (counts, result, at, host) => {
+    const port = await freePorts(1);
+    const record = startProcess(
+      {
+        role: "ingest",
+        name: "ingest-1",
+        port: null,
+        healthPort: port,
+        command: [process.execPath, "-e", busyRole(at, port, counts)],
+        cwd: folder,
+        env: process.env,
+        logFile: join(folder, "ingest-1.log"),
+        nice: 0,
+        stopMaxMs: 5_000,
+      },
+      folder,
+      null,
+    );
+    try {
+      expect(await tellRoles({ stateFolder: folder, healthHost: host })).toEqual([
+        { name: "ingest-1", pid: record.pid, result },
+      ]);
+    } finally {
+      await stopProcess(record, folder);
+    }
+  },
+);

@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
 import { say } from "../../platform/output.ts";
 import { sleep } from "../../platform/retry.ts";
+import { reachable } from "../probe.ts";
 import { isAlive, type ProcessRecord, readRecords, reloadProcess } from "../process.ts";
 import { type RoleRow, ROLES } from "../role-table.ts";
 
@@ -14,13 +15,15 @@ const POLL_MS = 50;
 /** `silent`: it couldn't be told, or gave no sign of having read the file. */
 export type Told = { name: string; pid: number; result: "uses" | "refused" | "silent" };
 
+type Where = Pick<Config, "stateFolder" | "healthHost">;
+
 /** Tells the roles that run in this state folder, in the order of their table. Never throws. */
-export function tellRoles(stateFolder: string): Promise<Told[]> {
+export function tellRoles({ stateFolder, healthHost }: Where): Promise<Told[]> {
   const kinds = Object.keys(ROLES);
   const reading = readRecords(resolve(stateFolder))
     .filter((record) => isAlive(record) && readsRoutes(record.role))
     .toSorted((a, b) => kinds.indexOf(a.role) - kinds.indexOf(b.role) || byName.compare(a.name, b.name));
-  return Promise.all(reading.map(tellOne));
+  return Promise.all(reading.map((record) => tellOne(record, healthHost)));
 }
 
 /** ingest-2 before ingest-10 */
@@ -31,7 +34,7 @@ const readsRoutes = (role: string): boolean =>
 
 /** Returns the exit code: 0 if all that run use the file now, 1 if one does not. */
 export async function reload(config: Config): Promise<0 | 1> {
-  const all = await tellRoles(config.stateFolder);
+  const all = await tellRoles(config);
   if (all.length === 0) say(`nothing that reads it is running in ${resolve(config.stateFolder)}`);
   for (const told of all) say(lineOf(told));
   return all.every(({ result }) => result === "uses") ? 0 : 1;
@@ -48,17 +51,18 @@ function lineOf({ name, pid, result }: Told): string {
   }
 }
 
-async function tellOne(record: ProcessRecord): Promise<Told> {
+async function tellOne(record: ProcessRecord, healthHost: string): Promise<Told> {
   const { name, pid, healthPort } = record;
-  const before = healthPort === undefined ? null : await firstState(healthPort);
+  const metrics = healthPort === undefined ? null : `http://${reachable(healthHost)}:${healthPort}/metrics`;
+  const before = metrics === null ? null : await firstState(metrics);
   try {
     reloadProcess(record);
   } catch {
     return { name, pid, result: "silent" }; // another user's
   }
-  if (healthPort === undefined || before === null) return { name, pid, result: "silent" };
+  if (metrics === null || before === null) return { name, pid, result: "silent" };
   for (const endMs = performance.now() + ANSWER_MAX_MS; performance.now() < endMs; await sleep(POLL_MS)) {
-    const now = await readState(healthPort);
+    const now = await readState(metrics);
     if (now === null) continue;
     if (now.failed > before.failed) return { name, pid, result: "refused" };
     if (now.loadedAt > before.loadedAt) return { name, pid, result: "uses" };
@@ -67,9 +71,9 @@ async function tellOne(record: ProcessRecord): Promise<Told> {
 }
 
 /** A busy process may not answer the first time, and only a change of its state is a sign. */
-async function firstState(port: number): Promise<State | null> {
+async function firstState(metrics: string): Promise<State | null> {
   for (const endMs = performance.now() + ANSWER_MAX_MS; ; await sleep(POLL_MS)) {
-    const state = await readState(port);
+    const state = await readState(metrics);
     if (state !== null || performance.now() >= endMs) return state;
   }
 }
@@ -77,10 +81,8 @@ async function firstState(port: number): Promise<State | null> {
 type State = { loadedAt: number; failed: number };
 
 /** Null if the process doesn't answer. */
-async function readState(port: number): Promise<State | null> {
-  const answer = await fetch(`http://127.0.0.1:${port}/metrics`, {
-    signal: AbortSignal.timeout(1_000),
-  }).catch(() => null);
+async function readState(metrics: string): Promise<State | null> {
+  const answer = await fetch(metrics, { signal: AbortSignal.timeout(1_000) }).catch(() => null);
   if (answer === null || !answer.ok) return null;
   const text = await answer.text();
   const value = (name: string) => Number(new RegExp(`^${name}\\{[^}]*\\} (.*)$`, "m").exec(text)?.[1]);

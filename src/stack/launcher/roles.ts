@@ -2,10 +2,10 @@
 // launcher gives each its own health port, counted from SLUICE_HEALTH_PORT.
 
 import { join, resolve } from "node:path";
-import type { Config } from "../../platform/config.ts";
+import { type Config, healthPortOf } from "../../platform/config.ts";
 import { httpAnswers } from "../probe.ts";
 import type { ProcessSpec } from "../process.ts";
-import { processNames, type RoleKind, type RoleRow, ROLES } from "../role-table.ts";
+import { OPERATORS_HOST, processNames, type RoleKind, type RoleRow, ROLES } from "../role-table.ts";
 import { projectRoot, type Tools } from "../tools.ts";
 
 export type RoleProcess = ProcessSpec & {
@@ -43,7 +43,7 @@ export function createRoles(
   const ports = (kind: RoleKind, at: number): { port: number; healthPort: number } => {
     const { healthOffset }: RoleRow = ROLES[kind];
     if (healthOffset === null) return same(config.operatorPort + at);
-    const healthPort = config.healthPort + healthOffset + (kind === "ingest" ? at + 1 : 0);
+    const healthPort = healthPortOf(config.healthPort, healthOffset, at + 1);
     if (kind === "admin") return { port: config.adminPort, healthPort };
     return kind === "ingest" ? { port: config.apiPort, healthPort } : same(healthPort);
   };
@@ -73,7 +73,7 @@ export function createRoles(
       logFile: join(stateFolder, "logs", `${name}.log`),
       nice,
       stopMaxMs,
-      ready: () => httpAnswers(healthPort, ready),
+      ready: () => httpAnswers(healthPort, ready, kind === "operator" ? OPERATORS_HOST : config.healthHost),
     };
   };
   return (Object.keys(ROLES) as RoleKind[]).flatMap((kind) =>
