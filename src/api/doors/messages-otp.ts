@@ -18,7 +18,7 @@ import { givenKey, onceAs } from "../idempotency-key.ts";
 import { rateHeaders } from "../rate-headers.ts";
 import type { Written } from "../route.ts";
 import { type Knock, PeerRefusal } from "./door.ts";
-import { type Outcomes, WAIT_MAX_MS } from "./outcomes.ts";
+import { FRESH_MS, type Outcomes, WAIT_MAX_MS } from "./outcomes.ts";
 import type { SendingDeps } from "./sending.ts";
 
 export type OtpDoorDeps = Pick<SendingDeps, "keys" | "callbacks" | "now"> & {
@@ -27,8 +27,11 @@ export type OtpDoorDeps = Pick<SendingDeps, "keys" | "callbacks" | "now"> & {
 };
 
 const TEXT = `Your verification code is ${CODE}`;
-/** The rest of the wait is for settling what was submitted at the last moment. */
-const PROMISE_MS = WAIT_MAX_MS - 500;
+/**
+ * The rest of the wait is for settling what was submitted at the last moment. A wait that ends with `queued`
+ * read it in that rest, when the promise was over.
+ */
+const PROMISE_MS = WAIT_MAX_MS - FRESH_MS;
 /** A repeat may come when the wait is over, and still needs a read. */
 const READ_MS = 1_000;
 

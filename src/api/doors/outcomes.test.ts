@@ -79,6 +79,32 @@ test("it ends at its time although the database hangs", async () => {
   expect(wait.end).toEqual({ outcome: null });
 });
 
+test("what was read more than half a second before its end, and may have changed since, is not returned", async () => {
+  const queued = is("a", "queued");
+  const ends: unknown[] = [];
+  for (const hangsAtMs of [50, 4_450, 4_550]) {
+    let hangs = false;
+    const read = () => (hangs ? new Promise<never>(() => undefined) : Promise.resolve(new Map(rows)));
+    outcomes = createOutcomes({ timers: clock.timers, read });
+    const wait = waitFor("a");
+    await clock.advance(hangsAtMs);
+    hangs = true;
+    await clock.advance(5_000 - hangsAtMs);
+    ends.push(wait.end);
+  }
+  expect(ends).toEqual([{ outcome: null }, { outcome: null }, { outcome: queued }]);
+});
+
+test("a read is as old as its beginning", async () => {
+  is("a", "queued");
+  // The last one that ends in time begins at 4,000 ms and ends at 4,700 ms.
+  const read = () => clock.timers.sleep(700).then(() => new Map(rows));
+  outcomes = createOutcomes({ timers: clock.timers, read });
+  const wait = waitFor("a");
+  await clock.advance(5_000);
+  expect(wait.end).toEqual({ outcome: null });
+});
+
 test("it ends when its caller is gone, and its place is free", async () => {
   is("a", "queued");
   let isGone = false;
