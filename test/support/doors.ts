@@ -36,6 +36,8 @@ export type TestDoor = {
   topUps: Parameters<DoorDeps["topUps"]>[0][];
   /** Key ids and keys that are to sign callbacks. */
   signers: [keyId: string, apiKey: string][];
+  /** What repeats of the requests that had an Idempotency-Key must ask for as well. */
+  asked: string[];
   /** What becomes of every code's message, and what was promised for it at most. */
   outcome: Outcome | null;
   promises: (number | undefined)[];
@@ -59,6 +61,7 @@ export function testDoor(
   const drafts: Draft[] = [];
   const topUps: TestDoor["topUps"] = [];
   const signers: TestDoor["signers"] = [];
+  const asked: string[] = [];
   const stored = new Map<string, StoredAnswer>();
   const sealed = new Map<string, string>();
   const promises: TestDoor["promises"] = [];
@@ -109,6 +112,7 @@ export function testDoor(
     },
     keys: {
       once: async (request, run) => {
+        asked.push(Buffer.from(request.body).toString());
         const before = stored.get(request.key);
         if (before !== undefined) return { kind: "replayed", stored: before };
         const hash = Buffer.alloc(0);
@@ -126,8 +130,8 @@ export function testDoor(
     },
     callbacks: { allowPrivate: false },
     now: () => nowMs,
-    topUps: async (asked) => {
-      topUps.push(asked);
+    topUps: async (one) => {
+      topUps.push(one);
       return { idempotent: false, balance: 0 };
     },
     reads: {
@@ -154,6 +158,7 @@ export function testDoor(
   const doors = create(deps).map((door) => ({ door, pattern: patternOf(door.path) }));
   const seen: TestDoor = {
     outcome: null,
+    asked,
     promises,
     drafts,
     topUps,

@@ -7,6 +7,7 @@ import type { Callback } from "../../core/callback.ts";
 import type { DraftInput } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { decodeGsm7 } from "../../core/gsm7.ts";
+import { TEXT_CHARS_MAX } from "../../core/limits.ts";
 import { decimalOf } from "../../core/money.ts";
 import { countParts, isReferenceLong, textProblem } from "../../core/parts.ts";
 import { formText, JASMIN_LEVELS, jasminStatuses } from "../../core/peers/form.ts";
@@ -67,6 +68,17 @@ export function holdArguments(args: Arguments, rules: Rules, says: Says): void {
     if (name === CODED) continue;
     const text = typeof value === "string" ? value : utf8Of(value);
     if (text === undefined || !rule.test(text)) throw invalid(says, name, value);
+  }
+}
+
+/** The longest argument: a text of UTF-16 in hex. */
+const ARGUMENT_CHARS_MAX = 4 * TEXT_CHARS_MAX;
+
+/** Before arguments are repeated for each of many receivers. @throws PeerRefusal for one that can't be sent */
+export function holdLengths(args: Arguments, says: Says): void {
+  for (const [name, value] of args) {
+    if (value.length <= (name === CODED ? TEXT_CHARS_MAX : ARGUMENT_CHARS_MAX)) continue;
+    throw name === "hex-content" ? invalidHex(says, value) : invalid(says, name, value);
   }
 }
 
@@ -212,7 +224,7 @@ function contentOf(args: Arguments, says: Says): string {
   const bytes = /^([0-9a-fA-F]{2})*$/.test(hex) ? Buffer.from(hex, "hex") : undefined;
   const decode = coding === "0" ? decodeGsm7 : CHARSETS[CODINGS[coding] ?? ""];
   const text = bytes === undefined ? undefined : decode?.(bytes);
-  if (text === undefined || text === null) throw says.refusal(400, `Invalid hex-content data: '${hex}'`);
+  if (text === undefined || text === null) throw invalidHex(says, hex);
   return text;
 }
 
@@ -227,9 +239,7 @@ export function refusedField(
   if (error?.field === "callback_url") return invalid(says, "dlr-url", textOf(args, "dlr-url"));
   if (error?.field === "from") return invalid(says, "from", input.from ?? "");
   if (error?.field === "valid_for") return invalid(says, "validity-period", textOf(args, "validity-period"));
-  return args.has(CODED)
-    ? invalid(says, CODED, input.text)
-    : says.refusal(400, `Invalid hex-content data: '${textOf(args, "hex-content")}'`);
+  return args.has(CODED) ? invalid(says, CODED, input.text) : invalidHex(says, textOf(args, "hex-content"));
 }
 
 // ---- words ----
@@ -249,6 +259,9 @@ export function saying(written: (status: number, message: string) => Written): S
 
 export const invalid = (says: Says, name: string, value: Buffer | string): PeerRefusal =>
   says.refusal(400, `Argument [${name}] has an invalid value: [${name === SECRET ? "" : value.toString()}].`);
+
+const invalidHex = (says: Says, hex: Buffer | string): PeerRefusal =>
+  says.refusal(400, `Invalid hex-content data: '${hex.toString()}'`);
 
 function messageOf(error: SluiceError): string {
   switch (error.status) {

@@ -207,6 +207,39 @@ describe("a batch", () => {
     expect(door.drafts).toHaveLength(3);
   });
 
+  test("is known again by what was given, without the credentials: never more than its body", async () => {
+    const keyed = { ...SIGNED, "idempotency-key": "k" };
+    const globals = { content: "x".repeat(1_500), username: "1", password: "a" };
+    const messages = [{ to: Array(BATCH_MESSAGES_MAX).fill(989121234567), password: "b" }];
+    const body = { globals, messages };
+    expect(await batch(body, keyed)).toEqual(taken(BATCH_MESSAGES_MAX));
+    const again = { ...body, globals: { ...globals, username: "2", password: "c" } };
+    expect(await batch(again, keyed)).toEqual(taken(BATCH_MESSAGES_MAX));
+    await batch({ ...body, batch_config: { schedule_at: "60s" } }, keyed);
+    const [first = "", second, other] = door.asked;
+    expect(first.length).toBeLessThan(JSON.stringify(body).length);
+    expect(second).toBe(first);
+    expect(other).not.toBe(first);
+  });
+
+  test("with an argument longer than any message can have is refused before it is read for each receiver", async () => {
+    const keyed = { ...SIGNED, "idempotency-key": "k" };
+    const receivers = Array(BATCH_MESSAGES_MAX).fill(989121234567);
+    const all = (more: object) => batch({ globals: more, messages: [{ to: receivers }] }, keyed);
+    const text = "x".repeat(1_531);
+    expect(await all({ content: text })).toEqual(invalid("content", text));
+    const hex = "0041".repeat(1_531);
+    expect(await all({ hex_content: hex, coding: 8 })).toEqual(
+      error(400, `Invalid hex-content data: '${hex}'`),
+    );
+    const from = ["x".repeat(50_000)];
+    expect(await all({ content: "a", from })).toEqual(invalid("from", `[\\"${from[0]}\\"]`));
+    expect(door.asked).toEqual([]);
+    const longest = { coding: 8, hex_content: hex.slice(4) };
+    expect(await batch({ messages: [{ ...longest, to }] }, keyed)).toEqual(taken(3));
+    expect(door.drafts).toMatchObject(Array(3).fill({ parts: 10, text: "A".repeat(1_530) }));
+  });
+
   test("is refused as a whole, in Jasmin's words", async () => {
     const sound = { to, content: "a" };
     const missing = (name: string) => error(400, `Mandatory argument [${name}] is not found.`);

@@ -3,7 +3,8 @@
 // on to the HTTP API, whose arguments it takes with `_` for `-`; its answers are those of that API, wrapped.
 // docs/doors/jasmin.md says what differs.
 // Invariant: a batch is taken as a whole or not at all; Jasmin answers before it has looked at its messages.
-// Bound: BATCH_MESSAGES_MAX messages in the body that every door reads.
+// Bound: BATCH_MESSAGES_MAX messages in the body that every door reads. What is for many receivers is given
+// once: it is repeated for each only if it is short enough to be sent.
 
 import { BATCH_MESSAGES_MAX } from "../../core/batch-limits.ts";
 import type { DraftInput } from "../../core/draft.ts";
@@ -20,6 +21,7 @@ import {
   balanceOf,
   CREDENTIALS,
   holdArguments,
+  holdLengths,
   inputOf,
   invalid,
   type JasminDeps,
@@ -99,7 +101,7 @@ async function sendBatch(deps: JasminDeps, knock: Knock): Promise<Written> {
   return send(deps, {
     arrival: knock,
     owner,
-    asked: JSON.stringify(["jasmin batch", schedule, all.map(namedOf)]),
+    asked: JSON.stringify(["jasmin batch", schedule, body.globals, body.messages], withoutCredentials),
     inputs: () => inputsOf(all, schedule, deps, argsOf),
     refused: ([error], input) => refusedField(error, input, argsOf.get(input) as Arguments, SAYS_ERROR),
     status: 200,
@@ -108,6 +110,9 @@ async function sendBatch(deps: JasminDeps, knock: Knock): Promise<Written> {
       dataOf(`{"batchId": "${ulidUuid(id)}", "messageCount": ${messages.length}${scheduled}}`),
   });
 }
+
+const withoutCredentials = (name: string, value: unknown): unknown =>
+  Object.hasOwn(CREDENTIALS, name) ? undefined : value;
 
 /** What a wrong key is told here is Falcon's, which Jasmin's front is made with. */
 async function signInToBatch(deps: JasminDeps, knock: Knock, given: Credentials): Promise<KeyOwner> {
@@ -140,6 +145,7 @@ function messagesOf({ messages, globals: given }: Body): Arguments[] {
     for (const to of receivers) {
       const args = argumentsOf(Object.entries({ ...members, to }));
       holdArguments(args, SEND, SAYS_ERROR);
+      holdLengths(args, SAYS_ERROR);
       all.push(args);
     }
   }
