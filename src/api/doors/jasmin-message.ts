@@ -74,7 +74,7 @@ export function holdArguments(args: Arguments, rules: Rules, says: Says): void {
 /** The longest argument: a text of UTF-16 in hex. */
 const ARGUMENT_CHARS_MAX = 4 * TEXT_CHARS_MAX;
 
-/** Before arguments are repeated for each of many receivers. @throws PeerRefusal for one that can't be sent */
+/** Before arguments are repeated for many receivers. @throws PeerRefusal for one that can't be sent */
 export function holdLengths(args: Arguments, says: Says): void {
   for (const [name, value] of args) {
     if (value.length <= (name === CODED ? TEXT_CHARS_MAX : ARGUMENT_CHARS_MAX)) continue;
