@@ -1,4 +1,5 @@
-// A change over the admin API that waits, for a wallet or for credit, keeps nobody waiting who only reads.
+// The admin process and its connections to MySQL: a change over the API that waits, for a wallet or for
+// credit, keeps nobody waiting who only reads, and no connection ends without a login.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
@@ -20,11 +21,13 @@ const WAITING = 4;
 let engines: TestEngines;
 let child: ChildProcess;
 let url = "";
+let healthUrl = "";
 let token = "";
 beforeAll(async () => {
   engines = await createTestEngines();
   const adminPort = await freePorts(2);
   url = `http://127.0.0.1:${adminPort}`;
+  healthUrl = `http://127.0.0.1:${adminPort + 1}`;
   const settings = { ...engines.config, adminPort, healthPort: adminPort + 1 };
   child = spawn("bun", [join(projectRoot, "src/main/admin.ts")], {
     env: { ...process.env, ...envOf(settings) },
@@ -44,6 +47,18 @@ afterAll(async () => {
   child.kill("SIGTERM");
   await new Promise((resolve) => child.once("exit", resolve));
   await engines.drop();
+});
+
+test("no connection of its ends without a login: for a hundred in a row MySQL blocks its host", async () => {
+  const aborted = async () => {
+    const rows = await engines.pool.query<{ Value: string }[]>("SHOW GLOBAL STATUS LIKE 'Aborted_connects'");
+    return rows[0]?.Value;
+  };
+  const before = await aborted();
+  await sleep(5_000);
+  expect(await aborted()).toBe(before);
+  const ready = await fetch(`${healthUrl}/ready`);
+  expect(await ready.json()).toMatchObject({ checks: { mysql: "ok" } });
 });
 
 const authorization = () => `Bearer ${token}`;
