@@ -2,10 +2,10 @@
 // never waits behind normal ones. Every relay does this; SKIP LOCKED shares what is due among them. It needs
 // MySQL only: what is due while Kafka is away waits in the outbox like everything else.
 // Leaves the move to ledger/schedule.ts, and everything after it to relay.ts and the senders.
-// Invariants: with nothing due, a look reads one entry of an index, and another for resumed customers; those
-// take turns with each other and with what is due. Bound: CLAIM_ROWS_MAX messages a move, and after each a
-// rest of as long as it took: after an outage of the relays, when very many are due, MySQL still works for
-// the others half of the time of one connection.
+// Invariants: with nothing due, a look reads one entry of an index, and now and then another for resumed
+// customers; those take turns with each other and with what is due. Bound: CLAIM_ROWS_MAX messages a move,
+// and after each a rest of as long as it took: after an outage of the relays, when very many are due, MySQL
+// still works for the others half of the time of one connection.
 
 import { CLAIM_ROWS_MAX } from "../core/limits.ts";
 import { LANES, type Lane } from "../core/message.ts";
@@ -17,6 +17,8 @@ export type ScheduleDeps = PeriodicDeps & { pool: Pool; now: () => number };
 
 /** A message may be late by this and a transaction; a second is promised. */
 const EVERY_MS: Record<Lane, number> = { express: 100, normal: 200 };
+/** How often it looks for resumed customers, of whom there are few; a second is promised. */
+const RESUMED_EVERY_MS = 500;
 /** No rest is shorter: then the next look shares nothing with this one. */
 const REST_MIN_MS = 5;
 const MOVE_MAX_MS = 10_000;
@@ -36,13 +38,17 @@ function startLane({ pool, now, ...deps }: ScheduleDeps, lane: Lane): Periodic {
   const late = deps.metrics.histogram("sluice_relay_scheduled_late_seconds", { lane });
   const options = { name: `schedule-${lane}`, everyMs: EVERY_MS[lane], runMaxMs: MOVE_MAX_MS };
   let after = 0;
+  let resumedAtMs = Number.NEGATIVE_INFINITY; // when it last found none
   /** Whether there is a resumed customer. Its messages are late by its suspension, which tells nothing. */
   const resume = async (): Promise<boolean> => {
+    if (monotonicMs() - resumedAtMs < RESUMED_EVERY_MS) return false;
     const { customerId, records } = await moveResumed({ pool, now }, lane, after);
     moved(records.length);
     const isLast = customerId === null && after > 0;
     after = customerId ?? 0;
-    return isLast || customerId !== null;
+    if (customerId !== null || isLast) return true;
+    resumedAtMs = monotonicMs();
+    return false;
   };
   return startPeriodic(deps, options, async () => {
     const startedMs = monotonicMs();

@@ -18,8 +18,8 @@ const HELP = `bun test/simulation/run.ts: the gateway on simulated clocks, datab
   --bugs       plants each bug of bugs.ts in turn and counts the seeds that catch it (--seeds of each: 50)
   --only TEXT  with --bugs: those with this in their area and name
   --first      with --bugs: only up to the first seed that catches it (--seeds of each: 400)
-  --learn      with --bugs: notes in soonest.json which seed catches each bug with the fewest events: one
-               of 12 from --from, or the one noted before (many minutes)
+  --learn      with --bugs: notes in soonest.json which seed catches each bug with the fewest events: the one
+               noted before, or one of the 12 shortest runs of 300 from --from (many minutes)
   --help       this text
 
 A run that breaks an invariant prints it, the last events, and the line that repeats it.`;
@@ -41,6 +41,7 @@ const { values } = parseArgs({
     only: { type: "string", default: "" },
     share: { type: "boolean", default: false },
     part: { type: "string" },
+    tried: { type: "string", default: "" },
     help: { type: "boolean", default: false },
   },
 });
@@ -60,6 +61,9 @@ const first = number(values.from);
 const SOONEST = new URL("soonest.json", import.meta.url);
 const soonest = JSON.parse(readFileSync(SOONEST, "utf8")) as Record<string, number>;
 const LEARN_SEEDS = 12;
+const LEARN_AMONG = 300;
+/** A bug that is caught with no more events has been learned well enough. */
+const LEARN_ENOUGH = 1_500;
 
 function report({ seed, violation, trace }: Result): void {
   if (violation === null) return;
@@ -125,11 +129,13 @@ const partOf = (from: number) => planted().slice(from, from + BUGS_A_PROCESS);
 /** One process after the other; each sends how many bugs it missed. */
 async function inParts(seeds: number): Promise<number> {
   const all = planted().length;
+  if (values.learn) console.log(`looking for the shortest of ${LEARN_AMONG} runs …`);
+  const tried = values.learn ? ["--tried", String(await shortest())] : [];
   let caught = 0;
   for (let from = 0; from < all; from += BUGS_A_PROCESS) {
     const left = partOf(from).length;
     const child = Bun.spawn(
-      [process.execPath, import.meta.path, ...process.argv.slice(2), "--part", String(from)],
+      [process.execPath, import.meta.path, ...process.argv.slice(2), ...tried, "--part", String(from)],
       { stdout: "inherit", stderr: "inherit", ipc: (missed: number) => void (caught += left - missed) },
     );
     await child.exited;
@@ -138,14 +144,24 @@ async function inParts(seeds: number): Promise<number> {
   return caught === all && all > 0 ? 0 : 1;
 }
 
+/** The seeds with the fewest events: a bug that shows only at the end of a run shows soonest there. */
+async function shortest(): Promise<number[]> {
+  const runs: { seed: number; events: number }[] = [];
+  for (let seed = first; seed < first + LEARN_AMONG; seed++)
+    runs.push({ seed, events: (await simulateAll(seed)).events });
+  const sorted = runs.toSorted((a, b) => a.events - b.events);
+  return sorted.slice(0, LEARN_SEEDS).map(({ seed }) => seed);
+}
+
 /** Notes the seed that catches each bug with the fewest events. Returns how many none of them catches. */
 async function learn(from: number): Promise<number> {
   let missed = 0;
   for (const { area, name, edits } of partOf(from)) {
     const patched = await patchedSimulator(edits);
     let best = { seed: 0, events: Number.POSITIVE_INFINITY };
-    const tried = new Set(Array.from({ length: LEARN_SEEDS }, (_, i) => first + i));
-    for (const seed of tried.add(soonest[name] ?? first)) {
+    const noted = soonest[name] ?? first;
+    for (const seed of new Set([noted, ...values.tried.split(",").map(number)])) {
+      if (best.events <= LEARN_ENOUGH) break;
       const { violation, events } = await patched.simulate(seed);
       if (violation !== null && events < best.events) best = { seed, events };
     }
