@@ -2,9 +2,10 @@
 // messages, stores inbound messages, and deletes the rows. Owns what becomes of each report; leaves its
 // reading and matching to src/operators/reports/, SQL, moves and inbound messages to the ledger. States of a
 // report: due → settled | late or without news (gone) | deferred, because its message isn't found or is
-// still being sent | a dead letter, because it can't be read | dropped after REPORT_TTL_MS. Invariant: a
-// report is deleted in the transaction in which what it says is stored. All of it repeats safely. Bound:
-// ROWS_MAX rows of INBOX_ROW_REPORTS_MAX reports, SETTLED_AT_ONCE_MAX of them in one statement.
+// still being sent | a dead letter, because it can't be read, or fails by itself (alone.ts) | dropped after
+// REPORT_TTL_MS. Invariant: a report is deleted in the transaction in which what it says is stored. All of it
+// repeats safely. Bound: ROWS_MAX rows of INBOX_ROW_REPORTS_MAX reports, SETTLED_AT_ONCE_MAX of them in one
+// statement.
 
 import type { DeadLetter } from "../core/dead-letter.ts";
 import type { Inbound } from "../core/inbound.ts";
@@ -23,6 +24,7 @@ import { endOfParts } from "../operators/reports/ends.ts";
 import { readInbound } from "../operators/reports/inbound.ts";
 import { readReport } from "../operators/reports/read.ts";
 import { type Reading, ReportError, type ReportTerms } from "../operators/reports/report.ts";
+import { isOfRows, nothingTaken, placeOf, takeAlone } from "./alone.ts";
 import { findEnds } from "./find.ts";
 import { forgetDropped, keepOrder, withFirstEnds } from "./order.ts";
 
@@ -40,6 +42,8 @@ export type Taken = {
   changes: Change[];
   /** What became of each inbound message. */
   inbound: InboundResult[];
+  /** Those that failed by themselves, with their dead letters' places. */
+  failures: { place: string; error: unknown }[];
 };
 
 export const ROWS_MAX = 40;
@@ -50,10 +54,25 @@ const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere", "early"];
 const DEFER = { leastMs: 1_000, youngMostMs: 5_000, youngMs: 60_000, mostMs: 3_600_000 };
 
 /** Takes what is due and settles it. `rows` is ROWS_MAX if there may be more. */
-export function takeReports(deps: TakeDeps): Promise<Taken> {
+export async function takeReports(deps: TakeDeps): Promise<Taken> {
+  try {
+    return await takeRows(deps, ROWS_MAX);
+  } catch (error) {
+    if (!isOfRows(error)) throw error;
+    return takeAlone(deps.pool, ROWS_MAX, (locked) => takeRows(deps, 1, locked));
+  }
+}
+
+/** In one transaction. `locked` is told of the rows, which may be others when it is repeated. */
+function takeRows(
+  deps: TakeDeps,
+  limit: number,
+  locked: (rows: readonly InboxRow[]) => void = () => undefined,
+): Promise<Taken> {
   return withRetries(deps.pool, async (conn) => {
-    const rows = await takeInbox(conn, ROWS_MAX);
-    const taken: Taken = { rows: rows.length, results: [], changes: [], inbound: [] };
+    const rows = await takeInbox(conn, limit);
+    locked(rows);
+    const taken = nothingTaken(rows.length);
     if (rows.length > 0) {
       const { open: read, inbound } = await readRows(deps, conn, rows, taken);
       taken.inbound = await storeInbound(conn, inbound);
@@ -94,7 +113,7 @@ async function readRows(
     taken.results.push({ operator, result: "unreadable", disagrees: false, ageMs: 0 });
   };
   const keepRaw = (raw: RawReport, reason: string) =>
-    keep(packReports([raw]), `${raw.operator} by ${raw.via}`, reason, raw.operator);
+    keep(packReports([raw]), placeOf(raw), reason, raw.operator);
   for (const row of rows) {
     let raws: RawReport[];
     try {

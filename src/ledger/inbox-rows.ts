@@ -5,7 +5,7 @@
 
 import { packReports, type RawReport } from "../core/raw-report.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
-import { blob } from "./sql-text.ts";
+import { blob, dateTime } from "./sql-text.ts";
 
 export type InboxRow = { id: number; payload: Buffer };
 
@@ -31,6 +31,25 @@ export async function deleteInbox(conn: Connection, rows: readonly InboxRow[]): 
   await conn.write(
     `DELETE /*+ INDEX(inbox PRIMARY) */ FROM inbox WHERE id IN (${rows.map((row) => row.id)})`,
   );
+}
+
+/**
+ * Within a transaction: locks a row that an earlier one took in vain; null if it is gone. `runAtMs`: since
+ * when it has been due.
+ */
+export async function lockInbox(conn: Connection, { id }: InboxRow): Promise<{ runAtMs: number } | null> {
+  const [row] = await conn.query<{ run_at: Date }[]>(`SELECT run_at FROM inbox WHERE id=${id} FOR UPDATE`);
+  return row === undefined ? null : { runAtMs: row.run_at.getTime() };
+}
+
+/** A row for each of these, due when the one was that they came in. */
+export async function storeApart(
+  conn: Connection,
+  reports: readonly RawReport[],
+  runAtMs: number,
+): Promise<void> {
+  const values = reports.map((report) => `(${dateTime(runAtMs)},${blob(packReports([report]))})`);
+  await conn.write(`INSERT INTO inbox (run_at,payload) VALUES ${values.join(",")}`);
 }
 
 /** Makes a report due again after `delayMs`. */

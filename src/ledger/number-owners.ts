@@ -5,9 +5,10 @@
 // for all of its owners, so nobody goes on sending to a phone that said STOP. Bound: NUMBER_KEYWORDS_MAX
 // rows.
 
+import { foldDigits } from "../core/fold.ts";
 import { NUMBER_KEYWORDS_MAX } from "../core/inbound-limits.ts";
 import type { Command } from "../core/opt-out-words.ts";
-import { senderKey } from "../core/opt-out.ts";
+import { isRegistrable, senderKey } from "../core/opt-out.ts";
 import { callingCodeOf } from "../core/phone.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { quote } from "./sql-text.ts";
@@ -29,7 +30,8 @@ const CALLING_CODE_DIGITS_MAX = 3;
 
 /** All that is registered for a number as an operator writes it. */
 export async function findNumbers(conn: Pick<Connection, "query">, to: string): Promise<NumberOwner[]> {
-  const key = senderKey(to);
+  const key = senderKey(foldDigits(to));
+  if (!isRegistrable(key)) return [];
   const isNumber = /^\d+$/.test(key);
   const candidates = [key];
   for (let digits = 1; isNumber && digits <= CALLING_CODE_DIGITS_MAX && digits < key.length; digits++)
