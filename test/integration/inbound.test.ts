@@ -163,6 +163,24 @@ test("a shared number's messages go by their first word; STOP there is for all o
   expect(await events()).toMatchObject([{ customerId: told, keyword: "vote", text: "VOTE 7" }]);
   expect(await take(mo({ to: "5000", text: "STOP" }))).toEqual(["told"]);
   expect(await optOuts()).toEqual([`${told} +${PHONE} 5000 inbound`, `${untold} +${PHONE} 5000 inbound`]);
+
+  // One of them, and a third customer, have whatever begins with no keyword.
+  const rest = await insertCustomer(pool, 1_000);
+  const all = [told, untold, rest].map((customerId) => `${customerId} +${PHONE} 5000 inbound`);
+  for (const owner of [rest, told]) {
+    await pool.query("DELETE FROM opt_outs;DELETE FROM inbound_seen");
+    await addNumber(pool, owner, "5000", null);
+    await take(mo({ to: "5000", text: "STOP" }));
+    expect(await optOuts()).toEqual(owner === rest ? all : all.slice(0, 2));
+    for (const text of ["HELP", "hello"]) {
+      await pool.query("DELETE FROM inbound_messages;DELETE FROM inbound_seen");
+      await take(mo({ to: "5000", text }));
+      expect((await stored()).map(({ customer_id }) => customer_id)).toEqual([owner]);
+    }
+    await take(mo({ to: "5000", text: "START" }));
+    expect(await optOuts()).toEqual([]);
+    await removeNumber(pool, "5000", null);
+  }
 });
 
 test("what comes twice is told once: by the operator's id, or by the same words within a minute", async () => {
