@@ -13,7 +13,7 @@ import { CLAIM_ROWS_MAX, REPORT_TTL_MS } from "../core/limits.ts";
 import { RecordError } from "../core/packed.ts";
 import { packReports, type RawReport, unpackReports } from "../core/raw-report.ts";
 import { keepLetters } from "../ledger/dead-letters.ts";
-import { deferReport, deleteInbox, type InboxRow, takeInbox } from "../ledger/inbox-rows.ts";
+import { deferReports, deleteInbox, type InboxRow, takeInbox } from "../ledger/inbox-rows.ts";
 import { type InboundResult, storeInbound } from "../ledger/inbound.ts";
 import type { Change } from "../ledger/move.ts";
 import { type EndResult, settleReported } from "../ledger/settle-reports.ts";
@@ -25,6 +25,7 @@ import { readInbound } from "../operators/reports/inbound.ts";
 import { readReport } from "../operators/reports/read.ts";
 import { type Reading, ReportError, type ReportTerms } from "../operators/reports/report.ts";
 import { isOfRows, nothingTaken, placeOf, takeAlone } from "./alone.ts";
+import { againAfterMs } from "./again.ts";
 import { findEnds } from "./find.ts";
 import { forgetDropped, keepOrder, withFirstEnds } from "./order.ts";
 
@@ -50,8 +51,6 @@ export const ROWS_MAX = 40;
 const SETTLED_AT_ONCE_MAX = CLAIM_ROWS_MAX;
 /** Its message may still be found, or get its own outcome. */
 const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere", "early"];
-// At first often: most wait for an answer that comes within seconds.
-const DEFER = { leastMs: 1_000, youngMostMs: 5_000, youngMs: 60_000, mostMs: 3_600_000 };
 
 /** Takes what is due and settles it. `rows` is ROWS_MAX if there may be more. */
 export async function takeReports(deps: TakeDeps): Promise<Taken> {
@@ -172,27 +171,23 @@ async function defer(
   read: readonly Open[],
   taken: Taken,
 ): Promise<void> {
+  const nowMs = now();
   const later = new Set<RawReport>();
   const dropped: Open[] = [];
   for (const one of read) {
     const { raw, result, reading } = one;
     const waits = result !== null && WAITS.includes(result);
-    const isOver = waits && now() - raw.receivedAtMs >= REPORT_TTL_MS;
+    const isOver = waits && nowMs - raw.receivedAtMs >= REPORT_TTL_MS;
     if (waits && !isOver) later.add(raw);
     if (isOver) dropped.push(one);
     taken.results.push({
       operator: raw.operator,
       result: isOver ? "dropped" : (result as Result),
       disagrees: reading.disagrees,
-      ageMs: now() - raw.receivedAtMs,
+      ageMs: nowMs - raw.receivedAtMs,
     });
   }
-  for (const raw of later) await deferReport(conn, raw, delayMs(now() - raw.receivedAtMs));
+  const together = Map.groupBy(later, ({ receivedAtMs }) => againAfterMs(nowMs - receivedAtMs));
+  for (const [delayMs, raws] of together) await deferReports(conn, raws, delayMs);
   await forgetDropped(conn, dropped);
-}
-
-/** The delay before a report of this age is tried again. */
-function delayMs(ageMs: number): number {
-  const mostMs = ageMs < DEFER.youngMs ? DEFER.youngMostMs : DEFER.mostMs;
-  return Math.min(mostMs, Math.max(DEFER.leastMs, ageMs));
 }
