@@ -31,12 +31,16 @@ export function fold(text: string): string {
     .normalize("NFKD")
     .replaceAll(MARKS, "")
     .replaceAll(FOLDED, (letter) => ONE_FOR_ONE[letter] as string)
-    .replaceAll(DIGITS, (digit) => String(digitOf(digit.charCodeAt(0))))
+    .replaceAll(DIGITS, asciiDigit)
     .replaceAll(BLANKS, " ")
     .replaceAll(EDGES, "");
 }
 
-function digitOf(code: number): number {
+/** The text with ASCII digits in place of Arabic, Persian and Devanagari ones. */
+export const foldDigits = (text: string): string => text.replaceAll(DIGITS, asciiDigit);
+
+function asciiDigit(digit: string): string {
+  const code = digit.charCodeAt(0);
   const zero = ZEROS.find((start) => code >= start && code < start + 10) as number;
-  return code - zero;
+  return String(code - zero);
 }

@@ -2,6 +2,7 @@
 // Invariant: the relations asserted at the end hold, or no process starts.
 
 import assert from "node:assert/strict";
+import { REPORT_ID_CHARS_MAX } from "./limits.ts";
 import { WEBHOOK_BODY_CHARS_MAX, WEBHOOK_TTL_MS } from "./webhook-limits.ts";
 
 /** Characters of an inbound message: 26 parts in GSM-7, far more than phones send; the rest is cut. */
@@ -35,5 +36,10 @@ export const OPT_OUTS_KNOWN_MAX = 1_000_000;
 /** Scheduled messages that one transaction cancels for an opt-out. */
 export const OPT_OUT_CANCELS_MAX = 200;
 
-assert(INBOUND_JSON_CHARS_MAX + 2_000 <= WEBHOOK_BODY_CHARS_MAX, "an inbound message fits its event");
+// Beside its text: where a character takes two at most (inbound.ts), and the rest of the body.
+const BESIDE_CHARS_MAX = 2 * (INBOUND_ADDRESS_CHARS_MAX + REPORT_ID_CHARS_MAX + KEYWORD_CHARS_MAX) + 1_000;
+assert(
+  INBOUND_JSON_CHARS_MAX + BESIDE_CHARS_MAX <= WEBHOOK_BODY_CHARS_MAX,
+  "an inbound message fits its event",
+);
 assert(INBOUND_JOIN_MS < INBOUND_ID_MS, "a part that comes again is known while the others may come");

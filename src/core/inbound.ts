@@ -10,6 +10,7 @@ import {
   INBOUND_PARTS_MAX,
   INBOUND_TEXT_CHARS_MAX,
 } from "./inbound-limits.ts";
+import { REPORT_ID_CHARS_MAX } from "./limits.ts";
 
 /** Which part of a long message it is. `number` is from 1 to `total`. */
 export type InboundPart = { reference: string; total: number; number: number };
@@ -29,9 +30,20 @@ export type Inbound = {
   missingParts: number;
 };
 
+// Without control characters, because each takes six in the body of its event.
+
 /** An address without blanks, cut to length. */
 export const addressOf = (given: string): string =>
-  given.replaceAll(/\s+/g, "").slice(0, INBOUND_ADDRESS_CHARS_MAX).toWellFormed();
+  given
+    .replaceAll(/[\s\p{Cc}]+/gu, "")
+    .slice(0, INBOUND_ADDRESS_CHARS_MAX)
+    .toWellFormed();
+
+/** An operator's id; null if it names none, or one that is too long. */
+export function inboundId(given: string | null): string | null {
+  const id = (given ?? "").replaceAll(/\p{Cc}+/gu, "").toWellFormed();
+  return id === "" || id.length > REPORT_ID_CHARS_MAX ? null : id;
+}
 
 /** null unless it can be one of several parts: what claims to be part 3 of 2, or 1 of 1, is whole. */
 export function partOf(reference: string, total: number, number: number): InboundPart | null {

@@ -32,6 +32,12 @@ export function senderKey(from: string): string {
   return key.slice(0, NUMBER_CHARS_MAX);
 }
 
+/**
+ * Whether a customer may be reached at this key: the column of such numbers is ASCII, and comparing it with
+ * anything else is an error.
+ */
+export const isRegistrable = (key: string): boolean => /^[\x20-\x7e]+$/.test(key);
+
 /** Fewer are a short code, which is written without a trunk prefix. */
 const TRUNKED_DIGITS_MIN = 7;
 const TRUNK_PREFIX = "0";

@@ -10,7 +10,9 @@ import {
   unpackWebhookEvents,
 } from "./webhook-event.ts";
 import { type InboundEvent, inboundIdOf, inboundTuple } from "./webhook-inbound.ts";
-import { INBOUND_ADDRESS_CHARS_MAX, INBOUND_JSON_CHARS_MAX } from "./inbound-limits.ts";
+import { addressOf, boundedText, inboundId } from "./inbound.ts";
+import { INBOUND_ADDRESS_CHARS_MAX, KEYWORD_CHARS_MAX } from "./inbound-limits.ts";
+import { REPORT_ID_CHARS_MAX } from "./limits.ts";
 import { WEBHOOK_BODY_CHARS_MAX } from "./webhook-limits.ts";
 
 const AT_MS = Date.UTC(2026, 8, 21, 14, 13, 20, 123);
@@ -69,13 +71,18 @@ test("a tuple that is none is refused", () => {
   expect(() => unpackWebhookEvents(pack([1, inboundTuple(event).slice(0, -1)]))).toThrow(RecordError);
 });
 
-test("the longest body fits its column", () => {
-  const longest = {
-    ...event,
-    from: '"'.repeat(INBOUND_ADDRESS_CHARS_MAX),
-    keyword: "k".repeat(40),
-    operatorMessageId: '"'.repeat(255),
-    text: "x".repeat(INBOUND_JSON_CHARS_MAX - 2),
-  };
-  expect(eventBody(longest).length).toBeLessThanOrEqual(WEBHOOK_BODY_CHARS_MAX);
+test("the longest body fits its column, whatever characters its fields come with", () => {
+  for (const character of ['"', "\\", "\u0000", "\u001f", "\u0085", "\ud800", "x"]) {
+    const longest = {
+      ...event,
+      from: addressOf(character.repeat(1_000)),
+      keyword: '"'.repeat(KEYWORD_CHARS_MAX),
+      operator: "o".repeat(32),
+      operatorMessageId: inboundId(character.repeat(REPORT_ID_CHARS_MAX)),
+      ...boundedText("\u0001".repeat(1_666)),
+    };
+    expect(JSON.stringify(longest.from).length).toBeLessThanOrEqual(2 * INBOUND_ADDRESS_CHARS_MAX + 2);
+    const { length } = eventBody(longest);
+    expect([character, length <= WEBHOOK_BODY_CHARS_MAX]).toEqual([character, true]);
+  }
 });

@@ -6,7 +6,7 @@ import { SluiceError } from "../core/errors.ts";
 import { fold } from "../core/fold.ts";
 import { KEYWORD_CHARS_MAX, NUMBER_KEYWORDS_MAX } from "../core/inbound-limits.ts";
 import { commandOf } from "../core/opt-out-words.ts";
-import { senderKey } from "../core/opt-out.ts";
+import { isRegistrable, senderKey } from "../core/opt-out.ts";
 import { senderProblem } from "../core/parts.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Pool } from "../platform/mysql.ts";
@@ -24,7 +24,9 @@ type RegisteredNumber = {
 function registered(number: string, keyword: string | null): { number: string; keyword: string } {
   const folded = keyword === null ? "" : fold(keyword);
   const errors: { field: string; reason: string }[] = [];
-  const problem = senderProblem(number);
+  const key = senderKey(number);
+  const problem =
+    senderProblem(number) ?? (isRegistrable(key) ? null : "must be a number, or a name in ASCII");
   if (problem !== null) errors.push({ field: "number", reason: problem });
   const isWord = folded !== "" && !folded.includes(" ") && folded.length <= KEYWORD_CHARS_MAX;
   if (keyword !== null && !isWord)
@@ -32,7 +34,7 @@ function registered(number: string, keyword: string | null): { number: string; k
   else if (keyword !== null && commandOf(keyword, "") !== null)
     errors.push({ field: "keyword", reason: "must not be a word by which phones opt out or in" });
   if (errors.length > 0) throw new SluiceError("validation_failed", { errors });
-  return { number: senderKey(number), keyword: folded };
+  return { number: key, keyword: folded };
 }
 
 /** @throws SluiceError not_found; validation_failed, also if it has an owner */

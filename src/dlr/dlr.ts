@@ -39,6 +39,8 @@ export function startDlr(deps: DlrDeps, { operators }: { operators: readonly str
       isUp = true;
       count(taken);
       countInbound(taken.inbound);
+      for (const { place, error } of taken.failures)
+        deps.log.error({ err: error, place }, "a report that can't be settled is a dead letter");
       for (const { record, to, reason } of taken.changes)
         if (to !== "delivered") deps.log.info({ id: record.id, to, reason }, "message not delivered");
       return taken.rows === ROWS_MAX ? 0 : PACE_MS;

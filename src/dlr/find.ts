@@ -11,7 +11,15 @@ import type { ReportedEnd } from "../ledger/settle-reports.ts";
 import { findRecipients, findSubmissions, type PartEnd, type Submission } from "../ledger/submissions.ts";
 import { findUnsure, PHONE_END_DIGITS, type UnsureSubmit } from "../ledger/unsure.ts";
 import { lastErrorOf } from "../operators/reports/codes.ts";
-import { idKeys, idNames, isSamePhone, match, PHONE_DIGITS_MIN } from "../operators/reports/matching.ts";
+import {
+  idKeys,
+  idNames,
+  isSamePhone,
+  match,
+  PHONE_DIGITS_MIN,
+  storableId,
+  storedId,
+} from "../operators/reports/matching.ts";
 import type { Reading, ReportTerms } from "../operators/reports/report.ts";
 import type { Connection } from "../platform/mysql.ts";
 import type { Open } from "./take.ts";
@@ -73,7 +81,7 @@ export async function findEnds(
     if (message === null) continue;
     const [idKey = "", operatorMessageId = ""] = [one.about[0], one.reading.operatorMessageIds[0]];
     const end = endOf(one, { messageId: message.id, part: 0, submits: 1 });
-    ends.set(one, { ...end, named: { idKey, operatorMessageId } });
+    ends.set(one, { ...end, named: { idKey, operatorMessageId: storedId(operatorMessageId) } });
     one.result = null;
   }
   return ends;
@@ -179,7 +187,7 @@ function endOf(
     submits,
     isOnly: (terms.receiptParts ?? "each") !== "each",
     operator: raw.operator,
-    operatorMessageId: reading.operatorMessageIds[0] ?? null,
+    operatorMessageId: storableId(reading.operatorMessageIds),
     receivedAtMs: raw.receivedAtMs,
   };
 }

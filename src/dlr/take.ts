@@ -2,9 +2,10 @@
 // messages, stores inbound messages, and deletes the rows. Owns what becomes of each report; leaves its
 // reading and matching to src/operators/reports/, SQL, moves and inbound messages to the ledger. States of a
 // report: due → settled | late or without news (gone) | deferred, because its message isn't found or is
-// still being sent | a dead letter, because it can't be read | dropped after REPORT_TTL_MS. Invariant: a
-// report is deleted in the transaction in which what it says is stored. All of it repeats safely. Bound:
-// ROWS_MAX rows of INBOX_ROW_REPORTS_MAX reports, SETTLED_AT_ONCE_MAX of them in one statement.
+// still being sent | a dead letter, because it can't be read, or fails by itself (alone.ts) | dropped after
+// REPORT_TTL_MS. Invariant: a report is deleted in the transaction in which what it says is stored. All of it
+// repeats safely. Bound: ROWS_MAX rows of INBOX_ROW_REPORTS_MAX reports, SETTLED_AT_ONCE_MAX of them in one
+// statement.
 
 import type { DeadLetter } from "../core/dead-letter.ts";
 import type { Inbound } from "../core/inbound.ts";
@@ -12,7 +13,7 @@ import { CLAIM_ROWS_MAX, REPORT_TTL_MS } from "../core/limits.ts";
 import { RecordError } from "../core/packed.ts";
 import { packReports, type RawReport, unpackReports } from "../core/raw-report.ts";
 import { keepLetters } from "../ledger/dead-letters.ts";
-import { deferReport, deleteInbox, type InboxRow, takeInbox } from "../ledger/inbox-rows.ts";
+import { deferReports, deleteInbox, type InboxRow, takeInbox } from "../ledger/inbox-rows.ts";
 import { type InboundResult, storeInbound } from "../ledger/inbound.ts";
 import type { Change } from "../ledger/move.ts";
 import { type EndResult, settleReported } from "../ledger/settle-reports.ts";
@@ -23,6 +24,8 @@ import { endOfParts } from "../operators/reports/ends.ts";
 import { readInbound } from "../operators/reports/inbound.ts";
 import { readReport } from "../operators/reports/read.ts";
 import { type Reading, ReportError, type ReportTerms } from "../operators/reports/report.ts";
+import { isOfRows, nothingTaken, placeOf, takeAlone } from "./alone.ts";
+import { againAfterMs } from "./again.ts";
 import { findEnds } from "./find.ts";
 import { forgetDropped, keepOrder, withFirstEnds } from "./order.ts";
 
@@ -40,20 +43,35 @@ export type Taken = {
   changes: Change[];
   /** What became of each inbound message. */
   inbound: InboundResult[];
+  /** Those that failed by themselves, with their dead letters' places. */
+  failures: { place: string; error: unknown }[];
 };
 
 export const ROWS_MAX = 40;
 const SETTLED_AT_ONCE_MAX = CLAIM_ROWS_MAX;
 /** Its message may still be found, or get its own outcome. */
 const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere", "early"];
-// At first often: most wait for an answer that comes within seconds.
-const DEFER = { leastMs: 1_000, youngMostMs: 5_000, youngMs: 60_000, mostMs: 3_600_000 };
 
 /** Takes what is due and settles it. `rows` is ROWS_MAX if there may be more. */
-export function takeReports(deps: TakeDeps): Promise<Taken> {
+export async function takeReports(deps: TakeDeps): Promise<Taken> {
+  try {
+    return await takeRows(deps, ROWS_MAX);
+  } catch (error) {
+    if (!isOfRows(error)) throw error;
+    return takeAlone(deps.pool, ROWS_MAX, (locked) => takeRows(deps, 1, locked));
+  }
+}
+
+/** In one transaction. `locked` is told of the rows, which may be others when it is repeated. */
+function takeRows(
+  deps: TakeDeps,
+  limit: number,
+  locked: (rows: readonly InboxRow[]) => void = () => undefined,
+): Promise<Taken> {
   return withRetries(deps.pool, async (conn) => {
-    const rows = await takeInbox(conn, ROWS_MAX);
-    const taken: Taken = { rows: rows.length, results: [], changes: [], inbound: [] };
+    const rows = await takeInbox(conn, limit);
+    locked(rows);
+    const taken = nothingTaken(rows.length);
     if (rows.length > 0) {
       const { open: read, inbound } = await readRows(deps, conn, rows, taken);
       taken.inbound = await storeInbound(conn, inbound);
@@ -94,7 +112,7 @@ async function readRows(
     taken.results.push({ operator, result: "unreadable", disagrees: false, ageMs: 0 });
   };
   const keepRaw = (raw: RawReport, reason: string) =>
-    keep(packReports([raw]), `${raw.operator} by ${raw.via}`, reason, raw.operator);
+    keep(packReports([raw]), placeOf(raw), reason, raw.operator);
   for (const row of rows) {
     let raws: RawReport[];
     try {
@@ -153,27 +171,23 @@ async function defer(
   read: readonly Open[],
   taken: Taken,
 ): Promise<void> {
+  const nowMs = now();
   const later = new Set<RawReport>();
   const dropped: Open[] = [];
   for (const one of read) {
     const { raw, result, reading } = one;
     const waits = result !== null && WAITS.includes(result);
-    const isOver = waits && now() - raw.receivedAtMs >= REPORT_TTL_MS;
+    const isOver = waits && nowMs - raw.receivedAtMs >= REPORT_TTL_MS;
     if (waits && !isOver) later.add(raw);
     if (isOver) dropped.push(one);
     taken.results.push({
       operator: raw.operator,
       result: isOver ? "dropped" : (result as Result),
       disagrees: reading.disagrees,
-      ageMs: now() - raw.receivedAtMs,
+      ageMs: nowMs - raw.receivedAtMs,
     });
   }
-  for (const raw of later) await deferReport(conn, raw, delayMs(now() - raw.receivedAtMs));
+  const together = Map.groupBy(later, ({ receivedAtMs }) => againAfterMs(nowMs - receivedAtMs));
+  for (const [delayMs, raws] of together) await deferReports(conn, raws, delayMs);
   await forgetDropped(conn, dropped);
-}
-
-/** The delay before a report of this age is tried again. */
-function delayMs(ageMs: number): number {
-  const mostMs = ageMs < DEFER.youngMs ? DEFER.youngMostMs : DEFER.mostMs;
-  return Math.min(mostMs, Math.max(DEFER.leastMs, ageMs));
 }

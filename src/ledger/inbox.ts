@@ -6,15 +6,10 @@
 // Bound: INBOX_WAITING_MAX reports, INBOX_WAITING_BYTES_MAX in all, INBOX_ROW_REPORTS_MAX a row.
 
 import { SluiceError } from "../core/errors.ts";
-import {
-  INBOX_ROW_BYTES_MAX,
-  INBOX_ROW_REPORTS_MAX,
-  INBOX_WAITING_BYTES_MAX,
-  INBOX_WAITING_MAX,
-} from "../core/limits.ts";
+import { INBOX_ROW_REPORTS_MAX, INBOX_WAITING_BYTES_MAX, INBOX_WAITING_MAX } from "../core/limits.ts";
 import { type RawReport, sizeOf } from "../core/raw-report.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { storeReports } from "./inbox-rows.ts";
+import { rowLength, storeReports } from "./inbox-rows.ts";
 
 export type Inbox = {
   /** @throws SluiceError overloaded, or the driver's error if MySQL failed */
@@ -31,14 +26,8 @@ export function createInbox(pool: Pick<Pool, "write">, monotonicMs: () => number
   let beganMs = Number.NEGATIVE_INFINITY;
 
   const takeBatch = (): Waiting[] => {
-    let size = 0;
-    let n = 0;
-    while (n < waiting.length && n < INBOX_ROW_REPORTS_MAX) {
-      size += sizeOf((waiting[n] as Waiting).report);
-      if (n > 0 && size > INBOX_ROW_BYTES_MAX) break;
-      n++;
-    }
-    const batch = waiting.splice(0, n);
+    const next = waiting.slice(0, INBOX_ROW_REPORTS_MAX).map(({ report }) => report);
+    const batch = waiting.splice(0, rowLength(next));
     for (const { report } of batch) bytes -= sizeOf(report);
     return batch;
   };

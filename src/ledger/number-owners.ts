@@ -1,13 +1,14 @@
 // Whose number an inbound message came to. Leaves registering numbers to src/customers/numbers.ts.
 // Operators write a number with or without its country, or with its trunk prefix: it matches as it is
 // registered, or, if the registered one has no country, behind that of its customer's region.
-// Invariant: a message has one owner at most; a command that names none of a shared number's keywords is
-// for all of its owners, so nobody goes on sending to a phone that said STOP. Bound: NUMBER_KEYWORDS_MAX
-// rows.
+// Invariant: a message has one owner at most; but STOP and START, which are none of a shared number's
+// keywords, are for all of its owners, also beside one for everything else, so nobody goes on sending to a
+// phone that said STOP. Bound: NUMBER_KEYWORDS_MAX rows.
 
+import { foldDigits } from "../core/fold.ts";
 import { NUMBER_KEYWORDS_MAX } from "../core/inbound-limits.ts";
 import type { Command } from "../core/opt-out-words.ts";
-import { senderKey } from "../core/opt-out.ts";
+import { isRegistrable, senderKey } from "../core/opt-out.ts";
 import { callingCodeOf } from "../core/phone.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { quote } from "./sql-text.ts";
@@ -29,7 +30,8 @@ const CALLING_CODE_DIGITS_MAX = 3;
 
 /** All that is registered for a number as an operator writes it. */
 export async function findNumbers(conn: Pick<Connection, "query">, to: string): Promise<NumberOwner[]> {
-  const key = senderKey(to);
+  const key = senderKey(foldDigits(to));
+  if (!isRegistrable(key)) return [];
   const isNumber = /^\d+$/.test(key);
   const candidates = [key];
   for (let digits = 1; isNumber && digits <= CALLING_CODE_DIGITS_MAX && digits < key.length; digits++)
@@ -56,10 +58,11 @@ export function ownersOf(
   numbers: readonly NumberOwner[],
   { keyword, commandOf }: { keyword: string; commandOf: (region: string) => Command | null },
 ): NumberOwner[] {
-  const owner =
-    (keyword === "" ? undefined : numbers.find((one) => one.keyword === keyword)) ??
-    numbers.find((one) => one.keyword === "");
-  if (owner !== undefined) return [owner];
-  const commanded = numbers.filter(({ region }) => commandOf(region) !== null);
-  return [...new Map(commanded.map((one) => [one.customerId, one])).values()];
+  const named = keyword === "" ? undefined : numbers.find((one) => one.keyword === keyword);
+  if (named !== undefined) return [named];
+  const rest = numbers.filter((one) => one.keyword === "");
+  const commands = numbers.map(({ region }) => commandOf(region));
+  if (rest.length > 0 && !commands.some((command) => command === "stop" || command === "start")) return rest;
+  const commanded = numbers.filter((_, at) => commands[at] !== null);
+  return [...new Map([...commanded, ...rest].map((one) => [one.customerId, one])).values()];
 }

@@ -9,6 +9,7 @@
 import { endpointOf } from "../core/callback-url.ts";
 import type { DeadLetter } from "../core/dead-letter.ts";
 import {
+  WEBHOOK_BODY_CHARS_MAX,
   WEBHOOK_CHUNK_ROWS_MAX,
   WEBHOOK_ENDPOINT_ROWS_MAX,
   WEBHOOK_RETRY_MS,
@@ -21,6 +22,7 @@ import {
   unpackWebhookEvents,
   type WebhookEvent,
 } from "../core/webhook-event.ts";
+import { RecordError } from "../core/packed.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { keepLetters } from "./dead-letters.ts";
 import { byKey, dateTime, quote } from "./sql-text.ts";
@@ -90,15 +92,19 @@ type NewDelivery = EndpointKey & { values: string };
 /** What stands in message_id for an event that is about none. Its type stands in `status`. */
 export const NO_MESSAGE = "";
 
+/** @throws RecordError */
 function deliveryOf(event: WebhookEvent): NewDelivery {
   const { customerId, url } = event;
   const about =
     "messageId" in event
       ? `'${event.messageId}',${event.sequence},'${event.status}'`
       : `'${NO_MESSAGE}',0,'${eventTypeOf(event)}'`;
+  const body = eventBody(event);
+  if (body.length > WEBHOOK_BODY_CHARS_MAX)
+    throw new RecordError(`the body of an event has ${body.length} characters`);
   const values =
     `${customerId},'${eventIdOf(event)}',${quote(url)},${about},${dateTime(event.occurredAtMs)},` +
-    `${quote(eventBody(event))},NOW(3),${GIVE_UP_AT},${quote(eventForm(event))}`;
+    `${quote(body)},NOW(3),${GIVE_UP_AT},${quote(eventForm(event))}`;
   return { customerId, endpoint: endpointOf(url), values };
 }
 

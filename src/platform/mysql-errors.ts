@@ -39,6 +39,10 @@ export const isRetryable = (error: unknown): boolean => isError(error, "deadlock
 export const isDataError = (error: unknown): boolean =>
   /^2[23]/.test((error as { sqlState?: string } | undefined)?.sqlState ?? "");
 
+/** Something that a statement names isn't there (SQLSTATE class 42S): no row can be the cause. */
+export const isSchemaError = (error: unknown): boolean =>
+  (error as { sqlState?: string } | undefined)?.sqlState?.startsWith("42S") === true;
+
 /** The connection is gone, so the server may not have received or answered the statement. */
 export const isConnectionLost = (error: unknown): boolean => {
   const e = error as { fatal?: boolean; code?: string } | undefined;

@@ -69,12 +69,13 @@ async function sent(
   return record;
 }
 
-type Entry = { id: string; status?: string; to?: string };
+type Entry = { id: string; our_id?: string; status?: string; to?: string };
 /** Stores these reports in one row and takes what is due. */
-async function take(entries: Entry[], terms = TERMS): Promise<string[]> {
+async function take(entries: Entry[], terms = TERMS, ageMs = 0): Promise<string[]> {
   const reports = entries.map((entry) => ({ status: "DELIVRD", ...entry }));
   const body = Buffer.from(JSON.stringify({ reports }));
-  const raw = { operator: "C", receivedAtMs: Date.now(), query: "", contentType: "application/json", body };
+  const receivedAtMs = Date.now() - ageMs;
+  const raw = { operator: "C", receivedAtMs, query: "", contentType: "application/json", body };
   if (entries.length > 0) await storeReports(pool, [{ ...raw, via: "http" }]);
   const { results } = await takeReports({ pool, termsOf: () => terms, now: Date.now });
   return results.map(({ result }) => result);
@@ -194,4 +195,23 @@ test("where one part is reported, its report proves nothing of the others whose 
     expect(await take(reported("failed", "UNDELIV"), terms)).toEqual(["settled"]);
     expect(await statusOf(failed)).toBe("undelivered");
   }
+});
+
+test("an id that isn't ASCII holds up nothing: it isn't kept with the message, and is found again all the same", async () => {
+  const [foreign, phone] = ["شناسه-É7", "+989121230009"];
+  const echo: ReportTerms = { ...TERMS, template: { ...template, our_id: "our_id" }, echoesId: true };
+  const [echoed, named] = [await sent([], { lost: true }), await sent([], { lost: true, phone })];
+  expect(await take([{ id: foreign, our_id: echoed.id }], echo)).toEqual(["settled"]);
+  expect([await statusOf(echoed), await moneyOf(echoed)]).toEqual(["delivered", "capture"]);
+
+  // By its recipient, once no answer can name the id any more; from then on by the id.
+  expect(await take([{ id: foreign, to: phone }], TERMS, 61_000)).toEqual(["settled"]);
+  expect([await statusOf(named), await moneyOf(named)]).toEqual(["delivered", "capture"]);
+  expect(await take([{ id: foreign.toLowerCase(), status: "UNDELIV" }])).toEqual(["late"]);
+  expect(await take([{ id: "شناسه-Z7" }])).toEqual(["unmatched"]);
+  const ids = await pool.query("SELECT operator_message_id AS id FROM messages WHERE id IN (?,?)", [
+    echoed.id,
+    named.id,
+  ]);
+  expect(ids).toEqual([{ id: null }, { id: null }]);
 });

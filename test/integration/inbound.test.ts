@@ -11,6 +11,7 @@ import { ROWS_MAX, takeReports } from "../../src/dlr/take.ts";
 import { listLetters } from "../../src/ledger/dead-letters.ts";
 import { tellIncomplete, purgeInbound } from "../../src/ledger/inbound.ts";
 import { storeReports } from "../../src/ledger/inbox-rows.ts";
+import { requeueLetter } from "../../src/ledger/requeue-letter.ts";
 import { takeEvents } from "../../src/ledger/webhook-deliveries.ts";
 import { encodeGsm7 } from "../../src/core/gsm7.ts";
 import { DEFAULT_TERMS, type ReportTerms } from "../../src/operators/reports/report.ts";
@@ -135,6 +136,26 @@ test("a number is found with its country's code, and with a plus", async () => {
   expect(await take(mo({ to: "13000", text: "c" }))).toEqual(["unknown_number"]);
 });
 
+test("a number is found in Persian and Arabic digits; what no number of ours can be is nobody's", async () => {
+  expect(await take(mo({ to: "۳۰۰۰", text: "a" }), mo({ to: "+٩٨٣٠٠٠", text: "b" }))).toEqual([
+    "told",
+    "told",
+  ]);
+  const pdu = deliverPdu({
+    sourceAddr: PHONE,
+    destAddr: "caf\u00e9",
+    esmClass: 0,
+    shortMessage: encodeGsm7("c") as Uint8Array,
+  });
+  const overSmpp: RawReport = { operator: "S", receivedAtMs: Date.now(), via: "smpp", pdu };
+  expect(await take(mo({ to: "Ärzte" }), mo({ to: "۳۰۰۰é" }), overSmpp, mo({ text: "d" }))).toEqual([
+    "unknown_number",
+    "unknown_number",
+    "unknown_number",
+    "told",
+  ]);
+});
+
 test("a shared number's messages go by their first word; STOP there is for all of its customers", async () => {
   expect(
     await take(mo({ to: "5000", text: "VOTE 7" }), mo({ to: "5000", text: "quiz" }), mo({ to: "5000" })),
@@ -142,6 +163,24 @@ test("a shared number's messages go by their first word; STOP there is for all o
   expect(await events()).toMatchObject([{ customerId: told, keyword: "vote", text: "VOTE 7" }]);
   expect(await take(mo({ to: "5000", text: "STOP" }))).toEqual(["told"]);
   expect(await optOuts()).toEqual([`${told} +${PHONE} 5000 inbound`, `${untold} +${PHONE} 5000 inbound`]);
+
+  // One of them, and a third customer, have whatever begins with no keyword.
+  const rest = await insertCustomer(pool, 1_000);
+  const all = [told, untold, rest].map((customerId) => `${customerId} +${PHONE} 5000 inbound`);
+  for (const owner of [rest, told]) {
+    await pool.query("DELETE FROM opt_outs;DELETE FROM inbound_seen");
+    await addNumber(pool, owner, "5000", null);
+    await take(mo({ to: "5000", text: "STOP" }));
+    expect(await optOuts()).toEqual(owner === rest ? all : all.slice(0, 2));
+    for (const text of ["HELP", "hello"]) {
+      await pool.query("DELETE FROM inbound_messages;DELETE FROM inbound_seen");
+      await take(mo({ to: "5000", text }));
+      expect((await stored()).map(({ customer_id }) => customer_id)).toEqual([owner]);
+    }
+    await take(mo({ to: "5000", text: "START" }));
+    expect(await optOuts()).toEqual([]);
+    await removeNumber(pool, "5000", null);
+  }
 });
 
 test("what comes twice is told once: by the operator's id, or by the same words within a minute", async () => {
@@ -219,11 +258,49 @@ test("what can't be read is a dead letter, and holds up nothing", async () => {
   expect((await listLetters(pool, { source: "report", limit: 10 })).length).toBeGreaterThan(0);
 });
 
+test("what fails for a reason that nobody foresaw becomes a dead letter alone, and holds up nothing", async () => {
+  await pool.query("ALTER TABLE inbound_messages ADD CONSTRAINT unforeseen CHECK (text <> 'poison')");
+  await storeReports(pool, [mo({ text: "a" }), mo({ text: "poison", id: "p" }), mo({ text: "b" })]);
+  await storeReports(pool, [mo({ text: "poison", id: "q" })]);
+  const before = await listLetters(pool, { source: "report", limit: 100 });
+  try {
+    expect((await takeReports(deps())).failures.map(({ place }) => place)).toEqual(["A by mo", "A by mo"]);
+    expect(await take(mo({ text: "c" }))).toEqual(["told"]);
+  } finally {
+    await pool.query("ALTER TABLE inbound_messages DROP CONSTRAINT unforeseen");
+  }
+  expect((await events()).map(({ text }) => text)).toEqual(["a", "b", "c"]);
+  const known = before.map(({ id }) => id);
+  const letters = (await listLetters(pool, { source: "report", limit: 100 })).filter(
+    ({ id }) => !known.includes(id),
+  );
+  expect(letters.map(({ reason }) => reason)).toEqual([
+    expect.stringContaining("unforeseen"),
+    expect.stringContaining("unforeseen"),
+  ]);
+  // Whose cause is gone is told when it is requeued.
+  for (const { id } of letters) await requeueLetter(pool, id);
+  expect(await take()).toEqual(["told", "repeated"]);
+});
+
+test("a database that isn't migrated makes no report a dead letter", async () => {
+  await storeReports(pool, [mo()]);
+  await pool.query("RENAME TABLE inbound_seen TO inbound_seen_gone");
+  try {
+    expect(await problemOf(takeReports(deps()))).toContain("doesn't exist");
+    expect(await pool.query("SELECT id FROM inbox")).toHaveLength(1);
+  } finally {
+    await pool.query("RENAME TABLE inbound_seen_gone TO inbound_seen");
+  }
+  expect(await take()).toEqual(["told"]);
+});
+
 test("numbers have one owner a keyword, and are given back", async () => {
   expect(await problemOf(addNumber(pool, untold, "+3000", null))).toContain("has an owner already");
   expect(await problemOf(addNumber(pool, told, "5000", "vote"))).toContain("has an owner already");
   expect(await problemOf(addNumber(pool, told, "5000", "two words"))).toContain("one word");
   expect(await problemOf(addNumber(pool, told, "5000", "STOP"))).toContain("opt out");
+  expect(await problemOf(addNumber(pool, told, "Ärzte", null))).toContain("in ASCII");
   expect(await problemOf(addNumber(pool, 999_999, "6000", null))).toContain("No customer");
   await addNumber(pool, told, "6000", null);
   expect((await listNumbers(pool, told)).map(({ number, keyword }) => [number, keyword])).toEqual([

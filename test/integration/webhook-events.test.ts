@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { ALL_STATUSES, maskOf } from "../../src/core/callback.ts";
 import { createIdFactory, ulidTimeMs } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
-import { WEBHOOK_ORIGINS_MAX } from "../../src/core/webhook-limits.ts";
+import { WEBHOOK_BODY_CHARS_MAX, WEBHOOK_ORIGINS_MAX } from "../../src/core/webhook-limits.ts";
 import { sequenceOf, type Status } from "../../src/core/message.ts";
 import { type ChangeEvent, packWebhookEvents, unpackWebhookEvents } from "../../src/core/webhook-event.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
@@ -237,6 +237,19 @@ test("events that can't be read become dead letters as they came, and hold up no
   expect(await takeEvents(pool, 10)).toMatchObject({ rows: 1, events: 1, unread: [] });
   expect(await deliveries()).toHaveLength(1);
   expect(await listLetters(pool, { source: "webhook", limit: 10 })).toHaveLength(1);
+});
+
+test("a row whose body doesn't fit holds up nothing", async () => {
+  const record = await accepted();
+  const [row] = await pool.query<{ payload: Buffer }[]>("SELECT payload FROM webhook_events");
+  const [event] = unpackWebhookEvents(row?.payload as Buffer) as [ChangeEvent];
+  const long = packWebhookEvents([{ ...event, reference: "\u0001".repeat(WEBHOOK_BODY_CHARS_MAX / 6) }]);
+  await pool.query("UPDATE webhook_events SET payload=?; INSERT INTO webhook_events (payload) VALUES (?)", [
+    long,
+    row?.payload,
+  ]);
+  expect(await takeEvents(pool, 10)).toMatchObject({ rows: 2, events: 1, unread: [expect.any(String)] });
+  expect(await deliveries()).toMatchObject([{ message_id: record.id }]);
 });
 
 test("one process at a time works on an endpoint, which is due again if something came meanwhile", async () => {

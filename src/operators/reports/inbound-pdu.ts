@@ -5,12 +5,12 @@
 // that pass a GSM coding through; TS 23.040, 9.2.3.24, for headers.
 // Invariant: any bytes give a text: what the alphabet has no character for is read as Latin-1.
 
-import { addressOf, type Inbound, type InboundPart, partOf } from "../../core/inbound.ts";
+import { addressOf, type Inbound, inboundId, type InboundPart, partOf } from "../../core/inbound.ts";
 import { decodeGsm7 } from "../../core/gsm7.ts";
 import { INBOUND_PART_CHARS_MAX, INBOUND_TEXT_CHARS_MAX } from "../../core/inbound-limits.ts";
 import type { RawReport } from "../../core/raw-report.ts";
 import { decodeDeliver, PduError, type ShortMessage, TAG } from "../../platform/smpp/pdu.ts";
-import { idsOf, ReportError, type ReportTerms } from "./report.ts";
+import { ReportError, type ReportTerms } from "./report.ts";
 
 // Bits of esm_class (5.2.12).
 const MESSAGE_TYPE = 0x3c;
@@ -35,7 +35,7 @@ export function readInboundPdu(
   return [
     {
       operator,
-      operatorMessageId: idsOf(id === undefined ? null : cText(id))[0] ?? null,
+      operatorMessageId: inboundId(id === undefined ? null : cText(id)),
       from: addressOf(message.sourceAddr),
       to: addressOf(message.destAddr),
       text: text.slice(0, part === null ? INBOUND_TEXT_CHARS_MAX + 1 : INBOUND_PART_CHARS_MAX),

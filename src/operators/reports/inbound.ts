@@ -6,12 +6,12 @@
 // Invariant: what lacks a sender, a recipient or a text's field is unreadable, never guessed; fields that
 // nobody knows are read over.
 
-import { addressOf, type Inbound, type InboundPart, partOf } from "../../core/inbound.ts";
+import { addressOf, type Inbound, inboundId, type InboundPart, partOf } from "../../core/inbound.ts";
 import { INBOUND_PART_CHARS_MAX, INBOUND_TEXT_CHARS_MAX } from "../../core/inbound-limits.ts";
 import type { RawReport } from "../../core/raw-report.ts";
 import { entriesOf, type Fields, type HttpReport } from "./http-fields.ts";
 import { readInboundPdu } from "./inbound-pdu.ts";
-import { idsOf, ReportError, type ReportShape, type ReportTerms } from "./report.ts";
+import { ReportError, type ReportShape, type ReportTerms } from "./report.ts";
 
 /** Names to try, in this order. */
 type Names = Readonly<Record<"from" | "to" | "text" | "id", readonly string[]>> & { entries?: string };
@@ -64,7 +64,7 @@ function readHttp(report: HttpReport, terms: ReportTerms): Inbound[] {
     return [
       {
         operator: report.operator,
-        operatorMessageId: idsOf(fields.text(...named("id")))[0] ?? null,
+        operatorMessageId: inboundId(fields.text(...named("id"))),
         from: addressOf(from),
         to: addressOf(to),
         text: (fields.whole(...named("text")) ?? "").slice(0, most),

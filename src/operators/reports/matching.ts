@@ -63,6 +63,15 @@ function bounded(key: string): string {
   return `sha256-${createHash("sha256").update(key).digest("hex").slice(0, 48)}`;
 }
 
+/** Whether columns of operators' ids, which are ASCII, take this one. */
+const isStorable = (id: string): boolean => /^[\x20-\x7e]*$/.test(id);
+
+/** The first of a report's ids that a message's row can have; null if none can. */
+export const storableId = (ids: readonly string[]): string | null => ids.find(isStorable) ?? null;
+
+/** An id as the row of its submit has it: its key, if it isn't ASCII. */
+export const storedId = (id: string): string => (isStorable(id) ? id : bounded(folded(id)));
+
 // ---- numbers ----
 
 type Base = 10 | 16;
@@ -85,7 +94,7 @@ type Rule = (submitted: string, reported: string, idForm: IdForm) => boolean;
 
 /** From strict to lenient; each is tried only if those before it fit no message, or more than one. */
 const RULES: readonly Rule[] = [
-  (submitted, reported) => submitted === reported,
+  (submitted, reported) => submitted === reported || submitted === storedId(reported),
   (submitted, reported) => submitted.toLowerCase() === reported.toLowerCase(),
   (submitted, reported) => folded(submitted) === folded(reported),
   (submitted, reported, idForm) => {
