@@ -125,6 +125,12 @@ describe("a message", () => {
     expect(door.drafts[0]?.text).toBe(Body);
   });
 
+  test("keeps a plus that was not escaped, with which it goes to another country", async () => {
+    const { status, text } = await post("To=+4532123456&From=+4532123457&Body=x");
+    expect([status, JSON.parse(text)]).toMatchObject([201, { to: "+4532123456", from: "+4532123457" }]);
+    expect(door.drafts).toMatchObject([{ phone: "+4532123456", from: "+4532123457" }]);
+  });
+
   test("may come with parameters that change nothing", async () => {
     const form = { MaxPrice: "1", Attempt: "2", RiskCheck: "enable", Unknown: "x", SmartEncoded: "false" };
     expect((await post({ ...MESSAGE, ...form })).status).toBe(201);
