@@ -94,6 +94,39 @@ describe("a message", () => {
     ]);
   });
 
+  test("has one by any of its names", async () => {
+    const salam = "%06%33%06%44%06%27%06%45";
+    const named = {
+      "utf8&text=%D8%B3": "س",
+      "UTF-8&text=%D8%B3": "س",
+      "ascii&text=Hi": "Hi",
+      "US-ASCII&text=Hi": "Hi",
+      "latin1&text=%E9": "é",
+      "ISO8859-1&text=%E9": "é",
+      "ISO_8859-1&text=%E9": "é",
+      "cp1252&text=%80": "€",
+      [`utf16be&text=${salam}`]: "سلام",
+      [`UCS-2BE&text=${salam}`]: "سلام",
+    };
+    for (const query of Object.keys(named))
+      expect([query, ...(await send(`to=09121234567&charset=${query}`))]).toEqual([query, ...ACCEPTED]);
+    expect(door.drafts.map(({ text }) => text)).toEqual(Object.values(named));
+  });
+
+  test("is taken as RapidPro sends it, a text that GSM-7 can't hold", async () => {
+    const report =
+      "https%3A%2F%2Frapidpro.example%2Fc%2Fkn%2F0191e180%2Fstatus%3Fuuid%3D0191e181%26status%3D%25d";
+    const query =
+      "coding=2&charset=utf8&dlr-mask=27" +
+      `&dlr-url=${report}&from=2020&password=${KEY}&priority=1&text=%D8%B3%D9%84%D8%A7%D9%85` +
+      `&to=%2B989121234567&username=${CUSTOMER}`;
+    expect(await get(query)).toEqual(ACCEPTED);
+    const url = "https://rapidpro.example/c/kn/0191e180/status?uuid=0191e181&status=%d";
+    expect(door.drafts).toMatchObject([
+      { phone: "+989121234567", text: "سلام", from: "2020", told: { url } },
+    ]);
+  });
+
   test("goes to several receivers at once; a plus that was not escaped is not lost", async () => {
     expect(await send("to=+989121234567++989121234568+09121234569&text=x")).toEqual(ACCEPTED);
     expect(await send("to=%2B989121234567%20%2B989121234568&text=x")).toEqual(ACCEPTED);
@@ -177,7 +210,9 @@ describe("a request that can't be honoured is refused in Kannel's words", () => 
     expect(await send("to=09121234567&text=%FF")).toEqual(BODY_MISFORMED);
     expect(await send("to=09121234567&text=100%")).toEqual(BODY_MISFORMED);
     expect(await send("to=09121234567&text=x&coding=2")).toEqual(BODY_MISFORMED);
-    expect(await refused("charset=KOI8-R")).toEqual(BODY_MISFORMED);
+    for (const charset of ["KOI8-R", "UCS2", "UTF-16", "constructor"])
+      expect([charset, ...(await refused(`charset=${charset}`))]).toEqual([charset, ...BODY_MISFORMED]);
+    expect(await send("to=09121234567&charset=ascii&text=%E9")).toEqual(BODY_MISFORMED);
     expect(await refused("coding=1")).toEqual([400, "Coding field misformed, rejected"]);
     expect(await refused("coding=3")).toEqual([400, "Coding field misformed, rejected"]);
     const long = "x".repeat(1_531);
