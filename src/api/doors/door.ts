@@ -82,6 +82,20 @@ export function headerCredentials(request: Request): Credentials | null {
 }
 
 /**
+ * Those of a header before those that a peer's client gives as fields; null if neither are whole. A request
+ * that names two users is nobody's. @throws SluiceError api_key_invalid
+ */
+export function headerBefore(
+  header: Credentials | null,
+  { user, key }: { user: string | null; key: string | null },
+): Credentials | null {
+  if (header === null) return user === null || key === null ? null : { user, key };
+  const isOne = header.user === null || user === null || header.user === user;
+  if (!isOne) throw new SluiceError("api_key_invalid");
+  return { user: header.user ?? user, key: header.key };
+}
+
+/**
  * The customer that calls. `isUser`: whether this is a name of that customer; a wrong one is answered like a
  * wrong key. A key that takes signed requests only wants a signature here, too. @throws SluiceError as admit
  * and Verify do (access.ts)

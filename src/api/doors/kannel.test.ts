@@ -29,6 +29,7 @@ const refused = async (query: string) => {
 };
 const ACCEPTED = [202, "0: Accepted for delivery"];
 const DENIED = [400, "Number(s) has/have been denied by white- and/or black-lists."];
+const DENIED_CALLER = [403, "Authorization failed for sendsms"];
 const BODY_MISFORMED = [400, "Charset or body misformed, rejected"];
 
 describe("a message", () => {
@@ -127,6 +128,25 @@ describe("a message", () => {
     ]);
   });
 
+  test("is taken as RapidSMS sends it, whose every message names its character set", async () => {
+    // Recorded from rapidsms 2.2.0 of PyPI.
+    const report =
+      "https%3A%2F%2Frapidsms.example%2Fbackend%2Fkannel%2F%3Fmessage_id%3Dm-1%26status%3D%25d" +
+      "%26status_text%3D%25A%26smsc%3D%25i%26sms_id%3D%25I%26date_sent%3D%25t%26identity%3D%25p";
+    const queryOf = (text: string, charset: string) =>
+      `from=SLUICE&username=${CUSTOMER}&password=${KEY}&to=%2B989121234567+%2B989121234568` +
+      `&text=${text}&coding=0&charset=${charset}&dlr-mask=31&dlr-url=${report}`;
+    expect(await get(queryOf("Hi+there", "ascii"))).toEqual(ACCEPTED);
+    expect(await get(queryOf("%D8%B3%D9%84%D8%A7%D9%85", "utf-8"))).toEqual(ACCEPTED);
+    expect(door.drafts.map(({ phone, text }) => [phone, text])).toEqual([
+      ["+989121234567", "Hi there"],
+      ["+989121234568", "Hi there"],
+      ["+989121234567", "سلام"],
+      ["+989121234568", "سلام"],
+    ]);
+    expect(door.drafts[0]?.told?.url).toStartWith("https://rapidsms.example/backend/kannel/?message_id=m-1");
+  });
+
   test("goes to several receivers at once; a plus that was not escaped is not lost", async () => {
     expect(await send("to=+989121234567++989121234568+09121234569&text=x")).toEqual(ACCEPTED);
     expect(await send("to=%2B989121234567%20%2B989121234568&text=x")).toEqual(ACCEPTED);
@@ -167,8 +187,21 @@ describe("who calls", () => {
     expect(await get("to=09121234567&text=x", { authorization: `Basic ${basic}` })).toEqual(ACCEPTED);
   });
 
+  test("a user that is named beside a header must be the key's own", async () => {
+    const basic = Buffer.from(`${CUSTOMER}:${KEY}`).toString("base64");
+    const message = "to=09121234567&text=x";
+    const ways: Record<string, string>[] = [{ "x-api-key": KEY }, { authorization: `Basic ${basic}` }];
+    for (const headers of ways) {
+      for (const user of [String(CUSTOMER), ""])
+        expect(await get(`username=${user}&${message}`, headers)).toEqual(ACCEPTED);
+      for (const user of ["username=11", "user=11", "username=%FF"])
+        expect([user, ...(await get(`${user}&${message}`, headers))]).toEqual([user, ...DENIED_CALLER]);
+    }
+    expect(door.drafts).toHaveLength(4);
+  });
+
   test("a wrong or missing user, key, scope, signature or address is Kannel's 403", async () => {
-    const denied = [403, "Authorization failed for sendsms"];
+    const denied = DENIED_CALLER;
     const message = "&to=09121234567&text=x";
     expect(await get(message)).toEqual(denied);
     expect(await get(`username=${CUSTOMER}&password=sk_wrong${message}`)).toEqual(denied);

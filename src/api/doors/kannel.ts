@@ -15,9 +15,9 @@ import { hasPlainHost, kannelUrlFits } from "../../core/peers/kannel.ts";
 import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
 import type { Written } from "../route.ts";
 import {
-  type Credentials,
   type DoorRoute,
   doorRoute,
+  headerBefore,
   headerCredentials,
   isCustomerId,
   type Knock,
@@ -49,7 +49,7 @@ export const createKannelDoor = (deps: KannelDeps): DoorRoute[] => [
 
 async function sendSms(deps: KannelDeps, knock: Knock): Promise<Written> {
   const fields = readFields(fieldsOf(queryOf(knock.request.url)));
-  const given = headerCredentials(knock.request) ?? credentialsOf(fields);
+  const given = headerBefore(headerCredentials(knock.request), credentialsOf(fields));
   const owner = await signIn(deps.callers, knock, given, "send", isCustomerId);
   return send(deps, {
     arrival: knock,
@@ -85,10 +85,11 @@ function readFields(fields: readonly Field[]): Fields {
   return read;
 }
 
-function credentialsOf(fields: Fields): Credentials | null {
-  const [user, key] = [utf8Of(fields.get("username")), utf8Of(fields.get(SECRET))];
-  return user === undefined || key === undefined ? null : { user, key };
-}
+/** A user that can't be decoded is none of Sluice's. */
+const credentialsOf = (fields: Fields) => ({
+  user: fields.get("username")?.toString("latin1") || null,
+  key: utf8Of(fields.get(SECRET)) ?? null,
+});
 
 const askedOf = (fields: Fields): string =>
   JSON.stringify([
