@@ -328,7 +328,8 @@ test("what became of a message has Twilio's error code", () => {
   expect(codeOf("undelivered", null)).toBe(30008);
   expect(codeOf("failed", "A: refused")).toBe(30008);
   expect(codeOf("expired", null)).toBe(30036);
-  expect(codeOf("rejected", null)).toBe(30007);
+  expect(codeOf("rejected", "insufficient_balance")).toBe(30002);
+  expect(codeOf("failed", "blocked_by_filter")).toBe(30007);
 });
 
 test("a validity that ends before quiet hours do is refused as one; without any a message waits", async () => {
