@@ -112,12 +112,16 @@ export function signInAs(
 ): Promise<KeyOwner> {
   const user = given.user ?? "";
   return signIn(deps.callers, knock, given, scope, isCustomerId).catch((error: unknown) => {
-    if (!(error instanceof SluiceError)) throw error;
-    if (error.status === 401) throw says.refusal(403, `Authentication failure for username:${user}`);
-    if (error.code === "scope_missing")
+    if (error instanceof SluiceError && error.code === "scope_missing")
       throw says.refusal(400, `Authorization failed for user [${user}] (Can not ${may}).`);
-    throw error;
+    throw notSignedIn(error, user, says);
   });
+}
+
+/** What is thrown for this error: Jasmin's clients compare its 403 and its words. */
+export function notSignedIn(error: unknown, user: string, says: Says): unknown {
+  const isDenied = error instanceof SluiceError && error.status === 401;
+  return isDenied ? says.refusal(403, `Authentication failure for username:${user}`) : error;
 }
 
 // ---- what a customer has ----

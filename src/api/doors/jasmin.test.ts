@@ -140,6 +140,23 @@ describe("who calls", () => {
     expect(await get("/send?to=09121234567&content=x", { "x-api-key": KEY })).toEqual(SUCCESS);
   });
 
+  test("a header that can't be read, or of another user, is Jasmin's 403, also beside a right key", async () => {
+    const failed = `Authentication failure for username:${CUSTOMER}`;
+    const bearer = { authorization: "Bearer t" };
+    expect(await get(`/send?${SIGNED}&to=09121234567&content=x`, bearer)).toEqual(error(403, failed));
+    expect(await get(`/rate?${SIGNED}&to=09121234567`, bearer)).toEqual([403, JSON.stringify(failed)]);
+    expect(await get(`/balance?${SIGNED}`, bearer)).toEqual([403, JSON.stringify(failed)]);
+    expect(await get("/balance", bearer)).toEqual([403, '"Authentication failure for username:"']);
+    const message = "to=09121234567&content=x";
+    const basic = { authorization: `Basic ${Buffer.from(`${CUSTOMER}:${KEY}`).toString("base64")}` };
+    for (const header of [basic, { "x-api-key": KEY }] as Record<string, string>[]) {
+      const other = await get(`/send?username=11&${message}`, header);
+      expect(other).toEqual(error(403, "Authentication failure for username:11"));
+      expect(await get(`/send?username=${CUSTOMER}&${message}`, header)).toEqual(SUCCESS);
+    }
+    expect(door.drafts).toHaveLength(2);
+  });
+
   test("a wrong user or key is Jasmin's 403, and a key without the scope its 400", async () => {
     const message = "to=09121234567&content=x";
     expect(await get(`/send?username=${CUSTOMER}&password=sk_wrong&${message}`)).toEqual(
