@@ -45,18 +45,10 @@ export async function create(deps: TwilioSendDeps, knock: Knock): Promise<Writte
     refused: ([error], { phone }) => refusedField(error, { phone, from }),
     status: CREATED,
     headers: JSON_HEADERS,
-    answerOf: ({ id, messages }) =>
-      JSON.stringify(
-        resourceOf(owner, {
-          id,
-          status: form.has("SendAt") ? "scheduled" : service === null ? "queued" : "accepted",
-          text,
-          from,
-          phone: messages[0].phone,
-          parts: messages[0].parts,
-          service,
-        }),
-      ),
+    answerOf: ({ messages: [{ id, phone, parts, isScheduled }] }) => {
+      const status = isScheduled ? "scheduled" : service === null ? "queued" : "accepted";
+      return JSON.stringify(resourceOf(owner, { id, status, text, from, phone, parts, service }));
+    },
   });
 }
 

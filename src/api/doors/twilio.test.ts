@@ -344,6 +344,11 @@ test("a validity that ends before quiet hours do is refused as one; without any 
   ]);
   expect(text).toContain('"code":21624');
   expect((await refused({ From: "OTHER" }))[1]).toContain('"code":21212');
-  expect((await post(MESSAGE)).status).toBe(201);
-  expect(door.drafts).toMatchObject([{ sendAtMs: expect.any(Number), validForMs: 36_000_000 }]);
+  const ways: Record<string, string>[] = [{ From: "SLUICE" }, { MessagingServiceSid: SERVICE }];
+  for (const by of ways) {
+    const { status: created, text: shown } = await post({ To: MESSAGE.To, Body: "x", ...by });
+    expect([created, JSON.parse(shown)]).toMatchObject([201, { status: "scheduled" }]);
+  }
+  const waiting = { sendAtMs: expect.any(Number), validForMs: 36_000_000 };
+  expect(door.drafts).toMatchObject([waiting, waiting]);
 });
