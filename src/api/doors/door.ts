@@ -4,7 +4,7 @@
 // Invariant: a key in a URL is read here and goes nowhere else; no answer may be cached.
 // Bound: BODY_BYTES_MAX bytes of a body.
 
-import { SluiceError } from "../../core/errors.ts";
+import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { customerHex, uuidOf } from "../../core/id.ts";
 import { parseJson } from "../../core/json.ts";
 import { BODY_BYTES_MAX } from "../../core/limits.ts";
@@ -127,6 +127,14 @@ export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** A customer's name where a peer has user names: its id. */
 export const isCustomerId = ({ customerId }: KeyOwner, user: string): boolean => user === String(customerId);
+
+// ---- what is wrong ----
+
+/** These errors, where the peer's requests have other names for fields than this API: by the API's name. */
+export const renamed = (
+  errors: readonly FieldError[],
+  names: Readonly<Record<string, string>>,
+): FieldError[] => errors.map((error) => ({ ...error, field: names[error.field] ?? error.field }));
 
 // ---- JSON ----
 
