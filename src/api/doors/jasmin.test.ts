@@ -294,6 +294,23 @@ test("a rate is the price of a part, and how many there are", async () => {
   expect(door.drafts).toEqual([]);
 });
 
+test("nothing is rated that can't be sent", async () => {
+  const json = (message: string) => [400, JSON.stringify(message)];
+  const rate = (query: string) => get(`/rate?${SIGNED}&${query}`);
+  for (const to of ["12", "+12"])
+    expect(await rate(`to=${to}&content=x`)).toEqual(json(`Argument [to] has an invalid value: [${to}].`));
+  for (const text of ["a\0b", "x".repeat(1_531)]) {
+    const content = encodeURIComponent(text);
+    const message = `Argument [content] has an invalid value: [${text}].`;
+    expect(await rate(`to=09121234567&content=${content}`)).toEqual(json(message));
+    expect(await send(`to=09121234567&content=${content}`)).toEqual(error(400, message));
+    const hex = Buffer.from(text).toString("hex");
+    const invalidHex = json(`Invalid hex-content data: '${hex}'`);
+    expect(await rate(`to=09121234567&coding=3&hex-content=${hex}`)).toEqual(invalidHex);
+  }
+  expect(await rate("to=09121234567&content=")).toEqual([200, '{"unit_rate": 5.00, "submit_sm_count": 1}']);
+});
+
 test("a ping needs no key", async () => {
   expect(await get("/ping")).toEqual([200, "Jasmin/PONG"]);
 });
