@@ -91,7 +91,8 @@ function waitOf(
   return lane === "express" ? null : putOff(until, { phone, atMs: sendAtMs ?? nowMs, validForMs });
 }
 
-function sizeOf(text: string): { encoding: Encoding; parts: number } | string {
+/** A text's encoding and parts, or why it can't be sent. */
+export function sizeOf(text: string): { encoding: Encoding; parts: number } | string {
   const problem = textProblem(text);
   if (problem !== null) return problem;
   const { encoding, parts } = countParts(text);

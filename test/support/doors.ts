@@ -34,6 +34,8 @@ export type TestDoor = {
   /** Of all messages accepted so far. */
   drafts: Draft[];
   topUps: Parameters<DoorDeps["topUps"]>[0][];
+  /** What each addition is refused with. */
+  failTopUps: SluiceError | null;
   /** Key ids and keys that are to sign callbacks. */
   signers: [keyId: string, apiKey: string][];
   /** What repeats of the requests that had an Idempotency-Key must ask for as well. */
@@ -131,6 +133,7 @@ export function testDoor(
     callbacks: { allowPrivate: false },
     now: () => nowMs,
     topUps: async (one) => {
+      if (seen.failTopUps !== null) throw seen.failTopUps;
       topUps.push(one);
       return { idempotent: false, balance: 0 };
     },
@@ -162,6 +165,7 @@ export function testDoor(
     promises,
     drafts,
     topUps,
+    failTopUps: null,
     signers,
     refuse: (given) => (error = given),
     pass: (ms) => (nowMs += ms),

@@ -4,7 +4,7 @@
 // Invariant: a key in a URL is read here and goes nowhere else; no answer may be cached.
 // Bound: BODY_BYTES_MAX bytes of a body.
 
-import { SluiceError } from "../../core/errors.ts";
+import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { customerHex, uuidOf } from "../../core/id.ts";
 import { parseJson } from "../../core/json.ts";
 import { BODY_BYTES_MAX } from "../../core/limits.ts";
@@ -82,6 +82,20 @@ export function headerCredentials(request: Request): Credentials | null {
 }
 
 /**
+ * Those of a header before those that a peer's client gives as fields; null if neither are whole. A request
+ * that names two users is nobody's. @throws SluiceError api_key_invalid
+ */
+export function headerBefore(
+  header: Credentials | null,
+  { user, key }: { user: string | null; key: string | null },
+): Credentials | null {
+  if (header === null) return user === null || key === null ? null : { user, key };
+  const isOne = header.user === null || user === null || header.user === user;
+  if (!isOne) throw new SluiceError("api_key_invalid");
+  return { user: header.user ?? user, key: header.key };
+}
+
+/**
  * The customer that calls. `isUser`: whether this is a name of that customer; a wrong one is answered like a
  * wrong key. A key that takes signed requests only wants a signature here, too. @throws SluiceError as admit
  * and Verify do (access.ts)
@@ -113,6 +127,14 @@ export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** A customer's name where a peer has user names: its id. */
 export const isCustomerId = ({ customerId }: KeyOwner, user: string): boolean => user === String(customerId);
+
+// ---- what is wrong ----
+
+/** These errors, where the peer's requests have other names for fields than this API: by the API's name. */
+export const renamed = (
+  errors: readonly FieldError[],
+  names: Readonly<Record<string, string>>,
+): FieldError[] => errors.map((error) => ({ ...error, field: names[error.field] ?? error.field }));
 
 // ---- JSON ----
 

@@ -4,12 +4,12 @@
 // can't do is refused as an invalid value.
 
 import type { Callback } from "../../core/callback.ts";
-import type { DraftInput } from "../../core/draft.ts";
+import { type DraftInput, sizeOf } from "../../core/draft.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { decodeGsm7 } from "../../core/gsm7.ts";
 import { TEXT_CHARS_MAX } from "../../core/limits.ts";
 import { decimalOf } from "../../core/money.ts";
-import { countParts, isReferenceLong, textProblem } from "../../core/parts.ts";
+import { isReferenceLong } from "../../core/parts.ts";
 import { formText, JASMIN_LEVELS, jasminStatuses } from "../../core/peers/form.ts";
 import { parsePhone } from "../../core/phone.ts";
 import { priceOf } from "../../core/price-plan.ts";
@@ -112,27 +112,36 @@ export function signInAs(
 ): Promise<KeyOwner> {
   const user = given.user ?? "";
   return signIn(deps.callers, knock, given, scope, isCustomerId).catch((error: unknown) => {
-    if (!(error instanceof SluiceError)) throw error;
-    if (error.status === 401) throw says.refusal(403, `Authentication failure for username:${user}`);
-    if (error.code === "scope_missing")
+    if (error instanceof SluiceError && error.code === "scope_missing")
       throw says.refusal(400, `Authorization failed for user [${user}] (Can not ${may}).`);
-    throw error;
+    throw notSignedIn(error, user, says);
   });
+}
+
+/** What is thrown for this error: Jasmin's clients compare its 403 and its words. */
+export function notSignedIn(error: unknown, user: string, says: Says): unknown {
+  const isDenied = error instanceof SluiceError && error.status === 401;
+  return isDenied ? says.refusal(403, `Authentication failure for username:${user}`) : error;
 }
 
 // ---- what a customer has ----
 
-/** The price of a part, and the parts of the text, as Jasmin's JSON. @throws PeerRefusal */
+/**
+ * The price of a part, and the parts of the text, as Jasmin's JSON; 1 without a text. @throws PeerRefusal for
+ * what couldn't be sent
+ */
 export function rateOf(args: Arguments, owner: KeyOwner, deps: JasminDeps, says: Says): string {
   if (!args.has("to")) throw says.refusal(400, "Mandatory argument [to] is not found.");
-  const isExpress = deps.priorityIsExpress && textOf(args, "priority") === "3";
+  const lane = deps.priorityIsExpress && textOf(args, "priority") === "3" ? "express" : "normal";
   const hasText = args.has("content") || args.has("hex-content");
   const text = hasText ? contentOf(args, says) : "";
-  const parts = textProblem(text) === null ? countParts(text).parts : 1;
-  const to = parsePhone(withPlus(textOf(args, "to")), owner.region);
-  const price = priceOf(owner, isExpress ? "express" : "normal", "e164" in to ? to.e164 : "+", Date.now());
-  if (price === null) throw invalid(says, "to", textOf(args, "to"));
-  return `{"unit_rate": ${decimalOf(price, owner.currency)}, "submit_sm_count": ${parts}}`;
+  const given = withPlus(textOf(args, "to"));
+  const to = parsePhone(given, owner.region);
+  const price = "reason" in to ? null : priceOf(owner, lane, to.e164, Date.now());
+  if (price === null) throw invalid(says, "to", given);
+  const sized = text === "" ? { parts: 1 } : sizeOf(text);
+  if (typeof sized === "string") throw invalidText(says, args, text);
+  return `{"unit_rate": ${decimalOf(price, owner.currency)}, "submit_sm_count": ${sized.parts}}`;
 }
 
 /** All that can still be spent, as Jasmin's JSON. */
@@ -239,7 +248,7 @@ export function refusedField(
   if (error?.field === "callback_url") return invalid(says, "dlr-url", textOf(args, "dlr-url"));
   if (error?.field === "from") return invalid(says, "from", input.from ?? "");
   if (error?.field === "valid_for") return invalid(says, "validity-period", textOf(args, "validity-period"));
-  return args.has(CODED) ? invalid(says, CODED, input.text) : invalidHex(says, textOf(args, "hex-content"));
+  return invalidText(says, args, input.text);
 }
 
 // ---- words ----
@@ -262,6 +271,9 @@ export const invalid = (says: Says, name: string, value: Buffer | string): PeerR
 
 const invalidHex = (says: Says, hex: Buffer | string): PeerRefusal =>
   says.refusal(400, `Invalid hex-content data: '${hex.toString()}'`);
+
+const invalidText = (says: Says, args: Arguments, text: string): PeerRefusal =>
+  args.has(CODED) ? invalid(says, CODED, text) : invalidHex(says, textOf(args, "hex-content"));
 
 function messageOf(error: SluiceError): string {
   switch (error.status) {

@@ -140,6 +140,23 @@ describe("who calls", () => {
     expect(await get("/send?to=09121234567&content=x", { "x-api-key": KEY })).toEqual(SUCCESS);
   });
 
+  test("a header that can't be read, or of another user, is Jasmin's 403, also beside a right key", async () => {
+    const failed = `Authentication failure for username:${CUSTOMER}`;
+    const bearer = { authorization: "Bearer t" };
+    expect(await get(`/send?${SIGNED}&to=09121234567&content=x`, bearer)).toEqual(error(403, failed));
+    expect(await get(`/rate?${SIGNED}&to=09121234567`, bearer)).toEqual([403, JSON.stringify(failed)]);
+    expect(await get(`/balance?${SIGNED}`, bearer)).toEqual([403, JSON.stringify(failed)]);
+    expect(await get("/balance", bearer)).toEqual([403, '"Authentication failure for username:"']);
+    const message = "to=09121234567&content=x";
+    const basic = { authorization: `Basic ${Buffer.from(`${CUSTOMER}:${KEY}`).toString("base64")}` };
+    for (const header of [basic, { "x-api-key": KEY }] as Record<string, string>[]) {
+      const other = await get(`/send?username=11&${message}`, header);
+      expect(other).toEqual(error(403, "Authentication failure for username:11"));
+      expect(await get(`/send?username=${CUSTOMER}&${message}`, header)).toEqual(SUCCESS);
+    }
+    expect(door.drafts).toHaveLength(2);
+  });
+
   test("a wrong user or key is Jasmin's 403, and a key without the scope its 400", async () => {
     const message = "to=09121234567&content=x";
     expect(await get(`/send?username=${CUSTOMER}&password=sk_wrong&${message}`)).toEqual(
@@ -275,6 +292,23 @@ test("a rate is the price of a part, and how many there are", async () => {
   ]);
   expect(await rate("content=%FF")).toEqual([400, '"Argument [content] has an invalid value: [\ufffd]."']);
   expect(door.drafts).toEqual([]);
+});
+
+test("nothing is rated that can't be sent", async () => {
+  const json = (message: string) => [400, JSON.stringify(message)];
+  const rate = (query: string) => get(`/rate?${SIGNED}&${query}`);
+  for (const to of ["12", "+12"])
+    expect(await rate(`to=${to}&content=x`)).toEqual(json(`Argument [to] has an invalid value: [${to}].`));
+  for (const text of ["a\0b", "x".repeat(1_531)]) {
+    const content = encodeURIComponent(text);
+    const message = `Argument [content] has an invalid value: [${text}].`;
+    expect(await rate(`to=09121234567&content=${content}`)).toEqual(json(message));
+    expect(await send(`to=09121234567&content=${content}`)).toEqual(error(400, message));
+    const hex = Buffer.from(text).toString("hex");
+    const invalidHex = json(`Invalid hex-content data: '${hex}'`);
+    expect(await rate(`to=09121234567&coding=3&hex-content=${hex}`)).toEqual(invalidHex);
+  }
+  expect(await rate("to=09121234567&content=")).toEqual([200, '{"unit_rate": 5.00, "submit_sm_count": 1}']);
 });
 
 test("a ping needs no key", async () => {

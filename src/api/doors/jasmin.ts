@@ -8,7 +8,14 @@ import { parseJson } from "../../core/json.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import { singleHeader } from "../http.ts";
 import type { Written } from "../route.ts";
-import { type DoorRoute, doorRoute, headerCredentials, type Knock } from "./door.ts";
+import {
+  type Credentials,
+  type DoorRoute,
+  doorRoute,
+  headerBefore,
+  headerCredentials,
+  type Knock,
+} from "./door.ts";
 import { fieldsOf, queryOf } from "./fields.ts";
 import {
   type Arguments,
@@ -19,6 +26,7 @@ import {
   inputOf,
   type JasminDeps,
   namedOf,
+  notSignedIn,
   RATE,
   rateOf,
   refusedField,
@@ -96,7 +104,7 @@ const FORM = /^application\/x-www-form-urlencoded\s*(?:;|$)/i;
 function argumentsOf({ request, bytes }: Knock, rules: typeof CREDENTIALS, says: Says): Arguments {
   const args = new Map<string, Buffer | string>();
   for (const [name, value] of givenIn(request, bytes)) if (!args.has(name)) args.set(name, value);
-  if (args.size === 0 && headerCredentials(request) === null)
+  if (args.size === 0 && credentialsOf(request, args, says) === null)
     throw says.refusal(400, "Mandatory arguments not found, please refer to the HTTPAPI specifications.");
   holdArguments(args, rules, says);
   return args;
@@ -119,12 +127,21 @@ function givenIn(request: Request, bytes: Uint8Array): [string, Buffer | string]
 }
 
 function caller(deps: JasminDeps, knock: Knock, args: Arguments, asking: Asking): Promise<KeyOwner> {
-  const given = headerCredentials(knock.request);
-  for (const name of Object.keys(CREDENTIALS))
-    if (given === null && !args.has(name))
-      throw asking.says.refusal(400, `Mandatory argument [${name}] is not found.`);
-  const user = given?.user ?? (args.has("username") ? textOf(args, "username") : null);
-  return signInAs(deps, knock, { user, key: given?.key ?? textOf(args, "password") }, asking);
+  const given = credentialsOf(knock.request, args, asking.says);
+  if (given !== null) return signInAs(deps, knock, given, asking);
+  const missing = Object.keys(CREDENTIALS).find((name) => !args.has(name));
+  throw asking.says.refusal(400, `Mandatory argument [${missing}] is not found.`);
+}
+
+/** @throws PeerRefusal for a header that can't be read, or names another user than the arguments do */
+function credentialsOf(request: Request, args: Arguments, says: Says): Credentials | null {
+  const given = (name: string) => (args.has(name) ? textOf(args, name) : null);
+  const [user, key] = [given("username"), given("password")];
+  try {
+    return headerBefore(headerCredentials(request), { user, key });
+  } catch (error) {
+    throw notSignedIn(error, user ?? "", says);
+  }
 }
 
 // ---- answers ----

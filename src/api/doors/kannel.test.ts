@@ -29,6 +29,7 @@ const refused = async (query: string) => {
 };
 const ACCEPTED = [202, "0: Accepted for delivery"];
 const DENIED = [400, "Number(s) has/have been denied by white- and/or black-lists."];
+const DENIED_CALLER = [403, "Authorization failed for sendsms"];
 const BODY_MISFORMED = [400, "Charset or body misformed, rejected"];
 
 describe("a message", () => {
@@ -94,6 +95,58 @@ describe("a message", () => {
     ]);
   });
 
+  test("has one by any of its names", async () => {
+    const salam = "%06%33%06%44%06%27%06%45";
+    const named = {
+      "utf8&text=%D8%B3": "س",
+      "UTF-8&text=%D8%B3": "س",
+      "ascii&text=Hi": "Hi",
+      "US-ASCII&text=Hi": "Hi",
+      "latin1&text=%E9": "é",
+      "ISO8859-1&text=%E9": "é",
+      "ISO_8859-1&text=%E9": "é",
+      "cp1252&text=%80": "€",
+      [`utf16be&text=${salam}`]: "سلام",
+      [`UCS-2BE&text=${salam}`]: "سلام",
+    };
+    for (const query of Object.keys(named))
+      expect([query, ...(await send(`to=09121234567&charset=${query}`))]).toEqual([query, ...ACCEPTED]);
+    expect(door.drafts.map(({ text }) => text)).toEqual(Object.values(named));
+  });
+
+  test("is taken as RapidPro sends it, a text that GSM-7 can't hold", async () => {
+    const report =
+      "https%3A%2F%2Frapidpro.example%2Fc%2Fkn%2F0191e180%2Fstatus%3Fuuid%3D0191e181%26status%3D%25d";
+    const query =
+      "coding=2&charset=utf8&dlr-mask=27" +
+      `&dlr-url=${report}&from=2020&password=${KEY}&priority=1&text=%D8%B3%D9%84%D8%A7%D9%85` +
+      `&to=%2B989121234567&username=${CUSTOMER}`;
+    expect(await get(query)).toEqual(ACCEPTED);
+    const url = "https://rapidpro.example/c/kn/0191e180/status?uuid=0191e181&status=%d";
+    expect(door.drafts).toMatchObject([
+      { phone: "+989121234567", text: "سلام", from: "2020", told: { url } },
+    ]);
+  });
+
+  test("is taken as RapidSMS sends it, whose every message names its character set", async () => {
+    // Recorded from rapidsms 2.2.0 of PyPI.
+    const report =
+      "https%3A%2F%2Frapidsms.example%2Fbackend%2Fkannel%2F%3Fmessage_id%3Dm-1%26status%3D%25d" +
+      "%26status_text%3D%25A%26smsc%3D%25i%26sms_id%3D%25I%26date_sent%3D%25t%26identity%3D%25p";
+    const queryOf = (text: string, charset: string) =>
+      `from=SLUICE&username=${CUSTOMER}&password=${KEY}&to=%2B989121234567+%2B989121234568` +
+      `&text=${text}&coding=0&charset=${charset}&dlr-mask=31&dlr-url=${report}`;
+    expect(await get(queryOf("Hi+there", "ascii"))).toEqual(ACCEPTED);
+    expect(await get(queryOf("%D8%B3%D9%84%D8%A7%D9%85", "utf-8"))).toEqual(ACCEPTED);
+    expect(door.drafts.map(({ phone, text }) => [phone, text])).toEqual([
+      ["+989121234567", "Hi there"],
+      ["+989121234568", "Hi there"],
+      ["+989121234567", "سلام"],
+      ["+989121234568", "سلام"],
+    ]);
+    expect(door.drafts[0]?.told?.url).toStartWith("https://rapidsms.example/backend/kannel/?message_id=m-1");
+  });
+
   test("goes to several receivers at once; a plus that was not escaped is not lost", async () => {
     expect(await send("to=+989121234567++989121234568+09121234569&text=x")).toEqual(ACCEPTED);
     expect(await send("to=%2B989121234567%20%2B989121234568&text=x")).toEqual(ACCEPTED);
@@ -134,8 +187,21 @@ describe("who calls", () => {
     expect(await get("to=09121234567&text=x", { authorization: `Basic ${basic}` })).toEqual(ACCEPTED);
   });
 
+  test("a user that is named beside a header must be the key's own", async () => {
+    const basic = Buffer.from(`${CUSTOMER}:${KEY}`).toString("base64");
+    const message = "to=09121234567&text=x";
+    const ways: Record<string, string>[] = [{ "x-api-key": KEY }, { authorization: `Basic ${basic}` }];
+    for (const headers of ways) {
+      for (const user of [String(CUSTOMER), ""])
+        expect(await get(`username=${user}&${message}`, headers)).toEqual(ACCEPTED);
+      for (const user of ["username=11", "user=11", "username=%FF"])
+        expect([user, ...(await get(`${user}&${message}`, headers))]).toEqual([user, ...DENIED_CALLER]);
+    }
+    expect(door.drafts).toHaveLength(4);
+  });
+
   test("a wrong or missing user, key, scope, signature or address is Kannel's 403", async () => {
-    const denied = [403, "Authorization failed for sendsms"];
+    const denied = DENIED_CALLER;
     const message = "&to=09121234567&text=x";
     expect(await get(message)).toEqual(denied);
     expect(await get(`username=${CUSTOMER}&password=sk_wrong${message}`)).toEqual(denied);
@@ -177,7 +243,9 @@ describe("a request that can't be honoured is refused in Kannel's words", () => 
     expect(await send("to=09121234567&text=%FF")).toEqual(BODY_MISFORMED);
     expect(await send("to=09121234567&text=100%")).toEqual(BODY_MISFORMED);
     expect(await send("to=09121234567&text=x&coding=2")).toEqual(BODY_MISFORMED);
-    expect(await refused("charset=KOI8-R")).toEqual(BODY_MISFORMED);
+    for (const charset of ["KOI8-R", "UCS2", "UTF-16", "constructor"])
+      expect([charset, ...(await refused(`charset=${charset}`))]).toEqual([charset, ...BODY_MISFORMED]);
+    expect(await send("to=09121234567&charset=ascii&text=%E9")).toEqual(BODY_MISFORMED);
     expect(await refused("coding=1")).toEqual([400, "Coding field misformed, rejected"]);
     expect(await refused("coding=3")).toEqual([400, "Coding field misformed, rejected"]);
     const long = "x".repeat(1_531);

@@ -15,9 +15,9 @@ import { hasPlainHost, kannelUrlFits } from "../../core/peers/kannel.ts";
 import { SCHEDULE_AHEAD_MS } from "../../core/schedule-limits.ts";
 import type { Written } from "../route.ts";
 import {
-  type Credentials,
   type DoorRoute,
   doorRoute,
+  headerBefore,
   headerCredentials,
   isCustomerId,
   type Knock,
@@ -49,7 +49,7 @@ export const createKannelDoor = (deps: KannelDeps): DoorRoute[] => [
 
 async function sendSms(deps: KannelDeps, knock: Knock): Promise<Written> {
   const fields = readFields(fieldsOf(queryOf(knock.request.url)));
-  const given = headerCredentials(knock.request) ?? credentialsOf(fields);
+  const given = headerBefore(headerCredentials(knock.request), credentialsOf(fields));
   const owner = await signIn(deps.callers, knock, given, "send", isCustomerId);
   return send(deps, {
     arrival: knock,
@@ -85,10 +85,11 @@ function readFields(fields: readonly Field[]): Fields {
   return read;
 }
 
-function credentialsOf(fields: Fields): Credentials | null {
-  const [user, key] = [utf8Of(fields.get("username")), utf8Of(fields.get(SECRET))];
-  return user === undefined || key === undefined ? null : { user, key };
-}
+/** A user that can't be decoded is none of Sluice's. */
+const credentialsOf = (fields: Fields) => ({
+  user: fields.get("username")?.toString("latin1") || null,
+  key: utf8Of(fields.get(SECRET)) ?? null,
+});
 
 const askedOf = (fields: Fields): string =>
   JSON.stringify([
@@ -214,8 +215,25 @@ function accountOf(fields: Fields): string | null {
 }
 
 const TEXT_MISFORMED = "Charset or body misformed, rejected";
-/** Those that a client of Kannel may name, in upper case. */
-const KNOWN_CHARSETS = ["UTF-8", "UTF-16BE", "ISO-8859-1", "WINDOWS-1252"];
+/**
+ * By what a client of Kannel may name, in upper case: the names of iconv, by which Kannel reads texts. Not
+ * UCS2, because its order of bytes is the machine's.
+ */
+const CHARSET_NAMES: Readonly<Record<string, string>> = {
+  "UTF-8": "UTF-8",
+  UTF8: "UTF-8",
+  "US-ASCII": "US-ASCII",
+  ASCII: "US-ASCII",
+  "ISO-8859-1": "ISO-8859-1",
+  "ISO8859-1": "ISO-8859-1",
+  "ISO_8859-1": "ISO-8859-1",
+  LATIN1: "ISO-8859-1",
+  "WINDOWS-1252": "WINDOWS-1252",
+  CP1252: "WINDOWS-1252",
+  "UTF-16BE": "UTF-16BE",
+  UTF16BE: "UTF-16BE",
+  "UCS-2BE": "UTF-16BE",
+};
 
 /** Read as `charset` says, or else as `coding` implies; how it is sent follows from its characters. */
 function textOf(fields: Fields): string {
@@ -223,8 +241,7 @@ function textOf(fields: Fields): string {
   if (coding === 1) throw misformed("Coding");
   const given = fields.get("charset")?.toString("latin1").toUpperCase() ?? "";
   const charset = given === "" ? (coding === 2 ? "UTF-16BE" : "UTF-8") : given;
-  const decode = KNOWN_CHARSETS.includes(charset) ? CHARSETS[charset] : undefined;
-  const text = decode?.(fields.get("text") ?? Buffer.alloc(0));
+  const text = CHARSETS[CHARSET_NAMES[charset] ?? ""]?.(fields.get("text") ?? Buffer.alloc(0));
   if (text === undefined) throw refusal(TEXT_MISFORMED);
   return text;
 }

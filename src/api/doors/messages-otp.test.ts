@@ -142,7 +142,7 @@ describe("a code is refused", () => {
   test("in the peer's words, or by Sluice's own", async () => {
     expect(await post({ otp: true })).toEqual(error(400, "missing required fields"));
     expect(await post({ ...OTP, client_id: customerUuid(11) })).toEqual(error(403, "not your client_id"));
-    expect(await post({ ...OTP, to: "12" })).toEqual(error(422, "phone is not a valid phone number."));
+    expect(await post({ ...OTP, to: "12" })).toEqual(error(422, "to is not a valid phone number."));
     for (const text of ["Your code", "{code} {code}"])
       expect(await post({ ...OTP, text })).toEqual(error(422, "text must have {code} exactly once."));
     expect(await post(OTP, { apiKey: "sk_wrong" })).toEqual(

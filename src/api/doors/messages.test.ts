@@ -48,11 +48,15 @@ test("a request is refused in the peer's words", async () => {
   expect(await post({ ...MESSAGE, client_id: customerUuid(11) })).toEqual(error(403, "not your client_id"));
   expect(await post({ ...MESSAGE, to: "" })).toEqual(error(400, "missing required fields"));
   expect(await post({ ...MESSAGE, text: undefined })).toEqual(error(400, "missing required fields"));
-  expect(await post({ ...MESSAGE, to: "12" })).toEqual(error(422, "phone is not a valid phone number."));
+  expect(await post({ ...MESSAGE, to: "12" })).toEqual(error(422, "to is not a valid phone number."));
+  expect(await post({ ...MESSAGE, to: "12", text: "a\0" })).toEqual(
+    error(422, "to is not a valid phone number; text must not contain NUL (U+0000)."),
+  );
+  expect(await post({ ...MESSAGE, client_reference: "a\0" })).toEqual(invalid);
   expect(await post({ ...MESSAGE, otp: "yes" })).toEqual(invalid);
   const callback = { ...MESSAGE, dlr_callback_url: "https://a.example/" };
   expect(await post(callback)).toEqual(
-    error(422, "callback_url needs a webhook secret, which this customer has not."),
+    error(422, "dlr_callback_url needs a webhook secret, which this customer has not."),
   );
   expect(await post(MESSAGE, "sk_wrong")).toEqual(
     error(401, "The key is unknown, was revoked, or has expired."),
@@ -67,6 +71,8 @@ test("a refusal of Sluice has its own status, in the peer's form", async () => {
   expect(await post(MESSAGE)).toEqual([402, '{"error":"insufficient credits","required":500}']);
   door.refuse(new SluiceError("overloaded"));
   expect((await post(MESSAGE))[0]).toBe(503);
+  door.refuse(new SluiceError("validation_failed", { errors: [{ field: "phone", reason: "is refused" }] }));
+  expect(await post(MESSAGE)).toEqual(error(422, "to is refused."));
 });
 
 test("only the key's own client is told its credit", async () => {

@@ -2,9 +2,9 @@
 // GET /v1/me: JSON, without a newline at the end. GET /v1/messages stays the API's own.
 // docs/doors/messages.md says what differs.
 
-import { type FieldError, SluiceError } from "../../core/errors.ts";
+import { type FieldError, sentenceOf, SluiceError } from "../../core/errors.ts";
 import { ulidUuid } from "../../core/id.ts";
-import { isReferenceLong } from "../../core/parts.ts";
+import { isReferenceLong, labelProblem } from "../../core/parts.ts";
 import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
 import type { Pool } from "../../platform/mysql.ts";
 import { readWallet } from "../../reports/wallet.ts";
@@ -19,7 +19,7 @@ import {
   jsonOf,
   type Knock,
 } from "./door.ts";
-import { PeerRefusal, signIn, UUID } from "./door.ts";
+import { PeerRefusal, renamed, signIn, UUID } from "./door.ts";
 import { fieldsOf, queryOf, utf8Of } from "./fields.ts";
 import { answer, HEADERS, type OtpDoorDeps, sendOtp } from "./messages-otp.ts";
 import { send, type SendingDeps } from "./sending.ts";
@@ -62,7 +62,8 @@ async function sendMessage(deps: MessagesDeps, knock: Knock): Promise<Written> {
   const [to, from, text] = [textOf(body.to), textOf(body.from), textOf(body.text)];
   if (to === null || (text === null && !isOtp)) throw refusal(400, "missing required fields");
   const reference = textOf(body.reference) ?? textOf(body.client_reference);
-  if (reference !== null && isReferenceLong(reference)) throw refusal(400, "invalid request");
+  if (reference !== null && (isReferenceLong(reference) || labelProblem(reference) !== null))
+    throw refusal(400, "invalid request");
   const callbackUrl = textOf(body.dlr_callback_url);
   if (callbackUrl !== null && owner.webhook === undefined) throw unsendable([SECRET_MISSING]);
   const lane = flagOf(body.express) ? "express" : "normal";
@@ -110,13 +111,16 @@ const refusal = (status: number, error: string): PeerRefusal => new PeerRefusal(
 const unsendable = (errors: readonly FieldError[]): SluiceError =>
   new SluiceError("validation_failed", { errors });
 
-function refusalOf({ code, status, detail, extra }: SluiceError): Written {
+const NAMES = { phone: "to", callback_url: "dlr_callback_url" };
+
+function refusalOf({ code, status, detail, errors, extra }: SluiceError): Written {
   if (status === 402) {
     // Where a spend cap is reached, the balance isn't what is missing, and left out.
     const { balance, required } = extra;
     return answer(status, { balance, error: "insufficient credits", required });
   }
   if (code === "internal") return answer(status, { error: "internal error" });
-  const refused = answer(status, { error: detail });
+  const error = errors.length === 0 ? detail : sentenceOf(renamed(errors, NAMES));
+  const refused = answer(status, { error });
   return { ...refused, headers: { ...refused.headers, ...challengeOf(status) } };
 }

@@ -33,8 +33,8 @@ export type SendingDeps = {
 
 /** What was accepted; `id` is the batch's, or, of a single message, its own. */
 export type Sent = { id: string; messages: readonly [SentMessage, ...SentMessage[]] };
-/** `phone` is in E.164. */
-type SentMessage = { id: string; phone: string; parts: number };
+/** `phone` is in E.164. `isScheduled`: it is sent later, as was asked for or because of quiet hours. */
+type SentMessage = { id: string; phone: string; parts: number; isScheduled: boolean };
 
 export type Sending = {
   arrival: Arrival;
@@ -96,8 +96,8 @@ async function accepted(deps: SendingDeps, sending: Sending, key: RequestKey | n
   });
   const [draft] = drafts as [Draft];
   const sentOf = ({ id, parts }: { id: string; parts: number }, at: number): SentMessage => {
-    const { phone } = drafts[at] as Draft;
-    return { id, phone, parts };
+    const { phone, sendAtMs } = drafts[at] as Draft;
+    return { id, phone, parts, isScheduled: sendAtMs !== undefined };
   };
   if (drafts.length === 1) {
     const answerOf = (one: Accepted) => sending.answerOf({ id: one.id, messages: [sentOf(one, 0)] });

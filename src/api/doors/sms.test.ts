@@ -116,6 +116,21 @@ describe("an addition to the balance", () => {
     expect(door.topUps).toMatchObject([{ customerId: CUSTOMER, amount: 100, requestId: "sms:k" }]);
   });
 
+  test("that can't be made is refused in the words of its own request", async () => {
+    door.allow("billing");
+    const refuse = (error: SluiceError) => (door.failTopUps = error);
+    refuse(
+      new SluiceError("topup_conflict", { detail: "This request_id was already used with the amount 5." }),
+    );
+    expect(await add({})).toEqual(message(409, "Idempotency-Key was used with another balance"));
+    const reason = "is too large: a wallet can hold at most 9";
+    refuse(new SluiceError("validation_failed", { errors: [{ field: "amount", reason }] }));
+    expect(await add({})).toEqual([
+      422,
+      `{"errors":[{"field":"balance","reason":"${reason}"}],"message":"balance ${reason}."}\n`,
+    ]);
+  });
+
   test("without a key, of no amount or for another customer is refused", async () => {
     expect((await add({}))[0]).toBe(403);
     door.allow("billing");

@@ -5,7 +5,7 @@
 
 import { randomUUID } from "node:crypto";
 import { BATCH_MESSAGES_MAX } from "../../core/batch-limits.ts";
-import { type FieldError, SluiceError } from "../../core/errors.ts";
+import { type FieldError, sentenceOf, SluiceError } from "../../core/errors.ts";
 import { ulidOfHex, ulidUuid } from "../../core/id.ts";
 import { LIST_LIMIT_MAX, REQUEST_ID_CHARS_MAX } from "../../core/limits.ts";
 import type { Lane, Status } from "../../core/message.ts";
@@ -25,7 +25,7 @@ import {
   isCustomerId,
   type Knock,
 } from "./door.ts";
-import { jsonOf, PeerRefusal, signIn, UUID } from "./door.ts";
+import { jsonOf, PeerRefusal, renamed, signIn, UUID } from "./door.ts";
 import { fieldsOf, queryOf, utf8Of } from "./fields.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
@@ -232,10 +232,19 @@ const refusal = (status: number, message: string): PeerRefusal =>
 const unsendable = (errors: readonly FieldError[]): SluiceError =>
   new SluiceError("validation_failed", { errors });
 
+/** Acceptance, which may still refuse a phone, doesn't say which one. */
+const NAMES = { phone: "recipients", amount: "balance" };
+
 function refusalOf({ code, status, detail, errors }: SluiceError): Written {
   if (status === 402) return written(status, { message: "dont have Not Enough Balance " });
   if (code === "internal") return written(status, { message: "internal error" });
-  if (code === "validation_failed") return written(status, { errors, message: detail });
+  if (code === "validation_failed") {
+    const named = renamed(errors, NAMES);
+    return written(status, { errors: named, message: sentenceOf(named) });
+  }
+  // A top-up of the API has a request_id.
+  if (code === "topup_conflict")
+    return written(status, { message: "Idempotency-Key was used with another balance" });
   const refused = written(status, { message: detail });
   return { ...refused, headers: { ...refused.headers, ...challengeOf(status) } };
 }

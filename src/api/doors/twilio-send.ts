@@ -14,7 +14,7 @@ import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { CallbackSigners } from "../../customers/callback-signers.ts";
 import type { Written } from "../route.ts";
 import { headerCredentials, type Knock, type PeerRefusal } from "./door.ts";
-import { wholeNumber } from "./fields.ts";
+import { wholeNumber, withPlus } from "./fields.ts";
 import { type Later, laterAt } from "./later.ts";
 import { send, type SendingDeps } from "./sending.ts";
 import { JSON_HEADERS, notAPhone, notASender, refusal, resourceOf } from "./twilio-answers.ts";
@@ -45,18 +45,10 @@ export async function create(deps: TwilioSendDeps, knock: Knock): Promise<Writte
     refused: ([error], { phone }) => refusedField(error, { phone, from }),
     status: CREATED,
     headers: JSON_HEADERS,
-    answerOf: ({ id, messages }) =>
-      JSON.stringify(
-        resourceOf(owner, {
-          id,
-          status: form.has("SendAt") ? "scheduled" : service === null ? "queued" : "accepted",
-          text,
-          from,
-          phone: messages[0].phone,
-          parts: messages[0].parts,
-          service,
-        }),
-      ),
+    answerOf: ({ messages: [{ id, phone, parts, isScheduled }] }) => {
+      const status = isScheduled ? "scheduled" : service === null ? "queued" : "accepted";
+      return JSON.stringify(resourceOf(owner, { id, status, text, from, phone, parts, service }));
+    },
   });
 }
 
@@ -81,7 +73,8 @@ const UNSUPPORTED = [
 function inputOf(form: Params): DraftInput {
   const to = form.get("To");
   if (to === undefined) throw refusal(400, 21604, "A 'To' phone number is required.");
-  const from = form.get("From") ?? null;
+  const given = form.get("From");
+  const from = given === undefined ? null : withPlus(given);
   const service = form.get("MessagingServiceSid");
   if (from === null && service === undefined) throw refusal(400, 21603, "A 'From' phone number is required.");
   if (service !== undefined && !SERVICE_SID.test(service))
@@ -89,14 +82,15 @@ function inputOf(form: Params): DraftInput {
   const text = form.get("Body");
   if (text === undefined) throw refusal(400, 21602, "Message body is required.");
   if (text.length > BODY_CHARS_MAX) throw tooLong();
-  const given = form.get("ValidityPeriod");
-  const validS = given === undefined ? null : wholeNumber(given, VALID_FOR_MIN_MS / 1_000, VALIDITY_MAX_S);
+  const validity = form.get("ValidityPeriod");
+  const validS =
+    validity === undefined ? null : wholeNumber(validity, VALID_FOR_MIN_MS / 1_000, VALIDITY_MAX_S);
   if (validS === undefined) {
     const bounds = `from ${VALID_FOR_MIN_MS / 1_000} to ${VALIDITY_MAX_S}`;
-    throw refusal(400, 21624, `The 'ValidityPeriod' ${given} is not a number of seconds ${bounds}.`);
+    throw refusal(400, 21624, `The 'ValidityPeriod' ${validity} is not a number of seconds ${bounds}.`);
   }
   const validForMs = validS === null ? null : validS * 1_000;
-  return { phone: to, text, lane: "normal", from, reference: null, validForMs, callbackUrl: null };
+  return { phone: withPlus(to), text, lane: "normal", from, reference: null, validForMs, callbackUrl: null };
 }
 
 const AHEAD_MIN_S = 300;

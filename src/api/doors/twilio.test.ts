@@ -125,6 +125,12 @@ describe("a message", () => {
     expect(door.drafts[0]?.text).toBe(Body);
   });
 
+  test("keeps a plus that was not escaped, with which it goes to another country", async () => {
+    const { status, text } = await post("To=+4532123456&From=+4532123457&Body=x");
+    expect([status, JSON.parse(text)]).toMatchObject([201, { to: "+4532123456", from: "+4532123457" }]);
+    expect(door.drafts).toMatchObject([{ phone: "+4532123456", from: "+4532123457" }]);
+  });
+
   test("may come with parameters that change nothing", async () => {
     const form = { MaxPrice: "1", Attempt: "2", RiskCheck: "enable", Unknown: "x", SmartEncoded: "false" };
     expect((await post({ ...MESSAGE, ...form })).status).toBe(201);
@@ -322,7 +328,8 @@ test("what became of a message has Twilio's error code", () => {
   expect(codeOf("undelivered", null)).toBe(30008);
   expect(codeOf("failed", "A: refused")).toBe(30008);
   expect(codeOf("expired", null)).toBe(30036);
-  expect(codeOf("rejected", null)).toBe(30007);
+  expect(codeOf("rejected", "insufficient_balance")).toBe(30002);
+  expect(codeOf("failed", "blocked_by_filter")).toBe(30007);
 });
 
 test("a validity that ends before quiet hours do is refused as one; without any a message waits", async () => {
@@ -337,6 +344,11 @@ test("a validity that ends before quiet hours do is refused as one; without any 
   ]);
   expect(text).toContain('"code":21624');
   expect((await refused({ From: "OTHER" }))[1]).toContain('"code":21212');
-  expect((await post(MESSAGE)).status).toBe(201);
-  expect(door.drafts).toMatchObject([{ sendAtMs: expect.any(Number), validForMs: 36_000_000 }]);
+  const ways: Record<string, string>[] = [{ From: "SLUICE" }, { MessagingServiceSid: SERVICE }];
+  for (const by of ways) {
+    const { status: created, text: shown } = await post({ To: MESSAGE.To, Body: "x", ...by });
+    expect([created, JSON.parse(shown)]).toMatchObject([201, { status: "scheduled" }]);
+  }
+  const waiting = { sendAtMs: expect.any(Number), validForMs: 36_000_000 };
+  expect(door.drafts).toMatchObject([waiting, waiting]);
 });

@@ -93,6 +93,11 @@ test("Twilio's fields, and the text that is signed", () => {
     MessagingServiceSid: `MG${"1".repeat(32)}`,
   });
   expect(failed.RawDlrDoneDate).toBeUndefined();
+  expect(fields(TWILIO, { status: "rejected", error: "insufficient_balance" })).toMatchObject({
+    MessageStatus: "failed",
+    ErrorCode: "30002",
+    ErrorMessage: "Account suspended",
+  });
   const words = TOLD_STATUSES.map((status) => fields(TWILIO, { status }).MessageStatus);
   expect(words.join()).toBe(
     "scheduled,queued,sending,sent,delivered,undelivered,failed,failed,failed,canceled",

@@ -41,7 +41,8 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   opted_out: { code: 21610, message: "Attempt to send to unsubscribed recipient" },
   blocked_by_filter: { code: 30007, message: "Message filtered" },
 };
-const REJECTED: Failure = { code: 30007, message: "Message filtered" };
+/** Nobody could pay for it when it was to be sent: Twilio suspends an account without credit. */
+const REJECTED: Failure = { code: 30002, message: "Account suspended" };
 const EXPIRED: Failure = { code: 30036, message: "Validity Period Expired" };
 const UNKNOWN_FAILURE: Failure = { code: 30008, message: "Unknown error" };
 
