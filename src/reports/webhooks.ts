@@ -8,7 +8,7 @@ import type { Status } from "../core/message.ts";
 import { type Peer, PEERS } from "../core/peers/form.ts";
 import { type EventType, MESSAGE_STATUS } from "../core/webhook-event.ts";
 import { readWebhook } from "../customers/webhooks.ts";
-import { type DeliveryState, NO_MESSAGE } from "../ledger/webhook-deliveries.ts";
+import { type DeliveryState, typeOf } from "../ledger/webhook-deliveries.ts";
 import { type EndpointState, listEndpoints } from "../ledger/webhook-endpoints.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { isIdCursor, type Query, readParams } from "./params.ts";
@@ -128,13 +128,14 @@ export async function listDeliveries(
 }
 
 const deliveryOf = (row: StoredDelivery): WebhookDelivery => {
-  const isAboutMessage = row.message_id !== NO_MESSAGE;
+  const type = typeOf(row);
+  const isChange = type === MESSAGE_STATUS;
   return {
     id: row.event_id,
-    type: isAboutMessage ? MESSAGE_STATUS : (row.status as EventType),
-    message_id: isAboutMessage ? row.message_id : null,
-    status: isAboutMessage ? row.status : null,
-    sequence: isAboutMessage ? row.sequence : null,
+    type,
+    message_id: isChange ? row.message_id : null,
+    status: isChange ? row.status : null,
+    sequence: isChange ? row.sequence : null,
     occurred_at: row.occurred_at.toISOString(),
     url: row.url,
     form: PEERS.find((peer) => peer === row.form?.split(" ")[0]) ?? null,

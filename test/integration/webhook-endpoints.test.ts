@@ -4,7 +4,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { ALL_STATUSES } from "../../src/core/callback.ts";
 import { createIdFactory, ulidTimeMs } from "../../src/core/id.ts";
+import { packWebhookEvents, type WebhookEvent } from "../../src/core/webhook-event.ts";
+import type { InboundEvent } from "../../src/core/webhook-inbound.ts";
 import { WEBHOOK_CHUNK_ROWS_MAX } from "../../src/core/webhook-limits.ts";
+import type { PauseEvent } from "../../src/core/webhook-pause.ts";
 import { removeWebhook, setWebhook } from "../../src/customers/webhooks.ts";
 import {
   type CallOutcome,
@@ -13,13 +16,22 @@ import {
   NO_WEBHOOK_URL,
   takeEvents,
 } from "../../src/ledger/webhook-deliveries.ts";
-import { claimEndpoints, resumeEndpoints, type Worked } from "../../src/ledger/webhook-endpoints.ts";
+import {
+  claimEndpoints,
+  resumeEndpoints,
+  type Stopped,
+  type Worked,
+} from "../../src/ledger/webhook-endpoints.ts";
 import { replayOne } from "../../src/ledger/webhook-replay.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { systemTimers } from "../../src/platform/timers.ts";
 import { listDeliveries, webhookView } from "../../src/reports/webhooks.ts";
+import type { CallAnswer } from "../../src/webhook/call.ts";
+import { createDeliverer } from "../../src/webhook/deliver.ts";
 import { settleWork } from "../../src/webhook/settle.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
+import { until } from "../support/roles.ts";
 
 const id = createIdFactory({ now: Date.now });
 const rules = { allowPrivate: false };
@@ -241,6 +253,98 @@ test("nobody is told who doesn't want it, has no other endpoint, or has no webho
   await removeWebhook(pool, customerId);
   expect(await pause(B)).toHaveLength(1);
   expect(await told()).toEqual([]);
+});
+
+/** The role's work on all that is due: every call is answered so. Its endpoints that stopped by it. */
+async function deliver(answer: CallAnswer): Promise<Stopped[]> {
+  const stopped: Stopped[] = [];
+  const deliverer = createDeliverer({
+    pool,
+    caller: { call: () => Promise.resolve(answer) },
+    timers: systemTimers,
+    now: Date.now,
+    id,
+    onCall: () => undefined,
+    onStopped: (one) => void stopped.push(one),
+    onError: (error) => expect(error).toBeUndefined(),
+  });
+  expect(await deliverer.claim()).toBe(true);
+  const isSettled = async () =>
+    (await pool.query("SELECT 1 FROM webhook_endpoints WHERE lease IS NOT NULL")).length === 0;
+  await until(isSettled, "it is settled");
+  await deliverer.stop();
+  return stopped;
+}
+/** The customer is told these, at its own URL. */
+async function tell(...events: WebhookEvent[]): Promise<void> {
+  await pool.query("INSERT INTO webhook_events (payload) VALUES (?)", [packWebhookEvents(events)]);
+  await takeEvents(pool, 100);
+}
+const cameIn = (): InboundEvent => ({
+  inboundId: id(),
+  customerId,
+  url: null,
+  operator: "A",
+  operatorMessageId: null,
+  from: "+989121234567",
+  to: "3000",
+  keyword: null,
+  text: "hi",
+  isCut: false,
+  command: null,
+  parts: 1,
+  missingParts: 0,
+  occurredAtMs: Date.now(),
+});
+const DOWN: CallAnswer = { kind: "failed", reason: "the connection was refused", timedOut: false };
+const health = () =>
+  pool.query(`SELECT state, failures FROM webhook_endpoints WHERE customer_id=${customerId} AND endpoint=''`);
+
+test("a URL that gets inbound messages alone fails by them, is paused after a day, and is gone after a 410", async () => {
+  await setWebhook(pool, customerId, { url: OWN_URL }, rules);
+  await accepted(`${A}/sms`);
+  await work();
+  await tell(...Array.from({ length: 5 }, cameIn));
+  expect(await deliver(DOWN)).toEqual([]);
+  expect(await health()).toEqual([{ state: "active", failures: 5 }]);
+  await pool.query(
+    "UPDATE webhook_endpoints SET failures=30, failing_since=NOW(3) - INTERVAL 25 HOUR, run_at=NOW(3) " +
+      `WHERE customer_id=${customerId} AND endpoint=''`,
+  );
+  await tell(cameIn());
+  const [paused] = await deliver(DOWN);
+  expect(paused).toMatchObject({ customerId, endpoint: "", state: "paused", error: DOWN.reason });
+  expect(await told()).toMatchObject([{ endpoint: A, pause: { data: { origin: null, state: "paused" } } }]);
+
+  await resumeEndpoints(pool, customerId, "");
+  await tell(cameIn());
+  const [gone] = await deliver({ kind: "answered", code: 410 });
+  expect(gone).toMatchObject({ customerId, endpoint: "", state: "gone" });
+});
+
+test("what tells of endpoints or of credit alone never makes its endpoint fail", async () => {
+  await setWebhook(pool, customerId, { url: OWN_URL }, rules);
+  const pauseOf = (endpoint: string): PauseEvent => ({
+    customerId,
+    url: null,
+    endpoint,
+    endpointUrl: null,
+    state: "paused",
+    failures: 20,
+    reason: "answered 500",
+    occurredAtMs: Date.now(),
+  });
+  const low = {
+    customerId,
+    url: null,
+    balance: 5,
+    threshold: 10,
+    currency: "IRR",
+    occurredAtMs: Date.now(),
+  } as const;
+  await tell(...[A, B, C].map(pauseOf), low);
+  expect(await deliver({ kind: "answered", code: 410 })).toEqual([]);
+  expect(await health()).toEqual([{ state: "active", failures: 0 }]);
 });
 
 test("all that is pending for a customer ends, however much and whenever it is due, and nothing of another's", async () => {
