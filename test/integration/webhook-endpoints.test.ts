@@ -1,23 +1,19 @@
 // Webhook endpoints on MySQL: how soon one that fails is called when something comes, who is told that one
-// takes no calls any more, and what a removed webhook leaves pending. Deliveries: webhook-events.test.ts.
+// takes no calls any more, and when it is forgotten. Deliveries: webhook-events.test.ts; what was replayed or
+// removed: webhook-replays.test.ts.
 
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { ALL_STATUSES } from "../../src/core/callback.ts";
 import { createIdFactory, ulidTimeMs } from "../../src/core/id.ts";
 import { packWebhookEvents, type WebhookEvent } from "../../src/core/webhook-event.ts";
 import type { InboundEvent } from "../../src/core/webhook-inbound.ts";
-import { WEBHOOK_CHUNK_ROWS_MAX } from "../../src/core/webhook-limits.ts";
+import { WEBHOOK_ORIGINS_MAX } from "../../src/core/webhook-limits.ts";
 import type { PauseEvent } from "../../src/core/webhook-pause.ts";
 import { removeWebhook, setWebhook } from "../../src/customers/webhooks.ts";
-import {
-  type CallOutcome,
-  dueDeliveries,
-  endPending,
-  NO_WEBHOOK_URL,
-  takeEvents,
-} from "../../src/ledger/webhook-deliveries.ts";
+import { type CallOutcome, dueDeliveries, takeEvents } from "../../src/ledger/webhook-deliveries.ts";
 import {
   claimEndpoints,
+  purgeEndpoints,
   resumeEndpoints,
   type Stopped,
   type Worked,
@@ -57,11 +53,9 @@ afterAll(async () => {
 });
 
 /** A message of which its customer is told at this URL; null: at its own. Its event is a delivery. */
-async function accepted(url: string | null, of = customerId): Promise<string> {
-  const record = laneRecord(of, { callback: { url, statuses: ALL_STATUSES } });
-  await acceptMessages(pool, [record]);
+async function accepted(url: string | null): Promise<void> {
+  await acceptMessages(pool, [laneRecord(customerId, { callback: { url, statuses: ALL_STATUSES } })]);
   await takeEvents(pool, 100);
-  return record.id;
 }
 
 const ACKNOWLEDGED = { state: "delivered", code: 204, error: null, delayMs: 0 } as const;
@@ -347,41 +341,34 @@ test("what tells of endpoints or of credit alone never makes its endpoint fail",
   expect(await health()).toEqual([{ state: "active", failures: 0 }]);
 });
 
-test("all that is pending for a customer ends, however much and whenever it is due, and nothing of another's", async () => {
-  const [messageId, many] = [await accepted(null), 2 * WEBHOOK_CHUNK_ROWS_MAX];
-  await accepted(null, await insertCustomer(pool, 1_000_000));
-  const later = () =>
-    `(${customerId},'${id()}','','${messageId}',1,'queued',NOW(3),'{}',NOW(3) + INTERVAL 3 HOUR,` +
-    "NOW(3) + INTERVAL 1 DAY)";
-  await pool.query(
-    "INSERT INTO webhook_deliveries (customer_id,event_id,endpoint,message_id,sequence,status,occurred_at," +
-      `body,run_at,give_up_at) VALUES ${Array.from({ length: many }, later).join(",")}`,
+test("an origin that stopped is forgotten once nothing has come for it in 7 days, and leaves its place to another", async () => {
+  const endpoints = async () => {
+    const rows = await pool.query<{ endpoint: string }[]>(
+      `SELECT endpoint FROM webhook_endpoints WHERE customer_id=${customerId} ORDER BY endpoint`,
+    );
+    return rows.map(({ endpoint }) => endpoint);
+  };
+  const aged = (days: number, where: string) =>
+    pool.query(`UPDATE webhook_endpoints SET changed_at=NOW(3) - INTERVAL ${days} DAY WHERE ${where}`);
+  await setWebhook(pool, customerId, { url: OWN_URL, tellPauses: false }, rules);
+  await pause("", A, B, C);
+  await work();
+  const others = Array.from(
+    { length: WEBHOOK_ORIGINS_MAX },
+    (_, n) => `(${customerId},'https://o${n}.example')`,
   );
-  expect(await endPending(pool, customerId)).toBe(many + 1);
-  expect(await endPending(pool, customerId)).toBe(0);
-  const counted = await pool.query<{ state: string; error: string | null; due: number; n: number }[]>(
-    "SELECT state, error, run_at IS NOT NULL AS due, COUNT(*) AS n FROM webhook_deliveries " +
-      "GROUP BY state, error, due ORDER BY state",
-  );
-  expect(counted.map(({ state, error, due, n }) => [state, error, due, Number(n)])).toEqual([
-    ["pending", null, 1, 1],
-    ["failed", NO_WEBHOOK_URL, 0, many + 1],
-  ]);
-});
+  await pool.query(`INSERT INTO webhook_endpoints (customer_id,endpoint) VALUES ${others}`);
+  await pool.query("UPDATE webhook_endpoints SET state='paused' WHERE endpoint LIKE 'https://o%'");
+  await accepted("https://new.example.com/sms");
+  expect(await endpoints()).toContain("*");
 
-test("what is replayed while it is called stays pending, even if that call's outcome comes later", async () => {
-  for (let n = 0; n < 3; n++) await accepted(null);
-  const lease = id();
-  const [mine] = await claimEndpoints(pool, lease, { quick: 1, slow: 1 });
-  if (mine === undefined) throw new Error("its endpoint is due");
-  const [due = []] = await dueDeliveries(pool, [mine]);
-  expect(await replayOne(pool, customerId, due[1]?.eventId ?? "")).toBe(true);
-  const outcomes = due.map(({ eventId, giveUpAtMs }) => ({ eventId, giveUpAtMs, ...ACKNOWLEDGED }));
-  const worked = { succeeded: 3, failed: 0, isGone: false, isSlow: false, url: null, error: null };
-  await settleWork(pool, [{ worked: { ...mine, lease, ...worked }, outcomes }], () => 0);
-  expect(await pool.query("SELECT state, attempts FROM webhook_deliveries ORDER BY event_id")).toMatchObject([
-    { state: "delivered", attempts: 1 },
-    { state: "pending", attempts: 0 },
-    { state: "delivered", attempts: 1 },
-  ]);
+  await aged(8, "endpoint<>'*'");
+  await aged(6, `endpoint='${B}'`);
+  // What comes for an origin that stopped says that it is in use.
+  await accepted(`${C}/sms`);
+  await work();
+  expect(await purgeEndpoints(pool, 1_000)).toBe(WEBHOOK_ORIGINS_MAX + 1);
+  expect(await endpoints()).toEqual(["", "*", B, C]);
+  await accepted("https://new.example.com/sms");
+  expect(await endpoints()).toEqual(["", "*", B, C, "https://new.example.com"]);
 });
