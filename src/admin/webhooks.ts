@@ -109,7 +109,7 @@ function declareDeliveries(webhook: Command): void {
     );
   webhook
     .command("list")
-    .description("list a customer's deliveries of the last 7 days, newest first")
+    .description("list a customer's deliveries of the last 8 days, newest first")
     .requiredOption(...ofCustomer)
     .option("--state <state>", "pending, delivered or failed", oneOf("pending", "delivered", "failed"))
     .option("--limit <n>", "at most this many", wholeNumber(1, LIST_LIMIT_MAX), 50)

@@ -10,6 +10,7 @@ import { type EventType, MESSAGE_STATUS } from "../core/webhook-event.ts";
 import { readWebhook } from "../customers/webhooks.ts";
 import { type DeliveryState, typeOf } from "../ledger/webhook-deliveries.ts";
 import { type EndpointState, listEndpoints } from "../ledger/webhook-endpoints.ts";
+import { replayableFrom } from "../ledger/webhook-replay.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { isIdCursor, type Query, readParams } from "./params.ts";
 
@@ -96,7 +97,10 @@ type StoredDelivery = {
   changed_at: Date;
 };
 
-/** Of events that occurred from `from` until before `to`. @throws SluiceError validation_failed */
+/**
+ * Of events that can be replayed and occurred from `from` until before `to`.
+ * @throws SluiceError validation_failed
+ */
 export async function listDeliveries(
   { pool }: { pool: Pool },
   customerId: number,
@@ -109,6 +113,7 @@ export async function listDeliveries(
   if (from !== null && to !== null && from >= to) params.fail("from", "must be before `to`");
   params.check();
 
+  const first = await replayableFrom(pool, from);
   const rows = await pool.query<StoredDelivery[]>(
     "SELECT event_id, url, form, message_id, sequence, status, occurred_at, state, attempts, run_at, code, " +
       `error, changed_at FROM webhook_deliveries FORCE INDEX (${state === null ? "PRIMARY" : "by_state"}) ` +
@@ -116,7 +121,7 @@ export async function listDeliveries(
       "ORDER BY event_id DESC LIMIT ?",
     [
       customerId,
-      ulidBound(from ?? 0),
+      first,
       before ?? (to === null ? ID_AFTER_ALL : ulidBound(to)),
       ...(state === null ? [] : [state]),
       limit + 1,

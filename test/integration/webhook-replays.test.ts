@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { ALL_STATUSES } from "../../src/core/callback.ts";
 import { createIdFactory } from "../../src/core/id.ts";
-import { WEBHOOK_CHUNK_ROWS_MAX } from "../../src/core/webhook-limits.ts";
+import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_REPLAYABLE_MS } from "../../src/core/webhook-limits.ts";
 import {
   dueDeliveries,
   endPending,
@@ -12,8 +12,9 @@ import {
   takeEvents,
 } from "../../src/ledger/webhook-deliveries.ts";
 import { claimEndpoints } from "../../src/ledger/webhook-endpoints.ts";
-import { replayOne } from "../../src/ledger/webhook-replay.ts";
+import { replayMany, replayOne } from "../../src/ledger/webhook-replay.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { listDeliveries } from "../../src/reports/webhooks.ts";
 import { settleWork } from "../../src/webhook/settle.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
@@ -83,4 +84,36 @@ test("what is replayed while it is called stays pending, even if that call's out
     { state: "pending", attempts: 0 },
     { state: "delivered", attempts: 1 },
   ]);
+});
+
+test("events of the last 8 days are listed and replayed, and none that would be dropped before it has ended", async () => {
+  const messageId = await accepted();
+  const [old, kept] = [1, -1].map((minutes) => {
+    const occurredAtMs = Date.now() - WEBHOOK_REPLAYABLE_MS - minutes * 60_000;
+    return createIdFactory({ now: () => occurredAtMs })();
+  }) as [string, string];
+  const rows = [old, kept].map(
+    (event) => `(${customerId},'${event}','','${messageId}',1,'queued',NOW(3),'{}','failed','x',NOW(3))`,
+  );
+  await pool.query(
+    "INSERT INTO webhook_deliveries (customer_id,event_id,endpoint,message_id,sequence,status,occurred_at," +
+      `body,state,error,give_up_at) VALUES ${rows.join(",")}`,
+  );
+  const listed = async (query: Record<string, string>) =>
+    (await listDeliveries({ pool }, customerId, new Map(Object.entries(query)))).deliveries.map(
+      (one) => one.id,
+    );
+  const since = new Date(0).toISOString();
+  expect(await listed({ state: "failed" })).toEqual([kept]);
+  expect(await listed({ state: "failed", from: since })).toEqual([kept]);
+  expect(await replayOne(pool, customerId, old)).toBe(false);
+  const all = { fromMs: null, toMs: null, state: null };
+  for (const selection of [{ ...all, state: "failed" } as const, { ...all, fromMs: 0 }]) {
+    await pool.query("UPDATE webhook_deliveries SET state='failed', run_at=NULL WHERE event_id=?", [kept]);
+    expect(await replayMany(pool, customerId, selection, null)).toEqual({ replayed: 1, next: null });
+  }
+  expect(await pool.query("SELECT state FROM webhook_deliveries WHERE event_id=?", [old])).toEqual([
+    { state: "failed" },
+  ]);
+  expect(await replayOne(pool, customerId, kept)).toBe(true);
 });
