@@ -96,14 +96,12 @@ function declareDeliveries(webhook: Command): void {
     .action((options: OfCustomer & { origin?: string }) =>
       withDatabase(async (pool) => {
         const { customer, origin = null } = options;
-        const resumed = await audited(byUser(pool), async (tx) => ({
-          result: await resumeEndpoints(tx, customer, origin),
-          change: {
-            action: "webhook.resume",
-            customerId: customer,
-            ...(origin === null ? {} : { subject: origin }),
-          },
-        }));
+        const resumed = await audited(byUser(pool), async (tx) => {
+          const result = await resumeEndpoints(tx, customer, origin);
+          const subject = origin === null ? {} : { subject: origin };
+          const change = { action: "webhook.resume", customerId: customer, ...subject } as const;
+          return { result, change: result === 0 ? null : change };
+        });
         print(options, { customer_id: String(options.customer), resumed });
       }),
     );
