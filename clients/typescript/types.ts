@@ -1240,7 +1240,7 @@ export type Operations = {
   getWebhook: {
     answer: GetWebhookAnswer;
   };
-  /** The deliveries of the last 7 days, newest first. */
+  /** The deliveries of the last 8 days, newest first. */
   listDeliveries: {
     query?: { from?: string; to?: string; state?: "pending" | "delivered" | "failed"; limit?: number; cursor?: string };
     answer: ListDeliveriesAnswer;

@@ -96,20 +96,18 @@ function declareDeliveries(webhook: Command): void {
     .action((options: OfCustomer & { origin?: string }) =>
       withDatabase(async (pool) => {
         const { customer, origin = null } = options;
-        const resumed = await audited(byUser(pool), async (tx) => ({
-          result: await resumeEndpoints(tx, customer, origin),
-          change: {
-            action: "webhook.resume",
-            customerId: customer,
-            ...(origin === null ? {} : { subject: origin }),
-          },
-        }));
+        const resumed = await audited(byUser(pool), async (tx) => {
+          const result = await resumeEndpoints(tx, customer, origin);
+          const subject = origin === null ? {} : { subject: origin };
+          const change = { action: "webhook.resume", customerId: customer, ...subject } as const;
+          return { result, change: result === 0 ? null : change };
+        });
         print(options, { customer_id: String(options.customer), resumed });
       }),
     );
   webhook
     .command("list")
-    .description("list a customer's deliveries of the last 7 days, newest first")
+    .description("list a customer's deliveries of the last 8 days, newest first")
     .requiredOption(...ofCustomer)
     .option("--state <state>", "pending, delivered or failed", oneOf("pending", "delivered", "failed"))
     .option("--limit <n>", "at most this many", wholeNumber(1, LIST_LIMIT_MAX), 50)

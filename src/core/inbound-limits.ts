@@ -23,7 +23,7 @@ export const INBOUND_WAITING_PARTS_MAX = 50_000;
 export const INBOUND_REPEAT_MS = 60_000;
 /** For this long the same id of an operator is a repeat: as long as operators try again, and more. */
 export const INBOUND_ID_MS = 48 * 3_600_000;
-/** How long inbound messages are kept: as long as the events that tell them. */
+/** How long inbound messages are kept: as long as what failed of the events that tell them. */
 export const INBOUND_TTL_MS = WEBHOOK_TTL_MS;
 /** Numbers with their keywords that share one number: more than a short code is ever divided into. */
 export const NUMBER_KEYWORDS_MAX = 200;

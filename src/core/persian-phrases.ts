@@ -189,7 +189,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "No such template.": "چنین قالبی وجود ندارد.",
   "No such message.": "چنین پیامی وجود ندارد.",
   "No such file.": "چنین پرونده‌ای وجود ندارد.",
-  "No such delivery; they are kept for 7 days.": "چنین تحویلی وجود ندارد؛ تحویل‌ها 7 روز نگه‌داشته می‌شوند.",
+  "No such delivery of the last 8 days.": "در 8 روز گذشته چنین تحویلی وجود ندارد.",
   "There is no such operator.": "چنین اپراتوری وجود ندارد.",
   "Customer {} has no webhook.": "مشتری {} وب‌هوک ندارد.",
   "The body ended early.": "بدنه پیش از پایان قطع شد.",

@@ -30,8 +30,15 @@ export const WEBHOOK_PROBE_FAILURES_MIN = 5;
 /** Those intervals: the first, doubled by each further failure, up to the other. */
 export const WEBHOOK_PROBE_FIRST_MS = 1_000;
 export const WEBHOOK_PROBE_MAX_MS = 15 * 60_000;
-/** How long deliveries are kept, to be listed and replayed; their partition is dropped afterwards. */
+/** How long what failed can be replayed, and an endpoint is known for which nothing comes. */
 export const WEBHOOK_TTL_MS = 7 * 86_400_000;
+/** Events are listed and can be replayed until they are as old as this: they fail after WEBHOOK_RETRY_MS. */
+export const WEBHOOK_REPLAYABLE_MS = WEBHOOK_TTL_MS + WEBHOOK_RETRY_MS;
+/**
+ * A partition is dropped this long after the last event of its day: what is replayed at the end has all its
+ * time, and a day more for its last call, which may wait for its endpoint or for the role.
+ */
+export const WEBHOOK_KEPT_MS = WEBHOOK_REPLAYABLE_MS + WEBHOOK_RETRY_MS + 86_400_000;
 /** How long the secret before the present one still signs. */
 export const WEBHOOK_OLD_SECRET_MS = 24 * 3_600_000;
 /** Rows of webhook_events that one transaction turns into deliveries: 2,000 of them at most. */
@@ -70,4 +77,7 @@ assert(
 );
 assert(WEBHOOK_TIMEOUT_MS + 2_000 < DRAIN_MS, "calls under way end, and are settled, while draining");
 assert(CALLED_CHARS_MAX <= WEBHOOK_BODY_CHARS_MAX, "whatever is called fits the body of its delivery");
-assert(2 * WEBHOOK_RETRY_MS < WEBHOOK_TTL_MS, "a delivery that ended can be replayed before it is dropped");
+assert(
+  WEBHOOK_REPLAYABLE_MS + WEBHOOK_RETRY_MS + WEBHOOK_PROBE_MAX_MS < WEBHOOK_KEPT_MS,
+  "whatever is replayed has ended before it is dropped",
+);

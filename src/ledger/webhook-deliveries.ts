@@ -18,7 +18,9 @@ import {
   eventBody,
   eventForm,
   eventIdOf,
+  type EventType,
   eventTypeOf,
+  MESSAGE_STATUS,
   unpackWebhookEvents,
   type WebhookEvent,
 } from "../core/webhook-event.ts";
@@ -92,6 +94,10 @@ type NewDelivery = EndpointKey & { values: string };
 /** What stands in message_id for an event that is about none. Its type stands in `status`. */
 export const NO_MESSAGE = "";
 
+/** The type of a delivery's event. */
+export const typeOf = (row: { message_id: string; status: string }): EventType =>
+  row.message_id === NO_MESSAGE ? (row.status as EventType) : MESSAGE_STATUS;
+
 /** @throws RecordError */
 function deliveryOf(event: WebhookEvent): NewDelivery {
   const { customerId, url } = event;
@@ -126,8 +132,7 @@ export async function waitingEvents(
 export type Delivery = {
   eventId: string;
   url: string | null;
-  /** Otherwise it is about an endpoint or the wallet. */
-  isAboutMessage: boolean;
+  type: EventType;
   /** What is posted, or the URL that is called (core/peers/callback.ts). */
   body: string;
   /** A peer's form; null: Sluice's own. */
@@ -147,6 +152,7 @@ type DueRow = {
   event_id: string;
   url: string | null;
   message_id: string;
+  status: string;
   body: string;
   form: string | null;
   calls: string | null;
@@ -163,7 +169,7 @@ export async function dueDeliveries(
 ): Promise<Delivery[][]> {
   if (keys.length === 0) return [];
   const dueSql = ({ customerId, endpoint, limit = WEBHOOK_ENDPOINT_ROWS_MAX }: (typeof keys)[number]) =>
-    "SELECT event_id, url, message_id, body, form, calls, attempts, occurred_at, give_up_at, " +
+    "SELECT event_id, url, message_id, status, body, form, calls, attempts, occurred_at, give_up_at, " +
     "TIMESTAMPDIFF(MICROSECOND, NOW(3), give_up_at) / 1000 AS left_ms " +
     "FROM webhook_deliveries FORCE INDEX (due) " +
     `WHERE customer_id=${customerId} AND endpoint=${quote(endpoint)} AND run_at<=NOW(3) ` +
@@ -173,7 +179,7 @@ export async function dueDeliveries(
     (found[at] as DueRow[]).map((row) => ({
       eventId: row.event_id,
       url: row.url,
-      isAboutMessage: row.message_id !== NO_MESSAGE,
+      type: typeOf(row),
       body: row.body,
       form: row.form,
       calls: row.calls,

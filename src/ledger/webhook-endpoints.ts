@@ -2,7 +2,8 @@
 // endpoint. An endpoint is an origin of callback_urls, or the customer's own URL (named ''); beyond
 // WEBHOOK_ORIGINS_MAX all further origins of a customer are one. States: active → paused (nothing succeeded
 // for WEBHOOK_RETRY_MS) or gone (410 from the customer's own URL); a replay or a person makes it active
-// again. An active one is idle (run_at NULL), due, leased (a process works on it), or waits for run_at.
+// again. An active one is idle (run_at NULL), due, leased (a process works on it), or waits for run_at. What
+// is idle for WEBHOOK_TTL_MS is forgotten, except that the customer's own URL has stopped.
 // Owns which endpoint is worked on and when; leaves its deliveries to webhook-deliveries.ts, telling its
 // customer that it stopped to webhook-pauses.ts, calls to src/webhook/.
 // Invariants: run_at is set while anything is pending: whoever adds a delivery wakes its endpoint in the same
@@ -283,12 +284,13 @@ export async function forgetFailures(pool: Pick<Pool, "write">, customerId: numb
 }
 
 /**
- * Deletes endpoints that had nothing to do for as long as deliveries are kept. They are found without locks,
- * as no index leads to them.
+ * Forgets endpoints at which nothing was pending for WEBHOOK_TTL_MS, so that origins that stopped don't keep
+ * the places of others; what then comes for one is called again. That the customer's own URL has stopped is
+ * never forgotten. They are found without locks, as no index leads to them.
  */
 export async function purgeEndpoints(pool: Pick<Pool, "query" | "write">, rowsMax: number): Promise<number> {
   const idle =
-    "run_at IS NULL AND state='active' " +
+    "run_at IS NULL AND (state='active' OR endpoint<>'') " +
     `AND changed_at < NOW(3) - INTERVAL ${WEBHOOK_TTL_MS * 1_000} MICROSECOND`;
   const rows = await pool.query<{ customer_id: number; endpoint: string }[]>(
     `SELECT customer_id, endpoint FROM webhook_endpoints WHERE ${idle} LIMIT ${rowsMax}`,

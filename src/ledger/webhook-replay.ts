@@ -1,11 +1,16 @@
 // Replays: makes deliveries that have ended pending again, with all their time, and takes up their endpoints
 // again, whatever had stopped them: whoever replays says that they work.
-// Invariant: an event keeps its id and its body, so a receiver recognizes it. Bound: WEBHOOK_REPLAY_MAX a
-// call, in transactions of WEBHOOK_CHUNK_ROWS_MAX.
+// Invariants: an event keeps its id and its body, so a receiver recognizes it; none is replayed so late that
+// it is dropped before it ended. Bound: WEBHOOK_REPLAY_MAX a call, in transactions of WEBHOOK_CHUNK_ROWS_MAX.
 
 import { SluiceError } from "../core/errors.ts";
 import { ulidBound } from "../core/id.ts";
-import { WEBHOOK_CHUNK_ROWS_MAX, WEBHOOK_REPLAY_MAX, WEBHOOK_RETRY_MS } from "../core/webhook-limits.ts";
+import {
+  WEBHOOK_CHUNK_ROWS_MAX,
+  WEBHOOK_REPLAY_MAX,
+  WEBHOOK_REPLAYABLE_MS,
+  WEBHOOK_RETRY_MS,
+} from "../core/webhook-limits.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { isConnectionLost, isRetryable } from "../platform/mysql-errors.ts";
 import type { DeliveryState } from "./webhook-deliveries.ts";
@@ -21,8 +26,16 @@ type Row = { event_id: string; endpoint: string };
 /** Above every ULID. */
 const ID_AFTER_ALL = "~";
 
+/** The lowest id of events that occurred at `fromMs` or later and can still be replayed, by MySQL's clock. */
+export async function replayableFrom(pool: Pick<Pool, "query">, fromMs: number | null): Promise<string> {
+  const [row] = await pool.query<{ at: Date }[]>("SELECT NOW(3) AS at");
+  const firstMs = (row as { at: Date }).at.getTime() - WEBHOOK_REPLAYABLE_MS;
+  return ulidBound(Math.max(firstMs, fromMs ?? firstMs));
+}
+
 /** Replays one event, whatever its state. Returns false if the customer has no such event. */
-export function replayOne(pool: Pool, customerId: number, eventId: string): Promise<boolean> {
+export async function replayOne(pool: Pool, customerId: number, eventId: string): Promise<boolean> {
+  if (eventId < (await replayableFrom(pool, null))) return false;
   return pool.transaction(async (conn) => {
     const rows = await conn.query<Row[]>(
       "SELECT event_id, endpoint FROM webhook_deliveries WHERE customer_id=? AND event_id=? FOR UPDATE",
@@ -43,10 +56,11 @@ export async function replayMany(
   selection: Selection,
   after: string | null,
 ): Promise<Replayed> {
+  const from = await replayableFrom(pool, selection.fromMs);
   let replayed = 0;
   let last = after;
   while (replayed < WEBHOOK_REPLAY_MAX) {
-    const rows = await replayChunk(pool, customerId, selection, last).catch((error: unknown) => {
+    const rows = await replayChunk(pool, customerId, selection, [from, last]).catch((error: unknown) => {
       const isPassing = isConnectionLost(error) || isRetryable(error) || error instanceof SluiceError;
       if (replayed > 0 && isPassing) return null;
       throw error;
@@ -62,8 +76,8 @@ export async function replayMany(
 function replayChunk(
   pool: Pool,
   customerId: number,
-  { fromMs, toMs, state }: Selection,
-  after: string | null,
+  { toMs, state }: Selection,
+  [from, after]: [from: string, after: string | null],
 ): Promise<Row[]> {
   const index = state === null ? "PRIMARY" : "by_state";
   const states = state === null ? "state<>'pending'" : `state='${state}'`;
@@ -72,7 +86,7 @@ function replayChunk(
       `SELECT event_id, endpoint FROM webhook_deliveries FORCE INDEX (${index}) ` +
         `WHERE customer_id=? AND ${states} AND event_id>=? AND event_id<? AND event_id>? ` +
         `ORDER BY event_id LIMIT ${WEBHOOK_CHUNK_ROWS_MAX} FOR UPDATE`,
-      [customerId, ulidBound(fromMs ?? 0), toMs === null ? ID_AFTER_ALL : ulidBound(toMs), after ?? ""],
+      [customerId, from, toMs === null ? ID_AFTER_ALL : ulidBound(toMs), after ?? ""],
     );
     await makePending(conn, customerId, rows);
     return rows;

@@ -8,8 +8,9 @@ import type { Status } from "../core/message.ts";
 import { type Peer, PEERS } from "../core/peers/form.ts";
 import { type EventType, MESSAGE_STATUS } from "../core/webhook-event.ts";
 import { readWebhook } from "../customers/webhooks.ts";
-import { type DeliveryState, NO_MESSAGE } from "../ledger/webhook-deliveries.ts";
+import { type DeliveryState, typeOf } from "../ledger/webhook-deliveries.ts";
 import { type EndpointState, listEndpoints } from "../ledger/webhook-endpoints.ts";
+import { replayableFrom } from "../ledger/webhook-replay.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { isIdCursor, type Query, readParams } from "./params.ts";
 
@@ -96,7 +97,10 @@ type StoredDelivery = {
   changed_at: Date;
 };
 
-/** Of events that occurred from `from` until before `to`. @throws SluiceError validation_failed */
+/**
+ * Of events that can be replayed and occurred from `from` until before `to`.
+ * @throws SluiceError validation_failed
+ */
 export async function listDeliveries(
   { pool }: { pool: Pool },
   customerId: number,
@@ -109,6 +113,7 @@ export async function listDeliveries(
   if (from !== null && to !== null && from >= to) params.fail("from", "must be before `to`");
   params.check();
 
+  const first = await replayableFrom(pool, from);
   const rows = await pool.query<StoredDelivery[]>(
     "SELECT event_id, url, form, message_id, sequence, status, occurred_at, state, attempts, run_at, code, " +
       `error, changed_at FROM webhook_deliveries FORCE INDEX (${state === null ? "PRIMARY" : "by_state"}) ` +
@@ -116,7 +121,7 @@ export async function listDeliveries(
       "ORDER BY event_id DESC LIMIT ?",
     [
       customerId,
-      ulidBound(from ?? 0),
+      first,
       before ?? (to === null ? ID_AFTER_ALL : ulidBound(to)),
       ...(state === null ? [] : [state]),
       limit + 1,
@@ -128,13 +133,14 @@ export async function listDeliveries(
 }
 
 const deliveryOf = (row: StoredDelivery): WebhookDelivery => {
-  const isAboutMessage = row.message_id !== NO_MESSAGE;
+  const type = typeOf(row);
+  const isChange = type === MESSAGE_STATUS;
   return {
     id: row.event_id,
-    type: isAboutMessage ? MESSAGE_STATUS : (row.status as EventType),
-    message_id: isAboutMessage ? row.message_id : null,
-    status: isAboutMessage ? row.status : null,
-    sequence: isAboutMessage ? row.sequence : null,
+    type,
+    message_id: isChange ? row.message_id : null,
+    status: isChange ? row.status : null,
+    sequence: isChange ? row.sequence : null,
     occurred_at: row.occurred_at.toISOString(),
     url: row.url,
     form: PEERS.find((peer) => peer === row.form?.split(" ")[0]) ?? null,

@@ -6,7 +6,7 @@
 
 import { ulidDayPrefix } from "../core/id.ts";
 import { SUBMISSION_KEPT_MS } from "../core/schedule-limits.ts";
-import { WEBHOOK_TTL_MS } from "../core/webhook-limits.ts";
+import { WEBHOOK_KEPT_MS } from "../core/webhook-limits.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
@@ -22,7 +22,7 @@ const TABLES = {
   messages: null,
   wallet_ledger: null,
   submissions: SUBMISSION_KEPT_MS,
-  webhook_deliveries: WEBHOOK_TTL_MS,
+  webhook_deliveries: WEBHOOK_KEPT_MS,
   late_reports: SUBMISSION_KEPT_MS,
 } as const;
 // Scheduled sends reach 30 days ahead, but their rows are stored by the day of acceptance. So the days ahead

@@ -20,6 +20,8 @@ import {
   WEBHOOK_START_MS,
 } from "../core/webhook-limits.ts";
 import { withCall } from "../core/webhook-calls.ts";
+import { WALLET_LOW } from "../core/webhook-low-balance.ts";
+import { ENDPOINT_PAUSED } from "../core/webhook-pause.ts";
 import { findSigners } from "../customers/callback-signers.ts";
 import { findSigning } from "../customers/webhooks.ts";
 import { type CallOutcome, type Delivery, dueDeliveries } from "../ledger/webhook-deliveries.ts";
@@ -231,7 +233,7 @@ const codeOf = (answer: CallAnswer): number | null => (answer.kind === "answered
 
 type Ended = { result: CallResult; error: string | null };
 
-function count(worked: Worked, { result, error }: Ended, { url, form, isAboutMessage }: Delivery): void {
+function count(worked: Worked, { result, error }: Ended, { type, url, form }: Delivery): void {
   if (result === "acknowledged") {
     worked.succeeded++;
     worked.failed = 0;
@@ -239,8 +241,8 @@ function count(worked: Worked, { result, error }: Ended, { url, form, isAboutMes
     if (form === null) worked.url = url ?? worked.url;
     return;
   }
-  // A receiver that doesn't know such events may refuse them, and take all others.
-  if (!isAboutMessage) return;
+  // A receiver that only wants to hear of messages may refuse these, and take all others.
+  if (type === ENDPOINT_PAUSED || type === WALLET_LOW) return;
   // From a message's own URL, 410 is about that message.
   if (result === "gone") worked.isGone ||= url === null;
   worked.failed++;

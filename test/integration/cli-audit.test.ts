@@ -5,9 +5,11 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { loadConfig } from "../../src/platform/config.ts";
+import { createPool } from "../../src/platform/mysql.ts";
 import { testCli } from "../support/cli.ts";
 
-const { run, json, customer } = await testCli();
+const { run, json, customer, settings } = await testCli();
 
 type Entry = Record<string, unknown> & { action: string };
 const logOf = (...filter: string[]) =>
@@ -53,6 +55,25 @@ test("every change by a command is in the audit log, with who made it, and no se
   const first = JSON.parse(run(["audit", "--limit", "1", "--json"]).stdout) as { next_cursor: string };
   expect(run(["audit", "--limit", "1", "--cursor", first.next_cursor]).code).toBe(0);
   expect(run(["audit", "--action", "x"]).code).toBe(1);
+});
+
+test("endpoints that are resumed are in the audit log, and nothing if none had stopped", async () => {
+  const { customer_id: id = "" } = customer();
+  const resume = (...origin: string[]) => json("webhook", "resume", "--customer", id, ...origin);
+  const logged = () => logOf("--customer", id, "--action", "webhook.resume").map(({ subject }) => subject);
+  expect(resume()).toMatchObject({ resumed: 0 });
+  expect(logged()).toEqual([]);
+  const pool = createPool(loadConfig(settings), { connections: 1 });
+  await pool.query(
+    "INSERT INTO webhook_endpoints (customer_id,endpoint,state) VALUES (?,'','gone'),(?,?,'paused')",
+    [id, id, "https://a.example"],
+  );
+  await pool.end();
+  expect(resume("--origin", "https://b.example")).toMatchObject({ resumed: 0 });
+  expect(resume("--origin", "https://a.example")).toMatchObject({ resumed: 1 });
+  expect(resume()).toMatchObject({ resumed: 1 });
+  expect(resume()).toMatchObject({ resumed: 0 });
+  expect(logged()).toEqual([null, "https://a.example"]);
 });
 
 test("a routes file is replaced by a command only at the version it is meant for; the log has both", () => {

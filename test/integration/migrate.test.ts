@@ -112,8 +112,10 @@ describe("partitions", () => {
     expect(await ensurePartitions(pool, { nowMs: NOW_MS + DAY_MS })).toEqual({ kind: "done", created: 0 });
     expect(await ensurePartitions(pool, { nowMs: NOW_MS })).toEqual({ kind: "done", created: 0 });
     const first = async (table: string) => (await partitions(pool, table))[0]?.name;
-    // Nine days on, the first two days of deliveries are over; the others stay.
-    await ensurePartitions(pool, { nowMs: NOW_MS + 8 * DAY_MS });
+    // What was replayed 8 days after its event has its day, and another one, before it is dropped.
+    await ensurePartitions(pool, { nowMs: NOW_MS + 9 * DAY_MS });
+    expect(await first("webhook_deliveries")).toBe("p20260713");
+    await ensurePartitions(pool, { nowMs: NOW_MS + 11 * DAY_MS });
     expect(await first("webhook_deliveries")).toBe("p20260715");
     for (const table of ["submissions", "late_reports", "messages"])
       expect(await first(table)).toBe("p20260713");

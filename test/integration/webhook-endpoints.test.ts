@@ -1,25 +1,33 @@
 // Webhook endpoints on MySQL: how soon one that fails is called when something comes, who is told that one
-// takes no calls any more, and what a removed webhook leaves pending. Deliveries: webhook-events.test.ts.
+// takes no calls any more, and when it is forgotten. Deliveries: webhook-events.test.ts; what was replayed or
+// removed: webhook-replays.test.ts.
 
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { ALL_STATUSES } from "../../src/core/callback.ts";
 import { createIdFactory, ulidTimeMs } from "../../src/core/id.ts";
-import { WEBHOOK_CHUNK_ROWS_MAX } from "../../src/core/webhook-limits.ts";
+import { packWebhookEvents, type WebhookEvent } from "../../src/core/webhook-event.ts";
+import type { InboundEvent } from "../../src/core/webhook-inbound.ts";
+import { WEBHOOK_ORIGINS_MAX } from "../../src/core/webhook-limits.ts";
+import type { PauseEvent } from "../../src/core/webhook-pause.ts";
 import { removeWebhook, setWebhook } from "../../src/customers/webhooks.ts";
+import { type CallOutcome, dueDeliveries, takeEvents } from "../../src/ledger/webhook-deliveries.ts";
 import {
-  type CallOutcome,
-  dueDeliveries,
-  endPending,
-  NO_WEBHOOK_URL,
-  takeEvents,
-} from "../../src/ledger/webhook-deliveries.ts";
-import { claimEndpoints, resumeEndpoints, type Worked } from "../../src/ledger/webhook-endpoints.ts";
+  claimEndpoints,
+  purgeEndpoints,
+  resumeEndpoints,
+  type Stopped,
+  type Worked,
+} from "../../src/ledger/webhook-endpoints.ts";
 import { replayOne } from "../../src/ledger/webhook-replay.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { systemTimers } from "../../src/platform/timers.ts";
 import { listDeliveries, webhookView } from "../../src/reports/webhooks.ts";
+import type { CallAnswer } from "../../src/webhook/call.ts";
+import { createDeliverer } from "../../src/webhook/deliver.ts";
 import { settleWork } from "../../src/webhook/settle.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
+import { until } from "../support/roles.ts";
 
 const id = createIdFactory({ now: Date.now });
 const rules = { allowPrivate: false };
@@ -45,11 +53,9 @@ afterAll(async () => {
 });
 
 /** A message of which its customer is told at this URL; null: at its own. Its event is a delivery. */
-async function accepted(url: string | null, of = customerId): Promise<string> {
-  const record = laneRecord(of, { callback: { url, statuses: ALL_STATUSES } });
-  await acceptMessages(pool, [record]);
+async function accepted(url: string | null): Promise<void> {
+  await acceptMessages(pool, [laneRecord(customerId, { callback: { url, statuses: ALL_STATUSES } })]);
   await takeEvents(pool, 100);
-  return record.id;
 }
 
 const ACKNOWLEDGED = { state: "delivered", code: 204, error: null, delayMs: 0 } as const;
@@ -243,41 +249,126 @@ test("nobody is told who doesn't want it, has no other endpoint, or has no webho
   expect(await told()).toEqual([]);
 });
 
-test("all that is pending for a customer ends, however much and whenever it is due, and nothing of another's", async () => {
-  const [messageId, many] = [await accepted(null), 2 * WEBHOOK_CHUNK_ROWS_MAX];
-  await accepted(null, await insertCustomer(pool, 1_000_000));
-  const later = () =>
-    `(${customerId},'${id()}','','${messageId}',1,'queued',NOW(3),'{}',NOW(3) + INTERVAL 3 HOUR,` +
-    "NOW(3) + INTERVAL 1 DAY)";
+/** The role's work on all that is due: every call is answered so. Its endpoints that stopped by it. */
+async function deliver(answer: CallAnswer): Promise<Stopped[]> {
+  const stopped: Stopped[] = [];
+  const deliverer = createDeliverer({
+    pool,
+    caller: { call: () => Promise.resolve(answer) },
+    timers: systemTimers,
+    now: Date.now,
+    id,
+    onCall: () => undefined,
+    onStopped: (one) => void stopped.push(one),
+    onError: (error) => expect(error).toBeUndefined(),
+  });
+  expect(await deliverer.claim()).toBe(true);
+  const isSettled = async () =>
+    (await pool.query("SELECT 1 FROM webhook_endpoints WHERE lease IS NOT NULL")).length === 0;
+  await until(isSettled, "it is settled");
+  await deliverer.stop();
+  return stopped;
+}
+/** The customer is told these, at its own URL. */
+async function tell(...events: WebhookEvent[]): Promise<void> {
+  await pool.query("INSERT INTO webhook_events (payload) VALUES (?)", [packWebhookEvents(events)]);
+  await takeEvents(pool, 100);
+}
+const cameIn = (): InboundEvent => ({
+  inboundId: id(),
+  customerId,
+  url: null,
+  operator: "A",
+  operatorMessageId: null,
+  from: "+989121234567",
+  to: "3000",
+  keyword: null,
+  text: "hi",
+  isCut: false,
+  command: null,
+  parts: 1,
+  missingParts: 0,
+  occurredAtMs: Date.now(),
+});
+const DOWN: CallAnswer = { kind: "failed", reason: "the connection was refused", timedOut: false };
+const health = () =>
+  pool.query(`SELECT state, failures FROM webhook_endpoints WHERE customer_id=${customerId} AND endpoint=''`);
+
+test("a URL that gets inbound messages alone fails by them, is paused after a day, and is gone after a 410", async () => {
+  await setWebhook(pool, customerId, { url: OWN_URL }, rules);
+  await accepted(`${A}/sms`);
+  await work();
+  await tell(...Array.from({ length: 5 }, cameIn));
+  expect(await deliver(DOWN)).toEqual([]);
+  expect(await health()).toEqual([{ state: "active", failures: 5 }]);
   await pool.query(
-    "INSERT INTO webhook_deliveries (customer_id,event_id,endpoint,message_id,sequence,status,occurred_at," +
-      `body,run_at,give_up_at) VALUES ${Array.from({ length: many }, later).join(",")}`,
+    "UPDATE webhook_endpoints SET failures=30, failing_since=NOW(3) - INTERVAL 25 HOUR, run_at=NOW(3) " +
+      `WHERE customer_id=${customerId} AND endpoint=''`,
   );
-  expect(await endPending(pool, customerId)).toBe(many + 1);
-  expect(await endPending(pool, customerId)).toBe(0);
-  const counted = await pool.query<{ state: string; error: string | null; due: number; n: number }[]>(
-    "SELECT state, error, run_at IS NOT NULL AS due, COUNT(*) AS n FROM webhook_deliveries " +
-      "GROUP BY state, error, due ORDER BY state",
-  );
-  expect(counted.map(({ state, error, due, n }) => [state, error, due, Number(n)])).toEqual([
-    ["pending", null, 1, 1],
-    ["failed", NO_WEBHOOK_URL, 0, many + 1],
-  ]);
+  await tell(cameIn());
+  const [paused] = await deliver(DOWN);
+  expect(paused).toMatchObject({ customerId, endpoint: "", state: "paused", error: DOWN.reason });
+  expect(await told()).toMatchObject([{ endpoint: A, pause: { data: { origin: null, state: "paused" } } }]);
+
+  await resumeEndpoints(pool, customerId, "");
+  await tell(cameIn());
+  const [gone] = await deliver({ kind: "answered", code: 410 });
+  expect(gone).toMatchObject({ customerId, endpoint: "", state: "gone" });
 });
 
-test("what is replayed while it is called stays pending, even if that call's outcome comes later", async () => {
-  for (let n = 0; n < 3; n++) await accepted(null);
-  const lease = id();
-  const [mine] = await claimEndpoints(pool, lease, { quick: 1, slow: 1 });
-  if (mine === undefined) throw new Error("its endpoint is due");
-  const [due = []] = await dueDeliveries(pool, [mine]);
-  expect(await replayOne(pool, customerId, due[1]?.eventId ?? "")).toBe(true);
-  const outcomes = due.map(({ eventId, giveUpAtMs }) => ({ eventId, giveUpAtMs, ...ACKNOWLEDGED }));
-  const worked = { succeeded: 3, failed: 0, isGone: false, isSlow: false, url: null, error: null };
-  await settleWork(pool, [{ worked: { ...mine, lease, ...worked }, outcomes }], () => 0);
-  expect(await pool.query("SELECT state, attempts FROM webhook_deliveries ORDER BY event_id")).toMatchObject([
-    { state: "delivered", attempts: 1 },
-    { state: "pending", attempts: 0 },
-    { state: "delivered", attempts: 1 },
-  ]);
+test("what tells of endpoints or of credit alone never makes its endpoint fail", async () => {
+  await setWebhook(pool, customerId, { url: OWN_URL }, rules);
+  const pauseOf = (endpoint: string): PauseEvent => ({
+    customerId,
+    url: null,
+    endpoint,
+    endpointUrl: null,
+    state: "paused",
+    failures: 20,
+    reason: "answered 500",
+    occurredAtMs: Date.now(),
+  });
+  const low = {
+    customerId,
+    url: null,
+    balance: 5,
+    threshold: 10,
+    currency: "IRR",
+    occurredAtMs: Date.now(),
+  } as const;
+  await tell(...[A, B, C].map(pauseOf), low);
+  expect(await deliver({ kind: "answered", code: 410 })).toEqual([]);
+  expect(await health()).toEqual([{ state: "active", failures: 0 }]);
+});
+
+test("an origin that stopped is forgotten once nothing has come for it in 7 days, and leaves its place to another", async () => {
+  const endpoints = async () => {
+    const rows = await pool.query<{ endpoint: string }[]>(
+      `SELECT endpoint FROM webhook_endpoints WHERE customer_id=${customerId} ORDER BY endpoint`,
+    );
+    return rows.map(({ endpoint }) => endpoint);
+  };
+  const aged = (days: number, where: string) =>
+    pool.query(`UPDATE webhook_endpoints SET changed_at=NOW(3) - INTERVAL ${days} DAY WHERE ${where}`);
+  await setWebhook(pool, customerId, { url: OWN_URL, tellPauses: false }, rules);
+  await pause("", A, B, C);
+  await work();
+  const others = Array.from(
+    { length: WEBHOOK_ORIGINS_MAX },
+    (_, n) => `(${customerId},'https://o${n}.example')`,
+  );
+  await pool.query(`INSERT INTO webhook_endpoints (customer_id,endpoint) VALUES ${others}`);
+  await pool.query("UPDATE webhook_endpoints SET state='paused' WHERE endpoint LIKE 'https://o%'");
+  await accepted("https://new.example.com/sms");
+  expect(await endpoints()).toContain("*");
+
+  await aged(8, "endpoint<>'*'");
+  await aged(6, `endpoint='${B}'`);
+  // What comes for an origin that stopped says that it is in use.
+  await accepted(`${C}/sms`);
+  await work();
+  expect(await purgeEndpoints(pool, 1_000)).toBe(WEBHOOK_ORIGINS_MAX + 1);
+  expect(await endpoints()).toEqual(["", "*", B, C]);
+  await accepted("https://new.example.com/sms");
+  expect(await endpoints()).toEqual(["", "*", B, C, "https://new.example.com"]);
 });

@@ -60,7 +60,7 @@ export const createWebhookDeliveries = (deps: { pool: Pool }): Route =>
     about: {
       operationId: "listDeliveries",
       tag: "Webhooks",
-      summary: "The deliveries of the last 7 days, newest first",
+      summary: "The deliveries of the last 8 days, newest first",
       description:
         "`from` and `to` are about `occurred_at`. `url` is null for the customer's own URL; `form` names " +
         "the peer in whose form a door's callback is, and is null for events in Sluice's own.",

@@ -32,7 +32,7 @@ export const createWebhookReplay = (deps: ReplayDeps): Route =>
     async handle({ owner, params }) {
       const id = readUlid(params.id ?? "");
       if (id === null || !(await repeatable(replayOne(deps.replays.pool, owner.customerId, id))))
-        throw new SluiceError("not_found", { detail: "No such delivery; they are kept for 7 days." });
+        throw new SluiceError("not_found", { detail: "No such delivery of the last 8 days." });
       return { status: 200, body: { id, state: "pending" as const } };
     },
   });
