@@ -128,3 +128,13 @@ test("a link is slow while a batch of it has waited more than a second for its f
   await sleep(1_100);
   expect([...batches.slowLinks()]).toEqual(["B"]);
 });
+
+test("a link is slow at once when it has as many messages as its operators' rates allow", () => {
+  const { batches, start, room } = batchesAt(Number.POSITIVE_INFINITY, (link) => (link === "A" ? 10 : 1e9));
+  start("queued", 59, "A");
+  start("queued", 200, "B");
+  expect([...batches.slowLinks()]).toEqual([]);
+  start("queued", 1, "A");
+  expect(room("queued", "A")).toBe(0);
+  expect([...batches.slowLinks()]).toEqual(["A"]);
+});

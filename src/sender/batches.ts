@@ -27,7 +27,7 @@ export type Batches = {
   room(kind: BatchKind, link: string): number;
   /** `size`: at most how many messages it will have. Calls `settled` when all of them are. */
   start(kind: BatchKind, size: number, request: BatchRequest, settled: () => void): void;
-  /** The links that have given their operators more than these take at once: messages wait there. */
+  /** The links whose operators have more than they take at once, or all that their rates allow. */
   slowLinks(): ReadonlySet<string>;
   /** Resolves when there may be more room, or after `wake`, and in any case soon. */
   changed(): Promise<void>;
@@ -75,6 +75,14 @@ export function createBatches(deps: BatchesDeps): Batches {
   // At least one for each kind.
   const ratedMax = (link?: string) => Math.max(2, Math.ceil(fleet.perSecond(link) * RATED_WAIT_S));
 
+  /** What a link may have unsettled by the rates of its operators; infinite if one of these has none. */
+  const ratedRoom = (kind: BatchKind, link: string) => {
+    const ofLink = [...open.keys()].filter((batch) => batch.link === link);
+    const own = ofLink.filter((batch) => batch.kind === kind);
+    const limit = ratedMax(link);
+    return Math.min(limit - sizeOf(ofLink), Math.floor(limit * KINDS[kind].share) - sizeOf(own));
+  };
+
   const run = async (batch: Batch, request: BatchRequest, settled: () => void) => {
     const startedMs = monotonicMs();
     const progress: BatchProgress = {
@@ -101,18 +109,11 @@ export function createBatches(deps: BatchesDeps): Batches {
 
   return {
     room(kind, link) {
-      const { firstMax, share } = KINDS[kind];
-      const ofLink = [...open.keys()].filter((batch) => batch.link === link);
-      const own = ofLink.filter((batch) => batch.kind === kind);
+      const { firstMax } = KINDS[kind];
+      const own = [...open.keys()].filter((batch) => batch.link === link && batch.kind === kind);
       if (own.filter(({ isPartSettled }) => !isPartSettled).length >= firstMax) return 0;
       if (own.length >= SENDER_BATCHES_MAX - open.size) return 0;
-      const limit = ratedMax(link);
-      const left = Math.min(
-        ratedMax() - unsettled(),
-        limit - sizeOf(ofLink),
-        Math.floor(limit * share) - sizeOf(own),
-      );
-      return Math.max(0, Math.min(CLAIM_ROWS_MAX, left));
+      return Math.max(0, Math.min(CLAIM_ROWS_MAX, ratedMax() - unsettled(), ratedRoom(kind, link)));
     },
     start(kind, size, request, settled) {
       const { link } = request;
@@ -122,8 +123,9 @@ export function createBatches(deps: BatchesDeps): Batches {
     },
     slowLinks() {
       const nowMs = monotonicMs();
-      const isSlow = ({ submittedMs, isAnswered }: Batch) =>
-        submittedMs !== null && nowMs - submittedMs > (isAnswered ? LAST_ANSWER_MS : FIRST_ANSWER_MS);
+      const isSlow = ({ link, submittedMs, isAnswered }: Batch) =>
+        ratedRoom("queued", link) <= 0 ||
+        (submittedMs !== null && nowMs - submittedMs > (isAnswered ? LAST_ANSWER_MS : FIRST_ANSWER_MS));
       return new Set([...open.keys()].filter(isSlow).map(({ link }) => link));
     },
     changed: () =>
