@@ -134,6 +134,7 @@ export function startSender(deps: SenderDeps, { lane, instance, queue: bounds }:
     databaseUp: persist.isUp,
     async stop() {
       stopping = true;
+      deps.submitters.drain();
       batches.wake();
       await done;
       await batches.ended();
