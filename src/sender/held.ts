@@ -16,7 +16,7 @@ import type { Batches } from "./batches.ts";
 import type { Counts } from "./counts.ts";
 import type { CustomerRates } from "./customer-rates.ts";
 import type { Allowance } from "./dispatch.ts";
-import type { Fleet } from "./fleet.ts";
+import { allowedBy, type Fleet } from "./fleet.ts";
 import { createHeldTurns, type HeldTurns } from "./held-turns.ts";
 import { monotonicMs } from "./monotonic.ts";
 
@@ -102,7 +102,7 @@ function startOf(deps: HeldDeps, lane: Lane, held: HeldLink): boolean {
   const room = monotonicMs() < held.restUntilMs ? 0 : batches.room("held", link);
   if (room === 0) return false;
   const allowance = fleet.allow(link);
-  const allowed = [...allowance.values()].reduce((sum, n) => sum + n, 0);
+  const allowed = allowedBy(allowance);
   if (allowed === 0) return false;
   const next = turns.next();
   if (next === null) {

@@ -17,7 +17,7 @@ import { createBatches } from "./batches.ts";
 import { createCounts } from "./counts.ts";
 import type { CustomerRates } from "./customer-rates.ts";
 import type { Allowance } from "./dispatch.ts";
-import type { Fleet } from "./fleet.ts";
+import { allowedBy, type Fleet } from "./fleet.ts";
 import { sendHeld } from "./held.ts";
 import { startLaneReport } from "./lane-report.ts";
 import { createLaneWait } from "./lane-wait.ts";
@@ -86,7 +86,7 @@ export function startSender(deps: SenderDeps, { lane, instance, queue: bounds }:
     const room = batches.room("queued", link);
     if (room === 0) return false;
     const allowance = fleet.allow(link);
-    const allowed = [...allowance.values()].reduce((sum, n) => sum + n, 0);
+    const allowed = allowedBy(allowance);
     if (allowed === 0) return false;
     const items = queue.take(link, Math.min(room, allowed));
     // Whoever has a revoked partition now reads its records again.
