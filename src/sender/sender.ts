@@ -84,18 +84,19 @@ export function startSender(deps: SenderDeps, { lane, instance, queue: bounds }:
   /** Takes a batch of this link if one may be started; false: nothing was taken. */
   const takeOf = (link: string): boolean => {
     const room = batches.room("queued", link);
-    if (room === 0) return false;
+    if (room === null) return false;
     const allowance = fleet.allow(link);
     const allowed = allowedBy(allowance);
     if (allowed === 0) return false;
-    const items = queue.take(link, Math.min(room, allowed));
+    const items = queue.take(link, Math.min(room.messages, allowed), room.parts);
     // Whoever has a revoked partition now reads its records again.
     const taken = items.filter(({ handle }) => !offsets.isRevoked(handle));
     if (taken.length === 0) {
       fleet.report(link, NO_TALLIES);
       return items.length > 0;
     }
-    batches.start("queued", taken.length, batchOf(link, taken, allowance), () =>
+    const parts = taken.reduce((sum, { record }) => sum + record.parts, 0);
+    batches.start("queued", { messages: taken.length, parts }, batchOf(link, taken, allowance), () =>
       offsets.end(taken.map(({ handle }) => handle)),
     );
     return true;
