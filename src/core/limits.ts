@@ -273,6 +273,9 @@ export const MYSQL_ANSWER_MAX_MS = 6_000;
 /** The longest from SIGTERM to exit 0. */
 export const DRAIN_MS = 10_000;
 
+/** How long a stopping sender still begins submits: a link that isn't slow takes all that is claimed. */
+export const DRAIN_SUBMITS_MS = 1_000;
+
 /** How long one status, health or ready check may take; the launcher's `status` answers within 2 s. */
 export const HEALTH_TIMEOUT_MS = 1_000;
 
@@ -389,4 +392,7 @@ assert(
   LEASES_RETURN_MAX_MS + 3_000 < DRAIN_MS,
   "after the leases there is time to finish answers and close connections",
 );
-assert(SUBMIT_TIMEOUT_MS * 2 < DRAIN_MS, "a submit under way can be settled while draining");
+assert(
+  DRAIN_SUBMITS_MS + SUBMIT_TIMEOUT_MS * 2 + 3_000 < DRAIN_MS,
+  "a submit under way, and what is given up, can be settled while draining",
+);

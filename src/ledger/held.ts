@@ -95,6 +95,8 @@ export type HeldClaim = {
   customers: readonly number[];
   nowMs: number;
   recordsMax: number;
+  /** It ends with the record that brings them to so many parts. */
+  partsMax: number;
   /** Of one customer. */
   rowsMax: number;
 };
@@ -127,13 +129,13 @@ export function claimHeld(
       }
     }
     await conn.query("BEGIN");
-    const split: Split = { taken: [], rows: 0, ended: [], cut: null, unreadable: [] };
+    const split: Split = { taken: [], parts: 0, rows: 0, ended: [], cut: null, unreadable: [] };
     const empty: number[] = [];
     for (const customerId of request.customers) {
-      if (split.taken.length >= request.recordsMax) break;
+      if (isFull(split, request)) break;
       const rows = await lockHeld(conn, request, customerId);
       if (rows.length === 0) empty.push(customerId);
-      splitRows(split, rows, request.recordsMax);
+      splitRows(split, rows, request);
     }
     const { taken } = split;
     if (split.rows > 0) await conn.query(endSql(split));
@@ -160,26 +162,35 @@ function lockHeld(
 /** What becomes of locked rows: those that end, the one of which something is left, and the unreadable. */
 type Split = {
   taken: LaneRecord[];
+  parts: number;
   rows: number;
   ended: number[];
   cut: { id: number; rest: LaneRecord[] } | null;
   unreadable: number[];
 };
 
+type Most = Pick<HeldClaim, "recordsMax" | "partsMax">;
+const isFull = ({ taken, parts }: Split, { recordsMax, partsMax }: Most): boolean =>
+  taken.length >= recordsMax || parts >= partsMax;
+
 /** Adds these rows' records to those taken, up to `most` in all. */
-function splitRows(split: Split, rows: readonly HeldRow[], most: number): void {
+function splitRows(split: Split, rows: readonly HeldRow[], most: Most): void {
   for (const { id, payload } of rows) {
-    const room = most - split.taken.length;
-    if (room <= 0) return;
+    if (isFull(split, most)) return;
     split.rows++;
     const records = recordsIn(payload);
     if (records === null) {
       split.unreadable.push(id);
       continue;
     }
-    split.taken.push(...records.slice(0, room));
-    if (records.length <= room) split.ended.push(id);
-    else split.cut = { id, rest: records.slice(room) };
+    let count = 0;
+    for (; count < records.length && !isFull(split, most); count++) {
+      const record = records[count] as LaneRecord;
+      split.taken.push(record);
+      split.parts += record.parts;
+    }
+    if (count === records.length) split.ended.push(id);
+    else split.cut = { id, rest: records.slice(count) };
   }
 }
 

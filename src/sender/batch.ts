@@ -52,8 +52,8 @@ export type BatchRequest = {
 
 /** What becomes of a batch while it runs. */
 export type BatchProgress = {
-  /** Its messages are claimed, and are submitted now. */
-  onSubmit(): void;
+  /** Its messages are claimed, which have so many parts, and are submitted now. */
+  onSubmit(parts: number): void;
   /** Some of them were answered. */
   onAnswer(): void;
   /** Some were settled: in several parts, if one hanging call delays part of the outcomes. */
@@ -74,7 +74,7 @@ export async function runBatch(
     onPart();
     return;
   }
-  onSubmit();
+  onSubmit(claimed.reduce((sum, { parts }) => sum + parts, 0));
 
   const left = new Set(claimed.map((r) => r.id));
   let settling: Promise<void> = Promise.resolve();

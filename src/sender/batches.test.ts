@@ -15,6 +15,8 @@ function batchesAt(partsPerS: number, ofLink: (link: string) => number = () => p
     },
     metrics: createMetrics("test"),
     persist: { run: (_: string, body: (again: boolean) => unknown) => body(false), isUp: () => true },
+    submitters: { submit: () => new Promise(() => undefined) },
+    counts: {},
     id: () => "",
     now: () => 0,
     isStopping: () => false,
@@ -26,16 +28,20 @@ function batchesAt(partsPerS: number, ofLink: (link: string) => number = () => p
     claim: () => new Promise(() => undefined),
     took: () => undefined,
   });
-  const start = (kind: "queued" | "held", size: number, link = "A") =>
-    batches.start(kind, size, request(link), () => undefined);
-  const room = (kind: "queued" | "held", link = "A") => batches.room(kind, link);
+  const start = (kind: "queued" | "held", messages: number, link = "A", parts = messages) =>
+    batches.start(kind, { messages, parts }, request(link), () => undefined);
+  /** For how many messages of one part. */
+  const room = (kind: "queued" | "held", link = "A") => {
+    const { messages, parts } = batches.room(kind, link) ?? { messages: 0, parts: 0 };
+    return Math.min(messages, parts);
+  };
   /** Starts as many batches of this link as there is room for; returns how many. */
   const fill = (kind: "queued" | "held", link: string) => {
     let count = 0;
     for (; room(kind, link) > 0; count++) start(kind, room(kind, link), link);
     return count;
   };
-  return { batches, start, room, fill };
+  return { batches, request, start, room, fill };
 }
 
 test("a batch has 200 messages at most, and each kind its number of batches", () => {
@@ -60,6 +66,23 @@ test("where operators' rates make the room small, each kind leaves some of it to
   expect([room("queued"), room("held")]).toEqual([0, 20]);
   start("held", 20);
   expect([room("queued"), room("held")]).toEqual([0, 0]);
+});
+
+test("operators' rates are in parts: long messages take the room of many", () => {
+  const { batches, start, room } = batchesAt(10);
+  start("queued", 6, "A", 60);
+  expect([room("queued"), room("held")]).toEqual([0, 20]);
+  expect(batches.unsettled()).toBe(6);
+});
+
+test("once its messages are claimed, a batch takes the room of their parts only", async () => {
+  const { batches, request, room } = batchesAt(10);
+  const records = [laneRecord(1, { parts: 7 }), laneRecord(1, { parts: 2 })];
+  const claim = async () => ({ records, unpaid: [], wasStored: false, read: 2 });
+  batches.start("held", { messages: 200, parts: 40 }, { ...request("A"), claim }, () => undefined);
+  expect(room("held")).toBe(0);
+  await sleep(10);
+  expect(room("held")).toBe(31);
 });
 
 test("however small it is, each kind has room for a message", () => {
@@ -119,7 +142,12 @@ test("a link is slow while a batch of it has waited more than a second for its f
   for (const link of ["A", "B"]) {
     const claim = async () => ({ records: [laneRecord(1)], unpaid: [], wasStored: false, read: 1 });
     const none = { allowance: new Map(), took: () => undefined };
-    batches.start("queued", 1, { lane: "normal", link, claim, ...none }, () => undefined);
+    batches.start(
+      "queued",
+      { messages: 1, parts: 1 },
+      { lane: "normal", link, claim, ...none },
+      () => undefined,
+    );
   }
   await sleep(10);
   expect(answers).toHaveLength(2);
@@ -127,4 +155,14 @@ test("a link is slow while a batch of it has waited more than a second for its f
   expect([...batches.slowLinks()]).toEqual([]);
   await sleep(1_100);
   expect([...batches.slowLinks()]).toEqual(["B"]);
+});
+
+test("a link is slow at once when it has as many messages as its operators' rates allow", () => {
+  const { batches, start, room } = batchesAt(Number.POSITIVE_INFINITY, (link) => (link === "A" ? 10 : 1e9));
+  start("queued", 59, "A");
+  start("queued", 200, "B");
+  expect([...batches.slowLinks()]).toEqual([]);
+  start("queued", 1, "A");
+  expect(room("queued", "A")).toBe(0);
+  expect([...batches.slowLinks()]).toEqual(["A"]);
 });

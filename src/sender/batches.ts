@@ -13,25 +13,28 @@ import type { Fleet } from "./fleet.ts";
 import { monotonicMs } from "./monotonic.ts";
 
 type BatchKind = keyof typeof KINDS;
+/** `parts`: what operators' rates count. The last message may go beyond them. */
+export type BatchSize = { messages: number; parts: number };
 type Batch = {
   kind: BatchKind;
   link: string;
-  size: number;
+  size: BatchSize;
   /** When its messages were submitted; null: not yet. */
   submittedMs: number | null;
   isAnswered: boolean;
   isPartSettled: boolean;
 };
 export type Batches = {
-  /** How many messages another batch of this kind and link may have now; 0: none. */
-  room(kind: BatchKind, link: string): number;
-  /** `size`: at most how many messages it will have. Calls `settled` when all of them are. */
-  start(kind: BatchKind, size: number, request: BatchRequest, settled: () => void): void;
-  /** The links that have given their operators more than these take at once: messages wait there. */
+  /** How much another batch of this kind and link may have now; null: nothing. */
+  room(kind: BatchKind, link: string): BatchSize | null;
+  /** `size`: how much it may have at most. Calls `settled` when all of it is. */
+  start(kind: BatchKind, size: BatchSize, request: BatchRequest, settled: () => void): void;
+  /** The links whose operators have more than they take at once, or all that their rates allow. */
   slowLinks(): ReadonlySet<string>;
   /** Resolves when there may be more room, or after `wake`, and in any case soon. */
   changed(): Promise<void>;
   wake(): void;
+  /** In messages. */
   unsettled(): number;
   /** Resolves when none is under way. */
   ended(): Promise<void>;
@@ -52,8 +55,8 @@ const KINDS = {
   // A batch takes some 100 ms, so these send 4,000 messages a second.
   held: { firstMax: 2, share: 0.5 },
 } as const;
-// When all operators of a link have a rate, no more is claimed than they take within this time: what is
-// claimed waits for them, and would lose an attempt when its time is over.
+// When all operators of a link have a rate, no more parts are claimed than they take within this time: what
+// is claimed waits for them, and would lose an attempt when its time is over.
 const RATED_WAIT_S = 8;
 // A batch that gets its first answer later than this, or its last one later than that, has waited for room at
 // its operators: in a second they take less than what a link has there, some 1,200 messages, or a message has
@@ -68,17 +71,28 @@ export function createBatches(deps: BatchesDeps): Batches {
   const observe = metrics.histogram("sluice_sender_batch_duration_seconds", {});
   const open = new Map<Batch, Promise<void>>();
   const waiters = new Set<() => void>();
-  const unsettled = () => sizeOf([...open.keys()]);
+  const unsettled = () => [...open.keys()].reduce((sum, { size }) => sum + size.messages, 0);
   const wake = () => {
     for (const go of waiters) go();
   };
   // At least one for each kind.
   const ratedMax = (link?: string) => Math.max(2, Math.ceil(fleet.perSecond(link) * RATED_WAIT_S));
 
+  /** How many more parts a link may have by the rates of its operators; infinite if one of these has none. */
+  const ratedRoom = (kind: BatchKind, link: string) => {
+    const ofLink = [...open.keys()].filter((batch) => batch.link === link);
+    const own = ofLink.filter((batch) => batch.kind === kind);
+    const limit = ratedMax(link);
+    return Math.min(limit - partsOf(ofLink), Math.floor(limit * KINDS[kind].share) - partsOf(own));
+  };
+
   const run = async (batch: Batch, request: BatchRequest, settled: () => void) => {
     const startedMs = monotonicMs();
     const progress: BatchProgress = {
-      onSubmit: () => void (batch.submittedMs = monotonicMs()),
+      onSubmit(parts) {
+        batch.submittedMs = monotonicMs();
+        batch.size.parts = parts;
+      },
       onAnswer: () => void (batch.isAnswered = true),
       onPart() {
         batch.isPartSettled = true;
@@ -101,29 +115,24 @@ export function createBatches(deps: BatchesDeps): Batches {
 
   return {
     room(kind, link) {
-      const { firstMax, share } = KINDS[kind];
-      const ofLink = [...open.keys()].filter((batch) => batch.link === link);
-      const own = ofLink.filter((batch) => batch.kind === kind);
-      if (own.filter(({ isPartSettled }) => !isPartSettled).length >= firstMax) return 0;
-      if (own.length >= SENDER_BATCHES_MAX - open.size) return 0;
-      const limit = ratedMax(link);
-      const left = Math.min(
-        ratedMax() - unsettled(),
-        limit - sizeOf(ofLink),
-        Math.floor(limit * share) - sizeOf(own),
-      );
-      return Math.max(0, Math.min(CLAIM_ROWS_MAX, left));
+      const { firstMax } = KINDS[kind];
+      const own = [...open.keys()].filter((batch) => batch.link === link && batch.kind === kind);
+      if (own.filter(({ isPartSettled }) => !isPartSettled).length >= firstMax) return null;
+      if (own.length >= SENDER_BATCHES_MAX - open.size) return null;
+      const parts = Math.min(ratedMax() - partsOf([...open.keys()]), ratedRoom(kind, link));
+      return parts <= 0 ? null : { messages: CLAIM_ROWS_MAX, parts };
     },
     start(kind, size, request, settled) {
       const { link } = request;
       const begun = { submittedMs: null, isAnswered: false, isPartSettled: false };
-      const batch: Batch = { kind, link, size, ...begun };
+      const batch: Batch = { kind, link, size: { ...size }, ...begun };
       open.set(batch, run(batch, request, settled));
     },
     slowLinks() {
       const nowMs = monotonicMs();
-      const isSlow = ({ submittedMs, isAnswered }: Batch) =>
-        submittedMs !== null && nowMs - submittedMs > (isAnswered ? LAST_ANSWER_MS : FIRST_ANSWER_MS);
+      const isSlow = ({ link, submittedMs, isAnswered }: Batch) =>
+        ratedRoom("queued", link) <= 0 ||
+        (submittedMs !== null && nowMs - submittedMs > (isAnswered ? LAST_ANSWER_MS : FIRST_ANSWER_MS));
       return new Set([...open.keys()].filter(isSlow).map(({ link }) => link));
     },
     changed: () =>
@@ -144,4 +153,4 @@ export function createBatches(deps: BatchesDeps): Batches {
   };
 }
 
-const sizeOf = (batches: readonly Batch[]): number => batches.reduce((sum, { size }) => sum + size, 0);
+const partsOf = (batches: readonly Batch[]): number => batches.reduce((sum, { size }) => sum + size.parts, 0);

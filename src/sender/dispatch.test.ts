@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { LaneRecord } from "../core/lane-record.ts";
-import { SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
+import { DRAIN_SUBMITS_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { Answer } from "../operators/connectors/connector.ts";
 import { createRouter } from "../operators/route.ts";
 import type { OperatorTerms } from "../operators/terms.ts";
@@ -229,6 +229,24 @@ test("nothing is submitted after the deadline", async () => {
     permanent: false,
     reason: "not submitted in time",
   });
+});
+
+test("of a sender that stops, what has room soon is submitted, what waits is refused for now, and answers count", async () => {
+  const { run, outcomes, submitted, held, clock, dispatch } = dispatchTo(["hold"], { window: 2 });
+  const done = run(5, {}, { deadlineMs: FAR_MS });
+  dispatch.drain();
+  clock.ms += DRAIN_SUBMITS_MS;
+  held.shift()?.();
+  expect(submitted).toEqual(["A0", "A1", "A2"]);
+  clock.ms++;
+  await sleep(1_000); // no answer comes, only the sweep
+  const stopped = { kind: "refused", permanent: false, reason: "the sender stops" } as const;
+  expect([outcomes.size, outcomes.get(3), outcomes.get(4)]).toEqual([3, stopped, stopped]);
+  for (const answer of held) answer();
+  await done;
+  expect(outcomes.get(2)).toMatchObject({ kind: "accepted", operator: "A" });
+  await run(1, {}, { deadlineMs: FAR_MS }); // it was being claimed meanwhile
+  expect([outcomes.get(0), submitted]).toEqual([stopped, ["A0", "A1", "A2"]]);
 });
 
 test("an allowance of one is one submit, and with none a message is refused for now", async () => {

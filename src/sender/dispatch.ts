@@ -9,7 +9,12 @@
 // exactly one outcome. Bound: the windows, and the batches the sender lets in.
 
 import type { Refusal } from "../core/event-record.ts";
-import { LATE_ANSWER_MAX_MS, SUBMIT_OPERATORS_MAX, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
+import {
+  DRAIN_SUBMITS_MS,
+  LATE_ANSWER_MAX_MS,
+  SUBMIT_OPERATORS_MAX,
+  SUBMIT_TIMEOUT_MS,
+} from "../core/limits.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { validUntilOf } from "../core/retries.ts";
 import type { Answer, Connector } from "../operators/connectors/connector.ts";
@@ -54,6 +59,8 @@ export type Dispatch = {
   submit(batch: SubmitBatch, done: (index: number, outcome: Outcome) => void): Promise<Tallies>;
   /** From now on these are the operators. Messages that wait are routed anew; those under way go on. */
   use(lines: readonly Line[], router: Router): void;
+  /** The sender stops: after DRAIN_SUBMITS_MS no submit starts, and what waits is refused for now. */
+  drain(): void;
 };
 
 export const createLine = (
@@ -99,6 +106,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   const lines = new Map<string, Line>();
   const lineOf = ({ operator }: Candidate): Line => lines.get(operator) as Line;
   let router: Router = { find: () => null };
+  let drainedAtMs = Number.POSITIVE_INFINITY;
 
   const start = (job: Job): "started" | "waits" | "ended" => {
     const { batch, message } = job;
@@ -127,6 +135,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       waitMs = Math.min(waitMs, ownMs);
     }
     if (!isAnyLeft) return giveUp(job, job.tries === 0 ? "no operator available" : job.reason);
+    if (nowMs > drainedAtMs) return giveUp(job, "the sender stops");
     const drawn = candidates.some(({ split }) => split) ? drawnOf(job, nowMs) : null;
     if (drawn !== null && drawn.free <= 0) waitMs = Math.min(waitMs, job.patientUntilMs - nowMs);
     const next = drawn === null ? route(candidates, deps.random) : drawn.free > 0 ? drawn : null;
@@ -220,7 +229,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     customerOf: ({ message }) => message.customerId,
     partsOf: ({ message }) => message.parts,
     isOver: ({ batch, message }) =>
-      deps.monotonicMs() > batch.deadlineMs ||
+      deps.monotonicMs() > Math.min(batch.deadlineMs, drainedAtMs) ||
       deps.wallMs() >= validUntilOf(message) ||
       isPastPromise(message),
     monotonicMs: deps.monotonicMs,
@@ -233,6 +242,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       router = nextRouter;
       for (const job of waiting.takeAll()) if (start(job) === "waits") waiting.add(job);
     },
+    drain: () => void (drainedAtMs = deps.monotonicMs() + DRAIN_SUBMITS_MS),
     submit: ({ messages, allowance, deadlineMs }, done) =>
       new Promise((resolve) => {
         const batch: Batch = { deadlineMs, allowance: new Map(allowance), tallies: new Map() };

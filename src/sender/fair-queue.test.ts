@@ -50,6 +50,17 @@ test("long messages count by their parts, and what a turn leaves over is kept fo
   expect(take(25)).toBe(`l${"s".repeat(10)}l${"s".repeat(10)}lls`);
 });
 
+test("a batch of so many parts ends with the message that brings it there, and the next one goes on", () => {
+  const { queue, add, take } = queueOf();
+  add("l", 4, 7);
+  add("s", 40);
+  const parts = queue.take(100, 18).map(([, of]) => of);
+  expect(parts).toEqual([7, ...Array<number>(10).fill(1), 7]);
+  expect(queue.take(100, 1)).toEqual([["s", 1]]);
+  expect(take(2)).toBe("ss");
+  expect(queue.take(3, 100)).toHaveLength(3);
+});
+
 test("one that has been away does not catch up on the turns it missed", () => {
   const { add, take } = queueOf();
   add("a", 1);

@@ -25,8 +25,11 @@ export type FairQueue<T> = {
    * more it may take now, if that is less than its own bound.
    */
   add(item: T, room?: number): boolean;
-  /** The next items in fair order; fewer than `max` if there are no more, or none that its rate allows. */
-  take(max: number): T[];
+  /**
+   * The next items in fair order; fewer than `max` if there are no more, or none that its rate allows, or if
+   * they have `partsMax` parts. The last one may go beyond these.
+   */
+  take(max: number, partsMax?: number): T[];
   /** Undoes the latest take(1). */
   giveBack(item: T): void;
   /** Takes out all items for which `isOut` holds. */
@@ -46,6 +49,7 @@ const ROOM_FACTOR = 4;
 /** or this many: most never have more, and to hold single records would cost more than it gives. */
 const FEW = 5 * QUANTUM_PARTS;
 
+type Taken<T> = { items: T[]; parts: number };
 type Share<T> = { customerId: number; items: T[]; deficit: number; isOn: boolean };
 
 export function createFairQueue<T>(options: FairQueueOptions<T>): FairQueue<T> {
@@ -63,20 +67,25 @@ export function createFairQueue<T>(options: FairQueueOptions<T>): FairQueue<T> {
     else turns.push(share);
     return share;
   };
-  /** What is left of its turn, up to `most` items. */
-  const takeTurn = (share: Share<T>, out: T[], most: number): "ended" | "throttled" | "stopped" => {
+  /** What is left of its turn. */
+  const takeTurn = (
+    share: Share<T>,
+    out: Taken<T>,
+    isFull: () => boolean,
+  ): "ended" | "throttled" | "stopped" => {
     if (!share.isOn) share.deficit += QUANTUM_PARTS;
     share.isOn = true;
     for (;;) {
       const item = share.items[0];
       if (item === undefined || weightOf(item) > share.deficit) return "ended";
-      if (out.length >= most) return "stopped";
+      if (isFull()) return "stopped";
       if (rates !== undefined && rates.waitMs(share.customerId) > 0) return "throttled";
       share.items.shift();
       share.deficit -= weightOf(item);
       rates?.take(share.customerId, partsOf(item));
       size--;
-      out.push(item);
+      out.items.push(item);
+      out.parts += partsOf(item);
     }
   };
 
@@ -90,12 +99,13 @@ export function createFairQueue<T>(options: FairQueueOptions<T>): FairQueue<T> {
       size++;
       return true;
     },
-    take(max) {
-      const out: T[] = [];
+    take(max, partsMax = Number.POSITIVE_INFINITY) {
+      const out: Taken<T> = { items: [], parts: 0 };
+      const isFull = () => out.items.length >= max || out.parts >= partsMax;
       // Ends when everyone in turn is over its rate.
-      for (let throttled = 0; out.length < max && throttled < turns.length; ) {
+      for (let throttled = 0; !isFull() && throttled < turns.length; ) {
         const share = turns[0] as Share<T>;
-        const how = takeTurn(share, out, max);
+        const how = takeTurn(share, out, isFull);
         if (how === "stopped") break;
         throttled = how === "throttled" ? throttled + 1 : 0;
         turns.shift();
@@ -104,7 +114,7 @@ export function createFairQueue<T>(options: FairQueueOptions<T>): FairQueue<T> {
         if (share.items.length > 0) turns.push(share);
         else shares.delete(share.customerId);
       }
-      return out;
+      return out.items;
     },
     giveBack(item) {
       const customerId = customerOf(item);

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { BAD_MAX } from "./breaker.ts";
-import { createFleet } from "./fleet.ts";
+import { allowedBy, createFleet } from "./fleet.ts";
 
 const lost = (name: string) => new Map([[name, { good: 0, bad: BAD_MAX }]]);
 
@@ -75,4 +75,17 @@ test("what all, or those of a link, take in a second is known only if each of th
   fleet.use([{ name: "A", rate: 5 }, { name: "B" }]);
   expect(fleet.perSecond()).toBe(Number.POSITIVE_INFINITY);
   expect([fleet.perSecond("A"), fleet.perSecond("A B")]).toEqual([5, Number.POSITIVE_INFINITY]);
+});
+
+test("a batch may have as many messages as its operators are allowed submits, and any number if there is no operator", () => {
+  const fleet = createFleet(() => 0);
+  fleet.use([]);
+  expect(allowedBy(fleet.allow("A"))).toBe(Number.POSITIVE_INFINITY);
+  expect([fleet.perSecond(), fleet.perSecond("A")]).toEqual([
+    Number.POSITIVE_INFINITY,
+    Number.POSITIVE_INFINITY,
+  ]);
+  fleet.use([{ name: "A" }]);
+  fleet.report("A", lost("A"));
+  expect(allowedBy(fleet.allow("A"))).toBe(0);
 });

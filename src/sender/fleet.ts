@@ -20,11 +20,23 @@ export type Fleet = {
   report(link: string, tallies: Tallies): void;
   /** Whether its breaker is not closed. */
   isAvoided(name: string): boolean;
-  /** Parts that all operators, or those of a link, together take in a second; infinite if one has no rate. */
+  /**
+   * Parts that all operators, or those of a link, together take in a second; infinite if one has no rate, or
+   * if there is none: then their messages end at once.
+   */
   perSecond(link?: string): number;
 };
 
 const NOT_ASKED: Tally = { good: 0, bad: 0 };
+
+/**
+ * How many messages a batch of this allowance may have. In a lane that no operator takes, as many as there
+ * are: they end when they are submitted, as those to a number that none takes do.
+ */
+export const allowedBy = (allowance: Allowance): number =>
+  allowance.size === 0
+    ? Number.POSITIVE_INFINITY
+    : [...allowance.values()].reduce((sum, submits) => sum + submits, 0);
 
 export function createFleet(monotonicMs: () => number): Fleet {
   let members = new Map<string, Member>();
@@ -62,6 +74,7 @@ export function createFleet(monotonicMs: () => number): Fleet {
     },
     isAvoided: (name) => members.get(name)?.breaker.state() !== "closed",
     perSecond(link) {
+      if (members.size === 0) return Number.POSITIVE_INFINITY;
       const names = link === undefined ? [...members.keys()] : operatorsOf(link);
       return names.reduce((sum, name) => sum + (members.get(name)?.rate ?? 0), 0);
     },

@@ -5,6 +5,8 @@ import { type HeldDeps, sendHeld } from "./held.ts";
 
 const log = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, fatal() {} } as never;
 
+const ROOM = { messages: 200, parts: Number.POSITIVE_INFINITY };
+
 /** Looks at a table in which these customers have held rows, `looks` times, while no batch has room. */
 async function looksAt(customers: readonly number[], looks: number): Promise<number[]> {
   const begins: number[] = [];
@@ -17,7 +19,7 @@ async function looksAt(customers: readonly number[], looks: number): Promise<num
   const deps: HeldDeps = {
     pool: { query } as never,
     fleet: { allow: () => new Map(), report: () => undefined },
-    batches: { room: () => 0, start: () => undefined, changed: () => sleep(5) },
+    batches: { room: () => null, start: () => undefined, changed: () => sleep(5) },
     rates: undefined,
     counts: {} as never,
     log,
@@ -47,7 +49,7 @@ test("nothing is claimed while no operator may be asked", async () => {
       // What was not allowed is not given back: another batch may have the probe under way.
       report: () => void reports++,
     },
-    batches: { room: () => 200, start: () => void claims++, changed: () => sleep(5) },
+    batches: { room: () => ROOM, start: () => void claims++, changed: () => sleep(5) },
     rates: undefined,
     counts: {} as never,
     log,
@@ -69,7 +71,7 @@ test("while a link has no room, the held rows of the others are claimed, each li
     pool: { query: async () => customers } as never,
     fleet: { allow: () => new Map([["A", Number.POSITIVE_INFINITY]]), report: () => undefined },
     batches: {
-      room: (_, link) => (link === "A" || started.filter((one) => one === link).length >= 2 ? 0 : 200),
+      room: (_, link) => (link === "A" || started.filter((one) => one === link).length >= 2 ? null : ROOM),
       start: (_, _size, { link }) => void started.push(link),
       changed: () => sleep(5),
     },

@@ -4,7 +4,7 @@
 // operators, while those of the others are sent. Leaves whose turn it is within a link to held-turns.ts.
 // Bound: that of batches.ts; one look at the table each LOOK_MS.
 
-import { CLAIM_ROWS_MAX } from "../core/limits.ts";
+import { CLAIM_ROWS_MAX, TEXT_PARTS_MAX } from "../core/limits.ts";
 import type { Lane } from "../core/message.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { claimHeld, HELD_CUSTOMERS_MAX, type HeldCustomer, heldCustomers } from "../ledger/held.ts";
@@ -12,11 +12,11 @@ import type { Log } from "../platform/log.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { sleep } from "../platform/retry.ts";
 import { type BatchRequest, NO_TALLIES } from "./batch.ts";
-import type { Batches } from "./batches.ts";
+import type { Batches, BatchSize } from "./batches.ts";
 import type { Counts } from "./counts.ts";
 import type { CustomerRates } from "./customer-rates.ts";
 import type { Allowance } from "./dispatch.ts";
-import type { Fleet } from "./fleet.ts";
+import { allowedBy, type Fleet } from "./fleet.ts";
 import { createHeldTurns, type HeldTurns } from "./held-turns.ts";
 import { monotonicMs } from "./monotonic.ts";
 
@@ -99,17 +99,18 @@ const heldLink = (link: string, rates: CustomerRates | undefined): HeldLink => (
 function startOf(deps: HeldDeps, lane: Lane, held: HeldLink): boolean {
   const { fleet, batches } = deps;
   const { link, turns } = held;
-  const room = monotonicMs() < held.restUntilMs ? 0 : batches.room("held", link);
-  if (room === 0) return false;
+  const room = monotonicMs() < held.restUntilMs ? null : batches.room("held", link);
+  if (room === null) return false;
   const allowance = fleet.allow(link);
-  const allowed = [...allowance.values()].reduce((sum, n) => sum + n, 0);
+  const allowed = allowedBy(allowance);
   if (allowed === 0) return false;
   const next = turns.next();
   if (next === null) {
     fleet.report(link, NO_TALLIES);
     return false;
   }
-  const most = Math.min(room, allowed);
+  const messages = Math.min(room.messages, allowed);
+  const most = { messages, parts: Math.min(room.parts, messages * TEXT_PARTS_MAX) };
   const customers = [...new Set([next, ...turns.after(CUSTOMERS_MAX)])];
   batches.start("held", most, batchOf(deps, { lane, held, customers, most, allowance }), nothing);
   return true;
@@ -122,13 +123,13 @@ type HeldBatch = {
   lane: Lane;
   held: HeldLink;
   customers: readonly number[];
-  most: number;
+  most: BatchSize;
   allowance: Allowance;
 };
 
 function batchOf(
   { pool, counts }: HeldDeps,
-  { lane, held, customers, most: recordsMax, allowance }: HeldBatch,
+  { lane, held, customers, most, allowance }: HeldBatch,
 ): BatchRequest {
   const { link, turns } = held;
   const seen = new Map<string, LaneRecord>();
@@ -137,10 +138,11 @@ function batchOf(
     link,
     allowance,
     async claim({ claimId, nowMs, again }) {
-      const request = { claimId, lane, link, customers, nowMs, recordsMax, rowsMax: held.rowsMax };
+      const bounds = { recordsMax: most.messages, partsMax: most.parts, rowsMax: held.rowsMax };
+      const request = { claimId, lane, link, customers, nowMs, ...bounds };
       const claimed = await claimHeld(pool, request, seen, again);
       counts.unheld_total += claimed.read;
-      if (claimed.read < recordsMax / 2) held.restUntilMs = monotonicMs() + SHORT_WAIT_MS;
+      if (claimed.read < most.messages / 2) held.restUntilMs = monotonicMs() + SHORT_WAIT_MS;
       if (claimed.rows > 0) held.rowsMax = rowsFor(claimed.read / claimed.rows);
       claimed.empty.forEach(turns.ended);
       for (const [customerId, of] of Map.groupBy(claimed.records, (record) => record.customerId))

@@ -17,7 +17,7 @@ export type LinkQueue<T> = {
   /** The links of what waits. */
   links(): string[];
   /** The next items of this link, as those of a fair queue. */
-  take(link: string, max: number): T[];
+  take(link: string, max: number, partsMax?: number): T[];
   /** The first item of each customer and link. */
   heads(): T[];
   size(): number;
@@ -50,10 +50,10 @@ export function createLinkQueue<T>(options: LinkQueueOptions<T>): LinkQueue<T> {
       return Math.max(0, roomFor(most));
     },
     links: () => [...queues.keys()],
-    take(link, max) {
+    take(link, max, partsMax) {
       const queue = queues.get(link);
       if (queue === undefined) return [];
-      const items = queue.take(max);
+      const items = queue.take(max, partsMax);
       size -= items.length;
       if (queue.size() === 0) queues.delete(link);
       return items;

@@ -17,7 +17,7 @@ import { createBatches } from "./batches.ts";
 import { createCounts } from "./counts.ts";
 import type { CustomerRates } from "./customer-rates.ts";
 import type { Allowance } from "./dispatch.ts";
-import type { Fleet } from "./fleet.ts";
+import { allowedBy, type Fleet } from "./fleet.ts";
 import { sendHeld } from "./held.ts";
 import { startLaneReport } from "./lane-report.ts";
 import { createLaneWait } from "./lane-wait.ts";
@@ -84,18 +84,19 @@ export function startSender(deps: SenderDeps, { lane, instance, queue: bounds }:
   /** Takes a batch of this link if one may be started; false: nothing was taken. */
   const takeOf = (link: string): boolean => {
     const room = batches.room("queued", link);
-    if (room === 0) return false;
+    if (room === null) return false;
     const allowance = fleet.allow(link);
-    const allowed = [...allowance.values()].reduce((sum, n) => sum + n, 0);
+    const allowed = allowedBy(allowance);
     if (allowed === 0) return false;
-    const items = queue.take(link, Math.min(room, allowed));
+    const items = queue.take(link, Math.min(room.messages, allowed), room.parts);
     // Whoever has a revoked partition now reads its records again.
     const taken = items.filter(({ handle }) => !offsets.isRevoked(handle));
     if (taken.length === 0) {
       fleet.report(link, NO_TALLIES);
       return items.length > 0;
     }
-    batches.start("queued", taken.length, batchOf(link, taken, allowance), () =>
+    const parts = taken.reduce((sum, { record }) => sum + record.parts, 0);
+    batches.start("queued", { messages: taken.length, parts }, batchOf(link, taken, allowance), () =>
       offsets.end(taken.map(({ handle }) => handle)),
     );
     return true;
@@ -134,6 +135,7 @@ export function startSender(deps: SenderDeps, { lane, instance, queue: bounds }:
     databaseUp: persist.isUp,
     async stop() {
       stopping = true;
+      deps.submitters.drain();
       batches.wake();
       await done;
       await batches.ended();

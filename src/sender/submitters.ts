@@ -30,6 +30,8 @@ export type Submitters = {
   onReport(take: (report: Report) => void): void;
   /** Asks an operator about a message; what it says is stored like its reports. */
   lookUp: LookUpAt;
+  /** The sender stops: soon no submit starts any more (dispatch.ts). */
+  drain(): void;
   close(): Promise<void>;
 };
 
@@ -72,9 +74,14 @@ export function createSubmitters(
     recordTiming: false,
   });
   const workers: WorkerLine[] = [];
+  let isDraining = false;
   pool.on("message", (message: FromWorker) => {
     if (message.kind === "note") onNote(message.note);
-    if (message.kind === "port") workers.push(serveWorkerPort(message.port, storeReport));
+    if (message.kind !== "port") return;
+    const worker = serveWorkerPort(message.port, storeReport);
+    workers.push(worker);
+    // It was still starting when the sender was stopped.
+    if (isDraining) worker.drain();
   });
   const submitters: Submitters = {
     async submit(batch, onOutcomes) {
@@ -117,6 +124,10 @@ export function createSubmitters(
     },
     // Every worker has connections of its own to all operators; the last one is alive.
     lookUp: (operator, asked) => workers.at(-1)?.lookUp(operator, asked),
+    drain() {
+      isDraining = true;
+      for (const worker of workers) worker.drain();
+    },
     async close() {
       await Promise.all(workers.map((worker) => worker.close()));
       await pool.destroy();

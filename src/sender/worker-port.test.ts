@@ -14,8 +14,9 @@ function start(store: StoreReport | null, close: () => Promise<unknown> = () => 
   ends.push(() => port1.close());
   const asked = Promise.withResolvers<unknown>();
   const lookUp = (...what: unknown[]) => asked.resolve(what);
-  const deliver = createWorkerPort(port1, { close, lookUp });
-  return { deliver, asked: asked.promise, ...serveWorkerPort(port2, store) };
+  const drained = Promise.withResolvers<void>();
+  const deliver = createWorkerPort(port1, { close, lookUp, drain: drained.resolve });
+  return { deliver, asked: asked.promise, drained: drained.promise, ...serveWorkerPort(port2, store) };
 }
 const pdu = (n: number) => Uint8Array.of(0, 0, 0, 16, n);
 
@@ -47,6 +48,12 @@ test("a look-up reaches the worker with its operator and what is asked", async (
   const what = { operatorMessageIds: ["a", "b"], phone: "+989121234567", from: null };
   lookUp("A", what);
   expect(await asked).toEqual(["A", what]);
+});
+
+test("a worker is told when the sender stops", async () => {
+  const { drain, drained } = start(null);
+  drain();
+  await drained;
 });
 
 test("closing waits for the worker's connections, but not for ever", async () => {

@@ -1,6 +1,6 @@
 // The line between a worker and the main thread beside its tasks: brings what operators deliver on their
-// connections to the main thread, which stores it, and asks the worker to look up a message or to close its
-// connections. Leaves storing to the sender, acknowledging and asking to the connectors.
+// connections to the main thread, which stores it, and asks the worker to look up a message, to drain, or to
+// close its connections. Leaves storing to the sender, acknowledging and asking to the connectors.
 // Invariant: each delivery has one answer: false if nothing stores it, or storing fails.
 // Bound: the connectors' own limits on deliveries without an answer; CLOSE_MAX_MS to close.
 
@@ -18,12 +18,13 @@ type FromWorker =
 type ToWorker =
   | { kind: "answer"; id: number; isStored: boolean }
   | { kind: "look-up"; operator: string; asked: Asked }
+  | { kind: "drain" }
   | { kind: "close" };
 /** Asks one of the worker's operators; nobody if it doesn't have that one. */
 export type LookUpAt = (operator: string, asked: Asked) => void;
-type Worker = { close(): Promise<unknown>; lookUp: LookUpAt };
+type Worker = { close(): Promise<unknown>; drain(): void; lookUp: LookUpAt };
 /** A worker, as the main thread has it. */
-export type WorkerLine = { close(): Promise<void>; lookUp: LookUpAt };
+export type WorkerLine = { close(): Promise<void>; drain(): void; lookUp: LookUpAt };
 
 /** Longer than connections take to say goodbye to their operators. */
 const CLOSE_MAX_MS = 3_000;
@@ -36,6 +37,7 @@ export function createWorkerPort(port: MessagePort, worker: Worker): StoreReport
   const closed = () => post({ kind: "closed" });
   port.on("message", (message: ToWorker) => {
     if (message.kind === "close") return void worker.close().then(closed, closed);
+    if (message.kind === "drain") return worker.drain();
     if (message.kind === "look-up") return worker.lookUp(message.operator, message.asked);
     waiting.get(message.id)?.(message.isStored);
     waiting.delete(message.id);
@@ -59,6 +61,7 @@ export function serveWorkerPort(port: MessagePort, store: StoreReport | null): W
   });
   port.unref();
   return {
+    drain: () => post({ kind: "drain" }),
     lookUp: (operator, asked) => post({ kind: "look-up", operator, asked }),
     close() {
       post({ kind: "close" });

@@ -52,6 +52,7 @@ const toParent = (message: FromWorker, transfer: MessagePort[] = []) =>
 const { port1, port2 } = new MessageChannel();
 const store = createWorkerPort(port1, {
   close: () => lines.close(),
+  drain: () => dispatch.drain(),
   lookUp: (operator, asked) => connectors.get(operator)?.lookUp?.(asked),
 });
 toParent({ kind: "port", port: port2 }, [port2]);

@@ -141,9 +141,9 @@ test("held rows are reserved by their claim, too", async () => {
   const claimId = id();
   const request = { claimId, lane: "normal", link: "A", customers: [customerId], nowMs: Date.now() } as const;
   const seen = new Map<string, LaneRecord>();
-  const first = await claimHeld(pool, { ...request, recordsMax: 10, rowsMax: 8 }, seen);
+  const first = await claimHeld(pool, { ...request, recordsMax: 10, partsMax: 100, rowsMax: 8 }, seen);
   expect([first.records.length, first.unpaid.length, first.read]).toEqual([1, 1, 2]);
-  const again = await claimHeld(pool, { ...request, recordsMax: 10, rowsMax: 8 }, seen, true);
+  const again = await claimHeld(pool, { ...request, recordsMax: 10, partsMax: 100, rowsMax: 8 }, seen, true);
   expect(again.records).toEqual(first.records);
   expect(await entriesOf(customerId)).toEqual(["grant 500", "reserve 500"]);
   await settle(claimId, first.records, taken);

@@ -9,6 +9,7 @@ import type { Lane } from "../../src/core/message.ts";
 import { claimMessages } from "../../src/ledger/claim.ts";
 import {
   claimHeld,
+  type HeldClaim,
   hasHeldRows,
   heldAges,
   heldCustomers,
@@ -45,10 +46,11 @@ async function held(count: number, rowSize: number): Promise<LaneRecord[]> {
 const OF_B = "+989351234567";
 const hold = (records: readonly LaneRecord[], lane: Lane = "normal") =>
   holdRecords(pool, lane, records, ({ phone }) => (phone === OF_B ? "B" : "A"));
-type Asked = { claimId?: string; rowsMax?: number; customers?: number[]; link?: string };
-const claim = (recordsMax: number, asked: Asked = {}) => {
-  const { claimId = id(), rowsMax = 8, customers = [customerId], link = "A" } = asked;
-  return { claimId, lane: "normal" as const, link, customers, nowMs: Date.now(), recordsMax, rowsMax };
+type Asked = Partial<Pick<HeldClaim, "claimId" | "partsMax" | "rowsMax" | "customers" | "link">>;
+const claim = (recordsMax: number, asked: Asked = {}): HeldClaim => {
+  const bounds = { recordsMax, partsMax: Number.POSITIVE_INFINITY, rowsMax: 8 };
+  const of = { lane: "normal" as const, link: "A", customers: [customerId] };
+  return { claimId: id(), nowMs: Date.now(), ...of, ...bounds, ...asked };
 };
 const idsOf = (records: readonly LaneRecord[]) => records.map((record) => record.id);
 const left = async (): Promise<string[]> => {
@@ -79,6 +81,20 @@ test("a claim takes the oldest records first; of a row that it needs in part, th
     records: [],
     empty: [customerId],
   });
+  await endAll();
+});
+
+test("a claim of so many parts ends with the record that brings it there, and what follows stays", async () => {
+  const records = Array.from({ length: 6 }, () => laneRecord(customerId, { cost: 1, parts: 4 }));
+  await acceptMessages(pool, records);
+  for (const at of [0, 3]) await hold(records.slice(at, at + 3));
+  const some = await claimHeld(pool, claim(100, { partsMax: 15 }), new Map());
+  expect(some).toMatchObject({ read: 4, rows: 2 });
+  expect(idsOf(some.records)).toEqual(idsOf(records.slice(0, 4)));
+  const one = await claimHeld(pool, claim(100, { partsMax: 1 }), new Map());
+  expect(idsOf(one.records)).toEqual(idsOf(records.slice(4, 5)));
+  expect(await left()).toEqual(idsOf(records.slice(5)));
+  await claimHeld(pool, claim(100), new Map());
   await endAll();
 });
 

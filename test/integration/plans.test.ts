@@ -204,7 +204,7 @@ async function workOn(own: Pool): Promise<void> {
     await held.heldAges(own, lane);
     await held.hasHeldRows(own, lane, await held.lastHeldRow(own));
     const claim = { claimId: id(), lane, link: "", customers: [0, 1], nowMs: Date.now() };
-    await held.claimHeld(own, { ...claim, recordsMax: 200, rowsMax: 8 }, new Map());
+    await held.claimHeld(own, { ...claim, recordsMax: 200, partsMax: 2_000, rowsMax: 8 }, new Map());
     await own.use((conn) => heldRows(conn, lane));
   }
   await own.use((conn) => readBooks(conn, { low: 1, high: 1 }));

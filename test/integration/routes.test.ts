@@ -180,6 +180,18 @@ test("an operator's rate is kept: messages wait for it without using up an attem
   expect([...sent.values()].filter(({ attempt }) => attempt > 0)).toEqual([]);
 }, 120_000);
 
+test("in a lane that no operator takes any more, messages fail at once and are refunded", async () => {
+  write(operator("A", ", lanes: [express]"));
+  await reload();
+  const ids = await send(300);
+  const refunds = `SELECT COUNT(*) AS n FROM wallet_ledger WHERE op='refund'`;
+  const refunded = async () => Number((await down.pool.query<{ n: number }[]>(refunds))[0]?.n);
+  await until(async () => (await refunded()) === ids.length, "all are refunded", 30_000, sender.log);
+  const wanted = new Set(ids);
+  const ended = (await rows()).filter(({ id }) => wanted.has(id));
+  expect([...new Set(ended.map(({ status, attempt }) => `${status} ${attempt}`))]).toEqual(["failed 0"]);
+}, 60_000);
+
 test("a sender does not start with a bad file, and says why", async () => {
   const bad = join(folder, "bad.yaml");
   writeFileSync(bad, "operators: {}\n");

@@ -1,6 +1,6 @@
 // Messages that only a slow operator takes, with real processes and engines: they keep none that another one
 // takes waiting, neither in a sender's batches nor in its memory nor in held rows, and all are sent in the
-// end. A takes five messages a second, until it is told to hurry.
+// end, also when the sender stops meanwhile. A takes five messages a second, until it is told to hurry.
 
 import { afterAll, afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -118,4 +118,18 @@ test("held messages of a slow operator are passed by another one's, even those o
   await untilSent(toB, TO_B, SOON_MS);
   expect(await sentTo(TO_A)).toBeLessThan(FEW);
   await expectAllSent(toA, toB);
+}, 240_000);
+
+test("a sender that stops gives back what a slow operator has had no room for: none of it becomes unknown", async () => {
+  const customers = await insertCustomers(4);
+  await startSending();
+  const toA = await accept(2_000, TO_A, customers);
+  const isClaimed = async () => (await count("messages WHERE status='sending'")) > 1_000;
+  await until(isClaimed, "A's messages are claimed", 30_000, sender.log);
+  expect(await sender.end()).toBe(0); // within DRAIN_MS
+  expect(await count("messages WHERE status IN ('sending','unknown')")).toBe(0);
+  expect(await count("claims")).toBe(0);
+  expect(await sentTo(TO_A)).toBeLessThan(FEW);
+  sender = await down.start("sender-normal", { routesFile });
+  await expectAllSent(toA, []);
 }, 240_000);

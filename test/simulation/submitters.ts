@@ -61,6 +61,7 @@ export function submittersOf({ kernel, operators, onSubmit }: World, of: Process
     use: (file) => use(file.operators),
     onReport: (taker) => void (take = taker),
     lookUp: () => undefined,
+    drain: () => dispatch.drain(),
     close: () => Promise.resolve(),
   };
 }
