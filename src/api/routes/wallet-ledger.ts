@@ -40,7 +40,7 @@ export const createWalletLedger = (deps: LedgerDeps, streams: Streams): Route =>
     body: null,
     answers: { 200: Type.Object({ entries: Type.Array(Entry), next_cursor: Cursor }, closed) },
     exported: { row: Entry, example: ENTRY_EXAMPLE },
-    errors: ["overloaded"],
+    errors: [],
     about: {
       operationId: "getStatement",
       tag: "Wallet",
