@@ -18,6 +18,7 @@ import { WEBHOOK_METRICS } from "./webhook-metrics.ts";
 export const POOLS = [
   "commit",
   "ledger",
+  "look-up",
   "read",
   "nonce",
   "otp",

@@ -11,6 +11,7 @@ import { parsePhone } from "../../core/phone.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import { addOptOut, listOptOuts, type OptOut, removeOptOuts } from "../../ledger/opt-outs.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { repeatable } from "../../platform/repeatable.ts";
 import { type CursorValues, type Query, readParams } from "../../reports/params.ts";
 import { type Route, route } from "../route.ts";
@@ -19,7 +20,7 @@ import { closed, Count, Cursor, OrNull, Phone, Time } from "../shapes.ts";
 export type OptOutDeps = {
   /** For writes; reads go by `reads`. */
   schedule: { pool: Pool };
-  reads: { pool: Pool };
+  reads: OfCustomer<{ pool: Pool }>;
 };
 
 const Row = Type.Object(
@@ -79,7 +80,10 @@ const createList = ({ reads }: OptOutDeps): Route =>
       summary: "The phones that opted out, by number",
       answers: { 200: { opt_outs: [EXAMPLE], next_cursor: null } },
     },
-    handle: async ({ owner, query }) => ({ status: 200, body: await list(reads.pool, owner, query) }),
+    handle: async ({ owner, query }) => ({
+      status: 200,
+      body: await list(reads(owner.customerId).pool, owner, query),
+    }),
   });
 
 /** The phone and sender of the last row of a page. */

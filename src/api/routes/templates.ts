@@ -16,6 +16,7 @@ import {
   type TemplateVersion,
 } from "../../customers/templates.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { repeatable } from "../../platform/repeatable.ts";
 import type { About } from "../about.ts";
 import { type Call, type Route, route } from "../route.ts";
@@ -25,7 +26,7 @@ import { TemplateId } from "../templated.ts";
 export type TemplateDeps = {
   /** For changes, which lock the customer's row. */
   schedule: { pool: Pool };
-  reads: { pool: Pool };
+  reads: OfCustomer<{ pool: Pool }>;
 };
 
 const Text = Type.String({
@@ -187,7 +188,7 @@ const reading = ({ reads }: TemplateDeps): Route[] => [
     async handle({ owner }) {
       return {
         status: 200,
-        body: { templates: (await listTemplates(reads.pool, owner.customerId)).map(shown) },
+        body: { templates: (await listTemplates(reads(owner.customerId).pool, owner.customerId)).map(shown) },
       };
     },
   }),
@@ -208,7 +209,8 @@ const reading = ({ reads }: TemplateDeps): Route[] => [
     },
     async handle(call) {
       const id = idOf(call);
-      const versions = await findTemplate(reads.pool, call.owner.customerId, id);
+      const { customerId } = call.owner;
+      const versions = await findTemplate(reads(customerId).pool, customerId, id);
       return { status: 200, body: { id, versions: versions.map(shownVersion) } };
     },
   }),
