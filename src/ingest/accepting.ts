@@ -12,7 +12,7 @@ import { findKeys } from "../ledger/idempotency.ts";
 import { createLeaseStore } from "../ledger/lease.ts";
 import type { LeaseDeps } from "../ledger/lease-rows.ts";
 import type { Pool } from "../platform/mysql.ts";
-import type { PoolOf } from "../platform/pool-shares.ts";
+import type { OfCustomer, PoolOf } from "../platform/pool-shares.ts";
 import type { Role } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
@@ -49,9 +49,9 @@ export type Accepting = {
   optOuts: OptOuts;
   /** MySQL's time in Unix ms, whatever this machine's clock says. */
   mysqlNow: () => number;
-  /** For routes that change a wallet without a message. */
-  ledger: LeaseDeps;
-  /** For reads of a row or two that many customers wait for. */
+  /** For what a customer changes besides sending. */
+  ledgerOf: OfCustomer<LeaseDeps>;
+  /** For statements on a row or two that sends wait for. */
   lookUpPool: Pool;
   /** For what a customer reads. */
   readPoolOf: PoolOf;
@@ -71,14 +71,10 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const pools = openPools(role);
   await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(pools.lookUp));
 
-  const ledger = { pool: pools.ledger, id, now };
+  const ledger = { pool: pools.lease, id, now };
   const limits = createRateLimits();
-  const callers = startCallers(role, {
-    pool: pools.lookUp,
-    jobs: pools.jobs,
-    limits,
-    onSkew: clockGuard.observe,
-  });
+  const forCallers = { pool: pools.lookUp, jobs: pools.jobs, limits };
+  const callers = startCallers(role, { ...forCallers, onSkew: clockGuard.observe });
   role.check("clock", () => (clockGuard.isRight() ? "ok" : "down"));
 
   const counts = metrics.counts("sluice_ingest", [
@@ -104,7 +100,7 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   metrics.gauge("sluice_ingest_lease_credit", () => book.stats().available);
   metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
   const upkeep = startKeyUpkeep({ ...jobs, pool: pools.jobs });
-  const sharing = startRateSharing({ ...jobs, pool: pools.ledger, limits });
+  const sharing = startRateSharing({ ...jobs, pool: pools.lease, limits });
   const optOuts = startOptOuts({ ...jobs, pool: pools.lookUp });
   const otpUpkeep = startOtpUpkeep({ ...jobs, pool: pools.jobs });
   const stop = async () => {
@@ -137,8 +133,9 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   });
   log.info({ node_id: nodeId }, "accepting");
   const doors = { accept, acceptBatch, otps, callers, keys, room: commits, limits, optOuts };
-  const forRoutes = { lookUpPool: pools.lookUp, readPoolOf: pools.readOf };
-  return { ...doors, ...forRoutes, mysqlNow: clockGuard.now, ledger, stop };
+  const ledgerOf = (customerId: number) => ({ pool: pools.writeOf(customerId), id, now });
+  const forRoutes = { lookUpPool: pools.lookUp, readPoolOf: pools.readOf, ledgerOf };
+  return { ...doors, ...forRoutes, mysqlNow: clockGuard.now, stop };
 }
 
 const otpRulesOf = (config: Role["config"]): OtpRules => ({

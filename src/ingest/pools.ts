@@ -5,10 +5,11 @@ import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
 import {
   CUSTOMER_RUNNING_MAX,
   CUSTOMER_WAITING_MAX,
-  LEDGER_CONNECTIONS,
+  LEASE_CONNECTIONS,
   LOOK_UP_CONNECTIONS,
   OTP_CONNECTIONS,
   READ_CONNECTIONS,
+  WRITE_CONNECTIONS,
 } from "../core/pool-limits.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
@@ -18,11 +19,14 @@ import type { Role } from "../platform/role.ts";
 
 export type Pools = {
   commit: Pool;
-  ledger: Pool;
-  /** Reads of a row or two that sends wait for. */
+  /** Leases and rate limits. */
+  lease: Pool;
+  /** Statements on a row or two that sends wait for. */
   lookUp: Pool;
   /** What a customer reads. */
   readOf: PoolOf;
+  /** What a customer changes besides sending. */
+  writeOf: PoolOf;
   /** Jobs that nobody waits for. */
   jobs: Pool;
   otp: Pool;
@@ -38,12 +42,14 @@ export function openPools(role: Role): Pools {
     ...several,
     connections: role.config.commitConnections,
   });
-  const ledger = createMeteredPool(role, "ledger", { ...several, connections: LEDGER_CONNECTIONS });
+  const lease = createMeteredPool(role, "lease", { ...several, connections: LEASE_CONNECTIONS });
   const lookUp = createMeteredPool(role, "look-up", { ...bounded, connections: LOOK_UP_CONNECTIONS });
   const read = createMeteredPool(role, "read", { ...bounded, connections: READ_CONNECTIONS });
+  const write = createMeteredPool(role, "write", { ...several, connections: WRITE_CONNECTIONS });
   const otp = createMeteredPool(role, "otp", { ...several, connections: OTP_CONNECTIONS });
-  const all = [commit, ledger, lookUp, read, otp];
+  const all = [commit, lease, lookUp, read, write, otp];
   role.onStop(() => within(CLOSE_MAX_MS, Promise.all(all.map((pool) => pool.end()))));
   const share = { runningMax: CUSTOMER_RUNNING_MAX, waitingMax: CUSTOMER_WAITING_MAX };
-  return { commit, ledger, lookUp, readOf: sharePool(read, share), jobs: read, otp };
+  const [readOf, writeOf] = [sharePool(read, share), sharePool(write, share)];
+  return { commit, lease, lookUp, readOf, writeOf, jobs: read, otp };
 }

@@ -57,8 +57,8 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
   let authorizers = authorizersOf(first);
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
-  const { accept, acceptBatch, otps, callers, keys, room, limits, optOuts, ledger } = accepting;
-  const { lookUpPool, readPoolOf } = accepting;
+  const { accept, acceptBatch, otps, callers, keys, room, limits, optOuts } = accepting;
+  const { lookUpPool, readPoolOf, ledgerOf } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
@@ -69,13 +69,13 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
     acceptBatch,
     keys,
     optOuts,
-    topUps: createTopUps({ ledger, metrics }),
+    topUps: createTopUps({ ledgerOf, metrics }),
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
     now: Date.now,
     templates: createTemplateCache(lookUpPool),
     reads: (customerId: number) => ({ pool: readPoolOf(customerId), clickhouse, now: Date.now }),
-    schedule: { pool: ledger.pool, now: Date.now },
-    signers: createCallbackSigners(ledger.pool),
+    schedule: (customerId: number) => ({ pool: ledgerOf(customerId).pool, now: Date.now }),
+    signers: createCallbackSigners(lookUpPool),
     otps,
     outcomes: createOutcomes({ read: (ids) => readOutcomes(lookUpPool, ids), timers: systemTimers }),
     priorityIsExpress: config.doorsPriorityExpress === 1,

@@ -136,7 +136,7 @@ export function testDoor(
       return { idempotent: false, balance: 0 };
     },
     reads: () => ({ pool: {} as Pool }), // no test here reads
-    schedule: { pool: {} as DoorDeps["schedule"]["pool"], now: () => nowMs }, // nor cancels
+    schedule: () => ({ pool: {} as Pool, now: () => nowMs }), // nor cancels
     signers: {
       keep: async (keyId, apiKey) => void signers.push([keyId, apiKey]),
     },

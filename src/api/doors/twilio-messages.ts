@@ -25,7 +25,7 @@ import { caller, formOf, type Params, paramsOf } from "./twilio-request.ts";
 export type TwilioMessageDeps = {
   callers: AccessDeps;
   reads: OfCustomer<{ pool: Pool }>;
-  schedule: ScheduleDeps;
+  schedule: OfCustomer<ScheduleDeps>;
 };
 
 const MESSAGE_SID = /^SM([0-9a-f]{32})\.json$/i;
@@ -66,8 +66,9 @@ export async function cancelMessage(
   const { customerId } = owner;
   refuseOtherChange(knock);
   const id = idOf(knock);
-  await cancelScheduled(schedule, { customerId, id, isGone: knock.isGone });
-  return answered(shownOf(owner, await doorMessage(schedule, customerId, id)));
+  const deps = schedule(customerId);
+  await cancelScheduled(deps, { customerId, id, isGone: knock.isGone });
+  return answered(shownOf(owner, await doorMessage(deps, customerId, id)));
 }
 
 /** An empty Body asks Twilio to forget the text. @throws PeerRefusal, SluiceError unsupported_media_type */

@@ -19,7 +19,7 @@ import { closed, Count, Cursor, OrNull, Phone, Time } from "../shapes.ts";
 
 export type OptOutDeps = {
   /** For writes; reads go by `reads`. */
-  schedule: { pool: Pool };
+  schedule: OfCustomer<{ pool: Pool }>;
   reads: OfCustomer<{ pool: Pool }>;
 };
 
@@ -126,7 +126,8 @@ refused if its phone opted out of any sender, because its operator chooses one.`
     },
     async handle({ owner, body }) {
       const optOut = { ...keyOf(body, owner), source: "api" } as const;
-      return { status: 200, body: shown(await repeatable(addOptOut(schedule.pool, optOut))) };
+      const { pool } = schedule(owner.customerId);
+      return { status: 200, body: shown(await repeatable(addOptOut(pool, optOut))) };
     },
   });
 
@@ -167,7 +168,7 @@ asked for itself too. \`removed\` says how many there were.`,
       params.check();
       const sender = from === null ? null : senderKey(from);
       const optOuts = { customerId, phone: phone ?? "", sender, region };
-      const removed = await repeatable(removeOptOuts(schedule.pool, optOuts), false);
+      const removed = await repeatable(removeOptOuts(schedule(customerId).pool, optOuts), false);
       return { status: 200, body: { removed } };
     },
   });

@@ -25,7 +25,7 @@ import { TemplateId } from "../templated.ts";
 
 export type TemplateDeps = {
   /** For changes, which lock the customer's row. */
-  schedule: { pool: Pool };
+  schedule: OfCustomer<{ pool: Pool }>;
   reads: OfCustomer<{ pool: Pool }>;
 };
 
@@ -114,7 +114,8 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
     },
     async handle({ owner, body }) {
       check(body.text, body.id);
-      const made = await repeatable(createTemplate(schedule.pool, owner.customerId, body));
+      const { customerId } = owner;
+      const made = await repeatable(createTemplate(schedule(customerId).pool, customerId, body));
       return { status: 201, body: shown(made) };
     },
   }),
@@ -138,10 +139,11 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
       answers: { 201: { ...EXAMPLE, version: 2, text: "Dear {name}, your order {order} is on its way" } },
     },
     async handle(call) {
-      const { owner, body } = call;
+      const { body, owner } = call;
       check(body.text);
+      const { customerId } = owner;
       const given = { id: idOf(call), text: body.text };
-      const made = await repeatable(addVersion(schedule.pool, owner.customerId, given));
+      const made = await repeatable(addVersion(schedule(customerId).pool, customerId, given));
       return { status: 201, body: shown(made) };
     },
   }),
@@ -164,7 +166,8 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
     },
     async handle(call) {
       const id = idOf(call);
-      await repeatable(deleteTemplate(schedule.pool, call.owner.customerId, id), false);
+      const { customerId } = call.owner;
+      await repeatable(deleteTemplate(schedule(customerId).pool, customerId, id), false);
       return { status: 200, body: { deleted: true as const, id } };
     },
   }),
