@@ -152,8 +152,9 @@ const OF_A_KEY: readonly ErrorCode[] = [
   "customer_suspended",
   "address_not_allowed",
   "rate_limited",
+  "overloaded",
 ];
-const OF_A_TOKEN: readonly ErrorCode[] = ["admin_token_invalid", "scope_missing"];
+const OF_A_TOKEN: readonly ErrorCode[] = ["admin_token_invalid", "scope_missing", "overloaded"];
 const OF_A_BODY: readonly ErrorCode[] = [
   "malformed_json",
   "body_not_utf8",

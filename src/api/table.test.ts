@@ -46,6 +46,8 @@ for (const route of declaredRoutes) {
       const all = errorsOf(route);
       expect(new Set(all).size).toBe(all.length);
       for (const code of all) expect(Object.keys(ERRORS)).toContain(code);
+      // Whatever reads or writes for a caller, a full pool of connections answers.
+      if (route.access !== "public") expect(all).toContain("overloaded");
     });
 
     test("is listed in the README, with its scope", () => {

@@ -35,6 +35,7 @@ import type { MessageDeps } from "../reports/messages-list.ts";
 import type { ReportDeps } from "../reports/messages-report.ts";
 import type { Readiness } from "../platform/health.ts";
 import type { Metrics } from "../platform/metrics.ts";
+import type { OfCustomer } from "../platform/pool-shares.ts";
 
 export type ApiDeps = SendDeps &
   BatchDeps &
@@ -45,7 +46,8 @@ export type ApiDeps = SendDeps &
   OptOutDeps &
   MessageScheduleDeps & {
     /** For routes that only read. */
-    reads: MessageDeps & ReportDeps;
+    reads: OfCustomer<MessageDeps & { now: () => number }>;
+    reports: ReportDeps;
     reconcile: ReconcileRouteDeps;
     metrics: Metrics;
     dlr: DlrDeps;
@@ -69,8 +71,8 @@ export function createRoutes(deps: ApiDeps): Route[] {
     createMessage(deps.reads),
     createMessageCancel(deps),
     createMessageChange(deps),
-    createMessagesReport(deps.reads, streams),
-    createUsageReport(deps.reads, streams),
+    createMessagesReport(deps.reports, streams),
+    createUsageReport(deps.reports, streams),
     createWebhook(deps.reads),
     createWebhookDeliveries(deps.reads),
     createWebhookReplays(deps),

@@ -27,6 +27,12 @@ test("a key is stored once by each process", async () => {
   expect(stored).toEqual(["a", "b"].map((keyId) => [hmacState(`sk_${keyId}`), keyId]));
 });
 
+test("requests of one key that come together wait for one statement", async () => {
+  const { stored, signers } = recorded();
+  await Promise.all(["a", "b", "a", "a"].map((keyId) => signers.keep(keyId, `sk_${keyId}`)));
+  expect(stored).toEqual(["a", "b"].map((keyId) => [hmacState(`sk_${keyId}`), keyId]));
+});
+
 test("a lock or a full disk is a 503, like that of a commit, and the next request stores the key", async () => {
   const { stored, signers, fail } = recorded();
   for (const [errno, sqlState] of [

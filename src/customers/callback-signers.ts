@@ -3,7 +3,7 @@
 // that is when this is kept. Whoever reads the table can sign callbacks with it, as with the secrets of
 // webhooks, and can neither find the key nor use the API.
 // Invariant: a message is accepted only after what signs its callbacks is stored. Bound: SIGNERS_KNOWN_MAX
-// keys remembered as stored; a statement for each other key that asks for callbacks.
+// keys remembered as stored; one statement at a time for each other key, however many requests wait for it.
 
 import { SluiceError } from "../core/errors.ts";
 import { hmacState } from "../core/hmac-sha1.ts";
@@ -20,22 +20,28 @@ const SIGNERS_KNOWN_MAX = KEY_CACHE_MAX;
 
 export function createCallbackSigners(pool: Pick<Pool, "write">): CallbackSigners {
   const known = new Set<string>();
+  const storing = new Map<string, Promise<void>>();
+  const store = async (keyId: string, apiKey: string) => {
+    // updated_at stays, because this is no change that other processes must know.
+    try {
+      await pool.write(
+        "UPDATE api_keys SET hmac_sha1=?, updated_at=updated_at WHERE key_id=? AND hmac_sha1 IS NULL",
+        [hmacState(apiKey), keyId],
+      );
+    } catch (cause) {
+      // As of a commit that is refused: a lock or a full disk passes, and nothing is accepted yet.
+      if (cause instanceof SluiceError || isDataError(cause)) throw cause;
+      throw new SluiceError("unavailable", { cause });
+    }
+    if (known.size >= SIGNERS_KNOWN_MAX) known.clear();
+    known.add(keyId);
+  };
   return {
     async keep(keyId, apiKey) {
       if (known.has(keyId)) return;
-      // updated_at stays, because this is no change that other processes must know.
-      try {
-        await pool.write(
-          "UPDATE api_keys SET hmac_sha1=?, updated_at=updated_at WHERE key_id=? AND hmac_sha1 IS NULL",
-          [hmacState(apiKey), keyId],
-        );
-      } catch (cause) {
-        // As of a commit that is refused: a lock or a full disk passes, and nothing is accepted yet.
-        if (cause instanceof SluiceError || isDataError(cause)) throw cause;
-        throw new SluiceError("unavailable", { cause });
-      }
-      if (known.size >= SIGNERS_KNOWN_MAX) known.clear();
-      known.add(keyId);
+      const stored = storing.get(keyId) ?? store(keyId, apiKey).finally(() => storing.delete(keyId));
+      storing.set(keyId, stored);
+      await stored;
     },
   };
 }

@@ -3,7 +3,7 @@
 // Invariant: nothing in here knows HTTP.
 
 import { randomBytes } from "node:crypto";
-import { LEASES_RETURN_MAX_MS, MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
+import { LEASES_RETURN_MAX_MS } from "../core/limits.ts";
 import type { OtpRules } from "../core/otp-guard.ts";
 import { createOtpSecret } from "../core/otp-secret.ts";
 import { createAcceptStore } from "../ledger/accept.ts";
@@ -12,8 +12,7 @@ import { findKeys } from "../ledger/idempotency.ts";
 import { createLeaseStore } from "../ledger/lease.ts";
 import type { LeaseDeps } from "../ledger/lease-rows.ts";
 import type { Pool } from "../platform/mysql.ts";
-import { createMeteredPool } from "../platform/pool-meter.ts";
-import { within } from "../platform/retry.ts";
+import type { OfCustomer, PoolOf } from "../platform/pool-shares.ts";
 import type { Role } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
@@ -29,6 +28,7 @@ import { startLaneWatch } from "./lane-watch.ts";
 import { createLeaseBook } from "./lease-book.ts";
 import { createOtps, type Otps } from "./otp.ts";
 import { startOtpUpkeep } from "./otp-upkeep.ts";
+import { openPools } from "./pools.ts";
 import { createRateLimits, type RateLimits } from "./rate-limits.ts";
 import { type OptOuts, startOptOuts } from "./opt-outs.ts";
 import { startRateSharing } from "./rate-sharing.ts";
@@ -49,18 +49,15 @@ export type Accepting = {
   optOuts: OptOuts;
   /** MySQL's time in Unix ms, whatever this machine's clock says. */
   mysqlNow: () => number;
-  /** For routes that change a wallet without a message. */
-  ledger: LeaseDeps;
-  /** For reads that must not wait behind commits. */
-  readPool: Pool;
+  /** For what a customer changes besides sending. */
+  ledgerOf: OfCustomer<LeaseDeps>;
+  /** For statements on a row or two that sends wait for. */
+  lookUpPool: Pool;
+  /** For what a customer reads. */
+  readPoolOf: PoolOf;
   /** Call it once no door takes requests any more: commits what was admitted and returns the leases. */
   stop(): Promise<void>;
 };
-
-/** A MySQL that hangs doesn't close its connections; the process ends without that. */
-const CLOSE_MAX_MS = 1_000;
-/** One-time codes wait for each other only, not with lease refills, for which everyone waits. */
-const OTP_CONNECTIONS = 4;
 
 /** Waits until MySQL is up and has its tables. */
 export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accepting> {
@@ -71,19 +68,13 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const clockGuard = createClockGuard({ now, monotonicMs });
   const id = clockGuard.entryId;
   const nodeId = id();
-  // Commits have connections of their own, so that reads and lease refills never wait behind them.
-  const bounded = { multipleStatements: true, answerMaxMs: MYSQL_ANSWER_MAX_MS };
-  const commitPool = createMeteredPool(role, "commit", { ...bounded, connections: config.commitConnections });
-  const ledgerPool = createMeteredPool(role, "ledger", { ...bounded, connections: 6 });
-  const readPool = createMeteredPool(role, "read", { connections: 4, answerMaxMs: MYSQL_ANSWER_MAX_MS });
-  const otpPool = createMeteredPool(role, "otp", { ...bounded, connections: OTP_CONNECTIONS });
-  const pools = [commitPool, ledgerPool, readPool, otpPool];
-  role.onStop(() => within(CLOSE_MAX_MS, Promise.all(pools.map((pool) => pool.end()))));
-  await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(readPool));
+  const pools = openPools(role);
+  await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(pools.lookUp));
 
-  const ledger = { pool: ledgerPool, id, now };
+  const ledger = { pool: pools.lease, id, now };
   const limits = createRateLimits();
-  const callers = startCallers(role, { pool: readPool, limits, onSkew: clockGuard.observe });
+  const forCallers = { pool: pools.lookUp, jobs: pools.jobs, limits };
+  const callers = startCallers(role, { ...forCallers, onSkew: clockGuard.observe });
   role.check("clock", () => (clockGuard.isRight() ? "ok" : "down"));
 
   const counts = metrics.counts("sluice_ingest", [
@@ -95,11 +86,11 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const jobs = { timers: systemTimers, metrics, log };
   const largestMs = Math.max(config.expressPromiseMs, config.expressPromiseMaxMs);
   const terms = { usualMs: config.expressPromiseMs, largestMs };
-  const lanes = startLaneWatch({ ...jobs, pool: readPool, linkOf }, terms);
+  const lanes = startLaneWatch({ ...jobs, pool: pools.lookUp, linkOf }, terms);
   const leaseDeps = { ...ledger, heldLinkOf: lanes.heldLinkOf };
   const leases = meteredLeases(createLeaseStore(leaseDeps, { nodeId, ttlMs: config.leaseTtlMs }), metrics);
   const book = createLeaseBook({ store: leases, timers: systemTimers, log }, config);
-  const store = meteredAccept(createAcceptStore(commitPool, lanes.heldLinkOf), metrics);
+  const store = meteredAccept(createAcceptStore(pools.commit, lanes.heldLinkOf), metrics);
   const commits = createGroupCommit(
     { store, book, counts, timers: systemTimers, log },
     { connections: config.commitConnections, nodeId, now },
@@ -108,10 +99,10 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   metrics.gauge("sluice_ingest_leases", () => book.stats().leases);
   metrics.gauge("sluice_ingest_lease_credit", () => book.stats().available);
   metrics.gauge("sluice_ingest_waiting_for_credit", () => book.stats().waiting);
-  const upkeep = startKeyUpkeep({ ...jobs, pool: readPool });
-  const sharing = startRateSharing({ ...jobs, pool: ledgerPool, limits });
-  const optOuts = startOptOuts({ ...jobs, pool: readPool });
-  const otpUpkeep = startOtpUpkeep({ ...jobs, pool: readPool });
+  const upkeep = startKeyUpkeep({ ...jobs, pool: pools.jobs });
+  const sharing = startRateSharing({ ...jobs, pool: pools.lease, limits });
+  const optOuts = startOptOuts({ ...jobs, pool: pools.lookUp });
+  const otpUpkeep = startOtpUpkeep({ ...jobs, pool: pools.jobs });
   const stop = async () => {
     const untilMs = monotonicMs() + LEASES_RETURN_MAX_MS;
     const stopping = [upkeep, otpUpkeep, sharing, lanes, callers];
@@ -133,16 +124,18 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   };
   const accept = createAcceptMessage(acceptDeps, terms);
   const acceptBatch = createAcceptBatch(acceptDeps, terms);
-  const codes = { pool: otpPool, secret, rules: otpRulesOf(config), randomBytes };
+  const codes = { pool: pools.otp, secret, rules: otpRulesOf(config), randomBytes };
   const otps = createOtps({ ...codes, accept, id, log });
   const keys = createIdempotency({
-    find: (refs) => findKeys(readPool, refs),
+    find: (refs) => findKeys(pools.lookUp, refs),
     timers: systemTimers,
     counts: metrics.counts("sluice_idempotency", ["replayed_total"]),
   });
   log.info({ node_id: nodeId }, "accepting");
   const doors = { accept, acceptBatch, otps, callers, keys, room: commits, limits, optOuts };
-  return { ...doors, mysqlNow: clockGuard.now, ledger, readPool, stop };
+  const ledgerOf = (customerId: number) => ({ pool: pools.writeOf(customerId), id, now });
+  const forRoutes = { lookUpPool: pools.lookUp, readPoolOf: pools.readOf, ledgerOf };
+  return { ...doors, ...forRoutes, mysqlNow: clockGuard.now, stop };
 }
 
 const otpRulesOf = (config: Role["config"]): OtpRules => ({

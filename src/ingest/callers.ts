@@ -39,14 +39,16 @@ const STATEMENT_MAX_MS = 10_000;
 const LAST_WRITE_MAX_MS = 1_000;
 
 type CallersDeps = {
-  /** For reads, and for jobs that nobody waits for. */
+  /** For keys: every request waits for those that are not in memory. */
   pool: Pool;
+  /** For what nobody waits for. */
+  jobs: Pool;
   limits: Pick<RateLimits, "takeRequest">;
   /** See createKeyCache. */
   onSkew: (skewMs: number, tookMs: number) => void;
 };
 
-export function startCallers(role: Role, { pool, limits, onSkew }: CallersDeps): Callers {
+export function startCallers(role: Role, { pool, jobs, limits, onSkew }: CallersDeps): Callers {
   const { metrics, log } = role;
   const timers = systemTimers;
   const { monotonicMs } = timers;
@@ -67,13 +69,13 @@ export function startCallers(role: Role, { pool, limits, onSkew }: CallersDeps):
   role.onStop(() => keys.stop());
   role.check("mysql", () => (keys.state().polledAgoMs < POLL_MISSED_MS ? "ok" : "down"));
 
-  const uses = createKeyUses(pool);
+  const uses = createKeyUses(jobs);
   const everyMs = KEY_USES_PERIOD_MS;
   const write = { name: "key-uses", everyMs, firstMs: everyMs, runMaxMs: STATEMENT_MAX_MS };
   const writing = startPeriodic({ timers, metrics, log }, write, () => uses.write());
   const purge = { name: "nonces", everyMs: PURGE_MS, runMaxMs: STATEMENT_MAX_MS };
   const purging = startPeriodic({ timers, metrics, log }, purge, async () => {
-    const deleted = await purgeNonces(pool);
+    const deleted = await purgeNonces(jobs);
     return deleted === NONCE_PURGE_ROWS_MAX ? PURGE_PAUSE_MS : PURGE_MS;
   });
   return {

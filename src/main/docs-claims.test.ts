@@ -10,6 +10,7 @@ import * as batchLimits from "../core/batch-limits.ts";
 import * as scheduleLimits from "../core/schedule-limits.ts";
 import * as inboundLimits from "../core/inbound-limits.ts";
 import * as limits from "../core/limits.ts";
+import * as poolLimits from "../core/pool-limits.ts";
 import * as streamLimits from "../core/stream-limits.ts";
 import * as webhookLimits from "../core/webhook-limits.ts";
 import { settings } from "../platform/config.ts";
@@ -83,6 +84,7 @@ function wrongLimits({ path, text }: Page, source = code): string[] {
     ...Object.entries(accessLimits),
     ...Object.entries(batchLimits),
     ...Object.entries(scheduleLimits),
+    ...Object.entries(poolLimits),
     ...Object.entries(streamLimits),
     ...Object.entries(inboundLimits),
     ...Object.values(settings).map((s): [string, number | string] => [s.env, s.fallback]),

@@ -57,7 +57,8 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
   let authorizers = authorizersOf(first);
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
-  const { accept, acceptBatch, otps, callers, keys, room, limits, optOuts, ledger, readPool } = accepting;
+  const { accept, acceptBatch, otps, callers, keys, room, limits, optOuts } = accepting;
+  const { lookUpPool, readPoolOf, ledgerOf } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
@@ -68,15 +69,15 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
     acceptBatch,
     keys,
     optOuts,
-    topUps: createTopUps({ ledger, metrics }),
+    topUps: createTopUps({ ledgerOf, metrics }),
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
     now: Date.now,
-    templates: createTemplateCache(readPool),
-    reads: { pool: readPool, clickhouse, now: Date.now },
-    schedule: { pool: ledger.pool, now: Date.now },
-    signers: createCallbackSigners(ledger.pool),
+    templates: createTemplateCache(lookUpPool),
+    reads: (customerId: number) => ({ pool: readPoolOf(customerId), clickhouse, now: Date.now }),
+    schedule: (customerId: number) => ({ pool: ledgerOf(customerId).pool, now: Date.now }),
+    signers: createCallbackSigners(lookUpPool),
     otps,
-    outcomes: createOutcomes({ read: (ids) => readOutcomes(readPool, ids), timers: systemTimers }),
+    outcomes: createOutcomes({ read: (ids) => readOutcomes(lookUpPool, ids), timers: systemTimers }),
     priorityIsExpress: config.doorsPriorityExpress === 1,
   };
   const routes = createRoutes({
@@ -87,6 +88,7 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
     findRoute: (phone, lane) => router.find(phone, lane),
     ready: role.ready,
     replays: { pool: reconcilePool },
+    reports: { clickhouse, now: Date.now },
     reconcile: { pool: reconcilePool, clickhouse, monotonicMs: () => performance.now() },
     dlr: {
       inbox: createInbox(inboxPool, () => performance.now()),

@@ -17,8 +17,10 @@ import { WEBHOOK_METRICS } from "./webhook-metrics.ts";
 /** Pools of MySQL connections; each serves work that must not wait behind the others. */
 export const POOLS = [
   "commit",
-  "ledger",
+  "lease",
+  "look-up",
   "read",
+  "write",
   "nonce",
   "otp",
   "reconcile",

@@ -4,10 +4,14 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { ERRORS } from "../../src/core/errors.ts";
+import { CUSTOMER_RUNNING_MAX } from "../../src/core/pool-limits.ts";
+import { setMode } from "../../src/ledger/lease-admin.ts";
+import { messages, sendBatch } from "../support/batches.ts";
 import { commitsHeldUp } from "../support/held-up.ts";
 import { makeCustomer, type TestCustomer } from "../support/ingest-process.ts";
 import { head, openRequest, parseAnswer, type RawAnswer, sendAndLeave } from "../support/raw-http.ts";
-import { type Api, message, refused, startApi } from "../support/refusals.ts";
+import { holdDeclared } from "../support/declared.ts";
+import { type Api, fromRaw, message, refused, startApi } from "../support/refusals.ts";
 import { until } from "../support/roles.ts";
 
 const PRICE = 500;
@@ -227,6 +231,85 @@ test("clients that leave in the middle of a chunked body store nothing", async (
   await idle();
   expect(await storedAndCharged(customer, RICH)).toBe(0);
 });
+
+/** Repeats `ask` until the flood is over; returns how often. */
+async function during(flooding: Promise<unknown>, ask: (n: number) => Promise<void>): Promise<number> {
+  let isOver = false;
+  const end = flooding.finally(() => (isOver = true));
+  let rounds = 0;
+  while (!isOver) await ask(rounds++);
+  await end;
+  return rounds;
+}
+
+/** Expects that some were answered with this status, and the others were asked to wait. */
+function answeredOrAskedToWait(route: string, status: number, answers: (RawAnswer | null)[]): void {
+  const others = answers.filter((answer) => answer?.status !== status);
+  expect(others.length).toBeLessThan(answers.length);
+  expect(others.length).toBeGreaterThan(0);
+  const [method = "", path = ""] = route.split(" ");
+  for (const answer of others) {
+    if (answer === null) throw new Error("a request got no answer");
+    refused(fromRaw(answer), "overloaded");
+    holdDeclared(method, path, { ...fromRaw(answer), type: answer.headers.get("content-type") });
+    expect(Number(answer.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+  }
+}
+
+test("300 filtered lists of one customer hold up neither another's keyed sends and reads nor /ready", async () => {
+  const [busy, calm] = [await makeCustomer(api.db.config, RICH), await makeCustomer(api.db.config, RICH)];
+  for (let n = 0; n < 5; n++)
+    expect((await sendBatch(api.ingest, busy, { messages: messages(1_000) })).status).toBe(202);
+  const list = head("GET", "/v1/messages?status=failed", { "x-api-key": busy.apiKey });
+  const lists = flood(Array<string>(300).fill(list));
+  const rounds = await during(lists, async (n) => {
+    const [sent, wallet, ready] = await Promise.all([
+      api.send(message, { "idempotency-key": `calm ${n}` }, calm.apiKey),
+      api.ask("/v1/wallet", {}, calm.apiKey),
+      fetch(`${api.ingest.healthUrl}/ready`),
+    ]);
+    expect([n, sent.status, wallet.status, ready.status]).toEqual([n, 202, 200, 200]);
+  });
+  // In one line with the lists, each round would take as long as all of them.
+  expect(rounds).toBeGreaterThan(20);
+  answeredOrAskedToWait("GET /v1/messages", 200, await lists);
+}, 120_000);
+
+const USED_BY_WRITES = 'sluice_mysql_pool_used\\{[^}]*pool="write"[^}]*\\}';
+
+test("300 top-ups that wait for one customer's wallet hold up neither others' first messages nor the process's leases", async () => {
+  const { config, pool } = api.db;
+  const busy = await makeCustomer(config, PRICE);
+  const calm = await Promise.all(Array.from({ length: 20 }, () => makeCustomer(config, RICH)));
+  for (const { customerId } of calm.slice(10)) await setMode(pool, customerId, "strict");
+  const topUp = (n: number) => {
+    const asked = JSON.stringify({ amount: PRICE, request_id: `flood ${n}` });
+    const headers = { "content-type": "application/json", "x-api-key": busy.apiKey };
+    return head("POST", "/v1/wallet/topup", { ...headers, "content-length": String(asked.length) }) + asked;
+  };
+  const livesUntil = async () => {
+    const [node] = await pool.query<{ at: Date }[]>("SELECT expires_at AS at FROM nodes");
+    return (node as { at: Date }).at.getTime();
+  };
+  const known = await makeCustomer(config, RICH);
+  expect((await api.send(message, {}, known.apiKey)).status).toBe(202); // with a lease the process is a node
+  let topUps: Promise<(RawAnswer | null)[]> = Promise.resolve([]);
+  await pool.transaction(async (conn) => {
+    await conn.query("SELECT * FROM wallet_accounts WHERE customer_id=? FOR UPDATE", [busy.customerId]);
+    topUps = flood(Array.from({ length: 300 }, (_, n) => topUp(n)));
+    await until(
+      async () => (await metric(USED_BY_WRITES)) >= CUSTOMER_RUNNING_MAX,
+      "some wait for the wallet",
+    );
+    const renewedMs = await livesUntil();
+    const sent = await Promise.all(calm.map(({ apiKey }) => api.send(message, {}, apiKey)));
+    expect(sent.map(({ status }) => status)).toEqual(calm.map(() => 202));
+    await until(async () => (await livesUntil()) > renewedMs, "the process renews its leases");
+  });
+  answeredOrAskedToWait("POST /v1/wallet/topup", 200, await topUps);
+  const made = (await topUps).filter((answer) => answer?.status === 200).length;
+  expect(await storedAndCharged(busy, (1 + made) * PRICE)).toBe(0);
+}, 120_000);
 
 test("after all of it, the log has no fault, and no text, phone or key", async () => {
   await api.untouched();

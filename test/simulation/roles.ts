@@ -190,11 +190,11 @@ export function startIngest(world: World, of: Process): Ingest {
   const routes: Record<Request["route"], Route> = {
     send: createSend({ accept: forPeers(accept), keys, callbacks, templates, now, room: commits }),
     batch: createBatches({ acceptBatch, optOuts, keys, callbacks, templates, now }, createStreams()),
-    cancel: createMessageCancel({ schedule: ledger }),
-    change: createMessageChange({ schedule: ledger }),
+    cancel: createMessageCancel({ schedule: () => ledger }),
+    change: createMessageChange({ schedule: () => ledger }),
     otp: createOtpSend(otps),
     verify: createOtpVerify(otps),
-    topup: createTopup({ topUps: createTopUps({ ledger: watched, metrics }), keys }),
+    topup: createTopup({ topUps: createTopUps({ ledgerOf: () => watched, metrics }), keys }),
   };
   const inbox = createInbox(readPool, timers.monotonicMs);
   let refuses = false;

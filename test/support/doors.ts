@@ -11,6 +11,7 @@ import type { DoorDeps } from "../../src/api/doors/doors.ts";
 import type { DoorRoute } from "../../src/api/doors/door.ts";
 import { respond, respondRefusal } from "../../src/api/http.ts";
 import type { Written } from "../../src/api/route.ts";
+import type { Pool } from "../../src/platform/mysql.ts";
 import type { Outcome } from "../../src/reports/outcomes.ts";
 import type { StoredAnswer } from "../../src/ledger/idempotency.ts";
 
@@ -137,10 +138,8 @@ export function testDoor(
       topUps.push(one);
       return { idempotent: false, balance: 0 };
     },
-    reads: {
-      pool: {} as DoorDeps["reads"]["pool"], // no test here reads
-    },
-    schedule: { pool: {} as DoorDeps["schedule"]["pool"], now: () => nowMs }, // nor cancels
+    reads: () => ({ pool: {} as Pool }), // no test here reads
+    schedule: () => ({ pool: {} as Pool, now: () => nowMs }), // nor cancels
     signers: {
       keep: async (keyId, apiKey) => void signers.push([keyId, apiKey]),
     },

@@ -39,7 +39,7 @@ const listRoute = ({ pool }: AdminDeps): Route =>
     query: ["limit", "cursor"],
     body: null,
     answers: { 200: Type.Object({ customers: Type.Array(Customer), next_cursor: Cursor }, closed) },
-    errors: ["overloaded"],
+    errors: [],
     about: {
       operationId: "listCustomers",
       tag: "Customers",
@@ -76,7 +76,7 @@ const createRoute = (deps: AdminDeps): Route =>
       closed,
     ),
     answers: { 201: Customer },
-    errors: ["overloaded", "outcome_unknown", "idempotency_in_progress", "idempotency_key_reused"],
+    errors: ["outcome_unknown", "idempotency_in_progress", "idempotency_key_reused"],
     about: {
       operationId: "createCustomer",
       tag: "Customers",
@@ -104,7 +104,7 @@ const showRoute = ({ pool }: AdminDeps): Route =>
     query: [],
     body: null,
     answers: { 200: Customer },
-    errors: ["not_found", "overloaded"],
+    errors: ["not_found"],
     about: {
       operationId: "getCustomer",
       tag: "Customers",
@@ -144,7 +144,7 @@ const changeRoute = (deps: AdminDeps): Route =>
       closed,
     ),
     answers: { 200: Customer },
-    errors: ["not_found", "version_conflict", "overloaded", "outcome_unknown"],
+    errors: ["not_found", "version_conflict", "outcome_unknown"],
     about: {
       operationId: "changeCustomer",
       tag: "Customers",

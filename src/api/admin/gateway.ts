@@ -98,7 +98,7 @@ const auditRoute = ({ pool }: GatewayDeps): Route =>
     query: ["from", "to", "who", "action", "customer", "limit", "cursor"],
     body: null,
     answers: { 200: Type.Object({ entries: Type.Array(Entry), next_cursor: Cursor }, closed) },
-    errors: ["overloaded"],
+    errors: [],
     about: {
       operationId: "listAudit",
       tag: "Gateway",

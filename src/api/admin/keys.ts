@@ -28,7 +28,7 @@ const MADE_EXAMPLE = {
   key_id: "01M7YBCF6H3R9ZT2B8W5K0N7QX",
   api_key: "sk_cXFvbG9uZ2VuaXVtbm90YXJlYWwx",
 };
-const CHANGES = ["not_found", "overloaded", "outcome_unknown"] as const;
+const CHANGES = ["not_found", "outcome_unknown"] as const;
 
 export const createKeyRoutes = (deps: AdminDeps): Route[] => [
   listRoute(deps),
@@ -46,7 +46,7 @@ const listRoute = ({ pool }: AdminDeps): Route =>
     query: [],
     body: null,
     answers: { 200: Type.Object({ keys: Type.Array(Key) }, closed) },
-    errors: ["not_found", "overloaded"],
+    errors: ["not_found"],
     about: {
       operationId: "listKeys",
       tag: "Keys",

@@ -28,7 +28,7 @@ const ShownRate = Type.Object({ prefix: Prefix, valid_from: Time, normal: Price,
 const PlanState = Type.Object({ plan: Type.String(), rates: Count, version: Version }, closed);
 const RATE_EXAMPLE = { prefix: "+98912", valid_from: "2026-01-01T00:00:00.000Z", normal: 450, express: 600 };
 const STATE_EXAMPLE = { plan: "retail", rates: 1, version: "20260921141320000000" };
-const CHANGES = ["version_conflict", "overloaded", "outcome_unknown"] as const;
+const CHANGES = ["version_conflict", "outcome_unknown"] as const;
 
 export const createPriceRoutes = (deps: AdminDeps): Route[] => [
   listRoute(deps),
@@ -58,7 +58,7 @@ const listRoute = ({ pool }: AdminDeps): Route =>
         closed,
       ),
     },
-    errors: ["overloaded"],
+    errors: [],
     about: {
       operationId: "listPlans",
       tag: "Prices",
@@ -88,7 +88,7 @@ const ratesRoute = ({ pool }: AdminDeps): Route =>
     query: [],
     body: null,
     answers: { 200: Type.Object({ plan: Type.String(), rates: Type.Array(ShownRate) }, closed) },
-    errors: ["not_found", "overloaded"],
+    errors: ["not_found"],
     about: {
       operationId: "listRates",
       tag: "Prices",

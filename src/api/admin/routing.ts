@@ -238,7 +238,7 @@ const replaceRoute = (deps: RoutingDeps): Route =>
         closed,
       ),
     },
-    errors: ["version_conflict", "overloaded", "outcome_unknown"],
+    errors: ["version_conflict", "outcome_unknown"],
     about: {
       operationId: "replaceRoutes",
       tag: "Routes",

@@ -135,6 +135,7 @@ for (const route of routes) {
       const all = errorsOf(route);
       expect(new Set(all).size).toBe(all.length);
       for (const code of all) expect(Object.keys(ERRORS)).toContain(code);
+      if (route.access !== "public") expect(all).toContain("overloaded"); // of a full pool of connections
       const movesMoney = /topups|adjustments/.test(route.path);
       if (movesMoney) expect(all).toContain("idempotency_key_reused");
       expect(route.about.needs?.includes("Idempotency-Key") === true).toBe(movesMoney);

@@ -15,7 +15,6 @@ import { Caps, CAPS_EXAMPLE, OF_CUSTOMER, OrNone, WHY_EXAMPLE } from "./shapes.t
 
 const MONEY_ERRORS = [
   "not_found",
-  "overloaded",
   "outcome_unknown",
   "idempotency_in_progress",
   "idempotency_key_reused",
@@ -49,7 +48,7 @@ const walletRoute = ({ pool }: AdminDeps): Route =>
         closed,
       ),
     },
-    errors: ["not_found", "overloaded"],
+    errors: ["not_found"],
     about: {
       operationId: "getWallet",
       tag: "Wallets",
@@ -82,7 +81,7 @@ const statementRoute = ({ pool }: AdminDeps): Route =>
     query: ["from", "to", "limit", "cursor"],
     body: null,
     answers: { 200: Type.Object({ entries: Type.Array(Entry), next_cursor: Cursor }, closed) },
-    errors: ["not_found", "overloaded"],
+    errors: ["not_found"],
     about: {
       operationId: "getStatement",
       tag: "Wallets",
@@ -209,7 +208,7 @@ const capsRoute = (deps: AdminDeps): Route =>
     query: [],
     body: Type.Object({ daily: Limit, monthly: Limit }, closed),
     answers: { 200: Caps },
-    errors: ["not_found", "overloaded", "outcome_unknown"],
+    errors: ["not_found", "outcome_unknown"],
     about: {
       operationId: "changeCaps",
       tag: "Wallets",

@@ -15,6 +15,7 @@ import { parsePhone } from "../../core/phone.ts";
 import { priceOf } from "../../core/price-plan.ts";
 import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { readWallet } from "../../reports/wallet.ts";
 import type { Written } from "../route.ts";
 import { type Credentials, isCustomerId, type Knock, PeerRefusal, signIn } from "./door.ts";
@@ -23,7 +24,7 @@ import { type Later, laterAt, smppTimeOf, validAfter } from "./later.ts";
 import type { SendingDeps } from "./sending.ts";
 
 /** `priorityIsExpress`: priority 3 chooses the express lane; otherwise a priority changes nothing. */
-export type JasminDeps = SendingDeps & { reads: { pool: Pool }; priorityIsExpress: boolean };
+export type JasminDeps = SendingDeps & { reads: OfCustomer<{ pool: Pool }>; priorityIsExpress: boolean };
 
 // ---- arguments ----
 
@@ -146,7 +147,7 @@ export function rateOf(args: Arguments, owner: KeyOwner, deps: JasminDeps, says:
 
 /** All that can still be spent, as Jasmin's JSON. */
 export async function balanceOf({ reads }: JasminDeps, { customerId }: KeyOwner): Promise<string> {
-  const { balance, currency } = await readWallet(reads, customerId);
+  const { balance, currency } = await readWallet(reads(customerId), customerId);
   return `{"balance": ${decimalOf(balance, currency)}, "sms_count": "ND"}`;
 }
 

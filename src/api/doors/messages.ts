@@ -7,6 +7,7 @@ import { ulidUuid } from "../../core/id.ts";
 import { isReferenceLong, labelProblem } from "../../core/parts.ts";
 import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { readWallet } from "../../reports/wallet.ts";
 import { SECRET_MISSING } from "../options.ts";
 import type { Written } from "../route.ts";
@@ -24,7 +25,7 @@ import { fieldsOf, queryOf, utf8Of } from "./fields.ts";
 import { answer, HEADERS, type OtpDoorDeps, sendOtp } from "./messages-otp.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
-export type MessagesDeps = SendingDeps & OtpDoorDeps & { reads: { pool: Pool } };
+export type MessagesDeps = SendingDeps & OtpDoorDeps & { reads: OfCustomer<{ pool: Pool }> };
 
 export const createMessagesDoor = (deps: MessagesDeps): DoorRoute[] => [
   doorRoute({
@@ -87,7 +88,7 @@ async function me(deps: MessagesDeps, knock: Knock): Promise<Written> {
   const owner = await caller(deps, knock, "read");
   const given = fieldsOf(queryOf(knock.request.url)).find(({ name }) => name === "client_id");
   holdOwn(given === undefined ? undefined : (utf8Of(given.bytes) ?? ""), owner, "invalid client_id format");
-  const { balance } = await readWallet(deps.reads, owner.customerId);
+  const { balance } = await readWallet(deps.reads(owner.customerId), owner.customerId);
   return answer(200, { credits: balance, id: customerUuid(owner.customerId) });
 }
 

@@ -8,6 +8,7 @@ import type { Status } from "../../core/message.ts";
 import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
 import { findKeyOwner } from "../../ledger/idempotency.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { doorMessage, recentMessages } from "../../reports/door-messages.ts";
 import { readWallet } from "../../reports/wallet.ts";
 import type { Written } from "../route.ts";
@@ -23,7 +24,7 @@ import {
 import { PeerRefusal, signIn, UUID } from "./door.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
-export type SendSmsDeps = SendingDeps & { reads: { pool: Pool } };
+export type SendSmsDeps = SendingDeps & { reads: OfCustomer<{ pool: Pool }> };
 
 export function createSendSmsDoor(deps: SendSmsDeps): DoorRoute[] {
   const routes = [
@@ -81,7 +82,7 @@ async function sendSms(deps: SendSmsDeps, knock: Knock): Promise<Written> {
 async function balance(deps: SendSmsDeps, knock: Knock): Promise<Written> {
   const owner = await caller(deps, knock, "read");
   holdOwn(knock.params.user, owner);
-  const wallet = await readWallet(deps.reads, owner.customerId);
+  const wallet = await readWallet(deps.reads(owner.customerId), owner.customerId);
   return written(200, { balance: wallet.balance });
 }
 
@@ -92,7 +93,8 @@ async function messageStatus(deps: SendSmsDeps, knock: Knock): Promise<Written> 
 }
 
 /** As a key it is found for a day, then as the reference of one of the customer's last messages. */
-async function statusOf({ reads }: SendSmsDeps, customerId: number, name: string): Promise<Status> {
+async function statusOf(deps: SendSmsDeps, customerId: number, name: string): Promise<Status> {
+  const reads = deps.reads(customerId);
   const id = await findKeyOwner(reads.pool, { customerId, operation: "send", key: name });
   if (id !== null) return (await doorMessage(reads, customerId, id)).status;
   const named = { reference: name, id: null };

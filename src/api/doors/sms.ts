@@ -12,6 +12,7 @@ import type { Lane, Status } from "../../core/message.ts";
 import { MONEY_MAX } from "../../core/money.ts";
 import type { KeyOwner, Scope } from "../../customers/api-keys.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { type RecentMessage, recentMessages } from "../../reports/door-messages.ts";
 import { type LedgerEntry, readLedger, readWallet } from "../../reports/wallet.ts";
 import { givenKey } from "../idempotency-key.ts";
@@ -29,7 +30,7 @@ import { jsonOf, PeerRefusal, renamed, signIn, UUID } from "./door.ts";
 import { fieldsOf, queryOf, utf8Of } from "./fields.ts";
 import { send, type SendingDeps } from "./sending.ts";
 
-export type SmsDeps = SendingDeps & { reads: { pool: Pool }; topUps: TopUps };
+export type SmsDeps = SendingDeps & { reads: OfCustomer<{ pool: Pool }>; topUps: TopUps };
 
 export function createSmsDoor(deps: SmsDeps): DoorRoute[] {
   const routes = [
@@ -98,7 +99,7 @@ async function history(deps: SmsDeps, knock: Knock): Promise<Written> {
     identifier === undefined
       ? null
       : { reference: identifier, id: ulidOfHex(identifier.replaceAll("-", "")) };
-  const found = await recentMessages(deps.reads, owner.customerId, { statuses, named });
+  const found = await recentMessages(deps.reads(owner.customerId), owner.customerId, { statuses, named });
   const rows = found.map((message) => rowOf(message, owner));
   return written(200, { history: rows.length === 0 ? null : rows });
 }
@@ -106,9 +107,10 @@ async function history(deps: SmsDeps, knock: Knock): Promise<Written> {
 async function balance(deps: SmsDeps, knock: Knock): Promise<Written> {
   const owner = await caller(deps, knock, "read");
   queryFor(knock, owner);
-  const wallet = await readWallet(deps.reads, owner.customerId);
+  const reads = deps.reads(owner.customerId);
+  const wallet = await readWallet(reads, owner.customerId);
   const limit = new Map([["limit", String(LIST_LIMIT_MAX)]]);
-  const { entries } = await readLedger(deps.reads, owner.customerId, limit);
+  const { entries } = await readLedger(reads, owner.customerId, limit);
   const rows = entries.flatMap(transactionOf);
   return written(200, { balance: wallet.balance, transactions: rows.length === 0 ? null : rows });
 }

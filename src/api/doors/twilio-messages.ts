@@ -12,6 +12,7 @@ import { timeOf } from "../../core/time.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import { cancelScheduled, type ScheduleDeps } from "../../ledger/schedule.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { type DoorMessage, doorMessage, doorMessages } from "../../reports/door-messages.ts";
 import { listMessages, type MessageList } from "../../reports/messages-list.ts";
 import type { AccessDeps } from "../access.ts";
@@ -21,7 +22,11 @@ import { fieldsOf, queryOf, wholeNumber } from "./fields.ts";
 import { accountPath, answered, notAPhone, notASender, refusal, resourceOf } from "./twilio-answers.ts";
 import { caller, formOf, type Params, paramsOf } from "./twilio-request.ts";
 
-export type TwilioMessageDeps = { callers: AccessDeps; reads: { pool: Pool }; schedule: ScheduleDeps };
+export type TwilioMessageDeps = {
+  callers: AccessDeps;
+  reads: OfCustomer<{ pool: Pool }>;
+  schedule: OfCustomer<ScheduleDeps>;
+};
 
 const MESSAGE_SID = /^SM([0-9a-f]{32})\.json$/i;
 
@@ -35,7 +40,7 @@ function idOf({ params }: Knock): string {
 
 export async function fetchMessage({ callers, reads }: TwilioMessageDeps, knock: Knock): Promise<Written> {
   const owner = await caller(callers, knock, "read");
-  return answered(shownOf(owner, await doorMessage(reads, owner.customerId, idOf(knock))));
+  return answered(shownOf(owner, await doorMessage(reads(owner.customerId), owner.customerId, idOf(knock))));
 }
 
 const SENT: readonly Status[] = ["sent", "delivered", "undelivered"];
@@ -61,8 +66,9 @@ export async function cancelMessage(
   const { customerId } = owner;
   refuseOtherChange(knock);
   const id = idOf(knock);
-  await cancelScheduled(schedule, { customerId, id, isGone: knock.isGone });
-  return answered(shownOf(owner, await doorMessage(schedule, customerId, id)));
+  const deps = schedule(customerId);
+  await cancelScheduled(deps, { customerId, id, isGone: knock.isGone });
+  return answered(shownOf(owner, await doorMessage(deps, customerId, id)));
 }
 
 /** An empty Body asks Twilio to forget the text. @throws PeerRefusal, SluiceError unsupported_media_type */
@@ -86,9 +92,10 @@ export async function listOwn({ callers, reads }: TwilioMessageDeps, knock: Knoc
   const params = paramsOf(queryOf(knock.request.url));
   const { page, size } = placeOf(params);
   const token = params.get("PageToken") ?? null;
-  const { messages, next_cursor } = await pageOf(reads, owner, params, size);
+  const own = reads(customerId);
+  const { messages, next_cursor } = await pageOf(own, owner, params, size);
   const found = await doorMessages(
-    reads,
+    own,
     customerId,
     messages.map(({ id }) => id),
   );
@@ -140,7 +147,7 @@ function placeOf(params: Params): { page: number; size: number } {
 
 /** @throws PeerRefusal, and what listMessages throws of other kinds than its parameters */
 async function pageOf(
-  reads: TwilioMessageDeps["reads"],
+  reads: { pool: Pool },
   owner: KeyOwner,
   params: Params,
   size: number,

@@ -37,7 +37,7 @@ export function createTwilioDoor(deps: TwilioDeps): DoorRoute[] {
 
 async function fetchBalance({ callers, reads }: TwilioDeps, knock: Knock): Promise<Written> {
   const { customerId } = await caller(callers, knock, "read");
-  const { balance, currency } = await readWallet(reads, customerId);
+  const { balance, currency } = await readWallet(reads(customerId), customerId);
   return answered({ account_sid: accountSid(customerId), balance: decimalOf(balance, currency), currency });
 }
 
@@ -47,7 +47,7 @@ const ACCOUNT_FILE = /^(.+)\.json$/i;
 async function fetchAccount({ callers, reads }: TwilioDeps, knock: Knock): Promise<Written> {
   const [, account] = ACCOUNT_FILE.exec(knock.params.account ?? "") ?? [];
   const { customerId } = await caller(callers, knock, "read", account ?? "");
-  const { name, created_at } = await readCustomer(reads.pool, customerId);
+  const { name, created_at } = await readCustomer(reads(customerId).pool, customerId);
   const [sid, path] = [accountSid(customerId), accountPath(customerId)];
   return answered({
     date_created: dateOf(Date.parse(created_at)),

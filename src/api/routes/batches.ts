@@ -64,7 +64,6 @@ export const createBatches = (
       "idempotency_in_progress",
       "idempotency_key_reused",
       "lane_saturated",
-      "overloaded",
       "credit_elsewhere",
       "outcome_unknown",
     ],

@@ -13,6 +13,7 @@ import {
   putOffScheduled,
   type ScheduleDeps,
 } from "../../ledger/schedule.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { findMessage } from "../../reports/messages-list.ts";
 import type { About } from "../about.ts";
 import { MessageShape, SCHEDULED_EXAMPLE } from "../message-shape.ts";
@@ -20,7 +21,7 @@ import { SendAtTime } from "../options.ts";
 import { type Call, type Route, route } from "../route.ts";
 import { closed, GivenUlid } from "../shapes.ts";
 
-export type MessageScheduleDeps = { schedule: ScheduleDeps };
+export type MessageScheduleDeps = { schedule: OfCustomer<ScheduleDeps> };
 
 const Message = Type.Object(MessageShape, closed);
 const PATH: About["path"] = {
@@ -59,8 +60,9 @@ export const createMessageCancel = ({ schedule }: MessageScheduleDeps): Route =>
     },
     async handle(call) {
       const own = ownOf(call);
-      await cancelScheduled(schedule, own);
-      return { status: 200, body: await findMessage(schedule.pool, call.owner, own.id) };
+      const deps = schedule(own.customerId);
+      await cancelScheduled(deps, own);
+      return { status: 200, body: await findMessage(deps.pool, call.owner, own.id) };
     },
   });
 
@@ -92,15 +94,16 @@ export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
     },
     async handle(call) {
       const own = ownOf(call);
-      const nowMs = schedule.now();
+      const { pool, now } = schedule(own.customerId);
+      const nowMs = now();
       const read = sendAtOf(call.body.send_at, nowMs, ulidTimeMs(own.id));
       if ("reason" in read)
         throw new SluiceError("validation_failed", { errors: [{ field: "send_at", reason: read.reason }] });
       const atMs = read.atMs ?? nowMs;
       const { quietUntil } = call.owner;
-      await putOffScheduled(schedule.pool, own, ({ lane, phone }) =>
+      await putOffScheduled(pool, own, ({ lane, phone }) =>
         lane === "express" ? atMs : (quietUntil?.(phone, atMs) ?? atMs),
       );
-      return { status: 200, body: await findMessage(schedule.pool, call.owner, own.id) };
+      return { status: 200, body: await findMessage(pool, call.owner, own.id) };
     },
   });

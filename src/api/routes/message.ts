@@ -1,6 +1,7 @@
 // GET /v1/messages/{id}: one message with its timeline, which is null while ClickHouse is away.
 
 import { Type } from "typebox";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { type MessageDeps, oneMessage } from "../../reports/messages-list.ts";
 import { STEP_NAMES } from "../../reports/steps.ts";
 import { MESSAGE_EXAMPLE, MessageShape } from "../message-shape.ts";
@@ -63,7 +64,7 @@ const step = (status: string, operator: string | null) => ({
   late: false,
 });
 
-export const createMessage = (deps: MessageDeps): Route =>
+export const createMessage = (reads: OfCustomer<MessageDeps>): Route =>
   route({
     method: "GET",
     path: "/v1/messages/:id",
@@ -103,6 +104,6 @@ export const createMessage = (deps: MessageDeps): Route =>
     },
     handle: async ({ owner, params }) => ({
       status: 200,
-      body: await oneMessage(deps, owner, params.id ?? ""),
+      body: await oneMessage(reads(owner.customerId), owner, params.id ?? ""),
     }),
   });

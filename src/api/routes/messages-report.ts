@@ -50,7 +50,7 @@ export const createMessagesReport = (deps: ReportDeps, streams: Streams): Route 
       200: Type.Object({ messages: Type.Array(Row), next_cursor: Cursor, as_of: OrNull(Time) }, closed),
     },
     exported: { row: Row, example: ROW_EXAMPLE },
-    errors: ["reports_unavailable", "overloaded"],
+    errors: ["reports_unavailable"],
     about: {
       operationId: "reportMessages",
       tag: "Reports",

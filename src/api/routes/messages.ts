@@ -2,12 +2,13 @@
 
 import { Type } from "typebox";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { listMessages } from "../../reports/messages-list.ts";
 import { MESSAGE_EXAMPLE, MessageShape } from "../message-shape.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Cursor } from "../shapes.ts";
 
-export const createMessages = (deps: { pool: Pool }): Route =>
+export const createMessages = (reads: OfCustomer<{ pool: Pool }>): Route =>
   route({
     method: "GET",
     path: "/v1/messages",
@@ -31,5 +32,8 @@ export const createMessages = (deps: { pool: Pool }): Route =>
       links: { getMessage: "/messages/0/id" },
       answers: { 200: { messages: [MESSAGE_EXAMPLE], next_cursor: null } },
     },
-    handle: async ({ owner, query }) => ({ status: 200, body: await listMessages(deps, owner, query) }),
+    handle: async ({ owner, query }) => ({
+      status: 200,
+      body: await listMessages(reads(owner.customerId), owner, query),
+    }),
   });

@@ -11,6 +11,7 @@ import { parsePhone } from "../../core/phone.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import { addOptOut, listOptOuts, type OptOut, removeOptOuts } from "../../ledger/opt-outs.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { repeatable } from "../../platform/repeatable.ts";
 import { type CursorValues, type Query, readParams } from "../../reports/params.ts";
 import { type Route, route } from "../route.ts";
@@ -18,8 +19,8 @@ import { closed, Count, Cursor, OrNull, Phone, Time } from "../shapes.ts";
 
 export type OptOutDeps = {
   /** For writes; reads go by `reads`. */
-  schedule: { pool: Pool };
-  reads: { pool: Pool };
+  schedule: OfCustomer<{ pool: Pool }>;
+  reads: OfCustomer<{ pool: Pool }>;
 };
 
 const Row = Type.Object(
@@ -79,7 +80,10 @@ const createList = ({ reads }: OptOutDeps): Route =>
       summary: "The phones that opted out, by number",
       answers: { 200: { opt_outs: [EXAMPLE], next_cursor: null } },
     },
-    handle: async ({ owner, query }) => ({ status: 200, body: await list(reads.pool, owner, query) }),
+    handle: async ({ owner, query }) => ({
+      status: 200,
+      body: await list(reads(owner.customerId).pool, owner, query),
+    }),
   });
 
 /** The phone and sender of the last row of a page. */
@@ -122,7 +126,8 @@ refused if its phone opted out of any sender, because its operator chooses one.`
     },
     async handle({ owner, body }) {
       const optOut = { ...keyOf(body, owner), source: "api" } as const;
-      return { status: 200, body: shown(await repeatable(addOptOut(schedule.pool, optOut))) };
+      const { pool } = schedule(owner.customerId);
+      return { status: 200, body: shown(await repeatable(addOptOut(pool, optOut))) };
     },
   });
 
@@ -163,7 +168,7 @@ asked for itself too. \`removed\` says how many there were.`,
       params.check();
       const sender = from === null ? null : senderKey(from);
       const optOuts = { customerId, phone: phone ?? "", sender, region };
-      const removed = await repeatable(removeOptOuts(schedule.pool, optOuts), false);
+      const removed = await repeatable(removeOptOuts(schedule(customerId).pool, optOuts), false);
       return { status: 200, body: { removed } };
     },
   });

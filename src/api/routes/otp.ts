@@ -150,7 +150,6 @@ export const createOtpSend = ({ otps, keys, ...rules }: OtpRouteDeps): Route =>
       "otp_customer_limited",
       "otp_pumping_suspected",
       "lane_saturated",
-      "overloaded",
       "credit_elsewhere",
       "outcome_unknown",
     ],
@@ -178,7 +177,7 @@ export const createOtpVerify = ({ otps }: OtpRouteDeps): Route =>
     query: [],
     body: VerifyBody,
     answers: { 200: VerifyAnswer },
-    errors: ["not_found", "otp_wrong", "otp_over", "overloaded", "outcome_unknown"],
+    errors: ["not_found", "otp_wrong", "otp_over", "outcome_unknown"],
     about: {
       operationId: "verifyCode",
       tag: "Codes",

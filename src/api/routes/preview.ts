@@ -18,6 +18,7 @@ import type { TemplateCache } from "../../customers/templates.ts";
 import type { RateLimits } from "../../ingest/rate-limits.ts";
 import type { Found, Router } from "../../operators/route.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { readWallet } from "../../reports/wallet.ts";
 import type { About } from "../about.ts";
 import { givenKey } from "../idempotency-key.ts";
@@ -133,7 +134,7 @@ export type PreviewDeps = {
   limits: Pick<RateLimits, "take">;
   optOuts: OptOuts;
   findRoute: Router["find"];
-  reads: { pool: Pool };
+  reads: OfCustomer<{ pool: Pool }>;
 };
 
 /** A preview counts as a message of one part against the rate limit, whatever its text. */
@@ -171,7 +172,7 @@ export const createPreview = ({
       const prices = pricesOf(owner, phone, Date.now());
       if (prices === null) throw destinationRefused();
       const cost = costOf(parts, prices[lane]);
-      const { balance } = await readWallet(reads, owner.customerId);
+      const { balance } = await readWallet(reads(customerId), customerId);
       const sufficient = balance >= cost;
       return {
         status: 200,

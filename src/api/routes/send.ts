@@ -170,7 +170,6 @@ export const createSend = ({ accept, keys, room, ...rules }: SendDeps): Route =>
       "idempotency_in_progress",
       "idempotency_key_reused",
       "lane_saturated",
-      "overloaded",
       "credit_elsewhere",
       "outcome_unknown",
     ],

@@ -16,6 +16,7 @@ import {
   type TemplateVersion,
 } from "../../customers/templates.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { repeatable } from "../../platform/repeatable.ts";
 import type { About } from "../about.ts";
 import { type Call, type Route, route } from "../route.ts";
@@ -24,8 +25,8 @@ import { TemplateId } from "../templated.ts";
 
 export type TemplateDeps = {
   /** For changes, which lock the customer's row. */
-  schedule: { pool: Pool };
-  reads: { pool: Pool };
+  schedule: OfCustomer<{ pool: Pool }>;
+  reads: OfCustomer<{ pool: Pool }>;
 };
 
 const Text = Type.String({
@@ -113,7 +114,8 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
     },
     async handle({ owner, body }) {
       check(body.text, body.id);
-      const made = await repeatable(createTemplate(schedule.pool, owner.customerId, body));
+      const { customerId } = owner;
+      const made = await repeatable(createTemplate(schedule(customerId).pool, customerId, body));
       return { status: 201, body: shown(made) };
     },
   }),
@@ -137,10 +139,11 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
       answers: { 201: { ...EXAMPLE, version: 2, text: "Dear {name}, your order {order} is on its way" } },
     },
     async handle(call) {
-      const { owner, body } = call;
+      const { body, owner } = call;
       check(body.text);
+      const { customerId } = owner;
       const given = { id: idOf(call), text: body.text };
-      const made = await repeatable(addVersion(schedule.pool, owner.customerId, given));
+      const made = await repeatable(addVersion(schedule(customerId).pool, customerId, given));
       return { status: 201, body: shown(made) };
     },
   }),
@@ -163,7 +166,8 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
     },
     async handle(call) {
       const id = idOf(call);
-      await repeatable(deleteTemplate(schedule.pool, call.owner.customerId, id), false);
+      const { customerId } = call.owner;
+      await repeatable(deleteTemplate(schedule(customerId).pool, customerId, id), false);
       return { status: 200, body: { deleted: true as const, id } };
     },
   }),
@@ -187,7 +191,7 @@ const reading = ({ reads }: TemplateDeps): Route[] => [
     async handle({ owner }) {
       return {
         status: 200,
-        body: { templates: (await listTemplates(reads.pool, owner.customerId)).map(shown) },
+        body: { templates: (await listTemplates(reads(owner.customerId).pool, owner.customerId)).map(shown) },
       };
     },
   }),
@@ -208,7 +212,8 @@ const reading = ({ reads }: TemplateDeps): Route[] => [
     },
     async handle(call) {
       const id = idOf(call);
-      const versions = await findTemplate(reads.pool, call.owner.customerId, id);
+      const { customerId } = call.owner;
+      const versions = await findTemplate(reads(customerId).pool, customerId, id);
       return { status: 200, body: { id, versions: versions.map(shownVersion) } };
     },
   }),

@@ -45,7 +45,7 @@ export const createUsageReport = (deps: ReportDeps, streams: Streams): Route =>
       200: Type.Object({ usage: Type.Array(Row), next_cursor: Cursor, as_of: OrNull(Time) }, closed),
     },
     exported: { row: Row, example: ROW_EXAMPLE },
-    errors: ["reports_unavailable", "overloaded"],
+    errors: ["reports_unavailable"],
     about: {
       operationId: "reportUsage",
       tag: "Reports",

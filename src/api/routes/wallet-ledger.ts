@@ -2,6 +2,7 @@
 
 import { Type } from "typebox";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import type { Query } from "../../reports/params.ts";
 import { exportLedger, readLedger } from "../../reports/wallet.ts";
 import { exportOf } from "../exports.ts";
@@ -29,9 +30,9 @@ export const ENTRY_EXAMPLE = {
   created_at: "2026-09-21T14:13:20.000Z",
 };
 
-type LedgerDeps = { pool: Pool; now: () => number };
+type LedgerDeps = OfCustomer<{ pool: Pool; now: () => number }>;
 
-export const createWalletLedger = (deps: LedgerDeps, streams: Streams): Route =>
+export const createWalletLedger = (reads: LedgerDeps, streams: Streams): Route =>
   route({
     method: "GET",
     path: "/v1/wallet/ledger",
@@ -40,7 +41,7 @@ export const createWalletLedger = (deps: LedgerDeps, streams: Streams): Route =>
     body: null,
     answers: { 200: Type.Object({ entries: Type.Array(Entry), next_cursor: Cursor }, closed) },
     exported: { row: Entry, example: ENTRY_EXAMPLE },
-    errors: ["overloaded"],
+    errors: [],
     about: {
       operationId: "getStatement",
       tag: "Wallet",
@@ -68,6 +69,7 @@ export const createWalletLedger = (deps: LedgerDeps, streams: Streams): Route =>
     },
     handle: async (call) => {
       const { customerId } = call.owner;
+      const deps = reads(customerId);
       const read = (at: Query) => exportLedger(deps, customerId, at);
       const whole = exportOf(streams, call, { row: Entry, read });
       return whole ?? { status: 200, body: await readLedger(deps, customerId, call.query) };

@@ -148,7 +148,7 @@ export function createReconcileRoute({ monotonicMs, ...deps }: ReconcileRouteDep
     query: [],
     body: null,
     answers: { 200: Proof },
-    errors: ["overloaded", "check_too_long"],
+    errors: ["check_too_long"],
     about: ABOUT,
     async handle({ owner: { customerId } }) {
       const startedMs = monotonicMs();

@@ -2,6 +2,7 @@
 
 import { Type } from "typebox";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { readWallet } from "../../reports/wallet.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Currency, CustomerId, Money } from "../shapes.ts";
@@ -11,7 +12,7 @@ const Wallet = Type.Object(
   closed,
 );
 
-export const createWallet = (deps: { pool: Pool }): Route =>
+export const createWallet = (reads: OfCustomer<{ pool: Pool }>): Route =>
   route({
     method: "GET",
     path: "/v1/wallet",
@@ -31,5 +32,8 @@ export const createWallet = (deps: { pool: Pool }): Route =>
         200: { customer_id: "1", balance: 99_300, reserved: 700, available: 99_300, currency: "IRR" },
       },
     },
-    handle: async ({ owner }) => ({ status: 200, body: await readWallet(deps, owner.customerId) }),
+    handle: async ({ owner }) => ({
+      status: 200,
+      body: await readWallet(reads(owner.customerId), owner.customerId),
+    }),
   });

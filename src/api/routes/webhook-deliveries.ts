@@ -5,6 +5,7 @@ import { PEERS } from "../../core/peers/form.ts";
 import { EVENT_TYPES, MESSAGE_STATUS } from "../../core/webhook-event.ts";
 import { DELIVERY_STATES } from "../../ledger/webhook-deliveries.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { listDeliveries } from "../../reports/webhooks.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, Cursor, OrNull, Time, Ulid } from "../shapes.ts";
@@ -46,7 +47,7 @@ const DELIVERY_EXAMPLE = {
   updated_at: "2026-09-21T14:13:21.500Z",
 };
 
-export const createWebhookDeliveries = (deps: { pool: Pool }): Route =>
+export const createWebhookDeliveries = (reads: OfCustomer<{ pool: Pool }>): Route =>
   route({
     method: "GET",
     path: "/v1/webhooks/deliveries",
@@ -69,6 +70,6 @@ export const createWebhookDeliveries = (deps: { pool: Pool }): Route =>
     },
     handle: async ({ owner, query }) => ({
       status: 200,
-      body: await listDeliveries(deps, owner.customerId, query),
+      body: await listDeliveries(reads(owner.customerId), owner.customerId, query),
     }),
   });

@@ -4,6 +4,7 @@ import { Type } from "typebox";
 import { STATUSES } from "../../core/message.ts";
 import { ENDPOINT_STATES } from "../../ledger/webhook-endpoints.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { webhookView } from "../../reports/webhooks.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, Money, OrNull, Time } from "../shapes.ts";
@@ -21,7 +22,7 @@ const Endpoint = Type.Object(
   closed,
 );
 
-export const createWebhook = (deps: { pool: Pool }): Route =>
+export const createWebhook = (reads: OfCustomer<{ pool: Pool }>): Route =>
   route({
     method: "GET",
     path: "/v1/webhooks",
@@ -68,5 +69,8 @@ export const createWebhook = (deps: { pool: Pool }): Route =>
         },
       },
     },
-    handle: async ({ owner }) => ({ status: 200, body: await webhookView(deps, owner.customerId) }),
+    handle: async ({ owner }) => ({
+      status: 200,
+      body: await webhookView(reads(owner.customerId), owner.customerId),
+    }),
   });

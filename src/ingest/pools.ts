@@ -1,0 +1,55 @@
+// The connections to MySQL of an ingest process: what each pool serves, and their end. Owns who waits for
+// whom: what sends wait for never waits behind a commit, nor behind what one customer asked for.
+
+import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
+import {
+  CUSTOMER_RUNNING_MAX,
+  CUSTOMER_WAITING_MAX,
+  LEASE_CONNECTIONS,
+  LOOK_UP_CONNECTIONS,
+  OTP_CONNECTIONS,
+  READ_CONNECTIONS,
+  WRITE_CONNECTIONS,
+} from "../core/pool-limits.ts";
+import type { Pool } from "../platform/mysql.ts";
+import { createMeteredPool } from "../platform/pool-meter.ts";
+import { type PoolOf, sharePool } from "../platform/pool-shares.ts";
+import { within } from "../platform/retry.ts";
+import type { Role } from "../platform/role.ts";
+
+export type Pools = {
+  commit: Pool;
+  /** Leases and rate limits. */
+  lease: Pool;
+  /** Statements on a row or two that sends wait for. */
+  lookUp: Pool;
+  /** What a customer reads. */
+  readOf: PoolOf;
+  /** What a customer changes besides sending. */
+  writeOf: PoolOf;
+  /** Jobs that nobody waits for. */
+  jobs: Pool;
+  otp: Pool;
+};
+
+/** A MySQL that hangs doesn't close its connections; the process ends without that. */
+const CLOSE_MAX_MS = 1_000;
+
+export function openPools(role: Role): Pools {
+  const bounded = { answerMaxMs: MYSQL_ANSWER_MAX_MS };
+  const several = { ...bounded, multipleStatements: true };
+  const commit = createMeteredPool(role, "commit", {
+    ...several,
+    connections: role.config.commitConnections,
+  });
+  const lease = createMeteredPool(role, "lease", { ...several, connections: LEASE_CONNECTIONS });
+  const lookUp = createMeteredPool(role, "look-up", { ...bounded, connections: LOOK_UP_CONNECTIONS });
+  const read = createMeteredPool(role, "read", { ...bounded, connections: READ_CONNECTIONS });
+  const write = createMeteredPool(role, "write", { ...several, connections: WRITE_CONNECTIONS });
+  const otp = createMeteredPool(role, "otp", { ...several, connections: OTP_CONNECTIONS });
+  const all = [commit, lease, lookUp, read, write, otp];
+  role.onStop(() => within(CLOSE_MAX_MS, Promise.all(all.map((pool) => pool.end()))));
+  const share = { runningMax: CUSTOMER_RUNNING_MAX, waitingMax: CUSTOMER_WAITING_MAX };
+  const [readOf, writeOf] = [sharePool(read, share), sharePool(write, share)];
+  return { commit, lease, lookUp, readOf, writeOf, jobs: read, otp };
+}
