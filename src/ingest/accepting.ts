@@ -66,10 +66,9 @@ const OTP_CONNECTIONS = 4;
 export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accepting> {
   const { config, log, metrics } = role;
   const secret = createOtpSecret(config.otpSecret);
-  const now = Date.now;
   const { monotonicMs } = systemTimers;
-  const clockGuard = createClockGuard({ now, monotonicMs });
-  const id = clockGuard.entryId;
+  const clockGuard = createClockGuard({ now: Date.now, monotonicMs });
+  const { entryId: id, now } = clockGuard;
   const nodeId = id();
   // Commits have connections of their own, so that reads and lease refills never wait behind them.
   const bounded = { multipleStatements: true, answerMaxMs: MYSQL_ANSWER_MAX_MS };
@@ -142,7 +141,7 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   });
   log.info({ node_id: nodeId }, "accepting");
   const doors = { accept, acceptBatch, otps, callers, keys, room: commits, limits, optOuts };
-  return { ...doors, mysqlNow: clockGuard.now, ledger, readPool, stop };
+  return { ...doors, mysqlNow: now, ledger, readPool, stop };
 }
 
 const otpRulesOf = (config: Role["config"]): OtpRules => ({

@@ -58,6 +58,7 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
   const { accept, acceptBatch, otps, callers, keys, room, limits, optOuts, ledger, readPool } = accepting;
+  const now = accepting.mysqlNow;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
@@ -70,10 +71,10 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
     optOuts,
     topUps: createTopUps({ ledger, metrics }),
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
-    now: Date.now,
+    now,
     templates: createTemplateCache(readPool),
-    reads: { pool: readPool, clickhouse, now: Date.now },
-    schedule: { pool: ledger.pool, now: Date.now },
+    reads: { pool: readPool, clickhouse, now },
+    schedule: { pool: ledger.pool, now },
     signers: createCallbackSigners(ledger.pool),
     otps,
     outcomes: createOutcomes({ read: (ids) => readOutcomes(readPool, ids), timers: systemTimers }),
@@ -93,7 +94,7 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
       authorizerOf: (operator) => authorizers.get(operator),
       publicUrl: config.publicUrl,
       log,
-      now: accepting.mysqlNow,
+      now,
     },
   });
   const doors = openDoors(doorNames, doorDeps, routes);
