@@ -63,10 +63,9 @@ export type Accepting = {
 export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accepting> {
   const { config, log, metrics } = role;
   const secret = createOtpSecret(config.otpSecret);
-  const now = Date.now;
   const { monotonicMs } = systemTimers;
-  const clockGuard = createClockGuard({ now, monotonicMs });
-  const id = clockGuard.entryId;
+  const clockGuard = createClockGuard({ now: Date.now, monotonicMs });
+  const { entryId: id, now } = clockGuard;
   const nodeId = id();
   const pools = openPools(role);
   await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(pools.lookUp));
@@ -135,7 +134,7 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const doors = { accept, acceptBatch, otps, callers, keys, room: commits, limits, optOuts };
   const ledgerOf = (customerId: number) => ({ pool: pools.writeOf(customerId), id, now });
   const forRoutes = { lookUpPool: pools.lookUp, readPoolOf: pools.readOf, ledgerOf };
-  return { ...doors, ...forRoutes, mysqlNow: clockGuard.now, stop };
+  return { ...doors, ...forRoutes, mysqlNow: now, stop };
 }
 
 const otpRulesOf = (config: Role["config"]): OtpRules => ({

@@ -68,6 +68,17 @@ test("after a jump ahead and back, message ids carry the present again, and entr
   expect(ulidTimeMs(guard.messageId())).toBe(clock.wallMs + DAY_MS - DAY_MS);
 });
 
+test("on a machine whose clock stays wrong, entry ids have MySQL's time once that is known", () => {
+  for (const aheadMs of [DAY_MS, -DAY_MS]) {
+    const { clock, guard, pass } = setUp();
+    guard.entryId();
+    guard.observe(-aheadMs);
+    pass(10);
+    expect(ulidTimeMs(guard.entryId())).toBe(clock.wallMs - aheadMs);
+    expect(codeOf(guard.messageId)).toBe("unavailable");
+  }
+});
+
 test("without a jump the factory is kept: ids increase across comparisons", () => {
   const { guard, pass } = setUp();
   const ids: string[] = [];

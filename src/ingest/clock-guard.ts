@@ -1,8 +1,8 @@
-// Makes sure that ids carry the right time. A message's id says when it was accepted, selects its partition
-// and starts its delivery promise, so no id is made while this machine's clock is more than CLOCK_SKEW_MAX_MS
-// from MySQL's. After a jump the id factory is replaced, because the old one would keep counting from the
-// latest time it saw. The start of a jump is noticed at once (by the monotonic clock), its end at the next
-// comparison with MySQL's clock. Leaves the comparison to platform/mysql-clock.ts.
+// Makes sure that ids carry MySQL's time. A message's id says when it was accepted, selects its partition and
+// starts its delivery promise, so no id of a message is made while this machine's clock is more than
+// CLOCK_SKEW_MAX_MS from MySQL's. After a jump the id factory is replaced, because the old one would keep
+// counting from the latest time it saw. The start of a jump is noticed at once (by the monotonic clock), its
+// end at the next comparison with MySQL's clock. Leaves the comparison to platform/mysql-clock.ts.
 
 import { SluiceError } from "../core/errors.ts";
 import { createIdFactory, type IdFactory } from "../core/id.ts";
@@ -21,7 +21,7 @@ export type ClockGuard = {
 
 export function createClockGuard(clocks: { now: () => number; monotonicMs: () => number }): ClockGuard {
   const clock = createMysqlClock(clocks);
-  let factory = createIdFactory(clocks);
+  let factory = createIdFactory(clock);
   let wasWrong = false;
 
   const isRight = (): boolean => {
@@ -44,9 +44,10 @@ export function createClockGuard(clocks: { now: () => number; monotonicMs: () =>
     now: () => clock.now(),
     observe(skewMs, tookMs) {
       clock.observe(skewMs, tookMs);
-      if (!isRight() || !wasWrong) return;
-      wasWrong = false;
-      factory = createIdFactory(clocks);
+      const isStillWrong = !isRight();
+      if (!wasWrong) return;
+      wasWrong = isStillWrong;
+      factory = createIdFactory(clock);
     },
   };
 }

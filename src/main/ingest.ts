@@ -58,7 +58,7 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
   const { accept, acceptBatch, otps, callers, keys, room, limits, optOuts } = accepting;
-  const { lookUpPool, readPoolOf, ledgerOf } = accepting;
+  const { lookUpPool, readPoolOf, ledgerOf, mysqlNow: now } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
@@ -71,10 +71,10 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
     optOuts,
     topUps: createTopUps({ ledgerOf, metrics }),
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
-    now: Date.now,
+    now,
     templates: createTemplateCache(lookUpPool),
-    reads: (customerId: number) => ({ pool: readPoolOf(customerId), clickhouse, now: Date.now }),
-    schedule: (customerId: number) => ({ pool: ledgerOf(customerId).pool, now: Date.now }),
+    reads: (customerId: number) => ({ pool: readPoolOf(customerId), clickhouse, now }),
+    schedule: (customerId: number) => ({ pool: ledgerOf(customerId).pool, now }),
     signers: createCallbackSigners(lookUpPool),
     otps,
     outcomes: createOutcomes({ read: (ids) => readOutcomes(lookUpPool, ids), timers: systemTimers }),
@@ -95,7 +95,7 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
       authorizerOf: (operator) => authorizers.get(operator),
       publicUrl: config.publicUrl,
       log,
-      now: accepting.mysqlNow,
+      now,
     },
   });
   const doors = openDoors(doorNames, doorDeps, routes);

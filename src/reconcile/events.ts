@@ -149,7 +149,7 @@ async function compare(
  */
 async function reachedOf(clickhouse: Clickhouse, topic: Stream["topic"]): Promise<Reached> {
   const [row] = await clickhouse.query<{ newest: string; quiet: string }>(
-    `SELECT toUnixTimestamp64Milli(max(newest_at)) AS newest,
+    `SELECT toUnixTimestamp64Milli(least(max(newest_at), max(ingested_at))) AS newest,
        least(toUnixTimestamp64Milli(now64(3)) - toUnixTimestamp64Milli(max(ingested_at)),
          toInt64(uptime()) * 1000) AS quiet
      FROM freshness WHERE topic = {topic:String}`,

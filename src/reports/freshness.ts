@@ -1,5 +1,7 @@
-// How far ClickHouse has read the events of each topic. Invariant: what reads it before its rows may be
-// fresher than it says, but never staler. Bound: one row a topic, and one count.
+// How far ClickHouse has read the events of each topic: up to the newest that came, but never past the time
+// at which the last one came, or one event that a wrong clock dated tomorrow would be the newest for a day.
+// Invariant: what reads it before its rows may be fresher than it says, but never staler. Bound: one row a
+// topic, and one count.
 
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import { TOPICS } from "../platform/kafka/topics.ts";
@@ -36,7 +38,8 @@ export const timeOf = (ms: number): string | null => (ms === 0 ? null : new Date
 /** The time of the latest event, by the name of its topic. */
 async function newestMs(clickhouse: Clickhouse): Promise<Map<string, number>> {
   const rows = await clickhouse.query<{ topic: string; at: string | number }>(
-    "SELECT topic, toUnixTimestamp64Milli(max(newest_at)) AS at FROM freshness GROUP BY topic",
+    "SELECT topic, toUnixTimestamp64Milli(least(max(newest_at), max(ingested_at))) AS at " +
+      "FROM freshness GROUP BY topic",
   );
   return new Map(rows.map(({ topic, at }) => [topic, Number(at)]));
 }

@@ -15,9 +15,7 @@ import { type Connection, createPool } from "../platform/mysql.ts";
 import { takeLock } from "../platform/named-lock.ts";
 import { ensurePartitions, type PartitionOptions, type PartitionResult } from "./partitions.ts";
 
-export type MigrateOptions = {
-  nowMs?: number;
-  daysAhead?: number;
+export type MigrateOptions = PartitionOptions & {
   folder?: string;
   /** Runs under the same lock, after MySQL's own migrations: for engines without locks. */
   afterwards?: () => Promise<void>;
@@ -42,7 +40,7 @@ const ALREADY_THERE: readonly MysqlError[] = [
  * refused and why
  */
 export async function migrateMysql(config: Config, options: MigrateOptions = {}): Promise<MigrateResult> {
-  const { nowMs = Date.now(), daysAhead, folder = FOLDER } = options;
+  const { folder = FOLDER, afterwards, ...days } = options;
   const database = quoteName(config.mysqlDatabase);
   const migrations = readMigrations(folder);
   const server = createPool(config, { connections: 1, database: null });
@@ -55,12 +53,9 @@ export async function migrateMysql(config: Config, options: MigrateOptions = {})
         await conn.query(`USE ${database}`);
         await conn.query(HISTORY_TABLE);
         const applied = await applyMigrations(migrations, targetOf(conn));
-        await options.afterwards?.();
+        await afterwards?.();
         // Under the lock too: whoever migrates beside this one waits for the partitions, and finds them made.
-        const partitions = await makePartitions(config, {
-          nowMs,
-          ...(daysAhead === undefined ? {} : { daysAhead }),
-        });
+        const partitions = await makePartitions(config, days);
         return { applied, partitions };
       }),
     );

@@ -13,7 +13,8 @@ import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/per
 import { sleep } from "../platform/retry.ts";
 import { lockAllTables } from "./tables-lock.ts";
 
-export type PartitionOptions = { nowMs: number; daysAhead?: number };
+/** `nowMs`: MySQL's time unless given: by a machine's own, if it is ahead, days in use would be dropped. */
+export type PartitionOptions = { nowMs?: number; daysAhead?: number };
 /** `busy`: a snapshot of reconcile or a long transaction held the tables; call it again later. */
 export type PartitionResult = { kind: "done"; created: number } | { kind: "busy" };
 
@@ -42,7 +43,7 @@ const ATTEMPTS = 3;
 const DAY_MS = 86_400_000;
 
 /** Creates today's partitions and those of the days ahead. Safe at any time and from several processes. */
-export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise<PartitionResult> {
+export function ensurePartitions(pool: Pool, options: PartitionOptions = {}): Promise<PartitionResult> {
   return pool.use(async (conn) => {
     const lock = await lockAllTables(conn, LOCK_WAIT_S);
     if (lock === null) return { kind: "busy" };
@@ -60,7 +61,7 @@ export function ensurePartitions(pool: Pool, options: PartitionOptions): Promise
 export function keepPartitions(deps: PeriodicDeps, pool: Pool): Periodic {
   const options = { name: "partitions", everyMs: UPKEEP_MS, firstMs: UPKEEP_MS, runMaxMs: UPKEEP_MAX_MS };
   return startPeriodic(deps, options, async () => {
-    const { kind } = await ensurePartitions(pool, { nowMs: Date.now() });
+    const { kind } = await ensurePartitions(pool);
     deps.log.info({ kind }, "checked the partitions ahead");
     return kind === "busy" ? BUSY_MS : UPKEEP_MS;
   });
@@ -79,8 +80,9 @@ export async function partitionDaysAhead(conn: Connection, nowMs: number): Promi
 
 async function ensureAll(
   conn: Connection,
-  { nowMs, daysAhead = DAYS_AHEAD }: PartitionOptions,
+  { daysAhead = DAYS_AHEAD, ...options }: PartitionOptions,
 ): Promise<PartitionResult> {
+  const nowMs = options.nowMs ?? (await mysqlNow(conn));
   let created = 0;
   for (const [table, keptMs] of Object.entries(TABLES)) {
     if (keptMs !== null && !(await dropOld(conn, table, nowMs - keptMs))) return { kind: "busy" };
@@ -95,6 +97,13 @@ async function ensureAll(
     created += days.length;
   }
   return { kind: "done", created };
+}
+
+async function mysqlNow(conn: Connection): Promise<number> {
+  const [row] = await conn.query<{ now_ms: number }[]>(
+    "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) AS now_ms",
+  );
+  return Number(row?.now_ms);
 }
 
 /** Drops the partitions of days that ended before `beforeMs`; false if the table was busy. */

@@ -1,17 +1,21 @@
-// Senders, relay, dlr and the reports that ingest takes on a machine whose clock is wrong, with real
-// processes and engines: they go by MySQL's clock, and say that their own is wrong.
+// Senders, relay, dlr and ingest on a machine whose clock is wrong, with real processes and engines: they go
+// by MySQL's clock, and say that their own is wrong.
 
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { createIdFactory } from "../../src/core/id.ts";
+import { createIdFactory, ulidTimeMs } from "../../src/core/id.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
 import { REPORT_TTL_MS } from "../../src/core/limits.ts";
 import { unpackReports } from "../../src/core/raw-report.ts";
+import { createKey } from "../../src/customers/api-keys.ts";
 import { storeReports } from "../../src/ledger/inbox-rows.ts";
+import { asOfMs } from "../../src/reports/freshness.ts";
+import { createTestClickhouse, insertStatusEvents } from "../support/clickhouse.ts";
 import { startIngest } from "../support/ingest-process.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../support/messages.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
 
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 let down: Downstream;
 let customerId: number;
@@ -112,6 +116,60 @@ test("a report that an ingest process takes whose clock is 5 s behind, or a day 
     await ingest.end();
   }
 }, 90_000);
+
+test("an ingest process whose clock is a day off schedules, cancels and tops up at MySQL's time", async () => {
+  const id = createIdFactory({ now: Date.now });
+  const { apiKey } = await createKey({ pool: down.pool, id }, customerId, ["send", "read", "billing"]);
+  for (const aheadMs of [-DAY_MS, DAY_MS]) {
+    const dueMs = Date.now() + 2 * HOUR_MS;
+    const records = [0, 1].map(() => laneRecord(customerId, { sendAtMs: Date.now() + HOUR_MS }));
+    await acceptMessages(down.pool, records);
+    const [moved, canceled] = records.map((record) => record.id);
+    const ingest = await startIngest(down.config, {}, { aheadMs });
+    const ask = async (method: string, path: string, body?: object) => {
+      const headers = { "x-api-key": apiKey, "content-type": "application/json" };
+      const init = { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) };
+      return (await fetch(`${ingest.url}/v1/${path}`, init)).status;
+    };
+    const isUp = () => ask("GET", "wallet").catch(() => 0);
+    await until(async () => (await isUp()) === 200, "it knows the key", 30_000, ingest.log);
+    const over = { send_at: new Date(Date.now() - HOUR_MS).toISOString() };
+    expect(await ask("PATCH", `messages/${moved}`, over)).toBe(422);
+    const due = { send_at: new Date(dueMs).toISOString() };
+    expect(await ask("PATCH", `messages/${moved}`, due)).toBe(200);
+    expect(await ask("DELETE", `messages/${canceled}`)).toBe(200);
+    const request = { amount: 100, request_id: `wrong-clock-${aheadMs}` };
+    expect(await ask("POST", "wallet/topup", request)).toBe(200);
+    const [{ at } = { at: 0 }] = await down.pool.query<{ at: number }[]>(
+      `SELECT ROUND(UNIX_TIMESTAMP(updated_at) * 1000) AS at FROM messages WHERE id='${canceled}'`,
+    );
+    const [topup] = await down.pool.query<{ entry_id: string; at: number }[]>(
+      `SELECT entry_id, ROUND(UNIX_TIMESTAMP(created_at) * 1000) AS at FROM wallet_ledger
+       WHERE op='topup' AND customer_id=${customerId} AND amount=100 ORDER BY created_at DESC LIMIT 1`,
+    );
+    for (const ms of [Number(at), Number(topup?.at), ulidTimeMs(topup?.entry_id as string)])
+      expect(Math.abs(ms - Date.now())).toBeLessThan(60_000);
+    await down.pool.write(`DELETE FROM wallet_ledger WHERE entry_id='${topup?.entry_id}'`);
+    await ingest.end();
+  }
+}, 120_000);
+
+test("reports say they go no further than when they were read, though a wrong clock dated an event tomorrow", async () => {
+  const db = await createTestClickhouse();
+  try {
+    await insertStatusEvents(db.clickhouse, [
+      {
+        id: createIdFactory({ now: Date.now })(),
+        sequence: 1,
+        status: "queued",
+        created_at_ms: Date.now() + DAY_MS,
+      },
+    ]);
+    expect(await asOfMs(db.clickhouse, ["status"])).toBeWithin(Date.now() - 60_000, Date.now() + 1_000);
+  } finally {
+    await db.drop();
+  }
+}, 60_000);
 
 test("a relay whose clock is an hour ahead requeues a lost message that is still valid", async () => {
   await relay.end();
