@@ -6,7 +6,7 @@ import { createRouter } from "../operators/route.ts";
 import type { OperatorTerms } from "../operators/terms.ts";
 import { operatorTerms } from "../../test/support/operator-terms.ts";
 import { sleep } from "../platform/retry.ts";
-import { createDispatch, createLine } from "./dispatch.ts";
+import { createDispatch, createLine, type Line } from "./dispatch.ts";
 import type { Outcome } from "./outcome.ts";
 
 const accepted: Answer = { kind: "accepted", operatorMessageIds: ["x"] };
@@ -229,6 +229,23 @@ test("nothing is submitted after the deadline", async () => {
     permanent: false,
     reason: "not submitted in time",
   });
+});
+
+test("a message of parts that an operator gets one by one is not begun if its last one would be late", async () => {
+  const { run, outcomes, submitted, lines, operators, dispatch } = dispatchTo([accepted, accepted]);
+  const [first, second] = lines as [Line, Line];
+  first.connector.spanMs = (parts) => (parts - 1) * 50;
+  await run(3, {}, { of: [{ parts: 3 }, { parts: 4 }, { parts: 4, guaranteedByMs: 10_000 }] });
+  expect(submitted).toEqual(["A0", "B1", "B2"]);
+  second.connector.spanMs = first.connector.spanMs;
+  dispatch.use(lines, createRouter(operators, []));
+  await run(1, {}, { parts: 4 });
+  const reason = "its parts would not be sent in time at an operator's rate";
+  expect(outcomes.get(0)).toEqual({ kind: "refused", permanent: false, reason });
+  const lastMs = 5 + SUBMIT_TIMEOUT_MS + 100;
+  await run(2, {}, { parts: 3, of: [{ guaranteedByMs: lastMs }, { guaranteedByMs: lastMs - 1 }] });
+  expect(submitted.slice(3)).toEqual(["A0"]);
+  expect(outcomes.get(1)).toEqual({ kind: "refused", permanent: false, reason });
 });
 
 test("an allowance of one is one submit, and with none a message is refused for now", async () => {
