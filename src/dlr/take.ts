@@ -45,7 +45,7 @@ export type Taken = {
 export const ROWS_MAX = 40;
 const SETTLED_AT_ONCE_MAX = CLAIM_ROWS_MAX;
 /** Its message may still be found, or get its own outcome. */
-const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere", "early"];
+const WAITS: readonly Result[] = ["unmatched", "crowded", "ambiguous", "nowhere", "early"];
 // At first often: most wait for an answer that comes within seconds.
 const DEFER = { leastMs: 1_000, youngMostMs: 5_000, youngMs: 60_000, mostMs: 3_600_000 };
 
