@@ -14,7 +14,7 @@ import { Command, Option } from "commander";
 import type { Answer } from "../src/operators/connectors/connector.ts";
 import { createSmppConnector } from "../src/operators/connectors/smpp.ts";
 import { SMPP_PASSWORD, startSmppOperator } from "../src/stack/operator-smpp.ts";
-import { laneRecord, smppOperator } from "../test/support/smpp-operator.ts";
+import { laneRecord, LEFT_MS, smppOperator } from "../test/support/smpp-operator.ts";
 
 const BINDS = 2;
 const WINDOW = 100;
@@ -74,11 +74,12 @@ async function runBench({ seconds, warmup }: { seconds: number; warmup: number }
   // As dispatch does: as many messages at once as the windows have places.
   const submit = () => {
     underWay++;
-    connector.submit(message, ({ kind }) => {
+    const done = ({ kind }: Answer) => {
       counts[kind]++;
       underWay--;
       if (!isOver) submit();
-    });
+    };
+    connector.submit(message, done, LEFT_MS);
   };
   for (let i = 0; i < BINDS * WINDOW; i++) submit();
   const wait = (s: number) => new Promise((resolve) => setTimeout(resolve, s * 1_000));

@@ -3,7 +3,7 @@
 // Bound: one transaction at a time, also of several processes: the others wait, so that reports keep their
 // order, and take over when it ends.
 
-import { purgeLostSubmits } from "../ledger/unsure.ts";
+import { purgeLostSubmits, UNSURE_MAX } from "../ledger/unsure.ts";
 import { purgeWaitingEnds } from "../ledger/waiting-ends.ts";
 import type { Metrics } from "../platform/metrics.ts";
 import { REPORT_RESULTS } from "../platform/metrics-table.ts";
@@ -24,6 +24,8 @@ export type Dlr = {
 const PACE_MS = 200;
 const RUN_MAX_MS = 30_000;
 const PURGE_EVERY_MS = 120_000;
+/** The metric counts each time; the log says it now and then. */
+const CROWDED_LOG_MS = 600_000;
 /** In place of the name of an operator that the routes file doesn't have. */
 const OTHER = "other";
 
@@ -33,11 +35,20 @@ export function startDlr(deps: DlrDeps, { operators }: { operators: readonly str
   const count = createCounts(deps.metrics, operators, isKnown);
   const countInbound = createInboundCounts(deps.metrics);
   let isUp = true;
+  let crowdedAtMs = Number.NEGATIVE_INFINITY;
+  const warnIfCrowded = ({ results }: Taken) => {
+    const isCrowded = results.some(({ result }) => result === "crowded");
+    if (!isCrowded || deps.now() - crowdedAtMs < CROWDED_LOG_MS) return;
+    crowdedAtMs = deps.now();
+    const why = "reports were not looked for by their recipient: too many messages have no answer";
+    deps.log.warn({ most: UNSURE_MAX }, why);
+  };
   const job = startPeriodic(deps, { name: "dlr", everyMs: PACE_MS, runMaxMs: RUN_MAX_MS }, async () => {
     try {
       const taken = await takeReports(deps);
       isUp = true;
       count(taken);
+      warnIfCrowded(taken);
       countInbound(taken.inbound);
       for (const { place, error } of taken.failures)
         deps.log.error({ err: error, place }, "a report that can't be settled is a dead letter");

@@ -77,6 +77,7 @@ export async function findEnds(
     .filter((one) => one.result === "unmatched" && mayFindByPhone(one));
   const unsure = old.length === 0 ? null : await findUnsure(conn, phoneEndsOf(old));
   for (const one of old) {
+    if (unsure === null) one.result = "crowded";
     const message = unsure === null ? null : onlyUnknown(one, unsure);
     if (message === null) continue;
     const [idKey = "", operatorMessageId = ""] = [one.about[0], one.reading.operatorMessageIds[0]];

@@ -21,7 +21,7 @@ import { partEndOf } from "./find.ts";
 import type { Open } from "./take.ts";
 
 /** A message that may still become able to end. An ambiguous report is about no message in particular. */
-const KEPT = ["early", "unmatched"];
+const KEPT = ["early", "unmatched", "crowded"];
 const OVER = ["settled", "part", "late"];
 
 export type Ordered = {

@@ -50,7 +50,7 @@ export type Taken = {
 export const ROWS_MAX = 40;
 const SETTLED_AT_ONCE_MAX = CLAIM_ROWS_MAX;
 /** Its message may still be found, or get its own outcome. */
-const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere", "early"];
+const WAITS: readonly Result[] = ["unmatched", "crowded", "ambiguous", "nowhere", "early"];
 
 /** Takes what is due and settles it. `rows` is ROWS_MAX if there may be more. */
 export async function takeReports(deps: TakeDeps): Promise<Taken> {

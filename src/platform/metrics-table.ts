@@ -56,6 +56,7 @@ export const REPORT_RESULTS = [
   "early",
   "nowhere",
   "unmatched",
+  "crowded",
   "ambiguous",
   "foreign",
   "unreadable",
@@ -266,8 +267,9 @@ export const METRICS = {
   sluice_dlr_reports_total: counter(
     "dlr",
     "delivery reports by what became of them: settled a message or a part of it, late (its message had " +
-      "ended), notice (ends nothing), early, nowhere, unmatched, ambiguous (all four are tried again), " +
-      "foreign (no report), unreadable, dropped after 24 h",
+      "ended), notice (ends nothing), early, nowhere, unmatched, crowded (not looked for by its recipient: " +
+      "too many answers are lost), ambiguous (all five are tried again), foreign (no report), unreadable, " +
+      "dropped after 24 h",
     { operator: reporter, result: REPORT_RESULTS },
   ),
   sluice_dlr_disagreeing_total: counter(

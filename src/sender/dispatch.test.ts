@@ -1,4 +1,14 @@
 import { describe, expect, test } from "bun:test";
+import {
+  accepted,
+  away,
+  busy,
+  dispatchTo,
+  FAR_MS,
+  lost,
+  never,
+  type Options,
+} from "../../test/support/dispatch.ts";
 import type { LaneRecord } from "../core/lane-record.ts";
 import { DRAIN_SUBMITS_MS, SUBMIT_TIMEOUT_MS } from "../core/limits.ts";
 import type { Answer } from "../operators/connectors/connector.ts";
@@ -6,73 +16,7 @@ import { createRouter } from "../operators/route.ts";
 import type { OperatorTerms } from "../operators/terms.ts";
 import { operatorTerms } from "../../test/support/operator-terms.ts";
 import { sleep } from "../platform/retry.ts";
-import { createDispatch, createLine } from "./dispatch.ts";
-import type { Outcome } from "./outcome.ts";
-
-const accepted: Answer = { kind: "accepted", operatorMessageIds: ["x"] };
-const busy: Answer = { kind: "refused", permanent: false, reason: "503 busy" };
-const never: Answer = { kind: "refused", permanent: true, reason: "400 no" };
-const away: Answer = { kind: "not-connected", reason: "ECONNREFUSED" };
-const lost: Answer = { kind: "lost", reason: "timed out" };
-
-/** After all that is tested here. */
-const FAR_MS = 10_000_000;
-
-/** `of`: fields of each message; the others are those of all. */
-type Options = { deadlineMs?: number; phones?: string[]; of?: Partial<LaneRecord>[] } & Partial<LaneRecord>;
-
-/**
- * Operators A, B, … in order of price, which give these answers at once, or when `tookMs` have passed;
- * `hold` withholds an answer.
- */
-function dispatchTo(answers: (Answer | "hold")[], terms: Partial<OperatorTerms> = {}, tookMs = 0) {
-  const clock = { ms: 0, wallMs: 5 };
-  const submitted: string[] = [];
-  const texts: string[] = [];
-  const held: (() => void)[] = [];
-  const operators = answers.map((_, index) =>
-    operatorTerms({ name: "ABC".charAt(index), price: index, window: 10, prefixes: ["+98"], ...terms }),
-  );
-  const lines = operators.map((operator, index) => {
-    const submit = ({ id, text }: LaneRecord, done: (answer: Answer) => void) => {
-      const answer = answers[index] as Answer | "hold";
-      texts.push(text);
-      submitted.push(`${operator.name}${id}`);
-      if (answer === "hold") held.push(() => done(accepted));
-      else {
-        clock.wallMs += tookMs;
-        done(answer);
-      }
-    };
-    return createLine(operator, { submit, close: async () => undefined }, () => clock.ms);
-  });
-  const clocks = { monotonicMs: () => clock.ms, wallMs: () => clock.wallMs };
-  const codeOf = ({ sealedCode }: LaneRecord) => (sealedCode === "sealed" ? "4711" : null);
-  const dispatch = createDispatch({ ...clocks, random: () => 0, codeOf });
-  dispatch.use(lines, createRouter(operators, []));
-  const outcomes = new Map<number, Outcome>();
-  const run = (
-    count: number,
-    allowance: Record<string, number> = {},
-    {
-      deadlineMs = 100,
-      phone = "+989121234567",
-      phones = [] as string[],
-      of = [] as Partial<LaneRecord>[],
-      ...fields
-    }: Options = {},
-  ) => {
-    const messages = Array.from({ length: count }, (_, i) => {
-      const record = { id: String(i), phone: phones[i] ?? phone, lane: "normal", parts: 1, customerId: 1 };
-      return { ...record, guaranteedByMs: null, validUntilMs: FAR_MS, ...fields, ...of[i] } as LaneRecord;
-    });
-    const batch = { messages, allowance: new Map(Object.entries(allowance)), deadlineMs };
-    return dispatch
-      .submit(batch, (index, outcome) => outcomes.set(index, outcome))
-      .then((tallies) => Object.fromEntries(tallies));
-  };
-  return { run, outcomes, submitted, texts, held, clock, dispatch, operators, lines };
-}
+import { createLine, type Line } from "./dispatch.ts";
 
 test("every operator that is asked gets the text with its code, and what it says is passed on without", async () => {
   const echo: Answer = { kind: "refused", permanent: false, reason: "503 code 4711" };
@@ -247,6 +191,23 @@ test("of a sender that stops, what has room soon is submitted, what waits is ref
   expect(outcomes.get(2)).toMatchObject({ kind: "accepted", operator: "A" });
   await run(1, {}, { deadlineMs: FAR_MS }); // it was being claimed meanwhile
   expect([outcomes.get(0), submitted]).toEqual([stopped, ["A0", "A1", "A2"]]);
+});
+
+test("a message of parts that an operator gets one by one is not begun if its last one would be late", async () => {
+  const { run, outcomes, submitted, lines, operators, dispatch } = dispatchTo([accepted, accepted]);
+  const [first, second] = lines as [Line, Line];
+  first.connector.spanMs = (parts) => (parts - 1) * 50;
+  await run(3, {}, { of: [{ parts: 3 }, { parts: 4 }, { parts: 4, guaranteedByMs: 10_000 }] });
+  expect(submitted).toEqual(["A0", "B1", "B2"]);
+  second.connector.spanMs = first.connector.spanMs;
+  dispatch.use(lines, createRouter(operators, []));
+  await run(1, {}, { parts: 4 });
+  const reason = "its parts would not be sent in time at an operator's rate";
+  expect(outcomes.get(0)).toEqual({ kind: "refused", permanent: false, reason });
+  const lastMs = 5 + SUBMIT_TIMEOUT_MS + 100;
+  await run(2, {}, { parts: 3, of: [{ guaranteedByMs: lastMs }, { guaranteedByMs: lastMs - 1 }] });
+  expect(submitted.slice(3)).toEqual(["A0"]);
+  expect(outcomes.get(1)).toEqual({ kind: "refused", permanent: false, reason });
 });
 
 test("an allowance of one is one submit, and with none a message is refused for now", async () => {

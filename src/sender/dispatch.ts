@@ -122,10 +122,14 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     // Another sender may be able to, or this one with another secret: it is tried until its time is over.
     if (code === null) return giveUp(job, "its code can't be opened here");
     let isAnyLeft = false;
+    let noneReason = "no operator available";
     let waitMs = Number.POSITIVE_INFINITY;
     for (const candidate of candidates) {
       const line = lineOf(candidate);
-      candidate.allowed = allowanceOf(batch, line) > 0;
+      const spanMs = line.connector.spanMs?.(message.parts) ?? 0;
+      const isInTime = nowMs + spanMs <= batch.deadlineMs && !isPastPromise(message, spanMs);
+      candidate.allowed = isInTime && allowanceOf(batch, line) > 0;
+      if (!isInTime) noneReason = "its parts would not be sent in time at an operator's rate";
       if (candidate.allowed && !candidate.tried) isAnyLeft = true;
       candidate.free = candidate.allowed ? line.window - line.underWay : 0;
       if (candidate.free <= 0 || candidate.tried || line.rate === null) continue;
@@ -134,7 +138,7 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
       candidate.free = 0;
       waitMs = Math.min(waitMs, ownMs);
     }
-    if (!isAnyLeft) return giveUp(job, job.tries === 0 ? "no operator available" : job.reason);
+    if (!isAnyLeft) return giveUp(job, job.tries === 0 ? noneReason : job.reason);
     if (nowMs > drainedAtMs) return giveUp(job, "the sender stops");
     const drawn = candidates.some(({ split }) => split) ? drawnOf(job, nowMs) : null;
     if (drawn !== null && drawn.free <= 0) waitMs = Math.min(waitMs, job.patientUntilMs - nowMs);
@@ -149,11 +153,10 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
     batch.allowance.set(line.name, allowanceOf(batch, line) - 1);
     line.underWay++;
     line.rate?.take(message.parts);
-    if (code === undefined) line.connector.submit(message, (answer) => onAnswer(job, line, answer));
-    else
-      line.connector.submit(withText(message, code), (answer) =>
-        onAnswer(job, line, withoutCode(answer, code)),
-      );
+    const given = code === undefined ? message : withText(message, code);
+    const done = (answer: Answer) =>
+      onAnswer(job, line, code === undefined ? answer : withoutCode(answer, code));
+    line.connector.submit(given, done, batch.deadlineMs - nowMs);
     return "started";
   };
 
@@ -199,9 +202,10 @@ export function createDispatch(deps: DispatchDeps): Dispatch {
   };
 
   // A submit has SUBMIT_TIMEOUT_MS for its answer. One that starts later than that before the promised time
-  // may end after it, and its operator would be paid for a message that is refunded.
-  const isPastPromise = ({ guaranteedByMs }: LaneRecord): boolean =>
-    guaranteedByMs !== null && deps.wallMs() > guaranteedByMs - SUBMIT_TIMEOUT_MS;
+  // may end after it, and its operator would be paid for a message that is refunded. `spanMs`: so much later
+  // its last part starts.
+  const isPastPromise = ({ guaranteedByMs }: LaneRecord, spanMs = 0): boolean =>
+    guaranteedByMs !== null && deps.wallMs() + spanMs > guaranteedByMs - SUBMIT_TIMEOUT_MS;
 
   /** Once, and only if the answer can come within the promise. */
   const mayResend = ({ message, lost }: Job): boolean =>

@@ -4,19 +4,20 @@
 // (src/dlr/).
 // Owns who is asked about what, and when. Leaves to others: what an answer means; messages of operators that
 // can't be asked, which wait for their report or their time limit.
-// Invariant: one sender of all asks at a time; nothing is ever submitted here. Bound: ASKED_AT_ONCE_MAX
+// Invariant: one sender of all asks at a time; nothing is ever submitted here. However many are unknown, each
+// has its turn: a round goes on where the last one ended. Bound: READ_MAX messages read and ASKED_AT_ONCE_MAX
 // questions a round, ANSWER_MAX_MS and ANSWER_BYTES_MAX for each answer.
 
 import { idNumber } from "../core/id.ts";
 import type { RawReport } from "../core/raw-report.ts";
 import { findNamed } from "../ledger/submissions.ts";
-import { findUnsure, type UnsureSubmit } from "../ledger/unsure.ts";
+import { type ClaimPlace, findUnknown, type UnsureSubmit } from "../ledger/unsure.ts";
 import { authorizationOf } from "../operators/connectors/http-request.ts";
 import { isKavenegarAnswer, kavenegarLookUp } from "../operators/connectors/kavenegar.ts";
 import type { OperatorSpec } from "../operators/connectors/kinds.ts";
 import { ASKED_ID } from "../operators/reports/http-reading.ts";
 import type { Log } from "../platform/log.ts";
-import type { Pool } from "../platform/mysql.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
 import { withLock } from "../platform/named-lock.ts";
 import { type Periodic, type PeriodicDeps, startPeriodic } from "../platform/periodic.ts";
 import type { LookUpAt } from "./worker-port.ts";
@@ -36,6 +37,8 @@ export type LookUpDeps = {
 const EVERY_MS = 15_000;
 const RUN_MAX_MS = 60_000;
 const ASKED_AT_ONCE_MAX = 40;
+const READ_AT_ONCE = 2_000;
+const READ_MAX = 10 * READ_AT_ONCE;
 const SIDE_BY_SIDE = 8;
 const ANSWER_MAX_MS = 5_000;
 const ANSWER_BYTES_MAX = 64 * 1024;
@@ -53,35 +56,37 @@ type Asking = {
 /** `asking`: null over SMPP. */
 type Askable = { operator: string; asking: Asking | null };
 
+/** Kept from round to round. */
+export type Rounds = {
+  /** When each message was asked about; forgotten when it may be asked about again in any case. */
+  askedAtMs: Map<string, number>;
+  /** What was read last; null: the next round begins with the oldest. */
+  place: ClaimPlace | null;
+};
+export const newRounds = (): Rounds => ({ askedAtMs: new Map(), place: null });
+
 export function startLookUps(deps: LookUpDeps & PeriodicDeps): Periodic {
-  const askedAtMs = new Map<string, number>();
+  const rounds = newRounds();
   const counts = deps.metrics.counts("sluice_sender", ["looked_up_total"]);
   const options = { name: "look-ups", everyMs: EVERY_MS, firstMs: EVERY_MS, runMaxMs: RUN_MAX_MS };
   return startPeriodic(deps, options, async (signal) => {
-    counts.looked_up_total += await lookUp(deps, askedAtMs, signal);
+    counts.looked_up_total += await lookUp(deps, rounds, signal);
   });
 }
 
-/**
- * One round of questions, unless another sender asks at the moment; returns how many. `askedAtMs`: when each
- * message was asked about, kept from round to round.
- */
-export async function lookUp(
-  deps: LookUpDeps,
-  askedAtMs: Map<string, number>,
-  signal: AbortSignal,
-): Promise<number> {
+/** One round of questions, unless another sender asks at the moment; returns how many. */
+export async function lookUp(deps: LookUpDeps, rounds: Rounds, signal: AbortSignal): Promise<number> {
   const askable = new Map(deps.operators().flatMap(askableOf));
   if (askable.size === 0) return 0;
   const asked = await withLock(deps.pool, "look-ups", async (conn) => {
-    const unknown = ((await findUnsure(conn)) ?? []).filter(({ status }) => status === "unknown");
-    const ids = new Set(unknown.map(({ id }) => id));
-    for (const id of askedAtMs.keys()) if (!ids.has(id)) askedAtMs.delete(id);
     const nowMs = deps.now();
-    const due = unknown
-      .filter((one) => mayAsk(one, askable) && isDue(one, askedAtMs.get(one.id), nowMs))
-      .toSorted((a, b) => a.changedAtMs - b.changedAtMs)
-      .slice(0, ASKED_AT_ONCE_MAX);
+    const { askedAtMs } = rounds;
+    for (const [id, atMs] of askedAtMs) if (nowMs - atMs >= AGAIN_MOST_MS) askedAtMs.delete(id);
+    const due = await findDue(
+      conn,
+      rounds,
+      (one) => mayAsk(one, askable) && isDue(one, askedAtMs.get(one.id), nowMs),
+    );
     const named = await findNamed(
       conn,
       due.filter(({ operatorMessageId }) => operatorMessageId !== null).map(({ id }) => id),
@@ -97,6 +102,22 @@ export async function lookUp(
     return due.length;
   });
   return asked === "busy" ? 0 : asked;
+}
+
+/** The next of the unknown messages that are to be asked about, the oldest first. */
+async function findDue(
+  conn: Connection,
+  rounds: Rounds,
+  isToAsk: (one: UnsureSubmit) => boolean,
+): Promise<UnsureSubmit[]> {
+  const due: UnsureSubmit[] = [];
+  for (let read = 0; read < READ_MAX && due.length < ASKED_AT_ONCE_MAX; read += READ_AT_ONCE) {
+    const { found, next } = await findUnknown(conn, rounds.place, READ_AT_ONCE);
+    due.push(...found.filter(isToAsk));
+    rounds.place = next;
+    if (next === null) break;
+  }
+  return due.toSorted((a, b) => a.changedAtMs - b.changedAtMs).slice(0, ASKED_AT_ONCE_MAX);
 }
 
 function isDue({ changedAtMs }: UnsureSubmit, askedAtMs: number | undefined, nowMs: number): boolean {

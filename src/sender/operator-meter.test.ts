@@ -18,7 +18,7 @@ test("each operator's answers and durations are counted in one thread and read i
   const shared = createOperatorMeters(metrics).use(["A", "B"]);
   const b = metered(connector, shared.get("B") as SharedCounts, () => ms);
   const answers: Answer[] = [];
-  for (let n = 0; n < 3; n++) b.submit({ id: "id" } as LaneRecord, (answer) => answers.push(answer));
+  for (let n = 0; n < 3; n++) b.submit({ id: "id" } as LaneRecord, (answer) => answers.push(answer), 0);
 
   const valueOf = async (start: string) =>
     (await metrics.text())
@@ -90,7 +90,7 @@ test("an operator that stays keeps its counts; one that is gone has no series, a
     return line.exec(text)?.[1] ?? (text.includes(`operator="${operator}"`) ? "other series" : "none");
   };
   const submit = (shared: SharedCounts | undefined) =>
-    metered(connector, shared as SharedCounts, () => 0).submit({} as LaneRecord, () => undefined);
+    metered(connector, shared as SharedCounts, () => 0).submit({} as LaneRecord, () => undefined, 0);
   const first = meters.use(["A", "B"]);
   submit(first.get("A"));
   submit(first.get("B"));

@@ -8,7 +8,7 @@
 
 import type { Metrics } from "../platform/metrics.ts";
 import { ANSWERS, METRICS, UNEXPECTED_ANSWERS } from "../platform/metrics-table.ts";
-import type { Connector } from "../operators/connectors/connector.ts";
+import type { Answer, Connector } from "../operators/connectors/connector.ts";
 
 export type SharedCounts = SharedArrayBuffer;
 type UnexpectedAnswer = (typeof UNEXPECTED_ANSWERS)[number];
@@ -29,10 +29,10 @@ export function metered(connector: Connector, shared: SharedCounts, monotonicMs:
   const counts = new BigInt64Array(shared);
   return {
     ...connector,
-    submit(message, done) {
+    submit(message, done, leftMs) {
       const startedMs = monotonicMs();
       Atomics.add(counts, IN_FLIGHT, 1n);
-      connector.submit(message, (answer) => {
+      const counted = (answer: Answer) => {
         const tookMs = monotonicMs() - startedMs;
         Atomics.sub(counts, IN_FLIGHT, 1n);
         Atomics.add(counts, ANSWERS.indexOf(answer.kind), 1n);
@@ -40,7 +40,8 @@ export function metered(connector: Connector, shared: SharedCounts, monotonicMs:
         const bucket = BUCKETS.findIndex((seconds) => tookMs <= seconds * 1_000);
         Atomics.add(counts, FIRST_BUCKET + (bucket < 0 ? BUCKETS.length : bucket), 1n);
         done(answer);
-      });
+      };
+      connector.submit(message, counted, leftMs);
     },
   };
 }

@@ -1,7 +1,9 @@
-// An operator's rate in message parts: a token bucket that holds a tenth of a second's parts, so that no
-// second gets more than a tenth above the rate. A message of more parts than that goes when the bucket is
-// full, and the next ones wait for it. Own code, because the clock is a dependency here, and waiting needs to
-// know for how long; the `limiter` package reads the system's clock.
+// An operator's rate in message parts: a token bucket that holds the parts that may go at once (pace.ts). A
+// message of more parts than that goes when the bucket is full, and the next ones wait for it. Own code,
+// because the clock is a dependency here, and waiting needs to know for how long; the `limiter` package
+// reads the system's clock.
+
+import { burstOf } from "../operators/pace.ts";
 
 export type Rate = {
   /** How long until a message of this many parts may go; 0 if now. */
@@ -9,11 +11,9 @@ export type Rate = {
   take(parts: number): void;
 };
 
-const BURST_S = 0.1;
-
 export function createRate(partsPerSecond: number, monotonicMs: () => number): Rate {
   const partMs = 1_000 / partsPerSecond;
-  const burst = Math.max(1, partsPerSecond * BURST_S);
+  const burst = burstOf(partsPerSecond);
   // The bucket's only state: it lacks (fullAtMs - now) / partMs parts.
   let fullAtMs = Number.NEGATIVE_INFINITY;
   return {

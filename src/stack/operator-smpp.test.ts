@@ -4,7 +4,7 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { laneRecord, smppOperator } from "../../test/support/smpp-operator.ts";
+import { laneRecord, LEFT_MS, smppOperator } from "../../test/support/smpp-operator.ts";
 import { until } from "../../test/support/smpp-peer.ts";
 import type { Answer } from "../operators/connectors/connector.ts";
 import { createSmppConnector, type SmppOperator } from "../operators/connectors/smpp.ts";
@@ -52,7 +52,7 @@ async function start(profile: Profile, settings: Partial<SmppOperator> = {}) {
     () => rmSync(folder, { recursive: true }),
   );
   const submit = (text: string, phone = "+989121234567") =>
-    new Promise<Answer>((resolve) => connector.submit(laneRecord(text, { phone }), resolve));
+    new Promise<Answer>((resolve) => connector.submit(laneRecord(text, { phone }), resolve, LEFT_MS));
   const logOf = (name: string) =>
     readFileSync(join(folder, `${name}.log`), "latin1")
       .split("\n")

@@ -15,7 +15,7 @@ import { reportTermsOf } from "../../src/operators/reports/settings.ts";
 import { parseRoutes } from "../../src/operators/routes-file.ts";
 import type { Log } from "../../src/platform/log.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
-import { lookUp } from "../../src/sender/look-ups.ts";
+import { lookUp, newRounds } from "../../src/sender/look-ups.ts";
 import { changeOf, withReported } from "../../src/sender/outcome.ts";
 import { reconcileBooks } from "../support/books.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
@@ -117,14 +117,15 @@ async function unknown(operator: string, ids: string[] = []): Promise<LaneRecord
 }
 const says = (record: LaneRecord, status: string) => () =>
   Response.json({ id: `a-${record.id}`, ref: record.id, status });
-const askedAtMs = new Map<string, number>();
+const rounds = newRounds();
+const { askedAtMs } = rounds;
 const round = async () => {
   const inbox = createInbox(pool, () => performance.now());
   const store = (report: RawReport) => inbox.store(report);
   const query = (operator: string, { operatorMessageIds }: Asked) =>
     void queried.push([operator, ...operatorMessageIds].join(" "));
   const deps = { pool, operators: () => operators, store, query, log, now: Date.now };
-  const count = await lookUp(deps, askedAtMs, AbortSignal.timeout(30_000));
+  const count = await lookUp(deps, rounds, AbortSignal.timeout(30_000));
   const terms = new Map(operators.map((one) => [one.name, reportTermsOf(one) ?? undefined]));
   const taken = await takeReports({ pool, termsOf: (name) => terms.get(name), now: Date.now });
   return { count, results: taken.results.map(({ result }) => result).toSorted() };
@@ -235,3 +236,31 @@ test("a message that is still being sent, or has been unknown for seconds, is no
   expect(asked.map((one) => one.id)).not.toContain(record.id);
   expect(asked.map((one) => one.id)).not.toContain(young.id);
 }, 30_000);
+
+test("however many messages are unknown, each is asked about in its turn, the oldest first", async () => {
+  await pool.query("DELETE FROM claims");
+  // Of messages that have ended: 101 claims of 200, and those of 2,001 that were lost alone, which end first.
+  const claims = (count: number, idsEach: number) =>
+    Array.from({ length: count }, () => {
+      const ids = Array.from({ length: idsEach }, () => id()).join();
+      return `('${id()}','unknown','normal',NOW(3) + INTERVAL ${idsEach === 1 ? 1 : 2} HOUR,'${ids}')`;
+    });
+  for (const of of [claims(2_001, 1), claims(101, 200)])
+    await pool.query(`INSERT INTO claims (claim_id,kind,lane,expires_at,ids) VALUES ${of.join()}`);
+  const behind = await unknown("A");
+  asked.length = 0;
+  rounds.place = null;
+  for (let n = 0; n < 4 && asked.length === 0; n++) await round();
+  expect(asked.map((one) => one.id)).toEqual([behind.id]);
+  expect(rounds.place).toBeNull();
+
+  // More are due than a round asks about: the next one goes on behind them.
+  await pool.query("DELETE FROM claims");
+  const many: string[] = [];
+  for (let n = 0; n < 45; n++) many.push((await unknown("A")).id);
+  askedAtMs.clear();
+  asked.length = 0;
+  expect((await round()).count).toBe(40);
+  expect((await round()).count).toBe(5);
+  expect(asked.map((one) => one.id).toSorted()).toEqual(many.toSorted());
+}, 60_000);

@@ -105,6 +105,21 @@ test("the only unknown message of an operator and a recipient is settled by a re
   expect(await stateOf(message)).toBe("delivered Lost-1 capture");
 });
 
+test("a report waits while too many messages are without an answer to find one by its recipient, and says so", async () => {
+  const phone = newPhone();
+  const message = await submitted({ phone });
+  await pool.query(
+    "INSERT INTO claims (claim_id,kind,lane,expires_at,ids) VALUES " +
+      `('${id()}','unknown','normal',NOW(3) + INTERVAL 1 HOUR,CONCAT(REPEAT('${id()},',20000),'${id()}'))`,
+  );
+  expect(await take("B", { id: "crowd", to: phone })).toEqual(["crowded"]);
+  expect(await stateOf(message)).toBe("unknown -");
+  await pool.query("DELETE FROM claims WHERE LENGTH(ids)>500000");
+  expect(await take("B", { id: "crowd", to: phone, status: "UNDELIV" })).toEqual(["settled"]);
+  // As the first report said.
+  expect(await stateOf(message)).toBe("delivered crowd capture");
+}, 30_000);
+
 test("a report that is young waits: its message's own answer may still come", async () => {
   const phone = newPhone();
   const message = await submitted({ phone });

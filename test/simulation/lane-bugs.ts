@@ -38,7 +38,7 @@ export const LANE_BUGS: readonly Bug[] = [
     "lane",
     "express is submitted although it may be taken after its promise",
     "src/sender/dispatch.ts",
-    "guaranteedByMs !== null && deps.wallMs() > guaranteedByMs - SUBMIT_TIMEOUT_MS;",
-    "guaranteedByMs !== null && deps.wallMs() > guaranteedByMs;",
+    "guaranteedByMs !== null && deps.wallMs() + spanMs > guaranteedByMs - SUBMIT_TIMEOUT_MS;",
+    "guaranteedByMs !== null && deps.wallMs() + spanMs > guaranteedByMs;",
   ),
 ];

@@ -88,8 +88,8 @@ export const OTP_BUGS: readonly Bug[] = [
     "otp",
     "an operator gets the placeholder",
     "src/sender/dispatch.ts",
-    "line.connector.submit(withText(message, code), (answer) =>",
-    "line.connector.submit(message, (answer) =>",
+    "const given = code === undefined ? message : withText(message, code);",
+    "const given = message;",
   ),
   bug(
     "otp",

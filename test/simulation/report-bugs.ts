@@ -14,14 +14,14 @@ export const REPORT_BUGS: readonly Bug[] = [
     "report",
     "a report whose message is still being sent is forgotten",
     "src/dlr/take.ts",
-    'const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere", "early"];',
-    'const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere"];',
+    'const WAITS: readonly Result[] = ["unmatched", "crowded", "ambiguous", "nowhere", "early"];',
+    'const WAITS: readonly Result[] = ["unmatched", "crowded", "ambiguous", "nowhere"];',
   ),
   bug(
     "report",
     "a report that overtakes its submit's answer is forgotten",
     "src/dlr/take.ts",
-    'const WAITS: readonly Result[] = ["unmatched", "ambiguous", "nowhere", "early"];',
+    'const WAITS: readonly Result[] = ["unmatched", "crowded", "ambiguous", "nowhere", "early"];',
     'const WAITS: readonly Result[] = ["nowhere", "early"];',
   ),
   bug(

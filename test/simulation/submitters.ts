@@ -33,9 +33,9 @@ export function submittersOf({ kernel, operators, onSubmit }: World, of: Process
       const connector = operators.connectorOf(of, name, onReport);
       return {
         ...connector,
-        submit(message, done) {
+        submit(message, done, leftMs) {
           onSubmit(message);
-          connector.submit(message, done);
+          connector.submit(message, done, leftMs);
         },
       };
     },

@@ -5,7 +5,7 @@ import type { Answer, CertainAnswer } from "../../src/operators/connectors/conne
 import { createSmppConnector, type SmppOperator } from "../../src/operators/connectors/smpp.ts";
 import type { Waits } from "../../src/platform/smpp/binds.ts";
 import { COMMAND, decodeMessage, type ShortMessage } from "../../src/platform/smpp/pdu.ts";
-import { laneRecord, smppOperator } from "./smpp-operator.ts";
+import { laneRecord, LEFT_MS, smppOperator } from "./smpp-operator.ts";
 import { obliging, type Peer, type PeerLink, type PeerPdu, startPeer } from "./smpp-peer.ts";
 
 export const SOON: Waits = {
@@ -47,7 +47,7 @@ export async function startConnector(
     () => peer.stop(),
   );
   const submit = (text: string, more: Partial<LaneRecord> = {}) =>
-    new Promise<Answer>((resolve) => connector.submit(laneRecord(text, more), resolve));
+    new Promise<Answer>((resolve) => connector.submit(laneRecord(text, more), resolve, LEFT_MS));
   return { peer, connector, submit, notes, lates, delivered, open: () => open };
 }
 

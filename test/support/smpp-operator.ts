@@ -3,7 +3,11 @@
 import { operatorTerms } from "./operator-terms.ts";
 import { countParts } from "../../src/core/parts.ts";
 import type { LaneRecord } from "../../src/core/lane-record.ts";
+import { CLAIM_TTL_MS, SUBMIT_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { SmppOperator } from "../../src/operators/connectors/smpp.ts";
+
+/** The time of a message at the start of its claim. */
+export const LEFT_MS = CLAIM_TTL_MS - 2 * SUBMIT_TIMEOUT_MS;
 
 export const smppOperator = (settings: Partial<SmppOperator> & { port: number }): SmppOperator => ({
   ...operatorTerms(),

@@ -42,10 +42,13 @@ export type Asked = { operatorMessageIds: readonly string[]; phone: string; from
 
 export type Connector = {
   /**
-   * Calls `done` once, within SUBMIT_TIMEOUT_MS to connect and as much again to answer. What an operator says
-   * after a "lost" is a report.
+   * Calls `done` once, within SUBMIT_TIMEOUT_MS to connect and as much again to answer; if the first of
+   * several submits was taken, the others have `leftMs` more. What an operator says after a "lost" is a
+   * report.
    */
-  submit(message: LaneRecord, done: (answer: Answer) => void): void;
+  submit(message: LaneRecord, done: (answer: Answer) => void, leftMs: number): void;
+  /** How long a message of so many parts takes at the operator's rate, from its first submit to its last. */
+  spanMs?(parts: number): number;
   /** Asks what became of a message. What the operator says comes by `onDeliver`, as if it had reported it. */
   lookUp?(asked: Asked): void;
   /**

@@ -9,7 +9,7 @@ import {
   startConnector,
   submitted,
 } from "../../../test/support/smpp-connector.ts";
-import { laneRecord, smppOperator } from "../../../test/support/smpp-operator.ts";
+import { laneRecord, LEFT_MS, smppOperator } from "../../../test/support/smpp-operator.ts";
 import {
   binding,
   obliging,
@@ -221,7 +221,7 @@ describe("binds", () => {
       SOON,
     );
     await connector.close();
-    const answer = await new Promise<Answer>((resolve) => next.submit(laneRecord("hi"), resolve));
+    const answer = await new Promise<Answer>((resolve) => next.submit(laneRecord("hi"), resolve, LEFT_MS));
     expect([answer.kind, peer.links.length]).toEqual(["accepted", 1]);
     await next.close();
     await (await peer.link(0)).next(COMMAND.unbind);
@@ -235,7 +235,7 @@ describe("binds", () => {
     await until(() => held.length === 1);
     connector.retire?.();
     const { next, notes } = nextConnector(peer, { bind_window: 20 });
-    const second = new Promise<Answer>((resolve) => next.submit(laneRecord("again"), resolve));
+    const second = new Promise<Answer>((resolve) => next.submit(laneRecord("again"), resolve, LEFT_MS));
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(peer.links).toHaveLength(1); // its submit has no answer yet
     link.answer(held[0] as PeerPdu, 0, "x");

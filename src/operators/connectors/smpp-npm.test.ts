@@ -4,7 +4,7 @@
 import { expect, test } from "bun:test";
 import { until } from "../../../test/support/smpp-peer.ts";
 import { type NpmPdu, type NpmSession, npmSmpp } from "../../../test/support/npm-smpp.ts";
-import { laneRecord, smppOperator } from "../../../test/support/smpp-operator.ts";
+import { laneRecord, LEFT_MS, smppOperator } from "../../../test/support/smpp-operator.ts";
 import { decodeDeliver, TAG } from "../../platform/smpp/pdu.ts";
 import type { Answer } from "./connector.ts";
 import { createSmppConnector } from "./smpp.ts";
@@ -79,7 +79,7 @@ test("messages of one part and of many arrive as they were written, and each sub
     const answers = TEXTS.map(
       (text, i) =>
         new Promise<Answer>((resolve) =>
-          connector.submit(laneRecord(text, { phone: `+9891200000${i}0`, from: "Shop" }), resolve),
+          connector.submit(laneRecord(text, { phone: `+9891200000${i}0`, from: "Shop" }), resolve, LEFT_MS),
         ),
     );
     for (const answer of await Promise.all(answers)) {

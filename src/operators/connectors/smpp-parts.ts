@@ -15,10 +15,15 @@ type Deps = {
   binds: Pick<Binds, "submit">;
   kindOf: (status: number) => StatusClass;
   mayReport: (status: number) => boolean;
-  /** To begin, and as much again for all answers. */
+  /** For the first part to begin, and for each answer. */
   timeoutMs: number;
-  /** How long the first part may wait for room at most; when it is taken the others follow in any case. */
-  leftMs: number;
+  /** If that is less: how long the first part may wait for room at most. */
+  firstMs: number;
+  /** When the first part is taken: how long the others may take to begin, and all until they are answered. */
+  restMs: number;
+  endMs: number;
+  /** How long after the first part another one may go, at the operator's rate. */
+  afterMs: (part: number) => number;
 };
 export type AnswerTo = {
   done(answer: Answer): void;
@@ -35,7 +40,7 @@ const ID = new RegExp(`^[\\x20-\\x7e]{1,${OPERATOR_MESSAGE_ID_CHARS_MAX}}$`);
 const usable = (id: string): string => (ID.test(id) ? id.trim() : "");
 
 export function submitParts(
-  { binds, kindOf, mayReport, timeoutMs, leftMs }: Deps,
+  { binds, kindOf, mayReport, timeoutMs, afterMs, ...times }: Deps,
   drafts: readonly Draft[],
   to: AnswerTo,
 ): void {
@@ -44,7 +49,9 @@ export function submitParts(
   /** Of those that perhaps were, too; "" where the operator gave none. */
   const named = drafts.map(() => "");
   const count = drafts.length;
-  let endMs = performance.now() + 2 * timeoutMs;
+  const startedMs = performance.now();
+  let restByMs = startedMs + times.restMs;
+  let endMs = startedMs + times.endMs;
   let isAnswered = false;
   let underWay = 0;
   /** Why the first lost part was. */
@@ -64,14 +71,13 @@ export function submitParts(
     answer({ kind: "lost", reason: lost, ...(isAnyNamed ? { operatorMessageIds: [...named] } : {}) });
   };
 
-  function submit(parts: readonly number[], afterMs = 0): void {
+  function submit(parts: readonly number[], fromMsOf: (part: number) => number): void {
     underWay += parts.length;
-    const nowMs = performance.now();
     const jobs = parts.map(
       (part): Job => ({
         draft: drafts[part] as Draft,
-        fromMs: nowMs + afterMs,
-        startByMs: part === 0 ? nowMs + Math.min(timeoutMs, leftMs) : endMs,
+        fromMs: fromMsOf(part),
+        startByMs: part === 0 ? startedMs + Math.min(timeoutMs, times.firstMs) : restByMs,
         answerMs: timeoutMs,
         endByMs: endMs,
         done: (result) => {
@@ -107,7 +113,8 @@ export function submitParts(
       return answer(mayReport(status) ? { ...refused, mayReport: true } : refused);
     }
     // The rest of a message often trips the rate that its first part left.
-    if (kind === "later" && performance.now() + AGAIN_MS < endMs) return submit([part], AGAIN_MS);
+    const againMs = performance.now() + AGAIN_MS;
+    if (kind === "later" && againMs < restByMs) return submit([part], () => againMs);
     lose(part, `${statusText(status)} after others were taken`);
   }
 
@@ -116,10 +123,16 @@ export function submitParts(
     const taken = ids.filter((known) => known !== null);
     if (taken.length === count) return answer({ kind: "accepted", operatorMessageIds: taken });
     if (part > 0) return;
+    const nowMs = performance.now();
     // A late answer to the first part: the others have their time from now on.
-    if (isAnswered) endMs = performance.now() + 2 * timeoutMs;
-    submit(drafts.slice(1).map((_, i) => i + 1));
+    if (isAnswered) restByMs = endMs = nowMs + afterMs(count - 1) + 2 * timeoutMs;
+    // If it came after the second was due, all are put off: they would use up the rate together.
+    const firstMs = Math.max(startedMs, nowMs - afterMs(1));
+    submit(
+      drafts.slice(1).map((_, i) => i + 1),
+      (next) => firstMs + afterMs(next),
+    );
   }
 
-  submit([0]);
+  submit([0], () => startedMs);
 }

@@ -6,7 +6,7 @@
 // Invariant: binds that a connector may still get messages for are never taken from it, so two entries may
 // use one account at once. What is given up: late answers to the old binds' submits that were already lost.
 
-import { SUBMIT_TIMEOUT_MS } from "../../core/limits.ts";
+import { CLAIM_TTL_MS } from "../../core/limits.ts";
 import { sleep, within } from "../../platform/retry.ts";
 import {
   type Binds,
@@ -37,8 +37,8 @@ const shares = new Map<string, Shared>();
 /** By account: resolves when all binds of it that had to make room are closed. */
 const endings = new Map<string, Promise<void>>();
 
-/** A message may wait its whole time for room, and as long again for the answers to its parts. */
-const HANDOVER_MAX_MS = 2 * SUBMIT_TIMEOUT_MS;
+/** The parts of a message may take as long as its claim. */
+const HANDOVER_MAX_MS = CLAIM_TTL_MS;
 /** After the unbind, an operator needs a moment to see that the bind is free. */
 const FREED_MS = 500;
 

@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { laneRecord, smppOperator } from "../../../test/support/smpp-operator.ts";
+import { laneRecord, LEFT_MS, smppOperator } from "../../../test/support/smpp-operator.ts";
 import { obliging, startPeer } from "../../../test/support/smpp-peer.ts";
 import { findTools } from "../../stack/tools.ts";
 import type { Answer } from "./connector.ts";
@@ -47,7 +47,7 @@ async function submitTo(pair: { key: string; cert: string }, ca?: string): Promi
     () => connector.close(),
     () => peer.stop(),
   );
-  const answer = await new Promise<Answer>((resolve) => connector.submit(laneRecord("hi"), resolve));
+  const answer = await new Promise<Answer>((resolve) => connector.submit(laneRecord("hi"), resolve, LEFT_MS));
   return [answer, peer.links.flatMap(({ got }) => got).length];
 }
 

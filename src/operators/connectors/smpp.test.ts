@@ -11,6 +11,18 @@ import { readSmpp } from "../reports/smpp.ts";
 import type { SmppOperator } from "./smpp.ts";
 
 const LONG = `${"a".repeat(153)}${"b".repeat(153)}c`;
+const LONGEST = "a".repeat(10 * 153);
+const TEN = Array.from({ length: 10 }, (_, i) => i + 1);
+
+/** Takes a part a second, a little less than that apart, and throttles the others. */
+function perSecond(takenMs: number[]) {
+  return (pdu: PeerPdu, link: PeerLink) => {
+    if (pdu.command !== COMMAND.submitSm) return obliging(pdu, link);
+    const nowMs = performance.now();
+    if (nowMs - (takenMs.at(-1) ?? Number.NEGATIVE_INFINITY) < 900) return link.answer(pdu, STATUS.throttled);
+    link.answer(pdu, 0, `id${takenMs.push(nowMs)}`);
+  };
+}
 
 afterEach(endConnectors);
 
@@ -274,6 +286,30 @@ describe("a message of several parts", () => {
     ]);
     expect(new Set(parts.map(({ shortMessage }) => shortMessage[3])).size).toBe(1);
   });
+
+  test("goes to an operator that takes a part a second at that rate, and all of it is taken", async () => {
+    const takenMs: number[] = [];
+    const { peer, submit } = await startConnector(perSecond(takenMs), { rate: 1 });
+    const answer = await submit(LONGEST);
+    expect(answer).toMatchObject({ kind: "accepted" });
+    expect(submitted(peer).map(({ shortMessage }) => shortMessage[5])).toEqual([...TEN]);
+    expect(takenMs).toHaveLength(10);
+  }, 30_000);
+
+  test("goes on for as long as its claim leaves it, at an operator of that rate whose entry has none", async () => {
+    const takenMs: number[] = [];
+    const { submit } = await startConnector(perSecond(takenMs));
+    expect(await submit(LONGEST)).toMatchObject({ kind: "accepted" });
+    expect(takenMs).toHaveLength(10);
+  }, 30_000);
+
+  test("of express has no part that begins after its promise", async () => {
+    const takenMs: number[] = [];
+    const { peer, submit } = await startConnector(perSecond(takenMs), { rate: 1 });
+    const guaranteedByMs = Date.now() + 3_500;
+    expect(await submit(LONGEST, { lane: "express", guaranteedByMs })).toMatchObject({ kind: "lost" });
+    expect(submitted(peer)).toHaveLength(4);
+  }, 30_000);
 
   test("is refused cleanly when its first part is: no other is sent", async () => {
     const { peer, submit } = await startConnector(answering({ 1: 0x0b }));

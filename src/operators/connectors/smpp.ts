@@ -1,7 +1,8 @@
 // The connector to an operator's SMPP 3.4 interface: its settings, and one message as the submits of its
 // parts. Leaves the connections to platform/smpp/binds.ts, what a status means to platform/smpp/status.ts.
 // The first part goes alone, because most refusals meet it, and a refused message is clean: nothing of it was
-// taken. When it is taken, the others follow at once, before other messages.
+// taken. When it is taken, the others follow before other messages: at once, or at the operator's rate; those
+// that the operator puts off are repeated for as long as the message may take.
 // Invariants: "accepted" once every part is taken; a message of which any part may be taken is never
 // "refused" or "not-connected"; no part is submitted again unless the operator said that it did not take it.
 // Bound: as many messages as dispatch lets in, TEXT_PARTS_MAX parts each.
@@ -21,6 +22,7 @@ import {
 } from "../../platform/smpp/status.ts";
 import { createReferences, RECEIPT_PARTS, SPLITS, submitDrafts } from "../../platform/smpp/submit.ts";
 import { ALPHABETS, smppText } from "../../platform/smpp/text.ts";
+import { partAfterMs } from "../pace.ts";
 import { secret } from "../secret.ts";
 import type { OperatorTerms } from "../terms.ts";
 import type { Connector, OnReport, OperatorLink } from "./connector.ts";
@@ -188,11 +190,17 @@ export function createSmppConnector(
   };
   const mayReport = (status: number) => mayBeReported(status, overrides);
   return {
-    submit(message, done) {
+    spanMs: (parts) => partAfterMs(operator.rate, parts - 1),
+    submit(message, done, leftMs) {
       const drafts = draftsOf(operator, message, making);
       if (typeof drafts === "string") return done({ kind: "refused", permanent: true, reason: drafts });
-      const leftMs = submitByOf(message) - link.now();
-      submitParts({ binds, kindOf, mayReport, timeoutMs: SUBMIT_TIMEOUT_MS, leftMs }, drafts, {
+      const firstMs = submitByOf(message) - link.now();
+      const endMs = leftMs + 2 * SUBMIT_TIMEOUT_MS;
+      // No part of express begins after its promise.
+      const restMs = Math.min(endMs, firstMs + SUBMIT_TIMEOUT_MS);
+      const afterMs = (part: number) => partAfterMs(operator.rate, part);
+      const times = { timeoutMs: SUBMIT_TIMEOUT_MS, firstMs, restMs, endMs, afterMs };
+      submitParts({ binds, kindOf, mayReport, ...times }, drafts, {
         done,
         late: (answer) => onReport(message, answer),
       });
