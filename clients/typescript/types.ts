@@ -681,6 +681,7 @@ export type ListTemplatesAnswer = {
     parameters: Array<string>;
     created_at: Time;
   }>;
+  next_cursor: Cursor;
 };
 
 export type GetTemplateAnswer = {
@@ -1156,8 +1157,9 @@ export type Operations = {
     body: CreateTemplateRequest;
     answer: CreateTemplateAnswer;
   };
-  /** All templates, at their newest versions. */
+  /** The templates at their newest versions, by id. */
   listTemplates: {
+    query?: { limit?: number; cursor?: string };
     answer: ListTemplatesAnswer;
   };
   /** Give a template a new text, as its next version. */

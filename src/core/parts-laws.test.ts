@@ -1,5 +1,6 @@
 // Laws of parts, for any text: compared with the simplest model, written from 3GPP TS 23.038 and 23.040 and
-// independent of the code. parts.test.ts has hand-written edge cases and the comparison with a calculator.
+// independent of the code. parts.test.ts has hand-written edge cases, parts-calculator.test.ts the comparison
+// with a calculator.
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";

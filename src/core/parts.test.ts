@@ -1,70 +1,8 @@
-// Parts, compared with an independent calculator on random texts, and at every edge of a part.
+// Parts at every edge of a part, and what can't be sent. parts-laws.test.ts compares random texts with a
+// model of the standard, parts-calculator.test.ts with an independent calculator.
 
 import { describe, expect, test } from "bun:test";
-import fc from "fast-check";
-import { SegmentedMessage } from "sms-segments-calculator";
-import { holds, allowSlowRuns } from "../../test/support/seed.ts";
 import { countParts, labelProblem, partRoom, senderProblem, textProblem } from "./parts.ts";
-
-allowSlowRuns();
-
-const GSM7 =
-  "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§" +
-  "¿abcdefghijklmnopqrstuvwxyzäöñüà";
-const EXTENSION = "^{}\\[~]|€";
-
-function oracle(text: string): { encoding: "gsm7" | "ucs2"; parts: number } {
-  const message = new SegmentedMessage(text);
-  return { encoding: message.getEncodingName() === "GSM-7" ? "gsm7" : "ucs2", parts: message.segmentsCount };
-}
-
-const mine = (text: string) => {
-  const { encoding, parts } = countParts(text);
-  return { encoding, parts };
-};
-
-// Lengths near the ends of parts matter most, so texts repeat short pieces up to such a length.
-const near = (piece: fc.Arbitrary<string>, ends: number[]) =>
-  fc
-    .tuple(
-      fc.array(piece, { minLength: 1, maxLength: 6 }),
-      fc.constantFrom(...ends),
-      fc.integer({ min: -3, max: 3 }),
-    )
-    .map(([pieces, end, off]) => {
-      let text = "";
-      for (let i = 0; text.length < end + off; i++) text += pieces[i % pieces.length] as string;
-      return text;
-    });
-
-describe("against the calculator", () => {
-  test("texts of GSM-7 characters have the same encoding and parts", () => {
-    const piece = fc.constantFrom(...Array.from(GSM7 + EXTENSION + EXTENSION));
-    holds(
-      "gsm7 parts",
-      near(piece, [1, 70, 140, 153, 160, 306, 459]),
-      (text) => expect(mine(text)).toEqual(oracle(text)),
-      400,
-    );
-  });
-
-  test("texts with Persian, accents and emoji have the same encoding and parts", () => {
-    const piece = fc.constantFrom("س", "ل", "ا", "م", " ", "a", "é", "ś", "€", "😀", "🌍", "中", "…");
-    holds(
-      "ucs2 parts",
-      near(piece, [1, 67, 70, 134, 201]),
-      (text) => expect(mine(text)).toEqual(oracle(text)),
-      400,
-    );
-  });
-
-  test("any text of well-formed Unicode has the same encoding and parts", () => {
-    const any = fc
-      .string({ unit: "binary", minLength: 1, maxLength: 250 })
-      .filter((text) => textProblem(text) === null);
-    holds("any parts", any, (text) => expect(mine(text)).toEqual(oracle(text)), 300);
-  });
-});
 
 describe("edges", () => {
   const cases: [string, string, number, string][] = [

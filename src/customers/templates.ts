@@ -77,14 +77,17 @@ const storedOf = (row: Row): StoredTemplate => ({ id: row.template_id, ...versio
 
 const COLUMNS = "t.template_id, t.version, t.text, t.created_at";
 
-/** Of a customer, by id. */
-export async function listTemplates(pool: Pool, customerId: number): Promise<StoredTemplate[]> {
+/** Of a customer, by id, after the id `after`; "" is before all. */
+export async function listTemplates(
+  pool: Pool,
+  { customerId, after, limit }: { customerId: number; after: string; limit: number },
+): Promise<StoredTemplate[]> {
   const rows = await pool.query<Row[]>(
     `SELECT ${COLUMNS} FROM templates AS t JOIN ` +
-      "(SELECT template_id, MAX(version) AS version FROM templates WHERE customer_id=? " +
-      "GROUP BY template_id) AS newest USING (template_id, version) WHERE t.customer_id=? " +
-      "ORDER BY t.template_id",
-    [customerId, customerId],
+      "(SELECT template_id, MAX(version) AS version FROM templates WHERE customer_id=? AND template_id>? " +
+      "GROUP BY template_id ORDER BY template_id LIMIT ?) AS newest USING (template_id, version) " +
+      "WHERE t.customer_id=? ORDER BY t.template_id",
+    [customerId, after, limit, customerId],
   );
   return rows.map(storedOf);
 }

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { createTemplateCache } from "../../src/customers/templates.ts";
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
+import { readParams } from "../../src/reports/params.ts";
 import { makeCustomer } from "../support/ingest-process.ts";
 import { type Api, fieldsOf, refused, startApi } from "../support/refusals.ts";
 import { until } from "../support/roles.ts";
@@ -67,6 +68,46 @@ test("a template is stored, listed, given new versions and deleted, each visible
   for (const method of ["DELETE", "GET"])
     expect((await ask("/v1/templates/alone", undefined, method)).status).toBe(404);
 });
+
+test("pages of the list show every template once, by id, and a cursor is checked", async () => {
+  const { apiKey } = await makeCustomer(api.db.config, 1_000);
+  const ids = ["B", "a", "a-1", "b", "c.c"];
+  for (const id of ids.toReversed()) await ask("/v1/templates", { id, text: "1" }, "POST", apiKey);
+  await ask("/v1/templates/a/versions", { text: "2" }, "POST", apiKey);
+  type Page = { templates: { id: string; version: number }[]; next_cursor: string | null };
+  const page = async (query: string) =>
+    (await ask(`/v1/templates${query}`, undefined, "GET", apiKey)).body as unknown as Page;
+  const sizes: number[] = [];
+  const seen: string[] = [];
+  for (let cursor: string | null = ""; cursor !== null; ) {
+    const { templates, next_cursor }: Page = await page(
+      `?limit=2${cursor === "" ? "" : `&cursor=${cursor}`}`,
+    );
+    sizes.push(templates.length);
+    seen.push(...templates.map(({ id, version }) => `${id} ${version}`));
+    cursor = next_cursor;
+  }
+  expect([sizes, seen]).toEqual([
+    [2, 2, 1],
+    ["B 1", "a 2", "a-1 1", "b 1", "c.c 1"],
+  ]);
+  expect(await page("?limit=5")).toMatchObject({ next_cursor: null });
+  expect((await page("")).templates.map(({ id }) => id)).toEqual(ids);
+  for (const query of [
+    "limit=0",
+    "limit=1001",
+    "cursor=x",
+    `cursor=${cursorOf("a b")}`,
+    `cursor=${cursorOf(1)}`,
+  ])
+    expect(fieldsOf(refused(await ask(`/v1/templates?${query}`), "validation_failed"))).toEqual([
+      query.split("=")[0] as string,
+    ]);
+  expect(fieldsOf(refused(await ask("/v1/templates?status=x"), "validation_failed"))).toEqual(["status"]);
+});
+
+/** A cursor of this place, as readParams makes them. */
+const cursorOf = (place: string | number): string => readParams(new Map()).nextCursor([place]);
 
 test("what is no template is refused by its fields", async () => {
   for (const id of ["-x", "a b", "é", "a/b"])

@@ -32,8 +32,8 @@ operator takes it.
 - Money is whole minor units of the wallet's currency.
 - A request with an \`Idempotency-Key\` can be repeated safely: it takes effect once, and a repeat gets the
   same bytes.
-- Lists are newest first. \`next_cursor\` goes into \`cursor\` of the next request, with the same filters, and
-  is null at the end; a page may be short before that.
+- Lists are newest first where an operation doesn't say otherwise. \`next_cursor\` goes into \`cursor\` of the
+  next request, with the same filters, and is null at the end; a page may be short before that.
 - With \`format\` a list is exported: all of it, as of one moment, as CSV or NDJSON. Each row has a
   \`cursor\`, after which a request goes on; an answer that was not completed has no end.
 - Rate limits count message parts and requests a minute for each customer.`;

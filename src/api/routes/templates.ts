@@ -1,11 +1,12 @@
-// /v1/templates: the customer's stored texts. POST makes one, or a new version of one; GET shows them all or
-// one; DELETE removes one. What a send makes of them is in ../templated.ts.
+// /v1/templates: the customer's stored texts. POST makes one, or a new version of one; GET lists them, or
+// shows one; DELETE removes one. What a send makes of them is in ../templated.ts.
 
 import { type Static, type TObject, Type } from "typebox";
-import { TEMPLATE_CHARS_MAX, TEMPLATE_ID_CHARS_MAX, TEMPLATES_MAX } from "../../core/batch-limits.ts";
+import { TEMPLATE_CHARS_MAX, TEMPLATE_ID_CHARS_MAX } from "../../core/batch-limits.ts";
 import { type FieldError, SluiceError } from "../../core/errors.ts";
 import { textProblem } from "../../core/parts.ts";
 import { TEMPLATE_ID } from "../../core/template.ts";
+import type { KeyOwner } from "../../customers/api-keys.ts";
 import {
   addVersion,
   createTemplate,
@@ -18,9 +19,10 @@ import {
 import type { Pool } from "../../platform/mysql.ts";
 import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { repeatable } from "../../platform/repeatable.ts";
+import { type CursorValues, type Query, readParams } from "../../reports/params.ts";
 import type { About } from "../about.ts";
 import { type Call, type Route, route } from "../route.ts";
-import { closed, Time } from "../shapes.ts";
+import { closed, Cursor, Time } from "../shapes.ts";
 import { TemplateId } from "../templated.ts";
 
 export type TemplateDeps = {
@@ -43,7 +45,7 @@ const VersionShape = {
 const Version = Type.Object(VersionShape, closed);
 const Shown = Type.Object({ id: TemplateId, ...VersionShape }, closed);
 const Whole = Type.Object({ id: TemplateId, versions: Type.Array(Version, { minItems: 1 }) }, closed);
-const List = Type.Object({ templates: Type.Array(Shown, { maxItems: TEMPLATES_MAX }) }, closed);
+const List = Type.Object({ templates: Type.Array(Shown), next_cursor: Cursor }, closed);
 const Deleted = Type.Object({ deleted: Type.Literal(true), id: TemplateId }, closed);
 
 const VERSION_EXAMPLE = {
@@ -173,27 +175,42 @@ const changing = ({ schedule }: TemplateDeps): Route[] => [
   }),
 ];
 
+/** The id of the last row of a page. */
+const isPlace = ([id, ...others]: CursorValues): boolean =>
+  typeof id === "string" && id.length <= TEMPLATE_ID_CHARS_MAX && TEMPLATE_ID.test(id) && others.length === 0;
+
+async function list(pool: Pool, { customerId }: KeyOwner, query: Query): Promise<Static<typeof List>> {
+  const params = readParams(query);
+  const [limit, place] = [params.limit(), params.cursor(isPlace)];
+  params.check();
+  const after = String(place?.[0] ?? "");
+  const found = await listTemplates(pool, { customerId, after, limit: limit + 1 });
+  const last = found.length > limit ? found[limit - 1] : undefined;
+  return {
+    templates: found.slice(0, limit).map(shown),
+    next_cursor: last === undefined ? null : params.nextCursor([last.id]),
+  };
+}
+
 const reading = ({ reads }: TemplateDeps): Route[] => [
   route({
     method: "GET",
     path: "/v1/templates",
     access: "read",
-    query: [],
+    query: ["limit", "cursor"],
     body: null,
     answers: { 200: List },
     errors: [],
     about: {
       operationId: "listTemplates",
       tag: "Templates",
-      summary: "All templates, at their newest versions",
-      answers: { 200: { templates: [EXAMPLE] } },
+      summary: "The templates at their newest versions, by id",
+      answers: { 200: { templates: [EXAMPLE], next_cursor: null } },
     },
-    async handle({ owner }) {
-      return {
-        status: 200,
-        body: { templates: (await listTemplates(reads(owner.customerId).pool, owner.customerId)).map(shown) },
-      };
-    },
+    handle: async ({ owner, query }) => ({
+      status: 200,
+      body: await list(reads(owner.customerId).pool, owner, query),
+    }),
   }),
   route({
     method: "GET",
