@@ -3,7 +3,7 @@
 // Order of locks: wallet, leases, caps, as in spend-caps.ts.
 
 import { CAP_PERIODS, type CapLeft, type CapPeriod } from "../core/spend-cap.ts";
-import type { Pool } from "../platform/mysql.ts";
+import type { Connection, Pool } from "../platform/mysql.ts";
 import { lockWallet, recallAll } from "./lease-admin.ts";
 import { capsSql, readCaps, roomsOf } from "./spend-caps.ts";
 
@@ -40,16 +40,25 @@ export function setCaps(pool: Pool, customerId: number, change: CapChange): Prom
 export function showCaps(pool: Pool, customerId: number): Promise<CapLeft[]> {
   return pool.transaction(async (conn) => {
     await lockWallet(conn, customerId);
-    const [row] = await conn.query<{ unspent: number | string }[]>(
-      "SELECT COALESCE(SUM(granted - spent), 0) AS unspent FROM credit_leases WHERE customer_id=?",
-      [customerId],
-    );
-    const { caps = [] } = roomsOf(await readCaps(conn, [customerId]), customerId);
-    return caps.map(({ cap, limit, room, resetsAtMs }) => ({
-      cap,
-      limit,
-      left: room + Number(row?.unspent),
-      resetsAtMs,
-    }));
+    return capsLeft(conn, customerId);
   });
+}
+
+/** The same without a lock, for who only looks: of one moment, which may be over. */
+export const lookAtCaps = (pool: Pool, customerId: number): Promise<CapLeft[]> =>
+  pool.transaction((conn) => capsLeft(conn, customerId), { snapshot: true });
+
+async function capsLeft(conn: Pick<Connection, "query">, customerId: number): Promise<CapLeft[]> {
+  const { caps = [] } = roomsOf(await readCaps(conn, [customerId]), customerId);
+  if (caps.length === 0) return [];
+  const [row] = await conn.query<{ unspent: number | string }[]>(
+    "SELECT COALESCE(SUM(granted - spent), 0) AS unspent FROM credit_leases WHERE customer_id=?",
+    [customerId],
+  );
+  return caps.map(({ cap, limit, room, resetsAtMs }) => ({
+    cap,
+    limit,
+    left: room + Number(row?.unspent),
+    resetsAtMs,
+  }));
 }

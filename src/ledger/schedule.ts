@@ -188,7 +188,9 @@ const AGAIN_MS = 50;
 
 /**
  * Runs `body` in a transaction if the message is scheduled, and returns at which status it was. `body` may
- * run again after a lost connection, when it may have been stored.
+ * run again after a lost connection, when it may have been stored. Unless it `isRepeatable`, a message that
+ * is no longer scheduled then may be so because of it. @throws SluiceError not_found, outcome_unknown;
+ * CallerGoneError
  */
 async function whileScheduled(
   pool: Pool,
@@ -196,10 +198,11 @@ async function whileScheduled(
   isRepeatable: boolean,
   body: (conn: Connection, record: LaneRecord) => Promise<void>,
 ): Promise<Status> {
+  // No message becomes scheduled again, so what this says of the others is final, and no lock is needed.
+  const found = await statusOf(pool, own);
+  if (found !== "scheduled") return found;
+  let lost: unknown = null;
   for (let tries = 1; ; tries++) {
-    // No message becomes scheduled again, so what this says of the others is final, and no lock is needed.
-    const found = await statusOf(pool, own);
-    if (found !== "scheduled") return found;
     try {
       const was = await withRetries(pool, async (conn) => {
         await lockScheduled(conn, own.id);
@@ -210,10 +213,12 @@ async function whileScheduled(
         return isDone || row.status !== "scheduled" ? row.status : null;
       });
       if (was === null) throw new CallerGoneError();
+      if (was !== "scheduled" && lost !== null && !isRepeatable) throw inDoubt(lost, false);
       return was;
     } catch (cause) {
       if (!isConnectionLost(cause)) throw cause;
       if (tries === TRIES_MAX) throw inDoubt(cause, isRepeatable);
+      lost = cause;
       await sleep(AGAIN_MS * tries);
     }
   }

@@ -30,7 +30,7 @@ type CapRow = {
 };
 /** `isNew`: its base was made by this reading, and is not stored yet. */
 type Period = { fromMs: number; base: number; toMs: number; isNew: boolean };
-/** The caps of one customer while its wallet is locked. */
+/** The caps of one customer at a moment. */
 export type Caps = {
   limits: Record<CapPeriod, number | null>;
   taken: number;
@@ -40,7 +40,10 @@ export const NO_CAPS: ReadonlyMap<number, Caps> = new Map();
 
 const COLUMNS: Record<CapPeriod, "day" | "month"> = { daily: "day", monthly: "month" };
 
-/** The caps of those of these customers that have some. Call it while their wallets are locked. */
+/**
+ * The caps of those of these customers that have some. Call it while their wallets are locked, or, if nothing
+ * is decided by it, in a snapshot.
+ */
 export async function readCaps(conn: Query, customerIds: readonly number[]): Promise<Map<number, Caps>> {
   const rows = await conn.query<CapRow[]>(
     "SELECT customer_id, daily, monthly, taken, day_from, day_base, month_from, month_base, " +

@@ -21,9 +21,9 @@ export const inDoubt = (cause: unknown, isRepeatable: boolean): SluiceError =>
   isRepeatable ? repeatIt(cause) : lookFirst(cause);
 
 /**
- * `isRepeatable`: twice has the effect of once, whatever others do in between. Otherwise who asked is told to
- * look first. @throws SluiceError outcome_unknown if the connection is lost, at COMMIT or before; and as
- * `write`
+ * Awaits a write, or a read after a write, by which that is stored. `isRepeatable`: twice has the effect of
+ * once, whatever others do in between. Otherwise who asked is told to look first. @throws SluiceError
+ * outcome_unknown if the connection is lost, at COMMIT or before; and as `write`
  */
 export async function repeatable<T>(write: Promise<T>, isRepeatable = true): Promise<T> {
   try {

@@ -6,6 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { TEXT_PARTS_MAX } from "../../src/core/limits.ts";
+import { setCaps } from "../../src/ledger/cap-admin.ts";
+import { setMode } from "../../src/ledger/lease-admin.ts";
 import { BAD_MESSAGES } from "../support/bad-messages.ts";
 import { makeCustomer, type TestCustomer } from "../support/ingest-process.ts";
 import {
@@ -177,6 +179,40 @@ describe("the wallet", () => {
     const previewed = await preview(customer, { ...message, type: "express" });
     expect(previewed).toMatchObject({ cost: 700, balance_after: 500, sufficient: true });
   });
+});
+
+describe("a spend cap", () => {
+  test("does not suffice for what it has no room for, whatever the wallet has", async () => {
+    const customer = await makeCustomer(api.db.config, BALANCE);
+    await setCaps(api.db.pool, customer.customerId, { daily: 1_200 });
+    expect(await preview(customer, message)).toMatchObject({
+      balance_after: BALANCE - 500,
+      sufficient: true,
+    });
+    expect((await api.send(message, {}, customer.apiKey)).status).toBe(202);
+    const express = { ...message, type: "express" };
+    const last = await preview(customer, express);
+    expect(last).toMatchObject({ cost: 700, balance_after: BALANCE - 1_200, sufficient: true });
+    const two = { ...message, text: "a".repeat(161) };
+    const previewed = await preview(customer, two);
+    expect(previewed).toMatchObject({ cost: 1_000, balance_after: BALANCE - 500, sufficient: false });
+    refused(await api.send(two, {}, customer.apiKey), "spend_cap_reached");
+    expect(await balanceOf(customer)).toBe(previewed.balance_after);
+    expect((await api.send(express, {}, customer.apiKey)).status).toBe(202);
+    expect(await balanceOf(customer)).toBe(last.balance_after);
+  });
+});
+
+test("in mode async everything suffices, and the wallet stays as it is until the message is claimed", async () => {
+  for (const balance of [0, BALANCE]) {
+    const customer = await makeCustomer(api.db.config, balance);
+    await setMode(api.db.pool, customer.customerId, "async");
+    await setCaps(api.db.pool, customer.customerId, { daily: 100 });
+    const previewed = await preview(customer, message);
+    expect(previewed).toMatchObject({ cost: 500, balance_after: balance, sufficient: true });
+    expect((await api.send(message, {}, customer.apiKey)).status).toBe(202);
+    expect(await balanceOf(customer)).toBe(balance);
+  }
 });
 
 describe("the operators", () => {

@@ -5,7 +5,9 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
 import { WEBHOOK_CHUNK_ROWS_MAX } from "../../src/core/webhook-limits.ts";
+import { moveDue } from "../../src/ledger/schedule.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
+import { createPool } from "../../src/platform/mysql.ts";
 import { holdDeclared } from "../support/declared.ts";
 import {
   type IngestProcess,
@@ -13,6 +15,7 @@ import {
   startIngest,
   type TestCustomer,
 } from "../support/ingest-process.ts";
+import { until } from "../support/roles.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 
 const id = createIdFactory({ now: Date.now });
@@ -31,7 +34,7 @@ afterAll(async () => {
   await db.drop();
 }, 30_000);
 
-async function ask(method: "POST" | "DELETE", path: string, body?: object) {
+async function ask(method: "POST" | "DELETE" | "PATCH", path: string, body?: object) {
   const answer = await fetch(`${ingest.url}${path}`, {
     method,
     headers: { "content-type": "application/json", "x-api-key": customer.apiKey },
@@ -170,3 +173,93 @@ for (const when of ["before", "after"] as const)
     expect(rest).toEqual({ status: 200, body: { replayed: when === "before" ? 7 : 0, next: null } });
     expect(await count("webhook_deliveries", "state='pending'")).toBe(events.length);
   }, 30_000);
+
+// A scheduled message is changed again by the process itself, so its caller hears of a lost connection only
+// if that is of no use: no new connection is made, or the message is no longer scheduled then.
+
+const HOUR_MS = 3_600_000;
+const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
+async function scheduled(): Promise<string> {
+  customer = await makeCustomer(db.config, 1_000);
+  const sent = await ask("POST", "/v1/sms/send", {
+    phone: "09121234567",
+    text: "later",
+    type: "normal",
+    send_at: inMs(HOUR_MS),
+  });
+  expect(sent).toMatchObject({ status: 202, body: { status: "scheduled" } });
+  return sent.body.id as string;
+}
+type Change = {
+  ask(id: string): ReturnType<typeof ask>;
+  /** Its statement that writes the message. */
+  statement: string;
+  stored: string;
+  detail: string;
+};
+const CHANGES: Record<string, Change> = {
+  "a cancellation": {
+    ask: (id) => ask("DELETE", `/v1/messages/${id}`),
+    statement: "DELETE /*+ INDEX(scheduled_messages",
+    stored: "status='canceled'",
+    detail: "Repeat the request",
+  },
+  "a change of the time": {
+    ask: (id) => ask("PATCH", `/v1/messages/${id}`, { send_at: inMs(2 * HOUR_MS) }),
+    statement: "UPDATE scheduled_messages SET run_at",
+    stored: "send_at > NOW(3) + INTERVAL 90 MINUTE",
+    detail: "Ask what became of it",
+  },
+};
+
+for (const [name, { ask: change, statement, stored, detail }] of Object.entries(CHANGES)) {
+  for (const when of ["before", "after"] as const) {
+    test(`the connection is cut ${when} the server commits ${name}: it is answered as if it had not been`, async () => {
+      const message = await scheduled();
+      const happened = proxy.cutAtCommit(statement, when);
+      const answer = await change(message);
+      await happened;
+      expect(answer).toMatchObject({ status: 200, body: { id: message } });
+      expect(await count("messages", stored)).toBe(1);
+    }, 30_000);
+
+    test(`the connection is cut ${when} the server commits ${name}, and no new one is made: the outcome is unknown`, async () => {
+      const message = await scheduled();
+      const happened = proxy.cutAtCommit(statement, when).then(() => proxy.cutAll());
+      const answer = await change(message);
+      await happened;
+      proxy.mend();
+      expect(answer).toMatchObject({ status: 503, body: { code: "outcome_unknown" } });
+      expect(answer.body.detail).toContain(detail);
+      expect(await count("messages", stored)).toBe(when === "after" ? 1 : 0);
+      await until(async () => (await change(message)).status === 200, "a repeat is answered");
+      expect(await count("messages", stored)).toBe(1);
+    }, 60_000);
+  }
+
+  test(`${name} is stored, and the message can't be read then: the outcome is unknown`, async () => {
+    const message = await scheduled();
+    const happened = proxy.cutAtStatement("m.guaranteed_by", "before");
+    const answer = await change(message);
+    await happened;
+    expect(answer).toMatchObject({ status: 503, body: { code: "outcome_unknown" } });
+    expect(answer.body.detail).toContain(detail);
+    expect(await count("messages", stored)).toBe(1);
+  }, 30_000);
+}
+
+test("a change to now whose answer is lost, and which is sent before it is tried again: the outcome is unknown", async () => {
+  const message = await scheduled();
+  const happened = proxy.cutAtCommit("UPDATE scheduled_messages SET run_at", "after").then(async () => {
+    proxy.delay(2_000); // so that the next try comes after the move
+    const pool = createPool(db.config, { connections: 1, multipleStatements: true });
+    const moved = async () => (await moveDue({ pool, now: Date.now }, "normal")).records.length > 0;
+    await until(moved, "it is queued");
+    await pool.end();
+    proxy.delay(0);
+  });
+  const answer = await ask("PATCH", `/v1/messages/${message}`, { send_at: inMs(-1_000) });
+  await happened;
+  expect(answer).toMatchObject({ status: 503, body: { code: "outcome_unknown" } });
+  expect(answer.body.detail).toContain("Ask what became of it");
+}, 30_000);

@@ -13,6 +13,7 @@ import type { KeyOwner } from "../../customers/api-keys.ts";
 import { cancelScheduled, type ScheduleDeps } from "../../ledger/schedule.ts";
 import type { Pool } from "../../platform/mysql.ts";
 import type { OfCustomer } from "../../platform/pool-shares.ts";
+import { repeatable } from "../../platform/repeatable.ts";
 import { type DoorMessage, doorMessage, doorMessages } from "../../reports/door-messages.ts";
 import { listMessages, type MessageList } from "../../reports/messages-list.ts";
 import type { AccessDeps } from "../access.ts";
@@ -68,7 +69,8 @@ export async function cancelMessage(
   const id = idOf(knock);
   const deps = schedule(customerId);
   await cancelScheduled(deps, { customerId, id, isGone: knock.isGone });
-  return answered(shownOf(owner, await doorMessage(deps, customerId, id)));
+  // What is answered when this is lost must not say that nothing was stored.
+  return answered(shownOf(owner, await repeatable(doorMessage(deps, customerId, id))));
 }
 
 /** An empty Body asks Twilio to forget the text. @throws PeerRefusal, SluiceError unsupported_media_type */

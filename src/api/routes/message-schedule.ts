@@ -14,6 +14,7 @@ import {
   type ScheduleDeps,
 } from "../../ledger/schedule.ts";
 import type { OfCustomer } from "../../platform/pool-shares.ts";
+import { repeatable } from "../../platform/repeatable.ts";
 import { findMessage } from "../../reports/messages-list.ts";
 import type { About } from "../about.ts";
 import { MessageShape, SCHEDULED_EXAMPLE } from "../message-shape.ts";
@@ -62,7 +63,8 @@ export const createMessageCancel = ({ schedule }: MessageScheduleDeps): Route =>
       const own = ownOf(call);
       const deps = schedule(own.customerId);
       await cancelScheduled(deps, own);
-      return { status: 200, body: await findMessage(deps.pool, call.owner, own.id) };
+      // What is answered when this is lost must not say that nothing was stored.
+      return { status: 200, body: await repeatable(findMessage(deps.pool, call.owner, own.id)) };
     },
   });
 
@@ -104,6 +106,6 @@ export const createMessageChange = ({ schedule }: MessageScheduleDeps): Route =>
       await putOffScheduled(pool, own, ({ lane, phone }) =>
         lane === "express" ? atMs : (quietUntil?.(phone, atMs) ?? atMs),
       );
-      return { status: 200, body: await findMessage(pool, call.owner, own.id) };
+      return { status: 200, body: await repeatable(findMessage(pool, call.owner, own.id), false) };
     },
   });

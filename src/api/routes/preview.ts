@@ -13,9 +13,12 @@ import { countParts } from "../../core/parts.ts";
 import { type Replacement, replacementsIn, toPersian } from "../../core/persian-text.ts";
 import { previewOf } from "../../core/preview.ts";
 import { destinationRefused, pricesOf } from "../../core/price-plan.ts";
+import type { CapLeft } from "../../core/spend-cap.ts";
+import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { OptOuts } from "../../ingest/opt-outs.ts";
 import type { TemplateCache } from "../../customers/templates.ts";
 import type { RateLimits } from "../../ingest/rate-limits.ts";
+import { lookAtCaps } from "../../ledger/cap-admin.ts";
 import type { Found, Router } from "../../operators/route.ts";
 import type { Pool } from "../../platform/mysql.ts";
 import type { OfCustomer } from "../../platform/pool-shares.ts";
@@ -172,8 +175,7 @@ export const createPreview = ({
       const prices = pricesOf(owner, phone, Date.now());
       if (prices === null) throw destinationRefused();
       const cost = costOf(parts, prices[lane]);
-      const { balance } = await readWallet(reads(customerId), customerId);
-      const sufficient = balance >= cost;
+      const after = await afterwards(reads(customerId).pool, owner, cost);
       return {
         status: 200,
         headers: rate === null ? {} : rateHeaders(rate),
@@ -187,9 +189,7 @@ export const createPreview = ({
           cost,
           currency: owner.currency,
           prices,
-          // A send that the wallet can't pay for is refused, and leaves it as it is.
-          balance_after: sufficient ? balance - cost : balance,
-          sufficient,
+          ...after,
           send_at: sendAtMs === undefined ? null : new Date(sendAtMs).toISOString(),
           operators: firstOf(findRoute(phone, lane)),
           warnings,
@@ -199,6 +199,18 @@ export const createPreview = ({
       };
     },
   });
+
+/**
+ * Whether a send would be paid for, and what GET /v1/wallet would show after it. One that wallet or spend
+ * caps can't pay for is refused, and leaves the wallet as it is; so does one that needs no credit yet.
+ */
+async function afterwards(pool: Pool, { customerId, isAsync }: KeyOwner, cost: number) {
+  const { balance } = await readWallet({ pool }, customerId);
+  if (isAsync === true) return { balance_after: balance, sufficient: true };
+  const isWithin = ({ left }: CapLeft) => left >= cost;
+  const sufficient = balance >= cost && (await lookAtCaps(pool, customerId)).every(isWithin);
+  return { balance_after: sufficient ? balance - cost : balance, sufficient };
+}
 
 /** The operators of which one is asked first; null if none takes the number in its lane. */
 const firstOf = (found: Found | null): string[] | null =>
