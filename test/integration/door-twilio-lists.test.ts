@@ -156,6 +156,33 @@ describe("the list of messages", () => {
   });
 });
 
+test("a message's media, which it names, are an empty list; another customer's message has none", async () => {
+  const [customer, other] = [await makeCustomer(db.config, 10_000), await makeCustomer(db.config, 0)];
+  const client = clientOf(customer);
+  const [sid = ""] = await send(client, 1);
+  expect(await client.messages(sid).media.list({ pageSize: 5 })).toEqual([]);
+  const { subresourceUris } = await client.messages(sid).fetch();
+  const answer = await fetch(`${ingest.url}${subresourceUris.media}`, { headers: basic(customer) });
+  const uri = `${subresourceUris.media}?PageSize=50&Page=0`;
+  expect([answer.status, await answer.json()]).toEqual([
+    200,
+    {
+      end: 0,
+      first_page_uri: uri,
+      media_list: [],
+      next_page_uri: null,
+      page: 0,
+      page_size: 50,
+      previous_page_uri: null,
+      start: 0,
+      uri,
+    },
+  ]);
+  const theirs = errorOf(clientOf(other).messages(sid).media.list());
+  expect((await theirs)?.slice(0, 2)).toEqual([404, 20404]);
+  expect((await errorOf(client.messages("SM1").media.list()))?.slice(0, 2)).toEqual([404, 20404]);
+});
+
 describe("a cancel", () => {
   test("of a scheduled message refunds it, and may be repeated", async () => {
     const customer = await makeCustomer(db.config, 10_000);

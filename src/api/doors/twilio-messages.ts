@@ -131,7 +131,7 @@ function pageUri(customerId: number, params: Params, place: Place): string {
 }
 
 /** @throws PeerRefusal */
-function placeOf(params: Params): { page: number; size: number } {
+export function placeOf(params: Params): { page: number; size: number } {
   const number = (name: string, usual: number, min: number, max: number): number => {
     const given = params.get(name);
     const value = given === undefined ? usual : wholeNumber(given, min, max);

@@ -9,6 +9,7 @@ import { readWallet } from "../../reports/wallet.ts";
 import type { Written } from "../route.ts";
 import { type DoorRoute, doorRoute, type Knock } from "./door.ts";
 import { accountPath, answered, dateOf, refusalOf } from "./twilio-answers.ts";
+import { listMedia } from "./twilio-media.ts";
 import { cancelMessage, fetchMessage, listOwn, type TwilioMessageDeps } from "./twilio-messages.ts";
 import { caller } from "./twilio-request.ts";
 import { create, type TwilioSendDeps } from "./twilio-send.ts";
@@ -30,6 +31,7 @@ export function createTwilioDoor(deps: TwilioDeps): DoorRoute[] {
     routeOf("GET", MESSAGES, listOwn),
     routeOf("GET", MESSAGE, fetchMessage),
     routeOf("POST", MESSAGE, cancelMessage),
+    routeOf("GET", `${MESSAGE}/Media.json`, listMedia),
     routeOf("GET", `${ACCOUNT}/Balance.json`, fetchBalance),
     routeOf("GET", ACCOUNT, fetchAccount),
   ];
