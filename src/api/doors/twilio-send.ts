@@ -106,7 +106,7 @@ function scheduledFor(form: Params, nowMs: number): Later {
     throw refusal(400, 35111, "You must indicate SendAt timestamp if ScheduleType is 'fixed'.");
   if (!form.has("MessagingServiceSid"))
     throw refusal(400, 35118, "MessagingServiceSid is required to schedule a message.");
-  const atMs = timeOf(sendAt);
+  const atMs = timeOf(sendAt.replace(" ", "+")); // a plus that wasn't escaped
   const later = atMs === null || atMs < nowMs + AHEAD_MIN_S * 1_000 ? undefined : laterAt(atMs, nowMs);
   if (later === undefined) {
     const days = `${AHEAD_MAX_S / 86_400} days (${AHEAD_MAX_S} seconds)`;
