@@ -186,6 +186,7 @@ describe("is not tried again", () => {
     "insufficient_balance",
     "idempotency_key_reused",
     "internal",
+    "check_too_long", // a 503, but the next check would take as long
   ] as const)
     test(`after ${code}`, async () => {
       answers = [problem(code)];

@@ -94,19 +94,20 @@ function outcomeOf(response: Response, text: string, { idempotencyKey, repeatabl
     const error = new SluiceProblem(json, idempotencyKey);
     return {
       error,
-      mayRetry: repeatable
-        ? isWorthRetrying(status) || error.code === "idempotency_in_progress"
-        : isRefusedUnseen(status, error.code),
+      mayRetry: repeatable ? isWorthRetrying(status, error.code) : isRefusedUnseen(status, error.code),
       retryAfterMs,
     };
   }
   const message = `an answer that is not the gateway's, with status ${status}`;
   const error = new SluiceUnreachable(message, { status, idempotencyKey });
-  const mayRetry = repeatable ? isWorthRetrying(status) : isRefusedUnseen(status, null);
+  const mayRetry = repeatable ? isWorthRetrying(status, null) : isRefusedUnseen(status, null);
   return { error, mayRetry, retryAfterMs };
 }
 
-const isWorthRetrying = (status: number): boolean => status === 429 || status === 503;
+const isWorthRetrying = (status: number, code: string | null): boolean =>
+  status === 429 ||
+  (status === 503 && code !== "check_too_long") || // it would take as long again
+  code === "idempotency_in_progress";
 
 /** It was turned away before anything was done for it. */
 const isRefusedUnseen = (status: number, code: string | null): boolean =>

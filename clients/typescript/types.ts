@@ -424,7 +424,7 @@ export type CreditElsewhereProblem = Problem & {
   error?: "credit_elsewhere";
 };
 
-/** These books are too large to check within a request. Whoever runs Sluice can check them with `./sluice reconcile`. */
+/** These books are too large to check within a request; a repeat takes as long. Whoever runs Sluice can check them with `./sluice reconcile`. */
 export type CheckTooLongProblem = Problem & {
   type?: "urn:sluice:error:check_too_long";
   title?: "Check took too long" | "بررسی بیش از حد طول کشید";

@@ -128,9 +128,16 @@ test("headers carry the type, the request id and the allowed methods", () => {
   });
 });
 
-test("errors with 429 or 5xx, and a request under way, are retryable; no others", () => {
+test("errors with 429 or 5xx, and a request under way, are retryable, but for books that are too large", () => {
   for (const code of codes) {
     const { status, retryable } = ERRORS[code];
-    expect(retryable).toBe(status === 429 || status >= 500 || code === "idempotency_in_progress");
+    const helps = status === 429 || (status >= 500 && code !== "check_too_long");
+    expect(retryable).toBe(helps || code === "idempotency_in_progress");
   }
+});
+
+test("every 429 and 503 says when to come back", () => {
+  for (const code of codes)
+    if ([429, 503].includes(ERRORS[code].status))
+      expect(problemHeaders(new SluiceError(code), "r-1")["retry-after"]).toBe("1");
 });

@@ -234,9 +234,9 @@ export const ERRORS = {
   check_too_long: row(
     503,
     "Check took too long",
-    true,
-    "These books are too large to check within a request. Whoever runs Sluice can check them with " +
-      "`./sluice reconcile`.",
+    false,
+    "These books are too large to check within a request; a repeat takes as long. Whoever runs Sluice can " +
+      "check them with `./sluice reconcile`.",
   ),
   reports_unavailable: row(503, "Reports unavailable", true, "The reporting database can't be reached."),
 } as const satisfies Record<string, ErrorRow>;
@@ -285,7 +285,8 @@ export class SluiceError extends Error {
     this.detail = detail;
     this.errors = errors;
     this.extra = options.extra ?? {};
-    const waits = known.retryable && known.status !== 500;
+    // Also a 503 after which a repeat is of no use says when the next one would be looked at.
+    const waits = known.status === 503 || (known.retryable && known.status !== 500);
     this.retryAfterS = options.retryAfterS ?? (waits ? RETRY_AFTER_DEFAULT_S : null);
     this.allow = options.allow ?? [];
   }

@@ -201,7 +201,7 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   },
   check_too_long: {
     title: "بررسی بیش از حد طول کشید",
-    meaning: "این دفترها بزرگ‌تر از آن‌اند که در یک درخواست بررسی شوند.",
+    meaning: "این دفترها بزرگ‌تر از آن‌اند که در یک درخواست بررسی شوند؛ تکرار درخواست سودی ندارد.",
   },
   reports_unavailable: {
     title: "گزارش‌ها در دسترس نیستند",

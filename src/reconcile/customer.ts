@@ -65,9 +65,10 @@ const OF_THE_WALLET: readonly Invariant[] = [
 export function customerReconcile(
   { pool, clickhouse }: ReconcileDeps,
   customerId: number,
+  maxMs = CUSTOMER_MAX_MS,
 ): Promise<CustomerReconcile> {
-  const options = { maxMs: CUSTOMER_MAX_MS, waitS: 0, alone: `reconcile-${customerId}` };
-  const deadlineMs = performance.now() + CUSTOMER_MAX_MS;
+  const options = { maxMs, waitS: 0, alone: `reconcile-${customerId}` };
+  const deadlineMs = performance.now() + maxMs;
   return inSnapshot(pool, options, async (conn) => {
     const books = await readBooks(conn, { low: customerId, high: customerId });
     const c = books.customers.get(customerId);

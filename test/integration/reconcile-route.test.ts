@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { CustomerReconcile } from "../../src/reconcile/customer.ts";
+import { createReconcileRoute } from "../../src/api/routes/wallet-reconcile.ts";
+import type { SluiceError } from "../../src/core/errors.ts";
+import { CUSTOMER_MAX_MS, type CustomerReconcile } from "../../src/reconcile/customer.ts";
 import { takeLock } from "../../src/platform/named-lock.ts";
 import { lockAllTables } from "../../src/schema/tables-lock.ts";
 import type { Pool } from "../../src/platform/mysql.ts";
@@ -165,6 +167,32 @@ describe("GET /v1/wallet/reconcile", () => {
       await lock?.release();
     });
     expect((await get(apiKey)).status).toBe(200);
+  });
+
+  test("books too large to check: 503 whose Retry-After is true, and no advice to try again", async () => {
+    const { customerId } = await makeCustomer(engines.config, 0);
+    // A check that may take no time at all, on a clock that says that it took as long as a real one may.
+    let nowMs = 0;
+    const use: Pool["use"] = (body) => pool.use(body).finally(() => (nowMs += CUSTOMER_MAX_MS));
+    const { handle } = createReconcileRoute({
+      pool: { ...pool, use },
+      clickhouse: engines.clickhouse,
+      monotonicMs: () => nowMs,
+      maxMs: 0,
+    });
+    const refusal = async () => {
+      try {
+        return await handle({ owner: { customerId } } as never);
+      } catch (error) {
+        return error as SluiceError;
+      }
+    };
+    const restS = (4 * CUSTOMER_MAX_MS) / 1_000;
+    expect(await refusal()).toMatchObject({ code: "check_too_long", retryable: false, retryAfterS: restS });
+    nowMs += restS * 1_000 - 1;
+    expect(await refusal()).toMatchObject({ code: "rate_limited" });
+    nowMs += 1;
+    expect(await refusal()).toMatchObject({ code: "check_too_long" });
   });
 
   test("while partitions change, or all places are taken: 503 with Retry-After", async () => {

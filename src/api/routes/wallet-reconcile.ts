@@ -117,7 +117,11 @@ second or more, the next has to wait four times as long.`,
   },
 };
 
-export type ReconcileRouteDeps = ReconcileDeps & { monotonicMs: () => number };
+export type ReconcileRouteDeps = ReconcileDeps & {
+  monotonicMs: () => number;
+  /** Of a check; CUSTOMER_MAX_MS unless given. */
+  maxMs?: number;
+};
 
 /** Each one occupies a core of MySQL while it runs. */
 export const RUNNING_MAX = 2;
@@ -129,7 +133,7 @@ const REST_FACTOR = 4;
 const RESTING_MAX = 1_000;
 const RETRY_AFTER_S = 5;
 
-export function createReconcileRoute({ monotonicMs, ...deps }: ReconcileRouteDeps): Route {
+export function createReconcileRoute({ monotonicMs, maxMs, ...deps }: ReconcileRouteDeps): Route {
   let running = 0;
   const restsUntil = new Map<number, number>();
 
@@ -157,9 +161,9 @@ export function createReconcileRoute({ monotonicMs, ...deps }: ReconcileRouteDep
       if (running >= RUNNING_MAX) throw busy();
       running++;
       try {
-        return { status: 200, body: await customerReconcile(deps, customerId) };
+        return { status: 200, body: await customerReconcile(deps, customerId, maxMs) };
       } catch (error) {
-        throw refusalOf(error);
+        throw refusalOf(error, (monotonicMs() - startedMs) * REST_FACTOR);
       } finally {
         running--;
         rest(customerId, monotonicMs() - startedMs);
@@ -168,10 +172,11 @@ export function createReconcileRoute({ monotonicMs, ...deps }: ReconcileRouteDep
   });
 }
 
-function refusalOf(error: unknown): unknown {
+function refusalOf(error: unknown, restMs: number): unknown {
   if (error instanceof AlreadyRunningError) return tooOften(RETRY_AFTER_S);
   if (error instanceof TablesBusyError) return busy();
-  if (error instanceof TookTooLongError) return new SluiceError("check_too_long", { cause: error });
+  if (error instanceof TookTooLongError)
+    return new SluiceError("check_too_long", { cause: error, retryAfterS: restMs / 1_000 });
   return error;
 }
 
