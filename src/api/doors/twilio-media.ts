@@ -6,6 +6,7 @@ import { SluiceError } from "../../core/errors.ts";
 import { ulidOfHex } from "../../core/id.ts";
 import { messageSid } from "../../core/peers/twilio.ts";
 import type { Pool } from "../../platform/mysql.ts";
+import type { OfCustomer } from "../../platform/pool-shares.ts";
 import { doorMessage } from "../../reports/door-messages.ts";
 import type { AccessDeps } from "../access.ts";
 import type { Written } from "../route.ts";
@@ -15,7 +16,7 @@ import { accountPath, answered } from "./twilio-answers.ts";
 import { placeOf } from "./twilio-messages.ts";
 import { caller, paramsOf } from "./twilio-request.ts";
 
-export type TwilioMediaDeps = { callers: AccessDeps; reads: { pool: Pool } };
+export type TwilioMediaDeps = { callers: AccessDeps; reads: OfCustomer<{ pool: Pool }> };
 
 const MESSAGE_SID = /^SM([0-9a-f]{32})$/i;
 
@@ -26,7 +27,7 @@ export async function listMedia({ callers, reads }: TwilioMediaDeps, knock: Knoc
   const [, hex = ""] = MESSAGE_SID.exec(knock.params.message ?? "") ?? [];
   const id = ulidOfHex(hex);
   if (id === null) throw new SluiceError("not_found");
-  await doorMessage(reads, customerId, id);
+  await doorMessage(reads(customerId), customerId, id);
   const uri = `${accountPath(customerId)}/Messages/${messageSid(id)}/Media.json?PageSize=${size}&Page=0`;
   return answered({
     end: 0,
