@@ -36,6 +36,13 @@ export const INBOUND_BUGS: readonly Bug[] = [
   ),
   bug(
     "inbound",
+    "a STOP to a shared number is kept for the one who has everything else",
+    "src/ledger/number-owners.ts",
+    'rest.length > 0 && !commands.some((command) => command === "stop" || command === "start")',
+    "rest.length > 0",
+  ),
+  bug(
+    "inbound",
     "a phone that opted out gets messages all the same",
     "src/ingest/accept-message.ts",
     "(await optOuts.refused(payer.customerId, [wanted])).size > 0)",

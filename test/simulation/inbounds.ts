@@ -3,8 +3,8 @@
 // What they do is drawn from a generator of its own, and only in two seeds of 21, so that the other seeds run
 // as they would without.
 // Invariants checked here: an inbound message that is acknowledged has one row, and one event, written
-// together, if its customer has a URL; STOP is kept and START ends it; what is scheduled to a phone that
-// opted out is canceled, and what is sent to it is refused.
+// together, if its customer has a URL; STOP is kept, to a shared number for all of its owners, and START ends
+// it; what is scheduled to a phone that opted out is canceled, and what is sent to it is refused.
 
 import type { KeyOwner } from "../../src/customers/api-keys.ts";
 import { isInbound, unpackWebhookEvents } from "../../src/core/webhook-event.ts";
@@ -47,8 +47,13 @@ const SEEDS = 21;
 const WITH_INBOUND = [4, 10];
 const PHONES = 4;
 const PREFIX = "+98913";
-/** It says STOP once, and nothing else. */
+/** It says STOP once to each customer's number, and nothing else. */
 const STOPPED = `${PREFIX}${1_000_000 + PHONES}`;
+/** One number of all customers: two have a keyword each, and the first has everything else. */
+const SHARED = "5000";
+const KEYWORDS = ["", "vote", "quiz"];
+/** It says STOP once to the shared number. */
+const SHARED_STOPPED = `${PREFIX}${1_000_001 + PHONES}`;
 const UNIQUE = "hello";
 const RETRY_MS = 400;
 const TIMEOUT_MS = 3_000;
@@ -73,12 +78,15 @@ const REFERENCE = "in-";
 export const isOfInbounds = (reference: unknown): boolean => String(reference).startsWith(REFERENCE);
 
 const numberOf = (customerId: number): string => `300${customerId}`;
+/** The number of a customer that a phone has said STOP to, if it has. */
+const senderTo = (phone: string, { customerId }: KeyOwner): string =>
+  phone === SHARED_STOPPED ? SHARED : numberOf(customerId);
 
 export function createInbounds(kernel: Kernel, seed: number, { model, ingests, tables }: Deps): Inbounds {
   const random = createRandom(seed + 0x1b0e);
   const has = WITH_INBOUND.includes(seed % SEEDS);
   const counts = { "inbound sent": 0, "inbound stored": 0, "opted out": 0, "opt-outs refused": 0 };
-  /** Ids of operators that were acknowledged, and of those that were stored. */
+  /** Whose messages were acknowledged, and stored, with the operators' ids. */
   const acknowledged = new Set<string>();
   const stored = new Map<string, string>();
   /** Since when, by the kernel's clock. */
@@ -90,13 +98,18 @@ export function createInbounds(kernel: Kernel, seed: number, { model, ingests, t
   const phone = (): string => `${PREFIX}${1_000_000 + random.int(PHONES)}`;
   const nameOf = (customerId: unknown, of: unknown): string => `${Number(customerId)} ${String(of)}`;
 
-  const post = (id: string, body: string, then: () => void): void => {
+  const sharedStop = (): void => {
+    const from = SHARED_STOPPED.slice(1);
+    open++;
+    post("shared", JSON.stringify({ from, to: SHARED, text: "STOP", id: "mo-shared" }), () => open--);
+  };
+  const post = (name: string, body: string, then: () => void): void => {
     const ways = ingests().filter(({ of }) => of.alive);
     let isOver = false;
     const again = () => {
       if (isOver) return;
       isOver = true;
-      kernel.after(RETRY_MS, null, () => post(id, body, then));
+      kernel.after(RETRY_MS, null, () => post(name, body, then));
     };
     if (ways.length === 0) return again();
     const at = {
@@ -109,7 +122,7 @@ export function createInbounds(kernel: Kernel, seed: number, { model, ingests, t
       .pick(ways)
       .report(report)
       .then(() => {
-        if (body.includes(UNIQUE)) acknowledged.add(id); // the same STOP may be a repeat
+        if (body.includes(UNIQUE)) acknowledged.add(name); // the same STOP may be a repeat
         if (!isOver) then();
         isOver = true;
       }, again);
@@ -122,7 +135,7 @@ export function createInbounds(kernel: Kernel, seed: number, { model, ingests, t
     const body = JSON.stringify({ from: (given ?? phone()).slice(1), to: numberOf(customerId), text, id });
     for (let copies = random.chance(0.3) ? 2 : 1; copies > 0; copies--) {
       open++;
-      kernel.after(random.between(0, 600), null, () => post(id, body, () => open--));
+      kernel.after(random.between(0, 600), null, () => post(nameOf(customerId, id), body, () => open--));
     }
   };
   const send = (clients: Clients, owner: KeyOwner, to: string, isLater: boolean): string => {
@@ -133,7 +146,7 @@ export function createInbounds(kernel: Kernel, seed: number, { model, ingests, t
       text: "it's for you",
       type: "normal",
       reference: name,
-      from: random.chance(0.5) ? numberOf(owner.customerId) : undefined,
+      from: random.chance(0.5) ? senderTo(to, owner) : undefined,
       callback_url: callbackUrlOf(owner, names),
       ...(isLater ? { send_at: sendAt } : {}),
     });
@@ -159,10 +172,10 @@ export function createInbounds(kernel: Kernel, seed: number, { model, ingests, t
     for (const row of rows) keepStored(row);
   };
   const keepStored = (row: Values): void => {
-    const id = String(row.operator_message_id);
+    const name = nameOf(row.customer_id, row.operator_message_id);
     counts["inbound stored"]++;
-    hold(!stored.has(id), "an inbound message is stored once", () => `${id}: ${stored.get(id)}`);
-    stored.set(id, String(row.id));
+    hold(!stored.has(name), "an inbound message is stored once", () => `${name}: ${stored.get(name)}`);
+    stored.set(name, String(row.id));
   };
   const checkMoved = ({ table, before, after }: RowChange): void => {
     if (table !== "messages" || before?.status !== "scheduled" || after?.status !== "queued") return;
@@ -176,8 +189,11 @@ export function createInbounds(kernel: Kernel, seed: number, { model, ingests, t
     counts,
     arrange(server) {
       if (!has) return;
-      const values = [1, 2, 3].map((customerId) => `('${numberOf(customerId)}',${customerId})`);
-      const sql = `INSERT INTO inbound_numbers (number,customer_id) VALUES ${values.join(",")}`;
+      const values = KEYWORDS.flatMap((keyword, at) => [
+        `('${numberOf(at + 1)}','',${at + 1})`,
+        `('${SHARED}','${keyword}',${at + 1})`,
+      ]);
+      const sql = `INSERT INTO inbound_numbers (number,keyword,customer_id) VALUES ${values.join(",")}`;
       server.connect(null)?.query(sql, [], (error) => {
         if (error !== null) throw error;
       });
@@ -195,6 +211,7 @@ export function createInbounds(kernel: Kernel, seed: number, { model, ingests, t
         };
         kernel.after(random.between(20, 500), null, next);
       }
+      kernel.after(random.between(0, forMs), null, sharedStop);
     },
     onCommit(changes) {
       if (!has) return;
@@ -229,8 +246,9 @@ export function createInbounds(kernel: Kernel, seed: number, { model, ingests, t
     check() {
       if (!has) return;
       for (const customerId of [1, 2, 3])
-        hold(optedOut.has(nameOf(customerId, STOPPED)), "STOP is kept", () => `${customerId}`);
-      for (const id of acknowledged) hold(stored.has(id), "what is acknowledged is stored", () => id);
+        for (const phone of [STOPPED, SHARED_STOPPED])
+          hold(optedOut.has(nameOf(customerId, phone)), "STOP is kept", () => `${customerId} ${phone}`);
+      for (const name of acknowledged) hold(stored.has(name), "what is acknowledged is stored", () => name);
       for (const message of model.messages.values())
         hold(
           !refused.includes(message.reference),
