@@ -1,7 +1,6 @@
 // Reconcile's comparison with ClickHouse, by customer and day: decides which drift each difference is, and
 // what must be sent again. Entries older than ClickHouse keeps them are compared by their sums; messages are
-// compared for as long as MySQL keeps them. Leaves finding differences to compare.ts, and SQL to entries.ts
-// and statuses.ts.
+// compared for STATUS_DAYS. Leaves finding differences to compare.ts, and SQL to entries.ts and statuses.ts.
 
 import type { LedgerOp } from "../core/ledger.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
@@ -33,7 +32,7 @@ export type EventsCheck = {
 const DAY_MS = 86_400_000;
 // wallet_ledger's TTL is 30 days; before this day, where it may have begun to delete, stored sums are used.
 const ENTRY_DAYS = 28;
-/** Days for which MySQL keeps messages (docs/ARCHITECTURE.md, "Partitions"). */
+/** Older messages have long been final. Both sides keep them for ever (docs/decisions/0035). */
 const STATUS_DAYS = 90;
 /** Messages summed by one statement, if they are of more than one day: some two seconds of one core. */
 const SPAN_MESSAGES_MAX = 2_000_000;
