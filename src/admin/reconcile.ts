@@ -13,6 +13,8 @@ export type ReconcileCommandOptions = {
   settled: boolean;
   resend: boolean;
   json: boolean;
+  /** How long the snapshot may take. */
+  maxMs: number;
 };
 
 /** For a statement that reads one day of all customers' messages. */
@@ -22,10 +24,10 @@ export async function reconcileCommand(config: Config, options: ReconcileCommand
   const pool = createPool(config, { connections: 2 });
   const clickhouse = createClickhouse(config, { timeoutMs: CLICKHOUSE_TIMEOUT_MS });
   try {
-    const { customerId, settled, resend } = options;
+    const { customerId, settled, resend, maxMs } = options;
     const result = await reconcile(
       { pool, clickhouse },
-      { ...(customerId !== null && { customerId }), settled, resend },
+      { ...(customerId !== null && { customerId }), settled, resend, maxMs },
     );
     say(options.json ? JSON.stringify(result) : asText(result));
     return exitCodeOf(result);

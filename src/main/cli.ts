@@ -160,6 +160,13 @@ declareOperators(program);
 
 // Exit code 1 says that the books drift, so whatever keeps them from being read ends with another one.
 const COULD_NOT_CHECK = 2;
+type ReconcileOptions = {
+  customer?: number;
+  settled?: true;
+  resend?: true;
+  maxMinutes?: number;
+  json?: true;
+};
 
 program
   .command("reconcile")
@@ -169,10 +176,11 @@ program
   .option("--customer <id>", "only this customer", wholeNumber(1, Number.MAX_SAFE_INTEGER))
   .option("--settled", "also require that nothing is queued, sending or pending")
   .option("--resend", "send events again that should be in the report by now but are missing")
+  .option("--max-minutes <n>", "how long the check may take: 10 unless given", wholeNumber(1, 120))
   .option("--json", "print JSON")
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : COULD_NOT_CHECK))
-  .action(async (options: { customer?: number; settled?: true; resend?: true; json?: true }) => {
-    const { customer = null, settled = false, resend = false, json = false } = options;
+  .action(async (options: ReconcileOptions) => {
+    const { customer = null, settled = false, resend = false, maxMinutes = 10, json = false } = options;
     try {
       const { reconcileCommand } = await import("../admin/reconcile.ts");
       process.exitCode = await reconcileCommand(loadConfig(process.env), {
@@ -180,6 +188,7 @@ program
         settled,
         resend,
         json,
+        maxMs: maxMinutes * 60_000,
       });
     } catch (error) {
       fail(error, COULD_NOT_CHECK);

@@ -177,7 +177,7 @@ export const METRICS = {
   ),
   sluice_reconcile_too_long_total: counter(
     "relay",
-    "customers skipped because their check would exceed its time limit",
+    "customers skipped because their check takes MySQL or ClickHouse too long",
   ),
   sluice_reconcile_cycles_total: counter(
     "relay",

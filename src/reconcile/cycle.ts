@@ -51,6 +51,8 @@ const CUSTOMERS_MAX = 500;
 const REST_MIN_MS = 250;
 /** Pause after a step that failed because of an engine. */
 const FAILED_MS = 10_000;
+/** So often ClickHouse is asked about a customer while it answers others, before that one is skipped. */
+const ALONE_TRIES = 3;
 const SCAN_ROWS = 5_000;
 /** The shortest pause between two passes through all messages. */
 const SCAN_PAUSE_MS = 60_000;
@@ -136,6 +138,7 @@ function createWorker(deps: CycleDeps, { cycleMs }: CycleOptions): Worker {
   let scanBeganMs = monotonicMs();
   let batch = CUSTOMERS_FIRST;
   let customers = 1;
+  let triesAlone = 0;
   /** Checks some customers; returns how long to wait before the next ones. */
   const step = async (conn: Connection, signal: AbortSignal): Promise<number> => {
     if (state.nextCustomer === 0) {
@@ -155,13 +158,16 @@ function createWorker(deps: CycleDeps, { cycleMs }: CycleOptions): Worker {
     if (result.kind === "could_not_check") {
       if (signal.aborted) return 0;
       const alone = scope.low === scope.high;
-      if (result.tooLong && !alone) {
+      // A ClickHouse that is there and doesn't answer was asked for too much.
+      const isMuch = result.tooLong === true || (result.noReport === true && (await deps.clickhouse.ping()));
+      if (isMuch && !alone) {
         batch = Math.max(1, Math.floor(batch / 4));
         return pace.restMs(conn);
       }
-      counts[result.tooLong ? "too_long_total" : "failed_total"]++;
+      const isSkipped = result.tooLong === true || (isMuch && ++triesAlone >= ALONE_TRIES);
+      counts[isSkipped ? "too_long_total" : "failed_total"]++;
       log.warn({ ...result, scope }, "customers could not be checked");
-      if (!result.tooLong) return FAILED_MS;
+      if (!isSkipped) return FAILED_MS;
     } else {
       counts.customers_total += result.checked.customers;
       counts.resent_total += result.resent;
@@ -171,6 +177,7 @@ function createWorker(deps: CycleDeps, { cycleMs }: CycleOptions): Worker {
     const part = batch / Math.max(1, customers);
     batch = Math.max(1, Math.min(CUSTOMERS_MAX, tookMs < STEP_TARGET_MS ? batch * 2 : Math.ceil(batch / 2)));
     state.nextCustomer = next ?? 0;
+    triesAlone = 0;
     if (next === null) return endCycle(conn);
     await writeCycle(conn, state);
     return Math.max(REST_MIN_MS, await pace.restMs(conn), cycleMs * part - tookMs);

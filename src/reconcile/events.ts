@@ -1,7 +1,6 @@
 // Reconcile's comparison with ClickHouse, by customer and day: decides which drift each difference is, and
 // what must be sent again. Entries older than ClickHouse keeps them are compared by their sums; messages are
-// compared for as long as MySQL keeps them. Leaves finding differences to compare.ts, and SQL to entries.ts
-// and statuses.ts.
+// compared for STATUS_DAYS. Leaves finding differences to compare.ts, and SQL to entries.ts and statuses.ts.
 
 import type { LedgerOp } from "../core/ledger.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
@@ -18,16 +17,8 @@ import {
   type Stream,
 } from "./compare.ts";
 import { entriesStream, entrySums, keyOf, type StreamDeps } from "./entries.ts";
-import {
-  type Drift,
-  type DriftEntry,
-  driftOf,
-  type Invariant,
-  isAllCustomers,
-  listed,
-  type Missing,
-} from "./result.ts";
-import { daysWithMessages, statusesStream, statusSums } from "./statuses.ts";
+import { type Drift, type DriftEntry, driftOf, type Invariant, listed, type Missing } from "./result.ts";
+import { statusesStream, statusSums } from "./statuses.ts";
 
 export type EventsCheck = {
   drifts: Drift[];
@@ -41,8 +32,12 @@ export type EventsCheck = {
 const DAY_MS = 86_400_000;
 // wallet_ledger's TTL is 30 days; before this day, where it may have begun to delete, stored sums are used.
 const ENTRY_DAYS = 28;
-/** Days for which MySQL keeps messages (docs/ARCHITECTURE.md, "Partitions"). */
+/** Older messages have long been final. Both sides keep them for ever (docs/decisions/0035). */
 const STATUS_DAYS = 90;
+/** Messages summed by one statement, if they are of more than one day: some two seconds of one core. */
+const SPAN_MESSAGES_MAX = 2_000_000;
+/** The last one that ClickHouse's Date has. */
+const LAST_DAY = "2149-06-06";
 
 export type EventsOptions = {
   /** Ops whose entries are not reported. */
@@ -114,15 +109,29 @@ function without(found: Difference, hidden: readonly LedgerOp[]): Difference {
   return { ...found, missing, different, extra };
 }
 
-// Sums all customers' messages one day at a time: ClickHouse can hold one day of them in memory.
 async function statusDaysOf(clickhouse: Clickhouse, books: Books, firstDay: string): Promise<DaySum[]> {
-  if (!isAllCustomers(books.scope))
-    return statusSums(clickhouse, books, firstDay, dayOf(books.nowMs + DAY_MS));
-  const days = new Set([...books.statusDays.map(({ day }) => day), ...(await daysWithMessages(clickhouse))]);
   const sums: DaySum[] = [];
-  for (const day of [...days].filter((day) => day >= firstDay).sort())
-    sums.push(...(await statusSums(clickhouse, books, day, day)));
+  for (const [first, last] of spansOf(books.statusDays, firstDay))
+    sums.push(...(await statusSums(clickhouse, books, first, last)));
   return sums;
+}
+
+// One statement for many days of a few customers, and one a day for many: ClickHouse can hold a day of all
+// customers' messages in memory, and answers within the time that a client waits.
+function spansOf(sums: readonly DaySum[], firstDay: string): [first: string, last: string][] {
+  const counts = new Map<string, number>();
+  for (const { day, count } of sums) counts.set(day, (counts.get(day) ?? 0) + count);
+  const spans: [string, string][] = [];
+  let [first, messages] = [firstDay, 0];
+  for (const day of [...counts.keys()].filter((one) => one >= firstDay).sort()) {
+    const count = counts.get(day) as number;
+    if (messages > 0 && messages + count > SPAN_MESSAGES_MAX) {
+      spans.push([first, dayOf(Date.parse(day) - DAY_MS)]);
+      [first, messages] = [day, 0];
+    }
+    messages += count;
+  }
+  return [...spans, [first, LAST_DAY]];
 }
 
 async function compare(

@@ -59,7 +59,7 @@ export type SnapshotOptions = {
 
 /** Drifts in one answer; more would say nothing new. */
 const DRIFTS_MAX = 1_000;
-/** For all customers: some 100 million entries. */
+/** For all customers: some 100 million entries. Who needs longer says so (`--max-minutes`). */
 const SNAPSHOT_MAX_MS = 10 * 60_000;
 assert(SNAPSHOT_MAX_MS < SILENT_MAX_S * 1_000, "a check that waits for ClickHouse keeps its connection");
 // Partition DDL holds the lock for about a second, other snapshots for as long as they run.
@@ -100,8 +100,13 @@ export async function reconcile(
     const resent = options.resend === true ? await resend(deps.pool, events.missing) : 0;
     return resultOf(books, drifts, events, { resent, settled: options.settled === true });
   } catch (error) {
-    const reason = reasonOf(error);
-    return { kind: "could_not_check", reason, ...(error instanceof TookTooLongError && { tooLong: true }) };
+    const noReport = error instanceof SluiceError && error.code === "reports_unavailable";
+    return {
+      kind: "could_not_check",
+      reason: reasonOf(error),
+      ...(error instanceof TookTooLongError && { tooLong: true }),
+      ...(noReport && { noReport }),
+    };
   }
 }
 
@@ -122,6 +127,7 @@ export function inSnapshot<T>(
       if (own === null) throw new AlreadyRunningError("the same check runs already");
       const lock = await shareTables(conn, waitS);
       if (lock === null) throw new TablesBusyError("partitions are being changed, or others check");
+      if (maxMs > SNAPSHOT_MAX_MS) await conn.query(`SET SESSION wait_timeout = ${Math.ceil(maxMs / 1_000)}`);
       await conn.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
       await conn.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
       const result = await body(withDeadline(conn, performance.now() + maxMs));

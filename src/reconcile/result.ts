@@ -71,8 +71,11 @@ export type Missing = { entries: Entry[]; messageIds: string[] };
 export type ReconcileResult =
   | { kind: "clean"; checked: Checked; pending: Pending; resent: number }
   | { kind: "drift"; checked: Checked; pending: Pending; resent: number; drifts: Drift[] }
-  /** `tooLong`: the snapshot reached its time limit, and would again. */
-  | { kind: "could_not_check"; reason: string; tooLong?: true };
+  /**
+   * `tooLong`: the snapshot reached its time limit, and would again. `noReport`: ClickHouse didn't answer a
+   * question, because it is away or because the question is too large.
+   */
+  | { kind: "could_not_check"; reason: string; tooLong?: true; noReport?: true };
 
 export const ENTRIES_NAMED_MAX = 20;
 

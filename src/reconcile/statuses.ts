@@ -106,15 +106,6 @@ export async function statusSums(
   }));
 }
 
-/** The days of which ClickHouse has messages. */
-export async function daysWithMessages(clickhouse: Clickhouse): Promise<string[]> {
-  const rows = await clickhouse.query<{ day: string }>(
-    `SELECT DISTINCT partition AS day FROM system.parts
-     WHERE database = currentDatabase() AND table = 'messages_log' AND active`,
-  );
-  return rows.map(({ day }) => day);
-}
-
 // A message's rows are stored together in a partition, so the latest is found while reading, with little
 // memory.
 const latest = (books: Books, where: string): string =>

@@ -1,22 +1,24 @@
 // How the promises of express messages ended, hour by hour, from ClickHouse. For the staff who run the
-// gateway, over all customers. Owns its SQL. Kept means captured: a message that was taken after its
-// guaranteed_by, or expired, is refunded, so the ledger is what says which promises were kept.
+// gateway, over all customers. Owns its SQL. Kept means taken and not refunded, because a message that was
+// taken after its guaranteed_by is refunded. Only the ledger says so: wallet_ledger for 30 days, and
+// `refunds` from its last week on (usage-report.ts reads both, too).
 // Invariant: a message counts once, in the hour of its acceptance, however often its events came. Bound:
 // max_execution_time, and the days of the period.
 
+import { settlementOf, STATUSES } from "../core/message.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 
 export type ExpressHour = {
   /** RFC 3339; its beginning. */
   hour: string;
   accepted: number;
-  /** Taken by an operator in time, and captured. */
+  /** Taken by an operator in time, and not refunded. */
   kept: number;
   /** Taken too late, and refunded. */
   late: number;
-  /** Not submitted, because it would have been too late, and refunded. */
+  /** Not submitted, because it would have been too late. */
   expired: number;
-  /** Refused by every operator asked, or not sent for another reason, and refunded. */
+  /** Refused by every operator asked, or not sent for another reason. */
   failed: number;
   /** Not ended, or not known to the report yet. */
   open: number;
@@ -54,28 +56,28 @@ export async function expressReport(
   });
 }
 
-const TAKEN = "('sent', 'delivered', 'undelivered')";
-const FAILED = "('failed', 'rejected', 'canceled')";
+const listOf = (statuses: readonly string[]): string => statuses.map((status) => `'${status}'`).join(",");
+const TAKEN = listOf(STATUSES.filter((status) => settlementOf(status) === "capture"));
+const FAILED = listOf(STATUSES.filter((status) => settlementOf(status) === "refund" && status !== "expired"));
 const SQL = `SELECT toUnixTimestamp(toStartOfHour(accepted_at)) AS hour_s, count() AS accepted,
-    countIf(op = 'capture') AS kept,
-    countIf(op = 'refund' AND status IN ${TAKEN}) AS late,
-    countIf(op = 'refund' AND status = 'expired') AS expired,
-    countIf(op = 'refund' AND status IN ${FAILED}) AS failed
+    countIf(last_status IN (${TAKEN}) AND is_refunded = 0) AS kept,
+    countIf(last_status IN (${TAKEN}) AND is_refunded = 1) AS late,
+    countIf(last_status = 'expired') AS expired,
+    countIf(last_status IN (${FAILED})) AS failed
   FROM (
-    SELECT m.customer_id AS customer_id, m.id AS id, any(m.created_at) AS accepted_at,
-      argMax(m.status, m.sequence) AS status
+    SELECT any(m.created_at) AS accepted_at, argMax(m.status, m.sequence) AS last_status,
+      m.id IN (
+        SELECT substring(e.event_id, 1, 26) FROM wallet_ledger AS e
+        WHERE e.op = 'refund' AND e.created_at >= fromUnixTimestamp64Milli({from:Int64})
+        UNION ALL
+        SELECT r.id FROM refunds AS r WHERE r.created_at >= fromUnixTimestamp64Milli({from:Int64})
+      ) AS is_refunded
     FROM messages_log AS m
     WHERE m.type = 'express'
       AND m.created_at >= fromUnixTimestamp64Milli({from:Int64})
       AND m.created_at < fromUnixTimestamp64Milli({to:Int64})
     GROUP BY m.customer_id, m.id
-  ) AS message
-  LEFT JOIN (
-    SELECT e.customer_id AS customer_id, substring(e.event_id, 1, 26) AS id, any(e.op) AS op
-    FROM wallet_ledger AS e
-    WHERE e.op IN ('capture', 'refund') AND e.created_at >= fromUnixTimestamp64Milli({from:Int64})
-    GROUP BY e.customer_id, id
-  ) AS settled USING (customer_id, id)
+  )
   GROUP BY hour_s
   ORDER BY hour_s
   SETTINGS max_execution_time = ${EXECUTION_MAX_S}`;

@@ -24,6 +24,7 @@ import {
   prioritise,
   readRecords,
   recordChild,
+  shortenLog,
   startProcess,
   stopProcess,
 } from "./process.ts";
@@ -160,6 +161,29 @@ test("a log that has grown too long is rotated when its process starts", async (
   expect(statSync(`${logFile}.1`).size).toBe(logBytesMax + 1);
   await stopProcess(record, folder);
 });
+
+test("a log that has grown too long under a running process is copied and goes on in the emptied file", async () => {
+  const { logFile } = spec("long", "");
+  const record = startProcess(
+    spec("long", "echo first; until [ -e go ]; do sleep 0.05; done; echo second; exec sleep 60"),
+    folder,
+    self,
+  );
+  const log = () => readFileSync(logFile, "utf8");
+  const until = async (text: string) => {
+    for (let i = 0; i < 600 && log() !== text; i++) await Bun.sleep(50);
+    expect(log()).toBe(text);
+  };
+  await until("first\n");
+  shortenLog(logFile);
+  expect(log()).toBe("first\n"); // not long yet
+  truncateSync(logFile, logBytesMax + 1);
+  shortenLog(logFile);
+  expect(statSync(`${logFile}.1`).size).toBe(logBytesMax + 1);
+  writeFileSync(join(folder, "go"), "");
+  await until("second\n");
+  await stopProcess(record, folder);
+}, 60_000);
 
 test("a command that can't be run is an error at once, and leaves no record", () => {
   const missing = { ...spec("c", ""), nice: 0, command: ["/nowhere/engine"] };

@@ -6,6 +6,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import {
   closeSync,
+  copyFileSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -13,6 +14,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -55,7 +57,7 @@ export type ProcessRecord = Identity & {
 
 const pollMs = 20;
 const CHILD_STOP_MAX_MS = 10_000;
-/** A log longer than this is rotated when its process starts. */
+/** A log longer than this is rotated when its process starts, and shortened while it runs. */
 export const logBytesMax = 64 * 1024 * 1024;
 
 /**
@@ -184,11 +186,23 @@ export function isAlive(identity: Identity): boolean {
 export const sameProcess = (a: Identity, b: Identity): boolean =>
   a.pid === b.pid && a.startTicks === b.startTicks && a.boot === b.boot;
 
-// Rotates the log only when its process starts, because then no one has it open. Keeps one older file.
+// When its process starts, no one has the log open, and it can be renamed. Keeps one older file.
 function rotateLog(logFile: string): void {
-  const bytes = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
-  if (bytes > logBytesMax) renameSync(logFile, `${logFile}.1`);
+  if (isLong(logFile)) renameSync(logFile, `${logFile}.1`);
 }
+
+/**
+ * Empties a log that has grown too long under a running process, which has it open to append; the older lines
+ * are kept in `.1`, but for those that were written during the copy.
+ */
+export function shortenLog(logFile: string): void {
+  if (!isLong(logFile)) return;
+  copyFileSync(logFile, `${logFile}.1`);
+  truncateSync(logFile);
+}
+
+const isLong = (logFile: string): boolean =>
+  (statSync(logFile, { throwIfNoEntry: false })?.size ?? 0) > logBytesMax;
 
 /** Ends what the last process of this name left behind when it died. */
 export function clearRemains(stateFolder: string, name: string): void {

@@ -19,6 +19,7 @@ import { envOf } from "../support/ingest-process.ts";
 
 // Of this day, because ClickHouse forgets entries of more than 30 days ago.
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 const NOON_MS = Math.floor(Date.now() / HOUR_MS) * HOUR_MS - 3 * HOUR_MS;
 const id = createIdFactory({ now: () => NOON_MS });
 let db: TestClickhouse;
@@ -84,6 +85,30 @@ test("a promise is kept if its message was captured; late, expired and failed on
       kept_share: 1,
     },
   ]);
+});
+
+test("says the same of a period whose entries ClickHouse no longer keeps", async () => {
+  const hourMs = NOON_MS - 25 * DAY_MS;
+  const ids = createIdFactory({ now: () => hourMs });
+  const [kept, late] = [ids(), ids()];
+  const at = { type: "express", status: "sent", sequence: sequenceOf(0, "sent"), created_at_ms: hourMs };
+  await insertStatusEvents(
+    db.clickhouse,
+    [kept, late].map((one) => ({ id: one, ...at })),
+  );
+  const entry = { customer_id: 1, amount: 500, created_at_ms: hourMs + 200 };
+  await insertLedgerEvents(db.clickhouse, [
+    { ...entry, event_id: `${kept}:close`, op: "capture" },
+    { ...entry, event_id: `${late}:close`, op: "refund" },
+  ]);
+  const read = () => expressReport(db.clickhouse, { fromMs: hourMs - HOUR_MS, toMs: hourMs + HOUR_MS });
+  const told = [{ accepted: 2, kept: 1, late: 1, open: 0, kept_share: 0.5 }];
+  expect(await read()).toMatchObject(told);
+  await db.clickhouse.command("SYSTEM REFRESH VIEW mv_refunds");
+  await db.clickhouse.command("SYSTEM WAIT VIEW mv_refunds");
+  const gone = `DELETE WHERE created_at < fromUnixTimestamp64Milli(${hourMs + DAY_MS})`;
+  await db.clickhouse.command(`ALTER TABLE wallet_ledger ${gone} SETTINGS mutations_sync = 1`);
+  expect(await read()).toMatchObject(told);
 });
 
 test("the command prints the hours as a table or as JSON, and refuses a period that is none", () => {

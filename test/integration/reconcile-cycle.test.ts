@@ -4,7 +4,7 @@ import { ensurePartitions } from "../../src/schema/partitions.ts";
 import { inSnapshot } from "../../src/reconcile/reconcile.ts";
 import { startReconcileCycle, type Cycle, CYCLE_CONNECTIONS } from "../../src/reconcile/cycle.ts";
 import { lockAllTables, SLOTS } from "../../src/schema/tables-lock.ts";
-import type { Clickhouse } from "../../src/platform/clickhouse.ts";
+import { type Clickhouse, createClickhouse } from "../../src/platform/clickhouse.ts";
 import { createLog } from "../../src/platform/log.ts";
 import { createMetrics, type Metrics } from "../../src/platform/metrics.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
@@ -40,11 +40,11 @@ afterEach(async () => {
 });
 
 /** Starts it as a relay does, with a pool of its own. */
-function start(cycleMs = 3_600_000): Started {
+function start(cycleMs = 3_600_000, reports = clickhouse): Started {
   const metrics = createMetrics("test");
   const own = createPool(engines.config, { connections: CYCLE_CONNECTIONS });
   const cycle = startReconcileCycle(
-    { pool: own, clickhouse, metrics, log, now: Date.now, monotonicMs: () => performance.now() },
+    { pool: own, clickhouse: reports, metrics, log, now: Date.now, monotonicMs: () => performance.now() },
     { cycleMs, startAfterMs: 0 },
   );
   const stop = async () => {
@@ -122,6 +122,43 @@ describe("the background check", () => {
     expect(await valueOf(one, "sluice_reconcile_cycle_drifts")).toBe(0);
     expect(await valueOf(one, "sluice_reconcile_resent_total")).toBe(2);
   });
+
+  test("a customer about whom ClickHouse never answers in time is skipped and counted, and the others are checked", async () => {
+    const others = [await insertCustomer(pool, 700), await insertCustomer(pool, 700)];
+    await deliverEvents({ pool, clickhouse });
+    const asked = (sql: string) => {
+      const [, low, high] = /customer_id BETWEEN (\d+) AND (\d+)/.exec(sql) ?? [];
+      return Number(low) <= customerId && customerId <= Number(high);
+    };
+    const one = start(3_000, {
+      ...clickhouse,
+      query: (sql, params) =>
+        asked(sql)
+          ? clickhouse.query("SELECT sum(number) FROM numbers(1e12) SETTINGS max_execution_time = 0.1")
+          : clickhouse.query(sql, params),
+    });
+    await cycled(one);
+    expect(await valueOf(one, "sluice_reconcile_customers_total")).toBeGreaterThanOrEqual(others.length);
+    expect(await valueOf(one, "sluice_reconcile_too_long_total")).toBeGreaterThanOrEqual(1);
+  }, 90_000);
+
+  test("while ClickHouse is away no customer is skipped", async () => {
+    await deliverEvents({ pool, clickhouse });
+    let isAway = true;
+    const gone = createClickhouse({ ...engines.config, clickhousePort: 9 });
+    const one = start(3_600_000, {
+      ...clickhouse,
+      query: (sql, params) => (isAway ? gone : clickhouse).query(sql, params),
+      ping: () => (isAway ? gone : clickhouse).ping(),
+    });
+    const failed = () => valueOf(one, "sluice_reconcile_failed_total");
+    await until("steps failed", async () => (await failed()) >= 3);
+    isAway = false;
+    await cycled(one);
+    expect(await valueOf(one, "sluice_reconcile_too_long_total")).toBe(0);
+    expect(await valueOf(one, "sluice_reconcile_customers_total")).toBe(1);
+    await gone.close();
+  }, 120_000);
 
   test("only one process does it; when that stops, another continues, and a finished cycle isn't repeated", async () => {
     await deliverEvents({ pool, clickhouse });

@@ -345,33 +345,21 @@ const operators: AlertCase[] = [
   },
 ];
 
+/** Of one series of a relay. */
+const ofRelay = (alert: string, series: string, fires: string, quiet: string): AlertCase => ({
+  alert,
+  fires: { [series]: fires },
+  quiet: { [series]: quiet },
+});
+const anyDrift = relay("sluice_reconcile_drifts_total", ',invariant="never_negative"');
 const books: AlertCase[] = [
-  {
-    alert: "SluiceBooksDrift",
-    fires: { [relay("sluice_reconcile_cycle_drifts")]: "1x40" },
-    quiet: { [relay("sluice_reconcile_cycle_drifts")]: "0x40" },
-  },
-  {
-    // Long before the cycle that found it has ended.
-    alert: "SluiceBooksDrift",
-    fires: { [relay("sluice_reconcile_drifts_total", ',invariant="never_negative"')]: "0x30 1x10" },
-    quiet: { [relay("sluice_reconcile_drifts_total", ',invariant="never_negative"')]: "0x40" },
-  },
-  {
-    alert: "SluiceBooksUnchecked",
-    fires: { [relay("sluice_reconcile_cycle_age_seconds")]: "7300x40" },
-    quiet: { [relay("sluice_reconcile_cycle_age_seconds")]: "7000x40" },
-  },
-  {
-    alert: "SluiceEventsResent",
-    fires: { [relay("sluice_reconcile_resent_total")]: "0x30 500x10" },
-    quiet: { [relay("sluice_reconcile_resent_total")]: "500x40" },
-  },
-  {
-    alert: "SluicePartitionsMissing",
-    fires: { [relay("sluice_partitions_ahead")]: "6x40" },
-    quiet: { [relay("sluice_partitions_ahead")]: "7x40" },
-  },
+  ofRelay("SluiceBooksDrift", relay("sluice_reconcile_cycle_drifts"), "1x40", "0x40"),
+  // Long before the cycle that found it has ended.
+  ofRelay("SluiceBooksDrift", anyDrift, "0x30 1x10", "0x40"),
+  ofRelay("SluiceBooksUnchecked", relay("sluice_reconcile_cycle_age_seconds"), "7300x40", "7000x40"),
+  ofRelay("SluiceBooksTooLarge", relay("sluice_reconcile_too_long_total"), "0x30 1x10", "1x40"),
+  ofRelay("SluiceEventsResent", relay("sluice_reconcile_resent_total"), "0x30 500x10", "500x40"),
+  ofRelay("SluicePartitionsMissing", relay("sluice_partitions_ahead"), "6x40", "7x40"),
 ];
 
 const disk = '{instance="a:9100",job="node",mountpoint="/data",fstype="ext4"}';

@@ -1,9 +1,12 @@
 import { expect, test } from "bun:test";
-import { identify, type ProcessRecord } from "../process.ts";
-import { createSupervisor, restartMostMs, steadyMs, type Supervised } from "./supervisor.ts";
+import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { identify, logBytesMax, type ProcessRecord } from "../process.ts";
+import { createSupervisor, logLookMs, restartMostMs, steadyMs, type Supervised } from "./supervisor.ts";
 
 // A process is either this test itself (alive) or has an impossible start time (dead).
-function harness() {
+function harness(logFile = "relay.log") {
   const self = identify(process.pid);
   if (self === null) throw new Error("no /proc");
   const state = { nowMs: 0, starts: [] as number[], ready: true, failing: false, lines: [] as string[] };
@@ -15,7 +18,7 @@ function harness() {
     command: ["relay"],
     cwd: ".",
     env: {},
-    logFile: "relay.log",
+    logFile,
     nice: 0,
     stopMaxMs: 1,
     ready: () => Promise.resolve(state.ready),
@@ -98,4 +101,18 @@ test("a failed start counts as a death: its reason is reported, and it is retrie
   state.failing = false;
   await tick();
   expect(supervisor.views()[0]?.state).toBe("ready");
+});
+
+test("a log that has grown too long is shortened within a minute", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "sluice-supervisor-"));
+  const logFile = join(folder, "relay.log");
+  writeFileSync(logFile, "");
+  const { state, tick } = harness(logFile);
+  await tick();
+  truncateSync(logFile, logBytesMax + 1);
+  state.nowMs += logLookMs;
+  await tick();
+  expect(statSync(logFile).size).toBe(0);
+  expect(statSync(`${logFile}.1`).size).toBe(logBytesMax + 1);
+  rmSync(folder, { recursive: true });
 });

@@ -4,9 +4,10 @@
 //      └──────dies──────────┴──────────dies─────────────┴──► down ──after the wait──► starting
 //
 // A process that lives but isn't ready is left alone: it is waiting for something itself and logs what.
-// Bound: one look at every process per tick, one probe of each at a time; waits of restartMostMs.
+// Also keeps their logs short. Bound: one look at every process per tick, one probe of each at a time; waits
+// of restartMostMs; a log of a minute more than logBytesMax.
 
-import { isAlive, type ProcessRecord, type ProcessSpec } from "../process.ts";
+import { isAlive, type ProcessRecord, type ProcessSpec, shortenLog } from "../process.ts";
 
 export type Supervised = ProcessSpec & { ready(): Promise<boolean> };
 export type State = "starting" | "ready" | "unready" | "down";
@@ -31,6 +32,7 @@ const restartFirstMs = 1_000;
 export const restartMostMs = 30_000;
 /** After this long up, the next death counts as a first one again. */
 export const steadyMs = 60_000;
+export const logLookMs = 60_000;
 
 type Entry = {
   spec: Supervised;
@@ -42,6 +44,7 @@ type Entry = {
   startedAtMs: number;
   startAtMs: number;
   probing: boolean;
+  logLookAtMs: number;
 };
 
 export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps): Supervisor {
@@ -52,6 +55,16 @@ export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps)
     if (entry.record === null && entry.state === "down" && monotonicMs() >= entry.startAtMs)
       await restart(entry);
     if (entry.record !== null) probe(entry);
+    if (monotonicMs() >= entry.logLookAtMs) lookAtLog(entry);
+  }
+
+  function lookAtLog(entry: Entry): void {
+    entry.logLookAtMs = monotonicMs() + logLookMs;
+    try {
+      shortenLog(entry.spec.logFile);
+    } catch (error) {
+      report(`${entry.spec.name}: its log could not be shortened: ${String(error)}`); // as on a full disk
+    }
   }
 
   function died(entry: Entry, what: string): void {
@@ -108,6 +121,7 @@ export function createSupervisor({ start, report, monotonicMs }: SupervisorDeps)
         startedAtMs: monotonicMs(),
         startAtMs: 0,
         probing: false,
+        logLookAtMs: monotonicMs() + logLookMs,
       };
       entries.push(entry);
     },
