@@ -155,6 +155,8 @@ export const PHRASES: Readonly<Record<string, string>> = {
     "زمان X-Sluice-Timestamp به اندازهٔ {} ثانیه از ساعت سرور عقب‌تر است.",
   "This key takes signed requests: {} is missing.": "این کلید درخواست امضاشده می‌پذیرد: {} نیامده است.",
   "The address {} is not allowed.": "نشانی {} مجاز نیست.",
+  "Too many requests of this customer wait for the database.":
+    "درخواست‌های بیش از حدی از این مشتری در انتظار پایگاه داده‌اند.",
   "A line has at most {} KiB.": "هر سطر حداکثر {} کیبی‌بایت دارد.",
   "The message is {}; only a scheduled one can be canceled or changed.":
     "وضعیت پیام {} است؛ تنها پیام scheduled را می‌توان لغو کرد یا تغییر داد.",

@@ -198,7 +198,9 @@ export function partEndOf({ raw, reading, terms }: Pick<Open, "raw" | "reading" 
   const status = statusOf(reading);
   if (status === null) return null;
   // What is reported has happened. A later time is from a clock that is ahead, or of another time zone.
-  const doneAtMs = reading.doneAtMs === null ? null : Math.min(reading.doneAtMs, raw.receivedAtMs);
+  // A date without seconds proves no more than that it was done by the end of its minute.
+  const doneByMs = reading.doneByMs ?? reading.doneAtMs;
+  const doneAtMs = doneByMs === null ? null : Math.min(doneByMs, raw.receivedAtMs);
   return { status, error: errorOf(reading, terms), doneAtMs };
 }
 

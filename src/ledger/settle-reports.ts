@@ -6,6 +6,7 @@
 // sent is not touched, because its own outcome comes first. Bound: the caller's ends, SETTLED_AT_ONCE_MAX at
 // a time.
 
+import { type LaneRecord, wantedAtMs } from "../core/lane-record.ts";
 import { isFinal, type Status } from "../core/message.ts";
 import type { Connection } from "../platform/mysql.ts";
 import { keepLateReports } from "./late-reports.ts";
@@ -88,6 +89,11 @@ const isOpen = (status: Status): boolean => status === "sent" || status === "unk
 const isBy = (row: LockedMessage, end: ReportedEnd): boolean =>
   row.operator === null || row.operator === end.operator;
 
+/** A time at which the message could not have been taken yet is from a clock, or a zone, that is behind. */
+function provenAtMs(record: LaneRecord, doneAtMs: number | null, receivedAtMs: number): number {
+  return doneAtMs === null || doneAtMs < wantedAtMs(record) ? receivedAtMs : doneAtMs;
+}
+
 // Nobody knows when an operator took an `unknown` message, only that it had when the report says it was done.
 // An express message that can't be shown to have been taken in time counts as late.
 function changeOf({ record, status, ...row }: LockedMessage, end: ReportedEnd, whole: PartEnd): Change {
@@ -96,7 +102,7 @@ function changeOf({ record, status, ...row }: LockedMessage, end: ReportedEnd, w
     record,
     from: status,
     to: whole.status,
-    takenAtMs: status === "unknown" ? (whole.doneAtMs ?? end.receivedAtMs) : null,
+    takenAtMs: status === "unknown" ? provenAtMs(record, whole.doneAtMs, end.receivedAtMs) : null,
     operator: row.operator ?? end.operator,
     operatorMessageIds: id === null ? [] : [id],
     reason: whole.error,

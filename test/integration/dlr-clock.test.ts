@@ -1,5 +1,5 @@
-// Delivery reports whose done date lies ahead, on MySQL and ClickHouse: what is reported has happened, so an
-// express message is charged if its report came in time.
+// Delivery reports whose done date lies ahead, or before their message, or has no seconds, on MySQL and
+// ClickHouse: an express message is charged if its report shows that it was taken in time, or came in time.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
@@ -28,9 +28,9 @@ beforeAll(async () => {
 afterAll(() => engines.drop());
 
 /** The id of an express message whose operator's answer was lost. */
-async function unknown(guaranteedByMs: number): Promise<string> {
+async function unknown(guaranteedByMs: number, createdAtMs = Date.now()): Promise<string> {
   const { pool } = engines;
-  const record = laneRecord(customerId, { lane: "express", guaranteedByMs });
+  const record = laneRecord(customerId, { lane: "express", guaranteedByMs, createdAtMs });
   const claim = { claimId: id(), lane: record.lane, nowMs: Date.now() };
   await acceptMessages(pool, [record]);
   await claimMessages(pool, { ...claim, records: [record] });
@@ -40,15 +40,13 @@ async function unknown(guaranteedByMs: number): Promise<string> {
   return record.id;
 }
 
-const report = (messageId: string, doneAtMs: number) => ({
+const report = (messageId: string, at: string, receivedAtMs = Date.now()) => ({
   operator: "A",
-  receivedAtMs: Date.now(),
+  receivedAtMs,
   via: "http" as const,
   contentType: "application/json",
   query: "",
-  body: Buffer.from(
-    JSON.stringify({ our_id: messageId, status: "DELIVRD", at: new Date(doneAtMs).toISOString() }),
-  ),
+  body: Buffer.from(JSON.stringify({ our_id: messageId, status: "DELIVRD", at })),
 });
 
 async function closeOf(messageId: string): Promise<string | undefined> {
@@ -63,10 +61,39 @@ test("an express message whose done date lies an hour ahead is captured if its r
   const { pool } = engines;
   const inTime = await unknown(Date.now() + 60_000);
   const late = await unknown(Date.now() - 1_000);
-  await storeReports(pool, [report(inTime, Date.now() + HOUR_MS), report(late, Date.now() + HOUR_MS)]);
+  const ahead = new Date(Date.now() + HOUR_MS).toISOString();
+  await storeReports(pool, [report(inTime, ahead), report(late, ahead)]);
   const { results } = await takeReports({ pool, termsOf: () => terms, now: Date.now });
   expect(results.map(({ result }) => result)).toEqual(["settled", "settled"]);
   expect([await closeOf(inTime), await closeOf(late)]).toEqual(["capture", "refund"]);
+  await deliverEvents(engines);
+  expect(await reconcile(engines, {})).toMatchObject({ kind: "clean" });
+});
+
+test("a date from before its message proves nothing, and one without seconds the end of its minute", async () => {
+  const { pool } = engines;
+  const minuteMs = Math.floor(Date.now() / 60_000) * 60_000 - 120_000;
+  /** YYMMDDhhmm, and ss unless it is left out. */
+  const digits = (ms: number, count: 10 | 12) =>
+    new Date(ms).toISOString().replaceAll(/\D/g, "").slice(2).slice(0, count);
+  const [behind, minute] = [digits(minuteMs - 2 * HOUR_MS, 12), digits(minuteMs, 10)];
+  const second = digits(minuteMs + 20_000, 12);
+  // Promise and arrival in milliseconds from that minute on.
+  const cases: [guaranteedBy: number, at: string, received: number, op: string][] = [
+    [20_000, behind, 90_000, "refund"],
+    [20_000, behind, 19_000, "capture"],
+    [20_000, minute, 90_000, "refund"],
+    [20_000, minute, 19_000, "capture"],
+    [60_000, minute, 90_000, "capture"],
+    [20_500, second, 90_000, "refund"],
+    [21_000, second, 90_000, "capture"],
+  ];
+  for (const [guaranteedBy, at, received, op] of cases) {
+    const message = await unknown(minuteMs + guaranteedBy, minuteMs - 5_000);
+    await storeReports(pool, [report(message, at, minuteMs + received)]);
+    await takeReports({ pool, termsOf: () => terms, now: Date.now });
+    expect([guaranteedBy, at, received, await closeOf(message)]).toEqual([guaranteedBy, at, received, op]);
+  }
   await deliverEvents(engines);
   expect(await reconcile(engines, {})).toMatchObject({ kind: "clean" });
 });

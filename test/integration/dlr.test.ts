@@ -254,11 +254,9 @@ test("proof for an unknown message captures or, express after its promise, refun
     return record;
   };
   const guaranteedByMs = Date.now() - 60_000;
-  const [normal, inTime, late] = [
-    await unknown(),
-    await unknown({ lane: "express", guaranteedByMs }),
-    await unknown({ lane: "express", guaranteedByMs }),
-  ];
+  const createdAtMs = guaranteedByMs - 10_000;
+  const express = { lane: "express", guaranteedByMs, createdAtMs } as const;
+  const [normal, inTime, late] = [await unknown(), await unknown(express), await unknown(express)];
   const at = (ms: number) => new Date(ms).toISOString();
   await take(
     report("A", [

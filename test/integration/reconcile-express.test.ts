@@ -49,7 +49,8 @@ const lost: Outcome = { kind: "unknown", operator: "A", reason: "A: timed out" }
 const busy: Outcome = { kind: "refused", permanent: false, reason: "A: 503 busy" };
 
 async function claimed(): Promise<[LaneRecord, claimId: string]> {
-  const record = laneRecord(customerId, { lane: "express", guaranteedByMs: promiseMs });
+  const createdAtMs = promiseMs - MINUTE_MS;
+  const record = laneRecord(customerId, { lane: "express", guaranteedByMs: promiseMs, createdAtMs });
   await acceptMessages(pool, [record]);
   return [record, await claim(record)];
 }

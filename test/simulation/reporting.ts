@@ -54,6 +54,9 @@ export const REPORT_TERMS: Readonly<Record<string, ReportTerms>> = {
 /** So many reports are from a clock that is ahead. Counted, not drawn: a seed stays the same run. */
 const AHEAD_EVERY = 3;
 const AHEAD_MS = 3_600_000;
+/** So many hours that it is a time before the run. */
+const BEHIND_MS = 48 * 3_600_000;
+const BEHIND_EVERY = 4;
 const RETRY_MS = 400;
 const TIMEOUT_MS = 3_000;
 const LOOK_MS = 50;
@@ -112,7 +115,10 @@ export function createReporting(
     // Without our id the recipient helps, if the answer that named its own was lost.
     const ours = REPORT_TERMS[operator]?.echoesId ? { our_id: id } : { to: phoneOf(id) };
     const aheadMs = counts.reported % AHEAD_EVERY === 0 ? AHEAD_MS : 0;
-    const at = new Date(kernel.wallMs(null) + aheadMs).toISOString();
+    // Parts together are done at the latest of their times; of one behind the others nothing would be seen.
+    const isOne = ends.get(`${operator} ${id}`)?.length === 1;
+    const behindMs = isOne && counts.reported % BEHIND_EVERY === 0 ? BEHIND_MS : 0;
+    const at = new Date(kernel.wallMs(null) + aheadMs - behindMs).toISOString();
     const body = JSON.stringify({
       id: `${operator}-${id}-${part}`,
       ...ours,
@@ -173,11 +179,13 @@ export function createReporting(
           const [, id = "", part = ""] = body.id.split("-");
           const end: End = body.status === WORDS.delivered ? "delivered" : "undelivered";
           const parts = ends.get(`${raw.operator} ${id}`) ?? [];
-          const first = (parts[Number(part)] ??= {
-            end,
-            // What was done was done before it was reported, whatever the operator's clock says.
-            doneAtMs: Math.min(Date.parse(body.at), raw.receivedAtMs),
-          });
+          const { receivedAtMs } = raw;
+          const atMs = Date.parse(body.at);
+          const isBehind = receivedAtMs - atMs > BEHIND_MS / 2;
+          // What was done was done after its message came, and before it was reported, whatever the
+          // operator's clock says.
+          const doneAtMs = isBehind ? receivedAtMs : Math.min(atMs, receivedAtMs);
+          const first = (parts[Number(part)] ??= { end, doneAtMs });
           if (first.end !== end) contrary.push({ id, operator: raw.operator, end });
         }
       }

@@ -21,6 +21,7 @@ export function readGeneric(report: HttpReport, terms: ReportTerms): Reading[] {
       ids: [fields.text(names.id)],
       status: (word === null ? null : knownWord(word, terms.words)) ?? "unknown",
       error: fields.text(names.error),
+      done: doneAt,
       doneAtMs: doneAt === null ? null : writtenTime(doneAt, terms.timeZone, report.receivedAtMs),
       phone: fields.text(names.phone),
     });

@@ -4,24 +4,29 @@
 import { idNumber, isUlid } from "../../core/id.ts";
 import type { Fields } from "./http-fields.ts";
 import { errorOf, idsOf, type Reading, ReportError, type ReportStatus, type ReportTerms } from "./report.ts";
+import { lastMomentOf } from "./times.ts";
 
 type Found = {
   ids: readonly (string | null)[];
   status: ReportStatus;
   error: string | null;
   doneAtMs: number | null;
+  /** As it is written. */
+  done?: string | null;
   submittedAtMs?: number | null;
   phone?: string | null;
   disagrees?: boolean;
 };
 
 export function readingOf(fields: Fields, terms: ReportTerms, found: Found): Reading {
+  const { doneAtMs, done = null } = found;
   return {
     operatorMessageIds: idsOf(...found.ids),
     ourId: ourIdOf(fields, terms),
     status: found.status,
     error: errorOf(found.error),
-    doneAtMs: found.doneAtMs,
+    doneAtMs,
+    ...(doneAtMs === null || done === null ? {} : { doneByMs: lastMomentOf(done, doneAtMs) }),
     submittedAtMs: found.submittedAtMs ?? null,
     phone: found.phone ?? null,
     disagrees: found.disagrees ?? false,

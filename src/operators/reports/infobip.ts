@@ -33,6 +33,7 @@ export function readInfobip(report: HttpReport, terms: ReportTerms): Reading[] {
       ids: [fields.text("messageId")],
       status: groupOf(fields),
       error: fields.text("error.id"),
+      done: doneAt,
       doneAtMs: time(doneAt),
       submittedAtMs: time(sentAt),
       phone: fields.text("to"),

@@ -35,6 +35,7 @@ export function readKannel(report: HttpReport, terms: ReportTerms): Reading[] {
       ids: [fields.text(names.id), receipt.id],
       status: (isFailure ? word : bit) ?? word ?? "unknown",
       error: receipt.err ?? /^NACK\/([^/\s]+)/.exec(reply)?.[1] ?? null,
+      done: receipt.doneDate,
       doneAtMs: receipt.doneDate === null ? null : receiptTime(receipt.doneDate, terms.timeZone),
       submittedAtMs: receipt.submitDate === null ? null : receiptTime(receipt.submitDate, terms.timeZone),
       phone: fields.text(names.phone),

@@ -85,6 +85,8 @@ export type Reading = {
   error: string | null;
   /** null if absent or no real date */
   doneAtMs: number | null;
+  /** The last moment that its date can mean, if that isn't the same: it may have no seconds. */
+  doneByMs?: number;
   /** When the operator says that it took the message; only tells messages with one id apart. */
   submittedAtMs: number | null;
   /** The recipient as the report has it; only tells messages with one id apart. */

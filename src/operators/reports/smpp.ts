@@ -6,7 +6,7 @@
 import { decodeDeliver, PduError, TAG } from "../../platform/smpp/pdu.ts";
 import { type ReceiptFields, receiptFields, receiptText } from "./receipt-text.ts";
 import { errorOf, idsOf, type Reading, ReportError, type ReportStatus, type ReportTerms } from "./report.ts";
-import { receiptTime } from "./times.ts";
+import { lastMomentOf, receiptTime } from "./times.ts";
 import { knownWord, STATES } from "./words.ts";
 
 // Bits of esm_class (3.4, 5.2.12). Operators put receipts under any of the three types.
@@ -33,13 +33,16 @@ export function readSmpp(pdu: Uint8Array, terms: ReportTerms): Reading[] {
   const isNotice = (message.esmClass & INTERMEDIATE) !== 0;
   const otherwise: ReportStatus = isNotice && fields.stat === null ? "none" : "unknown";
   const zone = terms.timeZone;
+  const { doneDate } = fields;
+  const doneAtMs = doneDate === null ? null : receiptTime(doneDate, zone);
   return [
     {
       operatorMessageIds: idsOf(tlvId, fields.id),
       ourId: null,
       status: state ?? known ?? otherwise,
       error: errorOf(fields.err) ?? networkError(tlv(message, NETWORK_ERROR_CODE)),
-      doneAtMs: fields.doneDate === null ? null : receiptTime(fields.doneDate, zone),
+      doneAtMs,
+      ...(doneDate === null || doneAtMs === null ? {} : { doneByMs: lastMomentOf(doneDate, doneAtMs) }),
       submittedAtMs: fields.submitDate === null ? null : receiptTime(fields.submitDate, zone),
       phone: message.sourceAddr === "" ? null : message.sourceAddr,
       disagrees: state !== null && known !== null && state !== known,

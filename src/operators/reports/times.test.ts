@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { holds } from "../../../test/support/seed.ts";
-import { receiptTime, writtenTime } from "./times.ts";
+import { lastMomentOf, receiptTime, writtenTime } from "./times.ts";
 
 const iso = (atMs: number | null) => (atMs === null ? null : new Date(atMs).toISOString());
 const receipt = (text: string, zone = "UTC") => iso(receiptTime(text, zone));
@@ -123,4 +123,30 @@ describe("a time in an HTTP report", () => {
     ])
       expect([text, written(text)]).toEqual([text, null]);
   });
+});
+
+test("the last moment that a written time can mean is the end of what it names", () => {
+  const last = (text: string) => {
+    const readAtMs = writtenTime(text, "UTC", NOW) as number;
+    return new Date(lastMomentOf(text, readAtMs)).toISOString().slice(11, 23);
+  };
+  for (const text of [
+    "2611040811",
+    "202611040811",
+    "2026-11-04 08:11",
+    " 2026/11/4 8:11 +00:00",
+    "2026-11-04T08:11Z",
+  ])
+    expect([text, last(text)]).toEqual([text, "08:11:59.999"]);
+  for (const text of [
+    "261104081100",
+    "20261104081100",
+    "261104081100000+",
+    "2026-11-04T08:11:00Z",
+    "1793779860",
+  ])
+    expect([text, last(text)]).toEqual([text, "08:11:00.999"]);
+  expect(last("2026-11-04T08:11:00.25Z")).toBe("08:11:00.259");
+  expect(last("2026-11-04T08:11:00.250+00:00")).toBe("08:11:00.250");
+  expect(last("1793779860123")).toBe("08:11:00.123");
 });

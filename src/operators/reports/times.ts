@@ -72,6 +72,24 @@ export function writtenTime(text: string, timeZone: string, receivedAtMs: number
   return date ?? seconds ?? (/^\d{13}$/.test(written) ? within(Number(written)) : null);
 }
 
+/**
+ * The last moment that a written time can mean, of which the first was read: the end of its minute where it
+ * has no seconds, else of its second, or of the part of one that it names.
+ */
+export function lastMomentOf(text: string, readAtMs: number): number {
+  const written = text.trim();
+  const fraction = /^\d{13}$/.test(written) ? "000" : (/[.,](\d+)/.exec(written)?.[1] ?? "");
+  const spanMs = hasSeconds(written, readAtMs) ? 1_000 / 10 ** Math.min(3, fraction.length) : 60_000;
+  return readAtMs + spanMs - 1;
+}
+
+function hasSeconds(written: string, readAtMs: number): boolean {
+  if (/^\d{10}$/.test(written)) return Number(written) * 1_000 === readAtMs;
+  // With a year of four digits, it is one without seconds: the month would be 20 or more otherwise.
+  if (/^\d{12}$/.test(written)) return Number(written.slice(2, 4)) <= 12;
+  return /^\d/.test(written) && !/^\d{4}[-/]\d+[-/]\d+[Tt ]\d+:\d\d(?!:?\d)/.test(written);
+}
+
 function within(atMs: number): number | null {
   const year = new Date(atMs).getUTCFullYear();
   return year >= YEAR_MIN && year <= YEAR_MAX ? atMs : null;

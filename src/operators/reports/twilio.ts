@@ -32,6 +32,7 @@ export function readTwilio(report: HttpReport, terms: ReportTerms): Reading[] {
       ids: [fields.text("MessageSid"), fields.text("SmsSid")],
       status: STATUS[word] ?? "unknown",
       error: fields.text("ErrorCode"),
+      done,
       doneAtMs: done === null ? null : receiptTime(done, terms.timeZone),
       phone: fields.text("To"),
     });

@@ -32,6 +32,7 @@ export function readVonage(report: HttpReport, terms: ReportTerms): Reading[] {
       ids: [fields.text("messageId"), fields.text("message_uuid")],
       status: STATUS[fields.text("status")?.toLowerCase() ?? ""] ?? "unknown",
       error: fields.text("err-code") ?? messagesError(fields),
+      done: at,
       doneAtMs: at === null ? null : writtenTime(at, "UTC", report.receivedAtMs),
       phone: fields.text("msisdn") ?? (fields.has("message_uuid") ? fields.text("to") : null),
     });
