@@ -69,8 +69,8 @@ lint: ## oxlint, type-aware
 format: ## format all files
 	@scripts/install.sh --tools && $(in_env) bun run biome format --write
 
-bench: install ## the throughput benches that the README quotes (minutes; starts the gateway if none is running)
-	@exec scripts/bench.sh
+bench: install ## four of the benches that the README quotes: ingest, end-to-end, hot-wallet, replays (minutes; starts the gateway if none is running); ARGS="--seconds 10" for the first three
+	@exec scripts/bench.sh $(ARGS)
 
 mutate: ## mutation testing of the modules that decide about money (minutes); MODULE=src/core/money.ts for one
 	@scripts/install.sh --tools && $(in_env) node test/mutation/run.ts $(MODULE)

@@ -17,6 +17,7 @@ type Result = {
     rate: number;
     histogram: Record<string, number>;
     reports?: string;
+    batches?: object;
     cpu_us_per_report?: Record<string, number>;
   }[];
 };
@@ -53,15 +54,19 @@ afterAll(async () => {
 }, 60_000);
 
 test("bench/end-to-end sends messages all the way, and every count agrees", async () => {
-  const { result, code } = await runEndToEnd(["--rates", "20,40"]);
+  const { result, code } = await runEndToEnd(["--rates", "20,40", "--batches", "10"]);
   expect(result.failures).toEqual([]);
   expect(result.counts).toMatchObject({
-    accepted: 150,
-    mysql: { sent: 150 },
-    clickhouse: { sent: 150 },
-    operators: 150,
+    accepted: 150 + 80, // 4 batches beside each run
+    mysql: { sent: 230 },
+    clickhouse: { sent: 230 },
+    operators: 230,
   });
   expect(result.runs.map(({ rate }) => rate)).toEqual([20, 40]);
+  expect(result.runs.map(({ batches }) => batches)).toEqual([
+    expect.objectContaining({ sent: 4, refused: {}, p99_ms: expect.any(Number) as number }),
+    expect.objectContaining({ sent: 4, refused: {}, p99_ms: expect.any(Number) as number }),
+  ]);
   expect(result.runs.map(({ histogram }) => sum(Object.values(histogram)))).toEqual([40, 80]);
   expect(result.backlog).toEqual({ open_messages: 0, outbox_rows: 0, missing_in_clickhouse: 0 });
   expect(code).toBe(0);

@@ -1,8 +1,10 @@
 // Measures the whole path of a message and then verifies it: HTTP, MySQL, Kafka, operators, ClickHouse. Sends
 // at fixed rates, one after the other, in an open loop; checks that nothing is left over within five seconds
 // of the last request, runs reconcile --settled, and compares every count. With --reports each rate runs
-// twice, the second time with a delivery report on every message (reports.ts). Needs a running gateway (`make
-// run`) that nobody else is using; adds its own customers to it. Exit 1 if any of this fails.
+// twice, the second time with a delivery report on every message (reports.ts). With --batches another
+// customer sends a batch of that size twice a second beside each run; its latency is told apart. Needs a
+// running gateway (`make run`) that nobody else is using; adds its own customers to it. Exit 1 if any of this
+// fails.
 
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
@@ -14,17 +16,20 @@ import { createClickhouse } from "../src/platform/clickhouse.ts";
 import { loadConfig } from "../src/platform/config.ts";
 import { createPool } from "../src/platform/mysql.ts";
 import { sleep } from "../src/platform/retry.ts";
-import { cpuMs, createBenchCustomers, round, untilDrained } from "./harness.ts";
+import { type BenchCustomer, cpuMs, createBenchCustomers, round, untilDrained } from "./harness.ts";
 import { type Latency, latencyOf } from "./latency.ts";
 import { type LoadResult, runLoad } from "./load.ts";
 import { costOfReport, OPERATORS, type Reports, setReports, untilSettled } from "./reports.ts";
-import { requestsOf } from "./requests.ts";
+import { batchOf, requestsOf } from "./requests.ts";
 
 const TARGET_PER_S = 3_471; // the peak of 100 M messages a day
 const RATE_PER_S = 3_500;
 // The wait for the last answers, after the last second, does not count against the rate up to this long.
 const LAST_ANSWERS_MAX_S = 1;
 const LOOK_MS = 500;
+const BATCHES_PER_S = 2;
+/** Each waits for its answer: enough for answers of two seconds. */
+const BATCH_CONNECTIONS = 4;
 const options = new Command("bench/end-to-end")
   .description(
     "Messages a second from HTTP to ClickHouse, against the running gateway; proves that every count agrees.",
@@ -46,6 +51,12 @@ const options = new Command("bench/end-to-end")
   )
   .option("--express <share>", "share of express messages", Number, 0.05)
   .option("--reports", "each rate twice: without delivery reports, then with one on every message")
+  .option(
+    "--batches <size>",
+    `messages of a batch that comes ${BATCHES_PER_S} times a second; 0: none`,
+    Number,
+    0,
+  )
   .option("--left-over <s>", "seconds after which no message may be unfinished", Number, 5)
   .option("--no-proof", "skip the checks after the runs: the wait, the counts and reconcile")
   .option("--json", "print only the result, as JSON")
@@ -59,6 +70,7 @@ const options = new Command("bench/end-to-end")
     zipf: number;
     express: number;
     reports?: true;
+    batches: number;
     leftOver: number;
     proof: boolean;
     json?: true;
@@ -81,8 +93,12 @@ try {
 
 async function measure() {
   say(`creating ${options.customers} customers`);
-  const customers = await createBenchCustomers(pool, options.customers);
-  const next = requestsOf(customers, { host: config.apiHost, express: options.express, zipf: options.zipf });
+  const customers = await createBenchCustomers(pool, options.customers + 1);
+  const [batching, ...sending] = customers as [BenchCustomer, ...BenchCustomer[]];
+  const load: Load = {
+    next: requestsOf(sending, { host: config.apiHost, express: options.express, zipf: options.zipf }),
+    batch: options.batches > 0 ? batchOf(batching, options.batches, config.apiHost) : null,
+  };
   const ids = {
     from: customers.at(0)?.customerId ?? 0,
     to: customers.at(-1)?.customerId ?? 0,
@@ -92,8 +108,8 @@ async function measure() {
   const operatorsBefore = await takenByOperators();
   const runs: Run[] = [];
   for (const rate of rates)
-    if (options.reports) runs.push(...(await runWithReports(rate, next)));
-    else runs.push(await runAt(rate, next));
+    if (options.reports) runs.push(...(await runWithReports(rate, load)));
+    else runs.push(await runAt(rate, load));
   const failures = runs.flatMap((run) => run.failures);
   const { customers: count, zipf, seconds } = options;
   const result = { bench: "end-to-end", customers: count, zipf, seconds, target_per_s: TARGET_PER_S };
@@ -106,6 +122,7 @@ async function measure() {
   return { ...result, runs: shown, ...proof };
 }
 
+type Load = { next: () => Buffer; batch: Buffer | null };
 type Run = {
   rate: number;
   accepted_per_s: number;
@@ -114,19 +131,20 @@ type Run = {
   reports?: Reports;
   /** What a message of the run with reports used more than one of the run before it, by process. */
   cpu_us_per_report?: Record<string, number>;
-  /** Including the warm-up. */
+  batches?: { sent: number; refused: Record<string, number> } & Latency;
+  /** Messages, including the warm-up and those of batches. */
   accepted: number;
   failures: string[];
 } & Latency;
 
-async function runWithReports(rate: number, next: () => Buffer): Promise<Run[]> {
+async function runWithReports(rate: number, load: Load): Promise<Run[]> {
   try {
     await setReports(config, "off");
-    const without = await runAt(rate, next);
+    const without = await runAt(rate, load);
     // Whether a message is reported on is decided when its operator takes it.
     await untilDrained(pool, say);
     await setReports(config, "on");
-    const reported = await runAt(rate, next);
+    const reported = await runAt(rate, load);
     await untilDrained(pool, say);
     await untilSettled(config, pool);
     const cost = costOfReport(without.cpu_us_per_message, reported.cpu_us_per_message);
@@ -140,19 +158,25 @@ async function runWithReports(rate: number, next: () => Buffer): Promise<Run[]> 
   }
 }
 
-async function runAt(rate: number, next: () => Buffer): Promise<Run> {
-  const load = { host: config.apiHost, port: config.apiPort, connections: options.connections };
+async function runAt(rate: number, { next, batch }: Load): Promise<Run> {
+  const { connections, seconds } = options;
+  const load = { host: config.apiHost, port: config.apiPort, connections };
   // Reports come a second behind their messages: at one rate, as many come within the run as are for it.
   const warmupPerS = options.reports ? rate : rate / 2;
   say(`warming up for ${options.warmup} s at ${Math.round(warmupPerS)}/s`);
   const warmup = await runLoad({ ...load, ratePerS: warmupPerS, seconds: options.warmup }, next);
   const processes = runningProcesses();
   const before = cpuMs(processes);
-  say(`sending ${rate}/s for ${options.seconds} s`);
-  const run = await runLoad({ ...load, ratePerS: rate, seconds: options.seconds }, next);
+  say(`sending ${rate}/s for ${seconds} s`);
+  const beside = { ...load, connections: BATCH_CONNECTIONS, ratePerS: BATCHES_PER_S, seconds };
+  const [run, batches] = await Promise.all([
+    runLoad({ ...load, ratePerS: rate, seconds }, next),
+    batch === null ? null : runLoad(beside, () => batch),
+  ]);
+  const inBatches = (batches?.accepted ?? 0) * options.batches;
   const cpu = [...cpuMs(processes)].map(([name, ms]) => {
     const usedMs = ms - (before.get(name) ?? 0);
-    return [name, round((usedMs * 1_000) / run.accepted, 1)];
+    return [name, round((usedMs * 1_000) / (run.accepted + inBatches), 1)];
   });
   const latency = latencyOf(run.latenciesMs);
   say(
@@ -164,17 +188,24 @@ async function runAt(rate: number, next: () => Buffer): Promise<Run> {
     ...latency,
     refused: run.refused,
     cpu_us_per_message: Object.fromEntries(cpu) as Record<string, number>,
-    accepted: warmup.accepted + run.accepted,
-    failures: failuresOf(rate, run, warmup),
+    ...(batches === null ? {} : { batches: batchesOf(batches) }),
+    accepted: warmup.accepted + run.accepted + inBatches,
+    failures: failuresOf(rate, run, { ...warmup.refused, ...batches?.refused }),
   };
 }
 
-function failuresOf(rate: number, run: LoadResult, warmup: LoadResult): string[] {
+function batchesOf({ sent, refused, latenciesMs }: LoadResult): Run["batches"] {
+  const latency = latencyOf(latenciesMs);
+  say(`  ${sent} batches of ${options.batches}, p50 ${latency.p50_ms}, p99 ${latency.p99_ms} ms`);
+  return { sent, refused, ...latency };
+}
+
+function failuresOf(rate: number, run: LoadResult, alsoRefused: Record<string, number>): string[] {
   const wantedPerS = Math.min(TARGET_PER_S, rate * 0.99);
   const seconds = Math.max(options.seconds, run.seconds - LAST_ANSWERS_MAX_S);
   const failures: string[] = [];
   if (run.accepted / seconds < wantedPerS) failures.push(`${rate}/s: accepted less than ${wantedPerS}/s`);
-  if (Object.keys({ ...run.refused, ...warmup.refused }).length > 0)
+  if (Object.keys({ ...run.refused, ...alsoRefused }).length > 0)
     failures.push(`${rate}/s: requests were refused or not answered`);
   return failures;
 }

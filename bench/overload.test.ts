@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createTestDatabase, type TestDatabase } from "../test/support/database.ts";
 import { envOf } from "../test/support/ingest-process.ts";
 import { freePorts } from "../test/support/ports.ts";
+import { failuresOf } from "./overload-verdict.ts";
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -23,6 +24,15 @@ type Result = {
   answered: number;
   failures: string[];
 };
+
+test("a run without refusals doesn't show how long they take, and says so; slow ones fail", () => {
+  const figures = { goodput_ratio: 1, others_accepted: 1, rss_max_mb: 100 };
+  const verdict = (refused: { count: number; p99_ms: number }) =>
+    failuresOf({ ...figures, refused }, [{ "503": refused.count }], { answered: 5, stored: 5 });
+  expect(verdict({ count: 0, p99_ms: 0 })).toEqual(["refusals: none refused, so p99 50 ms is not shown"]);
+  expect(verdict({ count: 9, p99_ms: 50 })).toEqual([]);
+  expect(verdict({ count: 9, p99_ms: 51 })).toEqual(["refusals: p99 51 ms, 50 at most"]);
+});
 
 test("bench/overload measures a peak and what is accepted beyond it, and gives a verdict", async () => {
   const load = ["--seconds", "3", "--peak-seconds", "1", "--warmup", "1", "--connections", "200"];

@@ -3,8 +3,7 @@
 // it by one customer and as much as --others of the peak by many. Needs the engines of a running gateway
 // (`make run`) that nobody else is using; starts an ingest process of its own on them. A connection waits for
 // its answer, too, so what can't be offered because all of them wait is left out.
-// Exit 1 unless goodput is GOODPUT_MIN of the peak, refusals take REFUSED_P99_MS at most, what the others
-// send is accepted, the process stays below RSS_MAX_MB, and exactly what was answered is stored.
+// Exit 1 unless the figures are those of overload-verdict.ts, and exactly what was answered is stored.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -17,15 +16,11 @@ import { isAlive, readRecords } from "../src/stack/process.ts";
 import { type BenchCustomer, cpuMs, createBenchCustomers, round } from "./harness.ts";
 import { startIngest, stop } from "./ingest-process.ts";
 import { latencyOf } from "./latency.ts";
-import { type LoadResult, runLoad } from "./load.ts";
+import { runLoad } from "./load.ts";
+import { failuresOf, REFUSALS } from "./overload-verdict.ts";
 import { requestsOf } from "./requests.ts";
 
-const GOODPUT_MIN = 0.9;
-const REFUSED_P99_MS = 50;
-const OTHERS_ACCEPTED_MIN = 0.99;
-const RSS_MAX_MB = 512;
 const HOST = "127.0.0.1";
-const REFUSALS = ["429", "503"];
 const WATCH_MS = 100;
 
 const options = new Command("bench/overload")
@@ -136,7 +131,7 @@ async function measure() {
     seconds,
     connections,
     customers: options.customers,
-    failures: failuresOf(figures, [flood, beside], answered, stored),
+    failures: failuresOf(figures, [flood.refused, beside.refused], { answered, stored }),
   };
 }
 
@@ -193,36 +188,4 @@ async function storedOf(customers: readonly BenchCustomer[]): Promise<number> {
     [customers.map(({ customerId }) => customerId)],
   );
   return Number(row?.stored);
-}
-
-type Figures = {
-  goodput_ratio: number;
-  refused: { count: number; p99_ms: number };
-  others_accepted: number;
-  rss_max_mb: number;
-};
-
-function failuresOf(
-  figures: Figures,
-  loads: readonly LoadResult[],
-  answered: number,
-  stored: number,
-): string[] {
-  const failures: string[] = [];
-  const must = (holds: boolean, what: string) => {
-    if (!holds) failures.push(what);
-  };
-  const { goodput_ratio, refused, others_accepted, rss_max_mb } = figures;
-  must(goodput_ratio >= GOODPUT_MIN, `goodput: ${goodput_ratio} of the peak, ${GOODPUT_MIN} at least`);
-  must(refused.p99_ms <= REFUSED_P99_MS, `refusals: p99 ${refused.p99_ms} ms, ${REFUSED_P99_MS} at most`);
-  must(
-    others_accepted >= OTHERS_ACCEPTED_MIN,
-    `others: ${others_accepted} of their messages are accepted, ${OTHERS_ACCEPTED_MIN} at least`,
-  );
-  must(rss_max_mb <= RSS_MAX_MB, `memory: ${rss_max_mb} MB, ${RSS_MAX_MB} at most`);
-  must(stored === answered, `${stored} messages are stored, ${answered} were answered`);
-  for (const { refused: others } of loads)
-    for (const [status, count] of Object.entries(others))
-      if (!REFUSALS.includes(status)) failures.push(`${count} requests were answered ${status}`);
-  return failures;
 }

@@ -26,16 +26,26 @@ export function requestsOf(customers: readonly BenchCustomer[], options: Request
   };
 }
 
+/** A request that sends a batch of so many messages. */
+export function batchOf({ apiKey }: BenchCustomer, size: number, host: string): Buffer {
+  const phones = Array.from({ length: size }, (_, i) => `+98912${1_000_000 + i}`);
+  const body = JSON.stringify({ phones, text: "Our shop is open until ten tonight." });
+  return requestOf("/v1/sms/batches", apiKey, host, body);
+}
+
 // Numbers ending in 9990001 to 9990003 have a meaning for the simulated operators. Here the subscriber number
 // begins with 1, so none of them occurs.
 function build({ apiKey }: BenchCustomer, i: number, type: string, host: string): Buffer {
   const text = `Your order ${i} is on its way and will arrive today.`;
   const body = JSON.stringify({ phone: `+98912${1_000_000 + i}`, text, type });
-  return Buffer.from(
-    `POST /v1/sms/send HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${apiKey}\r\n` +
+  return requestOf("/v1/sms/send", apiKey, host, body);
+}
+
+const requestOf = (path: string, apiKey: string, host: string, body: string): Buffer =>
+  Buffer.from(
+    `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nX-API-Key: ${apiKey}\r\n` +
       `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
-}
 
 /**
  * Draws indexes below `count`. Ranks are assigned at random, so that customers who send much were not created

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The throughput benches that the README quotes, one after the other, against the running gateway; if none is
-# running, starts one and stops it afterwards. Arguments (such as --seconds N) go to all benches but replays.
+# Four of the benches that the README quotes, one after the other, against the running gateway: ingest,
+# end-to-end, hot-wallet and replays. If none is running, starts one and stops it afterwards. Arguments go to
+# all of them but replays: such as all three know (--seconds, --warmup, --connections).
 # Exits 1 if one of them misses its target.
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"

@@ -294,7 +294,7 @@ export type UnsupportedMediaTypeProblem = Problem & {
   error?: "unsupported_media_type";
 };
 
-/** `errors` names every field that was refused, and why. */
+/** `errors` names the fields that were refused, the first 50 of them, and why. */
 export type ValidationFailedProblem = Problem & {
   type?: "urn:sluice:error:validation_failed";
   title?: "Validation failed" | "درخواست پذیرفته نشد";

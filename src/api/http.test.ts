@@ -1,5 +1,5 @@
 // Problem answers in the language that a caller prefers. What routes and bodies get is tested on the running
-// process (test/integration/languages.test.ts).
+// process (test/integration/persian.test.ts).
 
 import { expect, test } from "bun:test";
 import { ERRORS, type ErrorCode, SluiceError } from "../core/errors.ts";

@@ -56,6 +56,11 @@ test("without its own text, the detail names the first few fields", () => {
   expect(detailOf(1)).toBe("phone is wrong.");
   expect(detailOf(3)).toBe("phone is wrong; text is wrong; type is wrong.");
   expect(detailOf(4)).toBe("phone is wrong; text is wrong; type is wrong; and 1 more.");
+  // As many as are ever listed: there may have been more of them.
+  const most = Array.from({ length: FIELD_ERRORS_MAX }, () => ({ field: "f", reason: "is wrong" }));
+  const error = new SluiceError("validation_failed", { errors: most });
+  expect(error.detail).toEndWith(`; and at least ${FIELD_ERRORS_MAX - 3} more.`);
+  expect(inPersian(error).detail).toContain(`دست‌کم ${FIELD_ERRORS_MAX - 3} `);
 });
 
 test("a field name from outside is shown truncated and without control characters", () => {

@@ -151,7 +151,7 @@ export const ERRORS = {
     422,
     "Validation failed",
     false,
-    "`errors` names every field that was refused, and why.",
+    "`errors` names the fields that were refused, the first 50 of them, and why.",
   ),
   idempotency_key_reused: row(
     422,
@@ -295,11 +295,12 @@ export class SluiceError extends Error {
 /** How many field errors `detail` names: `errors` has all of them, and a log line needs no more. */
 const NAMED_IN_DETAIL_MAX = 3;
 
-/** Field errors as one sentence of bounded length. */
+/** Field errors as one sentence of bounded length. Who finds FIELD_ERRORS_MAX of them may look no further. */
 export function sentenceOf(errors: readonly FieldError[]): string {
   const named = errors.slice(0, NAMED_IN_DETAIL_MAX).map(({ field, reason }) => `${field} ${reason}`);
   const more = errors.length - named.length;
-  return `${named.join("; ")}${more > 0 ? `; and ${more} more` : ""}.`;
+  const others = errors.length < FIELD_ERRORS_MAX ? `${more} more` : `at least ${more} more`;
+  return `${named.join("; ")}${more > 0 ? `; and ${others}` : ""}.`;
 }
 
 /** A field name from outside: cut to length, without characters that a terminal would act on. */

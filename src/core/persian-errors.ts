@@ -5,6 +5,7 @@
 // code's meaning; a reason that has none (a library's) stays English.
 
 import { type ErrorCode, type ErrorWords, type FieldError, sentenceOf, type SluiceError } from "./errors.ts";
+import { FIELD_ERRORS_MAX } from "./limits.ts";
 import { persianOf } from "./persian-phrases.ts";
 
 /** An error in Persian. */
@@ -19,7 +20,8 @@ export function inPersian(error: SluiceError): ErrorWords {
 function sentence(errors: readonly FieldError[]): string {
   const more = errors.length - NAMED_MAX;
   const named = errors.slice(0, NAMED_MAX).map(({ field, reason }) => `${field} ${reason}`);
-  return `${named.join("؛ ")}${more > 0 ? `؛ و ${more} مورد دیگر` : ""}.`;
+  const others = errors.length < FIELD_ERRORS_MAX ? `${more} مورد دیگر` : `دست‌کم ${more} مورد دیگر`;
+  return `${named.join("؛ ")}${more > 0 ? `؛ و ${others}` : ""}.`;
 }
 
 const NAMED_MAX = 3;
@@ -129,7 +131,7 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   },
   validation_failed: {
     title: "درخواست پذیرفته نشد",
-    meaning: "errors هر فیلدی را که رد شده است، با دلیل آن نام می‌برد.",
+    meaning: "errors فیلدهای ردشده را، تا ۵۰ مورد نخست، با دلیل نام می‌برد.",
   },
   idempotency_key_reused: {
     title: "Idempotency-Key تکراری",

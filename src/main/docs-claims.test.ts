@@ -47,7 +47,7 @@ function brokenLinks({ path, text }: Page): string[] {
 
 const NAMED_TEST = /`([\w./-]+\.test\.ts)`(?:\s+"([^"]+)")?/g;
 
-/** `path/to/x.test.ts` "title": the file must have a test of that title, not only one that begins so. */
+/** `…/x.test.ts` "title": the file must have a test of that title, not only one that begins so. */
 function missingTests({ path, text }: Page): string[] {
   const missing: string[] = [];
   for (const [, file = "", title] of text.matchAll(NAMED_TEST)) {
@@ -57,6 +57,21 @@ function missingTests({ path, text }: Page): string[] {
       missing.push(`${path}: ${file} has no test "${title}"`);
   }
   return missing;
+}
+
+const sources: Page[] = ["src", "test", "bench", "clients", "scripts"]
+  .flatMap((folder) => below(folder, ".ts"))
+  .map((path) => ({ path, text: read(path) }));
+
+/** Files of ours that a comment names, by the end of their path, but that don't exist. */
+function missingFiles({ path, text }: Page, known: readonly Page[] = sources): string[] {
+  const comments = text.split("\n").filter((line) => /^\s*(\/\/|\/?\*)/.test(line));
+  const named = [
+    ...comments.join("\n").matchAll(/(?<![\w/.*-])(?:\.{1,2}\/)*(\w[\w.-]*(?:\/[\w.-]+)*\.ts)\b/g),
+  ];
+  return named
+    .filter(([, name = ""]) => !known.some((file) => `/${file.path}`.endsWith(`/${name}`)))
+    .map(([, name]) => `${path}: ${name}`);
 }
 
 /** Of a title that is put together in code, its end. */
@@ -132,7 +147,19 @@ describe("the pages", () => {
   test("name metrics that exist", () => expect(pages.flatMap((page) => unknownMetrics(page))).toEqual([]));
 });
 
+test("comments name files that exist", () =>
+  expect(sources.flatMap((source) => missingFiles(source))).toEqual([]));
+
 describe("planted mistakes are found", () => {
+  test("a file that a comment names under a name that it doesn't have", () => {
+    const text = "// gone.ts, cases.test.ts, ../core/money.ts\n/** money.ts */\nconst a = 'gone.ts';";
+    const known = ["src/core/money.ts", "src/receipt-cases.test.ts"].map((path) => ({ path, text: "" }));
+    expect(missingFiles({ path: "src/x.ts", text }, known)).toEqual([
+      "src/x.ts: gone.ts",
+      "src/x.ts: cases.test.ts",
+    ]);
+  });
+
   const page = (text: string): Page => ({ path: "docs/x.md", text });
 
   test("a link to a missing file or heading", () => {

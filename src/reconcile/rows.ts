@@ -50,7 +50,7 @@ const IS_ORPHAN = "NOT (o.op <=> 'reserve') AND NOT (m.unreserved AND u.message_
 /** At most this many customers are examined at once: if more differ, they have one cause. */
 const CUSTOMERS_MAX = 1_000;
 const REPORTS_COUNTED_MAX = 10_000;
-/** Submits of older messages are gone: their partition is dropped a day after it may be, at the latest. */
+/** Only messages of these days are looked at, although submits of older ones are still there. */
 const SUBMISSION_AGE_MAX_MS = SUBMISSION_TTL_MS + 86_400_000;
 
 /** The first rows of each rule, with their total number. */

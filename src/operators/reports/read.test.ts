@@ -1,5 +1,5 @@
 // Reports that can't be read, and what of a report is left alone. Right readings are in receipt-
-// cases.test.ts.
+// receipt-cases.test.ts.
 
 import type { RawReport } from "../../core/raw-report.ts";
 import { describe, expect, test } from "bun:test";
