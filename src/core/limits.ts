@@ -294,10 +294,7 @@ export const INBOX_WAITING_BYTES_MAX = 32 * 1024 * 1024;
 export const REPORT_TTL_MS = 24 * 3_600_000;
 /** How long it is kept that an operator may report on a message, where nothing else says so. */
 export const LOST_TTL_MS = 2 * REPORT_TTL_MS;
-/**
- * How long after its last submit a message is found by its operator's id, at least. Its row is in the
- * partition of the message's day, which is kept for as long as a message may wait, too: SUBMISSION_KEPT_MS.
- */
+/** How long after its last submit a message is found by its operator's id, at least (SUBMISSION_KEPT_MS). */
 export const SUBMISSION_TTL_MS = 7 * 86_400_000;
 
 // ---- dead letters ----
