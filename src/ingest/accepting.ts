@@ -14,6 +14,7 @@ import type { LeaseDeps } from "../ledger/lease-rows.ts";
 import type { Pool } from "../platform/mysql.ts";
 import type { OfCustomer, PoolOf } from "../platform/pool-shares.ts";
 import type { Role } from "../platform/role.ts";
+import { compareOnce } from "../platform/mysql-clock.ts";
 import { systemTimers } from "../platform/timers.ts";
 import { tablesAnswer } from "../schema/tables.ts";
 import { type AcceptBatch, createAcceptBatch } from "./accept-batch.ts";
@@ -66,9 +67,11 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   const { monotonicMs } = systemTimers;
   const clockGuard = createClockGuard({ now: Date.now, monotonicMs });
   const { entryId: id, now } = clockGuard;
-  const nodeId = id();
   const pools = openPools(role);
   await role.waitFor("MySQL and its tables (./sluice migrate)", () => tablesAnswer(pools.lookUp));
+  // Before anything has a time: the polls that compare it from then on begin later.
+  await role.waitFor("MySQL's clock", () => compareOnce(pools.lookUp, clockGuard));
+  const nodeId = id();
 
   const ledger = { pool: pools.lease, id, now };
   const limits = createRateLimits();

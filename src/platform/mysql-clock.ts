@@ -1,7 +1,7 @@
 // MySQL's time, as a process knows it between looks at MySQL's clock, and whether the machine's own clock
 // agrees with it. What is decided by time of day (promises, validity) is decided by this, so that a machine
 // whose clock is wrong neither ends a message too early nor captures one that was late. Owns the looks of a
-// role, its check "clock" and its metric; ingest reads MySQL's clock with its API keys instead.
+// role, its check "clock" and its metric; after the first one ingest reads it with its API keys instead.
 // Invariant: after a jump of the machine's clock, or a sleep of the machine, this is the later of what wall
 // clock and monotonic clock say, until the next look: in doubt a promise counts as missed, and is refunded.
 // Where both stood still, as on a paused virtual machine, nothing but that look can tell.
@@ -72,10 +72,7 @@ export async function watchClock(
   clock = createMysqlClock({ now: Date.now, monotonicMs: systemTimers.monotonicMs }),
 ): Promise<MysqlClock> {
   const { metrics, log } = role;
-  const look = async () => {
-    const { skewMs, tookMs } = await skewOf(pool);
-    clock.observe(skewMs, tookMs);
-  };
+  const look = () => compareOnce(pool, clock);
   await role.waitFor("MySQL's clock", look);
   const options = { name: "clock", everyMs: LOOK_MS, firstMs: LOOK_MS, runMaxMs: LOOK_MAX_MS };
   const looks = startPeriodic({ timers: systemTimers, metrics, log }, options, look);
@@ -83,6 +80,15 @@ export async function watchClock(
   role.check("clock", () => (clock.isRight() ? "ok" : "down"));
   metrics.gauge("sluice_clock_skew_seconds", () => clock.skewMs() / 1_000);
   return clock;
+}
+
+/** Compares a clock with MySQL's. @throws what the pool throws */
+export async function compareOnce(
+  pool: Pick<Pool, "use">,
+  clock: { observe(skewMs: number, tookMs?: number): void },
+): Promise<void> {
+  const { skewMs, tookMs } = await skewOf(pool);
+  clock.observe(skewMs, tookMs);
 }
 
 /** Waiting for a connection doesn't count; a jump of the machine's clock ahead, or its sleep, does. */
