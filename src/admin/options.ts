@@ -1,6 +1,7 @@
 // Parsers of option values that raise commander's own error, which names the option.
 
 import { InvalidArgumentError } from "commander";
+import { IDEMPOTENCY_KEY_RULE, isIdempotencyKey } from "../core/idempotency-key.ts";
 import { labelProblem } from "../core/parts.ts";
 import { timeOf, withSeconds } from "../core/time.ts";
 
@@ -38,6 +39,12 @@ export function label(charsMax: number): (given: string) => string {
     if (problem !== null) throw new InvalidArgumentError(`It ${problem}.`);
     return given;
   };
+}
+
+/** A key by which a change is repeated, as the header Idempotency-Key has it. */
+export function idempotencyKey(given: string): string {
+  if (!isIdempotencyKey(given)) throw new InvalidArgumentError(`It ${IDEMPOTENCY_KEY_RULE}.`);
+  return given;
 }
 
 /** Parses a time as RFC 3339 writes it, or without seconds, into milliseconds since 1970. */
