@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { type Command, InvalidArgumentError } from "commander";
 import { once } from "../control/audit.ts";
 import { REASON_CHARS_MAX } from "../core/audit.ts";
-import { IDEMPOTENCY_KEY_CHARS_MAX, REQUEST_ID_CHARS_MAX } from "../core/limits.ts";
+import { REQUEST_ID_CHARS_MAX } from "../core/limits.ts";
 import { MONEY_MAX } from "../core/money.ts";
 import { SCOPES_DEFAULT } from "../customers/api-keys.ts";
 import { changeCustomer, makeCustomer } from "../control/customers.ts";
@@ -24,7 +24,16 @@ import { byUser } from "./actor.ts";
 import { type Json, jsonFlag, print, withDatabase } from "./database.ts";
 import { drain } from "./drain.ts";
 import { handOver } from "./keys.ts";
-import { type AmountOrNone, amountOf, label, oneOf, orNone, time, wholeNumber } from "./options.ts";
+import {
+  type AmountOrNone,
+  amountOf,
+  idempotencyKey,
+  label,
+  oneOf,
+  orNone,
+  time,
+  wholeNumber,
+} from "./options.ts";
 import type { TopOptions } from "./show-top.ts";
 
 type CreateOptions = Json & {
@@ -140,11 +149,7 @@ export function declareAdjust(program: Command): void {
       signed,
     )
     .requiredOption("--reason <text>", "why, for the audit log", label(REASON_CHARS_MAX))
-    .option(
-      "--key <text>",
-      "repeating it has no effect, however much later",
-      label(IDEMPOTENCY_KEY_CHARS_MAX),
-    )
+    .option("--key <text>", "repeating it has no effect, however much later", idempotencyKey)
     .option(...jsonFlag)
     .action(({ customer, amount: by, reason, key, ...json }: AdjustOptions) =>
       withDatabase(async (pool) => {

@@ -1,7 +1,9 @@
 // Parsers of option values that raise commander's own error, which names the option.
 
 import { InvalidArgumentError } from "commander";
+import { IDEMPOTENCY_KEY_RULE, isIdempotencyKey } from "../core/idempotency-key.ts";
 import { labelProblem } from "../core/parts.ts";
+import { timeOf, withSeconds } from "../core/time.ts";
 
 /** Parses a whole number from `min` to `max`. */
 export function wholeNumber(min: number, max: number): (given: string) => number {
@@ -39,12 +41,16 @@ export function label(charsMax: number): (given: string) => string {
   };
 }
 
-/** Parses a time as RFC 3339 writes it, into milliseconds since 1970. */
+/** A key by which a change is repeated, as the header Idempotency-Key has it. */
+export function idempotencyKey(given: string): string {
+  if (!isIdempotencyKey(given)) throw new InvalidArgumentError(`It ${IDEMPOTENCY_KEY_RULE}.`);
+  return given;
+}
+
+/** Parses a time as RFC 3339 writes it, or without seconds, into milliseconds since 1970. */
 export function time(given: string): number {
-  const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(given)
-    ? Date.parse(given)
-    : Number.NaN;
-  if (Number.isNaN(ms))
+  const ms = timeOf(withSeconds(given));
+  if (ms === null)
     throw new InvalidArgumentError(
       "It must be a time such as 2026-01-02T15:04:05Z or 2026-01-02T15:04+03:30.",
     );

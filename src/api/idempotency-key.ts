@@ -1,17 +1,13 @@
-// The Idempotency-Key header of routes that move money: which values it may have, and how a repeat is
-// answered.
-// Leaves to src/ingest/idempotency.ts which request runs.
+// The Idempotency-Key header of routes that move money, and how a repeat is answered.
+// Leaves which values it may have to core/idempotency-key.ts, and which request runs to
+// src/ingest/idempotency.ts.
 
 import { SluiceError } from "../core/errors.ts";
-import { IDEMPOTENCY_KEY_CHARS_MAX } from "../core/limits.ts";
+import { IDEMPOTENCY_KEY_RULE, isIdempotencyKey } from "../core/idempotency-key.ts";
 import type { Idempotency } from "../ingest/idempotency.ts";
 import type { KeyOperation, RequestKey } from "../ledger/idempotency.ts";
 import { singleHeader } from "./http.ts";
 import type { Call, Written } from "./route.ts";
-
-// Printable ASCII without the characters special to lists and structured headers: commas, quotes,
-// backslashes.
-const KEY = /^[!#-+\--[\]-~](?:[ !#-+\--[\]-~]*[!#-+\--[\]-~])?$/;
 
 /**
  * Returns the answer of `run`, or the stored bytes of the request that used the key before. @throws
@@ -52,9 +48,7 @@ export function givenKey(request: Request): string | null {
   const header = singleHeader(request, "Idempotency-Key");
   if (header === null) return null;
   const key = /^"(.*)"$/.exec(header)?.[1] ?? header;
-  if (key.length <= IDEMPOTENCY_KEY_CHARS_MAX && KEY.test(key)) return key;
-  const reason =
-    `must have 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} printable ASCII characters other than comma, quote and ` +
-    "backslash; quotes around all of it are read over";
+  if (isIdempotencyKey(key)) return key;
+  const reason = `${IDEMPOTENCY_KEY_RULE}; quotes around all of it are read over`;
   throw new SluiceError("validation_failed", { errors: [{ field: "Idempotency-Key", reason }] });
 }

@@ -34,7 +34,8 @@ test("a moment is a day in UTC, or a time with its offset", () => {
   expect(momentOf("2026-01-02")).toBe(Date.UTC(2026, 0, 2));
   expect(momentOf("2026-01-02T03:04Z")).toBe(NOW);
   expect(momentOf("2026-01-02T03:04:05.678+03:30")).toBe(Date.parse("2026-01-01T23:34:05.678Z"));
-  for (const text of ["", "2026", "2026-1-2", "2026-02-30", "2026-13-01", "2026-01-02T03:04", "tomorrow"])
+  const none = ["", "2026", "2026-1-2", "2026-02-30", "2026-13-01", "2026-01-02T03:04", "tomorrow"];
+  for (const text of [...none, "2026-01-02T24:00Z", "9999-12-31T23:59:59-01:00"])
     expect([text, momentOf(text)]).toEqual([text, null]);
 });
 

@@ -7,19 +7,16 @@
 
 import type { FieldError } from "./errors.ts";
 import { isPrefix, PRICE_MAX, type Prices, type Rate, RATES_MAX } from "./price-plan.ts";
+import { timeOf, withSeconds } from "./time.ts";
 
 const HEADER = "prefix,valid_from,normal,express";
 export const REFUSED = "refused";
-const TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/;
+const DAY = /^\d{4}-\d\d-\d\d$/;
 const AMOUNT = `a whole number from 1 to ${PRICE_MAX}`;
 
 /** A day (from 00:00 UTC) or a time of RFC 3339, as Unix ms; null for anything else. */
-export function momentOf(text: string): number | null {
-  const ms = TIME.test(text) ? Date.parse(text) : Number.NaN;
-  // Date.parse takes the 30th of February for the 2nd of March.
-  const day = text.slice(0, 10);
-  return !Number.isNaN(ms) && new Date(Date.parse(day)).toISOString().startsWith(day) ? ms : null;
-}
+export const momentOf = (text: string): number | null =>
+  timeOf(DAY.test(text) ? `${text}T00:00:00Z` : withSeconds(text));
 
 /** Both prices of a rate: amounts, `refused` for both, or an express that says how much more it is. */
 export function pricesOfText(

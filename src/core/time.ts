@@ -1,5 +1,5 @@
-// Times as customers write them: RFC 3339 with seconds and an offset. Pure. Leaves to others which times are
-// allowed.
+// Times as customers write them: RFC 3339 with seconds and an offset; whoever types one may leave out the
+// seconds. Pure. Leaves to others which times are allowed.
 // Invariant: a time that is read is one that a ULID and a column of MySQL can hold.
 
 /** The end of the year 9999, where MySQL's DATETIME ends; an offset, or a leap second, leads beyond it. */
@@ -27,6 +27,9 @@ export function timeOf(text: string): number | null {
   const timeMs = date.getTime() + (minutes * 60 + second) * 1_000 + millisecondsUp(fraction);
   return timeMs >= 0 && timeMs <= TIME_MAX_MS ? timeMs : null;
 }
+
+/** A time as people write it, who may leave its seconds out: as timeOf reads it. */
+export const withSeconds = (text: string): string => text.replace(/^(\S{10}T\d\d:\d\d)(?=Z|[+-])/i, "$1:00");
 
 type Six = [number, number, number, number, number, number];
 

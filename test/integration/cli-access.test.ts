@@ -60,8 +60,13 @@ test("when a key expires is set and changed; a time that has passed, or none, is
   expect(json("key", "expire", made.key_id ?? "", "2098-01-01T00:00+03:30").expires_at).toBe(
     "2097-12-31T20:30:00.000Z",
   );
-  for (const bad of ["2020-01-01T00:00:00Z", "tomorrow", ""])
-    expect(run(["key", "expire", made.key_id ?? "", bad])).toMatchObject({ code: 1, stdout: "" });
+  const noDates = ["2097-02-30T00:00:00Z", "2097-04-31T00:00Z", "2097-01-01T24:00:00Z"];
+  for (const bad of ["2020-01-01T00:00:00Z", "tomorrow", "", ...noDates, "9999-12-31T23:59:59-01:00"]) {
+    const refused = run(["key", "expire", made.key_id ?? "", bad]);
+    expect({ bad, ...refused }).toMatchObject({ bad, code: 1, stdout: "" });
+    expect(refused.stderr).toContain("It must be a time");
+  }
+  expect(expiresAt()).toBe("2097-12-31T20:30:00.000Z");
   expect(run(["key", "expire", "no-such-key", "never"]).stderr).toContain("No live key");
 });
 

@@ -25,6 +25,11 @@ test("every change by a command is in the audit log, with who made it, and no se
   expect(json(...adjusted)).toMatchObject({ amount: -1_500, balance: 3_500 });
   expect(run(["adjust", ...of, "--amount=-3501", "--reason", "x"]).stderr).toContain("the wallet holds 3500");
   expect(run(["adjust", ...of, "--amount", "0", "--reason", "x"])).toMatchObject({ code: 1, stdout: "" });
+  for (const key of ["تیکت-۴۷۱۱", "a,b", 'a"b', "a\\b", "", "k".repeat(256)]) {
+    const refused = run(["adjust", ...of, "--amount", "1", "--reason", "x", "--key", key]);
+    expect({ key, ...refused }).toMatchObject({ key, code: 1, stdout: "" });
+    expect(refused.stderr).toContain("It must have 1 to 255 printable ASCII characters");
+  }
   expect(json("customer", "set", ...of, "--price-normal", "450")).toMatchObject({ price_normal: 450 });
   run(["customer", "suspend", ...of]);
   run(["customer", "suspend", ...of]);
