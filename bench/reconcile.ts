@@ -1,15 +1,13 @@
 // What a check of the books costs: creates one customer with a million messages (settled, over 20 days, with
 // all their events in ClickHouse) directly in SQL; then runs `reconcile` of this customer and of all.
 //
-//   bun bench/reconcile.ts [--messages 1000000] [--beside 0] [--json]
-//
 // `--beside` seconds: also measures how fast one writer accepts, claims and settles messages in that time,
 // first alone and then while the books are checked again and again, and how long InnoDB's list of
 // transactions to purge becomes.
 //
 // Needs running engines (make up). Its own databases, whose names contain `test`, are dropped at the end.
 
-import { parseArgs } from "node:util";
+import { Command } from "commander";
 import { createIdFactory, ulidBound } from "../src/core/id.ts";
 import { COMMIT_ROWS_MAX } from "../src/core/limits.ts";
 import { claimMessages } from "../src/ledger/claim.ts";
@@ -24,18 +22,18 @@ import { createTestClickhouse } from "../test/support/clickhouse.ts";
 import { createTestDatabase } from "../test/support/database.ts";
 import { acceptMessages, insertCustomer, laneRecord } from "../test/support/messages.ts";
 
-const { values: args } = parseArgs({
-  options: {
-    messages: { type: "string", default: "1000000" },
-    beside: { type: "string", default: "0" },
-    json: { type: "boolean", default: false },
-  },
-});
+const args = new Command("bench/reconcile")
+  .description("What a check of the books costs: of one customer with many messages, and of all.")
+  .option("--messages <n>", "messages of the customer", Number, 1_000_000)
+  .option("--beside <s>", "seconds for which a writer is measured alone, then beside checks", Number, 0)
+  .option("--json", "print the results as JSON, too")
+  .parse()
+  .opts<{ messages: number; beside: number; json?: true }>();
 const GROUPS = 1_000;
 const COST = 500;
 const DAYS = 20;
 const id = createIdFactory({ now: Date.now });
-const messages = Math.ceil(Number(args.messages) / GROUPS) * GROUPS;
+const messages = Math.ceil(args.messages / GROUPS) * GROUPS;
 
 const [database, events] = await Promise.all([createTestDatabase(), createTestClickhouse()]);
 const pool = createPool(database.config, { connections: 8, multipleStatements: true });
@@ -49,7 +47,7 @@ try {
     await timed("everybody", () => reconcile({ pool, clickhouse })),
     await timed("GET /v1/wallet/reconcile", () => customerReconcile({ pool, clickhouse }, customerId)),
   ];
-  const seconds = Number(args.beside);
+  const seconds = args.beside;
   if (seconds > 0) {
     results.push(await writing("writer alone", seconds, async () => sleep(100)));
     const check = async () => void (await reconcile({ pool, clickhouse }));

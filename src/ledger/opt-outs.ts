@@ -150,6 +150,9 @@ assert(COMMIT_WAIT_MAX_MS + 2_000 < LOOKED_MIN_MS, "whatever was accepted before
 /** Scheduled messages to one phone that are looked at: others are canceled by the next looks. */
 const FOUND_MAX = 10_000;
 
+/** As operators' reports say it (docs/reference/dlr.md). A cancellation by the customer has no reason. */
+const OPTED_OUT = "opted_out";
+
 type DueRow = Row & { customer_id: number; looks: number };
 type CancelDeps = { pool: Pool; now: () => number };
 
@@ -181,7 +184,7 @@ export function cancelOptedOut({ pool, now }: CancelDeps): Promise<number | null
 async function cancelSome(conn: Connection, ids: readonly string[], nowMs: number): Promise<number> {
   if (ids.length === 0) return 0;
   await lockScheduledRows(conn, ids);
-  return cancelLocked(conn, ids, nowMs);
+  return cancelLocked(conn, ids, { reason: OPTED_OUT, nowMs });
 }
 
 function nextLookSql({ customer_id, phone, sender, looks }: DueRow, isMoreLeft: boolean): string {

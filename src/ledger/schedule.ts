@@ -151,12 +151,16 @@ export async function cancelScheduled({ pool, now }: ScheduleDeps, own: OwnMessa
 }
 
 /**
- * Cancels those of these messages that are still scheduled, and refunds them, within the transaction that
- * locked their rows of the schedule. Returns how many. Bound: CLAIM_ROWS_MAX messages.
+ * Cancels those of these messages that are still scheduled, for this reason, and refunds them, within the
+ * transaction that locked their rows of the schedule. Returns how many. Bound: CLAIM_ROWS_MAX messages.
  */
-export async function cancelLocked(conn: Connection, ids: readonly string[], nowMs: number): Promise<number> {
+export async function cancelLocked(
+  conn: Connection,
+  ids: readonly string[],
+  { reason, nowMs }: { reason: string; nowMs: number },
+): Promise<number> {
   const waiting = await lockRecords(conn, ids, "scheduled");
-  const ends = waiting.map((one) => changeTo("canceled", one, "scheduled", null));
+  const ends = waiting.map((one) => changeTo("canceled", one, "scheduled", reason));
   if (ends.length > 0) await apply(conn, ends, { nowMs, id: noId });
   await dropScheduled(
     conn,

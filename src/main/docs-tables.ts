@@ -32,7 +32,8 @@ import { COMMAND_STATUSES, STATUS_CLASSES, type StatusClass } from "../platform/
 const MEANING: Record<Status, [meaning: string, until: string]> = {
   scheduled: [
     "accepted, to be sent later",
-    "until its `send_at`; while no relay runs or its customer is suspended, longer",
+    "until its `send_at`; while no relay runs or its customer is suspended, longer. `failed`, `rejected` " +
+      "and `expired` are allowed, but nothing makes them of it before it is `queued`",
   ],
   queued: [
     "waits in the outbox, in Kafka, in a held row, or for its next attempt",
@@ -55,7 +56,11 @@ const MEANING: Record<Status, [meaning: string, until: string]> = {
     "",
   ],
   expired: ["its time was over before an operator took it: `valid_for`, or express's promise", ""],
-  canceled: ["its customer canceled it while it was `scheduled`", ""],
+  canceled: [
+    "its customer canceled it while it was `scheduled`, or its phone opted out then: `last_error` is " +
+      "`opted_out`",
+    "",
+  ],
 };
 
 const WRITTEN_BY: Record<LedgerOp, string> = {

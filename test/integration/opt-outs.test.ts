@@ -237,11 +237,12 @@ test("what is scheduled to a phone is canceled and refunded when it opts out, an
   }
   await receive("لغو", out.slice(1));
   while ((await cancelOptedOut({ pool, now: Date.now })) !== null) continue;
-  const rows = await pool.query<{ status: string }[]>(
-    `SELECT status FROM messages WHERE id IN ('${ids.join("','")}') ORDER BY id`,
+  const rows = await pool.query<{ status: string; last_error: string | null }[]>(
+    `SELECT status, last_error FROM messages WHERE id IN ('${ids.join("','")}') ORDER BY id`,
   );
-  const statuses = rows.map(({ status }) => status);
-  expect(statuses).toEqual(["canceled", "canceled", "scheduled", "scheduled"]);
+  const ends = rows.map(({ status, last_error }) => [status, last_error]);
+  const gone = ["canceled", "opted_out"];
+  expect(ends).toEqual([gone, gone, ["scheduled", null], ["scheduled", null]]);
   expect(await left()).toBe(before - 2 * 500);
   expect(await pool.query("SELECT message_id FROM scheduled_messages WHERE moved=FALSE")).toHaveLength(2);
   // It is looked for again, because what was accepted before may be stored later; also when MySQL's clock has
