@@ -4,6 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { IDEMPOTENCY_KEY_RULE } from "./idempotency-key.ts";
 import { persianOf, PHRASES } from "./persian-phrases.ts";
 import { countReplaced } from "./persian-text.ts";
 
@@ -69,6 +70,7 @@ describe("the table has what the code says", () => {
       ...saidBy("[?:] ", ";").filter((text) => text.startsWith("must ")),
       ...saidBy("\\bfound\\(", "\\)"),
       ...saidBy("[A-Z]_(?:REASON|REFUSED) = ", ";"),
+      `${IDEMPOTENCY_KEY_RULE}; quotes around all of it are read over`,
     ];
     expect(said.length).toBeGreaterThan(30);
     expect(said.filter((reason) => persianOf(reason) === null)).toEqual([]);

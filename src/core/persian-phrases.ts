@@ -188,6 +188,10 @@ export const PHRASES: Readonly<Record<string, string>> = {
     "اتصال به پایگاه داده قطع شد. درخواست را تکرار کنید: دوبار همان اثر یک‌بار را دارد.",
   "The connection to the database was lost. Ask what became of it before you repeat the request.":
     "اتصال به پایگاه داده قطع شد. پیش از تکرار درخواست، بپرسید که چه شده است.",
+  "The connection to the database was lost. Repeat the request with the same Idempotency-Key.":
+    "اتصال به پایگاه داده قطع شد. درخواست را با همان Idempotency-Key تکرار کنید.",
+  "This Idempotency-Key, which is kept for ever, was used for another request. Nothing was done.":
+    "این Idempotency-Key، که همیشه نگه داشته می‌شود، برای درخواست دیگری به کار رفت. کاری انجام نشد.",
   "No such template.": "چنین قالبی وجود ندارد.",
   "No such message.": "چنین پیامی وجود ندارد.",
   "No such file.": "چنین پرونده‌ای وجود ندارد.",
