@@ -49,6 +49,6 @@ export function givenKey(request: Request): string | null {
   if (header === null) return null;
   const key = /^"(.*)"$/.exec(header)?.[1] ?? header;
   if (isIdempotencyKey(key)) return key;
-  const reason = `${IDEMPOTENCY_KEY_RULE}; quotes around all of it are read over`;
+  const reason = [IDEMPOTENCY_KEY_RULE, "quotes around all of it are read over"].join("; ");
   throw new SluiceError("validation_failed", { errors: [{ field: "Idempotency-Key", reason }] });
 }

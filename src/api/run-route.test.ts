@@ -198,14 +198,19 @@ describe("a key that takes signed requests only", () => {
     expect(used).toEqual([]);
   });
 
-  test("parses nothing of the body before the signature is found right", async () => {
+  test("reads nothing of query and body before the signature is found right", async () => {
     nonces = new Set();
     expect(await codeOf(run(sending, "/x", post("signed", "{")))).toBe("signature_missing");
     const { headers } = signedPost("{}", "nonce-0123456789");
     expect(await codeOf(run(sending, "/x", { method: "POST", body: "{", headers: headers as never }))).toBe(
       "signature_invalid",
     );
+    const forged = { method: "POST", body: "{", headers: headers as never };
+    expect(await codeOf(run(sending, "/x?no=1", forged))).toBe("signature_invalid");
     expect(nonces.size).toBe(0);
+    const unknown = signedPost("{", "nonce-of-a-query", "no=1");
+    expect(await codeOf(run(sending, "/x?no=1", unknown))).toBe("validation_failed");
+    nonces = new Set();
     expect(await codeOf(run(sending, "/x", signedPost("{", "nonce-0123456789")))).toBe("malformed_json");
     expect(nonces.size).toBe(1);
   });

@@ -1,8 +1,8 @@
 // Runs a route's handler for a request, after checking access, query and body, in this order, as the route
 // declares them.
-// Owns the order: once a check refuses, nothing further is read; of a signed request, no body is parsed
-// before the signature was found right. Leaves who may call to access.ts, sockets, traces and error answers
-// to server.ts.
+// Owns the order: once a check refuses, nothing further is read; of a signed request, neither query nor body
+// is looked into before the signature was found right. Leaves who may call to access.ts, sockets, traces and
+// error answers to server.ts.
 
 import { SluiceError } from "../core/errors.ts";
 import { parseJson } from "../core/json.ts";
@@ -27,14 +27,17 @@ export async function runRoute(access: AccessDeps, route: Route, arrival: Arriva
   const owner = route.access === "public" ? null : await callerOf(access, arrival, route.access as Scope);
   const again = () => admitAgain(access, arrival, route.access as Scope); // no public route calls it
   const verify = owner === null ? null : verifierOf(access, arrival, owner);
-  const query = readQuery(arrival.request.url, route.query);
+  const readOwnQuery = () => readQuery(arrival.request.url, route.query);
   if (route.lines !== undefined && hasLines(arrival.request)) {
     // Its messages are sent while it comes, before its bytes could be compared with a signature.
     if (verify !== null) throw new SluiceError("unsupported_media_type", { detail: UNSIGNED_LINES });
+    const query = readOwnQuery();
     return route.lines.handle({ ...arrival, owner, again, query, body: null, bytes: NO_BYTES } as never);
   }
+  const early = verify === null ? readOwnQuery() : null;
   const bytes = route.check === null ? NO_BYTES : await readBody(arrival.request, route.bodyBytesMax);
   if (verify !== null) await verify(bytes);
+  const query = early ?? readOwnQuery();
   const body = route.check === null ? null : route.check(parseJson(bytes));
   // These have the types that the route declares, by its access and its body's schema.
   return route.handle({ ...arrival, owner, again, query, body, bytes } as never);

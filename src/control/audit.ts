@@ -12,6 +12,7 @@ import { SluiceError } from "../core/errors.ts";
 import { type Connection, type Pool, withRetries } from "../platform/mysql.ts";
 import { isConnectionLost } from "../platform/mysql-errors.ts";
 import { withLock } from "../platform/named-lock.ts";
+import { inDoubt } from "../platform/repeatable.ts";
 
 /** `hash`: SHA-256 of the request. */
 export type Kept = { key: string; hash: Buffer };
@@ -112,19 +113,28 @@ export type Once = { answer: string; isRepeat: boolean };
 
 /**
  * Runs a change once for its key, if it has one: a repeat, also of one whose outcome was lost, gets the first
- * one's answer. A refusal leaves the key free. @throws SluiceError idempotency_key_reused,
- * idempotency_in_progress, outcome_unknown, and what `run` throws
+ * one's answer. A refusal leaves the key free. `isRepeatable`: twice has the effect of once also without a
+ * key. @throws SluiceError idempotency_key_reused, idempotency_in_progress, outcome_unknown, and what `run`
+ * throws
  */
-export async function once<B extends By, T>(by: B, run: (by: B) => Promise<T>): Promise<Once> {
+export async function once<B extends By, T>(
+  by: B,
+  run: (by: B) => Promise<T>,
+  isRepeatable = false,
+): Promise<Once> {
   const { kept = null } = by;
   try {
     if (kept === null) return { answer: JSON.stringify(await run(by)), isRepeat: false };
     return await alone(by, kept, run);
   } catch (error) {
     if (!isConnectionLost(error)) throw error;
-    const answer = kept === null ? null : await findAfterLoss(by, kept);
+    if (kept === null) throw inDoubt(error, isRepeatable);
+    const answer = await findAfterLoss(by, kept);
     if (answer !== null) return { answer, isRepeat: true };
-    throw new SluiceError("outcome_unknown", { cause: error });
+    throw new SluiceError("outcome_unknown", {
+      detail: "The connection to the database was lost. Repeat the request with the same Idempotency-Key.",
+      cause: error,
+    });
   }
 }
 
@@ -182,7 +192,10 @@ async function findAnswer({ pool, actor }: By, { key, hash }: Kept): Promise<str
     [key, actor.who, actor.via],
   );
   if (row === undefined) return null;
-  if (!row.request_hash.equals(hash)) throw new SluiceError("idempotency_key_reused");
+  if (!row.request_hash.equals(hash))
+    throw new SluiceError("idempotency_key_reused", {
+      detail: "This Idempotency-Key, which is kept for ever, was used for another request. Nothing was done.",
+    });
   return row.answer;
 }
 

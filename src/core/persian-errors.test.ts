@@ -17,6 +17,13 @@ test("every code has a title and a meaning, in Persian letters and no Arabic one
   expect(new Set(codes.map((code) => PERSIAN[code].title)).size).toBe(codes.length);
 });
 
+test("a meaning has the figures of the English one, and the names of its members", () => {
+  for (const code of codes) {
+    const named = ERRORS[code].meaning.match(/\b\d+\b|(?<=`)[a-z]+(?:_[a-z]+)+(?=`)/g) ?? [];
+    expect([code, named.filter((each) => !PERSIAN[code].meaning.includes(each))]).toEqual([code, []]);
+  }
+});
+
 test("an error without a text of its own is told by its code's meaning", () => {
   for (const code of codes)
     expect(inPersian(new SluiceError(code))).toEqual({

@@ -38,7 +38,10 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
     title: "کلید API نیامده است",
     meaning: "درخواست سرایند X-API-Key ندارد، یا این سرایند خالی است.",
   },
-  api_key_invalid: { title: "کلید API نامعتبر", meaning: "این کلید ناشناخته است یا باطل شده است." },
+  api_key_invalid: {
+    title: "کلید API نامعتبر",
+    meaning: "این کلید ناشناخته است، باطل شده یا زمان آن گذشته است.",
+  },
   admin_token_invalid: {
     title: "توکن مدیر نامعتبر",
     meaning: "Authorization: Bearer با توکن مدیر نیامده است، یا توکن ناشناخته است یا باطل شده است.",
@@ -122,7 +125,9 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   },
   payload_too_large: {
     title: "بدنه بیش از حد بزرگ است",
-    meaning: "بدنه بزرگ‌تر از 64 KiB است؛ برای ارسال گروهی و گزارش تحویل بزرگ‌تر از 1 MiB.",
+    meaning:
+      "بدنه بزرگ‌تر از 64 KiB است؛ برای ارسال گروهی و گزارش تحویل بزرگ‌تر از 1 MiB. یا یک سطر NDJSON " +
+      "بلندتر از 16 KiB است.",
   },
   uri_too_long: { title: "نشانی بیش از حد بلند است", meaning: "خط درخواست بلندتر از 8 KiB است." },
   unsupported_media_type: {
@@ -131,7 +136,7 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   },
   validation_failed: {
     title: "درخواست پذیرفته نشد",
-    meaning: "errors فیلدهای ردشده را، تا ۵۰ مورد نخست، با دلیل نام می‌برد.",
+    meaning: "errors فیلدهای ردشده را، تا 50 مورد نخست، با دلیل نام می‌برد.",
   },
   idempotency_key_reused: {
     title: "Idempotency-Key تکراری",
@@ -183,8 +188,9 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   lane_saturated: {
     title: "مسیر اکسپرس پر است",
     meaning:
-      "مسیر اکسپرس آن‌قدر کند است که به بلندترین وعده هم نمی‌توان عمل کرد. چیزی ذخیره یا کسر نشد. به " +
-      "اندازهٔ Retry-After صبر کنید، یا با fallback برابر normal بفرستید.",
+      "مسیر اکسپرس آن‌قدر کند است، یا اپراتورهای آن آن‌قدر کم می‌پذیرند، که به بلندترین وعده هم " +
+      "نمی‌توان عمل کرد: could_promise_s می‌گوید چه وعده‌ای ممکن است، و promise_max_s چه وعده‌ای مجاز. " +
+      "چیزی ذخیره یا کسر نشد. به اندازهٔ Retry-After صبر کنید، یا با fallback برابر normal بفرستید.",
   },
   outcome_unknown: {
     title: "نتیجه نامعلوم است",

@@ -4,6 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { IDEMPOTENCY_KEY_RULE } from "./idempotency-key.ts";
 import { persianOf, PHRASES } from "./persian-phrases.ts";
 import { countReplaced } from "./persian-text.ts";
 
@@ -46,7 +47,7 @@ describe("the table has what the code says", () => {
         .filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"))
         .map((path) => readFileSync(`${src}${folder}/${path}`, "utf8")),
     );
-  const sources = sourcesIn("api", "core", "ingest", "reports");
+  const sources = sourcesIn("api", "control", "core", "customers", "ingest", "ledger", "reports");
   const QUOTED = '(?:"((?:[^"\\\\\\n]|\\\\.)*)"|`((?:[^`\\\\]|\\\\.)*)`)';
   /** The strings that stand between these, with a figure for each value in them. */
   const saidBy = (before: string, after: string, texts = sources): string[] =>
@@ -69,14 +70,18 @@ describe("the table has what the code says", () => {
       ...saidBy("[?:] ", ";").filter((text) => text.startsWith("must ")),
       ...saidBy("\\bfound\\(", "\\)"),
       ...saidBy("[A-Z]_(?:REASON|REFUSED) = ", ";"),
-    ];
+      `${IDEMPOTENCY_KEY_RULE}; quotes around all of it are read over`,
+      // A sentence is no field's reason, but an audit log's.
+    ].filter((text) => !/^[A-Z]/.test(text));
     expect(said.length).toBeGreaterThan(30);
+    for (const reason of ["must have 1 to 7 characters", "already has 7 live keys: revoke one first"])
+      expect(said).toContain(reason);
     expect(said.filter((reason) => persianOf(reason) === null)).toEqual([]);
     expect(said.filter((reason) => hasEnglish(persianOf(reason) ?? ""))).toEqual([]);
   });
 
   test("of details", () => {
-    const all = [...sources, ...sourcesIn("control", "operators", "platform")];
+    const all = sourcesIn("api", "control", "core", "ingest", "operators", "platform", "reports");
     const said = saidBy("SluiceError\\([^;]*?\\bdetail: ", "", all);
     expect(said).toContain("The routes file 7.");
     for (const end of ["twice has the effect of once.", "before you repeat the request."])

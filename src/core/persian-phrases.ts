@@ -48,6 +48,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "must be at most {}": "باید حداکثر {} باشد",
   "must have at most {} characters": "باید حداکثر {} نویسه داشته باشد",
   "must have at least {} characters": "باید دست‌کم {} نویسه داشته باشد",
+  "must have 1 to {} entries": "باید 1 تا {} عضو داشته باشد",
   "must have at most {} entries": "باید حداکثر {} عضو داشته باشد",
   "must not be empty": "نباید خالی باشد",
   "has a member that it must not have": "عضوی دارد که نباید داشته باشد",
@@ -66,6 +67,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
   ["must have 1 to {} printable ASCII characters other than comma, quote and backslash; " +
     "quotes around all of it are read over"]:
     "باید 1 تا {} نویسهٔ چاپی ASCII جز ویرگول، گیومه و بک‌اسلش داشته باشد؛ گیومهٔ دو سر آن خوانده نمی‌شود",
+  "must have 1 to {} characters": "باید 1 تا {} نویسه داشته باشد",
   "must be a message id, as a send answers it": "باید شناسهٔ پیام باشد، همان‌طور که در پاسخ ارسال می‌آید",
   "must be none, or some of {}, each once, with commas between":
     "باید none باشد، یا چند مورد از {}، هر یک یک بار و با ویرگول میان آن‌ها",
@@ -148,6 +150,20 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "must be the header {}": "باید سرستون {} باشد",
   "has {} rates; at most {} are allowed": "{} نرخ دارد؛ حداکثر {} نرخ مجاز است",
   "has no rates": "نرخی ندارد",
+  // ---- reasons: what whoever runs Sluice sets for customers ----
+  "is neither an address nor a CIDR block such as 192.0.2.0/24 or 2001:db8::/32":
+    "نه نشانی است و نه بلوک CIDR، مانند 192.0.2.0/24 یا 2001:db8::/32",
+  "already has {} live keys: revoke one first": "هم‌اکنون {} کلید معتبر دارد: نخست یکی را باطل کنید",
+  "is the plan of {} customers: give them another one first":
+    "تعرفهٔ {} مشتری است: نخست تعرفهٔ دیگری به آن‌ها بدهید",
+  "would have {} rates; at most {} are allowed": "{} نرخ می‌داشت؛ حداکثر {} نرخ مجاز است",
+  "would have {} entries; at most {} are allowed": "{} عضو می‌داشت؛ حداکثر {} عضو مجاز است",
+  "has {} quiet hours already": "هم‌اکنون {} ساعت سکوت دارد",
+  "is still being changed: the secret before it is in use (--now ends both)":
+    "هنوز در حال تغییر است: رمز پیش از آن به کار می‌رود (--now به هر دو پایان می‌دهد)",
+  "must be one word of at most {} characters": "باید یک واژه با حداکثر {} نویسه باشد",
+  "must not be a word by which phones opt out or in":
+    "نباید واژه‌ای باشد که گیرنده با آن دریافت پیام را لغو یا دوباره آغاز می‌کند",
   // ---- details ----
   "X-Sluice-Timestamp is {} s ahead of the server's clock.":
     "زمان X-Sluice-Timestamp به اندازهٔ {} ثانیه از ساعت سرور جلوتر است.",
@@ -166,6 +182,8 @@ export const PHRASES: Readonly<Record<string, string>> = {
   "This route needs the scope {}.": "این مسیر به دسترسی {} نیاز دارد.",
   "The process is stopping.": "این پردازه در حال توقف است.",
   "No such route.": "چنین مسیری وجود ندارد.",
+  "The customer already has {} live keys: revoke one first.":
+    "مشتری هم‌اکنون {} کلید معتبر دارد: نخست یکی را باطل کنید.",
   "No such customer.": "چنین مشتری‌ای وجود ندارد.",
   "No such key.": "چنین کلیدی وجود ندارد.",
   "The routes file can't be replaced ({}).": "پروندهٔ مسیرها را نمی‌توان جایگزین کرد ({}).",
@@ -188,6 +206,10 @@ export const PHRASES: Readonly<Record<string, string>> = {
     "اتصال به پایگاه داده قطع شد. درخواست را تکرار کنید: دوبار همان اثر یک‌بار را دارد.",
   "The connection to the database was lost. Ask what became of it before you repeat the request.":
     "اتصال به پایگاه داده قطع شد. پیش از تکرار درخواست، بپرسید که چه شده است.",
+  "The connection to the database was lost. Repeat the request with the same Idempotency-Key.":
+    "اتصال به پایگاه داده قطع شد. درخواست را با همان Idempotency-Key تکرار کنید.",
+  "This Idempotency-Key, which is kept for ever, was used for another request. Nothing was done.":
+    "این Idempotency-Key، که همیشه نگه داشته می‌شود، برای درخواست دیگری به کار رفت. کاری انجام نشد.",
   "No such template.": "چنین قالبی وجود ندارد.",
   "No such message.": "چنین پیامی وجود ندارد.",
   "No such file.": "چنین پرونده‌ای وجود ندارد.",

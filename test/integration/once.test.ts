@@ -1,6 +1,7 @@
 // Requests with one key that meet, on a real MySQL: one runs, and what is told is final for all that ran.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { change } from "../../src/api/admin/run.ts";
 import { type By, lent, type Once, once } from "../../src/control/audit.ts";
 import { makeCustomer } from "../../src/control/customers.ts";
 import { adjustWallet, type Posting } from "../../src/control/wallets.ts";
@@ -94,6 +95,45 @@ test("a request whose connection is lost books nothing afterwards, and its key i
     await sleep(25);
   expect(again).toMatchObject({ isRepeat: false });
   expect(await booked()).toEqual([...before, 7]);
+});
+
+test("what is told of a lost answer, and of a key of another request, is true of the route", async () => {
+  type Keyed = Parameters<typeof change>[2]["key"];
+  const told = (key: Keyed, given: string | null, run: (pool: Pool) => Promise<unknown>) => {
+    const request = new Request("http://sluice/x", {
+      method: "POST",
+      headers: given === null ? {} : { "idempotency-key": given },
+    });
+    const owner = { name: "sara" } as Parameters<typeof change>[1]["owner"];
+    const call = { owner, request, clientAddress: () => "here", bytes: new Uint8Array(0) };
+    return change({ changes: first }, call, { status: 200, key }, ({ pool }) => run(pool)).then(
+      () => "done",
+      (error: SluiceError) => `${error.code}: ${error.detail}`,
+    );
+  };
+  const losing = (pool: Pool) =>
+    pool.transaction(async (conn) => {
+      const [row] = await conn.query<{ thread: number }[]>("SELECT CONNECTION_ID() AS thread");
+      await database.pool.query(`KILL ${row?.thread}`);
+      await conn.query("SELECT 1");
+    });
+  const again = "Repeat the request: twice has the effect of once.";
+  const look = "Ask what became of it before you repeat the request.";
+  for (const [key, given, todo] of [
+    ["none", null, again],
+    ["secret", "ignored", look],
+    ["takes", null, look],
+    ["takes", "lost-1", "Repeat the request with the same Idempotency-Key."],
+    ["needs", "lost-2", "Repeat the request with the same Idempotency-Key."],
+  ] as const) {
+    const lost = `outcome_unknown: The connection to the database was lost. ${todo}`;
+    expect([key, given, await told(key, given, losing)]).toEqual([key, given, lost]);
+  }
+  await ask(first, "used", 1);
+  expect(await told("needs", "used", () => Promise.resolve())).toBe(
+    "idempotency_key_reused: This Idempotency-Key, which is kept for ever, was used for another request. " +
+      "Nothing was done.",
+  );
 });
 
 test("a transaction on a lent connection is repeated after a lock wait, and leaves nothing of what failed", async () => {

@@ -60,8 +60,11 @@ async function admit(pool: Pool, request: Request, access: AdminAccess): Promise
 }
 
 type Changing = Pick<Call<"admin:write">, "owner" | "request" | "clientAddress" | "bytes">;
-/** Whether a change reads an Idempotency-Key: `needs` is for money. */
-type Keyed = "needs" | "takes" | "none";
+/**
+ * Whether a change reads an Idempotency-Key: `needs` is for money; `none` where twice has the effect of once;
+ * `secret` where it hasn't, and the answer can't be kept.
+ */
+type Keyed = "needs" | "takes" | "none" | "secret";
 
 const newId = createIdFactory({ now: Date.now });
 
@@ -72,14 +75,14 @@ export async function change<const S extends number, T>(
   { status, key }: { status: S; key: Keyed },
   run: (by: Posting) => Promise<T>,
 ): Promise<Written<S>> {
-  const kept = key === "none" ? null : keptOf(call);
+  const kept = key === "needs" || key === "takes" ? keptOf(call) : null;
   if (key === "needs" && kept === null)
     throw new SluiceError("validation_failed", {
       errors: [{ field: "Idempotency-Key", reason: "is required" }],
     });
   const actor = { via: "api", who: call.owner.name, origin: call.clientAddress() } as const;
   const by: Posting = { pool: changes, actor, kept, id: newId, now: Date.now };
-  const { answer, isRepeat } = await once(by, run);
+  const { answer, isRepeat } = await once(by, run, key === "none");
   return { status, body: answer, ...(isRepeat ? { headers: { "Idempotent-Replayed": "true" } } : {}) };
 }
 
