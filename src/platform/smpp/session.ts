@@ -82,8 +82,6 @@ export function openSession(options: SessionOptions, hooks: SessionHooks): Sessi
   const openedMs = performance.now();
   let endByMs = openedMs + OPEN_MAX_MS;
   let heardMs = openedMs;
-  let tickedMs = openedMs;
-  let isAwake = true;
   let enquiredMs: number | null = null;
   let enquireSequence = 0;
   let nacks = 0;
@@ -199,12 +197,8 @@ export function openSession(options: SessionOptions, hooks: SessionHooks): Sessi
   }
 
   function tick() {
+    if (state === "ended") return;
     const nowMs = performance.now();
-    // After a sleep, answers that are already here are read before any time is up; but the next tick counts,
-    // however late it is.
-    isAwake = !isAwake || nowMs - tickedMs <= 4 * TICK_MS;
-    tickedMs = nowMs;
-    if (!isAwake || state === "ended") return;
     if (pending.expire(nowMs) > 0) hooks.onRoom();
     if (socket.writableLength > OWED_BYTES_MAX) return end("the operator doesn't read");
     if (state === "opening" && nowMs >= endByMs) return end("no bind in time");
@@ -222,7 +216,9 @@ export function openSession(options: SessionOptions, hooks: SessionHooks): Sessi
     }
   }
 
-  const timer = setInterval(tick, TICK_MS);
+  // After a sleep, answers that are already here are read before any time is up: between two immediates the
+  // loop reads its sockets.
+  const timer = setInterval(() => setImmediate(() => setImmediate(tick)), TICK_MS);
   socket.on(options.tls === null ? "connect" : "secureConnect", () => {
     if (state === "opening") request(bind(BIND_COMMANDS[options.bindAs], options.login), onBindAnswer);
   });
