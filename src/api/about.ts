@@ -22,6 +22,7 @@ export const ADMIN_TAGS = {
   Customers: "Who may send, what they pay, how they are limited, and whether they are served.",
   Keys: "Customers' API keys.",
   Wallets: "Top-ups, adjustments with a reason, spend caps, statements.",
+  Messages: "What became of one message: its attempts, its money, its webhooks.",
   Prices: "Price plans by destination.",
   Routes: "Operators and routes: what the routes file has, who would take a number, and another file.",
   Gateway: "Who sent the most, and the audit log.",

@@ -14,7 +14,7 @@ import type { Pool } from "../platform/mysql.ts";
 import { idRangeOf } from "./messages-report.ts";
 import { isIdCursor, type Query, readParams } from "./params.ts";
 import { type Step, stepsOf } from "./steps.ts";
-import { changesOf, type TimelineEntry, timelineOf } from "./timeline.ts";
+import { changesOf, type PastChange, type TimelineEntry, timelineOf } from "./timeline.ts";
 
 export type MessageDeps = { pool: Pool; clickhouse: Clickhouse };
 export type MessageOwner = { customerId: number; region: string; currency: string };
@@ -51,7 +51,8 @@ export type MessageList = { messages: Message[]; next_cursor: string | null };
 
 /** Entries of a customer that one filtered page may look at: some 50 ms. */
 const SCAN_ROWS_MAX = 10_000;
-const COLUMNS =
+/** What `messageOf` reads, of messages `m`. */
+export const MESSAGE_COLUMNS =
   "m.id, m.customer_id, m.lane, m.status, m.phone, m.sender, m.reference, m.encoding, m.parts, m.cost, " +
   "m.attempt, m.sequence, m.operator, m.operator_message_id, m.last_error, m.guaranteed_by, " +
   "m.valid_until, m.send_at, m.created_at, m.updated_at";
@@ -75,7 +76,7 @@ async function rowOf(
   const id = readUlid(given);
   if (id === null) throw new SluiceError("not_found");
   const [row] = await pool.query<StoredMessage[]>(
-    `SELECT ${COLUMNS} FROM messages AS m WHERE m.id = ? AND m.customer_id = ?`,
+    `SELECT ${MESSAGE_COLUMNS} FROM messages AS m WHERE m.id = ? AND m.customer_id = ?`,
     [id, customerId],
   );
   if (row === undefined) throw new SluiceError("not_found", { detail: "No such message." });
@@ -84,10 +85,19 @@ async function rowOf(
 
 /** @throws SluiceError not_found, also for another customer's message */
 export async function oneMessage(
-  { pool, clickhouse }: MessageDeps,
+  deps: MessageDeps,
   owner: MessageOwner,
   given: string,
 ): Promise<MessageWithTimeline> {
+  return (await messageAndChanges(deps, owner, given)).message;
+}
+
+/** Also its changes, null while ClickHouse can't be reached. @throws as oneMessage */
+export async function messageAndChanges(
+  { pool, clickhouse }: MessageDeps,
+  owner: MessageOwner,
+  given: string,
+): Promise<{ message: MessageWithTimeline; changes: readonly PastChange[] | null }> {
   const row = await rowOf(pool, owner, given);
   const { id } = row;
   const present = {
@@ -106,10 +116,10 @@ export async function oneMessage(
     throw error;
   });
   const message = messageOf(row, owner);
-  if (changes === null) return { ...message, timeline: null, steps: null };
+  if (changes === null) return { message: { ...message, timeline: null, steps: null }, changes };
   const told = { ...present, createdAtMs: row.created_at.getTime() };
   const steps = await stepsOf(pool, told, changes, late);
-  return { ...message, timeline: timelineOf(changes, present, late), steps };
+  return { message: { ...message, timeline: timelineOf(changes, present, late), steps }, changes };
 }
 
 /** `scanMax`: messages that a filtered page looks at, at most. @throws SluiceError validation_failed */
@@ -140,9 +150,9 @@ export async function listMessages(
   const scanned = (most: number) => newestOf({ customerId, before, lowest, most });
   const rows =
     wanted.length === 0
-      ? await pool.query<StoredMessage[]>(`SELECT ${COLUMNS} ${scanned(limit + 1)}`)
+      ? await pool.query<StoredMessage[]>(`SELECT ${MESSAGE_COLUMNS} ${scanned(limit + 1)}`)
       : await pool.query<StoredMessage[]>(
-          `SELECT * FROM (SELECT ${COLUMNS} ${scanned(scanMax)}) AS scanned
+          `SELECT * FROM (SELECT ${MESSAGE_COLUMNS} ${scanned(scanMax)}) AS scanned
            WHERE ${wanted.map(([condition]) => condition).join(" AND ")} ORDER BY id DESC LIMIT ?`,
           [...wanted.map(([, value]) => value), limit + 1],
         );
@@ -178,7 +188,7 @@ export function newestOf({ customerId, before, lowest, most }: Newest): string {
   );
 }
 
-type StoredMessage = {
+export type StoredMessage = {
   id: string;
   customer_id: number;
   lane: Lane;
@@ -204,7 +214,7 @@ type StoredMessage = {
 /** At these the message's attempt has not begun. */
 const UNTRIED: readonly Status[] = ["scheduled", "queued", "canceled"];
 
-function messageOf(row: StoredMessage, { currency }: MessageOwner): Message {
+export function messageOf(row: StoredMessage, { currency }: Pick<MessageOwner, "currency">): Message {
   const times = {
     createdAtMs: row.created_at.getTime(),
     validUntilMs: row.valid_until?.getTime() ?? null,

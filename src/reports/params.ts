@@ -7,7 +7,13 @@ import { Type } from "typebox";
 import { ADMIN_NAME_CHARS_MAX, AUDIT_ACTIONS, type AuditAction } from "../core/audit.ts";
 import { type FieldError, SluiceError } from "../core/errors.ts";
 import { isUlid, readUlid } from "../core/id.ts";
-import { CURSOR_CHARS_MAX, LIST_LIMIT_DEFAULT, LIST_LIMIT_MAX } from "../core/limits.ts";
+import {
+  CURSOR_CHARS_MAX,
+  LIST_LIMIT_DEFAULT,
+  LIST_LIMIT_MAX,
+  OPERATOR_MESSAGE_ID_CHARS_MAX,
+  OPERATOR_NAME_CHARS_MAX,
+} from "../core/limits.ts";
 import { isLane, isStatus, LANES, type Lane, STATUSES, type Status } from "../core/message.ts";
 import { senderProblem } from "../core/parts.ts";
 import { parsePhone } from "../core/phone.ts";
@@ -30,6 +36,7 @@ const USAGE_KEYS = ["status", "lane", "prefix"] as const;
 export type UsageKey = (typeof USAGE_KEYS)[number];
 const KEY = `(${USAGE_KEYS.join("|")})`;
 
+const OPERATOR = new RegExp(`^[A-Za-z][A-Za-z0-9_]{0,${OPERATOR_NAME_CHARS_MAX - 1}}$`);
 const CURSOR = /^[A-Za-z0-9_-]+$/;
 
 /** Every parameter, as the reference describes it; they are parsed below. */
@@ -93,6 +100,17 @@ export const PARAMS = {
     description: "only what concerns the customer with this id",
     examples: ["1"],
   }),
+  operator: Type.String({
+    pattern: OPERATOR.source,
+    description: "the name of an operator, as the routes file has it or had it",
+    examples: ["A"],
+  }),
+  operator_message_id: Type.String({
+    minLength: 1,
+    maxLength: OPERATOR_MESSAGE_ID_CHARS_MAX,
+    description: "the id that the operator gave to a message, or to a part of it",
+    examples: ["7f3a"],
+  }),
   order: Type.Enum(TOP_ORDERS, {
     default: "cost",
     description: "what the largest of comes first",
@@ -131,6 +149,8 @@ export type Params = {
   action(): AuditAction | null;
   /** A customer's id. */
   customer(): number | null;
+  operator(): string | null;
+  operatorMessageId(): string | null;
   /** `cost` unless given. */
   order(): TopOrder;
   /** `hour` unless given. */
@@ -205,6 +225,15 @@ export function readParams(query: Query): Params {
       read("customer", (s) =>
         /^[1-9]\d{0,14}$/.test(s) ? Number(s) : fail("customer", "must be a customer's id"),
       ),
+    operator: () =>
+      read("operator", (s) => (OPERATOR.test(s) ? s : fail("operator", "must be an operator's name"))),
+    operatorMessageId: () =>
+      read("operator_message_id", (s) => {
+        // As JSON Schema counts, by code points.
+        if (Array.from(s).length <= OPERATOR_MESSAGE_ID_CHARS_MAX) return s;
+        const reason = `must have at most ${OPERATOR_MESSAGE_ID_CHARS_MAX} characters`;
+        return fail("operator_message_id", reason);
+      }),
     order: () =>
       read("order", (s) => {
         const found = TOP_ORDERS.find((order) => order === s);

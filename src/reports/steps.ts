@@ -140,6 +140,10 @@ async function moneyOf(pool: Pick<Pool, "query">, { customerId, id }: Told): Pro
   return rows.map(({ op, created_at }) => ({ step: MONEY[op], atMs: created_at.getTime() }));
 }
 
+/** The ids of the events that tell these changes. */
+export const changeIdsOf = (messageId: string, changes: readonly PastChange[]): string[] =>
+  changes.map(({ sequence, at }) => changeIdOf({ messageId, sequence, occurredAtMs: Date.parse(at) }));
+
 type ToldRow = { endpoint: string; status: string; calls: string | null };
 
 async function callsTold(
@@ -147,9 +151,7 @@ async function callsTold(
   { customerId, id: messageId }: Told,
   changes: readonly PastChange[],
 ): Promise<Moment[]> {
-  const ids = changes.map(({ sequence, at }) =>
-    changeIdOf({ messageId, sequence, occurredAtMs: Date.parse(at) }),
-  );
+  const ids = changeIdsOf(messageId, changes);
   const rows = await pool.query<ToldRow[]>(
     "SELECT endpoint, status, calls FROM webhook_deliveries FORCE INDEX (PRIMARY) " +
       `WHERE customer_id=? AND event_id IN ('${ids.join("','")}') ORDER BY event_id`,

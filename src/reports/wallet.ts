@@ -149,6 +149,20 @@ function entriesOf(
   );
 }
 
+/** The entries of one message: its reserve, and how it was settled. */
+export async function entriesOfMessage(
+  pool: Pick<Pool, "query">,
+  customerId: number,
+  messageId: string,
+): Promise<LedgerEntry[]> {
+  const rows = await pool.query<StoredEntry[]>(
+    `SELECT entry_id, leg, op, amount, created_at FROM wallet_ledger
+     WHERE customer_id = ? AND entry_id = ? ORDER BY leg`,
+    [customerId, messageId],
+  );
+  return rows.map((row) => entryOf(row, new Map()));
+}
+
 type StoredEntry = {
   entry_id: string;
   leg: LedgerLeg;

@@ -81,6 +81,9 @@ export async function webhookView({ pool }: { pool: Pool }, customerId: number):
   };
 }
 
+const COLUMNS =
+  "event_id, url, form, message_id, sequence, status, occurred_at, state, attempts, run_at, code, error, " +
+  "changed_at";
 type StoredDelivery = {
   event_id: string;
   url: string | null;
@@ -115,8 +118,7 @@ export async function listDeliveries(
 
   const first = await replayableFrom(pool, from);
   const rows = await pool.query<StoredDelivery[]>(
-    "SELECT event_id, url, form, message_id, sequence, status, occurred_at, state, attempts, run_at, code, " +
-      `error, changed_at FROM webhook_deliveries FORCE INDEX (${state === null ? "PRIMARY" : "by_state"}) ` +
+    `SELECT ${COLUMNS} FROM webhook_deliveries FORCE INDEX (${state === null ? "PRIMARY" : "by_state"}) ` +
       `WHERE customer_id=? AND event_id>=? AND event_id<? ${state === null ? "" : "AND state=? "}` +
       "ORDER BY event_id DESC LIMIT ?",
     [
@@ -130,6 +132,21 @@ export async function listDeliveries(
   const deliveries = rows.slice(0, limit).map(deliveryOf);
   const more = rows.length > limit;
   return { deliveries, next_cursor: more ? params.nextCursor([deliveries.at(-1)?.id as string]) : null };
+}
+
+/** Those of a customer's events with these ids, oldest first; an event that wasn't told has none. */
+export async function deliveriesOf(
+  pool: Pick<Pool, "query">,
+  customerId: number,
+  eventIds: readonly string[],
+): Promise<WebhookDelivery[]> {
+  if (eventIds.length === 0) return [];
+  const rows = await pool.query<StoredDelivery[]>(
+    `SELECT ${COLUMNS} FROM webhook_deliveries FORCE INDEX (PRIMARY) ` +
+      "WHERE customer_id=? AND event_id IN (?) ORDER BY event_id",
+    [customerId, eventIds],
+  );
+  return rows.map(deliveryOf);
 }
 
 const deliveryOf = (row: StoredDelivery): WebhookDelivery => {

@@ -10,6 +10,7 @@ import { createOpenApi } from "../routes/openapi.ts";
 import { createCustomerRoutes } from "./customers.ts";
 import { createGatewayRoutes, type GatewayDeps } from "./gateway.ts";
 import { createKeyRoutes } from "./keys.ts";
+import { createMessageRoutes } from "./messages.ts";
 import { createPriceRoutes } from "./prices.ts";
 import { createRoutingRoutes, type RoutingDeps, VERSION_EXAMPLE } from "./routing.ts";
 import { createWalletRoutes } from "./wallets.ts";
@@ -21,6 +22,7 @@ export function createAdminRoutes(deps: Deps): Route[] {
     ...createCustomerRoutes(deps),
     ...createKeyRoutes(deps),
     ...createWalletRoutes(deps),
+    ...createMessageRoutes(deps),
     ...createPriceRoutes(deps),
     ...createRoutingRoutes(deps),
     ...createGatewayRoutes(deps),
@@ -33,8 +35,8 @@ export function createAdminRoutes(deps: Deps): Route[] {
 /** The same routes without what they work with: to read what they declare, not to run them. */
 export const declaredAdminRoutes = (): Route[] => createAdminRoutes({} as Deps);
 
-const DESCRIPTION = `For whoever runs Sluice: customers, keys, prices, limits, money, and the log of every
-change.
+const DESCRIPTION = `For whoever runs Sluice: customers, keys, prices, limits, money, messages, and the
+log of every change.
 
 - Every \`/admin\` route needs an admin token: \`Authorization: Bearer sat_…\`, made by \`./sluice admin-token
   create NAME\`. Scope \`write\` includes \`read\`. A revoked token is refused at once.

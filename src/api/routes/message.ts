@@ -39,6 +39,13 @@ const Past = Type.Object(
   closed,
 );
 
+/** A message with all that is known of its way. */
+export const MessageWithPast = {
+  ...MessageShape,
+  timeline: OrNull(Type.Array(Step)),
+  steps: OrNull(Type.Array(Past)),
+};
+
 /** Of the example. */
 const past = (name: (typeof STEP_NAMES)[number], afterMs: number, more: object) => ({
   step: name,
@@ -64,6 +71,17 @@ const step = (status: string, operator: string | null) => ({
   late: false,
 });
 
+export const MESSAGE_WITH_PAST_EXAMPLE = {
+  ...MESSAGE_EXAMPLE,
+  timeline: [step("queued", null), step("sent", "A")],
+  steps: [
+    past("accepted", 0, { attempt: null }),
+    past("claimed", 40, {}),
+    past("attempt", 25, { operator: "A", answer: "accepted" }),
+    past("webhook", 210, { status: "sent", endpoint: "https://example.com", code: 204, took_ms: 12 }),
+  ],
+};
+
 export const createMessage = (reads: OfCustomer<MessageDeps>): Route =>
   route({
     method: "GET",
@@ -71,12 +89,7 @@ export const createMessage = (reads: OfCustomer<MessageDeps>): Route =>
     access: "read",
     query: [],
     body: null,
-    answers: {
-      200: Type.Object(
-        { ...MessageShape, timeline: OrNull(Type.Array(Step)), steps: OrNull(Type.Array(Past)) },
-        closed,
-      ),
-    },
+    answers: { 200: Type.Object(MessageWithPast, closed) },
     errors: ["not_found"],
     about: {
       operationId: "getMessage",
@@ -89,18 +102,7 @@ export const createMessage = (reads: OfCustomer<MessageDeps>): Route =>
         "the step before: each operator's answer, the money, and each call of a webhook, whose `took_ms` " +
         "is its own time. Where nobody knows when a step was, it is left out.",
       path: { id: { schema: GivenUlid, description: "of the message", example: MESSAGE_EXAMPLE.id } },
-      answers: {
-        200: {
-          ...MESSAGE_EXAMPLE,
-          timeline: [step("queued", null), step("sent", "A")],
-          steps: [
-            past("accepted", 0, { attempt: null }),
-            past("claimed", 40, {}),
-            past("attempt", 25, { operator: "A", answer: "accepted" }),
-            past("webhook", 210, { status: "sent", endpoint: "https://example.com", code: 204, took_ms: 12 }),
-          ],
-        },
-      },
+      answers: { 200: MESSAGE_WITH_PAST_EXAMPLE },
     },
     handle: async ({ owner, params }) => ({
       status: 200,

@@ -10,7 +10,7 @@ import { listDeliveries } from "../../reports/webhooks.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Count, Cursor, OrNull, Time, Ulid } from "../shapes.ts";
 
-const Delivery = Type.Object(
+export const Delivery = Type.Object(
   {
     id: Ulid,
     type: Type.Enum(EVENT_TYPES),
@@ -30,7 +30,7 @@ const Delivery = Type.Object(
   closed,
 );
 
-const DELIVERY_EXAMPLE = {
+export const DELIVERY_EXAMPLE = {
   id: "01M7YBCH59Z4D8R94AWEAQ1Q8T",
   type: MESSAGE_STATUS,
   message_id: "01M7YBCG2N0V4QK5A1T8P6WJ3D",

@@ -40,6 +40,11 @@ export function idKeys(ids: readonly string[], idForm: IdForm): string[] {
   return [...new Set(keys)];
 }
 
+/** The keys of `idKeys` for an id that somebody quotes, who says nothing of its form: in either base. */
+export const quotedIdKeys = (id: string): string[] => [
+  ...new Set(ID_FORMS.flatMap((idForm) => idKeys([id], idForm))),
+];
+
 /**
  * What reports are about whose message isn't known: one or two names for each id. Fewer than `idKeys`, since
  * nothing else keeps those with one name apart.
