@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DRAIN_MS } from "../src/core/limits.ts";
 import { healthPortOf, settings } from "../src/platform/config.ts";
+import { ROWS } from "../src/platform/metrics-table.ts";
 import { type RoleKind, type RoleRow, ROLES } from "../src/stack/role-table.ts";
 import { freePorts } from "./support/ports.ts";
 
@@ -156,15 +157,118 @@ test("the README names units that exist, and every port and role that it starts"
   }
 });
 
+/** The blocks of a section of the README. */
+const blocksOf = (head: string): string[] => {
+  const section = new RegExp(`^## ${head}\\n(.*?)^## `, "ms").exec(readme)?.[1] ?? "";
+  return [...section.matchAll(/```sh\n(.*?)```/gs)].map(([, block = ""]) => block);
+};
+
+test("an upgrade restarts readers before writers, role by role, after one migration; going back is the reverse", () => {
+  const blocks = blocksOf("Upgrade");
+  const loops = blocks.filter((block) => block.includes("restart-sluice $role"));
+  expect(loops).toHaveLength(2);
+  // Who writes what the first one reads (outbox and inbox rows, changes to tell, records).
+  const order = ["webhook", "relay", "dlr", "sender-normal", "sender-express", "ingest", "admin"];
+  expect(order.toSorted()).toEqual(roles.toSorted());
+  for (const loop of loops) {
+    expect(loop).toStartWith(`for role in ${order.join(" ")}; do\n`);
+    expect(loop).toContain(" || break");
+  }
+  // On several machines, a role is restarted everywhere before the next one.
+  expect(loops[1]).toMatch(/for role [^]* for machine in /);
+  // Once, by itself, after all machines have the code and before anything is restarted.
+  const withWord = (word: string) => blocks.map((_, at) => at).filter((at) => blocks[at]?.includes(word));
+  expect(withWord("./sluice migrate")).toEqual([1]);
+  expect(withWord("git pull")).toEqual([0]);
+  expect(withWord("restart-sluice $role")).toEqual([2, 3]);
+  const back = /^## Going back\n(.*?)^## /ms.exec(readme)?.[1] ?? "";
+  expect([...back.matchAll(/`restart-sluice ([a-z-]+)`/g)].map(([, role]) => role)).toEqual(
+    order.toReversed(),
+  );
+  expect(back).not.toContain("sluice migrate");
+  const waited = [...back.matchAll(/`(sluice_[a-z_]+)`/g)].map(([, name = ""]) => name);
+  expect(waited.filter((name) => !(name in ROWS))).toEqual([]);
+  expect(waited.length).toBeGreaterThan(4);
+});
+
+/** Runs restart-sluice where systemctl has these units, of which `unready` never answer. */
+function restart(role: string, running: string[], unready: string[] = []) {
+  const place = mkdtempSync(join(scratch, "restart-"));
+  const tool = (name: string, body: string) =>
+    writeFileSync(join(place, name), `#!/bin/bash\necho "${name} $*" >>${place}/done\n${body}\n`, {
+      mode: 0o755,
+    });
+  writeFileSync(join(place, "env"), "SLUICE_HEALTH_HOST=127.0.0.9\n");
+  writeFileSync(join(place, "unready"), unready.map((url) => `${url}/ready\n`).join(""));
+  const listed = running.map((unit) => `${unit} loaded active running Sluice`).join("\n");
+  tool(
+    "systemctl",
+    `[ "$1" = list-units ] || exit 0\nfor p in "\${@:4}"; do while read -r unit rest; do
+    [[ $unit != $p ]] || echo "$unit $rest"; done <<<"${listed}"; done`,
+  );
+  tool(
+    "curl",
+    `url=\${@: -1}\n! grep -qxF -- "$url" ${place}/unready || exit 7\n[[ $url != */metrics ]] || ` +
+      `echo 'sluice_build_info{version="0.1.0",commit="0123456789ab",runtime="node",role="x"} 1'`,
+  );
+  tool("sleep", "");
+  const script = read("deploy/systemd/restart-sluice").replaceAll(
+    "/etc/sluice/sluice.env",
+    join(place, "env"),
+  );
+  const { status, stdout, stderr } = spawnSync("bash", ["-c", script, "restart-sluice", role], {
+    env: { ...process.env, PATH: `${place}:${process.env.PATH}` },
+    encoding: "utf8",
+  });
+  const log = existsSync(join(place, "done")) ? readFileSync(join(place, "done"), "utf8").split("\n") : [];
+  const restarted = log.filter((line) => line.startsWith("systemctl restart "));
+  return { status, stdout, stderr, log, restarted: restarted.map((line) => line.split(" ").at(-1)) };
+}
+
+test("restart-sluice restarts a role's processes one by one, each once the one before is ready", () => {
+  const running = [
+    "sluice-sender-normal@1",
+    "sluice-sender-normal@3",
+    "sluice-sender-express@1",
+    "sluice-admin",
+  ];
+  const services = running.map((unit) => `${unit}.service`);
+  const done = restart("sender-normal", services);
+  expect(done).toMatchObject({ status: 0, stderr: "", restarted: services.slice(0, 2) });
+  expect(done.stdout).toBe(
+    services
+      .slice(0, 2)
+      .map((unit) => `${unit} is ready and runs 0123456789ab\n`)
+      .join(""),
+  );
+  const asked = done.log.filter((line) => line.endsWith("/ready")).map((line) => line.split(" ").at(-1));
+  expect(asked).toEqual(["http://127.0.0.9:19330/ready", "http://127.0.0.9:19332/ready"]);
+  const stuck = restart("sender-normal", services, ["http://127.0.0.9:19330"]);
+  expect(stuck).toMatchObject({ status: 1, stdout: "", restarted: services.slice(0, 1) });
+  expect(stuck.stderr).toStartWith("sluice-sender-normal@1.service is not ready: ");
+  expect(restart("dlr", services)).toMatchObject({ status: 0, stdout: "", stderr: "", restarted: [] });
+  expect(restart("everything", services)).toMatchObject({ status: 64, restarted: [] });
+  for (const role of roles) {
+    const unit = unitOf(role).replace("@", "@2");
+    const { status, log } = restart(role, [unit]);
+    const port = portOf(role) + (unit.includes("@") ? 1 : 0);
+    expect([role, status, log.some((line) => line.endsWith(`:${port}/ready`))]).toEqual([role, 0, true]);
+  }
+}, 60_000);
+
 test("the README's second block puts files where the units look for them, and secrets out of sight", () => {
   const blocks = [...readme.matchAll(/```sh\n(.*?)```/gs)].map(([, block = ""]) => block);
   const install = (blocks[1] ?? "")
     .replaceAll("cd /opt/sluice", `cd '${root}'`)
-    .replaceAll(/ (\/etc\/[\w/.]+)/g, (_, path: string) => ` ${scratch}${path}`)
+    .replaceAll(/ (\/(?:etc|usr\/local)\/[\w/.-]+)/g, (_, path: string) => ` ${scratch}${path}`)
     .replaceAll(/^(id|systemctl) .*$/gm, "true")
     .replaceAll("-o sluice -g sluice", "");
-  execFileSync("bash", ["-euc", `mkdir -p ${scratch}/etc/systemd/system\n${install}`]);
+  execFileSync("bash", [
+    "-euc",
+    `mkdir -p ${scratch}/etc/systemd/system ${scratch}/usr/local/sbin\n${install}`,
+  ]);
   expect(readdirSync(join(scratch, "etc/systemd/system")).toSorted()).toEqual(units.toSorted());
+  expect(statSync(join(scratch, "usr/local/sbin/restart-sluice")).mode & 0o777).toBe(0o755);
   expect(statSync(join(scratch, "etc/sluice/sluice.env")).mode & 0o777).toBe(0o600);
   const env = readFileSync(join(scratch, "etc/sluice/sluice.env"), "utf8");
   const [, routes = ""] = /^SLUICE_ROUTES=(.*)$/m.exec(env) ?? [];

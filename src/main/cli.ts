@@ -5,6 +5,7 @@
 import { Command } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { SluiceError } from "../core/errors.ts";
+import { COMMIT } from "../platform/commit.ts";
 import { describeSettings, loadConfig } from "../platform/config.ts";
 import { EX_IOERR, OutputError } from "../platform/output.ts";
 import { declareAdminTokens } from "../admin/admin-tokens.ts";
@@ -33,7 +34,11 @@ import type { OpenApiOptions } from "./openapi.ts";
 /** Exported so that a test can parse what the pages say. */
 export const program = new Command("sluice")
   .description("An SMS gateway: durable, charged exactly once, fast.")
-  .version(packageJson.version, "-V, --version", "print the version")
+  .version(
+    COMMIT === "" ? packageJson.version : `${packageJson.version} (${COMMIT})`,
+    "-V, --version",
+    "print the version and the commit",
+  )
   .addHelpText("after", `\nSettings (environment variables):\n${describeSettings()}`)
   .showHelpAfterError("(run it with --help for its options)")
   .configureHelp({ showGlobalOptions: true });

@@ -70,8 +70,9 @@ export const METRICS = {
   process_start_time_seconds: gauge("all", "Unix time at which the process started"),
   process_open_fds: gauge("all", "open files and sockets"),
   process_max_fds: gauge("all", "limit of open files and sockets"),
-  sluice_build_info: gauge("all", "always 1; the labels name version and runtime", {
+  sluice_build_info: gauge("all", "always 1; the labels name version, commit and runtime", {
     version: { from: "package.json", max: 1 },
+    commit: { from: "the checkout's commit when the process started; empty without one", max: 1 },
     runtime: ["bun", "node"],
   }),
   sluice_log_lines_total: counter("all", "log lines of level warn, error or fatal", {

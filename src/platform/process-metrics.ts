@@ -4,6 +4,7 @@
 // logged, with the CPU time that the process used in it.
 
 import { readdirSync, readFileSync } from "node:fs";
+import { COMMIT } from "./commit.ts";
 import { COUNTED_LEVELS, type Log, linesLogged } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -22,7 +23,7 @@ export function watchProcess(metrics: Metrics, log: Log | undefined): void {
   const openMax = openFilesMax();
   metrics.gauge("process_max_fds", () => openMax);
   const runtime = process.versions.bun === undefined ? "node" : "bun";
-  metrics.gauge("sluice_build_info", () => 1, { version: VERSION, runtime });
+  metrics.gauge("sluice_build_info", () => 1, { version: VERSION, commit: COMMIT, runtime });
   for (const level of COUNTED_LEVELS)
     metrics.counted("sluice_log_lines_total", { level }, () => linesLogged(level));
   watchLoop(metrics.histogram("sluice_event_loop_lag_seconds", {}), log);

@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { commitOf } from "../../src/platform/commit.ts";
 import { projectRoot } from "../../src/stack/tools.ts";
 import { launcher, testCli } from "../support/cli.ts";
 
@@ -190,11 +191,13 @@ test("who would take a number is explained, also as JSON; exit 1 if nobody would
   });
 });
 
-test("the version is the package's", () => {
+test("the version is the package's, with the commit of the checkout", () => {
   const { version } = JSON.parse(readFileSync(join(projectRoot, "package.json"), "utf8")) as {
     version: string;
   };
-  expect(run(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+  const commit = commitOf(projectRoot);
+  const shown = commit === "" ? version : `${version} (${commit})`;
+  expect(run(["--version"])).toEqual({ code: 0, stdout: `${shown}\n`, stderr: "" });
 });
 
 test("the state folder is the project's, wherever the command is called", () => {
