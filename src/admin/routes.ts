@@ -74,7 +74,7 @@ export function declareRoutes(program: Command, reload: () => Promise<void>): vo
     .command("reload")
     .description(
       "check the file (exit 65 if it has faults), then make the running roles of this state folder use it; " +
-        "exit 1 if one did not",
+        "exit 1 if one did not, or there is none",
     )
     .action(async () => {
       const { readRoutes } = await import("./show-routes.ts");

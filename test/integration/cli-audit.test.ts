@@ -97,7 +97,8 @@ test("a routes file is replaced by a command only at the version it is meant for
   expect(late.stderr).toContain(`version is ${version} now`);
   expect(readFileSync(file, "utf8")).toBe(text("1"));
   const made = replace("2", "--if-version", version);
-  expect(made.code).toBe(0);
+  expect(made.code).toBe(1); // nobody runs whom it could tell
+  expect(made.stderr).toStartWith("sluice: no process was told to read the file: ");
   expect(made.stdout).toStartWith(`operator A: price 1 → 2\n${file} was ${version}\n`);
   expect(readFileSync(file, "utf8")).toBe(text("2"));
   const logged = logOf("--action", "routes.change");

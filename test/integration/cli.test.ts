@@ -185,10 +185,9 @@ test("who would take a number is explained, also as JSON; exit 1 if nobody would
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).not.toContain("hunter2");
   }
-  expect(run(["route", "reload"], { env })).toMatchObject({
-    code: 0,
-    stdout: `nothing that reads it is running in ${stateFolder}\n`,
-  });
+  const told = run(["route", "reload"], { env });
+  expect(told).toMatchObject({ code: 1, stdout: "" });
+  expect(told.stderr).toContain(`none that ./sluice up started runs in ${stateFolder}.`);
 });
 
 test("the version is the package's, with the commit of the checkout", () => {

@@ -6,6 +6,7 @@ import { readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
 import { OutputError } from "../../platform/output.ts";
+import { ROLES } from "../role-table.ts";
 
 export async function logs(
   config: Config,
@@ -18,7 +19,7 @@ export async function logs(
   if (matching.length === 0) {
     const known =
       names.length === 0 ? `nothing has been started in ${folder} yet` : `known: ${names.join(", ")}`;
-    throw new Error(`no log of ${JSON.stringify(role)}; ${known}`);
+    throw new Error(`no log of ${JSON.stringify(role)}; ${known}${bySystemd(role)}`);
   }
   const files = matching.map((name) => join(folder, `${name}.log`));
   // tail follows the name, so it also follows a log that is rotated. It ends with this process, however this
@@ -34,6 +35,14 @@ export async function logs(
     tail.on("error", failed).on("close", (exit) => done(exit ?? 0));
   });
   if (code !== 0) throw new OutputError(`tail ended with ${code}`);
+}
+
+/** Where the log of a role is that systemd runs; nothing for what is no role. */
+function bySystemd(name: string): string {
+  const [, role = "", number] = /^(.*?)(?:-(\d+))?$/.exec(name) ?? [];
+  if (!Object.hasOwn(ROLES, role)) return "";
+  const unit = `sluice-${role}${number === undefined ? "*" : `@${number}`}`;
+  return `. Of one that systemd runs: journalctl -u '${unit}'`;
 }
 
 function logNames(folder: string): string[] {

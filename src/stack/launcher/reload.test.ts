@@ -1,11 +1,15 @@
 import { afterAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "../../../test/support/ports.ts";
+import { loadConfig } from "../../platform/config.ts";
 import { startProcess, stopProcess } from "../process.ts";
-import { tellRoles } from "./reload.ts";
+import { projectRoot } from "../tools.ts";
+import { logs } from "./logs.ts";
+import { reload, tellRoles } from "./reload.ts";
 
+const README = join(projectRoot, "deploy/systemd/README.md");
 const folder = mkdtempSync(join(tmpdir(), "sluice-reload-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -54,3 +58,24 @@ test.each([
     }
   },
 );
+
+const failureOf = (run: Promise<unknown>): Promise<string> =>
+  run.then(
+    () => "it did not fail",
+    (error: unknown) => (error as Error).message,
+  );
+
+test("a reload that tells nobody fails, and names the units that systemd reloads", async () => {
+  const said = await failureOf(reload({ stateFolder: folder, healthHost: "127.0.0.1" }));
+  const units = /systemctl reload (.*)/.exec(readFileSync(README, "utf8"))?.[1] ?? "";
+  expect(units).toContain("sluice-ingest@*");
+  expect(said).toEndWith(`systemctl reload ${units}`);
+});
+
+test("where nothing was started, the log of a role is said to be in systemd's journal", async () => {
+  const config = loadConfig({ SLUICE_STATE: join(folder, "none") });
+  const of = (role: string) => failureOf(logs(config, role, { lines: 1, follow: false }));
+  expect(await of("sender-normal")).toContain("journalctl -u 'sluice-sender-normal*'");
+  expect(await of("ingest-2")).toContain("journalctl -u 'sluice-ingest@2'");
+  expect(await of("mysql")).toEndWith(" yet");
+});

@@ -15,6 +15,9 @@ const POLL_MS = 50;
 /** `silent`: it couldn't be told, or gave no sign of having read the file. */
 export type Told = { name: string; pid: number; result: "uses" | "refused" | "silent" };
 
+/** As deploy/systemd/README.md has them. */
+const RELOADED_UNITS = "'sluice-ingest@*' 'sluice-sender-*' 'sluice-dlr@*'";
+
 type Where = Pick<Config, "stateFolder" | "healthHost">;
 
 /** Tells the roles that run in this state folder, in the order of their table. Never throws. */
@@ -32,10 +35,17 @@ const byName = new Intl.Collator("en", { numeric: true });
 const readsRoutes = (role: string): boolean =>
   (ROLES as Record<string, RoleRow | undefined>)[role]?.reloads === true;
 
-/** Returns the exit code: 0 if all that run use the file now, 1 if one does not. */
-export async function reload(config: Config): Promise<0 | 1> {
+/**
+ * Returns the exit code: 0 if all that run use the file now, 1 if one does not. @throws Error if there was
+ * none to tell, which says who tells those that something else runs
+ */
+export async function reload(config: Where): Promise<0 | 1> {
   const all = await tellRoles(config);
-  if (all.length === 0) say(`nothing that reads it is running in ${resolve(config.stateFolder)}`);
+  if (all.length === 0)
+    throw new Error(
+      `no process was told to read the file: none that ./sluice up started runs in ` +
+        `${resolve(config.stateFolder)}. Those of systemd are told by: systemctl reload ${RELOADED_UNITS}`,
+    );
   for (const told of all) say(lineOf(told));
   return all.every(({ result }) => result === "uses") ? 0 : 1;
 }
