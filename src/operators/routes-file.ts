@@ -108,9 +108,9 @@ export function loadWithBytes(
 }
 
 /** The same for those who can't go on without it. @throws Error that names every fault */
-export function requireRoutes(path: string, env: Environment): RoutesFile {
-  const loaded = loadRoutes(path, env);
-  if (loaded.kind === "ok") return loaded.file;
+export function requireRoutes(path: string, env: Environment): { bytes: Uint8Array; file: RoutesFile } {
+  const { bytes, loaded } = loadWithBytes(path, env);
+  if (loaded.kind === "ok") return { bytes: bytes as Uint8Array, file: loaded.file };
   throw new Error(`the routes file can't be used:\n  ${faultLines(path, loaded.faults).join("\n  ")}`);
 }
 

@@ -302,6 +302,9 @@ export const METRICS = {
     "routes",
     "when the routes file in use was read, in seconds since 1970",
   ),
+  sluice_routes_info: gauge("routes", "always 1; the label names the routes file in use", {
+    sha256: { from: "the first 12 digits of its version, the SHA-256 of its text", max: 1 },
+  }),
   ...LANE_METRICS,
 } as const;
 // A separate constant, because `satisfies` would widen the labels to any.

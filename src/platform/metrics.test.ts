@@ -18,8 +18,8 @@ describe("the table", () => {
     // Each label is a decision: a name missing from this list needs a review of what it may hold.
     const allowed = new Set(
       (
-        "route method code check invariant operator answer lane state version runtime pool reason " +
-        "operation topic partition result level error name source"
+        "route method code check invariant operator answer lane state version commit runtime pool " +
+        "reason operation topic partition result level error name source sha256"
       ).split(" "),
     );
     for (const [name, row] of Object.entries(ROWS)) {

@@ -30,6 +30,8 @@ const express = (result: string) =>
   `sluice_sender_express_total${of("sender-express", `,result="${result}"`)}`;
 const saturated = (result: string) =>
   `sluice_ingest_express_saturated_total${of("ingest", `,result="${result}"`)}`;
+const uses = (instance: string, sha256: string) =>
+  `sluice_routes_info{instance="${instance}",job="sluice",role="ingest",sha256="${sha256}"}`;
 const relay = (name: string, more = "") => `${name}${of("relay", more)}`;
 const sender = (name: string) => `${name}${of("sender-normal")}`;
 const reports = (operator: string, result: string) =>
@@ -321,6 +323,16 @@ const operators: AlertCase[] = [
     labels: { role: "sender-normal" },
     fires: { [`sluice_routes_reload_failed_total${of("sender-normal")}`]: "0x30 1x10" },
     quiet: { [`sluice_routes_reload_failed_total${of("sender-normal")}`]: "1x40" },
+  },
+  {
+    alert: "SluiceRoutesDiffer",
+    fires: { [uses("a:1", "11aa")]: "1x40", [uses("b:1", "22bb")]: "1x40" },
+    quiet: {
+      [uses("a:1", "11aa")]: "1x30 stale _x9",
+      [uses("a:1", "22bb")]: "_x30 1x10",
+      [uses("b:1", "11aa")]: "1x39 stale", // reads the new file within 5 min of a
+      [uses("b:1", "22bb")]: "_x39 1x1",
+    },
   },
   {
     alert: "SluiceOperatorSlow",
