@@ -34,7 +34,7 @@ export const findMessages = ({
 }: FindOptions): Promise<void> =>
   withBoth(async (deps) => {
     const { from: fromMs = null, to: toMs = null } = period;
-    if (fromMs !== null && toMs !== null && fromMs >= toMs) throw new Error("--from must be before --to");
+    if (fromMs !== null && fromMs >= (toMs ?? Date.now())) throw new Error("--from must be before --to");
     const [ids, keys] = [[id, storedId(id)], quotedIdKeys(id)];
     const { messages, reported } = await findByOperator(deps, { operator, ids, keys, fromMs, toMs });
     if (json) say(JSON.stringify({ messages, reported }));

@@ -209,6 +209,8 @@ test("what is no message, no operator or no token is refused", async () => {
     expect((await get(`/${unknown}`)).body).toMatchObject({ status: 404, code: "not_found" });
     expect(run("show", unknown)).toMatchObject({ code: 1, stdout: "", stderr: "sluice: No such message.\n" });
   }
+  const future = await find("A", "7F3A", "&from=2999-01-01T00:00:00Z");
+  expect(future.body.errors).toEqual([{ field: "from", reason: "must be before `to`" }]);
   expect((await get("?operator=1")).body.errors).toEqual([
     { field: "operator", reason: "must be an operator's name" },
     { field: "operator_message_id", reason: "is required" },

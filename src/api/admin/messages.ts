@@ -59,7 +59,7 @@ const findRoute = (deps: GatewayDeps): Route =>
       const [fromMs, toMs] = [params.time("from"), params.time("to")];
       for (const name of ["operator", "operator_message_id"])
         if (!query.has(name)) params.fail(name, "is required");
-      if (fromMs !== null && toMs !== null && fromMs >= toMs) params.fail("from", "must be before `to`");
+      if (fromMs !== null && fromMs >= (toMs ?? Date.now())) params.fail("from", "must be before `to`");
       params.check();
       const id = quoted ?? "";
       const [ids, keys] = [[id, storedId(id)], quotedIdKeys(id)];
