@@ -112,6 +112,8 @@ export const settings = {
   topicPrefix: text("SLUICE_TOPIC_PREFIX", "", "prefix of every topic and consumer group name"),
   clickhouseHost: text("SLUICE_CLICKHOUSE_HOST", "127.0.0.1", "ClickHouse address"),
   clickhousePort: port("SLUICE_CLICKHOUSE_PORT", 18_123, "ClickHouse HTTP port"),
+  clickhouseUser: text("SLUICE_CLICKHOUSE_USER", "default", "ClickHouse user"),
+  clickhousePassword: text("SLUICE_CLICKHOUSE_PASSWORD", "", "ClickHouse password"),
   clickhouseDatabase: text("SLUICE_CLICKHOUSE_DATABASE", "sluice", "ClickHouse database"),
   clickhouseKafka: text(
     "SLUICE_CLICKHOUSE_KAFKA",
