@@ -88,11 +88,12 @@ afterAll(async () => {
 test("the page's user migrates, writes, reads, and attaches a table that reads Kafka again", async () => {
   expect(grants.length).toBeGreaterThan(1);
   expect((await migrateClickhouse(config)).length).toBeGreaterThan(5);
-  expect(await migrateClickhouse({ ...config, clickhouseKafka: "moved:9092" })).toContain(
-    "0004_kafka.sql (settings changed)",
-  );
+  const moved = { ...config, kafkaHost: "k1,k2:9093", kafkaPort: 9_092 };
+  expect(await migrateClickhouse(moved)).toContain("0004_kafka.sql (settings changed)");
   const clickhouse = createClickhouse(config);
   try {
+    const [made] = await clickhouse.query<{ statement: string }>("SHOW CREATE TABLE kafka_status");
+    expect(made?.statement).toContain("kafka_broker_list = 'k1:9092,k2:9093'");
     await clickhouse.insert("ledger_events", [
       { event_id: "1", customer_id: 1, op: "topup", amount: 5, created_at_ms: Date.now() },
     ]);
