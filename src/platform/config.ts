@@ -92,7 +92,7 @@ export const settings = {
   edgeSecret: text(
     "SLUICE_EDGE_SECRET",
     "",
-    "secret shared by edge and ingest; empty: `up --edge` generates one, else ingest trusts no edge",
+    "secret shared by edge and ingest, which may have two with a comma; empty: `up --edge` generates one",
   ),
   healthHost: text(
     "SLUICE_HEALTH_HOST",
