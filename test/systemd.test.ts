@@ -138,6 +138,35 @@ test("sluice.env names settings that exist, and no port or number that processes
   expect(given).toEqual(expect.arrayContaining(["SLUICE_OTP_SECRET", "SLUICE_EDGE_SECRET", "SLUICE_ROUTES"]));
 });
 
+test("migrate.env has only what sluice.env has too, with another value", () => {
+  const rows = (file: string) => read(`deploy/systemd/${file}`).match(/^[A-Z_]+=.*$/gm) ?? [];
+  const [own, all] = [rows("migrate.env"), rows("sluice.env")];
+  const names = all.map((row) => row.split("=")[0]);
+  expect(own.map((row) => row.split("=")[0]).filter((name) => !names.includes(name))).toEqual([]);
+  expect(own.find((row) => row.startsWith("SLUICE_MYSQL_USER="))).toBe("SLUICE_MYSQL_USER=sluice_migrate");
+  expect(all).toContain("SLUICE_MYSQL_USER=sluice");
+  for (const migrating of readme.matchAll(/^.*\.\/sluice migrate\)?$/gm))
+    expect(migrating[0]).toContain(". /etc/sluice/migrate.env;");
+});
+
+test("what another machine can't use is named where the README scales out", () => {
+  const [, scaling = ""] = /## Scale out\n(.*?)\n## /s.exec(readme) ?? [];
+  const local = [...read("deploy/systemd/sluice.env").matchAll(/^(\w+)=127\.0\.0\.1$/gm)];
+  expect(local.length).toBeGreaterThan(3);
+  for (const [, name = ""] of local) expect(scaling).toContain(`\`${name}\``);
+  // ClickHouse follows Kafka only when it is told.
+  expect(scaling).toContain("SLUICE_CLICKHOUSE_KAFKA");
+  expect(read("deploy/systemd/sluice.env")).toMatch(/^SLUICE_CLICKHOUSE_KAFKA=$/m);
+});
+
+test("whoever is told to add a sender is told that operators get more by it", () => {
+  const perSender = /window.*rate.*binds/s;
+  expect(/## Scale out\n(.*?)\n## /s.exec(readme)?.[1]).toMatch(perSender);
+  const adding = read("docs/OPERATIONS.md").match(/^\| `Sluice.*(?:more|add) senders.*$/gim) ?? [];
+  expect(adding.length).toBeGreaterThan(1);
+  for (const row of adding) expect(row).toContain("(reference/operator.md#terms)");
+});
+
 test("the README names units that exist, and every port and role that it starts", () => {
   const named = [...readme.matchAll(/\bsluice-([a-z-]+)(@?)(?=\d|[ '"\n])/g)];
   expect(named.length).toBeGreaterThan(roles.length);

@@ -20,6 +20,20 @@ test("without the secret, or with a wrong one, the connection's own address coun
   );
 });
 
+test("while a secret is replaced, the old one and the new one count, and nothing else", () => {
+  const address = createClientAddress("new,old");
+  for (const [secret, seen] of [
+    ["new", "203.0.113.9"],
+    ["old", "203.0.113.9"],
+    ["new,old", "127.0.0.1"],
+    ["", "127.0.0.1"],
+  ] as const)
+    expect(address(said({ "x-real-ip": "203.0.113.9", "x-sluice-edge": secret }), peer)).toBe(seen);
+  expect(createClientAddress(",")(said({ "x-real-ip": "203.0.113.9", "x-sluice-edge": "" }), peer)).toBe(
+    "127.0.0.1",
+  );
+});
+
 test("where no edge is configured, an empty secret is not accepted", () => {
   const address = createClientAddress("");
   expect(address(said({ "x-real-ip": "203.0.113.9", "x-sluice-edge": "" }), peer)).toBe("127.0.0.1");

@@ -4,14 +4,20 @@
 
 import { timingSafeEqual } from "node:crypto";
 
-/** With an empty secret no edge is believed. `peer` is the connection's own address. */
+/**
+ * `secrets`: one, or several with commas, while edges have the old one and the new one; if there is none, no
+ * edge is believed. `peer` is the connection's own address.
+ */
 export function createClientAddress(
-  secret: string,
+  secrets: string,
 ): (headers: Headers, peer: () => string | undefined) => string {
-  const wanted = Buffer.from(secret);
+  const known = secrets
+    .split(",")
+    .filter((secret) => secret !== "")
+    .map((secret) => Buffer.from(secret));
   const isEdge = (headers: Headers): boolean => {
     const given = Buffer.from(headers.get("x-sluice-edge") ?? "");
-    return wanted.length > 0 && given.length === wanted.length && timingSafeEqual(given, wanted);
+    return known.some((secret) => given.length === secret.length && timingSafeEqual(given, secret));
   };
   return (headers, peer) => (isEdge(headers) ? headers.get("x-real-ip") : null) ?? peer() ?? "unknown";
 }

@@ -32,7 +32,7 @@ runRole({ name: "admin", usage, healthOffset: ROLES.admin.healthOffset }, async 
   const changes = createMeteredPool(role, "changes", { ...bounded, multipleStatements: true });
   const clickhouse = createClickhouse(config, { timeoutMs: REPORT_TIMEOUT_MS });
   const clickhouseAt = { host: config.clickhouseHost, port: config.clickhousePort };
-  const probes = createProbe({ clickhouse: clickhouseAt });
+  const probes = createProbe({ clickhouse: [clickhouseAt] });
   // MySQL isn't probed: it blocks a host for 100 connections in a row that end without a login.
   let answeredMs = performance.now();
   const noting: Pick<Pool, "use"> = {

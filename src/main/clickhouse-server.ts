@@ -1,11 +1,12 @@
 // ClickHouse for the local stack: chDB (the engine, inside this process) behind the part of ClickHouse's HTTP
 // interface that @clickhouse/client uses, so the gateway sees no difference from a server. Owns one data
-// folder; loopback only, no users. Settings and parameters are state of a chDB connection, so every request
-// gets its own connection (0.2 ms) and requests can't affect each other. Bound: the requests that run at once
-// and those that wait; more are refused with code 202.
+// folder; loopback only, no log-in. Settings and parameters are state of a chDB connection, so every request
+// gets its own connection (0.2 ms) and requests can't affect each other. An argument names another
+// configuration file, by which a test limits what may be done. Bound: the requests that run at once and those
+// that wait; more are refused with code 202.
 
 import { mkdirSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { Session } from "chdb";
 import { loadConfig } from "../platform/config.ts";
@@ -23,7 +24,7 @@ const config = loadConfig(process.env);
 const log = createLog("clickhouse", config.logLevel);
 const folder = resolve(config.stateFolder, "clickhouse");
 mkdirSync(folder, { recursive: true });
-const configFile = resolve(import.meta.dirname, "../../tools/clickhouse.xml");
+const configFile = resolve(process.argv[2] ?? join(import.meta.dirname, "../../tools/clickhouse.xml"));
 const connect = () => new Session(folder, { connectionArgs: [`--config-file=${configFile}`] });
 const keeper = connect(); // keeps the engine and its background work alive between requests
 const waiting: (() => void)[] = [];

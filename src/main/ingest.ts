@@ -20,6 +20,7 @@ import { createRouter, linkOf } from "../operators/route.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
 import { watchRoutes } from "../operators/watch.ts";
 import { createClickhouse } from "../platform/clickhouse.ts";
+import { brokersOf } from "../platform/kafka/brokers.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
 import { createProbe } from "../platform/probe.ts";
 import { runRole } from "../platform/role.ts";
@@ -37,8 +38,8 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
   const reconcilePool = createMeteredPool(role, "reconcile", slow);
   const clickhouse = createClickhouse(config);
   const probes = createProbe({
-    kafka: { host: config.kafkaHost, port: config.kafkaPort },
-    clickhouse: { host: config.clickhouseHost, port: config.clickhousePort },
+    kafka: brokersOf(config),
+    clickhouse: [{ host: config.clickhouseHost, port: config.clickhousePort }],
   });
   role.onStop(() => {
     void reconcilePool.end(); // a check under way loses nothing when it is cut off

@@ -1,7 +1,7 @@
 // The only file that imports @clickhouse/client. Owns its connections, time limits, and which of its errors
 // mean "not now"; leaves every statement to its callers. Values are only passed as bound parameters. Bounds:
-// connections, and the time and rows of a query. They are set on each request, because the engine behind it
-// has no users with limits of their own.
+// connections, and the time and rows of a query. They are set on each request, because the local engine has
+// no users with limits of their own.
 
 import { ClickHouseError, ClickHouseLogLevel, createClient } from "@clickhouse/client";
 import { SluiceError } from "../core/errors.ts";
@@ -39,6 +39,8 @@ export function createClickhouse(config: Config, options: ClickhouseOptions = {}
   const { connections = 4, timeoutMs = 10_000, database = config.clickhouseDatabase } = options;
   const client = createClient({
     url: `http://${config.clickhouseHost}:${config.clickhousePort}`,
+    username: config.clickhouseUser,
+    password: config.clickhousePassword,
     database,
     request_timeout: timeoutMs,
     max_open_connections: connections,

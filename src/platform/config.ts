@@ -14,8 +14,21 @@ import {
 } from "../core/limits.ts";
 
 type NumberSetting = { env: string; kind: "number"; fallback: number; min: number; max: number; doc: string };
-type TextSetting = { env: string; kind: "text"; fallback: string; doc: string };
+type TextSetting = {
+  env: string;
+  kind: "text";
+  fallback: string;
+  doc: string;
+  /** What it may look like, and that in words. */
+  form?: { pattern: RegExp; words: string };
+};
 type Setting = NumberSetting | TextSetting;
+
+// Names or IPv4 addresses, as Kafka's clients take them; none only where the default is none.
+const ADDRESSES = {
+  pattern: /^[\w.-]+(:\d{1,5})?(,[\w.-]+(:\d{1,5})?)*$/,
+  words: "hosts, each with :port if it has one of its own, separated by commas without spaces",
+};
 
 const port = (env: string, fallback: number, doc: string): NumberSetting => ({
   env,
@@ -38,6 +51,10 @@ const text = (env: string, fallback: string, doc: string): TextSetting => ({
   kind: "text",
   fallback,
   doc,
+});
+const addresses = (env: string, fallback: string, doc: string): TextSetting => ({
+  ...text(env, fallback, doc),
+  form: ADDRESSES,
 });
 
 export const settings = {
@@ -75,7 +92,7 @@ export const settings = {
   edgeSecret: text(
     "SLUICE_EDGE_SECRET",
     "",
-    "secret shared by edge and ingest; empty: `up --edge` generates one, else ingest trusts no edge",
+    "secret shared by edge and ingest, which may have two with a comma; empty: `up --edge` generates one",
   ),
   healthHost: text(
     "SLUICE_HEALTH_HOST",
@@ -99,8 +116,12 @@ export const settings = {
   mysqlUser: text("SLUICE_MYSQL_USER", "root", "MySQL user"),
   mysqlPassword: text("SLUICE_MYSQL_PASSWORD", "", "MySQL password"),
   mysqlDatabase: text("SLUICE_MYSQL_DATABASE", "sluice", "MySQL database"),
-  kafkaHost: text("SLUICE_KAFKA_HOST", "127.0.0.1", "Kafka address"),
-  kafkaPort: port("SLUICE_KAFKA_PORT", 19_092, "Kafka port"),
+  kafkaHost: addresses(
+    "SLUICE_KAFKA_HOST",
+    "127.0.0.1",
+    "Kafka address, or those of several brokers with commas; each may have its own :port",
+  ),
+  kafkaPort: port("SLUICE_KAFKA_PORT", 19_092, "Kafka port, where the address has none"),
   kafkaControllerPort: port("SLUICE_KAFKA_CONTROLLER_PORT", 19_093, "Kafka controller port (local stack)"),
   kafkaReplicas: count(
     "SLUICE_KAFKA_REPLICAS",
@@ -112,11 +133,13 @@ export const settings = {
   topicPrefix: text("SLUICE_TOPIC_PREFIX", "", "prefix of every topic and consumer group name"),
   clickhouseHost: text("SLUICE_CLICKHOUSE_HOST", "127.0.0.1", "ClickHouse address"),
   clickhousePort: port("SLUICE_CLICKHOUSE_PORT", 18_123, "ClickHouse HTTP port"),
+  clickhouseUser: text("SLUICE_CLICKHOUSE_USER", "default", "ClickHouse user"),
+  clickhousePassword: text("SLUICE_CLICKHOUSE_PASSWORD", "", "ClickHouse password"),
   clickhouseDatabase: text("SLUICE_CLICKHOUSE_DATABASE", "sluice", "ClickHouse database"),
-  clickhouseKafka: text(
+  clickhouseKafka: addresses(
     "SLUICE_CLICKHOUSE_KAFKA",
     "",
-    "Kafka address as ClickHouse reaches it; empty: the Kafka address above",
+    "for migrate: Kafka as ClickHouse reaches it, like SLUICE_KAFKA_HOST; empty: the same as that",
   ),
   operatorPort: port("SLUICE_OPERATOR_PORT", 19_201, "first port of the simulated operators A, B and C"),
   routesFile: text("SLUICE_ROUTES", "routes.yaml", "the file of operators and routes"),
@@ -236,7 +259,11 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   for (const [key, setting] of Object.entries(settings) as [string, Setting][]) {
     const given = env[setting.env];
     if (setting.kind === "text") {
-      out[key] = given ?? setting.fallback;
+      const value = given ?? setting.fallback;
+      const { form } = setting;
+      if (form !== undefined && value !== setting.fallback && !form.pattern.test(value))
+        bad.push(`${setting.env}=${value}: must be ${form.words}`);
+      out[key] = value;
       continue;
     }
     const value = given === undefined || given === "" ? setting.fallback : Number(given);

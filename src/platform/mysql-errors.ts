@@ -22,6 +22,8 @@ const MYSQL_ERRORS = {
   keyExists: 1061,
   nothingToDrop: 1091,
   foreignKeyExists: 1826,
+  // Creating a trigger needs SUPER while there is a binary log.
+  noTriggersWithBinlog: 1419,
 } as const;
 export type MysqlError = keyof typeof MYSQL_ERRORS;
 

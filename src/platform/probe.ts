@@ -1,6 +1,6 @@
-// Checks in the background whether an address accepts TCP connections: for engines that a process can do
-// without for a while, which /ready shows as degraded. Bound: one connect per target every PROBE_MS, each
-// limited to CONNECT_MS.
+// Checks in the background whether an engine accepts TCP connections, at any of its addresses: for engines
+// that a process can do without for a while, which /ready shows as degraded. Bound: one connect per address
+// every PROBE_MS, each limited to CONNECT_MS.
 
 import { connect } from "node:net";
 import type { CheckResult } from "./health.ts";
@@ -11,21 +11,27 @@ const CONNECT_MS = 500;
 export type Target = { host: string; port: number };
 export type Probe<K extends string> = { state(): Record<K, CheckResult>; stop(): void };
 
-export function createProbe<K extends string>(targets: Record<K, Target>): Probe<K> {
+export function createProbe<K extends string>(targets: Record<K, readonly Target[]>): Probe<K> {
   const names = Object.keys(targets) as K[];
   const state = Object.fromEntries(names.map((name) => [name, "degraded"])) as Record<K, CheckResult>;
-  const ask = (name: K) => {
-    const socket = connect(targets[name]);
-    const done = (result: CheckResult) => {
-      state[name] = result;
-      socket.destroy();
-    };
-    socket.setTimeout(CONNECT_MS, () => done("degraded"));
-    socket.once("connect", () => done("ok"));
-    socket.once("error", () => done("degraded"));
+  const ask = async (name: K) => {
+    const reached = await Promise.all(targets[name].map(accepts));
+    state[name] = reached.includes(true) ? "ok" : "degraded";
   };
-  const all = () => names.forEach(ask);
+  const all = () => names.forEach((name) => void ask(name));
   all();
   const timer = setInterval(all, PROBE_MS);
   return { state: () => ({ ...state }), stop: () => clearInterval(timer) };
 }
+
+const accepts = (target: Target): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(target);
+    const done = (result: boolean) => {
+      resolve(result);
+      socket.destroy();
+    };
+    socket.setTimeout(CONNECT_MS, () => done(false));
+    socket.once("connect", () => done(true));
+    socket.once("error", () => done(false));
+  });

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { type Clickhouse, createClickhouse } from "../platform/clickhouse.ts";
 import type { Config } from "../platform/config.ts";
+import { brokerList } from "../platform/kafka/brokers.ts";
 import {
   type AppliedMigration,
   applyMigrations,
@@ -120,11 +121,14 @@ type Words = { database: string; kafka_broker: string; topic_prefix: string };
 function wordsOf(config: Config): Words {
   const words = {
     database: config.clickhouseDatabase,
-    kafka_broker: config.clickhouseKafka || `${config.kafkaHost}:${config.kafkaPort}`,
+    kafka_broker: brokerList({
+      kafkaHost: config.clickhouseKafka || config.kafkaHost,
+      kafkaPort: config.kafkaPort,
+    }),
     topic_prefix: config.topicPrefix,
   };
   for (const [name, word] of Object.entries(words))
-    if (!/^[\w.:-]*$/.test(word))
+    if (!(name === "kafka_broker" ? /^[\w.:,-]*$/ : /^[\w.:-]*$/).test(word))
       throw new Error(`the setting for ${name} has characters that can't be used: ${word}`);
   return words;
 }

@@ -35,6 +35,11 @@ const ALREADY_THERE: readonly MysqlError[] = [
   "foreignKeyExists",
 ];
 
+const NO_TRIGGERS =
+  "MySQL writes a binary log and lets this user create no triggers: set log_bin_trust_function_creators=1 " +
+  "there, or migrate as a user with SUPER; then migrate again, it continues where it stopped " +
+  "(deploy/systemd/README.md, Engines)";
+
 /**
  * Brings the database named in the config to the latest schema. @throws Error that says which file was
  * refused and why
@@ -100,6 +105,7 @@ function targetOf(conn: Connection): MigrationTarget {
       try {
         await conn.query(statement);
       } catch (error) {
+        if (isError(error, "noTriggersWithBinlog")) throw new Error(NO_TRIGGERS, { cause: error });
         if (!(repeated && isError(error, ...ALREADY_THERE))) throw error;
       }
     },

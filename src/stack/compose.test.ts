@@ -46,6 +46,18 @@ test("MySQL in a container has exactly the local stack's settings", () => {
   expect(Object.fromEntries(given)).toEqual(mysqlSettings);
 });
 
+test("deploy/systemd has MySQL's settings for any machine: all but how long the local binlog is kept", async () => {
+  const page = await Bun.file(join(projectRoot, "deploy/systemd/README.md")).text();
+  const block = /```ini\n(.*?)```/s.exec(page)?.[1] ?? "";
+  const given = [...block.matchAll(/^([\w-]+) = (.*)$/gm)].map(([, name = "", value = ""]) => [name, value]);
+  const without = (rows: string[][], ...names: string[]) =>
+    Object.fromEntries(rows.filter(([name = ""]) => !names.includes(name)));
+  expect(without(given, "bind-address", "innodb-buffer-pool-size")).toEqual({
+    ...without(Object.entries(mysqlSettings), "binlog-expire-logs-seconds", "innodb-buffer-pool-size"),
+    "log-bin-trust-function-creators": "ON", // here the user is root, who has SUPER
+  });
+});
+
 test("Kafka in a container has all of the local stack's settings", () => {
   const wanted = Object.entries(kafkaSettings).map(([name, value]) => [
     `KAFKA_${name.toUpperCase().replaceAll(".", "_")}`,

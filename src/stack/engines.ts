@@ -22,12 +22,16 @@ export type Engine = ProcessSpec & {
 
 const readyMaxMs = 5 * 60_000; // a crash recovery may have a full redo log to read, on a busy machine
 
-/** MySQL's settings, also used in docker-compose.yml. Durability first: a 202 means that it is on disk. */
+/**
+ * MySQL's settings, also used in docker-compose.yml. Durability first: a 202 means that it is on disk. All
+ * but the binlog's six hours are for any machine, so deploy/systemd/README.md has them; a test compares.
+ */
 export const mysqlSettings: Readonly<Record<string, string>> = {
   "innodb-flush-log-at-trx-commit": "1",
   "sync-binlog": "1",
   "binlog-row-image": "MINIMAL", // keys and changed columns only, so less to write
-  "binlog-expire-logs-seconds": "21600", // nobody reads it here; at full rate it grows by gigabytes an hour
+  // Only here, where nobody reads it and no backup needs it; at full rate it grows by gigabytes an hour.
+  "binlog-expire-logs-seconds": "21600",
   "transaction-isolation": "READ-COMMITTED",
   "default-time-zone": "+00:00",
   "max-connections": "300", // an ingest process opens 31 at most, the other roles fewer; tests beside them

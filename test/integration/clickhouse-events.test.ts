@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createIdFactory } from "../../src/core/id.ts";
+import { brokersOf } from "../../src/platform/kafka/brokers.ts";
 import { describeGroup } from "../../src/platform/kafka/group.ts";
 import { consumersOf } from "../../src/platform/kafka/topics.ts";
 import { createLog } from "../../src/platform/log.ts";
@@ -102,7 +103,6 @@ test("records delivered twice change no total; an unreadable record is kept and 
 
 test("a table that no longer reads its topic is reattached, and continues at its group's offset", async () => {
   const jobs = { timers: systemTimers, metrics: createMetrics("relay"), log: createLog("test", "silent") };
-  const { kafkaHost: host, kafkaPort: port } = db.config;
   const { status, ledger } = consumersOf(db.config);
   // Detached, the table has no consumer in the group, as if its consumer had been assigned no partitions.
   await db.clickhouse.command("DETACH TABLE kafka_status");
@@ -111,7 +111,7 @@ test("a table that no longer reads its topic is reattached, and continues at its
     0,
   );
   const readers = async (topic: string, of: string) => {
-    const { state, members } = await describeGroup({ host, port }, of);
+    const { state, members } = await describeGroup(brokersOf(db.config), of);
     const each = members.map(({ instance, topics }) => ({
       instance,
       partitions: [...(topics.get(topic) ?? [])],

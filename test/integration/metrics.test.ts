@@ -14,6 +14,7 @@ import {
   startIngest,
   type TestCustomer,
 } from "../support/ingest-process.ts";
+import { read } from "../support/pages.ts";
 import { lintMetrics } from "../support/promtool.ts";
 import { createDownstream, type Downstream, type Role, until } from "../support/roles.ts";
 
@@ -212,6 +213,17 @@ describe("the figures match the traffic", () => {
         sum(one, "sluice_mysql_pool_connections"),
       );
       expect(sum(one, "sluice_event_loop_lag_seconds_count")).toBeGreaterThan(5);
+    }
+  });
+
+  test("no role opens more connections to MySQL than deploy/systemd says", () => {
+    const page = read("deploy/systemd/README.md");
+    const [, table = ""] = /\| process \| opens at most \|\n(.*?)\n\n/s.exec(page) ?? [];
+    for (const { role, text: one } of texts) {
+      const name = role === "sender" ? "sender-normal" : role;
+      const most = Number(new RegExp(`^\\| ${name}\\b[^|]*\\| (\\d+)`, "m").exec(table)?.[1]);
+      const opens = sum(one, "sluice_mysql_pool_connections");
+      expect(`${role}: ${opens}, ${opens <= most}`).toBe(`${role}: ${opens}, true`);
     }
   });
 

@@ -2,6 +2,7 @@
 
 import librdkafka from "@confluentinc/kafka-javascript";
 import type { Config } from "../config.ts";
+import { brokersOf } from "./brokers.ts";
 import { CONNECT_TIMEOUT_MS, common, toError } from "./client.ts";
 import { describeGroup, storedOffsets } from "./group.ts";
 import { type TopicAdmin, type TopicSpec, topicSpecs } from "./topics.ts";
@@ -17,7 +18,7 @@ const ADMIN_TIMEOUT_MS = 5_000;
 export function createTopicAdmin(config: Config): TopicAdmin {
   const admin = librdkafka.AdminClient.create(common(config) as never);
   const options = { timeout: ADMIN_TIMEOUT_MS };
-  const broker = { host: config.kafkaHost, port: config.kafkaPort };
+  const brokers = brokersOf(config);
   const describe = async (topic: string): Promise<librdkafka.TopicDescription | null> => {
     const [found] = await called<librdkafka.TopicDescription[]>((done) =>
       admin.describeTopics([topic], options, done),
@@ -40,7 +41,7 @@ export function createTopicAdmin(config: Config): TopicAdmin {
           ),
         );
       // Read before the ends, which only grow: a stored offset above its end then belongs to another log.
-      const stored = await storedOffsets(broker, group, topic);
+      const stored = await storedOffsets(brokers, group, topic);
       const begin = await ends(new librdkafka.OffsetSpec(EARLIEST));
       const end = await ends(new librdkafka.OffsetSpec(LATEST));
       const { mostSignificantBits, leastSignificantBits } = found.topicId;
@@ -59,7 +60,7 @@ export function createTopicAdmin(config: Config): TopicAdmin {
     },
     async readers(topic, group) {
       const found = await describe(topic);
-      const { state, members } = await describeGroup(broker, group);
+      const { state, members } = await describeGroup(brokers, group);
       return {
         partitions: (found?.partitions ?? []).map(({ partition }) => partition),
         isSettled: !state.endsWith("Rebalance"),

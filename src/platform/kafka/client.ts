@@ -6,6 +6,7 @@ import type { EventEmitter } from "node:events";
 import type librdkafka from "@confluentinc/kafka-javascript";
 import type { Config } from "../config.ts";
 import type { Log } from "../log.ts";
+import { brokerList } from "./brokers.ts";
 
 export const CONNECT_TIMEOUT_MS = 5_000;
 const LOG_EVERY_MS = 5_000;
@@ -15,7 +16,7 @@ export type Client = librdkafka.Producer | librdkafka.KafkaConsumer;
 
 export function common(config: Config): Record<string, unknown> {
   return {
-    "metadata.broker.list": `${config.kafkaHost}:${config.kafkaPort}`,
+    "metadata.broker.list": brokerList(config),
     "client.id": "sluice",
     "broker.address.family": "v4",
     "reconnect.backoff.ms": 100,

@@ -4,7 +4,8 @@
 // has just been set up: by an assertion of librdkafka, or by a null pointer in the addon.
 // Bound: ASK_MAX_MS for the requests of one question.
 
-import { type Address, type Api, ask, int32, type Reader, readerOf, text } from "./wire.ts";
+import type { Address } from "./brokers.ts";
+import { type Api, ask, askAny, int32, type Reader, readerOf, text } from "./wire.ts";
 
 export type Group = {
   /** Stable, Empty, Dead, PreparingRebalance or CompletingRebalance */
@@ -19,9 +20,9 @@ const OFFSET_FETCH = { key: 9, version: 5 };
 const ALL_TOPICS = int32(-1);
 
 /** @throws Error when no broker answers, or none is the group's coordinator at the moment */
-export async function describeGroup(broker: Address, group: string): Promise<Group> {
+export async function describeGroup(brokers: readonly Address[], group: string): Promise<Group> {
   const body = Buffer.concat([int32(1), text(group), Buffer.from([0])]);
-  const answer = await askCoordinator(broker, group, DESCRIBE_GROUPS, body);
+  const answer = await askCoordinator(brokers, group, DESCRIBE_GROUPS, body);
   answer.int32(); // throttling
   answer.int32(); // one group
   refuse(answer.int16(), "the group can't be described");
@@ -45,11 +46,11 @@ export async function describeGroup(broker: Address, group: string): Promise<Gro
  * @throws Error when no broker answers, or none is the group's coordinator at the moment
  */
 export async function storedOffsets(
-  broker: Address,
+  brokers: readonly Address[],
   group: string,
   topic: string,
 ): Promise<ReadonlyMap<number, number>> {
-  const answer = await askCoordinator(broker, group, OFFSET_FETCH, Buffer.concat([text(group), ALL_TOPICS]));
+  const answer = await askCoordinator(brokers, group, OFFSET_FETCH, Buffer.concat([text(group), ALL_TOPICS]));
   answer.int32(); // throttling
   const topics = answer.array((): [string, [number, number][]] => [
     answer.text() ?? "",
@@ -66,9 +67,16 @@ export async function storedOffsets(
   return new Map(topics.find(([name]) => name === topic)?.[1]);
 }
 
-async function askCoordinator(broker: Address, group: string, api: Api, body: Buffer): Promise<Reader> {
+async function askCoordinator(
+  brokers: readonly Address[],
+  group: string,
+  api: Api,
+  body: Buffer,
+): Promise<Reader> {
   const signal = AbortSignal.timeout(ASK_MAX_MS);
-  const found = await ask(broker, FIND_COORDINATOR, text(group), signal);
+  // However many are silent, the next one and the coordinator have their share of the time.
+  const bounds = { signal, eachMs: ASK_MAX_MS / (brokers.length + 1) };
+  const found = await askAny(brokers, FIND_COORDINATOR, text(group), bounds);
   refuse(found.int16(), "no coordinator");
   found.int32(); // its node
   return ask({ host: found.text() ?? "", port: found.int32() }, api, body, signal);

@@ -4,8 +4,8 @@
 // Bound: ANSWER_BYTES_MAX an answer; the caller's signal ends it.
 
 import { connect } from "node:net";
+import type { Address } from "./brokers.ts";
 
-export type Address = { host: string; port: number };
 export type Api = { key: number; version: number };
 export type Reader = {
   int16(): number;
@@ -56,6 +56,29 @@ export function ask(
       socket.destroy();
     });
   });
+}
+
+/**
+ * Asks one address after the other, until one answers; none but the last waits longer than `eachMs`.
+ * @throws Error what the last one failed by
+ */
+export async function askAny(
+  addresses: readonly Address[],
+  api: Api,
+  body: Buffer,
+  { signal, eachMs }: { signal: AbortSignal; eachMs: number },
+): Promise<Reader> {
+  let failure: unknown = new Error("no address of Kafka");
+  for (const address of addresses) {
+    const isLast = address === addresses.at(-1);
+    const own = isLast ? signal : AbortSignal.any([signal, AbortSignal.timeout(eachMs)]);
+    try {
+      return await ask(address, api, body, own);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 /** A reader that throws RangeError at the end of the bytes. */

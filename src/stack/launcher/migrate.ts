@@ -67,9 +67,7 @@ function runStep(
       if (code === 0) resolve(lines);
       else
         reject(
-          new Error(
-            `${what} failed. Are the engines up (./sluice status)? It said:\n${lines.slice(-8).join("\n")}`,
-          ),
+          new Error(`${what} failed:\n${lines.slice(-8).join("\n")}\nEngines are shown by: ./sluice status`),
         );
     });
   });

@@ -4,6 +4,7 @@
 
 import { resolve } from "node:path";
 import type { Config } from "../../platform/config.ts";
+import { brokersOf } from "../../platform/kafka/brokers.ts";
 import { say } from "../../platform/output.ts";
 import { edgeAnswers } from "../edge.ts";
 import { clickhouseAnswers, kafkaAnswers, LOOPBACK, mysqlAnswers } from "../probe.ts";
@@ -33,12 +34,12 @@ async function readStatus(config: Config): Promise<StackStatus> {
     ingest: Math.max(1, ingest),
     operators: "",
   });
-  const { mysqlPort, kafkaPort, kafkaHost, clickhousePort, clickhouseHost } = config;
+  const { mysqlPort, kafkaPort, clickhousePort, clickhouseHost } = config;
   const all = await Promise.all([
     ...roles.map((role) => roleStatus(role, records)),
     ...edgeStatus(config, records),
     engineStatus("mysql", mysqlPort, mysqlReady(config), records),
-    engineStatus("kafka", kafkaPort, kafkaAnswers(kafkaPort, kafkaHost), records),
+    engineStatus("kafka", kafkaPort, kafkaReady(config), records),
     engineStatus("clickhouse", clickhousePort, clickhouseAnswers(clickhousePort, clickhouseHost), records),
   ]);
   // Only the local stack has simulated operators: without it their absence says nothing.
@@ -69,6 +70,12 @@ async function mysqlReady(config: Config): Promise<boolean> {
   if (config.mysqlHost === LOOPBACK) return mysqlAnswers(config.mysqlPort);
   const { canLogIn } = await import("../../platform/mysql.ts");
   return canLogIn(config, LOGIN_MAX_MS);
+}
+
+/** One broker of several is enough to be told of the others. */
+async function kafkaReady(config: Config): Promise<boolean> {
+  const answers = await Promise.all(brokersOf(config).map(({ host, port }) => kafkaAnswers(port, host)));
+  return answers.includes(true);
 }
 
 /** Only if an edge was started: a gateway is complete without one. */
