@@ -3,7 +3,7 @@
 // taken after its guaranteed_by is refunded. Only the ledger says so: wallet_ledger for 30 days, and
 // `refunds` from its last week on (usage-report.ts reads both, too).
 // Invariant: a message counts once, in the hour of its acceptance, however often its events came. Bound:
-// max_execution_time, and the days of the period.
+// max_execution_time, MEMORY_MAX_BYTES, and the days of the period.
 
 import { settlementOf, STATUSES } from "../core/message.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
@@ -27,6 +27,8 @@ export type ExpressHour = {
 };
 
 const EXECUTION_MAX_S = 60;
+/** Messages are grouped in the order of the key, so this is for much more than is needed. */
+const MEMORY_MAX_BYTES = 2_000_000_000;
 
 /** In order of time; hours without a message are left out. @throws SluiceError reports_unavailable */
 export async function expressReport(
@@ -80,6 +82,7 @@ const SQL = `SELECT toUnixTimestamp(toStartOfHour(accepted_at)) AS hour_s, count
   )
   GROUP BY hour_s
   ORDER BY hour_s
-  SETTINGS max_execution_time = ${EXECUTION_MAX_S}`;
+  SETTINGS max_execution_time = ${EXECUTION_MAX_S}, max_memory_usage = ${MEMORY_MAX_BYTES},
+    optimize_aggregation_in_order = 1`;
 
 type StoredRow = Record<"hour_s" | "accepted" | "kept" | "late" | "expired" | "failed", string | number>;

@@ -15,6 +15,7 @@ import { idRangeOf } from "./messages-report.ts";
 import { isIdCursor, type Query, readParams } from "./params.ts";
 import { type Step, stepsOf } from "./steps.ts";
 import { changesOf, type PastChange, type TimelineEntry, timelineOf } from "./timeline.ts";
+import { isUnavailable } from "./usage-pages.ts";
 
 export type MessageDeps = { pool: Pool; clickhouse: Clickhouse };
 export type MessageOwner = { customerId: number; region: string; currency: string };
@@ -112,7 +113,7 @@ export async function messageAndChanges(
   };
   const late = await findLateReports(pool, id);
   const changes = await changesOf(clickhouse, present).catch((error: unknown) => {
-    if (error instanceof SluiceError && error.code === "reports_unavailable") return null;
+    if (isUnavailable(error)) return null;
     throw error;
   });
   const message = messageOf(row, owner);

@@ -1,14 +1,14 @@
 // GET /v1/reports/messages: a customer's messages at their latest status, from ClickHouse, newest first, by
-// pages or as an export. Owns its SQL and the shape of a row; leaves filling messages_log to sql/clickhouse.
-// Invariants: a row is one message, however often and in whatever order its events arrived; pages neither
-// repeat nor skip a message, because they are divided by id. Bounds: rows by `limit`, time by
-// max_execution_time; customer and time range limit what is read.
+// pages or as an export. Owns its parameters and the shape of a row; leaves reading a page to
+// messages-page.ts, and filling messages_log to sql/clickhouse.
+// Invariant: pages neither repeat nor skip a message, because they are divided by id. Bound: `limit` rows.
 
 import { isUlid, ulidBound, ULID_TIME_MAX_MS, ulidTimeMs } from "../core/id.ts";
 import { EXPORT_PAGE_ROWS } from "../core/stream-limits.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
 import type { ExportPage } from "./exports.ts";
 import { asOf, asOfMs, timeOf } from "./freshness.ts";
+import { type MessagesFilter, readPage, type StoredRow } from "./messages-page.ts";
 import { type CursorValues, failEmptyWindow, type Params, type Query, readParams } from "./params.ts";
 
 export type ReportDeps = { clickhouse: Clickhouse; now: () => number };
@@ -35,12 +35,9 @@ export type MessagesReport = {
 };
 
 const WINDOW_DEFAULT_MS = 24 * 3_600_000;
-/** How many messages are examined for a status before the whole range is, for each of the page. */
-const CANDIDATES = 2;
 // An id is made shortly before its created_at; if a clock was set back, ids stay ahead of it for that long.
 // The range of ids only limits what is read.
 const ID_SLACK_MS = 600_000;
-const EXECUTION_MAX_S = 8;
 
 /** @throws SluiceError validation_failed, reports_unavailable */
 export async function messagesReport(
@@ -55,14 +52,10 @@ export async function messagesReport(
 
   // Read before the rows, so that the report may be fresher than it says but never staler.
   const as_of = await asOf(clickhouse, ["status"]);
-  // Reads one row more than asked for, to see whether there is a next page.
-  const rows = await readPage(clickhouse, customer, filter, limit + 1);
-  const messages = rows.slice(0, limit).map(rowOf);
-  const last = messages.at(-1);
-  const more = rows.length > limit && last !== undefined;
+  const { rows, beforeId } = await readPage(clickhouse, customer.customerId, filter, limit);
   return {
-    messages,
-    next_cursor: more ? params.nextCursor([filter.fromMs, filter.toMs, last.id]) : null,
+    messages: rows.map(rowOf),
+    next_cursor: beforeId === null ? null : params.nextCursor([filter.fromMs, filter.toMs, beforeId]),
     as_of,
   };
 }
@@ -83,33 +76,16 @@ export async function exportMessages(
   const atMs = filter.asOfMs ?? (await asOfMs(clickhouse, ["status"]));
   const { fromMs, toMs } = filter;
   const asked = { ...filter, asOfMs: atMs };
-  const found = await readPage(clickhouse, customer, asked, EXPORT_PAGE_ROWS + 1);
-  const rows = found.slice(0, EXPORT_PAGE_ROWS).map((stored) => ({
-    row: rowOf(stored),
-    cursor: params.nextCursor([fromMs, toMs, stored.id, atMs]),
-  }));
-  const more = found.length > EXPORT_PAGE_ROWS;
+  const { rows, beforeId } = await readPage(clickhouse, customer.customerId, asked, EXPORT_PAGE_ROWS);
+  const before = (id: string) => params.nextCursor([fromMs, toMs, id, atMs]);
   return {
-    rows,
-    next: more ? (rows.at(-1)?.cursor ?? null) : null,
+    rows: rows.map((stored) => ({ row: rowOf(stored), cursor: before(stored.id) })),
+    next: beforeId === null ? null : before(beforeId),
     as_of: timeOf(atMs),
   };
 }
 
-type Filter = {
-  fromMs: number;
-  toMs: number;
-  /** low <= id < high */
-  low: string;
-  high: string;
-  status: string | null;
-  type: string | null;
-  phone: string | null;
-  /** What happened later doesn't count; null: all does. */
-  asOfMs: number | null;
-};
-
-function filterOf(params: Params, customer: ReportCustomer, nowMs: number): Filter {
+function filterOf(params: Params, customer: ReportCustomer, nowMs: number): MessagesFilter {
   const cursor = params.cursor(isReportCursor) as [number, number, string, number?] | null;
   const id = params.id();
   const [status, type, phone] = [params.status(), params.type(), params.phone(customer.region)];
@@ -142,73 +118,6 @@ function isReportCursor(values: CursorValues): boolean {
 
 const isTime = (value: unknown): boolean =>
   typeof value === "number" && value >= 0 && value <= ULID_TIME_MAX_MS;
-
-async function readPage(
-  clickhouse: Clickhouse,
-  customer: ReportCustomer,
-  filter: Filter,
-  count: number,
-): Promise<StoredRow[]> {
-  const values = {
-    customer: customer.customerId,
-    low: filter.low,
-    high: filter.high,
-    from: filter.fromMs,
-    to: filter.toMs,
-    status: filter.status ?? "",
-    type: filter.type ?? "",
-    phone: filter.phone ?? "",
-    as_of: filter.asOfMs ?? 0,
-    count,
-  };
-  const where = `customer_id = {customer:UInt64} AND id >= {low:String} AND id < {high:String}
-    AND created_at >= fromUnixTimestamp64Milli({from:Int64})
-    AND created_at < fromUnixTimestamp64Milli({to:Int64})
-    ${filter.asOfMs === null ? "" : "AND updated_at <= fromUnixTimestamp64Milli({as_of:Int64})"}`;
-  const picked = [
-    where,
-    ...(filter.phone === null ? [] : ["phone = {phone:String}"]),
-    ...(filter.type === null ? [] : ["type = {type:String}"]),
-  ].join(" AND ");
-  // Reads the key backwards until the page is full.
-  const newest = (also: string, most: string) => `SELECT id FROM messages_log WHERE ${picked} ${also}
-    ORDER BY customer_id DESC, id DESC LIMIT 1 BY id LIMIT ${most}`;
-  const read = (page: string) => clickhouse.query<StoredRow>(rowsSql(where, page), values);
-  if (filter.status === null) return read(newest("", "{count:UInt32}"));
-
-  // Only the latest status counts. Most of the newest messages that ever had the status still have it; if
-  // they don't fill the page, the whole range is grouped (id, status and sequence only; 0.3 s for a million
-  // messages).
-  const latest = (among: string) => `SELECT id FROM messages_log WHERE ${picked} ${among} GROUP BY id
-    HAVING argMax(status, sequence) = {status:String} ORDER BY id DESC LIMIT {count:UInt32}`;
-  const had = newest("AND status = {status:String}", `${CANDIDATES} * {count:UInt32}`);
-  const likely = await read(latest(`AND id IN (${had})`));
-  return likely.length === count ? likely : read(latest(""));
-}
-
-/** All columns of the messages of one page, newest first. */
-function rowsSql(where: string, page: string): string {
-  const latest = ["status", "parts", "cost", "reference", "operator", "operator_message_id"];
-  return `SELECT id, any(phone) AS phone, any(type) AS type,
-      ${latest.map((column) => `argMax(m.${column}, m.sequence) AS ${column}`).join(", ")},
-      toUnixTimestamp64Milli(any(m.created_at)) AS created_at_ms,
-      toUnixTimestamp64Milli(argMax(m.updated_at, m.sequence)) AS updated_at_ms
-    FROM messages_log AS m
-    WHERE ${where} AND id IN (${page})
-    GROUP BY id ORDER BY id DESC
-    SETTINGS max_execution_time = ${EXECUTION_MAX_S}, optimize_aggregation_in_order = 1`;
-}
-
-type StoredRow = Omit<
-  ReportRow,
-  "reference" | "operator" | "operator_message_id" | "created_at" | "updated_at"
-> & {
-  reference: string;
-  operator: string;
-  operator_message_id: string;
-  created_at_ms: string | number;
-  updated_at_ms: string | number;
-};
 
 function rowOf(row: StoredRow): ReportRow {
   return {

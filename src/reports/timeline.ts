@@ -4,9 +4,11 @@
 // messages-list.ts. Bound: an event for each change of one message; late reports, one for each thing said of
 // each of its submits.
 
+import { ulidTimeMs } from "../core/id.ts";
 import type { Status } from "../core/message.ts";
 import type { LateReport } from "../ledger/late-reports.ts";
 import type { Clickhouse } from "../platform/clickhouse.ts";
+import { CREATED_SLACK_MS } from "./messages-page.ts";
 
 export type TimelineEntry = {
   status: string;
@@ -42,14 +44,19 @@ export type PastChange = TimelineEntry & {
 
 /** Oldest first. @throws SluiceError reports_unavailable */
 export async function changesOf(clickhouse: Clickhouse, present: PresentState): Promise<PastChange[]> {
+  // Days are partitions: its own are read, not all that are kept.
+  const madeMs = ulidTimeMs(present.id);
+  const [from, to] = [Math.max(0, madeMs - CREATED_SLACK_MS), madeMs + CREATED_SLACK_MS];
   const rows = await clickhouse.query<EventRow>(
     `SELECT sequence, any(status) AS status, any(attempt) AS attempt, any(operator) AS operator,
        any(last_error) AS error, any(refused_by) AS refusedBy, any(refused_why) AS refusedWhy,
        any(refused_at_ms) AS refusedAtMs, any(relayed_ago) AS relayedAgo, any(claimed_ago) AS claimedAgo,
        any(taken_ago) AS takenAgo, toUnixTimestamp64Milli(any(updated_at)) AS at
      FROM messages_log WHERE customer_id = {customer:UInt64} AND id = {id:String}
+       AND created_at >= fromUnixTimestamp64Milli({from:Int64})
+       AND created_at < fromUnixTimestamp64Milli({to:Int64})
      GROUP BY sequence ORDER BY sequence`,
-    { customer: present.customerId, id: present.id },
+    { customer: present.customerId, id: present.id, from, to },
   );
   const changes = rows.map(changeOf);
   if ((changes.at(-1)?.sequence ?? -1) < present.sequence) changes.push(presentChange(present));

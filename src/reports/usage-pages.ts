@@ -112,7 +112,7 @@ export async function readPeriods<R extends Periodic>(
     try {
       found = await read({ fromMs: lowMs, beforeMs });
     } catch (error) {
-      if (beforeMs === topMs || !isNotNow(error)) throw error;
+      if (beforeMs === topMs || !isUnavailable(error)) throw error;
       break;
     }
     const whole = wholePeriods(found, periodsMax - periods);
@@ -127,7 +127,8 @@ export async function readPeriods<R extends Periodic>(
   return { rows, beforeMs: beforeMs > fromMs ? beforeMs : null };
 }
 
-const isNotNow = (error: unknown): boolean =>
+/** Whether ClickHouse can't answer now, or not in time. */
+export const isUnavailable = (error: unknown): boolean =>
   error instanceof SluiceError && error.code === "reports_unavailable";
 
 /** The first periods of a slice, without one that may lack rows. */

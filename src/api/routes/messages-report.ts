@@ -57,7 +57,8 @@ export const createMessagesReport = (deps: ReportDeps, streams: Streams): Route 
       summary: "Messages at their latest status, newest first",
       description:
         "Of `from` ≤ `created_at` < `to`, by default the last 24 hours. Everything up to `as_of` is " +
-        "included.",
+        "included. With a filter a page may be short, or empty, before the end, which a null `next_cursor` " +
+        "marks.",
       headers: ["X-As-Of"],
       answers: { 200: { messages: [ROW_EXAMPLE], next_cursor: null, as_of: "2026-09-21T14:13:24.000Z" } },
     },
