@@ -19,11 +19,12 @@ import { reportAccessOf } from "../operators/reports/settings.ts";
 import { createRouter, linkOf } from "../operators/route.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
 import { watchRoutes } from "../operators/watch.ts";
-import { createClickhouse } from "../platform/clickhouse.ts";
+import { createClickhouse, PROBE_OPTIONS } from "../platform/clickhouse.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
-import { createProbe } from "../platform/probe.ts";
+import { connects, createProbe } from "../platform/probe.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
+import { reportsAnswer } from "../reports/freshness.ts";
 import { readOutcomes } from "../reports/outcomes.ts";
 import { keepPartitions } from "../schema/partitions.ts";
 import { ROLES } from "../stack/role-table.ts";
@@ -36,14 +37,15 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
   const slow = { connections: RUNNING_MAX + 1, answerMaxMs: ANSWER_MAX_MS };
   const reconcilePool = createMeteredPool(role, "reconcile", slow);
   const clickhouse = createClickhouse(config);
+  const asked = createClickhouse(config, PROBE_OPTIONS);
   const probes = createProbe({
-    kafka: { host: config.kafkaHost, port: config.kafkaPort },
-    clickhouse: { host: config.clickhouseHost, port: config.clickhousePort },
+    kafka: () => connects(config.kafkaHost, config.kafkaPort),
+    clickhouse: () => reportsAnswer(asked),
   });
   role.onStop(() => {
     void reconcilePool.end(); // a check under way loses nothing when it is cut off
     probes.stop();
-    return clickhouse.close();
+    return Promise.all([clickhouse.close(), asked.close()]);
   });
   role.check("kafka", () => probes.state().kafka);
   role.check("clickhouse", () => probes.state().clickhouse);

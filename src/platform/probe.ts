@@ -1,6 +1,6 @@
-// Checks in the background whether an address accepts TCP connections: for engines that a process can do
-// without for a while, which /ready shows as degraded. Bound: one connect per target every PROBE_MS, each
-// limited to CONNECT_MS.
+// Asks in the background whether engines answer that a process can do without for a while, which /ready shows
+// as degraded. Leaves what to ask to its callers. Bound: one question an engine at a time, one every
+// PROBE_MS; a connect is limited to CONNECT_MS.
 
 import { connect } from "node:net";
 import type { CheckResult } from "./health.ts";
@@ -8,24 +8,35 @@ import type { CheckResult } from "./health.ts";
 const PROBE_MS = 2_000;
 const CONNECT_MS = 500;
 
-export type Target = { host: string; port: number };
 export type Probe<K extends string> = { state(): Record<K, CheckResult>; stop(): void };
 
-export function createProbe<K extends string>(targets: Record<K, Target>): Probe<K> {
-  const names = Object.keys(targets) as K[];
+/** `engines`: how each is asked; a question must end by itself, and not fail. */
+export function createProbe<K extends string>(engines: Record<K, () => Promise<boolean>>): Probe<K> {
+  const names = Object.keys(engines) as K[];
   const state = Object.fromEntries(names.map((name) => [name, "degraded"])) as Record<K, CheckResult>;
-  const ask = (name: K) => {
-    const socket = connect(targets[name]);
-    const done = (result: CheckResult) => {
-      state[name] = result;
-      socket.destroy();
-    };
-    socket.setTimeout(CONNECT_MS, () => done("degraded"));
-    socket.once("connect", () => done("ok"));
-    socket.once("error", () => done("degraded"));
+  const asked = new Set<K>();
+  const ask = async (name: K) => {
+    if (asked.has(name)) return;
+    asked.add(name);
+    state[name] = (await engines[name]()) ? "ok" : "degraded";
+    asked.delete(name);
   };
-  const all = () => names.forEach(ask);
+  const all = () => names.forEach((name) => void ask(name));
   all();
   const timer = setInterval(all, PROBE_MS);
   return { state: () => ({ ...state }), stop: () => clearInterval(timer) };
+}
+
+/** Whether the address accepts TCP connections. */
+export function connects(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const done = (answers: boolean) => {
+      resolve(answers);
+      socket.destroy();
+    };
+    socket.setTimeout(CONNECT_MS, () => done(false));
+    socket.once("connect", () => done(true));
+    socket.once("error", () => done(false));
+  });
 }
