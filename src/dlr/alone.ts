@@ -10,7 +10,7 @@ import { type RawReport, unpackReports } from "../core/raw-report.ts";
 import { keepLetters } from "../ledger/dead-letters.ts";
 import { deleteInbox, type InboxRow, lockInbox, storeApart } from "../ledger/inbox-rows.ts";
 import { type Pool, withRetries } from "../platform/mysql.ts";
-import { isConnectionLost, isRetryable, isSchemaError } from "../platform/mysql-errors.ts";
+import { isConnectionLost, isRetryable, isSchemaError, isServerTrouble } from "../platform/mysql-errors.ts";
 import type { Taken } from "./take.ts";
 
 export const nothingTaken = (rows: number): Taken => ({
@@ -26,7 +26,7 @@ export const placeOf = ({ operator, via }: RawReport): string => `${operator} by
 
 /** Whether the same rows would fail again, as far as anyone can tell. */
 export const isOfRows = (error: unknown): boolean =>
-  !isConnectionLost(error) && !isRetryable(error) && !isSchemaError(error);
+  !isConnectionLost(error) && !isRetryable(error) && !isSchemaError(error) && !isServerTrouble(error);
 
 /** `takeOne` takes the oldest due row in a transaction, and says which one it has locked. */
 export async function takeAlone(

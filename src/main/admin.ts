@@ -7,7 +7,7 @@ import { createAdminRoutes } from "../api/admin/table.ts";
 import { runAdminRoute } from "../api/admin/run.ts";
 import { createServer } from "../api/server.ts";
 import { MYSQL_ANSWER_MAX_MS } from "../core/limits.ts";
-import { createClickhouse } from "../platform/clickhouse.ts";
+import { createClickhouse, PROBE_OPTIONS } from "../platform/clickhouse.ts";
 import { watchClock } from "../platform/mysql-clock.ts";
 import type { Pool } from "../platform/mysql.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
@@ -15,6 +15,7 @@ import { createProbe } from "../platform/probe.ts";
 import { runRole } from "../platform/role.ts";
 import { tablesAnswer } from "../schema/tables.ts";
 import { tellRoles } from "../stack/launcher/reload.ts";
+import { reportsAnswer } from "../reports/freshness.ts";
 import { ROLES } from "../stack/role-table.ts";
 
 /** Of each pool. */
@@ -31,8 +32,8 @@ runRole({ name: "admin", usage, healthOffset: ROLES.admin.healthOffset }, async 
   const pool = createMeteredPool(role, "admin", bounded);
   const changes = createMeteredPool(role, "changes", { ...bounded, multipleStatements: true });
   const clickhouse = createClickhouse(config, { timeoutMs: REPORT_TIMEOUT_MS });
-  const clickhouseAt = { host: config.clickhouseHost, port: config.clickhousePort };
-  const probes = createProbe({ clickhouse: [clickhouseAt] });
+  const asked = createClickhouse(config, PROBE_OPTIONS);
+  const probes = createProbe({ clickhouse: () => reportsAnswer(asked) });
   // MySQL isn't probed: it blocks a host for 100 connections in a row that end without a login.
   let answeredMs = performance.now();
   const noting: Pick<Pool, "use"> = {
@@ -44,7 +45,7 @@ runRole({ name: "admin", usage, healthOffset: ROLES.admin.healthOffset }, async 
   };
   role.onStop(async () => {
     probes.stop();
-    await Promise.all([pool.end(), changes.end(), clickhouse.close()]);
+    await Promise.all([pool.end(), changes.end(), clickhouse.close(), asked.close()]);
   });
   role.check("mysql", () => (performance.now() - answeredMs < MYSQL_MISSED_MS ? "ok" : "degraded"));
   role.check("clickhouse", () => probes.state().clickhouse);

@@ -19,12 +19,13 @@ import { reportAccessOf } from "../operators/reports/settings.ts";
 import { createRouter, linkOf } from "../operators/route.ts";
 import type { RoutesFile } from "../operators/routes-file.ts";
 import { watchRoutes } from "../operators/watch.ts";
-import { createClickhouse } from "../platform/clickhouse.ts";
+import { createClickhouse, PROBE_OPTIONS } from "../platform/clickhouse.ts";
 import { brokersOf } from "../platform/kafka/brokers.ts";
 import { createMeteredPool } from "../platform/pool-meter.ts";
-import { createProbe } from "../platform/probe.ts";
+import { connects, createProbe } from "../platform/probe.ts";
 import { runRole } from "../platform/role.ts";
 import { systemTimers } from "../platform/timers.ts";
+import { reportsAnswer } from "../reports/freshness.ts";
 import { readOutcomes } from "../reports/outcomes.ts";
 import { keepPartitions } from "../schema/partitions.ts";
 import { ROLES } from "../stack/role-table.ts";
@@ -37,14 +38,16 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
   const slow = { connections: RUNNING_MAX + 1, answerMaxMs: ANSWER_MAX_MS };
   const reconcilePool = createMeteredPool(role, "reconcile", slow);
   const clickhouse = createClickhouse(config);
+  const asked = createClickhouse(config, PROBE_OPTIONS);
+  const brokers = brokersOf(config);
   const probes = createProbe({
-    kafka: brokersOf(config),
-    clickhouse: [{ host: config.clickhouseHost, port: config.clickhousePort }],
+    kafka: () => connects(brokers),
+    clickhouse: () => reportsAnswer(asked),
   });
   role.onStop(() => {
     void reconcilePool.end(); // a check under way loses nothing when it is cut off
     probes.stop();
-    return clickhouse.close();
+    return Promise.all([clickhouse.close(), asked.close()]);
   });
   role.check("kafka", () => probes.state().kafka);
   role.check("clickhouse", () => probes.state().clickhouse);

@@ -20,7 +20,8 @@ try {
   if (mysql.partitions.kind === "busy")
     console.log("MySQL: the tables are in use; an ingest process will create the partitions later");
 } catch (error) {
-  console.error(`migrate: ${error instanceof Error ? error.message : String(error)}`);
+  const { message, cause } = error instanceof Error ? error : new Error(String(error));
+  console.error(`migrate: ${message}${cause instanceof Error ? ` (${cause.message})` : ""}`);
   process.exit(1);
 }
 

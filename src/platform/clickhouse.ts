@@ -30,10 +30,15 @@ export type ClickhouseOptions = {
   database?: string;
 };
 
+/** For asking it now and then whether it is there, beside those that wait for reports. */
+export const PROBE_OPTIONS: ClickhouseOptions = { connections: 1, timeoutMs: 5_000 };
+
 const RETRY_AFTER_S = 5;
 // timeout, too many queries, too slow, network, no free connection, aborted, memory limit, all connections
 // failed
 const NOT_NOW = new Set(["159", "202", "160", "210", "203", "236", "241", "279", "209", "394"]);
+// unknown table, unknown database: its disk was lost, or it isn't migrated yet
+const NO_TABLES = new Set(["60", "81"]);
 
 export function createClickhouse(config: Config, options: ClickhouseOptions = {}): Clickhouse {
   const { connections = 4, timeoutMs = 10_000, database = config.clickhouseDatabase } = options;
@@ -82,5 +87,9 @@ export function createClickhouse(config: Config, options: ClickhouseOptions = {}
 // An error that the server itself decided on has a number; without one (refused connection, reset, time-out)
 // the request never reached a decision.
 function isNotNow(error: unknown): boolean {
-  return !(error instanceof ClickHouseError) || NOT_NOW.has(error.code);
+  return !(error instanceof ClickHouseError) || NOT_NOW.has(error.code) || NO_TABLES.has(error.code);
 }
+
+/** Whether this `reports_unavailable` is of a ClickHouse that answers, but doesn't have our tables. */
+export const hasNoTables = (error: unknown): boolean =>
+  error instanceof SluiceError && error.cause instanceof ClickHouseError && NO_TABLES.has(error.cause.code);

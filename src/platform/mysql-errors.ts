@@ -27,6 +27,22 @@ const MYSQL_ERRORS = {
 } as const;
 export type MysqlError = keyof typeof MYSQL_ERRORS;
 
+/** The server can't do its work now, whatever the rows of the statement say. */
+const SERVER_TROUBLES: Record<string, readonly number[]> = {
+  // The disk, a table or a temporary file.
+  full: [3, 1021, 1026, 1114, 1878],
+  // A file, a table or the binlog can't be used.
+  broken: [1015, 1016, 1024, 1030, 1180, 1194, 1195, 1598, 1812, 1877],
+  // Of memory, locks or transactions.
+  short: [1037, 1038, 1041, 1206, 1637],
+  // It stops, or has ended the statement or the session.
+  stopping: [1053, 1317, 3024, 3169],
+  // Or its replication refuses the commit.
+  readOnly: [1290, 1792, 1836, 1874, 3100],
+  // Those of our login.
+  rightMissing: [1044, 1142, 1143, 1227],
+};
+
 export const errorNumber = (error: unknown): number | undefined =>
   (error as { errno?: number } | undefined)?.errno;
 
@@ -44,6 +60,10 @@ export const isDataError = (error: unknown): boolean =>
 /** Something that a statement names isn't there (SQLSTATE class 42S): no row can be the cause. */
 export const isSchemaError = (error: unknown): boolean =>
   (error as { sqlState?: string } | undefined)?.sqlState?.startsWith("42S") === true;
+
+/** The server itself is in trouble: no row can be the cause, and all others would fail as well. */
+export const isServerTrouble = (error: unknown): boolean =>
+  Object.values(SERVER_TROUBLES).some((numbers) => numbers.includes(errorNumber(error) ?? 0));
 
 /** The connection is gone, so the server may not have received or answered the statement. */
 export const isConnectionLost = (error: unknown): boolean => {

@@ -1,6 +1,6 @@
-// Checks in the background whether an engine accepts TCP connections, at any of its addresses: for engines
-// that a process can do without for a while, which /ready shows as degraded. Bound: one connect per address
-// every PROBE_MS, each limited to CONNECT_MS.
+// Asks in the background whether engines answer that a process can do without for a while, which /ready shows
+// as degraded. Leaves what to ask to its callers. Bound: one question an engine at a time, one every
+// PROBE_MS; a connect is limited to CONNECT_MS.
 
 import { connect } from "node:net";
 import type { CheckResult } from "./health.ts";
@@ -8,15 +8,19 @@ import type { CheckResult } from "./health.ts";
 const PROBE_MS = 2_000;
 const CONNECT_MS = 500;
 
-export type Target = { host: string; port: number };
+type Address = { host: string; port: number };
 export type Probe<K extends string> = { state(): Record<K, CheckResult>; stop(): void };
 
-export function createProbe<K extends string>(targets: Record<K, readonly Target[]>): Probe<K> {
-  const names = Object.keys(targets) as K[];
+/** `engines`: how each is asked; a question must end by itself, and not fail. */
+export function createProbe<K extends string>(engines: Record<K, () => Promise<boolean>>): Probe<K> {
+  const names = Object.keys(engines) as K[];
   const state = Object.fromEntries(names.map((name) => [name, "degraded"])) as Record<K, CheckResult>;
+  const asked = new Set<K>();
   const ask = async (name: K) => {
-    const reached = await Promise.all(targets[name].map(accepts));
-    state[name] = reached.includes(true) ? "ok" : "degraded";
+    if (asked.has(name)) return;
+    asked.add(name);
+    state[name] = (await engines[name]()) ? "ok" : "degraded";
+    asked.delete(name);
   };
   const all = () => names.forEach((name) => void ask(name));
   all();
@@ -24,11 +28,16 @@ export function createProbe<K extends string>(targets: Record<K, readonly Target
   return { state: () => ({ ...state }), stop: () => clearInterval(timer) };
 }
 
-const accepts = (target: Target): Promise<boolean> =>
+/** Whether one of the addresses accepts TCP connections. */
+export async function connects(addresses: readonly Address[]): Promise<boolean> {
+  return (await Promise.all(addresses.map(accepts))).includes(true);
+}
+
+const accepts = (address: Address): Promise<boolean> =>
   new Promise((resolve) => {
-    const socket = connect(target);
-    const done = (result: boolean) => {
-      resolve(result);
+    const socket = connect(address);
+    const done = (answers: boolean) => {
+      resolve(answers);
       socket.destroy();
     };
     socket.setTimeout(CONNECT_MS, () => done(false));

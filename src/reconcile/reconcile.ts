@@ -12,7 +12,7 @@
 import assert from "node:assert/strict";
 import { SluiceError } from "../core/errors.ts";
 import { isFinal, UNRESERVED } from "../core/message.ts";
-import type { Clickhouse } from "../platform/clickhouse.ts";
+import { type Clickhouse, hasNoTables } from "../platform/clickhouse.ts";
 import { isError } from "../platform/mysql-errors.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 import { SILENT_MAX_S, takeLock } from "../platform/named-lock.ts";
@@ -100,7 +100,8 @@ export async function reconcile(
     const resent = options.resend === true ? await resend(deps.pool, events.missing) : 0;
     return resultOf(books, drifts, events, { resent, settled: options.settled === true });
   } catch (error) {
-    const noReport = error instanceof SluiceError && error.code === "reports_unavailable";
+    const isUnavailable = error instanceof SluiceError && error.code === "reports_unavailable";
+    const noReport = isUnavailable && !hasNoTables(error);
     return {
       kind: "could_not_check",
       reason: reasonOf(error),

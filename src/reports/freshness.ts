@@ -3,7 +3,7 @@
 // Invariant: what reads it before its rows may be fresher than it says, but never staler. Bound: one row a
 // topic, and one count.
 
-import type { Clickhouse } from "../platform/clickhouse.ts";
+import { type Clickhouse, hasNoTables } from "../platform/clickhouse.ts";
 import { TOPICS } from "../platform/kafka/topics.ts";
 
 export type EventTopic = "status" | "ledger";
@@ -30,6 +30,18 @@ export async function asOf(clickhouse: Clickhouse, topics: readonly EventTopic[]
 export async function asOfMs(clickhouse: Clickhouse, topics: readonly EventTopic[]): Promise<number> {
   const newest = await newestMs(clickhouse);
   return Math.min(...topics.map((topic) => newest.get(TOPICS[topic]) ?? 0));
+}
+
+/**
+ * Whether ClickHouse is there with its tables, however busy it is: one that has come back with an empty disk
+ * has none.
+ */
+export async function reportsAnswer(clickhouse: Clickhouse): Promise<boolean> {
+  if (!(await clickhouse.ping())) return false;
+  return newestMs(clickhouse).then(
+    () => true,
+    (error: unknown) => !hasNoTables(error),
+  );
 }
 
 /** What `asOfMs` returned, as answers have it. */

@@ -1,7 +1,8 @@
 // ClickHouse's migrations: the database itself, then sql/clickhouse in order. Forward only. ClickHouse has no
 // locks, so the caller holds MySQL's migration lock; even so, every statement may be repeated. Files with
-// {{words}} take them from the settings and run again when those change, so that the tables which read Kafka
-// follow their broker.
+// {{words}} take them from the settings and run again when those change, all of them and in order, so that
+// the tables which read Kafka follow their broker. Invariant: what reads the broker has the columns of the
+// last file; a view that a later file replaces is never made.
 
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
@@ -44,9 +45,9 @@ export async function migrateClickhouse(
   const clickhouse = createClickhouse(config, { connections: 1, timeoutMs: TIMEOUT_MS });
   try {
     await clickhouse.command(HISTORY_TABLE);
-    const target = targetOf(clickhouse);
+    const target = targetOf(clickhouse, supersededIn(wanted));
     const applied = await applyMigrations(wanted, target);
-    return [...applied, ...(await followSettings(wanted, applied, clickhouse))];
+    return [...applied, ...(await followSettings(wanted, applied, clickhouse, target))];
   } finally {
     await clickhouse.close();
   }
@@ -60,7 +61,20 @@ const HISTORY_TABLE = `CREATE TABLE IF NOT EXISTS schema_migrations (
   at              DateTime64(6, 'UTC') DEFAULT now64(6)
 ) ENGINE = ReplacingMergeTree(at) ORDER BY name`;
 
-function targetOf(clickhouse: Clickhouse): MigrationTarget {
+/**
+ * The views of the broker that a later statement drops: until then they would read records without what is
+ * new in them.
+ */
+export function supersededIn(migrations: readonly Migration[]): ReadonlySet<string> {
+  const statements = migrations.flatMap((migration) => migration.statements);
+  const isSuperseded = (statement: string, at: number) => {
+    const view = /^CREATE MATERIALIZED VIEW (mv_kafka_\w+)/.exec(statement)?.[1];
+    return view !== undefined && statements.indexOf(`DROP VIEW IF EXISTS ${view}`, at) > at;
+  };
+  return new Set(statements.filter(isSuperseded));
+}
+
+function targetOf(clickhouse: Clickhouse, superseded: ReadonlySet<string>): MigrationTarget {
   return {
     async applied() {
       const rows = await clickhouse.query<{
@@ -74,7 +88,9 @@ function targetOf(clickhouse: Clickhouse): MigrationTarget {
       );
       return rows.map((row) => ({ ...row, statementsDone: row.statements_done }));
     },
-    run: (statement) => clickhouse.command(statement),
+    async run(statement) {
+      if (!superseded.has(statement)) await clickhouse.command(statement);
+    },
     record: (migration) => recordOf(clickhouse, migration),
   };
 }
@@ -89,31 +105,35 @@ function recordOf(
 }
 
 /**
- * Runs files that contain words again when the words have changed; the words last used are kept in a row of
- * their own.
+ * Runs the files that contain words again when the words of one have changed; the words last used are kept in
+ * a row of their own. All of them run, because a later one replaces what an earlier one makes.
  */
 async function followSettings(
   migrations: readonly Migration[],
   fresh: readonly string[],
   clickhouse: Clickhouse,
+  target: MigrationTarget,
 ): Promise<string[]> {
-  const again: string[] = [];
-  for (const { name, statements } of migrations.filter((migration) => migration.templated)) {
-    const row = `${name}:settings`;
+  const templated = migrations.filter((migration) => migration.templated);
+  const changed: AppliedMigration[] = [];
+  for (const { name, statements } of templated) {
     const checksum = createHash("sha256").update(statements.join(";\n")).digest("hex");
     const [known] = await clickhouse.query<{ checksum: string }>(
-      "SELECT checksum FROM schema_migrations FINAL WHERE name = {name:String}",
-      { name: row },
+      "SELECT checksum FROM schema_migrations FINAL WHERE name = {row:String}",
+      { row: rowOf(name) },
     );
-    if (known?.checksum === checksum) continue;
-    if (!fresh.includes(name)) {
-      for (const statement of statements) await clickhouse.command(statement);
-      again.push(`${name} (settings changed)`);
-    }
-    await recordOf(clickhouse, { name: row, checksum, statementsDone: statements.length, finished: true });
+    if (known?.checksum !== checksum)
+      changed.push({ name, checksum, statementsDone: statements.length, finished: true });
   }
-  return again;
+  const again = changed.map(({ name }) => name).filter((name) => !fresh.includes(name));
+  if (again.length > 0)
+    for (const statement of templated.flatMap(({ statements }) => statements))
+      await target.run(statement, { repeated: true });
+  for (const row of changed) await recordOf(clickhouse, { ...row, name: rowOf(row.name) });
+  return again.map((name) => `${name} (settings changed)`);
 }
+
+const rowOf = (name: string): string => `${name}:settings`;
 
 type Words = { database: string; kafka_broker: string; topic_prefix: string };
 

@@ -194,3 +194,28 @@ test("the tables that read Kafka follow their settings, and no other migration r
     await other.end();
   }
 }, 180_000);
+
+test("an upgrade in which the settings change, too, leaves the tables with the newest columns", async () => {
+  const other = await createDownstream();
+  try {
+    await db.clickhouse.command(
+      "ALTER TABLE schema_migrations DELETE WHERE name LIKE '0031%' SETTINGS mutations_sync = 1",
+    );
+    const moved = { ...db.config, topicPrefix: other.config.topicPrefix };
+    expect(await migrateClickhouse(moved)).toEqual([
+      "0031_unreserved_kafka.sql",
+      "0004_kafka.sql (settings changed)",
+      "0006_attempts_kafka.sql (settings changed)",
+      "0009_passed_kafka.sql (settings changed)",
+    ]);
+    expect(await db.clickhouse.query("DESCRIBE TABLE kafka_status")).toContainEqual(
+      expect.objectContaining({ name: "unreserved" }),
+    );
+    const one = id();
+    const row = { ...statusRow(one, 1, "failed"), unreserved: 1 };
+    await other.produce("sms.status", "", lines([row]));
+    await until(`SELECT count() AS n FROM messages_log WHERE id = '${one}' AND unreserved = 1`, 1);
+  } finally {
+    await other.end();
+  }
+}, 180_000);

@@ -295,6 +295,23 @@ test("a database that isn't migrated makes no report a dead letter", async () =>
   expect(await take()).toEqual(["told"]);
 });
 
+test("a full disk makes no report a dead letter: the next look settles it", async () => {
+  await storeReports(pool, [mo(), mo({ text: "another" })]);
+  const before = await listLetters(pool, { source: "report", limit: 100 });
+  await pool.query(
+    "CREATE TRIGGER full BEFORE INSERT ON webhook_events FOR EACH ROW " +
+      "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO=1114, MESSAGE_TEXT='The table is full'",
+  );
+  try {
+    expect(await problemOf(takeReports(deps()))).toContain("The table is full");
+    expect(await pool.query("SELECT id FROM inbox")).toHaveLength(1);
+  } finally {
+    await pool.query("DROP TRIGGER full");
+  }
+  expect(await listLetters(pool, { source: "report", limit: 100 })).toEqual(before);
+  expect(await take()).toEqual(["told", "told"]);
+});
+
 test("numbers have one owner a keyword, and are given back", async () => {
   expect(await problemOf(addNumber(pool, untold, "+3000", null))).toContain("has an owner already");
   expect(await problemOf(addNumber(pool, told, "5000", "vote"))).toContain("has an owner already");

@@ -115,22 +115,32 @@ export async function deliverEvents(
   { old = false, except = "", exceptStatus = "" } = {},
 ): Promise<void> {
   if (old) await ageAll(pool);
+  const { entries, statuses } = await eventsIn(pool);
+  await insertLedgerEvents(
+    clickhouse,
+    entries.filter(({ event_id }) => except === "" || !event_id.startsWith(except)),
+  );
+  const told = statuses.filter((event) => event.id !== exceptStatus);
+  if (told.length > 0) await insertStatusEvents(clickhouse, told);
+  await pool.query("DELETE FROM outbox WHERE lane='events'");
+  if (old) await passOthers(clickhouse);
+}
+
+/** The events of everything in the tables, as ClickHouse reads them. */
+export async function eventsIn(pool: Pool): Promise<{ entries: LedgerEvent[]; statuses: StatusEvent[] }> {
   const entries = await pool.query<LedgerEvent[]>(
     `SELECT CONCAT(entry_id,':',leg) AS event_id, customer_id, op, amount,
        CAST(UNIX_TIMESTAMP(created_at)*1000 AS SIGNED) AS created_at_ms
-     FROM wallet_ledger WHERE entry_id <> '${except}'`,
+     FROM wallet_ledger`,
   );
-  await insertLedgerEvents(clickhouse, entries);
   const statuses = await pool.query<StatusEvent[]>(
     `SELECT id, customer_id, phone, lane AS type, IF(status='sending','queued',status) AS status, parts, cost,
        COALESCE(reference,'') AS reference, sequence - (status='sending') AS sequence, attempt,
        CAST(UNIX_TIMESTAMP(created_at)*1000 AS SIGNED) AS created_at_ms,
        CAST(UNIX_TIMESTAMP(updated_at)*1000 AS SIGNED) AS updated_at_ms
-     FROM messages WHERE id <> '${exceptStatus}'`,
+     FROM messages`,
   );
-  if (statuses.length > 0) await insertStatusEvents(clickhouse, statuses);
-  await pool.query("DELETE FROM outbox WHERE lane='events'");
-  if (old) await passOthers(clickhouse);
+  return { entries, statuses };
 }
 
 /** Delivers newer events of another customer: whatever hasn't arrived by then counts as lost. */
