@@ -60,6 +60,9 @@ ${body}
   \`Allow\`; a 429 or 503 has \`Retry-After\`, in seconds.
 - "Try again" says whether the same request, unchanged, can succeed later. A refused request was not stored or
   charged, except that this is not known after \`outcome_unknown\` and \`internal\`.
+- The refusal of a repeat says nothing of the first try, because many refusals come before the
+  \`Idempotency-Key\` is looked up. So after no answer, or one of these two, repeat the request with the same
+  key until it succeeds.
 
 | status | code | try again | when |
 |---|---|---|---|
