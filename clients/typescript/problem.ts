@@ -29,8 +29,9 @@ export class SluiceProblem<C extends ProblemCode = ProblemCode> extends Error {
 }
 
 /**
- * No answer came in time, or none of this gateway. Whether the request took effect is not known: repeat it
- * with the same `idempotencyKey`.
+ * No answer came in time, or none of this gateway. Or only the refusal of a repeat did: it is the `cause`
+ * then, and says nothing of the try before it. Whether the request took effect is not known: repeat it with
+ * the same `idempotencyKey`.
  */
 export class SluiceUnreachable extends Error {
   override readonly name = "SluiceUnreachable";

@@ -289,6 +289,10 @@ describe("the waits", () => {
     expect(await waitsOf("19", { retries: 1, random: () => 0.5, delayMaxMs: 20_000 })).toEqual([20_000]);
   });
 
+  test("are no shorter for a Retry-After that asks for less", async () => {
+    expect(await waitsOf("1", { retries: 3, delayMs: 4_000 })).toEqual([2_000, 4_000, 8_000]);
+  });
+
   test("don't heed a Retry-After that can't be read", async () => {
     expect(await waitsOf("soon", { retries: 1, delayMs: 100 })).toEqual([50]);
   });

@@ -1,9 +1,11 @@
 // One request to the gateway, tried again where that helps: after no answer, 429, 503, and while an earlier
 // try is still being processed. All tries carry the same Idempotency-Key, so together they take effect once.
 // A request that must not take effect twice, and has no key, is repeated only if it was not processed.
+// What a repeat is refused with says nothing of the tries before it: many refusals come before the key is
+// looked up. So once a try was in doubt, a call with a key ends with its answer or with SluiceUnreachable.
 // Bounds: 1 + `retries` tries of `timeoutMs`, with waits of `delayMaxMs` at most between them.
 
-import { SluiceProblem, SluiceUnreachable } from "./problem.ts";
+import { type ProblemCode, SluiceProblem, SluiceUnreachable } from "./problem.ts";
 import type { Problems } from "./types.ts";
 
 export type Transport = {
@@ -47,13 +49,29 @@ type Outcome = { answer: unknown } | Failed;
 
 /** The JSON of a successful answer. @throws SluiceProblem, SluiceUnreachable, the signal's reason */
 export async function exchange(transport: Transport, call: Call): Promise<unknown> {
+  let wasInDoubt = false;
   for (let tried = 1; ; tried++) {
     const outcome = await attempt(transport, call);
     if ("answer" in outcome) return outcome.answer;
+    const { error } = outcome;
     const waitMs = waitOf(transport, outcome, tried);
-    if (waitMs === null) throw outcome.error;
+    if (waitMs === null) throw wasInDoubt && !isInDoubt(error) ? inDoubt(error, call) : error;
+    wasInDoubt ||= isInDoubt(error);
     await transport.sleep(waitMs, call.signal);
   }
+}
+
+/** Whether the request may have taken effect, or may yet. */
+const isInDoubt = (error: Failed["error"]): boolean =>
+  error instanceof SluiceUnreachable || IN_DOUBT.includes(error.code);
+const IN_DOUBT: readonly ProblemCode[] = ["outcome_unknown", "internal", "idempotency_in_progress"];
+
+/** What a call ends with whose last try was refused, and one before it was in doubt. */
+function inDoubt(refusal: Failed["error"], { idempotencyKey }: Call): Failed["error"] {
+  // Without a key nothing is repeated that could take effect twice: the refusal is all there is to know.
+  if (idempotencyKey === null) return refusal;
+  const message = `an earlier try may have taken effect; its repeat was refused: ${refusal.message}`;
+  return new SluiceUnreachable(message, { status: null, idempotencyKey, cause: refusal });
 }
 
 async function attempt(transport: Transport, call: Call): Promise<Outcome> {

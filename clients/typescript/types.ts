@@ -1200,7 +1200,7 @@ export type Operations = {
   };
   /** The statement, newest first. */
   getStatement: {
-    query?: { from?: string; to?: string; format?: "csv" | "ndjson"; limit?: number; cursor?: string };
+    query?: { from?: string; to?: string; limit?: number; cursor?: string };
     answer: GetStatementAnswer;
   };
   /** Prove that the wallet adds up, and that the report agrees with it. */
@@ -1230,12 +1230,12 @@ export type Operations = {
   };
   /** Messages at their latest status, newest first. */
   reportMessages: {
-    query?: { from?: string; to?: string; status?: "scheduled" | "queued" | "sending" | "unknown" | "sent" | "delivered" | "undelivered" | "failed" | "rejected" | "expired" | "canceled"; type?: "normal" | "express"; phone?: string; id?: string; format?: "csv" | "ndjson"; limit?: number; cursor?: string };
+    query?: { from?: string; to?: string; status?: "scheduled" | "queued" | "sending" | "unknown" | "sent" | "delivered" | "undelivered" | "failed" | "rejected" | "expired" | "canceled"; type?: "normal" | "express"; phone?: string; id?: string; limit?: number; cursor?: string };
     answer: ReportMessagesAnswer;
   };
   /** Messages, parts, cost and unique phones by minute, hour or day, newest first. */
   reportUsage: {
-    query?: { interval?: "minute" | "hour" | "day"; by?: string; from?: string; to?: string; format?: "csv" | "ndjson"; limit?: number; cursor?: string };
+    query?: { interval?: "minute" | "hour" | "day"; by?: string; from?: string; to?: string; limit?: number; cursor?: string };
     answer: ReportUsageAnswer;
   };
   /** What is set up, and how the endpoints are doing. */
@@ -1270,7 +1270,7 @@ export type Operations = {
   };
   /** Send messages to a phone again. */
   removeOptOut: {
-    query?: { phone?: string; sender?: string };
+    query: { phone: string; sender?: string };
     answer: RemoveOptOutAnswer;
   };
 };

@@ -13,9 +13,12 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
-import java.time.Duration;
 import java.util.Base64;
+import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import javax.crypto.Mac;
@@ -23,28 +26,45 @@ import javax.crypto.spec.SecretKeySpec;
 
 public class Sluice {
   static final int TRIES = 5;
+  static final Set<String> IN_DOUBT =
+      Set.of("", "outcome_unknown", "internal", "idempotency_in_progress");
   static final HttpClient CLIENT = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
 
-  /** The answer. Tries again after no answer, 429 and 503; the Idempotency-Key makes all tries one. */
+  /**
+   * The answer. Tries again after no answer, 429 and 503, and while an earlier try is still being processed;
+   * the Idempotency-Key makes all tries one. The refusal of a repeat says nothing of the tries before it.
+   */
   static String request(String method, String path, String body) throws Exception {
+    String key = UUID.randomUUID().toString();
     HttpRequest.Builder call =
         HttpRequest.newBuilder(URI.create(System.getenv("SLUICE_URL") + path))
-            .timeout(Duration.ofSeconds(30))
             .header("X-API-Key", System.getenv("SLUICE_KEY"))
-            .header("Idempotency-Key", UUID.randomUUID().toString())
+            .header("Idempotency-Key", key)
             .method(method, body == null ? BodyPublishers.noBody() : BodyPublishers.ofString(body));
     if (body != null) call.header("Content-Type", "application/json");
+    boolean inDoubt = false;
     for (int tried = 1; ; tried++) {
       long waitMs = 250L << tried;
+      boolean again = true;
+      String text;
+      String code = "";
       try {
-        HttpResponse<String> answer = CLIENT.send(call.build(), BodyHandlers.ofString());
+        // A time-out of the request itself would end at the answer's headers.
+        HttpResponse<String> answer =
+            CLIENT.sendAsync(call.build(), BodyHandlers.ofString()).get(30, TimeUnit.SECONDS);
         int status = answer.statusCode();
-        if (status < 300) return answer.body();
-        if ((status != 429 && status != 503) || tried == TRIES) throw new IllegalStateException(answer.body());
+        text = answer.body();
+        if (status < 300) return text;
+        if (text.contains("\"code\":")) code = member(text, "code"); // otherwise it is not the gateway's
+        again = status == 429 || status == 503 || code.equals("idempotency_in_progress");
         waitMs = Math.max(waitMs, 1_000 * answer.headers().firstValueAsLong("Retry-After").orElse(0));
-      } catch (IOException error) {
-        if (tried == TRIES) throw error;
+      } catch (ExecutionException | TimeoutException error) {
+        text = "no answer: " + error;
       }
+      if (!method.equals("GET") && IN_DOUBT.contains(code)) inDoubt = true;
+      if (!again || tried == TRIES)
+        throw new IllegalStateException(
+            (inDoubt ? "it may have taken effect: repeat it with Idempotency-Key " + key + "\n" : "") + text);
       Thread.sleep(waitMs);
     }
   }

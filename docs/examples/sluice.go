@@ -25,13 +25,14 @@ const tries = 5
 
 var client = &http.Client{Timeout: 30 * time.Second}
 
-// request decodes the answer into it. It tries again after no answer, 429 and 503; the Idempotency-Key makes
-// all tries one.
+// request decodes the answer into it. It tries again after no answer, 429 and 503, and while an earlier try is
+// still being processed; the Idempotency-Key makes all tries one. The refusal of a repeat says nothing of the
+// tries before it.
 func request(method, path string, body []byte, into any) error {
 	key := make([]byte, 16)
 	rand.Read(key)
+	inDoubt := false
 	for tried := 1; ; tried++ {
-		wait := 250 * time.Millisecond << tried
 		call, err := http.NewRequest(method, os.Getenv("SLUICE_URL")+path, bytes.NewReader(body))
 		if err != nil {
 			return err
@@ -41,28 +42,48 @@ func request(method, path string, body []byte, into any) error {
 		if body != nil {
 			call.Header.Set("Content-Type", "application/json")
 		}
-		answer, err := client.Do(call)
-		if err == nil {
-			text, failed := io.ReadAll(answer.Body)
-			answer.Body.Close()
-			if err = failed; err == nil {
-				if answer.StatusCode < 300 {
-					return json.Unmarshal(text, into)
-				}
-				err = errors.New(string(text))
-				if answer.StatusCode != 429 && answer.StatusCode != 503 {
-					return err
-				}
-				if seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After")); time.Duration(seconds)*time.Second > wait {
-					wait = time.Duration(seconds) * time.Second
-				}
-			}
+		status, text, asked, err := attempt(call)
+		if err == nil && status < 300 {
+			return json.Unmarshal(text, into)
 		}
-		if tried == tries {
+		var problem struct{ Code string }
+		if err == nil {
+			err = errors.New(string(text))
+			json.Unmarshal(text, &problem) // no code: it is not the gateway's
+		}
+		switch problem.Code {
+		case "", "outcome_unknown", "internal", "idempotency_in_progress":
+			inDoubt = inDoubt || method != "GET"
+		}
+		again := status == 0 || status == 429 || status == 503 || problem.Code == "idempotency_in_progress"
+		if !again || tried == tries {
+			if inDoubt {
+				return fmt.Errorf("it may have taken effect: repeat it with Idempotency-Key %x\n%w", key, err)
+			}
 			return err
+		}
+		wait := 250 * time.Millisecond << tried
+		if asked > wait {
+			wait = asked
 		}
 		time.Sleep(wait)
 	}
+}
+
+// attempt returns the status, the text and the Retry-After of the answer; an error and status 0 if there was
+// none, or not all of it.
+func attempt(call *http.Request) (int, []byte, time.Duration, error) {
+	answer, err := client.Do(call)
+	if err != nil {
+		return 0, nil, 0, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, nil, 0, err
+	}
+	seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
+	return answer.StatusCode, text, time.Duration(seconds) * time.Second, nil
 }
 
 func send(phone, text string) error {

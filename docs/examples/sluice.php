@@ -7,26 +7,40 @@
 declare(strict_types=1);
 
 const TRIES = 5;
+const IN_DOUBT = [null, 'outcome_unknown', 'internal', 'idempotency_in_progress'];
 
-/** The answer. Tries again after no answer, 429 and 503; the Idempotency-Key makes all tries one. */
+/**
+ * The answer. Tries again after no answer, 429 and 503, and while an earlier try is still being processed;
+ * the Idempotency-Key makes all tries one. The refusal of a repeat says nothing of the tries before it.
+ */
 function request(string $method, string $path, ?array $body = null): array
 {
-    $headers = ['X-API-Key: ' . getenv('SLUICE_KEY'), 'Idempotency-Key: ' . bin2hex(random_bytes(16))];
+    $key = bin2hex(random_bytes(16));
+    $headers = ['X-API-Key: ' . getenv('SLUICE_KEY'), "Idempotency-Key: $key"];
     $http = ['method' => $method, 'ignore_errors' => true, 'timeout' => 30, 'follow_location' => 0];
     if ($body !== null) {
         $headers[] = 'Content-Type: application/json';
         $http['content'] = json_encode($body, JSON_THROW_ON_ERROR);
     }
     $context = stream_context_create(['http' => $http + ['header' => $headers]]);
+    $inDoubt = false;
     for ($tried = 1; ; $tried++) {
         $http_response_header = [];
-        $text = @file_get_contents(getenv('SLUICE_URL') . $path, false, $context);
-        $status = $text === false ? 0 : (int) explode(' ', $http_response_header[0])[1];
-        if ($status >= 200 && $status < 300) {
-            return json_decode($text, true, 512, JSON_THROW_ON_ERROR);
+        $text = (string) @file_get_contents(getenv('SLUICE_URL') . $path, false, $context);
+        $status = (int) (explode(' ', $http_response_header[0] ?? '')[1] ?? 0);
+        // Of an answer that was cut PHP returns what came, which is no JSON.
+        $answer = json_decode($text, true);
+        if ($status >= 200 && $status < 300 && is_array($answer)) {
+            return $answer;
         }
-        if (!in_array($status, [0, 429, 503], true) || $tried === TRIES) {
-            throw new RuntimeException($text === false ? 'no answer' : $text);
+        $code = $answer['code'] ?? null; // null: it is not the gateway's
+        if ($method !== 'GET' && in_array($code, IN_DOUBT, true)) {
+            $inDoubt = true;
+        }
+        $again = $status < 300 || $status === 429 || $status === 503 || $code === 'idempotency_in_progress';
+        if (!$again || $tried === TRIES) {
+            $doubt = $inDoubt ? "it may have taken effect: repeat it with Idempotency-Key $key\n" : '';
+            throw new RuntimeException($doubt . ($text === '' ? 'no answer' : $text));
         }
         $wait = 0.25 * 2 ** $tried;
         foreach ($http_response_header as $line) {

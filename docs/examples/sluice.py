@@ -7,6 +7,7 @@ WEBHOOK_SECRET=… WEBHOOK_ID=… WEBHOOK_TIMESTAMP=… WEBHOOK_SIGNATURE=… py
 import base64
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import sys
@@ -16,28 +17,50 @@ import urllib.request
 import uuid
 
 
+def attempt(call):
+    """Status, text and Retry-After of the answer. Status 0: there was none, or not all of it."""
+    try:
+        try:
+            answer = urllib.request.urlopen(call, timeout=30)
+        except urllib.error.HTTPError as refusal:
+            answer = refusal
+        with answer:
+            asked = answer.headers.get("Retry-After", "")
+            return answer.status, answer.read().decode(), float(asked) if asked.isdigit() else 0
+    except (OSError, http.client.HTTPException) as error:
+        return 0, f"no answer: {error}", 0
+
+
+def code_of(text):
+    """Of a problem; None: the answer is not the gateway's."""
+    try:
+        return json.loads(text).get("code")
+    except (ValueError, AttributeError):
+        return None
+
+
 def request(method, path, body=None, tries=5):
-    """The answer. Tries again after no answer, 429 and 503; the Idempotency-Key makes all tries one."""
-    headers = {"X-API-Key": os.environ["SLUICE_KEY"], "Idempotency-Key": str(uuid.uuid4())}
+    """The answer. Tries again after no answer, 429 and 503, and while an earlier try is still being processed;
+    the Idempotency-Key makes all tries one. The refusal of a repeat says nothing of the tries before it."""
+    key = str(uuid.uuid4())
+    headers = {"X-API-Key": os.environ["SLUICE_KEY"], "Idempotency-Key": key}
     data = None
     if body is not None:
         headers["Content-Type"] = "application/json"
         data = json.dumps(body).encode()
+    in_doubt = False
     for tried in range(1, tries + 1):
-        wait = 0.25 * 2**tried
-        try:
-            call = urllib.request.Request(os.environ["SLUICE_URL"] + path, data, headers, method=method)
-            with urllib.request.urlopen(call, timeout=30) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            problem = error.read().decode()
-            if error.code not in (429, 503) or tried == tries:
-                raise SystemExit(problem)
-            wait = max(wait, float(error.headers.get("Retry-After", 0)))
-        except OSError as error:
-            if tried == tries:
-                raise SystemExit(f"no answer: {error}")
-        time.sleep(wait)
+        call = urllib.request.Request(os.environ["SLUICE_URL"] + path, data, headers, method=method)
+        status, text, asked = attempt(call)
+        if 200 <= status < 300:
+            return json.loads(text)
+        code = code_of(text)
+        if method != "GET" and code in (None, "outcome_unknown", "internal", "idempotency_in_progress"):
+            in_doubt = True
+        if tried == tries or not (status in (0, 429, 503) or code == "idempotency_in_progress"):
+            doubt = f"it may have taken effect: repeat it with Idempotency-Key {key}\n" if in_doubt else ""
+            raise SystemExit(doubt + text)
+        time.sleep(max(0.25 * 2**tried, asked))
 
 
 def send(phone, text):

@@ -5,25 +5,29 @@
 # Needs curl, jq and openssl.
 set -euo pipefail
 
-# request METHOD PATH [BODY]: prints the answer, or fails with the problem on stderr. curl tries again after
-# 429 and 503, as late as Retry-After says, after a time-out, and where nobody listens; a connection that ended
-# before the answer did (18, 52, 55, 56) is left to this loop. The Idempotency-Key makes all tries one.
+# request METHOD PATH [BODY]: prints the answer, or fails with the problem on stderr. It tries again after no
+# answer, 429 and 503, and while an earlier try is still being processed; the Idempotency-Key makes all tries
+# one. The refusal of a repeat says nothing of the tries before it.
 request() {
-  local method=$1 path=$2 body=${3:-} answer key failed wait
-  answer=$(mktemp)
+  local method=$1 path=$2 body=${3:-} folder key wait status code asked in_doubt=
+  folder=$(mktemp -d)
   key=$(cat /proc/sys/kernel/random/uuid)
   for wait in 1 2 4 8 0; do
-    failed=0
-    curl --silent --show-error --fail-with-body --max-time 30 --retry 4 --retry-connrefused \
-      --request "$method" "$SLUICE_URL$path" --header "X-API-Key: $SLUICE_KEY" --header "Idempotency-Key: $key" \
-      ${body:+--header "Content-Type: application/json" --data "$body"} --output "$answer" || failed=$?
-    [[ $failed =~ ^(18|52|55|56)$ ]] || break
-    sleep $wait
+    status=$(curl --silent --show-error --max-time 30 --request "$method" "$SLUICE_URL$path" \
+      --header "X-API-Key: $SLUICE_KEY" --header "Idempotency-Key: $key" \
+      ${body:+--header "Content-Type: application/json" --data "$body"} \
+      --dump-header "$folder/headers" --output "$folder/answer" --write-out '%{http_code}') || status=0
+    [[ $status != 2?? ]] || { cat "$folder/answer" && rm -r "$folder" && return; }
+    # Without a whole answer, the files have a part of it, or the answer to the try before.
+    ((status)) || { : >"$folder/headers" && : >"$folder/answer"; }
+    code=$(jq -r '.code? // empty' "$folder/answer" 2>/dev/null) || code= # it is not the gateway's
+    [[ $method == GET || ! $code =~ ^(outcome_unknown|internal|idempotency_in_progress)?$ ]] || in_doubt=yes
+    [[ $wait != 0 && ($status =~ ^(0|429|503)$ || $code == idempotency_in_progress) ]] || break
+    asked=$(sed -n 's/^retry-after: *\([0-9]*\).*/\1/Ip' "$folder/headers")
+    sleep $((asked > wait ? asked : wait))
   done
-  if ((failed)); then
-    cat "$answer" >&2 && rm -f "$answer" && exit 1
-  fi
-  cat "$answer" && rm -f "$answer"
+  [[ -z $in_doubt ]] || echo "it may have taken effect: repeat it with Idempotency-Key $key" >&2
+  cat "$folder/answer" >&2 && rm -r "$folder" && exit 1
 }
 
 send() {

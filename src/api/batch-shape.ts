@@ -123,7 +123,8 @@ all: if they have several, each that is scheduled has its own.
 A body of \`application/x-ndjson\` may have any number of messages, one a line: they are accepted in chunks
 while they come, and answered by a line for each. A repeat with the same \`Idempotency-Key\` gets the
 results of what was taken, and goes on behind it. If the answer's last line is a problem document, what
-follows in the body was not taken.`,
+follows in the body was not taken; but after \`outcome_unknown\` or \`internal\` the next chunk, of up to
+1,000 lines, may have been. If the connection was lost, any line that has no result may have been.`,
   body: {
     messages: [
       { phone: "+989121234567", text: "Your order 1 is on its way", reference: "order-1" },

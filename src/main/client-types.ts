@@ -1,7 +1,8 @@
 // Prints clients/typescript/types.ts from the OpenAPI document: the types of the operations that customers
 // call, of what goes into them and comes out of them, and of every problem. Written by `bun
 // src/main/docs.ts`, and compared by its test, so the client can't know another API than this one.
-// Leaves out what isn't JSON, and what needs no key: neither is for customers' programs.
+// Leaves out what isn't JSON, such as lists in another `format`, because the client reads nothing else, and
+// what needs no key, which is not for customers' programs.
 
 import { fileURLToPath } from "node:url";
 import { openApi } from "../api/openapi/document.ts";
@@ -13,7 +14,7 @@ export const CLIENT_TYPES = fileURLToPath(new URL("../../clients/typescript/type
 
 type Named = Record<string, Json>;
 type Media = Record<string, { schema: Json }>;
-type Parameter = { name?: string; in?: string; schema?: Json; $ref?: string };
+type Parameter = { name?: string; in?: string; required?: boolean; schema?: Json; $ref?: string };
 type Operation = {
   operationId: string;
   summary: string;
@@ -87,11 +88,13 @@ function entry(operation: Found, once: readonly string[]): string {
 function operationType(operation: Found): string {
   const { operationId, summary, parameters, requestBody, responses } = operation;
   const members = ["path", "query"].flatMap((place) => {
-    const fields = parameters.filter((one) => one.in === place);
+    const fields = parameters.filter((one) => one.in === place && one.name !== "format");
     if (fields.length === 0) return [];
-    const optional = place === "query" ? "?" : "";
-    const types = fields.map(({ name, schema = {} }) => `${name}${optional}: ${typeOf(schema, "")}`);
-    return [`${place}${optional}: { ${types.join("; ")} };`];
+    const mark = (needed: boolean) => (needed ? "" : "?");
+    const types = fields.map(
+      ({ name, required = false, schema = {} }) => `${name}${mark(required)}: ${typeOf(schema, "")}`,
+    );
+    return [`${place}${mark(fields.some(({ required }) => required))}: { ${types.join("; ")} };`];
   });
   const body = jsonOf(requestBody?.content);
   if (body !== undefined) members.push(`body: ${typeOf(body, "")};`);

@@ -36,6 +36,13 @@ test("clients/typescript/types.ts is what it writes", () => {
   expect(readFileSync(CLIENT_TYPES, "utf8")).toBe(clientTypes());
 });
 
+test("the client's types demand what a query needs, and offer no format but the JSON that it reads", () => {
+  const types = clientTypes();
+  expect(types).toContain("query: { phone: string; sender?: string };"); // of removeOptOut
+  expect(types).toContain("query?: { phone?: string; sender?: string;"); // of listOptOuts
+  expect(types).not.toMatch(/\bformat\??:/);
+});
+
 test("the published schema takes the shipped routes file, and refuses what the file's own check refuses", () => {
   const text = readFileSync(new URL("../../routes.yaml", import.meta.url), "utf8");
   const schema = Compile(JSON.parse(routesSchema()) as TSchema);

@@ -53,13 +53,17 @@ ${body}
 - \`type\` is \`${problemType("CODE" as ErrorCode)}\`: an identifier to compare, not an address to open.
 - With \`Accept-Language: fa\` (or any header that prefers Persian to English) \`title\`, \`detail\` and
   the reasons in \`errors\` are in Persian; \`Content-Language\` says which it is. Everything else is the
-  same. Answers of the edge itself, such as a 414, are in English.
+  same. Answers of the edge itself, such as a 414, are in English, and so is what a success says of single
+  messages (\`rejected\` of a batch, the results of an upload's lines), because a repeat gets the same bytes.
 - \`errors\` is present only if individual fields were refused.
 - \`request_id\` is also in the \`X-Request-Id\` header of every answer, and in the log.
 - A 402 adds amounts in minor units: \`required\` and \`balance\`, or what is left of a cap. A 405 has
   \`Allow\`; a 429 or 503 has \`Retry-After\`, in seconds.
 - "Try again" says whether the same request, unchanged, can succeed later. A refused request was not stored or
   charged, except that this is not known after \`outcome_unknown\` and \`internal\`.
+- The refusal of a repeat says nothing of the first try, because many refusals come before the
+  \`Idempotency-Key\` is looked up. So after no answer, or one of these two, repeat the request with the same
+  key until it succeeds.
 
 | status | code | try again | when |
 |---|---|---|---|

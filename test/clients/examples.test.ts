@@ -1,5 +1,5 @@
 // The programs of docs/examples against a gateway: each sends a message through a proxy that loses the first
-// answer to it, waits for its status, and verifies webhooks. Those whose runtime isn't installed are named
+// answers to it, waits for its status, and verifies webhooks. Those whose runtime isn't installed are named
 // and left out, unless SLUICE_CLIENTS=all (`make clients`, which installs them).
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
@@ -11,6 +11,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ERRORS, type ErrorCode, problemBody, problemHeaders, SluiceError } from "../../src/core/errors.ts";
 import { type ChangeEvent, eventBody } from "../../src/core/webhook-event.ts";
 import { signedHeaders } from "../../src/webhook/sign.ts";
 import { createTestClickhouse, type TestClickhouse } from "../support/clickhouse.ts";
@@ -33,9 +34,12 @@ const PRICE = 500;
 let clickhouse: TestClickhouse;
 let api: Api;
 let proxy: Server;
-/** What the client gets in place of the first answer to a send. */
-let instead: "503" | "nothing" = "503";
-const keys: (string | undefined)[] = [];
+/** Of a 202: another answer, none, or half of it and then an end, or silence. */
+type Loss = "503" | "nothing" | "half" | "silence";
+/** What a client gets in place of its first answers to a send; a code: without asking the gateway. */
+let instead: readonly (Loss | ErrorCode)[] = [];
+/** Of each try of a send. */
+let keys: (string | undefined)[] = [];
 beforeAll(async () => {
   clickhouse = await createTestClickhouse();
   api = await startApi({ clickhouseDatabase: clickhouse.config.clickhouseDatabase });
@@ -56,13 +60,30 @@ async function pass(request: IncomingMessage, response: ServerResponse): Promise
     const value = headers[name];
     return typeof value === "string" ? [[name, value] as [string, string]] : [];
   });
+  let step: Loss | ErrorCode | undefined;
+  if (method === "POST") {
+    const key = kept.find(([name]) => name === "idempotency-key")?.[1];
+    step = instead[keys.filter((one) => one === key).length];
+    keys.push(key);
+  }
+  if (step !== undefined && step in ERRORS) {
+    const error = new SluiceError(step as ErrorCode);
+    response.writeHead(error.status, problemHeaders(error, "r-1")).end(problemBody(error, "r-1"));
+    return;
+  }
   const answer = await fetch(`${api.ingest.url}${url}`, { method, headers: kept, ...given });
   const body = await answer.text();
-  if (method === "POST") keys.push(kept.find(([name]) => name === "idempotency-key")?.[1]);
-  if (method !== "POST" || keys.length > 1 || answer.status !== 202)
-    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" }).end(body);
-  else if (instead === "503") response.writeHead(503, { "retry-after": "1" }).end();
-  else request.socket.destroy();
+  const type = answer.headers.get("content-type") ?? "";
+  if (step === undefined || answer.status !== 202)
+    response.writeHead(answer.status, { "content-type": type }).end(body);
+  else if (step === "503") response.writeHead(503, { "retry-after": "1" }).end();
+  else if (step === "nothing") request.socket.destroy();
+  else {
+    response.writeHead(202, { "content-type": type, "content-length": Buffer.byteLength(body) });
+    response.write(body.slice(0, body.length / 2), () => {
+      if (step === "half") request.socket.destroy();
+    });
+  }
 }
 
 type Ran = { code: number | null; stdout: string; stderr: string };
@@ -134,28 +155,70 @@ test("every program of docs/examples is run here", () => {
   expect(programs.toSorted()).toEqual(EXAMPLES.map(({ file }) => file).toSorted());
 });
 
+const missingOf = ({ needs }: Example) => needs.filter((name) => !onPath(name));
+const isAbsent = (example: Example) => missingOf(example).length > 0 && process.env.SLUICE_CLIENTS !== "all";
+
+test(
+  "an answer that falls silent within its body is given up after half a minute, and asked for again",
+  async () => {
+    [keys, instead] = [[], ["silence"]];
+    const present = EXAMPLES.filter((example) => !isAbsent(example));
+    const sending = present.map((example) =>
+      run(example, ["send", "+989121234567", `${example.file} after silence`], account()),
+    );
+    for (const [n, ran] of (await whileSent(Promise.all(sending))).entries()) {
+      const said = `${present[n]?.file} after silence`;
+      const stored = await api.db.pool.query<{ id: string }[]>("SELECT id FROM messages WHERE text=?", [
+        said,
+      ]);
+      expect(ran).toMatchObject({ code: 0, stdout: `${stored[0]?.id} sent` });
+      expect(stored).toHaveLength(1);
+    }
+    expect([keys.length, new Set(keys).size]).toEqual([2 * present.length, present.length]);
+  },
+  RUN_MAX_MS,
+);
+
 for (const example of EXAMPLES) {
-  const missing = example.needs.filter((name) => !onPath(name));
-  const absent = missing.length > 0 && process.env.SLUICE_CLIENTS !== "all";
+  const absent = isAbsent(example);
   if (absent)
     console.log(
-      `docs/examples/${example.file} is not run: no ${missing.join(", ")} here; make clients installs it`,
+      `docs/examples/${example.file} is not run: no ${missingOf(example).join(", ")} here; ` +
+        "make clients installs it",
     );
 
   describe(example.file, () => {
-    test.skipIf(absent).each(["503", "nothing"] as const)(
+    test.skipIf(absent).each<[string, (Loss | ErrorCode)[]]>([
+      ["503", ["503"]],
+      ["nothing", ["nothing"]],
+      ["half of it", ["half"]],
+      ["nothing, and 409 while that try is still in progress", ["nothing", "idempotency_in_progress"]],
+    ])(
       "sends a message once, although the first answer is lost, and waits for its status: it gets %s instead",
-      async (given) => {
-        keys.length = 0;
-        instead = given;
-        const [before, said] = [await balance(), `${example.file}: "سلام" \\ ok ${given}`];
+      async (_, given) => {
+        [keys, instead] = [[], given];
+        const [before, said] = [await balance(), `${example.file}: "سلام" \\ ok ${given.join("+")}`];
         const ran = await whileSent(run(example, ["send", "+989121234567", said], account()));
         expect(ran).toMatchObject({ code: 0 });
         expect(ran.stdout).toMatch(/^[0-9A-Z]{26} sent$/);
         const stored = await api.db.pool.query("SELECT id, text FROM messages WHERE text=?", [said]);
         expect(stored).toEqual([{ id: ran.stdout.split(" ")[0], text: said }]);
         expect(before - (await balance())).toBe(PRICE);
+        expect([keys.length, new Set(keys).size]).toEqual([given.length + 1, 1]);
+      },
+      RUN_MAX_MS,
+    );
+
+    test.skipIf(absent)(
+      "says that a message may have been sent if the first answer is lost and its repeat refused",
+      async () => {
+        [keys, instead] = [[], ["nothing", "customer_suspended"]];
+        const { code, stderr } = await run(example, ["send", "+989121234567", "Hello"], account());
+        expect(code).toBe(1);
+        expect(stderr).toContain("may have taken effect");
+        expect(stderr).toContain("customer_suspended");
         expect([keys.length, new Set(keys).size]).toEqual([2, 1]);
+        expect(stderr).toContain(keys[0] ?? "no key");
       },
       RUN_MAX_MS,
     );
@@ -163,9 +226,11 @@ for (const example of EXAMPLES) {
     test.skipIf(absent)(
       "says why a message is refused, and ends with 1",
       async () => {
+        instead = [];
         const { code, stderr } = await run(example, ["send", "12", "Hello"], account());
         expect(code).toBe(1);
         expect(stderr).toContain("validation_failed");
+        expect(stderr).not.toContain("may have taken effect");
       },
       RUN_MAX_MS,
     );

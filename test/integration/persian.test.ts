@@ -2,7 +2,8 @@
 // and digits are replaced for those who ask for it.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import type { ErrorCode } from "../../src/core/errors.ts";
+import { UPLOAD_LINE_BYTES_MAX } from "../../src/core/batch-limits.ts";
+import { type ErrorCode, ERRORS } from "../../src/core/errors.ts";
 import { PERSIAN } from "../../src/core/persian-errors.ts";
 import { toPersian } from "../../src/core/persian-text.ts";
 import { BAD_MESSAGES } from "../support/bad-messages.ts";
@@ -59,6 +60,23 @@ describe("problems", () => {
       expect(errors.map((error) => error.field)).toEqual([field]);
       for (const { reason } of errors) expect(reason).toMatch(/[\u0600-\u06ff]/);
     });
+
+  test("that end an upload after its first results; the results themselves are English", async () => {
+    const tooLong = JSON.stringify({ ...message, text: "x".repeat(UPLOAD_LINE_BYTES_MAX) });
+    const lines = `${JSON.stringify(message)}\n{"phone":"12"}\n${tooLong}\n`;
+    const ended = async (language: Record<string, string>) => {
+      const headers = { ...language, "content-type": "application/x-ndjson" };
+      const answer = await api.ask("/v1/sms/batches", { method: "POST", body: lines, headers });
+      const [, refusedLine, last] = answer.text.trim().split("\n");
+      expect(answer.status).toBe(200);
+      expect(refusedLine).not.toMatch(/[\u0600-\u06ff]/);
+      return JSON.parse(last ?? "") as Problem;
+    };
+    const [english, persian] = [await ended({}), await ended(PERSIAN_FIRST)];
+    expect(english).toMatchObject({ code: "payload_too_large", title: ERRORS.payload_too_large.title });
+    expect(persian).toMatchObject({ code: "payload_too_large", title: PERSIAN.payload_too_large.title });
+    expect(persian.detail).toMatch(/[\u0600-\u06ff]/);
+  });
 
   test("a success has no language", async () => {
     const answer = await api.ask("/v1/wallet", { headers: PERSIAN_FIRST });

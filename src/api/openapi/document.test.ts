@@ -126,6 +126,18 @@ for (const route of declaredRoutes) {
       }
     });
 
+    test("has the schema of the lines of an answer, also of the problem that may be its last one", () => {
+      if (route.lines === undefined) return;
+      const media = operation.responses["200"]?.content?.["application/x-ndjson"];
+      const schema = media?.schema?.contentSchema;
+      const results = String(media?.example).trim().split("\n");
+      for (const line of results) expect(mismatches(schema, JSON.parse(line))).toEqual([]);
+      const { examples } = full.components as { examples: Record<string, { value: Json }> };
+      const problem = { ...examples.unavailable?.value, retry_after: 1 };
+      expect(mismatches(schema, problem)).toEqual([]);
+      expect(mismatches(schema, { status: 503 })).not.toEqual([]);
+    });
+
     test("has each of its errors and no other, each with its example, which is a problem of that status", () => {
       const codes: string[] = [];
       for (const [status, { content = {} }] of Object.entries(operation.responses)) {

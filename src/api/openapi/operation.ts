@@ -161,21 +161,24 @@ const linksOf = ({ links }: Route["about"]): { links?: Json } => {
 };
 
 const NDJSON = "application/x-ndjson";
-/** Text of lines, each of which is such a value. */
-const linesOf = (name: string): Json => ({
-  type: "string",
-  description: "lines of JSON; the schema is that of each",
-  contentMediaType: NDJSON,
-  contentSchema: refTo("schemas", name),
-});
+/** Text of lines, each of which is such a value, or one of such values. */
+const linesOf = (...names: string[]): Json => {
+  const [first, ...others] = names.map((name) => refTo("schemas", name));
+  return {
+    type: "string",
+    description: "lines of JSON; the schema is that of each",
+    contentMediaType: NDJSON,
+    contentSchema: others.length === 0 ? first : { anyOf: [first, ...others] },
+  };
+};
 
 function answerInLines({ about }: Route, { answer, about: { answer: example } }: Lines, into: Components) {
   const name = `${typeName(about.operationId)}AnswerLine`;
   into.schemas[name] = printSchema(answer, true);
   const description =
     "To a body of NDJSON: a line for each of its lines, in order. If it ends early, its last line is a " +
-    "problem document.";
-  const content = { [NDJSON]: { schema: linesOf(name), example } };
+    "problem document, which alone has a `status`; `retry_after` is what is otherwise in `Retry-After`.";
+  const content = { [NDJSON]: { schema: linesOf(name, "Problem"), example } };
   return { description, headers: headersOf(ALWAYS), content };
 }
 

@@ -9,12 +9,14 @@ import { UPLOAD_LINE_BYTES_MAX } from "../../core/batch-limits.ts";
 import type { UrlRules } from "../../core/callback-url.ts";
 import { problemBody, SluiceError } from "../../core/errors.ts";
 import { parseJson } from "../../core/json.ts";
+import { languageOf } from "../../core/language.ts";
 import { TEXT_PARTS_MAX } from "../../core/limits.ts";
 import type { KeyOwner } from "../../customers/api-keys.ts";
 import type { TemplateCache } from "../../customers/templates.ts";
 import type { AcceptBatch } from "../../ingest/accept-batch.ts";
 import type { OptOuts } from "../../ingest/opt-outs.ts";
 import { OPTED_OUT } from "../../core/opt-out.ts";
+import { inPersian } from "../../core/persian-errors.ts";
 import type { Idempotency } from "../../ingest/idempotency.ts";
 import { type LineResult, type Read, upload } from "../../ingest/upload.ts";
 import { sleep } from "../../platform/retry.ts";
@@ -150,13 +152,18 @@ async function* whole(
     yield* others;
   } catch (thrown) {
     if (thrown instanceof CallerGoneError) throw thrown;
-    yield `${problemLine(explain(thrown, requestId, request), requestId)}\n`;
+    const accepted = request.headers.get("accept-language");
+    yield `${problemLine(explain(thrown, requestId, request), requestId, accepted)}\n`;
   }
 }
 
-/** A problem document with what is otherwise in the header Retry-After. */
-function problemLine(error: SluiceError, requestId: string): string {
-  const body = problemBody(error, requestId);
+/**
+ * A problem document with what is otherwise in the header Retry-After, in the language that the caller
+ * prefers. Results are English: a repeat gets those that are stored.
+ */
+function problemLine(error: SluiceError, requestId: string, accepted: string | null): string {
+  const persian = languageOf(accepted) === "fa" ? inPersian(error) : undefined;
+  const body = problemBody(error, requestId, persian);
   if (error.retryAfterS === null) return body;
   return JSON.stringify({ ...(JSON.parse(body) as object), retry_after: Math.ceil(error.retryAfterS) });
 }
