@@ -88,10 +88,14 @@ export function declareOptOuts(program: Command): void {
       withDatabase(async (pool) => {
         const key = await keyOf(pool, phone, options);
         const { customerId, phone: subject, sender } = key;
-        const added = await audited(byUser(pool), async (tx) => ({
-          result: await addOptOut(tx, { ...key, sender: sender ?? EVERY_SENDER, source: "cli" }),
-          change: { action: "opt_out.add", customerId, subject, new: { sender } },
-        }));
+        const from = sender ?? EVERY_SENDER;
+        const added = await audited(byUser(pool), async (tx) => {
+          const [known] = await listOptOuts(tx, { ...key, senders: [from], after: null, limit: 1 });
+          if (known !== undefined) return { result: known, change: null };
+          const result = await addOptOut(tx, { ...key, sender: from, source: "cli" });
+          const change = { action: "opt_out.add", customerId, subject, new: { sender } } as const;
+          return { result, change };
+        });
         print(options, shown(added));
       }),
     );

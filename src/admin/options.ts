@@ -2,7 +2,7 @@
 
 import { InvalidArgumentError } from "commander";
 import { IDEMPOTENCY_KEY_RULE, isIdempotencyKey } from "../core/idempotency-key.ts";
-import { labelProblem } from "../core/parts.ts";
+import { isLonger, labelProblem } from "../core/parts.ts";
 import { timeOf, withSeconds } from "../core/time.ts";
 
 /** Parses a whole number from `min` to `max`. */
@@ -32,7 +32,7 @@ export const amountOf = (given: AmountOrNone): number | null => (given === NONE 
 export function label(charsMax: number): (given: string) => string {
   return (given) => {
     const problem =
-      given.length < 1 || given.length > charsMax
+      given === "" || isLonger(given, charsMax)
         ? `must have 1 to ${charsMax} characters`
         : labelProblem(given);
     if (given.length > 0 && given.trim() === "") throw new InvalidArgumentError("It must not be blank.");

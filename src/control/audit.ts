@@ -78,6 +78,9 @@ async function transactionOn<T>(conn: Connection, body: (conn: Connection) => Pr
 
 const SUBJECT_CHARS_MAX = 200;
 
+/** By characters, not UTF-16 units: half of a pair is nothing that MySQL stores. */
+const cut = (subject: string): string => Array.from(subject).slice(0, SUBJECT_CHARS_MAX).join("");
+
 async function append(
   conn: Connection,
   { via, who, origin }: Actor,
@@ -95,7 +98,7 @@ async function append(
       origin,
       change.action,
       change.customerId ?? null,
-      change.subject?.slice(0, SUBJECT_CHARS_MAX) ?? null,
+      change.subject === undefined ? null : cut(change.subject),
       change.entry?.entryId ?? null,
       change.entry?.amount ?? null,
       change.reason ?? null,

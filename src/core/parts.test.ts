@@ -2,7 +2,7 @@
 // model of the standard, parts-calculator.test.ts with an independent calculator.
 
 import { describe, expect, test } from "bun:test";
-import { countParts, labelProblem, partRoom, senderProblem, textProblem } from "./parts.ts";
+import { countParts, isLonger, labelProblem, partRoom, senderProblem, textProblem } from "./parts.ts";
 
 describe("edges", () => {
   const cases: [string, string, number, string][] = [
@@ -57,6 +57,14 @@ describe("texts that can't be sent", () => {
 
   test("spaces, newlines, emoji and Persian are fine", () => {
     for (const text of [" ", "\n", "😀", "سلام", "\u200c"]) expect(textProblem(text)).toBeNull();
+  });
+
+  test("characters are counted as schemas and MySQL count them", () => {
+    for (const char of ["a", "س", "😀"]) {
+      expect([isLonger(char.repeat(5), 5), isLonger(char.repeat(6), 5)]).toEqual([false, true]);
+      expect(isLonger(char.repeat(11), 5)).toBe(true);
+    }
+    expect([isLonger("", 0), isLonger("😀aaaa", 5), isLonger("😀aaaaa", 5)]).toEqual([false, false, true]);
   });
 
   test("a label is one line of whole characters", () => {

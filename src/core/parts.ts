@@ -69,9 +69,11 @@ export function labelProblem(label: string): string | null {
   return null;
 }
 
-/** Whether it has too many characters, as schemas and MySQL count them: one beyond U+FFFF is one. */
-export const isReferenceLong = (reference: string): boolean =>
-  reference.length > REFERENCE_CHARS_MAX && Array.from(reference).length > REFERENCE_CHARS_MAX;
+/** Whether it has more characters, as schemas and MySQL count them: one beyond U+FFFF is one. */
+export const isLonger = (text: string, charsMax: number): boolean =>
+  text.length > charsMax && (text.length > 2 * charsMax || Array.from(text).length > charsMax);
+
+export const isReferenceLong = (reference: string): boolean => isLonger(reference, REFERENCE_CHARS_MAX);
 
 const NUMBER = /^\+?[0-9]+$/;
 

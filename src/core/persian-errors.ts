@@ -30,7 +30,9 @@ const NAMED_MAX = 3;
 export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   malformed_request: {
     title: "درخواست نادرست",
-    meaning: "یک سرایند دوبار آمده، یا پارامترهای نشانی درست کدگذاری نشده‌اند، یا درخواست HTTP معتبری نیست.",
+    meaning:
+      "یک سرایند دوبار آمده، یا پارامترهای نشانی درست کدگذاری نشده‌اند، چنان‌که errors می‌گوید؛ یا درخواست " +
+      "HTTP معتبری نیست.",
   },
   malformed_json: { title: "JSON نادرست", meaning: "بدنه JSON نیست، یا بیش از حد تودرتو است." },
   body_not_utf8: { title: "بدنه UTF-8 نیست", meaning: "بدنه بایت‌هایی دارد که UTF-8 نیستند." },
@@ -48,7 +50,9 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   },
   signature_missing: {
     title: "امضا نیامده است",
-    meaning: "این کلید فقط درخواست امضاشده می‌پذیرد، و یکی از سرایندهای امضا نیامده است.",
+    meaning:
+      "این کلید فقط درخواست امضاشده می‌پذیرد، و X-Sluice-Timestamp، X-Sluice-Nonce یا X-Sluice-Signature " +
+      "نیامده است.",
   },
   signature_invalid: {
     title: "امضای نامعتبر",
@@ -132,7 +136,9 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   uri_too_long: { title: "نشانی بیش از حد بلند است", meaning: "خط درخواست بلندتر از 8 KiB است." },
   unsupported_media_type: {
     title: "نوع محتوا پشتیبانی نمی‌شود",
-    meaning: "Content-Type: application/json را با UTF-8 و بدون Content-Encoding بفرستید.",
+    meaning:
+      "Content-Type: application/json را (یا application/x-ndjson را، جایی که پذیرفته می‌شود) با UTF-8 و " +
+      "بدون Content-Encoding بفرستید.",
   },
   validation_failed: {
     title: "درخواست پذیرفته نشد",
@@ -145,8 +151,8 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   rate_limited: {
     title: "بیش از حد مجاز در واحد زمان",
     meaning:
-      "سهم این مشتری از بخش پیامک یا درخواست در هر دقیقه تمام شده است، یا بررسی همین حساب در " +
-      "جریان است. به اندازهٔ Retry-After صبر کنید.",
+      "سهم این مشتری از بخش پیامک یا درخواست در هر دقیقه تمام شده است، چنان‌که RateLimit می‌گوید؛ یا " +
+      "بررسی همین حساب در جریان است. به اندازهٔ Retry-After صبر کنید.",
   },
   otp_wrong: {
     title: "کد نادرست است",
@@ -209,7 +215,9 @@ export const PERSIAN: Record<ErrorCode, { title: string; meaning: string }> = {
   },
   check_too_long: {
     title: "بررسی بیش از حد طول کشید",
-    meaning: "این دفترها بزرگ‌تر از آن‌اند که در یک درخواست بررسی شوند؛ تکرار درخواست سودی ندارد.",
+    meaning:
+      "این دفترها بزرگ‌تر از آن‌اند که در یک درخواست بررسی شوند؛ تکرار درخواست سودی ندارد. گرداننده " +
+      "می‌تواند آن‌ها را با ./sluice reconcile بررسی کند.",
   },
   reports_unavailable: {
     title: "گزارش‌ها در دسترس نیستند",

@@ -158,7 +158,7 @@ export const PHRASES: Readonly<Record<string, string>> = {
     "تعرفهٔ {} مشتری است: نخست تعرفهٔ دیگری به آن‌ها بدهید",
   "would have {} rates; at most {} are allowed": "{} نرخ می‌داشت؛ حداکثر {} نرخ مجاز است",
   "would have {} entries; at most {} are allowed": "{} عضو می‌داشت؛ حداکثر {} عضو مجاز است",
-  "has {} quiet hours already": "هم‌اکنون {} ساعت سکوت دارد",
+  "has {} quiet hours already": "هم‌اکنون {} بازهٔ ساعت‌های سکوت دارد",
   "is still being changed: the secret before it is in use (--now ends both)":
     "هنوز در حال تغییر است: رمز پیش از آن به کار می‌رود (--now به هر دو پایان می‌دهد)",
   "must be one word of at most {} characters": "باید یک واژه با حداکثر {} نویسه باشد",

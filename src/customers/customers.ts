@@ -3,7 +3,7 @@
 
 import type { CustomerMode } from "../core/customer-mode.ts";
 import { SluiceError } from "../core/errors.ts";
-import { labelProblem } from "../core/parts.ts";
+import { isLonger, labelProblem } from "../core/parts.ts";
 import { PRICE_MAX } from "../core/price-plan.ts";
 import type { Connection, Pool } from "../platform/mysql.ts";
 
@@ -97,7 +97,7 @@ function checkTerms(terms: Partial<Terms>): void {
 
 /** Why people can't be shown this as the name of something, or null. */
 export function nameProblem(name: string, charsMax: number): string | null {
-  if (name.length < 1 || name.length > charsMax) return `must have 1 to ${charsMax} characters`;
+  if (name === "" || isLonger(name, charsMax)) return `must have 1 to ${charsMax} characters`;
   if (name.trim() === "") return "must not be blank";
   return labelProblem(name);
 }

@@ -272,8 +272,9 @@ def write_counts():
 # What the document says of a value's shape. What is right by it is never refused for one of these.
 SHAPE = re.compile(
     r"must be (a (string|whole number|boolean|JSON object)|an array|one of .*|at (least|most) \d+$|RFC 3339)"
-    r"|must have at most \d+ (characters|entries)|must not be empty|must not contain (control characters|NUL)"
-    r"|is not a (field of this request|parameter of this route)|has a member|is required$"
+    r"|must have (at most|1 to) \d+ (characters|entries)|must not be empty"
+    r"|must not contain (control characters|NUL)|is not a (field of this request|parameter of this route)"
+    r"|has a member|is required$"
 )
 
 

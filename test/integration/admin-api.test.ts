@@ -127,7 +127,7 @@ test("a customer is created, changed by version, suspended and resumed; the log 
   expect(bad.body).toMatchObject({
     errors: [{ field: "name", reason: "must not contain control characters" }],
   });
-  const wanted = { body: { name: "شرکت \u202e Acme" }, headers: keyed("make-1") };
+  const wanted = { body: { name: `شرکت \u202e ${"😀".repeat(193)}` }, headers: keyed("make-1") };
   const made = await call("POST", "/admin/v1/customers", wanted);
   expect(made.status).toBe(201);
   const again = await call("POST", "/admin/v1/customers", wanted);
@@ -230,7 +230,7 @@ test("money: a retried top-up and adjustment are booked once, and nothing goes b
   const made = await call("POST", "/admin/v1/customers", { body: { name: "money" } });
   const customerId = String(made.body.customer_id);
   const of = `/admin/v1/customers/${customerId}`;
-  const topUp = { body: { amount: 10_000, request_id: "slip-1" }, headers: keyed("t-1") };
+  const topUp = { body: { amount: 10_000, request_id: "😀".repeat(128) }, headers: keyed("t-1") };
   expect(codeOf(await call("POST", `${of}/topups`, { body: topUp.body }))).toEqual([
     422,
     "validation_failed",
@@ -264,7 +264,7 @@ test("money: a retried top-up and adjustment are booked once, and nothing goes b
   expect(entries).toMatchObject([
     { op: "adjust_up", amount: 500 },
     { op: "adjust_down", amount: 4_000 },
-    { op: "topup", amount: 10_000, request_id: "slip-1" },
+    { op: "topup", amount: 10_000, request_id: topUp.body.request_id },
   ]);
   const caps = await call("PATCH", `${of}/caps`, { body: { daily: 1_000 } });
   expect(caps.body).toMatchObject({ daily: { limit: 1_000, left: 1_000 }, monthly: null });
@@ -276,6 +276,7 @@ test("money: a retried top-up and adjustment are booked once, and nothing goes b
     ["wallet.topup", 10_000, null],
     ["customer.create", null, null],
   ]);
+  expect(logged[3]?.subject).toBe(topUp.body.request_id);
   expect(logged[2]).toMatchObject({ old: { balance: 10_000 }, new: { balance: 6_000 } });
   await reconcileBooks(pool);
 });

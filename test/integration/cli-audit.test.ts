@@ -81,6 +81,23 @@ test("endpoints that are resumed are in the audit log, and nothing if none had s
   expect(logged()).toEqual([null, "https://a.example"]);
 });
 
+test("an opt-out that is there already stays as it is, without a row in the audit log", () => {
+  const of = ["--customer", customer().customer_id ?? ""];
+  const optOut = (command: string, ...sender: string[]) =>
+    json("opt-out", command, "09121234567", ...of, ...sender);
+  const [added, again] = [optOut("add"), optOut("add")];
+  expect(added).toMatchObject({ phone: "+989121234567", sender: null, source: "cli" });
+  expect(again).toEqual(added);
+  expect(optOut("add", "--sender", "30001")).toMatchObject({ sender: "30001" });
+  expect([optOut("remove"), optOut("remove")]).toMatchObject([{ removed: 2 }, { removed: 0 }]);
+  const log = logOf(...of).filter(({ action }) => action.startsWith("opt_out."));
+  expect(log.map((entry) => [entry.action, entry.new ?? entry.old])).toEqual([
+    ["opt_out.remove", { sender: null }],
+    ["opt_out.add", { sender: "30001" }],
+    ["opt_out.add", { sender: null }],
+  ]);
+});
+
 test("a routes file is replaced by a command only at the version it is meant for; the log has both", () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-test-replace-"));
   const [file, next] = [join(folder, "routes.yaml"), join(folder, "next.yaml")];

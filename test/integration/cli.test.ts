@@ -14,12 +14,12 @@ const { run, json, liveKeys, customer, settings, stateFolder } = await testCli()
 
 test("a top-up without a real request id is refused, and the next payment counts", () => {
   const id = customer().customer_id ?? "";
-  for (const bad of ["", " ", "x".repeat(129), "a\u0007b"]) {
+  for (const bad of ["", " ", "x".repeat(129), "😀".repeat(129), "a\u0007b"]) {
     const refused = run(["topup", "--customer", id, "--amount", "5", "--request-id", bad]);
     expect([refused.code, refused.stdout]).toEqual([1, ""]);
     expect(refused.stderr).toContain("--request-id");
   }
-  const paid = ["topup", "--customer", id, "--amount", "5", "--request-id", "slip-1"];
+  const paid = ["topup", "--customer", id, "--amount", "5", "--request-id", "😀".repeat(128)];
   expect(json(...paid)).toMatchObject({ idempotent: false, balance: 5 });
   expect(json(...paid)).toMatchObject({ idempotent: true, balance: 5 });
 });

@@ -1,6 +1,8 @@
 // Requests with one key that meet, on a real MySQL: one runs, and what is told is final for all that ran.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createCustomerRoutes } from "../../src/api/admin/customers.ts";
+import { createPriceRoutes } from "../../src/api/admin/prices.ts";
 import { change } from "../../src/api/admin/run.ts";
 import { type By, lent, type Once, once } from "../../src/control/audit.ts";
 import { makeCustomer } from "../../src/control/customers.ts";
@@ -8,6 +10,8 @@ import { adjustWallet, type Posting } from "../../src/control/wallets.ts";
 import type { Actor } from "../../src/core/audit.ts";
 import { SluiceError } from "../../src/core/errors.ts";
 import { createIdFactory } from "../../src/core/id.ts";
+import { readCustomer } from "../../src/customers/customers.ts";
+import { listPlans, lockPlan } from "../../src/customers/price-plans.ts";
 import { createPool, type Pool } from "../../src/platform/mysql.ts";
 import { sleep } from "../../src/platform/retry.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
@@ -97,6 +101,15 @@ test("a request whose connection is lost books nothing afterwards, and its key i
   expect(await booked()).toEqual([...before, 7]);
 });
 
+const losing = (pool: Pool) =>
+  pool.transaction(async (conn) => {
+    const [row] = await conn.query<{ thread: number }[]>("SELECT CONNECTION_ID() AS thread");
+    await database.pool.query(`KILL ${row?.thread}`);
+    await conn.query("SELECT 1");
+  });
+const again = "Repeat the request: twice has the effect of once.";
+const look = "Ask what became of it before you repeat the request.";
+
 test("what is told of a lost answer, and of a key of another request, is true of the route", async () => {
   type Keyed = Parameters<typeof change>[2]["key"];
   const told = (key: Keyed, given: string | null, run: (pool: Pool) => Promise<unknown>) => {
@@ -111,17 +124,9 @@ test("what is told of a lost answer, and of a key of another request, is true of
       (error: SluiceError) => `${error.code}: ${error.detail}`,
     );
   };
-  const losing = (pool: Pool) =>
-    pool.transaction(async (conn) => {
-      const [row] = await conn.query<{ thread: number }[]>("SELECT CONNECTION_ID() AS thread");
-      await database.pool.query(`KILL ${row?.thread}`);
-      await conn.query("SELECT 1");
-    });
-  const again = "Repeat the request: twice has the effect of once.";
-  const look = "Ask what became of it before you repeat the request.";
   for (const [key, given, todo] of [
     ["none", null, again],
-    ["secret", "ignored", look],
+    ["once", "ignored", look],
     ["takes", null, look],
     ["takes", "lost-1", "Repeat the request with the same Idempotency-Key."],
     ["needs", "lost-2", "Repeat the request with the same Idempotency-Key."],
@@ -134,6 +139,44 @@ test("what is told of a lost answer, and of a key of another request, is true of
     "idempotency_key_reused: This Idempotency-Key, which is kept for ever, was used for another request. " +
       "Nothing was done.",
   );
+});
+
+test("a change that was stored, and whose answer was lost, is to be repeated only where that changes nothing", async () => {
+  /** Loses the connection once the change is stored. */
+  const changes: Pool = {
+    ...first,
+    transaction: async (body, options) => {
+      await first.transaction(body, options);
+      return (await losing(first)) as never;
+    },
+  };
+  const deps = { pool: second, changes };
+  const routes = [...createPriceRoutes(deps), ...createCustomerRoutes(deps)];
+  const paths = { rates: "/admin/v1/plans/:plan/rates", customer: "/admin/v1/customers/:id" };
+  const ask = async (method: string, path: string, body: object | null, version?: string) => {
+    const headers = new Headers(version === undefined ? [] : [["if-match", version]]);
+    const request = new Request("http://sluice/x", { method, headers });
+    const params = { plan: "lost", id: String(customerId) };
+    const owner = { name: "sara" };
+    const call = { owner, request, params, body, bytes: new Uint8Array(0), clientAddress: () => "here" };
+    const route = routes.find((each) => each.method === method && each.path === path);
+    const told = await Promise.resolve(route?.handle(call as never)).catch((error: SluiceError) => error);
+    return String((told as SluiceError).detail).replace("The connection to the database was lost. ", "");
+  };
+  const planVersion = async () => (await lockPlan(first, "lost"))?.version;
+  const dated = { prefix: "+98", valid_from: "2026-01-01T00:00:00Z", normal: 2, express: 3 };
+  const undated = { prefix: "+98", normal: 2, express: 3 };
+  const { rates, customer } = paths;
+  expect(await ask("POST", rates, { rates: [dated] })).toBe(again);
+  expect(await ask("POST", rates, { rates: [dated] }, await planVersion())).toBe(look);
+  expect(await ask("POST", rates, { rates: [dated, undated] })).toBe(look);
+  expect(await ask("POST", `${rates}/remove`, { prefix: "+98" })).toBe(look);
+  expect(await ask("DELETE", "/admin/v1/plans/:plan", null)).toBe(look);
+  expect(await listPlans(first)).toEqual([]);
+  const { version } = await readCustomer(first, customerId);
+  expect(await ask("PATCH", customer, { price_normal: 2 }, version)).toBe(look);
+  expect(await ask("PATCH", customer, { price_normal: 3 })).toBe(again);
+  expect(await readCustomer(first, customerId)).toMatchObject({ price_normal: 3 });
 });
 
 test("a transaction on a lent connection is repeated after a lock wait, and leaves nothing of what failed", async () => {

@@ -16,7 +16,7 @@ import { PLAN_NAME_CHARS_MAX } from "../../customers/price-plans.ts";
 import { isNumberCursor, readParams } from "../../reports/params.ts";
 import { type Route, route } from "../route.ts";
 import { closed, Cursor, LABEL } from "../shapes.ts";
-import { type AdminDeps, change, customerIdOf, expectedVersion } from "./run.ts";
+import { type AdminDeps, change, customerIdOf, expectedVersion, keyedBy } from "./run.ts";
 import { Addresses, Customer, CUSTOMER_EXAMPLE, OF_CUSTOMER, OrNone } from "./shapes.ts";
 
 const Name = Type.String({ minLength: 1, maxLength: NAME_CHARS_MAX, ...LABEL });
@@ -160,7 +160,7 @@ const changeRoute = (deps: AdminDeps): Route =>
       const version = expectedVersion(call.request);
       const customerId = customerIdOf(call);
       const wanted = changeOf(call.body);
-      return change(deps, call, { status: 200, key: "none" }, (by) =>
+      return change(deps, call, { status: 200, key: keyedBy(version) }, (by) =>
         changeCustomer(by, customerId, wanted, version),
       );
     },

@@ -91,7 +91,7 @@ const createRoute = (deps: AdminDeps): Route =>
       const customerId = customerIdOf(call);
       const { scopes = SCOPES_DEFAULT, expires_at, signed = false } = call.body;
       const expiresAtMs = expires_at === undefined ? null : futureOf(expires_at);
-      return change(deps, call, { status: 201, key: "secret" }, async (by) => {
+      return change(deps, call, { status: 201, key: "once" }, async (by) => {
         const { keyId, apiKey, signingSecret } = await makeKey(by, customerId, scopes, {
           expiresAtMs,
           signed,
@@ -189,7 +189,7 @@ const rotateRoute = (deps: AdminDeps): Route =>
         expiresAtMs: expires_at === undefined ? null : futureOf(expires_at),
         ...(signed === undefined ? {} : { signed }),
       };
-      return change(deps, call, { status: 201, key: "secret" }, async (by) => {
+      return change(deps, call, { status: 201, key: "once" }, async (by) => {
         const shown: Rotated[] = [];
         await replaceKey(by, keyId, options, (rotated) => void shown.push(rotated));
         // After a deadlock it is made again: the last one is stored.

@@ -10,7 +10,7 @@ import { timeOf } from "../../core/time.ts";
 import { listPlans, listRates } from "../../customers/price-plans.ts";
 import { type Arrival, type Route, route } from "../route.ts";
 import { closed, Count, Time } from "../shapes.ts";
-import { type AdminDeps, change, expectedVersion } from "./run.ts";
+import { type AdminDeps, change, expectedVersion, keyedBy } from "./run.ts";
 import { OF_PLAN, Version } from "./shapes.ts";
 
 /** Rates of one request, each some 100 B of JSON. A plan may have more. */
@@ -135,7 +135,10 @@ const changeRoute = (deps: AdminDeps): Route =>
       const rates = ratesOf(call.body.rates);
       const plan = { name: planOf(call), version: expectedVersion(call.request) };
       const options = { replaces: call.body.replaces === true };
-      return change(deps, call, { status: 200, key: "none" }, (by) => changeRates(by, plan, rates, options));
+      // From now on: a repeat would begin later.
+      const isDated = call.body.rates.every(({ valid_from }) => valid_from !== undefined);
+      const key = isDated ? keyedBy(plan.version) : "once";
+      return change(deps, call, { status: 200, key }, (by) => changeRates(by, plan, rates, options));
     },
   });
 
@@ -173,7 +176,7 @@ const dropRoute = (deps: AdminDeps): Route =>
       if (valid_from !== undefined && validFromMs === null)
         throw new SluiceError("validation_failed", { errors: [unreadable("valid_from")] });
       const plan = { name: planOf(call), version: expectedVersion(call.request) };
-      return change(deps, call, { status: 200, key: "none" }, (by) =>
+      return change(deps, call, { status: 200, key: "once" }, (by) =>
         dropRates(by, plan, { prefix, validFromMs }),
       );
     },
@@ -197,7 +200,7 @@ const removeRoute = (deps: AdminDeps): Route =>
     },
     handle: (call) => {
       const plan = { name: planOf(call), version: expectedVersion(call.request) };
-      return change(deps, call, { status: 200, key: "none" }, (by) => endPlan(by, plan));
+      return change(deps, call, { status: 200, key: "once" }, (by) => endPlan(by, plan));
     },
   });
 

@@ -62,9 +62,9 @@ async function admit(pool: Pool, request: Request, access: AdminAccess): Promise
 type Changing = Pick<Call<"admin:write">, "owner" | "request" | "clientAddress" | "bytes">;
 /**
  * Whether a change reads an Idempotency-Key: `needs` is for money; `none` where twice has the effect of once;
- * `secret` where it hasn't, and the answer can't be kept.
+ * `once` where it hasn't, and no answer is kept: after a lost one, somebody looks before it is repeated.
  */
-type Keyed = "needs" | "takes" | "none" | "secret";
+export type Keyed = "needs" | "takes" | "none" | "once";
 
 const newId = createIdFactory({ now: Date.now });
 
@@ -106,6 +106,9 @@ export function expectedVersion(request: Request): string | null {
 }
 
 const ID = /^[1-9]\d{0,14}$/;
+
+/** Of a change that may be meant for a version: it makes another, for which its repeat isn't meant. */
+export const keyedBy = (version: string | null): Keyed => (version === null ? "none" : "once");
 
 /** The customer that a path names. @throws SluiceError not_found */
 export function customerIdOf({ params: { id = "" } }: Pick<Arrival, "params">): number {
