@@ -126,7 +126,7 @@ export async function startAccepting(role: Role, linkOf: LinkOf): Promise<Accept
   };
   const accept = createAcceptMessage(acceptDeps, terms);
   const acceptBatch = createAcceptBatch(acceptDeps, terms);
-  const codes = { pool: pools.otp, secret, rules: otpRulesOf(config), randomBytes };
+  const codes = { poolOf: pools.otpOf, secret, rules: otpRulesOf(config), randomBytes };
   const otps = createOtps({ ...codes, accept, id, log });
   const keys = createIdempotency({
     find: (refs) => findKeys(pools.lookUp, refs),

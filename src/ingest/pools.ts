@@ -29,7 +29,8 @@ export type Pools = {
   writeOf: PoolOf;
   /** Jobs that nobody waits for. */
   jobs: Pool;
-  otp: Pool;
+  /** Counts and verification of a customer's one-time codes. */
+  otpOf: PoolOf;
 };
 
 /** A MySQL that hangs doesn't close its connections; the process ends without that. */
@@ -49,7 +50,8 @@ export function openPools(role: Role): Pools {
   const otp = createMeteredPool(role, "otp", { ...several, connections: OTP_CONNECTIONS });
   const all = [commit, lease, lookUp, read, write, otp];
   role.onStop(() => within(CLOSE_MAX_MS, Promise.all(all.map((pool) => pool.end()))));
-  const share = { runningMax: CUSTOMER_RUNNING_MAX, waitingMax: CUSTOMER_WAITING_MAX };
-  const [readOf, writeOf] = [sharePool(read, share), sharePool(write, share)];
-  return { commit, lease, lookUp, readOf, writeOf, jobs: read, otp };
+  const bounds = { runningMax: CUSTOMER_RUNNING_MAX, waitingMax: CUSTOMER_WAITING_MAX };
+  const shared = (pool: Pool) => sharePool(pool, bounds);
+  const ofCustomers = { readOf: shared(read), writeOf: shared(write), otpOf: shared(otp) };
+  return { commit, lease, lookUp, jobs: read, ...ofCustomers };
 }

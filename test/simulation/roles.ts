@@ -185,8 +185,8 @@ export function startIngest(world: World, of: Process): Ingest {
   const templates = createTemplateCache(readPool);
   const watched = { ...ledger, pool: watchTopups(world, of, ledgerPool) };
   const randomBytes = (count: number) => Uint8Array.from({ length: count }, () => kernel.random.int(256));
-  const ofOtps = { accept, pool: ledgerPool, secret: OTP_SECRET, rules: OTP_RULES, id, randomBytes, log };
-  const otps = { otps: createOtps(ofOtps), keys, callbacks, now };
+  const ofOtps = { accept, secret: OTP_SECRET, rules: OTP_RULES, id, randomBytes, log };
+  const otps = { otps: createOtps({ ...ofOtps, poolOf: () => ledgerPool }), keys, callbacks, now };
   const routes: Record<Request["route"], Route> = {
     send: createSend({ accept: forPeers(accept), keys, callbacks, templates, now, room: commits }),
     batch: createBatches({ acceptBatch, optOuts, keys, callbacks, templates, now }, createStreams()),
