@@ -58,7 +58,7 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
   let router = routerOf(first);
   const accepting = await startAccepting(role, (record) => linkOf(router, record));
   const { accept, acceptBatch, otps, callers, keys, room, limits, optOuts } = accepting;
-  const { lookUpPool, readPoolOf, ledgerOf, mysqlNow: now } = accepting;
+  const { lookUpPool, lookUpPoolOf, readPoolOf, ledgerOf, mysqlNow: now } = accepting;
   const partitions = keepPartitions({ timers: systemTimers, metrics, log }, reconcilePool);
   role.onStop(() => void partitions.stop()); // like a check, it loses nothing
   const inboxPool = createMeteredPool(role, "inbox", { connections: 1, answerMaxMs: MYSQL_ANSWER_MAX_MS });
@@ -72,10 +72,10 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
     topUps: createTopUps({ ledgerOf, metrics }),
     callbacks: { allowPrivate: config.webhookAllowPrivate === 1 },
     now,
-    templates: createTemplateCache(lookUpPool),
+    templates: createTemplateCache(lookUpPoolOf),
     reads: (customerId: number) => ({ pool: readPoolOf(customerId), clickhouse, now }),
     schedule: (customerId: number) => ({ pool: ledgerOf(customerId).pool, now }),
-    signers: createCallbackSigners(lookUpPool),
+    signers: createCallbackSigners(lookUpPoolOf),
     otps,
     outcomes: createOutcomes({ read: (ids) => readOutcomes(lookUpPool, ids), timers: systemTimers }),
     priorityIsExpress: config.doorsPriorityExpress === 1,

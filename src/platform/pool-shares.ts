@@ -17,15 +17,17 @@ export type PoolOf = OfCustomer<Pool>;
 
 type Share = { running: number; waiting: (() => void)[] };
 
-export function sharePool(pool: Pool, bounds: { runningMax: number; waitingMax: number }): PoolOf {
-  const { runningMax, waitingMax } = bounds;
+/** `detail`: what a request is told that is refused. */
+export type ShareBounds = { runningMax: number; waitingMax: number; detail?: string };
+
+export function sharePool(pool: Pool, { runningMax, waitingMax, detail = OF_CUSTOMER }: ShareBounds): PoolOf {
   const shares = new Map<number, Share>();
 
   const inTurn = async <T>(customerId: number, mayRefuse: boolean, run: () => Promise<T>): Promise<T> => {
     const share = shares.get(customerId) ?? { running: 0, waiting: [] };
     shares.set(customerId, share);
     if (share.running < runningMax) share.running++;
-    else if (mayRefuse && share.waiting.length >= waitingMax) throw overloaded();
+    else if (mayRefuse && share.waiting.length >= waitingMax) throw overloaded(detail);
     else await new Promise<void>((resolve) => share.waiting.push(resolve)); // whoever ends hands its turn on
     try {
       return await run();
@@ -52,8 +54,5 @@ export function sharePool(pool: Pool, bounds: { runningMax: number; waitingMax: 
   };
 }
 
-const overloaded = (): SluiceError =>
-  new SluiceError("overloaded", {
-    detail: "Too many requests of this customer wait for the database.",
-    retryAfterS: 1,
-  });
+const OF_CUSTOMER = "Too many requests of this customer wait for the database.";
+const overloaded = (detail: string): SluiceError => new SluiceError("overloaded", { detail, retryAfterS: 1 });
