@@ -19,7 +19,7 @@ export const KEY_LOADS_RUNNING_MAX = LOOK_UP_CONNECTIONS - 1;
 export const KEY_LOADS_WAITING_MAX = 1_000;
 /** What customers read: lists, wallets, statements, pages of exports. */
 export const READ_CONNECTIONS = 4;
-/** What customers change besides sending: top-ups, cancellations, templates, opt-outs. */
+/** What customers change besides sending: top-ups, cancellations, templates, opt-outs, replays. */
 export const WRITE_CONNECTIONS = 4;
 /** One-time codes: their counts, which are locked, and their verification. */
 export const OTP_CONNECTIONS = 4;

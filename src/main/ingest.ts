@@ -32,7 +32,7 @@ const usage = "bun src/main/ingest.ts: the HTTP API.";
 runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, async (role) => {
   const { config, log, metrics, tracing } = role;
   const doorNames = doorNamesOf(config.doors);
-  // For slow work: checks of the books, replays of webhooks, and partitions.
+  // For slow work, one connection each: so many checks of the books, and partitions.
   const slow = { connections: RUNNING_MAX + 1, answerMaxMs: ANSWER_MAX_MS };
   const reconcilePool = createMeteredPool(role, "reconcile", slow);
   const clickhouse = createClickhouse(config);
@@ -87,7 +87,6 @@ runRole({ name: "ingest", usage, healthOffset: ROLES.ingest.healthOffset }, asyn
     metrics,
     findRoute: (phone, lane) => router.find(phone, lane),
     ready: role.ready,
-    replays: { pool: reconcilePool },
     reports: { clickhouse, now: Date.now },
     reconcile: { pool: reconcilePool, clickhouse, monotonicMs: () => performance.now() },
     dlr: {
