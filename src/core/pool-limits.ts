@@ -32,6 +32,12 @@ export const CUSTOMER_RUNNING_MAX = 2;
 /** What else it asks for waits; the last of them for 5 s, if each takes as long as a filtered list. */
 export const CUSTOMER_WAITING_MAX = 200;
 
+/**
+ * So many requests of all customers have a connection of such a pool or wait for one; the last of them for
+ * 2.5 s, if each takes 10 ms.
+ */
+export const TURNS_MAX = 1_000;
+
 const SHARED = [LOOK_UP_CONNECTIONS, READ_CONNECTIONS, WRITE_CONNECTIONS, OTP_CONNECTIONS, NONCE_CONNECTIONS];
 for (const connections of SHARED)
   assert(2 * CUSTOMER_RUNNING_MAX <= connections, "what one customer asks for leaves connections to others");

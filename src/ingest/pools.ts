@@ -12,6 +12,7 @@ import {
   NONCE_CONNECTIONS,
   OTP_CONNECTIONS,
   READ_CONNECTIONS,
+  TURNS_MAX,
   WATCH_CONNECTIONS,
   WRITE_CONNECTIONS,
 } from "../core/pool-limits.ts";
@@ -53,24 +54,31 @@ const CLOSE_MAX_MS = 1_000;
 export function openPools(role: Role): Pools {
   const bounded = { answerMaxMs: MYSQL_ANSWER_MAX_MS };
   const several = { ...bounded, multipleStatements: true };
+  const toShare = { ...bounded, queueMax: 0 };
+  const severalToShare = { ...toShare, multipleStatements: true };
   const commit = createMeteredPool(role, "commit", {
     ...several,
     connections: role.config.commitConnections,
   });
   const lease = createMeteredPool(role, "lease", { ...several, connections: LEASE_CONNECTIONS });
   const watch = createMeteredPool(role, "watch", { ...bounded, connections: WATCH_CONNECTIONS });
-  const lookUp = createMeteredPool(role, "look-up", { ...bounded, connections: LOOK_UP_CONNECTIONS });
-  const read = createMeteredPool(role, "read", { ...bounded, connections: READ_CONNECTIONS });
-  const write = createMeteredPool(role, "write", { ...several, connections: WRITE_CONNECTIONS });
-  const otp = createMeteredPool(role, "otp", { ...several, connections: OTP_CONNECTIONS });
-  const nonce = createMeteredPool(role, "nonce", { ...bounded, connections: NONCE_CONNECTIONS });
+  const lookUp = createMeteredPool(role, "look-up", { ...toShare, connections: LOOK_UP_CONNECTIONS });
+  const read = createMeteredPool(role, "read", { ...toShare, connections: READ_CONNECTIONS });
+  const write = createMeteredPool(role, "write", { ...severalToShare, connections: WRITE_CONNECTIONS });
+  const otp = createMeteredPool(role, "otp", { ...severalToShare, connections: OTP_CONNECTIONS });
+  const nonce = createMeteredPool(role, "nonce", { ...toShare, connections: NONCE_CONNECTIONS });
   const all = [commit, lease, watch, lookUp, read, write, otp, nonce];
   role.onStop(() => within(CLOSE_MAX_MS, Promise.all(all.map((pool) => pool.end()))));
-  const bounds = { runningMax: CUSTOMER_RUNNING_MAX, waitingMax: CUSTOMER_WAITING_MAX };
+  const bounds = {
+    runningMax: CUSTOMER_RUNNING_MAX,
+    waitingMax: CUSTOMER_WAITING_MAX,
+    turnsMax: TURNS_MAX,
+  };
   const shared = (pool: Pool) => sharePool(pool, bounds);
   const keyLoads = sharePool(lookUp, {
     runningMax: KEY_LOADS_RUNNING_MAX,
     waitingMax: KEY_LOADS_WAITING_MAX,
+    turnsMax: TURNS_MAX,
     detail: "Too many API keys wait to be looked up.",
   });
   return {
